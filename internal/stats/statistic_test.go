@@ -1,0 +1,101 @@
+package stats
+
+import (
+	"math"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestStatisticNamesReadBack(t *testing.T) {
+	for i, name := range kindNames {
+		if Kind(i) == Quantile {
+			continue
+		}
+		s, err := ParseStatistic(name)
+		require.NoError(t, err)
+		require.Equal(t, Kind(i), s.Kind())
+		require.Equal(t, name, s.String())
+	}
+	for name, want := range map[string]string{
+		"p0": "p0", "p5": "p5", "p05": "p5", "p95": "p95", "p95.0": "p95", "p99.90": "p99.9", "p0.5": "p0.5", "p0.05": "p0.05",
+		"p100": "p100", "p100.000": "p100", "p12.000000001": "p12.000000001",
+	} {
+		s, err := ParseStatistic(name)
+		require.NoError(t, err, name)
+		require.Equal(t, want, s.String())
+	}
+}
+
+func TestUnknownStatisticsAreNamedBesideTheKnownOnes(t *testing.T) {
+	for name, want := range map[string]string{
+		"medain": `unknown statistic "medain", known are count, min, max`,
+		"p<q>":   `unknown statistic "p<q>"`, "p": `unknown statistic "p"`, "": `unknown statistic ""`,
+		"P95": `unknown statistic "P95"`, "p-1": `unknown statistic "p-1"`, "p99_9": `unknown statistic "p99_9"`,
+		"p101": `percentile "101" is above 100`, "p100.000001": "is above 100",
+		"p99999999999999999999999": "is above 100",
+		"p9.":                      `percentile "9." is not a decimal number`, "p.5": "is not a decimal number", "p1.2.3": "is not a decimal number",
+		"p1.0123456789": "has 10 decimals, want at most 9",
+	} {
+		_, err := ParseStatistic(name)
+		require.ErrorContains(t, err, want, name)
+	}
+}
+
+func TestSelectionIsInOrderOfOutput(t *testing.T) {
+	sel, err := NewSelection([]string{"last", "p99.9", "mode", "p5", "count", "stddev"}, Linear)
+	require.NoError(t, err)
+	var names []string
+	for _, s := range sel.Statistics() {
+		names = append(names, s.String())
+	}
+	require.Equal(t, []string{"count", "stddev", "mode", "p5", "p99.9", "last"}, names)
+
+	sel, err = NewSelection(nil, Linear)
+	require.NoError(t, err)
+	require.Equal(t, Defaults(), sel.Statistics())
+}
+
+func TestSelectionRefusesOneStatisticTwice(t *testing.T) {
+	_, err := NewSelection([]string{"mean", "p95", "p95.0", "nope"}, Linear)
+	require.ErrorContains(t, err, `statistic "p95.0" stands twice, as "p95" too`)
+	require.ErrorContains(t, err, `unknown statistic "nope"`)
+}
+
+func TestSelectionReadsEveryStatistic(t *testing.T) {
+	sel, err := NewSelection([]string{
+		"count", "min", "max", "sum", "mean", "range", "stddev", "variance", "median", "mode", "mode_count", "mode_error",
+		"p25", "p75", "iqr", "first", "last", "max_error",
+	}, Linear)
+	require.NoError(t, err)
+	s := summaryOf([]float64{4, 1, 2, 2, 6})
+	require.InDeltaSlice(t, []float64{5, 1, 6, 15, 3, 5, 2, 4, 2, 2, 2, 0, 2, 4, 2, 4, 6, 0}, sel.Append(nil, s), 1e-15)
+
+	one := sel.Append(nil, summaryOf([]float64{4}))
+	require.True(t, math.IsNaN(one[6]) && math.IsNaN(one[7]), "no spread of a single value")
+	require.Equal(t, []float64{1, 4, 4, 4, 4, 0}, one[:6])
+
+	empty := sel.Append(nil, new(Summary))
+	require.Zero(t, empty[0])
+	for _, v := range empty[1:] {
+		require.True(t, math.IsNaN(v))
+	}
+}
+
+func TestMedianOfFloorRankIsInterpolated(t *testing.T) {
+	s := summaryOf([]float64{1, 2, 3, 4})
+	require.Equal(t, 2.5, s.Median(Linear))
+	require.Equal(t, 2.5, s.Median(FloorRank))
+	require.Equal(t, 2.0, s.Median(NearestRank))
+	require.Equal(t, 3.0, s.Quantile(p50, FloorRank))
+}
+
+func TestMethodNamesReadBack(t *testing.T) {
+	for _, m := range []Method{Linear, NearestRank, FloorRank} {
+		got, err := ParseMethod(m.String())
+		require.NoError(t, err)
+		require.Equal(t, m, got)
+	}
+	_, err := ParseMethod("r7")
+	require.EqualError(t, err, `unknown method "r7", known are linear, nearest_rank, floor_rank`)
+}

@@ -1,0 +1,203 @@
+package stats
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// eachShape runs a test on every shape of data at every size.
+func eachShape(t *testing.T, test func(t *testing.T, xs []float64)) {
+	for _, n := range sizes {
+		for name, xs := range shapes(n) {
+			t.Run(fmt.Sprintf("%s/n=%d", name, n), func(t *testing.T) { test(t, xs) })
+		}
+	}
+}
+
+func TestOrderStatisticsAreThoseOfTheSortedValues(t *testing.T) {
+	eachShape(t, func(t *testing.T, xs []float64) {
+		s, o := summaryOf(xs), oracleOf(xs)
+		require.Equal(t, uint64(len(xs)), s.Count())
+		require.Equal(t, o.sorted[0], s.Min())
+		require.Equal(t, o.sorted[o.n()-1], s.Max())
+		for text, fraction := range map[string][2]int64{
+			"0": {0, 1}, "5": {1, 20}, "25": {1, 4}, "50": {1, 2}, "95": {19, 20}, "99.9": {999, 1000}, "100": {1, 1},
+			"33.333333333": {33333333333, 100000000000},
+		} {
+			p, err := ParsePercentile(text)
+			require.NoError(t, err)
+			require.Equal(t, o.nearestRank(fraction[0], fraction[1]), s.Quantile(p, NearestRank), "p%s", text)
+			require.Equal(t, o.floorRank(fraction[0], fraction[1]), s.Quantile(p, FloorRank), "p%s", text)
+			near(t, "p"+text, exact(o.r7(fraction[0], fraction[1])), s.Quantile(p, Linear), 1e-13*spreadOver(o, s.Quantile(p, Linear)))
+		}
+	})
+}
+
+// spreadOver is how much larger than the result the values between which it lies may be: where they
+// differ in sign, interpolation cancels.
+func spreadOver(o oracle, v float64) float64 {
+	largest := math.Max(math.Abs(o.sorted[0]), math.Abs(o.sorted[o.n()-1]))
+	if v == 0 {
+		return 1
+	}
+	return math.Max(1, largest/math.Abs(v))
+}
+
+func TestMomentsAreThoseOfExactArithmetic(t *testing.T) {
+	eachShape(t, func(t *testing.T, xs []float64) {
+		s, o := summaryOf(xs), oracleOf(xs)
+		near(t, "sum", o.sum(), s.Sum(), 1e-14*cancellation(o, s.Sum()))
+		near(t, "mean", o.mean(), s.Mean(), 1e-14*cancellation(o, s.Sum()))
+		if o.n() == 1 {
+			require.True(t, math.IsNaN(s.Variance()))
+			require.True(t, math.IsNaN(s.StdDev()))
+			return
+		}
+		near(t, "variance", o.variance(), s.Variance(), 1e-9)
+		near(t, "stddev", exact(0).Sqrt(o.variance()), s.StdDev(), 1e-9)
+	})
+}
+
+// cancellation is Σ|x| / |Σx|, the condition number of a sum.
+func cancellation(o oracle, sum float64) float64 {
+	var absolute float64
+	for _, x := range o.sorted {
+		absolute += math.Abs(x)
+	}
+	if sum == 0 || math.IsInf(absolute, 0) {
+		return math.MaxFloat64 / 1e20
+	}
+	return math.Max(1, 1e-10*absolute/math.Abs(sum))
+}
+
+func TestModeIsTheSmallestOfTheMostFrequentValues(t *testing.T) {
+	eachShape(t, func(t *testing.T, xs []float64) {
+		wantValue, wantCount := oracleOf(xs).mode()
+		value, count := summaryOf(xs).Mode()
+		require.Equal(t, wantValue, value)
+		require.Equal(t, wantCount, count)
+	})
+}
+
+// Merging the parts of a series is the same as adding the whole of it, wherever the cuts are and in
+// whatever order the parts come.
+func TestMergeIsAddingAll(t *testing.T) {
+	r := rand.New(rand.NewPCG(2, 2))
+	eachShape(t, func(t *testing.T, xs []float64) {
+		want, err := summaryOf(xs).MarshalBinary()
+		require.NoError(t, err)
+		parts := make([]Summary, 1+r.IntN(7))
+		for i, x := range xs {
+			parts[r.IntN(len(parts))].Add(x, int64(i))
+		}
+		r.Shuffle(len(parts), func(i, j int) { parts[i], parts[j] = parts[j], parts[i] })
+		var merged Summary
+		for i := range parts {
+			before, err := parts[i].MarshalBinary()
+			require.NoError(t, err)
+			merged.Merge(&parts[i])
+			after, err := parts[i].MarshalBinary()
+			require.NoError(t, err)
+			require.Equal(t, before, after, "the merged part changed")
+		}
+		got, err := merged.MarshalBinary()
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	})
+}
+
+func TestMergeIntoItselfDoublesEveryCount(t *testing.T) {
+	s := summaryOf([]float64{3, 1, 2})
+	s.Merge(s)
+	require.Equal(t, uint64(6), s.Count())
+	require.Equal(t, 2.0, s.Mean())
+	_, count := s.Mode()
+	require.Equal(t, uint64(2), count)
+}
+
+func TestReadingBetweenAddsChangesNothing(t *testing.T) {
+	eachShape(t, func(t *testing.T, xs []float64) {
+		var s Summary
+		for i, x := range xs {
+			s.Add(x, int64(i))
+			if i%7 == 0 {
+				s.Mode()
+				s.Mean()
+			}
+		}
+		got, err := s.MarshalBinary()
+		require.NoError(t, err)
+		want, err := summaryOf(xs).MarshalBinary()
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	})
+}
+
+func TestAddRefusesWhatIsNoNumber(t *testing.T) {
+	var s Summary
+	require.False(t, s.Add(math.NaN(), 0))
+	require.False(t, s.Add(math.Inf(1), 0))
+	require.False(t, s.Add(math.Inf(-1), 0))
+	require.Zero(t, s.Count())
+	require.True(t, s.Add(math.Copysign(0, -1), 0))
+	require.False(t, math.Signbit(s.Min()), "negative zero counts as zero")
+}
+
+func TestEmptySummaryHasNoStatistics(t *testing.T) {
+	var s Summary
+	require.Zero(t, s.Count())
+	require.Zero(t, s.Sum())
+	mode, count := s.Mode()
+	require.True(t, math.IsNaN(mode))
+	require.Zero(t, count)
+	for _, v := range []float64{s.Min(), s.Max(), s.Mean(), s.Range(), s.Variance(), s.StdDev(), s.Median(Linear)} {
+		require.True(t, math.IsNaN(v))
+	}
+	s.Merge(new(Summary))
+	require.Zero(t, s.Count())
+}
+
+func TestFirstAndLastAreByTimeThenArrival(t *testing.T) {
+	var s Summary
+	for _, p := range []point{{20, 1}, {10, 2}, {10, 3}, {30, 4}, {30, 5}, {25, 6}} {
+		s.Add(p.value, p.time)
+	}
+	require.Equal(t, point{10, 2}, s.first)
+	require.Equal(t, point{30, 5}, s.last)
+
+	var o Summary
+	o.Add(7, 10)
+	o.Add(8, 30)
+	s.Merge(&o)
+	require.Equal(t, point{10, 2}, s.first, "the receiver's value came first")
+	require.Equal(t, point{30, 8}, s.last, "the merged value came last")
+}
+
+func TestHugeValuesStayFinite(t *testing.T) {
+	xs := []float64{math.MaxFloat64, math.MaxFloat64, math.MaxFloat64, -math.MaxFloat64}
+	s := summaryOf(xs)
+	require.Equal(t, math.MaxFloat64, s.Sum())
+	require.InEpsilon(t, math.MaxFloat64/2, s.Mean(), 1e-15)
+	require.Equal(t, math.MaxFloat64, s.Range())
+	require.Equal(t, math.MaxFloat64, s.Variance())
+	require.InEpsilon(t, math.MaxFloat64, s.StdDev(), 1e-15)
+	require.Equal(t, math.MaxFloat64, s.Median(Linear))
+	require.Equal(t, 0.0, summaryOf([]float64{-math.MaxFloat64, math.MaxFloat64}).Median(Linear))
+}
+
+func TestCloneSharesNothing(t *testing.T) {
+	s := summaryOf([]float64{1, 2, 2, 3})
+	c := s.Clone()
+	for range 100 {
+		c.Add(9, 9)
+	}
+	require.Equal(t, uint64(4), s.Count())
+	require.Equal(t, 3.0, s.Max())
+	s.Reset()
+	require.Zero(t, s.Count())
+	require.Equal(t, uint64(104), c.Count())
+}
