@@ -56,29 +56,31 @@ func isMember(name string) bool {
 	return false
 }
 
-// TagNames renames the tags that clash with a name of ours, or with one that taken reports, to
-// <tag>_tag, repeating the suffix until the name is free among tags too. It changes tags in place,
-// keeps their order and returns the old names of the tags it renamed. A nil taken takes nothing.
+// TagNames gives tags names that can leave: no two are the same, and none clashes with a name of ours
+// or with one that taken reports. A tag that clashes becomes <tag>_tag, the suffix repeated until the
+// name is free. Backslashes at the end of a name do not count and go, as line protocol cannot say
+// them. TagNames changes tags in place, keeps their order and returns the old names of those it
+// renamed. A nil taken takes nothing.
 func TagNames(tags []Tag, taken func(name string) bool) []string {
+	clashes := func(name string) bool { return Reserved(name) || taken != nil && taken(name) }
 	var renamed []string
 	for i := range tags {
-		name := tags[i].Key
-		if !Reserved(name) && (taken == nil || !taken(name)) {
+		old := tags[i].Key
+		name := strings.TrimRight(old, `\`)
+		if name == old && !clashes(name) {
 			continue
 		}
-		renamed = append(renamed, name)
-		tags[i].Key = freeName(name, tags, taken)
+		for name == "" || clashes(name) || isOther(tags, i, name) {
+			name += clashSuffix
+		}
+		tags[i].Key = name
+		renamed = append(renamed, old)
 	}
 	return renamed
 }
 
-func freeName(name string, tags []Tag, taken func(string) bool) string {
-	for {
-		name += clashSuffix
-		free := !Reserved(name) && (taken == nil || !taken(name)) &&
-			!slices.ContainsFunc(tags, func(t Tag) bool { return t.Key == name })
-		if free {
-			return name
-		}
-	}
+// isOther reports whether a tag other than the i-th has that name.
+func isOther(tags []Tag, i int, name string) bool {
+	j := slices.IndexFunc(tags, func(t Tag) bool { return t.Key == name })
+	return j >= 0 && j != i
 }

@@ -125,3 +125,10 @@ func TestTagNamesKeepsFreeTags(t *testing.T) {
 	require.Equal(t, []string{"count", "time_bucket", "p99_9", "level"}, renamed)
 	require.Equal(t, []Tag{{"host", "a"}, {"count_tag", "b"}, {"time_bucket_tag", "c"}, {"p99_9_tag", "d"}, {"level_tag", "e"}}, tags)
 }
+
+func TestTagNamesTakesBackslashesOffTheEnd(t *testing.T) {
+	tags := []Tag{{"a", "1"}, {`a\`, "2"}, {`b\\`, "3"}, {`\`, "4"}, {`mean\`, "5"}, {`c\d`, "6"}}
+	renamed := TagNames(tags, nil)
+	require.Equal(t, []string{`a\`, `b\\`, `\`, `mean\`}, renamed)
+	require.Equal(t, []Tag{{"a", "1"}, {"a_tag", "2"}, {"b", "3"}, {"_tag", "4"}, {"mean_tag", "5"}, {`c\d`, "6"}}, tags)
+}

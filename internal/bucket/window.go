@@ -1,0 +1,101 @@
+package bucket
+
+import (
+	"slices"
+	"time"
+)
+
+// Window holds the open buckets of one series, each with a state of type T, and remembers which
+// buckets were closed. The zero Window is empty and ready to use. It is not safe for concurrent use.
+//
+// A bucket is opened by its first value. It closes when it has got no value for a while of wall time,
+// and not before its end (see [Window.Close]). So buckets far in the past and in the future are open
+// side by side.
+type Window[T any] struct {
+	open   []*Bucket[T] // ascending by Start
+	recent int          // index into open of the bucket found last
+	closed []span       // ascending, neither overlapping nor adjacent
+}
+
+// Bucket is an open bucket.
+type Bucket[T any] struct {
+	Start, End int64
+	// Touched is the wall time of the last value.
+	Touched time.Time
+	// State is the caller's.
+	State T
+}
+
+// span is a run of closed buckets from the start of the first to the end of the last.
+type span struct {
+	start, end int64
+	closed     time.Time // wall time at which the last of them closed
+}
+
+// Open returns the bucket that begins at start and opens it when it is not open, or nil when it was
+// closed. The bucket stays the window's; the caller sets Touched.
+func (w *Window[T]) Open(start, end int64) *Bucket[T] {
+	if w.recent < len(w.open) && w.open[w.recent].Start == start {
+		return w.open[w.recent]
+	}
+	i, found := slices.BinarySearchFunc(w.open, start, func(b *Bucket[T], start int64) int { return compare(b.Start, start) })
+	if !found {
+		if w.isClosed(start) {
+			return nil
+		}
+		w.open = slices.Insert(w.open, i, &Bucket[T]{Start: start, End: end})
+	}
+	w.recent = i
+	return w.open[i]
+}
+
+func compare(a, b int64) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+func (w *Window[T]) isClosed(start int64) bool {
+	i, _ := slices.BinarySearchFunc(w.closed, start, func(s span, start int64) int { return compare(s.end, start+1) })
+	return i < len(w.closed) && w.closed[i].start <= start
+}
+
+// Buckets returns the open buckets, ascending by start. The slice is the window's and valid until the
+// next call.
+func (w *Window[T]) Buckets() []*Bucket[T] { return w.open }
+
+// Close closes the buckets that have ended by now and that got no value in the last linger. A closed
+// bucket's state is dropped; Open refuses it from then on.
+func (w *Window[T]) Close(now time.Time, linger time.Duration) {
+	wall := now.UnixNano()
+	w.open = slices.DeleteFunc(w.open, func(b *Bucket[T]) bool {
+		if b.End > wall || now.Sub(b.Touched) < linger {
+			return false
+		}
+		w.remember(span{b.Start, b.End, now})
+		return true
+	})
+	w.recent = 0
+}
+
+// remember adds a span of closed buckets and joins it with the spans next to it.
+func (w *Window[T]) remember(s span) {
+	i, _ := slices.BinarySearchFunc(w.closed, s.start, func(c span, start int64) int { return compare(c.end, start) })
+	j := i
+	for j < len(w.closed) && w.closed[j].start <= s.end {
+		s.start, s.end = min(s.start, w.closed[j].start), max(s.end, w.closed[j].end)
+		j++
+	}
+	w.closed = slices.Replace(w.closed, i, j, s)
+}
+
+// Forget forgets the closed buckets whose span has not grown since before. Buckets that closed side
+// by side are one span. It reports whether the window is now empty: nothing open, nothing remembered.
+func (w *Window[T]) Forget(before time.Time) bool {
+	w.closed = slices.DeleteFunc(w.closed, func(s span) bool { return s.closed.Before(before) })
+	return len(w.closed) == 0 && len(w.open) == 0
+}
