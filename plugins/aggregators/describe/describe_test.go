@@ -1,0 +1,494 @@
+package describe
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/influxdata/telegraf"
+	"github.com/influxdata/telegraf/config"
+	"github.com/influxdata/telegraf/metric"
+	"github.com/influxdata/telegraf/models"
+	_ "github.com/influxdata/telegraf/plugins/aggregators/merge"
+	"github.com/influxdata/telegraf/selfstat"
+	"github.com/influxdata/telegraf/testutil"
+	"github.com/stretchr/testify/require"
+)
+
+// clock is a wall clock that tests move.
+type clock struct{ at time.Time }
+
+func (c *clock) now() time.Time { return c.at }
+
+// open is an aggregator under test, with its log and clock.
+type open struct {
+	*Describe
+	log   *testutil.CaptureLogger
+	clock *clock
+}
+
+// describer returns an initialised aggregator with the default options as edit changes them.
+func describer(t *testing.T, edit func(*Describe)) open {
+	t.Helper()
+	gate := config.Duration(openGate)
+	o := open{Describe: newDescribe(), log: &testutil.CaptureLogger{}, clock: &clock{at: time.Unix(1_800_000_000, 0)}}
+	o.Log, o.now, o.Grace, o.Delay = o.log, o.clock.now, &gate, &gate
+	o.Statistics = selfstat.NewCollector(map[string]string{"test": t.Name()})
+	if edit != nil {
+		edit(o.Describe)
+	}
+	require.NoError(t, o.Init())
+	return o
+}
+
+// push returns what a Push emits.
+func (o open) push() []telegraf.Metric {
+	var acc testutil.Accumulator
+	o.Push(&acc)
+	o.Reset()
+	return acc.GetTelegrafMetrics()
+}
+
+func point(tags map[string]string, fields map[string]any, at time.Time) telegraf.Metric {
+	return metric.New("cpu", tags, fields, at)
+}
+
+// values adds one metric a second with field "v", from the given time on.
+func (o open) values(from time.Time, vs ...any) {
+	for i, v := range vs {
+		o.Add(point(nil, map[string]any{"v": v}, from.Add(time.Duration(i)*time.Second)))
+	}
+}
+
+// fields returns the fields of the only metric.
+func fields(t *testing.T, ms []telegraf.Metric) map[string]any {
+	t.Helper()
+	require.Len(t, ms, 1)
+	return ms[0].Fields()
+}
+
+var bucketStart = time.Date(2020, 5, 16, 0, 0, 0, 0, time.UTC)
+
+func TestDefaultStatistics(t *testing.T) {
+	o := describer(t, func(d *Describe) { d.Bucket = "1m" })
+	o.Add(point(map[string]string{"host": "a"}, map[string]any{"v": 3.0}, bucketStart.Add(time.Second)))
+	o.Add(point(map[string]string{"host": "a"}, map[string]any{"v": int64(1)}, bucketStart.Add(59*time.Second)))
+	o.Add(point(map[string]string{"host": "a"}, map[string]any{"v": uint64(2)}, bucketStart))
+	want := metric.New("analytics_cpu", map[string]string{"host": "a", "field_name": "v"}, map[string]any{
+		"count": int64(3), "min": 1.0, "max": 3.0, "mean": 2.0, "median": 2.0, "mode": 1.0, "p95": 2.9,
+	}, bucketStart)
+	testutil.RequireMetricsEqual(t, []telegraf.Metric{want}, o.push())
+}
+
+func TestStatisticsAreInOrderOfOutput(t *testing.T) {
+	o := describer(t, func(d *Describe) { d.Stats = []string{"last", "p99.9", "stddev", "count", "p5"} })
+	o.values(bucketStart, 1.0, 2.0)
+	var names []string
+	for _, f := range o.push()[0].FieldList() {
+		names = append(names, f.Key)
+	}
+	require.Equal(t, []string{"count", "stddev", "p5", "p99_9", "last"}, names)
+}
+
+func TestPushIsWholeAndIdempotent(t *testing.T) {
+	o := describer(t, func(d *Describe) { d.Bucket = "1h" })
+	o.values(bucketStart, 1.0, 2.0)
+	first := o.push()
+	require.Len(t, first, 1)
+	require.Empty(t, o.push(), "nothing changed")
+	o.values(bucketStart.Add(time.Minute), 6.0)
+	second := o.push()
+	require.Equal(t, first[0].HashID(), second[0].HashID(), "the row is overwritten")
+	require.Equal(t, first[0].Time(), second[0].Time())
+	require.Equal(t, int64(3), fields(t, second)["count"])
+	require.Equal(t, 3.0, fields(t, second)["mean"])
+}
+
+func TestLaterEmissionsHaveAtLeastTheFieldsOfEarlierOnes(t *testing.T) {
+	o := describer(t, func(d *Describe) {
+		d.Bucket = "1d"
+		d.Stats = []string{"count", "sum", "mean", "range", "stddev", "variance", "median", "mode", "mode_count", "mode_error", "p0", "iqr", "first", "max_error"}
+	})
+	before := make(map[string]bool)
+	for i, v := range []any{1.0, 1.0, math.MaxFloat64, -math.MaxFloat64, math.MaxFloat64, 0.0, int64(math.MaxInt64), uint64(math.MaxUint64), true} {
+		o.values(bucketStart.Add(time.Duration(i)*time.Second), v)
+		now := fields(t, o.push())
+		for name := range before {
+			require.Contains(t, now, name)
+		}
+		for name, value := range now {
+			before[name] = true
+			if f, ok := value.(float64); ok {
+				require.False(t, math.IsNaN(f) || math.IsInf(f, 0), "%s is %v", name, f)
+			}
+		}
+	}
+}
+
+func TestHistoryAndTheFutureAreOpenSideBySide(t *testing.T) {
+	o := describer(t, func(d *Describe) { d.Bucket = "1d" })
+	times := []time.Time{bucketStart, time.Unix(0, 0), time.Unix(-1, 0), time.Date(1700, 1, 1, 5, 0, 0, 0, time.UTC), o.clock.at.AddDate(5, 0, 0)}
+	for _, at := range times {
+		o.values(at, 1.0)
+	}
+	got := o.push()
+	require.Len(t, got, len(times))
+	for i, at := range slices.SortedFunc(slices.Values(times), time.Time.Compare) {
+		require.Equal(t, at.Truncate(24*time.Hour).UTC(), got[i].Time())
+	}
+	require.Len(t, o.log.Warnings(), 1, "InfluxDB would misread early times, which is said once")
+	require.Contains(t, o.log.Warnings()[0], "1700-01-01T00:00:00Z")
+}
+
+func TestTimesThatNanosecondsCannotHoldAreCounted(t *testing.T) {
+	o := describer(t, func(d *Describe) { d.Bucket = "10d" })
+	o.values(time.Time{}, 1.0)
+	o.values(time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC), 1.0)
+	o.values(time.Unix(0, math.MinInt64).Add(3*time.Second), 1.0)
+	require.Empty(t, o.push())
+	require.Equal(t, int64(3), o.counters.outOfRange.Get())
+}
+
+func TestABucketClosesAfterLingerAndRefusesLateValues(t *testing.T) {
+	o := describer(t, func(d *Describe) { d.Bucket = "1h" })
+	o.values(bucketStart, 1.0, 2.0)
+	require.Len(t, o.push(), 1)
+	o.clock.at = o.clock.at.Add(9 * time.Minute)
+	o.values(bucketStart.Add(time.Minute), 3.0)
+	require.Equal(t, int64(3), fields(t, o.push())["count"], "open until linger has passed without a value")
+	o.clock.at = o.clock.at.Add(10 * time.Minute)
+	require.Empty(t, o.push())
+	require.Zero(t, o.counters.series.Get(), "the series went quiet")
+
+	o.values(bucketStart.Add(2*time.Minute), 4.0, 5.0)
+	o.values(bucketStart.Add(-time.Hour), 7.0)
+	require.Equal(t, bucketStart.Add(-time.Hour), o.push()[0].Time(), "a bucket that was never open is not closed")
+	require.Equal(t, int64(2), o.counters.late.Get())
+}
+
+func TestABucketStaysOpenUntilItsEnd(t *testing.T) {
+	o := describer(t, func(d *Describe) { d.Bucket, d.Linger = "1d", new(config.Duration) })
+	o.values(o.clock.at, 1.0)
+	require.Len(t, o.push(), 1)
+	o.clock.at = o.clock.at.Add(10 * time.Hour)
+	o.push()
+	o.values(o.clock.at.Add(-time.Second), 2.0)
+	require.Equal(t, int64(2), fields(t, o.push())["count"])
+	require.Equal(t, int64(1), o.counters.buckets.Get())
+}
+
+func TestAClosedBucketIsRememberedForAWeek(t *testing.T) {
+	o := describer(t, func(d *Describe) { d.Bucket = "1h" })
+	o.values(bucketStart, 1.0)
+	o.push()
+	o.clock.at = o.clock.at.Add(time.Hour)
+	o.push()
+	require.Len(t, o.table.quiet, 1)
+	o.clock.at = o.clock.at.Add(6 * 24 * time.Hour)
+	o.push()
+	o.values(bucketStart, 1.0)
+	require.Equal(t, int64(1), o.counters.late.Get())
+	require.Empty(t, o.push())
+	o.clock.at = o.clock.at.Add(25 * time.Hour)
+	o.push()
+	require.Empty(t, o.table.quiet)
+	require.Empty(t, o.table.byKey)
+}
+
+func TestMaxFuture(t *testing.T) {
+	o := describer(t, func(d *Describe) { d.MaxFuture = config.Duration(time.Minute) })
+	o.values(o.clock.at.Add(time.Minute), 1.0)
+	require.Len(t, o.push(), 1)
+	o.Add(point(nil, map[string]any{"a": 1.0, "b": 2.0, "c": "text"}, o.clock.at.Add(time.Minute+1)))
+	require.Empty(t, o.push())
+	require.Equal(t, int64(2), o.counters.future.Get())
+}
+
+func TestMaxSeries(t *testing.T) {
+	o := describer(t, func(d *Describe) { d.MaxSeries = 2 })
+	add := func(host string) {
+		o.Add(point(map[string]string{"host": host}, map[string]any{"v": 1.0}, bucketStart))
+	}
+	for _, host := range []string{"a", "b", "c", "a", "c"} {
+		add(host)
+	}
+	require.Len(t, o.push(), 2)
+	require.Equal(t, int64(2), o.counters.seriesDropped.Get())
+	o.clock.at = o.clock.at.Add(time.Hour)
+	o.push()
+	add("c")
+	require.Len(t, o.push(), 1, "a quiet series makes room")
+}
+
+func TestNumbersAreCountedByKind(t *testing.T) {
+	all := map[string]any{"i": int64(-1), "u": uint64(1), "f": 0.5, "t": true, "s": "12", "nan": math.NaN(), "inf": math.Inf(-1)}
+	for booleans, want := range map[string][]string{"number": {"f", "i", "t", "u"}, "ignore": {"f", "i", "u"}} {
+		t.Run(booleans, func(t *testing.T) {
+			o := describer(t, func(d *Describe) { d.Booleans = booleans })
+			o.Add(point(nil, all, bucketStart))
+			var got []string
+			for _, m := range o.push() {
+				got = append(got, m.Tags()["field_name"])
+			}
+			require.ElementsMatch(t, want, got)
+			require.Equal(t, int64(2), o.counters.nan.Get())
+		})
+	}
+}
+
+func TestAMetricWithoutNumbersOpensNothing(t *testing.T) {
+	o := describer(t, func(d *Describe) { d.MaxSeries = 1 })
+	o.Add(point(nil, map[string]any{"s": "text"}, bucketStart))
+	require.Empty(t, o.table.byKey)
+	require.Empty(t, o.push())
+}
+
+func TestGroupBy(t *testing.T) {
+	tags := map[string]string{"host": "a", "cpu": "cpu0", "region": "eu", "empty": ""}
+	for name, test := range map[string]struct {
+		groupBy []string
+		want    map[string]string
+	}{
+		"every tag": {[]string{"*"}, map[string]string{"host": "a", "cpu": "cpu0", "region": "eu"}},
+		"none":      {[]string{}, map[string]string{}},
+		"names":     {[]string{"host", "absent"}, map[string]string{"host": "a"}},
+		"globs":     {[]string{"h*", "re[gh]ion"}, map[string]string{"host": "a", "region": "eu"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := describer(t, func(d *Describe) { d.GroupBy = test.groupBy })
+			o.Add(point(tags, map[string]any{"v": 1.0}, bucketStart))
+			other := maps.Clone(tags)
+			other["ignored"], other["empty"] = "x", ""
+			if name != "every tag" {
+				o.Add(point(other, map[string]any{"v": 1.0}, bucketStart))
+			}
+			got := o.push()
+			require.Len(t, got, 1)
+			test.want["field_name"] = "v"
+			require.Equal(t, test.want, got[0].Tags())
+		})
+	}
+}
+
+func TestSeriesNeverMix(t *testing.T) {
+	o := describer(t, nil)
+	for i, tags := range []map[string]string{nil, {"a": "b"}, {"ab": ""}, {"a": "bc"}, {"ab": "c"}, {"a": "b", "c": "d"}, {"a": "b\x01c\x01d"}, {"a": "b,c=d"}} {
+		for range i + 1 {
+			o.Add(point(tags, map[string]any{"v": 1.0}, bucketStart))
+		}
+	}
+	counts := make(map[string]any)
+	for _, m := range o.push() {
+		tags := m.Tags()
+		delete(tags, "field_name")
+		counts[fmt.Sprint(tags)] = m.Fields()["count"]
+	}
+	require.Equal(t, map[string]any{
+		"map[]": int64(1 + 3), "map[a:b]": int64(2), "map[a:bc]": int64(4), "map[ab:c]": int64(5), "map[a:b c:d]": int64(6),
+		"map[a:b\x01c\x01d]": int64(7), "map[a:b,c=d]": int64(8),
+	}, counts)
+}
+
+func TestClashingTagsAreRenamedAndSaidOnce(t *testing.T) {
+	o := describer(t, func(d *Describe) { d.BucketTag = "start" })
+	tags := map[string]string{"field_name": "1", "time": "2", "time_bucket": "3", "table_name": "4", "summary": "5", "mean": "6", "p95": "7", "start": "8", "host": "9"}
+	for range 3 {
+		o.Add(point(tags, map[string]any{"v": 1.0}, bucketStart))
+		o.clock.at = o.clock.at.Add(time.Hour)
+	}
+	require.Equal(t, map[string]string{
+		"field_name_tag": "1", "time_tag": "2", "time_bucket_tag": "3", "table_name_tag": "4", "summary_tag": "5", "mean_tag": "6", "p95_tag": "7",
+		"start_tag": "8", "host": "9", "field_name": "v", "start": "2020-05-16T00:00:00Z",
+	}, o.push()[0].Tags())
+	require.Len(t, o.log.Warnings(), 8)
+}
+
+// What leaves as one row is one series, also where the tags came under two names.
+func TestSeriesThatLeaveAlikeAreOne(t *testing.T) {
+	o := describer(t, nil)
+	for _, tags := range []map[string]string{{"count": "a"}, {"count_tag": "a"}, {"count": `a\`}, {`count_tag\`: "a", "x": ""}} {
+		o.Add(point(tags, map[string]any{"v": 1.0}, bucketStart))
+	}
+	require.Equal(t, int64(4), fields(t, o.push())["count"])
+	require.Len(t, o.table.byKey, 4)
+	o.clock.at = o.clock.at.Add(time.Hour)
+	o.push()
+	require.Empty(t, o.table.byKey)
+}
+
+func TestFieldsComeLateAndVanish(t *testing.T) {
+	o := describer(t, func(d *Describe) { d.Bucket = "1h" })
+	want := make(map[string]int64)
+	for i := range 200 {
+		at := map[string]any{}
+		for f := range 40 {
+			if (i+f)%7 != 0 && f <= i {
+				name := fmt.Sprintf("f%02d", f)
+				at[name] = float64(i)
+				want[name]++
+			}
+		}
+		o.Add(point(nil, at, bucketStart))
+	}
+	got := make(map[string]int64)
+	for _, m := range o.push() {
+		got[m.Tags()["field_name"]] = m.Fields()["count"].(int64)
+	}
+	require.Equal(t, want, got)
+}
+
+func TestTimestampAndBucketTag(t *testing.T) {
+	o := describer(t, func(d *Describe) { d.Bucket, d.Timestamp, d.BucketTag = "10s", "end", "time_bucket" })
+	o.values(bucketStart.Add(15*time.Second), 1.0)
+	got := o.push()
+	require.Equal(t, bucketStart.Add(20*time.Second), got[0].Time())
+	require.Equal(t, "2020-05-16T00:00:10Z", got[0].Tags()["time_bucket"])
+}
+
+func TestOriginAndPeriodMakeTheBuckets(t *testing.T) {
+	monday, thursday := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC), time.Date(2026, 11, 19, 0, 0, 0, 0, time.UTC)
+	for origin, want := range map[string]time.Time{"0001-01-01T00:00:00Z": monday, "1970-01-01T00:00:00Z": thursday, "1970-01-04T23:00:00-01:00": monday} {
+		o := describer(t, func(d *Describe) { d.Bucket, d.Origin = "1w", origin })
+		o.values(monday.Add(time.Hour), 1.0)
+		require.Equal(t, want, o.push()[0].Time(), origin)
+	}
+	o := describer(t, func(d *Describe) { d.Period = config.Duration(500 * time.Millisecond) })
+	o.values(bucketStart.Add(777*time.Millisecond), 1.0)
+	require.Equal(t, bucketStart.Add(500*time.Millisecond), o.push()[0].Time(), "the default bucket is the period, and times keep their precision")
+}
+
+func TestOwnStatistics(t *testing.T) {
+	o := describer(t, func(d *Describe) { d.Bucket = "1h" })
+	o.values(bucketStart, 1.0, 2.0)
+	o.values(bucketStart.Add(time.Hour), 1.0)
+	o.Add(point(map[string]string{"host": "a"}, map[string]any{"v": 1.0, "w": 2.0}, bucketStart))
+	o.push()
+	require.Equal(t, int64(2), o.counters.series.Get())
+	require.Equal(t, int64(3), o.counters.buckets.Get())
+	require.Equal(t, int64(4), o.counters.exact.Get())
+	require.Positive(t, o.counters.memory.Get())
+	require.Positive(t, o.counters.pushTime.Get())
+}
+
+func TestBadOptionsNameTheOptionTheValueAndTheRule(t *testing.T) {
+	negative := config.Duration(-time.Second)
+	for want, edit := range map[string]func(*Describe){
+		`invalid 'bucket' setting: width "10x": want whole numbers with the units w, d, h, m or s`: func(d *Describe) { d.Bucket = "10x" },
+		`invalid 'bucket' setting: width "0s" is zero`:                                             func(d *Describe) { d.Bucket = "0s" },
+		`invalid 'bucket' setting: width "-1d": want whole numbers`:                                func(d *Describe) { d.Bucket = "-1d" },
+		`invalid 'bucket' setting: width "1mo": want whole numbers`:                                func(d *Describe) { d.Bucket = "1mo" },
+		`invalid 'period' setting: width -1s is not above zero`:                                    func(d *Describe) { d.Period = negative },
+		`invalid 'origin' setting "monday", want a time as RFC 3339 has it`:                        func(d *Describe) { d.Origin = "monday" },
+		`invalid 'stats' setting: unknown statistic "avg", known are count, min`:                   func(d *Describe) { d.Stats = []string{"avg"} },
+		`statistic "p99.90" stands twice, as "p99.9" too`:                                          func(d *Describe) { d.Stats = []string{"p99.9", "p99.90"} },
+		`invalid 'quantile_method' setting: unknown method "R8", known are linear`:                 func(d *Describe) { d.QuantileMethod = "R8" },
+		`invalid 'group_by' setting ["[a"]`:                                                        func(d *Describe) { d.GroupBy = []string{"[a"} },
+		`invalid 'booleans' setting "yes", known are ["number" "ignore"]`:                          func(d *Describe) { d.Booleans = "yes" },
+		`invalid 'prefix' setting ""`:                                                              func(d *Describe) { d.Prefix = "" },
+		`invalid 'bucket_tag' setting "mean", the name is in use`:                                  func(d *Describe) { d.BucketTag = "mean" },
+		`invalid 'timestamp' setting "middle", known are ["start" "end"]`:                          func(d *Describe) { d.Timestamp = "middle" },
+		`invalid 'emit' setting "never", known are ["update"]`:                                     func(d *Describe) { d.Emit = "never" },
+		`invalid 'linger' setting "-1s", want 0s or more`:                                          func(d *Describe) { d.Linger = &negative },
+		`invalid 'max_future' setting "-1s", want 0s (no limit) or more`:                           func(d *Describe) { d.MaxFuture = negative },
+		`invalid 'max_series' setting -1, want 0 (no limit) or more`:                               func(d *Describe) { d.MaxSeries = -1 },
+	} {
+		d := newDescribe()
+		d.Log = testutil.Logger{}
+		edit(d)
+		require.ErrorContains(t, d.Init(), want)
+	}
+	d := newDescribe()
+	d.Bucket, d.Timestamp = "1", "x"
+	require.ErrorContains(t, d.Init(), "'bucket'")
+	require.ErrorContains(t, d.Init(), "'timestamp'", "all faults at once")
+}
+
+func loaded(t *testing.T, text string) *models.RunningAggregator {
+	t.Helper()
+	cfg := config.NewConfig()
+	require.NoError(t, cfg.LoadConfigData([]byte(text), config.EmptySourcePath))
+	require.Len(t, cfg.Aggregators, 1)
+	return cfg.Aggregators[0]
+}
+
+func TestSampleConfigIsTheDefaults(t *testing.T) {
+	uncommented := strings.ReplaceAll(sampleConfig, "  # ", "  ")
+	for name, text := range map[string]string{"as it is": sampleConfig, "uncommented": uncommented} {
+		t.Run(name, func(t *testing.T) {
+			d, ok := loaded(t, text).Aggregator.(*Describe)
+			require.True(t, ok)
+			require.NoError(t, d.Init())
+			want := newDescribe()
+			want.Log = d.Log
+			require.NoError(t, want.Init())
+			require.Equal(t, want.grid, d.grid)
+			require.Equal(t, want.linger, d.linger)
+			require.Equal(t, want.selection, d.selection)
+			require.Equal(t, want.grouping, d.grouping)
+			require.Equal(t, []any{want.Booleans, want.Prefix, want.BucketTag, want.Timestamp, want.Emit, want.MaxFuture, want.MaxSeries, want.Period, false},
+				[]any{d.Booleans, d.Prefix, d.BucketTag, d.Timestamp, d.Emit, d.MaxFuture, d.MaxSeries, d.Period, d.DropOriginal})
+		})
+	}
+	require.Equal(t, strings.Count(uncommented, " = "), strings.Count(sampleConfig, "  # "), "every option is there, commented out")
+}
+
+func TestEmptyGroupByIsReadFromTheConfiguration(t *testing.T) {
+	d := loaded(t, "[[aggregators.describe]]\n  group_by = []\n").Aggregator.(*Describe)
+	require.Empty(t, d.GroupBy)
+}
+
+func TestUnknownOptionsAndWrongTypesAreErrors(t *testing.T) {
+	for option, want := range map[string]string{`buckets = "10d"`: "buckets", `max_series = "many"`: "line 2: (describe.Describe.MaxSeries) cannot unmarshal TOML string into int", `linger = "soon"`: "(describe.Describe.Linger)", `stats = "mean"`: "(describe.Describe.Stats)"} {
+		cfg := config.NewConfig()
+		err := cfg.LoadConfigData([]byte("[[aggregators.describe]]\n  "+option+"\n"), config.EmptySourcePath)
+		require.ErrorContains(t, err, want, option)
+	}
+}
+
+func TestGatesAreOpenedUnlessSet(t *testing.T) {
+	for text, want := range map[string][2]time.Duration{
+		"":                                 {openGate, openGate},
+		`grace = "1h"`:                     {time.Hour, openGate},
+		`delay = "0s"`:                     {openGate, 0},
+		`period = "10s"`:                   {openGate, openGate},
+		"grace = \"0s\"\n  delay = \"1m\"": {0, time.Minute},
+	} {
+		ra := loaded(t, "[[aggregators.describe]]\n  "+text+"\n")
+		OpenGates(ra)
+		require.Equal(t, want, [2]time.Duration{ra.Config.Grace, ra.Config.Delay}, text)
+	}
+	other := loaded(t, "[[aggregators.merge]]\n")
+	OpenGates(other)
+	require.Zero(t, other.Config.Grace)
+}
+
+func TestNarrowGatesAreWarnedOf(t *testing.T) {
+	hour, zero := config.Duration(time.Hour), config.Duration(0)
+	for name, test := range map[string]struct {
+		grace, delay *config.Duration
+		future       config.Duration
+		drop         bool
+		want         []string
+	}{
+		"unset":          {nil, nil, 0, false, []string{"grace is 0s and linger 10m0s", "delay is 0s and max_future 0s"}},
+		"dropping":       {nil, &hour, 0, true, []string{"grace is 0s", "drop_original"}},
+		"wide":           {&hour, &hour, zero, true, nil},
+		"delay too low":  {&hour, &zero, hour, false, []string{"delay is 0s and max_future 1h0m0s"}},
+		"delay is meant": {&hour, &zero, 0, false, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := describer(t, func(d *Describe) {
+				d.Grace, d.Delay, d.MaxFuture, d.DropOriginal = test.grace, test.delay, test.future, test.drop
+			})
+			got := o.log.Warnings()
+			require.Len(t, got, len(test.want))
+			for i, want := range test.want {
+				require.Contains(t, got[i], want)
+			}
+		})
+	}
+}

@@ -1,0 +1,123 @@
+package describe
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/influxdata/telegraf/config"
+	"github.com/influxdata/telegraf/filter"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/bucket"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
+)
+
+const (
+	// defaultPeriod is Telegraf's default of an aggregator's period.
+	defaultPeriod = config.Duration(30 * time.Second)
+	// minLinger is the least that linger is by default.
+	minLinger = 10 * time.Minute
+)
+
+// Init checks the options and turns them into values. All that is wrong is reported at once.
+func (d *Describe) Init() error {
+	err := errors.Join(
+		d.initGrid(),
+		d.initSelection(),
+		d.initGrouping(),
+		d.initNames(),
+		d.initLimits(),
+		oneOf("booleans", d.Booleans, "number", "ignore"),
+		oneOf("timestamp", d.Timestamp, "start", "end"),
+		oneOf("emit", d.Emit, "update"),
+	)
+	if err != nil {
+		return err
+	}
+	d.table.init(d.MaxSeries, d.BucketTag)
+	d.counters.init(d.Statistics)
+	d.checkGates()
+	return nil
+}
+
+func oneOf(option, value string, known ...string) error {
+	if slices.Contains(known, value) {
+		return nil
+	}
+	return fmt.Errorf("invalid '%s' setting %q, known are %q", option, value, known)
+}
+
+func (d *Describe) initGrid() error {
+	width := time.Duration(d.Period)
+	if d.Bucket != "" {
+		w, err := bucket.ParseWidth(d.Bucket)
+		if err != nil {
+			return fmt.Errorf("invalid 'bucket' setting: %w", err)
+		}
+		width = w
+	}
+	origin, err := time.Parse(time.RFC3339Nano, d.Origin)
+	if err != nil {
+		return fmt.Errorf("invalid 'origin' setting %q, want a time as RFC 3339 has it, such as \"1970-01-01T00:00:00Z\"", d.Origin)
+	}
+	d.grid, err = bucket.NewGrid(width, origin)
+	if err != nil {
+		return fmt.Errorf("invalid 'period' setting: %w", err)
+	}
+	return nil
+}
+
+func (d *Describe) initSelection() error {
+	method, err := stats.ParseMethod(d.QuantileMethod)
+	if err != nil {
+		return fmt.Errorf("invalid 'quantile_method' setting: %w", err)
+	}
+	d.selection, err = stats.NewSelection(d.Stats, method)
+	if err != nil {
+		return fmt.Errorf("invalid 'stats' setting: %w", err)
+	}
+	d.names = nil
+	for _, s := range d.selection.Statistics() {
+		d.names = append(d.names, record.StatName(s))
+	}
+	return nil
+}
+
+func (d *Describe) initGrouping() error {
+	d.grouping = grouping{all: slices.Contains(d.GroupBy, "*")}
+	keep, err := filter.Compile(d.GroupBy)
+	if err != nil {
+		return fmt.Errorf("invalid 'group_by' setting %q: %w", d.GroupBy, err)
+	}
+	d.grouping.keep = keep
+	return nil
+}
+
+func (d *Describe) initNames() error {
+	if d.Prefix == "" {
+		return errors.New("invalid 'prefix' setting \"\", want a text: without one the statistics would go into the table of the values")
+	}
+	if d.BucketTag != "" && d.BucketTag != record.TimeBucket && record.Reserved(d.BucketTag) {
+		return fmt.Errorf("invalid 'bucket_tag' setting %q, the name is in use for something else", d.BucketTag)
+	}
+	return nil
+}
+
+func (d *Describe) initLimits() error {
+	d.linger = max(minLinger, 2*time.Duration(d.Period))
+	if d.Linger != nil {
+		d.linger = time.Duration(*d.Linger)
+	}
+	if d.linger < 0 {
+		return fmt.Errorf("invalid 'linger' setting %q, want 0s or more", d.linger)
+	}
+	if d.MaxFuture < 0 {
+		return fmt.Errorf("invalid 'max_future' setting %q, want 0s (no limit) or more", time.Duration(d.MaxFuture))
+	}
+	if d.MaxSeries < 0 {
+		return fmt.Errorf("invalid 'max_series' setting %d, want 0 (no limit) or more", d.MaxSeries)
+	}
+	return nil
+}

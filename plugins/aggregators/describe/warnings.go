@@ -1,0 +1,38 @@
+package describe
+
+import (
+	"time"
+)
+
+// ambiguousBefore is where InfluxDB 3 stops to take a timestamp without a precision for nanoseconds.
+var ambiguousBefore = time.Unix(0, 5e15)
+
+// warnings holds what the log was told already.
+type warnings struct {
+	old     bool
+	renamed map[string]bool
+}
+
+// warnRenamed says once for each tag that it leaves under another name.
+func (d *Describe) warnRenamed(tags []string) {
+	for _, tag := range tags {
+		if d.once.renamed[tag] {
+			continue
+		}
+		if d.once.renamed == nil {
+			d.once.renamed = make(map[string]bool)
+		}
+		d.once.renamed[tag] = true
+		d.Log.Warnf("Tag %q has a name that the statistics use or that line protocol cannot say, it is renamed in %s* (once logged)", tag, d.Prefix)
+	}
+}
+
+// warnOld says once that InfluxDB 3 would misread a timestamp.
+func (d *Describe) warnOld(at time.Time) {
+	if d.once.old || !at.Before(ambiguousBefore) {
+		return
+	}
+	d.once.old = true
+	d.Log.Warnf("A bucket has the time %s; InfluxDB 3 takes nanoseconds before %s for another unit unless the precision is given",
+		at.Format(time.RFC3339Nano), ambiguousBefore.UTC().Format(time.RFC3339Nano))
+}
