@@ -1,0 +1,161 @@
+package describe
+
+import (
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/influxdata/telegraf"
+	"github.com/stretchr/testify/require"
+)
+
+// goldenDir has public data sets with statistics that an independent reference computed.
+const goldenDir = "../../../../shared/golden"
+
+type goldenFile struct {
+	Bucket  string         `json:"bucket"`
+	Records []goldenRecord `json:"records"`
+}
+
+type goldenRecord struct {
+	Start     int64    `json:"bucket_start_ns"`
+	Tags      string   `json:"tags"`
+	Field     string   `json:"field"`
+	Count     int64    `json:"count"`
+	Min       float64  `json:"min"`
+	Max       float64  `json:"max"`
+	Sum       float64  `json:"sum"`
+	Mean      float64  `json:"mean"`
+	Median    float64  `json:"median"`
+	Mode      float64  `json:"mode"`
+	ModeCount float64  `json:"mode_count"`
+	P95Floor  float64  `json:"p95_original_index"`
+	P95Rank   float64  `json:"p95_nearest_rank"`
+	P95       float64  `json:"p95_r7"`
+	P25       float64  `json:"p25_r7"`
+	P75       float64  `json:"p75_r7"`
+	P25Rank   float64  `json:"p25_nearest_rank"`
+	P75Rank   float64  `json:"p75_nearest_rank"`
+	StdDev    *float64 `json:"stddev_samp"`
+}
+
+func gunzip(t *testing.T, path string) []byte {
+	t.Helper()
+	f, err := os.Open(path)
+	require.NoError(t, err)
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	require.NoError(t, err)
+	b, err := io.ReadAll(z)
+	require.NoError(t, err)
+	return b
+}
+
+func TestGoldenData(t *testing.T) {
+	inputs, err := filepath.Glob(filepath.Join(goldenDir, "*.lp.gz"))
+	require.NoError(t, err)
+	if len(inputs) == 0 {
+		t.Skipf("no golden data in %s", goldenDir)
+	}
+	for _, input := range inputs {
+		name := strings.TrimSuffix(filepath.Base(input), ".lp.gz")
+		metrics := parse(t, gunzip(t, input))
+		tables, err := filepath.Glob(filepath.Join(goldenDir, name+".*.json.gz"))
+		require.NoError(t, err)
+		for _, table := range tables {
+			t.Run(strings.TrimSuffix(filepath.Base(table), ".json.gz"), func(t *testing.T) {
+				var want goldenFile
+				require.NoError(t, json.Unmarshal(gunzip(t, table), &want))
+				for _, method := range []string{"linear", "nearest_rank", "floor_rank"} {
+					compareGolden(t, metrics, want, method, strings.Contains(table, "by_series"))
+				}
+			})
+		}
+	}
+}
+
+func compareGolden(t *testing.T, metrics []telegraf.Metric, want goldenFile, method string, bySeries bool) {
+	got := make(map[string]map[string]any)
+	for _, m := range through(t, loaded(t, goldenConfig(want.Bucket, method, bySeries)), metrics) {
+		start := m.Time().UnixNano()
+		if want.Bucket == "all" {
+			start = 0
+		}
+		tags := m.Tags()
+		field := tags["field_name"]
+		delete(tags, "field_name")
+		got[goldenKey(start, joined(tags), field)] = m.Fields()
+	}
+	require.Len(t, got, len(want.Records), "rows")
+	for _, r := range want.Records {
+		key := goldenKey(r.Start, r.Tags, r.Field)
+		row, ok := got[key]
+		require.True(t, ok, "no row %s", key)
+		r.compare(t, key+" "+method, method, row)
+	}
+}
+
+func goldenConfig(bucket, method string, bySeries bool) string {
+	groupBy, origin := "[]", ""
+	if bySeries {
+		groupBy = `["*"]`
+	}
+	if bucket == "all" {
+		bucket, origin = "100000d", "\n  origin = \"1900-01-01T00:00:00Z\""
+	}
+	return fmt.Sprintf(`
+[[aggregators.describe]]
+  bucket = %q
+  quantile_method = %q
+  group_by = %s%s
+  stats = ["count", "min", "max", "sum", "mean", "median", "mode", "mode_count", "p95", "p25", "p75", "stddev"]
+`, bucket, method, groupBy, origin)
+}
+
+func goldenKey(start int64, tags, field string) string {
+	return fmt.Sprintf("%d %s %s", start, tags, field)
+}
+
+func joined(tags map[string]string) string {
+	var parts []string
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		parts = append(parts, key+"="+tags[key])
+	}
+	return strings.Join(parts, ",")
+}
+
+// compare holds a row against the reference, within the tolerances that the data states.
+func (r goldenRecord) compare(t *testing.T, key, method string, got map[string]any) {
+	t.Helper()
+	require.Equal(t, r.Count, got["count"], key)
+	exactly := map[string]float64{"min": r.Min, "max": r.Max, "mode": r.Mode, "mode_count": r.ModeCount}
+	closely := map[string]float64{"mean": r.Mean, "sum": r.Sum}
+	switch method {
+	case "linear":
+		exactly["median"] = r.Median
+		closely["p95"], closely["p25"], closely["p75"] = r.P95, r.P25, r.P75
+	case "nearest_rank":
+		exactly["p95"], exactly["p25"], exactly["p75"] = r.P95Rank, r.P25Rank, r.P75Rank
+	case "floor_rank":
+		exactly["median"], exactly["p95"] = r.Median, r.P95Floor
+	}
+	for name, want := range exactly {
+		require.Equal(t, want, got[name], "%s of %s", name, key)
+	}
+	for name, want := range closely {
+		require.InDelta(t, want, got[name], 1e-12*math.Abs(want), "%s of %s", name, key)
+	}
+	if r.StdDev == nil {
+		require.NotContains(t, got, "stddev", key)
+		return
+	}
+	require.InDelta(t, *r.StdDev, got["stddev"], 1e-9*math.Max(*r.StdDev, math.Abs(r.Max)), "stddev of %s", key)
+}
