@@ -77,7 +77,7 @@ func (s *Summary) UnmarshalBinary(b []byte) error {
 }
 
 func appendPoint(dst []byte, p point) []byte {
-	dst = binary.LittleEndian.AppendUint64(dst, uint64(p.time)) //nolint:gosec // the bits, read back as int64
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(p.time))
 	return binary.LittleEndian.AppendUint64(dst, math.Float64bits(p.value))
 }
 
@@ -141,7 +141,7 @@ func (d *decoder) take(size int, what string) []byte {
 func (d *decoder) point(what string) point {
 	b := d.take(pointSize, what)
 	return point{
-		time:  int64(binary.LittleEndian.Uint64(b)), //nolint:gosec // the bits, as appendPoint wrote them
+		time:  int64(binary.LittleEndian.Uint64(b)),
 		value: d.float(b[8:], what),
 	}
 }
