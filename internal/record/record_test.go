@@ -24,7 +24,7 @@ func TestJSONHasItsMembersInOrder(t *testing.T) {
 	r := sample()
 	want := `{"table_name":"analytics_cpu","field_name":"usage_idle","time_bucket":"2026-01-02T02:04:00Z","time":1767319440000,` +
 		`"agent":"a1","cpu":"cpu0","host":"h 1","count":12,"min":1.5,"max":1e+300,"mean":1.23e-11,"total":18446744073709551615,"ok":true}`
-	require.True(t, want == string(r.AppendJSON(nil)), "got %s", r.AppendJSON(nil)) // the order matters
+	require.Equal(t, []byte(want), r.AppendJSON(nil))
 	require.Equal(t, "host", r.Tags[0].Key, "the record itself is not sorted")
 }
 
