@@ -1,0 +1,199 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/influxdata/telegraf"
+	"github.com/influxdata/telegraf/plugins/aggregators"
+	"github.com/influxdata/telegraf/plugins/inputs"
+	"github.com/influxdata/telegraf/plugins/outputs"
+	"github.com/influxdata/telegraf/plugins/parsers"
+	"github.com/influxdata/telegraf/plugins/processors"
+	"github.com/influxdata/telegraf/plugins/secretstores"
+	"github.com/influxdata/telegraf/plugins/serializers"
+	"github.com/urfave/cli/v2"
+)
+
+// kind is a kind of plugins that this build has.
+type kind struct {
+	name       string
+	names      []string
+	deprecated map[string]telegraf.DeprecationInfo
+	create     func(name string) telegraf.PluginDescriber // nil for kinds without a section in a configuration
+}
+
+func kinds() []kind {
+	return []kind{
+		{"secretstores", sorted(secretstores.SecretStores), secretstores.Deprecations,
+			func(n string) telegraf.PluginDescriber { return secretstores.SecretStores[n]("dummy") }},
+		{"outputs", sorted(outputs.Outputs), outputs.Deprecations, func(n string) telegraf.PluginDescriber { return outputs.Outputs[n]() }},
+		{"processors", sorted(processors.Processors), processors.Deprecations,
+			func(n string) telegraf.PluginDescriber { return processors.Processors[n]() }},
+		{"aggregators", sorted(aggregators.Aggregators), aggregators.Deprecations,
+			func(n string) telegraf.PluginDescriber { return aggregators.Aggregators[n]() }},
+		{"inputs", sorted(inputs.Inputs), inputs.Deprecations, func(n string) telegraf.PluginDescriber { return inputs.Inputs[n]() }},
+		{"parsers", sorted(parsers.Parsers), parsers.Deprecations, nil},
+		{"serializers", sorted(serializers.Serializers), serializers.Deprecations, nil},
+	}
+}
+
+func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+func pluginsCommand(out io.Writer) *cli.Command {
+	deprecated := []cli.Flag{&cli.BoolFlag{Name: "deprecated", Usage: "print only deprecated plugins"}}
+	list := func(c *cli.Context, kinds ...kind) error {
+		for _, k := range kinds {
+			if err := k.list(out, c.Bool("deprecated")); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	command := &cli.Command{
+		Name:   "plugins",
+		Usage:  "commands for printing available plugins",
+		Flags:  deprecated,
+		Action: func(c *cli.Context) error { return list(c, kinds()...) },
+	}
+	for _, k := range kinds() {
+		command.Subcommands = append(command.Subcommands, &cli.Command{
+			Name:   k.name,
+			Usage:  "print available " + k.name,
+			Flags:  deprecated,
+			Action: func(c *cli.Context) error { return list(c, k) },
+		})
+	}
+	return command
+}
+
+func (k kind) list(out io.Writer, deprecated bool) error {
+	names := k.names
+	if deprecated {
+		names = sorted(k.deprecated)
+	}
+	for _, name := range names {
+		if _, err := fmt.Fprintf(out, "%s.%s\n", k.name, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func printDeprecations(out io.Writer) error {
+	for _, k := range kinds() {
+		for _, name := range sorted(k.deprecated) {
+			info := k.deprecated[name]
+			if _, err := fmt.Fprintf(out, "%s.%s since %s, removal in %s: %s\n", k.name, name, info.Since, info.RemovalIn, info.Notice); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// printUsage prints the sample configuration of every plugin of that name.
+func printUsage(out io.Writer, name string) error {
+	found := false
+	for _, k := range kinds() {
+		if k.create == nil || !slices.Contains(k.names, name) {
+			continue
+		}
+		found = true
+		if err := k.sample(out, name, ""); err != nil {
+			return err
+		}
+	}
+	if !found {
+		return fmt.Errorf("no plugin %q in this build, 'plugins' lists them", name)
+	}
+	return nil
+}
+
+func (k kind) sample(out io.Writer, name, comment string) error {
+	text := k.create(name).SampleConfig()
+	if strings.TrimSpace(text) == "" {
+		text = fmt.Sprintf("[[%s.%s]]\n  # no configuration\n", k.name, name)
+	}
+	for line := range strings.Lines(strings.TrimRight(text, "\n") + "\n\n") {
+		if _, err := fmt.Fprintln(out, strings.TrimRight(comment+strings.TrimRight(line, "\n"), " ")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// shown are the plugins that a sample configuration has uncommented when no filter names any.
+var shown = map[string]bool{
+	"outputs.file": true, "aggregators.describe": true,
+	"inputs.cpu": true, "inputs.mem": true, "inputs.disk": true, "inputs.diskio": true, "inputs.system": true,
+}
+
+const globalSections = `# A configuration of telegraf-describe, which is Telegraf's: see
+# https://docs.influxdata.com/telegraf/v1/configuration/
+
+[global_tags]
+  # dc = "eu-1"
+
+[agent]
+  ## Default of how often inputs are gathered
+  interval = "10s"
+  round_interval = true
+
+  ## Metrics in one write, and most metrics to keep while an output is away
+  metric_batch_size = 1000
+  metric_buffer_limit = 10000
+
+  ## Default of how often outputs are flushed
+  flush_interval = "10s"
+
+  ## Whether the statistics of aggregators skip the processors. The default
+  ## changes with Telegraf v1.40, so say what you want.
+  skip_processors_after_aggregators = true
+
+`
+
+// printConfig prints the sample configuration of all plugins, or of those that the filters name.
+func printConfig(out io.Writer, f filters) error {
+	if wanted(f.sections, "agent") || wanted(f.sections, "global_tags") {
+		if _, err := fmt.Fprint(out, globalSections); err != nil {
+			return err
+		}
+	}
+	only := map[string][]string{
+		"secretstores": f.secretstores, "outputs": f.outputs, "processors": f.processors, "aggregators": f.aggregators, "inputs": f.inputs,
+	}
+	for _, k := range kinds() {
+		if k.create == nil || !wanted(f.sections, k.name) {
+			continue
+		}
+		if _, err := fmt.Fprintf(out, "%s\n# %s\n%s\n\n", strings.Repeat("#", 79), strings.ToUpper(k.name), strings.Repeat("#", 79)); err != nil {
+			return err
+		}
+		if err := k.samples(out, only[k.name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func wanted(filter []string, name string) bool { return len(filter) == 0 || slices.Contains(filter, name) }
+
+func (k kind) samples(out io.Writer, only []string) error {
+	for _, name := range k.names {
+		if !wanted(only, name) {
+			continue
+		}
+		comment := "# "
+		if len(only) > 0 || shown[k.name+"."+name] {
+			comment = ""
+		}
+		if err := k.sample(out, name, comment); err != nil {
+			return err
+		}
+	}
+	return nil
+}

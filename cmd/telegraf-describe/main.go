@@ -1,0 +1,91 @@
+// Command telegraf-describe is Telegraf with the describe aggregator and the rediscache output. It has
+// Telegraf's flags and subcommands and is built on Telegraf's public packages.
+package main
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"os"
+
+	"github.com/awnumar/memguard"
+	"github.com/influxdata/telegraf/logger"
+	"github.com/urfave/cli/v2"
+)
+
+// version is set when the command is built.
+var version = "1.39.3-describe"
+
+func main() {
+	// The keyring secret store must not wake up a desktop's wallet.
+	if err := os.Setenv("DISABLE_KWALLET", "1"); err != nil {
+		log.Printf("W! %v", err)
+	}
+	// From here on no signal ends the process: a reload may be asked for before there is an agent.
+	signals := catchSignals()
+	if err := run(os.Args, os.Stdout, signals); err != nil {
+		os.Exit(1)
+	}
+}
+
+// run runs the command line and logs the error that it returns.
+func run(args []string, out io.Writer, signals <-chan os.Signal) error {
+	defer memguard.Purge()
+	defer func() {
+		if err := logger.CloseLogging(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}()
+	err := newApp(out, signals).Run(args)
+	if err != nil {
+		log.Printf("E! %s", err)
+	}
+	return err
+}
+
+func newApp(out io.Writer, signals <-chan os.Signal) *cli.App {
+	return &cli.App{
+		Name:      "telegraf-describe",
+		Usage:     "Telegraf that also says what metrics look like",
+		Writer:    out,
+		ErrWriter: os.Stderr,
+		Flags:     append(agentFlags(), configFlags()...),
+		Action:    func(c *cli.Context) error { return act(c, out, signals) },
+		Commands: []*cli.Command{
+			{
+				Name:   "version",
+				Usage:  "print current version to stdout",
+				Action: func(*cli.Context) error { return printVersion(out) },
+			},
+			configCommand(out),
+			pluginsCommand(out),
+			secretsCommand(out),
+		},
+	}
+}
+
+func printVersion(out io.Writer) error {
+	_, err := fmt.Fprintln(out, "Telegraf "+version)
+	return err
+}
+
+// act is what the command does without a subcommand: print something, or run the agent.
+func act(c *cli.Context, out io.Writer, signals <-chan os.Signal) error {
+	switch {
+	case c.NArg() > 0:
+		return fmt.Errorf("unknown command %q", c.Args().First())
+	case c.Bool("version"):
+		return printVersion(out)
+	case c.String("usage") != "":
+		return printUsage(out, c.String("usage"))
+	case c.Bool("sample-config"):
+		return printConfig(out, newFilters(c))
+	case c.Bool("deprecation-list"):
+		return printDeprecations(out)
+	}
+	o, err := newOptions(c)
+	if err != nil {
+		return err
+	}
+	return (&runner{options: o, signals: signals}).run()
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/influxdata/telegraf/config"
+	"github.com/urfave/cli/v2"
+)
+
+// options are the flags that say how the agent runs.
+type options struct {
+	files, folders        []string
+	filters               filters
+	test, once            bool
+	wait                  time.Duration
+	debug, quiet          bool
+	unprotected           bool
+	urlRetries            int
+	urlWatchInterval      time.Duration
+	watch                 string
+	watchInterval, settle time.Duration
+	pidFile, pprofAddress string
+}
+
+// filters name the sections and plugins to load or to print; empty ones let everything through.
+type filters struct {
+	sections, inputs, outputs, aggregators, processors, secretstores []string
+}
+
+func configFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: "config", Usage: "configuration file or URL to load"},
+		&cli.StringSliceFlag{Name: "config-directory", Usage: "directory containing additional *.conf files"},
+		&cli.StringFlag{Name: "section-filter", Usage: "sections to print, separated by ':': agent, global_tags, secretstores, outputs, processors, aggregators, inputs"},
+		&cli.StringFlag{Name: "input-filter", Usage: "inputs to enable, separated by ':'"},
+		&cli.StringFlag{Name: "output-filter", Usage: "outputs to enable, separated by ':'"},
+		&cli.StringFlag{Name: "aggregator-filter", Usage: "aggregators to print, separated by ':'"},
+		&cli.StringFlag{Name: "processor-filter", Usage: "processors to print, separated by ':'"},
+		&cli.StringFlag{Name: "secretstore-filter", Usage: "secret stores to enable, separated by ':'"},
+		&cli.BoolFlag{Name: "strict-env-handling", Usage: "replace environment variables in strings only (the default)"},
+		&cli.BoolFlag{Name: "non-strict-env-handling", Usage: "replace environment variables in other settings than strings, too"},
+	}
+}
+
+func agentFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "test", Usage: "gather once, print the metrics after processors and aggregators, and exit; outputs are not used"},
+		&cli.IntFlag{Name: "test-wait", Usage: "test, and wait that many seconds for service inputs"},
+		&cli.BoolFlag{Name: "once", Usage: "gather once, write to the outputs, and exit"},
+		&cli.BoolFlag{Name: "debug", Usage: "turn on debug logging"},
+		&cli.BoolFlag{Name: "quiet", Usage: "log errors only"},
+		&cli.StringFlag{Name: "watch-config", Usage: "reload when a configuration file or directory changes: notify or poll"},
+		&cli.DurationFlag{Name: "watch-interval", Usage: "how often to look for changes with --watch-config poll", Value: 250 * time.Millisecond},
+		&cli.DurationFlag{Name: "watch-debounce-interval", Usage: "how long to wait after a change before reloading"},
+		&cli.IntFlag{Name: "config-url-retry-attempts", Usage: "attempts to load a configuration from a URL at start, -1 for no limit", DefaultText: "3"},
+		&cli.DurationFlag{Name: "config-url-watch-interval", Usage: "how often to look for changes of configurations from URLs", DefaultText: "disabled"},
+		&cli.StringFlag{Name: "pidfile", Usage: "file to write the process id to"},
+		&cli.StringFlag{Name: "pprof-addr", Usage: "host and port to serve profiles on, such as localhost:6060"},
+		&cli.StringSliceFlag{Name: "select", Usage: "enable only plugins with these labels: key=value pairs joined by ';' (and), repeated (or)"},
+		&cli.StringFlag{Name: "password", Usage: "password to unlock secret stores"},
+		&cli.BoolFlag{Name: "unprotected", Usage: "do not protect secrets in memory"},
+		&cli.BoolFlag{Name: "old-env-behavior", Usage: "replace environment variables as before v1.27"},
+		&cli.BoolFlag{Name: "print-plugin-config-source", Usage: "log which file each plugin comes from"},
+		&cli.StringFlag{Name: "usage", Usage: "print the options of a plugin, such as --usage describe"},
+		&cli.BoolFlag{Name: "deprecation-list", Usage: "print the deprecated plugins"},
+		&cli.BoolFlag{Name: "sample-config", Usage: "print a full sample configuration, as 'config create' does"},
+		&cli.BoolFlag{Name: "version", Usage: "print the version"},
+	}
+}
+
+// newOptions reads the flags and sets those that Telegraf's config package keeps for itself.
+func newOptions(c *cli.Context) (options, error) {
+	o := options{
+		files: c.StringSlice("config"), folders: c.StringSlice("config-directory"), filters: newFilters(c),
+		test: c.Bool("test") || c.Int("test-wait") != 0, once: c.Bool("once"), wait: time.Duration(c.Int("test-wait")) * time.Second,
+		debug: c.Bool("debug"), quiet: c.Bool("quiet"), unprotected: c.Bool("unprotected"),
+		urlRetries: c.Int("config-url-retry-attempts"), urlWatchInterval: c.Duration("config-url-watch-interval"),
+		watch: c.String("watch-config"), watchInterval: c.Duration("watch-interval"), settle: c.Duration("watch-debounce-interval"),
+		pidFile: c.String("pidfile"), pprofAddress: c.String("pprof-addr"),
+	}
+	if o.watch != "" && o.watch != "notify" && o.watch != "poll" {
+		return o, fmt.Errorf("invalid --watch-config %q, known are notify and poll", o.watch)
+	}
+	if o.watch == "poll" && o.watchInterval <= 0 {
+		return o, fmt.Errorf("invalid --watch-interval %s, want more than 0s", o.watchInterval)
+	}
+	if err := setEnvHandling(c); err != nil {
+		return o, err
+	}
+	if err := config.SetPluginLabelSelections(c.StringSlice("select")); err != nil {
+		return o, err
+	}
+	setSecrets(c)
+	config.OldEnvVarReplacement = c.Bool("old-env-behavior")
+	config.PrintPluginConfigSource = c.Bool("print-plugin-config-source")
+	return o, nil
+}
+
+func setEnvHandling(c *cli.Context) error {
+	if c.Bool("strict-env-handling") && c.Bool("non-strict-env-handling") {
+		return errors.New("flags --strict-env-handling and --non-strict-env-handling cannot be used together")
+	}
+	config.NonStrictEnvVarHandling = c.Bool("non-strict-env-handling")
+	return nil
+}
+
+func setSecrets(c *cli.Context) {
+	if c.Bool("unprotected") {
+		config.DisableSecretProtection()
+	}
+	if password := c.String("password"); password != "" {
+		config.Password = config.NewSecret([]byte(password))
+	}
+}
+
+// newFilters reads the filters, which may stand before and after a subcommand.
+func newFilters(c *cli.Context) filters {
+	get := func(flag string) []string {
+		var names []string
+		for _, level := range c.Lineage() {
+			if level.Command == nil {
+				continue
+			}
+			for name := range strings.SplitSeq(level.String(flag), ":") {
+				if name != "" {
+					names = append(names, name)
+				}
+			}
+		}
+		return names
+	}
+	return filters{
+		sections: get("section-filter"), inputs: get("input-filter"), outputs: get("output-filter"),
+		aggregators: get("aggregator-filter"), processors: get("processor-filter"), secretstores: get("secretstore-filter"),
+	}
+}

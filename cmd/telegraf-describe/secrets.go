@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"github.com/awnumar/memguard"
+	"github.com/influxdata/telegraf"
+	"github.com/influxdata/telegraf/config"
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+)
+
+func secretsCommand(out io.Writer) *cli.Command {
+	flags := []cli.Flag{
+		&cli.StringSliceFlag{Name: "config", Usage: "configuration file or URL to load"},
+		&cli.StringSliceFlag{Name: "config-directory", Usage: "directory containing additional *.conf files"},
+		&cli.StringFlag{Name: "password", Usage: "password to unlock secret stores"},
+	}
+	return &cli.Command{
+		Name:  "secrets",
+		Usage: "commands for listing, reading and writing the secrets of secret stores",
+		Flags: flags,
+		Subcommands: []*cli.Command{
+			{
+				Name: "list", Usage: "list the secrets of the stores", ArgsUsage: "[store ID ...]",
+				Flags:  append(flags, &cli.BoolFlag{Name: "reveal-secret", Usage: "also print the secrets"}),
+				Action: func(c *cli.Context) error { return listSecrets(c, out) },
+			},
+			{
+				Name: "get", Usage: "print a secret", ArgsUsage: "<store ID> <key>", Flags: flags,
+				Action: func(c *cli.Context) error { return getSecret(c, out) },
+			},
+			{
+				Name: "set", Usage: "create or change a secret; a value that is not given is asked for", ArgsUsage: "<store ID> <key> [value]", Flags: flags,
+				Action: setSecret,
+			},
+		},
+	}
+}
+
+// secretStores loads the secret stores of the configuration, and nothing else of it.
+func secretStores(c *cli.Context) (map[string]telegraf.SecretStore, error) {
+	setSecrets(c)
+	var named, folders []string
+	for _, level := range c.Lineage() {
+		if level.Command != nil {
+			named = append(named, level.StringSlice("config")...)
+			folders = append(folders, level.StringSlice("config-directory")...)
+		}
+	}
+	files, err := configFiles(named, folders)
+	if err != nil {
+		return nil, err
+	}
+	config.ResetSecrets()
+	cfg := config.NewConfig()
+	cfg.Agent.Quiet = true
+	none := []string{"-"}
+	cfg.InputFilters, cfg.OutputFilters = none, none
+	if err := cfg.LoadAll(files...); err != nil {
+		return nil, err
+	}
+	return cfg.SecretStores, nil
+}
+
+func secretStore(c *cli.Context) (telegraf.SecretStore, error) {
+	stores, err := secretStores(c)
+	if err != nil {
+		return nil, err
+	}
+	store, ok := stores[c.Args().First()]
+	if !ok {
+		return nil, fmt.Errorf("unknown secret store %q, known are %q", c.Args().First(), sorted(stores))
+	}
+	return store, nil
+}
+
+func listSecrets(c *cli.Context, out io.Writer) error {
+	stores, err := secretStores(c)
+	if err != nil {
+		return err
+	}
+	ids := c.Args().Slice()
+	if len(ids) == 0 {
+		ids = sorted(stores)
+	}
+	for _, id := range ids {
+		store, ok := stores[id]
+		if !ok {
+			return fmt.Errorf("unknown secret store %q, known are %q", id, sorted(stores))
+		}
+		if err := listStore(out, id, store, c.Bool("reveal-secret")); err != nil {
+			return fmt.Errorf("secret store %q: %w", id, err)
+		}
+	}
+	return nil
+}
+
+func listStore(out io.Writer, id string, store telegraf.SecretStore, reveal bool) error {
+	keys, err := store.List()
+	if err != nil {
+		return err
+	}
+	slices.Sort(keys)
+	fmt.Fprintf(out, "Known secrets for store %q:\n", id)
+	for _, key := range keys {
+		var value []byte
+		if reveal {
+			if value, err = store.Get(key); err != nil {
+				return fmt.Errorf("secret %q: %w", key, err)
+			}
+		}
+		fmt.Fprintf(out, "    %-30s  %s\n", key, value)
+		memguard.WipeBytes(value)
+	}
+	return nil
+}
+
+func getSecret(c *cli.Context, out io.Writer) error {
+	if c.NArg() != 2 {
+		return errors.New("want two arguments: the ID of the secret store and the key")
+	}
+	store, err := secretStore(c)
+	if err != nil {
+		return err
+	}
+	key := c.Args().Get(1)
+	value, err := store.Get(key)
+	if err != nil {
+		return fmt.Errorf("secret %q: %w", key, err)
+	}
+	defer memguard.WipeBytes(value)
+	_, err = fmt.Fprintf(out, "%s:%s = %s\n", c.Args().First(), key, value)
+	return err
+}
+
+func setSecret(c *cli.Context) error {
+	if c.NArg() != 2 && c.NArg() != 3 {
+		return errors.New("want two or three arguments: the ID of the secret store, the key and the value")
+	}
+	store, err := secretStore(c)
+	if err != nil {
+		return err
+	}
+	value := c.Args().Get(2)
+	if c.NArg() == 2 {
+		fmt.Fprintf(os.Stderr, "Enter secret value: ")
+		b, err := term.ReadPassword(int(os.Stdin.Fd()))
+		if err != nil {
+			return fmt.Errorf("reading the value: %w", err)
+		}
+		value = string(bytes.TrimSpace(b))
+	}
+	editor, ok := store.(telegraf.SecretStoreEditor)
+	if !ok {
+		return fmt.Errorf("secret store %q cannot be written to", c.Args().First())
+	}
+	return editor.Set(c.Args().Get(1), value)
+}
