@@ -1,0 +1,186 @@
+// Package redisserver runs a redis-server as a child process.
+package redisserver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	startTimeout = 20 * time.Second
+	stopTimeout  = 10 * time.Second
+	maxOutput    = 16 << 10
+)
+
+// ErrNotFound is returned where there is no redis-server to run.
+var ErrNotFound = errors.New("no redis-server on PATH")
+
+// Options say how the server runs.
+type Options struct {
+	Binary   string   // the default is redis-server on PATH
+	Addr     string   // host:port to listen on; port 0 or an empty Addr is a free port on 127.0.0.1
+	Dir      string   // where it keeps its data, as an append-only file; empty keeps none
+	Password string   // of the default user, or none
+	Args     []string // more arguments of redis-server
+}
+
+// Server is a running redis-server. Its methods may be called concurrently.
+type Server struct {
+	addr string
+	cmd  *exec.Cmd
+	done chan struct{}
+	stop sync.Once
+	err  error
+}
+
+// Find returns the path of redis-server, or [ErrNotFound].
+func Find() (string, error) {
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		return "", ErrNotFound
+	}
+	return path, nil
+}
+
+// Start runs a server and waits until it answers. It ends with ctx or with Stop, and with this process
+// where the system can see to that. An address in use is an error that wraps the listener's.
+func Start(ctx context.Context, o Options) (*Server, error) {
+	if o.Binary == "" {
+		path, err := Find()
+		if err != nil {
+			return nil, err
+		}
+		o.Binary = path
+	}
+	addr, err := free(o.Addr)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{addr: addr, done: make(chan struct{})}
+	output := &head{}
+	s.cmd = exec.Command(o.Binary, o.args(addr)...) //nolint:gosec // the caller's binary
+	s.cmd.Stdout, s.cmd.Stderr = output, output
+	s.cmd.SysProcAttr = endWithParent()
+	if err := s.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting %s: %w", o.Binary, err)
+	}
+	go func() {
+		defer close(s.done)
+		s.err = s.cmd.Wait()
+	}()
+	if err := s.ready(ctx, o.Password); err != nil {
+		_ = s.Stop()
+		return nil, fmt.Errorf("%s on %s: %w\n%s", o.Binary, addr, err, strings.TrimSpace(output.String()))
+	}
+	context.AfterFunc(ctx, func() { _ = s.Stop() })
+	return s, nil
+}
+
+func (o Options) args(addr string) []string {
+	host, port, _ := net.SplitHostPort(addr)
+	args := []string{"--bind", host, "--port", port, "--save", "", "--daemonize", "no"}
+	if o.Dir != "" {
+		args = append(args, "--dir", o.Dir, "--appendonly", "yes")
+	}
+	if o.Password != "" {
+		args = append(args, "--requirepass", o.Password)
+	}
+	return append(args, o.Args...)
+}
+
+// free checks that nothing listens on the address and chooses a port where it has none.
+func free(addr string) (string, error) {
+	if addr == "" {
+		addr = "127.0.0.1:0"
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return "", fmt.Errorf("redis-server cannot listen on %s: %w", addr, err)
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+// ready waits until the server answers.
+func (s *Server) ready(ctx context.Context, password string) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	client := redis.NewClient(&redis.Options{Addr: s.addr, Password: password, MaxRetries: -1, DisableIdentity: true})
+	defer client.Close()
+	for {
+		err := client.Ping(ctx).Err()
+		if err == nil || strings.HasPrefix(err.Error(), "NOAUTH") || strings.HasPrefix(err.Error(), "NOPERM") {
+			return nil
+		}
+		select {
+		case <-s.done:
+			return errors.New("it ended at once")
+		case <-ctx.Done():
+			return fmt.Errorf("it does not answer: %w", err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// Addr returns the host and port on which the server listens.
+func (s *Server) Addr() string { return s.addr }
+
+// Port returns the port on which the server listens.
+func (s *Server) Port() int {
+	_, port, _ := net.SplitHostPort(s.addr)
+	n, _ := strconv.Atoi(port)
+	return n
+}
+
+// Done is closed when the server has ended, also unasked.
+func (s *Server) Done() <-chan struct{} { return s.done }
+
+// Stop ends the server, which saves what it has to, and waits for that. Stopping again does nothing.
+func (s *Server) Stop() error {
+	s.stop.Do(func() {
+		_ = terminate(s.cmd.Process)
+		select {
+		case <-s.done:
+		case <-time.After(stopTimeout):
+			_ = s.cmd.Process.Kill()
+			<-s.done
+		}
+	})
+	<-s.done
+	var exit *exec.ExitError
+	if s.err != nil && !errors.As(s.err, &exit) {
+		return s.err
+	}
+	return nil
+}
+
+// head keeps the beginning of what the server says.
+type head struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (t *head) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if room := maxOutput - t.buf.Len(); room > 0 {
+		t.buf.Write(b[:min(room, len(b))])
+	}
+	return len(b), nil
+}
+
+func (t *head) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.buf.String()
+}

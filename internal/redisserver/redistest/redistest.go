@@ -1,0 +1,106 @@
+// Package redistest starts real Redis servers for tests.
+package redistest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
+)
+
+// Need skips the test where there is no redis-server on PATH, and fails it instead when the
+// environment variable REQUIRE_REDIS is 1.
+func Need(t testing.TB) {
+	t.Helper()
+	if _, err := redisserver.Find(); err != nil {
+		if os.Getenv("REQUIRE_REDIS") == "1" {
+			t.Fatalf("REQUIRE_REDIS is 1 and there is %v", err)
+		}
+		t.Skipf("%v: install redis-server to run this test", err)
+	}
+}
+
+// Server starts a server on a free port, which ends with the test.
+func Server(t testing.TB) *redisserver.Server {
+	t.Helper()
+	return Start(t, redisserver.Options{})
+}
+
+// Start starts a server with options, which ends with the test.
+func Start(t testing.TB, o redisserver.Options) *redisserver.Server {
+	t.Helper()
+	Need(t)
+	s, err := redisserver.Start(context.Background(), o)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Stop()) })
+	return s
+}
+
+// Client returns a client of the server, which closes with the test.
+func Client(t testing.TB, s *redisserver.Server) *redis.Client {
+	t.Helper()
+	c := redis.NewClient(&redis.Options{Addr: s.Addr()})
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// Cluster starts a Redis Cluster of three primaries and returns their addresses.
+func Cluster(t testing.TB) []string {
+	t.Helper()
+	const nodes, slots = 3, 16384
+	var addrs []string
+	var clients []*redis.Client
+	for range nodes {
+		s := Start(t, redisserver.Options{
+			Addr: busFree(t),
+			Args: []string{"--cluster-enabled", "yes", "--dir", t.TempDir(), "--cluster-node-timeout", "5000"},
+		})
+		addrs, clients = append(addrs, s.Addr()), append(clients, Client(t, s))
+	}
+	ctx := t.Context()
+	for i, c := range clients {
+		require.NoError(t, c.ClusterAddSlotsRange(ctx, i*slots/nodes, (i+1)*slots/nodes-1).Err())
+		require.NoError(t, c.Do(ctx, "CLUSTER", "SET-CONFIG-EPOCH", i+1).Err())
+		if i > 0 {
+			host, port, err := net.SplitHostPort(addrs[0])
+			require.NoError(t, err)
+			require.NoError(t, c.ClusterMeet(ctx, host, port).Err())
+		}
+	}
+	for _, c := range clients {
+		require.Eventually(t, func() bool {
+			info, err := c.ClusterInfo(ctx).Result()
+			return err == nil && strings.Contains(info, "cluster_state:ok") && strings.Contains(info, fmt.Sprintf("cluster_known_nodes:%d", nodes))
+		}, 30*time.Second, 20*time.Millisecond, "the cluster does not come up")
+	}
+	return addrs
+}
+
+// busFree returns a free address whose cluster bus port, 10,000 above, is a port too.
+func busFree(t testing.TB) string {
+	t.Helper()
+	for port := 20000 + os.Getpid()%20000; port < 55000; port++ {
+		addr := fmt.Sprintf("127.0.0.1:%d", port)
+		if isFree(addr) && isFree(fmt.Sprintf("127.0.0.1:%d", port+10000)) {
+			return addr
+		}
+	}
+	t.Fatal("no free port for a cluster node")
+	return ""
+}
+
+func isFree(addr string) bool {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return false
+	}
+	return l.Close() == nil
+}
