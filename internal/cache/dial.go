@@ -1,0 +1,97 @@
+package cache
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// DialOptions say which Redis to talk to.
+type DialOptions struct {
+	// Servers are URLs such as "redis://127.0.0.1:6379" or "rediss://host:6380/0": one is a single server,
+	// several are nodes of a Redis Cluster, or Sentinels when MasterName is set.
+	Servers    []string
+	MasterName string
+	// Username and Password, where not empty, count more than those in the first URL.
+	Username, Password string
+	// DB, where not 0, counts more than the one in the first URL. A cluster has only 0.
+	DB int
+	// TLS, where not nil, is used for all connections. A rediss URL alone uses the system's roots.
+	TLS *tls.Config
+	// Timeout bounds connecting, and each reading and writing.
+	Timeout time.Duration
+}
+
+// Addrs returns the addresses of the servers without credentials, for messages.
+func (o DialOptions) Addrs() []string {
+	var addrs []string
+	for _, server := range o.Servers {
+		if u, err := url.Parse(server); err == nil {
+			addrs = append(addrs, u.Host)
+		}
+	}
+	return addrs
+}
+
+// Dial returns a client. It does not connect yet. Errors name the server without its credentials.
+func Dial(o DialOptions) (redis.UniversalClient, error) {
+	if len(o.Servers) == 0 {
+		return nil, errors.New("no server is named, want one such as \"redis://127.0.0.1:6379\"")
+	}
+	u := &redis.UniversalOptions{
+		MasterName: o.MasterName, TLSConfig: o.TLS,
+		DialTimeout: o.Timeout, ReadTimeout: o.Timeout, WriteTimeout: o.Timeout, PoolTimeout: o.Timeout, ContextTimeoutEnabled: true,
+		// Nothing but the commands that the ACL lists.
+		DisableIdentity:          true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+		MaxRetries:               1,
+		DialerRetries:            1,
+	}
+	for i, server := range o.Servers {
+		parsed, err := parseServer(server)
+		if err != nil {
+			return nil, err
+		}
+		u.Addrs = append(u.Addrs, parsed.Addr)
+		if i == 0 {
+			u.Username, u.Password, u.DB = parsed.Username, parsed.Password, parsed.DB
+		}
+		if u.TLSConfig == nil {
+			u.TLSConfig = parsed.TLSConfig
+		}
+	}
+	o.override(u)
+	if u.DB != 0 && len(u.Addrs) > 1 && u.MasterName == "" {
+		return nil, fmt.Errorf("database %d of Redis is not to be had in a cluster, which has only 0", u.DB)
+	}
+	return redis.NewUniversalClient(u), nil
+}
+
+func (o DialOptions) override(u *redis.UniversalOptions) {
+	if o.Username != "" {
+		u.Username = o.Username
+	}
+	if o.Password != "" {
+		u.Password = o.Password
+	}
+	if o.DB != 0 {
+		u.DB = o.DB
+	}
+}
+
+func parseServer(server string) (*redis.Options, error) {
+	u, err := url.Parse(server)
+	if err != nil {
+		return nil, errors.New("a server is no URL, want one such as \"redis://127.0.0.1:6379\"")
+	}
+	parsed, err := redis.ParseURL(server)
+	if err != nil {
+		return nil, fmt.Errorf("server %q: %w, want a URL such as \"redis://127.0.0.1:6379\"", u.Redacted(), err)
+	}
+	return parsed, nil
+}

@@ -1,0 +1,191 @@
+package cache
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+)
+
+// catalogueKey is a sorted set of all tables by the time of their last write, in milliseconds.
+const catalogueKey = "analytics:tables"
+
+// maxName is the most bytes that a database or table may have in its name.
+const maxName = 255
+
+// Table names a table of a database.
+type Table struct {
+	Database string
+	Name     string // the whole name, such as "analytics_cpu"
+}
+
+// Check returns an error that says which name no table can have: one that is empty, longer than 255
+// bytes, not UTF-8 or has a control character.
+func (t Table) Check() error {
+	if err := checkName("database", t.Database); err != nil {
+		return err
+	}
+	return checkName("table", t.Name)
+}
+
+func checkName(what, name string) error {
+	switch {
+	case name == "":
+		return fmt.Errorf("%s name is empty", what)
+	case len(name) > maxName:
+		return fmt.Errorf("%s name %q… has %d bytes, want at most %d", what, name[:20], len(name), maxName)
+	case !utf8.ValidString(name):
+		return fmt.Errorf("%s name %q is not valid UTF-8", what, name)
+	case strings.ContainsFunc(name, isControl):
+		return fmt.Errorf("%s name %q has a control character", what, name)
+	}
+	return nil
+}
+
+func isControl(r rune) bool { return r < 0x20 || r >= 0x7f && r < 0xa0 }
+
+// String returns the table as "database:name", which is also the key of its compatibility value: the
+// one that the Python plugin used.
+func (t Table) String() string { return t.Database + ":" + t.Name }
+
+// member is the table in the catalogue.
+func (t Table) member() string { return escape(t.Database) + ":" + escape(t.Name) }
+
+func parseMember(s string) (Table, error) {
+	database, name, ok := strings.Cut(s, ":")
+	if !ok {
+		return Table{}, fmt.Errorf("table %q has no colon", s)
+	}
+	d, err := unescape(database)
+	if err != nil {
+		return Table{}, err
+	}
+	n, err := unescape(name)
+	return Table{Database: d, Name: n}, err
+}
+
+// The keys that are derived from a table. The part in braces makes them share a cluster slot, which is
+// that of the compatibility key too unless a name has to be escaped.
+func (t Table) derived(rest string) string { return "{" + t.member() + "}:" + rest }
+
+func (t Table) bucketKey(start string) string  { return t.derived("b:" + start) } // hash: records
+func (t Table) summaryKey(start string) string { return t.derived("q:" + start) } // hash: encoded summaries
+func (t Table) indexKey() string               { return t.derived("idx") }        // sorted set of bucket starts
+func (t Table) expiryKey() string              { return t.derived("exp") }        // sorted set of their expiry times, in ms
+func (t Table) namesKey() string               { return t.derived("names") }      // sorted set of fields and tag keys by last write
+func (t Table) versionKey() string             { return t.derived("ver") }        // counts the writes
+func (t Table) channel() string                { return t.derived("ch") }         // tells the starts of changed buckets
+
+// The members of a table's names.
+const (
+	fieldName = "f:"
+	tagName   = "t:"
+)
+
+// startText returns a bucket's start as it stands in keys: seconds since 1970, with decimals where they
+// are not whole.
+func startText(start time.Time) string {
+	seconds, nanos := start.Unix(), start.Nanosecond()
+	if nanos == 0 {
+		return strconv.FormatInt(seconds, 10)
+	}
+	sign := ""
+	if seconds < 0 { // -1.5 is two seconds before 1970 and half a second after that
+		sign, seconds, nanos = "-", -seconds-1, int(time.Second)-nanos
+	}
+	return fmt.Sprintf("%s%d.%s", sign, seconds, strings.TrimRight(fmt.Sprintf("%09d", nanos), "0"))
+}
+
+// parseStart reads what startText writes.
+func parseStart(s string) (time.Time, error) {
+	whole, fraction, _ := strings.Cut(s, ".")
+	seconds, err := strconv.ParseInt(whole, 10, 64)
+	if err != nil || len(fraction) > 9 {
+		return time.Time{}, fmt.Errorf("bucket start %q is no number of seconds", s)
+	}
+	nanos, err := strconv.ParseUint((fraction + "000000000")[:9], 10, 32)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("bucket start %q is no number of seconds", s)
+	}
+	t := time.Unix(seconds, int64(nanos)).UTC()
+	if strings.HasPrefix(whole, "-") {
+		t = time.Unix(seconds, -int64(nanos)).UTC()
+	}
+	if startText(t) != s {
+		return time.Time{}, fmt.Errorf("bucket start %q is not in its shortest form", s)
+	}
+	return t, nil
+}
+
+// score returns a start as the index sorts it, in seconds: exact to the microsecond in our century.
+func score(start time.Time) float64 {
+	return float64(start.Unix()) + float64(start.Nanosecond())/1e9
+}
+
+// hashField returns the field of a record in its bucket's hash: series, field and agent, so that every
+// write of a record replaces the same one and agents never overwrite each other.
+func hashField(r *record.Record) string {
+	tags := slices.Clone(r.Tags)
+	slices.SortFunc(tags, func(a, b record.Tag) int { return strings.Compare(a.Key, b.Key) })
+	var b strings.Builder
+	for i, tag := range tags {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(escape(tag.Key))
+		b.WriteByte('=')
+		b.WriteString(escape(tag.Value))
+	}
+	return b.String() + "|" + escape(r.Field) + "|" + escape(r.Agent)
+}
+
+// reserved are the characters that have a meaning in keys, fields and members.
+const reserved = "%{}:|,="
+
+// escape percent-encodes the reserved characters, control characters and what is not UTF-8, so that no
+// two names are alike in a key.
+func escape(s string) string {
+	if utf8.ValidString(s) && !strings.ContainsAny(s, reserved) && !strings.ContainsFunc(s, isControl) {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && size == 1 || isControl(r) || strings.ContainsRune(reserved, r) {
+			for _, c := range []byte(s[i : i+size]) {
+				fmt.Fprintf(&b, "%%%02X", c)
+			}
+		} else {
+			b.WriteString(s[i : i+size])
+		}
+		i += size
+	}
+	return b.String()
+}
+
+func unescape(s string) (string, error) {
+	if !strings.Contains(s, "%") {
+		return s, nil
+	}
+	var b strings.Builder
+	for {
+		before, after, found := strings.Cut(s, "%")
+		b.WriteString(before)
+		if !found {
+			return b.String(), nil
+		}
+		if len(after) < 2 {
+			return "", fmt.Errorf("%q ends in an escape", s)
+		}
+		c, err := strconv.ParseUint(after[:2], 16, 8)
+		if err != nil {
+			return "", fmt.Errorf("escape %q is not hexadecimal", after[:2])
+		}
+		b.WriteByte(byte(c))
+		s = after[2:]
+	}
+}

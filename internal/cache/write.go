@@ -1,0 +1,265 @@
+package cache
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+)
+
+const (
+	// maxFields is how many fields one HSET sets.
+	maxFields = 500
+	// cleanEvery is how often a table's index is cleaned.
+	cleanEvery = time.Minute
+	// maxCleaned is how many buckets one cleaning takes from the index.
+	maxCleaned = 5000
+)
+
+// Put writes records of one table in one transaction: all of them or, with an error, none. Writing a
+// record again replaces it. What is done beside that, see [Options].Report, never fails a Put.
+func (s *Store) Put(ctx context.Context, t Table, records []record.Record) error {
+	if len(records) == 0 {
+		return nil
+	}
+	if s.Retention < time.Second {
+		return fmt.Errorf("retention %s is below a second", s.Retention)
+	}
+	if err := t.Check(); err != nil {
+		return err
+	}
+	b, err := newBatch(records)
+	if err != nil {
+		return err
+	}
+	now := s.Now()
+	if _, err := s.client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+		b.queue(ctx, pipe, t, now, s.Retention)
+		return nil
+	}); err != nil {
+		return err
+	}
+	if err := s.enter(ctx, t, now); err != nil {
+		return err
+	}
+	s.afterPut(ctx, t, b, now)
+	return nil
+}
+
+// batch is what one Put writes, by bucket.
+type batch struct {
+	starts    map[string]time.Time
+	records   map[string][]any // pairs of a hash field and a record, by start
+	summaries map[string][]any // pairs of a hash field and an encoded summary, by start
+	names     map[string]bool
+	newest    time.Time
+}
+
+func newBatch(records []record.Record) (*batch, error) {
+	b := &batch{
+		starts:  make(map[string]time.Time),
+		records: make(map[string][]any), summaries: make(map[string][]any), names: make(map[string]bool),
+		newest: records[0].Start,
+	}
+	var buf []byte
+	for i := range records {
+		r := &records[i]
+		start, field := startText(r.Start), hashField(r)
+		buf = r.AppendJSON(buf[:0])
+		b.starts[start] = r.Start
+		b.records[start] = append(b.records[start], field, string(buf))
+		if r.Start.After(b.newest) {
+			b.newest = r.Start
+		}
+		b.names[fieldName+r.Field] = true
+		for _, tag := range r.Tags {
+			b.names[tagName+tag.Key] = true
+		}
+		if r.Summary != "" {
+			summary, err := base64.StdEncoding.DecodeString(r.Summary)
+			if err != nil {
+				return nil, fmt.Errorf("summary of field %q: %w", r.Field, err)
+			}
+			b.summaries[start] = append(b.summaries[start], field, summary)
+		}
+	}
+	return b, nil
+}
+
+// queue adds the commands of the transaction to the pipeline.
+func (b *batch) queue(ctx context.Context, pipe redis.Pipeliner, t Table, now time.Time, retention time.Duration) {
+	starts := slices.Sorted(maps.Keys(b.starts))
+	expiry := float64(now.Add(retention).UnixMilli())
+	index, expiries, names := make([]redis.Z, 0, len(starts)), make([]redis.Z, 0, len(starts)), make([]redis.Z, 0, len(b.names))
+	for _, start := range starts {
+		set(ctx, pipe, t.bucketKey(start), b.records[start], retention)
+		set(ctx, pipe, t.summaryKey(start), b.summaries[start], retention)
+		index = append(index, redis.Z{Score: score(b.starts[start]), Member: start})
+		expiries = append(expiries, redis.Z{Score: expiry, Member: start})
+	}
+	for name := range b.names {
+		names = append(names, redis.Z{Score: float64(now.UnixMilli()), Member: name})
+	}
+	pipe.ZAdd(ctx, t.indexKey(), index...)
+	pipe.ZAdd(ctx, t.expiryKey(), expiries...)
+	pipe.ZAdd(ctx, t.namesKey(), names...)
+	pipe.Incr(ctx, t.versionKey())
+	for _, key := range []string{t.indexKey(), t.expiryKey(), t.namesKey(), t.versionKey()} {
+		pipe.Expire(ctx, key, retention)
+	}
+	pipe.Publish(ctx, t.channel(), strings.Join(starts, " "))
+}
+
+func set(ctx context.Context, pipe redis.Pipeliner, key string, pairs []any, retention time.Duration) {
+	if len(pairs) == 0 {
+		return
+	}
+	for part := range slices.Chunk(pairs, 2*maxFields) {
+		pipe.HSet(ctx, key, part...)
+	}
+	pipe.Expire(ctx, key, retention)
+}
+
+// enter writes the table into the catalogue, which has a slot of its own, and takes out of it what was
+// not written for the retention.
+func (s *Store) enter(ctx context.Context, t Table, now time.Time) error {
+	pipe := s.client.Pipeline()
+	pipe.ZAdd(ctx, catalogueKey, redis.Z{Score: float64(now.UnixMilli()), Member: t.member()})
+	pipe.ZRemRangeByScore(ctx, catalogueKey, "-inf", millis(now.Add(-s.Retention)))
+	pipe.Expire(ctx, catalogueKey, s.Retention)
+	_, err := pipe.Exec(ctx)
+	return err
+}
+
+func millis(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }
+
+// afterPut does what a write leaves to do: clean the index now and then, and rebuild the compatibility
+// value soon.
+func (s *Store) afterPut(ctx context.Context, t Table, b *batch, now time.Time) {
+	s.mu.Lock()
+	state := s.tables[t]
+	if state == nil {
+		state = &tableState{newest: b.newest}
+		s.tables[t] = state
+	}
+	if b.newest.After(state.newest) {
+		state.newest = b.newest
+	}
+	due := now.Sub(state.cleaned) >= cleanEvery
+	if due {
+		state.cleaned = now
+	}
+	s.mu.Unlock()
+	if due {
+		if err := s.clean(ctx, t, now); err != nil {
+			s.Report(fmt.Errorf("cleaning the index of %s: %w", t, err))
+		}
+	}
+	if s.CompatRecords > 0 {
+		s.worker().mark(t)
+	}
+}
+
+// clean takes buckets that have expired, and those beyond MaxBuckets, from the index, and names that
+// were not written for the retention from the names.
+func (s *Store) clean(ctx context.Context, t Table, now time.Time) error {
+	return errors.Join(
+		s.cleanExpired(ctx, t, now),
+		s.cleanOldest(ctx, t),
+		s.client.ZRemRangeByScore(ctx, t.namesKey(), "-inf", millis(now.Add(-s.Retention))).Err(),
+	)
+}
+
+func (s *Store) cleanExpired(ctx context.Context, t Table, now time.Time) error {
+	expired := &redis.ZRangeBy{Min: "-inf", Max: millis(now), Count: maxCleaned}
+	starts, err := s.client.ZRangeByScore(ctx, t.expiryKey(), expired).Result()
+	if err != nil || len(starts) == 0 {
+		return err
+	}
+	if _, err := s.client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+		pipe.ZRem(ctx, t.indexKey(), anys(starts)...)
+		pipe.ZRem(ctx, t.expiryKey(), anys(starts)...)
+		return nil
+	}); err != nil {
+		return err
+	}
+	return s.restore(ctx, t, starts)
+}
+
+// restore puts the buckets back that were written while they were taken from the index: their hash is
+// there again.
+func (s *Store) restore(ctx context.Context, t Table, starts []string) error {
+	pipe := s.client.Pipeline()
+	cmds := make([]*redis.StringSliceCmd, len(starts))
+	for i, start := range starts {
+		cmds[i] = pipe.HVals(ctx, t.bucketKey(start))
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return err
+	}
+	var index, expiries []redis.Z
+	for i, start := range starts {
+		if len(cmds[i].Val()) == 0 {
+			continue
+		}
+		at, err := parseStart(start)
+		if err != nil {
+			return err
+		}
+		index = append(index, redis.Z{Score: score(at), Member: start})
+		expiries = append(expiries, redis.Z{Score: float64(s.Now().Add(s.Retention).UnixMilli()), Member: start})
+	}
+	if len(index) == 0 {
+		return nil
+	}
+	_, err := s.client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+		pipe.ZAdd(ctx, t.indexKey(), index...)
+		pipe.ZAdd(ctx, t.expiryKey(), expiries...)
+		return nil
+	})
+	return err
+}
+
+// cleanOldest drops the oldest buckets beyond MaxBuckets.
+func (s *Store) cleanOldest(ctx context.Context, t Table) error {
+	if s.MaxBuckets <= 0 {
+		return nil
+	}
+	starts, err := s.client.ZRangeByScore(ctx, t.indexKey(), &redis.ZRangeBy{Min: "-inf", Max: "+inf"}).Result()
+	if err != nil || len(starts) <= s.MaxBuckets {
+		return err
+	}
+	oldest := starts[:len(starts)-s.MaxBuckets]
+	_, err = s.client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+		for _, start := range oldest {
+			pipe.Expire(ctx, t.bucketKey(start), 0)
+			pipe.Expire(ctx, t.summaryKey(start), 0)
+		}
+		pipe.ZRem(ctx, t.indexKey(), anys(oldest)...)
+		pipe.ZRem(ctx, t.expiryKey(), anys(oldest)...)
+		return nil
+	})
+	return err
+}
+
+func anys(texts []string) []any {
+	all := make([]any, len(texts))
+	for i, text := range texts {
+		all[i] = text
+	}
+	return all
+}
+
+func sorted(texts []string) []string {
+	slices.Sort(texts)
+	return texts
+}
