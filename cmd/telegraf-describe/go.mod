@@ -10,6 +10,7 @@ require (
 	github.com/coreos/go-systemd/v22 v22.7.0
 	github.com/fsnotify/fsnotify v1.10.1
 	github.com/influxdata/telegraf v1.39.3
+	github.com/stretchr/testify v1.12.1
 	github.com/telegraf-describe/telegraf-describe v0.0.0
 	github.com/urfave/cli/v2 v2.27.7
 	golang.org/x/term v0.45.0
@@ -457,7 +458,6 @@ require (
 	github.com/srebhan/cborquery v1.0.4 // indirect
 	github.com/srebhan/protobufquery v1.0.4 // indirect
 	github.com/stretchr/objx v0.5.3 // indirect
-	github.com/stretchr/testify v1.12.1 // indirect
 	github.com/tdrn-org/go-hue v1.2.0 // indirect
 	github.com/tdrn-org/go-nsdp v0.5.1 // indirect
 	github.com/tdrn-org/go-tr064 v0.3.0 // indirect

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The tests run the whole command: the test binary starts itself as a child process that is the command
+// when this variable is set, with the race detector and all if the tests have it.
+const actAsCommand = "TELEGRAF_DESCRIBE_TEST_COMMAND"
+
+// patience is how long a test waits for what must happen. It is no margin: nothing passes by waiting.
+const patience = 2 * time.Minute
+
+func TestMain(m *testing.M) {
+	if os.Getenv(actAsCommand) != "" {
+		main()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// result is what a command left behind.
+type result struct {
+	code           int // the exit status, -1 when a signal killed the command
+	stdout, stderr string
+}
+
+// runTelegraf runs telegraf-describe with the arguments until it ends.
+func runTelegraf(t testing.TB, args ...string) result {
+	t.Helper()
+	return startTelegraf(t, args...).wait()
+}
+
+// telegrafProcess is a running telegraf-describe. Its methods are for the test's goroutine.
+type telegrafProcess struct {
+	t              testing.TB
+	cmd            *exec.Cmd
+	stdout, stderr *output
+	ended          chan struct{} // closed when the process has ended
+}
+
+// startTelegraf starts telegraf-describe with the arguments. The process sees none of this machine's
+// Telegraf configurations; its log is in the test's log when the test fails, and it ends with the test.
+func startTelegraf(t testing.TB, args ...string) *telegrafProcess {
+	t.Helper()
+	return startTelegrafWith(t, nil, args...)
+}
+
+// startTelegrafWith is startTelegraf with more environment variables, each as key=value.
+func startTelegrafWith(t testing.TB, env []string, args ...string) *telegrafProcess {
+	t.Helper()
+	p := &telegrafProcess{t: t, cmd: exec.Command(os.Args[0], args...), stdout: &output{}, stderr: &output{}, ended: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "TELEGRAF_CONFIG_PATH=", "NOTIFY_SOCKET=", actAsCommand+"=1")
+	p.cmd.Env = append(p.cmd.Env, env...)
+	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
+	require.NoError(t, p.cmd.Start())
+	go func() {
+		defer close(p.ended)
+		_ = p.cmd.Wait() // the exit status is read from ProcessState
+	}()
+	t.Cleanup(p.cleanUp)
+	return p
+}
+
+func (p *telegrafProcess) cleanUp() {
+	_ = p.cmd.Process.Kill() // most have ended
+	<-p.ended
+	if p.t.Failed() {
+		p.t.Logf("%q ended with %s\n--- stdout\n%s\n--- stderr\n%s", p.cmd.Args[1:], p.cmd.ProcessState, p.stdout, p.stderr)
+	}
+}
+
+// signal sends the signal to the process, which must be there.
+func (p *telegrafProcess) signal(s syscall.Signal) {
+	p.t.Helper()
+	require.NoError(p.t, p.cmd.Process.Signal(s))
+}
+
+// wait waits until the process ends.
+func (p *telegrafProcess) wait() result {
+	p.t.Helper()
+	select {
+	case <-p.ended:
+	case <-time.After(patience):
+		require.FailNow(p.t, "telegraf-describe did not end", "arguments: %q", p.cmd.Args[1:])
+	}
+	return result{code: p.cmd.ProcessState.ExitCode(), stdout: p.stdout.String(), stderr: p.stderr.String()}
+}
+
+// stop ends the process as a service manager does and requires that it ends well.
+func (p *telegrafProcess) stop() result {
+	p.t.Helper()
+	p.signal(syscall.SIGTERM)
+	r := p.wait()
+	require.Zero(p.t, r.code, "exit status after SIGTERM")
+	return r
+}
+
+// waitFor polls until the condition holds and fails the test when it never does, or when the process ends
+// before.
+func (p *telegrafProcess) waitFor(what string, condition func() bool) {
+	p.t.Helper()
+	for deadline := time.Now().Add(patience); !condition(); time.Sleep(10 * time.Millisecond) {
+		select {
+		case <-p.ended:
+			if condition() {
+				return
+			}
+			require.FailNow(p.t, "telegraf-describe ended early", "waited for %s", what)
+		default:
+		}
+		require.True(p.t, time.Now().Before(deadline), "never: %s", what)
+	}
+}
+
+// waitForLog waits until the log holds the text.
+func (p *telegrafProcess) waitForLog(text string) {
+	p.t.Helper()
+	p.waitFor(fmt.Sprintf("%q in the log", text), func() bool { return strings.Contains(p.stderr.String(), text) })
+}
+
+// waitForFile waits until the file holds the text.
+func (p *telegrafProcess) waitForFile(path, text string) {
+	p.t.Helper()
+	p.waitFor(fmt.Sprintf("%q in %s", text, filepath.Base(path)), func() bool { return strings.Contains(readFile(p.t, path), text) })
+}
+
+// output collects what a process writes.
+type output struct {
+	mu sync.Mutex // guards b
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// readFile returns what the file holds: nothing when it does not exist yet.
+func readFile(t testing.TB, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if !errors.Is(err, os.ErrNotExist) {
+		require.NoError(t, err)
+	}
+	return string(b)
+}
+
+// writeFile writes a file of that name into a folder of its own and returns its path.
+func writeFile(t testing.TB, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	return path
+}
