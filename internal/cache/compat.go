@@ -110,10 +110,11 @@ func (w *compatWorker) run() {
 
 // rebuildDue rebuilds what is due and returns how long to wait for the next, if there is one.
 func (w *compatWorker) rebuildDue() (wait time.Duration, more bool) {
-	for _, t := range w.due() {
+	due := w.due()
+	for i, t := range due {
 		select {
 		case <-w.quit:
-			w.again(t)
+			w.again(due[i:]...)
 			return 0, false
 		default:
 		}
@@ -152,10 +153,12 @@ func (w *compatWorker) due() []Table {
 	return due
 }
 
-func (w *compatWorker) again(t Table) {
+func (w *compatWorker) again(tables ...Table) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.dirty[t] = true
+	for _, t := range tables {
+		w.dirty[t] = true
+	}
 }
 
 // rebuild writes the compatibility value: the newest records as a JSON array, ascending by bucket. It

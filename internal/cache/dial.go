@@ -38,8 +38,22 @@ func (o DialOptions) Addrs() []string {
 	return addrs
 }
 
+// Check returns the error that Dial would return.
+func (o DialOptions) Check() error {
+	_, err := o.universal()
+	return err
+}
+
 // Dial returns a client. It does not connect yet. Errors name the server without its credentials.
 func Dial(o DialOptions) (redis.UniversalClient, error) {
+	u, err := o.universal()
+	if err != nil {
+		return nil, err
+	}
+	return redis.NewUniversalClient(u), nil
+}
+
+func (o DialOptions) universal() (*redis.UniversalOptions, error) {
 	if len(o.Servers) == 0 {
 		return nil, errors.New("no server is named, want one such as \"redis://127.0.0.1:6379\"")
 	}
@@ -69,7 +83,7 @@ func Dial(o DialOptions) (redis.UniversalClient, error) {
 	if u.DB != 0 && len(u.Addrs) > 1 && u.MasterName == "" {
 		return nil, fmt.Errorf("database %d of Redis is not to be had in a cluster, which has only 0", u.DB)
 	}
-	return redis.NewUniversalClient(u), nil
+	return u, nil
 }
 
 func (o DialOptions) override(u *redis.UniversalOptions) {

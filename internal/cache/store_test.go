@@ -264,6 +264,20 @@ func TestCompatibilityValueHasTheNewestRecords(t *testing.T) {
 	})
 }
 
+func TestCloseLeavesEveryCompatibilityValueComplete(t *testing.T) {
+	client := redistest.Client(t, redistest.Server(t))
+	for round := range 5 {
+		s := storeOf(t, client, nil)
+		for i := range 30 {
+			require.NoError(t, s.Put(t.Context(), Table{fmt.Sprint("db", round), fmt.Sprint("analytics_", i)}, []record.Record{rec(60, "f", "h", 1)}))
+		}
+		require.NoError(t, s.Close(t.Context()))
+		for i := range 30 {
+			require.Len(t, compat(t, client, Table{fmt.Sprint("db", round), fmt.Sprint("analytics_", i)}), 1)
+		}
+	}
+}
+
 func TestCompatibilityValueFollowsTheWrites(t *testing.T) {
 	client := redistest.Client(t, redistest.Server(t))
 	s := storeOf(t, client, nil)

@@ -25,8 +25,9 @@ const (
 	maxCleaned = 5000
 )
 
-// Put writes records of one table in one transaction: all of them or, with an error, none. Writing a
-// record again replaces it. What is done beside that, see [Options].Report, never fails a Put.
+// Put writes records of one table in one transaction. With an error none of them was written, or it is
+// not known, unless a key of the table holds something else (WRONGTYPE). Writing a record again replaces
+// it. What is done beside that, see [Options].Report, never fails a Put.
 func (s *Store) Put(ctx context.Context, t Table, records []record.Record) error {
 	if len(records) == 0 {
 		return nil

@@ -1,0 +1,129 @@
+package rediscache
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/influxdata/telegraf"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+)
+
+// batch is one Write: its records by table, and what became of each metric.
+type batch struct {
+	tables   map[cache.Table]*part
+	order    []cache.Table // in the order in which they first come
+	ignored  int64         // fields that have no place in a record
+	accepted []int         // indices into the metrics, as are the others
+	rejected []int
+	reasons  []error // of the rejected ones
+	unfit    []error // those reasons that a metric is no record
+	refused  []error // of tables whose metrics Redis will never take
+	failed   []error // of tables whose metrics are to be written again
+}
+
+// part are the records of one table.
+type part struct {
+	records []record.Record
+	indices []int
+}
+
+// sort sorts the metrics by table and rejects those that are no record.
+func (r *RedisCache) sort(metrics []telegraf.Metric) *batch {
+	b := &batch{tables: make(map[cache.Table]*part)}
+	for i, m := range metrics {
+		t, rec, err := r.read(m, b)
+		if err != nil {
+			b.reject(i, err)
+			b.unfit = append(b.unfit, err)
+			continue
+		}
+		p := b.tables[t]
+		if p == nil {
+			p = &part{}
+			b.tables[t] = p
+			b.order = append(b.order, t)
+		}
+		p.records, p.indices = append(p.records, rec), append(p.indices, i)
+	}
+	return b
+}
+
+func (b *batch) reject(i int, reason error) {
+	b.rejected, b.reasons = append(b.rejected, i), append(b.reasons, reason)
+}
+
+// refuse rejects the metrics of a table.
+func (b *batch) refuse(p *part, reason error) {
+	for _, i := range p.indices {
+		b.reject(i, reason)
+	}
+	b.refused = append(b.refused, reason)
+}
+
+// err says to Telegraf what became of the metrics. What is no record is told by tell and by a counter:
+// an error would be logged with every batch, as long as other metrics reach this output.
+func (b *batch) err() error {
+	errs := append(slices.Clone(b.refused), b.failed...)
+	switch {
+	case len(errs) == 0:
+		return nil
+	case len(b.accepted) == 0 && len(b.rejected) == 0:
+		return errors.Join(errs...)
+	}
+	return &partialError{err: errors.Join(errs...), accept: b.accepted, reject: b.rejected, reasons: b.reasons}
+}
+
+// read turns a metric into a record of a table, without changing it.
+func (r *RedisCache) read(m telegraf.Metric, b *batch) (cache.Table, record.Record, error) {
+	t := cache.Table{Database: r.Database, Name: m.Name()}
+	rec := record.Record{Table: m.Name(), Agent: r.Agent, Start: m.Time().UTC()}
+	for _, tag := range m.TagList() {
+		switch tag.Key {
+		case record.FieldName:
+			rec.Field = tag.Value
+		case record.TimeBucket:
+			start, err := time.Parse(time.RFC3339Nano, tag.Value)
+			if err != nil {
+				return t, rec, fmt.Errorf("metric %q has the tag %s=%q, want a time as RFC 3339 has it", m.Name(), tag.Key, tag.Value)
+			}
+			rec.Start = start.UTC()
+		case r.DatabaseTag:
+			t.Database = tag.Value
+		default:
+			rec.Tags = append(rec.Tags, record.Tag{Key: tag.Key, Value: tag.Value})
+		}
+	}
+	if rec.Field == "" {
+		return t, rec, fmt.Errorf("metric %q has no tag %q, want rows as the describe aggregator emits them", m.Name(), record.FieldName)
+	}
+	if err := t.Check(); err != nil {
+		return t, rec, err
+	}
+	return t, rec, readFields(m, &rec, b)
+}
+
+func readFields(m telegraf.Metric, rec *record.Record, b *batch) error {
+	for _, f := range m.FieldList() {
+		text, isText := f.Value.(string)
+		switch {
+		case !isText:
+			rec.Stats = append(rec.Stats, record.Stat{Name: f.Key, Value: f.Value})
+		case f.Key == record.Summary:
+			if _, err := base64.StdEncoding.DecodeString(text); err != nil {
+				return fmt.Errorf("metric %q has a summary that is not base64: %w", m.Name(), err)
+			}
+			rec.Summary = text
+		default:
+			b.ignored++
+		}
+	}
+	if len(rec.Stats) == 0 {
+		return fmt.Errorf("metric %q has no number, want statistics", m.Name())
+	}
+	return nil
+}

@@ -1,0 +1,89 @@
+package rediscache
+
+import (
+	"errors"
+	"reflect"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// isRefusal reports whether Redis refuses who we are: trying again does not help.
+func isRefusal(err error) bool {
+	return hasPrefix(err, "WRONGPASS", "NOAUTH", "NOPERM", "ERR AUTH", "ERR Client sent AUTH", "ERR invalid password", "ERR DB index")
+}
+
+// isPermanent reports whether a write would fail again and again: a key of the table holds something
+// else. What an operator can mend (credentials, memory) or time does is not permanent.
+func isPermanent(err error) bool { return hasPrefix(err, "WRONGTYPE") }
+
+func hasPrefix(err error, prefixes ...string) bool {
+	var answer redis.Error
+	if !errors.As(err, &answer) {
+		return false
+	}
+	for _, prefix := range prefixes {
+		if strings.HasPrefix(answer.Error(), prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// Telegraf knows these errors by types in its internal package, which other modules cannot import. So
+// they fill a target of that type by the names of its fields, see
+// https://github.com/influxdata/telegraf/blob/v1.39.3/internal/errors.go
+
+// startupError is Telegraf's internal.StartupError.
+type startupError struct {
+	err   error
+	retry bool
+}
+
+func (e *startupError) Error() string { return e.err.Error() }
+func (e *startupError) Unwrap() error { return e.err }
+
+// As fills a target of type **internal.StartupError.
+func (e *startupError) As(target any) bool {
+	return fill(target, "StartupError", map[string]any{"Err": e.err, "Retry": e.retry})
+}
+
+// partialError is Telegraf's internal.PartialWriteError.
+type partialError struct {
+	err            error
+	accept, reject []int
+	reasons        []error
+}
+
+func (e *partialError) Error() string { return e.err.Error() }
+func (e *partialError) Unwrap() error { return e.err }
+
+// As fills a target of type **internal.PartialWriteError.
+func (e *partialError) As(target any) bool {
+	return fill(target, "PartialWriteError", map[string]any{
+		"Err": e.err, "MetricsAccept": e.accept, "MetricsReject": e.reject, "MetricsRejectErrors": e.reasons,
+	})
+}
+
+// fill sets target, a pointer to a pointer to Telegraf's type of that name, to a new value with these
+// fields. It returns false for any other target.
+func fill(target any, name string, fields map[string]any) bool {
+	pointer := reflect.ValueOf(target).Elem()
+	if pointer.Kind() != reflect.Pointer {
+		return false
+	}
+	t := pointer.Type().Elem()
+	if t.Name() != name || t.PkgPath() != "github.com/influxdata/telegraf/internal" || t.Kind() != reflect.Struct {
+		return false
+	}
+	value := reflect.New(t)
+	for field, v := range fields {
+		f := value.Elem().FieldByName(field)
+		if !f.IsValid() || !reflect.TypeOf(v).AssignableTo(f.Type()) {
+			return false
+		}
+		f.Set(reflect.ValueOf(v))
+	}
+	pointer.Set(value)
+	return true
+}

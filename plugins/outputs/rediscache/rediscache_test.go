@@ -1,0 +1,414 @@
+package rediscache
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/influxdata/telegraf"
+	"github.com/influxdata/telegraf/config"
+	"github.com/influxdata/telegraf/metric"
+	"github.com/influxdata/telegraf/models"
+	"github.com/influxdata/telegraf/selfstat"
+	"github.com/influxdata/telegraf/testutil"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
+)
+
+// load returns the running output of a configuration.
+func load(t *testing.T, text string) *models.RunningOutput {
+	t.Helper()
+	cfg := config.NewConfig()
+	require.NoError(t, cfg.LoadConfigData([]byte(text), config.EmptySourcePath))
+	require.Len(t, cfg.Outputs, 1)
+	return cfg.Outputs[0]
+}
+
+// output returns the plugin of a configuration, with its log.
+func output(t *testing.T, addr, options string) (*RedisCache, *testutil.CaptureLogger) {
+	t.Helper()
+	r, ok := load(t, fmt.Sprintf("[[outputs.rediscache]]\n  servers = [\"redis://%s\"]\n  database = \"db\"\n  agent = \"a1\"\n%s\n", addr, options)).Output.(*RedisCache)
+	require.True(t, ok)
+	log := &testutil.CaptureLogger{}
+	r.Log, r.Statistics = log, selfstat.NewCollector(map[string]string{"test": t.Name()})
+	require.NoError(t, r.Init())
+	return r, log
+}
+
+// connected is output with a connection, which closes with the test.
+func connected(t *testing.T, addr, options string) (*RedisCache, *testutil.CaptureLogger) {
+	t.Helper()
+	r, log := output(t, addr, options)
+	require.NoError(t, r.Connect())
+	t.Cleanup(func() { require.NoError(t, r.Close()) })
+	return r, log
+}
+
+func row(tags map[string]string, fields map[string]any, seconds int64) telegraf.Metric {
+	all := map[string]string{"field_name": "usage_idle"}
+	for k, v := range tags {
+		all[k] = v
+	}
+	return metric.New("analytics_cpu", all, fields, time.Unix(seconds, 0))
+}
+
+func mean(v float64) map[string]any { return map[string]any{"mean": v} }
+
+var cpu = cache.Table{Database: "db", Name: "analytics_cpu"}
+
+// records reads every record of a table.
+func records(t *testing.T, client redis.UniversalClient, table cache.Table) []map[string]any {
+	t.Helper()
+	s := cache.NewStore(client, cache.Options{})
+	starts, err := s.Buckets(t.Context(), table, cache.Range{})
+	require.NoError(t, err)
+	var all []map[string]any
+	require.NoError(t, s.Records(t.Context(), table, starts, func(_ time.Time, batch []string) error {
+		for _, text := range batch {
+			var r map[string]any
+			if err := json.Unmarshal([]byte(text), &r); err != nil {
+				return err
+			}
+			all = append(all, r)
+		}
+		return nil
+	}))
+	return all
+}
+
+func TestRowsBecomeRecords(t *testing.T) {
+	server := redistest.Server(t)
+	r, log := connected(t, server.Addr(), "")
+	require.NoError(t, r.Write([]telegraf.Metric{
+		row(map[string]string{"host": "h", "time_bucket": "2020-05-06T00:00:00Z"}, map[string]any{"count": int64(3), "95Percentile": 2.5, "summary": "AQE=", "note": "text"}, 7),
+		row(map[string]string{"agent": "x", "mean": "y"}, map[string]any{"mean": 1.5, "ok": true}, 60),
+	}))
+	require.NoError(t, r.Close())
+	client := redistest.Client(t, server)
+	want := []map[string]any{
+		{"table_name": "analytics_cpu", "field_name": "usage_idle", "time_bucket": "1970-01-01T00:01:00Z", "time": 60000.0, "agent": "a1", "agent_tag": "x", "mean_tag": "y", "mean": 1.5, "ok": true},
+		{"table_name": "analytics_cpu", "field_name": "usage_idle", "time_bucket": "2020-05-06T00:00:00Z", "time": 1588723200000.0, "agent": "a1", "host": "h", "count": 3.0, "95Percentile": 2.5},
+	}
+	require.Equal(t, want, records(t, client, cpu))
+	var compat []map[string]any
+	require.NoError(t, json.Unmarshal([]byte(client.Get(t.Context(), "db:analytics_cpu").Val()), &compat))
+	require.Equal(t, want, compat)
+	require.Equal(t, int64(1), client.HLen(t.Context(), "{db:analytics_cpu}:q:1588723200").Val())
+	require.Equal(t, []int64{2, 0, 1}, []int64{r.counters.written.Get(), r.counters.rejected.Get(), r.counters.ignored.Get()})
+	require.Empty(t, log.Messages())
+}
+
+func TestWhatIsNoRecordIsRejectedCountedAndLoggedOnce(t *testing.T) {
+	m := miniredis.RunT(t)
+	r, log := connected(t, m.Addr(), "")
+	batch := []telegraf.Metric{
+		metric.New("cpu", map[string]string{"host": "a"}, mean(1), time.Unix(0, 0)),
+		row(nil, map[string]any{"text": "only"}, 0),
+		row(map[string]string{"time_bucket": "noon"}, mean(1), 0),
+		row(nil, map[string]any{"mean": 1.0, "summary": "%"}, 0),
+		metric.New("analytics_\n", map[string]string{"field_name": "f"}, mean(1), time.Unix(0, 0)),
+		row(nil, mean(2), 60),
+	}
+	for range 3 {
+		require.NoError(t, r.Write(batch), "the rest of the batch is written")
+	}
+	require.Len(t, records(t, r.client, cpu), 1)
+	require.Equal(t, int64(15), r.counters.rejected.Get())
+	require.Len(t, log.Errors(), 5)
+	for i, want := range []string{`"cpu" has no tag "field_name"`, "has no number", `time_bucket="noon"`, "not base64", "control character"} {
+		require.Contains(t, log.Errors()[i], want)
+	}
+}
+
+func TestDatabaseTag(t *testing.T) {
+	m := miniredis.RunT(t)
+	r, _ := connected(t, m.Addr(), "  database_tag = \"bucket\"")
+	require.NoError(t, r.Write([]telegraf.Metric{row(map[string]string{"bucket": "other"}, mean(1), 0), row(nil, mean(2), 0)}))
+	require.Equal(t, 2.0, records(t, r.client, cpu)[0]["mean"])
+	other := records(t, r.client, cache.Table{Database: "other", Name: "analytics_cpu"})
+	require.Len(t, other, 1)
+	require.NotContains(t, other[0], "bucket")
+}
+
+func TestWritingAgainLeavesOneRecordOfEachAgent(t *testing.T) {
+	server := redistest.Server(t)
+	a1, _ := connected(t, server.Addr(), "")
+	a2, _ := connected(t, server.Addr(), "")
+	a2.Agent = "a2"
+	for range 3 {
+		require.NoError(t, a1.Write([]telegraf.Metric{row(nil, mean(1), 0), row(nil, mean(2), 0)}))
+		require.NoError(t, a2.Write([]telegraf.Metric{row(nil, mean(3), 0)}))
+	}
+	got := records(t, redistest.Client(t, server), cpu)
+	require.Len(t, got, 2)
+	require.Equal(t, []any{"a1", 2.0, "a2", 3.0}, []any{got[0]["agent"], got[0]["mean"], got[1]["agent"], got[1]["mean"]})
+}
+
+func TestMetricsAreNotModified(t *testing.T) {
+	m := miniredis.RunT(t)
+	r, _ := connected(t, m.Addr(), "")
+	batch := []telegraf.Metric{row(map[string]string{"zone": "z", "count": "c", "host": "h"}, mean(1), 0)}
+	want := batch[0].Copy()
+	require.NoError(t, r.Write(batch))
+	testutil.RequireMetricEqual(t, want, batch[0])
+}
+
+func TestATableThatRedisRefusesDoesNotHoldUpTheOthers(t *testing.T) {
+	server := redistest.Server(t)
+	client := redistest.Client(t, server)
+	require.NoError(t, client.Set(t.Context(), "{db:analytics_cpu}:idx", "no sorted set", 0).Err())
+	ro := load(t, fmt.Sprintf("[[outputs.rediscache]]\n  servers = [\"redis://%s\"]\n  database = \"db\"\n", server.Addr()))
+	require.NoError(t, ro.Init())
+	require.NoError(t, ro.Connect())
+	defer ro.Close()
+	var rejected, accepted int
+	notify := func(d telegraf.DeliveryInfo) {
+		if d.Delivered() {
+			accepted++
+		} else {
+			rejected++
+		}
+	}
+	for _, m := range []telegraf.Metric{row(nil, mean(1), 0), metric.New("analytics_mem", map[string]string{"field_name": "used"}, mean(1), time.Unix(0, 0))} {
+		tracked, _ := metric.WithTracking(m, notify)
+		ro.AddMetricNoCopy(tracked)
+	}
+	require.ErrorContains(t, ro.Write(), "table db:analytics_cpu: redis at "+server.Addr()+": WRONGTYPE")
+	require.Equal(t, []int{1, 1}, []int{accepted, rejected})
+	require.Zero(t, ro.BufferLength(), "nothing is left to be written again")
+	require.Len(t, records(t, client, cache.Table{Database: "db", Name: "analytics_mem"}), 1)
+}
+
+// Redis goes away for a while under load; Telegraf's own output keeps what it could not write.
+func TestRedisAway(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes ten seconds")
+	}
+	dir := t.TempDir()
+	server := redistest.Start(t, redisserver.Options{Dir: dir})
+	ro := load(t, fmt.Sprintf("[[outputs.rediscache]]\n  servers = [\"redis://%s\"]\n  database = \"db\"\n  timeout = \"1s\"\n  metric_buffer_limit = 100000\n", server.Addr()))
+	require.NoError(t, ro.Init())
+	require.NoError(t, ro.Connect())
+	const perTick, ticks = 100, 150
+	failed := 0
+	for tick := range ticks {
+		for i := range perTick {
+			ro.AddMetric(row(map[string]string{"host": strconv.Itoa(i)}, mean(1), int64(tick)*60))
+		}
+		if ro.Write() != nil {
+			failed++
+		}
+		switch tick {
+		case 20:
+			require.NoError(t, server.Stop())
+		case 120:
+			server = redistest.Start(t, redisserver.Options{Dir: dir, Addr: server.Addr()})
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	require.Greater(t, failed, 50)
+	require.Eventually(t, func() bool { return ro.Write() == nil && ro.BufferLength() == 0 }, 30*time.Second, 100*time.Millisecond)
+	got := records(t, redistest.Client(t, server), cpu)
+	require.Equal(t, perTick*ticks, len(got), "every record, none twice") //nolint:testifylint // not worth printing
+	ro.Close()
+}
+
+func TestStartupErrorBehavior(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	addr := l.Addr().String()
+	require.NoError(t, l.Close())
+	for behavior, want := range map[string]string{"error": "connection refused", "retry": "", "ignore": "connection refused"} {
+		t.Run(behavior, func(t *testing.T) {
+			ro := load(t, fmt.Sprintf("[[outputs.rediscache]]\n  servers = [\"redis://%s\"]\n  database = \"db\"\n  startup_error_behavior = %q\n  timeout = \"1s\"\n", addr, behavior))
+			require.NoError(t, ro.Init())
+			err := ro.Connect()
+			if want == "" {
+				require.NoError(t, err)
+				ro.AddMetric(row(nil, mean(1), 0))
+				require.Error(t, ro.Write())
+				require.Equal(t, 1, ro.BufferLength(), "kept until Redis is there")
+				server := redistest.Start(t, redisserver.Options{Addr: addr})
+				require.NoError(t, ro.Write())
+				require.Len(t, records(t, redistest.Client(t, server), cpu), 1)
+				ro.Close()
+				return
+			}
+			require.ErrorContains(t, err, "redis at "+addr)
+			require.ErrorContains(t, err, want)
+		})
+	}
+}
+
+func TestAWrongPasswordIsNotRetriedAndNotShown(t *testing.T) {
+	server := redistest.Start(t, redisserver.Options{Password: "right"})
+	ro := load(t, fmt.Sprintf("[[outputs.rediscache]]\n  servers = [\"redis://%s\"]\n  password = \"wrong\"\n  database = \"db\"\n  startup_error_behavior = \"retry\"\n", server.Addr()))
+	require.NoError(t, ro.Init())
+	err := ro.Connect()
+	require.ErrorContains(t, err, "redis at "+server.Addr()+": WRONGPASS")
+	require.NotContains(t, err.Error(), "wrong\"")
+
+	r, _ := connected(t, server.Addr(), "  password = \"right\"")
+	require.NoError(t, r.Write([]telegraf.Metric{row(nil, mean(1), 0)}))
+}
+
+func TestCloseWithoutAConnection(t *testing.T) {
+	r, _ := output(t, "127.0.0.1:1", "  timeout = \"1s\"")
+	require.NoError(t, r.Close())
+	require.Error(t, r.Connect())
+	require.NoError(t, r.Close())
+}
+
+func TestCluster(t *testing.T) {
+	addrs := redistest.Cluster(t)
+	ro := load(t, fmt.Sprintf("[[outputs.rediscache]]\n  servers = [\"redis://%s\"]\n  database = \"db\"\n", strings.Join(addrs, `", "redis://`)))
+	require.NoError(t, ro.Init())
+	require.NoError(t, ro.Connect())
+	for i := range 20 {
+		ro.AddMetric(metric.New(fmt.Sprint("analytics_", i), map[string]string{"field_name": "f"}, mean(1), time.Unix(0, 0)))
+	}
+	require.NoError(t, ro.Write())
+	ro.Close()
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs})
+	defer client.Close()
+	slots := make(map[int64]bool)
+	for i := range 20 {
+		name := fmt.Sprint("analytics_", i)
+		require.Len(t, records(t, client, cache.Table{Database: "db", Name: name}), 1)
+		require.NotEmpty(t, client.Get(t.Context(), "db:"+name).Val())
+		slots[client.ClusterKeySlot(t.Context(), "db:"+name).Val()/5461] = true
+	}
+	require.Greater(t, len(slots), 1, "tables are spread over the nodes")
+}
+
+func TestSentinel(t *testing.T) {
+	primary := redistest.Server(t)
+	host, port, err := net.SplitHostPort(primary.Addr())
+	require.NoError(t, err)
+	conf := filepath.Join(t.TempDir(), "sentinel.conf")
+	require.NoError(t, os.WriteFile(conf, fmt.Appendf(nil, "sentinel monitor main %s %s 1\n", host, port), 0o600))
+	path, err := redisserver.Find()
+	require.NoError(t, err)
+	wrapper := filepath.Join(t.TempDir(), "sentinel") // redis-server takes the file as its first argument
+	require.NoError(t, os.WriteFile(wrapper, fmt.Appendf(nil, "#!/bin/sh\nexec %s %s --bind $2 --port $4 --sentinel\n", path, conf), 0o700))
+	sentinel := redistest.Start(t, redisserver.Options{Binary: wrapper})
+	r, _ := connected(t, sentinel.Addr(), "  master_name = \"main\"")
+	require.NoError(t, r.Write([]telegraf.Metric{row(nil, mean(1), 0)}))
+	require.Len(t, records(t, redistest.Client(t, primary), cpu), 1)
+}
+
+func TestTLS(t *testing.T) {
+	ca, cert, key := certificates(t)
+	probe, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	_, tlsPort, err := net.SplitHostPort(probe.Addr().String())
+	require.NoError(t, err)
+	require.NoError(t, probe.Close())
+	redistest.Start(t, redisserver.Options{Args: []string{
+		"--tls-port", tlsPort, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", ca,
+	}})
+	options := fmt.Sprintf("  tls_ca = %q\n  tls_cert = %q\n  tls_key = %q\n", ca, cert, key)
+	r, _ := connected(t, "127.0.0.1:"+tlsPort, options)
+	require.NoError(t, r.Write([]telegraf.Metric{row(nil, mean(1), 0)}))
+	require.Len(t, records(t, r.client, cpu), 1)
+
+	untrusting, _ := output(t, "127.0.0.1:"+tlsPort, "  tls_enable = true\n  timeout = \"2s\"")
+	require.ErrorContains(t, untrusting.Connect(), "certificate")
+}
+
+// certificates writes a certificate for 127.0.0.1, signed by itself, and returns its files.
+func certificates(t *testing.T) (ca, cert, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	require.NoError(t, err)
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	require.NoError(t, err)
+	dir := t.TempDir()
+	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	require.NoError(t, os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+	require.NoError(t, os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600))
+	return cert, cert, key
+}
+
+func TestBadOptionsNameTheOptionTheValueAndTheRule(t *testing.T) {
+	for option, want := range map[string]string{
+		`database = ""`:                `invalid 'database' setting "", want the name of the database`,
+		`database = "a\nb"`:            `invalid 'database' setting: database name "a\nb" has a control character`,
+		`servers = []`:                 "invalid 'servers' setting: no server is named",
+		`servers = ["localhost:6379"]`: `invalid 'servers' setting: server "localhost:6379"`,
+		`servers = ["redis://a", "redis://b/1"]` + "\n  db = 1": "invalid 'servers' setting: database 1 of Redis is not to be had in a cluster",
+		`db = -1`:                 "invalid 'db' setting -1, want 0 or more",
+		`retention = "0s"`:        `invalid 'retention' setting "0s", want 1s or more`,
+		`retention = "-1d"`:       `invalid 'retention' setting "-24h0m0s", want 1s or more`,
+		`timeout = "0s"`:          `invalid 'timeout' setting "0s", want more than 0s`,
+		`max_buckets = -1`:        "invalid 'max_buckets' setting -1, want 0 (all) or more",
+		`compat_max_records = -1`: "invalid 'compat_max_records' setting -1, want 0",
+	} {
+		database := "  database = \"db\"\n"
+		if strings.HasPrefix(option, "database") {
+			database = ""
+		}
+		ro := load(t, "[[outputs.rediscache]]\n"+database+"  "+option+"\n")
+		require.ErrorContains(t, ro.Init(), want, option)
+	}
+	for option, want := range map[string]string{`retentoin = "1d"`: "retentoin", `max_buckets = "many"`: "MaxBuckets", `retention = "long"`: "Retention", `tls_ca = "/no/such/file"`: `"/no/such/file"`} {
+		err := config.NewConfig().LoadConfigData([]byte("[[outputs.rediscache]]\n  "+option+"\n"), config.EmptySourcePath)
+		require.ErrorContains(t, err, want, option)
+	}
+}
+
+func TestSampleConfigIsTheDefaults(t *testing.T) {
+	before, _, _ := strings.Cut(sampleConfig, "  ## Optional TLS")
+	for name, text := range map[string]string{"as it is": sampleConfig, "uncommented": strings.ReplaceAll(before, "  # ", "  ")} {
+		t.Run(name, func(t *testing.T) {
+			r, ok := load(t, text).Output.(*RedisCache)
+			require.True(t, ok)
+			require.NoError(t, r.Init())
+			host, err := os.Hostname()
+			require.NoError(t, err)
+			require.Equal(t, []any{[]string{"redis://127.0.0.1:6379"}, "", 0, config.Duration(5 * time.Second), "mydb", "", host, config.Duration(720 * time.Hour), 0, 1000},
+				[]any{r.Servers, r.MasterName, r.DB, r.Timeout, r.Database, r.DatabaseTag, r.Agent, r.Retention, r.MaxBuckets, r.CompatMaxRecords})
+			require.True(t, r.Username.Empty())
+			require.True(t, r.Password.Empty())
+		})
+	}
+}
+
+func TestErrorsFillOnlyTheTypesThatTheyAre(t *testing.T) {
+	cause := errors.New("cause")
+	for _, err := range []error{&startupError{err: cause}, &partialError{err: cause}} {
+		require.ErrorIs(t, err, cause)
+		var other *net.OpError
+		require.NotErrorAs(t, err, &other)
+		var value context.Context
+		require.NotErrorAs(t, err, &value)
+	}
+}
