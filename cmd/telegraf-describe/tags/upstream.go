@@ -1,0 +1,93 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// upstream is the module that has the plugins.
+const upstream = "github.com/influxdata/telegraf"
+
+// check returns an error that names every tag that selects none of upstream's plugins.
+func check(tags []string) error {
+	known, err := upstreamTags()
+	if err != nil {
+		return fmt.Errorf("looking for upstream's plugins: %w", err)
+	}
+	var errs []error
+	for _, tag := range tags {
+		if !known[tag] {
+			errs = append(errs, fmt.Errorf("upstream has no plugin %q%s", tag, alike(tag, known)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// alike names the plugins that have the same name among all kinds.
+func alike(tag string, known map[string]bool) string {
+	name := tag[strings.LastIndexByte(tag, '.')+1:]
+	var found []string
+	for _, other := range slices.Sorted(maps.Keys(known)) {
+		if strings.HasSuffix(other, "."+name) {
+			found = append(found, other)
+		}
+	}
+	if len(found) == 0 {
+		return ", want a name such as inputs.prometheus"
+	}
+	return ", want " + strings.Join(found, " or ")
+}
+
+var (
+	constraint = regexp.MustCompile(`(?m)^//go:build !custom \|\| .*$`)
+	oneTag     = regexp.MustCompile(`[a-z]+(\.\w+)?`)
+)
+
+// upstreamTags returns all tags in the build constraints of the files that register upstream's plugins.
+func upstreamTags() (map[string]bool, error) {
+	root, err := upstreamFolder()
+	if err != nil {
+		return nil, err
+	}
+	files, err := filepath.Glob(filepath.Join(root, "plugins", "*", "all", "*.go"))
+	if err != nil {
+		return nil, err
+	}
+	known := map[string]bool{"migrations": true}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		for _, tag := range oneTag.FindAllString(string(constraint.Find(text)), -1) {
+			known[tag] = true
+		}
+	}
+	for _, word := range []string{"go", "build", "custom"} {
+		delete(known, word)
+	}
+	return known, nil
+}
+
+// upstreamFolder returns where upstream's module is, which it downloads where it is not yet.
+func upstreamFolder() (string, error) {
+	download := exec.Command("go", "mod", "download", "-json", upstream)
+	download.Stderr = os.Stderr
+	answer, err := download.Output()
+	var module struct{ Dir, Error string }
+	if e := json.Unmarshal(answer, &module); e != nil {
+		return "", errors.Join(err, e)
+	}
+	if module.Error != "" {
+		return "", errors.New(module.Error)
+	}
+	return module.Dir, err
+}
