@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/influxdata/telegraf"
+	"github.com/influxdata/telegraf/config"
 	"github.com/influxdata/telegraf/plugins/aggregators"
 	"github.com/influxdata/telegraf/plugins/inputs"
 	"github.com/influxdata/telegraf/plugins/outputs"
@@ -44,30 +45,38 @@ func kinds() []kind {
 func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 func pluginsCommand(out io.Writer) *cli.Command {
-	deprecated := []cli.Flag{&cli.BoolFlag{Name: "deprecated", Usage: "print only deprecated plugins"}}
-	list := func(c *cli.Context, kinds ...kind) error {
-		for _, k := range kinds {
-			if err := k.list(out, c.Bool("deprecated")); err != nil {
-				return err
-			}
+	list := func(only ...string) *cli.Command {
+		return &cli.Command{
+			Flags: []cli.Flag{&cli.BoolFlag{Name: "deprecated", Usage: "print only deprecated plugins"}},
+			Action: func(c *cli.Context) error {
+				if c.NArg() > 0 {
+					return fmt.Errorf("unknown command %q", c.Args().First())
+				}
+				return listPlugins(out, len(levels(c, "deprecated")) > 0, only...)
+			},
 		}
-		return nil
 	}
-	command := &cli.Command{
-		Name:   "plugins",
-		Usage:  "commands for printing available plugins",
-		Flags:  deprecated,
-		Action: func(c *cli.Context) error { return list(c, kinds()...) },
-	}
+	command := list()
+	command.Name, command.Usage, command.Before = "plugins", "commands for printing available plugins", defaultSignals
 	for _, k := range kinds() {
-		command.Subcommands = append(command.Subcommands, &cli.Command{
-			Name:   k.name,
-			Usage:  "print available " + k.name,
-			Flags:  deprecated,
-			Action: func(c *cli.Context) error { return list(c, k) },
-		})
+		sub := list(k.name)
+		sub.Name, sub.Usage = k.name, "print available "+k.name
+		command.Subcommands = append(command.Subcommands, sub)
 	}
 	return command
+}
+
+// listPlugins prints the plugins of the kinds, or of all of them.
+func listPlugins(out io.Writer, deprecated bool, only ...string) error {
+	for _, k := range kinds() {
+		if !wanted(only, k.name) {
+			continue
+		}
+		if err := k.list(out, deprecated); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (k kind) list(out io.Writer, deprecated bool) error {
@@ -83,14 +92,15 @@ func (k kind) list(out io.Writer, deprecated bool) error {
 	return nil
 }
 
-func printDeprecations(out io.Writer) error {
-	for _, k := range kinds() {
-		for _, name := range sorted(k.deprecated) {
-			info := k.deprecated[name]
-			if _, err := fmt.Fprintf(out, "%s.%s since %s, removal in %s: %s\n", k.name, name, info.Since, info.RemovalIn, info.Notice); err != nil {
-				return err
-			}
+// printDeprecations prints the deprecated plugins and the deprecated options of the others.
+func printDeprecations(out io.Writer, f filters) error {
+	c := config.NewConfig()
+	infos := c.CollectDeprecationInfos(f.inputs, f.outputs, f.aggregators, f.processors)
+	for _, kind := range []string{"inputs", "outputs", "processors", "aggregators"} {
+		if _, err := fmt.Fprintf(out, "Deprecated %s:\n", kind); err != nil {
+			return err
 		}
+		c.PrintDeprecationList(infos[kind]) // to the standard output
 	}
 	return nil
 }
@@ -117,6 +127,9 @@ func (k kind) sample(out io.Writer, name, comment string) error {
 	text := k.create(name).SampleConfig()
 	if strings.TrimSpace(text) == "" {
 		text = fmt.Sprintf("[[%s.%s]]\n  # no configuration\n", k.name, name)
+	}
+	if info := k.deprecated[name]; info.Since != "" {
+		text = fmt.Sprintf("## DEPRECATED since %s: %s.\n%s", info.Since, info.Notice, text)
 	}
 	for line := range strings.Lines(strings.TrimRight(text, "\n") + "\n\n") {
 		if _, err := fmt.Fprintln(out, strings.TrimRight(comment+strings.TrimRight(line, "\n"), " ")); err != nil {
@@ -180,7 +193,9 @@ func printConfig(out io.Writer, f filters) error {
 	return nil
 }
 
-func wanted(filter []string, name string) bool { return len(filter) == 0 || slices.Contains(filter, name) }
+func wanted(filter []string, name string) bool {
+	return len(filter) == 0 || slices.Contains(filter, name)
+}
 
 func (k kind) samples(out io.Writer, only []string) error {
 	for _, name := range k.names {

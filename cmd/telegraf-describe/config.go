@@ -12,65 +12,92 @@ import (
 	"github.com/influxdata/telegraf/agent"
 	"github.com/influxdata/telegraf/config"
 	"github.com/influxdata/telegraf/logger"
+	"github.com/influxdata/telegraf/migrations"
 	_ "github.com/influxdata/telegraf/migrations/all" // what config migrate knows
 	"github.com/urfave/cli/v2"
-
-	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 )
 
 func configCommand(out io.Writer) *cli.Command {
-	create := func(c *cli.Context) error { return printConfig(out, newFilters(c)) }
+	create := func(c *cli.Context) error {
+		if c.NArg() > 0 {
+			return fmt.Errorf("unknown command %q", c.Args().First())
+		}
+		return printConfig(out, newFilters(c))
+	}
 	return &cli.Command{
 		Name:   "config",
 		Usage:  "commands for generating, checking and migrating configurations",
 		Flags:  configFlags(),
+		Before: defaultSignals,
 		Action: create,
 		Subcommands: []*cli.Command{
-			{Name: "create", Usage: "print a full sample configuration", Flags: configFlags(), Action: create},
-			{Name: "check", Usage: "load the configuration and initialize its plugins without starting them", Flags: configFlags(), Action: checkConfig},
+			{Name: "create", Usage: "print a full sample configuration, or the parts that the filters name", Flags: configFlags(), Action: create},
+			{Name: "check", Usage: "load the configuration and initialize its plugins without starting them", Flags: configFlags(), Action: check},
 			{
 				Name:   "migrate",
 				Usage:  "write the configuration without deprecated plugins and options to <file>.migrated",
 				Flags:  append(configFlags(), &cli.BoolFlag{Name: "force", Usage: "overwrite an existing file"}),
-				Action: migrateConfig,
+				Action: migrate,
 			},
 		},
 	}
 }
 
-func checkConfig(c *cli.Context) error {
-	if err := logger.SetupLogging(&logger.Config{Debug: c.Bool("debug")}); err != nil {
-		return err
+// configFiles returns the files to load: those named and those in the folders, or else the default ones.
+func configFiles(files, folders []string) ([]string, error) {
+	all := append([]string(nil), files...)
+	for _, folder := range folders {
+		found, err := config.WalkDirectory(folder)
+		if err != nil {
+			return nil, fmt.Errorf("reading configuration directory: %w", err)
+		}
+		all = append(all, found...)
+	}
+	if len(all) > 0 {
+		return all, nil
+	}
+	return config.GetDefaultConfigPath()
+}
+
+// chosenFiles sets up a subcommand and returns the files that its flags choose.
+func chosenFiles(c *cli.Context) ([]string, error) {
+	if err := logger.SetupLogging(&logger.Config{Debug: c.Bool("debug"), Quiet: c.Bool("quiet")}); err != nil {
+		return nil, err
 	}
 	if err := setEnvHandling(c); err != nil {
-		return err
+		return nil, err
 	}
-	files, err := configFiles(c.StringSlice("config"), c.StringSlice("config-directory"))
+	setSecrets(c)
+	return configFiles(texts(c, "config"), texts(c, "config-directory"))
+}
+
+// check is config check: what the agent does up to Init.
+func check(c *cli.Context) error {
+	files, err := chosenFiles(c)
 	if err != nil {
 		return err
 	}
 	cfg := config.NewConfig()
+	cfg.Agent.Quiet = c.Bool("quiet")
 	if err := cfg.LoadAll(files...); err != nil {
 		return err
 	}
-	for _, aggregator := range cfg.Aggregators {
-		describe.OpenGates(aggregator)
-	}
+	openGates(cfg)
 	if cfg.Agent.SkipProcessorsAfterAggregators == nil {
 		log.Print("W! [agent] skip_processors_after_aggregators is not set, and its default changes with Telegraf v1.40")
-		skip := false
-		cfg.Agent.SkipProcessorsAfterAggregators = &skip
+		cfg.Agent.SkipProcessorsAfterAggregators = new(bool)
 	}
 	return agent.NewAgent(cfg).InitPlugins()
 }
 
-func migrateConfig(c *cli.Context) error {
-	if err := logger.SetupLogging(&logger.Config{Debug: c.Bool("debug")}); err != nil {
-		return err
-	}
-	files, err := configFiles(c.StringSlice("config"), c.StringSlice("config-directory"))
+// migrate is config migrate.
+func migrate(c *cli.Context) error {
+	files, err := chosenFiles(c)
 	if err != nil {
 		return err
+	}
+	if len(migrations.GeneralMigrations)+len(migrations.GlobalMigrations)+len(migrations.PluginMigrations)+len(migrations.PluginOptionMigrations) == 0 {
+		return errors.New("this build has no migrations, the build tag is \"migrations\"")
 	}
 	for _, file := range files {
 		if err := migrateFile(file, c.Bool("force")); err != nil {

@@ -1,5 +1,9 @@
 // Command telegraf-describe is Telegraf with the describe aggregator and the rediscache output. It has
-// Telegraf's flags and subcommands and is built on Telegraf's public packages.
+// Telegraf's flags, subcommands and signals, and is built on Telegraf's public packages. Build tags select
+// upstream's plugins; plugins.txt lists those of the default build and the command in tags prints them.
+//
+// SIGHUP loads the configuration again, SIGINT and SIGTERM stop the agent after a last push and flush, and
+// SIGUSR1 flushes the outputs.
 package main
 
 import (
@@ -13,7 +17,8 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// version is set when the command is built.
+// version is set by the linker, together with upstream's internal.Version, which plugins name when they
+// talk to servers. It must be a semantic version: upstream compares deprecations to it.
 var version = "1.39.3-describe"
 
 func main() {
@@ -55,6 +60,7 @@ func newApp(out io.Writer, signals <-chan os.Signal) *cli.App {
 			{
 				Name:   "version",
 				Usage:  "print current version to stdout",
+				Before: defaultSignals,
 				Action: func(*cli.Context) error { return printVersion(out) },
 			},
 			configCommand(out),
@@ -81,7 +87,11 @@ func act(c *cli.Context, out io.Writer, signals <-chan os.Signal) error {
 	case c.Bool("sample-config"):
 		return printConfig(out, newFilters(c))
 	case c.Bool("deprecation-list"):
-		return printDeprecations(out)
+		return printDeprecations(out, newFilters(c))
+	case c.Bool("input-list"):
+		return listPlugins(out, false, "inputs")
+	case c.Bool("output-list"):
+		return listPlugins(out, false, "outputs")
 	}
 	o, err := newOptions(c)
 	if err != nil {

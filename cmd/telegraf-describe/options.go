@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,7 +55,7 @@ func agentFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "debug", Usage: "turn on debug logging"},
 		&cli.BoolFlag{Name: "quiet", Usage: "log errors only"},
 		&cli.StringFlag{Name: "watch-config", Usage: "reload when a configuration file or directory changes: notify or poll"},
-		&cli.DurationFlag{Name: "watch-interval", Usage: "how often to look for changes with --watch-config poll", Value: 250 * time.Millisecond},
+		&cli.DurationFlag{Name: "watch-interval", Usage: "how often to look for changes with --watch-config poll", DefaultText: "250ms"},
 		&cli.DurationFlag{Name: "watch-debounce-interval", Usage: "how long to wait after a change before reloading"},
 		&cli.IntFlag{Name: "config-url-retry-attempts", Usage: "attempts to load a configuration from a URL at start, -1 for no limit", DefaultText: "3"},
 		&cli.DurationFlag{Name: "config-url-watch-interval", Usage: "how often to look for changes of configurations from URLs", DefaultText: "disabled"},
@@ -66,6 +68,8 @@ func agentFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "print-plugin-config-source", Usage: "log which file each plugin comes from"},
 		&cli.StringFlag{Name: "usage", Usage: "print the options of a plugin, such as --usage describe"},
 		&cli.BoolFlag{Name: "deprecation-list", Usage: "print the deprecated plugins"},
+		&cli.BoolFlag{Name: "input-list", Usage: "print the inputs, as 'plugins inputs' does"},
+		&cli.BoolFlag{Name: "output-list", Usage: "print the outputs, as 'plugins outputs' does"},
 		&cli.BoolFlag{Name: "sample-config", Usage: "print a full sample configuration, as 'config create' does"},
 		&cli.BoolFlag{Name: "version", Usage: "print the version"},
 	}
@@ -74,18 +78,15 @@ func agentFlags() []cli.Flag {
 // newOptions reads the flags and sets those that Telegraf's config package keeps for itself.
 func newOptions(c *cli.Context) (options, error) {
 	o := options{
-		files: c.StringSlice("config"), folders: c.StringSlice("config-directory"), filters: newFilters(c),
+		files: texts(c, "config"), folders: texts(c, "config-directory"), filters: newFilters(c),
 		test: c.Bool("test") || c.Int("test-wait") != 0, once: c.Bool("once"), wait: time.Duration(c.Int("test-wait")) * time.Second,
 		debug: c.Bool("debug"), quiet: c.Bool("quiet"), unprotected: c.Bool("unprotected"),
 		urlRetries: c.Int("config-url-retry-attempts"), urlWatchInterval: c.Duration("config-url-watch-interval"),
 		watch: c.String("watch-config"), watchInterval: c.Duration("watch-interval"), settle: c.Duration("watch-debounce-interval"),
 		pidFile: c.String("pidfile"), pprofAddress: c.String("pprof-addr"),
 	}
-	if o.watch != "" && o.watch != "notify" && o.watch != "poll" {
-		return o, fmt.Errorf("invalid --watch-config %q, known are notify and poll", o.watch)
-	}
-	if o.watch == "poll" && o.watchInterval <= 0 {
-		return o, fmt.Errorf("invalid --watch-interval %s, want more than 0s", o.watchInterval)
+	if err := o.check(); err != nil {
+		return o, err
 	}
 	if err := setEnvHandling(c); err != nil {
 		return o, err
@@ -94,41 +95,51 @@ func newOptions(c *cli.Context) (options, error) {
 		return o, err
 	}
 	setSecrets(c)
-	config.OldEnvVarReplacement = c.Bool("old-env-behavior")
 	config.PrintPluginConfigSource = c.Bool("print-plugin-config-source")
 	return o, nil
 }
 
-func setEnvHandling(c *cli.Context) error {
-	if c.Bool("strict-env-handling") && c.Bool("non-strict-env-handling") {
-		return errors.New("flags --strict-env-handling and --non-strict-env-handling cannot be used together")
+func (o options) check() error {
+	switch {
+	case o.watch != "" && o.watch != "notify" && o.watch != "poll":
+		return fmt.Errorf("invalid --watch-config %q, want notify or poll", o.watch)
+	case o.watchInterval < 0:
+		return fmt.Errorf("invalid --watch-interval %s, want more than 0s", o.watchInterval)
+	case o.settle < 0:
+		return fmt.Errorf("invalid --watch-debounce-interval %s, want 0s or more", o.settle)
+	case o.wait < 0:
+		return fmt.Errorf("invalid --test-wait %d, want 0 or more seconds", o.wait/time.Second)
 	}
-	config.NonStrictEnvVarHandling = c.Bool("non-strict-env-handling")
 	return nil
 }
 
+// setEnvHandling sets how environment variables are replaced in configurations.
+func setEnvHandling(c *cli.Context) error {
+	strict, loose := len(levels(c, "strict-env-handling")) > 0, len(levels(c, "non-strict-env-handling")) > 0
+	if strict && loose {
+		return errors.New("flags --strict-env-handling and --non-strict-env-handling cannot be used together")
+	}
+	config.NonStrictEnvVarHandling = loose
+	config.OldEnvVarReplacement = c.Bool("old-env-behavior")
+	return nil
+}
+
+// setSecrets sets how secrets are kept in memory, and what unlocks their stores.
 func setSecrets(c *cli.Context) {
 	if c.Bool("unprotected") {
+		log.Print("W! Running without protection of secrets in memory")
 		config.DisableSecretProtection()
 	}
-	if password := c.String("password"); password != "" {
-		config.Password = config.NewSecret([]byte(password))
+	for _, level := range levels(c, "password") {
+		config.Password = config.NewSecret([]byte(level.String("password")))
 	}
 }
 
-// newFilters reads the filters, which may stand before and after a subcommand.
+// newFilters reads the filters, whose names are separated by colons.
 func newFilters(c *cli.Context) filters {
-	get := func(flag string) []string {
-		var names []string
-		for _, level := range c.Lineage() {
-			if level.Command == nil {
-				continue
-			}
-			for name := range strings.SplitSeq(level.String(flag), ":") {
-				if name != "" {
-					names = append(names, name)
-				}
-			}
+	get := func(flag string) (names []string) {
+		for _, level := range levels(c, flag) {
+			names = append(names, strings.FieldsFunc(level.String(flag), func(r rune) bool { return r == ':' })...)
 		}
 		return names
 	}
@@ -136,4 +147,22 @@ func newFilters(c *cli.Context) filters {
 		sections: get("section-filter"), inputs: get("input-filter"), outputs: get("output-filter"),
 		aggregators: get("aggregator-filter"), processors: get("processor-filter"), secretstores: get("secretstore-filter"),
 	}
+}
+
+// texts returns all values of a repeatable flag.
+func texts(c *cli.Context, flag string) (values []string) {
+	for _, level := range levels(c, flag) {
+		values = append(values, level.StringSlice(flag)...)
+	}
+	return values
+}
+
+// levels returns the contexts in which the flag was given, in the order of the command line: it may stand
+// before and after a subcommand.
+func levels(c *cli.Context, flag string) []*cli.Context {
+	given := slices.DeleteFunc(c.Lineage(), func(level *cli.Context) bool {
+		return level.Command == nil || !slices.Contains(level.LocalFlagNames(), flag)
+	})
+	slices.Reverse(given)
+	return given
 }

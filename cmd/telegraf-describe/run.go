@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"net/http"
-	_ "net/http/pprof" //nolint:gosec // served on --pprof-addr only
 	"os"
 	"strings"
 	"syscall"
@@ -16,6 +14,12 @@ import (
 	"github.com/influxdata/telegraf/agent"
 	"github.com/influxdata/telegraf/config"
 	"github.com/influxdata/telegraf/logger"
+	"github.com/influxdata/telegraf/plugins/aggregators"
+	"github.com/influxdata/telegraf/plugins/inputs"
+	"github.com/influxdata/telegraf/plugins/outputs"
+	"github.com/influxdata/telegraf/plugins/parsers"
+	"github.com/influxdata/telegraf/plugins/processors"
+	"github.com/influxdata/telegraf/plugins/secretstores"
 
 	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 )
@@ -24,63 +28,92 @@ import (
 type runner struct {
 	options
 	signals <-chan os.Signal
+	failed  <-chan error // what ended serving profiles
+	pid     pidFile
 }
 
-// run returns when the agent has ended for good. As upstream, a configuration that is wrong at a reload
-// ends the command with an error.
+// run returns when the agent has ended for good. As with upstream, a configuration that is wrong at a
+// reload ends the command with its error: the old agent has stopped by then.
 func (r *runner) run() error {
-	failed := make(chan error, 1)
-	if r.pprofAddress != "" {
-		go func() { failed <- servePprof(r.pprofAddress) }()
-	}
+	r.failed = servePprof(r.pprofAddress)
+	r.pid.path = r.pidFile
+	defer r.pid.remove()
 	for {
-		reload, err := r.runOnce(failed)
-		if err != nil || !reload {
+		again, err := r.runOnce()
+		if err != nil || !again {
 			return err
 		}
 		log.Print("I! Reloading the configuration")
 	}
 }
 
-// runOnce loads the configuration and runs the agent until it ends or a signal comes. It reports
-// whether the configuration is to be loaded again.
-func (r *runner) runOnce(failed <-chan error) (reload bool, err error) {
-	c, err := r.load()
-	if err != nil {
-		return false, err
-	}
-	ctx, cancel := context.WithCancelCause(context.Background())
-	defer cancel(nil)
-	changed, err := r.watchConfig(ctx)
-	if err != nil {
-		return false, err
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- r.runAgent(ctx, c) }()
+// runOnce loads the configuration and runs the agent until it has ended, by itself or because a signal,
+// a change of the configuration or a failure asked for it. It reports whether to run again.
+func (r *runner) runOnce() (again bool, err error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	changed := r.watchConfig(ctx) // first, so that no change is missed
+	loaded, ended := make(chan struct{}), make(chan error, 1)
+	go func() { ended <- r.loadAndRun(ctx, loaded) }()
+	stopping := false
+	var failure error
 	for {
 		select {
-		case err = <-ended:
-			if errors.Is(err, context.Canceled) {
-				err = nil
-			}
-			return reload, err
-		case err = <-failed:
-			log.Printf("E! Serving profiles: %v", err)
-			cancel(err)
+		case err := <-ended:
+			return again && !stopping, errors.Join(failure, err)
+		case err := <-r.failed:
+			stopping, failure = true, fmt.Errorf("serving profiles: %w", err)
 		case s := <-r.signals:
-			reload = s == syscall.SIGHUP
-			cancel(nil)
+			again, stopping = again || s == syscall.SIGHUP, stopping || s != syscall.SIGHUP
 		case <-changed:
-			reload, changed = true, nil
-			cancel(nil)
+			again = true
 		}
+		cancel()
+		if stopping && !closed(loaded) { // loading cannot be cancelled and may wait for a server
+			return false, failure
+		}
+		notify(stopping)
 	}
 }
 
-func servePprof(address string) error {
-	server := &http.Server{Addr: address, ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute}
-	log.Printf("I! Serving profiles at http://%s/debug/pprof", address)
-	return server.ListenAndServe()
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// notify tells systemd, where it is there, that the agent stops, for good or to run again.
+func notify(stopping bool) {
+	state := daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec()
+	if stopping {
+		state = daemon.SdNotifyStopping
+	}
+	notifyState(state)
+}
+
+func notifyState(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		log.Printf("D! Notifying systemd: %v", err)
+	}
+}
+
+// loadAndRun runs the agent until the context ends. It closes loaded when the configuration is loaded.
+func (r *runner) loadAndRun(ctx context.Context, loaded chan<- struct{}) error {
+	c, err := r.load()
+	if err != nil {
+		return err
+	}
+	close(loaded)
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err := r.runAgent(ctx, c); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
 }
 
 // load loads the configuration and opens the gates of describe.
@@ -98,29 +131,18 @@ func (r *runner) load() (*config.Config, error) {
 	if err := c.LoadAll(files...); err != nil {
 		return nil, err
 	}
+	openGates(c)
+	return c, r.checkConfig(c)
+}
+
+// openGates lets describe take values of any time where the configuration does not say otherwise.
+func openGates(c *config.Config) {
 	for _, aggregator := range c.Aggregators {
 		describe.OpenGates(aggregator)
 	}
-	return c, r.check(c)
 }
 
-// configFiles returns the files to load: those named, those in the folders, or else the default ones.
-func configFiles(files, folders []string) ([]string, error) {
-	all := append([]string(nil), files...)
-	for _, folder := range folders {
-		found, err := config.WalkDirectory(folder)
-		if err != nil {
-			return nil, fmt.Errorf("reading configuration directory %q: %w", folder, err)
-		}
-		all = append(all, found...)
-	}
-	if len(all) > 0 {
-		return all, nil
-	}
-	return config.GetDefaultConfigPath()
-}
-
-func (r *runner) check(c *config.Config) error {
+func (r *runner) checkConfig(c *config.Config) error {
 	switch {
 	case len(c.Inputs) == 0:
 		return errors.New("no inputs found, probably invalid config file provided")
@@ -140,27 +162,15 @@ func (r *runner) runAgent(ctx context.Context, c *config.Config) error {
 	}
 	r.announce(c)
 	a := agent.NewAgent(c)
-	notify(daemon.SdNotifyReady)
-	defer notify(daemon.SdNotifyStopping)
+	notifyState(daemon.SdNotifyReady)
 	switch {
 	case r.once:
 		return a.Once(ctx, r.wait)
 	case r.test:
 		return a.Test(ctx, r.wait)
 	}
-	remove, err := writePidFile(r.pidFile)
-	if err != nil {
-		log.Printf("E! Writing the pidfile: %v", err)
-	}
-	defer remove()
+	r.pid.write()
 	return a.Run(ctx)
-}
-
-// notify tells systemd, where it is there.
-func notify(state string) {
-	if _, err := daemon.SdNotify(false, state); err != nil {
-		log.Printf("D! Notifying systemd: %v", err)
-	}
 }
 
 func (r *runner) setupLogging(c *config.Config) error {
@@ -178,8 +188,25 @@ func (r *runner) setupLogging(c *config.Config) error {
 	})
 }
 
+// announce logs what is about to run.
 func (r *runner) announce(c *config.Config) {
 	log.Printf("I! Starting Telegraf %s", version)
+	log.Printf("I! Available plugins: %d inputs, %d aggregators, %d processors, %d parsers, %d outputs, %d secret stores",
+		len(inputs.Inputs), len(aggregators.Aggregators), len(processors.Processors),
+		len(parsers.Parsers), len(outputs.Outputs), len(secretstores.SecretStores))
+	announcePlugins(c)
+	if r.test && !r.once {
+		log.Print("W! Outputs are not used in testing mode!")
+	}
+	log.Printf("I! Tags enabled: %s", c.ListTags())
+	required, available := 3*c.NumberSecrets*uint64(os.Getpagesize()), lockedMemoryLimit()
+	if !r.unprotected && required > available {
+		log.Printf("W! %d secrets want %d kB of memory that is never swapped out, %d kB are allowed: raise the limit of locked memory",
+			c.NumberSecrets, required/1024, available/1024)
+	}
+}
+
+func announcePlugins(c *config.Config) {
 	for _, loaded := range []struct {
 		what    string
 		names   []string
@@ -196,28 +223,4 @@ func (r *runner) announce(c *config.Config) {
 			log.Printf("W! Deprecated %s: %d and %d options", loaded.what, n[0], n[1])
 		}
 	}
-	if r.test && !r.once {
-		log.Print("W! Outputs are not used in testing mode!")
-	}
-	log.Printf("I! Tags enabled: %s", c.ListTags())
-	required, available := 3*c.NumberSecrets*uint64(os.Getpagesize()), lockedMemoryLimit()
-	if !r.unprotected && required > available {
-		log.Printf("W! %d secrets want %d kB of memory that is never swapped out, %d kB are allowed: raise the limit of locked memory",
-			c.NumberSecrets, required/1024, available/1024)
-	}
-}
-
-// writePidFile writes the process id and returns what removes the file again.
-func writePidFile(path string) (remove func(), err error) {
-	if path == "" {
-		return func() {}, nil
-	}
-	if err := os.WriteFile(path, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o640); err != nil { //nolint:gosec // others read it too
-		return func() {}, err
-	}
-	return func() {
-		if err := os.Remove(path); err != nil {
-			log.Printf("E! Removing the pidfile: %v", err)
-		}
-	}, nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -16,50 +15,48 @@ import (
 )
 
 func secretsCommand(out io.Writer) *cli.Command {
-	flags := []cli.Flag{
-		&cli.StringSliceFlag{Name: "config", Usage: "configuration file or URL to load"},
-		&cli.StringSliceFlag{Name: "config-directory", Usage: "directory containing additional *.conf files"},
-		&cli.StringFlag{Name: "password", Usage: "password to unlock secret stores"},
-	}
 	return &cli.Command{
-		Name:  "secrets",
-		Usage: "commands for listing, reading and writing the secrets of secret stores",
-		Flags: flags,
+		Name:   "secrets",
+		Usage:  "commands for listing, reading and writing the secrets of secret stores",
+		Flags:  secretsFlags(),
+		Before: defaultSignals,
 		Subcommands: []*cli.Command{
 			{
 				Name: "list", Usage: "list the secrets of the stores", ArgsUsage: "[store ID ...]",
-				Flags:  append(flags, &cli.BoolFlag{Name: "reveal-secret", Usage: "also print the secrets"}),
+				Flags:  append(secretsFlags(), &cli.BoolFlag{Name: "reveal-secret", Usage: "also print the secrets"}),
 				Action: func(c *cli.Context) error { return listSecrets(c, out) },
 			},
 			{
-				Name: "get", Usage: "print a secret", ArgsUsage: "<store ID> <key>", Flags: flags,
+				Name: "get", Usage: "print a secret", ArgsUsage: "<store ID> <key>", Flags: secretsFlags(),
 				Action: func(c *cli.Context) error { return getSecret(c, out) },
 			},
 			{
-				Name: "set", Usage: "create or change a secret; a value that is not given is asked for", ArgsUsage: "<store ID> <key> [value]", Flags: flags,
+				Name: "set", Usage: "create or change a secret; a value that is not given is asked for", ArgsUsage: "<store ID> <key> [value]",
+				Flags:  secretsFlags(),
 				Action: setSecret,
 			},
 		},
 	}
 }
 
-// secretStores loads the secret stores of the configuration, and nothing else of it.
-func secretStores(c *cli.Context) (map[string]telegraf.SecretStore, error) {
-	setSecrets(c)
-	var named, folders []string
-	for _, level := range c.Lineage() {
-		if level.Command != nil {
-			named = append(named, level.StringSlice("config")...)
-			folders = append(folders, level.StringSlice("config-directory")...)
-		}
+func secretsFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: "config", Usage: "configuration file or URL to load"},
+		&cli.StringSliceFlag{Name: "config-directory", Usage: "directory containing additional *.conf files"},
+		&cli.StringFlag{Name: "password", Usage: "password to unlock secret stores"},
 	}
-	files, err := configFiles(named, folders)
+}
+
+// secretStores loads the secret stores of the configuration, and no inputs and outputs.
+func secretStores(c *cli.Context) (map[string]telegraf.SecretStore, error) {
+	files, err := chosenFiles(c)
 	if err != nil {
 		return nil, err
 	}
 	config.ResetSecrets()
 	cfg := config.NewConfig()
 	cfg.Agent.Quiet = true
+	cfg.SecretStoreFilters = newFilters(c).secretstores
 	none := []string{"-"}
 	cfg.InputFilters, cfg.OutputFilters = none, none
 	if err := cfg.LoadAll(files...); err != nil {
@@ -154,7 +151,8 @@ func setSecret(c *cli.Context) error {
 		if err != nil {
 			return fmt.Errorf("reading the value: %w", err)
 		}
-		value = string(bytes.TrimSpace(b))
+		fmt.Fprintln(os.Stderr)
+		value = string(b)
 	}
 	editor, ok := store.(telegraf.SecretStoreEditor)
 	if !ok {

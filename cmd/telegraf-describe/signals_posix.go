@@ -11,7 +11,7 @@ import (
 )
 
 // catchSignals returns the signals that end or reload the agent. SIGUSR1 flushes the outputs; the agent
-// listens for it itself, but before there is one the signal must not end the process.
+// listens for it itself, but while there is none the signal must not end the process.
 func catchSignals() <-chan os.Signal {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGUSR1)
 	signals := make(chan os.Signal, 8)

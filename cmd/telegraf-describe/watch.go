@@ -15,35 +15,35 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// watchConfig returns a channel that is closed when a configuration changes after now, as far as the
-// flags ask for it, or nil when they do not.
-func (r *runner) watchConfig(ctx context.Context) (<-chan struct{}, error) {
+// watchConfig returns a channel that says when a configuration has changed after now, as far as the flags
+// ask for it. What cannot be watched is logged. Watching ends with the context.
+func (r *runner) watchConfig(ctx context.Context) <-chan struct{} {
+	changed := make(chan struct{}, 1)
 	files, err := configFiles(r.files, r.folders)
 	if err != nil {
-		return nil, err
+		return changed // loading says the same
 	}
-	local := slices.DeleteFunc(append(slices.Clone(files), r.folders...), isURL)
-	remote := slices.DeleteFunc(slices.Clone(files), func(f string) bool { return !isURL(f) })
-	changed := make(chan struct{}, 1)
 	report := func(what string) {
-		log.Printf("I! %s has changed", what)
+		log.Printf("I! Configuration %q has changed", what)
 		select {
 		case changed <- struct{}{}:
 		default:
 		}
 	}
+	local := slices.DeleteFunc(append(slices.Clone(files), r.folders...), isURL)
+	remote := slices.DeleteFunc(files, func(f string) bool { return !isURL(f) })
 	switch {
 	case r.watch == "notify" && len(local) > 0:
 		if err := r.watchNotify(ctx, local, report); err != nil {
-			return nil, fmt.Errorf("watching the configuration: %w", err)
+			log.Printf("W! Cannot watch the configuration: %v", err)
 		}
 	case r.watch == "poll" && len(local) > 0:
-		go r.watchPoll(ctx, local, report)
+		go r.watchPoll(ctx, local, stamps(local), report)
 	}
 	if r.urlWatchInterval > 0 && len(remote) > 0 {
 		go watchURLs(ctx, r.urlWatchInterval, remote, report)
 	}
-	return changed, nil
+	return changed
 }
 
 func isURL(s string) bool {
@@ -57,13 +57,13 @@ func (r *runner) watchNotify(ctx context.Context, paths []string, report func(st
 	if err != nil {
 		return err
 	}
+	before := stamps(paths)
 	for _, path := range paths {
 		if err := w.Add(folderOf(path)); err != nil {
-			w.Close()
-			return fmt.Errorf("%q: %w", path, err)
+			log.Printf("W! Cannot watch %q: %v", path, err)
 		}
 	}
-	go r.reportEvents(ctx, w, paths, report)
+	go r.reportEvents(ctx, w, paths, before, report)
 	return nil
 }
 
@@ -74,7 +74,8 @@ func folderOf(path string) string {
 	return filepath.Dir(path)
 }
 
-func (r *runner) reportEvents(ctx context.Context, w *fsnotify.Watcher, paths []string, report func(string)) {
+// reportEvents reports a change once there was no further one for the time to settle.
+func (r *runner) reportEvents(ctx context.Context, w *fsnotify.Watcher, paths, before []string, report func(string)) {
 	defer w.Close()
 	settled := time.NewTimer(0)
 	<-settled.C
@@ -86,8 +87,8 @@ func (r *runner) reportEvents(ctx context.Context, w *fsnotify.Watcher, paths []
 		case err := <-w.Errors:
 			log.Printf("E! Watching the configuration: %v", err)
 		case event := <-w.Events:
-			if !event.Has(fsnotify.Chmod) && concerns(event.Name, paths) {
-				last = event.Name
+			if path := concerned(event, paths, before); path != "" {
+				last = path
 				settled.Reset(r.settle)
 			}
 		case <-settled.C:
@@ -96,22 +97,31 @@ func (r *runner) reportEvents(ctx context.Context, w *fsnotify.Watcher, paths []
 	}
 }
 
-// concerns reports whether a change of the file concerns one of the paths: it is one, or a *.conf file in
-// one.
-func concerns(file string, paths []string) bool {
-	return slices.ContainsFunc(paths, func(path string) bool {
-		return filepath.Clean(path) == filepath.Clean(file) ||
-			filepath.Clean(path) == filepath.Dir(file) && strings.HasSuffix(file, ".conf")
-	})
+// concerned returns the path that an event concerns, or nothing: the path is the file of the event, or a
+// folder that has it as a *.conf file, or looks different from before, as when a link above it was moved.
+func concerned(event fsnotify.Event, paths, before []string) string {
+	if event.Op == fsnotify.Chmod { // also comes of reading, where access times are kept
+		return ""
+	}
+	file := filepath.Clean(event.Name)
+	for i, path := range paths {
+		clean := filepath.Clean(path)
+		if clean == file || clean == filepath.Dir(file) && strings.HasSuffix(file, ".conf") || folderOf(path) != path && stamp(path) != before[i] {
+			return path
+		}
+	}
+	return ""
 }
 
-// watchPoll compares what the files look like now and then.
-func (r *runner) watchPoll(ctx context.Context, paths []string, report func(string)) {
-	before := stamps(paths)
-	for wait(ctx, r.watchInterval) {
-		now := stamps(paths)
+// watchPoll compares now and then what the files look like with what they looked like before.
+func (r *runner) watchPoll(ctx context.Context, paths, before []string, report func(string)) {
+	interval := r.watchInterval
+	if interval == 0 {
+		interval = 250 * time.Millisecond
+	}
+	for wait(ctx, interval) {
 		for i, path := range paths {
-			if now[i] != before[i] {
+			if stamp(path) != before[i] {
 				if wait(ctx, r.settle) {
 					report(path)
 				}
@@ -121,17 +131,21 @@ func (r *runner) watchPoll(ctx context.Context, paths []string, report func(stri
 	}
 }
 
-// stamps tells one state of each path from another.
 func stamps(paths []string) []string {
-	var all []string
-	for _, path := range paths {
-		stamp := "absent"
-		if info, err := os.Stat(path); err == nil {
-			stamp = fmt.Sprint(info.Size(), info.ModTime().UnixNano())
-		}
-		all = append(all, stamp)
+	all := make([]string, len(paths))
+	for i, path := range paths {
+		all[i] = stamp(path)
 	}
 	return all
+}
+
+// stamp tells one state of a file or folder from another.
+func stamp(path string) string {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "absent"
+	}
+	return fmt.Sprint(info.Size(), info.ModTime().UnixNano())
 }
 
 // wait waits and returns false when the context ended first.
@@ -151,8 +165,10 @@ func watchURLs(ctx context.Context, interval time.Duration, urls []string, repor
 		for _, u := range urls {
 			now, err := lastModified(ctx, u)
 			switch {
+			case ctx.Err() != nil:
+				return
 			case err != nil:
-				log.Printf("W! Asking for changes of %s: %v", u, err)
+				log.Printf("W! Asking for changes of %q: %v", u, err)
 			case before[u] == "":
 				before[u] = now
 			case before[u] != now:
@@ -164,13 +180,19 @@ func watchURLs(ctx context.Context, interval time.Duration, urls []string, repor
 }
 
 func lastModified(ctx context.Context, u string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodHead, u, http.NoBody)
 	if err != nil {
 		return "", err
 	}
-	if token, ok := os.LookupEnv("INFLUX_TOKEN"); ok {
+	// The same tokens that Telegraf loads the configuration with.
+	if token, ok := os.LookupEnv("TELEGRAF_CONTROLLER_TOKEN"); ok {
+		req.Header.Set("Authorization", "Bearer "+token)
+	} else if token, ok := os.LookupEnv("INFLUX_TOKEN"); ok {
 		req.Header.Set("Authorization", "Token "+token)
 	}
+	req.Header.Set("User-Agent", "Telegraf/"+version)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return "", err
@@ -178,7 +200,7 @@ func lastModified(ctx context.Context, u string) (string, error) {
 	defer resp.Body.Close()
 	modified := resp.Header.Get("Last-Modified")
 	if modified == "" {
-		return "", fmt.Errorf("the answer %s has no Last-Modified", resp.Status)
+		return "", fmt.Errorf("the answer %q has no Last-Modified", resp.Status)
 	}
 	return modified, nil
 }
