@@ -56,8 +56,8 @@ func Client(t testing.TB, s *redisserver.Server) *redis.Client {
 func Cluster(t testing.TB) []string {
 	t.Helper()
 	const nodes, slots = 3, 16384
-	var addrs []string
-	var clients []*redis.Client
+	addrs := make([]string, 0, nodes)
+	clients := make([]*redis.Client, 0, nodes)
 	for range nodes {
 		s := Start(t, redisserver.Options{
 			Addr: busFree(t),

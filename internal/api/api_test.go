@@ -1,0 +1,511 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
+)
+
+var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// service is an API on a cache in process.
+type service struct {
+	http.Handler
+	store *cache.Store
+	clock atomic.Int64 // seconds beyond now
+}
+
+func serve(t testing.TB, client redis.UniversalClient, edit func(*Options)) *service {
+	t.Helper()
+	s := &service{store: cache.NewStore(client, cache.Options{Retention: time.Hour})}
+	o := Options{
+		MaxRecords: 1000, MaxBuckets: 500, MaxBytes: 1 << 20, Timeout: 5 * time.Second, ExportMaxSeries: 100, ExportBuckets: 3, Storage: "a test", Version: "v1",
+		Now: func() time.Time { return now.Add(time.Duration(s.clock.Load()) * time.Second) },
+	}
+	if edit != nil {
+		edit(&o)
+	}
+	s.Handler = New(s.store, o)
+	return s
+}
+
+func inProcess(t testing.TB, edit func(*Options)) *service {
+	t.Helper()
+	client := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr()})
+	t.Cleanup(func() { _ = client.Close() })
+	return serve(t, client, edit)
+}
+
+// rec is a record of a minute that ends that many minutes before now.
+func rec(minutes int, field, host string, mean float64) record.Record {
+	return record.Record{
+		Table: "analytics_cpu", Field: field, Agent: "a1", Tags: []record.Tag{{Key: "host", Value: host}, {Key: "cpu", Value: "cpu0"}},
+		Start: now.Truncate(time.Minute).Add(-time.Duration(minutes) * time.Minute),
+		Stats: []record.Stat{{Name: "count", Value: int64(6)}, {Name: "mean", Value: mean}},
+	}
+}
+
+// fill writes ten minutes of two fields of two hosts, and returns them in the order of an answer.
+func (s *service) fill(t testing.TB) []record.Record {
+	t.Helper()
+	var all []record.Record
+	for m := 9; m >= 0; m-- {
+		for _, field := range []string{"f", "g"} {
+			for _, host := range []string{"a", "b"} {
+				all = append(all, rec(m, field, host, float64(m)))
+			}
+		}
+	}
+	require.NoError(t, s.store.Put(context.Background(), cache.Table{Database: "db", Name: "analytics_cpu"}, all))
+	s.clock.Add(10) // what the service remembers of the catalogue is over
+	return all
+}
+
+func (s *service) get(t testing.TB, path string) *httptest.ResponseRecorder {
+	t.Helper()
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, http.NoBody))
+	return w
+}
+
+// array returns the records of an answer as JSON texts.
+func array(t testing.TB, w *httptest.ResponseRecorder) []string {
+	t.Helper()
+	require.Equal(t, http.StatusOK, w.Code, w.Body.String())
+	require.Equal(t, "application/json", w.Header().Get("Content-Type"))
+	var raw []json.RawMessage
+	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &raw))
+	texts := make([]string, 0, len(raw))
+	for _, r := range raw {
+		texts = append(texts, string(r))
+	}
+	return texts
+}
+
+func texts(records []record.Record, keep func(record.Record) bool) []string {
+	all := []string{}
+	for _, r := range records {
+		if keep(r) {
+			all = append(all, string(r.AppendJSON(nil)))
+		}
+	}
+	return all
+}
+
+type problem struct {
+	Type, Title, Detail, Instance string
+	Status                        int
+	Errors                        []Fault
+}
+
+func problemOf(t testing.TB, w *httptest.ResponseRecorder, status int) problem {
+	t.Helper()
+	require.Equal(t, status, w.Code, w.Body.String())
+	require.Equal(t, "application/problem+json", w.Header().Get("Content-Type"))
+	var p problem
+	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &p))
+	require.Equal(t, status, p.Status)
+	require.NotEmpty(t, p.Title)
+	require.NotEmpty(t, p.Detail)
+	return p
+}
+
+func TestRecordsOfATable(t *testing.T) {
+	s := inProcess(t, nil)
+	all := s.fill(t)
+	host := func(name string) func(record.Record) bool {
+		return func(r record.Record) bool { return r.Tags[0].Value == name }
+	}
+	since := func(minutes int) func(record.Record) bool {
+		return func(r record.Record) bool { return !r.Start.Before(rec(minutes, "", "", 0).Start) }
+	}
+	at := func(minutes int) string { return url.QueryEscape(rec(minutes, "", "", 0).Start.Format(time.RFC3339)) }
+	for query, keep := range map[string]func(record.Record) bool{
+		"":                                  func(record.Record) bool { return true },
+		"&field=f":                          func(r record.Record) bool { return r.Field == "f" },
+		"&field=f&field=g":                  func(record.Record) bool { return true },
+		"&field=none":                       func(record.Record) bool { return false },
+		"&tag=host%3Da":                     host("a"),
+		"&tag=host=b&tag=cpu=cpu0":          host("b"),
+		"&tag=host=a&tag=host=b":            func(record.Record) bool { return false },
+		"&tag=agent=a1&tag=host=a":          host("a"),
+		"&tag=agent=a2":                     func(record.Record) bool { return false },
+		"&last=3":                           since(2),
+		"&last=500":                         since(9),
+		"&start=-3m":                        since(2), // now is within the minute
+		"&start=" + at(4):                   since(4),
+		"&start=" + at(4) + "&end=now":      since(4),
+		"&start=" + at(4) + "&end=" + at(3): func(r record.Record) bool { return r.Start.Equal(rec(4, "", "", 0).Start) },
+		"&end=" + at(8):                     func(r record.Record) bool { return !since(8)(r) },
+		fmt.Sprintf("&start=%d", rec(1, "", "", 0).Start.UnixMilli()): since(1),
+		"&last=5&field=g&tag=host=b&start=-2m":                        func(r record.Record) bool { return since(1)(r) && r.Field == "g" && host("b")(r) },
+	} {
+		require.Equal(t, texts(all, keep), array(t, s.get(t, "/analytics/cpu?database=db"+query)), query)
+	}
+	require.Equal(t, texts(all, since(9)), array(t, s.get(t, "/analytics/analytics_cpu?database=db")), "with the prefix too")
+	require.Equal(t, texts(all, since(0)), array(t, s.get(t, "/analytics/cpu?database=db&limit=4")))
+	require.Len(t, array(t, s.get(t, "/analytics/cpu?database=db&limit=5&field=f")), 5)
+}
+
+func TestANameWithThePrefixGoesFirst(t *testing.T) {
+	s := inProcess(t, nil)
+	for _, name := range []string{"analytics_a", "analytics_analytics_a", "analytics_analytics_b", "plain"} {
+		r := rec(0, "f", "h", 1)
+		r.Table = name
+		require.NoError(t, s.store.Put(t.Context(), cache.Table{Database: "db", Name: name}, []record.Record{r}))
+	}
+	for asked, want := range map[string]string{
+		"a": "analytics_a", "analytics_a": "analytics_a", "analytics_analytics_a": "analytics_analytics_a", "analytics_b": "analytics_analytics_b", "plain": "plain",
+	} {
+		require.Contains(t, array(t, s.get(t, "/analytics/"+asked+"?database=db"))[0], `"table_name":"`+want+`"`)
+	}
+}
+
+func TestFaultsOfARequestAreAllNamed(t *testing.T) {
+	s := inProcess(t, nil)
+	s.fill(t)
+	const base = "/analytics/cpu?database=db"
+	long := strings.Repeat("x", 300)
+	for path, want := range map[string][]Fault{
+		"/analytics/cpu":                              {{"query.database", `""`, "want a name"}},
+		"/analytics/cpu?database=":                    {{"query.database", `""`, "want a name"}},
+		"/analytics/cpu?database=a%2Fb":               {{"query.database", `"a/b"`, "a name has none of { } /"}},
+		"/analytics/cpu?database=%7Ba%7D":             {{"query.database", `"{a}"`, "a name has none of { } /"}},
+		"/analytics/cpu?database=a%0Ab":               {{"query.database", `"a\nb"`, "a name has no control characters"}},
+		"/analytics/cpu?database=%ff":                 {{"query.database", `"\xff"`, "a name is valid UTF-8"}},
+		"/analytics/cpu?database=" + long:             {{"query.database", `"` + long[:80] + `"…`, "a name has at most 255 bytes, this one has 300"}},
+		"/analytics/" + long + "?database=db":         {{"path.table", `"` + long[:80] + `"…`, "a name has at most 255 bytes, this one has 300"}},
+		"/analytics/a%2Fb?database=db":                {{"path.table", `"a/b"`, "a name has none of { } /"}},
+		"/analytics/a%00?database=db":                 {{"path.table", `"a\x00"`, "a name has no control characters"}},
+		"/analytics/a%0Ab?database=db":                {{"path.table", `"a\nb"`, "a name has no control characters"}},
+		"/analytics/%7B%7D?database=db":               {{"path.table", `"{}"`, "a name has none of { } /"}},
+		"/analytics/%ff?database=db":                  {{"path.table", `"\xff"`, "a name is valid UTF-8"}},
+		base + "&limit=0":                             {{"query.limit", `"0"`, "want a number from 1 to 1000"}},
+		base + "&limit=1001&last=-1":                  {{"query.last", `"-1"`, "want a number from 1 to 500"}, {"query.limit", `"1001"`, "want a number from 1 to 1000"}},
+		base + "&tag=host":                            {{"query.tag", `"host"`, "want key=value, such as tag=host=a"}},
+		base + "&last=1&last=2":                       {{"query.last", `"1,2"`, "want this parameter once"}},
+		base + "&fields=f":                            {{"query.fields", `"f"`, "this parameter is not known here, known are database, start, end, last, limit, field, tag"}},
+		base + "&start=2026-01-02T00:00:00Z&end=-10d": {{"query.end", `"-10d"`, "want a time after start, which is 2026-01-02T00:00:00Z"}},
+		"/databases?x=1":                              {{"query.x", `"1"`, "this parameter is not known here, known are "}},
+		"/analytics":                                  {{"query.database", `""`, "want a name"}},
+	} {
+		require.Equal(t, want, problemOf(t, s.get(t, path), http.StatusBadRequest).Errors, path)
+	}
+	p := problemOf(t, s.get(t, base+"&start=yesterday&nope=1"), http.StatusBadRequest)
+	require.Len(t, p.Errors, 2)
+	require.Contains(t, p.Errors[1].Message, `want a time as RFC 3339 has it`)
+	require.Contains(t, p.Detail, "2 parameters are wrong")
+	problemOf(t, s.get(t, base+"&x=%zz"), http.StatusBadRequest)
+}
+
+func TestWhatIsNotThereIsNamed(t *testing.T) {
+	s := inProcess(t, nil)
+	s.fill(t)
+	for path, want := range map[string]string{
+		"/analytics/mem?database=db":        `no table "analytics_mem" in database "db"`,
+		"/analytics/cpu?database=other":     `no table "analytics_cpu" in database "other"`,
+		"/analytics?database=other":         `no database "other"`,
+		"/nothing":                          "there is nothing at this address",
+		"/analytics/a/b?database=db":        "there is nothing at this address",
+		"/analytics/analytics_x?database=é": `no table "analytics_x" in database "é"`,
+	} {
+		require.Equal(t, want, problemOf(t, s.get(t, path), http.StatusNotFound).Detail, path)
+	}
+}
+
+func TestMethods(t *testing.T) {
+	s := inProcess(t, nil)
+	s.fill(t)
+	for _, path := range []string{"/analytics/cpu?database=db", "/databases", "/health", "/metrics", "/"} {
+		for _, method := range []string{http.MethodPost, http.MethodDelete, http.MethodPut, "BREW"} {
+			w := httptest.NewRecorder()
+			s.ServeHTTP(w, httptest.NewRequest(method, path, http.NoBody))
+			problemOf(t, w, http.StatusMethodNotAllowed)
+			require.Equal(t, "GET, HEAD", w.Header().Get("Allow"))
+		}
+	}
+	server := httptest.NewServer(s)
+	defer server.Close()
+	resp, err := http.Head(server.URL + "/analytics/cpu?database=db")
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	require.Empty(t, body)
+}
+
+func TestNothingIsCutInSilence(t *testing.T) {
+	s := inProcess(t, func(o *Options) { o.MaxRecords, o.MaxBuckets = 30, 8 })
+	s.fill(t)
+	require.Contains(t, problemOf(t, s.get(t, "/analytics/cpu?database=db"), http.StatusUnprocessableEntity).Detail, "the answer has 10 buckets, at most 8 are allowed")
+	require.Contains(t, problemOf(t, s.get(t, "/analytics/cpu?database=db&last=8"), http.StatusUnprocessableEntity).Detail, "the answer has 32 records or more, at most 30 are allowed")
+	require.Len(t, array(t, s.get(t, "/analytics/cpu?database=db&last=7")), 28)
+	require.Len(t, array(t, s.get(t, "/analytics/cpu?database=db&limit=30")), 30)
+	s = inProcess(t, func(o *Options) { o.MaxBytes = 1000 })
+	s.fill(t)
+	require.Contains(t, problemOf(t, s.get(t, "/analytics/cpu?database=db"), http.StatusUnprocessableEntity).Detail, "bytes or more, at most 1000 are allowed")
+}
+
+func TestAnswersAreConditional(t *testing.T) {
+	s := inProcess(t, nil)
+	s.fill(t)
+	first := s.get(t, "/analytics/cpu?database=db")
+	etag := first.Header().Get("ETag")
+	require.NotEmpty(t, etag)
+	conditional := func() int {
+		r := httptest.NewRequest(http.MethodGet, "/analytics/cpu?database=db", http.NoBody)
+		r.Header.Set("If-None-Match", `"other", W/`+etag)
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		return w.Code
+	}
+	require.Equal(t, http.StatusNotModified, conditional())
+	s.fill(t)
+	require.Equal(t, http.StatusOK, conditional(), "the table was written")
+}
+
+func TestEveryAnswerHasTheSafeHeaders(t *testing.T) {
+	s := inProcess(t, nil)
+	for _, path := range []string{"/", "/health", "/nothing", "/databases", "/analytics/x?database=y"} {
+		h := s.get(t, path).Header()
+		require.Equal(t, "nosniff", h.Get("X-Content-Type-Options"))
+		require.Equal(t, "no-referrer", h.Get("Referrer-Policy"))
+		require.Contains(t, h.Get("Content-Security-Policy"), "frame-ancestors 'none'")
+		require.NotEmpty(t, h.Get("Cache-Control"))
+	}
+}
+
+func TestLists(t *testing.T) {
+	s := inProcess(t, nil)
+	require.JSONEq(t, "[]", s.get(t, "/databases").Body.String())
+	s.fill(t)
+	var tables []map[string]any
+	require.NoError(t, json.Unmarshal(s.get(t, "/analytics?database=db").Body.Bytes(), &tables))
+	require.Len(t, tables, 1)
+	require.NotEmpty(t, tables[0]["last_write"])
+	delete(tables[0], "last_write")
+	require.Equal(t, map[string]any{
+		"table": "analytics_cpu", "database": "db", "fields": []any{"f", "g"}, "tag_keys": []any{"cpu", "host"},
+		"first_bucket": "2026-01-02T02:55:00Z", "last_bucket": "2026-01-02T03:04:00Z", "version": 1.0,
+	}, tables[0])
+	var databases []map[string]any
+	require.NoError(t, json.Unmarshal(s.get(t, "/databases").Body.Bytes(), &databases))
+	require.Len(t, databases, 1)
+	require.Equal(t, []any{"db", 1.0}, []any{databases[0]["database"], databases[0]["tables"]})
+	require.Equal(t, http.StatusOK, s.get(t, "/").Code)
+}
+
+func TestDefaultDatabase(t *testing.T) {
+	s := inProcess(t, func(o *Options) { o.DefaultDatabase = "db" })
+	s.fill(t)
+	require.Len(t, array(t, s.get(t, "/analytics/cpu")), 40)
+	problemOf(t, s.get(t, "/analytics/cpu?database=other"), http.StatusNotFound)
+	problemOf(t, s.get(t, "/analytics/cpu?database="), http.StatusBadRequest)
+}
+
+// Redis goes away and comes back; the service answers all the while.
+func TestRedisAway(t *testing.T) {
+	server := redistest.Server(t)
+	client, err := cache.Dial(cache.DialOptions{Servers: []string{"redis://" + server.Addr()}, Timeout: time.Second})
+	require.NoError(t, err)
+	defer client.Close()
+	s := serve(t, client, nil)
+	s.fill(t)
+	require.Equal(t, http.StatusOK, s.get(t, "/ready").Code)
+	require.NoError(t, server.Stop())
+	s.clock.Add(10)
+	for _, path := range []string{"/ready", "/analytics/cpu?database=db", "/analytics?database=db", "/databases"} {
+		w := s.get(t, path)
+		p := problemOf(t, w, http.StatusServiceUnavailable)
+		require.Equal(t, "the cache does not answer, try again", p.Detail)
+		require.Equal(t, "5", w.Header().Get("Retry-After"))
+	}
+	require.Equal(t, http.StatusOK, s.get(t, "/health").Code)
+	require.Contains(t, s.get(t, "/metrics").Body.String(), `analytics_api_failures_total{status="503"} 4`)
+	redistest.Start(t, redisserver.Options{Addr: server.Addr()})
+	s.fill(t)
+	require.Eventually(t, func() bool { return s.get(t, "/ready").Code == http.StatusOK }, 10*time.Second, 10*time.Millisecond)
+	require.Len(t, array(t, s.get(t, "/analytics/cpu?database=db")), 40)
+}
+
+func TestHealthSaysWhereRecordsAreKept(t *testing.T) {
+	require.JSONEq(t, `{"status":"ok","version":"v1","storage":"a test"}`, inProcess(t, nil).get(t, "/health").Body.String())
+}
+
+func TestMetricsOfTheService(t *testing.T) {
+	s := inProcess(t, nil)
+	s.fill(t)
+	s.get(t, "/analytics/cpu?database=db")
+	s.get(t, "/analytics/none?database=db")
+	body := s.get(t, "/metrics").Body.String()
+	for _, want := range []string{
+		`analytics_api_requests_total{route="/analytics/{table}",status="200"} 1`, `analytics_api_requests_total{route="/analytics/{table}",status="404"} 1`,
+		`analytics_api_build_info{version="v1"} 1`, `analytics_api_request_duration_seconds_count{route="/analytics/{table}"} 2`, "go_goroutines",
+	} {
+		require.Contains(t, body, want)
+	}
+}
+
+func TestExportedTables(t *testing.T) {
+	s := inProcess(t, func(o *Options) {
+		o.Export = []cache.Table{{Database: "db", Name: "cpu"}, {Database: "db", Name: "absent"}, {Database: "db", Name: "x.y"}, {Database: "db", Name: "x-y"}}
+		o.ExportMaxSeries = 6
+	})
+	s.fill(t)
+	put := func(table string, tags []record.Tag, minutes int) {
+		r := rec(minutes, "f", "h", 1.5)
+		r.Table, r.Tags = table, tags
+		require.NoError(t, s.store.Put(t.Context(), cache.Table{Database: "db", Name: table}, []record.Record{r}))
+	}
+	put("analytics_cpu", []record.Tag{{Key: "host", Value: "gone"}}, 3) // too old
+	put("analytics_cpu", []record.Tag{{Key: "host", Value: "slow\n\""}}, 2)
+	put("analytics_cpu", []record.Tag{{Key: "a.b", Value: "1"}, {Key: "a-b", Value: "2"}}, 0)
+	put("analytics_x.y", nil, 0)
+	put("analytics_x-y", nil, 0)
+	s.clock.Add(10)
+	body := s.get(t, "/metrics/analytics").Body.String()
+	for _, want := range []string{
+		`analytics_cpu_mean{agent="a1",cpu="cpu0",database="db",field_name="f",host="a"} 0`,
+		`analytics_cpu_count{agent="a1",cpu="cpu0",database="db",field_name="g",host="b"} 6`,
+		fmt.Sprintf(`analytics_cpu_bucket_start_seconds{agent="a1",cpu="cpu0",database="db",field_name="f",host="a"} %v`, float64(rec(0, "", "", 0).Start.Unix())),
+		`analytics_cpu_mean{agent="a1",database="db",field_name="f",host="slow\n\""} 1.5`,
+		`analytics_x_y_mean{agent="a1",database="db",field_name="f"} 1.5`,
+		`analytics_export_dropped{reason="label_clash"} 1`, `analytics_export_dropped{reason="name_clash"} 0`, `analytics_export_dropped{reason="overflow"} 1`,
+	} {
+		require.Contains(t, body, want)
+	}
+	require.NotContains(t, body, "gone")
+	require.Equal(t, 1, strings.Count(body, `analytics_cpu_mean{agent="a1",cpu="cpu0",database="db",field_name="f",host="a"}`), "the newest record only")
+
+	s = inProcess(t, func(o *Options) {
+		o.Export = []cache.Table{{Database: "db", Name: "x.y"}, {Database: "db", Name: "x-y"}}
+	})
+	put("analytics_x.y", nil, 0)
+	put("analytics_x-y", nil, 0)
+	require.Contains(t, s.get(t, "/metrics/analytics").Body.String(), `analytics_export_dropped{reason="name_clash"} 3`)
+}
+
+// broken is a cache that fails in its own ways.
+type broken struct {
+	*cache.Store
+	tables func() ([]cache.Entry, error)
+}
+
+func (b broken) Tables(context.Context) ([]cache.Entry, error) { return b.tables() }
+
+func TestAPanicIsAProblemAndNotTheEnd(t *testing.T) {
+	o := Options{MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1, Timeout: time.Second}
+	h := New(broken{tables: func() ([]cache.Entry, error) { panic("broken") }}, o)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/databases", http.NoBody))
+	require.NotContains(t, problemOf(t, w, http.StatusInternalServerError).Detail, "broken")
+}
+
+func TestFailuresDoNotTellOfTheInside(t *testing.T) {
+	o := Options{MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1, Timeout: time.Second}
+	h := New(broken{tables: func() ([]cache.Entry, error) { return nil, errors.New("dial tcp 10.0.0.1: secret") }}, o)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/databases", http.NoBody))
+	require.NotContains(t, w.Body.String(), "secret")
+	problemOf(t, w, http.StatusServiceUnavailable)
+}
+
+func TestTimesAreRead(t *testing.T) {
+	for text, want := range map[string]time.Time{
+		"2026-01-02T03:04:05Z": now, "2026-01-02T04:04:05.5+01:00": now.Add(500 * time.Millisecond), "1767323045": now, "1767323045000": now,
+		"1767323045000000": now, "1767323045000000000": now, "0": time.Unix(0, 0), "-1": time.Unix(-1, 0), "now": now,
+		"-6h": now.Add(-6 * time.Hour), "-10d": now.AddDate(0, 0, -10), "-2w": now.AddDate(0, 0, -14), "-90s": now.Add(-90 * time.Second), "-0m": now,
+	} {
+		got, ok := parseTime(text, now)
+		require.True(t, ok, text)
+		require.True(t, want.Equal(got), "%s is %s", text, got)
+	}
+	for _, text := range []string{"", "-", "-h", "6h", "-6x", "--6h", "-6.5h", "-99999999999w", "2026-01-02", "tomorrow", "1e9", "0x10", " 1", "-6h "} {
+		_, ok := parseTime(text, now)
+		require.False(t, ok, text)
+	}
+}
+
+func FuzzParseTime(f *testing.F) {
+	for _, s := range []string{"now", "-6h", "1767323045", "2026-01-02T03:04:05Z", "-9223372036854775808"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(_ *testing.T, s string) { parseTime(s, now) })
+}
+
+func FuzzRequest(f *testing.F) {
+	s := inProcess(f, nil)
+	s.fill(f)
+	f.Add("cpu", "database=db&last=1")
+	f.Add("a%2Fb", "database=%00&start=-6h&tag=a=b")
+	f.Fuzz(func(t *testing.T, table, query string) {
+		r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+		r.URL.Path, r.URL.RawQuery = "/analytics/"+table, query
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		require.Less(t, w.Code, 500)
+	})
+}
+
+func TestFiltersNeverMistakeOnePlaceForAnother(t *testing.T) {
+	s := inProcess(t, nil)
+	tricky := []record.Tag{
+		{Key: "a", Value: `x","b":"y`}, {Key: "b", Value: "z"}, {Key: `k","m`, Value: "1"}, {Key: ":", Value: ","}, {Key: "ü <&>", Value: "é <&>"},
+	}
+	r := rec(0, `f","time_bucket":"`, "h", 1)
+	r.Tags = tricky
+	other := rec(0, "f", "h", 2)
+	other.Tags = []record.Tag{{Key: "x,", Value: ":"}, {Key: "b", Value: "y"}}
+	require.NoError(t, s.store.Put(t.Context(), cache.Table{Database: "db", Name: "analytics_cpu"}, []record.Record{r, other}))
+	count := func(parameter, value string) int {
+		return len(array(t, s.get(t, "/analytics/cpu?database=db&"+parameter+"="+url.QueryEscape(value))))
+	}
+	for _, tag := range append(tricky, other.Tags...) {
+		require.Equal(t, 1, count("tag", tag.Key+"="+tag.Value), tag)
+	}
+	require.Equal(t, 1, count("field", "f"))
+	require.Equal(t, 1, count("field", r.Field))
+	require.Zero(t, count("tag", "m=1"))
+	require.Zero(t, count("tag", "field_name=f"))
+}
+
+func BenchmarkRecords(b *testing.B) {
+	s := inProcess(b, func(o *Options) { o.MaxRecords = 10000 })
+	s.fill(b)
+	hello := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") })
+	for name, run := range map[string]struct {
+		handler http.Handler
+		path    string
+	}{
+		"handler=hello": {hello, "/"}, "handler=records/n=40": {s, "/analytics/cpu?database=db"}, "handler=records/n=4": {s, "/analytics/cpu?database=db&last=1"},
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				w := httptest.NewRecorder()
+				run.handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, run.path, http.NoBody))
+				if w.Code != http.StatusOK {
+					b.Fatal(w.Body.String())
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,178 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+)
+
+const (
+	// catalogueAge is how old the catalogue in memory may be.
+	catalogueAge = time.Second
+	// tablePrefix may be left out where a table is named.
+	tablePrefix = "analytics_"
+	// maxReads is how many tables are read at a time for a list.
+	maxReads = 8
+)
+
+// catalogue is the list of all tables, kept in memory for a moment. It is safe for concurrent use.
+type catalogue struct {
+	read func(context.Context) ([]cache.Entry, error)
+	now  func() time.Time
+
+	mu      sync.Mutex
+	entries []cache.Entry        // sorted by database and name; guarded by mu, as are the others
+	index   map[cache.Table]bool // of entries
+	at      time.Time            // when they were read
+}
+
+// tables returns all tables, by database and name.
+func (c *catalogue) tables(ctx context.Context) ([]cache.Entry, map[cache.Table]bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.now()
+	if c.index != nil && now.Sub(c.at) < catalogueAge && !now.Before(c.at) {
+		return c.entries, c.index, nil
+	}
+	entries, err := c.read(ctx)
+	if err != nil {
+		return nil, nil, away(err)
+	}
+	slices.SortFunc(entries, func(a, b cache.Entry) int {
+		return cmp.Or(strings.Compare(a.Database, b.Database), strings.Compare(a.Name, b.Name))
+	})
+	c.entries, c.index, c.at = entries, make(map[cache.Table]bool, len(entries)), now
+	for _, e := range entries {
+		c.index[e.Table] = true
+	}
+	return c.entries, c.index, nil
+}
+
+// resolve returns the table that a request names, with or without the prefix: the name as it is given
+// goes first where it has the prefix.
+func (c *catalogue) resolve(ctx context.Context, named cache.Table) (cache.Table, error) {
+	_, index, err := c.tables(ctx)
+	if err != nil {
+		return named, err
+	}
+	prefixed := cache.Table{Database: named.Database, Name: tablePrefix + named.Name}
+	candidates := []cache.Table{prefixed, named}
+	if strings.HasPrefix(named.Name, tablePrefix) {
+		candidates = []cache.Table{named, prefixed}
+	}
+	for _, t := range candidates {
+		if index[t] {
+			return t, nil
+		}
+	}
+	return named, noTable(candidates[0])
+}
+
+// databases answers with every database.
+func (s *server) databases(w http.ResponseWriter, r *http.Request) error {
+	if err := newParams(r, nil, nil).err(); err != nil {
+		return err
+	}
+	entries, _, err := s.catalogue.tables(r.Context())
+	if err != nil {
+		return err
+	}
+	type database struct {
+		Name      string    `json:"database"`
+		Tables    int       `json:"tables"`
+		LastWrite time.Time `json:"last_write"`
+	}
+	all := []database{}
+	for _, e := range entries {
+		if len(all) == 0 || all[len(all)-1].Name != e.Database {
+			all = append(all, database{Name: e.Database})
+		}
+		d := &all[len(all)-1]
+		d.Tables++
+		if e.LastWrite.After(d.LastWrite) {
+			d.LastWrite = e.LastWrite
+		}
+	}
+	return writeJSON(w, all)
+}
+
+// tableInfo is a table in a list.
+type tableInfo struct {
+	Table       string     `json:"table"`
+	Database    string     `json:"database"`
+	Fields      []string   `json:"fields"`
+	TagKeys     []string   `json:"tag_keys"`
+	FirstBucket *time.Time `json:"first_bucket"`
+	LastBucket  *time.Time `json:"last_bucket"`
+	LastWrite   time.Time  `json:"last_write"`
+	Version     int64      `json:"version"`
+}
+
+// tables answers with the tables of a database.
+func (s *server) tables(w http.ResponseWriter, r *http.Request) error {
+	p := newParams(r, []string{"database"}, nil)
+	database := p.database(s.DefaultDatabase)
+	if err := p.err(); err != nil {
+		return err
+	}
+	entries, _, err := s.catalogue.tables(r.Context())
+	if err != nil {
+		return err
+	}
+	entries = slices.DeleteFunc(slices.Clone(entries), func(e cache.Entry) bool { return e.Database != database })
+	if len(entries) == 0 {
+		return notFound{fmt.Sprintf("no database %q", database)}
+	}
+	all, err := s.infos(r.Context(), entries)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, all)
+}
+
+// infos reads what each table has, several at a time.
+func (s *server) infos(ctx context.Context, entries []cache.Entry) ([]tableInfo, error) {
+	all, errs := make([]tableInfo, len(entries)), make([]error, len(entries))
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, maxReads)
+	for i, e := range entries {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			info, err := s.reader.Info(ctx, e.Table)
+			errs[i] = err
+			all[i] = tableInfo{
+				Table: e.Name, Database: e.Database, Fields: notNil(info.Fields), TagKeys: notNil(info.TagKeys),
+				FirstBucket: notZero(info.First), LastBucket: notZero(info.Last), LastWrite: e.LastWrite, Version: info.Version,
+			}
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return nil, away(err)
+		}
+	}
+	return all, nil
+}
+
+func notNil(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}
+
+func notZero(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}

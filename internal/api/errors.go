@@ -1,0 +1,164 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+)
+
+var (
+	errPanic      = errors.New("the service failed to answer this request")
+	errNoRoute    = errors.New("there is nothing at this address")
+	errNotAllowed = errors.New("only GET and HEAD are allowed here")
+)
+
+// Fault is what is wrong with one parameter of a request.
+type Fault struct {
+	Location string `json:"location"` // such as "query.start"
+	Value    string `json:"value"`    // what was found, shortened
+	Message  string `json:"message"`  // the rule
+}
+
+// faults are all that is wrong with a request.
+type faults []Fault
+
+// add notes a fault.
+func (f *faults) add(location, value, format string, args ...any) {
+	*f = append(*f, Fault{Location: location, Value: shorten(value), Message: fmt.Sprintf(format, args...)})
+}
+
+func (f faults) Error() string {
+	if len(f) == 1 {
+		return fmt.Sprintf("%s: found %s, %s", f[0].Location, f[0].Value, f[0].Message)
+	}
+	return fmt.Sprintf("%d parameters are wrong, the first: %s: found %s, %s", len(f), f[0].Location, f[0].Value, f[0].Message)
+}
+
+// maxShown is how much of a value an error shows.
+const maxShown = 80
+
+func shorten(s string) string {
+	if len(s) > maxShown {
+		return strconv.Quote(s[:maxShown]) + "…"
+	}
+	return strconv.Quote(s)
+}
+
+// notFound is a table or database that is not there.
+type notFound struct{ what string }
+
+func (e notFound) Error() string { return e.what }
+
+// tooMuch is an answer beyond a limit.
+type tooMuch struct {
+	what         string
+	found, limit int
+}
+
+func (e tooMuch) Error() string {
+	return fmt.Sprintf("the answer has %d %s, at most %d are allowed: narrow it down with start, end, last, field or tag, or set limit for the newest records",
+		e.found, e.what, e.limit)
+}
+
+// unavailable is a failure of Redis.
+type unavailable struct{ err error }
+
+func (e unavailable) Error() string { return e.err.Error() }
+func (e unavailable) Unwrap() error { return e.err }
+
+// statusOf is the only place where an error becomes a status. The detail is for the client; what may
+// tell of the inside is logged instead.
+func statusOf(err error) (status int, title, detail string) {
+	var bad faults
+	var missing notFound
+	var much tooMuch
+	var away unavailable
+	switch {
+	case errors.As(err, &bad):
+		return http.StatusBadRequest, "Bad request", bad.Error()
+	case errors.As(err, &missing):
+		return http.StatusNotFound, "Not found", missing.Error()
+	case errors.Is(err, errNoRoute):
+		return http.StatusNotFound, "Not found", err.Error()
+	case errors.Is(err, errNotAllowed):
+		return http.StatusMethodNotAllowed, "Method not allowed", err.Error()
+	case errors.As(err, &much):
+		return http.StatusUnprocessableEntity, "Too much", much.Error()
+	case errors.As(err, &away), errors.Is(err, context.DeadlineExceeded):
+		return http.StatusServiceUnavailable, "Unavailable", "the cache does not answer, try again"
+	}
+	return http.StatusInternalServerError, "Internal error", errPanic.Error()
+}
+
+// problem answers with a problem of RFC 9457.
+func (s *server) problem(w http.ResponseWriter, r *http.Request, err error) {
+	status, title, detail := statusOf(err)
+	if status >= http.StatusInternalServerError {
+		s.Log.Error("request failed", "path", r.URL.Path, "status", status, "error", err)
+		s.metrics.failed(status)
+	}
+	h := w.Header()
+	h.Del("ETag")
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Cache-Control", "no-store")
+	if status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", "5")
+	}
+	body := struct {
+		Type     string  `json:"type"`
+		Title    string  `json:"title"`
+		Status   int     `json:"status"`
+		Detail   string  `json:"detail"`
+		Instance string  `json:"instance"`
+		Errors   []Fault `json:"errors,omitempty"`
+	}{Type: "about:blank", Title: title, Status: status, Detail: detail, Instance: r.URL.Path}
+	var bad faults
+	if errors.As(err, &bad) {
+		body.Errors = bad
+	}
+	b, err := json.Marshal(body)
+	if err != nil {
+		b = []byte(`{"title":"Internal error","status":500}`)
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write(append(b, '\n'))
+}
+
+func noRoute(http.ResponseWriter, *http.Request) error { return errNoRoute }
+
+func methodNotAllowed(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Allow", "GET, HEAD")
+	return errNotAllowed
+}
+
+func writeJSON(w http.ResponseWriter, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	write(w, append(b, '\n'))
+	return nil
+}
+
+// write writes a JSON body. An error means that the client is gone, and nobody else can be told.
+func write(w http.ResponseWriter, body []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(body) //nolint:gosec // JSON, sent as such and with nosniff
+}
+
+// away wraps a failure of the cache.
+func away(err error) error {
+	if err == nil {
+		return nil
+	}
+	return unavailable{err}
+}
+
+func noTable(t cache.Table) error {
+	return notFound{fmt.Sprintf("no table %q in database %q", t.Name, t.Database)}
+}

@@ -1,0 +1,181 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+)
+
+type dtoFamily = dto.MetricFamily
+
+// exporter collects the newest records of the exported tables as gauges: <table>_<statistic> for each
+// statistic and <table>_bucket_start_seconds for the time of the bucket.
+type exporter struct{ server *server }
+
+// Describe sends nothing: which gauges there are depends on the records.
+func (*exporter) Describe(chan<- *prometheus.Desc) {}
+
+// Collect reads the records and sends the gauges. A failure becomes an invalid metric, which fails the
+// whole scrape.
+func (e *exporter) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), e.server.Timeout)
+	defer cancel()
+	x := &exposition{ch: ch, room: e.server.ExportMaxSeries, dropped: make(map[string]int), types: make(map[string]string)}
+	for _, named := range e.server.Export {
+		if err := x.table(ctx, e.server, named); err != nil {
+			ch <- prometheus.NewInvalidMetric(prometheus.NewDesc("analytics_export", "The exported tables.", nil, nil), err)
+			return
+		}
+	}
+	x.overflow()
+}
+
+// exposition is one scrape.
+type exposition struct {
+	ch      chan<- prometheus.Metric
+	room    int               // for series
+	dropped map[string]int    // series that are not exported, by reason
+	types   map[string]string // the table of each name of a gauge
+}
+
+// table sends the gauges of one table. A table that is not there has none.
+func (x *exposition) table(ctx context.Context, s *server, named cache.Table) error {
+	t, err := s.catalogue.resolve(ctx, named)
+	if err != nil {
+		if _, missing := err.(notFound); missing { //nolint:errorlint // as resolve returns it
+			return nil
+		}
+		return err
+	}
+	starts, err := s.reader.Buckets(ctx, t, cache.Range{Last: s.ExportBuckets})
+	if err != nil {
+		return err
+	}
+	slices.Reverse(starts)
+	seen := make(map[string]bool)
+	return s.reader.Records(ctx, t, starts, func(_ time.Time, records []string) error {
+		for _, text := range records {
+			r, err := record.Parse([]byte(text))
+			if err != nil {
+				x.dropped["malformed"]++
+				continue
+			}
+			x.record(t, &r, seen)
+		}
+		return nil
+	})
+}
+
+// record sends the gauges of a record when it is the newest of its series.
+func (x *exposition) record(t cache.Table, r *record.Record, seen map[string]bool) {
+	names, values, ok := labels(t, r)
+	series := strings.Join(values, "\xff") + "\xff\xff" + strings.Join(names, "\xff")
+	if seen[series] {
+		return
+	}
+	seen[series] = true
+	switch {
+	case !ok:
+		x.dropped["label_clash"]++
+		return
+	case x.room == 0:
+		x.dropped["overflow"]++
+		return
+	}
+	x.room--
+	prefix := metricName(t.Name)
+	x.gauge(prefix+"_bucket_start_seconds", t, float64(r.Start.UnixNano())/1e9, names, values)
+	for _, s := range r.Stats {
+		if v, ok := number(s.Value); ok {
+			x.gauge(prefix+"_"+metricName(s.Name), t, v, names, values)
+		}
+	}
+}
+
+// gauge sends one gauge, unless another table has its name already: names that differ in cache can be one
+// in Prometheus.
+func (x *exposition) gauge(name string, t cache.Table, v float64, names, values []string) {
+	owner := t.Name
+	if have, ok := x.types[name]; ok && have != owner {
+		x.dropped["name_clash"]++
+		return
+	}
+	x.types[name] = owner
+	desc := prometheus.NewDesc(name, fmt.Sprintf("A statistic of table %s in its newest bucket.", t.Name), names, nil)
+	m, err := prometheus.NewConstMetric(desc, prometheus.GaugeValue, v, values...)
+	if err != nil {
+		x.dropped["malformed"]++
+		return
+	}
+	x.ch <- m
+}
+
+// overflow sends how many series were not exported, by reason.
+func (x *exposition) overflow() {
+	desc := prometheus.NewDesc("analytics_export_dropped", "Series and gauges that this scrape leaves out, by reason.", []string{"reason"}, nil)
+	for _, reason := range []string{"overflow", "label_clash", "name_clash", "malformed"} {
+		x.ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(x.dropped[reason]), reason)
+	}
+}
+
+// labels returns the labels of a record. It returns false where two of its tags have one name in
+// Prometheus.
+func labels(t cache.Table, r *record.Record) (names, values []string, ok bool) {
+	names, values = make([]string, 0, 3+len(r.Tags)), make([]string, 0, 3+len(r.Tags))
+	names, values = append(names, "database", record.FieldName, record.Agent), append(values, t.Database, r.Field, r.Agent)
+	ok = true
+	for _, tag := range r.Tags {
+		name := labelName(tag.Key)
+		ok = ok && !slices.Contains(names, name)
+		names, values = append(names, name), append(values, strings.ToValidUTF8(tag.Value, "\uFFFD"))
+	}
+	return names, values, ok
+}
+
+func number(v any) (float64, bool) {
+	switch v := v.(type) {
+	case float64:
+		return v, true
+	case int64:
+		return float64(v), true
+	case uint64:
+		return float64(v), true
+	case bool:
+		if v {
+			return 1, true
+		}
+		return 0, true
+	}
+	return 0, false
+}
+
+// metricName makes a name that Prometheus has always allowed.
+func metricName(s string) string {
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' {
+			return r
+		}
+		return '_'
+	}, s)
+	if name == "" || name[0] >= '0' && name[0] <= '9' {
+		return "_" + name
+	}
+	return name
+}
+
+// labelName is metricName without the two underscores at the front that Prometheus keeps for itself.
+func labelName(s string) string {
+	name := metricName(s)
+	if strings.HasPrefix(name, "__") {
+		return "tag" + name
+	}
+	return name
+}

@@ -1,0 +1,62 @@
+package api
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// metrics are those of the service itself.
+type metrics struct {
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	failures *prometheus.CounterVec
+	serve    func(http.ResponseWriter, *http.Request) error
+}
+
+func newMetrics(version string) *metrics {
+	m := &metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "analytics_api_requests_total", Help: "Requests by route and status.",
+		}, []string{"route", "status"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "analytics_api_request_duration_seconds", Help: "Time to answer, by route.", Buckets: prometheus.ExponentialBuckets(.0001, 4, 9),
+		}, []string{"route"}),
+		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "analytics_api_failures_total", Help: "Requests that failed without the client's fault, by status: 503 where Redis does not answer.",
+		}, []string{"status"}),
+	}
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "analytics_api_build_info", Help: "Always 1; the version is a label.", ConstLabels: prometheus.Labels{"version": version},
+	})
+	info.Set(1)
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(m.requests, m.seconds, m.failures, info)
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.serve = serveMetrics(registry)
+	return m
+}
+
+func (m *metrics) observe(route string, status int, d time.Duration) {
+	m.requests.WithLabelValues(route, strconv.Itoa(status)).Inc()
+	m.seconds.WithLabelValues(route).Observe(d.Seconds())
+}
+
+func (m *metrics) failed(status int) { m.failures.WithLabelValues(strconv.Itoa(status)).Inc() }
+
+// serveMetrics answers in the form that Prometheus asks for.
+func serveMetrics(g prometheus.Gatherer) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		families, err := g.Gather()
+		if err != nil {
+			return away(err)
+		}
+		gathered := prometheus.GathererFunc(func() ([]*dtoFamily, error) { return families, nil })
+		promhttp.HandlerFor(gathered, promhttp.HandlerOpts{DisableCompression: true}).ServeHTTP(w, r)
+		return nil
+	}
+}

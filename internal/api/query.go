@@ -1,0 +1,193 @@
+package api
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+)
+
+// query is what a request for records asks for.
+type query struct {
+	table  cache.Table
+	span   cache.Range
+	fields []string
+	tags   []record.Tag
+	limit  int // 0 where none is given
+}
+
+// params reads the parameters of a request and collects what is wrong with them.
+type params struct {
+	values url.Values
+	faults faults
+}
+
+// newParams checks that every parameter is known, and given once unless it may be repeated.
+func newParams(r *http.Request, once, repeated []string) *params {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	p := &params{values: values}
+	if err != nil {
+		p.faults.add("query", r.URL.RawQuery, "want key=value pairs, percent-encoded")
+	}
+	for name, all := range values {
+		switch {
+		case slices.Contains(repeated, name):
+		case !slices.Contains(once, name):
+			p.faults.add("query."+shortName(name), strings.Join(all, ","), "this parameter is not known here, known are %s",
+				strings.Join(append(slices.Clone(once), repeated...), ", "))
+		case len(all) > 1:
+			p.faults.add("query."+name, strings.Join(all, ","), "want this parameter once")
+		}
+	}
+	slices.SortFunc(p.faults, func(a, b Fault) int { return strings.Compare(a.Location, b.Location) })
+	return p
+}
+
+func shortName(name string) string {
+	quoted := shorten(name)
+	if quoted == `"`+name+`"` {
+		return name
+	}
+	return quoted
+}
+
+// err returns what is wrong, if anything is.
+func (p *params) err() error {
+	if len(p.faults) == 0 {
+		return nil
+	}
+	return p.faults
+}
+
+// checkName notes a fault where no table or database can have that name.
+func (p *params) checkName(location, name string) {
+	switch {
+	case name == "":
+		p.faults.add(location, name, "want a name")
+	case len(name) > 255:
+		p.faults.add(location, name, "a name has at most 255 bytes, this one has %d", len(name))
+	case !utf8.ValidString(name):
+		p.faults.add(location, name, "a name is valid UTF-8")
+	case strings.ContainsFunc(name, func(r rune) bool { return r < 0x20 || r >= 0x7f && r < 0xa0 }):
+		p.faults.add(location, name, "a name has no control characters")
+	case strings.ContainsAny(name, "{}/"):
+		p.faults.add(location, name, "a name has none of { } /")
+	}
+}
+
+// database returns the parameter database, or the default.
+func (p *params) database(fallback string) string {
+	if !p.values.Has("database") && fallback != "" {
+		return fallback
+	}
+	name := p.values.Get("database")
+	p.checkName("query.database", name)
+	return name
+}
+
+func (p *params) time(name string, now time.Time) time.Time {
+	if !p.values.Has(name) {
+		return time.Time{}
+	}
+	text := p.values.Get(name)
+	at, ok := parseTime(text, now)
+	if !ok {
+		p.faults.add("query."+name, text, "want a time as RFC 3339 has it, seconds, milliseconds, microseconds or nanoseconds since 1970, "+
+			"\"now\", or a time ago such as \"-6h\" (units s, m, h, d, w)")
+	}
+	return at
+}
+
+func (p *params) number(name string, most int) int {
+	if !p.values.Has(name) {
+		return 0
+	}
+	text := p.values.Get(name)
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > most {
+		p.faults.add("query."+name, text, "want a number from 1 to %d", most)
+		return 0
+	}
+	return n
+}
+
+func (p *params) tags() []record.Tag {
+	var tags []record.Tag
+	for _, text := range p.values["tag"] {
+		key, value, ok := strings.Cut(text, "=")
+		if !ok || key == "" {
+			p.faults.add("query.tag", text, "want key=value, such as tag=host=a")
+			continue
+		}
+		tags = append(tags, record.Tag{Key: key, Value: value})
+	}
+	return tags
+}
+
+// readQuery reads a request for records.
+func (s *server) readQuery(r *http.Request) (query, error) {
+	p := newParams(r, []string{"database", "start", "end", "last", "limit"}, []string{"field", "tag"})
+	now := s.Now()
+	q := query{
+		table:  cache.Table{Database: p.database(s.DefaultDatabase), Name: r.PathValue("table")},
+		span:   cache.Range{Start: p.time("start", now), End: p.time("end", now), Last: p.number("last", s.MaxBuckets)},
+		fields: p.values["field"],
+		tags:   p.tags(),
+		limit:  p.number("limit", s.MaxRecords),
+	}
+	p.checkName("path.table", q.table.Name)
+	if !q.span.Start.IsZero() && !q.span.End.IsZero() && !q.span.Start.Before(q.span.End) {
+		p.faults.add("query.end", p.values.Get("end"), "want a time after start, which is %s", q.span.Start.Format(time.RFC3339Nano))
+	}
+	return q, p.err()
+}
+
+// parseTime reads a time: RFC 3339, a whole number since 1970 whose unit its size says (as InfluxDB 3
+// does: below 5e9 seconds, below 5e12 milliseconds, below 5e15 microseconds, else nanoseconds), "now", or
+// a time ago such as "-6h".
+func parseTime(s string, now time.Time) (time.Time, bool) {
+	if s == "now" {
+		return now, true
+	}
+	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
+		return t, true
+	}
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return sinceEpoch(n), true
+	}
+	return ago(s, now)
+}
+
+func sinceEpoch(n int64) time.Time {
+	size := max(n, -n)
+	switch {
+	case size < 0: // the smallest int64 has no opposite
+		return time.Unix(0, n)
+	case size < 5e9:
+		return time.Unix(n, 0)
+	case size < 5e12:
+		return time.UnixMilli(n)
+	case size < 5e15:
+		return time.UnixMicro(n)
+	}
+	return time.Unix(0, n)
+}
+
+func ago(s string, now time.Time) (time.Time, bool) {
+	if len(s) < 3 || s[0] != '-' {
+		return time.Time{}, false
+	}
+	units := map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}
+	unit, ok := units[s[len(s)-1]]
+	n, err := strconv.ParseUint(s[1:len(s)-1], 10, 31)
+	if !ok || err != nil || n > uint64(1<<62/unit) {
+		return time.Time{}, false
+	}
+	return now.Add(-time.Duration(n) * unit), true
+}

@@ -1,0 +1,208 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+)
+
+// records answers with the records of a table: a JSON array, ascending by bucket. Without a limit it has
+// every record of the query, or is refused with the numbers; with one the newest.
+func (s *server) records(w http.ResponseWriter, r *http.Request) error {
+	q, err := s.readQuery(r)
+	if err != nil {
+		return err
+	}
+	if q.table, err = s.catalogue.resolve(r.Context(), q.table); err != nil {
+		return err
+	}
+	// The version first: what is written from here on changes it.
+	version, err := s.reader.Version(r.Context(), q.table)
+	if err != nil {
+		return away(err)
+	}
+	starts, err := s.reader.Buckets(r.Context(), q.table, q.span)
+	if err != nil {
+		return away(err)
+	}
+	etag := etagOf(version, starts)
+	w.Header().Set("ETag", etag)
+	if matches(r.Header.Get("If-None-Match"), etag) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	body, err := s.collect(r, q, starts)
+	if err != nil {
+		return err
+	}
+	write(w, body)
+	return nil
+}
+
+// etagOf names a state of an answer: the table's version, and the buckets, which can expire without a
+// write.
+func etagOf(version int64, starts []time.Time) string {
+	h := fnv.New64a()
+	for _, start := range starts {
+		fmt.Fprintf(h, "%d.%d,", start.Unix(), start.Nanosecond())
+	}
+	return fmt.Sprintf(`"%d-%x"`, version, h.Sum64())
+}
+
+func matches(header, etag string) bool {
+	for candidate := range strings.SplitSeq(header, ",") {
+		candidate = strings.TrimPrefix(strings.TrimSpace(candidate), "W/")
+		if candidate == etag || candidate == "*" {
+			return true
+		}
+	}
+	return false
+}
+
+// readAhead is how many buckets are read at a time, newest first.
+const readAhead = 100
+
+var errEnough = errors.New("enough records")
+
+// collect reads the records of the buckets that the query wants. Memory is bounded by the limits of a
+// request.
+func (s *server) collect(r *http.Request, q query, starts []time.Time) ([]byte, error) {
+	if q.limit == 0 && len(starts) > s.MaxBuckets {
+		return nil, tooMuch{"buckets", len(starts), s.MaxBuckets}
+	}
+	a := answer{query: q, filter: newFilter(q), maxRecords: s.MaxRecords, maxBytes: s.MaxBytes}
+	for read := 0; len(starts) > 0; read += readAhead {
+		if read >= s.MaxBuckets {
+			return nil, tooMuch{"buckets", read + len(starts), s.MaxBuckets}
+		}
+		part := slices.Clone(starts[max(0, len(starts)-readAhead):])
+		slices.Reverse(part)
+		err := s.reader.Records(r.Context(), q.table, part, a.take)
+		switch {
+		case errors.Is(err, errEnough):
+			return a.json(), nil
+		case errors.As(err, &tooMuch{}):
+			return nil, err
+		case err != nil:
+			return nil, away(err)
+		}
+		starts = starts[:len(starts)-len(part)]
+	}
+	return a.json(), nil
+}
+
+// answer collects records, newest bucket first.
+type answer struct {
+	query
+	filter               filter
+	maxRecords, maxBytes int
+	buckets              [][]string
+	records, bytes       int
+}
+
+// take takes the wanted records of a bucket. It returns errEnough when the limit is reached, or what is
+// too much.
+func (a *answer) take(_ time.Time, records []string) error {
+	kept := records[:0]
+	for _, text := range records {
+		if a.filter.wants(text) {
+			kept = append(kept, text)
+		}
+	}
+	if a.limit > 0 && len(kept) > a.limit-a.records {
+		kept = kept[len(kept)-(a.limit-a.records):]
+	}
+	for _, text := range kept {
+		a.bytes += len(text) + 1
+	}
+	a.records += len(kept)
+	a.buckets = append(a.buckets, kept)
+	switch {
+	case a.records > a.maxRecords:
+		return tooMuch{"records or more", a.records, a.maxRecords}
+	case a.bytes > a.maxBytes:
+		return tooMuch{"bytes or more", a.bytes, a.maxBytes}
+	case a.limit > 0 && a.records >= a.limit:
+		return errEnough
+	}
+	return nil
+}
+
+// json returns the records as a JSON array, ascending by bucket.
+func (a *answer) json() []byte {
+	b := make([]byte, 0, a.bytes+3)
+	b = append(b, '[')
+	for _, records := range slices.Backward(a.buckets) {
+		for _, text := range records {
+			if len(b) > 1 {
+				b = append(b, ',')
+			}
+			b = append(b, text...)
+		}
+	}
+	return append(b, ']', '\n')
+}
+
+// filter selects records by their JSON without parsing it: the cache writes members in a fixed order and
+// each text in one form only (see [record.Record.AppendJSON]).
+type filter struct {
+	prefixes []string     // what the JSON begins with, for each field; none selects all
+	members  []string     // what the JSON contains, for each tag
+	exact    []record.Tag // tags whose name could be mistaken for another place of the JSON
+}
+
+func newFilter(q query) filter {
+	var f filter
+	for _, field := range q.fields {
+		r := record.Record{Table: q.table.Name, Field: field}
+		head, _, _ := strings.Cut(string(r.AppendJSON(nil)), `,"time_bucket":`)
+		f.prefixes = append(f.prefixes, head+`,"time_bucket":`)
+	}
+	for _, tag := range q.tags {
+		r := record.Record{Tags: []record.Tag{tag}}
+		_, member, _ := strings.Cut(string(r.AppendJSON(nil)), `"agent":""`)
+		if tag.Key == record.Agent || strings.ContainsAny(tag.Key, `,:"\`) || record.Reserved(tag.Key) {
+			f.exact = append(f.exact, tag)
+			continue
+		}
+		f.members = append(f.members, strings.TrimSuffix(member, "}"))
+	}
+	return f
+}
+
+func (f filter) wants(text string) bool {
+	if len(f.prefixes) > 0 && !slices.ContainsFunc(f.prefixes, func(p string) bool { return strings.HasPrefix(text, p) }) {
+		return false
+	}
+	for _, member := range f.members {
+		if !strings.Contains(text, member) {
+			return false
+		}
+	}
+	return len(f.exact) == 0 || f.wantsExactly(text)
+}
+
+func (f filter) wantsExactly(text string) bool {
+	r, err := record.Parse([]byte(text))
+	if err != nil {
+		return false
+	}
+	for _, tag := range f.exact {
+		if tag.Key == record.Agent && r.Agent == tag.Value {
+			continue
+		}
+		if !slices.Contains(r.Tags, tag) {
+			return false
+		}
+	}
+	return true
+}
+
+var _ Reader = (*cache.Store)(nil)
