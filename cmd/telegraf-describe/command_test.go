@@ -1,15 +1,213 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
 
 func TestVersionIsTelegrafs(t *testing.T) {
-	for _, args := range [][]string{{"version"}, {"--version"}} {
+	for _, args := range [][]string{{"version"}, {"--version"}, {"-version"}} {
 		r := runTelegraf(t, args...)
 		require.Zero(t, r.code)
-		require.Regexp(t, `^Telegraf 1\.39\.3-describe`, r.stdout)
+		require.Regexp(t, `^Telegraf 1\.39\.3-describe\S*\n$`, r.stdout)
 	}
+}
+
+func TestHelpListsFlagsAndSubcommands(t *testing.T) {
+	r := runTelegraf(t, "--help")
+	require.Zero(t, r.code)
+	for _, name := range []string{
+		"--config ", "--config-directory ", "--config-url-retry-attempts ", "--config-url-watch-interval ", "--test ", "--test-wait ", "--once ", "--debug ",
+		"--quiet ", "--watch-config ", "--watch-interval ", "--watch-debounce-interval ", "--pidfile ", "--pprof-addr ", "--usage ", "--select ",
+		"--strict-env-handling ", "--non-strict-env-handling ", "--section-filter ", "--input-filter ", "--output-filter ", "--aggregator-filter ",
+		"--processor-filter ", "--secretstore-filter ", "--print-plugin-config-source ", "--password ", "--unprotected ", "--old-env-behavior ",
+		"--deprecation-list ", "--version ", "version ", "config ", "plugins ", "secrets ",
+	} {
+		require.Contains(t, r.stdout, "  "+name)
+	}
+}
+
+func TestWrongCommandLines(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--bogus"}, "flag provided but not defined: -bogus"},
+		{[]string{"bogus"}, `unknown command "bogus"`},
+		{[]string{"config", "bogus"}, `unknown command "bogus"`},
+		{[]string{"plugins", "bogus"}, `unknown command "bogus"`},
+		{[]string{"--usage", "bogus"}, `no plugin "bogus" in this build`},
+		{[]string{"--watch-config", "often"}, `invalid --watch-config "often", want notify or poll`},
+		{[]string{"--watch-config", "poll", "--watch-interval", "-1s"}, "invalid --watch-interval -1s, want more than 0s"},
+		{[]string{"--watch-debounce-interval", "-1s"}, "invalid --watch-debounce-interval -1s"},
+		{[]string{"--test-wait", "-1"}, "invalid --test-wait -1"},
+		{[]string{"--test-wait", "soon"}, `invalid value "soon" for flag -test-wait`},
+		{[]string{"--strict-env-handling", "--non-strict-env-handling"}, "cannot be used together"},
+		{[]string{"--strict-env-handling", "config", "check", "--non-strict-env-handling"}, "cannot be used together"},
+		{[]string{"--select", "nonsense"}, "nonsense"},
+		{[]string{}, "no config file specified, and could not find one"},
+		{[]string{"config", "check"}, "no config file specified, and could not find one"},
+		{[]string{"--config", "/nowhere/telegraf.conf"}, "/nowhere/telegraf.conf"},
+		{[]string{"--config-directory", "/nowhere"}, "/nowhere"},
+	} {
+		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
+			r := runTelegraf(t, c.args...)
+			require.Equal(t, 1, r.code)
+			require.Contains(t, r.stdout+r.stderr, c.want)
+			require.NotContains(t, r.stderr, "panic")
+		})
+	}
+}
+
+func TestWrongConfigurations(t *testing.T) {
+	const input = "[[inputs.file]]\n  files = [\"/dev/null\"]\n"
+	const output = "[[outputs.discard]]\n"
+	for _, c := range []struct{ name, config, want string }{
+		{"no inputs", output, "no inputs found"},
+		{"no outputs", input, "no outputs found"},
+		{"empty", "", "no inputs found"},
+		{"no TOML", "[[inputs.file]", "telegraf.conf"},
+		{"interval", "[agent]\n  interval = \"0s\"\n" + input + output, "agent interval must be positive, found 0s"},
+		{"flush interval", "[agent]\n  flush_interval = \"0s\"\n" + input + output, "agent flush_interval must be positive, found 0s"},
+		{"plugin that this build has not", "[[inputs.prometheus]]\n" + output, "undefined but requested input: prometheus"},
+		{"unknown option", input + output + "[[aggregators.describe]]\n  buckt = \"1h\"\n", "buckt"},
+		{"wrong type", input + output + "[[aggregators.describe]]\n  stats = 7\n", "(describe.Describe.Stats) cannot unmarshal TOML integer into []string"},
+		{"width without a unit we know", input + output + "[[aggregators.describe]]\n  bucket = \"10x\"\n", "10x"},
+		{"width of nothing", input + output + "[[aggregators.describe]]\n  bucket = \"0s\"\n", "0s"},
+		{"width below nothing", input + output + "[[aggregators.describe]]\n  bucket = \"-1d\"\n", "-1d"},
+		{"unknown statistic", input + output + "[[aggregators.describe]]\n  stats = [\"averag\"]\n", "averag"},
+		{"cache without a database", input + "[[outputs.rediscache]]\n", "database"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := writeFile(t, "telegraf.conf", c.config)
+			r := runTelegraf(t, "--config", path)
+			require.Equal(t, 1, r.code)
+			require.Contains(t, r.stderr, "E! ")
+			require.Contains(t, r.stderr, c.want)
+			require.NotContains(t, r.stderr, "panic")
+		})
+	}
+}
+
+func TestPluginsListsOursAndUpstreams(t *testing.T) {
+	for kind, want := range map[string][]string{
+		"aggregators":  {"basicstats", "describe", "final", "merge", "quantile", "starlark"},
+		"outputs":      {"discard", "file", "influxdb_v2", "influxdb_v3", "prometheus_client", "rediscache"},
+		"inputs":       {"cpu", "exec", "file", "mqtt_consumer", "opcua", "tail"},
+		"processors":   {"dedup", "rename", "starlark"},
+		"parsers":      {"csv", "grok", "influx", "json_v2", "prometheus"},
+		"serializers":  {"csv", "influx", "json", "prometheus"},
+		"secretstores": {"test"},
+	} {
+		r := runTelegraf(t, "plugins", kind)
+		require.Zero(t, r.code)
+		for _, name := range want {
+			require.Contains(t, r.stdout, kind+"."+name+"\n")
+		}
+		for line := range strings.Lines(r.stdout) {
+			require.True(t, strings.HasPrefix(line, kind+"."), line)
+		}
+	}
+	all := runTelegraf(t, "plugins")
+	require.Contains(t, all.stdout, "aggregators.describe\n")
+	require.Contains(t, all.stdout, "outputs.rediscache\n")
+	require.Zero(t, runTelegraf(t, "plugins", "inputs", "--deprecated").code)
+}
+
+func TestUsagePrintsTheOptionsOfEveryKind(t *testing.T) {
+	for _, name := range []string{"describe", "rediscache", "cpu"} {
+		r := runTelegraf(t, "--usage", name)
+		require.Zero(t, r.code)
+		require.Contains(t, r.stdout, "."+name+"]]")
+	}
+	r := runTelegraf(t, "--usage", "file")
+	require.Contains(t, r.stdout, "[[inputs.file]]")
+	require.Contains(t, r.stdout, "[[outputs.file]]")
+}
+
+func TestConfigCreateWritesWhatConfigCheckAccepts(t *testing.T) {
+	for _, args := range [][]string{{"config", "create"}, {"config"}, {"--sample-config"}} {
+		created := runTelegraf(t, args...)
+		require.Zero(t, created.code)
+		require.Contains(t, created.stdout, "\n[[aggregators.describe]]\n")
+		require.Contains(t, created.stdout, "\n# [[outputs.rediscache]]\n")
+		path := writeFile(t, "telegraf.conf", created.stdout)
+		checked := runTelegraf(t, "config", "check", "--config", path)
+		require.Zero(t, checked.code, checked.stderr)
+	}
+}
+
+func TestConfigCreateIsFiltered(t *testing.T) {
+	args := []string{"--section-filter", "inputs:aggregators:outputs", "--input-filter", "cpu:mem", "--aggregator-filter", "describe", "--output-filter", "rediscache"}
+	after := runTelegraf(t, append([]string{"config", "create"}, args...)...)
+	require.Zero(t, after.code)
+	require.Equal(t, []string{"[[outputs.rediscache]]", "[[aggregators.describe]]", "[[inputs.cpu]]", "[[inputs.mem]]"}, sections(after.stdout))
+	before := runTelegraf(t, append(args, "config", "create")...)
+	require.Equal(t, after.stdout, before.stdout, "filters count before and after the subcommand")
+}
+
+// sections returns the headers in a configuration that are not comments.
+func sections(text string) (found []string) {
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "[") {
+			found = append(found, strings.TrimSpace(line))
+		}
+	}
+	return found
+}
+
+func TestConfigCheckInitializesThePlugins(t *testing.T) {
+	const text = "[[inputs.file]]\n  files = [\"/dev/null\"]\n[[aggregators.describe]]\n  quantile_method = \"guess\"\n[[outputs.discard]]\n"
+	path := writeFile(t, "telegraf.conf", text)
+	for _, args := range [][]string{{"config", "check", "--config", path}, {"--config", path, "config", "check"}, {"config", "--config", path, "check"}} {
+		r := runTelegraf(t, args...)
+		require.Equal(t, 1, r.code)
+		require.Contains(t, r.stderr, `"guess"`)
+	}
+	good := writeFile(t, "telegraf.conf", strings.Replace(text, "guess", "linear", 1))
+	r := runTelegraf(t, "config", "check", "--config", good)
+	require.Zero(t, r.code, r.stderr)
+	require.NotContains(t, r.stderr, "grace is", "the gates are open in a check, too")
+}
+
+func TestConfigMigrateWritesAnotherFile(t *testing.T) {
+	path := writeFile(t, "telegraf.conf", "[[inputs.tail]]\n  files = [\"/tmp/x\"]\n  from_beginning = true\n")
+	r := runTelegraf(t, "config", "migrate", "--config", path)
+	require.Zero(t, r.code, r.stderr)
+	migrated := readFile(t, path+".migrated")
+	require.Contains(t, migrated, "initial_read_offset")
+	require.NotContains(t, migrated, "from_beginning")
+
+	again := runTelegraf(t, "config", "migrate", "--config", path)
+	require.Equal(t, 1, again.code)
+	require.Contains(t, again.stderr, "already exists")
+	require.Zero(t, runTelegraf(t, "config", "migrate", "--force", "--config", path).code)
+}
+
+func TestDeprecationList(t *testing.T) {
+	r := runTelegraf(t, "--deprecation-list", "--input-filter", "tail")
+	require.Zero(t, r.code)
+	require.Contains(t, r.stdout, "Deprecated inputs:\n")
+	require.Contains(t, r.stdout, "inputs.tail/from_beginning")
+	require.NotContains(t, r.stdout, "inputs.modbus")
+}
+
+func TestDefaultConfigurationsAreFoundAsUpstreamFindsThem(t *testing.T) {
+	const text = "[[inputs.file]]\n  files = [\"/dev/null\"]\n  name_override = \"from_%s\"\n[[outputs.discard]]\n"
+	byVariable := writeFile(t, "variable.conf", text)
+	r := startTelegrafWith(t, []string{"TELEGRAF_CONFIG_PATH=" + byVariable}, "--test").wait()
+	require.Zero(t, r.code, r.stderr)
+	require.Contains(t, r.stderr, byVariable)
+
+	home := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(home, ".telegraf"), 0o700))
+	byHome := filepath.Join(home, ".telegraf", "telegraf.conf")
+	require.NoError(t, os.WriteFile(byHome, []byte(text), 0o600))
+	r = startTelegrafWith(t, []string{"HOME=" + home}, "--test").wait()
+	require.Zero(t, r.code, r.stderr)
+	require.Contains(t, r.stderr, byHome)
 }

@@ -13,4 +13,5 @@ import (
 
 	// Ours.
 	_ "github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
+	_ "github.com/telegraf-describe/telegraf-describe/plugins/outputs/rediscache"
 )

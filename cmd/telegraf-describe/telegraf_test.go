@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -62,7 +63,7 @@ func startTelegraf(t testing.TB, args ...string) *telegrafProcess {
 func startTelegrafWith(t testing.TB, env []string, args ...string) *telegrafProcess {
 	t.Helper()
 	p := &telegrafProcess{t: t, cmd: exec.Command(os.Args[0], args...), stdout: &output{}, stderr: &output{}, ended: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "TELEGRAF_CONFIG_PATH=", "NOTIFY_SOCKET=", actAsCommand+"=1")
+	p.cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "TELEGRAF_CONFIG_PATH=", "NOTIFY_SOCKET=", "GORACE=atexit_sleep_ms=0", actAsCommand+"=1")
 	p.cmd.Env = append(p.cmd.Env, env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
 	require.NoError(t, p.cmd.Start())
@@ -77,6 +78,8 @@ func startTelegrafWith(t testing.TB, env []string, args ...string) *telegrafProc
 func (p *telegrafProcess) cleanUp() {
 	_ = p.cmd.Process.Kill() // most have ended
 	<-p.ended
+	// A race changes the exit status only where that would be 0.
+	assert.NotContains(p.t, p.stderr.String(), "WARNING: DATA RACE")
 	if p.t.Failed() {
 		p.t.Logf("%q ended with %s\n--- stdout\n%s\n--- stderr\n%s", p.cmd.Args[1:], p.cmd.ProcessState, p.stdout, p.stderr)
 	}
