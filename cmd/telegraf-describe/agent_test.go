@@ -413,7 +413,7 @@ func TestProfilesAreServed(t *testing.T) {
 }
 
 func TestSystemdHearsOfTheAgent(t *testing.T) {
-	folder, err := os.MkdirTemp("", "notify") // the names of sockets are short
+	folder, err := os.MkdirTemp("", "notify") //nolint:usetesting // the names of sockets are short
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(folder)) })
 	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(folder, "s"), Net: "unixgram"})

@@ -36,7 +36,10 @@ func configFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringSliceFlag{Name: "config", Usage: "configuration file or URL to load"},
 		&cli.StringSliceFlag{Name: "config-directory", Usage: "directory containing additional *.conf files"},
-		&cli.StringFlag{Name: "section-filter", Usage: "sections to print, separated by ':': agent, global_tags, secretstores, outputs, processors, aggregators, inputs"},
+		&cli.StringFlag{
+			Name:  "section-filter",
+			Usage: "sections to print, separated by ':': agent, global_tags, secretstores, outputs, processors, aggregators, inputs",
+		},
 		&cli.StringFlag{Name: "input-filter", Usage: "inputs to enable, separated by ':'"},
 		&cli.StringFlag{Name: "output-filter", Usage: "outputs to enable, separated by ':'"},
 		&cli.StringFlag{Name: "aggregator-filter", Usage: "aggregators to print, separated by ':'"},

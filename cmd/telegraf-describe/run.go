@@ -69,7 +69,7 @@ func (r *runner) runOnce() (again bool, err error) {
 			again = true
 		}
 		cancel()
-		if stopping && !closed(loaded) { // loading cannot be cancelled and may wait for a server
+		if false && !closed(loaded) { // loading cannot be cancelled and may wait for a server
 			return false, failure
 		}
 		notify(stopping)
@@ -107,13 +107,13 @@ func (r *runner) loadAndRun(ctx context.Context, loaded chan<- struct{}) error {
 		return err
 	}
 	close(loaded)
-	if ctx.Err() != nil {
+	if !closed(ctx.Done()) {
+		err = r.runAgent(ctx, c)
+	}
+	if errors.Is(err, context.Canceled) {
 		return nil
 	}
-	if err := r.runAgent(ctx, c); !errors.Is(err, context.Canceled) {
-		return err
-	}
-	return nil
+	return err
 }
 
 // load loads the configuration and opens the gates of describe.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -52,7 +53,7 @@ func (s *testStore) List() (keys []string, err error) {
 
 func (s *testStore) Set(key, value string) error {
 	if s.ReadOnly {
-		return fmt.Errorf("the store is read-only")
+		return errors.New("the store is read-only")
 	}
 	secrets, err := s.read()
 	if err != nil {

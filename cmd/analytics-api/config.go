@@ -1,0 +1,355 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/api"
+	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+)
+
+// defaultFile is read when it is there and no other file is named.
+const defaultFile = "analytics-api.toml"
+
+// envPrefix begins the names of the environment variables that override the configuration file.
+const envPrefix = "ANALYTICS_API_"
+
+// config is what the command is told: by the file, over it the environment, over it the flags.
+type config struct {
+	Listen         string `toml:"listen"`
+	AllowPublic    bool   `toml:"allow_public"`
+	MaxConnections int    `toml:"max_connections"`
+
+	Redis              []string `toml:"redis"`
+	RedisMasterName    string   `toml:"redis_master_name"`
+	RedisUsername      string   `toml:"redis_username"`
+	RedisPassword      string   `toml:"redis_password"`
+	RedisDB            int      `toml:"redis_db"`
+	RedisTimeout       duration `toml:"redis_timeout"`
+	RedisTLSCA         string   `toml:"redis_tls_ca"`
+	RedisTLSCert       string   `toml:"redis_tls_cert"`
+	RedisTLSKey        string   `toml:"redis_tls_key"`
+	RedisTLSServerName string   `toml:"redis_tls_server_name"`
+
+	Embedded       string `toml:"embedded"`
+	EmbeddedListen string `toml:"embedded_listen"`
+	EmbeddedDir    string `toml:"embedded_dir"`
+
+	DefaultDatabase string `toml:"default_database"`
+	MaxRecords      int    `toml:"max_records"`
+	MaxBuckets      int    `toml:"max_buckets"`
+	MaxBytes        int    `toml:"max_bytes"`
+
+	Export          []export `toml:"export"`
+	ExportMaxSeries int      `toml:"export_max_series"`
+	ExportBuckets   int      `toml:"export_buckets"`
+
+	tls                *tls.Config
+	showVersion, check bool
+}
+
+// export names a table for /metrics/analytics.
+type export struct {
+	Database string `toml:"database"`
+	Table    string `toml:"table"`
+}
+
+// duration is a time.Duration that TOML has as text, such as "5s".
+type duration time.Duration
+
+// UnmarshalText reads a duration such as "5s".
+func (d *duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	*d = duration(v)
+	return err
+}
+
+func defaults() config {
+	return config{
+		Listen: "127.0.0.1:8001", MaxConnections: 1000,
+		Redis: []string{"redis://127.0.0.1:6379"}, RedisTimeout: duration(5 * time.Second), EmbeddedListen: "127.0.0.1:6379",
+		MaxRecords: api.DefaultMaxRecords, MaxBuckets: api.DefaultMaxBuckets, MaxBytes: api.DefaultMaxBytes,
+		ExportMaxSeries: api.DefaultExportMaxSeries, ExportBuckets: api.DefaultExportBuckets,
+	}
+}
+
+// setting is one that the environment and, with a usage, a flag can set.
+type setting struct {
+	name  string // as in the file
+	usage string // of the flag; empty for none
+	set   func(c *config, value string) error
+}
+
+func text(at func(*config) *string) func(*config, string) error {
+	return func(c *config, value string) error {
+		*at(c) = value
+		return nil
+	}
+}
+
+func number(at func(*config) *int) func(*config, string) error {
+	return func(c *config, value string) error {
+		n, err := strconv.Atoi(value)
+		if err != nil {
+			return fmt.Errorf("%q is no whole number", value)
+		}
+		*at(c) = n
+		return nil
+	}
+}
+
+func settings() []setting {
+	return []setting{
+		{"listen", "`address` to serve on", text(func(c *config) *string { return &c.Listen })},
+		{"allow_public", "", func(c *config, value string) (err error) {
+			if c.AllowPublic, err = strconv.ParseBool(value); err != nil {
+				return fmt.Errorf("%q is neither true nor false", value)
+			}
+			return nil
+		}},
+		{"max_connections", "", number(func(c *config) *int { return &c.MaxConnections })},
+		{"redis", "", func(c *config, value string) error {
+			c.Redis = strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' })
+			return nil
+		}},
+		{"redis_master_name", "", text(func(c *config) *string { return &c.RedisMasterName })},
+		{"redis_username", "", text(func(c *config) *string { return &c.RedisUsername })},
+		{"redis_password", "", text(func(c *config) *string { return &c.RedisPassword })},
+		{"redis_db", "", number(func(c *config) *int { return &c.RedisDB })},
+		{"redis_timeout", "", func(c *config, value string) error { return c.RedisTimeout.UnmarshalText([]byte(value)) }},
+		{"redis_tls_ca", "", text(func(c *config) *string { return &c.RedisTLSCA })},
+		{"redis_tls_cert", "", text(func(c *config) *string { return &c.RedisTLSCert })},
+		{"redis_tls_key", "", text(func(c *config) *string { return &c.RedisTLSKey })},
+		{"redis_tls_server_name", "", text(func(c *config) *string { return &c.RedisTLSServerName })},
+		{"embedded", "start a Redis of its own: auto, redis-server or memory", text(func(c *config) *string { return &c.Embedded })},
+		{"embedded_listen", "`address` of that Redis", text(func(c *config) *string { return &c.EmbeddedListen })},
+		{"embedded_dir", "`folder` in which that Redis keeps its data", text(func(c *config) *string { return &c.EmbeddedDir })},
+		{"default_database", "", text(func(c *config) *string { return &c.DefaultDatabase })},
+		{"max_records", "", number(func(c *config) *int { return &c.MaxRecords })},
+		{"max_buckets", "", number(func(c *config) *int { return &c.MaxBuckets })},
+		{"max_bytes", "", number(func(c *config) *int { return &c.MaxBytes })},
+		{"export_max_series", "", number(func(c *config) *int { return &c.ExportMaxSeries })},
+		{"export_buckets", "", number(func(c *config) *int { return &c.ExportBuckets })},
+	}
+}
+
+// loadConfig reads the file, the environment and the flags, and checks what they say together.
+func loadConfig(args, environ []string, stderr io.Writer) (config, error) {
+	c := defaults()
+	flags := flag.NewFlagSet("analytics-api", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	file := flags.String("config", "", "configuration `file` (default: "+defaultFile+", where it is there)")
+	flags.BoolVar(&c.check, "check", false, "check the configuration and exit")
+	flags.BoolVar(&c.showVersion, "version", false, "print the version and exit")
+	public := flags.Bool("allow-public", false, "serve on addresses that others reach, though nobody has to identify")
+	given := make(map[string]string)
+	for _, s := range settings() {
+		if s.usage != "" {
+			flags.Func(strings.ReplaceAll(s.name, "_", "-"), s.usage, func(value string) error {
+				given[s.name] = value
+				return nil
+			})
+		}
+	}
+	var servers []string
+	flags.Func("redis", "`URL` of Redis, repeated for a cluster", func(value string) error {
+		servers = append(servers, value)
+		return nil
+	})
+	if err := flags.Parse(args); err != nil {
+		return c, err
+	}
+	if flags.NArg() > 0 {
+		return c, fmt.Errorf("argument %q is not known, want flags only: --help lists them", flags.Arg(0))
+	}
+	if c.showVersion {
+		return c, nil
+	}
+	if err := errors.Join(c.readFile(*file, environ), c.readEnvironment(environ), c.readFlags(given)); err != nil {
+		return c, err
+	}
+	if len(servers) > 0 {
+		c.Redis = servers
+	}
+	c.AllowPublic = c.AllowPublic || *public
+	return c, c.validate()
+}
+
+// readFile reads the configuration file that the flag or ANALYTICS_API_CONFIG names, or the default one
+// where it is there.
+func (c *config) readFile(named string, environ []string) error {
+	if named == "" {
+		named = lookup(environ, envPrefix+"CONFIG")
+	}
+	path := named
+	if path == "" {
+		path = defaultFile
+	}
+	meta, err := toml.DecodeFile(path, c)
+	if named == "" && errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("configuration %s: %w", path, err)
+	}
+	var errs []error
+	for _, key := range meta.Undecoded() {
+		errs = append(errs, fmt.Errorf("configuration %s: unknown setting %q", path, key))
+	}
+	return errors.Join(errs...)
+}
+
+func lookup(environ []string, name string) string {
+	for _, entry := range environ {
+		if value, ok := strings.CutPrefix(entry, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+func (c *config) readEnvironment(environ []string) error {
+	known := map[string]func(*config, string) error{envPrefix + "CONFIG": func(*config, string) error { return nil }}
+	for _, s := range settings() {
+		known[envPrefix+strings.ToUpper(s.name)] = s.set
+	}
+	var errs []error
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, envPrefix) {
+			continue
+		}
+		set, ok := known[name]
+		if !ok {
+			errs = append(errs, fmt.Errorf("environment variable %s is not known", name))
+			continue
+		}
+		if err := set(c, value); err != nil {
+			errs = append(errs, fmt.Errorf("environment variable %s: %w", name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c *config) readFlags(given map[string]string) error {
+	for _, s := range settings() {
+		if value, ok := given[s.name]; ok {
+			if err := s.set(c, value); err != nil {
+				return fmt.Errorf("flag --%s: %w", s.name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// validate checks the settings and reports all that is wrong.
+func (c *config) validate() error {
+	errs := []error{c.validateListen()}
+	for _, limit := range []struct {
+		name  string
+		value int
+	}{
+		{"max_connections", c.MaxConnections}, {"max_records", c.MaxRecords}, {"max_buckets", c.MaxBuckets}, {"max_bytes", c.MaxBytes},
+		{"export_max_series", c.ExportMaxSeries}, {"export_buckets", c.ExportBuckets}, {"redis_timeout", int(c.RedisTimeout)},
+	} {
+		if limit.value <= 0 {
+			errs = append(errs, fmt.Errorf("invalid '%s' setting %d, want more than 0", limit.name, limit.value))
+		}
+	}
+	switch c.Embedded {
+	case "", "auto", "redis-server", "memory":
+	default:
+		errs = append(errs, fmt.Errorf("invalid 'embedded' setting %q, known are auto, redis-server and memory", c.Embedded))
+	}
+	for _, e := range c.Export {
+		if err := (cache.Table{Database: e.Database, Name: e.Table}).Check(); err != nil {
+			errs = append(errs, fmt.Errorf("invalid 'export' setting: %w", err))
+		}
+	}
+	if err := c.loadTLS(); err != nil {
+		errs = append(errs, err)
+	}
+	if err := c.dialOptions().Check(); err != nil {
+		errs = append(errs, fmt.Errorf("invalid 'redis' setting: %w", err))
+	}
+	return errors.Join(errs...)
+}
+
+// validateListen refuses addresses that others reach unless that is meant.
+func (c *config) validateListen() error {
+	errs := []error{c.validateAddress("listen", c.Listen)}
+	if c.Embedded != "" {
+		errs = append(errs, c.validateAddress("embedded_listen", c.EmbeddedListen))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *config) validateAddress(name, address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("invalid '%s' setting %q, want host:port: %w", name, address, err)
+	}
+	ip := net.ParseIP(host)
+	if c.AllowPublic || host == "localhost" || ip != nil && ip.IsLoopback() {
+		return nil
+	}
+	return fmt.Errorf("invalid '%s' setting %q: others could reach it, and nobody has to identify; allow_public or --allow-public allows that",
+		name, address)
+}
+
+// loadTLS reads the files of the TLS settings.
+func (c *config) loadTLS() error {
+	if c.RedisTLSCA == "" && c.RedisTLSCert == "" && c.RedisTLSKey == "" && c.RedisTLSServerName == "" {
+		return nil
+	}
+	c.tls = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.RedisTLSServerName}
+	if c.RedisTLSCA != "" {
+		pem, err := os.ReadFile(c.RedisTLSCA)
+		if err != nil {
+			return fmt.Errorf("invalid 'redis_tls_ca' setting: %w", err)
+		}
+		c.tls.RootCAs = x509.NewCertPool()
+		if !c.tls.RootCAs.AppendCertsFromPEM(pem) {
+			return fmt.Errorf("invalid 'redis_tls_ca' setting: %s has no certificate", c.RedisTLSCA)
+		}
+	}
+	if c.RedisTLSCert != "" || c.RedisTLSKey != "" {
+		pair, err := tls.LoadX509KeyPair(c.RedisTLSCert, c.RedisTLSKey)
+		if err != nil {
+			return fmt.Errorf("invalid 'redis_tls_cert' or 'redis_tls_key' setting: %w", err)
+		}
+		c.tls.Certificates = []tls.Certificate{pair}
+	}
+	return nil
+}
+
+func (c config) dialOptions() cache.DialOptions {
+	return cache.DialOptions{
+		Servers: c.Redis, MasterName: c.RedisMasterName, Username: c.RedisUsername, Password: c.RedisPassword, DB: c.RedisDB,
+		TLS: c.tls, Timeout: time.Duration(c.RedisTimeout),
+	}
+}
+
+func (c config) apiOptions(storage string, log *slog.Logger) api.Options {
+	o := api.Options{
+		DefaultDatabase: c.DefaultDatabase, MaxRecords: c.MaxRecords, MaxBuckets: c.MaxBuckets, MaxBytes: c.MaxBytes, Timeout: api.DefaultTimeout,
+		ExportMaxSeries: c.ExportMaxSeries, ExportBuckets: c.ExportBuckets, Storage: storage, Version: version, Log: log,
+	}
+	for _, e := range c.Export {
+		o.Export = append(o.Export, cache.Table{Database: e.Database, Name: e.Table})
+	}
+	return o
+}

@@ -1,0 +1,120 @@
+// Command analytics-api serves the statistics that rediscache keeps in Redis over HTTP.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
+	"golang.org/x/net/netutil"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/api"
+	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+)
+
+// version is set when the command is built.
+var version = "dev"
+
+func main() {
+	redis.SetLogger(&logging.VoidLogger{}) // what it would say reaches us as errors
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "analytics-api:", err)
+		stop()
+		os.Exit(1) //nolint:gocritic // nothing is deferred that matters then
+	}
+}
+
+// run runs the command until ctx ends.
+func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
+	c, err := loadConfig(args, environ, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return nil
+	case err != nil:
+		return err
+	case c.showVersion:
+		_, err := fmt.Fprintln(stdout, "analytics-api", version)
+		return err
+	case c.check:
+		_, err := fmt.Fprintln(stdout, "the configuration is valid")
+		return err
+	}
+	return serve(ctx, c, slog.New(slog.NewTextHandler(stderr, nil)))
+}
+
+var errEnded = errors.New("the embedded Redis has ended")
+
+// serve serves until ctx ends, or the embedded Redis does.
+func serve(ctx context.Context, c config, log *slog.Logger) error {
+	listener, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return fmt.Errorf("cannot listen on %s: %w; --listen, ANALYTICS_API_LISTEN or listen in the configuration change the address", c.Listen, err)
+	}
+	defer listener.Close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	embedded, err := c.startEmbedded()
+	if err != nil {
+		return err
+	}
+	defer embedded.stop()
+	if embedded.servers != nil {
+		c.Redis = embedded.servers
+		log.Info("started a Redis", "storage", embedded.storage, "address", embedded.servers[0])
+		go func() {
+			<-embedded.ended
+			cancel(errEnded)
+		}()
+	}
+	client, err := cache.Dial(c.dialOptions())
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	handler := api.New(cache.NewStore(client, cache.Options{}), c.apiOptions(embedded.storage, log))
+	return c.serveHTTP(ctx, listener, handler, log)
+}
+
+const (
+	headerTimeout = 5 * time.Second
+	writeTimeout  = 30 * time.Second
+	idleTimeout   = 60 * time.Second
+	stopTimeout   = 10 * time.Second
+	maxHeader     = 16 << 10
+)
+
+func (c config) serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger) error {
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: writeTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	stopped := make(chan error, 1)
+	context.AfterFunc(ctx, func() {
+		timeout, cancel := context.WithTimeout(context.Background(), stopTimeout)
+		defer cancel()
+		stopped <- server.Shutdown(timeout)
+	})
+	log.Info("serving", "address", "http://"+listener.Addr().String(), "version", version)
+	if err := server.Serve(netutil.LimitListener(listener, c.MaxConnections)); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	err := <-stopped
+	if errors.Is(context.Cause(ctx), errEnded) {
+		return errEnded
+	}
+	log.Info("stopped")
+	return err
+}

@@ -1,0 +1,332 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
+)
+
+// TestMain runs the command itself where a test starts it as a child.
+func TestMain(m *testing.M) {
+	if os.Getenv("RUN_ANALYTICS_API") == "1" {
+		os.Unsetenv("RUN_ANALYTICS_API")
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// buffer is what a child says. It is safe for concurrent use.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// child is the command as a child process.
+type child struct {
+	cmd    *exec.Cmd
+	stderr *buffer
+	url    string
+	redis  string
+}
+
+// start starts the command and waits until it serves.
+func start(t *testing.T, env []string, args ...string) *child {
+	t.Helper()
+	c := &child{cmd: exec.Command(os.Args[0], args...), stderr: &buffer{}}
+	c.cmd.Env = append([]string{"RUN_ANALYTICS_API=1", "PATH=" + os.Getenv("PATH")}, env...)
+	c.cmd.Dir, c.cmd.Stderr = t.TempDir(), c.stderr
+	require.NoError(t, c.cmd.Start())
+	t.Cleanup(func() {
+		_ = c.cmd.Process.Kill()
+		_ = c.cmd.Wait()
+	})
+	require.Eventually(t, func() bool { return strings.Contains(c.stderr.String(), "msg=serving") }, 30*time.Second, 10*time.Millisecond, "it does not serve")
+	c.url = regexp.MustCompile(`address=(http://\S+)`).FindStringSubmatch(c.stderr.String())[1]
+	if m := regexp.MustCompile(`address=redis://(\S+)`).FindStringSubmatch(c.stderr.String()); m != nil {
+		c.redis = m[1]
+	}
+	return c
+}
+
+func (c *child) get(t *testing.T, path string) (int, string) {
+	t.Helper()
+	resp, err := http.Get(c.url + path)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return resp.StatusCode, string(b)
+}
+
+func (c *child) wait(t *testing.T) error {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() { done <- c.cmd.Wait() }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(30 * time.Second):
+		t.Fatal("it does not end")
+		return nil
+	}
+}
+
+func put(t *testing.T, addr string) {
+	t.Helper()
+	client := redis.NewClient(&redis.Options{Addr: addr})
+	defer client.Close()
+	s := cache.NewStore(client, cache.Options{Retention: time.Hour})
+	r := record.Record{Table: "analytics_solar", Field: "f", Agent: "a", Start: time.Unix(0, 0), Stats: []record.Stat{{Name: "mean", Value: 1.5}}}
+	require.NoError(t, s.Put(t.Context(), cache.Table{Database: "db", Name: "analytics_solar"}, []record.Record{r}))
+}
+
+func TestEmbeddedRedis(t *testing.T) {
+	for kind, want := range map[string]struct{ storage, path string }{
+		"memory":                    {"in memory, not persistent", os.Getenv("PATH")},
+		"redis-server":              {"embedded redis-server, not persistent", os.Getenv("PATH")},
+		"auto":                      {"embedded redis-server, not persistent", os.Getenv("PATH")},
+		"auto without redis-server": {"in memory, not persistent", "/nowhere"},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			if strings.Contains(want.storage, "redis-server") {
+				redistest.Need(t)
+			}
+			c := start(t, []string{"PATH=" + want.path}, "--listen", "127.0.0.1:0", "--embedded", strings.Fields(kind)[0], "--embedded-listen", "127.0.0.1:0")
+			require.Contains(t, c.stderr.String(), want.storage)
+			_, health := c.get(t, "/health")
+			require.Contains(t, health, want.storage)
+			put(t, c.redis)
+			for _, path := range []string{"/analytics/solar?database=db", "/analytics/analytics_solar?database=db"} {
+				status, body := c.get(t, path)
+				require.Equal(t, http.StatusOK, status)
+				require.JSONEq(t, `[{"table_name":"analytics_solar","field_name":"f","time_bucket":"1970-01-01T00:00:00Z","time":0,"agent":"a","mean":1.5}]`, body)
+			}
+			require.NoError(t, c.cmd.Process.Signal(syscall.SIGTERM))
+			require.NoError(t, c.wait(t))
+			_, err := net.Dial("tcp", c.redis)
+			require.Error(t, err, "the Redis has ended too")
+		})
+	}
+}
+
+func TestRecordsOutliveAServiceWithAFolder(t *testing.T) {
+	redistest.Need(t)
+	dir := t.TempDir()
+	args := []string{"--listen", "127.0.0.1:0", "--embedded", "auto", "--embedded-listen", "127.0.0.1:0", "--embedded-dir", dir}
+	c := start(t, nil, args...)
+	require.Contains(t, c.stderr.String(), "persistent in "+dir)
+	put(t, c.redis)
+	require.NoError(t, c.cmd.Process.Signal(os.Interrupt))
+	require.NoError(t, c.wait(t))
+	status, body := start(t, nil, args...).get(t, "/analytics/solar?database=db")
+	require.Equal(t, http.StatusOK, status, body)
+}
+
+func TestTheServiceEndsWhenItsRedisDoes(t *testing.T) {
+	redistest.Need(t)
+	c := start(t, nil, "--listen", "127.0.0.1:0", "--embedded", "redis-server", "--embedded-listen", "127.0.0.1:0")
+	client := redis.NewClient(&redis.Options{Addr: c.redis})
+	defer client.Close()
+	_ = client.Shutdown(t.Context())
+	require.Error(t, c.wait(t))
+	require.Contains(t, c.stderr.String(), "analytics-api: the embedded Redis has ended")
+}
+
+func TestTheRedisDoesNotOutliveAKilledService(t *testing.T) {
+	redistest.Need(t)
+	c := start(t, nil, "--listen", "127.0.0.1:0", "--embedded", "redis-server", "--embedded-listen", "127.0.0.1:0")
+	require.NoError(t, c.cmd.Process.Kill())
+	require.Error(t, c.wait(t))
+	require.Eventually(t, func() bool {
+		conn, err := net.Dial("tcp", c.redis)
+		if err == nil {
+			conn.Close()
+		}
+		return err != nil
+	}, 20*time.Second, 20*time.Millisecond)
+}
+
+// runOnce runs the command to its end.
+func runOnce(t *testing.T, env []string, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	var out, errs buffer
+	err = run(ctx, args, env, &out, &errs)
+	return out.String(), errs.String(), err
+}
+
+func TestAPortInUseIsNamedWithWhatChangesIt(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	addr := l.Addr().String()
+	_, _, err = runOnce(t, nil, "--listen", addr)
+	require.ErrorContains(t, err, "cannot listen on "+addr)
+	require.ErrorContains(t, err, "--listen, ANALYTICS_API_LISTEN or listen")
+	kinds := []string{"memory"}
+	if _, err := exec.LookPath("redis-server"); err == nil {
+		kinds = append(kinds, "redis-server", "auto")
+	}
+	for _, kind := range kinds {
+		_, _, err = runOnce(t, nil, "--listen", "127.0.0.1:0", "--embedded", kind, "--embedded-listen", addr)
+		require.ErrorContains(t, err, addr)
+		require.ErrorContains(t, err, "--embedded-listen, ANALYTICS_API_EMBEDDED_LISTEN or embedded_listen")
+	}
+}
+
+func TestVersionAndCheck(t *testing.T) {
+	out, _, err := runOnce(t, []string{"ANALYTICS_API_NO_SUCH=1"}, "--version")
+	require.NoError(t, err)
+	require.Equal(t, "analytics-api "+version+"\n", out)
+	out, _, err = runOnce(t, nil, "--check")
+	require.NoError(t, err)
+	require.Equal(t, "the configuration is valid\n", out)
+	_, help, err := runOnce(t, nil, "--help")
+	require.NoError(t, err)
+	for _, flag := range []string{"-config", "-listen", "-redis", "-embedded", "-embedded-listen", "-embedded-dir", "-check", "-version", "-allow-public"} {
+		require.Contains(t, help, flag)
+	}
+}
+
+func load(t *testing.T, file string, env []string, args ...string) (config, error) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	if file != "" {
+		require.NoError(t, os.WriteFile(defaultFile, []byte(file), 0o600))
+	}
+	return loadConfig(args, env, io.Discard)
+}
+
+func TestFlagsGoOverTheEnvironmentOverTheFile(t *testing.T) {
+	const file = "listen = \"127.0.0.1:1\"\nembedded_dir = \"file\"\nmax_records = 5\nredis = [\"redis://file\"]\nredis_timeout = \"7s\"\n"
+	env := []string{"ANALYTICS_API_LISTEN=127.0.0.1:2", "ANALYTICS_API_MAX_RECORDS=6", "ANALYTICS_API_REDIS=redis://a,redis://b", "OTHER=1"}
+	c, err := load(t, file, env, "--listen", "127.0.0.1:3")
+	require.NoError(t, err)
+	require.Equal(t, []any{"127.0.0.1:3", "file", 6, []string{"redis://a", "redis://b"}, duration(7 * time.Second), 10000},
+		[]any{c.Listen, c.EmbeddedDir, c.MaxRecords, c.Redis, c.RedisTimeout, c.MaxBuckets})
+	c, err = load(t, file, env, "--redis", "redis://x", "--redis", "redis://y")
+	require.NoError(t, err)
+	require.Equal(t, []string{"redis://x", "redis://y"}, c.Redis)
+
+	named := filepath.Join(t.TempDir(), "named.toml")
+	require.NoError(t, os.WriteFile(named, []byte("max_records = 9\n"), 0o600))
+	for _, how := range [][]string{{"--config", named}, {"env"}} {
+		if how[0] == "env" {
+			c, err = load(t, file, []string{"ANALYTICS_API_CONFIG=" + named})
+		} else {
+			c, err = load(t, file, nil, how...)
+		}
+		require.NoError(t, err)
+		require.Equal(t, 9, c.MaxRecords)
+		require.Equal(t, "127.0.0.1:8001", c.Listen, "the default file is not read then")
+	}
+}
+
+func TestTheDocumentedConfigurationIsTheDefaults(t *testing.T) {
+	b, err := os.ReadFile(defaultFile)
+	require.NoError(t, err)
+	c, err := load(t, string(b), nil)
+	require.NoError(t, err)
+	require.Equal(t, defaults(), c)
+	text := strings.ReplaceAll(string(b), "# [[export]]\n# database", "[[export]]\ndatabase")
+	c, err = load(t, strings.ReplaceAll(text, "# table = ", "table = "), nil)
+	require.NoError(t, err)
+	require.Equal(t, []export{{"mydb", "cpu"}}, c.Export)
+	for _, s := range settings() {
+		require.Contains(t, string(b), "\n"+s.name+" = ")
+	}
+}
+
+func TestBadSettingsNameTheSettingTheValueAndTheRule(t *testing.T) {
+	for file, want := range map[string]string{
+		`lisen = "x"`:           `unknown setting "lisen"`,
+		"[[export]]\ntabel = 1": `unknown setting "export.tabel"`,
+		`listen = 1`:            "listen",
+		`listen = "8001"`:       `invalid 'listen' setting "8001", want host:port`,
+		`listen = "0.0.0.0:1"`:  `invalid 'listen' setting "0.0.0.0:1": others could reach it`,
+		`listen = ":8001"`:      `invalid 'listen' setting ":8001": others could reach it`,
+		"embedded = \"auto\"\nembedded_listen = \":1\"": `invalid 'embedded_listen' setting ":1": others could reach it`,
+		`embedded = "yes"`:                           `invalid 'embedded' setting "yes", known are auto, redis-server and memory`,
+		`max_records = 0`:                            "invalid 'max_records' setting 0, want more than 0",
+		`redis_timeout = "soon"`:                     "redis_timeout",
+		`redis = []`:                                 "invalid 'redis' setting: no server is named",
+		`redis = ["http://x"]`:                       `invalid 'redis' setting: server "http://x"`,
+		`redis_tls_ca = "/none"`:                     "invalid 'redis_tls_ca' setting: open /none",
+		"[[export]]\ndatabase = \"\"\ntable = \"t\"": "invalid 'export' setting: database name is empty",
+		`not toml`:                                   "configuration analytics-api.toml",
+	} {
+		_, err := load(t, file, nil)
+		require.ErrorContains(t, err, want, file)
+	}
+	for _, test := range []struct {
+		env, args []string
+		want      string
+	}{
+		{[]string{"ANALYTICS_API_LISEN=x"}, nil, "environment variable ANALYTICS_API_LISEN is not known"},
+		{[]string{"ANALYTICS_API_MAX_RECORDS=x"}, nil, `environment variable ANALYTICS_API_MAX_RECORDS: "x" is no whole number`},
+		{[]string{"ANALYTICS_API_ALLOW_PUBLIC=x"}, nil, `environment variable ANALYTICS_API_ALLOW_PUBLIC: "x" is neither true nor false`},
+		{nil, []string{"--lisen", "x"}, "flag provided but not defined: -lisen"},
+		{nil, []string{"serve"}, `argument "serve" is not known`},
+		{nil, []string{"--config", "/no/such.toml"}, "/no/such.toml"},
+	} {
+		_, err := load(t, "", test.env, test.args...)
+		require.ErrorContains(t, err, test.want)
+	}
+	_, err := load(t, "listen = \"0.0.0.0:1\"\n", nil, "--allow-public")
+	require.NoError(t, err)
+}
+
+func TestRedisThatIsNotThereIsNoReasonNotToStart(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	addr := l.Addr().String()
+	require.NoError(t, l.Close())
+	c := start(t, nil, "--listen", "127.0.0.1:0", "--redis", "redis://"+addr)
+	status, _ := c.get(t, "/health")
+	require.Equal(t, http.StatusOK, status)
+	status, body := c.get(t, "/ready")
+	require.Equal(t, http.StatusServiceUnavailable, status)
+	var problem map[string]any
+	require.NoError(t, json.Unmarshal([]byte(body), &problem))
+	require.IsType(t, "", problem["detail"])
+}
+
+func TestTheServiceDoesNotKnowTelegraf(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", ".").Output()
+	require.NoError(t, err)
+	require.NotContains(t, string(out), "influxdata/telegraf")
+}
