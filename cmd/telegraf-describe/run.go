@@ -69,7 +69,7 @@ func (r *runner) runOnce() (again bool, err error) {
 			again = true
 		}
 		cancel()
-		if false && !closed(loaded) { // loading cannot be cancelled and may wait for a server
+		if stopping && !closed(loaded) { // loading cannot be cancelled and may wait for a server
 			return false, failure
 		}
 		notify(stopping)
