@@ -1,0 +1,155 @@
+package influxtest
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// post writes lines and returns the status and the body of the answer.
+func post(t *testing.T, s *Server, query, lines string, edit ...func(*http.Request)) (int, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/api/v3/write_lp?"+query, strings.NewReader(lines))
+	require.NoError(t, err)
+	for _, e := range edit {
+		e(r)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return resp.StatusCode, string(b)
+}
+
+func TestRowsAreMergedByTagsAndTime(t *testing.T) {
+	s := New(t, Options{})
+	status, _ := post(t, s, "db=d", "m,b=2,a=1 x=1,y=2i 1700000000000000000\nm,a=1,b=2 x=3,z=\"s\" 1700000000000000000\n\n# comment\nm x=1 1700000000000000001\n")
+	require.Equal(t, http.StatusNoContent, status)
+	require.Equal(t, []Row{
+		{map[string]string{"a": "1", "b": "2"}, map[string]any{"x": 3.0, "y": int64(2), "z": "s"}, 1700000000000000000, 2},
+		{map[string]string{}, map[string]any{"x": 1.0}, 1700000000000000001, 1},
+	}, s.Rows("d", "m"))
+	require.Equal(t, []string{"m"}, s.Tables("d"))
+	require.Empty(t, s.Rows("e", "m"))
+	require.Empty(t, s.Refused())
+}
+
+func TestWhatIsRefusedAndInWhatWords(t *testing.T) {
+	many := make([]string, MaxColumns)
+	for i := range many {
+		many[i] = fmt.Sprintf("c%d=1", i)
+	}
+	for line, want := range map[string]string{
+		"m,x=a x=1i":                   "invalid column type for column 'x', expected iox::column_type::tag, got iox::column_type::field::integer",
+		"m n=\"s\"":                    "invalid column type for column 'n', expected iox::column_type::field::integer, got iox::column_type::field::string",
+		"m n=1":                        "invalid column type for column 'n', expected iox::column_type::field::integer, got iox::column_type::field::float",
+		"m n=1u":                       "got iox::column_type::field::uinteger",
+		"m n=true":                     "got iox::column_type::field::boolean",
+		"m,n=t o=1":                    "expected iox::column_type::field::integer, got iox::column_type::tag",
+		"m host=1":                     "expected iox::column_type::tag, got iox::column_type::field::float",
+		"m,t=a,t=b f=1i":               "invalid line protocol - multiple instances of 't' tag found",
+		"m f=1i,f=2i":                  "invalid line protocol - multiple instances of 'f' field found",
+		"m,t= f=1i 1":                  "Expected tag value, got ` f=1i 1`",
+		"m,t=a":                        "No fields were provided",
+		"m time=1i":                    "column 'time', expected iox::column_type::time",
+		"m,time=a f=1":                 "column 'time', expected iox::column_type::time",
+		"m f=NaN":                      "f",
+		"m f=1 notatime":               "time",
+		"w " + strings.Join(many, ","): "table 'w' would have 501 columns, more than 500",
+	} {
+		t.Run(line[:min(20, len(line))], func(t *testing.T) {
+			s := New(t, Options{})
+			post(t, s, "db=d", "m,host=a n=1i 1\n")
+			status, body := post(t, s, "db=d", "good v=1 1\n"+line+"\ngood v=2 2\n")
+			require.Equal(t, http.StatusBadRequest, status)
+			require.Contains(t, body, `"error":"partial write of line protocol occurred"`)
+			require.Contains(t, body, `"line_number":2`)
+			require.Contains(t, body, `"original_line"`)
+			require.Contains(t, strings.NewReplacer(`\u0026`, "&").Replace(body), want)
+			require.Len(t, s.Rows("d", "good"), 2, "the good lines are written")
+			require.Len(t, s.Refused(), 1)
+		})
+	}
+}
+
+func TestWithoutPartialWritesNothingIsWritten(t *testing.T) {
+	s := New(t, Options{})
+	status, body := post(t, s, "db=d&accept_partial=false", "good v=1 1\nbad\n")
+	require.Equal(t, http.StatusBadRequest, status)
+	require.Contains(t, body, `"error":"line protocol parsing error"`)
+	require.Contains(t, body, `"data":{"error_message"`)
+	require.Empty(t, s.Rows("d", "good"))
+}
+
+func TestPrecision(t *testing.T) {
+	for query, want := range map[string]map[string]int64{
+		"":                      {"4999999999": 4999999999e9, "5000000000": 5000000000e6, "5000000000000": 5000000000000e3, "5000000000000000": 5000000000000000},
+		"&precision=auto":       {"1": 1e9, "-1": -1e9},
+		"&precision=nanosecond": {"1": 1},
+		"&precision=second":     {"1": 1e9},
+	} {
+		for text, at := range want {
+			s := New(t, Options{})
+			status, _ := post(t, s, "db=d"+query, "m v=1 "+text)
+			require.Equal(t, http.StatusNoContent, status)
+			require.Equal(t, at, s.Rows("d", "m")[0].Time, text)
+		}
+	}
+	s := New(t, Options{})
+	for _, query := range []string{"", "db=d&precision=hour"} {
+		status, _ := post(t, s, query, "m v=1 1")
+		require.Equal(t, http.StatusBadRequest, status)
+	}
+}
+
+func TestTokensSizesAndGzip(t *testing.T) {
+	s := New(t, Options{Token: "secret", MaxBytes: 20})
+	header := func(key, value string) func(*http.Request) { return func(r *http.Request) { r.Header.Set(key, value) } }
+	status, _ := post(t, s, "db=d", "m v=1 1")
+	require.Equal(t, http.StatusUnauthorized, status)
+	status, _ = post(t, s, "db=d", "m v=1 1", header("Authorization", "Bearer wrong"))
+	require.Equal(t, http.StatusForbidden, status)
+	for _, kind := range []string{"Bearer", "Token"} {
+		status, _ = post(t, s, "db=d", "m v=1 1", header("Authorization", kind+" secret"))
+		require.Equal(t, http.StatusNoContent, status)
+	}
+	status, _ = post(t, s, "db=d", strings.Repeat("m v=1 1\n", 3), header("Authorization", "Bearer secret"))
+	require.Equal(t, http.StatusRequestEntityTooLarge, status)
+
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	_, err := z.Write([]byte("m v=9 2"))
+	require.NoError(t, err)
+	require.NoError(t, z.Close())
+	status, _ = post(t, s, "db=d", packed.String(), header("Authorization", "Bearer secret"), header("Content-Encoding", "gzip"))
+	require.Equal(t, http.StatusNoContent, status)
+	require.Len(t, s.Rows("d", "m"), 2)
+}
+
+func TestFaults(t *testing.T) {
+	s := New(t, Options{})
+	s.Fail(http.StatusServiceUnavailable, 2)
+	for _, want := range []int{503, 503, 204} {
+		status, _ := post(t, s, "db=d", "m v=1 1")
+		require.Equal(t, want, status)
+	}
+	s.Fail(0, -1)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/api/v3/write_lp?db=d", strings.NewReader("m v=1 1"))
+	require.NoError(t, err)
+	resp, err := http.DefaultClient.Do(r)
+	if err == nil {
+		resp.Body.Close()
+	}
+	require.Error(t, err, "the connection closes")
+	s.Fail(0, 0)
+	status, _ := post(t, s, "db=d", "m v=1 1")
+	require.Equal(t, http.StatusNoContent, status)
+	require.GreaterOrEqual(t, s.Requests(), 5)
+}
