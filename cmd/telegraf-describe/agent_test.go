@@ -389,6 +389,21 @@ func TestLogLevels(t *testing.T) {
 	require.Empty(t, runTelegraf(t, "--config", config, "--once", "--quiet").stderr)
 }
 
+func TestAnUnreachableRedisIsReportedInTheLogOnly(t *testing.T) {
+	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, nobody.Close())
+	in, _ := files(t, history)
+	config := writeFile(t, "telegraf.conf", configuration(settings{input: in, noOutputs: true, describe: "  stats = [\"max\"]"})+
+		fmt.Sprintf("[[outputs.rediscache]]\n  servers = [\"redis://%s\"]\n  database = \"db\"\n  startup_error_behavior = \"retry\"\n", nobody.Addr()))
+	r := runTelegraf(t, "--config", config, "--once")
+	require.Equal(t, 1, r.code)
+	require.Contains(t, r.stderr, nobody.Addr().String())
+	for _, line := range trimmedLines(r.stderr) {
+		require.Regexp(t, `^(\d{4}-\d\d-\d\dT\S+ [DIWE]! |$)`, line)
+	}
+}
+
 func TestProfilesAreServed(t *testing.T) {
 	in, out := files(t, history)
 	config := writeFile(t, "telegraf.conf", configuration(settings{input: in, output: out}))

@@ -14,6 +14,8 @@ import (
 
 	"github.com/awnumar/memguard"
 	"github.com/influxdata/telegraf/logger"
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/urfave/cli/v2"
 )
 
@@ -26,6 +28,8 @@ func main() {
 	if err := os.Setenv("DISABLE_KWALLET", "1"); err != nil {
 		log.Printf("W! %v", err)
 	}
+	// The Redis client would write beside the log, what the output reports as errors anyway.
+	redis.SetLogger(&logging.VoidLogger{})
 	// From here on no signal ends the process: a reload may be asked for before there is an agent.
 	signals := catchSignals()
 	if err := run(os.Args, os.Stdout, signals); err != nil {

@@ -9,13 +9,16 @@ import (
 	"testing"
 
 	"github.com/influxdata/telegraf"
+	"github.com/influxdata/telegraf/config"
 	"github.com/influxdata/telegraf/plugins/secretstores"
 	"github.com/stretchr/testify/require"
 )
 
-// testStore is a secret store that keeps its secrets as JSON in a file and is unlocked by the password.
+// testStore is a secret store that keeps its secrets as JSON in a file. With a password, only that one
+// unlocks it.
 type testStore struct {
 	Path     string `toml:"path"`
+	Password string `toml:"password"`
 	ReadOnly bool   `toml:"read_only"`
 }
 
@@ -27,6 +30,16 @@ func (*testStore) SampleConfig() string { return "" }
 func (*testStore) Init() error          { return nil }
 
 func (s *testStore) read() (secrets map[string]string, err error) {
+	if s.Password != "" {
+		given, err := config.Password.Get()
+		if err != nil {
+			return nil, err
+		}
+		defer given.Destroy()
+		if given.String() != s.Password {
+			return nil, errors.New("the store is locked")
+		}
+	}
 	text, err := os.ReadFile(s.Path)
 	if err == nil {
 		err = json.Unmarshal(text, &secrets)
@@ -88,6 +101,23 @@ func TestSecretsAreListedReadAndWritten(t *testing.T) {
 	r = runTelegraf(t, "secrets", "--config", config, "get", "mine", "token")
 	require.Zero(t, r.code, r.stderr)
 	require.Equal(t, "mine:token = changed\n", r.stdout)
+}
+
+func TestAPasswordUnlocksStores(t *testing.T) {
+	secrets := writeFile(t, "secrets.json", `{"token":"s3cret"}`)
+	config := writeFile(t, "telegraf.conf", "[[secretstores.test]]\n  id = \"mine\"\n  password = \"sesame\"\n  path = \""+secrets+"\"\n")
+	for _, args := range [][]string{
+		{"--config", config, "--password", "sesame", "secrets", "list"},
+		{"secrets", "--password", "sesame", "--config", config, "list"},
+		{"secrets", "list", "--config", config, "--password", "sesame"},
+	} {
+		r := runTelegraf(t, args...)
+		require.Zero(t, r.code, r.stderr)
+		require.Contains(t, r.stdout, "token")
+	}
+	r := runTelegraf(t, "--config", config, "--password", "simsim", "secrets", "list")
+	require.Equal(t, 1, r.code)
+	require.Contains(t, r.stderr, "the store is locked")
 }
 
 func TestWrongSecretsCommands(t *testing.T) {
