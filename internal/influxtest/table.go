@@ -59,7 +59,7 @@ func (p *point) readTags(d *lineprotocol.Decoder, line string) error {
 		switch {
 		case err != nil && strings.Contains(err.Error(), "tag value"):
 			_, rest, _ := strings.Cut(line, "=")
-			return fmt.Errorf("Expected tag value, got `%s`", rest) //nolint:staticcheck,revive // the database's words
+			return fmt.Errorf("Expected tag value, got `%s`", rest) //nolint:staticcheck // the database's words
 		case err != nil:
 			return err
 		case key == nil:
@@ -78,7 +78,7 @@ func (p *point) readFields(d *lineprotocol.Decoder) error {
 		key, value, err := d.NextField()
 		switch {
 		case err != nil && len(p.fields) == 0 && strings.Contains(err.Error(), "expected field"):
-			return errors.New("No fields were provided") //nolint:staticcheck,revive // the database's words
+			return errors.New("No fields were provided") //nolint:staticcheck // the database's words
 		case err != nil:
 			return err
 		case key == nil:

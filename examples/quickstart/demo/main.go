@@ -1,0 +1,244 @@
+// Command demo runs the quickstart: analytics-api with a Redis of its own and telegraf-describe, with a
+// recording that is played as if it happened now. It prints what the API serves, and ends with status 0
+// only if that was fresh.
+//
+// It is run from the top folder of the project, with the two programs in bin.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	apiConfig      = "examples/quickstart/analytics-api.toml"
+	telegrafConfig = "examples/quickstart/telegraf.conf"
+	recording      = "testdata/latency.lp"
+	database       = "demo"
+
+	startTimeout = 30 * time.Second
+	stopTimeout  = 15 * time.Second
+	showEvery    = 2 * time.Second
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+// settings are those of the environment.
+type settings struct {
+	seconds            int // 0 for no end
+	apiPort, redisPort int
+}
+
+func readSettings() (settings, error) {
+	s := settings{}
+	return s, errors.Join(
+		readNumber("DEMO_SECONDS", 0, &s.seconds),
+		readNumber("DEMO_API_PORT", 8001, &s.apiPort),
+		readNumber("DEMO_REDIS_PORT", 6379, &s.redisPort),
+	)
+}
+
+func readNumber(name string, fallback int, to *int) error {
+	*to = fallback
+	text := os.Getenv(name)
+	if text == "" {
+		return nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 || n > 65535 {
+		return fmt.Errorf("%s=%q, want a number from 0 to 65535", name, text)
+	}
+	*to = n
+	return nil
+}
+
+func run(ctx context.Context, out io.Writer) error {
+	s, err := readSettings()
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(checkPort(s.apiPort, "DEMO_API_PORT"), checkPort(s.redisPort, "DEMO_REDIS_PORT")); err != nil {
+		return err
+	}
+	folder, err := os.MkdirTemp("", "telegraf-describe-demo-")
+	if err != nil {
+		return err
+	}
+	d := &demo{settings: s, folder: folder, out: out, started: time.Now(), ended: make(chan string, 2)}
+	if err := d.run(ctx); err != nil {
+		return fmt.Errorf("%w\nthe logs are in %s", err, folder)
+	}
+	return os.RemoveAll(folder)
+}
+
+// checkPort tells in words when something listens on a port already.
+func checkPort(port int, variable string) error {
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		return fmt.Errorf("port %d is in use: choose another one, such as make demo %s=%d", port, variable, port+10000)
+	}
+	return l.Close()
+}
+
+// demo is one run.
+type demo struct {
+	settings
+	folder  string // of the logs and of the recording that is played
+	out     io.Writer
+	started time.Time
+	ended   chan string // names children that ended
+}
+
+func (d *demo) api() string { return fmt.Sprintf("http://127.0.0.1:%d", d.apiPort) }
+
+func (d *demo) run(ctx context.Context) error {
+	redis := fmt.Sprintf("127.0.0.1:%d", d.redisPort)
+	api, err := d.start("analytics-api", nil, "--config", apiConfig, "--listen", strings.TrimPrefix(d.api(), "http://"),
+		"--embedded", "auto", "--embedded-listen", redis)
+	if err != nil {
+		return err
+	}
+	defer api.stop()
+	if err := d.waitReady(ctx); err != nil {
+		return err
+	}
+	replay := filepath.Join(d.folder, "replay.lp")
+	playing, stopPlaying := context.WithCancel(ctx)
+	defer stopPlaying()
+	if err := play(playing, recording, replay); err != nil {
+		return err
+	}
+	telegraf, err := d.start("telegraf-describe", []string{"REDIS_URL=redis://" + redis, "REPLAY_FILE=" + replay}, "--config", telegrafConfig)
+	if err != nil {
+		return err
+	}
+	defer telegraf.stop()
+	d.explain()
+	return d.watch(ctx)
+}
+
+func (d *demo) explain() {
+	fmt.Fprintf(d.out, `
+Look at it from another terminal:
+
+  curl '%[1]s/analytics/cpu?database=%[2]s&last=1'
+  curl '%[1]s/analytics/latency?database=%[2]s&field=seconds&last=3'
+  curl '%[1]s/analytics?database=%[2]s'
+  curl '%[1]s/metrics/analytics'
+
+`, d.api(), database)
+}
+
+// child is a program that the demo started.
+type child struct {
+	cmd  *exec.Cmd
+	done chan struct{}
+}
+
+// start starts a program of bin with its log in the folder.
+func (d *demo) start(name string, env []string, args ...string) (*child, error) {
+	log, err := os.Create(filepath.Join(d.folder, name+".log"))
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	c := &child{cmd: exec.Command(filepath.Join("bin", name), args...), done: make(chan struct{})} //nolint:gosec // our own programs
+	c.cmd.Env = append(os.Environ(), env...)
+	c.cmd.Stdout, c.cmd.Stderr = log, log
+	c.cmd.SysProcAttr = apart()
+	if err := c.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting %s: %w: run make build first", name, err)
+	}
+	go func() {
+		_ = c.cmd.Wait()
+		close(c.done)
+		d.ended <- name
+	}()
+	return c, nil
+}
+
+// stop ends the program as Ctrl-C does, and waits for it.
+func (c *child) stop() {
+	_ = c.cmd.Process.Signal(os.Interrupt)
+	select {
+	case <-c.done:
+	case <-time.After(stopTimeout):
+		_ = c.cmd.Process.Kill()
+		<-c.done
+	}
+}
+
+func (d *demo) waitReady(ctx context.Context) error {
+	deadline := time.After(startTimeout)
+	for {
+		if _, err := get(ctx, d.api()+"/ready"); err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.New("stopped before the API was ready")
+		case name := <-d.ended:
+			return d.hasEnded(name)
+		case <-deadline:
+			return fmt.Errorf("the API is not ready after %s", startTimeout)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// hasEnded is the error for a child that ended unasked, with the end of its log.
+func (d *demo) hasEnded(name string) error {
+	b, _ := os.ReadFile(filepath.Join(d.folder, name+".log"))
+	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	return fmt.Errorf("%s has ended:\n%s", name, strings.Join(lines[max(0, len(lines)-5):], "\n"))
+}
+
+// watch shows what the API serves until the time is over, and then checks that it was fresh.
+func (d *demo) watch(ctx context.Context) error {
+	var over <-chan time.Time
+	if d.seconds > 0 {
+		over = time.After(time.Duration(d.seconds) * time.Second)
+	}
+	ticker := time.NewTicker(showEvery)
+	defer ticker.Stop()
+	v := view{demo: d, terminal: isTerminal(os.Stdout)}
+	for {
+		select {
+		case <-ticker.C:
+			if err := v.show(ctx); err != nil {
+				return err
+			}
+		case name := <-d.ended:
+			return d.hasEnded(name)
+		case <-over:
+			return v.verdict()
+		case <-ctx.Done():
+			fmt.Fprintln(d.out, "\nstopping")
+			return v.verdict()
+		}
+	}
+}
+
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

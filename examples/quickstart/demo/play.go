@@ -1,0 +1,77 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// speed is how much faster than it was recorded the recording is played.
+const speed = 5
+
+// line is a line of line protocol without its time.
+type line struct {
+	text  string
+	after time.Duration // the first line, as it is played
+}
+
+// play appends the lines of a recording to a file, each when its time has come, as if the recording began
+// now, and from the beginning when it is over. It returns once the file is there, and goes on until ctx
+// ends.
+func play(ctx context.Context, from, to string) error {
+	lines, err := read(from)
+	if err != nil {
+		return err
+	}
+	out, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	go func() {
+		defer out.Close()
+		for {
+			start := time.Now()
+			for _, l := range lines {
+				select {
+				case <-ctx.Done():
+					return
+				case <-time.After(time.Until(start.Add(l.after))):
+				}
+				fmt.Fprintf(out, "%s %d\n", l.text, start.Add(l.after).UnixNano())
+			}
+		}
+	}()
+	return nil
+}
+
+// read reads a recording, which is sorted by time.
+func read(path string) ([]line, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var lines []line
+	var first int64
+	scanner := bufio.NewScanner(f)
+	for scanner.Scan() {
+		text := scanner.Text()
+		space := strings.LastIndexByte(text, ' ')
+		at, err := strconv.ParseInt(text[space+1:], 10, 64)
+		if err != nil || space < 0 {
+			return nil, fmt.Errorf("%s: line %q has no time", path, text)
+		}
+		if len(lines) == 0 {
+			first = at
+		}
+		lines = append(lines, line{text[:space], time.Duration(at-first) / speed})
+	}
+	if len(lines) == 0 {
+		return nil, fmt.Errorf("%s has no lines", path)
+	}
+	return lines, scanner.Err()
+}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// shown are the tables and fields that the demo shows.
+var shown = []struct{ table, field, kind string }{
+	{"cpu", "usage_user", live}, {"mem", "used_percent", live}, {"system", "load1", live},
+	{"latency", "seconds", recorded}, {"latency", "bytes", recorded},
+}
+
+const (
+	live     = "live"
+	recorded = "recorded"
+)
+
+// row is a record of the API.
+type row struct {
+	Table   string  `json:"table_name"`
+	Field   string  `json:"field_name"`
+	Bucket  string  `json:"time_bucket"`
+	Time    int64   `json:"time"`
+	Service string  `json:"service"`
+	Count   int64   `json:"count"`
+	Min     float64 `json:"min"`
+	Max     float64 `json:"max"`
+	Mean    float64 `json:"mean"`
+	Median  float64 `json:"median"`
+	Mode    float64 `json:"mode"`
+	P95     float64 `json:"p95"`
+}
+
+// view shows the newest records and remembers what was fresh.
+type view struct {
+	*demo
+	terminal bool
+	fresh    map[string]int // how many fresh records were served, by kind
+	drawn    int
+}
+
+// show prints the newest bucket of each field, over the last table where there is a terminal.
+func (v *view) show(ctx context.Context) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%-9s %-20s %-13s %6s %12s %12s %12s %12s %12s\n", "BUCKET", "TABLE", "FIELD", "COUNT", "MIN", "MEDIAN", "MEAN", "P95", "MAX")
+	lines := 1
+	for _, s := range shown {
+		rows, err := v.newest(ctx, s.table, s.field)
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			v.note(s.kind, r)
+			at := time.UnixMilli(r.Time).Format("15:04:05")
+			fmt.Fprintf(&b, "%-9s %-20s %-13s %6d %12.6g %12.6g %12.6g %12.6g %12.6g\n",
+				at, strings.TrimSuffix(strings.TrimPrefix(r.Table, "analytics_")+" "+r.Service, " "), r.Field, r.Count, r.Min, r.Median, r.Mean, r.P95, r.Max)
+			lines++
+		}
+	}
+	if lines == 1 {
+		_, err := fmt.Fprintln(v.out, "waiting for the first records")
+		return err
+	}
+	if v.terminal && v.drawn > 0 {
+		fmt.Fprintf(v.out, "\x1b[%dA\x1b[J", v.drawn)
+	}
+	_, err := fmt.Fprintln(v.out, b.String())
+	v.drawn = lines + 1
+	return err
+}
+
+// note counts a record that is fresh: its bucket ends after the start of this run.
+func (v *view) note(kind string, r row) {
+	const bucket = 10 * time.Second
+	if v.fresh == nil {
+		v.fresh = make(map[string]int)
+	}
+	if r.Count > 0 && time.UnixMilli(r.Time).Add(bucket).After(v.started) {
+		v.fresh[kind]++
+	}
+}
+
+// newest returns the records of a field in the newest bucket; none where there is no such table yet.
+func (v *view) newest(ctx context.Context, table, field string) ([]row, error) {
+	body, err := get(ctx, fmt.Sprintf("%s/analytics/%s?database=%s&field=%s&last=1", v.api(), table, database, field))
+	var rows []row
+	var status statusError
+	if errors.As(err, &status) && status == http.StatusNotFound || ctx.Err() != nil {
+		return rows, nil
+	}
+	if err != nil {
+		return rows, err
+	}
+	if err := json.Unmarshal(body, &rows); err != nil {
+		return nil, fmt.Errorf("the API's answer is no array of records: %w", err)
+	}
+	return rows, nil
+}
+
+// verdict says whether the API served fresh records of both kinds.
+func (v *view) verdict() error {
+	var missing []string
+	for _, kind := range []string{live, recorded} {
+		if v.fresh[kind] == 0 {
+			missing = append(missing, kind)
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("the API served no fresh record of the %s metrics", strings.Join(missing, " and the "))
+	}
+	_, err := fmt.Fprintf(v.out, "The API served fresh records: %d of the live metrics, %d of the recorded ones.\n", v.fresh[live], v.fresh[recorded])
+	return err
+}
+
+// statusError is an answer other than 200.
+type statusError int
+
+func (e statusError) Error() string { return fmt.Sprintf("the API answered %d", int(e)) }
+
+func get(ctx context.Context, url string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, statusError(resp.StatusCode)
+	}
+	return io.ReadAll(resp.Body)
+}
