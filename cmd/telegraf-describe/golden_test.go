@@ -1,0 +1,378 @@
+package main
+
+import (
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/influxdata/telegraf"
+	"github.com/influxdata/telegraf/plugins/parsers/influx"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/api"
+	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/influxtest"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
+)
+
+// The whole path: a file through inputs.file, describe and the outputs of the real command, to a file, to
+// InfluxDB 3's write endpoint, to Redis, and through the API.
+
+// goldenFolder has public data sets with statistics that an independent reference computed.
+const goldenFolder = "../../../shared/golden"
+
+// goldenLines returns the path of a data set's line protocol, unpacked.
+func goldenLines(t *testing.T, name string) string {
+	t.Helper()
+	packed, err := os.Open(filepath.Join(goldenFolder, name+".lp.gz"))
+	if os.IsNotExist(err) {
+		t.Skipf("no golden data in %s", goldenFolder)
+	}
+	require.NoError(t, err)
+	defer packed.Close()
+	z, err := gzip.NewReader(packed)
+	require.NoError(t, err)
+	b, err := io.ReadAll(z)
+	require.NoError(t, err)
+	return writeFile(t, name+".lp", string(b))
+}
+
+// describedWith is a configuration that reads line protocol and writes only its statistics.
+func describedWith(input, options, outputs string) string {
+	return fmt.Sprintf(`
+[agent]
+  omit_hostname = true
+  interval = "200ms"
+  flush_interval = "200ms"
+  precision = "1ns"
+  metric_buffer_limit = 1000000
+  skip_processors_after_aggregators = true
+[[inputs.file]]
+  files = [%q]
+  data_format = "influx"
+[[aggregators.describe]]
+  drop_original = true
+%s
+%s
+`, input, options, outputs)
+}
+
+func fileOutput(path string) string {
+	return fmt.Sprintf("[[outputs.file]]\n  files = [%q]\n  data_format = \"influx\"\n", path)
+}
+
+func redisOutput(addr, database string) string {
+	return fmt.Sprintf("[[outputs.rediscache]]\n  servers = [\"redis://%s\"]\n  database = %q\n  agent = \"a1\"\n  compat_max_records = 100000\n", addr, database)
+}
+
+func influxOutput(url string) string {
+	return fmt.Sprintf("[[outputs.influxdb_v3]]\n  urls = [%q]\n  token = \"secret\"\n  database = \"db\"\n", url)
+}
+
+// runOnce runs a configuration with --once.
+func runOnce(t *testing.T, conf string) {
+	t.Helper()
+	r := runTelegraf(t, "--once", "--config", writeFile(t, "telegraf.conf", conf))
+	require.Zero(t, r.code, r.stderr)
+	require.NotContains(t, r.stderr, " E! ")
+}
+
+// apiOn serves the API on a Redis.
+func apiOn(t *testing.T, addr string) string {
+	t.Helper()
+	client := redis.NewClient(&redis.Options{Addr: addr})
+	t.Cleanup(func() { _ = client.Close() })
+	server := httptest.NewServer(api.New(cache.NewStore(client, cache.Options{}), api.Options{
+		MaxRecords: 100000, MaxBuckets: 100000, MaxBytes: 1 << 30, Timeout: time.Minute, ExportMaxSeries: 1, ExportBuckets: 1,
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func getJSON(t *testing.T, url string, to any) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	require.NoError(t, err)
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, resp.StatusCode, string(b))
+	require.NoError(t, json.Unmarshal(b, to))
+}
+
+// readmeRow is a row of the time-bucket table in the README of the Python plugin.
+type readmeRow struct {
+	Start  string  `json:"bucket_start"`
+	Field  string  `json:"field"`
+	P95    float64 `json:"p95"`
+	Count  float64 `json:"count"`
+	Max    float64 `json:"max"`
+	Mean   float64 `json:"mean"`
+	Median float64 `json:"median"`
+	Min    float64 `json:"min"`
+	Mode   float64 `json:"mode"`
+}
+
+// check compares a row of ours, whose numbers are float64, with a row of the table.
+func (want readmeRow) check(t *testing.T, got map[string]any, mode float64) {
+	t.Helper()
+	key := want.Start + " " + want.Field
+	require.NotNil(t, got, key)
+	require.Equal(t, map[string]any{"p95": want.P95, "count": want.Count, "max": want.Max, "median": want.Median, "min": want.Min, "mode": mode},
+		map[string]any{"p95": got["p95"], "count": got["count"], "max": got["max"], "median": got["median"], "min": got["min"], "mode": got["mode"]}, key)
+	require.InEpsilon(t, want.Mean, got["mean"], 1e-12, key)
+}
+
+// readmeTable returns the table, and the modes that ours are to be: the plugin wrote 0 for ties.
+func readmeTable(t *testing.T) (rows []readmeRow, modes map[string]float64) {
+	t.Helper()
+	var tables struct {
+		Table2 []readmeRow `json:"table2"`
+	}
+	b, err := os.ReadFile(filepath.Join(goldenFolder, "readme_tables.json"))
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(b, &tables))
+	require.Len(t, tables.Table2, 25)
+	f, err := os.Open(filepath.Join(goldenFolder, "solar_plant1_plus4h.10d.json.gz"))
+	require.NoError(t, err)
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	require.NoError(t, err)
+	var reference struct {
+		Records []struct {
+			Start string  `json:"bucket_start"`
+			Field string  `json:"field"`
+			Mode  float64 `json:"mode"`
+			Ties  int     `json:"mode_ties"`
+		} `json:"records"`
+	}
+	require.NoError(t, json.NewDecoder(z).Decode(&reference))
+	modes = make(map[string]float64)
+	tied := 0
+	for _, r := range reference.Records {
+		modes[r.Start+" "+r.Field] = r.Mode
+		if r.Ties > 1 {
+			tied++
+		}
+	}
+	require.Equal(t, 2, tied, "two of the modes are tied")
+	return tables.Table2, modes
+}
+
+// parseLines reads line protocol with Telegraf's parser.
+func parseLines(t *testing.T, path string) []telegraf.Metric {
+	t.Helper()
+	p := &influx.Parser{}
+	require.NoError(t, p.Init())
+	metrics, err := p.Parse([]byte(readFile(t, path)))
+	require.NoError(t, err)
+	return metrics
+}
+
+// asNumbers returns the fields with every number as a float64, as JSON has them.
+func asNumbers(fields map[string]any) map[string]any {
+	numbers := make(map[string]any, len(fields))
+	for name, value := range fields {
+		if i, ok := value.(int64); ok {
+			value = float64(i)
+		}
+		numbers[name] = value
+	}
+	return numbers
+}
+
+// The table in the README of the Python plugin comes out of every end of the path.
+func TestTheTableOfThePythonPlugin(t *testing.T) {
+	input := goldenLines(t, "solar_plant1_plus4h")
+	table, modes := readmeTable(t)
+	server := redistest.Server(t)
+	influxdb := influxtest.New(t, influxtest.Options{Token: "secret"})
+	written := filepath.Join(t.TempDir(), "out.lp")
+	runOnce(t, describedWith(input, "  bucket = \"10d\"\n  group_by = []\n  quantile_method = \"floor_rank\"\n",
+		fileOutput(written)+redisOutput(server.Addr(), "db")+influxOutput(influxdb.URL)))
+
+	t.Run("file", func(t *testing.T) {
+		rows := make(map[string]map[string]any)
+		for _, m := range parseLines(t, written) {
+			require.Equal(t, "analytics_solar", m.Name())
+			rows[m.Time().UTC().Format(time.RFC3339)+" "+m.Tags()["field_name"]] = asNumbers(m.Fields())
+		}
+		checkTable(t, table, modes, rows)
+	})
+	t.Run("InfluxDB 3", func(t *testing.T) {
+		require.Empty(t, influxdb.Refused())
+		rows := make(map[string]map[string]any)
+		for _, r := range influxdb.Rows("db", "analytics_solar") {
+			rows[time.Unix(0, r.Time).UTC().Format(time.RFC3339)+" "+r.Tags["field_name"]] = asNumbers(r.Fields)
+		}
+		checkTable(t, table, modes, rows)
+	})
+	t.Run("Redis", func(t *testing.T) {
+		text, err := redistest.Client(t, server).Get(t.Context(), "db:analytics_solar").Result()
+		require.NoError(t, err)
+		var records []map[string]any
+		require.NoError(t, json.Unmarshal([]byte(text), &records))
+		checkTable(t, table, modes, byBucket(t, records))
+	})
+	t.Run("API", func(t *testing.T) {
+		for _, name := range []string{"solar", "analytics_solar"} {
+			var records []map[string]any
+			getJSON(t, apiOn(t, server.Addr())+"/analytics/"+name+"?database=db", &records)
+			checkTable(t, table, modes, byBucket(t, records))
+		}
+	})
+}
+
+func byBucket(t *testing.T, records []map[string]any) map[string]map[string]any {
+	t.Helper()
+	rows := make(map[string]map[string]any)
+	for _, r := range records {
+		require.Equal(t, "analytics_solar", r["table_name"])
+		rows[fmt.Sprint(r["time_bucket"], " ", r["field_name"])] = r
+	}
+	return rows
+}
+
+func checkTable(t *testing.T, table []readmeRow, modes map[string]float64, rows map[string]map[string]any) {
+	t.Helper()
+	require.Len(t, rows, len(table))
+	for _, want := range table {
+		key := want.Start + " " + want.Field
+		want.check(t, rows[key], modes[key])
+	}
+}
+
+// Every row of every data set arrives in InfluxDB 3 and in Redis once, and they agree.
+func TestEveryGoldenRowArrivesOnce(t *testing.T) {
+	inputs, err := filepath.Glob(filepath.Join(goldenFolder, "*.lp.gz"))
+	require.NoError(t, err)
+	if len(inputs) == 0 {
+		t.Skipf("no golden data in %s", goldenFolder)
+	}
+	server := redistest.Server(t)
+	for _, input := range inputs {
+		name := strings.TrimSuffix(filepath.Base(input), ".lp.gz")
+		t.Run(name, func(t *testing.T) {
+			influxdb := influxtest.New(t, influxtest.Options{Token: "secret"})
+			written := filepath.Join(t.TempDir(), "out.lp")
+			runOnce(t, describedWith(goldenLines(t, name), "  bucket = \"1d\"\n",
+				fileOutput(written)+redisOutput(server.Addr(), name)+influxOutput(influxdb.URL)))
+			arrived(t, parseLines(t, written), influxdb, apiOn(t, server.Addr()), name)
+		})
+	}
+}
+
+// arrived checks that InfluxDB 3 and the API have what a file has, each row once.
+func arrived(t *testing.T, written []telegraf.Metric, influxdb *influxtest.Server, apiURL, database string) {
+	t.Helper()
+	require.NotEmpty(t, written)
+	require.Empty(t, influxdb.Refused())
+	want := make(map[string]map[string]map[string]any)
+	for _, m := range written {
+		if want[m.Name()] == nil {
+			want[m.Name()] = make(map[string]map[string]any)
+		}
+		key := fmt.Sprint(m.Tags(), m.Time().UnixNano())
+		require.NotContains(t, want[m.Name()], key, "a row twice")
+		want[m.Name()][key] = m.Fields()
+	}
+	for table, rows := range want {
+		got := make(map[string]map[string]any)
+		for _, r := range influxdb.Rows("db", table) {
+			require.Equal(t, 1, r.Writes)
+			got[fmt.Sprint(r.Tags, r.Time)] = r.Fields
+		}
+		require.Equal(t, rows, got, table)
+		if strings.ContainsAny(table, "{}/") {
+			continue // cached, and not served under such a name
+		}
+		var records []json.RawMessage
+		getJSON(t, apiURL+"/analytics/"+pathEscape(table)+"?database="+database, &records)
+		require.Len(t, records, len(rows), table)
+	}
+}
+
+func pathEscape(s string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(s, "%", "%25"), " ", "%20")
+}
+
+// Names and tags that are hard to carry arrive too, and no row of ours is ever refused.
+func TestNoRowIsEverRefused(t *testing.T) {
+	server := redistest.Server(t)
+	for _, options := range []string{
+		"  bucket = \"5m\"\n",
+		"  bucket = \"1h\"\n  bucket_tag = \"time_bucket\"\n  stats = [\"count\", \"min\", \"max\", \"sum\", \"mean\", \"range\", \"stddev\", \"variance\", \"median\"," +
+			" \"mode\", \"mode_count\", \"mode_error\", \"p0\", \"p99.9\", \"p100\", \"iqr\", \"first\", \"last\", \"max_error\"]\n",
+		"  bucket = \"1h\"\n  group_by = []\n  booleans = \"ignore\"\n",
+	} {
+		influxdb := influxtest.New(t, influxtest.Options{Token: "secret"})
+		written := filepath.Join(t.TempDir(), "out.lp")
+		database := fmt.Sprint("db", len(options))
+		input, err := filepath.Abs("../../testdata/awkward.lp")
+		require.NoError(t, err)
+		runOnce(t, describedWith(input, options, fileOutput(written)+redisOutput(server.Addr(), database)+influxOutput(influxdb.URL)))
+		arrived(t, parseLines(t, written), influxdb, apiOn(t, server.Addr()), database)
+		require.Len(t, influxdb.Tables("db"), 8)
+	}
+}
+
+// A bucket that goes on is written again over its earlier row, also when InfluxDB 3 is away for a while, and
+// nothing is lost.
+func TestReemissionOverwritesAndNothingIsLost(t *testing.T) {
+	influxdb := influxtest.New(t, influxtest.Options{Token: "secret"})
+	server := redistest.Server(t)
+	conf := strings.Replace(describedWith("", "  period = \"200ms\"\n  bucket = \"100d\"\n", redisOutput(server.Addr(), "db")+influxOutput(influxdb.URL)),
+		"[[inputs.file]]\n  files = [\"\"]\n  data_format = \"influx\"\n",
+		"[[inputs.execd]]\n  command = [\"sh\", \"-c\", \"i=0; while [ $i -lt 200 ]; do echo \\\"m v=$i 1700000000000000000\\\"; i=$((i+1)); sleep 0.02; done; sleep 1000\"]\n"+
+			"  data_format = \"influx\"\n  signal = \"none\"\n  restart_delay = \"1h\"\n", 1)
+	influxdb.Fail(http.StatusServiceUnavailable, 5)
+	p := startTelegraf(t, "--config", writeFile(t, "telegraf.conf", conf))
+	count := func() (n int64, writes int) {
+		if rows := influxdb.Rows("db", "analytics_m"); len(rows) == 1 {
+			n, _ = rows[0].Fields["count"].(int64)
+			writes = rows[0].Writes
+		}
+		return n, writes
+	}
+	p.waitFor("some rows", func() bool { n, _ := count(); return n > 20 })
+	influxdb.Fail(http.StatusServiceUnavailable, 5)
+	p.waitFor("all values", func() bool { n, writes := count(); return n == 200 && writes > 3 })
+	p.stop()
+	require.Empty(t, influxdb.Refused())
+	row := influxdb.Rows("db", "analytics_m")[0]
+	require.Equal(t, map[string]any{
+		"count": int64(200), "min": 0.0, "max": 199.0, "mean": 99.5, "median": 99.5, "mode": 0.0, "p95": 189.05,
+	}, row.Fields)
+	var records []map[string]any
+	getJSON(t, apiOn(t, server.Addr())+"/analytics/m?database=db", &records)
+	require.Len(t, records, 1)
+	require.Equal(t, 200.0, records[0]["count"])
+}
+
+// An agent that runs for a while writes to Redis while it is away and comes back, see also the tests of
+// rediscache itself.
+func TestTwoAgentsShareACache(t *testing.T) {
+	server := redistest.Server(t)
+	input := writeFile(t, "in.lp", "m,host=a v=1 1700000000000000000\n")
+	for _, agent := range []string{"a1", "a2"} {
+		runOnce(t, strings.Replace(describedWith(input, "", redisOutput(server.Addr(), "db")), "\"a1\"", fmt.Sprintf("%q", agent), 1))
+	}
+	var records []map[string]any
+	getJSON(t, apiOn(t, server.Addr())+"/analytics/m?database=db", &records)
+	require.Len(t, records, 2)
+	require.Equal(t, []any{"a1", "a2"}, []any{records[0]["agent"], records[1]["agent"]})
+	client := redistest.Client(t, server)
+	require.Equal(t, 2, strings.Count(client.Get(context.Background(), "db:analytics_m").Val(), "table_name"))
+}
