@@ -48,6 +48,10 @@ func TestPluginsOfTheListAndOurOwnAddNothing(t *testing.T) {
 	require.Equal(t, tagsOf(t), tagsOf(t, "-plugins", "inputs.cpu aggregators.describe outputs.rediscache"))
 }
 
+func TestAWholeKindIsOneTag(t *testing.T) {
+	require.ElementsMatch(t, append(tagsOf(t), "processors"), tagsOf(t, "-plugins", "processors"))
+}
+
 func TestUnknownPluginsAreNamed(t *testing.T) {
 	for name, want := range map[string]string{
 		"inputs.promtheus": `upstream has no plugin "inputs.promtheus"`,
