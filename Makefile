@@ -6,6 +6,7 @@ GOLANGCI_LINT    := v2.15.0
 
 COMMAND := cmd/telegraf-describe
 LDFLAGS := -s -w
+BUILD   := CGO_ENABLED=0 go build -trimpath
 TELEGRAF_LDFLAGS := $(LDFLAGS) -X main.version=$(VERSION) -X github.com/influxdata/telegraf/internal.Version=$(VERSION)
 
 # More plugins for one build: make build PLUGINS="inputs.prometheus outputs.http" CONFIG=telegraf.conf
@@ -24,13 +25,13 @@ help: ## list the targets
 build: ## build bin/telegraf-describe (PLUGINS=…, CONFIG=… add plugins) and bin/analytics-api
 	$(eval TAGS := $(tags))
 	@test "$(TAGS)" != failed
-	cd $(COMMAND) && go build -trimpath -tags "$(TAGS)" -ldflags "$(TELEGRAF_LDFLAGS)" -o ../../bin/telegraf-describe .
-	go build -trimpath -ldflags "$(LDFLAGS) -X main.version=$(VERSION)" -o bin/analytics-api ./cmd/analytics-api
+	cd $(COMMAND) && $(BUILD) -tags "$(TAGS)" -ldflags "$(TELEGRAF_LDFLAGS)" -o ../../bin/telegraf-describe .
+	$(BUILD) -ldflags "$(LDFLAGS) -X main.version=$(VERSION)" -o bin/analytics-api ./cmd/analytics-api
 
 .PHONY: build-full
 build-full: ## build bin/telegraf-describe with every upstream plugin (13 minutes on 2 cores)
-	cd $(COMMAND) && go build -trimpath -ldflags "$(TELEGRAF_LDFLAGS)" -o ../../bin/telegraf-describe .
-	go build -trimpath -ldflags "$(LDFLAGS) -X main.version=$(VERSION)" -o bin/analytics-api ./cmd/analytics-api
+	cd $(COMMAND) && $(BUILD) -ldflags "$(TELEGRAF_LDFLAGS)" -o ../../bin/telegraf-describe .
+	$(BUILD) -ldflags "$(LDFLAGS) -X main.version=$(VERSION)" -o bin/analytics-api ./cmd/analytics-api
 
 .PHONY: demo
 demo: build ## run the quickstart; DEMO_SECONDS, DEMO_API_PORT, DEMO_REDIS_PORT
