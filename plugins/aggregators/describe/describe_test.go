@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -491,4 +492,10 @@ func TestNarrowGatesAreWarnedOf(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestREADMEShowsTheSampleConfiguration(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	require.Contains(t, string(readme), "```toml @sample.conf\n"+sampleConfig+"```\n")
 }

@@ -412,3 +412,9 @@ func TestErrorsFillOnlyTheTypesThatTheyAre(t *testing.T) {
 		require.NotErrorAs(t, err, &value)
 	}
 }
+
+func TestREADMEShowsTheSampleConfiguration(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	require.Contains(t, string(readme), "```toml @sample.conf\n"+sampleConfig+"```\n")
+}
