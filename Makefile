@@ -48,7 +48,7 @@ test: ## run all tests; those with a real Redis want redis-server on PATH, REQUI
 
 .PHONY: bench
 bench: ## measure describe beside its neighbours, and the cache
-	go test -run '^$$' -bench Aggregators -benchmem -timeout 30m ./plugins/aggregators/describe
+	go test -run '^$$' -bench Aggregators -benchtime 5x -timeout 30m ./plugins/aggregators/describe
 	go test -run '^$$' -bench . -benchmem ./internal/cache ./internal/api
 
 .PHONY: fuzz
