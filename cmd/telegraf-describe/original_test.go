@@ -43,6 +43,18 @@ func rowKey(m telegraf.Metric) string {
 	return fmt.Sprintf("%s %s %d", m.Name(), m.Tags()["field_name"], m.Time().UnixNano())
 }
 
+// served returns the records of table m that the API serves now, none where it serves an error.
+func served(url string) []map[string]any {
+	resp, err := http.Get(url + "/analytics/m?database=db") //nolint:noctx // on loopback
+	if err != nil {
+		return nil
+	}
+	defer resp.Body.Close()
+	var records []map[string]any
+	_ = json.NewDecoder(resp.Body).Decode(&records)
+	return records
+}
+
 func TestOriginal01WithoutABucketItWorks(t *testing.T) {
 	rows := describeLines(t, "m v=1 1700000000000000000\nm v=3 1700000001000000000\n", "")
 	require.Equal(t, int64(2), rows["analytics_m v 1699999980000000000"]["count"], "the bucket is the period")
@@ -62,13 +74,7 @@ func TestOriginal02TotalsAreMergedAcrossFlushes(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, f.Close())
 		p.waitFor("the flush", func() bool {
-			resp, err := http.Get(url + "/analytics/m?database=db") //nolint:noctx // bounded by waitFor
-			if err != nil {
-				return false
-			}
-			defer resp.Body.Close()
-			var records []map[string]any
-			_ = json.NewDecoder(resp.Body).Decode(&records)
+			records := served(url)
 			return len(records) == 1 && records[0]["count"] == float64(2*flush)
 		})
 	}
@@ -159,16 +165,7 @@ func TestOriginal10WithRedisAwayNothingIsLost(t *testing.T) {
 	p.waitForLog("connection refused")
 	redistest.Start(t, redisserver.Options{Addr: addr})
 	url := apiOn(t, addr)
-	p.waitFor("every bucket", func() bool {
-		resp, err := http.Get(url + "/analytics/m?database=db") //nolint:noctx // bounded by waitFor
-		if err != nil {
-			return false
-		}
-		defer resp.Body.Close()
-		var records []map[string]any
-		_ = json.NewDecoder(resp.Body).Decode(&records)
-		return len(records) == 100
-	})
+	p.waitFor("every bucket", func() bool { return len(served(url)) == 100 })
 	p.stop()
 }
 

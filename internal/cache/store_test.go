@@ -335,22 +335,28 @@ func TestFaultsBesideAWriteAreReportedAndTriedAgain(t *testing.T) {
 	require.Eventually(t, func() bool { return strings.Contains(client.Get(t.Context(), table.String()).Val(), `"mean":2`) }, 20*time.Second, 10*time.Millisecond)
 }
 
+// The rules that the documentation lists for an ACL.
+const (
+	writerACL = "~*:analytics_* ~analytics:tables &*:analytics_* -@all +hset +expire +zadd +zrem +zrangebyscore +zremrangebyscore +incr +set +publish " +
+		"+hvals +hgetall +multi +exec +ping"
+	readerACL = "%R~*:analytics_* %R~analytics:tables -@all +get +mget +hvals +hmget +zrangebyscore +zrevrange +subscribe +ping"
+)
+
+func setUser(t *testing.T, admin *redis.Client, user, rules string) {
+	t.Helper()
+	args := []any{"ACL", "SETUSER", user, "on", ">" + user + "secret", "resetchannels"}
+	for _, rule := range strings.Fields(rules) {
+		args = append(args, rule)
+	}
+	require.NoError(t, admin.Do(t.Context(), args...).Err())
+}
+
 // The commands that the documentation lists for an ACL are enough, with everything else denied.
 func TestACLs(t *testing.T) {
-	const (
-		writer = "~*:analytics_* ~analytics:tables &*:analytics_* -@all +hset +expire +zadd +zrem +zrangebyscore +zremrangebyscore +incr +set +publish " +
-			"+hvals +hgetall +multi +exec +ping"
-		reader = "%R~*:analytics_* %R~analytics:tables -@all +get +mget +hvals +hmget +zrangebyscore +zrevrange +subscribe +ping"
-	)
 	server := redistest.Server(t)
 	admin := redistest.Client(t, server)
-	for user, rules := range map[string]string{"writer": writer, "reader": reader} {
-		args := []any{"ACL", "SETUSER", user, "on", ">" + user + "secret", "resetchannels"}
-		for _, rule := range strings.Fields(rules) {
-			args = append(args, rule)
-		}
-		require.NoError(t, admin.Do(t.Context(), args...).Err())
-	}
+	setUser(t, admin, "writer", writerACL)
+	setUser(t, admin, "reader", readerACL)
 	dial := func(user string) redis.UniversalClient {
 		c, err := Dial(DialOptions{Servers: []string{"redis://" + server.Addr()}, Username: user, Password: user + "secret", Timeout: 5 * time.Second})
 		require.NoError(t, err)
@@ -378,6 +384,37 @@ func TestACLs(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, int64(5), info.Version)
 	require.ErrorContains(t, NewStore(dial("reader"), Options{Retention: time.Hour}).Put(t.Context(), table, []record.Record{rec(0, "f", "h", 1)}), "NOPERM")
+}
+
+// In a cluster the client asks for the slots too.
+func TestACLsInACluster(t *testing.T) {
+	const cluster = " +cluster|slots +cluster|shards +command +readonly"
+	addrs := redistest.Cluster(t)
+	var servers []string
+	for _, addr := range addrs {
+		admin := redis.NewClient(&redis.Options{Addr: addr})
+		for user, rules := range map[string]string{"writer": writerACL + cluster, "reader": readerACL + cluster} {
+			setUser(t, admin, user, rules)
+		}
+		require.NoError(t, admin.Close())
+		servers = append(servers, "redis://"+addr)
+	}
+	dial := func(user string) redis.UniversalClient {
+		c, err := Dial(DialOptions{Servers: servers, Username: user, Password: user + "secret", Timeout: 5 * time.Second})
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+	w, r := storeOf(t, dial("writer"), nil), NewStore(dial("reader"), Options{})
+	for i := range 10 {
+		table := Table{"db", fmt.Sprint("analytics_", i)}
+		require.NoError(t, w.Put(t.Context(), table, []record.Record{rec(60, "f", "h", 1)}))
+		require.Len(t, all(t, r, table, Range{}), 1)
+	}
+	require.NoError(t, w.Close(t.Context()))
+	entries, err := r.Tables(t.Context())
+	require.NoError(t, err)
+	require.Len(t, entries, 10)
 }
 
 func TestPutRefusesWhatCannotBeStored(t *testing.T) {

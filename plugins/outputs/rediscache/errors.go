@@ -17,6 +17,12 @@ func isRefusal(err error) bool {
 // else. What an operator can mend (credentials, memory) or time does is not permanent.
 func isPermanent(err error) bool { return hasPrefix(err, "WRONGTYPE") }
 
+// isAnswer reports whether an error is Redis' own answer, rather than that there is none.
+func isAnswer(err error) bool {
+	var answer redis.Error
+	return errors.As(err, &answer)
+}
+
 func hasPrefix(err error, prefixes ...string) bool {
 	var answer redis.Error
 	if !errors.As(err, &answer) {

@@ -202,19 +202,30 @@ func (r *RedisCache) Write(metrics []telegraf.Metric) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(r.Timeout)+time.Duration(len(b.tables))*time.Second)
 	defer cancel()
 	for _, t := range b.order {
-		part := b.tables[t]
-		switch err := r.store.Put(ctx, t, part.records); {
-		case err == nil:
-			b.accepted = append(b.accepted, part.indices...)
-			r.counters.written.Incr(int64(len(part.indices)))
-		case isPermanent(err):
-			b.refuse(part, fmt.Errorf("table %s: %w", t, r.at(err)))
-		default:
-			b.failed = append(b.failed, fmt.Errorf("table %s: %w", t, r.at(err)))
+		if !r.put(ctx, b, t) {
+			break
 		}
 	}
 	r.tell(b)
 	return b.err()
+}
+
+// put writes the records of one table. It returns false where Redis does not answer: then the tables after
+// it need not be tried.
+func (r *RedisCache) put(ctx context.Context, b *batch, t cache.Table) bool {
+	part := b.tables[t]
+	err := r.store.Put(ctx, t, part.records)
+	switch {
+	case err == nil:
+		b.accepted = append(b.accepted, part.indices...)
+		r.counters.written.Incr(int64(len(part.indices)))
+		return true
+	case isPermanent(err):
+		b.refuse(part, fmt.Errorf("table %s: %w", t, r.at(err)))
+		return true
+	}
+	b.failed = append(b.failed, fmt.Errorf("table %s: %w", t, r.at(err)))
+	return isAnswer(err)
 }
 
 // tell counts what was rejected and logs each reason once.
