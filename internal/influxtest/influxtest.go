@@ -1,8 +1,7 @@
 // Package influxtest is the write endpoint of InfluxDB 3 for tests: it takes, refuses and merges rows as
 // the database does, and tells what it has.
 //
-// It follows the documentation of POST /api/v3/write_lp and the answers of InfluxDB 3 Core 3.11. Strings
-// with a newline, which line protocol allows in fields, are not understood.
+// It follows the documentation of POST /api/v3/write_lp and the answers of InfluxDB 3 Core 3.11.
 package influxtest
 
 import (
@@ -10,9 +9,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
-	"sort"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -34,19 +34,22 @@ type Server struct {
 	options Options
 
 	mu       sync.Mutex
-	tables   map[string]*table // by "database/table"; guarded by mu, as are the others
-	refused  []string          // why lines were refused
-	faults   []fault           // to be answered before anything else
-	requests int               // that were answered, faults included
+	tables   map[tableKey]*table // guarded by mu, as are the others
+	refused  []string            // why lines were refused
+	fault    fault               // to be answered before anything else
+	requests int                 // that were answered, faults included
 }
+
+// tableKey says which table is meant.
+type tableKey struct{ database, name string }
 
 // fault is an answer to give instead of writing.
 type fault struct {
 	status int // 0 closes the connection
-	left   int // how often; below 0 until told otherwise
+	left   int // how often, 0 for no fault; below 0 until told otherwise
 }
 
-// Row is one row of a table.
+// Row is one row of a table. Its maps are the caller's.
 type Row struct {
 	Tags   map[string]string
 	Fields map[string]any // float64, int64, uint64, bool or string
@@ -60,55 +63,48 @@ func New(t testing.TB, o Options) *Server {
 	if o.MaxBytes == 0 {
 		o.MaxBytes = 10 << 20
 	}
-	s := &Server{options: o, tables: make(map[string]*table)}
+	s := &Server{options: o, tables: make(map[tableKey]*table)}
 	s.Server = httptest.NewServer(http.HandlerFunc(s.write))
 	t.Cleanup(s.Close)
 	return s
 }
 
-// Fail makes the next n requests fail with a status such as 503, or all of them while n is below 0; n = 0
-// ends that. Status 0 closes the connection instead.
+// Fail makes the next n requests fail with a status such as 503 and the wish to retry after a second, or all
+// of them while n is below 0; n = 0 ends that. Status 0 closes the connection instead.
 func (s *Server) Fail(status, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.faults = nil
-	if n != 0 {
-		s.faults = []fault{{status, n}}
-	}
+	s.fault = fault{status, n}
 }
 
-// Rows returns the rows of a table, by time and tags.
+// Rows returns the rows of a table, by time and tags; none where there is no such table.
 func (s *Server) Rows(database, name string) []Row {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := s.tables[database+"/"+name]
+	t := s.tables[tableKey{database, name}]
 	if t == nil {
 		return nil
 	}
-	keys := make([]string, 0, len(t.rows))
-	for key := range t.rows {
-		keys = append(keys, key)
+	rows := make([]Row, 0, len(t.rows))
+	for _, key := range slices.SortedFunc(maps.Keys(t.rows), rowKey.compare) {
+		row := *t.rows[key]
+		row.Tags, row.Fields = maps.Clone(row.Tags), maps.Clone(row.Fields)
+		rows = append(rows, row)
 	}
-	sort.Strings(keys)
-	rows := make([]Row, 0, len(keys))
-	for _, key := range keys {
-		rows = append(rows, *t.rows[key])
-	}
-	sort.SliceStable(rows, func(i, j int) bool { return rows[i].Time < rows[j].Time })
 	return rows
 }
 
-// Tables returns the names of the tables of a database.
+// Tables returns the names of the tables of a database, sorted.
 func (s *Server) Tables(database string) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var names []string
 	for key := range s.tables {
-		if name, ok := strings.CutPrefix(key, database+"/"); ok {
-			names = append(names, name)
+		if key.database == database {
+			names = append(names, key.name)
 		}
 	}
-	sort.Strings(names)
+	slices.Sort(names)
 	return names
 }
 
@@ -116,7 +112,7 @@ func (s *Server) Tables(database string) []string {
 func (s *Server) Refused() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]string(nil), s.refused...)
+	return slices.Clone(s.refused)
 }
 
 // Requests returns how many requests were answered.
@@ -153,30 +149,26 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request) {
 	s.take(w, q.Get("db"), body, unit, q.Get("accept_partial") != "false")
 }
 
-// failing answers with a fault, if there is one to give.
+// failing answers with the fault, if there is one to give.
 func (s *Server) failing(w http.ResponseWriter) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests++
-	if len(s.faults) == 0 {
+	if s.fault.left == 0 {
 		return false
 	}
-	f := &s.faults[0]
-	status := f.status
-	if f.left > 0 {
-		f.left--
+	if s.fault.left > 0 {
+		s.fault.left--
 	}
-	if f.left == 0 {
-		s.faults = nil
-	}
-	if status == 0 {
+	if s.fault.status == 0 {
 		panic(http.ErrAbortHandler)
 	}
 	w.Header().Set("Retry-After", "1")
-	answer(w, status, map[string]any{"error": http.StatusText(status)})
+	answer(w, s.fault.status, map[string]any{"error": http.StatusText(s.fault.status)})
 	return true
 }
 
+// authorize returns the status for a request without the right token, 0 for one with it.
 func (s *Server) authorize(r *http.Request) (status int) {
 	if s.options.Token == "" {
 		return 0
@@ -191,6 +183,7 @@ func (s *Server) authorize(r *http.Request) (status int) {
 	return 0
 }
 
+// body reads and unpacks the body, or returns the status for one that it cannot take.
 func (s *Server) body(r *http.Request) (body string, status int) {
 	var in io.Reader = r.Body
 	if r.Header.Get("Content-Encoding") == "gzip" {
@@ -210,65 +203,37 @@ func (s *Server) body(r *http.Request) (body string, status int) {
 	return string(b), 0
 }
 
-// lineError is what the database says of a line that it refuses.
-type lineError struct {
-	Message string `json:"error_message"`
-	Number  int    `json:"line_number"`
-	Line    string `json:"original_line"`
-}
-
 // take writes the good lines of a body, or none where one is bad and partial writes are not accepted.
 func (s *Server) take(w http.ResponseWriter, database, body string, unit int64, partial bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var bad []lineError
-	var good []point
+	b := batch{tables: s.tables, database: database, columns: make(map[string]columns)}
 	now := time.Now()
-	for i, line := range strings.Split(body, "\n") {
-		if strings.TrimSpace(line) == "" || strings.HasPrefix(line, "#") {
-			continue
+	for _, l := range split(body) {
+		b.add(l, unit, now)
+		if len(b.bad) > 0 && !partial {
+			break
 		}
-		p, err := parse(line, unit, now)
-		if err == nil {
-			err = s.tableOf(database, p.table).check(p)
-		}
-		if err != nil {
-			bad = append(bad, lineError{err.Error(), i + 1, line})
-			s.refused = append(s.refused, fmt.Sprintf("%s: %s", err, line))
-			continue
-		}
-		if partial {
-			s.tableOf(database, p.table).add(p)
-		}
-		good = append(good, p)
+	}
+	for _, l := range b.bad {
+		s.refused = append(s.refused, fmt.Sprintf("%s: %s", l.Message, l.Line))
 	}
 	switch {
-	case len(bad) == 0:
-		if !partial {
-			for _, p := range good {
-				s.tableOf(database, p.table).add(p)
-			}
-		}
+	case len(b.bad) == 0:
+		b.commit()
 		w.WriteHeader(http.StatusNoContent)
 	case partial:
-		answer(w, http.StatusBadRequest, map[string]any{"error": "partial write of line protocol occurred", "data": bad})
+		b.commit()
+		answer(w, http.StatusBadRequest, map[string]any{"error": "partial write of line protocol occurred", "data": b.bad})
 	default:
-		answer(w, http.StatusBadRequest, map[string]any{"error": "line protocol parsing error", "data": bad[0]})
+		answer(w, http.StatusBadRequest, map[string]any{"error": "line protocol parsing error", "data": b.bad[0]})
 	}
-}
-
-func (s *Server) tableOf(database, name string) *table {
-	key := database + "/" + name
-	t := s.tables[key]
-	if t == nil {
-		t = &table{columns: map[string]string{"time": timeColumn}, rows: make(map[string]*Row)}
-		s.tables[key] = t
-	}
-	return t
 }
 
 func answer(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body)
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(body)
 }

@@ -3,12 +3,15 @@ package influxtest
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -57,11 +60,14 @@ func TestWhatIsRefusedAndInWhatWords(t *testing.T) {
 		"m,t=a,t=b f=1i":               "invalid line protocol - multiple instances of 't' tag found",
 		"m f=1i,f=2i":                  "invalid line protocol - multiple instances of 'f' field found",
 		"m,t= f=1i 1":                  "Expected tag value, got ` f=1i 1`",
+		`m,a\=b=c,t=,u=x f=1i 1`:       "Expected tag value, got `,u=x f=1i 1`",
 		"m,t=a":                        "No fields were provided",
 		"m time=1i":                    "column 'time', expected iox::column_type::time",
 		"m,time=a f=1":                 "column 'time', expected iox::column_type::time",
 		"m f=NaN":                      "f",
 		"m f=1 notatime":               "time",
+		"m f=1 12abc":                  "time",
+		"m f=1 9223372036854775808":    "timestamp \"9223372036854775808\" is no number",
 		"w " + strings.Join(many, ","): "table 'w' would have 501 columns, more than 500",
 	} {
 		t.Run(line[:min(20, len(line))], func(t *testing.T) {
@@ -70,22 +76,94 @@ func TestWhatIsRefusedAndInWhatWords(t *testing.T) {
 			status, body := post(t, s, "db=d", "good v=1 1\n"+line+"\ngood v=2 2\n")
 			require.Equal(t, http.StatusBadRequest, status)
 			require.Contains(t, body, `"error":"partial write of line protocol occurred"`)
-			require.Contains(t, body, `"line_number":2`)
-			require.Contains(t, body, `"original_line"`)
-			require.Contains(t, strings.NewReplacer(`\u0026`, "&").Replace(body), want)
+			var refusal struct{ Data []lineError }
+			require.NoError(t, json.Unmarshal([]byte(body), &refusal))
+			require.Len(t, refusal.Data, 1)
+			require.Contains(t, refusal.Data[0].Message, want)
+			require.Equal(t, 2, refusal.Data[0].Number)
+			require.Equal(t, line, refusal.Data[0].Line)
 			require.Len(t, s.Rows("d", "good"), 2, "the good lines are written")
 			require.Len(t, s.Refused(), 1)
+			require.Len(t, s.Rows("d", "m"), 1)
+			require.NotContains(t, s.Tables("d"), "w", "a refused line makes no table")
 		})
 	}
 }
 
 func TestWithoutPartialWritesNothingIsWritten(t *testing.T) {
+	for _, lines := range []string{"good v=1 1\nbad\n", "good v=1 1\ngood v=1i 2\n"} {
+		s := New(t, Options{})
+		status, body := post(t, s, "db=d&accept_partial=false", lines)
+		require.Equal(t, http.StatusBadRequest, status)
+		require.Contains(t, body, `"error":"line protocol parsing error"`)
+		require.Contains(t, body, `"data":{"error_message"`)
+		require.Contains(t, body, `"line_number":2`)
+		require.Empty(t, s.Tables("d"))
+		status, _ = post(t, s, "db=d&accept_partial=false", "good v=1i 1\ngood v=2i 2\n")
+		require.Equal(t, http.StatusNoContent, status, "what was refused left no columns")
+		require.Len(t, s.Rows("d", "good"), 2)
+	}
+}
+
+func TestLinesOfOneBodyAgreeOnTypes(t *testing.T) {
 	s := New(t, Options{})
-	status, body := post(t, s, "db=d&accept_partial=false", "good v=1 1\nbad\n")
+	status, body := post(t, s, "db=d", "m v=1 1\nm v=1i 2\nm v=2 3\nm,v=a w=1 4\n")
 	require.Equal(t, http.StatusBadRequest, status)
-	require.Contains(t, body, `"error":"line protocol parsing error"`)
-	require.Contains(t, body, `"data":{"error_message"`)
-	require.Empty(t, s.Rows("d", "good"))
+	require.Contains(t, body, `"line_number":2`)
+	require.Contains(t, body, `"line_number":4`)
+	require.Len(t, s.Rows("d", "m"), 2)
+}
+
+func TestStringsHaveNewlinesAndNamesHaveQuotes(t *testing.T) {
+	s := New(t, Options{})
+	lines := "# \"comment\n  \nm,t=\"a\\ b q=\"x=1,y=\\\"\n# z \\\\\",f\"=1,g=2 1\nm v=\"1\" 2\nbad\n"
+	status, body := post(t, s, "db=d", lines)
+	require.Equal(t, http.StatusBadRequest, status)
+	require.Contains(t, body, `"line_number":6,"original_line":"bad"`)
+	require.Equal(t, []Row{
+		{map[string]string{"t": `"a b`}, map[string]any{"q": "x=1,y=\"\n# z \\", `f"`: 1.0, "g": 2.0}, 1e9, 1},
+		{map[string]string{}, map[string]any{"v": "1"}, 2e9, 1},
+	}, s.Rows("d", "m"))
+	status, body = post(t, s, "db=d", "m w=\"open 1\nm v=\"2\" 3\n")
+	require.Equal(t, http.StatusBadRequest, status)
+	require.Contains(t, body, `"original_line":"m w=\"open 1\nm v=\"2\" 3`, "a string without an end takes the next line with it")
+}
+
+func TestDatabasesAreApart(t *testing.T) {
+	s := New(t, Options{})
+	for query, line := range map[string]string{"db=a": "b/c v=1 1", "db=a/b": "c v=1i 1"} {
+		status, _ := post(t, s, query, line)
+		require.Equal(t, http.StatusNoContent, status)
+	}
+	require.Equal(t, []string{"b/c"}, s.Tables("a"))
+	require.Equal(t, []string{"c"}, s.Tables("a/b"))
+	s.Rows("a", "b/c")[0].Fields["v"] = 2.0
+	require.Equal(t, 1.0, s.Rows("a", "b/c")[0].Fields["v"], "rows are the caller's")
+}
+
+func TestManyMayWriteAndReadAtOnce(t *testing.T) {
+	s := New(t, Options{})
+	var group sync.WaitGroup
+	for i := range 8 {
+		group.Go(func() {
+			for range 20 {
+				resp, err := http.Post(s.URL+"/api/v3/write_lp?db=d", "", strings.NewReader(fmt.Sprintf("m,w=%d v=1 1\nm f%d=1 1\n", i, i))) //nolint:noctx // ends with the server
+				if assert.NoError(t, err) {
+					resp.Body.Close()
+				}
+				for _, row := range s.Rows("d", "m") {
+					_ = fmt.Sprint(row.Fields)
+				}
+				s.Fail(http.StatusServiceUnavailable, 0)
+			}
+		})
+	}
+	group.Wait()
+	rows := s.Rows("d", "m")
+	require.Len(t, rows, 9)
+	require.Len(t, rows[8].Fields, 8)
+	require.Equal(t, 160, rows[8].Writes)
+	require.Equal(t, 160, s.Requests())
 }
 
 func TestPrecision(t *testing.T) {
@@ -139,6 +217,11 @@ func TestFaults(t *testing.T) {
 	for _, want := range []int{503, 503, 204} {
 		status, _ := post(t, s, "db=d", "m v=1 1")
 		require.Equal(t, want, status)
+	}
+	s.Fail(http.StatusTooManyRequests, -1)
+	for range 3 {
+		status, _ := post(t, s, "db=d", "m v=1 1")
+		require.Equal(t, http.StatusTooManyRequests, status)
 	}
 	s.Fail(0, -1)
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/api/v3/write_lp?db=d", strings.NewReader("m v=1 1"))

@@ -1,14 +1,11 @@
 package influxtest
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
-	"math"
-	"sort"
-	"strings"
+	"maps"
+	"slices"
 	"time"
-
-	"github.com/influxdata/line-protocol/v2/lineprotocol"
 )
 
 // The types of columns, as the database names them.
@@ -17,157 +14,43 @@ const (
 	tagColumn  = "iox::column_type::tag"
 )
 
-// table has rows, and columns that keep their first type for ever.
+// columns are the types of a table's columns by name. A column keeps its first type for ever.
+type columns map[string]string
+
+// table has rows in columns.
 type table struct {
-	columns map[string]string // type by name
-	rows    map[string]*Row   // by tags and time
+	columns columns
+	rows    map[rowKey]*Row
 }
 
-// point is a parsed line.
-type point struct {
-	table  string
-	tags   map[string]string
-	fields map[string]any
-	types  map[string]string // of the columns
-	time   int64
+// rowKey is what makes two points one row.
+type rowKey struct {
+	time int64
+	tags string
 }
 
-// parse reads a line as strictly as the database does.
-func parse(line string, unit int64, now time.Time) (point, error) {
-	p := point{tags: make(map[string]string), fields: make(map[string]any), types: make(map[string]string)}
-	d := lineprotocol.NewDecoderWithBytes([]byte(line))
-	if !d.Next() {
-		return p, errors.New("no line")
-	}
-	name, err := d.Measurement()
-	if err != nil {
-		return p, err
-	}
-	p.table = string(name)
-	if err := p.readTags(d, line); err != nil {
-		return p, err
-	}
-	if err := p.readFields(d); err != nil {
-		return p, err
-	}
-	return p, p.readTime(d, unit, now)
+func (k rowKey) compare(o rowKey) int {
+	return cmp.Or(cmp.Compare(k.time, o.time), cmp.Compare(k.tags, o.tags))
 }
 
-func (p *point) readTags(d *lineprotocol.Decoder, line string) error {
-	for {
-		key, value, err := d.NextTag()
-		switch {
-		case err != nil && strings.Contains(err.Error(), "tag value"):
-			_, rest, _ := strings.Cut(line, "=")
-			return fmt.Errorf("Expected tag value, got `%s`", rest) //nolint:staticcheck // the database's words
-		case err != nil:
-			return err
-		case key == nil:
-			return nil
-		}
-		name := string(key)
-		if _, twice := p.tags[name]; twice {
-			return fmt.Errorf("invalid line protocol - multiple instances of '%s' tag found", name)
-		}
-		p.tags[name], p.types[name] = string(value), tagColumn
+// add writes the point: a row of the same tags and time gets the union of the fields, the newer value
+// where both have one.
+func (t *table) add(p point) {
+	key := rowKey{p.time, fmt.Sprintf("%q", p.tags)} // fmt sorts maps
+	row := t.rows[key]
+	if row == nil {
+		row = &Row{Tags: p.tags, Fields: make(map[string]any), Time: p.time}
+		t.rows[key] = row
 	}
+	row.Writes++
+	maps.Copy(row.Fields, p.fields)
 }
 
-func (p *point) readFields(d *lineprotocol.Decoder) error {
-	for {
-		key, value, err := d.NextField()
-		switch {
-		case err != nil && len(p.fields) == 0 && strings.Contains(err.Error(), "expected field"):
-			return errors.New("No fields were provided") //nolint:staticcheck // the database's words
-		case err != nil:
-			return err
-		case key == nil:
-			return nil
-		}
-		name := string(key)
-		if _, twice := p.fields[name]; twice {
-			return fmt.Errorf("invalid line protocol - multiple instances of '%s' field found", name)
-		}
-		if p.types[name] == tagColumn {
-			return mismatch(name, tagColumn, fieldType(value))
-		}
-		if f, ok := value.Interface().(float64); ok && (math.IsNaN(f) || math.IsInf(f, 0)) {
-			return fmt.Errorf("field '%s' is no number", name)
-		}
-		p.fields[name], p.types[name] = value.Interface(), fieldType(value)
-	}
-}
-
-func fieldType(v lineprotocol.Value) string {
-	names := map[lineprotocol.ValueKind]string{
-		lineprotocol.Int: "integer", lineprotocol.Uint: "uinteger", lineprotocol.Float: "float", lineprotocol.Bool: "boolean", lineprotocol.String: "string",
-	}
-	return "iox::column_type::field::" + names[v.Kind()]
-}
-
-// readTime reads the time in the unit, or in the one that its size says where unit is 0.
-func (p *point) readTime(d *lineprotocol.Decoder, unit int64, now time.Time) error {
-	b, err := d.TimeBytes()
-	if err != nil {
-		return err
-	}
-	if len(b) == 0 {
-		p.time = now.UnixNano()
-		return nil
-	}
-	var t int64
-	if _, err := fmt.Sscan(string(b), &t); err != nil {
-		return fmt.Errorf("timestamp %q is no number: %w", b, err)
-	}
-	if unit == 0 {
-		unit = guess(t)
-	}
-	if t > math.MaxInt64/unit || t < math.MinInt64/unit {
-		return fmt.Errorf("timestamp %d is out of range", t)
-	}
-	p.time = t * unit
-	return nil
-}
-
-// guess returns how many nanoseconds the unit of a time has, by its size: precision "auto".
-func guess(t int64) int64 {
-	switch size := max(t, -t); {
-	case size < 5e9:
-		return int64(time.Second)
-	case size < 5e12:
-		return int64(time.Millisecond)
-	case size < 5e15:
-		return int64(time.Microsecond)
-	}
-	return 1
-}
-
-func precision(name string) (int64, error) {
-	units := map[string]int64{
-		"": 0, "auto": 0, "second": int64(time.Second), "s": int64(time.Second), "millisecond": int64(time.Millisecond), "ms": int64(time.Millisecond),
-		"microsecond": int64(time.Microsecond), "us": int64(time.Microsecond), "nanosecond": 1, "ns": 1,
-	}
-	unit, ok := units[name]
-	if !ok {
-		return 0, fmt.Errorf("unknown precision %q", name)
-	}
-	return unit, nil
-}
-
-func mismatch(column, have, got string) error {
-	return fmt.Errorf("invalid column type for column '%s', expected %s, got %s", column, have, got)
-}
-
-// check returns why the table refuses the point.
-func (t *table) check(p point) error {
+// check returns why a table with these columns refuses the point.
+func (c columns) check(p point) error {
 	added := 0
-	names := make([]string, 0, len(p.types))
-	for name := range p.types {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	for _, name := range names {
-		have, ok := t.columns[name]
+	for _, name := range slices.Sorted(maps.Keys(p.types)) {
+		have, ok := c[name]
 		switch {
 		case !ok:
 			added++
@@ -175,26 +58,70 @@ func (t *table) check(p point) error {
 			return mismatch(name, have, p.types[name])
 		}
 	}
-	if n := len(t.columns) + added; n > MaxColumns {
+	if n := len(c) + added; n > MaxColumns {
 		return fmt.Errorf("table '%s' would have %d columns, more than %d", p.table, n, MaxColumns)
 	}
 	return nil
 }
 
-// add writes the point: a row of the same tags and time gets the union of the fields, the newer value
-// where both have one.
-func (t *table) add(p point) {
-	for name, kind := range p.types {
-		t.columns[name] = kind
+func mismatch(column, have, got string) error {
+	return fmt.Errorf("invalid column type for column '%s', expected %s, got %s", column, have, got)
+}
+
+// lineError is what the database says of a line that it refuses.
+type lineError struct {
+	Message string `json:"error_message"`
+	Number  int    `json:"line_number"`
+	Line    string `json:"original_line"`
+}
+
+// batch is the lines of one body. Nothing of it is in the tables before commit.
+type batch struct {
+	tables   map[tableKey]*table
+	database string
+	columns  map[string]columns // of the tables that the lines name, as the good lines leave them
+	good     []point
+	bad      []lineError
+}
+
+// add reads a line and checks it against the table and the lines before.
+func (b *batch) add(l line, unit int64, now time.Time) {
+	p, err := parse(l.text, unit, now)
+	if err == nil {
+		err = b.columnsOf(p.table).check(p)
 	}
-	key := fmt.Sprintf("%q %d", p.tags, p.time) // fmt sorts maps
-	row := t.rows[key]
-	if row == nil {
-		row = &Row{Tags: p.tags, Fields: make(map[string]any), Time: p.time}
-		t.rows[key] = row
+	if err != nil {
+		b.bad = append(b.bad, lineError{err.Error(), l.number, l.text})
+		return
 	}
-	row.Writes++
-	for name, value := range p.fields {
-		row.Fields[name] = value
+	maps.Copy(b.columnsOf(p.table), p.types)
+	b.good = append(b.good, p)
+}
+
+func (b *batch) columnsOf(name string) columns {
+	c := b.columns[name]
+	if c != nil {
+		return c
+	}
+	if t := b.tables[tableKey{b.database, name}]; t != nil {
+		c = maps.Clone(t.columns)
+	} else {
+		c = columns{"time": timeColumn}
+	}
+	b.columns[name] = c
+	return c
+}
+
+// commit writes the good lines.
+func (b *batch) commit() {
+	for _, p := range b.good {
+		key := tableKey{b.database, p.table}
+		t := b.tables[key]
+		if t == nil {
+			t = &table{rows: make(map[rowKey]*Row)}
+			b.tables[key] = t
+		}
+		t.columns = b.columns[p.table]
+		t.add(p)
 	}
 }

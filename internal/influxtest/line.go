@@ -1,0 +1,199 @@
+package influxtest
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/influxdata/line-protocol/v2/lineprotocol"
+)
+
+// line is one line of a body, which has several where a string has newlines.
+type line struct {
+	number int // of its first one, from 1
+	text   string
+}
+
+// split cuts a body into lines and leaves out blank ones and comments.
+func split(body string) []line {
+	var lines []line
+	for number := 1; body != ""; {
+		end := endOfLine(body)
+		text := body[:end]
+		if t := strings.TrimSpace(text); t != "" && t[0] != '#' {
+			lines = append(lines, line{number, text})
+		}
+		number += 1 + strings.Count(text, "\n")
+		body = strings.TrimPrefix(body[end:], "\n")
+	}
+	return lines
+}
+
+// endOfLine returns where the first line ends. A newline in a string does not end it; a quote begins a string
+// only as the first thing after the equals sign of a field.
+func endOfLine(body string) int {
+	start := len(body) - len(strings.TrimLeft(body, " \t"))
+	if newline := strings.IndexByte(body, '\n'); newline >= 0 && strings.HasPrefix(body[start:], "#") {
+		return newline
+	}
+	inFields, quoted, equals, commas := false, false, 0, 0
+	for i := start; i < len(body); i++ {
+		switch c := body[i]; {
+		case c == '\n' && !quoted:
+			return i
+		case c == '\\' && i+1 < len(body) && body[i+1] != '\n':
+			i++
+		case c == ' ':
+			inFields = true
+		case !inFields:
+		case c == '"' && equals > commas:
+			quoted = !quoted
+		case c == '=' && !quoted:
+			equals++
+		case c == ',' && !quoted:
+			commas++
+		}
+	}
+	return len(body)
+}
+
+// point is a parsed line.
+type point struct {
+	table  string
+	tags   map[string]string
+	fields map[string]any
+	types  columns
+	time   int64
+}
+
+// parse reads a line as strictly as the database does.
+func parse(line string, unit int64, now time.Time) (point, error) {
+	p := point{tags: make(map[string]string), fields: make(map[string]any), types: make(columns)}
+	d := lineprotocol.NewDecoderWithBytes([]byte(line))
+	if !d.Next() {
+		return p, errors.New("no line")
+	}
+	name, err := d.Measurement()
+	if err != nil {
+		return p, err
+	}
+	p.table = string(name)
+	if err := p.readTags(d, line); err != nil {
+		return p, err
+	}
+	if err := p.readFields(d); err != nil {
+		return p, err
+	}
+	return p, p.readTime(d, unit, now)
+}
+
+func (p *point) readTags(d *lineprotocol.Decoder, line string) error {
+	for {
+		key, value, err := d.NextTag()
+		switch {
+		case err != nil:
+			return inTheWordsOfTheDatabase(err, line)
+		case key == nil:
+			return nil
+		}
+		name := string(key)
+		if _, twice := p.tags[name]; twice {
+			return fmt.Errorf("invalid line protocol - multiple instances of '%s' tag found", name)
+		}
+		p.tags[name], p.types[name] = string(value), tagColumn
+	}
+}
+
+// inTheWordsOfTheDatabase says that a tag has no value as the database does.
+func inTheWordsOfTheDatabase(err error, line string) error {
+	var at *lineprotocol.DecodeError
+	if errors.As(err, &at) && strings.HasPrefix(at.Err.Error(), "expected tag value") {
+		return fmt.Errorf("Expected tag value, got `%s`", line[at.Column-1:]) //nolint:staticcheck // the database's words
+	}
+	return err
+}
+
+func (p *point) readFields(d *lineprotocol.Decoder) error {
+	for {
+		key, value, err := d.NextField()
+		switch {
+		case err != nil && len(p.fields) == 0 && strings.Contains(err.Error(), "expected field"):
+			return errors.New("No fields were provided") //nolint:staticcheck // the database's words
+		case err != nil:
+			return err
+		case key == nil:
+			return nil
+		}
+		name := string(key)
+		if _, twice := p.fields[name]; twice {
+			return fmt.Errorf("invalid line protocol - multiple instances of '%s' field found", name)
+		}
+		if p.types[name] == tagColumn {
+			return mismatch(name, tagColumn, fieldType(value))
+		}
+		if f, ok := value.Interface().(float64); ok && (math.IsNaN(f) || math.IsInf(f, 0)) {
+			return fmt.Errorf("field '%s' is no number", name)
+		}
+		p.fields[name], p.types[name] = value.Interface(), fieldType(value)
+	}
+}
+
+func fieldType(v lineprotocol.Value) string {
+	names := map[lineprotocol.ValueKind]string{
+		lineprotocol.Int: "integer", lineprotocol.Uint: "uinteger", lineprotocol.Float: "float", lineprotocol.Bool: "boolean", lineprotocol.String: "string",
+	}
+	return "iox::column_type::field::" + names[v.Kind()]
+}
+
+// readTime reads the time in the unit, or in the one that its size says where unit is 0.
+func (p *point) readTime(d *lineprotocol.Decoder, unit int64, now time.Time) error {
+	b, err := d.TimeBytes()
+	if err != nil {
+		return err
+	}
+	if len(b) == 0 {
+		p.time = now.UnixNano()
+		return nil
+	}
+	t, err := strconv.ParseInt(string(b), 10, 64)
+	if err != nil {
+		return fmt.Errorf("timestamp %q is no number: %w", b, err)
+	}
+	if unit == 0 {
+		unit = guess(t)
+	}
+	if t > math.MaxInt64/unit || t < math.MinInt64/unit {
+		return fmt.Errorf("timestamp %d is out of range", t)
+	}
+	p.time = t * unit
+	return nil
+}
+
+// guess returns how many nanoseconds the unit of a time has, by its size: precision "auto".
+func guess(t int64) int64 {
+	switch size := max(t, -t); {
+	case size < 5e9:
+		return int64(time.Second)
+	case size < 5e12:
+		return int64(time.Millisecond)
+	case size < 5e15:
+		return int64(time.Microsecond)
+	}
+	return 1
+}
+
+// precision returns how many nanoseconds the named unit has, 0 for one that depends on the time itself.
+func precision(name string) (int64, error) {
+	units := map[string]int64{
+		"": 0, "auto": 0, "second": int64(time.Second), "s": int64(time.Second), "millisecond": int64(time.Millisecond), "ms": int64(time.Millisecond),
+		"microsecond": int64(time.Microsecond), "us": int64(time.Microsecond), "nanosecond": 1, "ns": 1,
+	}
+	unit, ok := units[name]
+	if !ok {
+		return 0, fmt.Errorf("unknown precision %q", name)
+	}
+	return unit, nil
+}
