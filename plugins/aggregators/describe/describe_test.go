@@ -462,6 +462,11 @@ func TestGatesAreOpenedUnlessSet(t *testing.T) {
 		OpenGates(ra)
 		require.Equal(t, want, [2]time.Duration{ra.Config.Grace, ra.Config.Delay}, text)
 	}
+	ra := loaded(t, "[[aggregators.describe]]\n  grace = 60\n  period = 10\n")
+	require.Zero(t, ra.Config.Grace, "Telegraf leaves a number out")
+	OpenGates(ra)
+	require.Equal(t, []time.Duration{time.Minute, 10 * time.Second}, []time.Duration{ra.Config.Grace, ra.Config.Period})
+
 	other := loaded(t, "[[aggregators.merge]]\n")
 	OpenGates(other)
 	require.Zero(t, other.Config.Grace)

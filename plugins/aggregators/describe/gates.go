@@ -12,7 +12,8 @@ const openGate = 290 * 8766 * time.Hour
 
 // OpenGates makes a running aggregator take values of any time, when its plugin is describe: Telegraf
 // drops what is older than grace or newer than delay before the plugin sees it. A gate that the
-// configuration sets stays as it is. Call it after the configuration was loaded and before the agent
+// configuration sets stays as it is; one that is set as a number, which Telegraf leaves out without a word,
+// counts in seconds, and so does period. Call it after the configuration was loaded and before the agent
 // runs, as the plugin's Init looks at the gates.
 func OpenGates(ra *models.RunningAggregator) {
 	d, ok := ra.Aggregator.(*Describe)
@@ -21,10 +22,14 @@ func OpenGates(ra *models.RunningAggregator) {
 	}
 	gate := config.Duration(openGate)
 	if d.Grace == nil {
-		d.Grace, ra.Config.Grace = &gate, openGate
+		d.Grace = &gate
 	}
 	if d.Delay == nil {
-		d.Delay, ra.Config.Delay = &gate, openGate
+		d.Delay = &gate
+	}
+	ra.Config.Grace, ra.Config.Delay = time.Duration(*d.Grace), time.Duration(*d.Delay)
+	if d.Period > 0 {
+		ra.Config.Period = time.Duration(d.Period)
 	}
 }
 
