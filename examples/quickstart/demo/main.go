@@ -94,7 +94,11 @@ func run(ctx context.Context, out io.Writer) error {
 func checkPort(port int, variable string) error {
 	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
-		return fmt.Errorf("port %d is in use: choose another one, such as make demo %s=%d", port, variable, port+10000)
+		other := port + 10000
+		if other > 65535 {
+			other = port - 10000
+		}
+		return fmt.Errorf("port %d is in use: choose another one, such as make demo %s=%d", port, variable, other)
 	}
 	return l.Close()
 }
