@@ -404,6 +404,30 @@ func TestExportedTables(t *testing.T) {
 	require.Contains(t, s.get(t, "/metrics/analytics").Body.String(), `analytics_export_dropped{reason="name_clash"} 3`)
 }
 
+// What is one in Prometheus, though not in the cache, is counted and spoils nothing.
+func TestExportedSeriesThatAreOneInPrometheus(t *testing.T) {
+	s := inProcess(t, func(o *Options) {
+		o.Export = []cache.Table{{Database: "db", Name: "cpu"}, {Database: "db", Name: "analytics_cpu"}, {Database: "db", Name: "cpu"}}
+	})
+	for _, tags := range [][]record.Tag{
+		{{Key: "a.b", Value: "1"}, {Key: "a.a", Value: "2"}}, {{Key: "a-b", Value: "1"}, {Key: "a.a", Value: "2"}}, // another order by name
+		{{Key: "x.y", Value: "1"}}, {{Key: "x-y", Value: "1"}},
+		{{Key: "host", Value: "a"}},
+	} {
+		for minutes := range 2 { // the older record is no other series
+			r := rec(minutes, "f", "", 1.5)
+			r.Tags = tags
+			require.NoError(t, s.store.Put(t.Context(), cache.Table{Database: "db", Name: "analytics_cpu"}, []record.Record{r}))
+		}
+	}
+	w := s.get(t, "/metrics/analytics")
+	require.Equal(t, http.StatusOK, w.Code, w.Body.String())
+	for _, labels := range []string{`a_a="2",a_b="1",agent="a1",database="db",field_name="f"`, `agent="a1",database="db",field_name="f",x_y="1"`, `host="a"`} {
+		require.Equal(t, 1, strings.Count(w.Body.String(), labels+"} 1.5"), labels)
+	}
+	require.Contains(t, w.Body.String(), `analytics_export_dropped{reason="label_clash"} 2`)
+}
+
 // broken is a cache that fails in its own ways.
 type broken struct {
 	*cache.Store

@@ -28,7 +28,9 @@ func (*exporter) Describe(chan<- *prometheus.Desc) {}
 func (e *exporter) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), e.server.Timeout)
 	defer cancel()
-	x := &exposition{ch: ch, room: e.server.ExportMaxSeries, dropped: make(map[string]int), types: make(map[string]string)}
+	x := &exposition{
+		ch: ch, room: e.server.ExportMaxSeries, tables: make(map[cache.Table]bool), dropped: make(map[string]int), types: make(map[string]string),
+	}
 	for _, named := range e.server.Export {
 		if err := x.table(ctx, e.server, named); err != nil {
 			ch <- prometheus.NewInvalidMetric(prometheus.NewDesc("analytics_export", "The exported tables.", nil, nil), err)
@@ -41,9 +43,10 @@ func (e *exporter) Collect(ch chan<- prometheus.Metric) {
 // exposition is one scrape.
 type exposition struct {
 	ch      chan<- prometheus.Metric
-	room    int               // for series
-	dropped map[string]int    // series that are not exported, by reason
-	types   map[string]string // the table of each name of a gauge
+	room    int                  // for series
+	tables  map[cache.Table]bool // exported already: a table can be named with and without its prefix
+	dropped map[string]int       // series that are not exported, by reason
+	types   map[string]string    // the table of each name of a gauge
 }
 
 // table sends the gauges of one table. A table that is not there has none.
@@ -55,12 +58,16 @@ func (x *exposition) table(ctx context.Context, s *server, named cache.Table) er
 		}
 		return err
 	}
+	if x.tables[t] {
+		return nil
+	}
+	x.tables[t] = true
 	starts, err := s.reader.Buckets(ctx, t, cache.Range{Last: s.ExportBuckets})
 	if err != nil {
 		return err
 	}
 	slices.Reverse(starts)
-	seen := make(map[string]bool)
+	seen := series{cached: make(map[string]bool), exported: make(map[string]bool)}
 	return s.reader.Records(ctx, t, starts, func(_ time.Time, records []string) error {
 		for _, text := range records {
 			r, err := record.Parse([]byte(text))
@@ -74,22 +81,30 @@ func (x *exposition) table(ctx context.Context, s *server, named cache.Table) er
 	})
 }
 
+// series are those of one table that a scrape has met.
+type series struct {
+	cached   map[string]bool // as the cache names them
+	exported map[string]bool // as Prometheus does, for which several of the cache can be one
+}
+
 // record sends the gauges of a record when it is the newest of its series.
-func (x *exposition) record(t cache.Table, r *record.Record, seen map[string]bool) {
-	names, values, ok := labels(t, r)
-	series := strings.Join(values, "\xff") + "\xff\xff" + strings.Join(names, "\xff")
-	if seen[series] {
+func (x *exposition) record(t cache.Table, r *record.Record, seen series) {
+	cached := joined([]string{r.Field, r.Agent}, r.Tags)
+	if seen.cached[cached] {
 		return
 	}
-	seen[series] = true
+	seen.cached[cached] = true
+	names, values, ok := labels(t, r)
+	exported := strings.Join(names, separator) + separator + strings.Join(values, separator)
 	switch {
-	case !ok:
+	case !ok || seen.exported[exported]:
 		x.dropped["label_clash"]++
 		return
 	case x.room == 0:
 		x.dropped["overflow"]++
 		return
 	}
+	seen.exported[exported] = true
 	x.room--
 	prefix := metricName(t.Name)
 	x.gauge(prefix+"_bucket_start_seconds", t, float64(r.Start.UnixNano())/1e9, names, values)
@@ -126,16 +141,28 @@ func (x *exposition) overflow() {
 	}
 }
 
-// labels returns the labels of a record. It returns false where two of its tags have one name in
-// Prometheus.
+// separator is in no text of a record, which is UTF-8.
+const separator = "\xff"
+
+func joined(parts []string, tags []record.Tag) string {
+	for _, tag := range tags {
+		parts = append(parts, tag.Key, tag.Value)
+	}
+	return strings.Join(parts, separator)
+}
+
+// labels returns the labels of a record, sorted by name. It returns false where two of its tags have one
+// name in Prometheus.
 func labels(t cache.Table, r *record.Record) (names, values []string, ok bool) {
-	names, values = make([]string, 0, 3+len(r.Tags)), make([]string, 0, 3+len(r.Tags))
-	names, values = append(names, "database", record.FieldName, record.Agent), append(values, t.Database, r.Field, r.Agent)
-	ok = true
+	all := []record.Tag{{Key: "database", Value: t.Database}, {Key: record.FieldName, Value: r.Field}, {Key: record.Agent, Value: r.Agent}}
 	for _, tag := range r.Tags {
-		name := labelName(tag.Key)
-		ok = ok && !slices.Contains(names, name)
-		names, values = append(names, name), append(values, strings.ToValidUTF8(tag.Value, "\uFFFD"))
+		all = append(all, record.Tag{Key: labelName(tag.Key), Value: strings.ToValidUTF8(tag.Value, "\uFFFD")})
+	}
+	slices.SortFunc(all, func(a, b record.Tag) int { return strings.Compare(a.Key, b.Key) })
+	ok = true
+	for i, label := range all {
+		ok = ok && (i == 0 || label.Key != all[i-1].Key)
+		names, values = append(names, label.Key), append(values, label.Value)
 	}
 	return names, values, ok
 }
