@@ -37,6 +37,36 @@ func TestBadSettingsAreNamed(t *testing.T) {
 	require.ErrorContains(t, err, `DEMO_API_PORT="70000", want a number`)
 }
 
+func TestOnePortIsNotEnough(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	t.Setenv("DEMO_API_PORT", port)
+	t.Setenv("DEMO_REDIS_PORT", port)
+	require.ErrorContains(t, run(t.Context(), &bytes.Buffer{}), "port "+port+" is that of the API and of the Redis: choose another one")
+	t.Setenv("DEMO_API_PORT", "0")
+	require.ErrorContains(t, run(t.Context(), &bytes.Buffer{}), `DEMO_API_PORT="0", want a number from 1 to 65535`)
+}
+
+func TestATableIsDrawnOverTheLastOneOnATerminalOnly(t *testing.T) {
+	const body = `[{"table_name":"analytics_cpu","field_name":"f","time":995000,"count":3,"mean":1.5}]`
+	v, out := viewOn(t, http.StatusOK, body)
+	for range 2 {
+		require.NoError(t, v.show(t.Context()))
+	}
+	require.NotContains(t, out.String(), "\x1b")
+	v, out = viewOn(t, http.StatusOK, body)
+	v.terminal = true
+	require.NoError(t, v.show(t.Context()))
+	first := out.String()
+	require.NotContains(t, first, "\x1b[J")
+	require.NoError(t, v.show(t.Context()))
+	up := "\x1b[" + strconv.Itoa(strings.Count(first, "\n")) + "A\x1b[J"
+	require.Equal(t, first+up+first, out.String(), "up as many lines as were drawn")
+}
+
 func TestARecordingIsPlayedAsIfItHappenedNow(t *testing.T) {
 	from := filepath.Join(t.TempDir(), "from.lp")
 	require.NoError(t, os.WriteFile(from, []byte("m v=1 1000000000\nm v=2 1500000000\nm v=3 2000000000\n"), 0o600))

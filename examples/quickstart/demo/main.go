@@ -33,7 +33,8 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// Also where the terminal or the reader of the output goes away, the children are to end first.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	err := run(ctx, os.Stdout)
 	stop()
 	if err != nil {
@@ -51,21 +52,21 @@ type settings struct {
 func readSettings() (settings, error) {
 	s := settings{}
 	return s, errors.Join(
-		readNumber("DEMO_SECONDS", 0, &s.seconds),
-		readNumber("DEMO_API_PORT", 8001, &s.apiPort),
-		readNumber("DEMO_REDIS_PORT", 6379, &s.redisPort),
+		readNumber("DEMO_SECONDS", 0, 0, 1_000_000, &s.seconds),
+		readNumber("DEMO_API_PORT", 8001, 1, 65535, &s.apiPort),
+		readNumber("DEMO_REDIS_PORT", 6379, 1, 65535, &s.redisPort),
 	)
 }
 
-func readNumber(name string, fallback int, to *int) error {
+func readNumber(name string, fallback, least, most int, to *int) error {
 	*to = fallback
 	text := os.Getenv(name)
 	if text == "" {
 		return nil
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 0 || n > 65535 {
-		return fmt.Errorf("%s=%q, want a number from 0 to 65535", name, text)
+	if err != nil || n < least || n > most {
+		return fmt.Errorf("%s=%q, want a number from %d to %d", name, text, least, most)
 	}
 	*to = n
 	return nil
@@ -76,7 +77,7 @@ func run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(checkPort(s.apiPort, "DEMO_API_PORT"), checkPort(s.redisPort, "DEMO_REDIS_PORT")); err != nil {
+	if err := s.checkPorts(); err != nil {
 		return err
 	}
 	folder, err := os.MkdirTemp("", "telegraf-describe-demo-")
@@ -90,17 +91,36 @@ func run(ctx context.Context, out io.Writer) error {
 	return os.RemoveAll(folder)
 }
 
-// checkPort tells in words when something listens on a port already.
+func (s settings) checkPorts() error {
+	if err := errors.Join(checkPort(s.apiPort, "DEMO_API_PORT"), checkPort(s.redisPort, "DEMO_REDIS_PORT")); err != nil {
+		return err
+	}
+	if s.apiPort == s.redisPort {
+		return fmt.Errorf("port %d is that of the API and of the Redis: choose another one, such as make demo DEMO_REDIS_PORT=%d",
+			s.redisPort, another(s.redisPort))
+	}
+	return nil
+}
+
+// checkPort tells in words when something listens on a port already, or nothing may.
 func checkPort(port int, variable string) error {
 	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-	if err != nil {
-		other := port + 10000
-		if other > 65535 {
-			other = port - 10000
-		}
-		return fmt.Errorf("port %d is in use: choose another one, such as make demo %s=%d", port, variable, other)
+	if err == nil {
+		return l.Close()
 	}
-	return l.Close()
+	why := "in use"
+	if errors.Is(err, os.ErrPermission) {
+		why = "not permitted"
+	}
+	return fmt.Errorf("port %d is %s: choose another one, such as make demo %s=%d", port, why, variable, another(port))
+}
+
+// another returns a port to suggest instead of one.
+func another(port int) int {
+	if port > 55535 {
+		return port - 10000
+	}
+	return port + 10000
 }
 
 // demo is one run.

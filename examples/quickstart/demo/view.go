@@ -68,12 +68,22 @@ func (v *view) show(ctx context.Context) error {
 		_, err := fmt.Fprintln(v.out, "waiting for the first records")
 		return err
 	}
-	if v.terminal && v.drawn > 0 {
-		fmt.Fprintf(v.out, "\x1b[%dA\x1b[J", v.drawn)
-	}
-	_, err := fmt.Fprintln(v.out, b.String())
+	_, err := fmt.Fprint(v.out, v.drawing(b.String()))
 	v.drawn = lines + 1
 	return err
+}
+
+// drawing returns what prints a table. On a terminal that is over the last one, and cut off where lines are
+// longer than those of the terminal, so that a row is a line.
+func (v *view) drawing(table string) string {
+	const noWrap, wrap = "\x1b[?7l", "\x1b[?7h"
+	switch {
+	case !v.terminal:
+		return table + "\n"
+	case v.drawn == 0:
+		return noWrap + table + wrap + "\n"
+	}
+	return fmt.Sprintf("\x1b[%dA\x1b[J", v.drawn) + noWrap + table + wrap + "\n"
 }
 
 // note counts a record that is fresh: its bucket ends after the start of this run.
