@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -9,8 +10,11 @@ import (
 	"sort"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/influxdata/telegraf"
 	"github.com/influxdata/telegraf/config"
+	"github.com/influxdata/telegraf/metric"
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/influxtest"
@@ -64,10 +68,21 @@ func TestExampleMigrateFromPythonPlugin(t *testing.T) {
 
 func TestExampleInfluxDB3(t *testing.T) {
 	influxdb := influxtest.New(t, influxtest.Options{Token: "secret"})
-	p := startTelegrafWith(t, []string{"INFLUX_URL=" + influxdb.URL, "INFLUX_TOKEN=secret", "LISTEN=127.0.0.1:0"},
+	listen := freeAddress(t)
+	p := startTelegrafWith(t, []string{"INFLUX_URL=" + influxdb.URL, "INFLUX_TOKEN=secret", "LISTEN=" + listen},
 		"--config", example(t, "influxdb3/telegraf.conf"))
-	p.waitFor("statistics of mem", func() bool { return len(influxdb.Rows("mydb", "analytics_mem")) > 0 })
+	p.waitForLog("Started HTTP listener service")
+	documented := regexp.MustCompile(`curl 'http://127.0.0.1:8186(.*)' --data-binary '(.*)'`).FindStringSubmatch(readFile(t, example(t, "influxdb3/README.md")))
+	require.Len(t, documented, 3)
+	resp, err := http.Post("http://"+listen+documented[1], "", strings.NewReader(documented[2])) //nolint:noctx // ends with the command
+	require.NoError(t, err)
+	resp.Body.Close()
+	require.Equal(t, http.StatusNoContent, resp.StatusCode)
+	p.waitFor("statistics of mem and of what was written", func() bool {
+		return len(influxdb.Rows("mydb", "analytics_mem")) > 0 && len(influxdb.Rows("mydb", "analytics_room")) > 0
+	})
 	p.stop()
+	require.Equal(t, map[string]string{"field_name": "temperature", "name": "attic"}, withoutHost(influxdb.Rows("mydb", "analytics_room")[0].Tags))
 	require.Empty(t, influxdb.Refused())
 	columns := map[string]bool{"time": true}
 	for _, table := range influxdb.Tables("mydb") {
@@ -89,6 +104,47 @@ func TestExampleInfluxDB3(t *testing.T) {
 			require.Contains(t, []string{"cpu", "analytics_cpu", "analytics_mem"}, table[1])
 		}
 	}
+}
+
+// The origins that the README gives to date_bin are starts of buckets, within the range of the database's
+// timestamps.
+func TestExampleInfluxDB3BinsWhereBucketsStart(t *testing.T) {
+	readme := readFile(t, example(t, "influxdb3/README.md"))
+	day := 24 * time.Hour
+	for origin, width := range map[string]time.Duration{"1970-01-05T00:00:00Z": 7 * day, "1970-01-09T00:00:00Z": 10 * day} {
+		require.Contains(t, readme, "`"+origin+"`")
+		at, err := time.Parse(time.RFC3339, origin)
+		require.NoError(t, err)
+		require.Equal(t, at.Truncate(width), at, "Truncate counts from the year 1")
+	}
+	for _, bin := range regexp.MustCompile(`INTERVAL '10 days', time, TIMESTAMP '(.*?)'`).FindAllStringSubmatch(readme, -1) {
+		require.Equal(t, "1970-01-09T00:00:00Z", bin[1])
+	}
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	return l.Addr().String()
+}
+
+func withoutHost(tags map[string]string) map[string]string {
+	delete(tags, "host")
+	return tags
+}
+
+// What is commented out in the quickstart works.
+func TestExampleQuickstartWithInfluxDB3(t *testing.T) {
+	text := readFile(t, example(t, "quickstart/telegraf.conf"))
+	before, commented, found := strings.Cut(text, "# [[outputs.influxdb_v3]]")
+	require.True(t, found)
+	t.Setenv("INFLUX_TOKEN", "secret")
+	c := config.NewConfig()
+	conf := before + "[[outputs.influxdb_v3]]" + strings.ReplaceAll(commented, "\n# ", "\n")
+	require.NoError(t, c.LoadConfig(writeFile(t, "telegraf.conf", conf)))
+	require.Len(t, c.Outputs, 2)
 }
 
 func TestExampleQuickstart(t *testing.T) {
@@ -113,4 +169,61 @@ func TestExampleQuickstart(t *testing.T) {
 	var records []map[string]any
 	getJSON(t, url+"/analytics/latency?database=demo&start=2024-03-01T00:10:00Z&end=2024-03-01T00:11:00Z", &records)
 	require.NotEmpty(t, records)
+}
+
+// influxOutputOf returns Telegraf's own output for InfluxDB 3, connected to the endpoint.
+func influxOutputOf(t *testing.T, influxdb *influxtest.Server, token string) telegraf.Output {
+	t.Helper()
+	c := config.NewConfig()
+	conf := fmt.Sprintf("[[outputs.influxdb_v3]]\n  urls = [%q]\n  token = %q\n  database = \"d\"\n", influxdb.URL, token)
+	require.NoError(t, c.LoadConfigData([]byte(conf), config.EmptySourcePath))
+	out := c.Outputs[0].Output
+	require.NoError(t, out.(telegraf.Initializer).Init())
+	require.NoError(t, out.Connect())
+	t.Cleanup(func() { require.NoError(t, out.Close()) })
+	return out
+}
+
+// counts returns metrics of one series, a nanosecond apart.
+func counts(values ...any) []telegraf.Metric {
+	metrics := make([]telegraf.Metric, 0, len(values))
+	for i, v := range values {
+		at := time.Date(2024, 2, 25, 0, 0, 0, i, time.UTC)
+		metrics = append(metrics, metric.New("analytics_m", map[string]string{"field_name": "f"}, map[string]any{"count": v}, at))
+	}
+	return metrics
+}
+
+// The endpoint of the tests is one that Telegraf's output understands: it keeps a batch while the database is
+// away, drops one that is refused, splits one that is too large, and writes rows over earlier ones.
+func TestTelegrafsOutputUnderstandsTheTestEndpoint(t *testing.T) {
+	influxdb := influxtest.New(t, influxtest.Options{Token: "secret", MaxBytes: 120})
+	for _, status := range []int{http.StatusServiceUnavailable, http.StatusTooManyRequests, 0} {
+		out := influxOutputOf(t, influxdb, "secret")
+		influxdb.Fail(status, -1)
+		require.Error(t, out.Write(counts(int64(1))))
+		influxdb.Fail(0, 0)
+		require.Empty(t, influxdb.Tables("d"))
+		if status != 0 {
+			requests := influxdb.Requests()
+			require.Error(t, out.Write(counts(int64(1))))
+			require.Equal(t, requests, influxdb.Requests(), "it waits as long as Retry-After says")
+		}
+	}
+	require.Error(t, influxOutputOf(t, influxdb, "wrong").Write(counts(int64(1))))
+	require.Empty(t, influxdb.Tables("d"))
+
+	out := influxOutputOf(t, influxdb, "secret")
+	require.NoError(t, out.Write(counts(int64(1))))
+	requests := influxdb.Requests()
+	require.NoError(t, out.Write(counts(int64(2), int64(3), int64(4))))
+	require.Equal(t, requests+3, influxdb.Requests(), "one that is too large, and its halves")
+	rows := influxdb.Rows("d", "analytics_m")
+	require.Len(t, rows, 3)
+	require.Equal(t, int64(2), rows[0].Fields["count"])
+	require.Equal(t, []int{2, 1, 1}, []int{rows[0].Writes, rows[1].Writes, rows[2].Writes})
+
+	require.Empty(t, influxdb.Refused())
+	require.Error(t, out.Write(counts(1.5)))
+	require.Len(t, influxdb.Refused(), 1)
 }
