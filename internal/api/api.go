@@ -131,11 +131,18 @@ func (s *server) route(name string, h func(http.ResponseWriter, *http.Request) e
 		}()
 		ctx, cancel := context.WithTimeout(r.Context(), s.Timeout)
 		defer cancel()
-		if err := h(sw, r.WithContext(ctx)); err != nil {
+		switch err := h(sw, r.WithContext(ctx)); {
+		case err == nil:
+		case r.Context().Err() != nil: // the client is gone, which is no failure of Redis
+			sw.code = statusGone
+		default:
 			s.problem(sw, r, err)
 		}
 	})
 }
+
+// statusGone counts requests whose client did not wait for the answer, by the number that nginx gives them.
+const statusGone = 499
 
 // statusWriter remembers the status of the answer.
 type statusWriter struct {

@@ -283,6 +283,61 @@ func TestAnswersAreConditional(t *testing.T) {
 	require.Equal(t, http.StatusOK, conditional(), "the table was written")
 }
 
+// A Redis that has lost its data counts versions from the start again.
+func TestAnAnswerIsNotTakenForThatOfALostTable(t *testing.T) {
+	m := miniredis.RunT(t)
+	client := redis.NewClient(&redis.Options{Addr: m.Addr()})
+	defer client.Close()
+	written := now
+	tag := func(mean float64) string {
+		m.FlushAll()
+		written = written.Add(time.Second)
+		s := serve(t, client, nil)
+		s.store.Now = func() time.Time { return written }
+		require.NoError(t, s.store.Put(t.Context(), cache.Table{Database: "db", Name: "analytics_cpu"}, []record.Record{rec(0, "f", "a", mean)}))
+		return s.get(t, "/analytics/cpu?database=db").Header().Get("ETag")
+	}
+	require.NotEqual(t, tag(1), tag(2))
+}
+
+// reads is a cache that remembers how many buckets each reading had.
+type reads struct {
+	*cache.Store
+	sizes []int
+}
+
+func (r *reads) Records(ctx context.Context, t cache.Table, starts []time.Time, yield func(time.Time, []string) error) error {
+	r.sizes = append(r.sizes, len(starts))
+	return r.Store.Records(ctx, t, starts, yield)
+}
+
+func TestNoMoreIsReadAtATimeThanAnAnswerHolds(t *testing.T) {
+	s := inProcess(t, nil)
+	var all []record.Record
+	for m := range 30 {
+		all = append(all, rec(m, "f", strings.Repeat("x", 1000), 1))
+	}
+	require.NoError(t, s.store.Put(t.Context(), cache.Table{Database: "db", Name: "analytics_cpu"}, all))
+	for maxBytes, want := range map[int][]int{1 << 20: {10, 20}, 5000: {10, 4, 4, 4, 4, 4}, 1: {10, 1, 1}} {
+		reader := &reads{Store: s.store}
+		h := New(reader, Options{MaxRecords: 100, MaxBuckets: 100, MaxBytes: maxBytes, Timeout: time.Minute})
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/analytics/cpu?database=db&field=none", http.NoBody))
+		require.Empty(t, array(t, w))
+		require.Equal(t, want, reader.sizes[:len(want)], maxBytes)
+	}
+}
+
+func TestAClientThatIsGoneIsNoFailureOfRedis(t *testing.T) {
+	s := inProcess(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/databases", http.NoBody))
+	body := s.get(t, "/metrics").Body.String()
+	require.Contains(t, body, `analytics_api_requests_total{route="/databases",status="499"} 1`)
+	require.NotContains(t, body, "analytics_api_failures_total{")
+}
+
 func TestEveryAnswerHasTheSafeHeaders(t *testing.T) {
 	s := inProcess(t, nil)
 	for _, path := range []string{"/", "/health", "/nothing", "/databases", "/analytics/x?database=y"} {
@@ -417,6 +472,7 @@ func TestExportedSeriesThatAreOneInPrometheus(t *testing.T) {
 		for minutes := range 2 { // the older record is no other series
 			r := rec(minutes, "f", "", 1.5)
 			r.Tags = tags
+			r.Stats = append(r.Stats, record.Stat{Name: "s.t", Value: 1.0}, record.Stat{Name: "s-t", Value: 2.0}, record.Stat{Name: "bucket_start_seconds", Value: 3.0})
 			require.NoError(t, s.store.Put(t.Context(), cache.Table{Database: "db", Name: "analytics_cpu"}, []record.Record{r}))
 		}
 	}
@@ -426,6 +482,7 @@ func TestExportedSeriesThatAreOneInPrometheus(t *testing.T) {
 		require.Equal(t, 1, strings.Count(w.Body.String(), labels+"} 1.5"), labels)
 	}
 	require.Contains(t, w.Body.String(), `analytics_export_dropped{reason="label_clash"} 2`)
+	require.Contains(t, w.Body.String(), `analytics_export_dropped{reason="name_clash"} 6`)
 }
 
 // broken is a cache that fails in its own ways.
@@ -512,24 +569,35 @@ func TestFiltersNeverMistakeOnePlaceForAnother(t *testing.T) {
 	require.Zero(t, count("tag", "field_name=f"))
 }
 
+// Answers of 35 and of 1,000 records, read from a Redis in this process, beside the least that a handler does.
 func BenchmarkRecords(b *testing.B) {
 	s := inProcess(b, func(o *Options) { o.MaxRecords = 10000 })
-	s.fill(b)
+	var all []record.Record
+	for m := range 200 {
+		for field := range 5 {
+			all = append(all, rec(m, fmt.Sprintf("field%d", field), "a", 1.5))
+		}
+	}
+	require.NoError(b, s.store.Put(b.Context(), cache.Table{Database: "db", Name: "analytics_cpu"}, all))
 	hello := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") })
-	for name, run := range map[string]struct {
+	for _, run := range []struct {
+		name    string
 		handler http.Handler
 		path    string
+		records int
 	}{
-		"handler=hello": {hello, "/"}, "handler=records/n=40": {s, "/analytics/cpu?database=db"}, "handler=records/n=4": {s, "/analytics/cpu?database=db&last=1"},
+		{"handler=hello", hello, "/", 0},
+		{"handler=records/n=35", s, "/analytics/cpu?database=db&last=7", 35},
+		{"handler=records/n=1000", s, "/analytics/cpu?database=db", 1000},
+		{"handler=filtered/n=200", s, "/analytics/cpu?database=db&field=field1&tag=host=a", 200},
 	} {
-		b.Run(name, func(b *testing.B) {
+		b.Run(run.name, func(b *testing.B) {
+			var w *httptest.ResponseRecorder
 			for b.Loop() {
-				w := httptest.NewRecorder()
+				w = httptest.NewRecorder()
 				run.handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, run.path, http.NoBody))
-				if w.Code != http.StatusOK {
-					b.Fatal(w.Body.String())
-				}
 			}
+			require.Equal(b, run.records, strings.Count(w.Body.String(), `{"table_name"`))
 		})
 	}
 }

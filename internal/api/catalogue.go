@@ -28,13 +28,13 @@ type catalogue struct {
 	now  func() time.Time
 
 	mu      sync.Mutex
-	entries []cache.Entry        // sorted by database and name; guarded by mu, as are the others
-	index   map[cache.Table]bool // of entries
-	at      time.Time            // when they were read
+	entries []cache.Entry               // sorted by database and name; guarded by mu, as are the others
+	index   map[cache.Table]cache.Entry // of entries
+	at      time.Time                   // when they were read
 }
 
 // tables returns all tables, by database and name.
-func (c *catalogue) tables(ctx context.Context) ([]cache.Entry, map[cache.Table]bool, error) {
+func (c *catalogue) tables(ctx context.Context) ([]cache.Entry, map[cache.Table]cache.Entry, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.now()
@@ -48,19 +48,19 @@ func (c *catalogue) tables(ctx context.Context) ([]cache.Entry, map[cache.Table]
 	slices.SortFunc(entries, func(a, b cache.Entry) int {
 		return cmp.Or(strings.Compare(a.Database, b.Database), strings.Compare(a.Name, b.Name))
 	})
-	c.entries, c.index, c.at = entries, make(map[cache.Table]bool, len(entries)), now
+	c.entries, c.index, c.at = entries, make(map[cache.Table]cache.Entry, len(entries)), now
 	for _, e := range entries {
-		c.index[e.Table] = true
+		c.index[e.Table] = e
 	}
 	return c.entries, c.index, nil
 }
 
 // resolve returns the table that a request names, with or without the prefix: the name as it is given
 // goes first where it has the prefix.
-func (c *catalogue) resolve(ctx context.Context, named cache.Table) (cache.Table, error) {
+func (c *catalogue) resolve(ctx context.Context, named cache.Table) (cache.Entry, error) {
 	_, index, err := c.tables(ctx)
 	if err != nil {
-		return named, err
+		return cache.Entry{}, err
 	}
 	prefixed := cache.Table{Database: named.Database, Name: tablePrefix + named.Name}
 	candidates := []cache.Table{prefixed, named}
@@ -68,11 +68,11 @@ func (c *catalogue) resolve(ctx context.Context, named cache.Table) (cache.Table
 		candidates = []cache.Table{named, prefixed}
 	}
 	for _, t := range candidates {
-		if index[t] {
-			return t, nil
+		if e, ok := index[t]; ok {
+			return e, nil
 		}
 	}
-	return named, noTable(candidates[0])
+	return cache.Entry{}, noTable(candidates[0])
 }
 
 // databases answers with every database.

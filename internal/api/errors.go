@@ -116,7 +116,7 @@ func (s *server) problem(w http.ResponseWriter, r *http.Request, err error) {
 		Detail   string  `json:"detail"`
 		Instance string  `json:"instance"`
 		Errors   []Fault `json:"errors,omitempty"`
-	}{Type: "about:blank", Title: title, Status: status, Detail: detail, Instance: r.URL.Path}
+	}{Type: "about:blank", Title: title, Status: status, Detail: detail, Instance: r.URL.EscapedPath()}
 	var bad faults
 	if errors.As(err, &bad) {
 		body.Errors = bad
@@ -148,6 +148,7 @@ func writeJSON(w http.ResponseWriter, v any) error {
 // write writes a JSON body. An error means that the client is gone, and nobody else can be told.
 func write(w http.ResponseWriter, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	_, _ = w.Write(body) //nolint:gosec // JSON, sent as such and with nosniff
 }
 

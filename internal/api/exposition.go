@@ -51,13 +51,14 @@ type exposition struct {
 
 // table sends the gauges of one table. A table that is not there has none.
 func (x *exposition) table(ctx context.Context, s *server, named cache.Table) error {
-	t, err := s.catalogue.resolve(ctx, named)
+	entry, err := s.catalogue.resolve(ctx, named)
 	if err != nil {
 		if _, missing := err.(notFound); missing { //nolint:errorlint // as resolve returns it
 			return nil
 		}
 		return err
 	}
+	t := entry.Table
 	if x.tables[t] {
 		return nil
 	}
@@ -107,16 +108,24 @@ func (x *exposition) record(t cache.Table, r *record.Record, seen series) {
 	seen.exported[exported] = true
 	x.room--
 	prefix := metricName(t.Name)
-	x.gauge(prefix+"_bucket_start_seconds", t, float64(r.Start.UnixNano())/1e9, names, values)
+	sent := []string{prefix + "_bucket_start_seconds"}
+	x.gauge(sent[0], t, float64(r.Start.UnixNano())/1e9, names, values)
 	for _, s := range r.Stats {
-		if v, ok := number(s.Value); ok {
-			x.gauge(prefix+"_"+metricName(s.Name), t, v, names, values)
+		v, ok := number(s.Value)
+		name := prefix + "_" + metricName(s.Name)
+		switch {
+		case !ok:
+		case slices.Contains(sent, name):
+			x.dropped["name_clash"]++
+		default:
+			sent = append(sent, name)
+			x.gauge(name, t, v, names, values)
 		}
 	}
 }
 
-// gauge sends one gauge, unless another table has its name already: names that differ in cache can be one
-// in Prometheus.
+// gauge sends one gauge, unless another table has its name already: names that differ in the cache can be
+// one in Prometheus.
 func (x *exposition) gauge(name string, t cache.Table, v float64, names, values []string) {
 	owner := t.Name
 	if have, ok := x.types[name]; ok && have != owner {
@@ -154,12 +163,14 @@ func joined(parts []string, tags []record.Tag) string {
 // labels returns the labels of a record, sorted by name. It returns false where two of its tags have one
 // name in Prometheus.
 func labels(t cache.Table, r *record.Record) (names, values []string, ok bool) {
-	all := []record.Tag{{Key: "database", Value: t.Database}, {Key: record.FieldName, Value: r.Field}, {Key: record.Agent, Value: r.Agent}}
+	all := make([]record.Tag, 0, 3+len(r.Tags))
+	all = append(all, record.Tag{Key: "database", Value: t.Database})
+	all = append(all, record.Tag{Key: record.FieldName, Value: r.Field}, record.Tag{Key: record.Agent, Value: r.Agent})
 	for _, tag := range r.Tags {
 		all = append(all, record.Tag{Key: labelName(tag.Key), Value: strings.ToValidUTF8(tag.Value, "\uFFFD")})
 	}
 	slices.SortFunc(all, func(a, b record.Tag) int { return strings.Compare(a.Key, b.Key) })
-	ok = true
+	names, values, ok = make([]string, 0, len(all)), make([]string, 0, len(all)), true
 	for i, label := range all {
 		ok = ok && (i == 0 || label.Key != all[i-1].Key)
 		names, values = append(names, label.Key), append(values, label.Value)

@@ -20,9 +20,11 @@ func (s *server) records(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if q.table, err = s.catalogue.resolve(r.Context(), q.table); err != nil {
+	entry, err := s.catalogue.resolve(r.Context(), q.table)
+	if err != nil {
 		return err
 	}
+	q.table = entry.Table
 	// The version first: what is written from here on changes it.
 	version, err := s.reader.Version(r.Context(), q.table)
 	if err != nil {
@@ -32,7 +34,7 @@ func (s *server) records(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return away(err)
 	}
-	etag := etagOf(version, starts)
+	etag := etagOf(version, entry.LastWrite, starts)
 	w.Header().Set("ETag", etag)
 	if matches(r.Header.Get("If-None-Match"), etag) {
 		w.WriteHeader(http.StatusNotModified)
@@ -46,10 +48,11 @@ func (s *server) records(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// etagOf names a state of an answer: the table's version, and the buckets, which can expire without a
-// write.
-func etagOf(version int64, starts []time.Time) string {
+// etagOf names a state of an answer: the table's version, the time of its last write, because a Redis that
+// has lost its data counts versions from the start again, and the buckets, which can expire without a write.
+func etagOf(version int64, written time.Time, starts []time.Time) string {
 	h := fnv.New64a()
+	fmt.Fprintf(h, "%d,", written.UnixMilli())
 	for _, start := range starts {
 		fmt.Fprintf(h, "%d.%d,", start.Unix(), start.Nanosecond())
 	}
@@ -66,8 +69,12 @@ func matches(header, etag string) bool {
 	return false
 }
 
-// readAhead is how many buckets are read at a time, newest first.
-const readAhead = 100
+// Buckets are read some at a time, newest first: firstRead of them, then as many as maxBytes is likely to
+// hold, at most maxRead.
+const (
+	firstRead = 10
+	maxRead   = 100
+)
 
 var errEnough = errors.New("enough records")
 
@@ -78,11 +85,12 @@ func (s *server) collect(r *http.Request, q query, starts []time.Time) ([]byte, 
 		return nil, tooMuch{"buckets", len(starts), s.MaxBuckets}
 	}
 	a := answer{query: q, filter: newFilter(q), maxRecords: s.MaxRecords, maxBytes: s.MaxBytes}
-	for read := 0; len(starts) > 0; read += readAhead {
-		if read >= s.MaxBuckets {
+	for read, n := 0, firstRead; len(starts) > 0; n = a.next(read) {
+		n = min(n, s.MaxBuckets-read, len(starts))
+		if n == 0 {
 			return nil, tooMuch{"buckets", read + len(starts), s.MaxBuckets}
 		}
-		part := slices.Clone(starts[max(0, len(starts)-readAhead):])
+		part := slices.Clone(starts[len(starts)-n:])
 		slices.Reverse(part)
 		err := s.reader.Records(r.Context(), q.table, part, a.take)
 		switch {
@@ -93,7 +101,7 @@ func (s *server) collect(r *http.Request, q query, starts []time.Time) ([]byte, 
 		case err != nil:
 			return nil, away(err)
 		}
-		starts = starts[:len(starts)-len(part)]
+		starts, read = starts[:len(starts)-n], read+n
 	}
 	return a.json(), nil
 }
@@ -105,6 +113,13 @@ type answer struct {
 	maxRecords, maxBytes int
 	buckets              [][]string
 	records, bytes       int
+	read                 int // bytes of all records that came, wanted or not
+}
+
+// next returns how many buckets to read after that many.
+func (a *answer) next(read int) int {
+	mean := a.read/read + 1
+	return min(max(a.maxBytes/mean, 1), maxRead)
 }
 
 // take takes the wanted records of a bucket. It returns errEnough when the limit is reached, or what is
@@ -112,6 +127,7 @@ type answer struct {
 func (a *answer) take(_ time.Time, records []string) error {
 	kept := records[:0]
 	for _, text := range records {
+		a.read += len(text)
 		if a.filter.wants(text) {
 			kept = append(kept, text)
 		}
