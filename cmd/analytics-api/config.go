@@ -150,7 +150,7 @@ func settings() []setting {
 func loadConfig(args, environ []string, stderr io.Writer) (config, error) {
 	c := defaults()
 	flags := flag.NewFlagSet("analytics-api", flag.ContinueOnError)
-	flags.SetOutput(stderr)
+	flags.SetOutput(io.Discard) // what is wrong is in the error
 	file := flags.String("config", "", "configuration `file` (default: "+defaultFile+", where it is there)")
 	flags.BoolVar(&c.check, "check", false, "check the configuration and exit")
 	flags.BoolVar(&c.showVersion, "version", false, "print the version and exit")
@@ -169,8 +169,13 @@ func loadConfig(args, environ []string, stderr io.Writer) (config, error) {
 		servers = append(servers, value)
 		return nil
 	})
-	if err := flags.Parse(args); err != nil {
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		flags.SetOutput(stderr)
+		flags.Usage()
 		return c, err
+	case err != nil:
+		return c, fmt.Errorf("%w: --help lists the flags", err)
 	}
 	if flags.NArg() > 0 {
 		return c, fmt.Errorf("argument %q is not known, want flags only: --help lists them", flags.Arg(0))
@@ -229,7 +234,7 @@ func (c *config) readEnvironment(environ []string) error {
 	var errs []error
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
-		if !strings.HasPrefix(name, envPrefix) {
+		if !strings.HasPrefix(name, envPrefix) || isServiceLink(name) {
 			continue
 		}
 		set, ok := known[name]
@@ -242,6 +247,13 @@ func (c *config) readEnvironment(environ []string) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// isServiceLink reports whether Kubernetes sets a variable of that name, unasked, beside a service called
+// analytics-api.
+func isServiceLink(name string) bool {
+	rest := strings.TrimPrefix(name, envPrefix)
+	return rest == "PORT" || rest == "SERVICE_HOST" || strings.HasPrefix(rest, "PORT_") || strings.HasPrefix(rest, "SERVICE_PORT")
 }
 
 func (c *config) readFlags(given map[string]string) error {

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"os"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
 
+	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
 )
 
@@ -35,14 +38,32 @@ func (c config) startEmbedded() (embedded, error) {
 		start = c.startMemory
 	}
 	e, err := start()
-	if err != nil {
+	var inUse *net.OpError
+	switch {
+	case errors.As(err, &inUse):
 		return none, fmt.Errorf("embedded Redis: %w; --embedded-listen, ANALYTICS_API_EMBEDDED_LISTEN or embedded_listen in the configuration "+
 			"change its address", err)
+	case err != nil:
+		return none, fmt.Errorf("embedded Redis: %w", err)
 	}
 	return e, nil
 }
 
+// dialEmbedded returns how to reach the embedded Redis, or the configured one where none was started. The
+// settings of a configured Redis, such as its password, are none of the embedded one.
+func (c config) dialEmbedded(e embedded) cache.DialOptions {
+	if e.servers == nil {
+		return c.dialOptions()
+	}
+	return cache.DialOptions{Servers: e.servers, Timeout: time.Duration(c.RedisTimeout)}
+}
+
 func (c config) startServer() (embedded, error) {
+	if c.EmbeddedDir != "" {
+		if err := os.MkdirAll(c.EmbeddedDir, 0o700); err != nil {
+			return embedded{}, fmt.Errorf("the folder of its data, which embedded_dir or --embedded-dir names: %w", err)
+		}
+	}
 	s, err := redisserver.Start(context.Background(), redisserver.Options{Addr: c.EmbeddedListen, Dir: c.EmbeddedDir})
 	if err != nil {
 		return embedded{}, err

@@ -72,14 +72,13 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 	}
 	defer embedded.stop()
 	if embedded.servers != nil {
-		c.Redis = embedded.servers
 		log.Info("started a Redis", "storage", embedded.storage, "address", embedded.servers[0])
 		go func() {
 			<-embedded.ended
 			cancel(errEnded)
 		}()
 	}
-	client, err := cache.Dial(c.dialOptions())
+	client, err := cache.Dial(c.dialEmbedded(embedded))
 	if err != nil {
 		return err
 	}

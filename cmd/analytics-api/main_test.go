@@ -144,6 +144,7 @@ func TestEmbeddedRedis(t *testing.T) {
 func TestRecordsOutliveAServiceWithAFolder(t *testing.T) {
 	redistest.Need(t)
 	dir := t.TempDir()
+	dir = filepath.Join(dir, "made", "where it is missing")
 	args := []string{"--listen", "127.0.0.1:0", "--embedded", "auto", "--embedded-listen", "127.0.0.1:0", "--embedded-dir", dir}
 	c := start(t, nil, args...)
 	require.Contains(t, c.stderr.String(), "persistent in "+dir)
@@ -206,6 +207,47 @@ func TestAPortInUseIsNamedWithWhatChangesIt(t *testing.T) {
 		require.ErrorContains(t, err, addr)
 		require.ErrorContains(t, err, "--embedded-listen, ANALYTICS_API_EMBEDDED_LISTEN or embedded_listen")
 	}
+}
+
+// A reason that has nothing to do with the address does not send the reader to it.
+func TestAnEmbeddedRedisThatCannotStartSaysWhy(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	_, _, err := runOnce(t, nil, "--listen", "127.0.0.1:0", "--embedded", "redis-server", "--embedded-listen", "127.0.0.1:0", "--embedded-dir", file)
+	require.ErrorContains(t, err, "--embedded-dir")
+	require.NotContains(t, err.Error(), "--embedded-listen")
+	_, _, err = runOnce(t, nil, "--listen", "127.0.0.1:0", "--embedded", "memory", "--embedded-listen", "127.0.0.1:0", "--embedded-dir", file)
+	require.ErrorContains(t, err, "install redis-server, or leave embedded_dir out")
+	require.NotContains(t, err.Error(), "--embedded-listen")
+	t.Setenv("PATH", "/nowhere")
+	_, _, err = runOnce(t, nil, "--listen", "127.0.0.1:0", "--embedded", "redis-server", "--embedded-listen", "127.0.0.1:0")
+	require.EqualError(t, err, "embedded Redis: no redis-server on PATH")
+}
+
+// The password and the like are those of another Redis.
+func TestTheEmbeddedRedisHasNoneOfTheSettingsOfAnother(t *testing.T) {
+	env := []string{
+		"ANALYTICS_API_REDIS_MASTER_NAME=m", "ANALYTICS_API_REDIS_USERNAME=u", "ANALYTICS_API_REDIS_PASSWORD=p", "ANALYTICS_API_REDIS_DB=3",
+		"ANALYTICS_API_REDIS_TLS_SERVER_NAME=x",
+	}
+	c := start(t, env, "--listen", "127.0.0.1:0", "--embedded", "memory", "--embedded-listen", "127.0.0.1:0")
+	put(t, c.redis)
+	status, body := c.get(t, "/analytics/solar?database=db")
+	require.Equal(t, http.StatusOK, status, body)
+}
+
+func TestWhatKubernetesSetsForAServiceIsIgnored(t *testing.T) {
+	_, err := load(t, "", []string{
+		"ANALYTICS_API_SERVICE_HOST=10.0.0.1", "ANALYTICS_API_SERVICE_PORT=8001", "ANALYTICS_API_SERVICE_PORT_HTTP=8001", "ANALYTICS_API_PORT=tcp://10.0.0.1:8001",
+		"ANALYTICS_API_PORT_8001_TCP=tcp://10.0.0.1:8001", "ANALYTICS_API_PORT_8001_TCP_ADDR=10.0.0.1",
+	})
+	require.NoError(t, err)
+}
+
+func TestAWrongFlagIsOneLine(t *testing.T) {
+	_, stderr, err := runOnce(t, nil, "--lisen", "x")
+	require.EqualError(t, err, "flag provided but not defined: -lisen: --help lists the flags")
+	require.Empty(t, stderr)
 }
 
 func TestVersionAndCheck(t *testing.T) {
