@@ -135,11 +135,13 @@ func (r *runner) load() (*config.Config, error) {
 	return c, r.checkConfig(c)
 }
 
-// openGates lets describe take values of any time where the configuration does not say otherwise.
+// openGates lets describe take values of any time where the configuration does not say otherwise, and warns
+// of describe blocks that write over each other's rows.
 func openGates(c *config.Config) {
 	for _, aggregator := range c.Aggregators {
 		describe.OpenGates(aggregator)
 	}
+	describe.WarnOverlaps(c.Aggregators)
 }
 
 func (r *runner) checkConfig(c *config.Config) error {

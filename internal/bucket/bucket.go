@@ -42,10 +42,11 @@ func (g Grid) Width() time.Duration { return time.Duration(g.width) }
 // Start returns the start of the bucket that holds t. It returns false where the start is too early
 // for int64 nanoseconds, which is so for some times in the year 1677.
 func (g Grid) Start(t int64) (start int64, ok bool) {
-	behind := t%g.width - g.offset
+	behind := t % g.width
 	if behind < 0 {
-		behind += g.width // t%width > -width and offset < width, so it may take two steps
+		behind += g.width
 	}
+	behind -= g.offset // both are in [0, width), so nothing overflows
 	if behind < 0 {
 		behind += g.width
 	}

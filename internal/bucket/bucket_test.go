@@ -84,9 +84,9 @@ func TestBucketsAreHalfOpen(t *testing.T) {
 
 func TestStartAgreesWithExactArithmetic(t *testing.T) {
 	for _, origin := range []time.Time{{}, time.Unix(0, 0), time.Unix(-1, 1), time.Date(2300, 1, 1, 0, 0, 0, 999, time.UTC)} {
-		for _, width := range []time.Duration{1, 2, 3, time.Hour, 1e18, math.MaxInt64} {
+		for _, width := range []time.Duration{1, 2, 3, time.Hour, 1e18, 1 << 62, 1<<62 + 1, 6.7e18, math.MaxInt64} {
 			g := grid(t, width, origin)
-			for _, at := range []int64{math.MinInt64, math.MinInt64 + 1, -1, 0, 1, 1e18, math.MaxInt64 - 1, math.MaxInt64} {
+			for _, at := range []int64{math.MinInt64, math.MinInt64 + 1, -31e17, -1, 0, 1, 1e18, math.MaxInt64 - 1, math.MaxInt64} {
 				want := exactStart(at, width, origin)
 				start, ok := g.Start(at)
 				require.Equal(t, want.IsInt64(), ok)

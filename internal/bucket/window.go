@@ -20,17 +20,19 @@ type Window[T any] struct {
 // Bucket is an open bucket.
 type Bucket[T any] struct {
 	Start, End int64
-	// Touched is the wall time of the last value.
+	// Touched is the wall time of the last value, as far as the caller knows it.
 	Touched time.Time
 	// State is the caller's.
 	State T
 }
 
 // span is a run of closed buckets from the start of the first to the end of the last.
-type span struct {
-	start, end int64
-	closed     time.Time // wall time at which the last of them closed
-}
+type span struct{ start, end int64 }
+
+// maxSpans is how many spans of closed buckets a window remembers. Beyond it the gap between the two
+// oldest counts as closed too: what comes for it is late, which is told, rather than put into a bucket
+// whose earlier statistics it would replace.
+const maxSpans = 1000
 
 // Open returns the bucket that begins at start and opens it when it is not open, or nil when it was
 // closed. The bucket stays the window's; the caller sets Touched.
@@ -76,7 +78,7 @@ func (w *Window[T]) Close(now time.Time, linger time.Duration) {
 		if b.End > wall || now.Sub(b.Touched) < linger {
 			return false
 		}
-		w.remember(span{b.Start, b.End, now})
+		w.remember(span{b.Start, b.End})
 		return true
 	})
 	w.recent = 0
@@ -91,11 +93,16 @@ func (w *Window[T]) remember(s span) {
 		j++
 	}
 	w.closed = slices.Replace(w.closed, i, j, s)
+	if len(w.closed) > maxSpans {
+		w.closed[1].start = w.closed[0].start
+		w.closed = slices.Delete(w.closed, 0, 1)
+	}
 }
 
-// Forget forgets the closed buckets whose span has not grown since before. Buckets that closed side
-// by side are one span. It reports whether the window is now empty: nothing open, nothing remembered.
-func (w *Window[T]) Forget(before time.Time) bool {
-	w.closed = slices.DeleteFunc(w.closed, func(s span) bool { return s.closed.Before(before) })
-	return len(w.closed) == 0 && len(w.open) == 0
-}
+// Bytes returns about how much memory the window holds beside its open buckets.
+func (w *Window[T]) Bytes() int { return cap(w.closed)*spanSize + cap(w.open)*pointerSize }
+
+const (
+	spanSize    = 16
+	pointerSize = 8
+)

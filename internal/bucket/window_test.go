@@ -91,18 +91,18 @@ func TestClosedNeighboursAreOneSpan(t *testing.T) {
 	require.True(t, touch(&w, 10*1000, now))
 }
 
-func TestForgettingReopens(t *testing.T) {
+func TestManyGapsAreBounded(t *testing.T) {
 	now := time.Unix(5000, 0)
 	var w Window[int]
-	touch(&w, 42, now)
-	w.Close(now, 0)
-	touch(&w, 99, now.Add(time.Hour))
-	w.Close(now.Add(time.Hour), 0)
-	require.False(t, w.Forget(now))
-	require.False(t, touch(&w, 42, now))
-	require.False(t, w.Forget(now.Add(time.Minute)))
-	require.False(t, touch(&w, 99, now))
-	require.True(t, w.Forget(now.Add(2*time.Hour)))
-	require.True(t, touch(&w, 42, now))
-	require.False(t, w.Forget(now.Add(2*time.Hour)), "a bucket is open")
+	for i := range int64(3 * maxSpans) {
+		require.True(t, touch(&w, i*20, now))
+		w.Close(now, 0)
+	}
+	require.Len(t, w.closed, maxSpans)
+	require.False(t, touch(&w, 10, now), "the oldest gaps count as closed")
+	require.True(t, touch(&w, 3*maxSpans*20-30, now), "the newest do not")
+	for i := range int64(3 * maxSpans) {
+		require.False(t, touch(&w, i*20, now))
+	}
+	require.GreaterOrEqual(t, w.Bytes(), maxSpans*spanSize)
 }

@@ -3,6 +3,7 @@ package record
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
@@ -56,17 +57,27 @@ func isMember(name string) bool {
 	return false
 }
 
+// Sendable returns s as it arrives by line protocol: Telegraf writes tabs, newlines, form feeds and carriage
+// returns as an escape of two characters, a backslash at the end cannot be said, and InfluxDB takes valid
+// UTF-8 only. Two texts that arrive alike are made alike by it.
+func Sendable(s string) string {
+	if utf8.ValidString(s) && !strings.ContainsAny(s, "\t\n\f\r") && !strings.HasSuffix(s, `\`) {
+		return s
+	}
+	s = strings.NewReplacer("\t", `\t`, "\n", `\n`, "\f", `\f`, "\r", `\r`).Replace(strings.ToValidUTF8(s, "\uFFFD"))
+	return strings.TrimRight(s, `\`)
+}
+
 // TagNames gives tags names that can leave: no two are the same, and none clashes with a name of ours
 // or with one that taken reports. A tag that clashes becomes <tag>_tag, the suffix repeated until the
-// name is free. Backslashes at the end of a name do not count and go, as line protocol cannot say
-// them. TagNames changes tags in place, keeps their order and returns the old names of those it
+// name is free. Names are made [Sendable] first. TagNames changes tags in place, keeps their order and returns the old names of those it
 // renamed. A nil taken takes nothing.
 func TagNames(tags []Tag, taken func(name string) bool) []string {
 	clashes := func(name string) bool { return Reserved(name) || taken != nil && taken(name) }
 	var renamed []string
 	for i := range tags {
 		old := tags[i].Key
-		name := strings.TrimRight(old, `\`)
+		name := Sendable(old)
 		if name == old && !clashes(name) {
 			continue
 		}

@@ -100,6 +100,7 @@ func (r *Record) jsonTags() []Tag {
 		return name == Agent || slices.ContainsFunc(r.Stats, func(s Stat) bool { return s.Name == name })
 	}
 	TagNames(tags, taken)
+	slices.SortFunc(tags, func(a, b Tag) int { return strings.Compare(a.Key, b.Key) })
 	return tags
 }
 

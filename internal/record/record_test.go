@@ -68,7 +68,7 @@ func TestClashingTagsAreRenamedInJSON(t *testing.T) {
 	r.Tags = []Tag{{"agent", "x"}, {"min", "y"}, {"min_tag", "z"}, {"ok", "w"}, {"time", "v"}}
 	got, err := Parse(r.AppendJSON(nil))
 	require.NoError(t, err)
-	require.Equal(t, []Tag{{"agent_tag", "x"}, {"min_tag_tag", "y"}, {"min_tag", "z"}, {"ok_tag", "w"}, {"time_tag", "v"}}, got.Tags)
+	require.Equal(t, []Tag{{"agent_tag", "x"}, {"min_tag", "z"}, {"min_tag_tag", "y"}, {"ok_tag", "w"}, {"time_tag", "v"}}, got.Tags)
 	require.Equal(t, "a1", got.Agent)
 }
 
@@ -131,4 +131,16 @@ func TestTagNamesTakesBackslashesOffTheEnd(t *testing.T) {
 	renamed := TagNames(tags, nil)
 	require.Equal(t, []string{`a\`, `b\\`, `\`, `mean\`}, renamed)
 	require.Equal(t, []Tag{{"a", "1"}, {"a_tag", "2"}, {"b", "3"}, {"_tag", "4"}, {"mean_tag", "5"}, {`c\d`, "6"}}, tags)
+}
+
+func TestTextsThatArriveAlikeAreMadeAlike(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", "plain ü 😀": "plain ü 😀", "a\nb": `a\nb`, "\t\f\r": `\t\f\r`, `a\\`: "a", `\`: "", "a\xffb": "a\ufffdb", `a\b`: `a\b`,
+	} {
+		require.Equal(t, want, Sendable(text))
+		require.Equal(t, want, Sendable(want), "it stays so")
+	}
+	tags := []Tag{{"t\n", "1"}, {`t\n`, "2"}, {"a\xff", "3"}, {"a\xfe", "4"}}
+	TagNames(tags, nil)
+	require.Equal(t, []Tag{{`t\n_tag`, "1"}, {`t\n`, "2"}, {"a\ufffd", "3"}, {"a\ufffd_tag", "4"}}, tags)
 }

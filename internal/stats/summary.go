@@ -75,7 +75,7 @@ func (s *Summary) Merge(o *Summary) {
 	s.insert(o.values, o.counts)
 }
 
-// Reset empties the summary and keeps its memory for the next values.
+// Reset empties the summary and keeps the memory of its values for the next ones.
 func (s *Summary) Reset() {
 	*s = Summary{values: s.values[:0], pending: s.pending[:0]}
 }

@@ -96,7 +96,7 @@ func (d *Describe) Add(m telegraf.Metric) {
 		d.counters.outOfRange.Incr(n)
 		return
 	}
-	if d.MaxFuture > 0 && t > d.now().Add(time.Duration(d.MaxFuture)).UnixNano() {
+	if d.MaxFuture > 0 && m.Time().After(d.now().Add(time.Duration(d.MaxFuture))) {
 		d.counters.future.Incr(n)
 		return
 	}
@@ -163,9 +163,14 @@ func (d *Describe) Push(acc telegraf.Accumulator) {
 			b.State.changed = false
 			b.Touched = now
 		}
-		s.window.Close(now, d.linger)
+		if open := len(s.window.Buckets()); open > 0 {
+			if s.window.Close(now, d.linger); len(s.window.Buckets()) < open {
+				s.compact()
+			}
+		}
 	}
-	d.table.retire(now)
+	d.table.retire()
+	d.warnForgotten()
 	d.counters.observe(&d.table)
 	d.counters.pushTime.Set(time.Since(begin).Nanoseconds())
 }

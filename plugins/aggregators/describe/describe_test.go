@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -182,22 +183,86 @@ func TestABucketStaysOpenUntilItsEnd(t *testing.T) {
 	require.Equal(t, int64(1), o.counters.buckets.Get())
 }
 
-func TestAClosedBucketIsRememberedForAWeek(t *testing.T) {
-	o := describer(t, func(d *Describe) { d.Bucket = "1h" })
-	o.values(bucketStart, 1.0)
+func TestAClosedBucketStaysClosed(t *testing.T) {
+	o := describer(t, func(d *Describe) { d.Bucket = "1d" })
+	o.values(bucketStart, 1.0, 2.0, 3.0)
 	o.push()
 	o.clock.at = o.clock.at.Add(time.Hour)
 	o.push()
-	require.Len(t, o.table.quiet, 1)
-	o.clock.at = o.clock.at.Add(6 * 24 * time.Hour)
-	o.push()
-	o.values(bucketStart, 1.0)
-	require.Equal(t, int64(1), o.counters.late.Get())
-	require.Empty(t, o.push())
-	o.clock.at = o.clock.at.Add(25 * time.Hour)
-	o.push()
-	require.Empty(t, o.table.quiet)
-	require.Empty(t, o.table.byKey)
+	for range 100 {
+		o.clock.at = o.clock.at.AddDate(0, 0, 30)
+		o.values(bucketStart, 9.0)
+		require.Empty(t, o.push())
+	}
+	require.Equal(t, int64(100), o.counters.late.Get())
+}
+
+func TestOfManyQuietSeriesTheOldestAreForgotten(t *testing.T) {
+	o := describer(t, nil)
+	o.table.quietLimit = 10
+	add := func(i int) {
+		o.Add(point(map[string]string{"host": strconv.Itoa(i)}, map[string]any{"v": 1.0}, bucketStart))
+	}
+	rest := func() {
+		o.push()
+		o.clock.at = o.clock.at.Add(time.Hour)
+		o.push()
+	}
+	for i := range 50 {
+		add(i)
+		rest()
+	}
+	require.Len(t, o.table.quiet, 10)
+	require.Less(t, len(o.table.retired), 50)
+	require.Equal(t, int64(40), o.counters.forgotten.Get())
+	require.Len(t, o.log.Warnings(), 1)
+	require.Positive(t, o.counters.memory.Get())
+
+	add(49)
+	add(41)
+	require.Equal(t, int64(2), o.counters.late.Get(), "the newest are remembered")
+	add(0)
+	require.Len(t, o.push(), 1, "of the oldest it is forgotten that the bucket was closed")
+	rest()
+	require.Len(t, o.table.quiet, 10)
+	for id := range o.table.quiet {
+		delete(o.table.quiet, id)
+	}
+	o.table.retire()
+	require.LessOrEqual(t, len(o.table.retired), fewFields)
+}
+
+func TestNamesThatArriveAlikeAreOne(t *testing.T) {
+	o := describer(t, func(d *Describe) { d.Stats = []string{"count"} })
+	o.Add(metric.New("m\n", map[string]string{"t\n": "x\ny"}, map[string]any{"a": 1.0, `a\`: 2.0, "": 3.0, `\`: 4.0, "b\n": 5.0, "c\xff": 6.0}, bucketStart))
+	o.Add(metric.New(`m\n`, map[string]string{`t\n`: `x\ny`}, map[string]any{"a": 1.0, "_": 3.0, `b\n`: 5.0, "c\xfe": 6.0}, bucketStart))
+	counts := make(map[string]any)
+	for _, m := range o.push() {
+		tags := m.Tags()
+		counts[tags["field_name"]] = m.Fields()["count"]
+		delete(tags, "field_name")
+		require.Equal(t, `analytics_m\n`, m.Name())
+		require.Equal(t, `x\ny`, tags[`t\n`])
+		require.Len(t, tags, 1)
+	}
+	require.Equal(t, map[string]any{"a": int64(3), "_": int64(3), `b\n`: int64(2), "c\ufffd": int64(2)}, counts)
+}
+
+func TestASeriesForgetsTheFieldsThatItHasNoMore(t *testing.T) {
+	o := describer(t, func(d *Describe) { d.Bucket = "1m" })
+	for minute := range 20 {
+		for f := range 100 {
+			at := bucketStart.Add(time.Duration(minute) * time.Minute)
+			o.Add(point(nil, map[string]any{fmt.Sprintf("f%d", minute*100+f): 1.0, "always": float64(minute)}, at))
+		}
+		require.Len(t, o.push(), 101)
+		require.Equal(t, int64(101), o.counters.exact.Get()-int64(101*(len(o.table.order[0].window.Buckets())-1)))
+		o.clock.at = o.clock.at.Add(time.Duration(7+minute%2) * time.Minute)
+		require.Empty(t, o.push())
+		require.LessOrEqual(t, len(o.table.order[0].schema.names), 320)
+	}
+	o.values(bucketStart.Add(20*time.Minute), 1.0)
+	require.Equal(t, "v", o.push()[0].Tags()["field_name"])
 }
 
 func TestMaxFuture(t *testing.T) {
@@ -207,6 +272,10 @@ func TestMaxFuture(t *testing.T) {
 	o.Add(point(nil, map[string]any{"a": 1.0, "b": 2.0, "c": "text"}, o.clock.at.Add(time.Minute+1)))
 	require.Empty(t, o.push())
 	require.Equal(t, int64(2), o.counters.future.Get())
+
+	far := describer(t, func(d *Describe) { d.MaxFuture = config.Duration(openGate) })
+	far.values(far.clock.at, 1.0)
+	require.Len(t, far.push(), 1)
 }
 
 func TestMaxSeries(t *testing.T) {
@@ -390,6 +459,9 @@ func TestBadOptionsNameTheOptionTheValueAndTheRule(t *testing.T) {
 		`invalid 'group_by' setting ["[a"]`:                                                        func(d *Describe) { d.GroupBy = []string{"[a"} },
 		`invalid 'booleans' setting "yes", known are ["number" "ignore"]`:                          func(d *Describe) { d.Booleans = "yes" },
 		`invalid 'prefix' setting ""`:                                                              func(d *Describe) { d.Prefix = "" },
+		`invalid 'bucket_tag' setting "agent", the name is in use`:                                 func(d *Describe) { d.BucketTag = "agent" },
+		`invalid 'bucket_tag' setting "x\\", want valid UTF-8`:                                     func(d *Describe) { d.BucketTag = `x\` },
+		`invalid 'prefix' setting "a\n", want valid UTF-8`:                                         func(d *Describe) { d.Prefix = "a\n" },
 		`invalid 'bucket_tag' setting "mean", the name is in use`:                                  func(d *Describe) { d.BucketTag = "mean" },
 		`invalid 'timestamp' setting "middle", known are ["start" "end"]`:                          func(d *Describe) { d.Timestamp = "middle" },
 		`invalid 'emit' setting "never", known are ["update"]`:                                     func(d *Describe) { d.Emit = "never" },

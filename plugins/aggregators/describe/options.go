@@ -99,8 +99,17 @@ func (d *Describe) initNames() error {
 	if d.Prefix == "" {
 		return errors.New("invalid 'prefix' setting \"\", want a text: without one the statistics would go into the table of the values")
 	}
-	if d.BucketTag != "" && d.BucketTag != record.TimeBucket && record.Reserved(d.BucketTag) {
+	if record.Sendable(d.Prefix) != d.Prefix {
+		return fmt.Errorf("invalid 'prefix' setting %q, want valid UTF-8 without control characters and backslashes at the end", d.Prefix)
+	}
+	if d.BucketTag == "" || d.BucketTag == record.TimeBucket {
+		return nil
+	}
+	if record.Reserved(d.BucketTag) || d.BucketTag == record.Agent {
 		return fmt.Errorf("invalid 'bucket_tag' setting %q, the name is in use for something else", d.BucketTag)
+	}
+	if record.Sendable(d.BucketTag) != d.BucketTag {
+		return fmt.Errorf("invalid 'bucket_tag' setting %q, want valid UTF-8 without control characters and backslashes at the end", d.BucketTag)
 	}
 	return nil
 }

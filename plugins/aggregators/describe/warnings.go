@@ -10,6 +10,7 @@ var ambiguousBefore = time.Unix(0, 5e15)
 // warnings holds what the log was told already.
 type warnings struct {
 	old     bool
+	forgot  bool
 	renamed map[string]bool
 }
 
@@ -25,6 +26,16 @@ func (d *Describe) warnRenamed(tags []string) {
 		d.once.renamed[tag] = true
 		d.Log.Warnf("Tag %q has a name that the statistics use or that line protocol cannot say, it is renamed in %s* (once logged)", tag, d.Prefix)
 	}
+}
+
+// warnForgotten says once that buckets may open again that were closed.
+func (d *Describe) warnForgotten() {
+	if d.once.forgot || d.table.forgotten == 0 {
+		return
+	}
+	d.once.forgot = true
+	d.Log.Warnf("More than %d series went quiet: of the oldest it is forgotten which buckets were closed, "+
+		"and a late value for one replaces its statistics (series_forgotten counts them, once logged)", maxQuiet)
 }
 
 // warnOld says once that InfluxDB 3 would misread a timestamp.
