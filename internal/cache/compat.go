@@ -16,6 +16,9 @@ import (
 const (
 	// compatEvery is how often the compatibility value of a table is rebuilt at most.
 	compatEvery = time.Second
+	// compatShare is how many times as long as it takes to rebuild a value it is left alone: a bucket of very
+	// many records is read as a whole.
+	compatShare = 20
 	// compatTimeout bounds one rebuilding.
 	compatTimeout = 10 * time.Second
 	// compatSpan is how far back the first look for buckets goes, in seconds.
@@ -33,7 +36,7 @@ type compatWorker struct {
 
 	mu    sync.Mutex
 	dirty map[Table]bool      // written since the last rebuilding, guarded by mu
-	built map[Table]time.Time // the last rebuilding, guarded by mu
+	next  map[Table]time.Time // when a table may be rebuilt again, guarded by mu
 }
 
 // worker returns the worker, which it starts when there is none.
@@ -43,7 +46,7 @@ func (s *Store) worker() *compatWorker {
 	if s.compat == nil {
 		s.compat = &compatWorker{
 			store: s, wake: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{}),
-			dirty: make(map[Table]bool), built: make(map[Table]time.Time),
+			dirty: make(map[Table]bool), next: make(map[Table]time.Time),
 		}
 		go s.compat.run()
 	}
@@ -119,8 +122,10 @@ func (w *compatWorker) rebuildDue() (wait time.Duration, more bool) {
 		default:
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), compatTimeout)
+		start := time.Now()
 		current, err := w.store.rebuild(ctx, t)
 		cancel()
+		w.rest(t, start)
 		if !current {
 			w.again(t)
 		}
@@ -130,9 +135,9 @@ func (w *compatWorker) rebuildDue() (wait time.Duration, more bool) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	wait = compatEvery
+	wait = compatTimeout * compatShare
 	for t := range w.dirty {
-		wait, more = min(wait, time.Until(w.built[t].Add(compatEvery))), true
+		wait, more = min(wait, time.Until(w.next[t])), true
 	}
 	return max(wait, time.Millisecond), more
 }
@@ -144,13 +149,19 @@ func (w *compatWorker) due() []Table {
 	now := time.Now()
 	var due []Table
 	for t := range w.dirty {
-		if now.Sub(w.built[t]) >= compatEvery {
+		if !now.Before(w.next[t]) {
 			due = append(due, t)
 			delete(w.dirty, t)
-			w.built[t] = now
 		}
 	}
 	return due
+}
+
+// rest leaves a table alone for a while after a rebuilding that began at start.
+func (w *compatWorker) rest(t Table, start time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.next[t] = start.Add(max(compatEvery, compatShare*time.Since(start)))
 }
 
 func (w *compatWorker) again(tables ...Table) {
