@@ -78,8 +78,14 @@ func TestExampleInfluxDB3(t *testing.T) {
 	require.NoError(t, err)
 	resp.Body.Close()
 	require.Equal(t, http.StatusNoContent, resp.StatusCode)
-	p.waitFor("statistics of mem and of what was written", func() bool {
-		return len(influxdb.Rows("mydb", "analytics_mem")) > 0 && len(influxdb.Rows("mydb", "analytics_room")) > 0
+	// The usage of a CPU is a difference: inputs.cpu has none before its second gathering.
+	p.waitFor("statistics of cpu, mem and of what was written", func() bool {
+		for _, table := range []string{"analytics_cpu", "analytics_mem", "analytics_room"} {
+			if len(influxdb.Rows("mydb", table)) == 0 {
+				return false
+			}
+		}
+		return true
 	})
 	p.stop()
 	require.Equal(t, map[string]string{"field_name": "temperature", "name": "attic"}, withoutHost(influxdb.Rows("mydb", "analytics_room")[0].Tags))
