@@ -3,21 +3,48 @@ package stats
 import "math"
 
 // Mode returns the most frequent value, the smallest among ties, and how often it occurs; NaN and 0 of
-// an empty summary.
+// an empty summary. Of a histogram it is the value that most surely occurs often, and the count a lower bound: of 16
+// candidates (see [Summary.ModeError]), or the smallest value where all look distinct.
 func (s *Summary) Mode() (value float64, count uint64) {
-	if s.n == 0 {
+	switch {
+	case s.n == 0:
 		return math.NaN(), 0
+	case s.hist != nil:
+		return s.hist.mode()
 	}
-	s.settle()
-	value, count = s.values[0], s.countAt(0)
-	for i, c := range s.counts {
+	values, counts := s.exact()
+	if counts == nil {
+		return modeOfRuns(values)
+	}
+	value, count = values[0], counts[0]
+	for i, c := range counts {
 		if c > count {
-			value, count = s.values[i], c
+			value, count = values[i], c
 		}
 	}
 	return value, count
 }
 
-// ModeError returns how far the count of another value could exceed that of the mode: always 0, as s
-// is exact.
-func (s *Summary) ModeError() uint64 { return 0 }
+// modeOfRuns returns the mode of ascending values that may repeat.
+func modeOfRuns(values []float64) (value float64, count uint64) {
+	value, count = values[0], 1
+	start := 0
+	for i, v := range values {
+		if v != values[start] {
+			start = i
+		}
+		if run := uint64(i - start + 1); run > count {
+			value, count = v, run
+		}
+	}
+	return value, count
+}
+
+// ModeError returns how far the count of another value could exceed the count that Mode returns: 0 while s is
+// exact, and at most n/17 as a histogram.
+func (s *Summary) ModeError() uint64 {
+	if s.hist == nil {
+		return 0
+	}
+	return s.hist.heavy.missed
+}

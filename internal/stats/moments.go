@@ -2,13 +2,13 @@ package stats
 
 import "math"
 
-// maxScale bounds the powers of two by which values are scaled: each has an exact inverse.
-const maxScale = 1000
-
 // Sum returns the sum of all values, at most ±math.MaxFloat64; 0 of an empty summary.
 func (s *Summary) Sum() float64 {
-	sum, scale := s.total()
-	return saturate(sum * scale)
+	if s.n == 0 {
+		return 0
+	}
+	m := s.sums()
+	return m.total()
 }
 
 // Mean returns the arithmetic mean, within [min, max], or NaN of an empty summary.
@@ -16,81 +16,215 @@ func (s *Summary) Mean() float64 {
 	if s.n == 0 {
 		return math.NaN()
 	}
-	sum, scale := s.total()
-	return min(max(sum/float64(s.n)*scale, s.Min()), s.Max())
+	m := s.sums()
+	return min(max(m.mean(s.n), s.Min()), s.Max())
 }
 
 // Variance returns the sample variance (divided by n−1), at most math.MaxFloat64, or NaN for fewer
 // than two values.
 func (s *Summary) Variance() float64 {
-	m2, scale := s.spread()
-	return saturate(m2 / float64(s.n-1) * scale * scale)
+	if s.n < 2 {
+		return math.NaN()
+	}
+	m := s.moments()
+	return m.variance(s.n)
 }
 
 // StdDev returns the square root of the sample variance, or NaN for fewer than two values. It is
 // right also where the variance is out of range.
 func (s *Summary) StdDev() float64 {
-	m2, scale := s.spread()
-	return saturate(math.Sqrt(m2/float64(s.n-1)) * scale)
+	if s.n < 2 {
+		return math.NaN()
+	}
+	m := s.moments()
+	return m.stdDev(s.n)
 }
 
 // Range returns max − min, at most math.MaxFloat64, or NaN of an empty summary.
 func (s *Summary) Range() float64 { return saturate(s.Max() - s.Min()) }
 
-// total returns the sum of all values divided by scale, a power of two that keeps it in range.
-func (s *Summary) total() (sum, scale float64) {
-	s.settle()
-	if sum = s.sumOf(1); !math.IsInf(sum, 0) && !math.IsNaN(sum) {
-		return sum, 1
+func (s *Summary) moments() moments {
+	if s.hist != nil {
+		return s.hist.moments
 	}
-	scale = math.Ldexp(1, 64) // there are fewer than 2^64 values
-	return s.sumOf(1 / scale), scale
+	values, counts := s.exact()
+	return momentsOf(values, counts, s.n)
 }
 
-func (s *Summary) sumOf(factor float64) float64 {
-	var acc accumulator
-	for i, v := range s.values {
-		acc.add(v*factor, float64(s.countAt(i)))
+// sums returns moments of which the squares may be missing.
+func (s *Summary) sums() moments {
+	if s.hist != nil {
+		return s.hist.moments
 	}
-	return acc.sum()
+	values, counts := s.exact()
+	return sumsOf(values, counts)
 }
 
-// spread returns the sum of squared distances from the mean, each distance divided by scale, a power
-// of two near the range of the values: so no square is lost to overflow or underflow. NaN for fewer
-// than two values.
-func (s *Summary) spread() (m2, scale float64) {
-	if s.n < 2 {
-		return math.NaN(), 1
-	}
-	mean := s.Mean()
-	_, exp := math.Frexp(s.Range())
-	exp = min(max(exp, -maxScale), maxScale)
-	scale, inverse := math.Ldexp(1, exp), math.Ldexp(1, -exp)
-	var squares, rest accumulator
-	for i, v := range s.values {
-		d, c := v*inverse-mean*inverse, float64(s.countAt(i))
-		squares.add(d*d, c)
-		rest.add(d, c)
-	}
-	// The second term takes back what the rounding of the mean added (Chan, Golub, LeVeque 1983).
-	r := rest.sum()
-	return max(squares.sum()-r*r/float64(s.n), 0), scale
+// moments holds the sum of values and of their squared distances from the mean, both compensated
+// (Neumaier 1974), so that they are right to the last digits however many values there are and in
+// whatever order they come. The zero moments is of no values.
+//
+// All values are divided by 2^unit, which depends on the largest magnitude: so neither the sum nor a
+// square is out of range.
+type moments struct {
+	sum, m2 accumulator
+	unit    int16 // one of the units below
 }
 
-// accumulator adds up with the rounding errors kept beside the sum (Neumaier 1974).
+// The units: magnitudes up to unitLimit and down to its inverse need none.
+const (
+	unitLimit = 0x1p400
+	unitTiny  = -600
+	unitHuge  = 700
+)
+
+// unitOf returns the unit for values of which a is the largest magnitude.
+func unitOf(a float64) int16 {
+	switch {
+	case a > unitLimit:
+		return unitHuge
+	case a < 1/unitLimit:
+		return unitTiny
+	}
+	return 0
+}
+
+// add adds at most batchSize values after n others.
+func (m *moments) add(vs []float64, n uint64) {
+	largest := 0.0
+	for _, v := range vs {
+		largest = max(largest, math.Abs(v))
+	}
+	k := uint64(len(vs))
+	if n == 0 || m.unit != 0 || largest > unitLimit {
+		m.merge(momentsOf(vs, nil, k), n, k)
+		return
+	}
+	var o moments
+	for _, v := range vs {
+		o.sum.plus(v)
+	}
+	mean, rest := o.sum.over(float64(k))
+	for _, v := range vs {
+		d := v - mean - rest
+		o.m2.high += float64(d * d)
+	}
+	m.merge(o, n, k)
+}
+
+// merge adds the moments of k other values after n (Chan, Golub and LeVeque 1983).
+func (m *moments) merge(o moments, n, k uint64) {
+	if k == 0 {
+		return
+	}
+	if n == 0 {
+		*m = o
+		return
+	}
+	m.rescale(max(m.unit, o.unit))
+	o.rescale(m.unit)
+	a, b := float64(n), float64(k)
+	mean, rest := m.sum.over(a)
+	otherMean, otherRest := o.sum.over(b)
+	d := (otherMean - mean) + (otherRest - rest)
+	m.sum.merge(o.sum)
+	m.m2.merge(o.m2)
+	m.m2.plus(float64(d * d * (a / (a + b) * b)))
+}
+
+// rescale changes the unit to a larger one.
+func (m *moments) rescale(unit int16) {
+	if m.unit == unit {
+		return
+	}
+	down := int(m.unit - unit)
+	m.sum.high, m.sum.low = math.Ldexp(m.sum.high, down), math.Ldexp(m.sum.low, down)
+	m.m2.high, m.m2.low = math.Ldexp(m.m2.high, 2*down), math.Ldexp(m.m2.low, 2*down)
+	m.unit = unit
+}
+
+// sumsOf returns the sum of values with their counts; nil counts are 1 each.
+func sumsOf(values []float64, counts []uint64) moments {
+	largest := 0.0
+	for _, v := range values {
+		largest = max(largest, math.Abs(v))
+	}
+	m := moments{unit: unitOf(largest)}
+	if m.unit == 0 && counts == nil {
+		for _, v := range values {
+			m.sum.plus(v)
+		}
+		return m
+	}
+	factor := m.factor()
+	for i, v := range values {
+		m.sum.times(float64(v*factor), float64(countOf(counts, i)))
+	}
+	return m
+}
+
+// momentsOf returns the moments of values with their counts, n values in all; nil counts are 1 each.
+func momentsOf(values []float64, counts []uint64, n uint64) moments {
+	m := sumsOf(values, counts)
+	factor := m.factor()
+	mean, rest := m.sum.over(float64(n))
+	for i, v := range values {
+		d := float64(v*factor) - mean - rest
+		m.m2.times(float64(d*d), float64(countOf(counts, i)))
+	}
+	return m
+}
+
+// factor returns by what values are multiplied.
+func (m *moments) factor() float64 { return math.Ldexp(1, -int(m.unit)) }
+
+// mean returns the mean of n values.
+func (m *moments) mean(n uint64) float64 {
+	return math.Ldexp(m.sum.sum()/float64(n), int(m.unit))
+}
+
+// total returns the sum of all values, at most ±math.MaxFloat64.
+func (m *moments) total() float64 { return saturate(math.Ldexp(m.sum.sum(), int(m.unit))) }
+
+// variance returns the sample variance of n values, at most math.MaxFloat64.
+func (m *moments) variance(n uint64) float64 {
+	return saturate(math.Ldexp(max(m.m2.sum(), 0)/float64(n-1), 2*int(m.unit)))
+}
+
+// stdDev returns the square root of the sample variance, also where that is out of range.
+func (m *moments) stdDev(n uint64) float64 {
+	return saturate(math.Ldexp(math.Sqrt(max(m.m2.sum(), 0)/float64(n-1)), int(m.unit)))
+}
+
+// accumulator adds up with the rounding errors kept beside the sum (Neumaier 1974, in the form of
+// Knuth's TwoSum, which needs no branch). Products are converted to float64 all over this package so that
+// no compiler fuses them into sums: results are the same on every machine.
 type accumulator struct{ high, low float64 }
 
-// add adds v·count.
-func (a *accumulator) add(v, count float64) {
-	p := v * count
-	a.low += math.FMA(v, count, -p) // what the product lost
-	t := a.high + p
-	if math.Abs(a.high) >= math.Abs(p) {
-		a.low += (a.high - t) + p
-	} else {
-		a.low += (p - t) + a.high
-	}
+// plus adds v.
+func (a *accumulator) plus(v float64) {
+	t := a.high + v
+	z := t - a.high
+	a.low += (a.high - (t - z)) + (v - z)
 	a.high = t
+}
+
+// times adds v·count.
+func (a *accumulator) times(v, count float64) {
+	p := float64(v * count)
+	a.low += math.FMA(v, count, -p) // what the product lost
+	a.plus(p)
+}
+
+func (a *accumulator) merge(o accumulator) {
+	a.plus(o.high)
+	a.low += o.low
+}
+
+// over returns the sum divided by n, and what that misses by rounding.
+func (a *accumulator) over(n float64) (quotient, rest float64) {
+	quotient = a.high / n
+	return quotient, (math.FMA(-quotient, n, a.high) + a.low) / n
 }
 
 func (a *accumulator) sum() float64 { return a.high + a.low }

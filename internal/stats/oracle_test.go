@@ -37,11 +37,17 @@ func shapes(n int) map[string][]float64 {
 
 var sizes = []int{1, 2, 3, 4, 5, 19, 20, 21, 64, 65, 100, 1000, 5000}
 
-func summaryOf(xs []float64) *Summary {
-	var s Summary
-	for i, x := range xs {
-		s.Add(x, int64(i))
+// summaryOf returns an exact summary.
+func summaryOf(xs []float64) *Summary { return limited(Unlimited, xs) }
+
+// limited returns a summary with that exact limit.
+func limited(limit int, xs []float64) *Summary {
+	s := New(limit)
+	at := make([]int64, len(xs))
+	for i := range at {
+		at[i] = int64(i)
 	}
+	s.AddAll(xs, at)
 	return &s
 }
 

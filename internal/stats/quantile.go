@@ -36,12 +36,11 @@ func ParseMethod(name string) (Method, error) {
 func (m Method) String() string { return methodNames[m] }
 
 // Quantile returns the percentile p of the values by method m, always within [min, max], or NaN of an
-// empty summary.
+// empty summary. [Summary.MaxError] says how exact it is.
 func (s *Summary) Quantile(p Percentile, m Method) float64 {
 	if s.n == 0 {
 		return math.NaN()
 	}
-	s.settle()
 	switch m {
 	case NearestRank:
 		rank, rest := p.of(s.n)
@@ -69,18 +68,63 @@ func (s *Summary) Median(m Method) float64 {
 	return s.Quantile(p50, m)
 }
 
-// at returns the value of that rank, which is below n. pending is empty.
+// at returns the value of that rank, which is below n, or what the histogram tells of it.
 func (s *Summary) at(rank uint64) float64 {
-	if s.counts == nil {
-		return s.values[rank]
+	if s.hist != nil {
+		return s.hist.at(rank, s.n)
 	}
-	for i, c := range s.counts {
+	values, counts := s.exact()
+	if counts == nil {
+		return values[rank]
+	}
+	for i, c := range counts {
 		if rank < c {
-			return s.values[i]
+			return values[i]
 		}
 		rank -= c
 	}
 	panic("stats: rank beyond the values")
+}
+
+// at returns what the bins tell of the value of that rank, among n. Values are taken to be spread evenly
+// over their bin, whole ones over its whole numbers.
+func (h *histogram) at(rank, n uint64) float64 {
+	switch rank {
+	case 0:
+		return h.min
+	case n - 1:
+		return h.max
+	}
+	v := 0.0
+	negative := h.negative.total()
+	switch {
+	case rank < negative:
+		v = -h.valueAt(&h.negative, negative-1-rank)
+	case rank >= negative+h.zero:
+		v = h.valueAt(&h.positive, rank-negative-h.zero)
+	}
+	return min(max(v, h.min), h.max)
+}
+
+// valueAt returns the magnitude of that rank among those of the run.
+func (h *histogram) valueAt(b *bins, rank uint64) float64 {
+	for i := b.lo; ; i++ {
+		c := b.at(i)
+		if rank < c {
+			return h.within(i, (float64(rank)+0.5)/float64(c))
+		}
+		rank -= c
+	}
+}
+
+// within returns the magnitude at share t of bin i.
+func (h *histogram) within(i int32, t float64) float64 {
+	low, high := boundary(i, h.scale), min(boundary(i+1, h.scale), max(-h.min, h.max))
+	if h.fractional {
+		return low + float64((high-low)*t)
+	}
+	low, high = math.Floor(low)+1, math.Floor(high)
+	return min(low+math.Floor(float64((high-low+1)*t)), high)
 }
 
 // between returns the point at share t of the way from a to b, a ≤ b. Halfway is half the sum, as a
@@ -94,9 +138,9 @@ func between(a, b, t float64) float64 {
 	d := b - a
 	switch {
 	case math.IsInf(d, 0):
-		return a*(1-t) + b*t
+		return float64(a*(1-t)) + float64(b*t)
 	case t < 0.5:
-		return min(a+d*t, b)
+		return min(a+float64(d*t), b)
 	}
-	return max(b-d*(1-t), a)
+	return max(b-float64(d*(1-t)), a)
 }

@@ -64,14 +64,23 @@ func (s *Summary) value(st Statistic, m Method) float64 {
 		return saturate(s.Quantile(p75, m) - s.Quantile(p25, m))
 	case Median:
 		return s.Median(m)
-	case First:
-		return s.first.value
-	case Last:
-		return s.last.value
+	case First, Last:
+		return s.timeValue(st.kind)
 	case Mode, ModeCount, ModeError:
 		return s.modeValue(st.kind)
 	}
 	return s.momentValue(st.kind)
+}
+
+func (s *Summary) timeValue(k Kind) float64 {
+	t := s.timed()
+	switch {
+	case t == nil:
+		return math.NaN()
+	case k == First:
+		return t.first.value
+	}
+	return t.last.value
 }
 
 func (s *Summary) modeValue(k Kind) float64 {

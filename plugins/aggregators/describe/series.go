@@ -45,9 +45,9 @@ func (b *summaries) add(s *series, values []sample, t int64) {
 	for _, v := range values {
 		i := s.schema.position(v.field, v.hint)
 		for i >= len(b.fields) {
-			b.fields = append(b.fields, stats.Summary{})
+			b.fields = append(b.fields, stats.New(stats.Unlimited))
 		}
-		b.fields[i].Add(v.value, t)
+		b.fields[i].AddAt(v.value, t)
 	}
 	b.changed = true
 }
