@@ -10,11 +10,12 @@ const (
 	// both ends included, can take at the finest scale.
 	maxBins = 2*perOctave + 1
 	// slackBins is by how many bins more than it needs a run grows.
-	slackBins = 16
+	slackBins = 24
 )
 
 // bins counts values by bin in a contiguous run of counters, which start at one byte each and widen to
-// 2, 4 and 8 together when one overflows. The zero bins are empty.
+// 2, 4 and 8 together when one overflows. The zero bins are empty, as are nil ones, which only reading
+// methods take.
 type bins struct {
 	data   []byte // the counters, little endian
 	first  int32  // the bin of the first counter
@@ -22,15 +23,7 @@ type bins struct {
 	width  uint8  // bytes of a counter: 1, 2, 4 or 8
 }
 
-func (b *bins) empty() bool { return len(b.data) == 0 }
-
-// span returns how many bins there are from the lowest to the highest at a scale that is coarser by shift.
-func (b *bins) span(shift int8) int32 {
-	if b.empty() {
-		return 0
-	}
-	return b.hi>>shift - b.lo>>shift + 1
-}
+func (b *bins) empty() bool { return b == nil || len(b.data) == 0 }
 
 // at returns the count of bin i, which is within the run.
 func (b *bins) at(i int32) uint64 {
@@ -49,11 +42,9 @@ func (b *bins) at(i int32) uint64 {
 // add adds n to bin i, which [bins.cover] has made room for.
 func (b *bins) add(i int32, n uint64) {
 	k := int(i - b.first)
-	if b.width == 1 {
-		if sum := uint64(b.data[k]) + n; sum <= math.MaxUint8 && n <= math.MaxUint8 {
-			b.data[k] = byte(sum)
-			return
-		}
+	if b.width == 1 && n == 1 && b.data[k] < math.MaxUint8 {
+		b.data[k]++
+		return
 	}
 	b.set(i, b.at(i)+n)
 }
@@ -102,7 +93,13 @@ func (b *bins) cover(lo, hi int32) {
 func (b *bins) grow(lo, hi int32) {
 	need := hi - lo + 1
 	size := min((need+slackBins+15)&^15, max(maxBins, need))
-	grown := bins{data: make([]byte, int(size)*int(b.width)), first: lo - (size-need)/2, lo: lo, hi: hi, width: b.width}
+	below := (size - need) / 2
+	if !b.empty() && hi == b.hi { // what grows downwards most likely goes on so, and upwards too
+		below = size - need
+	} else if !b.empty() && lo == b.lo {
+		below = 0
+	}
+	grown := bins{data: make([]byte, int(size)*int(b.width)), first: lo - below, lo: lo, hi: hi, width: b.width}
 	if !b.empty() {
 		copy(grown.data[int(b.lo-grown.first)*int(b.width):], b.data[int(b.lo-b.first)*int(b.width):int(b.hi-b.first+1)*int(b.width)])
 	}
@@ -116,12 +113,29 @@ func (b *bins) coarsen() {
 	}
 	coarse := bins{width: b.width}
 	coarse.grow(b.lo>>1, b.hi>>1)
+	if b.width == 1 {
+		coarse.joinBytes(b)
+		*b = coarse
+		return
+	}
 	for i := b.lo; i <= b.hi; i++ {
 		if n := b.at(i); n > 0 {
 			coarse.set(i>>1, coarse.at(i>>1)+n)
 		}
 	}
 	*b = coarse
+}
+
+// joinBytes adds the counters of o, of one byte each, to those of twice the width.
+func (b *bins) joinBytes(o *bins) {
+	for i := o.lo; i <= o.hi; i++ {
+		n := o.data[i-o.first]
+		if k := i>>1 - b.first; b.width == 1 && n <= math.MaxUint8-b.data[k] {
+			b.data[k] += n
+			continue
+		}
+		b.set(i>>1, b.at(i>>1)+uint64(n))
+	}
 }
 
 // raise collapses the bins below lo into bin lo.
@@ -139,13 +153,109 @@ func (b *bins) raise(lo int32) {
 	*b = raised
 }
 
+// merge adds the counts of o, which is finer by shift, and within the run but for what collapses.
+func (b *bins) merge(o *bins, shift int8) {
+	if o.empty() {
+		return
+	}
+	done := 0
+	switch {
+	case o.width == 1 && b.width == 4:
+		done = b.mergeWide(o, shift)
+	case o.width == 1 && b.width == 1 && shift == 0 && o.lo >= b.lo:
+		done = mergeBytes(b.data[o.lo-b.first:], o.data[o.lo-o.first:o.hi-o.first+1])
+	}
+	for i := o.lo + int32(done); i <= o.hi; i++ {
+		if n := o.at(i); n > 0 {
+			b.add(max(i>>shift, b.lo), n)
+		}
+	}
+}
+
+const (
+	sevenBits = 0x7f7f7f7f7f7f7f7f
+	topBits   = 0x8080808080808080
+	evenBytes = 0x00ff00ff00ff00ff
+)
+
+// mergeBytes adds counters of one byte to others, eight at a time, and returns how many it added: it ends
+// before one would overflow, or where fewer than eight are left.
+func mergeBytes(to, from []byte) int {
+	k := 0
+	for ; k+8 <= len(from) && k+8 <= len(to); k += 8 {
+		x, y := binary.LittleEndian.Uint64(from[k:]), binary.LittleEndian.Uint64(to[k:])
+		if x == 0 {
+			continue
+		}
+		low := x&sevenBits + y&sevenBits
+		if (x&y|(x|y)&low)&topBits != 0 { // a carry out of a byte
+			break
+		}
+		binary.LittleEndian.PutUint64(to[k:], low^(x^y)&topBits)
+	}
+	return k
+}
+
+// mergeWide adds the counters of o, of one byte, to those of b, of four, and returns how many it added: it ends
+// before one would overflow.
+func (b *bins) mergeWide(o *bins, shift int8) int {
+	from := o.data[o.lo-o.first : o.hi-o.first+1]
+	for k, n := range from {
+		if n == 0 {
+			continue
+		}
+		to := b.data[4*(max((o.lo+int32(k))>>shift, b.lo)-b.first):]
+		sum := uint64(binary.LittleEndian.Uint32(to)) + uint64(n)
+		if sum > math.MaxUint32 {
+			return k
+		}
+		binary.LittleEndian.PutUint32(to, uint32(sum))
+	}
+	return len(from)
+}
+
+// seek returns the bin that holds what has that rank in ascending order, which is below the total, its rank
+// within the bin, and the bin's count.
+func (b *bins) seek(rank uint64) (bin int32, within, count uint64) {
+	i := b.lo
+	if b.width == 1 {
+		for ; i+8 <= b.hi; i += 8 {
+			n := sumBytes(binary.LittleEndian.Uint64(b.data[i-b.first:]))
+			if rank < n {
+				break
+			}
+			rank -= n
+		}
+	}
+	for ; ; i++ {
+		n := b.at(i)
+		if rank < n {
+			return i, rank, n
+		}
+		rank -= n
+	}
+}
+
+// sumBytes returns the sum of the eight bytes of x.
+func sumBytes(x uint64) uint64 {
+	pairs := x&evenBytes + x>>8&evenBytes
+	return pairs * 0x0001000100010001 >> 48
+}
+
 // total returns the sum of all counts.
 func (b *bins) total() uint64 {
+	if b.empty() {
+		return 0
+	}
 	var n uint64
-	if !b.empty() {
-		for i := b.lo; i <= b.hi; i++ {
-			n += b.at(i)
+	i := b.lo
+	if b.width == 1 {
+		for ; i+8 <= b.hi; i += 8 {
+			n += sumBytes(binary.LittleEndian.Uint64(b.data[i-b.first:]))
 		}
+	}
+	for ; i <= b.hi; i++ {
+		n += b.at(i)
 	}
 	return n
 }

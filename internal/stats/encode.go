@@ -2,6 +2,7 @@ package stats
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -187,23 +188,15 @@ func (b *bins) append(dst []byte) []byte {
 }
 
 func (h *heavy) append(dst []byte) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(h.values)))
-	if len(h.values) > 0 {
-		var order [maxHeavy]int
-		ascending := order[:len(h.values)]
-		for i := range ascending {
-			ascending[i] = i
+	dst = binary.AppendUvarint(dst, uint64(len(h.kept)))
+	if len(h.kept) > 0 {
+		var all [maxHeavy]candidate
+		ascending := all[:copy(all[:], h.kept)]
+		slices.SortFunc(ascending, func(a, b candidate) int { return cmp.Compare(a.value, b.value) })
+		for _, c := range ascending {
+			dst = appendFloat(dst, c.value)
 		}
-		slices.SortFunc(ascending, func(i, j int) int {
-			if h.values[i] < h.values[j] {
-				return -1
-			}
-			return 1
-		})
-		for _, i := range ascending {
-			dst = appendFloat(dst, h.values[i])
-		}
-		dst = appendCounts(dst, len(ascending), func(i int) uint64 { return h.counts[ascending[i]] - 1 })
+		dst = appendCounts(dst, len(ascending), func(i int) uint64 { return ascending[i].count - 1 })
 	}
 	return binary.AppendUvarint(dst, h.missed)
 }
@@ -260,7 +253,7 @@ func (s *Summary) UnmarshalBinary(b []byte) error {
 	if again, _ := decoded.AppendBinary(make([]byte, 0, len(b))); !bytes.Equal(again, b) {
 		return fmt.Errorf("%w: the same summary has another encoding", ErrFormat)
 	}
-	decoded.limit = s.limit
+	decoded.raw.limit = s.raw.limit
 	*s = decoded
 	return nil
 }
@@ -439,7 +432,9 @@ func (d *decoder) histogram(fractional bool) (*histogram, uint64) {
 	}
 	h.zero = d.uvarint("number of zeros")
 	h.positive = d.bins(h.scale)
-	h.negative = d.bins(h.scale)
+	if negative := d.bins(h.scale); !negative.empty() {
+		h.negative = &negative
+	}
 	h.heavy = d.heavy()
 	if d.err != nil {
 		return h, 0
@@ -501,8 +496,10 @@ func (d *decoder) heavy() (h heavy) {
 		return h
 	}
 	if size > 0 {
-		h.values = d.values(size, false)
-		h.counts = d.counts(len(h.values), 1)
+		values := d.values(size, false)
+		for i, count := range d.counts(len(values), 1) {
+			h.kept = append(h.kept, candidate{values[i], count})
+		}
 	}
 	h.missed = d.uvarint("missed count")
 	return h
@@ -529,13 +526,13 @@ func (h *histogram) check() (n uint64, err error) {
 	above, ok := h.positive.checkedTotal()
 	below, okBelow := h.negative.checkedTotal()
 	all, okAll := sumOf([]uint64{h.zero, above, below})
-	kept, okKept := sumOf(h.heavy.counts)
+	kept, okKept := h.heavy.total()
 	switch {
 	case !ok || !okBelow || !okAll:
 		return 0, fmt.Errorf("more than %d values", uint64(maxCount))
 	case all == 0:
 		return 0, errors.New("a histogram without values")
-	case !h.hasEnd(h.max, &h.positive, &h.negative) || !h.hasEnd(-h.min, &h.negative, &h.positive):
+	case !h.hasEnd(h.max, &h.positive, h.negative) || !h.hasEnd(-h.min, h.negative, &h.positive):
 		return 0, fmt.Errorf("min %g and max %g are not in the outer bins", h.min, h.max)
 	case !h.fractional && !whole([]float64{h.min, h.max}):
 		return 0, fmt.Errorf("min %g or max %g is not whole", h.min, h.max)
@@ -544,9 +541,9 @@ func (h *histogram) check() (n uint64, err error) {
 	case !okKept || kept > all || h.heavy.missed > (all-kept)/(maxHeavy+1):
 		return 0, errors.New("the candidates have more than their part of the values")
 	}
-	for _, v := range h.heavy.values {
-		if v < h.min || v > h.max {
-			return 0, fmt.Errorf("candidate %g is outside [%g, %g]", v, h.min, h.max)
+	for _, c := range h.heavy.kept {
+		if c.value < h.min || c.value > h.max {
+			return 0, fmt.Errorf("candidate %g is outside [%g, %g]", c.value, h.min, h.max)
 		}
 	}
 	return all, nil

@@ -15,126 +15,195 @@ const (
 // "Mergeable Summaries", 2013). After n values, (maxHeavy+1)·missed is at most n less the sum of the
 // bounds. The zero heavy is of no values.
 type heavy struct {
-	values []float64 // at most maxHeavy, distinct, in any order
-	counts []uint64  // their lower bounds
+	kept   []candidate // at most maxHeavy, of distinct values, in any order
 	missed uint64
+}
+
+// candidate is a value with a lower bound of its count.
+type candidate struct {
+	value float64
+	count uint64
 }
 
 // add counts at most maxHeavy values, which may repeat, after n others.
 func (h *heavy) add(vs []float64, n uint64) {
+	n += uint64(len(vs))
+	if all := len(h.kept) + len(vs); all > fewHeavy && h.allNew(vs) {
+		if h.mayMiss(above(h.kept, 1), n) {
+			h.dropOnce()
+			return
+		}
+		if all <= maxHeavy {
+			for _, v := range vs {
+				h.kept = append(h.kept, candidate{v, 1})
+			}
+			return
+		}
+	}
 	c := h.candidates()
 	for _, v := range vs {
 		c.count(v, 1)
 	}
-	h.keep(&c, n+uint64(len(vs)))
+	h.keep(&c, n)
+}
+
+// allNew reports whether no value is kept and none comes twice. It may say no where that is so.
+func (h *heavy) allNew(vs []float64) bool {
+	var seen [16]uint64
+	for i := range h.kept {
+		slot := hashOf(h.kept[i].value) >> 54
+		seen[slot>>6] |= 1 << (slot & 63)
+	}
+	for _, v := range vs {
+		slot := hashOf(v) >> 54
+		if seen[slot>>6]>>(slot&63)&1 != 0 {
+			return false
+		}
+		seen[slot>>6] |= 1 << (slot & 63)
+	}
+	return true
+}
+
+// mayMiss reports whether one more occurrence of each value may be missed, where the bounds of those that
+// stay add up to kept, of n values.
+func (h *heavy) mayMiss(kept, n uint64) bool { return (maxHeavy+1)*(h.missed+1) <= n-kept }
+
+// dropOnce lets go of the values that were seen once, what is not kept among them.
+func (h *heavy) dropOnce() {
+	h.missed++
+	h.kept = slices.DeleteFunc(h.kept, func(c candidate) bool { return c.count == 1 })
+	if len(h.kept) == 0 {
+		h.kept = nil
+	}
 }
 
 // merge counts distinct values after n others, each with its count; nil counts are 1 each.
 func (h *heavy) merge(values []float64, counts []uint64, n uint64) {
 	for len(values) > 0 {
-		c := h.candidates()
 		few := min(maxHeavy, len(values))
+		if counts == nil && len(h.kept)+few > fewHeavy && h.mayMiss(above(h.kept, 1), n+uint64(few)) && h.allNew(values[:few]) {
+			n += uint64(few)
+			h.dropOnce()
+			values = values[few:]
+			continue
+		}
+		c := h.candidates()
 		for i, v := range values[:few] {
 			c.count(v, countOf(counts, i))
 			n += countOf(counts, i)
 		}
 		h.keep(&c, n)
 		values = values[few:]
-		if counts != nil {
-			counts = counts[few:]
-		}
+		counts = from(counts, few)
 	}
+}
+
+// mergeHeavy counts what o kept and missed of m values after n others.
+func (h *heavy) mergeHeavy(o *heavy, n, m uint64) {
+	h.missed += o.missed
+	if len(o.kept) == 0 {
+		return
+	}
+	c := h.candidates()
+	for _, k := range o.kept {
+		c.count(k.value, k.count)
+	}
+	h.keep(&c, n+m)
 }
 
 // mode returns the candidate with the largest bound, the smallest value among ties, or a count of 0 where
 // no bound reaches 2.
 func (h *heavy) mode() (value float64, count uint64) {
-	for i, v := range h.values {
-		if c := h.counts[i]; c >= 2 && (c > count || c == count && v < value) {
-			value, count = v, c
+	for _, c := range h.kept {
+		if c.count >= 2 && (c.count > count || c.count == count && c.value < value) {
+			value, count = c.value, c.count
 		}
 	}
 	return value, count
 }
 
 func (h *heavy) candidates() (c candidates) {
-	c.n = copy(c.values[:], h.values)
-	copy(c.counts[:], h.counts)
+	c.n = copy(c.all[:], h.kept)
 	return c
 }
 
 // keep takes over the candidates of n values, reduced to at most maxHeavy.
 func (h *heavy) keep(c *candidates, n uint64) {
-	if c.n > fewHeavy && (maxHeavy+1)*(h.missed+1) <= n-c.above(1) {
-		h.missed += c.dropOnce()
+	if all := c.all[:c.n]; c.n > fewHeavy && hasOnce(all) && h.mayMiss(above(all, 1), n) {
+		h.missed++
+		c.filter(1, 0)
 	}
 	if c.n > maxHeavy {
 		h.missed += c.reduce()
 	}
-	if h.values == nil && c.n > 0 {
-		h.values = make([]float64, 0, maxHeavy)
-		h.counts = make([]uint64, 0, maxHeavy)
+	if c.n == 0 {
+		h.kept = nil
+		return
 	}
-	h.values = append(h.values[:0], c.values[:c.n]...)
-	h.counts = append(h.counts[:0], c.counts[:c.n]...)
+	if cap(h.kept) < c.n {
+		h.kept = make([]candidate, 0, (c.n+3)&^3)
+	}
+	h.kept = append(h.kept[:0], c.all[:c.n]...)
 }
 
-func (h *heavy) clone() heavy {
-	return heavy{values: slices.Clone(h.values), counts: slices.Clone(h.counts), missed: h.missed}
-}
-
-// candidates are distinct values with their counts, before they are reduced to maxHeavy.
-type candidates struct {
-	values [2 * maxHeavy]float64
-	counts [2 * maxHeavy]uint64
-	n      int
-}
-
-// count counts v n times.
-func (c *candidates) count(v float64, n uint64) {
-	for i := range c.n {
-		if c.values[i] == v {
-			c.counts[i] += n
-			return
+// total returns the sum of the bounds.
+func (h *heavy) total() (uint64, bool) {
+	var sum uint64
+	for _, c := range h.kept {
+		if c.count > maxCount-sum {
+			return 0, false
 		}
+		sum += c.count
 	}
-	c.values[c.n], c.counts[c.n] = v, n
-	c.n++
+	return sum, true
+}
+
+func (h *heavy) clone() heavy { return heavy{kept: slices.Clone(h.kept), missed: h.missed} }
+
+func hasOnce(all []candidate) bool {
+	return slices.ContainsFunc(all, func(c candidate) bool { return c.count == 1 })
 }
 
 // above returns the sum of the counts above limit.
-func (c *candidates) above(limit uint64) (sum uint64) {
-	for _, n := range c.counts[:c.n] {
-		if n > limit {
-			sum += n
+func above(all []candidate, limit uint64) (sum uint64) {
+	for i := range all {
+		if all[i].count > limit {
+			sum += all[i].count
 		}
 	}
 	return sum
 }
 
-// dropOnce lets go of the values that were seen once, and returns how many occurrences of a value that
-// misses: 1, or 0 where there are none.
-func (c *candidates) dropOnce() uint64 {
-	before := c.n
-	c.filter(1, 0)
-	if c.n == before {
-		return 0
+// candidates are those of distinct values, before they are reduced to maxHeavy.
+type candidates struct {
+	all [2 * maxHeavy]candidate
+	n   int
+}
+
+// count counts v n times.
+func (c *candidates) count(v float64, n uint64) {
+	for i := range c.all[:c.n] {
+		if c.all[i].value == v {
+			c.all[i].count += n
+			return
+		}
 	}
-	return 1
+	c.all[c.n] = candidate{v, n}
+	c.n++
 }
 
 // reduce takes the 17th largest count from all, keeps what is left above 0, and returns that count.
 func (c *candidates) reduce() uint64 {
 	var largest [maxHeavy + 1]uint64 // descending
-	for _, n := range c.counts[:c.n] {
+	for _, k := range c.all[:c.n] {
 		i := maxHeavy
-		if n <= largest[i] {
+		if k.count <= largest[i] {
 			continue
 		}
-		for ; i > 0 && largest[i-1] < n; i-- {
+		for ; i > 0 && largest[i-1] < k.count; i-- {
 			largest[i] = largest[i-1]
 		}
-		largest[i] = n
+		largest[i] = k.count
 	}
 	c.filter(largest[maxHeavy], largest[maxHeavy])
 	return largest[maxHeavy]
@@ -143,9 +212,9 @@ func (c *candidates) reduce() uint64 {
 // filter keeps the candidates with counts above limit and takes less from each.
 func (c *candidates) filter(limit, less uint64) {
 	kept := 0
-	for i, n := range c.counts[:c.n] {
-		if n > limit {
-			c.values[kept], c.counts[kept] = c.values[i], n-less
+	for _, k := range c.all[:c.n] {
+		if k.count > limit {
+			c.all[kept] = candidate{k.value, k.count - less}
 			kept++
 		}
 	}

@@ -1,6 +1,9 @@
 package stats
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 const (
 	// batchSize is how many values a histogram takes at a time.
@@ -20,32 +23,54 @@ const (
 type histogram struct {
 	min, max   float64
 	moments    moments
+	scale      int8
+	fractional bool   // whether a value is not whole
 	zero       uint64 // how many values are zero
 	positive   bins
-	negative   bins // of the magnitudes
+	negative   *bins // of the magnitudes; nil where no value is below zero, as mostly
 	heavy      heavy
-	scale      int8
-	fractional bool // whether a value is not whole
 }
 
-// newHistogram returns the histogram of ascending values with their counts, of n values in all.
+func emptyHistogram() *histogram {
+	return &histogram{scale: maxBinScale, min: math.Inf(1), max: math.Inf(-1)}
+}
+
+// newHistogram returns the histogram of values with their counts, of n values in all.
 func newHistogram(values []float64, counts []uint64, n uint64) *histogram {
-	h := &histogram{scale: maxBinScale, min: math.Inf(1), max: math.Inf(-1)}
+	h := emptyHistogram()
 	h.addCounted(values, counts, 0, n)
 	return h
 }
 
-// add adds at most batchSize finite values after n others.
+// histogramOf returns the histogram of values, of which any may repeat.
+func histogramOf(values []float64) *histogram {
+	h := emptyHistogram()
+	h.fit(values)
+	n := uint64(0)
+	for batch := range slices.Chunk(values, batchSize) {
+		h.add(batch, n)
+		n += uint64(len(batch))
+	}
+	return h
+}
+
+// add adds at most batchSize finite values, at least one, after n others.
 func (h *histogram) add(vs []float64, n uint64) {
-	h.bound(vs)
-	h.countBatch(vs)
-	h.moments.add(vs, n)
+	low, high := ends(vs)
+	h.bound(vs, low, high)
+	if low > 0 {
+		h.countPositive(vs, low, high)
+	} else {
+		h.countMixed(vs)
+	}
+	h.moments.add(vs, max(high, -low), n)
 	h.heavy.add(vs, n)
 }
 
-// addCounted adds ascending values, each with its count, after n others, m values in all.
+// addCounted adds values, at least one, each with its count, after n others, m values in all.
 func (h *histogram) addCounted(values []float64, counts []uint64, n, m uint64) {
-	h.bound(values)
+	low, high := ends(values)
+	h.bound(values, low, high)
 	h.fit(values)
 	for i, v := range values {
 		h.countValue(v, countOf(counts, i))
@@ -54,10 +79,32 @@ func (h *histogram) addCounted(values []float64, counts []uint64, n, m uint64) {
 	h.heavy.merge(values, counts, n)
 }
 
-// bound widens min and max and notes what is not whole.
-func (h *histogram) bound(vs []float64) {
+// ends returns the smallest and the largest value.
+func ends(vs []float64) (low, high float64) {
+	// The bits of floats that are not negative, taken for integers, are in the order of the floats, and those of
+	// negative ones are negative: integers are compared without branches that depend on the data.
+	least, most := int64(math.MaxInt64), int64(math.MinInt64)
 	for _, v := range vs {
-		h.min, h.max = min(h.min, v), max(h.max, v)
+		bits := int64(math.Float64bits(v))
+		least, most = min(least, bits), max(most, bits)
+	}
+	if least >= 0 {
+		return math.Float64frombits(uint64(least)), math.Float64frombits(uint64(most))
+	}
+	low, high = vs[0], vs[0]
+	for _, v := range vs[1:] {
+		low, high = min(low, v), max(high, v)
+	}
+	return low, high
+}
+
+// bound widens min and max to low and high, the ends of the values, and notes what is not whole.
+func (h *histogram) bound(vs []float64, low, high float64) {
+	if low < h.min {
+		h.min = low
+	}
+	if high > h.max {
+		h.max = high
 	}
 	if !h.fractional {
 		h.fractional = !whole(vs)
@@ -73,31 +120,30 @@ func whole(vs []float64) bool {
 	return true
 }
 
-// countBatch counts at most batchSize values in their bins. What they have in common is decided once: mostly they
-// have one sign and lie where others were before.
-func (h *histogram) countBatch(vs []float64) {
-	var at [batchSize]int32
-	run, sign := &h.positive, 1.0
-	if len(vs) > 0 && vs[0] < 0 {
-		run, sign = &h.negative, -1
+// countPositive counts values from low to high, which are above zero, in their bins. Mostly these are within
+// the run already: what the values have in common is decided once.
+func (h *histogram) countPositive(vs []float64, low, high float64) {
+	run, e := &h.positive, extent{binOf(low), binOf(high)}
+	if shift := maxBinScale - h.scale; run.empty() || e.lo>>shift < run.lo || e.hi>>shift > run.hi {
+		h.cover(e, noExtent)
 	}
 	shift := maxBinScale - h.scale
-	lo, hi := int32(math.MaxInt32), int32(math.MinInt32)
-	for i, v := range vs {
-		v *= sign
-		if v <= 0 {
-			h.countMixed(vs)
-			return
+	if run.width > 1 || e.lo>>shift < run.lo {
+		for _, v := range vs {
+			run.add(max(binOf(v)>>shift, run.lo), 1)
 		}
-		at[i] = binOf(v) >> shift
-		lo, hi = min(lo, at[i]), max(hi, at[i])
-	}
-	if run.empty() || lo < run.lo || hi > run.hi {
-		h.countMixed(vs)
 		return
 	}
-	for i := range vs {
-		run.add(at[i], 1)
+	data, first := run.data, run.first
+	for i, v := range vs {
+		k := binOf(v)>>shift - first
+		if data[k] == math.MaxUint8 {
+			for _, v := range vs[i:] {
+				run.add(binOf(v)>>shift, 1)
+			}
+			return
+		}
+		data[k]++
 	}
 }
 
@@ -151,6 +197,9 @@ func (h *histogram) cover(positive, negative extent) {
 		h.coarsen()
 	}
 	h.positive.include(positive, h.scale)
+	if h.negative == nil && negative.lo <= negative.hi {
+		h.negative = new(bins)
+	}
 	h.negative.include(negative, h.scale)
 }
 
@@ -193,15 +242,12 @@ func (h *histogram) merge(o *histogram, n, m uint64) {
 	}
 	h.cover(o.positive.extent(o.scale), o.negative.extent(o.scale))
 	h.positive.merge(&o.positive, o.scale-h.scale)
-	h.negative.merge(&o.negative, o.scale-h.scale)
+	h.negative.merge(o.negative, o.scale-h.scale)
 	h.zero += o.zero
 	h.min, h.max = min(h.min, o.min), max(h.max, o.max)
 	h.fractional = h.fractional || o.fractional
 	h.moments.merge(o.moments, n, m)
-	// The candidates of o stand for their bounds only: what is missing of m are values that o let go, and it
-	// says by missed how many of each.
-	h.heavy.missed += o.heavy.missed
-	h.heavy.merge(o.heavy.values, o.heavy.counts, n+m-total(o.heavy.counts))
+	h.heavy.mergeHeavy(&o.heavy, n, m)
 }
 
 // extent returns the run's bins at the finest scale.
@@ -211,35 +257,6 @@ func (b *bins) extent(scale int8) extent {
 	}
 	shift := maxBinScale - scale
 	return extent{b.lo << shift, b.hi << shift}
-}
-
-// merge adds the counts of o, which is finer by shift.
-func (b *bins) merge(o *bins, shift int8) {
-	if o.empty() {
-		return
-	}
-	if shift == 0 && b.width == 1 && o.width == 1 && o.lo >= b.lo {
-		to, from := b.data[o.lo-b.first:], o.data[o.lo-o.first:o.hi-o.first+1]
-		for k, n := range from {
-			if sum := uint(to[k]) + uint(n); sum <= math.MaxUint8 {
-				to[k] = byte(sum)
-				continue
-			}
-			b.mergeFrom(o, o.lo+int32(k), 0)
-			return
-		}
-		return
-	}
-	b.mergeFrom(o, o.lo, shift)
-}
-
-// mergeFrom adds the counts of o from bin i on.
-func (b *bins) mergeFrom(o *bins, i int32, shift int8) {
-	for ; i <= o.hi; i++ {
-		if n := o.at(i); n > 0 {
-			b.add(max(i>>shift, b.lo), n)
-		}
-	}
 }
 
 func total(counts []uint64) (sum uint64) {
@@ -260,11 +277,19 @@ func (h *histogram) mode() (value float64, count uint64) {
 
 func (h *histogram) clone() *histogram {
 	c := *h
-	c.positive, c.negative, c.heavy = h.positive.clone(), h.negative.clone(), h.heavy.clone()
+	c.positive, c.heavy = h.positive.clone(), h.heavy.clone()
+	if h.negative != nil {
+		negative := h.negative.clone()
+		c.negative = &negative
+	}
 	return &c
 }
 
 // bytes returns about how much memory the histogram holds.
 func (h *histogram) bytes() int {
-	return histogramSize + cap(h.positive.data) + cap(h.negative.data) + 8*(cap(h.heavy.values)+cap(h.heavy.counts))
+	size := histogramSize + cap(h.positive.data) + candidateSize*cap(h.heavy.kept)
+	if h.negative != nil {
+		size += binsSize + cap(h.negative.data)
+	}
+	return size
 }

@@ -89,26 +89,27 @@ func unitOf(a float64) int16 {
 	return 0
 }
 
-// add adds at most batchSize values after n others.
-func (m *moments) add(vs []float64, n uint64) {
-	largest := 0.0
-	for _, v := range vs {
-		largest = max(largest, math.Abs(v))
-	}
+// add adds at most batchSize values, of which largest is the largest magnitude, after n others.
+func (m *moments) add(vs []float64, largest float64, n uint64) {
 	k := uint64(len(vs))
 	if n == 0 || m.unit != 0 || largest > unitLimit {
 		m.merge(momentsOf(vs, nil, k), n, k)
 		return
 	}
 	var o moments
-	for _, v := range vs {
-		o.sum.plus(v)
-	}
+	o.sum = sumOfFloats(vs)
 	mean, rest := o.sum.over(float64(k))
-	for _, v := range vs {
-		d := v - mean - rest
-		o.m2.high += float64(d * d)
+	var even, odd float64
+	for i := 0; i+1 < len(vs); i += 2 {
+		d, e := vs[i]-mean-rest, vs[i+1]-mean-rest
+		even += float64(d * d)
+		odd += float64(e * e)
 	}
+	if len(vs)%2 == 1 {
+		d := vs[len(vs)-1] - mean - rest
+		even += float64(d * d)
+	}
+	o.m2.high = even + odd
 	m.merge(o, n, k)
 }
 
@@ -145,15 +146,9 @@ func (m *moments) rescale(unit int16) {
 
 // sumsOf returns the sum of values with their counts; nil counts are 1 each.
 func sumsOf(values []float64, counts []uint64) moments {
-	largest := 0.0
-	for _, v := range values {
-		largest = max(largest, math.Abs(v))
-	}
-	m := moments{unit: unitOf(largest)}
+	m := moments{unit: unitOf(largestOf(values))}
 	if m.unit == 0 && counts == nil {
-		for _, v := range values {
-			m.sum.plus(v)
-		}
+		m.sum = sumOfFloats(values)
 		return m
 	}
 	factor := m.factor()
@@ -161,6 +156,16 @@ func sumsOf(values []float64, counts []uint64) moments {
 		m.sum.times(float64(v*factor), float64(countOf(counts, i)))
 	}
 	return m
+}
+
+// largestOf returns the largest magnitude of values, 0 of none.
+func largestOf(values []float64) float64 {
+	const sign = 1 << 63
+	most := int64(0) // of bits, as in ends
+	for _, v := range values {
+		most = max(most, int64(math.Float64bits(v)&^sign))
+	}
+	return math.Float64frombits(uint64(most))
 }
 
 // momentsOf returns the moments of values with their counts, n values in all; nil counts are 1 each.
@@ -207,6 +212,24 @@ func (a *accumulator) plus(v float64) {
 	z := t - a.high
 	a.low += (a.high - (t - z)) + (v - z)
 	a.high = t
+}
+
+// sumOfFloats returns the sum of values. Even and odd ones are added up beside each other, which takes half the time.
+func sumOfFloats(values []float64) accumulator {
+	var a, b accumulator
+	for ; len(values) >= 2; values = values[2:] {
+		v, w := values[0], values[1]
+		t, u := a.high+v, b.high+w
+		y, z := t-a.high, u-b.high
+		a.low += (a.high - (t - y)) + (v - y)
+		b.low += (b.high - (u - z)) + (w - z)
+		a.high, b.high = t, u
+	}
+	for _, v := range values {
+		a.plus(v)
+	}
+	a.merge(b)
+	return a
 }
 
 // times adds v·count.

@@ -99,7 +99,7 @@ func (h *histogram) at(rank, n uint64) float64 {
 	negative := h.negative.total()
 	switch {
 	case rank < negative:
-		v = -h.valueAt(&h.negative, negative-1-rank)
+		v = -h.valueAt(h.negative, negative-1-rank)
 	case rank >= negative+h.zero:
 		v = h.valueAt(&h.positive, rank-negative-h.zero)
 	}
@@ -108,13 +108,8 @@ func (h *histogram) at(rank, n uint64) float64 {
 
 // valueAt returns the magnitude of that rank among those of the run.
 func (h *histogram) valueAt(b *bins, rank uint64) float64 {
-	for i := b.lo; ; i++ {
-		c := b.at(i)
-		if rank < c {
-			return h.within(i, (float64(rank)+0.5)/float64(c))
-		}
-		rank -= c
-	}
+	bin, within, count := b.seek(rank)
+	return h.within(bin, (float64(within)+0.5)/float64(count))
 }
 
 // within returns the magnitude at share t of bin i.

@@ -6,12 +6,16 @@ import "slices"
 type raw struct {
 	values []float64 // the first sorted of them ascending, then in order of arrival; values may repeat
 	sorted int32
+	limit  int32 // the exact limit of the summary, or 0 for the default; it is here because there is room
 }
+
+// drop lets go of the values.
+func (r *raw) drop() { r.values, r.sorted = nil, 0 }
 
 // add appends values. Memory grows in small steps: most summaries are in here most of the time.
 func (r *raw) add(vs []float64) {
 	if need := len(r.values) + len(vs); need > cap(r.values) {
-		const small = 64
+		const small = 128
 		size := max(cap(r.values), 16)
 		for size < need {
 			size += max(min(size, small), size/8)
@@ -66,16 +70,13 @@ func mergeTail(values []float64, head int) {
 	}
 }
 
-func (r *raw) clone() raw { return raw{values: slices.Clone(r.values), sorted: r.sorted} }
+func (r *raw) clone() raw {
+	return raw{values: slices.Clone(r.values), sorted: r.sorted, limit: r.limit}
+}
 
 // runs returns the distinct ones of ascending values with their counts, which are nil where no value repeats.
 func runs(values []float64) (distinct []float64, counts []uint64) {
-	n := 0
-	for i := range values {
-		if i == 0 || values[i] != values[i-1] {
-			n++
-		}
-	}
+	n := distinctOf(values)
 	if n == len(values) {
 		return values, nil
 	}
@@ -87,4 +88,14 @@ func runs(values []float64) (distinct []float64, counts []uint64) {
 		counts[len(counts)-1]++
 	}
 	return distinct, counts
+}
+
+// distinctOf returns how many of ascending values are distinct.
+func distinctOf(values []float64) (n int) {
+	for i := range values {
+		if i == 0 || values[i] != values[i-1] {
+			n++
+		}
+	}
+	return n
 }

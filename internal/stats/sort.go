@@ -23,10 +23,7 @@ func sortFloats(values []float64) {
 		slices.Sort(values)
 		return
 	}
-	low, high := values[0], values[0]
-	for _, v := range values {
-		low, high = min(low, v), max(high, v)
-	}
+	low, high := ends(values)
 	perUnit := float64(len(values)-1) / (high - low)
 	if !(perUnit > 0 && perUnit <= math.MaxFloat64) { // all the same, or too near or too far for the division
 		slices.Sort(values)

@@ -36,8 +36,7 @@ var ErrOverflow = errors.New("more than 2^63-1 values")
 // A Summary is not safe for concurrent use; reading statistics changes its inner form.
 type Summary struct {
 	n     uint64
-	limit int32 // the exact limit, or 0 for the default
-	raw   raw   // has the values unless one of the next three is not nil
+	raw   raw // has the values unless one of the next three is not nil
 	table *table
 	hist  *histogram
 	rare  *rare
@@ -59,7 +58,7 @@ type point struct {
 }
 
 // New returns an empty summary that is exact up to limit values, from 1 to [Unlimited].
-func New(limit int) Summary { return Summary{limit: int32(limit)} }
+func New(limit int) Summary { return Summary{raw: raw{limit: int32(limit)}} }
 
 // Add adds a value. NaN and the infinities are not added; Add then returns false.
 func (s *Summary) Add(v float64) bool { return s.AddAll([]float64{v}, nil) == 1 }
@@ -73,11 +72,33 @@ func (s *Summary) AddAt(v float64, time int64) bool {
 // AddAll adds values, with their times unless these are nil, and returns how many it added: NaN and the
 // infinities are not. It keeps no part of what it is given.
 func (s *Summary) AddAll(vs []float64, at []int64) int {
-	var batch [batchSize]float64
-	added, k := 0, 0
 	if s.rare != nil || at != nil {
 		s.time(vs, at)
 	}
+	if !plain(vs) {
+		return s.addCleaned(vs)
+	}
+	for i := 0; i < len(vs); i += batchSize {
+		s.add(vs[i:min(i+batchSize, len(vs))])
+	}
+	return len(vs)
+}
+
+// plain reports whether all values are finite and none is −0.
+func plain(vs []float64) bool {
+	const infinity, negativeZero = 0x7ff << mantissaBits, 1 << 63
+	odd := false
+	for _, v := range vs {
+		bits := math.Float64bits(v)
+		odd = odd || bits&infinity == infinity || bits == negativeZero
+	}
+	return !odd
+}
+
+// addCleaned adds those of the values that are finite, −0 as 0, and returns how many these are.
+func (s *Summary) addCleaned(vs []float64) int {
+	var batch [batchSize]float64
+	added, k := 0, 0
 	for _, v := range vs {
 		if v-v != 0 {
 			continue
@@ -200,12 +221,17 @@ func (s *Summary) put(values []float64, counts []uint64, n uint64) {
 
 // leaveRaw moves the n values, when every one of them is kept, to where there is room for more.
 func (s *Summary) leaveRaw(n uint64) {
-	if s.hist != nil || s.table != nil || s.tally() != nil && s.limit == Unlimited {
+	if s.hist != nil || s.table != nil || s.tally() != nil && s.raw.limit == Unlimited {
+		return
+	}
+	if values := s.raw.settle(); s.tally() == nil && s.raw.limit != Unlimited && distinctOf(values) > maxTable {
+		s.hist = histogramOf(values)
+		s.raw.drop()
 		return
 	}
 	values, counts := s.distinct()
 	s.setTally(nil)
-	s.raw = raw{}
+	s.raw.drop()
 	if len(values) <= maxTable {
 		s.table = new(table)
 		for i, v := range values {
@@ -231,7 +257,7 @@ func (s *Summary) leaveTable(n uint64) {
 
 // leaveExact moves n values, which are ascending and distinct, to the tier for many.
 func (s *Summary) leaveExact(values []float64, counts []uint64, n uint64) {
-	if s.limit != Unlimited {
+	if s.raw.limit != Unlimited {
 		s.hist = newHistogram(values, counts, n)
 		return
 	}
@@ -259,11 +285,11 @@ func (s *Summary) tally() *tally {
 
 // rawLimit returns how many values raw may have.
 func (s *Summary) rawLimit() uint64 {
-	switch s.limit {
+	switch s.raw.limit {
 	case 0, Unlimited:
 		return DefaultExactLimit
 	}
-	return uint64(s.limit)
+	return uint64(s.raw.limit)
 }
 
 // exact returns the ascending values of a summary that is no histogram, with their counts; nil counts
@@ -303,7 +329,8 @@ func (s *Summary) Merge(o *Summary) error {
 		values, counts := o.exact()
 		s.put(values, counts, n)
 	case n == 0:
-		s.raw, s.table, s.hist = raw{}, nil, o.hist.clone()
+		s.raw.drop()
+		s.table, s.hist = nil, o.hist.clone()
 	default:
 		s.demote(n)
 		s.hist.merge(o.hist, n, o.n)
@@ -344,13 +371,14 @@ func (s *Summary) demote(n uint64) {
 	}
 	values, counts := s.distinct()
 	s.hist = newHistogram(values, counts, n)
-	s.raw, s.table = raw{}, nil
+	s.raw.drop()
+	s.table = nil
 	s.setTally(nil)
 }
 
 // Reset empties the summary; its exact limit stays, and the memory of a few values.
 func (s *Summary) Reset() {
-	*s = Summary{limit: s.limit, raw: raw{values: s.raw.values[:0]}}
+	*s = Summary{raw: raw{values: s.raw.values[:0], limit: s.raw.limit}}
 }
 
 // Clone returns a copy that shares no memory with s.
@@ -426,7 +454,7 @@ func (s *Summary) MaxError() float64 {
 func (s *Summary) Bytes() int {
 	size := 8 * cap(s.raw.values)
 	if s.table != nil {
-		size += tableSize + 8*(cap(s.table.values)+cap(s.table.counts))
+		size += s.table.bytes()
 	}
 	if s.hist != nil {
 		size += s.hist.bytes()
@@ -441,6 +469,8 @@ func (s *Summary) Bytes() int {
 const (
 	tableSize     = int(unsafe.Sizeof(table{}))
 	histogramSize = int(unsafe.Sizeof(histogram{}))
+	binsSize      = int(unsafe.Sizeof(bins{}))
+	candidateSize = int(unsafe.Sizeof(candidate{}))
 )
 
 // from returns the counts from i on.

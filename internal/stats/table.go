@@ -10,57 +10,92 @@ const (
 	maxTable = 28
 	// tableSlots is the size of its index, a power of two.
 	tableSlots = 64
+	// lookedThrough is how many values a table looks through one by one.
+	lookedThrough = 2
 )
 
 // table counts at most maxTable distinct values. It is exact at any count.
 type table struct {
-	values []float64         // distinct
-	counts []uint64          // how often each occurred
-	index  [tableSlots]uint8 // 1 + position in values, or 0; by hash with linear probing
-	recent int32             // the position found last
-	sorted bool              // whether values are ascending
+	values []float64 // distinct
+	counts []uint64  // how often each occurred
+	index  *slots    // nil while the values are few enough to look through
+	sorted bool      // whether values are ascending
 }
+
+// slots have 1 + a position in values, or 0, by hash with linear probing.
+type slots [tableSlots]uint8
 
 // add counts v n times, or returns false where it would be one distinct value too many.
 func (t *table) add(v float64, n uint64) bool {
-	if len(t.values) > 0 && t.values[t.recent] == v {
-		t.counts[t.recent] += n
+	i := t.find(v)
+	if i < 0 {
+		if len(t.values) == maxTable {
+			return false
+		}
+		t.insert(v, n)
 		return true
 	}
-	slot := slotOf(v)
-	for t.index[slot] != 0 {
-		i := t.index[slot] - 1
-		if t.values[i] == v {
-			t.counts[i] += n
-			t.recent = int32(i)
-			return true
-		}
-		slot = (slot + 1) % tableSlots
-	}
-	if len(t.values) == maxTable {
-		return false
-	}
-	t.insert(v, n, slot)
+	t.counts[i] += n
 	return true
 }
 
-func (t *table) insert(v float64, n uint64, slot uint8) {
+// find returns the position of v, or −1.
+func (t *table) find(v float64) int {
+	if t.index == nil {
+		for i, w := range t.values {
+			if v == w {
+				return i
+			}
+		}
+		return -1
+	}
+	for slot := slotOf(v); t.index[slot] != 0; slot = (slot + 1) % tableSlots {
+		if i := int(t.index[slot]) - 1; t.values[i] == v {
+			return i
+		}
+	}
+	return -1
+}
+
+func (t *table) insert(v float64, n uint64) {
 	if size := len(t.values); size == cap(t.values) {
 		// Sized to need: most fields that get here have one or two values for ever.
 		t.values = append(make([]float64, 0, min(max(1, 2*size), maxTable)), t.values...)
 		t.counts = append(make([]uint64, 0, min(max(1, 2*size), maxTable)), t.counts...)
 	}
-	t.recent = int32(len(t.values))
 	t.sorted = len(t.values) == 0 || t.sorted && v > t.values[len(t.values)-1]
 	t.values = append(t.values, v)
 	t.counts = append(t.counts, n)
-	t.index[slot] = uint8(len(t.values))
+	if t.index != nil {
+		t.index.put(v, len(t.values)-1)
+	} else if len(t.values) > lookedThrough {
+		t.reindex()
+	}
 }
 
-// slotOf spreads values by the upper bits of a product (Knuth's multiplicative hashing).
-func slotOf(v float64) uint8 {
+// reindex makes the index anew.
+func (t *table) reindex() {
+	t.index = new(slots)
+	for i, v := range t.values {
+		t.index.put(v, i)
+	}
+}
+
+// put enters the position of a value that is not in yet.
+func (x *slots) put(v float64, position int) {
+	slot := slotOf(v)
+	for x[slot] != 0 {
+		slot = (slot + 1) % tableSlots
+	}
+	x[slot] = uint8(position + 1)
+}
+
+func slotOf(v float64) uint8 { return uint8(hashOf(v) >> 58) }
+
+// hashOf spreads values over the upper bits of a product (Knuth's multiplicative hashing).
+func hashOf(v float64) uint64 {
 	const golden = 0x9e3779b97f4a7c15
-	return uint8(math.Float64bits(v) * golden >> 58)
+	return math.Float64bits(v) * golden
 }
 
 // sort brings the values into ascending order.
@@ -74,23 +109,27 @@ func (t *table) sort() {
 			t.counts[j], t.counts[j-1] = t.counts[j-1], t.counts[j]
 		}
 	}
-	t.index = [tableSlots]uint8{}
-	for i, v := range t.values {
-		slot := slotOf(v)
-		for t.index[slot] != 0 {
-			slot = (slot + 1) % tableSlots
-		}
-		t.index[slot] = uint8(i + 1)
+	if t.index != nil {
+		t.reindex()
 	}
-	t.recent, t.sorted = 0, true
+	t.sorted = true
 }
 
-func (t *table) reset() {
-	*t = table{values: t.values[:0], counts: t.counts[:0]}
+// bytes returns how much memory the table holds.
+func (t *table) bytes() int {
+	size := tableSize + 8*(cap(t.values)+cap(t.counts))
+	if t.index != nil {
+		size += tableSlots
+	}
+	return size
 }
 
 func (t *table) clone() *table {
 	c := *t
 	c.values, c.counts = slices.Clone(t.values), slices.Clone(t.counts)
+	if t.index != nil {
+		index := *t.index
+		c.index = &index
+	}
 	return &c
 }

@@ -59,7 +59,7 @@ func checkQuantiles(t *testing.T, s *Summary, o oracle) {
 	}
 	within := func(what string, want, got, bound float64) {
 		if math.Abs(got-want) > bound || got < s.Min() || got > s.Max() {
-			t.Errorf("%s: got %v, want %v within %v (error %g), limit %d", what, got, want, bound, s.MaxError(), s.limit)
+			t.Errorf("%s: got %v, want %v within %v (error %g), limit %d", what, got, want, bound, s.MaxError(), s.raw.limit)
 		}
 	}
 	require.Equal(t, o.sorted[0], s.Min())
@@ -191,7 +191,7 @@ func checkSame(t *testing.T, want, got *Summary, o oracle) {
 
 // shapeOf is what of a histogram depends on the values alone.
 func shapeOf(h *histogram) string {
-	return fmt.Sprint(h.scale, h.zero, h.min, h.max, h.fractional, h.positive.append(nil), h.negative.append(nil))
+	return fmt.Sprintf("%d %d %g %g %t %x %x", h.scale, h.zero, h.min, h.max, h.fractional, h.positive.append(nil), h.negative.append(nil))
 }
 
 // checkMode compares what the candidates say with the true counts.
