@@ -13,7 +13,7 @@ import (
 // side by side.
 type Window[T any] struct {
 	open   []*Bucket[T] // ascending by Start
-	recent int          // index into open of the bucket found last
+	recent *Bucket[T]   // the one found last, or nil
 	closed []span       // ascending, neither overlapping nor adjacent
 }
 
@@ -37,8 +37,8 @@ const maxSpans = 1000
 // Open returns the bucket that begins at start and opens it when it is not open, or nil when it was
 // closed. The bucket stays the window's; the caller sets Touched.
 func (w *Window[T]) Open(start, end int64) *Bucket[T] {
-	if w.recent < len(w.open) && w.open[w.recent].Start == start {
-		return w.open[w.recent]
+	if w.recent != nil && w.recent.Start == start {
+		return w.recent
 	}
 	i, found := slices.BinarySearchFunc(w.open, start, func(b *Bucket[T], start int64) int { return compare(b.Start, start) })
 	if !found {
@@ -47,8 +47,8 @@ func (w *Window[T]) Open(start, end int64) *Bucket[T] {
 		}
 		w.open = slices.Insert(w.open, i, &Bucket[T]{Start: start, End: end})
 	}
-	w.recent = i
-	return w.open[i]
+	w.recent = w.open[i]
+	return w.recent
 }
 
 func compare(a, b int64) int {
@@ -70,18 +70,29 @@ func (w *Window[T]) isClosed(start int64) bool {
 // next call.
 func (w *Window[T]) Buckets() []*Bucket[T] { return w.open }
 
-// Close closes the buckets that have ended by now and that got no value in the last linger. A closed
-// bucket's state is dropped; Open refuses it from then on.
-func (w *Window[T]) Close(now time.Time, linger time.Duration) {
-	wall := now.UnixNano()
+// Close closes the buckets that have ended by now and that got no value in the last linger, and reports
+// whether there were any. It calls closed for each, in ascending order, unless closed is nil; its state is dropped
+// then, and Open refuses it from then on.
+func (w *Window[T]) Close(now time.Time, linger time.Duration, closed func(*Bucket[T])) bool {
+	wall, before := now.UnixNano(), len(w.open)
 	w.open = slices.DeleteFunc(w.open, func(b *Bucket[T]) bool {
 		if b.End > wall || now.Sub(b.Touched) < linger {
 			return false
 		}
+		if closed != nil {
+			closed(b)
+		}
 		w.remember(span{b.Start, b.End})
 		return true
 	})
-	w.recent = 0
+	if len(w.open) == before {
+		return false
+	}
+	w.recent = nil
+	if cap(w.open) > 4*len(w.open) {
+		w.open = slices.Clone(w.open) // gives memory back, all of it where none is open
+	}
+	return true
 }
 
 // remember adds a span of closed buckets and joins it with the spans next to it.

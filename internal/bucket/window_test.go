@@ -49,16 +49,16 @@ func TestABucketClosesAfterLingerAndNotBeforeItsEnd(t *testing.T) {
 	future := w.Open(1100*second, 1200*second)
 	future.Touched = base
 
-	w.Close(base.Add(9*time.Second), 10*time.Second)
+	w.Close(base.Add(9*time.Second), 10*time.Second, nil)
 	require.Equal(t, []int64{0, 1100 * second}, starts(&w))
 	past.Touched = base.Add(9 * time.Second)
-	w.Close(base.Add(18*time.Second), 10*time.Second)
+	w.Close(base.Add(18*time.Second), 10*time.Second, nil)
 	require.Len(t, w.Buckets(), 2, "a value keeps a bucket open")
-	w.Close(base.Add(19*time.Second), 10*time.Second)
+	w.Close(base.Add(19*time.Second), 10*time.Second, nil)
 	require.Equal(t, []int64{1100 * second}, starts(&w))
-	w.Close(time.Unix(1200, -1), 10*time.Second)
+	w.Close(time.Unix(1200, -1), 10*time.Second, nil)
 	require.Equal(t, []int64{1100 * second}, starts(&w), "its end has not come")
-	w.Close(time.Unix(1200, 0), 10*time.Second)
+	w.Close(time.Unix(1200, 0), 10*time.Second, nil)
 	require.Empty(t, w.Buckets())
 }
 
@@ -66,7 +66,7 @@ func TestAClosedBucketStaysClosedAndOthersOpen(t *testing.T) {
 	now := time.Unix(5000, 0)
 	var w Window[int]
 	require.True(t, touch(&w, 42, now))
-	w.Close(now, 0)
+	w.Close(now, 0, nil)
 	require.False(t, touch(&w, 40, now))
 	require.False(t, touch(&w, 49, now))
 	require.True(t, touch(&w, 39, now), "the bucket before was never open")
@@ -79,11 +79,11 @@ func TestClosedNeighboursAreOneSpan(t *testing.T) {
 	order := rand.New(rand.NewPCG(1, 1)).Perm(1000)
 	for _, i := range order {
 		require.True(t, touch(&w, int64(i)*10, now))
-		w.Close(now, 0)
+		w.Close(now, 0, nil)
 	}
 	require.Len(t, w.closed, 1)
 	require.True(t, touch(&w, 10*1001, now))
-	w.Close(now, 0)
+	w.Close(now, 0, nil)
 	require.Len(t, w.closed, 2)
 	for i := range 1000 {
 		require.False(t, touch(&w, int64(i)*10, now))
@@ -96,7 +96,7 @@ func TestManyGapsAreBounded(t *testing.T) {
 	var w Window[int]
 	for i := range int64(3 * maxSpans) {
 		require.True(t, touch(&w, i*20, now))
-		w.Close(now, 0)
+		w.Close(now, 0, nil)
 	}
 	require.Len(t, w.closed, maxSpans)
 	require.False(t, touch(&w, 10, now), "the oldest gaps count as closed")

@@ -7,8 +7,8 @@ import (
 // counters are the plugin's own statistics, which Telegraf's internal input reports as
 // internal_describe.
 type counters struct {
-	late, future, nan, outOfRange, seriesDropped, forgotten selfstat.Stat // since the start
-	series, buckets, exact, memory, pushTime                selfstat.Stat // as of the last Push
+	late, future, nan, outOfRange, seriesDropped, forgotten, demotions selfstat.Stat // since the start
+	series, buckets, exact, histograms, memory, pushTime               selfstat.Stat // as of the last Push
 }
 
 func (c *counters) init(collector *selfstat.Collector) {
@@ -25,28 +25,33 @@ func (c *counters) init(collector *selfstat.Collector) {
 	c.series = register("series")
 	c.buckets = register("buckets_open")
 	c.exact = register("summaries_exact")
+	c.histograms = register("summaries_histogram")
+	c.demotions = register("demotions")
 	c.memory = register("memory_bytes")
 	c.pushTime = register("push_time_ns")
 }
 
 // observe counts what is held now.
-func (c *counters) observe(t *seriesTable) {
-	var buckets, summaries, slots, bytes int
-	for _, s := range t.order {
+func (c *counters) observe(d *Describe) {
+	var buckets, exact, histograms int64
+	for _, s := range d.table.order {
 		for _, b := range s.window.Buckets() {
 			buckets++
 			for i := range b.State.fields {
-				if b.State.fields[i].Count() > 0 {
-					summaries++
+				switch f := &b.State.fields[i]; {
+				case f.Count() == 0:
+				case f.Exact():
+					exact++
+				default:
+					histograms++
 				}
 			}
-			slots += len(b.State.fields)
-			bytes += b.State.bytes
 		}
 	}
-	c.series.Set(int64(len(t.order)))
-	c.buckets.Set(int64(buckets))
-	c.exact.Set(int64(summaries))
-	c.forgotten.Set(t.forgotten)
-	c.memory.Set(int64(bytes + slots*summarySize + t.quietBytes))
+	c.series.Set(int64(len(d.table.order)))
+	c.buckets.Set(buckets)
+	c.exact.Set(exact)
+	c.histograms.Set(histograms)
+	c.forgotten.Set(d.table.forgotten)
+	c.memory.Set(int64(d.budget.held + d.table.quietBytes))
 }

@@ -5,6 +5,7 @@ package describe
 
 import (
 	_ "embed"
+	"slices"
 	"time"
 
 	"github.com/influxdata/telegraf"
@@ -37,6 +38,10 @@ type Describe struct {
 	Linger         *config.Duration `toml:"linger"`
 	MaxFuture      config.Duration  `toml:"max_future"`
 	MaxSeries      int              `toml:"max_series"`
+	Accuracy       string           `toml:"accuracy"`
+	ExactLimit     int              `toml:"exact_limit"`
+	MemoryLimit    config.Size      `toml:"memory_limit"`
+	EmitSummary    string           `toml:"emit_summary"`
 
 	// Telegraf's own settings of an aggregator, which it decodes into the plugin too.
 	Period       config.Duration  `toml:"period"`
@@ -57,74 +62,150 @@ type Describe struct {
 	counters  counters
 	once      warnings
 
-	key    []byte   // scratch of Add: the key of the metric's series
-	values []sample // scratch of Add: the metric's values
-	row    []float64
+	limit  int  // exact limit of the summaries
+	timed  bool // whether a statistic needs the times of the values
+	budget budget
+
+	previous *series // of the last metric, or nil
+
+	key     []byte    // scratch of Add: the key of the metric's series
+	row     []float64 // scratch of Add: the metric's values by position, NaN where it has none
+	spilled []sample  // scratch of Add: values for which the row has no place
+	stats   []float64 // scratch of Push: the statistics of a summary
+	bytes   []byte    // scratch of Push: an encoded summary
 }
 
 // grouping says which tags make a series.
 type grouping struct {
-	all  bool
-	keep filter.Filter // nil keeps none
+	all, none bool
+	keep      filter.Filter   // nil keeps none
+	known     map[string]bool // what keep says of tags that came
 }
 
 // sample is one numeric value of a metric.
 type sample struct {
-	field string
-	hint  int // the position of the field in the metric
-	value float64
+	position int // of its field in the schema of the series
+	value    float64
 }
 
 // SampleConfig returns the documented options.
 func (*Describe) SampleConfig() string { return sampleConfig }
 
-// Add takes the metric's numeric values into the summaries of their bucket. It keeps nothing of the
-// metric. A value that it has to drop is counted.
+// Add takes the metric's numeric values into its bucket. It keeps nothing of the metric. A value that it
+// has to drop is counted.
 func (d *Describe) Add(m telegraf.Metric) {
-	d.read(m)
-	if len(d.values) == 0 {
-		return
-	}
-	n := int64(len(d.values))
 	t, ok := bucket.Nano(m.Time())
-	if !ok {
-		d.counters.outOfRange.Incr(n)
-		return
-	}
-	start, ok := d.grid.Start(t)
-	if !ok {
-		d.counters.outOfRange.Incr(n)
+	start, inRange := d.grid.Start(t)
+	if !ok || !inRange {
+		d.drop(m, d.counters.outOfRange)
 		return
 	}
 	if d.MaxFuture > 0 && m.Time().After(d.now().Add(time.Duration(d.MaxFuture))) {
-		d.counters.future.Incr(n)
+		d.drop(m, d.counters.future)
 		return
 	}
 	s := d.seriesOf(m)
 	if s == nil {
-		d.counters.seriesDropped.Incr(1)
+		return
+	}
+	n := d.read(s, m)
+	if n == 0 {
 		return
 	}
 	b := s.window.Open(start, d.grid.End(start))
 	if b == nil {
-		d.counters.late.Incr(n)
+		d.counters.late.Incr(int64(n))
 		return
 	}
-	b.State.add(s, d.values, t)
+	d.collect(s, &b.State, t)
+	for len(d.spilled) > 0 {
+		d.unspill()
+		d.collect(s, &b.State, t)
+	}
+	if d.budget.exceeded() {
+		d.demote()
+	}
 }
 
-// read fills d.values with the metric's values.
-func (d *Describe) read(m telegraf.Metric) {
-	d.values = d.values[:0]
-	for i, f := range m.FieldList() {
+// drop counts the metric's values as dropped for a reason.
+func (d *Describe) drop(m telegraf.Metric, reason selfstat.Stat) {
+	var n int64
+	for _, f := range m.FieldList() {
+		switch v, ok := d.number(f.Value); {
+		case !ok:
+		case v-v != 0:
+			d.counters.nan.Incr(1)
+		default:
+			n++
+		}
+	}
+	reason.Incr(n)
+}
+
+// read fills d.row with the metric's values by the schema of the series, which it extends where it has to,
+// and returns how many there are.
+func (d *Describe) read(s *series, m telegraf.Metric) int {
+	d.clear(len(s.schema.names))
+	n, next := 0, 0
+	for _, f := range m.FieldList() {
 		v, ok := d.number(f.Value)
 		switch {
 		case !ok:
+			continue
 		case v-v != 0: // NaN or infinite
 			d.counters.nan.Incr(1)
-		default:
-			d.values = append(d.values, sample{field: f.Key, hint: i, value: v})
+			continue
 		}
+		if next >= len(s.schema.known) || s.schema.known[next].name != f.Key {
+			if next = s.schema.find(f.Key); next < 0 {
+				d.extend(s, m)
+				next = s.schema.find(f.Key)
+			}
+		}
+		d.set(s.schema.known[next].position, v)
+		next++
+		n++
+	}
+	return n
+}
+
+// clear makes d.row a row of that width without values.
+func (d *Describe) clear(width int) {
+	d.row = slices.Grow(d.row[:0], width)[:width]
+	for i := range d.row {
+		d.row[i] = missing
+	}
+}
+
+// set puts a value into d.row. Where there is one already, as of two fields whose names arrive alike, it is kept
+// for a row of its own.
+func (d *Describe) set(position int, v float64) {
+	if row := d.row[position]; row == row {
+		d.spilled = append(d.spilled, sample{position, v})
+		return
+	}
+	d.row[position] = v
+}
+
+// unspill makes d.row the row of a value that was kept.
+func (d *Describe) unspill() {
+	last := d.spilled[len(d.spilled)-1]
+	d.spilled = d.spilled[:len(d.spilled)-1]
+	d.clear(len(d.row))
+	d.row[last.position] = last.value
+}
+
+// extend makes the series know every numeric field of the metric.
+func (d *Describe) extend(s *series, m telegraf.Metric) {
+	var names []string
+	for _, f := range m.FieldList() {
+		if v, ok := d.number(f.Value); ok && v-v == 0 && s.schema.find(f.Key) < 0 {
+			names = append(names, f.Key)
+		}
+	}
+	s.schema = d.table.schemas.extend(s.schema, names)
+	for len(d.row) < len(s.schema.names) {
+		d.row = append(d.row, missing)
 	}
 }
 
@@ -156,22 +237,22 @@ func (d *Describe) Push(acc telegraf.Accumulator) {
 	acc.SetPrecision(time.Nanosecond)
 	for _, s := range d.table.order {
 		for _, b := range s.window.Buckets() {
-			if !b.State.changed {
-				continue
+			if b.State.changed {
+				d.settle(&b.State)
+				d.emit(acc, s, b)
+				b.State.changed = false
+				b.Touched = now
+			} else {
+				b.State.stage.rows, b.State.stage.times = nil, nil // it went quiet
 			}
-			d.emit(acc, s, b)
-			b.State.changed = false
-			b.Touched = now
+			d.budget.hold(&b.State)
 		}
-		if open := len(s.window.Buckets()); open > 0 {
-			if s.window.Close(now, d.linger); len(s.window.Buckets()) < open {
-				s.compact()
-			}
-		}
+		d.close(s, now)
 	}
 	d.table.retire()
+	d.budget.relax()
 	d.warnForgotten()
-	d.counters.observe(&d.table)
+	d.counters.observe(d)
 	d.counters.pushTime.Set(time.Since(begin).Nanoseconds())
 }
 
@@ -187,6 +268,10 @@ func newDescribe() *Describe {
 		Prefix:         "analytics_",
 		Timestamp:      "start",
 		Emit:           "update",
+		Accuracy:       "auto",
+		ExactLimit:     stats.DefaultExactLimit,
+		MemoryLimit:    1 << 30,
+		EmitSummary:    "off",
 		Period:         defaultPeriod,
 		now:            time.Now,
 	}

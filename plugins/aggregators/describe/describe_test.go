@@ -164,6 +164,7 @@ func TestABucketClosesAfterLingerAndRefusesLateValues(t *testing.T) {
 	require.Equal(t, int64(3), fields(t, o.push())["count"], "open until linger has passed without a value")
 	o.clock.at = o.clock.at.Add(10 * time.Minute)
 	require.Empty(t, o.push())
+	require.Empty(t, o.push())
 	require.Zero(t, o.counters.series.Get(), "the series went quiet")
 
 	o.values(bucketStart.Add(2*time.Minute), 4.0, 5.0)
@@ -206,6 +207,7 @@ func TestOfManyQuietSeriesTheOldestAreForgotten(t *testing.T) {
 	rest := func() {
 		o.push()
 		o.clock.at = o.clock.at.Add(time.Hour)
+		o.push()
 		o.push()
 	}
 	for i := range 50 {
@@ -290,6 +292,7 @@ func TestMaxSeries(t *testing.T) {
 	require.Equal(t, int64(2), o.counters.seriesDropped.Get())
 	o.clock.at = o.clock.at.Add(time.Hour)
 	o.push()
+	o.push()
 	add("c")
 	require.Len(t, o.push(), 1, "a quiet series makes room")
 }
@@ -313,7 +316,7 @@ func TestNumbersAreCountedByKind(t *testing.T) {
 func TestAMetricWithoutNumbersOpensNothing(t *testing.T) {
 	o := describer(t, func(d *Describe) { d.MaxSeries = 1 })
 	o.Add(point(nil, map[string]any{"s": "text"}, bucketStart))
-	require.Empty(t, o.table.byKey)
+	require.Zero(t, o.table.index.used)
 	require.Empty(t, o.push())
 }
 
@@ -384,10 +387,11 @@ func TestSeriesThatLeaveAlikeAreOne(t *testing.T) {
 		o.Add(point(tags, map[string]any{"v": 1.0}, bucketStart))
 	}
 	require.Equal(t, int64(4), fields(t, o.push())["count"])
-	require.Len(t, o.table.byKey, 4)
+	require.Equal(t, 4, o.table.index.used)
 	o.clock.at = o.clock.at.Add(time.Hour)
 	o.push()
-	require.Empty(t, o.table.byKey)
+	o.push()
+	require.Zero(t, o.table.index.used)
 }
 
 func TestFieldsComeLateAndVanish(t *testing.T) {

@@ -1,7 +1,9 @@
 package describe
 
 import (
+	"encoding/base64"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/influxdata/telegraf"
@@ -12,48 +14,88 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// emit adds one metric for each field that has values in the bucket.
+// compactLimit is up to how many values a compact summary is exact.
+const compactLimit = 64
+
+// emit adds one metric for each field that has values in the bucket. Nothing is staged.
 func (d *Describe) emit(acc telegraf.Accumulator, s *series, b *bucket.Bucket[summaries]) {
-	at := time.Unix(0, b.Start).UTC()
-	if d.Timestamp == "end" {
-		at = time.Unix(0, b.End).UTC()
-	}
-	d.warnOld(at)
-	b.State.bytes = 0
+	blank := d.blank(s, b)
+	field := slices.IndexFunc(blank.TagList(), func(t *telegraf.Tag) bool { return t.Key == record.FieldName })
 	for i := range b.State.fields {
 		summary := &b.State.fields[i]
 		if summary.Count() == 0 {
 			continue
 		}
-		m := metric.New(d.Prefix+s.measurement, nil, nil, at)
-		d.addTags(m, s, s.schema.names[i], b.Start)
-		d.addStats(m, summary)
-		b.State.bytes += summary.Bytes()
+		m := blank.Copy()
+		m.TagList()[field].Value = s.schema.names[i]
+		d.fill(m, summary)
 		acc.AddMetric(m)
 	}
 }
 
-func (d *Describe) addTags(m telegraf.Metric, s *series, field string, start int64) {
-	for _, tag := range s.tags {
-		m.AddTag(tag.Key, tag.Value)
+// blank returns what the metrics of a bucket have in common: all but the field's name and the statistics.
+func (d *Describe) blank(s *series, b *bucket.Bucket[summaries]) telegraf.Metric {
+	at := time.Unix(0, b.Start).UTC()
+	if d.Timestamp == "end" {
+		at = time.Unix(0, b.End).UTC()
 	}
-	m.AddTag(record.FieldName, field)
+	d.warnOld(at)
+	m := metric.New(d.Prefix, nil, nil, at)
+	key, n := "", 0
+	for text := range texts(s.id) {
+		switch {
+		case n == 0:
+			m.SetName(d.Prefix + text)
+		case n%2 == 1:
+			key = text
+		default:
+			m.AddTag(key, text)
+		}
+		n++
+	}
+	m.AddTag(record.FieldName, "")
 	if d.BucketTag != "" {
-		m.AddTag(d.BucketTag, time.Unix(0, start).UTC().Format(time.RFC3339Nano))
+		m.AddTag(d.BucketTag, time.Unix(0, b.Start).UTC().Format(time.RFC3339Nano))
+	}
+	for _, name := range d.names {
+		m.AddField(name, 0.0)
+	}
+	return m
+}
+
+// fill gives the metric the statistics that the summary has. Which these are never shrinks as values come in,
+// so a later emission of a bucket has at least the fields of an earlier one.
+func (d *Describe) fill(m telegraf.Metric, summary *stats.Summary) {
+	d.stats = d.selection.Append(d.stats[:0], summary)
+	absent := false
+	for i, f := range m.FieldList() {
+		switch v := d.stats[i]; {
+		case math.IsNaN(v):
+			absent = true
+		case d.selection.Statistics()[i].Kind() == stats.Count:
+			f.Value = int64(v)
+		default:
+			f.Value = v
+		}
+	}
+	if absent {
+		for i, v := range d.stats {
+			if math.IsNaN(v) {
+				m.RemoveField(d.names[i])
+			}
+		}
+	}
+	if d.EmitSummary != "off" {
+		m.AddField(record.Summary, d.encoded(summary))
 	}
 }
 
-// addStats adds the statistics that the summary has. Which these are never shrinks as values come in,
-// so a later emission of a bucket has at least the fields of an earlier one.
-func (d *Describe) addStats(m telegraf.Metric, summary *stats.Summary) {
-	d.row = d.selection.Append(d.row[:0], summary)
-	for i, v := range d.row {
-		switch {
-		case math.IsNaN(v):
-		case d.selection.Statistics()[i].Kind() == stats.Count:
-			m.AddField(d.names[i], int64(v))
-		default:
-			m.AddField(d.names[i], v)
-		}
+// encoded returns the summary as base64.
+func (d *Describe) encoded(summary *stats.Summary) string {
+	if d.EmitSummary == "compact" {
+		d.bytes = summary.AppendLimited(d.bytes[:0], compactLimit)
+	} else {
+		d.bytes, _ = summary.AppendBinary(d.bytes[:0]) // never an error
 	}
+	return base64.StdEncoding.EncodeToString(d.bytes)
 }

@@ -75,16 +75,18 @@ func TestGoldenData(t *testing.T) {
 				var want goldenFile
 				require.NoError(t, json.Unmarshal(gunzip(t, table), &want))
 				for _, method := range []string{"linear", "nearest_rank", "floor_rank"} {
-					compareGolden(t, metrics, want, method, strings.Contains(table, "by_series"))
+					for _, accuracy := range []string{"exact", "auto"} {
+						compareGolden(t, metrics, want, accuracy, method, strings.Contains(table, "by_series"))
+					}
 				}
 			})
 		}
 	}
 }
 
-func compareGolden(t *testing.T, metrics []telegraf.Metric, want goldenFile, method string, bySeries bool) {
+func compareGolden(t *testing.T, metrics []telegraf.Metric, want goldenFile, accuracy, method string, bySeries bool) {
 	got := make(map[string]map[string]any)
-	for _, m := range through(t, loaded(t, goldenConfig(want.Bucket, method, bySeries)), metrics) {
+	for _, m := range through(t, loaded(t, goldenConfig(want.Bucket, accuracy, method, bySeries)), metrics) {
 		start := m.Time().UnixNano()
 		if want.Bucket == "all" {
 			start = 0
@@ -99,11 +101,16 @@ func compareGolden(t *testing.T, metrics []telegraf.Metric, want goldenFile, met
 		key := goldenKey(r.Start, r.Tags, r.Field)
 		row, ok := got[key]
 		require.True(t, ok, "no row %s", key)
-		r.compare(t, key+" "+method, method, row)
+		if row["max_error"] == 0.0 {
+			r.compare(t, key+" "+method, method, row)
+		} else {
+			require.Equal(t, "auto", accuracy)
+			r.compareBounded(t, key+" "+method, method, row)
+		}
 	}
 }
 
-func goldenConfig(bucket, method string, bySeries bool) string {
+func goldenConfig(bucket, accuracy, method string, bySeries bool) string {
 	groupBy, origin := "[]", ""
 	if bySeries {
 		groupBy = `["*"]`
@@ -114,10 +121,11 @@ func goldenConfig(bucket, method string, bySeries bool) string {
 	return fmt.Sprintf(`
 [[aggregators.describe]]
   bucket = %q
+  accuracy = %q
   quantile_method = %q
   group_by = %s%s
-  stats = ["count", "min", "max", "sum", "mean", "median", "mode", "mode_count", "p95", "p25", "p75", "stddev"]
-`, bucket, method, groupBy, origin)
+  stats = ["count", "min", "max", "sum", "mean", "median", "mode", "mode_count", "p95", "p25", "p75", "stddev", "mode_error", "max_error"]
+`, bucket, accuracy, method, groupBy, origin)
 }
 
 func goldenKey(start int64, tags, field string) string {
@@ -137,7 +145,8 @@ func (r goldenRecord) compare(t *testing.T, key, method string, got map[string]a
 	t.Helper()
 	require.Equal(t, r.Count, got["count"], key)
 	exactly := map[string]float64{"min": r.Min, "max": r.Max, "mode": r.Mode, "mode_count": r.ModeCount}
-	closely := map[string]float64{"mean": r.Mean, "sum": r.Sum}
+	r.compareMoments(t, key, got)
+	closely := make(map[string]float64)
 	switch method {
 	case "linear":
 		exactly["median"] = r.Median
@@ -153,9 +162,45 @@ func (r goldenRecord) compare(t *testing.T, key, method string, got map[string]a
 	for name, want := range closely {
 		require.InDelta(t, want, got[name], 1e-12*math.Abs(want), "%s of %s", name, key)
 	}
+}
+
+func (r goldenRecord) compareMoments(t *testing.T, key string, got map[string]any) {
+	t.Helper()
+	for name, want := range map[string]float64{"mean": r.Mean, "sum": r.Sum} {
+		require.InDelta(t, want, got[name], 1e-12*math.Abs(want), "%s of %s", name, key)
+	}
 	if r.StdDev == nil {
 		require.NotContains(t, got, "stddev", key)
 		return
 	}
 	require.InDelta(t, *r.StdDev, got["stddev"], 1e-9*math.Max(*r.StdDev, math.Abs(r.Max)), "stddev of %s", key)
+}
+
+// compareBounded holds the row of a histogram against the reference, within the bounds that it states.
+func (r goldenRecord) compareBounded(t *testing.T, key, method string, got map[string]any) {
+	t.Helper()
+	require.Equal(t, r.Count, got["count"], key)
+	require.Equal(t, r.Min, got["min"], key)
+	require.Equal(t, r.Max, got["max"], key)
+	r.compareMoments(t, key, got)
+	count, errorOf := got["mode_count"].(float64), got["mode_error"].(float64)
+	require.LessOrEqual(t, count, r.ModeCount, key)
+	require.LessOrEqual(t, r.ModeCount, count+errorOf, key)
+	require.LessOrEqual(t, errorOf, float64(r.Count)/17, key)
+	quantiles := map[string]float64{"median": r.Median, "p95": r.P95, "p25": r.P25, "p75": r.P75}
+	switch method {
+	case "nearest_rank":
+		quantiles = map[string]float64{"p95": r.P95Rank, "p25": r.P25Rank, "p75": r.P75Rank}
+	case "floor_rank":
+		quantiles = map[string]float64{"median": r.Median, "p95": r.P95Floor}
+	}
+	const collapsed = 1.6e-5
+	largest := math.Max(math.Abs(r.Min), math.Abs(r.Max))
+	for name, want := range quantiles {
+		bound := got["max_error"].(float64)*math.Abs(want) + collapsed*largest
+		if r.Min < 0 && r.Max > 0 { // it may lie between values of both signs
+			bound += got["max_error"].(float64) * largest
+		}
+		require.InDelta(t, want, got[name], bound, "%s of %s", name, key)
+	}
 }

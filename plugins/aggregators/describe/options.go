@@ -32,6 +32,8 @@ func (d *Describe) Init() error {
 		oneOf("booleans", d.Booleans, "number", "ignore"),
 		oneOf("timestamp", d.Timestamp, "start", "end"),
 		oneOf("emit", d.Emit, "update"),
+		d.initAccuracy(),
+		oneOf("emit_summary", d.EmitSummary, "off", "compact", "full"),
 	)
 	if err != nil {
 		return err
@@ -78,15 +80,34 @@ func (d *Describe) initSelection() error {
 	if err != nil {
 		return fmt.Errorf("invalid 'stats' setting: %w", err)
 	}
-	d.names = nil
+	d.names, d.timed = nil, false
 	for _, s := range d.selection.Statistics() {
 		d.names = append(d.names, record.StatName(s))
+		d.timed = d.timed || s.Kind() == stats.First || s.Kind() == stats.Last
 	}
 	return nil
 }
 
+func (d *Describe) initAccuracy() error {
+	if err := oneOf("accuracy", d.Accuracy, "auto", "exact"); err != nil {
+		return err
+	}
+	if d.ExactLimit < 1 || d.ExactLimit >= stats.Unlimited {
+		return fmt.Errorf("invalid 'exact_limit' setting %d, want 1 to %d", d.ExactLimit, stats.Unlimited-1)
+	}
+	if d.MemoryLimit <= 0 {
+		return fmt.Errorf("invalid 'memory_limit' setting %d, want more than 0 bytes", d.MemoryLimit)
+	}
+	d.limit = d.ExactLimit
+	if d.Accuracy == "exact" {
+		d.limit = stats.Unlimited
+	}
+	d.budget.init(int(d.MemoryLimit))
+	return nil
+}
+
 func (d *Describe) initGrouping() error {
-	d.grouping = grouping{all: slices.Contains(d.GroupBy, "*")}
+	d.grouping = grouping{all: slices.Contains(d.GroupBy, "*"), none: len(d.GroupBy) == 0, known: make(map[string]bool)}
 	keep, err := filter.Compile(d.GroupBy)
 	if err != nil {
 		return fmt.Errorf("invalid 'group_by' setting %q: %w", d.GroupBy, err)

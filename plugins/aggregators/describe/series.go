@@ -2,9 +2,10 @@ package describe
 
 import (
 	"encoding/binary"
+	"iter"
 	"slices"
 	"strings"
-	"unsafe"
+	"time"
 
 	"github.com/influxdata/telegraf"
 
@@ -16,104 +17,71 @@ import (
 const (
 	// maxQuiet is of how many series without open buckets the closed ones are remembered.
 	maxQuiet = 1 << 18
-	// fewFields is how many fields a schema searches one by one.
+	// fewFields is how many fields a series may have had beyond twice those that it has.
 	fewFields = 16
-	// namelessField is what a field is called whose name cannot be said in line protocol at all.
-	namelessField = "_"
+	// maxKnownTags is of how many tags it is remembered whether they are kept.
+	maxKnownTags = 1000
 )
 
 // series is a measurement and the tags by which it is grouped.
 type series struct {
-	measurement string
-	tags        []record.Tag // as they leave: sorted, renamed where they clash
-	keys        []string     // under which the table knows it; the first is its identity
-	schema      schema
-	window      *bucket.Window[summaries]
+	window  bucket.Window[summaries]
+	schema  *schema
+	id      string   // its measurement and tags as they leave, and a key under which the table knows it
+	keys    []string // further ones, under which its metrics come
+	next    *series  // whose metric came after one of this series the last time, or nil
+	spare   *spare   // nil mostly
+	retired bool     // the table does not know it any more
 }
 
-// summaries are what one bucket of one series collects.
-type summaries struct {
-	fields  []stats.Summary // by position in the schema of the series
-	changed bool            // since they were emitted
-	bytes   int             // held when they were emitted
+// spare is the memory of the bucket that closed last, for the next one to open, which most likely needs as much.
+// It is let go where none opens in the next period.
+type spare struct {
+	fields []stats.Summary // empty, but not their memory
+	rows   []float64
+	bytes  int // as the budget counts it
 }
 
-func (b *summaries) add(s *series, values []sample, t int64) {
-	if b.fields == nil {
-		b.fields = make([]stats.Summary, 0, max(len(s.schema.names), len(values)))
+// reuse gives the spare memory to a bucket that was just opened.
+func (s *series) reuse(b *summaries) {
+	if s.spare == nil || len(s.spare.fields) > len(s.schema.names) {
+		return
 	}
-	for _, v := range values {
-		i := s.schema.position(v.field, v.hint)
-		for i >= len(b.fields) {
-			b.fields = append(b.fields, stats.New(stats.Unlimited))
-		}
-		b.fields[i].AddAt(v.value, t)
-	}
-	b.changed = true
+	b.fields, b.stage.rows, b.bytes = s.spare.fields, s.spare.rows, s.spare.bytes
+	s.spare = nil
 }
 
-// schema gives each field of a series a position, in the order in which they first came. Fields whose
-// names arrive alike have one position.
-type schema struct {
-	names []string
-	index map[string]int // of names once they are many, and of names that arrive as another one
+// close closes the buckets of the series that are due. Nothing is staged.
+func (d *Describe) close(s *series, now time.Time) {
+	d.dropSpare(s)
+	if s.window.Close(now, d.linger, func(b *bucket.Bucket[summaries]) { d.closed(s, &b.State) }) {
+		d.compact(s)
+	}
 }
 
-// position returns the position of the field. The hint is where it probably is.
-func (s *schema) position(field string, hint int) int {
-	if hint < len(s.names) && s.names[hint] == field {
-		return hint
+func (d *Describe) dropSpare(s *series) {
+	if s.spare != nil {
+		d.budget.held -= s.spare.bytes
+		s.spare = nil
 	}
-	if i, ok := s.find(field); ok {
-		return i
-	}
-	return s.add(field)
 }
 
-func (s *schema) find(field string) (int, bool) {
-	if i, ok := s.index[field]; ok || len(s.names) > fewFields {
-		return i, ok
+// closed takes over the memory of a closed bucket, or lets go of it.
+func (d *Describe) closed(s *series, b *summaries) {
+	if s.spare != nil {
+		d.budget.release(b)
+		return
 	}
-	i := slices.Index(s.names, field)
-	return i, i >= 0
-}
-
-// add adds a field, or one more name of a field that arrives as one that is there.
-func (s *schema) add(field string) int {
-	field = strings.Clone(field)
-	name := record.Sendable(field)
-	if name == "" {
-		name = namelessField
+	for i := range b.fields {
+		b.fields[i].Reset()
 	}
-	i, ok := s.find(name)
-	if name == field || !ok {
-		i = len(s.names)
-		s.names = append(s.names, name)
-	}
-	if name != field {
-		s.remember(field, i)
-	}
-	switch n := len(s.names); {
-	case n == fewFields+1:
-		for j, known := range s.names {
-			s.remember(known, j)
-		}
-	case n > fewFields:
-		s.remember(name, i)
-	}
-	return i
-}
-
-func (s *schema) remember(field string, position int) {
-	if s.index == nil {
-		s.index = make(map[string]int)
-	}
-	s.index[field] = position
+	d.budget.hold(b)
+	s.spare = &spare{fields: b.fields, rows: b.stage.rows, bytes: b.bytes}
 }
 
 // compact drops the fields that no open bucket has values of, when these are most: else every bucket would
-// carry every field that the series has ever had.
-func (s *series) compact() {
+// carry every field that the series has ever had. Nothing is staged.
+func (d *Describe) compact(s *series) {
 	used := make([]bool, len(s.schema.names))
 	n := 0
 	for _, b := range s.window.Buckets() {
@@ -127,23 +95,30 @@ func (s *series) compact() {
 	if len(used) <= 2*n+fewFields {
 		return
 	}
-	var kept schema
-	moved := make([]int, len(used))
-	for i, name := range s.schema.names {
-		if used[i] {
-			moved[i] = kept.add(name)
+	d.dropSpare(s)
+	old := s.schema
+	var names []string
+	for _, k := range old.known {
+		if used[k.position] {
+			names = append(names, k.name)
 		}
 	}
+	s.schema = d.table.schemas.extend(d.table.schemas.empty, names)
 	for _, b := range s.window.Buckets() {
-		fields := make([]stats.Summary, n)
-		for i := range b.State.fields {
-			if used[i] {
-				fields[moved[i]] = b.State.fields[i]
-			}
-		}
-		b.State.fields = fields
+		b.State.fields = d.move(b.State.fields, old, s.schema)
+		d.budget.hold(&b.State)
 	}
-	s.schema = kept
+}
+
+// move brings summaries from their positions in one schema to those in another.
+func (d *Describe) move(fields []stats.Summary, from, to *schema) []stats.Summary {
+	moved := d.grow(nil, len(to.names))
+	for _, k := range to.known {
+		if i := from.known[from.find(k.name)].position; i < len(fields) {
+			moved[k.position] = fields[i]
+		}
+	}
+	return moved
 }
 
 // seriesTable holds the series that have open buckets, and of those that went quiet which buckets
@@ -152,8 +127,9 @@ type seriesTable struct {
 	limit      int // of series, 0 for none
 	quietLimit int // of quiet series
 	bucketTag  string
-	byKey      map[string]*series
+	index      index
 	order      []*series // in the order in which they came
+	schemas    schemas   // of the series
 
 	quiet       map[string]quietSeries // by identity
 	retired     []retirement           // of quiet, the oldest first; those that woke up since are among them
@@ -164,7 +140,7 @@ type seriesTable struct {
 
 // quietSeries is what stays of a series without open buckets.
 type quietSeries struct {
-	window *bucket.Window[summaries]
+	window bucket.Window[summaries]
 	number int64 // of its retirement
 }
 
@@ -179,40 +155,125 @@ const quietSize = 200
 
 func (t *seriesTable) init(limit int, bucketTag string) {
 	t.limit, t.quietLimit, t.bucketTag = limit, maxQuiet, bucketTag
-	t.byKey = make(map[string]*series)
+	t.index.init()
+	t.schemas.init()
 	t.quiet = make(map[string]quietSeries)
 }
 
-// seriesOf returns the series of the metric, or nil where it would be one too many.
+// seriesOf returns the series of the metric; nil where it has no number to make a series of, or where the
+// series would be one too many, which is counted.
+//
+// Metrics mostly come in the order in which they came the last time, so the series that followed the previous
+// one then is looked at first.
 func (d *Describe) seriesOf(m telegraf.Metric) *series {
+	previous := d.previous
+	if previous != nil && previous.next != nil && !previous.next.retired && d.matches(previous.next, m) {
+		d.previous = previous.next
+		return d.previous
+	}
 	d.key = appendText(d.key[:0], m.Name())
-	for _, tag := range m.TagList() {
-		if d.grouping.keeps(tag.Key) {
-			d.key = appendText(appendText(d.key, tag.Key), tag.Value)
+	if !d.grouping.none {
+		for _, tag := range m.TagList() {
+			if d.grouping.keeps(tag.Key) {
+				d.key = appendText(appendText(d.key, tag.Key), tag.Value)
+			}
 		}
 	}
-	if s, ok := d.table.byKey[string(d.key)]; ok {
-		return s
+	s := d.table.index.find(d.key)
+	if s == nil {
+		s = d.newSeries(m)
+	}
+	if previous != nil && s != nil {
+		previous.next = s
+	}
+	d.previous = s
+	return s
+}
+
+// key returns the key under which the metrics of the series come, or one of them.
+func (s *series) key() string {
+	if len(s.keys) > 0 {
+		return s.keys[0]
+	}
+	return s.id
+}
+
+// matches reports whether the metric has the series' key, as seriesOf makes it.
+func (d *Describe) matches(s *series, m telegraf.Metric) bool {
+	rest, ok := cutText(s.key(), m.Name())
+	if d.grouping.none {
+		return ok && rest == ""
+	}
+	for _, tag := range m.TagList() {
+		if !ok {
+			return false
+		}
+		if !d.grouping.keeps(tag.Key) {
+			continue
+		}
+		if rest, ok = cutText(rest, tag.Key); ok {
+			rest, ok = cutText(rest, tag.Value)
+		}
+	}
+	return ok && rest == ""
+}
+
+func (d *Describe) newSeries(m telegraf.Metric) *series {
+	if !d.hasNumber(m) {
+		d.drop(m, d.counters.nan) // which counts what is NaN
+		return nil
 	}
 	var tags []record.Tag
 	for _, tag := range m.TagList() {
 		if d.grouping.keeps(tag.Key) {
-			tags = append(tags, record.Tag{Key: strings.Clone(tag.Key), Value: strings.Clone(tag.Value)})
+			tags = append(tags, record.Tag{Key: tag.Key, Value: tag.Value})
 		}
 	}
 	s, renamed := d.table.add(string(d.key), m.Name(), tags)
 	d.warnRenamed(renamed)
+	if s == nil {
+		d.counters.seriesDropped.Incr(1)
+	}
 	return s
 }
 
+func (d *Describe) hasNumber(m telegraf.Metric) bool {
+	return slices.ContainsFunc(m.FieldList(), func(f *telegraf.Field) bool {
+		v, ok := d.number(f.Value)
+		return ok && v-v == 0
+	})
+}
+
 func (g *grouping) keeps(tag string) bool {
-	return g.all || g.keep != nil && g.keep.Match(tag)
+	if g.all {
+		return true
+	}
+	kept, ok := g.known[tag]
+	if !ok {
+		kept = g.keep != nil && g.keep.Match(tag)
+		if len(g.known) < maxKnownTags {
+			g.known[strings.Clone(tag)] = kept
+		}
+	}
+	return kept
 }
 
 // appendText appends s with its length before it, so that no two lists of texts look the same.
 func appendText(dst []byte, s string) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(s)))
+	if len(s) < 0x80 {
+		dst = append(dst, byte(len(s))) // as a uvarint is
+	} else {
+		dst = binary.AppendUvarint(dst, uint64(len(s)))
+	}
 	return append(dst, s...)
+}
+
+// cutText takes s off the front of a key that appendText made, where it stands there and is short.
+func cutText(key, s string) (rest string, ok bool) {
+	if n := len(s); n < 0x80 && len(key) > n && int(key[0]) == n && key[1:1+n] == s {
+		return key[1+n:], true
+	}
+	return key, false
 }
 
 // add adds the series, or one more key for a series that leaves under the same name and tags. It
@@ -221,18 +282,18 @@ func (t *seriesTable) add(key, measurement string, tags []record.Tag) (s *series
 	tags, renamed = t.outgoing(tags)
 	measurement = record.Sendable(measurement)
 	id := identity(measurement, tags)
-	s, ok := t.byKey[id]
-	if !ok {
+	s = t.index.find([]byte(id))
+	if s == nil {
 		if t.limit > 0 && len(t.order) >= t.limit {
 			return nil, renamed
 		}
-		s = &series{measurement: strings.Clone(measurement), tags: tags, keys: []string{id}, window: t.windowOf(id)}
-		t.byKey[id] = s
+		s = &series{id: id, window: t.windowOf(id), schema: t.schemas.empty}
+		t.index.put(id, s)
 		t.order = append(t.order, s)
 	}
 	if key != id {
 		s.keys = append(s.keys, key)
-		t.byKey[key] = s
+		t.index.put(key, s)
 	}
 	return s, renamed
 }
@@ -251,20 +312,35 @@ func (t *seriesTable) outgoing(tags []record.Tag) (out []record.Tag, renamed []s
 	return out, renamed
 }
 
+// identity returns the key of a series as it leaves.
 func identity(measurement string, tags []record.Tag) string {
-	id := appendText(nil, measurement)
+	key := appendText(nil, measurement)
 	for _, tag := range tags {
-		id = appendText(appendText(id, tag.Key), tag.Value)
+		key = appendText(appendText(key, tag.Key), tag.Value)
 	}
-	return string(id)
+	return string(key)
 }
 
-func (t *seriesTable) windowOf(id string) *bucket.Window[summaries] {
+// texts takes an identity apart again: measurement, then key and value of each tag.
+func texts(id string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for rest := []byte(id); len(rest) > 0; {
+			n, size := binary.Uvarint(rest)
+			at := len(id) - len(rest) + size
+			if !yield(id[at : at+int(n)]) {
+				return
+			}
+			rest = rest[size+int(n):]
+		}
+	}
+}
+
+func (t *seriesTable) windowOf(id string) (w bucket.Window[summaries]) {
 	if q, ok := t.quiet[id]; ok {
 		t.wake(id, q)
-		return q.window
+		w = q.window
 	}
-	return new(bucket.Window[summaries])
+	return w
 }
 
 // wake takes a series from the quiet ones.
@@ -275,19 +351,22 @@ func (t *seriesTable) wake(id string, q quietSeries) {
 
 func (q quietSeries) size(id string) int { return quietSize + len(id) + q.window.Bytes() }
 
-// retire lets go of the series that have no open bucket, but for the knowledge of which were closed. Of too
-// many of these the oldest are forgotten.
+// retire lets go of the series that have had no open bucket for a period, but for the knowledge of which were
+// closed. Of too many of these the oldest are forgotten.
 func (t *seriesTable) retire() {
 	t.order = slices.DeleteFunc(t.order, func(s *series) bool {
-		if len(s.window.Buckets()) > 0 {
+		if len(s.window.Buckets()) > 0 || s.spare != nil {
 			return false
 		}
+		t.index.remove(s.id)
 		for _, key := range s.keys {
-			delete(t.byKey, key)
+			t.index.remove(key)
 		}
+		s.retired, s.next = true, nil
 		t.rest(s)
 		return true
 	})
+	t.schemas.sweep(t.order)
 	for len(t.quiet) > t.quietLimit {
 		oldest := t.retired[0]
 		t.retired = t.retired[1:]
@@ -305,11 +384,8 @@ func (t *seriesTable) retire() {
 func (t *seriesTable) rest(s *series) {
 	t.retirements++
 	q := quietSeries{window: s.window, number: t.retirements}
-	id := s.keys[0]
+	id := s.id
 	t.quiet[id] = q
 	t.retired = append(t.retired, retirement{id, q.number})
 	t.quietBytes += q.size(id)
 }
-
-// summarySize is the size of an empty summary.
-const summarySize = int(unsafe.Sizeof(stats.Summary{}))

@@ -11,6 +11,8 @@ var ambiguousBefore = time.Unix(0, 5e15)
 type warnings struct {
 	old     bool
 	forgot  bool
+	demoted bool
+	memory  bool
 	renamed map[string]bool
 }
 
@@ -46,4 +48,18 @@ func (d *Describe) warnOld(at time.Time) {
 	d.once.old = true
 	d.Log.Warnf("A bucket has the time %s; InfluxDB 3 takes nanoseconds before %s for another unit unless the precision is given",
 		at.Format(time.RFC3339Nano), ambiguousBefore.UTC().Format(time.RFC3339Nano))
+}
+
+// warnMemory says once that summaries were demoted to keep to the memory limit, and once that this did not do.
+func (d *Describe) warnMemory(demoted int) {
+	if demoted > 0 && !d.once.demoted {
+		d.once.demoted = true
+		d.Log.Warnf("The summaries exceeded the memory_limit of %d bytes: the %d largest are histograms now, "+
+			"with the error that max_error says (demotions counts them, once logged)", d.budget.limit, demoted)
+	}
+	if d.budget.held > d.budget.limit && !d.once.memory {
+		d.once.memory = true
+		d.Log.Warnf("The summaries hold %d bytes, more than the memory_limit of %d, and none is left that would be smaller as a histogram; "+
+			"max_series bounds how many series there are, linger how long buckets stay open (once logged)", d.budget.held, d.budget.limit)
+	}
 }
