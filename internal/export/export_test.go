@@ -1,0 +1,191 @@
+package export
+
+import (
+	"math"
+	"math/big"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/stretchr/testify/require"
+	otlp "go.opentelemetry.io/proto/otlp/metrics/v1"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
+)
+
+// histogram is what either system's histogram says: counts by the exponent i of the lower boundary 2^(i/2^scale).
+type histogram struct {
+	scale              int
+	positive, negative map[int]uint64
+	zero               uint64
+	threshold          float64
+}
+
+// above reports whether v is above 2^(i/2^scale), by exact arithmetic: v^(2^scale) against 2^i.
+func above(v float64, i, scale int) bool {
+	power := new(big.Float).SetPrec(53 << scale).SetFloat64(v)
+	for range scale {
+		power.Mul(power, power)
+	}
+	return power.Cmp(new(big.Float).SetMantExp(big.NewFloat(1), i)) > 0
+}
+
+// bucketOf returns the i for which a is above 2^(i/2^scale) and at most 2^((i+1)/2^scale).
+func bucketOf(a float64, scale int) int {
+	i := int(math.Floor(math.Log2(a) * math.Exp2(float64(scale))))
+	for !above(a, i, scale) {
+		i--
+	}
+	for above(a, i+1, scale) {
+		i++
+	}
+	return i
+}
+
+// want counts the values themselves by the definition of the buckets.
+func want(values []float64, scale int, threshold float64) histogram {
+	h := histogram{scale: scale, threshold: threshold, positive: map[int]uint64{}, negative: map[int]uint64{}}
+	for _, v := range values {
+		switch {
+		case math.Abs(v) <= threshold:
+			h.zero++
+		case v > 0:
+			h.positive[bucketOf(v, scale)]++
+		default:
+			h.negative[bucketOf(-v, scale)]++
+		}
+	}
+	return h
+}
+
+func ofPrometheus(h *dto.Histogram) histogram {
+	counts := func(spans []*dto.BucketSpan, deltas []int64) map[int]uint64 {
+		m := map[int]uint64{}
+		index, count := 0, int64(0)
+		for _, span := range spans {
+			index += int(span.GetOffset())
+			for range span.GetLength() {
+				count += deltas[0]
+				deltas = deltas[1:]
+				if count > 0 {
+					m[index-1] = uint64(count) // Prometheus' index is that of the upper boundary
+				}
+				index++
+			}
+		}
+		return m
+	}
+	return histogram{
+		scale: int(h.GetSchema()), zero: h.GetZeroCount(), threshold: h.GetZeroThreshold(),
+		positive: counts(h.GetPositiveSpan(), h.GetPositiveDelta()),
+		negative: counts(h.GetNegativeSpan(), h.GetNegativeDelta()),
+	}
+}
+
+func ofOTLP(p *otlp.ExponentialHistogramDataPoint) histogram {
+	counts := func(b *otlp.ExponentialHistogramDataPoint_Buckets) map[int]uint64 {
+		m := map[int]uint64{}
+		for k, n := range b.GetBucketCounts() {
+			if n > 0 {
+				m[int(b.GetOffset())+k] = n
+			}
+		}
+		return m
+	}
+	return histogram{
+		scale: int(p.GetScale()), zero: p.GetZeroCount(), threshold: p.GetZeroThreshold(),
+		positive: counts(p.GetPositive()), negative: counts(p.GetNegative()),
+	}
+}
+
+func shapes() map[string][]float64 {
+	r := rand.New(rand.NewPCG(1, 1))
+	fill := func(n int, f func(i int) float64) (xs []float64) {
+		for i := range n {
+			xs = append(xs, f(i))
+		}
+		return xs
+	}
+	return map[string][]float64{
+		"none":             nil,
+		"one":              {42.5},
+		"zeros":            {0, 0, math.Copysign(0, -1)},
+		"few distinct":     fill(500, func(int) float64 { return float64(r.IntN(9) - 4) }),
+		"exact":            fill(300, func(int) float64 { return r.NormFloat64() }),
+		"powers of two":    fill(80, func(i int) float64 { return math.Ldexp(1, i-40) }),
+		"boundaries":       fill(1500, func(i int) float64 { return math.Exp2(float64(i-700) / 256) }),
+		"beside one":       fill(600, func(i int) float64 { return math.Float64frombits(math.Float64bits(1) + uint64(i) - 300) }),
+		"continuous":       fill(3000, func(int) float64 { return 50 + 10*r.NormFloat64() }),
+		"heavy tail":       fill(3000, func(int) float64 { return math.Exp(3 * r.NormFloat64()) }),
+		"below zero":       fill(3000, func(int) float64 { return -r.ExpFloat64() }),
+		"collapsed":        fill(3000, func(i int) float64 { return float64(i%3-1) * math.Pow(10, 30*r.Float64()-15) }),
+		"subnormal":        fill(700, func(i int) float64 { return float64(i+1) * math.SmallestNonzeroFloat64 }),
+		"largest":          fill(600, func(i int) float64 { return math.MaxFloat64 / (1 + float64(i)/100) }),
+		"signs at a scale": fill(3000, func(i int) float64 { return float64(i%3-1) * (1 + r.Float64()*1000) }),
+	}
+}
+
+var desc = prometheus.NewDesc("latency_seconds", "The latency.", []string{"host"}, nil)
+
+func TestBucketsCountTheValuesOfTheirRange(t *testing.T) {
+	start, end := time.Unix(1000, 0), time.Unix(1060, 0)
+	for name, values := range shapes() {
+		t.Run(name, func(t *testing.T) {
+			for _, limit := range []int{1, stats.DefaultExactLimit, stats.Unlimited} {
+				s := stats.New(limit)
+				s.AddAll(values, nil)
+
+				m, err := Prometheus(&s, desc, start, "a")
+				require.NoError(t, err)
+				var out dto.Metric
+				require.NoError(t, m.Write(&out))
+				h := out.GetHistogram()
+				require.Equal(t, uint64(len(values)), h.GetSampleCount())
+				require.Equal(t, s.Sum(), h.GetSampleSum())
+				require.Equal(t, start.Unix(), h.GetCreatedTimestamp().GetSeconds())
+				got := ofPrometheus(h)
+				require.Equal(t, want(values, got.scale, got.threshold), got)
+
+				p := OTLP(&s, start, end)
+				require.Equal(t, got, ofOTLP(p), "both systems have the same buckets")
+				require.Equal(t, uint64(len(values)), p.GetCount())
+				require.Equal(t, uint64(60e9), p.GetTimeUnixNano()-p.GetStartTimeUnixNano())
+			}
+		})
+	}
+}
+
+func TestCollapsedBinsBelongToTheZeroBucket(t *testing.T) {
+	s := stats.New(1)
+	s.AddAll(shapes()["collapsed"], nil)
+	p := OTLP(&s, time.Unix(0, 0), time.Unix(1, 0))
+	require.Positive(t, p.GetZeroThreshold())
+	require.LessOrEqual(t, p.GetZeroThreshold(), 2e-5*s.Max())
+	require.Greater(t, p.GetZeroCount(), uint64(1000), "the zeros and what is near them")
+}
+
+func TestOTLPHasNoSumOfNegativeValuesAndNoRangeOfNone(t *testing.T) {
+	var empty stats.Summary
+	p := OTLP(&empty, time.Unix(0, 0), time.Unix(1, 0))
+	require.Nil(t, p.Min)
+	require.Nil(t, p.Max)
+	require.Nil(t, p.Sum)
+	s := stats.New(10)
+	s.AddAll([]float64{-1, 2}, nil)
+	p = OTLP(&s, time.Unix(0, 0), time.Unix(1, 0))
+	require.Nil(t, p.Sum)
+	require.Equal(t, -1.0, p.GetMin())
+	require.Equal(t, 2.0, p.GetMax())
+	s = stats.New(10)
+	s.AddAll([]float64{1, 2}, nil)
+	require.Equal(t, 3.0, OTLP(&s, time.Unix(0, 0), time.Unix(1, 0)).GetSum())
+}
+
+func TestLabelsThatDoNotFitAreAnError(t *testing.T) {
+	var s stats.Summary
+	s.Add(1)
+	_, err := Prometheus(&s, desc, time.Unix(0, 0))
+	require.Error(t, err)
+}
