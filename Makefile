@@ -47,9 +47,9 @@ test: ## run all tests; those with a real Redis want redis-server on PATH, REQUI
 	cd $(COMMAND) && go test -race -shuffle=on -tags "$(TAGS)" ./...
 
 .PHONY: bench
-bench: ## measure describe beside its neighbours, and the cache
-	go test -run '^$$' -bench Aggregators -benchtime 5x -timeout 30m ./plugins/aggregators/describe
-	go test -run '^$$' -bench . -benchmem ./internal/cache ./internal/api
+bench: ## measure describe beside its neighbours (some 25 minutes), summaries, and the cache
+	go test -run '^$$' -bench Neighbours -benchtime 1x -timeout 60m ./plugins/aggregators/describe
+	go test -run '^$$' -bench . -benchmem ./internal/stats ./internal/cache ./internal/api
 
 .PHONY: fuzz
 fuzz: ## fuzz each decoder and parser for FUZZTIME (10s)

@@ -188,10 +188,10 @@ func (b *bins) append(dst []byte) []byte {
 }
 
 func (h *heavy) append(dst []byte) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(h.kept)))
-	if len(h.kept) > 0 {
-		var all [maxHeavy]candidate
-		ascending := all[:copy(all[:], h.kept)]
+	dst = binary.AppendUvarint(dst, uint64(h.n))
+	if h.n > 0 {
+		all := *h.all
+		ascending := all[:h.n]
 		slices.SortFunc(ascending, func(a, b candidate) int { return cmp.Compare(a.value, b.value) })
 		for _, c := range ascending {
 			dst = appendFloat(dst, c.value)
@@ -497,9 +497,11 @@ func (d *decoder) heavy() (h heavy) {
 	}
 	if size > 0 {
 		values := d.values(size, false)
+		var c candidates
 		for i, count := range d.counts(len(values), 1) {
-			h.kept = append(h.kept, candidate{values[i], count})
+			c.all[i], c.n = candidate{values[i], count}, i+1
 		}
+		h.store(&c)
 	}
 	h.missed = d.uvarint("missed count")
 	return h
@@ -541,7 +543,7 @@ func (h *histogram) check() (n uint64, err error) {
 	case !okKept || kept > all || h.heavy.missed > (all-kept)/(maxHeavy+1):
 		return 0, errors.New("the candidates have more than their part of the values")
 	}
-	for _, c := range h.heavy.kept {
+	for _, c := range h.heavy.kept() {
 		if c.value < h.min || c.value > h.max {
 			return 0, fmt.Errorf("candidate %g is outside [%g, %g]", c.value, h.min, h.max)
 		}

@@ -1,6 +1,9 @@
 package stats
 
-import "slices"
+import (
+	"slices"
+	"sync"
+)
 
 const (
 	// maxHeavy is how many candidates for the mode a histogram keeps.
@@ -15,9 +18,13 @@ const (
 // "Mergeable Summaries", 2013). After n values, (maxHeavy+1)·missed is at most n less the sum of the
 // bounds. The zero heavy is of no values.
 type heavy struct {
-	kept   []candidate // at most maxHeavy, of distinct values, in any order
+	all    *[maxHeavy]candidate // the first n are kept, of distinct values, in any order; nil where none is
 	missed uint64
+	n      int8
 }
+
+// pool has arrays of candidates. Where no value comes twice, a histogram needs one only now and then.
+var pool = sync.Pool{New: func() any { return new([maxHeavy]candidate) }}
 
 // candidate is a value with a lower bound of its count.
 type candidate struct {
@@ -28,17 +35,9 @@ type candidate struct {
 // add counts at most maxHeavy values, which may repeat, after n others.
 func (h *heavy) add(vs []float64, n uint64) {
 	n += uint64(len(vs))
-	if all := len(h.kept) + len(vs); all > fewHeavy && h.allNew(vs) {
-		if h.mayMiss(above(h.kept, 1), n) {
-			h.dropOnce()
-			return
-		}
-		if all <= maxHeavy {
-			for _, v := range vs {
-				h.kept = append(h.kept, candidate{v, 1})
-			}
-			return
-		}
+	if int(h.n)+len(vs) > fewHeavy && h.allNew(vs) && h.mayMiss(above(h.kept(), 1), n) {
+		h.dropOnce()
+		return
 	}
 	c := h.candidates()
 	for _, v := range vs {
@@ -50,8 +49,8 @@ func (h *heavy) add(vs []float64, n uint64) {
 // allNew reports whether no value is kept and none comes twice. It may say no where that is so.
 func (h *heavy) allNew(vs []float64) bool {
 	var seen [16]uint64
-	for i := range h.kept {
-		slot := hashOf(h.kept[i].value) >> 54
+	for _, c := range h.kept() {
+		slot := hashOf(c.value) >> 54
 		seen[slot>>6] |= 1 << (slot & 63)
 	}
 	for _, v := range vs {
@@ -71,9 +70,33 @@ func (h *heavy) mayMiss(kept, n uint64) bool { return (maxHeavy+1)*(h.missed+1) 
 // dropOnce lets go of the values that were seen once, what is not kept among them.
 func (h *heavy) dropOnce() {
 	h.missed++
-	h.kept = slices.DeleteFunc(h.kept, func(c candidate) bool { return c.count == 1 })
-	if len(h.kept) == 0 {
-		h.kept = nil
+	if h.n > 0 {
+		c := h.candidates()
+		c.filter(1, 0)
+		h.store(&c)
+	}
+}
+
+// kept returns the candidates. They stay the heavy's.
+func (h *heavy) kept() []candidate {
+	if h.n == 0 {
+		return nil
+	}
+	return h.all[:h.n]
+}
+
+// store takes over the candidates, at most maxHeavy.
+func (h *heavy) store(c *candidates) {
+	h.n = int8(c.n)
+	switch {
+	case c.n == 0 && h.all != nil:
+		pool.Put(h.all)
+		h.all = nil
+	case c.n > 0:
+		if h.all == nil {
+			h.all = pool.Get().(*[maxHeavy]candidate)
+		}
+		copy(h.all[:], c.all[:c.n])
 	}
 }
 
@@ -81,7 +104,7 @@ func (h *heavy) dropOnce() {
 func (h *heavy) merge(values []float64, counts []uint64, n uint64) {
 	for len(values) > 0 {
 		few := min(maxHeavy, len(values))
-		if counts == nil && len(h.kept)+few > fewHeavy && h.mayMiss(above(h.kept, 1), n+uint64(few)) && h.allNew(values[:few]) {
+		if counts == nil && int(h.n)+few > fewHeavy && h.mayMiss(above(h.kept(), 1), n+uint64(few)) && h.allNew(values[:few]) {
 			n += uint64(few)
 			h.dropOnce()
 			values = values[few:]
@@ -101,11 +124,11 @@ func (h *heavy) merge(values []float64, counts []uint64, n uint64) {
 // mergeHeavy counts what o kept and missed of m values after n others.
 func (h *heavy) mergeHeavy(o *heavy, n, m uint64) {
 	h.missed += o.missed
-	if len(o.kept) == 0 {
+	if o.n == 0 {
 		return
 	}
 	c := h.candidates()
-	for _, k := range o.kept {
+	for _, k := range o.kept() {
 		c.count(k.value, k.count)
 	}
 	h.keep(&c, n+m)
@@ -114,7 +137,7 @@ func (h *heavy) mergeHeavy(o *heavy, n, m uint64) {
 // mode returns the candidate with the largest bound, the smallest value among ties, or a count of 0 where
 // no bound reaches 2.
 func (h *heavy) mode() (value float64, count uint64) {
-	for _, c := range h.kept {
+	for _, c := range h.kept() {
 		if c.count >= 2 && (c.count > count || c.count == count && c.value < value) {
 			value, count = c.value, c.count
 		}
@@ -123,7 +146,7 @@ func (h *heavy) mode() (value float64, count uint64) {
 }
 
 func (h *heavy) candidates() (c candidates) {
-	c.n = copy(c.all[:], h.kept)
+	c.n = copy(c.all[:], h.kept())
 	return c
 }
 
@@ -136,20 +159,13 @@ func (h *heavy) keep(c *candidates, n uint64) {
 	if c.n > maxHeavy {
 		h.missed += c.reduce()
 	}
-	if c.n == 0 {
-		h.kept = nil
-		return
-	}
-	if cap(h.kept) < c.n {
-		h.kept = make([]candidate, 0, (c.n+3)&^3)
-	}
-	h.kept = append(h.kept[:0], c.all[:c.n]...)
+	h.store(c)
 }
 
 // total returns the sum of the bounds.
 func (h *heavy) total() (uint64, bool) {
 	var sum uint64
-	for _, c := range h.kept {
+	for _, c := range h.kept() {
 		if c.count > maxCount-sum {
 			return 0, false
 		}
@@ -158,7 +174,21 @@ func (h *heavy) total() (uint64, bool) {
 	return sum, true
 }
 
-func (h *heavy) clone() heavy { return heavy{kept: slices.Clone(h.kept), missed: h.missed} }
+func (h *heavy) clone() heavy {
+	c := heavy{missed: h.missed, n: h.n}
+	if h.n > 0 {
+		all := *h.all
+		c.all = &all
+	}
+	return c
+}
+
+func (h *heavy) bytes() int {
+	if h.all == nil {
+		return 0
+	}
+	return maxHeavy * candidateSize
+}
 
 func hasOnce(all []candidate) bool {
 	return slices.ContainsFunc(all, func(c candidate) bool { return c.count == 1 })

@@ -287,7 +287,7 @@ func (h *histogram) clone() *histogram {
 
 // bytes returns about how much memory the histogram holds.
 func (h *histogram) bytes() int {
-	size := histogramSize + cap(h.positive.data) + candidateSize*cap(h.heavy.kept)
+	size := histogramSize + cap(h.positive.data) + h.heavy.bytes()
 	if h.negative != nil {
 		size += binsSize + cap(h.negative.data)
 	}

@@ -278,9 +278,6 @@ func (g group) measure(b *testing.B, all results) {
 	samples := make(map[string]map[string][]float64)
 	for range g.rounds {
 		for _, name := range g.names {
-			if o := os.Getenv("ONLY"); o != "" && !strings.Contains(o, name) {
-				continue
-			}
 			one := g.round(b, w, candidates()[name])
 			for what, v := range one {
 				if samples[name] == nil {

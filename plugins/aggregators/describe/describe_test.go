@@ -472,6 +472,10 @@ func TestBadOptionsNameTheOptionTheValueAndTheRule(t *testing.T) {
 		`invalid 'linger' setting "-1s", want 0s or more`:                                          func(d *Describe) { d.Linger = &negative },
 		`invalid 'max_future' setting "-1s", want 0s (no limit) or more`:                           func(d *Describe) { d.MaxFuture = negative },
 		`invalid 'max_series' setting -1, want 0 (no limit) or more`:                               func(d *Describe) { d.MaxSeries = -1 },
+		`invalid 'accuracy' setting "high", known are ["auto" "exact"]`:                            func(d *Describe) { d.Accuracy = "high" },
+		`invalid 'exact_limit' setting 0, want 1 to 2147483646`:                                    func(d *Describe) { d.ExactLimit = 0 },
+		`invalid 'memory_limit' setting 0, want more than 0 bytes`:                                 func(d *Describe) { d.MemoryLimit = 0 },
+		`invalid 'emit_summary' setting "yes", known are ["off" "compact" "full"]`:                 func(d *Describe) { d.EmitSummary = "yes" },
 	} {
 		d := newDescribe()
 		d.Log = testutil.Logger{}
@@ -479,9 +483,13 @@ func TestBadOptionsNameTheOptionTheValueAndTheRule(t *testing.T) {
 		require.ErrorContains(t, d.Init(), want)
 	}
 	d := newDescribe()
-	d.Bucket, d.Timestamp = "1", "x"
-	require.ErrorContains(t, d.Init(), "'bucket'")
-	require.ErrorContains(t, d.Init(), "'timestamp'", "all faults at once")
+	d.Bucket, d.Timestamp, d.Prefix, d.BucketTag, d.Linger = "1", "x", "", "mean", &negative
+	d.MaxFuture, d.MaxSeries, d.Accuracy, d.ExactLimit, d.MemoryLimit = negative, -1, "x", 0, -1
+	for _, option := range []string{
+		"bucket", "timestamp", "prefix", "bucket_tag", "linger", "max_future", "max_series", "accuracy", "exact_limit", "memory_limit",
+	} {
+		require.ErrorContains(t, d.Init(), "'"+option+"'", "all faults at once")
+	}
 }
 
 func loaded(t *testing.T, text string) *models.RunningAggregator {
@@ -508,6 +516,8 @@ func TestSampleConfigIsTheDefaults(t *testing.T) {
 			require.Equal(t, want.grouping, d.grouping)
 			require.Equal(t, []any{want.Booleans, want.Prefix, want.BucketTag, want.Timestamp, want.Emit, want.MaxFuture, want.MaxSeries, want.Period, false},
 				[]any{d.Booleans, d.Prefix, d.BucketTag, d.Timestamp, d.Emit, d.MaxFuture, d.MaxSeries, d.Period, d.DropOriginal})
+			require.Equal(t, []any{want.Accuracy, want.ExactLimit, want.MemoryLimit, want.EmitSummary},
+				[]any{d.Accuracy, d.ExactLimit, d.MemoryLimit, d.EmitSummary})
 		})
 	}
 	require.Equal(t, strings.Count(uncommented, " = "), strings.Count(sampleConfig, "  # "), "every option is there, commented out")

@@ -89,14 +89,15 @@ func (d *Describe) initSelection() error {
 }
 
 func (d *Describe) initAccuracy() error {
-	if err := oneOf("accuracy", d.Accuracy, "auto", "exact"); err != nil {
-		return err
-	}
+	errs := []error{oneOf("accuracy", d.Accuracy, "auto", "exact")}
 	if d.ExactLimit < 1 || d.ExactLimit >= stats.Unlimited {
-		return fmt.Errorf("invalid 'exact_limit' setting %d, want 1 to %d", d.ExactLimit, stats.Unlimited-1)
+		errs = append(errs, fmt.Errorf("invalid 'exact_limit' setting %d, want 1 to %d", d.ExactLimit, stats.Unlimited-1))
 	}
 	if d.MemoryLimit <= 0 {
-		return fmt.Errorf("invalid 'memory_limit' setting %d, want more than 0 bytes", d.MemoryLimit)
+		errs = append(errs, fmt.Errorf("invalid 'memory_limit' setting %d, want more than 0 bytes", d.MemoryLimit))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
 	d.limit = d.ExactLimit
 	if d.Accuracy == "exact" {
@@ -116,21 +117,28 @@ func (d *Describe) initGrouping() error {
 	return nil
 }
 
-func (d *Describe) initNames() error {
-	if d.Prefix == "" {
+func (d *Describe) initNames() error { return errors.Join(d.checkPrefix(), d.checkBucketTag()) }
+
+const sendable = "want valid UTF-8 without control characters and backslashes at the end"
+
+func (d *Describe) checkPrefix() error {
+	switch {
+	case d.Prefix == "":
 		return errors.New("invalid 'prefix' setting \"\", want a text: without one the statistics would go into the table of the values")
+	case record.Sendable(d.Prefix) != d.Prefix:
+		return fmt.Errorf("invalid 'prefix' setting %q, %s", d.Prefix, sendable)
 	}
-	if record.Sendable(d.Prefix) != d.Prefix {
-		return fmt.Errorf("invalid 'prefix' setting %q, want valid UTF-8 without control characters and backslashes at the end", d.Prefix)
-	}
-	if d.BucketTag == "" || d.BucketTag == record.TimeBucket {
+	return nil
+}
+
+func (d *Describe) checkBucketTag() error {
+	switch tag := d.BucketTag; {
+	case tag == "" || tag == record.TimeBucket:
 		return nil
-	}
-	if record.Reserved(d.BucketTag) || d.BucketTag == record.Agent {
-		return fmt.Errorf("invalid 'bucket_tag' setting %q, the name is in use for something else", d.BucketTag)
-	}
-	if record.Sendable(d.BucketTag) != d.BucketTag {
-		return fmt.Errorf("invalid 'bucket_tag' setting %q, want valid UTF-8 without control characters and backslashes at the end", d.BucketTag)
+	case record.Reserved(tag) || tag == record.Agent:
+		return fmt.Errorf("invalid 'bucket_tag' setting %q, the name is in use for something else", tag)
+	case record.Sendable(tag) != tag:
+		return fmt.Errorf("invalid 'bucket_tag' setting %q, %s", tag, sendable)
 	}
 	return nil
 }
@@ -140,14 +148,15 @@ func (d *Describe) initLimits() error {
 	if d.Linger != nil {
 		d.linger = time.Duration(*d.Linger)
 	}
+	var errs []error
 	if d.linger < 0 {
-		return fmt.Errorf("invalid 'linger' setting %q, want 0s or more", d.linger)
+		errs = append(errs, fmt.Errorf("invalid 'linger' setting %q, want 0s or more", d.linger))
 	}
 	if d.MaxFuture < 0 {
-		return fmt.Errorf("invalid 'max_future' setting %q, want 0s (no limit) or more", time.Duration(d.MaxFuture))
+		errs = append(errs, fmt.Errorf("invalid 'max_future' setting %q, want 0s (no limit) or more", time.Duration(d.MaxFuture)))
 	}
 	if d.MaxSeries < 0 {
-		return fmt.Errorf("invalid 'max_series' setting %d, want 0 (no limit) or more", d.MaxSeries)
+		errs = append(errs, fmt.Errorf("invalid 'max_series' setting %d, want 0 (no limit) or more", d.MaxSeries))
 	}
-	return nil
+	return errors.Join(errs...)
 }

@@ -51,7 +51,11 @@ func (d *Describe) collect(s *series, b *summaries, t int64) {
 		d.settle(b)
 		st.width = len(d.row)
 	}
+	room := cap(st.rows)
 	st.push(d.row)
+	if cap(st.rows) > room {
+		d.budget.hold(b)
+	}
 	if d.timed {
 		st.times = append(st.times, t)
 	}
