@@ -200,7 +200,7 @@ func TestTheTableOfThePythonPlugin(t *testing.T) {
 	server := redistest.Server(t)
 	influxdb := influxtest.New(t, influxtest.Options{Token: "secret"})
 	written := filepath.Join(t.TempDir(), "out.lp")
-	runOnce(t, describedWith(input, "  bucket = \"10d\"\n  group_by = []\n  quantile_method = \"floor_rank\"\n",
+	runOnce(t, describedWith(input, "  bucket = \"10d\"\n  group_by = []\n  quantile_method = \"floor_rank\"\n  accuracy = \"exact\"\n",
 		fileOutput(written)+redisOutput(server.Addr(), "db")+influxOutput(influxdb.URL)))
 
 	t.Run("file", func(t *testing.T) {

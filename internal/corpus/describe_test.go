@@ -18,7 +18,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 )
 
-// describe says of every file what the oracle says, however the values are grouped.
+// describe says of every file what the oracle says, however the values are grouped: exactly, and by default
+// within the bound that it states.
 func TestDescribeAgreesWithTheOracle(t *testing.T) {
 	widths := map[string]time.Duration{"5m": 5 * time.Minute, "1h": time.Hour, "1d": 24 * time.Hour, "10d": 240 * time.Hour}
 	for name, lines := range corpus.Files() {
@@ -28,13 +29,16 @@ func TestDescribeAgreesWithTheOracle(t *testing.T) {
 					want, err := corpus.Describe(lines, corpus.Grouping{Width: width, BySeries: bySeries})
 					require.NoError(t, err)
 					for method, q := range methods() {
-						rows := described(t, lines, bucket, method, bySeries)
-						require.Len(t, rows, len(want))
-						for _, w := range want {
-							key, row := rowOf(t, w, rows)
-							compareQuantiles(t, key, w, row, q)
-							if method == "linear" {
-								compareOthers(t, key, w, row)
+						for _, accuracy := range []string{"exact", "auto"} {
+							rows := described(t, lines, bucket, accuracy, method, bySeries)
+							require.Len(t, rows, len(want))
+							for _, w := range want {
+								key, row := rowOf(t, w, rows)
+								require.True(t, accuracy == "auto" || row["max_error"] == 0.0, key)
+								compareQuantiles(t, key, w, row, q)
+								if method == "linear" {
+									compareOthers(t, key, w, row)
+								}
 							}
 						}
 					}
@@ -51,17 +55,18 @@ func methods() map[string]quantile {
 }
 
 // described returns what the aggregator makes of the lines, by table, tags and time.
-func described(t *testing.T, lines []byte, bucket, method string, bySeries bool) map[string]map[string]any {
+func described(t *testing.T, lines []byte, bucket, accuracy, method string, bySeries bool) map[string]map[string]any {
 	t.Helper()
 	groupBy := map[bool]string{true: `["*"]`, false: "[]"}[bySeries]
 	c := config.NewConfig()
 	require.NoError(t, c.LoadConfigData(fmt.Appendf(nil, `
 [[aggregators.describe]]
   bucket = %q
+  accuracy = %q
   quantile_method = %q
   group_by = %s
-  stats = ["count", "min", "max", "sum", "mean", "range", "stddev", "variance", "median", "mode", "mode_count", "p0", "p5", "p95", "p99", "p100", "iqr", "first", "last"]
-`, bucket, method, groupBy), config.EmptySourcePath))
+  stats = ["count", "min", "max", "sum", "mean", "range", "stddev", "variance", "median", "mode", "mode_count", "p0", "p5", "p95", "p99", "p100", "iqr", "first", "last", "mode_error", "max_error"]
+`, bucket, accuracy, method, groupBy), config.EmptySourcePath))
 	ra := c.Aggregators[0]
 	describe.OpenGates(ra)
 	require.NoError(t, ra.Init())
@@ -123,21 +128,44 @@ func renamed(tags map[string]string) map[string]string {
 
 func compareQuantiles(t *testing.T, key string, w *corpus.Described, row map[string]any, q quantile) {
 	t.Helper()
+	bound := boundOf(w, row)
 	for name, p := range map[string]int{"p0": 0, "p5": 5, "p95": 95, "p99": 99, "p100": 100} {
-		near(t, key, q(w, p), row[name], 1e-15*w.Scale())
+		near(t, key, q(w, p), row[name], bound(q(w, p)))
 	}
-	near(t, key, q(w, 75)-q(w, 25), row["iqr"], 4e-15*w.Scale())
+	near(t, key, q(w, 75)-q(w, 25), row["iqr"], 3e-15*w.Scale()+bound(q(w, 75))+bound(q(w, 25)))
+}
+
+// boundOf returns how far from its true value a percentile may be.
+func boundOf(w *corpus.Described, row map[string]any) func(v float64) float64 {
+	maxError := row["max_error"].(float64)
+	return func(v float64) float64 {
+		if maxError == 0 {
+			return 1e-15 * w.Scale()
+		}
+		largest := math.Max(math.Abs(w.Min()), math.Abs(w.Max()))
+		if w.Min() < 0 && w.Max() > 0 {
+			v = largest // it may lie between two values of which one is as large
+		}
+		return maxError*math.Abs(v) + 1.6e-5*largest
+	}
 }
 
 func compareOthers(t *testing.T, key string, w *corpus.Described, row map[string]any) {
 	t.Helper()
-	mode, modeCount := w.Mode()
 	require.Equal(t, map[string]any{
-		"count": int64(w.Count()), "min": w.Min(), "max": w.Max(), "mode": mode, "mode_count": float64(modeCount), "first": w.First, "last": w.Last,
-	}, pick(row, "count", "min", "max", "mode", "mode_count", "first", "last"), key)
+		"count": int64(w.Count()), "min": w.Min(), "max": w.Max(), "first": w.First, "last": w.Last,
+	}, pick(row, "count", "min", "max", "first", "last"), key)
+	mode, modeCount := w.Mode()
+	if row["max_error"] == 0.0 {
+		require.Equal(t, map[string]any{"mode": mode, "mode_count": float64(modeCount)}, pick(row, "mode", "mode_count"), key)
+		require.Equal(t, 0.0, row["mode_error"], key)
+	} else {
+		require.LessOrEqual(t, row["mode_count"], float64(modeCount), key)
+		require.LessOrEqual(t, float64(modeCount), row["mode_count"].(float64)+row["mode_error"].(float64), key)
+	}
 	near(t, key, w.Sum(), row["sum"], 1e-15*w.Scale()*float64(w.Count()))
 	near(t, key, w.Mean(), row["mean"], 1e-15*w.Scale())
-	near(t, key, w.Linear(50), row["median"], 1e-15*w.Scale())
+	near(t, key, w.Linear(50), row["median"], boundOf(w, row)(w.Linear(50)))
 	near(t, key, w.Max()-w.Min(), row["range"], 0)
 	if w.Count() == 1 {
 		require.NotContains(t, row, "stddev", "of a single value")
