@@ -1,0 +1,123 @@
+package main
+
+import (
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/influxtest"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
+)
+
+// goldenQuantiles are those of a field on a day, of all series together.
+type goldenQuantiles struct {
+	Start  int64   `json:"bucket_start_ns"`
+	Field  string  `json:"field"`
+	Count  uint64  `json:"count"`
+	Mean   float64 `json:"mean"`
+	Median float64 `json:"median"`
+	P95    float64 `json:"p95_r7"`
+	Mode   float64 `json:"mode"`
+}
+
+// The summaries of all series are cached beside their records, and merged they say what the values of all series
+// were like together. Outputs that should not have them do not.
+func TestCachedSummariesMerge(t *testing.T) {
+	input := goldenLines(t, "solar_plant1_plus4h")
+	for mode, accuracy := range map[string]string{"full": "exact", "compact": "auto"} {
+		t.Run(mode, func(t *testing.T) {
+			server := redistest.Server(t)
+			influxdb := influxtest.New(t, influxtest.Options{Token: "secret"})
+			runOnce(t, describedWith(input, fmt.Sprintf("  bucket = \"1d\"\n  accuracy = %q\n  emit_summary = %q\n", accuracy, mode),
+				redisOutput(server.Addr(), "db")+influxOutput(influxdb.URL)+"  fieldexclude = [\"summary\"]\n"))
+
+			require.Empty(t, influxdb.Refused())
+			for _, row := range influxdb.Rows("db", "analytics_solar") {
+				require.NotContains(t, row.Fields, "summary")
+			}
+			merged := mergedByDay(t, redistest.Client(t, server))
+			days := goldenDays(t)
+			require.Len(t, merged, len(days))
+			for _, want := range days {
+				got := merged[fmt.Sprint(want.Start/int64(time.Second), " ", want.Field)]
+				require.NotNil(t, got, "%+v", want)
+				checkMerged(t, want, got)
+				require.True(t, mode == "compact" || got.Exact())
+			}
+		})
+	}
+}
+
+func checkMerged(t *testing.T, want goldenQuantiles, got *stats.Summary) {
+	t.Helper()
+	require.Equal(t, want.Count, got.Count())
+	within := func(what string, want, got, relative float64) {
+		require.InDelta(t, want, got, relative*want+1e-9, what)
+	}
+	p95, err := stats.ParsePercentile("95")
+	require.NoError(t, err)
+	bound := got.MaxError() + 1e-12
+	within("mean", want.Mean, got.Mean(), 1e-12)
+	within("median", want.Median, got.Median(stats.Linear), bound)
+	within("p95", want.P95, got.Quantile(p95, stats.Linear), bound)
+	if got.Exact() {
+		mode, _ := got.Mode()
+		require.Equal(t, want.Mode, mode)
+	}
+}
+
+func goldenDays(t *testing.T) []goldenQuantiles {
+	t.Helper()
+	f, err := os.Open(filepath.Join(goldenFolder, "solar_plant1_plus4h.1d.json.gz"))
+	require.NoError(t, err)
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	require.NoError(t, err)
+	var table struct {
+		Records []goldenQuantiles `json:"records"`
+	}
+	require.NoError(t, json.NewDecoder(z).Decode(&table))
+	require.NotEmpty(t, table.Records)
+	return table.Records
+}
+
+// mergedByDay merges the cached summaries of each day and field, and checks that every record has one.
+func mergedByDay(t *testing.T, client *redis.Client) map[string]*stats.Summary {
+	t.Helper()
+	merged := make(map[string]*stats.Summary)
+	const prefix = "{db:analytics_solar}:"
+	starts, err := client.ZRange(t.Context(), prefix+"idx", 0, -1).Result()
+	require.NoError(t, err)
+	for _, start := range starts {
+		records, err := client.HGetAll(t.Context(), prefix+"b:"+start).Result()
+		require.NoError(t, err)
+		summaries, err := client.HGetAll(t.Context(), prefix+"q:"+start).Result()
+		require.NoError(t, err)
+		require.Len(t, summaries, len(records))
+		for field, text := range records {
+			r, err := record.Parse([]byte(text))
+			require.NoError(t, err)
+			require.True(t, strings.HasSuffix(field, "|"+r.Field+"|a1"), field)
+			s := stats.New(stats.Unlimited)
+			require.NoError(t, s.UnmarshalBinary([]byte(summaries[field])))
+			require.Equal(t, record.Stat{Name: "count", Value: int64(s.Count())}, r.Stats[0])
+			key := start + " " + r.Field
+			if merged[key] == nil {
+				all := stats.New(stats.Unlimited)
+				merged[key] = &all
+			}
+			require.NoError(t, merged[key].Merge(&s))
+		}
+	}
+	return merged
+}
