@@ -145,9 +145,14 @@ func (d *Describe) drop(m telegraf.Metric, reason selfstat.Stat) {
 // read fills d.row with the metric's values by the schema of the series, which it extends where it has to,
 // and returns how many there are.
 func (d *Describe) read(s *series, m telegraf.Metric) int {
-	d.clear(len(s.schema.names))
+	fields, width := m.FieldList(), len(s.schema.names)
+	d.row = slices.Grow(d.row[:0], width)[:width]
+	if len(fields) == width && len(s.schema.known) == width && readSame(d.row, s.schema.known, fields) {
+		return width
+	}
+	d.clear()
 	n, next := 0, 0
-	for _, f := range m.FieldList() {
+	for _, f := range fields {
 		v, ok := d.number(f.Value)
 		switch {
 		case !ok:
@@ -169,9 +174,21 @@ func (d *Describe) read(s *series, m telegraf.Metric) int {
 	return n
 }
 
-// clear makes d.row a row of that width without values.
-func (d *Describe) clear(width int) {
-	d.row = slices.Grow(d.row[:0], width)[:width]
+// readSame fills the row where all fields are floats and come in the order of the schema, as most metrics of a
+// series do; otherwise it returns false.
+func readSame(row []float64, known []known, fields []*telegraf.Field) bool {
+	for i, f := range fields {
+		v, ok := f.Value.(float64)
+		if !ok || v-v != 0 || f.Key != known[i].name {
+			return false
+		}
+		row[i] = v
+	}
+	return true
+}
+
+// clear makes d.row a row without values.
+func (d *Describe) clear() {
 	for i := range d.row {
 		d.row[i] = missing
 	}
@@ -191,7 +208,7 @@ func (d *Describe) set(position int, v float64) {
 func (d *Describe) unspill() {
 	last := d.spilled[len(d.spilled)-1]
 	d.spilled = d.spilled[:len(d.spilled)-1]
-	d.clear(len(d.row))
+	d.clear()
 	d.row[last.position] = last.value
 }
 
