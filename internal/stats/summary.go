@@ -29,9 +29,10 @@ var ErrOverflow = errors.New("more than 2^63-1 values")
 // alone: not on their order, nor on how they were split over summaries that were merged, as long as these
 // have the same exact limit.
 //
-// Memory is 72 bytes and: up to 580 with at most 28 distinct values; 8 a value in an exact summary of more,
-// 16 a distinct value at most with [Unlimited]; 200 to 1,500 as a histogram, 2,500 once a bin has more
-// than 65,535 values. Adding takes constant time, averaged over many values.
+// Memory is 64 bytes and: 80 to 580 with at most 28 distinct values; 8 a value in an exact summary of more, 16 a
+// distinct value at most with [Unlimited]; as a histogram 150 to 400 and one byte for each bin, of which there are at
+// most 513 for each sign, two once a bin has more than 255 values and four once it has more than 65,535. Adding takes
+// constant time, averaged over many values.
 //
 // A Summary is not safe for concurrent use; reading statistics changes its inner form.
 type Summary struct {

@@ -334,3 +334,28 @@ func TestSortFloats(t *testing.T) {
 	sortFloats(extremes)
 	require.True(t, slices.IsSorted(extremes))
 }
+
+// However many values there are and however far apart, the bins of a sign stay small.
+func TestBinsHaveAHardCap(t *testing.T) {
+	for _, sign := range []float64{1, -1} {
+		s := New(1)
+		for i := range 3000 {
+			s.Add(sign * math.Exp2(float64(i%600)/32))
+		}
+		bins := func() *bins {
+			if sign > 0 {
+				return &s.hist.positive
+			}
+			return s.hist.negative
+		}
+		for s.Count() < 65_535*513 {
+			require.NoError(t, s.Merge(&s))
+			if largest := slices.Max(bins().run().Counts); largest <= math.MaxUint16 {
+				require.LessOrEqual(t, cap(bins().data), 1300)
+			} else {
+				require.LessOrEqual(t, cap(bins().data), 2300)
+			}
+		}
+		require.Len(t, bins().run().Counts, maxBins)
+	}
+}
