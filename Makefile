@@ -47,8 +47,8 @@ test: ## run all tests; those with a real Redis want redis-server on PATH, REQUI
 	cd $(COMMAND) && go test -race -shuffle=on -tags "$(TAGS)" ./...
 
 .PHONY: bench
-bench: ## measure describe beside its neighbours (some 25 minutes), summaries, and the cache
-	go test -run '^$$' -bench Neighbours -benchtime 1x -timeout 60m ./plugins/aggregators/describe
+bench: ## measure describe beside its neighbours (half an hour), summaries, and the cache
+	go test -run '^$$' -bench Neighbours -benchtime 1x -timeout 120m ./plugins/aggregators/describe
 	go test -run '^$$' -bench . -benchmem ./internal/stats ./internal/cache ./internal/api
 
 .PHONY: fuzz
