@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -17,33 +18,56 @@ const catalogueKey = "analytics:tables"
 // maxName is the most bytes that a database or table may have in its name.
 const maxName = 255
 
+// CheckName returns the rule that a name breaks, or nil where a database or table can have it. It is the
+// same rule for all who write and read the cache: valid UTF-8 of 1 to 255 bytes, without control
+// characters, which no log shows; without braces, which say in which slot of a cluster a key is; and
+// without "/", so that a name is one segment of an address. The error does not name the name.
+func CheckName(name string) error {
+	switch {
+	case name == "":
+		return errors.New("want a name")
+	case len(name) > maxName:
+		return fmt.Errorf("a name has at most %d bytes, this one has %d", maxName, len(name))
+	case !utf8.ValidString(name):
+		return errors.New("a name is valid UTF-8")
+	case strings.ContainsFunc(name, isControl):
+		return errors.New("a name has no control characters")
+	case strings.ContainsAny(name, "{}/"):
+		return errors.New("a name has none of { } /")
+	}
+	return nil
+}
+
 // Table names a table of a database.
 type Table struct {
 	Database string
 	Name     string // the whole name, such as "analytics_cpu"
 }
 
-// Check returns an error that says which name no table can have: one that is empty, longer than 255
-// bytes, not UTF-8 or has a control character.
+// Check returns an error that says which name no table can have, see [CheckName], or that the table's
+// compatibility key would be the catalogue. No two tables that pass share a key, apart from the
+// compatibility keys of names with colons, and none has a key of another kind.
 func (t Table) Check() error {
-	if err := checkName("database", t.Database); err != nil {
-		return err
+	if err := CheckName(t.Database); err != nil {
+		return fmt.Errorf("database name %s: %w", shorten(t.Database), err)
 	}
-	return checkName("table", t.Name)
-}
-
-func checkName(what, name string) error {
-	switch {
-	case name == "":
-		return fmt.Errorf("%s name is empty", what)
-	case len(name) > maxName:
-		return fmt.Errorf("%s name %q… has %d bytes, want at most %d", what, name[:20], len(name), maxName)
-	case !utf8.ValidString(name):
-		return fmt.Errorf("%s name %q is not valid UTF-8", what, name)
-	case strings.ContainsFunc(name, isControl):
-		return fmt.Errorf("%s name %q has a control character", what, name)
+	if err := CheckName(t.Name); err != nil {
+		return fmt.Errorf("table name %s: %w", shorten(t.Name), err)
+	}
+	if t.String() == catalogueKey {
+		return fmt.Errorf("table name %q in database %q: the key %q is the list of all tables, want another name", t.Name, t.Database, catalogueKey)
 	}
 	return nil
+}
+
+// maxShown is how many bytes of a name an error shows.
+const maxShown = 80
+
+func shorten(name string) string {
+	if len(name) > maxShown {
+		return strconv.Quote(name[:maxShown]) + "…"
+	}
+	return strconv.Quote(name)
 }
 
 func isControl(r rune) bool { return r < 0x20 || r >= 0x7f && r < 0xa0 }

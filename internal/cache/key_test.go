@@ -58,13 +58,38 @@ func TestBucketStartsReadBack(t *testing.T) {
 }
 
 func TestNamesNoTableCanHave(t *testing.T) {
-	require.NoError(t, Table{"d", strings.Repeat("x", 255)}.Check())
+	long := strings.Repeat("x", 300)
+	for _, table := range []Table{{"d", long[:255]}, {"analytics", "analytics_tables"}, {"tables", "analytics"}, {"a:b", "ü 😀,=|%"}} {
+		require.NoError(t, table.Check())
+	}
 	for want, table := range map[string]Table{
-		"database name is empty": {"", "t"}, "table name is empty": {"d", ""},
-		"has 300 bytes, want at most 255": {"d", strings.Repeat("x", 300)}, "is not valid UTF-8": {"d", "\xff"},
-		`table name "a\nb" has a control character`: {"d", "a\nb"}, `database name "a\x00" has a control character`: {"a\x00", "t"},
+		`database name "": want a name`: {"", "t"}, `table name "": want a name`: {"d", ""},
+		`table name "` + long[:80] + `"…: a name has at most 255 bytes, this one has 300`:                                      {"d", long},
+		`table name "\xff": a name is valid UTF-8`:                                                                             {"d", "\xff"},
+		`table name "a\nb": a name has no control characters`:                                                                  {"d", "a\nb"},
+		`database name "a\x00": a name has no control characters`:                                                              {"a\x00", "t"},
+		`database name "a{": a name has none of { } /`:                                                                         {"a{", "t"},
+		`database name "a}": a name has none of { } /`:                                                                         {"a}", "t"},
+		`database name "a/b": a name has none of { } /`:                                                                        {"a/b", "t"},
+		`table name "{brace}:colon": a name has none of { } /`:                                                                 {"d", "{brace}:colon"},
+		`table name "a/b": a name has none of { } /`:                                                                           {"d", "a/b"},
+		`table name "tables" in database "analytics": the key "analytics:tables" is the list of all tables, want another name`: {"analytics", "tables"},
 	} {
-		require.ErrorContains(t, table.Check(), want)
+		require.EqualError(t, table.Check(), want)
+	}
+}
+
+// The key that SET replaces, whatever is there, is that of no index and not the catalogue.
+func TestNoCompatibilityKeyIsAnotherKey(t *testing.T) {
+	victim := Table{"db", "analytics_solar"}
+	taken := []string{catalogueKey, victim.bucketKey("0"), victim.summaryKey("0"), victim.indexKey(), victim.expiryKey(), victim.namesKey(), victim.versionKey()}
+	for _, key := range taken {
+		for i := range key {
+			if table := (Table{key[:i], key[min(i+1, len(key)):]}); key[i] == ':' {
+				require.Equal(t, key, table.String())
+				require.Error(t, table.Check(), table)
+			}
+		}
 	}
 }
 

@@ -75,8 +75,8 @@ type Entry struct {
 	LastWrite time.Time
 }
 
-// Tables returns the tables of the catalogue, the one last written first. What in it is no table, which no
-// writer of ours puts there, is left out.
+// Tables returns the tables of the catalogue, the one last written first. What in it no table can be, which
+// no writer of ours puts there, is left out.
 func (s *Store) Tables(ctx context.Context) ([]Entry, error) {
 	members, err := s.client.ZRevRangeWithScores(ctx, catalogueKey, 0, -1).Result()
 	if err != nil {
@@ -86,7 +86,7 @@ func (s *Store) Tables(ctx context.Context) ([]Entry, error) {
 	for _, m := range members {
 		text, _ := m.Member.(string)
 		t, err := parseMember(text)
-		if err != nil {
+		if err != nil || t.Check() != nil {
 			continue
 		}
 		entries = append(entries, Entry{Table: t, LastWrite: time.UnixMilli(int64(m.Score)).UTC()})

@@ -135,13 +135,13 @@ func TestEveryKeyOfATableExpiresAndSharesASlot(t *testing.T) {
 func TestInfoAndCatalogue(t *testing.T) {
 	eachRedis(t, func(t *testing.T, client redis.UniversalClient) {
 		s := storeOf(t, client, nil)
-		awkward := Table{"my:db", "analytics_{ü} 😀%"}
+		awkward := Table{"my:db", "analytics_|ü, 😀=%"}
 		require.NoError(t, s.Put(t.Context(), table, []record.Record{rec(120, "g", "h", 1), rec(60, "f", "h", 1)}))
 		require.NoError(t, s.Put(t.Context(), awkward, []record.Record{rec(60, "f", "h", 1)}))
 		info, err := s.Info(t.Context(), table)
 		require.NoError(t, err)
 		require.Equal(t, Info{Fields: []string{"f", "g"}, TagKeys: []string{"host"}, First: time.Unix(60, 0).UTC(), Last: time.Unix(120, 0).UTC(), Version: 1}, info)
-		require.NoError(t, client.ZAdd(t.Context(), catalogueKey, redis.Z{Score: 1, Member: "no table%"}).Err())
+		require.NoError(t, client.ZAdd(t.Context(), catalogueKey, redis.Z{Score: 1, Member: "no table%"}, redis.Z{Score: 2, Member: "db:a/b"}).Err())
 		entries, err := s.Tables(t.Context())
 		require.NoError(t, err, "what is no table is left out")
 		var tables []Table
@@ -423,7 +423,8 @@ func TestPutRefusesWhatCannotBeStored(t *testing.T) {
 	defer client.Close()
 	s := storeOf(t, client, nil)
 	require.NoError(t, s.Put(t.Context(), table, nil))
-	require.ErrorContains(t, s.Put(t.Context(), Table{"", "t"}, []record.Record{rec(0, "f", "h", 1)}), "database name is empty")
+	require.ErrorContains(t, s.Put(t.Context(), Table{"", "t"}, []record.Record{rec(0, "f", "h", 1)}), `database name "": want a name`)
+	require.ErrorContains(t, s.Put(t.Context(), Table{"analytics", "tables"}, []record.Record{rec(0, "f", "h", 1)}), "is the list of all tables")
 	r := rec(0, "f", "h", 1)
 	r.Summary = "%"
 	require.ErrorContains(t, s.Put(t.Context(), table, []record.Record{r}), `summary of field "f"`)

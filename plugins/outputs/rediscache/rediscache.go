@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/influxdata/telegraf"
 	"github.com/influxdata/telegraf/config"
@@ -107,8 +108,11 @@ func (r *RedisCache) checkDatabase() error {
 	if r.Database == "" {
 		return nil
 	}
-	if err := (cache.Table{Database: r.Database, Name: "any"}).Check(); err != nil {
-		return fmt.Errorf("invalid 'database' setting: %w", err)
+	if err := cache.CheckName(r.Database); err != nil {
+		return fmt.Errorf("invalid 'database' setting %q: %w", r.Database, err)
+	}
+	if strings.ContainsRune(r.Database, utf8.RuneError) { // the parser of the configuration replaces what is not UTF-8
+		return fmt.Errorf("invalid 'database' setting %q: a name is valid UTF-8", r.Database)
 	}
 	return nil
 }

@@ -135,7 +135,7 @@ func TestWhatIsNoRecordIsRejectedCountedAndLoggedOnce(t *testing.T) {
 	require.Len(t, records(t, r.client, cpu), 1)
 	require.Equal(t, int64(15), r.counters.rejected.Get())
 	require.Len(t, log.Errors(), 5)
-	for i, want := range []string{`"cpu" has no tag "field_name"`, "has no number", `time_bucket="noon"`, "not base64", "control character"} {
+	for i, want := range []string{`"cpu" has no tag "field_name"`, "has no number", `time_bucket="noon"`, "not base64", "no control characters"} {
 		require.Contains(t, log.Errors()[i], want)
 	}
 }
@@ -148,6 +148,40 @@ func TestDatabaseTag(t *testing.T) {
 	other := records(t, r.client, cache.Table{Database: "other", Name: "analytics_cpu"})
 	require.Len(t, other, 1)
 	require.NotContains(t, other[0], "bucket")
+}
+
+// Names that could be keys of another table, or that the API does not serve, do not come into the cache, and
+// do not keep the rest of a batch out of it.
+func TestNamesThatNoTableCanHaveAreRejected(t *testing.T) {
+	server := redistest.Server(t)
+	client := redistest.Client(t, server)
+	r, log := connected(t, server.Addr(), "  database_tag = \"tenant\"")
+	of := func(table, tenant string) telegraf.Metric {
+		return metric.New(table, map[string]string{"field_name": "f", "tenant": tenant}, mean(1), time.Unix(1700000000, 0))
+	}
+	batch := []telegraf.Metric{
+		of("analytics_solar}:idx", "{db"), of("tables", "analytics"), of("analytics_a/b", "db"), of("analytics_{brace}:colon", "db"),
+		of("analytics_m", "a/b"), of("analytics_m", "x{}"), of("analytics_m", "\xff"), of("analytics_solar", "db"),
+	}
+	for range 2 {
+		require.NoError(t, r.Write(batch))
+	}
+	require.NoError(t, r.Close())
+	require.Equal(t, []int64{2, 14}, []int64{r.counters.written.Get(), r.counters.rejected.Get()})
+	for i, want := range []string{
+		`database name "{db": a name has none of { } /`, `table name "tables" in database "analytics": the key "analytics:tables" is the list of all tables`,
+		`table name "analytics_a/b": a name has none of { } /`, `table name "analytics_{brace}:colon": a name has none of { } /`,
+		`database name "a/b": a name has none of { } /`, `database name "x{}": a name has none of { } /`, `database name "\xff": a name is valid UTF-8`,
+	} {
+		require.Contains(t, log.Errors()[i], want)
+	}
+	require.Len(t, log.Errors(), 7, "each reason once")
+	for key, want := range map[string]string{"{db:analytics_solar}:idx": "zset", "analytics:tables": "zset", "db:analytics_solar": "string"} {
+		require.Equal(t, want, client.Type(t.Context(), key).Val())
+	}
+	tables, err := cache.NewStore(client, cache.Options{}).Tables(t.Context())
+	require.NoError(t, err)
+	require.Len(t, tables, 1)
 }
 
 func TestWritingAgainLeavesOneRecordOfEachAgent(t *testing.T) {
@@ -361,7 +395,10 @@ func certificates(t *testing.T) (ca, cert, key string) {
 func TestBadOptionsNameTheOptionTheValueAndTheRule(t *testing.T) {
 	for option, want := range map[string]string{
 		`database = ""`:                `invalid 'database' setting "", want the name of the database`,
-		`database = "a\nb"`:            `invalid 'database' setting: database name "a\nb" has a control character`,
+		`database = "a\nb"`:            `invalid 'database' setting "a\nb": a name has no control characters`,
+		`database = "a/b"`:             `invalid 'database' setting "a/b": a name has none of { } /`,
+		`database = "a{}b"`:            `invalid 'database' setting "a{}b": a name has none of { } /`,
+		"database = \"a\xffb\"":        `invalid 'database' setting "a�b": a name is valid UTF-8`,
 		`servers = []`:                 "invalid 'servers' setting: no server is named",
 		`servers = ["localhost:6379"]`: `invalid 'servers' setting: server "localhost:6379"`,
 		`servers = ["redis://a", "redis://b/1"]` + "\n  db = 1": "invalid 'servers' setting: database 1 of Redis is not to be had in a cluster",
