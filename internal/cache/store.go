@@ -30,8 +30,8 @@ type Options struct {
 	MaxBuckets int
 	// CompatRecords is the most records that a table's compatibility value holds; 0 writes none.
 	CompatRecords int
-	// Report is told of faults in what the store does beside the writes: cleaning up, and the
-	// compatibility value. It may be called concurrently. These are tried again.
+	// Report is told of faults in what the store does beside the writes: cleaning up, the compatibility
+	// value, and a catalogue that is none. It may be called concurrently. These are tried again.
 	Report func(error)
 	// Now is the clock; the default is time.Now.
 	Now func() time.Time

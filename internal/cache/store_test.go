@@ -336,6 +336,26 @@ func TestFaultsBesideAWriteAreReportedAndTriedAgain(t *testing.T) {
 	require.Eventually(t, func() bool { return strings.Contains(client.Get(t.Context(), table.String()).Val(), `"mean":2`) }, 20*time.Second, 10*time.Millisecond)
 }
 
+func TestACatalogueThatIsNoneIsReported(t *testing.T) {
+	eachRedis(t, func(t *testing.T, client redis.UniversalClient) {
+		var reported []error
+		s := storeOf(t, client, func(o *Options) {
+			o.CompatRecords = 0
+			o.Report = func(err error) { reported = append(reported, err) }
+		})
+		require.NoError(t, client.Set(t.Context(), catalogueKey, "no sorted set", 0).Err())
+		require.NoError(t, s.Put(t.Context(), table, []record.Record{rec(60, "f", "h", 1)}))
+		require.Len(t, all(t, s, table, Range{}), 1)
+		require.Len(t, reported, 1)
+		require.ErrorContains(t, reported[0], `entering db:analytics_cpu into the list of all tables, "analytics:tables": WRONGTYPE`)
+		require.NoError(t, client.Del(t.Context(), catalogueKey).Err())
+		require.NoError(t, s.Put(t.Context(), table, []record.Record{rec(60, "f", "h", 1)}))
+		entries, err := s.Tables(t.Context())
+		require.NoError(t, err)
+		require.Len(t, entries, 1, "each write tries again")
+	})
+}
+
 // The rules that the documentation lists for an ACL.
 const (
 	writerACL = "~*:analytics_* ~analytics:tables &*:analytics_* -@all +hset +expire +zadd +zrem +zrangebyscore +zremrangebyscore +incr +set +publish " +

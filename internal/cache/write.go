@@ -27,7 +27,8 @@ const (
 
 // Put writes records of one table in one transaction. With an error none of them was written, or it is
 // not known, unless a key of the table holds something else (WRONGTYPE). Writing a record again replaces
-// it. What is done beside that, see [Options].Report, never fails a Put.
+// it. What is done beside that, see [Options].Report, never fails a Put, nor does a catalogue that is no
+// sorted set: it is reported, as the records stand where they belong.
 func (s *Store) Put(ctx context.Context, t Table, records []record.Record) error {
 	if len(records) == 0 {
 		return nil
@@ -49,7 +50,11 @@ func (s *Store) Put(ctx context.Context, t Table, records []record.Record) error
 	}); err != nil {
 		return err
 	}
-	if err := s.enter(ctx, t, now); err != nil {
+	err = s.enter(ctx, t, now)
+	switch {
+	case redis.HasErrorPrefix(err, "WRONGTYPE"): // trying again does not help, and the records are written
+		s.Report(err)
+	case err != nil:
 		return err
 	}
 	s.afterPut(ctx, t, b, now)
@@ -137,8 +142,10 @@ func (s *Store) enter(ctx context.Context, t Table, now time.Time) error {
 	pipe.ZAdd(ctx, catalogueKey, redis.Z{Score: float64(now.UnixMilli()), Member: t.member()})
 	pipe.ZRemRangeByScore(ctx, catalogueKey, "-inf", millis(now.Add(-s.Retention)))
 	pipe.Expire(ctx, catalogueKey, s.Retention)
-	_, err := pipe.Exec(ctx)
-	return err
+	if _, err := pipe.Exec(ctx); err != nil {
+		return fmt.Errorf("entering %s into the list of all tables, %q: %w", t, catalogueKey, err)
+	}
+	return nil
 }
 
 func millis(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }

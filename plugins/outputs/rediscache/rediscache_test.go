@@ -184,6 +184,19 @@ func TestNamesThatNoTableCanHaveAreRejected(t *testing.T) {
 	require.Len(t, tables, 1)
 }
 
+// The records stand where they are read, so they are no rejected ones.
+func TestACatalogueThatIsNoneDoesNotRejectRecords(t *testing.T) {
+	server := redistest.Server(t)
+	client := redistest.Client(t, server)
+	require.NoError(t, client.Set(t.Context(), "analytics:tables", "no sorted set", 0).Err())
+	r, log := connected(t, server.Addr(), "")
+	require.NoError(t, r.Write([]telegraf.Metric{row(nil, mean(1), 0)}))
+	require.Len(t, records(t, client, cpu), 1)
+	require.Equal(t, []int64{1, 0, 1}, []int64{r.counters.written.Get(), r.counters.rejected.Get(), r.counters.faults.Get()})
+	require.Len(t, log.Warnings(), 1)
+	require.Contains(t, log.Warnings()[0], "redis at "+server.Addr()+": entering db:analytics_cpu into the list of all tables, \"analytics:tables\": WRONGTYPE")
+}
+
 func TestWritingAgainLeavesOneRecordOfEachAgent(t *testing.T) {
 	server := redistest.Server(t)
 	a1, _ := connected(t, server.Addr(), "")
