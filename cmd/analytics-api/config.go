@@ -286,16 +286,30 @@ func (c *config) validate() error {
 	default:
 		errs = append(errs, fmt.Errorf("invalid 'embedded' setting %q, known are auto, redis-server and memory", c.Embedded))
 	}
-	for _, e := range c.Export {
-		if err := (cache.Table{Database: e.Database, Name: e.Table}).Check(); err != nil {
-			errs = append(errs, fmt.Errorf("invalid 'export' setting: %w", err))
-		}
-	}
+	errs = append(errs, c.validateNames())
 	if err := c.loadTLS(); err != nil {
 		errs = append(errs, err)
 	}
 	if err := c.dialOptions().Check(); err != nil {
 		errs = append(errs, fmt.Errorf("invalid 'redis' setting: %w", err))
+	}
+	return errors.Join(errs...)
+}
+
+// validateNames refuses names that nothing in the cache can have.
+func (c *config) validateNames() error {
+	var errs []error
+	check := func(setting, name string) {
+		if err := cache.CheckName(name); err != nil {
+			errs = append(errs, fmt.Errorf("invalid '%s' setting %q: %w", setting, name, err))
+		}
+	}
+	if c.DefaultDatabase != "" {
+		check("default_database", c.DefaultDatabase)
+	}
+	for _, e := range c.Export {
+		check("export.database", e.Database)
+		check("export.table", e.Table)
 	}
 	return errors.Join(errs...)
 }

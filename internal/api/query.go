@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
@@ -67,17 +66,8 @@ func (p *params) err() error {
 
 // checkName notes a fault where no table or database can have that name.
 func (p *params) checkName(location, name string) {
-	switch {
-	case name == "":
-		p.faults.add(location, name, "want a name")
-	case len(name) > 255:
-		p.faults.add(location, name, "a name has at most 255 bytes, this one has %d", len(name))
-	case !utf8.ValidString(name):
-		p.faults.add(location, name, "a name is valid UTF-8")
-	case strings.ContainsFunc(name, func(r rune) bool { return r < 0x20 || r >= 0x7f && r < 0xa0 }):
-		p.faults.add(location, name, "a name has no control characters")
-	case strings.ContainsAny(name, "{}/"):
-		p.faults.add(location, name, "a name has none of { } /")
+	if err := cache.CheckName(name); err != nil {
+		p.faults.add(location, name, "%v", err)
 	}
 }
 
