@@ -369,10 +369,10 @@ func (c config) dialOptions() cache.DialOptions {
 	}
 }
 
-func (c config) apiOptions(storage string, log *slog.Logger) api.Options {
+func (c config) apiOptions(storage, redis string, log *slog.Logger) api.Options {
 	o := api.Options{
 		DefaultDatabase: c.DefaultDatabase, MaxRecords: c.MaxRecords, MaxBuckets: c.MaxBuckets, MaxBytes: c.MaxBytes, Timeout: api.DefaultTimeout,
-		ExportMaxSeries: c.ExportMaxSeries, ExportBuckets: c.ExportBuckets, Storage: storage, Version: version, Log: log,
+		ExportMaxSeries: c.ExportMaxSeries, ExportBuckets: c.ExportBuckets, Storage: storage, Redis: redis, Version: version, Log: log,
 	}
 	for _, e := range c.Export {
 		o.Export = append(o.Export, cache.Table{Database: e.Database, Name: e.Table})

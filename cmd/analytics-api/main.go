@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -78,13 +80,32 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 			cancel(errEnded)
 		}()
 	}
-	client, err := cache.Dial(c.dialEmbedded(embedded))
+	dial := c.dialEmbedded(embedded)
+	client, err := cache.Dial(dial)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	handler := api.New(cache.NewStore(client, cache.Options{}), c.apiOptions(embedded.storage, log))
+	store := cache.NewStore(client, cache.Options{})
+	defer c.tryRedis(ctx, store, dial, log)()
+	handler := api.New(store, c.apiOptions(embedded.storage, strings.Join(dial.Addrs(), ", "), log))
 	return c.serveHTTP(ctx, listener, handler, log)
+}
+
+var settingNames = cache.Names{Servers: "redis", Username: "redis_username", Password: "redis_password", DB: "redis_db"}
+
+// tryRedis asks Redis once whether it is there, and warns of settings that may be wrong: the service runs on,
+// as Redis may come later. It returns at once, with a function that waits for the end of that.
+func (c config) tryRedis(ctx context.Context, store *cache.Store, dial cache.DialOptions, log *slog.Logger) (wait func()) {
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		ctx, cancel := context.WithTimeout(ctx, time.Duration(c.RedisTimeout))
+		defer cancel()
+		if err := store.Ping(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			log.Warn("Redis does not answer as it should, requests fail until it does", "error", dial.Explain(err, settingNames))
+		}
+	})
+	return wg.Wait
 }
 
 const (

@@ -22,6 +22,7 @@ import (
 
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 )
 
@@ -88,6 +89,11 @@ func (c *child) get(t *testing.T, path string) (int, string) {
 	b, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
 	return resp.StatusCode, string(b)
+}
+
+func (c *child) waitForLog(t *testing.T, text string) {
+	t.Helper()
+	require.Eventually(t, func() bool { return strings.Contains(c.stderr.String(), text) }, 10*time.Second, 10*time.Millisecond, text)
 }
 
 func (c *child) wait(t *testing.T) error {
@@ -370,6 +376,25 @@ func TestRedisThatIsNotThereIsNoReasonNotToStart(t *testing.T) {
 	var problem map[string]any
 	require.NoError(t, json.Unmarshal([]byte(body), &problem))
 	require.IsType(t, "", problem["detail"])
+	c.waitForLog(t, `msg="request failed" path=/ready status=503 redis=`+addr+" error=")
+	c.waitForLog(t, "level=WARN")
+	c.waitForLog(t, "connection refused; want 'redis' where a Redis answers")
+}
+
+func TestARefusedPasswordIsNamedAtTheStartAndNotShown(t *testing.T) {
+	server := redistest.Start(t, redisserver.Options{Password: "right"})
+	for _, how := range []struct{ env, redis string }{
+		{"ANALYTICS_API_REDIS_PASSWORD=s3cret", "redis://" + server.Addr()}, {"NONE=", "redis://:s3cret@" + server.Addr()}, {"NONE=", "redis://" + server.Addr()},
+	} {
+		c := start(t, []string{how.env}, "--listen", "127.0.0.1:0", "--redis", how.redis)
+		c.waitForLog(t, "level=WARN")
+		status, _ := c.get(t, "/databases")
+		require.Equal(t, http.StatusServiceUnavailable, status)
+		require.Contains(t, c.stderr.String(), "redis at "+server.Addr())
+		require.Contains(t, c.stderr.String(), "; want a 'redis_username' and 'redis_password' that it takes, or other 'redis'")
+		c.waitForLog(t, "status=503 redis="+server.Addr())
+		require.NotContains(t, c.stderr.String(), "s3cret")
+	}
 }
 
 func TestTheServiceDoesNotKnowTelegraf(t *testing.T) {

@@ -36,6 +36,8 @@ type Options struct {
 	ExportMaxSeries, ExportBuckets int
 	// Storage says in words where records are kept, for /health.
 	Storage string
+	// Redis is the address of the Redis that the reader reads, for the log.
+	Redis string
 	// Version is that of the program.
 	Version string
 	Log     *slog.Logger

@@ -99,7 +99,7 @@ func statusOf(err error) (status int, title, detail string) {
 func (s *server) problem(w http.ResponseWriter, r *http.Request, err error) {
 	status, title, detail := statusOf(err)
 	if status >= http.StatusInternalServerError {
-		s.Log.Error("request failed", "path", r.URL.Path, "status", status, "error", err)
+		s.logFailure(r, status, err)
 		s.metrics.failed(status)
 	}
 	h := w.Header()
@@ -127,6 +127,15 @@ func (s *server) problem(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	w.WriteHeader(status)
 	_, _ = w.Write(append(b, '\n'))
+}
+
+// logFailure logs what the client is not told: the cause, and where Redis is when it is that.
+func (s *server) logFailure(r *http.Request, status int, err error) {
+	attrs := []any{"path", r.URL.Path, "status", status}
+	if status == http.StatusServiceUnavailable {
+		attrs = append(attrs, "redis", s.Redis)
+	}
+	s.Log.Error("request failed", append(attrs, "error", err)...)
 }
 
 func noRoute(http.ResponseWriter, *http.Request) error { return errNoRoute }

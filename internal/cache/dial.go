@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -36,6 +38,41 @@ func (o DialOptions) Addrs() []string {
 		}
 	}
 	return addrs
+}
+
+// Names are what the user calls the options of a [DialOptions], for messages.
+type Names struct{ Servers, Username, Password, DB string }
+
+// Explain says at which servers an error of Redis came up, and which options to look at where it comes from
+// them: the credentials where Redis refuses them, the number of the database, or the servers where there is
+// no answer. It shows no secret.
+func (o DialOptions) Explain(err error, n Names) error {
+	var answer redis.Error
+	at := strings.Join(o.Addrs(), ", ")
+	switch {
+	case IsRefused(err):
+		return fmt.Errorf("redis at %s: %w; want a '%s' and '%s' that it takes, or other '%s'", at, err, n.Username, n.Password, n.Servers)
+	case isNoDB(err):
+		return fmt.Errorf("redis at %s: %w; want a '%s' that it has, or other '%s'", at, err, n.DB, n.Servers)
+	case !errors.As(err, &answer):
+		return fmt.Errorf("redis at %s: %w; want '%s' where a Redis answers", at, err, n.Servers)
+	}
+	return fmt.Errorf("redis at %s: %w", at, err)
+}
+
+// IsRefused reports whether Redis refuses who we are, or what that user does: trying again does not help.
+func IsRefused(err error) bool {
+	return hasPrefix(err, "WRONGPASS", "NOAUTH", "NOPERM", "ERR AUTH", "ERR Client sent AUTH", "ERR invalid password")
+}
+
+// IsPermanent reports whether a first command would fail again and again.
+func IsPermanent(err error) bool { return IsRefused(err) || isNoDB(err) }
+
+func isNoDB(err error) bool { return hasPrefix(err, "ERR DB index") }
+
+func hasPrefix(err error, prefixes ...string) bool {
+	var answer redis.Error
+	return errors.As(err, &answer) && slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(answer.Error(), p) })
 }
 
 // Check returns the error that Dial would return.

@@ -3,37 +3,18 @@ package rediscache
 import (
 	"errors"
 	"reflect"
-	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// isRefusal reports whether Redis refuses who we are: trying again does not help.
-func isRefusal(err error) bool {
-	return hasPrefix(err, "WRONGPASS", "NOAUTH", "NOPERM", "ERR AUTH", "ERR Client sent AUTH", "ERR invalid password", "ERR DB index")
-}
-
 // isPermanent reports whether a write would fail again and again: a key of the table holds something
 // else. What an operator can mend (credentials, memory) or time does is not permanent.
-func isPermanent(err error) bool { return hasPrefix(err, "WRONGTYPE") }
+func isPermanent(err error) bool { return redis.HasErrorPrefix(err, "WRONGTYPE") }
 
 // isAnswer reports whether an error is Redis' own answer, rather than that there is none.
 func isAnswer(err error) bool {
 	var answer redis.Error
 	return errors.As(err, &answer)
-}
-
-func hasPrefix(err error, prefixes ...string) bool {
-	var answer redis.Error
-	if !errors.As(err, &answer) {
-		return false
-	}
-	for _, prefix := range prefixes {
-		if strings.HasPrefix(answer.Error(), prefix) {
-			return true
-		}
-	}
-	return false
 }
 
 // Telegraf knows these errors by types in its internal package, which other modules cannot import. So

@@ -133,8 +133,10 @@ func (r *RedisCache) checkLimits() error {
 	return nil
 }
 
+var optionNames = cache.Names{Servers: "servers", Username: "username", Password: "password", DB: "db"}
+
 // Connect connects to Redis. It may be called again after an error. The error honours Telegraf's
-// startup_error_behavior where trying again can help: not when Redis refuses the credentials.
+// startup_error_behavior where trying again can help: not when Redis refuses the credentials. It names the options to look at.
 func (r *RedisCache) Connect() error {
 	o, err := r.dialOptions()
 	if err != nil {
@@ -151,7 +153,7 @@ func (r *RedisCache) Connect() error {
 	defer cancel()
 	if err := store.Ping(ctx); err != nil {
 		_ = client.Close()
-		return &startupError{err: r.at(err), retry: !isRefusal(err)}
+		return &startupError{err: o.Explain(err, optionNames), retry: !cache.IsPermanent(err)}
 	}
 	r.client, r.store = client, store
 	return nil

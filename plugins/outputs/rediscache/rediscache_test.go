@@ -302,7 +302,7 @@ func TestStartupErrorBehavior(t *testing.T) {
 				return
 			}
 			require.ErrorContains(t, err, "redis at "+addr)
-			require.ErrorContains(t, err, want)
+			require.ErrorContains(t, err, want+"; want 'servers' where a Redis answers")
 		})
 	}
 }
@@ -313,9 +313,21 @@ func TestAWrongPasswordIsNotRetriedAndNotShown(t *testing.T) {
 	require.NoError(t, ro.Init())
 	err := ro.Connect()
 	require.ErrorContains(t, err, "redis at "+server.Addr()+": WRONGPASS")
-	require.NotContains(t, err.Error(), "wrong\"")
+	require.ErrorContains(t, err, "; want a 'username' and 'password' that it takes, or other 'servers'")
+	for _, options := range []string{"", "  password = \"s3cret\"", "  username = \"nobody\"\n  password = \"s3cret\""} {
+		r, _ := output(t, server.Addr(), options)
+		err := r.Connect()
+		require.ErrorContains(t, err, "; want a 'username' and 'password' that it takes, or other 'servers'")
+		require.NotContains(t, err.Error(), "s3cret")
+	}
+	r, _ := output(t, "user:s3cret@"+server.Addr(), "")
+	err = r.Connect()
+	require.ErrorContains(t, err, "redis at "+server.Addr()+": WRONGPASS")
+	require.NotContains(t, err.Error(), "s3cret")
+	r, _ = output(t, server.Addr(), "  password = \"right\"\n  db = 99")
+	require.ErrorContains(t, r.Connect(), "; want a 'db' that it has, or other 'servers'")
 
-	r, _ := connected(t, server.Addr(), "  password = \"right\"")
+	r, _ = connected(t, server.Addr(), "  password = \"right\"")
 	require.NoError(t, r.Write([]telegraf.Metric{row(nil, mean(1), 0)}))
 }
 
