@@ -77,7 +77,9 @@ func isControl(r rune) bool { return r < 0x20 || r >= 0x7f && r < 0xa0 }
 func (t Table) String() string { return t.Database + ":" + t.Name }
 
 // member is the table in the catalogue.
-func (t Table) member() string { return escape(t.Database) + ":" + escape(t.Name) }
+func (t Table) member() string {
+	return escape(t.Database, reservedInKeys) + ":" + escape(t.Name, reservedInKeys)
+}
 
 func parseMember(s string) (Table, error) {
 	database, name, ok := strings.Cut(s, ":")
@@ -93,7 +95,7 @@ func parseMember(s string) (Table, error) {
 }
 
 // The keys that are derived from a table. The part in braces makes them share a cluster slot, which is
-// that of the compatibility key too unless a name has to be escaped.
+// that of the compatibility key too unless a name has a "%" or a colon.
 func (t Table) derived(rest string) string { return "{" + t.member() + "}:" + rest }
 
 func (t Table) bucketKey(start string) string  { return t.derived("b:" + start) } // hash: records
@@ -160,19 +162,23 @@ func hashField(r *record.Record) string {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		b.WriteString(escape(tag.Key))
+		b.WriteString(escape(tag.Key, reservedInFields))
 		b.WriteByte('=')
-		b.WriteString(escape(tag.Value))
+		b.WriteString(escape(tag.Value, reservedInFields))
 	}
-	return b.String() + "|" + escape(r.Field) + "|" + escape(r.Agent)
+	return b.String() + "|" + escape(r.Field, reservedInFields) + "|" + escape(r.Agent, reservedInFields)
 }
 
-// reserved are the characters that have a meaning in keys, fields and members.
-const reserved = "%{}:|,="
+// The characters that have a meaning: in keys and members of the catalogue only few, so that a table's
+// keys mostly share the slot of its compatibility key, and in the fields of hashes.
+const (
+	reservedInKeys   = "%{}:"
+	reservedInFields = "%{}:|,="
+)
 
 // escape percent-encodes the reserved characters, control characters and what is not UTF-8, so that no
 // two names are alike in a key.
-func escape(s string) string {
+func escape(s, reserved string) string {
 	if utf8.ValidString(s) && !strings.ContainsAny(s, reserved) && !strings.ContainsFunc(s, isControl) {
 		return s
 	}

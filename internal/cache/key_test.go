@@ -98,9 +98,11 @@ func FuzzEscape(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		got, err := unescape(escape(s))
-		require.NoError(t, err)
-		require.Equal(t, s, got)
+		for _, reserved := range []string{reservedInKeys, reservedInFields} {
+			got, err := unescape(escape(s, reserved))
+			require.NoError(t, err)
+			require.Equal(t, s, got)
+		}
 		_, _ = unescape(s)
 		_, _ = parseMember(s)
 		if at, err := parseStart(s); err == nil {

@@ -107,29 +107,34 @@ func TestWritingAgainOverwritesAndAgentsDoNot(t *testing.T) {
 }
 
 func TestEveryKeyOfATableExpiresAndSharesASlot(t *testing.T) {
-	eachRedis(t, func(t *testing.T, client redis.UniversalClient) {
-		s := storeOf(t, client, nil)
-		r := rec(60, "f", "h", 1)
-		r.Summary = base64.StdEncoding.EncodeToString([]byte("summary"))
-		require.NoError(t, s.Put(t.Context(), table, []record.Record{r}))
-		require.NoError(t, s.Close(t.Context()))
-		keys := []string{
-			table.String(), table.bucketKey("60"), table.summaryKey("60"), table.indexKey(), table.expiryKey(), table.namesKey(), table.versionKey(),
+	for _, table := range []Table{table, {"my db", "analytics_with space,and=comma|pipe"}} {
+		eachRedis(t, func(t *testing.T, client redis.UniversalClient) { everyKeyExpiresAndSharesASlot(t, client, table) })
+	}
+}
+
+func everyKeyExpiresAndSharesASlot(t *testing.T, client redis.UniversalClient, table Table) {
+	t.Helper()
+	s := storeOf(t, client, nil)
+	r := rec(60, "f", "h", 1)
+	r.Summary = base64.StdEncoding.EncodeToString([]byte("summary"))
+	require.NoError(t, s.Put(t.Context(), table, []record.Record{r}))
+	require.NoError(t, s.Close(t.Context()))
+	keys := []string{
+		table.String(), table.bucketKey("60"), table.summaryKey("60"), table.indexKey(), table.expiryKey(), table.namesKey(), table.versionKey(),
+	}
+	slots := make(map[int64]bool)
+	for _, key := range append(keys, catalogueKey) {
+		ttl, err := client.TTL(t.Context(), key).Result()
+		require.NoError(t, err)
+		require.InDelta(t, time.Hour, ttl, float64(time.Minute), key)
+	}
+	if c, ok := client.(*redis.ClusterClient); ok {
+		for _, key := range keys {
+			slots[c.ClusterKeySlot(t.Context(), key).Val()] = true
 		}
-		slots := make(map[int64]bool)
-		for _, key := range append(keys, catalogueKey) {
-			ttl, err := client.TTL(t.Context(), key).Result()
-			require.NoError(t, err)
-			require.InDelta(t, time.Hour, ttl, float64(time.Minute), key)
-		}
-		if c, ok := client.(*redis.ClusterClient); ok {
-			for _, key := range keys {
-				slots[c.ClusterKeySlot(t.Context(), key).Val()] = true
-			}
-			require.Len(t, slots, 1)
-		}
-		require.Equal(t, "summary", client.HGet(t.Context(), table.summaryKey("60"), hashField(&r)).Val())
-	})
+		require.Len(t, slots, 1)
+	}
+	require.Equal(t, "summary", client.HGet(t.Context(), table.summaryKey("60"), hashField(&r)).Val())
 }
 
 func TestInfoAndCatalogue(t *testing.T) {
