@@ -10,11 +10,104 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 )
+
+// TestMain is one of the demo's programs where it is started by its name.
+func TestMain(m *testing.M) {
+	switch filepath.Base(os.Args[0]) {
+	case "analytics-api":
+		serveNothing(os.Args[4])
+	case "telegraf-describe":
+		time.Sleep(time.Minute)
+	default:
+		os.Exit(m.Run())
+	}
+}
+
+// serveNothing is an API without tables, ready when the environment says so.
+func serveNothing(address string) {
+	_ = http.ListenAndServe(address, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/ready" || os.Getenv("DEMO_TEST_READY") != "1" {
+			http.NotFound(w, r)
+		}
+	}))
+}
+
+// lockedBuffer is safe for concurrent use.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// inFolder makes a folder that the demo can run in, with itself as its programs.
+func inFolder(t *testing.T) {
+	t.Helper()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.MkdirAll("bin", 0o700))
+	require.NoError(t, os.MkdirAll("testdata", 0o700))
+	require.NoError(t, os.WriteFile(recording, []byte("m v=1 0\nm v=2 1000000000\n"), 0o600))
+	for _, name := range []string{"analytics-api", "telegraf-describe"} {
+		require.NoError(t, os.Symlink(self, filepath.Join("bin", name)))
+	}
+	for _, name := range []string{"DEMO_API_PORT", "DEMO_REDIS_PORT"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer l.Close()
+		_, port, err := net.SplitHostPort(l.Addr().String())
+		require.NoError(t, err)
+		t.Setenv(name, port)
+	}
+}
+
+func TestAStopBeforeThereIsARecordIsNoFailure(t *testing.T) {
+	for ready, want := range map[string]string{"0": "", "1": "Look at it from another terminal"} {
+		inFolder(t)
+		t.Setenv("DEMO_TEST_READY", ready)
+		tmp := t.TempDir()
+		t.Setenv("TMPDIR", tmp)
+		ctx, cancel := context.WithCancel(t.Context())
+		out, done := &lockedBuffer{}, make(chan error, 1)
+		go func() { done <- run(ctx, out) }()
+		require.Eventually(t, func() bool {
+			started, _ := filepath.Glob(filepath.Join(tmp, "*", "analytics-api.log"))
+			return len(started) == 1 && strings.Contains(out.String(), want)
+		}, 20*time.Second, 10*time.Millisecond)
+		cancel()
+		require.NoError(t, <-done)
+		require.Contains(t, out.String(), "\nstopping\n")
+		left, err := os.ReadDir(tmp)
+		require.NoError(t, err)
+		require.Empty(t, left, "the logs of a demo that did not fail are not kept")
+	}
+}
+
+func TestAStopBeforeTheTimeIsOverIsAFailureWhereNothingWasServed(t *testing.T) {
+	inFolder(t)
+	t.Setenv("DEMO_SECONDS", "60")
+	t.Setenv("TMPDIR", t.TempDir())
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, run(ctx, &bytes.Buffer{}), errStopped)
+}
 
 func TestAPortInUseIsNamedWithTheVariableThatChangesIt(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

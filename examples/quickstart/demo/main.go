@@ -142,7 +142,11 @@ func (d *demo) run(ctx context.Context) error {
 		return err
 	}
 	defer api.stop()
-	if err := d.waitReady(ctx); err != nil {
+	switch err := d.waitReady(ctx); {
+	case errors.Is(err, errStopped) && d.seconds == 0:
+		fmt.Fprintln(d.out, "\nstopping")
+		return nil
+	case err != nil:
 		return err
 	}
 	replay := filepath.Join(d.folder, "replay.lp")
@@ -211,6 +215,8 @@ func (c *child) stop() {
 	}
 }
 
+var errStopped = errors.New("stopped before the API was ready")
+
 func (d *demo) waitReady(ctx context.Context) error {
 	deadline := time.After(startTimeout)
 	for {
@@ -219,7 +225,7 @@ func (d *demo) waitReady(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return errors.New("stopped before the API was ready")
+			return errStopped
 		case name := <-d.ended:
 			return d.hasEnded(name)
 		case <-deadline:
@@ -236,7 +242,8 @@ func (d *demo) hasEnded(name string) error {
 	return fmt.Errorf("%s has ended:\n%s", name, strings.Join(lines[max(0, len(lines)-5):], "\n"))
 }
 
-// watch shows what the API serves until the time is over, and then checks that it was fresh.
+// watch shows what the API serves until the time is over, and then checks that it was fresh. Without a time,
+// whoever stops it may do so before anything is.
 func (d *demo) watch(ctx context.Context) error {
 	var over <-chan time.Time
 	if d.seconds > 0 {
@@ -257,6 +264,9 @@ func (d *demo) watch(ctx context.Context) error {
 			return v.verdict()
 		case <-ctx.Done():
 			fmt.Fprintln(d.out, "\nstopping")
+			if d.seconds == 0 {
+				return v.summary()
+			}
 			return v.verdict()
 		}
 	}

@@ -125,6 +125,10 @@ func (v *view) verdict() error {
 	if len(missing) > 0 {
 		return fmt.Errorf("the API served no fresh record of the %s metrics", strings.Join(missing, " and the "))
 	}
+	return v.summary()
+}
+
+func (v *view) summary() error {
 	_, err := fmt.Fprintf(v.out, "The API served fresh records: %d of the live metrics, %d of the recorded ones.\n", v.fresh[live], v.fresh[recorded])
 	return err
 }
