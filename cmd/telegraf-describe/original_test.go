@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"math"
 	"net/http"
-	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -17,8 +17,6 @@ import (
 	"github.com/influxdata/telegraf"
 	"github.com/stretchr/testify/require"
 
-	"github.com/telegraf-describe/telegraf-describe/internal/api"
-	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 )
@@ -175,10 +173,38 @@ func TestOriginal11ACacheWithoutADatabaseIsAnError(t *testing.T) {
 	require.Contains(t, r.stderr, `invalid 'database' setting ""`)
 }
 
+// Added one after the other, the four values have a mean of 0.25. A parser of line protocol takes no NaN, so
+// a processor makes some.
 func TestOriginal12SumsAreExactAndNaNIsLeftOut(t *testing.T) {
-	rows := describeLines(t, "m v=1e16 1\nm v=1 2\nm v=-1e16 3\nm v=1 4\nbig v=9007199254740993i 1\n", "  bucket = \"1h\"\n")
-	require.Equal(t, 0.5, rows["analytics_m v 0"]["mean"])
-	require.Equal(t, math.Exp2(53), rows["analytics_big v 0"]["max"], "integers above 2^53 are rounded to a float64, as documented")
+	out := filepath.Join(t.TempDir(), "out.lp")
+	fed := filepath.Join(t.TempDir(), "fed.csv")
+	const lines = "m v=1e16,only=7 1\nm v=1,w=2 2\nm v=7,only=7 3\nm v=-1e16 4\nm v=1 5\nm v=7,w=4 6\nbig v=9007199254740993i 1\n"
+	const makeNaN = `
+[[processors.starlark]]
+  source = '''
+def apply(metric):
+    for key, value in metric.fields.items():
+        if value == 7.0:
+            metric.fields[key] = float("nan")
+    return metric
+'''
+`
+	conf := describedWith(writeFile(t, "in.lp", lines), "  bucket = \"1h\"\n", makeNaN+fileOutput(out)+"  namepass = [\"analytics_*\"]\n"+
+		fmt.Sprintf("[[outputs.file]]\n  files = [%q]\n  namepass = [\"m\"]\n  data_format = \"csv\"\n", fed))
+	runOnce(t, strings.Replace(conf, "drop_original = true", "drop_original = false", 1))
+	require.Equal(t, 4, strings.Count(readFile(t, fed), "NaN"), "describe is fed NaN")
+	rows := make(map[string]map[string]any)
+	for _, m := range parseLines(t, out) {
+		rows[rowKey(m)] = m.Fields()
+	}
+	v := rows["analytics_m v 0"]
+	require.Equal(t, []any{int64(4), 0.5, -1e16, 1e16, 1.0, 1.0}, []any{v["count"], v["mean"], v["min"], v["max"], v["median"], v["mode"]})
+	require.Equal(t, []any{int64(2), 3.0}, []any{rows["analytics_m w 0"]["count"], rows["analytics_m w 0"]["mean"]})
+	require.NotContains(t, rows, "analytics_m only 0", "there is no value in it")
+
+	// Integers above 2^53 are rounded to a float64: that is the contract, and the README of describe says so.
+	require.Equal(t, math.Exp2(53), rows["analytics_big v 0"]["max"])
+	require.Contains(t, readFile(t, "../../plugins/aggregators/describe/README.md"), "Integers above 2^53 lose digits")
 }
 
 func TestOriginal13WidthsAndFieldsOfAnyNameWork(t *testing.T) {
@@ -229,13 +255,47 @@ func TestOriginal15TheDocumentedRequestAnswers(t *testing.T) {
 	}
 }
 
+// The address and the Redis that it documents are those of old; here it is run, told everything by variables.
 func TestOriginal16TheServiceBringsItsRedisAndReadsItsVariables(t *testing.T) {
-	// That it does is tested beside analytics-api; here, that its documented address is the one of old.
-	b, err := os.ReadFile("../analytics-api/analytics-api.toml")
+	documented := readFile(t, "../analytics-api/analytics-api.toml")
+	require.Contains(t, documented, `listen = "127.0.0.1:8001"`)
+	require.Contains(t, documented, `redis = ["redis://127.0.0.1:6379"]`)
+
+	api, redisAddr := startAPI(t, "ANALYTICS_API_LISTEN=127.0.0.1:0", "ANALYTICS_API_EMBEDDED=memory",
+		"ANALYTICS_API_EMBEDDED_LISTEN=127.0.0.1:0", "ANALYTICS_API_DEFAULT_DATABASE=db", "ANALYTICS_API_MAX_RECORDS=2")
+	runOnce(t, describedWith(writeFile(t, "in.lp", "m v=1 1\nm v=2 2\n"), "  bucket = \"1h\"\n", redisOutput(redisAddr, "db")))
+	var records []map[string]any
+	getJSON(t, api+"/analytics/m", &records)
+	require.Len(t, records, 1)
+	require.Equal(t, []any{"v", 2.0, 1.5}, []any{records[0]["field_name"], records[0]["count"], records[0]["mean"]})
+	resp, err := http.Get(api + "/analytics/m?limit=3") //nolint:noctx // on loopback
 	require.NoError(t, err)
-	require.Contains(t, string(b), `listen = "127.0.0.1:8001"`)
-	require.Contains(t, string(b), `redis = ["redis://127.0.0.1:6379"]`)
-	w := httptest.NewRecorder()
-	api.New(cache.NewStore(nil, cache.Options{}), api.Options{Timeout: time.Second}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/health", http.NoBody))
-	require.Equal(t, http.StatusOK, w.Code)
+	resp.Body.Close()
+	require.Equal(t, http.StatusBadRequest, resp.StatusCode, "max_records is that of the variable")
+}
+
+// startAPI builds and starts analytics-api with the environment variables, until the test ends. It returns the
+// addresses of the API and of its embedded Redis.
+func startAPI(t *testing.T, env ...string) (url, redisAddr string) {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "analytics-api")
+	build := exec.Command("go", "build", "-o", binary, "./cmd/analytics-api")
+	build.Dir = "../.."
+	text, err := build.CombinedOutput()
+	require.NoError(t, err, string(text))
+	log := &output{}
+	cmd := exec.Command(binary)
+	cmd.Env, cmd.Dir, cmd.Stderr = append(os.Environ(), env...), t.TempDir(), log
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "msg=serving") }, patience, 10*time.Millisecond, "it does not serve")
+	address := func(scheme string) string {
+		found := regexp.MustCompile("address=" + scheme + `://(\S+)`).FindStringSubmatch(log.String())
+		require.NotNil(t, found, log.String())
+		return found[1]
+	}
+	return "http://" + address("http"), address("redis")
 }
