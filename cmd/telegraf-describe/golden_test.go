@@ -254,7 +254,8 @@ func checkTable(t *testing.T, table []readmeRow, modes map[string]float64, rows 
 	}
 }
 
-// Every row of every data set arrives in InfluxDB 3 and in Redis once, and they agree.
+// Every row of every data set arrives in InfluxDB 3 and in Redis once, and they agree, for buckets of several
+// widths, of all series together and of each.
 func TestEveryGoldenRowArrivesOnce(t *testing.T) {
 	inputs, err := filepath.Glob(filepath.Join(goldenFolder, "*.lp.gz"))
 	require.NoError(t, err)
@@ -267,11 +268,30 @@ func TestEveryGoldenRowArrivesOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			influxdb := influxtest.New(t, influxtest.Options{Token: "secret"})
 			written := filepath.Join(t.TempDir(), "out.lp")
-			runOnce(t, describedWith(goldenLines(t, name), "  bucket = \"1d\"\n",
+			runOnce(t, describedWith(goldenLines(t, name), "  bucket = \"1d\"\n"+otherBuckets(),
 				fileOutput(written)+redisOutput(server.Addr(), name)+influxOutput(influxdb.URL)))
-			arrived(t, parseLines(t, written), influxdb, apiOn(t, server.Addr()), name)
+			rows := parseLines(t, written)
+			perBlock := make(map[string]int)
+			for _, m := range rows {
+				perBlock[strings.SplitAfter(m.Name(), "_")[0]]++
+			}
+			require.Len(t, perBlock, 6)
+			require.GreaterOrEqual(t, perBlock["hours_"], perBlock["days_"])
+			require.GreaterOrEqual(t, perBlock["days_"], perBlock["decades_"])
+			arrived(t, rows, influxdb, apiOn(t, server.Addr()), name)
 		})
 	}
+}
+
+// otherBuckets are describe blocks beside the one of days by series, each with a prefix of its own.
+func otherBuckets() string {
+	var b strings.Builder
+	for _, block := range []struct{ prefix, bucket, groupBy string }{
+		{"hours_", "1h", "[]"}, {"days_", "1d", "[]"}, {"decades_", "10d", "[]"}, {"hourseach_", "1h", `["*"]`}, {"decadeseach_", "10d", `["*"]`},
+	} {
+		fmt.Fprintf(&b, "[[aggregators.describe]]\n  drop_original = true\n  prefix = %q\n  bucket = %q\n  group_by = %s\n", block.prefix, block.bucket, block.groupBy)
+	}
+	return b.String()
 }
 
 // arrived checks that InfluxDB 3 and the API have what a file has, each row once.
