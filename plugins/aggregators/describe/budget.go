@@ -26,6 +26,12 @@ func (m *budget) hold(b *summaries) {
 	b.bytes = now
 }
 
+// add counts what the bucket holds more than before.
+func (m *budget) add(b *summaries, bytes int) {
+	m.held += bytes
+	b.bytes += bytes
+}
+
 // release counts a bucket out that is let go.
 func (m *budget) release(b *summaries) {
 	m.held -= b.bytes

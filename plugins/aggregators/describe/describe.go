@@ -70,7 +70,8 @@ type Describe struct {
 
 	key     []byte    // scratch of Add: the key of the metric's series
 	row     []float64 // scratch of Add: the metric's values by position, NaN where it has none
-	spilled []sample  // scratch of Add: values for which the row has no place
+	samples []sample  // scratch of Add: the values that are not in the row
+	sparse  bool      // scratch of Add: whether there is no row
 	stats   []float64 // scratch of Push: the statistics of a summary
 	bytes   []byte    // scratch of Push: an encoded summary
 }
@@ -81,6 +82,10 @@ type grouping struct {
 	keep      filter.Filter   // nil keeps none
 	known     map[string]bool // what keep says of tags that came
 }
+
+// sparseFields is how many times as many fields as a metric a series has whose metrics are not staged as rows: these
+// would be empty mostly.
+const sparseFields = 4
 
 // sample is one numeric value of a metric.
 type sample struct {
@@ -117,11 +122,10 @@ func (d *Describe) Add(m telegraf.Metric) {
 		d.counters.late.Incr(int64(n))
 		return
 	}
-	d.collect(s, &b.State, t)
-	for len(d.spilled) > 0 {
-		d.unspill()
+	if !d.sparse {
 		d.collect(s, &b.State, t)
 	}
+	d.addSamples(s, &b.State, t)
 	if d.budget.exceeded() {
 		d.demote()
 	}
@@ -142,15 +146,18 @@ func (d *Describe) drop(m telegraf.Metric, reason selfstat.Stat) {
 	reason.Incr(n)
 }
 
-// read fills d.row with the metric's values by the schema of the series, which it extends where it has to,
-// and returns how many there are.
+// read takes the metric's values, by the schema of the series, which it extends where it has to, into d.row or,
+// where they are few beside the fields of the series, into d.samples. It returns how many there are.
 func (d *Describe) read(s *series, m telegraf.Metric) int {
 	fields, width := m.FieldList(), len(s.schema.names)
-	d.row = slices.Grow(d.row[:0], width)[:width]
-	if len(fields) == width && len(s.schema.known) == width && readSame(d.row, s.schema.known, fields) {
-		return width
+	d.samples = d.samples[:0]
+	if d.sparse = sparseFields*len(fields) < width; !d.sparse {
+		d.row = slices.Grow(d.row[:0], width)[:width]
+		if len(fields) == width && len(s.schema.known) == width && readSame(d.row, s.schema.known, fields) {
+			return width
+		}
+		d.clear()
 	}
-	d.clear()
 	n, next := 0, 0
 	for _, f := range fields {
 		v, ok := d.number(f.Value)
@@ -194,22 +201,16 @@ func (d *Describe) clear() {
 	}
 }
 
-// set puts a value into d.row. Where there is one already, as of two fields whose names arrive alike, it is kept
-// for a row of its own.
+// set puts a value into d.row, or into d.samples where there is one already, as of two fields whose names arrive
+// alike, or no row.
 func (d *Describe) set(position int, v float64) {
-	if row := d.row[position]; row == row {
-		d.spilled = append(d.spilled, sample{position, v})
-		return
+	if !d.sparse {
+		if row := d.row[position]; row != row {
+			d.row[position] = v
+			return
+		}
 	}
-	d.row[position] = v
-}
-
-// unspill makes d.row the row of a value that was kept.
-func (d *Describe) unspill() {
-	last := d.spilled[len(d.spilled)-1]
-	d.spilled = d.spilled[:len(d.spilled)-1]
-	d.clear()
-	d.row[last.position] = last.value
+	d.samples = append(d.samples, sample{position, v})
 }
 
 // extend makes the series know every numeric field of the metric.
@@ -221,7 +222,7 @@ func (d *Describe) extend(s *series, m telegraf.Metric) {
 		}
 	}
 	s.schema = d.table.schemas.extend(s.schema, names)
-	for len(d.row) < len(s.schema.names) {
+	for !d.sparse && len(d.row) < len(s.schema.names) {
 		d.row = append(d.row, missing)
 	}
 }

@@ -15,15 +15,18 @@ const (
 	fewSchemas = 64
 )
 
-// schema gives each field of a series a position. Series whose fields came together share one; a schema that
-// grew out of another begins as that does, so a position once given stays. Fields whose names arrive alike
-// have one position. A schema is immutable, but for its index.
+// schema gives each field of a series a position. Series whose fields came together share one. One that grew out
+// of another begins as that does, so a position once given stays, and mostly shares its memory. Fields whose names
+// arrive alike have one position.
 type schema struct {
-	id    string   // the names as they arrive, in the order of known
-	names []string // as they leave, by position
-	known []known
-	seed  maphash.Seed
-	index []int32 // by hash of a name, with linear probing: 1 + position in known, or 0; built when first needed
+	names   []string // as they leave, by position
+	known   []known
+	aliases bool // whether a name arrives as another one
+	seed    maphash.Seed
+	index   []int32 // by hash of a name, with linear probing: 1 + position in known, or 0; nil until it is needed
+
+	grown map[string]*schema // by the names that were added
+	heir  bool               // one of these has the memory behind names and known, and the index
 }
 
 // known is a name as it arrives and the position that it stands for.
@@ -35,7 +38,7 @@ type known struct {
 // find returns where in known the name is, or −1.
 func (s *schema) find(name string) int {
 	if s.index == nil {
-		s.build()
+		s.reindex()
 	}
 	mask := len(s.index) - 1
 	for slot := int(maphash.String(s.seed, name)) & mask; ; slot = (slot + 1) & mask {
@@ -46,53 +49,71 @@ func (s *schema) find(name string) int {
 	}
 }
 
-func (s *schema) build() {
+func (s *schema) reindex() {
 	size := 8
-	for size < 2*len(s.known) {
+	for size < 3*len(s.known) {
 		size *= 2
 	}
 	s.index = make([]int32, size)
-	for i, k := range s.known {
-		slot := int(maphash.String(s.seed, k.name)) & (size - 1)
-		for s.index[slot] != 0 {
-			slot = (slot + 1) & (size - 1)
-		}
-		s.index[slot] = int32(i + 1)
+	for i := range s.known {
+		s.enter(i)
 	}
 }
 
-// schemas keeps the schemas that series share, by id.
+// enter puts an element of known into the index.
+func (s *schema) enter(i int) {
+	mask := len(s.index) - 1
+	slot := int(maphash.String(s.seed, s.known[i].name)) & mask
+	for s.index[slot] != 0 {
+		slot = (slot + 1) & mask
+	}
+	s.index[slot] = int32(i + 1)
+}
+
+// schemas keeps the schemas that series share: a tree that grows from the empty one.
 type schemas struct {
-	seed  maphash.Seed
-	byID  map[string]*schema
-	empty *schema // of a series that has no field yet
-	limit int     // of schemas, at which those without a series are let go
+	empty *schema
+	count int // of schemas in the tree
+	limit int // at which those without a series are let go
 }
 
 func (t *schemas) init() {
-	t.seed = maphash.MakeSeed()
-	t.empty = &schema{seed: t.seed}
-	t.byID = make(map[string]*schema)
-	t.limit = fewSchemas
+	t.empty, t.count, t.limit = &schema{seed: maphash.MakeSeed()}, 0, fewSchemas
 }
 
 // extend returns the schema that has the new names too, which s does not know and of which none comes twice.
 // Whatever their order, it is the same schema. extend sorts names and keeps none of their memory.
 func (t *schemas) extend(s *schema, names []string) *schema {
 	slices.Sort(names)
-	id := []byte(s.id)
+	var added []byte
 	for _, name := range names {
-		id = appendText(id, name)
+		added = appendText(added, name)
 	}
-	if known, ok := t.byID[string(id)]; ok {
-		return known
+	if grown, ok := s.grown[string(added)]; ok {
+		return grown
 	}
-	grown := &schema{id: string(id), names: slices.Clip(s.names), known: slices.Clip(s.known), seed: t.seed}
+	grown := s.child()
 	for _, name := range names {
 		grown.add(strings.Clone(name))
 	}
-	t.byID[grown.id] = grown
+	if s.grown == nil {
+		s.grown = make(map[string]*schema)
+	}
+	s.grown[string(added)] = grown
+	t.count++
 	return grown
+}
+
+// child returns a schema that begins as s does. The first one takes over what memory there is behind it, so that
+// a series whose fields come one after another does not copy all of them each time.
+func (s *schema) child() *schema {
+	c := &schema{names: slices.Clip(s.names), known: slices.Clip(s.known), aliases: s.aliases, seed: s.seed}
+	if !s.heir {
+		s.heir = true
+		c.names, c.known, c.index = s.names, s.known, s.index
+		s.index = nil
+	}
+	return c
 }
 
 func (s *schema) add(arriving string) {
@@ -100,24 +121,43 @@ func (s *schema) add(arriving string) {
 	if name == "" {
 		name = namelessField
 	}
-	position := slices.Index(s.names, name)
+	position := s.leavingAs(name)
 	if position < 0 {
 		position = len(s.names)
 		s.names = append(s.names, name)
 	}
+	s.aliases = s.aliases || name != arriving
 	s.known = append(s.known, known{arriving, position})
+	if s.index != nil && 2*len(s.known) > len(s.index) {
+		s.reindex()
+	} else if s.index != nil {
+		s.enter(len(s.known) - 1)
+	}
 }
 
-// sweep lets go of the schemas that no series has, when there are many.
+// leavingAs returns the position of the field that leaves under that name, or −1.
+func (s *schema) leavingAs(name string) int {
+	if s.aliases {
+		return slices.Index(s.names, name)
+	}
+	if i := s.find(name); i >= 0 {
+		return s.known[i].position
+	}
+	return -1
+}
+
+// sweep lets go of the schemas that no series has, when there are many: the tree begins anew, and series keep
+// theirs.
 func (t *schemas) sweep(all []*series) {
-	if len(t.byID) <= t.limit {
+	if t.count <= t.limit {
 		return
 	}
-	clear(t.byID)
+	used := make(map[*schema]bool)
 	for _, s := range all {
-		if s.schema != t.empty {
-			t.byID[s.schema.id] = s.schema
-		}
+		s.schema.grown = nil
+		used[s.schema] = true
 	}
-	t.limit = 2*len(t.byID) + fewSchemas
+	t.empty = &schema{seed: t.empty.seed}
+	t.count = 0
+	t.limit = 2*len(used) + fewSchemas
 }

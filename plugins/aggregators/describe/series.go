@@ -19,6 +19,9 @@ const (
 	maxQuiet = 1 << 18
 	// fewFields is how many fields a series may have had beyond twice those that it has.
 	fewFields = 16
+	// maxKeys is how many keys the table remembers a series by beside its own. What comes under others is looked up
+	// by how it leaves.
+	maxKeys = 16
 	// maxKnownTags is of how many tags it is remembered whether they are kept.
 	maxKnownTags = 1000
 )
@@ -291,7 +294,7 @@ func (t *seriesTable) add(key, measurement string, tags []record.Tag) (s *series
 		t.index.put(id, s)
 		t.order = append(t.order, s)
 	}
-	if key != id {
+	if key != id && len(s.keys) < maxKeys {
 		s.keys = append(s.keys, key)
 		t.index.put(key, s)
 	}

@@ -44,7 +44,7 @@ type summaries struct {
 // collect adds d.row to the series' bucket.
 func (d *Describe) collect(s *series, b *summaries, t int64) {
 	st := &b.stage
-	if st.width == 0 {
+	if st.width == 0 && b.fields == nil {
 		s.reuse(b)
 	}
 	if st.width != len(d.row) || len(st.rows) == stageRows*st.width {
@@ -83,13 +83,44 @@ func (d *Describe) settle(b *summaries) {
 	d.budget.hold(b)
 }
 
-// grow returns the summaries with empty ones after them, size in all.
-func (d *Describe) grow(fields []stats.Summary, size int) []stats.Summary {
-	grown := make([]stats.Summary, size)
-	for i := copy(grown, fields); i < size; i++ {
-		grown[i] = stats.New(d.limit)
+// addSamples adds d.samples to the series' bucket, after what is staged.
+func (d *Describe) addSamples(s *series, b *summaries, t int64) {
+	if len(d.samples) == 0 {
+		return
 	}
-	return grown
+	if b.fields == nil {
+		s.reuse(b)
+	}
+	d.settle(b)
+	if width := len(s.schema.names); len(b.fields) < width {
+		b.fields = d.grow(b.fields, width)
+		d.budget.hold(b)
+	}
+	for _, v := range d.samples {
+		summary := &b.fields[v.position]
+		before := summary.Bytes()
+		if d.timed {
+			summary.AddAt(v.value, t)
+		} else {
+			summary.Add(v.value)
+		}
+		d.budget.add(b, summary.Bytes()-before)
+	}
+	b.changed = true
+}
+
+// grow returns the summaries with empty ones after them, size in all. Where there are many, it leaves room for
+// more.
+func (d *Describe) grow(fields []stats.Summary, size int) []stats.Summary {
+	n := len(fields)
+	if size > cap(fields) {
+		fields = append(make([]stats.Summary, 0, size+n/4), fields...)
+	}
+	fields = fields[:size]
+	for i := n; i < size; i++ {
+		fields[i] = stats.New(d.limit)
+	}
+	return fields
 }
 
 // held returns about how many bytes the bucket holds.
