@@ -99,7 +99,7 @@ func parseMember(s string) (Table, error) {
 func (t Table) derived(rest string) string { return "{" + t.member() + "}:" + rest }
 
 func (t Table) bucketKey(start string) string  { return t.derived("b:" + start) } // hash: records
-func (t Table) summaryKey(start string) string { return t.derived("q:" + start) } // hash: encoded summaries
+func (t Table) summaryKey(start string) string { return t.derived("q:" + start) } // hash: encoded summaries, stale where their count is not the record's
 func (t Table) indexKey() string               { return t.derived("idx") }        // sorted set of bucket starts
 func (t Table) expiryKey() string              { return t.derived("exp") }        // sorted set of their expiry times, in ms
 func (t Table) namesKey() string               { return t.derived("names") }      // sorted set of fields and tag keys by last write

@@ -80,9 +80,9 @@ var units = [...]int16{0, unitTiny, unitHuge}
 //
 // Counts are:
 //
-//	1 byte    k = ⌊log₂ a⌋ for the average a of the numbers rounded down, 0 where that is 0
-//	bits      of each number v, with q = ⌊v/2^k⌋+1 which has n bits: n−1 zeros, q, the lowest k bits of v (the exponential Golomb
-//	          code of order k); the most significant bits first, padded with zeros to whole bytes
+//	1 byte    k, the order with which all of them take the fewest bits, the smallest such
+//	bits      of each number v, with q = ⌊v/2^k⌋+1 which has n bits: n−1 zeros, q, the lowest k bits of v (the
+//	          exponential Golomb code of order k); the most significant bits first, padded with zeros to whole bytes
 func (s *Summary) AppendBinary(dst []byte) ([]byte, error) {
 	if s.hist != nil {
 		return s.appendHistogram(dst, s.hist), nil
@@ -95,7 +95,8 @@ func (s *Summary) AppendBinary(dst []byte) ([]byte, error) {
 func (s *Summary) MarshalBinary() ([]byte, error) { return s.AppendBinary(nil) }
 
 // AppendLimited appends the encoded summary to dst as if its exact limit were limit at most: with more values, of which
-// more than 28 are distinct, as a histogram. A histogram takes at most about 600 bytes, 1,500 with millions of values.
+// more than 28 are distinct, as a histogram, of 200 to 600 bytes for up to 100,000 values of one sign and
+// up to 1,600 for millions of both.
 func (s *Summary) AppendLimited(dst []byte, limit int) []byte {
 	if s.hist != nil {
 		return s.appendHistogram(dst, s.hist)
@@ -217,16 +218,31 @@ func appendFloat(dst []byte, v float64) []byte {
 
 // appendCounts appends n numbers, which are below 2^63.
 func appendCounts(dst []byte, n int, number func(i int) uint64) []byte {
-	var sum uint64
-	for i := range n {
-		sum += number(i) / uint64(n)
-	}
-	k := max(0, bits.Len64(sum)-1)
+	k := orderOf(n, number)
 	w := bitWriter{bytes: append(dst, byte(k))}
 	for i := range n {
 		w.golomb(number(i), k)
 	}
 	return w.bytes
+}
+
+// orderOf returns the smallest order of those with which the numbers take the fewest bits.
+func orderOf(n int, number func(i int) uint64) (best int) {
+	longest := 0 // with an order above that of the longest number, every number takes a bit more
+	for i := range n {
+		longest = max(longest, bits.Len64(number(i)))
+	}
+	fewest := math.MaxInt
+	for k := range longest + 1 {
+		size := n * k
+		for i := range n {
+			size += 2*bits.Len64(number(i)>>k+1) - 1
+		}
+		if size < fewest {
+			best, fewest = k, size
+		}
+	}
+	return best
 }
 
 // UnmarshalBinary makes s the summary that b encodes; the exact limit of s stays, and applies from the next
@@ -405,7 +421,7 @@ func (d *decoder) values(n uint64, whole bool) []float64 {
 // counts takes n numbers and adds least to each.
 func (d *decoder) counts(n int, least uint64) []uint64 {
 	k := d.byte("counts")
-	if k > 62 || n > 8*len(d.rest) {
+	if k > 63 || n > 8*len(d.rest) {
 		d.fail("%d bytes left for %d counts of order %d", len(d.rest), n, k)
 		return nil
 	}
@@ -538,6 +554,8 @@ func (h *histogram) check() (n uint64, err error) {
 		return 0, fmt.Errorf("min %g and max %g are not in the outer bins", h.min, h.max)
 	case !h.fractional && !whole([]float64{h.min, h.max}):
 		return 0, fmt.Errorf("min %g or max %g is not whole", h.min, h.max)
+	case !h.plausible(float64(all)):
+		return 0, fmt.Errorf("no %d values from %g to %g have these moments", all, h.min, h.max)
 	case h.moments.unit != unitOf(max(h.max, -h.min)):
 		return 0, fmt.Errorf("unit %d for values from %g to %g", h.moments.unit, h.min, h.max)
 	case !okKept || kept > all || h.heavy.missed > (all-kept)/(maxHeavy+1):
@@ -549,6 +567,19 @@ func (h *histogram) check() (n uint64, err error) {
 		}
 	}
 	return all, nil
+}
+
+// plausible reports whether n values from min to max can have the moments, but for rounding. So what is made of them
+// stays finite, however often it is merged.
+func (h *histogram) plausible(n float64) bool {
+	const slack = 1e-6
+	f := h.moments.factor()
+	low, high := h.min*f, h.max*f
+	largest, width := n*max(high, -low), high-low
+	sum, m2 := h.moments.sum, h.moments.m2
+	squares := n * width * width
+	return sum.sum() >= n*low-slack*largest && sum.sum() <= n*high+slack*largest && math.Abs(sum.low) <= largest &&
+		m2.sum() >= -slack*squares && m2.sum() <= squares/4*(1+slack) && math.Abs(m2.low) <= squares
 }
 
 func (b *bins) checkedTotal() (uint64, bool) {

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -60,12 +61,19 @@ func TestEncodedSizes(t *testing.T) {
 		n, most int
 	}{
 		{"constant", 360, 20}, {"flag", 360, 20}, {"small integers", 360, 50}, {"few distinct", 360, 110}, {"continuous", 360, 360}, {"continuous", 100_000, 560},
-		{"continuous", 64, 540},
+		{"continuous", 64, 540}, {"wide", 100_000, 560}, {"log-uniform", 100_000, 720}, {"log-uniform", 1_000_000, 920},
+		{"signs and zero", 1_000_000, 1600},
 	} {
 		xs := shapes(c.n)[c.shape]
-		if c.shape == "few distinct" {
-			for i := range c.n {
+		r := rand.New(rand.NewPCG(1, 1))
+		for i := range c.n {
+			switch c.shape {
+			case "few distinct":
 				xs = append(xs, 0.1*float64(i*i%10))
+			case "wide":
+				xs = append(xs, 50+10*r.NormFloat64())
+			case "log-uniform":
+				xs = append(xs, math.Exp2(2*r.Float64()))
 			}
 		}
 		s := New(64)
@@ -73,6 +81,47 @@ func TestEncodedSizes(t *testing.T) {
 		b := encoded(t, &s)
 		t.Logf("%s, n=%d: %d bytes", c.shape, c.n, len(b))
 		require.LessOrEqual(t, len(b), c.most, "%s, n=%d", c.shape, c.n)
+	}
+}
+
+// The order of the counts is the one with the fewest bits.
+func TestCountsTakeTheFewestBits(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 5))
+	for range 300 {
+		numbers := make([]uint64, 1+r.IntN(40))
+		shift := r.IntN(64)
+		for i := range numbers {
+			numbers[i] = r.Uint64() >> 1 >> shift
+		}
+		number := func(i int) uint64 { return numbers[i] }
+		size := func(k int) int {
+			w := bitWriter{}
+			for _, v := range numbers {
+				w.golomb(v, k)
+			}
+			return 8*len(w.bytes) - w.free
+		}
+		best := orderOf(len(numbers), number)
+		for k := range 64 {
+			require.GreaterOrEqual(t, size(k), size(best), "order %d", k)
+			require.True(t, k >= best || size(k) > size(best), "the smallest such order")
+		}
+		d := decoder{rest: appendCounts(nil, len(numbers), number)}
+		require.Equal(t, numbers, d.counts(len(numbers), 0))
+		require.NoError(t, d.err)
+	}
+}
+
+// Moments that no values can have are refused: merging them would overflow.
+func TestImplausibleMomentsAreRefused(t *testing.T) {
+	good := encoded(t, limited(1, shapes(360)["continuous"]))
+	const sum = 2 + 16 + 1
+	for _, at := range []int{sum, sum + 8, sum + 16, sum + 24} {
+		for _, v := range []float64{math.MaxFloat64, -math.MaxFloat64} {
+			b := slices.Clone(good)
+			binary.LittleEndian.PutUint64(b[at:], math.Float64bits(v))
+			require.ErrorIs(t, new(Summary).UnmarshalBinary(b), ErrFormat, "byte %d", at)
+		}
 	}
 }
 
@@ -198,6 +247,14 @@ func FuzzUnmarshalBinary(f *testing.F) {
 		}
 		require.Equal(t, b, encoded(t, &s), "an encoding is canonical")
 		readable(t, &s)
+		twice := s.Clone()
+		for range 3 {
+			if twice.Merge(twice) == nil && twice.Merge(&s) == nil {
+				readable(t, twice)
+				var again Summary
+				require.NoError(t, again.UnmarshalBinary(encoded(t, twice)))
+			}
+		}
 		merged := limited(64, shapes(80)["signs and zero"])
 		if merged.Merge(&s) == nil {
 			readable(t, merged)
@@ -222,7 +279,7 @@ func allocatedBy(f func()) uint64 {
 func readable(t *testing.T, s *Summary) {
 	t.Helper()
 	for i, v := range mustSelect(t).Append(nil, s) {
-		require.False(t, math.IsInf(v, 0), "statistic %d", i)
+		require.False(t, math.IsInf(v, 0) || math.IsNaN(v) && s.Count() > 1, "statistic %d is %g", i, v)
 	}
 	for _, p := range []Percentile{{}, p25, p50, {num: 100}} {
 		v := s.Quantile(p, Linear)

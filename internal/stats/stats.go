@@ -20,7 +20,8 @@
 //     mode_error how far a rival's count could exceed that.
 //   - first and last are the values with the smallest and the largest event time. Among values of the
 //     same time, first is the one that came first and last the one that came last.
-//   - max_error is the worst relative error of the summary's quantiles: 0 while it is exact.
+//   - max_error is the worst relative error of the summary's quantiles: 0 while it is exact. Where magnitudes
+//     are not within a factor of 65,536, values far below the largest have a larger one, see [Summary.MaxError].
 //
 // Of a summary that is no longer exact (see [Summary]), quantiles are within max_error and mode is what its
 // candidates tell; all else is as above.
