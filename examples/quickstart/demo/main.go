@@ -1,6 +1,6 @@
 // Command demo runs the quickstart: analytics-api with a Redis of its own and telegraf-describe, with a
-// recording that is played as if it happened now. It prints what the API serves, and ends with status 0
-// only if that was fresh.
+// recording that is played as if it happened now. It prints what the API serves, and where
+// it has a time ends with status 0 only if that was fresh.
 //
 // It is run from the top folder of the project, with the two programs in bin.
 package main
