@@ -286,7 +286,7 @@ func (c *config) validate() error {
 	default:
 		errs = append(errs, fmt.Errorf("invalid 'embedded' setting %q, known are auto, redis-server and memory", c.Embedded))
 	}
-	errs = append(errs, c.validateNames())
+	errs = append(errs, c.validateNames(), c.validateEmbeddedDir())
 	if err := c.loadTLS(); err != nil {
 		errs = append(errs, err)
 	}
@@ -294,6 +294,20 @@ func (c *config) validate() error {
 		errs = append(errs, fmt.Errorf("invalid 'redis' setting: %w", err))
 	}
 	return errors.Join(errs...)
+}
+
+// validateEmbeddedDir refuses a folder that nothing would be kept in.
+func (c *config) validateEmbeddedDir() error {
+	switch {
+	case c.EmbeddedDir == "":
+		return nil
+	case c.Embedded == "":
+		return fmt.Errorf("invalid 'embedded_dir' setting %q: no Redis is started that keeps its data there, want 'embedded' to be auto or redis-server",
+			c.EmbeddedDir)
+	case c.Embedded == "memory":
+		return fmt.Errorf("invalid 'embedded_dir' setting %q: %w", c.EmbeddedDir, errNothingKept)
+	}
+	return nil
 }
 
 // validateNames refuses names that nothing in the cache can have.

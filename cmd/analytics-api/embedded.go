@@ -75,11 +75,13 @@ func (c config) startServer() (embedded, error) {
 	return embedded{servers: []string{"redis://" + s.Addr()}, storage: storage, ended: s.Done(), stop: func() { _ = s.Stop() }}, nil
 }
 
+var errNothingKept = errors.New("a folder is set, and a Redis in memory keeps nothing in one: install redis-server, or leave embedded_dir out")
+
 // startMemory starts a Redis in this process. Its clock for expiry stands still unless it is moved, and is
 // moved here every second.
 func (c config) startMemory() (embedded, error) {
 	if c.EmbeddedDir != "" {
-		return embedded{}, errors.New("a folder is set, and a Redis in memory keeps nothing in one: install redis-server, or leave embedded_dir out")
+		return embedded{}, errNothingKept // reached with auto, where there is no redis-server
 	}
 	m := miniredis.NewMiniRedis()
 	if err := m.StartAddr(c.EmbeddedListen); err != nil {

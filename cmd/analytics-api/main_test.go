@@ -280,7 +280,7 @@ func load(t *testing.T, file string, env []string, args ...string) (config, erro
 }
 
 func TestFlagsGoOverTheEnvironmentOverTheFile(t *testing.T) {
-	const file = "listen = \"127.0.0.1:1\"\nembedded_dir = \"file\"\nmax_records = 5\nredis = [\"redis://file\"]\nredis_timeout = \"7s\"\n"
+	const file = "listen = \"127.0.0.1:1\"\nembedded = \"auto\"\nembedded_dir = \"file\"\nmax_records = 5\nredis = [\"redis://file\"]\nredis_timeout = \"7s\"\n"
 	env := []string{"ANALYTICS_API_LISTEN=127.0.0.1:2", "ANALYTICS_API_MAX_RECORDS=6", "ANALYTICS_API_REDIS=redis://a,redis://b", "OTHER=1"}
 	c, err := load(t, file, env, "--listen", "127.0.0.1:3")
 	require.NoError(t, err)
@@ -353,6 +353,8 @@ func TestBadSettingsNameTheSettingTheValueAndTheRule(t *testing.T) {
 		{[]string{"ANALYTICS_API_ALLOW_PUBLIC=x"}, nil, `environment variable ANALYTICS_API_ALLOW_PUBLIC: "x" is neither true nor false`},
 		{[]string{"ANALYTICS_API_DEFAULT_DATABASE=\xff"}, nil, `invalid 'default_database' setting "\xff": a name is valid UTF-8`},
 		{nil, []string{"--lisen", "x"}, "flag provided but not defined: -lisen"},
+		{nil, []string{"--check", "--embedded-dir", "d"}, `invalid 'embedded_dir' setting "d": no Redis is started that keeps its data there`},
+		{nil, []string{"--check", "--embedded", "memory", "--embedded-dir", "d"}, `invalid 'embedded_dir' setting "d": a folder is set, and a Redis in memory`},
 		{nil, []string{"serve"}, `argument "serve" is not known`},
 		{nil, []string{"--config", "/no/such.toml"}, "/no/such.toml"},
 	} {
