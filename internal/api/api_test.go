@@ -204,7 +204,7 @@ func TestFaultsOfARequestAreAllNamed(t *testing.T) {
 		base + "&last=1&last=2":                       {{"query.last", `"1,2"`, "want this parameter once"}},
 		base + "&fields=f":                            {{"query.fields", `"f"`, "this parameter is not known here, known are database, start, end, last, limit, field, tag"}},
 		base + "&start=2026-01-02T00:00:00Z&end=-10d": {{"query.end", `"-10d"`, "want a time after start, which is 2026-01-02T00:00:00Z"}},
-		"/databases?x=1":                              {{"query.x", `"1"`, "this parameter is not known here, known are "}},
+		"/databases?x=1":                              {{"query.x", `"1"`, "this parameter is not known here, there are none"}},
 		"/analytics":                                  {{"query.database", `""`, "want a name"}},
 	} {
 		require.Equal(t, want, problemOf(t, s.get(t, path), http.StatusBadRequest).Errors, path)

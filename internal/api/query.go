@@ -38,14 +38,22 @@ func newParams(r *http.Request, once, repeated []string) *params {
 		switch {
 		case slices.Contains(repeated, name):
 		case !slices.Contains(once, name):
-			p.faults.add("query."+shortName(name), strings.Join(all, ","), "this parameter is not known here, known are %s",
-				strings.Join(append(slices.Clone(once), repeated...), ", "))
+			p.faults.add("query."+shortName(name), strings.Join(all, ","), "this parameter is not known here, %s", known(once, repeated))
 		case len(all) > 1:
 			p.faults.add("query."+name, strings.Join(all, ","), "want this parameter once")
 		}
 	}
 	slices.SortFunc(p.faults, func(a, b Fault) int { return strings.Compare(a.Location, b.Location) })
 	return p
+}
+
+// known says which parameters there are.
+func known(once, repeated []string) string {
+	all := append(slices.Clone(once), repeated...)
+	if len(all) == 0 {
+		return "there are none"
+	}
+	return "known are " + strings.Join(all, ", ")
 }
 
 func shortName(name string) string {
