@@ -172,6 +172,12 @@ func TestConfigCheckInitializesThePlugins(t *testing.T) {
 	r := runTelegraf(t, "config", "check", "--config", good)
 	require.Zero(t, r.code, r.stderr)
 	require.NotContains(t, r.stderr, "grace is", "the gates are open in a check, too")
+	require.Contains(t, r.stderr, " W! [agent] skip_processors_after_aggregators is not set")
+	for _, args := range [][]string{{"config", "check", "--quiet"}, {"--quiet", "config", "check"}, {"config", "--quiet", "check"}} {
+		r := runTelegraf(t, append(args, "--config", good)...)
+		require.Zero(t, r.code, r.stderr)
+		require.Empty(t, r.stderr, args)
+	}
 }
 
 func TestConfigMigrateWritesAnotherFile(t *testing.T) {

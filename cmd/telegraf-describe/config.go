@@ -61,7 +61,7 @@ func configFiles(files, folders []string) ([]string, error) {
 
 // chosenFiles sets up a subcommand and returns the files that its flags choose.
 func chosenFiles(c *cli.Context) ([]string, error) {
-	if err := logger.SetupLogging(&logger.Config{Debug: c.Bool("debug"), Quiet: c.Bool("quiet")}); err != nil {
+	if err := logger.SetupLogging(&logger.Config{Debug: isSet(c, "debug"), Quiet: isSet(c, "quiet")}); err != nil {
 		return nil, err
 	}
 	if err := setEnvHandling(c); err != nil {
@@ -78,7 +78,7 @@ func check(c *cli.Context) error {
 		return err
 	}
 	cfg := config.NewConfig()
-	cfg.Agent.Quiet = c.Bool("quiet")
+	cfg.Agent.Quiet = isSet(c, "quiet")
 	if err := cfg.LoadAll(files...); err != nil {
 		return err
 	}

@@ -45,6 +45,8 @@ func configFlags() []cli.Flag {
 		&cli.StringFlag{Name: "aggregator-filter", Usage: "aggregators to print, separated by ':'"},
 		&cli.StringFlag{Name: "processor-filter", Usage: "processors to print, separated by ':'"},
 		&cli.StringFlag{Name: "secretstore-filter", Usage: "secret stores to enable, separated by ':'"},
+		&cli.BoolFlag{Name: "debug", Usage: "turn on debug logging"},
+		&cli.BoolFlag{Name: "quiet", Usage: "log errors only"},
 		&cli.BoolFlag{Name: "strict-env-handling", Usage: "replace environment variables in strings only (the default)"},
 		&cli.BoolFlag{Name: "non-strict-env-handling", Usage: "replace environment variables in other settings than strings, too"},
 	}
@@ -55,8 +57,6 @@ func agentFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "test", Usage: "gather once, print the metrics after processors and aggregators, and exit; outputs are not used"},
 		&cli.IntFlag{Name: "test-wait", Usage: "test, and wait that many seconds for service inputs"},
 		&cli.BoolFlag{Name: "once", Usage: "gather once, write to the outputs, and exit"},
-		&cli.BoolFlag{Name: "debug", Usage: "turn on debug logging"},
-		&cli.BoolFlag{Name: "quiet", Usage: "log errors only"},
 		&cli.StringFlag{Name: "watch-config", Usage: "reload when a configuration file or directory changes: notify or poll"},
 		&cli.DurationFlag{Name: "watch-interval", Usage: "how often to look for changes with --watch-config poll", DefaultText: "250ms"},
 		&cli.DurationFlag{Name: "watch-debounce-interval", Usage: "how long to wait after a change before reloading"},
@@ -158,6 +158,14 @@ func texts(c *cli.Context, flag string) (values []string) {
 		values = append(values, level.StringSlice(flag)...)
 	}
 	return values
+}
+
+// isSet returns what the command line says last of a flag that stands for yes or no.
+func isSet(c *cli.Context, flag string) (value bool) {
+	for _, level := range levels(c, flag) {
+		value = level.Bool(flag)
+	}
+	return value
 }
 
 // levels returns the contexts in which the flag was given, in the order of the command line: it may stand
