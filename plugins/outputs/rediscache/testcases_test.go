@@ -1,0 +1,88 @@
+package rediscache
+
+import (
+	"cmp"
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/influxdata/telegraf/config"
+	"github.com/influxdata/telegraf/plugins/parsers/influx"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
+)
+
+var update = flag.Bool("update", false, "write the expected output of the test cases anew")
+
+// Each folder of testcases has a configuration, an input and what is in the cache then: each table's name,
+// followed by its records.
+func TestCases(t *testing.T) {
+	folders, err := filepath.Glob("testcases/*")
+	require.NoError(t, err)
+	require.NotEmpty(t, folders)
+	for _, folder := range folders {
+		t.Run(filepath.Base(folder)+"/in process", func(t *testing.T) { runCase(t, folder, miniredis.RunT(t).Addr()) })
+		t.Run(filepath.Base(folder)+"/redis-server", func(t *testing.T) { runCase(t, folder, redistest.Server(t).Addr()) })
+	}
+}
+
+// runCase writes a case's input through Telegraf's own output.
+func runCase(t *testing.T, folder, addr string) {
+	t.Helper()
+	t.Setenv("REDIS_ADDRESS", addr)
+	cfg := config.NewConfig()
+	require.NoError(t, cfg.LoadConfig(filepath.Join(folder, "telegraf.conf")))
+	require.Len(t, cfg.Outputs, 1)
+	ro := cfg.Outputs[0]
+	require.NoError(t, ro.Init())
+	require.NoError(t, ro.Connect())
+	input, err := os.ReadFile(filepath.Join(folder, "input.influx"))
+	require.NoError(t, err)
+	parser := &influx.Parser{}
+	require.NoError(t, parser.Init())
+	metrics, err := parser.Parse(input)
+	require.NoError(t, err)
+	for _, m := range metrics {
+		ro.AddMetric(m)
+	}
+	require.NoError(t, ro.Write())
+	ro.Close()
+
+	expected, got := filepath.Join(folder, "expected.out"), cached(t, addr)
+	if *update {
+		require.NoError(t, os.WriteFile(expected, []byte(got), 0o600))
+	}
+	want, err := os.ReadFile(expected)
+	require.NoError(t, err)
+	require.Equal(t, string(want), got)
+}
+
+// cached is all that the cache has.
+func cached(t *testing.T, addr string) string {
+	t.Helper()
+	client := redis.NewClient(&redis.Options{Addr: addr})
+	defer client.Close()
+	store := cache.NewStore(client, cache.Options{})
+	tables, err := store.Tables(t.Context())
+	require.NoError(t, err)
+	slices.SortFunc(tables, func(a, b cache.Entry) int { return cmp.Compare(a.String(), b.String()) })
+	var b strings.Builder
+	for _, e := range tables {
+		b.WriteString(e.String() + "\n")
+		starts, err := store.Buckets(t.Context(), e.Table, cache.Range{})
+		require.NoError(t, err)
+		require.NoError(t, store.Records(t.Context(), e.Table, starts, func(_ time.Time, records []string) error {
+			b.WriteString(strings.Join(records, "\n") + "\n")
+			return nil
+		}))
+	}
+	return b.String()
+}
