@@ -125,6 +125,24 @@ func TestImplausibleMomentsAreRefused(t *testing.T) {
 	}
 }
 
+// Candidates cannot have more than their part of the values.
+func TestImplausibleCandidatesAreRefused(t *testing.T) {
+	for what, spoil := range map[string]func(h *heavy){
+		"more than there are": func(h *heavy) { h.all[0].count = 1 << 40 },
+		"more than counted":   func(h *heavy) { h.all[0].count, h.all[1].count = maxCount, maxCount },
+		"too many missed":     func(h *heavy) { h.missed = 2000/17 + 1 },
+	} {
+		s := New(1)
+		for i := range 1000 {
+			s.Add(float64(i % 3))
+			s.Add(float64(i) / 7)
+		}
+		require.NoError(t, new(Summary).UnmarshalBinary(encoded(t, &s)))
+		spoil(&s.hist.heavy)
+		require.ErrorIs(t, new(Summary).UnmarshalBinary(encoded(t, &s)), ErrFormat, what)
+	}
+}
+
 // What version 1 wrote stays readable, and is written again as it was.
 func TestGoldenVersion1(t *testing.T) {
 	const file = "testdata/version1.txt"

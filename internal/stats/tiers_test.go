@@ -359,3 +359,20 @@ func TestBinsHaveAHardCap(t *testing.T) {
 		require.Len(t, bins().run().Counts, maxBins)
 	}
 }
+
+// Counters widen wherever a merge goes beyond them.
+func TestMergedCountersWiden(t *testing.T) {
+	for _, most := range []uint64{math.MaxUint8, math.MaxUint16, math.MaxUint32} {
+		var to, from bins
+		to.cover(0, 40)
+		from.cover(0, 40)
+		for i := range int32(41) {
+			to.set(i, most-uint64(i%3))
+			from.set(i, uint64(i%5))
+		}
+		to.merge(&from, 0)
+		for i := range int32(41) {
+			require.Equal(t, most-uint64(i%3)+uint64(i%5), to.at(i), "bin %d", i)
+		}
+	}
+}

@@ -283,6 +283,11 @@ func TestTheLargestSummariesAreDemotedBeyondTheMemoryLimit(t *testing.T) {
 	require.Len(t, o.log.Warnings(), 2, "nothing is left to demote, which is said once")
 	require.Contains(t, o.log.Warnings()[1], "max_series")
 	require.Len(t, o.push(), 1000)
+	require.Greater(t, o.budget.next, o.budget.limit, "it is not tried again at once")
+	o.clock.at = o.clock.at.Add(time.Hour)
+	o.push()
+	o.push()
+	require.Equal(t, o.budget.limit, o.budget.next, "the limit counts again once it is kept")
 }
 
 func TestEmitSummary(t *testing.T) {
