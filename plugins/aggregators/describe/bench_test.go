@@ -319,11 +319,11 @@ func (g group) measure(b *testing.B, all results) {
 	}
 }
 
-// round adds the metrics of a bucket and pushes them, as often as it takes to have some 100,000 metrics.
+// round adds the metrics of a bucket and pushes them, as often as it takes to have some 300,000 metrics.
 func (g group) round(b *testing.B, w *workload, c candidate) map[string]float64 {
 	var adding, pushing time.Duration
 	var live, allocs float64
-	buckets := max(1, 100_000/(benchTicks*g.series))
+	buckets := max(1, 300_000/(benchTicks*g.series))
 	before := heap()
 	aggs := c.build(b)
 	for i := range buckets {
