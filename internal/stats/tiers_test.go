@@ -33,7 +33,7 @@ func TestTierDependsOnTheValuesAlone(t *testing.T) {
 
 func TestQuantilesStayWithinTheBound(t *testing.T) {
 	large := []int{1, 2, 5, 29, 65, 360, 513, 5000, 100_000}
-	if !testing.Short() {
+	if !testing.Short() { // it takes seconds; make test runs it
 		large = append(large, 1_000_000)
 	}
 	for _, n := range large {
