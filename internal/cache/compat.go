@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -54,8 +55,9 @@ func (s *Store) worker() *compatWorker {
 }
 
 // Close ends the store's work beside the writes, and first rebuilds the compatibility values that are
-// due, as far as ctx allows. It leaves the client open. A closed store can be written to again.
-func (s *Store) Close(ctx context.Context) error {
+// due, each within the timeout; where Redis does not answer, the rest is not tried. It leaves the client open. A
+// closed store can be written to again.
+func (s *Store) Close(timeout time.Duration) error {
 	s.mu.Lock()
 	w := s.compat
 	s.compat = nil
@@ -65,17 +67,23 @@ func (s *Store) Close(ctx context.Context) error {
 	}
 	close(w.quit)
 	<-w.ended
+	var errs []error
 	for t := range w.dirty {
-		if err := s.settle(ctx, t); err != nil {
-			return fmt.Errorf("compatibility value of %s: %w", t, err)
+		if err := s.settle(t, timeout); err != nil {
+			errs = append(errs, fmt.Errorf("compatibility value of %s: %w", t, err))
+			if !IsAnswer(err) {
+				break
+			}
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // settle rebuilds the compatibility value until it is current. Who writes meanwhile rebuilds it too, so a
 // few times are enough.
-func (s *Store) settle(ctx context.Context, t Table) error {
+func (s *Store) settle(t Table, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
 	for range 3 {
 		if current, err := s.rebuild(ctx, t); current || err != nil {
 			return err

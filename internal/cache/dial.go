@@ -146,3 +146,9 @@ func parseServer(server string) (*redis.Options, error) {
 	}
 	return parsed, nil
 }
+
+// IsAnswer reports whether an error is Redis' own answer, rather than that there is none.
+func IsAnswer(err error) bool {
+	var answer redis.Error
+	return errors.As(err, &answer)
+}

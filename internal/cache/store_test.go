@@ -43,7 +43,7 @@ func storeOf(t *testing.T, client redis.UniversalClient, edit func(*Options)) *S
 		edit(&o)
 	}
 	s := NewStore(client, o)
-	t.Cleanup(func() { require.NoError(t, s.Close(context.Background())) })
+	t.Cleanup(func() { require.NoError(t, s.Close(10*time.Second)) })
 	return s
 }
 
@@ -118,7 +118,7 @@ func everyKeyExpiresAndSharesASlot(t *testing.T, client redis.UniversalClient, t
 	r := rec(60, "f", "h", 1)
 	r.Summary = base64.StdEncoding.EncodeToString([]byte("summary"))
 	require.NoError(t, s.Put(t.Context(), table, []record.Record{r}))
-	require.NoError(t, s.Close(t.Context()))
+	require.NoError(t, s.Close(10*time.Second))
 	keys := []string{
 		table.String(), table.bucketKey("60"), table.summaryKey("60"), table.indexKey(), table.expiryKey(), table.namesKey(), table.versionKey(),
 	}
@@ -257,7 +257,7 @@ func TestCompatibilityValueHasTheNewestRecords(t *testing.T) {
 			start := int64(b) * 864000
 			require.NoError(t, s.Put(t.Context(), table, []record.Record{rec(start, "f", "h", float64(b)), rec(start, "g", "h", float64(b))}))
 		}
-		require.NoError(t, s.Close(t.Context()))
+		require.NoError(t, s.Close(10*time.Second))
 		records := compat(t, client, table)
 		require.Len(t, records, 7)
 		require.Equal(t, 46.0, records[0]["mean"])
@@ -277,10 +277,25 @@ func TestCloseLeavesEveryCompatibilityValueComplete(t *testing.T) {
 		for i := range 30 {
 			require.NoError(t, s.Put(t.Context(), Table{fmt.Sprint("db", round), fmt.Sprint("analytics_", i)}, []record.Record{rec(60, "f", "h", 1)}))
 		}
-		require.NoError(t, s.Close(t.Context()))
+		require.NoError(t, s.Close(10*time.Second))
 		for i := range 30 {
 			require.Len(t, compat(t, client, Table{fmt.Sprint("db", round), fmt.Sprint("analytics_", i)}), 1)
 		}
+	}
+}
+
+func TestOneTableThatFailsDoesNotKeepCloseFromTheOthers(t *testing.T) {
+	client := redistest.Client(t, redistest.Server(t))
+	s := NewStore(client, Options{Retention: time.Hour, CompatRecords: 1000, Report: func(error) {}})
+	bad := Table{"db", "analytics_bad"}
+	require.NoError(t, client.Set(t.Context(), bad.indexKey(), "no index", 0).Err())
+	s.worker().mark(bad)
+	for i := range 30 {
+		require.NoError(t, s.Put(t.Context(), Table{"db", fmt.Sprint("analytics_", i)}, []record.Record{rec(60, "f", "h", 1)}))
+	}
+	require.ErrorContains(t, s.Close(10*time.Second), "compatibility value of db:analytics_bad: WRONGTYPE")
+	for i := range 30 {
+		require.Len(t, compat(t, client, Table{"db", fmt.Sprint("analytics_", i)}), 1)
 	}
 }
 
@@ -310,7 +325,7 @@ func TestAgentsAgreeOnTheCompatibilityValue(t *testing.T) {
 					return
 				}
 			}
-			done <- s.Close(context.Background())
+			done <- s.Close(10*time.Second)
 		}()
 	}
 	for range agents {
@@ -397,7 +412,7 @@ func TestACLs(t *testing.T) {
 		c.at.Add(61)
 		require.NoError(t, w.Put(t.Context(), table, []record.Record{rec(i*60, "f", "h", 1)}))
 	}
-	require.NoError(t, w.Close(t.Context()))
+	require.NoError(t, w.Close(10*time.Second))
 
 	r := NewStore(dial("reader"), Options{})
 	require.NoError(t, r.Ping(t.Context()))
@@ -437,7 +452,7 @@ func TestACLsInACluster(t *testing.T) {
 		require.NoError(t, w.Put(t.Context(), table, []record.Record{rec(60, "f", "h", 1)}))
 		require.Len(t, all(t, r, table, Range{}), 1)
 	}
-	require.NoError(t, w.Close(t.Context()))
+	require.NoError(t, w.Close(10*time.Second))
 	entries, err := r.Tables(t.Context())
 	require.NoError(t, err)
 	require.Len(t, entries, 10)
@@ -491,7 +506,7 @@ func TestDialTakesCredentialsFromTheURLAndTheOptions(t *testing.T) {
 func BenchmarkPut(b *testing.B) {
 	client := redistest.Client(b, redistest.Server(b))
 	s := NewStore(client, Options{Retention: time.Hour, CompatRecords: 1000})
-	defer func() { _ = s.Close(context.Background()) }()
+	defer func() { _ = s.Close(10*time.Second) }()
 	const size = 1000
 	records := make([]record.Record, size)
 	n := 0

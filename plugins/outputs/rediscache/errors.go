@@ -1,7 +1,6 @@
 package rediscache
 
 import (
-	"errors"
 	"reflect"
 
 	"github.com/redis/go-redis/v9"
@@ -10,12 +9,6 @@ import (
 // isPermanent reports whether a write would fail again and again: a key of the table holds something
 // else. What an operator can mend (credentials, memory) or time does is not permanent.
 func isPermanent(err error) bool { return redis.HasErrorPrefix(err, "WRONGTYPE") }
-
-// isAnswer reports whether an error is Redis' own answer, rather than that there is none.
-func isAnswer(err error) bool {
-	var answer redis.Error
-	return errors.As(err, &answer)
-}
 
 // Telegraf knows these errors by types in its internal package, which other modules cannot import. So
 // they fill a target of that type by the names of its fields, see

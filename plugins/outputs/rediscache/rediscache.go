@@ -231,7 +231,7 @@ func (r *RedisCache) put(ctx context.Context, b *batch, t cache.Table) bool {
 		return true
 	}
 	b.failed = append(b.failed, fmt.Errorf("table %s: %w", t, r.at(err)))
-	return isAnswer(err)
+	return cache.IsAnswer(err)
 }
 
 // tell counts what was rejected and logs each reason once.
@@ -255,9 +255,7 @@ func (r *RedisCache) Close() error {
 	if r.client == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(r.Timeout))
-	defer cancel()
-	err := errors.Join(r.store.Close(ctx), r.client.Close())
+	err := errors.Join(r.store.Close(time.Duration(r.Timeout)), r.client.Close())
 	r.client, r.store = nil, nil
 	if err != nil {
 		return r.at(err)
