@@ -47,13 +47,18 @@ func goldenLines(t *testing.T, name string) string {
 	return writeFile(t, name+".lp", string(b))
 }
 
-// describedWith is a configuration that reads line protocol and writes only its statistics.
+// describedWith is a configuration that reads line protocol and writes only its statistics, once unless the options set
+// the period: the default one can end while a slow machine still reads, and every row then comes again.
 func describedWith(input, options, outputs string) string {
+	if !strings.Contains(options, "period = ") {
+		options = onePeriod + options
+	}
 	return fmt.Sprintf(`
 [agent]
   omit_hostname = true
   interval = "200ms"
   flush_interval = "200ms"
+  round_interval = false
   precision = "1ns"
   metric_buffer_limit = 1000000
   skip_processors_after_aggregators = true
@@ -67,16 +72,19 @@ func describedWith(input, options, outputs string) string {
 `, input, options, outputs)
 }
 
+// onePeriod is longer than any test; with round_interval = false it does not end at a round time either.
+const onePeriod = "  period = \"1h\"\n"
+
 func fileOutput(path string) string {
 	return fmt.Sprintf("[[outputs.file]]\n  files = [%q]\n  data_format = \"influx\"\n", path)
 }
 
 func redisOutput(addr, database string) string {
-	return fmt.Sprintf("[[outputs.rediscache]]\n  servers = [\"redis://%s\"]\n  database = %q\n  agent = \"a1\"\n  compat_max_records = 100000\n", addr, database)
+	return fmt.Sprintf("[[outputs.rediscache]]\n  servers = [\"redis://%s\"]\n  database = %q\n  agent = \"a1\"\n  compat_max_records = 100000\n  timeout = \"1m\"\n", addr, database)
 }
 
 func influxOutput(url string) string {
-	return fmt.Sprintf("[[outputs.influxdb_v3]]\n  urls = [%q]\n  token = \"secret\"\n  database = \"db\"\n", url)
+	return fmt.Sprintf("[[outputs.influxdb_v3]]\n  urls = [%q]\n  token = \"secret\"\n  database = \"db\"\n  timeout = \"1m\"\n", url)
 }
 
 // runOnce runs a configuration with --once.
@@ -289,7 +297,7 @@ func otherBuckets() string {
 	for _, block := range []struct{ prefix, bucket, groupBy string }{
 		{"hours_", "1h", "[]"}, {"days_", "1d", "[]"}, {"decades_", "10d", "[]"}, {"hourseach_", "1h", `["*"]`}, {"decadeseach_", "10d", `["*"]`},
 	} {
-		fmt.Fprintf(&b, "[[aggregators.describe]]\n  drop_original = true\n  prefix = %q\n  bucket = %q\n  group_by = %s\n", block.prefix, block.bucket, block.groupBy)
+		fmt.Fprintf(&b, "[[aggregators.describe]]\n%s  drop_original = true\n  prefix = %q\n  bucket = %q\n  group_by = %s\n", onePeriod, block.prefix, block.bucket, block.groupBy)
 	}
 	return b.String()
 }

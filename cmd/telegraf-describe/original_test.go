@@ -54,7 +54,7 @@ func served(url string) []map[string]any {
 }
 
 func TestOriginal01WithoutABucketItWorks(t *testing.T) {
-	rows := describeLines(t, "m v=1 1700000000000000000\nm v=3 1700000001000000000\n", "")
+	rows := describeLines(t, "m v=1 1700000000000000000\nm v=3 1700000001000000000\n", "  period = \"30s\"\n")
 	require.Equal(t, int64(2), rows["analytics_m v 1699999980000000000"]["count"], "the bucket is the period")
 }
 
@@ -158,7 +158,7 @@ func TestOriginal10WithRedisAwayNothingIsLost(t *testing.T) {
 		fmt.Fprintf(&lines, "m v=%d %d\n", hour, int64(hour)*3600e9)
 	}
 	conf := describedWith(writeFile(t, "in.lp", lines.String()), "  period = \"200ms\"\n  bucket = \"1h\"\n",
-		redisOutput(addr, "db")+"  startup_error_behavior = \"retry\"\n  timeout = \"1s\"\n")
+		redisOutput(addr, "db")+"  startup_error_behavior = \"retry\"\n")
 	p := startTelegraf(t, "--config", writeFile(t, "telegraf.conf", conf))
 	p.waitForLog("connection refused")
 	redistest.Start(t, redisserver.Options{Addr: addr})
