@@ -2,13 +2,15 @@ package describe
 
 import (
 	"slices"
+	"time"
 
+	"github.com/influxdata/telegraf/metric"
 	"github.com/influxdata/telegraf/models"
 )
 
 // WarnOverlaps says which describe aggregators may write rows over each other's: those of one prefix that
-// select the same metrics. Where a narrow bucket begins with a wide one, their rows have the same name, tags
-// and time. Call it once after the configuration was loaded.
+// select metrics of the same name. Where a narrow bucket begins with a wide one, their rows have the same name, tags
+// and time. Filters by tags are taken to tell the metrics apart. Call it once after the configuration was loaded.
 func WarnOverlaps(all []*models.RunningAggregator) {
 	for i, a := range all {
 		d, ok := a.Aggregator.(*Describe)
@@ -32,5 +34,16 @@ func overlap(a, b *models.RunningAggregator) bool {
 	renamed := a.Config.NameOverride != b.Config.NameOverride || a.Config.MeasurementPrefix != b.Config.MeasurementPrefix ||
 		a.Config.MeasurementSuffix != b.Config.MeasurementSuffix || len(a.Config.Tags)+len(b.Config.Tags) > 0
 	tagged := len(f.TagPassFilters)+len(g.TagPassFilters)+len(f.TagDropFilters)+len(g.TagDropFilters) > 0
-	return !renamed && !tagged && slices.Equal(f.NamePass, g.NamePass) && slices.Equal(f.NameDrop, g.NameDrop)
+	return !renamed && !tagged && shareName(f, g)
+}
+
+// shareName reports whether metrics of one name may pass both filters. A pattern stands for the names that it matches.
+func shareName(f, g *models.Filter) bool {
+	names := slices.Concat(f.NamePass, g.NamePass)
+	return len(names) == 0 || slices.ContainsFunc(names, func(name string) bool { return passes(f, name) && passes(g, name) })
+}
+
+func passes(f *models.Filter, name string) bool {
+	ok, err := f.Select(metric.New(name, nil, nil, time.Time{}))
+	return ok || err != nil
 }

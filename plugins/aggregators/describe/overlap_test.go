@@ -9,16 +9,26 @@ import (
 )
 
 func TestBlocksThatWriteOverEachOtherAreWarnedOf(t *testing.T) {
-	for second, want := range map[string]int{
-		`bucket = "1h"`: 1,
-		"bucket = \"1h\"\n  prefix = \"hourly_\"":       0,
-		"bucket = \"1h\"\n  bucket_tag = \"start\"":     0,
-		"bucket = \"1h\"\n  name_suffix = \"_1h\"":      0,
-		"namepass = [\"mem\"]":                          0,
-		"[aggregators.describe.tagpass]\n  h = [\"a\"]": 0,
+	for _, test := range []struct {
+		first, second string
+		want          int
+	}{
+		{"", `bucket = "1h"`, 1},
+		{"", "bucket = \"1h\"\n  prefix = \"hourly_\"", 0},
+		{"", "bucket = \"1h\"\n  bucket_tag = \"start\"", 0},
+		{"", "bucket = \"1h\"\n  name_suffix = \"_1h\"", 0},
+		{"", "[aggregators.describe.tagpass]\n  h = [\"a\"]", 0},
+		{"", `namepass = ["mem"]`, 1},
+		{`namepass = ["cpu"]`, "", 1},
+		{`namepass = ["cpu"]`, `namepass = ["mem"]`, 0},
+		{`namepass = ["cpu", "disk"]`, `namepass = ["mem", "cpu"]`, 1},
+		{`namepass = ["cpu*"]`, `namepass = ["cpu_total"]`, 1},
+		{`namepass = ["mem"]`, `namedrop = ["mem"]`, 0},
+		{`namepass = ["mem", "cpu"]`, `namedrop = ["mem"]`, 1},
+		{`namedrop = ["cpu"]`, `namedrop = ["mem"]`, 1},
 	} {
 		cfg := config.NewConfig()
-		text := "[[aggregators.describe]]\n[[aggregators.merge]]\n[[aggregators.describe]]\n  " + second + "\n"
+		text := "[[aggregators.describe]]\n  " + test.first + "\n[[aggregators.merge]]\n[[aggregators.describe]]\n  " + test.second + "\n"
 		require.NoError(t, cfg.LoadConfigData([]byte(text), config.EmptySourcePath))
 		log := &testutil.CaptureLogger{}
 		for _, ra := range cfg.Aggregators {
@@ -27,6 +37,6 @@ func TestBlocksThatWriteOverEachOtherAreWarnedOf(t *testing.T) {
 			}
 		}
 		WarnOverlaps(cfg.Aggregators)
-		require.Len(t, log.Warnings(), want, second)
+		require.Len(t, log.Warnings(), test.want, "%s and %s", test.first, test.second)
 	}
 }
