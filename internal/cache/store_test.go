@@ -284,6 +284,18 @@ func TestCloseLeavesEveryCompatibilityValueComplete(t *testing.T) {
 	}
 }
 
+// What a user reads in the list of a table's tags is what its records have, and what ?tag= finds.
+func TestTagKeysAreThoseOfTheRecords(t *testing.T) {
+	s := storeOf(t, redistest.Client(t, redistest.Server(t)), nil)
+	r := rec(60, "f", "h", 1)
+	r.Tags = append(r.Tags, record.Tag{Key: "agent", Value: "x"})
+	require.NoError(t, s.Put(t.Context(), table, []record.Record{r}))
+	info, err := s.Info(t.Context(), table)
+	require.NoError(t, err)
+	require.Equal(t, []string{"agent_tag", "host"}, info.TagKeys)
+	require.Contains(t, all(t, s, table, Range{})[0], `"agent":"a1","agent_tag":"x","host":"h"`)
+}
+
 func TestOneTableThatFailsDoesNotKeepCloseFromTheOthers(t *testing.T) {
 	client := redistest.Client(t, redistest.Server(t))
 	s := NewStore(client, Options{Retention: time.Hour, CompatRecords: 1000, Report: func(error) {}})
@@ -325,7 +337,7 @@ func TestAgentsAgreeOnTheCompatibilityValue(t *testing.T) {
 					return
 				}
 			}
-			done <- s.Close(10*time.Second)
+			done <- s.Close(10 * time.Second)
 		}()
 	}
 	for range agents {
@@ -506,7 +518,7 @@ func TestDialTakesCredentialsFromTheURLAndTheOptions(t *testing.T) {
 func BenchmarkPut(b *testing.B) {
 	client := redistest.Client(b, redistest.Server(b))
 	s := NewStore(client, Options{Retention: time.Hour, CompatRecords: 1000})
-	defer func() { _ = s.Close(10*time.Second) }()
+	defer func() { _ = s.Close(10 * time.Second) }()
 	const size = 1000
 	records := make([]record.Record, size)
 	n := 0

@@ -87,7 +87,7 @@ func newBatch(records []record.Record) (*batch, error) {
 			b.newest = r.Start
 		}
 		b.names[fieldName+r.Field] = true
-		for _, tag := range r.Tags {
+		for _, tag := range r.JSONTags() {
 			b.names[tagName+tag.Key] = true
 		}
 		if r.Summary != "" {

@@ -71,7 +71,7 @@ func (r *Record) AppendJSON(dst []byte) []byte {
 	dst = strconv.AppendInt(dst, start.UnixMilli(), 10)
 	dst = append(dst, `,"agent":`...)
 	dst = appendString(dst, r.Agent)
-	for _, tag := range r.jsonTags() {
+	for _, tag := range r.JSONTags() {
 		dst = append(dst, ',')
 		dst = appendString(dst, tag.Key)
 		dst = append(dst, ':')
@@ -89,8 +89,9 @@ func (r *Record) AppendJSON(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-// jsonTags returns the tags sorted by key, under names that no other member of the object has.
-func (r *Record) jsonTags() []Tag {
+// JSONTags returns the tags sorted by key, under the names that [Record.AppendJSON] gives them: no other member of the
+// object has these. The slice is the caller's.
+func (r *Record) JSONTags() []Tag {
 	if len(r.Tags) == 0 {
 		return nil
 	}
