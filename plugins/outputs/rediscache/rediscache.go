@@ -21,6 +21,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
 //go:embed sample.conf
@@ -104,6 +105,9 @@ func (r *RedisCache) checkServers() error {
 func (r *RedisCache) checkDatabase() error {
 	if r.Database == "" && r.DatabaseTag == "" {
 		return errors.New("invalid 'database' setting \"\", want the name of the database whose tables are cached, or a 'database_tag'")
+	}
+	if r.DatabaseTag == record.FieldName || r.DatabaseTag == record.TimeBucket {
+		return fmt.Errorf("invalid 'database_tag' setting %q, the tag says something else", r.DatabaseTag)
 	}
 	if r.Database == "" {
 		return nil

@@ -420,6 +420,7 @@ func certificates(t *testing.T) (ca, cert, key string) {
 func TestBadOptionsNameTheOptionTheValueAndTheRule(t *testing.T) {
 	for option, want := range map[string]string{
 		`database = ""`:                `invalid 'database' setting "", want the name of the database`,
+		`database_tag = "field_name"`:  `invalid 'database_tag' setting "field_name", the tag says something else`,
 		`database = "a\nb"`:            `invalid 'database' setting "a\nb": a name has no control characters`,
 		`database = "a/b"`:             `invalid 'database' setting "a/b": a name has none of { } /`,
 		`database = "a{}b"`:            `invalid 'database' setting "a{}b": a name has none of { } /`,
