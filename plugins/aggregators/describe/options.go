@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/influxdata/telegraf/config"
 	"github.com/influxdata/telegraf/filter"
@@ -17,6 +19,8 @@ import (
 const (
 	// defaultPeriod is Telegraf's default of an aggregator's period.
 	defaultPeriod = config.Duration(30 * time.Second)
+	// minPeriod is the least period: at each end of one, Telegraf pushes.
+	minPeriod = time.Millisecond
 	// minLinger is the least that linger is by default.
 	minLinger = 10 * time.Minute
 )
@@ -53,6 +57,9 @@ func oneOf(option, value string, known ...string) error {
 
 func (d *Describe) initGrid() error {
 	width := time.Duration(d.Period)
+	if width < minPeriod {
+		return fmt.Errorf("invalid 'period' setting %q, want %s or more", width, minPeriod)
+	}
 	if d.Bucket != "" {
 		w, err := bucket.ParseWidth(d.Bucket)
 		if err != nil {
@@ -121,11 +128,15 @@ func (d *Describe) initNames() error { return errors.Join(d.checkPrefix(), d.che
 
 const sendable = "want valid UTF-8 without control characters and backslashes at the end"
 
+func isSendable(name string) bool {
+	return record.Sendable(name) == name && !strings.ContainsFunc(name, unicode.IsControl)
+}
+
 func (d *Describe) checkPrefix() error {
 	switch {
 	case d.Prefix == "":
 		return errors.New("invalid 'prefix' setting \"\", want a text: without one the statistics would go into the table of the values")
-	case record.Sendable(d.Prefix) != d.Prefix:
+	case !isSendable(d.Prefix):
 		return fmt.Errorf("invalid 'prefix' setting %q, %s", d.Prefix, sendable)
 	}
 	return nil
@@ -137,7 +148,7 @@ func (d *Describe) checkBucketTag() error {
 		return nil
 	case record.Reserved(tag) || tag == record.Agent:
 		return fmt.Errorf("invalid 'bucket_tag' setting %q, the name is in use for something else", tag)
-	case record.Sendable(tag) != tag:
+	case !isSendable(tag):
 		return fmt.Errorf("invalid 'bucket_tag' setting %q, %s", tag, sendable)
 	}
 	return nil
