@@ -28,13 +28,12 @@ func (s *Summary) Mode() (value float64, count uint64) {
 // modeOfRuns returns the mode of ascending values that may repeat.
 func modeOfRuns(values []float64) (value float64, count uint64) {
 	value, count = values[0], 1
-	start := 0
-	for i, v := range values {
-		if v != values[start] {
-			start = i
-		}
-		if run := uint64(i - start + 1); run > count {
-			value, count = v, run
+	for i := 0; i+int(count) < len(values); {
+		if values[i+int(count)] == values[i] { // a longer run
+			value = values[i]
+			count++
+		} else {
+			i++
 		}
 	}
 	return value, count

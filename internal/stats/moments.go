@@ -57,7 +57,7 @@ func (s *Summary) sums() moments {
 		return s.hist.moments
 	}
 	values, counts := s.exact()
-	return sumsOf(values, counts)
+	return sumsOf(values, counts, max(-values[0], values[len(values)-1]))
 }
 
 // moments holds the sum of values and of their squared distances from the mean, both compensated
@@ -144,9 +144,9 @@ func (m *moments) rescale(unit int16) {
 	m.unit = unit
 }
 
-// sumsOf returns the sum of values with their counts; nil counts are 1 each.
-func sumsOf(values []float64, counts []uint64) moments {
-	m := moments{unit: unitOf(largestOf(values))}
+// sumsOf returns the sum of values with their counts; nil counts are 1 each. largest is the largest magnitude.
+func sumsOf(values []float64, counts []uint64, largest float64) moments {
+	m := moments{unit: unitOf(largest)}
 	if m.unit == 0 && counts == nil {
 		m.sum = sumOfFloats(values)
 		return m
@@ -170,7 +170,7 @@ func largestOf(values []float64) float64 {
 
 // momentsOf returns the moments of values with their counts, n values in all; nil counts are 1 each.
 func momentsOf(values []float64, counts []uint64, n uint64) moments {
-	m := sumsOf(values, counts)
+	m := sumsOf(values, counts, largestOf(values))
 	factor := m.factor()
 	mean, rest := m.sum.over(float64(n))
 	for i, v := range values {

@@ -322,7 +322,7 @@ func TestFirstAndLastNeedEveryTime(t *testing.T) {
 }
 
 func TestSortFloats(t *testing.T) {
-	for _, n := range []int{0, 1, 2, 11, 12, 13, 40, 100, 511, 512, 513, 2000} {
+	for _, n := range []int{0, 1, 2, 31, 32, 33, 40, 100, 511, 512, 513, 2000} {
 		for name, xs := range shapes(n) {
 			got := slices.Clone(xs)
 			sortFloats(got)
@@ -330,9 +330,27 @@ func TestSortFloats(t *testing.T) {
 			require.Equal(t, xs, got, "%s, n=%d", name, n)
 		}
 	}
-	extremes := []float64{math.MaxFloat64, -math.MaxFloat64, 0, 1, -1, math.SmallestNonzeroFloat64, 5, 6, 7, 8, 9, 10, 11, 12}
-	sortFloats(extremes)
-	require.True(t, slices.IsSorted(extremes))
+	for name, xs := range map[string][]float64{
+		"too far apart":  {math.MaxFloat64, -math.MaxFloat64, 0, 1, -1, math.SmallestNonzeroFloat64, 5, 6, 7},
+		"too near":       {0, math.SmallestNonzeroFloat64, 3 * math.SmallestNonzeroFloat64, 2 * math.SmallestNonzeroFloat64},
+		"an outlier":     {9, 8, 7, 6, 5, 4, 3, 2, 1, -1, -2, -3, 1e300},
+		"all the same":   {4},
+		"largest values": {math.MaxFloat64, math.MaxFloat64 / 2, math.MaxFloat64 / 4},
+	} {
+		got := slices.Repeat(xs, 20)
+		want := slices.Sorted(slices.Values(got))
+		sortFloats(got)
+		require.Equal(t, want, got, name)
+	}
+}
+
+// A histogram of values that all came once says so: none of them, and no other, came more than once.
+func TestHistogramsOfDistinctValuesMissOneOfEach(t *testing.T) {
+	for _, s := range []*Summary{limited(64, shapes(65)["continuous"]), summaryOf(shapes(500)["continuous"])} {
+		s.Demote()
+		value, count := s.Mode()
+		require.Equal(t, []any{s.Min(), uint64(1), uint64(1)}, []any{value, count, s.ModeError()})
+	}
 }
 
 // However many values there are and however far apart, the bins of a sign stay small.
