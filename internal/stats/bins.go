@@ -49,6 +49,21 @@ func (b *bins) add(i int32, n uint64) {
 	b.set(i, b.at(i)+n)
 }
 
+// addBytes adds 1 to the bin of each value, all of which are above zero and in bins of the run, at the scale that is
+// coarser by shift than the finest. Counters are of one byte: it ends before one that would overflow, and returns the
+// values that are left.
+func (b *bins) addBytes(vs []float64, shift int8) []float64 {
+	data, first := b.data, b.first
+	for i, v := range vs {
+		k := binOf(v)>>shift - first
+		if data[k] == math.MaxUint8 {
+			return vs[i:]
+		}
+		data[k]++
+	}
+	return nil
+}
+
 func (b *bins) set(i int32, n uint64) {
 	for b.width < 8 && n>>(8*b.width) > 0 {
 		b.widen()

@@ -280,6 +280,8 @@ func FuzzUnmarshalBinary(f *testing.F) {
 			require.NoError(t, again.UnmarshalBinary(encoded(t, merged)))
 		}
 		s.Demote()
+		s.AddAll(slices.Repeat([]float64{s.Min(), s.Max(), between(s.Min(), s.Max(), 0.5)}, 100), nil)
+		readable(t, &s)
 		s.AddAll([]float64{1, 2, 3.5, -1e300, 1e-300, 0}, nil)
 		readable(t, &s)
 	})

@@ -35,30 +35,32 @@ type candidate struct {
 // add counts at most maxHeavy values, which may repeat, after n others.
 func (h *heavy) add(vs []float64, n uint64) {
 	n += uint64(len(vs))
-	if int(h.n)+len(vs) > fewHeavy && h.allNew(vs) && h.mayMiss(above(h.kept(), 1), n) {
+	allNew := int(h.n)+len(vs) > fewHeavy && h.allNew(vs)
+	if allNew && h.mayMiss(above(h.kept(), 1), n) {
 		h.dropOnce()
 		return
 	}
 	c := h.candidates()
 	for _, v := range vs {
-		c.count(v, 1)
+		if allNew {
+			c.append(v, 1)
+		} else {
+			c.count(v, 1)
+		}
 	}
 	h.keep(&c, n)
 }
 
 // allNew reports whether no value is kept and none comes twice. It may say no where that is so.
 func (h *heavy) allNew(vs []float64) bool {
-	var seen [16]uint64
+	var seen slotSet
 	for _, c := range h.kept() {
-		slot := hashOf(c.value) >> 54
-		seen[slot>>6] |= 1 << (slot & 63)
+		seen.add(c.value)
 	}
 	for _, v := range vs {
-		slot := hashOf(v) >> 54
-		if seen[slot>>6]>>(slot&63)&1 != 0 {
+		if !seen.add(v) {
 			return false
 		}
-		seen[slot>>6] |= 1 << (slot & 63)
 	}
 	return true
 }
@@ -98,6 +100,16 @@ func (h *heavy) store(c *candidates) {
 		}
 		copy(h.all[:], c.all[:c.n])
 	}
+}
+
+// start counts ascending values, each with its count, as the first ones; nil counts are 1 each, and values may then
+// repeat. Of values that all occur once it keeps none where they are many: one that is not kept occurs at most once.
+func (h *heavy) start(values []float64, counts []uint64) {
+	if counts == nil && len(values) > maxHeavy && distinctOf(values) == len(values) {
+		h.missed = 1
+		return
+	}
+	h.merge(values, counts, 0)
 }
 
 // merge counts distinct values after n others, each with its count; nil counts are 1 each.
@@ -218,6 +230,11 @@ func (c *candidates) count(v float64, n uint64) {
 			return
 		}
 	}
+	c.append(v, n)
+}
+
+// append counts v, which is none of the candidates yet, n times.
+func (c *candidates) append(v float64, n uint64) {
 	c.all[c.n] = candidate{v, n}
 	c.n++
 }

@@ -42,53 +42,62 @@ func newHistogram(values []float64, counts []uint64, n uint64) *histogram {
 	return h
 }
 
-// histogramOf returns the histogram of values, of which any may repeat.
+// histogramOf returns the histogram of ascending values, of which any may repeat.
 func histogramOf(values []float64) *histogram {
 	h := emptyHistogram()
-	h.fit(values)
+	h.fit(values, values[0], values[len(values)-1])
 	n := uint64(0)
 	for batch := range slices.Chunk(values, batchSize) {
-		h.add(batch, n)
+		h.count(batch, batch[0], batch[len(batch)-1], n)
 		n += uint64(len(batch))
 	}
+	h.heavy.start(values, nil)
 	return h
 }
 
-// add adds at most batchSize finite values, at least one, after n others.
-func (h *histogram) add(vs []float64, n uint64) {
-	low, high := ends(vs)
-	h.bound(vs, low, high)
-	if low > 0 {
-		h.countPositive(vs, low, high)
-	} else {
-		h.countMixed(vs)
-	}
-	h.moments.add(vs, max(high, -low), n)
+// add adds at most batchSize finite values from low to high, at least one, after n others.
+func (h *histogram) add(vs []float64, low, high float64, n uint64) {
+	h.count(vs, low, high, n)
 	h.heavy.add(vs, n)
 }
 
-// addCounted adds values, at least one, each with its count, after n others, m values in all.
+// count adds values to all but the candidates for the mode.
+func (h *histogram) count(vs []float64, low, high float64, n uint64) {
+	within := h.min <= low && high <= h.max
+	h.bound(vs, low, high)
+	switch {
+	case low <= 0:
+		h.fit(vs, low, high)
+		for _, v := range vs {
+			h.countValue(v, 1)
+		}
+	case within && h.min > 0 && h.scale > minBinScale:
+		h.countWithin(vs)
+	default:
+		h.countPositive(vs, low, high)
+	}
+	h.moments.add(vs, max(high, -low), n)
+}
+
+// addCounted adds ascending values, at least one, each with its count, after n others, m values in all.
 func (h *histogram) addCounted(values []float64, counts []uint64, n, m uint64) {
 	low, high := ends(values)
 	h.bound(values, low, high)
-	h.fit(values)
+	h.fit(values, low, high)
 	for i, v := range values {
 		h.countValue(v, countOf(counts, i))
 	}
 	h.moments.merge(momentsOf(values, counts, m), n, m)
-	h.heavy.merge(values, counts, n)
+	if n == 0 {
+		h.heavy.start(values, counts)
+	} else {
+		h.heavy.merge(values, counts, n)
+	}
 }
 
-// ends returns the smallest and the largest value.
+// ends returns the smallest and the largest of finite values, at least one, none of them −0.
 func ends(vs []float64) (low, high float64) {
-	// The bits of floats that are not negative, taken for integers, are in the order of the floats, and those of
-	// negative ones are negative: integers are compared without branches that depend on the data.
-	least, most := int64(math.MaxInt64), int64(math.MinInt64)
-	for _, v := range vs {
-		bits := int64(math.Float64bits(v))
-		least, most = min(least, bits), max(most, bits)
-	}
-	if least >= 0 {
+	if least, most := endsOfBits(vs); least >= 0 {
 		return math.Float64frombits(uint64(least)), math.Float64frombits(uint64(most))
 	}
 	low, high = vs[0], vs[0]
@@ -96,6 +105,18 @@ func ends(vs []float64) (low, high float64) {
 		low, high = min(low, v), max(high, v)
 	}
 	return low, high
+}
+
+// endsOfBits returns the smallest and the largest of the values' bits, taken for signed integers. Those of floats that are
+// not negative are in the order of the floats, NaN beyond infinity, and those of negative ones are negative: so most
+// often integers are compared, without branches that depend on the data.
+func endsOfBits(vs []float64) (least, most int64) {
+	least, most = math.MaxInt64, math.MinInt64
+	for _, v := range vs {
+		bits := int64(math.Float64bits(v))
+		least, most = min(least, bits), max(most, bits)
+	}
+	return least, most
 }
 
 // bound widens min and max to low and high, the ends of the values, and notes what is not whole.
@@ -120,37 +141,27 @@ func whole(vs []float64) bool {
 	return true
 }
 
-// countPositive counts values from low to high, which are above zero, in their bins. Mostly these are within
-// the run already: what the values have in common is decided once.
+// countPositive counts values from low to high, which are above zero, in their bins.
 func (h *histogram) countPositive(vs []float64, low, high float64) {
-	run, e := &h.positive, extent{binOf(low), binOf(high)}
-	if shift := maxBinScale - h.scale; run.empty() || e.lo>>shift < run.lo || e.hi>>shift > run.hi {
-		h.cover(e, noExtent)
-	}
-	shift := maxBinScale - h.scale
-	if run.width > 1 || e.lo>>shift < run.lo {
-		for _, v := range vs {
-			run.add(max(binOf(v)>>shift, run.lo), 1)
-		}
+	h.cover(extent{binOf(low), binOf(high)}, noExtent)
+	run, shift := &h.positive, maxBinScale-h.scale
+	if binOf(low)>>shift >= run.lo {
+		h.countWithin(vs)
 		return
 	}
-	data, first := run.data, run.first
-	for i, v := range vs {
-		k := binOf(v)>>shift - first
-		if data[k] == math.MaxUint8 {
-			for _, v := range vs[i:] {
-				run.add(binOf(v)>>shift, 1)
-			}
-			return
-		}
-		data[k]++
+	for _, v := range vs {
+		run.add(max(binOf(v)>>shift, run.lo), 1)
 	}
 }
 
-func (h *histogram) countMixed(vs []float64) {
-	h.fit(vs)
+// countWithin counts values above zero whose bins are all within the run, as they mostly are.
+func (h *histogram) countWithin(vs []float64) {
+	run, shift := &h.positive, maxBinScale-h.scale
+	if run.width == 1 {
+		vs = run.addBytes(vs, shift)
+	}
 	for _, v := range vs {
-		h.countValue(v, 1)
+		run.add(binOf(v)>>shift, 1)
 	}
 }
 
@@ -177,8 +188,12 @@ func (e *extent) include(a float64) {
 	e.lo, e.hi = min(e.lo, i), max(e.hi, i)
 }
 
-// fit makes room for values.
-func (h *histogram) fit(vs []float64) {
+// fit makes room for values from low to high.
+func (h *histogram) fit(vs []float64, low, high float64) {
+	if low > 0 {
+		h.cover(extent{binOf(low), binOf(high)}, noExtent)
+		return
+	}
 	positive, negative := noExtent, noExtent
 	for _, v := range vs {
 		if v > 0 {

@@ -79,45 +79,48 @@ func (s *Summary) AddAll(vs []float64, at []int64) int {
 	if s.rare != nil || at != nil {
 		s.time(vs, at)
 	}
-	if !plain(vs) {
-		return s.addCleaned(vs)
-	}
+	added := 0
 	for i := 0; i < len(vs); i += batchSize {
-		s.add(vs[i:min(i+batchSize, len(vs))])
+		added += s.addBatch(vs[i:min(i+batchSize, len(vs))])
 	}
-	return len(vs)
+	return added
 }
 
-// plain reports whether all values are finite and none is −0.
-func plain(vs []float64) bool {
-	const infinity, negativeZero = 0x7ff << mantissaBits, 1 << 63
-	odd := false
-	for _, v := range vs {
-		bits := math.Float64bits(v)
-		odd = odd || bits&infinity == infinity || bits == negativeZero
+// addBatch adds those of at most batchSize values that are finite, −0 as 0, and returns how many these are.
+func (s *Summary) addBatch(vs []float64) int {
+	low, high, plain := span(vs)
+	if plain {
+		s.add(vs, low, high)
+		return len(vs)
 	}
-	return !odd
-}
-
-// addCleaned adds those of the values that are finite, −0 as 0, and returns how many these are.
-func (s *Summary) addCleaned(vs []float64) int {
 	var batch [batchSize]float64
-	added, k := 0, 0
+	clean := batch[:0]
 	for _, v := range vs {
-		if v-v != 0 {
-			continue
-		}
-		batch[k] = v + 0 // −0 becomes 0
-		if k++; k == batchSize {
-			s.add(batch[:])
-			added += k
-			k = 0
+		if v-v == 0 {
+			clean = append(clean, v+0) // −0 becomes 0
 		}
 	}
-	if k > 0 {
-		s.add(batch[:k])
+	if len(clean) > 0 {
+		low, high = ends(clean)
+		s.add(clean, low, high)
 	}
-	return added + k
+	return len(clean)
+}
+
+// span returns the smallest and the largest of values, at least one, when all are finite and none is −0.
+func span(vs []float64) (low, high float64, plain bool) {
+	const infinity, negativeZero = 0x7ff << mantissaBits, 1 << 63
+	least, most := endsOfBits(vs)
+	if least >= 0 && most < infinity { // as in endsOfBits: none is below zero, and none is NaN
+		return math.Float64frombits(uint64(least)), math.Float64frombits(uint64(most)), true
+	}
+	for _, v := range vs {
+		if bits := math.Float64bits(v); bits&infinity == infinity || bits == negativeZero {
+			return 0, 0, false
+		}
+	}
+	low, high = ends(vs)
+	return low, high, true
 }
 
 // time notes the first and the last of values that are about to be added.
@@ -170,17 +173,19 @@ func (s *Summary) setTimes(t *times) {
 	s.rare.times = t
 }
 
-// add adds at most batchSize finite values, none of them −0.
-func (s *Summary) add(vs []float64) {
+// add adds at most batchSize finite values from low to high, at least one and none of them −0.
+func (s *Summary) add(vs []float64, low, high float64) {
 	n := s.n
 	s.n += uint64(len(vs))
 	switch {
 	case s.hist != nil:
-		s.hist.add(vs, n)
+		s.hist.add(vs, low, high, n)
 	case s.table == nil && s.tally() == nil && n > 0 && s.n <= s.rawLimit():
 		s.raw.add(vs)
 	case n == 0 && s.n <= s.rawLimit() && continuous(vs):
 		s.raw.add(vs)
+	case low == high:
+		s.put(vs[:1], []uint64{uint64(len(vs))}, n)
 	default:
 		s.put(vs, nil, n)
 	}
@@ -204,19 +209,18 @@ func (s *Summary) put(values []float64, counts []uint64, n uint64) {
 		s.leaveRaw(n)
 	}
 	switch {
+	case s.hist != nil && counts == nil && len(values) <= batchSize:
+		low, high := ends(values)
+		s.hist.add(values, low, high, n)
 	case s.hist != nil:
 		s.hist.addCounted(values, counts, n, s.n-n)
 	case s.tally() != nil:
 		s.tally().insertAll(values, counts)
 	case s.table != nil:
-		for i, v := range values {
-			c := countOf(counts, i)
-			if !s.table.add(v, c) {
-				s.leaveTable(n)
-				s.put(values[i:], from(counts, i), n)
-				return
-			}
-			n += c
+		added, n := s.table.addAll(values, counts, n)
+		if added < len(values) {
+			s.leaveTable(n)
+			s.put(values[added:], from(counts, added), n)
 		}
 	default:
 		s.raw.addCounted(values, counts)

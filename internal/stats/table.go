@@ -39,6 +39,32 @@ func (t *table) add(v float64, n uint64) bool {
 	return true
 }
 
+// addAll counts values, each as often as counts says, or once where these are nil, until one would be a distinct value
+// too many. It returns how many values it took, and n with all that it counted.
+func (t *table) addAll(values []float64, counts []uint64, n uint64) (taken int, after uint64) {
+	for i, v := range values {
+		c := countOf(counts, i)
+		if at := t.first(v); at >= 0 {
+			t.counts[at] += c
+		} else if !t.add(v, c) {
+			return i, n
+		}
+		n += c
+	}
+	return len(values), n
+}
+
+// first returns the position of v where the index has it in the first slot to look at, or −1.
+func (t *table) first(v float64) int {
+	if t.index == nil {
+		return -1
+	}
+	if i := int(t.index[slotOf(v)]) - 1; i >= 0 && t.values[i] == v {
+		return i
+	}
+	return -1
+}
+
 // find returns the position of v, or −1.
 func (t *table) find(v float64) int {
 	if t.index == nil {
@@ -88,6 +114,20 @@ func (x *slots) put(v float64, position int) {
 		slot = (slot + 1) % tableSlots
 	}
 	x[slot] = uint8(position + 1)
+}
+
+// slotSet is a set of hashes of values.
+type slotSet [16]uint64
+
+// add adds the hash of v and reports whether it is new. If it is, so is v.
+func (x *slotSet) add(v float64) bool {
+	slot := hashOf(v) >> 54
+	word, bit := &x[slot>>6], uint64(1)<<(slot&63)
+	if *word&bit != 0 {
+		return false
+	}
+	*word |= bit
+	return true
 }
 
 func slotOf(v float64) uint8 { return uint8(hashOf(v) >> 58) }
