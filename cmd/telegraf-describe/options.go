@@ -59,7 +59,7 @@ func agentFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "once", Usage: "gather once, write to the outputs, and exit"},
 		&cli.StringFlag{Name: "watch-config", Usage: "reload when a configuration file or directory changes: notify or poll"},
 		&cli.DurationFlag{Name: "watch-interval", Usage: "how often to look for changes with --watch-config poll", DefaultText: "250ms"},
-		&cli.DurationFlag{Name: "watch-debounce-interval", Usage: "how long to wait after a change before reloading"},
+		&cli.DurationFlag{Name: "watch-debounce-interval", Usage: "how long to wait after a change before reloading", Value: 250 * time.Millisecond},
 		&cli.IntFlag{Name: "config-url-retry-attempts", Usage: "attempts to load a configuration from a URL at start, -1 for no limit", DefaultText: "3"},
 		&cli.DurationFlag{Name: "config-url-watch-interval", Usage: "how often to look for changes of configurations from URLs", DefaultText: "disabled"},
 		&cli.StringFlag{Name: "pidfile", Usage: "file to write the process id to"},

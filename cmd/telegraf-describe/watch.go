@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log"
@@ -74,12 +75,9 @@ func folderOf(path string) string {
 	return filepath.Dir(path)
 }
 
-// reportEvents reports a change once there was no further one for the time to settle.
+// reportEvents reports the first change once the files have settled.
 func (r *runner) reportEvents(ctx context.Context, w *fsnotify.Watcher, paths, before []string, report func(string)) {
 	defer w.Close()
-	settled := time.NewTimer(0)
-	<-settled.C
-	last := ""
 	for {
 		select {
 		case <-ctx.Done():
@@ -88,11 +86,11 @@ func (r *runner) reportEvents(ctx context.Context, w *fsnotify.Watcher, paths, b
 			log.Printf("E! Watching the configuration: %v", err)
 		case event := <-w.Events:
 			if path := concerned(event, paths, before); path != "" {
-				last = path
-				settled.Reset(r.settle)
+				if r.settled(ctx) {
+					report(path)
+				}
+				return
 			}
-		case <-settled.C:
-			report(last)
 		}
 	}
 }
@@ -115,20 +113,60 @@ func concerned(event fsnotify.Event, paths, before []string) string {
 
 // watchPoll compares now and then what the files look like with what they looked like before.
 func (r *runner) watchPoll(ctx context.Context, paths, before []string, report func(string)) {
-	interval := r.watchInterval
-	if interval == 0 {
-		interval = 250 * time.Millisecond
-	}
-	for wait(ctx, interval) {
+	for wait(ctx, cmp.Or(r.watchInterval, pollInterval)) {
 		for i, path := range paths {
 			if stamp(path) != before[i] {
-				if wait(ctx, r.settle) {
+				if r.settled(ctx) {
 					report(path)
 				}
 				return
 			}
 		}
 	}
+}
+
+// pollInterval is the default of how often to look at files.
+const pollInterval = 250 * time.Millisecond
+
+// settled waits until all files of the configuration are there and none has changed for the time to settle:
+// editors move a file away or empty it before they write it anew. That a file stays away is logged once. It
+// returns false when the context ended first.
+func (r *runner) settled(ctx context.Context) bool {
+	warned := false
+	for before := ""; ; {
+		now, err := r.look()
+		switch stable := now == before || r.settle == 0; {
+		case stable && err == nil:
+			return true
+		case stable && !warned:
+			log.Printf("W! The configuration is gone, the agent goes on with what it has until it is back: %v", err)
+			warned = true
+		}
+		before = now
+		if !wait(ctx, cmp.Or(r.settle, pollInterval)) {
+			return false
+		}
+	}
+}
+
+// look returns what the local files of the configuration look like now. Where one that is named is not
+// there, it returns an error, and its text. A file that is gone from a folder is no error.
+func (r *runner) look() (string, error) {
+	files, err := configFiles(r.files, r.folders)
+	if err != nil {
+		return err.Error(), err
+	}
+	var b strings.Builder
+	for _, path := range files {
+		if isURL(path) {
+			continue
+		}
+		if _, err := os.Stat(path); err != nil {
+			return err.Error(), err
+		}
+		fmt.Fprintln(&b, path, stamp(path))
+	}
+	return b.String(), nil
 }
 
 func stamps(paths []string) []string {
