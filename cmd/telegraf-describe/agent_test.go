@@ -389,6 +389,49 @@ func TestLogLevels(t *testing.T) {
 	require.Empty(t, runTelegraf(t, "--config", config, "--once", "--quiet").stderr)
 }
 
+// 3,000 series of 10 fields are 30,000 rows in one period. The batch is larger, so that none is written while
+// they come.
+func TestOutputsHoldTheRowsOfAPeriod(t *testing.T) {
+	var lines strings.Builder
+	for i := range 3000 {
+		fmt.Fprintf(&lines, "m,s=%d a=1,b=1,c=1,d=1,e=1,f=1,g=1,h=1,i=1,j=1 1577836800000000000\n", i)
+	}
+	run := func(agent string) (found int, log string) {
+		in, out := files(t, lines.String())
+		s := settings{input: in, output: out, agent: "  metric_batch_size = 100000\n" + agent, describe: onePeriod + "  drop_original = true\n  stats = [\"max\"]"}
+		r := runTelegraf(t, "--once", "--config", writeFile(t, "telegraf.conf", configuration(s)))
+		require.Zero(t, r.code)
+		return len(rows(readFile(t, out))), r.stderr
+	}
+	found, log := run("")
+	require.Equal(t, 30000, found)
+	require.NotContains(t, log, "overflow")
+	found, log = run("  metric_buffer_limit = 1000")
+	require.Less(t, found, 30000)
+	require.Contains(t, log, "W! [outputs.file] Metric buffer overflow; ")
+}
+
+func TestTheBufferLimitIsOursUnlessItIsSet(t *testing.T) {
+	const agent, set = "[agent]\n  omit_hostname = true\n", "  metric_buffer_limit = 10000\n"
+	const input, output = "[[inputs.mem]]\n", "[[outputs.discard]]\n"
+	for _, c := range []struct {
+		name, config string
+		want         int
+	}{
+		{"no agent table", input + output, 100000},
+		{"an agent table without it", agent + input + output, 100000},
+		{"the agent's", agent + set + input + output, 10000},
+		{"the output's", agent + input + output + set, 10000},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := &runner{options: options{files: []string{writeFile(t, "telegraf.conf", c.config)}}}
+			loaded, err := r.load()
+			require.NoError(t, err)
+			require.Equal(t, c.want, loaded.Outputs[0].MetricBufferLimit)
+		})
+	}
+}
+
 func TestAnUnreachableRedisIsReportedInTheLogOnly(t *testing.T) {
 	nobody, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

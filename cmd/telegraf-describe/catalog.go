@@ -156,9 +156,10 @@ const globalSections = `# A configuration of telegraf-describe, which is Telegra
   interval = "10s"
   round_interval = true
 
-  ## Metrics in one write, and most metrics to keep while an output is away
+  ## Metrics in one write, and most metrics to keep while an output is away or
+  ## the statistics of a period come at once
   metric_batch_size = 1000
-  metric_buffer_limit = 10000
+  metric_buffer_limit = 100000
 
   ## Default of how often outputs are flushed
   flush_interval = "10s"

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -135,6 +136,7 @@ func TestConfigCreateWritesWhatConfigCheckAccepts(t *testing.T) {
 		require.Zero(t, created.code)
 		require.Contains(t, created.stdout, "\n[[aggregators.describe]]\n")
 		require.Contains(t, created.stdout, "\n# [[outputs.rediscache]]\n")
+		require.Contains(t, created.stdout, fmt.Sprintf("\n  metric_buffer_limit = %d\n", bufferLimit))
 		path := writeFile(t, "telegraf.conf", created.stdout)
 		checked := runTelegraf(t, "config", "check", "--config", path)
 		require.Zero(t, checked.code, checked.stderr)

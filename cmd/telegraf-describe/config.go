@@ -77,7 +77,7 @@ func check(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	cfg := config.NewConfig()
+	cfg := newConfig()
 	cfg.Agent.Quiet = isSet(c, "quiet")
 	if err := cfg.LoadAll(files...); err != nil {
 		return err

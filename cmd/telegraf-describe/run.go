@@ -123,7 +123,7 @@ func (r *runner) load() (*config.Config, error) {
 		return nil, err
 	}
 	config.ResetSecrets()
-	c := config.NewConfig()
+	c := newConfig()
 	c.Agent.Quiet = r.quiet
 	c.Agent.ConfigURLRetryAttempts = r.urlRetries
 	c.InputFilters, c.OutputFilters, c.SecretStoreFilters = r.filters.inputs, r.filters.outputs, r.filters.secretstores
@@ -133,6 +133,17 @@ func (r *runner) load() (*config.Config, error) {
 	}
 	openGates(c)
 	return c, r.checkConfig(c)
+}
+
+// bufferLimit is our default of metric_buffer_limit. Telegraf's 10,000 is less than what one period of describe
+// can emit at once, and a row that an output drops is not emitted again unless its bucket changes.
+const bufferLimit = 100_000
+
+// newConfig returns an empty configuration with our defaults, which what is loaded replaces.
+func newConfig() *config.Config {
+	c := config.NewConfig()
+	c.Agent.MetricBufferLimit = bufferLimit
+	return c
 }
 
 // openGates lets describe take values of any time where the configuration does not say otherwise, and warns
