@@ -399,8 +399,8 @@ func TestReemissionOverwritesAndNothingIsLost(t *testing.T) {
 	require.Equal(t, 200.0, records[0]["count"])
 }
 
-// An agent that runs for a while writes to Redis while it is away and comes back, see also the tests of
-// rediscache itself.
+// Agents that describe the same series write to the same tables, and neither writes over the records of the
+// other, also in the compatibility key.
 func TestTwoAgentsShareACache(t *testing.T) {
 	server := redistest.Server(t)
 	input := writeFile(t, "in.lp", "m,host=a v=1 1700000000000000000\n")
