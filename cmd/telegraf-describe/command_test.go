@@ -90,8 +90,18 @@ func TestWrongConfigurations(t *testing.T) {
 			require.Contains(t, r.stderr, "E! ")
 			require.Contains(t, r.stderr, c.want)
 			require.NotContains(t, r.stderr, "panic")
+			checked := runTelegraf(t, "config", "check", "--config", path)
+			require.Equal(t, 1, checked.code)
+			require.Contains(t, checked.stderr, "E! ")
+			require.Contains(t, checked.stderr, c.want)
 		})
 	}
+}
+
+func TestConfigCheckTakesAllFilesTogether(t *testing.T) {
+	input, output := writeFile(t, "in.conf", "[[inputs.mem]]\n"), writeFile(t, "out.conf", "[[outputs.discard]]\n")
+	r := runTelegraf(t, "config", "check", "--config", input, "--config", output)
+	require.Zero(t, r.code, r.stderr)
 }
 
 func TestPluginsListsOursAndUpstreams(t *testing.T) {

@@ -83,6 +83,9 @@ func check(c *cli.Context) error {
 		return err
 	}
 	openGates(cfg)
+	if err := checkConfig(cfg, true); err != nil {
+		return err
+	}
 	if cfg.Agent.SkipProcessorsAfterAggregators == nil {
 		log.Print("W! [agent] skip_processors_after_aggregators is not set, and its default changes with Telegraf v1.40")
 		cfg.Agent.SkipProcessorsAfterAggregators = new(bool)

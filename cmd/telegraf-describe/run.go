@@ -132,7 +132,7 @@ func (r *runner) load() (*config.Config, error) {
 		return nil, err
 	}
 	openGates(c)
-	return c, r.checkConfig(c)
+	return c, checkConfig(c, r.once || !r.test)
 }
 
 // bufferLimit is our default of metric_buffer_limit. Telegraf's 10,000 is less than what one period of describe
@@ -155,11 +155,12 @@ func openGates(c *config.Config) {
 	describe.WarnOverlaps(c.Aggregators)
 }
 
-func (r *runner) checkConfig(c *config.Config) error {
+// checkConfig returns why the agent cannot run all that was loaded. It does not need outputs in a test.
+func checkConfig(c *config.Config, needOutputs bool) error {
 	switch {
 	case len(c.Inputs) == 0:
 		return errors.New("no inputs found, probably invalid config file provided")
-	case len(c.Outputs) == 0 && (r.once || !r.test):
+	case len(c.Outputs) == 0 && needOutputs:
 		return errors.New("no outputs found, probably invalid config file provided")
 	case c.Agent.Interval <= 0:
 		return fmt.Errorf("agent interval must be positive, found %s", time.Duration(c.Agent.Interval))
