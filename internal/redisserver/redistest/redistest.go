@@ -4,6 +4,7 @@ package redistest
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"strings"
@@ -59,10 +60,7 @@ func Cluster(t testing.TB) []string {
 	addrs := make([]string, 0, nodes)
 	clients := make([]*redis.Client, 0, nodes)
 	for range nodes {
-		s := Start(t, redisserver.Options{
-			Addr: busFree(t),
-			Args: []string{"--cluster-enabled", "yes", "--dir", t.TempDir(), "--cluster-node-timeout", "5000"},
-		})
+		s := node(t, busFree)
 		addrs, clients = append(addrs, s.Addr()), append(clients, Client(t, s))
 	}
 	ctx := t.Context()
@@ -84,10 +82,34 @@ func Cluster(t testing.TB) []string {
 	return addrs
 }
 
-// busFree returns a free address whose cluster bus port, 10,000 above, is a port too.
+// node starts a server of a cluster, which ends with the test, on an address that next returns. Another
+// process may take a port after it was found free: then the next address is tried.
+func node(t testing.TB, next func(testing.TB) string) *redisserver.Server {
+	t.Helper()
+	Need(t)
+	var failed error
+	for range 10 {
+		s, err := redisserver.Start(context.Background(), redisserver.Options{
+			Addr: next(t),
+			Args: []string{"--cluster-enabled", "yes", "--dir", t.TempDir(), "--cluster-node-timeout", "5000"},
+		})
+		if err == nil {
+			t.Cleanup(func() { require.NoError(t, s.Stop()) })
+			return s
+		}
+		failed = err
+	}
+	require.NoError(t, failed, "no node of a cluster starts")
+	return nil
+}
+
+// busFree returns a free address whose cluster bus port, 10,000 above, is free too. The port is a random one,
+// so that tests of several processes seldom want the same, and both lie below those that Linux gives to who
+// asks for any.
 func busFree(t testing.TB) string {
 	t.Helper()
-	for port := 20000 + os.Getpid()%20000; port < 55000; port++ {
+	for range 1000 {
+		port := 10000 + rand.IntN(12000)
 		addr := fmt.Sprintf("127.0.0.1:%d", port)
 		if isFree(addr) && isFree(fmt.Sprintf("127.0.0.1:%d", port+10000)) {
 			return addr

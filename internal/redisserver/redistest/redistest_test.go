@@ -1,0 +1,40 @@
+package redistest
+
+import (
+	"fmt"
+	"net"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Ports can be taken between finding them free and starting a node: its own or that of the cluster bus.
+func TestANodeStartsThoughItsPortsAreTaken(t *testing.T) {
+	Need(t)
+	own := busFree(t)
+	listen(t, own)
+	bus := busFree(t)
+	host, port, err := net.SplitHostPort(bus)
+	require.NoError(t, err)
+	var number int
+	_, err = fmt.Sscan(port, &number)
+	require.NoError(t, err)
+	listen(t, fmt.Sprintf("%s:%d", host, number+10000))
+
+	free := busFree(t)
+	next := []string{own, bus, free}
+	s := node(t, func(testing.TB) string {
+		addr := next[0]
+		next = next[1:]
+		return addr
+	})
+	require.Equal(t, free, s.Addr())
+	require.NoError(t, Client(t, s).Ping(t.Context()).Err())
+}
+
+func listen(t *testing.T, addr string) {
+	t.Helper()
+	l, err := net.Listen("tcp", addr)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+}
