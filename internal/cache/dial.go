@@ -23,7 +23,8 @@ type DialOptions struct {
 	Username, Password string
 	// DB, where not 0, counts more than the one in the first URL. A cluster has only 0.
 	DB int
-	// TLS, where not nil, is used for all connections. A rediss URL alone uses the system's roots.
+	// TLS, where not nil, is used for all connections. A rediss URL alone uses the system's roots. Without a
+	// ServerName, each connection is verified against the host that it dials.
 	TLS *tls.Config
 	// Timeout bounds connecting, and each reading and writing.
 	Timeout time.Duration
@@ -112,8 +113,9 @@ func (o DialOptions) universal() (*redis.UniversalOptions, error) {
 		if i == 0 {
 			u.Username, u.Password, u.DB = parsed.Username, parsed.Password, parsed.DB
 		}
-		if u.TLSConfig == nil {
+		if u.TLSConfig == nil && parsed.TLSConfig != nil {
 			u.TLSConfig = parsed.TLSConfig
+			u.TLSConfig.ServerName = "" // each connection is verified against the host that it dials, which the client fills in
 		}
 	}
 	o.override(u)

@@ -53,65 +53,82 @@ func Client(t testing.TB, s *redisserver.Server) *redis.Client {
 	return c
 }
 
+// node is one of a cluster.
+type node struct {
+	addr   string
+	client *redis.Client
+}
+
 // Cluster starts a Redis Cluster of three primaries and returns their addresses.
 func Cluster(t testing.TB) []string {
 	t.Helper()
-	const nodes, slots = 3, 16384
-	addrs := make([]string, 0, nodes)
-	clients := make([]*redis.Client, 0, nodes)
-	for range nodes {
-		s := node(t, busFree)
-		addrs, clients = append(addrs, s.Addr()), append(clients, Client(t, s))
+	const primaries = 3
+	nodes := make([]node, 0, primaries)
+	for range primaries {
+		s := startOn(t, func() redisserver.Options {
+			return redisserver.Options{Addr: busFree(t, "127.0.0.1"), Args: clusterArgs(t)}
+		})
+		nodes = append(nodes, node{s.Addr(), Client(t, s)})
 	}
+	return join(t, nodes)
+}
+
+func clusterArgs(t testing.TB) []string {
+	return []string{"--cluster-enabled", "yes", "--dir", t.TempDir(), "--cluster-node-timeout", "5000"}
+}
+
+// join makes the nodes a cluster and returns their addresses.
+func join(t testing.TB, nodes []node) []string {
+	t.Helper()
+	const slots = 16384
 	ctx := t.Context()
-	for i, c := range clients {
-		require.NoError(t, c.ClusterAddSlotsRange(ctx, i*slots/nodes, (i+1)*slots/nodes-1).Err())
-		require.NoError(t, c.Do(ctx, "CLUSTER", "SET-CONFIG-EPOCH", i+1).Err())
+	addrs := make([]string, 0, len(nodes))
+	for i, n := range nodes {
+		addrs = append(addrs, n.addr)
+		require.NoError(t, n.client.ClusterAddSlotsRange(ctx, i*slots/len(nodes), (i+1)*slots/len(nodes)-1).Err())
+		require.NoError(t, n.client.Do(ctx, "CLUSTER", "SET-CONFIG-EPOCH", i+1).Err())
 		if i > 0 {
 			host, port, err := net.SplitHostPort(addrs[0])
 			require.NoError(t, err)
-			require.NoError(t, c.ClusterMeet(ctx, host, port).Err())
+			require.NoError(t, n.client.ClusterMeet(ctx, host, port).Err())
 		}
 	}
-	for _, c := range clients {
+	for _, n := range nodes {
 		require.Eventually(t, func() bool {
-			info, err := c.ClusterInfo(ctx).Result()
-			return err == nil && strings.Contains(info, "cluster_state:ok") && strings.Contains(info, fmt.Sprintf("cluster_known_nodes:%d", nodes))
+			info, err := n.client.ClusterInfo(ctx).Result()
+			return err == nil && strings.Contains(info, "cluster_state:ok") && strings.Contains(info, fmt.Sprintf("cluster_known_nodes:%d", len(nodes)))
 		}, 30*time.Second, 20*time.Millisecond, "the cluster does not come up")
 	}
 	return addrs
 }
 
-// node starts a server of a cluster, which ends with the test, on an address that next returns. Another
-// process may take a port after it was found free: then the next address is tried.
-func node(t testing.TB, next func(testing.TB) string) *redisserver.Server {
+// startOn starts a server, which ends with the test, with options whose ports are free. Another process may take a port
+// after it was found free: then the next options are tried.
+func startOn(t testing.TB, next func() redisserver.Options) *redisserver.Server {
 	t.Helper()
 	Need(t)
 	var failed error
 	for range 10 {
-		s, err := redisserver.Start(context.Background(), redisserver.Options{
-			Addr: next(t),
-			Args: []string{"--cluster-enabled", "yes", "--dir", t.TempDir(), "--cluster-node-timeout", "5000"},
-		})
+		s, err := redisserver.Start(context.Background(), next())
 		if err == nil {
 			t.Cleanup(func() { require.NoError(t, s.Stop()) })
 			return s
 		}
 		failed = err
 	}
-	require.NoError(t, failed, "no node of a cluster starts")
+	require.NoError(t, failed, "no server starts")
 	return nil
 }
 
-// busFree returns a free address whose cluster bus port, 10,000 above, is free too. The port is a random one,
-// so that tests of several processes seldom want the same, and both lie below those that Linux gives to who
+// busFree returns a free address of the host whose cluster bus port, 10,000 above, is free too. The port is a random
+// one, so that tests of several processes seldom want the same, and both lie below those that Linux gives to who
 // asks for any.
-func busFree(t testing.TB) string {
+func busFree(t testing.TB, host string) string {
 	t.Helper()
 	for range 1000 {
 		port := 10000 + rand.IntN(12000)
-		addr := fmt.Sprintf("127.0.0.1:%d", port)
-		if isFree(addr) && isFree(fmt.Sprintf("127.0.0.1:%d", port+10000)) {
+		addr := fmt.Sprintf("%s:%d", host, port)
+		if isFree(addr) && isFree(fmt.Sprintf("%s:%d", host, port+10000)) {
 			return addr
 		}
 	}

@@ -6,14 +6,16 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
 )
 
 // Ports can be taken between finding them free and starting a node: its own or that of the cluster bus.
 func TestANodeStartsThoughItsPortsAreTaken(t *testing.T) {
 	Need(t)
-	own := busFree(t)
+	own := busFree(t, "127.0.0.1")
 	listen(t, own)
-	bus := busFree(t)
+	bus := busFree(t, "127.0.0.1")
 	host, port, err := net.SplitHostPort(bus)
 	require.NoError(t, err)
 	var number int
@@ -21,12 +23,12 @@ func TestANodeStartsThoughItsPortsAreTaken(t *testing.T) {
 	require.NoError(t, err)
 	listen(t, fmt.Sprintf("%s:%d", host, number+10000))
 
-	free := busFree(t)
+	free := busFree(t, "127.0.0.1")
 	next := []string{own, bus, free}
-	s := node(t, func(testing.TB) string {
+	s := startOn(t, func() redisserver.Options {
 		addr := next[0]
 		next = next[1:]
-		return addr
+		return redisserver.Options{Addr: addr, Args: clusterArgs(t)}
 	})
 	require.Equal(t, free, s.Addr())
 	require.NoError(t, Client(t, s).Ping(t.Context()).Err())

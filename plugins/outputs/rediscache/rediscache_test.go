@@ -2,16 +2,9 @@ package rediscache
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -377,44 +370,14 @@ func TestSentinel(t *testing.T) {
 }
 
 func TestTLS(t *testing.T) {
-	ca, cert, key := certificates(t)
-	probe, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	_, tlsPort, err := net.SplitHostPort(probe.Addr().String())
-	require.NoError(t, err)
-	require.NoError(t, probe.Close())
-	redistest.Start(t, redisserver.Options{Args: []string{
-		"--tls-port", tlsPort, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", ca,
-	}})
-	options := fmt.Sprintf("  tls_ca = %q\n  tls_cert = %q\n  tls_key = %q\n", ca, cert, key)
-	r, _ := connected(t, "127.0.0.1:"+tlsPort, options)
+	addr, cert, key := redistest.TLS(t)
+	options := fmt.Sprintf("  tls_ca = %q\n  tls_cert = %q\n  tls_key = %q\n", cert, cert, key)
+	r, _ := connected(t, addr, options)
 	require.NoError(t, r.Write([]telegraf.Metric{row(nil, mean(1), 0)}))
 	require.Len(t, records(t, r.client, cpu), 1)
 
-	untrusting, _ := output(t, "127.0.0.1:"+tlsPort, "  tls_enable = true\n  timeout = \"2s\"")
+	untrusting, _ := output(t, addr, "  tls_enable = true\n  timeout = \"2s\"")
 	require.ErrorContains(t, untrusting.Connect(), "certificate")
-}
-
-// certificates writes a certificate for 127.0.0.1, signed by itself, and returns its files.
-func certificates(t *testing.T) (ca, cert, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	require.NoError(t, err)
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
-	require.NoError(t, err)
-	dir := t.TempDir()
-	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	require.NoError(t, os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
-	require.NoError(t, os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600))
-	return cert, cert, key
 }
 
 func TestBadOptionsNameTheOptionTheValueAndTheRule(t *testing.T) {

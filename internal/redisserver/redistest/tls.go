@@ -1,0 +1,96 @@
+package redistest
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
+)
+
+// Certificate writes a certificate for the host, an IP address, and returns its files. It is signed by itself,
+// so it is its own authority.
+func Certificate(t testing.TB, host string) (cert, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: host}, IPAddresses: []net.IP{net.ParseIP(host)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	require.NoError(t, err)
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	require.NoError(t, err)
+	dir := t.TempDir()
+	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	require.NoError(t, os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+	require.NoError(t, os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600))
+	return cert, key
+}
+
+// TLS starts a server that also speaks TLS, with a certificate of 127.0.0.1, and returns the address of that
+// and the certificate's files. The clients that it takes show a certificate of that authority too.
+func TLS(t testing.TB) (addr, cert, key string) {
+	t.Helper()
+	cert, key = Certificate(t, "127.0.0.1")
+	startOn(t, func() redisserver.Options {
+		addr = busFree(t, "127.0.0.1")
+		return redisserver.Options{Args: tlsArgs(t, addr, cert, key, cert)}
+	})
+	return addr, cert, key
+}
+
+// TLSCluster starts a cluster that speaks TLS, each node with an address and a certificate of its own. It
+// returns the addresses, and the file of all certificates.
+func TLSCluster(t testing.TB) (addrs []string, authorities string) {
+	t.Helper()
+	Need(t)
+	hosts := []string{"127.0.0.1", "127.0.0.2", "127.0.0.3"}
+	certs, keys, all := make([]string, 0, len(hosts)), make([]string, 0, len(hosts)), []byte(nil)
+	for _, host := range hosts {
+		if !isFree(net.JoinHostPort(host, "0")) {
+			t.Skipf("this system has no address %s", host)
+		}
+		cert, key := Certificate(t, host)
+		pem, err := os.ReadFile(cert)
+		require.NoError(t, err)
+		certs, keys, all = append(certs, cert), append(keys, key), append(all, pem...)
+	}
+	authorities = filepath.Join(t.TempDir(), "all.pem")
+	require.NoError(t, os.WriteFile(authorities, all, 0o600)) //nolint:gosec // a path of this test
+	nodes := make([]node, 0, len(hosts))
+	for i, host := range hosts {
+		var addr string
+		s := startOn(t, func() redisserver.Options {
+			addr = busFree(t, host)
+			args := append(clusterArgs(t), tlsArgs(t, addr, certs[i], keys[i], authorities)...)
+			args = append(args, "--tls-cluster", "yes", "--tls-auth-clients", "no", "--cluster-announce-ip", host)
+			return redisserver.Options{Addr: net.JoinHostPort(host, "0"), Args: args}
+		})
+		nodes = append(nodes, node{addr, Client(t, s)})
+	}
+	return join(t, nodes), authorities
+}
+
+func tlsArgs(t testing.TB, addr, cert, key, authorities string) []string {
+	t.Helper()
+	_, port, err := net.SplitHostPort(addr)
+	require.NoError(t, err)
+	return []string{"--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", authorities}
+}
