@@ -333,6 +333,8 @@ func TestBadSettingsNameTheSettingTheValueAndTheRule(t *testing.T) {
 		`redis_timeout = "soon"`:                        "redis_timeout",
 		`redis = []`:                                    "invalid 'redis' setting: no server is named",
 		`redis = ["http://x"]`:                          `invalid 'redis' setting: server "http://x"`,
+		`redis = ["redis://u:p@a", "redis://u:q@b"]`:    `invalid 'redis' setting: server "redis://u:xxxxx@b": it has other credentials than the first, "redis://u:xxxxx@a"`,
+		`redis = ["redis://a?read_timeout=9s"]`:         `invalid 'redis' setting: server "redis://a": a URL cannot have the option "read_timeout", only "db"`,
 		`redis_tls_ca = "/none"`:                        "invalid 'redis_tls_ca' setting: open /none",
 		"[[export]]\ndatabase = \"\"\ntable = \"t\"":    "invalid 'export.database' setting \"\": want a name",
 		"[[export]]\ndatabase = \"a/b\"\ntable = \"t\"": `invalid 'export.database' setting "a/b": a name has none of { } /`,

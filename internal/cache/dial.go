@@ -16,12 +16,14 @@ import (
 // DialOptions say which Redis to talk to.
 type DialOptions struct {
 	// Servers are URLs such as "redis://127.0.0.1:6379" or "rediss://host:6380/0": one is a single server,
-	// several are nodes of a Redis Cluster, or Sentinels when MasterName is set.
+	// several are nodes of a Redis Cluster, or Sentinels when MasterName is set. "unix:///run/redis.sock" is the
+	// socket of a single server. What a URL says beside its host counts for all servers, so no two of them say
+	// it differently, and a URL has no options but the database, as its path or as "?db=1".
 	Servers    []string
 	MasterName string
 	// Username and Password, where not empty, count more than those in the first URL.
 	Username, Password string
-	// DB, where not 0, counts more than the one in the first URL. A cluster has only 0.
+	// DB, where not 0, counts more than the one in the first URL. It is 0 or more, and in a cluster 0.
 	DB int
 	// TLS, where not nil, is used for all connections. A rediss URL alone uses the system's roots. Without a
 	// ServerName, each connection is verified against the host that it dials.
@@ -34,8 +36,8 @@ type DialOptions struct {
 func (o DialOptions) Addrs() []string {
 	var addrs []string
 	for _, server := range o.Servers {
-		if u, err := url.Parse(server); err == nil {
-			addrs = append(addrs, u.Host)
+		if parsed, err := parseServer(server); err == nil {
+			addrs = append(addrs, parsed.Addr)
 		}
 	}
 	return addrs
@@ -104,25 +106,55 @@ func (o DialOptions) universal() (*redis.UniversalOptions, error) {
 		MaxRetries:               1,
 		DialerRetries:            1,
 	}
-	for i, server := range o.Servers {
-		parsed, err := parseServer(server)
+	if err := o.parse(u); err != nil {
+		return nil, err
+	}
+	return u, nil
+}
+
+// parse sets what the servers' URLs say, and what of the options goes before it.
+func (o DialOptions) parse(u *redis.UniversalOptions) error {
+	servers := make([]server, 0, len(o.Servers))
+	for _, text := range o.Servers {
+		s, err := parseServer(text)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		u.Addrs = append(u.Addrs, parsed.Addr)
-		if i == 0 {
-			u.Username, u.Password, u.DB = parsed.Username, parsed.Password, parsed.DB
-		}
-		if u.TLSConfig == nil && parsed.TLSConfig != nil {
-			u.TLSConfig = parsed.TLSConfig
-			u.TLSConfig.ServerName = "" // each connection is verified against the host that it dials, which the client fills in
-		}
+		servers = append(servers, s)
+		u.Addrs = append(u.Addrs, s.Addr)
+	}
+	first := servers[0]
+	u.Username, u.Password, u.DB = first.Username, first.Password, first.DB
+	if u.TLSConfig == nil && first.TLSConfig != nil {
+		u.TLSConfig = first.TLSConfig
+		u.TLSConfig.ServerName = "" // each connection is verified against the host that it dials, which the client fills in
 	}
 	o.override(u)
 	if u.DB != 0 && len(u.Addrs) > 1 && u.MasterName == "" {
-		return nil, fmt.Errorf("database %d of Redis is not to be had in a cluster, which has only 0", u.DB)
+		return fmt.Errorf("database %d of Redis is not to be had in a cluster, which has only 0", u.DB)
 	}
-	return u, nil
+	for _, s := range servers {
+		if err := o.checkBeside(first, s); err != nil {
+			return fmt.Errorf("server %q: %w", s.shown, err)
+		}
+	}
+	return nil
+}
+
+// checkBeside returns an error where a server cannot be one of these, or says something that the first one,
+// which counts for all, does not.
+func (o DialOptions) checkBeside(first, s server) error {
+	switch {
+	case s.Network == "unix" && (len(o.Servers) > 1 || o.MasterName != ""):
+		return errors.New("a socket is that of a single server, want it alone, without a cluster or Sentinels")
+	case (s.TLSConfig == nil) != (first.TLSConfig == nil):
+		return fmt.Errorf("it is another kind than the first, %q, want all servers to be \"redis://\" or all \"rediss://\"", first.shown)
+	case s.named && (s.Username != first.Username || s.Password != first.Password):
+		return fmt.Errorf("it has other credentials than the first, %q, which count for all servers, want the same or none", first.shown)
+	case s.numbered && s.DB != first.DB:
+		return fmt.Errorf("it has database %d and the first, %q, has %d, which counts for all servers, want the same or none", s.DB, first.shown, first.DB)
+	}
+	return nil
 }
 
 func (o DialOptions) override(u *redis.UniversalOptions) {
@@ -137,17 +169,62 @@ func (o DialOptions) override(u *redis.UniversalOptions) {
 	}
 }
 
-func parseServer(server string) (*redis.Options, error) {
-	u, err := url.Parse(server)
-	if err != nil {
-		return nil, errors.New("a server is no URL, want one such as \"redis://127.0.0.1:6379\"")
-	}
-	parsed, err := redis.ParseURL(server)
-	if err != nil {
-		return nil, fmt.Errorf("server %q: %w, want a URL such as \"redis://127.0.0.1:6379\"", u.Redacted(), err)
-	}
-	return parsed, nil
+// server is what the URL of a server says.
+type server struct {
+	*redis.Options
+	shown    string // the URL without its secrets
+	named    bool   // it has credentials
+	numbered bool   // it has a database
 }
+
+// parseServer reads the URL of a server. The error shows no secret.
+func parseServer(text string) (server, error) {
+	u, err := url.Parse(text)
+	if err != nil {
+		return server{}, errors.New("a server is no URL, want one such as \"redis://127.0.0.1:6379\"")
+	}
+	if u.Scheme != "unix" && strings.Contains(u.Path+u.RawQuery+u.Fragment, "@") {
+		return server{}, errors.New("a server's URL has an \"@\" behind its host, want what is special in a password percent-encoded, such as %2F for \"/\"")
+	}
+	shown := *u
+	shown.RawQuery, shown.Fragment = "", "" // one could be a password that is in no place for it
+	parsed, err := redis.ParseURL(text)
+	if rule := checkURL(u); rule != nil {
+		err = rule
+	}
+	if err == nil && parsed.DB < 0 {
+		err = fmt.Errorf("database %d, want 0 or more", parsed.DB)
+	}
+	if err != nil {
+		return server{}, fmt.Errorf("server %q: %w, want a URL such as \"redis://127.0.0.1:6379\"", shown.Redacted(), err)
+	}
+	return server{Options: parsed, shown: shown.Redacted(), named: u.User != nil, numbered: hasDB(u) || u.RawQuery != ""}, nil
+}
+
+// checkURL returns an error where a URL has parts that would not count.
+func checkURL(u *url.URL) error {
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return errors.New("what follows the \"?\" is no option")
+	}
+	for name := range query {
+		if name != "db" {
+			return fmt.Errorf("a URL cannot have the option %q, only \"db\"", name)
+		}
+	}
+	switch {
+	case len(query["db"]) > 1 || len(query["db"]) == 1 && hasDB(u):
+		return errors.New("it has more than one database")
+	case u.Fragment != "":
+		return errors.New("a URL cannot have a \"#\"")
+	case u.Scheme == "unix" && u.Host != "":
+		return fmt.Errorf("a socket has no host, found %q and want three slashes, as in \"unix:///run/redis.sock\"", u.Host)
+	}
+	return nil
+}
+
+// hasDB reports whether a URL has a database as its path.
+func hasDB(u *url.URL) bool { return u.Scheme != "unix" && strings.Trim(u.Path, "/") != "" }
 
 // IsAnswer reports whether an error is Redis' own answer, rather than that there is none.
 func IsAnswer(err error) bool {
