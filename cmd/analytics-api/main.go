@@ -92,7 +92,10 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 	return c.serveHTTP(ctx, listener, handler, log)
 }
 
-var settingNames = cache.Names{Servers: "redis", Username: "redis_username", Password: "redis_password", DB: "redis_db"}
+var settingNames = cache.Names{
+	Servers: "redis", Username: "redis_username", Password: "redis_password", DB: "redis_db",
+	TLS: []string{"redis_tls_ca", "redis_tls_cert", "redis_tls_key", "redis_tls_server_name"},
+}
 
 // tryRedis asks Redis once whether it is there, and warns of settings that may be wrong: the service runs on,
 // as Redis may come later. It returns at once, with a function that waits for the end of that.

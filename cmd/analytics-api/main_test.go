@@ -401,6 +401,13 @@ func TestARefusedPasswordIsNamedAtTheStartAndNotShown(t *testing.T) {
 	}
 }
 
+func TestAFaultOfTLSNamesItsSettings(t *testing.T) {
+	addr, _, _ := redistest.TLS(t)
+	c := start(t, nil, "--listen", "127.0.0.1:0", "--redis", "rediss://"+addr)
+	c.waitForLog(t, "level=WARN")
+	require.Contains(t, c.stderr.String(), "; want 'redis_tls_ca', 'redis_tls_cert', 'redis_tls_key', 'redis_tls_server_name' that fit")
+}
+
 func TestTheServiceDoesNotKnowTelegraf(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", ".").Output()
 	require.NoError(t, err)

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -44,11 +45,14 @@ func (o DialOptions) Addrs() []string {
 }
 
 // Names are what the user calls the options of a [DialOptions], for messages.
-type Names struct{ Servers, Username, Password, DB string }
+type Names struct {
+	Servers, Username, Password, DB string
+	TLS                             []string
+}
 
 // Explain says at which servers an error of Redis came up, and which options to look at where it comes from
-// them: the credentials where Redis refuses them, the number of the database, or the servers where there is
-// no answer. It shows no secret.
+// them: the credentials where Redis refuses them, the number of the database, those of TLS where the two do
+// not agree on it, or the servers where there is no answer. It shows no secret.
 func (o DialOptions) Explain(err error, n Names) error {
 	var answer redis.Error
 	at := strings.Join(o.Addrs(), ", ")
@@ -57,6 +61,9 @@ func (o DialOptions) Explain(err error, n Names) error {
 		return fmt.Errorf("redis at %s: %w; want a '%s' and '%s' that it takes, or other '%s'", at, err, n.Username, n.Password, n.Servers)
 	case isNoDB(err):
 		return fmt.Errorf("redis at %s: %w; want a '%s' that it has, or other '%s'", at, err, n.DB, n.Servers)
+	case isTLS(err):
+		return fmt.Errorf("redis at %s: %w; want '%s' that fit its certificate and its authority, or other '%s'",
+			at, err, strings.Join(n.TLS, "', '"), n.Servers)
 	case !errors.As(err, &answer):
 		return fmt.Errorf("redis at %s: %w; want '%s' where a Redis answers", at, err, n.Servers)
 	}
@@ -70,6 +77,16 @@ func IsRefused(err error) bool {
 
 // IsPermanent reports whether a first command would fail again and again.
 func IsPermanent(err error) bool { return IsRefused(err) || isNoDB(err) }
+
+// isTLS reports whether an error is of TLS: a certificate that either side does not take, or a server that
+// does not speak it.
+func isTLS(err error) bool {
+	var certificate *tls.CertificateVerificationError
+	var header tls.RecordHeaderError
+	var alert *net.OpError
+	return errors.As(err, &certificate) || errors.As(err, &header) ||
+		errors.As(err, &alert) && (alert.Op == "remote error" || alert.Op == "local error") // as crypto/tls calls alerts
+}
 
 func isNoDB(err error) bool { return hasPrefix(err, "ERR DB index") }
 

@@ -137,7 +137,10 @@ func (r *RedisCache) checkLimits() error {
 	return nil
 }
 
-var optionNames = cache.Names{Servers: "servers", Username: "username", Password: "password", DB: "db"}
+var optionNames = cache.Names{
+	Servers: "servers", Username: "username", Password: "password", DB: "db",
+	TLS: []string{"tls_ca", "tls_cert", "tls_key", "tls_server_name"},
+}
 
 // Connect connects to Redis. It may be called again after an error. The error honours Telegraf's
 // startup_error_behavior where trying again can help: not when Redis refuses the credentials. It names the options to look at.

@@ -376,8 +376,28 @@ func TestTLS(t *testing.T) {
 	require.NoError(t, r.Write([]telegraf.Metric{row(nil, mean(1), 0)}))
 	require.Len(t, records(t, r.client, cpu), 1)
 
-	untrusting, _ := output(t, addr, "  tls_enable = true\n  timeout = \"2s\"")
-	require.ErrorContains(t, untrusting.Connect(), "certificate")
+	const look = "; want 'tls_ca', 'tls_cert', 'tls_key', 'tls_server_name' that fit its certificate and its authority, or other 'servers'"
+	for options, want := range map[string]string{
+		"  tls_enable = true":                                   "unknown authority",
+		fmt.Sprintf("  tls_ca = %q", cert):                      "certificate required",
+		options + "  tls_server_name = \"redis.example.com\"\n": "redis.example.com",
+	} {
+		r, _ := output(t, addr, options+"\n  timeout = \"2s\"")
+		err := r.Connect()
+		require.ErrorContains(t, err, "redis at "+addr)
+		require.ErrorContains(t, err, want)
+		require.ErrorContains(t, err, look)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	go func() {
+		for c, err := l.Accept(); err == nil; c, err = l.Accept() {
+			_, _ = c.Write([]byte("no TLS\r\n"))
+		}
+	}()
+	r, _ = output(t, l.Addr().String(), options)
+	require.ErrorContains(t, r.Connect(), look, "a server without TLS")
 }
 
 func TestBadOptionsNameTheOptionTheValueAndTheRule(t *testing.T) {
