@@ -71,7 +71,7 @@ func New(reader Reader, o Options) http.Handler {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &server{Options: o, reader: reader, metrics: newMetrics(o.Version)}
-	s.catalogue = catalogue{read: reader.Tables, now: o.Now}
+	s.catalogue = catalogue{read: reader.Tables, now: o.Now, timeout: o.Timeout}
 	exported := prometheus.NewRegistry()
 	exported.MustRegister(&exporter{server: s})
 

@@ -10,12 +10,15 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
@@ -492,6 +495,43 @@ type broken struct {
 }
 
 func (b broken) Tables(context.Context) ([]cache.Entry, error) { return b.tables() }
+
+// A Redis that does not answer holds every request up as long as one reading takes, not one after the other.
+func TestRequestsShareOneReadingOfTheCatalogueAndItsFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const requests, slow = 16, 10 * time.Second
+		reads := 0
+		h := New(broken{tables: func() ([]cache.Entry, error) {
+			reads++
+			time.Sleep(slow)
+			return nil, errors.New("i/o timeout")
+		}}, Options{MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1, Timeout: 20 * time.Second})
+		start := time.Now()
+		get := func(ctx context.Context) (status int, after time.Duration) {
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/databases", http.NoBody))
+			return w.Code, time.Since(start)
+		}
+		var wg sync.WaitGroup
+		for range requests {
+			wg.Go(func() {
+				status, after := get(t.Context())
+				assert.Equal(t, []any{http.StatusServiceUnavailable, slow}, []any{status, after})
+			})
+		}
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_, after := get(ctx)
+			assert.Equal(t, time.Second, after, "who does not wait is not kept waiting")
+		})
+		wg.Wait()
+		require.Equal(t, 1, reads)
+		status, _ := get(t.Context())
+		require.Equal(t, http.StatusServiceUnavailable, status)
+		require.Equal(t, 2, reads, "a failure is not kept")
+	})
+}
 
 func TestAPanicIsAProblemAndNotTheEnd(t *testing.T) {
 	o := Options{MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1, Timeout: time.Second}

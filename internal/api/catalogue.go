@@ -22,37 +22,85 @@ const (
 	maxReads = 8
 )
 
-// catalogue is the list of all tables, kept in memory for a moment. It is safe for concurrent use.
+// catalogue is the list of all tables, kept in memory for a moment. It is read once at a time: who asks
+// meanwhile waits for that reading, and has its failure too. It is safe for concurrent use.
 type catalogue struct {
-	read func(context.Context) ([]cache.Entry, error)
-	now  func() time.Time
+	read    func(context.Context) ([]cache.Entry, error)
+	now     func() time.Time
+	timeout time.Duration // of one reading
 
-	mu      sync.Mutex
-	entries []cache.Entry               // sorted by database and name; guarded by mu, as are the others
-	index   map[cache.Table]cache.Entry // of entries
-	at      time.Time                   // when they were read
+	mu     sync.Mutex
+	newest *reading // nil before the first, guarded by mu
 }
 
-// tables returns all tables, by database and name.
+// reading is one reading of the catalogue. What it has read stands when done is closed.
+type reading struct {
+	at   time.Time // when it began
+	done chan struct{}
+
+	entries  []cache.Entry               // sorted by database and name
+	index    map[cache.Table]cache.Entry // of entries
+	err      error
+	panicked any
+}
+
+// tables returns all tables, by database and name. It waits no longer than ctx.
 func (c *catalogue) tables(ctx context.Context) ([]cache.Entry, map[cache.Table]cache.Entry, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, away(err)
+	}
+	r := c.current(ctx)
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		return nil, nil, away(ctx.Err())
+	}
+	if r.panicked != nil {
+		panic(r.panicked) // in the goroutine of each request, which survives it
+	}
+	return r.entries, r.index, r.err
+}
+
+// current returns the newest reading where that is under way or young enough, else a new one. One under way
+// does not end with ctx, as others may wait for it.
+func (c *catalogue) current(ctx context.Context) *reading {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.now()
-	if c.index != nil && now.Sub(c.at) < catalogueAge && !now.Before(c.at) {
-		return c.entries, c.index, nil
+	if c.newest == nil || !c.newest.usable(now) {
+		c.newest = &reading{at: now, done: make(chan struct{})}
+		go c.newest.run(context.WithoutCancel(ctx), c.read, c.timeout)
 	}
-	entries, err := c.read(ctx)
+	return c.newest
+}
+
+func (r *reading) usable(now time.Time) bool {
+	select {
+	case <-r.done:
+		return r.err == nil && r.panicked == nil && now.Sub(r.at) < catalogueAge && !now.Before(r.at)
+	default:
+		return true
+	}
+}
+
+// run reads, within the timeout.
+func (r *reading) run(ctx context.Context, read func(context.Context) ([]cache.Entry, error), timeout time.Duration) {
+	defer close(r.done)
+	defer func() { r.panicked = recover() }()
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	entries, err := read(ctx)
 	if err != nil {
-		return nil, nil, away(err)
+		r.err = away(err)
+		return
 	}
 	slices.SortFunc(entries, func(a, b cache.Entry) int {
 		return cmp.Or(strings.Compare(a.Database, b.Database), strings.Compare(a.Name, b.Name))
 	})
-	c.entries, c.index, c.at = entries, make(map[cache.Table]cache.Entry, len(entries)), now
+	r.entries, r.index = entries, make(map[cache.Table]cache.Entry, len(entries))
 	for _, e := range entries {
-		c.index[e.Table] = e
+		r.index[e.Table] = e
 	}
-	return c.entries, c.index, nil
 }
 
 // resolve returns the table that a request names, with or without the prefix: the name as it is given
