@@ -268,7 +268,7 @@ func (s *Store) indexFrom(ctx context.Context, t Table, low string) ([]time.Time
 	if err != nil {
 		return nil, err
 	}
-	return parseStarts(members)
+	return parseStarts(members), nil
 }
 
 // collect returns the newest records of the buckets, and the start of the oldest one that it used. What

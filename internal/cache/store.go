@@ -114,21 +114,25 @@ func (s *Store) Info(ctx context.Context, t Table) (Info, error) {
 	info := Info{}
 	info.Fields, info.TagKeys = splitNames(names.Val())
 	var err error
-	if info.First, err = onlyStart(first.Val()); err != nil {
-		return Info{}, err
-	}
-	if info.Last, err = onlyStart(last.Val()); err != nil {
+	if info.First, info.Last, err = s.ends(ctx, t, first.Val(), last.Val()); err != nil {
 		return Info{}, err
 	}
 	info.Version, err = parseVersion(version)
 	return info, err
 }
 
-func onlyStart(members []string) (time.Time, error) {
-	if len(members) == 0 {
-		return time.Time{}, nil
+// ends returns the starts that the ends of the index have, or of the whole index where one of them is none.
+func (s *Store) ends(ctx context.Context, t Table, first, last []string) (from, to time.Time, err error) {
+	starts := parseStarts(append(first, last...))
+	if len(starts) < len(first)+len(last) {
+		if starts, err = s.Buckets(ctx, t, Range{}); err != nil {
+			return from, to, err
+		}
 	}
-	return parseStart(members[0])
+	if len(starts) == 0 {
+		return from, to, nil
+	}
+	return starts[0], starts[len(starts)-1], nil
 }
 
 // Version returns how often the table was written, 0 where there is no such table.
@@ -159,25 +163,24 @@ type Range struct {
 }
 
 // Buckets returns the starts of the table's buckets in the range, ascending. A bucket that has expired
-// since it was last written may be among them.
+// since it was last written may be among them. What in the index is no start, which no writer of ours puts
+// there, is left out.
 func (s *Store) Buckets(ctx context.Context, t Table, r Range) ([]time.Time, error) {
 	if r.Last > 0 && r.Start.IsZero() && r.End.IsZero() {
 		members, err := s.client.ZRevRange(ctx, t.indexKey(), 0, int64(r.Last)-1).Result()
 		if err != nil {
 			return nil, err
 		}
-		starts, err := parseStarts(members)
-		reverse(starts)
-		return starts, err
+		if starts := parseStarts(members); len(starts) == len(members) {
+			reverse(starts)
+			return starts, nil
+		}
 	}
 	members, err := s.client.ZRangeByScore(ctx, t.indexKey(), r.scores()).Result()
 	if err != nil {
 		return nil, err
 	}
-	starts, err := parseStarts(members)
-	if err != nil {
-		return nil, err
-	}
+	starts := parseStarts(members)
 	starts = r.within(starts)
 	if r.Last > 0 && len(starts) > r.Last {
 		starts = starts[len(starts)-r.Last:]
@@ -213,16 +216,15 @@ func reverse(starts []time.Time) {
 	}
 }
 
-func parseStarts(members []string) ([]time.Time, error) {
+// parseStarts returns the starts among the members of an index.
+func parseStarts(members []string) []time.Time {
 	starts := make([]time.Time, 0, len(members))
 	for _, m := range members {
-		at, err := parseStart(m)
-		if err != nil {
-			return nil, fmt.Errorf("index: %w", err)
+		if at, err := parseStart(m); err == nil {
+			starts = append(starts, at)
 		}
-		starts = append(starts, at)
 	}
-	return starts, nil
+	return starts
 }
 
 // maxPipeline is how many hashes one pipeline reads: larger ones hold up Redis' other clients.

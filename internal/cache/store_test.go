@@ -240,6 +240,39 @@ func TestMaxBucketsKeepsTheNewestByEventTime(t *testing.T) {
 	})
 }
 
+// What others put into a table's sets is skipped by who reads, and by who writes.
+func TestWhatIsNoStartInTheIndexIsSkipped(t *testing.T) {
+	eachRedis(t, func(t *testing.T, client redis.UniversalClient) {
+		c := &clock{}
+		c.at.Store(time.Now().Unix())
+		s := storeOf(t, client, func(o *Options) { o.MaxBuckets, o.Now = 3, c.now })
+		foreign := []redis.Z{{Score: -1e12, Member: "garbage"}, {Score: 250, Member: "250.0"}, {Score: 1e12, Member: ""}, {Score: 2e12, Member: "later"}}
+		for _, key := range []string{table.indexKey(), table.expiryKey()} {
+			require.NoError(t, client.ZAdd(t.Context(), key, foreign...).Err())
+		}
+		require.NoError(t, client.HSet(t.Context(), table.bucketKey("garbage"), "f", "{}").Err())
+		info, err := s.Info(t.Context(), table)
+		require.NoError(t, err)
+		require.Zero(t, info, "there is no bucket yet")
+		var want []string
+		for _, start := range []int64{100, 200, 300, 400} {
+			c.at.Add(61)
+			r := rec(start, "f", "h", 1)
+			require.NoError(t, s.Put(t.Context(), table, []record.Record{r}))
+			want = append(want, string(r.AppendJSON(nil)))
+		}
+		require.Equal(t, want[1:], all(t, s, table, Range{}), "max_buckets counts buckets only")
+		require.Equal(t, want[2:], all(t, s, table, Range{Last: 2}))
+		require.Equal(t, want[1:], all(t, s, table, Range{Last: 9}))
+		require.Equal(t, want[1:3], all(t, s, table, Range{Start: time.Unix(200, 0), End: time.Unix(400, 0)}))
+		info, err = s.Info(t.Context(), table)
+		require.NoError(t, err)
+		require.Equal(t, []time.Time{time.Unix(200, 0).UTC(), time.Unix(400, 0).UTC()}, []time.Time{info.First, info.Last})
+		require.NoError(t, s.Close(10*time.Second))
+		require.Len(t, compat(t, client, table), 3)
+	})
+}
+
 // compat reads the compatibility value as a user of the Python plugin does.
 func compat(t *testing.T, client redis.UniversalClient, table Table) []map[string]any {
 	t.Helper()
@@ -360,11 +393,11 @@ func TestFaultsBesideAWriteAreReportedAndTriedAgain(t *testing.T) {
 	require.NoError(t, client.HSet(t.Context(), table.expiryKey()+"x", "a", "b").Err())
 	require.NoError(t, s.Put(t.Context(), table, []record.Record{rec(60, "f", "h", 1)}))
 	require.Eventually(t, func() bool { return client.Exists(t.Context(), table.String()).Val() == 1 }, 20*time.Second, 10*time.Millisecond)
-	require.NoError(t, client.HSet(t.Context(), table.bucketKey("120"), "f", "no record").Err())
-	require.NoError(t, client.ZAdd(t.Context(), table.indexKey(), redis.Z{Score: 1e9, Member: "no start"}).Err())
+	require.NoError(t, client.Set(t.Context(), table.bucketKey("120"), "no hash", 0).Err())
+	require.NoError(t, client.ZAdd(t.Context(), table.indexKey(), redis.Z{Score: 120, Member: "120"}).Err())
 	require.NoError(t, s.Put(t.Context(), table, []record.Record{rec(60, "f", "h", 2)}))
-	require.ErrorContains(t, <-reported, `compatibility value of db:analytics_cpu: index: bucket start "no start"`)
-	require.NoError(t, client.ZRem(t.Context(), table.indexKey(), "no start").Err())
+	require.ErrorContains(t, <-reported, `compatibility value of db:analytics_cpu: WRONGTYPE`)
+	require.NoError(t, client.Del(t.Context(), table.bucketKey("120")).Err())
 	require.Eventually(t, func() bool { return strings.Contains(client.Get(t.Context(), table.String()).Val(), `"mean":2`) }, 20*time.Second, 10*time.Millisecond)
 }
 

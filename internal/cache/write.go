@@ -221,7 +221,7 @@ func (s *Store) restore(ctx context.Context, t Table, starts []string) error {
 		}
 		at, err := parseStart(start)
 		if err != nil {
-			return err
+			continue // no writer of ours has put it there
 		}
 		index = append(index, redis.Z{Score: score(at), Member: start})
 		expiries = append(expiries, redis.Z{Score: float64(s.Now().Add(s.Retention).UnixMilli()), Member: start})
@@ -243,8 +243,12 @@ func (s *Store) cleanOldest(ctx context.Context, t Table) error {
 		return nil
 	}
 	starts, err := s.client.ZRangeByScore(ctx, t.indexKey(), &redis.ZRangeBy{Min: "-inf", Max: "+inf"}).Result()
-	if err != nil || len(starts) <= s.MaxBuckets {
+	if err != nil {
 		return err
+	}
+	starts = slices.DeleteFunc(starts, func(start string) bool { _, err := parseStart(start); return err != nil })
+	if len(starts) <= s.MaxBuckets {
+		return nil
 	}
 	oldest := starts[:len(starts)-s.MaxBuckets]
 	_, err = s.client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
