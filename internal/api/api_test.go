@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -386,19 +388,19 @@ func TestRedisAway(t *testing.T) {
 	client, err := cache.Dial(cache.DialOptions{Servers: []string{"redis://" + server.Addr()}, Timeout: time.Second})
 	require.NoError(t, err)
 	defer client.Close()
-	s := serve(t, client, nil)
+	s := serve(t, client, func(o *Options) { o.Export = []cache.Table{{Database: "db", Name: "cpu"}} })
 	s.fill(t)
 	require.Equal(t, http.StatusOK, s.get(t, "/ready").Code)
 	require.NoError(t, server.Stop())
 	s.clock.Add(10)
-	for _, path := range []string{"/ready", "/analytics/cpu?database=db", "/analytics?database=db", "/databases"} {
+	for _, path := range []string{"/ready", "/analytics/cpu?database=db", "/analytics?database=db", "/databases", "/metrics/analytics"} {
 		w := s.get(t, path)
 		p := problemOf(t, w, http.StatusServiceUnavailable)
 		require.Equal(t, "the cache does not answer, try again", p.Detail)
 		require.Equal(t, "5", w.Header().Get("Retry-After"))
 	}
 	require.Equal(t, http.StatusOK, s.get(t, "/health").Code)
-	require.Contains(t, s.get(t, "/metrics").Body.String(), `analytics_api_failures_total{status="503"} 4`)
+	require.Contains(t, s.get(t, "/metrics").Body.String(), `analytics_api_failures_total{status="503"} 5`)
 	redistest.Start(t, redisserver.Options{Addr: server.Addr()})
 	s.fill(t)
 	require.Eventually(t, func() bool { return s.get(t, "/ready").Code == http.StatusOK }, 10*time.Second, 10*time.Millisecond)
@@ -486,6 +488,39 @@ func TestExportedSeriesThatAreOneInPrometheus(t *testing.T) {
 	}
 	require.Contains(t, w.Body.String(), `analytics_export_dropped{reason="label_clash"} 2`)
 	require.Contains(t, w.Body.String(), `analytics_export_dropped{reason="name_clash"} 6`)
+}
+
+func TestAStatisticThatHasTheNameOfTheExportersOwnIsDropped(t *testing.T) {
+	s := inProcess(t, func(o *Options) {
+		o.Export = []cache.Table{{Database: "db", Name: "export"}, {Database: "db", Name: "cpu"}}
+	})
+	s.fill(t)
+	r := rec(0, "f", "h", 1.5)
+	r.Table = "analytics_export"
+	r.Stats = append(r.Stats, record.Stat{Name: "dropped", Value: 1.0})
+	require.NoError(t, s.store.Put(t.Context(), cache.Table{Database: "db", Name: r.Table}, []record.Record{r}))
+	w := s.get(t, "/metrics/analytics")
+	require.Equal(t, http.StatusOK, w.Code, w.Body.String())
+	for _, want := range []string{"analytics_export_mean{", "analytics_cpu_mean{", `analytics_export_dropped{reason="name_clash"} 1`} {
+		require.Contains(t, w.Body.String(), want)
+	}
+}
+
+func TestMetricsThatDoNotFitTogetherAreNoFailureOfRedis(t *testing.T) {
+	s := &server{Options: Options{Timeout: time.Second, Log: slog.New(slog.DiscardHandler)}, metrics: newMetrics("")}
+	clash, gone := errors.New("collected before"), unavailable{errors.New("dial tcp 10.0.0.1: secret")}
+	get := func(failure error) *httptest.ResponseRecorder {
+		gatherer := prometheus.GathererFunc(func() ([]*dtoFamily, error) { return nil, failure })
+		w := httptest.NewRecorder()
+		s.route("/metrics/analytics", serveMetrics(gatherer)).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics/analytics", http.NoBody))
+		return w
+	}
+	for _, err := range []error{clash, prometheus.MultiError{clash, clash}} {
+		require.Equal(t, "the metrics do not fit together: collected before", problemOf(t, get(err), http.StatusInternalServerError).Detail)
+	}
+	for _, err := range []error{fmt.Errorf("collecting: %w", gone), prometheus.MultiError{clash, fmt.Errorf("collecting: %w", gone)}} {
+		require.Equal(t, "the cache does not answer, try again", problemOf(t, get(err), http.StatusServiceUnavailable).Detail)
+	}
 }
 
 // broken is a cache that fails in its own ways.

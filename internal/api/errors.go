@@ -71,6 +71,12 @@ type unavailable struct{ err error }
 func (e unavailable) Error() string { return e.err.Error() }
 func (e unavailable) Unwrap() error { return e.err }
 
+// unfit is what is wrong with metrics. It tells of nothing but those.
+type unfit struct{ err error }
+
+func (e unfit) Error() string { return "the metrics do not fit together: " + e.err.Error() }
+func (e unfit) Unwrap() error { return e.err }
+
 // statusOf is the only place where an error becomes a status. The detail is for the client; what may
 // tell of the inside is logged instead.
 func statusOf(err error) (status int, title, detail string) {
@@ -78,6 +84,7 @@ func statusOf(err error) (status int, title, detail string) {
 	var missing notFound
 	var much tooMuch
 	var away unavailable
+	var metrics unfit
 	switch {
 	case errors.As(err, &bad):
 		return http.StatusBadRequest, "Bad request", bad.Error()
@@ -91,6 +98,8 @@ func statusOf(err error) (status int, title, detail string) {
 		return http.StatusUnprocessableEntity, "Too much", much.Error()
 	case errors.As(err, &away), errors.Is(err, context.DeadlineExceeded):
 		return http.StatusServiceUnavailable, "Unavailable", "the cache does not answer, try again"
+	case errors.As(err, &metrics):
+		return http.StatusInternalServerError, "Internal error", metrics.Error()
 	}
 	return http.StatusInternalServerError, "Internal error", errPanic.Error()
 }

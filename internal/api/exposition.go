@@ -16,6 +16,9 @@ import (
 
 type dtoFamily = dto.MetricFamily
 
+// droppedName is the exporter's own gauge, which no statistic can be: of the table "export" one could.
+const droppedName = "analytics_export_dropped"
+
 // exporter collects the newest records of the exported tables as gauges: <table>_<statistic> for each
 // statistic and <table>_bucket_start_seconds for the time of the bucket.
 type exporter struct{ server *server }
@@ -29,7 +32,8 @@ func (e *exporter) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), e.server.Timeout)
 	defer cancel()
 	x := &exposition{
-		ch: ch, room: e.server.ExportMaxSeries, tables: make(map[cache.Table]bool), dropped: make(map[string]int), types: make(map[string]string),
+		ch: ch, room: e.server.ExportMaxSeries, tables: make(map[cache.Table]bool), dropped: make(map[string]int),
+		types: map[string]string{droppedName: ""},
 	}
 	for _, named := range e.server.Export {
 		if err := x.table(ctx, e.server, named); err != nil {
@@ -46,7 +50,7 @@ type exposition struct {
 	room    int                  // for series
 	tables  map[cache.Table]bool // exported already: a table can be named with and without its prefix
 	dropped map[string]int       // series that are not exported, by reason
-	types   map[string]string    // the table of each name of a gauge
+	types   map[string]string    // the table of each name of a gauge, or none where it is the exporter's own
 }
 
 // table sends the gauges of one table. A table that is not there has none.
@@ -65,11 +69,11 @@ func (x *exposition) table(ctx context.Context, s *server, named cache.Table) er
 	x.tables[t] = true
 	starts, err := s.reader.Buckets(ctx, t, cache.Range{Last: s.ExportBuckets})
 	if err != nil {
-		return err
+		return away(err)
 	}
 	slices.Reverse(starts)
 	seen := series{cached: make(map[string]bool), exported: make(map[string]bool)}
-	return s.reader.Records(ctx, t, starts, func(_ time.Time, records []string) error {
+	return away(s.reader.Records(ctx, t, starts, func(_ time.Time, records []string) error {
 		for _, text := range records {
 			r, err := record.Parse([]byte(text))
 			if err != nil {
@@ -79,7 +83,7 @@ func (x *exposition) table(ctx context.Context, s *server, named cache.Table) er
 			x.record(t, &r, seen)
 		}
 		return nil
-	})
+	}))
 }
 
 // series are those of one table that a scrape has met.
@@ -124,8 +128,8 @@ func (x *exposition) record(t cache.Table, r *record.Record, seen series) {
 	}
 }
 
-// gauge sends one gauge, unless another table has its name already: names that differ in the cache can be
-// one in Prometheus.
+// gauge sends one gauge, unless another table or the exporter has its name already: names that differ in the
+// cache can be one in Prometheus.
 func (x *exposition) gauge(name string, t cache.Table, v float64, names, values []string) {
 	owner := t.Name
 	if have, ok := x.types[name]; ok && have != owner {
@@ -144,7 +148,7 @@ func (x *exposition) gauge(name string, t cache.Table, v float64, names, values 
 
 // overflow sends how many series were not exported, by reason.
 func (x *exposition) overflow() {
-	desc := prometheus.NewDesc("analytics_export_dropped", "Series and gauges that this scrape leaves out, by reason.", []string{"reason"}, nil)
+	desc := prometheus.NewDesc(droppedName, "Series and gauges that this scrape leaves out, by reason.", []string{"reason"}, nil)
 	for _, reason := range []string{"overflow", "label_clash", "name_clash", "malformed"} {
 		x.ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(x.dropped[reason]), reason)
 	}

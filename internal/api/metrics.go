@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -53,10 +54,23 @@ func serveMetrics(g prometheus.Gatherer) func(http.ResponseWriter, *http.Request
 	return func(w http.ResponseWriter, r *http.Request) error {
 		families, err := g.Gather()
 		if err != nil {
-			return away(err)
+			return gathering(err)
 		}
 		gathered := prometheus.GathererFunc(func() ([]*dtoFamily, error) { return families, nil })
 		promhttp.HandlerFor(gathered, promhttp.HandlerOpts{DisableCompression: true}).ServeHTTP(w, r)
 		return nil
 	}
+}
+
+// gathering tells a failure of the cache from metrics that do not fit together.
+func gathering(err error) error {
+	all := prometheus.MultiError{err}
+	_ = errors.As(err, &all) // which has no Unwrap
+	var away unavailable
+	for _, err := range all {
+		if errors.As(err, &away) {
+			return away
+		}
+	}
+	return unfit{all[0]}
 }
