@@ -490,6 +490,28 @@ func TestExportedSeriesThatAreOneInPrometheus(t *testing.T) {
 	require.Contains(t, w.Body.String(), `analytics_export_dropped{reason="name_clash"} 6`)
 }
 
+func TestATagThatHasTheNameOfALabelIsRenamed(t *testing.T) {
+	s := inProcess(t, func(o *Options) { o.Export = []cache.Table{{Database: "db", Name: "cpu"}} })
+	for i, tags := range [][]record.Tag{
+		{{Key: "database", Value: "pg"}},
+		{{Key: "field.name", Value: "x"}},
+		{{Key: "database", Value: "pg"}, {Key: "database_tag", Value: "other"}}, // the new name is taken
+	} {
+		r := rec(0, fmt.Sprint("f", i), "h", 1.5)
+		r.Tags = tags
+		require.NoError(t, s.store.Put(t.Context(), cache.Table{Database: "db", Name: "analytics_cpu"}, []record.Record{r}))
+	}
+	body := s.get(t, "/metrics/analytics").Body.String()
+	for _, want := range []string{
+		`analytics_cpu_mean{agent="a1",database="db",database_tag="pg",field_name="f0"} 1.5`,
+		`analytics_cpu_mean{agent="a1",database="db",field_name="f1",field_name_tag="x"} 1.5`,
+		`analytics_export_dropped{reason="label_clash"} 1`,
+	} {
+		require.Contains(t, body, want)
+	}
+	require.NotContains(t, body, `"f2"`)
+}
+
 func TestAStatisticThatHasTheNameOfTheExportersOwnIsDropped(t *testing.T) {
 	s := inProcess(t, func(o *Options) {
 		o.Export = []cache.Table{{Database: "db", Name: "export"}, {Database: "db", Name: "cpu"}}

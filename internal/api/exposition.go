@@ -164,14 +164,22 @@ func joined(parts []string, tags []record.Tag) string {
 	return strings.Join(parts, separator)
 }
 
-// labels returns the labels of a record, sorted by name. It returns false where two of its tags have one
-// name in Prometheus.
+// ownLabels are those that every series has beside its tags.
+var ownLabels = []string{"database", record.FieldName, record.Agent}
+
+// labels returns the labels of a record, sorted by name. A tag that has the name of an own label becomes
+// <name>_tag. It returns false where two of its tags have one name in Prometheus then.
 func labels(t cache.Table, r *record.Record) (names, values []string, ok bool) {
-	all := make([]record.Tag, 0, 3+len(r.Tags))
-	all = append(all, record.Tag{Key: "database", Value: t.Database})
-	all = append(all, record.Tag{Key: record.FieldName, Value: r.Field}, record.Tag{Key: record.Agent, Value: r.Agent})
+	all := make([]record.Tag, 0, len(ownLabels)+len(r.Tags))
+	for i, value := range []string{t.Database, r.Field, r.Agent} {
+		all = append(all, record.Tag{Key: ownLabels[i], Value: value})
+	}
 	for _, tag := range r.Tags {
-		all = append(all, record.Tag{Key: labelName(tag.Key), Value: strings.ToValidUTF8(tag.Value, "\uFFFD")})
+		name := labelName(tag.Key)
+		if slices.Contains(ownLabels, name) {
+			name += record.ClashSuffix
+		}
+		all = append(all, record.Tag{Key: name, Value: strings.ToValidUTF8(tag.Value, "\uFFFD")})
 	}
 	slices.SortFunc(all, func(a, b record.Tag) int { return strings.Compare(a.Key, b.Key) })
 	names, values, ok = make([]string, 0, len(all)), make([]string, 0, len(all)), true

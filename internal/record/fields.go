@@ -18,8 +18,8 @@ const (
 	Agent      = "agent"       // the Telegraf that computed the record, in JSON
 )
 
-// clashSuffix is added to the name of a tag that one of ours would hide.
-const clashSuffix = "_tag"
+// ClashSuffix is added to the name of a tag that one of ours would hide.
+const ClashSuffix = "_tag"
 
 // StatName returns the name of the metric's field that holds statistic s: the name that users write,
 // with the decimal point of a percentile as an underscore, so "p99.9" is "p99_9". No two statistics
@@ -82,7 +82,7 @@ func TagNames(tags []Tag, taken func(name string) bool) []string {
 			continue
 		}
 		for name == "" || clashes(name) || isOther(tags, i, name) {
-			name += clashSuffix
+			name += ClashSuffix
 		}
 		tags[i].Key = name
 		renamed = append(renamed, old)
