@@ -275,7 +275,7 @@ func (c *config) validate() error {
 		value int
 	}{
 		{"max_connections", c.MaxConnections}, {"max_records", c.MaxRecords}, {"max_buckets", c.MaxBuckets}, {"max_bytes", c.MaxBytes},
-		{"export_max_series", c.ExportMaxSeries}, {"export_buckets", c.ExportBuckets}, {"redis_timeout", int(c.RedisTimeout)},
+		{"export_max_series", c.ExportMaxSeries}, {"export_buckets", c.ExportBuckets},
 	} {
 		if limit.value <= 0 {
 			errs = append(errs, fmt.Errorf("invalid '%s' setting %d, want more than 0", limit.name, limit.value))
@@ -286,10 +286,19 @@ func (c *config) validate() error {
 	default:
 		errs = append(errs, fmt.Errorf("invalid 'embedded' setting %q, known are auto, redis-server and memory", c.Embedded))
 	}
-	errs = append(errs, c.validateNames(), c.validateEmbeddedDir())
-	if err := c.loadTLS(); err != nil {
-		errs = append(errs, err)
+	return errors.Join(append(errs, c.validateNames(), c.validateEmbeddedDir(), c.validateRedis())...)
+}
+
+// validateRedis checks how Redis is reached.
+func (c *config) validateRedis() error {
+	var errs []error
+	if c.RedisTimeout <= 0 {
+		errs = append(errs, fmt.Errorf("invalid 'redis_timeout' setting %q, want more than 0s", time.Duration(c.RedisTimeout)))
 	}
+	if c.RedisDB < 0 {
+		errs = append(errs, fmt.Errorf("invalid 'redis_db' setting %d, want 0 or more", c.RedisDB))
+	}
+	errs = append(errs, c.loadTLS())
 	if err := c.dialOptions().Check(); err != nil {
 		errs = append(errs, fmt.Errorf("invalid 'redis' setting: %w", err))
 	}
@@ -328,7 +337,7 @@ func (c *config) validateNames() error {
 	return errors.Join(errs...)
 }
 
-// validateListen refuses addresses that others reach unless that is meant.
+// validateListen refuses addresses that are none, and those that others reach unless that is meant.
 func (c *config) validateListen() error {
 	errs := []error{c.validateAddress("listen", c.Listen)}
 	if c.Embedded != "" {
@@ -338,9 +347,12 @@ func (c *config) validateListen() error {
 }
 
 func (c *config) validateAddress(name, address string) error {
-	host, _, err := net.SplitHostPort(address)
+	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return fmt.Errorf("invalid '%s' setting %q, want host:port: %w", name, address, err)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("invalid '%s' setting %q: port %q, want a number from 0 (any free one) to 65535", name, address, port)
 	}
 	ip := net.ParseIP(host)
 	if c.AllowPublic || host == "localhost" || ip != nil && ip.IsLoopback() {
