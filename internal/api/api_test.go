@@ -221,6 +221,19 @@ func TestFaultsOfARequestAreAllNamed(t *testing.T) {
 	problemOf(t, s.get(t, base+"&x=%zz"), http.StatusBadRequest)
 }
 
+func TestAPlusThatBecameASpaceIsHintedAt(t *testing.T) {
+	s := inProcess(t, nil)
+	s.fill(t)
+	const hint = "; write + as %2B"
+	for start, hinted := range map[string]bool{"2024-01-01T00:00:00+01:00": true, "2024-01-01+00:00:00": false, "noon": false} {
+		p := problemOf(t, s.get(t, "/analytics/cpu?database=db&start="+start), http.StatusBadRequest)
+		require.Len(t, p.Errors, 1)
+		require.Equal(t, hinted, strings.HasSuffix(p.Errors[0].Message, hint), start)
+		require.Equal(t, hinted, strings.HasSuffix(p.Detail, hint), start)
+	}
+	require.Len(t, array(t, s.get(t, "/analytics/cpu?database=db&start=2024-01-01T00:00:00%2B01:00")), 40)
+}
+
 func TestWhatIsNotThereIsNamed(t *testing.T) {
 	s := inProcess(t, nil)
 	s.fill(t)

@@ -97,9 +97,17 @@ func (p *params) time(name string, now time.Time) time.Time {
 	at, ok := parseTime(text, now)
 	if !ok {
 		p.faults.add("query."+name, text, "want a time as RFC 3339 has it, seconds, milliseconds, microseconds or nanoseconds since 1970, "+
-			"\"now\", or a time ago such as \"-6h\" (units s, m, h, d, w)")
+			"\"now\", or a time ago such as \"-6h\" (units s, m, h, d, w)%s", plusHint(text, now))
 	}
 	return at
+}
+
+// plusHint says how to write the plus that a space was in the address, where the time has one.
+func plusHint(text string, now time.Time) string {
+	if _, ok := parseTime(strings.ReplaceAll(text, " ", "+"), now); !ok {
+		return ""
+	}
+	return "; write + as %2B"
 }
 
 func (p *params) number(name string, most int) int {
