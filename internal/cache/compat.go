@@ -22,6 +22,8 @@ const (
 	compatShare = 20
 	// compatTimeout bounds one rebuilding.
 	compatTimeout = 10 * time.Second
+	// settleTries is how often a value is rebuilt at the end.
+	settleTries = 10
 	// compatSpan is how far back the first look for buckets goes, in seconds.
 	compatSpan = 3600
 	// recentWrites is how far back the check for the writes of others looks.
@@ -79,13 +81,13 @@ func (s *Store) Close(timeout time.Duration) error {
 	return errors.Join(errs...)
 }
 
-// settle rebuilds the compatibility value until it is current. Who writes meanwhile rebuilds it too, so a
-// few times are enough.
+// settle rebuilds the compatibility value until it is current. Who writes meanwhile rebuilds it too: so a few times
+// are enough, and a value that is behind is not written over the one of whom was last.
 func (s *Store) settle(t Table, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	for range 3 {
-		if current, err := s.rebuild(ctx, t); current || err != nil {
+	for range settleTries {
+		if current, err := s.rebuild(ctx, t, false); current || err != nil {
 			return err
 		}
 	}
@@ -131,7 +133,7 @@ func (w *compatWorker) rebuildDue() (wait time.Duration, more bool) {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), compatTimeout)
 		start := time.Now()
-		current, err := w.store.rebuild(ctx, t)
+		current, err := w.store.rebuild(ctx, t, true)
 		cancel()
 		w.rest(t, start)
 		if !current {
@@ -182,8 +184,8 @@ func (w *compatWorker) again(tables ...Table) {
 
 // rebuild writes the compatibility value: the newest records as a JSON array, ascending by bucket. It
 // returns false when the table was written meanwhile, by another agent perhaps that was faster: then the
-// value may be behind and is to be rebuilt again.
-func (s *Store) rebuild(ctx context.Context, t Table) (current bool, err error) {
+// value may be behind and is to be rebuilt again. Where that is known before, it is only written if behind is true.
+func (s *Store) rebuild(ctx context.Context, t Table, behind bool) (current bool, err error) {
 	before, err := s.writes(ctx, t)
 	if err != nil {
 		return false, err
@@ -191,6 +193,11 @@ func (s *Store) rebuild(ctx context.Context, t Table) (current bool, err error) 
 	records, err := s.newest(ctx, t)
 	if err != nil || len(records) == 0 {
 		return err == nil, err
+	}
+	if !behind {
+		if now, err := s.writes(ctx, t); err != nil || !maps.Equal(before, now) {
+			return false, err
+		}
 	}
 	value := "[" + strings.Join(records, ",") + "]"
 	if err := s.client.Set(ctx, t.String(), value, s.Retention).Err(); err != nil {
@@ -201,7 +208,7 @@ func (s *Store) rebuild(ctx context.Context, t Table) (current bool, err error) 
 }
 
 // writes returns the buckets that were written lately with the time at which they expire for it, which
-// every write changes.
+// every write changes, see [expiryScore].
 func (s *Store) writes(ctx context.Context, t Table) (map[string]float64, error) {
 	since := s.Now().Add(s.Retention - recentWrites)
 	members, err := s.client.ZRangeByScoreWithScores(ctx, t.expiryKey(), &redis.ZRangeBy{Min: millis(since), Max: "+inf"}).Result()

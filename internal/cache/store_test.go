@@ -379,6 +379,55 @@ func TestAgentsAgreeOnTheCompatibilityValue(t *testing.T) {
 	require.Len(t, compat(t, client, table), agents*writes)
 }
 
+// reading is a hook that runs before each reading of a bucket.
+type reading struct{ before func() }
+
+func (reading) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (reading) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (r reading) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, commands []redis.Cmder) error {
+		if commands[0].Name() == "hvals" {
+			defer r.before()
+		}
+		return next(ctx, commands)
+	}
+}
+
+// At the end a value that is behind already is left to whom it was that wrote meanwhile.
+func TestCloseDoesNotWriteAValueThatIsBehind(t *testing.T) {
+	server := redistest.Server(t)
+	other := NewStore(redistest.Client(t, server), Options{Retention: time.Hour})
+	client := redistest.Client(t, server)
+	s := NewStore(client, Options{Retention: time.Hour, CompatRecords: 1000, Report: func(error) {}})
+	require.NoError(t, other.Put(t.Context(), table, []record.Record{rec(60, "f", "h", 1)}))
+	reads, interfering := 0, true
+	client.AddHook(reading{func() {
+		reads++
+		if interfering {
+			require.NoError(t, other.Put(t.Context(), table, []record.Record{rec(60, "f", "h", 2)}))
+		}
+	}})
+	require.NoError(t, s.settle(table, 10*time.Second))
+	require.Equal(t, settleTries, reads)
+	require.Zero(t, client.Exists(t.Context(), table.String()).Val())
+	interfering = false
+	require.NoError(t, s.settle(table, 10*time.Second))
+	require.Len(t, compat(t, client, table), 1)
+}
+
+func TestWritesWithinAMillisecondAreToldApart(t *testing.T) {
+	now := time.Now()
+	s := storeOf(t, redistest.Client(t, redistest.Server(t)), func(o *Options) { o.Now = func() time.Time { return now } })
+	seen := make(map[float64]bool)
+	for range 10 {
+		require.NoError(t, s.Put(t.Context(), table, []record.Record{rec(60, "f", "h", 1)}))
+		writes, err := s.writes(t.Context(), table)
+		require.NoError(t, err)
+		seen[writes["60"]] = true
+	}
+	require.Greater(t, len(seen), 5)
+}
+
 func TestFaultsBesideAWriteAreReportedAndTriedAgain(t *testing.T) {
 	client := redistest.Client(t, redistest.Server(t))
 	reported := make(chan error, 100)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -104,7 +105,7 @@ func newBatch(records []record.Record) (*batch, error) {
 // queue adds the commands of the transaction to the pipeline.
 func (b *batch) queue(ctx context.Context, pipe redis.Pipeliner, t Table, now time.Time, retention time.Duration) {
 	starts := slices.Sorted(maps.Keys(b.starts))
-	expiry := float64(now.Add(retention).UnixMilli())
+	expiry := expiryScore(now.Add(retention))
 	index, expiries, names := make([]redis.Z, 0, len(starts)), make([]redis.Z, 0, len(starts)), make([]redis.Z, 0, len(b.names))
 	for _, start := range starts {
 		set(ctx, pipe, t.bucketKey(start), b.records[start], retention)
@@ -124,6 +125,10 @@ func (b *batch) queue(ctx context.Context, pipe redis.Pipeliner, t Table, now ti
 	}
 	pipe.Publish(ctx, t.channel(), strings.Join(starts, " "))
 }
+
+// expiryScore returns the score of what expires then: milliseconds, with a random fraction, so that two writes within a
+// millisecond can be told apart.
+func expiryScore(at time.Time) float64 { return float64(at.UnixMilli()) + rand.Float64() }
 
 func set(ctx context.Context, pipe redis.Pipeliner, key string, pairs []any, retention time.Duration) {
 	if len(pairs) == 0 {
