@@ -2,6 +2,9 @@ package stats
 
 import "slices"
 
+// maxRaw is how many values are kept one by one. More are kept with their counts.
+const maxRaw = 512
+
 // raw keeps every value. The zero raw is empty.
 type raw struct {
 	values []float64 // the first sorted of them ascending, then in order of arrival; values may repeat

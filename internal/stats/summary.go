@@ -29,8 +29,8 @@ var ErrOverflow = errors.New("more than 2^63-1 values")
 // alone: not on their order, nor on how they were split over summaries that were merged, as long as these
 // have the same exact limit.
 //
-// Memory is 64 bytes and: 80 to 580 with at most 28 distinct values; 8 a value in an exact summary of more, 16 a
-// distinct value at most with [Unlimited]; as a histogram 150 to 400 and one byte for each bin, of which there are at
+// Memory is 64 bytes and: 80 to 580 with at most 28 distinct values; 8 a value in an exact summary of up to 512 values,
+// 8 or 16 a distinct value in one of more, and up to half as much again; as a histogram 150 to 400 and one byte for each bin, of which there are at
 // most 513 for each sign, two once a bin has more than 255 values and four once it has more than 65,535. Adding takes
 // constant time, averaged over many values.
 //
@@ -45,7 +45,7 @@ type Summary struct {
 
 // rare is what few summaries have.
 type rare struct {
-	tally *tally // the values of an unlimited summary of many
+	tally *tally // the values of an exact summary of many
 	times *times // nil unless every value came with its time
 }
 
@@ -184,7 +184,7 @@ func (s *Summary) add(vs []float64, low, high float64) {
 		s.raw.add(vs)
 	case n == 0 && s.n <= s.rawLimit() && continuous(vs):
 		s.raw.add(vs)
-	case low == high:
+	case s.table != nil && low == high:
 		s.put(vs[:1], []uint64{uint64(len(vs))}, n)
 	default:
 		s.put(vs, nil, n)
@@ -229,10 +229,10 @@ func (s *Summary) put(values []float64, counts []uint64, n uint64) {
 
 // leaveRaw moves the n values, when every one of them is kept, to where there is room for more.
 func (s *Summary) leaveRaw(n uint64) {
-	if s.hist != nil || s.table != nil || s.tally() != nil && s.raw.limit == Unlimited {
+	if s.hist != nil || s.table != nil || s.tally() != nil && s.n <= s.exactLimit() {
 		return
 	}
-	if values := s.raw.settle(); s.tally() == nil && s.raw.limit != Unlimited && distinctOf(values) > maxTable {
+	if values := s.raw.settle(); s.tally() == nil && s.n > s.exactLimit() && distinctOf(values) > maxTable {
 		s.hist = histogramOf(values)
 		s.raw.drop()
 		return
@@ -265,7 +265,7 @@ func (s *Summary) leaveTable(n uint64) {
 
 // leaveExact moves n values, which are ascending and distinct, to the tier for many.
 func (s *Summary) leaveExact(values []float64, counts []uint64, n uint64) {
-	if s.raw.limit != Unlimited {
+	if s.n > s.exactLimit() {
 		s.hist = newHistogram(values, counts, n)
 		return
 	}
@@ -291,14 +291,19 @@ func (s *Summary) tally() *tally {
 	return s.rare.tally
 }
 
-// rawLimit returns how many values raw may have.
-func (s *Summary) rawLimit() uint64 {
+// exactLimit returns up to how many values the summary is exact.
+func (s *Summary) exactLimit() uint64 {
 	switch s.raw.limit {
-	case 0, Unlimited:
+	case 0:
 		return DefaultExactLimit
+	case Unlimited:
+		return maxCount
 	}
 	return uint64(s.raw.limit)
 }
+
+// rawLimit returns how many values raw may have.
+func (s *Summary) rawLimit() uint64 { return min(s.exactLimit(), maxRaw) }
 
 // exact returns the ascending values of a summary that is no histogram, with their counts; nil counts
 // are 1 each, and values may then repeat.
@@ -384,7 +389,7 @@ func (s *Summary) demote(n uint64) {
 	s.setTally(nil)
 }
 
-// Reset empties the summary; its exact limit stays, and the memory of a few values.
+// Reset empties the summary; its exact limit stays, and the memory of the values that it kept one by one.
 func (s *Summary) Reset() {
 	*s = Summary{raw: raw{values: s.raw.values[:0], limit: s.raw.limit}}
 }

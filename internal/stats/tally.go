@@ -15,20 +15,36 @@ type tally struct {
 }
 
 func (t *tally) add(vs []float64) {
-	if len(t.pending)+len(vs) > max(minPending, len(t.values)/2) {
-		t.settle()
-	}
+	t.makeRoom(len(vs))
 	t.pending = append(t.pending, vs...)
 }
 
-// insertAll merges other ascending values into t, each with its count; nil counts are 1 each.
+// makeRoom sorts in what is pending where n more would be many.
+func (t *tally) makeRoom(n int) {
+	if len(t.pending)+n > max(minPending, len(t.values)/2) {
+		t.settle()
+	}
+}
+
+// insertAll adds other values, each with its count; nil counts are 1 each. With counts they are ascending. A few values
+// wait for others, as sorting them in takes time in proportion to all there are.
 func (t *tally) insertAll(values []float64, counts []uint64) {
 	if counts == nil {
 		t.add(values)
 		return
 	}
-	t.settle()
-	t.insert(values, counts)
+	n := total(counts)
+	if n > minPending {
+		t.settle()
+		t.insert(values, counts)
+		return
+	}
+	t.makeRoom(int(n))
+	for i, v := range values {
+		for range counts[i] {
+			t.pending = append(t.pending, v)
+		}
+	}
 }
 
 // settle sorts pending into values.
