@@ -24,8 +24,6 @@ const (
 
 	// maxWhole is up to which magnitude whole numbers are written as integers.
 	maxWhole = 1 << 53
-	// rawDecoded is up to how many values decoding writes out one by one.
-	rawDecoded = DefaultExactLimit
 )
 
 // units are those of moments, by their byte.
@@ -327,7 +325,7 @@ func (s *Summary) setExact(values []float64, counts []uint64) {
 		for i, v := range values {
 			s.table.add(v, counts[i])
 		}
-	case s.n <= rawDecoded:
+	case s.n <= maxRaw:
 		s.raw.addCounted(values, counts)
 	default:
 		s.rare = &rare{tally: &tally{values: values, counts: counts}}
@@ -498,7 +496,11 @@ func (d *decoder) bins(scale int8) (b bins) {
 		d.fail("an outer bin is empty")
 		return b
 	}
-	b.cover(int32(lo), int32(lo)+int32(size)-1)
+	b.width = 1
+	for most := slices.Max(counts); b.width < 8 && most>>(8*b.width) > 0; {
+		b.width *= 2
+	}
+	b.grow(int32(lo), int32(lo)+int32(size)-1)
 	for i, n := range counts {
 		b.set(b.lo+int32(i), n)
 	}
@@ -550,6 +552,8 @@ func (h *histogram) check() (n uint64, err error) {
 		return 0, fmt.Errorf("more than %d values", uint64(maxCount))
 	case all == 0:
 		return 0, errors.New("a histogram without values")
+	case h.min > h.max:
+		return 0, fmt.Errorf("min %g is above max %g", h.min, h.max)
 	case !h.hasEnd(h.max, &h.positive, h.negative) || !h.hasEnd(-h.min, h.negative, &h.positive):
 		return 0, fmt.Errorf("min %g and max %g are not in the outer bins", h.min, h.max)
 	case !h.fractional && !whole([]float64{h.min, h.max}):
@@ -569,17 +573,21 @@ func (h *histogram) check() (n uint64, err error) {
 	return all, nil
 }
 
-// plausible reports whether n values from min to max can have the moments, but for rounding. So what is made of them
-// stays finite, however often it is merged.
+// plausible reports whether n values from min to max can have the moments, but for rounding: the squares are at most
+// n·(max−mean)·(mean−min) (Bhatia and Davis 2000). So what is made of them stays finite and plausible, however it is
+// merged.
 func (h *histogram) plausible(n float64) bool {
-	const slack = 1e-6
+	const slack, ulp = 1e-6, 0x1p-52
 	f := h.moments.factor()
 	low, high := h.min*f, h.max*f
-	largest, width := n*max(high, -low), high-low
+	magnitude, width := max(high, -low), high-low
+	largest := n * magnitude
 	sum, m2 := h.moments.sum, h.moments.m2
 	squares := n * width * width
+	mean, off := sum.sum()/n, ulp*magnitude
+	most := n * (max(high-mean, 0) + off) * (max(mean-low, 0) + off)
 	return sum.sum() >= n*low-slack*largest && sum.sum() <= n*high+slack*largest && math.Abs(sum.low) <= largest &&
-		m2.sum() >= -slack*squares && m2.sum() <= squares/4*(1+slack) && math.Abs(m2.low) <= squares
+		m2.sum() >= -slack*squares && m2.sum() <= most+slack*squares && math.Abs(m2.low) <= squares
 }
 
 func (b *bins) checkedTotal() (uint64, bool) {

@@ -102,17 +102,17 @@ func (h *heavy) store(c *candidates) {
 	}
 }
 
-// start counts ascending values, each with its count, as the first ones; nil counts are 1 each, and values may then
-// repeat. Of values that all occur once it keeps none where they are many: one that is not kept occurs at most once.
+// start counts ascending distinct values, each with its count, as the first ones; nil counts are 1 each. Of many that all occur
+// once it keeps none: what is not kept occurs at most once.
 func (h *heavy) start(values []float64, counts []uint64) {
-	if counts == nil && len(values) > maxHeavy && distinctOf(values) == len(values) {
+	if counts == nil && len(values) > maxHeavy {
 		h.missed = 1
 		return
 	}
 	h.merge(values, counts, 0)
 }
 
-// merge counts distinct values after n others, each with its count; nil counts are 1 each.
+// merge counts values after n others, each with its count; nil counts are 1 each.
 func (h *heavy) merge(values []float64, counts []uint64, n uint64) {
 	for len(values) > 0 {
 		few := min(maxHeavy, len(values))

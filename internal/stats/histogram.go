@@ -35,8 +35,12 @@ func emptyHistogram() *histogram {
 	return &histogram{scale: maxBinScale, min: math.Inf(1), max: math.Inf(-1)}
 }
 
-// newHistogram returns the histogram of values with their counts, of n values in all.
+// newHistogram returns the histogram of ascending distinct values with their counts, n values in all; nil counts are 1
+// each.
 func newHistogram(values []float64, counts []uint64, n uint64) *histogram {
+	if counts == nil {
+		return histogramOf(values)
+	}
 	h := emptyHistogram()
 	h.addCounted(values, counts, 0, n)
 	return h
@@ -51,7 +55,7 @@ func histogramOf(values []float64) *histogram {
 		h.count(batch, batch[0], batch[len(batch)-1], n)
 		n += uint64(len(batch))
 	}
-	h.heavy.start(values, nil)
+	h.heavy.start(runs(values))
 	return h
 }
 
@@ -79,7 +83,7 @@ func (h *histogram) count(vs []float64, low, high float64, n uint64) {
 	h.moments.add(vs, max(high, -low), n)
 }
 
-// addCounted adds ascending values, at least one, each with its count, after n others, m values in all.
+// addCounted adds values, at least one, each with its count, after n others, m values in all; nil counts are 1 each.
 func (h *histogram) addCounted(values []float64, counts []uint64, n, m uint64) {
 	low, high := ends(values)
 	h.bound(values, low, high)
@@ -88,11 +92,7 @@ func (h *histogram) addCounted(values []float64, counts []uint64, n, m uint64) {
 		h.countValue(v, countOf(counts, i))
 	}
 	h.moments.merge(momentsOf(values, counts, m), n, m)
-	if n == 0 {
-		h.heavy.start(values, counts)
-	} else {
-		h.heavy.merge(values, counts, n)
-	}
+	h.heavy.merge(values, counts, n)
 }
 
 // ends returns the smallest and the largest of finite values, at least one, none of them −0.
