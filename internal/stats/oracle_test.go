@@ -32,6 +32,7 @@ func shapes(n int) map[string][]float64 {
 		"near 2^53":      fill(func(int) float64 { return math.Exp2(53) - float64(r.IntN(1000)) }),
 		"ascending":      fill(func(i int) float64 { return float64(i) }),
 		"descending":     fill(func(i int) float64 { return -float64(i) / 7 }),
+		"levels":         fill(func(int) float64 { return float64(r.IntN(30+n%31)) + 0.5 }),
 	}
 }
 

@@ -208,6 +208,48 @@ func checkMode(t *testing.T, s *Summary, o oracle) {
 	require.GreaterOrEqual(t, of, count, "the count is a lower bound")
 	require.LessOrEqual(t, most, count+s.ModeError(), "no rival exceeds the count by more than the error")
 	require.LessOrEqual(t, s.ModeError(), s.Count()/17)
+	if !s.Exact() {
+		checkCandidates(t, &s.hist.heavy, o)
+	}
+}
+
+// checkCandidates compares every value's count with what the candidates say of it.
+func checkCandidates(t *testing.T, h *heavy, o oracle) {
+	t.Helper()
+	bounds, sum := make(map[float64]uint64), uint64(0)
+	for _, c := range h.kept() {
+		bounds[c.value] = c.count
+		sum += c.count
+	}
+	require.Len(t, bounds, int(h.n), "the candidates are distinct")
+	require.LessOrEqual(t, (maxHeavy+1)*h.missed, uint64(o.n())-sum, "what was missed was taken from 17 values at once")
+	values, counts := runs(o.sorted)
+	for i, v := range values {
+		n, bound := countOf(counts, i), bounds[v]
+		if n < bound || n > bound+h.missed {
+			t.Errorf("%v occurs %d times, want %d to %d", v, n, bound, bound+h.missed)
+		}
+		delete(bounds, v)
+	}
+	require.Empty(t, bounds, "candidates that do not occur")
+}
+
+// Whether candidates are few or many, and some of them repeat: a summary reads back, and says of each what is true.
+func TestFewDistinctValuesAreCandidates(t *testing.T) {
+	for n := 1; n <= 40; n++ {
+		for repeats := range 3 {
+			xs := make([]float64, 0, n+repeats)
+			for i := range n + repeats {
+				xs = append(xs, float64(i%n)/3)
+			}
+			s := summaryOf(xs)
+			s.Demote()
+			var got Summary
+			require.NoError(t, got.UnmarshalBinary(encoded(t, s)), "%d distinct of %d", n, len(xs))
+			require.Equal(t, fmt.Sprint(mustSelect(t).Append(nil, s)), fmt.Sprint(mustSelect(t).Append(nil, &got)))
+			checkMode(t, &got, oracleOf(xs))
+		}
+	}
 }
 
 func TestMomentsOfHistogramsAreThoseOfExactArithmetic(t *testing.T) {
