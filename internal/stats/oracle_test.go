@@ -52,6 +52,13 @@ func limited(limit int, xs []float64) *Summary {
 	return &s
 }
 
+// untimed returns a summary with that exact limit of values without times.
+func untimed(limit int, xs []float64) *Summary {
+	s := New(limit)
+	s.AddAll(xs, nil)
+	return &s
+}
+
 // oracle knows the values themselves and answers with exact arithmetic.
 type oracle struct{ sorted []float64 }
 
@@ -62,6 +69,17 @@ func oracleOf(xs []float64) oracle {
 }
 
 func (o oracle) n() int { return len(o.sorted) }
+
+// within reports whether the magnitudes of all values but zero are within a factor.
+func (o oracle) within(factor float64) bool {
+	least, most := math.Inf(1), 0.0
+	for _, x := range o.sorted {
+		if x != 0 {
+			least, most = min(least, math.Abs(x)), max(most, math.Abs(x))
+		}
+	}
+	return most/factor <= least
+}
 
 func exact(v float64) *big.Float { return new(big.Float).SetPrec(4000).SetFloat64(v) }
 

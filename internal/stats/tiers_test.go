@@ -50,9 +50,10 @@ func TestQuantilesStayWithinTheBound(t *testing.T) {
 
 func checkQuantiles(t *testing.T, s *Summary, o oracle) {
 	t.Helper()
+	collapsed := !s.Exact() && !o.within(65_536)
 	bound := func(v float64) float64 {
 		b := s.MaxError()*math.Abs(v) + math.SmallestNonzeroFloat64
-		if !s.Exact() && s.hist.scale == minBinScale {
+		if collapsed {
 			b += collapsedError * math.Max(math.Abs(s.Min()), math.Abs(s.Max()))
 		}
 		return b
@@ -77,6 +78,18 @@ func checkQuantiles(t *testing.T, s *Summary, o oracle) {
 		i := int64(o.n()-1) * fraction[0] / fraction[1]
 		larger := math.Max(math.Abs(o.sorted[i]), math.Abs(o.sorted[min(int(i)+1, o.n()-1)]))
 		within("linear p"+text, o.r7(fraction[0], fraction[1]), s.Quantile(p, Linear), bound(larger)+1e-15*larger)
+	}
+}
+
+// Where the magnitudes are within a factor of 65,536, the smallest are told as well as the largest.
+func TestNothingCollapsesWithinAFactorOf65536(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 9))
+	for _, sign := range []float64{1, -1} {
+		xs := []float64{0, sign, sign * 65_536}
+		for range 3000 {
+			xs = append(xs, sign*math.Exp2(16*r.Float64()))
+		}
+		checkQuantiles(t, limited(1, xs), oracleOf(xs))
 	}
 }
 
@@ -434,5 +447,74 @@ func TestMergedCountersWiden(t *testing.T) {
 		for i := range int32(41) {
 			require.Equal(t, most-uint64(i%3)+uint64(i%5), to.at(i), "bin %d", i)
 		}
+	}
+}
+
+// Counters of one byte that overflow as bins are joined widen.
+func TestJoinedCountersWiden(t *testing.T) {
+	for _, sign := range []float64{1, -1} {
+		for least := 120; least <= 250; least += 10 {
+			var xs []float64
+			for i := range int32(40) {
+				v := sign * between(boundary(i, maxBinScale), boundary(i+1, maxBinScale), 0.5)
+				xs = append(xs, slices.Repeat([]float64{v}, least+int(i)%6)...)
+			}
+			s := limited(1, xs)
+			require.EqualValues(t, maxBinScale, s.hist.scale)
+			xs = append(xs, sign*5)
+			s.Add(sign * 5)
+			atOnce := summaryOf(xs)
+			atOnce.Demote()
+			require.EqualValues(t, maxBinScale-1, s.hist.scale)
+			require.Equal(t, shapeOf(atOnce.hist), shapeOf(s.hist), "at least %d of each, sign %g", least, sign)
+		}
+	}
+}
+
+// hosts returns n values of each of as many hosts, all of which differ in kind or place.
+func hosts(count, n int) [][]float64 {
+	r := rand.New(rand.NewPCG(6, 6))
+	kinds := []func(i float64) float64{
+		func(i float64) float64 { return 20 + i + 5*r.NormFloat64() },
+		func(i float64) float64 { return math.Exp(r.NormFloat64() * i / 50) },
+		func(i float64) float64 { return float64(r.IntN(10 + int(i))) },
+		func(i float64) float64 { return -i * r.ExpFloat64() },
+		func(i float64) float64 { return math.Round(i*r.NormFloat64()) / 4 },
+	}
+	all := make([][]float64, count)
+	for i := range all {
+		for range n {
+			all[i] = append(all[i], kinds[i%len(kinds)](float64(i)))
+		}
+	}
+	return all
+}
+
+// Summaries of unlike hosts come to the bins of one summary of all values, in whatever order they are merged.
+func TestMergingUnlikeHostsIsOneSummaryOfAllValues(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 7))
+	values := hosts(100, 360)
+	all := slices.Concat(values...)
+	for _, limit := range []int{64, 512} {
+		want := untimed(limit, all)
+		require.False(t, want.Exact())
+		merge := func(order []int) {
+			got := New(limit)
+			for _, i := range order {
+				require.NoError(t, got.Merge(untimed(limit, values[i])))
+			}
+			checkSame(t, want, &got, oracleOf(all))
+		}
+		order := r.Perm(len(values))
+		merge(order)
+		slices.Sort(order)
+		merge(order)
+		slices.Reverse(order)
+		merge(order)
+		parts := make([]*Summary, len(values))
+		for i := range parts {
+			parts[i] = untimed(limit, values[i])
+		}
+		checkSame(t, want, grouped(t, r, parts), oracleOf(all))
 	}
 }
