@@ -2,8 +2,10 @@ package stats
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"flag"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -157,16 +159,40 @@ func TestGoldenVersion1(t *testing.T) {
 		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
 		require.NoError(t, os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o644))
 	}
-	golden, err := os.ReadFile(file)
-	require.NoError(t, err)
-	for _, line := range strings.Split(strings.TrimSpace(string(golden)), "\n") {
-		var b []byte
-		_, err := fmt.Sscanf(line[strings.LastIndex(line, " ")+1:], "%x", &b)
+	for _, line := range readLines(t, file) {
+		b, err := hex.DecodeString(line[strings.LastIndex(line, " ")+1:])
 		require.NoError(t, err)
 		var s Summary
 		require.NoError(t, s.UnmarshalBinary(b), line)
 		require.Equal(t, b, encoded(t, &s), line)
 	}
+}
+
+// What version 1 wrote still means what it did: testdata/version1_statistics.txt says what, line by line.
+func TestGoldenVersion1MeansTheSame(t *testing.T) {
+	sel, err := NewSelection([]string{"count", "min", "max", "mean", "median", "mode", "mode_count", "first", "last"}, Linear)
+	require.NoError(t, err)
+	lines, statistics := readLines(t, "testdata/version1.txt"), readLines(t, "testdata/version1_statistics.txt")
+	require.Len(t, statistics, len(lines))
+	for i, line := range lines {
+		space := strings.LastIndex(line, " ")
+		b, err := hex.DecodeString(line[space+1:])
+		require.NoError(t, err)
+		var s Summary
+		require.NoError(t, s.UnmarshalBinary(b), line)
+		got := []byte(line[:space])
+		for j, v := range sel.Append(nil, &s) {
+			got = fmt.Appendf(got, " %s=%v", sel.Statistics()[j], v)
+		}
+		require.Equal(t, statistics[i], string(got))
+	}
+}
+
+func readLines(t *testing.T, file string) []string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	return strings.Split(strings.TrimSpace(string(text)), "\n")
 }
 
 func keys(m map[string][]float64) func(yield func(string) bool) {
@@ -222,7 +248,50 @@ func malformed() map[string][]byte {
 		cases[fmt.Sprintf("histogram with byte %d changed", at)] = edit(histogram, at, histogram[at]^0x55)
 		cases[fmt.Sprintf("histogram cut at %d", at)] = histogram[:at]
 	}
+	maps.Copy(cases, contradictions())
 	return cases
+}
+
+// contradictions are encodings of histograms that cannot be of any values, by what the error says of them.
+func contradictions() map[string][]byte {
+	cases := make(map[string][]byte)
+	contradict := func(want string, xs []float64, spoil func(h *histogram)) {
+		s := summaryOf(xs)
+		s.Demote()
+		spoil(s.hist)
+		cases[want], _ = s.MarshalBinary()
+	}
+	whole, signs := shapes(360)["ascending"], shapes(360)["signs and zero"]
+	var above, below []float64
+	for _, x := range whole {
+		above, below = append(above, x+200.5), append(below, -x-200.5)
+	}
+	end := func(low, high float64) func(h *histogram) {
+		return func(h *histogram) { h.min, h.max = low, high }
+	}
+	contradict("min 100.5 and max 559.5 are not in the outer bins", above, end(100.5, 559.5))
+	contradict("min 200.5 and max 1559.5 are not in the outer bins", above, end(200.5, 1559.5))
+	contradict("min -1559.5 and max -200.5 are not in the outer bins", below, end(-1559.5, -200.5))
+	contradict("min -559.5 and max -100.5 are not in the outer bins", below, end(-559.5, -100.5))
+	contradict("min -0.5 and max 359 are not in the outer bins", whole, end(-0.5, 359))
+	contradict("min -50 and max 50 are not in the outer bins", signs, end(-50, 50))
+	contradict("min 0 or max 358.5 is not whole", whole, end(0, 358.5))
+	contradict("min -359.5 or max 359 is not whole", append(slices.Clone(whole), -360), end(-359.5, 359))
+	contradict("unit 700 for values from 200.5 to 559.5", above, func(h *histogram) { h.moments.rescale(unitHuge) })
+	candidate := func(value float64) func(h *histogram) {
+		return func(h *histogram) { h.heavy.all[0].value = value }
+	}
+	contradict("candidate 560 is outside [200.5, 559.5]", append(above, 300.5), candidate(560))
+	contradict("candidate 200 is outside [200.5, 559.5]", append(above, 300.5), candidate(200))
+	return cases
+}
+
+func TestHistogramsThatContradictThemselvesAreRefused(t *testing.T) {
+	for want, b := range contradictions() {
+		err := new(Summary).UnmarshalBinary(b)
+		require.ErrorIs(t, err, ErrFormat, want)
+		require.ErrorContains(t, err, want)
+	}
 }
 
 func TestMalformedEncodingsAreRefused(t *testing.T) {
