@@ -192,3 +192,18 @@ func TestCloneOfAHistogramSharesNothing(t *testing.T) {
 	}
 	require.Equal(t, before, encoded(t, &s))
 }
+
+func TestAResetSummaryIsAsNew(t *testing.T) {
+	for _, limit := range limits {
+		for _, n := range []int{20, 40, 600} { // values in every tier
+			s := limited(limit, shapes(n)["continuous"])
+			s.Median(Linear)
+			s.Reset()
+			require.Equal(t, encoded(t, new(Summary)), encoded(t, s))
+			xs := shapes(50)["descending"]
+			s.AddAll(xs, nil)
+			require.Equal(t, encoded(t, untimed(limit, xs)), encoded(t, s), "limit %d, after %d values", limit, n)
+			require.Equal(t, xs[len(xs)-1], s.Min())
+		}
+	}
+}

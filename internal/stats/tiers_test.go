@@ -328,6 +328,23 @@ func TestTooManyValuesAreAnErrorAndChangeNothing(t *testing.T) {
 	}
 }
 
+// Of values that would be one too many together, none is added.
+func TestValuesBeyondTheCountAreNotAdded(t *testing.T) {
+	power := limited(1, []float64{7, 7, 7, 7})
+	var s Summary
+	for err := error(nil); err == nil; err = power.Merge(power) {
+		require.NoError(t, s.Merge(power))
+	}
+	require.Equal(t, uint64(maxCount-3), s.Count(), "there is room for 3")
+	before := encoded(t, &s)
+	require.Zero(t, s.AddAll([]float64{1, 2, 3, 4}, []int64{1, 2, 3, 4}))
+	require.Equal(t, before, encoded(t, &s))
+	require.Equal(t, 3, s.AddAll([]float64{1, 2, 3}, nil))
+	require.Equal(t, uint64(maxCount), s.Count())
+	require.False(t, s.Add(1))
+	require.Equal(t, uint64(maxCount), s.Count())
+}
+
 func TestDemotedSummaryGoesOnAsHistogram(t *testing.T) {
 	eachShape(t, func(t *testing.T, xs []float64) {
 		s, want := limited(Unlimited, xs[:len(xs)/2]), New(1)
