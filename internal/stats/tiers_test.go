@@ -535,3 +535,45 @@ func TestMergingUnlikeHostsIsOneSummaryOfAllValues(t *testing.T) {
 		checkSame(t, want, grouped(t, r, parts), oracleOf(all))
 	}
 }
+
+// An unlimited summary is the same however its values come, and counts them only once one repeats.
+func TestAnUnlimitedSummaryIsTheSameHoweverItsValuesCome(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 8))
+	for _, repeat := range []bool{false, true} {
+		for range 4 {
+			distinct := r.Perm(10_000)
+			var added []float64
+			s := New(Unlimited)
+			for len(distinct) > 0 {
+				xs := make([]float64, min(len(distinct), 1+r.IntN(40)))
+				for i := range xs {
+					xs[i] = float64(distinct[i]) / 7
+				}
+				distinct = distinct[len(xs):]
+				switch r.IntN(4) {
+				case 0:
+					require.Equal(t, len(xs), s.AddAll(xs, nil))
+				case 1:
+					for _, x := range xs {
+						require.True(t, s.Add(x))
+					}
+				case 2:
+					require.NoError(t, s.Merge(untimed(DefaultExactLimit, xs)))
+				case 3:
+					if repeat {
+						xs = slices.Repeat(xs[:1], len(xs))
+					}
+					require.Equal(t, len(xs), s.AddAll(xs, nil))
+				}
+				if added = append(added, xs...); r.IntN(100) == 0 {
+					require.Equal(t, slices.Max(added), s.Max())
+				}
+			}
+			require.True(t, s.Exact())
+			require.Equal(t, encoded(t, untimed(Unlimited, added)), encoded(t, &s))
+			if !repeat && s.tally().counts != nil {
+				t.Errorf("%d counts of values that do not repeat, want none", len(s.tally().counts))
+			}
+		}
+	}
+}
