@@ -97,6 +97,7 @@ func compareGolden(t *testing.T, metrics []telegraf.Metric, want goldenFile, acc
 		got[goldenKey(start, joined(tags), field)] = m.Fields()
 	}
 	require.Len(t, got, len(want.Records), "rows")
+	smallest := smallestMagnitudes(metrics)
 	for _, r := range want.Records {
 		key := goldenKey(r.Start, r.Tags, r.Field)
 		row, ok := got[key]
@@ -105,7 +106,7 @@ func compareGolden(t *testing.T, metrics []telegraf.Metric, want goldenFile, acc
 			r.compare(t, key+" "+method, method, row)
 		} else {
 			require.Equal(t, "auto", accuracy)
-			r.compareBounded(t, key+" "+method, method, row)
+			r.compareBounded(t, key+" "+method, method, row, smallest[r.Field])
 		}
 	}
 }
@@ -176,8 +177,23 @@ func (r goldenRecord) compareMoments(t *testing.T, key string, got map[string]an
 	require.InDelta(t, *r.StdDev, got["stddev"], 1e-9*math.Max(*r.StdDev, math.Abs(r.Max)), "stddev of %s", key)
 }
 
-// compareBounded holds the row of a histogram against the reference, within the bounds that it states.
-func (r goldenRecord) compareBounded(t *testing.T, key, method string, got map[string]any) {
+// smallestMagnitudes returns the smallest magnitude but zero of each field.
+func smallestMagnitudes(metrics []telegraf.Metric) map[string]float64 {
+	d, smallest := newDescribe(), make(map[string]float64)
+	for _, m := range metrics {
+		for _, f := range m.FieldList() {
+			v, ok := d.number(f.Value)
+			if before, known := smallest[f.Key]; ok && v != 0 && (!known || math.Abs(v) < before) {
+				smallest[f.Key] = math.Abs(v)
+			}
+		}
+	}
+	return smallest
+}
+
+// compareBounded holds the row of a histogram of magnitudes from smallest on, or zero, against the reference, within the
+// bounds that it states.
+func (r goldenRecord) compareBounded(t *testing.T, key, method string, got map[string]any, smallest float64) {
 	t.Helper()
 	require.Equal(t, r.Count, got["count"], key)
 	require.Equal(t, r.Min, got["min"], key)
@@ -194,10 +210,12 @@ func (r goldenRecord) compareBounded(t *testing.T, key, method string, got map[s
 	case "floor_rank":
 		quantiles = map[string]float64{"median": r.Median, "p95": r.P95Floor}
 	}
-	const collapsed = 1.6e-5
-	largest := math.Max(math.Abs(r.Min), math.Abs(r.Max))
+	largest, collapsed := math.Max(math.Abs(r.Min), math.Abs(r.Max)), 0.0
+	if max(r.Min, -r.Max, smallest)*65_536 < largest {
+		collapsed = 1.6e-5 * largest
+	}
 	for name, want := range quantiles {
-		bound := got["max_error"].(float64)*math.Abs(want) + collapsed*largest
+		bound := got["max_error"].(float64)*math.Abs(want) + collapsed
 		if r.Min < 0 && r.Max > 0 { // it may lie between values of both signs
 			bound += got["max_error"].(float64) * largest
 		}

@@ -290,6 +290,28 @@ func TestTheLargestSummariesAreDemotedBeyondTheMemoryLimit(t *testing.T) {
 	require.Equal(t, o.budget.limit, o.budget.next, "the limit counts again once it is kept")
 }
 
+func TestTheLargestSummaryIsDemotedFirst(t *testing.T) {
+	o := describer(t, func(d *Describe) {
+		d.Bucket, d.Accuracy, d.Stats = "1d", "exact", []string{"max_error"}
+	})
+	for _, host := range []struct {
+		name string
+		n    int
+	}{{"middle", 2000}, {"large", 5000}, {"small", 800}} {
+		for i := range host.n {
+			o.Add(point(map[string]string{"host": host.name}, map[string]any{"v": float64(i) / 7}, bucketStart))
+		}
+	}
+	o.push()
+	for demoted, want := range []string{"large", "middle", "small"} {
+		o.budget.limit = o.budget.held - 1
+		o.demote()
+		require.Equal(t, int64(demoted+1), o.counters.demotions.Get())
+		o.Add(point(map[string]string{"host": want}, map[string]any{"v": 1.0}, bucketStart)) // so that it is emitted again
+		require.Positive(t, fields(t, o.push())["max_error"], want)
+	}
+}
+
 func TestEmitSummary(t *testing.T) {
 	for mode, test := range map[string]struct {
 		exactTo int // values, for which the summary is exact
