@@ -146,8 +146,18 @@ func boundOf(w *corpus.Described, row map[string]any) func(v float64) float64 {
 		if w.Min() < 0 && w.Max() > 0 {
 			v = largest // it may lie between two values of which one is as large
 		}
-		return maxError*math.Abs(v) + 1.6e-5*largest
+		return maxError*math.Abs(v) + collapsed(w, largest)
 	}
+}
+
+// collapsed returns by how much more a percentile may be off where the magnitudes are not within a factor of 65,536.
+func collapsed(w *corpus.Described, largest float64) float64 {
+	for _, v := range w.Sorted {
+		if v != 0 && math.Abs(v)*65536 < largest {
+			return 1.6e-5 * largest
+		}
+	}
+	return 0
 }
 
 func compareOthers(t *testing.T, key string, w *corpus.Described, row map[string]any) {
