@@ -9,8 +9,10 @@ import (
 
 // benchData are the shapes of data that the benchmarks use, n values each: what a CPU's usage looks like to a
 // field that wanders, one with few distinct values and a constant one, and noise, of which no value comes twice.
-func benchData(n int) map[string][]float64 {
-	r := rand.New(rand.NewPCG(1, 1))
+func benchData(n int) map[string][]float64 { return seededData(n, 1) }
+
+func seededData(n int, seed uint64) map[string][]float64 {
+	r := rand.New(rand.NewPCG(1, seed))
 	data := map[string][]float64{}
 	for range n {
 		t := float64(len(data["constant"]))
@@ -30,6 +32,35 @@ func benchSummary(shape string, limit int) *Summary {
 	s := New(limit)
 	s.AddAll(benchData(benchValues)[shape], nil)
 	return &s
+}
+
+// benchSummaries are unlike summaries of one shape of data.
+func benchSummaries(shape string, limit int) (all [200]*Summary) {
+	for i := range all {
+		s := New(limit)
+		s.AddAll(seededData(benchValues, uint64(i))[shape], nil)
+		all[i] = &s
+	}
+	return all
+}
+
+// eachFresh times what is done to copies of unlike summaries, which are made in bulk and outside of the timing.
+func eachFresh(b *testing.B, shape string, limit int, do func(i int, s *Summary)) {
+	originals := benchSummaries(shape, limit)
+	copies := originals
+	i := len(copies)
+	for b.Loop() {
+		if i == len(copies) {
+			b.StopTimer()
+			for j, s := range originals {
+				copies[j] = s.Clone()
+			}
+			i = 0
+			b.StartTimer()
+		}
+		do(i, copies[i])
+		i++
+	}
 }
 
 func eachBench(b *testing.B, run func(b *testing.B, shape string, limit int)) {
@@ -63,29 +94,39 @@ func BenchmarkAdd(b *testing.B) {
 // Merging two summaries of 360 values.
 func BenchmarkMerge(b *testing.B) {
 	eachBench(b, func(b *testing.B, shape string, limit int) {
-		s, o := benchSummary(shape, limit), benchSummary(shape, limit)
-		for b.Loop() {
-			if s.Count() > 1e6 {
-				s = benchSummary(shape, limit)
+		others := benchSummaries(shape, limit)
+		eachFresh(b, shape, limit, func(i int, s *Summary) {
+			if err := s.Merge(others[(i+1)%len(others)]); err != nil || s.Count() != 2*benchValues {
+				b.Fatalf("%d values, want %d, error %v", s.Count(), 2*benchValues, err)
 			}
-			if err := s.Merge(o); err != nil {
-				b.Fatal(err)
-			}
-		}
+		})
 	})
 }
 
-// Reading three quantiles of a summary of 360 values that is sorted already.
+// Reading three quantiles of a summary of 360 values: for the first time after they were added, and again, when they
+// are in order.
 func BenchmarkQuantiles(b *testing.B) {
 	eachBench(b, func(b *testing.B, shape string, limit int) {
-		s := benchSummary(shape, limit)
-		for b.Loop() {
+		read := func(s *Summary) {
+			low := math.Inf(-1)
 			for _, p := range []Percentile{p50, {num: 95}, {num: 99}} {
-				if v := s.Quantile(p, Linear); v < s.Min() || v > s.Max() {
-					b.Fatalf("p%s is %g", p, v)
+				v := s.Quantile(p, Linear)
+				if v < low {
+					b.Fatalf("p%s is %g, less than the one before, %g", p, v, low)
 				}
+				low = v
 			}
 		}
+		b.Run("reading=first", func(b *testing.B) {
+			eachFresh(b, shape, limit, func(_ int, s *Summary) { read(s) })
+		})
+		b.Run("reading=again", func(b *testing.B) {
+			s := benchSummary(shape, limit)
+			read(s)
+			for b.Loop() {
+				read(s)
+			}
+		})
 	})
 }
 
@@ -111,6 +152,44 @@ func BenchmarkRollUp(b *testing.B) {
 		}
 		if all.Count() != buckets*benchValues {
 			b.Fatalf("%d values, want %d", all.Count(), buckets*benchValues)
+		}
+	}
+}
+
+// Rolling exact summaries of 1,000 values up into an exact one, and reading it: of values that never come twice, and of
+// some that do in every part, so that each is merged with its count. Where it is linear, ns/value does not grow with
+// the parts.
+func BenchmarkRollUpExact(b *testing.B) {
+	const partValues = 1000
+	for _, data := range []string{"continuous", "rounded"} {
+		for _, n := range []int{250, 1000} {
+			b.Run(fmt.Sprintf("data=%s/parts=%d", data, n), func(b *testing.B) {
+				r := rand.New(rand.NewPCG(3, 3))
+				parts := make([]*Summary, n)
+				for i := range parts {
+					s := New(Unlimited)
+					for range partValues {
+						v := 50 + float64(i%100) + 10*r.NormFloat64()
+						if data == "rounded" {
+							v = math.Round(v * 1000)
+						}
+						s.Add(v)
+					}
+					parts[i] = &s
+				}
+				for b.Loop() {
+					all := New(Unlimited)
+					for _, part := range parts {
+						if err := all.Merge(part); err != nil {
+							b.Fatal(err)
+						}
+					}
+					if all.Median(Linear); !all.Exact() || all.Count() != uint64(n*partValues) {
+						b.Fatalf("%d values, want %d, exact", all.Count(), n*partValues)
+					}
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n*partValues), "ns/value")
+			})
 		}
 	}
 }
