@@ -27,6 +27,7 @@ import (
 const (
 	benchFields = 10
 	benchTicks  = 360 // metrics of each series in a bucket: an hour at 10 s
+	steadyTicks = 3 * stageRows
 	poolSize    = 1 << 14
 	// agentHeap is about what an agent holds beside its aggregators. Without it garbage would be collected after
 	// every 4 MB, which no agent does.
@@ -97,9 +98,9 @@ func newWorkload(series int, data string) *workload {
 	return w
 }
 
-// at makes the metrics those of the ticks from tick on, after some other buckets.
-func (w *workload) at(tick, bucket int) []telegraf.Metric {
-	n := min(w.chunk, benchTicks-tick) * w.series
+// at makes the metrics those of a bucket's ticks from one on, at most until another.
+func (w *workload) at(bucket, tick, end int) []telegraf.Metric {
+	n := min(w.chunk, end-tick) * w.series
 	for i, m := range w.metrics[:n] {
 		series, t := i%w.series, tick+i/w.series
 		for f, field := range m.FieldList() {
@@ -110,29 +111,27 @@ func (w *workload) at(tick, bucket int) []telegraf.Metric {
 	return w.metrics[:n]
 }
 
-// candidate is what is measured: one or more aggregators that get every metric.
-type candidate struct {
-	name  string
-	build func(b *testing.B) []*models.RunningAggregator
-}
+// candidate makes what is measured: one or more aggregators that get every metric, and whose wall clock is told.
+type candidate func(b *testing.B, wall *clock) []*models.RunningAggregator
 
 func describeOf(limit int) candidate {
-	return candidate{"describe " + strconv.Itoa(limit), func(b *testing.B) []*models.RunningAggregator {
+	return func(b *testing.B, wall *clock) []*models.RunningAggregator {
 		d := newDescribe()
-		gate := d.Period
-		d.Bucket, d.Grace, d.Delay, d.Linger = "1h", &gate, &gate, new(config.Duration)
+		gate := config.Duration(openGate)
+		d.Bucket, d.Grace, d.Delay = "1h", &gate, &gate
 		d.ExactLimit, d.MemoryLimit = limit, 1<<40
+		d.now = wall.now
 		return []*models.RunningAggregator{running(b, "describe", d)}
-	}}
+	}
 }
 
-func neighbour(name string, parts ...func(b *testing.B) *models.RunningAggregator) candidate {
-	return candidate{name, func(b *testing.B) (all []*models.RunningAggregator) {
+func neighbour(parts ...func(b *testing.B) *models.RunningAggregator) candidate {
+	return func(b *testing.B, _ *clock) (all []*models.RunningAggregator) {
 		for _, part := range parts {
 			all = append(all, part(b))
 		}
 		return all
-	}}
+	}
 }
 
 func basicstats(b *testing.B) *models.RunningAggregator {
@@ -167,41 +166,65 @@ const (
 	pair                 = "basicstats + quantile"
 )
 
-// group is what is measured side by side: every candidate in every round.
+var benchNames = []string{compact, standard, basic, digest, exact, pair}
+
+var candidates = map[string]candidate{
+	compact:  describeOf(64),
+	standard: describeOf(512),
+	basic:    neighbour(basicstats),
+	digest:   neighbour(tdigest),
+	exact:    neighbour(exactR7),
+	pair:     neighbour(basicstats, tdigest),
+}
+
+// group is what is measured side by side.
 type group struct {
 	series  int
 	data    string
-	through string // "direct" or "running"
-	rounds  int
-	names   []string
+	through string         // "direct" or "running"
+	rounds  map[string]int // by candidate; it takes part in the first ones
 }
 
 func (g group) String() string {
 	return fmt.Sprintf("series=%d/data=%s/through=%s", g.series, g.data, g.through)
 }
 
-// benchGroups are all combinations but for those of t-digest with 100,000 series, which would hold 22 GB. Where
-// candidates take minutes, there is one round of them.
+// in returns the candidates of a round. They take turns in being first: what one leaves behind is not always the same
+// one's to pay.
+func (g group) in(round int) (names []string) {
+	for i := range benchNames {
+		if name := benchNames[(i+round)%len(benchNames)]; round < g.rounds[name] {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// benchGroups are all combinations but for three. With 100,000 series, the t-digest, and so the pair, would hold 22 GB.
+// Exact R7 is measured with as many only directly and with the data of a CPU: it takes 8 GB and minutes each time. With
+// 1,000 series there is what the targets want, the bytes and what 100,000 are compared with.
+//
+// What a target is of has 6 rounds, but for the pair with 10,000 series: as it takes more than a minute a round, it has 3.
+// What no target is of has one round there, and with 100,000 series.
 var benchGroups = append(smallGroups(), []group{
-	{1000, "cpu", "direct", 6, []string{compact, standard, basic}},
-	{1000, "continuous", "direct", 6, []string{compact, standard, basic}},
-	{10_000, "cpu", "direct", 6, []string{compact, standard, basic, exact}},
-	{10_000, "cpu", "direct", 1, []string{digest, pair}},
-	{10_000, "cpu", "running", 6, []string{compact, standard, basic}},
-	{10_000, "cpu", "running", 1, []string{digest, exact, pair}},
-	{10_000, "continuous", "direct", 1, []string{compact, standard, basic, digest, exact, pair}},
-	{10_000, "continuous", "running", 1, []string{compact, standard, basic, digest, exact, pair}},
-	{100_000, "cpu", "direct", 1, []string{compact, standard, basic, exact}},
-	{100_000, "cpu", "running", 1, []string{compact, standard, basic}},
-	{100_000, "continuous", "direct", 1, []string{compact, standard, basic}},
-	{100_000, "continuous", "running", 1, []string{compact, standard, basic}},
+	{1000, "cpu", "direct", map[string]int{compact: 6, standard: 6, basic: 6}},
+	{1000, "continuous", "direct", map[string]int{compact: 6, standard: 6, basic: 6}},
+	{10_000, "cpu", "direct", map[string]int{compact: 6, standard: 6, basic: 6, digest: 1, exact: 1, pair: 3}},
+	{10_000, "cpu", "running", map[string]int{compact: 6, standard: 6, basic: 6, digest: 1, exact: 1, pair: 3}},
+	{10_000, "continuous", "direct", map[string]int{compact: 1, standard: 1, basic: 1, digest: 1, exact: 1, pair: 1}},
+	{10_000, "continuous", "running", map[string]int{compact: 1, standard: 1, basic: 1, digest: 1, exact: 1, pair: 1}},
+	{100_000, "cpu", "direct", map[string]int{compact: 6, standard: 6, basic: 1, exact: 1}},
+	{100_000, "cpu", "running", map[string]int{compact: 1, standard: 1, basic: 1}},
+	{100_000, "continuous", "direct", map[string]int{compact: 1, standard: 1, basic: 1}},
+	{100_000, "continuous", "running", map[string]int{compact: 1, standard: 1, basic: 1}},
 }...)
 
 func smallGroups() (groups []group) {
 	for _, series := range []int{1, 100} {
 		for _, data := range []string{"cpu", "continuous"} {
 			for _, through := range []string{"direct", "running"} {
-				groups = append(groups, group{series, data, through, 6, []string{compact, standard, basic, digest, exact, pair}})
+				rounds := map[string]int{compact: 6, standard: 6, basic: 6, digest: 6, exact: 6, pair: 6}
+				groups = append(groups, group{series, data, through, rounds})
 			}
 		}
 	}
@@ -244,22 +267,38 @@ var benchTargets = []target{
 	{"series=100/data=cpu/through=direct", standard, "push-ns/field", basic, 1.1},
 	{"series=100/data=continuous/through=direct", compact, "push-ns/field", basic, 1.9},
 	{"series=100/data=continuous/through=direct", standard, "push-ns/field", basic, 1.9},
-	{"series=100/data=cpu/through=direct", compact, "allocs/metric", "", 0},
-	{"series=100/data=cpu/through=direct", standard, "allocs/metric", "", 0},
+	{"series=100/data=cpu/through=direct", compact, "steady-allocs/metric", "", 0},
+	{"series=100/data=cpu/through=direct", standard, "steady-allocs/metric", "", 0},
+	{"series=100/data=continuous/through=direct", compact, "steady-allocs/metric", "", 0},
+	{"series=100/data=continuous/through=direct", standard, "steady-allocs/metric", "", 0},
 	{"series=100000/data=cpu/through=direct", compact, "ns/value", "series=1000/data=cpu/through=direct", 2},
 	{"series=100000/data=cpu/through=direct", standard, "ns/value", "series=1000/data=cpu/through=direct", 2},
 }
 
 // benchColumns are what is measured of a candidate.
-var benchColumns = []string{"ns/value", "push-ns/field", "B/field", "allocs/metric"}
+var benchColumns = []string{"ns/value", "push-ns/field", "B/field", "allocs/metric", "steady-allocs/metric"}
 
-// results are the medians, by group, candidate and column.
+// results are the medians, by group, candidate and column, and how many "rounds" they are of.
 type results map[string]map[string]map[string]float64
 
-// BenchmarkNeighbours measures describe with its default statistics beside what Telegraf has: Add and one Push
-// of a bucket of 360 values, directly and through Telegraf's RunningAggregator, which copies each metric. All
-// candidates of a group take turns, so that what else the machine does hits all of them. Times are of the CPU,
-// with garbage collection, of all threads; a table has the medians, and the targets.
+// BenchmarkNeighbours measures describe with its default statistics beside what Telegraf has, directly and through
+// Telegraf's RunningAggregator, which copies each metric. It prints
+// a table of the medians, and all targets each beside what was measured.
+//
+// A round adds buckets of 360 metrics a series and pushes each once, when it ends. The wall clock goes along with the data,
+// so that describe's buckets close as in production: with the default linger of 10 minutes at the Push after their own,
+// and the bucket after that gets their memory. In the columns are:
+//
+//	ns/value              Add and Push, for each value
+//	push-ns/field         of this the Push, for each field of each series
+//	B/field               what is held at the end of the first bucket, before its Push
+//	allocs/metric         allocations of Add in all buckets but the first; from 1,000 series on there is only that
+//	steady-allocs/metric  the same where all memory is there already: after the last Push the first metrics of its bucket,
+//	                      as many as are staged three times, are added again to make room, and once more to be counted.
+//	                      describe's bucket is still open then and has all tiers that its data lead to; the neighbours
+//	                      have begun anew. This is the most of all rounds; from 10,000 series on, of the last one
+//
+// Times are of the CPU, with garbage collection, of all threads.
 func BenchmarkNeighbours(b *testing.B) {
 	all := results{}
 	agent := make([]byte, agentHeap)
@@ -275,101 +314,123 @@ func BenchmarkNeighbours(b *testing.B) {
 	all.print(os.Stdout)
 }
 
-func candidates() map[string]candidate {
-	return map[string]candidate{
-		compact:  describeOf(64),
-		standard: describeOf(512),
-		basic:    neighbour(basic, basicstats),
-		digest:   neighbour(digest, tdigest),
-		exact:    neighbour(exact, exactR7),
-		pair:     neighbour(pair, basicstats, tdigest),
-	}
-}
-
 func (g group) measure(b *testing.B, all results) {
 	w := newWorkload(g.series, g.data)
-	samples := make(map[string]map[string][]float64)
-	for round := range g.rounds {
-		for i := range g.names {
-			name := g.names[(i+round)%len(g.names)] // what one leaves behind is not always the same one's to pay
-			one := g.round(b, w, candidates()[name])
-			for what, v := range one {
-				if samples[name] == nil {
-					samples[name] = make(map[string][]float64)
-				}
-				samples[name][what] = append(samples[name][what], v)
+	samples := make(map[string]samplesOf)
+	for round := 0; len(g.in(round)) > 0; round++ {
+		for _, name := range g.in(round) {
+			if samples[name] == nil {
+				samples[name] = make(samplesOf)
 			}
+			steady := g.series < 10_000 || round == g.rounds[name]-1
+			samples[name].add(g.round(b, w, name, steady))
 		}
 	}
-	if all[g.String()] == nil {
-		all[g.String()] = make(map[string]map[string]float64)
-	}
-	for name, columns := range samples {
-		if all[g.String()][name] != nil {
-			continue // measured in more rounds
-		}
-		all[g.String()][name] = make(map[string]float64)
-		for what, vs := range columns {
-			slices.Sort(vs)
-			all[g.String()][name][what] = vs[len(vs)/2]
-		}
+	all[g.String()] = make(map[string]map[string]float64)
+	for name, s := range samples {
+		all[g.String()][name] = s.medians(g.rounds[name])
 		if name == compact || name == standard {
 			b.ReportMetric(all[g.String()][name]["ns/value"], strings.ReplaceAll(name, " ", "-")+"-ns/value")
 		}
 	}
 }
 
+// samplesOf are what the rounds measured of one candidate, by column.
+type samplesOf map[string][]float64
+
+func (s samplesOf) add(row map[string]float64) {
+	for what, v := range row {
+		s[what] = append(s[what], v)
+	}
+}
+
+func (s samplesOf) medians(rounds int) map[string]float64 {
+	row := map[string]float64{"rounds": float64(rounds)}
+	for what, vs := range s {
+		slices.Sort(vs)
+		row[what] = (vs[(len(vs)-1)/2] + vs[len(vs)/2]) / 2
+		if what == "steady-allocs/metric" {
+			row[what] = vs[len(vs)-1]
+		}
+	}
+	return row
+}
+
 // round adds the metrics of a bucket and pushes them, as often as it takes to have some 300,000 metrics.
-func (g group) round(b *testing.B, w *workload, c candidate) map[string]float64 {
-	var adding, pushing time.Duration
-	var live, allocs float64
+func (g group) round(b *testing.B, w *workload, name string, steady bool) map[string]float64 {
 	buckets := max(1, 300_000/(benchTicks*g.series))
+	var adding, pushing time.Duration
+	var allocs uint64
+	fields := float64(g.series * benchFields)
+	row := make(map[string]float64)
 	before := heap()
-	aggs := c.build(b)
+	wall := &clock{at: bucketStart}
+	r := run{candidates[name](b, wall), w, g.through == "running"}
 	for i := range buckets {
-		for tick := 0; tick < benchTicks; tick += w.chunk {
-			metrics := w.at(tick, i)
-			var m0 uint64
-			if i == 0 && tick == benchTicks-w.chunk {
-				m0 = mallocs()
-			}
-			start := cpu()
-			for _, ra := range aggs {
-				if g.through == "running" {
-					for _, m := range metrics {
-						ra.Add(m)
-					}
-				} else {
-					for _, m := range metrics {
-						ra.Aggregator.Add(m)
-					}
+		m0 := mallocs()
+		adding += r.add(i, benchTicks)
+		if i == 0 {
+			row["B/field"] = (heap() - before) / fields
+		} else {
+			allocs += mallocs() - m0
+		}
+		wall.at = wall.at.Add(time.Hour)
+		pushing += r.push(b, name)
+	}
+	row["ns/value"] = float64(adding+pushing) / (fields * benchTicks * float64(buckets))
+	row["push-ns/field"] = float64(pushing) / (fields * float64(buckets))
+	if buckets > 1 {
+		row["allocs/metric"] = float64(allocs) / float64(g.series*benchTicks*(buckets-1))
+	}
+	if steady {
+		r.add(buckets-1, steadyTicks)
+		m0 := mallocs()
+		r.add(buckets-1, steadyTicks)
+		row["steady-allocs/metric"] = float64(mallocs()-m0) / float64(g.series*steadyTicks)
+		r.push(b, name) // which fails where the bucket was not open
+	}
+	return row
+}
+
+// run is a candidate in a round.
+type run struct {
+	aggregators []*models.RunningAggregator
+	w           *workload
+	running     bool // whether it is added to through RunningAggregator
+}
+
+// add adds the metrics of the first ticks of a bucket and returns the time that took, without that of making them.
+func (r run) add(bucket, ticks int) (took time.Duration) {
+	for tick := 0; tick < ticks; tick += r.w.chunk {
+		metrics := r.w.at(bucket, tick, ticks)
+		start := cpu()
+		for _, ra := range r.aggregators {
+			if r.running {
+				for _, m := range metrics {
+					ra.Add(m)
+				}
+			} else {
+				for _, m := range metrics {
+					ra.Aggregator.Add(m)
 				}
 			}
-			adding += cpu() - start
-			if i == 0 && tick == benchTicks-w.chunk {
-				allocs = float64(mallocs()-m0) / float64(len(metrics))
-			}
 		}
-		if i == 0 {
-			live = heap() - before
-		}
-		var acc sink
-		start := cpu()
-		for _, ra := range aggs {
-			ra.Push(&acc)
-		}
-		pushing += cpu() - start
-		if acc.metrics < g.series {
-			b.Fatalf("%s: %d metrics emitted of %d series", c.name, acc.metrics, g.series)
-		}
+		took += cpu() - start
 	}
-	fields := float64(g.series * benchFields)
-	return map[string]float64{
-		"ns/value":      float64(adding+pushing) / (fields * benchTicks * float64(buckets)),
-		"push-ns/field": float64(pushing) / (fields * float64(buckets)),
-		"B/field":       live / fields,
-		"allocs/metric": math.Round(allocs),
+	return took
+}
+
+func (r run) push(b *testing.B, name string) time.Duration {
+	var acc sink
+	start := cpu()
+	for _, ra := range r.aggregators {
+		ra.Push(&acc)
 	}
+	took := cpu() - start
+	if acc.metrics < r.w.series {
+		b.Fatalf("%s: %d metrics emitted of %d series", name, acc.metrics, r.w.series)
+	}
+	return took
 }
 
 // sink is an accumulator that makes metrics as the agent's does and counts them.
@@ -398,63 +459,79 @@ func cpu() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
+// memory is read into here, as what is read must not be an allocation itself.
+var memory runtime.MemStats
+
 // heap returns the bytes that are in use after a collection.
 func heap() float64 {
 	runtime.GC()
 	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return float64(m.HeapAlloc)
+	runtime.ReadMemStats(&memory)
+	return float64(memory.HeapAlloc)
 }
 
+// mallocs returns how often memory was allocated.
 func mallocs() uint64 {
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.Mallocs
+	runtime.ReadMemStats(&memory)
+	return memory.Mallocs
 }
 
 func (r results) print(out io.Writer) {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "\ngroup\taggregator\t"+strings.Join(benchColumns, "\t"))
-	done := make(map[string]bool)
+	fmt.Fprintln(w, "\ngroup\taggregator\trounds\t"+strings.Join(benchColumns, "\t"))
 	for _, g := range benchGroups {
-		if done[g.String()] || r[g.String()] == nil {
-			continue
-		}
-		done[g.String()] = true
-		for _, name := range []string{compact, standard, basic, digest, exact, pair} {
+		for _, name := range benchNames {
 			row, ok := r[g.String()][name]
 			if !ok {
 				continue
 			}
-			fmt.Fprintf(w, "%s\t%s", g, name)
+			fmt.Fprintf(w, "%s\t%s\t%g", g, name, row["rounds"])
 			for _, column := range benchColumns {
-				fmt.Fprintf(w, "\t%.4g", row[column])
+				fmt.Fprint(w, "\t"+cell(row, column))
 			}
 			fmt.Fprintln(w)
 		}
 	}
-	fmt.Fprintln(w, "\ngroup\taggregator\twhat\tmeasured\ttarget\t")
+	fmt.Fprintln(w, "\ngroup\tof\twhat\trounds\tmeasured\ttarget\t")
 	for _, t := range benchTargets {
-		v, ok := r[t.group][t.name][t.what]
 		what := t.what
-		if ok && t.of != "" {
-			of := r[t.group][t.of]
-			if strings.Contains(t.of, "/") {
-				of = r[t.of][t.name]
-			}
-			v /= of[t.what]
-			ok = of != nil
+		if t.of != "" {
 			what += " to " + t.of
 		}
-		if !ok {
-			continue
+		rounds, measured, verdict := "-", "-", "not measured"
+		if v, n, ok := r.judge(t); ok {
+			rounds, measured, verdict = strconv.Itoa(n), fmt.Sprintf("%.4g", v), "met"
+			if v > t.most {
+				verdict = "missed"
+			}
 		}
-		verdict := "met"
-		if v > t.most {
-			verdict = "missed"
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%.3g\t%.3g\t%s\n", t.group, t.name, what, v, t.most, verdict)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%g\t%s\n", t.group, t.name, what, rounds, measured, t.most, verdict)
 	}
 	w.Flush()
+}
+
+func cell(row map[string]float64, column string) string {
+	switch v, ok := row[column]; {
+	case !ok:
+		return "-"
+	case column == "allocs/metric":
+		return fmt.Sprintf("%.3f", v)
+	default:
+		return fmt.Sprintf("%.4g", v)
+	}
+}
+
+// judge returns what is to be compared with the target and of how many rounds at least it is.
+func (r results) judge(t target) (v float64, rounds int, ok bool) {
+	row := r[t.group][t.name]
+	v, ok = row[t.what]
+	if !ok || t.of == "" {
+		return v, int(row["rounds"]), ok
+	}
+	other := r[t.group][t.of]
+	if strings.Contains(t.of, "/") {
+		other = r[t.of][t.name]
+	}
+	base, ok := other[t.what]
+	return v / base, int(min(row["rounds"], other["rounds"])), ok
 }
