@@ -233,7 +233,7 @@ func smallGroups() (groups []group) {
 
 // target is the most that a candidate may be, as a ratio to another one or in itself.
 type target struct {
-	group, name, what string // what of the candidate
+	group, name, what string // what of the candidate, or of a summary
 	of                string // the candidate or, with a slash, the group that it is compared with
 	most              float64
 }
@@ -273,6 +273,23 @@ var benchTargets = []target{
 	{"series=100/data=continuous/through=direct", standard, "steady-allocs/metric", "", 0},
 	{"series=100000/data=cpu/through=direct", compact, "ns/value", "series=1000/data=cpu/through=direct", 2},
 	{"series=100000/data=cpu/through=direct", standard, "ns/value", "series=1000/data=cpu/through=direct", 2},
+	{summaryGroup, "hard cap per sign", "B", "", 1300},
+	{summaryGroup, "hard cap per sign, a bin of 65,536", "B", "", 2300},
+	{summaryGroup, "serialised, compact, constant", "B", "", 20},
+	{summaryGroup, "serialised, compact, few distinct", "B", "", 110},
+	{summaryGroup, "serialised, compact, continuous", "B", "", 360},
+	{summaryGroup, "serialised, compact, 100,000 values", "B", "", 560},
+	{summaryGroup, "merge, compact, few distinct", "µs", "", 0.5},
+	{summaryGroup, "merge, compact, continuous", "µs", "", 2},
+	{summaryGroup, "merge, default, few distinct", "µs", "", 0.5},
+	{summaryGroup, "merge, default, continuous", "µs", "", 2},
+	{summaryGroup, "three quantiles, compact, first", "µs", "", 2.5},
+	{summaryGroup, "three quantiles, compact, again", "µs", "", 2.5},
+	{summaryGroup, "three quantiles, default, first", "µs", "", 2.5},
+	{summaryGroup, "three quantiles, default, again", "µs", "", 2.5},
+	{summaryGroup, "roll-up of 24,000, compact", "ms", "", 50},
+	{summaryGroup, "roll-up of 24,000, default", "ms", "", 50},
+	{summaryGroup, "merge of 100 hosts", "orders with other bins", "", 0},
 }
 
 // benchColumns are what is measured of a candidate.
@@ -282,7 +299,7 @@ var benchColumns = []string{"ns/value", "push-ns/field", "B/field", "allocs/metr
 type results map[string]map[string]map[string]float64
 
 // BenchmarkNeighbours measures describe with its default statistics beside what Telegraf has, directly and through
-// Telegraf's RunningAggregator, which copies each metric. It prints
+// Telegraf's RunningAggregator, which copies each metric, and then the summaries alone (see measureSummaries). It prints
 // a table of the medians, and all targets each beside what was measured.
 //
 // A round adds buckets of 360 metrics a series and pushes each once, when it ends. The wall clock goes along with the data,
@@ -311,6 +328,12 @@ func BenchmarkNeighbours(b *testing.B) {
 			b.ReportMetric(0, "ns/op")
 		})
 	}
+	b.Run(summaryGroup, func(b *testing.B) {
+		for b.Loop() {
+			measureSummaries(b, all)
+		}
+		b.ReportMetric(0, "ns/op")
+	})
 	all.print(os.Stdout)
 }
 
