@@ -47,7 +47,7 @@ test: ## run all tests; those with a real Redis want redis-server on PATH, REQUI
 	cd $(COMMAND) && go test -race -shuffle=on -tags "$(TAGS)" ./...
 
 .PHONY: bench
-bench: ## measure describe beside its neighbours (40 minutes), summaries, and the cache
+bench: ## measure describe beside its neighbours, and every target (an hour); then summaries, cache and API
 	go test -run '^$$' -bench Neighbours -benchtime 1x -timeout 120m ./plugins/aggregators/describe
 	go test -run '^$$' -bench . -benchmem ./internal/stats ./internal/cache ./internal/api
 
