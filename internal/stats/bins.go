@@ -49,17 +49,33 @@ func (b *bins) add(i int32, n uint64) {
 	b.set(i, b.at(i)+n)
 }
 
-// addBytes adds 1 to the bin of each value, all of which are above zero and in bins of the run, at the scale that is
-// coarser by shift than the finest. Counters are of one byte: it ends before one that would overflow, and returns the
-// values that are left.
-func (b *bins) addBytes(vs []float64, shift int8) []float64 {
+// addOnes adds 1 to the bin of each value, all of which are above zero and in bins of the run, at the scale that is
+// coarser by shift than the finest. It ends before a counter that would overflow, and returns the values that are left.
+func (b *bins) addOnes(vs []float64, shift int8) []float64 {
 	data, first := b.data, b.first
 	for i, v := range vs {
-		k := binOf(v)>>shift - first
-		if data[k] == math.MaxUint8 {
-			return vs[i:]
+		k := int(binOf(v)>>shift - first)
+		switch b.width {
+		case 1:
+			if data[k] == math.MaxUint8 {
+				return vs[i:]
+			}
+			data[k]++
+		case 2:
+			n := binary.LittleEndian.Uint16(data[2*k:])
+			if n == math.MaxUint16 {
+				return vs[i:]
+			}
+			binary.LittleEndian.PutUint16(data[2*k:], n+1)
+		case 4:
+			n := binary.LittleEndian.Uint32(data[4*k:])
+			if n == math.MaxUint32 {
+				return vs[i:]
+			}
+			binary.LittleEndian.PutUint32(data[4*k:], n+1)
+		default:
+			binary.LittleEndian.PutUint64(data[8*k:], binary.LittleEndian.Uint64(data[8*k:])+1)
 		}
-		data[k]++
 	}
 	return nil
 }

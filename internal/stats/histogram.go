@@ -46,6 +46,17 @@ func newHistogram(values []float64, counts []uint64, n uint64) *histogram {
 	return h
 }
 
+// addAll adds finite values, at least one, after n others.
+func (h *histogram) addAll(values []float64, n uint64) {
+	low, high := ends(values)
+	h.fit(values, low, high)
+	for batch := range slices.Chunk(values, batchSize) {
+		low, high := ends(batch)
+		h.add(batch, low, high, n)
+		n += uint64(len(batch))
+	}
+}
+
 // histogramOf returns the histogram of ascending values, of which any may repeat.
 func histogramOf(values []float64) *histogram {
 	h := emptyHistogram()
@@ -83,13 +94,13 @@ func (h *histogram) count(vs []float64, low, high float64, n uint64) {
 	h.moments.add(vs, max(high, -low), n)
 }
 
-// addCounted adds values, at least one, each with its count, after n others, m values in all; nil counts are 1 each.
+// addCounted adds values, at least one, each with its count, after n others, m values in all.
 func (h *histogram) addCounted(values []float64, counts []uint64, n, m uint64) {
 	low, high := ends(values)
 	h.bound(values, low, high)
 	h.fit(values, low, high)
 	for i, v := range values {
-		h.countValue(v, countOf(counts, i))
+		h.countValue(v, counts[i])
 	}
 	h.moments.merge(momentsOf(values, counts, m), n, m)
 	h.heavy.merge(values, counts, n)
@@ -157,11 +168,8 @@ func (h *histogram) countPositive(vs []float64, low, high float64) {
 // countWithin counts values above zero whose bins are all within the run, as they mostly are.
 func (h *histogram) countWithin(vs []float64) {
 	run, shift := &h.positive, maxBinScale-h.scale
-	if run.width == 1 {
-		vs = run.addBytes(vs, shift)
-	}
-	for _, v := range vs {
-		run.add(binOf(v)>>shift, 1)
+	for vs = run.addOnes(vs, shift); len(vs) > 0; vs = run.addOnes(vs, shift) {
+		run.widen()
 	}
 }
 

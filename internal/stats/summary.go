@@ -209,9 +209,8 @@ func (s *Summary) put(values []float64, counts []uint64, n uint64) {
 		s.leaveRaw(n)
 	}
 	switch {
-	case s.hist != nil && counts == nil && len(values) <= batchSize:
-		low, high := ends(values)
-		s.hist.add(values, low, high, n)
+	case s.hist != nil && counts == nil:
+		s.hist.addAll(values, n)
 	case s.hist != nil:
 		s.hist.addCounted(values, counts, n, s.n-n)
 	case s.tally() != nil:
