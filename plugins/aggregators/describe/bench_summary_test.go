@@ -88,21 +88,28 @@ func summariesOf(limit int, kind string, n int) []*stats.Summary {
 	return all
 }
 
-// hardCap returns the bytes that a summary holds, its own struct with it, whose values fill all bins of one sign and
-// are too many for counters of one byte, and of which one more bin has some more values.
+// hardCap returns the bytes that all bins of one sign take, with more than 255 values in each, and in one of them some
+// more: what a summary holds more whose values have both signs.
 func hardCap(b *testing.B, more int) float64 {
+	return fullBins(b, more, 1, -1) - fullBins(b, more, 1)
+}
+
+// fullBins returns the bytes that a summary holds of values that fill all bins of some signs.
+func fullBins(b *testing.B, more int, signs ...float64) float64 {
 	const n, bins = 20, 513
 	var kept [n]*stats.Summary
 	before := heap()
 	for i := range kept {
 		s := stats.New(64)
-		for range math.MaxUint8 + 1 {
-			for bin := range bins {
-				s.Add(math.Exp2((float64(bin) - 0.5) / 256))
+		for _, sign := range signs {
+			for range math.MaxUint8 + 1 {
+				for bin := range bins {
+					s.Add(sign * math.Exp2((float64(bin)-0.5)/256))
+				}
 			}
-		}
-		for range more {
-			s.Add(math.Exp2(0.5 / 256))
+			for range more {
+				s.Add(sign * math.Exp2(0.5/256))
+			}
 		}
 		kept[i] = &s
 	}
