@@ -50,7 +50,8 @@ func newHistogram(values []float64, counts []uint64, n uint64) *histogram {
 func (h *histogram) addAll(values []float64, n uint64) {
 	low, high := ends(values)
 	h.fit(values, low, high)
-	for batch := range slices.Chunk(values, batchSize) {
+	for i := 0; i < len(values); i += batchSize { // slices.Chunk would have the values of every caller on the heap
+		batch := values[i:min(i+batchSize, len(values))]
 		low, high := ends(batch)
 		h.add(batch, low, high, n)
 		n += uint64(len(batch))

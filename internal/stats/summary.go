@@ -185,7 +185,9 @@ func (s *Summary) add(vs []float64, low, high float64) {
 	case n == 0 && s.n <= s.rawLimit() && continuous(vs):
 		s.raw.add(vs)
 	case s.table != nil && low == high:
-		s.put(vs[:1], []uint64{uint64(len(vs))}, n)
+		if !s.table.add(low, uint64(len(vs))) {
+			s.put(vs, nil, n)
+		}
 	default:
 		s.put(vs, nil, n)
 	}
