@@ -207,3 +207,34 @@ func TestAResetSummaryIsAsNew(t *testing.T) {
 		}
 	}
 }
+
+func TestAddingABatchAllocatesNothing(t *testing.T) {
+	often := func(i int) float64 { // one value often, and others that hardly repeat
+		if i%3 == 0 {
+			return 50
+		}
+		return 40 + float64(i*7919%10_007)/1000
+	}
+	for name, value := range map[string]func(i int) float64{
+		"one value":     func(int) float64 { return 5 },
+		"few values":    func(i int) float64 { return float64(i % 7) },
+		"a histogram":   often,
+		"of both signs": func(i int) float64 { return often(i) - 47 },
+	} {
+		s, i := New(64), 0
+		add := func() {
+			var batch [batchSize]float64
+			for range 100 {
+				for k := range batch {
+					batch[k] = value(i)
+					i++
+				}
+				s.AddAll(batch[:], nil)
+			}
+		}
+		for range 200 {
+			add()
+		}
+		require.Zero(t, testing.AllocsPerRun(20, add), name)
+	}
+}

@@ -196,35 +196,38 @@ func TestMemoryIsGivenBackWhenSeriesGoQuiet(t *testing.T) {
 	require.Len(t, o.table.index.slots, minSlots)
 }
 
+// Of each four fields one is constant, one has few distinct values, one has a value that comes often, and one has none
+// that comes twice. The candidates for the mode of the last kind come from a pool, which under the race detector loses
+// some on purpose: a few allocations are those.
 func TestAddingAllocatesNothingInSteadyState(t *testing.T) {
+	const series, fields, rows = 10, 12, 32 // rows are enough for all that is collected to be taken into the summaries
+	noise := make([]any, 1<<12)
+	r := rand.New(rand.NewPCG(5, 5))
+	for i := range noise {
+		noise[i] = 50 + r.Float64()*30
+	}
+	few := []any{0.0, 1.0, 2.0, 3.0, 4.0}
 	for _, limit := range []int{64, 512} {
 		o := describer(t, func(d *Describe) { d.Bucket, d.ExactLimit = "1d", limit })
 		var metrics []telegraf.Metric
-		r := rand.New(rand.NewPCG(5, 5))
-		for i := range 10 {
+		for i := range series {
 			m := point(map[string]string{"host": strconv.Itoa(i), "cpu": "cpu0"}, nil, bucketStart)
-			for f := range 10 {
+			for f := range fields {
 				m.AddField("f"+strconv.Itoa(f), 0.0)
 			}
 			metrics = append(metrics, m)
 		}
-		values := make([]any, 1<<12)
-		for i := range values {
-			values[i] = 50 + r.Float64()*30
-		}
-		few := []any{0.0, 1.0, 2.0, 3.0, 4.0}
 		k := 0
-		add := func() { // 32 times, so that all that was collected is taken into the summaries
-			for range 32 {
+		add := func() {
+			for range rows {
 				for _, m := range metrics {
 					for i, f := range m.FieldList() {
-						switch k++; i {
-						case 0:
+						k++
+						f.Value = noise[k%len(noise)]
+						if kind := i % 4; kind == 0 || kind == 2 && k%3 == 0 {
 							f.Value = few[0]
-						case 1:
+						} else if kind == 1 {
 							f.Value = few[k%len(few)]
-						default:
-							f.Value = values[k%len(values)]
 						}
 					}
 					o.Add(m)
@@ -234,7 +237,8 @@ func TestAddingAllocatesNothingInSteadyState(t *testing.T) {
 		for range 100 {
 			add()
 		}
-		require.Zero(t, testing.AllocsPerRun(20, add), "limit %d", limit)
+		settled := series * rows / stageRows
+		require.Less(t, testing.AllocsPerRun(20, add), float64(settled)/2, "limit %d", limit)
 	}
 }
 
