@@ -30,9 +30,9 @@ var ErrOverflow = errors.New("more than 2^63-1 values")
 // have the same exact limit.
 //
 // Memory is 64 bytes and: 80 to 580 with at most 28 distinct values; 8 a value in an exact summary of up to 512 values,
-// 8 or 16 a distinct value in one of more, and up to half as much again; as a histogram 150 to 400 and one byte for each bin, of which there are at
-// most 513 for each sign, two once a bin has more than 255 values and four once it has more than 65,535. Adding takes
-// constant time, averaged over many values.
+// 8 or 16 a distinct value in one of more, and up to half as much again; as a histogram 150 to 400 and one byte for
+// each bin, of which there are at most 513 for each sign, two once a bin has more than 255 values and four once it has
+// more than 65,535. Adding takes constant time, averaged over many values.
 //
 // A Summary is not safe for concurrent use; reading statistics changes its inner form.
 type Summary struct {

@@ -577,3 +577,19 @@ func TestAnUnlimitedSummaryIsTheSameHoweverItsValuesCome(t *testing.T) {
 		}
 	}
 }
+
+// The outer bins of the coarser one do not tell that the other one has to be coarser too: at the finer scale they span
+// one bin less than the values did.
+func TestMergingACoarserHistogramCoarsens(t *testing.T) {
+	at := func(bin float64) float64 { return math.Exp2((bin + 0.5) / perOctave) }
+	coarse := limited(1, []float64{at(0), at(maxBins)})
+	fine := limited(1, []float64{at(100), at(101)})
+	for _, s := range []*Summary{coarse, fine} {
+		s.Demote()
+	}
+	require.Equal(t, []int8{maxBinScale - 1, maxBinScale}, []int8{coarse.hist.scale, fine.hist.scale})
+	require.NoError(t, fine.Merge(coarse))
+	want := limited(1, []float64{at(0), at(100), at(101), at(maxBins)})
+	want.Demote()
+	require.Equal(t, shapeOf(want.hist), shapeOf(fine.hist))
+}
