@@ -1,0 +1,88 @@
+package series
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// Reserved lists the characters that separate the parts of a key, here or in a key that contains this one: the
+// braces of a cluster's hash tag, the colon of a Redis key and the bar between series, field and agent.
+const Reserved = "%{}:|,="
+
+// Escape returns s with each character of reserved, each control character and each byte that is not valid UTF-8
+// percent-encoded, as in RFC 3986: %, two upper-case hexadecimal digits. reserved contains "%". Of the reserved
+// characters the result has "%" only, so escaped texts can be joined by the others. Different texts have different results.
+func Escape(s, reserved string) string {
+	if isPlain(s, reserved) {
+		return s
+	}
+	return string(appendEscaped(nil, s, reserved))
+}
+
+// AppendEscaped appends [Escape](s, [Reserved]) to dst and returns the extended slice.
+func AppendEscaped(dst []byte, s string) []byte { return appendEscaped(dst, s, Reserved) }
+
+func appendEscaped(dst []byte, s, reserved string) []byte {
+	if isPlain(s, reserved) {
+		return append(dst, s...)
+	}
+	for i := 0; i < len(s); {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && size == 1 || isControl(r) || strings.ContainsRune(reserved, r) {
+			for _, c := range []byte(s[i : i+size]) {
+				dst = fmt.Appendf(dst, "%%%02X", c)
+			}
+		} else {
+			dst = append(dst, s[i:i+size]...)
+		}
+		i += size
+	}
+	return dst
+}
+
+// isPlain reports whether every character of s stands for itself.
+func isPlain(s, reserved string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= utf8.RuneSelf:
+			return utf8.ValidString(s) && !strings.ContainsAny(s, reserved) && !strings.ContainsFunc(s, isControl)
+		case c < 0x20 || c == 0x7f || strings.IndexByte(reserved, c) >= 0:
+			return false
+		}
+	}
+	return true
+}
+
+func isControl(r rune) bool { return r < 0x20 || r >= 0x7f && r < 0xa0 }
+
+// Unescape returns the text whose [Escape] is s. A text that Escape does not write is an error.
+func Unescape(s, reserved string) (string, error) {
+	if isPlain(s, reserved) {
+		return s, nil
+	}
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] != '%' {
+			b = append(b, s[i])
+			continue
+		}
+		if i+2 >= len(s) {
+			return "", fmt.Errorf("%q ends within an escape", s)
+		}
+		high, low := digit(s[i+1]), digit(s[i+2])
+		if high < 0 || low < 0 {
+			return "", fmt.Errorf("escape %q, want two upper-case hexadecimal digits", s[i:i+3])
+		}
+		b = append(b, byte(high<<4|low))
+		i += 2
+	}
+	text := string(b)
+	if Escape(text, reserved) != s {
+		return "", fmt.Errorf("%q is not an escaped text: it has an escape too many or too few", s)
+	}
+	return text, nil
+}
+
+// digit returns the value of an upper-case hexadecimal digit, or -1.
+func digit(c byte) int { return strings.IndexByte("0123456789ABCDEF", c) }

@@ -1,0 +1,46 @@
+package series
+
+import (
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// ClashSuffix is appended to the key of a tag that another name would hide.
+const ClashSuffix = "_tag"
+
+// Sendable returns s as a reader of line protocol receives it. Telegraf writes tabs, newlines, form feeds and
+// carriage returns as an escape of two characters, line protocol cannot express a backslash at the end of a name, and
+// InfluxDB accepts valid UTF-8 only. Texts that a reader cannot tell apart have the same result.
+func Sendable(s string) string {
+	if utf8.ValidString(s) && !strings.ContainsAny(s, "\t\n\f\r") && !strings.HasSuffix(s, `\`) {
+		return s
+	}
+	s = strings.NewReplacer("\t", `\t`, "\n", `\n`, "\f", `\f`, "\r", `\r`).Replace(strings.ToValidUTF8(s, "\uFFFD"))
+	return strings.TrimRight(s, `\`)
+}
+
+// RenameTags gives the tags keys that line protocol can carry: each is [Sendable] and not empty, no two are equal,
+// and none is taken. A key that clashes gets [ClashSuffix], repeated until it is free. RenameTags changes tags in place,
+// keeps their order and returns the old keys of those it renamed.
+func RenameTags(tags []Tag, taken func(key string) bool) (renamed []string) {
+	for i := range tags {
+		old := tags[i].Key
+		key := Sendable(old)
+		if key == old && key != "" && !taken(key) {
+			continue
+		}
+		for key == "" || taken(key) || isOther(tags, i, key) {
+			key += ClashSuffix
+		}
+		tags[i].Key = key
+		renamed = append(renamed, old)
+	}
+	return renamed
+}
+
+// isOther reports whether a tag other than the i-th has that key.
+func isOther(tags []Tag, i int, key string) bool {
+	j := slices.IndexFunc(tags, func(t Tag) bool { return t.Key == key })
+	return j >= 0 && j != i
+}
