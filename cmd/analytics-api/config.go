@@ -19,6 +19,7 @@ import (
 
 	"github.com/telegraf-describe/telegraf-describe/internal/api"
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
 // defaultFile is read when it is there and no other file is named.
@@ -323,7 +324,7 @@ func (c *config) validateEmbeddedDir() error {
 func (c *config) validateNames() error {
 	var errs []error
 	check := func(setting, name string) {
-		if err := cache.CheckName(name); err != nil {
+		if err := record.CheckName(name); err != nil {
 			errs = append(errs, fmt.Errorf("invalid '%s' setting %q: %w", setting, name, err))
 		}
 	}
@@ -401,7 +402,7 @@ func (c config) apiOptions(storage, redis string, log *slog.Logger) api.Options 
 		ExportMaxSeries: c.ExportMaxSeries, ExportBuckets: c.ExportBuckets, Storage: storage, Redis: redis, Version: version, Log: log,
 	}
 	for _, e := range c.Export {
-		o.Export = append(o.Export, cache.Table{Database: e.Database, Name: e.Table})
+		o.Export = append(o.Export, record.Table{Database: e.Database, Name: e.Table})
 	}
 	return o
 }

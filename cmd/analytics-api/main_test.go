@@ -115,7 +115,7 @@ func put(t *testing.T, addr string) {
 	defer client.Close()
 	s := cache.NewStore(client, cache.Options{Retention: time.Hour})
 	r := record.Record{Table: "analytics_solar", Field: "f", Agent: "a", Start: time.Unix(0, 0), Stats: []record.Stat{{Name: "mean", Value: 1.5}}}
-	require.NoError(t, s.Put(t.Context(), cache.Table{Database: "db", Name: "analytics_solar"}, []record.Record{r}))
+	require.NoError(t, s.Put(t.Context(), record.Table{Database: "db", Name: "analytics_solar"}, []record.Record{r}))
 }
 
 func TestEmbeddedRedis(t *testing.T) {

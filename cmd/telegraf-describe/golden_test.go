@@ -22,6 +22,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/api"
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/influxtest"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 )
 
@@ -326,7 +327,7 @@ func arrived(t *testing.T, written []telegraf.Metric, influxdb *influxtest.Serve
 		for key, fields := range rows {
 			require.Equal(t, fields, got[key], "%s %s", table, key)
 		}
-		if cache.CheckName(table) != nil {
+		if record.CheckName(table) != nil {
 			continue // rediscache rejects it
 		}
 		var records []json.RawMessage

@@ -10,16 +10,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
 // Reader is what the API reads records from. Its methods are called concurrently.
 type Reader interface {
 	Ping(ctx context.Context) error
 	Tables(ctx context.Context) ([]cache.Entry, error)
-	Info(ctx context.Context, t cache.Table) (cache.Info, error)
-	Version(ctx context.Context, t cache.Table) (int64, error)
-	Buckets(ctx context.Context, t cache.Table, r cache.Range) ([]time.Time, error)
-	Records(ctx context.Context, t cache.Table, starts []time.Time, yield func(start time.Time, records []string) error) error
+	Info(ctx context.Context, t record.Table) (cache.Info, error)
+	Version(ctx context.Context, t record.Table) (int64, error)
+	Buckets(ctx context.Context, t record.Table, r cache.Range) ([]time.Time, error)
+	Records(ctx context.Context, t record.Table, starts []time.Time, yield func(start time.Time, records []string) error) error
 }
 
 // Options say what the API serves. All limits are above zero.
@@ -32,7 +33,7 @@ type Options struct {
 	Timeout time.Duration
 	// Export names the tables of /metrics/analytics, ExportMaxSeries how many series they may have together,
 	// and ExportBuckets how many buckets back a series' newest record may be.
-	Export                         []cache.Table
+	Export                         []record.Table
 	ExportMaxSeries, ExportBuckets int
 	// Storage says in words where records are kept, for /health.
 	Storage string

@@ -27,6 +27,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
 var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -62,7 +63,7 @@ func inProcess(t testing.TB, edit func(*Options)) *service {
 // rec is a record of a minute that ends that many minutes before now.
 func rec(minutes int, field, host string, mean float64) record.Record {
 	return record.Record{
-		Table: "analytics_cpu", Field: field, Agent: "a1", Tags: []record.Tag{{Key: "host", Value: host}, {Key: "cpu", Value: "cpu0"}},
+		Table: "analytics_cpu", Field: field, Agent: "a1", Tags: []series.Tag{{Key: "host", Value: host}, {Key: "cpu", Value: "cpu0"}},
 		Start: now.Truncate(time.Minute).Add(-time.Duration(minutes) * time.Minute),
 		Stats: []record.Stat{{Name: "count", Value: int64(6)}, {Name: "mean", Value: mean}},
 	}
@@ -79,7 +80,7 @@ func (s *service) fill(t testing.TB) []record.Record {
 			}
 		}
 	}
-	require.NoError(t, s.store.Put(context.Background(), cache.Table{Database: "db", Name: "analytics_cpu"}, all))
+	require.NoError(t, s.store.Put(context.Background(), record.Table{Database: "db", Name: "analytics_cpu"}, all))
 	s.clock.Add(10) // what the service remembers of the catalogue is over
 	return all
 }
@@ -175,7 +176,7 @@ func TestANameWithThePrefixGoesFirst(t *testing.T) {
 	for _, name := range []string{"analytics_a", "analytics_analytics_a", "analytics_analytics_b", "plain"} {
 		r := rec(0, "f", "h", 1)
 		r.Table = name
-		require.NoError(t, s.store.Put(t.Context(), cache.Table{Database: "db", Name: name}, []record.Record{r}))
+		require.NoError(t, s.store.Put(t.Context(), record.Table{Database: "db", Name: name}, []record.Record{r}))
 	}
 	for asked, want := range map[string]string{
 		"a": "analytics_a", "analytics_a": "analytics_a", "analytics_analytics_a": "analytics_analytics_a", "analytics_b": "analytics_analytics_b", "plain": "plain",
@@ -312,7 +313,7 @@ func TestAnAnswerIsNotTakenForThatOfALostTable(t *testing.T) {
 		written = written.Add(time.Second)
 		s := serve(t, client, nil)
 		s.store.Now = func() time.Time { return written }
-		require.NoError(t, s.store.Put(t.Context(), cache.Table{Database: "db", Name: "analytics_cpu"}, []record.Record{rec(0, "f", "a", mean)}))
+		require.NoError(t, s.store.Put(t.Context(), record.Table{Database: "db", Name: "analytics_cpu"}, []record.Record{rec(0, "f", "a", mean)}))
 		return s.get(t, "/analytics/cpu?database=db").Header().Get("ETag")
 	}
 	require.NotEqual(t, tag(1), tag(2))
@@ -324,7 +325,7 @@ type reads struct {
 	sizes []int
 }
 
-func (r *reads) Records(ctx context.Context, t cache.Table, starts []time.Time, yield func(time.Time, []string) error) error {
+func (r *reads) Records(ctx context.Context, t record.Table, starts []time.Time, yield func(time.Time, []string) error) error {
 	r.sizes = append(r.sizes, len(starts))
 	return r.Store.Records(ctx, t, starts, yield)
 }
@@ -335,7 +336,7 @@ func TestNoMoreIsReadAtATimeThanAnAnswerHolds(t *testing.T) {
 	for m := range 30 {
 		all = append(all, rec(m, "f", strings.Repeat("x", 1000), 1))
 	}
-	require.NoError(t, s.store.Put(t.Context(), cache.Table{Database: "db", Name: "analytics_cpu"}, all))
+	require.NoError(t, s.store.Put(t.Context(), record.Table{Database: "db", Name: "analytics_cpu"}, all))
 	for maxBytes, want := range map[int][]int{1 << 20: {10, 20}, 5000: {10, 4, 4, 4, 4, 4}, 1: {10, 1, 1}} {
 		reader := &reads{Store: s.store}
 		h := New(reader, Options{MaxRecords: 100, MaxBuckets: 100, MaxBytes: maxBytes, Timeout: time.Minute})
@@ -401,7 +402,7 @@ func TestRedisAway(t *testing.T) {
 	client, err := cache.Dial(cache.DialOptions{Servers: []string{"redis://" + server.Addr()}, Timeout: time.Second})
 	require.NoError(t, err)
 	defer client.Close()
-	s := serve(t, client, func(o *Options) { o.Export = []cache.Table{{Database: "db", Name: "cpu"}} })
+	s := serve(t, client, func(o *Options) { o.Export = []record.Table{{Database: "db", Name: "cpu"}} })
 	s.fill(t)
 	require.Equal(t, http.StatusOK, s.get(t, "/ready").Code)
 	require.NoError(t, server.Stop())
@@ -440,18 +441,18 @@ func TestMetricsOfTheService(t *testing.T) {
 
 func TestExportedTables(t *testing.T) {
 	s := inProcess(t, func(o *Options) {
-		o.Export = []cache.Table{{Database: "db", Name: "cpu"}, {Database: "db", Name: "absent"}, {Database: "db", Name: "x.y"}, {Database: "db", Name: "x-y"}}
+		o.Export = []record.Table{{Database: "db", Name: "cpu"}, {Database: "db", Name: "absent"}, {Database: "db", Name: "x.y"}, {Database: "db", Name: "x-y"}}
 		o.ExportMaxSeries = 6
 	})
 	s.fill(t)
-	put := func(table string, tags []record.Tag, minutes int) {
+	put := func(table string, tags []series.Tag, minutes int) {
 		r := rec(minutes, "f", "h", 1.5)
 		r.Table, r.Tags = table, tags
-		require.NoError(t, s.store.Put(t.Context(), cache.Table{Database: "db", Name: table}, []record.Record{r}))
+		require.NoError(t, s.store.Put(t.Context(), record.Table{Database: "db", Name: table}, []record.Record{r}))
 	}
-	put("analytics_cpu", []record.Tag{{Key: "host", Value: "gone"}}, 3) // too old
-	put("analytics_cpu", []record.Tag{{Key: "host", Value: "slow\n\""}}, 2)
-	put("analytics_cpu", []record.Tag{{Key: "a.b", Value: "1"}, {Key: "a-b", Value: "2"}}, 0)
+	put("analytics_cpu", []series.Tag{{Key: "host", Value: "gone"}}, 3) // too old
+	put("analytics_cpu", []series.Tag{{Key: "host", Value: "slow\n\""}}, 2)
+	put("analytics_cpu", []series.Tag{{Key: "a.b", Value: "1"}, {Key: "a-b", Value: "2"}}, 0)
 	put("analytics_x.y", nil, 0)
 	put("analytics_x-y", nil, 0)
 	s.clock.Add(10)
@@ -470,7 +471,7 @@ func TestExportedTables(t *testing.T) {
 	require.Equal(t, 1, strings.Count(body, `analytics_cpu_mean{agent="a1",cpu="cpu0",database="db",field_name="f",host="a"}`), "the newest record only")
 
 	s = inProcess(t, func(o *Options) {
-		o.Export = []cache.Table{{Database: "db", Name: "x.y"}, {Database: "db", Name: "x-y"}}
+		o.Export = []record.Table{{Database: "db", Name: "x.y"}, {Database: "db", Name: "x-y"}}
 	})
 	put("analytics_x.y", nil, 0)
 	put("analytics_x-y", nil, 0)
@@ -480,9 +481,9 @@ func TestExportedTables(t *testing.T) {
 // What is one in Prometheus, though not in the cache, is counted and spoils nothing.
 func TestExportedSeriesThatAreOneInPrometheus(t *testing.T) {
 	s := inProcess(t, func(o *Options) {
-		o.Export = []cache.Table{{Database: "db", Name: "cpu"}, {Database: "db", Name: "analytics_cpu"}, {Database: "db", Name: "cpu"}}
+		o.Export = []record.Table{{Database: "db", Name: "cpu"}, {Database: "db", Name: "analytics_cpu"}, {Database: "db", Name: "cpu"}}
 	})
-	for _, tags := range [][]record.Tag{
+	for _, tags := range [][]series.Tag{
 		{{Key: "a.b", Value: "1"}, {Key: "a.a", Value: "2"}}, {{Key: "a-b", Value: "1"}, {Key: "a.a", Value: "2"}}, // another order by name
 		{{Key: "x.y", Value: "1"}}, {{Key: "x-y", Value: "1"}},
 		{{Key: "host", Value: "a"}},
@@ -491,7 +492,7 @@ func TestExportedSeriesThatAreOneInPrometheus(t *testing.T) {
 			r := rec(minutes, "f", "", 1.5)
 			r.Tags = tags
 			r.Stats = append(r.Stats, record.Stat{Name: "s.t", Value: 1.0}, record.Stat{Name: "s-t", Value: 2.0}, record.Stat{Name: "bucket_start_seconds", Value: 3.0})
-			require.NoError(t, s.store.Put(t.Context(), cache.Table{Database: "db", Name: "analytics_cpu"}, []record.Record{r}))
+			require.NoError(t, s.store.Put(t.Context(), record.Table{Database: "db", Name: "analytics_cpu"}, []record.Record{r}))
 		}
 	}
 	w := s.get(t, "/metrics/analytics")
@@ -504,15 +505,15 @@ func TestExportedSeriesThatAreOneInPrometheus(t *testing.T) {
 }
 
 func TestATagThatHasTheNameOfALabelIsRenamed(t *testing.T) {
-	s := inProcess(t, func(o *Options) { o.Export = []cache.Table{{Database: "db", Name: "cpu"}} })
-	for i, tags := range [][]record.Tag{
+	s := inProcess(t, func(o *Options) { o.Export = []record.Table{{Database: "db", Name: "cpu"}} })
+	for i, tags := range [][]series.Tag{
 		{{Key: "database", Value: "pg"}},
 		{{Key: "field.name", Value: "x"}},
 		{{Key: "database", Value: "pg"}, {Key: "database_tag", Value: "other"}}, // the new name is taken
 	} {
 		r := rec(0, fmt.Sprint("f", i), "h", 1.5)
 		r.Tags = tags
-		require.NoError(t, s.store.Put(t.Context(), cache.Table{Database: "db", Name: "analytics_cpu"}, []record.Record{r}))
+		require.NoError(t, s.store.Put(t.Context(), record.Table{Database: "db", Name: "analytics_cpu"}, []record.Record{r}))
 	}
 	body := s.get(t, "/metrics/analytics").Body.String()
 	for _, want := range []string{
@@ -527,13 +528,13 @@ func TestATagThatHasTheNameOfALabelIsRenamed(t *testing.T) {
 
 func TestAStatisticThatHasTheNameOfTheExportersOwnIsDropped(t *testing.T) {
 	s := inProcess(t, func(o *Options) {
-		o.Export = []cache.Table{{Database: "db", Name: "export"}, {Database: "db", Name: "cpu"}}
+		o.Export = []record.Table{{Database: "db", Name: "export"}, {Database: "db", Name: "cpu"}}
 	})
 	s.fill(t)
 	r := rec(0, "f", "h", 1.5)
 	r.Table = "analytics_export"
 	r.Stats = append(r.Stats, record.Stat{Name: "dropped", Value: 1.0})
-	require.NoError(t, s.store.Put(t.Context(), cache.Table{Database: "db", Name: r.Table}, []record.Record{r}))
+	require.NoError(t, s.store.Put(t.Context(), record.Table{Database: "db", Name: r.Table}, []record.Record{r}))
 	w := s.get(t, "/metrics/analytics")
 	require.Equal(t, http.StatusOK, w.Code, w.Body.String())
 	for _, want := range []string{"analytics_export_mean{", "analytics_cpu_mean{", `analytics_export_dropped{reason="name_clash"} 1`} {
@@ -659,14 +660,14 @@ func FuzzRequest(f *testing.F) {
 
 func TestFiltersNeverMistakeOnePlaceForAnother(t *testing.T) {
 	s := inProcess(t, nil)
-	tricky := []record.Tag{
+	tricky := []series.Tag{
 		{Key: "a", Value: `x","b":"y`}, {Key: "b", Value: "z"}, {Key: `k","m`, Value: "1"}, {Key: ":", Value: ","}, {Key: "ü <&>", Value: "é <&>"},
 	}
 	r := rec(0, `f","time_bucket":"`, "h", 1)
 	r.Tags = tricky
 	other := rec(0, "f", "h", 2)
-	other.Tags = []record.Tag{{Key: "x,", Value: ":"}, {Key: "b", Value: "y"}}
-	require.NoError(t, s.store.Put(t.Context(), cache.Table{Database: "db", Name: "analytics_cpu"}, []record.Record{r, other}))
+	other.Tags = []series.Tag{{Key: "x,", Value: ":"}, {Key: "b", Value: "y"}}
+	require.NoError(t, s.store.Put(t.Context(), record.Table{Database: "db", Name: "analytics_cpu"}, []record.Record{r, other}))
 	count := func(parameter, value string) int {
 		return len(array(t, s.get(t, "/analytics/cpu?database=db&"+parameter+"="+url.QueryEscape(value))))
 	}
@@ -688,7 +689,7 @@ func BenchmarkRecords(b *testing.B) {
 			all = append(all, rec(m, fmt.Sprintf("field%d", field), "a", 1.5))
 		}
 	}
-	require.NoError(b, s.store.Put(b.Context(), cache.Table{Database: "db", Name: "analytics_cpu"}, all))
+	require.NoError(b, s.store.Put(b.Context(), record.Table{Database: "db", Name: "analytics_cpu"}, all))
 	hello := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") })
 	for _, run := range []struct {
 		name    string

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
 const (
@@ -38,14 +39,14 @@ type reading struct {
 	at   time.Time // when it began
 	done chan struct{}
 
-	entries  []cache.Entry               // sorted by database and name
-	index    map[cache.Table]cache.Entry // of entries
+	entries  []cache.Entry                // sorted by database and name
+	index    map[record.Table]cache.Entry // of entries
 	err      error
 	panicked any
 }
 
 // tables returns all tables, by database and name. It waits no longer than ctx.
-func (c *catalogue) tables(ctx context.Context) ([]cache.Entry, map[cache.Table]cache.Entry, error) {
+func (c *catalogue) tables(ctx context.Context) ([]cache.Entry, map[record.Table]cache.Entry, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, away(err)
 	}
@@ -97,7 +98,7 @@ func (r *reading) run(ctx context.Context, read func(context.Context) ([]cache.E
 	slices.SortFunc(entries, func(a, b cache.Entry) int {
 		return cmp.Or(strings.Compare(a.Database, b.Database), strings.Compare(a.Name, b.Name))
 	})
-	r.entries, r.index = entries, make(map[cache.Table]cache.Entry, len(entries))
+	r.entries, r.index = entries, make(map[record.Table]cache.Entry, len(entries))
 	for _, e := range entries {
 		r.index[e.Table] = e
 	}
@@ -105,15 +106,15 @@ func (r *reading) run(ctx context.Context, read func(context.Context) ([]cache.E
 
 // resolve returns the table that a request names, with or without the prefix: the name as it is given
 // goes first where it has the prefix.
-func (c *catalogue) resolve(ctx context.Context, named cache.Table) (cache.Entry, error) {
+func (c *catalogue) resolve(ctx context.Context, named record.Table) (cache.Entry, error) {
 	_, index, err := c.tables(ctx)
 	if err != nil {
 		return cache.Entry{}, err
 	}
-	prefixed := cache.Table{Database: named.Database, Name: tablePrefix + named.Name}
-	candidates := []cache.Table{prefixed, named}
+	prefixed := record.Table{Database: named.Database, Name: tablePrefix + named.Name}
+	candidates := []record.Table{prefixed, named}
 	if strings.HasPrefix(named.Name, tablePrefix) {
-		candidates = []cache.Table{named, prefixed}
+		candidates = []record.Table{named, prefixed}
 	}
 	for _, t := range candidates {
 		if e, ok := index[t]; ok {

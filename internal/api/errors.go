@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
 var (
@@ -178,6 +178,6 @@ func away(err error) error {
 	return unavailable{err}
 }
 
-func noTable(t cache.Table) error {
+func noTable(t record.Table) error {
 	return notFound{fmt.Sprintf("no table %q in database %q", t.Name, t.Database)}
 }

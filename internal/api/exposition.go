@@ -12,6 +12,7 @@ import (
 
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
 type dtoFamily = dto.MetricFamily
@@ -32,7 +33,7 @@ func (e *exporter) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), e.server.Timeout)
 	defer cancel()
 	x := &exposition{
-		ch: ch, room: e.server.ExportMaxSeries, tables: make(map[cache.Table]bool), dropped: make(map[string]int),
+		ch: ch, room: e.server.ExportMaxSeries, tables: make(map[record.Table]bool), dropped: make(map[string]int),
 		types: map[string]string{droppedName: ""},
 	}
 	for _, named := range e.server.Export {
@@ -47,14 +48,14 @@ func (e *exporter) Collect(ch chan<- prometheus.Metric) {
 // exposition is one scrape.
 type exposition struct {
 	ch      chan<- prometheus.Metric
-	room    int                  // for series
-	tables  map[cache.Table]bool // exported already: a table can be named with and without its prefix
-	dropped map[string]int       // series that are not exported, by reason
-	types   map[string]string    // the table of each name of a gauge, or none where it is the exporter's own
+	room    int                   // for series
+	tables  map[record.Table]bool // exported already: a table can be named with and without its prefix
+	dropped map[string]int        // series that are not exported, by reason
+	types   map[string]string     // the table of each name of a gauge, or none where it is the exporter's own
 }
 
 // table sends the gauges of one table. A table that is not there has none.
-func (x *exposition) table(ctx context.Context, s *server, named cache.Table) error {
+func (x *exposition) table(ctx context.Context, s *server, named record.Table) error {
 	entry, err := s.catalogue.resolve(ctx, named)
 	if err != nil {
 		if _, missing := err.(notFound); missing { //nolint:errorlint // as resolve returns it
@@ -72,7 +73,7 @@ func (x *exposition) table(ctx context.Context, s *server, named cache.Table) er
 		return away(err)
 	}
 	slices.Reverse(starts)
-	seen := series{cached: make(map[string]bool), exported: make(map[string]bool)}
+	seen := seenSeries{cached: make(map[string]bool), exported: make(map[string]bool)}
 	return away(s.reader.Records(ctx, t, starts, func(_ time.Time, records []string) error {
 		for _, text := range records {
 			r, err := record.Parse([]byte(text))
@@ -86,14 +87,14 @@ func (x *exposition) table(ctx context.Context, s *server, named cache.Table) er
 	}))
 }
 
-// series are those of one table that a scrape has met.
-type series struct {
+// seenSeries are of one table that a scrape has met.
+type seenSeries struct {
 	cached   map[string]bool // as the cache names them
 	exported map[string]bool // as Prometheus does, for which several of the cache can be one
 }
 
 // record sends the gauges of a record when it is the newest of its series.
-func (x *exposition) record(t cache.Table, r *record.Record, seen series) {
+func (x *exposition) record(t record.Table, r *record.Record, seen seenSeries) {
 	cached := joined([]string{r.Field, r.Agent}, r.Tags)
 	if seen.cached[cached] {
 		return
@@ -130,7 +131,7 @@ func (x *exposition) record(t cache.Table, r *record.Record, seen series) {
 
 // gauge sends one gauge, unless another table or the exporter has its name already: names that differ in the
 // cache can be one in Prometheus.
-func (x *exposition) gauge(name string, t cache.Table, v float64, names, values []string) {
+func (x *exposition) gauge(name string, t record.Table, v float64, names, values []string) {
 	owner := t.Name
 	if have, ok := x.types[name]; ok && have != owner {
 		x.dropped["name_clash"]++
@@ -157,7 +158,7 @@ func (x *exposition) overflow() {
 // separator is in no text of a record, which is UTF-8.
 const separator = "\xff"
 
-func joined(parts []string, tags []record.Tag) string {
+func joined(parts []string, tags []series.Tag) string {
 	for _, tag := range tags {
 		parts = append(parts, tag.Key, tag.Value)
 	}
@@ -169,19 +170,19 @@ var ownLabels = []string{"database", record.FieldName, record.Agent}
 
 // labels returns the labels of a record, sorted by name. A tag that has the name of an own label becomes
 // <name>_tag. It returns false where two of its tags have one name in Prometheus then.
-func labels(t cache.Table, r *record.Record) (names, values []string, ok bool) {
-	all := make([]record.Tag, 0, len(ownLabels)+len(r.Tags))
+func labels(t record.Table, r *record.Record) (names, values []string, ok bool) {
+	all := make([]series.Tag, 0, len(ownLabels)+len(r.Tags))
 	for i, value := range []string{t.Database, r.Field, r.Agent} {
-		all = append(all, record.Tag{Key: ownLabels[i], Value: value})
+		all = append(all, series.Tag{Key: ownLabels[i], Value: value})
 	}
 	for _, tag := range r.Tags {
 		name := labelName(tag.Key)
 		if slices.Contains(ownLabels, name) {
-			name += record.ClashSuffix
+			name += series.ClashSuffix
 		}
-		all = append(all, record.Tag{Key: name, Value: strings.ToValidUTF8(tag.Value, "\uFFFD")})
+		all = append(all, series.Tag{Key: name, Value: strings.ToValidUTF8(tag.Value, "\uFFFD")})
 	}
-	slices.SortFunc(all, func(a, b record.Tag) int { return strings.Compare(a.Key, b.Key) })
+	slices.SortFunc(all, func(a, b series.Tag) int { return strings.Compare(a.Key, b.Key) })
 	names, values, ok = make([]string, 0, len(all)), make([]string, 0, len(all)), true
 	for i, label := range all {
 		ok = ok && (i == 0 || label.Key != all[i-1].Key)

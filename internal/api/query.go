@@ -10,14 +10,15 @@ import (
 
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
 // query is what a request for records asks for.
 type query struct {
-	table  cache.Table
+	table  record.Table
 	span   cache.Range
 	fields []string
-	tags   []record.Tag
+	tags   []series.Tag
 	limit  int // 0 where none is given
 }
 
@@ -74,7 +75,7 @@ func (p *params) err() error {
 
 // checkName notes a fault where no table or database can have that name.
 func (p *params) checkName(location, name string) {
-	if err := cache.CheckName(name); err != nil {
+	if err := record.CheckName(name); err != nil {
 		p.faults.add(location, name, "%v", err)
 	}
 }
@@ -123,15 +124,15 @@ func (p *params) number(name string, most int) int {
 	return n
 }
 
-func (p *params) tags() []record.Tag {
-	var tags []record.Tag
+func (p *params) tags() []series.Tag {
+	var tags []series.Tag
 	for _, text := range p.values["tag"] {
 		key, value, ok := strings.Cut(text, "=")
 		if !ok || key == "" {
 			p.faults.add("query.tag", text, "want key=value, such as tag=host=a")
 			continue
 		}
-		tags = append(tags, record.Tag{Key: key, Value: value})
+		tags = append(tags, series.Tag{Key: key, Value: value})
 	}
 	return tags
 }
@@ -141,7 +142,7 @@ func (s *server) readQuery(r *http.Request) (query, error) {
 	p := newParams(r, []string{"database", "start", "end", "last", "limit"}, []string{"field", "tag"})
 	now := s.Now()
 	q := query{
-		table:  cache.Table{Database: p.database(s.DefaultDatabase), Name: r.PathValue("table")},
+		table:  record.Table{Database: p.database(s.DefaultDatabase), Name: r.PathValue("table")},
 		span:   cache.Range{Start: p.time("start", now), End: p.time("end", now), Last: p.number("last", s.MaxBuckets)},
 		fields: p.values["field"],
 		tags:   p.tags(),

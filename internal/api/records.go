@@ -11,6 +11,7 @@ import (
 
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
 // records answers with the records of a table: a JSON array, ascending by bucket. Without a limit it has
@@ -171,7 +172,7 @@ func (a *answer) json() []byte {
 type filter struct {
 	prefixes []string     // what the JSON begins with, for each field; none selects all
 	members  []string     // what the JSON contains, for each tag
-	exact    []record.Tag // tags whose name could be mistaken for another place of the JSON
+	exact    []series.Tag // tags whose name could be mistaken for another place of the JSON
 }
 
 func newFilter(q query) filter {
@@ -182,7 +183,7 @@ func newFilter(q query) filter {
 		f.prefixes = append(f.prefixes, head+`,"time_bucket":`)
 	}
 	for _, tag := range q.tags {
-		r := record.Record{Tags: []record.Tag{tag}}
+		r := record.Record{Tags: []series.Tag{tag}}
 		_, member, _ := strings.Cut(string(r.AppendJSON(nil)), `"agent":""`)
 		if tag.Key == record.Agent || strings.ContainsAny(tag.Key, `,:"\`) || record.Reserved(tag.Key) {
 			f.exact = append(f.exact, tag)

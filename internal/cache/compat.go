@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
 const (
@@ -38,8 +40,8 @@ type compatWorker struct {
 	ended chan struct{} // closed by run
 
 	mu    sync.Mutex
-	dirty map[Table]bool      // written since the last rebuilding, guarded by mu
-	next  map[Table]time.Time // when a table may be rebuilt again, guarded by mu
+	dirty map[record.Table]bool      // written since the last rebuilding, guarded by mu
+	next  map[record.Table]time.Time // when a table may be rebuilt again, guarded by mu
 }
 
 // worker returns the worker, which it starts when there is none.
@@ -49,7 +51,7 @@ func (s *Store) worker() *compatWorker {
 	if s.compat == nil {
 		s.compat = &compatWorker{
 			store: s, wake: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{}),
-			dirty: make(map[Table]bool), next: make(map[Table]time.Time),
+			dirty: make(map[record.Table]bool), next: make(map[record.Table]time.Time),
 		}
 		go s.compat.run()
 	}
@@ -83,7 +85,7 @@ func (s *Store) Close(timeout time.Duration) error {
 
 // settle rebuilds the compatibility value until it is current. Who writes meanwhile rebuilds it too: so a few times
 // are enough, and a value that is behind is not written over the one of whom was last.
-func (s *Store) settle(t Table, timeout time.Duration) error {
+func (s *Store) settle(t record.Table, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	for range settleTries {
@@ -94,7 +96,7 @@ func (s *Store) settle(t Table, timeout time.Duration) error {
 	return nil
 }
 
-func (w *compatWorker) mark(t Table) {
+func (w *compatWorker) mark(t record.Table) {
 	w.mu.Lock()
 	w.dirty[t] = true
 	w.mu.Unlock()
@@ -153,11 +155,11 @@ func (w *compatWorker) rebuildDue() (wait time.Duration, more bool) {
 }
 
 // due takes the tables that may be rebuilt now.
-func (w *compatWorker) due() []Table {
+func (w *compatWorker) due() []record.Table {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := time.Now()
-	var due []Table
+	var due []record.Table
 	for t := range w.dirty {
 		if !now.Before(w.next[t]) {
 			due = append(due, t)
@@ -168,13 +170,13 @@ func (w *compatWorker) due() []Table {
 }
 
 // rest leaves a table alone for a while after a rebuilding that began at start.
-func (w *compatWorker) rest(t Table, start time.Time) {
+func (w *compatWorker) rest(t record.Table, start time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.next[t] = start.Add(max(compatEvery, compatShare*time.Since(start)))
 }
 
-func (w *compatWorker) again(tables ...Table) {
+func (w *compatWorker) again(tables ...record.Table) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, t := range tables {
@@ -185,7 +187,7 @@ func (w *compatWorker) again(tables ...Table) {
 // rebuild writes the compatibility value: the newest records as a JSON array, ascending by bucket. It
 // returns false when the table was written meanwhile, by another agent perhaps that was faster: then the
 // value may be behind and is to be rebuilt again. Where that is known before, it is only written if behind is true.
-func (s *Store) rebuild(ctx context.Context, t Table, behind bool) (current bool, err error) {
+func (s *Store) rebuild(ctx context.Context, t record.Table, behind bool) (current bool, err error) {
 	before, err := s.writes(ctx, t)
 	if err != nil {
 		return false, err
@@ -209,9 +211,9 @@ func (s *Store) rebuild(ctx context.Context, t Table, behind bool) (current bool
 
 // writes returns the buckets that were written lately with the time at which they expire for it, which
 // every write changes, see [expiryScore].
-func (s *Store) writes(ctx context.Context, t Table) (map[string]float64, error) {
+func (s *Store) writes(ctx context.Context, t record.Table) (map[string]float64, error) {
 	since := s.Now().Add(s.Retention - recentWrites)
-	members, err := s.client.ZRangeByScoreWithScores(ctx, t.expiryKey(), &redis.ZRangeBy{Min: millis(since), Max: "+inf"}).Result()
+	members, err := s.client.ZRangeByScoreWithScores(ctx, expiryKey(t), &redis.ZRangeBy{Min: millis(since), Max: "+inf"}).Result()
 	if err != nil {
 		return nil, err
 	}
@@ -226,7 +228,7 @@ func (s *Store) writes(ctx context.Context, t Table) (map[string]float64, error)
 
 // newest returns the newest records, ascending by bucket. It looks for buckets from where the last
 // value began, or further and further back: a writer's ACL has no command that counts from the end.
-func (s *Store) newest(ctx context.Context, t Table) ([]string, error) {
+func (s *Store) newest(ctx context.Context, t record.Table) ([]string, error) {
 	low, newest := s.lookFrom(t)
 	read := make(map[time.Time][]string)
 	for span := float64(compatSpan); ; span *= 16 {
@@ -249,7 +251,7 @@ func (s *Store) newest(ctx context.Context, t Table) ([]string, error) {
 	}
 }
 
-func (s *Store) lookFrom(t Table) (low string, newest float64) {
+func (s *Store) lookFrom(t record.Table) (low string, newest float64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	state := s.tables[t]
@@ -262,7 +264,7 @@ func (s *Store) lookFrom(t Table) (low string, newest float64) {
 	return strconv.FormatFloat(score(state.newest), 'f', -1, 64), score(state.newest)
 }
 
-func (s *Store) rememberFrom(t Table, oldest time.Time) {
+func (s *Store) rememberFrom(t record.Table, oldest time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if state := s.tables[t]; state != nil && !oldest.IsZero() {
@@ -270,8 +272,8 @@ func (s *Store) rememberFrom(t Table, oldest time.Time) {
 	}
 }
 
-func (s *Store) indexFrom(ctx context.Context, t Table, low string) ([]time.Time, error) {
-	members, err := s.client.ZRangeByScore(ctx, t.indexKey(), &redis.ZRangeBy{Min: low, Max: "+inf"}).Result()
+func (s *Store) indexFrom(ctx context.Context, t record.Table, low string) ([]time.Time, error) {
+	members, err := s.client.ZRangeByScore(ctx, indexKey(t), &redis.ZRangeBy{Min: low, Max: "+inf"}).Result()
 	if err != nil {
 		return nil, err
 	}
@@ -280,7 +282,7 @@ func (s *Store) indexFrom(ctx context.Context, t Table, low string) ([]time.Time
 
 // collect returns the newest records of the buckets, and the start of the oldest one that it used. What
 // it reads stays in read.
-func (s *Store) collect(ctx context.Context, t Table, starts []time.Time, read map[time.Time][]string) (all []string, oldest time.Time, err error) {
+func (s *Store) collect(ctx context.Context, t record.Table, starts []time.Time, read map[time.Time][]string) (all []string, oldest time.Time, err error) {
 	var buckets [][]string
 	n := 0
 	for len(starts) > 0 && n < s.CompatRecords {
@@ -305,7 +307,7 @@ func (s *Store) collect(ctx context.Context, t Table, starts []time.Time, read m
 // compatPipeline is how many buckets are read at a time, as most are not needed.
 const compatPipeline = 20
 
-func (s *Store) readInto(ctx context.Context, t Table, starts []time.Time, read map[time.Time][]string) error {
+func (s *Store) readInto(ctx context.Context, t record.Table, starts []time.Time, read map[time.Time][]string) error {
 	missing := slices.DeleteFunc(slices.Clone(starts), func(at time.Time) bool { _, ok := read[at]; return ok })
 	if len(missing) == 0 {
 		return nil

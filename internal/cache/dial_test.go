@@ -34,7 +34,7 @@ func TestEachConnectionIsVerifiedAgainstTheHostThatItDials(t *testing.T) {
 		client := redis.NewUniversalClient(u)
 		s := storeOf(t, client, nil)
 		for i := range 10 { // on all nodes
-			require.NoError(t, s.Put(t.Context(), Table{"db", fmt.Sprint("analytics_", i)}, []record.Record{rec(60, "f", "h", 1)}))
+			require.NoError(t, s.Put(t.Context(), record.Table{Database: "db", Name: fmt.Sprint("analytics_", i)}, []record.Record{rec(60, "f", "h", 1)}))
 		}
 		require.NoError(t, s.Close(10*time.Second))
 		require.NoError(t, client.Close())

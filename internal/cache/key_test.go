@@ -8,35 +8,36 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
 func TestKeysOfATable(t *testing.T) {
-	table := Table{"db", "analytics_cpu"}
+	table := record.Table{Database: "db", Name: "analytics_cpu"}
 	require.Equal(t, "db:analytics_cpu", table.String())
-	require.Equal(t, "{db:analytics_cpu}:b:1588723200", table.bucketKey("1588723200"))
-	require.Equal(t, "{db:analytics_cpu}:q:-1.5", table.summaryKey("-1.5"))
+	require.Equal(t, "{db:analytics_cpu}:b:1588723200", bucketKey(table, "1588723200"))
+	require.Equal(t, "{db:analytics_cpu}:q:-1.5", summaryKey(table, "-1.5"))
 	require.Equal(t, []string{"{db:analytics_cpu}:idx", "{db:analytics_cpu}:exp", "{db:analytics_cpu}:names", "{db:analytics_cpu}:ver", "{db:analytics_cpu}:ch"},
-		[]string{table.indexKey(), table.expiryKey(), table.namesKey(), table.versionKey(), table.channel()})
+		[]string{indexKey(table), expiryKey(table), namesKey(table), versionKey(table), channel(table)})
 }
 
 func TestAwkwardNamesDoNotCollide(t *testing.T) {
-	seen := make(map[string]Table)
-	for _, table := range []Table{
-		{"a:b", "c"}, {"a", "b:c"}, {"a", "{b}:c"}, {"a}", "b"}, {"a%7D", "b"}, {"a", "b c"}, {"a", "ü😀/,=|%"}, {"a", "b\xff"}, {"a", "b\x00"},
+	seen := make(map[string]record.Table)
+	for _, table := range []record.Table{
+		{Database: "a:b", Name: "c"}, {Database: "a", Name: "b:c"}, {Database: "a", Name: "{b}:c"}, {Database: "a}", Name: "b"}, {Database: "a%7D", Name: "b"}, {Database: "a", Name: "b c"}, {Database: "a", Name: "ü😀/,=|%"}, {Database: "a", Name: "b\xff"}, {Database: "a", Name: "b\x00"},
 	} {
-		key := table.indexKey()
+		key := indexKey(table)
 		require.NotContains(t, seen, key)
 		seen[key] = table
 		require.Equal(t, 1, strings.Count(key, "{"))
 		require.Equal(t, 1, strings.Count(key, "}"))
-		got, err := parseMember(table.member())
+		got, err := parseMember(member(table))
 		require.NoError(t, err)
 		require.Equal(t, table, got)
 	}
 }
 
 func TestHashFieldsNameSeriesFieldAndAgent(t *testing.T) {
-	r := record.Record{Field: "usage|idle", Agent: "a,1", Tags: []record.Tag{{Key: "host", Value: "x=y"}, {Key: "cpu", Value: "cpu 0"}}}
+	r := record.Record{Field: "usage|idle", Agent: "a,1", Tags: []series.Tag{{Key: "host", Value: "x=y"}, {Key: "cpu", Value: "cpu 0"}}}
 	require.Equal(t, "cpu=cpu 0,host=x%3Dy|usage%7Cidle|a%2C1", hashField(&r))
 	require.Equal(t, "host", r.Tags[0].Key)
 }
@@ -59,52 +60,48 @@ func TestBucketStartsReadBack(t *testing.T) {
 
 func TestNamesNoTableCanHave(t *testing.T) {
 	long := strings.Repeat("x", 300)
-	for _, table := range []Table{{"d", long[:255]}, {"analytics", "analytics_tables"}, {"tables", "analytics"}, {"a:b", "ü 😀,=|%"}} {
-		require.NoError(t, table.Check())
+	for _, table := range []record.Table{{Database: "d", Name: long[:255]}, {Database: "analytics", Name: "analytics_tables"}, {Database: "tables", Name: "analytics"}, {Database: "a:b", Name: "ü 😀,=|%"}} {
+		require.NoError(t, CheckTable(table))
 	}
-	for want, table := range map[string]Table{
-		`database name "": want a name`: {"", "t"}, `table name "": want a name`: {"d", ""},
-		`table name "` + long[:80] + `"…: a name has at most 255 bytes, this one has 300`:                                      {"d", long},
-		`table name "\xff": a name is valid UTF-8`:                                                                             {"d", "\xff"},
-		`table name "a\nb": a name has no control characters`:                                                                  {"d", "a\nb"},
-		`database name "a\x00": a name has no control characters`:                                                              {"a\x00", "t"},
-		`database name "a{": a name has none of { } /`:                                                                         {"a{", "t"},
-		`database name "a}": a name has none of { } /`:                                                                         {"a}", "t"},
-		`database name "a/b": a name has none of { } /`:                                                                        {"a/b", "t"},
-		`table name "{brace}:colon": a name has none of { } /`:                                                                 {"d", "{brace}:colon"},
-		`table name "a/b": a name has none of { } /`:                                                                           {"d", "a/b"},
-		`table name "tables" in database "analytics": the key "analytics:tables" is the list of all tables, want another name`: {"analytics", "tables"},
+	for want, table := range map[string]record.Table{
+		`database name "": want a name`: {Database: "", Name: "t"}, `table name "": want a name`: {Database: "d", Name: ""},
+		`table name "` + long[:80] + `"…: a name has at most 255 bytes, this one has 300`:                                      {Database: "d", Name: long},
+		`table name "\xff": a name is valid UTF-8`:                                                                             {Database: "d", Name: "\xff"},
+		`table name "a\nb": a name has no control characters`:                                                                  {Database: "d", Name: "a\nb"},
+		`database name "a\x00": a name has no control characters`:                                                              {Database: "a\x00", Name: "t"},
+		`database name "a{": a name has none of { } /`:                                                                         {Database: "a{", Name: "t"},
+		`database name "a}": a name has none of { } /`:                                                                         {Database: "a}", Name: "t"},
+		`database name "a/b": a name has none of { } /`:                                                                        {Database: "a/b", Name: "t"},
+		`table name "{brace}:colon": a name has none of { } /`:                                                                 {Database: "d", Name: "{brace}:colon"},
+		`table name "a/b": a name has none of { } /`:                                                                           {Database: "d", Name: "a/b"},
+		`table name "tables" in database "analytics": the key "analytics:tables" is the list of all tables, want another name`: {Database: "analytics", Name: "tables"},
 	} {
-		require.EqualError(t, table.Check(), want)
+		require.EqualError(t, CheckTable(table), want)
 	}
 }
 
 // The key that SET replaces, whatever is there, is that of no index and not the catalogue.
 func TestNoCompatibilityKeyIsAnotherKey(t *testing.T) {
-	victim := Table{"db", "analytics_solar"}
-	taken := []string{catalogueKey, victim.bucketKey("0"), victim.summaryKey("0"), victim.indexKey(), victim.expiryKey(), victim.namesKey(), victim.versionKey()}
+	victim := record.Table{Database: "db", Name: "analytics_solar"}
+	taken := []string{catalogueKey, bucketKey(victim, "0"), summaryKey(victim, "0"), indexKey(victim), expiryKey(victim), namesKey(victim), versionKey(victim)}
 	for _, key := range taken {
 		for i := range key {
-			if table := (Table{key[:i], key[min(i+1, len(key)):]}); key[i] == ':' {
+			if table := (record.Table{Database: key[:i], Name: key[min(i+1, len(key)):]}); key[i] == ':' {
 				require.Equal(t, key, table.String())
-				require.Error(t, table.Check(), table)
+				require.Error(t, CheckTable(table), table)
 			}
 		}
 	}
 }
 
-func FuzzEscape(f *testing.F) {
-	for _, s := range []string{"", "a", "%", "%4", "{}:|,=", "ü\xff\x00😀"} {
+func FuzzKeys(f *testing.F) {
+	for _, s := range []string{"", "a:b", "%", "1.5", "{}:|,=", "ü\xff\x00😀"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		for _, reserved := range []string{reservedInKeys, reservedInFields} {
-			got, err := unescape(escape(s, reserved))
-			require.NoError(t, err)
-			require.Equal(t, s, got)
+		if table, err := parseMember(s); err == nil {
+			require.Equal(t, s, member(table))
 		}
-		_, _ = unescape(s)
-		_, _ = parseMember(s)
 		if at, err := parseStart(s); err == nil {
 			require.Equal(t, s, startText(at))
 		}

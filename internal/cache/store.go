@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
 // Options say how a Store writes. A Store that only reads needs none.
@@ -43,8 +45,8 @@ type Store struct {
 	Options
 
 	mu     sync.Mutex
-	tables map[Table]*tableState // what a writer remembers, guarded by mu
-	compat *compatWorker         // started by the first write, guarded by mu
+	tables map[record.Table]*tableState // what a writer remembers, guarded by mu
+	compat *compatWorker                // started by the first write, guarded by mu
 }
 
 // tableState is what a writer remembers of a table.
@@ -63,7 +65,7 @@ func NewStore(client redis.UniversalClient, o Options) *Store {
 	if o.Report == nil {
 		o.Report = func(error) {}
 	}
-	return &Store{client: client, Options: o, tables: make(map[Table]*tableState)}
+	return &Store{client: client, Options: o, tables: make(map[record.Table]*tableState)}
 }
 
 // Ping returns an error when Redis does not answer.
@@ -71,7 +73,7 @@ func (s *Store) Ping(ctx context.Context) error { return s.client.Ping(ctx).Err(
 
 // Entry is a table of the catalogue.
 type Entry struct {
-	Table
+	record.Table
 	LastWrite time.Time
 }
 
@@ -86,7 +88,7 @@ func (s *Store) Tables(ctx context.Context) ([]Entry, error) {
 	for _, m := range members {
 		text, _ := m.Member.(string)
 		t, err := parseMember(text)
-		if err != nil || t.Check() != nil {
+		if err != nil || CheckTable(t) != nil {
 			continue
 		}
 		entries = append(entries, Entry{Table: t, LastWrite: time.UnixMilli(int64(m.Score)).UTC()})
@@ -102,12 +104,12 @@ type Info struct {
 }
 
 // Info returns what the table has; nothing, where there is no such table.
-func (s *Store) Info(ctx context.Context, t Table) (Info, error) {
+func (s *Store) Info(ctx context.Context, t record.Table) (Info, error) {
 	pipe := s.client.Pipeline()
-	names := pipe.ZRangeByScore(ctx, t.namesKey(), &redis.ZRangeBy{Min: "-inf", Max: "+inf"})
-	first := pipe.ZRangeByScore(ctx, t.indexKey(), &redis.ZRangeBy{Min: "-inf", Max: "+inf", Count: 1})
-	last := pipe.ZRevRange(ctx, t.indexKey(), 0, 0)
-	version := pipe.Get(ctx, t.versionKey())
+	names := pipe.ZRangeByScore(ctx, namesKey(t), &redis.ZRangeBy{Min: "-inf", Max: "+inf"})
+	first := pipe.ZRangeByScore(ctx, indexKey(t), &redis.ZRangeBy{Min: "-inf", Max: "+inf", Count: 1})
+	last := pipe.ZRevRange(ctx, indexKey(t), 0, 0)
+	version := pipe.Get(ctx, versionKey(t))
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return Info{}, err
 	}
@@ -122,7 +124,7 @@ func (s *Store) Info(ctx context.Context, t Table) (Info, error) {
 }
 
 // ends returns the starts that the ends of the index have, or of the whole index where one of them is none.
-func (s *Store) ends(ctx context.Context, t Table, first, last []string) (from, to time.Time, err error) {
+func (s *Store) ends(ctx context.Context, t record.Table, first, last []string) (from, to time.Time, err error) {
 	starts := parseStarts(append(first, last...))
 	if len(starts) < len(first)+len(last) {
 		if starts, err = s.Buckets(ctx, t, Range{}); err != nil {
@@ -136,8 +138,8 @@ func (s *Store) ends(ctx context.Context, t Table, first, last []string) (from, 
 }
 
 // Version returns how often the table was written, 0 where there is no such table.
-func (s *Store) Version(ctx context.Context, t Table) (int64, error) {
-	cmd := s.client.Get(ctx, t.versionKey())
+func (s *Store) Version(ctx context.Context, t record.Table) (int64, error) {
+	cmd := s.client.Get(ctx, versionKey(t))
 	if err := cmd.Err(); err != nil && !errors.Is(err, redis.Nil) {
 		return 0, err
 	}
@@ -165,9 +167,9 @@ type Range struct {
 // Buckets returns the starts of the table's buckets in the range, ascending. A bucket that has expired
 // since it was last written may be among them. What in the index is no start, which no writer of ours puts
 // there, is left out.
-func (s *Store) Buckets(ctx context.Context, t Table, r Range) ([]time.Time, error) {
+func (s *Store) Buckets(ctx context.Context, t record.Table, r Range) ([]time.Time, error) {
 	if r.Last > 0 && r.Start.IsZero() && r.End.IsZero() {
-		members, err := s.client.ZRevRange(ctx, t.indexKey(), 0, int64(r.Last)-1).Result()
+		members, err := s.client.ZRevRange(ctx, indexKey(t), 0, int64(r.Last)-1).Result()
 		if err != nil {
 			return nil, err
 		}
@@ -176,7 +178,7 @@ func (s *Store) Buckets(ctx context.Context, t Table, r Range) ([]time.Time, err
 			return starts, nil
 		}
 	}
-	members, err := s.client.ZRangeByScore(ctx, t.indexKey(), r.scores()).Result()
+	members, err := s.client.ZRangeByScore(ctx, indexKey(t), r.scores()).Result()
 	if err != nil {
 		return nil, err
 	}
@@ -233,7 +235,7 @@ const maxPipeline = 100
 // Records reads the records of the buckets that begin at starts and calls yield once for each bucket,
 // in that order, with the JSON of its records, sorted. An expired bucket has none. An error of yield
 // ends the reading and is returned. The bytes are the caller's.
-func (s *Store) Records(ctx context.Context, t Table, starts []time.Time, yield func(start time.Time, records []string) error) error {
+func (s *Store) Records(ctx context.Context, t record.Table, starts []time.Time, yield func(start time.Time, records []string) error) error {
 	for len(starts) > 0 {
 		n := min(maxPipeline, len(starts))
 		batch, err := s.hashes(ctx, t, starts[:n])
@@ -251,11 +253,11 @@ func (s *Store) Records(ctx context.Context, t Table, starts []time.Time, yield 
 }
 
 // hashes reads the records of at most maxPipeline buckets in one round trip.
-func (s *Store) hashes(ctx context.Context, t Table, starts []time.Time) ([][]string, error) {
+func (s *Store) hashes(ctx context.Context, t record.Table, starts []time.Time) ([][]string, error) {
 	pipe := s.client.Pipeline()
 	cmds := make([]*redis.StringSliceCmd, len(starts))
 	for i, start := range starts {
-		cmds[i] = pipe.HVals(ctx, t.bucketKey(startText(start)))
+		cmds[i] = pipe.HVals(ctx, bucketKey(t, startText(start)))
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, err

@@ -17,9 +17,10 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
-var table = Table{"db", "analytics_cpu"}
+var table = record.Table{Database: "db", Name: "analytics_cpu"}
 
 // eachRedis runs a test on a real redis-server, on a real cluster and in process.
 func eachRedis(t *testing.T, test func(t *testing.T, client redis.UniversalClient)) {
@@ -49,13 +50,13 @@ func storeOf(t *testing.T, client redis.UniversalClient, edit func(*Options)) *S
 
 func rec(start int64, field, host string, value float64) record.Record {
 	return record.Record{
-		Table: table.Name, Field: field, Agent: "a1", Tags: []record.Tag{{Key: "host", Value: host}},
+		Table: table.Name, Field: field, Agent: "a1", Tags: []series.Tag{{Key: "host", Value: host}},
 		Start: time.Unix(start, 0).UTC(), Stats: []record.Stat{{Name: "count", Value: int64(1)}, {Name: "mean", Value: value}},
 	}
 }
 
 // all reads every record of a table.
-func all(t *testing.T, s *Store, table Table, r Range) []string {
+func all(t *testing.T, s *Store, table record.Table, r Range) []string {
 	t.Helper()
 	starts, err := s.Buckets(t.Context(), table, r)
 	require.NoError(t, err)
@@ -87,7 +88,7 @@ func TestRecordsReadBackByBucket(t *testing.T) {
 		require.Equal(t, want[150:156], all(t, s, table, Range{Start: at(0), End: at(20)}))
 		require.Equal(t, want[153:156], all(t, s, table, Range{Start: at(0), End: at(20), Last: 1}))
 		require.Empty(t, all(t, s, table, Range{Start: at(10), End: at(10)}))
-		require.Empty(t, all(t, s, Table{"db", "analytics_none"}, Range{}))
+		require.Empty(t, all(t, s, record.Table{Database: "db", Name: "analytics_none"}, Range{}))
 	})
 }
 
@@ -107,12 +108,12 @@ func TestWritingAgainOverwritesAndAgentsDoNot(t *testing.T) {
 }
 
 func TestEveryKeyOfATableExpiresAndSharesASlot(t *testing.T) {
-	for _, table := range []Table{table, {"my db", "analytics_with space,and=comma|pipe"}} {
+	for _, table := range []record.Table{table, {Database: "my db", Name: "analytics_with space,and=comma|pipe"}} {
 		eachRedis(t, func(t *testing.T, client redis.UniversalClient) { everyKeyExpiresAndSharesASlot(t, client, table) })
 	}
 }
 
-func everyKeyExpiresAndSharesASlot(t *testing.T, client redis.UniversalClient, table Table) {
+func everyKeyExpiresAndSharesASlot(t *testing.T, client redis.UniversalClient, table record.Table) {
 	t.Helper()
 	s := storeOf(t, client, nil)
 	r := rec(60, "f", "h", 1)
@@ -120,7 +121,7 @@ func everyKeyExpiresAndSharesASlot(t *testing.T, client redis.UniversalClient, t
 	require.NoError(t, s.Put(t.Context(), table, []record.Record{r}))
 	require.NoError(t, s.Close(10*time.Second))
 	keys := []string{
-		table.String(), table.bucketKey("60"), table.summaryKey("60"), table.indexKey(), table.expiryKey(), table.namesKey(), table.versionKey(),
+		table.String(), bucketKey(table, "60"), summaryKey(table, "60"), indexKey(table), expiryKey(table), namesKey(table), versionKey(table),
 	}
 	slots := make(map[int64]bool)
 	for _, key := range append(keys, catalogueKey) {
@@ -134,13 +135,13 @@ func everyKeyExpiresAndSharesASlot(t *testing.T, client redis.UniversalClient, t
 		}
 		require.Len(t, slots, 1)
 	}
-	require.Equal(t, "summary", client.HGet(t.Context(), table.summaryKey("60"), hashField(&r)).Val())
+	require.Equal(t, "summary", client.HGet(t.Context(), summaryKey(table, "60"), hashField(&r)).Val())
 }
 
 func TestInfoAndCatalogue(t *testing.T) {
 	eachRedis(t, func(t *testing.T, client redis.UniversalClient) {
 		s := storeOf(t, client, nil)
-		awkward := Table{"my:db", "analytics_|ü, 😀=%"}
+		awkward := record.Table{Database: "my:db", Name: "analytics_|ü, 😀=%"}
 		require.NoError(t, s.Put(t.Context(), table, []record.Record{rec(120, "g", "h", 1), rec(60, "f", "h", 1)}))
 		require.NoError(t, s.Put(t.Context(), awkward, []record.Record{rec(60, "f", "h", 1)}))
 		info, err := s.Info(t.Context(), table)
@@ -149,15 +150,15 @@ func TestInfoAndCatalogue(t *testing.T) {
 		require.NoError(t, client.ZAdd(t.Context(), catalogueKey, redis.Z{Score: 1, Member: "no table%"}, redis.Z{Score: 2, Member: "db:a/b"}).Err())
 		entries, err := s.Tables(t.Context())
 		require.NoError(t, err, "what is no table is left out")
-		var tables []Table
+		var tables []record.Table
 		for _, e := range entries {
 			require.WithinDuration(t, time.Now(), e.LastWrite, time.Minute)
 			tables = append(tables, e.Table)
 		}
-		require.ElementsMatch(t, []Table{table, awkward}, tables)
+		require.ElementsMatch(t, []record.Table{table, awkward}, tables)
 		require.Len(t, all(t, s, awkward, Range{}), 1)
 
-		none, err := s.Info(t.Context(), Table{"no", "table"})
+		none, err := s.Info(t.Context(), record.Table{Database: "no", Name: "table"})
 		require.NoError(t, err)
 		require.Zero(t, none)
 	})
@@ -165,7 +166,7 @@ func TestInfoAndCatalogue(t *testing.T) {
 
 func TestAWriteTellsItsBuckets(t *testing.T) {
 	client := redistest.Client(t, redistest.Server(t))
-	sub := client.Subscribe(t.Context(), table.channel())
+	sub := client.Subscribe(t.Context(), channel(table))
 	defer sub.Close()
 	_, err := sub.Receive(t.Context())
 	require.NoError(t, err)
@@ -205,7 +206,7 @@ func TestExpiredBucketsLeaveTheIndex(t *testing.T) {
 	require.Equal(t, []string{"f"}, info.Fields)
 
 	pass(2 * time.Hour)
-	require.NoError(t, s.Put(t.Context(), Table{"db", "analytics_mem"}, []record.Record{rec(1, "f", "h", 1)}))
+	require.NoError(t, s.Put(t.Context(), record.Table{Database: "db", Name: "analytics_mem"}, []record.Record{rec(1, "f", "h", 1)}))
 	entries, err := s.Tables(t.Context())
 	require.NoError(t, err)
 	require.Len(t, entries, 1, "the catalogue forgets too")
@@ -216,8 +217,8 @@ func TestABucketWrittenWhileItIsCleanedStaysInTheIndex(t *testing.T) {
 	s := storeOf(t, client, func(o *Options) { o.CompatRecords = 0 })
 	require.NoError(t, s.Put(t.Context(), table, []record.Record{rec(60, "f", "h", 1)}))
 	// As another agent's cleaning leaves it, which saw the bucket expired just before this one was written.
-	require.NoError(t, client.ZRem(t.Context(), table.indexKey(), "60").Err())
-	require.NoError(t, client.ZRem(t.Context(), table.expiryKey(), "60").Err())
+	require.NoError(t, client.ZRem(t.Context(), indexKey(table), "60").Err())
+	require.NoError(t, client.ZRem(t.Context(), expiryKey(table), "60").Err())
 	require.NoError(t, s.restore(t.Context(), table, []string{"60", "120"}))
 	starts, err := s.Buckets(t.Context(), table, Range{})
 	require.NoError(t, err)
@@ -236,7 +237,7 @@ func TestMaxBucketsKeepsTheNewestByEventTime(t *testing.T) {
 		starts, err := s.Buckets(t.Context(), table, Range{})
 		require.NoError(t, err)
 		require.Equal(t, []time.Time{time.Unix(300, 0).UTC(), time.Unix(400, 0).UTC(), time.Unix(500, 0).UTC()}, starts)
-		require.Zero(t, client.Exists(t.Context(), table.bucketKey("100")).Val())
+		require.Zero(t, client.Exists(t.Context(), bucketKey(table, "100")).Val())
 	})
 }
 
@@ -247,10 +248,10 @@ func TestWhatIsNoStartInTheIndexIsSkipped(t *testing.T) {
 		c.at.Store(time.Now().Unix())
 		s := storeOf(t, client, func(o *Options) { o.MaxBuckets, o.Now = 3, c.now })
 		foreign := []redis.Z{{Score: -1e12, Member: "garbage"}, {Score: 250, Member: "250.0"}, {Score: 1e12, Member: ""}, {Score: 2e12, Member: "later"}}
-		for _, key := range []string{table.indexKey(), table.expiryKey()} {
+		for _, key := range []string{indexKey(table), expiryKey(table)} {
 			require.NoError(t, client.ZAdd(t.Context(), key, foreign...).Err())
 		}
-		require.NoError(t, client.HSet(t.Context(), table.bucketKey("garbage"), "f", "{}").Err())
+		require.NoError(t, client.HSet(t.Context(), bucketKey(table, "garbage"), "f", "{}").Err())
 		info, err := s.Info(t.Context(), table)
 		require.NoError(t, err)
 		require.Zero(t, info, "there is no bucket yet")
@@ -274,7 +275,7 @@ func TestWhatIsNoStartInTheIndexIsSkipped(t *testing.T) {
 }
 
 // compat reads the compatibility value as a user of the Python plugin does.
-func compat(t *testing.T, client redis.UniversalClient, table Table) []map[string]any {
+func compat(t *testing.T, client redis.UniversalClient, table record.Table) []map[string]any {
 	t.Helper()
 	text, err := client.Get(t.Context(), table.String()).Result()
 	require.NoError(t, err)
@@ -308,11 +309,11 @@ func TestCloseLeavesEveryCompatibilityValueComplete(t *testing.T) {
 	for round := range 5 {
 		s := storeOf(t, client, nil)
 		for i := range 30 {
-			require.NoError(t, s.Put(t.Context(), Table{fmt.Sprint("db", round), fmt.Sprint("analytics_", i)}, []record.Record{rec(60, "f", "h", 1)}))
+			require.NoError(t, s.Put(t.Context(), record.Table{Database: fmt.Sprint("db", round), Name: fmt.Sprint("analytics_", i)}, []record.Record{rec(60, "f", "h", 1)}))
 		}
 		require.NoError(t, s.Close(10*time.Second))
 		for i := range 30 {
-			require.Len(t, compat(t, client, Table{fmt.Sprint("db", round), fmt.Sprint("analytics_", i)}), 1)
+			require.Len(t, compat(t, client, record.Table{Database: fmt.Sprint("db", round), Name: fmt.Sprint("analytics_", i)}), 1)
 		}
 	}
 }
@@ -321,7 +322,7 @@ func TestCloseLeavesEveryCompatibilityValueComplete(t *testing.T) {
 func TestTagKeysAreThoseOfTheRecords(t *testing.T) {
 	s := storeOf(t, redistest.Client(t, redistest.Server(t)), nil)
 	r := rec(60, "f", "h", 1)
-	r.Tags = append(r.Tags, record.Tag{Key: "agent", Value: "x"})
+	r.Tags = append(r.Tags, series.Tag{Key: "agent", Value: "x"})
 	require.NoError(t, s.Put(t.Context(), table, []record.Record{r}))
 	info, err := s.Info(t.Context(), table)
 	require.NoError(t, err)
@@ -332,15 +333,15 @@ func TestTagKeysAreThoseOfTheRecords(t *testing.T) {
 func TestOneTableThatFailsDoesNotKeepCloseFromTheOthers(t *testing.T) {
 	client := redistest.Client(t, redistest.Server(t))
 	s := NewStore(client, Options{Retention: time.Hour, CompatRecords: 1000, Report: func(error) {}})
-	bad := Table{"db", "analytics_bad"}
-	require.NoError(t, client.Set(t.Context(), bad.indexKey(), "no index", 0).Err())
+	bad := record.Table{Database: "db", Name: "analytics_bad"}
+	require.NoError(t, client.Set(t.Context(), indexKey(bad), "no index", 0).Err())
 	s.worker().mark(bad)
 	for i := range 30 {
-		require.NoError(t, s.Put(t.Context(), Table{"db", fmt.Sprint("analytics_", i)}, []record.Record{rec(60, "f", "h", 1)}))
+		require.NoError(t, s.Put(t.Context(), record.Table{Database: "db", Name: fmt.Sprint("analytics_", i)}, []record.Record{rec(60, "f", "h", 1)}))
 	}
 	require.ErrorContains(t, s.Close(10*time.Second), "compatibility value of db:analytics_bad: WRONGTYPE")
 	for i := range 30 {
-		require.Len(t, compat(t, client, Table{"db", fmt.Sprint("analytics_", i)}), 1)
+		require.Len(t, compat(t, client, record.Table{Database: "db", Name: fmt.Sprint("analytics_", i)}), 1)
 	}
 }
 
@@ -439,14 +440,14 @@ func TestFaultsBesideAWriteAreReportedAndTriedAgain(t *testing.T) {
 			}
 		}
 	})
-	require.NoError(t, client.HSet(t.Context(), table.expiryKey()+"x", "a", "b").Err())
+	require.NoError(t, client.HSet(t.Context(), expiryKey(table)+"x", "a", "b").Err())
 	require.NoError(t, s.Put(t.Context(), table, []record.Record{rec(60, "f", "h", 1)}))
 	require.Eventually(t, func() bool { return client.Exists(t.Context(), table.String()).Val() == 1 }, 20*time.Second, 10*time.Millisecond)
-	require.NoError(t, client.Set(t.Context(), table.bucketKey("120"), "no hash", 0).Err())
-	require.NoError(t, client.ZAdd(t.Context(), table.indexKey(), redis.Z{Score: 120, Member: "120"}).Err())
+	require.NoError(t, client.Set(t.Context(), bucketKey(table, "120"), "no hash", 0).Err())
+	require.NoError(t, client.ZAdd(t.Context(), indexKey(table), redis.Z{Score: 120, Member: "120"}).Err())
 	require.NoError(t, s.Put(t.Context(), table, []record.Record{rec(60, "f", "h", 2)}))
 	require.ErrorContains(t, <-reported, `compatibility value of db:analytics_cpu: WRONGTYPE`)
-	require.NoError(t, client.Del(t.Context(), table.bucketKey("120")).Err())
+	require.NoError(t, client.Del(t.Context(), bucketKey(table, "120")).Err())
 	require.Eventually(t, func() bool { return strings.Contains(client.Get(t.Context(), table.String()).Val(), `"mean":2`) }, 20*time.Second, 10*time.Millisecond)
 }
 
@@ -542,7 +543,7 @@ func TestACLsInACluster(t *testing.T) {
 	}
 	w, r := storeOf(t, dial("writer"), nil), NewStore(dial("reader"), Options{})
 	for i := range 10 {
-		table := Table{"db", fmt.Sprint("analytics_", i)}
+		table := record.Table{Database: "db", Name: fmt.Sprint("analytics_", i)}
 		require.NoError(t, w.Put(t.Context(), table, []record.Record{rec(60, "f", "h", 1)}))
 		require.Len(t, all(t, r, table, Range{}), 1)
 	}
@@ -557,8 +558,8 @@ func TestPutRefusesWhatCannotBeStored(t *testing.T) {
 	defer client.Close()
 	s := storeOf(t, client, nil)
 	require.NoError(t, s.Put(t.Context(), table, nil))
-	require.ErrorContains(t, s.Put(t.Context(), Table{"", "t"}, []record.Record{rec(0, "f", "h", 1)}), `database name "": want a name`)
-	require.ErrorContains(t, s.Put(t.Context(), Table{"analytics", "tables"}, []record.Record{rec(0, "f", "h", 1)}), "is the list of all tables")
+	require.ErrorContains(t, s.Put(t.Context(), record.Table{Database: "", Name: "t"}, []record.Record{rec(0, "f", "h", 1)}), `database name "": want a name`)
+	require.ErrorContains(t, s.Put(t.Context(), record.Table{Database: "analytics", Name: "tables"}, []record.Record{rec(0, "f", "h", 1)}), "is the list of all tables")
 	r := rec(0, "f", "h", 1)
 	r.Summary = "%"
 	require.ErrorContains(t, s.Put(t.Context(), table, []record.Record{r}), `summary of field "f"`)

@@ -30,14 +30,14 @@ const (
 // not known, unless a key of the table holds something else (WRONGTYPE). Writing a record again replaces
 // it. What is done beside that, see [Options].Report, never fails a Put, nor does a catalogue that is no
 // sorted set: it is reported, as the records stand where they belong.
-func (s *Store) Put(ctx context.Context, t Table, records []record.Record) error {
+func (s *Store) Put(ctx context.Context, t record.Table, records []record.Record) error {
 	if len(records) == 0 {
 		return nil
 	}
 	if s.Retention < time.Second {
 		return fmt.Errorf("retention %s is below a second", s.Retention)
 	}
-	if err := t.Check(); err != nil {
+	if err := CheckTable(t); err != nil {
 		return err
 	}
 	b, err := newBatch(records)
@@ -103,27 +103,27 @@ func newBatch(records []record.Record) (*batch, error) {
 }
 
 // queue adds the commands of the transaction to the pipeline.
-func (b *batch) queue(ctx context.Context, pipe redis.Pipeliner, t Table, now time.Time, retention time.Duration) {
+func (b *batch) queue(ctx context.Context, pipe redis.Pipeliner, t record.Table, now time.Time, retention time.Duration) {
 	starts := slices.Sorted(maps.Keys(b.starts))
 	expiry := expiryScore(now.Add(retention))
 	index, expiries, names := make([]redis.Z, 0, len(starts)), make([]redis.Z, 0, len(starts)), make([]redis.Z, 0, len(b.names))
 	for _, start := range starts {
-		set(ctx, pipe, t.bucketKey(start), b.records[start], retention)
-		set(ctx, pipe, t.summaryKey(start), b.summaries[start], retention)
+		set(ctx, pipe, bucketKey(t, start), b.records[start], retention)
+		set(ctx, pipe, summaryKey(t, start), b.summaries[start], retention)
 		index = append(index, redis.Z{Score: score(b.starts[start]), Member: start})
 		expiries = append(expiries, redis.Z{Score: expiry, Member: start})
 	}
 	for name := range b.names {
 		names = append(names, redis.Z{Score: float64(now.UnixMilli()), Member: name})
 	}
-	pipe.ZAdd(ctx, t.indexKey(), index...)
-	pipe.ZAdd(ctx, t.expiryKey(), expiries...)
-	pipe.ZAdd(ctx, t.namesKey(), names...)
-	pipe.Incr(ctx, t.versionKey())
-	for _, key := range []string{t.indexKey(), t.expiryKey(), t.namesKey(), t.versionKey()} {
+	pipe.ZAdd(ctx, indexKey(t), index...)
+	pipe.ZAdd(ctx, expiryKey(t), expiries...)
+	pipe.ZAdd(ctx, namesKey(t), names...)
+	pipe.Incr(ctx, versionKey(t))
+	for _, key := range []string{indexKey(t), expiryKey(t), namesKey(t), versionKey(t)} {
 		pipe.Expire(ctx, key, retention)
 	}
-	pipe.Publish(ctx, t.channel(), strings.Join(starts, " "))
+	pipe.Publish(ctx, channel(t), strings.Join(starts, " "))
 }
 
 // expiryScore returns the score of what expires then: milliseconds, with a random fraction, so that two writes within a
@@ -142,9 +142,9 @@ func set(ctx context.Context, pipe redis.Pipeliner, key string, pairs []any, ret
 
 // enter writes the table into the catalogue, which has a slot of its own, and takes out of it what was
 // not written for the retention.
-func (s *Store) enter(ctx context.Context, t Table, now time.Time) error {
+func (s *Store) enter(ctx context.Context, t record.Table, now time.Time) error {
 	pipe := s.client.Pipeline()
-	pipe.ZAdd(ctx, catalogueKey, redis.Z{Score: float64(now.UnixMilli()), Member: t.member()})
+	pipe.ZAdd(ctx, catalogueKey, redis.Z{Score: float64(now.UnixMilli()), Member: member(t)})
 	pipe.ZRemRangeByScore(ctx, catalogueKey, "-inf", millis(now.Add(-s.Retention)))
 	pipe.Expire(ctx, catalogueKey, s.Retention)
 	if _, err := pipe.Exec(ctx); err != nil {
@@ -157,7 +157,7 @@ func millis(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }
 
 // afterPut does what a write leaves to do: clean the index now and then, and rebuild the compatibility
 // value soon.
-func (s *Store) afterPut(ctx context.Context, t Table, b *batch, now time.Time) {
+func (s *Store) afterPut(ctx context.Context, t record.Table, b *batch, now time.Time) {
 	s.mu.Lock()
 	state := s.tables[t]
 	if state == nil {
@@ -184,23 +184,23 @@ func (s *Store) afterPut(ctx context.Context, t Table, b *batch, now time.Time) 
 
 // clean takes buckets that have expired, and those beyond MaxBuckets, from the index, and names that
 // were not written for the retention from the names.
-func (s *Store) clean(ctx context.Context, t Table, now time.Time) error {
+func (s *Store) clean(ctx context.Context, t record.Table, now time.Time) error {
 	return errors.Join(
 		s.cleanExpired(ctx, t, now),
 		s.cleanOldest(ctx, t),
-		s.client.ZRemRangeByScore(ctx, t.namesKey(), "-inf", millis(now.Add(-s.Retention))).Err(),
+		s.client.ZRemRangeByScore(ctx, namesKey(t), "-inf", millis(now.Add(-s.Retention))).Err(),
 	)
 }
 
-func (s *Store) cleanExpired(ctx context.Context, t Table, now time.Time) error {
+func (s *Store) cleanExpired(ctx context.Context, t record.Table, now time.Time) error {
 	expired := &redis.ZRangeBy{Min: "-inf", Max: millis(now), Count: maxCleaned}
-	starts, err := s.client.ZRangeByScore(ctx, t.expiryKey(), expired).Result()
+	starts, err := s.client.ZRangeByScore(ctx, expiryKey(t), expired).Result()
 	if err != nil || len(starts) == 0 {
 		return err
 	}
 	if _, err := s.client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
-		pipe.ZRem(ctx, t.indexKey(), anys(starts)...)
-		pipe.ZRem(ctx, t.expiryKey(), anys(starts)...)
+		pipe.ZRem(ctx, indexKey(t), anys(starts)...)
+		pipe.ZRem(ctx, expiryKey(t), anys(starts)...)
 		return nil
 	}); err != nil {
 		return err
@@ -210,11 +210,11 @@ func (s *Store) cleanExpired(ctx context.Context, t Table, now time.Time) error 
 
 // restore puts the buckets back that were written while they were taken from the index: their hash is
 // there again.
-func (s *Store) restore(ctx context.Context, t Table, starts []string) error {
+func (s *Store) restore(ctx context.Context, t record.Table, starts []string) error {
 	pipe := s.client.Pipeline()
 	cmds := make([]*redis.StringSliceCmd, len(starts))
 	for i, start := range starts {
-		cmds[i] = pipe.HVals(ctx, t.bucketKey(start))
+		cmds[i] = pipe.HVals(ctx, bucketKey(t, start))
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return err
@@ -235,19 +235,19 @@ func (s *Store) restore(ctx context.Context, t Table, starts []string) error {
 		return nil
 	}
 	_, err := s.client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
-		pipe.ZAdd(ctx, t.indexKey(), index...)
-		pipe.ZAdd(ctx, t.expiryKey(), expiries...)
+		pipe.ZAdd(ctx, indexKey(t), index...)
+		pipe.ZAdd(ctx, expiryKey(t), expiries...)
 		return nil
 	})
 	return err
 }
 
 // cleanOldest drops the oldest buckets beyond MaxBuckets.
-func (s *Store) cleanOldest(ctx context.Context, t Table) error {
+func (s *Store) cleanOldest(ctx context.Context, t record.Table) error {
 	if s.MaxBuckets <= 0 {
 		return nil
 	}
-	starts, err := s.client.ZRangeByScore(ctx, t.indexKey(), &redis.ZRangeBy{Min: "-inf", Max: "+inf"}).Result()
+	starts, err := s.client.ZRangeByScore(ctx, indexKey(t), &redis.ZRangeBy{Min: "-inf", Max: "+inf"}).Result()
 	if err != nil {
 		return err
 	}
@@ -258,11 +258,11 @@ func (s *Store) cleanOldest(ctx context.Context, t Table) error {
 	oldest := starts[:len(starts)-s.MaxBuckets]
 	_, err = s.client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
 		for _, start := range oldest {
-			pipe.Expire(ctx, t.bucketKey(start), 0)
-			pipe.Expire(ctx, t.summaryKey(start), 0)
+			pipe.Expire(ctx, bucketKey(t, start), 0)
+			pipe.Expire(ctx, summaryKey(t, start), 0)
 		}
-		pipe.ZRem(ctx, t.indexKey(), anys(oldest)...)
-		pipe.ZRem(ctx, t.expiryKey(), anys(oldest)...)
+		pipe.ZRem(ctx, indexKey(t), anys(oldest)...)
+		pipe.ZRem(ctx, expiryKey(t), anys(oldest)...)
 		return nil
 	})
 	return err

@@ -15,15 +15,12 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
 // ErrFormat is wrapped by every error of [Parse].
 var ErrFormat = errors.New("not a record")
-
-// Tag is one tag of a series.
-type Tag struct {
-	Key, Value string
-}
 
 // Stat is one statistic of a record. Value is a float64, int64, uint64 or bool; a float that is not
 // finite is written as null.
@@ -44,7 +41,7 @@ type Record struct {
 	// Agent names the running Telegraf that computed the record.
 	Agent string
 	// Tags are those of the series, in any order, without field_name and time_bucket.
-	Tags []Tag
+	Tags []series.Tag
 	// Start is the inclusive start of the bucket.
 	Start time.Time
 	// Stats are in the order of output.
@@ -57,7 +54,7 @@ type Record struct {
 //
 // The members are, in this order: table_name, field_name, time_bucket (RFC 3339), time (milliseconds
 // since 1970), agent, the tags as strings by key, the statistics as numbers or booleans. Tags whose
-// name another member has are renamed by [TagNames]; a statistic that has the name of one of the first
+// name another member has are renamed by [RenameTags]; a statistic that has the name of one of the first
 // five members is left out. Invalid UTF-8 becomes U+FFFD.
 func (r *Record) AppendJSON(dst []byte) []byte {
 	start := r.Start.UTC()
@@ -91,17 +88,17 @@ func (r *Record) AppendJSON(dst []byte) []byte {
 
 // JSONTags returns the tags sorted by key, under the names that [Record.AppendJSON] gives them: no other member of the
 // object has these. The slice is the caller's.
-func (r *Record) JSONTags() []Tag {
+func (r *Record) JSONTags() []series.Tag {
 	if len(r.Tags) == 0 {
 		return nil
 	}
 	tags := slices.Clone(r.Tags)
-	slices.SortFunc(tags, func(a, b Tag) int { return strings.Compare(a.Key, b.Key) })
+	slices.SortFunc(tags, func(a, b series.Tag) int { return strings.Compare(a.Key, b.Key) })
 	taken := func(name string) bool {
 		return name == Agent || slices.ContainsFunc(r.Stats, func(s Stat) bool { return s.Name == name })
 	}
-	TagNames(tags, taken)
-	slices.SortFunc(tags, func(a, b Tag) int { return strings.Compare(a.Key, b.Key) })
+	RenameTags(tags, taken)
+	slices.SortFunc(tags, func(a, b series.Tag) int { return strings.Compare(a.Key, b.Key) })
 	return tags
 }
 
@@ -259,7 +256,7 @@ func (r *Record) setString(name, value string) error {
 		}
 		r.Start = start.UTC()
 	default:
-		r.Tags = append(r.Tags, Tag{Key: name, Value: value})
+		r.Tags = append(r.Tags, series.Tag{Key: name, Value: value})
 	}
 	return nil
 }

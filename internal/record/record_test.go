@@ -8,13 +8,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
 func sample() Record {
 	return Record{
 		Table: "analytics_cpu", Field: "usage_idle", Agent: "a1",
-		Tags:  []Tag{{"host", "h 1"}, {"cpu", "cpu0"}},
+		Tags:  []series.Tag{{Key: "host", Value: "h 1"}, {Key: "cpu", Value: "cpu0"}},
 		Start: time.Date(2026, 1, 2, 3, 4, 0, 0, time.FixedZone("", 3600)),
 		Stats: []Stat{{"count", int64(12)}, {"min", 1.5}, {"max", 1e300}, {"mean", 1.23e-11}, {"total", uint64(math.MaxUint64)}, {"ok", true}},
 	}
@@ -33,7 +34,7 @@ func TestJSONReadsBack(t *testing.T) {
 	got, err := Parse(r.AppendJSON(nil))
 	require.NoError(t, err)
 	want := sample()
-	want.Tags = []Tag{{"cpu", "cpu0"}, {"host", "h 1"}}
+	want.Tags = []series.Tag{{Key: "cpu", Value: "cpu0"}, {Key: "host", Value: "h 1"}}
 	want.Start = want.Start.UTC()
 	require.Equal(t, want, got)
 }
@@ -41,7 +42,7 @@ func TestJSONReadsBack(t *testing.T) {
 func TestJSONIsValidForAnyText(t *testing.T) {
 	for _, text := range []string{"", "\x00\x1f\x7f", "\"\\/<>&", "\xff\xfe", "\u2028é😀", "a\nb"} {
 		r := sample()
-		r.Table, r.Field, r.Agent, r.Tags[0] = text, text, text, Tag{text, text}
+		r.Table, r.Field, r.Agent, r.Tags[0] = text, text, text, series.Tag{Key: text, Value: text}
 		r.Stats[0].Name = "s" + text
 		b := r.AppendJSON(nil)
 		require.True(t, json.Valid(b), "%q: %s", text, b)
@@ -65,10 +66,10 @@ func TestNumbersAreThoseOfEncodingJSON(t *testing.T) {
 
 func TestClashingTagsAreRenamedInJSON(t *testing.T) {
 	r := sample()
-	r.Tags = []Tag{{"agent", "x"}, {"min", "y"}, {"min_tag", "z"}, {"ok", "w"}, {"time", "v"}}
+	r.Tags = []series.Tag{{Key: "agent", Value: "x"}, {Key: "min", Value: "y"}, {Key: "min_tag", Value: "z"}, {Key: "ok", Value: "w"}, {Key: "time", Value: "v"}}
 	got, err := Parse(r.AppendJSON(nil))
 	require.NoError(t, err)
-	require.Equal(t, []Tag{{"agent_tag", "x"}, {"min_tag", "z"}, {"min_tag_tag", "y"}, {"ok_tag", "w"}, {"time_tag", "v"}}, got.Tags)
+	require.Equal(t, []series.Tag{{Key: "agent_tag", Value: "x"}, {Key: "min_tag", Value: "z"}, {Key: "min_tag_tag", Value: "y"}, {Key: "ok_tag", Value: "w"}, {Key: "time_tag", Value: "v"}}, got.Tags)
 	require.Equal(t, "a1", got.Agent)
 }
 
@@ -119,28 +120,22 @@ func TestStatNamesAreFieldNames(t *testing.T) {
 	}
 }
 
-func TestTagNamesKeepsFreeTags(t *testing.T) {
-	tags := []Tag{{"host", "a"}, {"count", "b"}, {"time_bucket", "c"}, {"p99_9", "d"}, {"level", "e"}}
-	renamed := TagNames(tags, func(name string) bool { return name == "level" })
+func TestRenameTagsKeepsFreeTags(t *testing.T) {
+	tags := []series.Tag{{Key: "host", Value: "a"}, {Key: "count", Value: "b"}, {Key: "time_bucket", Value: "c"}, {Key: "p99_9", Value: "d"}, {Key: "level", Value: "e"}}
+	renamed := RenameTags(tags, func(name string) bool { return name == "level" })
 	require.Equal(t, []string{"count", "time_bucket", "p99_9", "level"}, renamed)
-	require.Equal(t, []Tag{{"host", "a"}, {"count_tag", "b"}, {"time_bucket_tag", "c"}, {"p99_9_tag", "d"}, {"level_tag", "e"}}, tags)
+	require.Equal(t, []series.Tag{{Key: "host", Value: "a"}, {Key: "count_tag", Value: "b"}, {Key: "time_bucket_tag", Value: "c"}, {Key: "p99_9_tag", Value: "d"}, {Key: "level_tag", Value: "e"}}, tags)
 }
 
-func TestTagNamesTakesBackslashesOffTheEnd(t *testing.T) {
-	tags := []Tag{{"a", "1"}, {`a\`, "2"}, {`b\\`, "3"}, {`\`, "4"}, {`mean\`, "5"}, {`c\d`, "6"}}
-	renamed := TagNames(tags, nil)
+func TestRenameTagsTakesBackslashesOffTheEnd(t *testing.T) {
+	tags := []series.Tag{{Key: "a", Value: "1"}, {Key: `a\`, Value: "2"}, {Key: `b\\`, Value: "3"}, {Key: `\`, Value: "4"}, {Key: `mean\`, Value: "5"}, {Key: `c\d`, Value: "6"}}
+	renamed := RenameTags(tags, nil)
 	require.Equal(t, []string{`a\`, `b\\`, `\`, `mean\`}, renamed)
-	require.Equal(t, []Tag{{"a", "1"}, {"a_tag", "2"}, {"b", "3"}, {"_tag", "4"}, {"mean_tag", "5"}, {`c\d`, "6"}}, tags)
+	require.Equal(t, []series.Tag{{Key: "a", Value: "1"}, {Key: "a_tag", Value: "2"}, {Key: "b", Value: "3"}, {Key: "_tag", Value: "4"}, {Key: "mean_tag", Value: "5"}, {Key: `c\d`, Value: "6"}}, tags)
 }
 
 func TestTextsThatArriveAlikeAreMadeAlike(t *testing.T) {
-	for text, want := range map[string]string{
-		"": "", "plain ü 😀": "plain ü 😀", "a\nb": `a\nb`, "\t\f\r": `\t\f\r`, `a\\`: "a", `\`: "", "a\xffb": "a\ufffdb", `a\b`: `a\b`,
-	} {
-		require.Equal(t, want, Sendable(text))
-		require.Equal(t, want, Sendable(want), "it stays so")
-	}
-	tags := []Tag{{"t\n", "1"}, {`t\n`, "2"}, {"a\xff", "3"}, {"a\xfe", "4"}}
-	TagNames(tags, nil)
-	require.Equal(t, []Tag{{`t\n_tag`, "1"}, {`t\n`, "2"}, {"a\ufffd", "3"}, {"a\ufffd_tag", "4"}}, tags)
+	tags := []series.Tag{{Key: "t\n", Value: "1"}, {Key: `t\n`, Value: "2"}, {Key: "a\xff", Value: "3"}, {Key: "a\xfe", Value: "4"}}
+	RenameTags(tags, nil)
+	require.Equal(t, []series.Tag{{Key: `t\n_tag`, Value: "1"}, {Key: `t\n`, Value: "2"}, {Key: "a\ufffd", Value: "3"}, {Key: "a\ufffd_tag", Value: "4"}}, tags)
 }

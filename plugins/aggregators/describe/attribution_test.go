@@ -15,7 +15,7 @@ import (
 	"github.com/influxdata/telegraf/metric"
 	"github.com/stretchr/testify/require"
 
-	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	ids "github.com/telegraf-describe/telegraf-describe/internal/series"
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
@@ -62,32 +62,32 @@ func (m model) check(t *testing.T, row string, got map[string]any) {
 	}
 }
 
-func rowText(measurement string, tags []record.Tag, field string, start time.Time) string {
+func rowText(measurement string, tags []ids.Tag, field string, start time.Time) string {
 	return fmt.Sprintf("%q %q %q %d", measurement, tags, field, start.Unix())
 }
 
 // rowOf returns the text of the row that a metric's field belongs to.
 func (o open) rowOf(m telegraf.Metric, field string) string {
-	var tags []record.Tag
+	var tags []ids.Tag
 	for _, tag := range m.TagList() {
 		if o.grouping.keeps(tag.Key) {
-			tags = append(tags, record.Tag{Key: tag.Key, Value: tag.Value})
+			tags = append(tags, ids.Tag{Key: tag.Key, Value: tag.Value})
 		}
 	}
 	tags, _ = o.table.outgoing(tags)
-	name := record.Sendable(field)
+	name := ids.Sendable(field)
 	if name == "" {
 		name = namelessField
 	}
-	return rowText(record.Sendable(m.Name()), tags, name, m.Time().Truncate(time.Minute))
+	return rowText(ids.Sendable(m.Name()), tags, name, m.Time().Truncate(time.Minute))
 }
 
 // rowIs returns the text of a row that was emitted.
 func rowIs(m telegraf.Metric) string {
-	var tags []record.Tag
+	var tags []ids.Tag
 	for _, tag := range m.TagList() {
 		if tag.Key != "field_name" {
-			tags = append(tags, record.Tag{Key: tag.Key, Value: tag.Value})
+			tags = append(tags, ids.Tag{Key: tag.Key, Value: tag.Value})
 		}
 	}
 	return rowText(strings.TrimPrefix(m.Name(), "analytics_"), tags, m.Tags()["field_name"], m.Time())

@@ -13,6 +13,7 @@ import (
 
 	"github.com/telegraf-describe/telegraf-describe/internal/bucket"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	ids "github.com/telegraf-describe/telegraf-describe/internal/series"
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
@@ -129,7 +130,7 @@ func (d *Describe) initNames() error { return errors.Join(d.checkPrefix(), d.che
 const sendable = "want valid UTF-8 without control characters and backslashes at the end"
 
 func isSendable(name string) bool {
-	return record.Sendable(name) == name && !strings.ContainsFunc(name, unicode.IsControl)
+	return ids.Sendable(name) == name && !strings.ContainsFunc(name, unicode.IsControl)
 }
 
 func (d *Describe) checkPrefix() error {

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	ids "github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
 const (
@@ -117,7 +117,7 @@ func (s *schema) child() *schema {
 }
 
 func (s *schema) add(arriving string) {
-	name := record.Sendable(arriving)
+	name := ids.Sendable(arriving)
 	if name == "" {
 		name = namelessField
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/telegraf-describe/telegraf-describe/internal/bucket"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	ids "github.com/telegraf-describe/telegraf-describe/internal/series"
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
@@ -226,10 +227,10 @@ func (d *Describe) newSeries(m telegraf.Metric) *series {
 		d.drop(m, d.counters.nan) // which counts what is NaN
 		return nil
 	}
-	var tags []record.Tag
+	var tags []ids.Tag
 	for _, tag := range m.TagList() {
 		if d.grouping.keeps(tag.Key) {
-			tags = append(tags, record.Tag{Key: tag.Key, Value: tag.Value})
+			tags = append(tags, ids.Tag{Key: tag.Key, Value: tag.Value})
 		}
 	}
 	s, renamed := d.table.add(string(d.key), m.Name(), tags)
@@ -281,9 +282,9 @@ func cutText(key, s string) (rest string, ok bool) {
 
 // add adds the series, or one more key for a series that leaves under the same name and tags. It
 // returns the old names of the tags that it renamed.
-func (t *seriesTable) add(key, measurement string, tags []record.Tag) (s *series, renamed []string) {
+func (t *seriesTable) add(key, measurement string, tags []ids.Tag) (s *series, renamed []string) {
 	tags, renamed = t.outgoing(tags)
-	measurement = record.Sendable(measurement)
+	measurement = ids.Sendable(measurement)
 	id := identity(measurement, tags)
 	s = t.index.find([]byte(id))
 	if s == nil {
@@ -303,20 +304,20 @@ func (t *seriesTable) add(key, measurement string, tags []record.Tag) (s *series
 
 // outgoing returns the tags as they arrive. Line protocol knows no empty tags and no backslash at the end of
 // one, so without this two series could end up in one row.
-func (t *seriesTable) outgoing(tags []record.Tag) (out []record.Tag, renamed []string) {
+func (t *seriesTable) outgoing(tags []ids.Tag) (out []ids.Tag, renamed []string) {
 	for _, tag := range tags {
-		tag.Value = record.Sendable(tag.Value)
+		tag.Value = ids.Sendable(tag.Value)
 		if tag.Value != "" && tag.Key != "" {
 			out = append(out, tag)
 		}
 	}
-	renamed = record.TagNames(out, func(name string) bool { return name == t.bucketTag })
-	slices.SortFunc(out, func(a, b record.Tag) int { return strings.Compare(a.Key, b.Key) })
+	renamed = record.RenameTags(out, func(name string) bool { return name == t.bucketTag })
+	slices.SortFunc(out, func(a, b ids.Tag) int { return strings.Compare(a.Key, b.Key) })
 	return out, renamed
 }
 
 // identity returns the key of a series as it leaves.
-func identity(measurement string, tags []record.Tag) string {
+func identity(measurement string, tags []ids.Tag) string {
 	key := appendText(nil, measurement)
 	for _, tag := range tags {
 		key = appendText(appendText(key, tag.Key), tag.Value)

@@ -11,14 +11,15 @@ import (
 
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
 // batch is one Write: its records by table, and what became of each metric.
 type batch struct {
-	tables   map[cache.Table]*part
-	order    []cache.Table // in the order in which they first come
-	ignored  int64         // fields that have no place in a record
-	accepted []int         // indices into the metrics, as are the others
+	tables   map[record.Table]*part
+	order    []record.Table // in the order in which they first come
+	ignored  int64          // fields that have no place in a record
+	accepted []int          // indices into the metrics, as are the others
 	rejected []int
 	reasons  []error // of the rejected ones
 	unfit    []error // those reasons that a metric is no record
@@ -34,7 +35,7 @@ type part struct {
 
 // sort sorts the metrics by table and rejects those that are no record.
 func (r *RedisCache) sort(metrics []telegraf.Metric) *batch {
-	b := &batch{tables: make(map[cache.Table]*part)}
+	b := &batch{tables: make(map[record.Table]*part)}
 	for i, m := range metrics {
 		t, rec, err := r.read(m, b)
 		if err != nil {
@@ -79,8 +80,8 @@ func (b *batch) err() error {
 }
 
 // read turns a metric into a record of a table, without changing it.
-func (r *RedisCache) read(m telegraf.Metric, b *batch) (cache.Table, record.Record, error) {
-	t := cache.Table{Database: r.Database, Name: m.Name()}
+func (r *RedisCache) read(m telegraf.Metric, b *batch) (record.Table, record.Record, error) {
+	t := record.Table{Database: r.Database, Name: m.Name()}
 	rec := record.Record{Table: m.Name(), Agent: r.Agent, Start: m.Time().UTC()}
 	for _, tag := range m.TagList() {
 		switch tag.Key {
@@ -95,13 +96,13 @@ func (r *RedisCache) read(m telegraf.Metric, b *batch) (cache.Table, record.Reco
 		case r.DatabaseTag:
 			t.Database = tag.Value
 		default:
-			rec.Tags = append(rec.Tags, record.Tag{Key: tag.Key, Value: tag.Value})
+			rec.Tags = append(rec.Tags, series.Tag{Key: tag.Key, Value: tag.Value})
 		}
 	}
 	if rec.Field == "" {
 		return t, rec, fmt.Errorf("metric %q has no tag %q, want rows as the describe aggregator emits them", m.Name(), record.FieldName)
 	}
-	if err := t.Check(); err != nil {
+	if err := cache.CheckTable(t); err != nil {
 		return t, rec, err
 	}
 	return t, rec, readFields(m, &rec, b)

@@ -112,7 +112,7 @@ func (r *RedisCache) checkDatabase() error {
 	if r.Database == "" {
 		return nil
 	}
-	if err := cache.CheckName(r.Database); err != nil {
+	if err := record.CheckName(r.Database); err != nil {
 		return fmt.Errorf("invalid 'database' setting %q: %w", r.Database, err)
 	}
 	if strings.ContainsRune(r.Database, utf8.RuneError) { // the parser of the configuration replaces what is not UTF-8
@@ -225,7 +225,7 @@ func (r *RedisCache) Write(metrics []telegraf.Metric) error {
 
 // put writes the records of one table. It returns false where Redis does not answer: then the tables after
 // it need not be tried.
-func (r *RedisCache) put(ctx context.Context, b *batch, t cache.Table) bool {
+func (r *RedisCache) put(ctx context.Context, b *batch, t record.Table) bool {
 	part := b.tables[t]
 	err := r.store.Put(ctx, t, part.records)
 	switch {

@@ -24,6 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 )
@@ -67,10 +68,10 @@ func row(tags map[string]string, fields map[string]any, seconds int64) telegraf.
 
 func mean(v float64) map[string]any { return map[string]any{"mean": v} }
 
-var cpu = cache.Table{Database: "db", Name: "analytics_cpu"}
+var cpu = record.Table{Database: "db", Name: "analytics_cpu"}
 
 // records reads every record of a table.
-func records(t *testing.T, client redis.UniversalClient, table cache.Table) []map[string]any {
+func records(t *testing.T, client redis.UniversalClient, table record.Table) []map[string]any {
 	t.Helper()
 	s := cache.NewStore(client, cache.Options{})
 	starts, err := s.Buckets(t.Context(), table, cache.Range{})
@@ -138,7 +139,7 @@ func TestDatabaseTag(t *testing.T) {
 	r, _ := connected(t, m.Addr(), "  database_tag = \"bucket\"")
 	require.NoError(t, r.Write([]telegraf.Metric{row(map[string]string{"bucket": "other"}, mean(1), 0), row(nil, mean(2), 0)}))
 	require.Equal(t, 2.0, records(t, r.client, cpu)[0]["mean"])
-	other := records(t, r.client, cache.Table{Database: "other", Name: "analytics_cpu"})
+	other := records(t, r.client, record.Table{Database: "other", Name: "analytics_cpu"})
 	require.Len(t, other, 1)
 	require.NotContains(t, other[0], "bucket")
 }
@@ -236,7 +237,7 @@ func TestATableThatRedisRefusesDoesNotHoldUpTheOthers(t *testing.T) {
 	require.ErrorContains(t, ro.Write(), "table db:analytics_cpu: redis at "+server.Addr()+": WRONGTYPE")
 	require.Equal(t, []int{1, 1}, []int{accepted, rejected})
 	require.Zero(t, ro.BufferLength(), "nothing is left to be written again")
-	require.Len(t, records(t, client, cache.Table{Database: "db", Name: "analytics_mem"}), 1)
+	require.Len(t, records(t, client, record.Table{Database: "db", Name: "analytics_mem"}), 1)
 }
 
 // Redis goes away for a while under load; Telegraf's own output keeps what it could not write.
@@ -346,7 +347,7 @@ func TestCluster(t *testing.T) {
 	slots := make(map[int64]bool)
 	for i := range 20 {
 		name := fmt.Sprint("analytics_", i)
-		require.Len(t, records(t, client, cache.Table{Database: "db", Name: name}), 1)
+		require.Len(t, records(t, client, record.Table{Database: "db", Name: name}), 1)
 		require.NotEmpty(t, client.Get(t.Context(), "db:"+name).Val())
 		slots[client.ClusterKeySlot(t.Context(), "db:"+name).Val()/5461] = true
 	}
