@@ -82,7 +82,8 @@ func check(c *cli.Context) error {
 	if err := cfg.LoadAll(files...); err != nil {
 		return err
 	}
-	openGates(cfg)
+	openGates(cfg.Aggregators)
+	warnOverlaps(cfg.Aggregators)
 	if err := checkConfig(cfg, true); err != nil {
 		return err
 	}

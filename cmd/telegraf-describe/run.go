@@ -20,8 +20,6 @@ import (
 	"github.com/influxdata/telegraf/plugins/parsers"
 	"github.com/influxdata/telegraf/plugins/processors"
 	"github.com/influxdata/telegraf/plugins/secretstores"
-
-	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 )
 
 // runner runs the agent until a signal ends it, and again after each reload.
@@ -131,7 +129,8 @@ func (r *runner) load() (*config.Config, error) {
 	if err := c.LoadAll(files...); err != nil {
 		return nil, err
 	}
-	openGates(c)
+	openGates(c.Aggregators)
+	warnOverlaps(c.Aggregators)
 	return c, checkConfig(c, r.once || !r.test)
 }
 
@@ -144,15 +143,6 @@ func newConfig() *config.Config {
 	c := config.NewConfig()
 	c.Agent.MetricBufferLimit = bufferLimit
 	return c
-}
-
-// openGates lets describe take values of any time where the configuration does not say otherwise, and warns
-// of describe blocks that write over each other's rows.
-func openGates(c *config.Config) {
-	for _, aggregator := range c.Aggregators {
-		describe.OpenGates(aggregator)
-	}
-	describe.WarnOverlaps(c.Aggregators)
 }
 
 // checkConfig returns why the agent cannot run all that was loaded. It does not need outputs in a test.

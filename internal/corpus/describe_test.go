@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/corpus"
-	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
+	_ "github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe" // registers itself
 )
 
 // describe says of every file what the oracle says, however the values are grouped: exactly, and by default
@@ -68,7 +68,8 @@ func described(t *testing.T, lines []byte, bucket, accuracy, method string, bySe
   stats = ["count", "min", "max", "sum", "mean", "range", "stddev", "variance", "median", "mode", "mode_count", "p0", "p5", "p95", "p99", "p100", "iqr", "first", "last", "mode_error", "max_error"]
 `, bucket, accuracy, method, groupBy), config.EmptySourcePath))
 	ra := c.Aggregators[0]
-	describe.OpenGates(ra)
+	const openGate = 100 * 8766 * time.Hour // Telegraf passes values of any time in it to the plugin
+	ra.Config.Grace, ra.Config.Delay = openGate, openGate
 	require.NoError(t, ra.Init())
 	now := time.Now()
 	ra.UpdateWindow(now, now.Add(ra.Period()))

@@ -538,28 +538,6 @@ func TestUnknownOptionsAndWrongTypesAreErrors(t *testing.T) {
 	}
 }
 
-func TestGatesAreOpenedUnlessSet(t *testing.T) {
-	for text, want := range map[string][2]time.Duration{
-		"":                                 {openGate, openGate},
-		`grace = "1h"`:                     {time.Hour, openGate},
-		`delay = "0s"`:                     {openGate, 0},
-		`period = "10s"`:                   {openGate, openGate},
-		"grace = \"0s\"\n  delay = \"1m\"": {0, time.Minute},
-	} {
-		ra := loaded(t, "[[aggregators.describe]]\n  "+text+"\n")
-		OpenGates(ra)
-		require.Equal(t, want, [2]time.Duration{ra.Config.Grace, ra.Config.Delay}, text)
-	}
-	ra := loaded(t, "[[aggregators.describe]]\n  grace = 60\n  period = 10\n")
-	require.Zero(t, ra.Config.Grace, "Telegraf leaves a number out")
-	OpenGates(ra)
-	require.Equal(t, []time.Duration{time.Minute, 10 * time.Second}, []time.Duration{ra.Config.Grace, ra.Config.Period})
-
-	other := loaded(t, "[[aggregators.merge]]\n")
-	OpenGates(other)
-	require.Zero(t, other.Config.Grace)
-}
-
 func TestNarrowGatesAreWarnedOf(t *testing.T) {
 	hour, zero := config.Duration(time.Hour), config.Duration(0)
 	for name, test := range map[string]struct {

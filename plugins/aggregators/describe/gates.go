@@ -1,39 +1,9 @@
 package describe
 
-import (
-	"time"
+import "time"
 
-	"github.com/influxdata/telegraf/config"
-	"github.com/influxdata/telegraf/models"
-)
-
-// openGate is as wide as Telegraf can add to a time: about 290 years.
-const openGate = 290 * 8766 * time.Hour
-
-// OpenGates makes a running aggregator take values of any time, when its plugin is describe: Telegraf
-// drops what is older than grace or newer than delay before the plugin sees it. A gate that the
-// configuration sets stays as it is; one that is set as a number, which Telegraf leaves out without a word,
-// counts in seconds, and so does period. Call it after the configuration was loaded and before the agent
-// runs, as the plugin's Init looks at the gates.
-func OpenGates(ra *models.RunningAggregator) {
-	d, ok := ra.Aggregator.(*Describe)
-	if !ok {
-		return
-	}
-	gate := config.Duration(openGate)
-	if d.Grace == nil {
-		d.Grace = &gate
-	}
-	if d.Delay == nil {
-		d.Delay = &gate
-	}
-	ra.Config.Grace, ra.Config.Delay = time.Duration(*d.Grace), time.Duration(*d.Delay)
-	if d.Period > 0 {
-		ra.Config.Period = time.Duration(d.Period)
-	}
-}
-
-// checkGates warns where Telegraf will drop values that the options promise to take.
+// checkGates warns where Telegraf will drop values that linger and max_future allow. Telegraf compares the time of
+// a metric with the current period before the plugin sees the metric; grace and delay are the tolerances.
 func (d *Describe) checkGates() {
 	var grace, delay time.Duration
 	if d.Grace != nil {

@@ -44,10 +44,13 @@ func TestCases(t *testing.T) {
 	}
 }
 
+// openGate is a grace and a delay with which Telegraf passes values of any time to the plugin.
+const openGate = 290 * 8766 * time.Hour
+
 // through runs the metrics through Telegraf's own wrapper of an aggregator, with open gates.
 func through(t testing.TB, ra *models.RunningAggregator, metrics []telegraf.Metric) []telegraf.Metric {
 	t.Helper()
-	OpenGates(ra)
+	ra.Config.Grace, ra.Config.Delay = openGate, openGate
 	require.NoError(t, ra.Init())
 	now := time.Now()
 	ra.UpdateWindow(now, now.Add(ra.Period()))

@@ -1,14 +1,25 @@
-package describe
+package main
 
 import (
 	"testing"
 
+	"github.com/influxdata/telegraf"
 	"github.com/influxdata/telegraf/config"
-	"github.com/influxdata/telegraf/testutil"
 	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 )
 
-func TestBlocksThatWriteOverEachOtherAreWarnedOf(t *testing.T) {
+// warningCounter counts the warnings that are logged. It has no other method of a logger.
+type warningCounter struct {
+	telegraf.Logger
+	warnings int
+}
+
+func (c *warningCounter) Warnf(string, ...any) { c.warnings++ }
+
+func TestOverlappingDescribeBlocksAreLogged(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		first, second string
 		want          int
@@ -30,13 +41,13 @@ func TestBlocksThatWriteOverEachOtherAreWarnedOf(t *testing.T) {
 		cfg := config.NewConfig()
 		text := "[[aggregators.describe]]\n  " + test.first + "\n[[aggregators.merge]]\n[[aggregators.describe]]\n  " + test.second + "\n"
 		require.NoError(t, cfg.LoadConfigData([]byte(text), config.EmptySourcePath))
-		log := &testutil.CaptureLogger{}
+		log := &warningCounter{}
 		for _, ra := range cfg.Aggregators {
-			if d, ok := ra.Aggregator.(*Describe); ok {
+			if d, ok := ra.Aggregator.(*describe.Describe); ok {
 				d.Log = log
 			}
 		}
-		WarnOverlaps(cfg.Aggregators)
-		require.Len(t, log.Warnings(), test.want, "%s and %s", test.first, test.second)
+		warnOverlaps(cfg.Aggregators)
+		require.Equal(t, test.want, log.warnings, "%s and %s", test.first, test.second)
 	}
 }

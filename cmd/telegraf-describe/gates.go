@@ -1,0 +1,43 @@
+package main
+
+import (
+	"time"
+
+	"github.com/influxdata/telegraf/config"
+	"github.com/influxdata/telegraf/models"
+
+	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
+)
+
+// openGate is about the longest duration that Telegraf can add to a time: 290 years.
+const openGate = 290 * 8766 * time.Hour
+
+// openGates sets the grace and the delay of every describe aggregator so that values of any time reach it. By default
+// Telegraf drops a metric that is older or newer than the current period before the plugin sees it.
+//
+// A grace or delay that the configuration sets is kept. Telegraf ignores these settings, and period, where they are
+// plain numbers; openGates applies them as seconds.
+//
+// It must be called after the configuration was loaded and before the agent initializes the plugins, because describe
+// compares both settings with its own options in Init.
+func openGates(all []*models.RunningAggregator) {
+	for _, ra := range all {
+		if d, ok := ra.Aggregator.(*describe.Describe); ok {
+			openGatesOf(ra, d)
+		}
+	}
+}
+
+func openGatesOf(ra *models.RunningAggregator, d *describe.Describe) {
+	gate := config.Duration(openGate)
+	if d.Grace == nil {
+		d.Grace = &gate
+	}
+	if d.Delay == nil {
+		d.Delay = &gate
+	}
+	ra.Config.Grace, ra.Config.Delay = time.Duration(*d.Grace), time.Duration(*d.Delay)
+	if d.Period > 0 {
+		ra.Config.Period = time.Duration(d.Period)
+	}
+}

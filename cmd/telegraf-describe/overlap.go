@@ -1,0 +1,60 @@
+package main
+
+import (
+	"slices"
+	"time"
+
+	"github.com/influxdata/telegraf/metric"
+	"github.com/influxdata/telegraf/models"
+
+	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
+)
+
+// warnOverlaps logs a warning for each describe aggregator that may overwrite rows of an earlier one. Two of them
+// overlap if they have the same prefix and bucket_tag and a metric may pass the filters of both: where buckets of both
+// begin at the same time, their rows have the same name, tags and time. A block with a filter by tags counts as
+// distinct from all others. warnOverlaps must be called once, after the configuration was loaded.
+func warnOverlaps(all []*models.RunningAggregator) {
+	for i, a := range all {
+		d, ok := a.Aggregator.(*describe.Describe)
+		if !ok {
+			continue
+		}
+		if slices.ContainsFunc(all[:i], func(b *models.RunningAggregator) bool { return overlap(a, b) }) {
+			d.Log.Warnf("Another describe has the prefix %q too: where their buckets begin together, the rows of one replace those of the other; "+
+				"give each its own prefix", d.Prefix)
+		}
+	}
+}
+
+// overlap reports whether both aggregators are describe and may emit rows of the same name, tags and time.
+func overlap(a, b *models.RunningAggregator) bool {
+	x, ok := a.Aggregator.(*describe.Describe)
+	y, also := b.Aggregator.(*describe.Describe)
+	if !ok || !also || x.Prefix != y.Prefix || x.BucketTag != y.BucketTag {
+		return false
+	}
+	f, g := &a.Config.Filter, &b.Config.Filter
+	return !renamed(a.Config, b.Config) && !filteredByTag(f) && !filteredByTag(g) && shareName(f, g)
+}
+
+// renamed reports whether Telegraf changes the names or tags of the rows of one aggregator and not those of the other.
+func renamed(a, b *models.AggregatorConfig) bool {
+	return a.NameOverride != b.NameOverride || a.MeasurementPrefix != b.MeasurementPrefix || a.MeasurementSuffix != b.MeasurementSuffix ||
+		len(a.Tags)+len(b.Tags) > 0
+}
+
+func filteredByTag(f *models.Filter) bool { return len(f.TagPassFilters)+len(f.TagDropFilters) > 0 }
+
+// shareName reports whether a metric name may pass both filters. The names that are tried are the patterns of
+// namepass, each taken as a name; without namepass in either filter, the answer is true.
+func shareName(f, g *models.Filter) bool {
+	names := slices.Concat(f.NamePass, g.NamePass)
+	return len(names) == 0 || slices.ContainsFunc(names, func(name string) bool { return passes(f, name) && passes(g, name) })
+}
+
+// passes reports whether the filter lets a metric of that name through; it may if the filter returns an error.
+func passes(f *models.Filter, name string) bool {
+	ok, err := f.Select(metric.New(name, nil, nil, time.Time{}))
+	return ok || err != nil
+}
