@@ -44,5 +44,5 @@ func TestGatesOfOtherAggregatorsAreUnchanged(t *testing.T) {
 	t.Parallel()
 	ra := gated(t, "[[aggregators.merge]]\n")
 	require.Zero(t, ra.Config.Grace)
-	require.Zero(t, ra.Config.Delay)
+	require.Equal(t, 100*time.Millisecond, ra.Config.Delay, "Telegraf's default")
 }
