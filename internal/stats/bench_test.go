@@ -231,7 +231,7 @@ func BenchmarkSelection(b *testing.B) {
 		var row []float64
 		for b.Loop() {
 			c := *s
-			c.raw.values = append([]float64(nil), s.raw.values...)
+			c.exact.single = append([]float64(nil), s.exact.single...)
 			row = sel.Append(row[:0], &c)
 		}
 		if row[0] != benchValues {

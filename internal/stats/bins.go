@@ -97,6 +97,25 @@ func (b *bins) set(i int32, n uint64) {
 	}
 }
 
+// fill makes b the bins from lo on with these counts. The first and the last are not 0.
+func (b *bins) fill(lo int32, counts []uint64, largest uint64) {
+	*b = bins{width: 1}
+	for b.width < 8 && largest>>(8*b.width) > 0 {
+		b.width *= 2
+	}
+	b.grow(lo, lo+int32(len(counts))-1)
+	if b.width == 1 {
+		data := b.data[b.lo-b.first:]
+		for i, n := range counts {
+			data[i] = byte(n)
+		}
+		return
+	}
+	for i, n := range counts {
+		b.set(lo+int32(i), n)
+	}
+}
+
 // widen doubles the bytes of every counter.
 func (b *bins) widen() {
 	wide := bins{data: make([]byte, 2*len(b.data)), first: b.first, lo: b.lo, hi: b.hi, width: 2 * b.width}

@@ -1,71 +1,110 @@
 package stats
 
-import "math/bits"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // bitWriter appends bits to bytes, the most significant first.
 type bitWriter struct {
 	bytes []byte
-	free  int // bits of the last byte that are not used yet
+	word  uint64 // the bits that are not in bytes yet, in its upper end
+	used  int    // how many these are, at most 7 between calls
 }
 
-// write appends the lowest n bits of v, n at most 64.
+// write appends the lowest n bits of v, n at most 57. The others are 0.
 func (w *bitWriter) write(v uint64, n int) {
-	for n > 0 {
-		if w.free == 0 {
-			w.bytes = append(w.bytes, 0)
-			w.free = 8
-		}
-		k := min(n, w.free)
-		w.bytes[len(w.bytes)-1] |= byte(v>>(n-k)&(1<<k-1)) << (w.free - k)
-		n -= k
-		w.free -= k
+	w.word |= v << (64 - n - w.used)
+	w.used += n
+	for ; w.used >= 8; w.used -= 8 {
+		w.bytes = append(w.bytes, byte(w.word>>56))
+		w.word <<= 8
 	}
 }
 
-// golomb appends v, which is below 2^64−1, in the exponential Golomb code of order k: with q = v>>k + 1, as many zeros as q has bits
-// after its first, then q, then the lowest k bits of v.
+// flush appends the last bits, padded with zeros to a whole byte, and returns all bytes.
+func (w *bitWriter) flush() []byte {
+	if w.used > 0 {
+		w.bytes = append(w.bytes, byte(w.word>>56))
+		w.word, w.used = 0, 0
+	}
+	return w.bytes
+}
+
+// golomb appends v, which is below 2^63, in the exponential Golomb code of order k: with q = v>>k + 1, as many zeros
+// as q has bits after its first, then q, then the lowest k bits of v.
 func (w *bitWriter) golomb(v uint64, k int) {
 	q := v>>k + 1
-	size := bits.Len64(q)
-	w.write(0, size-1)
-	w.write(q, size)
-	w.write(v, k)
-}
-
-// bitReader takes bits off the front of bytes. It fails once they do not suffice.
-type bitReader struct {
-	bytes  []byte
-	at     int // bits taken
-	failed bool
-}
-
-func (r *bitReader) read(n int) (v uint64) {
-	if r.at+n > 8*len(r.bytes) {
-		r.failed = true
-		return 0
+	zeros := bits.Len64(q) - 1
+	rest := v & (1<<k - 1)
+	if 2*zeros+1+k <= maxPeek {
+		w.write(q<<k|rest, 2*zeros+1+k)
+		return
 	}
-	for n > 0 {
-		left := 8 - r.at%8
-		k := min(n, left)
-		v = v<<k | uint64(r.bytes[r.at/8]>>(left-k))&(1<<k-1)
-		r.at += k
-		n -= k
+	w.writeLong(0, zeros)
+	w.writeLong(q, zeros+1)
+	w.writeLong(rest, k)
+}
+
+// writeLong appends the lowest n bits of v, n at most 64. The others are 0.
+func (w *bitWriter) writeLong(v uint64, n int) {
+	w.write(v>>32, max(n-32, 0))
+	w.write(v&(1<<32-1), min(n, 32))
+}
+
+// maxPeek is how many bits can be read or written at a time, wherever they begin in a byte.
+const maxPeek = 57
+
+// bitReader reads bits from bytes, the most significant first.
+type bitReader struct {
+	bytes []byte
+	at    int // bits read, which may be more than there are
+}
+
+// peek returns the next 64 bits in the order of reading, of which the first maxPeek are right. There are zeros beyond
+// the end.
+func (r *bitReader) peek() uint64 {
+	i := r.at / 8
+	if i+8 <= len(r.bytes) {
+		return binary.BigEndian.Uint64(r.bytes[i:]) << (r.at % 8)
+	}
+	var last [8]byte
+	copy(last[:], r.bytes[min(i, len(r.bytes)):])
+	return binary.BigEndian.Uint64(last[:]) << (r.at % 8)
+}
+
+// read returns the next n bits as a number, n at most 64.
+func (r *bitReader) read(n int) (v uint64) {
+	if n > 32 {
+		v = r.read(n-32) << 32
+		n = 32
+	}
+	if n > 0 {
+		v |= r.peek() >> (64 - n)
+		r.at += n
 	}
 	return v
 }
 
-// golomb takes a number in the code of order k.
-func (r *bitReader) golomb(k int) uint64 {
-	zeros := 0
-	for r.read(1) == 0 {
-		if zeros++; r.failed || zeros+k > 63 {
-			r.failed = true
-			return 0
+// golomb reads a number in the code of order k, or returns false if that is beyond the end or above 2^63−1.
+func (r *bitReader) golomb(k int) (v uint64, ok bool) {
+	w := r.peek()
+	zeros := bits.LeadingZeros64(w)
+	size := 2*zeros + 1 + k
+	if size <= maxPeek {
+		v = w>>(64-size) - 1<<k
+		r.at += size
+		return v, r.at <= 8*len(r.bytes)
+	}
+	for zeros = 0; zeros+k <= 63; zeros++ {
+		if r.read(1) == 1 {
+			q := 1<<zeros | r.read(zeros)
+			v = (q-1)<<k | r.read(k)
+			return v, r.at <= 8*len(r.bytes) && v <= maxCount
 		}
 	}
-	q := 1<<zeros | r.read(zeros)
-	return (q-1)<<k | r.read(k)
+	return 0, false
 }
 
-// rest returns the bytes after the one of which a bit was taken last.
+// rest returns the bytes after the one of which a bit was read last.
 func (r *bitReader) rest() []byte { return r.bytes[(r.at+7)/8:] }

@@ -1,18 +1,12 @@
 package stats
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"math"
 	"math/bits"
 	"slices"
 )
-
-// ErrFormat is wrapped by every error of UnmarshalBinary.
-var ErrFormat = errors.New("not an encoded summary")
 
 const (
 	version1 = 1
@@ -85,62 +79,54 @@ func (s *Summary) AppendBinary(dst []byte) ([]byte, error) {
 	if s.hist != nil {
 		return s.appendHistogram(dst, s.hist), nil
 	}
-	values, counts := s.distinct()
-	return s.appendExact(dst, values, counts), nil
+	return s.appendExact(dst, s.exact.order()), nil
 }
 
 // MarshalBinary returns the encoded summary; see [Summary.AppendBinary].
 func (s *Summary) MarshalBinary() ([]byte, error) { return s.AppendBinary(nil) }
 
-// AppendLimited appends the encoded summary to dst as if its exact limit were limit at most: with more values, of which
-// more than 28 are distinct, as a histogram, of 200 to 600 bytes for up to 100,000 values of one sign and
-// up to 1,600 for millions of both.
+// AppendLimited appends the encoded summary to dst as if its exact limit were limit, if that is less: as a histogram if
+// there are more values than that and more than half as many distinct ones. The summary stays as it is.
 func (s *Summary) AppendLimited(dst []byte, limit int) []byte {
 	if s.hist != nil {
 		return s.appendHistogram(dst, s.hist)
 	}
-	values, counts := s.distinct()
-	if s.n > uint64(limit) && len(values) > maxTable {
-		return s.appendHistogram(dst, newHistogram(values, counts, s.n))
+	o := s.exact.order()
+	if as := (exact{limit: int32(limit)}); !as.fits(s.Count(), o.distinct()) {
+		return s.appendHistogram(dst, histogramOf(o))
 	}
-	return s.appendExact(dst, values, counts)
+	return s.appendExact(dst, o)
 }
 
-// distinct returns the distinct values of an exact summary, ascending, with their counts; nil counts are 1 each.
-func (s *Summary) distinct() (values []float64, counts []uint64) {
-	values, counts = s.exact()
-	if counts == nil {
-		return runs(values)
-	}
-	return values, counts
-}
-
-func (s *Summary) appendExact(dst []byte, values []float64, counts []uint64) []byte {
+func (s *Summary) appendExact(dst []byte, o ordered) []byte {
+	o = o.compact()
 	flags := byte(0)
-	whole := len(values) > 0 && allInteger(values)
+	whole := len(o.values) > 0 && allInteger(o.values)
 	if whole {
 		flags |= flagWhole
 	}
-	if s.timed() != nil {
+	if s.times != nil {
 		flags |= flagTimes
 	}
 	dst = append(dst, version1, flags)
-	dst = binary.AppendUvarint(dst, uint64(len(values)))
-	if len(values) == 0 {
+	dst = binary.AppendUvarint(dst, uint64(len(o.values)))
+	if len(o.values) == 0 {
 		return dst
 	}
-	for i, v := range values {
+	for i, v := range o.values {
 		switch {
 		case !whole:
 			dst = appendFloat(dst, v)
 		case i == 0:
 			dst = binary.AppendVarint(dst, int64(v))
 		default:
-			dst = binary.AppendUvarint(dst, uint64(int64(v)-int64(values[i-1])))
+			dst = binary.AppendUvarint(dst, uint64(int64(v)-int64(o.values[i-1])))
 		}
 	}
-	dst = appendCounts(dst, len(values), func(i int) uint64 { return countOf(counts, i) - 1 })
-	return s.appendTimes(dst)
+	if o.counts == nil {
+		o.counts = ones(len(o.values), len(o.values))
+	}
+	return s.appendTimes(appendCounts(dst, o.counts, 1))
 }
 
 // allInteger reports whether all of ascending values are whole and at most maxWhole in magnitude.
@@ -153,7 +139,7 @@ func (s *Summary) appendHistogram(dst []byte, h *histogram) []byte {
 	if !h.fractional {
 		flags |= flagWhole
 	}
-	if s.timed() != nil {
+	if s.times != nil {
 		flags |= flagTimes
 	}
 	dst = append(dst, version1, flags)
@@ -170,7 +156,7 @@ func (s *Summary) appendHistogram(dst []byte, h *histogram) []byte {
 
 func (m *moments) append(dst []byte) []byte {
 	dst = append(dst, byte(slices.Index(units[:], m.unit)))
-	for _, v := range []float64{m.sum.high, m.sum.low, m.m2.high, m.m2.low} {
+	for _, v := range [...]float64{m.sum.high, m.sum.low, m.m2.high, m.m2.low} {
 		dst = appendFloat(dst, v)
 	}
 	return dst
@@ -180,10 +166,14 @@ func (b *bins) append(dst []byte) []byte {
 	if b.empty() {
 		return append(dst, 0)
 	}
+	var counts [maxBins]uint64
 	size := int(b.hi - b.lo + 1)
+	for i := range counts[:size] {
+		counts[i] = b.at(b.lo + int32(i))
+	}
 	dst = binary.AppendUvarint(dst, uint64(size))
 	dst = binary.AppendVarint(dst, int64(b.lo))
-	return appendCounts(dst, size, func(i int) uint64 { return b.at(b.lo + int32(i)) })
+	return appendCounts(dst, counts[:size], 0)
 }
 
 func (h *heavy) append(dst []byte) []byte {
@@ -192,16 +182,18 @@ func (h *heavy) append(dst []byte) []byte {
 		all := *h.all
 		ascending := all[:h.n]
 		slices.SortFunc(ascending, func(a, b candidate) int { return cmp.Compare(a.value, b.value) })
-		for _, c := range ascending {
+		var counts [maxHeavy]uint64
+		for i, c := range ascending {
 			dst = appendFloat(dst, c.value)
+			counts[i] = c.count
 		}
-		dst = appendCounts(dst, len(ascending), func(i int) uint64 { return ascending[i].count - 1 })
+		dst = appendCounts(dst, counts[:h.n], 1)
 	}
 	return binary.AppendUvarint(dst, h.missed)
 }
 
 func (s *Summary) appendTimes(dst []byte) []byte {
-	t := s.timed()
+	t := s.times
 	if t == nil {
 		return dst
 	}
@@ -214,407 +206,28 @@ func appendFloat(dst []byte, v float64) []byte {
 	return binary.LittleEndian.AppendUint64(dst, math.Float64bits(v+0))
 }
 
-// appendCounts appends n numbers, which are below 2^63.
-func appendCounts(dst []byte, n int, number func(i int) uint64) []byte {
-	k := orderOf(n, number)
+// appendCounts appends counts, at most 2^63−1 and at least least, less that.
+func appendCounts(dst []byte, counts []uint64, least uint64) []byte {
+	k := orderOf(counts, least)
 	w := bitWriter{bytes: append(dst, byte(k))}
-	for i := range n {
-		w.golomb(number(i), k)
+	for _, c := range counts {
+		w.golomb(c-least, k)
 	}
-	return w.bytes
+	return w.flush()
 }
 
-// orderOf returns the smallest order of those with which the numbers take the fewest bits.
-func orderOf(n int, number func(i int) uint64) (best int) {
-	longest := 0 // with an order above that of the longest number, every number takes a bit more
-	for i := range n {
-		longest = max(longest, bits.Len64(number(i)))
-	}
+// orderOf returns the order with which the counts less least take the fewest bits, the smallest such.
+func orderOf(counts []uint64, least uint64) (best int) {
+	largest := slices.Max(counts) - least // with an order above its length, every number takes a bit more
 	fewest := math.MaxInt
-	for k := range longest + 1 {
-		size := n * k
-		for i := range n {
-			size += 2*bits.Len64(number(i)>>k+1) - 1
+	for k := range bits.Len64(largest) + 1 {
+		size := len(counts) * k
+		for _, c := range counts {
+			size += 2*bits.Len64((c-least)>>k+1) - 1
 		}
 		if size < fewest {
 			best, fewest = k, size
 		}
 	}
 	return best
-}
-
-// UnmarshalBinary makes s the summary that b encodes; the exact limit of s stays, and applies from the next
-// value on. It keeps no part of b and leaves s as it was on error. It allocates at most 16 KiB and 40 times the length
-// of b. Errors wrap [ErrFormat].
-func (s *Summary) UnmarshalBinary(b []byte) error {
-	if len(b) < 3 {
-		return fmt.Errorf("%w: %d bytes, want at least 3", ErrFormat, len(b))
-	}
-	if b[0] != version1 {
-		return fmt.Errorf("%w: version %d, want %d", ErrFormat, b[0], version1)
-	}
-	if b[1]&^knownFlags != 0 {
-		return fmt.Errorf("%w: flags %#x, known are %#x", ErrFormat, b[1], knownFlags)
-	}
-	d := decoder{rest: b[2:]}
-	decoded := d.summary(b[1])
-	if d.err == nil && len(d.rest) > 0 {
-		d.fail("%d bytes after its end", len(d.rest))
-	}
-	if d.err != nil {
-		return d.err
-	}
-	if again, _ := decoded.AppendBinary(make([]byte, 0, len(b))); !bytes.Equal(again, b) {
-		return fmt.Errorf("%w: the same summary has another encoding", ErrFormat)
-	}
-	decoded.raw.limit = s.raw.limit
-	*s = decoded
-	return nil
-}
-
-// decoder takes a summary off the front of rest. After the first fault every step does nothing.
-type decoder struct {
-	rest []byte
-	err  error
-}
-
-func (d *decoder) fail(format string, args ...any) {
-	if d.err == nil {
-		d.err = fmt.Errorf("%w: %s", ErrFormat, fmt.Sprintf(format, args...))
-		d.rest = nil
-	}
-}
-
-func (d *decoder) summary(flags byte) (s Summary) {
-	var low, high float64
-	if flags&flagHistogram != 0 {
-		s.hist, s.n = d.histogram(flags&flagWhole == 0)
-		low, high = s.hist.min, s.hist.max
-	} else {
-		size := d.uvarint("number of values")
-		if size == 0 {
-			return s
-		}
-		values := d.values(size, flags&flagWhole != 0)
-		counts := d.counts(len(values), 1)
-		if d.err != nil {
-			return s
-		}
-		s.setExact(values, counts)
-		low, high = values[0], values[len(values)-1]
-		if s.n == 0 {
-			d.fail("more than %d values", uint64(maxCount))
-		}
-	}
-	if flags&flagTimes != 0 {
-		s.setTimes(d.times(low, high))
-	}
-	return s
-}
-
-// setExact makes the empty s a summary of ascending distinct values. n stays 0 where they are too many.
-func (s *Summary) setExact(values []float64, counts []uint64) {
-	n, ok := sumOf(counts)
-	if !ok {
-		return
-	}
-	s.n = n
-	switch {
-	case len(values) <= maxTable:
-		s.table = new(table)
-		for i, v := range values {
-			s.table.add(v, counts[i])
-		}
-	case s.n <= maxRaw:
-		s.raw.addCounted(values, counts)
-	default:
-		s.rare = &rare{tally: &tally{values: values, counts: counts}}
-	}
-}
-
-// sumOf returns the sum of counts, or false where it is above maxCount.
-func sumOf(counts []uint64) (sum uint64, ok bool) {
-	for _, c := range counts {
-		if c > maxCount-sum {
-			return 0, false
-		}
-		sum += c
-	}
-	return sum, true
-}
-
-func (d *decoder) uvarint(what string) uint64 {
-	v, size := binary.Uvarint(d.rest)
-	if size <= 0 {
-		d.fail("%s is no uvarint", what)
-		return 0
-	}
-	d.rest = d.rest[size:]
-	return v
-}
-
-func (d *decoder) varint(what string) int64 {
-	v, size := binary.Varint(d.rest)
-	if size <= 0 {
-		d.fail("%s is no varint", what)
-		return 0
-	}
-	d.rest = d.rest[size:]
-	return v
-}
-
-func (d *decoder) byte(what string) byte {
-	if len(d.rest) == 0 {
-		d.fail("no byte left for %s", what)
-		return 0
-	}
-	b := d.rest[0]
-	d.rest = d.rest[1:]
-	return b
-}
-
-func (d *decoder) float(what string) float64 {
-	if len(d.rest) < 8 {
-		d.fail("%d bytes left for %s, want 8", len(d.rest), what)
-		return 0
-	}
-	v := math.Float64frombits(binary.LittleEndian.Uint64(d.rest))
-	if math.IsNaN(v) || math.IsInf(v, 0) || v == 0 && math.Signbit(v) {
-		d.fail("%s is %g, want a finite number and no negative zero", what, v)
-		return 0
-	}
-	d.rest = d.rest[8:]
-	return v
-}
-
-func (d *decoder) values(n uint64, whole bool) []float64 {
-	each := uint64(8)
-	if whole {
-		each = 1
-	}
-	if n > uint64(len(d.rest))/each {
-		d.fail("%d bytes left for %d values", len(d.rest), n)
-		return nil
-	}
-	values := make([]float64, n)
-	for i := range values {
-		switch {
-		case !whole:
-			values[i] = d.float("value")
-		case i == 0:
-			values[i] = float64(d.varint("value"))
-		default:
-			values[i] = values[i-1] + float64(d.uvarint("value"))
-		}
-		if i > 0 && values[i] <= values[i-1] {
-			d.fail("value %g after %g, want ascending values", values[i], values[i-1])
-		}
-		if d.err != nil {
-			return nil
-		}
-	}
-	return values
-}
-
-// counts takes n numbers and adds least to each.
-func (d *decoder) counts(n int, least uint64) []uint64 {
-	k := d.byte("counts")
-	if k > 63 || n > 8*len(d.rest) {
-		d.fail("%d bytes left for %d counts of order %d", len(d.rest), n, k)
-		return nil
-	}
-	counts := make([]uint64, n)
-	r := bitReader{bytes: d.rest}
-	for i := range counts {
-		if counts[i] = r.golomb(int(k)) + least; r.failed || counts[i] > maxCount {
-			d.fail("count %d of %d does not fit", i, n)
-			return nil
-		}
-	}
-	d.rest = r.rest()
-	return counts
-}
-
-func (d *decoder) histogram(fractional bool) (*histogram, uint64) {
-	h := &histogram{fractional: fractional}
-	h.min, h.max = d.float("min"), d.float("max")
-	h.moments = d.moments()
-	h.scale = int8(d.byte("scale"))
-	if h.scale < minBinScale || h.scale > maxBinScale {
-		d.fail("scale %d, want %d to %d", h.scale, minBinScale, maxBinScale)
-		return h, 0
-	}
-	h.zero = d.uvarint("number of zeros")
-	h.positive = d.bins(h.scale)
-	if negative := d.bins(h.scale); !negative.empty() {
-		h.negative = &negative
-	}
-	h.heavy = d.heavy()
-	if d.err != nil {
-		return h, 0
-	}
-	n, err := h.check()
-	if err != nil {
-		d.fail("%v", err)
-	}
-	return h, n
-}
-
-func (d *decoder) moments() (m moments) {
-	unit := d.byte("unit")
-	if int(unit) >= len(units) {
-		d.fail("unit %d, want at most %d", unit, len(units)-1)
-		return m
-	}
-	m.unit = units[unit]
-	m.sum = accumulator{d.float("sum"), d.float("sum")}
-	m.m2 = accumulator{d.float("sum of squares"), d.float("sum of squares")}
-	return m
-}
-
-func (d *decoder) bins(scale int8) (b bins) {
-	size := d.uvarint("number of bins")
-	if size == 0 {
-		return b
-	}
-	if size > maxBins {
-		d.fail("%d bins, want at most %d", size, maxBins)
-		return b
-	}
-	shift := maxBinScale - scale
-	lowest, highest := int64(binOf(math.SmallestNonzeroFloat64)>>shift), int64(binOf(math.MaxFloat64)>>shift)
-	lo := d.varint("lowest bin")
-	if lo < lowest || lo+int64(size)-1 > highest {
-		d.fail("%d bins from %d on, want them between %d and %d", size, lo, lowest, highest)
-		return b
-	}
-	counts := d.counts(int(size), 0)
-	if d.err != nil {
-		return b
-	}
-	if counts[0] == 0 || counts[size-1] == 0 {
-		d.fail("an outer bin is empty")
-		return b
-	}
-	b.width = 1
-	for most := slices.Max(counts); b.width < 8 && most>>(8*b.width) > 0; {
-		b.width *= 2
-	}
-	b.grow(int32(lo), int32(lo)+int32(size)-1)
-	for i, n := range counts {
-		b.set(b.lo+int32(i), n)
-	}
-	return b
-}
-
-func (d *decoder) heavy() (h heavy) {
-	size := d.uvarint("number of candidates")
-	if size > maxHeavy {
-		d.fail("%d candidates, want at most %d", size, maxHeavy)
-		return h
-	}
-	if size > 0 {
-		values := d.values(size, false)
-		var c candidates
-		for i, count := range d.counts(len(values), 1) {
-			c.all[i], c.n = candidate{values[i], count}, i+1
-		}
-		h.store(&c)
-	}
-	h.missed = d.uvarint("missed count")
-	return h
-}
-
-func (d *decoder) times(low, high float64) *times {
-	var t times
-	t.first.time = d.varint("time")
-	t.last.time = int64(uint64(t.first.time) + d.uvarint("time"))
-	t.first.value, t.last.value = d.float("first"), d.float("last")
-	if t.first.time > t.last.time {
-		d.fail("first is at %d, after last at %d", t.first.time, t.last.time)
-	}
-	for _, v := range []float64{t.first.value, t.last.value} {
-		if v < low || v > high {
-			d.fail("first or last is %g, outside [%g, %g]", v, low, high)
-		}
-	}
-	return &t
-}
-
-// check returns how many values a decoded histogram has, or what contradicts itself in it.
-func (h *histogram) check() (n uint64, err error) {
-	above, ok := h.positive.checkedTotal()
-	below, okBelow := h.negative.checkedTotal()
-	all, okAll := sumOf([]uint64{h.zero, above, below})
-	kept, okKept := h.heavy.total()
-	switch {
-	case !ok || !okBelow || !okAll:
-		return 0, fmt.Errorf("more than %d values", uint64(maxCount))
-	case all == 0:
-		return 0, errors.New("a histogram without values")
-	case h.min > h.max:
-		return 0, fmt.Errorf("min %g is above max %g", h.min, h.max)
-	case !h.hasEnd(h.max, &h.positive, h.negative) || !h.hasEnd(-h.min, h.negative, &h.positive):
-		return 0, fmt.Errorf("min %g and max %g are not in the outer bins", h.min, h.max)
-	case !h.fractional && !whole([]float64{h.min, h.max}):
-		return 0, fmt.Errorf("min %g or max %g is not whole", h.min, h.max)
-	case !h.plausible(float64(all)):
-		return 0, fmt.Errorf("no %d values from %g to %g have these moments", all, h.min, h.max)
-	case h.moments.unit != unitOf(max(h.max, -h.min)):
-		return 0, fmt.Errorf("unit %d for values from %g to %g", h.moments.unit, h.min, h.max)
-	case !okKept || kept > all || h.heavy.missed > (all-kept)/(maxHeavy+1):
-		return 0, errors.New("the candidates have more than their part of the values")
-	}
-	for _, c := range h.heavy.kept() {
-		if c.value < h.min || c.value > h.max {
-			return 0, fmt.Errorf("candidate %g is outside [%g, %g]", c.value, h.min, h.max)
-		}
-	}
-	return all, nil
-}
-
-// plausible reports whether n values from min to max can have the moments, but for rounding: the squares are at most
-// n·(max−mean)·(mean−min) (Bhatia and Davis 2000). So what is made of them stays finite and plausible, however it is
-// merged.
-func (h *histogram) plausible(n float64) bool {
-	const slack, ulp = 1e-6, 0x1p-52
-	f := h.moments.factor()
-	low, high := h.min*f, h.max*f
-	magnitude, width := max(high, -low), high-low
-	largest := n * magnitude
-	sum, m2 := h.moments.sum, h.moments.m2
-	squares := n * width * width
-	mean, off := sum.sum()/n, ulp*magnitude
-	most := n * (max(high-mean, 0) + off) * (max(mean-low, 0) + off)
-	return sum.sum() >= n*low-slack*largest && sum.sum() <= n*high+slack*largest && math.Abs(sum.low) <= largest &&
-		m2.sum() >= -slack*squares && m2.sum() <= most+slack*squares && math.Abs(m2.low) <= squares
-}
-
-func (b *bins) checkedTotal() (uint64, bool) {
-	var sum uint64
-	if b.empty() {
-		return 0, true
-	}
-	for i := b.lo; i <= b.hi; i++ {
-		n := b.at(i)
-		if n > maxCount-sum {
-			return 0, false
-		}
-		sum += n
-	}
-	return sum, true
-}
-
-// hasEnd reports whether v is in the outermost bin on the side of above: its highest, or else zero, or else the lowest of below,
-// negated.
-func (h *histogram) hasEnd(v float64, above, below *bins) bool {
-	shift := maxBinScale - h.scale
-	switch {
-	case !above.empty():
-		return v > 0 && binOf(v)>>shift == above.hi
-	case h.zero > 0:
-		return v == 0
-	}
-	collapsed := h.scale == minBinScale && below.hi-below.lo == maxBins-1
-	return v < 0 && (binOf(-v)>>shift == below.lo || collapsed && binOf(-v)>>shift < below.lo)
 }

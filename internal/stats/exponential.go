@@ -28,16 +28,15 @@ type Run struct {
 // Exponential returns the values as a histogram. An exact summary has the bins that it would have as one.
 // The result shares no memory with s.
 func (s *Summary) Exponential() Exponential {
-	if s.n == 0 {
+	if s.Count() == 0 {
 		return Exponential{Scale: maxBinScale, Min: math.NaN(), Max: math.NaN()}
 	}
 	h := s.hist
 	if h == nil {
-		values, counts := s.distinct()
-		h = newHistogram(values, counts, s.n)
+		h = histogramOf(s.exact.order())
 	}
 	e := Exponential{
-		Scale: int(h.scale), Count: s.n, Sum: s.Sum(), Min: h.min, Max: h.max, ZeroCount: h.zero,
+		Scale: int(h.scale), Count: h.moments.n, Sum: s.Sum(), Min: h.min, Max: h.max, ZeroCount: h.zero,
 		Positive: h.positive.run(), Negative: h.negative.run(),
 	}
 	if reach := max(h.collapsedTo(&h.positive), h.collapsedTo(h.negative)); reach > noCollapse {

@@ -1,8 +1,8 @@
 package stats
 
 import (
+	"math"
 	"slices"
-	"sync"
 )
 
 const (
@@ -23,18 +23,14 @@ type heavy struct {
 	n      int8
 }
 
-// pool has arrays of candidates. Where no value comes twice, a histogram needs one only now and then.
-var pool = sync.Pool{New: func() any { return new([maxHeavy]candidate) }}
-
 // candidate is a value with a lower bound of its count.
 type candidate struct {
 	value float64
 	count uint64
 }
 
-// add counts at most maxHeavy values, which may repeat, after n others.
+// add counts at most maxHeavy values, which may repeat and bring the number of values to n.
 func (h *heavy) add(vs []float64, n uint64) {
-	n += uint64(len(vs))
 	allNew := int(h.n)+len(vs) > fewHeavy && h.allNew(vs)
 	if allNew && h.mayMiss(above(h.kept(), 1), n) {
 		h.dropOnce()
@@ -90,51 +86,47 @@ func (h *heavy) kept() []candidate {
 // store takes over the candidates, at most maxHeavy.
 func (h *heavy) store(c *candidates) {
 	h.n = int8(c.n)
-	switch {
-	case c.n == 0 && h.all != nil:
-		pool.Put(h.all)
-		h.all = nil
-	case c.n > 0:
-		if h.all == nil {
-			h.all = pool.Get().(*[maxHeavy]candidate)
-		}
-		copy(h.all[:], c.all[:c.n])
-	}
-}
-
-// start counts ascending distinct values, each with its count, as the first ones; nil counts are 1 each. Of many that all occur
-// once it keeps none: what is not kept occurs at most once.
-func (h *heavy) start(values []float64, counts []uint64) {
-	if counts == nil && len(values) > maxHeavy {
-		h.missed = 1
+	if c.n == 0 {
 		return
 	}
-	h.merge(values, counts, 0)
+	if h.all == nil {
+		h.all = new([maxHeavy]candidate)
+	}
+	copy(h.all[:], c.all[:c.n])
 }
 
-// merge counts values after n others, each with its count; nil counts are 1 each.
-func (h *heavy) merge(values []float64, counts []uint64, n uint64) {
-	for len(values) > 0 {
-		few := min(maxHeavy, len(values))
-		if counts == nil && int(h.n)+few > fewHeavy && h.mayMiss(above(h.kept(), 1), n+uint64(few)) && h.allNew(values[:few]) {
-			n += uint64(few)
-			h.dropOnce()
-			values = values[few:]
-			continue
+// addOrdered counts distinct values after n others.
+func (h *heavy) addOrdered(o ordered, n uint64) {
+	if n == 0 && o.counts == nil && len(o.values) > maxHeavy {
+		h.missed = 1 // none is kept, and none occurs more than once
+		return
+	}
+	for i := 0; i < len(o.values); i += maxHeavy {
+		end := min(i+maxHeavy, len(o.values))
+		part := ordered{values: o.values[i:end]}
+		if o.counts != nil {
+			part.counts = o.counts[i:end]
 		}
-		c := h.candidates()
-		for i, v := range values[:few] {
-			c.count(v, countOf(counts, i))
-			n += countOf(counts, i)
-		}
-		h.keep(&c, n)
-		values = values[few:]
-		counts = from(counts, few)
+		n += part.total()
+		h.addFew(part, n)
 	}
 }
 
-// mergeHeavy counts what o kept and missed of m values after n others.
-func (h *heavy) mergeHeavy(o *heavy, n, m uint64) {
+// addFew counts at most maxHeavy distinct values, which bring the number of values to n.
+func (h *heavy) addFew(o ordered, n uint64) {
+	if o.counts == nil && int(h.n)+len(o.values) > fewHeavy && h.mayMiss(above(h.kept(), 1), n) && h.allNew(o.values) {
+		h.dropOnce()
+		return
+	}
+	c := h.candidates()
+	for i, v := range o.values {
+		c.count(v, o.count(i))
+	}
+	h.keep(&c, n)
+}
+
+// mergeHeavy counts the candidates of o, whose values bring the number of values to n.
+func (h *heavy) mergeHeavy(o *heavy, n uint64) {
 	h.missed += o.missed
 	if o.n == 0 {
 		return
@@ -143,7 +135,7 @@ func (h *heavy) mergeHeavy(o *heavy, n, m uint64) {
 	for _, k := range o.kept() {
 		c.count(k.value, k.count)
 	}
-	h.keep(&c, n+m)
+	h.keep(&c, n)
 }
 
 // mode returns the candidate with the largest bound, the smallest value among ties, or a count of 0 where
@@ -172,18 +164,6 @@ func (h *heavy) keep(c *candidates, n uint64) {
 		h.missed += c.reduce()
 	}
 	h.store(c)
-}
-
-// total returns the sum of the bounds.
-func (h *heavy) total() (uint64, bool) {
-	var sum uint64
-	for _, c := range h.kept() {
-		if c.count > maxCount-sum {
-			return 0, false
-		}
-		sum += c.count
-	}
-	return sum, true
 }
 
 func (h *heavy) clone() heavy {
@@ -266,4 +246,19 @@ func (c *candidates) filter(limit, less uint64) {
 		}
 	}
 	c.n = kept
+}
+
+// slotSet is a set of hashes of values.
+type slotSet [16]uint64
+
+// add adds the hash of v and reports whether it is new. If it is, v is new too.
+func (x *slotSet) add(v float64) bool {
+	const golden = 0x9e3779b97f4a7c15 // Knuth's multiplicative hashing
+	slot := math.Float64bits(v) * golden >> 54
+	word, bit := &x[slot>>6], uint64(1)<<(slot&63)
+	if *word&bit != 0 {
+		return false
+	}
+	*word |= bit
+	return true
 }

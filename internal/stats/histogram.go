@@ -1,13 +1,8 @@
 package stats
 
-import (
-	"math"
-	"slices"
-)
+import "math"
 
 const (
-	// batchSize is how many values a histogram takes at a time.
-	batchSize = 16
 	// collapsedError is what share of the largest magnitude the error of a value can be whose bin collapsed: the
 	// boundary that is 512 bins below at the coarsest scale.
 	collapsedError = 1.6e-5
@@ -35,50 +30,44 @@ func emptyHistogram() *histogram {
 	return &histogram{scale: maxBinScale, min: math.Inf(1), max: math.Inf(-1)}
 }
 
-// newHistogram returns the histogram of ascending distinct values with their counts, n values in all; nil counts are 1
-// each.
-func newHistogram(values []float64, counts []uint64, n uint64) *histogram {
-	if counts == nil {
-		return histogramOf(values)
-	}
+// histogramOf returns the histogram of exact values. It depends on nothing but the values.
+func histogramOf(o ordered) *histogram {
 	h := emptyHistogram()
-	h.addCounted(values, counts, 0, n)
+	if len(o.values) > 0 {
+		h.addOrdered(o)
+	}
 	return h
 }
 
-// addAll adds finite values, at least one, after n others.
-func (h *histogram) addAll(values []float64, n uint64) {
-	low, high := ends(values)
-	h.fit(values, low, high)
-	for i := 0; i < len(values); i += batchSize { // slices.Chunk would have the values of every caller on the heap
-		batch := values[i:min(i+batchSize, len(values))]
-		low, high := ends(batch)
-		h.add(batch, low, high, n)
-		n += uint64(len(batch))
+// add adds at most batchSize finite values from low to high, at least one.
+func (h *histogram) add(vs []float64, low, high float64) {
+	h.bin(vs, low, high)
+	h.moments.add(vs, max(high, -low))
+	h.heavy.add(vs, h.moments.n)
+}
+
+// addOrdered adds values, at least one.
+func (h *histogram) addOrdered(o ordered) {
+	if o.counts == nil {
+		h.fit(o.values, o.min(), o.max())
+		for i := 0; i < len(o.values); i += batchSize {
+			batch := o.values[i:min(i+batchSize, len(o.values))]
+			h.bin(batch, batch[0], batch[len(batch)-1])
+		}
+	} else {
+		h.bound(o.values, o.min(), o.max())
+		h.fit(o.values, o.min(), o.max())
+		for i, v := range o.values {
+			h.countValue(v, o.counts[i])
+		}
 	}
+	n := h.moments.n
+	h.moments.merge(o.moments())
+	h.heavy.addOrdered(o.compact(), n)
 }
 
-// histogramOf returns the histogram of ascending values, of which any may repeat.
-func histogramOf(values []float64) *histogram {
-	h := emptyHistogram()
-	h.fit(values, values[0], values[len(values)-1])
-	n := uint64(0)
-	for batch := range slices.Chunk(values, batchSize) {
-		h.count(batch, batch[0], batch[len(batch)-1], n)
-		n += uint64(len(batch))
-	}
-	h.heavy.start(runs(values))
-	return h
-}
-
-// add adds at most batchSize finite values from low to high, at least one, after n others.
-func (h *histogram) add(vs []float64, low, high float64, n uint64) {
-	h.count(vs, low, high, n)
-	h.heavy.add(vs, n)
-}
-
-// count adds values to all but the candidates for the mode.
-func (h *histogram) count(vs []float64, low, high float64, n uint64) {
+// bin counts at most batchSize values from low to high in the bins.
+func (h *histogram) bin(vs []float64, low, high float64) {
 	within := h.min <= low && high <= h.max
 	h.bound(vs, low, high)
 	switch {
@@ -92,43 +81,6 @@ func (h *histogram) count(vs []float64, low, high float64, n uint64) {
 	default:
 		h.countPositive(vs, low, high)
 	}
-	h.moments.add(vs, max(high, -low), n)
-}
-
-// addCounted adds values, at least one, each with its count, after n others, m values in all.
-func (h *histogram) addCounted(values []float64, counts []uint64, n, m uint64) {
-	low, high := ends(values)
-	h.bound(values, low, high)
-	h.fit(values, low, high)
-	for i, v := range values {
-		h.countValue(v, counts[i])
-	}
-	h.moments.merge(momentsOf(values, counts, m), n, m)
-	h.heavy.merge(values, counts, n)
-}
-
-// ends returns the smallest and the largest of finite values, at least one, none of them −0.
-func ends(vs []float64) (low, high float64) {
-	if least, most := endsOfBits(vs); least >= 0 {
-		return math.Float64frombits(uint64(least)), math.Float64frombits(uint64(most))
-	}
-	low, high = vs[0], vs[0]
-	for _, v := range vs[1:] {
-		low, high = min(low, v), max(high, v)
-	}
-	return low, high
-}
-
-// endsOfBits returns the smallest and the largest of the values' bits, taken for signed integers. Those of floats that are
-// not negative are in the order of the floats, NaN beyond infinity, and those of negative ones are negative: so most
-// often integers are compared, without branches that depend on the data.
-func endsOfBits(vs []float64) (least, most int64) {
-	least, most = math.MaxInt64, math.MinInt64
-	for _, v := range vs {
-		bits := int64(math.Float64bits(v))
-		least, most = min(least, bits), max(most, bits)
-	}
-	return least, most
 }
 
 // bound widens min and max to low and high, the ends of the values, and notes what is not whole.
@@ -259,8 +211,8 @@ func (b *bins) include(e extent, scale int8) {
 	b.cover(max(lo, lowest), max(hi, lowest))
 }
 
-// merge adds all that o counts, which is of m values, after n others.
-func (h *histogram) merge(o *histogram, n, m uint64) {
+// merge adds all that o counts.
+func (h *histogram) merge(o *histogram) {
 	for h.scale > o.scale {
 		h.coarsen()
 	}
@@ -270,8 +222,8 @@ func (h *histogram) merge(o *histogram, n, m uint64) {
 	h.zero += o.zero
 	h.min, h.max = min(h.min, o.min), max(h.max, o.max)
 	h.fractional = h.fractional || o.fractional
-	h.moments.merge(o.moments, n, m)
-	h.heavy.mergeHeavy(&o.heavy, n, m)
+	h.moments.merge(o.moments)
+	h.heavy.mergeHeavy(&o.heavy, h.moments.n)
 }
 
 // extent returns the run's bins at the finest scale.
@@ -281,13 +233,6 @@ func (b *bins) extent(scale int8) extent {
 	}
 	shift := maxBinScale - scale
 	return extent{b.lo << shift, b.hi << shift}
-}
-
-func total(counts []uint64) (sum uint64) {
-	for _, c := range counts {
-		sum += c
-	}
-	return sum
 }
 
 // mode returns the value that is most frequent as far as the candidates tell, and a lower bound of its

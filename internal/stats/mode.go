@@ -7,36 +7,12 @@ import "math"
 // candidates (see [Summary.ModeError]), or the smallest value where all look distinct.
 func (s *Summary) Mode() (value float64, count uint64) {
 	switch {
-	case s.n == 0:
+	case s.Count() == 0:
 		return math.NaN(), 0
 	case s.hist != nil:
 		return s.hist.mode()
 	}
-	values, counts := s.exact()
-	if counts == nil {
-		return modeOfRuns(values)
-	}
-	value, count = values[0], counts[0]
-	for i, c := range counts {
-		if c > count {
-			value, count = values[i], c
-		}
-	}
-	return value, count
-}
-
-// modeOfRuns returns the mode of ascending values that may repeat.
-func modeOfRuns(values []float64) (value float64, count uint64) {
-	value, count = values[0], 1
-	for i := 0; i+int(count) < len(values); {
-		if values[i+int(count)] == values[i] { // a longer run
-			value = values[i]
-			count++
-		} else {
-			i++
-		}
-	}
-	return value, count
+	return s.exact.order().mode()
 }
 
 // ModeError returns how far the count of another value could exceed the count that Mode returns: 0 while s is

@@ -4,7 +4,7 @@ import "math"
 
 // Sum returns the sum of all values, at most ±math.MaxFloat64; 0 of an empty summary.
 func (s *Summary) Sum() float64 {
-	if s.n == 0 {
+	if s.Count() == 0 {
 		return 0
 	}
 	m := s.sums()
@@ -13,60 +13,59 @@ func (s *Summary) Sum() float64 {
 
 // Mean returns the arithmetic mean, within [min, max], or NaN of an empty summary.
 func (s *Summary) Mean() float64 {
-	if s.n == 0 {
+	if s.Count() == 0 {
 		return math.NaN()
 	}
 	m := s.sums()
-	return min(max(m.mean(s.n), s.Min()), s.Max())
+	return min(max(m.mean(), s.Min()), s.Max())
 }
 
 // Variance returns the sample variance (divided by n−1), at most math.MaxFloat64, or NaN for fewer
 // than two values.
 func (s *Summary) Variance() float64 {
-	if s.n < 2 {
+	if s.Count() < 2 {
 		return math.NaN()
 	}
 	m := s.moments()
-	return m.variance(s.n)
+	return m.variance()
 }
 
-// StdDev returns the square root of the sample variance, or NaN for fewer than two values. It is
-// right also where the variance is out of range.
+// StdDev returns the square root of the sample variance, or NaN for fewer than two values. It is also right if the
+// variance is beyond the range of float64.
 func (s *Summary) StdDev() float64 {
-	if s.n < 2 {
+	if s.Count() < 2 {
 		return math.NaN()
 	}
 	m := s.moments()
-	return m.stdDev(s.n)
+	return m.stdDev()
 }
 
 // Range returns max − min, at most math.MaxFloat64, or NaN of an empty summary.
 func (s *Summary) Range() float64 { return saturate(s.Max() - s.Min()) }
 
+// moments returns the moments of at least one value.
 func (s *Summary) moments() moments {
 	if s.hist != nil {
 		return s.hist.moments
 	}
-	values, counts := s.exact()
-	return momentsOf(values, counts, s.n)
+	return s.exact.order().moments()
 }
 
-// sums returns moments of which the squares may be missing.
+// sums returns moments that may lack the squares, of at least one value.
 func (s *Summary) sums() moments {
 	if s.hist != nil {
 		return s.hist.moments
 	}
-	values, counts := s.exact()
-	return sumsOf(values, counts, max(-values[0], values[len(values)-1]))
+	return s.exact.order().sums()
 }
 
-// moments holds the sum of values and of their squared distances from the mean, both compensated
-// (Neumaier 1974), so that they are right to the last digits however many values there are and in
-// whatever order they come. The zero moments is of no values.
+// moments holds the count of values, their sum and the sum of their squared distances from the mean. The sums are
+// compensated (Neumaier 1974). The zero moments is of no values.
 //
-// All values are divided by 2^unit, which depends on the largest magnitude: so neither the sum nor a
-// square is out of range.
+// All values are divided by 2^unit, which depends on the largest magnitude, so that neither the sum nor a square is
+// out of range.
 type moments struct {
+	n       uint64
 	sum, m2 accumulator
 	unit    int16 // one of the units below
 }
@@ -89,14 +88,14 @@ func unitOf(a float64) int16 {
 	return 0
 }
 
-// add adds at most batchSize values, of which largest is the largest magnitude, after n others.
-func (m *moments) add(vs []float64, largest float64, n uint64) {
+// add adds at most batchSize values, of which largest is the largest magnitude.
+func (m *moments) add(vs []float64, largest float64) {
 	k := uint64(len(vs))
-	if n == 0 || m.unit != 0 || largest > unitLimit {
-		m.merge(momentsOf(vs, nil, k), n, k)
+	if m.n == 0 || m.unit != 0 || largest > unitLimit {
+		m.merge(momentsOf(vs, largest))
 		return
 	}
-	var o moments
+	o := moments{n: k}
 	o.sum = sumOfFloats(vs)
 	mean, rest := o.sum.over(float64(k))
 	var even, odd float64
@@ -110,21 +109,22 @@ func (m *moments) add(vs []float64, largest float64, n uint64) {
 		even += float64(d * d)
 	}
 	o.m2.high = even + odd
-	m.merge(o, n, k)
+	m.merge(o)
 }
 
-// merge adds the moments of k other values after n (Chan, Golub and LeVeque 1983).
-func (m *moments) merge(o moments, n, k uint64) {
-	if k == 0 {
+// merge adds the moments of other values (Chan, Golub and LeVeque 1983).
+func (m *moments) merge(o moments) {
+	if o.n == 0 {
 		return
 	}
-	if n == 0 {
+	if m.n == 0 {
 		*m = o
 		return
 	}
 	m.rescale(max(m.unit, o.unit))
 	o.rescale(m.unit)
-	a, b := float64(n), float64(k)
+	a, b := float64(m.n), float64(o.n)
+	m.n += o.n
 	mean, rest := m.sum.over(a)
 	otherMean, otherRest := o.sum.over(b)
 	d := (otherMean - mean) + (otherRest - rest)
@@ -144,38 +144,53 @@ func (m *moments) rescale(unit int16) {
 	m.unit = unit
 }
 
-// sumsOf returns the sum of values with their counts; nil counts are 1 each. largest is the largest magnitude.
-func sumsOf(values []float64, counts []uint64, largest float64) moments {
-	m := moments{unit: unitOf(largest)}
-	if m.unit == 0 && counts == nil {
-		m.sum = sumOfFloats(values)
-		return m
-	}
+// momentsOf returns the moments of values in the order in which they are, of which largest is the largest magnitude.
+func momentsOf(values []float64, largest float64) moments {
+	m := moments{n: uint64(len(values)), unit: unitOf(largest)}
 	factor := m.factor()
-	for i, v := range values {
-		m.sum.times(float64(v*factor), float64(countOf(counts, i)))
+	for _, v := range values {
+		m.sum.plus(float64(v * factor))
+	}
+	mean, rest := m.sum.over(float64(m.n))
+	for _, v := range values {
+		d := float64(v*factor) - mean - rest
+		m.m2.times(float64(d*d), 1)
 	}
 	return m
 }
 
-// largestOf returns the largest magnitude of values, 0 of none.
-func largestOf(values []float64) float64 {
-	const sign = 1 << 63
-	most := int64(0) // of bits, as in ends
-	for _, v := range values {
-		most = max(most, int64(math.Float64bits(v)&^sign))
+// sums returns the moments of the values, at least one, without the squares. Values with an even and with an odd
+// position among the distinct ones are added up beside each other, as in sumOfFloats: the result is the same to the
+// last bit whether there are counts or repeated values.
+func (o ordered) sums() moments {
+	m := moments{n: o.total(), unit: unitOf(max(-o.min(), o.max()))}
+	if m.unit == 0 && o.counts == nil && o.distinct() == len(o.values) {
+		m.sum = sumOfFloats(o.values)
+		return m
 	}
-	return math.Float64frombits(uint64(most))
+	factor := m.factor()
+	var even, odd accumulator
+	swapped := false
+	for v, count := range o.runs() {
+		even.times(float64(v*factor), float64(count))
+		even, odd, swapped = odd, even, !swapped
+	}
+	if swapped {
+		even, odd = odd, even
+	}
+	even.merge(odd)
+	m.sum = even
+	return m
 }
 
-// momentsOf returns the moments of values with their counts, n values in all; nil counts are 1 each.
-func momentsOf(values []float64, counts []uint64, n uint64) moments {
-	m := sumsOf(values, counts, largestOf(values))
+// moments returns the moments of the values, at least one.
+func (o ordered) moments() moments {
+	m := o.sums()
 	factor := m.factor()
-	mean, rest := m.sum.over(float64(n))
-	for i, v := range values {
+	mean, rest := m.sum.over(float64(m.n))
+	for v, count := range o.runs() {
 		d := float64(v*factor) - mean - rest
-		m.m2.times(float64(d*d), float64(countOf(counts, i)))
+		m.m2.times(float64(d*d), float64(count))
 	}
 	return m
 }
@@ -183,22 +198,22 @@ func momentsOf(values []float64, counts []uint64, n uint64) moments {
 // factor returns by what values are multiplied.
 func (m *moments) factor() float64 { return math.Ldexp(1, -int(m.unit)) }
 
-// mean returns the mean of n values.
-func (m *moments) mean(n uint64) float64 {
-	return math.Ldexp(m.sum.sum()/float64(n), int(m.unit))
+// mean returns the mean, which rounding may move beyond the smallest or the largest value.
+func (m *moments) mean() float64 {
+	return math.Ldexp(m.sum.sum()/float64(m.n), int(m.unit))
 }
 
 // total returns the sum of all values, at most ±math.MaxFloat64.
 func (m *moments) total() float64 { return saturate(math.Ldexp(m.sum.sum(), int(m.unit))) }
 
-// variance returns the sample variance of n values, at most math.MaxFloat64.
-func (m *moments) variance(n uint64) float64 {
-	return saturate(math.Ldexp(max(m.m2.sum(), 0)/float64(n-1), 2*int(m.unit)))
+// variance returns the sample variance of at least two values, at most math.MaxFloat64.
+func (m *moments) variance() float64 {
+	return saturate(math.Ldexp(max(m.m2.sum(), 0)/float64(m.n-1), 2*int(m.unit)))
 }
 
-// stdDev returns the square root of the sample variance, also where that is out of range.
-func (m *moments) stdDev(n uint64) float64 {
-	return saturate(math.Ldexp(math.Sqrt(max(m.m2.sum(), 0)/float64(n-1)), int(m.unit)))
+// stdDev returns the square root of the sample variance of at least two values, also if that is out of range.
+func (m *moments) stdDev() float64 {
+	return saturate(math.Ldexp(math.Sqrt(max(m.m2.sum(), 0)/float64(m.n-1)), int(m.unit)))
 }
 
 // accumulator adds up with the rounding errors kept beside the sum (Neumaier 1974, in the form of

@@ -81,26 +81,26 @@ func (o oracle) within(factor float64) bool {
 	return most/factor <= least
 }
 
-func exact(v float64) *big.Float { return new(big.Float).SetPrec(4000).SetFloat64(v) }
+func bigOf(v float64) *big.Float { return new(big.Float).SetPrec(4000).SetFloat64(v) }
 
 func (o oracle) sum() *big.Float {
-	sum := exact(0)
+	sum := bigOf(0)
 	for _, x := range o.sorted {
-		sum.Add(sum, exact(x))
+		sum.Add(sum, bigOf(x))
 	}
 	return sum
 }
 
-func (o oracle) mean() *big.Float { return exact(0).Quo(o.sum(), exact(float64(o.n()))) }
+func (o oracle) mean() *big.Float { return bigOf(0).Quo(o.sum(), bigOf(float64(o.n()))) }
 
 func (o oracle) variance() *big.Float {
-	mean, m2 := o.mean(), exact(0)
+	mean, m2 := o.mean(), bigOf(0)
 	for _, x := range o.sorted {
-		d := exact(x)
+		d := bigOf(x)
 		d.Sub(d, mean)
 		m2.Add(m2, d.Mul(d, d))
 	}
-	return m2.Quo(m2, exact(float64(o.n()-1)))
+	return m2.Quo(m2, bigOf(float64(o.n()-1)))
 }
 
 // r7 interpolates at rank (n-1)·num/den, all exact.
@@ -110,8 +110,8 @@ func (o oracle) r7(num, den int64) float64 {
 	if int(i) == o.n()-1 {
 		return o.sorted[i]
 	}
-	rest := exact(0).SetRat(h.Sub(h, new(big.Rat).SetInt64(i)))
-	a, b := exact(o.sorted[i]), exact(o.sorted[i+1])
+	rest := bigOf(0).SetRat(h.Sub(h, new(big.Rat).SetInt64(i)))
+	a, b := bigOf(o.sorted[i]), bigOf(o.sorted[i+1])
 	b.Sub(b, a)
 	v, _ := a.Add(a, b.Mul(b, rest)).Float64()
 	return v

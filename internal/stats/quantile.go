@@ -38,21 +38,22 @@ func (m Method) String() string { return methodNames[m] }
 // Quantile returns the percentile p of the values by method m, always within [min, max], or NaN of an
 // empty summary. [Summary.MaxError] says how exact it is.
 func (s *Summary) Quantile(p Percentile, m Method) float64 {
-	if s.n == 0 {
+	n := s.Count()
+	if n == 0 {
 		return math.NaN()
 	}
 	switch m {
 	case NearestRank:
-		rank, rest := p.of(s.n)
+		rank, rest := p.of(n)
 		if rest == 0 && rank > 0 {
 			rank--
 		}
 		return s.at(rank)
 	case FloorRank:
-		rank, _ := p.of(s.n)
-		return s.at(min(rank, s.n-1))
+		rank, _ := p.of(n)
+		return s.at(min(rank, n-1))
 	}
-	rank, rest := p.of(s.n - 1)
+	rank, rest := p.of(n - 1)
 	if rest == 0 {
 		return s.at(rank)
 	}
@@ -68,31 +69,24 @@ func (s *Summary) Median(m Method) float64 {
 	return s.Quantile(p50, m)
 }
 
+// IQR returns the interquartile range, p75 − p25, at most math.MaxFloat64, or NaN of an empty summary.
+func (s *Summary) IQR(m Method) float64 { return saturate(s.Quantile(p75, m) - s.Quantile(p25, m)) }
+
 // at returns the value of that rank, which is below n, or what the histogram tells of it.
 func (s *Summary) at(rank uint64) float64 {
 	if s.hist != nil {
-		return s.hist.at(rank, s.n)
+		return s.hist.at(rank)
 	}
-	values, counts := s.exact()
-	if counts == nil {
-		return values[rank]
-	}
-	for i, c := range counts {
-		if rank < c {
-			return values[i]
-		}
-		rank -= c
-	}
-	panic("stats: rank beyond the values")
+	return s.exact.order().at(rank)
 }
 
-// at returns what the bins tell of the value of that rank, among n. Values are taken to be spread evenly
+// at returns what the bins tell of the value of that rank. Values are taken to be spread evenly
 // over their bin, whole ones over its whole numbers.
-func (h *histogram) at(rank, n uint64) float64 {
+func (h *histogram) at(rank uint64) float64 {
 	switch rank {
 	case 0:
 		return h.min
-	case n - 1:
+	case h.moments.n - 1:
 		return h.max
 	}
 	v := 0.0

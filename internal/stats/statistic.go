@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Kind says what a [Statistic] tells of the values.
+// Kind is what a [Statistic] measures.
 type Kind uint8
 
 // The kinds in order of output.
@@ -29,23 +29,51 @@ const (
 	First
 	Last
 	MaxError
+	numKinds // how many kinds there are
 )
 
-var kindNames = [...]string{
-	Count: "count", Min: "min", Max: "max", Sum: "sum", Mean: "mean", Range: "range",
-	StdDev: "stddev", Variance: "variance", Median: "median",
-	Mode: "mode", ModeCount: "mode_count", ModeError: "mode_error",
-	Quantile: "p<q>", IQR: "iqr", First: "first", Last: "last", MaxError: "max_error",
+// kinds defines every kind: its name, and how it is read from a summary that is not empty.
+var kinds = [numKinds]struct {
+	name string
+	read func(s *Summary, p Percentile, m Method) float64
+}{
+	Count:     {"count", func(s *Summary, _ Percentile, _ Method) float64 { return float64(s.Count()) }},
+	Min:       {"min", func(s *Summary, _ Percentile, _ Method) float64 { return s.Min() }},
+	Max:       {"max", func(s *Summary, _ Percentile, _ Method) float64 { return s.Max() }},
+	Sum:       {"sum", func(s *Summary, _ Percentile, _ Method) float64 { return s.Sum() }},
+	Mean:      {"mean", func(s *Summary, _ Percentile, _ Method) float64 { return s.Mean() }},
+	Range:     {"range", func(s *Summary, _ Percentile, _ Method) float64 { return s.Range() }},
+	StdDev:    {"stddev", func(s *Summary, _ Percentile, _ Method) float64 { return s.StdDev() }},
+	Variance:  {"variance", func(s *Summary, _ Percentile, _ Method) float64 { return s.Variance() }},
+	Median:    {"median", func(s *Summary, _ Percentile, m Method) float64 { return s.Median(m) }},
+	Mode:      {"mode", func(s *Summary, _ Percentile, _ Method) float64 { v, _ := s.Mode(); return v }},
+	ModeCount: {"mode_count", func(s *Summary, _ Percentile, _ Method) float64 { _, n := s.Mode(); return float64(n) }},
+	ModeError: {"mode_error", func(s *Summary, _ Percentile, _ Method) float64 { return float64(s.ModeError()) }},
+	Quantile:  {"p<q>", (*Summary).Quantile},
+	IQR:       {"iqr", func(s *Summary, _ Percentile, m Method) float64 { return s.IQR(m) }},
+	First:     {"first", func(s *Summary, _ Percentile, _ Method) float64 { return s.First() }},
+	Last:      {"last", func(s *Summary, _ Percentile, _ Method) float64 { return s.Last() }},
+	MaxError:  {"max_error", func(s *Summary, _ Percentile, _ Method) float64 { return s.MaxError() }},
 }
 
-// Statistic is one thing to tell of the values of a summary. The zero Statistic is count.
-// Statistics are comparable.
+// kindNames returns the names of all kinds.
+func kindNames() []string {
+	names := make([]string, len(kinds))
+	for k := range kinds {
+		names[k] = kinds[k].name
+	}
+	return names
+}
+
+// Statistic is a number that describes the values of a summary. The zero Statistic is count. Statistics are
+// comparable.
 type Statistic struct {
 	kind       Kind
 	percentile Percentile // of a Quantile
 }
 
-// Defaults returns the statistics that are computed where none are named.
+// Defaults returns the statistics that every record has if the user names none. [NewSelection] adds others for summaries
+// that are not exact.
 func Defaults() []Statistic {
 	return []Statistic{
 		{kind: Count}, {kind: Min}, {kind: Max}, {kind: Mean}, {kind: Median}, {kind: Mode},
@@ -56,7 +84,7 @@ func Defaults() []Statistic {
 // ParseStatistic reads the name of a statistic as users write it: "mean", "p95", "p99.9". The error
 // for an unknown name lists the known ones.
 func ParseStatistic(name string) (Statistic, error) {
-	if i := slices.Index(kindNames[:], name); i >= 0 && Kind(i) != Quantile {
+	if i := slices.Index(kindNames(), name); i >= 0 && Kind(i) != Quantile {
 		return Statistic{kind: Kind(i)}, nil
 	}
 	if rank, ok := strings.CutPrefix(name, "p"); ok && rank != "" && strings.Trim(rank, "0123456789.") == "" {
@@ -66,10 +94,10 @@ func ParseStatistic(name string) (Statistic, error) {
 		}
 		return Statistic{kind: Quantile, percentile: p}, nil
 	}
-	return Statistic{}, fmt.Errorf("unknown statistic %q, known are %s", name, strings.Join(kindNames[:], ", "))
+	return Statistic{}, fmt.Errorf("unknown statistic %q, known are %s", name, strings.Join(kindNames(), ", "))
 }
 
-// Kind returns what the statistic tells.
+// Kind returns what the statistic measures.
 func (s Statistic) Kind() Kind { return s.kind }
 
 // String returns the name of the statistic as users write it; ParseStatistic reads it back.
@@ -77,8 +105,11 @@ func (s Statistic) String() string {
 	if s.kind == Quantile {
 		return "p" + s.percentile.String()
 	}
-	return kindNames[s.kind]
+	return kinds[s.kind].name
 }
+
+// isError reports whether the statistic is the error of others, which is 0 for an exact summary.
+func (s Statistic) isError() bool { return s.kind == ModeError || s.kind == MaxError }
 
 // Compare orders statistics by output: by kind, percentiles by rank.
 func (s Statistic) Compare(t Statistic) int {

@@ -1,175 +1,166 @@
 package stats
 
-import (
-	"math"
-	"slices"
-)
+import "slices"
 
 const (
-	// maxTable is how many distinct values a table holds.
-	maxTable = 28
-	// tableSlots is the size of its index, a power of two.
-	tableSlots = 64
-	// lookedThrough is how many values a table looks through one by one.
-	lookedThrough = 2
+	// maxDirect is up to how many distinct values a table counts values as they come. In a larger one, inserting a
+	// new value into the order would take too long.
+	maxDirect = 512
+	// levelRatio is how many times as long a run is as the next one, at least.
+	levelRatio = 4
 )
 
-// table counts at most maxTable distinct values. It is exact at any count.
+// table keeps every distinct value with its count. Most tables are one run of distinct values in ascending order.
+//
+// Beyond maxDirect distinct values, new ones are collected in later: further runs, each at least levelRatio times as
+// long as the next one. A value may be in several runs. So a value is moved a number of times that is logarithmic in
+// the number of values (O'Neil et al., "The Log-Structured Merge-Tree", 1996), and settle merges the runs.
 type table struct {
-	values []float64 // distinct
-	counts []uint64  // how often each occurred
-	index  *slots    // nil while the values are few enough to look through
-	sorted bool      // whether values are ascending
+	n uint64 // how many values there are
+	ordered
+	later *[]ordered // nil in all but the largest tables, which saves 16 bytes in the others
 }
 
-// slots have 1 + a position in values, or 0, by hash with linear probing.
-type slots [tableSlots]uint8
+// tableOf returns a table of values that may repeat. It takes over their memory.
+func tableOf(o ordered) *table { return &table{n: o.total(), ordered: o.compact()} }
 
-// add counts v n times, or returns false where it would be one distinct value too many.
-func (t *table) add(v float64, n uint64) bool {
-	i := t.find(v)
-	if i < 0 {
-		if len(t.values) == maxTable {
-			return false
-		}
-		t.insert(v, n)
-		return true
-	}
-	t.counts[i] += n
-	return true
-}
-
-// addAll counts values, each as often as counts says, or once where these are nil, until one would be a distinct value
-// too many. It returns how many values it took, and n with all that it counted.
-func (t *table) addAll(values []float64, counts []uint64, n uint64) (taken int, after uint64) {
-	for i, v := range values {
-		c := countOf(counts, i)
-		if at := t.first(v); at >= 0 {
-			t.counts[at] += c
-		} else if !t.add(v, c) {
-			return i, n
-		}
-		n += c
-	}
-	return len(values), n
-}
-
-// first returns the position of v where the index has it in the first slot to look at, or −1.
-func (t *table) first(v float64) int {
-	if t.index == nil {
-		return -1
-	}
-	if i := int(t.index[slotOf(v)]) - 1; i >= 0 && t.values[i] == v {
-		return i
-	}
-	return -1
-}
-
-// find returns the position of v, or −1.
-func (t *table) find(v float64) int {
-	if t.index == nil {
-		for i, w := range t.values {
-			if v == w {
-				return i
-			}
-		}
-		return -1
-	}
-	for slot := slotOf(v); t.index[slot] != 0; slot = (slot + 1) % tableSlots {
-		if i := int(t.index[slot]) - 1; t.values[i] == v {
-			return i
+// spread returns how many distinct values there are at most.
+func (t *table) spread() int {
+	n := len(t.values)
+	if t.later != nil {
+		for _, run := range *t.later {
+			n += len(run.values)
 		}
 	}
-	return -1
+	return n
 }
 
-func (t *table) insert(v float64, n uint64) {
-	if size := len(t.values); size == cap(t.values) {
-		// Sized to need: most fields that get here have one or two values for ever.
-		t.values = append(make([]float64, 0, min(max(1, 2*size), maxTable)), t.values...)
-		t.counts = append(make([]uint64, 0, min(max(1, 2*size), maxTable)), t.counts...)
-	}
-	t.sorted = len(t.values) == 0 || t.sorted && v > t.values[len(t.values)-1]
-	t.values = append(t.values, v)
-	t.counts = append(t.counts, n)
-	if t.index != nil {
-		t.index.put(v, len(t.values)-1)
-	} else if len(t.values) > lookedThrough {
-		t.reindex()
-	}
+// batch is values to add to a table: those that it has, by position, and new ones.
+type batch struct {
+	known  [batchSize]int32
+	fresh  [batchSize]float64 // distinct, ascending
+	counts [batchSize]uint64  // of fresh
+	nKnown int
+	nFresh int
 }
 
-// reindex makes the index anew.
-func (t *table) reindex() {
-	t.index = new(slots)
-	for i, v := range t.values {
-		t.index.put(v, i)
+// look finds values, at most batchSize, in a table that is settled.
+func (t *table) look(vs []float64, b *batch) {
+	for _, v := range vs {
+		if i, found := t.find(v); found {
+			b.known[b.nKnown] = int32(i)
+			b.nKnown++
+		} else {
+			b.count(v)
+		}
 	}
 }
 
-// put enters the position of a value that is not in yet.
-func (x *slots) put(v float64, position int) {
-	slot := slotOf(v)
-	for x[slot] != 0 {
-		slot = (slot + 1) % tableSlots
+// count counts a fresh value.
+func (b *batch) count(v float64) {
+	i := b.nFresh
+	for i > 0 && b.fresh[i-1] >= v {
+		i--
 	}
-	x[slot] = uint8(position + 1)
-}
-
-// slotSet is a set of hashes of values.
-type slotSet [16]uint64
-
-// add adds the hash of v and reports whether it is new. If it is, so is v.
-func (x *slotSet) add(v float64) bool {
-	slot := hashOf(v) >> 54
-	word, bit := &x[slot>>6], uint64(1)<<(slot&63)
-	if *word&bit != 0 {
-		return false
-	}
-	*word |= bit
-	return true
-}
-
-func slotOf(v float64) uint8 { return uint8(hashOf(v) >> 58) }
-
-// hashOf spreads values over the upper bits of a product (Knuth's multiplicative hashing).
-func hashOf(v float64) uint64 {
-	const golden = 0x9e3779b97f4a7c15
-	return math.Float64bits(v) * golden
-}
-
-// sort brings the values into ascending order.
-func (t *table) sort() {
-	if t.sorted {
+	if i < b.nFresh && b.fresh[i] == v {
+		b.counts[i]++
 		return
 	}
-	for i := 1; i < len(t.values); i++ {
-		for j := i; j > 0 && t.values[j] < t.values[j-1]; j-- {
-			t.values[j], t.values[j-1] = t.values[j-1], t.values[j]
-			t.counts[j], t.counts[j-1] = t.counts[j-1], t.counts[j]
+	copy(b.fresh[i+1:], b.fresh[i:b.nFresh])
+	copy(b.counts[i+1:], b.counts[i:b.nFresh])
+	b.fresh[i], b.counts[i] = v, 1
+	b.nFresh++
+}
+
+// add adds the values of a batch that look filled.
+func (t *table) add(b *batch) {
+	fresh := ordered{b.fresh[:b.nFresh], b.counts[:b.nFresh]}
+	n := fresh.total()
+	if b.nKnown > 0 || n > uint64(b.nFresh) {
+		t.needCounts()
+	}
+	for _, i := range b.known[:b.nKnown] {
+		t.counts[i]++
+	}
+	t.n += uint64(b.nKnown) + n
+	if b.nFresh > 0 {
+		t.insert(fresh, b.nFresh)
+	}
+}
+
+// addConstant adds the only value of the table n times.
+func (t *table) addConstant(n uint64) {
+	t.needCounts()
+	t.counts[0] += n
+	t.n += n
+}
+
+func (t *table) needCounts() {
+	if t.counts == nil {
+		t.counts = ones(len(t.values), len(t.values))
+	}
+}
+
+// push adds a run of distinct values, m in all. It takes over their memory.
+func (t *table) push(run ordered, m uint64) {
+	t.n += m
+	if t.later == nil {
+		t.later = new([]ordered)
+	}
+	runs := append(*t.later, run)
+	for k := len(runs) - 1; k > 0 && len(runs[k-1].values) < levelRatio*len(runs[k].values); k-- {
+		runs = mergeLast(runs)
+	}
+	if *t.later = runs; len(runs) == 1 && len(t.values) < levelRatio*len(runs[0].values) {
+		t.settle()
+	}
+}
+
+// mergeLast merges the last of at least two runs into the one before.
+func mergeLast(runs []ordered) []ordered {
+	k := len(runs) - 1
+	a, b := &runs[k-1], &runs[k]
+	if len(a.values) < len(b.values) {
+		*a, *b = *b, *a
+	}
+	a.merge(*b)
+	*b = ordered{}
+	return runs[:k]
+}
+
+// settle merges all runs into one.
+func (t *table) settle() {
+	if t.later == nil {
+		return
+	}
+	runs := *t.later
+	t.later = nil
+	for len(runs) > 1 {
+		runs = mergeLast(runs)
+	}
+	t.merge(runs[0])
+}
+
+func (t *table) clone() *table {
+	c := &table{n: t.n, ordered: t.ordered.clone()}
+	if t.later != nil {
+		runs := slices.Clone(*t.later)
+		for i := range runs {
+			runs[i] = runs[i].clone()
 		}
+		c.later = &runs
 	}
-	if t.index != nil {
-		t.reindex()
-	}
-	t.sorted = true
+	return c
 }
 
 // bytes returns how much memory the table holds.
 func (t *table) bytes() int {
-	size := tableSize + 8*(cap(t.values)+cap(t.counts))
-	if t.index != nil {
-		size += tableSlots
+	size := tableSize + t.ordered.bytes()
+	if t.later != nil {
+		size += sliceSize + orderedSize*cap(*t.later)
+		for _, run := range *t.later {
+			size += run.bytes()
+		}
 	}
 	return size
-}
-
-func (t *table) clone() *table {
-	c := *t
-	c.values, c.counts = slices.Clone(t.values), slices.Clone(t.counts)
-	if t.index != nil {
-		index := *t.index
-		c.index = &index
-	}
-	return &c
 }

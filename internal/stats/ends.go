@@ -1,0 +1,43 @@
+package stats
+
+import "math"
+
+// span returns the smallest and the largest of values, at least one, when all are finite and none is −0.
+func span(vs []float64) (low, high float64, plain bool) {
+	const infinity, negativeZero = 0x7ff << mantissaBits, 1 << 63
+	least, most := endsOfBits(vs)
+	if least >= 0 && most < infinity { // as in endsOfBits: none is below zero, and none is NaN
+		return math.Float64frombits(uint64(least)), math.Float64frombits(uint64(most)), true
+	}
+	for _, v := range vs {
+		if bits := math.Float64bits(v); bits&infinity == infinity || bits == negativeZero {
+			return 0, 0, false
+		}
+	}
+	low, high = ends(vs)
+	return low, high, true
+}
+
+// ends returns the smallest and the largest of finite values, at least one, none of them −0.
+func ends(vs []float64) (low, high float64) {
+	if least, most := endsOfBits(vs); least >= 0 {
+		return math.Float64frombits(uint64(least)), math.Float64frombits(uint64(most))
+	}
+	low, high = vs[0], vs[0]
+	for _, v := range vs[1:] {
+		low, high = min(low, v), max(high, v)
+	}
+	return low, high
+}
+
+// endsOfBits returns the smallest and the largest of the values' bits, taken for signed integers. Those of floats that are
+// not negative are in the order of the floats, NaN beyond infinity, and those of negative ones are negative: so most
+// often integers are compared, without branches that depend on the data.
+func endsOfBits(vs []float64) (least, most int64) {
+	least, most = math.MaxInt64, math.MinInt64
+	for _, v := range vs {
+		bits := int64(math.Float64bits(v))
+		least, most = min(least, bits), max(most, bits)
+	}
+	return least, most
+}

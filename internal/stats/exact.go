@@ -1,0 +1,259 @@
+package stats
+
+import "slices"
+
+const (
+	// maxSingle is how many values are kept one by one. More are kept with their counts.
+	maxSingle = 512
+	// fewDistinct is up to how many distinct values are kept with their counts even where that takes more memory.
+	fewDistinct = 16
+)
+
+// exact keeps every value: one by one, or with its count. Which way is a matter of memory and speed alone. Nothing
+// that a summary returns depends on it.
+type exact struct {
+	// single are values kept one by one, of which the first sorted are in ascending order. Beside a table they are
+	// the newest values, which the table does not have yet.
+	single []float64
+	table  *table // values kept with their counts, or nil
+	sorted int32
+	limit  int32 // the exact limit of the summary, 0 for the default; it is here because there is room
+}
+
+// maxExact returns up to how many values every one of them is kept, whatever they are.
+func (x *exact) maxExact() uint64 {
+	switch x.limit {
+	case 0:
+		return DefaultExactLimit
+	case Unlimited:
+		return maxCount
+	}
+	return uint64(x.limit)
+}
+
+// fits reports whether n values, of which that many are distinct, are exact.
+func (x *exact) fits(n uint64, distinct int) bool {
+	limit := x.maxExact()
+	return n <= limit || 2*uint64(distinct) <= limit
+}
+
+// roomForSingle reports whether n values may be kept one by one.
+func (x *exact) roomForSingle(n uint64) bool { return n <= min(x.maxExact(), maxSingle) }
+
+func (x *exact) count() uint64 {
+	n := uint64(len(x.single))
+	if x.table != nil {
+		n += x.table.n
+	}
+	return n
+}
+
+// add adds at most batchSize finite values, at least one, none of them −0. It returns false and adds none if the
+// values would not all be exact.
+func (x *exact) add(vs []float64, low, high float64) bool {
+	n := x.count() + uint64(len(vs))
+	if x.table == nil {
+		if x.roomForSingle(n) && (len(x.single) > 0 || continuous(vs)) {
+			x.append(vs)
+			return true
+		}
+		if !x.tabulate(n) {
+			return false
+		}
+	}
+	t := x.table
+	if len(t.values) > maxDirect {
+		if x.fits(n, t.spread()+len(x.single)+len(vs)) {
+			x.collect(vs)
+			return true
+		}
+		x.settle()
+	} else if low == high && len(t.values) == 1 && t.values[0] == low && x.fits(n, 1) {
+		t.addConstant(uint64(len(vs)))
+		return true
+	}
+	var b batch
+	t.look(vs, &b)
+	if !x.fits(n, len(t.values)+b.nFresh) {
+		return false
+	}
+	t.add(&b)
+	x.shrink()
+	return true
+}
+
+// continuous reports whether values look like those of which hardly any occurs twice.
+func continuous(vs []float64) bool {
+	for i, v := range vs {
+		for _, w := range vs[:i] {
+			if v == w {
+				return false
+			}
+		}
+	}
+	return len(vs) >= batchSize/2
+}
+
+// append appends values to those that are kept one by one. Memory grows in small steps, as most summaries are in this
+// form most of the time.
+func (x *exact) append(vs []float64) {
+	if need := len(x.single) + len(vs); need > cap(x.single) {
+		const small = 128
+		size := max(cap(x.single), 16)
+		for size < need {
+			size += max(min(size, small), size/8)
+		}
+		x.single = append(make([]float64, 0, size), x.single...)
+	}
+	x.single = append(x.single, vs...)
+}
+
+// tabulate moves the values that are kept one by one to a table. It returns false and does nothing if n values would
+// not all be exact.
+func (x *exact) tabulate(n uint64) bool {
+	o := x.order()
+	if !x.fits(n, o.distinct()) {
+		return false
+	}
+	x.table = tableOf(o)
+	x.single, x.sorted = nil, 0
+	return true
+}
+
+// collect keeps values for a large table until there are many of them, as finding each takes longer than sorting all.
+func (x *exact) collect(vs []float64) {
+	x.append(vs)
+	if len(x.single) >= maxSingle {
+		x.pushSingle()
+	}
+}
+
+// pushSingle moves the newest values to the table.
+func (x *exact) pushSingle() {
+	if x.sort(); len(x.single) > 0 {
+		x.table.push(ordered{slices.Clone(x.single), nil}.compact(), uint64(len(x.single)))
+		x.single, x.sorted = x.single[:0], 0
+	}
+}
+
+// settle brings the table up to date.
+func (x *exact) settle() {
+	x.pushSingle()
+	x.table.settle()
+}
+
+// shrink keeps the values of a table one by one if that takes less memory.
+func (x *exact) shrink() {
+	t := x.table
+	if d := len(t.values); d <= fewDistinct || 2*uint64(d) <= t.n || !x.roomForSingle(t.n) {
+		return
+	}
+	x.table = nil
+	x.appendOrdered(t.ordered)
+	x.sorted = int32(len(x.single))
+}
+
+// appendOrdered appends each value as often as it occurs.
+func (x *exact) appendOrdered(o ordered) {
+	if o.counts == nil {
+		x.append(o.values)
+		return
+	}
+	x.single = slices.Grow(x.single, int(o.total()))
+	for i, v := range o.values {
+		for range o.counts[i] {
+			x.single = append(x.single, v)
+		}
+	}
+}
+
+// addOrdered adds values, m in all, and keeps no part of their memory. It returns false and adds none if the values
+// would not all be exact.
+func (x *exact) addOrdered(o ordered, m uint64) bool {
+	n := x.count() + m
+	if x.table == nil && x.roomForSingle(n) && (o.counts == nil || len(x.single) > 0) {
+		x.appendOrdered(o)
+		if len(x.single) == int(m) {
+			x.sorted = int32(m)
+		}
+		return true
+	}
+	if o = o.compact(); !x.fits(n, len(o.values)) || x.table == nil && !x.tabulate(n) {
+		return false
+	}
+	t := x.table
+	if !x.fits(n, t.spread()+len(x.single)+len(o.values)) {
+		x.settle()
+		if !x.fits(n, len(t.values)+t.missing(o)) {
+			return false
+		}
+	}
+	switch {
+	case len(t.values) > maxDirect:
+		t.push(o.clone(), m)
+	default:
+		t.merge(o)
+		t.n += m
+		x.shrink()
+	}
+	return true
+}
+
+// order returns all values in ascending order. They are valid until the next change.
+func (x *exact) order() ordered {
+	if x.table != nil {
+		x.settle()
+		return x.table.ordered
+	}
+	x.sort()
+	return ordered{x.single, nil}
+}
+
+// sort sorts the values that are kept one by one.
+func (x *exact) sort() {
+	tail := x.single[x.sorted:]
+	if len(tail) == 0 {
+		return
+	}
+	sortFloats(tail)
+	if head := x.single[:x.sorted]; len(head) > 0 && head[len(head)-1] > tail[0] {
+		mergeTail(x.single, len(head))
+	}
+	x.sorted = int32(len(x.single))
+}
+
+// mergeTail merges the ascending values from head on into the ascending ones before.
+func mergeTail(values []float64, head int) {
+	var space [64]float64
+	tail := append(space[:0], values[head:]...)
+	i, j := head-1, len(tail)-1
+	for k := len(values) - 1; j >= 0; k-- {
+		if i >= 0 && values[i] > tail[j] {
+			values[k] = values[i]
+			i--
+		} else {
+			values[k] = tail[j]
+			j--
+		}
+	}
+}
+
+// drop lets go of all values.
+func (x *exact) drop() { *x = exact{limit: x.limit} }
+
+func (x *exact) clone() exact {
+	c := exact{single: slices.Clone(x.single), sorted: x.sorted, limit: x.limit}
+	if x.table != nil {
+		c.table = x.table.clone()
+	}
+	return c
+}
+
+// bytes returns how much memory the values hold.
+func (x *exact) bytes() int {
+	size := 8 * cap(x.single)
+	if x.table != nil {
+		size += x.table.bytes()
+	}
+	return size
+}
