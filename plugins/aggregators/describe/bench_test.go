@@ -27,6 +27,7 @@ import (
 const (
 	benchFields = 10
 	benchTicks  = 360 // metrics of each series in a bucket: an hour at 10 s
+	stageRows   = 16  // how many rows the engine stages
 	steadyTicks = 3 * stageRows
 	poolSize    = 1 << 14
 	// agentHeap is about what an agent holds beside its aggregators. Without it garbage would be collected after

@@ -6,7 +6,6 @@ import (
 	"math"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -154,7 +153,7 @@ func TestTimesThatNanosecondsCannotHoldAreCounted(t *testing.T) {
 	o.values(time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC), 1.0)
 	o.values(time.Unix(0, math.MinInt64).Add(3*time.Second), 1.0)
 	require.Empty(t, o.push())
-	require.Equal(t, int64(3), o.counters.outOfRange.Get())
+	require.Equal(t, int64(3), o.engine.Counters().OutOfRange+o.outOfRange)
 }
 
 func TestABucketClosesAfterLingerAndRefusesLateValues(t *testing.T) {
@@ -172,7 +171,7 @@ func TestABucketClosesAfterLingerAndRefusesLateValues(t *testing.T) {
 	o.values(bucketStart.Add(2*time.Minute), 4.0, 5.0)
 	o.values(bucketStart.Add(-time.Hour), 7.0)
 	require.Equal(t, bucketStart.Add(-time.Hour), o.push()[0].Time(), "a bucket that was never open is not closed")
-	require.Equal(t, int64(2), o.counters.late.Get())
+	require.Equal(t, int64(2), o.engine.Counters().Late)
 }
 
 func TestABucketStaysOpenUntilItsEnd(t *testing.T) {
@@ -197,43 +196,7 @@ func TestAClosedBucketStaysClosed(t *testing.T) {
 		o.values(bucketStart, 9.0)
 		require.Empty(t, o.push())
 	}
-	require.Equal(t, int64(100), o.counters.late.Get())
-}
-
-func TestOfManyQuietSeriesTheOldestAreForgotten(t *testing.T) {
-	o := describer(t, nil)
-	o.table.quietLimit = 10
-	add := func(i int) {
-		o.Add(point(map[string]string{"host": strconv.Itoa(i)}, map[string]any{"v": 1.0}, bucketStart))
-	}
-	rest := func() {
-		o.push()
-		o.clock.at = o.clock.at.Add(time.Hour)
-		o.push()
-		o.push()
-	}
-	for i := range 50 {
-		add(i)
-		rest()
-	}
-	require.Len(t, o.table.quiet, 10)
-	require.Less(t, len(o.table.retired), 50)
-	require.Equal(t, int64(40), o.counters.forgotten.Get())
-	require.Len(t, o.log.Warnings(), 1)
-	require.Positive(t, o.counters.memory.Get())
-
-	add(49)
-	add(41)
-	require.Equal(t, int64(2), o.counters.late.Get(), "the newest are remembered")
-	add(0)
-	require.Len(t, o.push(), 1, "of the oldest it is forgotten that the bucket was closed")
-	rest()
-	require.Len(t, o.table.quiet, 10)
-	for id := range o.table.quiet {
-		delete(o.table.quiet, id)
-	}
-	o.table.retire()
-	require.LessOrEqual(t, len(o.table.retired), fewFields)
+	require.Equal(t, int64(100), o.engine.Counters().Late)
 }
 
 func TestNamesThatArriveAlikeAreOne(t *testing.T) {
@@ -252,30 +215,13 @@ func TestNamesThatArriveAlikeAreOne(t *testing.T) {
 	require.Equal(t, map[string]any{"a": int64(3), "_": int64(3), `b\n`: int64(2), "c\ufffd": int64(2)}, counts)
 }
 
-func TestASeriesForgetsTheFieldsThatItHasNoMore(t *testing.T) {
-	o := describer(t, func(d *Describe) { d.Bucket = "1m" })
-	for minute := range 20 {
-		for f := range 100 {
-			at := bucketStart.Add(time.Duration(minute) * time.Minute)
-			o.Add(point(nil, map[string]any{fmt.Sprintf("f%d", minute*100+f): 1.0, "always": float64(minute)}, at))
-		}
-		require.Len(t, o.push(), 101)
-		require.Equal(t, int64(101), o.counters.exact.Get()-int64(101*(len(o.table.order[0].window.Buckets())-1)))
-		o.clock.at = o.clock.at.Add(time.Duration(7+minute%2) * time.Minute)
-		require.Empty(t, o.push())
-		require.LessOrEqual(t, len(o.table.order[0].schema.names), 320)
-	}
-	o.values(bucketStart.Add(20*time.Minute), 1.0)
-	require.Equal(t, "v", o.push()[0].Tags()["field_name"])
-}
-
 func TestMaxFuture(t *testing.T) {
 	o := describer(t, func(d *Describe) { d.MaxFuture = config.Duration(time.Minute) })
 	o.values(o.clock.at.Add(time.Minute), 1.0)
 	require.Len(t, o.push(), 1)
 	o.Add(point(nil, map[string]any{"a": 1.0, "b": 2.0, "c": "text"}, o.clock.at.Add(time.Minute+1)))
 	require.Empty(t, o.push())
-	require.Equal(t, int64(2), o.counters.future.Get())
+	require.Equal(t, int64(2), o.engine.Counters().Future)
 
 	far := describer(t, func(d *Describe) { d.MaxFuture = config.Duration(openGate) })
 	far.values(far.clock.at, 1.0)
@@ -291,7 +237,7 @@ func TestMaxSeries(t *testing.T) {
 		add(host)
 	}
 	require.Len(t, o.push(), 2)
-	require.Equal(t, int64(2), o.counters.seriesDropped.Get())
+	require.Equal(t, int64(2), o.engine.Counters().SeriesDropped)
 	o.clock.at = o.clock.at.Add(time.Hour)
 	o.push()
 	o.push()
@@ -310,7 +256,7 @@ func TestNumbersAreCountedByKind(t *testing.T) {
 				got = append(got, m.Tags()["field_name"])
 			}
 			require.ElementsMatch(t, want, got)
-			require.Equal(t, int64(2), o.counters.nan.Get())
+			require.Equal(t, int64(2), o.engine.Counters().NaN)
 		})
 	}
 }
@@ -318,7 +264,6 @@ func TestNumbersAreCountedByKind(t *testing.T) {
 func TestAMetricWithoutNumbersOpensNothing(t *testing.T) {
 	o := describer(t, func(d *Describe) { d.MaxSeries = 1 })
 	o.Add(point(nil, map[string]any{"s": "text"}, bucketStart))
-	require.Zero(t, o.table.index.used)
 	require.Empty(t, o.push())
 }
 
@@ -389,11 +334,9 @@ func TestSeriesThatLeaveAlikeAreOne(t *testing.T) {
 		o.Add(point(tags, map[string]any{"v": 1.0}, bucketStart))
 	}
 	require.Equal(t, int64(4), fields(t, o.push())["count"])
-	require.Equal(t, 4, o.table.index.used)
 	o.clock.at = o.clock.at.Add(time.Hour)
 	o.push()
 	o.push()
-	require.Zero(t, o.table.index.used)
 }
 
 func TestFieldsComeLateAndVanish(t *testing.T) {
@@ -514,8 +457,8 @@ func TestSampleConfigIsTheDefaults(t *testing.T) {
 			want := newDescribe()
 			want.Log = d.Log
 			require.NoError(t, want.Init())
-			require.Equal(t, want.grid, d.grid)
-			require.Equal(t, want.linger, d.linger)
+			require.Equal(t, want.options.Grid, d.options.Grid)
+			require.Equal(t, want.options.Linger, d.options.Linger)
 			if name == "uncommented" { // the list is written out, so it is emitted as it is
 				want.Stats = nil
 				for _, s := range stats.Defaults() {
@@ -523,8 +466,8 @@ func TestSampleConfigIsTheDefaults(t *testing.T) {
 				}
 				require.NoError(t, want.Init())
 			}
-			require.Equal(t, want.selection, d.selection)
-			require.Equal(t, want.grouping, d.grouping)
+			require.Equal(t, want.options.Selection, d.options.Selection)
+			require.Equal(t, want.GroupBy, d.GroupBy)
 			require.Equal(t, []any{want.Booleans, want.Prefix, want.BucketTag, want.Timestamp, want.Emit, want.MaxFuture, want.MaxSeries, want.Period, false},
 				[]any{d.Booleans, d.Prefix, d.BucketTag, d.Timestamp, d.Emit, d.MaxFuture, d.MaxSeries, d.Period, d.DropOriginal})
 			require.Equal(t, []any{want.Accuracy, want.ExactLimit, want.MemoryLimit, want.EmitSummary},

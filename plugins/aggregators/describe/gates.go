@@ -13,15 +13,15 @@ func (d *Describe) checkGates() {
 		delay = time.Duration(*d.Delay)
 	}
 	const consequence = "before describe sees and counts them"
-	if grace < d.linger {
+	if grace < d.options.Linger {
 		d.Log.Warnf("grace is %s and linger %s: Telegraf drops values more than grace older than the period %s; set grace = \"87600h\" to take history",
-			grace, d.linger, consequence)
+			grace, d.options.Linger, consequence)
 	}
 	if d.Delay == nil || delay < time.Duration(d.MaxFuture) {
 		d.Log.Warnf("delay is %s and max_future %s: Telegraf drops values more than delay newer than the period %s; set delay = \"87600h\" to take them",
 			delay, time.Duration(d.MaxFuture), consequence)
 	}
-	if d.DropOriginal && grace < d.linger {
+	if d.DropOriginal && grace < d.options.Linger {
 		d.Log.Warn("With drop_original the originals of those values are dropped too")
 	}
 }

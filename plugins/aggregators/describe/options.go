@@ -12,6 +12,7 @@ import (
 	"github.com/influxdata/telegraf/filter"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/bucket"
+	"github.com/telegraf-describe/telegraf-describe/internal/engine"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	ids "github.com/telegraf-describe/telegraf-describe/internal/series"
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
@@ -22,6 +23,8 @@ const (
 	defaultPeriod = config.Duration(30 * time.Second)
 	// minPeriod is the least period: at each end of one, Telegraf pushes.
 	minPeriod = time.Millisecond
+	// compactLimit is the exact limit of a compact summary.
+	compactLimit = 64
 	// minLinger is the least that linger is by default.
 	minLinger = 10 * time.Minute
 )
@@ -43,10 +46,29 @@ func (d *Describe) Init() error {
 	if err != nil {
 		return err
 	}
-	d.table.init(d.MaxSeries, d.BucketTag)
 	d.counters.init(d.Statistics)
+	d.engine = engine.New(d.engineOptions())
+	d.rows = rowMaker{bucketTag: d.BucketTag, atEnd: d.Timestamp == "end"}
 	d.checkGates()
 	return nil
+}
+
+// engineOptions returns the options of the engine, of which the checks have set those that need one.
+func (d *Describe) engineOptions() engine.Options {
+	o := d.options
+	o.Prefix, o.MaxFuture, o.MaxSeries = d.Prefix, time.Duration(d.MaxFuture), d.MaxSeries
+	o.Emit, o.Now, o.Notice = engine.EmitUpdate, d.now, d.notice
+	o.Taken = func(key string) bool { return key == d.BucketTag }
+	switch d.EmitSummary {
+	case "compact":
+		o.Encode = func(dst []byte, s *stats.Summary) []byte { return s.AppendLimited(dst, compactLimit) }
+	case "full":
+		o.Encode = func(dst []byte, s *stats.Summary) []byte {
+			dst, _ = s.AppendBinary(dst) // never an error
+			return dst
+		}
+	}
+	return o
 }
 
 func oneOf(option, value string, known ...string) error {
@@ -72,7 +94,7 @@ func (d *Describe) initGrid() error {
 	if err != nil {
 		return fmt.Errorf("invalid 'origin' setting %q, want a time as RFC 3339 has it, such as \"1970-01-01T00:00:00Z\"", d.Origin)
 	}
-	d.grid, err = bucket.NewGrid(width, origin)
+	d.options.Grid, err = bucket.NewGrid(width, origin)
 	if err != nil {
 		return fmt.Errorf("invalid 'period' setting: %w", err)
 	}
@@ -84,14 +106,8 @@ func (d *Describe) initSelection() error {
 	if err != nil {
 		return fmt.Errorf("invalid 'quantile_method' setting: %w", err)
 	}
-	d.selection, err = stats.NewSelection(d.Stats, method)
-	if err != nil {
+	if d.options.Selection, err = stats.NewSelection(d.Stats, method); err != nil {
 		return fmt.Errorf("invalid 'stats' setting: %w", err)
-	}
-	d.names, d.timed = nil, false
-	for _, s := range d.selection.Statistics() {
-		d.names = append(d.names, record.StatName(s))
-		d.timed = d.timed || s.Kind() == stats.First || s.Kind() == stats.Last
 	}
 	return nil
 }
@@ -107,21 +123,24 @@ func (d *Describe) initAccuracy() error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	d.limit = d.ExactLimit
+	d.options.ExactLimit = d.ExactLimit
 	if d.Accuracy == "exact" {
-		d.limit = stats.Unlimited
+		d.options.ExactLimit = stats.Unlimited
 	}
-	d.budget.init(int(d.MemoryLimit))
+	d.options.MemoryLimit = int(d.MemoryLimit)
 	return nil
 }
 
 func (d *Describe) initGrouping() error {
-	d.grouping = grouping{all: slices.Contains(d.GroupBy, "*"), none: len(d.GroupBy) == 0, known: make(map[string]bool)}
 	keep, err := filter.Compile(d.GroupBy)
-	if err != nil {
+	switch {
+	case err != nil:
 		return fmt.Errorf("invalid 'group_by' setting %q: %w", d.GroupBy, err)
+	case keep == nil: // the list is empty
+		d.options.Keep = func(string) bool { return false }
+	case !slices.Contains(d.GroupBy, "*"):
+		d.options.Keep = keep.Match
 	}
-	d.grouping.keep = keep
 	return nil
 }
 
@@ -156,13 +175,13 @@ func (d *Describe) checkBucketTag() error {
 }
 
 func (d *Describe) initLimits() error {
-	d.linger = max(minLinger, 2*time.Duration(d.Period))
+	d.options.Linger = max(minLinger, 2*time.Duration(d.Period))
 	if d.Linger != nil {
-		d.linger = time.Duration(*d.Linger)
+		d.options.Linger = time.Duration(*d.Linger)
 	}
 	var errs []error
-	if d.linger < 0 {
-		errs = append(errs, fmt.Errorf("invalid 'linger' setting %q, want 0s or more", d.linger))
+	if d.options.Linger < 0 {
+		errs = append(errs, fmt.Errorf("invalid 'linger' setting %q, want 0s or more", d.options.Linger))
 	}
 	if d.MaxFuture < 0 {
 		errs = append(errs, fmt.Errorf("invalid 'max_future' setting %q, want 0s (no limit) or more", time.Duration(d.MaxFuture)))

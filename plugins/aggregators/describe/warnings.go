@@ -2,64 +2,39 @@ package describe
 
 import (
 	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/engine"
 )
 
-// ambiguousBefore is where InfluxDB 3 stops to take a timestamp without a precision for nanoseconds.
-var ambiguousBefore = time.Unix(0, 5e15)
+// ambiguousBefore is the first time whose nanoseconds InfluxDB 3 does not mistake for another unit, where a write
+// does not name the precision.
+var ambiguousBefore = time.Unix(0, 5e15).UTC()
 
-// warnings holds what the log was told already.
-type warnings struct {
-	old     bool
-	forgot  bool
-	demoted bool
-	memory  bool
-	renamed map[string]bool
-}
-
-// warnRenamed says once for each tag that it leaves under another name.
-func (d *Describe) warnRenamed(tags []string) {
-	for _, tag := range tags {
-		if d.once.renamed[tag] {
-			continue
-		}
-		if d.once.renamed == nil {
-			d.once.renamed = make(map[string]bool)
-		}
-		d.once.renamed[tag] = true
-		d.Log.Warnf("Tag %q has a name that the statistics use or that line protocol cannot say, it is renamed in %s* (once logged)", tag, d.Prefix)
-	}
-}
-
-// warnForgotten says once that buckets may open again that were closed.
-func (d *Describe) warnForgotten() {
-	if d.once.forgot || d.table.forgotten == 0 {
-		return
-	}
-	d.once.forgot = true
-	d.Log.Warnf("More than %d series went quiet: of the oldest it is forgotten which buckets were closed, "+
-		"and a late value for one replaces its statistics (series_forgotten counts them, once logged)", maxQuiet)
-}
-
-// warnOld says once that InfluxDB 3 would misread a timestamp.
+// warnOld warns once of a timestamp that InfluxDB 3 would misread.
 func (d *Describe) warnOld(at time.Time) {
-	if d.once.old || !at.Before(ambiguousBefore) {
+	if d.old || !at.Before(ambiguousBefore) {
 		return
 	}
-	d.once.old = true
+	d.old = true
 	d.Log.Warnf("A bucket has the time %s; InfluxDB 3 takes nanoseconds before %s for another unit unless the precision is given",
-		at.Format(time.RFC3339Nano), ambiguousBefore.UTC().Format(time.RFC3339Nano))
+		at.Format(time.RFC3339Nano), ambiguousBefore.Format(time.RFC3339Nano))
 }
 
-// warnMemory says once that summaries were demoted to keep to the memory limit, and once that this did not do.
-func (d *Describe) warnMemory(demoted int) {
-	if demoted > 0 && !d.once.demoted {
-		d.once.demoted = true
+// notice logs what the engine reports. It comes once for each kind.
+func (d *Describe) notice(n engine.Notice) {
+	switch n.Kind {
+	case engine.TagRenamed:
+		d.Log.Warnf("Tag %q is renamed in %s*: the statistics use its name, or line protocol cannot carry it (logged once)", n.Text, d.Prefix)
+	case engine.SummariesDemoted:
 		d.Log.Warnf("The summaries exceeded the memory_limit of %d bytes: the %d largest are histograms now, "+
-			"with the error that max_error says (demotions counts them, once logged)", d.budget.limit, demoted)
-	}
-	if d.budget.held > d.budget.limit && !d.once.memory {
-		d.once.memory = true
-		d.Log.Warnf("The summaries hold %d bytes, more than the memory_limit of %d, and none is left that would be smaller as a histogram; "+
-			"max_series bounds how many series there are, linger how long buckets stay open (once logged)", d.budget.held, d.budget.limit)
+			"with the error that max_error states (logged once, demotions counts them)", d.MemoryLimit, n.Number)
+	case engine.MemoryExceeded:
+		d.Log.Warnf("The summaries hold %d bytes, more than the memory_limit of %d, and none of them would be smaller as a histogram; "+
+			"max_series bounds how many series there are, linger how long buckets stay open (logged once)", n.Number, d.MemoryLimit)
+	case engine.SeriesForgotten:
+		d.Log.Warn("Too many series got no values for long: for the oldest it is forgotten which buckets are final, " +
+			"and a late value for one of these replaces its statistics (logged once, series_forgotten counts them)")
+	case engine.StateFailed:
+		d.Log.Errorf("State: %v", n.Err)
 	}
 }

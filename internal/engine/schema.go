@@ -1,7 +1,6 @@
-package describe
+package engine
 
 import (
-	"hash/maphash"
 	"slices"
 	"strings"
 
@@ -9,27 +8,27 @@ import (
 )
 
 const (
-	// namelessField is what a field is called whose name cannot be said in line protocol at all.
+	// namelessField is the name with which a field leaves whose own name line protocol cannot carry at all.
 	namelessField = "_"
 	// fewSchemas is how many schemas are kept whether or not a series has them.
 	fewSchemas = 64
 )
 
-// schema gives each field of a series a position. Series whose fields came together share one. One that grew out
+// schema gives each field of a series a position. Series whose fields came together share one. A schema that grew out
 // of another begins as that does, so a position once given stays, and mostly shares its memory. Fields whose names
-// arrive alike have one position.
+// leave alike have one position.
 type schema struct {
+	number  uint64   // of the list of names, never used again for another one; 0 is no list
 	names   []string // as they leave, by position
 	known   []known
-	aliases bool // whether a name arrives as another one
-	seed    maphash.Seed
-	index   []int32 // by hash of a name, with linear probing: 1 + position in known, or 0; nil until it is needed
+	aliases bool           // whether a name leaves as another one
+	index   map[string]int // of a name in known; nil until it is needed
 
 	grown map[string]*schema // by the names that were added
 	heir  bool               // one of these has the memory behind names and known, and the index
 }
 
-// known is a name as it arrives and the position that it stands for.
+// known is a name as it arrives and the position of its field.
 type known struct {
 	name     string
 	position int
@@ -38,48 +37,26 @@ type known struct {
 // find returns where in known the name is, or −1.
 func (s *schema) find(name string) int {
 	if s.index == nil {
-		s.reindex()
-	}
-	mask := len(s.index) - 1
-	for slot := int(maphash.String(s.seed, name)) & mask; ; slot = (slot + 1) & mask {
-		i := int(s.index[slot]) - 1
-		if i < 0 || s.known[i].name == name {
-			return i
+		s.index = make(map[string]int, len(s.known))
+		for i, k := range s.known {
+			s.index[k.name] = i
 		}
 	}
-}
-
-func (s *schema) reindex() {
-	size := 8
-	for size < 3*len(s.known) {
-		size *= 2
+	if i, ok := s.index[name]; ok {
+		return i
 	}
-	s.index = make([]int32, size)
-	for i := range s.known {
-		s.enter(i)
-	}
-}
-
-// enter puts an element of known into the index.
-func (s *schema) enter(i int) {
-	mask := len(s.index) - 1
-	slot := int(maphash.String(s.seed, s.known[i].name)) & mask
-	for s.index[slot] != 0 {
-		slot = (slot + 1) & mask
-	}
-	s.index[slot] = int32(i + 1)
+	return -1
 }
 
 // schemas keeps the schemas that series share: a tree that grows from the empty one.
 type schemas struct {
-	empty *schema
-	count int // of schemas in the tree
-	limit int // at which those without a series are let go
+	empty  *schema
+	count  int    // of schemas in the tree
+	limit  int    // at which those without a series are let go
+	number uint64 // the largest that a schema has
 }
 
-func (t *schemas) init() {
-	t.empty, t.count, t.limit = &schema{seed: maphash.MakeSeed()}, 0, fewSchemas
-}
+func (t *schemas) init() { t.empty, t.count, t.limit = &schema{}, 0, fewSchemas }
 
 // extend returns the schema that has the new names too, which s does not know and of which none comes twice.
 // Whatever their order, it is the same schema. extend sorts names and keeps none of their memory.
@@ -87,12 +64,14 @@ func (t *schemas) extend(s *schema, names []string) *schema {
 	slices.Sort(names)
 	var added []byte
 	for _, name := range names {
-		added = appendText(added, name)
+		added = ids.AppendEscaped(append(added, ','), name)
 	}
 	if grown, ok := s.grown[string(added)]; ok {
 		return grown
 	}
 	grown := s.child()
+	t.number++
+	grown.number = t.number
 	for _, name := range names {
 		grown.add(strings.Clone(name))
 	}
@@ -104,10 +83,10 @@ func (t *schemas) extend(s *schema, names []string) *schema {
 	return grown
 }
 
-// child returns a schema that begins as s does. The first one takes over what memory there is behind it, so that
-// a series whose fields come one after another does not copy all of them each time.
+// child returns a schema that begins as s does. The first one takes over the memory behind it, so that a series
+// whose fields come one after another does not copy all of them each time.
 func (s *schema) child() *schema {
-	c := &schema{names: slices.Clip(s.names), known: slices.Clip(s.known), aliases: s.aliases, seed: s.seed}
+	c := &schema{names: slices.Clip(s.names), known: slices.Clip(s.known), aliases: s.aliases}
 	if !s.heir {
 		s.heir = true
 		c.names, c.known, c.index = s.names, s.known, s.index
@@ -128,10 +107,8 @@ func (s *schema) add(arriving string) {
 	}
 	s.aliases = s.aliases || name != arriving
 	s.known = append(s.known, known{arriving, position})
-	if s.index != nil && 2*len(s.known) > len(s.index) {
-		s.reindex()
-	} else if s.index != nil {
-		s.enter(len(s.known) - 1)
+	if s.index != nil {
+		s.index[arriving] = len(s.known) - 1
 	}
 }
 
@@ -157,7 +134,7 @@ func (t *schemas) sweep(all []*series) {
 		s.schema.grown = nil
 		used[s.schema] = true
 	}
-	t.empty = &schema{seed: t.empty.seed}
+	t.empty = &schema{}
 	t.count = 0
 	t.limit = 2*len(used) + fewSchemas
 }

@@ -1,4 +1,4 @@
-package describe
+package engine
 
 import (
 	"cmp"
@@ -7,33 +7,33 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// worthDemoting is of how many bytes a summary is at least that demoting to a histogram makes smaller.
+// worthDemoting is how many bytes a summary holds at least that becomes smaller as a histogram.
 const worthDemoting = 1600
 
 // budget bounds the memory of the summaries.
 type budget struct {
 	limit int
-	held  int // by all open buckets, about
+	held  int // by all open buckets and spares, about
 	next  int // beyond which summaries are demoted the next time
 }
 
 func (m *budget) init(limit int) { *m = budget{limit: limit, next: limit} }
 
 // hold counts what the bucket holds now.
-func (m *budget) hold(b *summaries) {
-	now := b.held()
+func (m *budget) hold(b *open) {
+	now := b.measure()
 	m.held += now - b.bytes
 	b.bytes = now
 }
 
 // add counts what the bucket holds more than before.
-func (m *budget) add(b *summaries, bytes int) {
+func (m *budget) add(b *open, bytes int) {
 	m.held += bytes
 	b.bytes += bytes
 }
 
 // release counts a bucket out that is let go.
-func (m *budget) release(b *summaries) {
+func (m *budget) release(b *open) {
 	m.held -= b.bytes
 	b.bytes = 0
 }
@@ -47,41 +47,71 @@ func (m *budget) relax() {
 	}
 }
 
+// measure counts the summaries of the bucket and returns about how many bytes it holds.
+func (b *open) measure() int {
+	size := bucketSize + b.stage.bytes() + summarySize*cap(b.fields)
+	b.exact, b.histograms = 0, 0
+	for i := range b.fields {
+		f := &b.fields[i]
+		size += f.Bytes()
+		switch {
+		case f.Count() == 0:
+		case f.Exact():
+			b.exact++
+		default:
+			b.histograms++
+		}
+	}
+	return size
+}
+
 // demotable is an exact summary that would be smaller as a histogram.
 type demotable struct {
-	in      *summaries
-	summary *stats.Summary
-	bytes   int
+	in    *open
+	name  string // of the field
+	field int
+	bytes int
 }
+
+func (d demotable) summary() *stats.Summary { return &d.in.fields[d.field] }
 
 // demote makes histograms of the largest exact summaries until an eighth of the limit is free again, or
 // none is left that this would make smaller.
-func (d *Describe) demote() {
-	m := &d.budget
+func (e *Engine) demote() {
+	m := &e.budget
 	demoted := 0
-	for _, c := range d.demotables() {
+	for _, d := range e.demotables() {
 		if m.held <= m.limit-m.limit/8 {
 			break
 		}
-		c.summary.Demote()
-		m.hold(c.in)
+		e.settle(d.in) // the log has what the summary had when it was demoted
+		d.summary().Demote()
+		if e.o.Store != nil {
+			e.o.Store.Demoted(d.in.handle, d.name)
+		}
+		m.hold(d.in)
 		demoted++
 	}
-	d.counters.demotions.Incr(int64(demoted))
+	e.counters.Demotions += int64(demoted)
 	// What cannot be made smaller is not tried again before there is noticeably more of it.
 	m.next = max(m.limit, m.held+m.limit/8)
-	d.warnMemory(demoted)
+	if demoted > 0 {
+		e.notify(Notice{Kind: SummariesDemoted, Number: int64(demoted)})
+	}
+	if m.held > m.limit {
+		e.notify(Notice{Kind: MemoryExceeded, Number: int64(m.held)})
+	}
 }
 
 // demotables returns the exact summaries that are worth demoting, the largest first.
-func (d *Describe) demotables() []demotable {
+func (e *Engine) demotables() []demotable {
 	var all []demotable
-	for _, s := range d.table.order {
-		for _, b := range s.window.Buckets() {
-			for i := range b.State.fields {
-				f := &b.State.fields[i]
+	for _, s := range e.table.order {
+		for _, b := range s.open {
+			for i := range b.fields {
+				f := &b.fields[i]
 				if size := f.Bytes(); f.Exact() && size >= worthDemoting {
-					all = append(all, demotable{&b.State, f, size})
+					all = append(all, demotable{b, s.schema.names[i], i, size})
 				}
 			}
 		}

@@ -1,0 +1,46 @@
+package bucket
+
+import (
+	"cmp"
+	"slices"
+	"unsafe"
+)
+
+// maxSpans is how many spans a Spans keeps.
+const maxSpans = 1000
+
+// Spans is a set of buckets, kept as the spans of time that they cover. The zero Spans is empty. It is not safe for
+// concurrent use, and a copy shares memory with the original.
+//
+// Of more than 1,000 spans that neither overlap nor touch, the two oldest are joined: the gap between them belongs to
+// the set too then.
+type Spans struct {
+	all []span // ascending, neither overlapping nor adjacent
+}
+
+// span is the time [start, end).
+type span struct{ start, end int64 }
+
+// Contains reports whether the bucket that begins at start is in the set.
+func (s *Spans) Contains(start int64) bool {
+	i, _ := slices.BinarySearchFunc(s.all, start, func(x span, start int64) int { return cmp.Compare(x.end, start+1) })
+	return i < len(s.all) && s.all[i].start <= start
+}
+
+// Add adds the bucket [start, end).
+func (s *Spans) Add(start, end int64) {
+	i, _ := slices.BinarySearchFunc(s.all, start, func(x span, start int64) int { return cmp.Compare(x.end, start) })
+	j := i
+	for j < len(s.all) && s.all[j].start <= end {
+		start, end = min(start, s.all[j].start), max(end, s.all[j].end)
+		j++
+	}
+	s.all = slices.Replace(s.all, i, j, span{start, end})
+	if len(s.all) > maxSpans {
+		s.all[1].start = s.all[0].start
+		s.all = slices.Delete(s.all, 0, 1)
+	}
+}
+
+// Bytes returns how much memory the set holds beyond its own struct.
+func (s *Spans) Bytes() int { return cap(s.all) * int(unsafe.Sizeof(span{})) }

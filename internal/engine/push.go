@@ -1,0 +1,296 @@
+package engine
+
+import (
+	"cmp"
+	"encoding/base64"
+	"math"
+	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	ids "github.com/telegraf-describe/telegraf-describe/internal/series"
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
+)
+
+// Emit says which rows leave.
+type Emit int
+
+const (
+	// EmitBoth lets the buckets that changed leave as open rows, and each bucket that becomes final as a final row.
+	EmitBoth Emit = iota
+	// EmitFinal lets only final rows leave.
+	EmitFinal
+	// EmitUpdate lets only the buckets that changed leave, without a word about whether they are final.
+	EmitUpdate
+)
+
+const (
+	// lockedBuckets is how many buckets a Push looks at before it lets points in again: some milliseconds of work.
+	lockedBuckets = 64
+	// committedRows is how many rows a Push collects before it commits the store and lets them leave. It bounds
+	// the memory that a Push takes: some 100 bytes a row, and the encoded summaries.
+	committedRows  = 16_384
+	committedBytes = 4 << 20
+)
+
+// push is what a Push works with. Its memory serves one Push after another.
+type push struct {
+	rows   []pending
+	values []float64 // the statistics of the rows, one row after another
+	bytes  []byte    // the encoded summaries of the rows, one after another
+	row    Row
+	tables map[string]string // the name of the table of each measurement
+}
+
+// pending is a row that has not left yet. Its statistics and its summary are in the push.
+type pending struct {
+	leaving    *ids.Series
+	field      string
+	start, end int64
+	revision   int64
+	state      State
+	summary    int // where its encoded summary ends
+}
+
+// State is what a row shows of the state of its bucket.
+type State int
+
+const (
+	// Unmarked rows do not show it.
+	Unmarked State = iota
+	// Open rows are of a bucket that may get more values.
+	Open
+	// Final rows are of a bucket that gets no more values, unless late ones make a revision of it.
+	Final
+)
+
+// Row is what leaves for one field of one bucket of one series.
+type Row struct {
+	record.Record
+	End      time.Time // of the bucket, exclusive
+	State    State
+	Revision int64 // of a final row where there is a store: how often the bucket had become final before
+}
+
+// Push settles all buckets that got values since the last Push, lets their rows leave through yield, and makes those
+// final that are due. Pushing again without new values lets nothing leave again.
+//
+// The row is the engine's and valid until yield returns; its texts stay valid. Where there is a store, it has all
+// that a row is made of before the row leaves. An error is the store's: the rows leave all the same, as losing
+// statistics would be worse than losing the safety of a restart; Push goes on and returns the first error.
+//
+// Points may be added while Push runs: it holds the engine's lock for some buckets at a time only, and not while it
+// calls yield.
+func (e *Engine) Push(yield func(*Row)) error { return e.pushAll(yield, false) }
+
+// Finish is a Push after which every bucket is final, where there is no store: nothing would come after it. With a
+// store it is a Push: open buckets stay open.
+func (e *Engine) Finish(yield func(*Row)) error {
+	return e.pushAll(yield, e.o.Store == nil)
+}
+
+func (e *Engine) pushAll(yield func(*Row), all bool) (err error) {
+	e.pushing.Lock()
+	defer e.pushing.Unlock()
+	now := e.o.Now()
+	held := Counters{}
+	again := e.collectAgain()
+	for next := 0; next >= 0; {
+		if len(again) > 0 {
+			again = again[e.collectFinal(again):]
+		} else {
+			next = e.collectRows(next, now, all, &held)
+		}
+		err = cmp.Or(err, e.leave(yield))
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.retire()
+	e.budget.relax()
+	if e.counters.Forgotten > 0 {
+		e.notify(Notice{Kind: SeriesForgotten})
+	}
+	c := &e.counters
+	c.Series, c.Buckets, c.Exact, c.Histograms = int64(len(e.table.order)), held.Buckets, held.Exact, held.Histograms
+	c.Memory = int64(e.budget.held + e.table.quiet.bytes)
+	return err
+}
+
+// collectRows collects the rows of the series from the given one on, until they are many. It returns the series
+// where to go on, or −1 after the last.
+func (e *Engine) collectRows(next int, now time.Time, all bool, held *Counters) int {
+	for len(e.push.rows) < committedRows && len(e.push.bytes) < committedBytes {
+		if next = e.collectSome(next, now, all, held); next < 0 {
+			break
+		}
+	}
+	return next
+}
+
+// collectSome is collectRows for some buckets, under the lock.
+func (e *Engine) collectSome(next int, now time.Time, all bool, held *Counters) int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for seen := 0; seen < lockedBuckets; next++ {
+		if next >= len(e.table.order) {
+			return -1
+		}
+		s := e.table.order[next]
+		e.dropSpare(s)
+		seen += 1 + len(s.open)
+		e.collectSeries(s, now, all, held)
+	}
+	return next
+}
+
+// collectSeries settles the buckets of a series and collects the rows that leave. Buckets that become final are taken
+// off the series.
+func (e *Engine) collectSeries(s *series, now time.Time, all bool, held *Counters) {
+	final := 0
+	for _, b := range s.open {
+		changed := b.changed
+		if changed {
+			e.settle(b)
+			b.changed, b.touched = false, now
+		} else {
+			e.quieten(b)
+		}
+		held.Buckets, held.Exact, held.Histograms = held.Buckets+1, held.Exact+int64(b.exact), held.Histograms+int64(b.histograms)
+		if b.final = all || e.isDue(b, now); b.final {
+			final++
+		}
+		switch {
+		case b.final && e.o.Emit != EmitUpdate:
+			e.collectBucket(s, b, e.finalState())
+		case changed && e.o.Emit == EmitBoth:
+			e.collectBucket(s, b, Open)
+		case changed && e.o.Emit == EmitUpdate:
+			e.collectBucket(s, b, Unmarked)
+		}
+		switch {
+		case b.final:
+			e.finish(s, b, now)
+		case e.o.Store != nil && e.o.Store.Old(b.handle):
+			e.o.Store.Snapshot(b.handle, e.whole(s, b))
+		}
+	}
+	if final > 0 {
+		s.remove(func(b *open) bool { return b.final })
+		e.compact(s)
+	}
+}
+
+// finalState returns the state that a final row shows.
+func (e *Engine) finalState() State {
+	if e.o.Emit == EmitBoth {
+		return Final
+	}
+	return Unmarked
+}
+
+// collectBucket collects a row for each field that has values in the bucket.
+func (e *Engine) collectBucket(s *series, b *open, state State) {
+	for i := range b.fields {
+		e.collectRow(pending{leaving: &s.leaving, field: s.schema.names[i], start: b.start, end: b.end, revision: b.revision, state: state}, &b.fields[i])
+	}
+}
+
+func (e *Engine) collectRow(r pending, summary *stats.Summary) {
+	if summary.Count() == 0 {
+		return
+	}
+	p := &e.push
+	p.values = e.o.Selection.Append(p.values, summary)
+	if e.o.Encode != nil {
+		p.bytes = e.o.Encode(p.bytes, summary)
+	}
+	r.summary = len(p.bytes)
+	p.rows = append(p.rows, r)
+}
+
+// leave commits the store and lets the collected rows leave.
+func (e *Engine) leave(yield func(*Row)) (err error) {
+	p := &e.push
+	if e.o.Store != nil {
+		err = e.o.Store.Commit()
+	}
+	values, summary := p.values, 0
+	width := len(e.names)
+	for i := range p.rows {
+		r := &p.rows[i]
+		e.fill(r, values[:width], p.bytes[summary:r.summary])
+		values, summary = values[width:], r.summary
+		yield(&p.row)
+	}
+	p.rows, p.values, p.bytes = p.rows[:0], p.values[:0], p.bytes[:0]
+	return err
+}
+
+// fill makes the row that leaves. The statistics that a summary does not have are left out; which these are never
+// grows as values come, so that a later row of a bucket has at least the fields of an earlier one.
+func (e *Engine) fill(r *pending, values []float64, summary []byte) {
+	row := &e.push.row
+	*row = Row{
+		Record: record.Record{
+			Table: e.tableOf(r.leaving.Measurement), Field: r.field, Tags: r.leaving.Tags, Start: time.Unix(0, r.start).UTC(), Stats: row.Stats[:0],
+		},
+		End: time.Unix(0, r.end).UTC(), State: r.state, Revision: r.revision,
+	}
+	for i, v := range values {
+		switch {
+		case math.IsNaN(v):
+		case e.counts[i]:
+			row.Stats = append(row.Stats, record.Stat{Name: e.names[i], Value: int64(v)})
+		default:
+			row.Stats = append(row.Stats, record.Stat{Name: e.names[i], Value: v})
+		}
+	}
+	if len(summary) > 0 {
+		row.Summary = base64.StdEncoding.EncodeToString(summary)
+	}
+}
+
+// tableOf returns the name of the table of a measurement.
+func (e *Engine) tableOf(measurement string) string {
+	name, ok := e.push.tables[measurement]
+	if !ok {
+		if len(e.push.tables) >= maxTables {
+			clear(e.push.tables)
+		}
+		name = e.o.Prefix + measurement
+		e.push.tables[measurement] = name
+	}
+	return name
+}
+
+// maxTables is how many names of tables a push remembers.
+const maxTables = 1000
+
+// collectAgain returns the final buckets whose rows leave again, once.
+func (e *Engine) collectAgain() []Bucket {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	again := e.again
+	e.again = nil
+	if e.o.Emit == EmitUpdate {
+		return nil
+	}
+	return again
+}
+
+// collectFinal collects the final rows of the first of some buckets and returns how many buckets these were.
+func (e *Engine) collectFinal(all []Bucket) (n int) {
+	for n < len(all) && len(e.push.rows) < committedRows && len(e.push.bytes) < committedBytes {
+		b := &all[n]
+		n++
+		s, err := ids.ParseKey(b.Series)
+		if err != nil {
+			e.notify(Notice{Kind: StateFailed, Err: err})
+			continue
+		}
+		for i := range b.Summaries {
+			r := pending{leaving: &s, field: b.Fields[i], start: b.Start, end: b.End, revision: b.Revision, state: e.finalState()}
+			e.collectRow(r, &b.Summaries[i])
+		}
+	}
+	return n
+}

@@ -1,0 +1,133 @@
+package engine
+
+import (
+	"unsafe"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
+)
+
+const (
+	// stageRows is how many rows a bucket collects before its summaries take them. A series' summaries are far
+	// apart in memory: a column of values at a time touches each of them once for all of these. Without a stage,
+	// 10,000 series took 157 ns a value rather than 60.
+	stageRows = 16
+	// fewRows is how many rows there is room for at first: most buckets get only a few in a period.
+	fewRows = 4
+)
+
+// stage collects the values of one bucket of a series as rows, one a point.
+type stage struct {
+	rows   []float64 // len(schema.names) values a row; NaN where the point did not have the field
+	times  []int64   // of the rows, when these are wanted
+	schema *schema   // of the rows; nil before the first
+}
+
+// add appends a row.
+func (st *stage) add(row []float64) {
+	if need := len(st.rows) + len(row); need > cap(st.rows) {
+		room := min(max(fewRows, 4*len(st.rows)/len(row)), stageRows) * len(row)
+		st.rows = append(make([]float64, 0, room), st.rows...)
+	}
+	st.rows = append(st.rows, row...)
+}
+
+func (st *stage) bytes() int { return 8 * (cap(st.rows) + cap(st.times)) }
+
+// isFull reports whether there is no room for one more row.
+func (st *stage) isFull() bool { return len(st.rows) == stageRows*len(st.schema.names) }
+
+// collect adds e.row to the series' bucket.
+func (e *Engine) collect(s *series, b *open, t int64) {
+	st := &b.stage
+	if st.schema == nil && b.fields == nil {
+		s.reuse(b)
+	}
+	if st.schema != s.schema || st.isFull() {
+		e.settle(b)
+		st.schema = s.schema
+	}
+	room := cap(st.rows)
+	st.add(e.row)
+	if cap(st.rows) > room {
+		e.budget.hold(b)
+	}
+	if e.timed {
+		st.times = append(st.times, t)
+	}
+	b.changed = true
+}
+
+// settle brings the staged rows into the summaries, and into the log of the store.
+func (e *Engine) settle(b *open) {
+	st := &b.stage
+	if len(st.rows) == 0 {
+		return
+	}
+	if e.o.Store != nil {
+		e.o.Store.Rows(b.handle, st.schema.number, st.schema.names, st.rows, st.times)
+	}
+	if len(b.fields) < len(st.schema.names) {
+		b.fields = e.grow(b.fields, len(st.schema.names))
+	}
+	addRows(b.fields, st.rows, len(st.schema.names), st.times)
+	st.rows, st.times = st.rows[:0], st.times[:0]
+	e.budget.hold(b)
+}
+
+// addRows adds at most stageRows rows of some width to the summaries, column by column.
+func addRows(fields []stats.Summary, rows []float64, width int, times []int64) {
+	var column [stageRows]float64
+	n := len(rows) / width
+	for f := range width {
+		for r := range n {
+			column[r] = rows[r*width+f]
+		}
+		fields[f].AddAll(column[:n], times)
+	}
+}
+
+// addSamples adds e.samples to the series' bucket, after the staged rows.
+func (e *Engine) addSamples(s *series, b *open, t int64) {
+	if len(e.samples) == 0 {
+		return
+	}
+	if b.fields == nil {
+		s.reuse(b)
+	}
+	e.settle(b)
+	if width := len(s.schema.names); len(b.fields) < width {
+		b.fields = e.grow(b.fields, width)
+		e.budget.hold(b)
+	}
+	var times []int64
+	if e.timed {
+		times = []int64{t}
+	}
+	for _, v := range e.samples {
+		summary := &b.fields[v.position]
+		before := summary.Bytes()
+		row := [1]float64{v.value}
+		summary.AddAll(row[:], times)
+		e.budget.add(b, summary.Bytes()-before)
+		if e.o.Store != nil {
+			e.o.Store.Rows(b.handle, 0, s.schema.names[v.position:v.position+1], row[:], times)
+		}
+	}
+	b.changed = true
+}
+
+// grow returns the summaries with empty ones after them, size in all. Where there are many, it leaves room for
+// more.
+func (e *Engine) grow(fields []stats.Summary, size int) []stats.Summary {
+	n := len(fields)
+	if size > cap(fields) {
+		fields = append(make([]stats.Summary, 0, size+n/4), fields...)
+	}
+	fields = fields[:size]
+	for i := n; i < size; i++ {
+		fields[i] = stats.New(e.o.ExactLimit)
+	}
+	return fields
+}
+
+const summarySize = int(unsafe.Sizeof(stats.Summary{}))
