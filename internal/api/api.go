@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
@@ -73,41 +71,10 @@ func New(reader Reader, o Options) http.Handler {
 	}
 	s := &server{Options: o, reader: reader, metrics: newMetrics(o.Version)}
 	s.catalogue = catalogue{read: reader.Tables, now: o.Now, timeout: o.Timeout}
-	exported := prometheus.NewRegistry()
-	exported.MustRegister(&exporter{server: s})
-
-	mux := http.NewServeMux()
-	handle := func(pattern string, h func(http.ResponseWriter, *http.Request) error) {
-		mux.Handle("GET "+pattern, s.route(pattern, h))
-	}
-	handle("/analytics/{table}", s.records)
-	handle("/analytics", s.tables)
-	handle("/databases", s.databases)
-	handle("/health", s.health)
-	handle("/ready", s.ready)
-	handle("/metrics", s.metrics.serve)
-	handle("/metrics/analytics", serveMetrics(exported))
-	handle("/{$}", s.index)
-	for _, pattern := range []string{"/analytics/{table}", "/analytics", "/databases", "/health", "/ready", "/metrics", "/metrics/analytics", "/{$}"} {
-		mux.Handle(pattern, s.route(pattern, methodNotAllowed))
-	}
-	mux.Handle("/", s.route("other", noRoute))
-	return secure(mux)
+	return secure(s.newMux())
 }
 
-// index says what there is.
-func (s *server) index(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, map[string]any{
-		"name":    "analytics-api",
-		"version": s.Version,
-		"routes": []string{
-			"/databases", "/analytics?database={database}", "/analytics/{table}?database={database}",
-			"/health", "/ready", "/metrics", "/metrics/analytics",
-		},
-	})
-}
-
-// secure sets the headers that every answer has.
+// secure sets the headers of every answer.
 func secure(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -119,32 +86,8 @@ func secure(next http.Handler) http.Handler {
 	})
 }
 
-// route turns a handler that returns an error into one that answers with a problem, counts requests and
-// survives a panic.
-func (s *server) route(name string, h func(http.ResponseWriter, *http.Request) error) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start := time.Now()
-		sw := &statusWriter{ResponseWriter: w}
-		defer func() {
-			if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // compared as net/http does
-				s.Log.Error("a handler panicked", "route", name, "panic", p)
-				s.problem(sw, r, errPanic)
-			}
-			s.metrics.observe(name, sw.status(), time.Since(start))
-		}()
-		ctx, cancel := context.WithTimeout(r.Context(), s.Timeout)
-		defer cancel()
-		switch err := h(sw, r.WithContext(ctx)); {
-		case err == nil:
-		case r.Context().Err() != nil: // the client is gone, which is no failure of Redis
-			sw.code = statusGone
-		default:
-			s.problem(sw, r, err)
-		}
-	})
-}
-
-// statusGone counts requests whose client did not wait for the answer, by the number that nginx gives them.
+// statusGone is the status under which requests are counted whose client closed the connection before the answer. nginx
+// uses the same number.
 const statusGone = 499
 
 // statusWriter remembers the status of the answer.

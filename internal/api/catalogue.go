@@ -125,8 +125,8 @@ func (c *catalogue) resolve(ctx context.Context, named record.Table) (cache.Entr
 }
 
 // databases answers with every database.
-func (s *server) databases(w http.ResponseWriter, r *http.Request) error {
-	if err := newParams(r, nil, nil).err(); err != nil {
+func (s *server) databases(w http.ResponseWriter, r *http.Request, p *params) error {
+	if err := p.err(); err != nil {
 		return err
 	}
 	entries, _, err := s.catalogue.tables(r.Context())
@@ -165,8 +165,7 @@ type tableInfo struct {
 }
 
 // tables answers with the tables of a database.
-func (s *server) tables(w http.ResponseWriter, r *http.Request) error {
-	p := newParams(r, []string{"database"}, nil)
+func (s *server) tables(w http.ResponseWriter, r *http.Request, p *params) error {
 	database := p.database(s.DefaultDatabase)
 	if err := p.err(); err != nil {
 		return err

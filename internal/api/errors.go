@@ -7,14 +7,14 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
 var (
-	errPanic      = errors.New("the service failed to answer this request")
-	errNoRoute    = errors.New("there is nothing at this address")
-	errNotAllowed = errors.New("only GET and HEAD are allowed here")
+	errPanic   = errors.New("the service failed to answer this request")
+	errNoRoute = errors.New("there is nothing at this address")
 )
 
 // Fault is what is wrong with one parameter of a request.
@@ -49,6 +49,13 @@ func shorten(s string) string {
 	return strconv.Quote(s)
 }
 
+// notAllowed is the error for a method that a route does not have.
+type notAllowed struct{ methods []string }
+
+func (e notAllowed) Error() string {
+	return "only " + strings.Join(e.methods, " and ") + " are allowed here"
+}
+
 // notFound is a table or database that is not there.
 type notFound struct{ what string }
 
@@ -71,11 +78,12 @@ type unavailable struct{ err error }
 func (e unavailable) Error() string { return e.err.Error() }
 func (e unavailable) Unwrap() error { return e.err }
 
-// unfit is what is wrong with metrics. It tells of nothing but those.
-type unfit struct{ err error }
+// inconsistent is the error for metrics that Prometheus refuses together. Its text names only metrics, so clients may read
+// it.
+type inconsistent struct{ err error }
 
-func (e unfit) Error() string { return "the metrics do not fit together: " + e.err.Error() }
-func (e unfit) Unwrap() error { return e.err }
+func (e inconsistent) Error() string { return "the metrics are not consistent: " + e.err.Error() }
+func (e inconsistent) Unwrap() error { return e.err }
 
 // statusOf is the only place where an error becomes a status. The detail is for the client; what may
 // tell of the inside is logged instead.
@@ -84,7 +92,8 @@ func statusOf(err error) (status int, title, detail string) {
 	var missing notFound
 	var much tooMuch
 	var away unavailable
-	var metrics unfit
+	var metrics inconsistent
+	var method notAllowed
 	switch {
 	case errors.As(err, &bad):
 		return http.StatusBadRequest, "Bad request", bad.Error()
@@ -92,8 +101,8 @@ func statusOf(err error) (status int, title, detail string) {
 		return http.StatusNotFound, "Not found", missing.Error()
 	case errors.Is(err, errNoRoute):
 		return http.StatusNotFound, "Not found", err.Error()
-	case errors.Is(err, errNotAllowed):
-		return http.StatusMethodNotAllowed, "Method not allowed", err.Error()
+	case errors.As(err, &method):
+		return http.StatusMethodNotAllowed, "Method not allowed", method.Error()
 	case errors.As(err, &much):
 		return http.StatusUnprocessableEntity, "Too much", much.Error()
 	case errors.As(err, &away), errors.Is(err, context.DeadlineExceeded):
@@ -145,13 +154,6 @@ func (s *server) logFailure(r *http.Request, status int, err error) {
 		attrs = append(attrs, "redis", s.Redis)
 	}
 	s.Log.Error("request failed", append(attrs, "error", err)...)
-}
-
-func noRoute(http.ResponseWriter, *http.Request) error { return errNoRoute }
-
-func methodNotAllowed(w http.ResponseWriter, _ *http.Request) error {
-	w.Header().Set("Allow", "GET, HEAD")
-	return errNotAllowed
 }
 
 func writeJSON(w http.ResponseWriter, v any) error {

@@ -3,26 +3,34 @@ package api
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
-type dtoFamily = dto.MetricFamily
-
 // droppedName is the exporter's own gauge, which no statistic can be: of the table "export" one could.
 const droppedName = "analytics_export_dropped"
 
 // exporter collects the newest records of the exported tables as gauges: <table>_<statistic> for each
 // statistic and <table>_bucket_start_seconds for the time of the bucket.
-type exporter struct{ server *server }
+type exporter struct {
+	server *server
+	ctx    context.Context // of the request that is answered
+}
+
+// export answers with the gauges of the exported tables. It stops reading Redis when the request's context ends.
+func (s *server) export(w http.ResponseWriter, r *http.Request, _ *params) error {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(&exporter{server: s, ctx: r.Context()})
+	return serveMetrics(w, r, registry)
+}
 
 // Describe sends nothing: which gauges there are depends on the records.
 func (*exporter) Describe(chan<- *prometheus.Desc) {}
@@ -30,14 +38,12 @@ func (*exporter) Describe(chan<- *prometheus.Desc) {}
 // Collect reads the records and sends the gauges. A failure becomes an invalid metric, which fails the
 // whole scrape.
 func (e *exporter) Collect(ch chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), e.server.Timeout)
-	defer cancel()
 	x := &exposition{
 		ch: ch, room: e.server.ExportMaxSeries, tables: make(map[record.Table]bool), dropped: make(map[string]int),
 		types: map[string]string{droppedName: ""},
 	}
 	for _, named := range e.server.Export {
-		if err := x.table(ctx, e.server, named); err != nil {
+		if err := x.table(e.ctx, e.server, named); err != nil {
 			ch <- prometheus.NewInvalidMetric(prometheus.NewDesc("analytics_export", "The exported tables.", nil, nil), err)
 			return
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
 )
 
 // metrics are those of the service itself.
@@ -16,7 +17,7 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	failures *prometheus.CounterVec
-	serve    func(http.ResponseWriter, *http.Request) error
+	serve    handler
 }
 
 func newMetrics(version string) *metrics {
@@ -38,7 +39,7 @@ func newMetrics(version string) *metrics {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(m.requests, m.seconds, m.failures, info)
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	m.serve = serveMetrics(registry)
+	m.serve = func(w http.ResponseWriter, r *http.Request, _ *params) error { return serveMetrics(w, r, registry) }
 	return m
 }
 
@@ -49,20 +50,18 @@ func (m *metrics) observe(route string, status int, d time.Duration) {
 
 func (m *metrics) failed(status int) { m.failures.WithLabelValues(strconv.Itoa(status)).Inc() }
 
-// serveMetrics answers in the form that Prometheus asks for.
-func serveMetrics(g prometheus.Gatherer) func(http.ResponseWriter, *http.Request) error {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		families, err := g.Gather()
-		if err != nil {
-			return gathering(err)
-		}
-		gathered := prometheus.GathererFunc(func() ([]*dtoFamily, error) { return families, nil })
-		promhttp.HandlerFor(gathered, promhttp.HandlerOpts{DisableCompression: true}).ServeHTTP(w, r)
-		return nil
+// serveMetrics answers with the metrics of g, in the format that the request asks for.
+func serveMetrics(w http.ResponseWriter, r *http.Request, g prometheus.Gatherer) error {
+	families, err := g.Gather()
+	if err != nil {
+		return gathering(err)
 	}
+	gathered := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return families, nil })
+	promhttp.HandlerFor(gathered, promhttp.HandlerOpts{DisableCompression: true}).ServeHTTP(w, r)
+	return nil
 }
 
-// gathering tells a failure of the cache from metrics that do not fit together.
+// gathering returns an unavailable error if the cache failed, else an inconsistent one.
 func gathering(err error) error {
 	all := prometheus.MultiError{err}
 	_ = errors.As(err, &all) // which has no Unwrap
@@ -72,5 +71,5 @@ func gathering(err error) error {
 			return away
 		}
 	}
-	return unfit{all[0]}
+	return inconsistent{all[0]}
 }

@@ -28,19 +28,23 @@ type params struct {
 	faults faults
 }
 
-// newParams checks that every parameter is known, and given once unless it may be repeated.
-func newParams(r *http.Request, once, repeated []string) *params {
+// newParams reads the query of a request. Its faults are the parameters that the route does not have, and those given
+// more than once that may not be.
+func newParams(r *http.Request, rt route) *params {
+	if rt.anyQuery {
+		return &params{}
+	}
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	p := &params{values: values}
 	if err != nil {
 		p.faults.add("query", r.URL.RawQuery, "want key=value pairs, percent-encoded")
 	}
 	for name, all := range values {
+		i := slices.IndexFunc(rt.parameters, func(known parameter) bool { return known.name == name })
 		switch {
-		case slices.Contains(repeated, name):
-		case !slices.Contains(once, name):
-			p.faults.add("query."+shortName(name), strings.Join(all, ","), "this parameter is not known here, %s", known(once, repeated))
-		case len(all) > 1:
+		case i < 0:
+			p.faults.add("query."+shortName(name), strings.Join(all, ","), "this parameter is not known here, %s", known(rt.parameters))
+		case len(all) > 1 && !rt.parameters[i].repeated:
 			p.faults.add("query."+name, strings.Join(all, ","), "want this parameter once")
 		}
 	}
@@ -48,13 +52,16 @@ func newParams(r *http.Request, once, repeated []string) *params {
 	return p
 }
 
-// known says which parameters there are.
-func known(once, repeated []string) string {
-	all := append(slices.Clone(once), repeated...)
-	if len(all) == 0 {
+// known lists the parameters for an error.
+func known(parameters []parameter) string {
+	if len(parameters) == 0 {
 		return "there are none"
 	}
-	return "known are " + strings.Join(all, ", ")
+	names := make([]string, 0, len(parameters))
+	for _, p := range parameters {
+		names = append(names, p.name)
+	}
+	return "known are " + strings.Join(names, ", ")
 }
 
 func shortName(name string) string {
@@ -138,8 +145,7 @@ func (p *params) tags() []series.Tag {
 }
 
 // readQuery reads a request for records.
-func (s *server) readQuery(r *http.Request) (query, error) {
-	p := newParams(r, []string{"database", "start", "end", "last", "limit"}, []string{"field", "tag"})
+func (s *server) readQuery(r *http.Request, p *params) (query, error) {
 	now := s.Now()
 	q := query{
 		table:  record.Table{Database: p.database(s.DefaultDatabase), Name: r.PathValue("table")},

@@ -16,8 +16,8 @@ import (
 
 // records answers with the records of a table: a JSON array, ascending by bucket. Without a limit it has
 // every record of the query, or is refused with the numbers; with one the newest.
-func (s *server) records(w http.ResponseWriter, r *http.Request) error {
-	q, err := s.readQuery(r)
+func (s *server) records(w http.ResponseWriter, r *http.Request, p *params) error {
+	q, err := s.readQuery(r, p)
 	if err != nil {
 		return err
 	}

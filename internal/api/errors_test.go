@@ -1,0 +1,150 @@
+package api_test
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/api"
+	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
+)
+
+type problem struct {
+	Type, Title, Detail, Instance string
+	Status                        int
+	Errors                        []api.Fault
+}
+
+func problemOf(t testing.TB, w *httptest.ResponseRecorder, status int) problem {
+	t.Helper()
+	require.Equal(t, status, w.Code, w.Body.String())
+	require.Equal(t, "application/problem+json", w.Header().Get("Content-Type"))
+	var p problem
+	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &p))
+	require.Equal(t, status, p.Status)
+	require.NotEmpty(t, p.Title)
+	require.NotEmpty(t, p.Detail)
+	return p
+}
+
+func TestBadRequestNamesEveryFault(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	s.fill(t)
+	const base = "/analytics/cpu?database=db"
+	long := strings.Repeat("x", 300)
+	for path, want := range map[string][]api.Fault{
+		"/analytics/cpu":                              {{"query.database", `""`, "want a name"}},
+		"/analytics/cpu?database=":                    {{"query.database", `""`, "want a name"}},
+		"/analytics/cpu?database=a%2Fb":               {{"query.database", `"a/b"`, "a name has none of { } /"}},
+		"/analytics/cpu?database=%7Ba%7D":             {{"query.database", `"{a}"`, "a name has none of { } /"}},
+		"/analytics/cpu?database=a%0Ab":               {{"query.database", `"a\nb"`, "a name has no control characters"}},
+		"/analytics/cpu?database=%ff":                 {{"query.database", `"\xff"`, "a name is valid UTF-8"}},
+		"/analytics/cpu?database=" + long:             {{"query.database", `"` + long[:80] + `"…`, "a name has at most 255 bytes, this one has 300"}},
+		"/analytics/" + long + "?database=db":         {{"path.table", `"` + long[:80] + `"…`, "a name has at most 255 bytes, this one has 300"}},
+		"/analytics/a%2Fb?database=db":                {{"path.table", `"a/b"`, "a name has none of { } /"}},
+		"/analytics/a%00?database=db":                 {{"path.table", `"a\x00"`, "a name has no control characters"}},
+		"/analytics/a%0Ab?database=db":                {{"path.table", `"a\nb"`, "a name has no control characters"}},
+		"/analytics/%7B%7D?database=db":               {{"path.table", `"{}"`, "a name has none of { } /"}},
+		"/analytics/%ff?database=db":                  {{"path.table", `"\xff"`, "a name is valid UTF-8"}},
+		base + "&limit=0":                             {{"query.limit", `"0"`, "want a number from 1 to 1000"}},
+		base + "&limit=1001&last=-1":                  {{"query.last", `"-1"`, "want a number from 1 to 500"}, {"query.limit", `"1001"`, "want a number from 1 to 1000"}},
+		base + "&tag=host":                            {{"query.tag", `"host"`, "want key=value, such as tag=host=a"}},
+		base + "&last=1&last=2":                       {{"query.last", `"1,2"`, "want this parameter once"}},
+		base + "&fields=f":                            {{"query.fields", `"f"`, "this parameter is not known here, known are database, start, end, last, limit, field, tag"}},
+		base + "&start=2026-01-02T00:00:00Z&end=-10d": {{"query.end", `"-10d"`, "want a time after start, which is 2026-01-02T00:00:00Z"}},
+		"/databases?x=1":                              {{"query.x", `"1"`, "this parameter is not known here, there are none"}},
+		"/analytics":                                  {{"query.database", `""`, "want a name"}},
+	} {
+		require.Equal(t, want, problemOf(t, s.get(t, path), http.StatusBadRequest).Errors, path)
+	}
+	p := problemOf(t, s.get(t, base+"&start=yesterday&nope=1"), http.StatusBadRequest)
+	require.Len(t, p.Errors, 2)
+	require.Contains(t, p.Errors[1].Message, `want a time as RFC 3339 has it`)
+	require.Contains(t, p.Detail, "2 parameters are wrong")
+	problemOf(t, s.get(t, base+"&x=%zz"), http.StatusBadRequest)
+}
+
+func TestTimeWithASpaceInsteadOfAPlusGetsAHint(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	s.fill(t)
+	const hint = "; write + as %2B"
+	for start, hinted := range map[string]bool{"2024-01-01T00:00:00+01:00": true, "2024-01-01+00:00:00": false, "noon": false} {
+		p := problemOf(t, s.get(t, "/analytics/cpu?database=db&start="+start), http.StatusBadRequest)
+		require.Len(t, p.Errors, 1)
+		require.Equal(t, hinted, strings.HasSuffix(p.Errors[0].Message, hint), start)
+		require.Equal(t, hinted, strings.HasSuffix(p.Detail, hint), start)
+	}
+	require.Len(t, array(t, s.get(t, "/analytics/cpu?database=db&start=2024-01-01T00:00:00%2B01:00")), 40)
+}
+
+func TestNotFoundNamesTheTableOrDatabase(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	s.fill(t)
+	for path, want := range map[string]string{
+		"/analytics/mem?database=db":        `no table "analytics_mem" in database "db"`,
+		"/analytics/cpu?database=other":     `no table "analytics_cpu" in database "other"`,
+		"/analytics?database=other":         `no database "other"`,
+		"/nothing":                          "there is nothing at this address",
+		"/analytics/a/b?database=db":        "there is nothing at this address",
+		"/analytics/analytics_x?database=é": `no table "analytics_x" in database "é"`,
+	} {
+		require.Equal(t, want, problemOf(t, s.get(t, path), http.StatusNotFound).Detail, path)
+	}
+}
+
+// Redis goes away and comes back; the service answers all the while.
+func TestServiceRecoversWhenRedisComesBack(t *testing.T) {
+	t.Parallel()
+	server := redistest.Server(t)
+	client, err := cache.Dial(cache.DialOptions{Servers: []string{"redis://" + server.Addr()}, Timeout: time.Second})
+	require.NoError(t, err)
+	defer client.Close()
+	s := serve(t, client, func(o *api.Options) { o.Export = []record.Table{{Database: "db", Name: "cpu"}} })
+	s.fill(t)
+	require.Equal(t, http.StatusOK, s.get(t, "/ready").Code)
+	require.NoError(t, server.Stop())
+	s.clock.Add(10)
+	for _, path := range []string{"/ready", "/analytics/cpu?database=db", "/analytics?database=db", "/databases", "/metrics/analytics"} {
+		w := s.get(t, path)
+		p := problemOf(t, w, http.StatusServiceUnavailable)
+		require.Equal(t, "the cache does not answer, try again", p.Detail)
+		require.Equal(t, "5", w.Header().Get("Retry-After"))
+	}
+	require.Equal(t, http.StatusOK, s.get(t, "/health").Code)
+	require.Contains(t, s.get(t, "/metrics").Body.String(), `analytics_api_failures_total{status="503"} 5`)
+	redistest.Start(t, redisserver.Options{Addr: server.Addr()})
+	s.fill(t)
+	require.Eventually(t, func() bool { return s.get(t, "/ready").Code == http.StatusOK }, 10*time.Second, 10*time.Millisecond)
+	require.Len(t, array(t, s.get(t, "/analytics/cpu?database=db")), 40)
+}
+
+func TestPanicInAHandlerIsAnsweredWithAProblem(t *testing.T) {
+	t.Parallel()
+	o := api.Options{MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1, Timeout: time.Second}
+	h := api.New(broken{tables: func() ([]cache.Entry, error) { panic("broken") }}, o)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/databases", http.NoBody))
+	require.NotContains(t, problemOf(t, w, http.StatusInternalServerError).Detail, "broken")
+}
+
+func TestProblemsDoNotRevealInternalErrors(t *testing.T) {
+	t.Parallel()
+	o := api.Options{MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1, Timeout: time.Second}
+	h := api.New(broken{tables: func() ([]cache.Entry, error) { return nil, errors.New("dial tcp 10.0.0.1: secret") }}, o)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/databases", http.NoBody))
+	require.NotContains(t, w.Body.String(), "secret")
+	problemOf(t, w, http.StatusServiceUnavailable)
+}

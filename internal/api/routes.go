@@ -1,0 +1,152 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// route is one address of the service. The table of all routes, in [server.routes], is the only list of them: the
+// handlers, the answers to other methods, the redirects of a trailing slash, the index and the label "route" of the
+// service's metrics are made from it.
+type route struct {
+	// pattern is the path as [http.ServeMux] has it, without a method.
+	pattern string
+	// name is the label of the route in the service's metrics.
+	name string
+	// methods are those that the route answers.
+	methods []string
+	// parameters are those of the query. A request with another parameter is refused, unless anyQuery is true.
+	parameters []parameter
+	// anyQuery accepts and ignores every query, for routes that probes and scrapers call.
+	anyQuery bool
+	serve    handler
+}
+
+// parameter is one parameter of a query.
+type parameter struct {
+	name string
+	// repeated allows more than one value.
+	repeated bool
+	// listed shows the parameter in the index: a request without it is refused unless a default is configured.
+	listed bool
+}
+
+// handler answers a request, or returns an error that becomes a problem: see [statusOf]. It reads the query from p.
+type handler func(w http.ResponseWriter, r *http.Request, p *params) error
+
+// readMethods are the methods of a route that changes nothing.
+var readMethods = []string{http.MethodGet, http.MethodHead}
+
+// routes returns all routes, in the order of the index.
+func (s *server) routes() []route {
+	database := parameter{name: "database", listed: true}
+	get := func(pattern string, serve handler, parameters ...parameter) route {
+		return route{pattern: pattern, name: pattern, methods: readMethods, parameters: parameters, serve: serve}
+	}
+	plain := func(pattern string, serve handler) route {
+		return route{pattern: pattern, name: pattern, methods: readMethods, anyQuery: true, serve: serve}
+	}
+	return []route{
+		get("/databases", s.databases),
+		get("/analytics", s.tables, database),
+		get("/analytics/{table}", s.records, database, parameter{name: "start"}, parameter{name: "end"}, parameter{name: "last"},
+			parameter{name: "limit"}, parameter{name: "field", repeated: true}, parameter{name: "tag", repeated: true}),
+		plain("/health", s.health),
+		plain("/ready", s.ready),
+		plain("/metrics", s.metrics.serve),
+		plain("/metrics/analytics", s.export),
+		plain(rootPattern, s.index),
+	}
+}
+
+// rootPattern matches the path "/" alone.
+const rootPattern = "/{$}"
+
+// newMux returns a handler of all routes. Every other path is answered with a problem.
+func (s *server) newMux() *http.ServeMux {
+	mux := http.NewServeMux()
+	for _, rt := range s.routes() {
+		for _, method := range rt.methods {
+			mux.Handle(method+" "+rt.pattern, s.handle(rt, rt.serve))
+		}
+		refuse := s.handle(rt, func(w http.ResponseWriter, _ *http.Request, _ *params) error {
+			w.Header().Set("Allow", strings.Join(rt.methods, ", "))
+			return notAllowed{rt.methods}
+		})
+		mux.Handle(rt.pattern, refuse)
+		if rt.pattern == rootPattern {
+			continue
+		}
+		for _, method := range rt.methods {
+			mux.Handle(method+" "+rt.pattern+"/{$}", s.handle(rt, withoutSlash))
+		}
+		mux.Handle(rt.pattern+"/{$}", refuse)
+	}
+	mux.Handle("/", s.handle(route{name: "other", anyQuery: true}, func(http.ResponseWriter, *http.Request, *params) error { return errNoRoute }))
+	return mux
+}
+
+// withoutSlash redirects to the same address without the slash at its end, as the FastAPI service did that this one
+// replaces. The location is relative, so it is right behind a proxy that adds a prefix.
+func withoutSlash(w http.ResponseWriter, r *http.Request, _ *params) error {
+	path := strings.TrimSuffix(r.URL.EscapedPath(), "/")
+	location := ".." + path[strings.LastIndexByte(path, '/'):]
+	if r.URL.RawQuery != "" {
+		location += "?" + r.URL.RawQuery
+	}
+	w.Header().Set("Location", location)
+	w.WriteHeader(http.StatusTemporaryRedirect)
+	return nil
+}
+
+// handle calls h for the requests of a route. It bounds their time, turns an error into a problem, counts requests by
+// route and status, and answers with a problem if h panics.
+func (s *server) handle(rt route, h handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		sw := &statusWriter{ResponseWriter: w}
+		defer func() {
+			if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // compared as net/http does
+				s.Log.Error("a handler panicked", "route", rt.name, "panic", p)
+				s.problem(sw, r, errPanic)
+			}
+			s.metrics.observe(rt.name, sw.status(), time.Since(start))
+		}()
+		ctx, cancel := context.WithTimeout(r.Context(), s.Timeout)
+		defer cancel()
+		switch err := h(sw, r.WithContext(ctx), newParams(r, rt)); {
+		case err == nil:
+		case r.Context().Err() != nil: // the client has closed the connection; Redis did not fail
+			sw.code = statusGone
+		default:
+			s.problem(sw, r, err)
+		}
+	})
+}
+
+// index answers with the version and the addresses of all routes.
+func (s *server) index(w http.ResponseWriter, _ *http.Request, _ *params) error {
+	addresses := []string{}
+	for _, rt := range s.routes() {
+		if rt.pattern != rootPattern {
+			addresses = append(addresses, rt.address())
+		}
+	}
+	return writeJSON(w, map[string]any{"name": "analytics-api", "version": s.Version, "routes": addresses})
+}
+
+// address returns the pattern with the parameters that the index lists, such as "/analytics?database={database}".
+func (rt route) address() string {
+	var listed []string
+	for _, p := range rt.parameters {
+		if p.listed {
+			listed = append(listed, p.name+"={"+p.name+"}")
+		}
+	}
+	if len(listed) == 0 {
+		return rt.pattern
+	}
+	return rt.pattern + "?" + strings.Join(listed, "&")
+}

@@ -1,0 +1,136 @@
+package api_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestOtherMethodsAreNotAllowed(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	s.fill(t)
+	for _, path := range []string{"/analytics/cpu?database=db", "/databases", "/health", "/metrics", "/"} {
+		for _, method := range []string{http.MethodPost, http.MethodDelete, http.MethodPut, "BREW"} {
+			w := httptest.NewRecorder()
+			s.ServeHTTP(w, httptest.NewRequest(method, path, http.NoBody))
+			problemOf(t, w, http.StatusMethodNotAllowed)
+			require.Equal(t, "GET, HEAD", w.Header().Get("Allow"))
+		}
+	}
+	server := httptest.NewServer(s)
+	defer server.Close()
+	resp, err := http.Head(server.URL + "/analytics/cpu?database=db")
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	require.Empty(t, body)
+}
+
+func TestEveryAnswerHasTheSecurityHeaders(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	for _, path := range []string{"/", "/health", "/nothing", "/databases", "/analytics/x?database=y"} {
+		h := s.get(t, path).Header()
+		require.Equal(t, "nosniff", h.Get("X-Content-Type-Options"))
+		require.Equal(t, "no-referrer", h.Get("Referrer-Policy"))
+		require.Contains(t, h.Get("Content-Security-Policy"), "frame-ancestors 'none'")
+		require.NotEmpty(t, h.Get("Cache-Control"))
+	}
+}
+
+func TestHealthNamesTheStorage(t *testing.T) {
+	t.Parallel()
+	require.JSONEq(t, `{"status":"ok","version":"v1","storage":"a test"}`, inProcess(t, nil).get(t, "/health").Body.String())
+}
+
+func TestServiceMetricsCountRequestsByRoute(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	s.fill(t)
+	s.get(t, "/analytics/cpu?database=db")
+	s.get(t, "/analytics/none?database=db")
+	body := s.get(t, "/metrics").Body.String()
+	for _, want := range []string{
+		`analytics_api_requests_total{route="/analytics/{table}",status="200"} 1`, `analytics_api_requests_total{route="/analytics/{table}",status="404"} 1`,
+		`analytics_api_build_info{version="v1"} 1`, `analytics_api_request_duration_seconds_count{route="/analytics/{table}"} 2`, "go_goroutines",
+	} {
+		require.Contains(t, body, want)
+	}
+}
+
+func TestGoneClientIsNotCountedAsAFailure(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/databases", http.NoBody))
+	body := s.get(t, "/metrics").Body.String()
+	require.Contains(t, body, `analytics_api_requests_total{route="/databases",status="499"} 1`)
+	require.NotContains(t, body, "analytics_api_failures_total{")
+}
+
+func TestTrailingSlashIsRedirected(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	s.fill(t)
+	for path, want := range map[string]string{
+		"/analytics/cpu/?database=db":          "../cpu?database=db",
+		"/analytics/a%2Fb/?database=db&last=1": "../a%2Fb?database=db&last=1",
+		"/analytics/a:b/":                      "../a:b",
+		"/analytics/?database=db":              "../analytics?database=db",
+		"/databases/":                          "../databases",
+		"/health/":                             "../health",
+		"/ready/":                              "../ready",
+		"/metrics/":                            "../metrics",
+		"/metrics/analytics/":                  "../analytics",
+	} {
+		w := s.get(t, path)
+		require.Equal(t, http.StatusTemporaryRedirect, w.Code, path)
+		require.Equal(t, want, w.Header().Get("Location"), path)
+	}
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/analytics/cpu/", http.NoBody))
+	problemOf(t, w, http.StatusMethodNotAllowed)
+}
+
+// A proxy may serve the API below a path of its own, which a redirect keeps.
+func TestRedirectOfATrailingSlashKeepsTheQueryAndAPrefix(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	s.fill(t)
+	for prefix, handler := range map[string]http.Handler{"": s, "/stats": http.StripPrefix("/stats", s)} {
+		server := httptest.NewServer(handler)
+		resp, err := http.Get(server.URL + prefix + "/analytics/cpu/?database=db&limit=3")
+		require.NoError(t, err)
+		body, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, prefix+"/analytics/cpu", resp.Request.URL.Path)
+		require.Equal(t, 3, strings.Count(string(body), `{"table_name"`), "%s", body)
+		server.Close()
+	}
+}
+
+func TestIndexListsEveryRoute(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	var index struct{ Routes []string }
+	require.NoError(t, json.Unmarshal(s.get(t, "/").Body.Bytes(), &index))
+	require.Equal(t, []string{
+		"/databases", "/analytics?database={database}", "/analytics/{table}?database={database}", "/health", "/ready", "/metrics", "/metrics/analytics",
+	}, index.Routes)
+	s.fill(t)
+	for _, address := range index.Routes {
+		address = strings.NewReplacer("{database}", "db", "{table}", "cpu").Replace(address)
+		require.Equal(t, http.StatusOK, s.get(t, address).Code, address)
+	}
+}
