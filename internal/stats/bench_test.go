@@ -1,51 +1,78 @@
-package stats
+package stats_test
 
 import (
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// benchData are the shapes of data that the benchmarks use, n values each: what a CPU's usage looks like to a
-// field that wanders, one with few distinct values and a constant one, and noise, of which no value comes twice.
-func benchData(n int) map[string][]float64 { return seededData(n, 1) }
+// The benchmarks have names of key=value pairs, so that benchstat can compare them by key. Each checks its answer before
+// it is timed.
 
-func seededData(n int, seed uint64) map[string][]float64 {
-	r := rand.New(rand.NewPCG(1, seed))
-	data := map[string][]float64{}
-	for range n {
-		t := float64(len(data["constant"]))
-		data["constant"] = append(data["constant"], 100)
-		data["few distinct"] = append(data["few distinct"], float64(r.IntN(8)))
-		data["wandering"] = append(data["wandering"], 50+20*math.Sin(t/40)+r.NormFloat64())
-		data["continuous"] = append(data["continuous"], 50+10*r.NormFloat64())
-	}
-	return data
-}
+// benchShapes are the kinds of data: a constant, one of few levels, a value that wanders, noise of which hardly any value
+// occurs twice, and sensors that are read with few digits, in about 100 and 250 distinct values.
+var benchShapes = []string{"constant", "few", "wandering", "continuous", "sensor100", "sensor250"}
 
-var benchShapes = []string{"constant", "few distinct", "wandering", "continuous"}
-
+// benchValues is how many values a summary has in most benchmarks.
 const benchValues = 360
 
-func benchSummary(shape string, limit int) *Summary {
-	s := New(limit)
-	s.AddAll(benchData(benchValues)[shape], nil)
+// benchData returns n values of a shape.
+func benchData(shape string, n int, seed uint64) []float64 {
+	r := rand.New(rand.NewPCG(1, seed))
+	xs := make([]float64, n)
+	for i := range xs {
+		switch shape {
+		case "constant":
+			xs[i] = 100
+		case "few":
+			xs[i] = float64(r.IntN(8))
+		case "wandering":
+			xs[i] = 50 + 20*math.Sin(float64(i)/40) + r.NormFloat64()
+		case "continuous":
+			xs[i] = 50 + 10*r.NormFloat64()
+		case "sensor100":
+			xs[i] = math.Round(200+50*math.Sin(float64(i)/200+r.Float64()/10)) / 10
+		case "sensor250":
+			xs[i] = math.Round(500+125*math.Sin(float64(i)/200+r.Float64()/10)) / 10
+		}
+	}
+	return xs
+}
+
+func benchSummary(shape string, limit, n int, seed uint64) *stats.Summary {
+	s := stats.New(limit)
+	addInBatches(&s, benchData(shape, n, seed))
 	return &s
 }
 
-// benchSummaries are unlike summaries of one shape of data.
-func benchSummaries(shape string, limit int) (all [200]*Summary) {
+// addInBatches adds 16 values at a time, as an aggregator that collects a few rows of a series first.
+func addInBatches(s *stats.Summary, xs []float64) {
+	for i := 0; i < len(xs); i += 16 {
+		s.AddAll(xs[i:min(i+16, len(xs))], nil)
+	}
+}
+
+// benchSummaries returns unlike summaries of one shape.
+func benchSummaries(shape string, limit int) (all [200]*stats.Summary) {
 	for i := range all {
-		s := New(limit)
-		s.AddAll(seededData(benchValues, uint64(i))[shape], nil)
-		all[i] = &s
+		all[i] = benchSummary(shape, limit, benchValues, uint64(i))
 	}
 	return all
 }
 
-// eachFresh times what is done to copies of unlike summaries, which are made in bulk and outside of the timing.
-func eachFresh(b *testing.B, shape string, limit int, do func(i int, s *Summary)) {
+func eachBench(b *testing.B, shapes []string, run func(b *testing.B, shape string, limit int)) {
+	for _, limit := range []int{64, stats.DefaultExactLimit} {
+		for _, shape := range shapes {
+			b.Run(fmt.Sprintf("limit=%d/data=%s", limit, shape), func(b *testing.B) { run(b, shape, limit) })
+		}
+	}
+}
+
+// eachFresh times what do does to copies of unlike summaries. Copying is not timed.
+func eachFresh(b *testing.B, shape string, limit int, do func(i int, s *stats.Summary)) {
 	originals := benchSummaries(shape, limit)
 	copies := originals
 	i := len(copies)
@@ -63,39 +90,56 @@ func eachFresh(b *testing.B, shape string, limit int, do func(i int, s *Summary)
 	}
 }
 
-func eachBench(b *testing.B, run func(b *testing.B, shape string, limit int)) {
-	for _, limit := range []int{64, DefaultExactLimit} {
-		for _, shape := range benchShapes {
-			b.Run(fmt.Sprintf("limit=%d/data=%s", limit, shape), func(b *testing.B) { run(b, shape, limit) })
-		}
+func mustHave(b *testing.B, s *stats.Summary, n int) {
+	b.Helper()
+	if s.Count() != uint64(n) {
+		b.Fatalf("%d values, want %d", s.Count(), n)
 	}
 }
 
-// Adding 360 values in batches of 16.
+// Adding values to an empty summary: the time for each, and the memory that the summary holds then.
 func BenchmarkAdd(b *testing.B) {
-	eachBench(b, func(b *testing.B, shape string, limit int) {
-		xs := benchData(benchValues)[shape]
-		var s Summary
+	for _, n := range []int{benchValues, 1440} {
+		eachBench(b, benchShapes, func(b *testing.B, shape string, limit int) {
+			b.Run(fmt.Sprintf("n=%d", n), func(b *testing.B) {
+				xs := benchData(shape, n, 1)
+				mustHave(b, benchSummary(shape, limit, n, 1), n)
+				var s stats.Summary
+				b.ReportAllocs()
+				for b.Loop() {
+					s = stats.New(limit)
+					addInBatches(&s, xs)
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/value")
+				b.ReportMetric(float64(s.Bytes()), "B-held")
+			})
+		})
+	}
+}
+
+// Adding values to a summary that already has its distinct values, as in a bucket that is open for a long time.
+func BenchmarkAddMore(b *testing.B) {
+	eachBench(b, benchShapes, func(b *testing.B, shape string, limit int) {
+		s := benchSummary(shape, limit, 5000, 1)
+		mustHave(b, s, 5000)
+		xs := benchData(shape, 5000, 1)
+		i := 0
 		b.ReportAllocs()
 		for b.Loop() {
-			s = New(limit)
-			for i := 0; i < len(xs); i += batchSize {
-				s.AddAll(xs[i:min(i+batchSize, len(xs))], nil)
+			s.AddAll(xs[i:i+16], nil)
+			if i += 16; i > len(xs)-16 {
+				i = 0
 			}
 		}
-		if s.Count() != benchValues {
-			b.Fatalf("%d values, want %d", s.Count(), benchValues)
-		}
-		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*benchValues), "ns/value")
-		b.ReportMetric(float64(s.Bytes()), "B-held")
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*16), "ns/value")
 	})
 }
 
-// Merging two summaries of 360 values.
+// Merging two summaries.
 func BenchmarkMerge(b *testing.B) {
-	eachBench(b, func(b *testing.B, shape string, limit int) {
+	eachBench(b, benchShapes, func(b *testing.B, shape string, limit int) {
 		others := benchSummaries(shape, limit)
-		eachFresh(b, shape, limit, func(i int, s *Summary) {
+		eachFresh(b, shape, limit, func(i int, s *stats.Summary) {
 			if err := s.Merge(others[(i+1)%len(others)]); err != nil || s.Count() != 2*benchValues {
 				b.Fatalf("%d values, want %d, error %v", s.Count(), 2*benchValues, err)
 			}
@@ -103,25 +147,32 @@ func BenchmarkMerge(b *testing.B) {
 	})
 }
 
-// Reading three quantiles of a summary of 360 values: for the first time after they were added, and again, when they
-// are in order.
+// Reading three quantiles: for the first time after values were added, and again.
 func BenchmarkQuantiles(b *testing.B) {
-	eachBench(b, func(b *testing.B, shape string, limit int) {
-		read := func(s *Summary) {
-			low := math.Inf(-1)
-			for _, p := range []Percentile{p50, {num: 95}, {num: 99}} {
-				v := s.Quantile(p, Linear)
-				if v < low {
-					b.Fatalf("p%s is %g, less than the one before, %g", p, v, low)
-				}
-				low = v
-			}
+	var ps []stats.Percentile
+	for _, text := range []string{"50", "95", "99"} {
+		p, err := stats.ParsePercentile(text)
+		if err != nil {
+			b.Fatal(err)
 		}
+		ps = append(ps, p)
+	}
+	read := func(s *stats.Summary) {
+		low := math.Inf(-1)
+		for _, p := range ps {
+			v := s.Quantile(p, stats.Linear)
+			if v < low {
+				b.Fatalf("p%s is %g, less than the one before, %g", p, v, low)
+			}
+			low = v
+		}
+	}
+	eachBench(b, benchShapes, func(b *testing.B, shape string, limit int) {
 		b.Run("reading=first", func(b *testing.B) {
-			eachFresh(b, shape, limit, func(_ int, s *Summary) { read(s) })
+			eachFresh(b, shape, limit, func(_ int, s *stats.Summary) { read(s) })
 		})
 		b.Run("reading=again", func(b *testing.B) {
-			s := benchSummary(shape, limit)
+			s := benchSummary(shape, limit, benchValues, 1)
 			read(s)
 			for b.Loop() {
 				read(s)
@@ -130,44 +181,93 @@ func BenchmarkQuantiles(b *testing.B) {
 	})
 }
 
-// Rolling 24,000 summaries up into one, as a day of 100 series at bins of six minutes.
-func BenchmarkRollUp(b *testing.B) {
-	const buckets = 24_000
-	parts := make([]*Summary, buckets)
-	r := rand.New(rand.NewPCG(2, 2))
+// Reading the default statistics of a summary for the first time after values were added, as at the end of a period.
+func BenchmarkSelection(b *testing.B) {
+	sel, err := stats.NewSelection(nil, stats.Linear)
+	if err != nil {
+		b.Fatal(err)
+	}
+	eachBench(b, benchShapes, func(b *testing.B, shape string, limit int) {
+		var row []float64
+		eachFresh(b, shape, limit, func(_ int, s *stats.Summary) {
+			if row = sel.Append(row[:0], s); row[0] != benchValues {
+				b.Fatalf("count %g, want %d", row[0], benchValues)
+			}
+		})
+	})
+}
+
+const rollUpParts = 24_000
+
+// rollUpSummaries returns summaries as of a day of 100 series in buckets of six minutes.
+func rollUpSummaries(shape string) []*stats.Summary {
+	parts := make([]*stats.Summary, rollUpParts)
 	for i := range parts {
-		s := New(64)
-		for range benchValues {
-			s.Add(50 + float64(i%100) + 10*r.NormFloat64())
+		s := stats.New(64)
+		xs := benchData(shape, benchValues, uint64(i))
+		for j := range xs {
+			xs[j] += float64(i % 100)
 		}
+		s.AddAll(xs, nil)
 		parts[i] = &s
 	}
-	b.ResetTimer()
-	for b.Loop() {
-		var all Summary
-		for _, part := range parts {
-			if err := all.Merge(part); err != nil {
-				b.Fatal(err)
+	return parts
+}
+
+// Merging 24,000 compact summaries into one.
+func BenchmarkRollUp(b *testing.B) {
+	for _, shape := range []string{"few", "continuous"} {
+		b.Run("data="+shape, func(b *testing.B) {
+			parts := rollUpSummaries(shape)
+			for b.Loop() {
+				var all stats.Summary
+				for _, part := range parts {
+					if err := all.Merge(part); err != nil {
+						b.Fatal(err)
+					}
+				}
+				mustHave(b, &all, rollUpParts*benchValues)
 			}
-		}
-		if all.Count() != buckets*benchValues {
-			b.Fatalf("%d values, want %d", all.Count(), buckets*benchValues)
-		}
+		})
 	}
 }
 
-// Rolling exact summaries of 1,000 values up into an exact one, and reading it: of values that never come twice, and of
-// some that do in every part, so that each is merged with its count. Where it is linear, ns/value does not grow with
-// the parts.
+// Decoding 24,000 compact summaries and merging them into one.
+func BenchmarkRollUpEncoded(b *testing.B) {
+	for _, shape := range []string{"few", "continuous"} {
+		b.Run("data="+shape, func(b *testing.B) {
+			var parts [][]byte
+			for _, s := range rollUpSummaries(shape) {
+				parts = append(parts, s.AppendLimited(nil, 64))
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				var all, part stats.Summary
+				for _, encoded := range parts {
+					if err := part.UnmarshalBinary(encoded); err != nil {
+						b.Fatal(err)
+					}
+					if err := all.Merge(&part); err != nil {
+						b.Fatal(err)
+					}
+				}
+				mustHave(b, &all, rollUpParts*benchValues)
+			}
+		})
+	}
+}
+
+// Merging exact summaries of 700 values into an exact one and reading it: of values that never occur twice, and of values
+// that do within a part and in many parts. If it is linear, ns/value does not grow with the number of parts.
 func BenchmarkRollUpExact(b *testing.B) {
-	const partValues = 1000
+	const partValues = 700
 	for _, data := range []string{"continuous", "rounded"} {
-		for _, n := range []int{250, 1000} {
+		for _, n := range []int{250, 1000, 4000} {
 			b.Run(fmt.Sprintf("data=%s/parts=%d", data, n), func(b *testing.B) {
 				r := rand.New(rand.NewPCG(3, 3))
-				parts := make([]*Summary, n)
+				parts := make([]*stats.Summary, n)
 				for i := range parts {
-					s := New(Unlimited)
+					s := stats.New(stats.Unlimited)
 					for range partValues {
 						v := 50 + float64(i%100) + 10*r.NormFloat64()
 						if data == "rounded" {
@@ -178,13 +278,13 @@ func BenchmarkRollUpExact(b *testing.B) {
 					parts[i] = &s
 				}
 				for b.Loop() {
-					all := New(Unlimited)
+					all := stats.New(stats.Unlimited)
 					for _, part := range parts {
 						if err := all.Merge(part); err != nil {
 							b.Fatal(err)
 						}
 					}
-					if all.Median(Linear); !all.Exact() || all.Count() != uint64(n*partValues) {
+					if all.Median(stats.Linear); !all.Exact() || all.Count() != uint64(n*partValues) {
 						b.Fatalf("%d values, want %d, exact", all.Count(), n*partValues)
 					}
 				}
@@ -194,10 +294,11 @@ func BenchmarkRollUpExact(b *testing.B) {
 	}
 }
 
-// Encoding and decoding a summary of 360 values.
+// Encoding a summary, and how long the encoding is.
 func BenchmarkEncode(b *testing.B) {
-	eachBench(b, func(b *testing.B, shape string, limit int) {
-		s := benchSummary(shape, limit)
+	eachBench(b, benchShapes, func(b *testing.B, shape string, limit int) {
+		s := benchSummary(shape, limit, benchValues, 1)
+		mustHave(b, s, benchValues)
 		var buf []byte
 		b.ReportAllocs()
 		for b.Loop() {
@@ -207,35 +308,23 @@ func BenchmarkEncode(b *testing.B) {
 	})
 }
 
+// Decoding into a summary that was decoded into before.
 func BenchmarkDecode(b *testing.B) {
-	eachBench(b, func(b *testing.B, shape string, limit int) {
-		encoded, _ := benchSummary(shape, limit).MarshalBinary()
-		var s Summary
+	eachBench(b, benchShapes, func(b *testing.B, shape string, limit int) {
+		encoded, err := benchSummary(shape, limit, benchValues, 1).MarshalBinary()
+		if err != nil {
+			b.Fatal(err)
+		}
+		var s stats.Summary
+		if err := s.UnmarshalBinary(encoded); err != nil {
+			b.Fatal(err)
+		}
+		mustHave(b, &s, benchValues)
 		b.ReportAllocs()
 		for b.Loop() {
 			if err := s.UnmarshalBinary(encoded); err != nil {
 				b.Fatal(err)
 			}
-		}
-	})
-}
-
-// The default statistics of a summary whose values are not sorted yet, as a Push reads them.
-func BenchmarkSelection(b *testing.B) {
-	sel, err := NewSelection(nil, Linear)
-	if err != nil {
-		b.Fatal(err)
-	}
-	eachBench(b, func(b *testing.B, shape string, limit int) {
-		s := benchSummary(shape, limit)
-		var row []float64
-		for b.Loop() {
-			c := *s
-			c.exact.single = append([]float64(nil), s.exact.single...)
-			row = sel.Append(row[:0], &c)
-		}
-		if row[0] != benchValues {
-			b.Fatalf("count %g, want %d", row[0], benchValues)
 		}
 	})
 }

@@ -163,29 +163,12 @@ func (b *bins) coarsen() {
 	}
 	coarse := bins{width: b.width}
 	coarse.grow(b.lo>>1, b.hi>>1)
-	if b.width == 1 {
-		coarse.joinBytes(b)
-		*b = coarse
-		return
-	}
 	for i := b.lo; i <= b.hi; i++ {
 		if n := b.at(i); n > 0 {
 			coarse.set(i>>1, coarse.at(i>>1)+n)
 		}
 	}
 	*b = coarse
-}
-
-// joinBytes adds the counters of o, of one byte each, to those of twice the width.
-func (b *bins) joinBytes(o *bins) {
-	for i := o.lo; i <= o.hi; i++ {
-		n := o.data[i-o.first]
-		if k := i>>1 - b.first; b.width == 1 && n <= math.MaxUint8-b.data[k] {
-			b.data[k] += n
-			continue
-		}
-		b.set(i>>1, b.at(i>>1)+uint64(n))
-	}
 }
 
 // raise collapses the bins below lo into bin lo.

@@ -156,15 +156,30 @@ func (d *decoder) exact(whole bool) (o ordered, n uint64) {
 		return o, 0
 	}
 	values := d.values(size, whole)
+	if d.ones(len(values)) {
+		return ordered{values, nil}, size
+	}
 	counts := make([]uint64, len(values))
-	n, largest := d.counts(counts, 1)
-	if d.err != nil {
+	if n, _ = d.counts(counts, 1); d.err != nil {
 		return o, 0
 	}
-	if largest == 1 {
-		counts = nil
-	}
 	return ordered{values, counts}, n
+}
+
+// ones reads n counts that are all 1 and returns true, or reads nothing.
+func (d *decoder) ones(n int) bool {
+	if d.err != nil || len(d.rest) == 0 || d.rest[0] != 0 {
+		return false
+	}
+	r := bitReader{bytes: d.rest[1:]}
+	for n > 0 && r.read(min(n, 32)) == 1<<min(n, 32)-1 {
+		n -= min(n, 32)
+	}
+	if n > 0 {
+		return false
+	}
+	d.rest = r.rest()
+	return true
 }
 
 // values returns n ascending values, or nil on an error.
@@ -181,14 +196,7 @@ func (d *decoder) values(n uint64, whole bool) []float64 {
 	if whole {
 		d.wholeValues(values)
 	} else {
-		for i := range values {
-			values[i] = d.float("value")
-		}
-	}
-	for i := 1; i < len(values) && d.err == nil; i++ {
-		if values[i] <= values[i-1] {
-			d.fail("value %g after %g, want ascending values", values[i], values[i-1])
-		}
+		d.floats(values)
 	}
 	if d.err != nil {
 		return nil
@@ -196,13 +204,33 @@ func (d *decoder) values(n uint64, whole bool) []float64 {
 	return values
 }
 
+// floats reads ascending values.
+func (d *decoder) floats(values []float64) {
+	last := math.Inf(-1)
+	rest := d.rest
+	for i := range values {
+		bits := binary.LittleEndian.Uint64(rest[8*i:])
+		v := math.Float64frombits(bits)
+		if !(v > last) || bits == 1<<63 {
+			d.fail("value %g after %g, want ascending values and no negative zero", v, last)
+			return
+		}
+		values[i], last = v, v
+	}
+	if math.IsInf(last, 1) {
+		d.fail("value %g, want a finite number", last)
+		return
+	}
+	d.rest = rest[8*len(values):]
+}
+
 func (d *decoder) wholeValues(values []float64) {
 	v := d.varint("value")
 	for i := range values {
 		if i > 0 {
 			gap := d.uvarint("value")
-			if gap > 2*maxWhole {
-				d.fail("value %d is followed by one that is %d larger, want at most 2^53", v, gap)
+			if gap == 0 || gap > 2*maxWhole {
+				d.fail("value %d is followed by one that is %d larger, want 1 or more up to 2^53", v, gap)
 			}
 			v += int64(gap)
 		}

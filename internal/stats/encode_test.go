@@ -1,4 +1,4 @@
-package stats
+package stats_test
 
 import (
 	"encoding/binary"
@@ -10,12 +10,13 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -25,11 +26,11 @@ func TestEncodingReadsBack(t *testing.T) {
 		for _, limit := range limits {
 			s := limited(limit, xs)
 			b := encoded(t, s)
-			got := New(limit)
+			got := stats.New(limit)
 			require.NoError(t, got.UnmarshalBinary(b))
 			require.Equal(t, s.Count(), got.Count())
 			require.Equal(t, s.Exact(), got.Exact())
-			require.Equal(t, s.times, got.times)
+			require.Equal(t, fmt.Sprint(s.First(), s.Last()), fmt.Sprint(got.First(), got.Last()))
 			require.Equal(t, b, encoded(t, &got))
 			require.Equal(t, fmt.Sprint(mustSelect(t).Append(nil, s)), fmt.Sprint(mustSelect(t).Append(nil, &got)))
 		}
@@ -43,14 +44,14 @@ func TestLimitedEncoding(t *testing.T) {
 		for _, limit := range limits[1:] {
 			s := limited(limit, xs)
 			before := encoded(t, s)
-			var got Summary
+			var got stats.Summary
 			require.NoError(t, got.UnmarshalBinary(s.AppendLimited(nil, 64)))
 			require.Equal(t, before, encoded(t, s), "the summary is as it was")
 			require.Equal(t, want.Exact(), got.Exact())
 			if want.Exact() {
 				require.Equal(t, encoded(t, want), encoded(t, &got))
 			} else {
-				require.Equal(t, shapeOf(want.hist), shapeOf(got.hist))
+				require.Equal(t, want.Bins(), got.Bins())
 			}
 		}
 	})
@@ -78,40 +79,11 @@ func TestEncodedSizes(t *testing.T) {
 				xs = append(xs, math.Exp2(2*r.Float64()))
 			}
 		}
-		s := New(64)
+		s := stats.New(64)
 		s.AddAll(xs, nil)
 		b := encoded(t, &s)
 		t.Logf("%s, n=%d: %d bytes", c.shape, c.n, len(b))
 		require.LessOrEqual(t, len(b), c.most, "%s, n=%d", c.shape, c.n)
-	}
-}
-
-// The order of the counts is the one with the fewest bits.
-func TestCountsTakeTheFewestBits(t *testing.T) {
-	r := rand.New(rand.NewPCG(5, 5))
-	for range 300 {
-		numbers := make([]uint64, 1+r.IntN(40))
-		shift := r.IntN(57)
-		for i := range numbers {
-			numbers[i] = r.Uint64() >> 7 >> shift // so that their sum is below 2^63
-		}
-		size := func(k int) int {
-			w := bitWriter{}
-			for _, v := range numbers {
-				w.golomb(v, k)
-			}
-			return 8*len(w.bytes) + w.used
-		}
-		best := orderOf(numbers, 0)
-		for k := range 64 {
-			require.GreaterOrEqual(t, size(k), size(best), "order %d", k)
-			require.True(t, k >= best || size(k) > size(best), "the smallest such order")
-		}
-		d := decoder{rest: appendCounts(nil, numbers, 0)}
-		got := make([]uint64, len(numbers))
-		d.counts(got, 0)
-		require.Equal(t, numbers, got)
-		require.NoError(t, d.err)
 	}
 }
 
@@ -123,26 +95,8 @@ func TestImplausibleMomentsAreRefused(t *testing.T) {
 		for _, v := range []float64{math.MaxFloat64, -math.MaxFloat64} {
 			b := slices.Clone(good)
 			binary.LittleEndian.PutUint64(b[at:], math.Float64bits(v))
-			require.ErrorIs(t, new(Summary).UnmarshalBinary(b), ErrFormat, "byte %d", at)
+			require.ErrorIs(t, new(stats.Summary).UnmarshalBinary(b), stats.ErrFormat, "byte %d", at)
 		}
-	}
-}
-
-// Candidates cannot have more than their part of the values.
-func TestImplausibleCandidatesAreRefused(t *testing.T) {
-	for what, spoil := range map[string]func(h *heavy){
-		"more than there are": func(h *heavy) { h.all[0].count = 1 << 40 },
-		"more than counted":   func(h *heavy) { h.all[0].count, h.all[1].count = maxCount, maxCount },
-		"too many missed":     func(h *heavy) { h.missed = 2000/17 + 1 },
-	} {
-		s := New(1)
-		for i := range 1000 {
-			s.Add(float64(i % 3))
-			s.Add(float64(i) / 7)
-		}
-		require.NoError(t, new(Summary).UnmarshalBinary(encoded(t, &s)))
-		spoil(&s.hist.heavy)
-		require.ErrorIs(t, new(Summary).UnmarshalBinary(encoded(t, &s)), ErrFormat, what)
 	}
 }
 
@@ -163,7 +117,7 @@ func TestGoldenVersion1(t *testing.T) {
 	for _, line := range readLines(t, file) {
 		b, err := hex.DecodeString(line[strings.LastIndex(line, " ")+1:])
 		require.NoError(t, err)
-		var s Summary
+		var s stats.Summary
 		require.NoError(t, s.UnmarshalBinary(b), line)
 		require.Equal(t, b, encoded(t, &s), line)
 	}
@@ -171,7 +125,7 @@ func TestGoldenVersion1(t *testing.T) {
 
 // What version 1 wrote still means what it did: testdata/version1_statistics.txt says what, line by line.
 func TestGoldenVersion1MeansTheSame(t *testing.T) {
-	sel, err := NewSelection([]string{"count", "min", "max", "mean", "median", "mode", "mode_count", "first", "last"}, Linear)
+	sel, err := stats.NewSelection([]string{"count", "min", "max", "mean", "median", "mode", "mode_count", "first", "last"}, stats.Linear)
 	require.NoError(t, err)
 	lines, statistics := readLines(t, "testdata/version1.txt"), readLines(t, "testdata/version1_statistics.txt")
 	require.Len(t, statistics, len(lines))
@@ -179,7 +133,7 @@ func TestGoldenVersion1MeansTheSame(t *testing.T) {
 		space := strings.LastIndex(line, " ")
 		b, err := hex.DecodeString(line[space+1:])
 		require.NoError(t, err)
-		var s Summary
+		var s stats.Summary
 		require.NoError(t, s.UnmarshalBinary(b), line)
 		got := []byte(line[:space])
 		for j, v := range sel.Append(nil, &s) {
@@ -208,7 +162,7 @@ func keys(m map[string][]float64) func(yield func(string) bool) {
 
 // malformed are encodings that are almost right.
 func malformed() map[string][]byte {
-	good, _ := limited(Unlimited, []float64{1.5, 2.5, 2.5, 3.5}).MarshalBinary()
+	good, _ := limited(stats.Unlimited, []float64{1.5, 2.5, 2.5, 3.5}).MarshalBinary()
 	histogram, _ := limited(1, shapes(360)["signs and zero"]).MarshalBinary()
 	edit := func(b []byte, at int, with ...byte) []byte {
 		c := slices.Clone(b)
@@ -246,50 +200,8 @@ func malformed() map[string][]byte {
 		cases[fmt.Sprintf("histogram with byte %d changed", at)] = edit(histogram, at, histogram[at]^0x55)
 		cases[fmt.Sprintf("histogram cut at %d", at)] = histogram[:at]
 	}
-	maps.Copy(cases, contradictions())
+	maps.Copy(cases, stats.Contradictions())
 	return cases
-}
-
-// contradictions are encodings of histograms that cannot be of any values, by what the error says of them.
-func contradictions() map[string][]byte {
-	cases := make(map[string][]byte)
-	contradict := func(want string, xs []float64, spoil func(h *histogram)) {
-		s := summaryOf(xs)
-		s.Demote()
-		spoil(s.hist)
-		cases[want], _ = s.MarshalBinary()
-	}
-	whole, signs := shapes(360)["ascending"], shapes(360)["signs and zero"]
-	var above, below []float64
-	for _, x := range whole {
-		above, below = append(above, x+200.5), append(below, -x-200.5)
-	}
-	end := func(low, high float64) func(h *histogram) {
-		return func(h *histogram) { h.min, h.max = low, high }
-	}
-	contradict("min 100.5 and max 559.5 are not in the outer bins", above, end(100.5, 559.5))
-	contradict("min 200.5 and max 1559.5 are not in the outer bins", above, end(200.5, 1559.5))
-	contradict("min -1559.5 and max -200.5 are not in the outer bins", below, end(-1559.5, -200.5))
-	contradict("min -559.5 and max -100.5 are not in the outer bins", below, end(-559.5, -100.5))
-	contradict("min -0.5 and max 359 are not in the outer bins", whole, end(-0.5, 359))
-	contradict("min -50 and max 50 are not in the outer bins", signs, end(-50, 50))
-	contradict("min 0 or max 358.5 is not whole", whole, end(0, 358.5))
-	contradict("min -359.5 or max 359 is not whole", append(slices.Clone(whole), -360), end(-359.5, 359))
-	contradict("unit 700 for values from 200.5 to 559.5", above, func(h *histogram) { h.moments.rescale(unitHuge) })
-	candidate := func(value float64) func(h *histogram) {
-		return func(h *histogram) { h.heavy.all[0].value = value }
-	}
-	contradict("candidate 560 is outside [200.5, 559.5]", append(above, 300.5), candidate(560))
-	contradict("candidate 200 is outside [200.5, 559.5]", append(above, 300.5), candidate(200))
-	return cases
-}
-
-func TestHistogramsThatContradictThemselvesAreRefused(t *testing.T) {
-	for want, b := range contradictions() {
-		err := new(Summary).UnmarshalBinary(b)
-		require.ErrorIs(t, err, ErrFormat, want)
-		require.ErrorContains(t, err, want)
-	}
 }
 
 func TestMalformedEncodingsAreRefused(t *testing.T) {
@@ -301,7 +213,7 @@ func TestMalformedEncodingsAreRefused(t *testing.T) {
 			if strings.Contains(name, "changed") && err == nil {
 				return // another summary
 			}
-			require.ErrorIs(t, err, ErrFormat)
+			require.ErrorIs(t, err, stats.ErrFormat)
 			require.Equal(t, before, encoded(t, s), "the receiver is as it was")
 		})
 	}
@@ -325,9 +237,9 @@ func TestBytesThatAreNotCanonicalAreReadAndEncodedCanonically(t *testing.T) {
 		"counts in too high an order":          {append(appendFloats([]byte{1, 0, 2}, 1.5, 5), 2, 0b100_101_00), []float64{1.5, 5, 5}},
 		"padding that is not zero":             {append(appendFloats([]byte{1, 0, 1}, 1.5), 0, 0b1111_1111), []float64{1.5}},
 	} {
-		var s Summary
+		var s stats.Summary
 		require.NoError(t, s.UnmarshalBinary(c.b), name)
-		want := encoded(t, untimed(DefaultExactLimit, c.values))
+		want := encoded(t, untimed(stats.DefaultExactLimit, c.values))
 		require.Equal(t, want, encoded(t, &s), name)
 		require.NotEqual(t, want, c.b, name)
 	}
@@ -346,14 +258,14 @@ func FuzzUnmarshalBinary(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		var s Summary
-		allocated := allocatedBy(func() { _ = s.UnmarshalBinary(b) })
+		var s stats.Summary
+		allocated := stats.AllocatedBy(func() { _ = s.UnmarshalBinary(b) })
 		require.LessOrEqual(t, allocated, uint64(16<<10+40*len(b)), "bytes allocated for %d", len(b))
 		if s.Count() == 0 {
 			return
 		}
 		canonical := encoded(t, &s)
-		var again Summary
+		var again stats.Summary
 		require.NoError(t, again.UnmarshalBinary(canonical))
 		require.Equal(t, canonical, encoded(t, &again), "an encoding is canonical")
 		readable(t, &s)
@@ -361,49 +273,40 @@ func FuzzUnmarshalBinary(f *testing.F) {
 		for range 3 {
 			if twice.Merge(twice) == nil && twice.Merge(&s) == nil {
 				readable(t, twice)
-				var again Summary
+				var again stats.Summary
 				require.NoError(t, again.UnmarshalBinary(encoded(t, twice)))
 			}
 		}
 		merged := limited(64, shapes(80)["signs and zero"])
 		if merged.Merge(&s) == nil {
 			readable(t, merged)
-			var again Summary
+			var again stats.Summary
 			require.NoError(t, again.UnmarshalBinary(encoded(t, merged)))
 		}
 		s.Demote()
-		s.AddAll(slices.Repeat([]float64{s.Min(), s.Max(), between(s.Min(), s.Max(), 0.5)}, 100), nil)
+		s.AddAll(slices.Repeat([]float64{s.Min(), s.Max(), s.Min()/2 + s.Max()/2}, 100), nil)
 		readable(t, &s)
 		s.AddAll([]float64{1, 2, 3.5, -1e300, 1e-300, 0}, nil)
 		readable(t, &s)
 	})
 }
 
-// allocatedBy returns about how many bytes f allocates.
-func allocatedBy(f func()) uint64 {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	f()
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc
-}
-
-func readable(t *testing.T, s *Summary) {
+func readable(t *testing.T, s *stats.Summary) {
 	t.Helper()
 	for i, v := range mustSelect(t).Append(nil, s) {
 		require.False(t, math.IsInf(v, 0) || math.IsNaN(v) && s.Count() > 1, "statistic %d is %g", i, v)
 	}
-	for _, p := range []Percentile{{}, p25, p50, {num: 100}} {
-		v := s.Quantile(p, Linear)
+	for _, p := range percentiles("0", "25", "50", "100") {
+		v := s.Quantile(p, stats.Linear)
 		require.True(t, s.Min() <= v && v <= s.Max(), "p%s is %g", p, v)
 	}
 }
 
-func mustSelect(t *testing.T) *Selection {
+func mustSelect(t *testing.T) *stats.Selection {
 	t.Helper()
-	sel, err := NewSelection([]string{
+	sel, err := stats.NewSelection([]string{
 		"count", "min", "max", "sum", "mean", "variance", "median", "mode", "mode_count", "mode_error", "p99.9", "iqr", "max_error",
-	}, Linear)
+	}, stats.Linear)
 	require.NoError(t, err)
 	return sel
 }

@@ -74,7 +74,7 @@ func (x *exact) add(vs []float64, low, high float64) bool {
 	}
 	var b batch
 	t.look(vs, &b)
-	if !x.fits(n, len(t.values)+b.nFresh) {
+	if !x.fits(n, len(t.values)+b.new) {
 		return false
 	}
 	t.add(&b)
@@ -202,10 +202,14 @@ func (x *exact) addOrdered(o ordered, m uint64) bool {
 // order returns all values in ascending order. They are valid until the next change.
 func (x *exact) order() ordered {
 	if x.table != nil {
-		x.settle()
+		if len(x.single) > 0 || x.table.later != nil {
+			x.settle()
+		}
 		return x.table.ordered
 	}
-	x.sort()
+	if int(x.sorted) < len(x.single) {
+		x.sort()
+	}
 	return ordered{x.single, nil}
 }
 

@@ -2,12 +2,6 @@ package stats
 
 import "math"
 
-const (
-	// collapsedError is what share of the largest magnitude the error of a value can be whose bin collapsed: the
-	// boundary that is 512 bins below at the coarsest scale.
-	collapsedError = 1.6e-5
-)
-
 // histogram counts values in bins whose boundaries are the powers of 2^(2^-scale), scale 8 to 5, as fine
 // as at most 513 contiguous bins for each sign allow. Where these do not span the values at the coarsest
 // scale, those nearest zero collapse into the lowest bin. So the bins depend on the values alone, not on
@@ -46,24 +40,39 @@ func (h *histogram) add(vs []float64, low, high float64) {
 	h.heavy.add(vs, h.moments.n)
 }
 
-// addOrdered adds values, at least one.
+// addOrdered adds values, at least one. The result does not depend on whether they have counts or are repeated.
 func (h *histogram) addOrdered(o ordered) {
+	o = o.compact()
+	h.bound(o.values, o.min(), o.max())
+	h.fit(o.values, o.min(), o.max())
 	if o.counts == nil {
-		h.fit(o.values, o.min(), o.max())
-		for i := 0; i < len(o.values); i += batchSize {
-			batch := o.values[i:min(i+batchSize, len(o.values))]
-			h.bin(batch, batch[0], batch[len(batch)-1])
-		}
+		h.binOnce(o.values)
 	} else {
-		h.bound(o.values, o.min(), o.max())
-		h.fit(o.values, o.min(), o.max())
 		for i, v := range o.values {
 			h.countValue(v, o.counts[i])
 		}
 	}
 	n := h.moments.n
 	h.moments.merge(o.moments())
-	h.heavy.addOrdered(o.compact(), n)
+	h.heavy.addOrdered(o, n)
+}
+
+// binOnce counts values once each in their bins, for which there is room.
+func (h *histogram) binOnce(values []float64) {
+	for len(values) > 0 && values[0] <= 0 {
+		h.countValue(values[0], 1)
+		values = values[1:]
+	}
+	if len(values) == 0 {
+		return
+	}
+	if binOf(values[0])>>(maxBinScale-h.scale) >= h.positive.lo {
+		h.countWithin(values)
+		return
+	}
+	for _, v := range values { // bins have collapsed
+		h.countValue(v, 1)
+	}
 }
 
 // bin counts at most batchSize values from low to high in the bins.

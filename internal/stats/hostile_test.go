@@ -2,12 +2,14 @@ package stats
 
 import (
 	"math"
+	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
 
-// crafted returns a summary of a histogram that no values have, as its encoding may come from outside.
+// crafted returns a summary whose histogram may contradict itself, as one that was decoded could.
 func crafted(craft func(h *histogram)) *Summary {
 	h := histogramOf(ordered{[]float64{1.0005, 1.0005, 1.0005, 1.0005}, nil})
 	craft(h)
@@ -26,7 +28,7 @@ func TestDecodingRefusesWhatNoValuesHave(t *testing.T) {
 		}),
 	} {
 		var decoded Summary
-		require.ErrorContains(t, decoded.UnmarshalBinary(encoded(t, s)), want)
+		require.ErrorContains(t, decoded.UnmarshalBinary(encodedBy(s)), want)
 	}
 }
 
@@ -44,26 +46,83 @@ func TestDecodingWideCountersKeepsToItsBound(t *testing.T) {
 			b.set(hi, 1)
 		}
 	})
-	b := encoded(t, s)
+	b := encodedBy(s)
 	var decoded Summary
-	allocated := allocatedBy(func() { require.NoError(t, decoded.UnmarshalBinary(b)) })
+	allocated := AllocatedBy(func() { require.NoError(t, decoded.UnmarshalBinary(b)) })
 	require.LessOrEqual(t, allocated, uint64(16<<10+40*len(b)))
 	require.Equal(t, s.Count(), decoded.Count())
 }
 
-// What is merged into a summary of a large limit takes room by its distinct values, not by its count.
-func TestManyOfFewValuesTakeLittleRoom(t *testing.T) {
-	few := new(Summary)
-	for i := range 20 {
-		few.AddAll([]float64{float64(i)}, nil)
+// Candidates cannot have more than their part of the values.
+func TestImplausibleCandidatesAreRefused(t *testing.T) {
+	for what, spoil := range map[string]func(h *heavy){
+		"more than there are": func(h *heavy) { h.all[0].count = 1 << 40 },
+		"more than counted":   func(h *heavy) { h.all[0].count, h.all[1].count = maxCount, maxCount },
+		"too many missed":     func(h *heavy) { h.missed = 2000/17 + 1 },
+	} {
+		s := New(1)
+		for i := range 1000 {
+			s.Add(float64(i % 3))
+			s.Add(float64(i) / 7)
+		}
+		require.NoError(t, new(Summary).UnmarshalBinary(encodedBy(&s)))
+		spoil(&s.hist.heavy)
+		require.ErrorIs(t, new(Summary).UnmarshalBinary(encodedBy(&s)), ErrFormat, what)
 	}
-	for range 15 {
-		require.NoError(t, few.Merge(few))
+}
+
+// Contradictions returns encodings of histograms that cannot be of any values, by what the error says of them.
+func Contradictions() map[string][]byte {
+	cases := make(map[string][]byte)
+	contradict := func(want string, xs []float64, spoil func(h *histogram)) {
+		s := estimated(xs)
+		spoil(s.hist)
+		cases[want], _ = s.MarshalBinary()
 	}
-	s := New(100_000_000)
-	s.AddAll(shapes(30)["continuous"], nil)
-	require.Less(t, allocatedBy(func() { require.NoError(t, s.Merge(few)) }), uint64(10_000))
-	require.True(t, s.Exact())
-	value, count := s.Mode()
-	require.Equal(t, []any{0.0, uint64(1 << 15)}, []any{value, count})
+	var whole, signs, above, below []float64
+	for i := range 360 {
+		x := float64(i)
+		whole, signs = append(whole, x), append(signs, float64(i%3-1)*x/99)
+		above, below = append(above, x+200.5), append(below, -x-200.5)
+	}
+	end := func(low, high float64) func(h *histogram) {
+		return func(h *histogram) { h.min, h.max = low, high }
+	}
+	contradict("min 100.5 and max 559.5 are not in the outer bins", above, end(100.5, 559.5))
+	contradict("min 200.5 and max 1559.5 are not in the outer bins", above, end(200.5, 1559.5))
+	contradict("min -1559.5 and max -200.5 are not in the outer bins", below, end(-1559.5, -200.5))
+	contradict("min -559.5 and max -100.5 are not in the outer bins", below, end(-559.5, -100.5))
+	contradict("min -0.5 and max 359 are not in the outer bins", whole, end(-0.5, 359))
+	contradict("min -50 and max 50 are not in the outer bins", signs, end(-50, 50))
+	contradict("min 0 or max 358.5 is not whole", whole, end(0, 358.5))
+	contradict("min -359.5 or max 359 is not whole", append(slices.Clone(whole), -360), end(-359.5, 359))
+	contradict("unit 700 for values from 200.5 to 559.5", above, func(h *histogram) { h.moments.rescale(unitHuge) })
+	candidate := func(value float64) func(h *histogram) {
+		return func(h *histogram) { h.heavy.all[0].value = value }
+	}
+	contradict("candidate 560 is outside [200.5, 559.5]", append(above, 300.5), candidate(560))
+	contradict("candidate 200 is outside [200.5, 559.5]", append(above, 300.5), candidate(200))
+	return cases
+}
+
+func TestHistogramsThatContradictThemselvesAreRefused(t *testing.T) {
+	for want, b := range Contradictions() {
+		err := new(Summary).UnmarshalBinary(b)
+		require.ErrorIs(t, err, ErrFormat, want)
+		require.ErrorContains(t, err, want)
+	}
+}
+
+func encodedBy(s *Summary) []byte {
+	b, _ := s.MarshalBinary() // never an error
+	return b
+}
+
+// AllocatedBy returns about how many bytes f allocates.
+func AllocatedBy(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
 }

@@ -16,8 +16,12 @@ func (s *Summary) Mean() float64 {
 	if s.Count() == 0 {
 		return math.NaN()
 	}
-	m := s.sums()
-	return min(max(m.mean(), s.Min()), s.Max())
+	if s.hist != nil {
+		return min(max(s.hist.moments.mean(), s.hist.min), s.hist.max)
+	}
+	o := s.exact.order()
+	m := o.sums()
+	return min(max(m.mean(), o.min()), o.max())
 }
 
 // Variance returns the sample variance (divided by n−1), at most math.MaxFloat64, or NaN for fewer
@@ -154,44 +158,65 @@ func momentsOf(values []float64, largest float64) moments {
 	mean, rest := m.sum.over(float64(m.n))
 	for _, v := range values {
 		d := float64(v*factor) - mean - rest
-		m.m2.times(float64(d*d), 1)
+		m.m2.plus(float64(d * d))
 	}
 	return m
 }
 
-// sums returns the moments of the values, at least one, without the squares. Values with an even and with an odd
-// position among the distinct ones are added up beside each other, as in sumOfFloats: the result is the same to the
-// last bit whether there are counts or repeated values.
-func (o ordered) sums() moments {
+// sums returns the moments of the values, at least one, without the squares.
+func (o ordered) sums() moments { return o.sumsOf(o.distinct()) }
+
+// sumsOf returns the sums. The distinct values are added in ascending order, those at even and those at odd positions
+// apart, each times its count. So the result is the same to the last bit whether there are counts or repeated values.
+func (o ordered) sumsOf(distinct int) moments {
 	m := moments{n: o.total(), unit: unitOf(max(-o.min(), o.max()))}
-	if m.unit == 0 && o.counts == nil && o.distinct() == len(o.values) {
+	if m.unit == 0 && o.counts == nil && distinct == len(o.values) {
 		m.sum = sumOfFloats(o.values)
 		return m
 	}
 	factor := m.factor()
 	var even, odd accumulator
-	swapped := false
-	for v, count := range o.runs() {
-		even.times(float64(v*factor), float64(count))
-		even, odd, swapped = odd, even, !swapped
+	for i := 0; i < len(o.values); {
+		count, next := o.run(i)
+		even.times(float64(o.values[i]*factor), float64(count))
+		even, odd, i = odd, even, next
 	}
-	if swapped {
-		even, odd = odd, even
-	}
-	even.merge(odd)
-	m.sum = even
+	m.sum = joined(even, odd, distinct)
 	return m
+}
+
+// joined returns the sum of two accumulators that n values were added to in turn, where next is the one that would be
+// added to next.
+func joined(next, last accumulator, n int) accumulator {
+	if n%2 == 1 {
+		next, last = last, next
+	}
+	next.merge(last)
+	return next
 }
 
 // moments returns the moments of the values, at least one.
 func (o ordered) moments() moments {
-	m := o.sums()
+	distinct := o.distinct()
+	m := o.sumsOf(distinct)
 	factor := m.factor()
 	mean, rest := m.sum.over(float64(m.n))
-	for v, count := range o.runs() {
-		d := float64(v*factor) - mean - rest
-		m.m2.times(float64(d*d), float64(count))
+	var even, odd accumulator
+	if m.unit == 0 && o.counts == nil && distinct == len(o.values) {
+		for _, v := range o.values {
+			d := v - mean - rest
+			even.plus(float64(d * d))
+			even, odd = odd, even
+		}
+	} else {
+		for i := 0; i < len(o.values); {
+			count, next := o.run(i)
+			d := float64(o.values[i]*factor) - mean - rest
+			even.plus(float64(float64(d*d) * float64(count)))
+			even, odd, i = odd, even, next
+		}
 	}
+	m.m2 = joined(even, odd, distinct)
 	return m
 }
 

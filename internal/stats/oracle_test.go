@@ -1,4 +1,4 @@
-package stats
+package stats_test
 
 import (
 	"math"
@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
 // shapes are kinds of data that a statistic can get wrong, each with n values.
@@ -39,11 +41,11 @@ func shapes(n int) map[string][]float64 {
 var sizes = []int{1, 2, 3, 4, 5, 19, 20, 21, 64, 65, 100, 1000, 5000}
 
 // summaryOf returns an exact summary.
-func summaryOf(xs []float64) *Summary { return limited(Unlimited, xs) }
+func summaryOf(xs []float64) *stats.Summary { return limited(stats.Unlimited, xs) }
 
 // limited returns a summary with that exact limit.
-func limited(limit int, xs []float64) *Summary {
-	s := New(limit)
+func limited(limit int, xs []float64) *stats.Summary {
+	s := stats.New(limit)
 	at := make([]int64, len(xs))
 	for i := range at {
 		at[i] = int64(i)
@@ -53,8 +55,8 @@ func limited(limit int, xs []float64) *Summary {
 }
 
 // untimed returns a summary with that exact limit of values without times.
-func untimed(limit int, xs []float64) *Summary {
-	s := New(limit)
+func untimed(limit int, xs []float64) *stats.Summary {
+	s := stats.New(limit)
 	s.AddAll(xs, nil)
 	return &s
 }
@@ -140,12 +142,33 @@ func (o oracle) mode() (value float64, count uint64) {
 	return value, count
 }
 
+// countOf returns how often a value occurs.
+func (o oracle) countOf(v float64) (n uint64) {
+	i, _ := slices.BinarySearch(o.sorted, v)
+	for ; i < o.n() && o.sorted[i] == v; i++ {
+		n++
+	}
+	return n
+}
+
 // near tells whether got is within a relative error of want.
 func near(t *testing.T, what string, want *big.Float, got, relative float64) {
 	t.Helper()
 	w, _ := want.Float64()
-	w = saturate(w)
+	w = min(max(w, -math.MaxFloat64), math.MaxFloat64)
 	if math.Abs(got-w) > relative*math.Abs(w)+math.SmallestNonzeroFloat64 {
 		t.Errorf("%s: got %v, want %v", what, got, w)
 	}
+}
+
+// percentiles parses percentiles.
+func percentiles(texts ...string) (ps []stats.Percentile) {
+	for _, text := range texts {
+		p, err := stats.ParsePercentile(text)
+		if err != nil {
+			panic(err)
+		}
+		ps = append(ps, p)
+	}
+	return ps
 }

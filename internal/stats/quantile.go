@@ -36,28 +36,40 @@ func ParseMethod(name string) (Method, error) {
 func (m Method) String() string { return methodNames[m] }
 
 // Quantile returns the percentile p of the values by method m, always within [min, max], or NaN of an
-// empty summary. [Summary.MaxError] says how exact it is.
+// empty summary. Its error is at most [Summary.MaxError].
 func (s *Summary) Quantile(p Percentile, m Method) float64 {
 	n := s.Count()
 	if n == 0 {
 		return math.NaN()
 	}
+	rank, rest := m.rank(p, n)
+	if s.hist != nil {
+		if rest == 0 {
+			return s.hist.at(rank)
+		}
+		return between(s.hist.at(rank), s.hist.at(rank+1), rest)
+	}
+	o := s.exact.order()
+	if rest == 0 {
+		return o.at(rank)
+	}
+	return between(o.at(rank), o.at(rank+1), rest)
+}
+
+// rank returns the rank of the percentile among n values, at least one, and by what share of the way the percentile lies
+// between the values of that rank and the next.
+func (m Method) rank(p Percentile, n uint64) (rank uint64, rest float64) {
 	switch m {
 	case NearestRank:
-		rank, rest := p.of(n)
-		if rest == 0 && rank > 0 {
+		if rank, rest = p.of(n); rest == 0 && rank > 0 {
 			rank--
 		}
-		return s.at(rank)
+		return rank, 0
 	case FloorRank:
-		rank, _ := p.of(n)
-		return s.at(min(rank, n-1))
+		rank, _ = p.of(n)
+		return min(rank, n-1), 0
 	}
-	rank, rest := p.of(n - 1)
-	if rest == 0 {
-		return s.at(rank)
-	}
-	return between(s.at(rank), s.at(rank+1), rest)
+	return p.of(n - 1)
 }
 
 // Median returns the middle value, or half the sum of the two middle values; with [NearestRank] the
@@ -71,14 +83,6 @@ func (s *Summary) Median(m Method) float64 {
 
 // IQR returns the interquartile range, p75 − p25, at most math.MaxFloat64, or NaN of an empty summary.
 func (s *Summary) IQR(m Method) float64 { return saturate(s.Quantile(p75, m) - s.Quantile(p25, m)) }
-
-// at returns the value of that rank, which is below n, or what the histogram tells of it.
-func (s *Summary) at(rank uint64) float64 {
-	if s.hist != nil {
-		return s.hist.at(rank)
-	}
-	return s.exact.order().at(rank)
-}
 
 // at returns what the bins tell of the value of that rank. Values are taken to be spread evenly
 // over their bin, whole ones over its whole numbers.

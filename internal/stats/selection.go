@@ -50,13 +50,13 @@ func (sel *Selection) Statistics() []Statistic { return sel.stats }
 // empty summary, first and last of values without times, and in the default list max_error and mode_error of an exact
 // summary. All others are finite. A statistic that a summary has, it still has after more values.
 func (sel *Selection) Append(dst []float64, s *Summary) []float64 {
+	empty, exact := s.Count() == 0, sel.standard && s.Exact()
 	for _, st := range sel.stats {
-		switch {
-		case st.kind != Count && s.Count() == 0, sel.standard && st.isError() && s.Exact():
-			dst = append(dst, math.NaN())
-		default:
-			dst = append(dst, kinds[st.kind].read(s, st.percentile, sel.method))
+		v := math.NaN()
+		if st.kind == Count || !empty && (!exact || !st.isError()) {
+			v = kinds[st.kind].read(s, st.percentile, sel.method)
 		}
+		dst = append(dst, v)
 	}
 	return dst
 }

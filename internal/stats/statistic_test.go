@@ -1,27 +1,29 @@
-package stats
+package stats_test
 
 import (
 	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
 func TestStatisticNamesReadBack(t *testing.T) {
-	for i, name := range kindNames() {
-		if Kind(i) == Quantile {
+	for i, name := range stats.Kinds() {
+		if stats.Kind(i) == stats.Quantile {
 			continue
 		}
-		s, err := ParseStatistic(name)
+		s, err := stats.ParseStatistic(name)
 		require.NoError(t, err)
-		require.Equal(t, Kind(i), s.Kind())
+		require.Equal(t, stats.Kind(i), s.Kind())
 		require.Equal(t, name, s.String())
 	}
 	for name, want := range map[string]string{
 		"p0": "p0", "p5": "p5", "p05": "p5", "p95": "p95", "p95.0": "p95", "p99.90": "p99.9", "p0.5": "p0.5", "p0.05": "p0.05",
 		"p100": "p100", "p100.000": "p100", "p12.000000001": "p12.000000001",
 	} {
-		s, err := ParseStatistic(name)
+		s, err := stats.ParseStatistic(name)
 		require.NoError(t, err, name)
 		require.Equal(t, want, s.String())
 	}
@@ -37,13 +39,13 @@ func TestUnknownStatisticsAreNamedBesideTheKnownOnes(t *testing.T) {
 		"p9.":                      `percentile "9." is not a decimal number`, "p.5": "is not a decimal number", "p1.2.3": "is not a decimal number",
 		"p1.0123456789": "has 10 decimals, want at most 9",
 	} {
-		_, err := ParseStatistic(name)
+		_, err := stats.ParseStatistic(name)
 		require.ErrorContains(t, err, want, name)
 	}
 }
 
 func TestSelectionIsInOrderOfOutput(t *testing.T) {
-	sel, err := NewSelection([]string{"last", "p99.9", "mode", "p5", "count", "stddev"}, Linear)
+	sel, err := stats.NewSelection([]string{"last", "p99.9", "mode", "p5", "count", "stddev"}, stats.Linear)
 	require.NoError(t, err)
 	var names []string
 	for _, s := range sel.Statistics() {
@@ -51,7 +53,7 @@ func TestSelectionIsInOrderOfOutput(t *testing.T) {
 	}
 	require.Equal(t, []string{"count", "stddev", "mode", "p5", "p99.9", "last"}, names)
 
-	sel, err = NewSelection(nil, Linear)
+	sel, err = stats.NewSelection(nil, stats.Linear)
 	require.NoError(t, err)
 	names = nil
 	for _, s := range sel.Statistics() {
@@ -61,16 +63,16 @@ func TestSelectionIsInOrderOfOutput(t *testing.T) {
 }
 
 func TestSelectionRefusesOneStatisticTwice(t *testing.T) {
-	_, err := NewSelection([]string{"mean", "p95", "p95.0", "nope"}, Linear)
+	_, err := stats.NewSelection([]string{"mean", "p95", "p95.0", "nope"}, stats.Linear)
 	require.ErrorContains(t, err, `statistic "p95.0" is listed twice, the first time as "p95"`)
 	require.ErrorContains(t, err, `unknown statistic "nope"`)
 }
 
 func TestSelectionReadsEveryStatistic(t *testing.T) {
-	sel, err := NewSelection([]string{
+	sel, err := stats.NewSelection([]string{
 		"count", "min", "max", "sum", "mean", "range", "stddev", "variance", "median", "mode", "mode_count", "mode_error",
 		"p25", "p75", "iqr", "first", "last", "max_error",
-	}, Linear)
+	}, stats.Linear)
 	require.NoError(t, err)
 	s := summaryOf([]float64{4, 1, 2, 2, 6})
 	require.InDeltaSlice(t, []float64{5, 1, 6, 15, 3, 5, 2, 4, 2, 2, 2, 0, 2, 4, 2, 4, 6, 0}, sel.Append(nil, s), 1e-15)
@@ -79,7 +81,7 @@ func TestSelectionReadsEveryStatistic(t *testing.T) {
 	require.True(t, math.IsNaN(one[6]) && math.IsNaN(one[7]), "no spread of a single value")
 	require.Equal(t, []float64{1, 4, 4, 4, 4, 0}, one[:6])
 
-	empty := sel.Append(nil, new(Summary))
+	empty := sel.Append(nil, new(stats.Summary))
 	require.Zero(t, empty[0])
 	for _, v := range empty[1:] {
 		require.True(t, math.IsNaN(v))
@@ -88,18 +90,18 @@ func TestSelectionReadsEveryStatistic(t *testing.T) {
 
 func TestMedianOfFloorRankIsInterpolated(t *testing.T) {
 	s := summaryOf([]float64{1, 2, 3, 4})
-	require.Equal(t, 2.5, s.Median(Linear))
-	require.Equal(t, 2.5, s.Median(FloorRank))
-	require.Equal(t, 2.0, s.Median(NearestRank))
-	require.Equal(t, 3.0, s.Quantile(p50, FloorRank))
+	require.Equal(t, 2.5, s.Median(stats.Linear))
+	require.Equal(t, 2.5, s.Median(stats.FloorRank))
+	require.Equal(t, 2.0, s.Median(stats.NearestRank))
+	require.Equal(t, 3.0, s.Quantile(percentiles("50")[0], stats.FloorRank))
 }
 
 func TestMethodNamesReadBack(t *testing.T) {
-	for _, m := range []Method{Linear, NearestRank, FloorRank} {
-		got, err := ParseMethod(m.String())
+	for _, m := range []stats.Method{stats.Linear, stats.NearestRank, stats.FloorRank} {
+		got, err := stats.ParseMethod(m.String())
 		require.NoError(t, err)
 		require.Equal(t, m, got)
 	}
-	_, err := ParseMethod("r7")
+	_, err := stats.ParseMethod("r7")
 	require.EqualError(t, err, `unknown method "r7", known are linear, nearest_rank, floor_rank`)
 }

@@ -1,4 +1,4 @@
-package stats
+package stats_test
 
 import (
 	"fmt"
@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
 // eachShape runs a test on every shape of data at every size.
@@ -27,11 +29,11 @@ func TestOrderStatisticsAreThoseOfTheSortedValues(t *testing.T) {
 			"0": {0, 1}, "5": {1, 20}, "25": {1, 4}, "50": {1, 2}, "95": {19, 20}, "99.9": {999, 1000}, "100": {1, 1},
 			"33.333333333": {33333333333, 100000000000},
 		} {
-			p, err := ParsePercentile(text)
+			p, err := stats.ParsePercentile(text)
 			require.NoError(t, err)
-			require.Equal(t, o.nearestRank(fraction[0], fraction[1]), s.Quantile(p, NearestRank), "p%s", text)
-			require.Equal(t, o.floorRank(fraction[0], fraction[1]), s.Quantile(p, FloorRank), "p%s", text)
-			near(t, "p"+text, bigOf(o.r7(fraction[0], fraction[1])), s.Quantile(p, Linear), 1e-13*spreadOver(o, s.Quantile(p, Linear)))
+			require.Equal(t, o.nearestRank(fraction[0], fraction[1]), s.Quantile(p, stats.NearestRank), "p%s", text)
+			require.Equal(t, o.floorRank(fraction[0], fraction[1]), s.Quantile(p, stats.FloorRank), "p%s", text)
+			near(t, "p"+text, bigOf(o.r7(fraction[0], fraction[1])), s.Quantile(p, stats.Linear), 1e-13*spreadOver(o, s.Quantile(p, stats.Linear)))
 		}
 	})
 }
@@ -98,7 +100,7 @@ func TestMergeIntoItselfDoublesEveryCount(t *testing.T) {
 func TestReadingBetweenAddsChangesNothing(t *testing.T) {
 	eachShape(t, func(t *testing.T, xs []float64) {
 		for _, limit := range limits {
-			s, want := New(limit), New(limit)
+			s, want := stats.New(limit), stats.New(limit)
 			for i, x := range xs {
 				s.AddAt(x, int64(i))
 				want.AddAt(x, int64(i))
@@ -113,7 +115,7 @@ func TestReadingBetweenAddsChangesNothing(t *testing.T) {
 }
 
 func TestAddRefusesWhatIsNoNumber(t *testing.T) {
-	var s Summary
+	var s stats.Summary
 	require.False(t, s.Add(math.NaN()))
 	require.False(t, s.Add(math.Inf(1)))
 	require.False(t, s.Add(math.Inf(-1)))
@@ -123,33 +125,35 @@ func TestAddRefusesWhatIsNoNumber(t *testing.T) {
 }
 
 func TestEmptySummaryHasNoStatistics(t *testing.T) {
-	var s Summary
+	var s stats.Summary
 	require.Zero(t, s.Count())
 	require.Zero(t, s.Sum())
 	mode, count := s.Mode()
 	require.True(t, math.IsNaN(mode))
 	require.Zero(t, count)
-	for _, v := range []float64{s.Min(), s.Max(), s.Mean(), s.Range(), s.Variance(), s.StdDev(), s.Median(Linear)} {
+	for _, v := range []float64{s.Min(), s.Max(), s.Mean(), s.Range(), s.Variance(), s.StdDev(), s.Median(stats.Linear)} {
 		require.True(t, math.IsNaN(v))
 	}
-	require.NoError(t, s.Merge(new(Summary)))
+	require.NoError(t, s.Merge(new(stats.Summary)))
 	require.Zero(t, s.Count())
 }
 
 func TestFirstAndLastAreByTimeThenArrival(t *testing.T) {
-	var s Summary
-	for _, p := range []point{{20, 1}, {10, 2}, {10, 3}, {30, 4}, {30, 5}, {25, 6}} {
+	var s stats.Summary
+	for _, p := range []struct {
+		time  int64
+		value float64
+	}{{20, 1}, {10, 2}, {10, 3}, {30, 4}, {30, 5}, {25, 6}} {
 		s.AddAt(p.value, p.time)
 	}
-	require.Equal(t, point{10, 2}, s.times.first)
-	require.Equal(t, point{30, 5}, s.times.last)
+	require.Equal(t, []float64{2, 5}, []float64{s.First(), s.Last()})
 
-	var o Summary
+	var o stats.Summary
 	o.AddAt(7, 10)
 	o.AddAt(8, 30)
 	require.NoError(t, s.Merge(&o))
-	require.Equal(t, point{10, 2}, s.times.first, "the receiver's value came first")
-	require.Equal(t, point{30, 8}, s.times.last, "the merged value came last")
+	require.Equal(t, 2.0, s.First(), "the value of the receiver came first")
+	require.Equal(t, 8.0, s.Last(), "the merged value came last")
 }
 
 func TestHugeValuesStayFinite(t *testing.T) {
@@ -160,8 +164,8 @@ func TestHugeValuesStayFinite(t *testing.T) {
 	require.Equal(t, math.MaxFloat64, s.Range())
 	require.Equal(t, math.MaxFloat64, s.Variance())
 	require.InEpsilon(t, math.MaxFloat64, s.StdDev(), 1e-15)
-	require.Equal(t, math.MaxFloat64, s.Median(Linear))
-	require.Equal(t, 0.0, summaryOf([]float64{-math.MaxFloat64, math.MaxFloat64}).Median(Linear))
+	require.Equal(t, math.MaxFloat64, s.Median(stats.Linear))
+	require.Equal(t, 0.0, summaryOf([]float64{-math.MaxFloat64, math.MaxFloat64}).Median(stats.Linear))
 }
 
 func TestCloneSharesNothing(t *testing.T) {
@@ -178,12 +182,12 @@ func TestCloneSharesNothing(t *testing.T) {
 }
 
 func TestCloneOfAHistogramSharesNothing(t *testing.T) {
-	s := New(1)
+	s := stats.New(1)
 	for i := range 2000 {
 		s.Add(float64(i%7) - 3)
 		s.Add(float64(i)/7 - 100)
 	}
-	require.NotNil(t, s.hist.heavy.all, "it has candidates")
+	require.NotEmpty(t, s.Candidates())
 	before := encoded(t, &s)
 	c := s.Clone()
 	for i := range 2000 {
@@ -197,9 +201,9 @@ func TestAResetSummaryIsAsNew(t *testing.T) {
 	for _, limit := range limits {
 		for _, n := range []int{20, 40, 600} { // values in every tier
 			s := limited(limit, shapes(n)["continuous"])
-			s.Median(Linear)
+			s.Median(stats.Linear)
 			s.Reset()
-			require.Equal(t, encoded(t, new(Summary)), encoded(t, s))
+			require.Equal(t, encoded(t, new(stats.Summary)), encoded(t, s))
 			xs := shapes(50)["descending"]
 			s.AddAll(xs, nil)
 			require.Equal(t, encoded(t, untimed(limit, xs)), encoded(t, s), "limit %d, after %d values", limit, n)
@@ -221,9 +225,9 @@ func TestAddingABatchAllocatesNothing(t *testing.T) {
 		"a histogram":   often,
 		"of both signs": func(i int) float64 { return often(i) - 47 },
 	} {
-		s, i := New(64), 0
+		s, i := stats.New(64), 0
 		add := func() {
-			var batch [batchSize]float64
+			var batch [16]float64
 			for range 100 {
 				for k := range batch {
 					batch[k] = value(i)

@@ -37,54 +37,61 @@ func (t *table) spread() int {
 
 // batch is values to add to a table: those that it has, by position, and new ones.
 type batch struct {
-	known  [batchSize]int32
-	fresh  [batchSize]float64 // distinct, ascending
+	at     [batchSize]int32   // the first known are positions in the table
+	fresh  [batchSize]float64 // the first new are distinct values, in ascending order
 	counts [batchSize]uint64  // of fresh
-	nKnown int
-	nFresh int
+	known  int
+	new    int
 }
 
-// look finds values, at most batchSize, in a table that is settled.
+// look fills the empty batch with values, at most batchSize. The table is settled.
 func (t *table) look(vs []float64, b *batch) {
-	for _, v := range vs {
-		if i, found := t.find(v); found {
-			b.known[b.nKnown] = int32(i)
-			b.nKnown++
+	if len(t.values) == 0 {
+		for _, v := range vs {
+			b.count(v)
+		}
+		return
+	}
+	t.search(vs, &b.at)
+	for k, v := range vs {
+		if i := b.at[k&(batchSize-1)]; t.values[i] == v {
+			b.at[b.known] = i // known is at most k
+			b.known++
 		} else {
 			b.count(v)
 		}
 	}
 }
 
-// count counts a fresh value.
+// count counts a new value.
 func (b *batch) count(v float64) {
-	i := b.nFresh
+	i := b.new
 	for i > 0 && b.fresh[i-1] >= v {
 		i--
 	}
-	if i < b.nFresh && b.fresh[i] == v {
+	if i < b.new && b.fresh[i] == v {
 		b.counts[i]++
 		return
 	}
-	copy(b.fresh[i+1:], b.fresh[i:b.nFresh])
-	copy(b.counts[i+1:], b.counts[i:b.nFresh])
+	copy(b.fresh[i+1:], b.fresh[i:b.new])
+	copy(b.counts[i+1:], b.counts[i:b.new])
 	b.fresh[i], b.counts[i] = v, 1
-	b.nFresh++
+	b.new++
 }
 
 // add adds the values of a batch that look filled.
 func (t *table) add(b *batch) {
-	fresh := ordered{b.fresh[:b.nFresh], b.counts[:b.nFresh]}
+	fresh := ordered{b.fresh[:b.new], b.counts[:b.new]}
 	n := fresh.total()
-	if b.nKnown > 0 || n > uint64(b.nFresh) {
+	if b.known > 0 || n > uint64(b.new) {
 		t.needCounts()
 	}
-	for _, i := range b.known[:b.nKnown] {
+	for _, i := range b.at[:b.known] {
 		t.counts[i]++
 	}
-	t.n += uint64(b.nKnown) + n
-	if b.nFresh > 0 {
-		t.insert(fresh, b.nFresh)
+	t.n += uint64(b.known) + n
+	if b.new > 0 {
+		t.splice(fresh)
 	}
 }
 

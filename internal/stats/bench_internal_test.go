@@ -1,0 +1,38 @@
+package stats
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// Sorting values by digits or by comparing: the reason for radixSort. Each run sorts other values, as the processor learns
+// the branches of a sort that it repeats.
+func BenchmarkSort(b *testing.B) {
+	const arrays = 200
+	r := rand.New(rand.NewPCG(1, 1))
+	for _, n := range []int{64, 360, 512} {
+		xs := make([]float64, arrays*n)
+		for i := range xs {
+			xs[i] = 50 + 10*r.NormFloat64()
+		}
+		for _, by := range []struct {
+			name string
+			sort func([]float64)
+		}{{"digits", sortFloats}, {"comparing", slices.Sort[[]float64]}} {
+			b.Run(fmt.Sprintf("n=%d/by=%s", n, by.name), func(b *testing.B) {
+				got := make([]float64, n)
+				i := 0
+				for b.Loop() {
+					copy(got, xs[i*n:])
+					by.sort(got)
+					i = (i + 1) % arrays
+				}
+				if !slices.IsSorted(got) {
+					b.Fatal("not in order")
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,42 @@
+package stats
+
+import "fmt"
+
+// What the tests outside of the package see of the inside.
+
+// Bins returns all that depends on the values alone in a histogram, as text.
+func (s *Summary) Bins() string {
+	h := s.hist
+	return fmt.Sprintf("%d %d %g %g %t %x %x", h.scale, h.zero, h.min, h.max, h.fractional, h.positive.append(nil), h.negative.append(nil))
+}
+
+// Candidates returns the candidates for the mode of a histogram with the lower bounds of their counts.
+func (s *Summary) Candidates() map[float64]uint64 {
+	bounds := make(map[float64]uint64)
+	for _, c := range s.hist.heavy.kept() {
+		bounds[c.value] = c.count
+	}
+	return bounds
+}
+
+// ValueAt returns the value at a rank, or the estimate of a histogram.
+func (s *Summary) ValueAt(rank uint64) float64 {
+	if s.hist != nil {
+		return s.hist.at(rank)
+	}
+	return s.exact.order().at(rank)
+}
+
+// HasCounts reports whether an exact summary keeps counts of its values.
+func (s *Summary) HasCounts() bool {
+	return s.exact.table != nil && s.exact.order().counts != nil
+}
+
+// IsTable reports whether an exact summary keeps its values in a table.
+func (s *Summary) IsTable() bool { return s.exact.table != nil }
+
+// Kinds returns the names of all kinds.
+func Kinds() []string { return kindNames() }
+
+// Readable reports whether a kind can be read from a summary.
+func Readable(k Kind) bool { return kinds[k].name != "" && kinds[k].read != nil }
