@@ -64,6 +64,7 @@ func rows(text string) (found []string) {
 }
 
 func TestTestPrintsMetricsAndWritesNone(t *testing.T) {
+	t.Parallel()
 	in, out := files(t, history)
 	config := writeFile(t, "telegraf.conf", configuration(settings{input: in, output: out, describe: "  bucket = \"1h\"\n  stats = [\"count\", \"max\"]"}))
 	r := runTelegraf(t, "--config", config, "--test")
@@ -74,6 +75,7 @@ func TestTestPrintsMetricsAndWritesNone(t *testing.T) {
 }
 
 func TestTestNeedsNoOutputs(t *testing.T) {
+	t.Parallel()
 	in, _ := files(t, history)
 	config := writeFile(t, "telegraf.conf", configuration(settings{input: in, noOutputs: true}))
 	require.Zero(t, runTelegraf(t, "--config", config, "--test").code)
@@ -82,6 +84,7 @@ func TestTestNeedsNoOutputs(t *testing.T) {
 }
 
 func TestOnceDescribesHistory(t *testing.T) {
+	t.Parallel()
 	in, out := files(t, history)
 	config := writeFile(t, "telegraf.conf", configuration(settings{input: in, output: out, describe: "  bucket = \"1h\"\n  stats = [\"count\", \"max\"]"}))
 	r := runTelegraf(t, "--config", config, "--once")
@@ -96,6 +99,7 @@ func TestOnceDescribesHistory(t *testing.T) {
 }
 
 func TestGatesThatTheConfigurationSetsStayAsTheyAre(t *testing.T) {
+	t.Parallel()
 	in, out := files(t, history+fmt.Sprintf("weather,city=Oslo temp=9 %d\n", time.Now().UnixNano()))
 	config := writeFile(t, "telegraf.conf", configuration(settings{
 		input: in, output: out, describe: "  period = \"1h\"\n  grace = \"2h\"\n  stats = [\"count\", \"max\"]",
@@ -108,6 +112,7 @@ func TestGatesThatTheConfigurationSetsStayAsTheyAre(t *testing.T) {
 }
 
 func TestOtherAggregatorsKeepTheirGates(t *testing.T) {
+	t.Parallel()
 	in, out := files(t, history)
 	config := writeFile(t, "telegraf.conf", configuration(settings{input: in, output: out})+"[[aggregators.basicstats]]\n  stats = [\"count\"]\n")
 	require.Zero(t, runTelegraf(t, "--config", config, "--once").code)
@@ -115,6 +120,7 @@ func TestOtherAggregatorsKeepTheirGates(t *testing.T) {
 }
 
 func TestSIGTERMStopsAfterAFinalPush(t *testing.T) {
+	t.Parallel()
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		in, out := files(t, history)
 		config := writeFile(t, "telegraf.conf", configuration(settings{input: in, output: out, describe: "  period = \"24h\"\n  stats = [\"max\"]\n  bucket = \"1d\""}))
@@ -128,6 +134,7 @@ func TestSIGTERMStopsAfterAFinalPush(t *testing.T) {
 }
 
 func TestSIGHUPLoadsTheChangedConfiguration(t *testing.T) {
+	t.Parallel()
 	in, out := files(t, history)
 	config := writeFile(t, "telegraf.conf", configuration(settings{input: in, output: out, name: "before"}))
 	pid := filepath.Join(t.TempDir(), "telegraf.pid")
@@ -146,6 +153,7 @@ func TestSIGHUPLoadsTheChangedConfiguration(t *testing.T) {
 }
 
 func TestAWrongConfigurationAtAReloadEndsTheCommand(t *testing.T) {
+	t.Parallel()
 	in, out := files(t, history)
 	config := writeFile(t, "telegraf.conf", configuration(settings{input: in, output: out, describe: "  period = \"24h\"\n  stats = [\"max\"]"}))
 	p := startTelegraf(t, "--config", config)
@@ -159,6 +167,7 @@ func TestAWrongConfigurationAtAReloadEndsTheCommand(t *testing.T) {
 }
 
 func TestSIGUSR1FlushesTheOutputs(t *testing.T) {
+	t.Parallel()
 	in, out := files(t, history)
 	text := strings.Replace(configuration(settings{input: in, output: out}), `flush_interval = "100ms"`, `flush_interval = "24h"`, 1)
 	text = strings.Replace(text, "[agent]\n", "[agent]\n  metric_batch_size = 100000\n  metric_buffer_limit = 200000\n", 1)
@@ -198,6 +207,7 @@ func receive(t *testing.T, c <-chan struct{}, what string) {
 }
 
 func TestEarlySignalsDoNotKill(t *testing.T) {
+	t.Parallel()
 	in, out := files(t, history)
 	url, asked, answer := slowConfig(t, configuration(settings{input: in, output: out}))
 	p := startTelegraf(t, "--config", url)
@@ -212,6 +222,7 @@ func TestEarlySignalsDoNotKill(t *testing.T) {
 }
 
 func TestAStopDoesNotWaitForAConfiguration(t *testing.T) {
+	t.Parallel()
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		url, asked, _ := slowConfig(t, "")
 		p := startTelegraf(t, "--config", url, "--config-url-retry-attempts", "-1")
@@ -222,6 +233,7 @@ func TestAStopDoesNotWaitForAConfiguration(t *testing.T) {
 }
 
 func TestSubcommandsDieOfInterrupts(t *testing.T) {
+	t.Parallel()
 	url, asked, _ := slowConfig(t, "")
 	p := startTelegraf(t, "config", "check", "--config", url)
 	receive(t, asked, "the configuration is asked for")
@@ -230,6 +242,7 @@ func TestSubcommandsDieOfInterrupts(t *testing.T) {
 }
 
 func TestNoReloadAfterAStop(t *testing.T) {
+	t.Parallel()
 	in, out := files(t, history)
 	p := startTelegraf(t, "--config", writeFile(t, "telegraf.conf", configuration(settings{input: in, output: out})))
 	p.waitForFile(out, "weather,")
@@ -239,6 +252,7 @@ func TestNoReloadAfterAStop(t *testing.T) {
 }
 
 func TestAChangedConfigurationIsLoaded(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		args []string
@@ -249,6 +263,7 @@ func TestAChangedConfigurationIsLoaded(t *testing.T) {
 		{"poll often", []string{"--watch-config", "poll", "--watch-interval", "20ms", "--watch-debounce-interval", "20ms"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			in, out := files(t, history)
 			config := writeFile(t, "telegraf.conf", configuration(settings{input: in, output: out, name: "first"}))
 			p := startTelegraf(t, append(c.args, "--config", config)...)
@@ -270,8 +285,10 @@ func TestAChangedConfigurationIsLoaded(t *testing.T) {
 }
 
 func TestAMovedLinkIsAChangedConfiguration(t *testing.T) {
+	t.Parallel()
 	for _, how := range []string{"notify", "poll"} {
 		t.Run(how, func(t *testing.T) {
+			t.Parallel()
 			in, out := files(t, history)
 			// The folder of a Kubernetes volume: telegraf.conf -> ..data/telegraf.conf, ..data -> ..1
 			root := t.TempDir()
@@ -294,8 +311,10 @@ func TestAMovedLinkIsAChangedConfiguration(t *testing.T) {
 }
 
 func TestANewFileInAFolderIsAChangedConfiguration(t *testing.T) {
+	t.Parallel()
 	for _, how := range []string{"notify", "poll"} {
 		t.Run(how, func(t *testing.T) {
+			t.Parallel()
 			in, out := files(t, history)
 			folder := t.TempDir()
 			require.NoError(t, os.WriteFile(filepath.Join(folder, "one.conf"), []byte(configuration(settings{input: in, output: out, name: "one"})), 0o600))
@@ -311,6 +330,7 @@ func TestANewFileInAFolderIsAChangedConfiguration(t *testing.T) {
 }
 
 func TestAChangedConfigurationOfAServerIsLoaded(t *testing.T) {
+	t.Parallel()
 	in, out := files(t, history)
 	name := filepath.Join(t.TempDir(), "name")
 	require.NoError(t, os.WriteFile(name, []byte("first"), 0o600))
@@ -335,6 +355,7 @@ func TestAChangedConfigurationOfAServerIsLoaded(t *testing.T) {
 }
 
 func TestFilesAndFoldersAreJoined(t *testing.T) {
+	t.Parallel()
 	in, out := files(t, history)
 	one := writeFile(t, "one.conf", configuration(settings{input: in, output: out, name: "one"}))
 	folder := t.TempDir()
@@ -352,6 +373,7 @@ func TestFilesAndFoldersAreJoined(t *testing.T) {
 }
 
 func TestInputsAndOutputsAreFiltered(t *testing.T) {
+	t.Parallel()
 	in, out := files(t, history)
 	config := writeFile(t, "telegraf.conf", configuration(settings{input: in, output: out})+"[[inputs.mem]]\n[[outputs.discard]]\n")
 	r := runTelegraf(t, "--config", config, "--once", "--input-filter", "mem:cpu", "--output-filter", "file")
@@ -362,6 +384,7 @@ func TestInputsAndOutputsAreFiltered(t *testing.T) {
 }
 
 func TestPluginsAreSelectedByLabel(t *testing.T) {
+	t.Parallel()
 	in, out := files(t, history)
 	labelled := configuration(settings{input: in, output: out, name: "chosen"})
 	labelled = strings.Replace(labelled, "[[outputs.file]]", "  [inputs.file.labels]\n    site = \"north\"\n[[outputs.file]]", 1)
@@ -373,6 +396,7 @@ func TestPluginsAreSelectedByLabel(t *testing.T) {
 }
 
 func TestEnvironmentVariables(t *testing.T) {
+	t.Parallel()
 	in, out := files(t, history)
 	config := writeFile(t, "telegraf.conf", configuration(settings{input: in, output: out, name: "${NAME}", agent: "  metric_batch_size = ${BATCH}"}))
 	env := []string{"NAME=named", "BATCH=10"}
@@ -382,6 +406,7 @@ func TestEnvironmentVariables(t *testing.T) {
 }
 
 func TestLogLevels(t *testing.T) {
+	t.Parallel()
 	in, out := files(t, history)
 	config := writeFile(t, "telegraf.conf", configuration(settings{input: in, output: out}))
 	require.Contains(t, runTelegraf(t, "--config", config, "--once").stderr, "I! Starting Telegraf 1.39.3-describe")
@@ -392,6 +417,7 @@ func TestLogLevels(t *testing.T) {
 // 3,000 series of 10 fields are 30,000 rows in one period. The batch is larger, so that none is written while
 // they come.
 func TestOutputsHoldTheRowsOfAPeriod(t *testing.T) {
+	t.Parallel()
 	var lines strings.Builder
 	for i := range 3000 {
 		fmt.Fprintf(&lines, "m,s=%d a=1,b=1,c=1,d=1,e=1,f=1,g=1,h=1,i=1,j=1 1577836800000000000\n", i)
@@ -433,6 +459,7 @@ func TestTheBufferLimitIsOursUnlessItIsSet(t *testing.T) {
 }
 
 func TestAnUnreachableRedisIsReportedInTheLogOnly(t *testing.T) {
+	t.Parallel()
 	nobody, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	require.NoError(t, nobody.Close())
@@ -448,6 +475,7 @@ func TestAnUnreachableRedisIsReportedInTheLogOnly(t *testing.T) {
 }
 
 func TestProfilesAreServed(t *testing.T) {
+	t.Parallel()
 	in, out := files(t, history)
 	config := writeFile(t, "telegraf.conf", configuration(settings{input: in, output: out}))
 	free, err := net.Listen("tcp", "127.0.0.1:0")
@@ -471,6 +499,7 @@ func TestProfilesAreServed(t *testing.T) {
 }
 
 func TestSystemdHearsOfTheAgent(t *testing.T) {
+	t.Parallel()
 	folder, err := os.MkdirTemp("", "notify") //nolint:usetesting // the names of sockets are short
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(folder)) })

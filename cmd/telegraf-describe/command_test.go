@@ -11,6 +11,7 @@ import (
 )
 
 func TestVersionIsTelegrafs(t *testing.T) {
+	t.Parallel()
 	for _, args := range [][]string{{"version"}, {"--version"}, {"-version"}} {
 		r := runTelegraf(t, args...)
 		require.Zero(t, r.code)
@@ -19,6 +20,7 @@ func TestVersionIsTelegrafs(t *testing.T) {
 }
 
 func TestHelpListsFlagsAndSubcommands(t *testing.T) {
+	t.Parallel()
 	r := runTelegraf(t, "--help")
 	require.Zero(t, r.code)
 	for _, name := range []string{
@@ -33,6 +35,7 @@ func TestHelpListsFlagsAndSubcommands(t *testing.T) {
 }
 
 func TestWrongCommandLines(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		args []string
 		want string
@@ -56,6 +59,7 @@ func TestWrongCommandLines(t *testing.T) {
 		{[]string{"--config-directory", "/nowhere"}, "/nowhere"},
 	} {
 		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
+			t.Parallel()
 			r := runTelegraf(t, c.args...)
 			require.Equal(t, 1, r.code)
 			require.Contains(t, r.stdout+r.stderr, c.want)
@@ -65,6 +69,7 @@ func TestWrongCommandLines(t *testing.T) {
 }
 
 func TestWrongConfigurations(t *testing.T) {
+	t.Parallel()
 	const input = "[[inputs.file]]\n  files = [\"/dev/null\"]\n"
 	const output = "[[outputs.discard]]\n"
 	for _, c := range []struct{ name, config, want string }{
@@ -84,6 +89,7 @@ func TestWrongConfigurations(t *testing.T) {
 		{"cache without a database", input + "[[outputs.rediscache]]\n", "database"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			path := writeFile(t, "telegraf.conf", c.config)
 			r := runTelegraf(t, "--config", path)
 			require.Equal(t, 1, r.code)
@@ -99,12 +105,14 @@ func TestWrongConfigurations(t *testing.T) {
 }
 
 func TestConfigCheckTakesAllFilesTogether(t *testing.T) {
+	t.Parallel()
 	input, output := writeFile(t, "in.conf", "[[inputs.mem]]\n"), writeFile(t, "out.conf", "[[outputs.discard]]\n")
 	r := runTelegraf(t, "config", "check", "--config", input, "--config", output)
 	require.Zero(t, r.code, r.stderr)
 }
 
 func TestPluginsListsOursAndUpstreams(t *testing.T) {
+	t.Parallel()
 	for kind, want := range map[string][]string{
 		"aggregators":  {"basicstats", "describe", "final", "merge", "quantile", "starlark"},
 		"outputs":      {"discard", "file", "influxdb_v2", "influxdb_v3", "prometheus_client", "rediscache"},
@@ -130,6 +138,7 @@ func TestPluginsListsOursAndUpstreams(t *testing.T) {
 }
 
 func TestUsagePrintsTheOptionsOfEveryKind(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"describe", "rediscache", "cpu"} {
 		r := runTelegraf(t, "--usage", name)
 		require.Zero(t, r.code)
@@ -141,6 +150,7 @@ func TestUsagePrintsTheOptionsOfEveryKind(t *testing.T) {
 }
 
 func TestConfigCreateWritesWhatConfigCheckAccepts(t *testing.T) {
+	t.Parallel()
 	for _, args := range [][]string{{"config", "create"}, {"config"}, {"--sample-config"}} {
 		created := runTelegraf(t, args...)
 		require.Zero(t, created.code)
@@ -154,6 +164,7 @@ func TestConfigCreateWritesWhatConfigCheckAccepts(t *testing.T) {
 }
 
 func TestConfigCreateIsFiltered(t *testing.T) {
+	t.Parallel()
 	args := []string{"--section-filter", "inputs:aggregators:outputs", "--input-filter", "cpu:mem", "--aggregator-filter", "describe", "--output-filter", "rediscache"}
 	after := runTelegraf(t, append([]string{"config", "create"}, args...)...)
 	require.Zero(t, after.code)
@@ -173,6 +184,7 @@ func sections(text string) (found []string) {
 }
 
 func TestConfigCheckInitializesThePlugins(t *testing.T) {
+	t.Parallel()
 	const text = "[[inputs.file]]\n  files = [\"/dev/null\"]\n[[aggregators.describe]]\n  quantile_method = \"guess\"\n[[outputs.discard]]\n"
 	path := writeFile(t, "telegraf.conf", text)
 	for _, args := range [][]string{{"config", "check", "--config", path}, {"--config", path, "config", "check"}, {"config", "--config", path, "check"}} {
@@ -193,6 +205,7 @@ func TestConfigCheckInitializesThePlugins(t *testing.T) {
 }
 
 func TestConfigMigrateWritesAnotherFile(t *testing.T) {
+	t.Parallel()
 	path := writeFile(t, "telegraf.conf", "[[inputs.tail]]\n  files = [\"/tmp/x\"]\n  from_beginning = true\n")
 	r := runTelegraf(t, "config", "migrate", "--config", path)
 	require.Zero(t, r.code, r.stderr)
@@ -207,6 +220,7 @@ func TestConfigMigrateWritesAnotherFile(t *testing.T) {
 }
 
 func TestDeprecationList(t *testing.T) {
+	t.Parallel()
 	r := runTelegraf(t, "--deprecation-list", "--input-filter", "tail")
 	require.Zero(t, r.code)
 	require.Contains(t, r.stdout, "Deprecated inputs:\n")
@@ -215,6 +229,7 @@ func TestDeprecationList(t *testing.T) {
 }
 
 func TestDefaultConfigurationsAreFoundAsUpstreamFindsThem(t *testing.T) {
+	t.Parallel()
 	const text = "[[inputs.file]]\n  files = [\"/dev/null\"]\n  name_override = \"from_%s\"\n[[outputs.discard]]\n"
 	byVariable := writeFile(t, "variable.conf", text)
 	r := startTelegrafWith(t, []string{"TELEGRAF_CONFIG_PATH=" + byVariable}, "--test").wait()

@@ -18,7 +18,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/influxtest"
-	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 )
 
 func example(t *testing.T, name string) string {
@@ -48,17 +47,18 @@ func TestEveryExampleSaysWhatRunsAfterTheAggregator(t *testing.T) {
 }
 
 func TestExampleMigrateFromPythonPlugin(t *testing.T) {
-	server := redistest.Server(t)
+	t.Parallel()
+	server := redisDatabase(t)
 	out := filepath.Join(t.TempDir(), "out.lp")
-	r := startTelegrafWith(t, []string{"REDIS_URL=redis://" + server.Addr(), "OUTPUT_FILE=" + out, "INPUT_FILE=" + example(t, "../testdata/solar.lp")},
+	r := startTelegrafWith(t, []string{"REDIS_URL=redis://" + server, "OUTPUT_FILE=" + out, "INPUT_FILE=" + example(t, "../testdata/solar.lp")},
 		"--once", "--config", example(t, "migrate-from-python-plugin/telegraf.conf")).wait()
 	require.Zero(t, r.code, r.stderr)
 	require.Equal(t, sortedLines(readFile(t, example(t, "migrate-from-python-plugin/expected.out"))), sortedLines(readFile(t, out)))
 
 	var records []map[string]any
-	getJSON(t, apiOn(t, server.Addr())+"/analytics/solar?database=mydb", &records)
+	getJSON(t, apiOn(t, server)+"/analytics/solar?database=mydb", &records)
 	require.Len(t, records, 8)
-	plain := redistest.Client(t, server).Get(t.Context(), "mydb:analytics_solar").Val()
+	plain := redisClient(t, server).Get(t.Context(), "mydb:analytics_solar").Val()
 	require.Equal(t, 8, strings.Count(plain, `"95Percentile":`))
 	documented := regexp.MustCompile(`(?m)^\{.*\}$`).FindString(readFile(t, example(t, "migrate-from-python-plugin/README.md")))
 	host, err := os.Hostname()
@@ -67,10 +67,11 @@ func TestExampleMigrateFromPythonPlugin(t *testing.T) {
 }
 
 func TestExampleInfluxDB3(t *testing.T) {
+	t.Parallel()
 	influxdb := influxtest.New(t, influxtest.Options{Token: "secret"})
 	listen := freeAddress(t)
 	p := startTelegrafWith(t, []string{"INFLUX_URL=" + influxdb.URL, "INFLUX_TOKEN=secret", "LISTEN=" + listen},
-		"--config", example(t, "influxdb3/telegraf.conf"))
+		"--config", example(t, "influxdb3/telegraf.conf"), "--config", impatient(t))
 	p.waitForLog("Started HTTP listener service")
 	documented := regexp.MustCompile(`curl 'http://127.0.0.1:8186(.*)' --data-binary '(.*)'`).FindStringSubmatch(readFile(t, example(t, "influxdb3/README.md")))
 	require.Len(t, documented, 3)
@@ -79,15 +80,18 @@ func TestExampleInfluxDB3(t *testing.T) {
 	resp.Body.Close()
 	require.Equal(t, http.StatusNoContent, resp.StatusCode)
 	// The usage of a CPU is a difference: inputs.cpu has none before its second gathering.
-	p.waitFor("statistics of cpu, mem and of what was written", func() bool {
-		for _, table := range []string{"analytics_cpu", "analytics_mem", "analytics_room"} {
+	p.waitFor("the metrics of cpu and mem and the point that was posted", func() bool {
+		for _, table := range []string{"cpu", "mem", "room"} {
 			if len(influxdb.Rows("mydb", table)) == 0 {
 				return false
 			}
 		}
 		return true
 	})
-	p.stop()
+	p.stop() // Telegraf pushes the statistics when it ends
+	for _, table := range []string{"analytics_cpu", "analytics_mem", "analytics_room"} {
+		require.NotEmpty(t, influxdb.Rows("mydb", table))
+	}
 	require.Equal(t, map[string]string{"field_name": "temperature", "name": "attic"}, withoutHost(influxdb.Rows("mydb", "analytics_room")[0].Tags))
 	require.Empty(t, influxdb.Refused())
 	columns := map[string]bool{"time": true}
@@ -115,6 +119,7 @@ func TestExampleInfluxDB3(t *testing.T) {
 // The origins that the README gives to date_bin are starts of buckets, within the range of the database's
 // timestamps.
 func TestExampleInfluxDB3BinsWhereBucketsStart(t *testing.T) {
+	t.Parallel()
 	readme := readFile(t, example(t, "influxdb3/README.md"))
 	day := 24 * time.Hour
 	for origin, width := range map[string]time.Duration{"1970-01-05T00:00:00Z": 7 * day, "1970-01-09T00:00:00Z": 10 * day} {
@@ -126,6 +131,12 @@ func TestExampleInfluxDB3BinsWhereBucketsStart(t *testing.T) {
 	for _, bin := range regexp.MustCompile(`INTERVAL '10 days', time, TIMESTAMP '(.*?)'`).FindAllStringSubmatch(readme, -1) {
 		require.Equal(t, "1970-01-09T00:00:00Z", bin[1])
 	}
+}
+
+// impatient returns a configuration that overrides the intervals of an example, which are seconds.
+func impatient(t *testing.T) string {
+	t.Helper()
+	return writeFile(t, "impatient.conf", "[agent]\n  interval = \"100ms\"\n  flush_interval = \"100ms\"\n")
 }
 
 func freeAddress(t *testing.T) string {
@@ -154,10 +165,11 @@ func TestExampleQuickstartWithInfluxDB3(t *testing.T) {
 }
 
 func TestExampleQuickstart(t *testing.T) {
-	server := redistest.Server(t)
-	p := startTelegrafWith(t, []string{"REDIS_URL=redis://" + server.Addr(), "REPLAY_FILE=" + example(t, "../testdata/latency.lp")},
-		"--config", example(t, "quickstart/telegraf.conf"))
-	url := apiOn(t, server.Addr())
+	t.Parallel()
+	server := redisDatabase(t)
+	p := startTelegrafWith(t, []string{"REDIS_URL=redis://" + server, "REPLAY_FILE=" + example(t, "../testdata/latency.lp")},
+		"--config", example(t, "quickstart/telegraf.conf"), "--config", impatient(t))
+	url := apiOn(t, server)
 	p.waitFor("live and recorded metrics", func() bool {
 		for _, table := range []string{"cpu", "mem", "latency"} {
 			resp, err := http.Get(url + "/analytics/" + table + "?database=demo&last=1") //nolint:noctx // bounded by waitFor
@@ -203,6 +215,7 @@ func counts(values ...any) []telegraf.Metric {
 // The endpoint of the tests is one that Telegraf's output understands: it keeps a batch while the database is
 // away, drops one that is refused, splits one that is too large, and writes rows over earlier ones.
 func TestTelegrafsOutputUnderstandsTheTestEndpoint(t *testing.T) {
+	t.Parallel()
 	influxdb := influxtest.New(t, influxtest.Options{Token: "secret", MaxBytes: 120})
 	for _, status := range []int{http.StatusServiceUnavailable, http.StatusTooManyRequests, 0} {
 		out := influxOutputOf(t, influxdb, "secret")

@@ -16,14 +16,12 @@ import (
 
 	"github.com/influxdata/telegraf"
 	"github.com/influxdata/telegraf/plugins/parsers/influx"
-	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/api"
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/influxtest"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
-	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 )
 
 // The whole path: a file through inputs.file, describe and the outputs of the real command, to a file, to
@@ -99,9 +97,7 @@ func runOnce(t *testing.T, conf string) {
 // apiOn serves the API on a Redis.
 func apiOn(t *testing.T, addr string) string {
 	t.Helper()
-	client := redis.NewClient(&redis.Options{Addr: addr})
-	t.Cleanup(func() { _ = client.Close() })
-	server := httptest.NewServer(api.New(cache.NewStore(client, cache.Options{}), api.Options{
+	server := httptest.NewServer(api.New(cache.NewStore(redisClient(t, addr), cache.Options{}), api.Options{
 		MaxRecords: 100000, MaxBuckets: 100000, MaxBytes: 1 << 30, Timeout: time.Minute, ExportMaxSeries: 1, ExportBuckets: 1,
 	}))
 	t.Cleanup(server.Close)
@@ -204,13 +200,14 @@ func asNumbers(fields map[string]any) map[string]any {
 
 // The table in the README of the Python plugin comes out of every end of the path.
 func TestTheTableOfThePythonPlugin(t *testing.T) {
+	t.Parallel()
 	input := goldenLines(t, "solar_plant1_plus4h")
 	table, modes := readmeTable(t)
-	server := redistest.Server(t)
+	server := redisDatabase(t)
 	influxdb := influxtest.New(t, influxtest.Options{Token: "secret"})
 	written := filepath.Join(t.TempDir(), "out.lp")
 	runOnce(t, describedWith(input, "  bucket = \"10d\"\n  group_by = []\n  quantile_method = \"floor_rank\"\n  accuracy = \"exact\"\n",
-		fileOutput(written)+redisOutput(server.Addr(), "db")+influxOutput(influxdb.URL)))
+		fileOutput(written)+redisOutput(server, "db")+influxOutput(influxdb.URL)))
 
 	t.Run("file", func(t *testing.T) {
 		rows := make(map[string]map[string]any)
@@ -229,7 +226,7 @@ func TestTheTableOfThePythonPlugin(t *testing.T) {
 		checkTable(t, table, modes, rows)
 	})
 	t.Run("Redis", func(t *testing.T) {
-		text, err := redistest.Client(t, server).Get(t.Context(), "db:analytics_solar").Result()
+		text, err := redisClient(t, server).Get(t.Context(), "db:analytics_solar").Result()
 		require.NoError(t, err)
 		var records []map[string]any
 		require.NoError(t, json.Unmarshal([]byte(text), &records))
@@ -238,7 +235,7 @@ func TestTheTableOfThePythonPlugin(t *testing.T) {
 	t.Run("API", func(t *testing.T) {
 		for _, name := range []string{"solar", "analytics_solar"} {
 			var records []map[string]any
-			getJSON(t, apiOn(t, server.Addr())+"/analytics/"+name+"?database=db", &records)
+			getJSON(t, apiOn(t, server)+"/analytics/"+name+"?database=db", &records)
 			checkTable(t, table, modes, byBucket(t, records))
 		}
 	})
@@ -266,19 +263,20 @@ func checkTable(t *testing.T, table []readmeRow, modes map[string]float64, rows 
 // Every row of every data set arrives in InfluxDB 3 and in Redis once, and they agree, for buckets of several
 // widths, of all series together and of each.
 func TestEveryGoldenRowArrivesOnce(t *testing.T) {
+	t.Parallel()
 	inputs, err := filepath.Glob(filepath.Join(goldenFolder, "*.lp.gz"))
 	require.NoError(t, err)
 	if len(inputs) == 0 {
 		t.Skipf("no golden data in %s", goldenFolder)
 	}
-	server := redistest.Server(t)
+	server := redisDatabase(t)
 	for _, input := range inputs {
 		name := strings.TrimSuffix(filepath.Base(input), ".lp.gz")
 		t.Run(name, func(t *testing.T) {
 			influxdb := influxtest.New(t, influxtest.Options{Token: "secret"})
 			written := filepath.Join(t.TempDir(), "out.lp")
-			runOnce(t, describedWith(goldenLines(t, name), "  bucket = \"1d\"\n"+otherBuckets(),
-				fileOutput(written)+redisOutput(server.Addr(), name)+influxOutput(influxdb.URL)))
+			runOnce(t, describedWith(goldenLines(t, name), onePeriod+"  bucket = \"1d\"\n"+otherBuckets(),
+				fileOutput(written)+redisOutput(server, name)+influxOutput(influxdb.URL)))
 			rows := parseLines(t, written)
 			perBlock := make(map[string]int)
 			for _, m := range rows {
@@ -287,7 +285,7 @@ func TestEveryGoldenRowArrivesOnce(t *testing.T) {
 			require.Len(t, perBlock, 6)
 			require.GreaterOrEqual(t, perBlock["hours_"], perBlock["days_"])
 			require.GreaterOrEqual(t, perBlock["days_"], perBlock["decades_"])
-			arrived(t, rows, influxdb, apiOn(t, server.Addr()), name)
+			arrived(t, rows, influxdb, apiOn(t, server), name)
 		})
 	}
 }
@@ -343,7 +341,8 @@ func pathEscape(s string) string {
 // Names and tags that are hard to carry arrive too. InfluxDB 3 never refuses a row of ours; the cache refuses
 // tables with braces and slashes, which the log names once.
 func TestAwkwardNamesArrive(t *testing.T) {
-	server := redistest.Server(t)
+	t.Parallel()
+	server := redisDatabase(t)
 	for _, options := range []string{
 		"  bucket = \"5m\"\n",
 		"  bucket = \"1h\"\n  bucket_tag = \"time_bucket\"\n  stats = [\"count\", \"min\", \"max\", \"sum\", \"mean\", \"range\", \"stddev\", \"variance\", \"median\"," +
@@ -355,14 +354,14 @@ func TestAwkwardNamesArrive(t *testing.T) {
 		database := fmt.Sprint("db", len(options))
 		input, err := filepath.Abs("../../testdata/awkward.lp")
 		require.NoError(t, err)
-		conf := describedWith(input, options, fileOutput(written)+redisOutput(server.Addr(), database)+influxOutput(influxdb.URL))
+		conf := describedWith(input, options, fileOutput(written)+redisOutput(server, database)+influxOutput(influxdb.URL))
 		r := runTelegraf(t, "--once", "--config", writeFile(t, "telegraf.conf", conf))
 		require.Zero(t, r.code, r.stderr)
 		require.Equal(t, 2, strings.Count(r.stderr, " E! "), r.stderr)
 		for _, table := range []string{"analytics_{brace}:colon", "analytics_slash/and.dot"} {
 			require.Equal(t, 1, strings.Count(r.stderr, fmt.Sprintf("table name %q: a name has none of { } /", table)), r.stderr)
 		}
-		arrived(t, parseLines(t, written), influxdb, apiOn(t, server.Addr()), database)
+		arrived(t, parseLines(t, written), influxdb, apiOn(t, server), database)
 		require.Len(t, influxdb.Tables("db"), 8)
 	}
 }
@@ -370,9 +369,10 @@ func TestAwkwardNamesArrive(t *testing.T) {
 // A bucket that goes on is written again over its earlier row, also when InfluxDB 3 is away for a while, and
 // nothing is lost.
 func TestReemissionOverwritesAndNothingIsLost(t *testing.T) {
+	t.Parallel()
 	influxdb := influxtest.New(t, influxtest.Options{Token: "secret"})
-	server := redistest.Server(t)
-	conf := strings.Replace(describedWith("", "  period = \"200ms\"\n  bucket = \"100d\"\n", redisOutput(server.Addr(), "db")+influxOutput(influxdb.URL)),
+	server := redisDatabase(t)
+	conf := strings.Replace(describedWith("", "  period = \"200ms\"\n  bucket = \"100d\"\n", redisOutput(server, "db")+influxOutput(influxdb.URL)),
 		"[[inputs.file]]\n  files = [\"\"]\n  data_format = \"influx\"\n",
 		"[[inputs.execd]]\n  command = [\"sh\", \"-c\", \"i=0; while [ $i -lt 200 ]; do echo \\\"m v=$i 1700000000000000000\\\"; i=$((i+1)); sleep 0.02; done; sleep 1000\"]\n"+
 			"  data_format = \"influx\"\n  signal = \"none\"\n  restart_delay = \"1h\"\n", 1)
@@ -395,7 +395,7 @@ func TestReemissionOverwritesAndNothingIsLost(t *testing.T) {
 		"count": int64(200), "min": 0.0, "max": 199.0, "mean": 99.5, "median": 99.5, "mode": 0.0, "p95": 189.05,
 	}, row.Fields)
 	var records []map[string]any
-	getJSON(t, apiOn(t, server.Addr())+"/analytics/m?database=db", &records)
+	getJSON(t, apiOn(t, server)+"/analytics/m?database=db", &records)
 	require.Len(t, records, 1)
 	require.Equal(t, 200.0, records[0]["count"])
 }
@@ -403,15 +403,16 @@ func TestReemissionOverwritesAndNothingIsLost(t *testing.T) {
 // Agents that describe the same series write to the same tables, and neither writes over the records of the
 // other, also in the compatibility key.
 func TestTwoAgentsShareACache(t *testing.T) {
-	server := redistest.Server(t)
+	t.Parallel()
+	server := redisDatabase(t)
 	input := writeFile(t, "in.lp", "m,host=a v=1 1700000000000000000\n")
 	for _, agent := range []string{"a1", "a2"} {
-		runOnce(t, strings.Replace(describedWith(input, "", redisOutput(server.Addr(), "db")), "\"a1\"", fmt.Sprintf("%q", agent), 1))
+		runOnce(t, strings.Replace(describedWith(input, "", redisOutput(server, "db")), "\"a1\"", fmt.Sprintf("%q", agent), 1))
 	}
 	var records []map[string]any
-	getJSON(t, apiOn(t, server.Addr())+"/analytics/m?database=db", &records)
+	getJSON(t, apiOn(t, server)+"/analytics/m?database=db", &records)
 	require.Len(t, records, 2)
 	require.Equal(t, []any{"a1", "a2"}, []any{records[0]["agent"], records[1]["agent"]})
-	client := redistest.Client(t, server)
+	client := redisClient(t, server)
 	require.Equal(t, 2, strings.Count(client.Get(context.Background(), "db:analytics_m").Val(), "table_name"))
 }

@@ -54,17 +54,19 @@ func served(url string) []map[string]any {
 }
 
 func TestOriginal01WithoutABucketItWorks(t *testing.T) {
+	t.Parallel()
 	rows := describeLines(t, "m v=1 1700000000000000000\nm v=3 1700000001000000000\n", "  period = \"30s\"\n")
 	require.Equal(t, int64(2), rows["analytics_m v 1699999980000000000"]["count"], "the bucket is the period")
 }
 
 func TestOriginal02TotalsAreMergedAcrossFlushes(t *testing.T) {
-	server := redistest.Server(t)
+	t.Parallel()
+	server := redisDatabase(t)
 	in := writeFile(t, "in.lp", "")
-	conf := strings.Replace(describedWith(in, "  period = \"200ms\"\n  bucket = \"10d\"\n  group_by = []\n", redisOutput(server.Addr(), "db")),
+	conf := strings.Replace(describedWith(in, "  period = \"200ms\"\n  bucket = \"10d\"\n  group_by = []\n", redisOutput(server, "db")),
 		"[[inputs.file]]", "[[inputs.tail]]\n  initial_read_offset = \"beginning\"\n  watch_method = \"poll\"\n", 1)
 	p := startTelegraf(t, "--config", writeFile(t, "telegraf.conf", conf))
-	url := apiOn(t, server.Addr())
+	url := apiOn(t, server)
 	for flush := 1; flush <= 3; flush++ {
 		f, err := os.OpenFile(in, os.O_APPEND|os.O_WRONLY, 0)
 		require.NoError(t, err)
@@ -80,11 +82,13 @@ func TestOriginal02TotalsAreMergedAcrossFlushes(t *testing.T) {
 }
 
 func TestOriginal03ATiedModeIsTheSmallest(t *testing.T) {
+	t.Parallel()
 	rows := describeLines(t, "m v=7 1\nm v=5 2\nm v=7 3\nm v=5 4\nm v=9 5\n", "  bucket = \"1h\"\n")
 	require.Equal(t, 5.0, rows["analytics_m v 0"]["mode"])
 }
 
 func TestOriginal04P95IsNotOneValueTooHigh(t *testing.T) {
+	t.Parallel()
 	var lines strings.Builder
 	for i := 1; i <= 20; i++ {
 		fmt.Fprintf(&lines, "m v=%d %d\n", i, i)
@@ -96,12 +100,14 @@ func TestOriginal04P95IsNotOneValueTooHigh(t *testing.T) {
 }
 
 func TestOriginal05TimeTagsAndTextsAreNoFields(t *testing.T) {
+	t.Parallel()
 	rows := describeLines(t, "m,number=12,nan=nan v=1,a=\"12\",b=\"1_000\",c=\"nan\" 1\n", "  bucket = \"1h\"\n")
 	require.Len(t, rows, 1)
 	require.Contains(t, rows, "analytics_m v 0")
 }
 
 func TestOriginal06BucketsDoNotDependOnTheTimeZone(t *testing.T) {
+	t.Parallel()
 	lines := "m v=1 1589515200000000000\nm v=2 1589587199000000000\nm v=3 1589587200000000000\n"
 	want := describeLines(t, lines, "  bucket = \"1d\"\n", "TZ=UTC")
 	require.Len(t, want, 2)
@@ -111,6 +117,7 @@ func TestOriginal06BucketsDoNotDependOnTheTimeZone(t *testing.T) {
 }
 
 func TestOriginal07TimesAreExact(t *testing.T) {
+	t.Parallel()
 	rows := describeLines(t, "m v=1 1589587199999999999\nm v=2 1589587200000000000\nm v=3 999999999\nm v=4 -1\n", "  bucket = \"1d\"\n")
 	require.Len(t, rows, 4, "a nanosecond before the boundary, at it, before 2001, before 1970")
 	require.Equal(t, 1.0, rows["analytics_m v 1589500800000000000"]["max"])
@@ -120,22 +127,24 @@ func TestOriginal07TimesAreExact(t *testing.T) {
 }
 
 func TestOriginal08SmallNumbersKeepTheirDigits(t *testing.T) {
-	server := redistest.Server(t)
-	runOnce(t, describedWith(writeFile(t, "in.lp", "m v=1.23e-11 1\n"), "  bucket = \"1h\"\n", redisOutput(server.Addr(), "db")))
+	t.Parallel()
+	server := redisDatabase(t)
+	runOnce(t, describedWith(writeFile(t, "in.lp", "m v=1.23e-11 1\n"), "  bucket = \"1h\"\n", redisOutput(server, "db")))
 	var records []map[string]any
-	getJSON(t, apiOn(t, server.Addr())+"/analytics/m?database=db", &records)
+	getJSON(t, apiOn(t, server)+"/analytics/m?database=db", &records)
 	require.Equal(t, 1.23e-11, records[0]["mean"])
-	require.Contains(t, redistest.Client(t, server).Get(t.Context(), "db:analytics_m").Val(), `"mean":1.23e-11`)
+	require.Contains(t, redisClient(t, server).Get(t.Context(), "db:analytics_m").Val(), `"mean":1.23e-11`)
 }
 
 func TestOriginal09ABucketCostsWhatIsInIt(t *testing.T) {
+	t.Parallel()
 	server := redistest.Server(t)
 	var lines strings.Builder
 	for hour := range 800 {
 		fmt.Fprintf(&lines, "m a=%d,b=%d %d\n", hour, hour, int64(hour)*3600e9)
 	}
 	runOnce(t, describedWith(writeFile(t, "in.lp", lines.String()), "  bucket = \"1h\"\n", redisOutput(server.Addr(), "db")))
-	client := redistest.Client(t, server)
+	client := redisClient(t, server.Addr())
 	var records []map[string]any
 	require.NoError(t, json.Unmarshal([]byte(client.Get(t.Context(), "db:analytics_m").Val()), &records))
 	require.Len(t, records, 1600)
@@ -150,6 +159,7 @@ func TestOriginal09ABucketCostsWhatIsInIt(t *testing.T) {
 }
 
 func TestOriginal10WithRedisAwayNothingIsLost(t *testing.T) {
+	t.Parallel()
 	server := redistest.Server(t)
 	addr := server.Addr()
 	require.NoError(t, server.Stop())
@@ -168,6 +178,7 @@ func TestOriginal10WithRedisAwayNothingIsLost(t *testing.T) {
 }
 
 func TestOriginal11ACacheWithoutADatabaseIsAnError(t *testing.T) {
+	t.Parallel()
 	r := runTelegraf(t, "--once", "--config", writeFile(t, "telegraf.conf", describedWith("/dev/null", "", redisOutput("127.0.0.1:1", ""))))
 	require.NotZero(t, r.code)
 	require.Contains(t, r.stderr, `invalid 'database' setting ""`)
@@ -176,6 +187,7 @@ func TestOriginal11ACacheWithoutADatabaseIsAnError(t *testing.T) {
 // Added one after the other, the four values have a mean of 0.25. A parser of line protocol takes no NaN, so
 // a processor makes some.
 func TestOriginal12SumsAreExactAndNaNIsLeftOut(t *testing.T) {
+	t.Parallel()
 	out := filepath.Join(t.TempDir(), "out.lp")
 	fed := filepath.Join(t.TempDir(), "fed.csv")
 	const lines = "m v=1e16,only=7 1\nm v=1,w=2 2\nm v=7,only=7 3\nm v=-1e16 4\nm v=1 5\nm v=7,w=4 6\nbig v=9007199254740993i 1\n"
@@ -208,6 +220,7 @@ def apply(metric):
 }
 
 func TestOriginal13WidthsAndFieldsOfAnyNameWork(t *testing.T) {
+	t.Parallel()
 	for width, want := range map[string]string{"0d": "is zero", "-1d": "want whole numbers", "10": "want whole numbers"} {
 		r := runTelegraf(t, "--once", "--config", writeFile(t, "telegraf.conf", describedWith("/dev/null", fmt.Sprintf("  bucket = %q\n", width), fileOutput("stdout"))))
 		require.NotZero(t, r.code)
@@ -221,9 +234,10 @@ func TestOriginal13WidthsAndFieldsOfAnyNameWork(t *testing.T) {
 }
 
 func TestOriginal14RowsHaveATimeKeysExpireAndRedisIsConfigured(t *testing.T) {
-	server := redistest.Server(t)
-	runOnce(t, describedWith(writeFile(t, "in.lp", "m v=1 1589587200000000000\n"), "  bucket = \"1d\"\n", redisOutput(server.Addr(), "db")))
-	client := redistest.Client(t, server)
+	t.Parallel()
+	server := redisDatabase(t)
+	runOnce(t, describedWith(writeFile(t, "in.lp", "m v=1 1589587200000000000\n"), "  bucket = \"1d\"\n", redisOutput(server, "db")))
+	client := redisClient(t, server)
 	keys, err := client.Keys(t.Context(), "*").Result()
 	require.NoError(t, err)
 	require.Len(t, keys, 7)
@@ -231,14 +245,15 @@ func TestOriginal14RowsHaveATimeKeysExpireAndRedisIsConfigured(t *testing.T) {
 		require.Positive(t, client.TTL(t.Context(), key).Val(), key)
 	}
 	var records []map[string]any
-	getJSON(t, apiOn(t, server.Addr())+"/analytics/m?database=db", &records)
+	getJSON(t, apiOn(t, server)+"/analytics/m?database=db", &records)
 	require.Equal(t, 1589587200000.0, records[0]["time"])
 }
 
 func TestOriginal15TheDocumentedRequestAnswers(t *testing.T) {
-	server := redistest.Server(t)
-	runOnce(t, describedWith(writeFile(t, "in.lp", "solar v=1 1\n"), "  bucket = \"1h\"\n", redisOutput(server.Addr(), "db")))
-	url := apiOn(t, server.Addr())
+	t.Parallel()
+	server := redisDatabase(t)
+	runOnce(t, describedWith(writeFile(t, "in.lp", "solar v=1 1\n"), "  bucket = \"1h\"\n", redisOutput(server, "db")))
+	url := apiOn(t, server)
 	var records []map[string]any
 	getJSON(t, url+"/analytics/solar?database=db", &records)
 	require.Len(t, records, 1)
@@ -257,6 +272,7 @@ func TestOriginal15TheDocumentedRequestAnswers(t *testing.T) {
 
 // The address and the Redis that it documents are those of old; here it is run, told everything by variables.
 func TestOriginal16TheServiceBringsItsRedisAndReadsItsVariables(t *testing.T) {
+	t.Parallel()
 	documented := readFile(t, "../analytics-api/analytics-api.toml")
 	require.Contains(t, documented, `listen = "127.0.0.1:8001"`)
 	require.Contains(t, documented, `redis = ["redis://127.0.0.1:6379"]`)

@@ -88,6 +88,7 @@ func (s *testStore) GetResolver(key string) (telegraf.ResolveFunc, error) {
 }
 
 func TestSecretsAreListedReadAndWritten(t *testing.T) {
+	t.Parallel()
 	secrets := writeFile(t, "secrets.json", `{"token":"s3cret","other":"0ther"}`)
 	config := writeFile(t, "telegraf.conf", "[[secretstores.test]]\n  id = \"mine\"\n  path = \""+secrets+"\"\n[[inputs.cpu]]\n[[outputs.discard]]\n")
 
@@ -104,6 +105,7 @@ func TestSecretsAreListedReadAndWritten(t *testing.T) {
 }
 
 func TestAPasswordUnlocksStores(t *testing.T) {
+	t.Parallel()
 	secrets := writeFile(t, "secrets.json", `{"token":"s3cret"}`)
 	config := writeFile(t, "telegraf.conf", "[[secretstores.test]]\n  id = \"mine\"\n  password = \"sesame\"\n  path = \""+secrets+"\"\n")
 	for _, args := range [][]string{
@@ -121,6 +123,7 @@ func TestAPasswordUnlocksStores(t *testing.T) {
 }
 
 func TestWrongSecretsCommands(t *testing.T) {
+	t.Parallel()
 	secrets := writeFile(t, "secrets.json", "{}")
 	config := writeFile(t, "telegraf.conf", "[[secretstores.test]]\n  id = \"mine\"\n  path = \""+secrets+"\"\n  read_only = true\n")
 	for _, c := range []struct {

@@ -15,7 +15,6 @@ import (
 
 	"github.com/telegraf-describe/telegraf-describe/internal/influxtest"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
-	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
@@ -33,19 +32,20 @@ type goldenQuantiles struct {
 // The summaries of all series are cached beside their records, and merged they say what the values of all series
 // were like together. Outputs that should not have them do not.
 func TestCachedSummariesMerge(t *testing.T) {
+	t.Parallel()
 	input := goldenLines(t, "solar_plant1_plus4h")
 	for mode, accuracy := range map[string]string{"full": "exact", "compact": "auto"} {
 		t.Run(mode, func(t *testing.T) {
-			server := redistest.Server(t)
+			server := redisDatabase(t)
 			influxdb := influxtest.New(t, influxtest.Options{Token: "secret"})
 			runOnce(t, describedWith(input, fmt.Sprintf("  bucket = \"1d\"\n  accuracy = %q\n  emit_summary = %q\n", accuracy, mode),
-				redisOutput(server.Addr(), "db")+influxOutput(influxdb.URL)+"  fieldexclude = [\"summary\"]\n"))
+				redisOutput(server, "db")+influxOutput(influxdb.URL)+"  fieldexclude = [\"summary\"]\n"))
 
 			require.Empty(t, influxdb.Refused())
 			for _, row := range influxdb.Rows("db", "analytics_solar") {
 				require.NotContains(t, row.Fields, "summary")
 			}
-			merged := mergedByDay(t, redistest.Client(t, server))
+			merged := mergedByDay(t, redisClient(t, server))
 			days := goldenDays(t)
 			require.Len(t, merged, len(days))
 			for _, want := range days {

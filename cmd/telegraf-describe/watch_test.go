@@ -14,8 +14,10 @@ import (
 )
 
 func TestTheAgentGoesOnWhileItsConfigurationIsGone(t *testing.T) {
+	t.Parallel()
 	for _, how := range []string{"notify", "poll"} {
 		t.Run(how, func(t *testing.T) {
+			t.Parallel()
 			in, out := files(t, history)
 			config := writeFile(t, "telegraf.conf", configuration(settings{input: in, output: out, name: "first"}))
 			p := startTelegraf(t, "--config", config, "--watch-config", how)
@@ -35,6 +37,7 @@ func TestTheAgentGoesOnWhileItsConfigurationIsGone(t *testing.T) {
 }
 
 func TestTheAgentGoesOnWhileItsFolderIsGone(t *testing.T) {
+	t.Parallel()
 	in, out := files(t, history)
 	root := t.TempDir()
 	folder, away := filepath.Join(root, "conf.d"), filepath.Join(root, "away")
@@ -56,6 +59,7 @@ func TestTheAgentGoesOnWhileItsFolderIsGone(t *testing.T) {
 
 // What an editor does to a file in several steps is one change, reported when the file is complete.
 func TestAFileIsReadWhenItIsComplete(t *testing.T) {
+	t.Parallel()
 	const complete = "complete"
 	move := func(t *testing.T, path string) { require.NoError(t, os.Rename(path, path+"~")) }
 	empty := func(t *testing.T, path string) { require.NoError(t, os.Truncate(path, 0)) }
@@ -94,5 +98,6 @@ func TestAFileIsReadWhenItIsComplete(t *testing.T) {
 }
 
 func TestFilesSettleForAQuarterOfASecond(t *testing.T) {
+	t.Parallel()
 	require.Regexp(t, `--watch-debounce-interval value .*\(default: 250ms\)`, runTelegraf(t, "--help").stdout)
 }
