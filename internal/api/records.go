@@ -11,7 +11,6 @@ import (
 
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
-	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
 // records answers with the records of a table: a JSON array, ascending by bucket. Without a limit it has
@@ -85,7 +84,7 @@ func (s *server) collect(r *http.Request, q query, starts []time.Time) ([]byte, 
 	if q.limit == 0 && len(starts) > s.MaxBuckets {
 		return nil, tooMuch{"buckets", len(starts), s.MaxBuckets}
 	}
-	a := answer{query: q, filter: newFilter(q), maxRecords: s.MaxRecords, maxBytes: s.MaxBytes}
+	a := answer{query: q, filter: record.NewFilter(q.table.Name, record.Wanted{Fields: q.fields, Tags: q.tags}), maxRecords: s.MaxRecords, maxBytes: s.MaxBytes}
 	for read, n := 0, firstRead; len(starts) > 0; n = a.next(read) {
 		n = min(n, s.MaxBuckets-read, len(starts))
 		if n == 0 {
@@ -110,7 +109,7 @@ func (s *server) collect(r *http.Request, q query, starts []time.Time) ([]byte, 
 // answer collects records, newest bucket first.
 type answer struct {
 	query
-	filter               filter
+	filter               record.Filter
 	maxRecords, maxBytes int
 	buckets              [][]string
 	records, bytes       int
@@ -129,7 +128,7 @@ func (a *answer) take(_ time.Time, records []string) error {
 	kept := records[:0]
 	for _, text := range records {
 		a.read += len(text)
-		if a.filter.wants(text) {
+		if a.filter.Match(text) {
 			kept = append(kept, text)
 		}
 	}
@@ -165,61 +164,6 @@ func (a *answer) json() []byte {
 		}
 	}
 	return append(b, ']', '\n')
-}
-
-// filter selects records by their JSON without parsing it: the cache writes members in a fixed order and
-// each text in one form only (see [record.Record.AppendJSON]).
-type filter struct {
-	prefixes []string     // what the JSON begins with, for each field; none selects all
-	members  []string     // what the JSON contains, for each tag
-	exact    []series.Tag // tags whose name could be mistaken for another place of the JSON
-}
-
-func newFilter(q query) filter {
-	var f filter
-	for _, field := range q.fields {
-		r := record.Record{Table: q.table.Name, Field: field}
-		head, _, _ := strings.Cut(string(r.AppendJSON(nil)), `,"time_bucket":`)
-		f.prefixes = append(f.prefixes, head+`,"time_bucket":`)
-	}
-	for _, tag := range q.tags {
-		r := record.Record{Tags: []series.Tag{tag}}
-		_, member, _ := strings.Cut(string(r.AppendJSON(nil)), `"agent":""`)
-		if tag.Key == record.Agent || strings.ContainsAny(tag.Key, `,:"\`) || record.Reserved(tag.Key) {
-			f.exact = append(f.exact, tag)
-			continue
-		}
-		f.members = append(f.members, strings.TrimSuffix(member, "}"))
-	}
-	return f
-}
-
-func (f filter) wants(text string) bool {
-	if len(f.prefixes) > 0 && !slices.ContainsFunc(f.prefixes, func(p string) bool { return strings.HasPrefix(text, p) }) {
-		return false
-	}
-	for _, member := range f.members {
-		if !strings.Contains(text, member) {
-			return false
-		}
-	}
-	return len(f.exact) == 0 || f.wantsExactly(text)
-}
-
-func (f filter) wantsExactly(text string) bool {
-	r, err := record.Parse([]byte(text))
-	if err != nil {
-		return false
-	}
-	for _, tag := range f.exact {
-		if tag.Key == record.Agent && r.Agent == tag.Value {
-			continue
-		}
-		if !slices.Contains(r.Tags, tag) {
-			return false
-		}
-	}
-	return true
 }
 
 var _ Reader = (*cache.Store)(nil)

@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
@@ -40,10 +39,7 @@ func (s *Store) Put(ctx context.Context, t record.Table, records []record.Record
 	if err := CheckTable(t); err != nil {
 		return err
 	}
-	b, err := newBatch(records)
-	if err != nil {
-		return err
-	}
+	b := newBatch(records)
 	now := s.Now()
 	if _, err := s.client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
 		b.queue(ctx, pipe, t, now, s.Retention)
@@ -51,7 +47,7 @@ func (s *Store) Put(ctx context.Context, t record.Table, records []record.Record
 	}); err != nil {
 		return err
 	}
-	err = s.enter(ctx, t, now)
+	err := s.enter(ctx, t, now)
 	switch {
 	case redis.HasErrorPrefix(err, "WRONGTYPE"): // trying again does not help, and the records are written
 		s.Report(err)
@@ -71,7 +67,7 @@ type batch struct {
 	newest    time.Time
 }
 
-func newBatch(records []record.Record) (*batch, error) {
+func newBatch(records []record.Record) *batch {
 	b := &batch{
 		starts:  make(map[string]time.Time),
 		records: make(map[string][]any), summaries: make(map[string][]any), names: make(map[string]bool),
@@ -91,15 +87,11 @@ func newBatch(records []record.Record) (*batch, error) {
 		for _, tag := range r.JSONTags() {
 			b.names[tagName+tag.Key] = true
 		}
-		if r.Summary != "" {
-			summary, err := base64.StdEncoding.DecodeString(r.Summary)
-			if err != nil {
-				return nil, fmt.Errorf("summary of field %q: %w", r.Field, err)
-			}
-			b.summaries[start] = append(b.summaries[start], field, summary)
+		if len(r.Summary) > 0 {
+			b.summaries[start] = append(b.summaries[start], field, r.Summary)
 		}
 	}
-	return b, nil
+	return b
 }
 
 // queue adds the commands of the transaction to the pipeline.

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"cmp"
-	"encoding/base64"
 	"math"
 	"time"
 
@@ -47,28 +46,14 @@ type pending struct {
 	field      string
 	start, end int64
 	revision   int64
-	state      State
+	state      record.State
 	summary    int // where its encoded summary ends
 }
-
-// State is what a row shows of the state of its bucket.
-type State int
-
-const (
-	// Unmarked rows do not show it.
-	Unmarked State = iota
-	// Open rows are of a bucket that may get more values.
-	Open
-	// Final rows are of a bucket that gets no more values, unless late ones make a revision of it.
-	Final
-)
 
 // Row is what leaves for one field of one bucket of one series.
 type Row struct {
 	record.Record
-	End      time.Time // of the bucket, exclusive
-	State    State
-	Revision int64 // of a final row where there is a store: how often the bucket had become final before
+	End time.Time // of the bucket, exclusive
 }
 
 // Push settles all buckets that got values since the last Push, lets their rows leave through yield, and makes those
@@ -162,9 +147,9 @@ func (e *Engine) collectSeries(s *series, now time.Time, all bool, held *Counter
 		case b.final && e.o.Emit != EmitUpdate:
 			e.collectBucket(s, b, e.finalState())
 		case changed && e.o.Emit == EmitBoth:
-			e.collectBucket(s, b, Open)
+			e.collectBucket(s, b, record.Open)
 		case changed && e.o.Emit == EmitUpdate:
-			e.collectBucket(s, b, Unmarked)
+			e.collectBucket(s, b, record.Unmarked)
 		}
 		switch {
 		case b.final:
@@ -180,15 +165,15 @@ func (e *Engine) collectSeries(s *series, now time.Time, all bool, held *Counter
 }
 
 // finalState returns the state that a final row shows.
-func (e *Engine) finalState() State {
+func (e *Engine) finalState() record.State {
 	if e.o.Emit == EmitBoth {
-		return Final
+		return record.Final
 	}
-	return Unmarked
+	return record.Unmarked
 }
 
 // collectBucket collects a row for each field that has values in the bucket.
-func (e *Engine) collectBucket(s *series, b *open, state State) {
+func (e *Engine) collectBucket(s *series, b *open, state record.State) {
 	for i := range b.fields {
 		e.collectRow(pending{leaving: &s.leaving, field: s.schema.names[i], start: b.start, end: b.end, revision: b.revision, state: state}, &b.fields[i])
 	}
@@ -231,9 +216,13 @@ func (e *Engine) fill(r *pending, values []float64, summary []byte) {
 	row := &e.push.row
 	*row = Row{
 		Record: record.Record{
-			Table: e.tableOf(r.leaving.Measurement), Field: r.field, Tags: r.leaving.Tags, Start: time.Unix(0, r.start).UTC(), Stats: row.Stats[:0],
+			Table: e.tableOf(r.leaving.Measurement), Field: r.field, Tags: r.leaving.Tags, Start: time.Unix(0, r.start).UTC(),
+			State: r.state, Stats: row.Stats[:0], Summary: summary,
 		},
-		End: time.Unix(0, r.end).UTC(), State: r.state, Revision: r.revision,
+		End: time.Unix(0, r.end).UTC(),
+	}
+	if e.o.Store != nil && e.o.Emit != EmitUpdate { // an update replaces the row before it, so it has the same time
+		row.HasRevision, row.Revision = true, r.revision
 	}
 	for i, v := range values {
 		switch {
@@ -243,9 +232,6 @@ func (e *Engine) fill(r *pending, values []float64, summary []byte) {
 		default:
 			row.Stats = append(row.Stats, record.Stat{Name: e.names[i], Value: v})
 		}
-	}
-	if len(summary) > 0 {
-		row.Summary = base64.StdEncoding.EncodeToString(summary)
 	}
 }
 

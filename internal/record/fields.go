@@ -15,39 +15,53 @@ const (
 	Time       = "time"        // the bucket's start in milliseconds, in JSON; a reserved column in InfluxDB
 	Summary    = "summary"     // the encoded summary: a string field of the metric
 	Agent      = "agent"       // the Telegraf that computed the record, in JSON
+	FinalName  = "final"       // whether the bucket is final, in JSON
+	// BucketState is the tag of a metric whose value is "open" or "final".
+	BucketState = "bucket_state"
+	// Revision is the integer field of a metric, and the member in JSON, that counts how often its bucket had been final before.
+	Revision = "revision"
 )
 
-// StatName returns the name of the metric's field that holds statistic s: the name that users write,
-// with the decimal point of a percentile as an underscore, so "p99.9" is "p99_9". No two statistics
-// have the same name.
+// StatName returns the name of the metric's field that holds statistic s: the name that users write, with the decimal
+// point of a percentile as an underscore, so "p99.9" is "p99_9". No two statistics have the same name.
 func StatName(s stats.Statistic) string {
 	return strings.ReplaceAll(s.String(), ".", "_")
 }
 
+// fixedNames has the names of all statistics but the percentiles.
+var fixedNames = func() map[string]bool {
+	names := make(map[string]bool)
+	for _, name := range stats.Names() {
+		if s, err := stats.ParseStatistic(name); err == nil {
+			names[StatName(s)] = true
+		}
+	}
+	return names
+}()
+
 // IsStatName reports whether name is that of a statistic, as [StatName] makes it.
 func IsStatName(name string) bool {
-	s, err := stats.ParseStatistic(strings.ReplaceAll(name, "_", "."))
-	if err == nil {
-		return StatName(s) == name
+	if len(name) < 2 || name[0] != 'p' || name[1] < '0' || name[1] > '9' {
+		return fixedNames[name]
 	}
-	s, err = stats.ParseStatistic(name)
+	s, err := stats.ParseStatistic(strings.ReplaceAll(name, "_", "."))
 	return err == nil && StatName(s) == name
 }
 
-// Reserved reports whether a tag of that name would clash with a name of ours: InfluxDB refuses a
-// column that is both a tag and a field, and a JSON object has each member once.
+// Reserved reports whether a tag of that name would clash with a name of ours: InfluxDB refuses a column that is both a
+// tag and a field, and a JSON object has each member once.
 func Reserved(name string) bool {
 	switch name {
-	case TableName, FieldName, TimeBucket, Time, Summary:
+	case TableName, FieldName, TimeBucket, Time, Summary, BucketState, Revision:
 		return true
 	}
 	return IsStatName(name)
 }
 
-// isMember reports whether every record has a member of that name in JSON.
+// isMember reports whether the JSON of a record may have a member of that name that is neither tag nor statistic.
 func isMember(name string) bool {
 	switch name {
-	case TableName, FieldName, TimeBucket, Time, Agent:
+	case TableName, FieldName, TimeBucket, Time, Agent, FinalName, Revision:
 		return true
 	}
 	return false

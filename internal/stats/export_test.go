@@ -36,7 +36,7 @@ func (s *Summary) HasCounts() bool {
 func (s *Summary) IsTable() bool { return s.exact.table != nil }
 
 // Kinds returns the names of all kinds.
-func Kinds() []string { return kindNames() }
+func Kinds() []string { return Names() }
 
 // Readable reports whether a kind can be read from a summary.
 func Readable(k Kind) bool { return kinds[k].name != "" && kinds[k].read != nil }

@@ -56,8 +56,8 @@ var kinds = [numKinds]struct {
 	MaxError:  {"max_error", func(s *Summary, _ Percentile, _ Method) float64 { return s.MaxError() }},
 }
 
-// kindNames returns the names of all kinds.
-func kindNames() []string {
+// Names returns the names of all statistics as users write them, in order of output, with "p<q>" for the percentiles.
+func Names() []string {
 	names := make([]string, len(kinds))
 	for k := range kinds {
 		names[k] = kinds[k].name
@@ -84,7 +84,7 @@ func Defaults() []Statistic {
 // ParseStatistic reads the name of a statistic as users write it: "mean", "p95", "p99.9". The error
 // for an unknown name lists the known ones.
 func ParseStatistic(name string) (Statistic, error) {
-	if i := slices.Index(kindNames(), name); i >= 0 && Kind(i) != Quantile {
+	if i := slices.Index(Names(), name); i >= 0 && Kind(i) != Quantile {
 		return Statistic{kind: Kind(i)}, nil
 	}
 	if rank, ok := strings.CutPrefix(name, "p"); ok && rank != "" && strings.Trim(rank, "0123456789.") == "" {
@@ -94,7 +94,7 @@ func ParseStatistic(name string) (Statistic, error) {
 		}
 		return Statistic{kind: Quantile, percentile: p}, nil
 	}
-	return Statistic{}, fmt.Errorf("unknown statistic %q, known are %s", name, strings.Join(kindNames(), ", "))
+	return Statistic{}, fmt.Errorf("unknown statistic %q, known are %s", name, strings.Join(Names(), ", "))
 }
 
 // Kind returns what the statistic measures.

@@ -52,8 +52,7 @@ func (d *Describe) number(value any) (float64, bool) {
 
 // rowMaker makes metrics of rows.
 type rowMaker struct {
-	bucketTag string // or empty
-	atEnd     bool   // whether the time of a metric is the end of the bucket, not its start
+	record.Layout
 
 	blank telegraf.Metric // what the rows of one bucket have in common
 	of    bucketKey       // the bucket of blank
@@ -79,27 +78,13 @@ func (m *rowMaker) metric(r *engine.Row) telegraf.Metric {
 	}
 	row := m.blank.Copy()
 	row.TagList()[m.field].Value = r.Field
-	for _, s := range r.Stats {
-		row.AddField(s.Name, s.Value)
-	}
-	if r.Summary != "" {
-		row.AddField(record.Summary, r.Summary)
-	}
+	m.AddFields(row, &r.Record)
 	return row
 }
 
 func (m *rowMaker) newBlank(r *engine.Row) telegraf.Metric {
-	at := r.Start
-	if m.atEnd {
-		at = r.End
-	}
-	blank := metric.New(r.Table, nil, nil, at)
-	for _, tag := range r.Tags {
-		blank.AddTag(tag.Key, tag.Value)
-	}
+	blank := metric.New(r.Table, nil, nil, m.Time(&r.Record, r.End, time.Time{}))
+	m.AddTags(blank, &r.Record)
 	blank.AddTag(record.FieldName, "")
-	if m.bucketTag != "" {
-		blank.AddTag(m.bucketTag, r.Start.Format(time.RFC3339Nano))
-	}
 	return blank
 }

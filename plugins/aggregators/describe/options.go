@@ -48,7 +48,10 @@ func (d *Describe) Init() error {
 	}
 	d.counters.init(d.Statistics)
 	d.engine = engine.New(d.engineOptions())
-	d.rows = rowMaker{bucketTag: d.BucketTag, atEnd: d.Timestamp == "end"}
+	d.rows = rowMaker{Layout: record.Layout{BucketTag: d.BucketTag}}
+	if d.Timestamp == "end" {
+		d.rows.Timestamp = record.AtEnd
+	}
 	d.checkGates()
 	return nil
 }

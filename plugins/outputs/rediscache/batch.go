@@ -1,17 +1,13 @@
 package rediscache
 
 import (
-	"encoding/base64"
 	"errors"
-	"fmt"
 	"slices"
-	"time"
 
 	"github.com/influxdata/telegraf"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
-	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
 // batch is one Write: its records by table, and what became of each metric.
@@ -79,52 +75,30 @@ func (b *batch) err() error {
 	return &partialError{err: errors.Join(errs...), accept: b.accepted, reject: b.rejected, reasons: b.reasons}
 }
 
-// read turns a metric into a record of a table, without changing it.
+// read returns the record of a metric and the table that it belongs to. It does not change the metric.
 func (r *RedisCache) read(m telegraf.Metric, b *batch) (record.Table, record.Record, error) {
 	t := record.Table{Database: r.Database, Name: m.Name()}
-	rec := record.Record{Table: m.Name(), Agent: r.Agent, Start: m.Time().UTC()}
-	for _, tag := range m.TagList() {
-		switch tag.Key {
-		case record.FieldName:
-			rec.Field = tag.Value
-		case record.TimeBucket:
-			start, err := time.Parse(time.RFC3339Nano, tag.Value)
-			if err != nil {
-				return t, rec, fmt.Errorf("metric %q has the tag %s=%q, want a time as RFC 3339 has it", m.Name(), tag.Key, tag.Value)
+	tags := func(yield func(key, value string) bool) {
+		for _, tag := range m.TagList() {
+			if r.DatabaseTag != "" && tag.Key == r.DatabaseTag {
+				t.Database = tag.Value
+			} else if !yield(tag.Key, tag.Value) {
+				return
 			}
-			rec.Start = start.UTC()
-		case r.DatabaseTag:
-			t.Database = tag.Value
-		default:
-			rec.Tags = append(rec.Tags, series.Tag{Key: tag.Key, Value: tag.Value})
 		}
 	}
-	if rec.Field == "" {
-		return t, rec, fmt.Errorf("metric %q has no tag %q, want rows as the describe aggregator emits them", m.Name(), record.FieldName)
+	fields := func(yield func(name string, value any) bool) {
+		for _, f := range m.FieldList() {
+			if !yield(f.Key, f.Value) {
+				return
+			}
+		}
 	}
-	if err := cache.CheckTable(t); err != nil {
+	rec, ignored, err := record.FromRow(m.Name(), m.Time(), tags, fields)
+	if err != nil {
 		return t, rec, err
 	}
-	return t, rec, readFields(m, &rec, b)
-}
-
-func readFields(m telegraf.Metric, rec *record.Record, b *batch) error {
-	for _, f := range m.FieldList() {
-		text, isText := f.Value.(string)
-		switch {
-		case !isText:
-			rec.Stats = append(rec.Stats, record.Stat{Name: f.Key, Value: f.Value})
-		case f.Key == record.Summary:
-			if _, err := base64.StdEncoding.DecodeString(text); err != nil {
-				return fmt.Errorf("metric %q has a summary that is not base64: %w", m.Name(), err)
-			}
-			rec.Summary = text
-		default:
-			b.ignored++
-		}
-	}
-	if len(rec.Stats) == 0 {
-		return fmt.Errorf("metric %q has no number, want statistics", m.Name())
-	}
-	return nil
+	b.ignored += int64(ignored)
+	rec.Agent = r.Agent
+	return t, rec, cache.CheckTable(t)
 }

@@ -1,0 +1,154 @@
+package record
+
+import (
+	"encoding/json"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
+)
+
+// AppendJSON appends the record as one JSON object to dst and returns the extended slice.
+//
+// The members are, in this order: table_name, field_name, time_bucket (RFC 3339), time (milliseconds since 1970),
+// agent, final (true or false, absent if the record is [Unmarked]), revision (absent if 0), the tags as strings by key,
+// the statistics as numbers or booleans. Tags are renamed as in [Record.JSONTags]; a statistic that has the
+// name of one of the first seven members is left out. A value that is not a finite number or a boolean is null. Invalid
+// UTF-8 becomes U+FFFD.
+func (r *Record) AppendJSON(dst []byte) []byte {
+	dst = r.appendHead(dst)
+	for _, tag := range r.JSONTags() {
+		dst = appendTag(dst, tag)
+	}
+	for _, s := range r.Stats {
+		if isMember(s.Name) {
+			continue
+		}
+		dst = append(dst, ',')
+		dst = appendString(dst, s.Name)
+		dst = append(dst, ':')
+		dst = appendValue(dst, s.Value)
+	}
+	return append(dst, '}')
+}
+
+// appendHead appends the members before the tags.
+func (r *Record) appendHead(dst []byte) []byte {
+	start := r.Start.UTC()
+	dst = appendNames(dst, r.Table, r.Field)
+	dst = append(dst, '"')
+	dst = start.AppendFormat(dst, time.RFC3339Nano)
+	dst = append(dst, `","time":`...)
+	dst = strconv.AppendInt(dst, start.UnixMilli(), 10)
+	dst = append(dst, `,"agent":`...)
+	dst = appendString(dst, r.Agent)
+	switch r.State {
+	case Open:
+		dst = append(dst, `,"final":false`...)
+	case Final:
+		dst = append(dst, finalMember...)
+	case Unmarked:
+	}
+	if r.Revision > 0 {
+		dst = append(dst, `,"revision":`...)
+		dst = strconv.AppendInt(dst, r.Revision, 10)
+	}
+	return dst
+}
+
+// finalMember is in the JSON of final records and of no others: inside of a string its quotes would be escaped.
+const finalMember = `,"final":true`
+
+// appendNames appends the start of a record's JSON, up to the value of time_bucket.
+func appendNames(dst []byte, table, field string) []byte {
+	dst = append(dst, `{"table_name":`...)
+	dst = appendString(dst, table)
+	dst = append(dst, `,"field_name":`...)
+	dst = appendString(dst, field)
+	return append(dst, `,"time_bucket":`...)
+}
+
+func appendTag(dst []byte, tag series.Tag) []byte {
+	dst = append(dst, ',')
+	dst = appendString(dst, tag.Key)
+	dst = append(dst, ':')
+	return appendString(dst, tag.Value)
+}
+
+// JSONTags returns the tags in ascending order of keys, under the names that [Record.AppendJSON] gives them: a tag whose
+// key is [Reserved], another member of the object or a statistic of the record is renamed by [series.RenameTags]. The
+// caller must not change the slice: without such a clash it is r.Tags itself.
+func (r *Record) JSONTags() []series.Tag {
+	if !slices.ContainsFunc(r.Tags, func(tag series.Tag) bool { return r.clashes(tag.Key) || series.Sendable(tag.Key) != tag.Key }) {
+		return r.Tags
+	}
+	tags := slices.Clone(r.Tags)
+	series.RenameTags(tags, r.clashes)
+	series.SortTags(tags)
+	return tags
+}
+
+// clashes reports whether a tag of that key needs another name in JSON.
+func (r *Record) clashes(key string) bool {
+	if key == "" || Reserved(key) || isMember(key) {
+		return true
+	}
+	for i := range r.Stats {
+		if r.Stats[i].Name == key {
+			return true
+		}
+	}
+	return false
+}
+
+func appendValue(dst []byte, v any) []byte {
+	switch v := v.(type) {
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return append(dst, "null"...)
+		}
+		return appendFloat(dst, v)
+	case int64:
+		return strconv.AppendInt(dst, v, 10)
+	case uint64:
+		return strconv.AppendUint(dst, v, 10)
+	case bool:
+		return strconv.AppendBool(dst, v)
+	}
+	return append(dst, "null"...)
+}
+
+// appendFloat appends v as the shortest decimal that reads back as v, with an exponent only where encoding/json
+// writes one.
+func appendFloat(dst []byte, v float64) []byte {
+	if a := math.Abs(v); a != 0 && (a < 1e-6 || a >= 1e21) {
+		return strconv.AppendFloat(dst, v, 'e', -1, 64)
+	}
+	return strconv.AppendFloat(dst, v, 'f', -1, 64)
+}
+
+func appendString(dst []byte, s string) []byte {
+	if isPlain(s) {
+		dst = append(dst, '"')
+		dst = append(dst, s...)
+		return append(dst, '"')
+	}
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic(err) // a string always marshals
+	}
+	return append(dst, b...)
+}
+
+// isPlain reports whether s needs no escape in JSON.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c >= utf8.RuneSelf || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}

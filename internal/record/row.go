@@ -1,0 +1,179 @@
+package record
+
+import (
+	"encoding/base64"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
+)
+
+// Metric is the part of a Telegraf metric that a [Layout] writes to.
+type Metric interface {
+	AddTag(key, value string)
+	AddField(key string, value any)
+}
+
+// Timestamp selects the time of a row.
+type Timestamp uint8
+
+const (
+	// AtStart is the start of the bucket.
+	AtStart Timestamp = iota
+	// AtEnd is the end of the bucket.
+	AtEnd
+	// AtPush is the time at which the row leaves.
+	AtPush
+)
+
+// Layout defines the row of a record: a metric that has the name of the table, and
+//
+//   - the tags of the series, [FieldName], the bucket's start under BucketTag (RFC 3339), and "open" or "final" under
+//     StateTag unless the record is [Unmarked],
+//   - the statistics as fields, the summary in base64 as the field [Summary] where there is one, and the integer field
+//     [Revision].
+//
+// The revision is a field of every row whose record has one, except of open rows of a bucket that has never been final.
+//
+// The rows of one bucket differ in FieldName and in their fields only, so an adapter can make the rest once and copy it.
+// The zero Layout has neither of the two tags, and the start as its time.
+type Layout struct {
+	BucketTag string // name of the tag with the bucket's start, usually [TimeBucket]; "" for none
+	StateTag  string // name of the tag with the bucket's state, usually [BucketState]; "" for none
+	Timestamp Timestamp
+}
+
+// AddTags adds the tags of the record's row to m, except [FieldName].
+func (l *Layout) AddTags(m Metric, r *Record) {
+	for _, tag := range r.Tags {
+		m.AddTag(tag.Key, tag.Value)
+	}
+	if l.BucketTag != "" {
+		m.AddTag(l.BucketTag, r.Start.UTC().Format(time.RFC3339Nano))
+	}
+	if l.StateTag != "" && r.State != Unmarked {
+		m.AddTag(l.StateTag, r.State.String())
+	}
+}
+
+// AddFields adds the fields of the record's row to m.
+func (*Layout) AddFields(m Metric, r *Record) {
+	for i := range r.Stats {
+		m.AddField(r.Stats[i].Name, r.Stats[i].Value)
+	}
+	if len(r.Summary) > 0 {
+		m.AddField(Summary, base64.StdEncoding.EncodeToString(r.Summary))
+	}
+	if r.showsRevision() {
+		m.AddField(Revision, r.Revision)
+	}
+}
+
+// showsRevision reports whether the row has the field revision.
+func (r *Record) showsRevision() bool { return r.HasRevision && (r.Revision > 0 || r.State != Open) }
+
+// Time returns the timestamp of the record's row. The end is that of the bucket, pushed is the time at which the row
+// leaves. Revision r of a bucket is r nanoseconds after its start or end: InfluxDB 3 may keep either of two versions of a
+// point, so each version is a point of its own.
+func (l *Layout) Time(r *Record, end, pushed time.Time) time.Time {
+	switch l.Timestamp {
+	case AtEnd:
+		return end.Add(time.Duration(r.Revision))
+	case AtPush:
+		return pushed
+	case AtStart:
+	}
+	return r.Start.Add(time.Duration(r.Revision))
+}
+
+// FromRow returns the record of a row that a [Layout] with AtStart, or with the BucketTag [TimeBucket], laid out. The
+// state is read from the tag [BucketState]. Table is the name of the metric and at its time. The tags are in any order,
+// each key once. Agent stays empty. The strings of the row become part of the record.
+//
+// String fields other than the summary have no place in a record: they are skipped, and ignored is their number. A row
+// without the tag [FieldName] or without a statistic is an error, and so is a tag or field of ours with a value that no
+// Layout writes.
+func FromRow(table string, at time.Time, tags iter.Seq2[string, string], fields iter.Seq2[string, any]) (r Record, ignored int, err error) {
+	r = Record{Table: table}
+	tagged := false
+	for key, value := range tags {
+		tagged = tagged || key == TimeBucket
+		if err := r.readTag(key, value); err != nil {
+			return r, 0, fmt.Errorf("metric %q has %w", table, err)
+		}
+	}
+	if r.Field == "" {
+		return r, 0, fmt.Errorf("metric %q has no tag %q, want rows of the describe aggregator", table, FieldName)
+	}
+	series.SortTags(r.Tags)
+	for name, value := range fields {
+		used, err := r.readField(name, value)
+		if err != nil {
+			return r, 0, fmt.Errorf("metric %q has %w", table, err)
+		}
+		if !used {
+			ignored++
+		}
+	}
+	if len(r.Stats) == 0 {
+		return r, 0, fmt.Errorf("metric %q has no number, want statistics", table)
+	}
+	if !tagged {
+		r.Start = at.Add(-time.Duration(r.Revision)).UTC()
+	}
+	return r, ignored, nil
+}
+
+func (r *Record) readTag(key, value string) error {
+	switch key {
+	case FieldName:
+		r.Field = value
+	case TimeBucket:
+		start, err := time.Parse(time.RFC3339Nano, value)
+		if err != nil {
+			return fmt.Errorf("the tag %s=%q, want a time in the format RFC 3339", key, value)
+		}
+		r.Start = start.UTC()
+	case BucketState:
+		switch value {
+		case Open.String():
+			r.State = Open
+		case Final.String():
+			r.State = Final
+		default:
+			return fmt.Errorf("the tag %s=%q, want %q or %q", key, value, Open, Final)
+		}
+	default:
+		r.Tags = append(r.Tags, series.Tag{Key: key, Value: value})
+	}
+	return nil
+}
+
+// readField returns false for a field that has no place in a record.
+func (r *Record) readField(name string, value any) (used bool, err error) {
+	if name == Revision {
+		return true, r.readRevision(value)
+	}
+	text, isText := value.(string)
+	switch {
+	case !isText:
+		r.Stats = append(r.Stats, Stat{Name: name, Value: value})
+	case name == Summary:
+		if r.Summary, err = base64.StdEncoding.DecodeString(text); err != nil {
+			return false, fmt.Errorf("a summary that is not base64: %w", err)
+		}
+	default:
+		return false, nil
+	}
+	return true, nil
+}
+
+func (r *Record) readRevision(value any) error {
+	revision, ok := value.(int64)
+	if !ok || revision < 0 {
+		return fmt.Errorf("the field %s=%v, want an integer of 0 or more", Revision, value)
+	}
+	r.HasRevision, r.Revision = true, revision
+	return nil
+}
