@@ -57,45 +57,208 @@ func TestLimitedEncoding(t *testing.T) {
 	})
 }
 
-// The encoded sizes of common data, compact.
+// The sizes that the documentation promises, with an exact limit of 64.
 func TestEncodedSizes(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		shape   string
 		n, most int
 	}{
-		{"constant", 360, 20}, {"flag", 360, 20}, {"small integers", 360, 50}, {"few distinct", 360, 110}, {"continuous", 360, 360}, {"continuous", 100_000, 560},
-		{"continuous", 64, 540}, {"wide", 100_000, 560}, {"log-uniform", 100_000, 720}, {"log-uniform", 1_000_000, 920},
-		{"signs and zero", 1_000_000, 1600},
+		{"constant", 360, 20}, {"flag", 360, 20}, {"small integers", 360, 50}, {"few distinct", 360, 110}, {"continuous", 360, 360},
+		{"continuous", 64, 540}, {"32 distinct", 100_000, 350}, {"continuous", 100_000, 350}, {"wide", 100_000, 560},
+		{"log-uniform", 100_000, 700}, {"log-uniform with candidates", 100_000, 800},
+		{"log-uniform", 1_000_000, 900}, {"signs and zero", 1_000_000, 1600}, {"both signs with candidates", 1_000_000, 1700},
 	} {
-		xs := shapes(c.n)[c.shape]
-		r := rand.New(rand.NewPCG(1, 1))
-		for i := range c.n {
-			switch c.shape {
-			case "few distinct":
-				xs = append(xs, 0.1*float64(i*i%10))
-			case "wide":
-				xs = append(xs, 50+10*r.NormFloat64())
-			case "log-uniform":
-				xs = append(xs, math.Exp2(2*r.Float64()))
-			}
-		}
-		s := stats.New(64)
-		s.AddAll(xs, nil)
-		b := encoded(t, &s)
+		b := encoded(t, untimed(64, sized(c.shape, c.n)))
 		t.Logf("%s, n=%d: %d bytes", c.shape, c.n, len(b))
 		require.LessOrEqual(t, len(b), c.most, "%s, n=%d", c.shape, c.n)
 	}
 }
 
-// Moments that no values can have are refused: merging them would overflow.
-func TestImplausibleMomentsAreRefused(t *testing.T) {
-	good := encoded(t, limited(1, shapes(360)["continuous"]))
-	const sum = 2 + 16 + 1
-	for _, at := range []int{sum, sum + 8, sum + 16, sum + 24} {
+// sized returns n values of a shape.
+func sized(shape string, n int) []float64 {
+	if xs, ok := shapes(n)[shape]; ok {
+		return xs
+	}
+	r := rand.New(rand.NewPCG(1, 1))
+	xs := make([]float64, n)
+	for i := range xs {
+		switch shape {
+		case "few distinct":
+			xs[i] = 0.1 * float64(i*i%10)
+		case "32 distinct":
+			xs[i] = float64(r.IntN(32)) / 7
+		case "wide":
+			xs[i] = 50 + 10*r.NormFloat64()
+		case "log-uniform":
+			xs[i] = math.Exp2(2 * r.Float64())
+		case "log-uniform with candidates":
+			if xs[i] = math.Exp2(2 * r.Float64()); i%2 == 0 {
+				xs[i] = 1 + float64(r.IntN(16))/7
+			}
+		case "both signs with candidates":
+			xs[i] = math.Copysign(math.Exp2(16*r.Float64()), r.Float64()-0.5)
+			if i%2 == 0 {
+				xs[i] = float64(r.IntN(16)-8) / 7
+			}
+		default:
+			panic("unknown shape " + shape)
+		}
+	}
+	return xs
+}
+
+// A whole summary takes 8 bytes for a distinct value and up to 3 for a count up to a million.
+func TestAFullEncodingTakesUpTo11BytesForADistinctValue(t *testing.T) {
+	t.Parallel()
+	for _, most := range []int{1, 10, 1000, 1_000_000} {
+		r := rand.New(rand.NewPCG(2, 2))
+		s := stats.New(stats.Unlimited)
+		const distinct = 1000
+		for i := range distinct {
+			var one stats.Summary
+			one.Add(float64(i) / 7)
+			for n := r.IntN(most); n > 0; n /= 2 { // so the counts are up to most
+				require.NoError(t, one.Merge(&one))
+			}
+			require.NoError(t, s.Merge(&one))
+		}
+		require.LessOrEqual(t, len(encoded(t, &s)), 11*distinct, "counts up to %d", most)
+	}
+}
+
+// A copy allocates about as much as Bytes returns: the allocator rounds up.
+func TestBytesIsWhatASummaryAllocates(t *testing.T) {
+	for _, n := range []int{1, 16, 100, 512, 5000} {
+		for name, xs := range shapes(n) {
+			for _, limit := range limits {
+				s := limited(limit, xs) // with times
+				s.Max()
+				s = s.Clone()
+				const copies = 100
+				var kept [copies]*stats.Summary
+				allocated := int(stats.AllocatedBy(func() {
+					for i := range kept {
+						kept[i] = s.Clone()
+					}
+				}))/copies - 64
+				if held := s.Bytes(); allocated < held-held/50-8 || allocated > held+held/4+64 {
+					t.Errorf("%s, n=%d, limit %d: %d bytes, allocated are %d", name, n, limit, held, allocated)
+				}
+			}
+		}
+	}
+}
+
+func TestDecodingIntoASummaryThatIsUsedAgainAllocatesTwice(t *testing.T) {
+	for name, xs := range map[string][]float64{
+		"constant": sized("constant", 360), "few distinct": sized("few distinct", 360), "continuous": sized("continuous", 360), "wide": sized("wide", 360),
+	} {
+		for _, limit := range []int{64, 512} {
+			b := encoded(t, untimed(limit, xs))
+			var s stats.Summary
+			require.NoError(t, s.UnmarshalBinary(b))
+			allocs := testing.AllocsPerRun(50, func() { _ = s.UnmarshalBinary(b) })
+			require.LessOrEqual(t, allocs, 2.0, "%s, limit %d", name, limit)
+		}
+	}
+}
+
+// Where the moments of a histogram begin in its encoding.
+const (
+	unitAt       = 18
+	sumAt        = 19
+	sumLowAt     = 27
+	squaresAt    = 35
+	squaresLowAt = 43
+)
+
+// demoted returns the encoding of a histogram of the values.
+func demoted(t *testing.T, xs ...float64) []byte {
+	t.Helper()
+	s := untimed(stats.DefaultExactLimit, xs)
+	s.Demote()
+	return encoded(t, s)
+}
+
+// withFloat returns a copy of b with a float at a position.
+func withFloat(b []byte, at int, v float64) []byte {
+	b = slices.Clone(b)
+	binary.LittleEndian.PutUint64(b[at:], math.Float64bits(v))
+	return b
+}
+
+// Moments that no values can have are refused: merging them would overflow, or give what cannot be decoded.
+func TestDecodingRefusesImplausibleMoments(t *testing.T) {
+	t.Parallel()
+	continuous := demoted(t, shapes(360)["continuous"]...)
+	for _, at := range []int{sumAt, sumLowAt, squaresAt, squaresLowAt} {
 		for _, v := range []float64{math.MaxFloat64, -math.MaxFloat64} {
-			b := slices.Clone(good)
-			binary.LittleEndian.PutUint64(b[at:], math.Float64bits(v))
-			require.ErrorIs(t, new(stats.Summary).UnmarshalBinary(b), stats.ErrFormat, "byte %d", at)
+			require.ErrorIs(t, new(stats.Summary).UnmarshalBinary(withFloat(continuous, at, v)), stats.ErrFormat, "byte %d", at)
+		}
+	}
+	near := make([]float64, 100)
+	for i := range near {
+		near[i] = 1e6 + float64(i)*1e-5
+	}
+	sum := untimed(512, near).Sum()
+	require.ErrorIs(t, new(stats.Summary).UnmarshalBinary(withFloat(demoted(t, near...), sumAt, sum+99)), stats.ErrFormat)
+}
+
+// The mean may be beyond the values by 2^-40 of the largest magnitude, and the squares may be larger than those of any
+// values by a share of 10^-9.
+func TestDecodingAcceptsRoundedMoments(t *testing.T) {
+	t.Parallel()
+	decode := func(b []byte, at int, v float64) error {
+		return new(stats.Summary).UnmarshalBinary(withFloat(b, at, v))
+	}
+	ones, pair := demoted(t, 1, 1, 1, 1), demoted(t, 1, 1, 2, 2)
+	for _, c := range []struct {
+		b     []byte
+		at    int
+		value float64
+		ok    bool
+	}{
+		{ones, sumAt, 4 * (1 + 0x1p-41), true},
+		{ones, sumAt, 4 * (1 + 0x1p-39), false},
+		{ones, sumAt, 4 * (1 - 0x1p-41), true},
+		{ones, sumAt, 4 * (1 - 0x1p-39), false},
+		{pair, squaresAt, 1, true},
+		{pair, squaresAt, 1 + 5e-10, true},
+		{pair, squaresAt, 1 + 2e-9, false},
+		{pair, squaresAt, 0, true},
+		{pair, squaresAt, -1e-300, false},
+		{pair, sumLowAt, 8.5, false},
+		{pair, squaresLowAt, 1.5, false},
+	} {
+		err := decode(c.b, c.at, c.value)
+		if c.ok {
+			require.NoError(t, err, "%v at byte %d", c.value, c.at)
+		} else {
+			require.ErrorIs(t, err, stats.ErrFormat, "%v at byte %d", c.value, c.at)
+		}
+	}
+}
+
+// The unit of the moments is by the largest magnitude, as the format defines it.
+func TestTheUnitOfTheMomentsIsThatOfTheFormat(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		largest float64
+		want    byte
+	}{
+		{0x1p400, 0}, {math.Nextafter(0x1p400, math.Inf(1)), 2}, {math.MaxFloat64, 2},
+		{0x1p-400, 0}, {math.Nextafter(0x1p-400, 0), 1}, {math.SmallestNonzeroFloat64, 1}, {0, 1}, {1, 0},
+	} {
+		for _, sign := range []float64{1, -1} {
+			one := demoted(t, sign*c.largest)
+			require.Equal(t, c.want, one[unitAt], "%g", sign*c.largest)
+			s := stats.New(1) // it adds in batches
+			for range 40 {
+				s.Add(sign * c.largest)
+			}
+			require.Equal(t, c.want, encoded(t, &s)[unitAt], "%g", sign*c.largest)
+			require.NoError(t, new(stats.Summary).UnmarshalBinary(encoded(t, &s)))
 		}
 	}
 }

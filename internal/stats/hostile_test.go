@@ -58,7 +58,6 @@ func TestImplausibleCandidatesAreRefused(t *testing.T) {
 	for what, spoil := range map[string]func(h *heavy){
 		"more than there are": func(h *heavy) { h.all[0].count = 1 << 40 },
 		"more than counted":   func(h *heavy) { h.all[0].count, h.all[1].count = maxCount, maxCount },
-		"too many missed":     func(h *heavy) { h.missed = 2000/17 + 1 },
 	} {
 		s := New(1)
 		for i := range 1000 {
@@ -69,6 +68,23 @@ func TestImplausibleCandidatesAreRefused(t *testing.T) {
 		spoil(&s.hist.heavy)
 		require.ErrorIs(t, new(Summary).UnmarshalBinary(encodedBy(&s)), ErrFormat, what)
 	}
+}
+
+// Of n values, at most a 17th of those that the candidates do not account for can be missed.
+func TestDecodingBoundsTheMissedCount(t *testing.T) {
+	s := New(1)
+	for i := range 1000 {
+		s.Add(float64(i % 3))
+		s.Add(float64(i) / 7)
+	}
+	kept := uint64(0)
+	for _, c := range s.hist.heavy.kept() {
+		kept += c.count
+	}
+	s.hist.heavy.missed = (2000 - kept) / 17
+	require.NoError(t, new(Summary).UnmarshalBinary(encodedBy(&s)))
+	s.hist.heavy.missed++
+	require.ErrorIs(t, new(Summary).UnmarshalBinary(encodedBy(&s)), ErrFormat)
 }
 
 // Contradictions returns encodings of histograms that cannot be of any values, by what the error says of them.

@@ -9,6 +9,34 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
+func TestEveryKindHasANameAndCanBeRead(t *testing.T) {
+	for k := range stats.Kinds() {
+		require.True(t, stats.Readable(stats.Kind(k)), "kind %d", k)
+	}
+}
+
+// The errors are in the default list only while they are not 0 by definition.
+func TestTheDefaultListHasErrorsOfEstimatesOnly(t *testing.T) {
+	read := func(names []string, s *stats.Summary) map[string]float64 {
+		sel, err := stats.NewSelection(names, stats.Linear)
+		require.NoError(t, err)
+		got := make(map[string]float64)
+		for i, v := range sel.Append(nil, s) {
+			if !math.IsNaN(v) {
+				got[sel.Statistics()[i].String()] = v
+			}
+		}
+		return got
+	}
+	s := limited(4, []float64{1, 2, 3, 4})
+	require.Equal(t, map[string]float64{"count": 4, "min": 1, "max": 4, "mean": 2.5, "median": 2.5, "mode": 1, "p95": 3.85}, read(nil, s))
+	require.Equal(t, map[string]float64{"max_error": 0, "mode_error": 0}, read([]string{"max_error", "mode_error"}, s))
+	s.Add(5)
+	require.Contains(t, read(nil, s), "max_error")
+	require.Contains(t, read(nil, s), "mode_error")
+	require.Equal(t, map[string]float64{"count": 5}, read([]string{"count"}, s))
+}
+
 func TestStatisticNamesReadBack(t *testing.T) {
 	for i, name := range stats.Kinds() {
 		if stats.Kind(i) == stats.Quantile {

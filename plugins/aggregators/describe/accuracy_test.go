@@ -1,6 +1,7 @@
 package describe
 
 import (
+	"encoding/base64"
 	"math"
 	"os"
 	"path/filepath"
@@ -8,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
 // A day of four sensors in one series is 960 temperatures, of which 97 are distinct.
@@ -58,4 +61,24 @@ func TestAListOfStatisticsIsEmittedAsItIsWritten(t *testing.T) {
 func roundedMedian(fields map[string]any) map[string]any {
 	fields["median"] = math.Round(fields["median"].(float64))
 	return fields
+}
+
+// A compact summary is exact up to 64 values or 32 distinct ones.
+func TestCompactSummariesAreExactUpTo64Values(t *testing.T) {
+	for _, c := range []struct {
+		n, distinct int
+		want        bool
+	}{{64, 64, true}, {65, 65, false}, {65, 33, false}, {500, 32, true}} {
+		o := describer(t, func(d *Describe) { d.EmitSummary = "compact" })
+		for i := range c.n {
+			o.values(time.Unix(0, 0), float64(i%c.distinct)/7)
+		}
+		text, ok := fields(t, o.push())["summary"].(string)
+		require.True(t, ok)
+		b, err := base64.StdEncoding.DecodeString(text)
+		require.NoError(t, err)
+		var s stats.Summary
+		require.NoError(t, s.UnmarshalBinary(b))
+		require.Equal(t, c.want, s.Exact(), "%d values, %d distinct", c.n, c.distinct)
+	}
 }
