@@ -1,5 +1,10 @@
-// Package export gives summaries the form in which other systems take histograms. Nothing is estimated: the
-// bins of a summary are theirs, only counted from another index.
+// Package export converts summaries to the histograms of other systems: the native histograms of Prometheus and the
+// exponential histograms of OpenTelemetry. The conversion loses nothing, as a summary has the same buckets.
+//
+// The boundaries of the buckets are powers of 2^(2^-scale), and mostly not float64 values. A summary compares a value with
+// the boundary itself, as the specifications demand. client_golang compares it with a float64 near the boundary. So a value
+// that is one of the float64 values next to a boundary may be in the neighbouring bucket of a histogram that client_golang
+// filled.
 package export
 
 import (
@@ -11,12 +16,11 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// Prometheus returns the summary as a native histogram of that description, with its label values. created
-// is when the counting began: the start of the bucket.
+// Prometheus returns the summary as a native histogram with a description and the values of its labels. created is when
+// counting began, which is the start of the bucket of time. The error is that the labels do not fit the description.
 //
-// Prometheus numbers a bucket by its upper bound, which is included, and a summary by its lower one, which is
-// not: so the index is one higher, see https://prometheus.io/docs/specs/native_histograms/. An error means that
-// the labels do not fit the description.
+// The index of a bucket is that of its upper boundary in Prometheus (https://prometheus.io/docs/specs/native_histograms/)
+// and that of its lower boundary in a summary, so it is one higher.
 func Prometheus(s *stats.Summary, desc *prometheus.Desc, created time.Time, labels ...string) (prometheus.Metric, error) {
 	e := s.Exponential()
 	return prometheus.NewConstNativeHistogram(desc, e.Count, e.Sum, buckets(e.Positive), buckets(e.Negative),
@@ -33,10 +37,9 @@ func buckets(r stats.Run) map[int]int64 {
 	return m
 }
 
-// OTLP returns the summary as a data point of an exponential histogram of delta temporality: of the values from
-// start to end. Its buckets exclude their lower bound and include the upper one, as those of a summary do, see
-// https://opentelemetry.io/docs/specs/otel/metrics/data-model/#exponentialhistogram. An empty summary has neither
-// min nor max. Attributes are the caller's to add.
+// OTLP returns the summary as a data point of an exponential histogram with delta temporality, of the values from start to
+// end (https://opentelemetry.io/docs/specs/otel/metrics/data-model/#exponentialhistogram). An empty summary has neither min
+// nor max, and one with values below zero has no sum. The caller may add attributes.
 func OTLP(s *stats.Summary, start, end time.Time) *otlp.ExponentialHistogramDataPoint {
 	e := s.Exponential()
 	p := &otlp.ExponentialHistogramDataPoint{
@@ -51,7 +54,7 @@ func OTLP(s *stats.Summary, start, end time.Time) *otlp.ExponentialHistogramData
 	}
 	if e.Count > 0 {
 		p.Min, p.Max = &e.Min, &e.Max
-		if e.Min >= 0 { // the protocol's sum is of values that are not negative
+		if e.Min >= 0 { // the protocol has no sum of negative values
 			p.Sum = &e.Sum
 		}
 	}

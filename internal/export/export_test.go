@@ -1,4 +1,4 @@
-package export
+package export_test
 
 import (
 	"math"
@@ -12,10 +12,11 @@ import (
 	"github.com/stretchr/testify/require"
 	otlp "go.opentelemetry.io/proto/otlp/metrics/v1"
 
+	"github.com/telegraf-describe/telegraf-describe/internal/export"
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// histogram is what either system's histogram says: counts by the exponent i of the lower boundary 2^(i/2^scale).
+// histogram is a histogram of either system: counts by the exponent i of the lower boundary 2^(i/2^scale).
 type histogram struct {
 	scale              int
 	positive, negative map[int]uint64
@@ -137,7 +138,7 @@ func TestBucketsCountTheValuesOfTheirRange(t *testing.T) {
 				s := stats.New(limit)
 				s.AddAll(values, nil)
 
-				m, err := Prometheus(&s, desc, start, "a")
+				m, err := export.Prometheus(&s, desc, start, "a")
 				require.NoError(t, err)
 				var out dto.Metric
 				require.NoError(t, m.Write(&out))
@@ -148,7 +149,7 @@ func TestBucketsCountTheValuesOfTheirRange(t *testing.T) {
 				got := ofPrometheus(h)
 				require.Equal(t, want(values, got.scale, got.threshold), got)
 
-				p := OTLP(&s, start, end)
+				p := export.OTLP(&s, start, end)
 				require.Equal(t, got, ofOTLP(p), "both systems have the same buckets")
 				require.Equal(t, uint64(len(values)), p.GetCount())
 				require.Equal(t, uint64(60e9), p.GetTimeUnixNano()-p.GetStartTimeUnixNano())
@@ -160,32 +161,80 @@ func TestBucketsCountTheValuesOfTheirRange(t *testing.T) {
 func TestCollapsedBinsBelongToTheZeroBucket(t *testing.T) {
 	s := stats.New(1)
 	s.AddAll(shapes()["collapsed"], nil)
-	p := OTLP(&s, time.Unix(0, 0), time.Unix(1, 0))
+	p := export.OTLP(&s, time.Unix(0, 0), time.Unix(1, 0))
 	require.Positive(t, p.GetZeroThreshold())
 	require.LessOrEqual(t, p.GetZeroThreshold(), 2e-5*s.Max())
-	require.Greater(t, p.GetZeroCount(), uint64(1000), "the zeros and what is near them")
+	require.Greater(t, p.GetZeroCount(), uint64(1000), "the zeros and the values near them")
 }
 
-func TestOTLPHasNoSumOfNegativeValuesAndNoRangeOfNone(t *testing.T) {
+func TestOTLPHasNoSumOfNegativeValuesAndNoRangeOfAnEmptySummary(t *testing.T) {
 	var empty stats.Summary
-	p := OTLP(&empty, time.Unix(0, 0), time.Unix(1, 0))
+	p := export.OTLP(&empty, time.Unix(0, 0), time.Unix(1, 0))
 	require.Nil(t, p.Min)
 	require.Nil(t, p.Max)
 	require.Nil(t, p.Sum)
 	s := stats.New(10)
 	s.AddAll([]float64{-1, 2}, nil)
-	p = OTLP(&s, time.Unix(0, 0), time.Unix(1, 0))
+	p = export.OTLP(&s, time.Unix(0, 0), time.Unix(1, 0))
 	require.Nil(t, p.Sum)
 	require.Equal(t, -1.0, p.GetMin())
 	require.Equal(t, 2.0, p.GetMax())
 	s = stats.New(10)
 	s.AddAll([]float64{1, 2}, nil)
-	require.Equal(t, 3.0, OTLP(&s, time.Unix(0, 0), time.Unix(1, 0)).GetSum())
+	require.Equal(t, 3.0, export.OTLP(&s, time.Unix(0, 0), time.Unix(1, 0)).GetSum())
 }
 
 func TestLabelsThatDoNotFitAreAnError(t *testing.T) {
 	var s stats.Summary
 	s.Add(1)
-	_, err := Prometheus(&s, desc, time.Unix(0, 0))
+	_, err := export.Prometheus(&s, desc, time.Unix(0, 0))
 	require.Error(t, err)
+}
+
+// filled returns the index of the only bucket of a native histogram with schema 8 that client_golang filled.
+func filled(t *testing.T, v float64) int {
+	t.Helper()
+	const factor = 1.00272 // a little more than 2^(2^-8)
+	h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "latency_seconds", NativeHistogramBucketFactor: factor})
+	h.Observe(v)
+	var out dto.Metric
+	require.NoError(t, h.Write(&out))
+	require.EqualValues(t, 8, out.GetHistogram().GetSchema())
+	for i := range ofPrometheus(out.GetHistogram()).positive {
+		return i
+	}
+	t.Fatal("no bucket")
+	return 0
+}
+
+// client_golang counts a value in the same bucket, or in the neighbouring one if the boundary between them is next to the
+// value.
+func TestBucketsAreThoseOfClientGolangExceptNextToABoundary(t *testing.T) {
+	bucket := func(v float64) int {
+		var s stats.Summary
+		s.Add(v)
+		p := export.OTLP(&s, time.Unix(0, 0), time.Unix(1, 0))
+		require.EqualValues(t, 8, p.GetScale())
+		return int(p.GetPositive().GetOffset())
+	}
+	differ := 0
+	for j := range 256 {
+		at := math.Exp2(float64(j) / 256)
+		for _, v := range []float64{math.Nextafter(at, 0), at, math.Nextafter(at, 2)} {
+			ours, theirs := bucket(v), filled(t, v)
+			if ours == theirs {
+				continue
+			}
+			differ++
+			between := max(ours, theirs) // the boundary
+			require.Equal(t, between-1, min(ours, theirs), "%v", v)
+			require.True(t, above(v*(1+0x1p-50), between, 8) && !above(v*(1-0x1p-50), between, 8), "%v is next to the boundary", v)
+		}
+	}
+	require.Positive(t, differ)
+	r := rand.New(rand.NewPCG(2, 2))
+	for range 500 {
+		v := math.Exp(20 * r.NormFloat64())
+		require.Equal(t, bucket(v), filled(t, v), "%v", v)
+	}
 }

@@ -6,20 +6,19 @@ import (
 )
 
 const (
-	// maxBins is how many contiguous bins a histogram has for each sign: as many as values within a factor of 4,
-	// both ends included, can take at the finest scale.
+	// maxBins is the largest number of contiguous bins that a histogram has for each sign: as many as values within a
+	// factor of 4, both ends included, can be in at the finest scale.
 	maxBins = 2*perOctave + 1
-	// slackBins is by how many bins more than it needs a run grows.
+	// slackBins is how many more bins than needed get memory when a run grows.
 	slackBins = 24
 )
 
-// bins counts values by bin in a contiguous run of counters, which start at one byte each and widen to
-// 2, 4 and 8 together when one overflows. The zero bins are empty, as are nil ones, which only reading
-// methods take.
+// bins counts values by bin in a contiguous run of counters. Counters have one byte at first. If one of them overflows,
+// all become twice as wide. The zero bins are empty. A nil *bins is empty too, but only for methods that do not change it.
 type bins struct {
 	data   []byte // the counters, little endian
 	first  int32  // the bin of the first counter
-	lo, hi int32  // the lowest and the highest bin that counts something, when data is not empty
+	lo, hi int32  // the lowest and the highest bin whose count is not 0, if data is not empty
 	width  uint8  // bytes of a counter: 1, 2, 4 or 8
 }
 
@@ -39,7 +38,7 @@ func (b *bins) at(i int32) uint64 {
 	return binary.LittleEndian.Uint64(b.data[8*k:])
 }
 
-// add adds n to bin i, which [bins.cover] has made room for.
+// add adds n to bin i, for which [bins.cover] made room.
 func (b *bins) add(i int32, n uint64) {
 	k := int(i - b.first)
 	if b.width == 1 && n == 1 && b.data[k] < math.MaxUint8 {
@@ -49,8 +48,9 @@ func (b *bins) add(i int32, n uint64) {
 	b.set(i, b.at(i)+n)
 }
 
-// addOnes adds 1 to the bin of each value, all of which are above zero and in bins of the run, at the scale that is
-// coarser by shift than the finest. It ends before a counter that would overflow, and returns the values that are left.
+// addOnes adds 1 to the bin of each value. All values are above zero and in bins of the run, at a scale that is coarser
+// by shift than the finest one. It stops at a counter that would overflow and returns the values that are left. With a
+// call of add for each value, BenchmarkAddMore/data=continuous took 15 ns a value instead of 12.
 func (b *bins) addOnes(vs []float64, shift int8) []float64 {
 	data, first := b.data, b.first
 	for i, v := range vs {
@@ -116,7 +116,7 @@ func (b *bins) fill(lo int32, counts []uint64, largest uint64) {
 	}
 }
 
-// widen doubles the bytes of every counter.
+// widen makes every counter twice as wide.
 func (b *bins) widen() {
 	wide := bins{data: make([]byte, 2*len(b.data)), first: b.first, lo: b.lo, hi: b.hi, width: 2 * b.width}
 	for i := b.lo; i <= b.hi; i++ {
@@ -125,8 +125,8 @@ func (b *bins) widen() {
 	*b = wide
 }
 
-// cover makes room for the bins from lo to hi, together with those that count already at most maxBins, and takes
-// them for counted: the caller counts something in both.
+// cover makes room for the bins from lo to hi. Together with those that are in use they are at most maxBins. The caller
+// then adds to the bins lo and hi, as the lowest and the highest bin are never 0.
 func (b *bins) cover(lo, hi int32) {
 	if b.empty() {
 		b.width = 1
@@ -144,7 +144,7 @@ func (b *bins) grow(lo, hi int32) {
 	need := hi - lo + 1
 	size := min((need+slackBins+15)&^15, max(maxBins, need))
 	below := (size - need) / 2
-	if !b.empty() && hi == b.hi { // what grows downwards most likely goes on so, and upwards too
+	if !b.empty() && hi == b.hi { // a run that grows downwards most likely does so again, and so upwards
 		below = size - need
 	} else if !b.empty() && lo == b.lo {
 		below = 0
@@ -156,7 +156,7 @@ func (b *bins) grow(lo, hi int32) {
 	*b = grown
 }
 
-// coarsen joins bins in pairs, as at the next coarser scale.
+// coarsen joins pairs of bins to those of the next coarser scale.
 func (b *bins) coarsen() {
 	if b.empty() {
 		return
@@ -186,7 +186,8 @@ func (b *bins) raise(lo int32) {
 	*b = raised
 }
 
-// merge adds the counts of o, which is finer by shift, and within the run but for what collapses.
+// merge adds the counts of o, whose bins are finer by shift. Room was made for them. Those below the run collapse into its
+// lowest bin.
 func (b *bins) merge(o *bins, shift int8) {
 	if o.empty() {
 		return
@@ -211,8 +212,9 @@ const (
 	evenBytes = 0x00ff00ff00ff00ff
 )
 
-// mergeBytes adds counters of one byte to others, eight at a time, and returns how many it added: it ends
-// before one would overflow, or where fewer than eight are left.
+// mergeBytes adds counters of one byte to others, eight at a time, and returns how many it added. It stops before eight
+// of which one would overflow, and if fewer than eight are left. One at a time, BenchmarkMerge/limit=64/data=wandering took
+// 3.4 µs instead of 0.4.
 func mergeBytes(to, from []byte) int {
 	k := 0
 	for ; k+8 <= len(from) && k+8 <= len(to); k += 8 {
@@ -229,8 +231,8 @@ func mergeBytes(to, from []byte) int {
 	return k
 }
 
-// mergeWide adds the counters of o, of one byte, to those of b, of four, and returns how many it added: it ends
-// before one would overflow.
+// mergeWide adds the counters of o, of one byte, to those of b, of four, and returns how many it added. It stops before
+// one that would overflow. With bins.add, BenchmarkRollUp/data=continuous took half as long again.
 func (b *bins) mergeWide(o *bins, shift int8) int {
 	from := o.data[o.lo-o.first : o.hi-o.first+1]
 	for k, n := range from {
@@ -247,8 +249,8 @@ func (b *bins) mergeWide(o *bins, shift int8) int {
 	return len(from)
 }
 
-// seek returns the bin that holds what has that rank in ascending order, which is below the total, its rank
-// within the bin, and the bin's count.
+// seek returns the bin with the value of a rank in ascending order, the rank of the value within the bin, and the count
+// of the bin. The rank is below the total.
 func (b *bins) seek(rank uint64) (bin int32, within, count uint64) {
 	i := b.lo
 	if b.width == 1 {
@@ -269,7 +271,8 @@ func (b *bins) seek(rank uint64) (bin int32, within, count uint64) {
 	}
 }
 
-// sumBytes returns the sum of the eight bytes of x.
+// sumBytes returns the sum of the eight bytes of x. With one byte at a time, BenchmarkQuantiles/limit=64/data=continuous
+// took three times as long.
 func sumBytes(x uint64) uint64 {
 	pairs := x&evenBytes + x>>8&evenBytes
 	return pairs * 0x0001000100010001 >> 48

@@ -5,10 +5,13 @@ import (
 	"math/big"
 )
 
-// The boundaries of a histogram's bins are the powers of 2^(2^-scale). Bin i holds what is above
-// boundary i and at most boundary i+1, as the buckets of OpenTelemetry's exponential histograms do; the
-// native histograms of Prometheus number the same buckets one higher. Halving the scale joins the bins
-// 2i and 2i+1 to bin i, so the bin of a value at a scale is that at the finest scale, shifted right.
+// The boundaries of the bins of a histogram are the powers of 2^(2^-scale). Bin i has the values above boundary i and up
+// to boundary i+1, which is included. The exponential histograms of OpenTelemetry have the same buckets. The native
+// histograms of Prometheus have them too, each with an index that is one higher. At the next coarser scale, the bins 2i
+// and 2i+1 are bin i. So the bin of a value at a scale is the one at the finest scale, shifted right.
+//
+// Boundaries are compared as real numbers, not rounded to float64. So every value is in the bin of the definition, also a
+// value that is the next float64 above or below a boundary.
 const (
 	maxBinScale  = 8
 	minBinScale  = 5
@@ -18,12 +21,12 @@ const (
 	exponentBias = 1023
 )
 
-// octave has the boundaries from 1 to 2 at the finest scale, as mantissas of float64s rounded down: a
-// value is above a boundary exactly when its mantissa is above that. The last one is beyond every mantissa.
+// octave has the boundaries from 1 to 2 at the finest scale, as mantissas of float64 values that are rounded down: a
+// value is above a boundary if and only if its mantissa is above that. The last boundary is above every mantissa.
 var octave = octaveBoundaries()
 
-// cells is for each of 512 equal parts of the mantissas how many boundaries are below the part. No part
-// has more than one boundary: they are at least 1/370 apart.
+// cells has, for each of 512 equal parts of the mantissas, the number of boundaries below the part. No part has more than
+// one boundary, as boundaries are at least 1/370 apart. So binOf takes one comparison.
 var cells = octaveCells()
 
 func octaveBoundaries() (bounds [perOctave + 1]uint64) {
@@ -57,7 +60,7 @@ func octaveCells() (cells [1 << cellBits]uint16) {
 	return cells
 }
 
-// binOf returns the bin of a at the finest scale. a is above zero and finite.
+// binOf returns the bin of a at the finest scale. a is finite and above zero.
 func binOf(a float64) int32 {
 	bits := math.Float64bits(a)
 	exponent := int32(bits >> mantissaBits)
@@ -74,13 +77,12 @@ func binOf(a float64) int32 {
 	return (exponent-exponentBias)<<maxBinScale + int32(below) - 1
 }
 
-// boundary returns the lower boundary of bin i at a scale, rounded down; it is the upper one of bin i−1.
+// boundary returns the lower boundary of bin i at a scale, rounded down. It is the upper boundary of bin i−1.
 func boundary(i int32, scale int8) float64 {
 	i <<= maxBinScale - scale
 	m := math.Float64frombits(octave[i&(perOctave-1)] | exponentBias<<mantissaBits)
 	return math.Ldexp(m, int(i>>maxBinScale))
 }
 
-// binWidth returns the relative width of the bins at a scale: how much the upper boundary is above the lower
-// one, as a share of the lower one.
+// binWidth returns the width of the bins at a scale as a share of their lower boundary.
 func binWidth(scale int8) float64 { return math.Exp2(math.Exp2(-float64(scale))) - 1 }

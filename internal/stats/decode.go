@@ -442,11 +442,8 @@ func (h *histogram) plausible() bool {
 	low, high = low-meanSlack*magnitude, high+meanSlack*magnitude
 	sum, m2 := h.moments.sum, h.moments.m2
 	mean := sum.sum() / n
-	if mean < low || mean > high || math.Abs(sum.low) > n*magnitude {
-		return false
-	}
-	most := n * (high - mean) * (mean - low) * (1 + squareSlack)
-	return m2.sum() >= 0 && m2.sum() <= most && math.Abs(m2.low) <= most
+	most := n * (high - mean) * (mean - low) * (1 + squareSlack) // negative if the mean is not between the ends
+	return math.Abs(sum.low) <= n*magnitude && m2.sum() >= 0 && m2.sum() <= most && math.Abs(m2.low) <= most
 }
 
 // hasEnd reports whether v is in the outermost bin on the side of above: its highest, or else zero, or else the lowest of below,

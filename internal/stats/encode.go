@@ -13,21 +13,26 @@ const (
 
 	flagHistogram = 1 << 0
 	flagTimes     = 1 << 1
-	flagWhole     = 1 << 2 // every value is a whole number
+	flagWhole     = 1 << 2 // every value is a whole number, and of an exact summary at most maxWhole in magnitude
 	knownFlags    = flagHistogram | flagTimes | flagWhole
 
-	// maxWhole is up to which magnitude whole numbers are written as integers.
+	// maxWhole is the largest magnitude of whole numbers that are written as integers.
 	maxWhole = 1 << 53
 )
 
-// units are those of moments, by their byte.
+// units are the units of moments by their byte in the encoding.
 var units = [...]int16{0, unitTiny, unitHuge}
 
-// AppendBinary appends the encoded summary to dst. Equal states give equal bytes. The error is always
-// nil; with it Summary is an [encoding.BinaryAppender]. The exact limit is not part of it.
+// AppendBinary appends the encoded summary to dst. The error is always nil: it makes Summary an
+// [encoding.BinaryAppender]. The encoding is all of the state but the exact limit. A summary that is decoded from it, into
+// one with the same limit, has the same statistics to the last bit, and still has them after the same values are added to
+// both or the same summaries are merged into both. Exact summaries of the same values have equal encodings.
 //
-// Version 1, integers little endian, floats as IEEE 754 bits, finite and without −0, uvarint and varint as in
-// encoding/binary and as short as they can be:
+// An exact summary takes some 8 bytes a distinct value, 1 to 2 if these are small whole numbers, and up to 3 a count up to
+// a million. A histogram takes 60 to 800 bytes for 100,000 values of one sign and up to 1,700 for a million of both.
+//
+// Version 1. Integers are little endian. Floats are IEEE 754 bits, finite and not −0. uvarint and varint are those of
+// encoding/binary. Decoding also accepts varints that are longer than they need to be, and counts in any order.
 //
 //	1 byte    version: 1
 //	1 byte    flags: 1 histogram, 2 times, 4 whole numbers; the others are 0
@@ -35,7 +40,7 @@ var units = [...]int16{0, unitTiny, unitHuge}
 // An exact summary goes on with its distinct values:
 //
 //	uvarint   d, how many there are; an empty summary ends here
-//	          with flag 4, which is set where all are whole and at most 2^53 in magnitude:
+//	          with flag 4, which is set if all are whole numbers and at most 2^53 in magnitude:
 //	varint    the smallest
 //	uvarint   d−1 times, how far the next is above
 //	          else:
@@ -56,15 +61,15 @@ var units = [...]int16{0, unitTiny, unitHuge}
 //	uvarint   c, the number of candidates for the mode, at most 16
 //	c × 8     the candidates, strictly ascending
 //	counts    lower bounds of their counts, less 1; absent where c is 0
-//	uvarint   by how much the count of a value may exceed its bound
+//	uvarint   the most by which the count of a value exceeds its bound, or 0 for values that are not candidates
 //
 // A run is:
 //
 //	uvarint   b, the number of bins, at most 513; an empty run ends here
-//	varint    i, the lowest bin: it holds what is above 2^(i/2^scale) and at most 2^((i+1)/2^scale)
+//	varint    i, the lowest bin: magnitudes above 2^(i/2^scale) and at most 2^((i+1)/2^scale)
 //	counts    of the bins i to i+b−1, not 0 in the first and in the last
 //
-// Both end with the times, where there are:
+// Both end with the times if flag 2 is set:
 //
 //	varint    nanoseconds from 1970 to the first value
 //	uvarint   nanoseconds from the first to the last
@@ -72,7 +77,7 @@ var units = [...]int16{0, unitTiny, unitHuge}
 //
 // Counts are:
 //
-//	1 byte    k, the order with which all of them take the fewest bits, the smallest such
+//	1 byte    k, an order: the smallest of those with which the counts take the fewest bits
 //	bits      of each number v, with q = ⌊v/2^k⌋+1 which has n bits: n−1 zeros, q, the lowest k bits of v (the
 //	          exponential Golomb code of order k); the most significant bits first, padded with zeros to whole bytes
 func (s *Summary) AppendBinary(dst []byte) ([]byte, error) {
@@ -85,14 +90,14 @@ func (s *Summary) AppendBinary(dst []byte) ([]byte, error) {
 // MarshalBinary returns the encoded summary; see [Summary.AppendBinary].
 func (s *Summary) MarshalBinary() ([]byte, error) { return s.AppendBinary(nil) }
 
-// AppendLimited appends the encoded summary to dst as if its exact limit were limit, if that is less: as a histogram if
-// there are more values than that and more than half as many distinct ones. The summary stays as it is.
+// AppendLimited appends the encoded summary to dst. If the summary is exact but would not be with that exact limit, at
+// least 1, it appends the encoding of a histogram of the values. It does not change the summary.
 func (s *Summary) AppendLimited(dst []byte, limit int) []byte {
 	if s.hist != nil {
 		return s.appendHistogram(dst, s.hist)
 	}
 	o := s.exact.order()
-	if as := (exact{limit: int32(limit)}); !as.fits(s.Count(), o.distinct()) {
+	if as := (exact{limit: int32(min(limit, Unlimited))}); !as.fits(s.Count(), o.distinct()) {
 		return s.appendHistogram(dst, histogramOf(o))
 	}
 	return s.appendExact(dst, o)

@@ -150,6 +150,25 @@ func TestBytesIsWhatASummaryAllocates(t *testing.T) {
 	}
 }
 
+// The memory that the documentation promises for an exact summary of very many values.
+func TestMemoryOfManyDistinctValues(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(3, 3))
+	for _, bytes := range []int{8, 16} { // 16 if some occur twice
+		s := stats.New(stats.Unlimited)
+		for i := range 100_000 {
+			v := r.Float64()
+			s.Add(v)
+			if bytes == 16 && i%1000 == 0 {
+				s.Add(v)
+			}
+			if i > 10_000 {
+				require.LessOrEqual(t, s.Bytes(), bytes*(i+1)*3/2+8192)
+			}
+		}
+	}
+}
+
 func TestDecodingIntoASummaryThatIsUsedAgainAllocatesTwice(t *testing.T) {
 	for name, xs := range map[string][]float64{
 		"constant": sized("constant", 360), "few distinct": sized("few distinct", 360), "continuous": sized("continuous", 360), "wide": sized("wide", 360),

@@ -5,7 +5,7 @@ import "slices"
 const (
 	// maxSingle is how many values are kept one by one. More are kept with their counts.
 	maxSingle = 512
-	// fewDistinct is up to how many distinct values are kept with their counts even where that takes more memory.
+	// fewDistinct is the number of distinct values up to which a table is kept even if it takes more memory.
 	fewDistinct = 16
 )
 
@@ -20,7 +20,7 @@ type exact struct {
 	limit  int32 // the exact limit of the summary, 0 for the default; it is here because there is room
 }
 
-// maxExact returns up to how many values every one of them is kept, whatever they are.
+// maxExact returns the number of values up to which all are kept, however many are distinct.
 func (x *exact) maxExact() uint64 {
 	switch x.limit {
 	case 0:

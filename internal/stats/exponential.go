@@ -2,31 +2,33 @@ package stats
 
 import "math"
 
-// Exponential is a summary as a histogram whose bins are bounded by the powers of 2^(2^-Scale). These are
-// the buckets of OpenTelemetry's exponential histograms and, one index higher, of Prometheus' native ones.
+// Exponential is a summary as a histogram whose bins are bounded by the powers of 2^(2^-Scale). These are the buckets of
+// the exponential histograms of OpenTelemetry and, with indexes that are one higher, of the native histograms of
+// Prometheus.
 //
-// Every value is counted once: Count is ZeroCount and the counts of both runs.
+// Every value is counted once: Count is the sum of ZeroCount and of the counts of both runs. The boundaries are real
+// numbers, so a value next to a boundary is counted on the right side of it, as both specifications
+// demand. Libraries that compare with rounded boundaries count some of these values in the neighbouring bucket.
 type Exponential struct {
 	Scale         int // 5 to 8
 	Count         uint64
 	Sum, Min, Max float64 // Min and Max are NaN of an empty summary
-	// ZeroThreshold is the largest magnitude that ZeroCount counts: 0, or, where bins nearest zero have
-	// collapsed, what they reached to.
+	// ZeroThreshold is the largest magnitude that ZeroCount counts. It is 0 unless the bins nearest zero collapsed, and
+	// then their upper boundary.
 	ZeroThreshold float64
 	ZeroCount     uint64
 	Positive      Run
 	Negative      Run // of the magnitudes
 }
 
-// Run is contiguous bins: Counts[k] is how many magnitudes are above 2^((First+k)/2^Scale) and at most
+// Run is contiguous bins. Counts[k] is how many magnitudes are above 2^((First+k)/2^Scale) and at most
 // 2^((First+k+1)/2^Scale). Neither the first nor the last count is 0.
 type Run struct {
 	First  int
 	Counts []uint64
 }
 
-// Exponential returns the values as a histogram. An exact summary has the bins that it would have as one.
-// The result shares no memory with s.
+// Exponential returns the values as a histogram. It does not change s. The result shares no memory with s.
 func (s *Summary) Exponential() Exponential {
 	if s.Count() == 0 {
 		return Exponential{Scale: maxBinScale, Min: math.NaN(), Max: math.NaN()}
@@ -49,7 +51,7 @@ func (s *Summary) Exponential() Exponential {
 // noCollapse is below every bin.
 const noCollapse = math.MinInt32
 
-// collapsedTo returns the bin of the run that may count values of lower ones too, or noCollapse.
+// collapsedTo returns the bin that may also count values of lower bins, or noCollapse.
 func (h *histogram) collapsedTo(b *bins) int32 {
 	if b.empty() || h.scale > minBinScale || b.hi-b.lo < maxBins-1 {
 		return noCollapse
@@ -68,7 +70,7 @@ func (b *bins) run() Run {
 	return r
 }
 
-// cut takes the bins up to last off the run, and returns what they counted.
+// cut removes the bins up to last from the run and returns the sum of their counts.
 func (r *Run) cut(last int) (n uint64) {
 	k := 0
 	for ; k < len(r.Counts) && (r.First+k <= last || r.Counts[k] == 0); k++ {

@@ -8,22 +8,22 @@ import (
 const (
 	// maxHeavy is how many candidates for the mode a histogram keeps.
 	maxHeavy = 16
-	// fewHeavy is how many candidates are kept even where all were seen once.
+	// fewHeavy is how many candidates are kept even if all of them were seen once.
 	fewHeavy = 8
 )
 
-// heavy keeps the values that may be the most frequent ones, with lower bounds of their counts, after
-// Misra and Gries (1982). A value that is kept occurs at least as often as its bound says and at most
-// missed times more; one that is not kept occurs at most missed times. Merging keeps that (Agarwal et al.,
-// "Mergeable Summaries", 2013). After n values, (maxHeavy+1)·missed is at most n less the sum of the
-// bounds. The zero heavy is of no values.
+// heavy keeps candidates for the most frequent value, with lower bounds of their counts (Misra and Gries, "Finding
+// repeated elements", 1982). A candidate occurs at least as often as its bound and at most missed times more. Any other
+// value occurs at most missed times. Merging keeps that true (Agarwal et al., "Mergeable Summaries", 2013). Of n values,
+// (maxHeavy+1)·missed is at most n less the sum of the bounds: a value is missed once for each maxHeavy+1 values that are
+// dropped. The zero heavy is of no values.
 type heavy struct {
-	all    *[maxHeavy]candidate // the first n are kept, of distinct values, in any order; nil where none is
+	all    *[maxHeavy]candidate // the first n are candidates, distinct and in any order; nil until there was one
 	missed uint64
 	n      int8
 }
 
-// candidate is a value with a lower bound of its count.
+// candidate is a value and a lower bound of its count.
 type candidate struct {
 	value float64
 	count uint64
@@ -47,7 +47,8 @@ func (h *heavy) add(vs []float64, n uint64) {
 	h.keep(&c, n)
 }
 
-// allNew reports whether no value is kept and none comes twice. It may say no where that is so.
+// allNew reports whether no value is a candidate and none occurs twice. It may return false even so, if two hashes are
+// equal. Without it, which is right too, BenchmarkAddMore/data=continuous took 18 ns a value instead of 12.
 func (h *heavy) allNew(vs []float64) bool {
 	var seen slotSet
 	for _, c := range h.kept() {
@@ -61,11 +62,11 @@ func (h *heavy) allNew(vs []float64) bool {
 	return true
 }
 
-// mayMiss reports whether one more occurrence of each value may be missed, where the bounds of those that
-// stay add up to kept, of n values.
+// mayMiss reports whether missed may grow by one if the bounds of the candidates that stay add up to kept, of n values.
 func (h *heavy) mayMiss(kept, n uint64) bool { return (maxHeavy+1)*(h.missed+1) <= n-kept }
 
-// dropOnce lets go of the values that were seen once, what is not kept among them.
+// dropOnce drops the candidates that were seen once, and values that were not kept yet: each occurs once more than its
+// bound.
 func (h *heavy) dropOnce() {
 	h.missed++
 	if h.n > 0 {
@@ -75,7 +76,7 @@ func (h *heavy) dropOnce() {
 	}
 }
 
-// kept returns the candidates. They stay the heavy's.
+// kept returns the candidates, which share the memory of h.
 func (h *heavy) kept() []candidate {
 	if h.n == 0 {
 		return nil
@@ -83,7 +84,7 @@ func (h *heavy) kept() []candidate {
 	return h.all[:h.n]
 }
 
-// store takes over the candidates, at most maxHeavy.
+// store replaces the candidates. There are at most maxHeavy.
 func (h *heavy) store(c *candidates) {
 	h.n = int8(c.n)
 	if c.n == 0 {
@@ -98,7 +99,7 @@ func (h *heavy) store(c *candidates) {
 // addOrdered counts distinct values after n others.
 func (h *heavy) addOrdered(o ordered, n uint64) {
 	if n == 0 && o.counts == nil && len(o.values) > maxHeavy {
-		h.missed = 1 // none is kept, and none occurs more than once
+		h.missed = 1 // no candidate, and no value occurs more than once
 		return
 	}
 	for i := 0; i < len(o.values); i += maxHeavy {
@@ -138,8 +139,8 @@ func (h *heavy) mergeHeavy(o *heavy, n uint64) {
 	h.keep(&c, n)
 }
 
-// mode returns the candidate with the largest bound, the smallest value among ties, or a count of 0 where
-// no bound reaches 2.
+// mode returns the candidate with the largest bound, the smallest value among ties, and the bound. The count is 0 if no
+// bound is above 1.
 func (h *heavy) mode() (value float64, count uint64) {
 	for _, c := range h.kept() {
 		if c.count >= 2 && (c.count > count || c.count == count && c.value < value) {
@@ -154,7 +155,7 @@ func (h *heavy) candidates() (c candidates) {
 	return c
 }
 
-// keep takes over the candidates of n values, reduced to at most maxHeavy.
+// keep replaces the candidates, reduced to at most maxHeavy of n values.
 func (h *heavy) keep(c *candidates, n uint64) {
 	if all := c.all[:c.n]; c.n > fewHeavy && hasOnce(all) && h.mayMiss(above(all, 1), n) {
 		h.missed++
@@ -196,7 +197,7 @@ func above(all []candidate, limit uint64) (sum uint64) {
 	return sum
 }
 
-// candidates are those of distinct values, before they are reduced to maxHeavy.
+// candidates are distinct values before they are reduced to maxHeavy.
 type candidates struct {
 	all [2 * maxHeavy]candidate
 	n   int
@@ -213,13 +214,14 @@ func (c *candidates) count(v float64, n uint64) {
 	c.append(v, n)
 }
 
-// append counts v, which is none of the candidates yet, n times.
+// append adds v, which is not a candidate yet, with a count of n.
 func (c *candidates) append(v float64, n uint64) {
 	c.all[c.n] = candidate{v, n}
 	c.n++
 }
 
-// reduce takes the 17th largest count from all, keeps what is left above 0, and returns that count.
+// reduce subtracts the 17th largest count from all counts, drops the candidates that have none left, and returns what it
+// subtracted.
 func (c *candidates) reduce() uint64 {
 	var largest [maxHeavy + 1]uint64 // descending
 	for _, k := range c.all[:c.n] {
@@ -236,7 +238,7 @@ func (c *candidates) reduce() uint64 {
 	return largest[maxHeavy]
 }
 
-// filter keeps the candidates with counts above limit and takes less from each.
+// filter keeps the candidates with counts above limit and subtracts less from each.
 func (c *candidates) filter(limit, less uint64) {
 	kept := 0
 	for _, k := range c.all[:c.n] {

@@ -2,21 +2,21 @@ package stats
 
 import "math"
 
-// histogram counts values in bins whose boundaries are the powers of 2^(2^-scale), scale 8 to 5, as fine
-// as at most 513 contiguous bins for each sign allow. Where these do not span the values at the coarsest
-// scale, those nearest zero collapse into the lowest bin. So the bins depend on the values alone, not on
-// their order nor on how they were merged. count, min and max are exact, the moments compensated.
+// histogram counts values in bins whose boundaries are the powers of 2^(2^-scale). The scale is the finest one, from 8 to
+// 5, at which the values of each sign are in at most maxBins contiguous bins. If they are in more even at scale 5, the
+// bins nearest zero collapse into the lowest bin. So the bins depend on the values alone, not on their order nor on how
+// they were merged. The count, min and max are exact, and the moments are compensated.
 //
-// A value is told by its bin with an error of at most the bin's width: at most [binWidth] of the
-// value, and at most collapsedError of the largest magnitude where bins collapsed.
+// A value is known to the width of its bin, which is at most [binWidth] of the value. In a collapsed bin, it is known to
+// 1.6·10^-5 of the largest magnitude, as 513 bins at scale 5 span 16 powers of two.
 type histogram struct {
 	min, max   float64
 	moments    moments
 	scale      int8
-	fractional bool   // whether a value is not whole
+	fractional bool   // whether some value is not a whole number
 	zero       uint64 // how many values are zero
-	positive   bins
-	negative   *bins // of the magnitudes; nil where no value is below zero, as mostly
+	positive   bins   // of the values above zero
+	negative   *bins  // of the magnitudes of the values below zero, nil if there are none, as in most histograms
 	heavy      heavy
 }
 
@@ -92,7 +92,7 @@ func (h *histogram) bin(vs []float64, low, high float64) {
 	}
 }
 
-// bound widens min and max to low and high, the ends of the values, and notes what is not whole.
+// bound updates min, max and fractional for values from low to high.
 func (h *histogram) bound(vs []float64, low, high float64) {
 	if low < h.min {
 		h.min = low
@@ -114,7 +114,7 @@ func whole(vs []float64) bool {
 	return true
 }
 
-// countPositive counts values from low to high, which are above zero, in their bins.
+// countPositive counts values from low to high in their bins. They are above zero.
 func (h *histogram) countPositive(vs []float64, low, high float64) {
 	h.cover(extent{binOf(low), binOf(high)}, noExtent)
 	run, shift := &h.positive, maxBinScale-h.scale
@@ -127,7 +127,7 @@ func (h *histogram) countPositive(vs []float64, low, high float64) {
 	}
 }
 
-// countWithin counts values above zero whose bins are all within the run, as they mostly are.
+// countWithin counts values above zero in bins that are all within the run.
 func (h *histogram) countWithin(vs []float64) {
 	run, shift := &h.positive, maxBinScale-h.scale
 	for vs = run.addOnes(vs, shift); len(vs) > 0; vs = run.addOnes(vs, shift) {
@@ -135,7 +135,7 @@ func (h *histogram) countWithin(vs []float64) {
 	}
 }
 
-// countValue counts v in its bin; fit made room for it.
+// countValue counts v in its bin, for which fit made room.
 func (h *histogram) countValue(v float64, n uint64) {
 	shift := maxBinScale - h.scale
 	switch {
@@ -148,7 +148,7 @@ func (h *histogram) countValue(v float64, n uint64) {
 	}
 }
 
-// extent is a range of bins at the finest scale, empty where hi is below lo.
+// extent is a range of bins at the finest scale, both ends included. It is empty if hi is below lo.
 type extent struct{ lo, hi int32 }
 
 var noExtent = extent{math.MaxInt32, math.MinInt32}
@@ -175,8 +175,8 @@ func (h *histogram) fit(vs []float64, low, high float64) {
 	h.cover(positive, negative)
 }
 
-// cover makes room for bins, at a coarser scale when the bins would be too many, and collapsing bins when
-// there is none. At each end of the extents something will be counted.
+// cover makes room for bins. If there would be too many bins, it changes to a coarser scale, and if there is none, it
+// collapses bins. The caller then counts a value at each end of the extents.
 func (h *histogram) cover(positive, negative extent) {
 	for h.scale > minBinScale && (h.positive.tooWide(positive, h.scale) || h.negative.tooWide(negative, h.scale)) {
 		h.coarsen()
@@ -206,7 +206,7 @@ func (b *bins) tooWide(e extent, scale int8) bool {
 	return hi-lo >= maxBins
 }
 
-// include makes room for the extent. Where that is too wide, the lowest bins collapse.
+// include makes room for the extent. If the run would be too wide, its lowest bins collapse.
 func (b *bins) include(e extent, scale int8) {
 	if e.hi < e.lo {
 		return
@@ -220,7 +220,7 @@ func (b *bins) include(e extent, scale int8) {
 	b.cover(max(lo, lowest), max(hi, lowest))
 }
 
-// merge adds all that o counts.
+// merge adds the values of o.
 func (h *histogram) merge(o *histogram) {
 	for h.scale > o.scale {
 		h.coarsen()
@@ -235,7 +235,7 @@ func (h *histogram) merge(o *histogram) {
 	h.heavy.mergeHeavy(&o.heavy, h.moments.n)
 }
 
-// extent returns the run's bins at the finest scale.
+// extent returns the range of the bins at the finest scale.
 func (b *bins) extent(scale int8) extent {
 	if b.empty() {
 		return noExtent
@@ -244,8 +244,8 @@ func (b *bins) extent(scale int8) extent {
 	return extent{b.lo << shift, b.hi << shift}
 }
 
-// mode returns the value that is most frequent as far as the candidates tell, and a lower bound of its
-// count. Where all values look distinct that is the smallest.
+// mode returns the candidate with the largest lower bound of its count, and that bound. If no bound is above 1, the values
+// look all distinct, and the mode is the smallest value.
 func (h *histogram) mode() (value float64, count uint64) {
 	if value, count = h.heavy.mode(); count > 0 {
 		return value, count
@@ -263,7 +263,7 @@ func (h *histogram) clone() *histogram {
 	return &c
 }
 
-// bytes returns about how much memory the histogram holds.
+// bytes returns how much memory the histogram holds.
 func (h *histogram) bytes() int {
 	size := histogramSize + cap(h.positive.data) + h.heavy.bytes()
 	if h.negative != nil {

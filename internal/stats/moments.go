@@ -34,8 +34,8 @@ func (s *Summary) Variance() float64 {
 	return m.variance()
 }
 
-// StdDev returns the square root of the sample variance, or NaN for fewer than two values. It is also right if the
-// variance is beyond the range of float64.
+// StdDev returns the square root of the sample variance, at most math.MaxFloat64, or NaN for fewer than two values. It is
+// also right if the variance is beyond the range of float64.
 func (s *Summary) StdDev() float64 {
 	if s.Count() < 2 {
 		return math.NaN()
@@ -74,14 +74,14 @@ type moments struct {
 	unit    int16 // one of the units below
 }
 
-// The units: magnitudes up to unitLimit and down to its inverse need none.
+// The units. Magnitudes from 1/unitLimit to unitLimit need none.
 const (
 	unitLimit = 0x1p400
 	unitTiny  = -600
 	unitHuge  = 700
 )
 
-// unitOf returns the unit for values of which a is the largest magnitude.
+// unitOf returns the unit for values whose largest magnitude is a.
 func unitOf(a float64) int16 {
 	switch {
 	case a > unitLimit:
@@ -185,14 +185,13 @@ func (o ordered) sumsOf(distinct int) moments {
 	return m
 }
 
-// joined returns the sum of two accumulators that n values were added to in turn, where next is the one that would be
-// added to next.
-func joined(next, last accumulator, n int) accumulator {
+// joined returns the sum of two accumulators. n values were added to them in turn, and the next one would be added to a.
+func joined(a, b accumulator, n int) accumulator {
 	if n%2 == 1 {
-		next, last = last, next
+		a, b = b, a // the first value was added to a
 	}
-	next.merge(last)
-	return next
+	a.merge(b)
+	return a
 }
 
 // moments returns the moments of the values, at least one.
@@ -220,7 +219,7 @@ func (o ordered) moments() moments {
 	return m
 }
 
-// factor returns by what values are multiplied.
+// factor returns the factor that values are multiplied by, 2^-unit.
 func (m *moments) factor() float64 { return math.Ldexp(1, -int(m.unit)) }
 
 // mean returns the mean, which rounding may move beyond the smallest or the largest value.
@@ -241,9 +240,9 @@ func (m *moments) stdDev() float64 {
 	return saturate(math.Ldexp(math.Sqrt(max(m.m2.sum(), 0)/float64(m.n-1)), int(m.unit)))
 }
 
-// accumulator adds up with the rounding errors kept beside the sum (Neumaier 1974, in the form of
-// Knuth's TwoSum, which needs no branch). Products are converted to float64 all over this package so that
-// no compiler fuses them into sums: results are the same on every machine.
+// accumulator is a sum and the sum of its rounding errors (Neumaier 1974, with Knuth's TwoSum, which has no branch).
+// Products in this package are converted to float64, so that no compiler fuses them with a sum, and results are the same
+// on every machine.
 type accumulator struct{ high, low float64 }
 
 // plus adds v.
@@ -254,7 +253,7 @@ func (a *accumulator) plus(v float64) {
 	a.high = t
 }
 
-// sumOfFloats returns the sum of values. Even and odd ones are added up beside each other, which takes half the time.
+// sumOfFloats returns the sum of values. Those at even and at odd positions are added apart, as that takes half the time.
 func sumOfFloats(values []float64) accumulator {
 	var a, b accumulator
 	for ; len(values) >= 2; values = values[2:] {
@@ -275,7 +274,7 @@ func sumOfFloats(values []float64) accumulator {
 // times adds v·count.
 func (a *accumulator) times(v, count float64) {
 	p := float64(v * count)
-	a.low += math.FMA(v, count, -p) // what the product lost
+	a.low += math.FMA(v, count, -p) // the rounding error of the product
 	a.plus(p)
 }
 
@@ -284,7 +283,7 @@ func (a *accumulator) merge(o accumulator) {
 	a.low += o.low
 }
 
-// over returns the sum divided by n, and what that misses by rounding.
+// over returns the sum divided by n, and the rounding error of that.
 func (a *accumulator) over(n float64) (quotient, rest float64) {
 	quotient = a.high / n
 	return quotient, (math.FMA(-quotient, n, a.high) + a.low) / n
@@ -292,7 +291,7 @@ func (a *accumulator) over(n float64) (quotient, rest float64) {
 
 func (a *accumulator) sum() float64 { return a.high + a.low }
 
-// saturate brings an infinite result back to the largest float64. NaN stays NaN.
+// saturate returns v, or the largest float64 of its sign if v is infinite.
 func saturate(v float64) float64 {
 	if math.IsInf(v, 0) {
 		return math.Copysign(math.MaxFloat64, v)

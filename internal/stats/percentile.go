@@ -11,8 +11,8 @@ import (
 // maxDecimals is how many decimals a percentile may have.
 const maxDecimals = 9
 
-// Percentile is a rank between 0 and 100, both inclusive, kept as an exact fraction so that ranks
-// come out right where floating point would miss them. The zero Percentile is the 0th.
+// Percentile is a rank from 0 to 100, both included. It is an exact fraction, so that n·p/100 is exact where floating
+// point would round it to another rank. The zero Percentile is the 0th.
 //
 // Percentiles are comparable: equal ranks are equal values.
 type Percentile struct {
@@ -26,7 +26,7 @@ var (
 	p75 = Percentile{num: 75}
 )
 
-// ParsePercentile reads a percentile such as "95" or "99.9": 0 to 100, with at most nine decimals.
+// ParsePercentile reads a percentile such as "95" or "99.9", from 0 to 100 with at most nine decimals.
 func ParsePercentile(s string) (Percentile, error) {
 	whole, fraction, dotted := strings.Cut(s, ".")
 	if !digits(whole) || dotted && !digits(fraction) {
@@ -73,7 +73,7 @@ func (p Percentile) Compare(q Percentile) int {
 	return 1
 }
 
-// denominator is what num is divided by to give a quantile between 0 and 1.
+// denominator returns the number by which num is divided to give a quantile from 0 to 1.
 func (p Percentile) denominator() uint64 {
 	d := uint64(100)
 	for range p.decimals {
@@ -82,8 +82,7 @@ func (p Percentile) denominator() uint64 {
 	return d
 }
 
-// of returns the whole part of n·p/100 and the rest as a fraction in [0, 1), both exact but for the
-// rounding of the rest to a float64.
+// of returns the whole part of n·p/100, which is exact, and the rest in [0, 1), rounded to a float64.
 func (p Percentile) of(n uint64) (whole uint64, rest float64) {
 	d := p.denominator()
 	hi, lo := bits.Mul64(n, p.num)

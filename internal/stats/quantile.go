@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// Method says how a quantile q is read from n ascending values x₀ … xₙ₋₁.
+// Method is how a quantile q is read from n ascending values x₀ … xₙ₋₁.
 type Method uint8
 
 const (
 	// Linear interpolates between the two values around rank (n−1)q: type 7 of Hyndman and Fan,
 	// "Sample Quantiles in Statistical Packages" (1996), the default of NumPy and pandas.
 	Linear Method = iota
-	// NearestRank is the smallest value that at least the share q of all values does not exceed:
-	// x[⌈qn⌉−1], and x₀ for q = 0.
+	// NearestRank is the smallest value such that at least the share q of all values is not above it: x[⌈qn⌉−1], and x₀
+	// for q = 0.
 	NearestRank
 	// FloorRank is x[min(⌊qn⌋, n−1)].
 	FloorRank
@@ -72,8 +72,8 @@ func (m Method) rank(p Percentile, n uint64) (rank uint64, rest float64) {
 	return p.of(n - 1)
 }
 
-// Median returns the middle value, or half the sum of the two middle values; with [NearestRank] the
-// 50th percentile. NaN of an empty summary.
+// Median returns the middle value, or half the sum of the two middle values. With [NearestRank] it returns the 50th
+// percentile. It is NaN of an empty summary.
 func (s *Summary) Median(m Method) float64 {
 	if m == FloorRank {
 		m = Linear
@@ -84,8 +84,8 @@ func (s *Summary) Median(m Method) float64 {
 // IQR returns the interquartile range, p75 − p25, at most math.MaxFloat64, or NaN of an empty summary.
 func (s *Summary) IQR(m Method) float64 { return saturate(s.Quantile(p75, m) - s.Quantile(p25, m)) }
 
-// at returns what the bins tell of the value of that rank. Values are taken to be spread evenly
-// over their bin, whole ones over its whole numbers.
+// at estimates the value of a rank. It assumes that values are spread evenly over their bin, and whole values over the
+// whole numbers in it.
 func (h *histogram) at(rank uint64) float64 {
 	switch rank {
 	case 0:
@@ -104,7 +104,7 @@ func (h *histogram) at(rank uint64) float64 {
 	return min(max(v, h.min), h.max)
 }
 
-// valueAt returns the magnitude of that rank among those of the run.
+// valueAt estimates the magnitude of a rank among those of the run.
 func (h *histogram) valueAt(b *bins, rank uint64) float64 {
 	bin, within, count := b.seek(rank)
 	return h.within(bin, (float64(within)+0.5)/float64(count))
@@ -120,8 +120,8 @@ func (h *histogram) within(i int32, t float64) float64 {
 	return min(low+math.Floor(float64((high-low+1)*t)), high)
 }
 
-// between returns the point at share t of the way from a to b, a ≤ b. Halfway is half the sum, as a
-// median is defined; neither form can overflow or leave [a, b].
+// between returns the point at a share t of the way from a to b, a ≤ b. Halfway is half the sum, as the median is defined.
+// The result is finite and within [a, b].
 func between(a, b, t float64) float64 {
 	if t == 0.5 {
 		if sum := a + b; !math.IsInf(sum, 0) {

@@ -41,7 +41,7 @@ func NewSelection(names []string, m Method) (*Selection, error) {
 	return sel, errors.Join(errs...)
 }
 
-// Statistics returns what is selected, in order of output. The caller does not change it.
+// Statistics returns the selected statistics in order of output. The caller must not change the slice.
 func (sel *Selection) Statistics() []Statistic { return sel.stats }
 
 // Append appends the selected statistics of s to dst, in order of output, and returns the extended slice.

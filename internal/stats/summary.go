@@ -35,6 +35,12 @@ var ErrOverflow = errors.New("more than 2^63-1 values")
 // they were divided among summaries that were merged, as long as these have the same exact limit. Of two exact
 // summaries with the same limit and the same values, all statistics but first and last are equal to the last bit.
 //
+// Memory is 64 bytes, 32 more with times, and: 8 to 16 a value in an exact summary of up to 512 values, at least 128; or
+// 72, and 16 to 24 a distinct value; or as a histogram 150 to 450, and one byte a bin, of which there are at most 513 for
+// each sign, two once a bin has more than 255 values and four once one has more than 65,535. Adding takes constant time,
+// averaged over many values. An exact summary of very many values takes 8 bytes a distinct value, 16 once one has occurred
+// twice, and up to half as much again, and adding takes time in proportion to the logarithm of their number.
+//
 // A Summary is not safe for concurrent use, not even for reading: reading statistics sorts its values.
 type Summary struct {
 	exact exact      // the values, while hist is nil

@@ -3,10 +3,10 @@ package stats
 import "slices"
 
 const (
-	// maxDirect is up to how many distinct values a table counts values as they come. In a larger one, inserting a
-	// new value into the order would take too long.
+	// maxDirect is the number of distinct values up to which a table takes values at once. In a larger one, inserting a new
+	// value into the order takes too long.
 	maxDirect = 512
-	// levelRatio is how many times as long a run is as the next one, at least.
+	// levelRatio is the smallest ratio of the lengths of a run and the next one.
 	levelRatio = 4
 )
 

@@ -1,0 +1,35 @@
+package stats
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A run of a large table is at least four times as long as the next one, so there are few runs, and a value is moved few
+// times: merging summaries takes time in proportion to their values.
+func TestTheRunsOfALargeTableGetShorter(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	s := New(Unlimited)
+	for range 500 {
+		part := New(Unlimited)
+		for range 1 + r.IntN(700) {
+			v := float64(r.IntN(1_000_000)) / 7
+			part.AddAll([]float64{v, v}, nil)
+		}
+		require.NoError(t, s.Merge(&part))
+		s.AddAll([]float64{1, 2, 3}, nil)
+		if s.exact.table.later == nil {
+			continue
+		}
+		length := len(s.exact.table.values)
+		for _, run := range *s.exact.table.later {
+			require.GreaterOrEqual(t, length, levelRatio*len(run.values))
+			length = len(run.values)
+		}
+	}
+	before := s.Count()
+	s.Max()
+	require.Equal(t, before, s.exact.order().total())
+}
