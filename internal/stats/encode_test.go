@@ -247,8 +247,10 @@ func TestDecodingAcceptsRoundedMoments(t *testing.T) {
 		{pair, squaresAt, 1 + 2e-9, false},
 		{pair, squaresAt, 0, true},
 		{pair, squaresAt, -1e-300, false},
-		{pair, sumLowAt, 8.5, false},
-		{pair, squaresLowAt, 1.5, false},
+		{withFloat(pair, sumAt, 0), sumLowAt, 6, true},
+		{withFloat(pair, sumAt, -3), sumLowAt, 9, false}, // the sum is right, but the compensation is larger than any sum
+		{withFloat(pair, squaresAt, 0), squaresLowAt, 1, true},
+		{withFloat(pair, squaresAt, -1), squaresLowAt, 2, false},
 	} {
 		err := decode(c.b, c.at, c.value)
 		if c.ok {

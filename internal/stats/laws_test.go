@@ -37,7 +37,7 @@ func ways(t *testing.T, r *rand.Rand, limit int, xs []float64) map[string]*stats
 		require.True(t, one.Add(x))
 	}
 	for rest := xs; len(rest) > 0; {
-		n := min(len(rest), 1+r.IntN(50))
+		n := min(len(rest), 1+r.IntN(1+r.IntN(50)))
 		batches.AddAll(rest[:n], nil)
 		require.NoError(t, merged.Merge(untimed(limit, rest[:n])))
 		if rest = rest[n:]; r.IntN(3) == 0 {
@@ -104,6 +104,11 @@ func TestASummaryIsExactWhileItsValuesFit(t *testing.T) {
 			var decoded stats.Summary
 			require.NoError(t, decoded.UnmarshalBinary(untimed(stats.Unlimited, xs).AppendLimited(nil, limit)))
 			require.Equal(t, c.want, decoded.Exact(), "encoded with limit %d, n=%d, %d distinct", limit, c.n, c.distinct)
+			half := untimed(limit, xs[:len(xs)/2])
+			for i := len(xs) / 2; i < len(xs); i++ { // each part has one distinct value
+				require.NoError(t, half.Merge(untimed(limit, xs[i:i+1])))
+			}
+			require.Equal(t, c.want, half.Exact(), "merged one by one: limit %d, n=%d, %d distinct", limit, c.n, c.distinct)
 		}
 	}
 }
