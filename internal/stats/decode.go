@@ -13,9 +13,9 @@ var ErrFormat = errors.New("not an encoded summary")
 // UnmarshalBinary makes s the summary that b encodes (see [Summary.AppendBinary]). It keeps the exact limit of s, which
 // applies from the next value on. It keeps no part of b, and on error it leaves s as it was. Errors wrap [ErrFormat].
 //
-// Every field is checked, so that whatever b is, the statistics of s are finite and within [min, max], s can be merged,
-// and the encoding of the result can be decoded again. Bytes that another encoder wrote differently, such as counts in
-// an order that takes more bits, are read too. UnmarshalBinary allocates at most 16 KiB and 40 times the length of b.
+// Every field is checked. So whatever b is, the statistics of s are finite, its quantiles are within [min, max], s can be
+// merged, and the encoding of the result can be decoded. Bytes that are longer than those of AppendBinary, such as counts
+// in an order that takes more bits, are accepted. UnmarshalBinary allocates at most 16 KiB and 40 times the length of b.
 func (s *Summary) UnmarshalBinary(b []byte) error {
 	d := decoder{rest: b}
 	flags := d.header()
@@ -433,8 +433,8 @@ func (d *decoder) check(h *histogram, kept uint64) {
 // max, and the squares are at most n·(max−mean)·(mean−min) (Bhatia and Davis 2000). Merging keeps both true, so
 // whatever is merged stays finite and can be decoded.
 func (h *histogram) plausible() bool {
-	// meanSlack is what share of the largest magnitude the mean may be beyond min or max. Rounding moves it by about
-	// 2^-53. The rest is room for the sums of very many values.
+	// meanSlack is the distance from min or max that the mean may have, as a share of the largest magnitude. Rounding
+	// moves it by about 2^-53. The sums of very many values need more.
 	const meanSlack, squareSlack = 0x1p-40, 1e-9
 	f, n := h.moments.factor(), float64(h.moments.n)
 	low, high := h.min*f, h.max*f
@@ -446,8 +446,8 @@ func (h *histogram) plausible() bool {
 	return math.Abs(sum.low) <= n*magnitude && m2.sum() >= 0 && m2.sum() <= most && math.Abs(m2.low) <= most
 }
 
-// hasEnd reports whether v is in the outermost bin on the side of above: its highest, or else zero, or else the lowest of below,
-// negated.
+// hasEnd reports whether v is in the outermost bin on one side: the highest bin of above, or if that is empty the zero bin,
+// or if that is empty too the lowest bin of below, which has magnitudes of values of the other sign.
 func (h *histogram) hasEnd(v float64, above, below *bins) bool {
 	shift := maxBinScale - h.scale
 	switch {

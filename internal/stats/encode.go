@@ -60,8 +60,8 @@ var units = [...]int16{0, unitTiny, unitHuge}
 //	run       bins of the magnitudes of those below
 //	uvarint   c, the number of candidates for the mode, at most 16
 //	c × 8     the candidates, strictly ascending
-//	counts    lower bounds of their counts, less 1; absent where c is 0
-//	uvarint   the most by which the count of a value exceeds its bound, or 0 for values that are not candidates
+//	counts    lower bounds of their counts, less 1; absent if c is 0
+//	uvarint   how much more often than its bound a candidate occurs, at most, and any other value than 0 times
 //
 // A run is:
 //

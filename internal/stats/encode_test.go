@@ -21,7 +21,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-func TestEncodingReadsBack(t *testing.T) {
+func TestDecodingUndoesEncoding(t *testing.T) {
 	eachShape(t, func(t *testing.T, xs []float64) {
 		for _, limit := range limits {
 			s := limited(limit, xs)
@@ -37,8 +37,8 @@ func TestEncodingReadsBack(t *testing.T) {
 	})
 }
 
-// A limited encoding is that of a summary with the limit.
-func TestLimitedEncoding(t *testing.T) {
+// A limited encoding is the encoding of a summary with that exact limit.
+func TestAppendLimitedEncodesASummaryWithThatLimit(t *testing.T) {
 	eachShape(t, func(t *testing.T, xs []float64) {
 		want := limited(64, xs)
 		for _, limit := range limits[1:] {
@@ -58,7 +58,7 @@ func TestLimitedEncoding(t *testing.T) {
 }
 
 // The sizes that the documentation promises, with an exact limit of 64.
-func TestEncodedSizes(t *testing.T) {
+func TestEncodingsAreNotLongerThanDocumented(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		shape   string
@@ -108,7 +108,7 @@ func sized(shape string, n int) []float64 {
 	return xs
 }
 
-// A whole summary takes 8 bytes for a distinct value and up to 3 for a count up to a million.
+// An exact summary takes 8 bytes for a distinct value, and up to 3 for a count up to a million.
 func TestAFullEncodingTakesUpTo11BytesForADistinctValue(t *testing.T) {
 	t.Parallel()
 	for _, most := range []int{1, 10, 1000, 1_000_000} {
@@ -169,7 +169,7 @@ func TestMemoryOfManyDistinctValues(t *testing.T) {
 	}
 }
 
-func TestDecodingIntoASummaryThatIsUsedAgainAllocatesTwice(t *testing.T) {
+func TestDecodingIntoAUsedSummaryAllocatesAtMostTwice(t *testing.T) {
 	for name, xs := range map[string][]float64{
 		"constant": sized("constant", 360), "few distinct": sized("few distinct", 360), "continuous": sized("continuous", 360), "wide": sized("wide", 360),
 	} {
@@ -207,8 +207,8 @@ func withFloat(b []byte, at int, v float64) []byte {
 	return b
 }
 
-// Moments that no values can have are refused: merging them would overflow, or give what cannot be decoded.
-func TestDecodingRefusesImplausibleMoments(t *testing.T) {
+// Moments that no values can have are an error: merging them would overflow, or its result could not be decoded.
+func TestDecodingRejectsImplausibleMoments(t *testing.T) {
 	t.Parallel()
 	continuous := demoted(t, shapes(360)["continuous"]...)
 	for _, at := range []int{sumAt, sumLowAt, squaresAt, squaresLowAt} {
@@ -261,7 +261,7 @@ func TestDecodingAcceptsRoundedMoments(t *testing.T) {
 	}
 }
 
-// The unit of the moments is by the largest magnitude, as the format defines it.
+// The format defines the unit of the moments by the largest magnitude.
 func TestTheUnitOfTheMomentsIsThatOfTheFormat(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -284,8 +284,8 @@ func TestTheUnitOfTheMomentsIsThatOfTheFormat(t *testing.T) {
 	}
 }
 
-// What version 1 wrote stays readable, and is written again as it was.
-func TestGoldenVersion1(t *testing.T) {
+// Summaries that version 1 encoded can be decoded, and their encoding is the same.
+func TestSummariesOfVersion1CanBeDecoded(t *testing.T) {
 	const file = "testdata/version1.txt"
 	var lines []string
 	for _, n := range []int{0, 1, 40, 600} {
@@ -307,8 +307,8 @@ func TestGoldenVersion1(t *testing.T) {
 	}
 }
 
-// What version 1 wrote still means what it did: testdata/version1_statistics.txt says what, line by line.
-func TestGoldenVersion1MeansTheSame(t *testing.T) {
+// Summaries that version 1 encoded have the statistics in testdata/version1_statistics.txt, line by line.
+func TestSummariesOfVersion1HaveTheSameStatistics(t *testing.T) {
 	sel, err := stats.NewSelection([]string{"count", "min", "max", "mean", "median", "mode", "mode_count", "first", "last"}, stats.Linear)
 	require.NoError(t, err)
 	lines, statistics := readLines(t, "testdata/version1.txt"), readLines(t, "testdata/version1_statistics.txt")
@@ -344,7 +344,7 @@ func keys(m map[string][]float64) func(yield func(string) bool) {
 	}
 }
 
-// malformed are encodings that are almost right.
+// malformed returns encodings with one fault, by the fault.
 func malformed() map[string][]byte {
 	good, _ := limited(stats.Unlimited, []float64{1.5, 2.5, 2.5, 3.5}).MarshalBinary()
 	histogram, _ := limited(1, shapes(360)["signs and zero"]).MarshalBinary()
@@ -388,7 +388,7 @@ func malformed() map[string][]byte {
 	return cases
 }
 
-func TestMalformedEncodingsAreRefused(t *testing.T) {
+func TestDecodingRejectsMalformedBytes(t *testing.T) {
 	for name, b := range malformed() {
 		t.Run(name, func(t *testing.T) {
 			s := summaryOf([]float64{5})
@@ -403,8 +403,8 @@ func TestMalformedEncodingsAreRefused(t *testing.T) {
 	}
 }
 
-// Bytes that mean a summary but that AppendBinary would have written differently.
-func TestBytesThatAreNotCanonicalAreReadAndEncodedCanonically(t *testing.T) {
+// Bytes that AppendBinary would not write, but that encode a summary.
+func TestDecodingAcceptsBytesThatAreNotCanonical(t *testing.T) {
 	appendFloats := func(b []byte, values ...float64) []byte {
 		for _, v := range values {
 			b = binary.LittleEndian.AppendUint64(b, math.Float64bits(v))

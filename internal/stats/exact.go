@@ -9,8 +9,8 @@ const (
 	fewDistinct = 16
 )
 
-// exact keeps every value: one by one, or with its count. Which way is a matter of memory and speed alone. Nothing
-// that a summary returns depends on it.
+// exact keeps every value: one by one, or with its count. It chooses by memory and speed. No result of a summary depends on
+// the choice.
 type exact struct {
 	// single are values kept one by one, of which the first sorted are in ascending order. Beside a table they are
 	// the newest values, which the table does not have yet.
@@ -82,7 +82,7 @@ func (x *exact) add(vs []float64, low, high float64) bool {
 	return true
 }
 
-// continuous reports whether values look like those of which hardly any occurs twice.
+// continuous reports whether values are at least half a batch and all distinct, so that most later ones will be too.
 func continuous(vs []float64) bool {
 	for i, v := range vs {
 		for _, w := range vs[:i] {

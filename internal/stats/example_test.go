@@ -6,7 +6,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// Two hosts describe their own latencies; what both were like is told by merging, never by averaging.
+// Two hosts describe their own latencies. Merging the summaries describes the latencies of both, which averaging does not.
 func Example() {
 	a, b := stats.New(64), stats.New(64)
 	for i := range 1000 {

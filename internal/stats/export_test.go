@@ -2,7 +2,7 @@ package stats
 
 import "fmt"
 
-// What the tests outside of the package see of the inside.
+// These are for the tests outside of the package.
 
 // Bins returns all that depends on the values alone in a histogram, as text.
 func (s *Summary) Bins() string {

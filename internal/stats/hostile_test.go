@@ -17,7 +17,7 @@ func crafted(craft func(h *histogram)) *Summary {
 	return &Summary{hist: h}
 }
 
-func TestDecodingRefusesWhatNoValuesHave(t *testing.T) {
+func TestDecodingRejectsHistogramsThatNoValuesHave(t *testing.T) {
 	for want, s := range map[string]*Summary{
 		"min 1.0005000000000002 is above max 1.0005": crafted(func(h *histogram) { h.min = math.Nextafter(1.0005, 2) }),
 		"no 4 values from 1 to 1.0005 have these moments": crafted(func(h *histogram) { // the squares are those of a mean in the middle
@@ -32,7 +32,7 @@ func TestDecodingRefusesWhatNoValuesHave(t *testing.T) {
 	}
 }
 
-// Counters of eight bytes are made at once, not by way of narrower ones.
+// Counters of eight bytes are allocated once, not first as narrower ones.
 func TestDecodingWideCountersKeepsToItsBound(t *testing.T) {
 	const lo, hi = -200, 312
 	s := crafted(func(h *histogram) {
@@ -53,8 +53,8 @@ func TestDecodingWideCountersKeepsToItsBound(t *testing.T) {
 	require.Equal(t, s.Count(), decoded.Count())
 }
 
-// Candidates cannot have more than their part of the values.
-func TestImplausibleCandidatesAreRefused(t *testing.T) {
+// The counts of candidates cannot be more than the values.
+func TestDecodingRejectsImplausibleCandidates(t *testing.T) {
 	for what, spoil := range map[string]func(h *heavy){
 		"more than there are": func(h *heavy) { h.all[0].count = 1 << 40 },
 		"more than counted":   func(h *heavy) { h.all[0].count, h.all[1].count = maxCount, maxCount },
@@ -87,7 +87,7 @@ func TestDecodingBoundsTheMissedCount(t *testing.T) {
 	require.ErrorIs(t, new(Summary).UnmarshalBinary(encodedBy(&s)), ErrFormat)
 }
 
-// Contradictions returns encodings of histograms that cannot be of any values, by what the error says of them.
+// Contradictions returns encodings of histograms that no values have, by the text of the error.
 func Contradictions() map[string][]byte {
 	cases := make(map[string][]byte)
 	contradict := func(want string, xs []float64, spoil func(h *histogram)) {
@@ -121,7 +121,7 @@ func Contradictions() map[string][]byte {
 	return cases
 }
 
-func TestHistogramsThatContradictThemselvesAreRefused(t *testing.T) {
+func TestDecodingRejectsContradictions(t *testing.T) {
 	for want, b := range Contradictions() {
 		err := new(Summary).UnmarshalBinary(b)
 		require.ErrorIs(t, err, ErrFormat, want)

@@ -27,7 +27,7 @@ func bitsOf(t *testing.T, s *stats.Summary) string {
 	return string(text)
 }
 
-// ways returns summaries of the same values that came in different ways.
+// ways returns summaries of the same values, which were added in different ways.
 func ways(t *testing.T, r *rand.Rand, limit int, xs []float64) map[string]*stats.Summary {
 	t.Helper()
 	shuffled := slices.Clone(xs)
@@ -110,6 +110,23 @@ func TestASummaryIsExactWhileItsValuesFit(t *testing.T) {
 			}
 			require.Equal(t, c.want, half.Exact(), "merged one by one: limit %d, n=%d, %d distinct", limit, c.n, c.distinct)
 		}
+	}
+}
+
+// The value that is one distinct value too many makes the summary a histogram, also if it is the last one.
+func TestTheLastDistinctValueEndsExactness(t *testing.T) {
+	t.Parallel()
+	for _, limit := range []int{2, 64, 512, 1500} {
+		var xs []float64
+		for i := range 2 * limit {
+			xs = append(xs, float64(i%(limit/2))/3)
+		}
+		added, merged, known := untimed(limit, xs), untimed(limit, xs), untimed(limit, xs)
+		added.Add(-1)
+		require.NoError(t, merged.Merge(untimed(limit, []float64{-1})))
+		require.NoError(t, known.Merge(untimed(limit, xs[:1])))
+		known.Add(xs[0])
+		require.Equal(t, []bool{false, false, true}, []bool{added.Exact(), merged.Exact(), known.Exact()}, "limit %d", limit)
 	}
 }
 
@@ -201,8 +218,8 @@ func TestTheMeanIsWithinTheValues(t *testing.T) {
 	}
 }
 
-// The error of a sum is one rounding, and n²·2^-106 of the sum of magnitudes (Ogita, Rump and Oishi 2005): where values
-// cancel almost completely, that may be all of it.
+// The error of a sum is one rounding and n²·2^-106 of the sum of magnitudes (Ogita, Rump and Oishi 2005). If values cancel
+// almost completely, that may be more than the sum.
 func TestSumsAreCompensatedButNotExact(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, 2.0, untimed(512, []float64{1e16, 1, -1e16, 1}).Sum())

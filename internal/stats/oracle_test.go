@@ -10,7 +10,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// shapes are kinds of data that a statistic can get wrong, each with n values.
+// shapes returns n values of each of several kinds of data, by the kind.
 func shapes(n int) map[string][]float64 {
 	r := rand.New(rand.NewPCG(1, uint64(n)))
 	fill := func(f func(i int) float64) []float64 {
@@ -61,7 +61,7 @@ func untimed(limit int, xs []float64) *stats.Summary {
 	return &s
 }
 
-// oracle knows the values themselves and answers with exact arithmetic.
+// oracle has the values and computes statistics of them with exact arithmetic.
 type oracle struct{ sorted []float64 }
 
 func oracleOf(xs []float64) oracle {
@@ -151,7 +151,7 @@ func (o oracle) countOf(v float64) (n uint64) {
 	return n
 }
 
-// near tells whether got is within a relative error of want.
+// near checks that got is within a relative error of want.
 func near(t *testing.T, what string, want *big.Float, got, relative float64) {
 	t.Helper()
 	w, _ := want.Float64()

@@ -104,8 +104,8 @@ func (o ordered) mode() (value float64, count uint64) {
 	return value, count
 }
 
-// longestRun is mode without counts. It compares each value with the one that many places further that the longest
-// run so far has values, so it takes one comparison a value.
+// longestRun is mode without counts. It compares a value with the one that is as many places further as the longest run so
+// far is long, so it needs one comparison for each value.
 func (o ordered) longestRun() (value float64, count uint64) {
 	value, longest := o.values[0], 1
 	for i := 0; i+longest < len(o.values); {
@@ -122,8 +122,8 @@ func (o ordered) longestRun() (value float64, count uint64) {
 // search finds values, at most batchSize, by binary search: at has the position of each value or, if there is no such
 // value, of the next smaller one, or 0. There is at least one value, and the values are distinct.
 //
-// All searches are done in step, and no branch depends on the data, so that the processor overlaps them. With one
-// search after the other, BenchmarkAddMore took twice the time; with a hash table it took about the same.
+// All searches are done in step, and no branch depends on the data, so that the processor overlaps them. With one search
+// after the other, BenchmarkAddMore/data=sensor250 took 22 ns a value instead of 12.
 func (o ordered) search(vs []float64, at *[batchSize]int32) {
 	clear(at[:])
 	for n := len(o.values); n > 1; {
@@ -167,8 +167,8 @@ func (o ordered) missing(b ordered) (n int) {
 	return n
 }
 
-// insert adds the values of b, of which that many are not in o. It moves values from the largest down, so that nothing
-// is overwritten before it was moved.
+// insert adds the values of b. missing is how many of them are not in o. It moves values from the largest down, so that
+// nothing is overwritten before it was moved.
 func (o *ordered) insert(b ordered, missing int) {
 	i, j := len(o.values)-1, len(b.values)-1
 	o.values = grown(o.values, missing)

@@ -11,7 +11,7 @@ type Method uint8
 
 const (
 	// Linear interpolates between the two values around rank (n−1)q: type 7 of Hyndman and Fan,
-	// "Sample Quantiles in Statistical Packages" (1996), the default of NumPy and pandas.
+	// "Sample Quantiles in Statistical Packages" (1996). NumPy and pandas use it by default.
 	Linear Method = iota
 	// NearestRank is the smallest value such that at least the share q of all values is not above it: x[⌈qn⌉−1], and x₀
 	// for q = 0.
@@ -56,8 +56,7 @@ func (s *Summary) Quantile(p Percentile, m Method) float64 {
 	return between(o.at(rank), o.at(rank+1), rest)
 }
 
-// rank returns the rank of the percentile among n values, at least one, and by what share of the way the percentile lies
-// between the values of that rank and the next.
+// rank returns the rank of the percentile among n values, at least one, and the share of the way to the next rank.
 func (m Method) rank(p Percentile, n uint64) (rank uint64, rest float64) {
 	switch m {
 	case NearestRank:

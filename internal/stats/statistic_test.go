@@ -57,7 +57,7 @@ func TestStatisticNamesReadBack(t *testing.T) {
 	}
 }
 
-func TestUnknownStatisticsAreNamedBesideTheKnownOnes(t *testing.T) {
+func TestTheErrorOfAnUnknownStatisticListsTheKnownOnes(t *testing.T) {
 	for name, want := range map[string]string{
 		"medain": `unknown statistic "medain", known are count, min, max`,
 		"p<q>":   `unknown statistic "p<q>"`, "p": `unknown statistic "p"`, "": `unknown statistic ""`,
@@ -90,7 +90,7 @@ func TestSelectionIsInOrderOfOutput(t *testing.T) {
 	require.Equal(t, []string{"count", "min", "max", "mean", "median", "mode", "mode_error", "p95", "max_error"}, names)
 }
 
-func TestSelectionRefusesOneStatisticTwice(t *testing.T) {
+func TestSelectionRejectsAStatisticThatIsListedTwice(t *testing.T) {
 	_, err := stats.NewSelection([]string{"mean", "p95", "p95.0", "nope"}, stats.Linear)
 	require.ErrorContains(t, err, `statistic "p95.0" is listed twice, the first time as "p95"`)
 	require.ErrorContains(t, err, `unknown statistic "nope"`)

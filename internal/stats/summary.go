@@ -35,11 +35,16 @@ var ErrOverflow = errors.New("more than 2^63-1 values")
 // they were divided among summaries that were merged, as long as these have the same exact limit. Of two exact
 // summaries with the same limit and the same values, all statistics but first and last are equal to the last bit.
 //
-// Memory is 64 bytes, 32 more with times, and: 8 to 16 a value in an exact summary of up to 512 values, at least 128; or
-// 72, and 16 to 24 a distinct value; or as a histogram 150 to 450, and one byte a bin, of which there are at most 513 for
-// each sign, two once a bin has more than 255 values and four once one has more than 65,535. Adding takes constant time,
-// averaged over many values. An exact summary of very many values takes 8 bytes a distinct value, 16 once one has occurred
-// twice, and up to half as much again, and adding takes time in proportion to the logarithm of their number.
+// A summary takes 64 bytes of memory, 32 more with times, and
+//
+//   - 8 to 16 for each value, at least 128, while it has up to 512 values, exact and mostly distinct;
+//   - or 72, and 16 to 24 for each distinct value, while it is exact otherwise. Of more than 512 distinct values, each takes
+//     8, or 16 once one has occurred twice, and up to half as much again;
+//   - or 150 to 450 as a histogram, and 1 for each bin, 2 once a bin has more than 255 values, and 4 once one has more
+//     than 65,535. There are up to 513 bins for each sign.
+//
+// Averaged over many values, adding takes constant time. In an exact summary of more than 512 distinct values, it takes
+// time in proportion to the logarithm of their number.
 //
 // A Summary is not safe for concurrent use, not even for reading: reading statistics sorts its values.
 type Summary struct {

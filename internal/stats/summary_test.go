@@ -38,8 +38,8 @@ func TestOrderStatisticsAreThoseOfTheSortedValues(t *testing.T) {
 	})
 }
 
-// spreadOver is how much larger than the result the values between which it lies may be: where they
-// differ in sign, interpolation cancels.
+// spreadOver returns by what factor the largest magnitude is larger than a result. Between values of unlike signs, rounding
+// errors are relative to the larger one.
 func spreadOver(o oracle, v float64) float64 {
 	largest := math.Max(math.Abs(o.sorted[0]), math.Abs(o.sorted[o.n()-1]))
 	if v == 0 {
@@ -84,7 +84,7 @@ func TestModeIsTheSmallestOfTheMostFrequentValues(t *testing.T) {
 	})
 }
 
-func TestMergeIntoItselfDoublesEveryCount(t *testing.T) {
+func TestMergingASummaryIntoItselfDoublesEveryCount(t *testing.T) {
 	eachShape(t, func(t *testing.T, xs []float64) {
 		for _, limit := range limits {
 			s := limited(limit, xs)
@@ -114,7 +114,7 @@ func TestReadingBetweenAddsChangesNothing(t *testing.T) {
 	})
 }
 
-func TestAddRefusesWhatIsNoNumber(t *testing.T) {
+func TestAddRejectsNaNAndInfinities(t *testing.T) {
 	var s stats.Summary
 	require.False(t, s.Add(math.NaN()))
 	require.False(t, s.Add(math.Inf(1)))
@@ -199,7 +199,7 @@ func TestCloneOfAHistogramSharesNothing(t *testing.T) {
 
 func TestAResetSummaryIsAsNew(t *testing.T) {
 	for _, limit := range limits {
-		for _, n := range []int{20, 40, 600} { // values in every tier
+		for _, n := range []int{20, 40, 600} { // single values, a table and a histogram
 			s := limited(limit, shapes(n)["continuous"])
 			s.Median(stats.Linear)
 			s.Reset()

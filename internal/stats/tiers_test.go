@@ -21,8 +21,8 @@ func encoded(t *testing.T, s *stats.Summary) []byte {
 	return b
 }
 
-// A summary is exact as long as its values are few or hardly differ, whatever their order.
-func TestTierDependsOnTheValuesAlone(t *testing.T) {
+// A summary is exact while its values or its distinct values are few, whatever their order.
+func TestExactnessDependsOnTheValuesAlone(t *testing.T) {
 	eachShape(t, func(t *testing.T, xs []float64) {
 		distinct := len(slices.Compact(oracleOf(xs).sorted))
 		for _, limit := range limits {
@@ -83,7 +83,7 @@ func checkQuantiles(t *testing.T, s *stats.Summary, o oracle) {
 	}
 }
 
-// Where the magnitudes are within a factor of 65,536, the smallest are told as well as the largest.
+// If the magnitudes are within a factor of 65,536, the smallest values have the same relative error as the largest.
 func TestNothingCollapsesWithinAFactorOf65536(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 9))
 	for _, sign := range []float64{1, -1} {
@@ -95,7 +95,7 @@ func TestNothingCollapsesWithinAFactorOf65536(t *testing.T) {
 	}
 }
 
-// The error is what the documentation says for the ratio of the largest to the smallest magnitude.
+// MaxError depends on the ratio of the largest to the smallest magnitude as documented.
 func TestMaxErrorIsByTheRatioOfTheMagnitudes(t *testing.T) {
 	for _, c := range []struct{ ratio, want float64 }{
 		{4, 0.0027}, {4.02, 0.0054}, {16, 0.0054}, {16.2, 0.0109}, {256, 0.0109}, {262, 0.0219}, {65536, 0.0219}, {1e9, 0.0219},
@@ -125,7 +125,7 @@ func TestWholeValuesHaveWholeOrderStatistics(t *testing.T) {
 	}
 }
 
-// The order statistics that bins tell never descend, nor leave [min, max].
+// The order statistics of a histogram ascend within [min, max].
 func TestOrderStatisticsAscend(t *testing.T) {
 	eachShape(t, func(t *testing.T, xs []float64) {
 		s := limited(1, xs)
@@ -140,9 +140,9 @@ func TestOrderStatisticsAscend(t *testing.T) {
 	})
 }
 
-// Merging the parts of a series is the same as adding the whole of it, wherever the cuts are, in whatever
-// order the parts come and however they are grouped.
-func TestMergeIsAddingAll(t *testing.T) {
+// Merging the parts of a series gives the same summary as adding the whole series, wherever it is cut and in whatever order
+// the parts are merged.
+func TestMergingPartsIsAddingAllValues(t *testing.T) {
 	r := rand.New(rand.NewPCG(2, 2))
 	eachShape(t, func(t *testing.T, xs []float64) {
 		for _, limit := range limits {
@@ -204,7 +204,7 @@ func checkSame(t *testing.T, want, got *stats.Summary, o oracle) {
 	checkMode(t, got, o)
 }
 
-// checkMode compares what the candidates say with the true counts.
+// checkMode compares the mode and the bounds of the candidates with the true counts.
 func checkMode(t *testing.T, s *stats.Summary, o oracle) {
 	t.Helper()
 	value, count := s.Mode()
@@ -217,7 +217,7 @@ func checkMode(t *testing.T, s *stats.Summary, o oracle) {
 	}
 }
 
-// checkCandidates compares every value's count with what the candidates say of it.
+// checkCandidates compares the count of every value with its bounds.
 func checkCandidates(t *testing.T, s *stats.Summary, o oracle) {
 	t.Helper()
 	bounds, missed, sum := s.Candidates(), s.ModeError(), uint64(0)
@@ -236,7 +236,7 @@ func checkCandidates(t *testing.T, s *stats.Summary, o oracle) {
 	require.Empty(t, bounds, "candidates that do not occur")
 }
 
-// Whether candidates are few or many, and some of them repeat: a summary reads back, and says of each what is true.
+// The bounds of candidates are right, also after decoding, for few and many candidates, some of which repeat.
 func TestFewDistinctValuesAreCandidates(t *testing.T) {
 	for n := 1; n <= 40; n++ {
 		for repeats := range 3 {
@@ -268,7 +268,7 @@ func TestMomentsOfHistogramsAreThoseOfExactArithmetic(t *testing.T) {
 	})
 }
 
-// A value of which there are more than one in 17 is among the candidates, and the mode where it stands out.
+// A value that is more than one in 17 is a candidate, and the mode if no other value is as frequent.
 func TestAFrequentValueIsTheModeOfAHistogram(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 4))
 	for _, limit := range []int{1, 64, stats.DefaultExactLimit} {
@@ -297,7 +297,7 @@ func TestDistinctValuesHaveTheSmallestAsMode(t *testing.T) {
 	require.Equal(t, uint64(1), count)
 }
 
-func TestTooManyValuesAreAnErrorAndChangeNothing(t *testing.T) {
+func TestMergeRejectsCountOverflow(t *testing.T) {
 	for _, limit := range limits {
 		s := stats.New(limit)
 		for i := range 40 {
@@ -317,8 +317,8 @@ func TestTooManyValuesAreAnErrorAndChangeNothing(t *testing.T) {
 	}
 }
 
-// Of values that would be one too many together, none is added.
-func TestValuesBeyondTheCountAreNotAdded(t *testing.T) {
+// AddAll adds none of the values if not all of them can be counted.
+func TestAddAllRejectsCountOverflow(t *testing.T) {
 	power := limited(1, []float64{7, 7, 7, 7})
 	var s stats.Summary
 	for err := error(nil); err == nil; err = power.Merge(power) {
@@ -349,8 +349,8 @@ func TestDemotedSummaryGoesOnAsHistogram(t *testing.T) {
 	})
 }
 
-// A summary that was decoded from a more exact one is demoted by the next value, not by reading it.
-func TestTheLimitOfTheReceiverAppliesFromTheNextValueOn(t *testing.T) {
+// A summary that was decoded, and has more values than the exact limit, becomes a histogram with the next value.
+func TestTheExactLimitAppliesToADecodedSummaryFromTheNextValueOn(t *testing.T) {
 	xs := shapes(5000)["continuous"]
 	s := stats.New(64)
 	require.NoError(t, s.UnmarshalBinary(encoded(t, summaryOf(xs))))
@@ -382,8 +382,8 @@ func TestFirstAndLastNeedEveryTime(t *testing.T) {
 	require.True(t, isNaN(s))
 }
 
-// A histogram of values that all came once says so: none of them, and no other, came more than once.
-func TestHistogramsOfDistinctValuesMissOneOfEach(t *testing.T) {
+// In a histogram of distinct values, no value occurs more than once.
+func TestAHistogramOfDistinctValuesMissesOneOfEach(t *testing.T) {
 	for _, s := range []*stats.Summary{limited(64, shapes(65)["continuous"]), summaryOf(shapes(500)["continuous"])} {
 		s.Demote()
 		value, count := s.Mode()
@@ -410,7 +410,7 @@ func hosts(count, n int) [][]float64 {
 	return all
 }
 
-// Summaries of unlike hosts come to the bins of one summary of all values, in whatever order they are merged.
+// Merging summaries of unlike hosts in any order gives the bins of one summary of all values.
 func TestMergingUnlikeHostsIsOneSummaryOfAllValues(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 7))
 	values := hosts(100, 360)
@@ -439,7 +439,7 @@ func TestMergingUnlikeHostsIsOneSummaryOfAllValues(t *testing.T) {
 	}
 }
 
-// An unlimited summary is the same however its values come, and counts them only once one repeats.
+// An unlimited summary is the same however its values are added, and has counts only if a value repeats.
 func TestAnUnlimitedSummaryIsTheSameHoweverItsValuesCome(t *testing.T) {
 	r := rand.New(rand.NewPCG(8, 8))
 	for _, repeat := range []bool{false, true} {
@@ -481,8 +481,8 @@ func TestAnUnlimitedSummaryIsTheSameHoweverItsValuesCome(t *testing.T) {
 	}
 }
 
-// What is merged into a summary of a large limit takes room by its distinct values, not by its count.
-func TestManyOfFewValuesTakeLittleRoom(t *testing.T) {
+// Values that are merged into a summary with a large limit take memory by the number of distinct ones.
+func TestMergingManyOfFewDistinctValuesTakesLittleMemory(t *testing.T) {
 	few := new(stats.Summary)
 	for i := range 20 {
 		few.AddAll([]float64{float64(i)}, nil)
