@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -87,12 +88,16 @@ func defaults() config {
 	}
 }
 
-// setting is one that the environment and, with a usage, a flag can set.
+// setting is one that an environment variable can set, and a flag if it has a usage.
 type setting struct {
-	name  string // as in the file
-	usage string // of the flag; empty for none
-	set   func(c *config, value string) error
+	name    string // as in the file; the flag has "-" for "_"
+	usage   string // of the flag; empty for no flag
+	boolean bool   // the flag may be given without a value, which is "true"
+	set     func(c *config, value string) error
 }
+
+// flag returns the name of the setting's flag.
+func (s setting) flag() string { return strings.ReplaceAll(s.name, "_", "-") }
 
 func text(at func(*config) *string) func(*config, string) error {
 	return func(c *config, value string) error {
@@ -105,45 +110,59 @@ func number(at func(*config) *int) func(*config, string) error {
 	return func(c *config, value string) error {
 		n, err := strconv.Atoi(value)
 		if err != nil {
-			return fmt.Errorf("%q is no whole number", value)
+			return fmt.Errorf("%q is not a whole number", value)
 		}
 		*at(c) = n
 		return nil
 	}
 }
 
+func boolean(at func(*config) *bool) func(*config, string) error {
+	return func(c *config, value string) error {
+		b, err := strconv.ParseBool(value)
+		if err != nil {
+			return fmt.Errorf("%q is neither true nor false", value)
+		}
+		*at(c) = b
+		return nil
+	}
+}
+
+func list(at func(*config) *[]string) func(*config, string) error {
+	return func(c *config, value string) error {
+		*at(c) = strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' })
+		return nil
+	}
+}
+
+// settings returns all settings but the export blocks, which only the file can have.
 func settings() []setting {
 	return []setting{
-		{"listen", "`address` to serve on", text(func(c *config) *string { return &c.Listen })},
-		{"allow_public", "", func(c *config, value string) (err error) {
-			if c.AllowPublic, err = strconv.ParseBool(value); err != nil {
-				return fmt.Errorf("%q is neither true nor false", value)
-			}
-			return nil
-		}},
-		{"max_connections", "", number(func(c *config) *int { return &c.MaxConnections })},
-		{"redis", "", func(c *config, value string) error {
-			c.Redis = strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' })
-			return nil
-		}},
-		{"redis_master_name", "", text(func(c *config) *string { return &c.RedisMasterName })},
-		{"redis_username", "", text(func(c *config) *string { return &c.RedisUsername })},
-		{"redis_password", "", text(func(c *config) *string { return &c.RedisPassword })},
-		{"redis_db", "", number(func(c *config) *int { return &c.RedisDB })},
-		{"redis_timeout", "", func(c *config, value string) error { return c.RedisTimeout.UnmarshalText([]byte(value)) }},
-		{"redis_tls_ca", "", text(func(c *config) *string { return &c.RedisTLSCA })},
-		{"redis_tls_cert", "", text(func(c *config) *string { return &c.RedisTLSCert })},
-		{"redis_tls_key", "", text(func(c *config) *string { return &c.RedisTLSKey })},
-		{"redis_tls_server_name", "", text(func(c *config) *string { return &c.RedisTLSServerName })},
-		{"embedded", "start a Redis of its own: auto, redis-server or memory", text(func(c *config) *string { return &c.Embedded })},
-		{"embedded_listen", "`address` of that Redis", text(func(c *config) *string { return &c.EmbeddedListen })},
-		{"embedded_dir", "`folder` in which that Redis keeps its data", text(func(c *config) *string { return &c.EmbeddedDir })},
-		{"default_database", "", text(func(c *config) *string { return &c.DefaultDatabase })},
-		{"max_records", "", number(func(c *config) *int { return &c.MaxRecords })},
-		{"max_buckets", "", number(func(c *config) *int { return &c.MaxBuckets })},
-		{"max_bytes", "", number(func(c *config) *int { return &c.MaxBytes })},
-		{"export_max_series", "", number(func(c *config) *int { return &c.ExportMaxSeries })},
-		{"export_buckets", "", number(func(c *config) *int { return &c.ExportBuckets })},
+		{name: "listen", usage: "`address` to serve on", set: text(func(c *config) *string { return &c.Listen })},
+		{
+			name: "allow_public", usage: "allow addresses that other machines can reach, although requests are not authenticated", boolean: true,
+			set: boolean(func(c *config) *bool { return &c.AllowPublic }),
+		},
+		{name: "max_connections", set: number(func(c *config) *int { return &c.MaxConnections })},
+		{name: "redis", set: list(func(c *config) *[]string { return &c.Redis })},
+		{name: "redis_master_name", set: text(func(c *config) *string { return &c.RedisMasterName })},
+		{name: "redis_username", set: text(func(c *config) *string { return &c.RedisUsername })},
+		{name: "redis_password", set: text(func(c *config) *string { return &c.RedisPassword })},
+		{name: "redis_db", set: number(func(c *config) *int { return &c.RedisDB })},
+		{name: "redis_timeout", set: func(c *config, value string) error { return c.RedisTimeout.UnmarshalText([]byte(value)) }},
+		{name: "redis_tls_ca", set: text(func(c *config) *string { return &c.RedisTLSCA })},
+		{name: "redis_tls_cert", set: text(func(c *config) *string { return &c.RedisTLSCert })},
+		{name: "redis_tls_key", set: text(func(c *config) *string { return &c.RedisTLSKey })},
+		{name: "redis_tls_server_name", set: text(func(c *config) *string { return &c.RedisTLSServerName })},
+		{name: "embedded", usage: "start a Redis: auto, redis-server or memory", set: text(func(c *config) *string { return &c.Embedded })},
+		{name: "embedded_listen", usage: "`address` of that Redis", set: text(func(c *config) *string { return &c.EmbeddedListen })},
+		{name: "embedded_dir", usage: "`folder` in which that Redis keeps its data", set: text(func(c *config) *string { return &c.EmbeddedDir })},
+		{name: "default_database", set: text(func(c *config) *string { return &c.DefaultDatabase })},
+		{name: "max_records", set: number(func(c *config) *int { return &c.MaxRecords })},
+		{name: "max_buckets", set: number(func(c *config) *int { return &c.MaxBuckets })},
+		{name: "max_bytes", set: number(func(c *config) *int { return &c.MaxBytes })},
+		{name: "export_max_series", set: number(func(c *config) *int { return &c.ExportMaxSeries })},
+		{name: "export_buckets", set: number(func(c *config) *int { return &c.ExportBuckets })},
 	}
 }
 
@@ -155,16 +174,7 @@ func loadConfig(args, environ []string, stderr io.Writer) (config, error) {
 	file := flags.String("config", "", "configuration `file` (default: "+defaultFile+", where it is there)")
 	flags.BoolVar(&c.check, "check", false, "check the configuration and exit")
 	flags.BoolVar(&c.showVersion, "version", false, "print the version and exit")
-	public := flags.Bool("allow-public", false, "serve on addresses that others reach, though nobody has to identify")
-	given := make(map[string]string)
-	for _, s := range settings() {
-		if s.usage != "" {
-			flags.Func(strings.ReplaceAll(s.name, "_", "-"), s.usage, func(value string) error {
-				given[s.name] = value
-				return nil
-			})
-		}
-	}
+	given := defineFlags(flags)
 	var servers []string
 	flags.Func("redis", "`URL` of Redis, repeated for a cluster", func(value string) error {
 		servers = append(servers, value)
@@ -190,8 +200,26 @@ func loadConfig(args, environ []string, stderr io.Writer) (config, error) {
 	if len(servers) > 0 {
 		c.Redis = servers
 	}
-	c.AllowPublic = c.AllowPublic || *public
 	return c, c.validate()
+}
+
+// defineFlags defines the flags of all settings that have one. Parsing them fills the map, by the name of the setting.
+func defineFlags(flags *flag.FlagSet) map[string]string {
+	given := make(map[string]string)
+	for _, s := range settings() {
+		if s.usage == "" {
+			continue
+		}
+		define := flags.Func
+		if s.boolean {
+			define = flags.BoolFunc
+		}
+		define(s.flag(), s.usage, func(value string) error {
+			given[s.name] = value
+			return nil
+		})
+	}
+	return given
 }
 
 // readFile reads the configuration file that the flag or ANALYTICS_API_CONFIG names, or the default one
@@ -227,6 +255,8 @@ func lookup(environ []string, name string) string {
 	return ""
 }
 
+// readEnvironment reads the variables that begin with ANALYTICS_API_. Unknown ones are errors, except those that
+// Kubernetes sets.
 func (c *config) readEnvironment(environ []string) error {
 	known := map[string]func(*config, string) error{envPrefix + "CONFIG": func(*config, string) error { return nil }}
 	for _, s := range settings() {
@@ -235,33 +265,46 @@ func (c *config) readEnvironment(environ []string) error {
 	var errs []error
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
-		if !strings.HasPrefix(name, envPrefix) || isServiceLink(name) {
+		if !strings.HasPrefix(name, envPrefix) {
 			continue
 		}
 		set, ok := known[name]
-		if !ok {
+		switch {
+		case ok:
+			if err := set(c, value); err != nil {
+				errs = append(errs, fmt.Errorf("environment variable %s: %w", name, err))
+			}
+		case !isServiceLink(name, value):
 			errs = append(errs, fmt.Errorf("environment variable %s is not known", name))
-			continue
-		}
-		if err := set(c, value); err != nil {
-			errs = append(errs, fmt.Errorf("environment variable %s: %w", name, err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// isServiceLink reports whether Kubernetes sets a variable of that name, unasked, beside a service called
-// analytics-api.
-func isServiceLink(name string) bool {
-	rest := strings.TrimPrefix(name, envPrefix)
-	return rest == "PORT" || rest == "SERVICE_HOST" || strings.HasPrefix(rest, "PORT_") || strings.HasPrefix(rest, "SERVICE_PORT")
+// serviceLinks are the forms of the variables that Kubernetes sets in each pod for every service of its namespace, after
+// the name of the service. Services called analytics-api, or analytics-api-redis as a sub-chart may be, share our prefix.
+var serviceLinks = []struct{ name, value *regexp.Regexp }{ // any value where the second is nil
+	{regexp.MustCompile(`_SERVICE_HOST$`), nil},
+	{regexp.MustCompile(`_SERVICE_PORT(_[A-Z0-9_]+)?$`), regexp.MustCompile(`^[0-9]+$`)},
+	{regexp.MustCompile(`_PORT$`), regexp.MustCompile(`^(tcp|udp|sctp)://`)}, // LISTEN_PORT=8001 is a user's mistake
+	{regexp.MustCompile(`_PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$`), nil},
+}
+
+// isServiceLink reports whether the variable has a form that Kubernetes gives to those of services.
+func isServiceLink(name, value string) bool {
+	for _, link := range serviceLinks {
+		if link.name.MatchString(name) && (link.value == nil || link.value.MatchString(value)) {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *config) readFlags(given map[string]string) error {
 	for _, s := range settings() {
 		if value, ok := given[s.name]; ok {
 			if err := s.set(c, value); err != nil {
-				return fmt.Errorf("flag --%s: %w", s.name, err)
+				return fmt.Errorf("flag --%s: %w", s.flag(), err)
 			}
 		}
 	}

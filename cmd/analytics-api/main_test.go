@@ -242,12 +242,21 @@ func TestTheEmbeddedRedisHasNoneOfTheSettingsOfAnother(t *testing.T) {
 	require.Equal(t, http.StatusOK, status, body)
 }
 
-func TestWhatKubernetesSetsForAServiceIsIgnored(t *testing.T) {
-	_, err := load(t, "", []string{
-		"ANALYTICS_API_SERVICE_HOST=10.0.0.1", "ANALYTICS_API_SERVICE_PORT=8001", "ANALYTICS_API_SERVICE_PORT_HTTP=8001", "ANALYTICS_API_PORT=tcp://10.0.0.1:8001",
-		"ANALYTICS_API_PORT_8001_TCP=tcp://10.0.0.1:8001", "ANALYTICS_API_PORT_8001_TCP_ADDR=10.0.0.1",
-	})
-	require.NoError(t, err)
+func TestKubernetesServiceVariablesAreIgnored(t *testing.T) {
+	for _, service := range []string{"ANALYTICS_API", "ANALYTICS_API_REDIS_MASTER", "ANALYTICS_API_X9"} {
+		_, err := load(t, "", []string{
+			service + "_SERVICE_HOST=10.0.0.1", service + "_SERVICE_HOST=fd00::1", service + "_SERVICE_PORT=8001", service + "_SERVICE_PORT_HTTP_ALT=8001",
+			service + "_PORT=tcp://10.0.0.1:8001", service + "_PORT=udp://[fd00::1]:53",
+			service + "_PORT_8001_TCP=tcp://10.0.0.1:8001", service + "_PORT_8001_TCP_PROTO=tcp", service + "_PORT_8001_TCP_PORT=8001",
+			service + "_PORT_8001_TCP_ADDR=10.0.0.1", service + "_PORT_53_UDP=udp://10.0.0.1:53", service + "_PORT_53_UDP_ADDR=10.0.0.1",
+		})
+		require.NoError(t, err)
+	}
+	for _, variable := range []string{"ANALYTICS_API_PORT=8001", "ANALYTICS_API_LISTEN_PORT=8001", "ANALYTICS_API_SERVICE=x", "ANALYTICS_API_SERVICE_PORT=x"} {
+		_, err := load(t, "", []string{variable})
+		name, _, _ := strings.Cut(variable, "=")
+		require.EqualError(t, err, "environment variable "+name+" is not known")
+	}
 }
 
 func TestAWrongFlagIsOneLine(t *testing.T) {
@@ -304,6 +313,45 @@ func TestFlagsGoOverTheEnvironmentOverTheFile(t *testing.T) {
 	}
 }
 
+func TestBooleanFlagOverridesTheFileAndTheEnvironment(t *testing.T) {
+	const on, off = "allow_public = true\n", "allow_public = false\n"
+	for _, test := range []struct {
+		file string
+		env  string
+		flag string
+		want bool
+	}{
+		{file: on, want: true},
+		{file: on, env: "false", want: false},
+		{file: off, env: "true", want: true},
+		{file: on, flag: "--allow-public=false", want: false},
+		{file: on, env: "true", flag: "--allow-public=false", want: false},
+		{file: off, env: "false", flag: "--allow-public", want: true},
+		{file: off, flag: "--allow-public=true", want: true},
+	} {
+		var env, args []string
+		if test.env != "" {
+			env = []string{"ANALYTICS_API_ALLOW_PUBLIC=" + test.env}
+		}
+		if test.flag != "" {
+			args = []string{test.flag}
+		}
+		c, err := load(t, test.file, env, args...)
+		require.NoError(t, err)
+		require.Equal(t, test.want, c.AllowPublic, "%+v", test)
+	}
+	_, err := load(t, "listen = \"0.0.0.0:1\"\nallow_public = true\n", nil, "--allow-public=false")
+	require.ErrorContains(t, err, "invalid 'listen' setting \"0.0.0.0:1\"")
+	_, err = load(t, "", nil, "--allow-public=maybe")
+	require.EqualError(t, err, `flag --allow-public: "maybe" is neither true nor false`)
+}
+
+func TestEmptyFlagOverridesTheFile(t *testing.T) {
+	c, err := load(t, "embedded = \"auto\"\nembedded_dir = \"d\"\n", nil, "--embedded", "", "--embedded-dir", "")
+	require.NoError(t, err)
+	require.Empty(t, c.Embedded+c.EmbeddedDir)
+}
+
 func TestTheDocumentedConfigurationIsTheDefaults(t *testing.T) {
 	b, err := os.ReadFile(defaultFile)
 	require.NoError(t, err)
@@ -358,7 +406,7 @@ func TestBadSettingsNameTheSettingTheValueAndTheRule(t *testing.T) {
 		want      string
 	}{
 		{[]string{"ANALYTICS_API_LISEN=x"}, nil, "environment variable ANALYTICS_API_LISEN is not known"},
-		{[]string{"ANALYTICS_API_MAX_RECORDS=x"}, nil, `environment variable ANALYTICS_API_MAX_RECORDS: "x" is no whole number`},
+		{[]string{"ANALYTICS_API_MAX_RECORDS=x"}, nil, `environment variable ANALYTICS_API_MAX_RECORDS: "x" is not a whole number`},
 		{[]string{"ANALYTICS_API_ALLOW_PUBLIC=x"}, nil, `environment variable ANALYTICS_API_ALLOW_PUBLIC: "x" is neither true nor false`},
 		{[]string{"ANALYTICS_API_DEFAULT_DATABASE=\xff"}, nil, `invalid 'default_database' setting "\xff": a name is valid UTF-8`},
 		{nil, []string{"--lisen", "x"}, "flag provided but not defined: -lisen"},
