@@ -56,6 +56,7 @@ type config struct {
 	MaxBytes        int    `toml:"max_bytes"`
 
 	Export          []export `toml:"export"`
+	ExportMaxAge    duration `toml:"export_max_age"`
 	ExportMaxSeries int      `toml:"export_max_series"`
 	ExportBuckets   int      `toml:"export_buckets"`
 
@@ -128,6 +129,10 @@ func boolean(at func(*config) *bool) func(*config, string) error {
 	}
 }
 
+func span(at func(*config) *duration) func(*config, string) error {
+	return func(c *config, value string) error { return at(c).UnmarshalText([]byte(value)) }
+}
+
 func list(at func(*config) *[]string) func(*config, string) error {
 	return func(c *config, value string) error {
 		*at(c) = strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' })
@@ -149,7 +154,7 @@ func settings() []setting {
 		{name: "redis_username", set: text(func(c *config) *string { return &c.RedisUsername })},
 		{name: "redis_password", set: text(func(c *config) *string { return &c.RedisPassword })},
 		{name: "redis_db", set: number(func(c *config) *int { return &c.RedisDB })},
-		{name: "redis_timeout", set: func(c *config, value string) error { return c.RedisTimeout.UnmarshalText([]byte(value)) }},
+		{name: "redis_timeout", set: span(func(c *config) *duration { return &c.RedisTimeout })},
 		{name: "redis_tls_ca", set: text(func(c *config) *string { return &c.RedisTLSCA })},
 		{name: "redis_tls_cert", set: text(func(c *config) *string { return &c.RedisTLSCert })},
 		{name: "redis_tls_key", set: text(func(c *config) *string { return &c.RedisTLSKey })},
@@ -161,6 +166,7 @@ func settings() []setting {
 		{name: "max_records", set: number(func(c *config) *int { return &c.MaxRecords })},
 		{name: "max_buckets", set: number(func(c *config) *int { return &c.MaxBuckets })},
 		{name: "max_bytes", set: number(func(c *config) *int { return &c.MaxBytes })},
+		{name: "export_max_age", set: span(func(c *config) *duration { return &c.ExportMaxAge })},
 		{name: "export_max_series", set: number(func(c *config) *int { return &c.ExportMaxSeries })},
 		{name: "export_buckets", set: number(func(c *config) *int { return &c.ExportBuckets })},
 	}
@@ -325,6 +331,9 @@ func (c *config) validate() error {
 			errs = append(errs, fmt.Errorf("invalid '%s' setting %d, want more than 0", limit.name, limit.value))
 		}
 	}
+	if c.ExportMaxAge < 0 {
+		errs = append(errs, fmt.Errorf("invalid 'export_max_age' setting %q, want 0s or more", time.Duration(c.ExportMaxAge)))
+	}
 	switch c.Embedded {
 	case "", "auto", "redis-server", "memory":
 	default:
@@ -442,7 +451,8 @@ func (c config) dialOptions() cache.DialOptions {
 func (c config) apiOptions(storage, redis string, log *slog.Logger) api.Options {
 	o := api.Options{
 		DefaultDatabase: c.DefaultDatabase, MaxRecords: c.MaxRecords, MaxBuckets: c.MaxBuckets, MaxBytes: c.MaxBytes, Timeout: api.DefaultTimeout,
-		ExportMaxSeries: c.ExportMaxSeries, ExportBuckets: c.ExportBuckets, Storage: storage, Redis: redis, Version: version, Log: log,
+		ExportMaxAge: time.Duration(c.ExportMaxAge), ExportMaxSeries: c.ExportMaxSeries, ExportBuckets: c.ExportBuckets,
+		Storage: storage, Redis: redis, Version: version, Log: log,
 	}
 	for _, e := range c.Export {
 		o.Export = append(o.Export, record.Table{Database: e.Database, Name: e.Table})

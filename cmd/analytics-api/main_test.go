@@ -385,6 +385,7 @@ func TestBadSettingsNameTheSettingTheValueAndTheRule(t *testing.T) {
 		`redis_timeout = "0s"`:                                    `invalid 'redis_timeout' setting "0s", want more than 0s`,
 		`embedded = "yes"`:                                        `invalid 'embedded' setting "yes", known are auto, redis-server and memory`,
 		`max_records = 0`:                                         "invalid 'max_records' setting 0, want more than 0",
+		`export_max_age = "-1s"`:                                  `invalid 'export_max_age' setting "-1s", want 0s or more`,
 		`redis_timeout = "soon"`:                                  "redis_timeout",
 		`redis = []`:                                              "invalid 'redis' setting: no server is named",
 		`redis = ["http://x"]`:                                    `invalid 'redis' setting: server "http://x"`,
@@ -407,6 +408,7 @@ func TestBadSettingsNameTheSettingTheValueAndTheRule(t *testing.T) {
 	}{
 		{[]string{"ANALYTICS_API_LISEN=x"}, nil, "environment variable ANALYTICS_API_LISEN is not known"},
 		{[]string{"ANALYTICS_API_MAX_RECORDS=x"}, nil, `environment variable ANALYTICS_API_MAX_RECORDS: "x" is not a whole number`},
+		{[]string{"ANALYTICS_API_EXPORT_MAX_AGE=x"}, nil, `environment variable ANALYTICS_API_EXPORT_MAX_AGE: time: invalid duration "x"`},
 		{[]string{"ANALYTICS_API_ALLOW_PUBLIC=x"}, nil, `environment variable ANALYTICS_API_ALLOW_PUBLIC: "x" is neither true nor false`},
 		{[]string{"ANALYTICS_API_DEFAULT_DATABASE=\xff"}, nil, `invalid 'default_database' setting "\xff": a name is valid UTF-8`},
 		{nil, []string{"--lisen", "x"}, "flag provided but not defined: -lisen"},

@@ -21,26 +21,32 @@ type Reader interface {
 	Records(ctx context.Context, t record.Table, starts []time.Time, yield func(start time.Time, records []string) error) error
 }
 
-// Options say what the API serves. All limits are above zero.
+// Options configure the service. All limits are above zero.
 type Options struct {
-	// DefaultDatabase is the database of requests that name none; without it they are refused.
+	// DefaultDatabase is the database of requests that name none. If it is empty, such requests are refused.
 	DefaultDatabase string
 	// Limits of one request.
 	MaxRecords, MaxBuckets, MaxBytes int
 	// Timeout bounds the reading for one request.
 	Timeout time.Duration
-	// Export names the tables of /metrics/analytics, ExportMaxSeries how many series they may have together,
-	// and ExportBuckets how many buckets back a series' newest record may be.
-	Export                         []record.Table
-	ExportMaxSeries, ExportBuckets int
-	// Storage says in words where records are kept, for /health.
+	// Export names the tables of /metrics/analytics.
+	Export []record.Table
+	// ExportMaxSeries is the most series that the exported tables may have together.
+	ExportMaxSeries int
+	// ExportMaxAge is how long ago the newest final bucket of an exported series may have begun. 0 is the larger of 5
+	// minutes and three widths of the table's buckets, and 10 minutes more for records that are marked as final.
+	ExportMaxAge time.Duration
+	// ExportBuckets is the most buckets of a table that one scrape reads.
+	ExportBuckets int
+	// Storage describes where records are kept, for /health.
 	Storage string
 	// Redis is the address of the Redis that the reader reads, for the log.
 	Redis string
-	// Version is that of the program.
+	// Version is the version of the program.
 	Version string
-	Log     *slog.Logger
-	// Now is the clock; the default is time.Now.
+	// Log receives failures. The default discards them.
+	Log *slog.Logger
+	// Now is the clock. The default is time.Now.
 	Now func() time.Time
 }
 
@@ -51,7 +57,7 @@ const (
 	DefaultMaxBytes        = 32 << 20
 	DefaultTimeout         = 20 * time.Second
 	DefaultExportMaxSeries = 10_000
-	DefaultExportBuckets   = 3
+	DefaultExportBuckets   = 1000
 )
 
 type server struct {

@@ -21,18 +21,18 @@ import (
 
 var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// service is an API on a cache in process.
+// service is an API, the cache that it reads, and its clock.
 type service struct {
 	http.Handler
 	store *cache.Store
-	clock atomic.Int64 // seconds beyond now
+	clock atomic.Int64 // seconds since now
 }
 
 func serve(t testing.TB, client redis.UniversalClient, edit func(*api.Options)) *service {
 	t.Helper()
 	s := &service{store: cache.NewStore(client, cache.Options{Retention: time.Hour})}
 	o := api.Options{
-		MaxRecords: 1000, MaxBuckets: 500, MaxBytes: 1 << 20, Timeout: 5 * time.Second, ExportMaxSeries: 100, ExportBuckets: 3, Storage: "a test", Version: "v1",
+		MaxRecords: 1000, MaxBuckets: 500, MaxBytes: 1 << 20, Timeout: 5 * time.Second, ExportMaxSeries: 100, ExportBuckets: 1000, Storage: "a test", Version: "v1",
 		Now: func() time.Time { return now.Add(time.Duration(s.clock.Load()) * time.Second) },
 	}
 	if edit != nil {
@@ -49,13 +49,29 @@ func inProcess(t testing.TB, edit func(*api.Options)) *service {
 	return serve(t, client, edit)
 }
 
-// rec is a record of a minute that ends that many minutes before now.
+// rec returns a record of the minute that began that many minutes and five seconds before now.
 func rec(minutes int, field, host string, mean float64) record.Record {
 	return record.Record{
 		Table: "analytics_cpu", Field: field, Agent: "a1", Tags: []series.Tag{{Key: "host", Value: host}, {Key: "cpu", Value: "cpu0"}},
 		Start: now.Truncate(time.Minute).Add(-time.Duration(minutes) * time.Minute),
 		Stats: []record.Stat{{Name: "count", Value: int64(6)}, {Name: "mean", Value: mean}},
 	}
+}
+
+// marked returns the record as that of a final or of an open bucket.
+func marked(r record.Record, final bool) record.Record {
+	r.State = record.Open
+	if final {
+		r.State, r.HasRevision, r.Revision = record.Final, true, 1
+	}
+	return r
+}
+
+// put writes records of the table analytics_cpu.
+func (s *service) put(t testing.TB, records ...record.Record) {
+	t.Helper()
+	require.NoError(t, s.store.Put(context.Background(), record.Table{Database: "db", Name: "analytics_cpu"}, records))
+	s.clock.Add(10) // the service reads the catalogue again
 }
 
 // fill writes ten minutes of two fields of two hosts, and returns them in the order of an answer.
@@ -69,8 +85,7 @@ func (s *service) fill(t testing.TB) []record.Record {
 			}
 		}
 	}
-	require.NoError(t, s.store.Put(context.Background(), record.Table{Database: "db", Name: "analytics_cpu"}, all))
-	s.clock.Add(10) // what the service remembers of the catalogue is over
+	s.put(t, all...)
 	return all
 }
 

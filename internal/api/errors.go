@@ -169,7 +169,7 @@ func writeJSON(w http.ResponseWriter, v any) error {
 func write(w http.ResponseWriter, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	_, _ = w.Write(body) //nolint:gosec // JSON, sent as such and with nosniff
+	_, _ = w.Write(body)
 }
 
 // away wraps a failure of the cache.

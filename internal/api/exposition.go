@@ -10,16 +10,16 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
-// droppedName is the exporter's own gauge, which no statistic can be: of the table "export" one could.
+// droppedName is the name of the exporter's own gauge. The statistic "dropped" of a table "analytics_export" would have it
+// too.
 const droppedName = "analytics_export_dropped"
 
-// exporter collects the newest records of the exported tables as gauges: <table>_<statistic> for each
-// statistic and <table>_bucket_start_seconds for the time of the bucket.
+// exporter collects the newest final record of each series of the exported tables as gauges: <table>_<statistic> for each
+// statistic, and <table>_bucket_start_seconds for the start of the record's bucket.
 type exporter struct {
 	server *server
 	ctx    context.Context // of the request that is answered
@@ -48,19 +48,19 @@ func (e *exporter) Collect(ch chan<- prometheus.Metric) {
 			return
 		}
 	}
-	x.overflow()
+	x.sendDropped()
 }
 
 // exposition is one scrape.
 type exposition struct {
 	ch      chan<- prometheus.Metric
-	room    int                   // for series
+	room    int                   // how many more series may be exported
 	tables  map[record.Table]bool // exported already: a table can be named with and without its prefix
-	dropped map[string]int        // series that are not exported, by reason
-	types   map[string]string     // the table of each name of a gauge, or none where it is the exporter's own
+	dropped map[string]int        // what is not exported, by reason
+	types   map[string]string     // the table of each name of a gauge, empty for the exporter's own
 }
 
-// table sends the gauges of one table. A table that is not there has none.
+// table sends the gauges of one table. A table that does not exist has none.
 func (x *exposition) table(ctx context.Context, s *server, named record.Table) error {
 	entry, err := s.catalogue.resolve(ctx, named)
 	if err != nil {
@@ -69,68 +69,137 @@ func (x *exposition) table(ctx context.Context, s *server, named record.Table) e
 		}
 		return err
 	}
-	t := entry.Table
-	if x.tables[t] {
+	if x.tables[entry.Table] {
 		return nil
 	}
-	x.tables[t] = true
-	starts, err := s.reader.Buckets(ctx, t, cache.Range{Last: s.ExportBuckets})
+	x.tables[entry.Table] = true
+	plan, err := s.planScrape(ctx, entry.Table)
 	if err != nil {
-		return away(err)
+		return err
 	}
-	slices.Reverse(starts)
-	seen := seenSeries{cached: make(map[string]bool), exported: make(map[string]bool)}
-	return away(s.reader.Records(ctx, t, starts, func(_ time.Time, records []string) error {
-		for _, text := range records {
-			r, err := record.Parse([]byte(text))
-			if err != nil {
-				x.dropped["malformed"]++
+	t := &tableScrape{
+		exposition: x, table: entry.Table, plan: plan, buckets: s.ExportBuckets, cached: make(map[string]bool), exported: make(map[string]bool),
+	}
+	return away(t.read(ctx, s.reader))
+}
+
+// tableScrape exports one table.
+type tableScrape struct {
+	*exposition
+	table    record.Table
+	plan     scrapePlan
+	buckets  int             // how many more buckets may be read
+	marked   bool            // a record has the member "final"
+	cached   map[string]bool // series whose newest final record was met, as the cache names them
+	exported map[string]bool // series that are exported, as Prometheus names them: several of the cache can be one
+}
+
+// read reads the buckets of the plan. The late ones are read only if records are marked as final or open: else every
+// record in them is too old.
+func (t *tableScrape) read(ctx context.Context, reader Reader) error {
+	if err := t.readSome(ctx, reader, t.plan.recent); err != nil {
+		return err
+	}
+	if t.marked {
+		if err := t.readSome(ctx, reader, t.plan.late); err != nil {
+			return err
+		}
+	}
+	return reader.Records(ctx, t.table, t.plan.future, t.countFuture)
+}
+
+// readSome reads as many of the buckets as may be read, and counts the others.
+func (t *tableScrape) readSome(ctx context.Context, reader Reader, starts []time.Time) error {
+	n := min(len(starts), t.buckets)
+	t.buckets -= n
+	t.dropped["buckets"] += len(starts) - n
+	return reader.Records(ctx, t.table, starts[:n], t.take)
+}
+
+// take exports the final records of a bucket whose series has no newer one.
+func (t *tableScrape) take(start time.Time, records []string) error {
+	for _, text := range records {
+		state := stateOf(text)
+		t.marked = t.marked || state != record.Unmarked
+		if !t.plan.isFinal(start, text) || state == record.Unmarked && start.Before(t.plan.oldest) {
+			continue
+		}
+		name, r, ok := t.unseen(text)
+		if !ok {
+			continue
+		}
+		if r == nil {
+			if r, ok = t.parse(text); !ok {
 				continue
 			}
-			x.record(t, &r, seen)
 		}
-		return nil
-	}))
-}
-
-// seenSeries are of one table that a scrape has met.
-type seenSeries struct {
-	cached   map[string]bool // as the cache names them
-	exported map[string]bool // as Prometheus does, for which several of the cache can be one
-}
-
-// record sends the gauges of a record when it is the newest of its series.
-func (x *exposition) record(t record.Table, r *record.Record, seen seenSeries) {
-	cached := joined([]string{r.Field, r.Agent}, r.Tags)
-	if seen.cached[cached] {
-		return
+		t.cached[name] = true
+		t.record(r)
 	}
-	seen.cached[cached] = true
-	names, values, ok := labels(t, r)
+	return nil
+}
+
+// countFuture counts the series of a bucket that begins after now and that have no bucket to export.
+func (t *tableScrape) countFuture(_ time.Time, records []string) error {
+	for _, text := range records {
+		if name, _, ok := t.unseen(text); ok {
+			t.cached[name] = true
+			t.dropped["future"]++
+		}
+	}
+	return nil
+}
+
+// unseen returns the name of a record's series in the cache, and whether no record of that series was met yet. It also
+// returns the record, if the record had to be parsed for that. A record that is malformed is counted, and is not unseen.
+func (t *tableScrape) unseen(text string) (name string, parsed *record.Record, ok bool) {
+	name, ok = seriesOf(text)
+	if !ok {
+		if parsed, ok = t.parse(text); !ok {
+			return "", nil, false
+		}
+		name = joined([]string{parsed.Field, parsed.Agent}, parsed.Tags)
+	}
+	return name, parsed, !t.cached[name]
+}
+
+// parse returns a record, or counts it and returns false if it is malformed.
+func (t *tableScrape) parse(text string) (*record.Record, bool) {
+	r, err := record.Parse([]byte(text))
+	if err != nil {
+		t.dropped["malformed"]++
+		return nil, false
+	}
+	return &r, true
+}
+
+// record sends the gauges of a record.
+func (t *tableScrape) record(r *record.Record) {
+	names, values, ok := labels(t.table, r)
 	exported := strings.Join(names, separator) + separator + strings.Join(values, separator)
 	switch {
-	case !ok || seen.exported[exported]:
-		x.dropped["label_clash"]++
+	case !ok || t.exported[exported]:
+		t.dropped["label_clash"]++
 		return
-	case x.room == 0:
-		x.dropped["overflow"]++
+	case t.room == 0:
+		t.dropped["overflow"]++
 		return
 	}
-	seen.exported[exported] = true
-	x.room--
-	prefix := metricName(t.Name)
+	t.exported[exported] = true
+	t.room--
+	prefix := metricName(t.table.Name)
 	sent := []string{prefix + "_bucket_start_seconds"}
-	x.gauge(sent[0], t, float64(r.Start.UnixNano())/1e9, names, values)
+	t.gauge(sent[0], t.table, float64(r.Start.UnixNano())/1e9, names, values)
 	for _, s := range r.Stats {
 		v, ok := number(s.Value)
 		name := prefix + "_" + metricName(s.Name)
 		switch {
 		case !ok:
 		case slices.Contains(sent, name):
-			x.dropped["name_clash"]++
+			t.dropped["name_clash"]++
 		default:
 			sent = append(sent, name)
-			x.gauge(name, t, v, names, values)
+			t.gauge(name, t.table, v, names, values)
 		}
 	}
 }
@@ -153,10 +222,10 @@ func (x *exposition) gauge(name string, t record.Table, v float64, names, values
 	x.ch <- m
 }
 
-// overflow sends how many series were not exported, by reason.
-func (x *exposition) overflow() {
-	desc := prometheus.NewDesc(droppedName, "Series and gauges that this scrape leaves out, by reason.", []string{"reason"}, nil)
-	for _, reason := range []string{"overflow", "label_clash", "name_clash", "malformed"} {
+// sendDropped sends how much was not exported, by reason.
+func (x *exposition) sendDropped() {
+	desc := prometheus.NewDesc(droppedName, "Series, gauges, records and buckets that this scrape leaves out, by reason.", []string{"reason"}, nil)
+	for _, reason := range []string{"buckets", "future", "label_clash", "malformed", "name_clash", "overflow"} {
 		x.ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(x.dropped[reason]), reason)
 	}
 }

@@ -3,8 +3,11 @@ package api_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -18,29 +21,60 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
-func TestExportHasTheNewestRecordOfEachSeries(t *testing.T) {
+// gauges are the values of an exposition's gauge of a name, by the value of one label.
+func gauges(t *testing.T, w *httptest.ResponseRecorder, name, label string) map[string]float64 {
+	t.Helper()
+	require.Equal(t, http.StatusOK, w.Code, w.Body.String())
+	values := make(map[string]float64)
+	for _, m := range regexp.MustCompile(`(?m)^`+name+`\{(?:.*,)?`+label+`="([^"]*)".*\} (\S+)$`).FindAllStringSubmatch(w.Body.String(), -1) {
+		v, err := strconv.ParseFloat(m[2], 64)
+		require.NoError(t, err)
+		require.NotContains(t, values, m[1], "%s is exported twice", m[1])
+		values[m[1]] = v
+	}
+	return values
+}
+
+// exportCPU lets the service export the table analytics_cpu.
+func exportCPU(o *api.Options) { o.Export = []record.Table{{Database: "db", Name: "cpu"}} }
+
+// means returns the exported means of table analytics_cpu by host.
+func (s *service) means(t *testing.T) map[string]float64 {
+	t.Helper()
+	return gauges(t, s.get(t, "/metrics/analytics"), "analytics_cpu_mean", "host")
+}
+
+// dropped returns what a scrape leaves out, by reason, without the reasons that count nothing.
+func (s *service) dropped(t *testing.T) map[string]float64 {
+	t.Helper()
+	all := gauges(t, s.get(t, "/metrics/analytics"), "analytics_export_dropped", "reason")
+	require.Len(t, all, 6)
+	maps.DeleteFunc(all, func(_ string, v float64) bool { return v == 0 })
+	return all
+}
+
+func TestExportHasTheNewestEndedBucketOfEachSeries(t *testing.T) {
 	t.Parallel()
 	s := inProcess(t, func(o *api.Options) {
 		o.Export = []record.Table{{Database: "db", Name: "cpu"}, {Database: "db", Name: "absent"}, {Database: "db", Name: "x.y"}, {Database: "db", Name: "x-y"}}
 		o.ExportMaxSeries = 6
 	})
 	s.fill(t)
-	put := func(table string, tags []series.Tag, minutes int) {
+	put := func(s *service, table string, tags []series.Tag, minutes int) {
 		r := rec(minutes, "f", "h", 1.5)
 		r.Table, r.Tags = table, tags
 		require.NoError(t, s.store.Put(t.Context(), record.Table{Database: "db", Name: table}, []record.Record{r}))
 	}
-	put("analytics_cpu", []series.Tag{{Key: "host", Value: "gone"}}, 3) // too old
-	put("analytics_cpu", []series.Tag{{Key: "host", Value: "slow\n\""}}, 2)
-	put("analytics_cpu", []series.Tag{{Key: "a.b", Value: "1"}, {Key: "a-b", Value: "2"}}, 0)
-	put("analytics_x.y", nil, 0)
-	put("analytics_x-y", nil, 0)
-	s.clock.Add(10)
+	put(s, "analytics_cpu", []series.Tag{{Key: "host", Value: "gone"}}, 5)
+	put(s, "analytics_cpu", []series.Tag{{Key: "host", Value: "slow\n\""}}, 4)
+	put(s, "analytics_cpu", []series.Tag{{Key: "a.b", Value: "1"}, {Key: "a-b", Value: "2"}}, 1)
+	put(s, "analytics_x.y", nil, 1)
+	put(s, "analytics_x-y", nil, 1)
 	body := s.get(t, "/metrics/analytics").Body.String()
 	for _, want := range []string{
-		`analytics_cpu_mean{agent="a1",cpu="cpu0",database="db",field_name="f",host="a"} 0`,
+		`analytics_cpu_mean{agent="a1",cpu="cpu0",database="db",field_name="f",host="a"} 1`,
 		`analytics_cpu_count{agent="a1",cpu="cpu0",database="db",field_name="g",host="b"} 6`,
-		fmt.Sprintf(`analytics_cpu_bucket_start_seconds{agent="a1",cpu="cpu0",database="db",field_name="f",host="a"} %v`, float64(rec(0, "", "", 0).Start.Unix())),
+		fmt.Sprintf(`analytics_cpu_bucket_start_seconds{agent="a1",cpu="cpu0",database="db",field_name="f",host="a"} %v`, float64(rec(1, "", "", 0).Start.Unix())),
 		`analytics_cpu_mean{agent="a1",database="db",field_name="f",host="slow\n\""} 1.5`,
 		`analytics_x_y_mean{agent="a1",database="db",field_name="f"} 1.5`,
 		`analytics_export_dropped{reason="label_clash"} 1`, `analytics_export_dropped{reason="name_clash"} 0`, `analytics_export_dropped{reason="overflow"} 1`,
@@ -53,12 +87,152 @@ func TestExportHasTheNewestRecordOfEachSeries(t *testing.T) {
 	s = inProcess(t, func(o *api.Options) {
 		o.Export = []record.Table{{Database: "db", Name: "x.y"}, {Database: "db", Name: "x-y"}}
 	})
-	put("analytics_x.y", nil, 0)
-	put("analytics_x-y", nil, 0)
-	require.Contains(t, s.get(t, "/metrics/analytics").Body.String(), `analytics_export_dropped{reason="name_clash"} 3`)
+	put(s, "analytics_x.y", nil, 1)
+	put(s, "analytics_x-y", nil, 1)
+	require.Equal(t, map[string]float64{"name_clash": 3}, s.dropped(t))
 }
 
-// What is one in Prometheus, though not in the cache, is counted and spoils nothing.
+func TestExportHasTheNewestFinalRecordOfEachSeries(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, exportCPU)
+	for m := range 20 {
+		s.put(t, marked(rec(m, "f", "both", float64(m)), m >= 12), marked(rec(m, "f", "open", float64(m)), false))
+	}
+	s.put(t, marked(rec(14, "f", "late", 14), true), marked(rec(16, "f", "gone", 16), true), rec(6, "f", "unmarked and gone", 6))
+	s.clock.Store(0)
+	require.Equal(t, map[string]float64{"both": 12, "late": 14}, s.means(t))
+	require.NotContains(t, s.get(t, "/metrics/analytics").Body.String(), "analytics_cpu_final")
+	s.clock.Store(60)
+	require.Equal(t, map[string]float64{"both": 12}, s.means(t), "15 minutes are the most for records that are marked as final")
+	s.clock.Store(15 * 60)
+	require.Empty(t, s.means(t), "no record is recent")
+}
+
+// Buckets that begin after now neither push other series out nor are they exported, before the clock reaches them.
+func TestExportIsNotChangedByADeviceWhoseClockIsAhead(t *testing.T) {
+	t.Parallel()
+	for _, final := range []bool{false, true} {
+		s := inProcess(t, exportCPU)
+		mark := func(r record.Record) record.Record {
+			if final {
+				return marked(r, true)
+			}
+			return r
+		}
+		for m := range 5 {
+			s.put(t, mark(rec(m, "f", "a", float64(m))), mark(rec(-2-m, "f", "fast", float64(-2-m))))
+		}
+		s.clock.Store(0)
+		newest := map[bool]float64{false: 1, true: 0}[final]
+		require.Equal(t, map[string]float64{"a": newest}, s.means(t))
+		require.Equal(t, map[string]float64{"future": 1}, s.dropped(t))
+
+		for m := range 200 { // more than the newest buckets among which the width is looked for
+			s.put(t, mark(rec(-500000-m, "f", "a year", 1)))
+		}
+		s.clock.Store(0)
+		require.Equal(t, map[string]float64{"a": newest}, s.means(t))
+		require.Equal(t, map[string]float64{"future": 1}, s.dropped(t))
+		s.clock.Store(180)
+		require.Equal(t, map[string]float64{"a": 0, "fast": map[bool]float64{false: -2, true: -3}[final]}, s.means(t))
+	}
+}
+
+// One agent emits every two seconds, the other every 20: between its emissions, its series stays.
+func TestExportKeepsTheSeriesOfASlowAgent(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, exportCPU)
+	begin := now.Truncate(20 * time.Second)
+	bucket := func(agent string, second int) record.Record {
+		r := rec(0, "f", agent, float64(second))
+		r.Agent, r.Start = agent, begin.Add(time.Duration(second)*time.Second)
+		return r
+	}
+	for second := 0; second < 100; second += 2 {
+		s.put(t, bucket("A", second))
+		if second%20 == 0 {
+			for back := second - 20; back < second; back += 2 {
+				s.put(t, bucket("B", back))
+			}
+		}
+		s.clock.Store(int64(begin.Sub(now)/time.Second) + int64(second) + 2)
+		require.Equal(t, map[string]float64{"A": float64(second), "B": float64(second/20*20 - 2)}, s.means(t))
+	}
+}
+
+func TestExportDropsSeriesThatAreTooOld(t *testing.T) {
+	t.Parallel()
+	const minute, hour = time.Minute, time.Hour
+	for name, test := range map[string]struct {
+		width, option time.Duration
+		keep, gone    time.Duration // ages
+		final         bool
+	}{
+		"five minutes":                  {width: 10 * time.Second, keep: 5 * minute, gone: 5*minute + 10*time.Second},
+		"three widths":                  {width: hour, keep: 3 * hour, gone: 4 * hour},
+		"three widths and ten minutes":  {width: 10 * minute, keep: 40 * minute, gone: 50 * minute, final: true},
+		"the option":                    {width: 10 * time.Second, option: hour, keep: hour, gone: hour + 10*time.Second},
+		"the option with final records": {width: 10 * time.Second, option: hour, keep: hour, gone: hour + 10*time.Second, final: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			midnight := now.Truncate(24 * time.Hour)
+			s := inProcess(t, func(o *api.Options) {
+				exportCPU(o)
+				o.ExportMaxAge = test.option
+				o.Now = func() time.Time { return midnight }
+			})
+			put := func(host string, age time.Duration) {
+				r := rec(0, "f", host, 1)
+				r.Start = midnight.Add(-age)
+				if test.final {
+					r = marked(r, true)
+				}
+				s.put(t, r)
+			}
+			for n := range 8 {
+				put("live", time.Duration(n)*test.width)
+			}
+			put("keep", test.keep)
+			put("gone", test.gone)
+			require.Equal(t, map[string]float64{"live": 1, "keep": 1}, s.means(t))
+		})
+	}
+}
+
+// What a scrape reads depends on the age of the buckets, not on the size of the table.
+func TestScrapeReadsOnlyRecentBuckets(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	for m := range 400 {
+		s.put(t, rec(m, "f", "unmarked", 1))
+	}
+	sizes := func(limit int) (int, string) {
+		o := api.Options{Timeout: time.Minute, ExportMaxSeries: 10, ExportBuckets: limit, Now: func() time.Time { return now }}
+		exportCPU(&o)
+		reader := &reads{Store: s.store}
+		w := httptest.NewRecorder()
+		api.New(reader, o).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics/analytics", http.NoBody))
+		total := 0
+		for _, n := range reader.sizes {
+			total += n
+		}
+		return total, w.Body.String()
+	}
+	n, _ := sizes(1000)
+	require.Equal(t, 5, n, "the minutes that began in the last five")
+	n, body := sizes(3)
+	require.Equal(t, 3, n)
+	require.Contains(t, body, `analytics_export_dropped{reason="buckets"} 2`)
+	s.put(t, marked(rec(0, "f", "marked", 1), false))
+	n, _ = sizes(1000)
+	require.Equal(t, 15, n, "final records may come ten minutes later")
+	n, body = sizes(7)
+	require.Equal(t, 7, n)
+	require.Contains(t, body, `analytics_export_dropped{reason="buckets"} 8`)
+}
+
+// Series that differ in the cache can have the same labels in Prometheus. They are counted, and the others are exported.
 func TestExportDropsSeriesThatClashInPrometheus(t *testing.T) {
 	t.Parallel()
 	s := inProcess(t, func(o *api.Options) {
@@ -69,8 +243,8 @@ func TestExportDropsSeriesThatClashInPrometheus(t *testing.T) {
 		{{Key: "x.y", Value: "1"}}, {{Key: "x-y", Value: "1"}},
 		{{Key: "host", Value: "a"}},
 	} {
-		for minutes := range 2 { // the older record is no other series
-			r := rec(minutes, "f", "", 1.5)
+		for minutes := range 2 { // the older record is of the same series
+			r := rec(minutes+1, "f", "", 1.5)
 			r.Tags = tags
 			r.Stats = append(r.Stats, record.Stat{Name: "s.t", Value: 1.0}, record.Stat{Name: "s-t", Value: 2.0}, record.Stat{Name: "bucket_start_seconds", Value: 3.0})
 			require.NoError(t, s.store.Put(t.Context(), record.Table{Database: "db", Name: "analytics_cpu"}, []record.Record{r}))
@@ -93,7 +267,7 @@ func TestExportRenamesTagsThatClashWithLabels(t *testing.T) {
 		{{Key: "field.name", Value: "x"}},
 		{{Key: "database", Value: "pg"}, {Key: "database_tag", Value: "other"}}, // the new name is taken
 	} {
-		r := rec(0, fmt.Sprint("f", i), "h", 1.5)
+		r := rec(1, fmt.Sprint("f", i), "h", 1.5)
 		r.Tags = tags
 		require.NoError(t, s.store.Put(t.Context(), record.Table{Database: "db", Name: "analytics_cpu"}, []record.Record{r}))
 	}
@@ -114,7 +288,7 @@ func TestExportDropsAStatisticNamedAsTheExportersOwnGauge(t *testing.T) {
 		o.Export = []record.Table{{Database: "db", Name: "export"}, {Database: "db", Name: "cpu"}}
 	})
 	s.fill(t)
-	r := rec(0, "f", "h", 1.5)
+	r := rec(1, "f", "h", 1.5)
 	r.Table = "analytics_export"
 	r.Stats = append(r.Stats, record.Stat{Name: "dropped", Value: 1.0})
 	require.NoError(t, s.store.Put(t.Context(), record.Table{Database: "db", Name: r.Table}, []record.Record{r}))

@@ -19,7 +19,8 @@ type query struct {
 	span   cache.Range
 	fields []string
 	tags   []series.Tag
-	limit  int // 0 where none is given
+	limit  int  // 0 for no limit
+	final  bool // only final records
 }
 
 // params reads the parameters of a request and collects what is wrong with them.
@@ -131,6 +132,17 @@ func (p *params) number(name string, most int) int {
 	return n
 }
 
+// onlyTrue reads a parameter that is absent or "true".
+func (p *params) onlyTrue(name string) bool {
+	if !p.values.Has(name) {
+		return false
+	}
+	if text := p.values.Get(name); text != "true" {
+		p.faults.add("query."+name, text, "want true, or no such parameter for all records")
+	}
+	return true
+}
+
 func (p *params) tags() []series.Tag {
 	var tags []series.Tag
 	for _, text := range p.values["tag"] {
@@ -153,6 +165,7 @@ func (s *server) readQuery(r *http.Request, p *params) (query, error) {
 		fields: p.values["field"],
 		tags:   p.tags(),
 		limit:  p.number("limit", s.MaxRecords),
+		final:  p.onlyTrue("final"),
 	}
 	p.checkName("path.table", q.table.Name)
 	if !q.span.Start.IsZero() && !q.span.End.IsZero() && !q.span.Start.Before(q.span.End) {

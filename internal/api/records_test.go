@@ -231,3 +231,88 @@ func BenchmarkRecords(b *testing.B) {
 		})
 	}
 }
+
+func TestFinalSelectsFinalRecords(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	var all []record.Record
+	for m := 9; m >= 0; m-- {
+		all = append(all, marked(rec(m, "f", "a", 1), m >= 4), marked(rec(m, "f", "b", 1), m >= 6), rec(m, "g", "unmarked", 1))
+	}
+	s.put(t, all...)
+	s.clock.Store(0)
+	final := func(r record.Record) bool {
+		minutes := int(now.Sub(r.Start) / time.Minute)
+		return minutes >= map[string]int{"a": 4, "b": 6, "unmarked": 1}[r.Tags[0].Value]
+	}
+	since := func(minutes int) func(record.Record) bool {
+		return func(r record.Record) bool { return final(r) && !r.Start.Before(rec(minutes, "", "", 0).Start) }
+	}
+	for query, keep := range map[string]func(record.Record) bool{
+		"":                           final,
+		"&last=1":                    since(1), // of an unmarked record
+		"&last=5":                    since(5),
+		"&last=500":                  since(9),
+		"&last=5&tag=host=b":         func(record.Record) bool { return false },
+		"&last=6&tag=host=b":         func(r record.Record) bool { return since(6)(r) && r.Tags[0].Value == "b" },
+		"&limit=1":                   func(r record.Record) bool { return since(1)(r) && r.Start.Equal(rec(1, "", "", 0).Start) },
+		"&tag=host=a&limit=2":        func(r record.Record) bool { return since(5)(r) && r.Tags[0].Value == "a" },
+		"&tag=host=a&limit=2&last=4": func(r record.Record) bool { return since(4)(r) && r.Tags[0].Value == "a" },
+		"&tag=host=a&last=3":         func(record.Record) bool { return false },
+		"&start=-5m&tag=host=a":      func(r record.Record) bool { return since(4)(r) && r.Tags[0].Value == "a" },
+		"&end=-7m&tag=host=b&last=1": func(r record.Record) bool { return r.Start.Equal(rec(7, "", "", 0).Start) && r.Tags[0].Value == "b" },
+	} {
+		require.Equal(t, texts(all, keep), array(t, s.get(t, "/analytics/cpu?database=db&final=true"+query)), query)
+	}
+	require.Len(t, array(t, s.get(t, "/analytics/cpu?database=db")), 30, "without the parameter, all")
+	for _, value := range []string{"", "1", "false", "True"} {
+		p := problemOf(t, s.get(t, "/analytics/cpu?database=db&final="+value), http.StatusBadRequest)
+		require.Equal(t, []api.Fault{{Location: "query.final", Value: `"` + value + `"`, Message: "want true, or no such parameter for all records"}}, p.Errors)
+	}
+}
+
+// A bucket without a mark becomes final without a write, when it ends.
+func TestETagOfFinalRecordsChangesWhenABucketEnds(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	s.fill(t)
+	at := func(second int64, query string) (etag string, records int) {
+		s.clock.Store(second)
+		w := s.get(t, "/analytics/cpu?database=db"+query)
+		return w.Header().Get("ETag"), len(array(t, w))
+	}
+	before, n := at(0, "&final=true")
+	require.Equal(t, 36, n)
+	same, _ := at(54, "&final=true")
+	require.Equal(t, before, same)
+	changed, n := at(55, "&final=true")
+	require.Equal(t, 40, n)
+	require.NotEqual(t, before, changed)
+	all, _ := at(0, "")
+	same, _ = at(55, "")
+	require.Equal(t, all, same)
+}
+
+func TestLastFinalRecordsAreFoundBehindManyOpenBuckets(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, func(o *api.Options) { o.MaxBuckets = 300 })
+	var want []record.Record
+	for m := 259; m >= 0; m-- {
+		r := marked(rec(m, "f", "a", 1), m >= 250)
+		s.put(t, r)
+		if m == 250 || m == 251 {
+			want = append(want, r)
+		}
+	}
+	w := s.get(t, "/analytics/cpu?database=db&final=true&last=2")
+	require.Equal(t, texts(want, func(record.Record) bool { return true }), array(t, w))
+	require.Empty(t, w.Header().Get("ETag"), "it would not cover the older buckets")
+	require.NotEmpty(t, s.get(t, "/analytics/cpu?database=db&final=true").Header().Get("ETag"))
+
+	s = inProcess(t, func(o *api.Options) { o.MaxBuckets = 200 })
+	for m := range 400 {
+		s.put(t, marked(rec(m, "f", "a", 1), false))
+	}
+	p := problemOf(t, s.get(t, "/analytics/cpu?database=db&final=true&last=1"), http.StatusUnprocessableEntity)
+	require.Contains(t, p.Detail, "the answer has 400 buckets, at most 200 are allowed")
+}

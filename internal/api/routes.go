@@ -52,7 +52,7 @@ func (s *server) routes() []route {
 		get("/databases", s.databases),
 		get("/analytics", s.tables, database),
 		get("/analytics/{table}", s.records, database, parameter{name: "start"}, parameter{name: "end"}, parameter{name: "last"},
-			parameter{name: "limit"}, parameter{name: "field", repeated: true}, parameter{name: "tag", repeated: true}),
+			parameter{name: "limit"}, parameter{name: "final"}, parameter{name: "field", repeated: true}, parameter{name: "tag", repeated: true}),
 		plain("/health", s.health),
 		plain("/ready", s.ready),
 		plain("/metrics", s.metrics.serve),

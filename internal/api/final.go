@@ -1,0 +1,98 @@
+package api
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+)
+
+// stateOf returns the state of a record from its JSON, which it does not parse: a quotation mark inside a string is
+// escaped, so the texts it looks for are members and nothing else. Tags have string values, so a tag named "final" is
+// not mistaken for the member.
+func stateOf(text string) record.State {
+	const member = `"` + record.FinalName + `":`
+	switch i := strings.Index(text, member); {
+	case i < 0:
+		return record.Unmarked
+	case strings.HasPrefix(text[i+len(member):], "true"):
+		return record.Final
+	case strings.HasPrefix(text[i+len(member):], "false"):
+		return record.Open
+	}
+	return record.Unmarked
+}
+
+// timeline is what the index of a table shows about its buckets.
+type timeline struct {
+	// newest is the start of the newest bucket, which may lie after now. It is zero if the table has no bucket.
+	newest time.Time
+	// width estimates the width of a bucket: the median distance between the starts of the newest buckets that have
+	// begun. It is 0 if fewer than two have begun.
+	width time.Duration
+	// ended is the latest start of a bucket that has ended: now less the width.
+	ended time.Time
+}
+
+const (
+	// sampled is how many buckets the estimate of the width needs. The median of so few distances follows a changed
+	// width soon, and one gap between the buckets does not change it.
+	sampled = 9
+	// glanced is how many buckets are read to find them: buckets of devices whose clock is ahead are among the newest.
+	glanced = 4 * sampled
+)
+
+// timeline reads the newest starts of a table.
+func (s *server) timeline(ctx context.Context, t record.Table) (timeline, error) {
+	starts, err := s.reader.Buckets(ctx, t, cache.Range{Last: glanced})
+	if err != nil || len(starts) == 0 {
+		return timeline{}, away(err)
+	}
+	now := s.Now()
+	newest := starts[len(starts)-1]
+	if begun := untilNow(starts, now); len(begun) >= sampled || len(starts) < glanced {
+		starts = begun
+	} else if starts, err = s.reader.Buckets(ctx, t, cache.Range{End: after(now), Last: sampled}); err != nil {
+		return timeline{}, away(err)
+	}
+	width := commonDistance(starts[max(0, len(starts)-sampled):])
+	return timeline{newest: newest, width: width, ended: now.Add(-width)}, nil
+}
+
+// isFinal reports whether a record of a bucket is final. A record without the member "final" is final once its bucket has
+// ended, because nothing marks the last of its versions.
+func (l timeline) isFinal(start time.Time, text string) bool {
+	switch stateOf(text) {
+	case record.Final:
+		return true
+	case record.Open:
+		return false
+	}
+	return !start.After(l.ended)
+}
+
+// untilNow returns the starts that are not after now. The starts are ascending.
+func untilNow(starts []time.Time, now time.Time) []time.Time {
+	n, _ := slices.BinarySearchFunc(starts, after(now), time.Time.Compare)
+	return starts[:n]
+}
+
+// after returns the exclusive end of a range that includes t.
+func after(t time.Time) time.Time { return t.Add(1) }
+
+// commonDistance returns the median of the distances between successive starts, the larger of the two where their number
+// is even, and 0 for fewer than two starts. The starts are ascending.
+func commonDistance(starts []time.Time) time.Duration {
+	if len(starts) < 2 {
+		return 0
+	}
+	distances := make([]time.Duration, 0, len(starts)-1)
+	for i, start := range starts[1:] {
+		distances = append(distances, start.Sub(starts[i]))
+	}
+	slices.Sort(distances)
+	return distances[len(distances)/2]
+}
