@@ -1,7 +1,10 @@
-// Package influxtest is the write endpoint of InfluxDB 3 for tests: it takes, refuses and merges rows as
-// the database does, and tells what it has.
+// Package influxtest is the write endpoint of InfluxDB 3 for tests. It accepts, refuses and merges rows as the database
+// does, and lists the rows that it has.
 //
 // It follows the documentation of POST /api/v3/write_lp and the answers of InfluxDB 3 Core 3.11.
+//
+// InfluxDB 3 does not promise which version of a point it keeps that was written twice with different values. With
+// [Random] the endpoint keeps either, so that a test finds writers that depend on the newest one.
 package influxtest
 
 import (
@@ -10,9 +13,12 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -22,10 +28,29 @@ import (
 // MaxColumns is how many columns a table may have, its tags, fields and time.
 const MaxColumns = 500
 
-// Options say how the endpoint behaves.
+// Overwrite is the rule for a point that is written again, with the same table, tags and time. Under every rule the row
+// has the fields of all writes; the rule decides between different values of one field.
+type Overwrite int
+
+const (
+	// Newest keeps the value that was written last.
+	Newest Overwrite = iota
+	// Random keeps all values of the earlier writes or all of the new one, with equal chance. Rows that are written once,
+	// or again with the same values, do not depend on it.
+	Random
+)
+
+// SeedVariable is the environment variable with the seed of [Random] where Options.Seed is 0.
+const SeedVariable = "INFLUXTEST_SEED"
+
+// Options configure the endpoint. The zero Options accept every token and keep the newest values.
 type Options struct {
-	Token    string // the bearer token to present; none is wanted when empty
-	MaxBytes int64  // most bytes of a body, unpacked; the default is 10 MiB
+	Token     string // bearer token that requests must present; empty accepts all requests
+	MaxBytes  int64  // largest body in bytes, unpacked; 0 is 10 MiB
+	Overwrite Overwrite
+	// Seed makes the choices of Random repeatable, as long as the points arrive in the same order. 0 is the seed in
+	// SeedVariable or, without one, a random seed. New logs the seed to the test.
+	Seed uint64
 }
 
 // Server is a running endpoint. Its methods may be called concurrently.
@@ -33,20 +58,21 @@ type Server struct {
 	*httptest.Server
 	options Options
 
-	mu       sync.Mutex
-	tables   map[tableKey]*table // guarded by mu, as are the others
-	refused  []string            // why lines were refused
-	fault    fault               // to be answered before anything else
-	requests int                 // that were answered, faults included
+	mu       sync.Mutex          // guards the fields below
+	tables   map[tableKey]*table // by database and name
+	refused  []string            // the reasons of refused lines
+	fault    fault               // the answer to the next requests
+	requests int                 // the number of answered requests, faults included
+	random   *rand.Rand          // the choices of Random; nil under Newest
 }
 
-// tableKey says which table is meant.
+// tableKey identifies a table.
 type tableKey struct{ database, name string }
 
-// fault is an answer to give instead of writing.
+// fault is an answer that is given instead of writing.
 type fault struct {
-	status int // 0 closes the connection
-	left   int // how often, 0 for no fault; below 0 until told otherwise
+	status int // HTTP status; 0 closes the connection
+	left   int // number of requests to come that get it; below 0 is all of them
 }
 
 // Row is one row of a table. Its maps are the caller's.
@@ -54,30 +80,51 @@ type Row struct {
 	Tags   map[string]string
 	Fields map[string]any // float64, int64, uint64, bool or string
 	Time   int64          // nanoseconds since 1970
-	Writes int            // how often it was written
+	Writes int            // number of writes of this row
 }
 
-// New starts an endpoint, which ends with the test.
+// New starts an endpoint that stops at the end of the test.
 func New(t testing.TB, o Options) *Server {
 	t.Helper()
 	if o.MaxBytes == 0 {
 		o.MaxBytes = 10 << 20
 	}
 	s := &Server{options: o, tables: make(map[tableKey]*table)}
+	if o.Overwrite == Random {
+		seed := seedOf(t, o)
+		t.Logf("InfluxDB 3 keeps random versions of points that are written twice: %s=%d", SeedVariable, seed)
+		s.random = rand.New(rand.NewPCG(seed, 0))
+	}
 	s.Server = httptest.NewServer(http.HandlerFunc(s.write))
 	t.Cleanup(s.Close)
 	return s
 }
 
-// Fail makes the next n requests fail with a status such as 503 and the wish to retry after a second, or all
-// of them while n is below 0; n = 0 ends that. Status 0 closes the connection instead.
+func seedOf(t testing.TB, o Options) uint64 {
+	t.Helper()
+	text, set := os.LookupEnv(SeedVariable)
+	switch {
+	case o.Seed != 0:
+		return o.Seed
+	case !set:
+		return rand.Uint64()
+	}
+	seed, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %q is not a whole number", SeedVariable, text)
+	}
+	return seed
+}
+
+// Fail answers the next n requests with an HTTP status such as 503 and "Retry-After: 1". If n is below 0, it answers all
+// requests so until the next call; if n is 0, none. Status 0 closes the connection instead.
 func (s *Server) Fail(status, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fault = fault{status, n}
 }
 
-// Rows returns the rows of a table, by time and tags; none where there is no such table.
+// Rows returns the rows of a table, sorted by time and tags. It is empty for an unknown table.
 func (s *Server) Rows(database, name string) []Row {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -108,21 +155,21 @@ func (s *Server) Tables(database string) []string {
 	return names
 }
 
-// Refused returns why lines were refused, one text a line.
+// Refused returns a message for each refused line: the reason and the line.
 func (s *Server) Refused() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.refused)
 }
 
-// Requests returns how many requests were answered.
+// Requests returns the number of answered requests, including those that [Server.Fail] made fail.
 func (s *Server) Requests() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.requests
 }
 
-// write is POST /api/v3/write_lp.
+// write handles POST /api/v3/write_lp.
 func (s *Server) write(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != "/api/v3/write_lp" || r.Method != http.MethodPost {
 		http.NotFound(w, r)
@@ -149,7 +196,7 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request) {
 	s.take(w, q.Get("db"), body, unit, q.Get("accept_partial") != "false")
 }
 
-// failing answers with the fault, if there is one to give.
+// failing answers the request with the fault, if one is set, and reports whether it did.
 func (s *Server) failing(w http.ResponseWriter) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -168,7 +215,7 @@ func (s *Server) failing(w http.ResponseWriter) bool {
 	return true
 }
 
-// authorize returns the status for a request without the right token, 0 for one with it.
+// authorize returns the HTTP status for a request without the right token, or 0 for one that has it.
 func (s *Server) authorize(r *http.Request) (status int) {
 	if s.options.Token == "" {
 		return 0
@@ -183,7 +230,7 @@ func (s *Server) authorize(r *http.Request) (status int) {
 	return 0
 }
 
-// body reads and unpacks the body, or returns the status for one that it cannot take.
+// body reads and unpacks the body. For a body that is damaged or too large it returns the HTTP status instead.
 func (s *Server) body(r *http.Request) (body string, status int) {
 	var in io.Reader = r.Body
 	if r.Header.Get("Content-Encoding") == "gzip" {
@@ -203,11 +250,11 @@ func (s *Server) body(r *http.Request) (body string, status int) {
 	return string(b), 0
 }
 
-// take writes the good lines of a body, or none where one is bad and partial writes are not accepted.
+// take writes the good lines of a body. If a line is bad and partial writes are not accepted, it writes none.
 func (s *Server) take(w http.ResponseWriter, database, body string, unit int64, partial bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b := batch{tables: s.tables, database: database, columns: make(map[string]columns)}
+	b := batch{tables: s.tables, database: database, columns: make(map[string]columns), random: s.random}
 	now := time.Now()
 	for _, l := range split(body) {
 		b.add(l, unit, now)

@@ -32,6 +32,7 @@ func post(t *testing.T, s *Server, query, lines string, edit ...func(*http.Reque
 }
 
 func TestRowsAreMergedByTagsAndTime(t *testing.T) {
+	t.Parallel()
 	s := New(t, Options{})
 	status, _ := post(t, s, "db=d", "m,b=2,a=1 x=1,y=2i 1700000000000000000\nm,a=1,b=2 x=3,z=\"s\" 1700000000000000000\n\n# comment\nm x=1 1700000000000000001\n")
 	require.Equal(t, http.StatusNoContent, status)
@@ -44,7 +45,8 @@ func TestRowsAreMergedByTagsAndTime(t *testing.T) {
 	require.Empty(t, s.Refused())
 }
 
-func TestWhatIsRefusedAndInWhatWords(t *testing.T) {
+func TestBadLinesAreRefusedInTheWordsOfTheDatabase(t *testing.T) {
+	t.Parallel()
 	many := make([]string, MaxColumns)
 	for i := range many {
 		many[i] = fmt.Sprintf("c%d=1", i)
@@ -91,6 +93,7 @@ func TestWhatIsRefusedAndInWhatWords(t *testing.T) {
 }
 
 func TestWithoutPartialWritesNothingIsWritten(t *testing.T) {
+	t.Parallel()
 	for _, lines := range []string{"good v=1 1\nbad\n", "good v=1 1\ngood v=1i 2\n"} {
 		s := New(t, Options{})
 		status, body := post(t, s, "db=d&accept_partial=false", lines)
@@ -106,6 +109,7 @@ func TestWithoutPartialWritesNothingIsWritten(t *testing.T) {
 }
 
 func TestLinesOfOneBodyAgreeOnTypes(t *testing.T) {
+	t.Parallel()
 	s := New(t, Options{})
 	status, body := post(t, s, "db=d", "m v=1 1\nm v=1i 2\nm v=2 3\nm,v=a w=1 4\n")
 	require.Equal(t, http.StatusBadRequest, status)
@@ -115,6 +119,7 @@ func TestLinesOfOneBodyAgreeOnTypes(t *testing.T) {
 }
 
 func TestStringsHaveNewlinesAndNamesHaveQuotes(t *testing.T) {
+	t.Parallel()
 	s := New(t, Options{})
 	lines := "# \"comment\n  \nm,t=\"a\\ b q=\"x=1,y=\\\"\n# z \\\\\",f\"=1,g=2 1\nm v=\"1\" 2\nbad\n"
 	status, body := post(t, s, "db=d", lines)
@@ -129,7 +134,8 @@ func TestStringsHaveNewlinesAndNamesHaveQuotes(t *testing.T) {
 	require.Contains(t, body, `"original_line":"m w=\"open 1\nm v=\"2\" 3`, "a string without an end takes the next line with it")
 }
 
-func TestDatabasesAreApart(t *testing.T) {
+func TestDatabasesAreSeparate(t *testing.T) {
+	t.Parallel()
 	s := New(t, Options{})
 	for query, line := range map[string]string{"db=a": "b/c v=1 1", "db=a/b": "c v=1i 1"} {
 		status, _ := post(t, s, query, line)
@@ -141,7 +147,8 @@ func TestDatabasesAreApart(t *testing.T) {
 	require.Equal(t, 1.0, s.Rows("a", "b/c")[0].Fields["v"], "rows are the caller's")
 }
 
-func TestManyMayWriteAndReadAtOnce(t *testing.T) {
+func TestConcurrentWritesAndReads(t *testing.T) {
+	t.Parallel()
 	s := New(t, Options{})
 	var group sync.WaitGroup
 	for i := range 8 {
@@ -167,6 +174,7 @@ func TestManyMayWriteAndReadAtOnce(t *testing.T) {
 }
 
 func TestPrecision(t *testing.T) {
+	t.Parallel()
 	for query, want := range map[string]map[string]int64{
 		"":                      {"4999999999": 4999999999e9, "5000000000": 5000000000e6, "5000000000000": 5000000000000e3, "5000000000000000": 5000000000000000},
 		"&precision=auto":       {"1": 1e9, "-1": -1e9},
@@ -188,6 +196,7 @@ func TestPrecision(t *testing.T) {
 }
 
 func TestTokensSizesAndGzip(t *testing.T) {
+	t.Parallel()
 	s := New(t, Options{Token: "secret", MaxBytes: 20})
 	header := func(key, value string) func(*http.Request) { return func(r *http.Request) { r.Header.Set(key, value) } }
 	status, _ := post(t, s, "db=d", "m v=1 1")
@@ -212,6 +221,7 @@ func TestTokensSizesAndGzip(t *testing.T) {
 }
 
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	s := New(t, Options{})
 	s.Fail(http.StatusServiceUnavailable, 2)
 	for _, want := range []int{503, 503, 204} {

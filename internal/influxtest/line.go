@@ -11,13 +11,13 @@ import (
 	"github.com/influxdata/line-protocol/v2/lineprotocol"
 )
 
-// line is one line of a body, which has several where a string has newlines.
+// line is one line of line protocol in a body. A string with newlines makes it several lines of text.
 type line struct {
 	number int // of its first one, from 1
 	text   string
 }
 
-// split cuts a body into lines and leaves out blank ones and comments.
+// split returns the lines of a body without blank lines and comments.
 func split(body string) []line {
 	var lines []line
 	for number := 1; body != ""; {
@@ -32,8 +32,8 @@ func split(body string) []line {
 	return lines
 }
 
-// endOfLine returns where the first line ends. A newline in a string does not end it; a quote begins a string
-// only as the first thing after the equals sign of a field.
+// endOfLine returns the index at which the first line ends. A newline in a string does not end the line. A quote begins
+// a string only directly after the equals sign of a field.
 func endOfLine(body string) int {
 	start := len(body) - len(strings.TrimLeft(body, " \t"))
 	if newline := strings.IndexByte(body, '\n'); newline >= 0 && strings.HasPrefix(body[start:], "#") {
@@ -69,7 +69,7 @@ type point struct {
 	time   int64
 }
 
-// parse reads a line as strictly as the database does.
+// parse parses a line as strictly as the database.
 func parse(line string, unit int64, now time.Time) (point, error) {
 	p := point{tags: make(map[string]string), fields: make(map[string]any), types: make(columns)}
 	d := lineprotocol.NewDecoderWithBytes([]byte(line))
@@ -107,7 +107,7 @@ func (p *point) readTags(d *lineprotocol.Decoder, line string) error {
 	}
 }
 
-// inTheWordsOfTheDatabase says that a tag has no value as the database does.
+// inTheWordsOfTheDatabase returns the error of the database for a tag without a value.
 func inTheWordsOfTheDatabase(err error, line string) error {
 	var at *lineprotocol.DecodeError
 	if errors.As(err, &at) && strings.HasPrefix(at.Err.Error(), "expected tag value") {
@@ -148,7 +148,7 @@ func fieldType(v lineprotocol.Value) string {
 	return "iox::column_type::field::" + names[v.Kind()]
 }
 
-// readTime reads the time in the unit, or in the one that its size says where unit is 0.
+// readTime reads the time. unit is in nanoseconds; if it is 0, guess chooses the unit.
 func (p *point) readTime(d *lineprotocol.Decoder, unit int64, now time.Time) error {
 	b, err := d.TimeBytes()
 	if err != nil {
@@ -172,7 +172,7 @@ func (p *point) readTime(d *lineprotocol.Decoder, unit int64, now time.Time) err
 	return nil
 }
 
-// guess returns how many nanoseconds the unit of a time has, by its size: precision "auto".
+// guess returns the unit of a time in nanoseconds, as precision "auto" derives it from the magnitude.
 func guess(t int64) int64 {
 	switch size := max(t, -t); {
 	case size < 5e9:
@@ -185,7 +185,7 @@ func guess(t int64) int64 {
 	return 1
 }
 
-// precision returns how many nanoseconds the named unit has, 0 for one that depends on the time itself.
+// precision returns the named unit in nanoseconds, or 0 for "auto".
 func precision(name string) (int64, error) {
 	units := map[string]int64{
 		"": 0, "auto": 0, "second": int64(time.Second), "s": int64(time.Second), "millisecond": int64(time.Millisecond), "ms": int64(time.Millisecond),

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"time"
 )
@@ -14,16 +15,16 @@ const (
 	tagColumn  = "iox::column_type::tag"
 )
 
-// columns are the types of a table's columns by name. A column keeps its first type for ever.
+// columns are the types of a table's columns by name. A column never changes its type.
 type columns map[string]string
 
-// table has rows in columns.
+// table is the columns and the rows of a table.
 type table struct {
 	columns columns
 	rows    map[rowKey]*Row
 }
 
-// rowKey is what makes two points one row.
+// rowKey identifies a row of a table. Two points with the same key are versions of one row.
 type rowKey struct {
 	time int64
 	tags string
@@ -33,9 +34,9 @@ func (k rowKey) compare(o rowKey) int {
 	return cmp.Or(cmp.Compare(k.time, o.time), cmp.Compare(k.tags, o.tags))
 }
 
-// add writes the point: a row of the same tags and time gets the union of the fields, the newer value
-// where both have one.
-func (t *table) add(p point) {
+// add writes the point. A row that exists gets the fields that it does not have yet. Where it has other values for the
+// fields of the point, it keeps the newer values, or either with equal chance if random is not nil.
+func (t *table) add(p point, random *rand.Rand) {
 	key := rowKey{p.time, fmt.Sprintf("%q", p.tags)} // fmt sorts maps
 	row := t.rows[key]
 	if row == nil {
@@ -43,10 +44,26 @@ func (t *table) add(p point) {
 		t.rows[key] = row
 	}
 	row.Writes++
+	if random != nil && row.differs(p.fields) && random.IntN(2) == 0 {
+		earlier := row.Fields
+		row.Fields = maps.Clone(p.fields)
+		maps.Copy(row.Fields, earlier)
+		return
+	}
 	maps.Copy(row.Fields, p.fields)
 }
 
-// check returns why a table with these columns refuses the point.
+// differs reports whether the row has another value for one of the fields.
+func (r *Row) differs(fields map[string]any) bool {
+	for name, value := range fields {
+		if have, ok := r.Fields[name]; ok && have != value {
+			return true
+		}
+	}
+	return false
+}
+
+// check returns the reason for which a table with these columns refuses the point, or nil.
 func (c columns) check(p point) error {
 	added := 0
 	for _, name := range slices.Sorted(maps.Keys(p.types)) {
@@ -68,23 +85,24 @@ func mismatch(column, have, got string) error {
 	return fmt.Errorf("invalid column type for column '%s', expected %s, got %s", column, have, got)
 }
 
-// lineError is what the database says of a line that it refuses.
+// lineError describes a refused line in the words of the database.
 type lineError struct {
 	Message string `json:"error_message"`
 	Number  int    `json:"line_number"`
 	Line    string `json:"original_line"`
 }
 
-// batch is the lines of one body. Nothing of it is in the tables before commit.
+// batch holds the lines of one body. The tables do not change before commit.
 type batch struct {
 	tables   map[tableKey]*table
 	database string
-	columns  map[string]columns // of the tables that the lines name, as the good lines leave them
+	random   *rand.Rand         // nil keeps the newest values
+	columns  map[string]columns // by table, after the good lines
 	good     []point
 	bad      []lineError
 }
 
-// add reads a line and checks it against the table and the lines before.
+// add parses a line and checks it against the table and the lines before it.
 func (b *batch) add(l line, unit int64, now time.Time) {
 	p, err := parse(l.text, unit, now)
 	if err == nil {
@@ -122,6 +140,6 @@ func (b *batch) commit() {
 			b.tables[key] = t
 		}
 		t.columns = b.columns[p.table]
-		t.add(p)
+		t.add(p, b.random)
 	}
 }

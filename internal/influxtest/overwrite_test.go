@@ -1,0 +1,73 @@
+package influxtest
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// versions writes 200 points twice with other values of two fields and returns the rows.
+func versions(t *testing.T, o Options) []Row {
+	t.Helper()
+	s := New(t, o)
+	for version := 1; version <= 2; version++ {
+		var lines string
+		for i := range 200 {
+			lines += fmt.Sprintf("m,s=%03d a=%d,b=%d,only%d=1 1700000000000000000\n", i, version, version, version)
+		}
+		status, body := post(t, s, "db=d", lines)
+		require.Equal(t, http.StatusNoContent, status, body)
+	}
+	rows := s.Rows("d", "m")
+	require.Len(t, rows, 200)
+	return rows
+}
+
+func TestTheNewestVersionIsKeptByDefault(t *testing.T) {
+	t.Parallel()
+	for _, row := range versions(t, Options{}) {
+		require.Equal(t, map[string]any{"a": 2.0, "b": 2.0, "only1": 1.0, "only2": 1.0}, row.Fields)
+	}
+}
+
+func TestRandomKeepsEitherVersionWholeAndAllFields(t *testing.T) {
+	t.Parallel()
+	kept := make(map[any]int)
+	for _, row := range versions(t, Options{Overwrite: Random, Seed: 1}) {
+		require.Equal(t, row.Fields["a"], row.Fields["b"], "values of two versions are not mixed")
+		require.Equal(t, 1.0, row.Fields["only1"])
+		require.Equal(t, 1.0, row.Fields["only2"])
+		require.Equal(t, 2, row.Writes)
+		kept[row.Fields["a"]]++
+	}
+	require.Len(t, kept, 2)
+	for version, n := range kept {
+		require.InDelta(t, 100, n, 40, "rows with version %v", version)
+	}
+}
+
+func TestTheSameSeedKeepsTheSameVersions(t *testing.T) {
+	t.Parallel()
+	first := versions(t, Options{Overwrite: Random, Seed: 7})
+	require.Equal(t, first, versions(t, Options{Overwrite: Random, Seed: 7}))
+	require.NotEqual(t, first, versions(t, Options{Overwrite: Random, Seed: 8}))
+}
+
+func TestTheSeedComesFromTheEnvironment(t *testing.T) {
+	t.Setenv(SeedVariable, "7")
+	require.Equal(t, versions(t, Options{Overwrite: Random, Seed: 7}), versions(t, Options{Overwrite: Random}))
+}
+
+func TestEqualVersionsAreHarmlessUnderRandom(t *testing.T) {
+	t.Parallel()
+	s := New(t, Options{Overwrite: Random})
+	for range 20 {
+		status, _ := post(t, s, "db=d", "m a=1 1700000000000000000\n")
+		require.Equal(t, http.StatusNoContent, status)
+	}
+	status, _ := post(t, s, "db=d", "m b=2 1700000000000000000\n")
+	require.Equal(t, http.StatusNoContent, status)
+	require.Equal(t, []Row{{map[string]string{}, map[string]any{"a": 1.0, "b": 2.0}, 1700000000000000000, 21}}, s.Rows("d", "m"))
+}
