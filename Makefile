@@ -41,15 +41,28 @@ demo: build ## run the quickstart; DEMO_SECONDS, DEMO_API_PORT, DEMO_REDIS_PORT
 .PHONY: test
 test: ## run all tests; those with a real Redis want redis-server on PATH, REQUIRE_REDIS=1 insists
 	@command -v redis-server >/dev/null || echo "redis-server is not on PATH: the tests that need it are skipped"
+	@$(MAKE) --no-print-directory -j2 test-packages test-command
+
+.PHONY: test-packages test-command
+test-packages:
 	go test -race -shuffle=on ./...
+
+# Most tests of the command wait for a process, so that more of them than processors run at once.
+test-command:
 	$(eval TAGS := $(test_tags))
 	@test "$(TAGS)" != failed
-	cd $(COMMAND) && go test -race -shuffle=on -tags "$(TAGS)" ./...
+	cd $(COMMAND) && go test -race -shuffle=on -parallel 8 -tags "$(TAGS)" ./...
+
+BENCH := go test -run '^$$'
 
 .PHONY: bench
-bench: ## measure describe beside its neighbours, and every target (an hour); then summaries, cache and API
-	go test -run '^$$' -bench Neighbours -benchtime 1x -timeout 120m ./plugins/aggregators/describe
-	go test -run '^$$' -bench . -benchmem ./internal/stats ./internal/cache ./internal/api
+bench: ## measure describe beside its neighbours, the whole process, summaries, cache and API (15 minutes)
+	$(BENCH) -bench 'Neighbours/series=(1|100)$$' -benchtime 100ms -count 6 ./plugins/aggregators/describe
+	$(BENCH) -bench 'Neighbours/series=10000$$' -benchtime 1x -timeout 20m ./plugins/aggregators/describe
+	$(BENCH) -bench . -benchmem -benchtime 200ms -timeout 20m ./internal/...
+	$(eval TAGS := $(test_tags))
+	@test "$(TAGS)" != failed
+	cd $(COMMAND) && $(BENCH) -bench . -benchtime 1x -count 3 -tags "$(TAGS)" .
 
 .PHONY: fuzz
 fuzz: ## fuzz each decoder and parser for FUZZTIME (10s)

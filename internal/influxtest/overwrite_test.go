@@ -3,6 +3,7 @@ package influxtest
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,11 +14,11 @@ func versions(t *testing.T, o Options) []Row {
 	t.Helper()
 	s := New(t, o)
 	for version := 1; version <= 2; version++ {
-		var lines string
+		var lines strings.Builder
 		for i := range 200 {
-			lines += fmt.Sprintf("m,s=%03d a=%d,b=%d,only%d=1 1700000000000000000\n", i, version, version, version)
+			fmt.Fprintf(&lines, "m,s=%03d a=%d,b=%d,only%d=1 1700000000000000000\n", i, version, version, version)
 		}
-		status, body := post(t, s, "db=d", lines)
+		status, body := post(t, s, "db=d", lines.String())
 		require.Equal(t, http.StatusNoContent, status, body)
 	}
 	rows := s.Rows("d", "m")
