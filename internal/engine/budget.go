@@ -19,24 +19,47 @@ type budget struct {
 
 func (m *budget) init(limit int) { *m = budget{limit: limit, next: limit} }
 
+// footprint is what a bucket holds, as the budget counts it.
+type footprint struct {
+	bytes      int
+	exact      int32 // how many summaries have values and are exact
+	histograms int32 // how many have values and are not
+}
+
+// add counts one more summary.
+func (f *footprint) add(s *stats.Summary) {
+	f.bytes += s.Bytes()
+	switch {
+	case s.Count() == 0:
+	case s.Exact():
+		f.exact++
+	default:
+		f.histograms++
+	}
+}
+
+// measure returns what the bucket holds now.
+func (b *open) measure() footprint {
+	f := footprint{bytes: bucketSize + b.stage.bytes() + summarySize*cap(b.fields)}
+	for i := range b.fields {
+		f.add(&b.fields[i])
+	}
+	return f
+}
+
 // hold counts what the bucket holds now.
-func (m *budget) hold(b *open) {
-	now := b.measure()
-	m.held += now - b.bytes
-	b.bytes = now
+func (m *budget) hold(b *open) { m.replace(b, b.footprint, b.measure()) }
+
+// replace counts a part of what the bucket holds as it is after a change.
+func (m *budget) replace(b *open, before, after footprint) {
+	m.held += after.bytes - before.bytes
+	b.bytes += after.bytes - before.bytes
+	b.exact += after.exact - before.exact
+	b.histograms += after.histograms - before.histograms
 }
 
-// add counts what the bucket holds more than before.
-func (m *budget) add(b *open, bytes int) {
-	m.held += bytes
-	b.bytes += bytes
-}
-
-// release counts a bucket out that is let go.
-func (m *budget) release(b *open) {
-	m.held -= b.bytes
-	b.bytes = 0
-}
+// release counts nothing any more for a bucket that leaves memory.
+func (m *budget) release(b *open) { m.replace(b, b.footprint, footprint{}) }
 
 func (m *budget) exceeded() bool { return m.held > m.next }
 
@@ -45,24 +68,6 @@ func (m *budget) relax() {
 	if m.held <= m.limit {
 		m.next = m.limit
 	}
-}
-
-// measure counts the summaries of the bucket and returns about how many bytes it holds.
-func (b *open) measure() int {
-	size := bucketSize + b.stage.bytes() + summarySize*cap(b.fields)
-	b.exact, b.histograms = 0, 0
-	for i := range b.fields {
-		f := &b.fields[i]
-		size += f.Bytes()
-		switch {
-		case f.Count() == 0:
-		case f.Exact():
-			b.exact++
-		default:
-			b.histograms++
-		}
-	}
-	return size
 }
 
 // demotable is an exact summary that would be smaller as a histogram.

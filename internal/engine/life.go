@@ -39,9 +39,7 @@ type open struct {
 	stage      stage
 	handle     uint64 // of the store
 	revision   int64  // of its next final row
-	bytes      int    // held by all of it, as the budget counts it
-	exact      int32  // how many of the fields have values and are exact
-	histograms int32  // how many have values and are not
+	footprint         // as the budget last counted it
 	changed    bool   // since its rows left
 	final      bool   // for the rest of a Push
 }
@@ -63,8 +61,8 @@ type series struct {
 // much. It is let go where none opens in the next period.
 type spare struct {
 	fields []stats.Summary // empty, but not their memory
-	rows   []float64
-	bytes  int // as the budget counts it
+	stage  stage           // empty too
+	bytes  int             // as the budget counts it
 }
 
 // open returns the bucket of the series at that span, and opens it when it is not open. It returns nil where the
@@ -98,6 +96,7 @@ func (e *Engine) newBucket(s *series, at span) *open {
 		if s.final.Contains(at.start) {
 			return nil
 		}
+		s.reuse(b)
 		return b
 	}
 	found, ok, err := e.o.Store.Find(s.key(), at.start)
@@ -111,6 +110,7 @@ func (e *Engine) newBucket(s *series, at span) *open {
 		found.Revision++
 		e.restore(s, b, found)
 	default:
+		s.reuse(b)
 		found = Bucket{Series: s.key(), Start: at.start, End: at.end}
 	}
 	b.handle = e.o.Store.Open(found)
@@ -119,11 +119,10 @@ func (e *Engine) newBucket(s *series, at span) *open {
 
 // reuse gives the spare memory of the series to a bucket that was just opened.
 func (s *series) reuse(b *open) {
-	if s.spare == nil || len(s.spare.fields) > len(s.schema.names) {
-		return
+	if s.spare != nil {
+		b.fields, b.stage, b.bytes = s.spare.fields, s.spare.stage, s.spare.bytes
+		s.spare = nil
 	}
-	b.fields, b.stage.rows, b.bytes = s.spare.fields, s.spare.rows, s.spare.bytes
-	s.spare = nil
 }
 
 // isDue reports whether the bucket, of which nothing is staged, becomes final. A bucket that lies ahead of the clock
@@ -148,7 +147,7 @@ func (e *Engine) finish(s *series, b *open, now time.Time) {
 		b.fields[i].Reset()
 	}
 	e.budget.hold(b)
-	s.spare = &spare{fields: b.fields, rows: b.stage.rows, bytes: b.bytes}
+	s.spare = &spare{fields: b.fields, stage: b.stage, bytes: b.bytes}
 }
 
 // quieten gives back the memory of the stage of a bucket that got no values.

@@ -22,35 +22,33 @@ type stage struct {
 	schema *schema   // of the rows; nil before the first
 }
 
-// add appends a row.
-func (st *stage) add(row []float64) {
-	if need := len(st.rows) + len(row); need > cap(st.rows) {
-		room := min(max(fewRows, 4*len(st.rows)/len(row)), stageRows) * len(row)
-		st.rows = append(make([]float64, 0, room), st.rows...)
+// grow makes room for one more row of that width, and for its time where times are wanted. There is no more room than
+// for stageRows rows.
+func (st *stage) grow(width int, timed bool) {
+	rows := min(max(fewRows, 4*len(st.rows)/width), stageRows)
+	st.rows = append(make([]float64, 0, rows*width), st.rows...)
+	if timed && cap(st.times) < rows {
+		st.times = append(make([]int64, 0, rows), st.times...)
 	}
-	st.rows = append(st.rows, row...)
 }
 
 func (st *stage) bytes() int { return 8 * (cap(st.rows) + cap(st.times)) }
 
-// isFull reports whether there is no room for one more row.
+// isFull reports whether there are as many rows as a stage collects.
 func (st *stage) isFull() bool { return len(st.rows) == stageRows*len(st.schema.names) }
 
 // collect adds e.row to the series' bucket.
 func (e *Engine) collect(s *series, b *open, t int64) {
 	st := &b.stage
-	if st.schema == nil && b.fields == nil {
-		s.reuse(b)
-	}
 	if st.schema != s.schema || st.isFull() {
 		e.settle(b)
 		st.schema = s.schema
 	}
-	room := cap(st.rows)
-	st.add(e.row)
-	if cap(st.rows) > room {
+	if len(st.rows)+len(e.row) > cap(st.rows) {
+		st.grow(len(e.row), e.timed)
 		e.budget.hold(b)
 	}
+	st.rows = append(st.rows, e.row...)
 	if e.timed {
 		st.times = append(st.times, t)
 	}
@@ -91,9 +89,6 @@ func (e *Engine) addSamples(s *series, b *open, t int64) {
 	if len(e.samples) == 0 {
 		return
 	}
-	if b.fields == nil {
-		s.reuse(b)
-	}
 	e.settle(b)
 	if width := len(s.schema.names); len(b.fields) < width {
 		b.fields = e.grow(b.fields, width)
@@ -105,10 +100,12 @@ func (e *Engine) addSamples(s *series, b *open, t int64) {
 	}
 	for _, v := range e.samples {
 		summary := &b.fields[v.position]
-		before := summary.Bytes()
+		var before, after footprint
+		before.add(summary)
 		row := [1]float64{v.value}
 		summary.AddAll(row[:], times)
-		e.budget.add(b, summary.Bytes()-before)
+		after.add(summary)
+		e.budget.replace(b, before, after)
 		if e.o.Store != nil {
 			e.o.Store.Rows(b.handle, 0, s.schema.names[v.position:v.position+1], row[:], times)
 		}

@@ -139,6 +139,7 @@ func (r *Replay) Drop(handle uint64) {
 func (r *Replay) drop(handle uint64) {
 	if o, ok := r.e.handles[handle]; ok {
 		o.series.remove(func(b *open) bool { return b == o.bucket })
+		r.e.budget.release(o.bucket)
 		delete(r.e.handles, handle)
 	}
 }
