@@ -1,0 +1,288 @@
+package engine_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/engine"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
+)
+
+// described is what a test expects of the values of one field of one series in one bucket.
+type described struct {
+	count         int64
+	sum, min, max float64
+	first, last   float64
+	firstAt       int64
+	lastAt        int64
+	left          map[string]bool // the statistics of the rows that left so far
+}
+
+// model has what each row must show, by the identity of the row.
+type model map[string]*described
+
+func (m model) add(row string, v float64, at int64) {
+	d := m[row]
+	if d == nil {
+		d = &described{min: v, max: v, first: v, firstAt: at, last: v, lastAt: at, left: make(map[string]bool)}
+		m[row] = d
+	}
+	d.count++
+	d.sum += v
+	d.min, d.max = min(d.min, v), max(d.max, v)
+	if at < d.firstAt {
+		d.first, d.firstAt = v, at
+	}
+	if at >= d.lastAt {
+		d.last, d.lastAt = v, at
+	}
+}
+
+func (m model) check(t *testing.T, r *engine.Row) {
+	t.Helper()
+	row := identity(strings.TrimPrefix(r.Table, "analytics_"), r.Tags, r.Field, r.Start)
+	want, got := m[row], statistics(r)
+	require.NotNil(t, want, row)
+	require.Equal(t, want.count, got["count"], row)
+	require.InDelta(t, want.sum, got["sum"], 1e-6, row)
+	require.Equal(t, []any{want.min, want.max, want.first, want.last}, []any{got["min"], got["max"], got["first"], got["last"]}, row)
+	for name := range want.left {
+		require.Contains(t, got, name, "a later row has at least the statistics of an earlier one")
+	}
+	for name := range got {
+		want.left[name] = true
+	}
+	if len(r.Summary) > 0 {
+		require.Equal(t, uint64(want.count), summary(t, r).Count())
+	}
+}
+
+func identity(measurement string, tags []series.Tag, field string, start time.Time) string {
+	return fmt.Sprintf("%q %q %q %d", measurement, tags, field, start.Unix())
+}
+
+// rowOf returns the identity of the row that a field of a point belongs to, in buckets of a minute.
+func rowOf(p *engine.Point, keep func(string) bool, field string) string {
+	var tags []series.Tag
+	for _, tag := range p.Tags {
+		if value := series.Sendable(tag.Value); (keep == nil || keep(tag.Key)) && tag.Key != "" && value != "" {
+			tags = append(tags, series.Tag{Key: tag.Key, Value: value})
+		}
+	}
+	record.RenameTags(tags, nil)
+	series.SortTags(tags)
+	name := series.Sendable(field)
+	if name == "" {
+		name = "_"
+	}
+	return identity(series.Sendable(p.Measurement), tags, name, time.Unix(0, p.Time).Truncate(time.Minute))
+}
+
+func pick[T any](r *rand.Rand, all ...T) T { return all[r.IntN(len(all))] }
+
+// randomEngine makes an engine whose buckets become final and whose summaries change their form often. It returns the
+// filter of its tags too.
+func randomEngine(t *testing.T, r *rand.Rand) (tested, func(string) bool) {
+	t.Helper()
+	keep := pick(r, nil, func(string) bool { return false },
+		func(key string) bool { return strings.HasPrefix(key, "a") || strings.HasPrefix(key, "k") },
+		func(key string) bool { return key == "host" || strings.HasPrefix(key, "field") })
+	e := newTested(t, time.Minute, func(o *engine.Options) {
+		o.Keep, o.Linger = keep, pick(r, 0, 2*time.Minute)
+		o.ExactLimit = pick(r, 1+r.IntN(40), stats.Unlimited)
+		o.MemoryLimit = pick(r, 2000, 50_000, 1<<30)
+		o.MaxSeries = pick(r, 0, 0, 5)
+		o.Encode = pick(r, nil, fullSummary, func(dst []byte, s *stats.Summary) []byte { return s.AppendLimited(dst, 8) })
+	}, "count", "sum", "min", "max", "max_error", "first", "last", "stddev", "mode_count")
+	e.clock.at = start
+	return e, keep
+}
+
+// randomSources returns points without fields whose series are hard to tell apart.
+func randomSources(r *rand.Rand) (sources []engine.Point) {
+	long := strings.Repeat("x", 127)
+	for range 12 {
+		p := engine.Point{Measurement: pick(r, "m", `m\`, "n", strings.Repeat("m", 200))}
+		for range r.IntN(5) {
+			key := pick(r, "a", "b", "host", "field_name", "field_name_tag", "time", `a\`, "a_tag", strings.Repeat("k", 130))
+			value := pick(r, "", "1", "2", `1\`, "x\ty", `x\ty`, long, long+"x", long+"xy", strings.Repeat("y", 300))
+			if !slices.ContainsFunc(p.Tags, func(tag engine.Tag) bool { return tag.Key == key }) {
+				p.Tags = append(p.Tags, engine.Tag{Key: key, Value: value})
+			}
+		}
+		sources = append(sources, p)
+	}
+	return sources
+}
+
+// randomFields returns some fields, of which some leave under one name, some are NaN, and some are new.
+func randomFields(r *rand.Rand, step int) (fields []engine.Field) {
+	all := []string{"f", "g", `f\`, "h\t", `h\t`, "", `\`, "i"}
+	for _, i := range r.Perm(len(all)) {
+		if r.IntN(3) == 0 {
+			fields = append(fields, engine.Field{Name: all[i], Value: pick(r, zero/zero, float64(r.IntN(2000))+0.25, float64(r.IntN(9)))})
+		}
+	}
+	if r.IntN(10) == 0 {
+		fields = append(fields, engine.Field{Name: "new" + strconv.Itoa(step), Value: 1.5})
+	}
+	return fields
+}
+
+// Whatever comes, in whatever order, every value is in the row of its own series, field and bucket, or counted as
+// dropped.
+func TestEveryValueReachesItsOwnRow(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(20) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		e, keep := randomEngine(t, r)
+		want, sources := make(model), randomSources(r)
+		push := func() {
+			for _, row := range e.rows(t) {
+				want.check(t, &row)
+			}
+			checkBudget(t, e)
+		}
+		for step := range 1500 {
+			p := sources[step%len(sources)] // mostly in the same order
+			if r.IntN(6) == 0 {
+				p = pick(r, sources...)
+			}
+			p.Time = e.clock.at.Add(time.Duration(r.IntN(150)-90) * time.Second).UnixNano()
+			p.Fields = randomFields(r, step)
+			addCounted(e, &p, keep, want)
+			if r.IntN(60) == 0 {
+				push()
+				e.clock.at = e.clock.at.Add(time.Duration(r.IntN(120)) * time.Second)
+			}
+		}
+		push()
+		for row, d := range want {
+			require.NotEmpty(t, d.left, "seed %d: %s", seed, row)
+		}
+		e.wait(t, time.Hour)
+		require.Zero(t, e.Counted(), "seed %d", seed)
+		_, keys := e.SeriesInTable()
+		require.Zero(t, keys, "seed %d", seed)
+	}
+}
+
+// checkBudget checks that the engine counts what its buckets hold, between two Pushes.
+func checkBudget(t *testing.T, e tested) {
+	t.Helper()
+	require.Equal(t, e.Measured(), e.Counted())
+}
+
+// addCounted adds a point to the engine, and to the model what the engine did not count as dropped. Its memory is
+// overwritten afterwards, as callers may do.
+func addCounted(e tested, p *engine.Point, keep func(string) bool, want model) {
+	before := e.Counters()
+	e.Add(p)
+	after := e.Counters()
+	dropped := after.Late + after.ValuesOfDropped - before.Late - before.ValuesOfDropped
+	if dropped == 0 {
+		for _, f := range p.Fields {
+			if f.Value == f.Value {
+				want.add(rowOf(p, keep, f.Name), f.Value, p.Time)
+			}
+		}
+	}
+	clear(p.Fields)
+}
+
+// Several series, buckets and fields are mixed, fields are missing and come late, with Pushes in between. Each row must
+// be that of a summary of its own values.
+func TestRowsAreThoseOfSummariesOfTheSameValues(t *testing.T) {
+	t.Parallel()
+	type place struct {
+		host, field string
+		minute      int
+	}
+	names := []string{"count", "p50", "first", "last", "mode", "max"}
+	e := newTested(t, time.Minute, func(o *engine.Options) { o.ExactLimit = 40 }, names...)
+	r := rand.New(rand.NewPCG(4, 4))
+	want, got := make(map[place]*stats.Summary), make(map[place]map[string]any)
+	for i := range 20_000 {
+		host, minute := strconv.Itoa(r.IntN(3)), r.IntN(4)
+		at := start.Add(time.Duration(minute)*time.Minute + time.Duration(r.IntN(60))*time.Second)
+		var fields []engine.Field
+		for _, f := range r.Perm(8) {
+			if r.IntN(3) == 0 || f > i/1000 {
+				continue
+			}
+			fields = append(fields, engine.Field{Name: "f" + strconv.Itoa(f), Value: r.NormFloat64()})
+			p := place{host, fields[len(fields)-1].Name, minute}
+			if want[p] == nil {
+				s := stats.New(40)
+				want[p] = &s
+			}
+			want[p].AddAt(fields[len(fields)-1].Value, at.UnixNano())
+		}
+		e.add(host, at, fields...)
+		if r.IntN(700) == 0 || i == 19_999 {
+			for _, row := range e.rows(t) {
+				got[place{tag(&row, "host"), row.Field, row.Start.Minute()}] = statistics(&row)
+			}
+		}
+	}
+	require.Len(t, got, len(want))
+	selection, err := stats.NewSelection(names, stats.Linear)
+	require.NoError(t, err)
+	for p, s := range want {
+		for i, v := range selection.Append(nil, s) {
+			name := record.StatName(selection.Statistics()[i])
+			if name == "count" {
+				require.Equal(t, int64(v), got[p][name], p)
+			} else {
+				require.Equal(t, v, got[p][name], "%v %s", p, name)
+			}
+		}
+	}
+}
+
+// Two series are one where line protocol cannot tell their rows apart.
+func TestSeriesThatLeaveAlikeAreOne(t *testing.T) {
+	t.Parallel()
+	e := newTested(t, time.Hour, nil, "count")
+	for _, tags := range [][]engine.Tag{{{Key: "count", Value: "a"}}, {{Key: "count_tag", Value: "a"}}, {{Key: "count", Value: `a\`}}, {{Key: `count_tag\`, Value: "a"}, {Key: "x"}}} {
+		e.Add(&engine.Point{Measurement: "m", Tags: tags, Fields: fields([]string{"v"}, 1), Time: start.UnixNano()})
+	}
+	require.Equal(t, int64(4), only(t, e.rows(t))["count"])
+	series, keys := e.SeriesInTable()
+	require.Equal(t, []int{1, 4}, []int{series, keys})
+	e.wait(t, time.Hour)
+	_, keys = e.SeriesInTable()
+	require.Zero(t, keys)
+}
+
+func TestTheOrderOfTagsMakesNoSeries(t *testing.T) {
+	t.Parallel()
+	e := newTested(t, time.Hour, nil, "count")
+	tags := []engine.Tag{{Key: "a", Value: "1"}, {Key: "b", Value: "2"}, {Key: "c", Value: "3"}}
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 100 {
+		r.Shuffle(len(tags), func(i, j int) { tags[i], tags[j] = tags[j], tags[i] })
+		e.Add(&engine.Point{Measurement: "m", Tags: tags, Fields: fields([]string{"v"}, 1), Time: start.UnixNano()})
+	}
+	require.Equal(t, int64(100), only(t, e.rows(t))["count"])
+}
+
+func TestKeysOfOneSeriesAreBounded(t *testing.T) {
+	t.Parallel()
+	e := newTested(t, time.Hour, func(o *engine.Options) { o.MaxSeries = 1 }, "count")
+	for i := range 500 {
+		e.values("a"+strings.Repeat(`\`, i), start, 1)
+	}
+	_, keys := e.SeriesInTable()
+	require.LessOrEqual(t, keys, engine.MaxKeys)
+	require.Equal(t, int64(500), only(t, e.rows(t))["count"])
+}

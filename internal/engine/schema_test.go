@@ -1,0 +1,165 @@
+package engine_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/engine"
+)
+
+func TestSeriesWithTheSameFieldsShareASchema(t *testing.T) {
+	t.Parallel()
+	e := newTested(t, time.Hour, nil)
+	r := rand.New(rand.NewPCG(3, 3))
+	for i := range 500 {
+		var all []engine.Field
+		for _, f := range r.Perm(30) { // as of a map, of which most inputs make their points
+			all = append(all, engine.Field{Name: "field" + strconv.Itoa(f), Value: float64(f)})
+		}
+		e.add(strconv.Itoa(i), start, all...)
+	}
+	require.Equal(t, 1, e.Schemas())
+	for _, row := range e.rows(t) {
+		require.Equal(t, "field"+strconv.Itoa(int(statistics(&row)["mean"].(float64))), row.Field)
+	}
+}
+
+// Two schemas that grow out of one begin with the same names. Each has memory of its own for the names that follow.
+func TestSchemasThatGrowOutOfOneStayApart(t *testing.T) {
+	t.Parallel()
+	e := newTested(t, time.Hour, nil, "sum")
+	const hosts = 20
+	for range 2 {
+		for host := range hosts {
+			for f := range 3 { // the memory behind three names has room for a fourth
+				e.add(strconv.Itoa(host), start, engine.Field{Name: "f" + strconv.Itoa(f), Value: 1})
+			}
+			e.add(strconv.Itoa(host), start, engine.Field{Name: "own" + strconv.Itoa(host), Value: float64(host)})
+		}
+	}
+	rows := e.rows(t)
+	require.Len(t, rows, 4*hosts)
+	for _, row := range rows {
+		host, want := tag(&row, "host"), 2.0
+		if row.Field[0] == 'o' {
+			number, err := strconv.Atoi(host)
+			require.NoError(t, err)
+			require.Equal(t, "own"+host, row.Field)
+			want = 2 * float64(number)
+		}
+		require.Equal(t, want, statistics(&row)["sum"], "%s %s", host, row.Field)
+	}
+}
+
+func TestSchemasWithoutASeriesAreLetGo(t *testing.T) {
+	t.Parallel()
+	e := newTested(t, time.Minute, func(o *engine.Options) { o.Linger = 0 })
+	for i := range 2000 {
+		e.add("", start.Add(time.Duration(i)*time.Minute), engine.Field{Name: "f" + strconv.Itoa(i), Value: 1})
+		e.rows(t)
+		e.clock.at = e.clock.at.Add(time.Minute)
+	}
+	require.LessOrEqual(t, e.Schemas(), 2*engine.FewSchemas+10)
+}
+
+func TestFieldsComeLateAndVanish(t *testing.T) {
+	t.Parallel()
+	e := newTested(t, time.Hour, nil, "count")
+	want := make(map[string]any)
+	for i := range 200 {
+		var all []engine.Field
+		for f := range 40 {
+			if name := fmt.Sprintf("f%02d", f); (i+f)%7 != 0 && f <= i {
+				all = append(all, engine.Field{Name: name, Value: float64(i)})
+				n, _ := want[name].(int64)
+				want[name] = n + 1
+			}
+		}
+		e.add("", start, all...)
+	}
+	got := make(map[string]any)
+	for _, row := range e.rows(t) {
+		got[row.Field] = statistics(&row)["count"]
+	}
+	require.Equal(t, want, got)
+}
+
+func TestASeriesForgetsTheFieldsThatItHasNoMore(t *testing.T) {
+	t.Parallel()
+	e := newTested(t, time.Minute, nil)
+	for minute := range 20 {
+		at := start.Add(time.Duration(minute) * time.Minute)
+		for f := range 100 {
+			e.add("", at, engine.Field{Name: fmt.Sprintf("f%d", minute*100+f), Value: 1}, engine.Field{Name: "always", Value: float64(minute)})
+		}
+		require.Len(t, e.rows(t), 101)
+		require.Equal(t, int64(101), e.Counters().Exact-101*(e.Counters().Buckets-1), "each bucket has its own fields only")
+		e.clock.at = e.clock.at.Add(time.Duration(7+minute%2) * time.Minute)
+		require.Empty(t, e.rows(t))
+		require.LessOrEqual(t, e.Positions(), 320)
+		checkBudget(t, e)
+	}
+	e.values("", start.Add(20*time.Minute), 1)
+	require.Equal(t, "v", e.rows(t)[0].Field)
+}
+
+func TestNamesThatLeaveAlikeAreOne(t *testing.T) {
+	t.Parallel()
+	e := newTested(t, time.Hour, nil, "count")
+	e.Add(&engine.Point{
+		Measurement: "m\n", Tags: []engine.Tag{{Key: "t\n", Value: "x\ny"}}, Time: start.UnixNano(),
+		Fields: fields([]string{"a", `a\`, "", `\`, "b\n", "c\xff"}, 1, 2, 3, 4, 5, 6),
+	})
+	e.Add(&engine.Point{
+		Measurement: `m\n`, Tags: []engine.Tag{{Key: `t\n`, Value: `x\ny`}}, Time: start.UnixNano(),
+		Fields: fields([]string{"a", "_", `b\n`, "c\xfe"}, 1, 3, 5, 6),
+	})
+	counts := make(map[string]any)
+	for _, row := range e.rows(t) {
+		require.Equal(t, `analytics_m\n`, row.Table)
+		require.Equal(t, []engine.Tag{{Key: `t\n`, Value: `x\ny`}}, row.Tags)
+		counts[row.Field] = statistics(&row)["count"]
+	}
+	require.Equal(t, map[string]any{"a": int64(3), "_": int64(3), `b\n`: int64(2), "c\ufffd": int64(2)}, counts)
+}
+
+// Several fields of one point leave as one: each is a value of it, in the order in which they came.
+func TestFieldsOfOnePointThatLeaveAlikeAreValuesOfOneField(t *testing.T) {
+	t.Parallel()
+	e := newTested(t, time.Minute, func(o *engine.Options) { o.Linger = 0 }, "count", "sum", "first", "last")
+	alike := fields([]string{"z", `z\`, `z\\`}, 1, 2, 3)
+	e.add("a", start, alike...)
+	require.Equal(t, map[string]any{"count": int64(3), "sum": 6.0, "first": 1.0, "last": 3.0}, only(t, e.rows(t)))
+	e.add("a", start, alike...)
+	require.Equal(t, int64(3), e.Counters().Late)
+	e.add("b", start.Add(time.Hour), engine.Field{Name: "x", Value: 1})
+	require.Equal(t, 1.0, only(t, e.rows(t))["sum"], "nothing is left over from the late point")
+}
+
+// A series that gets one field a point takes time and memory for these only.
+func TestSparsePointsOfAWideSeries(t *testing.T) {
+	t.Parallel()
+	const width = 3000
+	e := newTested(t, 24*time.Hour, nil, "count", "sum", "last")
+	for round := range 3 {
+		for i := range width {
+			e.add("", start.Add(time.Duration(round)*time.Second), engine.Field{Name: "f" + strconv.Itoa(i), Value: float64(i + round)})
+		}
+	}
+	require.Less(t, e.Counted().Bytes, 400*width)
+	checkBudget(t, e)
+	rows := e.rows(t)
+	require.Len(t, rows, width)
+	require.Equal(t, int64(width), e.Counters().Exact)
+	for _, row := range rows {
+		i, err := strconv.Atoi(row.Field[1:])
+		require.NoError(t, err)
+		require.Equal(t, map[string]any{"count": int64(3), "sum": float64(3*i + 3), "last": float64(i + 2)}, statistics(&row))
+	}
+	require.LessOrEqual(t, e.Schemas(), engine.FewSchemas, "the schemas on the way are let go")
+}
