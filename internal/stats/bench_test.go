@@ -257,23 +257,26 @@ func BenchmarkRollUpEncoded(b *testing.B) {
 	}
 }
 
-// Merging exact summaries of 700 values into an exact one and reading it: of values that never occur twice, and of values
-// that do within a part and in many parts. If it is linear, ns/value does not grow with the number of parts.
+// Merging exact summaries of 700 values into an exact one and reading it: values that occur once, values that occur in many
+// parts, and values that occur twice in their part. If merging is linear, ns/value hardly grows with the number of parts.
 func BenchmarkRollUpExact(b *testing.B) {
 	const partValues = 700
-	for _, data := range []string{"continuous", "rounded"} {
+	for _, data := range []string{"continuous", "rounded", "repeated"} {
 		for _, n := range []int{250, 1000, 4000} {
 			b.Run(fmt.Sprintf("data=%s/parts=%d", data, n), func(b *testing.B) {
 				r := rand.New(rand.NewPCG(3, 3))
 				parts := make([]*stats.Summary, n)
 				for i := range parts {
 					s := stats.New(stats.Unlimited)
-					for range partValues {
-						v := 50 + float64(i%100) + 10*r.NormFloat64()
-						if data == "rounded" {
-							v = math.Round(v * 1000)
+					for range partValues / 2 {
+						v, w := 50+float64(i%100)+10*r.NormFloat64(), 50+float64(i%100)+10*r.NormFloat64()
+						switch data {
+						case "rounded":
+							v, w = math.Round(v*1000), math.Round(w*1000)
+						case "repeated":
+							w = v
 						}
-						s.Add(v)
+						s.AddAll([]float64{v, w}, nil)
 					}
 					parts[i] = &s
 				}

@@ -132,8 +132,9 @@ func TestBytesIsWhatASummaryAllocates(t *testing.T) {
 	for _, n := range []int{1, 16, 100, 512, 5000} {
 		for name, xs := range shapes(n) {
 			for _, limit := range limits {
-				s := limited(limit, xs) // with times
-				s.Max()
+				s, without := limited(limit, xs), untimed(limit, xs)
+				require.Equal(t, s.Max(), without.Max()) // which sorts
+				require.Equal(t, 32, s.Bytes()-without.Bytes(), "for the times")
 				s = s.Clone()
 				const copies = 100
 				var kept [copies]*stats.Summary
@@ -375,6 +376,8 @@ func malformed() map[string][]byte {
 		"order beyond range":  edit(good, counts, 63),
 		"first outside":       edit(good, len(good)-16, bits(7)...),
 		"last outside":        edit(good, len(good)-8, bits(-7)...),
+		"equal values":        append([]byte{1, 0, 2}, append(append(bits(2.5), bits(2.5)...), 0, 0b1100_0000)...),
+		"descending values":   append([]byte{1, 0, 2}, append(append(bits(2.5), bits(1.5)...), 0, 0b1100_0000)...),
 		"whole gap of 0":      {1, 4, 2, 2, 0, 0, 0x80},
 		"whole beyond 2^53":   append(append([]byte{1, 4, 1}, binary.AppendVarint(nil, 1<<53+1)...), 0, 0x80),
 		"histogram of none":   {1, 1},

@@ -118,6 +118,10 @@ func Contradictions() map[string][]byte {
 	}
 	contradict("candidate 560 is outside [200.5, 559.5]", append(above, 300.5), candidate(560))
 	contradict("candidate 200 is outside [200.5, 559.5]", append(above, 300.5), candidate(200))
+	contradict("candidate 300.5 is not whole", append(slices.Clone(whole), 300), candidate(300.5))
+	contradict("candidate 300 after 300, want ascending candidates", append(slices.Clone(whole), 300, 301), func(h *histogram) {
+		h.heavy.all[0].value, h.heavy.all[1].value = 300, 300
+	})
 	return cases
 }
 
