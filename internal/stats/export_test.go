@@ -32,11 +32,5 @@ func (s *Summary) HasCounts() bool {
 	return s.exact.table != nil && s.exact.order().counts != nil
 }
 
-// IsTable reports whether an exact summary keeps its values in a table.
-func (s *Summary) IsTable() bool { return s.exact.table != nil }
-
-// Kinds returns the names of all kinds.
-func Kinds() []string { return Names() }
-
 // Readable reports whether a kind can be read from a summary.
 func Readable(k Kind) bool { return kinds[k].name != "" && kinds[k].read != nil }

@@ -10,7 +10,7 @@ import (
 )
 
 func TestEveryKindHasANameAndCanBeRead(t *testing.T) {
-	for k := range stats.Kinds() {
+	for k := range stats.Names() {
 		require.True(t, stats.Readable(stats.Kind(k)), "kind %d", k)
 	}
 }
@@ -38,7 +38,7 @@ func TestTheDefaultListHasErrorsOfEstimatesOnly(t *testing.T) {
 }
 
 func TestStatisticNamesReadBack(t *testing.T) {
-	for i, name := range stats.Kinds() {
+	for i, name := range stats.Names() {
 		if stats.Kind(i) == stats.Quantile {
 			continue
 		}

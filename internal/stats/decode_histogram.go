@@ -1,0 +1,177 @@
+package stats
+
+import "math"
+
+func (d *decoder) histogram(fractional bool) histogram {
+	h := histogram{fractional: fractional}
+	h.min, h.max = d.float("min"), d.float("max")
+	d.moments(&h.moments)
+	scale := d.byte("scale")
+	if scale < minBinScale || scale > maxBinScale {
+		d.fail("scale %d, want %d to %d", scale, minBinScale, maxBinScale)
+		return h
+	}
+	h.scale = int8(scale)
+	h.zero = d.uvarint("number of zeros")
+	above := d.bins(&h.positive, h.scale)
+	var negative bins
+	below := d.bins(&negative, h.scale)
+	if !negative.empty() {
+		h.negative = new(bins)
+		*h.negative = negative
+	}
+	h.moments.n = d.sum(h.zero, above, below)
+	kept := d.heavy(&h.heavy, fractional)
+	if d.err == nil {
+		d.check(&h, kept)
+	}
+	return h
+}
+
+// sum returns the sum of numbers of values.
+func (d *decoder) sum(counts ...uint64) (sum uint64) {
+	for _, c := range counts {
+		if c > maxCount-sum {
+			d.fail("more than %d values", uint64(maxCount))
+			return 0
+		}
+		sum += c
+	}
+	return sum
+}
+
+func (d *decoder) moments(m *moments) {
+	unit := d.byte("unit")
+	if int(unit) >= len(units) {
+		d.fail("unit %d, want at most %d", unit, len(units)-1)
+		return
+	}
+	m.unit = units[unit]
+	m.sum = accumulator{d.float("sum"), d.float("sum")}
+	m.m2 = accumulator{d.float("sum of squares"), d.float("sum of squares")}
+}
+
+// bins returns how many values are in the bins.
+func (d *decoder) bins(b *bins, scale int8) uint64 {
+	size := d.uvarint("number of bins")
+	if size == 0 {
+		return 0
+	}
+	if size > maxBins {
+		d.fail("%d bins, want at most %d", size, maxBins)
+		return 0
+	}
+	shift := maxBinScale - scale
+	lowest, highest := int64(binOf(math.SmallestNonzeroFloat64)>>shift), int64(binOf(math.MaxFloat64)>>shift)
+	lo := d.varint("lowest bin")
+	if lo < lowest || lo+int64(size)-1 > highest {
+		d.fail("%d bins from %d on, want bins from %d to %d", size, lo, lowest, highest)
+		return 0
+	}
+	var space [maxBins]uint64
+	counts := space[:size]
+	n, largest := d.counts(counts, 0)
+	if d.err == nil && (counts[0] == 0 || counts[size-1] == 0) {
+		d.fail("the lowest or the highest bin is empty")
+	}
+	if d.err == nil {
+		b.fill(int32(lo), counts, largest)
+	}
+	return n
+}
+
+// heavy returns the sum of the bounds.
+func (d *decoder) heavy(h *heavy, fractional bool) (kept uint64) {
+	size := d.uvarint("number of candidates")
+	if size > maxHeavy || size > uint64(len(d.rest)) {
+		d.fail("%d candidates, want at most %d", size, maxHeavy)
+		return 0
+	}
+	if size > 0 {
+		kept = d.candidates(h, int(size), fractional)
+	}
+	h.missed = d.uvarint("missed count")
+	return kept
+}
+
+// candidates returns the sum of the bounds of n candidates.
+func (d *decoder) candidates(h *heavy, n int, fractional bool) (kept uint64) {
+	all := new([maxHeavy]candidate)
+	last := math.Inf(-1)
+	for i := range n {
+		v := d.float("candidate")
+		if v <= last {
+			d.fail("candidate %g after %g, want ascending candidates", v, last)
+		}
+		if !fractional && v != math.Trunc(v) {
+			d.fail("candidate %g is not whole", v)
+		}
+		all[i].value, last = v, v
+	}
+	var counts [maxHeavy]uint64
+	kept, _ = d.counts(counts[:n], 1)
+	for i, c := range counts[:n] {
+		all[i].count = c
+	}
+	if d.err == nil {
+		h.all, h.n = all, int8(n)
+	}
+	return kept
+}
+
+// check fails if the histogram contradicts itself. kept is the sum of the bounds of its candidates.
+func (d *decoder) check(h *histogram, kept uint64) {
+	n := h.moments.n
+	switch {
+	case n == 0:
+		d.fail("a histogram without values")
+	case h.min > h.max:
+		d.fail("min %g is above max %g", h.min, h.max)
+	case !h.hasEnd(h.max, &h.positive, h.negative) || !h.hasEnd(-h.min, h.negative, &h.positive):
+		d.fail("min %g and max %g are not in the outer bins", h.min, h.max)
+	case !h.fractional && (h.min != math.Trunc(h.min) || h.max != math.Trunc(h.max)):
+		d.fail("min %g or max %g is not whole", h.min, h.max)
+	case h.moments.unit != unitOf(max(h.max, -h.min)):
+		d.fail("unit %d for values from %g to %g", h.moments.unit, h.min, h.max)
+	case !h.plausible():
+		d.fail("no %d values from %g to %g have these moments", n, h.min, h.max)
+	case kept > n || h.heavy.missed > (n-kept)/(maxHeavy+1):
+		d.fail("the candidates have more than their part of the values")
+	}
+	for _, c := range h.heavy.kept() {
+		if c.value < h.min || c.value > h.max {
+			d.fail("candidate %g is outside [%g, %g]", c.value, h.min, h.max)
+		}
+	}
+}
+
+// plausible reports whether values from min to max can have the moments, but for rounding: the mean is between min and
+// max, and the squares are at most n·(max−mean)·(mean−min) (Bhatia and Davis 2000). Merging keeps both true, so
+// whatever is merged stays finite and can be decoded.
+func (h *histogram) plausible() bool {
+	// meanSlack is the distance from min or max that the mean may have, as a share of the largest magnitude. Rounding
+	// moves it by about 2^-53. The sums of very many values need more.
+	const meanSlack, squareSlack = 0x1p-40, 1e-9
+	f, n := h.moments.factor(), float64(h.moments.n)
+	low, high := h.min*f, h.max*f
+	magnitude := max(high, -low)
+	low, high = low-meanSlack*magnitude, high+meanSlack*magnitude
+	sum, m2 := h.moments.sum, h.moments.m2
+	mean := sum.sum() / n
+	most := n * (high - mean) * (mean - low) * (1 + squareSlack) // negative if the mean is not between the ends
+	return math.Abs(sum.low) <= n*magnitude && m2.sum() >= 0 && m2.sum() <= most && math.Abs(m2.low) <= most
+}
+
+// hasEnd reports whether v is in the outermost bin on one side: the highest bin of above, or if that is empty the zero bin,
+// or if that is empty too the lowest bin of below, which has magnitudes of values of the other sign.
+func (h *histogram) hasEnd(v float64, above, below *bins) bool {
+	shift := maxBinScale - h.scale
+	switch {
+	case !above.empty():
+		return v > 0 && binOf(v)>>shift == above.hi
+	case h.zero > 0:
+		return v == 0
+	}
+	collapsed := h.scale == minBinScale && below.hi-below.lo == maxBins-1
+	return v < 0 && (binOf(-v)>>shift == below.lo || collapsed && binOf(-v)>>shift < below.lo)
+}
