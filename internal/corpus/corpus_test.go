@@ -15,6 +15,7 @@ const folder = "../../testdata"
 var update = flag.Bool("update", false, "write the files of testdata anew")
 
 func TestTheFilesAreThoseThatTheProgramMakes(t *testing.T) {
+	t.Parallel()
 	for name, want := range Files() {
 		path := filepath.Join(folder, name)
 		if *update {
@@ -31,6 +32,7 @@ func TestTheFilesAreThoseThatTheProgramMakes(t *testing.T) {
 }
 
 func TestTheFilesAreLineProtocol(t *testing.T) {
+	t.Parallel()
 	for name, b := range Files() {
 		d := lineprotocol.NewDecoderWithBytes(b)
 		for d.Next() {

@@ -18,19 +18,22 @@ import (
 	_ "github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe" // registers itself
 )
 
-// describe says of every file what the oracle says, however the values are grouped: exactly, and by default
-// within the bound that it states.
+// The statistics of describe are those of the oracle for every file and grouping: equal with accuracy = "exact", and by
+// default within max_error.
 func TestDescribeAgreesWithTheOracle(t *testing.T) {
+	t.Parallel()
 	widths := map[string]time.Duration{"5m": 5 * time.Minute, "1h": time.Hour, "1d": 24 * time.Hour, "10d": 240 * time.Hour}
 	for name, lines := range corpus.Files() {
+		metrics := parse(t, lines)
 		for bucket, width := range widths {
 			for _, bySeries := range []bool{true, false} {
 				t.Run(fmt.Sprintf("%s/bucket=%s/by_series=%t", name, bucket, bySeries), func(t *testing.T) {
+					t.Parallel()
 					want, err := corpus.Describe(lines, corpus.Grouping{Width: width, BySeries: bySeries})
 					require.NoError(t, err)
 					for method, q := range methods() {
 						for _, accuracy := range []string{"exact", "auto"} {
-							rows := described(t, lines, bucket, accuracy, method, bySeries)
+							rows := described(t, metrics, bucket, accuracy, method, bySeries)
 							require.Len(t, rows, len(want))
 							for _, w := range want {
 								key, row := rowOf(t, w, rows)
@@ -54,8 +57,18 @@ func methods() map[string]quantile {
 	return map[string]quantile{"linear": (*corpus.Described).Linear, "nearest_rank": (*corpus.Described).NearestRank, "floor_rank": (*corpus.Described).FloorRank}
 }
 
-// described returns what the aggregator makes of the lines, by table, tags and time.
-func described(t *testing.T, lines []byte, bucket, accuracy, method string, bySeries bool) map[string]map[string]any {
+func parse(t *testing.T, lines []byte) []telegraf.Metric {
+	t.Helper()
+	p := &influx.Parser{}
+	require.NoError(t, p.Init())
+	metrics, err := p.Parse(lines)
+	require.NoError(t, err)
+	return metrics
+}
+
+// described returns the rows that the aggregator emits for the metrics, by table, tags and time. It does not change the
+// metrics.
+func described(t *testing.T, metrics []telegraf.Metric, bucket, accuracy, method string, bySeries bool) map[string]map[string]any {
 	t.Helper()
 	groupBy := map[bool]string{true: `["*"]`, false: "[]"}[bySeries]
 	c := config.NewConfig()
@@ -73,10 +86,6 @@ func described(t *testing.T, lines []byte, bucket, accuracy, method string, bySe
 	require.NoError(t, ra.Init())
 	now := time.Now()
 	ra.UpdateWindow(now, now.Add(ra.Period()))
-	p := &influx.Parser{}
-	require.NoError(t, p.Init())
-	metrics, err := p.Parse(lines)
-	require.NoError(t, err)
 	for _, m := range metrics {
 		ra.Add(m)
 	}

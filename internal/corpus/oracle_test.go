@@ -10,6 +10,7 @@ import (
 
 // The oracle itself is checked by hand.
 func TestTheOracleOnAFewValues(t *testing.T) {
+	t.Parallel()
 	all, err := Describe([]byte(`m,h=a v=3,s="x" 1700000000000000000
 m,h=b v=1i 1700000000000000001
 m,h=a v=10u,b=true 1699999999999999999
