@@ -263,6 +263,11 @@ func (e *Engine) extend(s *series, p *Point) {
 		}
 	}
 	s.schema = e.table.schemas.extend(s.schema, names)
+	e.widen(s)
+}
+
+// widen gives e.row, where there is one, the width of the schema of the series after that grew.
+func (e *Engine) widen(s *series) {
 	for !e.sparse && len(e.row) < len(s.schema.names) {
 		e.row = append(e.row, missing)
 	}

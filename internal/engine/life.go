@@ -109,6 +109,7 @@ func (e *Engine) newBucket(s *series, at span) *open {
 		e.counters.Revised++
 		found.Revision++
 		e.restore(s, b, found)
+		e.widen(s) // the bucket may have fields that the series had no more
 	default:
 		s.reuse(b)
 		found = Bucket{Series: s.key(), Start: at.start, End: at.end}
