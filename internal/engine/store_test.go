@@ -1,0 +1,441 @@
+package engine_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/engine"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
+)
+
+// logged is one entry of a recorder's log.
+type logged struct {
+	kind   string // the name of the method
+	handle uint64
+	bucket engine.Bucket
+	fields []string
+	rows   []float64
+	times  []int64
+}
+
+// recorder is a Store that keeps its log in memory, and what the log amounts to.
+type recorder struct {
+	t         testing.TB
+	limit     int // exact limit of the summaries
+	log       []logged
+	committed int // how much of the log is durable
+	commits   int
+	old       int // each so many calls of Old return true; 0 is never
+	asked     int
+	handles   uint64
+	final     map[finalKey]engine.Bucket
+	schemas   map[uint64][]string
+	open      map[uint64]map[string]*stats.Summary // as committed
+	last      map[uint64]engine.Bucket             // as committed, without summaries
+	findErr   error
+	commitErr error
+}
+
+type finalKey struct {
+	series string
+	start  int64
+}
+
+func newRecorder(t testing.TB, limit int) *recorder {
+	return &recorder{
+		t: t, limit: limit, final: make(map[finalKey]engine.Bucket), schemas: make(map[uint64][]string),
+		open: make(map[uint64]map[string]*stats.Summary), last: make(map[uint64]engine.Bucket),
+	}
+}
+
+// clone returns a bucket that shares nothing with b.
+func clone(b engine.Bucket) engine.Bucket {
+	b.Fields, b.Summaries = slices.Clone(b.Fields), slices.Clone(b.Summaries)
+	for i := range b.Summaries {
+		b.Summaries[i] = *b.Summaries[i].Clone()
+	}
+	return b
+}
+
+func (r *recorder) Open(b engine.Bucket) uint64 {
+	r.handles++
+	r.log = append(r.log, logged{kind: "open", handle: r.handles, bucket: clone(b)})
+	return r.handles
+}
+
+func (r *recorder) Rows(handle, schema uint64, fields []string, rows []float64, times []int64) {
+	if schema != 0 {
+		if known, ok := r.schemas[schema]; ok {
+			require.Equal(r.t, known, fields, "one schema always means the same fields")
+		}
+		r.schemas[schema] = slices.Clone(fields)
+	}
+	require.Zero(r.t, len(rows)%len(fields))
+	require.True(r.t, times == nil || len(times) == len(rows)/len(fields))
+	r.log = append(r.log, logged{
+		kind: "rows", handle: handle, fields: slices.Clone(fields), rows: slices.Clone(rows), times: slices.Clone(times),
+	})
+}
+
+func (r *recorder) Demoted(handle uint64, field string) {
+	r.log = append(r.log, logged{kind: "demoted", handle: handle, fields: []string{field}})
+}
+
+func (r *recorder) Old(uint64) bool {
+	r.asked++
+	return r.old > 0 && r.asked%r.old == 0
+}
+
+func (r *recorder) Snapshot(handle uint64, b engine.Bucket) {
+	r.log = append(r.log, logged{kind: "open", handle: handle, bucket: clone(b)})
+}
+
+func (r *recorder) Final(handle uint64, b engine.Bucket, _ time.Time) {
+	b = clone(b)
+	r.log = append(r.log, logged{kind: "final", handle: handle, bucket: b})
+	r.final[finalKey{b.Series, b.Start}] = b
+}
+
+func (r *recorder) Find(series string, start int64) (engine.Bucket, bool, error) {
+	b, ok := r.final[finalKey{series, start}]
+	return clone(b), ok, r.findErr
+}
+
+// Commit applies the log to the summaries of its own.
+func (r *recorder) Commit() error {
+	r.commits++
+	if r.commitErr != nil {
+		return r.commitErr
+	}
+	for _, l := range r.log[r.committed:] {
+		switch l.kind {
+		case "open":
+			r.open[l.handle] = make(map[string]*stats.Summary)
+			for i := range l.bucket.Summaries {
+				r.open[l.handle][l.bucket.Fields[i]] = l.bucket.Summaries[i].Clone()
+			}
+			l.bucket.Summaries = nil
+			r.last[l.handle] = l.bucket
+		case "rows":
+			r.apply(l)
+		case "demoted":
+			r.open[l.handle][l.fields[0]].Demote()
+		}
+	}
+	r.committed = len(r.log)
+	return nil
+}
+
+func (r *recorder) apply(l logged) {
+	for f, name := range l.fields {
+		s := r.open[l.handle][name]
+		if s == nil {
+			fresh := stats.New(r.limit)
+			s = &fresh
+			r.open[l.handle][name] = s
+		}
+		var column []float64
+		for i := f; i < len(l.rows); i += len(l.fields) {
+			column = append(column, l.rows[i])
+		}
+		s.AddAll(column, l.times)
+	}
+}
+
+// committedSummary returns the summary of a row's field as the committed log has it.
+func (r *recorder) committedSummary(row *engine.Row) *stats.Summary {
+	s := series.Series{Measurement: row.Table[len("analytics_"):], Tags: row.Tags}
+	key := string(s.AppendKey(nil))
+	for handle := r.handles; handle > 0; handle-- { // the newest first: a bucket may have been open before
+		if b := r.last[handle]; b.Series == key && b.Start == row.Start.UnixNano() {
+			return r.open[handle][row.Field]
+		}
+	}
+	return nil
+}
+
+// reopened returns a recorder with all that this one has committed and an empty log, as a store of the next run.
+func (r *recorder) reopened() *recorder {
+	next := newRecorder(r.t, r.limit)
+	next.handles, next.open, next.last = r.handles, r.open, r.last
+	for key, b := range r.final {
+		next.final[key] = clone(b)
+	}
+	return next
+}
+
+// replay makes the engine have what the engine of this recorder had at the last commit.
+func (r *recorder) replay(e *engine.Engine) {
+	replay := e.BeginReplay()
+	for _, l := range r.log[:r.committed] {
+		switch l.kind {
+		case "open":
+			require.NoError(r.t, replay.Open(l.handle, clone(l.bucket)))
+		case "rows":
+			replay.Rows(l.handle, l.fields, l.rows, l.times)
+		case "demoted":
+			replay.Demoted(l.handle, l.fields[0])
+		case "final":
+			b, ok := replay.Final(l.handle)
+			require.True(r.t, ok)
+			requireEqual(r.t, l.bucket, b)
+		}
+	}
+	replay.End(time.Time{}, nil)
+}
+
+// requireEqual checks that two buckets are equal to the last bit of their summaries, whatever the order of the fields.
+func requireEqual(t testing.TB, want, got engine.Bucket) {
+	t.Helper()
+	require.Equal(t, []any{want.Series, want.Start, want.End, want.Revision}, []any{got.Series, got.Start, got.End, got.Revision})
+	require.Equal(t, encodedFields(want), encodedFields(got))
+}
+
+func encodedFields(b engine.Bucket) map[string]string {
+	all := make(map[string]string)
+	for i := range b.Summaries {
+		if s := &b.Summaries[i]; s.Count() > 0 {
+			all[b.Fields[i]] = string(fullSummary(nil, s))
+		}
+	}
+	return all
+}
+
+// withStore returns an engine whose rows carry all that the summaries are, with a store.
+func withStore(t testing.TB, store engine.Store, limit, memory int) tested {
+	t.Helper()
+	return newTested(t, time.Minute, func(o *engine.Options) {
+		o.Store, o.Emit, o.Linger, o.Encode = store, engine.EmitBoth, 2*time.Minute, fullSummary
+		o.ExactLimit, o.MemoryLimit = limit, memory
+	}, "count", "sum", "first", "last", "stddev", "mode")
+}
+
+// content is what rows show, by the identity of each.
+func content(rows []engine.Row) map[string]string {
+	all := make(map[string]string)
+	for i := range rows {
+		r := &rows[i]
+		all[identity(r.Table, r.Tags, r.Field, r.Start)] = fmt.Sprint(r.State, r.HasRevision, r.Revision, r.Stats, r.Summary)
+	}
+	return all
+}
+
+// finalRows returns the content of the final rows of all buckets.
+func finalRows(t testing.TB, e tested) map[string]string {
+	t.Helper()
+	var final []engine.Row
+	for range 2 { // a bucket whose last value is new at the first Push becomes final at the second
+		e.clock.at = e.clock.at.Add(time.Hour)
+		for _, r := range e.rows(t) {
+			if r.State == record.Final {
+				final = append(final, r)
+			}
+		}
+	}
+	return content(final)
+}
+
+// randomPoint is of one of some series, near the clock, with many fields or one.
+func randomPoint(r *rand.Rand, hosts int, now time.Time) *engine.Point {
+	p := &engine.Point{
+		Measurement: "cpu", Time: now.Add(time.Duration(r.IntN(400)-300) * time.Second).UnixNano(),
+		Tags: []engine.Tag{{Key: "host", Value: strconv.Itoa(r.IntN(hosts))}},
+	}
+	for _, f := range r.Perm(12)[:pick(r, 1, 1, 10, 12)] {
+		p.Fields = append(p.Fields, engine.Field{Name: "f" + strconv.Itoa(f), Value: pick(r, float64(r.IntN(5)), r.NormFloat64(), zero/zero)})
+	}
+	if r.IntN(20) == 0 {
+		p.Fields = append(p.Fields, engine.Field{Name: `f1\`, Value: 7}) // leaves as f1 does
+	}
+	return p
+}
+
+// Every row that leaves was committed before, down to the last bit of its summary.
+func TestEveryRowIsCommittedBeforeItLeaves(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(8) {
+		r := rand.New(rand.NewPCG(seed, 2))
+		limit := pick(r, 20, stats.Unlimited)
+		store := newRecorder(t, limit)
+		store.old = 7
+		e := withStore(t, store, limit, pick(r, 60_000, 1<<30))
+		e.clock.at = start
+		rows := 0
+		for range 4000 {
+			e.Add(randomPoint(r, 5, e.clock.at))
+			if r.IntN(80) == 0 {
+				require.NoError(t, e.Push(func(row *engine.Row) {
+					rows++
+					want := store.committedSummary(row)
+					require.NotNil(t, want)
+					require.Equal(t, string(fullSummary(nil, want)), string(row.Summary))
+				}))
+				e.clock.at = e.clock.at.Add(time.Duration(r.IntN(100)) * time.Second)
+				checkBudget(t, e)
+			}
+		}
+		require.Positive(t, rows)
+		require.Positive(t, e.Counters().Revised, "late values open final buckets again")
+	}
+}
+
+// An engine that replays the log of another one goes on with the same rows, equal to the last bit.
+func TestReplayGoesOnAsIfNothingHadHappened(t *testing.T) {
+	t.Parallel()
+	var demotions, revised int64
+	for seed := range uint64(12) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		limit, memory, hosts, period := pick(r, 20, stats.Unlimited), 1<<30, 5, 100
+		if seed%3 == 0 { // summaries of many values
+			limit, memory, hosts, period = stats.Unlimited, 100_000, 1, 3
+		}
+		store := newRecorder(t, limit)
+		store.old = pick(r, 0, 5)
+		e := withStore(t, store, limit, memory)
+		e.clock.at = start
+		for range 4000 {
+			e.Add(randomPoint(r, hosts, e.clock.at))
+			if r.IntN(80) == 0 {
+				e.rows(t)
+				e.clock.at = e.clock.at.Add(time.Duration(r.IntN(period)) * time.Second)
+			}
+		}
+		e.rows(t)
+		demotions, revised = demotions+e.Counters().Demotions, revised+e.Counters().Revised
+
+		again := withStore(t, store.reopened(), limit, memory)
+		again.clock.at = e.clock.at
+		store.replay(again.Engine)
+		require.Equal(t, again.Measured(), again.Counted())
+		if memory == 1<<30 { // with a small one, the two would not always demote at the same value
+			for range 200 {
+				p := randomPoint(r, hosts, e.clock.at)
+				e.Add(p)
+				again.Add(p)
+			}
+		}
+		want := finalRows(t, e)
+		require.NotEmpty(t, want)
+		require.Equal(t, want, finalRows(t, again), "seed %d", seed)
+	}
+	require.Positive(t, demotions)
+	require.Positive(t, revised)
+}
+
+// Until it is replayed, a summary that was demoted is a histogram: the log has the values before and after.
+func TestReplayDemotesWhereTheEngineDid(t *testing.T) {
+	t.Parallel()
+	const limit = 100_000
+	store := newRecorder(t, stats.Unlimited)
+	e := withStore(t, store, stats.Unlimited, limit)
+	r := rand.New(rand.NewPCG(10, 10))
+	for i := 0; e.Counters().Demotions < 30; i++ {
+		e.add(strconv.Itoa(i%40), start, fields([]string{"a", "b"}, r.NormFloat64(), r.NormFloat64())...)
+	}
+	for i := range 100 { // some more after it
+		e.add(strconv.Itoa(i%40), start, fields([]string{"a", "b"}, r.NormFloat64(), r.NormFloat64())...)
+	}
+	want := content(e.rows(t))
+	again := withStore(t, store.reopened(), stats.Unlimited, limit)
+	store.replay(again.Engine)
+	require.Equal(t, want, content(again.rows(t)))
+}
+
+func TestALateValueMakesARevisionOfAFinalBucket(t *testing.T) {
+	t.Parallel()
+	store := newRecorder(t, 100)
+	e := withStore(t, store, 100, 1<<30)
+	for revision := range int64(3) {
+		e.values("a", start, 1, 2)
+		open := e.rows(t)
+		require.Equal(t, 2*(revision+1), only(t, open)["count"])
+		require.Equal(t, record.Open, open[0].State)
+		e.clock.at = e.clock.at.Add(time.Hour)
+		final := e.rows(t)
+		require.Equal(t, 2*(revision+1), only(t, final)["count"])
+		require.Equal(t, []any{record.Final, true, revision}, []any{final[0].State, final[0].HasRevision, final[0].Revision})
+		e.wait(t, time.Hour)
+	}
+	require.Equal(t, int64(2), e.Counters().Revised)
+	require.Zero(t, e.Counters().Late)
+}
+
+func TestFinishWithAStoreLeavesBucketsOpen(t *testing.T) {
+	t.Parallel()
+	store := newRecorder(t, 100)
+	e := withStore(t, store, 100, 1<<30)
+	e.values("a", start, 1)
+	rows := collect(t, e.Finish)
+	require.Equal(t, int64(1), only(t, rows)["count"])
+	require.Equal(t, record.Open, rows[0].State)
+	e.values("a", start, 1)
+	require.Equal(t, int64(2), only(t, e.rows(t))["count"])
+}
+
+// Where it is not known what a final bucket had, a late value for it must not make a row that replaces its rows.
+func TestAStoreThatCannotFindLosesTheValueAloud(t *testing.T) {
+	t.Parallel()
+	store := newRecorder(t, 100)
+	e := withStore(t, store, 100, 1<<30)
+	store.findErr = errors.New("damaged page")
+	e.add("a", start, fields([]string{"v", "w"}, 1, 2)...)
+	require.Empty(t, e.rows(t))
+	c := e.Counters()
+	require.Equal(t, []int64{1, 2}, []int64{c.StateErrors, c.Late})
+	require.Equal(t, []engine.Notice{{Kind: engine.StateFailed, Err: store.findErr}}, *e.notices)
+	require.Empty(t, store.log)
+	store.findErr = nil
+	e.values("a", start, 1)
+	require.Equal(t, int64(1), only(t, e.rows(t))["count"])
+}
+
+func TestRowsLeaveWhereTheStoreCannotCommit(t *testing.T) {
+	t.Parallel()
+	store := newRecorder(t, 100)
+	e := withStore(t, store, 100, 1<<30)
+	store.commitErr = errors.New("disk full")
+	e.values("a", start, 1)
+	rows := 0
+	require.ErrorIs(t, e.Push(func(*engine.Row) { rows++ }), store.commitErr)
+	require.Equal(t, 1, rows)
+}
+
+// After an unclean end, the rows that may not have arrived leave again.
+func TestRowsOfTheLastRunLeaveAgain(t *testing.T) {
+	t.Parallel()
+	store := newRecorder(t, 100)
+	e := withStore(t, store, 100, 1<<30)
+	key := string((&series.Series{Measurement: "cpu", Tags: []engine.Tag{{Key: "host", Value: "a"}}}).AppendKey(nil))
+	bucketOf := func(touched time.Time, v float64, at time.Time) engine.Bucket {
+		b := engine.Bucket{
+			Series: key, Start: at.UnixNano(), End: at.Add(time.Minute).UnixNano(), Touched: touched.UnixNano(), Revision: 3,
+			Fields: []string{"v", "w"}, Summaries: []stats.Summary{stats.New(100), stats.New(100)},
+		}
+		b.Summaries[0].Add(v)
+		return b
+	}
+	now := e.clock.at
+	replay := e.BeginReplay()
+	require.NoError(t, replay.Open(1, bucketOf(now.Add(-time.Minute), 1, start)))
+	require.NoError(t, replay.Open(2, bucketOf(now.Add(-2*time.Second), 2, start.Add(time.Minute))))
+	require.NoError(t, replay.Open(3, bucketOf(now, 3, start.Add(2*time.Minute))))
+	replay.Drop(3)
+	require.Error(t, replay.Open(4, engine.Bucket{Series: `cpu,host`}))
+	replay.End(now.Add(-10*time.Second), []engine.Bucket{bucketOf(now, 4, start.Add(3*time.Minute))})
+	rows := e.rows(t)
+	require.Len(t, rows, 2)
+	require.Equal(t, []any{4.0, record.Final, int64(3)}, []any{statistics(&rows[0])["sum"], rows[0].State, rows[0].Revision})
+	require.Equal(t, []any{2.0, record.Open}, []any{statistics(&rows[1])["sum"], rows[1].State})
+	require.Equal(t, int64(2), e.Counters().Buckets)
+	checkBudget(t, e)
+	require.Empty(t, e.rows(t))
+}
