@@ -7,6 +7,8 @@ import (
 	"syscall"
 )
 
+// endWithParent returns no attributes: this system cannot end a child with its parent.
 func endWithParent() *syscall.SysProcAttr { return nil }
 
+// terminate asks the process to end.
 func terminate(p *os.Process) error { return p.Signal(os.Interrupt) }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"os/exec"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -22,15 +21,15 @@ const (
 	maxOutput    = 16 << 10
 )
 
-// ErrNotFound is returned where there is no redis-server to run.
+// ErrNotFound is the error if no redis-server is installed.
 var ErrNotFound = errors.New("no redis-server on PATH")
 
-// Options say how the server runs.
+// Options configure a server. The zero value is a server without data on a free port of 127.0.0.1.
 type Options struct {
-	Binary   string   // the default is redis-server on PATH
-	Addr     string   // host:port to listen on; port 0 or an empty Addr is a free port on 127.0.0.1
-	Dir      string   // where it keeps its data, as an append-only file; empty keeps none
-	Password string   // of the default user, or none
+	Binary   string   // path of redis-server; empty is the one on PATH
+	Addr     string   // host:port to listen on; port 0 is a free port, empty is a free port on 127.0.0.1
+	Dir      string   // folder of its data, an append-only file; empty keeps nothing on disk
+	Password string   // password of the default user; empty needs none
 	Args     []string // more arguments of redis-server
 }
 
@@ -38,9 +37,9 @@ type Options struct {
 type Server struct {
 	addr string
 	cmd  *exec.Cmd
-	done chan struct{}
+	done chan struct{} // closed when the process has ended
 	stop sync.Once
-	err  error
+	err  error // of the process; set before done is closed
 }
 
 // Find returns the path of redis-server, or [ErrNotFound].
@@ -52,8 +51,8 @@ func Find() (string, error) {
 	return path, nil
 }
 
-// Start runs a server and waits until it answers. It ends with ctx or with Stop, and with this process
-// where the system can see to that. An address in use is an error that wraps the listener's.
+// Start starts a server and waits until it answers. The server ends when ctx is canceled, when Stop is called and, on
+// Linux, when this process ends. If the address is in use, the error wraps the one of the listener.
 func Start(ctx context.Context, o Options) (*Server, error) {
 	if o.Binary == "" {
 		path, err := Find()
@@ -98,7 +97,7 @@ func (o Options) args(addr string) []string {
 	return append(args, o.Args...)
 }
 
-// free checks that nothing listens on the address and chooses a port where it has none.
+// free returns the address, with a free port instead of port 0. It returns an error if the address is in use.
 func free(addr string) (string, error) {
 	if addr == "" {
 		addr = "127.0.0.1:0"
@@ -111,7 +110,7 @@ func free(addr string) (string, error) {
 	return l.Addr().String(), nil
 }
 
-// ready waits until the server answers.
+// ready waits until the server answers a PING, or refuses it for want of a password or a permission.
 func (s *Server) ready(ctx context.Context, password string) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -124,7 +123,7 @@ func (s *Server) ready(ctx context.Context, password string) error {
 		}
 		select {
 		case <-s.done:
-			return errors.New("it ended at once")
+			return errors.New("it ended before it answered")
 		case <-ctx.Done():
 			return fmt.Errorf("it does not answer: %w", err)
 		case <-time.After(20 * time.Millisecond):
@@ -135,17 +134,11 @@ func (s *Server) ready(ctx context.Context, password string) error {
 // Addr returns the host and port on which the server listens.
 func (s *Server) Addr() string { return s.addr }
 
-// Port returns the port on which the server listens.
-func (s *Server) Port() int {
-	_, port, _ := net.SplitHostPort(s.addr)
-	n, _ := strconv.Atoi(port)
-	return n
-}
-
-// Done is closed when the server has ended, also unasked.
+// Done returns a channel that is closed when the server has ended, for whatever reason.
 func (s *Server) Done() <-chan struct{} { return s.done }
 
-// Stop ends the server, which saves what it has to, and waits for that. Stopping again does nothing.
+// Stop asks the server to save its data and to end, waits for its end, and kills it after 10 seconds. Calling it again has no
+// effect. The error is of waiting for the process; an exit status is not an error.
 func (s *Server) Stop() error {
 	s.stop.Do(func() {
 		_ = terminate(s.cmd.Process)
@@ -164,10 +157,11 @@ func (s *Server) Stop() error {
 	return nil
 }
 
-// head keeps the beginning of what the server says.
+// head keeps the first maxOutput bytes of the server's output, which have the reason if it does not start. It is safe for
+// concurrent use.
 type head struct {
 	mu  sync.Mutex
-	buf bytes.Buffer
+	buf bytes.Buffer // guarded by mu
 }
 
 func (t *head) Write(b []byte) (int, error) {

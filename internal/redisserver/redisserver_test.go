@@ -5,7 +5,6 @@ import (
 	"net"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
@@ -14,29 +13,29 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 )
 
-func TestAServerRunsUntilItIsStopped(t *testing.T) {
+func TestServerRunsUntilItIsStopped(t *testing.T) {
+	t.Parallel()
 	s := redistest.Server(t)
 	c := redistest.Client(t, s)
 	require.NoError(t, c.Set(t.Context(), "k", "v", 0).Err())
 	require.NoError(t, s.Stop())
-	require.NoError(t, s.Stop(), "stopping again does nothing")
+	require.NoError(t, s.Stop(), "the second call has no effect")
 	require.Error(t, c.Ping(t.Context()).Err())
 }
 
-func TestAServerEndsWithItsContext(t *testing.T) {
+func TestServerEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	redistest.Need(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	s, err := redisserver.Start(ctx, redisserver.Options{Password: "secret"})
 	require.NoError(t, err)
 	cancel()
-	select {
-	case <-s.Done():
-	case <-time.After(30 * time.Second):
-		t.Fatal("the server goes on")
-	}
+	<-s.Done()
+	require.NoError(t, s.Stop())
 }
 
-func TestDataOutlivesAServerWithAFolder(t *testing.T) {
+func TestDataInAFolderSurvivesARestart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := redistest.Start(t, redisserver.Options{Dir: dir})
 	require.NoError(t, redistest.Client(t, s).Set(t.Context(), "k", "v", 0).Err())
@@ -45,7 +44,8 @@ func TestDataOutlivesAServerWithAFolder(t *testing.T) {
 	require.Equal(t, "v", redistest.Client(t, s).Get(t.Context(), "k").Val())
 }
 
-func TestAnAddressInUseIsNamed(t *testing.T) {
+func TestStartNamesAnAddressInUse(t *testing.T) {
+	t.Parallel()
 	redistest.Need(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -55,14 +55,16 @@ func TestAnAddressInUseIsNamed(t *testing.T) {
 	require.ErrorContains(t, err, l.Addr().String())
 }
 
-func TestAServerThatEndsAtOnceSaysWhy(t *testing.T) {
+func TestStartReportsTheOutputOfAServerThatEnds(t *testing.T) {
+	t.Parallel()
 	redistest.Need(t)
 	_, err := redisserver.Start(t.Context(), redisserver.Options{Args: []string{"--no-such-option", "1"}})
-	require.ErrorContains(t, err, "it ended at once")
+	require.ErrorContains(t, err, "it ended before it answered")
 	require.ErrorContains(t, err, "no-such-option")
 }
 
-func TestAClusterAnswers(t *testing.T) {
+func TestClusterAnswers(t *testing.T) {
+	t.Parallel()
 	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: redistest.Cluster(t)})
 	defer c.Close()
 	for _, key := range []string{"a", "b", "c", "d", "e"} {

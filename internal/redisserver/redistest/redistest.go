@@ -1,4 +1,4 @@
-// Package redistest starts real Redis servers for tests.
+// Package redistest starts real Redis servers for tests. Tests are skipped where redis-server is not installed: see [Need].
 package redistest
 
 import (
@@ -17,25 +17,25 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
 )
 
-// Need skips the test where there is no redis-server on PATH, and fails it instead when the
-// environment variable REQUIRE_REDIS is 1.
+// Need skips the test if no redis-server is on PATH. If the environment variable REQUIRE_REDIS is 1, it fails the test
+// instead.
 func Need(t testing.TB) {
 	t.Helper()
 	if _, err := redisserver.Find(); err != nil {
 		if os.Getenv("REQUIRE_REDIS") == "1" {
-			t.Fatalf("REQUIRE_REDIS is 1 and there is %v", err)
+			t.Fatalf("%v, but REQUIRE_REDIS is 1", err)
 		}
 		t.Skipf("%v: install redis-server to run this test", err)
 	}
 }
 
-// Server starts a server on a free port, which ends with the test.
+// Server starts a server on a free port and stops it when the test ends.
 func Server(t testing.TB) *redisserver.Server {
 	t.Helper()
 	return Start(t, redisserver.Options{})
 }
 
-// Start starts a server with options, which ends with the test.
+// Start starts a server with options and stops it when the test ends.
 func Start(t testing.TB, o redisserver.Options) *redisserver.Server {
 	t.Helper()
 	Need(t)
@@ -45,7 +45,7 @@ func Start(t testing.TB, o redisserver.Options) *redisserver.Server {
 	return s
 }
 
-// Client returns a client of the server, which closes with the test.
+// Client returns a client of the server and closes it when the test ends.
 func Client(t testing.TB, s *redisserver.Server) *redis.Client {
 	t.Helper()
 	c := redis.NewClient(&redis.Options{Addr: s.Addr()})
@@ -53,13 +53,13 @@ func Client(t testing.TB, s *redisserver.Server) *redis.Client {
 	return c
 }
 
-// node is one of a cluster.
+// node is one server of a cluster.
 type node struct {
 	addr   string
 	client *redis.Client
 }
 
-// Cluster starts a Redis Cluster of three primaries and returns their addresses.
+// Cluster starts a Redis Cluster of three primaries and returns their addresses. It stops them when the test ends.
 func Cluster(t testing.TB) []string {
 	t.Helper()
 	const primaries = 3
@@ -73,11 +73,13 @@ func Cluster(t testing.TB) []string {
 	return join(t, nodes)
 }
 
+// clusterArgs returns the arguments of a node, with a folder for its configuration.
 func clusterArgs(t testing.TB) []string {
 	return []string{"--cluster-enabled", "yes", "--dir", t.TempDir(), "--cluster-node-timeout", "5000"}
 }
 
-// join makes the nodes a cluster and returns their addresses.
+// join forms a cluster of the nodes, which share the slots evenly, and returns their addresses. Nodes exchange what they
+// know of each other in the background, so their state is polled.
 func join(t testing.TB, nodes []node) []string {
 	t.Helper()
 	const slots = 16384
@@ -97,13 +99,13 @@ func join(t testing.TB, nodes []node) []string {
 		require.Eventually(t, func() bool {
 			info, err := n.client.ClusterInfo(ctx).Result()
 			return err == nil && strings.Contains(info, "cluster_state:ok") && strings.Contains(info, fmt.Sprintf("cluster_known_nodes:%d", len(nodes)))
-		}, 30*time.Second, 20*time.Millisecond, "the cluster does not come up")
+		}, 30*time.Second, 20*time.Millisecond, "the cluster is not complete")
 	}
 	return addrs
 }
 
-// startOn starts a server, which ends with the test, with options whose ports are free. Another process may take a port
-// after it was found free: then the next options are tried.
+// startOn starts a server with the options that next returns and stops it when the test ends. Another process may take a
+// port after it was found free. Then it tries the next options, up to ten times.
 func startOn(t testing.TB, next func() redisserver.Options) *redisserver.Server {
 	t.Helper()
 	Need(t)
@@ -116,13 +118,12 @@ func startOn(t testing.TB, next func() redisserver.Options) *redisserver.Server 
 		}
 		failed = err
 	}
-	require.NoError(t, failed, "no server starts")
+	require.NoError(t, failed, "no server started in ten attempts")
 	return nil
 }
 
-// busFree returns a free address of the host whose cluster bus port, 10,000 above, is free too. The port is a random
-// one, so that tests of several processes seldom want the same, and both lie below those that Linux gives to who
-// asks for any.
+// busFree returns a free address of the host whose cluster bus port, 10,000 above, is free too. The port is random, so that
+// tests of several processes seldom choose the same one. Both ports are below those that Linux assigns for port 0.
 func busFree(t testing.TB, host string) string {
 	t.Helper()
 	for range 1000 {
@@ -132,10 +133,11 @@ func busFree(t testing.TB, host string) string {
 			return addr
 		}
 	}
-	t.Fatal("no free port for a cluster node")
+	t.Fatal("no free pair of ports for a cluster node in 1000 attempts")
 	return ""
 }
 
+// isFree reports whether a server can listen on the address.
 func isFree(addr string) bool {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {

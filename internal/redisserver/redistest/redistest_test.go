@@ -10,8 +10,9 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
 )
 
-// Ports can be taken between finding them free and starting a node: its own or that of the cluster bus.
-func TestANodeStartsThoughItsPortsAreTaken(t *testing.T) {
+// Another process can take the port of a node, or the port of its cluster bus, after it was found free.
+func TestNodeStartsOnOtherPortsIfItsAreTaken(t *testing.T) {
+	t.Parallel()
 	Need(t)
 	own := busFree(t, "127.0.0.1")
 	listen(t, own)

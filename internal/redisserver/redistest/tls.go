@@ -19,8 +19,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
 )
 
-// Certificate writes a certificate for the host, an IP address, and returns its files. It is signed by itself,
-// so it is its own authority.
+// Certificate writes a self-signed certificate for the host, an IP address, and returns the names of its files. The
+// certificate is valid for an hour, for servers and clients, and is its own authority.
 func Certificate(t testing.TB, host string) (cert, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -44,8 +44,8 @@ func Certificate(t testing.TB, host string) (cert, key string) {
 	return cert, key
 }
 
-// TLS starts a server that also speaks TLS, with a certificate of 127.0.0.1, and returns the address of that
-// and the certificate's files. The clients that it takes show a certificate of that authority too.
+// TLS starts a server with a second port for TLS. It returns the address of that port and the files of the server's
+// certificate, which is for 127.0.0.1. Clients need a certificate of the same authority, such as the server's own.
 func TLS(t testing.TB) (addr, cert, key string) {
 	t.Helper()
 	cert, key = Certificate(t, "127.0.0.1")
@@ -56,8 +56,8 @@ func TLS(t testing.TB) (addr, cert, key string) {
 	return addr, cert, key
 }
 
-// TLSCluster starts a cluster that speaks TLS, each node with an address and a certificate of its own. It
-// returns the addresses, and the file of all certificates.
+// TLSCluster starts a cluster with TLS, in which each node has its own host and certificate. It returns the addresses and
+// a file with all certificates.
 func TLSCluster(t testing.TB) (addrs []string, authorities string) {
 	t.Helper()
 	Need(t)
@@ -88,6 +88,7 @@ func TLSCluster(t testing.TB) (addrs []string, authorities string) {
 	return join(t, nodes), authorities
 }
 
+// tlsArgs returns the arguments of a server that accepts TLS on the port of addr.
 func tlsArgs(t testing.TB, addr, cert, key, authorities string) []string {
 	t.Helper()
 	_, port, err := net.SplitHostPort(addr)
