@@ -23,13 +23,13 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
-// defaultFile is read when it is there and no other file is named.
+// defaultFile is the configuration file that is read if no other is named and it exists.
 const defaultFile = "analytics-api.toml"
 
 // envPrefix begins the names of the environment variables that override the configuration file.
 const envPrefix = "ANALYTICS_API_"
 
-// config is what the command is told: by the file, over it the environment, over it the flags.
+// config holds the settings of the command. Flags override the environment, which overrides the file.
 type config struct {
 	Listen         string `toml:"listen"`
 	AllowPublic    bool   `toml:"allow_public"`
@@ -64,13 +64,13 @@ type config struct {
 	showVersion, check bool
 }
 
-// export names a table for /metrics/analytics.
+// export is a table for /metrics/analytics.
 type export struct {
 	Database string `toml:"database"`
 	Table    string `toml:"table"`
 }
 
-// duration is a time.Duration that TOML has as text, such as "5s".
+// duration is a time.Duration that is written as text in TOML, such as "5s".
 type duration time.Duration
 
 // UnmarshalText reads a duration such as "5s".
@@ -80,6 +80,7 @@ func (d *duration) UnmarshalText(b []byte) error {
 	return err
 }
 
+// defaults returns the settings that nothing overrides.
 func defaults() config {
 	return config{
 		Listen: "127.0.0.1:8001", MaxConnections: 1000,
@@ -99,6 +100,8 @@ type setting struct {
 
 // flag returns the name of the setting's flag.
 func (s setting) flag() string { return strings.ReplaceAll(s.name, "_", "-") }
+
+// The following return a setter for a setting of one type, at the place that the argument returns.
 
 func text(at func(*config) *string) func(*config, string) error {
 	return func(c *config, value string) error {
@@ -172,12 +175,13 @@ func settings() []setting {
 	}
 }
 
-// loadConfig reads the file, the environment and the flags, and checks what they say together.
+// loadConfig returns the configuration from the file, the environment and the flags. The error has every fault of it. It
+// prints the usage to stderr and returns [flag.ErrHelp] if that is asked for.
 func loadConfig(args, environ []string, stderr io.Writer) (config, error) {
 	c := defaults()
 	flags := flag.NewFlagSet("analytics-api", flag.ContinueOnError)
-	flags.SetOutput(io.Discard) // what is wrong is in the error
-	file := flags.String("config", "", "configuration `file` (default: "+defaultFile+", where it is there)")
+	flags.SetOutput(io.Discard) // the error has the reason
+	file := flags.String("config", "", "configuration `file` (default: "+defaultFile+", if it exists)")
 	flags.BoolVar(&c.check, "check", false, "check the configuration and exit")
 	flags.BoolVar(&c.showVersion, "version", false, "print the version and exit")
 	given := defineFlags(flags)
@@ -228,8 +232,8 @@ func defineFlags(flags *flag.FlagSet) map[string]string {
 	return given
 }
 
-// readFile reads the configuration file that the flag or ANALYTICS_API_CONFIG names, or the default one
-// where it is there.
+// readFile reads the configuration file that the flag names, else the one that ANALYTICS_API_CONFIG names, else the
+// default one, if it exists.
 func (c *config) readFile(named string, environ []string) error {
 	if named == "" {
 		named = lookup(environ, envPrefix+"CONFIG")
@@ -252,6 +256,7 @@ func (c *config) readFile(named string, environ []string) error {
 	return errors.Join(errs...)
 }
 
+// lookup returns the value of an environment variable, or "".
 func lookup(environ []string, name string) string {
 	for _, entry := range environ {
 		if value, ok := strings.CutPrefix(entry, name+"="); ok {
@@ -306,6 +311,7 @@ func isServiceLink(name, value string) bool {
 	return false
 }
 
+// readFlags sets the settings that flags gave, by their names.
 func (c *config) readFlags(given map[string]string) error {
 	for _, s := range settings() {
 		if value, ok := given[s.name]; ok {
@@ -317,7 +323,7 @@ func (c *config) readFlags(given map[string]string) error {
 	return nil
 }
 
-// validate checks the settings and reports all that is wrong.
+// validate returns an error with every fault of the settings, or nil. It also reads the files of the TLS settings.
 func (c *config) validate() error {
 	errs := []error{c.validateListen()}
 	for _, limit := range []struct {
@@ -337,12 +343,12 @@ func (c *config) validate() error {
 	switch c.Embedded {
 	case "", "auto", "redis-server", "memory":
 	default:
-		errs = append(errs, fmt.Errorf("invalid 'embedded' setting %q, known are auto, redis-server and memory", c.Embedded))
+		errs = append(errs, fmt.Errorf("invalid 'embedded' setting %q, want auto, redis-server or memory", c.Embedded))
 	}
 	return errors.Join(append(errs, c.validateNames(), c.validateEmbeddedDir(), c.validateRedis())...)
 }
 
-// validateRedis checks how Redis is reached.
+// validateRedis checks the settings of the connection to Redis.
 func (c *config) validateRedis() error {
 	var errs []error
 	if c.RedisTimeout <= 0 {
@@ -358,13 +364,13 @@ func (c *config) validateRedis() error {
 	return errors.Join(errs...)
 }
 
-// validateEmbeddedDir refuses a folder that nothing would be kept in.
+// validateEmbeddedDir refuses a folder in which nothing would be stored.
 func (c *config) validateEmbeddedDir() error {
 	switch {
 	case c.EmbeddedDir == "":
 		return nil
 	case c.Embedded == "":
-		return fmt.Errorf("invalid 'embedded_dir' setting %q: no Redis is started that keeps its data there, want 'embedded' to be auto or redis-server",
+		return fmt.Errorf("invalid 'embedded_dir' setting %q: only an embedded redis-server stores data there, want 'embedded' to be auto or redis-server",
 			c.EmbeddedDir)
 	case c.Embedded == "memory":
 		return fmt.Errorf("invalid 'embedded_dir' setting %q: %w", c.EmbeddedDir, errNothingKept)
@@ -372,7 +378,7 @@ func (c *config) validateEmbeddedDir() error {
 	return nil
 }
 
-// validateNames refuses names that nothing in the cache can have.
+// validateNames refuses names that no database or table in the cache can have.
 func (c *config) validateNames() error {
 	var errs []error
 	check := func(setting, name string) {
@@ -390,7 +396,7 @@ func (c *config) validateNames() error {
 	return errors.Join(errs...)
 }
 
-// validateListen refuses addresses that are none, and those that others reach unless that is meant.
+// validateListen checks the addresses that the command listens on.
 func (c *config) validateListen() error {
 	errs := []error{c.validateAddress("listen", c.Listen)}
 	if c.Embedded != "" {
@@ -399,6 +405,7 @@ func (c *config) validateListen() error {
 	return errors.Join(errs...)
 }
 
+// validateAddress refuses a malformed address, and one that is not loopback unless allow_public is set.
 func (c *config) validateAddress(name, address string) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -411,11 +418,11 @@ func (c *config) validateAddress(name, address string) error {
 	if c.AllowPublic || host == "localhost" || ip != nil && ip.IsLoopback() {
 		return nil
 	}
-	return fmt.Errorf("invalid '%s' setting %q: others could reach it, and nobody has to identify; allow_public or --allow-public allows that",
+	return fmt.Errorf("invalid '%s' setting %q: this address is reachable from other machines and requests are not authenticated; set allow_public or --allow-public to allow that",
 		name, address)
 }
 
-// loadTLS reads the files of the TLS settings.
+// loadTLS reads the files of the TLS settings. Without any of these, c.tls stays nil.
 func (c *config) loadTLS() error {
 	if c.RedisTLSCA == "" && c.RedisTLSCert == "" && c.RedisTLSKey == "" && c.RedisTLSServerName == "" {
 		return nil
@@ -428,7 +435,7 @@ func (c *config) loadTLS() error {
 		}
 		c.tls.RootCAs = x509.NewCertPool()
 		if !c.tls.RootCAs.AppendCertsFromPEM(pem) {
-			return fmt.Errorf("invalid 'redis_tls_ca' setting: %s has no certificate", c.RedisTLSCA)
+			return fmt.Errorf("invalid 'redis_tls_ca' setting: %s contains no certificate", c.RedisTLSCA)
 		}
 	}
 	if c.RedisTLSCert != "" || c.RedisTLSKey != "" {
@@ -441,6 +448,7 @@ func (c *config) loadTLS() error {
 	return nil
 }
 
+// dialOptions returns the options of the connection to the configured Redis.
 func (c config) dialOptions() cache.DialOptions {
 	return cache.DialOptions{
 		Servers: c.Redis, MasterName: c.RedisMasterName, Username: c.RedisUsername, Password: c.RedisPassword, DB: c.RedisDB,
@@ -448,6 +456,7 @@ func (c config) dialOptions() cache.DialOptions {
 	}
 }
 
+// apiOptions returns the options of the API. Storage describes where records are kept, and redis is its address.
 func (c config) apiOptions(storage, redis string, log *slog.Logger) api.Options {
 	o := api.Options{
 		DefaultDatabase: c.DefaultDatabase, MaxRecords: c.MaxRecords, MaxBuckets: c.MaxBuckets, MaxBytes: c.MaxBytes, Timeout: api.DefaultTimeout,

@@ -14,16 +14,16 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
 )
 
-// embedded is the Redis that the command started, if it did.
+// embedded describes the Redis that the command started. If it started none, servers is nil.
 type embedded struct {
-	servers []string        // URLs; nil where none was started
-	storage string          // where records are kept, in words
+	servers []string        // its URLs
+	storage string          // describes where records are kept
 	ended   <-chan struct{} // closed when it has ended
-	stop    func()
+	stop    func()          // ends it and waits for that
 }
 
-// startEmbedded starts the Redis that the configuration asks for. It runs until stop: requests that are
-// under way when the command ends still need it.
+// startEmbedded starts the Redis that the configuration asks for, if any. It runs until stop is called, not until a
+// context ends, because requests that are under way when the command ends still need it.
 func (c config) startEmbedded() (embedded, error) {
 	none := embedded{storage: "Redis", stop: func() {}}
 	kind := c.Embedded
@@ -41,16 +41,16 @@ func (c config) startEmbedded() (embedded, error) {
 	var inUse *net.OpError
 	switch {
 	case errors.As(err, &inUse):
-		return none, fmt.Errorf("embedded Redis: %w; --embedded-listen, ANALYTICS_API_EMBEDDED_LISTEN or embedded_listen in the configuration "+
-			"change its address", err)
+		return none, fmt.Errorf("embedded Redis: %w; set another address with --embedded-listen, ANALYTICS_API_EMBEDDED_LISTEN or "+
+			"embedded_listen in the configuration", err)
 	case err != nil:
 		return none, fmt.Errorf("embedded Redis: %w", err)
 	}
 	return e, nil
 }
 
-// dialEmbedded returns how to reach the embedded Redis, or the configured one where none was started. The
-// settings of a configured Redis, such as its password, are none of the embedded one.
+// dialEmbedded returns the options of the connection to the embedded Redis, or to the configured one if none was started.
+// The embedded Redis has only the timeout of the settings: the password and the others are for the configured one.
 func (c config) dialEmbedded(e embedded) cache.DialOptions {
 	if e.servers == nil {
 		return c.dialOptions()
@@ -58,10 +58,11 @@ func (c config) dialEmbedded(e embedded) cache.DialOptions {
 	return cache.DialOptions{Servers: e.servers, Timeout: time.Duration(c.RedisTimeout)}
 }
 
+// startServer starts a redis-server as a child process.
 func (c config) startServer() (embedded, error) {
 	if c.EmbeddedDir != "" {
 		if err := os.MkdirAll(c.EmbeddedDir, 0o700); err != nil {
-			return embedded{}, fmt.Errorf("the folder of its data, which embedded_dir or --embedded-dir names: %w", err)
+			return embedded{}, fmt.Errorf("cannot make the folder of its data; set another one with embedded_dir or --embedded-dir: %w", err)
 		}
 	}
 	s, err := redisserver.Start(context.Background(), redisserver.Options{Addr: c.EmbeddedListen, Dir: c.EmbeddedDir})
@@ -75,13 +76,13 @@ func (c config) startServer() (embedded, error) {
 	return embedded{servers: []string{"redis://" + s.Addr()}, storage: storage, ended: s.Done(), stop: func() { _ = s.Stop() }}, nil
 }
 
-var errNothingKept = errors.New("a folder is set, and a Redis in memory keeps nothing in one: install redis-server, or leave embedded_dir out")
+// errNothingKept is the error for a folder without a redis-server that stores its data there.
+var errNothingKept = errors.New("a Redis in memory stores nothing in a folder: install redis-server, or remove embedded_dir")
 
-// startMemory starts a Redis in this process. Its clock for expiry stands still unless it is moved, and is
-// moved here every second.
+// startMemory starts a Redis in this process. Its keys expire by a clock that only FastForward advances, here once a second.
 func (c config) startMemory() (embedded, error) {
 	if c.EmbeddedDir != "" {
-		return embedded{}, errNothingKept // reached with auto, where there is no redis-server
+		return embedded{}, errNothingKept // embedded is "auto" and redis-server is not installed
 	}
 	m := miniredis.NewMiniRedis()
 	if err := m.StartAddr(c.EmbeddedListen); err != nil {

@@ -25,21 +25,21 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 )
 
-// version is set when the command is built.
+// version is the version of the command. The build sets it.
 var version = "dev"
 
 func main() {
-	redis.SetLogger(&logging.VoidLogger{}) // what it would say reaches us as errors
+	redis.SetLogger(&logging.VoidLogger{}) // its messages also come as errors, which we log
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "analytics-api:", err)
 		stop()
-		os.Exit(1) //nolint:gocritic // nothing is deferred that matters then
+		os.Exit(1) //nolint:gocritic // the deferred stop was called
 	}
 }
 
-// run runs the command until ctx ends.
+// run runs the command until ctx ends. It prints the answers of --version and --check to stdout, and the log to stderr.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
 	c, err := loadConfig(args, environ, stderr)
 	switch {
@@ -57,13 +57,14 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	return serve(ctx, c, slog.New(slog.NewTextHandler(stderr, nil)))
 }
 
+// errEnded is the error if the embedded Redis ends before the service.
 var errEnded = errors.New("the embedded Redis has ended")
 
-// serve serves until ctx ends, or the embedded Redis does.
+// serve serves until ctx or the embedded Redis ends.
 func serve(ctx context.Context, c config, log *slog.Logger) error {
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
-		return fmt.Errorf("cannot listen on %s: %w; --listen, ANALYTICS_API_LISTEN or listen in the configuration change the address", c.Listen, err)
+		return fmt.Errorf("cannot listen on %s: %w; set another address with --listen, ANALYTICS_API_LISTEN or listen in the configuration", c.Listen, err)
 	}
 	defer listener.Close()
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -92,25 +93,27 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 	return c.serveHTTP(ctx, listener, handler, log)
 }
 
+// settingNames are the names of our settings in the errors of package cache.
 var settingNames = cache.Names{
 	Servers: "redis", Username: "redis_username", Password: "redis_password", DB: "redis_db",
 	TLS: []string{"redis_tls_ca", "redis_tls_cert", "redis_tls_key", "redis_tls_server_name"},
 }
 
-// tryRedis asks Redis once whether it is there, and warns of settings that may be wrong: the service runs on,
-// as Redis may come later. It returns at once, with a function that waits for the end of that.
+// tryRedis pings Redis once in the background. If that fails, it logs a warning that names the settings to check; the
+// service runs without Redis, which may start later. The returned function waits until the ping has ended.
 func (c config) tryRedis(ctx context.Context, store *cache.Store, dial cache.DialOptions, log *slog.Logger) (wait func()) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		ctx, cancel := context.WithTimeout(ctx, time.Duration(c.RedisTimeout))
 		defer cancel()
 		if err := store.Ping(ctx); err != nil && !errors.Is(err, context.Canceled) {
-			log.Warn("Redis does not answer as it should, requests fail until it does", "error", dial.Explain(err, settingNames))
+			log.Warn("Redis does not answer, requests fail until it does", "error", dial.Explain(err, settingNames))
 		}
 	})
 	return wg.Wait
 }
 
+// Limits of the HTTP server.
 const (
 	headerTimeout = 5 * time.Second
 	writeTimeout  = 30 * time.Second
@@ -119,6 +122,8 @@ const (
 	maxHeader     = 16 << 10
 )
 
+// serveHTTP serves until ctx ends, then waits at most stopTimeout for the requests that are under way. It returns errEnded if that is
+// the cause.
 func (c config) serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger) error {
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: writeTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,

@@ -26,7 +26,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 )
 
-// TestMain runs the command itself where a test starts it as a child.
+// TestMain runs the command instead of the tests in the processes that [start] starts.
 func TestMain(m *testing.M) {
 	if os.Getenv("RUN_ANALYTICS_API") == "1" {
 		os.Unsetenv("RUN_ANALYTICS_API")
@@ -36,15 +36,20 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// buffer is what a child says. It is safe for concurrent use.
+// buffer keeps the output of a command. It is safe for concurrent use.
 type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
+	mu      sync.Mutex
+	b       bytes.Buffer
+	changed chan struct{} // closed by the next write; nil if nobody waits
 }
 
 func (b *buffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.changed != nil {
+		close(b.changed)
+		b.changed = nil
+	}
 	return b.b.Write(p)
 }
 
@@ -54,7 +59,30 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
-// child is the command as a child process.
+// wait waits until the output contains a text.
+func (b *buffer) wait(t *testing.T, text string) {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	for {
+		b.mu.Lock()
+		found := strings.Contains(b.b.String(), text)
+		if b.changed == nil {
+			b.changed = make(chan struct{})
+		}
+		changed := b.changed
+		b.mu.Unlock()
+		if found {
+			return
+		}
+		select {
+		case <-changed:
+		case <-deadline:
+			t.Fatalf("the output does not contain %q:\n%s", text, b)
+		}
+	}
+}
+
+// child is a running command.
 type child struct {
 	cmd    *exec.Cmd
 	stderr *buffer
@@ -62,7 +90,7 @@ type child struct {
 	redis  string
 }
 
-// start starts the command and waits until it serves.
+// start starts the command as a child process and waits until it serves. It kills the child when the test ends.
 func start(t *testing.T, env []string, args ...string) *child {
 	t.Helper()
 	c := &child{cmd: exec.Command(os.Args[0], args...), stderr: &buffer{}}
@@ -73,7 +101,7 @@ func start(t *testing.T, env []string, args ...string) *child {
 		_ = c.cmd.Process.Kill()
 		_ = c.cmd.Wait()
 	})
-	require.Eventually(t, func() bool { return strings.Contains(c.stderr.String(), "msg=serving") }, 30*time.Second, 10*time.Millisecond, "it does not serve")
+	c.stderr.wait(t, "msg=serving")
 	c.url = regexp.MustCompile(`address=(http://\S+)`).FindStringSubmatch(c.stderr.String())[1]
 	if m := regexp.MustCompile(`address=redis://(\S+)`).FindStringSubmatch(c.stderr.String()); m != nil {
 		c.redis = m[1]
@@ -91,22 +119,12 @@ func (c *child) get(t *testing.T, path string) (int, string) {
 	return resp.StatusCode, string(b)
 }
 
-func (c *child) waitForLog(t *testing.T, text string) {
-	t.Helper()
-	require.Eventually(t, func() bool { return strings.Contains(c.stderr.String(), text) }, 10*time.Second, 10*time.Millisecond, text)
-}
-
 func (c *child) wait(t *testing.T) error {
 	t.Helper()
-	done := make(chan error, 1)
-	go func() { done <- c.cmd.Wait() }()
-	select {
-	case err := <-done:
-		return err
-	case <-time.After(30 * time.Second):
-		t.Fatal("it does not end")
-		return nil
-	}
+	timer := time.AfterFunc(30*time.Second, func() { _ = c.cmd.Process.Kill() })
+	err := c.cmd.Wait()
+	require.True(t, timer.Stop(), "the command did not end by itself")
+	return err
 }
 
 func put(t *testing.T, addr string) {
@@ -118,7 +136,8 @@ func put(t *testing.T, addr string) {
 	require.NoError(t, s.Put(t.Context(), record.Table{Database: "db", Name: "analytics_solar"}, []record.Record{r}))
 }
 
-func TestEmbeddedRedis(t *testing.T) {
+func TestEmbeddedRedisServesAndEndsWithTheService(t *testing.T) {
+	t.Parallel()
 	for kind, want := range map[string]struct{ storage, path string }{
 		"memory":                    {"in memory, not persistent", os.Getenv("PATH")},
 		"redis-server":              {"embedded redis-server, not persistent", os.Getenv("PATH")},
@@ -126,6 +145,7 @@ func TestEmbeddedRedis(t *testing.T) {
 		"auto without redis-server": {"in memory, not persistent", "/nowhere"},
 	} {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
 			if strings.Contains(want.storage, "redis-server") {
 				redistest.Need(t)
 			}
@@ -147,7 +167,8 @@ func TestEmbeddedRedis(t *testing.T) {
 	}
 }
 
-func TestRecordsOutliveAServiceWithAFolder(t *testing.T) {
+func TestRecordsInAFolderSurviveARestart(t *testing.T) {
+	t.Parallel()
 	redistest.Need(t)
 	dir := t.TempDir()
 	dir = filepath.Join(dir, "made", "where it is missing")
@@ -161,7 +182,8 @@ func TestRecordsOutliveAServiceWithAFolder(t *testing.T) {
 	require.Equal(t, http.StatusOK, status, body)
 }
 
-func TestTheServiceEndsWhenItsRedisDoes(t *testing.T) {
+func TestServiceEndsWhenItsRedisEnds(t *testing.T) {
+	t.Parallel()
 	redistest.Need(t)
 	c := start(t, nil, "--listen", "127.0.0.1:0", "--embedded", "redis-server", "--embedded-listen", "127.0.0.1:0")
 	client := redis.NewClient(&redis.Options{Addr: c.redis})
@@ -171,18 +193,19 @@ func TestTheServiceEndsWhenItsRedisDoes(t *testing.T) {
 	require.Contains(t, c.stderr.String(), "analytics-api: the embedded Redis has ended")
 }
 
-func TestTheRedisDoesNotOutliveAKilledService(t *testing.T) {
+func TestEmbeddedRedisEndsWhenTheServiceIsKilled(t *testing.T) {
+	t.Parallel()
 	redistest.Need(t)
 	c := start(t, nil, "--listen", "127.0.0.1:0", "--embedded", "redis-server", "--embedded-listen", "127.0.0.1:0")
+	conn, err := net.Dial("tcp", c.redis)
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(30*time.Second)))
 	require.NoError(t, c.cmd.Process.Kill())
 	require.Error(t, c.wait(t))
-	require.Eventually(t, func() bool {
-		conn, err := net.Dial("tcp", c.redis)
-		if err == nil {
-			conn.Close()
-		}
-		return err != nil
-	}, 20*time.Second, 20*time.Millisecond)
+	_, err = conn.Read(make([]byte, 1))
+	require.Error(t, err)
+	require.NotErrorIs(t, err, os.ErrDeadlineExceeded, "the connection to Redis is still open")
 }
 
 // runOnce runs the command to its end.
@@ -196,7 +219,7 @@ func runOnce(t *testing.T, env []string, args ...string) (stdout, stderr string,
 	return out.String(), errs.String(), err
 }
 
-func TestAPortInUseIsNamedWithWhatChangesIt(t *testing.T) {
+func TestPortInUseIsReportedWithItsSetting(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer l.Close()
@@ -215,23 +238,24 @@ func TestAPortInUseIsNamedWithWhatChangesIt(t *testing.T) {
 	}
 }
 
-// A reason that has nothing to do with the address does not send the reader to it.
-func TestAnEmbeddedRedisThatCannotStartSaysWhy(t *testing.T) {
+// A failure that is not about the address does not mention the setting of the address.
+func TestEmbeddedRedisThatCannotStartReportsTheReason(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	_, _, err := runOnce(t, nil, "--listen", "127.0.0.1:0", "--embedded", "redis-server", "--embedded-listen", "127.0.0.1:0", "--embedded-dir", file)
 	require.ErrorContains(t, err, "--embedded-dir")
 	require.NotContains(t, err.Error(), "--embedded-listen")
 	_, _, err = runOnce(t, nil, "--listen", "127.0.0.1:0", "--embedded", "memory", "--embedded-listen", "127.0.0.1:0", "--embedded-dir", file)
-	require.ErrorContains(t, err, "install redis-server, or leave embedded_dir out")
+	require.ErrorContains(t, err, "install redis-server, or remove embedded_dir")
 	require.NotContains(t, err.Error(), "--embedded-listen")
 	t.Setenv("PATH", "/nowhere")
 	_, _, err = runOnce(t, nil, "--listen", "127.0.0.1:0", "--embedded", "redis-server", "--embedded-listen", "127.0.0.1:0")
 	require.EqualError(t, err, "embedded Redis: no redis-server on PATH")
 }
 
-// The password and the like are those of another Redis.
-func TestTheEmbeddedRedisHasNoneOfTheSettingsOfAnother(t *testing.T) {
+// The password, database and TLS settings are for the Redis that would be used otherwise.
+func TestEmbeddedRedisIgnoresTheSettingsOfAConfiguredRedis(t *testing.T) {
+	t.Parallel()
 	env := []string{
 		"ANALYTICS_API_REDIS_MASTER_NAME=m", "ANALYTICS_API_REDIS_USERNAME=u", "ANALYTICS_API_REDIS_PASSWORD=p", "ANALYTICS_API_REDIS_DB=3",
 		"ANALYTICS_API_REDIS_TLS_SERVER_NAME=x",
@@ -259,13 +283,13 @@ func TestKubernetesServiceVariablesAreIgnored(t *testing.T) {
 	}
 }
 
-func TestAWrongFlagIsOneLine(t *testing.T) {
+func TestUnknownFlagIsReportedInOneLine(t *testing.T) {
 	_, stderr, err := runOnce(t, nil, "--lisen", "x")
 	require.EqualError(t, err, "flag provided but not defined: -lisen: --help lists the flags")
 	require.Empty(t, stderr)
 }
 
-func TestVersionAndCheck(t *testing.T) {
+func TestVersionCheckAndHelpPrintAndExit(t *testing.T) {
 	out, _, err := runOnce(t, []string{"ANALYTICS_API_NO_SUCH=1"}, "--version")
 	require.NoError(t, err)
 	require.Equal(t, "analytics-api "+version+"\n", out)
@@ -288,7 +312,7 @@ func load(t *testing.T, file string, env []string, args ...string) (config, erro
 	return loadConfig(args, env, io.Discard)
 }
 
-func TestFlagsGoOverTheEnvironmentOverTheFile(t *testing.T) {
+func TestFlagsOverrideTheEnvironmentWhichOverridesTheFile(t *testing.T) {
 	const file = "listen = \"127.0.0.1:1\"\nembedded = \"auto\"\nembedded_dir = \"file\"\nmax_records = 5\nredis = [\"redis://file\"]\nredis_timeout = \"7s\"\n"
 	env := []string{"ANALYTICS_API_LISTEN=127.0.0.1:2", "ANALYTICS_API_MAX_RECORDS=6", "ANALYTICS_API_REDIS=redis://a,redis://b", "OTHER=1"}
 	c, err := load(t, file, env, "--listen", "127.0.0.1:3")
@@ -352,7 +376,7 @@ func TestEmptyFlagOverridesTheFile(t *testing.T) {
 	require.Empty(t, c.Embedded+c.EmbeddedDir)
 }
 
-func TestTheDocumentedConfigurationIsTheDefaults(t *testing.T) {
+func TestDocumentedConfigurationHasTheDefaults(t *testing.T) {
 	b, err := os.ReadFile(defaultFile)
 	require.NoError(t, err)
 	c, err := load(t, string(b), nil)
@@ -367,15 +391,15 @@ func TestTheDocumentedConfigurationIsTheDefaults(t *testing.T) {
 	}
 }
 
-func TestBadSettingsNameTheSettingTheValueAndTheRule(t *testing.T) {
+func TestBadSettingIsReportedWithValueAndRule(t *testing.T) {
 	for file, want := range map[string]string{
 		`lisen = "x"`:           `unknown setting "lisen"`,
 		"[[export]]\ntabel = 1": `unknown setting "export.tabel"`,
 		`listen = 1`:            "listen",
 		`listen = "8001"`:       `invalid 'listen' setting "8001", want host:port`,
-		`listen = "0.0.0.0:1"`:  `invalid 'listen' setting "0.0.0.0:1": others could reach it`,
-		`listen = ":8001"`:      `invalid 'listen' setting ":8001": others could reach it`,
-		"embedded = \"auto\"\nembedded_listen = \":1\"":           `invalid 'embedded_listen' setting ":1": others could reach it`,
+		`listen = "0.0.0.0:1"`:  `invalid 'listen' setting "0.0.0.0:1": this address is reachable from other machines`,
+		`listen = ":8001"`:      `invalid 'listen' setting ":8001": this address is reachable from other machines`,
+		"embedded = \"auto\"\nembedded_listen = \":1\"":           `invalid 'embedded_listen' setting ":1": this address is reachable from other machines`,
 		`listen = "127.0.0.1:99999"`:                              `invalid 'listen' setting "127.0.0.1:99999": port "99999", want a number from 0 (any free one) to 65535`,
 		`listen = "127.0.0.1:abc"`:                                `invalid 'listen' setting "127.0.0.1:abc": port "abc", want a number from 0 (any free one) to 65535`,
 		`listen = "127.0.0.1:"`:                                   `invalid 'listen' setting "127.0.0.1:": port "", want a number`,
@@ -383,7 +407,7 @@ func TestBadSettingsNameTheSettingTheValueAndTheRule(t *testing.T) {
 		`redis_db = -1`:                                           "invalid 'redis_db' setting -1, want 0 or more",
 		`redis_timeout = "-1s"`:                                   `invalid 'redis_timeout' setting "-1s", want more than 0s`,
 		`redis_timeout = "0s"`:                                    `invalid 'redis_timeout' setting "0s", want more than 0s`,
-		`embedded = "yes"`:                                        `invalid 'embedded' setting "yes", known are auto, redis-server and memory`,
+		`embedded = "yes"`:                                        `invalid 'embedded' setting "yes", want auto, redis-server or memory`,
 		`max_records = 0`:                                         "invalid 'max_records' setting 0, want more than 0",
 		`export_max_age = "-1s"`:                                  `invalid 'export_max_age' setting "-1s", want 0s or more`,
 		`redis_timeout = "soon"`:                                  "redis_timeout",
@@ -412,8 +436,8 @@ func TestBadSettingsNameTheSettingTheValueAndTheRule(t *testing.T) {
 		{[]string{"ANALYTICS_API_ALLOW_PUBLIC=x"}, nil, `environment variable ANALYTICS_API_ALLOW_PUBLIC: "x" is neither true nor false`},
 		{[]string{"ANALYTICS_API_DEFAULT_DATABASE=\xff"}, nil, `invalid 'default_database' setting "\xff": a name is valid UTF-8`},
 		{nil, []string{"--lisen", "x"}, "flag provided but not defined: -lisen"},
-		{nil, []string{"--check", "--embedded-dir", "d"}, `invalid 'embedded_dir' setting "d": no Redis is started that keeps its data there`},
-		{nil, []string{"--check", "--embedded", "memory", "--embedded-dir", "d"}, `invalid 'embedded_dir' setting "d": a folder is set, and a Redis in memory`},
+		{nil, []string{"--check", "--embedded-dir", "d"}, `invalid 'embedded_dir' setting "d": only an embedded redis-server stores data there`},
+		{nil, []string{"--check", "--embedded", "memory", "--embedded-dir", "d"}, `invalid 'embedded_dir' setting "d": a Redis in memory stores nothing`},
 		{nil, []string{"serve"}, `argument "serve" is not known`},
 		{nil, []string{"--config", "/no/such.toml"}, "/no/such.toml"},
 	} {
@@ -424,7 +448,8 @@ func TestBadSettingsNameTheSettingTheValueAndTheRule(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestRedisThatIsNotThereIsNoReasonNotToStart(t *testing.T) {
+func TestServiceStartsWithoutItsRedis(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	addr := l.Addr().String()
@@ -437,35 +462,38 @@ func TestRedisThatIsNotThereIsNoReasonNotToStart(t *testing.T) {
 	var problem map[string]any
 	require.NoError(t, json.Unmarshal([]byte(body), &problem))
 	require.IsType(t, "", problem["detail"])
-	c.waitForLog(t, `msg="request failed" path=/ready status=503 redis=`+addr+" error=")
-	c.waitForLog(t, "level=WARN")
-	c.waitForLog(t, "connection refused; want 'redis' where a Redis answers")
+	c.stderr.wait(t, `msg="request failed" path=/ready status=503 redis=`+addr+" error=")
+	c.stderr.wait(t, "level=WARN")
+	c.stderr.wait(t, "connection refused; want 'redis' where a Redis answers")
 }
 
-func TestARefusedPasswordIsNamedAtTheStartAndNotShown(t *testing.T) {
+func TestRefusedPasswordIsReportedButNotShown(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, redisserver.Options{Password: "right"})
 	for _, how := range []struct{ env, redis string }{
 		{"ANALYTICS_API_REDIS_PASSWORD=s3cret", "redis://" + server.Addr()}, {"NONE=", "redis://:s3cret@" + server.Addr()}, {"NONE=", "redis://" + server.Addr()},
 	} {
 		c := start(t, []string{how.env}, "--listen", "127.0.0.1:0", "--redis", how.redis)
-		c.waitForLog(t, "level=WARN")
+		c.stderr.wait(t, "level=WARN")
 		status, _ := c.get(t, "/databases")
 		require.Equal(t, http.StatusServiceUnavailable, status)
 		require.Contains(t, c.stderr.String(), "redis at "+server.Addr())
 		require.Contains(t, c.stderr.String(), "; want a 'redis_username' and 'redis_password' that it takes, or other 'redis'")
-		c.waitForLog(t, "status=503 redis="+server.Addr())
+		c.stderr.wait(t, "status=503 redis="+server.Addr())
 		require.NotContains(t, c.stderr.String(), "s3cret")
 	}
 }
 
-func TestAFaultOfTLSNamesItsSettings(t *testing.T) {
+func TestTLSFailureIsReportedWithItsSettings(t *testing.T) {
+	t.Parallel()
 	addr, _, _ := redistest.TLS(t)
 	c := start(t, nil, "--listen", "127.0.0.1:0", "--redis", "rediss://"+addr)
-	c.waitForLog(t, "level=WARN")
+	c.stderr.wait(t, "level=WARN")
 	require.Contains(t, c.stderr.String(), "; want 'redis_tls_ca', 'redis_tls_cert', 'redis_tls_key', 'redis_tls_server_name' that fit")
 }
 
-func TestTheServiceDoesNotKnowTelegraf(t *testing.T) {
+func TestCommandDoesNotDependOnTelegraf(t *testing.T) {
+	t.Parallel()
 	out, err := exec.Command("go", "list", "-deps", ".").Output()
 	require.NoError(t, err)
 	require.NotContains(t, string(out), "influxdata/telegraf")
