@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -32,7 +33,7 @@ func redisDatabase(t *testing.T) string {
 	redistest.Need(t)
 	sharedRedis.start.Do(func() {
 		sharedRedis.server, sharedRedis.err = redisserver.Start(context.Background(),
-			redisserver.Options{Args: []string{"--databases", fmt.Sprint(databasesOfRedis)}})
+			redisserver.Options{Args: []string{"--databases", strconv.Itoa(databasesOfRedis)}})
 	})
 	require.NoError(t, sharedRedis.err)
 	number := sharedRedis.used.Add(1) - 1
