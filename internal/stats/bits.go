@@ -86,7 +86,7 @@ func (r *bitReader) read(n int) (v uint64) {
 	return v
 }
 
-// golomb reads a number in the code of order k, or returns false if that is beyond the end or above 2^63−1.
+// golomb reads a number in the code of order k. It returns false if that is beyond the end or needs more than 64 bits.
 func (r *bitReader) golomb(k int) (v uint64, ok bool) {
 	w := r.peek()
 	zeros := bits.LeadingZeros64(w)
@@ -100,7 +100,7 @@ func (r *bitReader) golomb(k int) (v uint64, ok bool) {
 		if r.read(1) == 1 {
 			q := 1<<zeros | r.read(zeros)
 			v = (q-1)<<k | r.read(k)
-			return v, r.at <= 8*len(r.bytes) && v <= maxCount
+			return v, r.at <= 8*len(r.bytes)
 		}
 	}
 	return 0, false

@@ -181,17 +181,9 @@ func (o ordered) sumsOf(distinct int) moments {
 		even.times(float64(o.values[i]*factor), float64(count))
 		even, odd, i = odd, even, next
 	}
-	m.sum = joined(even, odd, distinct)
+	even.merge(odd)
+	m.sum = even
 	return m
-}
-
-// joined returns the sum of two accumulators. n values were added to them in turn, and the next one would be added to a.
-func joined(a, b accumulator, n int) accumulator {
-	if n%2 == 1 {
-		a, b = b, a // the first value was added to a
-	}
-	a.merge(b)
-	return a
 }
 
 // moments returns the moments of the values, at least one.
@@ -215,7 +207,8 @@ func (o ordered) moments() moments {
 			even, odd, i = odd, even, next
 		}
 	}
-	m.m2 = joined(even, odd, distinct)
+	even.merge(odd)
+	m.m2 = even
 	return m
 }
 
@@ -278,9 +271,12 @@ func (a *accumulator) times(v, count float64) {
 	a.plus(p)
 }
 
+// merge adds the sum of o. The result is the same, to the last bit, if a and o are exchanged.
 func (a *accumulator) merge(o accumulator) {
+	low := a.low + o.low
+	a.low = 0
 	a.plus(o.high)
-	a.low += o.low
+	a.low += low
 }
 
 // over returns the sum divided by n, and the rounding error of that.

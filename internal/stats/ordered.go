@@ -203,23 +203,28 @@ func (o *ordered) splice(b ordered) {
 		o.counts = grown(o.counts, len(b.values))
 	}
 	for j := len(b.values) - 1; j >= 0; j-- {
-		at, _ := slices.BinarySearch(o.values[:end], b.values[j])
-		copy(o.values[at+j+1:], o.values[at:end])
-		o.values[at+j] = b.values[j]
-		if o.counts != nil {
-			copy(o.counts[at+j+1:], o.counts[at:end])
-			o.counts[at+j] = b.count(j)
+		v := b.values[j]
+		if end > 0 && o.values[end-1] > v {
+			at, _ := slices.BinarySearch(o.values[:end], v)
+			copy(o.values[at+j+1:], o.values[at:end])
+			if o.counts != nil {
+				copy(o.counts[at+j+1:], o.counts[at:end])
+			}
+			end = at
 		}
-		end = at
+		o.values[end+j] = v
+		if o.counts != nil {
+			o.counts[end+j] = b.count(j)
+		}
 	}
 }
 
-// grown returns s with n more elements. If that needs more memory, there is room for half as many again, at most 32, or
-// an eighth of a large slice: the values of most tables are complete soon.
+// grown returns s with n more elements. If that needs more memory, it makes room for half as many as there are, at most
+// 64, or an eighth of a large slice: the values of most tables are complete soon.
 func grown[E any](s []E, n int) []E {
 	size := len(s) + n
 	if size > cap(s) {
-		const few = 32
+		const few = 64
 		s = append(make([]E, 0, max(size, len(s)+min(len(s)/2, few), len(s)+len(s)/8)), s...)
 	}
 	return s[:size]

@@ -65,16 +65,16 @@ func (t *table) look(vs []float64, b *batch) {
 
 // count counts a new value.
 func (b *batch) count(v float64) {
+	for k, w := range b.fresh[:b.new] {
+		if v == w {
+			b.counts[k]++
+			return
+		}
+	}
 	i := b.new
-	for i > 0 && b.fresh[i-1] >= v {
-		i--
+	for ; i > 0 && b.fresh[i-1] > v; i-- {
+		b.fresh[i], b.counts[i] = b.fresh[i-1], b.counts[i-1]
 	}
-	if i < b.new && b.fresh[i] == v {
-		b.counts[i]++
-		return
-	}
-	copy(b.fresh[i+1:], b.fresh[i:b.new])
-	copy(b.counts[i+1:], b.counts[i:b.new])
 	b.fresh[i], b.counts[i] = v, 1
 	b.new++
 }
