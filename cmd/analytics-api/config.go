@@ -418,7 +418,8 @@ func (c *config) validateAddress(name, address string) error {
 	if c.AllowPublic || host == "localhost" || ip != nil && ip.IsLoopback() {
 		return nil
 	}
-	return fmt.Errorf("invalid '%s' setting %q: this address is reachable from other machines and requests are not authenticated; set allow_public or --allow-public to allow that",
+	return fmt.Errorf("invalid '%s' setting %q: this address is reachable from other machines and requests are not authenticated; "+
+		"set allow_public or --allow-public to allow that",
 		name, address)
 }
 

@@ -1,4 +1,7 @@
 // Package api serves the records of the cache over HTTP.
+//
+// routes.go is the table of all routes, and errors.go the only place where an error becomes a status. A request reads
+// through the interface [Reader]. Every limit of [Options] bounds the memory that one request uses.
 package api
 
 import (
@@ -11,7 +14,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
-// Reader is what the API reads records from. Its methods are called concurrently.
+// Reader reads records from the cache. Its methods are called concurrently. [cache.Store] has their contracts.
 type Reader interface {
 	Ping(ctx context.Context) error
 	Tables(ctx context.Context) ([]cache.Entry, error)
@@ -60,6 +63,7 @@ const (
 	DefaultExportBuckets   = 1000
 )
 
+// server has the handlers of all routes.
 type server struct {
 	Options
 	reader    Reader
@@ -96,10 +100,10 @@ func secure(next http.Handler) http.Handler {
 // uses the same number.
 const statusGone = 499
 
-// statusWriter remembers the status of the answer.
+// statusWriter records the status of the answer.
 type statusWriter struct {
 	http.ResponseWriter
-	code int
+	code int // 0 until the header is written
 }
 
 func (w *statusWriter) WriteHeader(code int) {
@@ -116,6 +120,7 @@ func (w *statusWriter) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
+// status returns the status of the answer, which is 200 if the handler wrote nothing.
 func (w *statusWriter) status() int {
 	if w.code == 0 {
 		return http.StatusOK
@@ -123,5 +128,5 @@ func (w *statusWriter) status() int {
 	return w.code
 }
 
-// Unwrap lets http.ResponseController reach the writer.
+// Unwrap returns the writer below, for [http.ResponseController].
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

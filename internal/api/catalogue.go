@@ -15,37 +15,38 @@ import (
 )
 
 const (
-	// catalogueAge is how old the catalogue in memory may be.
+	// catalogueAge is how long the catalogue is kept in memory.
 	catalogueAge = time.Second
-	// tablePrefix may be left out where a table is named.
+	// tablePrefix may be left out in the name of a table.
 	tablePrefix = "analytics_"
-	// maxReads is how many tables are read at a time for a list.
+	// maxReads is how many tables a list reads at the same time.
 	maxReads = 8
 )
 
-// catalogue is the list of all tables, kept in memory for a moment. It is read once at a time: who asks
-// meanwhile waits for that reading, and has its failure too. It is safe for concurrent use.
+// catalogue is the list of all tables, kept in memory for catalogueAge. There is at most one reading at a time: requests
+// that come meanwhile wait for it and share its result, also if it fails. A catalogue is safe for concurrent use.
 type catalogue struct {
 	read    func(context.Context) ([]cache.Entry, error)
 	now     func() time.Time
-	timeout time.Duration // of one reading
+	timeout time.Duration // bounds one reading
 
 	mu     sync.Mutex
 	newest *reading // nil before the first, guarded by mu
 }
 
-// reading is one reading of the catalogue. What it has read stands when done is closed.
+// reading is one reading of the catalogue. Its results are set before done is closed.
 type reading struct {
-	at   time.Time // when it began
+	at   time.Time // its beginning
 	done chan struct{}
 
 	entries  []cache.Entry                // sorted by database and name
-	index    map[record.Table]cache.Entry // of entries
+	index    map[record.Table]cache.Entry // entries by table
 	err      error
-	panicked any
+	panicked any // the value of a panic, or nil
 }
 
-// tables returns all tables, by database and name. It waits no longer than ctx.
+// tables returns all tables, sorted by database and name, and indexed. The caller must not change them. It returns an error
+// when ctx ends, while the reading continues for other requests.
 func (c *catalogue) tables(ctx context.Context) ([]cache.Entry, map[record.Table]cache.Entry, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, away(err)
@@ -57,13 +58,13 @@ func (c *catalogue) tables(ctx context.Context) ([]cache.Entry, map[record.Table
 		return nil, nil, away(ctx.Err())
 	}
 	if r.panicked != nil {
-		panic(r.panicked) // in the goroutine of each request, which survives it
+		panic(r.panicked) // in the goroutine of the request, where it is answered with a problem
 	}
 	return r.entries, r.index, r.err
 }
 
-// current returns the newest reading where that is under way or young enough, else a new one. One under way
-// does not end with ctx, as others may wait for it.
+// current returns the newest reading if it is usable, else a new one. A reading has the values of ctx but does not end
+// with it, because other requests may wait for it.
 func (c *catalogue) current(ctx context.Context) *reading {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -75,6 +76,7 @@ func (c *catalogue) current(ctx context.Context) *reading {
 	return c.newest
 }
 
+// usable reports whether the reading is under way, or has succeeded and is younger than catalogueAge.
 func (r *reading) usable(now time.Time) bool {
 	select {
 	case <-r.done:
@@ -84,7 +86,7 @@ func (r *reading) usable(now time.Time) bool {
 	}
 }
 
-// run reads, within the timeout.
+// run reads the catalogue within the timeout and closes done.
 func (r *reading) run(ctx context.Context, read func(context.Context) ([]cache.Entry, error), timeout time.Duration) {
 	defer close(r.done)
 	defer func() { r.panicked = recover() }()
@@ -104,8 +106,8 @@ func (r *reading) run(ctx context.Context, read func(context.Context) ([]cache.E
 	}
 }
 
-// resolve returns the table that a request names, with or without the prefix: the name as it is given
-// goes first where it has the prefix.
+// resolve returns the table that a request names with or without the prefix. If both the name itself and the name with
+// the prefix exist, the one with a single prefix is preferred. The error is a notFound if neither exists.
 func (c *catalogue) resolve(ctx context.Context, named record.Table) (cache.Entry, error) {
 	_, index, err := c.tables(ctx)
 	if err != nil {
@@ -152,7 +154,7 @@ func (s *server) databases(w http.ResponseWriter, r *http.Request, p *params) er
 	return writeJSON(w, all)
 }
 
-// tableInfo is a table in a list.
+// tableInfo describes a table in a list.
 type tableInfo struct {
 	Table       string     `json:"table"`
 	Database    string     `json:"database"`
@@ -185,7 +187,7 @@ func (s *server) tables(w http.ResponseWriter, r *http.Request, p *params) error
 	return writeJSON(w, all)
 }
 
-// infos reads what each table has, several at a time.
+// infos reads the description of each table, maxReads at the same time.
 func (s *server) infos(ctx context.Context, entries []cache.Entry) ([]tableInfo, error) {
 	all, errs := make([]tableInfo, len(entries)), make([]error, len(entries))
 	var wg sync.WaitGroup
@@ -211,6 +213,7 @@ func (s *server) infos(ctx context.Context, entries []cache.Entry) ([]tableInfo,
 	return all, nil
 }
 
+// notNil returns s, or an empty slice for nil, which JSON writes as null.
 func notNil(s []string) []string {
 	if s == nil {
 		return []string{}
@@ -218,6 +221,7 @@ func notNil(s []string) []string {
 	return s
 }
 
+// notZero returns nil for the zero time, which JSON then writes as null.
 func notZero(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil

@@ -39,7 +39,7 @@ func TestTablesAndDatabasesAreListed(t *testing.T) {
 	require.Equal(t, http.StatusOK, s.get(t, "/").Code)
 }
 
-// broken is a cache that fails in its own ways.
+// broken is a cache whose catalogue is read by a function of the test.
 type broken struct {
 	*cache.Store
 	tables func() ([]cache.Entry, error)
@@ -47,7 +47,7 @@ type broken struct {
 
 func (b broken) Tables(context.Context) ([]cache.Entry, error) { return b.tables() }
 
-// A Redis that does not answer holds every request up as long as one reading takes, not one after the other.
+// If Redis does not answer, each request waits for one timeout, not for those of the requests before it.
 func TestConcurrentRequestsShareOneReadOfTheCatalogue(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -75,12 +75,12 @@ func TestConcurrentRequestsShareOneReadOfTheCatalogue(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			_, after := get(ctx)
-			assert.Equal(t, time.Second, after, "who does not wait is not kept waiting")
+			assert.Equal(t, time.Second, after, "a request ends with its own context")
 		})
 		wg.Wait()
 		require.Equal(t, 1, reads)
 		status, _ := get(t.Context())
 		require.Equal(t, http.StatusServiceUnavailable, status)
-		require.Equal(t, 2, reads, "a failure is not kept")
+		require.Equal(t, 2, reads, "a failed reading is not cached")
 	})
 }

@@ -17,17 +17,17 @@ var (
 	errNoRoute = errors.New("there is nothing at this address")
 )
 
-// Fault is what is wrong with one parameter of a request.
+// Fault describes one wrong parameter of a request.
 type Fault struct {
 	Location string `json:"location"` // such as "query.start"
-	Value    string `json:"value"`    // what was found, shortened
+	Value    string `json:"value"`    // the value found, quoted and shortened
 	Message  string `json:"message"`  // the rule
 }
 
-// faults are all that is wrong with a request.
+// faults are all wrong parameters of a request.
 type faults []Fault
 
-// add notes a fault.
+// add appends a fault. The format and args make its message.
 func (f *faults) add(location, value, format string, args ...any) {
 	*f = append(*f, Fault{Location: location, Value: shorten(value), Message: fmt.Sprintf(format, args...)})
 }
@@ -39,9 +39,10 @@ func (f faults) Error() string {
 	return fmt.Sprintf("%d parameters are wrong, the first: %s: found %s, %s", len(f), f[0].Location, f[0].Value, f[0].Message)
 }
 
-// maxShown is how much of a value an error shows.
+// maxShown is how many bytes of a value an error shows.
 const maxShown = 80
 
+// shorten quotes s and cuts it after maxShown bytes.
 func shorten(s string) string {
 	if len(s) > maxShown {
 		return strconv.Quote(s[:maxShown]) + "…"
@@ -56,12 +57,12 @@ func (e notAllowed) Error() string {
 	return "only " + strings.Join(e.methods, " and ") + " are allowed here"
 }
 
-// notFound is a table or database that is not there.
+// notFound is the error for a table or database that does not exist.
 type notFound struct{ what string }
 
 func (e notFound) Error() string { return e.what }
 
-// tooMuch is an answer beyond a limit.
+// tooMuch is the error for an answer beyond a limit.
 type tooMuch struct {
 	what         string
 	found, limit int
@@ -72,7 +73,7 @@ func (e tooMuch) Error() string {
 		e.found, e.what, e.limit)
 }
 
-// unavailable is a failure of Redis.
+// unavailable is the error if Redis does not answer.
 type unavailable struct{ err error }
 
 func (e unavailable) Error() string { return e.err.Error() }
@@ -85,8 +86,8 @@ type inconsistent struct{ err error }
 func (e inconsistent) Error() string { return "the metrics are not consistent: " + e.err.Error() }
 func (e inconsistent) Unwrap() error { return e.err }
 
-// statusOf is the only place where an error becomes a status. The detail is for the client; what may
-// tell of the inside is logged instead.
+// statusOf returns the status of an error, and the title and detail of its problem. It is the only place where an error
+// becomes a status. The detail is for the client: it does not contain errors of Redis, which may have addresses.
 func statusOf(err error) (status int, title, detail string) {
 	var bad faults
 	var missing notFound
@@ -113,7 +114,7 @@ func statusOf(err error) (status int, title, detail string) {
 	return http.StatusInternalServerError, "Internal error", errPanic.Error()
 }
 
-// problem answers with a problem of RFC 9457.
+// problem answers with a problem of RFC 9457, and logs and counts failures of the service.
 func (s *server) problem(w http.ResponseWriter, r *http.Request, err error) {
 	status, title, detail := statusOf(err)
 	if status >= http.StatusInternalServerError {
@@ -147,7 +148,7 @@ func (s *server) problem(w http.ResponseWriter, r *http.Request, err error) {
 	_, _ = w.Write(append(b, '\n'))
 }
 
-// logFailure logs what the client is not told: the cause, and where Redis is when it is that.
+// logFailure logs the cause of a failure and, if Redis did not answer, its address. The client gets neither.
 func (s *server) logFailure(r *http.Request, status int, err error) {
 	attrs := []any{"path", r.URL.Path, "status", status}
 	if status == http.StatusServiceUnavailable {
@@ -156,6 +157,7 @@ func (s *server) logFailure(r *http.Request, status int, err error) {
 	s.Log.Error("request failed", append(attrs, "error", err)...)
 }
 
+// writeJSON answers with v as JSON.
 func writeJSON(w http.ResponseWriter, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -165,14 +167,14 @@ func writeJSON(w http.ResponseWriter, v any) error {
 	return nil
 }
 
-// write writes a JSON body. An error means that the client is gone, and nobody else can be told.
+// write writes a JSON body. It ignores an error of writing: the client has closed the connection.
 func write(w http.ResponseWriter, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	_, _ = w.Write(body)
 }
 
-// away wraps a failure of the cache.
+// away wraps an error of the cache as unavailable. It returns nil for nil.
 func away(err error) error {
 	if err == nil {
 		return nil
@@ -180,6 +182,7 @@ func away(err error) error {
 	return unavailable{err}
 }
 
+// noTable returns the error for a table that does not exist.
 func noTable(t record.Table) error {
 	return notFound{fmt.Sprintf("no table %q in database %q", t.Name, t.Database)}
 }

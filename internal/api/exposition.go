@@ -204,8 +204,8 @@ func (t *tableScrape) record(r *record.Record) {
 	}
 }
 
-// gauge sends one gauge, unless another table or the exporter has its name already: names that differ in the
-// cache can be one in Prometheus.
+// gauge sends one gauge. If another table or the exporter has a gauge of that name, it counts the clash instead: names that
+// differ in the cache can be the same in Prometheus.
 func (x *exposition) gauge(name string, t record.Table, v float64, names, values []string) {
 	owner := t.Name
 	if have, ok := x.types[name]; ok && have != owner {
@@ -213,7 +213,7 @@ func (x *exposition) gauge(name string, t record.Table, v float64, names, values
 		return
 	}
 	x.types[name] = owner
-	desc := prometheus.NewDesc(name, fmt.Sprintf("A statistic of table %s in its newest bucket.", t.Name), names, nil)
+	desc := prometheus.NewDesc(name, fmt.Sprintf("A statistic of table %s in the newest final bucket of each series.", t.Name), names, nil)
 	m, err := prometheus.NewConstMetric(desc, prometheus.GaugeValue, v, values...)
 	if err != nil {
 		x.dropped["malformed"]++
@@ -230,9 +230,10 @@ func (x *exposition) sendDropped() {
 	}
 }
 
-// separator is in no text of a record, which is UTF-8.
+// separator cannot be part of a text of a record, which is UTF-8.
 const separator = "\xff"
 
+// joined returns the parts and the tags as one text, which is different for different ones.
 func joined(parts []string, tags []series.Tag) string {
 	for _, tag := range tags {
 		parts = append(parts, tag.Key, tag.Value)
@@ -240,11 +241,11 @@ func joined(parts []string, tags []series.Tag) string {
 	return strings.Join(parts, separator)
 }
 
-// ownLabels are those that every series has beside its tags.
+// ownLabels are the labels that every series has beside its tags.
 var ownLabels = []string{"database", record.FieldName, record.Agent}
 
-// labels returns the labels of a record, sorted by name. A tag that has the name of an own label becomes
-// <name>_tag. It returns false where two of its tags have one name in Prometheus then.
+// labels returns the labels of a record, sorted by name. A tag with the name of an own label becomes <name>_tag. It
+// returns false if two labels then have the same name.
 func labels(t record.Table, r *record.Record) (names, values []string, ok bool) {
 	all := make([]series.Tag, 0, len(ownLabels)+len(r.Tags))
 	for i, value := range []string{t.Database, r.Field, r.Agent} {
@@ -266,6 +267,7 @@ func labels(t record.Table, r *record.Record) (names, values []string, ok bool) 
 	return names, values, ok
 }
 
+// number returns the value of a statistic as a gauge, with 1 for true. It returns false for a value without a number.
 func number(v any) (float64, bool) {
 	switch v := v.(type) {
 	case float64:
@@ -283,7 +285,7 @@ func number(v any) (float64, bool) {
 	return 0, false
 }
 
-// metricName makes a name that Prometheus has always allowed.
+// metricName returns s as a name that every version of Prometheus allows: other characters become "_".
 func metricName(s string) string {
 	name := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' {
@@ -297,7 +299,7 @@ func metricName(s string) string {
 	return name
 }
 
-// labelName is metricName without the two underscores at the front that Prometheus keeps for itself.
+// labelName returns s as the name of a label. Names that begin with "__" are reserved in Prometheus, so these get a prefix.
 func labelName(s string) string {
 	name := metricName(s)
 	if strings.HasPrefix(name, "__") {

@@ -36,7 +36,9 @@ func gauges(t *testing.T, w *httptest.ResponseRecorder, name, label string) map[
 }
 
 // exportCPU lets the service export the table analytics_cpu.
-func exportCPU(o *api.Options) { o.Export = []record.Table{{Database: "db", Name: "cpu"}} }
+func exportCPU(o *api.Options) {
+	o.Export, o.ExportMaxSeries = []record.Table{{Database: "db", Name: "cpu"}}, 1000
+}
 
 // means returns the exported means of table analytics_cpu by host.
 func (s *service) means(t *testing.T) map[string]float64 {
@@ -331,4 +333,29 @@ func TestScrapeStopsReadingWhenItsClientIsGone(t *testing.T) {
 		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
 		require.Contains(t, w.Body.String(), `analytics_api_requests_total{route="/metrics/analytics",status="499"} 1`)
 	})
+}
+
+// A scrape of five minutes of buckets of 10 s, from a Redis in this process.
+func BenchmarkExport(b *testing.B) {
+	const buckets = 31
+	for _, hosts := range []int{10, 1000} {
+		b.Run(fmt.Sprintf("series=%d/buckets=%d", hosts, buckets), func(b *testing.B) {
+			s := inProcess(b, exportCPU)
+			for n := range buckets {
+				records := make([]record.Record, 0, hosts)
+				for host := range hosts {
+					r := rec(0, "f", fmt.Sprint("host", host), 1.5)
+					r.Start = now.Truncate(10 * time.Second).Add(-time.Duration(n) * 10 * time.Second)
+					records = append(records, r)
+				}
+				s.put(b, records...)
+			}
+			s.clock.Store(0)
+			var w *httptest.ResponseRecorder
+			for b.Loop() {
+				w = s.get(b, "/metrics/analytics")
+			}
+			require.Equal(b, hosts, strings.Count(w.Body.String(), "\nanalytics_cpu_mean{"))
+		})
+	}
 }

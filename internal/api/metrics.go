@@ -12,7 +12,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// metrics are those of the service itself.
+// metrics are the metrics of the service itself.
 type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
@@ -20,6 +20,7 @@ type metrics struct {
 	serve    handler
 }
 
+// newMetrics returns metrics in a registry of their own.
 func newMetrics(version string) *metrics {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -29,7 +30,7 @@ func newMetrics(version string) *metrics {
 			Name: "analytics_api_request_duration_seconds", Help: "Time to answer, by route.", Buckets: prometheus.ExponentialBuckets(.0001, 4, 9),
 		}, []string{"route"}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "analytics_api_failures_total", Help: "Requests that failed without the client's fault, by status: 503 where Redis does not answer.",
+			Name: "analytics_api_failures_total", Help: "Requests that the service could not answer, by status: 503 if Redis does not answer.",
 		}, []string{"status"}),
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
@@ -43,11 +44,13 @@ func newMetrics(version string) *metrics {
 	return m
 }
 
+// observe counts a request and its duration.
 func (m *metrics) observe(route string, status int, d time.Duration) {
 	m.requests.WithLabelValues(route, strconv.Itoa(status)).Inc()
 	m.seconds.WithLabelValues(route).Observe(d.Seconds())
 }
 
+// failed counts a request that the service could not answer.
 func (m *metrics) failed(status int) { m.failures.WithLabelValues(strconv.Itoa(status)).Inc() }
 
 // serveMetrics answers with the metrics of g, in the format that the request asks for.

@@ -13,7 +13,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
-// query is what a request for records asks for.
+// query is a request for records.
 type query struct {
 	table  record.Table
 	span   cache.Range
@@ -23,7 +23,8 @@ type query struct {
 	final  bool // only final records
 }
 
-// params reads the parameters of a request and collects what is wrong with them.
+// params reads the parameters of a request and collects their faults. The readers of absent or wrong parameters return
+// the zero value.
 type params struct {
 	values url.Values
 	faults faults
@@ -65,6 +66,7 @@ func known(parameters []parameter) string {
 	return "known are " + strings.Join(names, ", ")
 }
 
+// shortName returns the name of a parameter as it is, or quoted and shortened if it is long or has special characters.
 func shortName(name string) string {
 	quoted := shorten(name)
 	if quoted == `"`+name+`"` {
@@ -73,7 +75,7 @@ func shortName(name string) string {
 	return quoted
 }
 
-// err returns what is wrong, if anything is.
+// err returns the faults as an error, or nil if there are none.
 func (p *params) err() error {
 	if len(p.faults) == 0 {
 		return nil
@@ -81,14 +83,14 @@ func (p *params) err() error {
 	return p.faults
 }
 
-// checkName notes a fault where no table or database can have that name.
+// checkName adds a fault if no table or database can have that name.
 func (p *params) checkName(location, name string) {
 	if err := record.CheckName(name); err != nil {
 		p.faults.add(location, name, "%v", err)
 	}
 }
 
-// database returns the parameter database, or the default.
+// database returns the parameter database, or the fallback if it is absent and the fallback is not empty.
 func (p *params) database(fallback string) string {
 	if !p.values.Has("database") && fallback != "" {
 		return fallback
@@ -98,6 +100,7 @@ func (p *params) database(fallback string) string {
 	return name
 }
 
+// time reads a time: see [parseTime].
 func (p *params) time(name string, now time.Time) time.Time {
 	if !p.values.Has(name) {
 		return time.Time{}
@@ -105,13 +108,13 @@ func (p *params) time(name string, now time.Time) time.Time {
 	text := p.values.Get(name)
 	at, ok := parseTime(text, now)
 	if !ok {
-		p.faults.add("query."+name, text, "want a time as RFC 3339 has it, seconds, milliseconds, microseconds or nanoseconds since 1970, "+
+		p.faults.add("query."+name, text, "want a time as in RFC 3339, seconds, milliseconds, microseconds or nanoseconds since 1970, "+
 			"\"now\", or a time ago such as \"-6h\" (units s, m, h, d, w)%s", plusHint(text, now))
 	}
 	return at
 }
 
-// plusHint says how to write the plus that a space was in the address, where the time has one.
+// plusHint returns a hint if text would be a time with a plus for the space. In a query, a plus stands for a space.
 func plusHint(text string, now time.Time) string {
 	if _, ok := parseTime(strings.ReplaceAll(text, " ", "+"), now); !ok {
 		return ""
@@ -119,6 +122,7 @@ func plusHint(text string, now time.Time) string {
 	return "; write + as %2B"
 }
 
+// number reads a number from 1 to most.
 func (p *params) number(name string, most int) int {
 	if !p.values.Has(name) {
 		return 0
@@ -143,6 +147,7 @@ func (p *params) onlyTrue(name string) bool {
 	return true
 }
 
+// tags reads the repeated parameter tag.
 func (p *params) tags() []series.Tag {
 	var tags []series.Tag
 	for _, text := range p.values["tag"] {
@@ -156,7 +161,7 @@ func (p *params) tags() []series.Tag {
 	return tags
 }
 
-// readQuery reads a request for records.
+// readQuery reads a request for records. The error has every fault.
 func (s *server) readQuery(r *http.Request, p *params) (query, error) {
 	now := s.Now()
 	q := query{
@@ -174,9 +179,9 @@ func (s *server) readQuery(r *http.Request, p *params) (query, error) {
 	return q, p.err()
 }
 
-// parseTime reads a time: RFC 3339, a whole number since 1970 whose unit its size says (as InfluxDB 3
-// does: below 5e9 seconds, below 5e12 milliseconds, below 5e15 microseconds, else nanoseconds), "now", or
-// a time ago such as "-6h".
+// parseTime reads a time: RFC 3339, a whole number since 1970, "now", or a time ago such as "-6h". The unit of a number
+// follows from its size as in InfluxDB 3: below 5e9 seconds, below 5e12 milliseconds, below 5e15 microseconds, else
+// nanoseconds.
 func parseTime(s string, now time.Time) (time.Time, bool) {
 	if s == "now" {
 		return now, true
@@ -190,10 +195,11 @@ func parseTime(s string, now time.Time) (time.Time, bool) {
 	return ago(s, now)
 }
 
+// sinceEpoch returns the time of a number since 1970, in the unit that its size implies.
 func sinceEpoch(n int64) time.Time {
 	size := max(n, -n)
 	switch {
-	case size < 0: // the smallest int64 has no opposite
+	case size < 0: // the smallest int64, whose opposite overflows
 		return time.Unix(0, n)
 	case size < 5e9:
 		return time.Unix(n, 0)
@@ -205,6 +211,7 @@ func sinceEpoch(n int64) time.Time {
 	return time.Unix(0, n)
 }
 
+// ago reads a time before now, such as "-6h". The units are s, m, h, d of 24 hours and w of 7 days.
 func ago(s string, now time.Time) (time.Time, bool) {
 	if len(s) < 3 || s[0] != '-' {
 		return time.Time{}, false

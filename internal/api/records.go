@@ -114,6 +114,7 @@ func etagOf(version int64, written time.Time, sel selection) string {
 	return fmt.Sprintf(`"%d-%x"`, version, h.Sum64())
 }
 
+// matches reports whether a header If-None-Match has the ETag. Weak ETags match too, as RFC 9110 has it for this header.
 func matches(header, etag string) bool {
 	for candidate := range strings.SplitSeq(header, ",") {
 		candidate = strings.TrimPrefix(strings.TrimSpace(candidate), "W/")

@@ -103,10 +103,10 @@ func TestETagChangesWithAWrite(t *testing.T) {
 	}
 	require.Equal(t, http.StatusNotModified, conditional())
 	s.fill(t)
-	require.Equal(t, http.StatusOK, conditional(), "the table was written")
+	require.Equal(t, http.StatusOK, conditional(), "after a write")
 }
 
-// A Redis that has lost its data counts versions from the start again.
+// A Redis that lost its data counts versions from the start again.
 func TestETagDiffersAfterRedisLostItsData(t *testing.T) {
 	t.Parallel()
 	m := miniredis.RunT(t)
@@ -199,7 +199,7 @@ func FuzzRequest(f *testing.F) {
 	})
 }
 
-// Answers of 35 and of 1,000 records, read from a Redis in this process, beside the least that a handler does.
+// Answers of 35 and of 1,000 records from a Redis in this process, beside a handler that writes one word.
 func BenchmarkRecords(b *testing.B) {
 	s := inProcess(b, func(o *api.Options) { o.MaxRecords = 10000 })
 	var all []record.Record

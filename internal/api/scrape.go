@@ -63,8 +63,9 @@ func (s *server) planScrape(ctx context.Context, t record.Table) (scrapePlan, er
 }
 
 // seriesOf returns a text that is the same for two records of a table if they are of the same field, agent and tags. It
-// scans the JSON instead of parsing it, because a scrape meets each series once a bucket and exports it once. It returns
-// false if the JSON is not as [record.Record.AppendJSON] writes it.
+// scans the JSON, because a scrape meets each series once a bucket and exports it once: with parsing, a scrape of 1,000
+// series in 31 buckets took about five times as long (BenchmarkExport). It returns false if the JSON is not as
+// [record.Record.AppendJSON] writes it.
 func seriesOf(text string) (string, bool) {
 	field, rest, ok := strings.Cut(text, `,"time_bucket":"`)
 	if !ok {
