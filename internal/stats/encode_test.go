@@ -380,6 +380,8 @@ func malformed() map[string][]byte {
 		"descending values":   append([]byte{1, 0, 2}, append(append(bits(2.5), bits(1.5)...), 0, 0b1100_0000)...),
 		"whole gap of 0":      {1, 4, 2, 2, 0, 0, 0b1100_0000},
 		"whole gap below 0":   append(append([]byte{1, 4, 2, 2}, binary.AppendUvarint(nil, math.MaxUint64)...), 0, 0b1100_0000),
+		"cut in a long count": append(append([]byte{1, 0, 1}, bits(2.5)...), 0, 0, 0, 0, 0, 0, 0x80, 0xff),
+		"cut in high order":   append(append([]byte{1, 0, 1}, bits(2.5)...), 63, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff),
 		"cut in a count":      append(append([]byte{1, 0, 1}, bits(2.5)...), 0, 0b0000_0001),
 		"whole beyond 2^53":   append(append([]byte{1, 4, 1}, binary.AppendVarint(nil, 1<<53+1)...), 0, 0x80),
 		"histogram of none":   {1, 1},
