@@ -202,6 +202,29 @@ func TestExportDropsSeriesThatAreTooOld(t *testing.T) {
 	}
 }
 
+// The width of buckets of three hours shows in the 30 days before now, and that of buckets of a week only in all of them.
+func TestExportFindsTheWidthBehindManyFutureBuckets(t *testing.T) {
+	t.Parallel()
+	for _, width := range []time.Duration{time.Minute, 3 * time.Hour, 7 * 24 * time.Hour} {
+		s := inProcess(t, exportCPU)
+		at := func(host string, start time.Time) record.Record {
+			r := rec(0, "f", host, 1)
+			r.Start = start
+			return r
+		}
+		begin := now.Truncate(width)
+		for n := range 20 {
+			s.put(t, at("live", begin.Add(-time.Duration(n)*width)))
+		}
+		s.put(t, at("keep", begin.Add(-2*width)), at("gone", begin.Add(-6*width)))
+		for n := range 100 {
+			s.put(t, at("fast", begin.Add(time.Duration(n+1)*width)))
+		}
+		s.clock.Store(0)
+		require.Equal(t, map[string]float64{"live": 1, "keep": 1}, s.means(t), width)
+	}
+}
+
 // What a scrape reads depends on the age of the buckets, not on the size of the table.
 func TestScrapeReadsOnlyRecentBuckets(t *testing.T) {
 	t.Parallel()
@@ -219,18 +242,27 @@ func TestScrapeReadsOnlyRecentBuckets(t *testing.T) {
 		for _, n := range reader.sizes {
 			total += n
 		}
+		for _, span := range reader.spans {
+			bounded := !span.Start.IsZero() || span.Last > 0 && span.End.IsZero()
+			require.True(t, bounded, "%+v reads the whole index", span)
+		}
 		return total, w.Body.String()
 	}
 	n, _ := sizes(1000)
 	require.Equal(t, 5, n, "the minutes that began in the last five")
+	for m := range 100 {
+		s.put(t, rec(-1-m, "f", "fast", 1))
+	}
+	n, _ = sizes(1000)
+	require.Equal(t, 5+1, n, "and the newest one")
 	n, body := sizes(3)
-	require.Equal(t, 3, n)
+	require.Equal(t, 3+1, n)
 	require.Contains(t, body, `analytics_export_dropped{reason="buckets"} 2`)
 	s.put(t, marked(rec(0, "f", "marked", 1), false))
 	n, _ = sizes(1000)
-	require.Equal(t, 15, n, "final records may come ten minutes later")
+	require.Equal(t, 15+1, n, "final records may come ten minutes later")
 	n, body = sizes(7)
-	require.Equal(t, 7, n)
+	require.Equal(t, 7+1, n)
 	require.Contains(t, body, `analytics_export_dropped{reason="buckets"} 8`)
 }
 

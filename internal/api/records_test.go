@@ -124,15 +124,21 @@ func TestETagDiffersAfterRedisLostItsData(t *testing.T) {
 	require.NotEqual(t, tag(1), tag(2))
 }
 
-// reads is a cache that remembers how many buckets each reading had.
+// reads is a cache that records how many buckets each reading had, and which ranges of the index were read.
 type reads struct {
 	*cache.Store
 	sizes []int
+	spans []cache.Range
 }
 
 func (r *reads) Records(ctx context.Context, t record.Table, starts []time.Time, yield func(time.Time, []string) error) error {
 	r.sizes = append(r.sizes, len(starts))
 	return r.Store.Records(ctx, t, starts, yield)
+}
+
+func (r *reads) Buckets(ctx context.Context, t record.Table, span cache.Range) ([]time.Time, error) {
+	r.spans = append(r.spans, span)
+	return r.Store.Buckets(ctx, t, span)
 }
 
 func TestReadsAreSizedByTheByteLimit(t *testing.T) {
