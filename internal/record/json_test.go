@@ -28,14 +28,16 @@ func TestJSONHasItsMembersInOrder(t *testing.T) {
 	t.Parallel()
 	const head = `{"table_name":"analytics_cpu","field_name":"usage_idle","time_bucket":"2026-01-02T02:04:00Z","time":1767319440000,"agent":"a1"`
 	const rest = `,"cpu":"cpu0","host":"h 1","count":12,"min":1.5,"max":1e+300,"mean":1.23e-11,"total":18446744073709551615,"ok":true}`
-	r := sample()
-	require.Equal(t, head+rest, string(r.AppendJSON(nil)))
-	r.State = record.Open
-	require.Equal(t, head+`,"final":false`+rest, string(r.AppendJSON(nil)))
-	r.State, r.HasRevision = record.Final, true
-	require.Equal(t, head+`,"final":true`+rest, string(r.AppendJSON(nil)), "the first revision is not shown")
-	r.Revision = 3
-	require.Equal(t, head+`,"final":true,"revision":3`+rest, string(r.AppendJSON(nil)))
+	for want, edit := range map[string]func(r *record.Record){
+		head + rest:                                func(*record.Record) {},
+		head + `,"final":false` + rest:             func(r *record.Record) { r.State = record.Open },
+		head + `,"final":true` + rest:              func(r *record.Record) { r.State, r.HasRevision = record.Final, true },
+		head + `,"final":true,"revision":3` + rest: func(r *record.Record) { r.State, r.HasRevision, r.Revision = record.Final, true, 3 },
+	} {
+		r := sample()
+		edit(&r)
+		require.Equal(t, want, string(r.AppendJSON(nil)))
+	}
 }
 
 func TestJSONReadsBack(t *testing.T) {
@@ -77,7 +79,7 @@ func TestFloatsAreWrittenAsEncodingJSONWritesThem(t *testing.T) {
 		r := record.Record{Stats: []record.Stat{{Name: "x", Value: v}}}
 		var got struct{ X float64 }
 		require.NoError(t, json.Unmarshal(r.AppendJSON(nil), &got))
-		require.Equal(t, v, got.X) //nolint:testifylint // the same bits are wanted
+		require.Equal(t, v, got.X)
 	}
 }
 
