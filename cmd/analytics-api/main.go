@@ -87,9 +87,9 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 		return err
 	}
 	defer client.Close()
-	store := cache.NewStore(client, cache.Options{})
-	defer c.tryRedis(ctx, store, dial, log)()
-	handler := api.New(store, c.apiOptions(embedded.storage, strings.Join(dial.Addrs(), ", "), log))
+	reader := cache.NewReader(client)
+	defer c.tryRedis(ctx, reader, dial, log)()
+	handler := api.New(reader, c.apiOptions(embedded.storage, strings.Join(dial.Addrs(), ", "), log))
 	return c.serveHTTP(ctx, listener, handler, log)
 }
 
@@ -101,12 +101,12 @@ var settingNames = cache.Names{
 
 // tryRedis pings Redis once in the background. If that fails, it logs a warning that names the settings to check; the
 // service runs without Redis, which may start later. The returned function waits until the ping has ended.
-func (c config) tryRedis(ctx context.Context, store *cache.Store, dial cache.DialOptions, log *slog.Logger) (wait func()) {
+func (c config) tryRedis(ctx context.Context, reader *cache.Reader, dial cache.DialOptions, log *slog.Logger) (wait func()) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		ctx, cancel := context.WithTimeout(ctx, time.Duration(c.RedisTimeout))
 		defer cancel()
-		if err := store.Ping(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		if err := reader.Ping(ctx); err != nil && !errors.Is(err, context.Canceled) {
 			log.Warn("Redis does not answer, requests fail until it does", "error", dial.Explain(err, settingNames))
 		}
 	})

@@ -131,9 +131,9 @@ func put(t *testing.T, addr string) {
 	t.Helper()
 	client := redis.NewClient(&redis.Options{Addr: addr})
 	defer client.Close()
-	s := cache.NewStore(client, cache.Options{Retention: time.Hour})
+	w := cache.NewWriter(client, cache.Options{Retention: time.Hour})
 	r := record.Record{Table: "analytics_solar", Field: "f", Agent: "a", Start: time.Unix(0, 0), Stats: []record.Stat{{Name: "mean", Value: 1.5}}}
-	require.NoError(t, s.Put(t.Context(), record.Table{Database: "db", Name: "analytics_solar"}, []record.Record{r}))
+	require.NoError(t, w.Put(t.Context(), record.Table{Database: "db", Name: "analytics_solar"}, []record.Record{r}))
 }
 
 func TestEmbeddedRedisServesAndEndsWithTheService(t *testing.T) {
@@ -411,9 +411,9 @@ func TestBadSettingIsReportedWithValueAndRule(t *testing.T) {
 		`max_records = 0`:                                         "invalid 'max_records' setting 0, want more than 0",
 		`export_max_age = "-1s"`:                                  `invalid 'export_max_age' setting "-1s", want 0s or more`,
 		`redis_timeout = "soon"`:                                  "redis_timeout",
-		`redis = []`:                                              "invalid 'redis' setting: no server is named",
+		`redis = []`:                                              "invalid 'redis' setting: no server, want a URL",
 		`redis = ["http://x"]`:                                    `invalid 'redis' setting: server "http://x"`,
-		`redis = ["redis://u:p@a", "redis://u:q@b"]`:              `invalid 'redis' setting: server "redis://u:xxxxx@b": it has other credentials than the first, "redis://u:xxxxx@a"`,
+		`redis = ["redis://u:p@a", "redis://u:q@b"]`:              `invalid 'redis' setting: server "redis://u:xxxxx@b": its credentials differ from those of the first server, "redis://u:xxxxx@a"`,
 		`redis = ["redis://a?read_timeout=9s"]`:                   `invalid 'redis' setting: server "redis://a": a URL cannot have the option "read_timeout", only "db"`,
 		`redis_tls_ca = "/none"`:                                  "invalid 'redis_tls_ca' setting: open /none",
 		"[[export]]\ndatabase = \"\"\ntable = \"t\"":              "invalid 'export.database' setting \"\": want a name",
@@ -464,7 +464,7 @@ func TestServiceStartsWithoutItsRedis(t *testing.T) {
 	require.IsType(t, "", problem["detail"])
 	c.stderr.wait(t, `msg="request failed" path=/ready status=503 redis=`+addr+" error=")
 	c.stderr.wait(t, "level=WARN")
-	c.stderr.wait(t, "connection refused; want 'redis' where a Redis answers")
+	c.stderr.wait(t, "connection refused; check 'redis'")
 }
 
 func TestRefusedPasswordIsReportedButNotShown(t *testing.T) {
@@ -478,7 +478,7 @@ func TestRefusedPasswordIsReportedButNotShown(t *testing.T) {
 		status, _ := c.get(t, "/databases")
 		require.Equal(t, http.StatusServiceUnavailable, status)
 		require.Contains(t, c.stderr.String(), "redis at "+server.Addr())
-		require.Contains(t, c.stderr.String(), "; want a 'redis_username' and 'redis_password' that it takes, or other 'redis'")
+		require.Contains(t, c.stderr.String(), "; check 'redis_username', 'redis_password', 'redis'")
 		c.stderr.wait(t, "status=503 redis="+server.Addr())
 		require.NotContains(t, c.stderr.String(), "s3cret")
 	}
@@ -489,7 +489,7 @@ func TestTLSFailureIsReportedWithItsSettings(t *testing.T) {
 	addr, _, _ := redistest.TLS(t)
 	c := start(t, nil, "--listen", "127.0.0.1:0", "--redis", "rediss://"+addr)
 	c.stderr.wait(t, "level=WARN")
-	require.Contains(t, c.stderr.String(), "; want 'redis_tls_ca', 'redis_tls_cert', 'redis_tls_key', 'redis_tls_server_name' that fit")
+	require.Contains(t, c.stderr.String(), "; check 'redis_tls_ca', 'redis_tls_cert', 'redis_tls_key', 'redis_tls_server_name'")
 }
 
 func TestCommandDoesNotDependOnTelegraf(t *testing.T) {

@@ -97,7 +97,7 @@ func runOnce(t *testing.T, conf string) {
 // apiOn serves the API on a Redis.
 func apiOn(t *testing.T, addr string) string {
 	t.Helper()
-	server := httptest.NewServer(api.New(cache.NewStore(redisClient(t, addr), cache.Options{}), api.Options{
+	server := httptest.NewServer(api.New(cache.NewReader(redisClient(t, addr)), api.Options{
 		MaxRecords: 100000, MaxBuckets: 100000, MaxBytes: 1 << 30, Timeout: time.Minute, ExportMaxSeries: 1, ExportBuckets: 1,
 	}))
 	t.Cleanup(server.Close)

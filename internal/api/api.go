@@ -14,7 +14,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
-// Reader reads records from the cache. Its methods are called concurrently. [cache.Store] has their contracts.
+// Reader reads records from the cache. Its methods are called concurrently. [cache.Reader] has their contracts.
 type Reader interface {
 	Ping(ctx context.Context) error
 	Tables(ctx context.Context) ([]cache.Entry, error)

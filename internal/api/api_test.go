@@ -24,13 +24,14 @@ var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 // service is an API, the cache that it reads, and its clock.
 type service struct {
 	http.Handler
-	store *cache.Store
-	clock atomic.Int64 // seconds since now
+	writer *cache.Writer
+	reader *cache.Reader
+	clock  atomic.Int64 // seconds since now
 }
 
 func serve(t testing.TB, client redis.UniversalClient, edit func(*api.Options)) *service {
 	t.Helper()
-	s := &service{store: cache.NewStore(client, cache.Options{Retention: time.Hour})}
+	s := &service{writer: cache.NewWriter(client, cache.Options{Retention: time.Hour}), reader: cache.NewReader(client)}
 	o := api.Options{
 		MaxRecords: 1000, MaxBuckets: 500, MaxBytes: 1 << 20, Timeout: 5 * time.Second, ExportMaxSeries: 100, ExportBuckets: 1000, Storage: "a test", Version: "v1",
 		Now: func() time.Time { return now.Add(time.Duration(s.clock.Load()) * time.Second) },
@@ -38,7 +39,7 @@ func serve(t testing.TB, client redis.UniversalClient, edit func(*api.Options)) 
 	if edit != nil {
 		edit(&o)
 	}
-	s.Handler = api.New(s.store, o)
+	s.Handler = api.New(s.reader, o)
 	return s
 }
 
@@ -52,7 +53,7 @@ func inProcess(t testing.TB, edit func(*api.Options)) *service {
 // rec returns a record of the minute that began that many minutes and five seconds before now.
 func rec(minutes int, field, host string, mean float64) record.Record {
 	return record.Record{
-		Table: "analytics_cpu", Field: field, Agent: "a1", Tags: []series.Tag{{Key: "host", Value: host}, {Key: "cpu", Value: "cpu0"}},
+		Table: "analytics_cpu", Field: field, Agent: "a1", Tags: []series.Tag{{Key: "cpu", Value: "cpu0"}, {Key: "host", Value: host}},
 		Start: now.Truncate(time.Minute).Add(-time.Duration(minutes) * time.Minute),
 		Stats: []record.Stat{{Name: "count", Value: int64(6)}, {Name: "mean", Value: mean}},
 	}
@@ -70,7 +71,7 @@ func marked(r record.Record, final bool) record.Record {
 // put writes records of the table analytics_cpu.
 func (s *service) put(t testing.TB, records ...record.Record) {
 	t.Helper()
-	require.NoError(t, s.store.Put(context.Background(), record.Table{Database: "db", Name: "analytics_cpu"}, records))
+	require.NoError(t, s.writer.Put(context.Background(), record.Table{Database: "db", Name: "analytics_cpu"}, records))
 	s.clock.Add(10) // the service reads the catalogue again
 }
 

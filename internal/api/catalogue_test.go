@@ -41,7 +41,7 @@ func TestTablesAndDatabasesAreListed(t *testing.T) {
 
 // broken is a cache whose catalogue is read by a function of the test.
 type broken struct {
-	*cache.Store
+	*cache.Reader
 	tables func() ([]cache.Entry, error)
 }
 

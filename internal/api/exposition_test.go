@@ -65,7 +65,7 @@ func TestExportHasTheNewestEndedBucketOfEachSeries(t *testing.T) {
 	put := func(s *service, table string, tags []series.Tag, minutes int) {
 		r := rec(minutes, "f", "h", 1.5)
 		r.Table, r.Tags = table, tags
-		require.NoError(t, s.store.Put(t.Context(), record.Table{Database: "db", Name: table}, []record.Record{r}))
+		require.NoError(t, s.writer.Put(t.Context(), record.Table{Database: "db", Name: table}, []record.Record{r}))
 	}
 	put(s, "analytics_cpu", []series.Tag{{Key: "host", Value: "gone"}}, 5)
 	put(s, "analytics_cpu", []series.Tag{{Key: "host", Value: "slow\n\""}}, 4)
@@ -235,7 +235,7 @@ func TestScrapeReadsOnlyRecentBuckets(t *testing.T) {
 	sizes := func(limit int) (int, string) {
 		o := api.Options{Timeout: time.Minute, ExportMaxSeries: 10, ExportBuckets: limit, Now: func() time.Time { return now }}
 		exportCPU(&o)
-		reader := &reads{Store: s.store}
+		reader := &reads{Reader: s.reader}
 		w := httptest.NewRecorder()
 		api.New(reader, o).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics/analytics", http.NoBody))
 		total := 0
@@ -281,7 +281,7 @@ func TestExportDropsSeriesThatClashInPrometheus(t *testing.T) {
 			r := rec(minutes+1, "f", "", 1.5)
 			r.Tags = tags
 			r.Stats = append(r.Stats, record.Stat{Name: "s.t", Value: 1.0}, record.Stat{Name: "s-t", Value: 2.0}, record.Stat{Name: "bucket_start_seconds", Value: 3.0})
-			require.NoError(t, s.store.Put(t.Context(), record.Table{Database: "db", Name: "analytics_cpu"}, []record.Record{r}))
+			require.NoError(t, s.writer.Put(t.Context(), record.Table{Database: "db", Name: "analytics_cpu"}, []record.Record{r}))
 		}
 	}
 	w := s.get(t, "/metrics/analytics")
@@ -303,7 +303,7 @@ func TestExportRenamesTagsThatClashWithLabels(t *testing.T) {
 	} {
 		r := rec(1, fmt.Sprint("f", i), "h", 1.5)
 		r.Tags = tags
-		require.NoError(t, s.store.Put(t.Context(), record.Table{Database: "db", Name: "analytics_cpu"}, []record.Record{r}))
+		require.NoError(t, s.writer.Put(t.Context(), record.Table{Database: "db", Name: "analytics_cpu"}, []record.Record{r}))
 	}
 	body := s.get(t, "/metrics/analytics").Body.String()
 	for _, want := range []string{
@@ -325,7 +325,7 @@ func TestExportDropsAStatisticNamedAsTheExportersOwnGauge(t *testing.T) {
 	r := rec(1, "f", "h", 1.5)
 	r.Table = "analytics_export"
 	r.Stats = append(r.Stats, record.Stat{Name: "dropped", Value: 1.0})
-	require.NoError(t, s.store.Put(t.Context(), record.Table{Database: "db", Name: r.Table}, []record.Record{r}))
+	require.NoError(t, s.writer.Put(t.Context(), record.Table{Database: "db", Name: r.Table}, []record.Record{r}))
 	w := s.get(t, "/metrics/analytics")
 	require.Equal(t, http.StatusOK, w.Code, w.Body.String())
 	for _, want := range []string{"analytics_export_mean{", "analytics_cpu_mean{", `analytics_export_dropped{reason="name_clash"} 1`} {
@@ -334,7 +334,7 @@ func TestExportDropsAStatisticNamedAsTheExportersOwnGauge(t *testing.T) {
 }
 
 // hanging is a cache with one table whose records never come.
-type hanging struct{ *cache.Store }
+type hanging struct{ *cache.Reader }
 
 func (hanging) Tables(context.Context) ([]cache.Entry, error) {
 	return []cache.Entry{{Table: record.Table{Database: "db", Name: "analytics_cpu"}}}, nil

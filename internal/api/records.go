@@ -247,4 +247,4 @@ func (a *answer) json() []byte {
 	return append(b, ']', '\n')
 }
 
-var _ Reader = (*cache.Store)(nil)
+var _ Reader = (*cache.Reader)(nil)

@@ -26,7 +26,7 @@ func TestRecordsAreSelectedByTheQuery(t *testing.T) {
 	s := inProcess(t, nil)
 	all := s.fill(t)
 	host := func(name string) func(record.Record) bool {
-		return func(r record.Record) bool { return r.Tags[0].Value == name }
+		return func(r record.Record) bool { return r.Tags[1].Value == name }
 	}
 	since := func(minutes int) func(record.Record) bool {
 		return func(r record.Record) bool { return !r.Start.Before(rec(minutes, "", "", 0).Start) }
@@ -65,7 +65,7 @@ func TestTableNameWithPrefixIsPreferredOverPrefixedName(t *testing.T) {
 	for _, name := range []string{"analytics_a", "analytics_analytics_a", "analytics_analytics_b", "plain"} {
 		r := rec(0, "f", "h", 1)
 		r.Table = name
-		require.NoError(t, s.store.Put(t.Context(), record.Table{Database: "db", Name: name}, []record.Record{r}))
+		require.NoError(t, s.writer.Put(t.Context(), record.Table{Database: "db", Name: name}, []record.Record{r}))
 	}
 	for asked, want := range map[string]string{
 		"a": "analytics_a", "analytics_a": "analytics_a", "analytics_analytics_a": "analytics_analytics_a", "analytics_b": "analytics_analytics_b", "plain": "plain",
@@ -117,8 +117,8 @@ func TestETagDiffersAfterRedisLostItsData(t *testing.T) {
 		m.FlushAll()
 		written = written.Add(time.Second)
 		s := serve(t, client, nil)
-		s.store.Now = func() time.Time { return written }
-		require.NoError(t, s.store.Put(t.Context(), record.Table{Database: "db", Name: "analytics_cpu"}, []record.Record{rec(0, "f", "a", mean)}))
+		s.writer = cache.NewWriter(client, cache.Options{Retention: time.Hour, Now: func() time.Time { return written }})
+		require.NoError(t, s.writer.Put(t.Context(), record.Table{Database: "db", Name: "analytics_cpu"}, []record.Record{rec(0, "f", "a", mean)}))
 		return s.get(t, "/analytics/cpu?database=db").Header().Get("ETag")
 	}
 	require.NotEqual(t, tag(1), tag(2))
@@ -126,19 +126,19 @@ func TestETagDiffersAfterRedisLostItsData(t *testing.T) {
 
 // reads is a cache that records how many buckets each reading had, and which ranges of the index were read.
 type reads struct {
-	*cache.Store
+	*cache.Reader
 	sizes []int
 	spans []cache.Range
 }
 
 func (r *reads) Records(ctx context.Context, t record.Table, starts []time.Time, yield func(time.Time, []string) error) error {
 	r.sizes = append(r.sizes, len(starts))
-	return r.Store.Records(ctx, t, starts, yield)
+	return r.Reader.Records(ctx, t, starts, yield)
 }
 
 func (r *reads) Buckets(ctx context.Context, t record.Table, span cache.Range) ([]time.Time, error) {
 	r.spans = append(r.spans, span)
-	return r.Store.Buckets(ctx, t, span)
+	return r.Reader.Buckets(ctx, t, span)
 }
 
 func TestReadsAreSizedByTheByteLimit(t *testing.T) {
@@ -148,9 +148,9 @@ func TestReadsAreSizedByTheByteLimit(t *testing.T) {
 	for m := range 30 {
 		all = append(all, rec(m, "f", strings.Repeat("x", 1000), 1))
 	}
-	require.NoError(t, s.store.Put(t.Context(), record.Table{Database: "db", Name: "analytics_cpu"}, all))
+	require.NoError(t, s.writer.Put(t.Context(), record.Table{Database: "db", Name: "analytics_cpu"}, all))
 	for maxBytes, want := range map[int][]int{1 << 20: {10, 20}, 5000: {10, 4, 4, 4, 4, 4}, 1: {10, 1, 1}} {
-		reader := &reads{Store: s.store}
+		reader := &reads{Reader: s.reader}
 		h := api.New(reader, api.Options{MaxRecords: 100, MaxBuckets: 100, MaxBytes: maxBytes, Timeout: time.Minute})
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/analytics/cpu?database=db&field=none", http.NoBody))
@@ -178,7 +178,7 @@ func TestTagFiltersMatchOnlyWholeTags(t *testing.T) {
 	r.Tags = tricky
 	other := rec(0, "f", "h", 2)
 	other.Tags = []series.Tag{{Key: "x,", Value: ":"}, {Key: "b", Value: "y"}}
-	require.NoError(t, s.store.Put(t.Context(), record.Table{Database: "db", Name: "analytics_cpu"}, []record.Record{r, other}))
+	require.NoError(t, s.writer.Put(t.Context(), record.Table{Database: "db", Name: "analytics_cpu"}, []record.Record{r, other}))
 	count := func(parameter, value string) int {
 		return len(array(t, s.get(t, "/analytics/cpu?database=db&"+parameter+"="+url.QueryEscape(value))))
 	}
@@ -214,7 +214,7 @@ func BenchmarkRecords(b *testing.B) {
 			all = append(all, rec(m, fmt.Sprintf("field%d", field), "a", 1.5))
 		}
 	}
-	require.NoError(b, s.store.Put(b.Context(), record.Table{Database: "db", Name: "analytics_cpu"}, all))
+	require.NoError(b, s.writer.Put(b.Context(), record.Table{Database: "db", Name: "analytics_cpu"}, all))
 	hello := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") })
 	for _, run := range []struct {
 		name    string
@@ -249,7 +249,7 @@ func TestFinalSelectsFinalRecords(t *testing.T) {
 	s.clock.Store(0)
 	final := func(r record.Record) bool {
 		minutes := int(now.Sub(r.Start) / time.Minute)
-		return minutes >= map[string]int{"a": 4, "b": 6, "unmarked": 1}[r.Tags[0].Value]
+		return minutes >= map[string]int{"a": 4, "b": 6, "unmarked": 1}[r.Tags[1].Value]
 	}
 	since := func(minutes int) func(record.Record) bool {
 		return func(r record.Record) bool { return final(r) && !r.Start.Before(rec(minutes, "", "", 0).Start) }
@@ -260,13 +260,13 @@ func TestFinalSelectsFinalRecords(t *testing.T) {
 		"&last=5":                    since(5),
 		"&last=500":                  since(9),
 		"&last=5&tag=host=b":         func(record.Record) bool { return false },
-		"&last=6&tag=host=b":         func(r record.Record) bool { return since(6)(r) && r.Tags[0].Value == "b" },
+		"&last=6&tag=host=b":         func(r record.Record) bool { return since(6)(r) && r.Tags[1].Value == "b" },
 		"&limit=1":                   func(r record.Record) bool { return since(1)(r) && r.Start.Equal(rec(1, "", "", 0).Start) },
-		"&tag=host=a&limit=2":        func(r record.Record) bool { return since(5)(r) && r.Tags[0].Value == "a" },
-		"&tag=host=a&limit=2&last=4": func(r record.Record) bool { return since(4)(r) && r.Tags[0].Value == "a" },
+		"&tag=host=a&limit=2":        func(r record.Record) bool { return since(5)(r) && r.Tags[1].Value == "a" },
+		"&tag=host=a&limit=2&last=4": func(r record.Record) bool { return since(4)(r) && r.Tags[1].Value == "a" },
 		"&tag=host=a&last=3":         func(record.Record) bool { return false },
-		"&start=-5m&tag=host=a":      func(r record.Record) bool { return since(4)(r) && r.Tags[0].Value == "a" },
-		"&end=-7m&tag=host=b&last=1": func(r record.Record) bool { return r.Start.Equal(rec(7, "", "", 0).Start) && r.Tags[0].Value == "b" },
+		"&start=-5m&tag=host=a":      func(r record.Record) bool { return since(4)(r) && r.Tags[1].Value == "a" },
+		"&end=-7m&tag=host=b&last=1": func(r record.Record) bool { return r.Start.Equal(rec(7, "", "", 0).Start) && r.Tags[1].Value == "b" },
 	} {
 		require.Equal(t, texts(all, keep), array(t, s.get(t, "/analytics/cpu?database=db&final=true"+query)), query)
 	}

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -17,63 +15,99 @@ import (
 )
 
 const (
-	// compatEvery is how often the compatibility value of a table is rebuilt at most.
+	// compatEvery is the shortest time between two rebuilds of a value.
 	compatEvery = time.Second
-	// compatShare is how many times as long as it takes to rebuild a value it is left alone: a bucket of very
-	// many records is read as a whole.
+	// compatShare limits the work for buckets of very many records: after a rebuild, a value rests for this many times
+	// as long as the rebuild took.
 	compatShare = 20
-	// compatTimeout bounds one rebuilding.
+	// compatTimeout bounds one rebuild.
 	compatTimeout = 10 * time.Second
-	// settleTries is how often a value is rebuilt at the end.
+	// settleTries is how often close rebuilds a value while other agents write.
 	settleTries = 10
-	// compatSpan is how far back the first look for buckets goes, in seconds.
-	compatSpan = 3600
-	// recentWrites is how far back the check for the writes of others looks.
-	recentWrites = 10 * time.Second
+	// compatSpan is how far back the first look for buckets goes. Each further look goes compatReach times as far.
+	compatSpan  = time.Hour
+	compatReach = 16
+	// maxSpan is the farthest look before all buckets are read.
+	maxSpan = 10 * 366 * 24 * time.Hour
+	// compatPipeline is how many buckets are read at a time: often the newest few have enough records.
+	compatPipeline = 20
 )
 
-// compatWorker rebuilds the compatibility values of tables that were written.
-type compatWorker struct {
-	store *Store
-	wake  chan struct{} // holds one when a table was marked
+// compat rebuilds the compatibility values of written tables in a goroutine: the newest records as a JSON array, ascending
+// by bucket. It reads them from Redis, since a batch has only some of a table's records and other agents write too. So all
+// agents build the same value, and the last one to write a table leaves a value with all records.
+type compat struct {
+	client    redis.UniversalClient
+	records   int // the most records of a value
+	retention time.Duration
+	report    func(error)
+	now       func() time.Time
+	every     time.Duration // compatEvery, shorter in tests
+
+	wake  chan struct{} // holds an element after a table was marked
 	quit  chan struct{} // closed to end run
-	ended chan struct{} // closed by run
+	ended chan struct{} // closed by run at its end
 
-	mu    sync.Mutex
-	dirty map[record.Table]bool      // written since the last rebuilding, guarded by mu
-	next  map[record.Table]time.Time // when a table may be rebuilt again, guarded by mu
+	mu      sync.Mutex // guards all below
+	started bool       // whether run was started
+	tables  map[record.Table]*compatTable
 }
 
-// worker returns the worker, which it starts when there is none.
-func (s *Store) worker() *compatWorker {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.compat == nil {
-		s.compat = &compatWorker{
-			store: s, wake: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{}),
-			dirty: make(map[record.Table]bool), next: make(map[record.Table]time.Time),
-		}
-		go s.compat.run()
+// bucketCache has the records of the buckets that were read for one value.
+type bucketCache map[time.Time][]string
+
+// compatTable is the state of one table.
+type compatTable struct {
+	dirty  bool      // whether it was written since the last rebuild began
+	rested time.Time // when it may be rebuilt again
+	newest time.Time // the newest bucket that this agent has written
+	low    string    // the score from which the last value has buckets, "" before the first
+}
+
+func newCompat(client redis.UniversalClient, o Options) *compat {
+	return &compat{
+		client: client, records: o.CompatRecords, retention: o.Retention, report: o.Report, now: o.Now, every: compatEvery,
+		wake: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{}),
+		tables: make(map[record.Table]*compatTable),
 	}
-	return s.compat
 }
 
-// Close ends the store's work beside the writes, and first rebuilds the compatibility values that are
-// due, each within the timeout; where Redis does not answer, the rest is not tried. It leaves the client open. A
-// closed store can be written to again.
-func (s *Store) Close(timeout time.Duration) error {
-	s.mu.Lock()
-	w := s.compat
-	s.compat = nil
-	s.mu.Unlock()
-	if w == nil {
+// mark notes that the table was written, up to the bucket that begins at newest. The first mark starts run.
+func (c *compat) mark(t record.Table, newest time.Time) {
+	c.mu.Lock()
+	table := c.tables[t]
+	if table == nil {
+		table = &compatTable{newest: newest}
+		c.tables[t] = table
+	}
+	table.dirty = true
+	if newest.After(table.newest) {
+		table.newest = newest
+	}
+	if !c.started {
+		c.started = true
+		go c.run()
+	}
+	c.mu.Unlock()
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// close ends run and rebuilds the values that are due. No mark may come after it.
+func (c *compat) close(timeout time.Duration) error {
+	c.mu.Lock()
+	started := c.started
+	c.mu.Unlock()
+	if !started {
 		return nil
 	}
-	close(w.quit)
-	<-w.ended
+	close(c.quit)
+	<-c.ended
 	var errs []error
-	for t := range w.dirty {
-		if err := s.settle(t, timeout); err != nil {
+	for _, t := range c.dirty() {
+		if err := c.settle(t, timeout); err != nil {
 			errs = append(errs, fmt.Errorf("compatibility value of %s: %w", t, err))
 			if !IsAnswer(err) {
 				break
@@ -83,218 +117,225 @@ func (s *Store) Close(timeout time.Duration) error {
 	return errors.Join(errs...)
 }
 
-// settle rebuilds the compatibility value until it is current. Who writes meanwhile rebuilds it too: so a few times
-// are enough, and a value that is behind is not written over the one of whom was last.
-func (s *Store) settle(t record.Table, timeout time.Duration) error {
+// dirty returns the tables that were written since their last rebuild.
+func (c *compat) dirty() (tables []record.Table) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for t, table := range c.tables {
+		if table.dirty {
+			tables = append(tables, t)
+		}
+	}
+	return tables
+}
+
+// settle rebuilds a value until it is current. An agent that writes meanwhile rebuilds it too, so a few tries are enough,
+// and a value that is known to be outdated is not written: it could replace the last one of that agent.
+func (c *compat) settle(t record.Table, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	for range settleTries {
-		if current, err := s.rebuild(ctx, t, false); current || err != nil {
+		if current, err := c.rebuild(ctx, t, false); current || err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *compatWorker) mark(t record.Table) {
-	w.mu.Lock()
-	w.dirty[t] = true
-	w.mu.Unlock()
-	select {
-	case w.wake <- struct{}{}:
-	default:
-	}
-}
-
-func (w *compatWorker) run() {
-	defer close(w.ended)
+func (c *compat) run() {
+	defer close(c.ended)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
-		case <-w.quit:
+		case <-c.quit:
 			return
-		case <-w.wake:
+		case <-c.wake:
 		case <-timer.C:
 		}
-		if wait, more := w.rebuildDue(); more {
+		for _, t := range c.due() {
+			select {
+			case <-c.quit:
+				return
+			default:
+			}
+			c.refresh(t)
+		}
+		if wait, more := c.wait(); more {
 			timer.Reset(wait)
 		}
 	}
 }
 
-// rebuildDue rebuilds what is due and returns how long to wait for the next, if there is one.
-func (w *compatWorker) rebuildDue() (wait time.Duration, more bool) {
-	due := w.due()
-	for i, t := range due {
-		select {
-		case <-w.quit:
-			w.again(due[i:]...)
-			return 0, false
-		default:
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), compatTimeout)
-		start := time.Now()
-		current, err := w.store.rebuild(ctx, t, true)
-		cancel()
-		w.rest(t, start)
-		if !current {
-			w.again(t)
-		}
-		if err != nil {
-			w.store.Report(fmt.Errorf("compatibility value of %s: %w", t, err))
+// due returns the tables that were written and may be rebuilt now.
+func (c *compat) due() (tables []record.Table) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	for t, table := range c.tables {
+		if table.dirty && !now.Before(table.rested) {
+			tables = append(tables, t)
 		}
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	wait = compatTimeout * compatShare
-	for t := range w.dirty {
-		wait, more = min(wait, time.Until(w.next[t])), true
+	return tables
+}
+
+// wait returns how long to wait for the next table that is due, and false if no table was written.
+func (c *compat) wait() (wait time.Duration, more bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, table := range c.tables {
+		if d := time.Until(table.rested); table.dirty && (!more || d < wait) {
+			wait, more = d, true
+		}
 	}
 	return max(wait, time.Millisecond), more
 }
 
-// due takes the tables that may be rebuilt now.
-func (w *compatWorker) due() []record.Table {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	now := time.Now()
-	var due []record.Table
-	for t := range w.dirty {
-		if !now.Before(w.next[t]) {
-			due = append(due, t)
-			delete(w.dirty, t)
-		}
+// refresh rebuilds a value. The table stays dirty if the value is not current after that.
+func (c *compat) refresh(t record.Table) {
+	c.setDirty(t, false)
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), compatTimeout)
+	defer cancel()
+	current, err := c.rebuild(ctx, t, true)
+	if err != nil {
+		c.report(fmt.Errorf("compatibility value of %s: %w", t, err))
 	}
-	return due
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	table := c.tables[t]
+	table.dirty = table.dirty || !current
+	table.rested = start.Add(max(c.every, compatShare*time.Since(start)))
 }
 
-// rest leaves a table alone for a while after a rebuilding that began at start.
-func (w *compatWorker) rest(t record.Table, start time.Time) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.next[t] = start.Add(max(compatEvery, compatShare*time.Since(start)))
+func (c *compat) setDirty(t record.Table, dirty bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tables[t].dirty = dirty
 }
 
-func (w *compatWorker) again(tables ...record.Table) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, t := range tables {
-		w.dirty[t] = true
-	}
-}
-
-// rebuild writes the compatibility value: the newest records as a JSON array, ascending by bucket. It
-// returns false when the table was written meanwhile, by another agent perhaps that was faster: then the
-// value may be behind and is to be rebuilt again. Where that is known before, it is only written if behind is true.
-func (s *Store) rebuild(ctx context.Context, t record.Table, behind bool) (current bool, err error) {
-	before, err := s.writes(ctx, t)
+// rebuild writes the value of a table. It returns false if the table was written meanwhile, perhaps by another agent that
+// finished its own rebuild earlier: then the value may be outdated and is to be rebuilt again. A value that is known to be
+// outdated before it is written is written only if outdated is true.
+func (c *compat) rebuild(ctx context.Context, t record.Table, outdated bool) (current bool, err error) {
+	before, err := c.version(ctx, t)
 	if err != nil {
 		return false, err
 	}
-	records, err := s.newest(ctx, t)
+	records, err := c.newest(ctx, t)
 	if err != nil || len(records) == 0 {
 		return err == nil, err
 	}
-	if !behind {
-		if now, err := s.writes(ctx, t); err != nil || !maps.Equal(before, now) {
+	if !outdated {
+		if now, err := c.version(ctx, t); err != nil || now != before {
 			return false, err
 		}
 	}
 	value := "[" + strings.Join(records, ",") + "]"
-	if err := s.client.Set(ctx, t.String(), value, s.Retention).Err(); err != nil {
+	if err := c.client.Set(ctx, compatKey(t), value, c.retention).Err(); err != nil {
 		return false, err
 	}
-	after, err := s.writes(ctx, t)
-	return maps.Equal(before, after), err
+	after, err := c.version(ctx, t)
+	return after == before, err
 }
 
-// writes returns the buckets that were written lately with the time at which they expire for it, which
-// every write changes, see [expiryScore].
-func (s *Store) writes(ctx context.Context, t record.Table) (map[string]float64, error) {
-	since := s.Now().Add(s.Retention - recentWrites)
-	members, err := s.client.ZRangeByScoreWithScores(ctx, expiryKey(t), &redis.ZRangeBy{Min: millis(since), Max: "+inf"}).Result()
-	if err != nil {
-		return nil, err
+// version returns the table's version, which each write of any agent changes.
+func (c *compat) version(ctx context.Context, t record.Table) (string, error) {
+	version, err := c.client.Get(ctx, versionKey(t)).Result()
+	if errors.Is(err, redis.Nil) {
+		return "", nil
 	}
-	writes := make(map[string]float64, len(members))
-	for _, m := range members {
-		if start, ok := m.Member.(string); ok {
-			writes[start] = m.Score
-		}
-	}
-	return writes, nil
+	return version, err
 }
 
-// newest returns the newest records, ascending by bucket. It looks for buckets from where the last
-// value began, or further and further back: a writer's ACL has no command that counts from the end.
-func (s *Store) newest(ctx context.Context, t record.Table) ([]string, error) {
-	low, newest := s.lookFrom(t)
-	read := make(map[time.Time][]string)
-	for span := float64(compatSpan); ; span *= 16 {
-		starts, err := s.indexFrom(ctx, t, low)
+// newest returns the newest records, ascending by bucket. Buckets that begin in the future, of a device whose clock is
+// ahead, come last: their records only take the places that the others leave.
+func (c *compat) newest(ctx context.Context, t record.Table) ([]string, error) {
+	now := c.now()
+	records, err := c.begun(ctx, t, now)
+	if err != nil || len(records) >= c.records {
+		return records, err
+	}
+	starts, err := c.index(ctx, t, "("+scoreText(now), "+inf")
+	if err != nil || len(starts) == 0 {
+		return records, err
+	}
+	future, _, err := c.collect(ctx, t, starts, c.records-len(records), make(bucketCache))
+	return append(records, future...), err
+}
+
+// begun returns the newest records of the buckets that have begun. It looks for buckets from where the last value began,
+// then further and further back: a writer's ACL has no command that counts from the end of the index.
+func (c *compat) begun(ctx context.Context, t record.Table, now time.Time) ([]string, error) {
+	low, newest := c.lookFrom(t, now)
+	read := make(bucketCache)
+	for span := compatSpan; ; span *= compatReach {
+		starts, err := c.index(ctx, t, low, scoreText(now))
 		if err != nil {
 			return nil, err
 		}
-		records, oldest, err := s.collect(ctx, t, starts, read)
-		if err != nil {
+		records, oldest, err := c.collect(ctx, t, starts, c.records, read)
+		switch {
+		case err != nil:
 			return nil, err
-		}
-		if len(records) >= s.CompatRecords || low == "-inf" {
-			s.rememberFrom(t, oldest)
+		case len(records) >= c.records:
+			c.remember(t, scoreText(oldest))
+			return records, nil
+		case low == "-inf":
+			c.remember(t, low)
 			return records, nil
 		}
 		low = "-inf"
-		if span < 1e10 {
-			low = strconv.FormatFloat(newest-span, 'f', -1, 64)
+		if span <= maxSpan {
+			low = scoreText(newest.Add(-span))
 		}
 	}
 }
 
-func (s *Store) lookFrom(t record.Table) (low string, newest float64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	state := s.tables[t]
-	switch {
-	case state == nil:
-		return "-inf", 0
-	case state.known:
-		return strconv.FormatFloat(state.low, 'f', -1, 64), score(state.newest)
+// lookFrom returns the score from which to look for buckets first, and the newest bucket that has begun.
+func (c *compat) lookFrom(t record.Table, now time.Time) (low string, newest time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	table := c.tables[t]
+	newest = table.newest
+	if newest.After(now) {
+		newest = now
 	}
-	return strconv.FormatFloat(score(state.newest), 'f', -1, 64), score(state.newest)
+	if table.low != "" {
+		return table.low, newest
+	}
+	return scoreText(newest), newest
 }
 
-func (s *Store) rememberFrom(t record.Table, oldest time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if state := s.tables[t]; state != nil && !oldest.IsZero() {
-		state.low, state.known = score(oldest), true
-	}
+func (c *compat) remember(t record.Table, low string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tables[t].low = low
 }
 
-func (s *Store) indexFrom(ctx context.Context, t record.Table, low string) ([]time.Time, error) {
-	members, err := s.client.ZRangeByScore(ctx, indexKey(t), &redis.ZRangeBy{Min: low, Max: "+inf"}).Result()
-	if err != nil {
-		return nil, err
-	}
-	return parseStarts(members), nil
+// index returns the starts of the buckets between two scores, ascending.
+func (c *compat) index(ctx context.Context, t record.Table, low, high string) ([]time.Time, error) {
+	members, err := c.client.ZRangeByScore(ctx, indexKey(t), &redis.ZRangeBy{Min: low, Max: high}).Result()
+	return parseStarts(members), err
 }
 
-// collect returns the newest records of the buckets, and the start of the oldest one that it used. What
-// it reads stays in read.
-func (s *Store) collect(ctx context.Context, t record.Table, starts []time.Time, read map[time.Time][]string) (all []string, oldest time.Time, err error) {
+// collect returns the newest records of the buckets, at most n, ascending by bucket, and the start of the oldest bucket
+// that it used. It adds the buckets that it reads to read.
+func (c *compat) collect(ctx context.Context, t record.Table, starts []time.Time, n int, read bucketCache) (all []string, oldest time.Time, err error) {
 	var buckets [][]string
-	n := 0
-	for len(starts) > 0 && n < s.CompatRecords {
+	for len(starts) > 0 && n > 0 {
 		part := starts[max(0, len(starts)-compatPipeline):]
-		if err := s.readInto(ctx, t, part, read); err != nil {
+		if err := c.read(ctx, t, part, read); err != nil {
 			return nil, oldest, err
 		}
-		for i := len(part) - 1; i >= 0 && n < s.CompatRecords; i-- {
-			records := read[part[i]]
-			records = records[max(0, len(records)-(s.CompatRecords-n)):]
-			buckets, oldest = append(buckets, records), part[i]
-			n += len(records)
+		for _, start := range slices.Backward(part) {
+			records := read[start]
+			records = records[max(0, len(records)-n):]
+			buckets, oldest = append(buckets, records), start
+			if n -= len(records); n == 0 {
+				break
+			}
 		}
 		starts = starts[:len(starts)-len(part)]
 	}
@@ -304,20 +345,18 @@ func (s *Store) collect(ctx context.Context, t record.Table, starts []time.Time,
 	return all, oldest, nil
 }
 
-// compatPipeline is how many buckets are read at a time, as most are not needed.
-const compatPipeline = 20
-
-func (s *Store) readInto(ctx context.Context, t record.Table, starts []time.Time, read map[time.Time][]string) error {
+// read reads those buckets that are not in read yet.
+func (c *compat) read(ctx context.Context, t record.Table, starts []time.Time, read bucketCache) error {
 	missing := slices.DeleteFunc(slices.Clone(starts), func(at time.Time) bool { _, ok := read[at]; return ok })
 	if len(missing) == 0 {
 		return nil
 	}
-	batch, err := s.hashes(ctx, t, missing)
+	buckets, err := readBuckets(ctx, c.client, t, missing)
 	if err != nil {
 		return err
 	}
 	for i, at := range missing {
-		read[at] = batch[i]
+		read[at] = buckets[i]
 	}
 	return nil
 }

@@ -10,12 +10,12 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
-// catalogueKey is a sorted set of all tables by the time of their last write, in milliseconds.
+// catalogueKey is the sorted set of all tables by the time of their last write, in milliseconds.
 const catalogueKey = "analytics:tables"
 
-// CheckTable returns an error where the cache cannot hold a table: a name breaks a rule of
-// [record.CheckName], or the table's compatibility key would be the catalogue. No two tables that pass share a key, apart from
-// the compatibility keys of names with colons, and none has a key of another kind.
+// CheckTable returns an error for a table that the cache cannot hold: a name breaks a rule of [record.CheckName], or the
+// table's compatibility key would be the catalogue. Two tables that pass have different keys, except for the compatibility
+// keys of names with colons: those of the databases "a" and "a:b" may be equal.
 func CheckTable(t record.Table) error {
 	if err := t.Check(); err != nil {
 		return err
@@ -26,11 +26,11 @@ func CheckTable(t record.Table) error {
 	return nil
 }
 
-// compatKey returns the key of the table's compatibility value, the one that the Python plugin used.
+// compatKey returns the key of the table's compatibility value. The Python plugin used the same key.
 func compatKey(t record.Table) string { return t.String() }
 
-// reservedInNames lists the characters that are escaped in the database and table of a key. It is shorter than
-// [series.Reserved] so that the keys of most tables share the cluster slot of the compatibility key.
+// reservedInNames lists the characters that are escaped in the database and table of a key. It has fewer than
+// [series.Reserved], so that the keys of most tables share the cluster slot of the compatibility key.
 const reservedInNames = "%{}:"
 
 // member returns the table's member of the catalogue.
@@ -51,26 +51,26 @@ func parseMember(s string) (record.Table, error) {
 	return record.Table{Database: d, Name: n}, err
 }
 
-// The keys that are derived from a table. The part in braces makes them share a cluster slot, which is
-// that of the compatibility key too unless a name has a "%" or a colon.
+// derived returns a key of the table. The part in braces puts all of them into one cluster slot, which is also that of the
+// compatibility key unless a name has a "%" or a colon.
 func derived(t record.Table, rest string) string { return "{" + member(t) + "}:" + rest }
 
-func bucketKey(t record.Table, start string) string  { return derived(t, "b:"+start) } // hash: records
-func summaryKey(t record.Table, start string) string { return derived(t, "q:"+start) } // hash: encoded summaries, stale where their count is not the record's
-func indexKey(t record.Table) string                 { return derived(t, "idx") }      // sorted set of bucket starts
-func expiryKey(t record.Table) string                { return derived(t, "exp") }      // sorted set of their expiry times, in ms
-func namesKey(t record.Table) string                 { return derived(t, "names") }    // sorted set of fields and tag keys by last write
-func versionKey(t record.Table) string               { return derived(t, "ver") }      // counts the writes
-func channel(t record.Table) string                  { return derived(t, "ch") }       // tells the starts of changed buckets
+func bucketKey(t record.Table, start string) string   { return derived(t, "b:"+start) } // hash of records
+func summaryKey(t record.Table, start string) string  { return derived(t, "q:"+start) } // hash of encoded summaries, by the same fields
+func revisionKey(t record.Table, start string) string { return derived(t, "r:"+start) } // sorted set of the same fields by revision, without 0
+func indexKey(t record.Table) string                  { return derived(t, "idx") }      // sorted set of bucket starts
+func expiryKey(t record.Table) string                 { return derived(t, "exp") }      // sorted set of bucket starts by expiry time, in ms
+func namesKey(t record.Table) string                  { return derived(t, "names") }    // sorted set of fields and tag keys by last write
+func versionKey(t record.Table) string                { return derived(t, "ver") }      // number of writes
+func channel(t record.Table) string                   { return derived(t, "ch") }       // publishes the starts of changed buckets
 
-// The members of a table's names.
+// Prefixes of the members of a table's names.
 const (
 	fieldName = "f:"
 	tagName   = "t:"
 )
 
-// startText returns a bucket's start as it stands in keys: seconds since 1970, with decimals where they
-// are not whole.
+// startText returns a bucket's start as it is written in keys: seconds since 1970, with as many decimals as it needs.
 func startText(start time.Time) string {
 	seconds, nanos := start.Unix(), start.Nanosecond()
 	if nanos == 0 {
@@ -83,16 +83,16 @@ func startText(start time.Time) string {
 	return fmt.Sprintf("%s%d.%s", sign, seconds, strings.TrimRight(fmt.Sprintf("%09d", nanos), "0"))
 }
 
-// parseStart reads what startText writes.
+// parseStart returns the start whose startText is s.
 func parseStart(s string) (time.Time, error) {
 	whole, fraction, _ := strings.Cut(s, ".")
 	seconds, err := strconv.ParseInt(whole, 10, 64)
 	if err != nil || len(fraction) > 9 {
-		return time.Time{}, fmt.Errorf("bucket start %q is no number of seconds", s)
+		return time.Time{}, fmt.Errorf("bucket start %q is not a number of seconds", s)
 	}
 	nanos, err := strconv.ParseUint((fraction + "000000000")[:9], 10, 32)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("bucket start %q is no number of seconds", s)
+		return time.Time{}, fmt.Errorf("bucket start %q is not a number of seconds", s)
 	}
 	t := time.Unix(seconds, int64(nanos)).UTC()
 	if strings.HasPrefix(whole, "-") {
@@ -104,16 +104,18 @@ func parseStart(s string) (time.Time, error) {
 	return t, nil
 }
 
-// score returns a start as the index sorts it, in seconds: exact to the microsecond in our century.
+// score returns a start as the index sorts it: seconds since 1970, exact to the microsecond in this century.
 func score(start time.Time) float64 {
 	return float64(start.Unix()) + float64(start.Nanosecond())/1e9
 }
 
-// hashField returns the field of a record in its bucket's hash: tags, field and agent, so that every write of a
-// record replaces the same one and agents never overwrite each other. The tags are written as in a series key.
-func hashField(r *record.Record) string {
-	b := series.AppendTags(nil, r.Tags)
-	b = series.AppendEscaped(append(b, '|'), r.Field)
-	b = series.AppendEscaped(append(b, '|'), r.Agent)
-	return string(b)
+// scoreText returns the score as an argument of a command.
+func scoreText(start time.Time) string { return strconv.FormatFloat(score(start), 'f', -1, 64) }
+
+// appendHashField appends the part of a record's hash field that follows its tags: field and agent. A whole hash field is
+// the tags as in a series key, "|", the field, "|" and the agent, each escaped, so every write of a record replaces the
+// same field and agents never overwrite each other.
+func appendHashField(dst []byte, r *record.Record) []byte {
+	dst = series.AppendEscaped(append(dst, '|'), r.Field)
+	return series.AppendEscaped(append(dst, '|'), r.Agent)
 }

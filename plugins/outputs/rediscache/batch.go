@@ -10,26 +10,26 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
-// batch is one Write: its records by table, and what became of each metric.
+// batch is one Write: its records by table, and the outcome for each metric.
 type batch struct {
 	tables   map[record.Table]*part
-	order    []record.Table // in the order in which they first come
+	order    []record.Table // the tables in the order of their first metrics
 	ignored  int64          // fields that have no place in a record
-	accepted []int          // indices into the metrics, as are the others
-	rejected []int
-	reasons  []error // of the rejected ones
-	unfit    []error // those reasons that a metric is no record
-	refused  []error // of tables whose metrics Redis will never take
-	failed   []error // of tables whose metrics are to be written again
+	accepted []int          // indices of written metrics
+	rejected []int          // indices of metrics that are never written
+	reasons  []error        // why, for each rejected metric
+	unfit    []error        // the reasons that lie in the metric itself
+	refused  []error        // one for each table that Redis will never accept
+	failed   []error        // one for each table whose metrics are to be written again
 }
 
-// part are the records of one table.
+// part is the records of one table.
 type part struct {
 	records []record.Record
-	indices []int
+	indices []int // of their metrics
 }
 
-// sort sorts the metrics by table and rejects those that are no record.
+// sort sorts the metrics by table and rejects those that are not records.
 func (r *RedisCache) sort(metrics []telegraf.Metric) *batch {
 	b := &batch{tables: make(map[record.Table]*part)}
 	for i, m := range metrics {
@@ -62,8 +62,8 @@ func (b *batch) refuse(p *part, reason error) {
 	b.refused = append(b.refused, reason)
 }
 
-// err says to Telegraf what became of the metrics. What is no record is told by tell and by a counter:
-// an error would be logged with every batch, as long as other metrics reach this output.
+// err returns the outcome in the form that Telegraf expects. Metrics that are not records are no error: Telegraf would log
+// it with every batch, as long as other metrics reach this output. They are counted, and logged once.
 func (b *batch) err() error {
 	errs := append(slices.Clone(b.refused), b.failed...)
 	switch {

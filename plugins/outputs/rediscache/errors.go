@@ -6,12 +6,12 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// isPermanent reports whether a write would fail again and again: a key of the table holds something
-// else. What an operator can mend (credentials, memory) or time does is not permanent.
+// isPermanent reports whether a second write would fail too: a key of the table has another type. Errors that pass, or that
+// an operator can correct (credentials, memory), are not permanent.
 func isPermanent(err error) bool { return redis.HasErrorPrefix(err, "WRONGTYPE") }
 
-// Telegraf knows these errors by types in its internal package, which other modules cannot import. So
-// they fill a target of that type by the names of its fields, see
+// Telegraf recognizes these errors by types of its internal package, which other modules cannot import. So the method As
+// fills a target of such a type by the names of its fields, see
 // https://github.com/influxdata/telegraf/blob/v1.39.3/internal/errors.go
 
 // startupError is Telegraf's internal.StartupError.
@@ -45,8 +45,8 @@ func (e *partialError) As(target any) bool {
 	})
 }
 
-// fill sets target, a pointer to a pointer to Telegraf's type of that name, to a new value with these
-// fields. It returns false for any other target.
+// fill sets target, a pointer to a pointer to Telegraf's type of that name, to a new value with these fields. It returns
+// false for any other target.
 func fill(target any, name string, fields map[string]any) bool {
 	pointer := reflect.ValueOf(target).Elem()
 	if pointer.Kind() != reflect.Pointer {

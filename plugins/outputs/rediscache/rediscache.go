@@ -1,5 +1,5 @@
-// Package rediscache is a Telegraf output that keeps the statistics of the describe aggregator in Redis,
-// from where analytics-api serves them.
+// Package rediscache is a Telegraf output that keeps the statistics of the describe aggregator in Redis, where
+// analytics-api reads them.
 package rediscache
 
 import (
@@ -47,17 +47,17 @@ type RedisCache struct {
 	Log        telegraf.Logger     `toml:"-"`
 	Statistics *selfstat.Collector `toml:"-"`
 
-	client   redis.UniversalClient
-	store    *cache.Store
+	client   redis.UniversalClient // nil without a connection, as is writer
+	writer   *cache.Writer
+	outdated int64 // the writer's outdated records that are counted
 	counters counters
-	told     map[string]bool // reasons of rejection that were logged
-	reported atomic.Int64    // when a fault beside the writes was logged, in nanoseconds since 1970
+	logged   map[string]bool // reasons of rejection that were logged
+	reported atomic.Int64    // when an error of upkeep was logged, in nanoseconds since 1970
 }
 
-// counters are the plugin's own statistics, which Telegraf's internal input reports as
-// internal_rediscache.
+// counters are the plugin's own statistics. Telegraf's input "internal" reports them as internal_rediscache.
 type counters struct {
-	written, rejected, ignored, faults selfstat.Stat
+	written, outdated, rejected, ignored, faults selfstat.Stat
 }
 
 // SampleConfig returns the documented options.
@@ -68,20 +68,21 @@ func (r *RedisCache) Init() error {
 	if r.Agent == "" {
 		name, err := os.Hostname()
 		if err != nil {
-			return fmt.Errorf("invalid 'agent' setting \"\": the host's name is not known: %w", err)
+			return fmt.Errorf("invalid 'agent' setting \"\": the name of the host is unknown: %w", err)
 		}
 		r.Agent = name
 	}
 	if err := errors.Join(r.checkServers(), r.checkDatabase(), r.checkLimits()); err != nil {
 		return err
 	}
-	r.told = make(map[string]bool)
+	r.logged = make(map[string]bool)
 	collector := r.Statistics
 	if collector == nil {
 		collector = selfstat.NewCollector(nil)
 	}
 	r.counters = counters{
 		written:  collector.Register("rediscache", "records_written", nil),
+		outdated: collector.Register("rediscache", "records_outdated", nil),
 		rejected: collector.Register("rediscache", "records_rejected", nil),
 		ignored:  collector.Register("rediscache", "fields_ignored", nil),
 		faults:   collector.Register("rediscache", "upkeep_errors", nil),
@@ -104,10 +105,11 @@ func (r *RedisCache) checkServers() error {
 
 func (r *RedisCache) checkDatabase() error {
 	if r.Database == "" && r.DatabaseTag == "" {
-		return errors.New("invalid 'database' setting \"\", want the name of the database whose tables are cached, or a 'database_tag'")
+		return errors.New("invalid 'database' setting \"\", want the name of a database, or a 'database_tag'")
 	}
-	if r.DatabaseTag == record.FieldName || r.DatabaseTag == record.TimeBucket {
-		return fmt.Errorf("invalid 'database_tag' setting %q, the tag says something else", r.DatabaseTag)
+	switch r.DatabaseTag {
+	case record.FieldName, record.TimeBucket, record.BucketState:
+		return fmt.Errorf("invalid 'database_tag' setting %q, the tag has another meaning", r.DatabaseTag)
 	}
 	if r.Database == "" {
 		return nil
@@ -115,7 +117,7 @@ func (r *RedisCache) checkDatabase() error {
 	if err := record.CheckName(r.Database); err != nil {
 		return fmt.Errorf("invalid 'database' setting %q: %w", r.Database, err)
 	}
-	if strings.ContainsRune(r.Database, utf8.RuneError) { // the parser of the configuration replaces what is not UTF-8
+	if strings.ContainsRune(r.Database, utf8.RuneError) { // the parser of the configuration replaces invalid UTF-8
 		return fmt.Errorf("invalid 'database' setting %q: a name is valid UTF-8", r.Database)
 	}
 	return nil
@@ -142,8 +144,8 @@ var optionNames = cache.Names{
 	TLS: []string{"tls_ca", "tls_cert", "tls_key", "tls_server_name"},
 }
 
-// Connect connects to Redis. It may be called again after an error. The error honours Telegraf's
-// startup_error_behavior where trying again can help: not when Redis refuses the credentials. It names the options to look at.
+// Connect connects to Redis. It may be called again after an error. Telegraf's startup_error_behavior applies to the error
+// unless a second try cannot help, as with refused credentials. The error names the options to check.
 func (r *RedisCache) Connect() error {
 	o, err := r.dialOptions()
 	if err != nil {
@@ -153,16 +155,16 @@ func (r *RedisCache) Connect() error {
 	if err != nil {
 		return err
 	}
-	store := cache.NewStore(client, cache.Options{
+	writer := cache.NewWriter(client, cache.Options{
 		Retention: time.Duration(r.Retention), MaxBuckets: r.MaxBuckets, CompatRecords: r.CompatMaxRecords, Report: r.report,
 	})
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(r.Timeout))
 	defer cancel()
-	if err := store.Ping(ctx); err != nil {
+	if err := writer.Ping(ctx); err != nil {
 		_ = client.Close()
 		return &startupError{err: o.Explain(err, optionNames), retry: !cache.IsPermanent(err)}
 	}
-	r.client, r.store = client, store
+	r.client, r.writer, r.outdated = client, writer, 0
 	return nil
 }
 
@@ -193,13 +195,13 @@ func reveal(s *config.Secret) (string, error) {
 	return strings.Clone(b.TemporaryString()), nil
 }
 
-// at says to which servers an error belongs.
+// at adds the addresses of the servers to an error.
 func (r *RedisCache) at(err error) error {
 	return fmt.Errorf("redis at %s: %w", strings.Join(cache.DialOptions{Servers: r.Servers}.Addrs(), ", "), err)
 }
 
-// report is told of what went wrong beside the writes, which is tried again. The log has it once a
-// minute at most, the counter every time. The store calls it concurrently.
+// report receives the errors of upkeep, which the writer tries again. It counts each, and logs one a minute at most. It
+// may be called concurrently.
 func (r *RedisCache) report(err error) {
 	r.counters.faults.Incr(1)
 	now, last := time.Now().UnixNano(), r.reported.Load()
@@ -208,8 +210,8 @@ func (r *RedisCache) report(err error) {
 	}
 }
 
-// Write writes the records of a batch, one transaction a table. Writing a batch again changes nothing.
-// What is no record is rejected, and does not keep the rest from being written.
+// Write writes the records of a batch, one transaction for each table. Writing a batch again changes nothing. Metrics that
+// are not rows of describe are rejected; the others are written.
 func (r *RedisCache) Write(metrics []telegraf.Metric) error {
 	b := r.sort(metrics)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(r.Timeout)+time.Duration(len(b.tables))*time.Second)
@@ -219,19 +221,18 @@ func (r *RedisCache) Write(metrics []telegraf.Metric) error {
 			break
 		}
 	}
-	r.tell(b)
+	r.count(b)
+	r.logRejected(b)
 	return b.err()
 }
 
-// put writes the records of one table. It returns false where Redis does not answer: then the tables after
-// it need not be tried.
+// put writes the records of one table. It returns false if Redis does not answer: then the other tables are not tried.
 func (r *RedisCache) put(ctx context.Context, b *batch, t record.Table) bool {
 	part := b.tables[t]
-	err := r.store.Put(ctx, t, part.records)
+	err := r.writer.Put(ctx, t, part.records)
 	switch {
 	case err == nil:
 		b.accepted = append(b.accepted, part.indices...)
-		r.counters.written.Incr(int64(len(part.indices)))
 		return true
 	case isPermanent(err):
 		b.refuse(part, fmt.Errorf("table %s: %w", t, r.at(err)))
@@ -241,14 +242,21 @@ func (r *RedisCache) put(ctx context.Context, b *batch, t record.Table) bool {
 	return cache.IsAnswer(err)
 }
 
-// tell counts what was rejected and logs each reason once.
-func (r *RedisCache) tell(b *batch) {
+func (r *RedisCache) count(b *batch) {
+	outdated := r.writer.Outdated() - r.outdated
+	r.outdated += outdated
+	r.counters.outdated.Incr(outdated)
+	r.counters.written.Incr(int64(len(b.accepted)) - outdated)
 	r.counters.rejected.Incr(int64(len(b.rejected)))
 	r.counters.ignored.Incr(b.ignored)
+}
+
+// logRejected logs each reason of rejection once.
+func (r *RedisCache) logRejected(b *batch) {
 	for _, err := range b.unfit {
-		if reason := err.Error(); !r.told[reason] && len(r.told) < maxReasons {
-			r.told[reason] = true
-			r.Log.Errorf("Rejected a metric, and others like it from now on: %v", err)
+		if reason := err.Error(); !r.logged[reason] && len(r.logged) < maxReasons {
+			r.logged[reason] = true
+			r.Log.Errorf("Rejected a metric, and will reject others like it without a message: %v", err)
 		}
 	}
 }
@@ -256,14 +264,14 @@ func (r *RedisCache) tell(b *batch) {
 // maxReasons bounds how many reasons of rejection are logged.
 const maxReasons = 100
 
-// Close ends the work beside the writes, with the compatibility keys up to date where Redis lets it, and
-// disconnects. It may be called without a connection.
+// Close brings the compatibility keys up to date as far as Redis lets it, and disconnects. It may be called without a
+// connection.
 func (r *RedisCache) Close() error {
 	if r.client == nil {
 		return nil
 	}
-	err := errors.Join(r.store.Close(time.Duration(r.Timeout)), r.client.Close())
-	r.client, r.store = nil, nil
+	err := errors.Join(r.writer.Close(time.Duration(r.Timeout)), r.client.Close())
+	r.client, r.writer = nil, nil
 	if err != nil {
 		return r.at(err)
 	}

@@ -1,4 +1,4 @@
-package rediscache
+package rediscache_test
 
 import (
 	"cmp"
@@ -11,9 +11,7 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
-	"github.com/influxdata/telegraf/config"
 	"github.com/influxdata/telegraf/plugins/parsers/influx"
-	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
@@ -22,26 +20,31 @@ import (
 
 var update = flag.Bool("update", false, "write the expected output of the test cases anew")
 
-// Each folder of testcases has a configuration, an input and what is in the cache then: each table's name,
+// Each folder of testcases has a configuration, an input and the expected contents of the cache: the name of each table,
 // followed by its records.
 func TestCases(t *testing.T) {
+	t.Parallel()
 	folders, err := filepath.Glob("testcases/*")
 	require.NoError(t, err)
 	require.NotEmpty(t, folders)
 	for _, folder := range folders {
-		t.Run(filepath.Base(folder)+"/in process", func(t *testing.T) { runCase(t, folder, miniredis.RunT(t).Addr()) })
-		t.Run(filepath.Base(folder)+"/redis-server", func(t *testing.T) { runCase(t, folder, redistest.Server(t).Addr()) })
+		t.Run(filepath.Base(folder)+"/in process", func(t *testing.T) {
+			t.Parallel()
+			runCase(t, folder, miniredis.RunT(t).Addr())
+		})
+		t.Run(filepath.Base(folder)+"/redis-server", func(t *testing.T) {
+			t.Parallel()
+			runCase(t, folder, redistest.Database(t))
+		})
 	}
 }
 
 // runCase writes a case's input through Telegraf's own output.
 func runCase(t *testing.T, folder, addr string) {
 	t.Helper()
-	t.Setenv("REDIS_ADDRESS", addr)
-	cfg := config.NewConfig()
-	require.NoError(t, cfg.LoadConfig(filepath.Join(folder, "telegraf.conf")))
-	require.Len(t, cfg.Outputs, 1)
-	ro := cfg.Outputs[0]
+	text, err := os.ReadFile(filepath.Join(folder, "telegraf.conf"))
+	require.NoError(t, err)
+	ro := load(t, strings.ReplaceAll(string(text), "${REDIS_ADDRESS}", addr))
 	require.NoError(t, ro.Init())
 	require.NoError(t, ro.Connect())
 	input, err := os.ReadFile(filepath.Join(folder, "input.influx"))
@@ -65,21 +68,19 @@ func runCase(t *testing.T, folder, addr string) {
 	require.Equal(t, string(want), got)
 }
 
-// cached is all that the cache has.
+// cached returns the contents of the cache.
 func cached(t *testing.T, addr string) string {
 	t.Helper()
-	client := redis.NewClient(&redis.Options{Addr: addr})
-	defer client.Close()
-	store := cache.NewStore(client, cache.Options{})
-	tables, err := store.Tables(t.Context())
+	reader := cache.NewReader(redistest.Open(t, addr))
+	tables, err := reader.Tables(t.Context())
 	require.NoError(t, err)
 	slices.SortFunc(tables, func(a, b cache.Entry) int { return cmp.Compare(a.String(), b.String()) })
 	var b strings.Builder
 	for _, e := range tables {
 		b.WriteString(e.String() + "\n")
-		starts, err := store.Buckets(t.Context(), e.Table, cache.Range{})
+		starts, err := reader.Buckets(t.Context(), e.Table, cache.Range{})
 		require.NoError(t, err)
-		require.NoError(t, store.Records(t.Context(), e.Table, starts, func(_ time.Time, records []string) error {
+		require.NoError(t, reader.Records(t.Context(), e.Table, starts, func(_ time.Time, records []string) error {
 			b.WriteString(strings.Join(records, "\n") + "\n")
 			return nil
 		}))

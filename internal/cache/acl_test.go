@@ -1,0 +1,134 @@
+package cache_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
+)
+
+// The rules that the documentation lists for an ACL.
+const (
+	writerACL = "resetchannels ~*:analytics_* ~analytics:tables &*:analytics_* -@all +ping +hset +expire +zadd +zrem +zrangebyscore +zremrangebyscore +incr +get +set " +
+		"+publish +hvals +hgetall +multi +exec"
+	readerACL  = "resetchannels %R~*:analytics_* %R~analytics:tables -@all +ping +get +mget +hvals +hmget +zrangebyscore +zrevrange +subscribe"
+	selectACL  = " +select"
+	clusterACL = " +cluster|slots +cluster|shards +command +readonly"
+)
+
+func TestTheREADMEListsTheseACLs(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../plugins/outputs/rediscache/README.md")
+	require.NoError(t, err)
+	for _, want := range []string{
+		"ACL SETUSER telegraf on >secret " + writerACL + "\n", "ACL SETUSER api on >secret " + readerACL + "\n", "`" + strings.TrimSpace(selectACL) + "`",
+		"`" + strings.TrimSpace(clusterACL) + "`",
+	} {
+		require.True(t, strings.Contains(string(readme), want), want) //nolint:testifylint // the README is not worth printing
+	}
+}
+
+func setUser(t testing.TB, admin *redis.Client, name, rules string) {
+	t.Helper()
+	args := []any{"ACL", "SETUSER", name, "reset", "on", ">secret"}
+	for rule := range strings.FieldsSeq(rules) {
+		args = append(args, rule)
+	}
+	require.NoError(t, admin.Do(t.Context(), args...).Err())
+}
+
+// user returns a client, as [cache.Dial] makes it, of a user with these rules on a redis-server of its own.
+func user(t testing.TB, rules string) redis.UniversalClient {
+	t.Helper()
+	s := redistest.Server(t)
+	setUser(t, redistest.Client(t, s), "user", rules)
+	return dialAs(t, "user", 0, s.Addr())
+}
+
+func dialAs(t testing.TB, name string, db int, addrs ...string) redis.UniversalClient {
+	t.Helper()
+	o := cache.DialOptions{Username: name, Password: "secret", Timeout: 5 * time.Second, DB: db}
+	for _, addr := range addrs {
+		o.Servers = append(o.Servers, "redis://"+addr)
+	}
+	c, err := cache.Dial(o)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func TestTheACLsAllowEverythingThatIsNeeded(t *testing.T) {
+	t.Parallel()
+	s := redistest.Server(t)
+	admin := redistest.Client(t, s)
+	setUser(t, admin, "writer", writerACL)
+	setUser(t, admin, "reader", readerACL)
+	c := newClock(time.Now().Unix())
+	w := writerOf(t, dialAs(t, "writer", 0, s.Addr()), func(o *cache.Options) { o.MaxBuckets, o.Now = 2, c.now })
+	require.NoError(t, w.Ping(t.Context()))
+	for i := range int64(5) {
+		c.at.Add(61)
+		r := revised(i, 1)
+		r.Start = time.Unix(i*60, 0)
+		put(t, w, table, r)
+	}
+	require.NoError(t, w.Close(closing))
+
+	client := dialAs(t, "reader", 0, s.Addr())
+	r := cache.NewReader(client)
+	require.NoError(t, r.Ping(t.Context()))
+	require.Len(t, all(t, client, table, cache.Range{}), 2)
+	require.Len(t, all(t, client, table, cache.Range{Last: 1}), 1)
+	entries, err := r.Tables(t.Context())
+	require.NoError(t, err)
+	require.Len(t, entries, 1)
+	info, err := r.Info(t.Context(), table)
+	require.NoError(t, err)
+	require.Equal(t, int64(5), info.Version)
+	require.ErrorContains(t, cache.NewWriter(client, cache.Options{Retention: time.Hour}).Put(t.Context(), table, []record.Record{rec(0, "f", "h", 1)}), "NOPERM")
+}
+
+func TestADatabaseOtherThanZeroNeedsSelect(t *testing.T) {
+	t.Parallel()
+	s := redistest.Server(t)
+	admin := redistest.Client(t, s)
+	for name, rules := range map[string]string{"writer": writerACL, "reader": readerACL} {
+		setUser(t, admin, name, rules)
+		require.ErrorContains(t, dialAs(t, name, 1, s.Addr()).Ping(t.Context()).Err(), "NOPERM")
+		setUser(t, admin, name, rules+selectACL)
+		require.NoError(t, dialAs(t, name, 1, s.Addr()).Ping(t.Context()).Err())
+	}
+	put(t, writerOf(t, dialAs(t, "writer", 1, s.Addr()), nil), table, rec(60, "f", "h", 1))
+	require.Len(t, all(t, dialAs(t, "reader", 1, s.Addr()), table, cache.Range{}), 1)
+	require.Empty(t, all(t, dialAs(t, "reader", 0, s.Addr()), table, cache.Range{}))
+}
+
+// In a cluster the client asks for the slots too.
+func TestTheACLsOfAClusterAllowEverythingThatIsNeeded(t *testing.T) {
+	t.Parallel()
+	addrs := redistest.SharedCluster(t)
+	for _, addr := range addrs {
+		admin := redistest.Open(t, addr)
+		setUser(t, admin, "writer", writerACL+clusterACL)
+		setUser(t, admin, "reader", readerACL+clusterACL)
+	}
+	w, client := writerOf(t, dialAs(t, "writer", 0, addrs...), nil), dialAs(t, "reader", 0, addrs...)
+	database := newTable().Database
+	for i := range 10 {
+		table := record.Table{Database: database, Name: fmt.Sprint("analytics_", i)}
+		put(t, w, table, rec(60, "f", "h", 1))
+		require.Len(t, all(t, client, table, cache.Range{}), 1)
+	}
+	require.NoError(t, w.Close(closing))
+	entries, err := cache.NewReader(client).Tables(t.Context())
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, len(entries), 10)
+}

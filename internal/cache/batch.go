@@ -1,0 +1,150 @@
+package cache
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
+)
+
+// maxFields is how many fields one HSET sets.
+const maxFields = 500
+
+// batch is what one Put writes. Its buffers hold the texts of all records, which the pairs of the buckets share.
+type batch struct {
+	buckets []*bucket
+	byStart map[string]*bucket
+	fields  map[string]bool // the names of described fields
+	tags    map[string]bool // the keys of tags
+	newest  time.Time       // the start of the newest bucket
+
+	json   []byte       // of all records, one after another
+	hash   []byte       // the hash fields of all records, one after another
+	series []byte       // the part of the hash field that the records of a series share
+	of     []series.Tag // the tags that series is of
+	shown  []series.Tag // the tags whose keys were added last
+}
+
+// bucket is the part of a batch that goes into the hashes of one bucket.
+type bucket struct {
+	start     time.Time
+	text      string    // of start
+	records   []any     // pairs of a hash field and the JSON of a record
+	summaries []any     // pairs of the same hash fields and an encoded summary, empty for a record without one
+	revised   bool      // whether a record has a revision, which may be 0
+	revisions []redis.Z // of the records whose revision is above 0, by hash field
+}
+
+func newBatch(records []record.Record) *batch {
+	b := &batch{byStart: make(map[string]*bucket), fields: make(map[string]bool), tags: make(map[string]bool), newest: records[0].Start}
+	var last *bucket
+	for i := range records {
+		r := &records[i]
+		if last == nil || !last.start.Equal(r.Start) {
+			last = b.bucketOf(r.Start)
+		}
+		b.add(last, r)
+	}
+	slices.SortFunc(b.buckets, func(a, b *bucket) int { return cmp.Compare(a.text, b.text) })
+	return b
+}
+
+func (b *batch) bucketOf(start time.Time) *bucket {
+	text := startText(start)
+	found := b.byStart[text]
+	if found == nil {
+		found = &bucket{start: start, text: text}
+		b.byStart[text] = found
+		b.buckets = append(b.buckets, found)
+	}
+	if start.After(b.newest) {
+		b.newest = start
+	}
+	return found
+}
+
+func (b *batch) add(to *bucket, r *record.Record) {
+	// A grown buffer is a new one, so the slices of the old one stay as they are.
+	at := len(b.json)
+	b.json = r.AppendJSON(b.json)
+	var field any = b.hashField(r)
+	to.records = append(to.records, field, b.json[at:len(b.json):len(b.json)])
+	to.summaries = append(to.summaries, field, r.Summary)
+	to.revised = to.revised || r.HasRevision
+	if r.Revision > 0 {
+		to.revisions = append(to.revisions, redis.Z{Score: float64(r.Revision), Member: field})
+	}
+	b.fields[r.Field] = true
+	if tags := r.JSONTags(); !slices.Equal(tags, b.shown) {
+		b.shown = tags
+		for _, tag := range tags {
+			b.tags[tag.Key] = true
+		}
+	}
+}
+
+// hashField returns the field of a record in the hash of its bucket, see [appendHashField].
+func (b *batch) hashField(r *record.Record) []byte {
+	if b.of == nil || !slices.Equal(b.of, r.Tags) {
+		b.of, b.series = r.Tags, series.AppendTags(b.series[:0], r.Tags)
+	}
+	at := len(b.hash)
+	b.hash = appendHashField(append(b.hash, b.series...), r)
+	return b.hash[at:len(b.hash):len(b.hash)]
+}
+
+// queue adds the commands of the transaction to the pipeline.
+func (b *batch) queue(ctx context.Context, pipe redis.Pipeliner, t record.Table, now time.Time, retention time.Duration) {
+	expiry := float64(now.Add(retention).UnixMilli())
+	index, expiries := make([]redis.Z, 0, len(b.buckets)), make([]redis.Z, 0, len(b.buckets))
+	starts := make([]string, 0, len(b.buckets))
+	for _, part := range b.buckets {
+		part.queue(ctx, pipe, t, retention)
+		index = append(index, redis.Z{Score: score(part.start), Member: part.text})
+		expiries = append(expiries, redis.Z{Score: expiry, Member: part.text})
+		starts = append(starts, part.text)
+	}
+	pipe.ZAdd(ctx, indexKey(t), index...)
+	pipe.ZAdd(ctx, expiryKey(t), expiries...)
+	pipe.ZAdd(ctx, namesKey(t), b.names(float64(now.UnixMilli()))...)
+	pipe.Incr(ctx, versionKey(t))
+	for _, key := range []string{indexKey(t), expiryKey(t), namesKey(t), versionKey(t)} {
+		pipe.Expire(ctx, key, retention)
+	}
+	pipe.Publish(ctx, channel(t), strings.Join(starts, " "))
+}
+
+func (b *batch) names(now float64) []redis.Z {
+	names := make([]redis.Z, 0, len(b.fields)+len(b.tags))
+	for name := range b.fields {
+		names = append(names, redis.Z{Score: now, Member: fieldName + name})
+	}
+	for key := range b.tags {
+		names = append(names, redis.Z{Score: now, Member: tagName + key})
+	}
+	return names
+}
+
+func (p *bucket) queue(ctx context.Context, pipe redis.Pipeliner, t record.Table, retention time.Duration) {
+	set(ctx, pipe, bucketKey(t, p.text), p.records, retention)
+	set(ctx, pipe, summaryKey(t, p.text), p.summaries, retention)
+	if len(p.revisions) > 0 {
+		pipe.ZAdd(ctx, revisionKey(t, p.text), p.revisions...)
+	}
+	if p.revised { // also without one above 0: the set expires together with its bucket
+		pipe.Expire(ctx, revisionKey(t, p.text), retention)
+	}
+}
+
+func set(ctx context.Context, pipe redis.Pipeliner, key string, pairs []any, retention time.Duration) {
+	for part := range slices.Chunk(pairs, 2*maxFields) {
+		pipe.HSet(ctx, key, part...)
+	}
+	pipe.Expire(ctx, key, retention)
+}

@@ -1,0 +1,57 @@
+// Package cache keeps records in Redis. A [Writer] puts them there, a [Reader] reads them.
+//
+//	            ┌─ Put ─▶ hash of each bucket, index, names, version, channel (one MULTI per table), catalogue of all tables
+//	[Writer] ───┤
+//	            └─ a second later at most ─▶ compatibility value (compat.go)
+//
+// The records of a bucket are one hash, with a field for each series, field and agent, so each write of a record is
+// idempotent on its own and agents never overwrite each other. An older revision of a record never replaces a newer one
+// (revision.go). Nothing is found by scanning, and every key expires; key.go makes every key.
+//
+// A writer and a reader send no other commands than these, so that an ACL can list them:
+//
+//	Writer  PING HSET EXPIRE ZADD ZREM ZRANGEBYSCORE ZREMRANGEBYSCORE INCR GET SET PUBLISH HVALS MULTI EXEC
+//	Reader  PING GET HVALS ZRANGEBYSCORE ZREVRANGE
+//
+// Both also send SELECT for a database other than 0.
+package cache
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+)
+
+// parseStarts returns the starts of the buckets that an index lists, in its order. Members that are not starts are
+// skipped; our writers add none.
+func parseStarts(members []string) []time.Time {
+	starts := make([]time.Time, 0, len(members))
+	for _, m := range members {
+		if at, err := parseStart(m); err == nil {
+			starts = append(starts, at)
+		}
+	}
+	return starts
+}
+
+// readBuckets returns the JSON of the records of each bucket, sorted, in one round trip. An expired bucket has none.
+func readBuckets(ctx context.Context, client redis.UniversalClient, t record.Table, starts []time.Time) ([][]string, error) {
+	pipe := client.Pipeline()
+	cmds := make([]*redis.StringSliceCmd, len(starts))
+	for i, start := range starts {
+		cmds[i] = pipe.HVals(ctx, bucketKey(t, startText(start)))
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, err
+	}
+	buckets := make([][]string, len(starts))
+	for i, cmd := range cmds {
+		buckets[i] = cmd.Val()
+		slices.Sort(buckets[i])
+	}
+	return buckets, nil
+}

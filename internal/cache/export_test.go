@@ -1,0 +1,46 @@
+package cache
+
+import (
+	"context"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+)
+
+// Parts of the package that tests outside of it use.
+const (
+	CatalogueKey = catalogueKey
+	SettleTries  = settleTries
+)
+
+var (
+	BucketKey, SummaryKey, RevisionKey                     = bucketKey, summaryKey, revisionKey
+	IndexKey, ExpiryKey, NamesKey, VersionKey, ChannelName = indexKey, expiryKey, namesKey, versionKey, channel
+	Member, ParseMember                                    = member, parseMember
+	StartText, ParseStart                                  = startText, parseStart
+)
+
+// HashField returns the field of a record in the hash of its bucket.
+func HashField(r record.Record) string { return placeOf(&r).field }
+
+// Hasten makes the writer rebuild compatibility values at once.
+func (w *Writer) Hasten() { w.compat.every = time.Nanosecond }
+
+// MarkTable makes the writer rebuild the compatibility value of a table that it has not written.
+func (w *Writer) MarkTable(t record.Table) { w.compat.mark(t, time.Unix(0, 0)) }
+
+// Settle brings the compatibility value of a table up to date as Close does.
+func (w *Writer) Settle(t record.Table, timeout time.Duration) error {
+	w.compat.tables[t] = &compatTable{}
+	return w.compat.settle(t, timeout)
+}
+
+// Restore puts buckets into the index as the cleaning does that found them written again.
+func (w *Writer) Restore(ctx context.Context, t record.Table, starts []string) error {
+	return w.restore(ctx, t, starts)
+}
+
+// Universal returns the options of the client that Dial makes.
+func (o DialOptions) Universal() (*redis.UniversalOptions, error) { return o.universal() }

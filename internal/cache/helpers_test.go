@@ -1,0 +1,151 @@
+package cache_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
+)
+
+func TestMain(m *testing.M) { redistest.Main(m) }
+
+// closing is how long a test waits for a writer to close.
+const closing = 10 * time.Second
+
+// table is the table of tests that have a Redis of their own.
+var table = record.Table{Database: "db", Name: "analytics_cpu"}
+
+var tables atomic.Int64
+
+// newTable returns a table that no other test uses.
+func newTable() record.Table {
+	return record.Table{Database: fmt.Sprint("db", tables.Add(1)), Name: "analytics_cpu"}
+}
+
+// server returns a client of an empty logical database of a redis-server.
+func server(t testing.TB) *redis.Client {
+	t.Helper()
+	return redistest.Open(t, redistest.Database(t))
+}
+
+// inProcess returns a client of a Redis within the test.
+func inProcess(t testing.TB) (*redis.Client, *miniredis.Miniredis) {
+	t.Helper()
+	m := miniredis.RunT(t)
+	return redistest.Open(t, m.Addr()), m
+}
+
+func cluster(t testing.TB) *redis.ClusterClient {
+	t.Helper()
+	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: redistest.SharedCluster(t)})
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// eachRedis runs a test on a redis-server, on a cluster and in process. The keys of the cluster are those of other tests
+// too.
+func eachRedis(t *testing.T, test func(t *testing.T, client redis.UniversalClient)) {
+	t.Helper()
+	t.Run("redis-server", func(t *testing.T) {
+		t.Parallel()
+		test(t, server(t))
+	})
+	t.Run("cluster", func(t *testing.T) {
+		t.Parallel()
+		test(t, cluster(t))
+	})
+	t.Run("in process", func(t *testing.T) {
+		t.Parallel()
+		client, _ := inProcess(t)
+		test(t, client)
+	})
+}
+
+// writerOf returns a writer that fails the test if it reports an error. It closes with the test.
+func writerOf(t testing.TB, client redis.UniversalClient, edit func(*cache.Options)) *cache.Writer {
+	t.Helper()
+	o := cache.Options{Retention: time.Hour, CompatRecords: 1000, Report: func(err error) { t.Errorf("reported: %v", err) }}
+	if edit != nil {
+		edit(&o)
+	}
+	w := cache.NewWriter(client, o)
+	t.Cleanup(func() { require.NoError(t, w.Close(closing)) })
+	return w
+}
+
+func rec(start int64, field, host string, value float64) record.Record {
+	return record.Record{
+		Table: "analytics_cpu", Field: field, Agent: "a1", Tags: []series.Tag{{Key: "host", Value: host}},
+		Start: time.Unix(start, 0).UTC(), Stats: []record.Stat{{Name: "count", Value: int64(1)}, {Name: "mean", Value: value}},
+	}
+}
+
+// put writes records of a table, and fails the test if it cannot.
+func put(t testing.TB, w *cache.Writer, table record.Table, records ...record.Record) {
+	t.Helper()
+	require.NoError(t, w.Put(t.Context(), table, records))
+}
+
+// jsonOf returns the JSON of records as the cache has it.
+func jsonOf(records ...record.Record) (texts []string) {
+	for _, r := range records {
+		texts = append(texts, string(r.AppendJSON(nil)))
+	}
+	return texts
+}
+
+// all reads the records of a table in a range.
+func all(t testing.TB, client redis.UniversalClient, table record.Table, span cache.Range) []string {
+	t.Helper()
+	r := cache.NewReader(client)
+	starts, err := r.Buckets(t.Context(), table, span)
+	require.NoError(t, err)
+	var records []string
+	require.NoError(t, r.Records(t.Context(), table, starts, func(_ time.Time, bucket []string) error {
+		records = append(records, bucket...)
+		return nil
+	}))
+	return records
+}
+
+// startsOf returns the bucket starts in the index of a table, in seconds.
+func startsOf(t testing.TB, client redis.UniversalClient, table record.Table) (starts []int64) {
+	t.Helper()
+	buckets, err := cache.NewReader(client).Buckets(t.Context(), table, cache.Range{})
+	require.NoError(t, err)
+	for _, at := range buckets {
+		starts = append(starts, at.Unix())
+	}
+	return starts
+}
+
+// compat reads the compatibility value as a user of the Python plugin does.
+func compat(t testing.TB, client redis.UniversalClient, table record.Table) []map[string]any {
+	t.Helper()
+	text, err := client.Get(t.Context(), table.String()).Result()
+	require.NoError(t, err)
+	var records []map[string]any
+	require.NoError(t, json.Unmarshal([]byte(text), &records))
+	return records
+}
+
+// clock is a wall clock that tests move.
+type clock struct{ at atomic.Int64 }
+
+func newClock(seconds int64) *clock {
+	c := &clock{}
+	c.at.Store(seconds)
+	return c
+}
+
+func (c *clock) now() time.Time { return time.Unix(c.at.Load(), 0) }
