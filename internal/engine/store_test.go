@@ -224,7 +224,7 @@ func content(rows []engine.Row) map[string]string {
 	all := make(map[string]string)
 	for i := range rows {
 		r := &rows[i]
-		all[identity(r.Table, r.Tags, r.Field, r.Start)] = fmt.Sprint(r.State, r.HasRevision, r.Revision, r.Stats, r.Summary)
+		all[identity(r.Table, r.Tags, r.Field, r.Start)] = fmt.Sprint(r.State, r.HasRevision, r.Revision, r.Stats, string(r.Summary))
 	}
 	return all
 }
