@@ -136,7 +136,7 @@ type sample struct {
 	value    float64
 }
 
-// Add takes the point's values into their bucket, or drops and counts them, see [Counters].
+// Add adds the point's values to their bucket, or drops and counts them, see [Counters].
 func (e *Engine) Add(p *Point) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

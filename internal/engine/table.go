@@ -80,24 +80,25 @@ func (e *Engine) arriving(p *Point) ids.Series {
 
 // matches reports whether the point is of the series, with its tags in the same order.
 func (e *Engine) matches(s *series, p *Point) bool {
-	if s.arriving.Measurement != p.Measurement {
+	if e.o.Keep != nil {
+		return e.matchesKept(s, p)
+	}
+	tags := s.arriving.Tags
+	if len(tags) != len(p.Tags) || s.arriving.Measurement != p.Measurement {
 		return false
 	}
-	rest := s.arriving.Tags
-	if e.o.Keep == nil && len(rest) != len(p.Tags) {
-		return false
-	}
-	for i := range p.Tags {
-		tag := &p.Tags[i]
-		if e.o.Keep != nil && !e.keeps(tag.Key) {
-			continue
-		}
-		if len(rest) == 0 || rest[0].Value != tag.Value || rest[0].Key != tag.Key {
+	for i := range tags {
+		if tags[i].Value != p.Tags[i].Value || tags[i].Key != p.Tags[i].Key {
 			return false
 		}
-		rest = rest[1:]
 	}
-	return len(rest) == 0
+	return true
+}
+
+// matchesKept is matches where some tags of the point may not be kept.
+func (e *Engine) matchesKept(s *series, p *Point) bool {
+	kept := e.arriving(p)
+	return kept.Measurement == s.arriving.Measurement && slices.Equal(kept.Tags, s.arriving.Tags)
 }
 
 // keeps returns the answer of Options.Keep for a tag.
