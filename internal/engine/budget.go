@@ -7,19 +7,19 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// worthDemoting is how many bytes a summary holds at least that becomes smaller as a histogram.
+// worthDemoting is how many bytes an exact summary must hold to be demoted: a histogram may be larger than a smaller one.
 const worthDemoting = 1600
 
 // budget bounds the memory of the summaries.
 type budget struct {
 	limit int
-	held  int // by all open buckets and spares, about
-	next  int // beyond which summaries are demoted the next time
+	held  int // bytes of all open buckets and spares, without what the allocator rounds up
+	next  int // summaries are demoted once held exceeds it; at least limit
 }
 
 func (m *budget) init(limit int) { *m = budget{limit: limit, next: limit} }
 
-// footprint is what a bucket holds, as the budget counts it.
+// footprint is what a bucket holds.
 type footprint struct {
 	bytes      int
 	exact      int32 // how many summaries have values and are exact
@@ -50,7 +50,7 @@ func (b *open) measure() footprint {
 // hold counts what the bucket holds now.
 func (m *budget) hold(b *open) { m.replace(b, b.footprint, b.measure()) }
 
-// replace counts a part of what the bucket holds as it is after a change.
+// replace counts the change of a part of the bucket.
 func (m *budget) replace(b *open, before, after footprint) {
 	m.held += after.bytes - before.bytes
 	b.bytes += after.bytes - before.bytes
@@ -58,19 +58,20 @@ func (m *budget) replace(b *open, before, after footprint) {
 	b.histograms += after.histograms - before.histograms
 }
 
-// release counts nothing any more for a bucket that leaves memory.
+// release stops counting a bucket, which leaves memory.
 func (m *budget) release(b *open) { m.replace(b, b.footprint, footprint{}) }
 
+// exceeded reports whether summaries should be demoted.
 func (m *budget) exceeded() bool { return m.held > m.next }
 
-// relax makes the limit itself the next one to watch, once it is kept again.
+// relax lets the limit itself apply again once it is kept.
 func (m *budget) relax() {
 	if m.held <= m.limit {
 		m.next = m.limit
 	}
 }
 
-// demotable is an exact summary that would be smaller as a histogram.
+// demotable is an exact summary that is worth demoting.
 type demotable struct {
 	in    *open
 	name  string // of the field
@@ -80,8 +81,8 @@ type demotable struct {
 
 func (d demotable) summary() *stats.Summary { return &d.in.fields[d.field] }
 
-// demote makes histograms of the largest exact summaries until an eighth of the limit is free again, or
-// none is left that this would make smaller.
+// demote makes histograms of exact summaries, the largest first, until an eighth of the limit is free or none is left
+// that is worth it.
 func (e *Engine) demote() {
 	m := &e.budget
 	demoted := 0
@@ -89,7 +90,10 @@ func (e *Engine) demote() {
 		if m.held <= m.limit-m.limit/8 {
 			break
 		}
-		e.settle(d.in) // the log has what the summary had when it was demoted
+		e.settle(d.in) // so that the log has all values of the summary before it has the demotion
+		if !d.summary().Exact() {
+			continue // these values made it a histogram
+		}
 		d.summary().Demote()
 		if e.o.Store != nil {
 			e.o.Store.Demoted(d.in.handle, d.name)
@@ -98,7 +102,7 @@ func (e *Engine) demote() {
 		demoted++
 	}
 	e.counters.Demotions += int64(demoted)
-	// What cannot be made smaller is not tried again before there is noticeably more of it.
+	// If all that is worth it was demoted, it is not tried again until there is noticeably more.
 	m.next = max(m.limit, m.held+m.limit/8)
 	if demoted > 0 {
 		e.notify(Notice{Kind: SummariesDemoted, Number: int64(demoted)})

@@ -1,19 +1,26 @@
-// Package engine describes a stream: points go in with [Engine.Add], records of finished statistics come out of
-// [Engine.Push]. It is the heart of the aggregator and of the command, and imports nothing of Telegraf.
+// Package engine describes a stream: points go in with [Engine.Add], rows of statistics come out of [Engine.Push]. It
+// is the core of the aggregator and of the command, and imports nothing of Telegraf.
 //
-// A point belongs to one series and one bucket of event time. The bucket of a series lives as follows:
+// A point belongs to one series and to one bucket of event time. The bucket of a series has this life:
 //
-//	             first value              no value for linger,
-//	                                      and its end has come
-//	(unknown) ───────────────▶ open ───────────────────────────▶ final ──▶ a late value …
-//	                           │  ▲                                │
-//	         Push: changed     │  │ values                         ├─ without a store: is dropped and counted
-//	         rows leave as     ▼  │                                └─ with a store: opens the bucket again, with all
-//	         open rows        (emitted)                               that it had; its next final row is a revision
+//	            first value             no value for linger, and it
+//	                                    has ended or not begun yet
+//	(unknown) ──────────────▶ open ──────────────────────────────▶ final
+//	                          │  ▲ ▲                                 │
+//	  each Push after values: └──┘ │           late value            │
+//	  its rows leave               ├─────────────────────────────────┤
+//	                               │ with a store: it opens again    │ without a store: the
+//	                               │ with all it had, for a revision ▼ value is dropped and counted
 //
-// Values wait in a stage of a few rows (stage.go) before the summaries take them (package stats). A series whose
-// buckets are all final is retired (life.go). A budget bounds the memory of the summaries (budget.go). A [Store], where
-// there is one, has everything that is needed to go on after a crash before a row leaves (push.go).
+// A point passes through these files:
+//
+//	Add ──▶ table.go   finds the series of the point
+//	        schema.go  gives each field of the series a position
+//	        life.go    finds or opens the bucket
+//	        stage.go   collects some rows, then adds them to the summaries (package stats)
+//	        budget.go  makes histograms of the largest summaries if all of them take too much memory
+//	Push ─▶ push.go    collects the rows, commits the store, and lets the rows leave
+//	        store.go   is what a [Store] must do so that a restart loses nothing
 package engine
 
 import (
@@ -36,10 +43,10 @@ type Field struct {
 // Tag is one tag of a point.
 type Tag = ids.Tag
 
-// Point is what was measured at one time: a measurement, its tags and its numeric fields.
+// Point holds the values of one series at one time.
 //
-// The engine keeps no part of a point, so the caller may use the memory of its texts and slices for the next one.
-// Tags are in any order, but each key is there once. NaN and infinite values are dropped and counted.
+// The engine keeps no part of a point, so the caller may reuse the memory of its strings and slices after Add returns.
+// Tags are in any order and have different keys. Values that are NaN or infinite are dropped and counted.
 type Point struct {
 	Measurement string
 	Tags        []Tag
@@ -47,39 +54,41 @@ type Point struct {
 	Time        int64 // nanoseconds since 1970
 }
 
-// Options of an engine. They do not change after [New].
+// Options configure an engine. They do not change after [New], which does not check them.
 type Options struct {
 	Grid      bucket.Grid      // divides event time
 	Selection *stats.Selection // the statistics of a record
-	Prefix    string           // goes before the measurement in the name of a table
-	// Keep selects the tags that make a series; nil keeps all. The engine remembers its answers for some tags.
+	Prefix    string           // the name of a table is the prefix and the measurement
+	// Keep selects the tags that identify a series; nil keeps all. Its answer for a key must not change, because the
+	// engine remembers answers.
 	Keep func(key string) bool
-	// Taken reports further tag keys that a row uses otherwise, beside [record.Reserved]; nil reports none.
+	// Taken reports tag keys that a row needs for itself, in addition to [record.Reserved]; nil reports none. Tags of
+	// a series with such a key are renamed.
 	Taken func(key string) bool
-	// Linger is how long a bucket gets no value before it is final.
+	// Linger is how long a bucket must get no value before it becomes final.
 	Linger time.Duration
-	// MaxFuture drops values that are further ahead of the clock; 0 drops none.
+	// MaxFuture is how far ahead of the clock a value may be. Others are dropped and counted; 0 drops none.
 	MaxFuture time.Duration
-	// MaxSeries is how many series may have open buckets; 0 is no limit.
+	// MaxSeries is how many series there may be at a time; 0 is no limit.
 	MaxSeries int
 	// ExactLimit is the exact limit of the summaries, see [stats.New].
 	ExactLimit int
-	// MemoryLimit is how many bytes summaries may hold before the largest become histograms.
+	// MemoryLimit is how many bytes the open buckets may hold. Beyond it the largest exact summaries become histograms.
 	MemoryLimit int
-	// Encode adds the encoded summary to a record; nil adds none. It appends to dst.
+	// Encode appends the encoding of a summary to dst, for [record.Record.Summary]; nil leaves it empty.
 	Encode func(dst []byte, s *stats.Summary) []byte
-	// Emit says which rows leave.
+	// Emit selects the rows that leave.
 	Emit Emit
-	// Store keeps the buckets over restarts; nil keeps them in memory only.
+	// Store keeps the buckets across restarts; nil keeps them in memory only.
 	Store Store
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
-	// Notice receives what an operator should read once, as sentences; nil drops it. It is called with the
-	// engine's lock held and must not call the engine.
+	// Notice receives what an operator should read; nil drops it. It is called with the lock of the engine held and
+	// must not call the engine.
 	Notice func(Notice)
 }
 
-// Engine collects points into buckets. Its methods may be called concurrently.
+// Engine collects points in buckets and describes each bucket. Its methods may be called concurrently.
 type Engine struct {
 	o      Options
 	timed  bool     // whether a statistic needs the times of the values
@@ -87,26 +96,26 @@ type Engine struct {
 	counts []bool   // which of them are counts, so integers
 
 	pushing sync.Mutex // serializes Push
-	push    push       // what a Push works with, guarded by pushing
+	push    push       // scratch of Push, guarded by pushing
 
-	mu       sync.Mutex // guards all below
+	mu       sync.Mutex // guards all fields below
 	table    table
 	budget   budget
 	counters Counters
 	noticed  notices
-	span     span              // the bucket of the point before
-	previous *series           // of the point before, or nil
-	handles  map[uint64]opened // of the buckets that a store has handed back and replays, nil otherwise
-	again    []Bucket          // final buckets whose rows leave again, after an unclean end
+	span     span              // the bucket of the last point
+	previous *series           // the series of the last point, or nil
+	handles  map[uint64]opened // the open buckets of a replay; nil except during one
+	again    []Bucket          // final buckets whose rows leave again with the next Push
 
 	key     []byte    // scratch of Add: the key of the point's series
 	row     []float64 // scratch of Add: the point's values by position, NaN where it has none
 	samples []sample  // scratch of Add: the values that are not in the row
-	tags    []Tag     // scratch of Add: the tags that make the series
-	sparse  bool      // scratch of Add: whether there is no row
+	tags    []Tag     // scratch of Add: the kept tags of the point
+	sparse  bool      // scratch of Add: whether all values are in samples
 }
 
-// New returns an engine. The options are the caller's to check.
+// New returns an engine without buckets.
 func New(o Options) *Engine {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -126,8 +135,8 @@ func New(o Options) *Engine {
 // span is the bucket [start, end) of the grid.
 type span struct{ start, end int64 }
 
-// sparseFields is how many times as many fields as a point a series has whose points are not staged as rows: these
-// would be empty mostly.
+// sparseFields bounds the rows of a stage: a point of a series that has more than sparseFields times as many fields is
+// not staged as a row, which would be mostly empty.
 const sparseFields = 4
 
 // sample is one value of a point that is not part of a row.
@@ -185,11 +194,11 @@ func (e *Engine) drop(p *Point, reason *int64) {
 	}
 }
 
-// isNumber reports whether v is neither NaN nor infinite.
+// isNumber reports whether v is neither NaN nor infinite. For those, v-v is NaN.
 func isNumber(v float64) bool { return v-v == 0 }
 
-// read brings the point's values, by the schema of the series, which it extends where it has to, into e.row or,
-// where they are few beside the fields of the series, into e.samples. It returns how many there are.
+// read copies the values of the point to their positions in e.row, or to e.samples if the series has many more fields.
+// It extends the schema of the series by new fields, and returns the number of values.
 func (e *Engine) read(s *series, p *Point) int {
 	width := len(s.schema.names)
 	e.samples = e.samples[:0]
@@ -208,8 +217,8 @@ func (e *Engine) read(s *series, p *Point) int {
 	return e.readAny(s, p)
 }
 
-// readSame fills the row where all fields come in the order of the schema, as most points of a series do; otherwise
-// it returns false.
+// readSame fills the row if the fields are those of the schema in the same order, as in most points of a series.
+// Otherwise it returns false, and the row is undefined.
 func readSame(row []float64, known []known, fields []Field) bool {
 	for i := range fields {
 		f := &fields[i]
@@ -221,8 +230,8 @@ func readSame(row []float64, known []known, fields []Field) bool {
 	return true
 }
 
-// readAny is read for fields in any order. Fields mostly come in the order of the schema, with some missing, so
-// the one after the last is looked at first.
+// readAny is read for fields in any order. It first looks for a field after the previous one: mostly the order is that
+// of the schema, and some fields are missing.
 func (e *Engine) readAny(s *series, p *Point) (n int) {
 	next := 0
 	for i := range p.Fields {
@@ -244,8 +253,8 @@ func (e *Engine) readAny(s *series, p *Point) (n int) {
 	return n
 }
 
-// set puts a value into e.row, or into e.samples where there is one already, as of two fields whose names leave
-// alike, or no row.
+// set puts a value into e.row. It goes to e.samples if there is no row, or if its place is taken: the names of two
+// fields of the point may be one name in rows.
 func (e *Engine) set(position int, v float64) {
 	if !e.sparse && math.IsNaN(e.row[position]) {
 		e.row[position] = v
@@ -266,12 +275,12 @@ func (e *Engine) extend(s *series, p *Point) {
 	e.widen(s)
 }
 
-// widen gives e.row, where there is one, the width of the schema of the series after that grew.
+// widen extends e.row, if there is a row, to the width of the schema of the series.
 func (e *Engine) widen(s *series) {
 	for !e.sparse && len(e.row) < len(s.schema.names) {
 		e.row = append(e.row, missing)
 	}
 }
 
-// missing marks in a row that the point has no value of the field: no value is NaN.
+// missing takes the place of a field that a point does not have. No value is NaN.
 var missing = math.NaN()

@@ -1,23 +1,24 @@
 package engine
 
-// Counters count what an engine did since it was made, and what it held at its last Push.
+// Counters are what an engine has counted since it was made, and what it held at the last Push.
 type Counters struct {
-	// Values that are in no bucket, by reason.
-	Late            int64 // their bucket is final
+	// Values that were dropped, by reason.
+	Late            int64 // their bucket is final, and without a store or with one that failed
 	Future          int64 // further ahead of the clock than Options.MaxFuture
 	NaN             int64 // NaN or infinite
 	OutOfRange      int64 // their bucket begins before September 1677
 	ValuesOfDropped int64 // of a series beyond Options.MaxSeries
 
 	SeriesDropped int64 // points of series beyond Options.MaxSeries
-	Forgotten     int64 // series of which it is not known any more which buckets were final
-	Demotions     int64 // summaries that became histograms to keep to the memory limit
+	Forgotten     int64 // retired series whose final buckets are forgotten
+	Demotions     int64 // summaries that became histograms because of the memory limit
 	Revised       int64 // final buckets that a late value opened again
 	StateErrors   int64 // failures of the store
 
-	// As of the last Push.
+	// As of the last Push: series in the table, open buckets, and their summaries by kind. Buckets and summaries
+	// include those that became final with it.
 	Series, Buckets, Exact, Histograms int64
-	Memory                             int64 // bytes held by summaries and by the knowledge of final buckets
+	Memory                             int64 // bytes of open buckets, spares and the final buckets of retired series
 }
 
 // Counters returns the counters as they are now.
@@ -27,8 +28,8 @@ func (e *Engine) Counters() Counters {
 	return e.counters
 }
 
-// Notice is something that an operator should know. Each kind comes once, TagRenamed once for each tag, and
-// StateFailed each time.
+// Notice is a message for the operator. Each kind comes once, TagRenamed once for each tag key, and StateFailed each
+// time.
 type Notice struct {
 	Kind   NoticeKind
 	Text   string // the tag of TagRenamed
@@ -41,21 +42,22 @@ type NoticeKind int
 
 // The kinds of notices.
 const (
-	TagRenamed       NoticeKind = iota // Text leaves under another name
-	SummariesDemoted                   // Number of the largest summaries became histograms, to keep to the memory limit
-	MemoryExceeded                     // the summaries hold Number bytes, and none becomes smaller as a histogram
-	SeriesForgotten                    // the spans of final buckets of some series are forgotten
+	TagRenamed       NoticeKind = iota // the tag key Text has another name in rows
+	SummariesDemoted                   // the largest summaries, Number of them, became histograms
+	MemoryExceeded                     // open buckets hold Number bytes, and no summary is worth demoting
+	SeriesForgotten                    // the final buckets of some retired series are forgotten
 	StateFailed                        // the store failed with Err
 )
 
-// notices has what was noticed before.
+// notices has the notices that came before.
 type notices struct {
 	once map[Notice]bool
 }
 
-// maxNotices is how many notices are remembered; tags beyond it are renamed without one.
+// maxNotices is how many notices are remembered. Further tag keys are renamed without one.
 const maxNotices = 1000
 
+// notify passes a notice on if it is due.
 func (e *Engine) notify(n Notice) {
 	if e.o.Notice == nil {
 		return

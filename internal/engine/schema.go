@@ -8,33 +8,33 @@ import (
 )
 
 const (
-	// namelessField is the name with which a field leaves whose own name line protocol cannot carry at all.
+	// namelessField is the name in rows of a field whose own name line protocol cannot carry at all.
 	namelessField = "_"
-	// fewSchemas is how many schemas are kept whether or not a series has them.
+	// fewSchemas is how many schemas are always kept, also without a series.
 	fewSchemas = 64
 )
 
-// schema gives each field of a series a position. Series whose fields came together share one. A schema that grew out
-// of another begins as that does, so a position once given stays, and mostly shares its memory. Fields whose names
-// leave alike have one position.
+// schema gives each field of a series a position. Series with the same fields share a schema. A schema does not change:
+// for further fields it makes another one that begins with the same fields, so positions stay valid. Fields that have
+// the same name in rows have one position.
 type schema struct {
-	number  uint64   // of the list of names, never used again for another one; 0 is no list
-	names   []string // as they leave, by position
-	known   []known
-	aliases bool           // whether a name leaves as another one
-	index   map[string]int // of a name in known; nil until it is needed
+	number  uint64         // different for each list of names; 0 for the empty one
+	names   []string       // in rows, by position
+	known   []known        // the names in points
+	aliases bool           // whether a name in rows differs from the name in points
+	index   map[string]int // where in known a name is; nil until it is needed
 
-	grown map[string]*schema // by the names that were added
-	heir  bool               // one of these has the memory behind names and known, and the index
+	grown map[string]*schema // the schemas that grew out of this one, by the added names
+	heir  bool               // whether one of these has taken over the index and the spare memory of names and known
 }
 
-// known is a name as it arrives and the position of its field.
+// known is the name of a field in points and its position.
 type known struct {
 	name     string
 	position int
 }
 
-// find returns where in known the name is, or −1.
+// find returns the index of a name in known, or −1.
 func (s *schema) find(name string) int {
 	if s.index == nil {
 		s.index = make(map[string]int, len(s.known))
@@ -48,18 +48,18 @@ func (s *schema) find(name string) int {
 	return -1
 }
 
-// schemas keeps the schemas that series share: a tree that grows from the empty one.
+// schemas is the tree of the schemas that series share. Its root is the empty schema.
 type schemas struct {
 	empty  *schema
-	count  int    // of schemas in the tree
-	limit  int    // at which those without a series are let go
+	count  int    // of schemas in the tree, without the root
+	limit  int    // of count, beyond which sweep begins a new tree
 	number uint64 // the largest that a schema has
 }
 
 func (t *schemas) init() { t.empty, t.count, t.limit = &schema{}, 0, fewSchemas }
 
-// extend returns the schema that has the new names too, which s does not know and of which none comes twice.
-// Whatever their order, it is the same schema. extend sorts names and keeps none of their memory.
+// extend returns the schema that has further names, all different and none of them in s. The order of the names makes no
+// difference. extend sorts names and keeps no part of them.
 func (t *schemas) extend(s *schema, names []string) *schema {
 	slices.Sort(names)
 	var added []byte
@@ -83,8 +83,8 @@ func (t *schemas) extend(s *schema, names []string) *schema {
 	return grown
 }
 
-// child returns a schema that begins as s does. The first one takes over the memory behind it, so that a series
-// whose fields come one after another does not copy all of them each time.
+// child returns a schema with the fields of s, to which others are added. The first child appends to the memory of s:
+// otherwise a series whose fields come one by one would copy all of them each time. Further children must not.
 func (s *schema) child() *schema {
 	c := &schema{names: slices.Clip(s.names), known: slices.Clip(s.known), aliases: s.aliases}
 	if !s.heir {
@@ -95,6 +95,7 @@ func (s *schema) child() *schema {
 	return c
 }
 
+// add adds a name that points carry.
 func (s *schema) add(arriving string) {
 	name := ids.Sendable(arriving)
 	if name == "" {
@@ -112,7 +113,7 @@ func (s *schema) add(arriving string) {
 	}
 }
 
-// leavingAs returns the position of the field that leaves under that name, or −1.
+// leavingAs returns the position of the field with that name in rows, or −1.
 func (s *schema) leavingAs(name string) int {
 	if s.aliases {
 		return slices.Index(s.names, name)
@@ -123,8 +124,7 @@ func (s *schema) leavingAs(name string) int {
 	return -1
 }
 
-// sweep lets go of the schemas that no series has, when there are many: the tree begins anew, and series keep
-// theirs.
+// sweep begins a new tree if there are many schemas. The series keep theirs; the others are garbage then.
 func (t *schemas) sweep(all []*series) {
 	if t.count <= t.limit {
 		return

@@ -29,31 +29,33 @@ func TestSeriesWithTheSameFieldsShareASchema(t *testing.T) {
 	}
 }
 
-// Two schemas that grow out of one begin with the same names. Each has memory of its own for the names that follow.
+// Two schemas that grow out of one begin with the same fields. Each has memory of its own for the fields that follow.
 func TestSchemasThatGrowOutOfOneStayApart(t *testing.T) {
 	t.Parallel()
 	e := newTested(t, time.Hour, nil, "sum")
 	const hosts = 20
-	for range 2 {
-		for host := range hosts {
-			for f := range 3 { // the memory behind three names has room for a fourth
-				e.add(strconv.Itoa(host), start, engine.Field{Name: "f" + strconv.Itoa(f), Value: 1})
-			}
-			e.add(strconv.Itoa(host), start, engine.Field{Name: "own" + strconv.Itoa(host), Value: float64(host)})
+	common := []string{"f0", "f1", "f2"} // the memory behind these has room for a fourth
+	want := make(map[string]float64)
+	add := func(host int, names []string, values ...float64) {
+		e.add(strconv.Itoa(host), start, fields(names, values...)...)
+		for i, name := range names {
+			want[fmt.Sprint(host, name)] += values[i]
 		}
 	}
-	rows := e.rows(t)
-	require.Len(t, rows, 4*hosts)
-	for _, row := range rows {
-		host, want := tag(&row, "host"), 2.0
-		if row.Field[0] == 'o' {
-			number, err := strconv.Atoi(host)
-			require.NoError(t, err)
-			require.Equal(t, "own"+host, row.Field)
-			want = 2 * float64(number)
+	for host := range hosts {
+		for _, name := range common {
+			add(host, []string{name}, 1)
 		}
-		require.Equal(t, want, statistics(&row)["sum"], "%s %s", host, row.Field)
+		add(host, []string{"own" + strconv.Itoa(host)}, float64(host+1))
 	}
+	for host := range hosts { // a whole row of the series, but with the field of another one
+		add(host, append(common, "own"+strconv.Itoa(hosts-1)), 1, 1, 1, 100)
+	}
+	got := make(map[string]float64)
+	for _, row := range e.rows(t) {
+		got[tag(&row, "host")+row.Field] = statistics(&row)["sum"].(float64)
+	}
+	require.Equal(t, want, got)
 }
 
 func TestSchemasWithoutASeriesAreLetGo(t *testing.T) {

@@ -9,29 +9,30 @@ import (
 )
 
 const (
-	// maxKeys is how many keys the table remembers a series by. A point under another one takes the way of a new series.
+	// maxKeys is how many keys the table stores for one series. For a point with another key, the key that its rows
+	// have is made each time.
 	maxKeys = 17
-	// maxKnownTags is how many tags the answers of Options.Keep are remembered for.
+	// maxKnownTags is for how many tag keys the table remembers the answer of Options.Keep.
 	maxKnownTags = 1000
 )
 
-// identity is the name of a series as its points carry it and as its rows leave. Both are the same unless line
-// protocol cannot carry a text or a tag clashes with a name of ours.
+// identity is a series as its points carry it and as its rows do. The two differ if line protocol cannot carry a name,
+// if a tag is empty, or if its key is one that rows need for themselves.
 type identity struct {
 	arriving ids.Series // the tags that are kept, in the order of the first point
-	leaving  ids.Series // in ascending order of keys
+	leaving  ids.Series // the tags of the rows, in ascending order of keys
 }
 
-// key returns the key of the series as its rows leave.
+// key returns the key of the series as in its rows.
 func (s *series) key() string { return s.keys[0] }
 
 // table holds the series that have open buckets.
 type table struct {
-	index   map[string]*series // by series key, as they leave and as they arrive
-	order   []*series          // in the order in which they came
+	index   map[string]*series // by each of their keys
+	order   []*series          // in the order in which they were added
 	schemas schemas
 	quiet   quiet
-	keep    map[string]bool // answers of Options.Keep
+	keep    map[string]bool // answers of Options.Keep by tag key
 }
 
 func (t *table) init() {
@@ -40,11 +41,11 @@ func (t *table) init() {
 	t.quiet.init()
 }
 
-// seriesOf returns the series of the point; nil where it has no number to make a series of, or where the series
-// would be one too many, which is counted.
+// seriesOf returns the series of the point and adds new ones to the table. It returns nil, and counts the values as
+// dropped, if a new series would have no value or would be beyond Options.MaxSeries.
 //
-// Points mostly come in the order in which they came the last time, so the series that followed the previous one then
-// is looked at first.
+// Points mostly come in the same order in each period, so seriesOf first looks at the series that followed the previous
+// one the last time. That saves the key and the index: BenchmarkSeriesLookup measures both.
 func (e *Engine) seriesOf(p *Point) *series {
 	previous := e.previous
 	if previous != nil && previous.next != nil && !previous.next.gone && e.matches(previous.next, p) {
@@ -64,7 +65,7 @@ func (e *Engine) seriesOf(p *Point) *series {
 	return s
 }
 
-// arriving returns the measurement and the kept tags of the point. They are the point's.
+// arriving returns the measurement and the kept tags of the point. It shares memory with the point and with e.tags.
 func (e *Engine) arriving(p *Point) ids.Series {
 	if e.o.Keep == nil {
 		return ids.Series{Measurement: p.Measurement, Tags: p.Tags}
@@ -78,7 +79,7 @@ func (e *Engine) arriving(p *Point) ids.Series {
 	return ids.Series{Measurement: p.Measurement, Tags: e.tags}
 }
 
-// matches reports whether the point is of the series, with its tags in the same order.
+// matches reports whether the point is of the series and has the tags in the same order.
 func (e *Engine) matches(s *series, p *Point) bool {
 	if e.o.Keep != nil {
 		return e.matchesKept(s, p)
@@ -95,13 +96,13 @@ func (e *Engine) matches(s *series, p *Point) bool {
 	return true
 }
 
-// matchesKept is matches where some tags of the point may not be kept.
+// matchesKept is matches for an engine that does not keep all tags.
 func (e *Engine) matchesKept(s *series, p *Point) bool {
 	kept := e.arriving(p)
 	return kept.Measurement == s.arriving.Measurement && slices.Equal(kept.Tags, s.arriving.Tags)
 }
 
-// keeps returns the answer of Options.Keep for a tag.
+// keeps returns the answer of Options.Keep for a tag key.
 func (e *Engine) keeps(tag string) bool {
 	kept, ok := e.table.keep[tag]
 	if !ok {
@@ -113,10 +114,11 @@ func (e *Engine) keeps(tag string) bool {
 	return kept
 }
 
-// newSeries returns the series of a point that came under a key that the table does not have. The key is in e.key.
+// newSeries returns the series of a point whose key, in e.key, the table does not have. That may be a series of the
+// table all the same: one whose rows are the same.
 func (e *Engine) newSeries(arriving ids.Series, p *Point) *series {
 	if !hasNumber(p) {
-		e.drop(p, &e.counters.NaN) // which counts what is NaN
+		e.drop(p, &e.counters.NaN)
 		return nil
 	}
 	key := string(e.leaving(arriving).AppendKey(nil))
@@ -136,12 +138,11 @@ func (e *Engine) newSeries(arriving ids.Series, p *Point) *series {
 	return s
 }
 
-// addSeries adds a series that the table does not have, with the key under which it leaves. It keeps nothing of
-// arriving.
+// addSeries adds a series to the table, with the key that its rows have. It keeps no part of arriving.
 func (e *Engine) addSeries(key string, arriving ids.Series) *series {
-	leaving, err := ids.ParseKey(key) // most texts are parts of the key then, and take no memory of their own
+	leaving, err := ids.ParseKey(key) // most of its strings are parts of the key, so they take no memory
 	if err != nil {
-		panic(err) // AppendKey made it, or ParseKey has parsed it before
+		panic(err) // the key was made by AppendKey, or was parsed before
 	}
 	s := &series{identity: identity{leaving, leaving}, schema: e.table.schemas.empty, keys: []string{key}}
 	if arriving.Measurement != leaving.Measurement || !slices.Equal(arriving.Tags, leaving.Tags) {
@@ -155,7 +156,7 @@ func (e *Engine) addSeries(key string, arriving ids.Series) *series {
 	return s
 }
 
-// cloneTags returns the tags with texts of their own.
+// cloneTags returns a deep copy of the tags.
 func cloneTags(tags []Tag) []Tag {
 	own := make([]Tag, len(tags))
 	for i, tag := range tags {
@@ -164,6 +165,7 @@ func cloneTags(tags []Tag) []Tag {
 	return own
 }
 
+// hasNumber reports whether a value of the point is neither NaN nor infinite.
 func hasNumber(p *Point) bool {
 	for i := range p.Fields {
 		if isNumber(p.Fields[i].Value) {
@@ -173,8 +175,8 @@ func hasNumber(p *Point) bool {
 	return false
 }
 
-// leaving returns the series as its rows leave. Line protocol has no empty tags and no backslash at the end of a
-// name, so without this two series could end up in one row.
+// leaving returns the series as its rows carry it. Line protocol has neither empty tags nor a backslash at the end of
+// a name, so series that differ only in these are one.
 func (e *Engine) leaving(arriving ids.Series) ids.Series {
 	leaving := ids.Series{Measurement: ids.Sendable(arriving.Measurement), Tags: make([]Tag, 0, len(arriving.Tags))}
 	for _, tag := range arriving.Tags {
