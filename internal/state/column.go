@@ -1,0 +1,109 @@
+package state
+
+import (
+	"encoding/binary"
+	"math"
+)
+
+// Columns
+//
+// The values of one field in a block of rows are a column. It is encoded as
+//
+//	1 byte    kind
+//
+// and, by kind, with n values:
+//
+//	0  raw        n × 8 bytes: the IEEE 754 bits of the values, little endian
+//	1  constant   8 bytes: the bits of all the values
+//	2  whole      n uvarints: 0 is NaN, k is the whole number v with zigzag(v) = k−1
+//	3  constant   1 uvarint: the same for all the values
+//	              whole
+//
+// zigzag(v) is 2v for v ≥ 0 and −2v−1 below. Of every value, the decoded bits are those that were encoded; of NaN, only
+// that it is one. −0 is never a whole number here.
+const (
+	columnRaw = iota
+	columnConstant
+	columnWhole
+	columnConstantWhole
+)
+
+// maxWhole bounds the magnitude of what is stored as a whole number. Its uvarint takes 7 bytes, so it still saves one.
+const maxWhole = 1 << 47
+
+// appendColumn appends the column f of rows that are width values wide.
+func appendColumn(dst []byte, rows []float64, f, width int) []byte {
+	first := math.Float64bits(rows[f])
+	constant, whole := true, true
+	for i := f; i < len(rows) && (constant || whole); i += width {
+		constant = constant && math.Float64bits(rows[i]) == first
+		whole = whole && isWhole(rows[i])
+	}
+	switch {
+	case constant && whole:
+		return binary.AppendUvarint(append(dst, columnConstantWhole), wholeCode(rows[f]))
+	case constant:
+		return binary.LittleEndian.AppendUint64(append(dst, columnConstant), first)
+	case whole:
+		dst = append(dst, columnWhole)
+		for i := f; i < len(rows); i += width {
+			dst = binary.AppendUvarint(dst, wholeCode(rows[i]))
+		}
+		return dst
+	}
+	dst = append(dst, columnRaw)
+	for i := f; i < len(rows); i += width {
+		dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(rows[i]))
+	}
+	return dst
+}
+
+// isWhole reports whether wholeCode can stand for v: a whole number that is not too large and not −0, or NaN.
+func isWhole(v float64) bool {
+	if v != v {
+		return true
+	}
+	return v > -maxWhole && v < maxWhole && math.Float64bits(float64(int64(v))) == math.Float64bits(v)
+}
+
+func wholeCode(v float64) uint64 {
+	if v != v {
+		return 0
+	}
+	k := int64(v)
+	return uint64(k<<1^k>>63) + 1
+}
+
+func wholeValue(code uint64) float64 {
+	if code == 0 {
+		return math.NaN()
+	}
+	code--
+	return float64(int64(code>>1) ^ -int64(code&1))
+}
+
+// column reads the column f of n rows that are width values wide into rows.
+func (d *decoder) column(rows []float64, f, width int) {
+	switch kind := d.byte(); kind {
+	case columnRaw:
+		for i := f; i < len(rows); i += width {
+			rows[i] = math.Float64frombits(d.uint64())
+		}
+	case columnConstant, columnConstantWhole:
+		var v float64
+		if kind == columnConstant {
+			v = math.Float64frombits(d.uint64())
+		} else {
+			v = wholeValue(d.uvarint())
+		}
+		for i := f; i < len(rows); i += width {
+			rows[i] = v
+		}
+	case columnWhole:
+		for i := f; i < len(rows); i += width {
+			rows[i] = wholeValue(d.uvarint())
+		}
+	default:
+		d.fail("kind of column %d, want at most %d", kind, columnConstantWhole)
+	}
+}

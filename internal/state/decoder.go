@@ -1,0 +1,108 @@
+package state
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+)
+
+// errFormat is wrapped by every error about bytes that the store did not write.
+var errFormat = errors.New("not of this format")
+
+// decoder reads bytes from outside. After its first error, all its methods return zero values. What it returns shares
+// no memory with the input, but for bytes.
+type decoder struct {
+	b   []byte
+	err error
+}
+
+func (d *decoder) fail(format string, args ...any) {
+	if d.err == nil {
+		d.err = fmt.Errorf("%w: %s", errFormat, fmt.Sprintf(format, args...))
+	}
+	d.b = nil
+}
+
+func (d *decoder) byte() byte {
+	if len(d.b) < 1 {
+		d.fail("it ends early")
+		return 0
+	}
+	v := d.b[0]
+	d.b = d.b[1:]
+	return v
+}
+
+func (d *decoder) uint64() uint64 {
+	if len(d.b) < 8 {
+		d.fail("it ends early")
+		return 0
+	}
+	v := binary.LittleEndian.Uint64(d.b)
+	d.b = d.b[8:]
+	return v
+}
+
+func (d *decoder) uvarint() uint64 {
+	v, n := binary.Uvarint(d.b)
+	if n <= 0 {
+		d.fail("it ends within a number")
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+func (d *decoder) varint() int64 {
+	v, n := binary.Varint(d.b)
+	if n <= 0 {
+		d.fail("it ends within a number")
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+// length reads a count of things that take at least size bytes each. It is never more than the rest of the input can
+// hold, so the caller can allocate by it.
+func (d *decoder) length(size int) int {
+	v := d.uvarint()
+	if v > uint64(len(d.b)/size) {
+		d.fail("%d of at least %d bytes each in %d bytes", v, size, len(d.b))
+		return 0
+	}
+	return int(v)
+}
+
+// whole reads a number from 0 to the largest int64.
+func (d *decoder) whole() int64 {
+	v := d.uvarint()
+	if v > math.MaxInt64 {
+		d.fail("number %d, want at most %d", v, int64(math.MaxInt64))
+		return 0
+	}
+	return int64(v)
+}
+
+// bytes reads a length and that many bytes. They stay the input's.
+func (d *decoder) bytes() []byte {
+	n := d.length(1)
+	b := d.b[:n:n]
+	d.b = d.b[n:]
+	return b
+}
+
+func (d *decoder) string() string { return string(d.bytes()) }
+
+// end fails if there are bytes left, and returns the first error.
+func (d *decoder) end() error {
+	if d.err == nil && len(d.b) > 0 {
+		d.fail("%d bytes after its end", len(d.b))
+	}
+	return d.err
+}
+
+func appendString(dst []byte, s string) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}

@@ -1,0 +1,82 @@
+package state
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
+)
+
+// Drain replays the open buckets of the last run and yields them whole, by series and start. It is for a store whose
+// options have changed, so that no engine goes on with its buckets. They stay open in the store, and another Drain, in a
+// later run, yields them again: call Retire when they have left. Drain returns the first error of yield.
+func (s *Store) Drain(yield func(Bucket) error) error {
+	c := collector{limit: s.o.ExactLimit, open: make(map[uint64]*Bucket)}
+	if err := s.Replay(&c); err != nil {
+		return err
+	}
+	all := make([]*Bucket, 0, len(c.open))
+	for _, b := range c.open {
+		all = append(all, b)
+	}
+	slices.SortFunc(all, func(a, b *Bucket) int {
+		return cmp.Or(cmp.Compare(a.Series, b.Series), cmp.Compare(a.Start, b.Start))
+	})
+	for _, b := range all {
+		if err := yield(*b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// collector is a Replayer that keeps the buckets.
+type collector struct {
+	limit  int
+	open   map[uint64]*Bucket
+	column []float64
+}
+
+func (c *collector) Open(handle uint64, b Bucket) error {
+	if c.open[handle] != nil {
+		return fmt.Errorf("handle %d is open already", handle)
+	}
+	c.open[handle] = &b
+	return nil
+}
+
+// summary returns the summary of a field of the bucket.
+func (c *collector) summary(b *Bucket, field string) *stats.Summary {
+	i := slices.Index(b.Fields, field)
+	if i < 0 {
+		i = len(b.Fields)
+		b.Fields = append(b.Fields, field)
+		b.Summaries = append(b.Summaries, stats.New(c.limit))
+	}
+	return &b.Summaries[i]
+}
+
+func (c *collector) Rows(handle uint64, fields []string, rows []float64, times []int64) {
+	b := c.open[handle]
+	for f, field := range fields {
+		c.column = c.column[:0]
+		for i := f; i < len(rows); i += len(fields) {
+			c.column = append(c.column, rows[i])
+		}
+		c.summary(b, field).AddAll(c.column, times)
+	}
+}
+
+func (c *collector) Demoted(handle uint64, field string) {
+	c.summary(c.open[handle], field).Demote()
+}
+
+func (c *collector) Final(handle uint64) (Bucket, bool) {
+	b, ok := c.open[handle]
+	if !ok {
+		return Bucket{}, false
+	}
+	delete(c.open, handle)
+	return *b, true
+}

@@ -1,0 +1,70 @@
+package state
+
+import "errors"
+
+// Frozen returns o for a store whose background writer never runs.
+func Frozen(o Options) Options {
+	o.frozen = true
+	return o
+}
+
+// LogFile is a file of the log that is written.
+type LogFile = logFile
+
+// WithFiles returns o for a store that opens the files of its log with open.
+func WithFiles(o Options, open func(path string) (LogFile, error)) Options {
+	o.openFile = open
+	return o
+}
+
+// OpenLogFile opens a file of the log as a store does.
+var OpenLogFile = openLogFile
+
+// FinalsFile is the name of the database.
+const FinalsFile = finalsFile
+
+// DecodeLog decodes bytes as a file of the log as far as it can, and returns the number of commits and of records.
+func DecodeLog(b []byte) (commits, all int) {
+	r, _ := newCommitReader(b, 0)
+	var block rowBlock
+	for {
+		_, payload, ok := r.read()
+		if !ok {
+			return commits, all
+		}
+		commits++
+		all += decodePayload(payload, &block)
+	}
+}
+
+// DecodePayload decodes bytes as the payload of a commit, and returns the number of records.
+func DecodePayload(b []byte) int { return decodePayload(b, new(rowBlock)) }
+
+func decodePayload(b []byte, block *rowBlock) (n int) {
+	schemas := map[uint64][]string{}
+	_ = records(b, func(_ int, kind byte, d *decoder) error {
+		n++
+		number := d.uvarint()
+		switch kind {
+		case recordSchema:
+			schemas[number] = d.strings()
+		case recordOpen, recordName:
+			d.bucket(0)
+		case recordRows:
+			d.rows(block, schemas)
+		case recordFinal:
+			d.final(number)
+		}
+		return nil
+	})
+	return n
+}
+
+// DecodeFinal decodes bytes as a value of the database.
+func DecodeFinal(key, value []byte) (Bucket, error) {
+	b, err := decodeFinal(key, value, 0)
+	if err != nil && !errors.Is(err, errFormat) {
+		panic(err)
+	}
+	return b.Bucket, err
+}

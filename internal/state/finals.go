@@ -1,0 +1,386 @@
+package state
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+// Final buckets
+//
+// The file "finals.db" is a bbolt database. A final bucket is in the bolt bucket of a slot: 8 bytes, the wall time at
+// which the slot ends, in nanoseconds since 1970, big endian with the sign bit flipped. Its last value came before that.
+// A slot is removed as a whole, which is fast, when its end is older than the retention.
+//
+// Its key is
+//
+//	8 bytes   start, big endian with the sign bit flipped
+//	          the key of the series, or 0xff and the SHA-256 of it if that is longer than 1,024 bytes
+//
+// and its value
+//
+//	1 byte    version: 1
+//	4 bytes   CRC32C, little endian, of the key and of what follows
+//	varint    start
+//	uvarint   how far the end is above the start, modulo 2^64
+//	uvarint   revision
+//	varint    wall time of the last value
+//	varint    wall time at which its final row left
+//	uvarint   handle: the later a bucket opened, the larger
+//	string    series
+//	uvarint   number of fields, and for each, string name, string summary (see record.go)
+//
+// The bolt bucket "meta" has two numbers: "stored" is that of a commit, and all buckets that became final in it or before
+// are in the database; "handle" is not below any handle in it. A number is 8 bytes, big endian, and their CRC32C, 4
+// bytes, little endian.
+const (
+	finalsFile   = "finals.db"
+	finalVersion = 1
+	maxSeriesKey = 1024
+	maxBatch     = 10_000
+	batchBytes   = 32 << 20
+)
+
+var (
+	metaBucket = []byte("meta")
+	storedKey  = []byte("stored")
+	handleKey  = []byte("handle")
+)
+
+// errDamaged is wrapped by errors about a database with damaged pages.
+var errDamaged = errors.New("database is damaged")
+
+// final is a bucket that became final.
+type final struct {
+	handle     *handle
+	series     string
+	start, end int64
+	commit     uint64 // it may be stored when that is durable
+	slot       int64
+	value      []byte
+}
+
+// finals is the database of final buckets.
+type finals struct {
+	db     *bbolt.DB
+	path   string
+	width  int64             // of new slots, nanoseconds
+	starts map[int64][]int64 // slots that have buckets with that start, guarded by Store.mu
+	slots  []int64           // ascending, guarded by Store.mu
+	stored uint64            // see the key "stored", as of Open
+	handle uint64            // see the key "handle", as of Open
+}
+
+// slotWidth returns how long slots are for a retention: short against it, so that what is kept beyond is little.
+func slotWidth(retention time.Duration) int64 {
+	return int64(min(max(retention/4, time.Minute), 24*time.Hour))
+}
+
+// slotOf returns the end of the slot for a bucket whose last value came at that wall time.
+func (f *finals) slotOf(touched int64) int64 {
+	end := touched - touched%f.width + f.width
+	if touched < 0 || end < touched {
+		return f.width // a clock before 1970 or after 2262
+	}
+	return end
+}
+
+func orderedBytes(v int64) []byte {
+	return binary.BigEndian.AppendUint64(nil, uint64(v)^1<<63)
+}
+
+func orderedInt(b []byte) int64 {
+	return int64(binary.BigEndian.Uint64(b) ^ 1<<63)
+}
+
+func finalKey(series string, start int64) []byte {
+	key := append(make([]byte, 0, 8+len(series)), orderedBytes(start)...)
+	if len(series) <= maxSeriesKey {
+		return append(key, series...)
+	}
+	sum := sha256.Sum256([]byte(series))
+	return append(append(key, 0xff), sum[:]...)
+}
+
+// encodeFinal returns the value of a final bucket.
+func encodeFinal(b Bucket, handle uint64, at int64) []byte {
+	v := make([]byte, 5, 512)
+	v[0] = finalVersion
+	v = binary.AppendVarint(v, b.Start)
+	v = binary.AppendUvarint(v, uint64(b.End)-uint64(b.Start))
+	v = binary.AppendUvarint(v, uint64(b.Revision))
+	v = binary.AppendVarint(v, b.Touched)
+	v = binary.AppendVarint(v, at)
+	v = binary.AppendUvarint(v, handle)
+	v = appendString(v, b.Series)
+	v = appendFields(v, b)
+	binary.LittleEndian.PutUint32(v[1:], finalSum(finalKey(b.Series, b.Start), v))
+	return v
+}
+
+func finalSum(key, value []byte) uint32 {
+	return crc32.Update(checksum(key), crcTable, value[5:])
+}
+
+// checkFinal returns a decoder of what follows the checksum.
+func checkFinal(key, value []byte) (*decoder, error) {
+	if len(value) < 5 || value[0] != finalVersion {
+		return nil, fmt.Errorf("%w: no final bucket of version %d", errFormat, finalVersion)
+	}
+	if finalSum(key, value) != binary.LittleEndian.Uint32(value[1:]) {
+		return nil, fmt.Errorf("%w: wrong checksum", errFormat)
+	}
+	return &decoder{b: value[5:]}, nil
+}
+
+// storedFinal is a decoded final bucket.
+type storedFinal struct {
+	Bucket
+	at     int64
+	handle uint64
+}
+
+func decodeFinal(key, value []byte, limit int) (storedFinal, error) {
+	d, err := checkFinal(key, value)
+	if err != nil {
+		return storedFinal{}, err
+	}
+	b := d.finalHead()
+	d.fields(&b.Bucket, limit)
+	return b, d.end()
+}
+
+func (d *decoder) finalHead() (b storedFinal) {
+	b.Start = d.varint()
+	b.End = int64(uint64(b.Start) + d.uvarint())
+	b.Revision = d.whole()
+	b.Touched = d.varint()
+	b.at = d.varint()
+	b.handle = d.uvarint()
+	b.Series = d.string()
+	return b
+}
+
+// guard calls f, which reads or writes the database, and returns a panic or a fault of memory in it as errDamaged.
+func guard(f func() error) (err error) {
+	before := debug.SetPanicOnFault(true)
+	defer func() {
+		debug.SetPanicOnFault(before)
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", errDamaged, r)
+		}
+	}()
+	return f()
+}
+
+// openFinals opens the database of the store, and creates it if there is none. If it is damaged, it is renamed, and a
+// new one gets what can be read of it.
+func openFinals(s *Store) (*finals, error) {
+	f := &finals{path: filepath.Join(s.folder, finalsFile), width: slotWidth(s.o.Retention)}
+	err := verifyDatabase(f.path)
+	if errors.Is(err, errHalfHeader) {
+		s.warn("%q: %v; final buckets that were stored last may be lost", finalsFile, err)
+	}
+	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, errHalfHeader) {
+		err = f.open()
+	}
+	if errors.Is(err, errDamaged) {
+		err = s.salvage(f, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("state %q: %w", f.path, err)
+	}
+	return f, nil
+}
+
+// open opens the database and reads which slots and starts it has.
+func (f *finals) open() error {
+	err := guard(func() (err error) {
+		f.db, err = bbolt.Open(f.path, 0o600, &bbolt.Options{
+			Timeout: time.Second, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType, NoStatistics: true,
+		})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err = guard(f.load); err != nil {
+		return errors.Join(err, f.close())
+	}
+	return nil
+}
+
+func (f *finals) load() error {
+	f.starts, f.slots = make(map[int64][]int64), nil
+	return f.db.View(func(tx *bbolt.Tx) error {
+		if meta := tx.Bucket(metaBucket); meta != nil {
+			f.stored, f.handle = metaNumber(meta, storedKey), metaNumber(meta, handleKey)
+		}
+		return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
+			if b == nil || len(name) != 8 {
+				return nil
+			}
+			slot := orderedInt(name)
+			f.slots = append(f.slots, slot)
+			c := b.Cursor()
+			for k, _ := c.First(); len(k) >= 8; {
+				start := orderedInt(k)
+				f.starts[start] = append(f.starts[start], slot)
+				next := binary.BigEndian.Uint64(k) + 1
+				if next == 0 {
+					break
+				}
+				k, _ = c.Seek(binary.BigEndian.AppendUint64(nil, next))
+			}
+			return nil
+		})
+	})
+}
+
+// metaNumber returns a number of the meta bucket, or 0 if it is not there.
+func metaNumber(meta *bbolt.Bucket, key []byte) uint64 {
+	n, _ := parseMetaNumber(meta.Get(key))
+	return n
+}
+
+func parseMetaNumber(value []byte) (n uint64, ok bool) {
+	if len(value) != 12 || checksum(value[:8]) != binary.LittleEndian.Uint32(value[8:]) {
+		return 0, false
+	}
+	return binary.BigEndian.Uint64(value), true
+}
+
+func formatMetaNumber(n uint64) []byte {
+	b := binary.BigEndian.AppendUint64(nil, n)
+	return binary.LittleEndian.AppendUint32(b, checksum(b))
+}
+
+func (f *finals) close() error {
+	if f == nil || f.db == nil {
+		return nil
+	}
+	return guard(f.db.Close)
+}
+
+func (f *finals) size() int64 {
+	info, err := os.Stat(f.path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// get returns the value of a final bucket that one of the slots has, or nil. If several have it, the one that opened
+// last counts.
+func (f *finals) get(key []byte, slots []int64) (value []byte, err error) {
+	err = guard(func() error {
+		return f.db.View(func(tx *bbolt.Tx) error {
+			for _, slot := range slots {
+				b := tx.Bucket(orderedBytes(slot))
+				if b == nil {
+					continue
+				}
+				if v := b.Get(key); v != nil && (value == nil || finalHandle(key, v) > finalHandle(key, value)) {
+					value = slices.Clone(v)
+				}
+			}
+			return nil
+		})
+	})
+	return value, err
+}
+
+// finalHandle returns the handle of the value of a final bucket, or 0 if it is damaged.
+func finalHandle(key, value []byte) uint64 {
+	d, err := checkFinal(key, value)
+	if err != nil {
+		return 0
+	}
+	return d.finalHead().handle
+}
+
+// put stores the buckets of the batch, all or none.
+func (f *finals) put(batch finalBatch) error {
+	return guard(func() error {
+		return f.db.Update(func(tx *bbolt.Tx) error {
+			meta, err := tx.CreateBucketIfNotExists(metaBucket)
+			if err != nil {
+				return err
+			}
+			for i, b := range batch.all {
+				if err := putFinal(tx, b, batch.older[i]); err != nil {
+					return err
+				}
+			}
+			return errors.Join(
+				meta.Put(storedKey, formatMetaNumber(batch.stored)),
+				meta.Put(handleKey, formatMetaNumber(batch.handle)))
+		})
+	})
+}
+
+func putFinal(tx *bbolt.Tx, b *final, older []int64) error {
+	key := finalKey(b.series, b.start)
+	for _, slot := range older {
+		if old := tx.Bucket(orderedBytes(slot)); old != nil && slot != b.slot {
+			if err := old.Delete(key); err != nil {
+				return err
+			}
+		}
+	}
+	bucket, err := tx.CreateBucketIfNotExists(orderedBytes(b.slot))
+	if err != nil {
+		return err
+	}
+	return bucket.Put(key, b.value)
+}
+
+// removeSlot removes all buckets of a slot, and returns how many.
+func (f *finals) removeSlot(slot int64) (n int, err error) {
+	name := orderedBytes(slot)
+	err = guard(func() error {
+		return f.db.Update(func(tx *bbolt.Tx) error {
+			b := tx.Bucket(name)
+			if b == nil {
+				return nil
+			}
+			n = b.Stats().KeyN
+			return tx.DeleteBucket(name)
+		})
+	})
+	return n, err
+}
+
+// added notes that a slot has buckets with that start.
+func (f *finals) added(start, slot int64) {
+	if i, ok := slices.BinarySearch(f.slots, slot); !ok {
+		f.slots = slices.Insert(f.slots, i, slot)
+	}
+	if slots := f.starts[start]; !slices.Contains(slots, slot) {
+		f.starts[start] = append(slots[:len(slots):len(slots)], slot) // Find may be reading the old one
+	}
+}
+
+// removed notes that a slot is gone.
+func (f *finals) removed(slot int64) {
+	f.slots = slices.DeleteFunc(f.slots, func(s int64) bool { return s == slot })
+	for start, slots := range f.starts {
+		if !slices.Contains(slots, slot) {
+			continue
+		}
+		rest := slices.DeleteFunc(slices.Clone(slots), func(s int64) bool { return s == slot })
+		if f.starts[start] = rest; len(rest) == 0 {
+			delete(f.starts, start)
+		}
+	}
+}

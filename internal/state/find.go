@@ -1,0 +1,117 @@
+package state
+
+import (
+	"fmt"
+	"slices"
+)
+
+// pendingFinals are the final buckets that are not in the database yet.
+type pendingFinals struct {
+	order  []*final // ascending by commit, but for those that are in no commit
+	newest map[finalID]*final
+	bytes  int64
+	// unstored is the first commit with a final bucket that was dropped from memory, as the database could not take it;
+	// 0 if there is none. The log keeps it for the next run.
+	unstored uint64
+	dropped  int64 // how many
+}
+
+// finalID identifies a bucket.
+type finalID struct {
+	series string
+	start  int64
+}
+
+// pend adds a final bucket to those that wait for the writer.
+func (s *Store) pend(f *final) {
+	p := &s.pending
+	if p.newest == nil {
+		p.newest = make(map[finalID]*final)
+	}
+	p.newest[finalID{f.series, f.start}] = f
+	if p.bytes+int64(len(f.value)) > int64(s.o.MaxPending) {
+		s.dropFinal(f)
+		return
+	}
+	p.order = append(p.order, f)
+	p.bytes += int64(len(f.value))
+}
+
+// dropFinal drops the value of a final bucket for want of memory, as the database has failed for long. Find returns
+// ErrUnreadable for it. If the log has it, the next run stores it.
+func (s *Store) dropFinal(f *final) {
+	f.value = nil
+	p := &s.pending
+	if s.stats.LostBuckets++; p.dropped == 0 {
+		s.warn("more than %d bytes of final buckets could not be stored; values for further ones are lost until the next start", s.o.MaxPending)
+	}
+	p.dropped++
+	if f.commit > 0 && p.unstored == 0 {
+		p.unstored = f.commit
+	}
+}
+
+// unpend removes final buckets that are in the database now.
+func (s *Store) unpend(done []*final) {
+	p := &s.pending
+	stored := make(map[*final]struct{}, len(done))
+	for _, f := range done {
+		stored[f] = struct{}{}
+		id := finalID{f.series, f.start}
+		if p.newest[id] == f {
+			delete(p.newest, id)
+		}
+		p.bytes -= int64(len(f.value))
+		s.needed.remove(f.handle.first)
+		s.finals.added(f.start, f.slot)
+	}
+	p.order = slices.DeleteFunc(p.order, func(f *final) bool { _, ok := stored[f]; return ok })
+	if len(p.order) == 0 {
+		p.order = nil
+	}
+}
+
+// Find returns the final bucket of a series with that start. ok is false if there is none. An error wraps
+// ErrUnreadable or ErrExpired, with ok true, or is about the database.
+func (s *Store) Find(series string, start int64) (b Bucket, ok bool, err error) {
+	found, ok, err := s.find(series, start)
+	return found.Bucket, ok, err
+}
+
+func (s *Store) find(series string, start int64) (b storedFinal, ok bool, err error) {
+	s.mu.Lock()
+	pending := s.pending.newest[finalID{series, start}]
+	slots := s.finals.starts[start]
+	closed := s.closed
+	s.mu.Unlock()
+	if closed {
+		return b, false, ErrClosed
+	}
+	if pending == nil && len(slots) == 0 {
+		return b, false, nil
+	}
+	key := finalKey(series, start)
+	var value []byte
+	if pending != nil {
+		value = pending.value
+		if value == nil {
+			return b, true, fmt.Errorf("state %q: series %q, start %d: %w: there was no room for it", s.folder, series, start, ErrUnreadable)
+		}
+	} else if value, err = s.finals.get(key, slots); err != nil {
+		return b, false, fmt.Errorf("state %q: %w", s.finals.path, err)
+	}
+	if value == nil {
+		return b, false, nil
+	}
+	b, err = decodeFinal(key, value, s.o.ExactLimit)
+	if err == nil && b.Series == series && b.Start == start {
+		return b, true, nil
+	}
+	if err == nil {
+		err = fmt.Errorf("%w: it is of series %q and start %d", errFormat, b.Series, b.Start)
+	}
+	s.mu.Lock()
+	s.stats.LostBuckets++
+	s.mu.Unlock()
+	return b, true, fmt.Errorf("state %q: series %q, start %d: %w: %w", s.finals.path, series, start, ErrUnreadable, err)
+}

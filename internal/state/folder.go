@@ -1,0 +1,227 @@
+package state
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	folderPrefix   = "describe-"
+	identityFile   = "options"
+	identityHeader = "telegraf-describe state 1"
+	lockFile       = "lock"
+	stamp          = "20060102T150405.000000000Z"
+)
+
+// errBusy is returned by tryLock if another store has the lock.
+var errBusy = errors.New("another store has the lock")
+
+// folderOf returns the folder of the store with that identity.
+func folderOf(dir string, identity map[string]string) string {
+	sum := sha256.Sum256(formatIdentity(identity))
+	return filepath.Join(dir, folderPrefix+hex.EncodeToString(sum[:8]))
+}
+
+// formatIdentity returns the contents of the file "options": a header with the version and, by name, a line for each
+// option: its name, "=" and its quoted value.
+func formatIdentity(identity map[string]string) []byte {
+	var b bytes.Buffer
+	fmt.Fprintln(&b, identityHeader)
+	for _, name := range slices.Sorted(maps.Keys(identity)) {
+		fmt.Fprintf(&b, "%q=%q\n", name, identity[name])
+	}
+	return b.Bytes()
+}
+
+func parseIdentity(text string) (map[string]string, error) {
+	text, ok := strings.CutPrefix(text, identityHeader+"\n")
+	if !ok {
+		return nil, fmt.Errorf("%w: no line %q at its beginning", errFormat, identityHeader)
+	}
+	identity := make(map[string]string)
+	for text != "" {
+		name, err := strconv.QuotedPrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("%w: no quoted name", errFormat)
+		}
+		text, ok = strings.CutPrefix(text[len(name):], "=")
+		value, err := strconv.QuotedPrefix(text)
+		if err != nil || !ok {
+			return nil, fmt.Errorf("%w: no quoted value of %s", errFormat, name)
+		}
+		text, ok = strings.CutPrefix(text[len(value):], "\n")
+		name, nameErr := strconv.Unquote(name)
+		value, valueErr := strconv.Unquote(value)
+		if err := errors.Join(nameErr, valueErr); err != nil || !ok {
+			return nil, fmt.Errorf("%w: line of %q does not end", errFormat, name)
+		}
+		identity[name] = value
+	}
+	return identity, nil
+}
+
+func readIdentity(folder string) (map[string]string, error) {
+	path := filepath.Join(folder, identityFile)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	identity, err := parseIdentity(string(text))
+	if err != nil {
+		return nil, fmt.Errorf("state options %q: %w", path, err)
+	}
+	return identity, nil
+}
+
+// checkIdentity writes the file with the identity, if it is not as it must be. The name of the folder is derived from
+// the identity too, so a damaged file costs nothing; it is renamed.
+func (s *Store) checkIdentity() error {
+	path := filepath.Join(s.folder, identityFile)
+	want := formatIdentity(s.identity)
+	text, err := os.ReadFile(path)
+	switch {
+	case err == nil && bytes.Equal(text, want):
+		return nil
+	case err == nil:
+		name, err := setAside(path, "damaged", s.o.Now())
+		if err != nil {
+			return err
+		}
+		s.warn("the file %q is damaged; it was renamed to %q and written again", identityFile, filepath.Base(name))
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	return writeFile(path, want)
+}
+
+// writeFile writes a file whole or not at all.
+func writeFile(path string, text []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".tmp-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err == nil {
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+// setAside renames a file or folder to its name, ".", what and the time, and returns the new name. It never replaces a
+// file.
+func setAside(path, what string, now time.Time) (string, error) {
+	for n := 0; ; n++ {
+		name := fmt.Sprintf("%s.%s-%s", path, what, now.UTC().Add(time.Duration(n)).Format(stamp))
+		if _, err := os.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
+			if err != nil {
+				return "", err
+			}
+			continue
+		}
+		if err := os.Rename(path, name); err != nil {
+			return "", err
+		}
+		return name, syncFolder(filepath.Dir(path))
+	}
+}
+
+// syncFolder makes new, renamed and deleted names in the folder durable.
+func syncFolder(folder string) error {
+	if runtime.GOOS == "windows" {
+		return nil // which cannot sync a folder, and need not
+	}
+	f, err := os.Open(folder)
+	if err != nil {
+		return err
+	}
+	err = f.Sync()
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
+		err = nil // some file systems cannot
+	}
+	return errors.Join(err, f.Close())
+}
+
+// folderLock is the lock of a folder.
+type folderLock struct{ f *os.File }
+
+// lockFolder creates the folder if it does not exist and locks it.
+func lockFolder(folder string) (*folderLock, error) {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(folder, lockFile)
+	f, err := tryLock(path)
+	if errors.Is(err, errBusy) {
+		return nil, fmt.Errorf("%w: process %s has %q open", ErrLocked, holder(path), folder)
+	}
+	if err != nil {
+		return nil, err
+	}
+	// The number of the process is for the error above only.
+	if err := f.Truncate(0); err == nil {
+		_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	}
+	return &folderLock{f}, nil
+}
+
+// holder returns the number of the process that has the lock.
+func holder(path string) string {
+	text, err := os.ReadFile(path)
+	pid := strings.TrimSpace(string(text))
+	if _, bad := strconv.Atoi(pid); err != nil || bad != nil {
+		return "(unknown)"
+	}
+	return pid
+}
+
+func (l *folderLock) release() { unlock(l.f) }
+
+// Orphans returns the folders in dir with stores that no process has open, ascending: those whose options have changed
+// since. Call it when all stores of this process are open, so that theirs are not among them.
+func Orphans(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var folders []string
+	for _, e := range entries {
+		digits, ok := strings.CutPrefix(e.Name(), folderPrefix)
+		if _, err := hex.DecodeString(digits); !ok || err != nil || !e.IsDir() {
+			continue
+		}
+		folder := filepath.Join(dir, e.Name())
+		if _, err := readIdentity(folder); err != nil {
+			continue
+		}
+		lock, err := tryLock(filepath.Join(folder, lockFile))
+		if err != nil {
+			continue
+		}
+		unlock(lock)
+		folders = append(folders, folder)
+	}
+	return folders, nil
+}

@@ -1,0 +1,174 @@
+package state
+
+import (
+	"bytes"
+	"encoding/binary"
+	"hash/crc32"
+)
+
+// Files of the log
+//
+// A file of the log, "log-" and a number of 16 digits, is
+//
+//	8 bytes   "tdstate" and the version: 1
+//
+// and then frames. A frame is
+//
+//	4 bytes   magic: F5 'T' 'D' 'F'
+//	4 bytes   length of the data, at most 2^18
+//	8 bytes   number of the commit
+//	4 bytes   number of the frame within the commit, from 0
+//	4 bytes   CRC32C of the data
+//	4 bytes   CRC32C of the 24 bytes before
+//	data
+//
+// Integers are little endian. The data of the frames of a commit, one after another, are its payload: records (see
+// record.go). A frame without data ends the commit: without it, the commit did not happen. Commits are numbered in
+// order. A number that is missing is a commit that was lost. A commit that is there twice, as the first attempt to
+// write it failed, counts once.
+const (
+	logMagic    = "tdstate\x01"
+	frameMagic  = "\xf5TDF"
+	frameHeader = 28
+	maxFrame    = 1 << 18
+	// maxPayload bounds the payload of a commit that is read back. Commits that are written are shorter: MaxPending
+	// bounds what is collected, and one bucket is far below it.
+	maxPayload = 1 << 31
+)
+
+var crcTable = crc32.MakeTable(crc32.Castagnoli)
+
+func checksum(b []byte) uint32 { return crc32.Checksum(b, crcTable) }
+
+// frame is the header of a frame.
+type frame struct {
+	length int
+	commit uint64
+	number uint32
+	crc    uint32
+}
+
+func appendFrame(dst []byte, commit uint64, number uint32, data []byte) []byte {
+	at := len(dst)
+	dst = append(dst, frameMagic...)
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(data)))
+	dst = binary.LittleEndian.AppendUint64(dst, commit)
+	dst = binary.LittleEndian.AppendUint32(dst, number)
+	dst = binary.LittleEndian.AppendUint32(dst, checksum(data))
+	dst = binary.LittleEndian.AppendUint32(dst, checksum(dst[at:]))
+	return append(dst, data...)
+}
+
+// appendCommit appends the frames of a commit.
+func appendCommit(dst []byte, commit uint64, payload []byte) []byte {
+	number := uint32(0)
+	for ; len(payload) > 0; number++ {
+		n := min(len(payload), maxFrame)
+		dst = appendFrame(dst, commit, number, payload[:n])
+		payload = payload[n:]
+	}
+	return appendFrame(dst, commit, number, nil)
+}
+
+// parseFrame reads the header at the beginning of b, and reports whether it is one.
+func parseFrame(b []byte) (f frame, ok bool) {
+	if len(b) < frameHeader || string(b[:4]) != frameMagic ||
+		checksum(b[:24]) != binary.LittleEndian.Uint32(b[24:]) {
+		return frame{}, false
+	}
+	f.length = int(binary.LittleEndian.Uint32(b[4:]))
+	f.commit = binary.LittleEndian.Uint64(b[8:])
+	f.number = binary.LittleEndian.Uint32(b[16:])
+	f.crc = binary.LittleEndian.Uint32(b[20:])
+	return f, f.length <= maxFrame
+}
+
+// commitReader reads the commits of a file of the log, and passes over damage.
+type commitReader struct {
+	b    []byte
+	last uint64 // number of the last commit that was returned; those up to it are passed over
+
+	// Of the commit that is being read:
+	commit  uint64
+	next    uint32 // number of its next frame
+	intact  bool   // all frames so far were there
+	payload []byte
+
+	end     int // where the last whole commit ends, whether it was returned or passed over
+	damaged int // bytes that are no frame, or of frames that belong to no whole commit, before end
+	damage  int // the same since end
+}
+
+// newCommitReader returns a reader of the file with those bytes that returns commits after last. ok is false if the
+// file does not begin as a file of the log does; frames are found all the same.
+func newCommitReader(b []byte, last uint64) (r *commitReader, ok bool) {
+	r = &commitReader{b: b, last: last}
+	if ok = bytes.HasPrefix(b, []byte(logMagic)); ok {
+		r.b, r.end = b[len(logMagic):], len(logMagic)
+	}
+	return r, ok
+}
+
+// read returns the next whole commit. The payload is valid until the next call. ok is false at the end.
+func (r *commitReader) read() (commit uint64, payload []byte, ok bool) {
+	for len(r.b) > 0 {
+		f, ok := parseFrame(r.b)
+		if !ok {
+			r.skip()
+			continue
+		}
+		data := r.b[frameHeader:]
+		if f.length > len(data) || checksum(data[:f.length]) != f.crc {
+			r.intact = false
+			r.pass(frameHeader)
+			continue
+		}
+		if r.take(f, data[:f.length]) {
+			return r.commit, r.payload, true
+		}
+	}
+	return 0, nil, false
+}
+
+// take adds a frame to its commit, and reports whether it ends one that is to be returned.
+func (r *commitReader) take(f frame, data []byte) bool {
+	r.pass(frameHeader + f.length)
+	if f.number == 0 {
+		r.commit, r.next, r.intact, r.payload = f.commit, 0, f.length > 0, r.payload[:0]
+	}
+	if f.commit != r.commit || f.number != r.next || len(r.payload)+f.length > maxPayload {
+		r.intact = false
+	}
+	if !r.intact {
+		return false
+	}
+	r.next++
+	if f.length > 0 {
+		r.payload = append(r.payload, data...)
+		return false
+	}
+	r.intact = false // a second end is none
+	whole := int(r.next)*frameHeader + len(r.payload)
+	r.end += r.damage
+	r.damaged += r.damage - whole
+	r.damage = 0
+	if r.commit <= r.last {
+		return false
+	}
+	r.last = r.commit
+	return true
+}
+
+// skip passes over bytes that are no frame, up to what may be one.
+func (r *commitReader) skip() {
+	n := bytes.Index(r.b[1:], []byte(frameMagic)) + 1
+	if n == 0 {
+		n = len(r.b)
+	}
+	r.pass(n)
+}
+
+func (r *commitReader) pass(n int) {
+	r.b = r.b[n:]
+	r.damage += n
+}

@@ -1,0 +1,285 @@
+package state
+
+import (
+	"time"
+)
+
+const (
+	// rollAge is the age from which on an open bucket is to be logged whole, so that its older log can be deleted.
+	rollAge = time.Hour
+	// rollBytes is the size of the log up to which it may be more than twice what open buckets need of it.
+	rollBytes = 64 << 20
+	// maxBlock is how many values one record of rows has at most.
+	maxBlock = maxValues / 2
+	// maxPendingFinals is how many bytes of final buckets may wait for the writer before Commit waits too.
+	maxPendingFinals = 64 << 20
+)
+
+// OpenBucket logs that a bucket opened, with the summaries that it begins with, and returns its handle, which is not 0.
+// It keeps b.Series and nothing else of b.
+func (s *Store) OpenBucket(b Bucket) (handle uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.next++
+	h := s.track(s.next, b)
+	if s.full {
+		h.lost = true
+		return h.number
+	}
+	s.logOpen(h, b)
+	s.bound()
+	return h.number
+}
+
+// track adds an open bucket whose log begins with the commit under construction.
+func (s *Store) track(number uint64, b Bucket) *handle {
+	h := &handle{number: number, series: b.Series, start: b.Start, end: b.End, revision: b.Revision}
+	h.first, h.since = s.commit, s.o.Now().UnixNano()
+	s.handles[number] = h
+	s.needed.add(h.first)
+	s.roll.open++
+	return h
+}
+
+// logOpen logs the bucket whole.
+func (s *Store) logOpen(h *handle, b Bucket) {
+	n := len(s.records.buf)
+	s.records.open(h.number, b)
+	h.bytes = int64(len(s.records.buf) - n)
+	s.roll.live += h.bytes
+	s.opened = append(s.opened, h)
+}
+
+// Rows logs rows that were just added to an open bucket, as one block: row by row, len(fields) values each, NaN where a
+// row has no value of the field. There is one time a row, unless times is nil. The same schema, if it is not 0, always
+// means the same fields. Rows keeps nothing of its arguments.
+func (s *Store) Rows(handle, schema uint64, fields []string, rows []float64, times []int64) {
+	if len(fields) == 0 || len(rows) == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.handles[handle]
+	if h == nil {
+		return
+	}
+	if h.lost {
+		s.stats.Unlogged += int64(len(rows))
+		return
+	}
+	before := len(s.records.buf)
+	for most := max(1, maxBlock/len(fields)) * len(fields); ; {
+		n := min(len(rows), most)
+		var at []int64
+		if times != nil {
+			at, times = times[:n/len(fields)], times[n/len(fields):]
+		}
+		s.records.rows(handle, schema, fields, rows[:n], at)
+		if rows = rows[n:]; len(rows) == 0 {
+			break
+		}
+	}
+	n := int64(len(s.records.buf) - before)
+	h.bytes += n
+	s.roll.live += n
+	s.bound()
+}
+
+// Demoted logs that the summary of a field of an open bucket became a histogram without a value being added.
+func (s *Store) Demoted(handle uint64, field string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h := s.handles[handle]; h != nil && !h.lost {
+		s.records.demoted(handle, field)
+		s.bound()
+	}
+}
+
+// Old reports whether the open bucket should be logged whole with Snapshot: its log is older than an hour, or the log is
+// more than twice what the open buckets need of it, or rows were dropped for want of room that there is again. It
+// returns true for a small share of the buckets at a time, so that a Push does not log them all.
+func (s *Store) Old(handle uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.handles[handle]
+	switch {
+	case h == nil || s.full:
+		return false
+	case h.lost:
+		return true
+	}
+	now := s.o.Now().UnixNano()
+	old := now-h.since >= int64(rollAge)
+	if !old {
+		old = s.stats.LogBytes > max(rollBytes, 2*s.roll.live) && h.first <= s.needed.min(s.commit)
+	}
+	return old && s.roll.take(now)
+}
+
+// Snapshot logs an open bucket whole. What was logged of it before is not needed any more.
+func (s *Store) Snapshot(handle uint64, b Bucket) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.handles[handle]
+	if h == nil || s.full {
+		return
+	}
+	s.roll.live -= h.bytes
+	s.needed.remove(h.first)
+	h.first, h.since, h.lost, h.revision = s.commit, s.o.Now().UnixNano(), false, b.Revision
+	s.needed.add(h.first)
+	s.logOpen(h, b)
+	s.bound()
+}
+
+// Final logs that an open bucket became final. Find finds it from then on. at is the wall time at which its final row
+// leaves. Final keeps b.Series and nothing else of b.
+func (s *Store) Final(handle uint64, b Bucket, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.handles[handle]
+	if h == nil {
+		return
+	}
+	f := &final{
+		handle: h, series: b.Series, start: b.Start, end: b.End, commit: s.commit,
+		slot: s.finals.slotOf(b.Touched), value: encodeFinal(b, handle, at.UnixNano()),
+	}
+	switch {
+	case s.full:
+		f.commit = 0
+	case h.lost:
+		s.logOpen(h, b) // the log has only a part of it
+		fallthrough
+	default:
+		s.records.final(handle, b, at.UnixNano())
+	}
+	s.finish(h)
+	s.pend(f)
+	s.bound()
+}
+
+// finish takes a bucket off the open ones. Its log is needed until it is in the database.
+func (s *Store) finish(h *handle) {
+	h.final = true
+	delete(s.handles, h.number)
+	s.roll.live -= h.bytes
+	s.roll.open--
+}
+
+// bound drops the records that wait, if they take too much memory.
+func (s *Store) bound() {
+	if s.full || s.queued+len(s.records.buf) <= s.o.MaxPending {
+		return
+	}
+	s.warn("more than %d bytes could not be written; the open buckets are saved whole when there is room again", s.o.MaxPending)
+	s.full, s.discard = true, true
+	s.records.reset(nil)
+	s.commit++ // the missing number shows a reader that records are missing
+	s.opened = nil
+	for _, h := range s.handles {
+		h.lost = true
+	}
+	for _, f := range s.pending.order {
+		if f.commit > s.durable {
+			f.commit = 0 // the log will not have it: it goes into the database as soon as possible
+		}
+	}
+}
+
+// Commit makes everything logged so far durable. After an error it is not; the next Commit tries again.
+func (s *Store) Commit() error {
+	s.committing.Lock()
+	defer s.committing.Unlock()
+	began := time.Now()
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return ErrClosed
+	}
+	needed, ok := s.take()
+	s.mu.Unlock()
+	err := error(nil)
+	if ok {
+		err = s.log.write(s.queue)
+	}
+	if err == nil {
+		now := s.o.Now()
+		err = s.log.remove(needed, now.Add(-s.o.Replay).UnixNano(), now)
+	}
+	s.mu.Lock()
+	s.committed(err, ok)
+	s.stats.SaveTime += time.Since(began)
+	s.mu.Unlock()
+	s.writer.wake()
+	s.writer.wait(maxPendingFinals)
+	return err
+}
+
+// take moves the records into the queue. It returns the first commit from which on the log is needed when the queue is
+// durable, and whether there is something to write.
+func (s *Store) take() (needed uint64, ok bool) {
+	if s.discard {
+		s.queue, s.queued, s.discard = nil, 0, false
+	}
+	if len(s.records.buf) > 0 || s.full {
+		now := s.o.Now().UnixNano()
+		s.records.time(now)
+		s.queue = append(s.queue, batch{commit: s.commit, payload: s.records.buf, time: now})
+		s.queued += len(s.records.buf)
+		s.records.reset(s.spare)
+		s.spare = nil
+		s.commit++
+		for _, h := range s.opened {
+			if !h.final {
+				s.records.name(h)
+			}
+		}
+		s.opened = s.opened[:0]
+	}
+	return s.needed.min(s.commit), len(s.queue) > 0
+}
+
+// committed accounts for the end of a commit.
+func (s *Store) committed(err error, wrote bool) {
+	s.stats.LogBytes = s.log.size()
+	if err != nil {
+		s.stats.Errors++
+		return
+	}
+	if !wrote {
+		return
+	}
+	s.stats.Saved++
+	s.durable = s.queue[len(s.queue)-1].commit
+	if buf := s.queue[0].payload; cap(buf) <= 8<<20 {
+		s.spare = buf
+	}
+	clear(s.queue)
+	s.queue, s.queued = s.queue[:0], 0
+	if !s.discard {
+		s.full = false
+	}
+}
+
+// rollBudget bounds how many buckets are logged whole: over an hour, a tenth more than there are.
+type rollBudget struct {
+	open   int   // buckets
+	live   int64 // bytes of the log that the open buckets need
+	tokens float64
+	last   int64 // when tokens was right, nanoseconds
+}
+
+// take reports whether another bucket may be logged whole at that time.
+func (r *rollBudget) take(now int64) bool {
+	if elapsed := now - r.last; elapsed > 0 {
+		r.tokens += 1.1 * float64(r.open) * min(1, float64(elapsed)/float64(rollAge))
+		r.tokens = min(r.tokens, float64(r.open)/120+1)
+		r.last = now
+	}
+	if r.tokens < 1 {
+		return false
+	}
+	r.tokens--
+	return true
+}

@@ -1,0 +1,411 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// past is what the last run left in the log.
+type past struct {
+	clean   bool
+	last    uint64 // number of the last commit
+	end     int64  // wall time of it
+	replay  int64  // Options.Replay, nanoseconds
+	next    uint64 // largest handle
+	buckets map[uint64]*pastBucket
+	recent  []finalRecord    // whose rows left within replay before the end
+	strays  map[uint64]int64 // values of handles that never opened, as their log is gone or damaged
+	damaged []string         // names of files
+	commits int64            // lost
+	torn    int64            // bytes
+}
+
+// pastBucket is a bucket in the log.
+type pastBucket struct {
+	Bucket // without fields
+	begin  recordAt
+	named  bool // the commit in which it opened is lost
+	final  bool
+	ended  uint64 // the commit in which it became final
+	at     int64  // when its final row left
+}
+
+// recordAt is the place of a record in the log.
+type recordAt struct {
+	commit uint64
+	index  int
+}
+
+func (a recordAt) before(b recordAt) bool {
+	return a.commit < b.commit || a.commit == b.commit && a.index < b.index
+}
+
+// readPast reads the log for what is in it, and prepares the log of this run.
+func (s *Store) readPast() error {
+	s.past = &past{
+		clean: true, replay: int64(s.o.Replay), buckets: make(map[uint64]*pastBucket), strays: make(map[uint64]int64),
+	}
+	s.log = &segments{folder: s.folder, openFile: s.o.openFile, next: 1}
+	numbers, err := listSegments(s.folder)
+	if err != nil {
+		return err
+	}
+	for _, number := range numbers {
+		if err := s.readSegment(number); err != nil {
+			return err
+		}
+		s.log.next = number + 1
+	}
+	s.durable = max(s.past.last, s.finals.stored)
+	s.commit = s.durable + 1
+	s.next = max(s.past.next, s.finals.handle)
+	s.stats.LogBytes = s.log.size()
+	s.adopt()
+	s.report()
+	return nil
+}
+
+// readSegment reads a file of the log.
+func (s *Store) readSegment(number uint64) error {
+	path := s.log.path(number)
+	b, err := readLogFile(path)
+	if err != nil && !errors.Is(err, errFormat) {
+		return err
+	}
+	p := s.past
+	r, known := newCommitReader(b, p.last)
+	seg := segment{number: number, size: int64(len(b)), damaged: !known && len(b) > 0}
+	for {
+		commit, payload, ok := r.read()
+		if !ok {
+			break
+		}
+		if p.last > 0 && commit > p.last+1 {
+			p.commits += int64(min(commit-p.last-1, 1<<32))
+			seg.damaged = true
+		}
+		p.last, p.clean = commit, false
+		if err := p.read(commit, payload); err != nil {
+			p.commits++
+			seg.damaged = true
+		}
+		seg.last, seg.time = commit, p.end
+	}
+	if seg.damaged = seg.damaged || r.damaged > 0; seg.damaged {
+		p.damaged = append(p.damaged, filepath.Base(path))
+	}
+	if !known && len(b) > 0 && seg.last == 0 || errors.Is(err, errFormat) {
+		name, err := setAside(path, "damaged", s.o.Now())
+		if err != nil {
+			return err
+		}
+		s.warn("the file %q is not a part of the log; it was renamed to %q", filepath.Base(path), filepath.Base(name))
+		return nil
+	}
+	p.torn = int64(r.damage)
+	s.log.all = append(s.log.all, seg)
+	return nil
+}
+
+// readLogFile reads a file of the log. The error wraps errFormat if it is too large to be one.
+func readLogFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxSegment {
+		return nil, fmt.Errorf("%w: %d bytes, want at most %d", errFormat, info.Size(), int64(maxSegment))
+	}
+	return os.ReadFile(path)
+}
+
+// records calls f for each record of a payload, with its kind and a decoder of the rest. It stops at the first error.
+func records(payload []byte, f func(index int, kind byte, d *decoder) error) error {
+	d := decoder{b: payload}
+	for i := 0; len(d.b) > 0; i++ {
+		body := decoder{b: d.bytes()}
+		kind := body.byte()
+		if err := errors.Join(d.err, body.err); err != nil {
+			return err
+		}
+		if err := f(i, kind, &body); err != nil {
+			return err
+		}
+	}
+	return d.err
+}
+
+// read notes what the records of a commit are about.
+func (p *past) read(commit uint64, payload []byte) error {
+	return records(payload, func(index int, kind byte, d *decoder) error {
+		switch kind {
+		case recordOpen, recordName:
+			p.open(recordAt{commit, index}, kind, d)
+		case recordRows:
+			p.rows(d)
+		case recordFinal:
+			p.final(commit, d)
+		case recordTime:
+			p.end = d.varint()
+			p.prune()
+		case recordEnd:
+			p.clean = true
+		}
+		return d.err
+	})
+}
+
+func (p *past) open(at recordAt, kind byte, d *decoder) {
+	number := d.uvarint()
+	b := &pastBucket{begin: at, named: kind == recordName}
+	b.Series, b.Start = d.string(), d.varint()
+	b.End = int64(uint64(b.Start) + d.uvarint())
+	b.Revision = d.whole()
+	if d.err != nil {
+		return
+	}
+	p.next = max(p.next, number)
+	if b.named && p.buckets[number] != nil {
+		return
+	}
+	p.buckets[number] = b
+	delete(p.strays, number)
+}
+
+func (p *past) rows(d *decoder) {
+	number := d.uvarint()
+	if b := p.buckets[number]; d.err != nil || b != nil {
+		return
+	}
+	p.next = max(p.next, number)
+	if schema := d.uvarint(); schema == 0 {
+		d.strings()
+	}
+	p.strays[number] += int64(min(d.uvarint(), maxValues)) // rows, as the width may be unknown
+}
+
+func (p *past) final(commit uint64, d *decoder) {
+	number := d.uvarint()
+	f := d.final(number)
+	if d.err != nil {
+		return
+	}
+	p.next = max(p.next, number)
+	delete(p.strays, number)
+	p.recent = append(p.recent, f)
+	if b := p.buckets[number]; b != nil {
+		b.final, b.ended, b.at = true, commit, f.at
+	}
+}
+
+// prune drops the final rows that left too long before the end that is known by now.
+func (p *past) prune() {
+	n := 0
+	for n < len(p.recent) && p.recent[n].at < p.end-p.replay {
+		n++
+	}
+	if n > len(p.recent)/2 {
+		p.recent = slices.Clone(p.recent[n:])
+	}
+}
+
+// adopt makes the buckets of the last run those of this one, but for the final ones that the database has.
+func (s *Store) adopt() {
+	for number, b := range s.past.buckets {
+		if b.final && b.ended <= s.finals.stored || s.isStored(number, b) {
+			delete(s.past.buckets, number)
+			continue
+		}
+		h := s.track(number, b.Bucket)
+		s.needed.remove(h.first)
+		h.first, h.since = b.begin.commit, s.past.end
+		s.needed.add(h.first)
+	}
+}
+
+// isStored reports whether the database has the bucket with that handle, or one of the same series and start that
+// opened later.
+func (s *Store) isStored(number uint64, b *pastBucket) bool {
+	slots := s.finals.starts[b.Start]
+	if len(slots) == 0 {
+		return false
+	}
+	key := finalKey(b.Series, b.Start)
+	value, err := s.finals.get(key, slots)
+	return err == nil && value != nil && finalHandle(key, value) >= number
+}
+
+// report logs and counts what is damaged.
+func (s *Store) report() {
+	p := s.past
+	s.stats.LostCommits, s.stats.TornBytes = p.commits, p.torn
+	for _, n := range p.strays {
+		s.stats.LostValues += n
+	}
+	if len(p.damaged) > 0 || s.stats.LostValues > 0 {
+		s.warn("the log is damaged in %q: %d commits are lost, and %d rows belong to no known bucket; the rest was read",
+			p.damaged, p.commits, s.stats.LostValues)
+	}
+}
+
+// Replayer receives the open buckets of the last run.
+type Replayer interface {
+	// Open opens a bucket with its summaries. The handle was not opened before. After an error, nothing more comes for
+	// the handle, and the bucket is lost.
+	Open(handle uint64, b Bucket) error
+	// Rows adds rows to an open bucket, as one block. The arguments are valid until it returns.
+	Rows(handle uint64, fields []string, rows []float64, times []int64)
+	// Demoted makes a histogram of the summary of a field.
+	Demoted(handle uint64, field string)
+	// Final takes out an open bucket that became final, and returns it. ok is false if it does not have it.
+	Final(handle uint64) (b Bucket, ok bool)
+}
+
+// Replay makes the calls of the last run for its open buckets again, in the order of the log and with the same blocks,
+// from the last Snapshot of each bucket on. The handles stay valid: the caller goes on with them. Buckets that became
+// final, and were not stored, are taken out again with Final.
+//
+// It may be called once, before the buckets of this run open.
+func (s *Store) Replay(r Replayer) error {
+	p := replay{s: s, r: r, schemas: make(map[uint64][]string)}
+	last := uint64(0)
+	for _, seg := range s.log.all {
+		b, err := readLogFile(s.log.path(seg.number))
+		if err != nil {
+			return fmt.Errorf("state: replay: %w", err)
+		}
+		reader, _ := newCommitReader(b, last)
+		for {
+			commit, payload, ok := reader.read()
+			if !ok {
+				break
+			}
+			last = commit
+			p.commit = commit
+			clear(p.schemas)
+			_ = records(payload, p.record) // what is damaged was reported by Open
+		}
+	}
+	s.past.buckets = nil
+	return nil
+}
+
+// replay is a replay that is under way.
+type replay struct {
+	s       *Store
+	r       Replayer
+	commit  uint64
+	schemas map[uint64][]string
+	block   rowBlock
+}
+
+// record hands over a record.
+func (p *replay) record(index int, kind byte, d *decoder) error {
+	number := d.uvarint()
+	if kind == recordSchema {
+		p.schemas[number] = d.strings()
+		return d.err
+	}
+	b := p.s.past.buckets[number]
+	if b == nil || (recordAt{p.commit, index}).before(b.begin) {
+		return d.err
+	}
+	switch kind {
+	case recordOpen, recordName:
+		return p.open(number, b, recordAt{p.commit, index}, d)
+	case recordRows:
+		d.rows(&p.block, p.schemas)
+		if d.err == nil {
+			p.r.Rows(number, p.block.fields, p.block.rows, p.block.times)
+		}
+	case recordDemoted:
+		if field := d.string(); d.err == nil {
+			p.r.Demoted(number, field)
+		}
+	case recordFinal:
+		p.final(number, b)
+	}
+	return d.err
+}
+
+func (p *replay) open(number uint64, b *pastBucket, at recordAt, d *decoder) error {
+	if b.begin != at {
+		return nil // repeats the name
+	}
+	bucket := d.bucket(p.s.o.ExactLimit)
+	if d.err == nil {
+		d.err = p.r.Open(number, bucket)
+	}
+	if d.err != nil {
+		p.s.warn("the open bucket of series %q at %d is lost: %v", b.Series, b.Start, d.err)
+		p.forget(number)
+		d.err = nil
+	}
+	return nil
+}
+
+// forget drops a bucket that cannot be replayed.
+func (p *replay) forget(number uint64) {
+	s := p.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.LostBuckets++
+	if h := s.handles[number]; h != nil {
+		s.finish(h)
+		s.needed.remove(h.first)
+	}
+	delete(s.past.buckets, number)
+}
+
+// final stores a bucket that became final.
+func (p *replay) final(number uint64, b *pastBucket) {
+	bucket, ok := p.r.Final(number)
+	if !ok {
+		p.forget(number)
+		return
+	}
+	s := p.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h := s.handles[number]; h != nil {
+		s.finish(h)
+		s.pend(&final{
+			handle: h, series: bucket.Series, start: bucket.Start, end: bucket.End, commit: b.ended,
+			slot: s.finals.slotOf(bucket.Touched), value: encodeFinal(bucket, number, b.at),
+		})
+	}
+	delete(s.past.buckets, number)
+}
+
+// Recent yields the final buckets whose final row left within Options.Replay before the end of the last run, if that
+// did not end cleanly: the output may not have sent them. A bucket that cannot be read is logged and left out. Recent
+// returns the first error of yield.
+func (s *Store) Recent(yield func(Bucket) error) error {
+	if s.past.clean {
+		return nil
+	}
+	seen := make(map[finalID]struct{})
+	since := s.past.end - s.past.replay
+	for _, f := range s.past.recent {
+		id := finalID{f.series, f.start}
+		if _, ok := seen[id]; ok || f.at < since {
+			continue
+		}
+		seen[id] = struct{}{}
+		b, ok, err := s.Find(f.series, f.start)
+		if err != nil {
+			s.warn("a final row does not leave again: %v", err)
+			continue
+		}
+		if ok {
+			if err := yield(b); err != nil {
+				return err
+			}
+		}
+	}
+	s.past.recent = nil
+	return nil
+}

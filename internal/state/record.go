@@ -1,0 +1,314 @@
+package state
+
+import (
+	"encoding/binary"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
+)
+
+// Records
+//
+// The payload of a commit is records. Each is
+//
+//	uvarint   length of what follows
+//	1 byte    kind
+//
+// and, by kind:
+//
+//	1 schema    uvarint its number, strings the fields. It holds to the end of the commit.
+//	2 open      uvarint handle, bucket. It replaces an open bucket with the same handle.
+//	3 name      uvarint handle, bucket without fields. It repeats an open of the commit before, so that the rows after a
+//	            damaged commit still belong to a bucket.
+//	4 rows      uvarint handle, uvarint schema and, if that is 0, strings the fields; uvarint n, the number of rows;
+//	            1 byte, 1 if the rows have times; if so, n varints: the first time and then differences, modulo 2^64;
+//	            a column for each field (see column.go)
+//	5 demoted   uvarint handle, string field
+//	6 final     uvarint handle, string series, varint start, uvarint revision, varint wall time at which the row left
+//	7 time      varint wall time of the commit
+//	8 end       the run ended cleanly
+//
+// A bucket is
+//
+//	string    series
+//	varint    start
+//	uvarint   how far the end is above the start, modulo 2^64
+//	uvarint   revision
+//	varint    wall time of the last value
+//	uvarint   number of fields
+//	          for each, string its name, string its summary as stats.Summary.AppendBinary encodes it
+//
+// strings are a uvarint, how many, and that many times string, which is a uvarint, its length, and the bytes. Integers
+// are those of encoding/binary. Times are nanoseconds since 1970.
+const (
+	recordSchema = 1 + iota
+	recordOpen
+	recordName
+	recordRows
+	recordDemoted
+	recordFinal
+	recordTime
+	recordEnd
+)
+
+// recorder collects the records of a commit.
+type recorder struct {
+	buf     []byte
+	schemas map[uint64]struct{} // defined in this commit
+	scratch []byte
+	values  int64 // in the rows
+}
+
+func (r *recorder) reset(buf []byte) {
+	r.buf, r.values = buf[:0], 0
+	clear(r.schemas)
+}
+
+// put appends the record in scratch.
+func (r *recorder) put() {
+	r.buf = binary.AppendUvarint(r.buf, uint64(len(r.scratch)))
+	r.buf = append(r.buf, r.scratch...)
+}
+
+// begin starts a record in scratch.
+func (r *recorder) begin(kind byte, handle uint64) {
+	r.scratch = binary.AppendUvarint(append(r.scratch[:0], kind), handle)
+}
+
+func (r *recorder) open(handle uint64, b Bucket) {
+	r.begin(recordOpen, handle)
+	r.scratch = appendBucket(r.scratch, b)
+	r.put()
+}
+
+func (r *recorder) name(h *handle) {
+	r.begin(recordName, h.number)
+	r.scratch = appendBucket(r.scratch, Bucket{Series: h.series, Start: h.start, End: h.end, Revision: h.revision})
+	r.put()
+}
+
+func (r *recorder) schema(number uint64, fields []string) {
+	if _, ok := r.schemas[number]; ok {
+		return
+	}
+	if r.schemas == nil {
+		r.schemas = make(map[uint64]struct{})
+	}
+	r.schemas[number] = struct{}{}
+	r.begin(recordSchema, number)
+	r.scratch = appendStrings(r.scratch, fields)
+	r.put()
+}
+
+func (r *recorder) rows(handle, schema uint64, fields []string, rows []float64, times []int64) {
+	if schema != 0 {
+		r.schema(schema, fields)
+	}
+	r.begin(recordRows, handle)
+	b := binary.AppendUvarint(r.scratch, schema)
+	if schema == 0 {
+		b = appendStrings(b, fields)
+	}
+	width := len(fields)
+	b = binary.AppendUvarint(b, uint64(len(rows)/width))
+	if times == nil {
+		b = append(b, 0)
+	} else {
+		b = append(b, 1)
+		last := int64(0)
+		for _, t := range times {
+			b = binary.AppendVarint(b, t-last)
+			last = t
+		}
+	}
+	for f := range width {
+		b = appendColumn(b, rows, f, width)
+	}
+	r.scratch = b
+	r.put()
+	r.values += int64(len(rows))
+}
+
+func (r *recorder) demoted(handle uint64, field string) {
+	r.begin(recordDemoted, handle)
+	r.scratch = appendString(r.scratch, field)
+	r.put()
+}
+
+func (r *recorder) final(handle uint64, b Bucket, at int64) {
+	r.begin(recordFinal, handle)
+	r.scratch = appendString(r.scratch, b.Series)
+	r.scratch = binary.AppendVarint(r.scratch, b.Start)
+	r.scratch = binary.AppendUvarint(r.scratch, uint64(b.Revision))
+	r.scratch = binary.AppendVarint(r.scratch, at)
+	r.put()
+}
+
+func (r *recorder) time(now int64) {
+	r.scratch = binary.AppendVarint(append(r.scratch[:0], recordTime), now)
+	r.put()
+}
+
+func (r *recorder) end() {
+	r.scratch = append(r.scratch[:0], recordEnd)
+	r.put()
+}
+
+func appendStrings(dst []byte, all []string) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(all)))
+	for _, s := range all {
+		dst = appendString(dst, s)
+	}
+	return dst
+}
+
+// appendBucket appends the bucket without the summaries that are empty.
+func appendBucket(dst []byte, b Bucket) []byte {
+	dst = appendString(dst, b.Series)
+	dst = binary.AppendVarint(dst, b.Start)
+	dst = binary.AppendUvarint(dst, uint64(b.End)-uint64(b.Start))
+	dst = binary.AppendUvarint(dst, uint64(b.Revision))
+	dst = binary.AppendVarint(dst, b.Touched)
+	return appendFields(dst, b)
+}
+
+func appendFields(dst []byte, b Bucket) []byte {
+	n := 0
+	for i := range b.Summaries {
+		if b.Summaries[i].Count() > 0 {
+			n++
+		}
+	}
+	dst = binary.AppendUvarint(dst, uint64(n))
+	for i := range b.Summaries {
+		if b.Summaries[i].Count() > 0 {
+			dst = appendString(dst, b.Fields[i])
+			dst = appendSummary(dst, &b.Summaries[i])
+		}
+	}
+	return dst
+}
+
+// appendSummary appends the length of the encoded summary and the encoded summary. It encodes in place, with room for
+// a length of 2 bytes, the most frequent, and moves the bytes if the length takes another number.
+func appendSummary(dst []byte, s *stats.Summary) []byte {
+	const room = 2
+	at := len(dst)
+	dst, _ = s.AppendBinary(append(dst, make([]byte, room)...)) // the error is always nil
+	var length [binary.MaxVarintLen64]byte
+	size := len(dst) - at - room
+	n := binary.PutUvarint(length[:], uint64(size))
+	if n > room {
+		dst = append(dst, length[:n-room]...)
+	}
+	if n != room {
+		copy(dst[at+n:], dst[at+room:at+room+size])
+	}
+	copy(dst[at:], length[:n])
+	return dst[:at+n+size]
+}
+
+func (d *decoder) strings() []string {
+	all := make([]string, d.length(1))
+	for i := range all {
+		all[i] = d.string()
+	}
+	return all
+}
+
+// bucket reads a bucket whose summaries have that exact limit.
+func (d *decoder) bucket(limit int) Bucket {
+	b := Bucket{Series: d.string(), Start: d.varint()}
+	b.End = int64(uint64(b.Start) + d.uvarint())
+	b.Revision = d.whole()
+	b.Touched = d.varint()
+	d.fields(&b, limit)
+	return b
+}
+
+func (d *decoder) fields(b *Bucket, limit int) {
+	n := d.length(2)
+	if n == 0 {
+		return
+	}
+	b.Fields = make([]string, n)
+	b.Summaries = make([]stats.Summary, 0, min(n, 64)) // a summary takes 64 bytes, and an encoded one can take 2
+	for i := range b.Fields {
+		b.Fields[i] = d.string()
+		encoded := d.bytes()
+		if d.err != nil {
+			return
+		}
+		b.Summaries = append(b.Summaries, stats.New(limit))
+		if err := b.Summaries[i].UnmarshalBinary(encoded); err != nil {
+			d.fail("field %q: %v", b.Fields[i], err)
+			return
+		}
+	}
+}
+
+// rowBlock is a decoded record of rows. Its slices are used again for the next one.
+type rowBlock struct {
+	fields []string
+	rows   []float64
+	times  []int64
+	stamps []int64 // memory of times
+}
+
+// maxValues bounds the values of one block, as a constant column takes few bytes however many rows it has. An engine
+// logs blocks of some dozens of rows.
+const maxValues = 1 << 22
+
+// rows reads a record of rows into b.
+func (d *decoder) rows(b *rowBlock, schemas map[uint64][]string) {
+	schema := d.uvarint()
+	if schema == 0 {
+		b.fields = d.strings()
+	} else {
+		b.fields = schemas[schema]
+	}
+	width := len(b.fields)
+	n := d.uvarint()
+	if d.err == nil && (width == 0 || n == 0 || n > maxValues/uint64(width)) {
+		d.fail("%d rows of %d fields, want 1 to %d values", n, width, maxValues)
+	}
+	b.times = nil
+	if d.byte() == 1 && d.err == nil {
+		b.times = b.stamps[:0]
+		last := int64(0)
+		for range n {
+			last += d.varint()
+			b.times = append(b.times, last)
+			if d.err != nil {
+				return
+			}
+		}
+		b.stamps = b.times
+	}
+	if d.err != nil {
+		return
+	}
+	size := int(n) * width
+	if cap(b.rows) < size {
+		b.rows = make([]float64, size)
+	}
+	b.rows = b.rows[:size]
+	for f := range width {
+		d.column(b.rows, f, width)
+		if d.err != nil {
+			return
+		}
+	}
+}
+
+// finalRecord is a decoded record of a bucket that became final.
+type finalRecord struct {
+	handle   uint64
+	series   string
+	start    int64
+	revision int64
+	at       int64
+}
+
+func (d *decoder) final(handle uint64) finalRecord {
+	return finalRecord{handle: handle, series: d.string(), start: d.varint(), revision: d.whole(), at: d.varint()}
+}

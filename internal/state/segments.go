@@ -1,0 +1,208 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	logPrefix = "log-"
+	// segmentBytes is the size from which on the log goes on in a new file.
+	segmentBytes = 32 << 20
+	// segmentAge is the same for the age. It bounds how much log stays that nobody needs.
+	segmentAge = 10 * time.Minute
+	// maxSegment is the size from which on a file is not a file of the log.
+	maxSegment = 1 << 32
+)
+
+// logFile is a file of the log that is written.
+type logFile interface {
+	Write(b []byte) (int, error)
+	// Sync makes what was written durable.
+	Sync() error
+	// Truncate cuts the file.
+	Truncate(size int64) error
+	Close() error
+}
+
+// segment is a file of the log.
+type segment struct {
+	number  uint64
+	last    uint64 // number of its last commit, 0 if it has none
+	time    int64  // wall time of it
+	size    int64
+	damaged bool // it is renamed and not deleted
+}
+
+// segments are the files of the log. The last is written, if file is not nil.
+type segments struct {
+	folder   string
+	openFile func(path string) (logFile, error)
+	all      []segment
+	next     uint64 // number of the next file
+	file     logFile
+	began    int64 // wall time of the first commit in file
+	frames   []byte
+}
+
+// batch is a commit that is not durable yet.
+type batch struct {
+	commit  uint64
+	payload []byte
+	time    int64 // wall time, nanoseconds
+}
+
+func (s *segments) path(number uint64) string {
+	return filepath.Join(s.folder, fmt.Sprintf("%s%016d", logPrefix, number))
+}
+
+// listSegments returns the numbers of the files of the log in the folder, ascending.
+func listSegments(folder string) ([]uint64, error) {
+	entries, err := os.ReadDir(folder) // sorted by name
+	if err != nil {
+		return nil, err
+	}
+	var numbers []uint64
+	for _, e := range entries {
+		digits, ok := strings.CutPrefix(e.Name(), logPrefix)
+		number, err := strconv.ParseUint(digits, 10, 64)
+		if !ok || err != nil || len(digits) != 16 || !e.Type().IsRegular() {
+			continue
+		}
+		numbers = append(numbers, number)
+	}
+	return numbers, nil
+}
+
+// write makes the commits durable, all or none. After an error, the next write begins where this one did, or in a new
+// file.
+func (s *segments) write(commits []batch) error {
+	if len(commits) == 0 {
+		return nil
+	}
+	if err := s.rotate(commits[0].time); err != nil {
+		return err
+	}
+	seg := &s.all[len(s.all)-1]
+	size := seg.size
+	for _, c := range commits {
+		s.frames = appendCommit(s.frames[:0], c.commit, c.payload)
+		n, err := s.file.Write(s.frames)
+		size += int64(n)
+		if err != nil {
+			return errors.Join(err, s.undo(seg))
+		}
+	}
+	if cap(s.frames) > 4<<20 {
+		s.frames = nil
+	}
+	if err := s.file.Sync(); err != nil {
+		// The pages that were not written may be gone from the cache: only another file is safe.
+		return errors.Join(err, s.leave())
+	}
+	last := commits[len(commits)-1]
+	seg.size, seg.last, seg.time = size, last.commit, last.time
+	return nil
+}
+
+// undo cuts what was written of commits that failed, or leaves the file.
+func (s *segments) undo(seg *segment) error {
+	if err := s.file.Truncate(seg.size); err != nil {
+		return s.leave()
+	}
+	return nil
+}
+
+// rotate makes sure that there is a file to write.
+func (s *segments) rotate(now int64) error {
+	if s.file != nil {
+		seg := s.all[len(s.all)-1]
+		if seg.size < segmentBytes && now-s.began < int64(segmentAge) {
+			return nil
+		}
+		if err := s.leave(); err != nil {
+			return err
+		}
+	}
+	path := s.path(s.next)
+	file, err := s.openFile(path)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write([]byte(logMagic))
+	if err == nil {
+		err = syncFolder(s.folder)
+	}
+	if err != nil {
+		return errors.Join(err, file.Close(), os.Remove(path))
+	}
+	s.file, s.began = file, now
+	s.all = append(s.all, segment{number: s.next, size: int64(len(logMagic))})
+	s.next++
+	return nil
+}
+
+// leave closes the file that is written. The next write opens another.
+func (s *segments) leave() error {
+	file := s.file
+	s.file = nil
+	return file.Close()
+}
+
+func (s *segments) close() error {
+	if s == nil || s.file == nil {
+		return nil
+	}
+	return s.leave()
+}
+
+// remove deletes the oldest files whose commits are all below needed and at most that old, but for the one that is
+// written.
+func (s *segments) remove(needed uint64, before int64, now time.Time) error {
+	for len(s.all) > 0 {
+		seg := s.all[0]
+		if len(s.all) == 1 && s.file != nil || seg.last >= needed || seg.time >= before {
+			return nil
+		}
+		path := s.path(seg.number)
+		err := error(nil)
+		if seg.damaged {
+			_, err = setAside(path, "damaged", now)
+		} else {
+			err = os.Remove(path)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		s.all = s.all[1:]
+	}
+	return nil
+}
+
+// size returns the size of all files.
+func (s *segments) size() int64 {
+	n := int64(0)
+	for _, seg := range s.all {
+		n += seg.size
+	}
+	return n
+}
+
+// osFile is a logFile of the operating system.
+type osFile struct{ *os.File }
+
+func openLogFile(path string) (logFile, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+func (f osFile) Sync() error { return syncData(f.File) }

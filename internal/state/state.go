@@ -1,0 +1,319 @@
+// Package state keeps the summaries of buckets over restarts, crashes and late values.
+//
+// # Parts
+//
+//	          Open, Rows, Demoted, Snapshot, Final                        Find, Recent
+//	engine ──────────────────────────────────────▶ Store ──────────────────────────────▶ engine
+//	                                              │     │
+//	                            Commit, fdatasync │     │ writer, in the background
+//	                                              ▼     ▼
+//	                              log-*: open buckets   finals.db: final buckets (bbolt)
+//
+// The log has the rows of open buckets, as they were added. [Store.Replay] adds them again, block by block, so that the
+// summaries are equal to the last bit. A final bucket is stored whole in a bbolt database, where [Store.Find] finds it
+// when a late value comes. A part of the log is deleted when no open bucket needs it, all final buckets in it are in the
+// database, and it is older than [Options.Replay].
+//
+// # Use
+//
+// [Open] reads the log. Then [Store.Replay] hands the open buckets of the last run to the engine, which goes on with
+// the handles that it got there. After it, [Store.Recent] yields the final buckets whose rows must leave again. Both
+// may be left out; then the open buckets stay in the log, and a later run replays them.
+//
+// A store belongs to one identity: the options that make buckets comparable. Each identity has a folder of its own in
+// [Options.Dir]. [Orphans] lists the folders of other identities, and [OpenFolder] opens one, so that its buckets can be
+// replayed and made final before [Store.Retire] renames the folder.
+//
+// # Damage
+//
+// All data have checksums (CRC32C). A damaged frame costs the commit that it belongs to. Damaged pages of the database
+// cost the buckets in them. Damaged and foreign files are renamed with the suffix ".damaged-<time>" and never deleted.
+// Each loss is logged once with [Options.Log] and counted in [Stats].
+package state
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
+)
+
+// Errors that callers can test for.
+var (
+	// ErrLocked is wrapped by the error of Open if another store has the folder open, in this process or another.
+	ErrLocked = errors.New("state folder is in use")
+	// ErrUnreadable is wrapped by the errors of Find about a final bucket that exists and cannot be read.
+	ErrUnreadable = errors.New("final bucket cannot be read")
+	// ErrExpired is wrapped by the error of Find about a bucket that was final and whose retention has passed.
+	ErrExpired = errors.New("final bucket is older than the retention")
+	// ErrClosed is returned by Commit after Close, Abandon or Retire.
+	ErrClosed = errors.New("state is closed")
+)
+
+// Bucket is a bucket of one series.
+type Bucket struct {
+	// Series is the key of the series (see package series).
+	Series string
+	// Start and End bound the bucket, in nanoseconds since 1970: [Start, End).
+	Start, End int64
+	// Revision is that of the next final row of an open bucket, and that of the last final row of a final one. It
+	// begins at 0.
+	Revision int64
+	// Touched is the wall time of the last value, in nanoseconds since 1970.
+	Touched int64
+	// Fields are the names of the fields, by position.
+	Fields []string
+	// Summaries are those of the fields, by position. An empty summary is not stored, nor is its field.
+	Summaries []stats.Summary
+}
+
+// Options are the options of a store.
+type Options struct {
+	// Dir is the folder that has the folders of all stores. It is created if it does not exist.
+	Dir string
+	// Identity are the names and values of the options that make buckets comparable. Two stores in one Dir must not
+	// have the same identity at the same time.
+	Identity map[string]string
+	// Retention is how long a final bucket is kept after its last value, at least. It may be kept up to a quarter longer,
+	// at most a day. 0 is 7 days.
+	Retention time.Duration
+	// Replay is how long before the end of the last run a final row must have left to leave again. See Recent.
+	Replay time.Duration
+	// ExactLimit is the exact limit of the summaries that the store decodes. 0 is stats.DefaultExactLimit.
+	ExactLimit int
+	// MaxPending is how many bytes of the log the store holds in memory while it cannot write. Beyond it, the rows are
+	// dropped, and the open buckets are logged whole when there is room again (see Old). 0 is 256 MiB.
+	MaxPending int
+	// Log takes warnings, as fmt.Printf does. Several goroutines call it, and it must not call the store. Nil drops them.
+	Log func(format string, args ...any)
+	// Now returns the wall time. It is called by several goroutines. Nil is time.Now.
+	Now func() time.Time
+
+	// openFile opens the files of the log. Tests replace it.
+	openFile func(path string) (logFile, error)
+	// frozen keeps the background writer from starting. Tests set it.
+	frozen bool
+}
+
+const (
+	defaultRetention  = 7 * 24 * time.Hour
+	defaultMaxPending = 256 << 20
+)
+
+func (o Options) withDefaults() Options {
+	if o.Retention <= 0 {
+		o.Retention = defaultRetention
+	}
+	if o.MaxPending <= 0 {
+		o.MaxPending = defaultMaxPending
+	}
+	if o.ExactLimit <= 0 {
+		o.ExactLimit = stats.DefaultExactLimit
+	}
+	if o.Log == nil {
+		o.Log = func(string, ...any) {}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.openFile == nil {
+		o.openFile = openLogFile
+	}
+	return o
+}
+
+// Stats are counts since Open, but for the sizes, which are current.
+type Stats struct {
+	Bytes        int64         // size of all files of the store
+	LogBytes     int64         // of these, the log
+	Open         int           // buckets that are open in the log
+	Pending      int           // final buckets that are not in the database yet
+	PendingBytes int64         // of these, and of the log that is not written yet
+	Saved        int64         // commits that became durable
+	SaveTime     time.Duration // that Commit took
+	Errors       int64         // failed commits and transactions
+	// LostCommits is how many commits of the last run were damaged. Open fills it.
+	LostCommits int64
+	// LostValues is how many values were read that belong to no known bucket, as a damaged commit had its beginning.
+	LostValues int64
+	// LostBuckets is how many buckets were lost: their bytes are damaged, or there was no room for them.
+	LostBuckets int64
+	// Unlogged is how many values were not logged for want of room. Those of open buckets are in the next Snapshot.
+	Unlogged int64
+	// TornBytes is the length of the unfinished commit at the end of the log. Open fills it.
+	TornBytes int64
+	// Expired is how many final buckets were removed after their retention.
+	Expired int64
+}
+
+// Store keeps the buckets of one engine.
+//
+// Commit, Find and Stats may be called at any time. The other methods must be called one at a time, and Replay and
+// Recent before all of them but Find.
+type Store struct {
+	o        Options
+	folder   string
+	identity map[string]string
+	lock     *folderLock
+	past     *past // what Open found in the log
+	finals   *finals
+	writer   writer
+
+	// committing is held by Commit. It guards log and queue.
+	committing sync.Mutex
+	log        *segments
+	queue      []batch // not durable yet, ascending by commit
+
+	// mu guards everything below. It may be taken while committing is held, not the other way round.
+	mu      sync.Mutex
+	closed  bool
+	handles map[uint64]*handle
+	next    uint64 // the next handle
+	records recorder
+	commit  uint64    // number of the commit that the records will be
+	durable uint64    // number of the last commit that is durable
+	queued  int       // bytes in queue
+	full    bool      // records are dropped until a commit succeeds
+	discard bool      // Commit drops the queue
+	spare   []byte    // memory for the next records
+	opened  []*handle // in the commit under construction
+	needed  counts    // how many handles need the log from each commit on
+	roll    rollBudget
+	pending pendingFinals
+	stats   Stats
+}
+
+// handle is a bucket that is open in the log, or final and not in the database yet.
+type handle struct {
+	number   uint64
+	series   string
+	start    int64
+	end      int64
+	revision int64
+	first    uint64 // the commit from which on the log is needed
+	since    int64  // wall time of that commit, nanoseconds
+	bytes    int64  // logged since
+	lost     bool   // the log does not have all of it
+	final    bool
+}
+
+// Open opens the store of that identity, and creates it if there is none. It fails if the folder is in use
+// (ErrLocked) or cannot be read and written. Damage is no error: it is logged, and the store has what can be read.
+func Open(o Options) (*Store, error) {
+	o = o.withDefaults()
+	if o.Dir == "" {
+		return nil, errors.New("state: no folder")
+	}
+	return open(folderOf(o.Dir, o.Identity), o)
+}
+
+// OpenFolder opens the store in a folder that Orphans returned, with the identity that it was written with. The
+// options Dir and Identity have no effect.
+func OpenFolder(folder string, o Options) (*Store, error) {
+	o = o.withDefaults()
+	identity, err := readIdentity(folder)
+	if err != nil {
+		return nil, err
+	}
+	o.Identity = identity
+	return open(folder, o)
+}
+
+func open(folder string, o Options) (s *Store, err error) {
+	lock, err := lockFolder(folder)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			lock.release()
+		}
+	}()
+	s = &Store{o: o, folder: folder, identity: o.Identity, lock: lock, handles: make(map[uint64]*handle)}
+	if err := s.checkIdentity(); err != nil {
+		return nil, err
+	}
+	if s.finals, err = openFinals(s); err != nil {
+		return nil, err
+	}
+	if err := s.readPast(); err != nil {
+		return nil, errors.Join(err, s.finals.close())
+	}
+	s.writer.start(s)
+	return s, nil
+}
+
+// Folder returns the folder of the store.
+func (s *Store) Folder() string { return s.folder }
+
+// Identity returns the identity of the store. The caller must not change it.
+func (s *Store) Identity() map[string]string { return s.identity }
+
+// Clean reports whether the last run ended with Close. It is true for a new store.
+func (s *Store) Clean() bool { return s.past.clean }
+
+// Stats returns counts and sizes.
+func (s *Store) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.stats
+	st.Bytes = st.LogBytes + s.finals.size()
+	st.Open = len(s.handles)
+	st.Pending = len(s.pending.order)
+	st.PendingBytes = s.pending.bytes + int64(s.queued+len(s.records.buf))
+	return st
+}
+
+// Close makes everything durable, marks the end of the run and closes the files. The store cannot be used after it,
+// whatever it returns.
+func (s *Store) Close() error {
+	err := s.Commit()
+	if errors.Is(err, ErrClosed) {
+		return nil
+	}
+	s.writer.stop(true)
+	if err == nil {
+		s.mu.Lock()
+		s.records.end()
+		s.mu.Unlock()
+		err = s.Commit()
+	}
+	return errors.Join(err, s.shut())
+}
+
+// Abandon closes the files as they are. To the next run, this one did not end cleanly.
+func (s *Store) Abandon() {
+	s.writer.stop(false)
+	_ = s.shut()
+}
+
+// Retire closes the store and renames its folder with the suffix ".retired-<time>".
+func (s *Store) Retire() error {
+	if err := s.Close(); err != nil {
+		return err
+	}
+	_, err := setAside(s.folder, "retired", s.o.Now())
+	return err
+}
+
+func (s *Store) shut() error {
+	s.committing.Lock()
+	defer s.committing.Unlock()
+	s.mu.Lock()
+	closed := s.closed
+	s.closed = true
+	s.mu.Unlock()
+	if closed {
+		return nil
+	}
+	err := errors.Join(s.log.close(), s.finals.close())
+	s.lock.release()
+	return err
+}
+
+// warn logs a warning and names the folder.
+func (s *Store) warn(format string, args ...any) {
+	s.o.Log("state %q: %s", s.folder, fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,26 @@
+package state
+
+import (
+	"os"
+	"syscall"
+)
+
+// syncData makes the contents of the file durable, and of its metadata what reading them needs.
+func syncData(f *os.File) error {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = conn.Control(func(fd uintptr) {
+		for {
+			if failed = syscall.Fdatasync(int(fd)); failed != syscall.EINTR {
+				return
+			}
+		}
+	})
+	if err == nil && failed != nil {
+		err = &os.PathError{Op: "fdatasync", Path: f.Name(), Err: failed}
+	}
+	return err
+}

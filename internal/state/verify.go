@@ -1,0 +1,420 @@
+package state
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// bbolt trusts the pages that it reads: a damaged one can end the process, by a panic in a goroutine of its own or by
+// recursion without end, and it has no checksums of data. So before it opens a file, the pages are walked here: all
+// that bbolt relies on is checked, and the checksums of the final buckets. bbolt, which does not store its list of free
+// pages here, would read all of them too.
+//
+// The format is that of bbolt version 2, in the byte order of the machine. A page is
+//
+//	8 bytes   its number
+//	2 bytes   kind: 1 branch, 2 leaf, 4 meta, 16 list of free pages
+//	2 bytes   number of elements
+//	4 bytes   number of pages after it that belong to it
+//	elements of 16 bytes, and then keys and values
+//
+// An element of a branch is the position of the key relative to the element, its length (4 bytes each), and the number
+// of a page (8). That of a leaf is flags, the position of key and value, and their lengths (4 bytes each). With flag 1
+// the value is a bucket: 8 bytes the number of its root, 8 bytes a sequence, and if the root is 0, a leaf page.
+const (
+	boltMagic      = 0xED0CDAED
+	boltVersion    = 2
+	boltHeader     = 16
+	boltMetaSize   = 64
+	boltBranch     = 1
+	boltLeaf       = 2
+	boltFreelist   = 16
+	boltBucketFlag = 1
+	boltNoFreelist = ^uint64(0)
+	boltMaxDepth   = 64
+	boltMaxPage    = 1 << 16
+	boltMaxElement = 1 << 31
+)
+
+// native is the byte order of bbolt.
+var native = binary.NativeEndian
+
+// boltMeta is a header of a bbolt file, of which there are two.
+type boltMeta struct {
+	pageSize, root, freelist, high, txid uint64
+}
+
+// parseBoltMeta reads the header in a page, and reports whether it is intact.
+func parseBoltMeta(page []byte) (m boltMeta, ok bool) {
+	if len(page) < boltHeader+boltMetaSize {
+		return m, false
+	}
+	b := page[boltHeader:]
+	if native.Uint32(b) != boltMagic || native.Uint32(b[4:]) != boltVersion {
+		return m, false
+	}
+	h := fnv.New64a()
+	_, _ = h.Write(b[:56])
+	m = boltMeta{
+		pageSize: uint64(native.Uint32(b[8:])), root: native.Uint64(b[16:]), freelist: native.Uint64(b[32:]),
+		high: native.Uint64(b[40:]), txid: native.Uint64(b[48:]),
+	}
+	ok = h.Sum64() == native.Uint64(b[56:]) && m.pageSize >= 1024 && m.pageSize <= boltMaxPage && m.pageSize&(m.pageSize-1) == 0
+	return m, ok
+}
+
+// readBoltMeta returns the header that bbolt would use. whole reports whether both are intact.
+func readBoltMeta(f io.ReaderAt) (m boltMeta, whole bool, err error) {
+	page := make([]byte, boltHeader+boltMetaSize)
+	read := func(at int64) (boltMeta, bool) {
+		if _, err := f.ReadAt(page, at); err != nil {
+			return boltMeta{}, false
+		}
+		return parseBoltMeta(page)
+	}
+	first, ok := read(0)
+	if ok {
+		second, ok := read(int64(first.pageSize))
+		if ok && second.txid > first.txid {
+			return second, true, nil
+		}
+		return first, ok, nil
+	}
+	for size := int64(1024); size <= boltMaxPage; size *= 2 {
+		if m, ok = read(size); ok && int64(m.pageSize) == size {
+			return m, false, nil
+		}
+	}
+	return m, false, fmt.Errorf("%w: it has no header", errDamaged)
+}
+
+// pageWalk walks the pages of a bbolt file.
+type pageWalk struct {
+	f       io.ReaderAt
+	size    int64
+	meta    boltMeta
+	seen    []uint64 // a bit for each page
+	value   func(bucket, key, value []byte)
+	lenient bool // after damage
+	bad     int
+	first   error // the first damage
+}
+
+// newPageWalk returns a walk of the file that calls value for each intact final bucket and each value of the meta
+// bucket.
+func newPageWalk(f *os.File, value func(bucket, key, value []byte)) (w *pageWalk, whole bool, err error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, false, err
+	}
+	w = &pageWalk{f: f, size: info.Size(), value: value}
+	if w.meta, whole, err = readBoltMeta(f); err != nil {
+		return nil, false, err
+	}
+	w.seen = make([]uint64, w.size/int64(w.meta.pageSize)/64+1)
+	if int64(w.meta.high) < 0 || int64(w.meta.high) > w.size/int64(w.meta.pageSize) {
+		w.damage("it has %d bytes, want %d pages of %d", w.size, w.meta.high, w.meta.pageSize)
+	}
+	if w.meta.freelist != boltNoFreelist {
+		w.freelist()
+	}
+	return w, whole, nil
+}
+
+// freelist checks the list of free pages, which only a new file has: it is empty.
+func (w *pageWalk) freelist() {
+	page := w.page(w.meta.freelist, 0)
+	if page != nil && (native.Uint16(page[8:]) != boltFreelist || native.Uint16(page[10:]) != 0) {
+		w.damage("it has a list of free pages")
+	}
+}
+
+func (w *pageWalk) damage(format string, args ...any) {
+	w.bad++
+	if w.first == nil {
+		w.first = fmt.Errorf("%w: %s", errDamaged, fmt.Sprintf(format, args...))
+	}
+}
+
+// stop reports whether the walk is over.
+func (w *pageWalk) stop() bool { return w.first != nil && !w.lenient }
+
+// keyRange is the keys that a page may have: min and above, below max unless that is nil.
+type keyRange struct{ min, max []byte }
+
+func (r keyRange) has(key []byte) bool {
+	return bytes.Compare(key, r.min) >= 0 && (r.max == nil || bytes.Compare(key, r.max) < 0)
+}
+
+// tree walks the pages of a bucket, from that page on.
+func (w *pageWalk) tree(bucket []byte, number uint64, keys keyRange, depth int) {
+	if w.stop() {
+		return
+	}
+	page := w.page(number, depth)
+	if page == nil {
+		return
+	}
+	switch kind := native.Uint16(page[8:]); kind {
+	case boltBranch:
+		w.branch(bucket, page, keys, depth)
+	case boltLeaf:
+		w.leaf(bucket, page, keys, depth)
+	default:
+		w.damage("page %d has kind %d", number, kind)
+	}
+}
+
+// page reads a page with those that belong to it. It returns nil if it is damaged.
+func (w *pageWalk) page(number uint64, depth int) []byte {
+	size := w.meta.pageSize
+	pages := min(uint64(w.size)/size, w.meta.high)
+	if number < 2 || number >= pages || depth > boltMaxDepth {
+		w.damage("page %d of %d at depth %d", number, pages, depth)
+		return nil
+	}
+	header := make([]byte, boltHeader)
+	if _, err := w.f.ReadAt(header, int64(number*size)); err != nil {
+		w.damage("page %d: %v", number, err)
+		return nil
+	}
+	more := uint64(native.Uint32(header[12:]))
+	if native.Uint64(header) != number || more >= pages-number || (more+1)*size > boltMaxElement {
+		w.damage("page %d says it is page %d and %d more of %d", number, native.Uint64(header), more, pages)
+		return nil
+	}
+	for i := number; i <= number+more; i++ {
+		if w.seen[i/64]&(1<<(i%64)) != 0 {
+			w.damage("page %d is used twice", i)
+			return nil
+		}
+		w.seen[i/64] |= 1 << (i % 64)
+	}
+	page := make([]byte, (more+1)*size)
+	if _, err := w.f.ReadAt(page, int64(number*size)); err != nil {
+		w.damage("page %d: %v", number, err)
+		return nil
+	}
+	return page
+}
+
+// elements returns how many elements the page has, at most as many as fit.
+func (w *pageWalk) elements(page []byte) int {
+	n := int(native.Uint16(page[10:]))
+	if most := (len(page) - boltHeader) / 16; n > most {
+		w.damage("page %d has %d elements, at most %d fit", native.Uint64(page), n, most)
+		return most
+	}
+	return n
+}
+
+// cut returns the bytes of an element at that position relative to it.
+func (w *pageWalk) cut(page []byte, element int, pos, size uint32) []byte {
+	from := uint64(element) + uint64(pos)
+	if from+uint64(size) > uint64(len(page)) || from < boltHeader {
+		w.damage("an element of page %d reaches beyond it", native.Uint64(page))
+		return nil
+	}
+	return page[from : from+uint64(size) : from+uint64(size)]
+}
+
+func (w *pageWalk) branch(bucket, page []byte, keys keyRange, depth int) {
+	n := w.elements(page)
+	if n == 0 {
+		w.damage("branch page %d has no elements", native.Uint64(page))
+	}
+	type child struct {
+		key    []byte
+		number uint64
+	}
+	children := make([]child, 0, n)
+	last := keyRange{keys.min, keys.max}
+	for i := range n {
+		at := boltHeader + 16*i
+		key := w.cut(page, at, native.Uint32(page[at:]), native.Uint32(page[at+4:]))
+		if key == nil {
+			continue
+		}
+		if !last.has(key) || i > 0 && bytes.Equal(key, last.min) {
+			w.damage("the keys of page %d are not in order", native.Uint64(page))
+			continue
+		}
+		last.min = key
+		children = append(children, child{key, native.Uint64(page[at+8:])})
+	}
+	for i, c := range children {
+		r := keyRange{c.key, keys.max}
+		if i+1 < len(children) {
+			r.max = children[i+1].key
+		}
+		w.tree(bucket, c.number, r, depth+1)
+	}
+}
+
+func (w *pageWalk) leaf(bucket, page []byte, keys keyRange, depth int) {
+	last := keys
+	for i := range w.elements(page) {
+		at := boltHeader + 16*i
+		pos, keySize, valueSize := native.Uint32(page[at+4:]), native.Uint32(page[at+8:]), native.Uint32(page[at+12:])
+		key := w.cut(page, at, pos, keySize)
+		if uint64(pos)+uint64(keySize) > boltMaxElement {
+			w.damage("an element of page %d reaches beyond it", native.Uint64(page))
+			continue
+		}
+		value := w.cut(page, at, pos+keySize, valueSize)
+		if len(key) == 0 || value == nil {
+			w.damage("page %d has an element without a key", native.Uint64(page))
+			continue
+		}
+		if !last.has(key) || i > 0 && bytes.Equal(key, last.min) {
+			w.damage("the keys of page %d are not in order", native.Uint64(page))
+			continue
+		}
+		last.min = key
+		w.element(bucket, native.Uint32(page[at:]), key, value, depth)
+		if w.stop() {
+			return
+		}
+	}
+}
+
+// element walks what a leaf has under a key. The root bucket, which has no name, has the other buckets; these have
+// values.
+func (w *pageWalk) element(bucket []byte, flags uint32, key, value []byte, depth int) {
+	switch {
+	case bucket == nil && flags == boltBucketFlag && len(value) >= 16:
+		if root := native.Uint64(value); root != 0 {
+			w.tree(key, root, keyRange{}, depth+1)
+			return
+		}
+		inline := value[16:]
+		if len(inline) < boltHeader || native.Uint16(inline[8:]) != boltLeaf {
+			w.damage("bucket %x has no page", key)
+			return
+		}
+		w.leaf(key, inline, keyRange{}, depth+1)
+	case bucket != nil && flags == 0 && bytes.Equal(bucket, metaBucket):
+		if _, ok := parseMetaNumber(value); !ok {
+			w.damage("%q has a wrong checksum", key)
+			return
+		}
+		w.value(bucket, key, value)
+	case bucket != nil && flags == 0 && len(bucket) == 8 && len(key) >= 8:
+		if _, err := checkFinal(key, value); err != nil {
+			w.damage("final bucket %q: %v", key[8:], err)
+			return
+		}
+		w.value(bucket, key, value)
+	default:
+		w.damage("element %x of bucket %x has flags %d and %d bytes", key, bucket, flags, len(value))
+	}
+}
+
+// errHalfHeader is returned by verifyDatabase about a file that can be used, though one of its two headers is damaged.
+var errHalfHeader = errors.New("one of two headers is damaged")
+
+// verifyDatabase checks the file. Errors about its contents wrap errDamaged or are errHalfHeader. An empty file is not
+// damaged: bbolt makes a database of it.
+func verifyDatabase(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || info.Size() == 0 {
+		return err
+	}
+	w, whole, err := newPageWalk(f, func(_, _, _ []byte) {})
+	if err != nil {
+		return err
+	}
+	w.tree(nil, w.meta.root, keyRange{}, 0)
+	if w.first == nil && !whole {
+		return errHalfHeader
+	}
+	return w.first
+}
+
+// salvage renames a damaged database and opens a new one with what can be read of it.
+func (s *Store) salvage(f *finals, damage error) error {
+	name, err := setAside(f.path, "damaged", s.o.Now())
+	if err != nil {
+		return err
+	}
+	s.warn("%v; the database was renamed to %q", damage, filepath.Base(name))
+	if err := f.open(); err != nil {
+		return err
+	}
+	saved, bad, err := f.copyFrom(name)
+	s.stats.LostBuckets += int64(bad)
+	s.warn("%d final buckets of the damaged database were read, and %d parts of it could not be", saved, bad)
+	if err != nil {
+		return errors.Join(err, f.close())
+	}
+	return guard(f.load)
+}
+
+// copyFrom stores what can be read of a damaged database. It returns how many final buckets that were, and how many
+// damaged parts it found.
+func (f *finals) copyFrom(path string) (saved, bad int, err error) {
+	old, err := os.Open(path)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer old.Close()
+	c := finalCopy{to: f}
+	w, _, err := newPageWalk(old, c.add)
+	if err != nil {
+		return 0, 1, nil // it has no header, so nothing can be found
+	}
+	w.lenient = true
+	w.tree(nil, w.meta.root, keyRange{}, 0)
+	c.flush()
+	return c.saved, w.bad, c.err
+}
+
+// finalCopy stores final buckets in batches.
+type finalCopy struct {
+	to    *finals
+	batch finalBatch
+	size  int
+	saved int
+	err   error
+}
+
+func (c *finalCopy) add(bucket, key, value []byte) {
+	if len(bucket) != 8 {
+		if n, ok := parseMetaNumber(value); ok && bytes.Equal(key, handleKey) {
+			c.batch.handle = max(c.batch.handle, n)
+		}
+		return
+	}
+	d, err := checkFinal(key, value)
+	if err != nil {
+		return
+	}
+	b := d.finalHead()
+	c.batch.handle = max(c.batch.handle, b.handle)
+	c.batch.all = append(c.batch.all, &final{series: b.Series, start: b.Start, end: b.End, slot: orderedInt(bucket), value: bytes.Clone(value)})
+	c.batch.older = append(c.batch.older, nil)
+	if c.size += len(value); len(c.batch.all) >= maxBatch || c.size > batchBytes {
+		c.flush()
+	}
+}
+
+// flush stores the batch. What is stored up to which commit is left open, so that the log is asked for every bucket.
+func (c *finalCopy) flush() {
+	if c.err == nil {
+		if c.err = c.to.put(c.batch); c.err == nil {
+			c.saved += len(c.batch.all)
+		}
+	}
+	c.batch = finalBatch{handle: c.batch.handle}
+	c.size = 0
+}

@@ -1,0 +1,195 @@
+package state
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+)
+
+// writer moves final buckets into the database, in the background, and removes those whose retention has passed.
+type writer struct {
+	s       *Store
+	wakeup  chan struct{}
+	quit    chan struct{}
+	done    chan struct{}
+	stopped sync.Once
+	checked time.Time // when the retention was checked last
+
+	// mu guards failing.
+	mu      sync.Mutex
+	idle    *sync.Cond // on mu, signalled after each transaction
+	failing bool       // the last transaction failed
+	running bool
+}
+
+func (w *writer) start(s *Store) {
+	w.s = s
+	w.wakeup, w.quit, w.done = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
+	w.idle = sync.NewCond(&w.mu)
+	if s.o.frozen {
+		close(w.done)
+		return
+	}
+	w.running = true
+	go w.run()
+	w.wake()
+}
+
+func (w *writer) wake() {
+	select {
+	case w.wakeup <- struct{}{}:
+	default:
+	}
+}
+
+// stop ends the writer. If drain is true, it first stores what waits.
+func (w *writer) stop(drain bool) {
+	w.stopped.Do(func() {
+		close(w.quit)
+		<-w.done
+		if drain && !w.s.o.frozen {
+			w.store()
+		}
+	})
+}
+
+func (w *writer) run() {
+	defer close(w.done)
+	defer w.state(false, false)
+	for {
+		select {
+		case <-w.quit:
+			return
+		case <-w.wakeup:
+		}
+		w.store()
+		w.expire()
+	}
+}
+
+// state notes whether the last transaction failed and whether the writer runs, for those that wait.
+func (w *writer) state(running, failing bool) {
+	w.mu.Lock()
+	w.running, w.failing = running, failing
+	w.mu.Unlock()
+	w.idle.Broadcast()
+}
+
+// wait returns when at most that many bytes wait, or when waiting does not help.
+func (w *writer) wait(most int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for w.running && !w.failing && w.s.ready() > most {
+		w.idle.Wait()
+	}
+}
+
+// ready returns how many bytes of final buckets could be stored now.
+func (s *Store) ready() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.pending.order) == 0 || s.pending.order[0].commit > s.durable {
+		return 0
+	}
+	return s.pending.bytes
+}
+
+// store moves the final buckets whose commits are durable into the database.
+func (w *writer) store() {
+	for {
+		batch := w.next()
+		if len(batch.all) == 0 {
+			return
+		}
+		err := w.s.finals.put(batch)
+		w.s.mu.Lock()
+		if err == nil {
+			w.s.unpend(batch.all)
+		} else {
+			w.s.stats.Errors++
+		}
+		w.s.mu.Unlock()
+		failed := w.failing
+		w.state(w.running, err != nil)
+		if err != nil {
+			if !failed {
+				w.s.warn("final buckets cannot be stored, which is tried again: %v", err)
+			}
+			return
+		}
+		select {
+		case <-w.quit:
+			if w.running {
+				return // stop goes on, if it must
+			}
+		default:
+		}
+	}
+}
+
+// finalBatch is what one transaction stores.
+type finalBatch struct {
+	all    []*final  // by slot, start and series
+	older  [][]int64 // for each, the slots that may have an older revision of it
+	stored uint64    // all that became final in this commit or before will be stored
+	handle uint64    // none is larger
+}
+
+// next returns the final buckets that the next transaction stores.
+func (w *writer) next() finalBatch {
+	s := w.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := finalBatch{stored: s.durable, handle: s.next}
+	size := 0
+	for _, f := range s.pending.order {
+		if f.commit > s.durable {
+			break
+		}
+		if len(b.all) == maxBatch || size > batchBytes {
+			b.stored = max(f.commit, 1) - 1
+			break
+		}
+		b.all = append(b.all, f)
+		size += len(f.value)
+	}
+	if s.pending.unstored > 0 {
+		b.stored = min(b.stored, s.pending.unstored-1)
+	}
+	slices.SortStableFunc(b.all, func(a, b *final) int {
+		return cmp.Or(cmp.Compare(a.slot, b.slot), cmp.Compare(a.start, b.start), cmp.Compare(a.series, b.series))
+	})
+	b.older = make([][]int64, len(b.all))
+	for i, f := range b.all {
+		b.older[i] = s.finals.starts[f.start]
+	}
+	return b
+}
+
+// expire removes the slots whose retention has passed, once a minute.
+func (w *writer) expire() {
+	s := w.s
+	now := s.o.Now()
+	if now.Sub(w.checked).Abs() < time.Minute {
+		return
+	}
+	w.checked = now
+	s.mu.Lock()
+	slots := slices.Clone(s.finals.slots)
+	s.mu.Unlock()
+	for _, slot := range slots {
+		if slot > now.Add(-s.o.Retention).UnixNano() {
+			return
+		}
+		n, err := s.finals.removeSlot(slot)
+		if err != nil {
+			s.warn("final buckets whose retention has passed cannot be removed, which is tried again: %v", err)
+			return
+		}
+		s.mu.Lock()
+		s.finals.removed(slot)
+		s.stats.Expired += int64(n)
+		s.mu.Unlock()
+	}
+}
