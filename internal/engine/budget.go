@@ -90,10 +90,6 @@ func (e *Engine) demote() {
 		if m.held <= m.limit-m.limit/8 {
 			break
 		}
-		e.settle(d.in) // so that the log has all values of the summary before it has the demotion
-		if !d.summary().Exact() {
-			continue // these values made it a histogram
-		}
 		d.summary().Demote()
 		if e.o.Store != nil {
 			e.o.Store.Demoted(d.in.handle, d.name)

@@ -369,6 +369,30 @@ func TestALateValueMakesARevisionOfAFinalBucket(t *testing.T) {
 	require.Zero(t, e.Counters().Late)
 }
 
+// The point that opens a final bucket again may have other fields than the bucket.
+func TestAFinalBucketOpensAgainWithAllItsFields(t *testing.T) {
+	t.Parallel()
+	for _, late := range [][]string{{"b"}, {"b", "d"}, {"d"}, {"c", "b", "a"}} {
+		e := withStore(t, newRecorder(t, 100), 100, 1<<30)
+		e.add("", start, fields([]string{"a", "b", "c"}, 1, 10, 100)...)
+		e.rows(t)
+		e.wait(t, time.Hour)
+		want := map[string]float64{"a": 1, "b": 10, "c": 100}
+		for i := range 3 {
+			values := []float64{1000, 2000, 3000}[:len(late)]
+			e.add("", start.Add(time.Duration(i)*time.Second), fields(late, values...)...)
+			for f, name := range late {
+				want[name] += values[f]
+			}
+		}
+		got := make(map[string]float64)
+		for _, r := range e.rows(t) {
+			got[r.Field] = statistics(&r)["sum"].(float64)
+		}
+		require.Equal(t, want, got)
+	}
+}
+
 func TestFinishWithAStoreLeavesBucketsOpen(t *testing.T) {
 	t.Parallel()
 	store := newRecorder(t, 100)
