@@ -9,64 +9,63 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// This file is the life of a bucket and of its series, from top to bottom:
+// This file is the life of a bucket and of its series:
 //
-//	open      the bucket has summaries and takes values
-//	  quiet   … but got none since the last Push: its stage gives its memory back
-//	due       it got none for linger, and its end has come or its start lies ahead of the clock
-//	final     its last row leaves; the summaries leave memory, for the store where there is one
-//	spare     their memory waits one period for the next bucket of the series
-//	retired   the series has neither an open bucket nor a spare: the table lets go of it. Without a store, the
-//	          spans of its final buckets stay, so that late values are known as such
-//	forgotten too many series are retired: the spans of the oldest go too
+//	open       The bucket takes values. If it gets none between two Pushes, its stage gives its memory back (quieten).
+//	due        It got no value for linger, and its end has passed or its start is ahead of the clock (isDue).
+//	final      Its last row leaves. Its summaries leave memory (finish); a store has them.
+//	spare      Their memory waits until the next Push for another bucket of the series (reuse, dropSpare).
+//	retired    The series has neither an open bucket nor a spare, and the table drops it (retire). Without a store, the
+//	           spans of its final buckets stay, so that late values are recognized.
+//	forgotten  Too many series are retired: the spans of the oldest are dropped (forget).
 
 const (
-	// maxQuiet is of how many series without open buckets the spans of final ones are remembered.
+	// maxQuiet is for how many retired series the spans of final buckets are remembered.
 	maxQuiet = 1 << 18
-	// fewFields is how many fields a series may have had beyond twice those that it has.
+	// fewFields is how many unused fields the schema of a series may have beside as many as used ones.
 	fewFields = 16
-	// bucketSize is about how many bytes an open bucket takes beside its summaries and rows.
+	// bucketSize is about how many bytes an open bucket takes without its summaries and rows.
 	bucketSize = 200
-	// quietSize is about how many bytes a retired series takes, beside its key and its spans.
+	// quietSize is about how many bytes a retired series takes without its key and its spans.
 	quietSize = 200
 )
 
 // open is an open bucket of a series.
 type open struct {
 	start, end int64
-	touched    time.Time       // wall time of the last value, as of a Push
+	touched    time.Time       // time of the first Push after the last value
 	fields     []stats.Summary // by position in the schema of the series
 	stage      stage
-	handle     uint64 // of the store
-	revision   int64  // of its next final row
-	footprint         // as the budget last counted it
-	changed    bool   // since its rows left
-	final      bool   // for the rest of a Push
+	handle     uint64 // of the bucket in the store
+	revision   int64  // of the next final row: how often the bucket was final
+	footprint         // as the budget counts it
+	changed    bool   // whether it got values since the last Push
+	final      bool   // whether the Push that is running made it final
 }
 
 // series is a measurement and the tags by which it is grouped.
 type series struct {
 	identity
 	schema *schema
-	open   []*open      // ascending by start
-	recent *open        // the one found last, or nil
-	final  bucket.Spans // of the final buckets, where no store knows them
-	keys   []string     // under which the table finds it
-	next   *series      // whose point came after one of this series the last time, or nil
+	open   []*open      // in ascending order of start
+	recent *open        // the open bucket of the last point, or nil
+	final  bucket.Spans // of the final buckets; empty if there is a store
+	keys   []string     // all keys that the table has for it; first the one of its rows
+	next   *series      // the series of the point that followed the last point of this one, or nil
 	spare  *spare       // nil mostly
-	gone   bool         // the table has let go of it
+	gone   bool         // whether it is retired
 }
 
-// spare is the memory of the bucket that became final last, for the next one to open, which most likely needs as
-// much. It is let go where none opens in the next period.
+// spare is the memory of a final bucket for the next one of the series, which most likely needs as much. The next Push
+// drops it if it was not used.
 type spare struct {
-	fields []stats.Summary // empty, but not their memory
-	stage  stage           // empty too
+	fields []stats.Summary // empty summaries that keep memory
+	stage  stage           // empty, with room for rows
 	bytes  int             // as the budget counts it
 }
 
-// open returns the bucket of the series at that span, and opens it when it is not open. It returns nil where the
-// bucket is final and cannot be opened again.
+// open returns the bucket of the series at that span and opens it if it is not open. It returns nil if the bucket is
+// final and cannot be opened again.
 func (e *Engine) open(s *series, at span) *open {
 	if s.recent != nil && s.recent.start == at.start {
 		return s.recent
@@ -83,13 +82,13 @@ func (e *Engine) open(s *series, at span) *open {
 	return s.recent
 }
 
-// find returns where in s.open the bucket with that start is, or where it belongs.
+// find returns the index in s.open of the bucket with that start, or of the place to insert it.
 func (s *series) find(start int64) (i int, found bool) {
 	return slices.BinarySearchFunc(s.open, start, func(b *open, start int64) int { return cmp.Compare(b.start, start) })
 }
 
-// newBucket returns a bucket that was never open, or a final one as the store has it. It returns nil for a final one
-// that no store has.
+// newBucket returns an empty bucket, or a final one as the store has it. It returns nil for a final bucket without a
+// store, and if the store fails: an empty bucket would replace the rows of the one that cannot be read.
 func (e *Engine) newBucket(s *series, at span) *open {
 	b := &open{start: at.start, end: at.end}
 	if e.o.Store == nil {
@@ -118,7 +117,7 @@ func (e *Engine) newBucket(s *series, at span) *open {
 	return b
 }
 
-// reuse gives the spare memory of the series to a bucket that was just opened.
+// reuse gives the spare memory of the series, if there is any, to an empty bucket.
 func (s *series) reuse(b *open) {
 	if s.spare != nil {
 		b.fields, b.stage, b.bytes = s.spare.fields, s.spare.stage, s.spare.bytes
@@ -126,14 +125,14 @@ func (s *series) reuse(b *open) {
 	}
 }
 
-// isDue reports whether the bucket, of which nothing is staged, becomes final. A bucket that lies ahead of the clock
-// as a whole is due too: a device with a wrong clock would hold its memory for a year otherwise.
+// isDue reports whether the bucket becomes final. A bucket that begins ahead of the clock may be due too: otherwise the
+// values of a device whose clock is a year ahead would stay in memory for a year.
 func (e *Engine) isDue(b *open, now time.Time) bool {
 	wall := now.UnixNano()
 	return (b.end <= wall || b.start > wall) && now.Sub(b.touched) >= e.o.Linger
 }
 
-// finish makes a due bucket of the series final. Its rows have left, or are about to.
+// finish makes a due bucket of the series final, after its rows were collected. Nothing is staged.
 func (e *Engine) finish(s *series, b *open, now time.Time) {
 	if e.o.Store != nil {
 		e.o.Store.Final(b.handle, e.whole(s, b), now)
@@ -159,15 +158,16 @@ func (e *Engine) quieten(b *open) {
 	}
 }
 
-// remove takes the buckets that became final off the series.
+// remove removes open buckets from the series.
 func (s *series) remove(isFinal func(*open) bool) {
 	s.open = slices.DeleteFunc(s.open, isFinal)
 	s.recent = nil
 	if cap(s.open) > 4*len(s.open) {
-		s.open = slices.Clone(s.open) // gives memory back, all of it where none is open
+		s.open = slices.Clone(s.open) // gives memory back; all of it if none is open
 	}
 }
 
+// dropSpare drops the spare memory of the series.
 func (e *Engine) dropSpare(s *series) {
 	if s.spare != nil {
 		e.budget.held -= s.spare.bytes
@@ -175,8 +175,8 @@ func (e *Engine) dropSpare(s *series) {
 	}
 }
 
-// compact drops the fields that no open bucket has values of, when these are most: else every bucket would
-// carry every field that the series has ever had. Nothing is staged.
+// compact drops the fields that no open bucket has values of if these are most. Otherwise each bucket would have room for
+// every field that the series has ever had. Nothing is staged.
 func (e *Engine) compact(s *series) {
 	used := make([]bool, len(s.schema.names))
 	n := 0
@@ -207,7 +207,7 @@ func (e *Engine) compact(s *series) {
 	}
 }
 
-// move brings summaries from their positions in one schema to those in another.
+// move returns summaries, which are by position in one schema, by position in another.
 func (e *Engine) move(fields []stats.Summary, from, to *schema) []stats.Summary {
 	moved := e.grow(nil, len(to.names))
 	for _, k := range to.known {
@@ -218,8 +218,8 @@ func (e *Engine) move(fields []stats.Summary, from, to *schema) []stats.Summary 
 	return moved
 }
 
-// retire lets go of the series that have had no open bucket for a period. Without a store it remembers which of
-// their buckets were final; of too many series the oldest are forgotten.
+// retire removes the series without an open bucket and without a spare from the table. Without a store it remembers the
+// spans of their final buckets, for a limited number of series.
 func (e *Engine) retire() {
 	t := &e.table
 	t.order = slices.DeleteFunc(t.order, func(s *series) bool {
@@ -243,23 +243,24 @@ func (e *Engine) retire() {
 type quiet struct {
 	limit       int                    // of series
 	series      map[string]quietSeries // by key
-	order       []retirement           // the oldest first; those that woke up since are among them
-	bytes       int                    // that the series hold, about
-	retirements int64                  // how many there were
+	order       []retirement           // the oldest first; some are of series that are not retired any more
+	bytes       int                    // about how many the series hold
+	retirements int64                  // how many there have been
 }
 
-// quietSeries is what stays of a retired series.
+// quietSeries is what remains of a retired series.
 type quietSeries struct {
 	final  bucket.Spans
 	number int64 // of its retirement
 }
 
-// retirement names a series that was retired.
+// retirement is the retirement of a series.
 type retirement struct {
 	key    string
 	number int64
 }
 
+// put adds a series that was retired.
 func (q *quiet) put(key string, final bucket.Spans) {
 	q.retirements++
 	s := quietSeries{final: final, number: q.retirements}
@@ -268,7 +269,7 @@ func (q *quiet) put(key string, final bucket.Spans) {
 	q.bytes += s.size(key)
 }
 
-// wake takes a series out and returns its spans, or none where it is not there.
+// wake removes a series and returns its spans, or none if the series is not there.
 func (q *quiet) wake(key string) bucket.Spans {
 	s, ok := q.series[key]
 	if ok {
@@ -278,9 +279,10 @@ func (q *quiet) wake(key string) bucket.Spans {
 	return s.final
 }
 
+// size returns about how many bytes the series takes with its key.
 func (s quietSeries) size(key string) int { return quietSize + len(key) + s.final.Bytes() }
 
-// forget takes out the oldest series beyond the limit and returns how many these were.
+// forget removes the oldest series beyond the limit and returns how many it removed.
 func (q *quiet) forget() (forgotten int64) {
 	for len(q.series) > q.limit {
 		oldest := q.order[0]
