@@ -13,8 +13,12 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
-// maxFields is how many fields one HSET sets.
-const maxFields = 500
+const (
+	// maxFields is how many fields one HSET sets.
+	maxFields = 500
+	// usualJSON and usualHash are the bytes for which a batch has room at first for each record's JSON and hash field.
+	usualJSON, usualHash = 256, 64
+)
 
 // batch is what one Put writes. Its buffers hold the texts of all records, which the pairs of the buckets share.
 type batch struct {
@@ -42,7 +46,10 @@ type bucket struct {
 }
 
 func newBatch(records []record.Record) *batch {
-	b := &batch{byStart: make(map[string]*bucket), fields: make(map[string]bool), tags: make(map[string]bool), newest: records[0].Start}
+	b := &batch{
+		byStart: make(map[string]*bucket), fields: make(map[string]bool), tags: make(map[string]bool), newest: records[0].Start,
+		json: make([]byte, 0, usualJSON*len(records)), hash: make([]byte, 0, usualHash*len(records)),
+	}
 	var last *bucket
 	for i := range records {
 		r := &records[i]

@@ -33,6 +33,9 @@ func (w *Writer) dropOutdated(ctx context.Context, t record.Table, records []rec
 	if err != nil {
 		return nil, err
 	}
+	if len(newest) == 0 && !slices.ContainsFunc(records, func(r record.Record) bool { return r.Revision > 0 }) {
+		return records, nil
+	}
 	kept := make([]record.Record, 0, len(records))
 	for i := range records {
 		r := &records[i]
@@ -54,9 +57,14 @@ func (w *Writer) dropOutdated(ctx context.Context, t record.Table, records []rec
 func (w *Writer) revisions(ctx context.Context, t record.Table, records []record.Record) (map[place]int64, error) {
 	pipe := w.client.Pipeline()
 	cmds := make(map[string]*redis.ZSliceCmd)
+	var last *record.Record
 	for i := range records {
 		r := &records[i]
-		if start := startText(r.Start); r.HasRevision && cmds[start] == nil {
+		if !r.HasRevision || last != nil && last.Start.Equal(r.Start) {
+			continue
+		}
+		last = r
+		if start := startText(r.Start); cmds[start] == nil {
 			cmds[start] = pipe.ZRangeByScoreWithScores(ctx, revisionKey(t, start), &redis.ZRangeBy{Min: "1", Max: "+inf"})
 		}
 	}

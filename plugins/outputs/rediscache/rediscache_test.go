@@ -575,3 +575,27 @@ func TestTheREADMEShowsTheSampleConfiguration(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(readme), "```toml @sample.conf\n"+sampleConfig()+"```\n")
 }
+
+func BenchmarkWrite(b *testing.B) {
+	const size = 1000
+	client := redistest.Open(b, redistest.Database(b))
+	r := &rediscache.RedisCache{
+		Servers: []string{fmt.Sprintf("redis://%s/%d", client.Options().Addr, client.Options().DB)}, Database: "db", Agent: "a1",
+		Timeout: config.Duration(5 * time.Second), Retention: config.Duration(time.Hour), Log: &testutil.CaptureLogger{},
+	}
+	require.NoError(b, r.Init())
+	require.NoError(b, r.Connect())
+	defer r.Close()
+	batch := make([]telegraf.Metric, size)
+	for i := range batch {
+		tags := map[string]string{"host": strconv.Itoa(i / 10), "region": "eu", "bucket_state": "open", "field_name": "f" + strconv.Itoa(i%10)}
+		fields := map[string]any{"count": int64(360), "min": 1.5, "max": 99.5, "mean": 50.25, "median": 50.5, "mode": 12.5, "p95": 95.125, "summary": "AQE="}
+		batch[i] = metric.New("analytics_cpu", tags, fields, time.Unix(60, 0))
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		require.NoError(b, r.Write(batch))
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*size), "ns/record")
+	require.Equal(b, int64(size), client.HLen(b.Context(), "{db:analytics_cpu}:b:60").Val())
+}
