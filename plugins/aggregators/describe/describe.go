@@ -7,6 +7,7 @@ package describe
 
 import (
 	_ "embed"
+	"sync/atomic"
 	"time"
 
 	"github.com/influxdata/telegraf"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/telegraf-describe/telegraf-describe/internal/bucket"
 	"github.com/telegraf-describe/telegraf-describe/internal/engine"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
@@ -34,7 +36,9 @@ type Describe struct {
 	Prefix         string           `toml:"prefix"`
 	BucketTag      string           `toml:"bucket_tag"`
 	Timestamp      string           `toml:"timestamp"`
+	Layout         string           `toml:"layout"`
 	Emit           string           `toml:"emit"`
+	StateTag       string           `toml:"state_tag"`
 	Linger         *config.Duration `toml:"linger"`
 	MaxFuture      config.Duration  `toml:"max_future"`
 	MaxSeries      int              `toml:"max_series"`
@@ -56,8 +60,9 @@ type Describe struct {
 	options    engine.Options
 	engine     *engine.Engine
 	point      engine.Point // scratch of Add
-	ignored    int64        // values that are no numbers
-	outOfRange int64        // values whose time int64 nanoseconds cannot hold
+	ignored    atomic.Int64 // values that are no numbers
+	outOfRange atomic.Int64 // values whose time int64 nanoseconds cannot hold
+	pusher     pusher
 	rows       rowMaker
 	counters   counters
 	old        bool // whether the log has a bucket whose time InfluxDB 3 misreads
@@ -72,28 +77,39 @@ func (d *Describe) Add(m telegraf.Metric) {
 	d.readPoint(m)
 	t, ok := bucket.Nano(m.Time())
 	if !ok {
-		d.outOfRange += int64(len(d.point.Fields))
+		d.outOfRange.Add(int64(len(d.point.Fields)))
 		return
 	}
 	d.point.Time = t
 	d.engine.Add(&d.point)
 }
 
-// Push emits every bucket that changed since the last Push, whole, and closes those that are due.
-// Pushing again without new values emits nothing.
+// Push emits the buckets that changed since the last Push, whole, and makes those final that are due. Pushing again
+// without new values emits nothing. See [Host] for when it returns before the rows have left.
 func (d *Describe) Push(acc telegraf.Accumulator) {
-	begin := time.Now()
 	acc.SetPrecision(time.Nanosecond)
-	err := d.engine.Push(func(r *engine.Row) {
+	d.pusher.push(func(last bool) { d.push(acc, last) })
+}
+
+// push is Push in the goroutine in which the rows leave. Only one runs at a time.
+func (d *Describe) push(acc telegraf.Accumulator, last bool) {
+	begin := time.Now()
+	d.rows.begin(d.now())
+	run := d.engine.Push
+	if last {
+		run = d.engine.Finish
+	}
+	err := run(func(r *engine.Row) {
 		d.warnOld(r.Start)
-		acc.AddMetric(d.rows.metric(r))
+		d.rows.add(r, acc.AddMetric)
 	})
+	d.rows.end(acc.AddMetric)
 	if err != nil {
 		acc.AddError(err)
 	}
 	counted := d.engine.Counters()
-	counted.OutOfRange += d.outOfRange
-	d.counters.set(counted, d.ignored, time.Since(begin))
+	counted.OutOfRange += d.outOfRange.Load()
+	d.counters.set(counted, d.ignored.Load(), time.Since(begin))
 }
 
 // Reset does nothing: open buckets outlive a period.
@@ -107,7 +123,9 @@ func newDescribe() *Describe {
 		Booleans:       "number",
 		Prefix:         "analytics_",
 		Timestamp:      "start",
-		Emit:           "update",
+		Layout:         "rows",
+		Emit:           "both",
+		StateTag:       record.BucketState,
 		Accuracy:       "auto",
 		ExactLimit:     stats.DefaultExactLimit,
 		MemoryLimit:    1 << 30,

@@ -124,6 +124,7 @@ func goldenConfig(bucket, accuracy, method string, bySeries bool) string {
   bucket = %q
   accuracy = %q
   quantile_method = %q
+  emit = "update"
   group_by = %s%s
   stats = ["count", "min", "max", "sum", "mean", "median", "mode", "mode_count", "p95", "p25", "p75", "stddev", "mode_error", "max_error"]
 `, bucket, accuracy, method, groupBy, origin)

@@ -38,8 +38,9 @@ func (d *Describe) Init() error {
 		d.initNames(),
 		d.initLimits(),
 		oneOf("booleans", d.Booleans, "number", "ignore"),
-		oneOf("timestamp", d.Timestamp, "start", "end"),
-		oneOf("emit", d.Emit, "update"),
+		d.checkTimestamp(),
+		oneOf("layout", d.Layout, "rows", "columns"),
+		oneOf("emit", d.Emit, "both", "final", "update"),
 		d.initAccuracy(),
 		oneOf("emit_summary", d.EmitSummary, "off", "compact", "full"),
 	)
@@ -48,10 +49,7 @@ func (d *Describe) Init() error {
 	}
 	d.counters.init(d.Statistics)
 	d.engine = engine.New(d.engineOptions())
-	d.rows = rowMaker{Layout: record.Layout{BucketTag: d.BucketTag}}
-	if d.Timestamp == "end" {
-		d.rows.Timestamp = record.AtEnd
-	}
+	d.rows = rowMaker{Layout: record.Layout{BucketTag: d.BucketTag, StateTag: d.StateTag, Timestamp: timestamps[d.Timestamp]}, columns: d.Layout == "columns"}
 	d.checkGates()
 	return nil
 }
@@ -60,8 +58,8 @@ func (d *Describe) Init() error {
 func (d *Describe) engineOptions() engine.Options {
 	o := d.options
 	o.Prefix, o.MaxFuture, o.MaxSeries = d.Prefix, time.Duration(d.MaxFuture), d.MaxSeries
-	o.Emit, o.Now, o.Notice = engine.EmitUpdate, d.now, d.notice
-	o.Taken = func(key string) bool { return key == d.BucketTag }
+	o.Emit = map[string]engine.Emit{"both": engine.EmitBoth, "final": engine.EmitFinal, "update": engine.EmitUpdate}[d.Emit]
+	o.Now, o.Notice, o.Taken = d.now, d.notice, d.taken()
 	switch d.EmitSummary {
 	case "compact":
 		o.Encode = func(dst []byte, s *stats.Summary) []byte { return s.AppendLimited(dst, compactLimit) }
@@ -72,6 +70,20 @@ func (d *Describe) engineOptions() engine.Options {
 		}
 	}
 	return o
+}
+
+// timestamps are the choices of the option timestamp.
+var timestamps = map[string]record.Timestamp{"start": record.AtStart, "end": record.AtEnd, "push": record.AtPush}
+
+// taken returns what reports the tag keys that the rows use otherwise, beside those that are reserved always.
+func (d *Describe) taken() func(key string) bool {
+	var suffixes []string
+	if d.Layout == "columns" {
+		for _, s := range d.options.Selection.Statistics() {
+			suffixes = append(suffixes, record.StatName(s))
+		}
+	}
+	return func(key string) bool { return key == d.BucketTag || key == d.StateTag || isColumnSuffix(key, suffixes) }
 }
 
 func oneOf(option, value string, known ...string) error {
@@ -147,7 +159,20 @@ func (d *Describe) initGrouping() error {
 	return nil
 }
 
-func (d *Describe) initNames() error { return errors.Join(d.checkPrefix(), d.checkBucketTag()) }
+func (d *Describe) checkTimestamp() error {
+	if d.Timestamp == "push" && d.BucketTag == "" {
+		return errors.New("invalid 'timestamp' setting \"push\" without 'bucket_tag', want a tag that names the bucket, such as bucket_tag = \"time_bucket\"")
+	}
+	return oneOf("timestamp", d.Timestamp, "start", "end", "push")
+}
+
+func (d *Describe) initNames() error {
+	var same error
+	if d.StateTag != "" && d.StateTag == d.BucketTag {
+		same = fmt.Errorf("invalid 'state_tag' setting %q, 'bucket_tag' has it too", d.StateTag)
+	}
+	return errors.Join(same, d.checkPrefix(), checkTag("bucket_tag", d.BucketTag, record.TimeBucket), checkTag("state_tag", d.StateTag, record.BucketState))
+}
 
 const sendable = "want valid UTF-8 without control characters and backslashes at the end"
 
@@ -165,14 +190,16 @@ func (d *Describe) checkPrefix() error {
 	return nil
 }
 
-func (d *Describe) checkBucketTag() error {
-	switch tag := d.BucketTag; {
-	case tag == "" || tag == record.TimeBucket:
+// checkTag checks the name of a tag that the rows have beside those of the series. usual is the reserved name that this
+// tag may have.
+func checkTag(option, tag, usual string) error {
+	switch {
+	case tag == "" || tag == usual:
 		return nil
 	case record.Reserved(tag) || tag == record.Agent:
-		return fmt.Errorf("invalid 'bucket_tag' setting %q, the name is in use for something else", tag)
+		return fmt.Errorf("invalid '%s' setting %q, the name is in use for something else", option, tag)
 	case !isSendable(tag):
-		return fmt.Errorf("invalid 'bucket_tag' setting %q, %s", tag, sendable)
+		return fmt.Errorf("invalid '%s' setting %q, %s", option, tag, sendable)
 	}
 	return nil
 }

@@ -1,0 +1,157 @@
+package describe
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/influxdata/telegraf"
+	"github.com/influxdata/telegraf/config"
+	"github.com/influxdata/telegraf/testutil"
+	"github.com/stretchr/testify/require"
+)
+
+// states returns the tag bucket_state of metrics.
+func states(ms []telegraf.Metric) (all []string) {
+	for _, m := range ms {
+		all = append(all, m.Tags()["bucket_state"])
+	}
+	return all
+}
+
+func TestABucketLeavesOpenWhileItChangesAndOnceFinal(t *testing.T) {
+	o := describer(t, func(d *Describe) { d.Bucket, d.Emit = "1h", "both" })
+	o.values(bucketStart, 1.0, 2.0)
+	open := o.push()
+	require.Equal(t, []string{"open"}, states(open))
+	require.Empty(t, o.push(), "nothing changed")
+	o.clock.at = o.clock.at.Add(10 * time.Minute)
+	final := o.push()
+	require.Equal(t, []string{"final"}, states(final))
+	require.Equal(t, open[0].Time(), final[0].Time())
+	require.Equal(t, open[0].Fields(), final[0].Fields(), "and no revision, which needs a state")
+	require.Empty(t, o.push())
+}
+
+func TestEmitFinalAndUpdateHaveNoTag(t *testing.T) {
+	for emit, want := range map[string][]int{"final": {0, 1}, "update": {1, 0}} {
+		o := describer(t, func(d *Describe) { d.Bucket, d.Emit = "1h", emit })
+		o.values(bucketStart, 1.0)
+		first := o.push()
+		o.clock.at = o.clock.at.Add(10 * time.Minute)
+		second := o.push()
+		require.Equal(t, want, []int{len(first), len(second)}, emit)
+		require.Equal(t, []string{""}, states(append(first, second...)), emit)
+	}
+}
+
+func TestTheStateTagHasTheNameOfTheOption(t *testing.T) {
+	for _, name := range []string{"state", ""} {
+		o := describer(t, func(d *Describe) { d.Emit, d.StateTag = "both", name })
+		o.Add(point(map[string]string{"state": "x", "bucket_state": "y"}, map[string]any{"v": 1.0}, bucketStart))
+		want := map[string]string{"bucket_state_tag": "y", "field_name": "v", "state": "x"}
+		if name != "" {
+			want["state"], want["state_tag"] = "open", "x"
+		}
+		require.Equal(t, want, o.push()[0].Tags())
+	}
+}
+
+// A device whose clock is a year ahead must hold neither memory nor the newest place of its table for a year.
+func TestABucketAheadOfTheClockBecomesFinalAfterLinger(t *testing.T) {
+	o := describer(t, func(d *Describe) { d.Bucket, d.Emit = "1h", "both" })
+	o.values(o.clock.at.AddDate(1, 0, 0), 1.0)
+	require.Equal(t, []string{"open"}, states(o.push()))
+	o.clock.at = o.clock.at.Add(10 * time.Minute)
+	require.Equal(t, []string{"final"}, states(o.push()))
+	o.push()
+	require.Zero(t, o.counters.buckets.Get())
+}
+
+func TestATimestampOfThePushIsNewEachTime(t *testing.T) {
+	o := describer(t, func(d *Describe) { d.Bucket, d.Timestamp, d.BucketTag = "1h", "push", "time_bucket" })
+	for range 2 {
+		o.values(bucketStart, 1.0)
+		row := o.push()[0]
+		require.Equal(t, o.clock.at.UnixNano(), row.Time().UnixNano())
+		require.Equal(t, "2020-05-16T00:00:00Z", row.Tags()["time_bucket"])
+		o.clock.at = o.clock.at.Add(time.Minute)
+	}
+}
+
+func TestColumnsAreOneMetricForEachSeriesAndBucket(t *testing.T) {
+	o := describer(t, func(d *Describe) {
+		d.Bucket, d.Layout, d.Emit, d.EmitSummary = "1m", "columns", "both", "compact"
+		d.Stats = []string{"count", "max", "p99.9"}
+	})
+	for _, host := range []string{"a", "b"} {
+		for minute := range 2 {
+			at := bucketStart.Add(time.Duration(minute) * time.Minute)
+			o.Add(point(map[string]string{"host": host, "x_max": "1"}, map[string]any{"f": 1.0, "g": 2.0, "h": math.NaN()}, at))
+		}
+	}
+	rows := o.push()
+	require.Len(t, rows, 4)
+	for _, row := range rows {
+		require.Equal(t, "1", row.Tags()["x_max_tag"], "a field x would have a column x_max")
+		require.NotContains(t, row.Tags(), "field_name")
+		require.Equal(t, "open", row.Tags()["bucket_state"])
+		fields := row.Fields()
+		for _, name := range []string{"f_summary", "g_summary"} {
+			require.NotEmpty(t, fields[name])
+			delete(fields, name)
+		}
+		require.Equal(t, map[string]any{"f_count": int64(1), "f_max": 1.0, "f_p99_9": 1.0, "g_count": int64(1), "g_max": 2.0, "g_p99_9": 2.0}, fields)
+	}
+}
+
+func TestNoTwoColumnsHaveOneName(t *testing.T) {
+	seen := make(map[string]string)
+	for _, field := range []string{"a", "a_mode", "a_mode_field", "a_mode_field_field", "a_field", "mode", "_mode"} {
+		for _, statistic := range []string{"count", "mode", "mode_count", "mode_error", "max", "max_error", "p9", "p99_9"} {
+			name := columnName(field, statistic)
+			require.NotContains(t, seen, name, "%s of %s", statistic, field)
+			seen[name] = field
+		}
+	}
+}
+
+func TestTheLastPushMakesEveryBucketFinalWhereNothingKeepsThem(t *testing.T) {
+	for _, keeps := range []bool{false, true} {
+		o := describer(t, func(d *Describe) {
+			d.Bucket, d.Emit = "1h", "both"
+			d.SetHost(Host{IsLast: func() bool { return true }, KeepsState: keeps})
+		})
+		o.values(o.clock.at, 1.0)
+		want := []string{"final"}
+		if keeps {
+			want = []string{"open"}
+		}
+		require.Equal(t, want, states(o.push()))
+	}
+}
+
+// slowAccumulator lets rows leave one by one, when the test wants it.
+type slowAccumulator struct {
+	testutil.Accumulator
+	next chan struct{}
+}
+
+func (a *slowAccumulator) AddMetric(m telegraf.Metric) {
+	<-a.next
+	a.Accumulator.AddMetric(m)
+}
+
+func TestAPushInTheBackgroundLetsMetricsInAndIsWaitedForAtTheEnd(t *testing.T) {
+	o := describer(t, func(d *Describe) { d.Bucket, d.Linger = "1h", new(config.Duration); d.SetHost(Host{Background: true}) })
+	acc := &slowAccumulator{next: make(chan struct{})}
+	o.values(bucketStart, 1.0)
+	o.Push(acc)
+	o.values(bucketStart.Add(time.Hour), 2.0)
+	o.Push(acc) // the first is still running
+	require.Zero(t, acc.NMetrics())
+	o.Stop()
+	go func() { acc.next <- struct{}{}; acc.next <- struct{}{} }()
+	o.Push(acc)
+	require.Equal(t, uint64(2), acc.NMetrics(), "both rows have left when the last Push returns")
+}

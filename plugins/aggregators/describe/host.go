@@ -1,0 +1,73 @@
+package describe
+
+import "sync"
+
+// Host is what a program that knows the plugin tells it about the run, before Init. On a stock Telegraf all is zero.
+type Host struct {
+	// Background lets Push return before its rows have left, so that metrics are added meanwhile. Telegraf closes
+	// the channel that rows go to after its last Push, so the program calls [Describe.Stop] before that.
+	Background bool
+	// IsLast reports, during a Push, whether it is the last one of the run; nil is false.
+	IsLast func() bool
+	// KeepsState is set where Telegraf saves the state of its plugins when it stops.
+	KeepsState bool
+	// Test is set where the run must leave no trace: the state is neither read nor written.
+	Test bool
+}
+
+// SetHost tells the plugin about the run. It must be called before Init.
+func (d *Describe) SetHost(h Host) { d.pusher.host = h }
+
+// Stop makes every later Push wait until its rows have left. It may be called at any time after Init, from any
+// goroutine.
+func (d *Describe) Stop() { d.pusher.stop() }
+
+// pusher runs a Push, in the background where the host allows it.
+type pusher struct {
+	host Host
+
+	mu      sync.Mutex
+	stopped bool          // guarded by mu
+	running chan struct{} // of the Push in the background, closed when it has ended; nil before the first; guarded by mu
+}
+
+func (p *pusher) stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stopped = true
+}
+
+// push calls run, with whether this is the last Push. In the background it does nothing where the one before is still
+// running: the next Push emits what changed since.
+func (p *pusher) push(run func(last bool)) {
+	last := p.host.IsLast != nil && p.host.IsLast() && !p.host.KeepsState
+	p.mu.Lock()
+	running := p.running
+	if p.host.Background && !p.stopped && !last {
+		defer p.mu.Unlock()
+		if running != nil && !isClosed(running) {
+			return
+		}
+		ended := make(chan struct{})
+		p.running = ended
+		go func() {
+			defer close(ended)
+			run(false)
+		}()
+		return
+	}
+	p.mu.Unlock()
+	if running != nil {
+		<-running
+	}
+	run(last)
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
