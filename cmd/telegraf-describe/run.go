@@ -131,6 +131,9 @@ func (r *runner) load() (*config.Config, error) {
 	}
 	openGates(c.Aggregators)
 	warnOverlaps(c.Aggregators)
+	if err := dropOpenRows(c); err != nil {
+		return nil, err
+	}
 	return c, checkConfig(c, r.once || !r.test)
 }
 
@@ -165,16 +168,24 @@ func (r *runner) runAgent(ctx context.Context, c *config.Config) error {
 		return fmt.Errorf("setting up logging: %w", err)
 	}
 	r.announce(c)
+	h := newHost(c, r.once, r.test)
+	defer h.close()
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		h.stop()
+		cancel()
+	})()
 	a := agent.NewAgent(c)
 	notifyState(daemon.SdNotifyReady)
 	switch {
 	case r.once:
-		return a.Once(ctx, r.wait)
+		return a.Once(running, r.wait)
 	case r.test:
-		return a.Test(ctx, r.wait)
+		return a.Test(running, r.wait)
 	}
 	r.pid.write()
-	return a.Run(ctx)
+	return a.Run(running)
 }
 
 func (r *runner) setupLogging(c *config.Config) error {

@@ -22,6 +22,12 @@ func (d *Describe) SetHost(h Host) { d.pusher.host = h }
 // goroutine.
 func (d *Describe) Stop() { d.pusher.stop() }
 
+// Close waits for a Push in the background. The plugin is not used after it.
+func (d *Describe) Close() error {
+	d.pusher.wait()
+	return nil
+}
+
 // pusher runs a Push, in the background where the host allows it.
 type pusher struct {
 	host Host
@@ -35,6 +41,15 @@ func (p *pusher) stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stopped = true
+}
+
+func (p *pusher) wait() {
+	p.mu.Lock()
+	running := p.running
+	p.mu.Unlock()
+	if running != nil {
+		<-running
+	}
 }
 
 // push calls run, with whether this is the last Push. In the background it does nothing where the one before is still
@@ -57,9 +72,7 @@ func (p *pusher) push(run func(last bool)) {
 		return
 	}
 	p.mu.Unlock()
-	if running != nil {
-		<-running
-	}
+	p.wait()
 	run(last)
 }
 

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"log"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/influxdata/telegraf/config"
+	"github.com/influxdata/telegraf/models"
+
+	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
+)
+
+// host tells the describe aggregators of a configuration what they cannot see themselves: when the agent stops.
+type host struct {
+	stopping atomic.Bool
+	plugins  []*describe.Describe
+}
+
+// newHost sets the host of each describe aggregator. It must be called before the agent initializes the plugins.
+func newHost(c *config.Config, once, test bool) *host {
+	h := new(host)
+	h.stopping.Store(once || test) // these runs end by themselves
+	for _, ra := range c.Aggregators {
+		d, ok := ra.Aggregator.(*describe.Describe)
+		if !ok {
+			continue
+		}
+		d.SetHost(describe.Host{
+			Background: !once && !test,
+			IsLast:     func() bool { return h.stopping.Load() && isEarly(ra) },
+			KeepsState: c.Agent.Statefile != "" && !once && !test,
+			Test:       test && !once,
+		})
+		h.plugins = append(h.plugins, d)
+	}
+	return h
+}
+
+// isEarly reports, during a Push, whether the period that it ends has not ended yet by the clock. Telegraf pushes
+// early only when the last metric has come. Its timers may fire a little before the end of a period.
+func isEarly(ra *models.RunningAggregator) bool {
+	const slack = 50 * time.Millisecond
+	return time.Until(ra.EndPeriod().Add(-ra.Period())) > slack
+}
+
+// stop must be called before the agent's context ends.
+func (h *host) stop() {
+	h.stopping.Store(true)
+	for _, d := range h.plugins {
+		d.Stop()
+	}
+}
+
+// close must be called after the agent has ended.
+func (h *host) close() {
+	for _, d := range h.plugins {
+		if err := d.Close(); err != nil {
+			log.Printf("E! [aggregators.describe] Closing the state: %v", err)
+		}
+	}
+}
+
+// dropOpenRows makes every InfluxDB 3 output drop the open rows of describe and the tag that marks the final ones.
+// InfluxDB 3 does not promise that the newest write of a point wins, so a row must be written once, when it is final. An output whose
+// filters name the tag is left alone.
+func dropOpenRows(c *config.Config) error {
+	tags := stateTags(c.Aggregators)
+	for _, output := range c.Outputs {
+		if output.Config.Name != "influxdb_v3" {
+			continue
+		}
+		f := &output.Config.Filter
+		added := slices.DeleteFunc(slices.Clone(tags), func(tag string) bool { return namesTag(f, tag) })
+		if len(added) == 0 {
+			continue
+		}
+		for _, tag := range added {
+			f.TagDropFilters = append(f.TagDropFilters, models.TagFilter{Name: tag, Values: []string{"open"}})
+		}
+		f.TagExclude = append(f.TagExclude, added...)
+		if err := f.Compile(); err != nil {
+			return err
+		}
+		log.Printf("I! [%s] Writes the final rows of describe only: tagexclude = %q and, in tagdrop, \"open\" for the same tag were added", output.LogName(), added)
+	}
+	return nil
+}
+
+// stateTags returns the tags that mark open rows.
+func stateTags(all []*models.RunningAggregator) (tags []string) {
+	for _, ra := range all {
+		if d, ok := ra.Aggregator.(*describe.Describe); ok && d.Emit == "both" && d.StateTag != "" && !slices.Contains(tags, d.StateTag) {
+			tags = append(tags, d.StateTag)
+		}
+	}
+	return tags
+}
+
+// namesTag reports whether a filter mentions the tag.
+func namesTag(f *models.Filter, tag string) bool {
+	isIt := func(t models.TagFilter) bool { return t.Name == tag }
+	return slices.Contains(f.TagExclude, tag) || slices.Contains(f.TagInclude, tag) ||
+		slices.ContainsFunc(f.TagDropFilters, isIt) || slices.ContainsFunc(f.TagPassFilters, isIt)
+}
