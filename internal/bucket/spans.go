@@ -2,6 +2,7 @@ package bucket
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"unsafe"
 )
@@ -39,6 +40,17 @@ func (s *Spans) Add(start, end int64) {
 	if len(s.all) > maxSpans {
 		s.all[1].start = s.all[0].start
 		s.all = slices.Delete(s.all, 0, 1)
+	}
+}
+
+// All yields the spans [start, end) of the set, ascending.
+func (s *Spans) All() iter.Seq2[int64, int64] {
+	return func(yield func(start, end int64) bool) {
+		for _, x := range s.all {
+			if !yield(x.start, x.end) {
+				return
+			}
+		}
 	}
 }
 

@@ -106,7 +106,7 @@ type Engine struct {
 	span     span              // the bucket of the last point
 	previous *series           // the series of the last point, or nil
 	handles  map[uint64]opened // the open buckets of a replay; nil except during one
-	again    []Bucket          // final buckets whose rows leave again with the next Push
+	again    []again           // final buckets whose rows leave with the next Push
 
 	key     []byte    // scratch of Add: the key of the point's series
 	row     []float64 // scratch of Add: the point's values by position, NaN where it has none

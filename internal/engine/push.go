@@ -42,6 +42,7 @@ type push struct {
 
 // pending is a row that has not left yet. Its statistics and its summary are in the push.
 type pending struct {
+	prefix     string // of the table
 	leaving    *ids.Series
 	field      string
 	start, end int64
@@ -175,7 +176,7 @@ func (e *Engine) finalState() record.State {
 // collectBucket collects a row for each field that has values in the bucket.
 func (e *Engine) collectBucket(s *series, b *open, state record.State) {
 	for i := range b.fields {
-		e.collectRow(pending{leaving: &s.leaving, field: s.schema.names[i], start: b.start, end: b.end, revision: b.revision, state: state}, &b.fields[i])
+		e.collectRow(pending{prefix: e.o.Prefix, leaving: &s.leaving, field: s.schema.names[i], start: b.start, end: b.end, revision: b.revision, state: state}, &b.fields[i])
 	}
 }
 
@@ -216,7 +217,7 @@ func (e *Engine) fill(r *pending, values []float64, summary []byte) {
 	row := &e.push.row
 	*row = Row{
 		Record: record.Record{
-			Table: e.tableOf(r.leaving.Measurement), Field: r.field, Tags: r.leaving.Tags, Start: time.Unix(0, r.start).UTC(),
+			Table: e.tableOf(r.prefix, r.leaving.Measurement), Field: r.field, Tags: r.leaving.Tags, Start: time.Unix(0, r.start).UTC(),
 			State: r.state, Stats: row.Stats[:0], Summary: summary,
 		},
 		End: time.Unix(0, r.end).UTC(),
@@ -236,13 +237,16 @@ func (e *Engine) fill(r *pending, values []float64, summary []byte) {
 }
 
 // tableOf returns the name of the table of a measurement.
-func (e *Engine) tableOf(measurement string) string {
+func (e *Engine) tableOf(prefix, measurement string) string {
+	if prefix != e.o.Prefix {
+		return prefix + measurement
+	}
 	name, ok := e.push.tables[measurement]
 	if !ok {
 		if len(e.push.tables) >= maxTables {
 			clear(e.push.tables)
 		}
-		name = e.o.Prefix + measurement
+		name = prefix + measurement
 		e.push.tables[measurement] = name
 	}
 	return name
@@ -252,19 +256,16 @@ func (e *Engine) tableOf(measurement string) string {
 const maxTables = 1000
 
 // collectAgain returns the final buckets whose rows leave again, once.
-func (e *Engine) collectAgain() []Bucket {
+func (e *Engine) collectAgain() []again {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	again := e.again
+	all := e.again
 	e.again = nil
-	if e.o.Emit == EmitUpdate {
-		return nil
-	}
-	return again
+	return all
 }
 
 // collectFinal collects the final rows of the first of some buckets and returns how many buckets these were.
-func (e *Engine) collectFinal(all []Bucket) (n int) {
+func (e *Engine) collectFinal(all []again) (n int) {
 	for n < len(all) && len(e.push.rows) < committedRows && len(e.push.bytes) < committedBytes {
 		b := &all[n]
 		n++
@@ -274,7 +275,7 @@ func (e *Engine) collectFinal(all []Bucket) (n int) {
 			continue
 		}
 		for i := range b.Summaries {
-			r := pending{leaving: &s, field: b.Fields[i], start: b.Start, end: b.End, revision: b.Revision, state: e.finalState()}
+			r := pending{prefix: b.prefix, leaving: &s, field: b.Fields[i], start: b.Start, end: b.End, revision: b.Revision, state: e.finalState()}
 			e.collectRow(r, &b.Summaries[i])
 		}
 	}

@@ -144,9 +144,8 @@ func (r *Replay) drop(handle uint64) {
 	}
 }
 
-// End ends the replay. Of the buckets that got a value since that time, the rows leave again with the next Push, as
-// they do of the final buckets in again, whose rows had left already.
-func (r *Replay) End(since time.Time, again []Bucket) {
+// End ends the replay. Of the buckets that got a value since that time, the rows leave again with the next Push.
+func (r *Replay) End(since time.Time) {
 	e := r.e
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -154,7 +153,58 @@ func (r *Replay) End(since time.Time, again []Bucket) {
 		o.bucket.changed = !o.bucket.touched.Before(since)
 		e.budget.hold(o.bucket)
 	}
-	e.handles, e.again = nil, again
+	e.handles = nil
+}
+
+// Again lets the final rows of buckets leave with the next Push, in tables with that prefix. The engine does not
+// change the buckets otherwise, and they are its own from now on.
+func (e *Engine) Again(prefix string, all []Bucket) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, b := range all {
+		e.again = append(e.again, again{b, prefix})
+	}
+}
+
+// again is a bucket whose final rows leave again.
+type again struct {
+	Bucket
+	prefix string
+}
+
+// Save calls open for each open bucket, whose summaries stay the engine's, and final for each span of final buckets
+// that it remembers. They must not call the engine.
+func (e *Engine) Save(open func(Bucket), final func(series string, start, end int64)) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, s := range e.table.order {
+		for _, b := range s.open {
+			e.settle(b)
+			open(e.whole(s, b))
+		}
+		for start, end := range s.final.All() {
+			final(s.key(), start, end)
+		}
+	}
+	for key, q := range e.table.quiet.series {
+		for start, end := range q.final.All() {
+			final(key, start, end)
+		}
+	}
+}
+
+// AddFinal makes the buckets of a series in [start, end) final, of which nothing else is known: values for them are
+// late. It has no effect where there is a store.
+func (e *Engine) AddFinal(series string, start, end int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if s := e.table.index[series]; s != nil {
+		s.final.Add(start, end)
+		return
+	}
+	final := e.table.quiet.wake(series)
+	final.Add(start, end)
+	e.table.quiet.put(series, final)
 }
 
 // seriesByKey returns the series of that key and adds it where the table does not have it.

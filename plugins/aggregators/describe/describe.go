@@ -47,11 +47,20 @@ type Describe struct {
 	MemoryLimit    config.Size      `toml:"memory_limit"`
 	EmitSummary    string           `toml:"emit_summary"`
 
+	State          string          `toml:"state"`
+	StateRetention config.Duration `toml:"state_retention"`
+	StateReplay    config.Duration `toml:"state_replay"`
+
 	// Telegraf's own settings of an aggregator, which it decodes into the plugin too.
-	Period       config.Duration  `toml:"period"`
-	Grace        *config.Duration `toml:"grace"`
-	Delay        *config.Duration `toml:"delay"`
-	DropOriginal bool             `toml:"drop_original"`
+	Period       config.Duration     `toml:"period"`
+	Grace        *config.Duration    `toml:"grace"`
+	Delay        *config.Duration    `toml:"delay"`
+	DropOriginal bool                `toml:"drop_original"`
+	Alias        string              `toml:"alias"`
+	NamePass     []string            `toml:"namepass"`
+	NameDrop     []string            `toml:"namedrop"`
+	TagPass      map[string][]string `toml:"tagpass"`
+	TagDrop      map[string][]string `toml:"tagdrop"`
 
 	Log        telegraf.Logger     `toml:"-"`
 	Statistics *selfstat.Collector `toml:"-"`
@@ -130,6 +139,8 @@ func newDescribe() *Describe {
 		ExactLimit:     stats.DefaultExactLimit,
 		MemoryLimit:    1 << 30,
 		EmitSummary:    "off",
+		StateRetention: config.Duration(7 * 24 * time.Hour),
+		StateReplay:    config.Duration(10 * time.Minute),
 		Period:         defaultPeriod,
 		now:            time.Now,
 	}

@@ -1,0 +1,129 @@
+package describe
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/engine"
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
+)
+
+// Telegraf's own state file (agent.statefile) has the open buckets after a clean stop. It has no part in what the option
+// state does, and holds nothing where that is set.
+
+// fileVersion is the version of [FileState].
+const fileVersion = 1
+
+// FileState is what Telegraf's state file has of the plugin. Telegraf encodes it as JSON.
+type FileState struct {
+	Version  int                   `json:"version"`
+	Identity string                `json:"identity"` // of the options that make buckets comparable
+	Open     []FileBucket          `json:"open"`
+	Final    map[string][][2]int64 `json:"final"` // spans of final buckets by series key
+}
+
+// FileBucket is an open bucket in a [FileState].
+type FileBucket struct {
+	Series    string            `json:"series"` // the key of the series
+	Start     int64             `json:"start"`  // nanoseconds since 1970
+	End       int64             `json:"end"`
+	Touched   int64             `json:"touched"`
+	Summaries map[string][]byte `json:"summaries"` // encoded, by field
+}
+
+// ID identifies the plugin in Telegraf's state file, and its folder of the option state. It does not depend on options
+// that may change while the buckets stay, but on those that tell two describe blocks apart.
+func (d *Describe) ID() string {
+	text, err := json.Marshal([]any{d.Prefix, d.Alias, d.NamePass, d.NameDrop, d.TagPass, d.TagDrop})
+	if err != nil {
+		panic(err) // texts, lists and maps of texts always marshal
+	}
+	sum := sha256.Sum256(text)
+	return "describe-" + hex.EncodeToString(sum[:8])
+}
+
+// identity is a text that differs where buckets cannot be compared.
+func (d *Describe) identity() string {
+	width := d.Bucket
+	if width == "" {
+		width = time.Duration(d.Period).String()
+	}
+	return fmt.Sprintf("bucket %q, origin %q, group_by %q, booleans %q, prefix %q", width, d.Origin, d.GroupBy, d.Booleans, d.Prefix)
+}
+
+// GetState returns the open buckets as a [FileState]. It is never nil.
+func (d *Describe) GetState() any {
+	f := FileState{Version: fileVersion, Identity: d.identity(), Final: make(map[string][][2]int64)}
+	if d.engine == nil || d.State != "" {
+		return f
+	}
+	d.engine.Save(func(b engine.Bucket) {
+		saved := FileBucket{Series: b.Series, Start: b.Start, End: b.End, Touched: b.Touched, Summaries: make(map[string][]byte)}
+		for i, field := range b.Fields {
+			if b.Summaries[i].Count() > 0 {
+				saved.Summaries[field], _ = b.Summaries[i].AppendBinary(nil) // never an error
+			}
+		}
+		f.Open = append(f.Open, saved)
+	}, func(series string, start, end int64) {
+		f.Final[series] = append(f.Final[series], [2]int64{start, end})
+	})
+	return f
+}
+
+// SetState opens the buckets of a [FileState]. A state that it cannot use is logged and ignored: an error would end the
+// agent. Buckets that other options made become final.
+func (d *Describe) SetState(state any) error {
+	f, ok := state.(FileState)
+	if !ok || f.Version != fileVersion {
+		d.Log.Errorf("The state file has a state of type %T and version %d, want version %d: buckets begin empty", state, f.Version, fileVersion)
+		return nil
+	}
+	if d.State != "" {
+		return nil
+	}
+	buckets := make([]engine.Bucket, 0, len(f.Open))
+	for _, saved := range f.Open {
+		b, err := saved.bucket()
+		if err != nil {
+			d.Log.Errorf("The state file has a bucket that cannot be read, it is lost: %v", err)
+			continue
+		}
+		buckets = append(buckets, b)
+	}
+	if f.Identity != d.identity() {
+		d.Log.Warnf("Options that divide values into buckets have changed from %s: the %d open buckets are final now, and new ones begin", f.Identity, len(buckets))
+		d.engine.Again(d.Prefix, buckets)
+		return nil
+	}
+	replay := d.engine.BeginReplay()
+	for i, b := range buckets {
+		if err := replay.Open(uint64(i), b); err != nil {
+			d.Log.Errorf("The state file has a bucket that cannot be read, it is lost: %v", err)
+		}
+	}
+	replay.End(d.now().Add(time.Hour)) // their rows have left before the clean stop
+	for series, spans := range f.Final {
+		for _, span := range spans {
+			d.engine.AddFinal(series, span[0], span[1])
+		}
+	}
+	return nil
+}
+
+func (saved *FileBucket) bucket() (engine.Bucket, error) {
+	b := engine.Bucket{Series: saved.Series, Start: saved.Start, End: saved.End, Touched: saved.Touched}
+	for _, field := range slices.Sorted(maps.Keys(saved.Summaries)) {
+		var s stats.Summary
+		if err := s.UnmarshalBinary(saved.Summaries[field]); err != nil {
+			return b, fmt.Errorf("series %q, field %q: %w", saved.Series, field, err)
+		}
+		b.Fields, b.Summaries = append(b.Fields, field), append(b.Summaries, s)
+	}
+	return b, nil
+}
