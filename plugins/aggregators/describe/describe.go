@@ -74,7 +74,8 @@ type Describe struct {
 	pusher     pusher
 	rows       rowMaker
 	counters   counters
-	old        bool // whether the log has a bucket whose time InfluxDB 3 misreads
+	dropped    engine.Counters // as of the last Push
+	old        bool            // whether the log has a bucket whose time InfluxDB 3 misreads
 }
 
 // SampleConfig returns the documented options.
@@ -118,6 +119,7 @@ func (d *Describe) push(acc telegraf.Accumulator, last bool) {
 	}
 	counted := d.engine.Counters()
 	counted.OutOfRange += d.outOfRange.Load()
+	d.warnDropped(counted)
 	d.counters.set(counted, d.ignored.Load(), time.Since(begin))
 }
 

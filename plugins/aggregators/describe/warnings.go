@@ -1,6 +1,8 @@
 package describe
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/engine"
@@ -18,6 +20,30 @@ func (d *Describe) warnOld(at time.Time) {
 	d.old = true
 	d.Log.Warnf("A bucket has the time %s; InfluxDB 3 takes nanoseconds before %s for another unit unless the precision is given",
 		at.Format(time.RFC3339Nano), ambiguousBefore.Format(time.RFC3339Nano))
+}
+
+// warnDropped logs how many values were dropped since the last Push, by reason.
+func (d *Describe) warnDropped(now engine.Counters) {
+	before := d.dropped
+	d.dropped = now
+	var reasons []string
+	for _, r := range []struct {
+		n   int64
+		why string
+	}{
+		{now.Late - before.Late, "late, for a bucket that is final"},
+		{now.Future - before.Future, "further ahead of the clock than max_future"},
+		{now.NaN - before.NaN, "NaN or infinite"},
+		{now.OutOfRange - before.OutOfRange, "at a time that int64 nanoseconds cannot hold"},
+		{now.ValuesOfDropped - before.ValuesOfDropped, "of series beyond max_series"},
+	} {
+		if r.n > 0 {
+			reasons = append(reasons, fmt.Sprintf("%d %s", r.n, r.why))
+		}
+	}
+	if len(reasons) > 0 {
+		d.Log.Warnf("Values that are not described, since the last period: %s", strings.Join(reasons, "; "))
+	}
 }
 
 // notice logs what the engine reports. It comes once for each kind.
