@@ -70,7 +70,7 @@ func TestTestPrintsMetricsAndWritesNone(t *testing.T) {
 	r := runTelegraf(t, "--config", config, "--test")
 	require.Zero(t, r.code)
 	require.Contains(t, r.stdout, "> weather,city=Oslo temp=1.5,wind=3i 1577836800000000000\n")
-	require.Contains(t, r.stdout, "> analytics_weather,city=Oslo,field_name=temp count=2i,max=2.5 1577836800000000000\n")
+	require.Contains(t, r.stdout, "> analytics_weather,bucket_state=final,city=Oslo,field_name=temp count=2i,max=2.5 1577836800000000000\n")
 	require.Empty(t, readFile(t, out))
 }
 
@@ -90,10 +90,10 @@ func TestOnceDescribesHistory(t *testing.T) {
 	r := runTelegraf(t, "--config", config, "--once")
 	require.Zero(t, r.code)
 	require.ElementsMatch(t, []string{
-		"analytics_weather,city=Oslo,field_name=temp count=2i,max=2.5 1577836800000000000",
-		"analytics_weather,city=Oslo,field_name=wind count=2i,max=4 1577836800000000000",
-		"analytics_weather,city=Oslo,field_name=temp count=1i,max=3.5 1577840400000000000",
-		"analytics_weather,city=Oslo,field_name=wind count=1i,max=5 1577840400000000000",
+		"analytics_weather,bucket_state=final,city=Oslo,field_name=temp count=2i,max=2.5 1577836800000000000",
+		"analytics_weather,bucket_state=final,city=Oslo,field_name=wind count=2i,max=4 1577836800000000000",
+		"analytics_weather,bucket_state=final,city=Oslo,field_name=temp count=1i,max=3.5 1577840400000000000",
+		"analytics_weather,bucket_state=final,city=Oslo,field_name=wind count=1i,max=5 1577840400000000000",
 	}, rows(readFile(t, out)))
 	require.NotContains(t, r.stderr, "grace is")
 }
@@ -129,7 +129,7 @@ func TestSIGTERMStopsAfterAFinalPush(t *testing.T) {
 		require.Empty(t, rows(readFile(t, out)), "the period has not ended")
 		p.signal(s)
 		require.Zero(t, p.wait().code)
-		require.Contains(t, rows(readFile(t, out)), "analytics_weather,city=Oslo,field_name=temp max=3.5 1577836800000000000")
+		require.Contains(t, rows(readFile(t, out)), "analytics_weather,bucket_state=final,city=Oslo,field_name=temp max=3.5 1577836800000000000")
 	}
 }
 
@@ -148,7 +148,7 @@ func TestSIGHUPLoadsTheChangedConfiguration(t *testing.T) {
 	p.waitForFile(out, "after,")
 	require.Equal(t, strconv.Itoa(p.cmd.Process.Pid)+"\n", readFile(t, pid))
 	p.stop()
-	require.Contains(t, rows(readFile(t, out)), "analytics_after,city=Oslo,field_name=temp max=3.5 1577836800000000000", "gates are opened at a reload, too")
+	require.Contains(t, rows(readFile(t, out)), "analytics_after,bucket_state=final,city=Oslo,field_name=temp max=3.5 1577836800000000000", "gates are opened at a reload, too")
 	require.NoFileExists(t, pid)
 }
 

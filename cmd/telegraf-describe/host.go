@@ -27,9 +27,11 @@ func newHost(c *config.Config, once, test bool) *host {
 		if !ok {
 			continue
 		}
+		w := &window{ra: ra}
 		d.SetHost(describe.Host{
 			Background: !once && !test,
-			IsLast:     func() bool { return h.stopping.Load() && isEarly(ra) },
+			Started:    w.observe,
+			IsLast:     func() bool { return w.endsEarly() && h.stopping.Load() },
 			KeepsState: c.Agent.Statefile != "" && !once && !test,
 			Test:       test && !once,
 		})
@@ -38,11 +40,21 @@ func newHost(c *config.Config, once, test bool) *host {
 	return h
 }
 
-// isEarly reports, during a Push, whether the period that it ends has not ended yet by the clock. Telegraf pushes
-// early only when the last metric has come. Its timers may fire a little before the end of a period.
-func isEarly(ra *models.RunningAggregator) bool {
-	const slack = 50 * time.Millisecond
-	return time.Until(ra.EndPeriod().Add(-ra.Period())) > slack
+// window follows the periods of a running aggregator. Its methods are called with the aggregator's lock held.
+type window struct {
+	ra  *models.RunningAggregator
+	end time.Time // of the period under way
+}
+
+func (w *window) observe() { w.end = w.ra.EndPeriod() }
+
+// endsEarly reports, during a Push, whether the period ends before its time by the clock: Telegraf pushes early only when
+// the last metric has come. Timers may fire a little before the end of a period.
+func (w *window) endsEarly() bool {
+	const slack = 2 * time.Millisecond
+	early := time.Now().Before(w.end.Add(-slack))
+	w.observe()
+	return early
 }
 
 // stop must be called before the agent's context ends.

@@ -240,7 +240,7 @@ func TestOriginal14RowsHaveATimeKeysExpireAndRedisIsConfigured(t *testing.T) {
 	client := redisClient(t, server)
 	keys, err := client.Keys(t.Context(), "*").Result()
 	require.NoError(t, err)
-	require.Len(t, keys, 7)
+	require.Len(t, keys, 8)
 	for _, key := range keys {
 		require.Positive(t, client.TTL(t.Context(), key).Val(), key)
 	}

@@ -190,7 +190,7 @@ func (r *recorder) replay(e *engine.Engine) {
 			requireEqual(r.t, l.bucket, b)
 		}
 	}
-	replay.End(time.Time{}, nil)
+	replay.End(time.Time{})
 }
 
 // requireEqual checks that two buckets are equal to the last bit of their summaries, whatever the order of the fields.
@@ -454,7 +454,8 @@ func TestRowsOfTheLastRunLeaveAgain(t *testing.T) {
 	require.NoError(t, replay.Open(3, bucketOf(now, 3, start.Add(2*time.Minute))))
 	replay.Drop(3)
 	require.Error(t, replay.Open(4, engine.Bucket{Series: `cpu,host`}))
-	replay.End(now.Add(-10*time.Second), []engine.Bucket{bucketOf(now, 4, start.Add(3*time.Minute))})
+	replay.End(now.Add(-10 * time.Second))
+	e.Again("analytics_", []engine.Bucket{bucketOf(now, 4, start.Add(3*time.Minute))})
 	rows := e.rows(t)
 	require.Len(t, rows, 2)
 	require.Equal(t, []any{4.0, record.Final, int64(3)}, []any{statistics(&rows[0])["sum"], rows[0].State, rows[0].Revision})

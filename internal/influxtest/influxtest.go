@@ -3,8 +3,8 @@
 //
 // It follows the documentation of POST /api/v3/write_lp and the answers of InfluxDB 3 Core 3.11.
 //
-// InfluxDB 3 does not promise which version of a point it keeps that was written twice with different values. With
-// [Random] the endpoint keeps either, so that a test finds writers that depend on the newest one.
+// InfluxDB 3 does not promise which version of a point it keeps that was written twice with different values. So the
+// endpoint keeps either by default, and a test finds writers that depend on the newest one.
 package influxtest
 
 import (
@@ -33,17 +33,17 @@ const MaxColumns = 500
 type Overwrite int
 
 const (
-	// Newest keeps the value that was written last.
-	Newest Overwrite = iota
 	// Random keeps all values of the earlier writes or all of the new one, with equal chance. Rows that are written once,
-	// or again with the same values, do not depend on it.
-	Random
+	// or again with the same values, do not depend on it. It is what InfluxDB 3 may do.
+	Random Overwrite = iota
+	// Newest keeps the value that was written last, as InfluxDB 1 and 2 do.
+	Newest
 )
 
 // SeedVariable is the environment variable with the seed of [Random] where Options.Seed is 0.
 const SeedVariable = "INFLUXTEST_SEED"
 
-// Options configure the endpoint. The zero Options accept every token and keep the newest values.
+// Options configure the endpoint. The zero Options accept every token and keep random versions.
 type Options struct {
 	Token     string // bearer token that requests must present; empty accepts all requests
 	MaxBytes  int64  // largest body in bytes, unpacked; 0 is 10 MiB

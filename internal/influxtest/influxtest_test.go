@@ -33,7 +33,7 @@ func post(t *testing.T, s *Server, query, lines string, edit ...func(*http.Reque
 
 func TestRowsAreMergedByTagsAndTime(t *testing.T) {
 	t.Parallel()
-	s := New(t, Options{})
+	s := New(t, Options{Overwrite: Newest})
 	status, _ := post(t, s, "db=d", "m,b=2,a=1 x=1,y=2i 1700000000000000000\nm,a=1,b=2 x=3,z=\"s\" 1700000000000000000\n\n# comment\nm x=1 1700000000000000001\n")
 	require.Equal(t, http.StatusNoContent, status)
 	require.Equal(t, []Row{

@@ -26,9 +26,9 @@ func versions(t *testing.T, o Options) []Row {
 	return rows
 }
 
-func TestTheNewestVersionIsKeptByDefault(t *testing.T) {
+func TestNewestKeepsTheVersionThatWasWrittenLast(t *testing.T) {
 	t.Parallel()
-	for _, row := range versions(t, Options{}) {
+	for _, row := range versions(t, Options{Overwrite: Newest}) {
 		require.Equal(t, map[string]any{"a": 2.0, "b": 2.0, "only1": 1.0, "only2": 1.0}, row.Fields)
 	}
 }

@@ -72,6 +72,7 @@ type Describe struct {
 	ignored    atomic.Int64 // values that are no numbers
 	outOfRange atomic.Int64 // values whose time int64 nanoseconds cannot hold
 	pusher     pusher
+	started    bool // whether a metric was added
 	rows       rowMaker
 	counters   counters
 	dropped    engine.Counters // as of the last Push
@@ -84,6 +85,9 @@ func (*Describe) SampleConfig() string { return sampleConfig }
 // Add brings the metric's numeric values into their bucket. It keeps nothing of the metric. A value that it has to drop
 // is counted.
 func (d *Describe) Add(m telegraf.Metric) {
+	if !d.started {
+		d.start()
+	}
 	d.readPoint(m)
 	t, ok := bucket.Nano(m.Time())
 	if !ok {
@@ -92,6 +96,13 @@ func (d *Describe) Add(m telegraf.Metric) {
 	}
 	d.point.Time = t
 	d.engine.Add(&d.point)
+}
+
+func (d *Describe) start() {
+	d.started = true
+	if d.pusher.host.Started != nil {
+		d.pusher.host.Started()
+	}
 }
 
 // Push emits the buckets that changed since the last Push, whole, and makes those final that are due. Pushing again

@@ -7,6 +7,8 @@ type Host struct {
 	// Background lets Push return before its rows have left, so that metrics are added meanwhile. Telegraf closes
 	// the channel that rows go to after its last Push, so the program calls [Describe.Stop] before that.
 	Background bool
+	// Started is called once, before the first metric is added; nil is not called.
+	Started func()
 	// IsLast reports, during a Push, whether it is the last one of the run; nil is false.
 	IsLast func() bool
 	// KeepsState is set where Telegraf saves the state of its plugins when it stops.
