@@ -160,6 +160,9 @@ func TestEveryValueReachesItsOwnRow(t *testing.T) {
 			p.Time = e.clock.at.Add(time.Duration(r.IntN(150)-90) * time.Second).UnixNano()
 			p.Fields = randomFields(r, step)
 			addCounted(e, &p, keep, want)
+			if step%50 == 0 {
+				checkBudget(t, e)
+			}
 			if r.IntN(60) == 0 {
 				push()
 				e.clock.at = e.clock.at.Add(time.Duration(r.IntN(120)) * time.Second)
@@ -176,7 +179,7 @@ func TestEveryValueReachesItsOwnRow(t *testing.T) {
 	}
 }
 
-// checkBudget checks that the engine counts what its buckets hold, between two Pushes.
+// checkBudget checks that the engine counts what its buckets hold.
 func checkBudget(t *testing.T, e tested) {
 	t.Helper()
 	require.Equal(t, e.Measured(), e.Counted())
@@ -262,6 +265,33 @@ func TestSeriesThatLeaveAlikeAreOne(t *testing.T) {
 	e.wait(t, time.Hour)
 	_, keys = e.SeriesInTable()
 	require.Zero(t, keys)
+}
+
+// The engine guesses the series of a point from the order of the last time. A point that differs from the guess in one
+// name only is of another series.
+func TestSeriesThatDifferInOneNameStayApart(t *testing.T) {
+	t.Parallel()
+	e := newTested(t, time.Hour, nil, "count")
+	points := []engine.Point{
+		{Measurement: "m", Tags: []engine.Tag{{Key: "a", Value: "1"}}}, {Measurement: "m", Tags: []engine.Tag{{Key: "b", Value: "1"}}},
+		{Measurement: "n", Tags: []engine.Tag{{Key: "a", Value: "1"}}}, {Measurement: "m", Tags: []engine.Tag{{Key: "a", Value: "2"}}},
+		{Measurement: "m"}, {Measurement: "m", Tags: []engine.Tag{{Key: "a", Value: "1"}, {Key: "b", Value: "1"}}},
+	}
+	want := make(map[string]int64)
+	for i := range points { // each one after each other one, as a guess that is wrong and as one that is right
+		for j := range points {
+			for _, p := range []engine.Point{points[i], points[j], points[i], points[i]} {
+				p.Time, p.Fields = start.UnixNano(), fields([]string{"v"}, 1)
+				e.Add(&p)
+				want[fmt.Sprint("analytics_", p.Measurement, p.Tags)]++
+			}
+		}
+	}
+	got := make(map[string]int64)
+	for _, r := range e.rows(t) {
+		got[fmt.Sprint(r.Table, r.Tags)] = statistics(&r)["count"].(int64)
+	}
+	require.Equal(t, want, got)
 }
 
 func TestTheOrderOfTagsMakesNoSeries(t *testing.T) {

@@ -433,6 +433,19 @@ func TestRowsLeaveWhereTheStoreCannotCommit(t *testing.T) {
 	require.Equal(t, 1, rows)
 }
 
+// A Push of many rows commits and lets them leave in parts, which bounds the memory that it takes.
+func TestAPushOfManyRowsCommitsInParts(t *testing.T) {
+	t.Parallel()
+	const hosts = 9000
+	store := newRecorder(t, 100)
+	e := withStore(t, store, 100, 1<<30)
+	for i := range hosts {
+		e.add(strconv.Itoa(i), start, fields([]string{"v", "w"}, 1, 2)...)
+	}
+	require.Len(t, e.rows(t), 2*hosts)
+	require.Equal(t, 2, store.commits)
+}
+
 // After an unclean end, the rows that may not have arrived leave again.
 func TestRowsOfTheLastRunLeaveAgain(t *testing.T) {
 	t.Parallel()
