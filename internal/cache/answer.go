@@ -17,14 +17,14 @@ func IsAnswer(err error) bool {
 	return errors.As(err, &answer)
 }
 
-// IsRefused reports whether Redis refuses the user, or a command of that user. A second try would fail too.
-func IsRefused(err error) bool {
+// isRefused reports whether Redis refuses the user, or a command of that user. A second try would fail too.
+func isRefused(err error) bool {
 	return hasPrefix(err, "WRONGPASS", "NOAUTH", "NOPERM", "ERR AUTH", "ERR Client sent AUTH", "ERR invalid password")
 }
 
 // IsPermanent reports whether the first command of a connection failed for a reason that lasts until the configuration
 // changes.
-func IsPermanent(err error) bool { return IsRefused(err) || isNoDB(err) }
+func IsPermanent(err error) bool { return isRefused(err) || isNoDB(err) }
 
 // Explain adds to an error of the first command of a connection at which servers it occurred and which options to check.
 // The result contains no secret.
@@ -32,7 +32,7 @@ func (o DialOptions) Explain(err error, n Names) error {
 	at := strings.Join(o.Addrs(), ", ")
 	var check []string
 	switch {
-	case IsRefused(err):
+	case isRefused(err):
 		check = []string{n.Username, n.Password, n.Servers}
 	case isNoDB(err):
 		check = []string{n.DB, n.Servers}

@@ -20,7 +20,7 @@ const (
 	usualJSON, usualHash = 256, 64
 )
 
-// batch is what one Put writes. Its buffers hold the texts of all records, which the pairs of the buckets share.
+// batch is the data that one Put writes. Its buffers hold the texts of all records; the pairs of the buckets are parts of them.
 type batch struct {
 	buckets []*bucket
 	byStart map[string]*bucket

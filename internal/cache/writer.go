@@ -23,7 +23,7 @@ type Options struct {
 	// should have the same.
 	Retention time.Duration
 	// MaxBuckets is how many buckets a table keeps, the newest by event time; 0 keeps all. Buckets that begin in the
-	// future are counted apart, so that a device whose clock is ahead does not remove the buckets of the others.
+	// future are counted separately, so that a device whose clock is ahead does not remove the buckets of the others.
 	MaxBuckets int
 	// CompatRecords is the most records that a table's compatibility value holds; 0 writes none.
 	CompatRecords int

@@ -39,8 +39,8 @@ var fixedNames = func() map[string]bool {
 	return names
 }()
 
-// IsStatName reports whether name is that of a statistic, as [StatName] makes it.
-func IsStatName(name string) bool {
+// isStatName reports whether name is that of a statistic, as [StatName] makes it.
+func isStatName(name string) bool {
 	if len(name) < 2 || name[0] != 'p' || name[1] < '0' || name[1] > '9' {
 		return fixedNames[name]
 	}
@@ -55,7 +55,7 @@ func Reserved(name string) bool {
 	case TableName, FieldName, TimeBucket, Time, Summary, BucketState, Revision:
 		return true
 	}
-	return IsStatName(name)
+	return isStatName(name)
 }
 
 // isMember reports whether the JSON of a record may have a member of that name that is neither tag nor statistic.
@@ -67,7 +67,7 @@ func isMember(name string) bool {
 	return false
 }
 
-// RenameTags gives tags keys that can leave beside the names of a record: see [series.RenameTags]. A key clashes if it
+// RenameTags gives tags keys that do not clash with the names of a record: see [series.RenameTags]. A key clashes if it
 // is [Reserved] or if taken reports it; a nil taken reports none.
 func RenameTags(tags []series.Tag, taken func(key string) bool) (renamed []string) {
 	return series.RenameTags(tags, func(key string) bool { return Reserved(key) || taken != nil && taken(key) })

@@ -121,8 +121,8 @@ func appendValue(dst []byte, v any) []byte {
 	return append(dst, "null"...)
 }
 
-// appendFloat appends v as the shortest decimal that reads back as v, with an exponent only where encoding/json
-// writes one.
+// appendFloat appends v as the shortest decimal that reads back as v, with an exponent if and only if
+// encoding/json writes one.
 func appendFloat(dst []byte, v float64) []byte {
 	if a := math.Abs(v); a != 0 && (a < 1e-6 || a >= 1e21) {
 		return strconv.AppendFloat(dst, v, 'e', -1, 64)

@@ -14,9 +14,9 @@ import (
 // ErrFormat is wrapped by every error of [Parse].
 var ErrFormat = errors.New("not a record")
 
-// Parse reads a record from the JSON that [Record.AppendJSON] writes. Members after revision are tags where they are
-// strings and statistics where they are numbers or booleans; null is skipped. Numbers written without a point or exponent
-// are returned as int64 or uint64 where they fit, all others as float64, so a float without a fraction comes back as an
+// Parse reads a record from the JSON that [Record.AppendJSON] writes. Members after revision are tags if they are
+// strings and statistics if they are numbers or booleans; null is skipped. Numbers written without a point or exponent
+// are returned as int64 or uint64 if they fit, all others as float64, so a float without a fraction comes back as an
 // integer. Tags and statistics keep their order. A record without the member revision has HasRevision false. Errors
 // wrap [ErrFormat].
 func Parse(b []byte) (Record, error) {

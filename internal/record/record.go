@@ -20,11 +20,11 @@ type Stat struct {
 	Value any
 }
 
-// State is what a record states about its bucket.
+// State is the state of a bucket as a record gives it.
 type State uint8
 
 const (
-	// Unmarked records state nothing. It is the zero State.
+	// Unmarked records do not give the state of their bucket. It is the zero State.
 	Unmarked State = iota
 	// Open records describe a bucket that may still get values.
 	Open
@@ -59,7 +59,7 @@ type Record struct {
 	Tags []series.Tag
 	// Start is the inclusive start of the bucket.
 	Start time.Time
-	// State is what the record states about its bucket.
+	// State is the state of the bucket when the record was made.
 	State State
 	// HasRevision is true if the record's revision is known: the engine that made it keeps its state on disk.
 	HasRevision bool

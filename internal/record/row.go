@@ -31,7 +31,7 @@ const (
 //
 //   - the tags of the series, [FieldName], the bucket's start under BucketTag (RFC 3339), and "open" or "final" under
 //     StateTag unless the record is [Unmarked],
-//   - the statistics as fields, the summary in base64 as the field [Summary] where there is one, and the integer field
+//   - the statistics as fields, the summary in base64 as the field [Summary] if there is one, and the integer field
 //     [Revision].
 //
 // The revision is a field of every row whose record has one, except of open rows of a bucket that has never been final.

@@ -40,7 +40,7 @@ func TestDifferentSeriesHaveDifferentKeys(t *testing.T) {
 	}
 }
 
-func TestParseRefusesWhatNoSeriesHas(t *testing.T) {
+func TestParseKeyRefusesTextsThatAreNotKeys(t *testing.T) {
 	for _, key := range []string{
 		"a,", "a,b", "a,b=c,", "a,b=c,b=d", "a,c=1,b=2", "a%", "a%4", "a%zz", "a%2c", "a%41", "a\x00", "a\xff", "a{", "a:b", "a,b=c=d", "a|b", "a,b=%C3%BC",
 	} {

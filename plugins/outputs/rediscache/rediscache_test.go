@@ -340,7 +340,7 @@ func TestATableThatRedisRefusesDoesNotHoldUpTheOthers(t *testing.T) {
 	require.Len(t, records(t, client, record.Table{Database: "db", Name: "analytics_mem"}), 1)
 }
 
-// Redis goes away for a while under load; Telegraf's own output keeps what it could not write.
+// Redis is stopped for a while under load. Telegraf keeps the metrics that it could not write.
 func TestNothingIsLostWhileRedisIsAway(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
