@@ -10,20 +10,21 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// Emit says which rows leave.
+// Emit selects the rows that leave an engine.
 type Emit int
 
 const (
-	// EmitBoth lets the buckets that changed leave as open rows, and each bucket that becomes final as a final row.
+	// EmitBoth: each Push lets the rows of buckets with new values leave as [record.Open], and the rows of buckets that
+	// become final as [record.Final].
 	EmitBoth Emit = iota
-	// EmitFinal lets only final rows leave.
+	// EmitFinal: only the rows of buckets that become final leave. They are [record.Unmarked].
 	EmitFinal
-	// EmitUpdate lets only the buckets that changed leave, without a word about whether they are final.
+	// EmitUpdate: only the rows of buckets with new values leave. They are [record.Unmarked].
 	EmitUpdate
 )
 
 const (
-	// lockedBuckets is how many buckets a Push looks at before it lets points in again: some milliseconds of work.
+	// lockedBuckets is about how many buckets a Push handles before it releases the lock: some milliseconds of work.
 	lockedBuckets = 64
 	// committedRows is how many rows a Push collects before it commits the store and lets them leave. It bounds
 	// the memory that a Push takes: some 100 bytes a row, and the encoded summaries.
@@ -31,7 +32,7 @@ const (
 	committedBytes = 4 << 20
 )
 
-// push is what a Push works with. Its memory serves one Push after another.
+// push is the scratch memory of Push.
 type push struct {
 	rows   []pending
 	values []float64 // the statistics of the rows, one row after another
@@ -40,7 +41,7 @@ type push struct {
 	tables map[string]string // the name of the table of each measurement
 }
 
-// pending is a row that has not left yet. Its statistics and its summary are in the push.
+// pending is a collected row that has not left yet. Its statistics and its encoded summary are in push.
 type pending struct {
 	prefix     string // of the table
 	leaving    *ids.Series
@@ -51,25 +52,25 @@ type pending struct {
 	summary    int // where its encoded summary ends
 }
 
-// Row is what leaves for one field of one bucket of one series.
+// Row describes the values of one field of one bucket of one series.
 type Row struct {
 	record.Record
 	End time.Time // of the bucket, exclusive
 }
 
-// Push settles all buckets that got values since the last Push, lets their rows leave through yield, and makes those
-// final that are due. Pushing again without new values lets nothing leave again.
+// Push calls yield for the rows that Options.Emit selects, and makes the buckets final that are due. A second Push without
+// new values calls yield only for buckets that became due in between.
 //
-// The row is the engine's and valid until yield returns; its texts stay valid. Where there is a store, it has all
-// that a row is made of before the row leaves. An error is the store's: the rows leave all the same, as losing
-// statistics would be worse than losing the safety of a restart; Push goes on and returns the first error.
+// The row belongs to the engine and is valid until yield returns; its strings stay valid. If there is a store, it is
+// committed before the rows leave. If that fails, the rows leave all the same, because losing statistics is worse than
+// losing the safety of a restart; Push goes on and returns the first error.
 //
-// Points may be added while Push runs: it holds the engine's lock for some buckets at a time only, and not while it
-// calls yield.
+// Points may be added while Push runs: it holds the lock of the engine for some buckets at a time, and not while it calls
+// yield. Concurrent calls of Push wait for each other.
 func (e *Engine) Push(yield func(*Row)) error { return e.pushAll(yield, false) }
 
-// Finish is a Push after which every bucket is final, where there is no store: nothing would come after it. With a
-// store it is a Push: open buckets stay open.
+// Finish is the last Push of an engine. Without a store it makes every bucket final. With one it is a Push like others,
+// and the store keeps the open buckets.
 func (e *Engine) Finish(yield func(*Row)) error {
 	return e.pushAll(yield, e.o.Store == nil)
 }
@@ -101,8 +102,8 @@ func (e *Engine) pushAll(yield func(*Row), all bool) (err error) {
 	return err
 }
 
-// collectRows collects the rows of the series from the given one on, until they are many. It returns the series
-// where to go on, or −1 after the last.
+// collectRows collects rows from the series with the index next on, until there are committedRows of them or
+// committedBytes. It returns the index of the series to go on with, or −1 after the last one.
 func (e *Engine) collectRows(next int, now time.Time, all bool, held *Counters) int {
 	for len(e.push.rows) < committedRows && len(e.push.bytes) < committedBytes {
 		if next = e.collectSome(next, now, all, held); next < 0 {
@@ -112,7 +113,7 @@ func (e *Engine) collectRows(next int, now time.Time, all bool, held *Counters) 
 	return next
 }
 
-// collectSome is collectRows for some buckets, under the lock.
+// collectSome is collectRows for about lockedBuckets buckets. It takes the lock.
 func (e *Engine) collectSome(next int, now time.Time, all bool, held *Counters) int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -128,8 +129,8 @@ func (e *Engine) collectSome(next int, now time.Time, all bool, held *Counters) 
 	return next
 }
 
-// collectSeries settles the buckets of a series and collects the rows that leave. Buckets that become final are taken
-// off the series.
+// collectSeries settles the buckets of a series, collects the rows that leave, and removes the buckets that become
+// final.
 func (e *Engine) collectSeries(s *series, now time.Time, all bool, held *Counters) {
 	final := 0
 	for _, b := range s.open {
@@ -165,7 +166,7 @@ func (e *Engine) collectSeries(s *series, now time.Time, all bool, held *Counter
 	}
 }
 
-// finalState returns the state that a final row shows.
+// finalState returns the state of a final row.
 func (e *Engine) finalState() record.State {
 	if e.o.Emit == EmitBoth {
 		return record.Final
@@ -193,7 +194,7 @@ func (e *Engine) collectRow(r pending, summary *stats.Summary) {
 	p.rows = append(p.rows, r)
 }
 
-// leave commits the store and lets the collected rows leave.
+// leave commits the store and calls yield for the collected rows.
 func (e *Engine) leave(yield func(*Row)) (err error) {
 	p := &e.push
 	if e.o.Store != nil {
@@ -211,8 +212,8 @@ func (e *Engine) leave(yield func(*Row)) (err error) {
 	return err
 }
 
-// fill makes the row that leaves. The statistics that a summary does not have are left out; which these are never
-// grows as values come, so that a later row of a bucket has at least the fields of an earlier one.
+// fill makes a row of a collected one. It omits the statistics that the summary does not have. A summary keeps the
+// statistics that it has, so a later row of a bucket has at least those of an earlier one.
 func (e *Engine) fill(r *pending, values []float64, summary []byte) {
 	row := &e.push.row
 	*row = Row{
@@ -252,10 +253,10 @@ func (e *Engine) tableOf(prefix, measurement string) string {
 	return name
 }
 
-// maxTables is how many names of tables a push remembers.
+// maxTables is how many names of tables an engine remembers.
 const maxTables = 1000
 
-// collectAgain returns the final buckets whose rows leave again, once.
+// collectAgain returns the final buckets whose rows leave again, and forgets them.
 func (e *Engine) collectAgain() []again {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -264,7 +265,7 @@ func (e *Engine) collectAgain() []again {
 	return all
 }
 
-// collectFinal collects the final rows of the first of some buckets and returns how many buckets these were.
+// collectFinal is collectRows for final buckets. It returns how many of them it has collected.
 func (e *Engine) collectFinal(all []again) (n int) {
 	for n < len(all) && len(e.push.rows) < committedRows && len(e.push.bytes) < committedBytes {
 		b := &all[n]

@@ -8,27 +8,26 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// Bucket is all that there is to know of one bucket of one series.
+// Bucket is the whole state of one bucket of one series.
 type Bucket struct {
-	Series     string          // key of the series as its rows leave
+	Series     string          // key of the series as in its rows
 	Start, End int64           // nanoseconds since 1970, [Start, End)
-	Revision   int64           // of a final bucket: of its last final row; of an open one: of its next
+	Revision   int64           // of the last final row of a final bucket, or of the next one of an open bucket
 	Touched    int64           // wall time of the last value, nanoseconds since 1970
-	Fields     []string        // names as they leave, by position
-	Summaries  []stats.Summary // by position; an empty one is no field of the bucket
+	Fields     []string        // names in rows, by position
+	Summaries  []stats.Summary // by position; the bucket does not have a field whose summary is empty
 }
 
-// Store keeps the buckets of an engine over restarts. It logs what changes as it changes; what was logged before a
-// Commit is durable after it. Package state is one.
+// Store keeps the buckets of an engine across restarts. It logs each change; Commit makes the log so far durable. Package
+// state has one.
 //
-// The engine calls all methods but Commit with its lock held, so one at a time. It calls Commit without the lock:
-// others may be called meanwhile.
+// The engine calls all methods but Commit with its lock held, so one at a time. It calls Commit without the lock, and
+// may call the others at the same time. No method may keep a part of its arguments.
 type Store interface {
 	// Open logs that a bucket opened, with the summaries that it begins with, and returns its handle.
 	Open(b Bucket) (handle uint64)
-	// Rows logs rows that the summaries of an open bucket took, as one block: len(fields) values a row, NaN where a
-	// row has no value of the field, and one time a row unless times is nil. The same schema always means the same
-	// fields; schema 0 means none. It keeps no part of its arguments.
+	// Rows logs rows that were added to the summaries of an open bucket: row by row, len(fields) values each, NaN for
+	// a field that a row does not have; and one time a row, or nil. Equal schemas other than 0 mean equal fields.
 	Rows(handle, schema uint64, fields []string, rows []float64, times []int64)
 	// Demoted logs that the summary of a field became a histogram.
 	Demoted(handle uint64, field string)
@@ -36,26 +35,26 @@ type Store interface {
 	Old(handle uint64) bool
 	// Snapshot logs the open bucket as a whole.
 	Snapshot(handle uint64, b Bucket)
-	// Final logs that the bucket became final. Find finds it from then on. Its row leaves at that time.
+	// Final logs that the bucket became final. Find returns it from then on. Its rows leave at that time.
 	Final(handle uint64, b Bucket, at time.Time)
-	// Find returns the final bucket of a series with that start, or false where there is none. An error means that
-	// there is one, or may be one, which cannot be read.
+	// Find returns the final bucket of a series with that start, or false if there is none. An error means that there
+	// may be one, but it cannot be read.
 	Find(series string, start int64) (Bucket, bool, error)
-	// Commit makes what was logged durable. After an error it is not, and the next Commit tries again.
+	// Commit makes the log so far durable. If it fails, the next Commit tries again.
 	Commit() error
 }
 
-// Replay receives the log of a store in its order. Its methods are those of [Store] of the same name, made again. An
-// Engine is prepared for it by [Engine.BeginReplay].
+// Replay receives the log of a store in its order, so that the engine has the summaries of the last run, equal to the last
+// bit. Each method repeats the call of the method of [Store] that has its name. [Engine.BeginReplay] returns one.
 type Replay struct{ e *Engine }
 
-// opened is an open bucket that is replayed.
+// opened is an open bucket of a replay.
 type opened struct {
 	series *series
 	bucket *open
 }
 
-// BeginReplay returns a Replay of the engine, to which nothing was added yet. EndReplay ends it.
+// BeginReplay begins a replay into the engine, to which nothing was added yet. [Replay.End] ends it.
 func (e *Engine) BeginReplay() *Replay {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -63,8 +62,8 @@ func (e *Engine) BeginReplay() *Replay {
 	return &Replay{e}
 }
 
-// Open opens a bucket with its summaries. A handle that is open already is opened anew: the bucket was logged as a
-// whole.
+// Open opens a bucket with its summaries. If the handle is open, its bucket is replaced: it was logged as a whole. The
+// error means that b.Series is not a key.
 func (r *Replay) Open(handle uint64, b Bucket) error {
 	e := r.e
 	e.mu.Lock()
@@ -82,7 +81,7 @@ func (r *Replay) Open(handle uint64, b Bucket) error {
 	return nil
 }
 
-// Rows adds rows to an open bucket as they were added before.
+// Rows adds rows to an open bucket.
 func (r *Replay) Rows(handle uint64, fields []string, rows []float64, times []int64) {
 	e := r.e
 	e.mu.Lock()
@@ -116,7 +115,7 @@ func (r *Replay) Demoted(handle uint64, field string) {
 	}
 }
 
-// Final takes a bucket out that became final and returns it.
+// Final removes an open bucket and returns it, or false if the handle is not open.
 func (r *Replay) Final(handle uint64) (b Bucket, ok bool) {
 	r.e.mu.Lock()
 	defer r.e.mu.Unlock()
@@ -129,7 +128,7 @@ func (r *Replay) Final(handle uint64) (b Bucket, ok bool) {
 	return b, true
 }
 
-// Drop takes a bucket out.
+// Drop removes an open bucket.
 func (r *Replay) Drop(handle uint64) {
 	r.e.mu.Lock()
 	defer r.e.mu.Unlock()
@@ -166,7 +165,7 @@ func (e *Engine) Again(prefix string, all []Bucket) {
 	}
 }
 
-// again is a bucket whose final rows leave again.
+// again is a final bucket whose rows leave again, in a table with that prefix.
 type again struct {
 	Bucket
 	prefix string
@@ -194,7 +193,7 @@ func (e *Engine) Save(open func(Bucket), final func(series string, start, end in
 }
 
 // AddFinal makes the buckets of a series in [start, end) final, of which nothing else is known: values for them are
-// late. It has no effect where there is a store.
+// late. It has no effect if there is a store.
 func (e *Engine) AddFinal(series string, start, end int64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -207,7 +206,7 @@ func (e *Engine) AddFinal(series string, start, end int64) {
 	e.table.quiet.put(series, final)
 }
 
-// seriesByKey returns the series of that key and adds it where the table does not have it.
+// seriesByKey returns the series with that key and adds it if the table does not have it.
 func (e *Engine) seriesByKey(key string) (*series, error) {
 	if s := e.table.index[key]; s != nil {
 		return s, nil
@@ -219,7 +218,7 @@ func (e *Engine) seriesByKey(key string) (*series, error) {
 	return e.addSeries(key, s), nil
 }
 
-// restore gives the open bucket of a series what b has.
+// restore copies b to an empty open bucket of the series.
 func (e *Engine) restore(s *series, o *open, b Bucket) {
 	positions := e.positions(s, b.Fields)
 	o.fields = e.grow(o.fields, len(s.schema.names))
@@ -233,7 +232,7 @@ func (e *Engine) restore(s *series, o *open, b Bucket) {
 	e.budget.hold(o)
 }
 
-// positions returns the position of each field in the schema of the series, which it extends where it has to.
+// positions returns the position of each field in the schema of the series. It extends the schema by new fields.
 func (e *Engine) positions(s *series, fields []string) []int {
 	var missing []string
 	for _, name := range fields {
@@ -251,7 +250,7 @@ func (e *Engine) positions(s *series, fields []string) []int {
 	return positions
 }
 
-// whole returns all that there is of an open bucket of the series. The summaries stay the bucket's.
+// whole returns the state of an open bucket of the series. It shares memory with the bucket.
 func (e *Engine) whole(s *series, o *open) Bucket {
 	return Bucket{
 		Series: s.key(), Start: o.start, End: o.end, Revision: o.revision, Touched: o.touched.UnixNano(),
