@@ -177,7 +177,9 @@ func (e *Engine) finalState() record.State {
 // collectBucket collects a row for each field that has values in the bucket.
 func (e *Engine) collectBucket(s *series, b *open, state record.State) {
 	for i := range b.fields {
-		e.collectRow(pending{prefix: e.o.Prefix, leaving: &s.leaving, field: s.schema.names[i], start: b.start, end: b.end, revision: b.revision, state: state}, &b.fields[i])
+		e.collectRow(pending{
+			prefix: e.o.Prefix, leaving: &s.leaving, field: s.schema.names[i], start: b.start, end: b.end, revision: b.revision, state: state,
+		}, &b.fields[i])
 	}
 }
 
