@@ -23,9 +23,12 @@ var OpenLogFile = openLogFile
 // FinalsFile is the name of the database.
 const FinalsFile = finalsFile
 
+// FinalSize returns the length of the value of a final bucket in the database.
+func FinalSize(b Bucket) int { return len(encodeFinal(b, 1, 0)) }
+
 // DecodeLog decodes bytes as a file of the log as far as it can, and returns the number of commits and of records.
 func DecodeLog(b []byte) (commits, all int) {
-	r, _ := newCommitReader(b, 0)
+	r, _ := newCommitReader(b, 0, nil)
 	var block rowBlock
 	for {
 		_, payload, ok := r.read()

@@ -49,6 +49,9 @@ const (
 	maxSeriesKey = 1024
 	maxBatch     = 10_000
 	batchBytes   = 32 << 20
+	// fillPercent is how full bbolt makes the pages that it splits. Buckets come in order of their keys mostly: one start
+	// after another, and the series of a start in one or a few transactions.
+	fillPercent = 0.9
 )
 
 var (
@@ -188,10 +191,7 @@ func guard(f func() error) (err error) {
 func openFinals(s *Store) (*finals, error) {
 	f := &finals{path: filepath.Join(s.folder, finalsFile), width: slotWidth(s.o.Retention)}
 	err := verifyDatabase(f.path)
-	if errors.Is(err, errHalfHeader) {
-		s.warn("%q: %v; final buckets that were stored last may be lost", finalsFile, err)
-	}
-	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, errHalfHeader) {
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		err = f.open()
 	}
 	if errors.Is(err, errDamaged) {
@@ -310,14 +310,19 @@ func finalHandle(key, value []byte) uint64 {
 }
 
 // put stores the buckets of the batch, all or none.
-func (f *finals) put(batch finalBatch) error {
+func (f *finals) put(batch *finalBatch) error {
 	return guard(func() error {
 		return f.db.Update(func(tx *bbolt.Tx) error {
 			meta, err := tx.CreateBucketIfNotExists(metaBucket)
 			if err != nil {
 				return err
 			}
+			batch.put = 0
 			for i, b := range batch.all {
+				if batch.careful && b.isOlder(tx) {
+					continue
+				}
+				batch.put++
 				if err := putFinal(tx, b, batch.older[i]); err != nil {
 					return err
 				}
@@ -327,6 +332,17 @@ func (f *finals) put(batch finalBatch) error {
 				meta.Put(handleKey, formatMetaNumber(batch.handle)))
 		})
 	})
+}
+
+// isOlder reports whether the slot has a bucket of the same series and start that opened later, or the same.
+func (f *final) isOlder(tx *bbolt.Tx) bool {
+	bucket := tx.Bucket(orderedBytes(f.slot))
+	if bucket == nil {
+		return false
+	}
+	key := finalKey(f.series, f.start)
+	there := bucket.Get(key)
+	return there != nil && finalHandle(key, there) >= f.handle.number
 }
 
 func putFinal(tx *bbolt.Tx, b *final, older []int64) error {
@@ -342,6 +358,7 @@ func putFinal(tx *bbolt.Tx, b *final, older []int64) error {
 	if err != nil {
 		return err
 	}
+	bucket.FillPercent = fillPercent
 	return bucket.Put(key, b.value)
 }
 

@@ -72,7 +72,7 @@ func (s *Store) unpend(done []*final) {
 }
 
 // Find returns the final bucket of a series with that start. ok is false if there is none. An error wraps
-// ErrUnreadable or ErrExpired, with ok true, or is about the database.
+// ErrUnreadable, with ok true, or is about the database.
 func (s *Store) Find(series string, start int64) (b Bucket, ok bool, err error) {
 	found, ok, err := s.find(series, start)
 	return found.Bucket, ok, err

@@ -101,8 +101,9 @@ type commitReader struct {
 
 // newCommitReader returns a reader of the file with those bytes that returns commits after last. ok is false if the
 // file does not begin as a file of the log does; frames are found all the same.
-func newCommitReader(b []byte, last uint64) (r *commitReader, ok bool) {
-	r = &commitReader{b: b, last: last}
+// The payloads are in the memory of payload.
+func newCommitReader(b []byte, last uint64, payload []byte) (r *commitReader, ok bool) {
+	r = &commitReader{b: b, last: last, payload: payload[:0]}
 	if ok = bytes.HasPrefix(b, []byte(logMagic)); ok {
 		r.b, r.end = b[len(logMagic):], len(logMagic)
 	}

@@ -9,6 +9,8 @@ const (
 	rollAge = time.Hour
 	// rollBytes is the size of the log up to which it may be more than twice what open buckets need of it.
 	rollBytes = 64 << 20
+	// commitBytes is how much is logged before the store commits by itself.
+	commitBytes = 8 << 20
 	// maxBlock is how many values one record of rows has at most.
 	maxBlock = maxValues / 2
 	// maxPendingFinals is how many bytes of final buckets may wait for the writer before Commit waits too.
@@ -167,8 +169,11 @@ func (s *Store) finish(h *handle) {
 	s.roll.open--
 }
 
-// bound drops the records that wait, if they take too much memory.
+// bound lets the writer commit if much was logged, and drops the records that wait if they take too much memory.
 func (s *Store) bound() {
+	if len(s.records.buf) >= commitBytes {
+		s.writer.wake()
+	}
 	if s.full || s.queued+len(s.records.buf) <= s.o.MaxPending {
 		return
 	}
@@ -187,8 +192,17 @@ func (s *Store) bound() {
 	}
 }
 
-// Commit makes everything logged so far durable. After an error it is not; the next Commit tries again.
+// Commit makes everything logged so far durable. After an error it is not; the next Commit tries again. The store also
+// commits by itself when much was logged since the last Commit.
 func (s *Store) Commit() error {
+	err := s.save()
+	s.writer.wake()
+	s.writer.wait(maxPendingFinals)
+	return err
+}
+
+// save is Commit without the final buckets.
+func (s *Store) save() error {
 	s.committing.Lock()
 	defer s.committing.Unlock()
 	began := time.Now()
@@ -211,8 +225,6 @@ func (s *Store) Commit() error {
 	s.committed(err, ok)
 	s.stats.SaveTime += time.Since(began)
 	s.mu.Unlock()
-	s.writer.wake()
-	s.writer.wait(maxPendingFinals)
 	return err
 }
 

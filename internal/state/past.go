@@ -3,6 +3,7 @@ package state
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,6 +22,8 @@ type past struct {
 	damaged []string         // names of files
 	commits int64            // lost
 	torn    int64            // bytes
+	file    []byte           // memory for a file of the log
+	payload []byte           // memory for the payload of a commit
 }
 
 // pastBucket is a bucket in the log.
@@ -71,12 +74,13 @@ func (s *Store) readPast() error {
 // readSegment reads a file of the log.
 func (s *Store) readSegment(number uint64) error {
 	path := s.log.path(number)
-	b, err := readLogFile(path)
+	b, err := readLogFile(path, s.past.file)
 	if err != nil && !errors.Is(err, errFormat) {
 		return err
 	}
 	p := s.past
-	r, known := newCommitReader(b, p.last)
+	r, known := newCommitReader(b, p.last, p.payload)
+	defer func() { p.file, p.payload = b, r.payload }()
 	seg := segment{number: number, size: int64(len(b)), damaged: !known && len(b) > 0}
 	for {
 		commit, payload, ok := r.read()
@@ -110,16 +114,27 @@ func (s *Store) readSegment(number uint64) error {
 	return nil
 }
 
-// readLogFile reads a file of the log. The error wraps errFormat if it is too large to be one.
-func readLogFile(path string) ([]byte, error) {
-	info, err := os.Stat(path)
+// readLogFile reads a file of the log, into buf if that is large enough. The error wraps errFormat if the file is too
+// large to be one.
+func readLogFile(path string, buf []byte) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
 	if info.Size() > maxSegment {
 		return nil, fmt.Errorf("%w: %d bytes, want at most %d", errFormat, info.Size(), int64(maxSegment))
 	}
-	return os.ReadFile(path)
+	buf = slices.Grow(buf[:0], int(info.Size()))[:info.Size()]
+	n, err := io.ReadFull(f, buf)
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		err = nil // the file was cut meanwhile
+	}
+	return buf[:n], err
 }
 
 // records calls f for each record of a payload, with its kind and a decoder of the rest. It stops at the first error.
@@ -273,11 +288,11 @@ func (s *Store) Replay(r Replayer) error {
 	p := replay{s: s, r: r, schemas: make(map[uint64][]string)}
 	last := uint64(0)
 	for _, seg := range s.log.all {
-		b, err := readLogFile(s.log.path(seg.number))
+		b, err := readLogFile(s.log.path(seg.number), s.past.file)
 		if err != nil {
 			return fmt.Errorf("state: replay: %w", err)
 		}
-		reader, _ := newCommitReader(b, last)
+		reader, _ := newCommitReader(b, last, s.past.payload)
 		for {
 			commit, payload, ok := reader.read()
 			if !ok {
@@ -288,8 +303,9 @@ func (s *Store) Replay(r Replayer) error {
 			clear(p.schemas)
 			_ = records(payload, p.record) // what is damaged was reported by Open
 		}
+		s.past.file, s.past.payload = b, reader.payload
 	}
-	s.past.buckets = nil
+	s.past.buckets, s.past.file, s.past.payload = nil, nil, nil
 	return nil
 }
 

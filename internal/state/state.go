@@ -46,8 +46,6 @@ var (
 	ErrLocked = errors.New("state folder is in use")
 	// ErrUnreadable is wrapped by the errors of Find about a final bucket that exists and cannot be read.
 	ErrUnreadable = errors.New("final bucket cannot be read")
-	// ErrExpired is wrapped by the error of Find about a bucket that was final and whose retention has passed.
-	ErrExpired = errors.New("final bucket is older than the retention")
 	// ErrClosed is returned by Commit after Close, Abandon or Retire.
 	ErrClosed = errors.New("state is closed")
 )
@@ -77,14 +75,15 @@ type Options struct {
 	// have the same identity at the same time.
 	Identity map[string]string
 	// Retention is how long a final bucket is kept after its last value, at least. It may be kept up to a quarter longer,
-	// at most a day. 0 is 7 days.
+	// at most a day. After it, Find does not find it: a later value begins the bucket anew, with revision 0. 0 is 7 days.
 	Retention time.Duration
 	// Replay is how long before the end of the last run a final row must have left to leave again. See Recent.
 	Replay time.Duration
 	// ExactLimit is the exact limit of the summaries that the store decodes. 0 is stats.DefaultExactLimit.
 	ExactLimit int
 	// MaxPending is how many bytes of the log the store holds in memory while it cannot write. Beyond it, the rows are
-	// dropped, and the open buckets are logged whole when there is room again (see Old). 0 is 256 MiB.
+	// dropped, and the open buckets are logged whole when there is room again (see Old). It bounds the final buckets that
+	// wait for the database too; further ones are left to the log and the next run. 0 is 256 MiB.
 	MaxPending int
 	// Log takes warnings, as fmt.Printf does. Several goroutines call it, and it must not call the store. Nil drops them.
 	Log func(format string, args ...any)

@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // bbolt trusts the pages that it reads: a damaged one can end the process, by a panic in a goroutine of its own or by
@@ -40,6 +42,7 @@ const (
 	boltMaxDepth   = 64
 	boltMaxPage    = 1 << 16
 	boltMaxElement = 1 << 31
+	boltMaxScan    = 1 << 26 // bytes that one page of a damaged file is read with
 )
 
 // native is the byte order of bbolt.
@@ -50,48 +53,51 @@ type boltMeta struct {
 	pageSize, root, freelist, high, txid uint64
 }
 
-// parseBoltMeta reads the header in a page, and reports whether it is intact.
-func parseBoltMeta(page []byte) (m boltMeta, ok bool) {
+// parseBoltMeta reads the header in a page. intact reports whether its checksum is right; ok, whether there is one.
+func parseBoltMeta(page []byte) (m boltMeta, intact, ok bool) {
 	if len(page) < boltHeader+boltMetaSize {
-		return m, false
+		return m, false, false
 	}
 	b := page[boltHeader:]
-	if native.Uint32(b) != boltMagic || native.Uint32(b[4:]) != boltVersion {
-		return m, false
-	}
 	h := fnv.New64a()
 	_, _ = h.Write(b[:56])
 	m = boltMeta{
 		pageSize: uint64(native.Uint32(b[8:])), root: native.Uint64(b[16:]), freelist: native.Uint64(b[32:]),
 		high: native.Uint64(b[40:]), txid: native.Uint64(b[48:]),
 	}
-	ok = h.Sum64() == native.Uint64(b[56:]) && m.pageSize >= 1024 && m.pageSize <= boltMaxPage && m.pageSize&(m.pageSize-1) == 0
-	return m, ok
+	ok = native.Uint32(b) == boltMagic && native.Uint32(b[4:]) == boltVersion &&
+		m.pageSize >= 1024 && m.pageSize <= boltMaxPage && m.pageSize&(m.pageSize-1) == 0
+	return m, ok && h.Sum64() == native.Uint64(b[56:]), ok
 }
 
-// readBoltMeta returns the header that bbolt would use. whole reports whether both are intact.
-func readBoltMeta(f io.ReaderAt) (m boltMeta, whole bool, err error) {
+// readBoltMetas returns the headers of the file, ascending by transaction. intact reports whether both are. A damaged
+// one is returned if its page size is right, as the pages that it leads to may be all right.
+func readBoltMetas(f io.ReaderAt) (metas []boltMeta, intact bool) {
 	page := make([]byte, boltHeader+boltMetaSize)
-	read := func(at int64) (boltMeta, bool) {
+	read := func(at int64) (m boltMeta, intact, ok bool) {
 		if _, err := f.ReadAt(page, at); err != nil {
-			return boltMeta{}, false
+			return m, false, false
 		}
 		return parseBoltMeta(page)
 	}
-	first, ok := read(0)
-	if ok {
-		second, ok := read(int64(first.pageSize))
-		if ok && second.txid > first.txid {
-			return second, true, nil
-		}
-		return first, ok, nil
-	}
+	first, firstIntact, firstOK := read(0)
 	for size := int64(1024); size <= boltMaxPage; size *= 2 {
-		if m, ok = read(size); ok && int64(m.pageSize) == size {
-			return m, false, nil
+		second, secondIntact, ok := read(size)
+		if !ok || int64(second.pageSize) != size {
+			continue
 		}
+		metas = append(metas, second)
+		if firstOK && first.pageSize == second.pageSize {
+			intact = firstIntact && secondIntact
+			break
+		}
+		return metas, false
 	}
-	return m, false, fmt.Errorf("%w: it has no header", errDamaged)
+	if firstOK {
+		metas = append(metas, first)
+	}
+	slices.SortFunc(metas, func(a, b boltMeta) int { return cmp.Compare(a.txid, b.txid) })
+	return metas, intact
 }
 
 // pageWalk walks the pages of a bbolt file.
@@ -106,17 +112,10 @@ type pageWalk struct {
 	first   error // the first damage
 }
 
-// newPageWalk returns a walk of the file that calls value for each intact final bucket and each value of the meta
-// bucket.
-func newPageWalk(f *os.File, value func(bucket, key, value []byte)) (w *pageWalk, whole bool, err error) {
-	info, err := f.Stat()
-	if err != nil {
-		return nil, false, err
-	}
-	w = &pageWalk{f: f, size: info.Size(), value: value}
-	if w.meta, whole, err = readBoltMeta(f); err != nil {
-		return nil, false, err
-	}
+// newPageWalk returns a walk of a file of that size that calls value for each intact final bucket and each value of the
+// meta bucket.
+func newPageWalk(f io.ReaderAt, size int64, meta boltMeta, value func(bucket, key, value []byte)) *pageWalk {
+	w := &pageWalk{f: f, size: size, meta: meta, value: value}
 	w.seen = make([]uint64, w.size/int64(w.meta.pageSize)/64+1)
 	if int64(w.meta.high) < 0 || int64(w.meta.high) > w.size/int64(w.meta.pageSize) {
 		w.damage("it has %d bytes, want %d pages of %d", w.size, w.meta.high, w.meta.pageSize)
@@ -124,7 +123,7 @@ func newPageWalk(f *os.File, value func(bucket, key, value []byte)) (w *pageWalk
 	if w.meta.freelist != boltNoFreelist {
 		w.freelist()
 	}
-	return w, whole, nil
+	return w
 }
 
 // freelist checks the list of free pages, which only a new file has: it is empty.
@@ -168,6 +167,9 @@ func (w *pageWalk) tree(bucket []byte, number uint64, keys keyRange, depth int) 
 		w.leaf(bucket, page, keys, depth)
 	default:
 		w.damage("page %d has kind %d", number, kind)
+		if w.lenient {
+			w.scanPage(page)
+		}
 	}
 }
 
@@ -284,6 +286,49 @@ func (w *pageWalk) leaf(bucket, page []byte, keys keyRange, depth int) {
 	}
 }
 
+// scan looks for final buckets in the pages that the walk did not reach, as a damaged page led to them. They may be
+// older than those that are lost, or may have been removed; the checksums show only that they were right once.
+func (w *pageWalk) scan() {
+	size := w.meta.pageSize
+	for number := uint64(2); number < uint64(w.size)/size; number++ {
+		if w.seen[number/64]&(1<<(number%64)) != 0 {
+			continue
+		}
+		header := make([]byte, boltHeader)
+		if _, err := w.f.ReadAt(header, int64(number*size)); err != nil {
+			return
+		}
+		pages := min(uint64(native.Uint32(header[12:]))+1, uint64(w.size)/size-number, boltMaxScan/size)
+		page := make([]byte, pages*size)
+		if _, err := w.f.ReadAt(page, int64(number*size)); err != nil {
+			return
+		}
+		w.scanPage(page)
+	}
+}
+
+// scanPage looks for final buckets in a page that may be a leaf.
+func (w *pageWalk) scanPage(page []byte) {
+	if len(page) < boltHeader {
+		return
+	}
+	for i := range min(int(native.Uint16(page[10:])), (len(page)-boltHeader)/16) {
+		at := boltHeader + 16*i
+		flags, pos := native.Uint32(page[at:]), uint64(native.Uint32(page[at+4:]))
+		keySize, valueSize := uint64(native.Uint32(page[at+8:])), uint64(native.Uint32(page[at+12:]))
+		from := uint64(at) + pos
+		if from+keySize+valueSize > uint64(len(page)) {
+			continue
+		}
+		key, value := page[from:from+keySize], page[from+keySize:from+keySize+valueSize]
+		if flags == boltBucketFlag && len(value) >= 16 {
+			w.scanPage(value[16:])
+		} else if _, err := checkFinal(key, value); err == nil && len(key) >= 8 {
+			w.value(nil, key, value)
+		}
+	}
+}
+
 // element walks what a leaf has under a key. The root bucket, which has no name, has the other buckets; these have
 // values.
 func (w *pageWalk) element(bucket []byte, flags uint32, key, value []byte, depth int) {
@@ -316,28 +361,24 @@ func (w *pageWalk) element(bucket []byte, flags uint32, key, value []byte, depth
 	}
 }
 
-// errHalfHeader is returned by verifyDatabase about a file that can be used, though one of its two headers is damaged.
-var errHalfHeader = errors.New("one of two headers is damaged")
-
-// verifyDatabase checks the file. Errors about its contents wrap errDamaged or are errHalfHeader. An empty file is not
-// damaged: bbolt makes a database of it.
+// verifyDatabase checks the file. Errors about its contents wrap errDamaged. An empty file is not damaged: bbolt makes a
+// database of it.
 func verifyDatabase(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err != nil || info.Size() == 0 {
+	info, err := f.Stat()
+	if err != nil || info.Size() == 0 && info.Mode().IsRegular() {
 		return err
 	}
-	w, whole, err := newPageWalk(f, func(_, _, _ []byte) {})
-	if err != nil {
-		return err
+	metas, intact := readBoltMetas(f)
+	if !intact {
+		return fmt.Errorf("%w: its headers are", errDamaged)
 	}
+	w := newPageWalk(f, info.Size(), metas[1], func(_, _, _ []byte) {})
 	w.tree(nil, w.meta.root, keyRange{}, 0)
-	if w.first == nil && !whole {
-		return errHalfHeader
-	}
 	return w.first
 }
 
@@ -368,15 +409,27 @@ func (f *finals) copyFrom(path string) (saved, bad int, err error) {
 		return 0, 0, err
 	}
 	defer old.Close()
-	c := finalCopy{to: f}
-	w, _, err := newPageWalk(old, c.add)
+	c := finalCopy{to: f, batch: finalBatch{careful: true}}
+	info, err := old.Stat()
 	if err != nil {
-		return 0, 1, nil // it has no header, so nothing can be found
+		return 0, 0, err
 	}
-	w.lenient = true
-	w.tree(nil, w.meta.root, keyRange{}, 0)
+	metas, intact := readBoltMetas(old)
+	if intact {
+		metas = metas[1:]
+	} else {
+		bad++
+	}
+	for _, meta := range metas {
+		w := newPageWalk(old, info.Size(), meta, c.add)
+		w.lenient = true
+		w.tree(nil, w.meta.root, keyRange{}, 0)
+		if bad += w.bad; bad > 0 {
+			w.scan()
+		}
+	}
 	c.flush()
-	return c.saved, w.bad, c.err
+	return c.saved, bad, c.err
 }
 
 // finalCopy stores final buckets in batches.
@@ -389,7 +442,7 @@ type finalCopy struct {
 }
 
 func (c *finalCopy) add(bucket, key, value []byte) {
-	if len(bucket) != 8 {
+	if bytes.Equal(bucket, metaBucket) {
 		if n, ok := parseMetaNumber(value); ok && bytes.Equal(key, handleKey) {
 			c.batch.handle = max(c.batch.handle, n)
 		}
@@ -400,8 +453,14 @@ func (c *finalCopy) add(bucket, key, value []byte) {
 		return
 	}
 	b := d.finalHead()
+	slot := c.to.slotOf(b.Touched)
+	if len(bucket) == 8 {
+		slot = orderedInt(bucket)
+	}
 	c.batch.handle = max(c.batch.handle, b.handle)
-	c.batch.all = append(c.batch.all, &final{series: b.Series, start: b.Start, end: b.End, slot: orderedInt(bucket), value: bytes.Clone(value)})
+	c.batch.all = append(c.batch.all, &final{
+		series: b.Series, start: b.Start, end: b.End, slot: slot, value: bytes.Clone(value), handle: &handle{number: b.handle},
+	})
 	c.batch.older = append(c.batch.older, nil)
 	if c.size += len(value); len(c.batch.all) >= maxBatch || c.size > batchBytes {
 		c.flush()
@@ -411,10 +470,9 @@ func (c *finalCopy) add(bucket, key, value []byte) {
 // flush stores the batch. What is stored up to which commit is left open, so that the log is asked for every bucket.
 func (c *finalCopy) flush() {
 	if c.err == nil {
-		if c.err = c.to.put(c.batch); c.err == nil {
-			c.saved += len(c.batch.all)
-		}
+		c.err = c.to.put(&c.batch)
+		c.saved += c.batch.put
 	}
-	c.batch = finalBatch{handle: c.batch.handle}
+	c.batch = finalBatch{handle: c.batch.handle, careful: true}
 	c.size = 0
 }

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// writer moves final buckets into the database, in the background, and removes those whose retention has passed.
+// writer moves final buckets into the database, in the background, removes those whose retention has passed, and commits
+// when much was logged since the last Commit.
 type writer struct {
 	s       *Store
 	wakeup  chan struct{}
@@ -63,8 +64,19 @@ func (w *writer) run() {
 			return
 		case <-w.wakeup:
 		}
+		w.save()
 		w.store()
 		w.expire()
+	}
+}
+
+// save commits if much was logged since the last Commit. An error is counted, and the next Commit returns it if it lasts.
+func (w *writer) save() {
+	w.s.mu.Lock()
+	much := len(w.s.records.buf) >= commitBytes
+	w.s.mu.Unlock()
+	if much {
+		_ = w.s.save()
 	}
 }
 
@@ -102,7 +114,7 @@ func (w *writer) store() {
 		if len(batch.all) == 0 {
 			return
 		}
-		err := w.s.finals.put(batch)
+		err := w.s.finals.put(&batch)
 		w.s.mu.Lock()
 		if err == nil {
 			w.s.unpend(batch.all)
@@ -134,6 +146,9 @@ type finalBatch struct {
 	older  [][]int64 // for each, the slots that may have an older revision of it
 	stored uint64    // all that became final in this commit or before will be stored
 	handle uint64    // none is larger
+	// careful keeps a bucket that is there already, if it opened later.
+	careful bool
+	put     int // how many were stored, if careful
 }
 
 // next returns the final buckets that the next transaction stores.

@@ -1,0 +1,279 @@
+package state_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/state"
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
+)
+
+const (
+	waitFor = 20 * time.Second
+	tick    = 2 * time.Millisecond
+)
+
+// clock is a wall clock that a test sets.
+type clock struct{ at atomic.Int64 }
+
+func newClock() *clock {
+	c := &clock{}
+	c.at.Store(epoch.UnixNano())
+	return c
+}
+
+func (c *clock) now() time.Time          { return time.Unix(0, c.at.Load()) }
+func (c *clock) advance(d time.Duration) { c.at.Add(int64(d)) }
+
+// finish opens a bucket with one value and makes it final.
+func finish(s *state.Store, series string, start int64, v float64, at time.Time) {
+	b := bucketOf(series, start)
+	b.Touched = at.UnixNano()
+	h := s.OpenBucket(b)
+	b.Fields, b.Summaries = []string{"a"}, make([]stats.Summary, 1)
+	b.Summaries[0].Add(v)
+	s.Rows(h, 9, b.Fields, []float64{v}, nil)
+	s.Final(h, b, at)
+}
+
+func TestRecentFinalRowsLeaveAgainAfterAnUncleanEndOnly(t *testing.T) {
+	t.Parallel()
+	for _, clean := range []bool{true, false} {
+		o := options(t, t.TempDir())
+		c := newClock()
+		o.Now = c.now
+		s := mustOpen(t, o)
+		require.True(t, s.Clean())
+		finish(s, "old", 0, 1, c.now())
+		require.NoError(t, s.Commit())
+		c.advance(9 * time.Minute)
+		finish(s, "new", 0, 2, c.now())
+		finish(s, "new", hour, 3, c.now())
+		require.NoError(t, s.Commit())
+		c.advance(2 * time.Minute)
+		finish(s, "new", 2*hour, 4, c.now())
+		require.NoError(t, s.Commit())
+		if clean {
+			require.NoError(t, s.Close())
+		} else {
+			s.Abandon()
+		}
+		s = mustOpen(t, o)
+		require.Equal(t, clean, s.Clean())
+		require.NoError(t, s.Replay(newModel(s)))
+		var got []string
+		require.NoError(t, s.Recent(func(b state.Bucket) error {
+			got = append(got, fmt.Sprint(b.Series, b.Start/hour, b.Summaries[0].Max()))
+			return nil
+		}))
+		want := []string{"new0 2", "new1 3", "new2 4"}
+		if clean {
+			want = nil
+		}
+		require.Equal(t, want, got)
+		s.Abandon()
+	}
+}
+
+func TestFinalBucketsAreRemovedAfterTheirRetention(t *testing.T) {
+	t.Parallel()
+	o := options(t, t.TempDir())
+	c := newClock()
+	o.Now, o.Retention = c.now, 24*time.Hour
+	s := mustOpen(t, o)
+	finish(s, "first", 0, 1, c.now())
+	require.NoError(t, s.Commit())
+	c.advance(23 * time.Hour)
+	finish(s, "second", 0, 1, c.now())
+	require.NoError(t, s.Commit())
+	require.Eventually(t, func() bool { return s.Stats().Pending == 0 }, waitFor, tick)
+	has := func(series string) bool {
+		_, ok, err := s.Find(series, 0)
+		require.NoError(t, err)
+		return ok
+	}
+	require.True(t, has("first"), "its last value is less than the retention ago")
+	c.advance(8 * time.Hour)
+	require.NoError(t, s.Commit())
+	require.Eventually(t, func() bool { return s.Stats().Expired == 1 }, waitFor, tick)
+	require.False(t, has("first"))
+	require.True(t, has("second"))
+	require.NoError(t, s.Close())
+	s = mustOpen(t, o)
+	require.False(t, has("first"))
+	require.True(t, has("second"))
+}
+
+func TestTheNewestRevisionIsFound(t *testing.T) {
+	t.Parallel()
+	o := options(t, t.TempDir())
+	c := newClock()
+	o.Now = c.now
+	s := mustOpen(t, o)
+	for revision := range int64(5) {
+		b := bucketOf("m", 0)
+		if revision > 0 {
+			var ok bool
+			var err error
+			b, ok, err = s.Find("m", 0)
+			require.NoError(t, err)
+			require.True(t, ok)
+			require.Equal(t, revision-1, b.Revision)
+			b.Revision++
+		}
+		b.Touched = c.now().UnixNano()
+		h := s.OpenBucket(b)
+		if revision == 0 {
+			b.Fields, b.Summaries = []string{"a"}, make([]stats.Summary, 1)
+		}
+		b.Summaries[0].Add(float64(revision))
+		s.Rows(h, 9, b.Fields, []float64{float64(revision)}, nil)
+		s.Final(h, b, c.now())
+		require.NoError(t, s.Commit())
+		c.advance(time.Duration(revision-1) * 30 * time.Hour) // also back
+		if revision%2 == 0 {
+			require.NoError(t, s.Close())
+			s = mustOpen(t, o)
+		}
+	}
+	b, ok, err := s.Find("m", 0)
+	require.NoError(t, err)
+	require.True(t, ok)
+	require.Equal(t, uint64(5), b.Summaries[0].Count())
+}
+
+func TestTheLogStaysSmallWhileBucketsComeAndGo(t *testing.T) {
+	t.Parallel()
+	o := options(t, t.TempDir())
+	c := newClock()
+	o.Now = c.now
+	s := mustOpen(t, o)
+	m := newModel(s)
+	for k := range 20 {
+		b := bucketOf(fmt.Sprint("long,host=", k), 0)
+		require.NoError(t, m.Open(s.OpenBucket(b), b))
+	}
+	snapshots := 0
+	for i := range 600 { // 10 hours
+		finish(s, fmt.Sprint("short", i), 0, 1, c.now())
+		addRows(m, float64(i%7))
+		for handle, b := range m.open {
+			if s.Old(handle) {
+				s.Snapshot(handle, *b)
+				snapshots++
+			}
+		}
+		require.NoError(t, s.Commit())
+		c.advance(time.Minute)
+	}
+	require.Greater(t, snapshots, 20*7)
+	require.Less(t, snapshots, 20*12)
+	logs, err := filepath.Glob(filepath.Join(s.Folder(), "log-*"))
+	require.NoError(t, err)
+	require.LessOrEqual(t, len(logs), 16, "files of ten minutes each")
+	s.Abandon()
+	_, again, _ := reopen(t, o.Dir)
+	require.Equal(t, m.snapshot(), again.snapshot())
+}
+
+func TestAStoreOfOtherOptionsIsDrainedAndRetired(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	o := options(t, dir)
+	s := mustOpen(t, o)
+	m := newModel(s)
+	b := bucketOf("m", 0)
+	require.NoError(t, m.Open(s.OpenBucket(b), b))
+	addRows(m, 4)
+	old := s.Folder()
+
+	changed := o
+	changed.Identity = map[string]string{"bucket": "2h\n\"quoted\""}
+	other := mustOpen(t, changed)
+	require.NotEqual(t, old, other.Folder())
+	orphans, err := state.Orphans(dir)
+	require.NoError(t, err)
+	require.Empty(t, orphans, "both are open")
+	require.NoError(t, s.Close())
+	orphans, err = state.Orphans(dir)
+	require.NoError(t, err)
+	require.Equal(t, []string{old}, orphans)
+
+	s, err = state.OpenFolder(old, o)
+	require.NoError(t, err)
+	require.Equal(t, map[string]string{"bucket": "1h"}, s.Identity())
+	var got []string
+	require.NoError(t, s.Drain(func(b state.Bucket) error {
+		got = append(got, text(b))
+		return nil
+	}))
+	require.Len(t, got, 1)
+	for _, want := range m.snapshot() {
+		require.Equal(t, want, got[0])
+	}
+	require.NoError(t, s.Retire())
+	retired, err := filepath.Glob(old + ".retired-*")
+	require.NoError(t, err)
+	require.Len(t, retired, 1)
+	orphans, err = state.Orphans(dir)
+	require.NoError(t, err)
+	require.Empty(t, orphans)
+	require.NoError(t, other.Close())
+	orphans, err = state.Orphans(dir)
+	require.NoError(t, err)
+	require.Equal(t, []string{other.Folder()}, orphans)
+	other, err = state.OpenFolder(other.Folder(), o)
+	require.NoError(t, err)
+	require.Equal(t, changed.Identity, other.Identity())
+	other.Abandon()
+}
+
+func TestASecondStoreInTheFolderIsAnErrorThatNamesItAndTheProcess(t *testing.T) {
+	if dir := os.Getenv("STATE_TEST_DIR"); dir != "" { // the second process
+		_, err := state.Open(options(t, dir))
+		require.ErrorIs(t, err, state.ErrLocked)
+		fmt.Println(err)
+		return
+	}
+	dir := t.TempDir()
+	s := mustOpen(t, options(t, dir))
+	check := func(err string) {
+		require.Contains(t, err, s.Folder())
+		require.Contains(t, err, "process "+strconv.Itoa(os.Getpid()))
+	}
+	_, err := state.Open(options(t, dir))
+	require.ErrorIs(t, err, state.ErrLocked)
+	check(err.Error())
+
+	second := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.count=1")
+	second.Env = append(os.Environ(), "STATE_TEST_DIR="+dir)
+	out, err := second.CombinedOutput()
+	require.NoError(t, err, string(out))
+	check(string(out))
+
+	require.NoError(t, s.Close())
+	require.ErrorIs(t, s.Commit(), state.ErrClosed)
+	require.NoError(t, s.Close(), "a second Close has no effect")
+	mustOpen(t, options(t, dir))
+}
+
+func TestTheFolderIsCreatedAndTheIdentityIsReadable(t *testing.T) {
+	t.Parallel()
+	o := options(t, filepath.Join(t.TempDir(), "a", "b"))
+	s := mustOpen(t, o)
+	text, err := os.ReadFile(filepath.Join(s.Folder(), "options"))
+	require.NoError(t, err)
+	require.Equal(t, "telegraf-describe state 1\n\"bucket\"=\"1h\"\n", string(text))
+	require.True(t, strings.HasPrefix(s.Folder(), o.Dir))
+	_, err = state.Open(state.Options{})
+	require.Error(t, err)
+}

@@ -1,0 +1,67 @@
+package state_test
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestMuchLogBetweenTwoCommitsIsWrittenEarlier(t *testing.T) {
+	t.Parallel()
+	o := options(t, t.TempDir())
+	s := mustOpen(t, o)
+	m := newModel(s)
+	b := bucketOf("m", 0)
+	h := s.OpenBucket(b)
+	require.NoError(t, m.Open(h, b))
+	rows := make([]float64, 100_000)
+	for i := range rows {
+		rows[i] = rand.Float64()
+	}
+	for range 15 {
+		s.Rows(h, 1, []string{"a"}, rows, nil)
+		m.Rows(h, []string{"a"}, rows, nil)
+	}
+	require.Eventually(t, func() bool { return s.Stats().Saved > 0 }, waitFor, tick)
+	require.NoError(t, s.Close())
+	_, again, _ := reopen(t, o.Dir)
+	require.Equal(t, m.snapshot(), again.snapshot())
+}
+
+func TestABlockOfMoreValuesThanARecordHasIsReplayed(t *testing.T) {
+	t.Parallel()
+	o := options(t, t.TempDir())
+	s := mustOpen(t, o)
+	m := newModel(s)
+	b := bucketOf("m", 0)
+	h := s.OpenBucket(b)
+	require.NoError(t, m.Open(h, b))
+	fields := []string{"a", "b", "c"}
+	rows := make([]float64, 3*1_000_000)
+	times := make([]int64, len(rows)/3)
+	for i := range rows {
+		rows[i] = float64(i % 97)
+		times[i/3] = int64(i * i)
+	}
+	s.Rows(h, 1, fields, rows, times)
+	m.Rows(h, fields, rows, times)
+	require.NoError(t, s.Close())
+	_, again, _ := reopen(t, o.Dir)
+	require.Equal(t, m.snapshot(), again.snapshot())
+}
+
+func TestUnknownHandlesAndEmptyBlocksHaveNoEffect(t *testing.T) {
+	t.Parallel()
+	s := mustOpen(t, options(t, t.TempDir()))
+	s.Rows(77, 1, []string{"a"}, []float64{1}, nil)
+	s.Demoted(77, "a")
+	s.Snapshot(77, bucketOf("m", 0))
+	s.Final(77, bucketOf("m", 0), epoch)
+	require.False(t, s.Old(77))
+	h := s.OpenBucket(bucketOf("m", 0))
+	before := s.Stats().PendingBytes
+	s.Rows(h, 1, nil, nil, nil)
+	s.Rows(h, 1, []string{"a"}, nil, nil)
+	require.Equal(t, before, s.Stats().PendingBytes)
+}
