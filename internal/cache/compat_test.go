@@ -189,6 +189,38 @@ func TestCloseDoesNotWriteAValueThatIsOutdated(t *testing.T) {
 	require.Len(t, compat(t, client, table), 1)
 }
 
+// setting is a hook that runs write once, before a compatibility value is set for the first time.
+type setting struct {
+	once  *sync.Once
+	write func()
+}
+
+func (setting) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (setting) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (s setting) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, command redis.Cmder) error {
+		if command.Name() == "set" {
+			s.once.Do(s.write)
+		}
+		return next(ctx, command)
+	}
+}
+
+func TestAValueThatBecameOutdatedWhileItWasWrittenIsRebuilt(t *testing.T) {
+	t.Parallel()
+	addr := redistest.Database(t)
+	client := redistest.Open(t, addr)
+	other := cache.NewWriter(redistest.Open(t, addr), cache.Options{Retention: time.Hour})
+	w := writerOf(t, client, nil)
+	client.AddHook(setting{&sync.Once{}, func() { put(t, other, table, rec(60, "f", "h", 2)) }})
+	put(t, w, table, rec(60, "f", "h", 1))
+	require.NoError(t, w.Close(closing))
+	require.Equal(t, 2.0, compat(t, client, table)[0]["mean"])
+}
+
 func TestErrorsOfTheCompatibilityValueAreReportedAndTriedAgain(t *testing.T) {
 	t.Parallel()
 	client := server(t)
