@@ -213,6 +213,20 @@ func (w *pageWalk) elements(page []byte) int {
 		w.damage("page %d has %d elements, at most %d fit", native.Uint64(page), n, most)
 		return most
 	}
+	// bbolt writes the first key right after the elements, so a wrong number of elements shows.
+	pos := 4
+	if native.Uint16(page[8:]) == boltBranch {
+		pos = 0
+	}
+	if n == 0 {
+		if len(bytes.Trim(page[boltHeader:min(len(page), boltHeader+16)], "\x00")) > 0 {
+			w.damage("page %d has no elements, but data", native.Uint64(page))
+		}
+		return 0
+	}
+	if first := native.Uint32(page[boltHeader+pos:]); int(first) != 16*n {
+		w.damage("page %d has %d elements and its first key at %d", native.Uint64(page), n, first)
+	}
 	return n
 }
 
