@@ -33,6 +33,7 @@ func newHost(c *config.Config, once, test bool) *host {
 			Started:    w.observe,
 			IsLast:     func() bool { return w.endsEarly() && h.stopping.Load() },
 			KeepsState: c.Agent.Statefile != "" && !once && !test,
+			Bounded:    once || test,
 			Test:       test && !once,
 		})
 		h.plugins = append(h.plugins, d)

@@ -6,12 +6,14 @@ import (
 	"github.com/influxdata/telegraf/selfstat"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/engine"
+	"github.com/telegraf-describe/telegraf-describe/internal/state"
 )
 
 // counters are the plugin's own statistics, which Telegraf's internal input reports as
 // internal_describe.
 type counters struct {
 	late, future, nan, outOfRange, ignored, seriesDropped, valuesOfDropped, forgotten, demotions selfstat.Stat // since the start
+	stateBytes, stateTime, stateErrors, revised                                                  selfstat.Stat // of the option state
 	series, buckets, exact, histograms, memory, pushTime                                         selfstat.Stat // as of the last Push
 }
 
@@ -24,6 +26,7 @@ func (c *counters) init(collector *selfstat.Collector) {
 		"values_ignored": &c.ignored, "series_dropped": &c.seriesDropped, "values_series_dropped": &c.valuesOfDropped,
 		"series_forgotten": &c.forgotten, "demotions": &c.demotions, "series": &c.series, "buckets_open": &c.buckets,
 		"summaries_exact": &c.exact, "summaries_histogram": &c.histograms, "memory_bytes": &c.memory, "push_time_ns": &c.pushTime,
+		"state_bytes": &c.stateBytes, "state_save_time_ns": &c.stateTime, "state_errors": &c.stateErrors, "buckets_revised": &c.revised,
 	} {
 		*stat = collector.Register("describe", field, nil)
 	}
@@ -46,4 +49,12 @@ func (c *counters) set(e engine.Counters, ignored int64, push time.Duration) {
 	c.histograms.Set(e.Histograms)
 	c.memory.Set(e.Memory)
 	c.pushTime.Set(push.Nanoseconds())
+}
+
+// setState shows what the engine and its store have counted of the state.
+func (c *counters) setState(e engine.Counters, s state.Stats) {
+	c.stateBytes.Set(s.Bytes)
+	c.stateTime.Set(s.SaveTime.Nanoseconds())
+	c.stateErrors.Set(e.StateErrors + s.Errors)
+	c.revised.Set(e.Revised)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/bucket"
 	"github.com/telegraf-describe/telegraf-describe/internal/engine"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/state"
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
@@ -68,6 +69,8 @@ type Describe struct {
 	now        func() time.Time
 	options    engine.Options
 	engine     *engine.Engine
+	store      *state.Store // nil without the option state
+	adopted    bool         // whether other state in the folder was looked for
 	point      engine.Point // scratch of Add
 	ignored    atomic.Int64 // values that are no numbers
 	outOfRange atomic.Int64 // values whose time int64 nanoseconds cannot hold
@@ -116,6 +119,10 @@ func (d *Describe) Push(acc telegraf.Accumulator) {
 func (d *Describe) push(acc telegraf.Accumulator, last bool) {
 	begin := time.Now()
 	d.rows.begin(d.now())
+	if d.store != nil && !d.adopted {
+		d.adopted = true
+		defer d.drainOrphans()()
+	}
 	run := d.engine.Push
 	if last {
 		run = d.engine.Finish
@@ -132,6 +139,7 @@ func (d *Describe) push(acc telegraf.Accumulator, last bool) {
 	counted.OutOfRange += d.outOfRange.Load()
 	d.warnDropped(counted)
 	d.counters.set(counted, d.ignored.Load(), time.Since(begin))
+	d.counters.setState(counted, d.stateStats())
 }
 
 // Reset does nothing: open buckets outlive a period.

@@ -41,6 +41,7 @@ func describer(t *testing.T, edit func(*Describe)) open {
 	o := open{Describe: newDescribe(), log: &testutil.CaptureLogger{}, clock: &clock{at: time.Unix(1_800_000_000, 0)}}
 	o.Log, o.now, o.Grace, o.Delay = o.log, o.clock.now, &gate, &gate
 	o.Emit = "update" // most tests are not about the state of buckets
+	o.SetHost(Host{Bounded: true})
 	o.Statistics = selfstat.NewCollector(map[string]string{"test": t.Name()})
 	if edit != nil {
 		edit(o.Describe)

@@ -13,6 +13,8 @@ type Host struct {
 	IsLast func() bool
 	// KeepsState is set where Telegraf saves the state of its plugins when it stops.
 	KeepsState bool
+	// Bounded is set where the run ends by itself, so that there is nothing to restart.
+	Bounded bool
 	// Test is set where the run must leave no trace: the state is neither read nor written.
 	Test bool
 }
@@ -24,10 +26,10 @@ func (d *Describe) SetHost(h Host) { d.pusher.host = h }
 // goroutine.
 func (d *Describe) Stop() { d.pusher.stop() }
 
-// Close waits for a Push in the background. The plugin is not used after it.
+// Close waits for a Push in the background and ends the run of the state. The plugin is not used after it.
 func (d *Describe) Close() error {
 	d.pusher.wait()
-	return nil
+	return d.closeState()
 }
 
 // pusher runs a Push, in the background where the host allows it.

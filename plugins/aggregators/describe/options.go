@@ -48,9 +48,12 @@ func (d *Describe) Init() error {
 		return err
 	}
 	d.counters.init(d.Statistics)
-	d.engine = engine.New(d.engineOptions())
+	if err := d.openState(); err != nil {
+		return err
+	}
 	d.rows = rowMaker{Layout: record.Layout{BucketTag: d.BucketTag, StateTag: d.StateTag, Timestamp: timestamps[d.Timestamp]}, columns: d.Layout == "columns"}
 	d.checkGates()
+	d.warnVolatile()
 	return nil
 }
 
@@ -215,6 +218,12 @@ func (d *Describe) initLimits() error {
 	}
 	if d.MaxFuture < 0 {
 		errs = append(errs, fmt.Errorf("invalid 'max_future' setting %q, want 0s (no limit) or more", time.Duration(d.MaxFuture)))
+	}
+	if d.StateRetention <= 0 {
+		errs = append(errs, fmt.Errorf("invalid 'state_retention' setting %q, want more than 0s", time.Duration(d.StateRetention)))
+	}
+	if d.StateReplay < 0 {
+		errs = append(errs, fmt.Errorf("invalid 'state_replay' setting %q, want 0s or more", time.Duration(d.StateReplay)))
 	}
 	if d.MaxSeries < 0 {
 		errs = append(errs, fmt.Errorf("invalid 'max_series' setting %d, want 0 (no limit) or more", d.MaxSeries))

@@ -47,18 +47,18 @@ func (d *Describe) ID() string {
 	return "describe-" + hex.EncodeToString(sum[:8])
 }
 
-// identity is a text that differs where buckets cannot be compared.
-func (d *Describe) identity() string {
-	width := d.Bucket
-	if width == "" {
-		width = time.Duration(d.Period).String()
+// identityText returns the identity as a text.
+func (d *Describe) identityText() string {
+	text, err := json.Marshal(d.identity())
+	if err != nil {
+		panic(err) // a map of texts always marshals
 	}
-	return fmt.Sprintf("bucket %q, origin %q, group_by %q, booleans %q, prefix %q", width, d.Origin, d.GroupBy, d.Booleans, d.Prefix)
+	return string(text)
 }
 
 // GetState returns the open buckets as a [FileState]. It is never nil.
 func (d *Describe) GetState() any {
-	f := FileState{Version: fileVersion, Identity: d.identity(), Final: make(map[string][][2]int64)}
+	f := FileState{Version: fileVersion, Identity: d.identityText(), Final: make(map[string][][2]int64)}
 	if d.engine == nil || d.State != "" {
 		return f
 	}
@@ -96,7 +96,7 @@ func (d *Describe) SetState(state any) error {
 		}
 		buckets = append(buckets, b)
 	}
-	if f.Identity != d.identity() {
+	if f.Identity != d.identityText() {
 		d.Log.Warnf("Options that divide values into buckets have changed from %s: the %d open buckets are final now, and new ones begin", f.Identity, len(buckets))
 		d.engine.Again(d.Prefix, buckets)
 		return nil

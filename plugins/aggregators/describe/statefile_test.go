@@ -83,7 +83,7 @@ func TestChangedOptionsMakeTheBucketsOfTheStateFileFinal(t *testing.T) {
 	before.push()
 	after := restarted(t, before, func(d *Describe) { d.Bucket, d.Emit = "2h", "both" })
 	require.Len(t, after.log.Warnings(), 1)
-	require.Contains(t, after.log.Warnings()[0], `bucket "1h"`)
+	require.Contains(t, after.log.Warnings()[0], `"bucket":"1h"`)
 	rows := after.push()
 	require.Equal(t, []string{"final"}, states(rows))
 	require.Equal(t, int64(2), rows[0].Fields()["count"])

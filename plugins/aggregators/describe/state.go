@@ -1,0 +1,165 @@
+package describe
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/engine"
+	"github.com/telegraf-describe/telegraf-describe/internal/state"
+)
+
+// identity returns the options that make buckets comparable, and the alias, which tells two blocks apart that agree in
+// all of these. A store belongs to one identity.
+func (d *Describe) identity() map[string]string {
+	width := d.Bucket
+	if width == "" {
+		width = time.Duration(d.Period).String()
+	}
+	return map[string]string{
+		"bucket": width, "origin": d.Origin, "group_by": fmt.Sprintf("%q", d.GroupBy), "booleans": d.Booleans,
+		"prefix": d.Prefix, "alias": d.Alias,
+	}
+}
+
+// openState makes the engine, with the store of the option state where it is set.
+func (d *Describe) openState() error {
+	o := d.engineOptions()
+	if d.State == "" || d.pusher.host.Test {
+		d.engine = engine.New(o)
+		return nil
+	}
+	s, err := state.Open(state.Options{
+		Dir: d.State, Identity: d.identity(), Retention: time.Duration(d.StateRetention), Replay: time.Duration(d.StateReplay),
+		ExactLimit: o.ExactLimit, Log: d.Log.Warnf, Now: d.now,
+	})
+	if errors.Is(err, state.ErrLocked) {
+		return fmt.Errorf("invalid 'state' setting %q: %w; want a folder that no other Telegraf uses, and another 'alias' for each describe block "+
+			"with the same buckets", d.State, err)
+	}
+	if err != nil {
+		return fmt.Errorf("invalid 'state' setting %q: %w", d.State, err)
+	}
+	d.store = s
+	o.Store = store{s}
+	d.engine = engine.New(o)
+	if err := d.replayState(); err != nil {
+		return errors.Join(fmt.Errorf("reading the state in %q: %w", d.State, err), s.Close())
+	}
+	return nil
+}
+
+// replayState opens the buckets of the last run. Where that did not end cleanly, the rows that an output may not have
+// sent leave again with the first Push.
+func (d *Describe) replayState() error {
+	replay := d.engine.BeginReplay()
+	if err := d.store.Replay(replayer{replay}); err != nil {
+		return err
+	}
+	if d.store.Clean() {
+		replay.End(d.now().Add(time.Hour)) // no bucket has a value from then
+		return nil
+	}
+	replay.End(d.now().Add(-time.Duration(d.StateReplay)))
+	var again []engine.Bucket
+	err := d.store.Recent(func(b state.Bucket) error {
+		again = append(again, engine.Bucket(b))
+		return nil
+	})
+	d.engine.Again(d.Prefix, again)
+	return err
+}
+
+// drainOrphans lets the open buckets of stores that no block has open leave as final rows: the options that made them
+// have changed. It returns what retires these stores when the rows have left. All blocks have opened their stores
+// before the first Push.
+func (d *Describe) drainOrphans() (retire func()) {
+	var drained []*state.Store
+	folders, err := state.Orphans(d.State)
+	if err != nil {
+		d.Log.Errorf("Looking for other state in %q: %v", d.State, err)
+	}
+	for _, folder := range folders {
+		s, err := state.OpenFolder(folder, state.Options{ExactLimit: d.options.ExactLimit, Log: d.Log.Warnf, Now: d.now})
+		if err != nil {
+			continue // another block drains it, or it is damaged, which was logged
+		}
+		drained = append(drained, s)
+		d.drain(s)
+	}
+	return func() {
+		for _, s := range drained {
+			if err := s.Retire(); err != nil {
+				d.Log.Errorf("Setting the state in %q aside: %v", s.Folder(), err)
+			}
+		}
+	}
+}
+
+func (d *Describe) drain(s *state.Store) {
+	var all []engine.Bucket
+	if err := s.Drain(func(b state.Bucket) error {
+		all = append(all, engine.Bucket(b))
+		return nil
+	}); err != nil {
+		d.Log.Errorf("Reading the state in %q: %v", s.Folder(), err)
+	}
+	d.engine.Again(s.Identity()["prefix"], all)
+	d.Log.Warnf("No describe block has the options %v any more: their %d open buckets are final now, and new ones begin. Their state is set aside in %q",
+		s.Identity(), len(all), s.Folder())
+}
+
+// closeState ends the run of the store.
+func (d *Describe) closeState() error {
+	if d.store == nil {
+		return nil
+	}
+	return d.store.Close()
+}
+
+// stateStats returns the counts of the store, or zeros.
+func (d *Describe) stateStats() state.Stats {
+	if d.store == nil {
+		return state.Stats{}
+	}
+	return d.store.Stats()
+}
+
+// store is a [state.Store] as an engine wants it.
+type store struct{ *state.Store }
+
+func (s store) Open(b engine.Bucket) uint64             { return s.OpenBucket(state.Bucket(b)) }
+func (s store) Snapshot(handle uint64, b engine.Bucket) { s.Store.Snapshot(handle, state.Bucket(b)) }
+func (s store) Final(handle uint64, b engine.Bucket, at time.Time) {
+	s.Store.Final(handle, state.Bucket(b), at)
+}
+
+func (s store) Find(series string, start int64) (engine.Bucket, bool, error) {
+	b, ok, err := s.Store.Find(series, start)
+	return engine.Bucket(b), ok, err
+}
+
+// replayer is an [engine.Replay] as a [state.Store] wants it.
+type replayer struct{ *engine.Replay }
+
+func (r replayer) Open(handle uint64, b state.Bucket) error {
+	return r.Replay.Open(handle, engine.Bucket(b))
+}
+
+func (r replayer) Final(handle uint64) (state.Bucket, bool) {
+	b, ok := r.Replay.Final(handle)
+	return state.Bucket(b), ok
+}
+
+// warnVolatile warns of what a restart does to buckets that nothing keeps.
+func (d *Describe) warnVolatile() {
+	if h := d.pusher.host; d.State != "" || h.KeepsState || h.Bounded {
+		return
+	}
+	start, _ := d.options.Grid.Start(0)
+	width := time.Duration(d.options.Grid.End(start) - start)
+	if width > time.Minute {
+		d.Log.Warnf("A restart loses the open buckets, which are %s wide: the next row of a bucket has only the values that came after it and may replace "+
+			"a row with all of them; set state = \"/var/lib/telegraf-describe\" to keep them", width)
+	}
+}

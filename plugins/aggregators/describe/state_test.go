@@ -1,0 +1,244 @@
+package describe
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/influxdata/telegraf"
+	"github.com/influxdata/telegraf/config"
+	"github.com/stretchr/testify/require"
+)
+
+// stated returns an aggregator with its state in a folder, at a time.
+func stated(t *testing.T, folder string, at time.Time, edit func(*Describe)) open {
+	t.Helper()
+	o := describer(t, func(d *Describe) {
+		d.Bucket, d.Emit, d.State = "1h", "both", folder
+		if edit != nil {
+			edit(d)
+		}
+	})
+	o.clock.at = at
+	t.Cleanup(func() { _ = o.Close() })
+	return o
+}
+
+// texts returns rows as texts, without the nanoseconds of revisions.
+func texts(ms []telegraf.Metric) (all []string) {
+	for _, m := range ms {
+		text := fmt.Sprint(m.Name(), m.Tags(), m.Time().UnixNano())
+		for _, f := range m.FieldList() {
+			text += fmt.Sprintf(" %s=%v", f.Key, f.Value)
+		}
+		all = append(all, text)
+	}
+	slices.Sort(all)
+	return all
+}
+
+func TestOpenBucketsGoOnAfterARestart(t *testing.T) {
+	for _, crash := range []bool{false, true} {
+		t.Run(fmt.Sprint("crash=", crash), func(t *testing.T) {
+			folder := t.TempDir()
+			a := stated(t, folder, time.Unix(1_800_000_000, 0), nil)
+			a.values(bucketStart, 1.0, 2.0)
+			before := a.push()
+			if crash {
+				a.store.Abandon()
+			} else {
+				require.NoError(t, a.Close())
+			}
+			b := stated(t, folder, a.clock.at, nil)
+			again := b.push()
+			if crash {
+				require.Equal(t, texts(before), texts(again), "what may not have arrived leaves again")
+			} else {
+				require.Empty(t, again)
+			}
+			b.values(bucketStart.Add(time.Minute), 6.0)
+			require.Equal(t, int64(3), fields(t, b.push())["count"])
+			b.clock.at = b.clock.at.Add(10 * time.Minute)
+			final := b.push()
+			require.Equal(t, []string{"final"}, states(final))
+			require.Equal(t, []any{int64(3), int64(0)}, []any{final[0].Fields()["count"], final[0].Fields()["revision"]})
+		})
+	}
+}
+
+func TestALateValueCorrectsAFinalBucketAsARevision(t *testing.T) {
+	folder := t.TempDir()
+	o := stated(t, folder, time.Unix(1_800_000_000, 0), nil)
+	o.values(bucketStart, 1.0, 2.0)
+	o.push()
+	for revision := range int64(4) {
+		o.clock.at = o.clock.at.Add(10 * time.Minute)
+		row := o.push()
+		require.Len(t, row, 1)
+		require.Equal(t, []any{"final", revision, 2 + revision}, []any{row[0].Tags()["bucket_state"], row[0].Fields()["revision"], row[0].Fields()["count"]})
+		require.Equal(t, bucketStart.UnixNano()+revision, row[0].Time().UnixNano(), "each version is a point of its own")
+		o.push()
+		if revision%2 == 1 { // a restart in between changes nothing
+			require.NoError(t, o.Close())
+			o = stated(t, folder, o.clock.at, nil)
+		}
+		o.values(bucketStart.Add(time.Minute), 10.0)
+		open := o.push()
+		require.Equal(t, []any{"open", 3 + revision}, []any{open[0].Tags()["bucket_state"], open[0].Fields()["count"]})
+	}
+	require.Positive(t, o.counters.revised.Get())
+	require.Positive(t, o.counters.stateBytes.Get())
+	require.Zero(t, o.engine.Counters().Late)
+}
+
+func TestFinalRowsLeaveAgainAfterAnUncleanEnd(t *testing.T) {
+	folder := t.TempDir()
+	o := stated(t, folder, time.Unix(1_800_000_000, 0), nil)
+	o.values(bucketStart, 1.0, 0.1, 0.7)
+	o.push()
+	o.clock.at = o.clock.at.Add(10 * time.Minute)
+	final := o.push()
+	o.store.Abandon()
+	again := stated(t, folder, o.clock.at, nil)
+	require.Equal(t, texts(final), texts(again.push()), "equal to the last bit")
+	require.Empty(t, again.push())
+	require.NoError(t, again.Close())
+	require.Empty(t, stated(t, folder, o.clock.at, nil).push(), "the last end was clean")
+}
+
+func TestChangedOptionsMakeOpenBucketsFinal(t *testing.T) {
+	folder := t.TempDir()
+	o := stated(t, folder, time.Unix(1_800_000_000, 0), nil)
+	o.values(bucketStart, 1.0, 2.0)
+	o.push()
+	require.NoError(t, o.Close())
+
+	changed := stated(t, folder, o.clock.at, func(d *Describe) { d.Prefix = "hourly_" })
+	changed.values(bucketStart, 5.0)
+	rows := changed.push()
+	require.Equal(t, []string{"analytics_cpu final 2", "hourly_cpu open 1"}, func() (all []string) {
+		for _, m := range rows {
+			all = append(all, fmt.Sprint(m.Name(), " ", m.Tags()["bucket_state"], " ", m.Fields()["count"]))
+		}
+		return all
+	}())
+	require.Contains(t, strings.Join(changed.log.Warnings(), "\n"), "their 1 open buckets are final now")
+	retired, err := filepath.Glob(filepath.Join(folder, "*retired*"))
+	require.NoError(t, err)
+	require.Len(t, retired, 1, "set aside, not deleted")
+}
+
+func TestTwoBlocksShareAFolderAndTwoEqualOnesDoNot(t *testing.T) {
+	folder, at := t.TempDir(), time.Unix(1_800_000_000, 0)
+	hours := stated(t, folder, at, nil)
+	days := stated(t, folder, at, func(d *Describe) { d.Bucket, d.Prefix = "1d", "days_" })
+	for _, o := range []open{hours, days} {
+		o.values(bucketStart, 1.0)
+		require.Len(t, o.push(), 1)
+	}
+	second := newDescribe()
+	second.Bucket, second.State, second.Log = "1h", folder, hours.log
+	require.ErrorContains(t, second.Init(), "another 'alias'")
+	second.Alias = "second"
+	require.NoError(t, second.Init())
+	require.NoError(t, second.Close())
+}
+
+func TestATestRunLeavesTheStateAlone(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "state")
+	o := stated(t, folder, time.Unix(1_800_000_000, 0), func(d *Describe) { d.SetHost(Host{Test: true}) })
+	o.values(bucketStart, 1.0)
+	require.Len(t, o.push(), 1)
+	require.NoFileExists(t, folder)
+}
+
+func TestAFolderThatCannotBeUsedIsAnErrorThatNamesTheOption(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	d := newDescribe()
+	d.State, d.Log = file, describer(t, nil).log
+	require.ErrorContains(t, d.Init(), fmt.Sprintf("invalid 'state' setting %q", file))
+}
+
+func TestWideBucketsWithoutAStateAreWarnedOf(t *testing.T) {
+	warned := func(edit func(*Describe)) bool {
+		return strings.Contains(strings.Join(describer(t, edit).log.Warnings(), "\n"), "set state = ")
+	}
+	require.True(t, warned(func(d *Describe) { d.Bucket = "1h"; d.SetHost(Host{}) }))
+	require.False(t, warned(func(d *Describe) { d.Bucket = "1m"; d.SetHost(Host{}) }))
+	require.False(t, warned(func(d *Describe) { d.Bucket = "1h"; d.SetHost(Host{KeepsState: true}) }))
+	require.False(t, warned(func(d *Describe) { d.Bucket = "1h"; d.SetHost(Host{Bounded: true}) }))
+	require.False(t, warned(func(d *Describe) { d.Bucket, d.State = "1h", t.TempDir(); d.SetHost(Host{}) }))
+}
+
+// In whatever order values come, with restarts and late values in between, the newest row of each bucket is the one of a
+// single sorted run, to the last bit.
+func TestRestartsAndLateValuesChangeNothing(t *testing.T) {
+	for seed := range uint64(8) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		options := func(d *Describe) {
+			linger := config.Duration(time.Minute)
+			d.Accuracy, d.Linger, d.Stats = "exact", &linger, []string{"count", "sum", "stddev", "mode", "median", "p95", "min", "max"}
+		}
+		var all []telegraf.Metric
+		for i := range 600 {
+			tags := map[string]string{"host": fmt.Sprint(r.IntN(3))}
+			all = append(all, point(tags, map[string]any{"v": r.NormFloat64(), "w": float64(r.IntN(5))}, bucketStart.Add(time.Duration(i)*time.Minute)))
+		}
+		want := newest(nil, run(t, stated(t, t.TempDir(), time.Unix(1_800_000_000, 0), options), all))
+		r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+
+		folder, got := t.TempDir(), make(map[string]string)
+		o := stated(t, folder, time.Unix(1_800_000_000, 0), options)
+		for len(all) > 0 {
+			n := min(1+r.IntN(150), len(all))
+			got = newest(got, run(t, o, all[:n]))
+			all = all[n:]
+			if r.IntN(2) == 0 {
+				o.store.Abandon()
+			} else {
+				require.NoError(t, o.Close())
+			}
+			o = stated(t, folder, o.clock.at, options)
+		}
+		got = newest(got, run(t, o, nil))
+		require.Equal(t, want, got, "seed %d", seed)
+	}
+}
+
+// run adds the metrics and returns all rows until the buckets are final.
+func run(t *testing.T, o open, metrics []telegraf.Metric) (rows []telegraf.Metric) {
+	t.Helper()
+	for i, m := range metrics {
+		o.Add(m)
+		if i%97 == 0 {
+			rows = append(rows, o.push()...)
+		}
+	}
+	rows = append(rows, o.push()...)
+	o.clock.at = o.clock.at.Add(2 * time.Minute)
+	return append(rows, o.push()...)
+}
+
+// newest adds the final rows to those of before, each over the one of an older revision, and returns them by bucket.
+func newest(before map[string]string, rows []telegraf.Metric) map[string]string {
+	if before == nil {
+		before = make(map[string]string)
+	}
+	for _, m := range rows {
+		if m.Tags()["bucket_state"] != "final" {
+			continue
+		}
+		revision := m.Fields()["revision"].(int64)
+		key := fmt.Sprint(m.Name(), m.Tags(), m.Time().UnixNano()-revision)
+		f := m.Fields()
+		delete(f, "revision")
+		before[key] = fmt.Sprint(f)
+	}
+	return before
+}
