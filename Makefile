@@ -55,6 +55,12 @@ test-command:
 
 BENCH := go test -run '^$$'
 
+.PHONY: crash
+crash: ## kill telegraf-describe CRASHES (50) times under load and compare every bucket with the truth
+	$(eval TAGS := $(test_tags))
+	@test "$(TAGS)" != failed
+	cd $(COMMAND) && CRASHES=$(or $(CRASHES),50) go test -tags "$(TAGS)" -count 1 -timeout 30m -run TestCrashes -v .
+
 .PHONY: bench
 bench: ## measure describe beside its neighbours, the whole process, summaries, cache and API (15 minutes)
 	$(BENCH) -bench 'Neighbours/series=(1|100)$$' -benchtime 100ms -count 6 ./plugins/aggregators/describe

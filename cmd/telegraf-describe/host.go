@@ -96,7 +96,8 @@ func dropOpenRows(c *config.Config) error {
 		if err := f.Compile(); err != nil {
 			return err
 		}
-		log.Printf("I! [%s] Writes the final rows of describe only: tagexclude = %q and, in tagdrop, \"open\" for the same tag were added", output.LogName(), added)
+		log.Printf("I! [%s] Writes the final rows of describe only: tagexclude = %q was added, and tagdrop drops those that are \"open\"",
+			output.LogName(), added)
 	}
 	return nil
 }

@@ -26,11 +26,11 @@ func TestEveryDroppedValueIsCountedAndLoggedOncePerPeriod(t *testing.T) {
 		"1 further ahead of the clock than max_future; 1 at a time that int64 nanoseconds cannot hold; 3 of series beyond max_series"}, o.log.Warnings())
 	o.push()
 	require.Len(t, o.log.Warnings(), 1, "nothing more was dropped")
-	for name, want := range map[string]int64{
+	for name, got := range map[string]int64{
 		"values_late": o.counters.late.Get(), "values_nan": o.counters.nan.Get(), "values_future": o.counters.future.Get(),
 		"values_out_of_range": o.counters.outOfRange.Get(), "values_ignored": o.counters.ignored.Get(), "values_series_dropped": o.counters.valuesOfDropped.Get(),
 	} {
 		counts := map[string]int64{"values_late": 2, "values_nan": 2, "values_future": 1, "values_out_of_range": 1, "values_ignored": 1, "values_series_dropped": 3}
-		require.Equal(t, counts[name], want, name)
+		require.Equal(t, counts[name], got, name)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -32,11 +33,11 @@ func stated(t *testing.T, folder string, at time.Time, edit func(*Describe)) ope
 // texts returns rows as texts, without the nanoseconds of revisions.
 func texts(ms []telegraf.Metric) (all []string) {
 	for _, m := range ms {
-		text := fmt.Sprint(m.Name(), m.Tags(), m.Time().UnixNano())
+		text := []string{m.Name(), fmt.Sprint(m.Tags()), strconv.FormatInt(m.Time().UnixNano(), 10)}
 		for _, f := range m.FieldList() {
-			text += fmt.Sprintf(" %s=%v", f.Key, f.Value)
+			text = append(text, fmt.Sprintf("%s=%v", f.Key, f.Value))
 		}
-		all = append(all, text)
+		all = append(all, strings.Join(text, " "))
 	}
 	slices.Sort(all)
 	return all
@@ -187,7 +188,7 @@ func TestRestartsAndLateValuesChangeNothing(t *testing.T) {
 		}
 		var all []telegraf.Metric
 		for i := range 600 {
-			tags := map[string]string{"host": fmt.Sprint(r.IntN(3))}
+			tags := map[string]string{"host": strconv.Itoa(r.IntN(3))}
 			all = append(all, point(tags, map[string]any{"v": r.NormFloat64(), "w": float64(r.IntN(5))}, bucketStart.Add(time.Duration(i)*time.Minute)))
 		}
 		want := newest(nil, run(t, stated(t, t.TempDir(), time.Unix(1_800_000_000, 0), options), all))

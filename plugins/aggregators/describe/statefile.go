@@ -97,7 +97,8 @@ func (d *Describe) SetState(state any) error {
 		buckets = append(buckets, b)
 	}
 	if f.Identity != d.identityText() {
-		d.Log.Warnf("Options that divide values into buckets have changed from %s: the %d open buckets are final now, and new ones begin", f.Identity, len(buckets))
+		d.Log.Warnf("Options that divide values into buckets have changed from %s: the %d open buckets are final now, and new ones begin",
+			f.Identity, len(buckets))
 		d.engine.Again(d.Prefix, buckets)
 		return nil
 	}

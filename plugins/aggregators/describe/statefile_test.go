@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/influxdata/telegraf"
 	"github.com/influxdata/telegraf/persister"
 	"github.com/stretchr/testify/require"
 )
@@ -64,17 +63,7 @@ func TestTheStateFileHasTheOpenBucketsAndWhichAreFinal(t *testing.T) {
 	add(a, 3)
 	add(b, 3)
 	require.Equal(t, int64(6), a.engine.Counters().Late)
-	strip := func(ms []telegraf.Metric) (all []string) {
-		for _, m := range ms {
-			text := fmt.Sprint(m.Name(), m.Tags(), m.Time().UnixNano())
-			for _, f := range m.FieldList() {
-				text += fmt.Sprintf(" %s=%v", f.Key, f.Value)
-			}
-			all = append(all, text)
-		}
-		return all
-	}
-	require.ElementsMatch(t, strip(b.push()), strip(a.push()), "as without the restart, to the last bit")
+	require.ElementsMatch(t, texts(b.push()), texts(a.push()), "as without the restart, to the last bit")
 }
 
 func TestChangedOptionsMakeTheBucketsOfTheStateFileFinal(t *testing.T) {

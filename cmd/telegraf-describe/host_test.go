@@ -1,0 +1,54 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"github.com/influxdata/telegraf/config"
+	"github.com/influxdata/telegraf/metric"
+	"github.com/stretchr/testify/require"
+)
+
+// An InfluxDB 3 output drops open rows and the tag of final ones; the original metrics pass.
+func TestInfluxDB3GetsFinalRowsUnlessTheOutputNamesTheTag(t *testing.T) {
+	t.Parallel()
+	const output = "[[outputs.influxdb_v3]]\n  database = \"db\"\n"
+	for name, test := range map[string]struct {
+		describe, output string
+		open, tagged     bool // whether open rows pass, and whether final ones keep the tag
+	}{
+		"default":              {"", output, false, false},
+		"another state_tag":    {"  state_tag = \"s\"\n", output, false, false},
+		"no state_tag":         {"  state_tag = \"\"\n", output, true, true},
+		"emit final":           {"  emit = \"final\"\n", output, true, true},
+		"filters with the tag": {"", output + "  taginclude = [\"bucket_state\"]\n", true, true},
+		"filters of others":    {"", output + "  tagexclude = [\"host\"]\n", false, false},
+		"another output":       {"", "[[outputs.file]]\n", true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := config.NewConfig()
+			text := "[[inputs.mem]]\n[[aggregators.describe]]\n  period = \"1m\"\n" + test.describe + test.output
+			require.NoError(t, c.LoadConfigData([]byte(text), config.EmptySourcePath))
+			require.NoError(t, dropOpenRows(c))
+			filter := c.Outputs[0].Config.Filter
+			tag := "bucket_state"
+			if name == "another state_tag" {
+				tag = "s"
+			}
+			passes := func(value string) (bool, bool) {
+				m := metric.New("analytics_m", map[string]string{tag: value, "host": "a"}, map[string]any{"count": int64(1)}, time.Now())
+				ok, err := filter.Select(m)
+				require.NoError(t, err)
+				filter.Modify(m)
+				return ok, m.HasTag(tag)
+			}
+			open, _ := passes("open")
+			final, tagged := passes("final")
+			require.Equal(t, []bool{test.open, true, test.tagged}, []bool{open, final, tagged})
+			original := metric.New("mem", map[string]string{"host": "a"}, map[string]any{"v": 1.0}, time.Now())
+			ok, err := filter.Select(original)
+			require.NoError(t, err)
+			require.True(t, ok)
+		})
+	}
+}
