@@ -11,6 +11,7 @@ import (
 	"io"
 	"log"
 	"os"
+	_ "time/tzdata" // for the option timezone, on hosts without a time zone database
 
 	"github.com/awnumar/memguard"
 	"github.com/influxdata/telegraf/logger"

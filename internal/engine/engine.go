@@ -150,12 +150,12 @@ func (e *Engine) Add(p *Point) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if p.Time < e.span.start || p.Time >= e.span.end {
-		start, ok := e.o.Grid.Start(p.Time)
+		start, end, ok := e.o.Grid.Bounds(p.Time)
 		if !ok {
 			e.drop(p, &e.counters.OutOfRange)
 			return
 		}
-		e.span = span{start, e.o.Grid.End(start)}
+		e.span = span{start, end}
 	}
 	if e.o.MaxFuture > 0 && p.Time-e.o.Now().UnixNano() > int64(e.o.MaxFuture) {
 		e.drop(p, &e.counters.Future)

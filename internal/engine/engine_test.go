@@ -34,7 +34,7 @@ type tested struct {
 // clock is years after start.
 func newTested(t testing.TB, width time.Duration, edit func(*engine.Options), statistics ...string) tested {
 	t.Helper()
-	grid, err := bucket.NewGrid(width, time.Time{})
+	grid, err := bucket.NewGrid(bucket.Fixed(width), time.Time{}, time.UTC)
 	require.NoError(t, err)
 	selection, err := stats.NewSelection(statistics, stats.Linear)
 	require.NoError(t, err)

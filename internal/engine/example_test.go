@@ -12,7 +12,7 @@ import (
 // Points of a sensor go in, and a row for each hour comes out. The last value comes after the row of its hour, which
 // leaves again with it.
 func Example() {
-	hourly, err := bucket.NewGrid(time.Hour, time.Time{})
+	hourly, err := bucket.NewGrid(bucket.Fixed(time.Hour), time.Time{}, time.UTC)
 	if err != nil {
 		panic(err)
 	}

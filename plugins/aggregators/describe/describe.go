@@ -29,6 +29,7 @@ var sampleConfig string
 // before anything else is called. As Telegraf promises, Add, Push and Reset never overlap.
 type Describe struct {
 	Bucket         string           `toml:"bucket"`
+	Timezone       string           `toml:"timezone"`
 	Origin         string           `toml:"origin"`
 	Stats          []string         `toml:"stats"`
 	QuantileMethod string           `toml:"quantile_method"`
@@ -147,6 +148,7 @@ func (*Describe) Reset() {}
 
 func newDescribe() *Describe {
 	return &Describe{
+		Timezone:       "UTC",
 		Origin:         "0001-01-01T00:00:00Z",
 		QuantileMethod: "linear",
 		GroupBy:        []string{"*"},

@@ -395,40 +395,70 @@ func TestOwnStatistics(t *testing.T) {
 	require.Positive(t, o.counters.pushTime.Get())
 }
 
+func TestDaysAndMonthsFollowTheCalendarOfTheTimezone(t *testing.T) {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	require.NoError(t, err)
+	for _, test := range []struct {
+		width, origin string
+		start, end    time.Time
+	}{
+		{"1d", "0001-01-01T00:00:00Z", time.Date(2026, 10, 25, 0, 0, 0, 0, berlin), time.Date(2026, 10, 26, 0, 0, 0, 0, berlin)}, // 25 hours
+		{"1d", "2020-01-01T06:00:00Z", time.Date(2026, 10, 24, 6, 0, 0, 0, berlin), time.Date(2026, 10, 25, 6, 0, 0, 0, berlin)},
+		{"1mo", "0001-01-01T00:00:00Z", time.Date(2026, 10, 1, 0, 0, 0, 0, berlin), time.Date(2026, 11, 1, 0, 0, 0, 0, berlin)},
+	} {
+		o := describer(t, func(d *Describe) { d.Bucket, d.Timezone, d.Origin = test.width, "Europe/Berlin", test.origin })
+		o.values(test.start.Add(-1), 1.0)
+		o.values(test.start, 2.0)
+		o.values(test.end.Add(-1), 3.0)
+		o.values(test.end, 4.0)
+		rows := make(map[int64]any)
+		for _, m := range o.push() {
+			rows[m.Time().UnixNano()], _ = m.GetField("mean")
+		}
+		require.Len(t, rows, 3, test)
+		require.InDelta(t, 2.5, rows[test.start.UnixNano()], 0, test)
+		require.InDelta(t, 4.0, rows[test.end.UnixNano()], 0, test)
+	}
+}
+
 func TestBadOptionsNameTheOptionTheValueAndTheRule(t *testing.T) {
 	negative := config.Duration(-time.Second)
 	for want, edit := range map[string]func(*Describe){
-		`invalid 'bucket' setting: width "10x": want whole numbers with the units w, d, h, m or s`:  func(d *Describe) { d.Bucket = "10x" },
-		`invalid 'bucket' setting: width "0s" is zero`:                                              func(d *Describe) { d.Bucket = "0s" },
-		`invalid 'bucket' setting: width "-1d": want whole numbers`:                                 func(d *Describe) { d.Bucket = "-1d" },
-		`invalid 'bucket' setting: width "1mo": want whole numbers`:                                 func(d *Describe) { d.Bucket = "1mo" },
-		`invalid 'period' setting "-1s", want 1ms or more`:                                          func(d *Describe) { d.Period = negative },
-		`invalid 'period' setting "0s", want 1ms or more`:                                           func(d *Describe) { d.Period, d.Bucket = 0, "1h" },
-		`invalid 'prefix' setting "a\x00", want valid UTF-8`:                                        func(d *Describe) { d.Prefix = "a\x00" },
-		`invalid 'origin' setting "monday", want a time as RFC 3339 has it`:                         func(d *Describe) { d.Origin = "monday" },
-		`invalid 'stats' setting: unknown statistic "avg", known are count, min`:                    func(d *Describe) { d.Stats = []string{"avg"} },
-		`statistic "p99.90" is listed twice, the first time as "p99.9"`:                             func(d *Describe) { d.Stats = []string{"p99.9", "p99.90"} },
-		`invalid 'quantile_method' setting: unknown method "R8", known are linear`:                  func(d *Describe) { d.QuantileMethod = "R8" },
-		`invalid 'group_by' setting ["[a"]`:                                                         func(d *Describe) { d.GroupBy = []string{"[a"} },
-		`invalid 'booleans' setting "yes", known are ["number" "ignore"]`:                           func(d *Describe) { d.Booleans = "yes" },
-		`invalid 'prefix' setting ""`:                                                               func(d *Describe) { d.Prefix = "" },
-		`invalid 'bucket_tag' setting "agent", the name is in use`:                                  func(d *Describe) { d.BucketTag = "agent" },
-		`invalid 'bucket_tag' setting "x\\", want valid UTF-8`:                                      func(d *Describe) { d.BucketTag = `x\` },
-		`invalid 'prefix' setting "a\n", want valid UTF-8`:                                          func(d *Describe) { d.Prefix = "a\n" },
-		`invalid 'bucket_tag' setting "mean", the name is in use`:                                   func(d *Describe) { d.BucketTag = "mean" },
-		`invalid 'timestamp' setting "middle", known are ["start" "end" "push"]`:                    func(d *Describe) { d.Timestamp = "middle" },
-		`invalid 'emit' setting "never", known are ["both" "final" "update"]`:                       func(d *Describe) { d.Emit = "never" },
-		`invalid 'layout' setting "table", known are ["rows" "columns"]`:                            func(d *Describe) { d.Layout = "table" },
-		`invalid 'timestamp' setting "push" without 'bucket_tag', want a tag that names the bucket`: func(d *Describe) { d.Timestamp = "push" },
-		`invalid 'state_tag' setting "mean", the name is in use`:                                    func(d *Describe) { d.StateTag = "mean" },
-		`invalid 'state_tag' setting "s", 'bucket_tag' has it too`:                                  func(d *Describe) { d.StateTag, d.BucketTag = "s", "s" },
-		`invalid 'linger' setting "-1s", want 0s or more`:                                           func(d *Describe) { d.Linger = &negative },
-		`invalid 'max_future' setting "-1s", want 0s (no limit) or more`:                            func(d *Describe) { d.MaxFuture = negative },
-		`invalid 'max_series' setting -1, want 0 (no limit) or more`:                                func(d *Describe) { d.MaxSeries = -1 },
-		`invalid 'accuracy' setting "high", known are ["auto" "exact"]`:                             func(d *Describe) { d.Accuracy = "high" },
-		`invalid 'exact_limit' setting 0, want 1 to 2147483646`:                                     func(d *Describe) { d.ExactLimit = 0 },
-		`invalid 'memory_limit' setting 0, want more than 0 bytes`:                                  func(d *Describe) { d.MemoryLimit = 0 },
-		`invalid 'emit_summary' setting "yes", known are ["off" "compact" "full"]`:                  func(d *Describe) { d.EmitSummary = "yes" },
+		`invalid 'bucket' setting: width "10x": want whole numbers with the units y, mo, w, d, h, m or s`: func(d *Describe) { d.Bucket = "10x" },
+		`invalid 'bucket' setting: width "0s" is zero`:                                                    func(d *Describe) { d.Bucket = "0s" },
+		`invalid 'bucket' setting: width "-1d": want whole numbers`:                                       func(d *Describe) { d.Bucket = "-1d" },
+		`invalid 'bucket' setting: width "1mo1d" combines months with shorter units`:                      func(d *Describe) { d.Bucket = "1mo1d" },
+		`invalid 'bucket' setting: width 1d12h combines days with shorter units`:                          func(d *Describe) { d.Bucket, d.Timezone = "1d12h", "Europe/Berlin" },
+		`invalid 'timezone' setting: time zone "Berlin": unknown time zone Berlin, want an IANA`:          func(d *Describe) { d.Timezone = "Berlin" },
+		`invalid 'timezone' setting: time zone "": want an IANA name such as "Europe/Berlin"`:             func(d *Describe) { d.Timezone = "" },
+		`invalid 'timezone' setting: time zone "Local" depends on the host`:                               func(d *Describe) { d.Timezone = "Local" },
+		`invalid 'period' setting "-1s", want 1ms or more`:                                                func(d *Describe) { d.Period = negative },
+		`invalid 'period' setting "0s", want 1ms or more`:                                                 func(d *Describe) { d.Period, d.Bucket = 0, "1h" },
+		`invalid 'prefix' setting "a\x00", want valid UTF-8`:                                              func(d *Describe) { d.Prefix = "a\x00" },
+		`invalid 'origin' setting "monday", want a time as RFC 3339 has it`:                               func(d *Describe) { d.Origin = "monday" },
+		`invalid 'stats' setting: unknown statistic "avg", known are count, min`:                          func(d *Describe) { d.Stats = []string{"avg"} },
+		`statistic "p99.90" is listed twice, the first time as "p99.9"`:                                   func(d *Describe) { d.Stats = []string{"p99.9", "p99.90"} },
+		`invalid 'quantile_method' setting: unknown method "R8", known are linear`:                        func(d *Describe) { d.QuantileMethod = "R8" },
+		`invalid 'group_by' setting ["[a"]`:                                                               func(d *Describe) { d.GroupBy = []string{"[a"} },
+		`invalid 'booleans' setting "yes", known are ["number" "ignore"]`:                                 func(d *Describe) { d.Booleans = "yes" },
+		`invalid 'prefix' setting ""`:                                                                     func(d *Describe) { d.Prefix = "" },
+		`invalid 'bucket_tag' setting "agent", the name is in use`:                                        func(d *Describe) { d.BucketTag = "agent" },
+		`invalid 'bucket_tag' setting "x\\", want valid UTF-8`:                                            func(d *Describe) { d.BucketTag = `x\` },
+		`invalid 'prefix' setting "a\n", want valid UTF-8`:                                                func(d *Describe) { d.Prefix = "a\n" },
+		`invalid 'bucket_tag' setting "mean", the name is in use`:                                         func(d *Describe) { d.BucketTag = "mean" },
+		`invalid 'timestamp' setting "middle", known are ["start" "end" "push"]`:                          func(d *Describe) { d.Timestamp = "middle" },
+		`invalid 'emit' setting "never", known are ["both" "final" "update"]`:                             func(d *Describe) { d.Emit = "never" },
+		`invalid 'layout' setting "table", known are ["rows" "columns"]`:                                  func(d *Describe) { d.Layout = "table" },
+		`invalid 'timestamp' setting "push" without 'bucket_tag', want a tag that names the bucket`:       func(d *Describe) { d.Timestamp = "push" },
+		`invalid 'state_tag' setting "mean", the name is in use`:                                          func(d *Describe) { d.StateTag = "mean" },
+		`invalid 'state_tag' setting "s", 'bucket_tag' has it too`:                                        func(d *Describe) { d.StateTag, d.BucketTag = "s", "s" },
+		`invalid 'linger' setting "-1s", want 0s or more`:                                                 func(d *Describe) { d.Linger = &negative },
+		`invalid 'max_future' setting "-1s", want 0s (no limit) or more`:                                  func(d *Describe) { d.MaxFuture = negative },
+		`invalid 'max_series' setting -1, want 0 (no limit) or more`:                                      func(d *Describe) { d.MaxSeries = -1 },
+		`invalid 'accuracy' setting "high", known are ["auto" "exact"]`:                                   func(d *Describe) { d.Accuracy = "high" },
+		`invalid 'exact_limit' setting 0, want 1 to 2147483646`:                                           func(d *Describe) { d.ExactLimit = 0 },
+		`invalid 'memory_limit' setting 0, want more than 0 bytes`:                                        func(d *Describe) { d.MemoryLimit = 0 },
+		`invalid 'emit_summary' setting "yes", known are ["off" "compact" "full"]`:                        func(d *Describe) { d.EmitSummary = "yes" },
 	} {
 		d := newDescribe()
 		d.Log = testutil.Logger{}

@@ -97,10 +97,11 @@ func oneOf(option, value string, known ...string) error {
 }
 
 func (d *Describe) initGrid() error {
-	width := time.Duration(d.Period)
-	if width < minPeriod {
-		return fmt.Errorf("invalid 'period' setting %q, want %s or more", width, minPeriod)
+	period := time.Duration(d.Period)
+	if period < minPeriod {
+		return fmt.Errorf("invalid 'period' setting %q, want %s or more", period, minPeriod)
 	}
+	width := bucket.Fixed(period)
 	if d.Bucket != "" {
 		w, err := bucket.ParseWidth(d.Bucket)
 		if err != nil {
@@ -108,13 +109,17 @@ func (d *Describe) initGrid() error {
 		}
 		width = w
 	}
+	zone, err := bucket.LoadZone(d.Timezone)
+	if err != nil {
+		return fmt.Errorf("invalid 'timezone' setting: %w", err)
+	}
 	origin, err := time.Parse(time.RFC3339Nano, d.Origin)
 	if err != nil {
 		return fmt.Errorf("invalid 'origin' setting %q, want a time as RFC 3339 has it, such as \"1970-01-01T00:00:00Z\"", d.Origin)
 	}
-	d.options.Grid, err = bucket.NewGrid(width, origin)
+	d.options.Grid, err = bucket.NewGrid(width, origin, zone)
 	if err != nil {
-		return fmt.Errorf("invalid 'period' setting: %w", err)
+		return fmt.Errorf("invalid 'bucket' setting: %w", err)
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ func (d *Describe) identity() map[string]string {
 		width = time.Duration(d.Period).String()
 	}
 	return map[string]string{
-		"bucket": width, "origin": d.Origin, "group_by": fmt.Sprintf("%q", d.GroupBy), "booleans": d.Booleans,
+		"bucket": width, "timezone": d.Timezone, "origin": d.Origin, "group_by": fmt.Sprintf("%q", d.GroupBy), "booleans": d.Booleans,
 		"prefix": d.Prefix, "alias": d.Alias,
 	}
 }
