@@ -217,7 +217,7 @@ func run(t *testing.T, o open, metrics []telegraf.Metric) (rows []telegraf.Metri
 	t.Helper()
 	for i, m := range metrics {
 		o.Add(m)
-		if i%97 == 0 {
+		if i%(len(metrics)/5+1) == 0 {
 			rows = append(rows, o.push()...)
 		}
 	}
@@ -242,4 +242,45 @@ func newest(before map[string]string, rows []telegraf.Metric) map[string]string 
 		before[key] = fmt.Sprint(f)
 	}
 	return before
+}
+
+// The same for every public data set, in reverse and in random order, in pieces with a restart after each.
+func TestGoldenDataInAnyOrderWithRestarts(t *testing.T) {
+	inputs, err := filepath.Glob(filepath.Join(goldenDir, "*.lp.gz"))
+	require.NoError(t, err)
+	if len(inputs) == 0 {
+		t.Skipf("no golden data in %s", goldenDir)
+	}
+	options := func(d *Describe) {
+		linger := config.Duration(time.Minute)
+		d.Bucket, d.Accuracy, d.Linger = "1d", "exact", &linger
+	}
+	for _, input := range inputs {
+		t.Run(strings.TrimSuffix(filepath.Base(input), ".lp.gz"), func(t *testing.T) {
+			t.Parallel()
+			sorted := parse(t, gunzip(t, input))
+			slices.SortStableFunc(sorted, func(a, b telegraf.Metric) int { return a.Time().Compare(b.Time()) })
+			want := newest(nil, run(t, stated(t, t.TempDir(), time.Unix(1_800_000_000, 0), options), sorted))
+			require.NotEmpty(t, want)
+			r := rand.New(rand.NewPCG(1, 1))
+			for name, reorder := range map[string]func([]telegraf.Metric){
+				"reverse": slices.Reverse[[]telegraf.Metric],
+				"random":  func(ms []telegraf.Metric) { r.Shuffle(len(ms), func(i, j int) { ms[i], ms[j] = ms[j], ms[i] }) },
+			} {
+				all, folder, got := slices.Clone(sorted), t.TempDir(), make(map[string]string)
+				reorder(all)
+				at := time.Unix(1_800_000_000, 0)
+				for i, part := range slices.Collect(slices.Chunk(all, len(all)/4+1)) {
+					o := stated(t, folder, at, options)
+					got = newest(got, run(t, o, part))
+					if at = o.clock.at; i%2 == 0 {
+						o.store.Abandon()
+					} else {
+						require.NoError(t, o.Close())
+					}
+				}
+				require.Equal(t, want, newest(got, run(t, stated(t, folder, at, options), nil)), name)
+			}
+		})
+	}
 }
