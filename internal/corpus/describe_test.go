@@ -15,11 +15,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/corpus"
+	"github.com/telegraf-describe/telegraf-describe/internal/oracle"
 	_ "github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe" // registers itself
 )
 
-// The statistics of describe are those of the oracle for every file and grouping: equal with accuracy = "exact", and by
-// default within max_error.
+// For every file and grouping, the statistics of describe are equal to those of the oracle with accuracy = "exact", and
+// within max_error by default.
 func TestDescribeAgreesWithTheOracle(t *testing.T) {
 	t.Parallel()
 	widths := map[string]time.Duration{"5m": 5 * time.Minute, "1h": time.Hour, "1d": 24 * time.Hour, "10d": 240 * time.Hour}
@@ -29,7 +30,7 @@ func TestDescribeAgreesWithTheOracle(t *testing.T) {
 			for _, bySeries := range []bool{true, false} {
 				t.Run(fmt.Sprintf("%s/bucket=%s/by_series=%t", name, bucket, bySeries), func(t *testing.T) {
 					t.Parallel()
-					want, err := corpus.Describe(lines, corpus.Grouping{Width: width, BySeries: bySeries})
+					want, err := groupsOf(lines, width, bySeries)
 					require.NoError(t, err)
 					for method, q := range methods() {
 						for _, accuracy := range []string{"exact", "auto"} {
@@ -51,10 +52,15 @@ func TestDescribeAgreesWithTheOracle(t *testing.T) {
 	}
 }
 
-type quantile func(*corpus.Described, int) float64
+// quantile returns the percentile p of the values.
+type quantile func(v oracle.Values, p int64) float64
 
 func methods() map[string]quantile {
-	return map[string]quantile{"linear": (*corpus.Described).Linear, "nearest_rank": (*corpus.Described).NearestRank, "floor_rank": (*corpus.Described).FloorRank}
+	return map[string]quantile{
+		"linear":       func(v oracle.Values, p int64) float64 { return v.Linear(p, 100) },
+		"nearest_rank": func(v oracle.Values, p int64) float64 { return v.NearestRank(p, 100) },
+		"floor_rank":   func(v oracle.Values, p int64) float64 { return v.FloorRank(p, 100) },
+	}
 }
 
 func parse(t *testing.T, lines []byte) []telegraf.Metric {
@@ -78,6 +84,7 @@ func described(t *testing.T, metrics []telegraf.Metric, bucket, accuracy, method
   accuracy = %q
   quantile_method = %q
   group_by = %s
+  emit = "update"
   stats = ["count", "min", "max", "sum", "mean", "range", "stddev", "variance", "median", "mode", "mode_count", "p0", "p5", "p95", "p99", "p100", "iqr", "first", "last", "mode_error", "max_error"]
 `, bucket, accuracy, method, groupBy), config.EmptySourcePath))
 	ra := c.Aggregators[0]
@@ -99,7 +106,7 @@ func byKey(t *testing.T, metrics []telegraf.Metric) map[string]map[string]any {
 	rows := make(map[string]map[string]any, len(metrics))
 	for _, m := range metrics {
 		key := rowKey(m.Name(), m.Tags(), m.Time())
-		require.Nil(t, rows[key], "a row twice: %s", key)
+		require.Nil(t, rows[key], "two rows: %s", key)
 		rows[key] = m.Fields()
 	}
 	return rows
@@ -109,18 +116,18 @@ func rowKey(table string, tags map[string]string, at time.Time) string {
 	return fmt.Sprintf("%q %q %d", table, tags, at.UnixNano())
 }
 
-// rowOf returns the row of a description, and its key.
-func rowOf(t *testing.T, w *corpus.Described, rows map[string]map[string]any) (string, map[string]any) {
+// rowOf returns the row of a group and its key.
+func rowOf(t *testing.T, w *group, rows map[string]map[string]any) (string, map[string]any) {
 	t.Helper()
-	tags := renamed(w.Tags)
-	tags["field_name"] = w.Field
-	key := rowKey("analytics_"+w.Measurement, tags, w.Start)
+	tags := renamed(w.tags)
+	tags["field_name"] = w.field
+	key := rowKey("analytics_"+w.measurement, tags, w.start)
 	require.NotNil(t, rows[key], "no row %s", key)
 	return key, rows[key]
 }
 
-// renamed returns the tags as they leave: those with names of ours have the suffix "_tag", twice where the
-// series has a tag of that name.
+// renamed returns the tags of a row: a tag whose name the row needs has the suffix "_tag", and has it twice if the series
+// already has a tag of that name.
 func renamed(tags map[string]string) map[string]string {
 	leave := make(map[string]string, len(tags)+1)
 	for name, value := range tags {
@@ -136,44 +143,37 @@ func renamed(tags map[string]string) map[string]string {
 	return leave
 }
 
-func compareQuantiles(t *testing.T, key string, w *corpus.Described, row map[string]any, q quantile) {
+func compareQuantiles(t *testing.T, key string, w *group, row map[string]any, q quantile) {
 	t.Helper()
 	bound := boundOf(w, row)
-	for name, p := range map[string]int{"p0": 0, "p5": 5, "p95": 95, "p99": 99, "p100": 100} {
-		near(t, key, q(w, p), row[name], bound(q(w, p)))
+	for name, p := range map[string]int64{"p0": 0, "p5": 5, "p95": 95, "p99": 99, "p100": 100} {
+		near(t, key, q(w.Values, p), row[name], bound(q(w.Values, p)))
 	}
-	near(t, key, q(w, 75)-q(w, 25), row["iqr"], 3e-15*w.Scale()+bound(q(w, 75))+bound(q(w, 25)))
+	near(t, key, q(w.Values, 75)-q(w.Values, 25), row["iqr"], 3e-15*w.MaxAbs()+bound(q(w.Values, 75))+bound(q(w.Values, 25)))
 }
 
 // boundOf returns how far from its true value a percentile may be.
-func boundOf(w *corpus.Described, row map[string]any) func(v float64) float64 {
+func boundOf(w *group, row map[string]any) func(v float64) float64 {
 	maxError := row["max_error"].(float64)
 	return func(v float64) float64 {
 		if maxError == 0 {
-			return 1e-15 * w.Scale()
+			return 1e-15 * w.MaxAbs()
 		}
-		largest := math.Max(math.Abs(w.Min()), math.Abs(w.Max()))
 		if w.Min() < 0 && w.Max() > 0 {
-			v = largest // it may lie between two values of which one is as large
+			v = w.MaxAbs() // the percentile may be between two values, one of which is as large
 		}
-		return maxError*math.Abs(v) + collapsed(w, largest)
+		bound := maxError * math.Abs(v)
+		if !w.Within(65_536) {
+			bound += 1.6e-5 * w.MaxAbs() // bins near zero have collapsed
+		}
+		return bound
 	}
 }
 
-// collapsed returns by how much more a percentile may be off where the magnitudes are not within a factor of 65,536.
-func collapsed(w *corpus.Described, largest float64) float64 {
-	for _, v := range w.Sorted {
-		if v != 0 && math.Abs(v)*65536 < largest {
-			return 1.6e-5 * largest
-		}
-	}
-	return 0
-}
-
-func compareOthers(t *testing.T, key string, w *corpus.Described, row map[string]any) {
+func compareOthers(t *testing.T, key string, w *group, row map[string]any) {
 	t.Helper()
 	require.Equal(t, map[string]any{
-		"count": int64(w.Count()), "min": w.Min(), "max": w.Max(), "first": w.First, "last": w.Last,
+		"count": int64(w.Count()), "min": w.Min(), "max": w.Max(), "first": w.first, "last": w.last,
 	}, pick(row, "count", "min", "max", "first", "last"), key)
 	mode, modeCount := w.Mode()
 	if row["max_error"] == 0.0 {
@@ -183,16 +183,17 @@ func compareOthers(t *testing.T, key string, w *corpus.Described, row map[string
 		require.LessOrEqual(t, row["mode_count"], float64(modeCount), key)
 		require.LessOrEqual(t, float64(modeCount), row["mode_count"].(float64)+row["mode_error"].(float64), key)
 	}
-	near(t, key, w.Sum(), row["sum"], 1e-15*w.Scale()*float64(w.Count()))
-	near(t, key, w.Mean(), row["mean"], 1e-15*w.Scale())
-	near(t, key, w.Linear(50), row["median"], boundOf(w, row)(w.Linear(50)))
+	near(t, key, oracle.Nearest(w.Sum()), row["sum"], 1e-15*w.MaxAbs()*float64(w.Count()))
+	near(t, key, oracle.Nearest(w.Mean()), row["mean"], 1e-15*w.MaxAbs())
+	median := w.Linear(1, 2)
+	near(t, key, median, row["median"], boundOf(w, row)(median))
 	near(t, key, w.Max()-w.Min(), row["range"], 0)
 	if w.Count() == 1 {
 		require.NotContains(t, row, "stddev", "of a single value")
 		require.NotContains(t, row, "variance", "of a single value")
 		return
 	}
-	variance := w.Variance()
+	variance := oracle.Nearest(w.Variance())
 	near(t, key, variance, row["variance"], 1e-9*variance)
 	near(t, key, math.Sqrt(variance), row["stddev"], 1e-9*math.Sqrt(variance))
 }
@@ -205,7 +206,7 @@ func near(t *testing.T, key string, want float64, got any, tolerance float64) {
 	}
 }
 
-// pick returns the fields of these names that there are.
+// pick returns the fields of row with one of the names.
 func pick(row map[string]any, names ...string) map[string]any {
 	picked := maps.Clone(row)
 	maps.DeleteFunc(picked, func(name string, _ any) bool { return !slices.Contains(names, name) })

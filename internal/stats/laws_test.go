@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telegraf-describe/telegraf-describe/internal/oracle"
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
@@ -230,15 +231,15 @@ func TestSumsAreCompensatedButNotExact(t *testing.T) {
 		for _, x := range xs[1:] {
 			xs = append(xs, -x)
 		}
-		want, magnitudes := oracleOf(xs).sum(), bigOf(0)
+		want, magnitudes := oracle.Of(xs).Sum(), oracle.Exact(0)
 		for _, x := range xs {
-			magnitudes.Add(magnitudes, bigOf(math.Abs(x)))
+			magnitudes.Add(magnitudes, oracle.Exact(math.Abs(x)))
 		}
 		n := float64(len(xs))
-		bound := magnitudes.Mul(magnitudes, bigOf(n*n*0x1p-106))
-		bound.Add(bound, bigOf(math.Abs(xs[0])*0x1p-52))
+		bound := magnitudes.Mul(magnitudes, oracle.Exact(n*n*0x1p-106))
+		bound.Add(bound, oracle.Exact(math.Abs(xs[0])*0x1p-52))
 		for _, limit := range []int{1, stats.Unlimited} {
-			off := bigOf(untimed(limit, xs).Sum())
+			off := oracle.Exact(untimed(limit, xs).Sum())
 			off.Sub(off, want)
 			require.LessOrEqual(t, off.Abs(off).Cmp(bound), 0, "limit %d, n=%g: off by %g, want at most %g", limit, n, off, bound)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telegraf-describe/telegraf-describe/internal/oracle"
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
@@ -24,7 +25,7 @@ func encoded(t *testing.T, s *stats.Summary) []byte {
 // A summary is exact while its values or its distinct values are few, whatever their order.
 func TestExactnessDependsOnTheValuesAlone(t *testing.T) {
 	eachShape(t, func(t *testing.T, xs []float64) {
-		distinct := len(slices.Compact(oracleOf(xs).sorted))
+		distinct := oracle.Of(xs).Distinct()
 		for _, limit := range limits {
 			s := limited(limit, xs)
 			require.Equal(t, len(xs) <= limit || 2*distinct <= limit, s.Exact(), "limit %d", limit)
@@ -41,7 +42,7 @@ func TestQuantilesStayWithinTheBound(t *testing.T) {
 	for _, n := range large {
 		for name, xs := range shapes(n) {
 			t.Run(fmt.Sprintf("%s/n=%d", name, n), func(t *testing.T) {
-				o := oracleOf(xs)
+				o := oracle.Of(xs)
 				for _, limit := range []int{1, 64, stats.DefaultExactLimit} {
 					checkQuantiles(t, limited(limit, xs), o)
 				}
@@ -50,9 +51,9 @@ func TestQuantilesStayWithinTheBound(t *testing.T) {
 	}
 }
 
-func checkQuantiles(t *testing.T, s *stats.Summary, o oracle) {
+func checkQuantiles(t *testing.T, s *stats.Summary, o oracle.Values) {
 	t.Helper()
-	collapsed := !s.Exact() && !o.within(65_536)
+	collapsed := !s.Exact() && !o.Within(65_536)
 	bound := func(v float64) float64 {
 		b := s.MaxError()*math.Abs(v) + math.SmallestNonzeroFloat64
 		if collapsed {
@@ -65,21 +66,21 @@ func checkQuantiles(t *testing.T, s *stats.Summary, o oracle) {
 			t.Errorf("%s: got %v, want %v within %v (error %g), n=%d", what, got, want, bound, s.MaxError(), s.Count())
 		}
 	}
-	require.Equal(t, o.sorted[0], s.Min())
-	require.Equal(t, o.sorted[o.n()-1], s.Max())
+	require.Equal(t, o.Min(), s.Min())
+	require.Equal(t, o.Max(), s.Max())
 	for text, fraction := range map[string][2]int64{
 		"0": {0, 1}, "1": {1, 100}, "5": {1, 20}, "25": {1, 4}, "50": {1, 2}, "75": {3, 4}, "95": {19, 20}, "99": {99, 100}, "99.9": {999, 1000}, "100": {1, 1},
 		"33.333333333": {33333333333, 100000000000},
 	} {
 		p, err := stats.ParsePercentile(text)
 		require.NoError(t, err)
-		want := o.nearestRank(fraction[0], fraction[1])
+		want := o.NearestRank(fraction[0], fraction[1])
 		within("nearest rank p"+text, want, s.Quantile(p, stats.NearestRank), bound(want))
-		want = o.floorRank(fraction[0], fraction[1])
+		want = o.FloorRank(fraction[0], fraction[1])
 		within("floor rank p"+text, want, s.Quantile(p, stats.FloorRank), bound(want))
-		i := int64(o.n()-1) * fraction[0] / fraction[1]
-		larger := math.Max(math.Abs(o.sorted[i]), math.Abs(o.sorted[min(int(i)+1, o.n()-1)]))
-		within("linear p"+text, o.r7(fraction[0], fraction[1]), s.Quantile(p, stats.Linear), bound(larger)+1e-15*larger)
+		i := int64(o.Count()-1) * fraction[0] / fraction[1]
+		larger := math.Max(math.Abs(o[i]), math.Abs(o[min(int(i)+1, o.Count()-1)]))
+		within("linear p"+text, o.Linear(fraction[0], fraction[1]), s.Quantile(p, stats.Linear), bound(larger)+1e-15*larger)
 	}
 }
 
@@ -91,7 +92,7 @@ func TestNothingCollapsesWithinAFactorOf65536(t *testing.T) {
 		for range 3000 {
 			xs = append(xs, sign*math.Exp2(16*r.Float64()))
 		}
-		checkQuantiles(t, limited(1, xs), oracleOf(xs))
+		checkQuantiles(t, limited(1, xs), oracle.Of(xs))
 	}
 }
 
@@ -160,7 +161,7 @@ func TestMergingPartsIsAddingAllValues(t *testing.T) {
 				}
 				parts[part].AddAt(x, int64(i))
 			}
-			checkSame(t, whole, grouped(t, r, parts), oracleOf(xs))
+			checkSame(t, whole, grouped(t, r, parts), oracle.Of(xs))
 		}
 	})
 }
@@ -178,7 +179,7 @@ func grouped(t *testing.T, r *rand.Rand, parts []*stats.Summary) *stats.Summary 
 	return parts[0]
 }
 
-func checkSame(t *testing.T, want, got *stats.Summary, o oracle) {
+func checkSame(t *testing.T, want, got *stats.Summary, o oracle.Values) {
 	t.Helper()
 	require.Equal(t, want.Count(), got.Count())
 	require.Equal(t, want.Exact(), got.Exact())
@@ -191,11 +192,7 @@ func checkSame(t *testing.T, want, got *stats.Summary, o oracle) {
 	for _, p := range percentiles("0", "25", "50", "75", "95", "99.9", "100") {
 		require.Equal(t, want.Quantile(p, stats.Linear), got.Quantile(p, stats.Linear))
 	}
-	spread := 0.0
-	for _, x := range o.sorted {
-		spread = math.Max(spread, math.Abs(x))
-	}
-	if math.Abs(want.Mean()-got.Mean()) > 1e-12*math.Abs(want.Mean())+1e-28*spread {
+	if math.Abs(want.Mean()-got.Mean()) > 1e-12*math.Abs(want.Mean())+1e-28*o.MaxAbs() {
 		t.Errorf("mean %v, want %v", got.Mean(), want.Mean())
 	}
 	if math.Abs(want.StdDev()-got.StdDev()) > 1e-12*want.StdDev()+math.SmallestNonzeroFloat64 {
@@ -205,12 +202,12 @@ func checkSame(t *testing.T, want, got *stats.Summary, o oracle) {
 }
 
 // checkMode compares the mode and the bounds of the candidates with the true counts.
-func checkMode(t *testing.T, s *stats.Summary, o oracle) {
+func checkMode(t *testing.T, s *stats.Summary, o oracle.Values) {
 	t.Helper()
 	value, count := s.Mode()
-	_, most := o.mode()
-	require.GreaterOrEqual(t, o.countOf(value), count, "the count is a lower bound")
-	require.LessOrEqual(t, most, count+s.ModeError(), "no rival exceeds the count by more than the error")
+	_, most := o.Mode()
+	require.GreaterOrEqual(t, uint64(o.CountOf(value)), count, "the count is a lower bound")
+	require.LessOrEqual(t, uint64(most), count+s.ModeError(), "no rival exceeds the count by more than the error")
 	require.LessOrEqual(t, s.ModeError(), s.Count()/17)
 	if !s.Exact() {
 		checkCandidates(t, s, o)
@@ -218,15 +215,15 @@ func checkMode(t *testing.T, s *stats.Summary, o oracle) {
 }
 
 // checkCandidates compares the count of every value with its bounds.
-func checkCandidates(t *testing.T, s *stats.Summary, o oracle) {
+func checkCandidates(t *testing.T, s *stats.Summary, o oracle.Values) {
 	t.Helper()
 	bounds, missed, sum := s.Candidates(), s.ModeError(), uint64(0)
 	for _, bound := range bounds {
 		sum += bound
 	}
-	require.LessOrEqual(t, 17*missed, uint64(o.n())-sum, "an occurrence that is missed was taken from 17 values at once")
-	for i := 0; i < o.n(); {
-		v, n := o.sorted[i], o.countOf(o.sorted[i])
+	require.LessOrEqual(t, 17*missed, uint64(o.Count())-sum, "an occurrence that is missed was taken from 17 values at once")
+	for i := 0; i < o.Count(); {
+		v, n := o[i], uint64(o.CountOf(o[i]))
 		if bound := bounds[v]; n < bound || n > bound+missed {
 			t.Errorf("%v occurs %d times, want %d to %d", v, n, bound, bound+missed)
 		}
@@ -249,7 +246,7 @@ func TestFewDistinctValuesAreCandidates(t *testing.T) {
 			var got stats.Summary
 			require.NoError(t, got.UnmarshalBinary(encoded(t, s)), "%d distinct of %d", n, len(xs))
 			require.Equal(t, fmt.Sprint(mustSelect(t).Append(nil, s)), fmt.Sprint(mustSelect(t).Append(nil, &got)))
-			checkMode(t, &got, oracleOf(xs))
+			checkMode(t, &got, oracle.Of(xs))
 		}
 	}
 }
@@ -259,11 +256,11 @@ func TestMomentsOfHistogramsAreThoseOfExactArithmetic(t *testing.T) {
 		if len(xs) < 2 {
 			return
 		}
-		s, o := limited(1, xs), oracleOf(xs)
-		near(t, "sum", o.sum(), s.Sum(), 1e-14*cancellation(o, s.Sum()))
-		near(t, "mean", o.mean(), s.Mean(), 1e-14*cancellation(o, s.Sum()))
-		near(t, "variance", o.variance(), s.Variance(), 1e-12)
-		near(t, "stddev", bigOf(0).Sqrt(o.variance()), s.StdDev(), 1e-12)
+		s, o := limited(1, xs), oracle.Of(xs)
+		near(t, "sum", o.Sum(), s.Sum(), 1e-14*cancellation(o, s.Sum()))
+		near(t, "mean", o.Mean(), s.Mean(), 1e-14*cancellation(o, s.Sum()))
+		near(t, "variance", o.Variance(), s.Variance(), 1e-12)
+		near(t, "stddev", o.StdDev(), s.StdDev(), 1e-12)
 		checkMode(t, s, o)
 	})
 }
@@ -423,7 +420,7 @@ func TestMergingUnlikeHostsIsOneSummaryOfAllValues(t *testing.T) {
 			for _, i := range order {
 				require.NoError(t, got.Merge(untimed(limit, values[i])))
 			}
-			checkSame(t, want, &got, oracleOf(all))
+			checkSame(t, want, &got, oracle.Of(all))
 		}
 		order := r.Perm(len(values))
 		merge(order)
@@ -435,7 +432,7 @@ func TestMergingUnlikeHostsIsOneSummaryOfAllValues(t *testing.T) {
 		for i := range parts {
 			parts[i] = untimed(limit, values[i])
 		}
-		checkSame(t, want, grouped(t, r, parts), oracleOf(all))
+		checkSame(t, want, grouped(t, r, parts), oracle.Of(all))
 	}
 }
 

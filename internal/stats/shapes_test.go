@@ -4,7 +4,6 @@ import (
 	"math"
 	"math/big"
 	"math/rand/v2"
-	"slices"
 	"testing"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
@@ -59,96 +58,6 @@ func untimed(limit int, xs []float64) *stats.Summary {
 	s := stats.New(limit)
 	s.AddAll(xs, nil)
 	return &s
-}
-
-// oracle has the values and computes statistics of them with exact arithmetic.
-type oracle struct{ sorted []float64 }
-
-func oracleOf(xs []float64) oracle {
-	sorted := slices.Clone(xs)
-	slices.Sort(sorted)
-	return oracle{sorted}
-}
-
-func (o oracle) n() int { return len(o.sorted) }
-
-// within reports whether the magnitudes of all values but zero are within a factor.
-func (o oracle) within(factor float64) bool {
-	least, most := math.Inf(1), 0.0
-	for _, x := range o.sorted {
-		if x != 0 {
-			least, most = min(least, math.Abs(x)), max(most, math.Abs(x))
-		}
-	}
-	return most/factor <= least
-}
-
-func bigOf(v float64) *big.Float { return new(big.Float).SetPrec(4000).SetFloat64(v) }
-
-func (o oracle) sum() *big.Float {
-	sum := bigOf(0)
-	for _, x := range o.sorted {
-		sum.Add(sum, bigOf(x))
-	}
-	return sum
-}
-
-func (o oracle) mean() *big.Float { return bigOf(0).Quo(o.sum(), bigOf(float64(o.n()))) }
-
-func (o oracle) variance() *big.Float {
-	mean, m2 := o.mean(), bigOf(0)
-	for _, x := range o.sorted {
-		d := bigOf(x)
-		d.Sub(d, mean)
-		m2.Add(m2, d.Mul(d, d))
-	}
-	return m2.Quo(m2, bigOf(float64(o.n()-1)))
-}
-
-// r7 interpolates at rank (n-1)·num/den, all exact.
-func (o oracle) r7(num, den int64) float64 {
-	h := big.NewRat(int64(o.n()-1)*num, den)
-	i := new(big.Int).Quo(h.Num(), h.Denom()).Int64()
-	if int(i) == o.n()-1 {
-		return o.sorted[i]
-	}
-	rest := bigOf(0).SetRat(h.Sub(h, new(big.Rat).SetInt64(i)))
-	a, b := bigOf(o.sorted[i]), bigOf(o.sorted[i+1])
-	b.Sub(b, a)
-	v, _ := a.Add(a, b.Mul(b, rest)).Float64()
-	return v
-}
-
-func (o oracle) nearestRank(num, den int64) float64 {
-	k := (int64(o.n())*num + den - 1) / den // ⌈qn⌉
-	return o.sorted[max(k-1, 0)]
-}
-
-func (o oracle) floorRank(num, den int64) float64 {
-	return o.sorted[min(int64(o.n())*num/den, int64(o.n()-1))]
-}
-
-func (o oracle) mode() (value float64, count uint64) {
-	for i := 0; i < o.n(); {
-		j := i
-		for j < o.n() && o.sorted[j] == o.sorted[i] {
-			j++
-		}
-		if uint64(j-i) > count {
-			value, count = o.sorted[i], uint64(j-i)
-		}
-		i = j
-	}
-	return value, count
-}
-
-// countOf returns how often a value occurs.
-func (o oracle) countOf(v float64) (n uint64) {
-	i, _ := slices.BinarySearch(o.sorted, v)
-	for ; i < o.n() && o.sorted[i] == v; i++ {
-		n++
-	}
-	return n
 }
 
 // near checks that got is within a relative error of want.
