@@ -7,13 +7,13 @@
 // A [Grid] is the division of all time into buckets. It has a [Width], an origin and a time zone.
 // Hours, minutes and seconds are lengths of absolute time: every bucket is equally long, and one of
 // them starts at the origin. Days, weeks, months and years follow the local calendar of the zone, so
-// that their length varies where the clock changes:
+// that their length varies where the clock changes, as in 2026 in Berlin:
 //
-//	                            clock set forward             clock set back
-//	                              02:00 → 03:00                03:00 → 02:00
-//	local day       ...  28 March │ 29 March │ 30 March ... 24 Oct. │ 25 Oct. │ 26 Oct. ...
-//	Europe/Berlin        ├── 24 h ┼── 23 h ──┼── 24 h ...   ── 24 h ┼─ 25 h ──┼── 24 h ...
-//	UTC             27th 23:00  28th 23:00  29th 22:00      23rd 22:00.. 24th 22:00  25th 23:00
+//	                      the clock is set                               the clock is set
+//	                      forward by 1 h                                 back by 1 h
+//	Europe/Berlin  28 March     29 March     30 March        24 October   25 October   26 October
+//	               ├── 24 h ────┼── 23 h ────┼── 24 h  ...   ├── 24 h ────┼── 25 h ────┼── 24 h
+//	UTC            27th 23:00   28th 23:00   29th 22:00      23rd 22:00   24th 22:00   25th 23:00
 //
 // A local date starts at the first instant at which the local clock has reached it. This covers every
 // change of the clock:

@@ -69,12 +69,12 @@ func pieces(zone *time.Location) []piece {
 	}
 }
 
-// nextChange returns a time after at up to which the offset is that of at, in the same zone, or the zero time where
-// it never changes.
+// nextChange returns a time after at, in the same zone, up to which the offset does not change, or the zero time if it
+// never changes again.
 //
-// After the last change that the database lists for a zone, Go applies a yearly rule, and the bounds are then within one
-// year of UTC. Go ends them 365 days after its start, so that on 31 December of a leap year the end is not after at.
-// No change of a rule is left on such a day, and the next year starts with a new look at the rule.
+// For years after those that the time zone database lists, Go applies a yearly rule. ZoneBounds then assumes that a
+// year ends after 365 days, so on 31 December of a leap year it returns an end that is not after at. The offset is
+// constant on that day, so the next year is where to ask again.
 func nextChange(at time.Time) time.Time {
 	_, end := at.ZoneBounds()
 	if !end.IsZero() && !end.After(at) {
