@@ -34,7 +34,7 @@ func sortedLines(text string) []string {
 	return lines
 }
 
-func TestEveryExampleSaysWhatRunsAfterTheAggregator(t *testing.T) {
+func TestExamplesSetSkipProcessorsAfterAggregators(t *testing.T) {
 	files, err := filepath.Glob("../../examples/*/telegraf.conf")
 	require.NoError(t, err)
 	require.Len(t, files, 3)
@@ -69,9 +69,9 @@ func TestExampleMigrateFromPythonPlugin(t *testing.T) {
 func TestExampleInfluxDB3(t *testing.T) {
 	t.Parallel()
 	influxdb := influxtest.New(t, influxtest.Options{Token: "secret"})
-	listen := freeAddress(t)
-	p := startTelegrafWith(t, []string{"INFLUX_URL=" + influxdb.URL, "INFLUX_TOKEN=secret", "LISTEN=" + listen},
-		"--config", example(t, "influxdb3/telegraf.conf"), "--config", impatient(t))
+	listen, state := freeAddress(t), t.TempDir()
+	p := startTelegrafWith(t, []string{"INFLUX_URL=" + influxdb.URL, "INFLUX_TOKEN=secret", "LISTEN=" + listen, "STATE=" + state},
+		"--config", shortBuckets(t, "influxdb3/telegraf.conf"), "--config", impatient(t))
 	p.waitForLog("Started HTTP listener service")
 	documented := regexp.MustCompile(`curl 'http://127.0.0.1:8186(.*)' --data-binary '(.*)'`).FindStringSubmatch(readFile(t, example(t, "influxdb3/README.md")))
 	require.Len(t, documented, 3)
@@ -88,10 +88,18 @@ func TestExampleInfluxDB3(t *testing.T) {
 		}
 		return true
 	})
-	p.stop() // Telegraf pushes the statistics when it ends
-	for _, table := range []string{"analytics_cpu", "analytics_mem", "analytics_room"} {
-		require.NotEmpty(t, influxdb.Rows("mydb", table))
-	}
+	p.waitFor("final rows of all three", func() bool {
+		for _, table := range []string{"analytics_cpu", "analytics_mem", "analytics_room"} {
+			if len(influxdb.Rows("mydb", table)) == 0 {
+				return false
+			}
+		}
+		return true
+	})
+	p.stop()
+	files, err := os.ReadDir(state)
+	require.NoError(t, err)
+	require.NotEmpty(t, files, "the folder of the state")
 	require.Equal(t, map[string]string{"field_name": "temperature", "name": "attic"}, withoutHost(influxdb.Rows("mydb", "analytics_room")[0].Tags))
 	require.Empty(t, influxdb.Refused())
 	columns := map[string]bool{"time": true}
@@ -105,8 +113,8 @@ func TestExampleInfluxDB3(t *testing.T) {
 			}
 		}
 	}
-	// The columns that the queries of the README name are there; stddev comes with a second value.
-	for _, name := range []string{"cpu", "host", "field_name", "count", "min", "max", "mean", "median", "mode", "p95", "p99_9", "usage_user"} {
+	// The columns in the queries of the README exist. Only stddev needs a second value in a bucket.
+	for _, name := range []string{"cpu", "host", "field_name", "count", "min", "max", "mean", "median", "mode", "p95", "p99_9", "revision", "usage_user"} {
 		require.Contains(t, columns, name)
 	}
 	for _, query := range regexp.MustCompile("(?s)```sql\n(.*?)```").FindAllStringSubmatch(readFile(t, example(t, "influxdb3/README.md")), -1) {
@@ -118,7 +126,7 @@ func TestExampleInfluxDB3(t *testing.T) {
 
 // The origins that the README gives to date_bin are starts of buckets, within the range of the database's
 // timestamps.
-func TestExampleInfluxDB3BinsWhereBucketsStart(t *testing.T) {
+func TestOriginsInTheExampleForInfluxDB3AreStartsOfBuckets(t *testing.T) {
 	t.Parallel()
 	readme := readFile(t, example(t, "influxdb3/README.md"))
 	day := 24 * time.Hour
@@ -131,6 +139,15 @@ func TestExampleInfluxDB3BinsWhereBucketsStart(t *testing.T) {
 	for _, bin := range regexp.MustCompile(`INTERVAL '10 days', time, TIMESTAMP '(.*?)'`).FindAllStringSubmatch(readme, -1) {
 		require.Equal(t, "1970-01-09T00:00:00Z", bin[1])
 	}
+}
+
+// shortBuckets returns a copy of an example with buckets of a second, instead of an hour, that soon become final.
+func shortBuckets(t *testing.T, name string) string {
+	t.Helper()
+	const hours = "  period = \"10s\"\n  bucket = \"1h\"\n"
+	text := readFile(t, example(t, name))
+	require.Contains(t, text, hours)
+	return writeFile(t, "telegraf.conf", strings.Replace(text, hours, "  period = \"200ms\"\n  bucket = \"1s\"\n  linger = \"500ms\"\n", 1))
 }
 
 // impatient returns a configuration that overrides the intervals of an example, which are seconds.
@@ -152,7 +169,7 @@ func withoutHost(tags map[string]string) map[string]string {
 	return tags
 }
 
-// What is commented out in the quickstart works.
+// The output that is commented out in the quickstart is valid.
 func TestExampleQuickstartWithInfluxDB3(t *testing.T) {
 	text := readFile(t, example(t, "quickstart/telegraf.conf"))
 	before, commented, found := strings.Cut(text, "# [[outputs.influxdb_v3]]")
@@ -212,11 +229,11 @@ func counts(values ...any) []telegraf.Metric {
 	return metrics
 }
 
-// The endpoint of the tests is one that Telegraf's output understands: it keeps a batch while the database is
-// away, drops one that is refused, splits one that is too large, and writes rows over earlier ones.
-func TestTelegrafsOutputUnderstandsTheTestEndpoint(t *testing.T) {
+// With the endpoint of the tests, Telegraf's output keeps a batch while the database does not answer, drops a batch that the
+// database rejects, splits a batch that is too large, and writes rows over earlier ones.
+func TestEndpointWorksWithTelegrafsOutput(t *testing.T) {
 	t.Parallel()
-	influxdb := influxtest.New(t, influxtest.Options{Token: "secret", MaxBytes: 120})
+	influxdb := influxtest.New(t, influxtest.Options{Token: "secret", MaxBytes: 120, Overwrite: influxtest.Newest})
 	for _, status := range []int{http.StatusServiceUnavailable, http.StatusTooManyRequests, 0} {
 		out := influxOutputOf(t, influxdb, "secret")
 		influxdb.Fail(status, -1)
@@ -226,7 +243,7 @@ func TestTelegrafsOutputUnderstandsTheTestEndpoint(t *testing.T) {
 		if status != 0 {
 			requests := influxdb.Requests()
 			require.Error(t, out.Write(counts(int64(1))))
-			require.Equal(t, requests, influxdb.Requests(), "it waits as long as Retry-After says")
+			require.Equal(t, requests, influxdb.Requests(), "no request within the time of Retry-After")
 		}
 	}
 	require.Error(t, influxOutputOf(t, influxdb, "wrong").Write(counts(int64(1))))
@@ -236,7 +253,7 @@ func TestTelegrafsOutputUnderstandsTheTestEndpoint(t *testing.T) {
 	require.NoError(t, out.Write(counts(int64(1))))
 	requests := influxdb.Requests()
 	require.NoError(t, out.Write(counts(int64(2), int64(3), int64(4))))
-	require.Equal(t, requests+3, influxdb.Requests(), "one that is too large, and its halves")
+	require.Equal(t, requests+3, influxdb.Requests(), "one request that is too large, and its halves")
 	rows := influxdb.Rows("d", "analytics_m")
 	require.Len(t, rows, 3)
 	require.Equal(t, int64(2), rows[0].Fields["count"])
