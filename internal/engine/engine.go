@@ -157,7 +157,7 @@ func (e *Engine) Add(p *Point) {
 		}
 		e.span = span{start, end}
 	}
-	if e.o.MaxFuture > 0 && p.Time-e.o.Now().UnixNano() > int64(e.o.MaxFuture) {
+	if e.o.MaxFuture > 0 && time.Unix(0, p.Time).Sub(e.o.Now()) > e.o.MaxFuture {
 		e.drop(p, &e.counters.Future)
 		return
 	}

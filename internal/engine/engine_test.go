@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"testing"
@@ -210,6 +211,16 @@ func TestMaxFutureDropsWhatIsFurtherAhead(t *testing.T) {
 	e.add("", e.clock.at.Add(time.Minute+1), fields([]string{"a", "b"}, 1, 2)...)
 	require.Equal(t, int64(1), only(t, e.rows(t))["count"])
 	require.Equal(t, int64(2), e.Counters().Future)
+}
+
+func TestMaxFutureTakesTheOldestValues(t *testing.T) {
+	t.Parallel()
+	for _, limit := range []time.Duration{time.Minute, math.MaxInt64} {
+		e := newTested(t, time.Hour, func(o *engine.Options) { o.MaxFuture = limit })
+		e.values("", time.Date(1700, 1, 1, 0, 0, 0, 0, time.UTC), 1)
+		require.Equal(t, int64(1), only(t, e.rows(t))["count"])
+		require.Zero(t, e.Counters().Future)
+	}
 }
 
 func TestMaxSeriesDropsNewSeriesUntilOneIsRetired(t *testing.T) {
