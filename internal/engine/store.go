@@ -46,7 +46,10 @@ type Store interface {
 
 // Replay receives the log of a store in its order, so that the engine has the summaries of the last run, equal to the last
 // bit. Each method repeats the call of the method of [Store] that has its name. [Engine.BeginReplay] returns one.
-type Replay struct{ e *Engine }
+type Replay struct {
+	e     *Engine
+	began time.Time
+}
 
 // opened is an open bucket of a replay.
 type opened struct {
@@ -59,7 +62,7 @@ func (e *Engine) BeginReplay() *Replay {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.handles = make(map[uint64]opened)
-	return &Replay{e}
+	return &Replay{e, e.o.Now()}
 }
 
 // Open opens a bucket with its summaries. If the handle is open, its bucket is replaced: it was logged as a whole. The
@@ -81,7 +84,8 @@ func (r *Replay) Open(handle uint64, b Bucket) error {
 	return nil
 }
 
-// Rows adds rows to an open bucket.
+// Rows adds rows to an open bucket. The log does not have the time at which they came: for linger and for [Replay.End], they
+// came when the replay began.
 func (r *Replay) Rows(handle uint64, fields []string, rows []float64, times []int64) {
 	e := r.e
 	e.mu.Lock()
@@ -90,6 +94,7 @@ func (r *Replay) Rows(handle uint64, fields []string, rows []float64, times []in
 	if !ok {
 		return
 	}
+	o.bucket.touched = r.began
 	positions := e.positions(o.series, fields)
 	if n := len(o.series.schema.names); len(o.bucket.fields) < n {
 		o.bucket.fields = e.grow(o.bucket.fields, n)
@@ -157,12 +162,34 @@ func (r *Replay) End(since time.Time) {
 
 // Again lets the final rows of buckets leave with the next Push, in tables with that prefix. The engine does not
 // change the buckets otherwise, and they are its own from now on.
+//
+// With EmitUpdate, a bucket that is open again leaves as it is now instead: its final row has fewer values and would replace
+// the newer one.
 func (e *Engine) Again(prefix string, all []Bucket) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, b := range all {
+		if e.o.Emit == EmitUpdate && prefix == e.o.Prefix {
+			if o := e.openBucket(b.Series, b.Start); o != nil {
+				o.changed = true
+				continue
+			}
+		}
 		e.again = append(e.again, again{b, prefix})
 	}
+}
+
+// openBucket returns the open bucket of a series with that start, or nil.
+func (e *Engine) openBucket(key string, start int64) *open {
+	s := e.table.index[key]
+	if s == nil {
+		return nil
+	}
+	i, found := s.find(start)
+	if !found {
+		return nil
+	}
+	return s.open[i]
 }
 
 // again is a final bucket whose rows leave again, in a table with that prefix.
@@ -226,8 +253,10 @@ func (e *Engine) restore(s *series, o *open, b Bucket) {
 		_ = o.fields[position].Merge(&b.Summaries[i]) // into an empty one, so never an overflow
 	}
 	o.revision = b.Revision
-	if o.touched = time.Unix(0, b.Touched); b.Touched == 0 {
-		o.touched = e.o.Now()
+	now := e.o.Now()
+	// A time ahead of the clock is of a clock that was wrong: it would keep the bucket open until that time.
+	if o.touched = time.Unix(0, b.Touched); b.Touched == 0 || o.touched.After(now) {
+		o.touched = now
 	}
 	e.budget.hold(o)
 }

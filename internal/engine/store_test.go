@@ -214,7 +214,7 @@ func encodedFields(b engine.Bucket) map[string]string {
 func withStore(t testing.TB, store engine.Store, limit, memory int) tested {
 	t.Helper()
 	return newTested(t, time.Minute, func(o *engine.Options) {
-		o.Store, o.Emit, o.Linger, o.Encode = store, engine.EmitBoth, 2*time.Minute, fullSummary
+		o.Store, o.Emit, o.Linger, o.Encode = store, engine.EmitBoth, lingering, fullSummary
 		o.ExactLimit, o.MemoryLimit = limit, memory
 	}, "count", "sum", "first", "last", "stddev", "mode")
 }
@@ -476,4 +476,69 @@ func TestRowsOfTheLastRunLeaveAgain(t *testing.T) {
 	require.Equal(t, int64(2), e.Counters().Buckets)
 	checkBudget(t, e)
 	require.Empty(t, e.rows(t))
+}
+
+// lingering is how long the buckets of withStore linger.
+const lingering = 2 * time.Minute
+
+// A Snapshot has the time of its last value, but rows of the log after it do not have theirs.
+func TestRowsAfterASnapshotLeaveAgainAndLinger(t *testing.T) {
+	t.Parallel()
+	store := newRecorder(t, stats.Unlimited)
+	now := start.Add(time.Hour)
+	e := withStore(t, store, stats.Unlimited, 1<<30)
+	e.clock.at = now
+	replay := e.BeginReplay()
+	b := engine.Bucket{Series: "cpu", Start: start.UnixNano(), End: start.Add(time.Minute).UnixNano(), Touched: start.UnixNano()}
+	require.NoError(t, replay.Open(1, b))
+	replay.Rows(1, []string{"f"}, []float64{1, 2}, []int64{b.Start, b.Start})
+	replay.End(now.Add(-10 * time.Minute))
+	rows := e.rows(t)
+	require.Len(t, rows, 1)
+	require.Equal(t, record.Open, rows[0].State)
+	e.clock.at = now.Add(lingering)
+	rows = e.rows(t)
+	require.Len(t, rows, 1)
+	require.Equal(t, record.Final, rows[0].State)
+}
+
+func TestABucketOfAClockThatWasAheadLingersOnlyAsUsual(t *testing.T) {
+	t.Parallel()
+	e := withStore(t, newRecorder(t, stats.Unlimited), stats.Unlimited, 1<<30)
+	e.clock.at = start.Add(time.Hour)
+	one := stats.New(stats.Unlimited)
+	one.Add(1)
+	replay := e.BeginReplay()
+	require.NoError(t, replay.Open(1, engine.Bucket{
+		Series: "cpu", Start: start.UnixNano(), End: start.Add(time.Minute).UnixNano(), Touched: start.AddDate(1, 0, 0).UnixNano(),
+		Fields: []string{"f"}, Summaries: []stats.Summary{one},
+	}))
+	replay.End(start.AddDate(2, 0, 0))
+	require.Empty(t, e.rows(t))
+	e.clock.at = e.clock.at.Add(lingering)
+	rows := e.rows(t)
+	require.Len(t, rows, 1)
+	require.Equal(t, record.Final, rows[0].State)
+}
+
+func TestAnUpdateThatLeavesAgainIsTheNewestOne(t *testing.T) {
+	t.Parallel()
+	e := newTested(t, time.Minute, func(o *engine.Options) {
+		o.Store, o.Emit = newRecorder(t, stats.Unlimited), engine.EmitUpdate
+	})
+	two := stats.New(stats.Unlimited)
+	two.Add(1)
+	two.Add(2)
+	final := engine.Bucket{
+		Series: "cpu", Start: start.UnixNano(), End: start.Add(time.Minute).UnixNano(), Touched: start.UnixNano(),
+		Fields: []string{"f"}, Summaries: []stats.Summary{two},
+	}
+	reopened := clone(final)
+	reopened.Revision = 1
+	replay := e.BeginReplay()
+	require.NoError(t, replay.Open(1, reopened))
+	replay.Rows(1, []string{"f"}, []float64{3}, nil)
+	replay.End(e.clock.at.Add(time.Hour))
+	e.Again("analytics_", []engine.Bucket{final})
+	require.Equal(t, int64(3), only(t, e.rows(t))["count"])
 }
