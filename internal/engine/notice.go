@@ -28,8 +28,8 @@ func (e *Engine) Counters() Counters {
 	return e.counters
 }
 
-// Notice is a message for the operator. Each kind comes once, TagRenamed once for each tag key, and StateFailed each
-// time.
+// Notice is a message for the operator. Each kind comes once, TagRenamed once for each tag key, and StateFailed at most
+// once between two Pushes: a final bucket that cannot be read fails with each of its values.
 type Notice struct {
 	Kind   NoticeKind
 	Text   string // the tag of TagRenamed
@@ -51,7 +51,8 @@ const (
 
 // notices has the notices that came before.
 type notices struct {
-	once map[Notice]bool
+	once   map[Notice]bool
+	failed bool // whether StateFailed came since the last Push
 }
 
 // maxNotices is how many notices are remembered. Further tag keys are renamed without one.
@@ -62,7 +63,12 @@ func (e *Engine) notify(n Notice) {
 	if e.o.Notice == nil {
 		return
 	}
-	if n.Kind != StateFailed {
+	if n.Kind == StateFailed {
+		if e.noticed.failed {
+			return
+		}
+		e.noticed.failed = true
+	} else {
 		key := Notice{Kind: n.Kind, Text: n.Text}
 		if e.noticed.once[key] || len(e.noticed.once) >= maxNotices {
 			return

@@ -93,6 +93,7 @@ func (e *Engine) pushAll(yield func(*Row), all bool) (err error) {
 	defer e.mu.Unlock()
 	e.retire()
 	e.budget.relax()
+	e.noticed.failed = false
 	if e.counters.Forgotten > 0 {
 		e.notify(Notice{Kind: SeriesForgotten})
 	}
@@ -274,7 +275,7 @@ func (e *Engine) collectFinal(all []again) (n int) {
 		n++
 		s, err := ids.ParseKey(b.Series)
 		if err != nil {
-			e.notify(Notice{Kind: StateFailed, Err: err})
+			e.failState(err)
 			continue
 		}
 		for i := range b.Summaries {
@@ -283,4 +284,12 @@ func (e *Engine) collectFinal(all []again) (n int) {
 		}
 	}
 	return n
+}
+
+// failState counts a failure of the store. It takes the lock.
+func (e *Engine) failState(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.counters.StateErrors++
+	e.notify(Notice{Kind: StateFailed, Err: err})
 }

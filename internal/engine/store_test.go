@@ -542,3 +542,19 @@ func TestAnUpdateThatLeavesAgainIsTheNewestOne(t *testing.T) {
 	e.Again("analytics_", []engine.Bucket{final})
 	require.Equal(t, int64(3), only(t, e.rows(t))["count"])
 }
+
+func TestAStoreThatFailsIsReportedOnceAPush(t *testing.T) {
+	t.Parallel()
+	store := newRecorder(t, stats.Unlimited)
+	store.findErr = errors.New("damaged")
+	e := newTested(t, time.Minute, func(o *engine.Options) { o.Store = store })
+	for want := 1; want <= 2; want++ {
+		for range 3 {
+			e.values("", start, 1)
+		}
+		require.Len(t, *e.notices, want)
+		e.rows(t)
+	}
+	require.Equal(t, int64(6), e.Counters().Late)
+	require.Equal(t, int64(6), e.Counters().StateErrors)
+}
