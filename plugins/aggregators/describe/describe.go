@@ -61,6 +61,9 @@ type Describe struct {
 	Alias        string              `toml:"alias"`
 	NamePass     []string            `toml:"namepass"`
 	NameDrop     []string            `toml:"namedrop"`
+	FieldInclude []string            `toml:"fieldinclude"`
+	FieldExclude []string            `toml:"fieldexclude"`
+	MetricPass   string              `toml:"metricpass"`
 	TagPass      map[string][]string `toml:"tagpass"`
 	TagDrop      map[string][]string `toml:"tagdrop"`
 

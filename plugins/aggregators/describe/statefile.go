@@ -36,10 +36,12 @@ type FileBucket struct {
 	Summaries map[string][]byte `json:"summaries"` // encoded, by field
 }
 
-// ID identifies the plugin in Telegraf's state file, and its folder of the option state. It does not depend on options
-// that may change while the buckets stay, but on those that tell two describe blocks apart.
+// ID identifies the plugin in Telegraf's state file, which accepts each ID once. It depends on the options that
+// distinguish two describe blocks, and not on those that may change while the buckets stay.
 func (d *Describe) ID() string {
-	text, err := json.Marshal([]any{d.Prefix, d.Alias, d.NamePass, d.NameDrop, d.TagPass, d.TagDrop})
+	text, err := json.Marshal([]any{
+		d.Prefix, d.Alias, d.NamePass, d.NameDrop, d.TagPass, d.TagDrop, d.FieldInclude, d.FieldExclude, d.MetricPass,
+	})
 	if err != nil {
 		panic(err) // texts, lists and maps of texts always marshal
 	}

@@ -104,7 +104,8 @@ func TestAStateThatCannotBeUsedIsLoggedAndIgnored(t *testing.T) {
 
 func TestTheIDDependsOnWhatTellsBlocksApart(t *testing.T) {
 	ids := make(map[string]string)
-	for _, block := range []string{"", "prefix = \"x_\"", "alias = \"b\"", "namepass = [\"cpu\"]", "namedrop = [\"cpu\"]", "[aggregators.describe.tagpass]\n  host = [\"a\"]"} {
+	for _, block := range []string{"", "prefix = \"x_\"", "alias = \"b\"", "namepass = [\"cpu\"]", "namedrop = [\"cpu\"]",
+		"fieldinclude = [\"a\"]", "fieldexclude = [\"a\"]", "metricpass = \"fields.a > 0\"", "[aggregators.describe.tagpass]\n  host = [\"a\"]"} {
 		id := loaded(t, "[[aggregators.describe]]\n"+block+"\n").ID()
 		require.NotContains(t, ids, id)
 		ids[id] = block
