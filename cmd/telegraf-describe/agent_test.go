@@ -16,23 +16,23 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// history is older than any gate that Telegraf has by default.
+// history has values that Telegraf drops with its default grace.
 const history = `weather,city=Oslo temp=1.5,wind=3i 1577836800000000000
 weather,city=Oslo temp=2.5,wind=4i 1577836860000000000
 weather,city=Oslo temp=3.5,wind=5i 1577840400000000000
 `
 
-// settings fill in the configuration of a test.
+// settings are the variable parts of the configuration of a test.
 type settings struct {
-	input     string // the file that is read at each interval
-	output    string // the file that is written
+	input     string // path of the file that is read at each interval
+	output    string // path of the file that is written
 	agent     string // more options of [agent]
 	name      string // name_override of the input
-	describe  string // options of describe; none when empty
+	describe  string // options of describe; empty for no describe
 	noOutputs bool
 }
 
-// configuration returns a configuration that reads a file each 100 ms and writes another at once.
+// configuration returns a configuration that reads a file every 100 ms and writes another one without delay.
 func configuration(s settings) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "[agent]\n  interval = \"100ms\"\n  flush_interval = \"100ms\"\n  omit_hostname = true\n"+
@@ -53,7 +53,7 @@ func files(t *testing.T, lines string) (input, output string) {
 	return writeFile(t, "in.lp", lines), filepath.Join(t.TempDir(), "out.lp")
 }
 
-// rows returns the analytics in line protocol, in order.
+// rows returns the sorted lines of analytics tables.
 func rows(text string) (found []string) {
 	for line := range strings.Lines(text) {
 		if strings.HasPrefix(line, "analytics_") {
@@ -63,7 +63,7 @@ func rows(text string) (found []string) {
 	return found
 }
 
-func TestTestPrintsMetricsAndWritesNone(t *testing.T) {
+func TestFlagTestPrintsMetricsAndWritesNothing(t *testing.T) {
 	t.Parallel()
 	in, out := files(t, history)
 	config := writeFile(t, "telegraf.conf", configuration(settings{input: in, output: out, describe: "  bucket = \"1h\"\n  stats = [\"count\", \"max\"]"}))
@@ -74,16 +74,16 @@ func TestTestPrintsMetricsAndWritesNone(t *testing.T) {
 	require.Empty(t, readFile(t, out))
 }
 
-func TestTestNeedsNoOutputs(t *testing.T) {
+func TestFlagTestNeedsNoOutputs(t *testing.T) {
 	t.Parallel()
 	in, _ := files(t, history)
 	config := writeFile(t, "telegraf.conf", configuration(settings{input: in, noOutputs: true}))
 	require.Zero(t, runTelegraf(t, "--config", config, "--test").code)
 	require.Equal(t, 1, runTelegraf(t, "--config", config, "--once").code)
-	require.Equal(t, 1, runTelegraf(t, "--config", config, "--test", "--once").code, "once goes first")
+	require.Equal(t, 1, runTelegraf(t, "--config", config, "--test", "--once").code, "--once overrides --test")
 }
 
-func TestOnceDescribesHistory(t *testing.T) {
+func TestFlagOnceDescribesHistory(t *testing.T) {
 	t.Parallel()
 	in, out := files(t, history)
 	config := writeFile(t, "telegraf.conf", configuration(settings{input: in, output: out, describe: "  bucket = \"1h\"\n  stats = [\"count\", \"max\"]"}))
@@ -98,7 +98,7 @@ func TestOnceDescribesHistory(t *testing.T) {
 	require.NotContains(t, r.stderr, "grace is")
 }
 
-func TestGatesThatTheConfigurationSetsStayAsTheyAre(t *testing.T) {
+func TestGatesInTheConfigurationAreKept(t *testing.T) {
 	t.Parallel()
 	in, out := files(t, history+fmt.Sprintf("weather,city=Oslo temp=9 %d\n", time.Now().UnixNano()))
 	config := writeFile(t, "telegraf.conf", configuration(settings{
@@ -148,11 +148,11 @@ func TestSIGHUPLoadsTheChangedConfiguration(t *testing.T) {
 	p.waitForFile(out, "after,")
 	require.Equal(t, strconv.Itoa(p.cmd.Process.Pid)+"\n", readFile(t, pid))
 	p.stop()
-	require.Contains(t, rows(readFile(t, out)), "analytics_after,bucket_state=final,city=Oslo,field_name=temp max=3.5 1577836800000000000", "gates are opened at a reload, too")
+	require.Contains(t, rows(readFile(t, out)), "analytics_after,bucket_state=final,city=Oslo,field_name=temp max=3.5 1577836800000000000", "a reload opens the gates too")
 	require.NoFileExists(t, pid)
 }
 
-func TestAWrongConfigurationAtAReloadEndsTheCommand(t *testing.T) {
+func TestInvalidConfigurationAtAReloadEndsTheCommand(t *testing.T) {
 	t.Parallel()
 	in, out := files(t, history)
 	config := writeFile(t, "telegraf.conf", configuration(settings{input: in, output: out, describe: "  period = \"24h\"\n  stats = [\"max\"]"}))
@@ -174,14 +174,14 @@ func TestSIGUSR1FlushesTheOutputs(t *testing.T) {
 	p := startTelegraf(t, "--config", writeFile(t, "telegraf.conf", text))
 	p.waitForLog("[agent] Config: Interval")
 	require.Empty(t, readFile(t, out))
-	p.waitFor("a flush", func() bool { // there may be nothing to flush yet
+	p.waitFor("a flush", func() bool { // the first signals may find nothing to flush
 		p.signal(syscall.SIGUSR1)
 		return strings.Contains(readFile(t, out), "weather,")
 	})
 	p.stop()
 }
 
-// slowConfig serves a configuration to those who are told to go on.
+// slowConfig serves a configuration and answers a request only when the test lets it.
 func slowConfig(t *testing.T, text string) (url string, asked <-chan struct{}, answer func()) {
 	t.Helper()
 	requests, proceed := make(chan struct{}, 100), make(chan struct{})
@@ -206,17 +206,17 @@ func receive(t *testing.T, c <-chan struct{}, what string) {
 	}
 }
 
-func TestEarlySignalsDoNotKill(t *testing.T) {
+func TestSignalsWhileLoadingDoNotKill(t *testing.T) {
 	t.Parallel()
 	in, out := files(t, history)
 	url, asked, answer := slowConfig(t, configuration(settings{input: in, output: out}))
 	p := startTelegraf(t, "--config", url)
-	receive(t, asked, "the configuration is asked for")
+	receive(t, asked, "a request for the configuration")
 	for _, s := range []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGHUP} {
 		p.signal(s)
 	}
 	answer()
-	receive(t, asked, "the configuration is loaded again, as was asked for")
+	receive(t, asked, "the configuration is loaded again")
 	p.waitForFile(out, "weather,")
 	p.stop()
 }
@@ -226,17 +226,17 @@ func TestAStopDoesNotWaitForAConfiguration(t *testing.T) {
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		url, asked, _ := slowConfig(t, "")
 		p := startTelegraf(t, "--config", url, "--config-url-retry-attempts", "-1")
-		receive(t, asked, "the configuration is asked for")
+		receive(t, asked, "a request for the configuration")
 		p.signal(s)
 		require.Zero(t, p.wait().code)
 	}
 }
 
-func TestSubcommandsDieOfInterrupts(t *testing.T) {
+func TestInterruptsEndSubcommands(t *testing.T) {
 	t.Parallel()
 	url, asked, _ := slowConfig(t, "")
 	p := startTelegraf(t, "config", "check", "--config", url)
-	receive(t, asked, "the configuration is asked for")
+	receive(t, asked, "a request for the configuration")
 	p.signal(syscall.SIGINT)
 	require.Equal(t, -1, p.wait().code)
 }
@@ -247,11 +247,11 @@ func TestNoReloadAfterAStop(t *testing.T) {
 	p := startTelegraf(t, "--config", writeFile(t, "telegraf.conf", configuration(settings{input: in, output: out})))
 	p.waitForFile(out, "weather,")
 	p.signal(syscall.SIGTERM)
-	_ = p.cmd.Process.Signal(syscall.SIGHUP) // it may have ended
+	_ = p.cmd.Process.Signal(syscall.SIGHUP) // the process may have ended
 	require.Zero(t, p.wait().code)
 }
 
-func TestAChangedConfigurationIsLoaded(t *testing.T) {
+func TestAChangedConfigurationIsReloaded(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name string
@@ -329,7 +329,7 @@ func TestANewFileInAFolderIsAChangedConfiguration(t *testing.T) {
 	}
 }
 
-func TestAChangedConfigurationOfAServerIsLoaded(t *testing.T) {
+func TestAChangedConfigurationOfAServerIsReloaded(t *testing.T) {
 	t.Parallel()
 	in, out := files(t, history)
 	name := filepath.Join(t.TempDir(), "name")
@@ -346,7 +346,7 @@ func TestAChangedConfigurationOfAServerIsLoaded(t *testing.T) {
 	defer server.Close()
 	p := startTelegraf(t, "--config", server.URL+"/telegraf.conf", "--config-url-watch-interval", "20ms")
 	p.waitForFile(out, "first,")
-	p.waitFor("a change", func() bool { // it is seen from the second question on
+	p.waitFor("a change", func() bool { // the first request only records Last-Modified
 		require.NoError(t, os.WriteFile(name+".new", []byte("next"+strconv.FormatInt(time.Now().UnixNano(), 10)), 0o600))
 		require.NoError(t, os.Rename(name+".new", name))
 		return strings.Contains(readFile(t, out), "next")
@@ -400,7 +400,7 @@ func TestEnvironmentVariables(t *testing.T) {
 	in, out := files(t, history)
 	config := writeFile(t, "telegraf.conf", configuration(settings{input: in, output: out, name: "${NAME}", agent: "  metric_batch_size = ${BATCH}"}))
 	env := []string{"NAME=named", "BATCH=10"}
-	require.Equal(t, 1, startTelegrafWith(t, env, "--config", config, "--once").wait().code, "a variable outside of a string")
+	require.Equal(t, 1, startTelegrafWith(t, env, "--config", config, "--once").wait().code, "a variable that is not in a string")
 	require.Zero(t, startTelegrafWith(t, env, "--config", config, "--once", "--non-strict-env-handling").wait().code)
 	require.Contains(t, readFile(t, out), "named,")
 }
@@ -414,8 +414,8 @@ func TestLogLevels(t *testing.T) {
 	require.Empty(t, runTelegraf(t, "--config", config, "--once", "--quiet").stderr)
 }
 
-// 3,000 series of 10 fields are 30,000 rows in one period. The batch is larger, so that none is written while
-// they come.
+// 3,000 series of 10 fields are 30,000 rows in one period. The batch is larger, so that no row is written before all
+// have arrived.
 func TestOutputsHoldTheRowsOfAPeriod(t *testing.T) {
 	t.Parallel()
 	var lines strings.Builder
@@ -437,7 +437,7 @@ func TestOutputsHoldTheRowsOfAPeriod(t *testing.T) {
 	require.Contains(t, log, "W! [outputs.file] Metric buffer overflow; ")
 }
 
-func TestTheBufferLimitIsOursUnlessItIsSet(t *testing.T) {
+func TestMetricBufferLimitHasOurDefault(t *testing.T) {
 	const agent, set = "[agent]\n  omit_hostname = true\n", "  metric_buffer_limit = 10000\n"
 	const input, output = "[[inputs.mem]]\n", "[[outputs.discard]]\n"
 	for _, c := range []struct {
@@ -458,7 +458,7 @@ func TestTheBufferLimitIsOursUnlessItIsSet(t *testing.T) {
 	}
 }
 
-func TestAnUnreachableRedisIsReportedInTheLogOnly(t *testing.T) {
+func TestAnUnreachableRedisIsOnlyLogged(t *testing.T) {
 	t.Parallel()
 	nobody, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -498,7 +498,7 @@ func TestProfilesAreServed(t *testing.T) {
 	p.stop()
 }
 
-func TestSystemdHearsOfTheAgent(t *testing.T) {
+func TestSystemdIsNotified(t *testing.T) {
 	t.Parallel()
 	folder, err := os.MkdirTemp("", "notify") //nolint:usetesting // the names of sockets are short
 	require.NoError(t, err)

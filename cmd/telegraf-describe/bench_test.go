@@ -35,7 +35,7 @@ func benchInput(b *testing.B) (path string) {
 	return writeFile(b, "in.lp", lines.String())
 }
 
-// benchConfiguration reads the lines with one aggregator or none. All values are of one period, which takes history.
+// benchConfiguration reads the lines with one aggregator or none. All values arrive in one period, so the gates are open.
 func benchConfiguration(input, aggregator, options, output string) string {
 	text := fmt.Sprintf("[agent]\n  omit_hostname = true\n  skip_processors_after_aggregators = true\n"+
 		"[[inputs.file]]\n  files = [%q]\n  data_format = \"influx\"\n%s", input, output)
@@ -81,7 +81,7 @@ func BenchmarkProcess(b *testing.B) {
 	}
 }
 
-// checkBenchAnswer checks that describe gets every value of the lines: the counts of its rows add up.
+// checkBenchAnswer checks that describe gets every value of the lines: the sum of the counts of its rows is their number.
 func checkBenchAnswer(b *testing.B, input string) {
 	b.Helper()
 	out := filepath.Join(b.TempDir(), "out.lp")

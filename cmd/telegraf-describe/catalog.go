@@ -19,10 +19,10 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// kind is a kind of plugins that this build has.
+// kind is a kind of plugin, with the plugins of this build.
 type kind struct {
-	name       string
-	names      []string
+	name       string   // as in a configuration, such as "inputs"
+	names      []string // of the plugins, sorted
 	deprecated map[string]telegraf.DeprecationInfo
 	create     func(name string) telegraf.PluginDescriber // nil for kinds without a section in a configuration
 }
@@ -66,7 +66,8 @@ func pluginsCommand(out io.Writer) *cli.Command {
 	return command
 }
 
-// listPlugins prints the plugins of the kinds, or of all of them.
+// listPlugins prints the plugins of the kinds in only, or of all kinds if only is empty. deprecated selects the deprecated
+// plugins.
 func listPlugins(out io.Writer, deprecated bool, only ...string) error {
 	for _, k := range kinds() {
 		if !wanted(only, k.name) {
@@ -92,7 +93,7 @@ func (k kind) list(out io.Writer, deprecated bool) error {
 	return nil
 }
 
-// printDeprecations prints the deprecated plugins and the deprecated options of the others.
+// printDeprecations prints the deprecated plugins and the deprecated options of other plugins.
 func printDeprecations(out io.Writer, f filters) error {
 	c := config.NewConfig()
 	infos := c.CollectDeprecationInfos(f.inputs, f.outputs, f.aggregators, f.processors)
@@ -100,12 +101,12 @@ func printDeprecations(out io.Writer, f filters) error {
 		if _, err := fmt.Fprintf(out, "Deprecated %s:\n", kind); err != nil {
 			return err
 		}
-		c.PrintDeprecationList(infos[kind]) // to the standard output
+		c.PrintDeprecationList(infos[kind]) // it prints to os.Stdout, not to out
 	}
 	return nil
 }
 
-// printUsage prints the sample configuration of every plugin of that name.
+// printUsage prints the sample configuration of every plugin with the name, of any kind.
 func printUsage(out io.Writer, name string) error {
 	found := false
 	for _, k := range kinds() {
@@ -118,7 +119,7 @@ func printUsage(out io.Writer, name string) error {
 		}
 	}
 	if !found {
-		return fmt.Errorf("no plugin %q in this build, 'plugins' lists them", name)
+		return fmt.Errorf("this build has no plugin %q: the command 'plugins' lists its plugins", name)
 	}
 	return nil
 }
@@ -139,38 +140,38 @@ func (k kind) sample(out io.Writer, name, comment string) error {
 	return nil
 }
 
-// shown are the plugins that a sample configuration has uncommented when no filter names any.
+// shown lists the plugins that are not commented out in a sample configuration without filters.
 var shown = map[string]bool{
 	"outputs.file": true, "aggregators.describe": true,
 	"inputs.cpu": true, "inputs.mem": true, "inputs.disk": true, "inputs.diskio": true, "inputs.system": true,
 }
 
-const globalSections = `# A configuration of telegraf-describe, which is Telegraf's: see
+const globalSections = `# A configuration of telegraf-describe. Its format is that of Telegraf: see
 # https://docs.influxdata.com/telegraf/v1/configuration/
 
 [global_tags]
   # dc = "eu-1"
 
 [agent]
-  ## Default of how often inputs are gathered
+  ## How often inputs are gathered, unless they set their own interval
   interval = "10s"
   round_interval = true
 
-  ## Metrics in one write, and most metrics to keep while an output is away or
-  ## the statistics of a period come at once
+  ## Metrics in one write, and the most metrics to keep for each output while it
+  ## cannot be written to, or when all statistics of a period arrive at once
   metric_batch_size = 1000
   metric_buffer_limit = 100000
 
-  ## Default of how often outputs are flushed
+  ## How often outputs are flushed, unless they set their own flush_interval
   flush_interval = "10s"
 
   ## Whether the statistics of aggregators skip the processors. The default
-  ## changes with Telegraf v1.40, so say what you want.
+  ## changes with Telegraf v1.40, so set it.
   skip_processors_after_aggregators = true
 
 `
 
-// printConfig prints the sample configuration of all plugins, or of those that the filters name.
+// printConfig prints the sample configuration of the plugins and sections that pass the filters.
 func printConfig(out io.Writer, f filters) error {
 	if wanted(f.sections, "agent") || wanted(f.sections, "global_tags") {
 		if _, err := fmt.Fprint(out, globalSections); err != nil {
@@ -194,6 +195,7 @@ func printConfig(out io.Writer, f filters) error {
 	return nil
 }
 
+// wanted reports whether the filter is empty or has the name.
 func wanted(filter []string, name string) bool {
 	return len(filter) == 0 || slices.Contains(filter, name)
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestVersionIsTelegrafs(t *testing.T) {
+func TestVersionIsThatOfTelegraf(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"version"}, {"--version"}, {"-version"}} {
 		r := runTelegraf(t, args...)
@@ -34,7 +34,7 @@ func TestHelpListsFlagsAndSubcommands(t *testing.T) {
 	}
 }
 
-func TestWrongCommandLines(t *testing.T) {
+func TestInvalidCommandLines(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		args []string
@@ -44,7 +44,7 @@ func TestWrongCommandLines(t *testing.T) {
 		{[]string{"bogus"}, `unknown command "bogus"`},
 		{[]string{"config", "bogus"}, `unknown command "bogus"`},
 		{[]string{"plugins", "bogus"}, `unknown command "bogus"`},
-		{[]string{"--usage", "bogus"}, `no plugin "bogus" in this build`},
+		{[]string{"--usage", "bogus"}, `this build has no plugin "bogus"`},
 		{[]string{"--watch-config", "often"}, `invalid --watch-config "often", want notify or poll`},
 		{[]string{"--watch-config", "poll", "--watch-interval", "-1s"}, "invalid --watch-interval -1s, want more than 0s"},
 		{[]string{"--watch-debounce-interval", "-1s"}, "invalid --watch-debounce-interval -1s"},
@@ -68,7 +68,7 @@ func TestWrongCommandLines(t *testing.T) {
 	}
 }
 
-func TestWrongConfigurations(t *testing.T) {
+func TestInvalidConfigurations(t *testing.T) {
 	t.Parallel()
 	const input = "[[inputs.file]]\n  files = [\"/dev/null\"]\n"
 	const output = "[[outputs.discard]]\n"
@@ -79,7 +79,7 @@ func TestWrongConfigurations(t *testing.T) {
 		{"no TOML", "[[inputs.file]", "telegraf.conf"},
 		{"interval", "[agent]\n  interval = \"0s\"\n" + input + output, "agent interval must be positive, found 0s"},
 		{"flush interval", "[agent]\n  flush_interval = \"0s\"\n" + input + output, "agent flush_interval must be positive, found 0s"},
-		{"plugin that this build has not", "[[inputs.prometheus]]\n" + output, "undefined but requested input: prometheus"},
+		{"plugin that is not in this build", "[[inputs.prometheus]]\n" + output, "undefined but requested input: prometheus"},
 		{"unknown option", input + output + "[[aggregators.describe]]\n  buckt = \"1h\"\n", "buckt"},
 		{"wrong type", input + output + "[[aggregators.describe]]\n  stats = 7\n", "(describe.Describe.Stats) cannot unmarshal TOML integer into []string"},
 		{"width without a unit we know", input + output + "[[aggregators.describe]]\n  bucket = \"10x\"\n", "10x"},
@@ -104,14 +104,14 @@ func TestWrongConfigurations(t *testing.T) {
 	}
 }
 
-func TestConfigCheckTakesAllFilesTogether(t *testing.T) {
+func TestConfigCheckJoinsAllFiles(t *testing.T) {
 	t.Parallel()
 	input, output := writeFile(t, "in.conf", "[[inputs.mem]]\n"), writeFile(t, "out.conf", "[[outputs.discard]]\n")
 	r := runTelegraf(t, "config", "check", "--config", input, "--config", output)
 	require.Zero(t, r.code, r.stderr)
 }
 
-func TestPluginsListsOursAndUpstreams(t *testing.T) {
+func TestPluginsListsOurPluginsAndThoseOfUpstream(t *testing.T) {
 	t.Parallel()
 	for kind, want := range map[string][]string{
 		"aggregators":  {"basicstats", "describe", "final", "merge", "quantile", "starlark"},
@@ -149,7 +149,7 @@ func TestUsagePrintsTheOptionsOfEveryKind(t *testing.T) {
 	require.Contains(t, r.stdout, "[[outputs.file]]")
 }
 
-func TestConfigCreateWritesWhatConfigCheckAccepts(t *testing.T) {
+func TestConfigCheckAcceptsTheOutputOfConfigCreate(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"config", "create"}, {"config"}, {"--sample-config"}} {
 		created := runTelegraf(t, args...)
@@ -170,7 +170,7 @@ func TestConfigCreateIsFiltered(t *testing.T) {
 	require.Zero(t, after.code)
 	require.Equal(t, []string{"[[outputs.rediscache]]", "[[aggregators.describe]]", "[[inputs.cpu]]", "[[inputs.mem]]"}, sections(after.stdout))
 	before := runTelegraf(t, append(args, "config", "create")...)
-	require.Equal(t, after.stdout, before.stdout, "filters count before and after the subcommand")
+	require.Equal(t, after.stdout, before.stdout, "filters before and after the subcommand")
 }
 
 // sections returns the headers in a configuration that are not comments.
@@ -195,7 +195,7 @@ func TestConfigCheckInitializesThePlugins(t *testing.T) {
 	good := writeFile(t, "telegraf.conf", strings.Replace(text, "guess", "linear", 1))
 	r := runTelegraf(t, "config", "check", "--config", good)
 	require.Zero(t, r.code, r.stderr)
-	require.NotContains(t, r.stderr, "grace is", "the gates are open in a check, too")
+	require.NotContains(t, r.stderr, "grace is", "config check opens the gates too")
 	require.Contains(t, r.stderr, " W! [agent] skip_processors_after_aggregators is not set")
 	for _, args := range [][]string{{"config", "check", "--quiet"}, {"--quiet", "config", "check"}, {"config", "--quiet", "check"}} {
 		r := runTelegraf(t, append(args, "--config", good)...)
@@ -215,7 +215,7 @@ func TestConfigMigrateWritesAnotherFile(t *testing.T) {
 
 	again := runTelegraf(t, "config", "migrate", "--config", path)
 	require.Equal(t, 1, again.code)
-	require.Contains(t, again.stderr, "already exists")
+	require.Contains(t, again.stderr, "exists: --force overwrites it")
 	require.Zero(t, runTelegraf(t, "config", "migrate", "--force", "--config", path).code)
 }
 
@@ -228,7 +228,7 @@ func TestDeprecationList(t *testing.T) {
 	require.NotContains(t, r.stdout, "inputs.modbus")
 }
 
-func TestDefaultConfigurationsAreFoundAsUpstreamFindsThem(t *testing.T) {
+func TestDefaultConfigurationsAreThoseOfUpstream(t *testing.T) {
 	t.Parallel()
 	const text = "[[inputs.file]]\n  files = [\"/dev/null\"]\n  name_override = \"from_%s\"\n[[outputs.discard]]\n"
 	byVariable := writeFile(t, "variable.conf", text)

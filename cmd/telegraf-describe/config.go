@@ -13,7 +13,7 @@ import (
 	"github.com/influxdata/telegraf/config"
 	"github.com/influxdata/telegraf/logger"
 	"github.com/influxdata/telegraf/migrations"
-	_ "github.com/influxdata/telegraf/migrations/all" // what config migrate knows
+	_ "github.com/influxdata/telegraf/migrations/all" // the migrations of config migrate
 	"github.com/urfave/cli/v2"
 )
 
@@ -31,7 +31,7 @@ func configCommand(out io.Writer) *cli.Command {
 		Before: defaultSignals,
 		Action: create,
 		Subcommands: []*cli.Command{
-			{Name: "create", Usage: "print a full sample configuration, or the parts that the filters name", Flags: configFlags(), Action: create},
+			{Name: "create", Usage: "print a sample configuration of all plugins and sections that pass the filters", Flags: configFlags(), Action: create},
 			{Name: "check", Usage: "load the configuration and initialize its plugins without starting them", Flags: configFlags(), Action: check},
 			{
 				Name:   "migrate",
@@ -43,7 +43,7 @@ func configCommand(out io.Writer) *cli.Command {
 	}
 }
 
-// configFiles returns the files to load: those named and those in the folders, or else the default ones.
+// configFiles returns the given files and the *.conf files of the folders, or the default files if there are none.
 func configFiles(files, folders []string) ([]string, error) {
 	all := append([]string(nil), files...)
 	for _, folder := range folders {
@@ -59,7 +59,8 @@ func configFiles(files, folders []string) ([]string, error) {
 	return config.GetDefaultConfigPath()
 }
 
-// chosenFiles sets up a subcommand and returns the files that its flags choose.
+// chosenFiles sets up logging, environment variables and secrets of a subcommand, and returns the configuration files of its
+// flags.
 func chosenFiles(c *cli.Context) ([]string, error) {
 	if err := logger.SetupLogging(&logger.Config{Debug: isSet(c, "debug"), Quiet: isSet(c, "quiet")}); err != nil {
 		return nil, err
@@ -71,7 +72,7 @@ func chosenFiles(c *cli.Context) ([]string, error) {
 	return configFiles(texts(c, "config"), texts(c, "config-directory"))
 }
 
-// check is config check: what the agent does up to Init.
+// check is the command "config check". It loads the configuration and initializes the plugins as the agent does.
 func check(c *cli.Context) error {
 	files, err := chosenFiles(c)
 	if err != nil {
@@ -94,14 +95,14 @@ func check(c *cli.Context) error {
 	return agent.NewAgent(cfg).InitPlugins()
 }
 
-// migrate is config migrate.
+// migrate is the command "config migrate".
 func migrate(c *cli.Context) error {
 	files, err := chosenFiles(c)
 	if err != nil {
 		return err
 	}
 	if len(migrations.GeneralMigrations)+len(migrations.GlobalMigrations)+len(migrations.PluginMigrations)+len(migrations.PluginOptionMigrations) == 0 {
-		return errors.New("this build has no migrations, the build tag is \"migrations\"")
+		return errors.New("this build has no migrations: build it with the tag \"migrations\"")
 	}
 	for _, file := range files {
 		if err := migrateFile(file, c.Bool("force")); err != nil {
@@ -111,7 +112,7 @@ func migrate(c *cli.Context) error {
 	return nil
 }
 
-// migrateFile writes the migrated file beside the file, or into the current folder when it is a URL.
+// migrateFile writes the migrated configuration to file + ".migrated". That of a URL is written to the current folder.
 func migrateFile(file string, force bool) error {
 	data, remote, err := config.LoadConfigFile(file)
 	if err != nil {
@@ -134,8 +135,8 @@ func migrateFile(file string, force bool) error {
 		target = filepath.Base(u.Path) + ".migrated"
 	}
 	if _, err := os.Stat(target); !force && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("output file %q already exists", target)
+		return fmt.Errorf("output file %q exists: --force overwrites it", target)
 	}
 	log.Printf("I! %d migrations applied for %q, writing %q", applied, file, target)
-	return os.WriteFile(target, migrated, 0o640) //nolint:gosec // as configurations are
+	return os.WriteFile(target, migrated, 0o640) //nolint:gosec // configurations are readable by their group
 }

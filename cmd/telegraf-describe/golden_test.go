@@ -24,8 +24,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
-// The whole path: a file through inputs.file, describe and the outputs of the real command, to a file, to
-// InfluxDB 3's write endpoint, to Redis, and through the API.
+// These tests cover the whole path: from a file through inputs.file, describe and the outputs of the real command to
+// a file, to the write endpoint of InfluxDB 3, and to Redis and the API.
 
 // goldenFolder has public data sets with statistics that an independent reference computed.
 const goldenFolder = "../../../shared/golden"
@@ -46,8 +46,9 @@ func goldenLines(t *testing.T, name string) string {
 	return writeFile(t, name+".lp", string(b))
 }
 
-// describedWith is a configuration that reads line protocol and writes only its statistics, once unless the options set
-// the period: the default one can end while a slow machine still reads, and every row then comes again.
+// describedWith returns a configuration that reads line protocol and writes only its statistics. Each row is written once,
+// unless the options set the period. The default period may end while a slow machine still reads, and every row would then
+// be written again.
 func describedWith(input, options, outputs string) string {
 	if !strings.Contains(options, "period = ") {
 		options = onePeriod + options
@@ -71,7 +72,7 @@ func describedWith(input, options, outputs string) string {
 `, input, options, outputs)
 }
 
-// onePeriod is longer than any test; with round_interval = false it does not end at a round time either.
+// onePeriod is longer than any test. With round_interval = false it does not end at a round time either.
 const onePeriod = "  period = \"1h\"\n"
 
 func fileOutput(path string) string {
@@ -130,7 +131,7 @@ type readmeRow struct {
 	Mode   float64 `json:"mode"`
 }
 
-// check compares a row of ours, whose numbers are float64, with a row of the table.
+// check compares one of our rows, whose numbers are float64, with a row of the table.
 func (want readmeRow) check(t *testing.T, got map[string]any, mode float64) {
 	t.Helper()
 	key := want.Start + " " + want.Field
@@ -140,7 +141,7 @@ func (want readmeRow) check(t *testing.T, got map[string]any, mode float64) {
 	require.InEpsilon(t, want.Mean, got["mean"], 1e-12, key)
 }
 
-// readmeTable returns the table, and the modes that ours are to be: the plugin wrote 0 for ties.
+// readmeTable returns the table and the modes that our rows must have. The plugin wrote 0 for ties.
 func readmeTable(t *testing.T) (rows []readmeRow, modes map[string]float64) {
 	t.Helper()
 	var tables struct {
@@ -186,7 +187,7 @@ func parseLines(t *testing.T, path string) []telegraf.Metric {
 	return metrics
 }
 
-// asNumbers returns the fields with every number as a float64, as JSON has them.
+// asNumbers returns the fields with every number as a float64, as in decoded JSON.
 func asNumbers(fields map[string]any) map[string]any {
 	numbers := make(map[string]any, len(fields))
 	for name, value := range fields {
@@ -198,8 +199,8 @@ func asNumbers(fields map[string]any) map[string]any {
 	return numbers
 }
 
-// The table in the README of the Python plugin comes out of every end of the path.
-func TestTheTableOfThePythonPlugin(t *testing.T) {
+// Every output of the path has the table in the README of the Python plugin.
+func TestRowsAreThoseOfThePythonPlugin(t *testing.T) {
 	t.Parallel()
 	input := goldenLines(t, "solar_plant1_plus4h")
 	table, modes := readmeTable(t)
@@ -260,8 +261,8 @@ func checkTable(t *testing.T, table []readmeRow, modes map[string]float64, rows 
 	}
 }
 
-// Every row of every data set arrives in InfluxDB 3 and in Redis once, and they agree, for buckets of several
-// widths, of all series together and of each.
+// Every row of every data set arrives once in InfluxDB 3 and in Redis, with the same statistics. Buckets have several
+// widths and are of single series or of all series of a measurement.
 func TestEveryGoldenRowArrivesOnce(t *testing.T) {
 	t.Parallel()
 	inputs, err := filepath.Glob(filepath.Join(goldenFolder, "*.lp.gz"))
@@ -290,7 +291,7 @@ func TestEveryGoldenRowArrivesOnce(t *testing.T) {
 	}
 }
 
-// otherBuckets are describe blocks beside the one of days by series, each with a prefix of its own.
+// otherBuckets are more describe blocks, each with its own prefix. The first block has buckets of days by series.
 func otherBuckets() string {
 	var b strings.Builder
 	for _, block := range []struct{ prefix, bucket, groupBy string }{
@@ -301,7 +302,7 @@ func otherBuckets() string {
 	return b.String()
 }
 
-// arrived checks that InfluxDB 3 and the API have what a file has, each row once.
+// arrived checks that InfluxDB 3 and the API have each row of a file once.
 func arrived(t *testing.T, written []telegraf.Metric, influxdb *influxtest.Server, apiURL, database string) {
 	t.Helper()
 	require.NotEmpty(t, written)
@@ -313,7 +314,7 @@ func arrived(t *testing.T, written []telegraf.Metric, influxdb *influxtest.Serve
 		}
 		tags := m.Tags()
 		require.Equal(t, "final", tags["bucket_state"])
-		delete(tags, "bucket_state") // which the database does not get
+		delete(tags, "bucket_state") // the database does not get it
 		key := fmt.Sprint(tags, m.Time().UnixNano())
 		require.Nil(t, want[m.Name()][key], "a row twice: %s", key)
 		want[m.Name()][key] = m.Fields()
@@ -341,8 +342,8 @@ func pathEscape(s string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(s, "%", "%25"), " ", "%20")
 }
 
-// Names and tags that are hard to carry arrive too. InfluxDB 3 never refuses a row of ours; the cache refuses
-// tables with braces and slashes, which the log names once.
+// Awkward names and tags arrive too. InfluxDB 3 accepts every row. The cache rejects tables with braces and slashes, and
+// logs each of them once.
 func TestAwkwardNamesArrive(t *testing.T) {
 	t.Parallel()
 	server := redisDatabase(t)
@@ -369,9 +370,9 @@ func TestAwkwardNamesArrive(t *testing.T) {
 	}
 }
 
-// A bucket that goes on for many periods is emitted each time. The cache has its newest row, and InfluxDB 3, which may
-// keep either version of a point that is written twice, gets one row, also where it refuses writes for a while.
-func TestABucketThatGoesOnIsOneRowInInfluxDB3(t *testing.T) {
+// A bucket with values in many periods is emitted in each of them. The cache has its newest row. InfluxDB 3 may keep either
+// version of a point that is written twice, so it gets one row, even if it rejects writes for a while.
+func TestABucketOfManyPeriodsIsOneRowInInfluxDB3(t *testing.T) {
 	t.Parallel()
 	influxdb := influxtest.New(t, influxtest.Options{Token: "secret"})
 	server := redisDatabase(t)
@@ -389,7 +390,7 @@ func TestABucketThatGoesOnIsOneRowInInfluxDB3(t *testing.T) {
 	}
 	p.waitFor("some rows", func() bool { return client.Get(t.Context(), "db:analytics_m").Val() != "" })
 	p.waitFor("all values", open("200,"))
-	require.Empty(t, influxdb.Rows("db", "analytics_m"), "no open row gets there")
+	require.Empty(t, influxdb.Rows("db", "analytics_m"), "InfluxDB 3 gets no open row")
 	p.stop()
 	require.Empty(t, influxdb.Refused())
 	rows := influxdb.Rows("db", "analytics_m")
@@ -405,8 +406,8 @@ func TestABucketThatGoesOnIsOneRowInInfluxDB3(t *testing.T) {
 	require.Equal(t, []any{200.0, true}, []any{records[0]["count"], records[0]["final"]})
 }
 
-// Agents that describe the same series write to the same tables, and neither writes over the records of the
-// other, also in the compatibility key.
+// Two agents that describe the same series write to the same tables. Neither replaces records of the other, not even in
+// the compatibility key.
 func TestTwoAgentsShareACache(t *testing.T) {
 	t.Parallel()
 	server := redisDatabase(t)

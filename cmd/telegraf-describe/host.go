@@ -12,7 +12,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 )
 
-// host tells the describe aggregators of a configuration what they cannot see themselves: when the agent stops.
+// host informs the describe aggregators of a configuration that the agent stops. Plugins of Telegraf cannot see that themselves.
 type host struct {
 	stopping atomic.Bool
 	plugins  []*describe.Describe
@@ -50,7 +50,7 @@ type window struct {
 func (w *window) observe() { w.end = w.ra.EndPeriod() }
 
 // endsEarly reports, during a Push, whether the period ends before its time by the clock: Telegraf pushes early only when
-// the last metric has come. Timers may fire a little before the end of a period.
+// no metric follows. Timers may fire a little before the end of a period.
 func (w *window) endsEarly() bool {
 	const slack = 2 * time.Millisecond
 	early := time.Now().Before(w.end.Add(-slack))

@@ -1,8 +1,10 @@
 // Command telegraf-describe is Telegraf with the describe aggregator and the rediscache output. It has
-// Telegraf's flags, subcommands and signals, and is built on Telegraf's public packages. Build tags select
-// upstream's plugins; plugins.txt lists those of the default build and the command in tags prints them.
+// Telegraf's flags, subcommands and signals, and is built on Telegraf's public packages.
 //
-// SIGHUP loads the configuration again, SIGINT and SIGTERM stop the agent after a last push and flush, and
+// Build tags select upstream's plugins. The file plugins.txt lists the tags of the default build, and the
+// command in the folder tags prints them.
+//
+// SIGHUP loads the configuration again. SIGINT and SIGTERM stop the agent after a last push and flush.
 // SIGUSR1 flushes the outputs.
 package main
 
@@ -20,18 +22,18 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// version is set by the linker, together with upstream's internal.Version, which plugins name when they
-// talk to servers. It must be a semantic version: upstream compares deprecations to it.
+// version is set by the linker. The linker also sets upstream's internal.Version, which plugins send to
+// servers. It must be a semantic version, because upstream compares it with the versions of deprecations.
 var version = "1.39.3-describe"
 
 func main() {
-	// The keyring secret store must not wake up a desktop's wallet.
+	// Without it, the keyring secret store starts KWallet on a desktop.
 	if err := os.Setenv("DISABLE_KWALLET", "1"); err != nil {
 		log.Printf("W! %v", err)
 	}
-	// The Redis client would write beside the log, what the output reports as errors anyway.
+	// The Redis client logs to os.Stderr, past Telegraf's log. The output logs the same errors.
 	redis.SetLogger(&logging.VoidLogger{})
-	// From here on no signal ends the process: a reload may be asked for before there is an agent.
+	// From here on no signal ends the process, because SIGHUP may arrive before the agent runs.
 	signals := catchSignals()
 	if err := run(os.Args, os.Stdout, signals); err != nil {
 		os.Exit(1)
@@ -56,7 +58,7 @@ func run(args []string, out io.Writer, signals <-chan os.Signal) error {
 func newApp(out io.Writer, signals <-chan os.Signal) *cli.App {
 	return &cli.App{
 		Name:      "telegraf-describe",
-		Usage:     "Telegraf that also says what metrics look like",
+		Usage:     "Telegraf with statistics of metrics",
 		Writer:    out,
 		ErrWriter: os.Stderr,
 		Flags:     append(agentFlags(), configFlags()...),
@@ -80,7 +82,7 @@ func printVersion(out io.Writer) error {
 	return err
 }
 
-// act is what the command does without a subcommand: print something, or run the agent.
+// act runs the command without a subcommand: it prints the output of a flag such as --version, or runs the agent.
 func act(c *cli.Context, out io.Writer, signals <-chan os.Signal) error {
 	switch {
 	case c.NArg() > 0:

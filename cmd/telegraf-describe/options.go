@@ -12,7 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// options are the flags that say how the agent runs.
+// options are the flags of the agent.
 type options struct {
 	files, folders        []string
 	filters               filters
@@ -27,7 +27,7 @@ type options struct {
 	pidFile, pprofAddress string
 }
 
-// filters name the sections and plugins to load or to print; empty ones let everything through.
+// filters are the names of the sections and plugins to load or to print. An empty filter selects all.
 type filters struct {
 	sections, inputs, outputs, aggregators, processors, secretstores []string
 }
@@ -48,14 +48,14 @@ func configFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "debug", Usage: "turn on debug logging"},
 		&cli.BoolFlag{Name: "quiet", Usage: "log errors only"},
 		&cli.BoolFlag{Name: "strict-env-handling", Usage: "replace environment variables in strings only (the default)"},
-		&cli.BoolFlag{Name: "non-strict-env-handling", Usage: "replace environment variables in other settings than strings, too"},
+		&cli.BoolFlag{Name: "non-strict-env-handling", Usage: "replace environment variables in all settings, not only in strings"},
 	}
 }
 
 func agentFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "test", Usage: "gather once, print the metrics after processors and aggregators, and exit; outputs are not used"},
-		&cli.IntFlag{Name: "test-wait", Usage: "test, and wait that many seconds for service inputs"},
+		&cli.IntFlag{Name: "test-wait", Usage: "as --test, and wait this number of seconds for service inputs"},
 		&cli.BoolFlag{Name: "once", Usage: "gather once, write to the outputs, and exit"},
 		&cli.StringFlag{Name: "watch-config", Usage: "reload when a configuration file or directory changes: notify or poll"},
 		&cli.DurationFlag{Name: "watch-interval", Usage: "how often to look for changes with --watch-config poll", DefaultText: "250ms"},
@@ -78,7 +78,7 @@ func agentFlags() []cli.Flag {
 	}
 }
 
-// newOptions reads the flags and sets those that Telegraf's config package keeps for itself.
+// newOptions reads and checks the flags. It also sets the flags that are variables of Telegraf's config package.
 func newOptions(c *cli.Context) (options, error) {
 	o := options{
 		files: texts(c, "config"), folders: texts(c, "config-directory"), filters: newFilters(c),
@@ -116,7 +116,7 @@ func (o options) check() error {
 	return nil
 }
 
-// setEnvHandling sets how environment variables are replaced in configurations.
+// setEnvHandling sets the rules by which environment variables in configurations are replaced.
 func setEnvHandling(c *cli.Context) error {
 	strict, loose := len(levels(c, "strict-env-handling")) > 0, len(levels(c, "non-strict-env-handling")) > 0
 	if strict && loose {
@@ -127,7 +127,7 @@ func setEnvHandling(c *cli.Context) error {
 	return nil
 }
 
-// setSecrets sets how secrets are kept in memory, and what unlocks their stores.
+// setSecrets sets the protection of secrets in memory and the password of secret stores.
 func setSecrets(c *cli.Context) {
 	if c.Bool("unprotected") {
 		log.Print("W! Running without protection of secrets in memory")
@@ -138,7 +138,7 @@ func setSecrets(c *cli.Context) {
 	}
 }
 
-// newFilters reads the filters, whose names are separated by colons.
+// newFilters reads the filters. Their names are separated by colons.
 func newFilters(c *cli.Context) filters {
 	get := func(flag string) (names []string) {
 		for _, level := range levels(c, flag) {
@@ -160,7 +160,7 @@ func texts(c *cli.Context, flag string) (values []string) {
 	return values
 }
 
-// isSet returns what the command line says last of a flag that stands for yes or no.
+// isSet returns the last value of a boolean flag on the command line, or false if it is not given.
 func isSet(c *cli.Context, flag string) (value bool) {
 	for _, level := range levels(c, flag) {
 		value = level.Bool(flag)
@@ -168,8 +168,8 @@ func isSet(c *cli.Context, flag string) (value bool) {
 	return value
 }
 
-// levels returns the contexts in which the flag was given, in the order of the command line: it may stand
-// before and after a subcommand.
+// levels returns the contexts that have the flag, in the order of the command line. There can be two: a flag
+// is accepted before and after a subcommand.
 func levels(c *cli.Context, flag string) []*cli.Context {
 	given := slices.DeleteFunc(c.Lineage(), func(level *cli.Context) bool {
 		return level.Command == nil || !slices.Contains(level.LocalFlagNames(), flag)

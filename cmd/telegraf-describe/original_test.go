@@ -21,9 +21,9 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 )
 
-// What was wrong with the Python plugin that this project replaces, each as a test that it is right now.
+// Each test is for one fault of the Python plugin that this project replaces. It checks that the fault is gone.
 
-// describeLines runs lines through the command and returns the statistics, by "table field start".
+// describeLines describes lines with the command and returns the statistics by "table field start".
 func describeLines(t *testing.T, lines, options string, env ...string) map[string]map[string]any {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "out.lp")
@@ -41,7 +41,7 @@ func rowKey(m telegraf.Metric) string {
 	return fmt.Sprintf("%s %s %d", m.Name(), m.Tags()["field_name"], m.Time().UnixNano())
 }
 
-// served returns the records of table m that the API serves now, none where it serves an error.
+// served returns the records of table m that the API serves now, or none if it answers with an error.
 func served(url string) []map[string]any {
 	resp, err := http.Get(url + "/analytics/m?database=db") //nolint:noctx // on loopback
 	if err != nil {
@@ -56,7 +56,7 @@ func served(url string) []map[string]any {
 func TestOriginal01WithoutABucketItWorks(t *testing.T) {
 	t.Parallel()
 	rows := describeLines(t, "m v=1 1700000000000000000\nm v=3 1700000001000000000\n", "  period = \"30s\"\n")
-	require.Equal(t, int64(2), rows["analytics_m v 1699999980000000000"]["count"], "the bucket is the period")
+	require.Equal(t, int64(2), rows["analytics_m v 1699999980000000000"]["count"], "the width of a bucket is the period")
 }
 
 func TestOriginal02TotalsAreMergedAcrossFlushes(t *testing.T) {
@@ -99,7 +99,7 @@ func TestOriginal04P95IsNotOneValueTooHigh(t *testing.T) {
 	}
 }
 
-func TestOriginal05TimeTagsAndTextsAreNoFields(t *testing.T) {
+func TestOriginal05TimeTagsAndTextsAreNotFields(t *testing.T) {
 	t.Parallel()
 	rows := describeLines(t, "m,number=12,nan=nan v=1,a=\"12\",b=\"1_000\",c=\"nan\" 1\n", "  bucket = \"1h\"\n")
 	require.Len(t, rows, 1)
@@ -136,7 +136,7 @@ func TestOriginal08SmallNumbersKeepTheirDigits(t *testing.T) {
 	require.Contains(t, redisClient(t, server).Get(t.Context(), "db:analytics_m").Val(), `"mean":1.23e-11`)
 }
 
-func TestOriginal09ABucketCostsWhatIsInIt(t *testing.T) {
+func TestOriginal09WritesGrowWithTheNumberOfBuckets(t *testing.T) {
 	t.Parallel()
 	server := redistest.Server(t)
 	var lines strings.Builder
@@ -151,14 +151,14 @@ func TestOriginal09ABucketCostsWhatIsInIt(t *testing.T) {
 	stats := client.Info(t.Context(), "commandstats").Val()
 	calls, err := strconv.Atoi(regexp.MustCompile(`cmdstat_set:calls=(\d+)`).FindStringSubmatch(stats)[1])
 	require.NoError(t, err)
-	require.LessOrEqual(t, calls, 5, "the list of all buckets is written a few times, not once a bucket")
+	require.LessOrEqual(t, calls, 5, "calls that write the list of all buckets")
 	size := client.StrLen(t.Context(), "db:analytics_m").Val()
 	in, err := strconv.ParseInt(regexp.MustCompile(`total_net_input_bytes:(\d+)`).FindStringSubmatch(client.Info(t.Context(), "stats").Val())[1], 10, 64)
 	require.NoError(t, err)
-	require.Less(t, in, 8*size, "and so little is sent")
+	require.Less(t, in, 8*size, "bytes that are sent")
 }
 
-func TestOriginal10WithRedisAwayNothingIsLost(t *testing.T) {
+func TestOriginal10NothingIsLostWhileRedisIsDown(t *testing.T) {
 	t.Parallel()
 	server := redistest.Server(t)
 	addr := server.Addr()
@@ -184,9 +184,9 @@ func TestOriginal11ACacheWithoutADatabaseIsAnError(t *testing.T) {
 	require.Contains(t, r.stderr, `invalid 'database' setting ""`)
 }
 
-// Added one after the other, the four values have a mean of 0.25. A parser of line protocol takes no NaN, so
-// a processor makes some.
-func TestOriginal12SumsAreExactAndNaNIsLeftOut(t *testing.T) {
+// A plain sum of the four values, one after the other, gives a mean of 0.25. A parser of line protocol accepts no NaN, so
+// a processor creates it.
+func TestOriginal12SumsAreExactAndNaNIsSkipped(t *testing.T) {
 	t.Parallel()
 	out := filepath.Join(t.TempDir(), "out.lp")
 	fed := filepath.Join(t.TempDir(), "fed.csv")
@@ -204,7 +204,7 @@ def apply(metric):
 	conf := describedWith(writeFile(t, "in.lp", lines), "  bucket = \"1h\"\n", makeNaN+fileOutput(out)+"  namepass = [\"analytics_*\"]\n"+
 		fmt.Sprintf("[[outputs.file]]\n  files = [%q]\n  namepass = [\"m\"]\n  data_format = \"csv\"\n", fed))
 	runOnce(t, strings.Replace(conf, "drop_original = true", "drop_original = false", 1))
-	require.Equal(t, 4, strings.Count(readFile(t, fed), "NaN"), "describe is fed NaN")
+	require.Equal(t, 4, strings.Count(readFile(t, fed), "NaN"), "values of describe that are NaN")
 	rows := make(map[string]map[string]any)
 	for _, m := range parseLines(t, out) {
 		rows[rowKey(m)] = m.Fields()
@@ -212,9 +212,9 @@ def apply(metric):
 	v := rows["analytics_m v 0"]
 	require.Equal(t, []any{int64(4), 0.5, -1e16, 1e16, 1.0, 1.0}, []any{v["count"], v["mean"], v["min"], v["max"], v["median"], v["mode"]})
 	require.Equal(t, []any{int64(2), 3.0}, []any{rows["analytics_m w 0"]["count"], rows["analytics_m w 0"]["mean"]})
-	require.NotContains(t, rows, "analytics_m only 0", "there is no value in it")
+	require.NotContains(t, rows, "analytics_m only 0", "a bucket without a value")
 
-	// Integers above 2^53 are rounded to a float64: that is the contract, and the README of describe says so.
+	// Integers above 2^53 are rounded to a float64, as documented in the README of describe.
 	require.Equal(t, math.Exp2(53), rows["analytics_big v 0"]["max"])
 	require.Contains(t, readFile(t, "../../plugins/aggregators/describe/README.md"), "Integers above 2^53 lose digits")
 }
@@ -266,12 +266,12 @@ func TestOriginal15TheDocumentedRequestAnswers(t *testing.T) {
 		require.NoError(t, json.NewDecoder(resp.Body).Decode(&problem))
 		resp.Body.Close()
 		require.Equal(t, want, resp.StatusCode)
-		require.IsType(t, "", problem["detail"], "as clients of the old service read it")
+		require.IsType(t, "", problem["detail"], "clients of the old service expect a string")
 	}
 }
 
-// The address and the Redis that it documents are those of old; here it is run, told everything by variables.
-func TestOriginal16TheServiceBringsItsRedisAndReadsItsVariables(t *testing.T) {
+// The default addresses of the API and of its Redis are those of the old service. The test sets other ones by variables.
+func TestOriginal16TheServiceStartsItsRedisAndReadsItsVariables(t *testing.T) {
 	t.Parallel()
 	documented := readFile(t, "../analytics-api/analytics-api.toml")
 	require.Contains(t, documented, `listen = "127.0.0.1:8001"`)
@@ -287,7 +287,7 @@ func TestOriginal16TheServiceBringsItsRedisAndReadsItsVariables(t *testing.T) {
 	resp, err := http.Get(api + "/analytics/m?limit=3") //nolint:noctx // on loopback
 	require.NoError(t, err)
 	resp.Body.Close()
-	require.Equal(t, http.StatusBadRequest, resp.StatusCode, "max_records is that of the variable")
+	require.Equal(t, http.StatusBadRequest, resp.StatusCode, "the variable sets max_records")
 }
 
 // startAPI builds and starts analytics-api with the environment variables, until the test ends. It returns the
@@ -307,7 +307,7 @@ func startAPI(t *testing.T, env ...string) (url, redisAddr string) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	require.Eventually(t, func() bool { return strings.Contains(log.String(), "msg=serving") }, patience, 10*time.Millisecond, "it does not serve")
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "msg=serving") }, patience, 10*time.Millisecond, "analytics-api is not ready")
 	address := func(scheme string) string {
 		found := regexp.MustCompile("address=" + scheme + `://(\S+)`).FindStringSubmatch(log.String())
 		require.NotNil(t, found, log.String())

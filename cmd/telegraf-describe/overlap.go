@@ -21,8 +21,8 @@ func warnOverlaps(all []*models.RunningAggregator) {
 			continue
 		}
 		if slices.ContainsFunc(all[:i], func(b *models.RunningAggregator) bool { return overlap(a, b) }) {
-			d.Log.Warnf("Another describe has the prefix %q too: where their buckets begin together, the rows of one replace those of the other; "+
-				"give each its own prefix", d.Prefix)
+			d.Log.Warnf("Another describe block has the prefix %q too. If their buckets begin at the same time, the rows of one block replace those "+
+				"of the other: give each block its own prefix", d.Prefix)
 		}
 	}
 }

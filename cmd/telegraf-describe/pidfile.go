@@ -6,26 +6,25 @@ import (
 	"os"
 )
 
-// pidFile is the file that holds the process id while the agent runs, also across reloads. Without a
-// path there is none.
+// pidFile is the file with the process id. It exists while the agent runs and during reloads.
 type pidFile struct {
-	path    string
-	written bool
+	path    string // empty for no file
+	written bool   // by this process
 }
 
-// write writes the file unless it is written already. That it cannot be written is logged only.
+// write writes the file once. An error is logged and does not stop the agent.
 func (p *pidFile) write() {
 	if p.path == "" || p.written {
 		return
 	}
-	if err := os.WriteFile(p.path, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o640); err != nil { //nolint:gosec // others read it too
+	if err := os.WriteFile(p.path, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o640); err != nil { //nolint:gosec // its group can read it
 		log.Printf("E! Writing the pidfile: %v", err)
 		return
 	}
 	p.written = true
 }
 
-// remove removes the file if it was written.
+// remove removes the file if write has written it. An error is logged.
 func (p *pidFile) remove() {
 	if !p.written {
 		return

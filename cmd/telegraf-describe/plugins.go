@@ -1,8 +1,8 @@
 package main
 
 import (
-	// Upstream's plugins. Each is registered by a file that build tags select, so the command has those
-	// of plugins.txt by default and every one of them when it is built without tags.
+	// Upstream's plugins. Build tags select the files that register them: the default build has the plugins
+	// of plugins.txt, and a build without tags has all plugins.
 	_ "github.com/influxdata/telegraf/plugins/aggregators/all"
 	_ "github.com/influxdata/telegraf/plugins/inputs/all"
 	_ "github.com/influxdata/telegraf/plugins/outputs/all"

@@ -7,13 +7,14 @@ import (
 	"time"
 )
 
-// servePprof serves profiles on the address, if there is one, and returns where its end is reported.
+// servePprof serves profiles on the address until the process ends. The channel that it returns gets the error of the server.
+// With an empty address it does nothing.
 func servePprof(address string) <-chan error {
 	failed := make(chan error, 1)
 	if address == "" {
 		return failed
 	}
-	// A profile takes half a minute by default.
+	// A CPU profile takes 30 seconds by default.
 	server := &http.Server{Addr: address, ReadTimeout: 10 * time.Second, WriteTimeout: 5 * time.Minute}
 	log.Printf("I! Serving profiles at http://%s/debug/pprof/", address)
 	go func() { failed <- server.ListenAndServe() }()

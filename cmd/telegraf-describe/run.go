@@ -22,16 +22,16 @@ import (
 	"github.com/influxdata/telegraf/plugins/secretstores"
 )
 
-// runner runs the agent until a signal ends it, and again after each reload.
+// runner runs the agent until a signal stops it, and runs it again after each reload.
 type runner struct {
 	options
 	signals <-chan os.Signal
-	failed  <-chan error // what ended serving profiles
+	failed  <-chan error // gets the error that ended the server of profiles
 	pid     pidFile
 }
 
-// run returns when the agent has ended for good. As with upstream, a configuration that is wrong at a
-// reload ends the command with its error: the old agent has stopped by then.
+// run returns when the agent has ended and no reload follows. As with upstream, an invalid configuration at a
+// reload ends the command with an error, because the old agent has stopped by then.
 func (r *runner) run() error {
 	r.failed = servePprof(r.pprofAddress)
 	r.pid.path = r.pidFile
@@ -45,12 +45,12 @@ func (r *runner) run() error {
 	}
 }
 
-// runOnce loads the configuration and runs the agent until it has ended, by itself or because a signal,
-// a change of the configuration or a failure asked for it. It reports whether to run again.
+// runOnce loads the configuration and runs the agent until it has ended: by itself, or because of a signal, a
+// change of the configuration or an error of the server of profiles. It reports whether to run again.
 func (r *runner) runOnce() (again bool, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	changed := r.watchConfig(ctx) // first, so that no change is missed
+	changed := r.watchConfig(ctx) // before loading, so that no change is missed
 	loaded, ended := make(chan struct{}), make(chan error, 1)
 	go func() { ended <- r.loadAndRun(ctx, loaded) }()
 	stopping := false
@@ -67,13 +67,14 @@ func (r *runner) runOnce() (again bool, err error) {
 			again = true
 		}
 		cancel()
-		if stopping && !closed(loaded) { // loading cannot be cancelled and may wait for a server
+		if stopping && !closed(loaded) { // loading may wait for a server and cannot be cancelled
 			return false, failure
 		}
 		notify(stopping)
 	}
 }
 
+// closed reports whether c is closed. Nothing is ever sent on c.
 func closed(c <-chan struct{}) bool {
 	select {
 	case <-c:
@@ -83,7 +84,7 @@ func closed(c <-chan struct{}) bool {
 	}
 }
 
-// notify tells systemd, where it is there, that the agent stops, for good or to run again.
+// notify notifies systemd, if it started the process, that the agent stops or reloads.
 func notify(stopping bool) {
 	state := daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec()
 	if stopping {
@@ -98,7 +99,7 @@ func notifyState(state string) {
 	}
 }
 
-// loadAndRun runs the agent until the context ends. It closes loaded when the configuration is loaded.
+// loadAndRun loads the configuration, closes loaded, and runs the agent until the context ends.
 func (r *runner) loadAndRun(ctx context.Context, loaded chan<- struct{}) error {
 	c, err := r.load()
 	if err != nil {
@@ -114,7 +115,7 @@ func (r *runner) loadAndRun(ctx context.Context, loaded chan<- struct{}) error {
 	return err
 }
 
-// load loads the configuration and opens the gates of describe.
+// load loads the configuration, sets our defaults for describe and its outputs, and checks it.
 func (r *runner) load() (*config.Config, error) {
 	files, err := configFiles(r.files, r.folders)
 	if err != nil {
@@ -137,18 +138,18 @@ func (r *runner) load() (*config.Config, error) {
 	return c, checkConfig(c, r.once || !r.test)
 }
 
-// bufferLimit is our default of metric_buffer_limit. Telegraf's 10,000 is less than what one period of describe
-// can emit at once, and a row that an output drops is not emitted again unless its bucket changes.
+// bufferLimit is our default of metric_buffer_limit. Telegraf's default is 10,000. describe can emit more rows in
+// one period, and a row that an output drops is not emitted again unless its bucket changes.
 const bufferLimit = 100_000
 
-// newConfig returns an empty configuration with our defaults, which what is loaded replaces.
+// newConfig returns an empty configuration with our defaults. Loading a file overrides them.
 func newConfig() *config.Config {
 	c := config.NewConfig()
 	c.Agent.MetricBufferLimit = bufferLimit
 	return c
 }
 
-// checkConfig returns why the agent cannot run all that was loaded. It does not need outputs in a test.
+// checkConfig returns an error if the agent cannot run the configuration. Outputs are needed unless it is a test.
 func checkConfig(c *config.Config, needOutputs bool) error {
 	switch {
 	case len(c.Inputs) == 0:
@@ -203,7 +204,7 @@ func (r *runner) setupLogging(c *config.Config) error {
 	})
 }
 
-// announce logs what is about to run.
+// announce logs the version, the plugins and the tags before the agent runs.
 func (r *runner) announce(c *config.Config) {
 	log.Printf("I! Starting Telegraf %s", version)
 	log.Printf("I! Available plugins: %d inputs, %d aggregators, %d processors, %d parsers, %d outputs, %d secret stores",
@@ -216,14 +217,14 @@ func (r *runner) announce(c *config.Config) {
 	log.Printf("I! Tags enabled: %s", c.ListTags())
 	required, available := 3*c.NumberSecrets*uint64(os.Getpagesize()), lockedMemoryLimit()
 	if !r.unprotected && required > available {
-		log.Printf("W! %d secrets want %d kB of memory that is never swapped out, %d kB are allowed: raise the limit of locked memory",
+		log.Printf("W! %d secrets need %d kB of locked memory, but the limit is %d kB: raise it, for example with 'ulimit -l'",
 			c.NumberSecrets, required/1024, available/1024)
 	}
 }
 
 func announcePlugins(c *config.Config) {
 	for _, loaded := range []struct {
-		what    string
+		kind    string
 		names   []string
 		sources string
 	}{
@@ -233,9 +234,9 @@ func announcePlugins(c *config.Config) {
 		{"secretstores", c.SecretstoreNames(), c.SecretstoreNamesWithSources()},
 		{"outputs", c.OutputNames(), c.OutputNamesWithSources()},
 	} {
-		log.Printf("I! Loaded %s: %s\n%s", loaded.what, strings.Join(loaded.names, " "), loaded.sources)
-		if n := c.Deprecations[loaded.what]; len(n) > 1 && n[0]+n[1] > 0 {
-			log.Printf("W! Deprecated %s: %d and %d options", loaded.what, n[0], n[1])
+		log.Printf("I! Loaded %s: %s\n%s", loaded.kind, strings.Join(loaded.names, " "), loaded.sources)
+		if n := c.Deprecations[loaded.kind]; len(n) > 1 && n[0]+n[1] > 0 {
+			log.Printf("W! Deprecated %s: %d and %d options", loaded.kind, n[0], n[1])
 		}
 	}
 }

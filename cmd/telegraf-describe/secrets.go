@@ -31,7 +31,7 @@ func secretsCommand(out io.Writer) *cli.Command {
 				Action: func(c *cli.Context) error { return getSecret(c, out) },
 			},
 			{
-				Name: "set", Usage: "create or change a secret; a value that is not given is asked for", ArgsUsage: "<store ID> <key> [value]",
+				Name: "set", Usage: "create or change a secret; without a value, the command asks for it", ArgsUsage: "<store ID> <key> [value]",
 				Flags:  secretsFlags(),
 				Action: setSecret,
 			},
@@ -47,7 +47,7 @@ func secretsFlags() []cli.Flag {
 	}
 }
 
-// secretStores loads the secret stores of the configuration, and no inputs and outputs.
+// secretStores loads the secret stores of the configuration, without its inputs and outputs.
 func secretStores(c *cli.Context) (map[string]telegraf.SecretStore, error) {
 	files, err := chosenFiles(c)
 	if err != nil {

@@ -14,8 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// testStore is a secret store that keeps its secrets as JSON in a file. With a password, only that one
-// unlocks it.
+// testStore is a secret store with its secrets as JSON in a file. If it has a password, only that password unlocks it.
 type testStore struct {
 	Path     string `toml:"path"`
 	Password string `toml:"password"`
@@ -122,7 +121,7 @@ func TestAPasswordUnlocksStores(t *testing.T) {
 	require.Contains(t, r.stderr, "the store is locked")
 }
 
-func TestWrongSecretsCommands(t *testing.T) {
+func TestInvalidSecretsCommands(t *testing.T) {
 	t.Parallel()
 	secrets := writeFile(t, "secrets.json", "{}")
 	config := writeFile(t, "telegraf.conf", "[[secretstores.test]]\n  id = \"mine\"\n  path = \""+secrets+"\"\n  read_only = true\n")

@@ -6,8 +6,8 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// defaultSignals gives signals their usual effect again: only the agent answers them otherwise, and a
-// subcommand may wait for a server or for a password.
+// defaultSignals restores the default effect of signals. Without it only the agent responds to them, and a
+// subcommand that waits for a server or for a password could not be interrupted.
 func defaultSignals(*cli.Context) error {
 	signal.Reset()
 	return nil

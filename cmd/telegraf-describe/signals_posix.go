@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// catchSignals returns the signals that end or reload the agent. SIGUSR1 flushes the outputs; the agent
-// listens for it itself, but while there is none the signal must not end the process.
+// catchSignals returns the signals that stop or reload the agent. The agent itself handles SIGUSR1 while it runs.
+// catchSignals catches SIGUSR1 too, so that it does not end the process at other times.
 func catchSignals() <-chan os.Signal {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGUSR1)
 	signals := make(chan os.Signal, 8)
@@ -19,11 +19,11 @@ func catchSignals() <-chan os.Signal {
 	return signals
 }
 
-// lockedMemoryLimit returns how many bytes of memory the process may lock.
+// lockedMemoryLimit returns the number of bytes of memory that the process may lock, or 0 if it cannot be read.
 func lockedMemoryLimit() uint64 {
-	resource := 8 // RLIMIT_MEMLOCK of Linux
+	resource := 8 // RLIMIT_MEMLOCK on Linux
 	if runtime.GOOS != "linux" {
-		resource = 6 // of the BSDs and macOS
+		resource = 6 // the same on the BSDs and macOS
 	}
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(resource, &limit); err != nil {

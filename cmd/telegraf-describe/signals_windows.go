@@ -6,12 +6,12 @@ import (
 	"os/signal"
 )
 
-// catchSignals returns the signals that end the agent.
+// catchSignals returns the signals that stop the agent.
 func catchSignals() <-chan os.Signal {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, os.Interrupt)
 	return signals
 }
 
-// lockedMemoryLimit returns how many bytes of memory the process may lock.
+// lockedMemoryLimit returns the number of bytes of memory that the process may lock. There is no limit that can be read.
 func lockedMemoryLimit() uint64 { return math.MaxUint64 }

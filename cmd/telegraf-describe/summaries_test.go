@@ -18,7 +18,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// goldenQuantiles are those of a field on a day, of all series together.
+// goldenQuantiles are quantiles of a field on a day, of the values of all series.
 type goldenQuantiles struct {
 	Start  int64   `json:"bucket_start_ns"`
 	Field  string  `json:"field"`
@@ -29,8 +29,8 @@ type goldenQuantiles struct {
 	Mode   float64 `json:"mode"`
 }
 
-// The summaries of all series are cached beside their records, and merged they say what the values of all series
-// were like together. Outputs that should not have them do not.
+// The cache has the summary of each record. Merging the summaries of all series gives the quantiles of the values of all
+// series. Outputs with fieldexclude = ["summary"] do not get them.
 func TestCachedSummariesMerge(t *testing.T) {
 	t.Parallel()
 	input := goldenLines(t, "solar_plant1_plus4h")

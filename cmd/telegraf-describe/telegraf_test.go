@@ -17,11 +17,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The tests run the whole command: the test binary starts itself as a child process that is the command
-// when this variable is set, with the race detector and all if the tests have it.
+// The tests run the whole command. The test binary starts itself as a child process, and the child is the command if this
+// variable is set. So the command has the race detector if the tests have it.
 const actAsCommand = "TELEGRAF_DESCRIBE_TEST_COMMAND"
 
-// patience is how long a test waits for what must happen. It is no margin: nothing passes by waiting.
+// patience is the longest time that a test waits for an event. No test passes because this time is over.
 const patience = 2 * time.Minute
 
 func TestMain(m *testing.M) {
@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// result is what a command left behind.
+// result is the output and the exit status of a command.
 type result struct {
 	code           int // the exit status, -1 when a signal killed the command
 	stdout, stderr string
@@ -57,8 +57,8 @@ type telegrafProcess struct {
 	ended          chan struct{} // closed when the process has ended
 }
 
-// startTelegraf starts telegraf-describe with the arguments. The process sees none of this machine's
-// Telegraf configurations; its log is in the test's log when the test fails, and it ends with the test.
+// startTelegraf starts telegraf-describe with the arguments. The process does not find the Telegraf configurations of this
+// machine. It ends with the test, and if the test fails, its log is in the log of the test.
 func startTelegraf(t testing.TB, args ...string) *telegrafProcess {
 	t.Helper()
 	return startTelegrafWith(t, nil, args...)
@@ -81,16 +81,16 @@ func startTelegrafWith(t testing.TB, env []string, args ...string) *telegrafProc
 }
 
 func (p *telegrafProcess) cleanUp() {
-	_ = p.cmd.Process.Kill() // most have ended
+	_ = p.cmd.Process.Kill() // it may have ended
 	<-p.ended
-	// A race changes the exit status only where that would be 0.
+	// The race detector changes only an exit status of 0.
 	assert.NotContains(p.t, p.stderr.String(), "WARNING: DATA RACE")
 	if p.t.Failed() {
 		p.t.Logf("%q ended with %s\n--- stdout\n%s\n--- stderr\n%s", p.cmd.Args[1:], p.cmd.ProcessState, p.stdout, p.stderr)
 	}
 }
 
-// signal sends the signal to the process, which must be there.
+// signal sends the signal to the process, which must be running.
 func (p *telegrafProcess) signal(s syscall.Signal) {
 	p.t.Helper()
 	require.NoError(p.t, p.cmd.Process.Signal(s))
@@ -107,7 +107,7 @@ func (p *telegrafProcess) wait() result {
 	return result{code: p.cmd.ProcessState.ExitCode(), stdout: p.stdout.String(), stderr: p.stderr.String()}
 }
 
-// stop ends the process as a service manager does and requires that it ends well.
+// stop ends the process with SIGTERM, as a service manager does, and requires exit status 0.
 func (p *telegrafProcess) stop() result {
 	p.t.Helper()
 	p.signal(syscall.SIGTERM)
@@ -116,8 +116,8 @@ func (p *telegrafProcess) stop() result {
 	return r
 }
 
-// waitFor polls until the condition holds and fails the test when it never does, or when the process ends
-// before.
+// waitFor polls until the condition holds. It fails the test if the condition does not hold within the time patience, or if
+// the process ends before.
 func (p *telegrafProcess) waitFor(what string, condition func() bool) {
 	p.t.Helper()
 	for deadline := time.Now().Add(patience); !condition(); time.Sleep(10 * time.Millisecond) {
@@ -133,13 +133,13 @@ func (p *telegrafProcess) waitFor(what string, condition func() bool) {
 	}
 }
 
-// waitForLog waits until the log holds the text.
+// waitForLog waits until the log has the text.
 func (p *telegrafProcess) waitForLog(text string) {
 	p.t.Helper()
 	p.waitFor(fmt.Sprintf("%q in the log", text), func() bool { return strings.Contains(p.stderr.String(), text) })
 }
 
-// waitForFile waits until the file holds the text.
+// waitForFile waits until the file has the text.
 func (p *telegrafProcess) waitForFile(path, text string) {
 	p.t.Helper()
 	p.waitFor(fmt.Sprintf("%q in %s", text, filepath.Base(path)), func() bool { return strings.Contains(readFile(p.t, path), text) })
@@ -163,7 +163,7 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
-// readFile returns what the file holds: nothing when it does not exist yet.
+// readFile returns the content of the file, or "" if it does not exist.
 func readFile(t testing.TB, path string) string {
 	t.Helper()
 	b, err := os.ReadFile(path)
@@ -173,7 +173,7 @@ func readFile(t testing.TB, path string) string {
 	return string(b)
 }
 
-// writeFile writes a file of that name into a folder of its own and returns its path.
+// writeFile writes a file with the name into a new folder and returns its path.
 func writeFile(t testing.TB, name, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)

@@ -16,16 +16,16 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// watchConfig returns a channel that says when a configuration has changed after now, as far as the flags
-// ask for it. What cannot be watched is logged. Watching ends with the context.
+// watchConfig returns a channel that receives when a watched configuration changes after the call. The flags
+// select whether files and URLs are watched. Errors of watching are logged. Watching ends with the context.
 func (r *runner) watchConfig(ctx context.Context) <-chan struct{} {
 	changed := make(chan struct{}, 1)
 	files, err := configFiles(r.files, r.folders)
 	if err != nil {
-		return changed // loading says the same
+		return changed // loading returns the same error
 	}
-	report := func(what string) {
-		log.Printf("I! Configuration %q has changed", what)
+	report := func(path string) {
+		log.Printf("I! Configuration %q has changed", path)
 		select {
 		case changed <- struct{}{}:
 		default:
@@ -47,12 +47,13 @@ func (r *runner) watchConfig(ctx context.Context) <-chan struct{} {
 	return changed
 }
 
+// isURL reports whether s has a scheme and a host.
 func isURL(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && u.Scheme != "" && u.Host != ""
 }
 
-// watchNotify watches the folders of the files, as editors replace a file by another one.
+// watchNotify watches the folders of the files, because editors replace a file by a new one.
 func (r *runner) watchNotify(ctx context.Context, paths []string, report func(string)) error {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -68,6 +69,7 @@ func (r *runner) watchNotify(ctx context.Context, paths []string, report func(st
 	return nil
 }
 
+// folderOf returns the path itself if it is a folder, or the folder of the file.
 func folderOf(path string) string {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return path
@@ -75,7 +77,7 @@ func folderOf(path string) string {
 	return filepath.Dir(path)
 }
 
-// reportEvents reports the first change once the files have settled.
+// reportEvents reports the first change after the files have settled, and returns.
 func (r *runner) reportEvents(ctx context.Context, w *fsnotify.Watcher, paths, before []string, report func(string)) {
 	defer w.Close()
 	for {
@@ -95,10 +97,10 @@ func (r *runner) reportEvents(ctx context.Context, w *fsnotify.Watcher, paths, b
 	}
 }
 
-// concerned returns the path that an event concerns, or nothing: the path is the file of the event, or a
-// folder that has it as a *.conf file, or looks different from before, as when a link above it was moved.
+// concerned returns the path that an event concerns, or "". It is the file of the event, the folder of a *.conf file, or a
+// file whose stamp is not the one of before, for example because a link above it was moved.
 func concerned(event fsnotify.Event, paths, before []string) string {
-	if event.Op == fsnotify.Chmod { // also comes of reading, where access times are kept
+	if event.Op == fsnotify.Chmod { // reading a file causes it too, on a file system that records access times
 		return ""
 	}
 	file := filepath.Clean(event.Name)
@@ -111,7 +113,8 @@ func concerned(event fsnotify.Event, paths, before []string) string {
 	return ""
 }
 
-// watchPoll compares now and then what the files look like with what they looked like before.
+// watchPoll compares the stamps of the files with those of before at every interval. It reports the first change after the
+// files have settled, and returns.
 func (r *runner) watchPoll(ctx context.Context, paths, before []string, report func(string)) {
 	for wait(ctx, cmp.Or(r.watchInterval, pollInterval)) {
 		for i, path := range paths {
@@ -125,12 +128,12 @@ func (r *runner) watchPoll(ctx context.Context, paths, before []string, report f
 	}
 }
 
-// pollInterval is the default of how often to look at files.
+// pollInterval is the default time between two looks at the files.
 const pollInterval = 250 * time.Millisecond
 
-// settled waits until all files of the configuration are there and none has changed for the time to settle:
-// editors move a file away or empty it before they write it anew. That a file stays away is logged once. It
-// returns false when the context ended first.
+// settled waits until all files of the configuration exist and have not changed for the time r.settle, because editors
+// move or empty a file before they write it. It logs once that a file stays missing. It returns false if the context
+// ends first.
 func (r *runner) settled(ctx context.Context) bool {
 	warned := false
 	for before := ""; ; {
@@ -139,7 +142,7 @@ func (r *runner) settled(ctx context.Context) bool {
 		case stable && err == nil:
 			return true
 		case stable && !warned:
-			log.Printf("W! The configuration is gone, the agent goes on with what it has until it is back: %v", err)
+			log.Printf("W! The configuration is missing; the agent runs on without a reload until it is there again: %v", err)
 			warned = true
 		}
 		before = now
@@ -149,8 +152,8 @@ func (r *runner) settled(ctx context.Context) bool {
 	}
 }
 
-// look returns what the local files of the configuration look like now. Where one that is named is not
-// there, it returns an error, and its text. A file that is gone from a folder is no error.
+// look returns the stamps of the local files of the configuration. If a file or folder of the flags is missing, it returns
+// the error and its text. A file that was removed from a folder is not an error.
 func (r *runner) look() (string, error) {
 	files, err := configFiles(r.files, r.folders)
 	if err != nil {
@@ -177,7 +180,7 @@ func stamps(paths []string) []string {
 	return all
 }
 
-// stamp tells one state of a file or folder from another.
+// stamp returns a text that changes when the file or folder changes.
 func stamp(path string) string {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -186,7 +189,7 @@ func stamp(path string) string {
 	return fmt.Sprint(info.Size(), info.ModTime().UnixNano())
 }
 
-// wait waits and returns false when the context ended first.
+// wait waits for the duration. It returns false if the context ends first.
 func wait(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():
@@ -196,7 +199,7 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// watchURLs asks for the Last-Modified of each URL now and then.
+// watchURLs requests the Last-Modified of each URL at every interval. It reports the first change and returns.
 func watchURLs(ctx context.Context, interval time.Duration, urls []string, report func(string)) {
 	before := make(map[string]string)
 	for wait(ctx, interval) {
@@ -206,7 +209,7 @@ func watchURLs(ctx context.Context, interval time.Duration, urls []string, repor
 			case ctx.Err() != nil:
 				return
 			case err != nil:
-				log.Printf("W! Asking for changes of %q: %v", u, err)
+				log.Printf("W! Reading Last-Modified of %q: %v", u, err)
 			case before[u] == "":
 				before[u] = now
 			case before[u] != now:
@@ -224,7 +227,7 @@ func lastModified(ctx context.Context, u string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// The same tokens that Telegraf loads the configuration with.
+	// Telegraf sends the same tokens when it loads the configuration.
 	if token, ok := os.LookupEnv("TELEGRAF_CONTROLLER_TOKEN"); ok {
 		req.Header.Set("Authorization", "Bearer "+token)
 	} else if token, ok := os.LookupEnv("INFLUX_TOKEN"); ok {
@@ -238,7 +241,7 @@ func lastModified(ctx context.Context, u string) (string, error) {
 	defer resp.Body.Close()
 	modified := resp.Header.Get("Last-Modified")
 	if modified == "" {
-		return "", fmt.Errorf("the answer %q has no Last-Modified", resp.Status)
+		return "", fmt.Errorf("the response %q has no Last-Modified", resp.Status)
 	}
 	return modified, nil
 }

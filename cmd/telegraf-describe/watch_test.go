@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestTheAgentGoesOnWhileItsConfigurationIsGone(t *testing.T) {
+func TestTheAgentRunsOnWhileItsConfigurationIsMissing(t *testing.T) {
 	t.Parallel()
 	for _, how := range []string{"notify", "poll"} {
 		t.Run(how, func(t *testing.T) {
@@ -23,20 +23,20 @@ func TestTheAgentGoesOnWhileItsConfigurationIsGone(t *testing.T) {
 			p := startTelegraf(t, "--config", config, "--watch-config", how)
 			p.waitForFile(out, "first,")
 
-			require.NoError(t, os.Rename(config, config+"~")) // as editors keep a backup
-			p.waitForLog("The configuration is gone")
+			require.NoError(t, os.Rename(config, config+"~")) // editors keep a backup like this
+			p.waitForLog("The configuration is missing")
 			before := len(readFile(t, out))
 			p.waitFor("more metrics", func() bool { return len(readFile(t, out)) > before })
 
 			require.NoError(t, os.WriteFile(config, []byte(configuration(settings{input: in, output: out, name: "second"})), 0o600))
 			p.waitForFile(out, "second,")
 			r := p.stop()
-			require.Equal(t, 1, strings.Count(r.stderr, "The configuration is gone"))
+			require.Equal(t, 1, strings.Count(r.stderr, "The configuration is missing"))
 		})
 	}
 }
 
-func TestTheAgentGoesOnWhileItsFolderIsGone(t *testing.T) {
+func TestTheAgentRunsOnWhileItsFolderIsMissing(t *testing.T) {
 	t.Parallel()
 	in, out := files(t, history)
 	root := t.TempDir()
@@ -50,14 +50,14 @@ func TestTheAgentGoesOnWhileItsFolderIsGone(t *testing.T) {
 	p := startTelegraf(t, "--config-directory", folder, "--watch-config", "notify")
 	p.waitForFile(out, "first,")
 	require.NoError(t, os.Rename(folder, away))
-	p.waitForLog("The configuration is gone")
+	p.waitForLog("The configuration is missing")
 	require.NoError(t, os.Mkdir(folder, 0o700))
 	write("second")
 	p.waitForFile(out, "second,")
 	p.stop()
 }
 
-// What an editor does to a file in several steps is one change, reported when the file is complete.
+// Several steps of an editor are one change, which is reported when the file is complete.
 func TestAFileIsReadWhenItIsComplete(t *testing.T) {
 	t.Parallel()
 	const complete = "complete"
@@ -84,7 +84,7 @@ func TestAFileIsReadWhenItIsComplete(t *testing.T) {
 					b, err := os.ReadFile(path)
 					read = append(read, fmt.Sprint(string(b), err))
 				})
-				time.Sleep(249 * time.Millisecond) // looks at 250 ms
+				time.Sleep(249 * time.Millisecond) // the files are compared after 250 ms
 				c.begin(t, path)
 				time.Sleep(c.gap)
 				require.NoError(t, os.WriteFile(path, []byte(complete), 0o600))

@@ -1,5 +1,5 @@
-// Package corpus makes the line protocol in testdata: kinds of data that statistics can get wrong, made
-// from fixed seeds.
+// Package corpus generates the line protocol in the folder testdata: several kinds of data that are difficult for
+// statistics or for names. All of it is made from fixed seeds.
 package corpus
 
 import (
@@ -13,7 +13,7 @@ import (
 // start is the time of the first line of every corpus.
 var start = time.Date(2024, 3, 1, 0, 0, 0, 0, time.UTC)
 
-// Files returns the content of every file, by name. The same program always returns the same.
+// Files returns the content of every file by its name. Every call returns the same content.
 func Files() map[string][]byte {
 	return map[string][]byte{
 		"sensors.lp": sensors(),
@@ -23,15 +23,17 @@ func Files() map[string][]byte {
 	}
 }
 
+// source returns the random numbers of one file.
 func source(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0x6465736372696265)) }
 
+// line writes one line of line protocol with a timestamp in nanoseconds.
 func line(b *bytes.Buffer, at time.Time, format string, args ...any) {
 	fmt.Fprintf(b, format, args...)
 	fmt.Fprintf(b, " %d\n", at.UnixNano())
 }
 
 // sensors has four devices that report every 30 s for two hours: values in steps, flags, a counter that
-// starts again, a constant, and now and then a field less.
+// starts again, a constant, and a field that is sometimes missing.
 func sensors() []byte {
 	r, b := source(1), &bytes.Buffer{}
 	counters := make([]int, 4)
@@ -55,7 +57,7 @@ func sensors() []byte {
 }
 
 // solar has three inverters that report every 15 min for six days: zero at night, a curve by day, clouds,
-// and a total that only grows. Lines of one time come in any order.
+// and a total that only grows. Lines with the same timestamp are in random order.
 func solar() []byte {
 	r, b := source(2), &bytes.Buffer{}
 	totals := []float64{6e6, 6.5e6, 7e6}
@@ -71,7 +73,8 @@ func solar() []byte {
 	return b.Bytes()
 }
 
-// latency has the answers of two services over an hour: lognormal with a heavy tail, at random times.
+// latency has the response times and sizes of two services over an hour, at random times. The response times are
+// lognormal with a heavy tail.
 func latency() []byte {
 	r, b := source(3), &bytes.Buffer{}
 	at := start
@@ -86,8 +89,8 @@ func latency() []byte {
 	return b.Bytes()
 }
 
-// awkward has names that are hard to carry: escapes, unicode, braces, colons, percent signs, tags that have
-// the names of statistics and of columns of ours, strings that look like numbers, and every type of field.
+// awkward has difficult names: escapes, unicode, braces, colons, percent signs, and tags with the names of statistics and
+// of columns of describe. It also has strings that look like numbers, and every type of field.
 func awkward() []byte {
 	r, b := source(4), &bytes.Buffer{}
 	series := []string{

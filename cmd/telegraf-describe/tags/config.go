@@ -12,7 +12,7 @@ import (
 	"github.com/influxdata/toml/ast"
 )
 
-// configured returns the tags of the plugins that configurations name, each a file or a folder.
+// configured returns the tags of the plugins in configurations. Each path is a file or a folder of *.conf files.
 func configured(paths []string) ([]string, error) {
 	var tags []string
 	for _, path := range paths {
@@ -45,8 +45,8 @@ func filesOf(path string) ([]string, error) {
 
 var variable = regexp.MustCompile(`\$\{[^}]*\}|\$[A-Za-z_][A-Za-z0-9_]*`)
 
-// parse parses a configuration as Telegraf does. Variables may stand for other things than strings there:
-// what they stand for says nothing about plugins.
+// parse parses a configuration. If that fails, it parses it with 0 in place of each variable, because a variable
+// can be a number or a boolean. Names of plugins have no variables.
 func parse(file string) (*ast.Table, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -82,7 +82,7 @@ func needed(root *ast.Table) []string {
 	return tags
 }
 
-// formats returns every data_format in the settings of a plugin, also with another word before it.
+// formats returns every data_format in the settings of a plugin, and every option whose name ends in data_format.
 func formats(settings any) []string {
 	var found []string
 	switch s := settings.(type) {
@@ -103,8 +103,8 @@ func formats(settings any) []string {
 	return found
 }
 
-// formatTags returns the tags of what a plugin needs for a format: outputs write it, the others read it and
-// processors.execd does both.
+// formatTags returns the tags of the parsers and serializers of a format. Outputs need a serializer, other plugins a
+// parser, and processors.execd needs both.
 func formatTags(plugin, format string) []string {
 	switch {
 	case format == "":

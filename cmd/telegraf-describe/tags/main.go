@@ -1,6 +1,6 @@
-// Command tags prints the build tags that select upstream's plugins for a build of telegraf-describe:
-// those of plugins.txt, those that -plugins names and those that the configurations of -config name. A
-// name that upstream does not know is an error.
+// Command tags prints the build tags that select upstream's plugins for a build of telegraf-describe: those of
+// plugins.txt, of the flag -plugins and of the plugins in the configurations of -config. A name that upstream does
+// not have is an error.
 package main
 
 import (
@@ -27,7 +27,7 @@ func run(args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("tags", flag.ContinueOnError)
 	list := flags.String("list", "plugins.txt", "file with one tag a line")
 	plugins := flags.String("plugins", "", `more plugins, such as "inputs.prometheus outputs.http"`)
-	configs := flags.String("config", "", "configurations whose plugins are needed: files, or folders of *.conf files, separated by spaces")
+	configs := flags.String("config", "", "configurations with more plugins: files, or folders of *.conf files, separated by spaces")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -51,10 +51,10 @@ func run(args []string, out io.Writer) error {
 	return err
 }
 
-// own reports whether a plugin is ours, which every build has.
+// own reports whether a plugin is one of ours. Every build has them.
 func own(tag string) bool { return tag == "aggregators.describe" || tag == "outputs.rediscache" }
 
-// listed returns the tags in a file.
+// listed returns the tags in a file. A # begins a comment.
 func listed(path string) ([]string, error) {
 	f, err := os.Open(path)
 	if err != nil {

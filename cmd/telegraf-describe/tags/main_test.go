@@ -26,7 +26,7 @@ func writeConfig(t *testing.T, text string) string {
 	return path
 }
 
-func TestTheDefaultIsTheList(t *testing.T) {
+func TestDefaultTagsAreThoseOfTheList(t *testing.T) {
 	tags := tagsOf(t)
 	require.Equal(t, "custom", tags[0], "without it every plugin would be built")
 	for _, want := range []string{"aggregators", "inputs.cpu", "inputs.opcua", "outputs.influxdb_v3", "processors.starlark", "parsers.grok", "serializers.csv"} {
@@ -44,7 +44,7 @@ func TestPluginsAreAdded(t *testing.T) {
 	}
 }
 
-func TestPluginsOfTheListAndOurOwnAddNothing(t *testing.T) {
+func TestPluginsOfTheListAndOurPluginsAddNoTag(t *testing.T) {
 	require.Equal(t, tagsOf(t), tagsOf(t, "-plugins", "inputs.cpu aggregators.describe outputs.rediscache"))
 }
 
@@ -52,7 +52,7 @@ func TestAWholeKindIsOneTag(t *testing.T) {
 	require.ElementsMatch(t, append(tagsOf(t), "processors"), tagsOf(t, "-plugins", "processors"))
 }
 
-func TestUnknownPluginsAreNamed(t *testing.T) {
+func TestErrorsNameUnknownPlugins(t *testing.T) {
 	for name, want := range map[string]string{
 		"inputs.promtheus": `upstream has no plugin "inputs.promtheus"`,
 		"prometheus":       "want inputs.prometheus or parsers.prometheus or serializers.prometheus",
@@ -119,7 +119,7 @@ func TestVariablesInAConfiguration(t *testing.T) {
 	require.Contains(t, tagsOf(t, "-config", path), "inputs.sql")
 }
 
-func TestBadConfigurationsAreNamed(t *testing.T) {
+func TestErrorsNameBadConfigurations(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing.conf")
 	for path, want := range map[string]string{
 		missing:                                missing,

@@ -13,10 +13,10 @@ import (
 	"strings"
 )
 
-// upstream is the module that has the plugins.
+// upstream is the module with the plugins.
 const upstream = "github.com/influxdata/telegraf"
 
-// check returns an error that names every tag that selects none of upstream's plugins.
+// check returns an error with every tag that upstream does not have.
 func check(tags []string) error {
 	known, err := upstreamTags()
 	if err != nil {
@@ -31,7 +31,7 @@ func check(tags []string) error {
 	return errors.Join(errs...)
 }
 
-// alike names the plugins that have the same name among all kinds.
+// alike returns a hint with the plugins of the same name and another kind.
 func alike(tag string, known map[string]bool) string {
 	name := tag[strings.LastIndexByte(tag, '.')+1:]
 	var found []string
@@ -77,7 +77,7 @@ func upstreamTags() (map[string]bool, error) {
 	return known, nil
 }
 
-// upstreamFolder returns where upstream's module is, which it downloads where it is not yet.
+// upstreamFolder returns the folder of upstream's module. It downloads the module if it is missing.
 func upstreamFolder() (string, error) {
 	download := exec.Command("go", "mod", "download", "-json", upstream)
 	download.Stderr = os.Stderr

@@ -2,7 +2,8 @@ package main
 
 import "syscall"
 
-// apart keeps Ctrl-C from the children, which the demo ends in their order, and ends them when it dies.
+// apart puts a child into a process group of its own, so that Ctrl-C does not reach it: the demo stops its children in order.
+// If the demo is killed, the child gets SIGTERM.
 func apart() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 }

@@ -4,5 +4,5 @@ package main
 
 import "syscall"
 
-// apart changes nothing where the system has no such attributes.
+// apart returns nil: the system has no process groups.
 func apart() *syscall.SysProcAttr { return nil }

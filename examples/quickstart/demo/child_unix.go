@@ -4,5 +4,5 @@ package main
 
 import "syscall"
 
-// apart keeps Ctrl-C from the children, which the demo ends in their order.
+// apart puts a child into a process group of its own, so that Ctrl-C does not reach it: the demo stops its children in order.
 func apart() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestMain is one of the demo's programs where it is started by its name.
+// TestMain runs one of the programs of the demo if the test binary has its name.
 func TestMain(m *testing.M) {
 	switch filepath.Base(os.Args[0]) {
 	case "analytics-api":
@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// serveNothing is an API without tables, ready when the environment says so.
+// serveNothing serves an API without tables. It is ready if DEMO_TEST_READY is 1.
 func serveNothing(address string) {
 	_ = http.ListenAndServe(address, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/ready" || os.Getenv("DEMO_TEST_READY") != "1" {
@@ -56,7 +56,7 @@ func (b *lockedBuffer) String() string {
 	return b.b.String()
 }
 
-// inFolder makes a folder that the demo can run in, with itself as its programs.
+// inFolder makes a folder in which the demo can run. The programs of the demo are links to the test binary.
 func inFolder(t *testing.T) {
 	t.Helper()
 	self, err := os.Executable()
@@ -78,7 +78,7 @@ func inFolder(t *testing.T) {
 	}
 }
 
-func TestAStopBeforeThereIsARecordIsNoFailure(t *testing.T) {
+func TestAStopBeforeTheFirstRecordSucceeds(t *testing.T) {
 	for ready, want := range map[string]string{"0": "", "1": "Look at it from another terminal"} {
 		inFolder(t)
 		t.Setenv("DEMO_TEST_READY", ready)
@@ -96,11 +96,11 @@ func TestAStopBeforeThereIsARecordIsNoFailure(t *testing.T) {
 		require.Contains(t, out.String(), "\nstopping\n")
 		left, err := os.ReadDir(tmp)
 		require.NoError(t, err)
-		require.Empty(t, left, "the logs of a demo that did not fail are not kept")
+		require.Empty(t, left, "the logs are removed unless the demo fails")
 	}
 }
 
-func TestAStopBeforeTheTimeIsOverIsAFailureWhereNothingWasServed(t *testing.T) {
+func TestAStopBeforeTheTimeIsOverFailsWithoutRecords(t *testing.T) {
 	inFolder(t)
 	t.Setenv("DEMO_SECONDS", "60")
 	t.Setenv("TMPDIR", t.TempDir())
@@ -109,7 +109,7 @@ func TestAStopBeforeTheTimeIsOverIsAFailureWhereNothingWasServed(t *testing.T) {
 	require.ErrorIs(t, run(ctx, &bytes.Buffer{}), errStopped)
 }
 
-func TestAPortInUseIsNamedWithTheVariableThatChangesIt(t *testing.T) {
+func TestTheErrorOfAPortInUseNamesItsVariable(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer l.Close()
@@ -122,7 +122,7 @@ func TestAPortInUseIsNamedWithTheVariableThatChangesIt(t *testing.T) {
 	require.ErrorContains(t, err, "make demo DEMO_REDIS_PORT=")
 }
 
-func TestBadSettingsAreNamed(t *testing.T) {
+func TestErrorsNameBadSettings(t *testing.T) {
 	t.Setenv("DEMO_SECONDS", "long")
 	t.Setenv("DEMO_API_PORT", "70000")
 	err := run(t.Context(), &bytes.Buffer{})
@@ -130,7 +130,7 @@ func TestBadSettingsAreNamed(t *testing.T) {
 	require.ErrorContains(t, err, `DEMO_API_PORT="70000", want a number`)
 }
 
-func TestOnePortIsNotEnough(t *testing.T) {
+func TestAPIAndRedisCannotShareAPort(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	_, port, err := net.SplitHostPort(l.Addr().String())
@@ -138,12 +138,12 @@ func TestOnePortIsNotEnough(t *testing.T) {
 	require.NoError(t, l.Close())
 	t.Setenv("DEMO_API_PORT", port)
 	t.Setenv("DEMO_REDIS_PORT", port)
-	require.ErrorContains(t, run(t.Context(), &bytes.Buffer{}), "port "+port+" is that of the API and of the Redis: choose another one")
+	require.ErrorContains(t, run(t.Context(), &bytes.Buffer{}), "port "+port+" cannot be the port of both the API and Redis: choose another one")
 	t.Setenv("DEMO_API_PORT", "0")
 	require.ErrorContains(t, run(t.Context(), &bytes.Buffer{}), `DEMO_API_PORT="0", want a number from 1 to 65535`)
 }
 
-func TestATableIsDrawnOverTheLastOneOnATerminalOnly(t *testing.T) {
+func TestATableReplacesTheLastOneOnlyOnATerminal(t *testing.T) {
 	const body = `[{"table_name":"analytics_cpu","field_name":"f","time":995000,"count":3,"mean":1.5}]`
 	v, out := viewOn(t, http.StatusOK, body)
 	for range 2 {
@@ -157,7 +157,7 @@ func TestATableIsDrawnOverTheLastOneOnATerminalOnly(t *testing.T) {
 	require.NotContains(t, first, "\x1b[J")
 	require.NoError(t, v.show(t.Context()))
 	up := "\x1b[" + strconv.Itoa(strings.Count(first, "\n")) + "A\x1b[J"
-	require.Equal(t, first+up+first, out.String(), "up as many lines as were drawn")
+	require.Equal(t, first+up+first, out.String(), "the cursor moves up by the lines of the last table")
 }
 
 func TestARecordingIsPlayedAsIfItHappenedNow(t *testing.T) {
@@ -174,7 +174,7 @@ func TestARecordingIsPlayedAsIfItHappenedNow(t *testing.T) {
 		require.NoError(t, err)
 		lines = strings.Split(strings.TrimSpace(string(b)), "\n")
 		return len(lines) > 6
-	}, 20*time.Second, 10*time.Millisecond, "it begins again at its end")
+	}, 20*time.Second, 10*time.Millisecond, "the recording begins again after its last line")
 	var times []int64
 	for i, l := range lines[:3] {
 		require.True(t, strings.HasPrefix(l, "m v="+strconv.Itoa(i+1)+" "), l)
@@ -192,7 +192,7 @@ func TestARecordingIsPlayedAsIfItHappenedNow(t *testing.T) {
 	require.Error(t, play(ctx, filepath.Join(t.TempDir(), "none"), to))
 }
 
-// viewOn is a view of an API that answers every request with a body.
+// viewOn returns a view of an API that answers every request with the status and the body, and the output of the view.
 func viewOn(t *testing.T, status int, body string) (*view, *bytes.Buffer) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -208,7 +208,7 @@ func viewOn(t *testing.T, status int, body string) (*view, *bytes.Buffer) {
 	return &view{demo: &demo{settings: settings{apiPort: n}, out: out, started: time.Unix(1000, 0)}}, out
 }
 
-func TestTheVerdictIsGoodOnlyForFreshRecords(t *testing.T) {
+func TestTheVerdictNeedsFreshRecords(t *testing.T) {
 	v, out := viewOn(t, http.StatusOK, `[{"table_name":"analytics_cpu","field_name":"f","time":995000,"count":3,"mean":1.5}]`)
 	require.NoError(t, v.show(t.Context()))
 	require.Contains(t, out.String(), "1.5")
@@ -226,5 +226,5 @@ func TestTheVerdictIsGoodOnlyForFreshRecords(t *testing.T) {
 	broken, _ := viewOn(t, http.StatusInternalServerError, "")
 	require.ErrorContains(t, broken.show(t.Context()), "the API answered 500")
 	garbled, _ := viewOn(t, http.StatusOK, "{")
-	require.ErrorContains(t, garbled.show(t.Context()), "no array of records")
+	require.ErrorContains(t, garbled.show(t.Context()), "did not answer with an array of records")
 }

@@ -1,8 +1,8 @@
-// Command demo runs the quickstart: analytics-api with a Redis of its own and telegraf-describe, with a
-// recording that is played as if it happened now. It prints what the API serves, and where
-// it has a time ends with status 0 only if that was fresh.
+// Command demo runs the quickstart: analytics-api with a Redis of its own, and telegraf-describe. It plays a recording
+// as if it happened now and prints the newest records of the API. If DEMO_SECONDS is set, the exit status is 0 only if
+// the API served fresh records.
 //
-// It is run from the top folder of the project, with the two programs in bin.
+// Run it in the top folder of the project, with the two programs in bin.
 package main
 
 import (
@@ -33,7 +33,7 @@ const (
 )
 
 func main() {
-	// Also where the terminal or the reader of the output goes away, the children are to end first.
+	// The demo stops its children before it ends, also if its terminal is closed or nothing reads its output.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	err := run(ctx, os.Stdout)
 	stop()
@@ -43,7 +43,7 @@ func main() {
 	}
 }
 
-// settings are those of the environment.
+// settings are the settings from the environment.
 type settings struct {
 	seconds            int // 0 for no end
 	apiPort, redisPort int
@@ -58,6 +58,7 @@ func readSettings() (settings, error) {
 	)
 }
 
+// readNumber sets to to the number in an environment variable, from least to most, or to fallback if the variable is empty.
 func readNumber(name string, fallback, least, most int, to *int) error {
 	*to = fallback
 	text := os.Getenv(name)
@@ -96,13 +97,13 @@ func (s settings) checkPorts() error {
 		return err
 	}
 	if s.apiPort == s.redisPort {
-		return fmt.Errorf("port %d is that of the API and of the Redis: choose another one, such as make demo DEMO_REDIS_PORT=%d",
+		return fmt.Errorf("port %d cannot be the port of both the API and Redis: choose another one, such as make demo DEMO_REDIS_PORT=%d",
 			s.redisPort, another(s.redisPort))
 	}
 	return nil
 }
 
-// checkPort tells in words when something listens on a port already, or nothing may.
+// checkPort returns an error if the demo cannot listen on the port.
 func checkPort(port int, variable string) error {
 	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err == nil {
@@ -123,13 +124,13 @@ func another(port int) int {
 	return port + 10000
 }
 
-// demo is one run.
+// demo is one run of the quickstart.
 type demo struct {
 	settings
-	folder  string // of the logs and of the recording that is played
+	folder  string // has the logs and the played recording
 	out     io.Writer
 	started time.Time
-	ended   chan string // names children that ended
+	ended   chan string // receives the name of each child that ends
 }
 
 func (d *demo) api() string { return fmt.Sprintf("http://127.0.0.1:%d", d.apiPort) }
@@ -182,7 +183,7 @@ type child struct {
 	done chan struct{}
 }
 
-// start starts a program of bin with its log in the folder.
+// start starts a program of the folder bin and writes its output to a log.
 func (d *demo) start(name string, env []string, args ...string) (*child, error) {
 	log, err := os.Create(filepath.Join(d.folder, name+".log"))
 	if err != nil {
@@ -204,7 +205,7 @@ func (d *demo) start(name string, env []string, args ...string) (*child, error) 
 	return c, nil
 }
 
-// stop ends the program as Ctrl-C does, and waits for it.
+// stop interrupts the program and waits until it ends. It kills the program after stopTimeout.
 func (c *child) stop() {
 	_ = c.cmd.Process.Signal(os.Interrupt)
 	select {
@@ -235,15 +236,15 @@ func (d *demo) waitReady(ctx context.Context) error {
 	}
 }
 
-// hasEnded is the error for a child that ended unasked, with the end of its log.
+// hasEnded returns the error for a child that ended by itself, with the end of its log.
 func (d *demo) hasEnded(name string) error {
 	b, _ := os.ReadFile(filepath.Join(d.folder, name+".log"))
 	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
 	return fmt.Errorf("%s has ended:\n%s", name, strings.Join(lines[max(0, len(lines)-5):], "\n"))
 }
 
-// watch shows what the API serves until the time is over, and then checks that it was fresh. Without a time,
-// whoever stops it may do so before anything is.
+// watch shows the newest records of the API until the time is over or ctx ends. If a time is set, it returns an error
+// unless the API served fresh records.
 func (d *demo) watch(ctx context.Context) error {
 	var over <-chan time.Time
 	if d.seconds > 0 {

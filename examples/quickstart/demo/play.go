@@ -10,18 +10,17 @@ import (
 	"time"
 )
 
-// speed is how much faster than it was recorded the recording is played.
+// speed is the ratio of the recorded time to the time of playing.
 const speed = 5
 
 // line is a line of line protocol without its time.
 type line struct {
 	text  string
-	after time.Duration // the first line, as it is played
+	after time.Duration // since the first line, at the speed of playing
 }
 
-// play appends the lines of a recording to a file, each when its time has come, as if the recording began
-// now, and from the beginning when it is over. It returns once the file is there, and goes on until ctx
-// ends.
+// play appends the lines of a recording to a file, each at its time, as if the recording began now. After the last line
+// it begins again. It returns when the file exists, and appends lines until ctx ends.
 func play(ctx context.Context, from, to string) error {
 	lines, err := read(from)
 	if err != nil {
@@ -48,7 +47,7 @@ func play(ctx context.Context, from, to string) error {
 	return nil
 }
 
-// read reads a recording, which is sorted by time.
+// read reads a recording that is sorted by time.
 func read(path string) ([]line, error) {
 	f, err := os.Open(path)
 	if err != nil {

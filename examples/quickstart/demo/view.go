@@ -38,15 +38,15 @@ type row struct {
 	P95     float64 `json:"p95"`
 }
 
-// view shows the newest records and remembers what was fresh.
+// view shows the newest records and counts the fresh ones.
 type view struct {
 	*demo
 	terminal bool
-	fresh    map[string]int // how many fresh records were served, by kind
-	drawn    int
+	fresh    map[string]int // number of fresh records by kind
+	drawn    int            // lines of the last table, 0 for none
 }
 
-// show prints the newest bucket of each field, over the last table where there is a terminal.
+// show prints a table of the newest bucket of each field. On a terminal it replaces the last table.
 func (v *view) show(ctx context.Context) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%-9s %-20s %-13s %6s %12s %12s %12s %12s %12s\n", "BUCKET", "TABLE", "FIELD", "COUNT", "MIN", "MEDIAN", "MEAN", "P95", "MAX")
@@ -73,8 +73,8 @@ func (v *view) show(ctx context.Context) error {
 	return err
 }
 
-// drawing returns what prints a table. On a terminal that is over the last one, and cut off where lines are
-// longer than those of the terminal, so that a row is a line.
+// drawing returns the text that prints a table. On a terminal, escape sequences remove the last table and cut off long
+// lines, so that each row of the table is one line.
 func (v *view) drawing(table string) string {
 	const noWrap, wrap = "\x1b[?7l", "\x1b[?7h"
 	switch {
@@ -97,24 +97,24 @@ func (v *view) note(kind string, r row) {
 	}
 }
 
-// newest returns the records of a field in the newest bucket; none where there is no such table yet.
+// newest returns the records of a field in the newest bucket, or none if the API does not have the table yet.
 func (v *view) newest(ctx context.Context, table, field string) ([]row, error) {
 	body, err := get(ctx, fmt.Sprintf("%s/analytics/%s?database=%s&field=%s&last=1", v.api(), table, database, field))
 	var rows []row
 	var status statusError
 	if errors.As(err, &status) && status == http.StatusNotFound || ctx.Err() != nil {
-		return rows, nil //nolint:nilerr // the table is yet to come, or the demo ends
+		return rows, nil //nolint:nilerr // the table does not exist yet, or the demo ends
 	}
 	if err != nil {
 		return rows, err
 	}
 	if err := json.Unmarshal(body, &rows); err != nil {
-		return nil, fmt.Errorf("the API's answer is no array of records: %w", err)
+		return nil, fmt.Errorf("the API did not answer with an array of records: %w", err)
 	}
 	return rows, nil
 }
 
-// verdict says whether the API served fresh records of both kinds.
+// verdict prints the numbers of fresh records, or returns an error if the API served none of a kind.
 func (v *view) verdict() error {
 	var missing []string
 	for _, kind := range []string{live, recorded} {
@@ -128,16 +128,18 @@ func (v *view) verdict() error {
 	return v.summary()
 }
 
+// summary prints the numbers of fresh records.
 func (v *view) summary() error {
 	_, err := fmt.Fprintf(v.out, "The API served fresh records: %d of the live metrics, %d of the recorded ones.\n", v.fresh[live], v.fresh[recorded])
 	return err
 }
 
-// statusError is an answer other than 200.
+// statusError is the HTTP status of an answer that is not 200.
 type statusError int
 
 func (e statusError) Error() string { return fmt.Sprintf("the API answered %d", int(e)) }
 
+// get returns the body of an answer of status 200. The error for another status is a statusError.
 func get(ctx context.Context, url string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
