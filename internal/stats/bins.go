@@ -140,20 +140,41 @@ func (b *bins) cover(lo, hi int32) {
 	b.grow(lo, hi)
 }
 
+// grow makes room for the bins from lo to hi, which include those that are in use. It uses the memory that there is if
+// that is enough.
 func (b *bins) grow(lo, hi int32) {
-	need := hi - lo + 1
+	need, room := hi-lo+1, int32(cap(b.data)/int(b.width))
 	size := min((need+slackBins+15)&^15, max(maxBins, need))
+	if need <= room {
+		size = min(room, max(maxBins, need))
+	}
 	below := (size - need) / 2
 	if !b.empty() && hi == b.hi { // a run that grows downwards most likely does so again, and so upwards
 		below = size - need
 	} else if !b.empty() && lo == b.lo {
 		below = 0
 	}
-	grown := bins{data: make([]byte, int(size)*int(b.width)), first: lo - below, lo: lo, hi: hi, width: b.width}
-	if !b.empty() {
-		copy(grown.data[int(b.lo-grown.first)*int(b.width):], b.data[int(b.lo-b.first)*int(b.width):int(b.hi-b.first+1)*int(b.width)])
+	grown := bins{first: lo - below, lo: lo, hi: hi, width: b.width}
+	if need <= room {
+		grown.data = b.data[:int(size)*int(b.width)]
+	} else {
+		grown.data = make([]byte, int(size)*int(b.width))
 	}
+	b.move(&grown)
 	*b = grown
+}
+
+// move copies the counters to a longer run, which may have the same memory, and clears the others there.
+func (b *bins) move(to *bins) {
+	if b.empty() {
+		clear(to.data)
+		return
+	}
+	width := int(b.width)
+	start := int(b.lo-to.first) * width
+	n := copy(to.data[start:], b.data[int(b.lo-b.first)*width:int(b.hi-b.first+1)*width])
+	clear(to.data[:start])
+	clear(to.data[start+n:])
 }
 
 // coarsen joins pairs of bins to those of the next coarser scale.

@@ -17,9 +17,9 @@ func TestBinsHaveAHardCap(t *testing.T) {
 		}
 		bins := func() *bins {
 			if sign > 0 {
-				return &s.hist.positive
+				return &s.histogram().positive
 			}
-			return s.hist.negative
+			return s.histogram().negative
 		}
 		for s.Count() < 65_535*513 {
 			require.NoError(t, s.Merge(&s))
@@ -60,11 +60,11 @@ func TestJoinedCountersWiden(t *testing.T) {
 				xs = append(xs, slices.Repeat([]float64{v}, least+int(i)%6)...)
 			}
 			s := estimated(xs)
-			require.EqualValues(t, maxBinScale, s.hist.scale)
+			require.EqualValues(t, maxBinScale, s.histogram().scale)
 			xs = append(xs, sign*5)
 			s.Add(sign * 5)
 			atOnce := estimated(xs)
-			require.EqualValues(t, maxBinScale-1, s.hist.scale)
+			require.EqualValues(t, maxBinScale-1, s.histogram().scale)
 			require.Equal(t, atOnce.Bins(), s.Bins(), "at least %d of each, sign %g", least, sign)
 		}
 	}

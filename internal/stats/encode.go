@@ -81,8 +81,8 @@ var units = [...]int16{0, unitTiny, unitHuge}
 //	bits      of each number v, with q = ⌊v/2^k⌋+1 which has n bits: n−1 zeros, q, the lowest k bits of v (the
 //	          exponential Golomb code of order k); the most significant bits first, padded with zeros to whole bytes
 func (s *Summary) AppendBinary(dst []byte) ([]byte, error) {
-	if s.hist != nil {
-		return s.appendHistogram(dst, s.hist), nil
+	if s.histogram() != nil {
+		return s.appendHistogram(dst, s.histogram()), nil
 	}
 	return s.appendExact(dst, s.exact.order()), nil
 }
@@ -93,8 +93,8 @@ func (s *Summary) MarshalBinary() ([]byte, error) { return s.AppendBinary(nil) }
 // AppendLimited appends the encoded summary to dst. If the summary is exact but would not be with that exact limit, at
 // least 1, it appends the encoding of a histogram of the values. It does not change the summary.
 func (s *Summary) AppendLimited(dst []byte, limit int) []byte {
-	if s.hist != nil {
-		return s.appendHistogram(dst, s.hist)
+	if s.histogram() != nil {
+		return s.appendHistogram(dst, s.histogram())
 	}
 	o := s.exact.order()
 	if as := (exact{limit: int32(min(limit, Unlimited))}); !as.fits(s.Count(), o.distinct()) {

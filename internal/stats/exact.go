@@ -108,6 +108,13 @@ func (x *exact) append(vs []float64) {
 	x.single = append(x.single, vs...)
 }
 
+// reserve makes room for as many values as may be kept one by one, at most 128, if there is none yet.
+func (x *exact) reserve() {
+	if x.table == nil && cap(x.single) == 0 {
+		x.single = make([]float64, 0, min(x.maxExact(), 128))
+	}
+}
+
 // tabulate moves the values that are kept one by one to a table. It returns false and does nothing if n values would
 // not all be exact.
 func (x *exact) tabulate(n uint64) bool {
@@ -239,6 +246,16 @@ func mergeTail(values []float64, head int) {
 			values[k] = tail[j]
 			j--
 		}
+	}
+}
+
+// reset empties x. It keeps its memory, but not that of a large table.
+func (x *exact) reset() {
+	t := x.table
+	*x = exact{single: x.single[:0], limit: x.limit}
+	if t != nil && cap(t.values) <= maxDirect {
+		*t = table{ordered: ordered{t.values[:0], t.counts[:0]}}
+		x.table = t
 	}
 }
 

@@ -33,7 +33,7 @@ func (s *Summary) Exponential() Exponential {
 	if s.Count() == 0 {
 		return Exponential{Scale: maxBinScale, Min: math.NaN(), Max: math.NaN()}
 	}
-	h := s.hist
+	h := s.histogram()
 	if h == nil {
 		h = histogramOf(s.exact.order())
 	}

@@ -6,14 +6,14 @@ import "fmt"
 
 // Bins returns all that depends on the values alone in a histogram, as text.
 func (s *Summary) Bins() string {
-	h := s.hist
+	h := s.histogram()
 	return fmt.Sprintf("%d %d %g %g %t %x %x", h.scale, h.zero, h.min, h.max, h.fractional, h.positive.append(nil), h.negative.append(nil))
 }
 
 // Candidates returns the candidates for the mode of a histogram with the lower bounds of their counts.
 func (s *Summary) Candidates() map[float64]uint64 {
 	bounds := make(map[float64]uint64)
-	for _, c := range s.hist.heavy.kept() {
+	for _, c := range s.histogram().heavy.kept() {
 		bounds[c.value] = c.count
 	}
 	return bounds
@@ -21,8 +21,8 @@ func (s *Summary) Candidates() map[float64]uint64 {
 
 // ValueAt returns the value at a rank, or the estimate of a histogram.
 func (s *Summary) ValueAt(rank uint64) float64 {
-	if s.hist != nil {
-		return s.hist.at(rank)
+	if s.histogram() != nil {
+		return s.histogram().at(rank)
 	}
 	return s.exact.order().at(rank)
 }

@@ -27,10 +27,19 @@ func emptyHistogram() *histogram {
 // histogramOf returns the histogram of exact values. It depends on nothing but the values.
 func histogramOf(o ordered) *histogram {
 	h := emptyHistogram()
-	if len(o.values) > 0 {
-		h.addOrdered(o)
-	}
+	h.addOrdered(o)
 	return h
+}
+
+// reset empties the histogram. It keeps its memory.
+func (h *histogram) reset() {
+	positive, negative, all := h.positive, h.negative, h.heavy.all
+	*h = *emptyHistogram()
+	h.positive.data, h.heavy.all = positive.data[:0], all
+	if negative != nil {
+		*negative = bins{data: negative.data[:0]}
+		h.negative = negative
+	}
 }
 
 // add adds at most batchSize finite values from low to high, at least one.
@@ -40,8 +49,11 @@ func (h *histogram) add(vs []float64, low, high float64) {
 	h.heavy.add(vs, h.moments.n)
 }
 
-// addOrdered adds values, at least one. The result does not depend on whether they have counts or are repeated.
+// addOrdered adds values. The result does not depend on whether they have counts or are repeated.
 func (h *histogram) addOrdered(o ordered) {
+	if len(o.values) == 0 {
+		return
+	}
 	o = o.compact()
 	h.bound(o.values, o.min(), o.max())
 	h.fit(o.values, o.min(), o.max())

@@ -65,7 +65,7 @@ func TestDecodingRejectsImplausibleCandidates(t *testing.T) {
 			s.Add(float64(i) / 7)
 		}
 		require.NoError(t, new(Summary).UnmarshalBinary(encodedBy(&s)))
-		spoil(&s.hist.heavy)
+		spoil(&s.histogram().heavy)
 		require.ErrorIs(t, new(Summary).UnmarshalBinary(encodedBy(&s)), ErrFormat, what)
 	}
 }
@@ -78,12 +78,12 @@ func TestDecodingBoundsTheMissedCount(t *testing.T) {
 		s.Add(float64(i) / 7)
 	}
 	kept := uint64(0)
-	for _, c := range s.hist.heavy.kept() {
+	for _, c := range s.histogram().heavy.kept() {
 		kept += c.count
 	}
-	s.hist.heavy.missed = (2000 - kept) / 17
+	s.histogram().heavy.missed = (2000 - kept) / 17
 	require.NoError(t, new(Summary).UnmarshalBinary(encodedBy(&s)))
-	s.hist.heavy.missed++
+	s.histogram().heavy.missed++
 	require.ErrorIs(t, new(Summary).UnmarshalBinary(encodedBy(&s)), ErrFormat)
 }
 
@@ -92,7 +92,7 @@ func Contradictions() map[string][]byte {
 	cases := make(map[string][]byte)
 	contradict := func(want string, xs []float64, spoil func(h *histogram)) {
 		s := estimated(xs)
-		spoil(s.hist)
+		spoil(s.histogram())
 		cases[want], _ = s.MarshalBinary()
 	}
 	var whole, signs, above, below []float64

@@ -9,8 +9,8 @@ func (s *Summary) Mode() (value float64, count uint64) {
 	switch {
 	case s.Count() == 0:
 		return math.NaN(), 0
-	case s.hist != nil:
-		return s.hist.mode()
+	case s.histogram() != nil:
+		return s.histogram().mode()
 	}
 	return s.exact.order().mode()
 }
@@ -18,8 +18,8 @@ func (s *Summary) Mode() (value float64, count uint64) {
 // ModeError returns how far the count of another value could exceed the count that Mode returns. It is 0 while s is exact,
 // and at most n/17 of a histogram.
 func (s *Summary) ModeError() uint64 {
-	if s.hist == nil {
+	if s.histogram() == nil {
 		return 0
 	}
-	return s.hist.heavy.missed
+	return s.histogram().heavy.missed
 }

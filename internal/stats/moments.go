@@ -16,8 +16,8 @@ func (s *Summary) Mean() float64 {
 	if s.Count() == 0 {
 		return math.NaN()
 	}
-	if s.hist != nil {
-		return min(max(s.hist.moments.mean(), s.hist.min), s.hist.max)
+	if s.histogram() != nil {
+		return min(max(s.histogram().moments.mean(), s.histogram().min), s.histogram().max)
 	}
 	o := s.exact.order()
 	m := o.sums()
@@ -49,16 +49,16 @@ func (s *Summary) Range() float64 { return saturate(s.Max() - s.Min()) }
 
 // moments returns the moments of at least one value.
 func (s *Summary) moments() moments {
-	if s.hist != nil {
-		return s.hist.moments
+	if s.histogram() != nil {
+		return s.histogram().moments
 	}
 	return s.exact.order().moments()
 }
 
 // sums returns moments that may lack the squares, of at least one value.
 func (s *Summary) sums() moments {
-	if s.hist != nil {
-		return s.hist.moments
+	if s.histogram() != nil {
+		return s.histogram().moments
 	}
 	return s.exact.order().sums()
 }

@@ -43,11 +43,11 @@ func (s *Summary) Quantile(p Percentile, m Method) float64 {
 		return math.NaN()
 	}
 	rank, rest := m.rank(p, n)
-	if s.hist != nil {
+	if s.histogram() != nil {
 		if rest == 0 {
-			return s.hist.at(rank)
+			return s.histogram().at(rank)
 		}
-		return between(s.hist.at(rank), s.hist.at(rank+1), rest)
+		return between(s.histogram().at(rank), s.histogram().at(rank+1), rest)
 	}
 	o := s.exact.order()
 	if rest == 0 {

@@ -48,9 +48,11 @@ var ErrOverflow = errors.New("more than 2^63-1 values")
 //
 // A Summary is not safe for concurrent use, not even for reading: reading statistics sorts its values.
 type Summary struct {
-	exact exact      // the values, while hist is nil
-	hist  *histogram // nil while the summary is exact
-	times *times     // nil unless every value came with its time
+	exact exact // the values, while the summary is exact
+	// hist is the histogram. While the summary is exact, it is nil, or has no values: then its memory is for later. Use
+	// histogram to read it.
+	hist  *histogram
+	times *times // nil unless every value came with its time
 }
 
 // New returns an empty summary with that exact limit, from 1 to [Unlimited].
@@ -104,7 +106,10 @@ func (s *Summary) addBatch(vs []float64) int {
 
 // add adds at most batchSize finite values from low to high, at least one and none of them −0.
 func (s *Summary) add(vs []float64, low, high float64) {
-	if s.hist == nil {
+	if s.histogram() == nil {
+		if s.hist != nil { // there will most likely be a histogram again
+			s.exact.reserve()
+		}
 		if s.exact.add(vs, low, high) {
 			return
 		}
@@ -115,8 +120,19 @@ func (s *Summary) add(vs []float64, low, high float64) {
 
 // estimate makes the summary a histogram.
 func (s *Summary) estimate() {
-	s.hist = histogramOf(s.exact.order())
+	if s.hist == nil {
+		s.hist = emptyHistogram()
+	}
+	s.hist.addOrdered(s.exact.order())
 	s.exact.drop()
+}
+
+// histogram returns the histogram, or nil while the summary is exact.
+func (s *Summary) histogram() *histogram {
+	if s.hist == nil || s.hist.moments.n == 0 {
+		return nil
+	}
+	return s.hist
 }
 
 // Merge makes s what it would be if every value of o had been added to it too, after its own. It does not change the
@@ -135,16 +151,16 @@ func (s *Summary) Merge(o *Summary) error {
 		o = o.Clone()
 	}
 	s.mergeTimes(o)
-	if o.hist == nil {
+	if o.histogram() == nil {
 		s.mergeExact(o.exact.order(), m)
 		return nil
 	}
-	if s.hist == nil && n == 0 {
+	if n == 0 {
 		s.exact.drop()
 		s.hist = o.hist.clone()
 		return nil
 	}
-	if s.hist == nil {
+	if s.histogram() == nil {
 		s.estimate()
 	}
 	s.hist.merge(o.hist)
@@ -153,7 +169,7 @@ func (s *Summary) Merge(o *Summary) error {
 
 // mergeExact adds values, m in all.
 func (s *Summary) mergeExact(o ordered, m uint64) {
-	if s.hist == nil {
+	if s.histogram() == nil {
 		if s.exact.addOrdered(o, m) {
 			return
 		}
@@ -164,21 +180,28 @@ func (s *Summary) mergeExact(o ordered, m uint64) {
 
 // Demote makes the summary a histogram, however few values it has. An empty one stays as it is.
 func (s *Summary) Demote() {
-	if s.hist == nil && s.Count() > 0 {
+	if s.histogram() == nil && s.Count() > 0 {
 		s.estimate()
 	}
 }
 
-// Reset empties the summary. It keeps the exact limit, and the memory of values that were kept one by one.
+// Reset empties the summary. It keeps the exact limit and the memory that held the values, as the next ones most likely
+// need as much. Memory of a histogram that was not used since the last Reset is not kept.
 func (s *Summary) Reset() {
-	*s = Summary{exact: exact{single: s.exact.single[:0], limit: s.exact.limit}}
+	if s.histogram() == nil {
+		s.hist = nil
+	} else {
+		s.hist.reset()
+	}
+	s.exact.reset()
+	s.times = nil
 }
 
 // Clone returns a copy that shares no memory with s.
 func (s *Summary) Clone() *Summary {
 	c := &Summary{exact: s.exact.clone()}
-	if s.hist != nil {
-		c.hist = s.hist.clone()
+	if h := s.histogram(); h != nil {
+		c.hist = h.clone()
 	}
 	if s.times != nil {
 		t := *s.times
@@ -189,21 +212,21 @@ func (s *Summary) Clone() *Summary {
 
 // Count returns how many values the summary describes.
 func (s *Summary) Count() uint64 {
-	if s.hist != nil {
-		return s.hist.moments.n
+	if h := s.histogram(); h != nil {
+		return h.moments.n
 	}
 	return s.exact.count()
 }
 
 // Exact reports whether the summary keeps every value, so that its statistics are not estimates.
-func (s *Summary) Exact() bool { return s.hist == nil }
+func (s *Summary) Exact() bool { return s.histogram() == nil }
 
 // Min returns the smallest value, or NaN of an empty summary.
 func (s *Summary) Min() float64 {
 	switch {
 	case s.Count() == 0:
 		return math.NaN()
-	case s.hist != nil:
+	case s.histogram() != nil:
 		return s.hist.min
 	}
 	return s.exact.order().min()
@@ -214,7 +237,7 @@ func (s *Summary) Max() float64 {
 	switch {
 	case s.Count() == 0:
 		return math.NaN()
-	case s.hist != nil:
+	case s.histogram() != nil:
 		return s.hist.max
 	}
 	return s.exact.order().max()
@@ -228,7 +251,7 @@ func (s *Summary) Max() float64 {
 // 0.0016 % of the largest magnitude. Below 2^-1022, where float64 has fewer digits, it may be off by half the smallest
 // float64. A quantile between two values has the error of the one with the larger magnitude.
 func (s *Summary) MaxError() float64 {
-	if s.hist == nil {
+	if s.histogram() == nil {
 		return 0
 	}
 	return binWidth(s.hist.scale)

@@ -243,3 +243,44 @@ func TestAddingABatchAllocatesNothing(t *testing.T) {
 		require.Zero(t, testing.AllocsPerRun(20, add), name)
 	}
 }
+
+// A bucket of a series mostly needs as much memory as the one before.
+func TestResetKeepsTheMemoryOfTheValues(t *testing.T) {
+	for name, value := range map[string]func(i int) float64{
+		"one value":       func(int) float64 { return 5 },
+		"few values":      func(i int) float64 { return float64(i % 7) },
+		"of both signs":   func(i int) float64 { return float64(i*7919%1009) - 500 },
+		"a narrow spread": func(i int) float64 { return 50 + float64(i*7919%1009)/500 },
+	} {
+		s := stats.New(64)
+		fill := func() {
+			s.Reset()
+			for i := range 1000 {
+				s.Add(value(i))
+			}
+		}
+		fill()
+		held, first := s.Bytes(), encoded(t, &s)
+		fill()
+		require.Equal(t, first, encoded(t, &s), name)
+		require.Equal(t, held, s.Bytes(), name)
+		s.Reset()
+		require.Positive(t, s.Bytes(), name)
+		require.LessOrEqual(t, s.Bytes(), held, name)
+		require.True(t, s.Exact(), name)
+		s.Add(7)
+		require.Equal(t, []float64{7, 7, 1}, []float64{s.Min(), s.Max(), float64(s.Count())}, name)
+	}
+}
+
+func TestResetTwiceDropsTheMemoryOfAHistogram(t *testing.T) {
+	s := stats.New(1)
+	for i := range 100 {
+		s.Add(float64(i))
+	}
+	require.False(t, s.Exact())
+	s.Reset()
+	require.Positive(t, s.Bytes())
+	s.Reset()
+	require.Zero(t, s.Bytes())
+}
