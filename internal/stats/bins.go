@@ -53,14 +53,12 @@ func (b *bins) add(i int32, n uint64) {
 // call of add for each value, BenchmarkAddMore/data=continuous took 15 ns a value instead of 12.
 func (b *bins) addOnes(vs []float64, shift int8) []float64 {
 	data, first := b.data, b.first
+	if b.width == 1 {
+		return addOnesToBytes(data, first, vs, shift)
+	}
 	for i, v := range vs {
 		k := int(binOf(v)>>shift - first)
 		switch b.width {
-		case 1:
-			if data[k] == math.MaxUint8 {
-				return vs[i:]
-			}
-			data[k]++
 		case 2:
 			n := binary.LittleEndian.Uint16(data[2*k:])
 			if n == math.MaxUint16 {
@@ -76,6 +74,19 @@ func (b *bins) addOnes(vs []float64, shift int8) []float64 {
 		default:
 			binary.LittleEndian.PutUint64(data[8*k:], binary.LittleEndian.Uint64(data[8*k:])+1)
 		}
+	}
+	return nil
+}
+
+// addOnesToBytes is addOnes for counters of one byte, which most are.
+func addOnesToBytes(data []byte, first int32, vs []float64, shift int8) []float64 {
+	by := uint(shift) & 31
+	for i, v := range vs {
+		n := &data[binOf(v)>>by-first]
+		if *n == math.MaxUint8 {
+			return vs[i:]
+		}
+		*n++
 	}
 	return nil
 }
@@ -184,12 +195,30 @@ func (b *bins) coarsen() {
 	}
 	coarse := bins{width: b.width}
 	coarse.grow(b.lo>>1, b.hi>>1)
-	for i := b.lo; i <= b.hi; i++ {
+	i := b.lo
+	if b.width == 1 {
+		i += coarse.joinBytes(b)
+	}
+	for ; i <= b.hi; i++ {
 		if n := b.at(i); n > 0 {
 			coarse.set(i>>1, coarse.at(i>>1)+n)
 		}
 	}
 	*b = coarse
+}
+
+// joinBytes adds the counters of fine, each in the bin of the next coarser scale, and returns how many it added. All
+// counters have one byte. It stops before one that would overflow.
+func (b *bins) joinBytes(fine *bins) int32 {
+	from := fine.data[fine.lo-fine.first : fine.hi-fine.first+1]
+	for k, n := range from {
+		to := &b.data[(fine.lo+int32(k))>>1-b.first]
+		if *to > math.MaxUint8-n {
+			return int32(k)
+		}
+		*to += n
+	}
+	return int32(len(from))
 }
 
 // raise collapses the bins below lo into bin lo.
@@ -289,6 +318,15 @@ func (b *bins) seek(rank uint64) (bin int32, within, count uint64) {
 			return i, rank, n
 		}
 		rank -= n
+	}
+}
+
+// next returns the lowest bin above bin whose count is not 0, which there is, the rank 0 and the count.
+func (b *bins) next(bin int32) (next int32, within, count uint64) {
+	for next = bin + 1; ; next++ {
+		if count = b.at(next); count > 0 {
+			return next, 0, count
+		}
 	}
 }
 

@@ -43,11 +43,12 @@ func (s *Summary) Quantile(p Percentile, m Method) float64 {
 		return math.NaN()
 	}
 	rank, rest := m.rank(p, n)
-	if s.histogram() != nil {
+	if h := s.histogram(); h != nil {
 		if rest == 0 {
-			return s.histogram().at(rank)
+			return h.at(rank)
 		}
-		return between(s.histogram().at(rank), s.histogram().at(rank+1), rest)
+		low, high := h.atTwo(rank)
+		return between(low, high, rest)
 	}
 	o := s.exact.order()
 	if rest == 0 {
@@ -105,12 +106,27 @@ func (h *histogram) at(rank uint64) float64 {
 
 // valueAt estimates the magnitude of a rank among those of the run.
 func (h *histogram) valueAt(b *bins, rank uint64) float64 {
-	bin, within, count := b.seek(rank)
-	return h.within(bin, (float64(within)+0.5)/float64(count))
+	return h.within(b.seek(rank))
 }
 
-// within returns the magnitude at share t of bin i.
-func (h *histogram) within(i int32, t float64) float64 {
+// atTwo returns what at does for a rank and for the next one, which there is. Most often it seeks the bin once for both.
+func (h *histogram) atTwo(rank uint64) (low, high float64) {
+	below := h.negative.total() + h.zero
+	if rank == 0 || rank < below || rank+1 == h.moments.n-1 {
+		return h.at(rank), h.at(rank + 1)
+	}
+	bin, within, count := h.positive.seek(rank - below)
+	low = h.within(bin, within, count)
+	if within++; within == count {
+		bin, within, count = h.positive.next(bin)
+	}
+	high = h.within(bin, within, count)
+	return min(max(low, h.min), h.max), min(max(high, h.min), h.max)
+}
+
+// within estimates the magnitude of a value of bin i: that at a rank among the count values of the bin.
+func (h *histogram) within(i int32, rank, count uint64) float64 {
+	t := (float64(rank) + 0.5) / float64(count)
 	low, high := boundary(i, h.scale), min(boundary(i+1, h.scale), max(-h.min, h.max))
 	if h.fractional {
 		return low + float64((high-low)*t)
