@@ -18,11 +18,23 @@ type rowMaker struct {
 	columns bool
 	pushed  time.Time // of the Push under way
 
-	fields fieldList       // scratch: of the row
-	blank  telegraf.Metric // of the bucket of the last row: see newBlank; nil before the first row
-	of     bucketKey       // the bucket of blank
-	name   int             // where among the tags of blank the name of the field is
+	fields fieldList // scratch: of the row
+	tags   tagList   // scratch: of the bucket
+	blanks []blank   // of rows: see blankOf; empty between two Pushes
+
+	wide telegraf.Metric // of the columns of the bucket of the last row; nil before the first row
+	of   bucketKey       // the bucket of wide
 }
+
+// blank is a metric that rows are copies of, except for the name of the field and the values.
+type blank struct {
+	metric telegraf.Metric
+	of     bucketKey // the bucket whose name, time and tags the metric has
+	name   int       // where among the tags the name of the field is
+}
+
+// maxBlanks is how many lists of fields have a blank. Most rows have one of two: with errors or, of exact summaries, without.
+const maxBlanks = 4
 
 // bucketKey identifies the rows of a bucket of a series that leave together.
 type bucketKey struct {
@@ -42,7 +54,7 @@ func keyOf(r *engine.Row) bucketKey {
 }
 
 // begin prepares for the rows of a Push at that time.
-func (m *rowMaker) begin(now time.Time) { m.pushed, m.blank = now, nil }
+func (m *rowMaker) begin(now time.Time) { m.pushed, m.wide = now, nil }
 
 // add passes the metrics that are complete to emit. Rows of one bucket come one after another.
 func (m *rowMaker) add(r *engine.Row, emit func(telegraf.Metric)) {
@@ -52,55 +64,96 @@ func (m *rowMaker) add(r *engine.Row, emit func(telegraf.Metric)) {
 	switch {
 	case !m.columns:
 		emit(m.row(key, r))
-	case m.blank == nil || key != m.of:
-		m.end(emit)
-		m.of, m.blank = key, m.newBlank(r)
+	case m.wide == nil || key != m.of:
+		m.endColumns(emit)
+		m.of, m.wide = key, m.newWide(r)
 		m.addColumns(r)
 	default:
 		m.addColumns(r)
 	}
 }
 
-// end passes the metric that waits for more columns to emit.
+// end passes the metric that waits for more columns to emit, and lets go of the texts of the rows.
 func (m *rowMaker) end(emit func(telegraf.Metric)) {
-	if m.columns && m.blank != nil {
-		emit(m.blank)
-	}
-	m.blank = nil
+	m.endColumns(emit)
+	clear(m.blanks)
+	m.blanks = m.blanks[:0]
 }
 
-// row returns the row as a metric. Most rows are a copy of the one before in which only the values change.
-func (m *rowMaker) row(key bucketKey, r *engine.Row) telegraf.Metric {
-	if m.blank == nil || key != m.of || !m.fields.namesEqual(m.blank.FieldList()) {
-		m.of, m.blank = key, m.newBlank(r)
-		m.blank.AddTag(record.FieldName, "")
-		m.name = slices.IndexFunc(m.blank.TagList(), func(t *telegraf.Tag) bool { return t.Key == record.FieldName })
-		for _, f := range m.fields {
-			m.blank.AddField(f.Key, f.Value)
-		}
+func (m *rowMaker) endColumns(emit func(telegraf.Metric)) {
+	if m.wide != nil {
+		emit(m.wide)
 	}
-	row := m.blank.Copy()
-	row.TagList()[m.name].Value = r.Field
+	m.wide = nil
+}
+
+// row returns the row as a metric: a copy of a blank in which the name of the field and the values change.
+func (m *rowMaker) row(key bucketKey, r *engine.Row) telegraf.Metric {
+	b := m.blankOf()
+	if b.of != key {
+		m.retag(b, r)
+		b.of = key
+	}
+	row := b.metric.Copy()
+	row.TagList()[b.name].Value = r.Field
 	for i, f := range row.FieldList() {
 		f.Value = m.fields[i].Value
 	}
 	return row
 }
 
-// newBlank returns a metric with the name, the time and the tags that all rows of a bucket have.
-func (m *rowMaker) newBlank(r *engine.Row) telegraf.Metric {
-	blank := metric.New(r.Table, nil, nil, m.Time(&r.Record, r.End, m.pushed))
-	m.AddTags(blank, &r.Record)
-	return blank
+// blankOf returns the blank with the fields of the row. A new one takes the place of the oldest if there are too many.
+func (m *rowMaker) blankOf() *blank {
+	for i := range m.blanks {
+		if m.fields.namesEqual(m.blanks[i].metric.FieldList()) {
+			return &m.blanks[i]
+		}
+	}
+	if len(m.blanks) == maxBlanks {
+		m.blanks = slices.Delete(m.blanks, 0, 1)
+	}
+	m.blanks = append(m.blanks, blank{metric: metric.New("", nil, nil, time.Time{})})
+	b := &m.blanks[len(m.blanks)-1]
+	for _, f := range m.fields {
+		b.metric.AddField(f.Key, f.Value)
+	}
+	return b
+}
+
+// retag gives the blank the name, the time and the tags that all rows of a bucket have. It uses the memory of the former
+// tags, because the buckets of most series have as many.
+func (m *rowMaker) retag(b *blank, r *engine.Row) {
+	m.tags = m.tags[:0]
+	m.AddTags(&m.tags, &r.Record)
+	m.tags.AddTag(record.FieldName, "")
+	for had := b.metric.TagList(); len(had) > len(m.tags); had = b.metric.TagList() {
+		b.metric.RemoveTag(had[0].Key)
+	}
+	for i, had := range b.metric.TagList() {
+		*had = m.tags[i]
+	}
+	for _, tag := range m.tags[len(b.metric.TagList()):] {
+		b.metric.AddTag(tag.Key, tag.Value)
+	}
+	b.metric.SetName(r.Table)
+	b.metric.SetTime(m.Time(&r.Record, r.End, m.pushed))
+	b.name, _ = m.tags.find(record.FieldName)
+}
+
+// newWide returns a metric without columns, with the name, the time and the tags that all rows of a bucket have.
+func (m *rowMaker) newWide(r *engine.Row) telegraf.Metric {
+	wide := metric.New(r.Table, nil, nil, m.Time(&r.Record, r.End, m.pushed))
+	m.AddTags(wide, &r.Record)
+	return wide
 }
 
 // addColumns adds the fields of the row to the metric of its bucket.
 func (m *rowMaker) addColumns(r *engine.Row) {
 	for _, f := range m.fields {
 		if f.Key == record.Revision {
-			m.blank.AddField(f.Key, f.Value) // one for all columns
+			m.wide.AddField(f.Key, f.Value) // one for all columns
 		} else {
-			m.blank.AddField(columnName(r.Field, f.Key), f.Value)
+			m.wide.AddField(columnName(r.Field, f.Key), f.Value)
 		}
 	}
 }
@@ -140,4 +193,25 @@ func (l *fieldList) AddField(name string, value any) {
 // namesEqual reports whether the fields of a metric have the same names in the same order.
 func (l *fieldList) namesEqual(fields []*telegraf.Field) bool {
 	return slices.EqualFunc(*l, fields, func(a telegraf.Field, b *telegraf.Field) bool { return a.Key == b.Key })
+}
+
+// tagList collects the tags of a bucket, in ascending order of their keys. It is a [record.Metric].
+type tagList []telegraf.Tag
+
+// AddTag adds a tag, or replaces the one with that key, as that of a metric does.
+func (l *tagList) AddTag(key, value string) {
+	i, found := l.find(key)
+	if found {
+		(*l)[i].Value = value
+		return
+	}
+	*l = slices.Insert(*l, i, telegraf.Tag{Key: key, Value: value})
+}
+
+// AddField does nothing.
+func (*tagList) AddField(string, any) {}
+
+// find returns where the tag with that key is, or belongs.
+func (l *tagList) find(key string) (i int, found bool) {
+	return slices.BinarySearchFunc(*l, key, func(t telegraf.Tag, key string) int { return strings.Compare(t.Key, key) })
 }
