@@ -82,7 +82,7 @@ func TestInvalidConfigurations(t *testing.T) {
 		{"plugin that is not in this build", "[[inputs.prometheus]]\n" + output, "undefined but requested input: prometheus"},
 		{"unknown option", input + output + "[[aggregators.describe]]\n  buckt = \"1h\"\n", "buckt"},
 		{"wrong type", input + output + "[[aggregators.describe]]\n  stats = 7\n", "(describe.Describe.Stats) cannot unmarshal TOML integer into []string"},
-		{"width without a unit we know", input + output + "[[aggregators.describe]]\n  bucket = \"10x\"\n", "10x"},
+		{"width with an unknown unit", input + output + "[[aggregators.describe]]\n  bucket = \"10x\"\n", "10x"},
 		{"width of nothing", input + output + "[[aggregators.describe]]\n  bucket = \"0s\"\n", "0s"},
 		{"width below nothing", input + output + "[[aggregators.describe]]\n  bucket = \"-1d\"\n", "-1d"},
 		{"unknown statistic", input + output + "[[aggregators.describe]]\n  stats = [\"averag\"]\n", "averag"},
