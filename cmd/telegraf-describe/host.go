@@ -9,6 +9,7 @@ import (
 	"github.com/influxdata/telegraf/config"
 	"github.com/influxdata/telegraf/models"
 
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 )
 
@@ -79,6 +80,7 @@ func (h *host) close() {
 // InfluxDB 3 does not promise that the newest write of a point wins, so a row must be written once, when it is final. An output whose
 // filters name the tag is left alone.
 func dropOpenRows(c *config.Config) error {
+	warnRewrites(c)
 	tags := stateTags(c.Aggregators)
 	for _, output := range c.Outputs {
 		if output.Config.Name != "influxdb_v3" {
@@ -100,6 +102,29 @@ func dropOpenRows(c *config.Config) error {
 			output.LogName(), added)
 	}
 	return nil
+}
+
+// warnRewrites warns of describe blocks whose rows an output cannot handle: InfluxDB 3 may keep either version of a row
+// that is written again, and rediscache recognizes open rows by the default tag only.
+func warnRewrites(c *config.Config) {
+	for _, ra := range c.Aggregators {
+		d, ok := ra.Aggregator.(*describe.Describe)
+		if !ok {
+			continue
+		}
+		rewrites := d.Emit == "update" || d.Emit == "both" && d.StateTag == ""
+		renamed := d.Emit == "both" && d.StateTag != "" && d.StateTag != record.BucketState
+		for _, output := range c.Outputs {
+			switch name := output.Config.Name; {
+			case rewrites && name == "influxdb_v3":
+				log.Printf("W! [%s] emit = %q and state_tag = %q write each row several times, and InfluxDB 3 may keep an earlier version: "+
+					"set emit = \"final\", or \"both\" with a state_tag", ra.LogName(), d.Emit, d.StateTag)
+			case renamed && name == "rediscache":
+				log.Printf("W! [%s] rediscache recognizes open rows by the tag %q only: with state_tag = %q each bucket has two records",
+					ra.LogName(), record.BucketState, d.StateTag)
+			}
+		}
+	}
 }
 
 // stateTags returns the tags that mark open rows.

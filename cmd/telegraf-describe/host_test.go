@@ -1,6 +1,9 @@
 package main
 
 import (
+	"log"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -50,5 +53,27 @@ func TestInfluxDB3GetsFinalRowsUnlessTheOutputNamesTheTag(t *testing.T) {
 			require.NoError(t, err)
 			require.True(t, ok)
 		})
+	}
+}
+
+func TestRowsThatAnOutputCannotHandleAreWarnedOf(t *testing.T) {
+	for _, test := range []struct{ options, want string }{
+		{"", ""},
+		{"  emit = \"final\"\n", ""},
+		{"  emit = \"update\"\n", "InfluxDB 3 may keep an earlier version"},
+		{"  state_tag = \"\"\n", "InfluxDB 3 may keep an earlier version"},
+		{"  state_tag = \"s\"\n", "rediscache recognizes open rows by the tag \"bucket_state\" only"},
+	} {
+		c := config.NewConfig()
+		text := "[[aggregators.describe]]\n  period = \"1m\"\n" + test.options + "[[outputs.influxdb_v3]]\n  database = \"db\"\n[[outputs.rediscache]]\n  database = \"db\"\n"
+		require.NoError(t, c.LoadConfigData([]byte(text), config.EmptySourcePath))
+		var logged strings.Builder
+		log.SetOutput(&logged)
+		warnRewrites(c)
+		log.SetOutput(os.Stderr)
+		if test.want == "" {
+			require.Empty(t, logged.String(), test.options)
+		}
+		require.Contains(t, logged.String(), test.want, test.options)
 	}
 }

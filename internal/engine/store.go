@@ -192,6 +192,41 @@ func (e *Engine) openBucket(key string, start int64) *open {
 	return s.open[i]
 }
 
+// Adopt makes buckets final that a store with other options had open. Their rows leave with the next Push. Where the
+// grid has the same bucket, it must not get a second version: an open one of the same series gets the values, and the
+// others go into the engine's own store, where late values find them. The engine must have a store.
+func (e *Engine) Adopt(all []Bucket) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, b := range all {
+		if s := e.table.index[b.Series]; s != nil {
+			if i, found := s.find(b.Start); found && s.open[i].end == b.End {
+				e.merge(s, s.open[i], b)
+				continue
+			}
+		}
+		if start, end, ok := e.o.Grid.Bounds(b.Start); ok && start == b.Start && end == b.End {
+			e.o.Store.Final(e.o.Store.Open(b), b, e.o.Now())
+		}
+		e.again = append(e.again, again{b, e.o.Prefix})
+	}
+}
+
+// merge adds the values of b to an open bucket of the series.
+func (e *Engine) merge(s *series, o *open, b Bucket) {
+	e.settle(o)
+	positions := e.positions(s, b.Fields)
+	o.fields = e.grow(o.fields, len(s.schema.names))
+	for i, position := range positions {
+		if err := o.fields[position].Merge(&b.Summaries[i]); err != nil {
+			e.notify(Notice{Kind: StateFailed, Err: err})
+		}
+	}
+	o.revision, o.changed = max(o.revision, b.Revision), true
+	e.o.Store.Snapshot(o.handle, e.whole(s, o))
+	e.budget.hold(o)
+}
+
 // again is a final bucket whose rows leave again, in a table with that prefix.
 type again struct {
 	Bucket

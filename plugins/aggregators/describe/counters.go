@@ -32,7 +32,7 @@ func (c *counters) init(collector *selfstat.Collector) {
 	}
 }
 
-// set shows what the engine has counted.
+// set copies the counts of the engine.
 func (c *counters) set(e engine.Counters, ignored int64, push time.Duration) {
 	c.late.Set(e.Late)
 	c.future.Set(e.Future)
@@ -51,7 +51,7 @@ func (c *counters) set(e engine.Counters, ignored int64, push time.Duration) {
 	c.pushTime.Set(push.Nanoseconds())
 }
 
-// setState shows what the engine and its store have counted of the state.
+// setState copies the counts of the engine and its store about the state.
 func (c *counters) setState(e engine.Counters, s state.Stats) {
 	c.stateBytes.Set(s.Bytes)
 	c.stateTime.Set(s.SaveTime.Nanoseconds())

@@ -435,7 +435,7 @@ func TestBadOptionsNameTheOptionTheValueAndTheRule(t *testing.T) {
 		`invalid 'period' setting "-1s", want 1ms or more`:                                                func(d *Describe) { d.Period = negative },
 		`invalid 'period' setting "0s", want 1ms or more`:                                                 func(d *Describe) { d.Period, d.Bucket = 0, "1h" },
 		`invalid 'prefix' setting "a\x00", want valid UTF-8`:                                              func(d *Describe) { d.Prefix = "a\x00" },
-		`invalid 'origin' setting "monday", want a time as RFC 3339 has it`:                               func(d *Describe) { d.Origin = "monday" },
+		`invalid 'origin' setting "monday", want a time in the format RFC 3339`:                           func(d *Describe) { d.Origin = "monday" },
 		`invalid 'stats' setting: unknown statistic "avg", known are count, min`:                          func(d *Describe) { d.Stats = []string{"avg"} },
 		`statistic "p99.90" is listed twice, the first time as "p99.9"`:                                   func(d *Describe) { d.Stats = []string{"p99.9", "p99.90"} },
 		`invalid 'quantile_method' setting: unknown method "R8", known are linear`:                        func(d *Describe) { d.QuantileMethod = "R8" },

@@ -22,7 +22,7 @@ func TestEveryDroppedValueIsCountedAndLoggedOncePerPeriod(t *testing.T) {
 	o.Add(point(map[string]string{"host": "b"}, map[string]any{"v": 1.0}, o.clock.at)) // a second series
 	o.Add(point(map[string]string{"host": "c"}, map[string]any{"v": 1.0, "w": 2.0}, o.clock.at))
 	o.push()
-	require.Equal(t, []string{"W! [] Values that are not described, since the last period: 2 late, for a bucket that is final; " +
+	require.Equal(t, []string{"W! [] Values that were not described in the last period: 2 late, for a bucket that is final; " +
 		"1 further ahead of the clock than max_future; 1 at a time that int64 nanoseconds cannot hold; 3 of series beyond max_series"}, o.log.Warnings())
 	o.push()
 	require.Len(t, o.log.Warnings(), 1, "nothing more was dropped")

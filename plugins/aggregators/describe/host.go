@@ -2,7 +2,8 @@ package describe
 
 import "sync"
 
-// Host is what a program that knows the plugin tells it about the run, before Init. On a stock Telegraf all is zero.
+// Host describes the run to the plugin. A program that embeds the plugin sets it before Init; another Telegraf leaves it
+// zero.
 type Host struct {
 	// Background lets Push return before its rows have left, so that metrics are added meanwhile. Telegraf closes
 	// the channel that rows go to after its last Push, so the program calls [Describe.Stop] before that.
@@ -19,7 +20,7 @@ type Host struct {
 	Test bool
 }
 
-// SetHost tells the plugin about the run. It must be called before Init.
+// SetHost sets the description of the run. It must be called before Init.
 func (d *Describe) SetHost(h Host) { d.pusher.host = h }
 
 // Stop makes every later Push wait until its rows have left. It may be called at any time after Init, from any
@@ -56,8 +57,8 @@ func (p *pusher) wait() {
 	}
 }
 
-// push calls run, with whether this is the last Push. In the background it does nothing where the one before is still
-// running: the next Push emits what changed since.
+// push calls run, with whether this is the last Push. If the Push before is still running in the background, it does
+// nothing: the next Push emits the changes.
 func (p *pusher) push(run func(last bool)) {
 	last := p.host.IsLast != nil && p.host.IsLast() && !p.host.KeepsState
 	p.mu.Lock()

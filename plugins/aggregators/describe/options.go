@@ -29,7 +29,7 @@ const (
 	minLinger = 10 * time.Minute
 )
 
-// Init checks the options and turns them into values. All that is wrong is reported at once.
+// Init checks the options and turns them into values. The error lists all faults.
 func (d *Describe) Init() error {
 	err := errors.Join(
 		d.initGrid(),
@@ -78,7 +78,8 @@ func (d *Describe) engineOptions() engine.Options {
 // timestamps are the choices of the option timestamp.
 var timestamps = map[string]record.Timestamp{"start": record.AtStart, "end": record.AtEnd, "push": record.AtPush}
 
-// taken returns what reports the tag keys that the rows use otherwise, beside those that are reserved always.
+// taken returns a function that reports whether a row has another use for a tag key, beside the keys that are always
+// reserved.
 func (d *Describe) taken() func(key string) bool {
 	var suffixes []string
 	if d.Layout == "columns" {
@@ -115,7 +116,7 @@ func (d *Describe) initGrid() error {
 	}
 	origin, err := time.Parse(time.RFC3339Nano, d.Origin)
 	if err != nil {
-		return fmt.Errorf("invalid 'origin' setting %q, want a time as RFC 3339 has it, such as \"1970-01-01T00:00:00Z\"", d.Origin)
+		return fmt.Errorf("invalid 'origin' setting %q, want a time in the format RFC 3339, such as \"1970-01-01T00:00:00Z\"", d.Origin)
 	}
 	d.options.Grid, err = bucket.NewGrid(width, origin, zone)
 	if err != nil {

@@ -3,22 +3,30 @@ package describe
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/telegraf-describe/telegraf-describe/internal/bucket"
 	"github.com/telegraf-describe/telegraf-describe/internal/engine"
 	"github.com/telegraf-describe/telegraf-describe/internal/state"
 )
 
-// identity returns the options that make buckets comparable, and the alias, which tells two blocks apart that agree in
-// all of these. A store belongs to one identity.
+// identity returns the options that make buckets comparable, each in one spelling, and the alias, which distinguishes
+// blocks that agree in all of these. A store belongs to one identity.
 func (d *Describe) identity() map[string]string {
-	width := d.Bucket
-	if width == "" {
-		width = time.Duration(d.Period).String()
+	width := bucket.Fixed(time.Duration(d.Period))
+	if w, err := bucket.ParseWidth(d.Bucket); err == nil {
+		width = w
 	}
+	origin := d.Origin
+	if at, err := time.Parse(time.RFC3339Nano, d.Origin); err == nil {
+		origin = at.Format(time.RFC3339Nano)
+	}
+	groupBy := slices.Clone(d.GroupBy)
+	slices.Sort(groupBy)
 	return map[string]string{
-		"bucket": width, "timezone": d.Timezone, "origin": d.Origin, "group_by": fmt.Sprintf("%q", d.GroupBy), "booleans": d.Booleans,
-		"prefix": d.Prefix, "alias": d.Alias,
+		"bucket": width.String(), "timezone": d.Timezone, "origin": origin, "group_by": fmt.Sprintf("%q", slices.Compact(groupBy)),
+		"booleans": d.Booleans, "prefix": d.Prefix, "alias": d.Alias,
 	}
 }
 
@@ -70,9 +78,8 @@ func (d *Describe) replayState() error {
 	return err
 }
 
-// drainOrphans lets the open buckets of stores that no block has open leave as final rows: the options that made them
-// have changed. It returns what retires these stores when the rows have left. All blocks have opened their stores
-// before the first Push.
+// drainOrphans makes the open buckets of stores that no block has open final: the options of their blocks have changed.
+// The caller calls retire when the rows have left. All blocks have opened their stores before the first Push.
 func (d *Describe) drainOrphans() (retire func()) {
 	var drained []*state.Store
 	folders, err := state.Orphans(d.State)
@@ -104,7 +111,11 @@ func (d *Describe) drain(s *state.Store) {
 	}); err != nil {
 		d.Log.Errorf("Reading the state in %q: %v", s.Folder(), err)
 	}
-	d.engine.Again(s.Identity()["prefix"], all)
+	if prefix := s.Identity()["prefix"]; prefix == d.Prefix {
+		d.engine.Adopt(all)
+	} else {
+		d.engine.Again(prefix, all)
+	}
 	d.Log.Warnf("No describe block has the options %v any more: their %d open buckets are final now, and new ones begin. Their state is set aside in %q",
 		s.Identity(), len(all), s.Folder())
 }
@@ -125,7 +136,7 @@ func (d *Describe) stateStats() state.Stats {
 	return d.store.Stats()
 }
 
-// store is a [state.Store] as an engine wants it.
+// store adapts a [state.Store] to [engine.Store].
 type store struct{ *state.Store }
 
 func (s store) Open(b engine.Bucket) uint64             { return s.OpenBucket(state.Bucket(b)) }
@@ -139,7 +150,7 @@ func (s store) Find(series string, start int64) (engine.Bucket, bool, error) {
 	return engine.Bucket(b), ok, err
 }
 
-// replayer is an [engine.Replay] as a [state.Store] wants it.
+// replayer adapts an [engine.Replay] to [state.Replayer].
 type replayer struct{ *engine.Replay }
 
 func (r replayer) Open(handle uint64, b state.Bucket) error {

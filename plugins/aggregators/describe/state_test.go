@@ -284,3 +284,52 @@ func TestGoldenDataInAnyOrderWithRestarts(t *testing.T) {
 		})
 	}
 }
+
+// The bucket of a block whose alias or booleans change must not have two versions with the same time and tags.
+func TestAChangeThatKeepsTheBucketsKeepsTheirValues(t *testing.T) {
+	for name, opens := range map[string]bool{"a new value before the first Push": true, "after it": false} {
+		t.Run(name, func(t *testing.T) {
+			folder := t.TempDir()
+			before := stated(t, folder, time.Unix(1_800_000_000, 0), nil)
+			before.values(bucketStart, 1.0, 2.0)
+			before.push()
+			require.NoError(t, before.Close())
+			after := stated(t, folder, before.clock.at, func(d *Describe) { d.Alias = "renamed" })
+			rows := make(map[string]string)
+			if opens {
+				after.values(bucketStart, 6.0)
+			}
+			rows = newest(rows, after.push())
+			if !opens {
+				after.values(bucketStart, 6.0)
+			}
+			rows = newest(rows, after.push())
+			after.clock.at = after.clock.at.Add(10 * time.Minute)
+			final := after.push()
+			require.Equal(t, []string{"final"}, states(final))
+			require.Equal(t, int64(3), final[0].Fields()["count"])
+			if !opens {
+				require.Equal(t, int64(1), final[0].Fields()["revision"], "the first version has left before")
+			}
+			require.Len(t, newest(rows, final), 1)
+		})
+	}
+}
+
+func TestSpellingIsNoChangeOfOptions(t *testing.T) {
+	spelled := func(edit func(*Describe)) map[string]string {
+		d := newDescribe()
+		edit(d)
+		return d.identity()
+	}
+	for _, same := range [][2]func(*Describe){
+		{func(d *Describe) { d.Bucket = "60m" }, func(d *Describe) { d.Bucket = "1h" }},
+		{func(d *Describe) { d.Bucket = "7d" }, func(d *Describe) { d.Bucket = "1w" }},
+		{func(d *Describe) { d.Period = config.Duration(time.Minute) }, func(d *Describe) { d.Bucket = "1m" }},
+		{func(d *Describe) { d.GroupBy = []string{"a", "b"} }, func(d *Describe) { d.GroupBy = []string{"b", "a", "b"} }},
+		{func(d *Describe) { d.Origin = "2020-01-01T00:00:00Z" }, func(d *Describe) { d.Origin = "2020-01-01T00:00:00.000Z" }},
+	} {
+		require.Equal(t, spelled(same[0]), spelled(same[1]))
+	}
+	require.NotEqual(t, spelled(func(d *Describe) { d.Bucket = "1d" }), spelled(func(d *Describe) { d.Bucket = "24h" }), "a day has 23 hours at times")
+}

@@ -13,13 +13,13 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// Telegraf's own state file (agent.statefile) has the open buckets after a clean stop. It has no part in what the option
-// state does, and holds nothing where that is set.
+// Telegraf's own state file (agent.statefile) has the open buckets after a clean stop. With the
+// option state it holds nothing.
 
 // fileVersion is the version of [FileState].
 const fileVersion = 1
 
-// FileState is what Telegraf's state file has of the plugin. Telegraf encodes it as JSON.
+// FileState is the plugin's part of Telegraf's state file. Telegraf encodes it as JSON.
 type FileState struct {
 	Version  int                   `json:"version"`
 	Identity string                `json:"identity"` // of the options that make buckets comparable

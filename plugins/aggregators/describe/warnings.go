@@ -42,7 +42,7 @@ func (d *Describe) warnDropped(now engine.Counters) {
 		}
 	}
 	if len(reasons) > 0 {
-		d.Log.Warnf("Values that are not described, since the last period: %s", strings.Join(reasons, "; "))
+		d.Log.Warnf("Values that were not described in the last period: %s", strings.Join(reasons, "; "))
 	}
 }
 
@@ -58,8 +58,8 @@ func (d *Describe) notice(n engine.Notice) {
 		d.Log.Warnf("The summaries hold %d bytes, more than the memory_limit of %d, and none of them would be smaller as a histogram; "+
 			"max_series bounds how many series there are, linger how long buckets stay open (logged once)", n.Number, d.MemoryLimit)
 	case engine.SeriesForgotten:
-		d.Log.Warn("Too many series got no values for long: for the oldest it is forgotten which buckets are final, " +
-			"and a late value for one of these replaces its statistics (logged once, series_forgotten counts them)")
+		d.Log.Warn("Too many series got no values for a long time: the final buckets of the oldest are forgotten, " +
+			"and a late value for one of them replaces its statistics (logged once, series_forgotten counts the series)")
 	case engine.StateFailed:
 		d.Log.Errorf("State: %v", n.Err)
 	}
