@@ -115,13 +115,13 @@ func (d *Describe) start() {
 // Push emits the buckets that changed since the last Push, whole, and makes those final that are due. Pushing again
 // without new values emits nothing. See [Host] for when it returns before the rows have left.
 func (d *Describe) Push(acc telegraf.Accumulator) {
-	acc.SetPrecision(time.Nanosecond)
 	d.pusher.push(func(last bool) { d.push(acc, last) })
 }
 
 // push is Push in the goroutine in which the rows leave. Only one runs at a time.
 func (d *Describe) push(acc telegraf.Accumulator, last bool) {
 	begin := time.Now()
+	acc.SetPrecision(time.Nanosecond) // here, as the accumulator must not change while the Push before still adds rows
 	d.rows.begin(d.now())
 	if d.store != nil && !d.adopted {
 		d.adopted = true
