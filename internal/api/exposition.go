@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
 // droppedName is the name of the exporter's own gauge. The statistic "dropped" of a table "analytics_export" would have it
@@ -157,7 +157,7 @@ func (t *tableScrape) unseen(text string) (name string, parsed *record.Record, o
 		if parsed, ok = t.parse(text); !ok {
 			return "", nil, false
 		}
-		name = joined([]string{parsed.Field, parsed.Agent}, parsed.Tags)
+		name = keyOf(parsed)
 	}
 	return name, parsed, !t.cached[name]
 }
@@ -172,10 +172,25 @@ func (t *tableScrape) parse(text string) (*record.Record, bool) {
 	return &r, true
 }
 
+// keyOf returns a text that is the same for two records of a table if they are of the same field, agent and tags.
+func keyOf(r *record.Record) string {
+	s := series.Series{Measurement: r.Field, Tags: r.Tags}
+	return string(series.AppendEscaped(append(s.AppendKey(nil), '|'), r.Agent))
+}
+
+// labelsKey returns a text that is the same for equal labels only.
+func labelsKey(names, values []string) string {
+	tags := make([]series.Tag, len(names))
+	for i, name := range names {
+		tags[i] = series.Tag{Key: name, Value: values[i]}
+	}
+	return string(series.AppendTags(nil, tags))
+}
+
 // record sends the gauges of a record.
 func (t *tableScrape) record(r *record.Record) {
 	names, values, ok := labels(t.table, r)
-	exported := strings.Join(names, separator) + separator + strings.Join(values, separator)
+	exported := labelsKey(names, values)
 	switch {
 	case !ok || t.exported[exported]:
 		t.dropped["label_clash"]++

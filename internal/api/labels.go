@@ -8,17 +8,6 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
-// separator cannot be part of a text of a record, which is UTF-8.
-const separator = "\xff"
-
-// joined returns the parts and the tags as one text, which is different for different ones.
-func joined(parts []string, tags []series.Tag) string {
-	for _, tag := range tags {
-		parts = append(parts, tag.Key, tag.Value)
-	}
-	return strings.Join(parts, separator)
-}
-
 // ownLabels are the labels that every series has beside its tags.
 var ownLabels = []string{"database", record.FieldName, record.Agent}
 

@@ -78,7 +78,7 @@ func seriesOf(text string) (string, bool) {
 	if end == 0 {
 		return "", false
 	}
-	name := field + separator
+	name := field + "\xff" // which is in no text of a record: these are UTF-8
 	for end < len(rest) && rest[end] == ',' {
 		member := rest[end:]
 		key := quoted(member[1:])
