@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,10 +23,18 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// clock is a wall clock that tests move.
-type clock struct{ at time.Time }
+// clock is a wall clock that tests move. A store reads it in goroutines of its own.
+type clock struct{ ns atomic.Int64 }
 
-func (c *clock) now() time.Time { return c.at }
+func newClock(at time.Time) *clock {
+	c := new(clock)
+	c.set(at)
+	return c
+}
+
+func (c *clock) now() time.Time { return time.Unix(0, c.ns.Load()) }
+
+func (c *clock) set(at time.Time) { c.ns.Store(at.UnixNano()) }
 
 // open is an aggregator under test, with its log and clock.
 type open struct {
@@ -38,7 +47,7 @@ type open struct {
 func describer(t *testing.T, edit func(*Describe)) open {
 	t.Helper()
 	gate := config.Duration(openGate)
-	o := open{Describe: newDescribe(), log: &testutil.CaptureLogger{}, clock: &clock{at: time.Unix(1_800_000_000, 0)}}
+	o := open{Describe: newDescribe(), log: &testutil.CaptureLogger{}, clock: newClock(time.Unix(1_800_000_000, 0))}
 	o.Log, o.now, o.Grace, o.Delay = o.log, o.clock.now, &gate, &gate
 	o.Emit = "update" // most tests are not about the state of buckets
 	o.SetHost(Host{Bounded: true})
@@ -136,7 +145,7 @@ func TestLaterEmissionsHaveAtLeastTheFieldsOfEarlierOnes(t *testing.T) {
 
 func TestHistoryAndTheFutureAreOpenSideBySide(t *testing.T) {
 	o := describer(t, func(d *Describe) { d.Bucket = "1d" })
-	times := []time.Time{bucketStart, time.Unix(0, 0), time.Unix(-1, 0), time.Date(1700, 1, 1, 5, 0, 0, 0, time.UTC), o.clock.at.AddDate(5, 0, 0)}
+	times := []time.Time{bucketStart, time.Unix(0, 0), time.Unix(-1, 0), time.Date(1700, 1, 1, 5, 0, 0, 0, time.UTC), o.clock.now().AddDate(5, 0, 0)}
 	for _, at := range times {
 		o.values(at, 1.0)
 	}
@@ -162,10 +171,10 @@ func TestABucketClosesAfterLingerAndRefusesLateValues(t *testing.T) {
 	o := describer(t, func(d *Describe) { d.Bucket = "1h" })
 	o.values(bucketStart, 1.0, 2.0)
 	require.Len(t, o.push(), 1)
-	o.clock.at = o.clock.at.Add(9 * time.Minute)
+	o.clock.set(o.clock.now().Add(9 * time.Minute))
 	o.values(bucketStart.Add(time.Minute), 3.0)
 	require.Equal(t, int64(3), fields(t, o.push())["count"], "open until linger has passed without a value")
-	o.clock.at = o.clock.at.Add(10 * time.Minute)
+	o.clock.set(o.clock.now().Add(10 * time.Minute))
 	require.Empty(t, o.push())
 	require.Empty(t, o.push())
 	require.Zero(t, o.counters.series.Get(), "the series went quiet")
@@ -178,11 +187,11 @@ func TestABucketClosesAfterLingerAndRefusesLateValues(t *testing.T) {
 
 func TestABucketStaysOpenUntilItsEnd(t *testing.T) {
 	o := describer(t, func(d *Describe) { d.Bucket, d.Linger = "1d", new(config.Duration) })
-	o.values(o.clock.at, 1.0)
+	o.values(o.clock.now(), 1.0)
 	require.Len(t, o.push(), 1)
-	o.clock.at = o.clock.at.Add(10 * time.Hour)
+	o.clock.set(o.clock.now().Add(10 * time.Hour))
 	o.push()
-	o.values(o.clock.at.Add(-time.Second), 2.0)
+	o.values(o.clock.now().Add(-time.Second), 2.0)
 	require.Equal(t, int64(2), fields(t, o.push())["count"])
 	require.Equal(t, int64(1), o.counters.buckets.Get())
 }
@@ -191,10 +200,10 @@ func TestAClosedBucketStaysClosed(t *testing.T) {
 	o := describer(t, func(d *Describe) { d.Bucket = "1d" })
 	o.values(bucketStart, 1.0, 2.0, 3.0)
 	o.push()
-	o.clock.at = o.clock.at.Add(time.Hour)
+	o.clock.set(o.clock.now().Add(time.Hour))
 	o.push()
 	for range 100 {
-		o.clock.at = o.clock.at.AddDate(0, 0, 30)
+		o.clock.set(o.clock.now().AddDate(0, 0, 30))
 		o.values(bucketStart, 9.0)
 		require.Empty(t, o.push())
 	}
@@ -219,14 +228,14 @@ func TestNamesThatArriveAlikeAreOne(t *testing.T) {
 
 func TestMaxFuture(t *testing.T) {
 	o := describer(t, func(d *Describe) { d.MaxFuture = config.Duration(time.Minute) })
-	o.values(o.clock.at.Add(time.Minute), 1.0)
+	o.values(o.clock.now().Add(time.Minute), 1.0)
 	require.Len(t, o.push(), 1)
-	o.Add(point(nil, map[string]any{"a": 1.0, "b": 2.0, "c": "text"}, o.clock.at.Add(time.Minute+1)))
+	o.Add(point(nil, map[string]any{"a": 1.0, "b": 2.0, "c": "text"}, o.clock.now().Add(time.Minute+1)))
 	require.Empty(t, o.push())
 	require.Equal(t, int64(2), o.engine.Counters().Future)
 
 	far := describer(t, func(d *Describe) { d.MaxFuture = config.Duration(openGate) })
-	far.values(far.clock.at, 1.0)
+	far.values(far.clock.now(), 1.0)
 	require.Len(t, far.push(), 1)
 }
 
@@ -240,7 +249,7 @@ func TestMaxSeries(t *testing.T) {
 	}
 	require.Len(t, o.push(), 2)
 	require.Equal(t, int64(2), o.engine.Counters().SeriesDropped)
-	o.clock.at = o.clock.at.Add(time.Hour)
+	o.clock.set(o.clock.now().Add(time.Hour))
 	o.push()
 	o.push()
 	add("c")
@@ -320,7 +329,7 @@ func TestClashingTagsAreRenamedAndSaidOnce(t *testing.T) {
 	tags := map[string]string{"field_name": "1", "time": "2", "time_bucket": "3", "table_name": "4", "summary": "5", "mean": "6", "p95": "7", "start": "8", "host": "9"}
 	for range 3 {
 		o.Add(point(tags, map[string]any{"v": 1.0}, bucketStart))
-		o.clock.at = o.clock.at.Add(time.Hour)
+		o.clock.set(o.clock.now().Add(time.Hour))
 	}
 	require.Equal(t, map[string]string{
 		"field_name_tag": "1", "time_tag": "2", "time_bucket_tag": "3", "table_name_tag": "4", "summary_tag": "5", "mean_tag": "6", "p95_tag": "7",
@@ -336,7 +345,7 @@ func TestSeriesThatLeaveAlikeAreOne(t *testing.T) {
 		o.Add(point(tags, map[string]any{"v": 1.0}, bucketStart))
 	}
 	require.Equal(t, int64(4), fields(t, o.push())["count"])
-	o.clock.at = o.clock.at.Add(time.Hour)
+	o.clock.set(o.clock.now().Add(time.Hour))
 	o.push()
 	o.push()
 }

@@ -16,11 +16,11 @@ func TestEveryDroppedValueIsCountedAndLoggedOncePerPeriod(t *testing.T) {
 	o.values(bucketStart, 1.0, math.NaN(), math.Inf(1), "text", true)
 	o.push()
 	o.log.Clear()
-	o.values(bucketStart, 1.0, 2.0)                                                    // final
-	o.values(o.clock.at.Add(2*time.Hour), 1.0)                                         // future
-	o.values(time.Time{}, 1.0)                                                         // out of range
-	o.Add(point(map[string]string{"host": "b"}, map[string]any{"v": 1.0}, o.clock.at)) // a second series
-	o.Add(point(map[string]string{"host": "c"}, map[string]any{"v": 1.0, "w": 2.0}, o.clock.at))
+	o.values(bucketStart, 1.0, 2.0)                                                       // final
+	o.values(o.clock.now().Add(2*time.Hour), 1.0)                                         // future
+	o.values(time.Time{}, 1.0)                                                            // out of range
+	o.Add(point(map[string]string{"host": "b"}, map[string]any{"v": 1.0}, o.clock.now())) // a second series
+	o.Add(point(map[string]string{"host": "c"}, map[string]any{"v": 1.0, "w": 2.0}, o.clock.now()))
 	o.push()
 	require.Equal(t, []string{"W! [] Values that were not described in the last period: 2 late, for a bucket that is final; " +
 		"1 further ahead of the clock than max_future; 1 at a time that int64 nanoseconds cannot hold; 3 of series beyond max_series"}, o.log.Warnings())

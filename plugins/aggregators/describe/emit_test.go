@@ -25,7 +25,7 @@ func TestABucketLeavesOpenWhileItChangesAndOnceFinal(t *testing.T) {
 	open := o.push()
 	require.Equal(t, []string{"open"}, states(open))
 	require.Empty(t, o.push(), "nothing changed")
-	o.clock.at = o.clock.at.Add(10 * time.Minute)
+	o.clock.set(o.clock.now().Add(10 * time.Minute))
 	final := o.push()
 	require.Equal(t, []string{"final"}, states(final))
 	require.Equal(t, open[0].Time(), final[0].Time())
@@ -38,7 +38,7 @@ func TestEmitFinalAndUpdateHaveNoTag(t *testing.T) {
 		o := describer(t, func(d *Describe) { d.Bucket, d.Emit = "1h", emit })
 		o.values(bucketStart, 1.0)
 		first := o.push()
-		o.clock.at = o.clock.at.Add(10 * time.Minute)
+		o.clock.set(o.clock.now().Add(10 * time.Minute))
 		second := o.push()
 		require.Equal(t, want, []int{len(first), len(second)}, emit)
 		require.Equal(t, []string{""}, states(append(first, second...)), emit)
@@ -60,9 +60,9 @@ func TestTheStateTagHasTheNameOfTheOption(t *testing.T) {
 // A device whose clock is a year ahead must hold neither memory nor the newest place of its table for a year.
 func TestABucketAheadOfTheClockBecomesFinalAfterLinger(t *testing.T) {
 	o := describer(t, func(d *Describe) { d.Bucket, d.Emit = "1h", "both" })
-	o.values(o.clock.at.AddDate(1, 0, 0), 1.0)
+	o.values(o.clock.now().AddDate(1, 0, 0), 1.0)
 	require.Equal(t, []string{"open"}, states(o.push()))
-	o.clock.at = o.clock.at.Add(10 * time.Minute)
+	o.clock.set(o.clock.now().Add(10 * time.Minute))
 	require.Equal(t, []string{"final"}, states(o.push()))
 	o.push()
 	require.Zero(t, o.counters.buckets.Get())
@@ -73,9 +73,9 @@ func TestATimestampOfThePushIsNewEachTime(t *testing.T) {
 	for range 2 {
 		o.values(bucketStart, 1.0)
 		row := o.push()[0]
-		require.Equal(t, o.clock.at.UnixNano(), row.Time().UnixNano())
+		require.Equal(t, o.clock.now().UnixNano(), row.Time().UnixNano())
 		require.Equal(t, "2020-05-16T00:00:00Z", row.Tags()["time_bucket"])
-		o.clock.at = o.clock.at.Add(time.Minute)
+		o.clock.set(o.clock.now().Add(time.Minute))
 	}
 }
 
@@ -122,7 +122,7 @@ func TestTheLastPushMakesEveryBucketFinalWhereNothingKeepsThem(t *testing.T) {
 			d.Bucket, d.Emit = "1h", "both"
 			d.SetHost(Host{IsLast: func() bool { return true }, KeepsState: keeps})
 		})
-		o.values(o.clock.at, 1.0)
+		o.values(o.clock.now(), 1.0)
 		want := []string{"final"}
 		if keeps {
 			want = []string{"open"}

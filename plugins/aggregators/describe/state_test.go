@@ -25,7 +25,7 @@ func stated(t *testing.T, folder string, at time.Time, edit func(*Describe)) ope
 			edit(d)
 		}
 	})
-	o.clock.at = at
+	o.clock.set(at)
 	t.Cleanup(func() { _ = o.Close() })
 	return o
 }
@@ -55,7 +55,7 @@ func TestOpenBucketsGoOnAfterARestart(t *testing.T) {
 			} else {
 				require.NoError(t, a.Close())
 			}
-			b := stated(t, folder, a.clock.at, nil)
+			b := stated(t, folder, a.clock.now(), nil)
 			again := b.push()
 			if crash {
 				require.Equal(t, texts(before), texts(again), "what may not have arrived leaves again")
@@ -64,7 +64,7 @@ func TestOpenBucketsGoOnAfterARestart(t *testing.T) {
 			}
 			b.values(bucketStart.Add(time.Minute), 6.0)
 			require.Equal(t, int64(3), fields(t, b.push())["count"])
-			b.clock.at = b.clock.at.Add(10 * time.Minute)
+			b.clock.set(b.clock.now().Add(10 * time.Minute))
 			final := b.push()
 			require.Equal(t, []string{"final"}, states(final))
 			require.Equal(t, []any{int64(3), int64(0)}, []any{final[0].Fields()["count"], final[0].Fields()["revision"]})
@@ -78,7 +78,7 @@ func TestALateValueCorrectsAFinalBucketAsARevision(t *testing.T) {
 	o.values(bucketStart, 1.0, 2.0)
 	o.push()
 	for revision := range int64(4) {
-		o.clock.at = o.clock.at.Add(10 * time.Minute)
+		o.clock.set(o.clock.now().Add(10 * time.Minute))
 		row := o.push()
 		require.Len(t, row, 1)
 		require.Equal(t, []any{"final", revision, 2 + revision}, []any{row[0].Tags()["bucket_state"], row[0].Fields()["revision"], row[0].Fields()["count"]})
@@ -86,7 +86,7 @@ func TestALateValueCorrectsAFinalBucketAsARevision(t *testing.T) {
 		o.push()
 		if revision%2 == 1 { // a restart in between changes nothing
 			require.NoError(t, o.Close())
-			o = stated(t, folder, o.clock.at, nil)
+			o = stated(t, folder, o.clock.now(), nil)
 		}
 		o.values(bucketStart.Add(time.Minute), 10.0)
 		open := o.push()
@@ -102,14 +102,14 @@ func TestFinalRowsLeaveAgainAfterAnUncleanEnd(t *testing.T) {
 	o := stated(t, folder, time.Unix(1_800_000_000, 0), nil)
 	o.values(bucketStart, 1.0, 0.1, 0.7)
 	o.push()
-	o.clock.at = o.clock.at.Add(10 * time.Minute)
+	o.clock.set(o.clock.now().Add(10 * time.Minute))
 	final := o.push()
 	o.store.Abandon()
-	again := stated(t, folder, o.clock.at, nil)
+	again := stated(t, folder, o.clock.now(), nil)
 	require.Equal(t, texts(final), texts(again.push()), "equal to the last bit")
 	require.Empty(t, again.push())
 	require.NoError(t, again.Close())
-	require.Empty(t, stated(t, folder, o.clock.at, nil).push(), "the last end was clean")
+	require.Empty(t, stated(t, folder, o.clock.now(), nil).push(), "the last end was clean")
 }
 
 func TestChangedOptionsMakeOpenBucketsFinal(t *testing.T) {
@@ -119,7 +119,7 @@ func TestChangedOptionsMakeOpenBucketsFinal(t *testing.T) {
 	o.push()
 	require.NoError(t, o.Close())
 
-	changed := stated(t, folder, o.clock.at, func(d *Describe) { d.Prefix = "hourly_" })
+	changed := stated(t, folder, o.clock.now(), func(d *Describe) { d.Prefix = "hourly_" })
 	changed.values(bucketStart, 5.0)
 	rows := changed.push()
 	require.Equal(t, []string{"analytics_cpu final 2", "hourly_cpu open 1"}, func() (all []string) {
@@ -205,7 +205,7 @@ func TestRestartsAndLateValuesChangeNothing(t *testing.T) {
 			} else {
 				require.NoError(t, o.Close())
 			}
-			o = stated(t, folder, o.clock.at, options)
+			o = stated(t, folder, o.clock.now(), options)
 		}
 		got = newest(got, run(t, o, nil))
 		require.Equal(t, want, got, "seed %d", seed)
@@ -222,7 +222,7 @@ func run(t *testing.T, o open, metrics []telegraf.Metric) (rows []telegraf.Metri
 		}
 	}
 	rows = append(rows, o.push()...)
-	o.clock.at = o.clock.at.Add(2 * time.Minute)
+	o.clock.set(o.clock.now().Add(2 * time.Minute))
 	return append(rows, o.push()...)
 }
 
@@ -273,7 +273,7 @@ func TestGoldenDataInAnyOrderWithRestarts(t *testing.T) {
 				for i, part := range slices.Collect(slices.Chunk(all, len(all)/4+1)) {
 					o := stated(t, folder, at, options)
 					got = newest(got, run(t, o, part))
-					if at = o.clock.at; i%2 == 0 {
+					if at = o.clock.now(); i%2 == 0 {
 						o.store.Abandon()
 					} else {
 						require.NoError(t, o.Close())
@@ -294,7 +294,7 @@ func TestAChangeThatKeepsTheBucketsKeepsTheirValues(t *testing.T) {
 			before.values(bucketStart, 1.0, 2.0)
 			before.push()
 			require.NoError(t, before.Close())
-			after := stated(t, folder, before.clock.at, func(d *Describe) { d.Alias = "renamed" })
+			after := stated(t, folder, before.clock.now(), func(d *Describe) { d.Alias = "renamed" })
 			rows := make(map[string]string)
 			if opens {
 				after.values(bucketStart, 6.0)
@@ -304,7 +304,7 @@ func TestAChangeThatKeepsTheBucketsKeepsTheirValues(t *testing.T) {
 				after.values(bucketStart, 6.0)
 			}
 			rows = newest(rows, after.push())
-			after.clock.at = after.clock.at.Add(10 * time.Minute)
+			after.clock.set(after.clock.now().Add(10 * time.Minute))
 			final := after.push()
 			require.Equal(t, []string{"final"}, states(final))
 			require.Equal(t, int64(3), final[0].Fields()["count"])

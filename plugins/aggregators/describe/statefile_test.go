@@ -20,7 +20,7 @@ func restarted(t *testing.T, before open, edit func(*Describe)) open {
 	require.NoError(t, old.Store())
 
 	after := describer(t, edit)
-	after.clock.at = before.clock.at
+	after.clock.set(before.clock.now())
 	p := persister.Persister{Filename: path}
 	require.NoError(t, p.Init())
 	require.NoError(t, p.Register(after.ID(), after.Describe))
@@ -45,7 +45,8 @@ func TestTheStateFileHasTheOpenBucketsAndWhichAreFinal(t *testing.T) {
 	}
 	a.push()
 	b.push()
-	a.clock.at, b.clock.at = a.clock.at.Add(time.Hour), b.clock.at.Add(time.Hour)
+	a.clock.set(a.clock.now().Add(time.Hour))
+	b.clock.set(b.clock.now().Add(time.Hour))
 	a.push()
 	b.push()
 	for i := 60; i < 100; i++ {
