@@ -75,6 +75,22 @@ func (l *load) send(t *testing.T) {
 	l.sent[p] = append(l.sent[p], sending{now, err == nil && answer.StatusCode == http.StatusNoContent})
 }
 
+// sendFor sends values steadily for some time.
+func (l *load) sendFor(t *testing.T, d time.Duration) {
+	for until := time.Now().Add(d); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
+		l.send(t)
+	}
+}
+
+// listens reports whether something accepts connections at the address.
+func listens(address string) bool {
+	c, err := net.Dial("tcp", address)
+	if err == nil {
+		_ = c.Close()
+	}
+	return err == nil
+}
+
 // bounds returns how many values a bucket has at least and at most, after kills at these times.
 func (l *load) bounds(p place, kills []time.Time) (least, most int) {
 	for _, s := range l.sent[p] {
@@ -135,17 +151,8 @@ func TestCrashesLoseAtMostTheValuesSinceTheLastPush(t *testing.T) {
 	var kills []time.Time
 	for left := crashes(t); left >= 0; {
 		p := startTelegraf(t, "--config", conf)
-		p.waitFor("the listener", func() bool {
-			c, err := net.Dial("tcp", address)
-			if err == nil {
-				_ = c.Close()
-			}
-			return err == nil
-		})
-		for until := time.Now().Add(time.Duration(1000+random.IntN(2000)) * time.Millisecond); time.Now().Before(until); {
-			l.send(t)
-			time.Sleep(5 * time.Millisecond) // the load is steady
-		}
+		p.waitFor("the listener", func() bool { return listens(address) })
+		l.sendFor(t, time.Duration(1000+random.IntN(2000))*time.Millisecond)
 		switch end := random.IntN(6); {
 		case left == 0:
 			p.waitFor("final rows", func() bool { return counts.read(t, apiURL) == 0 })
@@ -156,7 +163,9 @@ func TestCrashesLoseAtMostTheValuesSinceTheLastPush(t *testing.T) {
 		case end == 1:
 			p.signal(syscall.SIGHUP)
 			p.waitForLog("Reloading the configuration")
-			fallthrough
+			p.waitFor("the listener", func() bool { return listens(address) })
+			l.sendFor(t, 500*time.Millisecond)
+			p.stop() // no kill: what came before the reload must be there
 		default:
 			kills = append(kills, time.Now())
 			p.signal(syscall.SIGKILL)
