@@ -12,9 +12,9 @@ const (
 
 // calendar divides time into buckets of local days or months. It is immutable.
 //
-// Local times are seconds since 1970-01-01T00:00:00 of the local clock. Buckets have numbers: number 0
-// starts at the origin. The first instant of a bucket is when the clock first reaches the local time at
-// which the bucket starts.
+// Local times are seconds since 1970-01-01T00:00:00 on the local clock. Buckets are numbered: bucket 0 starts at the
+// origin. Each bucket has a local start time. Its first instant is the one at which the clock first reaches that
+// local time.
 type calendar struct {
 	pieces []piece
 	// Exactly one of days and months is above zero. It is the width.
@@ -59,7 +59,7 @@ func (c *calendar) end(t int64) int64 {
 	return c.endOf(n, i)
 }
 
-// number returns the number of the bucket that holds t, and the index of the piece that does.
+// number returns the number of the bucket that holds t, and the index of the piece that holds t.
 func (c *calendar) number(t int64) (n int64, i int) {
 	sec := floorDiv(t, perSecond)
 	i = pieceAt(c.pieces, sec)
@@ -72,8 +72,8 @@ func (c *calendar) number(t int64) (n int64, i int) {
 	return c.numberOf(max(local, p.reached-1)), i
 }
 
-// startOf returns the start of bucket n, which the clock first reaches in piece i or before. It
-// returns false where int64 nanoseconds cannot hold it.
+// startOf returns the start of bucket n in nanoseconds. The clock first reaches the start in piece i or in an earlier
+// piece. It returns false if int64 cannot hold the start.
 func (c *calendar) startOf(n int64, i int) (int64, bool) {
 	local := c.local(n)
 	if local < c.pieces[i].reached {
@@ -82,8 +82,8 @@ func (c *calendar) startOf(n int64, i int) (int64, bool) {
 	return c.instant(local, i)
 }
 
-// endOf returns the end of bucket n, which the clock reaches in piece i or later, or the largest int64
-// where the end is beyond it.
+// endOf returns the exclusive end of bucket n in nanoseconds, or the largest int64 if the end is larger. The clock
+// first reaches the end in piece i or in a later piece.
 func (c *calendar) endOf(n int64, i int) int64 {
 	local := c.local(n + 1)
 	if i+1 < len(c.pieces) && local >= c.pieces[i+1].reached {
@@ -95,8 +95,9 @@ func (c *calendar) endOf(n int64, i int) int64 {
 	return math.MaxInt64
 }
 
-// instant returns when the clock, in piece i, reaches a local time. Where the piece starts later than
-// that, the clock was set forward past the local time and reaches it at the start of the piece.
+// instant returns the time at which the clock first reaches a local time, which it does in piece i. If the clock was
+// set forward past the local time at the start of the piece, that start is the result. It returns false if int64
+// nanoseconds cannot hold the result.
 func (c *calendar) instant(local int64, i int) (int64, bool) {
 	p := &c.pieces[i]
 	if sec := local - p.offset; sec >= p.from {
@@ -127,8 +128,8 @@ func (c *calendar) local(n int64) int64 {
 	return c.dayIn(c.month+n*c.months)*daySeconds + c.clock
 }
 
-// dayIn returns the day on which a bucket starts that starts in the month m: the origin's day of the
-// month, or the last day of a month that is shorter.
+// dayIn returns the day, since 1970-01-01, on which the bucket of the month m starts: the origin's day of the month,
+// or the last day of the month if the month is shorter.
 func (c *calendar) dayIn(m int64) int64 {
 	first := firstDay(m)
 	if c.monthDay <= 28 {
@@ -142,8 +143,8 @@ func firstDay(m int64) int64 {
 	return time.Date(0, time.Month(m+1), 1, 0, 0, 0, 0, time.UTC).Unix() / daySeconds
 }
 
-// nanoseconds returns sec seconds and nano nanoseconds in nanoseconds, or false where int64 cannot
-// hold them.
+// nanoseconds returns the sum of sec seconds and nano nanoseconds in nanoseconds, or false if int64 cannot hold it.
+// nano is in [0, 1e9).
 func nanoseconds(sec, nano int64) (int64, bool) {
 	const most = math.MaxInt64 / perSecond
 	switch {

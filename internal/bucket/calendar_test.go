@@ -15,8 +15,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/bucket"
 )
 
-// zones have every kind of clock change: by half an hour, at midnight, over midnight, across the date
-// line, during Ramadan, in both hemispheres, with standard time in summer, none at all.
+// zones are time zones with every kind of clock change: by half an hour, at midnight, over midnight, across the date
+// line, during Ramadan, in both hemispheres, with standard time in summer, and one without changes.
 var zones = []string{
 	"Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "America/Sao_Paulo", "Asia/Kathmandu", "America/St_Johns",
 	"Africa/Casablanca", "America/Santiago", "Asia/Tehran", "Europe/Dublin", "Africa/Cairo", "Asia/Gaza", "America/Havana", "Asia/Manila",
@@ -37,7 +37,7 @@ type oracle struct {
 	dates   []time.Time // to test, written as if they were in UTC
 }
 
-// oracles has the oracle of each zone, which takes long to make.
+// oracles keeps the oracle of each zone for all tests, because making one takes long.
 var oracles sync.Map // from the name of a zone to func() oracle
 
 func oracleOf(t testing.TB, name string) oracle {
@@ -47,8 +47,8 @@ func oracleOf(t testing.TB, name string) oracle {
 	return o.(func() oracle)()
 }
 
-// newOracle asks Go for the offset every 6 hours of the years with irregular changes, and every day of the later ones.
-// Local mean time, before 1840, has no changes.
+// newOracle looks for changes in steps: 6 hours in the years with irregular changes (1840 to 2039), a day in later
+// years, and a week before 1840, where all zones have local mean time.
 func newOracle(zone *time.Location) oracle {
 	o := oracle{zone: zone}
 	at := time.Date(1678, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -71,7 +71,7 @@ func newOracle(zone *time.Location) oracle {
 	return o
 }
 
-// change returns when, in (low, high], the offset changes.
+// change returns the second in (low, high] at which the offset changes.
 func (o oracle) change(low, high time.Time) time.Time {
 	before := offset(low, o.zone)
 	for high.Sub(low) > time.Second {
@@ -191,7 +191,7 @@ func TestDaysAreThoseOfDate(t *testing.T) {
 func TestLongBucketsStartOnTheLocalDateThatTheOriginGives(t *testing.T) {
 	for _, test := range []struct {
 		width, origin string
-		months, days  int // one of them is the distance of two starts
+		months, days  int // the distance between two starts; one of them is 0
 	}{
 		{"1w", "0001-01-01T00:00:00Z", 0, 7},
 		{"2w", "2020-03-29T02:30:00Z", 0, 14},
@@ -289,7 +289,8 @@ func TestOriginWithAnOffsetIsAnInstantAndOneWithoutIsLocal(t *testing.T) {
 	}
 }
 
-// tile requires the laws of a grid for the bucket that holds t.
+// tile requires that the bucket that holds t obeys the laws of a grid: t is inside, the ends agree with Start and
+// End, and the neighbours begin and end where this bucket does.
 func tile(tb testing.TB, g bucket.Grid, t int64) {
 	tb.Helper()
 	start, ok := g.Start(t)

@@ -18,9 +18,9 @@
 // A local date starts at the first instant at which the local clock has reached it. This covers every
 // change of the clock:
 //
-//   - A midnight that the clock skips: the day starts at the change, when the clock shows 01:00, say.
-//   - A midnight that the clock shows twice: the day starts at the first one. What the clock shows
-//     until the second one, even if it is the day before again, is in the new day.
+//   - A midnight that the clock skips: the day starts at the change. The clock then shows 01:00, for example.
+//   - A midnight that the clock shows twice: the day starts at the first one. The time between the two is in the new
+//     day, although the clock shows the date of the old day again.
 //   - A date that is skipped (30 December 2011 in Apia): it has no bucket. With buckets of several
 //     days it counts as a day, and its bucket is shorter.
 //

@@ -10,27 +10,26 @@ import (
 // Grid divides time into buckets of one width. The zero Grid is not valid; use [NewGrid]. A Grid is
 // immutable and safe for concurrent use.
 //
-// Start, End and Bounds allocate nothing. Start costs a few nanoseconds for buckets of one length, and
-// ten times that for local days and 25 times for months (BenchmarkGrid). A caller that looks up many
-// times in a row should keep the last bounds and call again only for a time outside of them.
+// Start, End and Bounds allocate nothing. Start takes a few nanoseconds for buckets of one length, ten times as long
+// for local days and 25 times as long for months (BenchmarkGrid). A caller with many times should keep the last
+// bounds and call Bounds again only for a time outside of them.
 type Grid struct {
 	width    int64     // of every bucket, in nanoseconds, where calendar is nil
 	offset   int64     // the start of a bucket modulo width, in [0, width)
 	calendar *calendar // nil where all buckets have the same length
 }
 
-// NewGrid returns the grid of buckets of that width, one of which starts at the origin. The zone nil is
-// UTC. It returns an error where the width is not above zero, combines days with shorter units in a
-// zone whose days differ in length, or where the year of the origin is not in 0 to 9999.
+// NewGrid returns the grid of buckets of that width, one of which starts at the origin. The zone nil is UTC. It
+// returns an error if the width is not above zero, if the width combines days with shorter units in a zone whose days
+// differ in length, or if the year of the origin is not in 0 to 9999.
 //
 // For a width in hours, minutes and seconds, the origin is an instant, and the zone does not matter.
 //
-// For a width in days, weeks, months or years, the origin is a local date and time of the zone. Buckets
-// start at its time of day. Days and weeks are counted from its date, months and years from its month;
-// they start on its day of the month or, in a shorter month, on the last day. An origin with the offset
-// zero ("2020-01-01T00:00:00Z") is read as that date and time in the zone, so that one origin has the
-// same meaning in every zone. An origin with another offset is an instant, and its date and time are
-// what the zone's clock shows then.
+// For a width in days, weeks, months or years, the origin is a local date and time of the zone. Buckets start at its
+// time of day. Days and weeks are counted from its date, months and years from its month; they start on its day of
+// the month or, in a shorter month, on the last day. An origin with the offset zero ("2020-01-01T00:00:00Z") is read
+// as that date and time in the zone, so that one origin has the same meaning in every zone. An origin with another
+// offset is an instant; its local date and time are those of the zone at that instant.
 //
 // With the zero origin, the start of the year 1, days start at midnight, weeks on Mondays, months on the
 // first and years on the first of January. In UTC, the buckets of all widths but months and years are
@@ -78,9 +77,8 @@ func fixedGrid(width int64, origin time.Time) Grid {
 	return Grid{width: width, offset: ns.Int64()}
 }
 
-// Start returns the start of the bucket that holds t. It returns false where the start is too early
-// for int64 nanoseconds, which is so for some times at the beginning of their range, in the first
-// bucket only.
+// Start returns the inclusive start of the bucket that holds t. It returns false if int64 nanoseconds cannot hold the
+// start. That happens only in the first bucket of the range, which may start before the range does.
 func (g Grid) Start(t int64) (start int64, ok bool) {
 	if g.calendar != nil {
 		return g.calendar.start(t)
@@ -99,8 +97,8 @@ func (g Grid) Start(t int64) (start int64, ok bool) {
 	return t - behind, true
 }
 
-// End returns the end of the bucket that begins at start, or the largest int64 where the end is
-// beyond it.
+// End returns the exclusive end of the bucket that begins at start, or the largest int64 if the end is larger. start
+// must be a result of Start or Bounds.
 func (g Grid) End(start int64) int64 {
 	if g.calendar != nil {
 		return g.calendar.end(start)
@@ -111,8 +109,8 @@ func (g Grid) End(start int64) int64 {
 	return start + g.width
 }
 
-// Bounds returns the bucket that holds t: [start, end). The results are those of Start and End, for
-// less than both calls cost.
+// Bounds returns the bucket [start, end) that holds t. The results are those of Start and End, but one call takes
+// less time than two.
 func (g Grid) Bounds(t int64) (start, end int64, ok bool) {
 	if g.calendar != nil {
 		return g.calendar.bounds(t)
@@ -123,8 +121,8 @@ func (g Grid) Bounds(t int64) (start, end int64, ok bool) {
 	return start, g.End(start), true
 }
 
-// Nano returns t in nanoseconds since 1970, or false where int64 cannot hold them: before September
-// 1677 and after April 2262.
+// Nano returns t in nanoseconds since 1970, or false if int64 cannot hold them: before September 1677 and after April
+// 2262.
 func Nano(t time.Time) (int64, bool) {
 	const seconds = math.MaxInt64 / int64(time.Second)
 	if s := t.Unix(); s <= -seconds || s >= seconds {

@@ -23,7 +23,7 @@ func fixed(t testing.TB, width time.Duration, origin time.Time) bucket.Grid {
 	return grid(t, bucket.Fixed(width), origin, time.UTC)
 }
 
-// With the zero origin, buckets are those of Go's Truncate and of the Python plugin.
+// With the zero origin, buckets start where Go's Truncate and the Python plugin start them.
 func TestBucketsInUTCStartAsTruncateDoes(t *testing.T) {
 	t.Parallel()
 	for _, width := range []time.Duration{time.Second, 7 * time.Second, time.Minute, time.Hour, 24 * time.Hour, 240 * time.Hour, 168 * time.Hour, 1234567} {

@@ -78,8 +78,7 @@ func ParseWidth(s string) (Width, error) {
 	return width, nil
 }
 
-// cutUnit splits "10d2h" into "10", "d" and "2h". The number is empty where s begins with another
-// character than a digit.
+// cutUnit splits "10d2h" into "10", "d" and "2h". The number is empty if s does not begin with a digit.
 func cutUnit(s string) (number, unit, after string) {
 	digits := len(s) - len(strings.TrimLeft(s, "0123456789"))
 	end := digits
@@ -89,7 +88,7 @@ func cutUnit(s string) (number, unit, after string) {
 	return s[:digits], s[digits:end], s[end:]
 }
 
-// plus returns w and n units of one size, or false where the sum is beyond 292 years.
+// plus returns the sum of w and n times the unit, or false if the sum is beyond 292 years.
 func (w Width) plus(n int64, unit Width) (Width, bool) {
 	if unit.months > 0 {
 		ok := n <= (maxMonths-w.months)/unit.months
@@ -102,7 +101,7 @@ func (w Width) plus(n int64, unit Width) (Width, bool) {
 	return w, ok
 }
 
-// length returns the length of the part of w that is not months, where every day has 24 hours.
+// length returns the length of the days and the clock time of w, with 24 hours for each day. It ignores months.
 func (w Width) length() time.Duration { return time.Duration(w.days)*day + w.clock }
 
 // String returns w as [ParseWidth] reads it, in the largest units that need only one number for

@@ -13,7 +13,7 @@ import (
 // so that the same configuration makes the same buckets everywhere. It also refuses the zones below
 // "right/", which count leap seconds, as event times do not.
 //
-// The database is the one of the host, or else the one that the program embeds by importing
+// It reads the database of the host. If the host has none, it reads the one that the program embeds by importing
 // time/tzdata.
 func LoadZone(name string) (*time.Location, error) {
 	const want = `want an IANA name such as "Europe/Berlin", or "UTC"`
@@ -38,9 +38,8 @@ func LoadZone(name string) (*time.Location, error) {
 type piece struct {
 	from   int64 // when it starts, since 1970 in UTC; the first piece starts before all times
 	offset int64 // local time minus UTC
-	// reached is the local time since 1970-01-01T00:00:00 local that the clock has come up to, but not
-	// shown, before the piece starts. It never falls from one piece to the next, though the clock does
-	// where it is set back.
+	// reached is the exclusive end of the local times that the clock has shown before the piece starts. It does not
+	// fall from one piece to the next, although the clock itself does when it is set back.
 	reached int64
 }
 
@@ -74,7 +73,7 @@ func pieces(zone *time.Location) []piece {
 //
 // For years after those that the time zone database lists, Go applies a yearly rule. ZoneBounds then assumes that a
 // year ends after 365 days, so on 31 December of a leap year it returns an end that is not after at. The offset is
-// constant on that day, so the next year is where to ask again.
+// constant on that day, so nextChange continues with the first instant of the next year.
 func nextChange(at time.Time) time.Time {
 	_, end := at.ZoneBounds()
 	if !end.IsZero() && !end.After(at) {

@@ -28,7 +28,7 @@ func StatName(s stats.Statistic) string {
 	return strings.ReplaceAll(s.String(), ".", "_")
 }
 
-// fixedNames has the names of all statistics but the percentiles.
+// fixedNames is the set of the field names of all statistics except the percentiles.
 var fixedNames = func() map[string]bool {
 	names := make(map[string]bool)
 	for _, name := range stats.Names() {
@@ -39,7 +39,7 @@ var fixedNames = func() map[string]bool {
 	return names
 }()
 
-// isStatName reports whether name is that of a statistic, as [StatName] makes it.
+// isStatName reports whether name is a result of [StatName].
 func isStatName(name string) bool {
 	if len(name) < 2 || name[0] != 'p' || name[1] < '0' || name[1] > '9' {
 		return fixedNames[name]
@@ -48,8 +48,8 @@ func isStatName(name string) bool {
 	return err == nil && StatName(s) == name
 }
 
-// Reserved reports whether a tag of that name would clash with a name of ours: InfluxDB refuses a column that is both a
-// tag and a field, and a JSON object has each member once.
+// Reserved reports whether a tag with that name would clash with a name of a row or of a statistic. Such a tag must
+// be renamed: InfluxDB refuses a column that is both a tag and a field, and a JSON object has each member once.
 func Reserved(name string) bool {
 	switch name {
 	case TableName, FieldName, TimeBucket, Time, Summary, BucketState, Revision:
@@ -58,7 +58,7 @@ func Reserved(name string) bool {
 	return isStatName(name)
 }
 
-// isMember reports whether the JSON of a record may have a member of that name that is neither tag nor statistic.
+// isMember reports whether name is one of the first members of a record's JSON, before the tags and the statistics.
 func isMember(name string) bool {
 	switch name {
 	case TableName, FieldName, TimeBucket, Time, Agent, FinalName, Revision:

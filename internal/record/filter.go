@@ -9,17 +9,18 @@ import (
 
 // Wanted describes which records of a table to select. The zero value of a member selects all.
 type Wanted struct {
-	Fields []string     // the record describes one of these fields
-	Tags   []series.Tag // the record has each of these tags; the key [Agent] stands for the record's agent
-	Final  bool         // the record is [Final]
+	Fields []string     // the field of the record is one of these
+	Tags   []series.Tag // the record has all of these tags; a tag with the key [Agent] is compared with the record's agent too
+	Final  bool         // the state of the record is [Final]
 }
 
-// Filter selects records by their JSON. It reads most records without parsing them: [Record.AppendJSON] writes the
-// members in a fixed order and each text in one form only. It does not change, so its methods may be called concurrently.
+// Filter selects records by their JSON. It does so without parsing most records, because [Record.AppendJSON] writes
+// the members in a fixed order and each text in one form only. A Filter is immutable, so its methods may be called
+// concurrently.
 type Filter struct {
 	prefixes []string     // the JSON begins with one of these; none selects all
 	members  []string     // the JSON contains each of these
-	exact    []series.Tag // tags whose text could also be that of another member, so the record is parsed
+	exact    []series.Tag // these tags could be confused with other members in the text, so the record is parsed for them
 }
 
 // NewFilter returns a filter for the records of the table of that name.
@@ -41,7 +42,8 @@ func NewFilter(table string, w Wanted) Filter {
 	return f
 }
 
-// Match reports whether the record with this JSON is wanted. Text that is not the JSON of a record may match.
+// Match reports whether the record with this JSON is wanted. The text must be a result of [Record.AppendJSON]: for
+// any other text the result has no meaning.
 func (f Filter) Match(text string) bool {
 	if len(f.prefixes) > 0 && !slices.ContainsFunc(f.prefixes, func(p string) bool { return strings.HasPrefix(text, p) }) {
 		return false
@@ -54,6 +56,8 @@ func (f Filter) Match(text string) bool {
 	return len(f.exact) == 0 || f.matchExact(text)
 }
 
+// matchExact parses the record and reports whether it has the exact tags. It returns false for text that is not a
+// record.
 func (f Filter) matchExact(text string) bool {
 	r, err := Parse([]byte(text))
 	if err != nil {

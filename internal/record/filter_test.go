@@ -16,7 +16,7 @@ func tagsOf(texts ...string) (tags []series.Tag) {
 	return tags
 }
 
-// The texts of one record imitate the JSON of another in every place.
+// The texts of some records look like the JSON of others, in every member.
 func TestFilterSelectsAsTheParsedRecordWould(t *testing.T) {
 	t.Parallel()
 	texts := []string{"a", "b", `a","host":"b`, `,"final":true`, `"agent":"a"`, "ü\u2028<", `\`, "", "agent"}

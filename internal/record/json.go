@@ -59,7 +59,8 @@ func (r *Record) appendHead(dst []byte) []byte {
 	return dst
 }
 
-// finalMember is in the JSON of final records and of no others: inside of a string its quotes would be escaped.
+// finalMember occurs in the JSON of final records only. It cannot occur inside of a string, where its quotes would be
+// escaped.
 const finalMember = `,"final":true`
 
 // appendNames appends the start of a record's JSON, up to the value of time_bucket.
@@ -71,6 +72,7 @@ func appendNames(dst []byte, table, field string) []byte {
 	return append(dst, `,"time_bucket":`...)
 }
 
+// appendTag appends a tag as a member of the object, with the comma before it.
 func appendTag(dst []byte, tag series.Tag) []byte {
 	dst = append(dst, ',')
 	dst = appendString(dst, tag.Key)
@@ -91,7 +93,7 @@ func (r *Record) JSONTags() []series.Tag {
 	return tags
 }
 
-// clashes reports whether a tag of that key needs another name in JSON.
+// clashes reports whether a tag with that key needs another name in JSON.
 func (r *Record) clashes(key string) bool {
 	if key == "" || Reserved(key) || isMember(key) {
 		return true
@@ -104,6 +106,8 @@ func (r *Record) clashes(key string) bool {
 	return false
 }
 
+// appendValue appends the value of a statistic. Values that JSON cannot express (NaN, the infinities) and values of
+// other types than those of [Stat] become null.
 func appendValue(dst []byte, v any) []byte {
 	switch v := v.(type) {
 	case float64:
@@ -130,6 +134,7 @@ func appendFloat(dst []byte, v float64) []byte {
 	return strconv.AppendFloat(dst, v, 'f', -1, 64)
 }
 
+// appendString appends s as a JSON string. Most texts need no escape, and json.Marshal would allocate for them.
 func appendString(dst []byte, s string) []byte {
 	if isPlain(s) {
 		dst = append(dst, '"')

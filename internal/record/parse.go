@@ -46,6 +46,7 @@ func Parse(b []byte) (Record, error) {
 	return r, nil
 }
 
+// delim reads the next token, which must be the brace or bracket want.
 func delim(dec *json.Decoder, want json.Delim) error {
 	token, err := dec.Token()
 	if err != nil {
@@ -57,6 +58,7 @@ func delim(dec *json.Decoder, want json.Delim) error {
 	return nil
 }
 
+// parseMember reads one member of the object. seen has the names of the members before it.
 func (r *Record) parseMember(dec *json.Decoder, seen map[string]bool) error {
 	token, err := dec.Token()
 	if err != nil {
@@ -77,6 +79,7 @@ func (r *Record) parseMember(dec *json.Decoder, seen map[string]bool) error {
 	return r.set(name, value)
 }
 
+// set stores a member of the object in the record.
 func (r *Record) set(name string, value json.Token) error {
 	switch name {
 	case TableName, FieldName, TimeBucket, Agent:
@@ -110,6 +113,7 @@ func (r *Record) set(name string, value json.Token) error {
 	return nil
 }
 
+// setText stores a member that is a text and not a tag.
 func (r *Record) setText(name, value string) error {
 	switch name {
 	case TableName:
@@ -150,6 +154,7 @@ func (r *Record) setRevision(value json.Token) error {
 	return nil
 }
 
+// parseNumber returns n as int64, else as uint64, else as float64: the first type that can hold it.
 func parseNumber(n json.Number) (any, error) {
 	if i, err := strconv.ParseInt(n.String(), 10, 64); err == nil {
 		return i, nil

@@ -1,11 +1,11 @@
-// Package record is the shape in which statistics leave a bucket: a record holds the statistics of one field of one
-// series in one bucket. The aggregator emits records, the cache stores them and the API answers with them.
+// Package record defines the record: the statistics of one field of one series in one bucket. The aggregator emits
+// records, the cache stores them and the API answers with them.
 //
 //	            Layout.AddTags, AddFields             Record.AppendJSON
 //	Record ─────────────────────────────▶ row ─▶ Record ──────────────▶ JSON in the cache ─▶ Filter, Parse
 //	(engine)                       (a metric)  FromRow
 //
-// fields.go has every name that a record carries, row.go the row, json.go and parse.go the JSON.
+// fields.go defines every name in a record, row.go the row, json.go and parse.go the JSON.
 package record
 
 import (
@@ -20,15 +20,15 @@ type Stat struct {
 	Value any
 }
 
-// State is the state of a bucket as a record gives it.
+// State is the state of a bucket at the time when a record was made.
 type State uint8
 
 const (
-	// Unmarked records do not give the state of their bucket. It is the zero State.
+	// Unmarked is the zero State: the record does not contain the state of its bucket.
 	Unmarked State = iota
-	// Open records describe a bucket that may still get values.
+	// Open means that the bucket may still get values.
 	Open
-	// Final records describe a bucket that gets no more values, unless late ones lead to a new revision.
+	// Final means that the bucket gets no more values, unless late values lead to a new revision.
 	Final
 )
 
@@ -45,8 +45,8 @@ func (s State) String() string {
 
 // Record holds the statistics of one field of one series in one bucket.
 //
-// A record is identified by its table, tags, field, start and agent. Of two records that agree in these, the one of the
-// higher revision replaces the other; with equal revisions the later one does.
+// Table, tags, field, start and agent identify a record. Of two records that are equal in these, the one with the
+// higher revision replaces the other. With equal revisions, the record that was made later replaces the earlier one.
 type Record struct {
 	// Table is the whole name of the table, such as "analytics_cpu".
 	Table string
@@ -54,18 +54,20 @@ type Record struct {
 	Field string
 	// Agent names the running Telegraf that computed the record.
 	Agent string
-	// Tags are those of the series, in ascending order of keys, each key once. The names of a row (field_name,
-	// time_bucket, bucket_state) are not among them. Other clashes are allowed: [Record.JSONTags] renames such tags.
+	// Tags are the tags of the series, in ascending order of keys, each key once. No key is field_name, time_bucket
+	// or bucket_state, which are tags of the row. Keys may clash with other names of a record: [Record.JSONTags]
+	// renames such tags.
 	Tags []series.Tag
 	// Start is the inclusive start of the bucket.
 	Start time.Time
 	// State is the state of the bucket when the record was made.
 	State State
-	// HasRevision is true if the record's revision is known: the engine that made it keeps its state on disk.
+	// HasRevision reports whether Revision is known. It is known if the engine that made the record keeps its state
+	// on disk.
 	HasRevision bool
-	// Revision counts how often the bucket had been final before, from 0. It is 0 if HasRevision is false.
+	// Revision is how often the bucket was final before this record, 0 or more. It is 0 if HasRevision is false.
 	Revision int64
-	// Stats are in the order of output.
+	// Stats are the statistics in the order of output, at most one for each name.
 	Stats []Stat
 	// Summary is the encoded summary, or empty. It is not part of the record's JSON.
 	Summary []byte

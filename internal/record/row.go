@@ -23,7 +23,7 @@ const (
 	AtStart Timestamp = iota
 	// AtEnd is the end of the bucket.
 	AtEnd
-	// AtPush is the time at which the row leaves.
+	// AtPush is the time of the Push that emits the row.
 	AtPush
 )
 
@@ -34,10 +34,10 @@ const (
 //   - the statistics as fields, the summary in base64 as the field [Summary] if there is one, and the integer field
 //     [Revision].
 //
-// The revision is a field of every row whose record has one, except of open rows of a bucket that has never been final.
+// A row has the field [Revision] if the record has a revision, but not if the bucket is open and was never final.
 //
-// The rows of one bucket differ in FieldName and in their fields only, so an adapter can make the rest once and copy it.
-// The zero Layout has neither of the two tags, and the start as its time.
+// The rows of one bucket differ only in the tag FieldName and in their fields, so an adapter can make the rest once
+// and copy it. Rows of the zero Layout have neither of the two tags, and the start of the bucket as their time.
 type Layout struct {
 	BucketTag string // name of the tag with the bucket's start, usually [TimeBucket]; "" for none
 	StateTag  string // name of the tag with the bucket's state, usually [BucketState]; "" for none
@@ -70,12 +70,12 @@ func (*Layout) AddFields(m Metric, r *Record) {
 	}
 }
 
-// showsRevision reports whether the row has the field revision.
+// showsRevision reports whether the row has the field [Revision]: see [Layout].
 func (r *Record) showsRevision() bool { return r.HasRevision && (r.Revision > 0 || r.State != Open) }
 
-// Time returns the timestamp of the record's row. The end is that of the bucket, pushed is the time at which the row
-// leaves. Revision r of a bucket is r nanoseconds after its start or end: InfluxDB 3 may keep either of two versions of a
-// point, so each version is a point of its own.
+// Time returns the timestamp of the record's row. end is the exclusive end of the bucket, and pushed is the time of
+// the Push that emits the row. The row of revision r is r nanoseconds after the start or end of the bucket. So each
+// revision is a point of its own: of two versions of one point, InfluxDB 3 may keep either.
 func (l *Layout) Time(r *Record, end, pushed time.Time) time.Time {
 	switch l.Timestamp {
 	case AtEnd:
@@ -87,13 +87,14 @@ func (l *Layout) Time(r *Record, end, pushed time.Time) time.Time {
 	return r.Start.Add(time.Duration(r.Revision))
 }
 
-// FromRow returns the record of a row that a [Layout] with AtStart, or with the BucketTag [TimeBucket], laid out. The
-// state is read from the tag [BucketState]. Table is the name of the metric and at its time. The tags are in any order,
-// each key once. Agent stays empty. The strings of the row become part of the record.
+// FromRow returns the record of a row. The row was made by a [Layout] with the timestamp AtStart or with the
+// BucketTag [TimeBucket], because the start of the bucket is read from one of these. FromRow reads the state from the
+// tag [BucketState]. table is the name of the metric, and at is its time. Tags may be in any order, each key once.
+// Agent stays empty. The record keeps the strings of the row.
 //
-// String fields other than the summary have no place in a record: they are skipped, and ignored is their number. A row
-// without the tag [FieldName] or without a statistic is an error, and so is a tag or field of ours with a value that no
-// Layout writes.
+// A record has no place for string fields other than the summary: FromRow skips them and returns their number as
+// ignored. It returns an error for a row without the tag [FieldName] or without a statistic, and for a value of
+// BucketState, TimeBucket, Revision or Summary that no Layout writes.
 func FromRow(table string, at time.Time, tags iter.Seq2[string, string], fields iter.Seq2[string, any]) (r Record, ignored int, err error) {
 	r = Record{Table: table}
 	tagged := false
@@ -125,6 +126,7 @@ func FromRow(table string, at time.Time, tags iter.Seq2[string, string], fields 
 	return r, ignored, nil
 }
 
+// readTag stores a tag of the row in the record.
 func (r *Record) readTag(key, value string) error {
 	switch key {
 	case FieldName:
@@ -150,7 +152,7 @@ func (r *Record) readTag(key, value string) error {
 	return nil
 }
 
-// readField returns false for a field that has no place in a record.
+// readField stores a field of the row in the record. It returns false for a field that has no place in a record.
 func (r *Record) readField(name string, value any) (used bool, err error) {
 	if name == Revision {
 		return true, r.readRevision(value)

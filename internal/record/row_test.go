@@ -12,7 +12,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
-// metric is a metric as Telegraf has it.
+// metric is a metric of Telegraf, without Telegraf.
 type metric struct {
 	name   string
 	at     time.Time

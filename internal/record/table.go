@@ -56,6 +56,7 @@ func (t Table) String() string { return t.Database + ":" + t.Name }
 // maxShown is how many bytes of a name an error shows.
 const maxShown = 80
 
+// shorten quotes a name for an error, and cuts a long one. A name may come from an HTTP request.
 func shorten(name string) string {
 	if len(name) > maxShown {
 		return strconv.Quote(name[:maxShown]) + "…"

@@ -9,7 +9,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
-func TestNamesOfDatabasesAndTables(t *testing.T) {
+func TestCheckNameQuotesTheRuleThatANameBreaks(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"a", strings.Repeat("ü", 127), "a b:c|d%,=😀"} {
 		require.NoError(t, record.CheckName(name), name)

@@ -11,8 +11,9 @@ import (
 const Reserved = "%{}:|,="
 
 // Escape returns s with each character of reserved, each control character and each byte that is not valid UTF-8
-// percent-encoded, as in RFC 3986: %, two upper-case hexadecimal digits. reserved contains "%". Of the reserved
-// characters the result has "%" only, so escaped texts can be joined by the others. Different texts have different results.
+// percent-encoded, as in RFC 3986: %, two upper-case hexadecimal digits. reserved contains "%". The result contains
+// no reserved character except "%", so the other ones can separate escaped texts. Different texts have different
+// results.
 func Escape(s, reserved string) string {
 	if isPlain(s, reserved) {
 		return s
@@ -23,6 +24,7 @@ func Escape(s, reserved string) string {
 // AppendEscaped appends [Escape](s, [Reserved]) to dst and returns the extended slice.
 func AppendEscaped(dst []byte, s string) []byte { return appendEscaped(dst, s, Reserved) }
 
+// appendEscaped appends Escape(s, reserved) to dst. It escapes whole characters, byte by byte.
 func appendEscaped(dst []byte, s, reserved string) []byte {
 	if isPlain(s, reserved) {
 		return append(dst, s...)
@@ -41,9 +43,9 @@ func appendEscaped(dst []byte, s, reserved string) []byte {
 	return dst
 }
 
-// isPlain reports whether no character of s needs an escape. It makes a set of bits of the reserved characters
-// first: looking for each character of s among them made finding a series a tenth slower (BenchmarkSeriesLookup of
-// package engine).
+// isPlain reports whether no character of s needs an escape. It first collects the reserved characters in a set of
+// bits: with a search for each character of s, finding a series was a tenth slower (BenchmarkSeriesLookup of package
+// engine).
 func isPlain(s, reserved string) bool {
 	special := [2]uint64{1<<' ' - 1, 1 << (0x7f - 64)} // the control characters of ASCII
 	for i := range len(reserved) {
@@ -62,7 +64,8 @@ func isPlain(s, reserved string) bool {
 
 func isControl(r rune) bool { return r < 0x20 || r >= 0x7f && r < 0xa0 }
 
-// Unescape returns the text whose [Escape] is s. A text that Escape does not write is an error.
+// Unescape returns the text for which [Escape] returns s. It returns an error if Escape returns s for no text, so
+// every text has one escaped form only.
 func Unescape(s, reserved string) (string, error) {
 	if isPlain(s, reserved) {
 		return s, nil

@@ -11,7 +11,7 @@ const ClashSuffix = "_tag"
 
 // Sendable returns s as a reader of line protocol receives it. Telegraf writes tabs, newlines, form feeds and
 // carriage returns as an escape of two characters, line protocol cannot express a backslash at the end of a name, and
-// InfluxDB accepts valid UTF-8 only. Texts that a reader cannot tell apart have the same result.
+// InfluxDB accepts valid UTF-8 only. Two texts have the same result if a reader receives the same text for both.
 func Sendable(s string) string {
 	if utf8.ValidString(s) && !strings.ContainsAny(s, "\t\n\f\r") && !strings.HasSuffix(s, `\`) {
 		return s
@@ -20,9 +20,9 @@ func Sendable(s string) string {
 	return strings.TrimRight(s, `\`)
 }
 
-// RenameTags gives the tags keys that line protocol can carry: each is [Sendable] and not empty, no two are equal,
-// and none is taken. A key that clashes gets [ClashSuffix], repeated until it is free. RenameTags changes tags in place,
-// keeps their order and returns the old keys of those it renamed.
+// RenameTags gives the tags keys that line protocol can carry. Each new key is a result of [Sendable], not empty,
+// different from the other keys, and not taken. A key that clashes gets [ClashSuffix] once or more, until it is free.
+// RenameTags changes tags in place, keeps their order, and returns the old keys of the tags that it renamed.
 func RenameTags(tags []Tag, taken func(key string) bool) (renamed []string) {
 	for i := range tags {
 		old := tags[i].Key

@@ -16,7 +16,7 @@ import (
 // ErrKey is wrapped by every error of [ParseKey] and [ParseTags].
 var ErrKey = errors.New("not a series key")
 
-// Tag is one tag of a series.
+// Tag is one tag of a series. Key and Value may be any text, also an empty one.
 type Tag struct {
 	Key, Value string
 }
@@ -36,7 +36,8 @@ func SortTags(tags []Tag) {
 // if and only if their measurements and tags are equal, in any order of the tags.
 //
 // The key is the escaped measurement (see [Escape]) and, for each tag in ascending order of keys, a comma, the
-// escaped tag key, "=" and the escaped value: cpu,host=a,region=eu. It sorts tags that are not in order in a copy.
+// escaped tag key, "=" and the escaped value: cpu,host=a,region=eu. AppendKey does not change s.Tags: if they are not
+// in order, it sorts a copy.
 func (s Series) AppendKey(dst []byte) []byte {
 	dst = AppendEscaped(dst, s.Measurement)
 	for _, tag := range ordered(s.Tags) {
@@ -58,6 +59,7 @@ func AppendTags(dst []byte, tags []Tag) []byte {
 	return dst
 }
 
+// appendTag appends the part of a key that describes one tag: key=value.
 func appendTag(dst []byte, tag Tag) []byte {
 	dst = AppendEscaped(dst, tag.Key)
 	dst = append(dst, '=')
@@ -75,8 +77,8 @@ func ordered(tags []Tag) []Tag {
 	return tags
 }
 
-// ParseKey returns the series that has the key. The tags are in ascending order of keys. A text that
-// [Series.AppendKey] does not write is an error that wraps [ErrKey].
+// ParseKey returns the series that has the key. The tags are in ascending order of keys. ParseKey accepts only
+// results of [Series.AppendKey]. Errors wrap [ErrKey].
 func ParseKey(key string) (Series, error) {
 	name, rest, tagged := strings.Cut(key, ",")
 	measurement, err := Unescape(name, Reserved)
@@ -94,8 +96,8 @@ func ParseKey(key string) (Series, error) {
 	return s, err
 }
 
-// ParseTags returns the tags whose text [AppendTags] writes, in ascending order of keys; none for the empty text.
-// Errors wrap [ErrKey].
+// ParseTags returns the tags of a text that [AppendTags] wrote, in ascending order of keys. It returns no tags for
+// the empty text. Errors wrap [ErrKey].
 func ParseTags(text string) ([]Tag, error) {
 	if text == "" {
 		return nil, nil
@@ -114,6 +116,7 @@ func ParseTags(text string) ([]Tag, error) {
 	return tags, nil
 }
 
+// parseTag reads one key=value of a key.
 func parseTag(text string) (Tag, error) {
 	key, value, ok := strings.Cut(text, "=")
 	if !ok {

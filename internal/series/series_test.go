@@ -40,7 +40,7 @@ func TestDifferentSeriesHaveDifferentKeys(t *testing.T) {
 	}
 }
 
-func TestParseKeyRefusesTextsThatAreNotKeys(t *testing.T) {
+func TestParseKeyRejectsTextsThatAppendKeyDoesNotWrite(t *testing.T) {
 	for _, key := range []string{
 		"a,", "a,b", "a,b=c,", "a,b=c,b=d", "a,c=1,b=2", "a%", "a%4", "a%zz", "a%2c", "a%41", "a\x00", "a\xff", "a{", "a:b", "a,b=c=d", "a|b", "a,b=%C3%BC",
 	} {
@@ -56,7 +56,7 @@ func TestSendableTextsArriveUnchanged(t *testing.T) {
 	}
 }
 
-func TestRenamedTagsClashWithNothing(t *testing.T) {
+func TestRenameTagsAvoidsTakenEqualAndEmptyKeys(t *testing.T) {
 	tags := []series.Tag{{Key: "time"}, {Key: "host"}, {Key: "time_tag"}, {Key: "a\\"}, {Key: ""}, {Key: "a"}}
 	renamed := series.RenameTags(tags, func(key string) bool { return key == "time" })
 	require.Equal(t, []string{"time", `a\`, ""}, renamed)
@@ -73,7 +73,7 @@ func FuzzKey(f *testing.F) {
 		require.Equal(t, want, got)
 		require.False(t, strings.ContainsAny(series.Escape(text, series.Reserved), "{}:|,="))
 		if s, err := series.ParseKey(text); err == nil {
-			require.Equal(t, text, string(s.AppendKey(nil)), "a text is the key of one series only")
+			require.Equal(t, text, string(s.AppendKey(nil)), "ParseKey accepts a text that AppendKey does not write")
 		}
 	})
 }

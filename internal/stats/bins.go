@@ -6,15 +6,16 @@ import (
 )
 
 const (
-	// maxBins is the largest number of contiguous bins that a histogram has for each sign: as many as values within a
-	// factor of 4, both ends included, can be in at the finest scale.
+	// maxBins is the largest number of contiguous bins that a histogram has for each sign. At the finest scale,
+	// values within a factor of 4, both ends included, need no more.
 	maxBins = 2*perOctave + 1
-	// slackBins is how many more bins than needed get memory when a run grows.
+	// slackBins is the number of additional bins for which memory is allocated when a run grows.
 	slackBins = 24
 )
 
-// bins counts values by bin in a contiguous run of counters. Counters have one byte at first. If one of them overflows,
-// all become twice as wide. The zero bins are empty. A nil *bins is empty too, but only for methods that do not change it.
+// bins counts values by bin in a contiguous run of counters. Counters have one byte at first. If one of them
+// overflows, all become twice as wide. The zero bins are empty. A nil *bins is empty too; methods that change bins
+// must not be called on it.
 type bins struct {
 	data   []byte // the counters, little endian
 	first  int32  // the bin of the first counter
@@ -24,7 +25,7 @@ type bins struct {
 
 func (b *bins) empty() bool { return b == nil || len(b.data) == 0 }
 
-// at returns the count of bin i, which is within the run.
+// at returns the count of bin i. The bin must be within the run.
 func (b *bins) at(i int32) uint64 {
 	k := int(i - b.first)
 	switch b.width {
@@ -38,7 +39,7 @@ func (b *bins) at(i int32) uint64 {
 	return binary.LittleEndian.Uint64(b.data[8*k:])
 }
 
-// add adds n to bin i, for which [bins.cover] made room.
+// add adds n to bin i. The caller has made room for the bin with [bins.cover].
 func (b *bins) add(i int32, n uint64) {
 	k := int(i - b.first)
 	if b.width == 1 && n == 1 && b.data[k] < math.MaxUint8 {
@@ -48,9 +49,9 @@ func (b *bins) add(i int32, n uint64) {
 	b.set(i, b.at(i)+n)
 }
 
-// addOnes adds 1 to the bin of each value. All values are above zero and in bins of the run, at a scale that is coarser
-// by shift than the finest one. It stops at a counter that would overflow and returns the values that are left. With a
-// call of add for each value, BenchmarkAddMore/data=continuous took 15 ns a value instead of 12.
+// addOnes adds 1 to the bin of each value. All values are above zero, and their bins are within the run, whose scale
+// is coarser than the finest one by shift. addOnes stops at a counter that would overflow and returns the remaining
+// values. With a call of add for each value, BenchmarkAddMore/data=continuous took 15 ns a value instead of 12.
 func (b *bins) addOnes(vs []float64, shift int8) []float64 {
 	data, first := b.data, b.first
 	if b.width == 1 {
@@ -78,7 +79,7 @@ func (b *bins) addOnes(vs []float64, shift int8) []float64 {
 	return nil
 }
 
-// addOnesToBytes is addOnes for counters of one byte, which most are.
+// addOnesToBytes is addOnes for counters of one byte. Most counters have one byte.
 func addOnesToBytes(data []byte, first int32, vs []float64, shift int8) []float64 {
 	by := uint(shift) & 31
 	for i, v := range vs {
@@ -91,6 +92,8 @@ func addOnesToBytes(data []byte, first int32, vs []float64, shift int8) []float6
 	return nil
 }
 
+// set makes the count of bin i equal to n, and widens the counters if n needs more bytes. The bin must be within the
+// run.
 func (b *bins) set(i int32, n uint64) {
 	for b.width < 8 && n>>(8*b.width) > 0 {
 		b.widen()
@@ -136,8 +139,9 @@ func (b *bins) widen() {
 	*b = wide
 }
 
-// cover makes room for the bins from lo to hi. Together with those that are in use they are at most maxBins. The caller
-// then adds to the bins lo and hi, as the lowest and the highest bin are never 0.
+// cover makes room for the bins from lo to hi, both included. The run that includes these and the bins in use has at
+// most maxBins bins. The caller must then add to the bins lo and hi, because the first and the last count of a run
+// are never 0.
 func (b *bins) cover(lo, hi int32) {
 	if b.empty() {
 		b.width = 1
@@ -151,8 +155,8 @@ func (b *bins) cover(lo, hi int32) {
 	b.grow(lo, hi)
 }
 
-// grow makes room for the bins from lo to hi, which include those that are in use. It uses the memory that there is if
-// that is enough.
+// grow makes room for the bins from lo to hi, which include the bins in use. It allocates only if the memory of the
+// run is too small.
 func (b *bins) grow(lo, hi int32) {
 	need, room := hi-lo+1, int32(cap(b.data)/int(b.width))
 	size := min((need+slackBins+15)&^15, max(maxBins, need))
@@ -160,7 +164,7 @@ func (b *bins) grow(lo, hi int32) {
 		size = min(room, max(maxBins, need))
 	}
 	below := (size - need) / 2
-	if !b.empty() && hi == b.hi { // a run that grows downwards most likely does so again, and so upwards
+	if !b.empty() && hi == b.hi { // a run that grew downwards will probably grow downwards again
 		below = size - need
 	} else if !b.empty() && lo == b.lo {
 		below = 0
@@ -175,7 +179,7 @@ func (b *bins) grow(lo, hi int32) {
 	*b = grown
 }
 
-// move copies the counters to a longer run, which may have the same memory, and clears the others there.
+// move copies the counters to a longer run and clears the other counters there. Both runs may use the same memory.
 func (b *bins) move(to *bins) {
 	if b.empty() {
 		clear(to.data)
@@ -188,7 +192,7 @@ func (b *bins) move(to *bins) {
 	clear(to.data[start+n:])
 }
 
-// coarsen joins pairs of bins to those of the next coarser scale.
+// coarsen changes the bins to the next coarser scale, where the bins 2i and 2i+1 are one bin.
 func (b *bins) coarsen() {
 	if b.empty() {
 		return
@@ -207,8 +211,8 @@ func (b *bins) coarsen() {
 	*b = coarse
 }
 
-// joinBytes adds the counters of fine, each in the bin of the next coarser scale, and returns how many it added. All
-// counters have one byte. It stops before one that would overflow.
+// joinBytes adds each counter of fine to the bin of the next coarser scale, and returns how many counters it added.
+// All counters have one byte. It stops before a counter would overflow.
 func (b *bins) joinBytes(fine *bins) int32 {
 	from := fine.data[fine.lo-fine.first : fine.hi-fine.first+1]
 	for k, n := range from {
@@ -236,8 +240,8 @@ func (b *bins) raise(lo int32) {
 	*b = raised
 }
 
-// merge adds the counts of o, whose bins are finer by shift. Room was made for them. Those below the run collapse into its
-// lowest bin.
+// merge adds the counts of o, whose scale is finer by shift. The caller has made room for them. Counts of bins below
+// the run are added to its lowest bin.
 func (b *bins) merge(o *bins, shift int8) {
 	if o.empty() {
 		return
@@ -262,9 +266,9 @@ const (
 	evenBytes = 0x00ff00ff00ff00ff
 )
 
-// mergeBytes adds counters of one byte to others, eight at a time, and returns how many it added. It stops before eight
-// of which one would overflow, and if fewer than eight are left. One at a time, BenchmarkMerge/limit=64/data=wandering took
-// 3.4 µs instead of 0.4.
+// mergeBytes adds counters of one byte to others, eight at a time, and returns how many it added. It stops before a
+// group of eight in which a counter would overflow, and at the last group if that has fewer than eight. One at a
+// time, BenchmarkMerge/limit=64/data=wandering took 3.4 µs instead of 0.4.
 func mergeBytes(to, from []byte) int {
 	k := 0
 	for ; k+8 <= len(from) && k+8 <= len(to); k += 8 {
@@ -281,8 +285,9 @@ func mergeBytes(to, from []byte) int {
 	return k
 }
 
-// mergeWide adds the counters of o, of one byte, to those of b, of four, and returns how many it added. It stops before
-// one that would overflow. With bins.add, BenchmarkRollUp/data=continuous took half as long again.
+// mergeWide adds the counters of o, which have one byte, to those of b, which have four, and returns how many it
+// added. It stops before a counter would overflow. With bins.add, BenchmarkRollUp/data=continuous took 1.5 times as
+// long.
 func (b *bins) mergeWide(o *bins, shift int8) int {
 	from := o.data[o.lo-o.first : o.hi-o.first+1]
 	for k, n := range from {
@@ -299,8 +304,8 @@ func (b *bins) mergeWide(o *bins, shift int8) int {
 	return len(from)
 }
 
-// seek returns the bin with the value of a rank in ascending order, the rank of the value within the bin, and the count
-// of the bin. The rank is below the total.
+// seek returns the bin of the value with the given rank (0 is the smallest value), the rank of that value within the
+// bin, and the count of the bin. The rank must be below the total.
 func (b *bins) seek(rank uint64) (bin int32, within, count uint64) {
 	i := b.lo
 	if b.width == 1 {
@@ -321,7 +326,8 @@ func (b *bins) seek(rank uint64) (bin int32, within, count uint64) {
 	}
 }
 
-// next returns the lowest bin above bin whose count is not 0, which there is, the rank 0 and the count.
+// next returns the lowest bin above the given one whose count is not 0, the rank 0, and the count. There must be such
+// a bin.
 func (b *bins) next(bin int32) (next int32, within, count uint64) {
 	for next = bin + 1; ; next++ {
 		if count = b.at(next); count > 0 {
@@ -355,6 +361,7 @@ func (b *bins) total() uint64 {
 	return n
 }
 
+// clone returns a copy that shares no memory with b. It is not called on nil bins.
 func (b *bins) clone() bins {
 	c := *b
 	c.data = append([]byte(nil), b.data...)

@@ -8,11 +8,11 @@ import (
 // bitWriter appends bits to bytes, the most significant first.
 type bitWriter struct {
 	bytes []byte
-	word  uint64 // the bits that are not in bytes yet, in its upper end
-	used  int    // how many these are, at most 7 between calls
+	word  uint64 // the bits that are not in bytes yet, from the most significant bit on
+	used  int    // the number of bits in word, at most 7 between calls
 }
 
-// write appends the lowest n bits of v, n at most 57. The others are 0.
+// write appends the lowest n bits of v. n is at most 57, and the other bits of v are 0.
 func (w *bitWriter) write(v uint64, n int) {
 	w.word |= v << (64 - n - w.used)
 	w.used += n
@@ -31,8 +31,8 @@ func (w *bitWriter) flush() []byte {
 	return w.bytes
 }
 
-// golomb appends v, which is below 2^63, in the exponential Golomb code of order k: with q = v>>k + 1, as many zeros
-// as q has bits after its first, then q, then the lowest k bits of v.
+// golomb appends v, which is below 2^63, in the exponential Golomb code of order k. With q = v>>k + 1, a number of m
+// bits, the code is m−1 zeros, then q, then the lowest k bits of v.
 func (w *bitWriter) golomb(v uint64, k int) {
 	q := v>>k + 1
 	zeros := bits.Len64(q) - 1
@@ -46,23 +46,23 @@ func (w *bitWriter) golomb(v uint64, k int) {
 	w.writeLong(rest, k)
 }
 
-// writeLong appends the lowest n bits of v, n at most 64. The others are 0.
+// writeLong appends the lowest n bits of v. n is at most 64, and the other bits of v are 0.
 func (w *bitWriter) writeLong(v uint64, n int) {
 	w.write(v>>32, max(n-32, 0))
 	w.write(v&(1<<32-1), min(n, 32))
 }
 
-// maxPeek is how many bits can be read or written at a time, wherever they begin in a byte.
+// maxPeek is how many bits can be read or written at a time if they may begin at any bit of a byte.
 const maxPeek = 57
 
 // bitReader reads bits from bytes, the most significant first.
 type bitReader struct {
 	bytes []byte
-	at    int // bits read, which may be more than there are
+	at    int // how many bits were read; more than there are, if zeros beyond the end were read
 }
 
-// peek returns the next 64 bits in the order of reading, of which the first maxPeek are right. There are zeros beyond
-// the end.
+// peek returns the next 64 bits, the next one as the most significant bit. Only the first maxPeek of them are right.
+// Bits beyond the end are 0.
 func (r *bitReader) peek() uint64 {
 	i := r.at / 8
 	if i+8 <= len(r.bytes) {
@@ -86,7 +86,8 @@ func (r *bitReader) read(n int) (v uint64) {
 	return v
 }
 
-// golomb reads a number in the code of order k. It returns false if that is beyond the end or needs more than 64 bits.
+// golomb reads a number in the exponential Golomb code of order k. It returns false if the code ends beyond the last
+// byte, or if the number does not fit into 64 bits.
 func (r *bitReader) golomb(k int) (v uint64, ok bool) {
 	w := r.peek()
 	zeros := bits.LeadingZeros64(w)
@@ -106,5 +107,5 @@ func (r *bitReader) golomb(k int) (v uint64, ok bool) {
 	return 0, false
 }
 
-// rest returns the bytes after the one of which a bit was read last.
+// rest returns the bytes after the byte that holds the last bit that was read.
 func (r *bitReader) rest() []byte { return r.bytes[(r.at+7)/8:] }

@@ -5,13 +5,14 @@ import (
 	"math/big"
 )
 
-// The boundaries of the bins of a histogram are the powers of 2^(2^-scale). Bin i has the values above boundary i and up
-// to boundary i+1, which is included. The exponential histograms of OpenTelemetry have the same buckets. The native
-// histograms of Prometheus have them too, each with an index that is one higher. At the next coarser scale, the bins 2i
-// and 2i+1 are bin i. So the bin of a value at a scale is the one at the finest scale, shifted right.
+// The boundaries of the bins of a histogram are the powers of 2^(2^-scale). Bin i holds the values above boundary i
+// and up to boundary i+1, which is included. The exponential histograms of OpenTelemetry have the same buckets. The
+// native histograms of Prometheus have them too, with indexes that are one higher. The bins 2i and 2i+1 of a scale
+// are bin i of the next coarser scale. So the bin of a value at any scale is its bin at the finest scale, shifted
+// right.
 //
-// Boundaries are compared as real numbers, not rounded to float64. So every value is in the bin of the definition, also a
-// value that is the next float64 above or below a boundary.
+// Values are compared with the boundaries as real numbers, not with boundaries rounded to float64. So every value is
+// in the bin of the definition, even the float64 next to a boundary.
 const (
 	maxBinScale  = 8
 	minBinScale  = 5
@@ -21,14 +22,16 @@ const (
 	exponentBias = 1023
 )
 
-// octave has the boundaries from 1 to 2 at the finest scale, as mantissas of float64 values that are rounded down: a
-// value is above a boundary if and only if its mantissa is above that. The last boundary is above every mantissa.
+// octave holds the boundaries from 1 to 2 at the finest scale, as mantissas of float64 values that are rounded down:
+// a value is above a boundary if and only if its mantissa is above the mantissa in octave. The last entry is above
+// every mantissa.
 var octave = octaveBoundaries()
 
-// cells has, for each of 512 equal parts of the mantissas, the number of boundaries below the part. No part has more than
-// one boundary, as boundaries are at least 1/370 apart. So binOf takes one comparison.
+// cells holds, for each of 512 equal parts of the range of mantissas, the number of boundaries below the part. A part
+// contains at most one boundary, because boundaries are at least 1/370 apart. So binOf needs one comparison only.
 var cells = octaveCells()
 
+// octaveBoundaries computes the boundaries with 200 bits, so that rounding them down to float64 is exact.
 func octaveBoundaries() (bounds [perOctave + 1]uint64) {
 	const precision = 200
 	root := big.NewFloat(2).SetPrec(precision)

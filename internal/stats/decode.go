@@ -9,12 +9,14 @@ import (
 // ErrFormat is wrapped by every error of UnmarshalBinary.
 var ErrFormat = errors.New("not an encoded summary")
 
-// UnmarshalBinary makes s the summary that b encodes (see [Summary.AppendBinary]). It keeps the exact limit of s, which
-// applies from the next value on. It keeps no part of b, and on error it leaves s as it was. Errors wrap [ErrFormat].
+// UnmarshalBinary replaces the values of s by those of the summary that b encodes (see [Summary.AppendBinary]). The
+// exact limit of s stays; it applies when the next values are added. s keeps no part of b. On an error, s is
+// unchanged. Errors wrap [ErrFormat].
 //
-// Every field is checked. So whatever b is, the statistics of s are finite, its quantiles are within [min, max], s can be
-// merged, and the encoding of the result can be decoded. Bytes that are longer than those of AppendBinary, such as counts
-// in an order that takes more bits, are accepted. UnmarshalBinary allocates at most 16 KiB and 40 times the length of b.
+// Every field is checked. So for any b without an error, the statistics of s are finite, its quantiles are within
+// [min, max], s can be merged, and the encoding of the result can be decoded. UnmarshalBinary also accepts encodings
+// that are longer than those of AppendBinary, for example counts in an order that takes more bits. It allocates at
+// most 16 KiB and 40 times the length of b.
 func (s *Summary) UnmarshalBinary(b []byte) error {
 	d := decoder{rest: b}
 	flags := d.header()
@@ -38,7 +40,7 @@ func (s *Summary) UnmarshalBinary(b []byte) error {
 	return d.err
 }
 
-// restoreHistogram makes s a histogram. The struct of one that s has is used again.
+// restoreHistogram makes s the histogram h. If s has a histogram already, it uses its struct again.
 func (s *Summary) restoreHistogram(h histogram, t *times) {
 	s.exact.drop()
 	if s.hist == nil {
@@ -48,7 +50,8 @@ func (s *Summary) restoreHistogram(h histogram, t *times) {
 	s.times = t
 }
 
-// restore makes x keep distinct values, n in all. It takes over their memory.
+// restore replaces the values of x by the distinct values o, which describe n values. x owns the memory of o from
+// then on.
 func (x *exact) restore(o ordered, n uint64) {
 	t := x.table
 	x.drop()
@@ -67,7 +70,8 @@ func (x *exact) restore(o ordered, n uint64) {
 	}
 }
 
-// exact returns the distinct values of an exact summary, n in all. On an error there are none.
+// exact reads the distinct values of an exact summary, and returns them and the number of all values. On an error it
+// returns none. whole is the flag for whole numbers.
 func (d *decoder) exact(whole bool) (o ordered, n uint64) {
 	size := d.uvarint("number of distinct values")
 	if size == 0 {
@@ -100,7 +104,7 @@ func (d *decoder) ones(n int) bool {
 	return true
 }
 
-// values returns n ascending values, or nil on an error.
+// values reads n ascending values, as integers if whole. It returns nil on an error.
 func (d *decoder) values(n uint64, whole bool) []float64 {
 	each := uint64(8)
 	if whole {
@@ -122,7 +126,7 @@ func (d *decoder) values(n uint64, whole bool) []float64 {
 	return values
 }
 
-// floats reads ascending values.
+// floats fills values with strictly ascending floats.
 func (d *decoder) floats(values []float64) {
 	last := math.Inf(-1)
 	rest := d.rest
@@ -142,6 +146,7 @@ func (d *decoder) floats(values []float64) {
 	d.rest = rest[8*len(values):]
 }
 
+// wholeValues fills values with strictly ascending whole numbers: the first one, and the distance to each next one.
 func (d *decoder) wholeValues(values []float64) {
 	v := d.varint("value")
 	for i := range values {
@@ -162,7 +167,8 @@ func (d *decoder) wholeValues(values []float64) {
 	}
 }
 
-// counts reads counts, to each of which least is added, and returns their sum, at most maxCount, and the largest.
+// counts fills the slice with counts: each is the number read plus least. It returns their sum, which is at most
+// maxCount, and the largest count.
 func (d *decoder) counts(counts []uint64, least uint64) (sum, largest uint64) {
 	k := int(d.byte("order of counts"))
 	if k > 63 || len(counts) > 8*len(d.rest) {
@@ -184,7 +190,7 @@ func (d *decoder) counts(counts []uint64, least uint64) (sum, largest uint64) {
 	return sum, largest
 }
 
-// times returns the first and the last value, which are between low and high, or nil if the flags say that there are none.
+// times reads the first and the last value, which must be within [low, high]. It returns nil if flagTimes is not set.
 func (d *decoder) times(flags byte, low, high float64) *times {
 	if flags&flagTimes == 0 {
 		return nil

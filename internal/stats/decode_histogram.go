@@ -2,6 +2,7 @@ package stats
 
 import "math"
 
+// histogram reads a histogram up to its times, and checks it. fractional is set if the flag for whole numbers is not.
 func (d *decoder) histogram(fractional bool) histogram {
 	h := histogram{fractional: fractional}
 	h.min, h.max = d.float("min"), d.float("max")
@@ -28,7 +29,7 @@ func (d *decoder) histogram(fractional bool) histogram {
 	return h
 }
 
-// sum returns the sum of numbers of values.
+// sum returns the sum of the counts. More than maxCount is an error.
 func (d *decoder) sum(counts ...uint64) (sum uint64) {
 	for _, c := range counts {
 		if c > maxCount-sum {
@@ -40,6 +41,7 @@ func (d *decoder) sum(counts ...uint64) (sum uint64) {
 	return sum
 }
 
+// moments reads the unit and the sums. The caller sets the number of values.
 func (d *decoder) moments(m *moments) {
 	unit := d.byte("unit")
 	if int(unit) >= len(units) {
@@ -51,7 +53,8 @@ func (d *decoder) moments(m *moments) {
 	m.m2 = accumulator{d.float("sum of squares"), d.float("sum of squares")}
 }
 
-// bins returns how many values are in the bins.
+// bins reads a run of bins and returns how many values are in it. The bins must be within the range of float64
+// values.
 func (d *decoder) bins(b *bins, scale int8) uint64 {
 	size := d.uvarint("number of bins")
 	if size == 0 {
@@ -80,7 +83,7 @@ func (d *decoder) bins(b *bins, scale int8) uint64 {
 	return n
 }
 
-// heavy returns the sum of the bounds.
+// heavy reads the candidates for the mode and returns the sum of the lower bounds of their counts.
 func (d *decoder) heavy(h *heavy, fractional bool) (kept uint64) {
 	size := d.uvarint("number of candidates")
 	if size > maxHeavy || size > uint64(len(d.rest)) {
@@ -94,7 +97,7 @@ func (d *decoder) heavy(h *heavy, fractional bool) (kept uint64) {
 	return kept
 }
 
-// candidates returns the sum of the bounds of n candidates.
+// candidates reads n candidates and returns the sum of the lower bounds of their counts.
 func (d *decoder) candidates(h *heavy, n int, fractional bool) (kept uint64) {
 	all := new([maxHeavy]candidate)
 	last := math.Inf(-1)
@@ -119,7 +122,7 @@ func (d *decoder) candidates(h *heavy, n int, fractional bool) (kept uint64) {
 	return kept
 }
 
-// check fails if the histogram contradicts itself. kept is the sum of the bounds of its candidates.
+// check reports an error if no values can have this histogram. kept is the sum of the lower bounds of its candidates.
 func (d *decoder) check(h *histogram, kept uint64) {
 	n := h.moments.n
 	switch {
@@ -145,11 +148,11 @@ func (d *decoder) check(h *histogram, kept uint64) {
 	}
 }
 
-// plausible reports whether values from min to max can have the moments, but for rounding: the mean is between min and
-// max, and the squares are at most n·(max−mean)·(mean−min) (Bhatia and Davis 2000). Merging keeps both true, so
-// whatever is merged stays finite and can be decoded.
+// plausible reports whether values from min to max can have the moments, apart from rounding: the mean is between min
+// and max, and the sum of squares is at most n·(max−mean)·(mean−min) (Bhatia and Davis 2000). Both hold after a merge
+// too if they held for both parts. So merged histograms stay finite, and their encodings can be decoded.
 func (h *histogram) plausible() bool {
-	// meanSlack is the distance from min or max that the mean may have, as a share of the largest magnitude. Rounding
+	// meanSlack is how far the mean may be below min or above max, as a share of the largest magnitude. One rounding
 	// moves it by about 2^-53. The sums of very many values need more.
 	const meanSlack, squareSlack = 0x1p-40, 1e-9
 	f, n := h.moments.factor(), float64(h.moments.n)
@@ -162,8 +165,9 @@ func (h *histogram) plausible() bool {
 	return math.Abs(sum.low) <= n*magnitude && m2.sum() >= 0 && m2.sum() <= most && math.Abs(m2.low) <= most
 }
 
-// hasEnd reports whether v is in the outermost bin on one side: the highest bin of above, or if that is empty the zero bin,
-// or if that is empty too the lowest bin of below, which has magnitudes of values of the other sign.
+// hasEnd reports whether the largest value v is in the outermost bin. That is the highest bin of above. If above is
+// empty, it is the zero bin. If that is empty too, it is the lowest bin of below, which holds the magnitudes of
+// values of the other sign. For the smallest value, the caller exchanges the signs.
 func (h *histogram) hasEnd(v float64, above, below *bins) bool {
 	shift := maxBinScale - h.scale
 	switch {

@@ -6,12 +6,14 @@ import (
 	"math"
 )
 
-// decoder takes a summary off the front of rest. After the first error every step does nothing.
+// decoder reads the parts of an encoded summary from the front of rest. After the first error, all methods return
+// zero values and keep that error.
 type decoder struct {
 	rest []byte
 	err  error
 }
 
+// fail sets the error, which wraps [ErrFormat], unless there is one already.
 func (d *decoder) fail(format string, args ...any) {
 	if d.err == nil {
 		d.err = fmt.Errorf("%w: %s", ErrFormat, fmt.Sprintf(format, args...))
@@ -19,6 +21,7 @@ func (d *decoder) fail(format string, args ...any) {
 	}
 }
 
+// header reads the version and the flags.
 func (d *decoder) header() (flags byte) {
 	const shortest = 3
 	switch b := d.rest; {
@@ -43,6 +46,7 @@ func (d *decoder) end() error {
 	return d.err
 }
 
+// uvarint reads a uvarint. The error calls it what.
 func (d *decoder) uvarint(what string) uint64 {
 	v, size := binary.Uvarint(d.rest)
 	if size <= 0 {
@@ -53,6 +57,7 @@ func (d *decoder) uvarint(what string) uint64 {
 	return v
 }
 
+// varint reads a varint. The error calls it what.
 func (d *decoder) varint(what string) int64 {
 	v, size := binary.Varint(d.rest)
 	if size <= 0 {
@@ -63,6 +68,7 @@ func (d *decoder) varint(what string) int64 {
 	return v
 }
 
+// byte reads a byte. The error calls it what.
 func (d *decoder) byte(what string) byte {
 	if len(d.rest) == 0 {
 		d.fail("no byte left for %s", what)
@@ -73,6 +79,7 @@ func (d *decoder) byte(what string) byte {
 	return b
 }
 
+// float reads a finite float64 other than −0. The error calls it what.
 func (d *decoder) float(what string) float64 {
 	if len(d.rest) < 8 {
 		d.fail("%d bytes left for %s, want 8", len(d.rest), what)

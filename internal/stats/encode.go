@@ -23,13 +23,15 @@ const (
 // units are the units of moments by their byte in the encoding.
 var units = [...]int16{0, unitTiny, unitHuge}
 
-// AppendBinary appends the encoded summary to dst. The error is always nil: it makes Summary an
-// [encoding.BinaryAppender]. The encoding is all of the state but the exact limit. A summary that is decoded from it, into
-// one with the same limit, has the same statistics to the last bit, and still has them after the same values are added to
-// both or the same summaries are merged into both. Exact summaries of the same values have equal encodings.
+// AppendBinary appends the encoded summary to dst. The error is always nil; Summary implements
+// [encoding.BinaryAppender]. The encoding contains the whole state except the exact limit. If it is decoded into a
+// summary with the same limit, both summaries have the same statistics to the last bit. They still do after the same
+// values are added to both, or the same summaries are merged into both. Exact summaries of the same values have equal
+// encodings.
 //
-// An exact summary takes some 8 bytes a distinct value, 1 to 2 if these are small whole numbers, and up to 3 a count up to
-// a million. A histogram takes 60 to 800 bytes for 100,000 values of one sign and up to 1,700 for a million of both.
+// An exact summary takes about 8 bytes for each distinct value, 1 to 2 if the values are small whole numbers, and up
+// to 3 for each count up to a million. A histogram takes 60 to 800 bytes for 100,000 values of one sign and up to
+// 1,700 for a million of both.
 //
 // Version 1. Integers are little endian. Floats are IEEE 754 bits, finite and not −0. uvarint and varint are those of
 // encoding/binary. Decoding also accepts varints that are longer than they need to be, and counts in any order.
@@ -37,7 +39,7 @@ var units = [...]int16{0, unitTiny, unitHuge}
 //	1 byte    version: 1
 //	1 byte    flags: 1 histogram, 2 times, 4 whole numbers; the others are 0
 //
-// An exact summary goes on with its distinct values:
+// In an exact summary, its distinct values follow:
 //
 //	uvarint   d, how many there are; an empty summary ends here
 //	          with flag 4, which is set if all are whole numbers and at most 2^53 in magnitude:
@@ -47,7 +49,7 @@ var units = [...]int16{0, unitTiny, unitHuge}
 //	d × 8     the values, strictly ascending
 //	counts    how often each occurs, less 1
 //
-// A histogram goes on with:
+// In a histogram, these follow:
 //
 //	16 bytes  min, max
 //	1 byte    unit of the moments: 0 for 1, 1 for 2^-600, 2 for 2^700, by the largest magnitude: 2 above 2^400,
@@ -69,7 +71,7 @@ var units = [...]int16{0, unitTiny, unitHuge}
 //	varint    i, the lowest bin: magnitudes above 2^(i/2^scale) and at most 2^((i+1)/2^scale)
 //	counts    of the bins i to i+b−1, not 0 in the first and in the last
 //
-// Both end with the times if flag 2 is set:
+// Last come the times, if flag 2 is set:
 //
 //	varint    nanoseconds from 1970 to the first value
 //	uvarint   nanoseconds from the first to the last
@@ -90,8 +92,9 @@ func (s *Summary) AppendBinary(dst []byte) ([]byte, error) {
 // MarshalBinary returns the encoded summary; see [Summary.AppendBinary].
 func (s *Summary) MarshalBinary() ([]byte, error) { return s.AppendBinary(nil) }
 
-// AppendLimited appends the encoded summary to dst. If the summary is exact but would not be with that exact limit, at
-// least 1, it appends the encoding of a histogram of the values. It does not change the summary.
+// AppendLimited appends the encoded summary to dst, as if the summary had the given exact limit, 1 or more: if the
+// summary is exact but has too many values for that limit, it appends a histogram of the values. It does not change
+// the summary.
 func (s *Summary) AppendLimited(dst []byte, limit int) []byte {
 	if s.histogram() != nil {
 		return s.appendHistogram(dst, s.histogram())
@@ -103,6 +106,7 @@ func (s *Summary) AppendLimited(dst []byte, limit int) []byte {
 	return s.appendExact(dst, o)
 }
 
+// appendExact appends the encoding of an exact summary of the values o.
 func (s *Summary) appendExact(dst []byte, o ordered) []byte {
 	o = o.compact()
 	flags := byte(0)
@@ -134,11 +138,12 @@ func (s *Summary) appendExact(dst []byte, o ordered) []byte {
 	return s.appendTimes(appendCounts(dst, o.counts, 1))
 }
 
-// allInteger reports whether all of ascending values are whole and at most maxWhole in magnitude.
+// allInteger reports whether all values are whole and at most maxWhole in magnitude. The values are ascending.
 func allInteger(values []float64) bool {
 	return values[0] >= -maxWhole && values[len(values)-1] <= maxWhole && whole(values)
 }
 
+// appendHistogram appends the encoding of the histogram h, with the times of s.
 func (s *Summary) appendHistogram(dst []byte, h *histogram) []byte {
 	flags := byte(flagHistogram)
 	if !h.fractional {
@@ -181,6 +186,7 @@ func (b *bins) append(dst []byte) []byte {
 	return appendCounts(dst, counts[:size], 0)
 }
 
+// append appends the candidates in ascending order of values.
 func (h *heavy) append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(h.n))
 	if h.n > 0 {
@@ -197,6 +203,7 @@ func (h *heavy) append(dst []byte) []byte {
 	return binary.AppendUvarint(dst, h.missed)
 }
 
+// appendTimes appends the times, or nothing if the summary has none. The difference of two times always fits uint64.
 func (s *Summary) appendTimes(dst []byte) []byte {
 	t := s.times
 	if t == nil {
@@ -211,7 +218,7 @@ func appendFloat(dst []byte, v float64) []byte {
 	return binary.LittleEndian.AppendUint64(dst, math.Float64bits(v+0))
 }
 
-// appendCounts appends counts, at most 2^63−1 and at least least, less that.
+// appendCounts appends each count minus least. Counts are from least to 2^63−1.
 func appendCounts(dst []byte, counts []uint64, least uint64) []byte {
 	k := orderOf(counts, least)
 	w := bitWriter{bytes: append(dst, byte(k))}
@@ -221,7 +228,7 @@ func appendCounts(dst []byte, counts []uint64, least uint64) []byte {
 	return w.flush()
 }
 
-// orderOf returns the order with which the counts less least take the fewest bits, the smallest such.
+// orderOf returns the smallest order with which the counts, minus least, take the fewest bits.
 func orderOf(counts []uint64, least uint64) (best int) {
 	largest := slices.Max(counts) - least // with an order above its length, every number takes a bit more
 	fewest := math.MaxInt

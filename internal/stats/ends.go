@@ -2,8 +2,8 @@ package stats
 
 import "math"
 
-// span returns the smallest and the largest of values, at least one, and whether all are finite and none is −0. If not,
-// it returns no ends.
+// span returns the smallest and the largest of one or more values, and whether the values are plain: all finite and
+// none −0. If they are not plain, the ends have no meaning.
 func span(vs []float64) (low, high float64, plain bool) {
 	const infinity, negativeZero = 0x7ff << mantissaBits, 1 << 63
 	least, most := endsOfBits(vs)
@@ -19,7 +19,7 @@ func span(vs []float64) (low, high float64, plain bool) {
 	return low, high, true
 }
 
-// ends returns the smallest and the largest of finite values, at least one, none of them −0.
+// ends returns the smallest and the largest of one or more values. The values are finite, and none is −0.
 func ends(vs []float64) (low, high float64) {
 	if least, most := endsOfBits(vs); least >= 0 {
 		return math.Float64frombits(uint64(least)), math.Float64frombits(uint64(most))
@@ -31,10 +31,10 @@ func ends(vs []float64) (low, high float64) {
 	return low, high
 }
 
-// endsOfBits returns the smallest and the largest of the bits of values, as signed integers. The bits of floats that are
-// not negative are in the order of the floats, NaN above infinity, and the bits of negative floats are negative integers.
-// The compiler makes no branches of it: with comparisons of floats, BenchmarkAddMore/data=constant took 2.3 ns a value
-// instead of 1.4.
+// endsOfBits returns the smallest and the largest of the bits of values, as signed integers. The bits of floats that
+// are not negative are in the order of the floats, NaN above infinity, and the bits of negative floats are negative
+// integers. The compiler generates no branches for it. With comparisons of floats, BenchmarkAddMore/data=constant
+// took 2.3 ns a value instead of 1.4.
 func endsOfBits(vs []float64) (least, most int64) {
 	least, most = math.MaxInt64, math.MinInt64
 	for _, v := range vs {

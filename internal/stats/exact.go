@@ -9,18 +9,18 @@ const (
 	fewDistinct = 16
 )
 
-// exact keeps every value: one by one, or with its count. It chooses by memory and speed. No result of a summary depends on
-// the choice.
+// exact keeps every value: as single values, or as a table of distinct values with counts. It uses the form that
+// takes less memory or time. No result of a summary depends on the form.
 type exact struct {
-	// single are values kept one by one, of which the first sorted are in ascending order. Beside a table they are
-	// the newest values, which the table does not have yet.
+	// single holds single values. The first sorted of them are in ascending order. If there is a table, these are the
+	// newest values, which are not in the table yet.
 	single []float64
 	table  *table // values kept with their counts, or nil
 	sorted int32
-	limit  int32 // the exact limit of the summary, 0 for the default; it is here because there is room
+	limit  int32 // the exact limit of the summary, 0 for the default; here it fills the padding of the struct
 }
 
-// maxExact returns the number of values up to which all are kept, however many are distinct.
+// maxExact returns the exact limit: so many values are exact, even if all are distinct.
 func (x *exact) maxExact() uint64 {
 	switch x.limit {
 	case 0:
@@ -31,13 +31,13 @@ func (x *exact) maxExact() uint64 {
 	return uint64(x.limit)
 }
 
-// fits reports whether n values, of which that many are distinct, are exact.
+// fits reports whether n values, of which the given number are distinct, can be exact.
 func (x *exact) fits(n uint64, distinct int) bool {
 	limit := x.maxExact()
 	return n <= limit || 2*uint64(distinct) <= limit
 }
 
-// roomForSingle reports whether n values may be kept one by one.
+// roomForSingle reports whether n values may be kept as single values.
 func (x *exact) roomForSingle(n uint64) bool { return n <= min(x.maxExact(), maxSingle) }
 
 func (x *exact) count() uint64 {
@@ -48,8 +48,8 @@ func (x *exact) count() uint64 {
 	return n
 }
 
-// add adds at most batchSize finite values, at least one, none of them −0. It returns false and adds none if the
-// values would not all be exact.
+// add adds 1 to batchSize finite values from low to high, none of them −0. It returns false and adds none if the
+// summary would no longer be exact.
 func (x *exact) add(vs []float64, low, high float64) bool {
 	n := x.count() + uint64(len(vs))
 	if x.table == nil {
@@ -82,7 +82,8 @@ func (x *exact) add(vs []float64, low, high float64) bool {
 	return true
 }
 
-// continuous reports whether values are at least half a batch and all distinct, so that most later ones will be too.
+// continuous reports whether the values are at least half a batch and all distinct. Most later values will then be
+// distinct too.
 func continuous(vs []float64) bool {
 	for i, v := range vs {
 		for _, w := range vs[:i] {
@@ -94,8 +95,7 @@ func continuous(vs []float64) bool {
 	return len(vs) >= batchSize/2
 }
 
-// append appends values to those that are kept one by one. Memory grows in small steps, as most summaries are in this
-// form most of the time.
+// append appends single values. Memory grows in small steps, because most summaries have this form most of the time.
 func (x *exact) append(vs []float64) {
 	if need := len(x.single) + len(vs); need > cap(x.single) {
 		const small = 128
@@ -108,15 +108,15 @@ func (x *exact) append(vs []float64) {
 	x.single = append(x.single, vs...)
 }
 
-// reserve makes room for as many values as may be kept one by one, at most 128, if there is none yet.
+// reserve allocates memory for the single values, at most for 128, unless there is some already.
 func (x *exact) reserve() {
 	if x.table == nil && cap(x.single) == 0 {
 		x.single = make([]float64, 0, min(x.maxExact(), 128))
 	}
 }
 
-// tabulate moves the values that are kept one by one to a table. It returns false and does nothing if n values would
-// not all be exact.
+// tabulate moves the single values to a new table. It returns false and does nothing if n values would not be exact
+// in a table either.
 func (x *exact) tabulate(n uint64) bool {
 	o := x.order()
 	if !x.fits(n, o.distinct()) {
@@ -127,7 +127,8 @@ func (x *exact) tabulate(n uint64) bool {
 	return true
 }
 
-// collect keeps values for a large table until there are many of them, as finding each takes longer than sorting all.
+// collect keeps new values of a large table as single values until there are many of them: sorting them all takes
+// less time than searching the table for each.
 func (x *exact) collect(vs []float64) {
 	x.append(vs)
 	if len(x.single) >= maxSingle {
@@ -135,7 +136,7 @@ func (x *exact) collect(vs []float64) {
 	}
 }
 
-// pushSingle moves the newest values to the table.
+// pushSingle moves the single values to the table.
 func (x *exact) pushSingle() {
 	if x.sort(); len(x.single) > 0 {
 		x.table.push(ordered{slices.Clone(x.single), nil}.compact(), uint64(len(x.single)))
@@ -143,13 +144,13 @@ func (x *exact) pushSingle() {
 	}
 }
 
-// settle brings the table up to date.
+// settle moves the single values to the table and makes the table one run. There must be a table.
 func (x *exact) settle() {
 	x.pushSingle()
 	x.table.settle()
 }
 
-// shrink keeps the values of a table one by one if that takes less memory.
+// shrink replaces the table by single values if these take less memory.
 func (x *exact) shrink() {
 	t := x.table
 	if d := len(t.values); d <= fewDistinct || 2*uint64(d) <= t.n || !x.roomForSingle(t.n) {
@@ -160,7 +161,7 @@ func (x *exact) shrink() {
 	x.sorted = int32(len(x.single))
 }
 
-// appendOrdered appends each value as often as it occurs.
+// appendOrdered appends each value of o as often as it occurs, as single values.
 func (x *exact) appendOrdered(o ordered) {
 	if o.counts == nil {
 		x.append(o.values)
@@ -174,8 +175,8 @@ func (x *exact) appendOrdered(o ordered) {
 	}
 }
 
-// addOrdered adds values, m in all, and keeps no part of their memory. It returns false and adds none if the values
-// would not all be exact.
+// addOrdered adds the m values of o and keeps no part of their memory. It returns false and adds none if the summary
+// would no longer be exact.
 func (x *exact) addOrdered(o ordered, m uint64) bool {
 	n := x.count() + m
 	if x.table == nil && x.roomForSingle(n) && (o.counts == nil || len(x.single) > 0) {
@@ -206,7 +207,8 @@ func (x *exact) addOrdered(o ordered, m uint64) bool {
 	return true
 }
 
-// order returns all values in ascending order. They are valid until the next change.
+// order returns all values in ascending order. The result shares memory with x and is valid until the next change of
+// x.
 func (x *exact) order() ordered {
 	if x.table != nil {
 		if len(x.single) > 0 || x.table.later != nil {
@@ -220,7 +222,7 @@ func (x *exact) order() ordered {
 	return ordered{x.single, nil}
 }
 
-// sort sorts the values that are kept one by one.
+// sort sorts the single values.
 func (x *exact) sort() {
 	tail := x.single[x.sorted:]
 	if len(tail) == 0 {
@@ -233,7 +235,7 @@ func (x *exact) sort() {
 	x.sorted = int32(len(x.single))
 }
 
-// mergeTail merges the ascending values from head on into the ascending ones before.
+// mergeTail sorts values of which both values[:head] and values[head:] are in ascending order.
 func mergeTail(values []float64, head int) {
 	var space [64]float64
 	tail := append(space[:0], values[head:]...)
@@ -259,7 +261,7 @@ func (x *exact) reset() {
 	}
 }
 
-// drop lets go of all values.
+// drop removes all values and releases their memory.
 func (x *exact) drop() { *x = exact{limit: x.limit} }
 
 func (x *exact) clone() exact {
@@ -270,7 +272,7 @@ func (x *exact) clone() exact {
 	return c
 }
 
-// bytes returns how much memory the values hold.
+// bytes returns how many bytes of memory the values hold.
 func (x *exact) bytes() int {
 	size := 8 * cap(x.single)
 	if x.table != nil {

@@ -2,27 +2,27 @@ package stats
 
 import "math"
 
-// Exponential is a summary as a histogram whose bins are bounded by the powers of 2^(2^-Scale). These are the buckets of
-// the exponential histograms of OpenTelemetry and, with indexes that are one higher, of the native histograms of
-// Prometheus.
+// Exponential is a summary in the form of a histogram. The boundaries of its bins are the powers of 2^(2^-Scale). The
+// exponential histograms of OpenTelemetry have the same buckets. The native histograms of Prometheus have them too,
+// with indexes that are one higher.
 //
-// Every value is counted once: Count is the sum of ZeroCount and of the counts of both runs. The boundaries are real
-// numbers, so a value next to a boundary is counted on the right side of it, as both specifications
-// demand. Libraries that compare with rounded boundaries count some of these values in the neighbouring bucket.
+// Every value is counted once: Count is the sum of ZeroCount and of the counts of both runs. Boundaries are real
+// numbers, as both specifications define them. Libraries that compare with boundaries rounded to float64 count some
+// values next to a boundary in the neighbouring bucket.
 type Exponential struct {
 	Scale         int // 5 to 8
 	Count         uint64
-	Sum, Min, Max float64 // Min and Max are NaN of an empty summary
-	// ZeroThreshold is the largest magnitude that ZeroCount counts. It is 0 unless the bins nearest zero collapsed, and
-	// then their upper boundary.
+	Sum, Min, Max float64 // Min and Max are NaN for an empty summary
+	// ZeroThreshold is the largest magnitude that ZeroCount includes. If the bins nearest zero have collapsed, it is
+	// their upper boundary; otherwise it is 0.
 	ZeroThreshold float64
 	ZeroCount     uint64
 	Positive      Run
 	Negative      Run // of the magnitudes
 }
 
-// Run is contiguous bins. Counts[k] is how many magnitudes are above 2^((First+k)/2^Scale) and at most
-// 2^((First+k+1)/2^Scale). Neither the first nor the last count is 0.
+// Run is a run of contiguous bins. Counts[k] is the number of magnitudes above 2^((First+k)/2^Scale) and up to
+// 2^((First+k+1)/2^Scale), which is included. Neither the first nor the last count is 0. An empty run has no counts.
 type Run struct {
 	First  int
 	Counts []uint64
@@ -51,7 +51,7 @@ func (s *Summary) Exponential() Exponential {
 // noCollapse is below every bin.
 const noCollapse = math.MinInt32
 
-// collapsedTo returns the bin that may also count values of lower bins, or noCollapse.
+// collapsedTo returns the bin into which lower bins may have collapsed, or noCollapse if none can have.
 func (h *histogram) collapsedTo(b *bins) int32 {
 	if b.empty() || h.scale > minBinScale || b.hi-b.lo < maxBins-1 {
 		return noCollapse
@@ -59,6 +59,7 @@ func (h *histogram) collapsedTo(b *bins) int32 {
 	return b.lo
 }
 
+// run returns a copy of the bins.
 func (b *bins) run() Run {
 	if b.empty() {
 		return Run{}

@@ -6,19 +6,19 @@ import (
 )
 
 const (
-	// maxHeavy is how many candidates for the mode a histogram keeps.
+	// maxHeavy is the largest number of candidates for the mode.
 	maxHeavy = 16
-	// fewHeavy is how many candidates are kept even if all of them were seen once.
+	// fewHeavy is the number of candidates up to which all are kept, even if each was seen only once.
 	fewHeavy = 8
 )
 
 // heavy keeps candidates for the most frequent value, with lower bounds of their counts (Misra and Gries, "Finding
-// repeated elements", 1982). A candidate occurs at least as often as its bound and at most missed times more. Any other
-// value occurs at most missed times. Merging keeps that true (Agarwal et al., "Mergeable Summaries", 2013). Of n values,
-// (maxHeavy+1)·missed is at most n less the sum of the bounds: a value is missed once for each maxHeavy+1 values that are
-// dropped. The zero heavy is of no values.
+// repeated elements", 1982). A candidate occurs at least as often as its bound and at most missed times more. Any
+// other value occurs at most missed times. Merging keeps that true (Agarwal et al., "Mergeable Summaries", 2013). Of
+// n values, (maxHeavy+1)·missed is at most n minus the sum of the bounds, because missed grows by one only when
+// maxHeavy+1 values are dropped. The zero heavy describes no values.
 type heavy struct {
-	all    *[maxHeavy]candidate // the first n are candidates, distinct and in any order; nil until there was one
+	all    *[maxHeavy]candidate // the first n are the candidates, distinct and in any order; nil until there is one
 	missed uint64
 	n      int8
 }
@@ -29,7 +29,7 @@ type candidate struct {
 	count uint64
 }
 
-// add counts at most maxHeavy values, which may repeat and bring the number of values to n.
+// add counts at most maxHeavy values, which may repeat. n is the number of all values, including these.
 func (h *heavy) add(vs []float64, n uint64) {
 	allNew := int(h.n)+len(vs) > fewHeavy && h.allNew(vs)
 	if allNew && h.mayMiss(above(h.kept(), 1), n) {
@@ -47,8 +47,9 @@ func (h *heavy) add(vs []float64, n uint64) {
 	h.keep(&c, n)
 }
 
-// allNew reports whether no value is a candidate and none occurs twice. It may return false even so, if two hashes are
-// equal. Without it, which is right too, BenchmarkAddMore/data=continuous took 18 ns a value instead of 12.
+// allNew reports whether no value is a candidate and none occurs twice. If two hashes are equal, it may return false
+// although both hold. The caller does less work if it returns true; the result is the same. Without allNew,
+// BenchmarkAddMore/data=continuous took 18 ns a value instead of 12.
 func (h *heavy) allNew(vs []float64) bool {
 	var seen slotSet
 	for _, c := range h.kept() {
@@ -62,11 +63,12 @@ func (h *heavy) allNew(vs []float64) bool {
 	return true
 }
 
-// mayMiss reports whether missed may grow by one if the bounds of the candidates that stay add up to kept, of n values.
+// mayMiss reports whether missed may grow by one. n is the number of all values, and kept is the sum of the bounds of
+// the candidates that stay.
 func (h *heavy) mayMiss(kept, n uint64) bool { return (maxHeavy+1)*(h.missed+1) <= n-kept }
 
-// dropOnce drops the candidates that were seen once, and values that were not kept yet: each occurs once more than its
-// bound.
+// dropOnce drops the candidates that were seen once, and new values that were not kept. Each of these occurs once
+// more than its bound, so missed grows by one.
 func (h *heavy) dropOnce() {
 	h.missed++
 	if h.n > 0 {
@@ -84,7 +86,7 @@ func (h *heavy) kept() []candidate {
 	return h.all[:h.n]
 }
 
-// store replaces the candidates. There are at most maxHeavy.
+// store replaces the candidates by those of c, at most maxHeavy.
 func (h *heavy) store(c *candidates) {
 	h.n = int8(c.n)
 	if c.n == 0 {
@@ -96,7 +98,7 @@ func (h *heavy) store(c *candidates) {
 	copy(h.all[:], c.all[:c.n])
 }
 
-// addOrdered counts distinct values after n others.
+// addOrdered counts the values of o. n is the number of values before.
 func (h *heavy) addOrdered(o ordered, n uint64) {
 	if n == 0 && o.counts == nil && len(o.values) > maxHeavy {
 		h.missed = 1 // no candidate, and no value occurs more than once
@@ -113,7 +115,7 @@ func (h *heavy) addOrdered(o ordered, n uint64) {
 	}
 }
 
-// addFew counts at most maxHeavy distinct values, which bring the number of values to n.
+// addFew counts at most maxHeavy distinct values. n is the number of all values, including these.
 func (h *heavy) addFew(o ordered, n uint64) {
 	if o.counts == nil && int(h.n)+len(o.values) > fewHeavy && h.mayMiss(above(h.kept(), 1), n) && h.allNew(o.values) {
 		h.dropOnce()
@@ -126,7 +128,7 @@ func (h *heavy) addFew(o ordered, n uint64) {
 	h.keep(&c, n)
 }
 
-// mergeHeavy counts the candidates of o, whose values bring the number of values to n.
+// mergeHeavy counts the candidates of o. n is the number of values of both.
 func (h *heavy) mergeHeavy(o *heavy, n uint64) {
 	h.missed += o.missed
 	if o.n == 0 {
@@ -155,7 +157,8 @@ func (h *heavy) candidates() (c candidates) {
 	return c
 }
 
-// keep replaces the candidates, reduced to at most maxHeavy of n values.
+// keep replaces the candidates by those of c, after it has reduced these to at most maxHeavy. n is the number of all
+// values.
 func (h *heavy) keep(c *candidates, n uint64) {
 	if all := c.all[:c.n]; c.n > fewHeavy && hasOnce(all) && h.mayMiss(above(all, 1), n) {
 		h.missed++
@@ -197,7 +200,7 @@ func above(all []candidate, limit uint64) (sum uint64) {
 	return sum
 }
 
-// candidates are distinct values before they are reduced to maxHeavy.
+// candidates holds distinct values with counts, before they are reduced to maxHeavy.
 type candidates struct {
 	all [2 * maxHeavy]candidate
 	n   int
@@ -214,14 +217,14 @@ func (c *candidates) count(v float64, n uint64) {
 	c.append(v, n)
 }
 
-// append adds v, which is not a candidate yet, with a count of n.
+// append adds v with a count of n. v must not be a candidate yet.
 func (c *candidates) append(v float64, n uint64) {
 	c.all[c.n] = candidate{v, n}
 	c.n++
 }
 
-// reduce subtracts the 17th largest count from all counts, drops the candidates that have none left, and returns what it
-// subtracted.
+// reduce subtracts the 17th largest count from all counts, drops the candidates whose count becomes 0 or less, and
+// returns the number that it subtracted. So at most 16 candidates remain.
 func (c *candidates) reduce() uint64 {
 	var largest [maxHeavy + 1]uint64 // descending
 	for _, k := range c.all[:c.n] {
@@ -238,7 +241,7 @@ func (c *candidates) reduce() uint64 {
 	return largest[maxHeavy]
 }
 
-// filter keeps the candidates with counts above limit and subtracts less from each.
+// filter keeps the candidates with counts above limit, and subtracts less from each of these counts.
 func (c *candidates) filter(limit, less uint64) {
 	kept := 0
 	for _, k := range c.all[:c.n] {

@@ -2,18 +2,18 @@ package stats
 
 import "math"
 
-// histogram counts values in bins whose boundaries are the powers of 2^(2^-scale). The scale is the finest one, from 8 to
-// 5, at which the values of each sign are in at most maxBins contiguous bins. If they are in more even at scale 5, the
-// bins nearest zero collapse into the lowest bin. So the bins depend on the values alone, not on their order nor on how
-// they were merged. The count, min and max are exact, and the moments are compensated.
+// histogram counts values in bins whose boundaries are the powers of 2^(2^-scale). The scale is the finest one, from
+// 8 to 5, at which the values of each sign need at most maxBins contiguous bins. If they need more even at scale 5,
+// the bins nearest zero collapse into the lowest bin. So the bins depend on the values alone, not on their order and
+// not on how they were merged. The count, min and max are exact, and the moments are compensated.
 //
-// A value is known to the width of its bin, which is at most [binWidth] of the value. In a collapsed bin, it is known to
-// 1.6·10^-5 of the largest magnitude, as 513 bins at scale 5 span 16 powers of two.
+// A value is known only to the width of its bin, at most the share [binWidth] of the value. In a collapsed bin, it is
+// known to 1.6·10^-5 of the largest magnitude, because 513 bins at scale 5 span 16 powers of two.
 type histogram struct {
 	min, max   float64
 	moments    moments
 	scale      int8
-	fractional bool   // whether some value is not a whole number
+	fractional bool   // whether at least one value is not a whole number
 	zero       uint64 // how many values are zero
 	positive   bins   // of the values above zero
 	negative   *bins  // of the magnitudes of the values below zero, nil if there are none, as in most histograms
@@ -24,7 +24,7 @@ func emptyHistogram() *histogram {
 	return &histogram{scale: maxBinScale, min: math.Inf(1), max: math.Inf(-1)}
 }
 
-// histogramOf returns the histogram of exact values. It depends on nothing but the values.
+// histogramOf returns the histogram of exact values. The result depends on the values alone.
 func histogramOf(o ordered) *histogram {
 	h := emptyHistogram()
 	h.addOrdered(o)
@@ -42,14 +42,15 @@ func (h *histogram) reset() {
 	}
 }
 
-// add adds at most batchSize finite values from low to high, at least one.
+// add adds 1 to batchSize finite values from low to high.
 func (h *histogram) add(vs []float64, low, high float64) {
 	h.bin(vs, low, high)
 	h.moments.add(vs, max(high, -low))
 	h.heavy.add(vs, h.moments.n)
 }
 
-// addOrdered adds values. The result does not depend on whether they have counts or are repeated.
+// addOrdered adds the values of o. The result does not depend on the form of o: values with counts, or repeated
+// values.
 func (h *histogram) addOrdered(o ordered) {
 	if len(o.values) == 0 {
 		return
@@ -69,7 +70,7 @@ func (h *histogram) addOrdered(o ordered) {
 	h.heavy.addOrdered(o, n)
 }
 
-// binOnce counts values once each in their bins, for which there is room.
+// binOnce counts each value once in its bin. The caller has made room for the bins.
 func (h *histogram) binOnce(values []float64) {
 	for len(values) > 0 && values[0] <= 0 {
 		h.countValue(values[0], 1)
@@ -87,7 +88,7 @@ func (h *histogram) binOnce(values []float64) {
 	}
 }
 
-// bin counts at most batchSize values from low to high in the bins.
+// bin counts at most batchSize values from low to high in their bins, and makes room for these.
 func (h *histogram) bin(vs []float64, low, high float64) {
 	within := h.min <= low && high <= h.max
 	h.bound(vs, low, high)
@@ -117,6 +118,7 @@ func (h *histogram) bound(vs []float64, low, high float64) {
 	}
 }
 
+// whole reports whether all values are whole numbers.
 func whole(vs []float64) bool {
 	for _, v := range vs {
 		if v != math.Trunc(v) {
@@ -126,7 +128,7 @@ func whole(vs []float64) bool {
 	return true
 }
 
-// countPositive counts values from low to high in their bins. They are above zero.
+// countPositive counts values from low to high in their bins. All are above zero.
 func (h *histogram) countPositive(vs []float64, low, high float64) {
 	h.cover(extent{binOf(low), binOf(high)}, noExtent)
 	run, shift := &h.positive, maxBinScale-h.scale
@@ -139,7 +141,7 @@ func (h *histogram) countPositive(vs []float64, low, high float64) {
 	}
 }
 
-// countWithin counts values above zero in bins that are all within the run.
+// countWithin counts values above zero in their bins, which are all within the run.
 func (h *histogram) countWithin(vs []float64) {
 	run, shift := &h.positive, maxBinScale-h.scale
 	for vs = run.addOnes(vs, shift); len(vs) > 0; vs = run.addOnes(vs, shift) {
@@ -147,7 +149,7 @@ func (h *histogram) countWithin(vs []float64) {
 	}
 }
 
-// countValue counts v in its bin, for which fit made room.
+// countValue adds n to the count of the bin of v. The caller has made room for the bin with fit.
 func (h *histogram) countValue(v float64, n uint64) {
 	shift := maxBinScale - h.scale
 	switch {
@@ -170,7 +172,7 @@ func (e *extent) include(a float64) {
 	e.lo, e.hi = min(e.lo, i), max(e.hi, i)
 }
 
-// fit makes room for values from low to high.
+// fit makes room for the bins of the values, which are from low to high.
 func (h *histogram) fit(vs []float64, low, high float64) {
 	if low > 0 {
 		h.cover(extent{binOf(low), binOf(high)}, noExtent)
@@ -187,8 +189,8 @@ func (h *histogram) fit(vs []float64, low, high float64) {
 	h.cover(positive, negative)
 }
 
-// cover makes room for bins. If there would be too many bins, it changes to a coarser scale, and if there is none, it
-// collapses bins. The caller then counts a value at each end of the extents.
+// cover makes room for two ranges of bins. If a run would have more than maxBins, it changes to a coarser scale or,
+// at the coarsest, collapses the bins nearest zero. The caller must then count a value at each end of the ranges.
 func (h *histogram) cover(positive, negative extent) {
 	for h.scale > minBinScale && (h.positive.tooWide(positive, h.scale) || h.negative.tooWide(negative, h.scale)) {
 		h.coarsen()
@@ -200,13 +202,15 @@ func (h *histogram) cover(positive, negative extent) {
 	h.negative.include(negative, h.scale)
 }
 
+// coarsen changes the histogram to the next coarser scale.
 func (h *histogram) coarsen() {
 	h.positive.coarsen()
 	h.negative.coarsen()
 	h.scale--
 }
 
-// tooWide reports whether the run, which is at that scale, and the extent span more than maxBins together.
+// tooWide reports whether the run and the extent together span more than maxBins bins at the given scale, which is
+// that of the run.
 func (b *bins) tooWide(e extent, scale int8) bool {
 	if e.hi < e.lo {
 		return false
@@ -218,7 +222,8 @@ func (b *bins) tooWide(e extent, scale int8) bool {
 	return hi-lo >= maxBins
 }
 
-// include makes room for the extent. If the run would be too wide, its lowest bins collapse.
+// include makes room for the extent at the given scale. If the run would have more than maxBins bins, its lowest bins
+// collapse.
 func (b *bins) include(e extent, scale int8) {
 	if e.hi < e.lo {
 		return
@@ -232,7 +237,7 @@ func (b *bins) include(e extent, scale int8) {
 	b.cover(max(lo, lowest), max(hi, lowest))
 }
 
-// merge adds the values of o.
+// merge adds the values of o, which it does not change.
 func (h *histogram) merge(o *histogram) {
 	for h.scale > o.scale {
 		h.coarsen()
@@ -256,8 +261,8 @@ func (b *bins) extent(scale int8) extent {
 	return extent{b.lo << shift, b.hi << shift}
 }
 
-// mode returns the candidate with the largest lower bound of its count, and that bound. If no bound is above 1, the values
-// look all distinct, and the mode is the smallest value.
+// mode returns the candidate with the largest lower bound of its count, and that bound. If no bound is above 1, no
+// value is known to repeat, and the mode is the smallest value.
 func (h *histogram) mode() (value float64, count uint64) {
 	if value, count = h.heavy.mode(); count > 0 {
 		return value, count
@@ -275,7 +280,7 @@ func (h *histogram) clone() *histogram {
 	return &c
 }
 
-// bytes returns how much memory the histogram holds.
+// bytes returns how many bytes of memory the histogram holds.
 func (h *histogram) bytes() int {
 	size := histogramSize + cap(h.positive.data) + h.heavy.bytes()
 	if h.negative != nil {

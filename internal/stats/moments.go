@@ -2,7 +2,7 @@ package stats
 
 import "math"
 
-// Sum returns the sum of all values, at most ±math.MaxFloat64; 0 of an empty summary.
+// Sum returns the sum of all values, 0 for an empty summary. A sum beyond the range of float64 is ±math.MaxFloat64.
 func (s *Summary) Sum() float64 {
 	if s.Count() == 0 {
 		return 0
@@ -11,7 +11,7 @@ func (s *Summary) Sum() float64 {
 	return m.total()
 }
 
-// Mean returns the arithmetic mean, within [min, max], or NaN of an empty summary.
+// Mean returns the arithmetic mean, within [min, max], or NaN for an empty summary.
 func (s *Summary) Mean() float64 {
 	if s.Count() == 0 {
 		return math.NaN()
@@ -34,8 +34,8 @@ func (s *Summary) Variance() float64 {
 	return m.variance()
 }
 
-// StdDev returns the square root of the sample variance, at most math.MaxFloat64, or NaN for fewer than two values. It is
-// also right if the variance is beyond the range of float64.
+// StdDev returns the square root of the sample variance, at most math.MaxFloat64, or NaN for fewer than two values.
+// It is right even if the variance is beyond the range of float64.
 func (s *Summary) StdDev() float64 {
 	if s.Count() < 2 {
 		return math.NaN()
@@ -44,10 +44,10 @@ func (s *Summary) StdDev() float64 {
 	return m.stdDev()
 }
 
-// Range returns max − min, at most math.MaxFloat64, or NaN of an empty summary.
+// Range returns max − min, at most math.MaxFloat64, or NaN for an empty summary.
 func (s *Summary) Range() float64 { return saturate(s.Max() - s.Min()) }
 
-// moments returns the moments of at least one value.
+// moments returns the moments of the values. The summary must not be empty.
 func (s *Summary) moments() moments {
 	if s.histogram() != nil {
 		return s.histogram().moments
@@ -55,7 +55,8 @@ func (s *Summary) moments() moments {
 	return s.exact.order().moments()
 }
 
-// sums returns moments that may lack the squares, of at least one value.
+// sums returns moments in which the squares may be missing. They take less time than all moments. The summary must
+// not be empty.
 func (s *Summary) sums() moments {
 	if s.histogram() != nil {
 		return s.histogram().moments
@@ -64,7 +65,7 @@ func (s *Summary) sums() moments {
 }
 
 // moments holds the count of values, their sum and the sum of their squared distances from the mean. The sums are
-// compensated (Neumaier 1974). The zero moments is of no values.
+// compensated (Neumaier 1974). The zero moments describes no values.
 //
 // All values are divided by 2^unit, which depends on the largest magnitude, so that neither the sum nor a square is
 // out of range.
@@ -74,7 +75,7 @@ type moments struct {
 	unit    int16 // one of the units below
 }
 
-// The units. Magnitudes from 1/unitLimit to unitLimit need none.
+// The units. Values whose largest magnitude is from 1/unitLimit to unitLimit have the unit 0.
 const (
 	unitLimit = 0x1p400
 	unitTiny  = -600
@@ -92,7 +93,7 @@ func unitOf(a float64) int16 {
 	return 0
 }
 
-// add adds at most batchSize values, of which largest is the largest magnitude.
+// add adds at most batchSize values. largest is their largest magnitude.
 func (m *moments) add(vs []float64, largest float64) {
 	k := uint64(len(vs))
 	if m.n == 0 || m.unit != 0 || largest > unitLimit {
@@ -148,7 +149,7 @@ func (m *moments) rescale(unit int16) {
 	m.unit = unit
 }
 
-// momentsOf returns the moments of values in the order in which they are, of which largest is the largest magnitude.
+// momentsOf returns the moments of the values, added in the given order. largest is their largest magnitude.
 func momentsOf(values []float64, largest float64) moments {
 	m := moments{n: uint64(len(values)), unit: unitOf(largest)}
 	factor := m.factor()
@@ -163,11 +164,12 @@ func momentsOf(values []float64, largest float64) moments {
 	return m
 }
 
-// sums returns the moments of the values, at least one, without the squares.
+// sums returns the moments of one or more values, without the squares.
 func (o ordered) sums() moments { return o.sumsOf(o.distinct()) }
 
-// sumsOf returns the sums. The distinct values are added in ascending order, those at even and those at odd positions
-// apart, each times its count. So the result is the same to the last bit whether there are counts or repeated values.
+// sumsOf returns the sums of values of which the given number are distinct. It adds the distinct values in ascending
+// order, each times its count, with one accumulator for even positions and one for odd ones. So the result is the
+// same to the last bit for values with counts and for repeated values.
 func (o ordered) sumsOf(distinct int) moments {
 	m := moments{n: o.total(), unit: unitOf(max(-o.min(), o.max()))}
 	if m.unit == 0 && o.counts == nil && distinct == len(o.values) {
@@ -186,7 +188,7 @@ func (o ordered) sumsOf(distinct int) moments {
 	return m
 }
 
-// moments returns the moments of the values, at least one.
+// moments returns the moments of one or more values.
 func (o ordered) moments() moments {
 	distinct := o.distinct()
 	m := o.sumsOf(distinct)
@@ -212,7 +214,7 @@ func (o ordered) moments() moments {
 	return m
 }
 
-// factor returns the factor that values are multiplied by, 2^-unit.
+// factor returns 2^-unit, by which values are multiplied.
 func (m *moments) factor() float64 { return math.Ldexp(1, -int(m.unit)) }
 
 // mean returns the mean, which rounding may move beyond the smallest or the largest value.
@@ -228,7 +230,8 @@ func (m *moments) variance() float64 {
 	return saturate(math.Ldexp(max(m.m2.sum(), 0)/float64(m.n-1), 2*int(m.unit)))
 }
 
-// stdDev returns the square root of the sample variance of at least two values, also if that is out of range.
+// stdDev returns the square root of the sample variance of at least two values, even if that variance is beyond the
+// range of float64.
 func (m *moments) stdDev() float64 {
 	return saturate(math.Ldexp(math.Sqrt(max(m.m2.sum(), 0)/float64(m.n-1)), int(m.unit)))
 }
@@ -246,7 +249,8 @@ func (a *accumulator) plus(v float64) {
 	a.high = t
 }
 
-// sumOfFloats returns the sum of values. Those at even and at odd positions are added apart, as that takes half the time.
+// sumOfFloats returns the sum of values. It has one accumulator for even positions and one for odd ones, because the
+// processor then overlaps the additions, which takes half the time.
 func sumOfFloats(values []float64) accumulator {
 	var a, b accumulator
 	for ; len(values) >= 2; values = values[2:] {
@@ -279,7 +283,7 @@ func (a *accumulator) merge(o accumulator) {
 	a.low += low
 }
 
-// over returns the sum divided by n, and the rounding error of that.
+// over returns the sum divided by n, and the rounding error of that quotient.
 func (a *accumulator) over(n float64) (quotient, rest float64) {
 	quotient = a.high / n
 	return quotient, (math.FMA(-quotient, n, a.high) + a.low) / n

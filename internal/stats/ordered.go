@@ -2,18 +2,18 @@ package stats
 
 import "slices"
 
-// ordered is values in ascending order with how often each occurs: the form in which exact values are read, merged
-// and encoded.
+// ordered holds values in ascending order and how often each occurs. Exact values are read, merged and encoded in
+// this form.
 //
-// With counts, the values are distinct and values[i] occurs counts[i] times. Without counts, a value occurs once for
-// each time that it is in values.
+// With counts, the values are distinct, and values[i] occurs counts[i] times. Without counts, values may repeat, and
+// each element counts once.
 type ordered struct {
 	values []float64
 	counts []uint64
 }
 
-// run returns how often values[i] occurs and the position of the next distinct value. values[i] is distinct from the
-// value before it.
+// run returns how often values[i] occurs, and the position of the next distinct value. i must be the first position
+// of its value.
 func (o ordered) run(i int) (count uint64, next int) {
 	if o.counts != nil {
 		return o.counts[i], i + 1
@@ -38,8 +38,8 @@ func (o ordered) distinct() int {
 	return int(n)
 }
 
-// compact returns the same values, each of them once: with counts, unless no value occurs twice. It may share memory
-// with o.
+// compact returns the values in the form with distinct values: with counts if a value occurs twice, or else without.
+// The result may share memory with o.
 func (o ordered) compact() ordered {
 	n := o.distinct()
 	if n == len(o.values) {
@@ -78,7 +78,7 @@ func (o ordered) min() float64 { return o.values[0] }
 
 func (o ordered) max() float64 { return o.values[len(o.values)-1] }
 
-// at returns the value at a rank, which is below the total.
+// at returns the value with the given rank, 0 for the smallest. The rank must be below the total.
 func (o ordered) at(rank uint64) float64 {
 	if o.counts == nil {
 		return o.values[rank]
@@ -104,8 +104,8 @@ func (o ordered) mode() (value float64, count uint64) {
 	return value, count
 }
 
-// longestRun is mode without counts. It compares a value with the one that is as many places further as the longest run so
-// far is long, so it needs one comparison for each value.
+// longestRun is mode for values without counts. It compares each value with the one n places further, where n is the
+// length of the longest run so far. So it needs only one comparison for each value.
 func (o ordered) longestRun() (value float64, count uint64) {
 	value, longest := o.values[0], 1
 	for i := 0; i+longest < len(o.values); {
@@ -119,11 +119,12 @@ func (o ordered) longestRun() (value float64, count uint64) {
 	return value, uint64(longest)
 }
 
-// search finds values, at most batchSize, by binary search: at has the position of each value or, if there is no such
-// value, of the next smaller one, or 0. There is at least one value, and the values are distinct.
+// search finds the positions of at most batchSize values by binary search, and stores them in at. A value that is not
+// in o gets the position of the next smaller value, or 0 if there is none. o has at least one value, and its values
+// are distinct.
 //
-// All searches are done in step, and no branch depends on the data, so that the processor overlaps them. With one search
-// after the other, BenchmarkAddMore/data=sensor250 took 22 ns a value instead of 12.
+// All searches run at the same time, step by step, and no branch depends on the data, so the processor overlaps them.
+// With one search after the other, BenchmarkAddMore/data=sensor250 took 22 ns a value instead of 12.
 func (o ordered) search(vs []float64, at *[batchSize]int32) {
 	clear(at[:])
 	for n := len(o.values); n > 1; {
@@ -136,7 +137,7 @@ func (o ordered) search(vs []float64, at *[batchSize]int32) {
 	}
 }
 
-// toInt returns 1 for true and 0 for false. The compiler makes no branch of it.
+// toInt returns 1 for true and 0 for false. The compiler generates no branch for it.
 func toInt(b bool) (i int32) {
 	if b {
 		i = 1
@@ -144,7 +145,7 @@ func toInt(b bool) (i int32) {
 	return i
 }
 
-// merge adds the values of b. Both have distinct values.
+// merge adds the values of b. The values of each are distinct.
 func (o *ordered) merge(b ordered) {
 	added := o.missing(b)
 	if o.counts == nil && (b.counts != nil || added < len(b.values)) {
@@ -153,7 +154,7 @@ func (o *ordered) merge(b ordered) {
 	o.insert(b, added)
 }
 
-// missing returns how many values of b are not in o. Both have distinct values.
+// missing returns how many values of b are not in o. The values of each are distinct.
 func (o ordered) missing(b ordered) (n int) {
 	i := 0
 	for _, v := range b.values {
@@ -167,8 +168,8 @@ func (o ordered) missing(b ordered) (n int) {
 	return n
 }
 
-// insert adds the values of b. missing is how many of them are not in o. It moves values from the largest down, so that
-// nothing is overwritten before it was moved.
+// insert adds the values of b. missing is how many of them are not in o. It moves values from the largest to the
+// smallest, so that no value is overwritten before it was moved.
 func (o *ordered) insert(b ordered, missing int) {
 	i, j := len(o.values)-1, len(b.values)-1
 	o.values = grown(o.values, missing)
@@ -195,7 +196,7 @@ func (o *ordered) insert(b ordered, missing int) {
 	}
 }
 
-// splice adds the values of b, of which none is in o. It is faster than insert if they are few.
+// splice adds the values of b. No value of b may be in o. It is faster than insert if b has few values.
 func (o *ordered) splice(b ordered) {
 	end := len(o.values)
 	o.values = grown(o.values, len(b.values))
@@ -219,8 +220,9 @@ func (o *ordered) splice(b ordered) {
 	}
 }
 
-// grown returns s with n more elements. If that needs more memory, it makes room for half as many as there are, at most
-// 64, or an eighth of a large slice: the values of most tables are complete soon.
+// grown returns s with n more elements. If it has to allocate, it also makes room for half as many elements as s has,
+// at most 64, or for an eighth of a large slice. It does not double the memory, because most tables soon have all
+// their distinct values.
 func grown[E any](s []E, n int) []E {
 	size := len(s) + n
 	if size > cap(s) {
@@ -234,10 +236,10 @@ func (o ordered) clone() ordered {
 	return ordered{slices.Clone(o.values), slices.Clone(o.counts)}
 }
 
-// bytes returns how much memory the values and the counts hold.
+// bytes returns how many bytes of memory the values and the counts hold.
 func (o ordered) bytes() int { return 8 * (cap(o.values) + cap(o.counts)) }
 
-// ones returns n counts of 1.
+// ones returns n counts of 1, in a slice of the given capacity.
 func ones(n, capacity int) []uint64 {
 	counts := make([]uint64, n, capacity)
 	for i := range counts {

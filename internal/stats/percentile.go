@@ -11,10 +11,10 @@ import (
 // maxDecimals is how many decimals a percentile may have.
 const maxDecimals = 9
 
-// Percentile is a rank from 0 to 100, both included. It is an exact fraction, so that n·p/100 is exact where floating
-// point would round it to another rank. The zero Percentile is the 0th.
+// Percentile is a number from 0 to 100, both included, with at most nine decimals. It is an exact decimal fraction:
+// as a float64, some products n·p/100 would be rounded to another rank. The zero Percentile is 0, the minimum.
 //
-// Percentiles are comparable: equal ranks are equal values.
+// Percentiles are comparable with ==.
 type Percentile struct {
 	num      uint64 // the rank times 10^decimals, at most 100·10^decimals
 	decimals uint8  // the fewest that the rank needs
@@ -26,7 +26,8 @@ var (
 	p75 = Percentile{num: 75}
 )
 
-// ParsePercentile reads a percentile such as "95" or "99.9", from 0 to 100 with at most nine decimals.
+// ParsePercentile reads a percentile such as "95" or "99.9": a decimal from 0 to 100 with at most nine decimals and
+// without sign or exponent.
 func ParsePercentile(s string) (Percentile, error) {
 	whole, fraction, dotted := strings.Cut(s, ".")
 	if !digits(whole) || dotted && !digits(fraction) {
@@ -82,7 +83,7 @@ func (p Percentile) denominator() uint64 {
 	return d
 }
 
-// of returns the whole part of n·p/100, which is exact, and the rest in [0, 1), rounded to a float64.
+// of returns the whole part of n·p/100, which is exact, and the fraction in [0, 1), rounded to a float64.
 func (p Percentile) of(n uint64) (whole uint64, rest float64) {
 	d := p.denominator()
 	hi, lo := bits.Mul64(n, p.num)

@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// Method is how a quantile q is read from n ascending values x₀ … xₙ₋₁.
+// Method defines the quantile q, from 0 to 1, of n ascending values x₀ … xₙ₋₁.
 type Method uint8
 
 const (
 	// Linear interpolates between the two values around rank (n−1)q: type 7 of Hyndman and Fan,
 	// "Sample Quantiles in Statistical Packages" (1996). NumPy and pandas use it by default.
 	Linear Method = iota
-	// NearestRank is the smallest value such that at least the share q of all values is not above it: x[⌈qn⌉−1], and x₀
-	// for q = 0.
+	// NearestRank is x[⌈qn⌉−1], and x₀ for q = 0: the smallest value such that at least the share q of all values is
+	// less than or equal to it.
 	NearestRank
 	// FloorRank is x[min(⌊qn⌋, n−1)].
 	FloorRank
@@ -32,11 +32,11 @@ func ParseMethod(name string) (Method, error) {
 	return 0, fmt.Errorf("unknown method %q, known are %s", name, strings.Join(methodNames[:], ", "))
 }
 
-// String returns the method's name; ParseMethod reads it back.
+// String returns the method's name, which ParseMethod accepts.
 func (m Method) String() string { return methodNames[m] }
 
-// Quantile returns the percentile p of the values by method m, always within [min, max], or NaN of an
-// empty summary. Its error is at most [Summary.MaxError].
+// Quantile returns the percentile p of the values by method m. It is within [min, max], or NaN for an empty summary.
+// Its error is at most [Summary.MaxError].
 func (s *Summary) Quantile(p Percentile, m Method) float64 {
 	n := s.Count()
 	if n == 0 {
@@ -57,7 +57,8 @@ func (s *Summary) Quantile(p Percentile, m Method) float64 {
 	return between(o.at(rank), o.at(rank+1), rest)
 }
 
-// rank returns the rank of the percentile among n values, at least one, and the share of the way to the next rank.
+// rank returns the rank of the percentile among n values, from 0 to n−1, and how far the quantile is on the way to
+// the next rank, in [0, 1). n is 1 or more.
 func (m Method) rank(p Percentile, n uint64) (rank uint64, rest float64) {
 	switch m {
 	case NearestRank:
@@ -73,7 +74,7 @@ func (m Method) rank(p Percentile, n uint64) (rank uint64, rest float64) {
 }
 
 // Median returns the middle value, or half the sum of the two middle values. With [NearestRank] it returns the 50th
-// percentile. It is NaN of an empty summary.
+// percentile. It is NaN for an empty summary.
 func (s *Summary) Median(m Method) float64 {
 	if m == FloorRank {
 		m = Linear
@@ -81,11 +82,11 @@ func (s *Summary) Median(m Method) float64 {
 	return s.Quantile(p50, m)
 }
 
-// IQR returns the interquartile range, p75 − p25, at most math.MaxFloat64, or NaN of an empty summary.
+// IQR returns the interquartile range, p75 − p25, at most math.MaxFloat64, or NaN for an empty summary.
 func (s *Summary) IQR(m Method) float64 { return saturate(s.Quantile(p75, m) - s.Quantile(p25, m)) }
 
-// at estimates the value of a rank. It assumes that values are spread evenly over their bin, and whole values over the
-// whole numbers in it.
+// at estimates the value with the given rank, 0 for the smallest. It assumes that values are spread evenly over their
+// bin, or over the whole numbers in the bin if all values are whole.
 func (h *histogram) at(rank uint64) float64 {
 	switch rank {
 	case 0:
@@ -104,12 +105,13 @@ func (h *histogram) at(rank uint64) float64 {
 	return min(max(v, h.min), h.max)
 }
 
-// valueAt estimates the magnitude of a rank among those of the run.
+// valueAt estimates the magnitude with the given rank among those of the run.
 func (h *histogram) valueAt(b *bins, rank uint64) float64 {
 	return h.within(b.seek(rank))
 }
 
-// atTwo returns what at does for a rank and for the next one, which there is. Most often it seeks the bin once for both.
+// atTwo returns the results of at for the given rank and for the next one, which must be below the total. If both are
+// in one bin, it searches for the bin only once.
 func (h *histogram) atTwo(rank uint64) (low, high float64) {
 	below := h.negative.total() + h.zero
 	if rank == 0 || rank < below || rank+1 == h.moments.n-1 {
@@ -124,7 +126,7 @@ func (h *histogram) atTwo(rank uint64) (low, high float64) {
 	return min(max(low, h.min), h.max), min(max(high, h.min), h.max)
 }
 
-// within estimates the magnitude of a value of bin i: that at a rank among the count values of the bin.
+// within estimates the magnitude with the given rank among the count values of bin i.
 func (h *histogram) within(i int32, rank, count uint64) float64 {
 	t := (float64(rank) + 0.5) / float64(count)
 	low, high := boundary(i, h.scale), min(boundary(i+1, h.scale), max(-h.min, h.max))
@@ -135,7 +137,7 @@ func (h *histogram) within(i int32, rank, count uint64) float64 {
 	return min(low+math.Floor(float64((high-low+1)*t)), high)
 }
 
-// between returns the point at a share t of the way from a to b, a ≤ b. Halfway is half the sum, as the median is defined.
+// between returns a + t·(b − a) for a ≤ b and t in [0, 1]. For t = ½ it is half the sum, as the median is defined.
 // The result is finite and within [a, b].
 func between(a, b, t float64) float64 {
 	if t == 0.5 {

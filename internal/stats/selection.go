@@ -12,12 +12,13 @@ import (
 type Selection struct {
 	stats  []Statistic // in order of output
 	method Method
-	// standard is whether the list is the default one, in which the errors are absent while a summary is exact.
+	// standard is true for the default list, in which max_error and mode_error are absent while a summary is exact.
 	standard bool
 }
 
-// NewSelection returns a selection of statistics by name, as users write them. Without names it selects [Defaults], and
-// max_error and mode_error of summaries that are not exact. Naming one statistic twice is an error.
+// NewSelection returns a selection of statistics by their names. Without names it selects [Defaults], and also
+// max_error and mode_error for summaries that are not exact. A name that is unknown, or that occurs twice, is an
+// error.
 func NewSelection(names []string, m Method) (*Selection, error) {
 	if len(names) == 0 {
 		sel := &Selection{stats: append(Defaults(), Statistic{kind: ModeError}, Statistic{kind: MaxError}), method: m, standard: true}
@@ -48,7 +49,8 @@ func (sel *Selection) Statistics() []Statistic { return sel.stats }
 //
 // A statistic that s does not have is NaN: the standard deviation of a single value, everything but the count of an
 // empty summary, first and last of values without times, and in the default list max_error and mode_error of an exact
-// summary. All others are finite. A statistic that a summary has, it still has after more values.
+// summary. All others are finite. If a summary has a statistic, it still has it after more values are added, except
+// first and last if the values have no times.
 func (sel *Selection) Append(dst []float64, s *Summary) []float64 {
 	empty, exact := s.Count() == 0, sel.standard && s.Exact()
 	for _, st := range sel.stats {

@@ -3,17 +3,17 @@ package stats
 import "slices"
 
 const (
-	// maxRadix is the largest number of values that are sorted by digits, and fewSorted that are sorted by insertion.
+	// Up to fewSorted values are sorted by insertion, and up to maxRadix by digits.
 	maxRadix  = 512
 	fewSorted = 32
 )
 
 // sortFloats sorts finite values.
 //
-// A few hundred values are sorted by digits (radix sort): the range of the values is divided into 65,536 parts, and the
-// digits are the two bytes of the number of the part. Values of the same part are then sorted by insertion. There are few
-// of these unless the data is very uneven. Sorting by digits has hardly any branches that the processor predicts wrongly:
-// it takes an eighth of the time of slices.Sort (BenchmarkSort, 360 values: 2.0 µs instead of 17).
+// A few hundred values are sorted by digits (radix sort): the range of the values is divided into 65,536 parts, and
+// the digits are the two bytes of the number of the part. An insertion sort then orders the values within each part,
+// which are few unless the data is very uneven. Sorting by digits has hardly any branches that the processor predicts
+// wrongly: it takes an eighth of the time of slices.Sort (BenchmarkSort, 360 values: 2.0 µs instead of 17).
 func sortFloats(values []float64) {
 	switch {
 	case len(values) <= fewSorted:
@@ -35,8 +35,8 @@ func sortFloats(values []float64) {
 
 const radixParts = 1 << 16
 
-// radixSort sorts values by the number of their part: their distance from low times perUnit, rounded down. It is below
-// radixParts.
+// radixSort sorts values by the number of their part: their distance from low times perUnit, rounded down. The number
+// is below radixParts. Values within a part keep their order.
 func radixSort(values []float64, low, perUnit float64) {
 	var parts, movedParts [maxRadix]uint16
 	var moved [maxRadix]float64
@@ -66,7 +66,8 @@ func radixSort(values []float64, low, perUnit float64) {
 	}
 }
 
-// insertionSort sorts values. It returns false if that takes more than budget moves, and the values are then not in order.
+// insertionSort sorts values with at most budget moves. If it needs more, it returns false, and the values are not in
+// order.
 func insertionSort(values []float64, budget int) bool {
 	for i := 1; i < len(values); i++ {
 		v, j := values[i], i

@@ -32,7 +32,7 @@ const (
 	numKinds // how many kinds there are
 )
 
-// kinds defines every kind: its name, and how it is read from a summary that is not empty.
+// kinds defines every kind: its name, and the function that reads it from a summary. The summary is not empty.
 var kinds = [numKinds]struct {
 	name string
 	read func(s *Summary, p Percentile, m Method) float64
@@ -72,8 +72,8 @@ type Statistic struct {
 	percentile Percentile // of a Quantile
 }
 
-// Defaults returns the statistics that every record has if the user names none. [NewSelection] adds others for summaries
-// that are not exact.
+// Defaults returns the statistics that are selected if the user names none. [NewSelection] adds max_error and
+// mode_error for summaries that are not exact.
 func Defaults() []Statistic {
 	return []Statistic{
 		{kind: Count}, {kind: Min}, {kind: Max}, {kind: Mean}, {kind: Median}, {kind: Mode},
@@ -100,7 +100,7 @@ func ParseStatistic(name string) (Statistic, error) {
 // Kind returns what the statistic measures.
 func (s Statistic) Kind() Kind { return s.kind }
 
-// String returns the name of the statistic as users write it; ParseStatistic reads it back.
+// String returns the name of the statistic as users write it. ParseStatistic accepts the name.
 func (s Statistic) String() string {
 	if s.kind == Quantile {
 		return "p" + s.percentile.String()
@@ -108,10 +108,11 @@ func (s Statistic) String() string {
 	return kinds[s.kind].name
 }
 
-// isError reports whether the statistic is the error of others, which is 0 for an exact summary.
+// isError reports whether the statistic is the error of other statistics. Such a statistic is 0 for an exact summary.
 func (s Statistic) isError() bool { return s.kind == ModeError || s.kind == MaxError }
 
-// Compare orders statistics by output: by kind, percentiles by rank.
+// Compare returns a negative number, 0 or a positive number if s comes before t in the output, is equal to t, or
+// comes after it. The order is that of kinds, and of ranks among percentiles.
 func (s Statistic) Compare(t Statistic) int {
 	if c := cmp.Compare(s.kind, t.kind); c != 0 {
 		return c

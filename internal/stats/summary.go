@@ -10,11 +10,11 @@ import (
 const (
 	// DefaultExactLimit is the exact limit of the zero Summary.
 	DefaultExactLimit = 512
-	// Unlimited is the exact limit of a summary that stays exact however many values it has.
+	// Unlimited is the exact limit of a summary that is exact for any number of values.
 	Unlimited = math.MaxInt32
-	// maxCount is how many values a summary can describe.
+	// maxCount is the largest number of values of a summary.
 	maxCount = math.MaxInt64
-	// batchSize is how many values are added at a time.
+	// batchSize is the largest number of values that are added at a time.
 	batchSize = 16
 )
 
@@ -31,9 +31,9 @@ var ErrOverflow = errors.New("more than 2^63-1 values")
 // [Summary.ModeError]). It still has the exact count, min and max, and sum, mean and variance up to rounding. A
 // summary that has become a histogram stays one until Reset.
 //
-// Whether a summary is exact, and the bins of a histogram, depend on the values alone: not on their order, nor on how
-// they were divided among summaries that were merged, as long as these have the same exact limit. Of two exact
-// summaries with the same limit and the same values, all statistics but first and last are equal to the last bit.
+// Whether a summary is exact, and the bins of a histogram, depend on the values alone: not on their order, and not on
+// how they were divided among summaries that were merged, if these have the same exact limit. Of two exact summaries
+// with the same limit and the same values, all statistics but first and last are equal to the last bit.
 //
 // A summary takes 64 bytes of memory, 32 more with times, and
 //
@@ -43,14 +43,14 @@ var ErrOverflow = errors.New("more than 2^63-1 values")
 //   - or 150 to 450 as a histogram, and 1 for each bin, 2 once a bin has more than 255 values, and 4 once one has more
 //     than 65,535. There are up to 513 bins for each sign.
 //
-// Averaged over many values, adding takes constant time. In an exact summary of more than 512 distinct values, it takes
-// time in proportion to the logarithm of their number.
+// Adding a value takes constant time on average. In an exact summary of more than 512 distinct values, it takes time
+// in proportion to the logarithm of their number.
 //
 // A Summary is not safe for concurrent use, not even for reading: reading statistics sorts its values.
 type Summary struct {
 	exact exact // the values, while the summary is exact
-	// hist is the histogram. While the summary is exact, it is nil, or has no values: then its memory is for later. Use
-	// histogram to read it.
+	// hist is the histogram, once the summary has become one. While the summary is exact, hist is nil, or a histogram
+	// without values whose memory will be used again. Read it with the method histogram.
 	hist  *histogram
 	times *times // nil unless every value came with its time
 }
@@ -58,11 +58,11 @@ type Summary struct {
 // New returns an empty summary with that exact limit, from 1 to [Unlimited].
 func New(limit int) Summary { return Summary{exact: exact{limit: int32(limit)}} }
 
-// Add adds a value. NaN and the infinities are not added; Add then returns false.
+// Add adds a value. It returns false for NaN and the infinities, which it does not add.
 func (s *Summary) Add(v float64) bool { return s.AddAll([]float64{v}, nil) == 1 }
 
-// AddAt adds a value that was measured at a time, in nanoseconds since 1970. A summary has a first and a last value
-// only if every one of its values was added with a time.
+// AddAt is [Summary.Add] with the time at which the value was measured, in nanoseconds since 1970. A summary has a
+// first and a last value only if all its values were added with a time.
 func (s *Summary) AddAt(v float64, time int64) bool {
 	return s.AddAll([]float64{v}, []int64{time}) == 1
 }
@@ -83,7 +83,7 @@ func (s *Summary) AddAll(vs []float64, at []int64) int {
 	return added
 }
 
-// addBatch adds the finite ones of at most batchSize values, −0 as 0, and returns how many these are.
+// addBatch adds those of at most batchSize values that are finite, and returns how many it added. It adds −0 as 0.
 func (s *Summary) addBatch(vs []float64) int {
 	low, high, plain := span(vs)
 	if plain {
@@ -104,10 +104,10 @@ func (s *Summary) addBatch(vs []float64) int {
 	return len(clean)
 }
 
-// add adds at most batchSize finite values from low to high, at least one and none of them −0.
+// add adds 1 to batchSize finite values from low to high, none of them −0.
 func (s *Summary) add(vs []float64, low, high float64) {
 	if s.histogram() == nil {
-		if s.hist != nil { // there will most likely be a histogram again
+		if s.hist != nil { // a summary that was a histogram will probably become one again
 			s.exact.reserve()
 		}
 		if s.exact.add(vs, low, high) {
@@ -118,7 +118,7 @@ func (s *Summary) add(vs []float64, low, high float64) {
 	s.hist.add(vs, low, high)
 }
 
-// estimate makes the summary a histogram.
+// estimate makes an exact summary a histogram of the same values.
 func (s *Summary) estimate() {
 	if s.hist == nil {
 		s.hist = emptyHistogram()
@@ -135,10 +135,11 @@ func (s *Summary) histogram() *histogram {
 	return s.hist
 }
 
-// Merge makes s what it would be if every value of o had been added to it too, after its own. It does not change the
-// statistics of o and keeps none of its memory. Merging a summary into itself counts each of its values twice.
+// Merge adds the values of o to s, as if each had been added after those of s. It does not change the statistics of o
+// and keeps none of its memory. Merging a summary into itself counts each of its values twice.
 //
-// The error is nil or wraps [ErrOverflow], and then s is as it was.
+// If s and o together have more than 2^63−1 values, the error wraps [ErrOverflow] and s is unchanged. There are no
+// other errors.
 func (s *Summary) Merge(o *Summary) error {
 	n, m := s.Count(), o.Count()
 	if n > maxCount-m {
@@ -167,7 +168,7 @@ func (s *Summary) Merge(o *Summary) error {
 	return nil
 }
 
-// mergeExact adds values, m in all.
+// mergeExact adds the m values of o.
 func (s *Summary) mergeExact(o ordered, m uint64) {
 	if s.histogram() == nil {
 		if s.exact.addOrdered(o, m) {
@@ -178,15 +179,15 @@ func (s *Summary) mergeExact(o ordered, m uint64) {
 	s.hist.addOrdered(o)
 }
 
-// Demote makes the summary a histogram, however few values it has. An empty one stays as it is.
+// Demote makes the summary a histogram, even if it has few values. An empty summary is unchanged.
 func (s *Summary) Demote() {
 	if s.histogram() == nil && s.Count() > 0 {
 		s.estimate()
 	}
 }
 
-// Reset empties the summary. It keeps the exact limit and the memory that held the values, as the next ones most likely
-// need as much. Memory of a histogram that was not used since the last Reset is not kept.
+// Reset removes all values. It keeps the exact limit and the memory that held the values, because the next values
+// probably need as much. It releases the memory of a histogram that was not used since the last Reset.
 func (s *Summary) Reset() {
 	if s.histogram() == nil {
 		s.hist = nil
@@ -218,10 +219,11 @@ func (s *Summary) Count() uint64 {
 	return s.exact.count()
 }
 
-// Exact reports whether the summary keeps every value, so that its statistics are not estimates.
+// Exact reports whether the summary keeps every value. Its statistics are then not estimates. An empty summary is
+// exact.
 func (s *Summary) Exact() bool { return s.histogram() == nil }
 
-// Min returns the smallest value, or NaN of an empty summary.
+// Min returns the smallest value, or NaN for an empty summary.
 func (s *Summary) Min() float64 {
 	switch {
 	case s.Count() == 0:
@@ -232,7 +234,7 @@ func (s *Summary) Min() float64 {
 	return s.exact.order().min()
 }
 
-// Max returns the largest value, or NaN of an empty summary.
+// Max returns the largest value, or NaN for an empty summary.
 func (s *Summary) Max() float64 {
 	switch {
 	case s.Count() == 0:
@@ -243,13 +245,13 @@ func (s *Summary) Max() float64 {
 	return s.exact.order().max()
 }
 
-// MaxError returns the worst relative error of an order statistic of s: 0 while s is exact, otherwise the width of its
+// MaxError returns the largest relative error of an order statistic of s: 0 if s is exact, otherwise the width of its
 // bins as a share of their lower bound. The width is 0.27 % when the magnitudes of the values are within a factor of
 // 4, 0.54 % within 16, 1.09 % within 256 and 2.19 % beyond.
 //
-// Two errors come on top. If the magnitudes are not within a factor of 65,536, an order statistic may be off by another
-// 0.0016 % of the largest magnitude. Below 2^-1022, where float64 has fewer digits, it may be off by half the smallest
-// float64. A quantile between two values has the error of the one with the larger magnitude.
+// Two more errors are possible. If the magnitudes are not within a factor of 65,536, the error of an order statistic
+// may be larger by 0.0016 % of the largest magnitude. Below 2^-1022, where float64 has fewer digits, it may be larger
+// by half the smallest float64. A quantile between two values has the error of the one with the larger magnitude.
 func (s *Summary) MaxError() float64 {
 	if s.histogram() == nil {
 		return 0
@@ -257,7 +259,8 @@ func (s *Summary) MaxError() float64 {
 	return binWidth(s.hist.scale)
 }
 
-// Bytes returns how much memory the summary holds beyond its own struct, without what the allocator rounds up.
+// Bytes returns how many bytes of memory the summary holds beyond its own struct. The allocator rounds each block up
+// to a size class; Bytes does not include these additional bytes.
 func (s *Summary) Bytes() int {
 	size := s.exact.bytes()
 	if s.hist != nil {

@@ -3,8 +3,8 @@ package stats
 import "slices"
 
 const (
-	// maxDirect is the number of distinct values up to which a table takes values at once. In a larger one, inserting a new
-	// value into the order takes too long.
+	// maxDirect is the number of distinct values up to which new values are inserted into a table directly. In a
+	// larger table, this would move too many values.
 	maxDirect = 512
 	// levelRatio is the smallest ratio of the lengths of a run and the next one.
 	levelRatio = 4
@@ -12,19 +12,19 @@ const (
 
 // table keeps every distinct value with its count. Most tables are one run of distinct values in ascending order.
 //
-// Beyond maxDirect distinct values, new ones are collected in later: further runs, each at least levelRatio times as
-// long as the next one. A value may be in several runs. So a value is moved a number of times that is logarithmic in
-// the number of values (O'Neil et al., "The Log-Structured Merge-Tree", 1996), and settle merges the runs.
+// Beyond maxDirect distinct values, new values are collected in later: further runs, each at least levelRatio times
+// as long as the next one. A value may be in several runs; settle merges them. So each value is moved a number of
+// times that is logarithmic in the number of values (O'Neil et al., "The Log-Structured Merge-Tree", 1996).
 type table struct {
-	n uint64 // how many values there are
+	n uint64 // the number of all values, the sum of the counts
 	ordered
-	later *[]ordered // nil in all but the largest tables, which saves 16 bytes in the others
+	later *[]ordered // nil in tables of one run, which saves 16 bytes in each of them
 }
 
-// tableOf returns a table of values that may repeat. It takes over their memory.
+// tableOf returns a table of the values of o, which may repeat. The table owns the memory of o from then on.
 func tableOf(o ordered) *table { return &table{n: o.total(), ordered: o.compact()} }
 
-// spread returns how many distinct values there are at most.
+// spread returns an upper bound of the number of distinct values.
 func (t *table) spread() int {
 	n := len(t.values)
 	if t.later != nil {
@@ -35,7 +35,7 @@ func (t *table) spread() int {
 	return n
 }
 
-// batch is values to add to a table: those that it has, by position, and new ones.
+// batch holds values to add to a table: the positions of those that the table has, and the values that are new.
 type batch struct {
 	at     [batchSize]int32   // the first known are positions in the table
 	fresh  [batchSize]float64 // the first new are distinct values, in ascending order
@@ -44,7 +44,7 @@ type batch struct {
 	new    int
 }
 
-// look fills the empty batch with values, at most batchSize. The table is settled.
+// look fills the empty batch b with at most batchSize values. The table must be settled.
 func (t *table) look(vs []float64, b *batch) {
 	if len(t.values) == 0 {
 		for _, v := range vs {
@@ -63,7 +63,7 @@ func (t *table) look(vs []float64, b *batch) {
 	}
 }
 
-// count counts a new value.
+// count counts a value that is not in the table.
 func (b *batch) count(v float64) {
 	for k, w := range b.fresh[:b.new] {
 		if v == w {
@@ -102,13 +102,14 @@ func (t *table) addConstant(n uint64) {
 	t.n += n
 }
 
+// needCounts gives a table of values that all occur once the counts 1.
 func (t *table) needCounts() {
 	if t.counts == nil {
 		t.counts = ones(len(t.values), len(t.values))
 	}
 }
 
-// push adds a run of distinct values, m in all. It takes over their memory.
+// push adds a run of distinct values, which describes m values. The table owns the memory of the run from then on.
 func (t *table) push(run ordered, m uint64) {
 	t.n += m
 	if t.later == nil {
@@ -123,7 +124,7 @@ func (t *table) push(run ordered, m uint64) {
 	}
 }
 
-// mergeLast merges the last of at least two runs into the one before.
+// mergeLast merges the last run into the one before. There are at least two.
 func mergeLast(runs []ordered) []ordered {
 	k := len(runs) - 1
 	a, b := &runs[k-1], &runs[k]
@@ -160,7 +161,7 @@ func (t *table) clone() *table {
 	return c
 }
 
-// bytes returns how much memory the table holds.
+// bytes returns how many bytes of memory the table holds.
 func (t *table) bytes() int {
 	size := tableSize + t.ordered.bytes()
 	if t.later != nil {

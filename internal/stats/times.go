@@ -11,8 +11,8 @@ type point struct {
 	value float64
 }
 
-// include adds a point that came after all others. Among points of the same time, first is the one that came first and
-// last the one that came last.
+// include adds a point after all others. Among points of the same time, first is the one that was added first and
+// last the one that was added last.
 func (t *times) include(p point) {
 	if p.time < t.first.time {
 		t.first = p
@@ -22,7 +22,7 @@ func (t *times) include(p point) {
 	}
 }
 
-// merge adds the points of o, which came after those of t.
+// merge adds the points of o, as if each had been added after those of t.
 func (t *times) merge(o *times) {
 	if o.first.time < t.first.time {
 		t.first = o.first
@@ -32,8 +32,8 @@ func (t *times) merge(o *times) {
 	}
 }
 
-// First returns the value with the smallest time, the one that came first among several of that time. It is NaN unless
-// every value came with its time.
+// First returns the value with the smallest time. Among several values of that time, it is the one that was added
+// first. It is NaN unless all values were added with a time.
 func (s *Summary) First() float64 {
 	if s.times == nil {
 		return math.NaN()
@@ -41,8 +41,8 @@ func (s *Summary) First() float64 {
 	return s.times.first.value
 }
 
-// Last returns the value with the largest time, the one that came last among several of that time. It is NaN unless
-// every value came with its time.
+// Last returns the value with the largest time. Among several values of that time, it is the one that was added last.
+// It is NaN unless all values were added with a time.
 func (s *Summary) Last() float64 {
 	if s.times == nil {
 		return math.NaN()
@@ -50,8 +50,8 @@ func (s *Summary) Last() float64 {
 	return s.times.last.value
 }
 
-// note updates the first and the last value for values that are about to be added. It forgets both if there are values
-// without a time.
+// note updates the first and the last value before values are added. If there are values without a time, it removes
+// both.
 func (s *Summary) note(vs []float64, at []int64) {
 	empty := s.Count() == 0
 	if empty {
@@ -73,7 +73,7 @@ func (s *Summary) note(vs []float64, at []int64) {
 	}
 }
 
-// mergeTimes updates the first and the last value for the values of o, which are about to be added.
+// mergeTimes updates the first and the last value before the values of o are added.
 func (s *Summary) mergeTimes(o *Summary) {
 	switch {
 	case o.times == nil || s.times == nil && s.Count() > 0:
