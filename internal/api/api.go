@@ -10,17 +10,24 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
-// Reader reads records from the cache. Its methods are called concurrently. [cache.Reader] has their contracts.
+// Reader reads the stored records. Its methods are called concurrently. An error means that the store did not answer; a
+// table that does not exist is no error.
 type Reader interface {
+	// Ping returns an error if the store does not answer.
 	Ping(ctx context.Context) error
-	Tables(ctx context.Context) ([]cache.Entry, error)
-	Info(ctx context.Context, t record.Table) (cache.Info, error)
+	// Tables returns all tables in any order.
+	Tables(ctx context.Context) ([]record.TableEntry, error)
+	// Info describes a table.
+	Info(ctx context.Context, t record.Table) (record.TableInfo, error)
+	// Version returns a number that every write of the table changes.
 	Version(ctx context.Context, t record.Table) (int64, error)
-	Buckets(ctx context.Context, t record.Table, r cache.Range) ([]time.Time, error)
+	// Buckets returns the starts of the table's buckets in the range, ascending. The records of some may have expired.
+	Buckets(ctx context.Context, t record.Table, r record.Range) ([]time.Time, error)
+	// Records calls yield once for each start, in order, with the JSON of the bucket's records, sorted and none if
+	// these have expired. The slice belongs to yield. An error of yield ends the reading and is returned.
 	Records(ctx context.Context, t record.Table, starts []time.Time, yield func(start time.Time, records []string) error) error
 }
 

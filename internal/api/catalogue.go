@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
@@ -26,7 +25,7 @@ const (
 // catalogue is the list of all tables, kept in memory for catalogueAge. There is at most one reading at a time: requests
 // that come meanwhile wait for it and share its result, also if it fails. A catalogue is safe for concurrent use.
 type catalogue struct {
-	read    func(context.Context) ([]cache.Entry, error)
+	read    func(context.Context) ([]record.TableEntry, error)
 	now     func() time.Time
 	timeout time.Duration // bounds one reading
 
@@ -39,15 +38,15 @@ type reading struct {
 	at   time.Time // its beginning
 	done chan struct{}
 
-	entries  []cache.Entry                // sorted by database and name
-	index    map[record.Table]cache.Entry // entries by table
+	entries  []record.TableEntry                // sorted by database and name
+	index    map[record.Table]record.TableEntry // entries by table
 	err      error
 	panicked any // the value of a panic, or nil
 }
 
 // tables returns all tables, sorted by database and name, and indexed. The caller must not change them. It returns an error
 // when ctx ends, while the reading continues for other requests.
-func (c *catalogue) tables(ctx context.Context) ([]cache.Entry, map[record.Table]cache.Entry, error) {
+func (c *catalogue) tables(ctx context.Context) ([]record.TableEntry, map[record.Table]record.TableEntry, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, away(err)
 	}
@@ -87,7 +86,7 @@ func (r *reading) usable(now time.Time) bool {
 }
 
 // run reads the catalogue within the timeout and closes done.
-func (r *reading) run(ctx context.Context, read func(context.Context) ([]cache.Entry, error), timeout time.Duration) {
+func (r *reading) run(ctx context.Context, read func(context.Context) ([]record.TableEntry, error), timeout time.Duration) {
 	defer close(r.done)
 	defer func() { r.panicked = recover() }()
 	ctx, cancel := context.WithTimeout(ctx, timeout)
@@ -97,10 +96,10 @@ func (r *reading) run(ctx context.Context, read func(context.Context) ([]cache.E
 		r.err = away(err)
 		return
 	}
-	slices.SortFunc(entries, func(a, b cache.Entry) int {
+	slices.SortFunc(entries, func(a, b record.TableEntry) int {
 		return cmp.Or(strings.Compare(a.Database, b.Database), strings.Compare(a.Name, b.Name))
 	})
-	r.entries, r.index = entries, make(map[record.Table]cache.Entry, len(entries))
+	r.entries, r.index = entries, make(map[record.Table]record.TableEntry, len(entries))
 	for _, e := range entries {
 		r.index[e.Table] = e
 	}
@@ -108,10 +107,10 @@ func (r *reading) run(ctx context.Context, read func(context.Context) ([]cache.E
 
 // resolve returns the table that a request names with or without the prefix. If both the name itself and the name with
 // the prefix exist, the one with a single prefix is preferred. The error is a notFound if neither exists.
-func (c *catalogue) resolve(ctx context.Context, named record.Table) (cache.Entry, error) {
+func (c *catalogue) resolve(ctx context.Context, named record.Table) (record.TableEntry, error) {
 	_, index, err := c.tables(ctx)
 	if err != nil {
-		return cache.Entry{}, err
+		return record.TableEntry{}, err
 	}
 	prefixed := record.Table{Database: named.Database, Name: tablePrefix + named.Name}
 	candidates := []record.Table{prefixed, named}
@@ -123,7 +122,7 @@ func (c *catalogue) resolve(ctx context.Context, named record.Table) (cache.Entr
 			return e, nil
 		}
 	}
-	return cache.Entry{}, noTable(candidates[0])
+	return record.TableEntry{}, noTable(candidates[0])
 }
 
 // databases answers with every database.
@@ -176,7 +175,7 @@ func (s *server) tables(w http.ResponseWriter, r *http.Request, p *params) error
 	if err != nil {
 		return err
 	}
-	entries = slices.DeleteFunc(slices.Clone(entries), func(e cache.Entry) bool { return e.Database != database })
+	entries = slices.DeleteFunc(slices.Clone(entries), func(e record.TableEntry) bool { return e.Database != database })
 	if len(entries) == 0 {
 		return notFound{fmt.Sprintf("no database %q", database)}
 	}
@@ -188,7 +187,7 @@ func (s *server) tables(w http.ResponseWriter, r *http.Request, p *params) error
 }
 
 // infos reads the description of each table, maxReads at the same time.
-func (s *server) infos(ctx context.Context, entries []cache.Entry) ([]tableInfo, error) {
+func (s *server) infos(ctx context.Context, entries []record.TableEntry) ([]tableInfo, error) {
 	all, errs := make([]tableInfo, len(entries)), make([]error, len(entries))
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, maxReads)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/telegraf-describe/telegraf-describe/internal/api"
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
 func TestTablesAndDatabasesAreListed(t *testing.T) {
@@ -42,10 +43,10 @@ func TestTablesAndDatabasesAreListed(t *testing.T) {
 // broken is a cache whose catalogue is read by a function of the test.
 type broken struct {
 	*cache.Reader
-	tables func() ([]cache.Entry, error)
+	tables func() ([]record.TableEntry, error)
 }
 
-func (b broken) Tables(context.Context) ([]cache.Entry, error) { return b.tables() }
+func (b broken) Tables(context.Context) ([]record.TableEntry, error) { return b.tables() }
 
 // If Redis does not answer, each request waits for one timeout, not for those of the requests before it.
 func TestConcurrentRequestsShareOneReadOfTheCatalogue(t *testing.T) {
@@ -53,7 +54,7 @@ func TestConcurrentRequestsShareOneReadOfTheCatalogue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const requests, slow = 16, 10 * time.Second
 		reads := 0
-		h := api.New(broken{tables: func() ([]cache.Entry, error) {
+		h := api.New(broken{tables: func() ([]record.TableEntry, error) {
 			reads++
 			time.Sleep(slow)
 			return nil, errors.New("i/o timeout")

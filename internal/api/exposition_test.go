@@ -336,11 +336,11 @@ func TestExportDropsAStatisticNamedAsTheExportersOwnGauge(t *testing.T) {
 // hanging is a cache with one table whose records never come.
 type hanging struct{ *cache.Reader }
 
-func (hanging) Tables(context.Context) ([]cache.Entry, error) {
-	return []cache.Entry{{Table: record.Table{Database: "db", Name: "analytics_cpu"}}}, nil
+func (hanging) Tables(context.Context) ([]record.TableEntry, error) {
+	return []record.TableEntry{{Table: record.Table{Database: "db", Name: "analytics_cpu"}}}, nil
 }
 
-func (hanging) Buckets(context.Context, record.Table, cache.Range) ([]time.Time, error) {
+func (hanging) Buckets(context.Context, record.Table, record.Range) ([]time.Time, error) {
 	return []time.Time{now}, nil
 }
 

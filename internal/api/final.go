@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
@@ -47,7 +46,7 @@ const (
 
 // timeline reads the newest starts of a table.
 func (s *server) timeline(ctx context.Context, t record.Table) (timeline, error) {
-	starts, err := s.reader.Buckets(ctx, t, cache.Range{Last: glanced})
+	starts, err := s.reader.Buckets(ctx, t, record.Range{Last: glanced})
 	if err != nil || len(starts) == 0 {
 		return timeline{}, away(err)
 	}
@@ -67,12 +66,12 @@ func (s *server) timeline(ctx context.Context, t record.Table) (timeline, error)
 func (s *server) newestBegun(ctx context.Context, t record.Table, now time.Time) (starts []time.Time, err error) {
 	const hour, day = time.Hour, 24 * time.Hour
 	for _, back := range []time.Duration{hour, day, 30 * day} {
-		starts, err = s.reader.Buckets(ctx, t, cache.Range{Start: now.Add(-back), End: after(now), Last: sampled})
+		starts, err = s.reader.Buckets(ctx, t, record.Range{Start: now.Add(-back), End: after(now), Last: sampled})
 		if err != nil || len(starts) == sampled {
 			return starts, err
 		}
 	}
-	return s.reader.Buckets(ctx, t, cache.Range{End: after(now), Last: sampled})
+	return s.reader.Buckets(ctx, t, record.Range{End: after(now), Last: sampled})
 }
 
 // isFinal reports whether a record of a bucket is final. A record without the member "final" is final once its bucket has

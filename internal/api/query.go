@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
@@ -16,7 +15,7 @@ import (
 // query is a request for records.
 type query struct {
 	table  record.Table
-	span   cache.Range
+	span   record.Range
 	fields []string
 	tags   []series.Tag
 	limit  int  // 0 for no limit
@@ -166,7 +165,7 @@ func (s *server) readQuery(r *http.Request, p *params) (query, error) {
 	now := s.Now()
 	q := query{
 		table:  record.Table{Database: p.database(s.DefaultDatabase), Name: r.PathValue("table")},
-		span:   cache.Range{Start: p.time("start", now), End: p.time("end", now), Last: p.number("last", s.MaxBuckets)},
+		span:   record.Range{Start: p.time("start", now), End: p.time("end", now), Last: p.number("last", s.MaxBuckets)},
 		fields: p.values["field"],
 		tags:   p.tags(),
 		limit:  p.number("limit", s.MaxRecords),

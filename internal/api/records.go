@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
@@ -90,7 +89,7 @@ func (s *server) selectBuckets(ctx context.Context, q query) (sel selection, err
 
 // readOlder reads the buckets of the query's range that begin before start.
 func (s *server) readOlder(ctx context.Context, a *answer, start time.Time) error {
-	older, err := s.reader.Buckets(ctx, a.table, cache.Range{Start: a.span.Start, End: start})
+	older, err := s.reader.Buckets(ctx, a.table, record.Range{Start: a.span.Start, End: start})
 	if err != nil {
 		return away(err)
 	}
@@ -246,5 +245,3 @@ func (a *answer) json() []byte {
 	}
 	return append(b, ']', '\n')
 }
-
-var _ Reader = (*cache.Reader)(nil)

@@ -128,7 +128,7 @@ func TestETagDiffersAfterRedisLostItsData(t *testing.T) {
 type reads struct {
 	*cache.Reader
 	sizes []int
-	spans []cache.Range
+	spans []record.Range
 }
 
 func (r *reads) Records(ctx context.Context, t record.Table, starts []time.Time, yield func(time.Time, []string) error) error {
@@ -136,7 +136,7 @@ func (r *reads) Records(ctx context.Context, t record.Table, starts []time.Time,
 	return r.Reader.Records(ctx, t, starts, yield)
 }
 
-func (r *reads) Buckets(ctx context.Context, t record.Table, span cache.Range) ([]time.Time, error) {
+func (r *reads) Buckets(ctx context.Context, t record.Table, span record.Range) ([]time.Time, error) {
 	r.spans = append(r.spans, span)
 	return r.Reader.Buckets(ctx, t, span)
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
@@ -49,7 +48,7 @@ func (s *server) planScrape(ctx context.Context, t record.Table) (scrapePlan, er
 	if line.newest.After(now) {
 		plan.future = []time.Time{line.newest}
 	}
-	starts, err := s.reader.Buckets(ctx, t, cache.Range{Start: plan.oldest.Add(-delay), End: after(now)})
+	starts, err := s.reader.Buckets(ctx, t, record.Range{Start: plan.oldest.Add(-delay), End: after(now)})
 	if err != nil {
 		return scrapePlan{}, away(err)
 	}

@@ -85,8 +85,8 @@ func TestTheACLsAllowEverythingThatIsNeeded(t *testing.T) {
 	client := dialAs(t, "reader", 0, s.Addr())
 	r := cache.NewReader(client)
 	require.NoError(t, r.Ping(t.Context()))
-	require.Len(t, all(t, client, table, cache.Range{}), 2)
-	require.Len(t, all(t, client, table, cache.Range{Last: 1}), 1)
+	require.Len(t, all(t, client, table, record.Range{}), 2)
+	require.Len(t, all(t, client, table, record.Range{Last: 1}), 1)
 	entries, err := r.Tables(t.Context())
 	require.NoError(t, err)
 	require.Len(t, entries, 1)
@@ -107,8 +107,8 @@ func TestADatabaseOtherThanZeroNeedsSelect(t *testing.T) {
 		require.NoError(t, dialAs(t, name, 1, s.Addr()).Ping(t.Context()).Err())
 	}
 	put(t, writerOf(t, dialAs(t, "writer", 1, s.Addr()), nil), table, rec(60, "f", "h", 1))
-	require.Len(t, all(t, dialAs(t, "reader", 1, s.Addr()), table, cache.Range{}), 1)
-	require.Empty(t, all(t, dialAs(t, "reader", 0, s.Addr()), table, cache.Range{}))
+	require.Len(t, all(t, dialAs(t, "reader", 1, s.Addr()), table, record.Range{}), 1)
+	require.Empty(t, all(t, dialAs(t, "reader", 0, s.Addr()), table, record.Range{}))
 }
 
 // In a cluster the client asks for the slots too.
@@ -125,7 +125,7 @@ func TestTheACLsOfAClusterAllowEverythingThatIsNeeded(t *testing.T) {
 	for i := range 10 {
 		table := record.Table{Database: database, Name: fmt.Sprint("analytics_", i)}
 		put(t, w, table, rec(60, "f", "h", 1))
-		require.Len(t, all(t, client, table, cache.Range{}), 1)
+		require.Len(t, all(t, client, table, record.Range{}), 1)
 	}
 	require.NoError(t, w.Close(closing))
 	entries, err := cache.NewReader(client).Tables(t.Context())

@@ -105,7 +105,7 @@ func jsonOf(records ...record.Record) (texts []string) {
 }
 
 // all reads the records of a table in a range.
-func all(t testing.TB, client redis.UniversalClient, table record.Table, span cache.Range) []string {
+func all(t testing.TB, client redis.UniversalClient, table record.Table, span record.Range) []string {
 	t.Helper()
 	r := cache.NewReader(client)
 	starts, err := r.Buckets(t.Context(), table, span)
@@ -121,7 +121,7 @@ func all(t testing.TB, client redis.UniversalClient, table record.Table, span ca
 // startsOf returns the bucket starts in the index of a table, in seconds.
 func startsOf(t testing.TB, client redis.UniversalClient, table record.Table) (starts []int64) {
 	t.Helper()
-	buckets, err := cache.NewReader(client).Buckets(t.Context(), table, cache.Range{})
+	buckets, err := cache.NewReader(client).Buckets(t.Context(), table, record.Range{})
 	require.NoError(t, err)
 	for _, at := range buckets {
 		starts = append(starts, at.Unix())

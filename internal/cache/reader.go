@@ -28,53 +28,40 @@ func NewReader(client redis.UniversalClient) *Reader { return &Reader{client: cl
 // Ping returns an error if Redis does not answer.
 func (r *Reader) Ping(ctx context.Context) error { return r.client.Ping(ctx).Err() }
 
-// Entry is a table of the catalogue.
-type Entry struct {
-	record.Table
-	LastWrite time.Time
-}
-
 // Tables returns the tables of the catalogue, the last written one first. Members that cannot be tables are skipped; our
 // writers add none.
-func (r *Reader) Tables(ctx context.Context) ([]Entry, error) {
+func (r *Reader) Tables(ctx context.Context) ([]record.TableEntry, error) {
 	members, err := r.client.ZRevRangeWithScores(ctx, catalogueKey, 0, -1).Result()
 	if err != nil {
 		return nil, err
 	}
-	var entries []Entry
+	var entries []record.TableEntry
 	for _, m := range members {
 		text, _ := m.Member.(string)
 		t, err := parseMember(text)
 		if err != nil || CheckTable(t) != nil {
 			continue
 		}
-		entries = append(entries, Entry{Table: t, LastWrite: time.UnixMilli(int64(m.Score)).UTC()})
+		entries = append(entries, record.TableEntry{Table: t, LastWrite: time.UnixMilli(int64(m.Score)).UTC()})
 	}
 	return entries, nil
 }
 
-// Info describes a table.
-type Info struct {
-	Fields, TagKeys []string  // sorted
-	First, Last     time.Time // starts of the first and the last bucket, zero if there is none
-	Version         int64     // counts the writes
-}
-
-// Info returns the description of a table, and the zero Info for a table that does not exist.
-func (r *Reader) Info(ctx context.Context, t record.Table) (Info, error) {
+// Info returns the description of a table, and the zero TableInfo for a table that does not exist.
+func (r *Reader) Info(ctx context.Context, t record.Table) (record.TableInfo, error) {
 	pipe := r.client.Pipeline()
 	names := pipe.ZRangeByScore(ctx, namesKey(t), &redis.ZRangeBy{Min: "-inf", Max: "+inf"})
 	first := pipe.ZRangeByScore(ctx, indexKey(t), &redis.ZRangeBy{Min: "-inf", Max: "+inf", Count: 1})
 	last := pipe.ZRevRange(ctx, indexKey(t), 0, 0)
 	version := pipe.Get(ctx, versionKey(t))
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
-		return Info{}, err
+		return record.TableInfo{}, err
 	}
-	info := Info{}
+	info := record.TableInfo{}
 	info.Fields, info.TagKeys = splitNames(names.Val())
 	var err error
 	if info.First, info.Last, err = r.ends(ctx, t, first.Val(), last.Val()); err != nil {
-		return Info{}, err
+		return record.TableInfo{}, err
 	}
 	info.Version, err = parseVersion(version)
 	return info, err
@@ -85,7 +72,7 @@ func (r *Reader) Info(ctx context.Context, t record.Table) (Info, error) {
 func (r *Reader) ends(ctx context.Context, t record.Table, first, last []string) (from, to time.Time, err error) {
 	starts := parseStarts(append(first, last...))
 	if len(starts) < len(first)+len(last) {
-		if starts, err = r.Buckets(ctx, t, Range{}); err != nil {
+		if starts, err = r.Buckets(ctx, t, record.Range{}); err != nil {
 			return from, to, err
 		}
 	}
@@ -129,16 +116,9 @@ func parseVersion(cmd *redis.StringCmd) (int64, error) {
 	return v, nil
 }
 
-// Range selects buckets by their start, in [Start, End). A zero time is no bound. If Last is above 0, only the newest
-// Last of these are selected.
-type Range struct {
-	Start, End time.Time
-	Last       int
-}
-
 // Buckets returns the starts of the table's buckets in the range, ascending. A bucket that has expired since it was last
 // written may be among them: [Reader.Records] finds no records in it.
-func (r *Reader) Buckets(ctx context.Context, t record.Table, span Range) ([]time.Time, error) {
+func (r *Reader) Buckets(ctx context.Context, t record.Table, span record.Range) ([]time.Time, error) {
 	if span.Last > 0 && span.Start.IsZero() && span.End.IsZero() {
 		members, err := r.client.ZRevRange(ctx, indexKey(t), 0, int64(span.Last)-1).Result()
 		if err != nil {
@@ -149,19 +129,20 @@ func (r *Reader) Buckets(ctx context.Context, t record.Table, span Range) ([]tim
 			return starts, nil
 		}
 	}
-	members, err := r.client.ZRangeByScore(ctx, indexKey(t), span.scores()).Result()
+	members, err := r.client.ZRangeByScore(ctx, indexKey(t), scores(span)).Result()
 	if err != nil {
 		return nil, err
 	}
-	starts := slices.DeleteFunc(parseStarts(members), func(at time.Time) bool { return !span.contains(at) })
+	starts := slices.DeleteFunc(parseStarts(members), func(at time.Time) bool { return !span.Contains(at) })
 	if span.Last > 0 && len(starts) > span.Last {
 		starts = starts[len(starts)-span.Last:]
 	}
 	return starts, nil
 }
 
-// scores returns the scores of the range in the index. These are rounded, so more buckets may have them.
-func (r Range) scores() *redis.ZRangeBy {
+// scores returns the scores of the range in the index. Scores are rounded, so a few buckets outside of the range may have
+// such a score too.
+func scores(r record.Range) *redis.ZRangeBy {
 	by := &redis.ZRangeBy{Min: "-inf", Max: "+inf"}
 	if !r.Start.IsZero() {
 		by.Min = scoreText(r.Start)
@@ -170,10 +151,6 @@ func (r Range) scores() *redis.ZRangeBy {
 		by.Max = scoreText(r.End)
 	}
 	return by
-}
-
-func (r Range) contains(at time.Time) bool {
-	return (r.Start.IsZero() || !at.Before(r.Start)) && (r.End.IsZero() || at.Before(r.End))
 }
 
 // Records reads the records of the buckets that begin at starts. It calls yield once for each bucket, in that order, with

@@ -27,13 +27,13 @@ func TestRecordsReadBackByBucket(t *testing.T) {
 		put(t, writerOf(t, client, nil), table, records...)
 		want := jsonOf(records...)
 		at := func(seconds int64) time.Time { return time.Unix(seconds, 0) }
-		require.Equal(t, want, all(t, client, table, cache.Range{}))
-		require.Equal(t, want[len(want)-6:], all(t, client, table, cache.Range{Last: 2}))
-		require.Equal(t, want[:3], all(t, client, table, cache.Range{End: at(-490)}))
-		require.Equal(t, want[150:156], all(t, client, table, cache.Range{Start: at(0), End: at(20)}))
-		require.Equal(t, want[153:156], all(t, client, table, cache.Range{Start: at(0), End: at(20), Last: 1}))
-		require.Empty(t, all(t, client, table, cache.Range{Start: at(10), End: at(10)}))
-		require.Empty(t, all(t, client, newTable(), cache.Range{}))
+		require.Equal(t, want, all(t, client, table, record.Range{}))
+		require.Equal(t, want[len(want)-6:], all(t, client, table, record.Range{Last: 2}))
+		require.Equal(t, want[:3], all(t, client, table, record.Range{End: at(-490)}))
+		require.Equal(t, want[150:156], all(t, client, table, record.Range{Start: at(0), End: at(20)}))
+		require.Equal(t, want[153:156], all(t, client, table, record.Range{Start: at(0), End: at(20), Last: 1}))
+		require.Empty(t, all(t, client, table, record.Range{Start: at(10), End: at(10)}))
+		require.Empty(t, all(t, client, newTable(), record.Range{}))
 	})
 }
 
@@ -61,7 +61,7 @@ func TestInfoAndCatalogueDescribeTheTables(t *testing.T) {
 		put(t, w, awkward, rec(60, "f", "h", 1))
 		info, err := r.Info(t.Context(), table)
 		require.NoError(t, err)
-		require.Equal(t, cache.Info{Fields: []string{"f", "g"}, TagKeys: []string{"host"}, First: time.Unix(60, 0).UTC(), Last: time.Unix(120, 0).UTC(), Version: 1}, info)
+		require.Equal(t, record.TableInfo{Fields: []string{"f", "g"}, TagKeys: []string{"host"}, First: time.Unix(60, 0).UTC(), Last: time.Unix(120, 0).UTC(), Version: 1}, info)
 		require.NoError(t, client.ZAdd(t.Context(), cache.CatalogueKey, redis.Z{Score: 1, Member: "no table%"}, redis.Z{Score: 2, Member: "db:a/b"}).Err())
 		entries, err := r.Tables(t.Context())
 		require.NoError(t, err, "members that cannot be tables are skipped")
@@ -73,7 +73,7 @@ func TestInfoAndCatalogueDescribeTheTables(t *testing.T) {
 			}
 		}
 		require.Equal(t, 2, found)
-		require.Len(t, all(t, client, awkward, cache.Range{}), 1)
+		require.Len(t, all(t, client, awkward, record.Range{}), 1)
 
 		none, err := r.Info(t.Context(), record.Table{Database: "no", Name: "table"})
 		require.NoError(t, err)
@@ -101,10 +101,10 @@ func TestMembersOfTheIndexThatAreNotStartsAreSkipped(t *testing.T) {
 			put(t, w, table, rec(start, "f", "h", 1))
 			want = append(want, jsonOf(rec(start, "f", "h", 1))...)
 		}
-		require.Equal(t, want[1:], all(t, client, table, cache.Range{}), "MaxBuckets counts buckets only")
-		require.Equal(t, want[2:], all(t, client, table, cache.Range{Last: 2}))
-		require.Equal(t, want[1:], all(t, client, table, cache.Range{Last: 9}))
-		require.Equal(t, want[1:3], all(t, client, table, cache.Range{Start: time.Unix(200, 0), End: time.Unix(400, 0)}))
+		require.Equal(t, want[1:], all(t, client, table, record.Range{}), "MaxBuckets counts buckets only")
+		require.Equal(t, want[2:], all(t, client, table, record.Range{Last: 2}))
+		require.Equal(t, want[1:], all(t, client, table, record.Range{Last: 9}))
+		require.Equal(t, want[1:3], all(t, client, table, record.Range{Start: time.Unix(200, 0), End: time.Unix(400, 0)}))
 		info, err = r.Info(t.Context(), table)
 		require.NoError(t, err)
 		require.Equal(t, []time.Time{time.Unix(200, 0).UTC(), time.Unix(400, 0).UTC()}, []time.Time{info.First, info.Last})
@@ -123,5 +123,5 @@ func TestTagKeysAreThoseOfTheRecords(t *testing.T) {
 	info, err := cache.NewReader(client).Info(t.Context(), table)
 	require.NoError(t, err)
 	require.Equal(t, []string{"agent_tag", "host"}, info.TagKeys)
-	require.Contains(t, all(t, client, table, cache.Range{})[0], `"agent":"a1","agent_tag":"x","host":"h"`)
+	require.Contains(t, all(t, client, table, record.Range{})[0], `"agent":"a1","agent_tag":"x","host":"h"`)
 }

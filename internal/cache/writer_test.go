@@ -26,7 +26,7 @@ func TestWritingAgainReplacesARecordOfTheSameAgentOnly(t *testing.T) {
 		for _, r := range []record.Record{first, other, second, second} {
 			put(t, w, table, r)
 		}
-		require.Equal(t, jsonOf(second, other), all(t, client, table, cache.Range{}))
+		require.Equal(t, jsonOf(second, other), all(t, client, table, record.Range{}))
 		version, err := cache.NewReader(client).Version(t.Context(), table)
 		require.NoError(t, err)
 		require.Equal(t, int64(4), version)
@@ -62,19 +62,19 @@ func TestAnOlderRevisionNeverReplacesANewerOne(t *testing.T) {
 			{"an older one beside another field", []record.Record{revised(4, 6), other}, revised(5, 7), 3},
 		} {
 			put(t, w, table, step.records...)
-			got := all(t, client, table, cache.Range{})
+			got := all(t, client, table, record.Range{})
 			require.Equal(t, jsonOf(step.want), got[:1], step.name)
 			require.Equal(t, step.outdated, w.Outdated(), step.name)
 		}
-		require.Len(t, all(t, client, table, cache.Range{}), 2)
+		require.Len(t, all(t, client, table, record.Range{}), 2)
 
 		restarted := writerOf(t, client, nil)
 		put(t, restarted, table, revised(4, 6))
-		require.Equal(t, jsonOf(revised(5, 7), other), all(t, client, table, cache.Range{}), "another writer reads the revisions too")
+		require.Equal(t, jsonOf(revised(5, 7), other), all(t, client, table, record.Range{}), "another writer reads the revisions too")
 		require.Equal(t, int64(1), restarted.Outdated())
 		unknown := rec(60, "f", "h", 8)
 		put(t, w, table, unknown)
-		require.Equal(t, jsonOf(unknown, other), all(t, client, table, cache.Range{}), "a record without a revision cannot be compared")
+		require.Equal(t, jsonOf(unknown, other), all(t, client, table, record.Range{}), "a record without a revision cannot be compared")
 	})
 }
 
@@ -87,7 +87,7 @@ func TestARevisionBelongsToItsBucketAndAgent(t *testing.T) {
 	later.Start = time.Unix(120, 0).UTC()
 	other.Agent = "a2"
 	put(t, w, table, later, other)
-	require.Equal(t, jsonOf(revised(2, 1), other, later), all(t, client, table, cache.Range{}))
+	require.Equal(t, jsonOf(revised(2, 1), other, later), all(t, client, table, record.Range{}))
 	require.Zero(t, w.Outdated())
 }
 
@@ -155,7 +155,7 @@ func TestABatchOfManySeriesFieldsAndBucketsIsStoredWhole(t *testing.T) {
 	}
 	put(t, writerOf(t, client, nil), table, records...)
 	want := jsonOf(records...)
-	got := all(t, client, table, cache.Range{})
+	got := all(t, client, table, record.Range{})
 	slices.Sort(want)
 	slices.Sort(got)
 	require.Equal(t, want, got)
@@ -188,7 +188,7 @@ func TestExpiredBucketsLeaveTheIndex(t *testing.T) {
 	pass(40 * time.Minute)
 	put(t, w, table, rec(120, "f", "h", 2))
 	pass(40 * time.Minute)
-	require.Len(t, all(t, client, table, cache.Range{}), 1, "a reader tolerates the expired bucket")
+	require.Len(t, all(t, client, table, record.Range{}), 1, "a reader tolerates the expired bucket")
 	put(t, w, table, rec(180, "f", "h", 3))
 	require.Equal(t, []int64{120, 180}, startsOf(t, client, table))
 	info, err := r.Info(t.Context(), table)
@@ -263,7 +263,7 @@ func TestPutRefusesTablesThatCannotBeStored(t *testing.T) {
 	require.ErrorContains(t, w.Put(t.Context(), record.Table{Database: "", Name: "t"}, records), `database name "": want a name`)
 	require.ErrorContains(t, w.Put(t.Context(), record.Table{Database: "analytics", Name: "tables"}, records), "is the list of all tables")
 	require.EqualError(t, cache.NewWriter(client, cache.Options{}).Put(t.Context(), table, records), "retention 0s, want 1s or more")
-	require.Empty(t, all(t, client, table, cache.Range{}))
+	require.Empty(t, all(t, client, table, record.Range{}))
 }
 
 func TestACatalogueOfAnotherTypeIsReported(t *testing.T) {
@@ -276,7 +276,7 @@ func TestACatalogueOfAnotherTypeIsReported(t *testing.T) {
 	})
 	require.NoError(t, client.Set(t.Context(), cache.CatalogueKey, "no sorted set", 0).Err())
 	put(t, w, table, rec(60, "f", "h", 1))
-	require.Len(t, all(t, client, table, cache.Range{}), 1)
+	require.Len(t, all(t, client, table, record.Range{}), 1)
 	require.Len(t, reported, 1)
 	require.ErrorContains(t, reported[0], `entering db:analytics_cpu into the list of all tables, "analytics:tables": WRONGTYPE`)
 	require.NoError(t, client.Del(t.Context(), cache.CatalogueKey).Err())
@@ -324,7 +324,7 @@ func BenchmarkPut(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/record")
-			if got := len(all(b, client, table, cache.Range{Last: 10})); got != 10*100 {
+			if got := len(all(b, client, table, record.Range{Last: 10})); got != 10*100 {
 				b.Fatalf("10 buckets have %d records, want 1000", got)
 			}
 		})

@@ -98,7 +98,7 @@ var cpu = record.Table{Database: "db", Name: "analytics_cpu"}
 func records(t *testing.T, client redis.UniversalClient, table record.Table) []map[string]any {
 	t.Helper()
 	reader := cache.NewReader(client)
-	starts, err := reader.Buckets(t.Context(), table, cache.Range{})
+	starts, err := reader.Buckets(t.Context(), table, record.Range{})
 	require.NoError(t, err)
 	var all []map[string]any
 	require.NoError(t, reader.Records(t.Context(), table, starts, func(_ time.Time, batch []string) error {
@@ -200,7 +200,7 @@ func TestARecordBecomesAMetricAndTheSameRecord(t *testing.T) {
 				require.NoError(t, client.FlushDB(t.Context()).Err())
 				r, _ := connected(t, addr, "")
 				require.NoError(t, r.Write([]telegraf.Metric{m}))
-				starts, err := cache.NewReader(client).Buckets(t.Context(), cpu, cache.Range{})
+				starts, err := cache.NewReader(client).Buckets(t.Context(), cpu, record.Range{})
 				require.NoError(t, err)
 				require.Equal(t, []time.Time{want.Start}, starts)
 				key := "{db:analytics_cpu}:b:60.000000005"

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 )
 
@@ -74,11 +75,11 @@ func cached(t *testing.T, addr string) string {
 	reader := cache.NewReader(redistest.Open(t, addr))
 	tables, err := reader.Tables(t.Context())
 	require.NoError(t, err)
-	slices.SortFunc(tables, func(a, b cache.Entry) int { return cmp.Compare(a.String(), b.String()) })
+	slices.SortFunc(tables, func(a, b record.TableEntry) int { return cmp.Compare(a.String(), b.String()) })
 	var b strings.Builder
 	for _, e := range tables {
 		b.WriteString(e.String() + "\n")
-		starts, err := reader.Buckets(t.Context(), e.Table, cache.Range{})
+		starts, err := reader.Buckets(t.Context(), e.Table, record.Range{})
 		require.NoError(t, err)
 		require.NoError(t, reader.Records(t.Context(), e.Table, starts, func(_ time.Time, records []string) error {
 			b.WriteString(strings.Join(records, "\n") + "\n")
