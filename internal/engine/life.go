@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"time"
 
@@ -88,7 +89,7 @@ func (s *series) find(start int64) (i int, found bool) {
 }
 
 // newBucket returns an empty bucket, or a final one as the store has it. It returns nil for a final bucket without a
-// store, and if the store fails: an empty bucket would replace the rows of the one that cannot be read.
+// store, for one that has expired in the store, and if the store fails: an empty bucket would replace the rows of the one that cannot be read.
 func (e *Engine) newBucket(s *series, at span) *open {
 	b := &open{start: at.start, end: at.end}
 	if e.o.Store == nil {
@@ -100,6 +101,8 @@ func (e *Engine) newBucket(s *series, at span) *open {
 	}
 	found, ok, err := e.o.Store.Find(s.key(), at.start)
 	switch {
+	case errors.Is(err, ErrExpired):
+		return nil
 	case err != nil:
 		e.counters.StateErrors++
 		e.notify(Notice{Kind: StateFailed, Err: err})
@@ -133,9 +136,9 @@ func (e *Engine) isDue(b *open, now time.Time) bool {
 }
 
 // finish makes a due bucket of the series final, after its rows were collected. Nothing is staged.
-func (e *Engine) finish(s *series, b *open, now time.Time) {
+func (e *Engine) finish(s *series, b *open) {
 	if e.o.Store != nil {
-		e.o.Store.Final(b.handle, e.whole(s, b), now)
+		e.o.Store.Final(b.handle, e.whole(s, b))
 	} else {
 		s.final.Add(b.start, b.end)
 	}

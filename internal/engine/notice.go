@@ -3,7 +3,7 @@ package engine
 // Counters are what an engine has counted since it was made, and what it held at the last Push.
 type Counters struct {
 	// Values that were dropped, by reason.
-	Late            int64 // their bucket is final, and without a store or with one that failed
+	Late            int64 // their bucket is final, and without a store, expired in the store, or the store failed
 	Future          int64 // further ahead of the clock than Options.MaxFuture
 	NaN             int64 // NaN or infinite
 	OutOfRange      int64 // their bucket begins before September 1677

@@ -156,7 +156,7 @@ func (e *Engine) collectSeries(s *series, now time.Time, all bool, held *Counter
 		}
 		switch {
 		case b.final:
-			e.finish(s, b, now)
+			e.finish(s, b)
 		case e.o.Store != nil && e.o.Store.Old(b.handle):
 			e.o.Store.Snapshot(b.handle, e.whole(s, b))
 		}

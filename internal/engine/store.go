@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -35,14 +36,18 @@ type Store interface {
 	Old(handle uint64) bool
 	// Snapshot logs the open bucket as a whole.
 	Snapshot(handle uint64, b Bucket)
-	// Final logs that the bucket became final. Find returns it from then on. Its rows leave at that time.
-	Final(handle uint64, b Bucket, at time.Time)
+	// Final logs that the bucket became final. Find returns it from then on. Its rows leave after the next Commit.
+	Final(handle uint64, b Bucket)
 	// Find returns the final bucket of a series with that start, or false if there is none. An error means that there
-	// may be one, but it cannot be read.
+	// may be one, but it cannot be read; [ErrExpired], that there was one, which is gone.
 	Find(series string, start int64) (Bucket, bool, error)
 	// Commit makes the log so far durable. If it fails, the next Commit tries again.
 	Commit() error
 }
+
+// ErrExpired is wrapped by the error of [Store.Find] about a final bucket that the store keeps no longer. Values for it are
+// late: a bucket of these values alone would replace the rows of all its values.
+var ErrExpired = errors.New("final bucket has expired")
 
 // Replay receives the log of a store in its order, so that the engine has the summaries of the last run, equal to the last
 // bit. Each method repeats the call of the method of [Store] that has its name. [Engine.BeginReplay] returns one.
@@ -206,7 +211,7 @@ func (e *Engine) Adopt(all []Bucket) {
 			}
 		}
 		if start, end, ok := e.o.Grid.Bounds(b.Start); ok && start == b.Start && end == b.End {
-			e.o.Store.Final(e.o.Store.Open(b), b, e.o.Now())
+			e.o.Store.Final(e.o.Store.Open(b), b)
 		}
 		e.again = append(e.again, again{b, e.o.Prefix})
 	}

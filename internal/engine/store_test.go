@@ -99,7 +99,7 @@ func (r *recorder) Snapshot(handle uint64, b engine.Bucket) {
 	r.log = append(r.log, logged{kind: "open", handle: handle, bucket: clone(b)})
 }
 
-func (r *recorder) Final(handle uint64, b engine.Bucket, _ time.Time) {
+func (r *recorder) Final(handle uint64, b engine.Bucket) {
 	b = clone(b)
 	r.log = append(r.log, logged{kind: "final", handle: handle, bucket: b})
 	r.final[finalKey{b.Series, b.Start}] = b

@@ -156,7 +156,7 @@ func BenchmarkFinal(b *testing.B) {
 					bucket := bucketOf(fmt.Sprintf("cpu,cpu=cpu%d,host=server-%06d", n%16, n%100_000), int64(n/100_000)*hour)
 					h := s.OpenBucket(bucket)
 					bucket.Fields, bucket.Summaries = benchNames, summaries
-					s.Final(h, bucket, epoch)
+					s.Final(h, bucket)
 					if n++; n%1600 == 0 && stored {
 						if err := s.Commit(); err != nil {
 							b.Fatal(err)
@@ -190,7 +190,7 @@ func BenchmarkFind(b *testing.B) {
 		bucket := bucketOf(fmt.Sprint("m,host=", k), 0)
 		h := s.OpenBucket(bucket)
 		bucket.Fields, bucket.Summaries = benchNames, summaries
-		s.Final(h, bucket, epoch)
+		s.Final(h, bucket)
 		if k%1600 == 0 {
 			require.NoError(b, s.Commit())
 		}

@@ -175,17 +175,21 @@ func wrongValues(m *model, lost int) (wrong []string) {
 
 // writeFinals makes a store with many final buckets, all of them in its database, and returns them.
 func writeFinals(t testing.TB, dir string, series int) (folder string, want map[id]string) {
-	s := mustOpen(t, options(t, dir))
+	o, c := options(t, dir), newClock()
+	o.Now = c.now
+	s := mustOpen(t, o)
 	want = map[id]string{}
 	for k := range series {
+		if k%(series/5+1) == 0 {
+			c.advance(24 * time.Hour) // to another slot
+		}
 		b := bucketOf(fmt.Sprint("m,host=", k), int64(k%7)*hour)
-		b.Touched = epoch.Add(-time.Duration(k%5) * 24 * time.Hour).UnixNano()
 		h := s.OpenBucket(b)
 		b.Fields, b.Summaries = []string{"a", "b"}, make([]stats.Summary, 2)
 		for i := range 20 {
 			b.Summaries[i%2].Add(float64(k) + float64(i)/7)
 		}
-		s.Final(h, b, epoch)
+		s.Final(h, b)
 		want[id{b.Series, b.Start}] = text(b)
 	}
 	require.NoError(t, s.Close())
@@ -304,7 +308,7 @@ func FuzzLogIsDecodedWithoutAPanic(f *testing.F) {
 	s.Rows(h, 1, []string{"a", "b"}, []float64{1, 2.5, 1, 2}, []int64{3, 4})
 	s.Rows(h, 0, []string{"c"}, []float64{7}, nil)
 	s.Demoted(h, "a")
-	s.Final(h, b, epoch)
+	s.Final(h, b)
 	require.NoError(f, s.Close())
 	logs, err := filepath.Glob(filepath.Join(s.Folder(), "log-*"))
 	require.NoError(f, err)
@@ -318,6 +322,9 @@ func FuzzLogIsDecodedWithoutAPanic(f *testing.F) {
 			t.Errorf("%d commits with %d records in %d bytes", commits, records, len(b))
 		}
 		state.DecodePayload(b)
+		if spans, err := state.DecodeExpired([]byte("0123456789abcdef"), b); err == nil {
+			require.LessOrEqual(t, spans, len(b))
+		}
 		if got, err := state.DecodeFinal([]byte("12345678m"), b); err == nil {
 			t.Errorf("a bucket without the checksum of its key: %+v", got)
 		}

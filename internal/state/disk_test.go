@@ -174,7 +174,7 @@ func TestBucketsAreSavedWholeAfterMoreThanMaxPendingCouldNotBeWritten(t *testing
 	}
 	want := map[id]string{}
 	final, _ := m.Final(last)
-	s.Final(last, final, epoch)
+	s.Final(last, final)
 	want[id{final.Series, final.Start}] = text(final)
 	b := bucketOf("new", 0)
 	h := s.OpenBucket(b)
@@ -182,7 +182,7 @@ func TestBucketsAreSavedWholeAfterMoreThanMaxPendingCouldNotBeWritten(t *testing
 	m.Rows(h, []string{"a"}, []float64{5}, nil)
 	s.Rows(h, 2, []string{"a"}, []float64{5}, nil)
 	final, _ = m.Final(h)
-	s.Final(h, final, epoch)
+	s.Final(h, final)
 	want[id{final.Series, final.Start}] = text(final)
 
 	d.room.Store(-1)

@@ -1,10 +1,31 @@
 package state
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // Frozen returns o for a store whose background writer never runs.
 func Frozen(o Options) Options {
 	o.frozen = true
+	return o
+}
+
+// WithTicks returns o for a store that counts its age with that clock, so that Now can jump.
+func WithTicks(o Options, ticks func() time.Time) Options {
+	o.ticks = ticks
+	return o
+}
+
+// WithMaxExpired returns o for a store that keeps that many records of expired buckets.
+func WithMaxExpired(o Options, most int) Options {
+	o.maxExpired = most
+	return o
+}
+
+// WithCompaction returns o for a store that compacts its database when that many bytes are free.
+func WithCompaction(o Options, free int64) Options {
+	o.compactFree = free
 	return o
 }
 
@@ -57,10 +78,21 @@ func decodePayload(b []byte, block *rowBlock) (n int) {
 			d.rows(block, schemas)
 		case recordFinal:
 			d.final(number)
+		case recordAgain:
+			d.again()
 		}
 		return nil
 	})
 	return n
+}
+
+// DecodeExpired decodes bytes as a record of expired buckets, and returns how many spans it has.
+func DecodeExpired(key, value []byte) (int, error) {
+	_, all, err := decodeExpired(key, value)
+	if err != nil && !errors.Is(err, errFormat) {
+		panic(err)
+	}
+	return len(all), err
 }
 
 // DecodeFinal decodes bytes as a value of the database.

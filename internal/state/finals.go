@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -18,9 +19,9 @@ import (
 
 // Final buckets
 //
-// The file "finals.db" is a bbolt database. A final bucket is in the bolt bucket of a slot: 8 bytes, the wall time at
-// which the slot ends, in nanoseconds since 1970, big endian with the sign bit flipped. Its last value came before that.
-// A slot is removed as a whole, which is fast, when its end is older than the retention.
+// The file "finals.db" is a bbolt database. A final bucket is in the bolt bucket of a slot: 8 bytes, the age of the
+// store (see clock) at which the slot ends, big endian with the sign bit flipped. It became final before that.
+// A slot is removed as a whole, which is fast, when its end is older than the retention. See expired.go for what remains.
 //
 // Its key is
 //
@@ -35,14 +36,14 @@ import (
 //	uvarint   how far the end is above the start, modulo 2^64
 //	uvarint   revision
 //	varint    wall time of the last value
-//	varint    wall time at which its final row left
+//	varint    age of the store when its final row left
 //	uvarint   handle: the later a bucket opened, the larger
 //	string    series
 //	uvarint   number of fields, and for each, string name, string summary (see record.go)
 //
-// The bolt bucket "meta" has two numbers: "stored" is that of a commit, and all buckets that became final in it or before
-// are in the database; "handle" is not below any handle in it. A number is 8 bytes, big endian, and their CRC32C, 4
-// bytes, little endian.
+// The bolt bucket "meta" has numbers: "stored" is that of a commit, and all buckets that became final in it or before
+// are in the database; "handle" is not below any handle in it; "age" and "wall" are the age of the store and the wall time
+// as of the last transaction. A number is 8 bytes, big endian, and their CRC32C, 4 bytes, little endian.
 const (
 	finalsFile   = "finals.db"
 	finalVersion = 1
@@ -58,6 +59,8 @@ var (
 	metaBucket = []byte("meta")
 	storedKey  = []byte("stored")
 	handleKey  = []byte("handle")
+	ageKey     = []byte("age")
+	wallKey    = []byte("wall")
 )
 
 // errDamaged is wrapped by errors about a database with damaged pages.
@@ -82,6 +85,10 @@ type finals struct {
 	slots  []int64           // ascending, guarded by Store.mu
 	stored uint64            // see the key "stored", as of Open
 	handle uint64            // see the key "handle", as of Open
+	age    int64             // of the store, as of the end of the last run; 0 if it is new
+	wall   int64             // wall time of that
+	// expiredEnd is not below the end of any bucket that was removed after its retention.
+	expiredEnd atomic.Int64
 }
 
 // slotWidth returns how long slots are for a retention: short against it, so that what is kept beyond is little.
@@ -89,14 +96,9 @@ func slotWidth(retention time.Duration) int64 {
 	return int64(min(max(retention/4, time.Minute), 24*time.Hour))
 }
 
-// slotOf returns the end of the slot for a bucket whose last value came at that wall time.
-func (f *finals) slotOf(touched int64) int64 {
-	end := touched - touched%f.width + f.width
-	if touched < 0 || end < touched {
-		return f.width // a clock before 1970 or after 2262
-	}
-	return end
-}
+// slotOf returns the end of the slot for a bucket that becomes final at that age of the store, which is not negative and
+// far from the largest int64.
+func (f *finals) slotOf(age int64) int64 { return age - age%f.width + f.width }
 
 func orderedBytes(v int64) []byte {
 	return binary.BigEndian.AppendUint64(nil, uint64(v)^1<<63)
@@ -186,11 +188,14 @@ func guard(f func() error) (err error) {
 	return f()
 }
 
-// openFinals opens the database of the store, and creates it if there is none. If it is damaged, it is renamed, and a
+// openFinals opens the database of the store, and creates it if there is none. If it is mostly free, it is compacted first. If it is damaged, it is renamed, and a
 // new one gets what can be read of it.
 func openFinals(s *Store) (*finals, error) {
 	f := &finals{path: filepath.Join(s.folder, finalsFile), width: slotWidth(s.o.Retention)}
-	err := verifyDatabase(f.path)
+	used, err := verifyDatabase(f.path)
+	if err == nil {
+		s.shrink(f, used)
+	}
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		err = f.open()
 	}
@@ -225,7 +230,12 @@ func (f *finals) load() error {
 	return f.db.View(func(tx *bbolt.Tx) error {
 		if meta := tx.Bucket(metaBucket); meta != nil {
 			f.stored, f.handle = metaNumber(meta, storedKey), metaNumber(meta, handleKey)
+			f.age, f.wall = int64(metaNumber(meta, ageKey)), int64(metaNumber(meta, wallKey))
 		}
+		if err := f.loadExpired(tx); err != nil {
+			return err
+		}
+		defer f.guessAge()
 		return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
 			if b == nil || len(name) != 8 {
 				return nil
@@ -245,6 +255,14 @@ func (f *finals) load() error {
 			return nil
 		})
 	})
+}
+
+// guessAge sets the age if there is none, by the newest slot.
+func (f *finals) guessAge() {
+	if f.age == 0 && len(f.slots) > 0 {
+		f.age = max(f.slots[len(f.slots)-1]-f.width, 0)
+		f.wall = f.age
+	}
 }
 
 // metaNumber returns a number of the meta bucket, or 0 if it is not there.
@@ -327,9 +345,14 @@ func (f *finals) put(batch *finalBatch) error {
 					return err
 				}
 			}
+			if err := batch.expired.put(tx, batch.age); err != nil {
+				return err
+			}
 			return errors.Join(
 				meta.Put(storedKey, formatMetaNumber(batch.stored)),
-				meta.Put(handleKey, formatMetaNumber(batch.handle)))
+				meta.Put(handleKey, formatMetaNumber(batch.handle)),
+				meta.Put(ageKey, formatMetaNumber(uint64(batch.age))),
+				meta.Put(wallKey, formatMetaNumber(uint64(batch.wall))))
 		})
 	})
 }
@@ -360,22 +383,6 @@ func putFinal(tx *bbolt.Tx, b *final, older []int64) error {
 	}
 	bucket.FillPercent = fillPercent
 	return bucket.Put(key, b.value)
-}
-
-// removeSlot removes all buckets of a slot, and returns how many.
-func (f *finals) removeSlot(slot int64) (n int, err error) {
-	name := orderedBytes(slot)
-	err = guard(func() error {
-		return f.db.Update(func(tx *bbolt.Tx) error {
-			b := tx.Bucket(name)
-			if b == nil {
-				return nil
-			}
-			n = b.Stats().KeyN
-			return tx.DeleteBucket(name)
-		})
-	})
-	return n, err
 }
 
 // added notes that a slot has buckets with that start.

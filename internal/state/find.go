@@ -72,7 +72,7 @@ func (s *Store) unpend(done []*final) {
 }
 
 // Find returns the final bucket of a series with that start. ok is false if there is none. An error wraps
-// ErrUnreadable, with ok true, or is about the database.
+// ErrUnreadable, with ok true, or is ErrExpired or about the database, with ok false.
 func (s *Store) Find(series string, start int64) (b Bucket, ok bool, err error) {
 	found, ok, err := s.find(series, start)
 	return found.Bucket, ok, err
@@ -88,7 +88,7 @@ func (s *Store) find(series string, start int64) (b storedFinal, ok bool, err er
 		return b, false, ErrClosed
 	}
 	if pending == nil && len(slots) == 0 {
-		return b, false, nil
+		return b, false, s.absent(series, start)
 	}
 	key := finalKey(series, start)
 	var value []byte
@@ -101,7 +101,7 @@ func (s *Store) find(series string, start int64) (b storedFinal, ok bool, err er
 		return b, false, fmt.Errorf("state %q: %w", s.finals.path, err)
 	}
 	if value == nil {
-		return b, false, nil
+		return b, false, s.absent(series, start)
 	}
 	b, err = decodeFinal(key, value, s.o.ExactLimit)
 	if err == nil && b.Series == series && b.Start == start {

@@ -36,7 +36,7 @@ func (s *Store) OpenBucket(b Bucket) (handle uint64) {
 // track adds an open bucket whose log begins with the commit under construction.
 func (s *Store) track(number uint64, b Bucket) *handle {
 	h := &handle{number: number, series: b.Series, start: b.Start, end: b.End, revision: b.Revision}
-	h.first, h.since = s.commit, s.o.Now().UnixNano()
+	h.first, h.since = s.commit, s.clock.time()
 	s.handles[number] = h
 	s.needed.add(h.first)
 	s.roll.open++
@@ -110,7 +110,7 @@ func (s *Store) Old(handle uint64) bool {
 	case h.lost:
 		return true
 	}
-	now := s.o.Now().UnixNano()
+	now := s.clock.time()
 	old := now-h.since >= int64(rollAge)
 	if !old {
 		old = s.stats.LogBytes > max(rollBytes, 2*s.roll.live) && h.first <= s.needed.min(s.commit)
@@ -128,24 +128,25 @@ func (s *Store) Snapshot(handle uint64, b Bucket) {
 	}
 	s.roll.live -= h.bytes
 	s.needed.remove(h.first)
-	h.first, h.since, h.lost, h.revision = s.commit, s.o.Now().UnixNano(), false, b.Revision
+	h.first, h.since, h.lost, h.revision = s.commit, s.clock.time(), false, b.Revision
 	s.needed.add(h.first)
 	s.logOpen(h, b)
 	s.bound()
 }
 
-// Final logs that an open bucket became final. Find finds it from then on. at is the wall time at which its final row
-// leaves. Final keeps b.Series and nothing else of b.
-func (s *Store) Final(handle uint64, b Bucket, at time.Time) {
+// Final logs that an open bucket became final. Find finds it from then on. Its final row leaves after the next Commit.
+// Final keeps b.Series and nothing else of b.
+func (s *Store) Final(handle uint64, b Bucket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := s.handles[handle]
 	if h == nil {
 		return
 	}
+	at := s.clock.time()
 	f := &final{
 		handle: h, series: b.Series, start: b.Start, end: b.End, commit: s.commit,
-		slot: s.finals.slotOf(b.Touched), value: encodeFinal(b, handle, at.UnixNano()),
+		slot: s.finals.slotOf(at), value: encodeFinal(b, handle, at),
 	}
 	switch {
 	case s.full:
@@ -154,10 +155,21 @@ func (s *Store) Final(handle uint64, b Bucket, at time.Time) {
 		s.logOpen(h, b) // the log has only a part of it
 		fallthrough
 	default:
-		s.records.final(handle, b, at.UnixNano())
+		s.records.final(handle, b, at)
 	}
 	s.finish(h)
 	s.pend(f)
+	s.bound()
+}
+
+// again logs that the row of a final bucket of the last run leaves again.
+func (s *Store) again(series string, start int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.full {
+		return
+	}
+	s.records.again(series, start, s.clock.time())
 	s.bound()
 }
 
@@ -218,8 +230,7 @@ func (s *Store) save() error {
 		err = s.log.write(s.queue)
 	}
 	if err == nil {
-		now := s.o.Now()
-		err = s.log.remove(needed, now.Add(-s.o.Replay).UnixNano(), now)
+		err = s.log.remove(needed, s.clock.time()-int64(s.o.Replay), s.o.Now())
 	}
 	s.mu.Lock()
 	s.committed(err, ok)
@@ -235,8 +246,8 @@ func (s *Store) take() (needed uint64, ok bool) {
 		s.queue, s.queued, s.discard = nil, 0, false
 	}
 	if len(s.records.buf) > 0 || s.full {
-		now := s.o.Now().UnixNano()
-		s.records.time(now)
+		now := s.clock.time()
+		s.records.time(s.o.Now().UnixNano(), now)
 		s.queue = append(s.queue, batch{commit: s.commit, payload: s.records.buf, time: now})
 		s.queued += len(s.records.buf)
 		s.records.reset(s.spare)
@@ -279,10 +290,10 @@ type rollBudget struct {
 	open   int   // buckets
 	live   int64 // bytes of the log that the open buckets need
 	tokens float64
-	last   int64 // when tokens was right, nanoseconds
+	last   int64 // age of the store when tokens was right
 }
 
-// take reports whether another bucket may be logged whole at that time.
+// take reports whether another bucket may be logged whole at that age of the store.
 func (r *rollBudget) take(now int64) bool {
 	if elapsed := now - r.last; elapsed > 0 {
 		r.tokens += 1.1 * float64(r.open) * min(1, float64(elapsed)/float64(rollAge))

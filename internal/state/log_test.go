@@ -57,7 +57,7 @@ func TestUnknownHandlesAndEmptyBlocksHaveNoEffect(t *testing.T) {
 	s.Rows(77, 1, []string{"a"}, []float64{1}, nil)
 	s.Demoted(77, "a")
 	s.Snapshot(77, bucketOf("m", 0))
-	s.Final(77, bucketOf("m", 0), epoch)
+	s.Final(77, bucketOf("m", 0))
 	require.False(t, s.Old(77))
 	h := s.OpenBucket(bucketOf("m", 0))
 	before := s.Stats().PendingBytes

@@ -7,17 +7,19 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 )
 
 // past is what the last run left in the log.
 type past struct {
 	clean   bool
 	last    uint64 // number of the last commit
-	end     int64  // wall time of it
+	end     int64  // age of the store at it
+	wall    int64  // wall time of it
 	replay  int64  // Options.Replay, nanoseconds
 	next    uint64 // largest handle
 	buckets map[uint64]*pastBucket
-	recent  []finalRecord    // whose rows left within replay before the end
+	recent  []finalRecord    // whose rows left within replay before the end, also again
 	strays  map[uint64]int64 // values of handles that never opened, as their log is gone or damaged
 	damaged []string         // names of files
 	commits int64            // lost
@@ -33,7 +35,7 @@ type pastBucket struct {
 	named  bool // the commit in which it opened is lost
 	final  bool
 	ended  uint64 // the commit in which it became final
-	at     int64  // when its final row left
+	at     int64  // age of the store when its final row left
 }
 
 // recordAt is the place of a record in the log.
@@ -63,12 +65,27 @@ func (s *Store) readPast() error {
 		s.log.next = number + 1
 	}
 	s.durable = max(s.past.last, s.finals.stored)
+	s.resume()
 	s.commit = s.durable + 1
 	s.next = max(s.past.next, s.finals.handle)
 	s.stats.LogBytes = s.log.size()
 	s.adopt()
 	s.report()
 	return nil
+}
+
+// resume sets the clock to the later end of the last run: that of the log or of the database.
+func (s *Store) resume() {
+	age, wall := s.past.end, s.past.wall
+	if s.finals.age > age {
+		age, wall = s.finals.age, s.finals.wall
+	}
+	now := s.o.Now()
+	if age == 0 { // a new store
+		wall = now.UnixNano()
+		age = wall
+	}
+	s.clock.resume(age, now.Sub(time.Unix(0, wall)), time.Duration(s.finals.width))
 }
 
 // readSegment reads a file of the log.
@@ -163,9 +180,10 @@ func (p *past) read(commit uint64, payload []byte) error {
 			p.rows(d)
 		case recordFinal:
 			p.final(commit, d)
+		case recordAgain:
+			p.again(d)
 		case recordTime:
-			p.end = d.varint()
-			p.prune()
+			p.time(d)
 		case recordEnd:
 			p.clean = true
 		}
@@ -214,6 +232,21 @@ func (p *past) final(commit uint64, d *decoder) {
 	if b := p.buckets[number]; b != nil {
 		b.final, b.ended, b.at = true, commit, f.at
 	}
+}
+
+func (p *past) again(d *decoder) {
+	d.uvarint()
+	if f := d.again(); d.err == nil {
+		p.recent = append(p.recent, f)
+	}
+}
+
+func (p *past) time(d *decoder) {
+	p.wall = d.varint()
+	if p.end = p.wall; len(d.b) > 0 { // else of a version without the age
+		p.end = d.varint()
+	}
+	p.prune()
 }
 
 // prune drops the final rows that left too long before the end that is known by now.
@@ -390,15 +423,16 @@ func (p *replay) final(number uint64, b *pastBucket) {
 		s.finish(h)
 		s.pend(&final{
 			handle: h, series: bucket.Series, start: bucket.Start, end: bucket.End, commit: b.ended,
-			slot: s.finals.slotOf(bucket.Touched), value: encodeFinal(bucket, number, b.at),
+			slot: s.finals.slotOf(s.clock.time()), value: encodeFinal(bucket, number, b.at),
 		})
 	}
 	delete(s.past.buckets, number)
 }
 
 // Recent yields the final buckets whose final row left within Options.Replay before the end of the last run, if that
-// did not end cleanly: the output may not have sent them. A bucket that cannot be read is logged and left out. Recent
-// returns the first error of yield.
+// did not end cleanly: the output may not have sent them. That they leave again is logged with the next Commit, so that
+// they leave a third time if this run ends soon without Close too. A bucket that cannot be read is logged and left out.
+// Recent returns the first error of yield.
 func (s *Store) Recent(yield func(Bucket) error) error {
 	if s.past.clean {
 		return nil
@@ -420,6 +454,7 @@ func (s *Store) Recent(yield func(Bucket) error) error {
 			if err := yield(b); err != nil {
 				return err
 			}
+			s.again(f.series, f.start)
 		}
 	}
 	s.past.recent = nil

@@ -137,7 +137,7 @@ func (w *world) finish() {
 		return
 	}
 	final, _ := w.m.Final(handle)
-	w.m.store.Final(handle, final, w.now())
+	w.m.store.Final(handle, final)
 	for i := range b.Summaries { // as the engine does with their memory
 		b.Summaries[i].Reset()
 		b.Summaries[i].Add(99)

@@ -23,9 +23,10 @@ import (
 //	            1 byte, 1 if the rows have times; if so, n varints: the first time and then differences, modulo 2^64;
 //	            a column for each field (see column.go)
 //	5 demoted   uvarint handle, string field
-//	6 final     uvarint handle, string series, varint start, uvarint revision, varint wall time at which the row left
-//	7 time      varint wall time of the commit
+//	6 final     uvarint handle, string series, varint start, uvarint revision, varint age at which the row left
+//	7 time      varint wall time of the commit, varint age
 //	8 end       the run ended cleanly
+//	9 again     uvarint 0, string series, varint start, varint age. The row of a final bucket of the last run left again.
 //
 // A bucket is
 //
@@ -38,7 +39,8 @@ import (
 //	          for each, string its name, string its summary as stats.Summary.AppendBinary encodes it
 //
 // strings are a uvarint, how many, and that many times string, which is a uvarint, its length, and the bytes. Integers
-// are those of encoding/binary. Times are nanoseconds since 1970.
+// are those of encoding/binary. Times are nanoseconds since 1970. An age is that of the store in nanoseconds,
+// see clock.
 const (
 	recordSchema = 1 + iota
 	recordOpen
@@ -48,6 +50,7 @@ const (
 	recordFinal
 	recordTime
 	recordEnd
+	recordAgain
 )
 
 // recorder collects the records of a commit.
@@ -143,8 +146,17 @@ func (r *recorder) final(handle uint64, b Bucket, at int64) {
 	r.put()
 }
 
-func (r *recorder) time(now int64) {
-	r.scratch = binary.AppendVarint(append(r.scratch[:0], recordTime), now)
+func (r *recorder) again(series string, start, at int64) {
+	r.begin(recordAgain, 0)
+	r.scratch = appendString(r.scratch, series)
+	r.scratch = binary.AppendVarint(r.scratch, start)
+	r.scratch = binary.AppendVarint(r.scratch, at)
+	r.put()
+}
+
+func (r *recorder) time(wall, age int64) {
+	r.scratch = binary.AppendVarint(append(r.scratch[:0], recordTime), wall)
+	r.scratch = binary.AppendVarint(r.scratch, age)
 	r.put()
 }
 
@@ -311,4 +323,9 @@ type finalRecord struct {
 
 func (d *decoder) final(handle uint64) finalRecord {
 	return finalRecord{handle: handle, series: d.string(), start: d.varint(), revision: d.whole(), at: d.varint()}
+}
+
+// again reads a record of a final bucket whose row left again. It has no handle and no revision.
+func (d *decoder) again() finalRecord {
+	return finalRecord{series: d.string(), start: d.varint(), at: d.varint()}
 }

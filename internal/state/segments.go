@@ -35,7 +35,7 @@ type logFile interface {
 type segment struct {
 	number  uint64
 	last    uint64 // number of its last commit, 0 if it has none
-	time    int64  // wall time of it
+	time    int64  // age of the store at it
 	size    int64
 	damaged bool // it is renamed and not deleted
 }
@@ -47,7 +47,7 @@ type segments struct {
 	all      []segment
 	next     uint64 // number of the next file
 	file     logFile
-	began    int64 // wall time of the first commit in file
+	began    int64 // age of the store at the first commit in file
 	frames   []byte
 }
 
@@ -55,7 +55,7 @@ type segments struct {
 type batch struct {
 	commit  uint64
 	payload []byte
-	time    int64 // wall time, nanoseconds
+	time    int64 // age of the store
 }
 
 func (s *segments) path(number uint64) string {
@@ -162,7 +162,7 @@ func (s *segments) close() error {
 	return s.leave()
 }
 
-// remove deletes the oldest files whose commits are all below needed and at most that old, but for the one that is
+// remove deletes the oldest files whose commits are all below needed and before that age of the store, but for the one that is
 // written.
 func (s *segments) remove(needed uint64, before int64, now time.Time) error {
 	for len(s.all) > 0 {

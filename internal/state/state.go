@@ -46,6 +46,9 @@ var (
 	ErrLocked = errors.New("state folder is in use")
 	// ErrUnreadable is wrapped by the errors of Find about a final bucket that exists and cannot be read.
 	ErrUnreadable = errors.New("final bucket cannot be read")
+	// ErrExpired is returned by Find for a final bucket that was removed after its retention: it cannot be corrected any
+	// more, and must not begin anew.
+	ErrExpired = errors.New("final bucket has expired")
 	// ErrClosed is returned by Commit after Close, Abandon or Retire.
 	ErrClosed = errors.New("state is closed")
 )
@@ -74,10 +77,13 @@ type Options struct {
 	// Identity are the names and values of the options that make buckets comparable. Two stores in one Dir must not
 	// have the same identity at the same time.
 	Identity map[string]string
-	// Retention is how long a final bucket is kept after its last value, at least. It may be kept up to a quarter longer,
-	// at most a day. After it, Find does not find it: a later value begins the bucket anew, with revision 0. 0 is 7 days.
+	// Retention is how long a final bucket is kept after it became final, at least. It may be kept up to a quarter longer,
+	// at most a day. After it, Find returns ErrExpired for it, for a year at least unless there are too many series.
+	//
+	// Only time while the store is open counts, and a little of the time between two runs. So neither a clock that jumps
+	// nor a long rest of the machine removes buckets. 0 is 7 days.
 	Retention time.Duration
-	// Replay is how long before the end of the last run a final row must have left to leave again. See Recent.
+	// Replay is how long before the end of the last run a final row must have left to leave again, at most. See Recent.
 	Replay time.Duration
 	// ExactLimit is the exact limit of the summaries that the store decodes. 0 is stats.DefaultExactLimit.
 	ExactLimit int
@@ -90,6 +96,12 @@ type Options struct {
 	// Now returns the wall time. It is called by several goroutines. Nil is time.Now.
 	Now func() time.Time
 
+	// compactFree replaces the constant of that name. Tests set it.
+	compactFree int64
+	// ticks is the clock that the age of the store is counted with. Nil is Now. Tests set it to let Now jump.
+	ticks func() time.Time
+	// maxExpired replaces the constant of that name. Tests set it.
+	maxExpired int
 	// openFile opens the files of the log. Tests replace it.
 	openFile func(path string) (logFile, error)
 	// frozen keeps the background writer from starting. Tests set it.
@@ -116,6 +128,15 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.ticks == nil {
+		o.ticks = o.Now
+	}
+	if o.compactFree == 0 {
+		o.compactFree = compactFree
+	}
+	if o.maxExpired == 0 {
+		o.maxExpired = maxExpired
 	}
 	if o.openFile == nil {
 		o.openFile = openLogFile
@@ -145,6 +166,10 @@ type Stats struct {
 	TornBytes int64
 	// Expired is how many final buckets were removed after their retention.
 	Expired int64
+	// Compacted is how many bytes the database became smaller by. Open fills it.
+	Compacted int64
+	// Forgotten is for how many series it was forgotten which buckets have expired, as there were too many series.
+	Forgotten int64
 }
 
 // Store keeps the buckets of one engine.
@@ -156,6 +181,7 @@ type Store struct {
 	folder   string
 	identity map[string]string
 	lock     *folderLock
+	clock    clock
 	past     *past // what Open found in the log
 	finals   *finals
 	writer   writer
@@ -192,7 +218,7 @@ type handle struct {
 	end      int64
 	revision int64
 	first    uint64 // the commit from which on the log is needed
-	since    int64  // wall time of that commit, nanoseconds
+	since    int64  // age of the store at that commit
 	bytes    int64  // logged since
 	lost     bool   // the log does not have all of it
 	final    bool
@@ -234,6 +260,7 @@ func open(folder string, o Options) (s *Store, err error) {
 	if err := s.checkIdentity(); err != nil {
 		return nil, err
 	}
+	s.clock.now = o.ticks
 	if s.finals, err = openFinals(s); err != nil {
 		return nil, err
 	}

@@ -172,7 +172,7 @@ func TestFinalBucketsAreFoundBeforeAndAfterTheWriterAndARestart(t *testing.T) {
 		b.Fields, b.Summaries = []string{"empty", "a"}, make([]stats.Summary, 2)
 		b.Summaries[1].AddAll([]float64{1, 2, 3.5}, nil)
 		s.Rows(h, 1, []string{"a"}, []float64{1, 2, 3.5}, nil)
-		s.Final(h, b, epoch)
+		s.Final(h, b)
 		check := func() {
 			got, ok, err := s.Find("cpu", 5*hour)
 			require.NoError(t, err)
@@ -206,7 +206,7 @@ func TestLongSeriesKeysAreStored(t *testing.T) {
 		h := s.OpenBucket(b)
 		b.Fields, b.Summaries = []string{"f"}, make([]stats.Summary, 1)
 		b.Summaries[0].Add(float64(len(series)))
-		s.Final(h, b, epoch)
+		s.Final(h, b)
 	}
 	require.NoError(t, s.Close())
 	s = mustOpen(t, o)

@@ -339,6 +339,8 @@ func (w *pageWalk) scanPage(page []byte) {
 			w.scanPage(value[16:])
 		} else if _, err := checkFinal(key, value); err == nil && len(key) >= 8 {
 			w.value(nil, key, value)
+		} else if _, _, err := decodeExpired(key, value); err == nil {
+			w.value(expiredBucket, key, value)
 		}
 	}
 }
@@ -364,6 +366,12 @@ func (w *pageWalk) element(bucket []byte, flags uint32, key, value []byte, depth
 			return
 		}
 		w.value(bucket, key, value)
+	case bucket != nil && flags == 0 && bytes.Equal(bucket, expiredBucket):
+		if _, _, err := decodeExpired(key, value); err != nil {
+			w.damage("expired buckets %x: %v", key, err)
+			return
+		}
+		w.value(bucket, key, value)
 	case bucket != nil && flags == 0 && len(bucket) == 8 && len(key) >= 8:
 		if _, err := checkFinal(key, value); err != nil {
 			w.damage("final bucket %q: %v", key[8:], err)
@@ -375,25 +383,25 @@ func (w *pageWalk) element(bucket []byte, flags uint32, key, value []byte, depth
 	}
 }
 
-// verifyDatabase checks the file. Errors about its contents wrap errDamaged. An empty file is not damaged: bbolt makes a
-// database of it.
-func verifyDatabase(path string) error {
+// verifyDatabase checks the file and returns how many bytes of it are used. Errors about its contents wrap errDamaged. An
+// empty file is not damaged: bbolt makes a database of it.
+func verifyDatabase(path string) (used int64, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil || info.Size() == 0 && info.Mode().IsRegular() {
-		return err
+		return 0, err
 	}
 	metas, intact := readBoltMetas(f)
 	if !intact {
-		return fmt.Errorf("%w: its headers are", errDamaged)
+		return 0, fmt.Errorf("%w: its headers are", errDamaged)
 	}
 	w := newPageWalk(f, info.Size(), metas[1], func(_, _, _ []byte) {})
 	w.tree(nil, w.meta.root, keyRange{}, 0)
-	return w.first
+	return w.used(), w.first
 }
 
 // salvage renames a damaged database and opens a new one with what can be read of it.
@@ -456,10 +464,12 @@ type finalCopy struct {
 }
 
 func (c *finalCopy) add(bucket, key, value []byte) {
-	if bytes.Equal(bucket, metaBucket) {
-		if n, ok := parseMetaNumber(value); ok && bytes.Equal(key, handleKey) {
-			c.batch.handle = max(c.batch.handle, n)
-		}
+	switch {
+	case bytes.Equal(bucket, metaBucket):
+		c.number(key, value)
+		return
+	case bytes.Equal(bucket, expiredBucket):
+		c.addExpired(key, value)
 		return
 	}
 	d, err := checkFinal(key, value)
@@ -467,7 +477,7 @@ func (c *finalCopy) add(bucket, key, value []byte) {
 		return
 	}
 	b := d.finalHead()
-	slot := c.to.slotOf(b.Touched)
+	slot := c.to.slotOf(min(max(b.at, 0), maxAge))
 	if len(bucket) == 8 {
 		slot = orderedInt(bucket)
 	}
@@ -481,12 +491,42 @@ func (c *finalCopy) add(bucket, key, value []byte) {
 	}
 }
 
+// number takes over a number of the meta bucket.
+func (c *finalCopy) number(key, value []byte) {
+	n, ok := parseMetaNumber(value)
+	switch {
+	case !ok:
+	case bytes.Equal(key, handleKey):
+		c.batch.handle = max(c.batch.handle, n)
+	case bytes.Equal(key, ageKey):
+		c.batch.age = max(c.batch.age, int64(n))
+	case bytes.Equal(key, wallKey):
+		c.batch.wall = max(c.batch.wall, int64(n))
+	}
+}
+
+func (c *finalCopy) addExpired(key, value []byte) {
+	_, all, err := decodeExpired(key, value)
+	if err != nil {
+		return
+	}
+	if c.batch.expired == nil {
+		c.batch.expired = make(expired)
+	}
+	for _, s := range all {
+		c.batch.expired.add(expiredKey(key), s)
+	}
+	if len(c.batch.expired) >= expiredBatch {
+		c.flush()
+	}
+}
+
 // flush stores the batch. What is stored up to which commit is left open, so that the log is asked for every bucket.
 func (c *finalCopy) flush() {
 	if c.err == nil {
 		c.err = c.to.put(&c.batch)
 		c.saved += c.batch.put
 	}
-	c.batch = finalBatch{handle: c.batch.handle, careful: true}
+	c.batch = finalBatch{handle: c.batch.handle, age: c.batch.age, wall: c.batch.wall, careful: true}
 	c.size = 0
 }

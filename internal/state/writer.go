@@ -15,7 +15,7 @@ type writer struct {
 	quit    chan struct{}
 	done    chan struct{}
 	stopped sync.Once
-	checked time.Time // when the retention was checked last
+	checked int64 // age of the store when the retention was checked last
 
 	// mu guards failing.
 	mu      sync.Mutex
@@ -146,6 +146,10 @@ type finalBatch struct {
 	older  [][]int64 // for each, the slots that may have an older revision of it
 	stored uint64    // all that became final in this commit or before will be stored
 	handle uint64    // none is larger
+	age    int64     // of the store
+	wall   int64     // wall time
+	// expired are records of removed buckets, of a database that is copied.
+	expired expired
 	// careful keeps a bucket that is there already, if it opened later.
 	careful bool
 	put     int // how many were stored, if careful
@@ -156,7 +160,7 @@ func (w *writer) next() finalBatch {
 	s := w.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b := finalBatch{stored: s.durable, handle: s.next}
+	b := finalBatch{stored: s.durable, handle: s.next, age: s.clock.time(), wall: s.o.Now().UnixNano()}
 	size := 0
 	for _, f := range s.pending.order {
 		if f.commit > s.durable {
@@ -185,26 +189,48 @@ func (w *writer) next() finalBatch {
 // expire removes the slots whose retention has passed, once a minute.
 func (w *writer) expire() {
 	s := w.s
-	now := s.o.Now()
-	if now.Sub(w.checked).Abs() < time.Minute {
+	age := s.clock.time()
+	if age-w.checked < int64(time.Minute) {
 		return
 	}
-	w.checked = now
+	w.checked = age
 	s.mu.Lock()
 	slots := slices.Clone(s.finals.slots)
 	s.mu.Unlock()
+	removed := false
 	for _, slot := range slots {
-		if slot > now.Add(-s.o.Retention).UnixNano() {
-			return
+		if slot > age-int64(s.o.Retention) {
+			break
 		}
-		n, err := s.finals.removeSlot(slot)
+		n, err := s.finals.removeSlot(slot, age)
 		if err != nil {
 			s.warn("final buckets whose retention has passed cannot be removed, which is tried again: %v", err)
 			return
 		}
+		removed = true
 		s.mu.Lock()
 		s.finals.removed(slot)
 		s.stats.Expired += int64(n)
 		s.mu.Unlock()
 	}
+	if removed {
+		w.forget(age)
+	}
+}
+
+// forget drops the oldest records of expired buckets.
+func (w *writer) forget(age int64) {
+	s := w.s
+	early, err := s.finals.forgetExpired(age, s.o.maxExpired)
+	if err != nil {
+		s.warn("old records of expired buckets cannot be removed, which is tried again: %v", err)
+		return
+	}
+	if early == 0 {
+		return
+	}
+	s.warn("more than %d series have expired buckets: those of the %d oldest are forgotten, and a late value begins them anew", s.o.maxExpired, early)
+	s.mu.Lock()
+	s.stats.Forgotten += int64(early)
+	s.mu.Unlock()
 }

@@ -141,12 +141,13 @@ type store struct{ *state.Store }
 
 func (s store) Open(b engine.Bucket) uint64             { return s.OpenBucket(state.Bucket(b)) }
 func (s store) Snapshot(handle uint64, b engine.Bucket) { s.Store.Snapshot(handle, state.Bucket(b)) }
-func (s store) Final(handle uint64, b engine.Bucket, at time.Time) {
-	s.Store.Final(handle, state.Bucket(b), at)
-}
+func (s store) Final(handle uint64, b engine.Bucket)    { s.Store.Final(handle, state.Bucket(b)) }
 
 func (s store) Find(series string, start int64) (engine.Bucket, bool, error) {
 	b, ok, err := s.Store.Find(series, start)
+	if errors.Is(err, state.ErrExpired) {
+		err = engine.ErrExpired
+	}
 	return engine.Bucket(b), ok, err
 }
 

@@ -97,6 +97,33 @@ func TestALateValueCorrectsAFinalBucketAsARevision(t *testing.T) {
 	require.Zero(t, o.engine.Counters().Late)
 }
 
+// A row of the late value alone would be a second point with the same time in InfluxDB 3, and replace the right one in Redis.
+func TestAValueForAnExpiredBucketIsCountedAsLate(t *testing.T) {
+	folder := t.TempDir()
+	short := func(d *Describe) { d.StateRetention = config.Duration(time.Hour) }
+	o := stated(t, folder, time.Unix(1_800_000_000, 0), short)
+	o.values(bucketStart, 1.0, 2.0)
+	o.push()
+	o.clock.set(o.clock.now().Add(10 * time.Minute))
+	require.Equal(t, []string{"final"}, states(o.push()))
+	require.Eventually(t, func() bool { return o.store.Stats().Pending == 0 }, 20*time.Second, time.Millisecond)
+	o.clock.set(o.clock.now().Add(2 * time.Hour))
+	o.push() // the store removes the bucket in the background
+	require.Eventually(t, func() bool { return o.store.Stats().Expired == 1 }, 20*time.Second, time.Millisecond)
+	for _, restart := range []bool{false, true} {
+		if restart {
+			require.NoError(t, o.Close())
+			o = stated(t, folder, o.clock.now(), short)
+		}
+		o.values(bucketStart.Add(time.Minute), 10.0, 11.0)
+		require.Empty(t, o.push())
+		require.Equal(t, int64(2), o.engine.Counters().Late)
+		require.Zero(t, o.engine.Counters().StateErrors)
+	}
+	o.values(bucketStart.Add(-30*24*time.Hour), 5.0)
+	require.Equal(t, []string{"open"}, states(o.push()), "history that was never there may come after newer buckets have expired")
+}
+
 func TestFinalRowsLeaveAgainAfterAnUncleanEnd(t *testing.T) {
 	folder := t.TempDir()
 	o := stated(t, folder, time.Unix(1_800_000_000, 0), nil)
