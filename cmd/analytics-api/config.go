@@ -23,13 +23,14 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
-// defaultFile is the configuration file that is read if no other is named and it exists.
+// defaultFile is the configuration file that is read, if it exists, when neither a flag nor the environment names
+// one.
 const defaultFile = "analytics-api.toml"
 
-// envPrefix begins the names of the environment variables that override the configuration file.
+// envPrefix is the prefix of the environment variables that override the configuration file.
 const envPrefix = "ANALYTICS_API_"
 
-// config holds the settings of the command. Flags override the environment, which overrides the file.
+// config holds the settings of the command. Flags override the environment, and the environment overrides the file.
 type config struct {
 	Listen         string `toml:"listen"`
 	AllowPublic    bool   `toml:"allow_public"`
@@ -80,7 +81,7 @@ func (d *duration) UnmarshalText(b []byte) error {
 	return err
 }
 
-// defaults returns the settings that nothing overrides.
+// defaults returns the default settings.
 func defaults() config {
 	return config{
 		Listen: "127.0.0.1:8001", MaxConnections: 1000,
@@ -90,18 +91,18 @@ func defaults() config {
 	}
 }
 
-// setting is one that an environment variable can set, and a flag if it has a usage.
+// setting describes a setting that an environment variable can set. If it has a usage, a flag can set it too.
 type setting struct {
-	name    string // as in the file; the flag has "-" for "_"
-	usage   string // of the flag; empty for no flag
-	boolean bool   // the flag may be given without a value, which is "true"
+	name    string // the name in the file; the flag has "-" instead of "_"
+	usage   string // the usage of the flag; "" if there is no flag
+	boolean bool   // whether the flag may have no value, which means "true"
 	set     func(c *config, value string) error
 }
 
 // flag returns the name of the setting's flag.
 func (s setting) flag() string { return strings.ReplaceAll(s.name, "_", "-") }
 
-// The following return a setter for a setting of one type, at the place that the argument returns.
+// The following functions return setters for the types of settings. at returns the address of the setting.
 
 func text(at func(*config) *string) func(*config, string) error {
 	return func(c *config, value string) error {
@@ -143,7 +144,7 @@ func list(at func(*config) *[]string) func(*config, string) error {
 	}
 }
 
-// settings returns all settings but the export blocks, which only the file can have.
+// settings returns all settings except the export blocks, which only the file can contain.
 func settings() []setting {
 	return []setting{
 		{name: "listen", usage: "`address` to serve on", set: text(func(c *config) *string { return &c.Listen })},
@@ -175,8 +176,8 @@ func settings() []setting {
 	}
 }
 
-// loadConfig returns the configuration from the file, the environment and the flags. The error has every fault of it. It
-// prints the usage to stderr and returns [flag.ErrHelp] if that is asked for.
+// loadConfig returns the configuration from the file, the environment and the flags. The error contains every fault
+// in it. For --help, it prints the usage to stderr and returns [flag.ErrHelp].
 func loadConfig(args, environ []string, stderr io.Writer) (config, error) {
 	c := defaults()
 	flags := flag.NewFlagSet("analytics-api", flag.ContinueOnError)
@@ -199,7 +200,7 @@ func loadConfig(args, environ []string, stderr io.Writer) (config, error) {
 		return c, fmt.Errorf("%w: --help lists the flags", err)
 	}
 	if flags.NArg() > 0 {
-		return c, fmt.Errorf("argument %q is not known, want flags only: --help lists them", flags.Arg(0))
+		return c, fmt.Errorf("unknown argument %q, want flags only: --help lists them", flags.Arg(0))
 	}
 	if c.showVersion {
 		return c, nil
@@ -213,7 +214,8 @@ func loadConfig(args, environ []string, stderr io.Writer) (config, error) {
 	return c, c.validate()
 }
 
-// defineFlags defines the flags of all settings that have one. Parsing them fills the map, by the name of the setting.
+// defineFlags defines the flags of all settings that have one. Parsing the flags adds their values to the returned
+// map, by the name of the setting.
 func defineFlags(flags *flag.FlagSet) map[string]string {
 	given := make(map[string]string)
 	for _, s := range settings() {
@@ -232,8 +234,8 @@ func defineFlags(flags *flag.FlagSet) map[string]string {
 	return given
 }
 
-// readFile reads the configuration file that the flag names, else the one that ANALYTICS_API_CONFIG names, else the
-// default one, if it exists.
+// readFile reads the configuration file. Its name is the first of these that is set: the flag, ANALYTICS_API_CONFIG,
+// the default. Only the default file may be missing.
 func (c *config) readFile(named string, environ []string) error {
 	if named == "" {
 		named = lookup(environ, envPrefix+"CONFIG")
@@ -286,22 +288,23 @@ func (c *config) readEnvironment(environ []string) error {
 				errs = append(errs, fmt.Errorf("environment variable %s: %w", name, err))
 			}
 		case !isServiceLink(name, value):
-			errs = append(errs, fmt.Errorf("environment variable %s is not known", name))
+			errs = append(errs, fmt.Errorf("unknown environment variable %s", name))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// serviceLinks are the forms of the variables that Kubernetes sets in each pod for every service of its namespace, after
-// the name of the service. Services called analytics-api, or analytics-api-redis as a sub-chart may be, share our prefix.
-var serviceLinks = []struct{ name, value *regexp.Regexp }{ // any value where the second is nil
+// serviceLinks are the forms of the variables that Kubernetes sets in each pod for every service of the namespace.
+// Their names begin with the name of the service. So those of a service analytics-api, or analytics-api-redis as in a
+// sub-chart, begin with envPrefix.
+var serviceLinks = []struct{ name, value *regexp.Regexp }{ // a nil value matches all values
 	{regexp.MustCompile(`_SERVICE_HOST$`), nil},
 	{regexp.MustCompile(`_SERVICE_PORT(_[A-Z0-9_]+)?$`), regexp.MustCompile(`^[0-9]+$`)},
-	{regexp.MustCompile(`_PORT$`), regexp.MustCompile(`^(tcp|udp|sctp)://`)}, // LISTEN_PORT=8001 is a user's mistake
+	{regexp.MustCompile(`_PORT$`), regexp.MustCompile(`^(tcp|udp|sctp)://`)}, // LISTEN_PORT=8001 does not match: it is a user's mistake
 	{regexp.MustCompile(`_PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$`), nil},
 }
 
-// isServiceLink reports whether the variable has a form that Kubernetes gives to those of services.
+// isServiceLink reports whether the variable has one of the forms in serviceLinks.
 func isServiceLink(name, value string) bool {
 	for _, link := range serviceLinks {
 		if link.name.MatchString(name) && (link.value == nil || link.value.MatchString(value)) {
@@ -311,7 +314,7 @@ func isServiceLink(name, value string) bool {
 	return false
 }
 
-// readFlags sets the settings that flags gave, by their names.
+// readFlags sets the settings that were given as flags.
 func (c *config) readFlags(given map[string]string) error {
 	for _, s := range settings() {
 		if value, ok := given[s.name]; ok {
@@ -323,7 +326,8 @@ func (c *config) readFlags(given map[string]string) error {
 	return nil
 }
 
-// validate returns an error with every fault of the settings, or nil. It also reads the files of the TLS settings.
+// validate returns an error that contains every fault of the settings, or nil. It also reads the files of the TLS
+// settings.
 func (c *config) validate() error {
 	errs := []error{c.validateListen()}
 	for _, limit := range []struct {
@@ -364,7 +368,7 @@ func (c *config) validateRedis() error {
 	return errors.Join(errs...)
 }
 
-// validateEmbeddedDir refuses a folder in which nothing would be stored.
+// validateEmbeddedDir returns an error for a folder in which nothing would be stored.
 func (c *config) validateEmbeddedDir() error {
 	switch {
 	case c.EmbeddedDir == "":
@@ -378,7 +382,7 @@ func (c *config) validateEmbeddedDir() error {
 	return nil
 }
 
-// validateNames refuses names that no database or table in the cache can have.
+// validateNames returns an error for names that a database or table in the cache cannot have.
 func (c *config) validateNames() error {
 	var errs []error
 	check := func(setting, name string) {
@@ -405,7 +409,8 @@ func (c *config) validateListen() error {
 	return errors.Join(errs...)
 }
 
-// validateAddress refuses a malformed address, and one that is not loopback unless allow_public is set.
+// validateAddress returns an error for a malformed address and, unless allow_public is set, for an address that is
+// not a loopback address.
 func (c *config) validateAddress(name, address string) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -423,7 +428,7 @@ func (c *config) validateAddress(name, address string) error {
 		name, address)
 }
 
-// loadTLS reads the files of the TLS settings. Without any of these, c.tls stays nil.
+// loadTLS reads the files of the TLS settings. If no TLS setting is set, c.tls stays nil.
 func (c *config) loadTLS() error {
 	if c.RedisTLSCA == "" && c.RedisTLSCert == "" && c.RedisTLSKey == "" && c.RedisTLSServerName == "" {
 		return nil

@@ -14,16 +14,16 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
 )
 
-// embedded describes the Redis that the command started. If it started none, servers is nil.
+// embedded describes the Redis that the command has started. If it has started none, servers is nil.
 type embedded struct {
 	servers []string        // its URLs
 	storage string          // describes where records are kept
-	ended   <-chan struct{} // closed when it has ended
-	stop    func()          // ends it and waits for that
+	ended   <-chan struct{} // closed when that Redis has ended
+	stop    func()          // ends that Redis and waits for its end
 }
 
-// startEmbedded starts the Redis that the configuration asks for, if any. It runs until stop is called, not until a
-// context ends, because requests that are under way when the command ends still need it.
+// startEmbedded starts a Redis if the setting embedded is set. It runs until stop is called, not until a context
+// ends, because requests that are running when the command ends still need it.
 func (c config) startEmbedded() (embedded, error) {
 	none := embedded{storage: "Redis", stop: func() {}}
 	kind := c.Embedded
@@ -49,8 +49,9 @@ func (c config) startEmbedded() (embedded, error) {
 	return e, nil
 }
 
-// dialEmbedded returns the options of the connection to the embedded Redis, or to the configured one if none was started.
-// The embedded Redis has only the timeout of the settings: the password and the others are for the configured one.
+// dialEmbedded returns the options of the connection to the embedded Redis, or to the configured one if none was
+// started. For the embedded Redis, only the setting redis_timeout is used: the password and the others belong to the
+// configured Redis.
 func (c config) dialEmbedded(e embedded) cache.DialOptions {
 	if e.servers == nil {
 		return c.dialOptions()
@@ -76,7 +77,7 @@ func (c config) startServer() (embedded, error) {
 	return embedded{servers: []string{"redis://" + s.Addr()}, storage: storage, ended: s.Done(), stop: func() { _ = s.Stop() }}, nil
 }
 
-// errNothingKept is the error for a folder without a redis-server that stores its data there.
+// errNothingKept is the error for an embedded_dir if there is no redis-server that stores data there.
 var errNothingKept = errors.New("a Redis in memory stores nothing in a folder: install redis-server, or remove embedded_dir")
 
 // startMemory starts a Redis in this process. Its keys expire by a clock that only FastForward advances, here once a second.

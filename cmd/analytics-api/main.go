@@ -1,4 +1,5 @@
-// Command analytics-api serves the statistics that rediscache keeps in Redis over HTTP.
+// Command analytics-api serves statistics over HTTP. It reads them from Redis, where the output rediscache stores
+// them.
 package main
 
 import (
@@ -29,7 +30,7 @@ import (
 var version = "dev"
 
 func main() {
-	redis.SetLogger(&logging.VoidLogger{}) // its messages also come as errors, which we log
+	redis.SetLogger(&logging.VoidLogger{}) // the client also returns these messages as errors, which we log
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr); err != nil {
@@ -39,7 +40,8 @@ func main() {
 	}
 }
 
-// run runs the command until ctx ends. It prints the answers of --version and --check to stdout, and the log to stderr.
+// run runs the command until ctx ends. It prints the results of --version and --check to stdout, and the log to
+// stderr.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
 	c, err := loadConfig(args, environ, stderr)
 	switch {
@@ -57,7 +59,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	return serve(ctx, c, slog.New(slog.NewTextHandler(stderr, nil)))
 }
 
-// errEnded is the error if the embedded Redis ends before the service.
+// errEnded is the error when the embedded Redis ends before the service does.
 var errEnded = errors.New("the embedded Redis has ended")
 
 // serve serves until ctx or the embedded Redis ends.
@@ -93,14 +95,14 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 	return c.serveHTTP(ctx, listener, handler, log)
 }
 
-// settingNames are the names of our settings in the errors of package cache.
+// settingNames are the names of the settings, for the errors of package cache.
 var settingNames = cache.Names{
 	Servers: "redis", Username: "redis_username", Password: "redis_password", DB: "redis_db",
 	TLS: []string{"redis_tls_ca", "redis_tls_cert", "redis_tls_key", "redis_tls_server_name"},
 }
 
-// tryRedis pings Redis once in the background. If that fails, it logs a warning that names the settings to check; the
-// service runs without Redis, which may start later. The returned function waits until the ping has ended.
+// tryRedis pings Redis once in the background. If the ping fails, it logs a warning with the settings to check. The
+// service runs nevertheless, because Redis may start later. The returned function waits until the ping has ended.
 func (c config) tryRedis(ctx context.Context, reader *cache.Reader, dial cache.DialOptions, log *slog.Logger) (wait func()) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -122,8 +124,8 @@ const (
 	maxHeader     = 16 << 10
 )
 
-// serveHTTP serves until ctx ends, then waits at most stopTimeout for the requests that are under way. It returns errEnded if that is
-// the cause.
+// serveHTTP serves until ctx ends, and then waits at most stopTimeout for running requests. It returns errEnded if
+// that is the cause of the end of ctx.
 func (c config) serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger) error {
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: writeTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,

@@ -279,7 +279,7 @@ func TestKubernetesServiceVariablesAreIgnored(t *testing.T) {
 	for _, variable := range []string{"ANALYTICS_API_PORT=8001", "ANALYTICS_API_LISTEN_PORT=8001", "ANALYTICS_API_SERVICE=x", "ANALYTICS_API_SERVICE_PORT=x"} {
 		_, err := load(t, "", []string{variable})
 		name, _, _ := strings.Cut(variable, "=")
-		require.EqualError(t, err, "environment variable "+name+" is not known")
+		require.EqualError(t, err, "unknown environment variable "+name)
 	}
 }
 
@@ -430,7 +430,7 @@ func TestBadSettingIsReportedWithValueAndRule(t *testing.T) {
 		env, args []string
 		want      string
 	}{
-		{[]string{"ANALYTICS_API_LISEN=x"}, nil, "environment variable ANALYTICS_API_LISEN is not known"},
+		{[]string{"ANALYTICS_API_LISEN=x"}, nil, "unknown environment variable ANALYTICS_API_LISEN"},
 		{[]string{"ANALYTICS_API_MAX_RECORDS=x"}, nil, `environment variable ANALYTICS_API_MAX_RECORDS: "x" is not a whole number`},
 		{[]string{"ANALYTICS_API_EXPORT_MAX_AGE=x"}, nil, `environment variable ANALYTICS_API_EXPORT_MAX_AGE: time: invalid duration "x"`},
 		{[]string{"ANALYTICS_API_ALLOW_PUBLIC=x"}, nil, `environment variable ANALYTICS_API_ALLOW_PUBLIC: "x" is neither true nor false`},
@@ -438,7 +438,7 @@ func TestBadSettingIsReportedWithValueAndRule(t *testing.T) {
 		{nil, []string{"--lisen", "x"}, "flag provided but not defined: -lisen"},
 		{nil, []string{"--check", "--embedded-dir", "d"}, `invalid 'embedded_dir' setting "d": only an embedded redis-server stores data there`},
 		{nil, []string{"--check", "--embedded", "memory", "--embedded-dir", "d"}, `invalid 'embedded_dir' setting "d": a Redis in memory stores nothing`},
-		{nil, []string{"serve"}, `argument "serve" is not known`},
+		{nil, []string{"serve"}, `unknown argument "serve"`},
 		{nil, []string{"--config", "/no/such.toml"}, "/no/such.toml"},
 	} {
 		_, err := load(t, "", test.env, test.args...)

@@ -33,20 +33,22 @@ type Reader interface {
 
 // Options configure the service. All limits are above zero.
 type Options struct {
-	// DefaultDatabase is the database of requests that name none. If it is empty, such requests are refused.
+	// DefaultDatabase is the database of requests without the parameter database. If it is empty, such requests are
+	// refused.
 	DefaultDatabase string
 	// Limits of one request.
 	MaxRecords, MaxBuckets, MaxBytes int
-	// Timeout bounds the reading for one request.
+	// Timeout bounds the time that one request may spend on reading.
 	Timeout time.Duration
 	// Export names the tables of /metrics/analytics.
 	Export []record.Table
-	// ExportMaxSeries is the most series that the exported tables may have together.
+	// ExportMaxSeries is the largest number of exported series, of all tables together.
 	ExportMaxSeries int
-	// ExportMaxAge is how long ago the newest final bucket of an exported series may have begun. 0 is the larger of 5
-	// minutes and three widths of the table's buckets, and 10 minutes more for records that are marked as final.
+	// ExportMaxAge limits the age of the newest final bucket of an exported series, counted from the start of the
+	// bucket. 0 means the larger of 5 minutes and three widths of the table's buckets, and 10 minutes more for
+	// records that are marked as final.
 	ExportMaxAge time.Duration
-	// ExportBuckets is the most buckets of a table that one scrape reads.
+	// ExportBuckets is the largest number of buckets of a table that one scrape reads.
 	ExportBuckets int
 	// Storage describes where records are kept, for /health.
 	Storage string
@@ -70,7 +72,7 @@ const (
 	DefaultExportBuckets   = 1000
 )
 
-// server has the handlers of all routes.
+// server holds the state of the service; its methods are the handlers of the routes. It is safe for concurrent use.
 type server struct {
 	Options
 	reader    Reader
@@ -103,7 +105,7 @@ func secure(next http.Handler) http.Handler {
 	})
 }
 
-// statusGone is the status under which requests are counted whose client closed the connection before the answer. nginx
+// statusGone is the status in the metrics for a request whose client closed the connection before the answer. nginx
 // uses the same number.
 const statusGone = 499
 

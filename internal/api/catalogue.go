@@ -16,14 +16,15 @@ import (
 const (
 	// catalogueAge is how long the catalogue is kept in memory.
 	catalogueAge = time.Second
-	// tablePrefix may be left out in the name of a table.
+	// tablePrefix is the part of a table's name that a request may leave out.
 	tablePrefix = "analytics_"
-	// maxReads is how many tables a list reads at the same time.
+	// maxReads is how many tables are read at the same time for a list of tables.
 	maxReads = 8
 )
 
-// catalogue is the list of all tables, kept in memory for catalogueAge. There is at most one reading at a time: requests
-// that come meanwhile wait for it and share its result, also if it fails. A catalogue is safe for concurrent use.
+// catalogue is the list of all tables, kept in memory for catalogueAge. There is at most one reading at a time:
+// requests that arrive during a reading wait for it and share its result, even if it fails. A catalogue is safe for
+// concurrent use.
 type catalogue struct {
 	read    func(context.Context) ([]record.TableEntry, error)
 	now     func() time.Time
@@ -35,7 +36,7 @@ type catalogue struct {
 
 // reading is one reading of the catalogue. Its results are set before done is closed.
 type reading struct {
-	at   time.Time // its beginning
+	at   time.Time // when the reading began
 	done chan struct{}
 
 	entries  []record.TableEntry                // sorted by database and name
@@ -57,13 +58,13 @@ func (c *catalogue) tables(ctx context.Context) ([]record.TableEntry, map[record
 		return nil, nil, away(ctx.Err())
 	}
 	if r.panicked != nil {
-		panic(r.panicked) // in the goroutine of the request, where it is answered with a problem
+		panic(r.panicked) // in the goroutine of the request, whose handler answers with a problem
 	}
 	return r.entries, r.index, r.err
 }
 
-// current returns the newest reading if it is usable, else a new one. A reading has the values of ctx but does not end
-// with it, because other requests may wait for it.
+// current returns the newest reading if it is usable, or else starts a new one. The end of ctx does not end a
+// reading, because other requests may wait for it.
 func (c *catalogue) current(ctx context.Context) *reading {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -75,7 +76,7 @@ func (c *catalogue) current(ctx context.Context) *reading {
 	return c.newest
 }
 
-// usable reports whether the reading is under way, or has succeeded and is younger than catalogueAge.
+// usable reports whether the reading is still running, or has succeeded and is younger than catalogueAge.
 func (r *reading) usable(now time.Time) bool {
 	select {
 	case <-r.done:
@@ -105,8 +106,9 @@ func (r *reading) run(ctx context.Context, read func(context.Context) ([]record.
 	}
 }
 
-// resolve returns the table that a request names with or without the prefix. If both the name itself and the name with
-// the prefix exist, the one with a single prefix is preferred. The error is a notFound if neither exists.
+// resolve returns the table that a request names with or without the prefix. If the table with exactly this name and
+// the table with the prefix added both exist, it returns the one whose name has a single prefix. If neither exists,
+// the error is a notFound.
 func (c *catalogue) resolve(ctx context.Context, named record.Table) (record.TableEntry, error) {
 	_, index, err := c.tables(ctx)
 	if err != nil {

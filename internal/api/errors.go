@@ -50,7 +50,7 @@ func shorten(s string) string {
 	return strconv.Quote(s)
 }
 
-// notAllowed is the error for a method that a route does not have.
+// notAllowed is the error for a method that the route does not support.
 type notAllowed struct{ methods []string }
 
 func (e notAllowed) Error() string {
@@ -73,21 +73,21 @@ func (e tooMuch) Error() string {
 		e.found, e.what, e.limit)
 }
 
-// unavailable is the error if Redis does not answer.
+// unavailable wraps the error of a store that does not answer.
 type unavailable struct{ err error }
 
 func (e unavailable) Error() string { return e.err.Error() }
 func (e unavailable) Unwrap() error { return e.err }
 
-// inconsistent is the error for metrics that Prometheus refuses together. Its text names only metrics, so clients may read
-// it.
+// inconsistent wraps the error for metrics that Prometheus does not accept in one exposition. Its text contains only
+// names of metrics, so clients may see it.
 type inconsistent struct{ err error }
 
 func (e inconsistent) Error() string { return "the metrics are not consistent: " + e.err.Error() }
 func (e inconsistent) Unwrap() error { return e.err }
 
-// statusOf returns the status of an error, and the title and detail of its problem. It is the only place where an error
-// becomes a status. The detail is for the client: it does not contain errors of Redis, which may have addresses.
+// statusOf returns the status of an error, and the title and detail of its problem. It is the only place where an
+// error becomes a status. Clients see the detail, so it contains no error of Redis, which may contain addresses.
 func statusOf(err error) (status int, title, detail string) {
 	var bad faults
 	var missing notFound
@@ -114,7 +114,7 @@ func statusOf(err error) (status int, title, detail string) {
 	return http.StatusInternalServerError, "Internal error", errPanic.Error()
 }
 
-// problem answers with a problem of RFC 9457, and logs and counts failures of the service.
+// problem answers with a problem document of RFC 9457. It also logs and counts failures of the service.
 func (s *server) problem(w http.ResponseWriter, r *http.Request, err error) {
 	status, title, detail := statusOf(err)
 	if status >= http.StatusInternalServerError {
@@ -167,14 +167,14 @@ func writeJSON(w http.ResponseWriter, v any) error {
 	return nil
 }
 
-// write writes a JSON body. It ignores an error of writing: the client has closed the connection.
+// write writes a JSON body. It ignores errors, because they only mean that the client has closed the connection.
 func write(w http.ResponseWriter, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	_, _ = w.Write(body)
 }
 
-// away wraps an error of the cache as unavailable. It returns nil for nil.
+// away wraps an error of the reader as unavailable. It returns nil for nil.
 func away(err error) error {
 	if err == nil {
 		return nil

@@ -13,8 +13,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
-// droppedName is the name of the exporter's own gauge. The statistic "dropped" of a table "analytics_export" would have it
-// too.
+// droppedName is the name of the exporter's own gauge. A statistic "dropped" of a table "analytics_export" would have
+// the same name; [exposition.gauge] counts such a clash.
 const droppedName = "analytics_export_dropped"
 
 // exporter collects the newest final record of each series of the exported tables as gauges: <table>_<statistic> for each
@@ -31,7 +31,7 @@ func (s *server) export(w http.ResponseWriter, r *http.Request, _ *params) error
 	return serveMetrics(w, r, registry)
 }
 
-// Describe sends nothing: which gauges there are depends on the records.
+// Describe sends nothing, because the gauges depend on the records.
 func (*exporter) Describe(chan<- *prometheus.Desc) {}
 
 // Collect reads the records and sends the gauges. A failure becomes an invalid metric, which fails the
@@ -50,16 +50,16 @@ func (e *exporter) Collect(ch chan<- prometheus.Metric) {
 	x.sendDropped()
 }
 
-// exposition is one scrape.
+// exposition is the state of one scrape. One goroutine uses it.
 type exposition struct {
 	ch      chan<- prometheus.Metric
 	room    int                   // how many more series may be exported
-	tables  map[record.Table]bool // exported already: a table can be named with and without its prefix
-	dropped map[string]int        // what is not exported, by reason
-	types   map[string]string     // the table of each name of a gauge, empty for the exporter's own
+	tables  map[record.Table]bool // tables that are exported already; the options can name a table with and without its prefix
+	dropped map[string]int        // how many series, gauges, records and buckets are not exported, by reason
+	types   map[string]string     // by the name of a gauge, the table that it belongs to; "" for the exporter's own gauge
 }
 
-// table sends the gauges of one table. A table that does not exist has none.
+// table sends the gauges of one table, and nothing for a table that does not exist.
 func (x *exposition) table(ctx context.Context, s *server, named record.Table) error {
 	entry, err := s.catalogue.resolve(ctx, named)
 	if err != nil {
@@ -82,19 +82,19 @@ func (x *exposition) table(ctx context.Context, s *server, named record.Table) e
 	return away(t.read(ctx, s.reader))
 }
 
-// tableScrape exports one table.
+// tableScrape is the state of the export of one table.
 type tableScrape struct {
 	*exposition
 	table    record.Table
 	plan     scrapePlan
 	buckets  int             // how many more buckets may be read
-	marked   bool            // a record has the member "final"
-	cached   map[string]bool // series whose newest final record was met, as the cache names them
-	exported map[string]bool // series that are exported, as Prometheus names them: several of the cache can be one
+	marked   bool            // whether a record with the member "final" was read
+	cached   map[string]bool // series of the cache whose newest final record was read, by the result of seriesOf
+	exported map[string]bool // label sets that are exported; several series of the cache can have the same labels
 }
 
-// read reads the buckets of the plan. The late ones are read only if records are marked as final or open: else every
-// record in them is too old.
+// read reads the buckets of the plan. It reads the late buckets only if records are marked as final or open: unmarked
+// records in late buckets are too old.
 func (t *tableScrape) read(ctx context.Context, reader Reader) error {
 	if err := t.readSome(ctx, reader, t.plan.recent); err != nil {
 		return err
@@ -107,7 +107,7 @@ func (t *tableScrape) read(ctx context.Context, reader Reader) error {
 	return reader.Records(ctx, t.table, t.plan.future, t.countFuture)
 }
 
-// readSome reads as many of the buckets as may be read, and counts the others.
+// readSome reads the buckets, up to the limit of buckets, and counts those beyond the limit as dropped.
 func (t *tableScrape) readSome(ctx context.Context, reader Reader, starts []time.Time) error {
 	n := min(len(starts), t.buckets)
 	t.buckets -= n
@@ -115,7 +115,7 @@ func (t *tableScrape) readSome(ctx context.Context, reader Reader, starts []time
 	return reader.Records(ctx, t.table, starts[:n], t.take)
 }
 
-// take exports the final records of a bucket whose series has no newer one.
+// take exports each final record of a bucket, unless a newer final record of the same series was exported before.
 func (t *tableScrape) take(start time.Time, records []string) error {
 	for _, text := range records {
 		state := stateOf(text)
@@ -138,7 +138,8 @@ func (t *tableScrape) take(start time.Time, records []string) error {
 	return nil
 }
 
-// countFuture counts the series of a bucket that begins after now and that have no bucket to export.
+// countFuture counts the series in a bucket that begins after now, except those that were exported from another
+// bucket.
 func (t *tableScrape) countFuture(_ time.Time, records []string) error {
 	for _, text := range records {
 		if name, _, ok := t.unseen(text); ok {
@@ -149,8 +150,8 @@ func (t *tableScrape) countFuture(_ time.Time, records []string) error {
 	return nil
 }
 
-// unseen returns the name of a record's series in the cache, and whether no record of that series was met yet. It also
-// returns the record, if the record had to be parsed for that. A record that is malformed is counted, and is not unseen.
+// unseen returns the name of the record's series for t.cached, and whether that name is not in t.cached yet. It
+// returns the record too if it had to parse it. For a malformed record, it counts the record and returns false.
 func (t *tableScrape) unseen(text string) (name string, parsed *record.Record, ok bool) {
 	name, ok = seriesOf(text)
 	if !ok {
@@ -162,7 +163,7 @@ func (t *tableScrape) unseen(text string) (name string, parsed *record.Record, o
 	return name, parsed, !t.cached[name]
 }
 
-// parse returns a record, or counts it and returns false if it is malformed.
+// parse parses a record. If the record is malformed, it counts it and returns false.
 func (t *tableScrape) parse(text string) (*record.Record, bool) {
 	r, err := record.Parse([]byte(text))
 	if err != nil {
@@ -172,13 +173,14 @@ func (t *tableScrape) parse(text string) (*record.Record, bool) {
 	return &r, true
 }
 
-// keyOf returns a text that is the same for two records of a table if they are of the same field, agent and tags.
+// keyOf returns a text that is equal for two records of a table if and only if their fields, agents and tags are
+// equal. It is used for records that [seriesOf] cannot scan.
 func keyOf(r *record.Record) string {
 	s := series.Series{Measurement: r.Field, Tags: r.Tags}
 	return string(series.AppendEscaped(append(s.AppendKey(nil), '|'), r.Agent))
 }
 
-// labelsKey returns a text that is the same for equal labels only.
+// labelsKey returns a text that is equal for two label sets if and only if the label sets are equal.
 func labelsKey(names, values []string) string {
 	tags := make([]series.Tag, len(names))
 	for i, name := range names {
@@ -218,8 +220,8 @@ func (t *tableScrape) record(r *record.Record) {
 	}
 }
 
-// gauge sends one gauge. If another table or the exporter has a gauge of that name, it counts the clash instead: names that
-// differ in the cache can be the same in Prometheus.
+// gauge sends one gauge. If another table or the exporter itself has a gauge of that name, it counts a clash instead:
+// different names in the cache can become the same name in Prometheus.
 func (x *exposition) gauge(name string, t record.Table, v float64, names, values []string) {
 	owner := t.Name
 	if have, ok := x.types[name]; ok && have != owner {
@@ -236,7 +238,7 @@ func (x *exposition) gauge(name string, t record.Table, v float64, names, values
 	x.ch <- m
 }
 
-// sendDropped sends how much was not exported, by reason.
+// sendDropped sends the numbers of what was not exported, by reason.
 func (x *exposition) sendDropped() {
 	desc := prometheus.NewDesc(droppedName, "Series, gauges, records and buckets that this scrape leaves out, by reason.", []string{"reason"}, nil)
 	for _, reason := range []string{"buckets", "future", "label_clash", "malformed", "name_clash", "overflow"} {

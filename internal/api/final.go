@@ -9,9 +9,9 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
-// stateOf returns the state of a record from its JSON, which it does not parse: a quotation mark inside a string is
-// escaped, so the texts it looks for are members and nothing else. Tags have string values, so a tag named "final" is
-// not mistaken for the member.
+// stateOf returns the state of a record from its JSON. It does not parse the JSON: quotation marks inside strings are
+// escaped, so the text that it searches for can only be a member. The values of tags are strings, so it cannot
+// confuse a tag named "final" with the member.
 func stateOf(text string) record.State {
 	const member = `"` + record.FinalName + `":`
 	switch i := strings.Index(text, member); {
@@ -25,22 +25,23 @@ func stateOf(text string) record.State {
 	return record.Unmarked
 }
 
-// timeline is what the index of a table shows about its buckets.
+// timeline describes the buckets of a table at the time of a request, as far as their starts show it.
 type timeline struct {
 	// newest is the start of the newest bucket, which may lie after now. It is zero if the table has no bucket.
 	newest time.Time
 	// width estimates the width of a bucket: the median distance between the starts of the newest buckets that have
 	// begun. It is 0 if fewer than two have begun.
 	width time.Duration
-	// ended is the latest start of a bucket that has ended: now less the width.
+	// ended is the latest start that a bucket can have if it has ended: now minus the width.
 	ended time.Time
 }
 
 const (
-	// sampled is how many buckets the estimate of the width needs. The median of so few distances follows a changed
-	// width soon, and one gap between the buckets does not change it.
+	// sampled is how many buckets are used to estimate the width. The median of these few distances soon follows when
+	// the width changes, and a single gap between buckets does not change it.
 	sampled = 9
-	// glanced is how many buckets are read to find them: buckets of devices whose clock is ahead are among the newest.
+	// glanced is how many starts are read first to find them, because the newest buckets may be of devices whose
+	// clock is ahead.
 	glanced = 4 * sampled
 )
 
@@ -61,8 +62,8 @@ func (s *server) timeline(ctx context.Context, t record.Table) (timeline, error)
 	return timeline{newest: newest, width: width, ended: now.Add(-width)}, nil
 }
 
-// newestBegun returns the starts of the newest buckets that have begun, at most sampled. It looks further and further back,
-// because the index of a whole table can be large.
+// newestBegun returns the starts of the newest buckets that have begun, at most sampled. It searches an hour back
+// first, then further, because the index of a whole table can be large.
 func (s *server) newestBegun(ctx context.Context, t record.Table, now time.Time) (starts []time.Time, err error) {
 	const hour, day = time.Hour, 24 * time.Hour
 	for _, back := range []time.Duration{hour, day, 30 * day} {
@@ -74,8 +75,8 @@ func (s *server) newestBegun(ctx context.Context, t record.Table, now time.Time)
 	return s.reader.Buckets(ctx, t, record.Range{End: after(now), Last: sampled})
 }
 
-// isFinal reports whether a record of a bucket is final. A record without the member "final" is final once its bucket has
-// ended, because nothing marks the last of its versions.
+// isFinal reports whether a record is final. start is the start of its bucket. A record without the member "final"
+// counts as final once its bucket has ended, because such records do not mark their last version.
 func (l timeline) isFinal(start time.Time, text string) bool {
 	switch stateOf(text) {
 	case record.Final:
@@ -92,11 +93,11 @@ func untilNow(starts []time.Time, now time.Time) []time.Time {
 	return starts[:n]
 }
 
-// after returns the exclusive end of a range that includes t.
+// after returns the exclusive end of a range whose last time is t.
 func after(t time.Time) time.Time { return t.Add(1) }
 
-// commonDistance returns the median of the distances between successive starts, the larger of the two where their number
-// is even, and 0 for fewer than two starts. The starts are ascending.
+// commonDistance returns the median of the distances between successive starts. If their number is even, it is the
+// larger of the two middle distances. It is 0 for fewer than two starts. The starts are ascending.
 func commonDistance(starts []time.Time) time.Duration {
 	if len(starts) < 2 {
 		return 0

@@ -34,7 +34,8 @@ func labels(t record.Table, r *record.Record) (names, values []string, ok bool) 
 	return names, values, ok
 }
 
-// number returns the value of a statistic as a gauge, with 1 for true. It returns false for a value without a number.
+// number returns the value of a statistic as a float64; true is 1 and false is 0. It returns false if the value is
+// neither a number nor a boolean.
 func number(v any) (float64, bool) {
 	switch v := v.(type) {
 	case float64:
@@ -66,7 +67,8 @@ func metricName(s string) string {
 	return name
 }
 
-// labelName returns s as the name of a label. Names that begin with "__" are reserved in Prometheus, so these get a prefix.
+// labelName returns s as the name of a label. Names that begin with "__" are reserved in Prometheus, so they get a
+// prefix.
 func labelName(s string) string {
 	name := metricName(s)
 	if strings.HasPrefix(name, "__") {

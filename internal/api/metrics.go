@@ -20,7 +20,7 @@ type metrics struct {
 	serve    handler
 }
 
-// newMetrics returns metrics in a registry of their own.
+// newMetrics returns metrics in a new registry, so that several services can run in one process.
 func newMetrics(version string) *metrics {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -53,7 +53,7 @@ func (m *metrics) observe(route string, status int, d time.Duration) {
 // failed counts a request that the service could not answer.
 func (m *metrics) failed(status int) { m.failures.WithLabelValues(strconv.Itoa(status)).Inc() }
 
-// serveMetrics answers with the metrics of g, in the format that the request asks for.
+// serveMetrics answers with the metrics of g. The header Accept of the request selects the format.
 func serveMetrics(w http.ResponseWriter, r *http.Request, g prometheus.Gatherer) error {
 	families, err := g.Gather()
 	if err != nil {
@@ -64,7 +64,8 @@ func serveMetrics(w http.ResponseWriter, r *http.Request, g prometheus.Gatherer)
 	return nil
 }
 
-// gathering returns an unavailable error if the cache failed, else an inconsistent one.
+// gathering returns the error of gathering metrics as an unavailable error if the reader failed, or else as an
+// inconsistent error.
 func gathering(err error) error {
 	all := prometheus.MultiError{err}
 	_ = errors.As(err, &all) // which has no Unwrap

@@ -22,15 +22,15 @@ type query struct {
 	final  bool // only final records
 }
 
-// params reads the parameters of a request and collects their faults. The readers of absent or wrong parameters return
-// the zero value.
+// params reads the parameters of a request and collects their faults. Its methods return the zero value for a
+// parameter that is absent or wrong.
 type params struct {
 	values url.Values
 	faults faults
 }
 
-// newParams reads the query of a request. Its faults are the parameters that the route does not have, and those given
-// more than once that may not be.
+// newParams reads the query of a request. It adds a fault for each parameter that the route does not have, and for
+// each that is given more than once although it is not repeatable.
 func newParams(r *http.Request, rt route) *params {
 	if rt.anyQuery {
 		return &params{}
@@ -44,7 +44,7 @@ func newParams(r *http.Request, rt route) *params {
 		i := slices.IndexFunc(rt.parameters, func(known parameter) bool { return known.name == name })
 		switch {
 		case i < 0:
-			p.faults.add("query."+shortName(name), strings.Join(all, ","), "this parameter is not known here, %s", known(rt.parameters))
+			p.faults.add("query."+shortName(name), strings.Join(all, ","), "unknown parameter, %s", known(rt.parameters))
 		case len(all) > 1 && !rt.parameters[i].repeated:
 			p.faults.add("query."+name, strings.Join(all, ","), "want this parameter once")
 		}
@@ -82,7 +82,7 @@ func (p *params) err() error {
 	return p.faults
 }
 
-// checkName adds a fault if no table or database can have that name.
+// checkName adds a fault if the name breaks a rule of [record.CheckName].
 func (p *params) checkName(location, name string) {
 	if err := record.CheckName(name); err != nil {
 		p.faults.add(location, name, "%v", err)
@@ -113,7 +113,8 @@ func (p *params) time(name string, now time.Time) time.Time {
 	return at
 }
 
-// plusHint returns a hint if text would be a time with a plus for the space. In a query, a plus stands for a space.
+// plusHint returns a hint if text is a time after its spaces are replaced by plus signs. In a query, a plus means a
+// space, so the offset +01:00 arrives with a space.
 func plusHint(text string, now time.Time) string {
 	if _, ok := parseTime(strings.ReplaceAll(text, " ", "+"), now); !ok {
 		return ""
@@ -135,13 +136,13 @@ func (p *params) number(name string, most int) int {
 	return n
 }
 
-// onlyTrue reads a parameter that is absent or "true".
+// onlyTrue reads a parameter that must be absent or "true".
 func (p *params) onlyTrue(name string) bool {
 	if !p.values.Has(name) {
 		return false
 	}
 	if text := p.values.Get(name); text != "true" {
-		p.faults.add("query."+name, text, "want true, or no such parameter for all records")
+		p.faults.add("query."+name, text, "want true, or leave the parameter out for all records")
 	}
 	return true
 }
@@ -160,7 +161,7 @@ func (p *params) tags() []series.Tag {
 	return tags
 }
 
-// readQuery reads a request for records. The error has every fault.
+// readQuery reads a request for records. The error contains every fault of its parameters.
 func (s *server) readQuery(r *http.Request, p *params) (query, error) {
 	now := s.Now()
 	q := query{
@@ -178,9 +179,9 @@ func (s *server) readQuery(r *http.Request, p *params) (query, error) {
 	return q, p.err()
 }
 
-// parseTime reads a time: RFC 3339, a whole number since 1970, "now", or a time ago such as "-6h". The unit of a number
-// follows from its size as in InfluxDB 3: below 5e9 seconds, below 5e12 milliseconds, below 5e15 microseconds, else
-// nanoseconds.
+// parseTime reads a time: RFC 3339, a whole number since 1970, "now", or a time ago such as "-6h". As in InfluxDB 3,
+// the unit of a number depends on its magnitude: seconds below 5e9, milliseconds below 5e12, microseconds below 5e15,
+// else nanoseconds.
 func parseTime(s string, now time.Time) (time.Time, bool) {
 	if s == "now" {
 		return now, true

@@ -13,8 +13,9 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
-// records answers with the records of a table: a JSON array, ascending by bucket. Without a limit it has
-// every record of the query, or is refused with the numbers; with a limit it has the newest.
+// records answers with the records of a table: a JSON array, ascending by bucket. Without the parameter limit, the
+// answer has all records of the query, or is an error with their number if these are too many. With limit, it has the
+// newest records.
 func (s *server) records(w http.ResponseWriter, r *http.Request, p *params) error {
 	q, err := s.readQuery(r, p)
 	if err != nil {
@@ -25,7 +26,8 @@ func (s *server) records(w http.ResponseWriter, r *http.Request, p *params) erro
 		return err
 	}
 	q.table = entry.Table
-	// The version is read first: every later write changes it, so the answer is never newer than its ETag.
+	// The version is read before the records. A write after that changes the version, so an ETag never stands for
+	// older records than those of its answer.
 	version, err := s.reader.Version(r.Context(), q.table)
 	if err != nil {
 		return away(err)
@@ -48,7 +50,7 @@ func (s *server) records(w http.ResponseWriter, r *http.Request, p *params) erro
 		return err
 	}
 	if sel.partial && !a.complete {
-		w.Header().Del("ETag") // it does not cover the older buckets
+		w.Header().Del("ETag") // the ETag does not cover older buckets
 		if err := s.readOlder(r.Context(), a, sel.starts[0]); err != nil {
 			return err
 		}
@@ -57,21 +59,21 @@ func (s *server) records(w http.ResponseWriter, r *http.Request, p *params) erro
 	return nil
 }
 
-// selection is the buckets that may have the records of a query.
+// selection is the list of buckets that may contain the records of a query.
 type selection struct {
 	starts []time.Time // ascending
-	// partial is true if older buckets of the query's range are not among starts.
+	// partial is true if starts lacks older buckets of the query's range.
 	partial bool
 	// timeline is set only if the query wants final records.
 	timeline timeline
 }
 
-// openAllowance is how many buckets without a final record are expected among the newest of a table: those that wait for
-// late values.
+// openAllowance is how many of the newest buckets of a table are expected to have no final record, because they wait
+// for late values.
 const openAllowance = 100
 
-// selectBuckets returns the buckets of a query. Which buckets have a final record is known when they are read, so a
-// query for the last n of these gets some more.
+// selectBuckets returns the buckets of a query. For the last n buckets with a final record, it returns more than n
+// buckets, because only reading a bucket shows whether it has a final record.
 func (s *server) selectBuckets(ctx context.Context, q query) (sel selection, err error) {
 	span := q.span
 	if q.final {
@@ -96,9 +98,9 @@ func (s *server) readOlder(ctx context.Context, a *answer, start time.Time) erro
 	return s.read(ctx, a, older)
 }
 
-// etagOf names a state of an answer. It is made from the table's version; the time of its last write, because a Redis that
-// lost its data counts versions from the start again; the buckets, which expire without a write; and, if the query wants
-// final records, the time before which a bucket has ended.
+// etagOf returns the ETag of an answer. It is a hash of the table's version; of the time of its last write, because
+// versions start again if Redis loses its data; of the buckets, which expire without a write; and, for final records,
+// of the time before which a bucket has ended.
 func etagOf(version int64, written time.Time, sel selection) string {
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%d,", written.UnixMilli())
@@ -113,7 +115,8 @@ func etagOf(version int64, written time.Time, sel selection) string {
 	return fmt.Sprintf(`"%d-%x"`, version, h.Sum64())
 }
 
-// matches reports whether a header If-None-Match has the ETag. Weak ETags match too, as RFC 9110 has it for this header.
+// matches reports whether a header If-None-Match contains the ETag. Weak ETags match too, as RFC 9110 defines for
+// this header.
 func matches(header, etag string) bool {
 	for candidate := range strings.SplitSeq(header, ",") {
 		candidate = strings.TrimPrefix(strings.TrimSpace(candidate), "W/")
@@ -124,17 +127,18 @@ func matches(header, etag string) bool {
 	return false
 }
 
-// Buckets are read in parts, newest first: firstRead of them, then as many as maxBytes is likely to hold, at most maxRead.
+// Buckets are read in parts, newest first: firstRead buckets, then as many as will probably fit into maxBytes, at
+// most maxRead.
 const (
 	firstRead = 10
 	maxRead   = 100
 )
 
-// errEnough ends the reading of an answer that is complete.
+// errEnough ends the reading when the answer is complete. No caller outside of this file gets it.
 var errEnough = errors.New("the answer is complete")
 
-// read reads buckets into an answer, the newest first, until it is complete. The starts are ascending. Memory is bounded
-// by the limits of a request.
+// read reads buckets into an answer, the newest first, until the answer is complete. The starts are ascending. The
+// limits of a request bound the memory.
 func (s *server) read(ctx context.Context, a *answer, starts []time.Time) error {
 	if !a.endsEarly() && len(starts) > s.MaxBuckets {
 		return tooMuch{"buckets", len(starts), s.MaxBuckets}
@@ -168,11 +172,11 @@ type answer struct {
 	timeline                         timeline // for the query's final
 	maxRecords, maxBytes, maxBuckets int
 
-	kept           [][]string // of each bucket
-	records, bytes int        // of those kept
-	finals         int        // buckets that have a final record, if the query wants these
+	kept           [][]string // the wanted records, by bucket
+	records, bytes int        // the number and the bytes of the kept records
+	finals         int        // buckets with a final record, counted if the query wants final records
 	buckets, size  int        // buckets read, and the bytes of all their records
-	complete       bool       // older buckets cannot add a record
+	complete       bool       // whether older buckets cannot add a record
 }
 
 // endsEarly reports whether the answer can be complete before all buckets of the query are read.
@@ -188,8 +192,8 @@ func (a *answer) next() int {
 	return min(n, a.maxBuckets-a.buckets)
 }
 
-// take keeps the wanted records of a bucket. It returns errEnough if the answer is complete, and a tooMuch error if it is
-// beyond a limit.
+// take keeps the wanted records of a bucket. It returns errEnough if the answer is complete, and a tooMuch error if
+// the answer exceeds a limit.
 func (a *answer) take(start time.Time, records []string) error {
 	kept := a.wanted(start, records)
 	if a.limit > 0 && len(kept) > a.limit-a.records {
@@ -211,8 +215,9 @@ func (a *answer) take(start time.Time, records []string) error {
 	return nil
 }
 
-// wanted returns the records that the query wants, in the array of records. It counts the bucket if it has a final
-// record, wanted or not, as last counts buckets of the table.
+// wanted returns the records that the query wants, in the memory of records. If the query wants final records, it
+// counts the bucket if it has a final record, even one that does not match the query, because the parameter last
+// counts buckets of the table.
 func (a *answer) wanted(start time.Time, records []string) []string {
 	kept, hasFinal := records[:0], false
 	for _, text := range records {

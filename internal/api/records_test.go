@@ -273,7 +273,7 @@ func TestFinalSelectsFinalRecords(t *testing.T) {
 	require.Len(t, array(t, s.get(t, "/analytics/cpu?database=db")), 30, "without the parameter, all")
 	for _, value := range []string{"", "1", "false", "True"} {
 		p := problemOf(t, s.get(t, "/analytics/cpu?database=db&final="+value), http.StatusBadRequest)
-		require.Equal(t, []api.Fault{{Location: "query.final", Value: `"` + value + `"`, Message: "want true, or no such parameter for all records"}}, p.Errors)
+		require.Equal(t, []api.Fault{{Location: "query.final", Value: `"` + value + `"`, Message: "want true, or leave the parameter out for all records"}}, p.Errors)
 	}
 }
 

@@ -7,17 +7,18 @@ import (
 	"time"
 )
 
-// route is one address of the service. The table of all routes, in [server.routes], is the only list of them: the
-// handlers, the answers to other methods, the redirects of a trailing slash, the index and the label "route" of the
-// service's metrics are made from it.
+// route is one address of the service. The table in [server.routes] is the only list of routes. The handlers, the
+// answers to other methods, the redirects of a trailing slash, the index and the label "route" of the service's
+// metrics are made from this table.
 type route struct {
-	// pattern is the path as [http.ServeMux] has it, without a method.
+	// pattern is the path in the syntax of [http.ServeMux], without a method.
 	pattern string
 	// name is the label of the route in the service's metrics.
 	name string
-	// methods are those that the route answers.
+	// methods are the methods that the route supports.
 	methods []string
-	// parameters are those of the query. A request with another parameter is refused, unless anyQuery is true.
+	// parameters are the parameters of the query. A request with another parameter is refused, unless anyQuery is
+	// true.
 	parameters []parameter
 	// anyQuery accepts and ignores every query, for routes that probes and scrapers call.
 	anyQuery bool
@@ -29,14 +30,16 @@ type parameter struct {
 	name string
 	// repeated allows more than one value.
 	repeated bool
-	// listed shows the parameter in the index: a request without it is refused unless a default is configured.
+	// listed means that the index shows the parameter, because requests without it are refused unless a default is
+	// configured.
 	listed bool
 }
 
-// handler answers a request, or returns an error that becomes a problem: see [statusOf]. It reads the query from p.
+// handler answers a request, or returns an error, which becomes a problem: see [statusOf]. p has the parameters of
+// the request. A handler that returns an error has written nothing.
 type handler func(w http.ResponseWriter, r *http.Request, p *params) error
 
-// readMethods are the methods of a route that changes nothing.
+// readMethods are the methods of a route that only reads.
 var readMethods = []string{http.MethodGet, http.MethodHead}
 
 // routes returns all routes, in the order of the index.
@@ -88,8 +91,8 @@ func (s *server) newMux() *http.ServeMux {
 	return mux
 }
 
-// withoutSlash redirects to the same address without the slash at its end, as the FastAPI service did that this one
-// replaces. The location is relative, so it is right behind a proxy that adds a prefix.
+// withoutSlash redirects to the same address without the slash at its end. The FastAPI service that analytics-api
+// replaces did the same. The location is relative, so that it is also right behind a proxy that adds a prefix.
 func withoutSlash(w http.ResponseWriter, r *http.Request, _ *params) error {
 	path := strings.TrimSuffix(r.URL.EscapedPath(), "/")
 	location := ".." + path[strings.LastIndexByte(path, '/'):]
@@ -101,8 +104,8 @@ func withoutSlash(w http.ResponseWriter, r *http.Request, _ *params) error {
 	return nil
 }
 
-// handle calls h for the requests of a route. It bounds their time, turns an error into a problem, counts requests by
-// route and status, and answers with a problem if h panics.
+// handle returns the handler of a route. It calls h with a timeout, answers with a problem if h returns an error or
+// panics, and counts the request by route and status.
 func (s *server) handle(rt route, h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
@@ -137,7 +140,7 @@ func (s *server) index(w http.ResponseWriter, _ *http.Request, _ *params) error 
 	return writeJSON(w, map[string]any{"name": "analytics-api", "version": s.Version, "routes": addresses})
 }
 
-// address returns the pattern with the parameters that the index lists, such as "/analytics?database={database}".
+// address returns the pattern and the listed parameters, such as "/analytics?database={database}".
 func (rt route) address() string {
 	var listed []string
 	for _, p := range rt.parameters {

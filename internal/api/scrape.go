@@ -9,31 +9,31 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
-// How old the newest final bucket of an exported series may be, where no option sets it.
+// Parts of the default of [Options.ExportMaxAge].
 const (
-	// minExportAge is the least age, for buckets of seconds.
+	// minExportAge is the shortest default, for buckets of seconds.
 	minExportAge = 5 * time.Minute
-	// exportWidths is the least age in widths of a bucket: a bucket is one width old when it ends.
+	// exportWidths is the shortest default in widths of a bucket. A bucket is one width old when it ends.
 	exportWidths = 3
-	// finalDelay is added for records that are marked as final, which come that much after the end of their bucket. It is
-	// the default of the aggregator's linger.
+	// finalDelay is added for records that are marked as final, because they are written that long after the end of
+	// their bucket. It is the default of the aggregator's option linger.
 	finalDelay = 10 * time.Minute
 )
 
-// scrapePlan is the buckets of one table that one scrape may read. Their number is bounded by age, not by the size of the
-// table. Buckets that begin after now are not exported: a series whose device's clock is
-// ahead is exported once the clock here reaches its buckets.
+// scrapePlan lists the buckets of one table that one scrape may read. Their age bounds their number, so it does not
+// grow with the table. Buckets that begin after now are not exported: the records of a device whose clock is ahead
+// are exported once the clock here has reached their buckets.
 type scrapePlan struct {
 	timeline
-	// recent are the buckets that begin at or after oldest and not after now, and late the older ones in which only
-	// records that are marked as final are exported. Both have the newest first.
+	// recent are the buckets that begin in [oldest, now]. late are older buckets, of which only records that are
+	// marked as final are exported. Both lists begin with the newest bucket.
 	recent, late []time.Time
 	oldest       time.Time
-	// future is the newest bucket of the table if it begins after now, else empty.
+	// future is the newest bucket of the table if it begins after now, or else empty.
 	future []time.Time
 }
 
-// planScrape reads the index of a table.
+// planScrape reads the starts of a table's buckets and selects those to read.
 func (s *server) planScrape(ctx context.Context, t record.Table) (scrapePlan, error) {
 	line, err := s.timeline(ctx, t)
 	if err != nil {
@@ -61,10 +61,10 @@ func (s *server) planScrape(ctx context.Context, t record.Table) (scrapePlan, er
 	return plan, nil
 }
 
-// seriesOf returns a text that is the same for two records of a table if they are of the same field, agent and tags. It
-// scans the JSON, because a scrape meets each series once a bucket and exports it once: with parsing, a scrape of 1,000
-// series in 31 buckets took about five times as long (BenchmarkExport). It returns false if the JSON is not as
-// [record.Record.AppendJSON] writes it.
+// seriesOf returns a text that is equal for two records of a table if and only if their fields, agents and tags are
+// equal. It scans the JSON instead of parsing it, because a scrape reads each series once for each bucket but exports
+// it only once: with parsing, a scrape of 1,000 series in 31 buckets took about five times as long (BenchmarkExport).
+// It returns false if the JSON is not as [record.Record.AppendJSON] writes it.
 func seriesOf(text string) (string, bool) {
 	field, rest, ok := strings.Cut(text, `,"time_bucket":"`)
 	if !ok {
@@ -77,7 +77,7 @@ func seriesOf(text string) (string, bool) {
 	if end == 0 {
 		return "", false
 	}
-	name := field + "\xff" // which is in no text of a record: these are UTF-8
+	name := field + "\xff" // this byte is in no record, because records are UTF-8
 	for end < len(rest) && rest[end] == ',' {
 		member := rest[end:]
 		key := quoted(member[1:])
@@ -102,7 +102,8 @@ func seriesOf(text string) (string, bool) {
 	return name + rest[:end], true
 }
 
-// beforeTags reports whether a member whose value is no string may stand before the tags. The key has its quotation marks.
+// beforeTags reports whether key is a member before the tags whose value is not a string. key includes its quotation
+// marks.
 func beforeTags(key string) bool {
 	return key == `"`+record.FinalName+`"` || key == `"`+record.Revision+`"`
 }

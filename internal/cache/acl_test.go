@@ -15,7 +15,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 )
 
-// The rules that the documentation lists for an ACL.
+// The ACL rules in the README of rediscache.
 const (
 	writerACL = "resetchannels ~*:analytics_* ~analytics:tables &*:analytics_* -@all +ping +hset +expire +zadd +zrem +zrangebyscore +zremrangebyscore +incr +get +set " +
 		"+publish +hvals +hgetall +multi +exec"
@@ -65,7 +65,7 @@ func dialAs(t testing.TB, name string, db int, addrs ...string) redis.UniversalC
 	return c
 }
 
-func TestTheACLsAllowEverythingThatIsNeeded(t *testing.T) {
+func TestTheDocumentedACLsAllowWritingAndReading(t *testing.T) {
 	t.Parallel()
 	s := redistest.Server(t)
 	admin := redistest.Client(t, s)
@@ -111,8 +111,8 @@ func TestADatabaseOtherThanZeroNeedsSelect(t *testing.T) {
 	require.Empty(t, all(t, dialAs(t, "reader", 0, s.Addr()), table, record.Range{}))
 }
 
-// In a cluster the client asks for the slots too.
-func TestTheACLsOfAClusterAllowEverythingThatIsNeeded(t *testing.T) {
+// In a cluster, the client also reads the map of the slots.
+func TestTheDocumentedACLsOfAClusterAllowWritingAndReading(t *testing.T) {
 	t.Parallel()
 	addrs := redistest.SharedCluster(t)
 	for _, addr := range addrs {

@@ -11,23 +11,23 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// IsAnswer reports whether an error is an answer of Redis. Other errors mean that Redis did not answer.
+// IsAnswer reports whether Redis answered with this error. Any other error means that Redis did not answer.
 func IsAnswer(err error) bool {
 	var answer redis.Error
 	return errors.As(err, &answer)
 }
 
-// isRefused reports whether Redis refuses the user, or a command of that user. A second try would fail too.
+// isRefused reports whether Redis rejects the user or a command of that user. A second try would fail too.
 func isRefused(err error) bool {
 	return hasPrefix(err, "WRONGPASS", "NOAUTH", "NOPERM", "ERR AUTH", "ERR Client sent AUTH", "ERR invalid password")
 }
 
-// IsPermanent reports whether the first command of a connection failed for a reason that lasts until the configuration
-// changes.
+// IsPermanent reports whether the error of the first command of a connection stays until someone changes the
+// configuration: wrong credentials, a missing permission, or a database that does not exist.
 func IsPermanent(err error) bool { return isRefused(err) || isNoDB(err) }
 
-// Explain adds to an error of the first command of a connection at which servers it occurred and which options to check.
-// The result contains no secret.
+// Explain adds the addresses of the servers and the options to check to an error of the first command of a
+// connection. The result contains no secret.
 func (o DialOptions) Explain(err error, n Names) error {
 	at := strings.Join(o.Addrs(), ", ")
 	var check []string
@@ -46,8 +46,7 @@ func (o DialOptions) Explain(err error, n Names) error {
 	return fmt.Errorf("redis at %s: %w; check '%s'", at, err, strings.Join(check, "', '"))
 }
 
-// isTLS reports whether an error is one of TLS: either side rejects the certificate of the other, or the server does not
-// use TLS.
+// isTLS reports whether TLS failed: one side rejected the certificate of the other, or the server does not use TLS.
 func isTLS(err error) bool {
 	var certificate *tls.CertificateVerificationError
 	var header tls.RecordHeaderError
@@ -58,6 +57,7 @@ func isTLS(err error) bool {
 
 func isNoDB(err error) bool { return hasPrefix(err, "ERR DB index") }
 
+// hasPrefix reports whether err is an answer of Redis that begins with one of the prefixes.
 func hasPrefix(err error, prefixes ...string) bool {
 	var answer redis.Error
 	return errors.As(err, &answer) && slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(answer.Error(), p) })

@@ -14,37 +14,41 @@ import (
 )
 
 const (
-	// maxFields is how many fields one HSET sets.
+	// maxFields is the largest number of fields that one HSET sets.
 	maxFields = 500
-	// usualJSON and usualHash are the bytes for which a batch has room at first for each record's JSON and hash field.
+	// usualJSON and usualHash are the sizes in bytes for which a new batch allocates memory, for each record's JSON
+	// and hash field. Longer ones make the buffers grow.
 	usualJSON, usualHash = 256, 64
 )
 
-// batch is the data that one Put writes. Its buffers hold the texts of all records; the pairs of the buckets are parts of them.
+// batch is the data that one Put writes. Its buffers hold the texts of all records. The pairs of the buckets are
+// slices of these buffers, so that a record costs no allocation for its texts.
 type batch struct {
 	buckets []*bucket
-	byStart map[string]*bucket
-	fields  map[string]bool // the names of described fields
-	tags    map[string]bool // the keys of tags
-	newest  time.Time       // the start of the newest bucket
+	byStart map[string]*bucket // by their start as text
+	fields  map[string]bool    // the names of described fields
+	tags    map[string]bool    // the keys of tags
+	newest  time.Time          // the start of the newest bucket
 
 	json   []byte       // of all records, one after another
 	hash   []byte       // the hash fields of all records, one after another
-	series []byte       // the part of the hash field that the records of a series share
-	of     []series.Tag // the tags that series is of
+	series []byte       // the first part of the hash field, which all records of a series have in common
+	of     []series.Tag // the tags from which series was made
 	shown  []series.Tag // the tags whose keys were added last
 }
 
 // bucket is the part of a batch that goes into the hashes of one bucket.
 type bucket struct {
 	start     time.Time
-	text      string    // of start
+	text      string    // start as it is written in keys
 	records   []any     // pairs of a hash field and the JSON of a record
 	summaries []any     // pairs of the same hash fields and an encoded summary, empty for a record without one
 	revised   bool      // whether a record has a revision, which may be 0
 	revisions []redis.Z // of the records whose revision is above 0, by hash field
 }
 
+// newBatch returns the batch of one or more records of one table. The batch keeps the summaries and the tags of the
+// records.
 func newBatch(records []record.Record) *batch {
 	b := &batch{
 		byStart: make(map[string]*bucket), fields: make(map[string]bool), tags: make(map[string]bool), newest: records[0].Start,
@@ -62,6 +66,7 @@ func newBatch(records []record.Record) *batch {
 	return b
 }
 
+// bucketOf returns the part of the batch for the bucket that begins at start.
 func (b *batch) bucketOf(start time.Time) *bucket {
 	text := startText(start)
 	found := b.byStart[text]
@@ -76,8 +81,9 @@ func (b *batch) bucketOf(start time.Time) *bucket {
 	return found
 }
 
+// add adds a record to the part of its bucket.
 func (b *batch) add(to *bucket, r *record.Record) {
-	// A grown buffer is a new one, so the slices of the old one stay as they are.
+	// If append allocates a new buffer, the slices of the old buffer stay valid.
 	at := len(b.json)
 	b.json = r.AppendJSON(b.json)
 	var field any = b.hashField(r)
@@ -127,6 +133,7 @@ func (b *batch) queue(ctx context.Context, pipe redis.Pipeliner, t record.Table,
 	pipe.Publish(ctx, channel(t), strings.Join(starts, " "))
 }
 
+// names returns the members for the table's names: its fields and tag keys, with now in milliseconds as their score.
 func (b *batch) names(now float64) []redis.Z {
 	names := make([]redis.Z, 0, len(b.fields)+len(b.tags))
 	for name := range b.fields {
@@ -138,17 +145,19 @@ func (b *batch) names(now float64) []redis.Z {
 	return names
 }
 
+// queue adds the commands that write the records, summaries and revisions of the bucket.
 func (p *bucket) queue(ctx context.Context, pipe redis.Pipeliner, t record.Table, retention time.Duration) {
 	set(ctx, pipe, bucketKey(t, p.text), p.records, retention)
 	set(ctx, pipe, summaryKey(t, p.text), p.summaries, retention)
 	if len(p.revisions) > 0 {
 		pipe.ZAdd(ctx, revisionKey(t, p.text), p.revisions...)
 	}
-	if p.revised { // also without one above 0: the set expires together with its bucket
+	if p.revised { // even if no revision is above 0: an older set must expire together with its bucket
 		pipe.Expire(ctx, revisionKey(t, p.text), retention)
 	}
 }
 
+// set adds the commands that set the fields of a hash and its expiry.
 func set(ctx context.Context, pipe redis.Pipeliner, key string, pairs []any, retention time.Duration) {
 	for part := range slices.Chunk(pairs, 2*maxFields) {
 		pipe.HSet(ctx, key, part...)

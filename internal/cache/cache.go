@@ -1,12 +1,13 @@
-// Package cache keeps records in Redis. A [Writer] puts them there, a [Reader] reads them.
+// Package cache stores records in Redis. A [Writer] writes them, and a [Reader] reads them.
 //
 //	            ┌─ Put ─▶ hash of each bucket, index, names, version, channel (one MULTI per table), catalogue of all tables
 //	[Writer] ───┤
 //	            └─ a second later at most ─▶ compatibility value (compat.go)
 //
-// The records of a bucket are one hash, with a field for each series, field and agent, so each write of a record is
-// idempotent on its own and agents never overwrite each other. An older revision of a record never replaces a newer one
-// (revision.go). Nothing is found by scanning, and every key expires; key.go makes every key.
+// The records of a bucket are one hash, with a field for each series, field and agent. So writing a record twice has
+// the same effect as writing it once, and agents never overwrite each other's records. An older revision of a record
+// never replaces a newer one (revision.go). No operation scans the keyspace, and every key expires; key.go makes
+// every key.
 //
 // A writer and a reader send no other commands than these, so that an ACL can list them:
 //
@@ -26,8 +27,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
-// parseStarts returns the starts of the buckets that an index lists, in its order. Members that are not starts are
-// skipped; our writers add none.
+// parseStarts returns the bucket starts in an index, in the order of its members. It skips members that are not
+// bucket starts; our writers add none.
 func parseStarts(members []string) []time.Time {
 	starts := make([]time.Time, 0, len(members))
 	for _, m := range members {
@@ -38,7 +39,8 @@ func parseStarts(members []string) []time.Time {
 	return starts
 }
 
-// readBuckets returns the JSON of the records of each bucket, sorted, in one round trip. An expired bucket has none.
+// readBuckets returns the JSON of the records of each bucket, sorted, and no records for an expired bucket. It takes
+// one round trip.
 func readBuckets(ctx context.Context, client redis.UniversalClient, t record.Table, starts []time.Time) ([][]string, error) {
 	pipe := client.Pipeline()
 	cmds := make([]*redis.StringSliceCmd, len(starts))

@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// cleanEvery is how often the index of a table is cleaned.
+	// cleanEvery is the shortest time between two cleanings of a table's index.
 	cleanEvery = time.Minute
-	// maxCleaned is how many expired buckets one cleaning removes from the index.
+	// maxCleaned is the largest number of expired buckets that one cleaning removes.
 	maxCleaned = 5000
 )
 
@@ -35,8 +35,8 @@ func (w *Writer) cleanIfDue(ctx context.Context, t record.Table, now time.Time) 
 	}
 }
 
-// clean removes the expired buckets and those beyond MaxBuckets from the index, and the names that were not written for
-// the retention from the names.
+// clean removes expired buckets and the buckets beyond MaxBuckets from the index. It also removes the fields and tag
+// keys that no agent has written within the retention.
 func (w *Writer) clean(ctx context.Context, t record.Table, now time.Time) error {
 	return errors.Join(
 		w.cleanExpired(ctx, t, now),
@@ -45,6 +45,8 @@ func (w *Writer) clean(ctx context.Context, t record.Table, now time.Time) error
 	)
 }
 
+// cleanExpired removes at most maxCleaned buckets whose expiry time has passed. Redis has already removed their
+// hashes.
 func (w *Writer) cleanExpired(ctx context.Context, t record.Table, now time.Time) error {
 	expired := &redis.ZRangeBy{Min: "-inf", Max: millis(now), Count: maxCleaned}
 	starts, err := w.client.ZRangeByScore(ctx, expiryKey(t), expired).Result()
@@ -60,8 +62,8 @@ func (w *Writer) cleanExpired(ctx context.Context, t record.Table, now time.Time
 	return w.restore(ctx, t, starts)
 }
 
-// restore adds those buckets to the index again that another agent has written while they were removed from it: their
-// hash exists.
+// restore adds buckets to the index again that another agent wrote while this agent removed them. The hash of such a
+// bucket exists.
 func (w *Writer) restore(ctx context.Context, t record.Table, starts []string) error {
 	pipe := w.client.Pipeline()
 	cmds := make([]*redis.StringSliceCmd, len(starts))
@@ -119,7 +121,7 @@ func (w *Writer) cleanOldest(ctx context.Context, t record.Table, now time.Time)
 	})
 }
 
-// beyond returns the texts of the oldest starts beyond MaxBuckets.
+// beyond returns the texts of all starts but the newest MaxBuckets. The starts are ascending.
 func (w *Writer) beyond(starts []time.Time) []string {
 	oldest := starts[:max(0, len(starts)-w.o.MaxBuckets)]
 	texts := make([]string, 0, len(oldest))

@@ -17,25 +17,27 @@ import (
 const (
 	// compatEvery is the shortest time between two rebuilds of a value.
 	compatEvery = time.Second
-	// compatShare limits the work for buckets of very many records: after a rebuild, a value rests for this many times
-	// as long as the rebuild took.
+	// compatShare limits the share of time that is spent on rebuilds: from the begin of a rebuild, a value is not
+	// rebuilt again for this many times the duration of the rebuild.
 	compatShare = 20
 	// compatTimeout bounds one rebuild.
 	compatTimeout = 10 * time.Second
-	// settleTries is how often close rebuilds a value while other agents write.
+	// settleTries is how often close rebuilds a value if other agents write at the same time.
 	settleTries = 10
-	// compatSpan is how far back the first look for buckets goes. Each further look goes compatReach times as far.
+	// compatSpan is how far back the first search for buckets reaches. Each further search reaches compatReach times
+	// as far.
 	compatSpan  = time.Hour
 	compatReach = 16
-	// maxSpan is the farthest look before all buckets are read.
+	// maxSpan is the longest search. If it finds too few records, all buckets are read.
 	maxSpan = 10 * 366 * 24 * time.Hour
 	// compatPipeline is how many buckets are read at a time: often the newest few have enough records.
 	compatPipeline = 20
 )
 
-// compat rebuilds the compatibility values of written tables in a goroutine: the newest records as a JSON array, ascending
-// by bucket. It reads them from Redis, since a batch has only some of a table's records and other agents write too. So all
-// agents build the same value, and the last one to write a table leaves a value with all records.
+// compat rebuilds the compatibility values of written tables in a goroutine. A value is a JSON array of the newest
+// records, ascending by bucket. compat reads the records from Redis, because a batch has only some of a table's
+// records and other agents write too. So all agents build the same value, and the last agent that writes a table also
+// writes a value with all its records.
 type compat struct {
 	client    redis.UniversalClient
 	records   int // the most records of a value
@@ -48,20 +50,20 @@ type compat struct {
 	quit  chan struct{} // closed to end run
 	ended chan struct{} // closed by run at its end
 
-	mu      sync.Mutex // guards all below
+	mu      sync.Mutex // guards the fields below
 	started bool       // whether run was started
 	tables  map[record.Table]*compatTable
 }
 
-// bucketCache has the records of the buckets that were read for one value.
+// bucketCache holds the records of the buckets that were read for one value, by the start of the bucket.
 type bucketCache map[time.Time][]string
 
 // compatTable is the state of one table.
 type compatTable struct {
-	dirty  bool      // whether it was written since the last rebuild began
-	rested time.Time // when it may be rebuilt again
+	dirty  bool      // whether the table was written since the last rebuild began
+	rested time.Time // from when on the value may be rebuilt again
 	newest time.Time // the newest bucket that this agent has written
-	low    string    // the score from which the last value has buckets, "" before the first
+	low    string    // the score of the oldest bucket in the last value; "" before the first value
 }
 
 func newCompat(client redis.UniversalClient, o Options) *compat {
@@ -95,7 +97,8 @@ func (c *compat) mark(t record.Table, newest time.Time) {
 	}
 }
 
-// close ends run and rebuilds the values that are due. No mark may come after it.
+// close ends run and rebuilds the values of tables that were written since their last rebuild. mark must not be
+// called after close.
 func (c *compat) close(timeout time.Duration) error {
 	c.mu.Lock()
 	started := c.started
@@ -129,8 +132,9 @@ func (c *compat) dirty() (tables []record.Table) {
 	return tables
 }
 
-// settle rebuilds a value until it is current. An agent that writes meanwhile rebuilds it too, so a few tries are enough,
-// and a value that is known to be outdated is not written: it could replace the last one of that agent.
+// settle rebuilds a value until it is current. Another agent that writes at the same time also rebuilds the value, so
+// a few tries are enough. settle does not write a value that it knows to be outdated, because that could replace the
+// last value of the other agent.
 func (c *compat) settle(t record.Table, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
@@ -142,6 +146,8 @@ func (c *compat) settle(t record.Table, timeout time.Duration) error {
 	return nil
 }
 
+// run rebuilds values until quit is closed. It wakes up after each mark, and when the next written table may be
+// rebuilt.
 func (c *compat) run() {
 	defer close(c.ended)
 	timer := time.NewTimer(0)
@@ -209,15 +215,16 @@ func (c *compat) refresh(t record.Table) {
 	table.rested = start.Add(max(c.every, compatShare*time.Since(start)))
 }
 
+// setDirty sets whether the table needs a rebuild.
 func (c *compat) setDirty(t record.Table, dirty bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.tables[t].dirty = dirty
 }
 
-// rebuild writes the value of a table. It returns false if the table was written meanwhile, perhaps by another agent that
-// finished its own rebuild earlier: then the value may be outdated and is to be rebuilt again. A value that is known to be
-// outdated before it is written is written only if outdated is true.
+// rebuild writes the value of a table. It returns false if an agent wrote the table during the rebuild: the value may
+// then be outdated and must be rebuilt again. If rebuild finds this out before it writes the value, it writes the
+// value only if outdated is true.
 func (c *compat) rebuild(ctx context.Context, t record.Table, outdated bool) (current bool, err error) {
 	before, err := c.version(ctx, t)
 	if err != nil {
@@ -249,8 +256,8 @@ func (c *compat) version(ctx context.Context, t record.Table) (string, error) {
 	return version, err
 }
 
-// newest returns the newest records, ascending by bucket. Buckets that begin in the future, of a device whose clock is
-// ahead, come last: their records only take the places that the others leave.
+// newest returns the newest records, ascending by bucket. Buckets that have begun have priority: records of buckets
+// that begin in the future, which come from devices whose clock is ahead, are added only if there is room.
 func (c *compat) newest(ctx context.Context, t record.Table) ([]string, error) {
 	now := c.now()
 	records, err := c.begun(ctx, t, now)
@@ -265,8 +272,9 @@ func (c *compat) newest(ctx context.Context, t record.Table) ([]string, error) {
 	return append(records, future...), err
 }
 
-// begun returns the newest records of the buckets that have begun. It looks for buckets from where the last value began,
-// then further and further back: a writer's ACL has no command that counts from the end of the index.
+// begun returns the newest records of the buckets that have begun. It first searches from the oldest bucket of the
+// last value on, then further and further back, because the ACL of a writer has no command that reads the index from
+// its end.
 func (c *compat) begun(ctx context.Context, t record.Table, now time.Time) ([]string, error) {
 	low, newest := c.lookFrom(t, now)
 	read := make(bucketCache)
@@ -293,7 +301,7 @@ func (c *compat) begun(ctx context.Context, t record.Table, now time.Time) ([]st
 	}
 }
 
-// lookFrom returns the score from which to look for buckets first, and the newest bucket that has begun.
+// lookFrom returns the score at which the first search begins, and the newest bucket of this agent that has begun.
 func (c *compat) lookFrom(t record.Table, now time.Time) (low string, newest time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -308,6 +316,7 @@ func (c *compat) lookFrom(t record.Table, now time.Time) (low string, newest tim
 	return scoreText(newest), newest
 }
 
+// remember keeps the score at which the next search for the table's buckets begins.
 func (c *compat) remember(t record.Table, low string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -320,8 +329,8 @@ func (c *compat) index(ctx context.Context, t record.Table, low, high string) ([
 	return parseStarts(members), err
 }
 
-// collect returns the newest records of the buckets, at most n, ascending by bucket, and the start of the oldest bucket
-// that it used. It adds the buckets that it reads to read.
+// collect returns the newest records of the buckets, at most n, ascending by bucket, and the start of the oldest
+// bucket among these. It takes buckets from the cache read, and adds those that it has to read from Redis.
 func (c *compat) collect(ctx context.Context, t record.Table, starts []time.Time, n int, read bucketCache) (all []string, oldest time.Time, err error) {
 	var buckets [][]string
 	for len(starts) > 0 && n > 0 {
@@ -345,7 +354,7 @@ func (c *compat) collect(ctx context.Context, t record.Table, starts []time.Time
 	return all, oldest, nil
 }
 
-// read reads those buckets that are not in read yet.
+// read reads the buckets that are not in the cache yet.
 func (c *compat) read(ctx context.Context, t record.Table, starts []time.Time, read bucketCache) error {
 	missing := slices.DeleteFunc(slices.Clone(starts), func(at time.Time) bool { _, ok := read[at]; return ok })
 	if len(missing) == 0 {

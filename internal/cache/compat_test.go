@@ -51,7 +51,7 @@ func TestCloseLeavesEveryCompatibilityValueComplete(t *testing.T) {
 	}
 }
 
-func TestOneTableThatFailsDoesNotKeepCloseFromTheOthers(t *testing.T) {
+func TestCloseRebuildsTheOtherValuesIfOneFails(t *testing.T) {
 	t.Parallel()
 	client := server(t)
 	w := cache.NewWriter(client, cache.Options{Retention: time.Hour, CompatRecords: 1000})
@@ -67,7 +67,7 @@ func TestOneTableThatFailsDoesNotKeepCloseFromTheOthers(t *testing.T) {
 	}
 }
 
-// Each Put that returned nil is in the value that Close leaves, whatever the two do at the same time.
+// Put and Close run at the same time. The value after Close has the records of each Put that returned nil.
 func TestPutAndCloseMayRunConcurrently(t *testing.T) {
 	t.Parallel()
 	client := server(t)
@@ -166,7 +166,7 @@ func (r reading) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proce
 	}
 }
 
-// The agent that wrote meanwhile writes the value too, and its value is newer.
+// Another agent writes records during the rebuild. It writes the value too, and its value is newer.
 func TestCloseDoesNotWriteAValueThatIsOutdated(t *testing.T) {
 	t.Parallel()
 	addr := redistest.Database(t)

@@ -10,21 +10,22 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// DialOptions select a Redis.
+// DialOptions select a Redis server, a Redis Cluster, or the primary that Redis Sentinels monitor.
 type DialOptions struct {
-	// Servers are URLs such as "redis://127.0.0.1:6379" or "rediss://host:6380/0": one is a single server,
-	// several are nodes of a Redis Cluster, or Sentinels if MasterName is set. "unix:///run/redis.sock" is the
-	// socket of a single server. The scheme, the credentials and the database of the first URL apply to all servers; the
-	// other URLs have the same, or no credentials and no database. The database is the path of a URL or its option "db",
-	// as in "?db=1"; there are no other options.
+	// Servers are URLs such as "redis://127.0.0.1:6379" or "rediss://host:6380/0": one is a single server, several
+	// are nodes of a Redis Cluster, or Sentinels if MasterName is set. "unix:///run/redis.sock" is the socket of a
+	// single server. The scheme, the credentials and the database of the first URL apply to all servers. The other
+	// URLs must have the same scheme, and the same credentials and database or none. The database is the path of a
+	// URL or its option "db", as in "?db=1"; there are no other options.
 	Servers    []string
 	MasterName string
 	// Username and Password override those in the first URL, unless they are empty.
 	Username, Password string
 	// DB overrides the database in the first URL, unless it is 0. It is 0 or more, and 0 in a cluster.
 	DB int
-	// TLS is used for all connections, unless it is nil: then a rediss URL uses the authorities of the system. Without a
-	// ServerName, each connection is verified against the host that it dials.
+	// TLS configures all connections. If it is nil, connections to rediss URLs trust the certificate authorities of
+	// the system, and others use no TLS. Without a ServerName, the certificate is verified against the host of each
+	// connection.
 	TLS *tls.Config
 	// Timeout bounds connecting, each read and each write.
 	Timeout time.Duration
@@ -47,7 +48,7 @@ type Names struct {
 	TLS                             []string
 }
 
-// Check returns the error that Dial would return.
+// Check returns the error that Dial would return, or nil.
 func (o DialOptions) Check() error {
 	_, err := o.universal()
 	return err
@@ -62,6 +63,7 @@ func Dial(o DialOptions) (redis.UniversalClient, error) {
 	return redis.NewUniversalClient(u), nil
 }
 
+// universal returns the options for the client.
 func (o DialOptions) universal() (*redis.UniversalOptions, error) {
 	if len(o.Servers) == 0 {
 		return nil, errors.New("no server, want a URL such as \"redis://127.0.0.1:6379\"")
@@ -69,7 +71,7 @@ func (o DialOptions) universal() (*redis.UniversalOptions, error) {
 	u := &redis.UniversalOptions{
 		MasterName: o.MasterName, TLSConfig: o.TLS,
 		DialTimeout: o.Timeout, ReadTimeout: o.Timeout, WriteTimeout: o.Timeout, PoolTimeout: o.Timeout, ContextTimeoutEnabled: true,
-		// A client sends no other commands than those of the ACL.
+		// The client must not send commands that are not in the ACL.
 		DisableIdentity:          true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 		MaxRetries:               1,
@@ -81,7 +83,7 @@ func (o DialOptions) universal() (*redis.UniversalOptions, error) {
 	return u, nil
 }
 
-// parse sets the options of u that come from the URLs of the servers or override them.
+// parse sets the options of u that come from the URLs, and then those that override the URLs.
 func (o DialOptions) parse(u *redis.UniversalOptions) error {
 	servers := make([]server, 0, len(o.Servers))
 	for _, text := range o.Servers {
@@ -110,8 +112,8 @@ func (o DialOptions) parse(u *redis.UniversalOptions) error {
 	return nil
 }
 
-// checkBeside returns an error for a server that cannot be used together with the first one, whose scheme, credentials and
-// database apply to all servers.
+// checkBeside returns an error for a server that contradicts the first one in its scheme, credentials or database,
+// which apply to all servers.
 func (o DialOptions) checkBeside(first, s server) error {
 	switch {
 	case s.Network == "unix" && (len(o.Servers) > 1 || o.MasterName != ""):
@@ -127,6 +129,7 @@ func (o DialOptions) checkBeside(first, s server) error {
 	return nil
 }
 
+// override sets the options that are set in o besides the URLs.
 func (o DialOptions) override(u *redis.UniversalOptions) {
 	if o.Username != "" {
 		u.Username = o.Username

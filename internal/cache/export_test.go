@@ -31,13 +31,13 @@ func (w *Writer) Hasten() { w.compat.every = time.Nanosecond }
 // MarkTable makes the writer rebuild the compatibility value of a table that it has not written.
 func (w *Writer) MarkTable(t record.Table) { w.compat.mark(t, time.Unix(0, 0)) }
 
-// Settle brings the compatibility value of a table up to date as Close does.
+// Settle rebuilds the compatibility value of a table until it is current, as Close does.
 func (w *Writer) Settle(t record.Table, timeout time.Duration) error {
 	w.compat.tables[t] = &compatTable{}
 	return w.compat.settle(t, timeout)
 }
 
-// Restore puts buckets into the index as the cleaning does that found them written again.
+// Restore adds buckets to the index again, as a cleaning does for buckets that another agent wrote at the same time.
 func (w *Writer) Restore(ctx context.Context, t record.Table, starts []string) error {
 	return w.restore(ctx, t, starts)
 }

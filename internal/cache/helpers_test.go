@@ -52,8 +52,8 @@ func cluster(t testing.TB) *redis.ClusterClient {
 	return c
 }
 
-// eachRedis runs a test on a redis-server, on a cluster and in process. The keys of the cluster are those of other tests
-// too.
+// eachRedis runs a test with a redis-server, with a cluster and with a Redis in this process. Other tests use the
+// cluster at the same time.
 func eachRedis(t *testing.T, test func(t *testing.T, client redis.UniversalClient)) {
 	t.Helper()
 	t.Run("redis-server", func(t *testing.T) {
@@ -96,7 +96,7 @@ func put(t testing.TB, w *cache.Writer, table record.Table, records ...record.Re
 	require.NoError(t, w.Put(t.Context(), table, records))
 }
 
-// jsonOf returns the JSON of records as the cache has it.
+// jsonOf returns the JSON of records as the cache stores it.
 func jsonOf(records ...record.Record) (texts []string) {
 	for _, r := range records {
 		texts = append(texts, string(r.AppendJSON(nil)))

@@ -13,9 +13,10 @@ import (
 // catalogueKey is the sorted set of all tables by the time of their last write, in milliseconds.
 const catalogueKey = "analytics:tables"
 
-// CheckTable returns an error for a table that the cache cannot hold: a name breaks a rule of [record.CheckName], or the
-// table's compatibility key would be the catalogue. Two tables that pass have different keys, except for the compatibility
-// keys of names with colons: those of the databases "a" and "a:b" may be equal.
+// CheckTable returns an error if the cache cannot store the table: a name breaks a rule of [record.CheckName], or the
+// compatibility key of the table would be the key of the catalogue. Two tables that pass the check have different
+// keys. The only exception are the compatibility keys of names with colons: those of the table "b:c" in the database
+// "a" and of the table "c" in the database "a:b" are equal.
 func CheckTable(t record.Table) error {
 	if err := t.Check(); err != nil {
 		return err
@@ -29,8 +30,8 @@ func CheckTable(t record.Table) error {
 // compatKey returns the key of the table's compatibility value. The Python plugin used the same key.
 func compatKey(t record.Table) string { return t.String() }
 
-// reservedInNames lists the characters that are escaped in the database and table of a key. It has fewer than
-// [series.Reserved], so that the keys of most tables share the cluster slot of the compatibility key.
+// reservedInNames lists the characters that are escaped in the database and the table of a key. It does not contain
+// all of [series.Reserved], so that the keys of most tables have the cluster slot of the compatibility key.
 const reservedInNames = "%{}:"
 
 // member returns the table's member of the catalogue.
@@ -38,6 +39,7 @@ func member(t record.Table) string {
 	return series.Escape(t.Database, reservedInNames) + ":" + series.Escape(t.Name, reservedInNames)
 }
 
+// parseMember returns the table of a member of the catalogue.
 func parseMember(s string) (record.Table, error) {
 	database, name, ok := strings.Cut(s, ":")
 	if !ok {
@@ -51,8 +53,8 @@ func parseMember(s string) (record.Table, error) {
 	return record.Table{Database: d, Name: n}, err
 }
 
-// derived returns a key of the table. The part in braces puts all of them into one cluster slot, which is also that of the
-// compatibility key unless a name has a "%" or a colon.
+// derived returns a key of the table. All keys of a table have the same part in braces, so they are in one cluster
+// slot. The compatibility key is in that slot too, unless a name contains a character of reservedInNames.
 func derived(t record.Table, rest string) string { return "{" + member(t) + "}:" + rest }
 
 func bucketKey(t record.Table, start string) string   { return derived(t, "b:"+start) } // hash of records
@@ -77,7 +79,7 @@ func startText(start time.Time) string {
 		return strconv.FormatInt(seconds, 10)
 	}
 	sign := ""
-	if seconds < 0 { // -1.5 is two seconds before 1970 and half a second after that
+	if seconds < 0 { // Unix counts -1.5 as -2 seconds and 500 million nanoseconds
 		sign, seconds, nanos = "-", -seconds-1, int(time.Second)-nanos
 	}
 	return fmt.Sprintf("%s%d.%s", sign, seconds, strings.TrimRight(fmt.Sprintf("%09d", nanos), "0"))
@@ -104,7 +106,7 @@ func parseStart(s string) (time.Time, error) {
 	return t, nil
 }
 
-// score returns a start as the index sorts it: seconds since 1970, exact to the microsecond in this century.
+// score returns the score of a start in the index: seconds since 1970, exact to the microsecond in this century.
 func score(start time.Time) float64 {
 	return float64(start.Unix()) + float64(start.Nanosecond())/1e9
 }
@@ -112,9 +114,9 @@ func score(start time.Time) float64 {
 // scoreText returns the score as an argument of a command.
 func scoreText(start time.Time) string { return strconv.FormatFloat(score(start), 'f', -1, 64) }
 
-// appendHashField appends the part of a record's hash field that follows its tags: field and agent. A whole hash field is
-// the tags as in a series key, "|", the field, "|" and the agent, each escaped, so every write of a record replaces the
-// same field and agents never overwrite each other.
+// appendHashField appends the part of a record's hash field that follows the tags. A whole hash field is the tags as
+// in a series key, "|", the field, "|" and the agent, each escaped. So every write of a record replaces the same hash
+// field, and agents never overwrite each other's records.
 func appendHashField(dst []byte, r *record.Record) []byte {
 	dst = series.AppendEscaped(append(dst, '|'), r.Field)
 	return series.AppendEscaped(append(dst, '|'), r.Agent)

@@ -86,7 +86,7 @@ func TestCheckTableNamesTheRuleThatANameBreaks(t *testing.T) {
 	}
 }
 
-// SET replaces a key of any type, so no table may have a compatibility key that is another key.
+// SET replaces a key of any type, so no compatibility key may be equal to a key of another kind.
 func TestNoCompatibilityKeyIsAnotherKey(t *testing.T) {
 	t.Parallel()
 	victim := record.Table{Database: "db", Name: "analytics_solar"}

@@ -14,10 +14,12 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
-// maxPipeline is how many buckets one pipeline reads: longer ones delay the other clients of Redis.
+// maxPipeline is the largest number of buckets that one pipeline reads. Longer pipelines would delay other clients of
+// Redis.
 const maxPipeline = 100
 
-// Reader reads records. Its methods may be called concurrently. They return the errors of the client.
+// Reader reads records. Its methods may be called concurrently. They return the errors of the client unchanged: see
+// [IsAnswer].
 type Reader struct {
 	client redis.UniversalClient
 }
@@ -28,7 +30,7 @@ func NewReader(client redis.UniversalClient) *Reader { return &Reader{client: cl
 // Ping returns an error if Redis does not answer.
 func (r *Reader) Ping(ctx context.Context) error { return r.client.Ping(ctx).Err() }
 
-// Tables returns the tables of the catalogue, the last written one first. Members that cannot be tables are skipped; our
+// Tables returns the tables of the catalogue, the last written one first. It skips members that cannot be tables; our
 // writers add none.
 func (r *Reader) Tables(ctx context.Context) ([]record.TableEntry, error) {
 	members, err := r.client.ZRevRangeWithScores(ctx, catalogueKey, 0, -1).Result()
@@ -105,6 +107,7 @@ func (r *Reader) Version(ctx context.Context, t record.Table) (int64, error) {
 	return parseVersion(cmd)
 }
 
+// parseVersion returns the version that a command has read, and 0 if there was none.
 func parseVersion(cmd *redis.StringCmd) (int64, error) {
 	if cmd.Val() == "" {
 		return 0, nil
@@ -116,8 +119,8 @@ func parseVersion(cmd *redis.StringCmd) (int64, error) {
 	return v, nil
 }
 
-// Buckets returns the starts of the table's buckets in the range, ascending. A bucket that has expired since it was last
-// written may be among them: [Reader.Records] finds no records in it.
+// Buckets returns the starts of the table's buckets in the range, ascending. Some of the buckets may have expired:
+// [Reader.Records] finds no records in these.
 func (r *Reader) Buckets(ctx context.Context, t record.Table, span record.Range) ([]time.Time, error) {
 	if span.Last > 0 && span.Start.IsZero() && span.End.IsZero() {
 		members, err := r.client.ZRevRange(ctx, indexKey(t), 0, int64(span.Last)-1).Result()

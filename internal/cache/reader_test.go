@@ -113,7 +113,7 @@ func TestMembersOfTheIndexThatAreNotStartsAreSkipped(t *testing.T) {
 	})
 }
 
-// The list of a table's tags shows the keys that its records have and that a query finds.
+// Info lists tag keys as they are in the JSON of records, because queries use these.
 func TestTagKeysAreThoseOfTheRecords(t *testing.T) {
 	t.Parallel()
 	client := server(t)

@@ -10,21 +10,23 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
-// A sorted set for each bucket has the revisions of its records that are above 0, by hash field. Most buckets are never
-// revised, so a Put reads an empty set for each bucket with a record that has a revision, and nothing for the others. The
-// alternatives cost more: the revision within the record's JSON means to read every record before it is written, and a
-// comparison within Redis needs a script, which no ACL of ours allows. Only one agent writes a hash field, so nothing
-// changes between the reading and the write.
+// A sorted set for each bucket holds the revisions above 0 of its records, by hash field. Most buckets are never
+// revised. So before it writes, a Put reads one set for each bucket in which a record has a revision, and most of
+// these sets are empty. It reads nothing for other buckets. The alternatives cost more: a revision in the record's
+// JSON would mean to read every record before it is written, and a comparison within Redis needs a script, which the
+// documented ACL does not allow. Only one agent writes a hash field, so no other write can come between the reading
+// and the writing.
 
-// place is where a record is: the start of its bucket, as text, and its field in the hash.
+// place identifies a record within its table: the start of its bucket, as text, and its field in the hash.
 type place struct{ start, field string }
 
 func placeOf(r *record.Record) place {
 	return place{startText(r.Start), string(appendHashField(series.AppendTags(nil, r.Tags), r))}
 }
 
-// dropOutdated returns the records without those that are older than the stored revision or than a record before them. A
-// record without a revision is never dropped: it cannot be compared. The records stay as they are.
+// dropOutdated returns the records without those whose revision is lower than the stored one or than that of an equal
+// record earlier in the slice. It never drops a record without a revision, which cannot be compared. It does not
+// change the slice.
 func (w *Writer) dropOutdated(ctx context.Context, t record.Table, records []record.Record) ([]record.Record, error) {
 	if !slices.ContainsFunc(records, func(r record.Record) bool { return r.HasRevision }) {
 		return records, nil

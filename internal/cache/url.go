@@ -41,7 +41,7 @@ func parseServer(text string) (server, error) {
 	return server{Options: parsed, shown: shown.Redacted(), named: u.User != nil, numbered: hasDB(u) || u.RawQuery != ""}, nil
 }
 
-// checkURL returns an error for a URL with parts that would have no effect.
+// checkURL returns an error if a part of the URL would have no effect.
 func checkURL(u *url.URL) error {
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {

@@ -19,16 +19,19 @@ var ErrClosed = errors.New("the writer of the cache is closed")
 
 // Options of a [Writer].
 type Options struct {
-	// Retention is how long a bucket is kept after its last write, at least a second. Agents that share a database
-	// should have the same.
+	// Retention is how long a bucket is kept after its last write, a second or more. All agents that write to a
+	// database should have the same Retention.
 	Retention time.Duration
-	// MaxBuckets is how many buckets a table keeps, the newest by event time; 0 keeps all. Buckets that begin in the
-	// future are counted separately, so that a device whose clock is ahead does not remove the buckets of the others.
+	// MaxBuckets is the largest number of buckets of a table; 0 means no limit. The newest buckets by event time are
+	// kept. Buckets that begin in the future are counted separately, so that a device whose clock is ahead does not
+	// displace the buckets of the others.
 	MaxBuckets int
-	// CompatRecords is the most records that a table's compatibility value holds; 0 writes none.
+	// CompatRecords is the largest number of records in a table's compatibility value; 0 means that there is no such
+	// value.
 	CompatRecords int
-	// Report receives the errors of work that no Put waits for: cleaning up, the compatibility value and the catalogue.
-	// It may be called concurrently. The writer tries such work again. The default drops the errors.
+	// Report receives the errors of work that Put does not return: cleaning up, the compatibility value and the
+	// catalogue. The writer tries such work again later. Report may be called concurrently. The default ignores the
+	// errors.
 	Report func(error)
 	// Now is the clock; the default is time.Now.
 	Now func() time.Time
@@ -45,7 +48,7 @@ type Writer struct {
 	closed  bool         // guarded by closing
 
 	mu      sync.Mutex
-	cleaned map[record.Table]time.Time // when the index of a table was cleaned, guarded by mu
+	cleaned map[record.Table]time.Time // when the index of a table was last cleaned, guarded by mu
 }
 
 // NewWriter returns a writer that uses the client. The caller closes the writer, then the client.
@@ -69,12 +72,12 @@ func (w *Writer) Ping(ctx context.Context) error { return w.client.Ping(ctx).Err
 // Outdated returns how many records Put has skipped so far because Redis had a newer revision of them.
 func (w *Writer) Outdated() int64 { return w.outdated.Load() }
 
-// Put writes records of one table in one transaction. Writing a record again replaces it, unless Redis has a newer
+// Put writes records of one table in one transaction. A record replaces the stored one, unless that has a higher
 // revision: see [record.Record]. Put does not keep the records.
 //
-// After an error none of the records was written, or it is not known whether they were, with one exception: if a key of
-// the table holds another type (WRONGTYPE), some may have been written. An error in the catalogue of this kind is passed
-// to Options.Report instead, as the records themselves are written.
+// After an error, either no record was written, or it is unknown whether all were written. There is one exception: if
+// a key of the table holds another type (WRONGTYPE), a part of the records may have been written. If the catalogue
+// holds another type, the records are written, and Put passes the error to Options.Report instead of returning it.
 func (w *Writer) Put(ctx context.Context, t record.Table, records []record.Record) error {
 	w.closing.RLock()
 	defer w.closing.RUnlock()
@@ -94,6 +97,7 @@ func (w *Writer) Put(ctx context.Context, t record.Table, records []record.Recor
 	return nil
 }
 
+// check returns an error if Put cannot write the table. The caller holds closing.
 func (w *Writer) check(t record.Table) error {
 	switch {
 	case w.closed:
@@ -104,6 +108,7 @@ func (w *Writer) check(t record.Table) error {
 	return CheckTable(t)
 }
 
+// put writes a batch, and then the entry in the catalogue.
 func (w *Writer) put(ctx context.Context, t record.Table, b *batch) error {
 	now := w.o.Now()
 	if err := transact(ctx, w.client, func(pipe redis.Pipeliner) { b.queue(ctx, pipe, t, now, w.o.Retention) }); err != nil {
@@ -123,9 +128,9 @@ func (w *Writer) put(ctx context.Context, t record.Table, b *batch) error {
 	return nil
 }
 
-// transact runs the commands that queue adds in one transaction. The error is that of the first command that failed:
-// Redis reports a command that it cannot queue (READONLY, OOM, NOPERM) in the answer to that command, and the transaction
-// only as EXECABORT.
+// transact runs the commands that queue adds in one transaction. It returns the error of the first command that
+// failed. If Redis cannot queue a command, only the answer to that command has the reason (READONLY, OOM, NOPERM);
+// the answer to the transaction is EXECABORT.
 func transact(ctx context.Context, client redis.UniversalClient, queue func(redis.Pipeliner)) error {
 	cmds, err := client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
 		queue(pipe)
@@ -142,24 +147,24 @@ func transact(ctx context.Context, client redis.UniversalClient, queue func(redi
 	return err
 }
 
-// enter adds the table to the catalogue, which has a cluster slot of its own, and removes the tables from it that were
-// not written for the retention.
+// enter adds the table to the catalogue, and removes the tables that no agent has written within the retention. The
+// catalogue has a cluster slot of its own, so it cannot be part of the transaction of the table.
 func (w *Writer) enter(ctx context.Context, t record.Table, now time.Time) error {
 	pipe := w.client.Pipeline()
 	pipe.ZAdd(ctx, catalogueKey, redis.Z{Score: float64(now.UnixMilli()), Member: member(t)})
 	pipe.ZRemRangeByScore(ctx, catalogueKey, "-inf", millis(now.Add(-w.o.Retention)))
 	pipe.Expire(ctx, catalogueKey, w.o.Retention)
 	if _, err := pipe.Exec(ctx); err != nil {
-		return fmt.Errorf("entering %s into the list of all tables, %q: %w", t, catalogueKey, err)
+		return fmt.Errorf("adding %s to the list of all tables, %q: %w", t, catalogueKey, err)
 	}
 	return nil
 }
 
 func millis(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }
 
-// Close waits until each running Put has returned, and brings the compatibility values of written tables up to date, each
-// within the timeout. If Redis does not answer, it skips the others. A Put after Close returns [ErrClosed]; a second Close
-// does nothing. The client stays open.
+// Close waits until all running calls of Put have returned. Then it rebuilds the compatibility values that are
+// outdated, each within the timeout; if Redis does not answer, it skips the remaining ones. After Close, Put returns
+// [ErrClosed]. A second Close does nothing. The client stays open.
 func (w *Writer) Close(timeout time.Duration) error {
 	w.closing.Lock()
 	defer w.closing.Unlock()

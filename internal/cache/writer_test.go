@@ -33,7 +33,7 @@ func TestWritingAgainReplacesARecordOfTheSameAgentOnly(t *testing.T) {
 	})
 }
 
-// revised returns a record of a bucket that has been final that many times before.
+// revised returns a record with the given revision.
 func revised(revision int64, value float64) record.Record {
 	r := rec(60, "f", "h", value)
 	r.State, r.HasRevision, r.Revision = record.Final, true, revision
@@ -125,7 +125,8 @@ func everyKeyExpiresAndSharesASlot(t *testing.T, client redis.UniversalClient, t
 	}
 }
 
-// So no summary is older than its record.
+// A record without a summary replaces the summary of its predecessor by an empty one, so no summary is older than its
+// record.
 func TestASummaryIsWrittenWithEveryRecord(t *testing.T) {
 	t.Parallel()
 	eachRedis(t, func(t *testing.T, client redis.UniversalClient) {
@@ -207,7 +208,7 @@ func TestABucketThatIsWrittenWhileItIsCleanedStaysInTheIndex(t *testing.T) {
 	client := server(t)
 	w := writerOf(t, client, func(o *cache.Options) { o.CompatRecords = 0 })
 	put(t, w, table, rec(60, "f", "h", 1))
-	// Another agent saw the bucket expired and removed it just after this one had written it.
+	// Another agent found the bucket expired, and removed it just after this agent had written it.
 	require.NoError(t, client.ZRem(t.Context(), cache.IndexKey(table), "60").Err())
 	require.NoError(t, client.ZRem(t.Context(), cache.ExpiryKey(table), "60").Err())
 	require.NoError(t, w.Restore(t.Context(), table, []string{"60", "120"}))
@@ -278,7 +279,7 @@ func TestACatalogueOfAnotherTypeIsReported(t *testing.T) {
 	put(t, w, table, rec(60, "f", "h", 1))
 	require.Len(t, all(t, client, table, record.Range{}), 1)
 	require.Len(t, reported, 1)
-	require.ErrorContains(t, reported[0], `entering db:analytics_cpu into the list of all tables, "analytics:tables": WRONGTYPE`)
+	require.ErrorContains(t, reported[0], `adding db:analytics_cpu to the list of all tables, "analytics:tables": WRONGTYPE`)
 	require.NoError(t, client.Del(t.Context(), cache.CatalogueKey).Err())
 	put(t, w, table, rec(60, "f", "h", 1))
 	entries, err := cache.NewReader(client).Tables(t.Context())

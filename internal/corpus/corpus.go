@@ -1,5 +1,5 @@
-// Package corpus generates the line protocol in the folder testdata: several kinds of data that are difficult for
-// statistics or for names. All of it is made from fixed seeds.
+// Package corpus generates the line protocol in the folder testdata: several kinds of data with difficult values or
+// names. The random numbers have fixed seeds, so the files are always the same.
 package corpus
 
 import (
@@ -23,16 +23,16 @@ func Files() map[string][]byte {
 	}
 }
 
-// source returns the random numbers of one file.
+// source returns the source of random numbers for one file.
 func source(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0x6465736372696265)) }
 
-// line writes one line of line protocol with a timestamp in nanoseconds.
+// line writes one line of line protocol. It appends the time in nanoseconds to the formatted text.
 func line(b *bytes.Buffer, at time.Time, format string, args ...any) {
 	fmt.Fprintf(b, format, args...)
 	fmt.Fprintf(b, " %d\n", at.UnixNano())
 }
 
-// sensors has four devices that report every 30 s for two hours: values in steps, flags, a counter that
+// sensors returns data of four devices that report every 30 s for two hours: values in steps, flags, a counter that
 // starts again, a constant, and a field that is sometimes missing.
 func sensors() []byte {
 	r, b := source(1), &bytes.Buffer{}
@@ -56,7 +56,7 @@ func sensors() []byte {
 	return b.Bytes()
 }
 
-// solar has three inverters that report every 15 min for six days: zero at night, a curve by day, clouds,
+// solar returns data of three inverters that report every 15 min for six days: zero at night, a curve by day, clouds,
 // and a total that only grows. Lines with the same timestamp are in random order.
 func solar() []byte {
 	r, b := source(2), &bytes.Buffer{}
@@ -73,7 +73,7 @@ func solar() []byte {
 	return b.Bytes()
 }
 
-// latency has the response times and sizes of two services over an hour, at random times. The response times are
+// latency returns the response times and sizes of two services over an hour, at random times. The response times are
 // lognormal with a heavy tail.
 func latency() []byte {
 	r, b := source(3), &bytes.Buffer{}
@@ -89,8 +89,9 @@ func latency() []byte {
 	return b.Bytes()
 }
 
-// awkward has difficult names: escapes, unicode, braces, colons, percent signs, and tags with the names of statistics and
-// of columns of describe. It also has strings that look like numbers, and every type of field.
+// awkward returns lines with difficult names: escapes, Unicode, braces, colons, percent signs, and tags with the
+// names of statistics and of columns of describe. They also have strings that look like numbers, and every type of
+// field.
 func awkward() []byte {
 	r, b := source(4), &bytes.Buffer{}
 	series := []string{

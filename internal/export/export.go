@@ -1,10 +1,9 @@
 // Package export converts summaries to the histograms of other systems: the native histograms of Prometheus and the
-// exponential histograms of OpenTelemetry. The conversion loses nothing, as a summary has the same buckets.
+// exponential histograms of OpenTelemetry. The conversion loses nothing, because a summary has the same buckets.
 //
-// The boundaries of the buckets are powers of 2^(2^-scale), and mostly not float64 values. A summary compares a value with
-// the boundary itself, as the specifications demand. client_golang compares it with a float64 near the boundary. So a value
-// that is one of the float64 values next to a boundary may be in the neighbouring bucket of a histogram that client_golang
-// filled.
+// The boundaries of the buckets are powers of 2^(2^-scale), and most of them are not float64 values. A summary
+// compares values with the exact boundary, as the specifications define it. client_golang compares them with a
+// float64 near the boundary. So client_golang may count a value right next to a boundary in the neighbouring bucket.
 package export
 
 import (
@@ -16,17 +15,19 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// Prometheus returns the summary as a native histogram with a description and the values of its labels. created is when
-// counting began, which is the start of the bucket of time. The error is that the labels do not fit the description.
+// Prometheus returns the summary as a native histogram with a description and the values of its labels. created is
+// the time at which counting began: the start of the bucket of the summary. It returns an error if the labels do not
+// fit the description.
 //
-// The index of a bucket is that of its upper boundary in Prometheus (https://prometheus.io/docs/specs/native_histograms/)
-// and that of its lower boundary in a summary, so it is one higher.
+// Prometheus numbers a bucket by its upper boundary (https://prometheus.io/docs/specs/native_histograms/) and a
+// summary by its lower boundary, so the index is one higher in Prometheus.
 func Prometheus(s *stats.Summary, desc *prometheus.Desc, created time.Time, labels ...string) (prometheus.Metric, error) {
 	e := s.Exponential()
 	return prometheus.NewConstNativeHistogram(desc, e.Count, e.Sum, buckets(e.Positive), buckets(e.Negative),
 		e.ZeroCount, int32(e.Scale), e.ZeroThreshold, created, labels...)
 }
 
+// buckets returns the counts of a run by the index of Prometheus.
 func buckets(r stats.Run) map[int]int64 {
 	m := make(map[int]int64, len(r.Counts))
 	for k, n := range r.Counts {
@@ -37,9 +38,10 @@ func buckets(r stats.Run) map[int]int64 {
 	return m
 }
 
-// OTLP returns the summary as a data point of an exponential histogram with delta temporality, of the values from start to
-// end (https://opentelemetry.io/docs/specs/otel/metrics/data-model/#exponentialhistogram). An empty summary has neither min
-// nor max, and one with values below zero has no sum. The caller may add attributes.
+// OTLP returns the summary as a data point of an exponential histogram with delta temporality, for the values in
+// [start, end) (https://opentelemetry.io/docs/specs/otel/metrics/data-model/#exponentialhistogram). The data point of
+// an empty summary has neither min nor max, and the sum is absent if a value is below zero. The caller may add
+// attributes.
 func OTLP(s *stats.Summary, start, end time.Time) *otlp.ExponentialHistogramDataPoint {
 	e := s.Exponential()
 	p := &otlp.ExponentialHistogramDataPoint{
@@ -61,6 +63,7 @@ func OTLP(s *stats.Summary, start, end time.Time) *otlp.ExponentialHistogramData
 	return p
 }
 
+// offsetBuckets returns a run in the form of OTLP: the index of the first bucket, and the counts.
 func offsetBuckets(r stats.Run) *otlp.ExponentialHistogramDataPoint_Buckets {
 	return &otlp.ExponentialHistogramDataPoint_Buckets{Offset: int32(r.First), BucketCounts: r.Counts}
 }

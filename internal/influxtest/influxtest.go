@@ -1,10 +1,10 @@
-// Package influxtest is the write endpoint of InfluxDB 3 for tests. It accepts, refuses and merges rows as the database
-// does, and lists the rows that it has.
+// Package influxtest is the write endpoint of InfluxDB 3 for tests. It accepts, refuses and merges rows as the
+// database does, and returns the stored rows to the test.
 //
 // It follows the documentation of POST /api/v3/write_lp and the answers of InfluxDB 3 Core 3.11.
 //
-// InfluxDB 3 does not promise which version of a point it keeps that was written twice with different values. So the
-// endpoint keeps either by default, and a test finds writers that depend on the newest one.
+// If a point is written twice with different values, InfluxDB 3 does not promise which version it keeps. So by
+// default the endpoint keeps one of them at random, and tests fail for writers that depend on the newest version.
 package influxtest
 
 import (
@@ -25,7 +25,7 @@ import (
 	"time"
 )
 
-// MaxColumns is how many columns a table may have, its tags, fields and time.
+// MaxColumns is the largest number of columns of a table: its tags, its fields and the time.
 const MaxColumns = 500
 
 // Overwrite is the rule for a point that is written again, with the same table, tags and time. Under every rule the row
@@ -33,23 +33,23 @@ const MaxColumns = 500
 type Overwrite int
 
 const (
-	// Random keeps all values of the earlier writes or all of the new one, with equal chance. Rows that are written once,
-	// or again with the same values, do not depend on it. It is what InfluxDB 3 may do.
+	// Random keeps all values of the earlier writes or all values of the new one, with equal chance, as InfluxDB 3
+	// may do. It does not affect rows that are written once, or again with the same values.
 	Random Overwrite = iota
 	// Newest keeps the value that was written last, as InfluxDB 1 and 2 do.
 	Newest
 )
 
-// SeedVariable is the environment variable with the seed of [Random] where Options.Seed is 0.
+// SeedVariable is the environment variable with the seed of [Random]. It is used if Options.Seed is 0.
 const SeedVariable = "INFLUXTEST_SEED"
 
 // Options configure the endpoint. The zero Options accept every token and keep random versions.
 type Options struct {
 	Token     string // bearer token that requests must present; empty accepts all requests
-	MaxBytes  int64  // largest body in bytes, unpacked; 0 is 10 MiB
+	MaxBytes  int64  // largest body in bytes after decompression; 0 means 10 MiB
 	Overwrite Overwrite
-	// Seed makes the choices of Random repeatable, as long as the points arrive in the same order. 0 is the seed in
-	// SeedVariable or, without one, a random seed. New logs the seed to the test.
+	// Seed makes the choices of Random repeatable, if the points arrive in the same order. If it is 0, the seed is
+	// that in SeedVariable or, without one, a random number. New logs the seed to the test.
 	Seed uint64
 }
 
@@ -69,13 +69,13 @@ type Server struct {
 // tableKey identifies a table.
 type tableKey struct{ database, name string }
 
-// fault is an answer that is given instead of writing.
+// fault is an answer to requests that are not processed.
 type fault struct {
 	status int // HTTP status; 0 closes the connection
-	left   int // number of requests to come that get it; below 0 is all of them
+	left   int // how many of the next requests get this answer; below 0 means all
 }
 
-// Row is one row of a table. Its maps are the caller's.
+// Row is one row of a table. The caller owns its maps.
 type Row struct {
 	Tags   map[string]string
 	Fields map[string]any // float64, int64, uint64, bool or string
@@ -116,15 +116,15 @@ func seedOf(t testing.TB, o Options) uint64 {
 	return seed
 }
 
-// Fail answers the next n requests with an HTTP status such as 503 and "Retry-After: 1". If n is below 0, it answers all
-// requests so until the next call; if n is 0, none. Status 0 closes the connection instead.
+// Fail makes the next n requests fail with an HTTP status such as 503 and "Retry-After: 1", or all requests if n is
+// below 0. It replaces an earlier Fail; n = 0 ends it. With status 0, the server closes the connection instead.
 func (s *Server) Fail(status, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fault = fault{status, n}
 }
 
-// Rows returns the rows of a table, sorted by time and tags. It is empty for an unknown table.
+// Rows returns the rows of a table, sorted by time and tags. It returns none for an unknown table.
 func (s *Server) Rows(database, name string) []Row {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -215,7 +215,7 @@ func (s *Server) failing(w http.ResponseWriter) bool {
 	return true
 }
 
-// authorize returns the HTTP status for a request without the right token, or 0 for one that has it.
+// authorize returns 0 for a request with the right token, or else the HTTP status of the answer.
 func (s *Server) authorize(r *http.Request) (status int) {
 	if s.options.Token == "" {
 		return 0
@@ -230,7 +230,8 @@ func (s *Server) authorize(r *http.Request) (status int) {
 	return 0
 }
 
-// body reads and unpacks the body. For a body that is damaged or too large it returns the HTTP status instead.
+// body reads and decompresses the body. If the body is damaged or too large, it returns the HTTP status of the answer
+// instead.
 func (s *Server) body(r *http.Request) (body string, status int) {
 	var in io.Reader = r.Body
 	if r.Header.Get("Content-Encoding") == "gzip" {
@@ -250,7 +251,7 @@ func (s *Server) body(r *http.Request) (body string, status int) {
 	return string(b), 0
 }
 
-// take writes the good lines of a body. If a line is bad and partial writes are not accepted, it writes none.
+// take writes the valid lines of a body. If a line is invalid and partial writes are not accepted, it writes none.
 func (s *Server) take(w http.ResponseWriter, database, body string, unit int64, partial bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

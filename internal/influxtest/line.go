@@ -11,9 +11,9 @@ import (
 	"github.com/influxdata/line-protocol/v2/lineprotocol"
 )
 
-// line is one line of line protocol in a body. A string with newlines makes it several lines of text.
+// line is one line of line protocol in a body. It contains several lines of text if a string field contains newlines.
 type line struct {
-	number int // of its first one, from 1
+	number int // the number of its first line of text, counted from 1
 	text   string
 }
 
@@ -32,8 +32,8 @@ func split(body string) []line {
 	return lines
 }
 
-// endOfLine returns the index at which the first line ends. A newline in a string does not end the line. A quote begins
-// a string only directly after the equals sign of a field.
+// endOfLine returns the index of the end of the first line. A newline within a string does not end the line. A string
+// begins with a quotation mark directly after the equals sign of a field.
 func endOfLine(body string) int {
 	start := len(body) - len(strings.TrimLeft(body, " \t"))
 	if newline := strings.IndexByte(body, '\n'); newline >= 0 && strings.HasPrefix(body[start:], "#") {
@@ -69,7 +69,7 @@ type point struct {
 	time   int64
 }
 
-// parse parses a line as strictly as the database.
+// parse parses a line. It rejects the lines that the database rejects.
 func parse(line string, unit int64, now time.Time) (point, error) {
 	p := point{tags: make(map[string]string), fields: make(map[string]any), types: make(columns)}
 	d := lineprotocol.NewDecoderWithBytes([]byte(line))
@@ -107,7 +107,7 @@ func (p *point) readTags(d *lineprotocol.Decoder, line string) error {
 	}
 }
 
-// inTheWordsOfTheDatabase returns the error of the database for a tag without a value.
+// inTheWordsOfTheDatabase replaces the error for a tag without a value by the message of the database.
 func inTheWordsOfTheDatabase(err error, line string) error {
 	var at *lineprotocol.DecodeError
 	if errors.As(err, &at) && strings.HasPrefix(at.Err.Error(), "expected tag value") {

@@ -15,10 +15,10 @@ const (
 	tagColumn  = "iox::column_type::tag"
 )
 
-// columns are the types of a table's columns by name. A column never changes its type.
+// columns are the types of a table's columns by name. The type of a column never changes.
 type columns map[string]string
 
-// table is the columns and the rows of a table.
+// table holds the columns and the rows of a table.
 type table struct {
 	columns columns
 	rows    map[rowKey]*Row
@@ -34,8 +34,9 @@ func (k rowKey) compare(o rowKey) int {
 	return cmp.Or(cmp.Compare(k.time, o.time), cmp.Compare(k.tags, o.tags))
 }
 
-// add writes the point. A row that exists gets the fields that it does not have yet. Where it has other values for the
-// fields of the point, it keeps the newer values, or either with equal chance if random is not nil.
+// add writes the point. An existing row gets the fields that it does not have yet. If it has other values for fields
+// of the point, it gets the new values. If random is not nil, it keeps the old values instead with a chance of one
+// half.
 func (t *table) add(p point, random *rand.Rand) {
 	key := rowKey{p.time, fmt.Sprintf("%q", p.tags)} // fmt sorts maps
 	row := t.rows[key]
@@ -53,7 +54,7 @@ func (t *table) add(p point, random *rand.Rand) {
 	maps.Copy(row.Fields, p.fields)
 }
 
-// differs reports whether the row has another value for one of the fields.
+// differs reports whether the row has one of the fields with another value.
 func (r *Row) differs(fields map[string]any) bool {
 	for name, value := range fields {
 		if have, ok := r.Fields[name]; ok && have != value {
@@ -63,7 +64,7 @@ func (r *Row) differs(fields map[string]any) bool {
 	return false
 }
 
-// check returns the reason for which a table with these columns refuses the point, or nil.
+// check returns the reason why a table with these columns refuses the point, or nil.
 func (c columns) check(p point) error {
 	added := 0
 	for _, name := range slices.Sorted(maps.Keys(p.types)) {
@@ -85,19 +86,19 @@ func mismatch(column, have, got string) error {
 	return fmt.Errorf("invalid column type for column '%s', expected %s, got %s", column, have, got)
 }
 
-// lineError describes a refused line in the words of the database.
+// lineError describes a refused line, in the JSON of the database.
 type lineError struct {
 	Message string `json:"error_message"`
 	Number  int    `json:"line_number"`
 	Line    string `json:"original_line"`
 }
 
-// batch holds the lines of one body. The tables do not change before commit.
+// batch holds the lines of one body. It changes no table before commit.
 type batch struct {
 	tables   map[tableKey]*table
 	database string
 	random   *rand.Rand         // nil keeps the newest values
-	columns  map[string]columns // by table, after the good lines
+	columns  map[string]columns // by table, including those of the lines in good
 	good     []point
 	bad      []lineError
 }

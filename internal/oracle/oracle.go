@@ -1,5 +1,5 @@
-// Package oracle computes statistics exactly, in the most direct way that is known, for tests to compare
-// fast and approximate results with. Only tests import it.
+// Package oracle computes statistics exactly and in the most direct way. Tests compare fast and approximate results
+// with it. Only tests import it.
 package oracle
 
 import (
@@ -116,7 +116,7 @@ func (v Values) FloorRank(num, den int64) float64 {
 // Exact returns x with 4000 bits. Sums of any float64 values need less than 2200 of them, so they are not rounded.
 func Exact(x float64) *big.Float { return new(big.Float).SetPrec(4000).SetFloat64(x) }
 
-// Nearest returns the float64 nearest to x, an infinity beyond the largest one.
+// Nearest returns the float64 nearest to x, or an infinity if x is beyond the largest one.
 func Nearest(x *big.Float) float64 {
 	f, _ := x.Float64()
 	return f

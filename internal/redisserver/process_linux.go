@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// endWithParent returns attributes with which the kernel ends the child when this process ends. The child has a process
-// group of its own, so that an interrupt of the terminal reaches only this process, which then stops the child.
+// endWithParent returns attributes that make the kernel end the child when this process ends. The child gets a
+// process group of its own, so that Ctrl-C in a terminal interrupts only this process, which then stops the child.
 func endWithParent() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
 }

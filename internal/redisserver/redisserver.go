@@ -21,15 +21,15 @@ const (
 	maxOutput    = 16 << 10
 )
 
-// ErrNotFound is the error if no redis-server is installed.
+// ErrNotFound means that no redis-server is installed.
 var ErrNotFound = errors.New("no redis-server on PATH")
 
 // Options configure a server. The zero value is a server without data on a free port of 127.0.0.1.
 type Options struct {
 	Binary   string   // path of redis-server; empty is the one on PATH
-	Addr     string   // host:port to listen on; port 0 is a free port, empty is a free port on 127.0.0.1
-	Dir      string   // folder of its data, an append-only file; empty keeps nothing on disk
-	Password string   // password of the default user; empty needs none
+	Addr     string   // host:port to listen on; port 0 means any free port, and "" a free port on 127.0.0.1
+	Dir      string   // folder for its data, an append-only file; "" means that nothing is stored on disk
+	Password string   // password of the default user; "" means that clients need none
 	Args     []string // more arguments of redis-server
 }
 
@@ -42,7 +42,7 @@ type Server struct {
 	err  error // of the process; set before done is closed
 }
 
-// Find returns the path of redis-server, or [ErrNotFound].
+// Find returns the path of redis-server, or the error [ErrNotFound].
 func Find() (string, error) {
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
@@ -52,7 +52,7 @@ func Find() (string, error) {
 }
 
 // Start starts a server and waits until it answers. The server ends when ctx is canceled, when Stop is called and, on
-// Linux, when this process ends. If the address is in use, the error wraps the one of the listener.
+// Linux, when this process ends. If the address is in use, the error wraps that of [net.Listen].
 func Start(ctx context.Context, o Options) (*Server, error) {
 	if o.Binary == "" {
 		path, err := Find()
@@ -110,7 +110,7 @@ func free(addr string) (string, error) {
 	return l.Addr().String(), nil
 }
 
-// ready waits until the server answers a PING, or refuses it for want of a password or a permission.
+// ready waits until the server answers a PING. An answer that the password or a permission is missing is enough.
 func (s *Server) ready(ctx context.Context, password string) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -123,9 +123,9 @@ func (s *Server) ready(ctx context.Context, password string) error {
 		}
 		select {
 		case <-s.done:
-			return errors.New("it ended before it answered")
+			return errors.New("the process ended before it answered")
 		case <-ctx.Done():
-			return fmt.Errorf("it does not answer: %w", err)
+			return fmt.Errorf("no answer: %w", err)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
@@ -134,11 +134,11 @@ func (s *Server) ready(ctx context.Context, password string) error {
 // Addr returns the host and port on which the server listens.
 func (s *Server) Addr() string { return s.addr }
 
-// Done returns a channel that is closed when the server has ended, for whatever reason.
+// Done returns a channel that is closed when the server has ended, for any reason.
 func (s *Server) Done() <-chan struct{} { return s.done }
 
-// Stop asks the server to save its data and to end, waits for its end, and kills it after 10 seconds. Calling it again has no
-// effect. The error is of waiting for the process; an exit status is not an error.
+// Stop asks the server to save its data and to end, waits for its end, and kills it after 10 seconds. Calling it
+// again has no effect. It returns an error if waiting for the process fails; an exit status is not an error.
 func (s *Server) Stop() error {
 	s.stop.Do(func() {
 		_ = terminate(s.cmd.Process)
@@ -157,8 +157,8 @@ func (s *Server) Stop() error {
 	return nil
 }
 
-// head keeps the first maxOutput bytes of the server's output, which have the reason if it does not start. It is safe for
-// concurrent use.
+// head keeps the first maxOutput bytes of the server's output. If the server does not start, they contain the reason.
+// It is safe for concurrent use.
 type head struct {
 	mu  sync.Mutex
 	buf bytes.Buffer // guarded by mu

@@ -59,7 +59,7 @@ func TestStartReportsTheOutputOfAServerThatEnds(t *testing.T) {
 	t.Parallel()
 	redistest.Need(t)
 	_, err := redisserver.Start(t.Context(), redisserver.Options{Args: []string{"--no-such-option", "1"}})
-	require.ErrorContains(t, err, "it ended before it answered")
+	require.ErrorContains(t, err, "the process ended before it answered")
 	require.ErrorContains(t, err, "no-such-option")
 }
 

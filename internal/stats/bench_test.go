@@ -9,11 +9,11 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// The benchmarks have names of key=value pairs, so that benchstat can compare them by key. Each checks its answer before
-// it is timed.
+// The names of benchmarks are key=value pairs, which benchstat can compare by key. Each benchmark checks its result
+// before the timer starts.
 
-// benchShapes are the kinds of data: a constant, one of few levels, a value that wanders, noise of which hardly any value
-// occurs twice, and sensors that are read with few digits, in about 100 and 250 distinct values.
+// benchShapes are the kinds of data: a constant, one of a few levels, a random walk, noise in which hardly any value
+// occurs twice, and sensors that report few digits, with about 100 and 250 distinct values.
 var benchShapes = []string{"constant", "few", "wandering", "continuous", "sensor100", "sensor250"}
 
 // benchValues is how many values a summary has in most benchmarks.
@@ -48,14 +48,14 @@ func benchSummary(shape string, limit, n int, seed uint64) *stats.Summary {
 	return &s
 }
 
-// addInBatches adds 16 values at a time, as an aggregator that collects a few rows of a series first.
+// addInBatches adds 16 values at a time, like the engine, which collects a few rows of a series first.
 func addInBatches(s *stats.Summary, xs []float64) {
 	for i := 0; i < len(xs); i += 16 {
 		s.AddAll(xs[i:min(i+16, len(xs))], nil)
 	}
 }
 
-// benchSummaries returns unlike summaries of one shape.
+// benchSummaries returns different summaries of one shape.
 func benchSummaries(shape string, limit int) (all [200]*stats.Summary) {
 	for i := range all {
 		all[i] = benchSummary(shape, limit, benchValues, uint64(i))
@@ -71,7 +71,7 @@ func eachBench(b *testing.B, shapes []string, run func(b *testing.B, shape strin
 	}
 }
 
-// eachFresh times what do does to copies of unlike summaries. Copying is not timed.
+// eachFresh times calls of do with copies of different summaries. It does not time the copying.
 func eachFresh(b *testing.B, shape string, limit int, do func(i int, s *stats.Summary)) {
 	originals := benchSummaries(shape, limit)
 	copies := originals
@@ -97,7 +97,8 @@ func mustHave(b *testing.B, s *stats.Summary, n int) {
 	}
 }
 
-// Adding values to an empty summary: the time for each, and the memory that the summary holds then.
+// BenchmarkAdd adds values to an empty summary. It reports the time for each value and the memory that the summary
+// then holds.
 func BenchmarkAdd(b *testing.B) {
 	for _, n := range []int{benchValues, 1440} {
 		eachBench(b, benchShapes, func(b *testing.B, shape string, limit int) {
@@ -117,7 +118,8 @@ func BenchmarkAdd(b *testing.B) {
 	}
 }
 
-// Adding values to a summary that already has its distinct values, as in a bucket that is open for a long time.
+// BenchmarkAddMore adds values to a summary that has its distinct values already, as in a bucket that is open for a
+// long time.
 func BenchmarkAddMore(b *testing.B) {
 	eachBench(b, benchShapes, func(b *testing.B, shape string, limit int) {
 		s := benchSummary(shape, limit, 5000, 1)
@@ -135,7 +137,7 @@ func BenchmarkAddMore(b *testing.B) {
 	})
 }
 
-// Merging two summaries.
+// BenchmarkMerge merges two summaries.
 func BenchmarkMerge(b *testing.B) {
 	eachBench(b, benchShapes, func(b *testing.B, shape string, limit int) {
 		others := benchSummaries(shape, limit)
@@ -147,7 +149,7 @@ func BenchmarkMerge(b *testing.B) {
 	})
 }
 
-// Reading three quantiles: for the first time after values were added, and again.
+// BenchmarkQuantiles reads three quantiles, for the first time after values were added and a second time.
 func BenchmarkQuantiles(b *testing.B) {
 	var ps []stats.Percentile
 	for _, text := range []string{"50", "95", "99"} {
@@ -181,7 +183,8 @@ func BenchmarkQuantiles(b *testing.B) {
 	})
 }
 
-// Reading the default statistics of a summary for the first time after values were added, as at the end of a period.
+// BenchmarkSelection reads the default statistics for the first time after values were added, as at the end of a
+// period.
 func BenchmarkSelection(b *testing.B) {
 	sel, err := stats.NewSelection(nil, stats.Linear)
 	if err != nil {
@@ -199,7 +202,7 @@ func BenchmarkSelection(b *testing.B) {
 
 const rollUpParts = 24_000
 
-// rollUpSummaries returns summaries as of a day of 100 series in buckets of six minutes.
+// rollUpSummaries returns the summaries of a day of 100 series in buckets of six minutes.
 func rollUpSummaries(shape string) []*stats.Summary {
 	parts := make([]*stats.Summary, rollUpParts)
 	for i := range parts {
@@ -214,7 +217,7 @@ func rollUpSummaries(shape string) []*stats.Summary {
 	return parts
 }
 
-// Merging 24,000 compact summaries into one.
+// BenchmarkRollUp merges 24,000 compact summaries into one.
 func BenchmarkRollUp(b *testing.B) {
 	for _, shape := range []string{"few", "continuous"} {
 		b.Run("data="+shape, func(b *testing.B) {
@@ -232,7 +235,7 @@ func BenchmarkRollUp(b *testing.B) {
 	}
 }
 
-// Decoding 24,000 compact summaries and merging them into one.
+// BenchmarkRollUpEncoded decodes 24,000 compact summaries and merges them into one.
 func BenchmarkRollUpEncoded(b *testing.B) {
 	for _, shape := range []string{"few", "continuous"} {
 		b.Run("data="+shape, func(b *testing.B) {
@@ -257,8 +260,9 @@ func BenchmarkRollUpEncoded(b *testing.B) {
 	}
 }
 
-// Merging exact summaries of 700 values into an exact one and reading it: values that occur once, values that occur in many
-// parts, and values that occur twice in their part. If merging is linear, ns/value hardly grows with the number of parts.
+// BenchmarkRollUpExact merges exact summaries of 700 values into one exact summary and reads it: values that occur
+// once, values that occur in many parts, and values that occur twice in one part. If merging takes linear time,
+// ns/value hardly grows with the number of parts.
 func BenchmarkRollUpExact(b *testing.B) {
 	const partValues = 700
 	for _, data := range []string{"continuous", "rounded", "repeated"} {
@@ -297,7 +301,7 @@ func BenchmarkRollUpExact(b *testing.B) {
 	}
 }
 
-// Encoding a summary, and how long the encoding is.
+// BenchmarkEncode encodes a summary and reports the length of the encoding.
 func BenchmarkEncode(b *testing.B) {
 	eachBench(b, benchShapes, func(b *testing.B, shape string, limit int) {
 		s := benchSummary(shape, limit, benchValues, 1)
@@ -311,7 +315,7 @@ func BenchmarkEncode(b *testing.B) {
 	})
 }
 
-// Decoding into a summary that was decoded into before.
+// BenchmarkDecode decodes into a summary that was used before.
 func BenchmarkDecode(b *testing.B) {
 	eachBench(b, benchShapes, func(b *testing.B, shape string, limit int) {
 		encoded, err := benchSummary(shape, limit, benchValues, 1).MarshalBinary()

@@ -70,8 +70,8 @@ func TestJoinedCountersWiden(t *testing.T) {
 	}
 }
 
-// A histogram takes over the scale of a coarser one that is merged into it. The outer bins of the coarser one do not
-// require that: at the finer scale they span one bin less than the values.
+// A histogram gets the scale of a coarser histogram that is merged into it. The bins of the coarser one alone do not
+// force this: converted to the finer scale, they span one bin less than its values.
 func TestMergingACoarserHistogramCoarsens(t *testing.T) {
 	at := func(bin float64) float64 { return math.Exp2((bin + 0.5) / perOctave) }
 	coarse := estimated([]float64{at(0), at(maxBins)})

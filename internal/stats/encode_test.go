@@ -19,7 +19,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files again")
 
 func TestDecodingUndoesEncoding(t *testing.T) {
 	eachShape(t, func(t *testing.T, xs []float64) {
@@ -57,7 +57,7 @@ func TestAppendLimitedEncodesASummaryWithThatLimit(t *testing.T) {
 	})
 }
 
-// The sizes that the documentation promises, with an exact limit of 64.
+// The bounds are those of the documentation, for an exact limit of 64.
 func TestEncodingsAreNotLongerThanDocumented(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -127,8 +127,8 @@ func TestAFullEncodingTakesUpTo11BytesForADistinctValue(t *testing.T) {
 	}
 }
 
-// A copy allocates about as much as Bytes returns: the allocator rounds up.
-func TestBytesIsWhatASummaryAllocates(t *testing.T) {
+// A copy allocates about as much as Bytes returns. The allocator rounds up, so it may be more.
+func TestBytesIsTheMemoryOfASummary(t *testing.T) {
 	for _, n := range []int{1, 16, 100, 512, 5000} {
 		for name, xs := range shapes(n) {
 			for _, limit := range limits {
@@ -151,7 +151,7 @@ func TestBytesIsWhatASummaryAllocates(t *testing.T) {
 	}
 }
 
-// The memory that the documentation promises for an exact summary of very many values.
+// The bounds are those of the documentation, for an exact summary of very many values.
 func TestMemoryOfManyDistinctValues(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(3, 3))
@@ -184,7 +184,7 @@ func TestDecodingIntoAUsedSummaryAllocatesAtMostTwice(t *testing.T) {
 	}
 }
 
-// Where the moments of a histogram begin in its encoding.
+// Positions of the moments in the encoding of a histogram.
 const (
 	unitAt       = 18
 	sumAt        = 19
@@ -208,7 +208,7 @@ func withFloat(b []byte, at int, v float64) []byte {
 	return b
 }
 
-// Moments that no values can have are an error: merging them would overflow, or its result could not be decoded.
+// Moments that no values can have are an error: merging them would overflow, or the result could not be decoded.
 func TestDecodingRejectsImplausibleMoments(t *testing.T) {
 	t.Parallel()
 	continuous := demoted(t, shapes(360)["continuous"]...)
@@ -345,7 +345,7 @@ func keys(m map[string][]float64) func(yield func(string) bool) {
 	}
 }
 
-// malformed returns encodings with one fault, by the fault.
+// malformed returns encodings that have one fault each, by the name of the fault.
 func malformed() map[string][]byte {
 	good, _ := limited(stats.Unlimited, []float64{1.5, 2.5, 2.5, 3.5}).MarshalBinary()
 	histogram, _ := limited(1, shapes(360)["signs and zero"]).MarshalBinary()
@@ -372,7 +372,7 @@ func malformed() map[string][]byte {
 		"infinity":            edit(good, values+16, bits(math.Inf(1))...),
 		"negative zero":       edit(good, values, bits(math.Copysign(0, -1))...),
 		"not ascending":       edit(good, values, bits(2.5)...),
-		"whole, not as such":  edit(edit(edit(good, values, bits(1)...), values+8, bits(2)...), values+16, bits(3)...),
+		"whole, as floats":    edit(edit(edit(good, values, bits(1)...), values+8, bits(2)...), values+16, bits(3)...),
 		"order beyond range":  edit(good, counts, 63),
 		"first outside":       edit(good, len(good)-16, bits(7)...),
 		"last outside":        edit(good, len(good)-8, bits(-7)...),
@@ -410,7 +410,7 @@ func TestDecodingRejectsMalformedBytes(t *testing.T) {
 	}
 }
 
-// Bytes that AppendBinary would not write, but that encode a summary.
+// AppendBinary never writes these bytes, but they encode a summary.
 func TestDecodingAcceptsBytesThatAreNotCanonical(t *testing.T) {
 	appendFloats := func(b []byte, values ...float64) []byte {
 		for _, v := range values {

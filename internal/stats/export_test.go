@@ -2,9 +2,9 @@ package stats
 
 import "fmt"
 
-// These are for the tests outside of the package.
+// This file gives the tests in package stats_test access to unexported state.
 
-// Bins returns all that depends on the values alone in a histogram, as text.
+// Bins returns the parts of a histogram that depend on the values alone, as text.
 func (s *Summary) Bins() string {
 	h := s.histogram()
 	return fmt.Sprintf("%d %d %g %g %t %x %x", h.scale, h.zero, h.min, h.max, h.fractional, h.positive.append(nil), h.negative.append(nil))
@@ -19,7 +19,7 @@ func (s *Summary) Candidates() map[float64]uint64 {
 	return bounds
 }
 
-// ValueAt returns the value at a rank, or the estimate of a histogram.
+// ValueAt returns the value with the given rank, which a histogram estimates.
 func (s *Summary) ValueAt(rank uint64) float64 {
 	if s.histogram() != nil {
 		return s.histogram().at(rank)

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// crafted returns a summary whose histogram may contradict itself, as one that was decoded could.
+// crafted returns a summary with a histogram that craft has changed, so that it may contradict itself.
 func crafted(craft func(h *histogram)) *Summary {
 	h := histogramOf(ordered{[]float64{1.0005, 1.0005, 1.0005, 1.0005}, nil})
 	craft(h)
@@ -53,7 +53,7 @@ func TestDecodingWideCountersKeepsToItsBound(t *testing.T) {
 	require.Equal(t, s.Count(), decoded.Count())
 }
 
-// The counts of candidates cannot be more than the values.
+// The sum of the counts of candidates cannot exceed the number of values.
 func TestDecodingRejectsImplausibleCandidates(t *testing.T) {
 	for what, spoil := range map[string]func(h *heavy){
 		"more than there are": func(h *heavy) { h.all[0].count = 1 << 40 },
@@ -70,7 +70,7 @@ func TestDecodingRejectsImplausibleCandidates(t *testing.T) {
 	}
 }
 
-// Of n values, at most a 17th of those that the candidates do not account for can be missed.
+// The missed count is at most a 17th of the number of values that are not counts of candidates.
 func TestDecodingBoundsTheMissedCount(t *testing.T) {
 	s := New(1)
 	for i := range 1000 {

@@ -81,7 +81,7 @@ func TestExactSummariesOfTheSameValuesAreEqualToTheLastBit(t *testing.T) {
 	}
 }
 
-// Whether a summary is exact depends on the number of values and of distinct values, and on nothing else.
+// Whether a summary is exact depends only on the number of values and of distinct values.
 func TestASummaryIsExactWhileItsValuesFit(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(12, 12))
@@ -114,7 +114,7 @@ func TestASummaryIsExactWhileItsValuesFit(t *testing.T) {
 	}
 }
 
-// The value that is one distinct value too many makes the summary a histogram, also if it is the last one.
+// The first distinct value beyond the limit makes the summary a histogram, even if it is the last value.
 func TestTheLastDistinctValueEndsExactness(t *testing.T) {
 	t.Parallel()
 	for _, limit := range []int{2, 64, 512, 1500} {
@@ -182,9 +182,9 @@ func change(t *testing.T, r *rand.Rand) func(s *stats.Summary) {
 	return func(s *stats.Summary) { s.AddAll(xs, at) }
 }
 
-// A summary that was encoded and decoded gives the same statistics as the original, and after the same changes it still
-// does: all of its state is in the encoding.
-func TestADecodedSummaryGoesOnAsTheOriginal(t *testing.T) {
+// A decoded summary has the same statistics as the original, and still has them after both are changed in the same
+// way. So the encoding contains the whole state.
+func TestADecodedSummaryChangesLikeTheOriginal(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(150) {
 		r := rand.New(rand.NewPCG(13, seed))
@@ -210,7 +210,7 @@ func TestADecodedSummaryGoesOnAsTheOriginal(t *testing.T) {
 	}
 }
 
-// Rounding does not move the mean beyond the values: the sum of three tenths is above 3 · 0.1.
+// Rounding does not move the mean beyond the values, although the float64 sum 0.1 + 0.1 + 0.1 is above 3 · 0.1.
 func TestTheMeanIsWithinTheValues(t *testing.T) {
 	t.Parallel()
 	for _, limit := range []int{1, 2, 512} {

@@ -15,8 +15,8 @@ func TestEveryKindHasANameAndCanBeRead(t *testing.T) {
 	}
 }
 
-// The errors are in the default list only while they are not 0 by definition.
-func TestTheDefaultListHasErrorsOfEstimatesOnly(t *testing.T) {
+// The default list has max_error and mode_error only for summaries in which they are not 0 by definition.
+func TestTheDefaultListHasErrorsOnlyForEstimates(t *testing.T) {
 	read := func(names []string, s *stats.Summary) map[string]float64 {
 		sel, err := stats.NewSelection(names, stats.Linear)
 		require.NoError(t, err)
@@ -106,7 +106,7 @@ func TestSelectionReadsEveryStatistic(t *testing.T) {
 	require.InDeltaSlice(t, []float64{5, 1, 6, 15, 3, 5, 2, 4, 2, 2, 2, 0, 2, 4, 2, 4, 6, 0}, sel.Append(nil, s), 1e-15)
 
 	one := sel.Append(nil, summaryOf([]float64{4}))
-	require.True(t, math.IsNaN(one[6]) && math.IsNaN(one[7]), "no spread of a single value")
+	require.True(t, math.IsNaN(one[6]) && math.IsNaN(one[7]), "a single value has neither stddev nor variance")
 	require.Equal(t, []float64{1, 4, 4, 4, 4, 0}, one[:6])
 
 	empty := sel.Append(nil, new(stats.Summary))

@@ -39,8 +39,8 @@ func TestOrderStatisticsAreThoseOfTheSortedValues(t *testing.T) {
 	})
 }
 
-// spreadOver returns by what factor the largest magnitude is larger than a result. Between values of unlike signs, rounding
-// errors are relative to the larger one.
+// spreadOver returns the ratio of the largest magnitude to the magnitude of a result. Between values of different
+// signs, rounding errors are relative to the larger magnitude.
 func spreadOver(o oracle.Values, v float64) float64 {
 	largest := o.MaxAbs()
 	if v == 0 {
@@ -198,7 +198,7 @@ func TestCloneOfAHistogramSharesNothing(t *testing.T) {
 	require.Equal(t, before, encoded(t, &s))
 }
 
-func TestAResetSummaryIsAsNew(t *testing.T) {
+func TestAResetSummaryBehavesLikeANewOne(t *testing.T) {
 	for _, limit := range limits {
 		for _, n := range []int{20, 40, 600} { // single values, a table and a histogram
 			s := limited(limit, shapes(n)["continuous"])
@@ -244,7 +244,7 @@ func TestAddingABatchAllocatesNothing(t *testing.T) {
 	}
 }
 
-// A bucket of a series mostly needs as much memory as the one before.
+// A bucket of a series usually needs as much memory as the bucket before.
 func TestResetKeepsTheMemoryOfTheValues(t *testing.T) {
 	for name, value := range map[string]func(i int) float64{
 		"one value":       func(int) float64 { return 5 },

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A run of a large table is at least four times as long as the next one. So there are few runs, a value is moved few times,
-// and merging takes time nearly in proportion to the values.
+// A run of a large table is at least four times as long as the next one. So there are few runs, each value is moved
+// few times, and the time of merging is nearly proportional to the number of values.
 func TestTheRunsOfALargeTableGetShorter(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	s := New(Unlimited)

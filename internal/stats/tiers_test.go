@@ -22,7 +22,7 @@ func encoded(t *testing.T, s *stats.Summary) []byte {
 	return b
 }
 
-// A summary is exact while its values or its distinct values are few, whatever their order.
+// A summary is exact while it has few values or few distinct values, in any order.
 func TestExactnessDependsOnTheValuesAlone(t *testing.T) {
 	eachShape(t, func(t *testing.T, xs []float64) {
 		distinct := oracle.Of(xs).Distinct()
@@ -96,8 +96,8 @@ func TestNothingCollapsesWithinAFactorOf65536(t *testing.T) {
 	}
 }
 
-// MaxError depends on the ratio of the largest to the smallest magnitude as documented.
-func TestMaxErrorIsByTheRatioOfTheMagnitudes(t *testing.T) {
+// MaxError depends on the ratio of the largest to the smallest magnitude, as its comment describes.
+func TestMaxErrorFollowsFromTheRatioOfMagnitudes(t *testing.T) {
 	for _, c := range []struct{ ratio, want float64 }{
 		{4, 0.0027}, {4.02, 0.0054}, {16, 0.0054}, {16.2, 0.0109}, {256, 0.0109}, {262, 0.0219}, {65536, 0.0219}, {1e9, 0.0219},
 	} {
@@ -143,7 +143,7 @@ func TestOrderStatisticsAscend(t *testing.T) {
 
 // Merging the parts of a series gives the same summary as adding the whole series, wherever it is cut and in whatever order
 // the parts are merged.
-func TestMergingPartsIsAddingAllValues(t *testing.T) {
+func TestMergingPartsEqualsAddingAllValues(t *testing.T) {
 	r := rand.New(rand.NewPCG(2, 2))
 	eachShape(t, func(t *testing.T, xs []float64) {
 		for _, limit := range limits {
@@ -221,7 +221,7 @@ func checkCandidates(t *testing.T, s *stats.Summary, o oracle.Values) {
 	for _, bound := range bounds {
 		sum += bound
 	}
-	require.LessOrEqual(t, 17*missed, uint64(o.Count())-sum, "an occurrence that is missed was taken from 17 values at once")
+	require.LessOrEqual(t, 17*missed, uint64(o.Count())-sum, "missed grows by one only when 17 values are dropped")
 	for i := 0; i < o.Count(); {
 		v, n := o[i], uint64(o.CountOf(o[i]))
 		if bound := bounds[v]; n < bound || n > bound+missed {
@@ -233,7 +233,8 @@ func checkCandidates(t *testing.T, s *stats.Summary, o oracle.Values) {
 	require.Empty(t, bounds, "candidates that do not occur")
 }
 
-// The bounds of candidates are right, also after decoding, for few and many candidates, some of which repeat.
+// The bounds of candidates are right for few and many candidates, some of which repeat, and still right after
+// decoding.
 func TestFewDistinctValuesAreCandidates(t *testing.T) {
 	for n := 1; n <= 40; n++ {
 		for repeats := range 3 {
@@ -265,7 +266,8 @@ func TestMomentsOfHistogramsAreThoseOfExactArithmetic(t *testing.T) {
 	})
 }
 
-// A value that is more than one in 17 is a candidate, and the mode if no other value is as frequent.
+// A value that makes up more than a 17th of all values is a candidate. It is the mode if no other value is as
+// frequent.
 func TestAFrequentValueIsTheModeOfAHistogram(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 4))
 	for _, limit := range []int{1, 64, stats.DefaultExactLimit} {
@@ -331,7 +333,7 @@ func TestAddAllRejectsCountOverflow(t *testing.T) {
 	require.Equal(t, uint64(math.MaxInt64), s.Count())
 }
 
-func TestDemotedSummaryGoesOnAsHistogram(t *testing.T) {
+func TestDemotedSummaryStaysAHistogram(t *testing.T) {
 	eachShape(t, func(t *testing.T, xs []float64) {
 		s, want := limited(stats.Unlimited, xs[:len(xs)/2]), stats.New(1)
 		if s.Demote(); s.Count() > 0 {
@@ -346,7 +348,7 @@ func TestDemotedSummaryGoesOnAsHistogram(t *testing.T) {
 	})
 }
 
-// A summary that was decoded, and has more values than the exact limit, becomes a histogram with the next value.
+// A decoded summary with more values than the exact limit becomes a histogram when the next value is added.
 func TestTheExactLimitAppliesToADecodedSummaryFromTheNextValueOn(t *testing.T) {
 	xs := shapes(5000)["continuous"]
 	s := stats.New(64)
@@ -388,7 +390,7 @@ func TestAHistogramOfDistinctValuesMissesOneOfEach(t *testing.T) {
 	}
 }
 
-// hosts returns n values of each of as many hosts, all of which differ in kind or place.
+// hosts returns n values for each of count hosts. The values of any two hosts differ in shape or range.
 func hosts(count, n int) [][]float64 {
 	r := rand.New(rand.NewPCG(6, 6))
 	kinds := []func(i float64) float64{
@@ -407,8 +409,8 @@ func hosts(count, n int) [][]float64 {
 	return all
 }
 
-// Merging summaries of unlike hosts in any order gives the bins of one summary of all values.
-func TestMergingUnlikeHostsIsOneSummaryOfAllValues(t *testing.T) {
+// Merging the summaries of different hosts in any order gives the bins of one summary of all values.
+func TestMergingDifferentHostsInAnyOrderGivesTheSameBins(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 7))
 	values := hosts(100, 360)
 	all := slices.Concat(values...)
@@ -436,8 +438,8 @@ func TestMergingUnlikeHostsIsOneSummaryOfAllValues(t *testing.T) {
 	}
 }
 
-// An unlimited summary is the same however its values are added, and has counts only if a value repeats.
-func TestAnUnlimitedSummaryIsTheSameHoweverItsValuesCome(t *testing.T) {
+// An unlimited summary is the same for every way of adding the values, and has counts only if a value repeats.
+func TestAnUnlimitedSummaryDependsOnItsValuesAlone(t *testing.T) {
 	r := rand.New(rand.NewPCG(8, 8))
 	for _, repeat := range []bool{false, true} {
 		for range 4 {
@@ -478,7 +480,7 @@ func TestAnUnlimitedSummaryIsTheSameHoweverItsValuesCome(t *testing.T) {
 	}
 }
 
-// Values that are merged into a summary with a large limit take memory by the number of distinct ones.
+// The memory of a summary with a large limit grows with the number of distinct values, not of all values.
 func TestMergingManyOfFewDistinctValuesTakesLittleMemory(t *testing.T) {
 	few := new(stats.Summary)
 	for i := range 20 {

@@ -1,4 +1,5 @@
-// Package redistest starts real Redis servers for tests. Tests are skipped where redis-server is not installed: see [Need].
+// Package redistest starts real Redis servers for tests. Without an installed redis-server, the tests are skipped:
+// see [Need].
 package redistest
 
 import (
@@ -78,8 +79,8 @@ func clusterArgs(t testing.TB) []string {
 	return []string{"--cluster-enabled", "yes", "--dir", t.TempDir(), "--cluster-node-timeout", "5000"}
 }
 
-// join forms a cluster of the nodes, which share the slots evenly, and returns their addresses. Nodes exchange what they
-// know of each other in the background, so their state is polled.
+// join forms a cluster of the nodes, with an equal share of the slots for each, and returns their addresses. The
+// nodes exchange their state in the background, so join polls until all agree.
 func join(t testing.TB, nodes []node) []string {
 	t.Helper()
 	const slots = 16384
@@ -104,8 +105,8 @@ func join(t testing.TB, nodes []node) []string {
 	return addrs
 }
 
-// startOn starts a server with the options that next returns and stops it when the test ends. Another process may take a
-// port after it was found free. Then it tries the next options, up to ten times.
+// startOn starts a server with the options that next returns, and stops it when the test ends. If another process has
+// taken the port in the meantime, it calls next again, up to ten times.
 func startOn(t testing.TB, next func() redisserver.Options) *redisserver.Server {
 	t.Helper()
 	Need(t)
@@ -122,8 +123,9 @@ func startOn(t testing.TB, next func() redisserver.Options) *redisserver.Server 
 	return nil
 }
 
-// busFree returns a free address of the host whose cluster bus port, 10,000 above, is free too. The port is random, so that
-// tests of several processes seldom choose the same one. Both ports are below those that Linux assigns for port 0.
+// busFree returns an address of the host with a free port. The port 10,000 above, for the cluster bus, is free too.
+// The port is random, so that tests in several processes rarely choose the same one. Both ports are below those that
+// Linux assigns for port 0.
 func busFree(t testing.TB, host string) string {
 	t.Helper()
 	for range 1000 {

@@ -15,20 +15,21 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
 )
 
-// databases is how many logical databases the shared server has. Each test takes at least one.
+// databases is the number of logical databases of the shared server. Each test uses at least one.
 const databases = 1000
 
-// shared has the servers that the tests of a package share. The first test that needs one starts it and [Main] stops it.
+// shared holds the servers that the tests of a package share. The first test that needs a server starts it, and
+// [Main] stops it.
 var shared struct {
-	mu       sync.Mutex // guards all below
+	mu       sync.Mutex // guards the fields below
 	server   *redisserver.Server
 	cluster  []string
 	cleanups []func()
 	used     int32 // how many of the logical databases belong to a test
 }
 
-// Main runs the tests of a package, then stops the servers that these shared. A package that calls [Database] or
-// [SharedCluster] calls it from TestMain.
+// Main runs the tests of a package, and then stops the shared servers. A package that calls [Database] or
+// [SharedCluster] must call it in TestMain.
 func Main(m *testing.M) {
 	m.Run()
 	shared.mu.Lock()
@@ -38,7 +39,8 @@ func Main(m *testing.M) {
 	}
 }
 
-// lasting is the test that starts a shared server, which outlives that test.
+// lasting is the test that starts a shared server. It delays cleanups until Main, because the server must outlive the
+// test.
 type lasting struct{ testing.TB }
 
 func (lasting) Cleanup(f func()) { shared.cleanups = append(shared.cleanups, f) }
@@ -52,8 +54,8 @@ func (l lasting) TempDir() string {
 	return dir
 }
 
-// Database returns the address, as host:port/number, of an empty logical database that no other test uses. It belongs to
-// one redis-server of the whole package.
+// Database returns the address, as host:port/number, of an empty logical database that no other test uses. All these
+// databases are on one redis-server, which the tests of the package share.
 func Database(t testing.TB) string {
 	t.Helper()
 	Need(t)
@@ -78,8 +80,8 @@ func Open(t testing.TB, addr string) *redis.Client {
 	return c
 }
 
-// SharedCluster returns the addresses of one Redis Cluster of the whole package, as [Cluster] does. Its keys are those of
-// all tests, so a test takes names of its own.
+// SharedCluster returns the addresses of one Redis Cluster of the whole package, as [Cluster] does. All tests of the
+// package use the same keyspace, so each test must choose names that no other test uses.
 func SharedCluster(t testing.TB) []string {
 	t.Helper()
 	Need(t)

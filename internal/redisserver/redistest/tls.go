@@ -45,7 +45,8 @@ func Certificate(t testing.TB, host string) (cert, key string) {
 }
 
 // TLS starts a server with a second port for TLS. It returns the address of that port and the files of the server's
-// certificate, which is for 127.0.0.1. Clients need a certificate of the same authority, such as the server's own.
+// certificate, which is valid for 127.0.0.1. Clients must present a certificate of the same authority, for example
+// the server's own.
 func TLS(t testing.TB) (addr, cert, key string) {
 	t.Helper()
 	cert, key = Certificate(t, "127.0.0.1")

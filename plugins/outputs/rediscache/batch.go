@@ -10,26 +10,26 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
-// batch is one Write: its records by table, and the outcome for each metric.
+// batch is the state of one Write: the records by table, and the result for each metric.
 type batch struct {
 	tables   map[record.Table]*part
 	order    []record.Table // the tables in the order of their first metrics
 	ignored  int64          // fields that have no place in a record
-	accepted []int          // indices of written metrics
-	rejected []int          // indices of metrics that are never written
-	reasons  []error        // why, for each rejected metric
-	unfit    []error        // the reasons that lie in the metric itself
-	refused  []error        // one for each table that Redis will never accept
-	failed   []error        // one for each table whose metrics are to be written again
+	accepted []int          // the indices of the metrics that are written
+	rejected []int          // the indices of the metrics that cannot be written
+	reasons  []error        // the reason for each index in rejected
+	unfit    []error        // those reasons that are faults of the metric itself
+	refused  []error        // one for each table that Redis rejects permanently
+	failed   []error        // one for each table whose metrics must be written again
 }
 
-// part is the records of one table.
+// part holds the records of one table.
 type part struct {
 	records []record.Record
-	indices []int // of their metrics
+	indices []int // the index of the metric of each record
 }
 
-// sort sorts the metrics by table and rejects those that are not records.
+// sort reads the records of the metrics, by table, and rejects the metrics that are not records.
 func (r *RedisCache) sort(metrics []telegraf.Metric) *batch {
 	b := &batch{tables: make(map[record.Table]*part)}
 	for i, m := range metrics {
@@ -54,7 +54,7 @@ func (b *batch) reject(i int, reason error) {
 	b.rejected, b.reasons = append(b.rejected, i), append(b.reasons, reason)
 }
 
-// refuse rejects the metrics of a table.
+// refuse rejects all metrics of a table.
 func (b *batch) refuse(p *part, reason error) {
 	for _, i := range p.indices {
 		b.reject(i, reason)
@@ -62,8 +62,9 @@ func (b *batch) refuse(p *part, reason error) {
 	b.refused = append(b.refused, reason)
 }
 
-// err returns the outcome in the form that Telegraf expects. Metrics that are not records are no error: Telegraf would log
-// it with every batch, as long as other metrics reach this output. They are counted, and logged once.
+// err returns the result in the form that Telegraf expects. Metrics that are not records cause no error, because
+// Telegraf would log it with every batch for as long as such metrics reach this output. They are counted, and each
+// reason is logged once.
 func (b *batch) err() error {
 	errs := append(slices.Clone(b.refused), b.failed...)
 	switch {

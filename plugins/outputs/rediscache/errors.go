@@ -6,15 +6,15 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// isPermanent reports whether a second write would fail too: a key of the table has another type. Errors that pass, or that
-// an operator can correct (credentials, memory), are not permanent.
+// isPermanent reports whether a second write would fail too, because a key of the table has another type. Temporary
+// errors, and those that an operator can correct (credentials, memory), are not permanent.
 func isPermanent(err error) bool { return redis.HasErrorPrefix(err, "WRONGTYPE") }
 
-// Telegraf recognizes these errors by types of its internal package, which other modules cannot import. So the method As
-// fills a target of such a type by the names of its fields, see
+// Telegraf recognizes these errors by the types of an internal package, which other modules cannot import. So the
+// method As fills a target of such a type by the names of its fields: see
 // https://github.com/influxdata/telegraf/blob/v1.39.3/internal/errors.go
 
-// startupError is Telegraf's internal.StartupError.
+// startupError stands for Telegraf's internal.StartupError.
 type startupError struct {
 	err   error
 	retry bool
@@ -28,7 +28,7 @@ func (e *startupError) As(target any) bool {
 	return fill(target, "StartupError", map[string]any{"Err": e.err, "Retry": e.retry})
 }
 
-// partialError is Telegraf's internal.PartialWriteError.
+// partialError stands for Telegraf's internal.PartialWriteError.
 type partialError struct {
 	err            error
 	accept, reject []int

@@ -1,5 +1,5 @@
-// Package rediscache is a Telegraf output that keeps the statistics of the describe aggregator in Redis, where
-// analytics-api reads them.
+// Package rediscache is a Telegraf output that writes the statistics of the describe aggregator to Redis.
+// analytics-api reads them from there.
 package rediscache
 
 import (
@@ -47,12 +47,12 @@ type RedisCache struct {
 	Log        telegraf.Logger     `toml:"-"`
 	Statistics *selfstat.Collector `toml:"-"`
 
-	client   redis.UniversalClient // nil without a connection, as is writer
+	client   redis.UniversalClient // client and writer are nil without a connection
 	writer   *cache.Writer
-	outdated int64 // the writer's outdated records that are counted
+	outdated int64 // how many outdated records of the writer are in the counter already
 	counters counters
 	logged   map[string]bool // reasons of rejection that were logged
-	reported atomic.Int64    // when an error of upkeep was logged, in nanoseconds since 1970
+	reported atomic.Int64    // when report last logged an error, in nanoseconds since 1970
 }
 
 // counters are the plugin's own statistics. Telegraf's input "internal" reports them as internal_rediscache.
@@ -109,7 +109,7 @@ func (r *RedisCache) checkDatabase() error {
 	}
 	switch r.DatabaseTag {
 	case record.FieldName, record.TimeBucket, record.BucketState:
-		return fmt.Errorf("invalid 'database_tag' setting %q, the tag has another meaning", r.DatabaseTag)
+		return fmt.Errorf("invalid 'database_tag' setting %q, want the name of a tag without another meaning", r.DatabaseTag)
 	}
 	if r.Database == "" {
 		return nil
@@ -117,7 +117,7 @@ func (r *RedisCache) checkDatabase() error {
 	if err := record.CheckName(r.Database); err != nil {
 		return fmt.Errorf("invalid 'database' setting %q: %w", r.Database, err)
 	}
-	if strings.ContainsRune(r.Database, utf8.RuneError) { // the parser of the configuration replaces invalid UTF-8
+	if strings.ContainsRune(r.Database, utf8.RuneError) { // the configuration's parser has replaced invalid UTF-8
 		return fmt.Errorf("invalid 'database' setting %q: a name is valid UTF-8", r.Database)
 	}
 	return nil
@@ -144,8 +144,8 @@ var optionNames = cache.Names{
 	TLS: []string{"tls_ca", "tls_cert", "tls_key", "tls_server_name"},
 }
 
-// Connect connects to Redis. It may be called again after an error. Telegraf's startup_error_behavior applies to the error
-// unless a second try cannot help, as with refused credentials. The error names the options to check.
+// Connect connects to Redis. It may be called again after an error. Telegraf's startup_error_behavior applies to the
+// error, except if a second try cannot help, as with wrong credentials. The error contains the options to check.
 func (r *RedisCache) Connect() error {
 	o, err := r.dialOptions()
 	if err != nil {
@@ -200,8 +200,8 @@ func (r *RedisCache) at(err error) error {
 	return fmt.Errorf("redis at %s: %w", strings.Join(cache.DialOptions{Servers: r.Servers}.Addrs(), ", "), err)
 }
 
-// report receives the errors of upkeep, which the writer tries again. It counts each, and logs one a minute at most. It
-// may be called concurrently.
+// report receives the errors of work that the writer tries again: see [cache.Options]. It counts every error, and
+// logs at most one a minute. It may be called concurrently.
 func (r *RedisCache) report(err error) {
 	r.counters.faults.Incr(1)
 	now, last := time.Now().UnixNano(), r.reported.Load()
@@ -210,8 +210,8 @@ func (r *RedisCache) report(err error) {
 	}
 }
 
-// Write writes the records of a batch, one transaction for each table. Writing a batch again changes nothing. Metrics that
-// are not rows of describe are rejected; the others are written.
+// Write writes the records of a batch, one transaction for each table. Writing a batch twice has the same effect as
+// writing it once. Metrics that are not rows of describe are rejected; the others are written.
 func (r *RedisCache) Write(metrics []telegraf.Metric) error {
 	b := r.sort(metrics)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(r.Timeout)+time.Duration(len(b.tables))*time.Second)
@@ -226,7 +226,8 @@ func (r *RedisCache) Write(metrics []telegraf.Metric) error {
 	return b.err()
 }
 
-// put writes the records of one table. It returns false if Redis does not answer: then the other tables are not tried.
+// put writes the records of one table. It returns false if Redis does not answer, and the other tables are then not
+// tried.
 func (r *RedisCache) put(ctx context.Context, b *batch, t record.Table) bool {
 	part := b.tables[t]
 	err := r.writer.Put(ctx, t, part.records)
@@ -261,10 +262,10 @@ func (r *RedisCache) logRejected(b *batch) {
 	}
 }
 
-// maxReasons bounds how many reasons of rejection are logged.
+// maxReasons is the largest number of different reasons for rejection that are logged.
 const maxReasons = 100
 
-// Close brings the compatibility keys up to date as far as Redis lets it, and disconnects. It may be called without a
+// Close rebuilds outdated compatibility keys if Redis answers, and disconnects. It may be called without a
 // connection.
 func (r *RedisCache) Close() error {
 	if r.client == nil {

@@ -285,7 +285,7 @@ func TestACatalogueOfAnotherTypeDoesNotRejectRecords(t *testing.T) {
 	require.Len(t, records(t, client, cpu), 1)
 	require.Equal(t, [5]int64{1, 0, 0, 0, 1}, r.Counts())
 	require.Len(t, log.Warnings(), 1)
-	require.Contains(t, log.Warnings()[0], "redis at "+hostOf(addr)+": entering db:analytics_cpu into the list of all tables, \"analytics:tables\": WRONGTYPE")
+	require.Contains(t, log.Warnings()[0], "redis at "+hostOf(addr)+": adding db:analytics_cpu to the list of all tables, \"analytics:tables\": WRONGTYPE")
 }
 
 func TestWritingAgainLeavesOneRecordOfEachAgent(t *testing.T) {
@@ -508,7 +508,7 @@ func TestBadOptionsNameTheOptionTheValueAndTheRule(t *testing.T) {
 	t.Parallel()
 	for option, want := range map[string]string{
 		`database = ""`:                `invalid 'database' setting "", want the name of a database, or a 'database_tag'`,
-		`database_tag = "field_name"`:  `invalid 'database_tag' setting "field_name", the tag has another meaning`,
+		`database_tag = "field_name"`:  `invalid 'database_tag' setting "field_name", want the name of a tag without another meaning`,
 		`database = "a\nb"`:            `invalid 'database' setting "a\nb": a name has no control characters`,
 		`database = "a/b"`:             `invalid 'database' setting "a/b": a name has none of { } /`,
 		`database = "a{}b"`:            `invalid 'database' setting "a{}b": a name has none of { } /`,
