@@ -17,17 +17,17 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// described is what a test expects of the values of one field of one series in one bucket.
+// described holds the expected statistics of one field of one series in one bucket.
 type described struct {
 	count         int64
 	sum, min, max float64
 	first, last   float64
 	firstAt       int64
 	lastAt        int64
-	left          map[string]bool // the statistics of the rows that left so far
+	left          map[string]bool // the names of the statistics in the rows so far
 }
 
-// model has what each row must show, by the identity of the row.
+// model holds the expected statistics of each row, by the identity of the row.
 type model map[string]*described
 
 func (m model) add(row string, v float64, at int64) {
@@ -89,8 +89,8 @@ func rowOf(p *engine.Point, keep func(string) bool, field string) string {
 
 func pick[T any](r *rand.Rand, all ...T) T { return all[r.IntN(len(all))] }
 
-// randomEngine makes an engine whose buckets become final and whose summaries change their form often. It returns the
-// filter of its tags too.
+// randomEngine returns an engine whose buckets become final often and whose summaries change their form often. It
+// also returns the filter of its tags.
 func randomEngine(t *testing.T, r *rand.Rand) (tested, func(string) bool) {
 	t.Helper()
 	keep := pick(r, nil, func(string) bool { return false },
@@ -107,7 +107,7 @@ func randomEngine(t *testing.T, r *rand.Rand) (tested, func(string) bool) {
 	return e, keep
 }
 
-// randomSources returns points without fields whose series are hard to tell apart.
+// randomSources returns points without fields, of series that differ very little.
 func randomSources(r *rand.Rand) (sources []engine.Point) {
 	long := strings.Repeat("x", 127)
 	for range 12 {
@@ -124,7 +124,7 @@ func randomSources(r *rand.Rand) (sources []engine.Point) {
 	return sources
 }
 
-// randomFields returns some fields, of which some leave under one name, some are NaN, and some are new.
+// randomFields returns fields of which some have the same name in rows, some are NaN, and some are new.
 func randomFields(r *rand.Rand, step int) (fields []engine.Field) {
 	all := []string{"f", "g", `f\`, "h\t", `h\t`, "", `\`, "i"}
 	for _, i := range r.Perm(len(all)) {
@@ -138,7 +138,7 @@ func randomFields(r *rand.Rand, step int) (fields []engine.Field) {
 	return fields
 }
 
-// Whatever comes, in whatever order, every value is in the row of its own series, field and bucket, or counted as
+// For random points in random order, every value is in the row of its own series, field and bucket, or is counted as
 // dropped.
 func TestEveryValueReachesItsOwnRow(t *testing.T) {
 	t.Parallel()
@@ -153,7 +153,7 @@ func TestEveryValueReachesItsOwnRow(t *testing.T) {
 			checkBudget(t, e)
 		}
 		for step := range 1500 {
-			p := sources[step%len(sources)] // mostly in the same order
+			p := sources[step%len(sources)] // usually in the same order
 			if r.IntN(6) == 0 {
 				p = pick(r, sources...)
 			}
@@ -179,14 +179,14 @@ func TestEveryValueReachesItsOwnRow(t *testing.T) {
 	}
 }
 
-// checkBudget checks that the engine counts what its buckets hold.
+// checkBudget checks that the budget is equal to the memory of the buckets.
 func checkBudget(t *testing.T, e tested) {
 	t.Helper()
 	require.Equal(t, e.Measured(), e.Counted())
 }
 
-// addCounted adds a point to the engine, and to the model what the engine did not count as dropped. Its memory is
-// overwritten afterwards, as callers may do.
+// addCounted adds a point to the engine, and the values that the engine did not count as dropped to the model. It
+// then overwrites the memory of the point, as callers may do.
 func addCounted(e tested, p *engine.Point, keep func(string) bool, want model) {
 	before := e.Counters()
 	e.Add(p)
@@ -202,8 +202,8 @@ func addCounted(e tested, p *engine.Point, keep func(string) bool, want model) {
 	clear(p.Fields)
 }
 
-// Several series, buckets and fields are mixed, fields are missing and come late, with Pushes in between. Each row must
-// be that of a summary of its own values.
+// Points of several series, buckets and fields are mixed. Some fields are missing at first, and Pushes come in
+// between. Each row must have the statistics of a summary of its own values.
 func TestRowsAreThoseOfSummariesOfTheSameValues(t *testing.T) {
 	t.Parallel()
 	type place struct {
@@ -252,8 +252,8 @@ func TestRowsAreThoseOfSummariesOfTheSameValues(t *testing.T) {
 	}
 }
 
-// Two series are one where line protocol cannot tell their rows apart.
-func TestSeriesThatLeaveAlikeAreOne(t *testing.T) {
+// Two series become one if their rows are equal in line protocol.
+func TestSeriesWithEqualRowsAreOne(t *testing.T) {
 	t.Parallel()
 	e := newTested(t, time.Hour, nil, "count")
 	for _, tags := range [][]engine.Tag{{{Key: "count", Value: "a"}}, {{Key: "count_tag", Value: "a"}}, {{Key: "count", Value: `a\`}}, {{Key: `count_tag\`, Value: "a"}, {Key: "x"}}} {
@@ -267,8 +267,8 @@ func TestSeriesThatLeaveAlikeAreOne(t *testing.T) {
 	require.Zero(t, keys)
 }
 
-// The engine guesses the series of a point from the order of the last time. A point that differs from the guess in one
-// name only is of another series.
+// The engine guesses the series of a point from the order of the last period. A point that differs from the guess in
+// one name only belongs to another series.
 func TestSeriesThatDifferInOneNameStayApart(t *testing.T) {
 	t.Parallel()
 	e := newTested(t, time.Hour, nil, "count")
@@ -278,7 +278,7 @@ func TestSeriesThatDifferInOneNameStayApart(t *testing.T) {
 		{Measurement: "m"}, {Measurement: "m", Tags: []engine.Tag{{Key: "a", Value: "1"}, {Key: "b", Value: "1"}}},
 	}
 	want := make(map[string]int64)
-	for i := range points { // each one after each other one, as a guess that is wrong and as one that is right
+	for i := range points { // every pair of points, so that the guess is sometimes wrong and sometimes right
 		for j := range points {
 			for _, p := range []engine.Point{points[i], points[j], points[i], points[i]} {
 				p.Time, p.Fields = start.UnixNano(), fields([]string{"v"}, 1)
@@ -294,7 +294,7 @@ func TestSeriesThatDifferInOneNameStayApart(t *testing.T) {
 	require.Equal(t, want, got)
 }
 
-func TestTheOrderOfTagsMakesNoSeries(t *testing.T) {
+func TestTheOrderOfTagsDoesNotMakeANewSeries(t *testing.T) {
 	t.Parallel()
 	e := newTested(t, time.Hour, nil, "count")
 	tags := []engine.Tag{{Key: "a", Value: "1"}, {Key: "b", Value: "2"}, {Key: "c", Value: "3"}}

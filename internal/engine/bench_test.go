@@ -20,8 +20,9 @@ const (
 	poolSize    = 1 << 14
 )
 
-// benchData has the kinds of the fields: of a CPU, six that wander, three of few distinct values and a constant; or ten
-// of which no value comes twice; or ten sensors that are read to a tenth, of some hundred distinct values.
+// benchData returns the kind of each field. "cpu" has six random walks, three fields with few distinct values, and a
+// constant. "continuous" has ten fields in which no value occurs twice. "sensor" has ten sensors with one decimal and
+// about a hundred distinct values.
 var benchData = map[string]func(f int) string{
 	"cpu": func(f int) string {
 		switch {
@@ -36,7 +37,7 @@ var benchData = map[string]func(f int) string{
 	"sensor":     func(int) string { return "tenths" },
 }
 
-// pools returns the values of each field. Fields of one kind share theirs.
+// pools returns the values of each field. Fields of the same kind share one slice.
 func pools(data string) (all [benchFields][]float64) {
 	byKind := make(map[string][]float64)
 	for f := range all {
@@ -74,7 +75,7 @@ type workload struct {
 	tested
 	points []engine.Point // one of each series
 	pools  [benchFields][]float64
-	tick   int // how many each series got
+	tick   int // the number of points that each series has got
 }
 
 func newWorkload(b *testing.B, series int, data string, limit int) *workload {
@@ -113,7 +114,8 @@ func (w *workload) fill(ticks int) {
 	}
 }
 
-// next pushes the bucket and begins another, with the clock at its start. It returns how many values left.
+// next pushes the bucket, moves the clock to the start of the next bucket, and returns the number of values that the
+// emitted rows describe.
 func (w *workload) next(b *testing.B) (values int64) {
 	b.Helper()
 	w.clock.at = w.clock.at.Add(time.Hour)
@@ -126,7 +128,7 @@ func (w *workload) next(b *testing.B) (values int64) {
 	return values
 }
 
-// heap returns how many bytes are in use.
+// heap returns the live heap in bytes.
 func heap() float64 {
 	var memory runtime.MemStats
 	runtime.GC()
@@ -138,7 +140,8 @@ func heap() float64 {
 // agentHeap stands for the memory of the rest of an agent. Without it, garbage would be collected after every 4 MB.
 const agentHeap = 64 << 20
 
-// BenchmarkAdd adds points of ten fields to buckets of 360 points a series. B/field is what a full bucket holds.
+// BenchmarkAdd adds points of ten fields to buckets of 360 points a series. B/field is the live heap of full buckets,
+// divided by the number of their fields.
 func BenchmarkAdd(b *testing.B) {
 	agent := make([]byte, agentHeap)
 	defer runtime.KeepAlive(agent)
@@ -195,7 +198,7 @@ func BenchmarkPush(b *testing.B) {
 	}
 }
 
-// BenchmarkSeriesLookup adds points of one field, with the series in the order of the last time or in any.
+// BenchmarkSeriesLookup adds points of one field, with the series always in the same order, or in random order.
 func BenchmarkSeriesLookup(b *testing.B) {
 	for _, order := range []string{"same", "random"} {
 		for _, series := range []int{100, 10_000} {

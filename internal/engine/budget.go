@@ -7,26 +7,28 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// worthDemoting is how many bytes an exact summary must hold to be demoted: a histogram may be larger than a smaller one.
+// worthDemoting is the smallest size in bytes of an exact summary that is demoted. A histogram of fewer values may be
+// larger than the exact summary.
 const worthDemoting = 1600
 
-// budget bounds the memory of the summaries.
+// budget counts the memory of the summaries and compares it with Options.MemoryLimit. The zero budget must be
+// initialized by init.
 type budget struct {
 	limit int
-	held  int // bytes of all open buckets and spares, without what the allocator rounds up
+	held  int // bytes that the engine requested for all open buckets and spares; the allocator rounds each block up
 	next  int // summaries are demoted once held exceeds it; at least limit
 }
 
 func (m *budget) init(limit int) { *m = budget{limit: limit, next: limit} }
 
-// footprint is what a bucket holds.
+// footprint is the memory of a bucket and the number of its summaries by kind.
 type footprint struct {
 	bytes      int
 	exact      int32 // how many summaries have values and are exact
-	histograms int32 // how many have values and are not
+	histograms int32 // how many summaries are histograms
 }
 
-// add counts one more summary.
+// add adds a summary to the footprint. A summary without values only adds its memory.
 func (f *footprint) add(s *stats.Summary) {
 	f.bytes += s.Bytes()
 	switch {
@@ -38,7 +40,7 @@ func (f *footprint) add(s *stats.Summary) {
 	}
 }
 
-// measure returns what the bucket holds now.
+// measure returns the current footprint of the bucket. It visits every summary.
 func (b *open) measure() footprint {
 	f := footprint{bytes: bucketSize + b.stage.bytes() + summarySize*cap(b.fields)}
 	for i := range b.fields {
@@ -47,10 +49,11 @@ func (b *open) measure() footprint {
 	return f
 }
 
-// hold counts what the bucket holds now.
+// hold measures the bucket and updates the budget.
 func (m *budget) hold(b *open) { m.replace(b, b.footprint, b.measure()) }
 
-// replace counts the change of a part of the bucket.
+// replace updates the footprint of the bucket and the budget after a part of the bucket has changed from before to
+// after.
 func (m *budget) replace(b *open, before, after footprint) {
 	m.held += after.bytes - before.bytes
 	b.bytes += after.bytes - before.bytes
@@ -58,20 +61,20 @@ func (m *budget) replace(b *open, before, after footprint) {
 	b.histograms += after.histograms - before.histograms
 }
 
-// release stops counting a bucket, which leaves memory.
+// release removes a bucket from the budget. The caller drops the bucket.
 func (m *budget) release(b *open) { m.replace(b, b.footprint, footprint{}) }
 
 // exceeded reports whether summaries should be demoted.
 func (m *budget) exceeded() bool { return m.held > m.next }
 
-// relax lets the limit itself apply again once it is kept.
+// relax sets the threshold for demoting back to the limit, if the engine holds no more than the limit.
 func (m *budget) relax() {
 	if m.held <= m.limit {
 		m.next = m.limit
 	}
 }
 
-// demotable is an exact summary that is worth demoting.
+// demotable is an exact summary of at least worthDemoting bytes.
 type demotable struct {
 	in    *open
 	name  string // of the field
@@ -81,8 +84,8 @@ type demotable struct {
 
 func (d demotable) summary() *stats.Summary { return &d.in.fields[d.field] }
 
-// demote makes histograms of exact summaries, the largest first, until an eighth of the limit is free or none is left
-// that is worth it.
+// demote makes histograms of exact summaries, the largest first. It stops when an eighth of the limit is free, or
+// when all summaries of at least worthDemoting bytes are histograms.
 func (e *Engine) demote() {
 	m := &e.budget
 	demoted := 0
@@ -98,7 +101,8 @@ func (e *Engine) demote() {
 		demoted++
 	}
 	e.counters.Demotions += int64(demoted)
-	// If all that is worth it was demoted, it is not tried again until there is noticeably more.
+	// If demoting everything did not free enough, the next attempt waits until the engine holds an eighth of the
+	// limit more.
 	m.next = max(m.limit, m.held+m.limit/8)
 	if demoted > 0 {
 		e.notify(Notice{Kind: SummariesDemoted, Number: int64(demoted)})
@@ -108,7 +112,7 @@ func (e *Engine) demote() {
 	}
 }
 
-// demotables returns the exact summaries that are worth demoting, the largest first.
+// demotables returns the exact summaries of at least worthDemoting bytes, the largest first.
 func (e *Engine) demotables() []demotable {
 	var all []demotable
 	for _, s := range e.table.order {

@@ -1,5 +1,5 @@
-// Package engine describes a stream: points go in with [Engine.Add], rows of statistics come out of [Engine.Push]. It
-// is the core of the aggregator and of the command, and imports nothing of Telegraf.
+// Package engine computes statistics of a stream: [Engine.Add] takes points, and [Engine.Push] returns rows of
+// statistics. It is the core of the aggregator and of the command. It does not import Telegraf.
 //
 // A point belongs to one series and to one bucket of event time. The bucket of a series has this life:
 //
@@ -20,7 +20,7 @@
 //	        stage.go   collects some rows, then adds them to the summaries (package stats)
 //	        budget.go  makes histograms of the largest summaries if all of them take too much memory
 //	Push ─▶ push.go    collects the rows, commits the store, and lets the rows leave
-//	        store.go   is what a [Store] must do so that a restart loses nothing
+//	        store.go   defines the [Store] that keeps buckets over a restart, and restores them
 package engine
 
 import (
@@ -45,8 +45,9 @@ type Tag = ids.Tag
 
 // Point holds the values of one series at one time.
 //
-// The engine keeps no part of a point, so the caller may reuse the memory of its strings and slices after Add returns.
-// Tags are in any order and have different keys. Values that are NaN or infinite are dropped and counted.
+// The engine keeps no part of a point, so the caller may reuse the memory of its strings and slices after Add
+// returns. Tags may be in any order; no two have the same key. Values that are NaN or infinite are dropped and
+// counted.
 type Point struct {
 	Measurement string
 	Tags        []Tag
@@ -59,41 +60,44 @@ type Options struct {
 	Grid      bucket.Grid      // divides event time
 	Selection *stats.Selection // the statistics of a record
 	Prefix    string           // the name of a table is the prefix and the measurement
-	// Keep selects the tags that identify a series; nil keeps all. Its answer for a key must not change, because the
-	// engine remembers answers.
+	// Keep reports whether a tag key is part of the identity of a series; nil keeps all tags. The engine caches its
+	// results, so the result for a key must not change.
 	Keep func(key string) bool
-	// Taken reports tag keys that a row needs for itself, in addition to [record.Reserved]; nil reports none. Tags of
-	// a series with such a key are renamed.
+	// Taken reports whether rows use a tag key for another purpose, in addition to the keys of [record.Reserved]; nil
+	// means no other keys. The tags of a series with such a key are renamed.
 	Taken func(key string) bool
-	// Linger is how long a bucket must get no value before it becomes final.
+	// Linger is how long a bucket stays open after its last value.
 	Linger time.Duration
-	// MaxFuture is how far ahead of the clock a value may be. Others are dropped and counted; 0 drops none.
+	// MaxFuture is how far ahead of the clock the time of a value may be. Values further ahead are dropped and
+	// counted. 0 means no limit.
 	MaxFuture time.Duration
-	// MaxSeries is how many series there may be at a time; 0 is no limit.
+	// MaxSeries is the largest number of series in the table at a time; 0 means no limit.
 	MaxSeries int
-	// ExactLimit is the exact limit of the summaries, see [stats.New].
+	// ExactLimit is the exact limit of the summaries: see [stats.New].
 	ExactLimit int
-	// MemoryLimit is how many bytes the open buckets may hold. Beyond it the largest exact summaries become histograms.
+	// MemoryLimit is the number of bytes of the open buckets above which the largest exact summaries become
+	// histograms.
 	MemoryLimit int
 	// Encode appends the encoding of a summary to dst, for [record.Record.Summary]; nil leaves it empty.
 	Encode func(dst []byte, s *stats.Summary) []byte
-	// Emit selects the rows that leave.
+	// Emit selects the rows that Push returns.
 	Emit Emit
 	// Store keeps the buckets across restarts; nil keeps them in memory only.
 	Store Store
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
-	// Notice receives what an operator should read; nil drops it. It is called with the lock of the engine held and
+	// Notice receives messages for the operator; nil drops them. The engine calls it with its lock held, so Notice
 	// must not call the engine.
 	Notice func(Notice)
 }
 
-// Engine collects points in buckets and describes each bucket. Its methods may be called concurrently.
+// Engine collects points in buckets and computes the statistics of each bucket. Its methods may be called
+// concurrently.
 type Engine struct {
 	o      Options
 	timed  bool     // whether a statistic needs the times of the values
 	names  []string // of the selected statistics, as fields
-	counts []bool   // which of them are counts, so integers
+	counts []bool   // whether a statistic is a count; counts are integers in rows
 
 	pushing sync.Mutex // serializes Push
 	push    push       // scratch of Push, guarded by pushing
@@ -106,13 +110,13 @@ type Engine struct {
 	span     span              // the bucket of the last point
 	previous *series           // the series of the last point, or nil
 	handles  map[uint64]opened // the open buckets of a replay; nil except during one
-	again    []again           // final buckets whose rows leave with the next Push
+	again    []again           // final buckets whose rows the next Push emits again
 
 	key     []byte    // scratch of Add: the key of the point's series
-	row     []float64 // scratch of Add: the point's values by position, NaN where it has none
-	samples []sample  // scratch of Add: the values that are not in the row
+	row     []float64 // scratch of Add: the point's values by position; NaN for a field that the point does not have
+	samples []sample  // scratch of Add: the values of the point that are not in row
 	tags    []Tag     // scratch of Add: the kept tags of the point
-	sparse  bool      // scratch of Add: whether all values are in samples
+	sparse  bool      // scratch of Add: whether all values of the point are in samples
 }
 
 // New returns an engine without buckets.
@@ -135,8 +139,8 @@ func New(o Options) *Engine {
 // span is the bucket [start, end) of the grid.
 type span struct{ start, end int64 }
 
-// sparseFields bounds the rows of a stage: a point of a series that has more than sparseFields times as many fields is
-// not staged as a row, which would be mostly empty.
+// sparseFields limits the share of empty places in staged rows. If a series has more than sparseFields times as many
+// fields as a point, the point is not staged as a row, because most of the row would be empty.
 const sparseFields = 4
 
 // sample is one value of a point that is not part of a row.
@@ -145,7 +149,7 @@ type sample struct {
 	value    float64
 }
 
-// Add adds the point's values to their bucket, or drops and counts them, see [Counters].
+// Add adds the point's values to their bucket, or drops and counts them: see [Counters].
 func (e *Engine) Add(p *Point) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -183,7 +187,7 @@ func (e *Engine) Add(p *Point) {
 	}
 }
 
-// drop counts the point's values as dropped for a reason.
+// drop adds the number of the point's values to the counter of a reason.
 func (e *Engine) drop(p *Point, reason *int64) {
 	for _, f := range p.Fields {
 		if isNumber(f.Value) {
@@ -230,8 +234,8 @@ func readSame(row []float64, known []known, fields []Field) bool {
 	return true
 }
 
-// readAny is read for fields in any order. It first looks for a field after the previous one: mostly the order is that
-// of the schema, and some fields are missing.
+// readAny is read for fields in any order. For each field, it first tries the position after the previous one,
+// because most points have the order of the schema and lack some fields.
 func (e *Engine) readAny(s *series, p *Point) (n int) {
 	next := 0
 	for i := range p.Fields {
@@ -253,8 +257,8 @@ func (e *Engine) readAny(s *series, p *Point) (n int) {
 	return n
 }
 
-// set puts a value into e.row. It goes to e.samples if there is no row, or if its place is taken: the names of two
-// fields of the point may be one name in rows.
+// set stores a value in e.row. If there is no row, or if the place has a value already, it appends the value to
+// e.samples. A place has a value already if two fields of the point have the same name in rows.
 func (e *Engine) set(position int, v float64) {
 	if !e.sparse && math.IsNaN(e.row[position]) {
 		e.row[position] = v
@@ -263,7 +267,7 @@ func (e *Engine) set(position int, v float64) {
 	e.samples = append(e.samples, sample{position, v})
 }
 
-// extend adds every numeric field of the point to the schema of the series.
+// extend adds to the schema of the series every field of the point that has a number as its value.
 func (e *Engine) extend(s *series, p *Point) {
 	var names []string
 	for i := range p.Fields {
@@ -282,5 +286,6 @@ func (e *Engine) widen(s *series) {
 	}
 }
 
-// missing takes the place of a field that a point does not have. No value is NaN.
+// missing marks the place of a field that a point does not have. NaN is free for this, because NaN values are
+// dropped.
 var missing = math.NaN()

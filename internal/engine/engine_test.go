@@ -31,8 +31,8 @@ type tested struct {
 	notices *[]engine.Notice
 }
 
-// newTested returns an engine with buckets of a width and the default options of the plugin, as edit changes them. The
-// clock is years after start.
+// newTested returns an engine with buckets of a width and the default options of the plugin, after edit has changed
+// them. The clock is years after start.
 func newTested(t testing.TB, width time.Duration, edit func(*engine.Options), statistics ...string) tested {
 	t.Helper()
 	grid, err := bucket.NewGrid(bucket.Fixed(width), time.Time{}, time.UTC)
@@ -52,7 +52,7 @@ func newTested(t testing.TB, width time.Duration, edit func(*engine.Options), st
 	return e
 }
 
-// add adds a point of the series "cpu" with that host, or without tags where it is empty.
+// add adds a point of the series "cpu" with that host, or without tags if host is "".
 func (e tested) add(host string, at time.Time, fields ...engine.Field) {
 	p := engine.Point{Measurement: "cpu", Fields: fields, Time: at.UnixNano()}
 	if host != "" {
@@ -76,7 +76,7 @@ func (e tested) wait(t testing.TB, d time.Duration) {
 	e.rows(t)
 }
 
-// rows returns copies of the rows that leave with a Push.
+// rows returns copies of the rows of a Push.
 func (e tested) rows(t testing.TB) []engine.Row {
 	t.Helper()
 	return collect(t, e.Push)
@@ -157,7 +157,7 @@ func TestARowDescribesOneFieldOfOneBucket(t *testing.T) {
 	}, statistics(r))
 }
 
-func TestPushAgainLetsNothingLeave(t *testing.T) {
+func TestASecondPushWithoutNewValuesEmitsNothing(t *testing.T) {
 	t.Parallel()
 	for _, emit := range []engine.Emit{engine.EmitBoth, engine.EmitFinal, engine.EmitUpdate} {
 		e := newTested(t, time.Hour, func(o *engine.Options) { o.Emit = emit })
@@ -171,7 +171,7 @@ func TestPushAgainLetsNothingLeave(t *testing.T) {
 	}
 }
 
-func TestALaterRowIsOfAllValuesOfItsBucket(t *testing.T) {
+func TestALaterRowDescribesAllValuesOfItsBucket(t *testing.T) {
 	t.Parallel()
 	e := newTested(t, time.Hour, nil)
 	e.values("", start, 1, 2)
@@ -181,7 +181,7 @@ func TestALaterRowIsOfAllValuesOfItsBucket(t *testing.T) {
 	require.Equal(t, []any{int64(3), 3.0}, []any{got["count"], got["mean"]})
 }
 
-func TestValuesThatAreNoNumbersAreCounted(t *testing.T) {
+func TestNaNAndInfinitiesAreDroppedAndCounted(t *testing.T) {
 	t.Parallel()
 	e := newTested(t, time.Hour, nil)
 	nan, inf := zero/zero, 1/zero
@@ -204,7 +204,7 @@ func TestValuesOutsideTheTimesOfTheGridAreCounted(t *testing.T) {
 	require.Equal(t, int64(2), e.Counters().OutOfRange)
 }
 
-func TestMaxFutureDropsWhatIsFurtherAhead(t *testing.T) {
+func TestMaxFutureDropsValuesFurtherAhead(t *testing.T) {
 	t.Parallel()
 	e := newTested(t, time.Hour, func(o *engine.Options) { o.MaxFuture = time.Minute })
 	e.values("", e.clock.at.Add(time.Minute), 1)
@@ -213,7 +213,7 @@ func TestMaxFutureDropsWhatIsFurtherAhead(t *testing.T) {
 	require.Equal(t, int64(2), e.Counters().Future)
 }
 
-func TestMaxFutureTakesTheOldestValues(t *testing.T) {
+func TestMaxFutureAcceptsTheOldestValues(t *testing.T) {
 	t.Parallel()
 	for _, limit := range []time.Duration{time.Minute, math.MaxInt64} {
 		e := newTested(t, time.Hour, func(o *engine.Options) { o.MaxFuture = limit })
@@ -237,7 +237,7 @@ func TestMaxSeriesDropsNewSeriesUntilOneIsRetired(t *testing.T) {
 	require.Len(t, e.rows(t), 1)
 }
 
-func TestCountersShowWhatIsOpen(t *testing.T) {
+func TestCountersShowOpenBuckets(t *testing.T) {
 	t.Parallel()
 	e := newTested(t, time.Hour, func(o *engine.Options) { o.ExactLimit = 1 })
 	e.values("", start, 1, 2)
@@ -253,7 +253,7 @@ func TestPrefixMakesTheNameOfEachTable(t *testing.T) {
 	t.Parallel()
 	e := newTested(t, time.Hour, nil)
 	want := make(map[string]bool)
-	for i := range 2500 { // more tables than an engine remembers the names of
+	for i := range 2500 { // more tables than the engine caches names of
 		m := "m" + strconv.Itoa(i)
 		e.Add(&engine.Point{Measurement: m, Fields: fields([]string{"v"}, 1), Time: start.UnixNano()})
 		want["analytics_"+m] = true
@@ -265,7 +265,7 @@ func TestPrefixMakesTheNameOfEachTable(t *testing.T) {
 	require.Equal(t, want, got)
 }
 
-func TestANoticeComesOnceOfEachKind(t *testing.T) {
+func TestEachKindOfNoticeIsSentOnce(t *testing.T) {
 	t.Parallel()
 	e := newTested(t, time.Hour, func(o *engine.Options) { o.Taken = func(key string) bool { return key == "bucket" } })
 	for i := range 3 {

@@ -9,8 +9,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// Points of a sensor go in, and a row for each hour comes out. The last value comes after the row of its hour, which
-// leaves again with it.
+// Points of a sensor are added, and Push returns a row for each hour. The last value arrives after the row of its
+// hour was emitted, so the next Push emits that row again, with the value.
 func Example() {
 	hourly, err := bucket.NewGrid(bucket.Fixed(time.Hour), time.Time{}, time.UTC)
 	if err != nil {

@@ -1,6 +1,6 @@
 package engine
 
-// What tests from outside cannot see otherwise: where the engine keeps its memory.
+// This file gives the tests in package engine_test access to the memory that the engine holds.
 
 const (
 	MaxKeys    = maxKeys
@@ -8,10 +8,11 @@ const (
 	StageRows  = stageRows
 )
 
-// Held is what an engine holds: bytes of buckets and spares, and summaries of each kind in open buckets.
+// Held is the memory of an engine: the bytes of buckets and spares, and the number of summaries of each kind in open
+// buckets.
 type Held struct{ Bytes, Exact, Histograms int }
 
-// Counted returns what the engine counts as held.
+// Counted returns the memory that the budget has counted.
 func (e *Engine) Counted() Held {
 	h := Held{Bytes: e.budget.held}
 	for _, s := range e.table.order {
@@ -22,7 +23,7 @@ func (e *Engine) Counted() Held {
 	return h
 }
 
-// Measured returns what the engine holds, measured anew.
+// Measured returns the memory that the engine holds, measured by visiting all buckets.
 func (e *Engine) Measured() (h Held) {
 	for _, s := range e.table.order {
 		for _, b := range s.open {
@@ -45,7 +46,7 @@ func (e *Engine) Schemas() int { return e.table.schemas.count }
 // Positions returns how many fields the first series of the table has positions for.
 func (e *Engine) Positions() int { return len(e.table.order[0].schema.names) }
 
-// SetQuietLimit sets of how many retired series the engine remembers the final buckets.
+// SetQuietLimit sets the number of retired series whose final buckets the engine remembers.
 func (e *Engine) SetQuietLimit(n int) { e.table.quiet.limit = n }
 
 // Quiet returns how many retired series the engine remembers, and how many retirements.
@@ -53,5 +54,5 @@ func (e *Engine) Quiet() (series, retirements int) {
 	return len(e.table.quiet.series), len(e.table.quiet.order)
 }
 
-// NextDemotion returns beyond how many bytes summaries are demoted the next time.
+// NextDemotion returns the number of bytes above which summaries are demoted the next time.
 func (e *Engine) NextDemotion() int { return e.budget.next }

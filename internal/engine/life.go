@@ -10,7 +10,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// This file is the life of a bucket and of its series:
+// This file defines the life of a bucket and of its series:
 //
 //	open       The bucket takes values. If it gets none between two Pushes, its stage gives its memory back (quieten).
 //	due        It got no value for linger, and its end has passed or its start is ahead of the clock (isDue).
@@ -21,13 +21,14 @@ import (
 //	forgotten  Too many series are retired: the spans of the oldest are dropped (forget).
 
 const (
-	// maxQuiet is for how many retired series the spans of final buckets are remembered.
+	// maxQuiet is the largest number of retired series whose final buckets the engine remembers.
 	maxQuiet = 1 << 18
-	// fewFields is how many unused fields the schema of a series may have beside as many as used ones.
+	// fewFields limits the unused fields in the schema of a series: there may be as many as used ones, and fewFields
+	// more.
 	fewFields = 16
-	// bucketSize is about how many bytes an open bucket takes without its summaries and rows.
+	// bucketSize is an estimate of the bytes of an open bucket, without its summaries and rows.
 	bucketSize = 200
-	// quietSize is about how many bytes a retired series takes without its key and its spans.
+	// quietSize is an estimate of the bytes of a retired series, without its key and its spans.
 	quietSize = 200
 )
 
@@ -37,36 +38,36 @@ type open struct {
 	touched    time.Time       // time of the first Push after the last value
 	fields     []stats.Summary // by position in the schema of the series
 	stage      stage
-	handle     uint64 // of the bucket in the store
-	revision   int64  // of the next final row: how often the bucket was final
-	footprint         // as the budget counts it
-	changed    bool   // whether it got values since the last Push
-	final      bool   // whether the Push that is running made it final
+	handle     uint64 // identifies the bucket in the store; 0 without a store
+	revision   int64  // the revision of the next final row: how often the bucket was final before
+	footprint         // what the budget counts for this bucket
+	changed    bool   // whether the bucket got values since the last Push
+	final      bool   // whether the running Push made the bucket final
 }
 
-// series is a measurement and the tags by which it is grouped.
+// series is a series in the table: its measurement, the tags that Options.Keep selects, and its buckets.
 type series struct {
 	identity
 	schema *schema
 	open   []*open      // in ascending order of start
 	recent *open        // the open bucket of the last point, or nil
-	final  bucket.Spans // of the final buckets; empty if there is a store
-	keys   []string     // all keys that the table has for it; first the one of its rows
-	next   *series      // the series of the point that followed the last point of this one, or nil
-	spare  *spare       // nil mostly
-	gone   bool         // whether it is retired
+	final  bucket.Spans // the final buckets; empty if there is a store
+	keys   []string     // all keys of the series in the table; the first is the key of its rows
+	next   *series      // the series of the point that came after the last point of this series, or nil
+	spare  *spare       // usually nil
+	gone   bool         // whether the series is retired
 }
 
-// spare is the memory of a final bucket for the next one of the series, which most likely needs as much. The next Push
-// drops it if it was not used.
+// spare is the memory of a final bucket. The next bucket of the series uses it again, because it probably needs as
+// much. If there is none until the next Push, that Push drops the spare.
 type spare struct {
 	fields []stats.Summary // empty summaries that keep memory
 	stage  stage           // empty, with room for rows
-	bytes  int             // as the budget counts it
+	bytes  int             // what the budget counts for it
 }
 
-// open returns the bucket of the series at that span and opens it if it is not open. It returns nil if the bucket is
-// final and cannot be opened again.
+// open returns the open bucket of the series with that span. If there is none, it opens the bucket. It returns nil if
+// the bucket is final and cannot be opened again.
 func (e *Engine) open(s *series, at span) *open {
 	if s.recent != nil && s.recent.start == at.start {
 		return s.recent
@@ -83,13 +84,15 @@ func (e *Engine) open(s *series, at span) *open {
 	return s.recent
 }
 
-// find returns the index in s.open of the bucket with that start, or of the place to insert it.
+// find returns the index in s.open of the bucket with that start. If there is none, it returns the index at which to
+// insert it.
 func (s *series) find(start int64) (i int, found bool) {
 	return slices.BinarySearchFunc(s.open, start, func(b *open, start int64) int { return cmp.Compare(b.start, start) })
 }
 
-// newBucket returns an empty bucket, or a final one as the store has it. It returns nil for a final bucket without a
-// store, for one that has expired in the store, and if the store fails: an empty bucket would replace the rows of the one that cannot be read.
+// newBucket returns an empty bucket or, for a final bucket, the bucket from the store with all its values. It returns
+// nil for a final bucket if there is no store or if the bucket has expired in the store. It also returns nil if the
+// store fails, because the rows of an empty bucket would replace those of the bucket that cannot be read.
 func (e *Engine) newBucket(s *series, at span) *open {
 	b := &open{start: at.start, end: at.end}
 	if e.o.Store == nil {
@@ -111,7 +114,7 @@ func (e *Engine) newBucket(s *series, at span) *open {
 		e.counters.Revised++
 		found.Revision++
 		e.restore(s, b, found)
-		e.widen(s) // the bucket may have fields that the series had no more
+		e.widen(s) // the bucket may have fields that the schema no longer had
 	default:
 		s.reuse(b)
 		found = Bucket{Series: s.key(), Start: at.start, End: at.end}
@@ -120,7 +123,7 @@ func (e *Engine) newBucket(s *series, at span) *open {
 	return b
 }
 
-// reuse gives the spare memory of the series, if there is any, to an empty bucket.
+// reuse moves the spare memory of the series, if there is any, to an empty bucket.
 func (s *series) reuse(b *open) {
 	if s.spare != nil {
 		b.fields, b.stage, b.bytes = s.spare.fields, s.spare.stage, s.spare.bytes
@@ -128,14 +131,15 @@ func (s *series) reuse(b *open) {
 	}
 }
 
-// isDue reports whether the bucket becomes final. A bucket that begins ahead of the clock may be due too: otherwise the
-// values of a device whose clock is a year ahead would stay in memory for a year.
+// isDue reports whether the bucket must become final. This includes buckets that begin ahead of the clock. Otherwise
+// the values of a device whose clock is a year ahead would stay in memory for a year.
 func (e *Engine) isDue(b *open, now time.Time) bool {
 	wall := now.UnixNano()
 	return (b.end <= wall || b.start > wall) && now.Sub(b.touched) >= e.o.Linger
 }
 
-// finish makes a due bucket of the series final, after its rows were collected. Nothing is staged.
+// finish makes a due bucket of the series final. Its rows have been collected, and its stage is empty. The caller
+// removes it from s.open.
 func (e *Engine) finish(s *series, b *open) {
 	if e.o.Store != nil {
 		e.o.Store.Final(b.handle, e.whole(s, b))
@@ -153,7 +157,7 @@ func (e *Engine) finish(s *series, b *open) {
 	s.spare = &spare{fields: b.fields, stage: b.stage, bytes: b.bytes}
 }
 
-// quieten gives back the memory of the stage of a bucket that got no values.
+// quieten releases the memory of the stage of a bucket that got no values.
 func (e *Engine) quieten(b *open) {
 	if cap(b.stage.rows) > 0 {
 		b.stage = stage{}
@@ -161,12 +165,12 @@ func (e *Engine) quieten(b *open) {
 	}
 }
 
-// remove removes open buckets from the series.
+// remove removes the buckets for which isFinal returns true from s.open.
 func (s *series) remove(isFinal func(*open) bool) {
 	s.open = slices.DeleteFunc(s.open, isFinal)
 	s.recent = nil
 	if cap(s.open) > 4*len(s.open) {
-		s.open = slices.Clone(s.open) // gives memory back; all of it if none is open
+		s.open = slices.Clone(s.open) // releases memory, and all of it if no bucket is open
 	}
 }
 
@@ -178,8 +182,8 @@ func (e *Engine) dropSpare(s *series) {
 	}
 }
 
-// compact drops the fields that no open bucket has values of if these are most. Otherwise each bucket would have room for
-// every field that the series has ever had. Nothing is staged.
+// compact drops the fields that have no values in any open bucket, if most fields are so. Otherwise each bucket would
+// have room for every field that the series ever had. The stages of all buckets are empty.
 func (e *Engine) compact(s *series) {
 	used := make([]bool, len(s.schema.names))
 	n := 0
@@ -210,7 +214,8 @@ func (e *Engine) compact(s *series) {
 	}
 }
 
-// move returns summaries, which are by position in one schema, by position in another.
+// move returns the summaries in the order of another schema. A field of the schema from that is not in the schema to
+// is dropped.
 func (e *Engine) move(fields []stats.Summary, from, to *schema) []stats.Summary {
 	moved := e.grow(nil, len(to.names))
 	for _, k := range to.known {
@@ -221,8 +226,8 @@ func (e *Engine) move(fields []stats.Summary, from, to *schema) []stats.Summary 
 	return moved
 }
 
-// retire removes the series without an open bucket and without a spare from the table. Without a store it remembers the
-// spans of their final buckets, for a limited number of series.
+// retire removes the series without open buckets and without a spare from the table. Without a store, it remembers
+// the spans of their final buckets, for at most maxQuiet series.
 func (e *Engine) retire() {
 	t := &e.table
 	t.order = slices.DeleteFunc(t.order, func(s *series) bool {
@@ -242,19 +247,19 @@ func (e *Engine) retire() {
 	e.counters.Forgotten += t.quiet.forget()
 }
 
-// quiet holds the spans of final buckets of retired series.
+// quiet holds the spans of the final buckets of retired series, for engines without a store.
 type quiet struct {
-	limit       int                    // of series
+	limit       int                    // the largest number of series
 	series      map[string]quietSeries // by key
-	order       []retirement           // the oldest first; some are of series that are not retired any more
-	bytes       int                    // about how many the series hold
-	retirements int64                  // how many there have been
+	order       []retirement           // the oldest first; includes series that are no longer retired
+	bytes       int                    // an estimate of the memory of the series
+	retirements int64                  // how many retirements there were so far
 }
 
-// quietSeries is what remains of a retired series.
+// quietSeries is a retired series.
 type quietSeries struct {
 	final  bucket.Spans
-	number int64 // of its retirement
+	number int64 // the number of its retirement
 }
 
 // retirement is the retirement of a series.
@@ -272,7 +277,7 @@ func (q *quiet) put(key string, final bucket.Spans) {
 	q.bytes += s.size(key)
 }
 
-// wake removes a series and returns its spans, or none if the series is not there.
+// wake removes a series and returns its spans. It returns none if the series is not in quiet.
 func (q *quiet) wake(key string) bucket.Spans {
 	s, ok := q.series[key]
 	if ok {
@@ -282,7 +287,7 @@ func (q *quiet) wake(key string) bucket.Spans {
 	return s.final
 }
 
-// size returns about how many bytes the series takes with its key.
+// size returns an estimate of the bytes of the series, including its key.
 func (s quietSeries) size(key string) int { return quietSize + len(key) + s.final.Bytes() }
 
 // forget removes the oldest series beyond the limit and returns how many it removed.

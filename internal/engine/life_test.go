@@ -48,7 +48,7 @@ func TestABucketIsOpenUntilItsEnd(t *testing.T) {
 	require.Equal(t, int64(23), only(t, e.rows(t))["count"])
 }
 
-// A device whose clock is wrong would hold memory until the clock of the others comes there.
+// Otherwise a device whose clock is ahead would hold memory until the other clocks reach that time.
 func TestABucketAheadOfTheClockIsFinalAfterLinger(t *testing.T) {
 	t.Parallel()
 	e := newTested(t, time.Hour, func(o *engine.Options) { o.Emit = engine.EmitFinal })
@@ -81,7 +81,7 @@ func TestAFinalBucketStaysFinal(t *testing.T) {
 	require.Equal(t, int64(100), e.Counters().Late)
 }
 
-// The rows of one bucket over its life, by what the engine emits.
+// The test compares the rows of one bucket over its whole life, for each choice of Emit.
 func TestEmitSelectsTheRows(t *testing.T) {
 	t.Parallel()
 	type left struct {
@@ -112,8 +112,8 @@ func TestEmitSelectsTheRows(t *testing.T) {
 	}
 }
 
-// A bucket that gets its only values in the Push that makes it final leaves once.
-func TestABucketThatIsFinalAtOnceLeavesOnce(t *testing.T) {
+// A bucket that becomes final in the first Push after its values is emitted once.
+func TestABucketThatIsFinalAtOnceIsEmittedOnce(t *testing.T) {
 	t.Parallel()
 	for emit, state := range map[engine.Emit]record.State{engine.EmitBoth: record.Final, engine.EmitFinal: record.Unmarked, engine.EmitUpdate: record.Unmarked} {
 		e := newTested(t, time.Hour, func(o *engine.Options) { o.Emit, o.Linger = emit, 0 })
@@ -144,8 +144,9 @@ func TestFinishMakesEveryBucketFinal(t *testing.T) {
 	}
 }
 
-// The rows of thousands of buckets of one series leave with their own values, and the buckets become final together.
-func TestThousandsOfBucketsOfOneSeriesAreOpen(t *testing.T) {
+// Each row of thousands of buckets of one series has the values of its own bucket, and all buckets become final in
+// one Push.
+func TestThousandsOfBucketsOfOneSeriesMayBeOpen(t *testing.T) {
 	t.Parallel()
 	const buckets = 5000
 	e := newTested(t, time.Minute, func(o *engine.Options) { o.Emit = engine.EmitBoth }, "count", "sum")
@@ -171,8 +172,8 @@ func TestThousandsOfBucketsOfOneSeriesAreOpen(t *testing.T) {
 	require.Equal(t, int64(1), e.Counters().Late)
 }
 
-// More rows than a Push collects at a time leave once each.
-func TestAPushOfManyRowsLetsEachLeaveOnce(t *testing.T) {
+// A Push emits each row once, even if there are more rows than it collects at a time.
+func TestAPushOfManyRowsEmitsEachOnce(t *testing.T) {
 	t.Parallel()
 	const hosts, width = 1500, 12
 	e := newTested(t, time.Hour, func(o *engine.Options) { o.Emit, o.Encode = engine.EmitBoth, fullSummary }, "sum")
@@ -202,7 +203,7 @@ func TestAPushOfManyRowsLetsEachLeaveOnce(t *testing.T) {
 	}
 }
 
-func TestOfManyRetiredSeriesTheOldestAreForgotten(t *testing.T) {
+func TestTheOldestOfManyRetiredSeriesAreForgotten(t *testing.T) {
 	t.Parallel()
 	e := newTested(t, time.Hour, nil)
 	e.SetQuietLimit(10)
@@ -229,7 +230,7 @@ func TestOfManyRetiredSeriesTheOldestAreForgotten(t *testing.T) {
 	require.Equal(t, 10, series)
 }
 
-// A series that wakes up and is retired again many times is remembered once.
+// A series that is retired many times is remembered once.
 func TestRetirementsOfOneSeriesAreBounded(t *testing.T) {
 	t.Parallel()
 	e := newTested(t, time.Hour, nil)
@@ -247,10 +248,11 @@ func TestRetirementsOfOneSeriesAreBounded(t *testing.T) {
 	require.Equal(t, int64(200), e.Counters().Late)
 }
 
-// Points are added from several goroutines while others push. No value is lost, and the rows of a bucket only grow.
+// Some goroutines add points while others push. No value is lost, and each row of a bucket has at least the values of
+// the row before.
 func TestAddAndPushMayRunAtTheSameTime(t *testing.T) {
 	t.Parallel()
-	const adders, points, hosts = 4, 3000, 150 // more hosts than a Push looks at under one lock
+	const adders, points, hosts = 4, 3000, 150 // more hosts than a Push processes while it holds the lock
 	e := newTested(t, time.Hour, func(o *engine.Options) { o.Emit, o.MemoryLimit = engine.EmitBoth, 500_000 }, "count", "sum")
 	var mu sync.Mutex
 	counts := make(map[string]int64)

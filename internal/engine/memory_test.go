@@ -12,7 +12,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// A bucket that takes over the memory of the one before has none of its values.
+// A bucket that uses the memory of the bucket before has none of that bucket's values.
 func TestMemoryIsReusedEmpty(t *testing.T) {
 	t.Parallel()
 	for _, limit := range []int{20, stats.Unlimited} {
@@ -35,8 +35,8 @@ func TestMemoryIsReusedEmpty(t *testing.T) {
 	}
 }
 
-// The values of a bucket take no new memory if the bucket before it had as many: it has become final, and its memory is
-// there. The bucket itself takes some.
+// The values of a bucket need no new memory if the bucket before had as many values and has become final. Only the
+// struct of the bucket is allocated.
 func TestTheNextBucketReusesMemory(t *testing.T) {
 	e := newTested(t, time.Minute, func(o *engine.Options) { o.Linger = 0 }, "count")
 	p := engine.Point{Measurement: "m", Fields: fields([]string{"a", "b", "c"}, 0, 0, 0), Time: start.UnixNano()}
@@ -55,7 +55,7 @@ func TestTheNextBucketReusesMemory(t *testing.T) {
 	require.LessOrEqual(t, testing.AllocsPerRun(20, bucket), 5.0)
 }
 
-func TestMemoryIsGivenBackWhenSeriesGoQuiet(t *testing.T) {
+func TestMemoryIsReleasedWhenSeriesGetNoMoreValues(t *testing.T) {
 	t.Parallel()
 	e := newTested(t, time.Hour, nil)
 	for i := range 2000 {
@@ -74,11 +74,11 @@ func TestMemoryIsGivenBackWhenSeriesGoQuiet(t *testing.T) {
 	require.Zero(t, series+keys)
 }
 
-// Of each four fields one is constant, one has few distinct values, one has a value that comes often, and one has none
-// that comes twice. The candidates for the mode of the last kind come from a pool, which under the race detector loses
-// some on purpose: a few allocations are those.
+// Of each four fields, one is constant, one has few distinct values, one has one frequent value, and in one no value
+// occurs twice. The last kind uses a pool for the candidates for the mode. Under the race detector, a pool drops some
+// of its items on purpose, which causes a few allocations.
 func TestAddAllocatesNothingInSteadyState(t *testing.T) {
-	const series, width, rows = 10, 12, 2 * engine.StageRows // rows are enough for all that is staged to reach the summaries
+	const series, width, rows = 10, 12, 2 * engine.StageRows // enough rows that all staged rows reach the summaries
 	r := rand.New(rand.NewPCG(5, 5))
 	for _, limit := range []int{64, 512} {
 		e := newTested(t, 24*time.Hour, func(o *engine.Options) { o.ExactLimit = limit })
@@ -115,7 +115,7 @@ func TestAddAllocatesNothingInSteadyState(t *testing.T) {
 	}
 }
 
-func TestExactLimitIsThatOfTheSummaries(t *testing.T) {
+func TestExactLimitAppliesToEachSummary(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		limit, n         int
@@ -139,7 +139,7 @@ func TestTheLargestSummariesAreDemotedFirst(t *testing.T) {
 	r := rand.New(rand.NewPCG(6, 6))
 	e := newTested(t, 24*time.Hour, func(o *engine.Options) { o.ExactLimit, o.MemoryLimit = stats.Unlimited, limit }, "max_error")
 	for demoted := int64(0); demoted < hosts-1; {
-		for host, n := 0, 1; host < hosts; host, n = host+1, 3*n { // each gets three times as many values as the one before
+		for host, n := 0, 1; host < hosts; host, n = host+1, 3*n { // each host gets three times as many values as the one before
 			for range n {
 				e.values(strconv.Itoa(host), start, r.NormFloat64())
 			}
@@ -158,7 +158,7 @@ func TestTheLargestSummariesAreDemotedFirst(t *testing.T) {
 	}
 }
 
-// An eighth of the limit is free after demoting, and not much more.
+// After demoting, an eighth of the limit is free, and not much more.
 func TestDemotingFreesAnEighthOfTheLimit(t *testing.T) {
 	t.Parallel()
 	const limit = 1_000_000
@@ -173,7 +173,7 @@ func TestDemotingFreesAnEighthOfTheLimit(t *testing.T) {
 	require.Equal(t, engine.Notice{Kind: engine.SummariesDemoted, Number: e.Counters().Demotions}, (*e.notices)[0])
 }
 
-// Values that are no rows are in the budget as soon as they come, not only from the next Push on.
+// Values that are not staged as rows are counted in the budget when they are added, not only in the next Push.
 func TestSparseValuesKeepToTheMemoryLimit(t *testing.T) {
 	t.Parallel()
 	const width, limit = 500, 3_000_000

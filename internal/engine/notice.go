@@ -1,12 +1,12 @@
 package engine
 
-// Counters are what an engine has counted since it was made, and what it held at the last Push.
+// Counters are the numbers of events since [New], and the sizes of the engine at the last Push.
 type Counters struct {
 	// Values that were dropped, by reason.
-	Late            int64 // their bucket is final, and without a store, expired in the store, or the store failed
+	Late            int64 // the bucket is final, and there is no store, the bucket has expired, or the store failed
 	Future          int64 // further ahead of the clock than Options.MaxFuture
 	NaN             int64 // NaN or infinite
-	OutOfRange      int64 // their bucket begins before September 1677
+	OutOfRange      int64 // the bucket begins before September 1677
 	ValuesOfDropped int64 // of a series beyond Options.MaxSeries
 
 	SeriesDropped int64 // points of series beyond Options.MaxSeries
@@ -15,8 +15,8 @@ type Counters struct {
 	Revised       int64 // final buckets that a late value opened again
 	StateErrors   int64 // failures of the store
 
-	// As of the last Push: series in the table, open buckets, and their summaries by kind. Buckets and summaries
-	// include those that became final with it.
+	// The sizes at the last Push: series in the table, open buckets, and their summaries by kind. Buckets and
+	// summaries include those that became final in that Push.
 	Series, Buckets, Exact, Histograms int64
 	Memory                             int64 // bytes of open buckets, spares and the final buckets of retired series
 }
@@ -28,8 +28,9 @@ func (e *Engine) Counters() Counters {
 	return e.counters
 }
 
-// Notice is a message for the operator. Each kind comes once, TagRenamed once for each tag key, and StateFailed at most
-// once between two Pushes: a final bucket that cannot be read fails with each of its values.
+// Notice is a message for the operator. Each kind is sent once. The exceptions are TagRenamed, once for each tag key,
+// and StateFailed, once between two Pushes: a final bucket that cannot be read causes an error for each of its
+// values.
 type Notice struct {
 	Kind   NoticeKind
 	Text   string // the tag of TagRenamed
@@ -49,16 +50,17 @@ const (
 	StateFailed                        // the store failed with Err
 )
 
-// notices has the notices that came before.
+// notices holds the notices that were sent.
 type notices struct {
 	once   map[Notice]bool
-	failed bool // whether StateFailed came since the last Push
+	failed bool // whether StateFailed was sent since the last Push
 }
 
-// maxNotices is how many notices are remembered. Further tag keys are renamed without one.
+// maxNotices is the largest number of notices that the engine remembers. Beyond it, tag keys are renamed without a
+// notice.
 const maxNotices = 1000
 
-// notify passes a notice on if it is due.
+// notify sends a notice unless the same notice was sent before: see [Notice].
 func (e *Engine) notify(n Notice) {
 	if e.o.Notice == nil {
 		return

@@ -10,24 +10,25 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// Emit selects the rows that leave an engine.
+// Emit selects the rows that [Engine.Push] emits.
 type Emit int
 
 const (
-	// EmitBoth: each Push lets the rows of buckets with new values leave as [record.Open], and the rows of buckets that
-	// become final as [record.Final].
+	// EmitBoth emits the rows of buckets with new values as [record.Open], and the rows of buckets that become final
+	// as [record.Final].
 	EmitBoth Emit = iota
-	// EmitFinal: only the rows of buckets that become final leave. They are [record.Unmarked].
+	// EmitFinal emits only the rows of buckets that become final, as [record.Unmarked].
 	EmitFinal
-	// EmitUpdate: only the rows of buckets with new values leave. They are [record.Unmarked].
+	// EmitUpdate emits only the rows of buckets with new values, as [record.Unmarked].
 	EmitUpdate
 )
 
 const (
-	// lockedBuckets is about how many buckets a Push handles before it releases the lock: some milliseconds of work.
+	// lockedBuckets is about how many buckets a Push processes before it releases the lock for a moment. This takes a
+	// few milliseconds.
 	lockedBuckets = 64
-	// committedRows is how many rows a Push collects before it commits the store and lets them leave. It bounds
-	// the memory that a Push takes: some 100 bytes a row, and the encoded summaries.
+	// committedRows is the number of rows that a Push collects before it commits the store and emits them. It bounds
+	// the memory of a Push: about 100 bytes a row, and the encoded summaries, which committedBytes bounds.
 	committedRows  = 16_384
 	committedBytes = 4 << 20
 )
@@ -41,7 +42,7 @@ type push struct {
 	tables map[string]string // the name of the table of each measurement
 }
 
-// pending is a collected row that has not left yet. Its statistics and its encoded summary are in push.
+// pending is a row that was collected but not yet emitted. Its statistics and its encoded summary are in push.
 type pending struct {
 	prefix     string // of the table
 	leaving    *ids.Series
@@ -49,7 +50,7 @@ type pending struct {
 	start, end int64
 	revision   int64
 	state      record.State
-	summary    int // where its encoded summary ends
+	summary    int // the end of its encoded summary in push.bytes
 }
 
 // Row describes the values of one field of one bucket of one series.
@@ -58,19 +59,19 @@ type Row struct {
 	End time.Time // of the bucket, exclusive
 }
 
-// Push calls yield for the rows that Options.Emit selects, and makes the buckets final that are due. A second Push without
-// new values calls yield only for buckets that became due in between.
+// Push calls yield for each row that Options.Emit selects, and makes due buckets final. A second Push without new
+// values calls yield only for buckets that became due after the first.
 //
-// The row belongs to the engine and is valid until yield returns; its strings stay valid. If there is a store, it is
-// committed before the rows leave. If that fails, the rows leave all the same, because losing statistics is worse than
-// losing the safety of a restart; Push goes on and returns the first error.
+// The row belongs to the engine and is valid until yield returns; its strings stay valid. If there is a store, Push
+// commits it before it emits rows. If the commit fails, Push emits the rows nevertheless, because lost statistics are
+// worse than a restart that loses values; it continues and returns the first error.
 //
-// Points may be added while Push runs: it holds the lock of the engine for some buckets at a time, and not while it calls
-// yield. Concurrent calls of Push wait for each other.
+// Points may be added while Push runs, because it holds the lock of the engine only for some buckets at a time, and
+// not while it calls yield. Concurrent calls of Push wait for each other.
 func (e *Engine) Push(yield func(*Row)) error { return e.pushAll(yield, false) }
 
-// Finish is the last Push of an engine. Without a store it makes every bucket final. With one it is a Push like others,
-// and the store keeps the open buckets.
+// Finish is the last Push of an engine. Without a store, it makes every bucket final. With a store, it is the same as
+// Push, and the store keeps the open buckets.
 func (e *Engine) Finish(yield func(*Row)) error {
 	return e.pushAll(yield, e.o.Store == nil)
 }
@@ -103,8 +104,8 @@ func (e *Engine) pushAll(yield func(*Row), all bool) (err error) {
 	return err
 }
 
-// collectRows collects rows from the series with the index next on, until there are committedRows of them or
-// committedBytes. It returns the index of the series to go on with, or −1 after the last one.
+// collectRows collects rows, beginning with the series at index next, until it has committedRows or committedBytes.
+// It returns the index of the series to continue with, or −1 after the last series.
 func (e *Engine) collectRows(next int, now time.Time, all bool, held *Counters) int {
 	for len(e.push.rows) < committedRows && len(e.push.bytes) < committedBytes {
 		if next = e.collectSome(next, now, all, held); next < 0 {
@@ -114,7 +115,7 @@ func (e *Engine) collectRows(next int, now time.Time, all bool, held *Counters) 
 	return next
 }
 
-// collectSome is collectRows for about lockedBuckets buckets. It takes the lock.
+// collectSome is collectRows for about lockedBuckets buckets. It acquires the lock.
 func (e *Engine) collectSome(next int, now time.Time, all bool, held *Counters) int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -130,7 +131,7 @@ func (e *Engine) collectSome(next int, now time.Time, all bool, held *Counters) 
 	return next
 }
 
-// collectSeries settles the buckets of a series, collects the rows that leave, and removes the buckets that become
+// collectSeries settles the buckets of a series, collects the rows to emit, and removes the buckets that become
 // final.
 func (e *Engine) collectSeries(s *series, now time.Time, all bool, held *Counters) {
 	final := 0
@@ -197,7 +198,7 @@ func (e *Engine) collectRow(r pending, summary *stats.Summary) {
 	p.rows = append(p.rows, r)
 }
 
-// leave commits the store and calls yield for the collected rows.
+// leave commits the store and calls yield for each collected row. The lock is not held.
 func (e *Engine) leave(yield func(*Row)) (err error) {
 	p := &e.push
 	if e.o.Store != nil {
@@ -215,8 +216,8 @@ func (e *Engine) leave(yield func(*Row)) (err error) {
 	return err
 }
 
-// fill makes a row of a collected one. It omits the statistics that the summary does not have. A summary keeps the
-// statistics that it has, so a later row of a bucket has at least those of an earlier one.
+// fill fills the scratch row with a collected row. It omits the statistics that the summary does not have. A summary
+// never loses a statistic, so a later row of a bucket has at least the statistics of an earlier one.
 func (e *Engine) fill(r *pending, values []float64, summary []byte) {
 	row := &e.push.row
 	*row = Row{
@@ -226,7 +227,7 @@ func (e *Engine) fill(r *pending, values []float64, summary []byte) {
 		},
 		End: time.Unix(0, r.end).UTC(),
 	}
-	if e.o.Store != nil && e.o.Emit != EmitUpdate { // an update replaces the row before it, so it has the same time
+	if e.o.Store != nil && e.o.Emit != EmitUpdate { // an update has no revision, because it must replace the row before it and so needs the same time
 		row.HasRevision, row.Revision = true, r.revision
 	}
 	for i, v := range values {
@@ -256,10 +257,10 @@ func (e *Engine) tableOf(prefix, measurement string) string {
 	return name
 }
 
-// maxTables is how many names of tables an engine remembers.
+// maxTables is the largest number of table names that an engine caches.
 const maxTables = 1000
 
-// collectAgain returns the final buckets whose rows leave again, and forgets them.
+// collectAgain returns the final buckets whose rows must be emitted again, and removes them from the engine.
 func (e *Engine) collectAgain() []again {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -268,7 +269,7 @@ func (e *Engine) collectAgain() []again {
 	return all
 }
 
-// collectFinal is collectRows for final buckets. It returns how many of them it has collected.
+// collectFinal is collectRows for final buckets. It returns how many buckets it has collected.
 func (e *Engine) collectFinal(all []again) (n int) {
 	for n < len(all) && len(e.push.rows) < committedRows && len(e.push.bytes) < committedBytes {
 		b := &all[n]
@@ -286,7 +287,7 @@ func (e *Engine) collectFinal(all []again) (n int) {
 	return n
 }
 
-// failState counts a failure of the store. It takes the lock.
+// failState counts a failure of the store and sends a notice. It acquires the lock.
 func (e *Engine) failState(err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

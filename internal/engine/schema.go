@@ -8,24 +8,24 @@ import (
 )
 
 const (
-	// namelessField is the name in rows of a field whose own name line protocol cannot carry at all.
+	// namelessField is the name in rows of a field whose name is empty in line protocol.
 	namelessField = "_"
-	// fewSchemas is how many schemas are always kept, also without a series.
+	// fewSchemas is the number of schemas that are kept even if no series has them.
 	fewSchemas = 64
 )
 
-// schema gives each field of a series a position. Series with the same fields share a schema. A schema does not change:
-// for further fields it makes another one that begins with the same fields, so positions stay valid. Fields that have
-// the same name in rows have one position.
+// schema gives each field of a series a position. Series with the same fields share a schema. A schema is immutable:
+// if a series gets more fields, it gets another schema that begins with the same fields, so positions stay valid.
+// Fields with the same name in rows have the same position.
 type schema struct {
 	number  uint64         // different for each list of names; 0 for the empty one
 	names   []string       // in rows, by position
 	known   []known        // the names in points
 	aliases bool           // whether a name in rows differs from the name in points
-	index   map[string]int // where in known a name is; nil until it is needed
+	index   map[string]int // the index in known of each name; nil until it is needed
 
-	grown map[string]*schema // the schemas that grew out of this one, by the added names
-	heir  bool               // whether one of these has taken over the index and the spare memory of names and known
+	grown map[string]*schema // the schemas that begin with this one, by the added names
+	heir  bool               // whether one of these uses the index and the free capacity of names and known
 }
 
 // known is the name of a field in points and its position.
@@ -51,15 +51,15 @@ func (s *schema) find(name string) int {
 // schemas is the tree of the schemas that series share. Its root is the empty schema.
 type schemas struct {
 	empty  *schema
-	count  int    // of schemas in the tree, without the root
-	limit  int    // of count, beyond which sweep begins a new tree
-	number uint64 // the largest that a schema has
+	count  int    // the number of schemas in the tree, without the root
+	limit  int    // the count above which sweep begins a new tree
+	number uint64 // the largest number of a schema so far
 }
 
 func (t *schemas) init() { t.empty, t.count, t.limit = &schema{}, 0, fewSchemas }
 
-// extend returns the schema that has further names, all different and none of them in s. The order of the names makes no
-// difference. extend sorts names and keeps no part of them.
+// extend returns the schema with the fields of s and more names. The names are all different, and none is in s. Their
+// order does not matter. extend sorts the slice names and keeps no part of it.
 func (t *schemas) extend(s *schema, names []string) *schema {
 	slices.Sort(names)
 	var added []byte
@@ -83,8 +83,9 @@ func (t *schemas) extend(s *schema, names []string) *schema {
 	return grown
 }
 
-// child returns a schema with the fields of s, to which others are added. The first child appends to the memory of s:
-// otherwise a series whose fields come one by one would copy all of them each time. Further children must not.
+// child returns a schema with the fields of s, to which the caller adds others. The first child appends to the memory
+// of s: otherwise a series whose fields appear one by one would copy all of them each time. Other children must copy,
+// because the first child has used the memory.
 func (s *schema) child() *schema {
 	c := &schema{names: slices.Clip(s.names), known: slices.Clip(s.known), aliases: s.aliases}
 	if !s.heir {
@@ -95,7 +96,7 @@ func (s *schema) child() *schema {
 	return c
 }
 
-// add adds a name that points carry.
+// add adds a field by its name in points.
 func (s *schema) add(arriving string) {
 	name := ids.Sendable(arriving)
 	if name == "" {
@@ -113,7 +114,7 @@ func (s *schema) add(arriving string) {
 	}
 }
 
-// leavingAs returns the position of the field with that name in rows, or −1.
+// leavingAs returns the position of the field with that name in rows, or −1 if there is none.
 func (s *schema) leavingAs(name string) int {
 	if s.aliases {
 		return slices.Index(s.names, name)
@@ -124,7 +125,8 @@ func (s *schema) leavingAs(name string) int {
 	return -1
 }
 
-// sweep begins a new tree if there are many schemas. The series keep theirs; the others are garbage then.
+// sweep begins a new tree if there are too many schemas. Series keep their schemas. Schemas without a series become
+// garbage.
 func (t *schemas) sweep(all []*series) {
 	if t.count <= t.limit {
 		return

@@ -29,8 +29,8 @@ func TestSeriesWithTheSameFieldsShareASchema(t *testing.T) {
 	}
 }
 
-// Two schemas that grow out of one begin with the same fields. Each has memory of its own for the fields that follow.
-func TestSchemasThatGrowOutOfOneStayApart(t *testing.T) {
+// Two schemas that extend the same schema begin with the same fields. The fields that follow are in separate memory.
+func TestSchemasThatExtendTheSameSchemaStaySeparate(t *testing.T) {
 	t.Parallel()
 	e := newTested(t, time.Hour, nil, "sum")
 	const hosts = 20
@@ -48,7 +48,7 @@ func TestSchemasThatGrowOutOfOneStayApart(t *testing.T) {
 		}
 		add(host, []string{"own" + strconv.Itoa(host)}, float64(host+1))
 	}
-	for host := range hosts { // a whole row of the series, but with the field of another one
+	for host := range hosts { // as many fields as the series has, but one of them belongs to another series
 		add(host, append(common, "own"+strconv.Itoa(hosts-1)), 1, 1, 1, 100)
 	}
 	got := make(map[string]float64)
@@ -58,7 +58,7 @@ func TestSchemasThatGrowOutOfOneStayApart(t *testing.T) {
 	require.Equal(t, want, got)
 }
 
-func TestSchemasWithoutASeriesAreLetGo(t *testing.T) {
+func TestSchemasWithoutASeriesAreReleased(t *testing.T) {
 	t.Parallel()
 	e := newTested(t, time.Minute, func(o *engine.Options) { o.Linger = 0 })
 	for i := range 2000 {
@@ -69,7 +69,7 @@ func TestSchemasWithoutASeriesAreLetGo(t *testing.T) {
 	require.LessOrEqual(t, e.Schemas(), 2*engine.FewSchemas+10)
 }
 
-func TestFieldsComeLateAndVanish(t *testing.T) {
+func TestFieldsMayAppearLateAndDisappear(t *testing.T) {
 	t.Parallel()
 	e := newTested(t, time.Hour, nil, "count")
 	want := make(map[string]any)
@@ -91,7 +91,7 @@ func TestFieldsComeLateAndVanish(t *testing.T) {
 	require.Equal(t, want, got)
 }
 
-func TestASeriesForgetsTheFieldsThatItHasNoMore(t *testing.T) {
+func TestASeriesDropsFieldsThatNoLongerGetValues(t *testing.T) {
 	t.Parallel()
 	e := newTested(t, time.Minute, nil)
 	for minute := range 20 {
@@ -110,7 +110,7 @@ func TestASeriesForgetsTheFieldsThatItHasNoMore(t *testing.T) {
 	require.Equal(t, "v", e.rows(t)[0].Field)
 }
 
-func TestNamesThatLeaveAlikeAreOne(t *testing.T) {
+func TestFieldsWithTheSameNameInRowsAreOne(t *testing.T) {
 	t.Parallel()
 	e := newTested(t, time.Hour, nil, "count")
 	e.Add(&engine.Point{
@@ -130,8 +130,9 @@ func TestNamesThatLeaveAlikeAreOne(t *testing.T) {
 	require.Equal(t, map[string]any{"a": int64(3), "_": int64(3), `b\n`: int64(2), "c\ufffd": int64(2)}, counts)
 }
 
-// Several fields of one point leave as one: each is a value of it, in the order in which they came.
-func TestFieldsOfOnePointThatLeaveAlikeAreValuesOfOneField(t *testing.T) {
+// Several fields of one point have the same name in rows. Their values are values of one field, in the order of the
+// point.
+func TestFieldsOfOnePointWithTheSameNameInRowsAreValuesOfOneField(t *testing.T) {
 	t.Parallel()
 	e := newTested(t, time.Minute, func(o *engine.Options) { o.Linger = 0 }, "count", "sum", "first", "last")
 	alike := fields([]string{"z", `z\`, `z\\`}, 1, 2, 3)
@@ -143,8 +144,8 @@ func TestFieldsOfOnePointThatLeaveAlikeAreValuesOfOneField(t *testing.T) {
 	require.Equal(t, 1.0, only(t, e.rows(t))["sum"], "nothing is left over from the late point")
 }
 
-// A point that has as many fields as its series, but two of them leave alike.
-func TestFieldsThatLeaveAlikeDoNotTakeThePlaceOfOthers(t *testing.T) {
+// The point has as many fields as its series, but two of its fields have the same name in rows.
+func TestFieldsWithTheSameNameInRowsDoNotReplaceOthers(t *testing.T) {
 	t.Parallel()
 	e := newTested(t, time.Hour, nil, "sum")
 	e.add("", start, fields([]string{"f", `f\`, "g"}, 1, 2, 100)...)

@@ -7,23 +7,24 @@ import (
 )
 
 const (
-	// stageRows is how many rows a bucket collects before they are added to its summaries. The summaries of a bucket are
-	// far apart in memory, and adding a column of values touches each of them once for all rows. Without a stage, a
-	// value of one of 10,000 series took 157 ns instead of 60.
+	// stageRows is the number of rows that a bucket collects before they are added to its summaries. The summaries of
+	// a bucket are far apart in memory, and adding a column of values loads each of them once for all rows. Without a
+	// stage, adding a value of one of 10,000 series took 157 ns instead of 60.
 	stageRows = 16
-	// fewRows is how many rows a stage has room for at first: many buckets get only a few in a period.
+	// fewRows is the number of rows for which a new stage has room, because many buckets get only a few rows in a
+	// period.
 	fewRows = 4
 )
 
 // stage collects the points of one bucket as rows of values.
 type stage struct {
 	rows   []float64 // row by row, len(schema.names) values each; NaN for a field that the point did not have
-	times  []int64   // one a row; nil if no statistic needs times
+	times  []int64   // one time for each row; nil if no statistic needs times
 	schema *schema   // of the rows; nil before the first one
 }
 
-// grow makes room for at least one more row of that width and, if timed, for its time, but not for more than stageRows
-// rows.
+// grow makes room for at least one more row of that width and, if timed, for its time. It makes room for at most
+// stageRows rows.
 func (st *stage) grow(width int, timed bool) {
 	rows := min(max(fewRows, 4*len(st.rows)/width), stageRows)
 	st.rows = append(make([]float64, 0, rows*width), st.rows...)
@@ -72,7 +73,8 @@ func (e *Engine) settle(b *open) {
 	e.budget.hold(b)
 }
 
-// addRows adds at most stageRows rows of that width to the summaries, column by column. NaN is not added.
+// addRows adds at most stageRows rows of that width to the summaries, column by column. NaN, which marks a missing
+// field, is not added.
 func addRows(fields []stats.Summary, rows []float64, width int, times []int64) {
 	var column [stageRows]float64
 	n := len(rows) / width
@@ -84,8 +86,8 @@ func addRows(fields []stats.Summary, rows []float64, width int, times []int64) {
 	}
 }
 
-// addSamples adds e.samples to a bucket of the series, after the staged rows. It counts what that takes at once, so that
-// a wide series cannot exceed the budget between two Pushes.
+// addSamples adds e.samples to a bucket of the series, after the staged rows. It updates the budget after each value,
+// so that a series with many fields cannot exceed it between two Pushes.
 func (e *Engine) addSamples(s *series, b *open, t int64) {
 	if len(e.samples) == 0 {
 		return
@@ -114,7 +116,8 @@ func (e *Engine) addSamples(s *series, b *open, t int64) {
 	b.changed = true
 }
 
-// grow appends empty summaries until there are size of them, and leaves a quarter of the former ones as room for more.
+// grow appends empty summaries until there are size of them. If it allocates, it leaves room for a quarter of the
+// former number more.
 func (e *Engine) grow(fields []stats.Summary, size int) []stats.Summary {
 	n := len(fields)
 	if size > cap(fields) {

@@ -13,33 +13,37 @@ import (
 type Bucket struct {
 	Series     string          // key of the series as in its rows
 	Start, End int64           // nanoseconds since 1970, [Start, End)
-	Revision   int64           // of the last final row of a final bucket, or of the next one of an open bucket
-	Touched    int64           // wall time of the last value, nanoseconds since 1970
+	Revision   int64           // of the last final row if the bucket is final, or of the next final row if it is open
+	Touched    int64           // wall time of the last value, nanoseconds since 1970; 0 if it is unknown
 	Fields     []string        // names in rows, by position
-	Summaries  []stats.Summary // by position; the bucket does not have a field whose summary is empty
+	Summaries  []stats.Summary // by position; an empty summary means that the bucket has no values of that field
 }
 
-// Store keeps the buckets of an engine across restarts. It logs each change; Commit makes the log so far durable. Package
-// state has one.
+// Store keeps the buckets of an engine over restarts. Its methods log every change of a bucket; Commit makes the log
+// so far durable. Package state implements it.
 //
-// The engine calls all methods but Commit with its lock held, so one at a time. It calls Commit without the lock, and
-// may call the others at the same time. No method may keep a part of its arguments.
+// The engine calls all methods except Commit with its lock held, so one at a time. It calls Commit without the lock,
+// and may call another method at the same time. No method may keep a part of its arguments.
 type Store interface {
-	// Open logs that a bucket opened, with the summaries that it begins with, and returns its handle.
+	// Open logs that a bucket opened, with the summaries that it has at the start, and returns a handle that
+	// identifies the bucket in later calls.
 	Open(b Bucket) (handle uint64)
 	// Rows logs rows that were added to the summaries of an open bucket: row by row, len(fields) values each, NaN for
 	// a field that a row does not have; and one time a row, or nil. Equal schemas other than 0 mean equal fields.
 	Rows(handle, schema uint64, fields []string, rows []float64, times []int64)
 	// Demoted logs that the summary of a field became a histogram.
 	Demoted(handle uint64, field string)
-	// Old reports whether the bucket should be logged as a whole, so that its older log can go.
+	// Old reports whether the engine should log the bucket as a whole, so that the store can delete older parts of
+	// the log.
 	Old(handle uint64) bool
 	// Snapshot logs the open bucket as a whole.
 	Snapshot(handle uint64, b Bucket)
-	// Final logs that the bucket became final. Find returns it from then on. Its rows leave after the next Commit.
+	// Final logs that the bucket became final. Find returns the bucket from then on. The engine emits its rows after
+	// the next Commit.
 	Final(handle uint64, b Bucket)
-	// Find returns the final bucket of a series with that start, or false if there is none. An error means that there
-	// may be one, but it cannot be read; [ErrExpired], that there was one, which is gone.
+	// Find returns the final bucket of a series with that start, or false if there is none. The error [ErrExpired]
+	// means that the bucket existed and was removed after its retention. Any other error means that the bucket may
+	// exist but cannot be read.
 	Find(series string, start int64) (Bucket, bool, error)
 	// Commit makes the log so far durable. If it fails, the next Commit tries again.
 	Commit() error
@@ -49,8 +53,9 @@ type Store interface {
 // late: a bucket of these values alone would replace the rows of all its values.
 var ErrExpired = errors.New("final bucket has expired")
 
-// Replay receives the log of a store in its order, so that the engine has the summaries of the last run, equal to the last
-// bit. Each method repeats the call of the method of [Store] that has its name. [Engine.BeginReplay] returns one.
+// Replay receives the log of a store in the order in which it was written. After the replay, the engine has the
+// summaries of the last run, equal to the last bit. Each method repeats the effect of the method of [Store] with the
+// same name. [Engine.BeginReplay] returns a Replay.
 type Replay struct {
 	e     *Engine
 	began time.Time
@@ -62,7 +67,7 @@ type opened struct {
 	bucket *open
 }
 
-// BeginReplay begins a replay into the engine, to which nothing was added yet. [Replay.End] ends it.
+// BeginReplay begins a replay into the engine, which must not have got any point. [Replay.End] ends it.
 func (e *Engine) BeginReplay() *Replay {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -70,8 +75,8 @@ func (e *Engine) BeginReplay() *Replay {
 	return &Replay{e, e.o.Now()}
 }
 
-// Open opens a bucket with its summaries. If the handle is open, its bucket is replaced: it was logged as a whole. The
-// error means that b.Series is not a key.
+// Open opens a bucket with its summaries. If a bucket with this handle is open, Open replaces it: the bucket was
+// logged as a whole. It returns an error if b.Series is not a series key.
 func (r *Replay) Open(handle uint64, b Bucket) error {
 	e := r.e
 	e.mu.Lock()
@@ -89,8 +94,8 @@ func (r *Replay) Open(handle uint64, b Bucket) error {
 	return nil
 }
 
-// Rows adds rows to an open bucket. The log does not have the time at which they came: for linger and for [Replay.End], they
-// came when the replay began.
+// Rows adds rows to an open bucket. The log does not contain the time at which they arrived. For linger and for
+// [Replay.End], they arrived when the replay began.
 func (r *Replay) Rows(handle uint64, fields []string, rows []float64, times []int64) {
 	e := r.e
 	e.mu.Lock()
@@ -153,7 +158,7 @@ func (r *Replay) drop(handle uint64) {
 	}
 }
 
-// End ends the replay. Of the buckets that got a value since that time, the rows leave again with the next Push.
+// End ends the replay. The next Push emits again the rows of the buckets that got a value at or after since.
 func (r *Replay) End(since time.Time) {
 	e := r.e
 	e.mu.Lock()
@@ -165,11 +170,11 @@ func (r *Replay) End(since time.Time) {
 	e.handles = nil
 }
 
-// Again lets the final rows of buckets leave with the next Push, in tables with that prefix. The engine does not
-// change the buckets otherwise, and they are its own from now on.
+// Again makes the next Push emit the final rows of the buckets again, in tables with the given prefix. It has no
+// other effect on buckets. The engine owns the memory of all from then on.
 //
-// With EmitUpdate, a bucket that is open again leaves as it is now instead: its final row has fewer values and would replace
-// the newer one.
+// With EmitUpdate, the next Push emits the current rows of a bucket that is open again instead, because its final
+// rows have fewer values and would replace the newer ones.
 func (e *Engine) Again(prefix string, all []Bucket) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -197,9 +202,10 @@ func (e *Engine) openBucket(key string, start int64) *open {
 	return s.open[i]
 }
 
-// Adopt makes buckets final that a store with other options had open. Their rows leave with the next Push. Where the
-// grid has the same bucket, it must not get a second version: an open one of the same series gets the values, and the
-// others go into the engine's own store, where late values find them. The engine must have a store.
+// Adopt makes buckets final that were open under other options. The next Push emits their rows. If the grid has a
+// bucket with the same start and end, there must not be two versions of it: an open bucket of the same series gets
+// the values, and otherwise the adopted bucket is stored as final, so that late values correct it. The engine must
+// have a store.
 func (e *Engine) Adopt(all []Bucket) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -232,14 +238,14 @@ func (e *Engine) merge(s *series, o *open, b Bucket) {
 	e.budget.hold(o)
 }
 
-// again is a final bucket whose rows leave again, in a table with that prefix.
+// again is a final bucket whose rows are emitted again, in a table with that prefix.
 type again struct {
 	Bucket
 	prefix string
 }
 
-// Save calls open for each open bucket, whose summaries stay the engine's, and final for each span of final buckets
-// that it remembers. They must not call the engine.
+// Save calls open for each open bucket, and final for each span of final buckets that the engine remembers. The
+// engine still owns the summaries. open and final must not keep them and must not call the engine.
 func (e *Engine) Save(open func(Bucket), final func(series string, start, end int64)) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -259,8 +265,8 @@ func (e *Engine) Save(open func(Bucket), final func(series string, start, end in
 	}
 }
 
-// AddFinal makes the buckets of a series in [start, end) final, of which nothing else is known: values for them are
-// late. It has no effect if there is a store.
+// AddFinal marks the buckets of a series in [start, end) as final, so that values for them are late. The engine then
+// has no values of these buckets. With a store, it has no effect.
 func (e *Engine) AddFinal(series string, start, end int64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -290,11 +296,11 @@ func (e *Engine) restore(s *series, o *open, b Bucket) {
 	positions := e.positions(s, b.Fields)
 	o.fields = e.grow(o.fields, len(s.schema.names))
 	for i, position := range positions {
-		_ = o.fields[position].Merge(&b.Summaries[i]) // into an empty one, so never an overflow
+		_ = o.fields[position].Merge(&b.Summaries[i]) // never an overflow, because the summary is empty
 	}
 	o.revision = b.Revision
 	now := e.o.Now()
-	// A time ahead of the clock is of a clock that was wrong: it would keep the bucket open until that time.
+	// A time ahead of the clock means that a clock was wrong. It would keep the bucket open until that time.
 	if o.touched = time.Unix(0, b.Touched); b.Touched == 0 || o.touched.After(now) {
 		o.touched = now
 	}
@@ -319,7 +325,7 @@ func (e *Engine) positions(s *series, fields []string) []int {
 	return positions
 }
 
-// whole returns the state of an open bucket of the series. It shares memory with the bucket.
+// whole returns the whole state of an open bucket of the series. The result shares memory with the bucket.
 func (e *Engine) whole(s *series, o *open) Bucket {
 	return Bucket{
 		Series: s.key(), Start: o.start, End: o.end, Revision: o.revision, Touched: o.touched.UnixNano(),

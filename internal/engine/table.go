@@ -9,15 +9,15 @@ import (
 )
 
 const (
-	// maxKeys is how many keys the table stores for one series. For a point with another key, the key that its rows
-	// have is made each time.
+	// maxKeys is the largest number of keys that the table stores for one series. For a point with yet another key,
+	// the engine makes the key of its rows each time.
 	maxKeys = 17
-	// maxKnownTags is for how many tag keys the table remembers the answer of Options.Keep.
+	// maxKnownTags is the largest number of tag keys for which the table caches the result of Options.Keep.
 	maxKnownTags = 1000
 )
 
-// identity is a series as its points carry it and as its rows do. The two differ if line protocol cannot carry a name,
-// if a tag is empty, or if its key is one that rows need for themselves.
+// identity is a series as it is in points and as it is in rows. The two differ if line protocol cannot carry a name,
+// if a tag has no value, or if rows use a tag key for another purpose.
 type identity struct {
 	arriving ids.Series // the tags that are kept, in the order of the first point
 	leaving  ids.Series // the tags of the rows, in ascending order of keys
@@ -41,11 +41,12 @@ func (t *table) init() {
 	t.quiet.init()
 }
 
-// seriesOf returns the series of the point and adds new ones to the table. It returns nil, and counts the values as
-// dropped, if a new series would have no value or would be beyond Options.MaxSeries.
+// seriesOf returns the series of the point. If the table does not have the series, it adds it. It returns nil if a
+// new series would have no value or would exceed Options.MaxSeries, and counts the values as dropped.
 //
-// Points mostly come in the same order in each period, so seriesOf first looks at the series that followed the previous
-// one the last time. That saves the key and the index: BenchmarkSeriesLookup measures both.
+// The points of a period usually have the same order as in the period before. So seriesOf first compares the point
+// with the series that followed the previous series the last time. If it matches, no key must be made and looked up:
+// BenchmarkSeriesLookup measures both cases.
 func (e *Engine) seriesOf(p *Point) *series {
 	previous := e.previous
 	if previous != nil && previous.next != nil && !previous.next.gone && e.matches(previous.next, p) {
@@ -102,7 +103,7 @@ func (e *Engine) matchesKept(s *series, p *Point) bool {
 	return kept.Measurement == s.arriving.Measurement && slices.Equal(kept.Tags, s.arriving.Tags)
 }
 
-// keeps returns the answer of Options.Keep for a tag key.
+// keeps returns the result of Options.Keep for a tag key, from the cache if possible.
 func (e *Engine) keeps(tag string) bool {
 	kept, ok := e.table.keep[tag]
 	if !ok {
@@ -114,8 +115,8 @@ func (e *Engine) keeps(tag string) bool {
 	return kept
 }
 
-// newSeries returns the series of a point whose key, in e.key, the table does not have. That may be a series of the
-// table all the same: one whose rows are the same.
+// newSeries returns the series of a point whose key, in e.key, is not in the table. It may return a series that is in
+// the table already: one whose rows have the same key.
 func (e *Engine) newSeries(arriving ids.Series, p *Point) *series {
 	if !hasNumber(p) {
 		e.drop(p, &e.counters.NaN)
@@ -138,7 +139,7 @@ func (e *Engine) newSeries(arriving ids.Series, p *Point) *series {
 	return s
 }
 
-// addSeries adds a series to the table, with the key that its rows have. It keeps no part of arriving.
+// addSeries adds a series to the table. key is the key of its rows. It keeps no part of arriving.
 func (e *Engine) addSeries(key string, arriving ids.Series) *series {
 	leaving, err := ids.ParseKey(key) // most of its strings are parts of the key, so they take no memory
 	if err != nil {
@@ -175,8 +176,8 @@ func hasNumber(p *Point) bool {
 	return false
 }
 
-// leaving returns the series as its rows carry it. Line protocol has neither empty tags nor a backslash at the end of
-// a name, so series that differ only in these are one.
+// leaving returns the series as it is in rows. Line protocol can express neither tags without a value nor a backslash
+// at the end of a name, so series that differ only in these become one series.
 func (e *Engine) leaving(arriving ids.Series) ids.Series {
 	leaving := ids.Series{Measurement: ids.Sendable(arriving.Measurement), Tags: make([]Tag, 0, len(arriving.Tags))}
 	for _, tag := range arriving.Tags {
