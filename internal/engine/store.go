@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	ids "github.com/telegraf-describe/telegraf-describe/internal/series"
@@ -59,6 +60,7 @@ var ErrExpired = errors.New("final bucket has expired")
 type Replay struct {
 	e     *Engine
 	began time.Time
+	grown atomic.Int64 // by how many bytes Rows made buckets larger, which the budget does not count before End
 }
 
 // opened is an open bucket of a replay.
@@ -72,7 +74,7 @@ func (e *Engine) BeginReplay() *Replay {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.handles = make(map[uint64]opened)
-	return &Replay{e, e.o.Now()}
+	return &Replay{e: e, began: e.o.Now()}
 }
 
 // Open opens a bucket with its summaries. If a bucket with this handle is open, Open replaces it: the bucket was
@@ -94,31 +96,55 @@ func (r *Replay) Open(handle uint64, b Bucket) error {
 	return nil
 }
 
-// Rows adds rows to an open bucket. The log does not contain the time at which they arrived. For linger and for
-// [Replay.End], they arrived when the replay began.
-func (r *Replay) Rows(handle uint64, fields []string, rows []float64, times []int64) {
-	e := r.e
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	o, ok := e.handles[handle]
+// Rows adds rows to an open bucket, as blocks of that many rows each. The log does not contain the time at which they
+// arrived. For linger and for [Replay.End], they arrived when the replay began.
+//
+// Rows and Demoted may be called concurrently for buckets of different series, but not together with other methods.
+func (r *Replay) Rows(handle uint64, fields []string, rows []float64, times []int64, blocks []int) {
+	o, ok := r.e.handles[handle]
 	if !ok {
 		return
 	}
-	o.bucket.touched = r.began
-	positions := e.positions(o.series, fields)
-	if n := len(o.series.schema.names); len(o.bucket.fields) < n {
-		o.bucket.fields = e.grow(o.bucket.fields, n)
+	b, s := o.bucket, o.series
+	b.touched = r.began
+	var positions []int // nil if each field has the position that it has in the rows, as mostly
+	if !startsWith(s.schema.names, fields) {
+		positions = r.positions(s, fields)
 	}
-	column := make([]float64, len(rows)/len(fields))
-	for f, position := range positions {
-		for i := range column {
-			column[i] = rows[i*len(fields)+f]
+	if n := len(s.schema.names); len(b.fields) < n {
+		b.fields = r.e.grow(b.fields, n)
+	}
+	var space [64]float64
+	column := space[:0]
+	for f := range fields {
+		column = column[:0]
+		for i := f; i < len(rows); i += len(fields) {
+			column = append(column, rows[i])
 		}
-		o.bucket.fields[position].AddAll(column, times)
+		position := f
+		if positions != nil {
+			position = positions[f]
+		}
+		b.fields[position].AddBlocks(column, times, blocks)
 	}
+	now := b.measure() // while the summaries are in the caches of the processor
+	r.grown.Add(int64(now.bytes - b.bytes))
+	b.footprint = now
 }
 
-// Demoted makes a histogram of the summary of a field.
+// startsWith reports whether the first names are those fields.
+func startsWith(names, fields []string) bool {
+	return len(fields) <= len(names) && slices.Equal(names[:len(fields)], fields)
+}
+
+// positions is Engine.positions for concurrent calls. It takes the lock, as series share schemas.
+func (r *Replay) positions(s *series, fields []string) []int {
+	r.e.mu.Lock()
+	defer r.e.mu.Unlock()
+	return r.e.positions(s, fields)
+}
+
+// Demoted makes a histogram of the summary of a field. See Rows.
 func (r *Replay) Demoted(handle uint64, field string) {
 	e := r.e
 	e.mu.Lock()
@@ -126,6 +152,7 @@ func (r *Replay) Demoted(handle uint64, field string) {
 	if o, ok := e.handles[handle]; ok {
 		if i := o.series.schema.leavingAs(field); i >= 0 && i < len(o.bucket.fields) {
 			o.bucket.fields[i].Demote()
+			e.budget.hold(o.bucket)
 		}
 	}
 }
@@ -165,8 +192,8 @@ func (r *Replay) End(since time.Time) {
 	defer e.mu.Unlock()
 	for _, o := range e.handles {
 		o.bucket.changed = !o.bucket.touched.Before(since)
-		e.budget.hold(o.bucket)
 	}
+	e.budget.held += int(r.grown.Swap(0))
 	e.handles = nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -107,8 +108,8 @@ func BenchmarkReplay(b *testing.B) {
 		if err := s.Replay(&c); err != nil {
 			b.Fatal(err)
 		}
-		if c.values != values || c.opened != benchSeries {
-			b.Fatalf("%d values of %d buckets, want %d of %d", c.values, c.opened, values, benchSeries)
+		if c.values.Load() != values || c.opened != benchSeries {
+			b.Fatalf("%d values of %d buckets, want %d of %d", c.values.Load(), c.opened, values, benchSeries)
 		}
 		s.Abandon()
 	}
@@ -116,12 +117,19 @@ func BenchmarkReplay(b *testing.B) {
 }
 
 // counter is a Replayer that counts.
-type counter struct{ opened, values int }
+type counter struct {
+	opened int
+	values atomic.Int64
+}
 
-func (c *counter) Open(uint64, state.Bucket) error                      { c.opened++; return nil }
-func (c *counter) Rows(_ uint64, _ []string, rows []float64, _ []int64) { c.values += len(rows) }
-func (c *counter) Demoted(uint64, string)                               {}
-func (c *counter) Final(uint64) (state.Bucket, bool)                    { return state.Bucket{}, false }
+func (c *counter) Open(uint64, state.Bucket) error { c.opened++; return nil }
+
+func (c *counter) Rows(_ uint64, _ []string, rows []float64, _ []int64, _ []int) {
+	c.values.Add(int64(len(rows)))
+}
+
+func (c *counter) Demoted(uint64, string)            {}
+func (c *counter) Final(uint64) (state.Bucket, bool) { return state.Bucket{}, false }
 
 // benchSummaries returns the summaries of a bucket of 360 values a field.
 func benchSummaries(limit int) []stats.Summary {

@@ -86,9 +86,17 @@ func wholeValue(code uint64) float64 {
 func (d *decoder) column(rows []float64, f, width int) {
 	switch kind := d.byte(); kind {
 	case columnRaw:
-		for i := f; i < len(rows); i += width {
-			rows[i] = math.Float64frombits(d.uint64())
+		n := len(rows) / width
+		if len(d.b) < 8*n {
+			d.fail("it ends early")
+			return
 		}
+		b := d.b[:8*n]
+		for i := f; len(b) >= 8 && i < len(rows); i += width {
+			rows[i] = math.Float64frombits(binary.LittleEndian.Uint64(b))
+			b = b[8:]
+		}
+		d.b = d.b[8*n:]
 	case columnConstant, columnConstantWhole:
 		var v float64
 		if kind == columnConstant {

@@ -56,7 +56,7 @@ func writeLog(t *testing.T, dir string) logged {
 		for handle := range m.open {
 			rows := []float64{float64(handle*100) + float64(c)}
 			s.Rows(handle, 1, []string{"a"}, rows, nil)
-			m.Rows(handle, []string{"a"}, rows, nil)
+			m.add(handle, []string{"a"}, rows, nil)
 		}
 		require.NoError(t, s.Commit())
 		logs, err := filepath.Glob(filepath.Join(l.folder, "log-*"))

@@ -80,7 +80,7 @@ func addRows(m *model, v float64) {
 	for handle := range m.open {
 		rows := []float64{v, v / 3}
 		m.store.Rows(handle, 1, []string{"a", "b"}, rows, nil)
-		m.Rows(handle, []string{"a", "b"}, rows, nil)
+		m.add(handle, []string{"a", "b"}, rows, nil)
 	}
 }
 
@@ -179,7 +179,7 @@ func TestBucketsAreSavedWholeAfterMoreThanMaxPendingCouldNotBeWritten(t *testing
 	b := bucketOf("new", 0)
 	h := s.OpenBucket(b)
 	require.NoError(t, m.Open(h, b))
-	m.Rows(h, []string{"a"}, []float64{5}, nil)
+	m.add(h, []string{"a"}, []float64{5}, nil)
 	s.Rows(h, 2, []string{"a"}, []float64{5}, nil)
 	final, _ = m.Final(h)
 	s.Final(h, final)

@@ -33,9 +33,8 @@ func (s *Store) Drain(yield func(Bucket) error) error {
 
 // collector is a Replayer that keeps the buckets.
 type collector struct {
-	limit  int
-	open   map[uint64]*Bucket
-	column []float64
+	limit int
+	open  map[uint64]*Bucket
 }
 
 func (c *collector) Open(handle uint64, b Bucket) error {
@@ -57,14 +56,15 @@ func (c *collector) summary(b *Bucket, field string) *stats.Summary {
 	return &b.Summaries[i]
 }
 
-func (c *collector) Rows(handle uint64, fields []string, rows []float64, times []int64) {
+func (c *collector) Rows(handle uint64, fields []string, rows []float64, times []int64, blocks []int) {
 	b := c.open[handle]
+	column := make([]float64, 0, len(rows)/len(fields))
 	for f, field := range fields {
-		c.column = c.column[:0]
+		column = column[:0]
 		for i := f; i < len(rows); i += len(fields) {
-			c.column = append(c.column, rows[i])
+			column = append(column, rows[i])
 		}
-		c.summary(b, field).AddAll(c.column, times)
+		c.summary(b, field).AddBlocks(column, times, blocks)
 	}
 }
 

@@ -29,6 +29,12 @@ func WithCompaction(o Options, free int64) Options {
 	return o
 }
 
+// WithWindow returns o for a store whose replay collects changes of that many bytes.
+func WithWindow(o Options, n int) Options {
+	o.window = n
+	return o
+}
+
 // LogFile is a file of the log that is written.
 type LogFile = logFile
 
@@ -50,32 +56,37 @@ func FinalSize(b Bucket) int { return len(encodeFinal(b, 1, 0)) }
 // DecodeLog decodes bytes as a file of the log as far as it can, and returns the number of commits and of records.
 func DecodeLog(b []byte) (commits, all int) {
 	r, _ := newCommitReader(b, 0, nil)
-	var block rowBlock
+	var blocks rowBlocks
 	for {
 		_, payload, ok := r.read()
 		if !ok {
 			return commits, all
 		}
 		commits++
-		all += decodePayload(payload, &block)
+		all += decodePayload(payload, &blocks)
 	}
 }
 
 // DecodePayload decodes bytes as the payload of a commit, and returns the number of records.
-func DecodePayload(b []byte) int { return decodePayload(b, new(rowBlock)) }
+func DecodePayload(b []byte) int { return decodePayload(b, new(rowBlocks)) }
 
-func decodePayload(b []byte, block *rowBlock) (n int) {
-	schemas := map[uint64][]string{}
+func decodePayload(b []byte, blocks *rowBlocks) (n int) {
+	p := replay{schemas: map[uint64]int32{}, lists: map[string]int32{}}
 	_ = records(b, func(_ int, kind byte, d *decoder) error {
 		n++
 		number := d.uvarint()
 		switch kind {
 		case recordSchema:
-			schemas[number] = d.strings()
+			p.schemas[number] = p.list(d)
 		case recordOpen, recordName:
 			d.bucket(0)
 		case recordRows:
-			d.rows(block, schemas)
+			if i := p.rowFields(d); d.err == nil {
+				width := len(p.fields[i])
+				n, timed := d.rowsHead(width)
+				blocks.reset(timed)
+				d.rows(blocks, n, width)
+			}
 		case recordFinal:
 			d.final(number)
 		case recordAgain:

@@ -21,7 +21,7 @@ func TestMuchLogBetweenTwoCommitsIsWrittenEarlier(t *testing.T) {
 	}
 	for range 15 {
 		s.Rows(h, 1, []string{"a"}, rows, nil)
-		m.Rows(h, []string{"a"}, rows, nil)
+		m.add(h, []string{"a"}, rows, nil)
 	}
 	require.Eventually(t, func() bool { return s.Stats().Saved > 0 }, waitFor, tick)
 	require.NoError(t, s.Close())
@@ -45,7 +45,7 @@ func TestABlockOfMoreValuesThanARecordHasIsReplayed(t *testing.T) {
 		times[i/3] = int64(i * i)
 	}
 	s.Rows(h, 1, fields, rows, times)
-	m.Rows(h, fields, rows, times)
+	m.add(h, fields, rows, times)
 	require.NoError(t, s.Close())
 	_, again, _ := reopen(t, o.Dir)
 	require.Equal(t, m.snapshot(), again.snapshot())

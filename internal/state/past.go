@@ -18,7 +18,7 @@ type past struct {
 	wall    int64  // wall time of it
 	replay  int64  // Options.Replay, nanoseconds
 	next    uint64 // largest handle
-	buckets map[uint64]*pastBucket
+	buckets index
 	recent  []finalRecord    // whose rows left within replay before the end, also again
 	strays  map[uint64]int64 // values of handles that never opened, as their log is gone or damaged
 	damaged []string         // names of files
@@ -31,11 +31,14 @@ type past struct {
 // pastBucket is a bucket in the log.
 type pastBucket struct {
 	Bucket // without fields
+	handle uint64
 	begin  recordAt
 	named  bool // the commit in which it opened is lost
 	final  bool
-	ended  uint64 // the commit in which it became final
-	at     int64  // age of the store when its final row left
+	ended  uint64      // the commit in which it became final
+	at     int64       // age of the store when its final row left
+	next   *pastBucket // see index
+	waiting
 }
 
 // recordAt is the place of a record in the log.
@@ -51,7 +54,7 @@ func (a recordAt) before(b recordAt) bool {
 // readPast reads the log for what is in it, and prepares the log of this run.
 func (s *Store) readPast() error {
 	s.past = &past{
-		clean: true, replay: int64(s.o.Replay), buckets: make(map[uint64]*pastBucket), strays: make(map[uint64]int64),
+		clean: true, replay: int64(s.o.Replay), buckets: newIndex(), strays: make(map[uint64]int64),
 	}
 	s.log = &segments{folder: s.folder, openFile: s.o.openFile, next: 1}
 	numbers, err := listSegments(s.folder)
@@ -193,24 +196,33 @@ func (p *past) read(commit uint64, payload []byte) error {
 
 func (p *past) open(at recordAt, kind byte, d *decoder) {
 	number := d.uvarint()
-	b := &pastBucket{begin: at, named: kind == recordName}
-	b.Series, b.Start = d.string(), d.varint()
+	series := d.bytes()
+	b := pastBucket{handle: number, begin: at, named: kind == recordName}
+	b.Start = d.varint()
 	b.End = int64(uint64(b.Start) + d.uvarint())
 	b.Revision = d.whole()
-	if d.err != nil {
+	if d.err != nil || number == 0 {
 		return
 	}
 	p.next = max(p.next, number)
-	if b.named && p.buckets[number] != nil {
-		return
+	known := p.buckets.find(number)
+	switch {
+	case known == nil:
+		b.Series = string(series)
+		p.buckets.put(&b)
+		delete(p.strays, number)
+	case !b.named:
+		b.Series, b.next = known.Series, known.next
+		if string(series) != known.Series {
+			b.Series = string(series)
+		}
+		*known = b
 	}
-	p.buckets[number] = b
-	delete(p.strays, number)
 }
 
 func (p *past) rows(d *decoder) {
 	number := d.uvarint()
-	if b := p.buckets[number]; d.err != nil || b != nil {
+	if b := p.buckets.find(number); d.err != nil || b != nil {
 		return
 	}
 	p.next = max(p.next, number)
@@ -229,7 +241,7 @@ func (p *past) final(commit uint64, d *decoder) {
 	p.next = max(p.next, number)
 	delete(p.strays, number)
 	p.recent = append(p.recent, f)
-	if b := p.buckets[number]; b != nil {
+	if b := p.buckets.find(number); b != nil {
 		b.final, b.ended, b.at = true, commit, f.at
 	}
 }
@@ -262,28 +274,27 @@ func (p *past) prune() {
 
 // adopt makes the buckets of the last run those of this one, but for the final ones that the database has.
 func (s *Store) adopt() {
-	for number, b := range s.past.buckets {
-		if b.final && b.ended <= s.finals.stored || s.isStored(number, b) {
-			delete(s.past.buckets, number)
+	for b := range s.past.buckets.all() {
+		if b.final && b.ended <= s.finals.stored || s.isStored(b) {
+			s.past.buckets.remove(b)
 			continue
 		}
-		h := s.track(number, b.Bucket)
+		h := s.track(b.handle, b.Bucket)
 		s.needed.remove(h.first)
 		h.first, h.since = b.begin.commit, s.past.end
 		s.needed.add(h.first)
 	}
 }
 
-// isStored reports whether the database has the bucket with that handle, or one of the same series and start that
-// opened later.
-func (s *Store) isStored(number uint64, b *pastBucket) bool {
+// isStored reports whether the database has the bucket, or one of the same series and start that opened later.
+func (s *Store) isStored(b *pastBucket) bool {
 	slots := s.finals.starts[b.Start]
 	if len(slots) == 0 {
 		return false
 	}
 	key := finalKey(b.Series, b.Start)
 	value, err := s.finals.get(key, slots)
-	return err == nil && value != nil && finalHandle(key, value) >= number
+	return err == nil && value != nil && finalHandle(key, value) >= b.handle
 }
 
 // report logs and counts what is damaged.
@@ -297,136 +308,6 @@ func (s *Store) report() {
 		s.warn("the log is damaged in %q: %d commits are lost, and %d rows belong to no known bucket; the rest was read",
 			p.damaged, p.commits, s.stats.LostValues)
 	}
-}
-
-// Replayer receives the open buckets of the last run.
-type Replayer interface {
-	// Open opens a bucket with its summaries. The handle was not opened before. After an error, nothing more comes for
-	// the handle, and the bucket is lost.
-	Open(handle uint64, b Bucket) error
-	// Rows adds rows to an open bucket, as one block. The arguments are valid until it returns.
-	Rows(handle uint64, fields []string, rows []float64, times []int64)
-	// Demoted makes a histogram of the summary of a field.
-	Demoted(handle uint64, field string)
-	// Final takes out an open bucket that became final, and returns it. ok is false if it does not have it.
-	Final(handle uint64) (b Bucket, ok bool)
-}
-
-// Replay makes the calls of the last run for its open buckets again, in the order of the log and with the same blocks,
-// from the last Snapshot of each bucket on. The handles stay valid: the caller goes on with them. Buckets that became
-// final, and were not stored, are taken out again with Final.
-//
-// It may be called once, before the buckets of this run open.
-func (s *Store) Replay(r Replayer) error {
-	p := replay{s: s, r: r, schemas: make(map[uint64][]string)}
-	last := uint64(0)
-	for _, seg := range s.log.all {
-		b, err := readLogFile(s.log.path(seg.number), s.past.file)
-		if err != nil {
-			return fmt.Errorf("state: replay: %w", err)
-		}
-		reader, _ := newCommitReader(b, last, s.past.payload)
-		for {
-			commit, payload, ok := reader.read()
-			if !ok {
-				break
-			}
-			last = commit
-			p.commit = commit
-			clear(p.schemas)
-			_ = records(payload, p.record) // what is damaged was reported by Open
-		}
-		s.past.file, s.past.payload = b, reader.payload
-	}
-	s.past.buckets, s.past.file, s.past.payload = nil, nil, nil
-	return nil
-}
-
-// replay is a replay that is under way.
-type replay struct {
-	s       *Store
-	r       Replayer
-	commit  uint64
-	schemas map[uint64][]string
-	block   rowBlock
-}
-
-// record hands over a record.
-func (p *replay) record(index int, kind byte, d *decoder) error {
-	number := d.uvarint()
-	if kind == recordSchema {
-		p.schemas[number] = d.strings()
-		return d.err
-	}
-	b := p.s.past.buckets[number]
-	if b == nil || (recordAt{p.commit, index}).before(b.begin) {
-		return d.err
-	}
-	switch kind {
-	case recordOpen, recordName:
-		return p.open(number, b, recordAt{p.commit, index}, d)
-	case recordRows:
-		d.rows(&p.block, p.schemas)
-		if d.err == nil {
-			p.r.Rows(number, p.block.fields, p.block.rows, p.block.times)
-		}
-	case recordDemoted:
-		if field := d.string(); d.err == nil {
-			p.r.Demoted(number, field)
-		}
-	case recordFinal:
-		p.final(number, b)
-	}
-	return d.err
-}
-
-func (p *replay) open(number uint64, b *pastBucket, at recordAt, d *decoder) error {
-	if b.begin != at {
-		return nil // repeats the name
-	}
-	bucket := d.bucket(p.s.o.ExactLimit)
-	if d.err == nil {
-		d.err = p.r.Open(number, bucket)
-	}
-	if d.err != nil {
-		p.s.warn("the open bucket of series %q at %d is lost: %v", b.Series, b.Start, d.err)
-		p.forget(number)
-		d.err = nil
-	}
-	return nil
-}
-
-// forget drops a bucket that cannot be replayed.
-func (p *replay) forget(number uint64) {
-	s := p.s
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.stats.LostBuckets++
-	if h := s.handles[number]; h != nil {
-		s.finish(h)
-		s.needed.remove(h.first)
-	}
-	delete(s.past.buckets, number)
-}
-
-// final stores a bucket that became final.
-func (p *replay) final(number uint64, b *pastBucket) {
-	bucket, ok := p.r.Final(number)
-	if !ok {
-		p.forget(number)
-		return
-	}
-	s := p.s
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if h := s.handles[number]; h != nil {
-		s.finish(h)
-		s.pend(&final{
-			handle: h, series: bucket.Series, start: bucket.Start, end: bucket.End, commit: b.ended,
-			slot: s.finals.slotOf(s.clock.time()), value: encodeFinal(bucket, number, b.at),
-		})
-	}
-	delete(s.past.buckets, number)
 }
 
 // Recent yields the final buckets whose final row left within Options.Replay before the end of the last run, if that

@@ -120,7 +120,7 @@ func (w *world) rows() {
 		}
 	}
 	w.m.store.Rows(handle, uint64(schema), fields, rows, times)
-	w.m.Rows(handle, fields, rows, times)
+	w.m.add(handle, fields, rows, times)
 	b.Touched = w.clock.Load()
 }
 
@@ -239,6 +239,7 @@ func TestRandomRunsWithCrashesAreReplayedAsOfACommit(t *testing.T) {
 			if w.frozen = seed%2 == 0; w.frozen {
 				w.o = state.Frozen(w.o)
 			}
+			w.o = state.WithWindow(w.o, []int{0, 1, 300, 3000}[r.IntN(4)])
 			w.m = newModel(nil)
 			w.restart(filepath.Join(root, "0"), []condition{{map[uint64]string{}, map[id]string{}}})
 			for life := range 8 {

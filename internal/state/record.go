@@ -2,6 +2,7 @@ package state
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
@@ -258,57 +259,56 @@ func (d *decoder) fields(b *Bucket, limit int) {
 	}
 }
 
-// rowBlock is a decoded record of rows. Its slices are used again for the next one.
-type rowBlock struct {
-	fields []string
-	rows   []float64
-	times  []int64
-	stamps []int64 // memory of times
+// rowBlocks are the rows of one or more records with the same fields.
+type rowBlocks struct {
+	rows  []float64 // row by row
+	times []int64   // one a row, if timed
+	sizes []int     // how many rows each record has
+	timed bool
 }
 
-// maxValues bounds the values of one block, as a constant column takes few bytes however many rows it has. An engine
+func (b *rowBlocks) reset(timed bool) {
+	*b = rowBlocks{b.rows[:0], b.times[:0], b.sizes[:0], timed}
+}
+
+// maxValues bounds the values of one record, as a constant column takes few bytes however many rows it has. An engine
 // logs blocks of some dozens of rows.
 const maxValues = 1 << 22
 
-// rows reads a record of rows into b.
-func (d *decoder) rows(b *rowBlock, schemas map[uint64][]string) {
-	schema := d.uvarint()
-	if schema == 0 {
-		b.fields = d.strings()
-	} else {
-		b.fields = schemas[schema]
+// rowsHead reads how many rows of that many fields a record has, and whether they have times.
+func (d *decoder) rowsHead(width int) (n int, timed bool) {
+	size := d.uvarint()
+	if d.err == nil && (width == 0 || size == 0 || size > maxValues/uint64(width)) {
+		d.fail("%d rows of %d fields, want 1 to %d values", size, width, maxValues)
+		return 0, false
 	}
-	width := len(b.fields)
-	n := d.uvarint()
-	if d.err == nil && (width == 0 || n == 0 || n > maxValues/uint64(width)) {
-		d.fail("%d rows of %d fields, want 1 to %d values", n, width, maxValues)
+	timed = d.byte() == 1
+	return int(size), timed
+}
+
+// rows reads the times, if the blocks are timed, and the columns of n rows of that many fields, and adds them to b. After
+// an error, b is as it was.
+func (d *decoder) rows(b *rowBlocks, n, width int) {
+	times, values := len(b.times), len(b.rows)
+	if b.timed {
+		d.times(b, n)
 	}
-	b.times = nil
-	if d.byte() == 1 && d.err == nil {
-		b.times = b.stamps[:0]
-		last := int64(0)
-		for range n {
-			last += d.varint()
-			b.times = append(b.times, last)
-			if d.err != nil {
-				return
-			}
-		}
-		b.stamps = b.times
+	b.rows = slices.Grow(b.rows, n*width)[:values+n*width]
+	for f := 0; f < width && d.err == nil; f++ {
+		d.column(b.rows[values:], f, width)
 	}
 	if d.err != nil {
+		b.rows, b.times = b.rows[:values], b.times[:times]
 		return
 	}
-	size := int(n) * width
-	if cap(b.rows) < size {
-		b.rows = make([]float64, size)
-	}
-	b.rows = b.rows[:size]
-	for f := range width {
-		d.column(b.rows, f, width)
-		if d.err != nil {
-			return
-		}
+	b.sizes = append(b.sizes, n)
+}
+
+func (d *decoder) times(b *rowBlocks, n int) {
+	last := int64(0)
+	for i := 0; i < n && d.err == nil; i++ {
+		last += d.varint()
+		b.times = append(b.times, last)
 	}
 }
 

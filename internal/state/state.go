@@ -106,6 +106,8 @@ type Options struct {
 	openFile func(path string) (logFile, error)
 	// frozen keeps the background writer from starting. Tests set it.
 	frozen bool
+	// window bounds the changes that a replay collects, in bytes. Tests set it.
+	window int
 }
 
 const (
@@ -140,6 +142,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.openFile == nil {
 		o.openFile = openLogFile
+	}
+	if o.window <= 0 {
+		o.window = windowBytes
 	}
 	return o
 }

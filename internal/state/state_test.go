@@ -47,7 +47,19 @@ func (m *model) Open(handle uint64, b state.Bucket) error {
 	return nil
 }
 
-func (m *model) Rows(handle uint64, fields []string, rows []float64, times []int64) {
+func (m *model) Rows(handle uint64, fields []string, rows []float64, times []int64, blocks []int) {
+	for _, n := range blocks {
+		var at []int64
+		if times != nil {
+			at, times = times[:n], times[n:]
+		}
+		m.add(handle, fields, rows[:n*len(fields)], at)
+		rows = rows[n*len(fields):]
+	}
+}
+
+// add adds rows as one block.
+func (m *model) add(handle uint64, fields []string, rows []float64, times []int64) {
 	b := m.open[handle]
 	for f, field := range fields {
 		var column []float64
@@ -141,14 +153,14 @@ func TestOpenBucketsAreReplayedToTheLastBit(t *testing.T) {
 	rows := []float64{0.1, 0, 3, 1e300, 0, math.NaN(), 0, 0, -7, math.Copysign(0, -1), 0, 1 << 50}
 	times := []int64{1, -5, math.MaxInt64, math.MinInt64}
 	s.Rows(h, 7, fields, rows, times)
-	m.Rows(h, fields, rows, times)
+	m.add(h, fields, rows, times)
 	s.Rows(h, 0, []string{"late"}, []float64{42}, []int64{3})
-	m.Rows(h, []string{"late"}, []float64{42}, []int64{3})
+	m.add(h, []string{"late"}, []float64{42}, []int64{3})
 	s.Demoted(h, "usage")
 	m.Demoted(h, "usage")
 	require.NoError(t, s.Commit())
 	s.Rows(h, 7, fields, rows[:3], times[:1])
-	m.Rows(h, fields, rows[:3], times[:1])
+	m.add(h, fields, rows[:3], times[:1])
 	require.NoError(t, s.Close())
 
 	s = mustOpen(t, o)

@@ -149,48 +149,6 @@ func seriesComeAndGo(b *testing.B, kept bool) {
 	}
 }
 
-// BenchmarkRestart reads back 100,000 open buckets of 10 fields and 6 values each, after a crash. It reports the time of
-// each value.
-func BenchmarkRestart(b *testing.B) {
-	const series, fields, rows = 100_000, 10, 6
-	folder, gate := b.TempDir(), config.Duration(openGate)
-	start := func() *Describe {
-		d := newDescribe()
-		d.Log, d.Bucket, d.State, d.Grace, d.Delay = testutil.Logger{Quiet: true}, "1h", folder, &gate, &gate
-		if err := d.Init(); err != nil {
-			b.Fatal(err)
-		}
-		return d
-	}
-	d, acc := start(), &countingAccumulator{}
-	values := make(map[string]any)
-	for f := range fields {
-		values["f"+strconv.Itoa(f)] = 0.0
-	}
-	m := point(map[string]string{"host": ""}, values, time.Now().Truncate(time.Hour))
-	for row := range rows {
-		for i := range series {
-			m.AddTag("host", strconv.Itoa(i))
-			for f, field := range m.FieldList() {
-				field.Value = float64(i*f+row) / 7
-			}
-			d.Add(m)
-		}
-		d.Push(acc)
-	}
-	d.store.Abandon()
-	for b.Loop() {
-		d = start()
-		b.StopTimer()
-		d.store.Abandon()
-		b.StartTimer()
-	}
-	if got := len(d.pushedBuckets()); got != series {
-		b.Fatalf("%d buckets are open, want %d", got, series)
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/(series*fields*rows), "ns/value")
-}
-
 // pushedBuckets returns the keys of the series with an open bucket.
 func (d *Describe) pushedBuckets() (keys []string) {
 	d.engine.Save(func(b engine.Bucket) { keys = append(keys, b.Series) }, func(string, int64, int64) {})

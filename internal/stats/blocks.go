@@ -1,0 +1,22 @@
+package stats
+
+// AddBlocks makes s what it would be, to the last bit, if [Summary.AddAll] had been called for each block of values: for
+// the first sizes[0] of vs and, unless at is nil, of at, then for the next sizes[1], and so on. The sizes are not negative,
+// and their sum is the number of values.
+//
+// The sums of a histogram depend on the blocks in their last bits. The values of an exact summary do not, so they are
+// added at once.
+func (s *Summary) AddBlocks(vs []float64, at []int64, sizes []int) {
+	if s.histogram() == nil && s.exact.count()+uint64(len(vs)) <= s.exact.maxExact() {
+		s.AddAll(vs, at)
+		return
+	}
+	var times []int64
+	for _, n := range sizes {
+		if at != nil {
+			times, at = at[:n], at[n:]
+		}
+		s.AddAll(vs[:n], times)
+		vs = vs[n:]
+	}
+}
