@@ -3,6 +3,7 @@ package main
 import (
 	"log"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,23 +18,33 @@ import (
 type host struct {
 	stopping atomic.Bool
 	plugins  []*describe.Describe
+	windows  []*window // of the plugins for which the last Push differs from others
 }
 
 // newHost sets the host of each describe aggregator. It must be called before the agent initializes the plugins.
 func newHost(c *config.Config, once, test bool) *host {
 	h := new(host)
 	h.stopping.Store(once || test) // these runs end by themselves
+	ids := make(map[string]int)
 	for _, ra := range c.Aggregators {
 		d, ok := ra.Aggregator.(*describe.Describe)
 		if !ok {
 			continue
 		}
 		w := &window{ra: ra}
+		keepsState := c.Agent.Statefile != "" && !once && !test
+		number := ids[d.ID()]
+		ids[d.ID()]++
+		if d.State == "" && !keepsState {
+			h.windows = append(h.windows, w)
+		}
 		d.SetHost(describe.Host{
 			Background: !once && !test,
 			Started:    w.observe,
-			IsLast:     func() bool { return w.endsEarly() && h.stopping.Load() },
-			KeepsState: c.Agent.Statefile != "" && !once && !test,
+			IsLast:     func() bool { return w.isLast(h.stopping.Load()) },
+			Closes:     true,
+			Number:     number,
+			KeepsState: keepsState,
 			Bounded:    once || test,
 			Test:       test && !once,
 		})
@@ -42,28 +53,78 @@ func newHost(c *config.Config, once, test bool) *host {
 	return h
 }
 
-// window follows the periods of a running aggregator. Its methods are called with the aggregator's lock held.
+// window follows the periods of a running aggregator, to recognize its last Push. Telegraf pushes at the end of each
+// period, and once more when no metric follows.
+//
+// Where both come at the same time, they cannot be distinguished. So a host that stops lets the agent stop after the end of
+// a period that is near, and after a Push at the end of a period there is no further one: see isLast.
 type window struct {
-	ra  *models.RunningAggregator
-	end time.Time // of the period under way
+	ra *models.RunningAggregator
+
+	mu  sync.Mutex
+	end time.Time // of the period under way; zero before the first; guarded by mu
 }
 
-func (w *window) observe() { w.end = w.ra.EndPeriod() }
+const (
+	// slack is how much before the end of a period its timer may fire.
+	slack = 2 * time.Millisecond
+	// near is how far away the end of a period may be for a host that stops to wait for it.
+	near = time.Second
+	// never is further away than any end of a run.
+	never = 365 * 24 * time.Hour
+)
 
-// endsEarly reports, during a Push, whether the period ends before its time by the clock: Telegraf pushes early only when
-// no metric follows. Timers may fire a little before the end of a period.
-func (w *window) endsEarly() bool {
-	const slack = 2 * time.Millisecond
-	early := time.Now().Before(w.end.Add(-slack))
+// observe reads the end of the period. It must be called with the lock of the aggregator held.
+func (w *window) observe() { w.set(w.ra.EndPeriod()) }
+
+func (w *window) set(end time.Time) (before time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before, w.end = w.end, end
+	return before
+}
+
+// isLast reports, during a Push, whether it is the last one: the run stops, and the period has not ended. If the run stops
+// and this is not the last Push, the period that follows is made to never end, so that the next Push is the last one.
+func (w *window) isLast(stopping bool) bool {
+	end, now := w.set(w.ra.EndPeriod()), time.Now()
+	switch {
+	case !stopping:
+		return false
+	case now.Before(end.Add(-slack)):
+		return true
+	}
+	w.ra.UpdateWindow(now, now.Add(never))
 	w.observe()
-	return early
+	return false
 }
 
-// stop must be called before the agent's context ends.
+// wait waits for the Push at the end of the period, if that is near.
+func (w *window) wait() {
+	w.mu.Lock()
+	end := w.end
+	w.mu.Unlock()
+	if end.IsZero() || time.Until(end) > near {
+		return
+	}
+	for until := end.Add(near); time.Now().Before(until); time.Sleep(time.Millisecond) {
+		w.mu.Lock()
+		pushed := !w.end.Equal(end)
+		w.mu.Unlock()
+		if pushed {
+			return
+		}
+	}
+}
+
+// stop must be called before the agent's context ends. It takes up to about two seconds where the end of a period is near.
 func (h *host) stop() {
 	h.stopping.Store(true)
 	for _, d := range h.plugins {
 		d.Stop()
+	}
+	for _, w := range h.windows {
+		w.wait()
 	}
 }
 
@@ -107,6 +168,7 @@ func dropOpenRows(c *config.Config) error {
 // warnRewrites warns of describe blocks whose rows an output cannot handle: InfluxDB 3 may keep either version of a row
 // that is written again, and rediscache recognizes open rows by the default tag only.
 func warnRewrites(c *config.Config) {
+	warnUnknownServers(c)
 	for _, ra := range c.Aggregators {
 		d, ok := ra.Aggregator.(*describe.Describe)
 		if !ok {
@@ -123,6 +185,21 @@ func warnRewrites(c *config.Config) {
 				log.Printf("W! [%s] rediscache recognizes open rows by the tag %q only: with state_tag = %q each bucket has two records",
 					ra.LogName(), record.BucketState, d.StateTag)
 			}
+		}
+	}
+}
+
+// warnUnknownServers warns of outputs that may write to any version of InfluxDB and do not mention the tag of open rows:
+// which server it is, the configuration does not show, and neither version wants the rows as they are.
+func warnUnknownServers(c *config.Config) {
+	for _, tag := range stateTags(c.Aggregators) {
+		for _, output := range c.Outputs {
+			if name := output.Config.Name; name != "influxdb_v2" && name != "influxdb" || namesTag(&output.Config.Filter, tag) {
+				continue
+			}
+			log.Printf("W! [%s] The open and the final rows of describe are points with different tags. For InfluxDB 1 and 2, write "+
+				"tagexclude = [%q], so that the final row replaces the open one. For InfluxDB 3, also write [outputs.%s.tagdrop] with "+
+				"%s = [\"open\"]: it may keep either version of a point", output.LogName(), tag, output.Config.Name, tag)
 		}
 	}
 }

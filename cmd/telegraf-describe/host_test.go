@@ -9,6 +9,8 @@ import (
 
 	"github.com/influxdata/telegraf/config"
 	"github.com/influxdata/telegraf/metric"
+	"github.com/influxdata/telegraf/models"
+	"github.com/influxdata/telegraf/plugins/aggregators"
 	"github.com/stretchr/testify/require"
 )
 
@@ -58,6 +60,9 @@ func TestInfluxDB3GetsFinalRowsUnlessTheOutputNamesTheTag(t *testing.T) {
 
 func TestRowsThatAnOutputCannotHandleAreWarnedOf(t *testing.T) {
 	for _, test := range []struct{ options, want string }{
+		{"[[outputs.influxdb_v2]]\n", "write [outputs.influxdb_v2.tagdrop] with bucket_state = [\"open\"]"},
+		{"[[outputs.influxdb_v2]]\n  tagexclude = [\"bucket_state\"]\n", ""},
+		{"  emit = \"final\"\n[[outputs.influxdb_v2]]\n", ""},
 		{"", ""},
 		{"  emit = \"final\"\n", ""},
 		{"  emit = \"update\"\n", "InfluxDB 3 may keep an earlier version"},
@@ -76,4 +81,38 @@ func TestRowsThatAnOutputCannotHandleAreWarnedOf(t *testing.T) {
 		}
 		require.Contains(t, logged.String(), test.want, test.options)
 	}
+}
+
+// Telegraf's timer may fire while the run stops. The Push after that is the last one, also if it comes when another period
+// would have ended.
+func TestTheLastPushIsRecognizedAtTheEndOfAPeriod(t *testing.T) {
+	t.Parallel()
+	const period = 20 * time.Millisecond
+	newWindow := func() (*window, *models.RunningAggregator) {
+		ra := models.NewRunningAggregator(aggregators.Aggregators["describe"](), &models.AggregatorConfig{Name: "describe", Period: period})
+		w := &window{ra: ra}
+		ra.UpdateWindow(time.Now(), time.Now().Add(period))
+		w.observe()
+		return w, ra
+	}
+	push := func(w *window, ra *models.RunningAggregator, stopping bool) bool {
+		ra.UpdateWindow(ra.EndPeriod(), ra.EndPeriod().Add(period)) // as Telegraf does
+		return w.isLast(stopping)
+	}
+	w, ra := newWindow()
+	require.False(t, push(w, ra, false), "it does not stop")
+	require.True(t, push(w, ra, true), "it is early")
+
+	w, ra = newWindow()
+	time.Sleep(period)
+	require.False(t, push(w, ra, true), "the timer fired")
+	time.Sleep(3 * period)
+	require.True(t, push(w, ra, true), "no timer fires any more")
+
+	w, ra = newWindow()
+	pushed := make(chan bool, 1)
+	time.AfterFunc(period, func() { pushed <- push(w, ra, true) })
+	w.wait()
+	require.False(t, <-pushed, "the host has waited for the timer")
+	require.True(t, push(w, ra, true))
 }

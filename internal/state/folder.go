@@ -23,7 +23,10 @@ const (
 	identityFile   = "options"
 	identityHeader = "telegraf-describe state 1"
 	lockFile       = "lock"
-	stamp          = "20060102T150405.000000000Z"
+	ownerFile      = "owner"
+	// orphanAge is how long a store of another owner must not have been used to be an orphan.
+	orphanAge = 24 * time.Hour
+	stamp     = "20060102T150405.000000000Z"
 )
 
 // errBusy is returned by tryLock if another store has the lock.
@@ -107,6 +110,38 @@ func (s *Store) checkIdentity() error {
 	return writeFile(path, want)
 }
 
+// setOwner writes the file with the owner, if it is not as it must be.
+func (s *Store) setOwner() error {
+	path := filepath.Join(s.folder, ownerFile)
+	if readOwner(s.folder) == s.o.Owner {
+		return nil
+	}
+	return writeFile(path, []byte(s.o.Owner+"\n"))
+}
+
+// readOwner returns the owner of the store in the folder, or "" if it is not known.
+func readOwner(folder string) string {
+	text, err := os.ReadFile(filepath.Join(folder, ownerFile))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSuffix(string(text), "\n")
+}
+
+// lastUsed returns the newest time at which a file in the folder was written.
+func lastUsed(folder string) (last time.Time) {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return time.Now()
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && info.ModTime().After(last) {
+			last = info.ModTime()
+		}
+	}
+	return last
+}
+
 // writeFile writes a file whole or not at all.
 func writeFile(path string, text []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".tmp-*")
@@ -177,11 +212,22 @@ func lockFolder(folder string) (*folderLock, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !isAt(f, path) { // the folder was retired between opening the file and locking it
+		unlock(f)
+		return lockFolder(folder)
+	}
 	// The number of the process is for the error above only.
 	if err := f.Truncate(0); err == nil {
 		_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	}
 	return &folderLock{f}, nil
+}
+
+// isAt reports whether the open file is the one at that path.
+func isAt(f *os.File, path string) bool {
+	open, openErr := f.Stat()
+	there, err := os.Stat(path)
+	return openErr == nil && err == nil && os.SameFile(open, there)
 }
 
 // holder returns the number of the process that has the lock.
@@ -196,9 +242,11 @@ func holder(path string) string {
 
 func (l *folderLock) release() { unlock(l.f) }
 
-// Orphans returns the folders in dir with stores that no process has open, ascending: those whose options have changed
-// since. Call it when all stores of this process are open, so that theirs are not among them.
-func Orphans(dir string) ([]string, error) {
+// Orphans returns the folders in dir with stores whose options have changed since, ascending: those of this owner that no
+// process has open, and those of other owners that were also not used for a day before now. Another owner may be about to
+// start again with the options of its store. Call it when all stores of this process are open, so that theirs are not
+// among them.
+func Orphans(dir, owner string, now time.Time) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -214,6 +262,9 @@ func Orphans(dir string) ([]string, error) {
 		}
 		folder := filepath.Join(dir, e.Name())
 		if _, err := readIdentity(folder); err != nil {
+			continue
+		}
+		if readOwner(folder) != owner && now.Sub(lastUsed(folder)) < orphanAge {
 			continue
 		}
 		lock, err := tryLock(filepath.Join(folder, lockFile))

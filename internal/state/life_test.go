@@ -1,6 +1,7 @@
 package state_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -191,6 +192,7 @@ func TestAStoreOfOtherOptionsIsDrainedAndRetired(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	o := options(t, dir)
+	o.Owner = "me"
 	s := mustOpen(t, o)
 	m := newModel(s)
 	b := bucketOf("m", 0)
@@ -202,11 +204,11 @@ func TestAStoreOfOtherOptionsIsDrainedAndRetired(t *testing.T) {
 	changed.Identity = map[string]string{"bucket": "2h\n\"quoted\""}
 	other := mustOpen(t, changed)
 	require.NotEqual(t, old, other.Folder())
-	orphans, err := state.Orphans(dir)
+	orphans, err := state.Orphans(dir, "me", time.Now())
 	require.NoError(t, err)
 	require.Empty(t, orphans, "both are open")
 	require.NoError(t, s.Close())
-	orphans, err = state.Orphans(dir)
+	orphans, err = state.Orphans(dir, "me", time.Now())
 	require.NoError(t, err)
 	require.Equal(t, []string{old}, orphans)
 
@@ -226,11 +228,11 @@ func TestAStoreOfOtherOptionsIsDrainedAndRetired(t *testing.T) {
 	retired, err := filepath.Glob(old + ".retired-*")
 	require.NoError(t, err)
 	require.Len(t, retired, 1)
-	orphans, err = state.Orphans(dir)
+	orphans, err = state.Orphans(dir, "me", time.Now())
 	require.NoError(t, err)
 	require.Empty(t, orphans)
 	require.NoError(t, other.Close())
-	orphans, err = state.Orphans(dir)
+	orphans, err = state.Orphans(dir, "me", time.Now())
 	require.NoError(t, err)
 	require.Equal(t, []string{other.Folder()}, orphans)
 	other, err = state.OpenFolder(other.Folder(), o)
@@ -278,4 +280,55 @@ func TestTheFolderIsCreatedAndTheIdentityIsReadable(t *testing.T) {
 	require.True(t, strings.HasPrefix(s.Folder(), o.Dir))
 	_, err = state.Open(state.Options{})
 	require.Error(t, err)
+}
+
+// Another process that shares the folder may restart any time, with the options of its store.
+func TestTheStoreOfAnotherOwnerIsNoOrphanUntilItWasNotUsedForADay(t *testing.T) {
+	t.Parallel()
+	o := options(t, t.TempDir())
+	o.Owner = "me"
+	s := mustOpen(t, o)
+	require.NoError(t, s.Close())
+	orphans := func(owner string, after time.Duration) int {
+		all, err := state.Orphans(o.Dir, owner, time.Now().Add(after))
+		require.NoError(t, err)
+		return len(all)
+	}
+	require.Equal(t, 1, orphans("me", 0))
+	require.Zero(t, orphans("another", 0))
+	require.Zero(t, orphans("another", 23*time.Hour))
+	require.Equal(t, 1, orphans("another", 25*time.Hour))
+	o.Owner = "another"
+	s = mustOpen(t, o)
+	require.Zero(t, orphans("another", 25*time.Hour), "it is open")
+	require.NoError(t, s.Close())
+	require.Equal(t, 1, orphans("another", 0), "the last owner counts")
+}
+
+func TestARetiredFolderIsLockedUntilItHasItsNewName(t *testing.T) {
+	t.Parallel()
+	o := options(t, t.TempDir())
+	s := mustOpen(t, o)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			other, err := state.Open(o)
+			if err != nil {
+				if !errors.Is(err, state.ErrLocked) {
+					t.Errorf("opening: %v", err)
+				}
+				continue
+			}
+			finish(other, "m", 0, 1, epoch)
+			if err := other.Close(); err != nil {
+				t.Errorf("closing: %v", err)
+			}
+			return
+		}
+	}()
+	require.NoError(t, s.Retire())
+	<-done
+	s = mustOpen(t, o)
+	require.Equal(t, "final", find(t, s, "m", 0), "the new store is not in the retired folder")
 }

@@ -34,6 +34,7 @@ package state
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -77,6 +78,9 @@ type Options struct {
 	// Identity are the names and values of the options that make buckets comparable. Two stores in one Dir must not
 	// have the same identity at the same time.
 	Identity map[string]string
+	// Owner is a text that the program has after a restart too, and that other programs with stores in Dir do not have.
+	// It is written to the file "owner" in the folder of the store. See Orphans.
+	Owner string
 	// Retention is how long a final bucket is kept after it became final, at least. It may be kept up to a quarter longer,
 	// at most a day. After it, Find returns ErrExpired for it, for a year at least unless there are too many series.
 	//
@@ -199,6 +203,7 @@ type Store struct {
 	// mu guards everything below. It may be taken while committing is held, not the other way round.
 	mu      sync.Mutex
 	closed  bool
+	retires bool // the folder is renamed when the store is closed
 	handles map[uint64]*handle
 	next    uint64 // the next handle
 	records recorder
@@ -236,11 +241,18 @@ func Open(o Options) (*Store, error) {
 	if o.Dir == "" {
 		return nil, errors.New("state: no folder")
 	}
-	return open(folderOf(o.Dir, o.Identity), o)
+	s, err := open(folderOf(o.Dir, o.Identity), o)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.setOwner(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
 }
 
 // OpenFolder opens the store in a folder that Orphans returned, with the identity that it was written with. The
-// options Dir and Identity have no effect.
+// options Dir, Identity and Owner have no effect.
 func OpenFolder(folder string, o Options) (*Store, error) {
 	o = o.withDefaults()
 	identity, err := readIdentity(folder)
@@ -322,11 +334,10 @@ func (s *Store) Abandon() {
 
 // Retire closes the store and renames its folder with the suffix ".retired-<time>".
 func (s *Store) Retire() error {
-	if err := s.Close(); err != nil {
-		return err
-	}
-	_, err := setAside(s.folder, "retired", s.o.Now())
-	return err
+	s.mu.Lock()
+	s.retires = true
+	s.mu.Unlock()
+	return s.Close()
 }
 
 func (s *Store) shut() error {
@@ -340,7 +351,16 @@ func (s *Store) shut() error {
 		return nil
 	}
 	err := errors.Join(s.log.close(), s.finals.close())
-	s.lock.release()
+	if !s.retires || err != nil {
+		s.lock.release()
+		return err
+	}
+	if runtime.GOOS == "windows" { // which renames no folder with open files
+		s.lock.release()
+	} else {
+		defer s.lock.release() // until it has another name, nobody else may open it
+	}
+	_, err = setAside(s.folder, "retired", s.o.Now())
 	return err
 }
 

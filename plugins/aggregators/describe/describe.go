@@ -74,7 +74,9 @@ type Describe struct {
 	options    engine.Options
 	engine     *engine.Engine
 	store      *state.Store // nil without the option state
-	adopted    bool         // whether other state in the folder was looked for
+	pushed     atomic.Bool  // whether Push was called
+	owner      string       // of the store; see state.Options. Empty is this command with its arguments
+	looked     time.Time    // when other state in the folder was looked for
 	point      engine.Point // scratch of Add
 	ignored    atomic.Int64 // values that are no numbers
 	outOfRange atomic.Int64 // values whose time int64 nanoseconds cannot hold
@@ -115,6 +117,7 @@ func (d *Describe) start() {
 // Push emits the buckets that changed since the last Push, whole, and makes those final that are due. Pushing again
 // without new values emits nothing. See [Host] for when it returns before the rows have left.
 func (d *Describe) Push(acc telegraf.Accumulator) {
+	d.pushed.Store(true)
 	d.pusher.push(func(last bool) { d.push(acc, last) })
 }
 
@@ -123,8 +126,8 @@ func (d *Describe) push(acc telegraf.Accumulator, last bool) {
 	begin := time.Now()
 	acc.SetPrecision(time.Nanosecond) // here, as the accumulator must not change while the Push before still adds rows
 	d.rows.begin(d.now())
-	if d.store != nil && !d.adopted {
-		d.adopted = true
+	if now := d.now(); d.store != nil && (d.looked.IsZero() || now.Sub(d.looked).Abs() >= orphanInterval) {
+		d.looked = now
 		defer d.drainOrphans()()
 	}
 	run := d.engine.Push

@@ -12,6 +12,10 @@ type Host struct {
 	Started func()
 	// IsLast reports, during a Push, whether it is the last one of the run; nil is false.
 	IsLast func() bool
+	// Closes is set where the program calls [Describe.Close] when the run has ended.
+	Closes bool
+	// Number distinguishes blocks in Telegraf's state file whose other options there are equal; see [Describe.ID].
+	Number int
 	// KeepsState is set where Telegraf saves the state of its plugins when it stops.
 	KeepsState bool
 	// Bounded is set where the run ends by itself, so that there is nothing to restart.

@@ -1,8 +1,11 @@
 package describe
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -37,10 +40,11 @@ func (d *Describe) openState() error {
 		d.engine = engine.New(o)
 		return nil
 	}
-	s, err := state.Open(state.Options{
-		Dir: d.State, Identity: d.identity(), Retention: time.Duration(d.StateRetention), Replay: time.Duration(d.StateReplay),
-		ExactLimit: o.ExactLimit, Log: d.Log.Warnf, Now: d.now,
-	})
+	d.closeStopped()
+	if d.owner == "" {
+		d.owner = processOwner()
+	}
+	s, err := state.Open(d.stateOptions())
 	if errors.Is(err, state.ErrLocked) {
 		return fmt.Errorf("invalid 'state' setting %q: %w; want a folder that no other Telegraf uses, and another 'alias' for each describe block "+
 			"with the same buckets", d.State, err)
@@ -54,7 +58,27 @@ func (d *Describe) openState() error {
 	if err := d.replayState(); err != nil {
 		return errors.Join(fmt.Errorf("reading the state in %q: %w", d.State, err), s.Close())
 	}
+	if !d.pusher.host.Closes {
+		unhosted.add(d)
+	}
 	return nil
+}
+
+func (d *Describe) stateOptions() state.Options {
+	return state.Options{
+		Dir: d.State, Identity: d.identity(), Owner: d.owner, Retention: time.Duration(d.StateRetention), Replay: time.Duration(d.StateReplay),
+		ExactLimit: d.options.ExactLimit, Log: d.Log.Warnf, Now: d.now,
+	}
+}
+
+// processOwner returns a text that this Telegraf has after a restart too, and that another one with which it shares the
+// folder does not have. It is a hash, as arguments can have passwords.
+func processOwner() string {
+	host, _ := os.Hostname()
+	folder, _ := os.Getwd()
+	text := fmt.Sprintf("%q", append([]string{host, folder}, os.Args...))
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:16])
 }
 
 // replayState opens the buckets of the last run. Where that did not end cleanly, the rows that an output may not have
@@ -78,16 +102,20 @@ func (d *Describe) replayState() error {
 	return err
 }
 
-// drainOrphans makes the open buckets of stores that no block has open final: the options of their blocks have changed.
-// The caller calls retire when the rows have left. All blocks have opened their stores before the first Push.
+// orphanInterval is how often the folder is searched for stores that have no block any more.
+const orphanInterval = time.Hour
+
+// drainOrphans makes the open buckets of stores that have no block any more final: the options of their blocks have
+// changed. The caller calls retire when the rows have left. All blocks have opened their stores before the first Push.
+// The stores of another Telegraf are left alone, even if it does not run, until they were not used for a day.
 func (d *Describe) drainOrphans() (retire func()) {
 	var drained []*state.Store
-	folders, err := state.Orphans(d.State)
+	folders, err := state.Orphans(d.State, d.owner, d.now())
 	if err != nil {
 		d.Log.Errorf("Looking for other state in %q: %v", d.State, err)
 	}
 	for _, folder := range folders {
-		s, err := state.OpenFolder(folder, state.Options{ExactLimit: d.options.ExactLimit, Log: d.Log.Warnf, Now: d.now})
+		s, err := state.OpenFolder(folder, d.stateOptions())
 		if err != nil {
 			continue // another block drains it, or it is damaged, which was logged
 		}
@@ -111,7 +139,14 @@ func (d *Describe) drain(s *state.Store) {
 	}); err != nil {
 		d.Log.Errorf("Reading the state in %q: %v", s.Folder(), err)
 	}
-	if prefix := s.Identity()["prefix"]; prefix == d.Prefix {
+	prefix := s.Identity()["prefix"]
+	if err := s.Recent(func(b state.Bucket) error {
+		d.engine.Again(prefix, []engine.Bucket{engine.Bucket(b)})
+		return nil
+	}); err != nil {
+		d.Log.Errorf("Reading the state in %q: %v", s.Folder(), err)
+	}
+	if prefix == d.Prefix {
 		d.engine.Adopt(all)
 	} else {
 		d.engine.Again(prefix, all)
@@ -125,6 +160,7 @@ func (d *Describe) closeState() error {
 	if d.store == nil {
 		return nil
 	}
+	unhosted.remove(d)
 	return d.store.Close()
 }
 

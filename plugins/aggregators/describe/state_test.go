@@ -21,6 +21,7 @@ func stated(t *testing.T, folder string, at time.Time, edit func(*Describe)) ope
 	t.Helper()
 	o := describer(t, func(d *Describe) {
 		d.Bucket, d.Emit, d.State = "1h", "both", folder
+		d.SetHost(Host{Bounded: true, Closes: true})
 		if edit != nil {
 			edit(d)
 		}
@@ -159,6 +160,81 @@ func TestChangedOptionsMakeOpenBucketsFinal(t *testing.T) {
 	retired, err := filepath.Glob(filepath.Join(folder, "*retired*"))
 	require.NoError(t, err)
 	require.Len(t, retired, 1, "set aside, not deleted")
+}
+
+// The rows that left shortly before a crash leave again, also if the options have changed since.
+func TestFinalRowsOfChangedOptionsLeaveAgainAfterACrash(t *testing.T) {
+	folder := t.TempDir()
+	o := stated(t, folder, time.Unix(1_800_000_000, 0), nil)
+	o.values(bucketStart, 1.0, 2.0)
+	o.push()
+	o.clock.set(o.clock.now().Add(10 * time.Minute))
+	final := o.push()
+	require.Equal(t, []string{"final"}, states(final))
+	o.store.Abandon()
+	changed := stated(t, folder, o.clock.now(), func(d *Describe) { d.Prefix = "hourly_" })
+	require.Equal(t, texts(final), texts(changed.push()))
+	require.Empty(t, changed.push())
+}
+
+func TestTheStateOfAnotherTelegrafIsLeftAlone(t *testing.T) {
+	folder, at := t.TempDir(), time.Now() // as files of the store have the time of the system
+	other := stated(t, folder, at, func(d *Describe) { d.Prefix, d.owner = "other_", "another" })
+	other.values(bucketStart, 1.0)
+	other.push()
+	require.NoError(t, other.Close()) // it is about to come back
+	mine := stated(t, folder, at, nil)
+	require.Empty(t, mine.push())
+	mine.clock.set(at.Add(2 * time.Hour))
+	require.Empty(t, mine.push())
+	mine.clock.set(at.Add(25 * time.Hour))
+	require.Equal(t, []string{"final"}, states(mine.push()), "it does not come back")
+}
+
+// A Telegraf that is not telegraf-describe makes new instances at a reload and never closes the old ones.
+func TestAReloadWithoutAHostTakesTheStateOver(t *testing.T) {
+	folder, at := t.TempDir(), time.Unix(1_800_000_000, 0)
+	unhosted := func(edit func(*Describe)) open {
+		return stated(t, folder, at, func(d *Describe) {
+			d.SetHost(Host{Bounded: true})
+			if edit != nil {
+				edit(d)
+			}
+		})
+	}
+	days := func(d *Describe) { d.Bucket, d.Prefix = "1d", "days_" }
+	hours1, days1 := unhosted(nil), unhosted(days)
+	for _, o := range []open{hours1, days1} {
+		o.values(bucketStart, 1.0, 2.0)
+		require.Len(t, o.push(), 1)
+	}
+	hours2, days2 := unhosted(nil), unhosted(days)
+	for _, o := range []open{hours2, days2} {
+		require.Empty(t, o.push(), "the old instance ended cleanly")
+		o.values(bucketStart.Add(time.Minute), 6.0)
+		require.Equal(t, int64(3), fields(t, o.push())["count"])
+	}
+	hours3 := unhosted(nil) // the block of days is gone
+	rows := hours3.push()
+	require.Len(t, rows, 1)
+	require.Equal(t, []string{"days_cpu", "final"}, []string{rows[0].Name(), rows[0].Tags()["bucket_state"]})
+
+	second := newDescribe()
+	second.Bucket, second.State, second.Log = "1h", folder, hours3.log
+	third := newDescribe()
+	third.Bucket, third.State, third.Log = "1h", folder, hours3.log
+	require.NoError(t, second.Init())
+	require.ErrorContains(t, third.Init(), "another 'alias'", "two blocks of one configuration")
+	require.NoError(t, second.Close())
+}
+
+func TestTelegrafsStateFileEndsTheRunOfTheState(t *testing.T) {
+	folder := t.TempDir()
+	o := stated(t, folder, time.Unix(1_800_000_000, 0), nil)
+	o.values(bucketStart, 1.0)
+	o.push()
+	o.GetState()
+	require.Empty(t, stated(t, folder, o.clock.now(), nil).push(), "the end was clean")
 }
 
 func TestTwoBlocksShareAFolderAndTwoEqualOnesDoNot(t *testing.T) {

@@ -37,7 +37,8 @@ type FileBucket struct {
 }
 
 // ID identifies the plugin in Telegraf's state file, which accepts each ID once. It depends on the options that
-// distinguish two describe blocks, and not on those that may change while the buckets stay.
+// distinguish two describe blocks, and not on those that may change while the buckets stay. The host numbers blocks that
+// agree in all of these, as they may differ in their buckets or statistics only.
 func (d *Describe) ID() string {
 	text, err := json.Marshal([]any{
 		d.Prefix, d.Alias, d.NamePass, d.NameDrop, d.TagPass, d.TagDrop, d.FieldInclude, d.FieldExclude, d.MetricPass,
@@ -46,7 +47,11 @@ func (d *Describe) ID() string {
 		panic(err) // texts, lists and maps of texts always marshal
 	}
 	sum := sha256.Sum256(text)
-	return "describe-" + hex.EncodeToString(sum[:8])
+	id := "describe-" + hex.EncodeToString(sum[:8])
+	if n := d.pusher.host.Number; n > 0 {
+		id = fmt.Sprintf("%s-%d", id, n)
+	}
+	return id
 }
 
 // identityText returns the identity as a text.
@@ -58,10 +63,14 @@ func (d *Describe) identityText() string {
 	return string(text)
 }
 
-// GetState returns the open buckets as a [FileState]. It is never nil.
+// GetState returns the open buckets as a [FileState]. It is never nil. Telegraf calls it once, after the agent has stopped,
+// so with the option state it ends the run of that.
 func (d *Describe) GetState() any {
 	f := FileState{Version: fileVersion, Identity: d.identityText(), Final: make(map[string][][2]int64)}
 	if d.engine == nil || d.State != "" {
+		if err := d.Close(); err != nil {
+			d.Log.Errorf("Closing the state: %v", err)
+		}
 		return f
 	}
 	d.engine.Save(func(b engine.Bucket) {
