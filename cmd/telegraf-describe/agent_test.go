@@ -152,6 +152,42 @@ func TestSIGHUPLoadsTheChangedConfiguration(t *testing.T) {
 	require.NoFileExists(t, pid)
 }
 
+// Two blocks that differ in their buckets only have a state each in Telegraf's state file.
+func TestSIGHUPKeepsTheBucketsInTelegrafsStateFile(t *testing.T) {
+	t.Parallel()
+	in, out := files(t, "m v=1 1577836800000000000\n")
+	block := "  period = \"100ms\"\n  stats = [\"count\"]\n  bucket = \"%s\"\n  timestamp = \"end\""
+	conf := configuration(settings{
+		input: in, output: out, agent: fmt.Sprintf("  statefile = %q", filepath.Join(t.TempDir(), "state")),
+		describe: fmt.Sprintf(block, "1d") + "\n[[aggregators.describe]]\n" + fmt.Sprintf(block, "1h"),
+	})
+	p := startTelegraf(t, "--config", writeFile(t, "telegraf.conf", conf))
+	day, hour := "1577923200000000000", "1577840400000000000" // the ends of the buckets
+	count := func(end string) (most int) {
+		for _, row := range rows(readFile(t, out)) {
+			var n int
+			if fields, ok := strings.CutSuffix(row, " "+end); ok {
+				_, fields, _ = strings.Cut(fields, "count=")
+				_, err := fmt.Sscanf(fields, "%d", &n)
+				require.NoError(t, err, row)
+			}
+			most = max(most, n)
+		}
+		return most
+	}
+	last := 0
+	for range 2 {
+		p.waitFor("rows", func() bool { return count(day) > last+3 && count(hour) > last+3 })
+		p.signal(syscall.SIGHUP)
+		p.waitForLog("Reloading the configuration")
+		last = min(count(day), count(hour))
+		require.NoError(t, os.Truncate(out, 0)) // what follows must count on
+	}
+	p.waitFor("rows", func() bool { return count(day) > last && count(hour) > last })
+	p.stop()
+	require.NotContains(t, readFile(t, out), "bucket_state=final", "the buckets stay open")
+}
+
 func TestInvalidConfigurationAtAReloadEndsTheCommand(t *testing.T) {
 	t.Parallel()
 	in, out := files(t, history)
