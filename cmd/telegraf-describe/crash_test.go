@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/influxtest"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 )
 
 const (
@@ -134,7 +135,7 @@ func TestCrashesLoseAtMostTheValuesSinceTheLastPush(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	influxdb, redis := influxtest.New(t, influxtest.Options{Token: "secret"}), redisDatabase(t)
+	influxdb, redis := influxtest.New(t, influxtest.Options{Token: "secret"}), redistest.Database(t)
 	apiURL := apiOn(t, redis)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

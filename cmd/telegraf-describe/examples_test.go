@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/influxtest"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 )
 
 func example(t *testing.T, name string) string {
@@ -48,7 +49,7 @@ func TestExamplesSetSkipProcessorsAfterAggregators(t *testing.T) {
 
 func TestExampleMigrateFromPythonPlugin(t *testing.T) {
 	t.Parallel()
-	server := redisDatabase(t)
+	server := redistest.Database(t)
 	out := filepath.Join(t.TempDir(), "out.lp")
 	r := startTelegrafWith(t, []string{"REDIS_URL=redis://" + server, "OUTPUT_FILE=" + out, "INPUT_FILE=" + example(t, "../testdata/solar.lp")},
 		"--once", "--config", example(t, "migrate-from-python-plugin/telegraf.conf")).wait()
@@ -58,7 +59,7 @@ func TestExampleMigrateFromPythonPlugin(t *testing.T) {
 	var records []map[string]any
 	getJSON(t, apiOn(t, server)+"/analytics/solar?database=mydb", &records)
 	require.Len(t, records, 8)
-	plain := redisClient(t, server).Get(t.Context(), "mydb:analytics_solar").Val()
+	plain := redistest.Open(t, server).Get(t.Context(), "mydb:analytics_solar").Val()
 	require.Equal(t, 8, strings.Count(plain, `"95Percentile":`))
 	documented := regexp.MustCompile(`(?m)^\{.*\}$`).FindString(readFile(t, example(t, "migrate-from-python-plugin/README.md")))
 	host, err := os.Hostname()
@@ -183,7 +184,7 @@ func TestExampleQuickstartWithInfluxDB3(t *testing.T) {
 
 func TestExampleQuickstart(t *testing.T) {
 	t.Parallel()
-	server := redisDatabase(t)
+	server := redistest.Database(t)
 	p := startTelegrafWith(t, []string{"REDIS_URL=redis://" + server, "REPLAY_FILE=" + example(t, "../testdata/latency.lp")},
 		"--config", example(t, "quickstart/telegraf.conf"), "--config", impatient(t))
 	url := apiOn(t, server)

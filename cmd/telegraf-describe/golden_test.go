@@ -22,6 +22,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/influxtest"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 )
 
 // These tests cover the whole path: from a file through inputs.file, describe and the outputs of the real command to
@@ -98,7 +99,7 @@ func runOnce(t *testing.T, conf string) {
 // apiOn serves the API on a Redis.
 func apiOn(t *testing.T, addr string) string {
 	t.Helper()
-	server := httptest.NewServer(api.New(cache.NewReader(redisClient(t, addr)), api.Options{
+	server := httptest.NewServer(api.New(cache.NewReader(redistest.Open(t, addr)), api.Options{
 		MaxRecords: 100000, MaxBuckets: 100000, MaxBytes: 1 << 30, Timeout: time.Minute, ExportMaxSeries: 1, ExportBuckets: 1,
 	}))
 	t.Cleanup(server.Close)
@@ -204,7 +205,7 @@ func TestRowsAreThoseOfThePythonPlugin(t *testing.T) {
 	t.Parallel()
 	input := goldenLines(t, "solar_plant1_plus4h")
 	table, modes := readmeTable(t)
-	server := redisDatabase(t)
+	server := redistest.Database(t)
 	influxdb := influxtest.New(t, influxtest.Options{Token: "secret"})
 	written := filepath.Join(t.TempDir(), "out.lp")
 	runOnce(t, describedWith(input, "  bucket = \"10d\"\n  group_by = []\n  quantile_method = \"floor_rank\"\n  accuracy = \"exact\"\n",
@@ -227,7 +228,7 @@ func TestRowsAreThoseOfThePythonPlugin(t *testing.T) {
 		checkTable(t, table, modes, rows)
 	})
 	t.Run("Redis", func(t *testing.T) {
-		text, err := redisClient(t, server).Get(t.Context(), "db:analytics_solar").Result()
+		text, err := redistest.Open(t, server).Get(t.Context(), "db:analytics_solar").Result()
 		require.NoError(t, err)
 		var records []map[string]any
 		require.NoError(t, json.Unmarshal([]byte(text), &records))
@@ -270,7 +271,7 @@ func TestEveryGoldenRowArrivesOnce(t *testing.T) {
 	if len(inputs) == 0 {
 		t.Skipf("no golden data in %s", goldenFolder)
 	}
-	server := redisDatabase(t)
+	server := redistest.Database(t)
 	for _, input := range inputs {
 		name := strings.TrimSuffix(filepath.Base(input), ".lp.gz")
 		t.Run(name, func(t *testing.T) {
@@ -346,7 +347,7 @@ func pathEscape(s string) string {
 // logs each of them once.
 func TestAwkwardNamesArrive(t *testing.T) {
 	t.Parallel()
-	server := redisDatabase(t)
+	server := redistest.Database(t)
 	for _, options := range []string{
 		"  bucket = \"5m\"\n",
 		"  bucket = \"1h\"\n  bucket_tag = \"time_bucket\"\n  stats = [\"count\", \"min\", \"max\", \"sum\", \"mean\", \"range\", \"stddev\", \"variance\", \"median\"," +
@@ -375,13 +376,13 @@ func TestAwkwardNamesArrive(t *testing.T) {
 func TestABucketOfManyPeriodsIsOneRowInInfluxDB3(t *testing.T) {
 	t.Parallel()
 	influxdb := influxtest.New(t, influxtest.Options{Token: "secret"})
-	server := redisDatabase(t)
+	server := redistest.Database(t)
 	conf := strings.Replace(describedWith("", "  period = \"200ms\"\n  bucket = \"100d\"\n", redisOutput(server, "db")+influxOutput(influxdb.URL)),
 		"[[inputs.file]]\n  files = [\"\"]\n  data_format = \"influx\"\n",
 		"[[inputs.execd]]\n  command = [\"sh\", \"-c\", \"i=0; while [ $i -lt 200 ]; do echo \\\"m v=$i 1700000000000000000\\\"; i=$((i+1)); sleep 0.02; done; sleep 1000\"]\n"+
 			"  data_format = \"influx\"\n  signal = \"none\"\n  restart_delay = \"1h\"\n", 1)
 	p := startTelegraf(t, "--config", writeFile(t, "telegraf.conf", conf))
-	client := redisClient(t, server)
+	client := redistest.Open(t, server)
 	open := func(count string) func() bool {
 		return func() bool {
 			value := client.Get(t.Context(), "db:analytics_m").Val()
@@ -410,7 +411,7 @@ func TestABucketOfManyPeriodsIsOneRowInInfluxDB3(t *testing.T) {
 // the compatibility key.
 func TestTwoAgentsShareACache(t *testing.T) {
 	t.Parallel()
-	server := redisDatabase(t)
+	server := redistest.Database(t)
 	input := writeFile(t, "in.lp", "m,host=a v=1 1700000000000000000\n")
 	for _, agent := range []string{"a1", "a2"} {
 		runOnce(t, strings.Replace(describedWith(input, "", redisOutput(server, "db")), "\"a1\"", fmt.Sprintf("%q", agent), 1))
@@ -419,6 +420,6 @@ func TestTwoAgentsShareACache(t *testing.T) {
 	getJSON(t, apiOn(t, server)+"/analytics/m?database=db", &records)
 	require.Len(t, records, 2)
 	require.Equal(t, []any{"a1", "a2"}, []any{records[0]["agent"], records[1]["agent"]})
-	client := redisClient(t, server)
+	client := redistest.Open(t, server)
 	require.Equal(t, 2, strings.Count(client.Get(context.Background(), "db:analytics_m").Val(), "table_name"))
 }

@@ -61,7 +61,7 @@ func TestOriginal01WithoutABucketItWorks(t *testing.T) {
 
 func TestOriginal02TotalsAreMergedAcrossFlushes(t *testing.T) {
 	t.Parallel()
-	server := redisDatabase(t)
+	server := redistest.Database(t)
 	in := writeFile(t, "in.lp", "")
 	conf := strings.Replace(describedWith(in, "  period = \"200ms\"\n  bucket = \"10d\"\n  group_by = []\n", redisOutput(server, "db")),
 		"[[inputs.file]]", "[[inputs.tail]]\n  initial_read_offset = \"beginning\"\n  watch_method = \"poll\"\n", 1)
@@ -128,12 +128,12 @@ func TestOriginal07TimesAreExact(t *testing.T) {
 
 func TestOriginal08SmallNumbersKeepTheirDigits(t *testing.T) {
 	t.Parallel()
-	server := redisDatabase(t)
+	server := redistest.Database(t)
 	runOnce(t, describedWith(writeFile(t, "in.lp", "m v=1.23e-11 1\n"), "  bucket = \"1h\"\n", redisOutput(server, "db")))
 	var records []map[string]any
 	getJSON(t, apiOn(t, server)+"/analytics/m?database=db", &records)
 	require.Equal(t, 1.23e-11, records[0]["mean"])
-	require.Contains(t, redisClient(t, server).Get(t.Context(), "db:analytics_m").Val(), `"mean":1.23e-11`)
+	require.Contains(t, redistest.Open(t, server).Get(t.Context(), "db:analytics_m").Val(), `"mean":1.23e-11`)
 }
 
 func TestOriginal09WritesGrowWithTheNumberOfBuckets(t *testing.T) {
@@ -144,7 +144,7 @@ func TestOriginal09WritesGrowWithTheNumberOfBuckets(t *testing.T) {
 		fmt.Fprintf(&lines, "m a=%d,b=%d %d\n", hour, hour, int64(hour)*3600e9)
 	}
 	runOnce(t, describedWith(writeFile(t, "in.lp", lines.String()), "  bucket = \"1h\"\n", redisOutput(server.Addr(), "db")))
-	client := redisClient(t, server.Addr())
+	client := redistest.Open(t, server.Addr())
 	var records []map[string]any
 	require.NoError(t, json.Unmarshal([]byte(client.Get(t.Context(), "db:analytics_m").Val()), &records))
 	require.Len(t, records, 1600)
@@ -235,9 +235,9 @@ func TestOriginal13WidthsAndFieldsOfAnyNameWork(t *testing.T) {
 
 func TestOriginal14RowsHaveATimeKeysExpireAndRedisIsConfigured(t *testing.T) {
 	t.Parallel()
-	server := redisDatabase(t)
+	server := redistest.Database(t)
 	runOnce(t, describedWith(writeFile(t, "in.lp", "m v=1 1589587200000000000\n"), "  bucket = \"1d\"\n", redisOutput(server, "db")))
-	client := redisClient(t, server)
+	client := redistest.Open(t, server)
 	keys, err := client.Keys(t.Context(), "*").Result()
 	require.NoError(t, err)
 	require.Len(t, keys, 8)
@@ -251,7 +251,7 @@ func TestOriginal14RowsHaveATimeKeysExpireAndRedisIsConfigured(t *testing.T) {
 
 func TestOriginal15TheDocumentedRequestAnswers(t *testing.T) {
 	t.Parallel()
-	server := redisDatabase(t)
+	server := redistest.Database(t)
 	runOnce(t, describedWith(writeFile(t, "in.lp", "solar v=1 1\n"), "  bucket = \"1h\"\n", redisOutput(server, "db")))
 	url := apiOn(t, server)
 	var records []map[string]any

@@ -15,6 +15,7 @@ import (
 
 	"github.com/telegraf-describe/telegraf-describe/internal/influxtest"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
@@ -36,7 +37,7 @@ func TestCachedSummariesMerge(t *testing.T) {
 	input := goldenLines(t, "solar_plant1_plus4h")
 	for mode, accuracy := range map[string]string{"full": "exact", "compact": "auto"} {
 		t.Run(mode, func(t *testing.T) {
-			server := redisDatabase(t)
+			server := redistest.Database(t)
 			influxdb := influxtest.New(t, influxtest.Options{Token: "secret"})
 			runOnce(t, describedWith(input, fmt.Sprintf("  bucket = \"1d\"\n  accuracy = %q\n  emit_summary = %q\n", accuracy, mode),
 				redisOutput(server, "db")+influxOutput(influxdb.URL)+"  fieldexclude = [\"summary\"]\n"))
@@ -45,7 +46,7 @@ func TestCachedSummariesMerge(t *testing.T) {
 			for _, row := range influxdb.Rows("db", "analytics_solar") {
 				require.NotContains(t, row.Fields, "summary")
 			}
-			merged := mergedByDay(t, redisClient(t, server))
+			merged := mergedByDay(t, redistest.Open(t, server))
 			days := goldenDays(t)
 			require.Len(t, merged, len(days))
 			for _, want := range days {

@@ -23,6 +23,14 @@ var zones = []string{
 	"America/Scoresbysund", "UTC",
 }
 
+// testedZones returns all zones, with -short only the first four.
+func testedZones() []string {
+	if testing.Short() {
+		return zones[:4]
+	}
+	return zones
+}
+
 func zone(t testing.TB, name string) *time.Location {
 	t.Helper()
 	z, err := bucket.LoadZone(name)
@@ -140,7 +148,7 @@ func requireStart(t *testing.T, g bucket.Grid, want time.Time) {
 // eachZone runs a test for every zone, with its oracle.
 func eachZone(t *testing.T, test func(*testing.T, oracle)) {
 	t.Parallel()
-	for _, name := range zones {
+	for _, name := range testedZones() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, oracleOf(t, name))

@@ -87,6 +87,14 @@ func rowOf(p *engine.Point, keep func(string) bool, field string) string {
 	return identity(series.Sendable(p.Measurement), tags, name, time.Unix(0, p.Time).Truncate(time.Minute))
 }
 
+// seeds returns how many of n random runs a test makes: all, or a quarter with -short.
+func seeds(n uint64) uint64 {
+	if testing.Short() {
+		return n / 4
+	}
+	return n
+}
+
 func pick[T any](r *rand.Rand, all ...T) T { return all[r.IntN(len(all))] }
 
 // randomEngine returns an engine whose buckets become final often and whose summaries change their form often. It
@@ -142,7 +150,7 @@ func randomFields(r *rand.Rand, step int) (fields []engine.Field) {
 // dropped.
 func TestEveryValueReachesItsOwnRow(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(20) {
+	for seed := range seeds(20) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		e, keep := randomEngine(t, r)
 		want, sources := make(model), randomSources(r)

@@ -262,7 +262,7 @@ func randomPoint(r *rand.Rand, hosts int, now time.Time) *engine.Point {
 // Every row that leaves was committed before, down to the last bit of its summary.
 func TestEveryRowIsCommittedBeforeItLeaves(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(8) {
+	for seed := range seeds(8) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		limit := pick(r, 20, stats.Unlimited)
 		store := newRecorder(t, limit)
@@ -292,7 +292,7 @@ func TestEveryRowIsCommittedBeforeItLeaves(t *testing.T) {
 func TestReplayGoesOnAsIfNothingHadHappened(t *testing.T) {
 	t.Parallel()
 	var demotions, revised int64
-	for seed := range uint64(12) {
+	for seed := range seeds(12) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		limit, memory, hosts, period := pick(r, 20, stats.Unlimited), 1<<30, 5, 100
 		if seed%3 == 0 { // summaries of many values

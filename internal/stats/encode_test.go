@@ -69,6 +69,9 @@ func TestEncodingsAreNotLongerThanDocumented(t *testing.T) {
 		{"log-uniform", 100_000, 700}, {"log-uniform with candidates", 100_000, 800},
 		{"log-uniform", 1_000_000, 900}, {"signs and zero", 1_000_000, 1600}, {"both signs with candidates", 1_000_000, 1700},
 	} {
+		if testing.Short() && c.n > 100_000 {
+			continue
+		}
 		b := encoded(t, untimed(64, sized(c.shape, c.n)))
 		t.Logf("%s, n=%d: %d bytes", c.shape, c.n, len(b))
 		require.LessOrEqual(t, len(b), c.most, "%s, n=%d", c.shape, c.n)
@@ -76,14 +79,14 @@ func TestEncodingsAreNotLongerThanDocumented(t *testing.T) {
 }
 
 // sized returns n values of a shape.
-func sized(shape string, n int) []float64 {
-	if xs, ok := shapes(n)[shape]; ok {
-		return xs
+func sized(kind string, n int) []float64 {
+	if kinds[kind] != nil {
+		return shape(kind, n)
 	}
 	r := rand.New(rand.NewPCG(1, 1))
 	xs := make([]float64, n)
 	for i := range xs {
-		switch shape {
+		switch kind {
 		case "few distinct":
 			xs[i] = 0.1 * float64(i*i%10)
 		case "32 distinct":
@@ -102,7 +105,7 @@ func sized(shape string, n int) []float64 {
 				xs[i] = float64(r.IntN(16)-8) / 7
 			}
 		default:
-			panic("unknown shape " + shape)
+			panic("unknown shape " + kind)
 		}
 	}
 	return xs
@@ -211,7 +214,7 @@ func withFloat(b []byte, at int, v float64) []byte {
 // Moments that no values can have are an error: merging them would overflow, or the result could not be decoded.
 func TestDecodingRejectsImplausibleMoments(t *testing.T) {
 	t.Parallel()
-	continuous := demoted(t, shapes(360)["continuous"]...)
+	continuous := demoted(t, shape("continuous", 360)...)
 	for _, at := range []int{sumAt, sumLowAt, squaresAt, squaresLowAt} {
 		for _, v := range []float64{math.MaxFloat64, -math.MaxFloat64} {
 			require.ErrorIs(t, new(stats.Summary).UnmarshalBinary(withFloat(continuous, at, v)), stats.ErrFormat, "byte %d", at)
@@ -348,7 +351,7 @@ func keys(m map[string][]float64) func(yield func(string) bool) {
 // malformed returns encodings that have one fault each, by the name of the fault.
 func malformed() map[string][]byte {
 	good, _ := limited(stats.Unlimited, []float64{1.5, 2.5, 2.5, 3.5}).MarshalBinary()
-	histogram, _ := limited(1, shapes(360)["signs and zero"]).MarshalBinary()
+	histogram, _ := limited(1, shape("signs and zero", 360)).MarshalBinary()
 	edit := func(b []byte, at int, with ...byte) []byte {
 		c := slices.Clone(b)
 		copy(c[at:], with)
@@ -468,7 +471,7 @@ func FuzzUnmarshalBinary(f *testing.F) {
 				require.NoError(t, again.UnmarshalBinary(encoded(t, twice)))
 			}
 		}
-		merged := limited(64, shapes(80)["signs and zero"])
+		merged := limited(64, shape("signs and zero", 80))
 		if merged.Merge(&s) == nil {
 			readable(t, merged)
 			var again stats.Summary

@@ -9,32 +9,49 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// shapes returns n values of each of several kinds of data, by the kind.
+// kinds has a source of values for each of several kinds of data. The source of n values returns value i of them.
+var kinds = map[string]func(r *rand.Rand, n int) func(i int) float64{
+	"constant":       func(*rand.Rand, int) func(int) float64 { return func(int) float64 { return 42.5 } },
+	"flag":           drawn(func(r *rand.Rand) float64 { return float64(r.IntN(2)) }),
+	"small integers": drawn(func(r *rand.Rand) float64 { return float64(r.IntN(20) - 10) }),
+	"quantised":      drawn(func(r *rand.Rand) float64 { return math.Round(r.NormFloat64()*100) / 10 }),
+	"continuous":     drawn(func(r *rand.Rand) float64 { return r.NormFloat64()*3 + 50 }),
+	"heavy tail":     drawn(func(r *rand.Rand) float64 { return math.Exp(r.NormFloat64() * 3) }),
+	"signs and zero": func(r *rand.Rand, _ int) func(int) float64 {
+		return func(i int) float64 { return float64(i%3-1) * r.ExpFloat64() }
+	},
+	"subnormal":      drawn(func(r *rand.Rand) float64 { return float64(r.IntN(1000)) * math.SmallestNonzeroFloat64 }),
+	"all magnitudes": drawn(func(r *rand.Rand) float64 { return math.Copysign(math.Pow(10, r.Float64()*600-300), r.Float64()-.5) }),
+	"adjacent":       drawn(func(r *rand.Rand) float64 { return math.Float64frombits(math.Float64bits(1) + uint64(r.IntN(8))) }),
+	"near 2^53":      drawn(func(r *rand.Rand) float64 { return math.Exp2(53) - float64(r.IntN(1000)) }),
+	"ascending":      func(*rand.Rand, int) func(int) float64 { return func(i int) float64 { return float64(i) } },
+	"descending":     func(*rand.Rand, int) func(int) float64 { return func(i int) float64 { return -float64(i) / 7 } },
+	"levels": func(r *rand.Rand, n int) func(int) float64 {
+		return func(int) float64 { return float64(r.IntN(30+n%31)) + 0.5 }
+	},
+}
+
+// drawn is a source of values that do not depend on their position.
+func drawn(f func(r *rand.Rand) float64) func(*rand.Rand, int) func(int) float64 {
+	return func(r *rand.Rand, _ int) func(int) float64 { return func(int) float64 { return f(r) } }
+}
+
+// shape returns n values of one of the kinds.
+func shape(kind string, n int) []float64 {
+	value, xs := kinds[kind](rand.New(rand.NewPCG(1, uint64(n))), n), make([]float64, n)
+	for i := range xs {
+		xs[i] = value(i)
+	}
+	return xs
+}
+
+// shapes returns n values of each of the kinds of data, by the kind.
 func shapes(n int) map[string][]float64 {
-	r := rand.New(rand.NewPCG(1, uint64(n)))
-	fill := func(f func(i int) float64) []float64 {
-		xs := make([]float64, n)
-		for i := range xs {
-			xs[i] = f(i)
-		}
-		return xs
+	all := make(map[string][]float64, len(kinds))
+	for kind := range kinds {
+		all[kind] = shape(kind, n)
 	}
-	return map[string][]float64{
-		"constant":       fill(func(int) float64 { return 42.5 }),
-		"flag":           fill(func(int) float64 { return float64(r.IntN(2)) }),
-		"small integers": fill(func(int) float64 { return float64(r.IntN(20) - 10) }),
-		"quantised":      fill(func(int) float64 { return math.Round(r.NormFloat64()*100) / 10 }),
-		"continuous":     fill(func(int) float64 { return r.NormFloat64()*3 + 50 }),
-		"heavy tail":     fill(func(int) float64 { return math.Exp(r.NormFloat64() * 3) }),
-		"signs and zero": fill(func(i int) float64 { return float64(i%3-1) * r.ExpFloat64() }),
-		"subnormal":      fill(func(int) float64 { return float64(r.IntN(1000)) * math.SmallestNonzeroFloat64 }),
-		"all magnitudes": fill(func(int) float64 { return math.Copysign(math.Pow(10, r.Float64()*600-300), r.Float64()-.5) }),
-		"adjacent":       fill(func(int) float64 { return math.Float64frombits(math.Float64bits(1) + uint64(r.IntN(8))) }),
-		"near 2^53":      fill(func(int) float64 { return math.Exp2(53) - float64(r.IntN(1000)) }),
-		"ascending":      fill(func(i int) float64 { return float64(i) }),
-		"descending":     fill(func(i int) float64 { return -float64(i) / 7 }),
-		"levels":         fill(func(int) float64 { return float64(r.IntN(30+n%31)) + 0.5 }),
-	}
+	return all
 }
 
 var sizes = []int{1, 2, 3, 4, 5, 19, 20, 21, 64, 65, 100, 1000, 5000}

@@ -201,11 +201,11 @@ func TestCloneOfAHistogramSharesNothing(t *testing.T) {
 func TestAResetSummaryBehavesLikeANewOne(t *testing.T) {
 	for _, limit := range limits {
 		for _, n := range []int{20, 40, 600} { // single values, a table and a histogram
-			s := limited(limit, shapes(n)["continuous"])
+			s := limited(limit, shape("continuous", n))
 			s.Median(stats.Linear)
 			s.Reset()
 			require.Equal(t, encoded(t, new(stats.Summary)), encoded(t, s))
-			xs := shapes(50)["descending"]
+			xs := shape("descending", 50)
 			s.AddAll(xs, nil)
 			require.Equal(t, encoded(t, untimed(limit, xs)), encoded(t, s), "limit %d, after %d values", limit, n)
 			require.Equal(t, xs[len(xs)-1], s.Min())

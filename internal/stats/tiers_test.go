@@ -35,13 +35,14 @@ func TestExactnessDependsOnTheValuesAlone(t *testing.T) {
 }
 
 func TestQuantilesStayWithinTheBound(t *testing.T) {
-	large := []int{1, 2, 5, 29, 65, 360, 513, 5000, 100_000}
-	if !testing.Short() { // it takes seconds; make test runs it
-		large = append(large, 1_000_000)
+	numbers := []int{1, 2, 5, 29, 65, 360, 513, 5000}
+	if !testing.Short() {
+		numbers = append(numbers, 100_000, 1_000_000)
 	}
-	for _, n := range large {
-		for name, xs := range shapes(n) {
-			t.Run(fmt.Sprintf("%s/n=%d", name, n), func(t *testing.T) {
+	for _, n := range numbers {
+		for kind := range kinds {
+			t.Run(fmt.Sprintf("%s/n=%d", kind, n), func(t *testing.T) {
+				xs := shape(kind, n)
 				o := oracle.Of(xs)
 				for _, limit := range []int{1, 64, stats.DefaultExactLimit} {
 					checkQuantiles(t, limited(limit, xs), o)
@@ -350,7 +351,7 @@ func TestDemotedSummaryStaysAHistogram(t *testing.T) {
 
 // A decoded summary with more values than the exact limit becomes a histogram when the next value is added.
 func TestTheExactLimitAppliesToADecodedSummaryFromTheNextValueOn(t *testing.T) {
-	xs := shapes(5000)["continuous"]
+	xs := shape("continuous", 5000)
 	s := stats.New(64)
 	require.NoError(t, s.UnmarshalBinary(encoded(t, summaryOf(xs))))
 	require.True(t, s.Exact())
@@ -383,7 +384,7 @@ func TestFirstAndLastNeedEveryTime(t *testing.T) {
 
 // In a histogram of distinct values, no value occurs more than once.
 func TestAHistogramOfDistinctValuesMissesOneOfEach(t *testing.T) {
-	for _, s := range []*stats.Summary{limited(64, shapes(65)["continuous"]), summaryOf(shapes(500)["continuous"])} {
+	for _, s := range []*stats.Summary{limited(64, shape("continuous", 65)), summaryOf(shape("continuous", 500))} {
 		s.Demote()
 		value, count := s.Mode()
 		require.Equal(t, []any{s.Min(), uint64(1), uint64(1)}, []any{value, count, s.ModeError()})
@@ -490,7 +491,7 @@ func TestMergingManyOfFewDistinctValuesTakesLittleMemory(t *testing.T) {
 		require.NoError(t, few.Merge(few))
 	}
 	s := stats.New(100_000_000)
-	s.AddAll(shapes(30)["continuous"], nil)
+	s.AddAll(shape("continuous", 30), nil)
 	require.Less(t, stats.AllocatedBy(func() { require.NoError(t, s.Merge(few)) }), uint64(10_000))
 	require.True(t, s.Exact())
 	value, count := s.Mode()

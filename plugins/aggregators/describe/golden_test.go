@@ -59,13 +59,26 @@ func gunzip(t *testing.T, path string) []byte {
 	return b
 }
 
-func TestGoldenData(t *testing.T) {
-	inputs, err := filepath.Glob(filepath.Join(goldenDir, "*.lp.gz"))
+// goldenInputs returns the files of the data sets, with -short only those that take little time with the race detector.
+// The test is skipped if there is none.
+func goldenInputs(t *testing.T) (inputs []string) {
+	t.Helper()
+	all, err := filepath.Glob(filepath.Join(goldenDir, "*.lp.gz"))
 	require.NoError(t, err)
+	for _, input := range all {
+		name := filepath.Base(input)
+		if !testing.Short() || strings.HasPrefix(name, "docs_bitcoin") || strings.HasPrefix(name, "nab_ec2") {
+			inputs = append(inputs, input)
+		}
+	}
 	if len(inputs) == 0 {
 		t.Skipf("no golden data in %s", goldenDir)
 	}
-	for _, input := range inputs {
+	return inputs
+}
+
+func TestGoldenData(t *testing.T) {
+	for _, input := range goldenInputs(t) {
 		name := strings.TrimSuffix(filepath.Base(input), ".lp.gz")
 		metrics := parse(t, gunzip(t, input))
 		tables, err := filepath.Glob(filepath.Join(goldenDir, name+".*.json.gz"))

@@ -349,16 +349,11 @@ func newest(before map[string]string, rows []telegraf.Metric) map[string]string 
 
 // The same for every public data set, in reverse and in random order, in pieces with a restart after each.
 func TestGoldenDataInAnyOrderWithRestarts(t *testing.T) {
-	inputs, err := filepath.Glob(filepath.Join(goldenDir, "*.lp.gz"))
-	require.NoError(t, err)
-	if len(inputs) == 0 {
-		t.Skipf("no golden data in %s", goldenDir)
-	}
 	options := func(d *Describe) {
 		linger := config.Duration(time.Minute)
 		d.Bucket, d.Accuracy, d.Linger = "1d", "exact", &linger
 	}
-	for _, input := range inputs {
+	for _, input := range goldenInputs(t) {
 		t.Run(strings.TrimSuffix(filepath.Base(input), ".lp.gz"), func(t *testing.T) {
 			t.Parallel()
 			sorted := parse(t, gunzip(t, input))
