@@ -5,25 +5,26 @@ import (
 	"time"
 )
 
-// clock is the store's own time, its age: nanoseconds that pass while the store is open, counted with the monotonic clock.
-// A wall clock that jumps does not change it. It begins at the wall time at which the store was created, so that it mostly
-// is near the wall time. The age of the last run is in the log and in the database; see resume.
+// clock measures the age of the store: the nanoseconds during which it was open, counted with the monotonic clock.
+// Jumps of the wall clock do not change the age. It begins with the wall time at which the store was created, so it
+// is usually close to the wall time. The log and the database contain the age at which the last run ended: see
+// resume.
 //
 // Its methods may be called concurrently.
 type clock struct {
 	now func() time.Time
 
-	mu   sync.Mutex // guards all below
-	age  int64      // at read
+	mu   sync.Mutex // guards the fields below
+	age  int64      // the age at the time read
 	read time.Time  // with a reading of the monotonic clock, unless a test replaced now
 }
 
-// maxAge is the largest age that a clock begins with: it never overflows from there.
+// maxAge is the largest age with which a clock begins. From there, it cannot overflow.
 const maxAge = 1 << 62
 
-// resume sets the age at which the last run ended. The time away since then counts too, as a command that runs for a
-// short time now and then would keep its final buckets for years otherwise; but no more than most of it counts, as the
-// wall clock, which it comes from, may be wrong at start.
+// resume sets the age at which the last run ended, and adds the time away since then, but at most most. Without the
+// time away, a command that runs for a short time now and then would keep its final buckets for years. It is limited
+// because it comes from the wall clock, which may be wrong at the start.
 func (c *clock) resume(age int64, away, most time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -19,8 +19,8 @@ import (
 //	3  constant   1 uvarint: the same for all the values
 //	              whole
 //
-// zigzag(v) is 2v for v ≥ 0 and −2v−1 below. Of every value, the decoded bits are those that were encoded; of NaN, only
-// that it is one. −0 is never a whole number here.
+// zigzag(v) is 2v for v ≥ 0 and −2v−1 below. The decoded bits of every value are those that were encoded, except for
+// NaN, of which only the fact that it is NaN is encoded. −0 is never encoded as a whole number.
 const (
 	columnRaw = iota
 	columnConstant
@@ -28,10 +28,11 @@ const (
 	columnConstantWhole
 )
 
-// maxWhole bounds the magnitude of what is stored as a whole number. Its uvarint takes 7 bytes, so it still saves one.
+// maxWhole is the largest magnitude of a value that is stored as a whole number. Its uvarint takes 7 bytes, one less
+// than the bits of the value.
 const maxWhole = 1 << 47
 
-// appendColumn appends the column f of rows that are width values wide.
+// appendColumn appends column f of the rows, which have width values each.
 func appendColumn(dst []byte, rows []float64, f, width int) []byte {
 	first := math.Float64bits(rows[f])
 	constant, whole := true, true
@@ -58,7 +59,8 @@ func appendColumn(dst []byte, rows []float64, f, width int) []byte {
 	return dst
 }
 
-// isWhole reports whether wholeCode can stand for v: a whole number that is not too large and not −0, or NaN.
+// isWhole reports whether v has a wholeCode: it is NaN, or a whole number of at most maxWhole in magnitude and not
+// −0.
 func isWhole(v float64) bool {
 	if v != v {
 		return true
@@ -82,7 +84,7 @@ func wholeValue(code uint64) float64 {
 	return float64(int64(code>>1) ^ -int64(code&1))
 }
 
-// column reads the column f of n rows that are width values wide into rows.
+// column reads column f of n rows, which have width values each, into rows.
 func (d *decoder) column(rows []float64, f, width int) {
 	switch kind := d.byte(); kind {
 	case columnRaw:

@@ -12,15 +12,16 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// bbolt never gives the pages back that it does not use any more. So a database that is mostly free is copied when it
-// is opened, at the cost of reading and writing what is in it. The copy replaces the database with one rename, after it
-// was synced: a crash leaves either the one or the other.
+// bbolt never returns unused pages to the file system. So a database with mostly free pages is copied when it is
+// opened, which costs reading and writing its contents. The copy is synced and then renamed over the database, so
+// after a crash, either the old or the new file is there.
 const (
-	// compactSuffix ends the name of the copy while it is made.
+	// compactSuffix is the suffix of the name of an unfinished copy.
 	compactSuffix = ".compact"
-	// compactFree is how many free bytes are worth it, if they are more than half of the file.
+	// compactFree is the smallest number of free bytes for which a database is compacted. They must also be more than
+	// half of the file.
 	compactFree = 16 << 20
-	// compactBatch is how many bytes one transaction of the copy has.
+	// compactBatch is the number of bytes that one transaction copies.
 	compactBatch = 16 << 20
 )
 
@@ -33,12 +34,12 @@ func (w *pageWalk) used() int64 {
 	return int64(n) * int64(w.meta.pageSize)
 }
 
-// shrink compacts the database if it is mostly free. Only that many bytes of it are used. If it cannot be compacted, it
-// stays as it is, and shrink logs why.
+// shrink compacts the database if most of it is free. used is the number of its bytes that are in use. If compacting
+// fails, shrink logs the reason, and the database is unchanged.
 func (s *Store) shrink(f *finals, used int64) {
 	path := f.path + compactSuffix
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.warn("%v", err) // of a run that ended while it compacted
+		s.warn("%v", err) // an unfinished copy of an earlier run
 	}
 	size := f.size()
 	if free := size - used; free < s.o.compactFree || free < size/2 {
@@ -49,7 +50,7 @@ func (s *Store) shrink(f *finals, used int64) {
 		err = os.Rename(path, f.path)
 	}
 	if err != nil {
-		s.warn("the database, %d bytes of which %d are used, cannot be compacted: %v", size, used, err)
+		s.warn("the database cannot be compacted (%d bytes, of which %d are in use): %v", size, used, err)
 		_ = os.Remove(path)
 		return
 	}
@@ -61,7 +62,7 @@ func (s *Store) shrink(f *finals, used int64) {
 	s.mu.Unlock()
 }
 
-// copyDatabase copies what is used of a database, and makes the copy durable.
+// copyDatabase copies the contents of a database, and makes the copy durable.
 func copyDatabase(from, to string) (err error) {
 	src, err := bbolt.Open(from, 0o600, &bbolt.Options{Timeout: time.Second, ReadOnly: true})
 	if err != nil {

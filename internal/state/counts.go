@@ -1,7 +1,7 @@
 package state
 
-// counts is a multiset of commit numbers that returns its smallest in constant time on average, as numbers are added
-// at the upper end only. The zero counts is empty.
+// counts is a multiset of commit numbers. It returns the smallest one in constant time on average, because added
+// numbers are never below earlier ones. The zero counts is empty.
 type counts struct {
 	n   map[uint64]int
 	low uint64 // no number below it is in the multiset
@@ -23,7 +23,7 @@ func (c *counts) remove(commit uint64) {
 	}
 }
 
-// min returns the smallest number, or otherwise if there is none.
+// min returns the smallest number, or the argument if the multiset is empty.
 func (c *counts) min(otherwise uint64) uint64 {
 	if len(c.n) == 0 {
 		return otherwise

@@ -7,11 +7,11 @@ import (
 	"math"
 )
 
-// errFormat is wrapped by every error about bytes that the store did not write.
+// errFormat is wrapped by every error about bytes that are not in the format of the store.
 var errFormat = errors.New("not of this format")
 
-// decoder reads bytes from outside. After its first error, all its methods return zero values. What it returns shares
-// no memory with the input, but for bytes.
+// decoder reads untrusted bytes. After the first error, all methods return zero values. The results share no memory
+// with the input, except those of the method bytes.
 type decoder struct {
 	b   []byte
 	err error
@@ -73,8 +73,8 @@ func (d *decoder) varint() int64 {
 	return v
 }
 
-// length reads a count of things that take at least size bytes each. It is never more than the rest of the input can
-// hold, so the caller can allocate by it.
+// length reads a number of elements, each at least size bytes long. It is an error if the rest of the input is too
+// short for that many, so the caller can allocate memory for them.
 func (d *decoder) length(size int) int {
 	v := d.uvarint()
 	if v > uint64(len(d.b)/size) {
@@ -94,7 +94,7 @@ func (d *decoder) whole() int64 {
 	return int64(v)
 }
 
-// bytes reads a length and that many bytes. They stay the input's.
+// bytes reads a length and that many bytes. The result shares memory with the input.
 func (d *decoder) bytes() []byte {
 	n := d.length(1)
 	b := d.b[:n:n]
@@ -104,7 +104,7 @@ func (d *decoder) bytes() []byte {
 
 func (d *decoder) string() string { return string(d.bytes()) }
 
-// end fails if there are bytes left, and returns the first error.
+// end returns the first error. It is an error if there are bytes left.
 func (d *decoder) end() error {
 	if d.err == nil && len(d.b) > 0 {
 		d.fail("%d bytes after its end", len(d.b))

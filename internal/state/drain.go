@@ -8,9 +8,10 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// Drain replays the open buckets of the last run and yields them whole, by series and start. It is for a store whose
-// options have changed, so that no engine goes on with its buckets. They stay open in the store, and another Drain, in a
-// later run, yields them again: call Retire when they have left. Drain returns the first error of yield.
+// Drain replays the open buckets of the last run and yields them whole, in the order of their series and starts. It
+// is for a store whose options have changed, so that no engine will continue its buckets. The buckets stay open in
+// the store, and a Drain in a later run would yield them again: call Retire after their rows were emitted. Drain
+// returns the first error of yield.
 func (s *Store) Drain(yield func(Bucket) error) error {
 	c := collector{limit: s.o.ExactLimit, open: make(map[uint64]*Bucket)}
 	if err := s.Replay(&c); err != nil {

@@ -17,9 +17,9 @@ import (
 
 // Expired buckets
 //
-// A final bucket is removed after its retention. If nothing remained of it, a later value would begin it anew, and a row
-// of that value alone would replace the right one. So the bolt bucket "expired" has a record for each series with removed
-// buckets. The key is the first 16 bytes of the SHA-256 of the key of the series, and the value is
+// A final bucket is removed after its retention. A later value for it must not begin a new bucket, because a row of
+// that value alone would replace the right one. So the bolt bucket "expired" has a record for each series with
+// removed buckets. The key is the first 16 bytes of the SHA-256 of the key of the series, and the value is
 //
 //	4 bytes   CRC32C, little endian, of the key and of what follows
 //	varint    age of the store when a bucket of the series was removed last
@@ -27,18 +27,20 @@ import (
 //	          uvarint, how far its start is above the end of the one before, modulo 2^64 (above 0 for the first);
 //	          uvarint, its length
 //
-// A span covers removed buckets that follow each other without a gap, so a series that gets values all the time has one
-// span. Buckets in a gap were never final and may still come.
+// A span covers removed buckets that follow each other without a gap, so a series that gets values all the time has
+// one span. Buckets in a gap were never final and may still be opened.
 const (
 	expiredKeySize = 16
-	// maxSpans is how many spans a record has at most. Beyond it the smallest gaps are closed: values for them are
-	// late, which is counted; the other choice, to forget a span, would let them replace a right row.
+	// maxSpans is the largest number of spans of a record. Beyond it, the smallest gaps are closed, so values for
+	// buckets in these gaps are late and counted. The alternative, to drop a span, would be worse: values for its
+	// buckets would replace right rows.
 	maxSpans = 1024
-	// expiredLife is how long a record is kept after a bucket of its series was removed last.
+	// expiredLife is how long a record is kept after the last removal of a bucket of its series.
 	expiredLife = 366 * 24 * time.Hour
-	// maxExpired is how many records there are at most: some 60 MB.
+	// maxExpired is the largest number of records, which take about 60 MB.
 	maxExpired = 1 << 20
-	// expiredBatch bounds the memory that the removal of a slot takes: for so many series, spans are collected at a time.
+	// expiredBatch bounds the memory of the removal of a slot: it is the number of series whose spans are collected
+	// at a time.
 	expiredBatch = 100_000
 )
 
@@ -50,14 +52,14 @@ type span struct{ start, end int64 }
 // spans are spans in ascending order with gaps between them.
 type spans []span
 
-// has reports whether a span contains that time.
+// has reports whether a span contains the time at.
 func (s spans) has(at int64) bool {
 	i, found := slices.BinarySearchFunc(s, at, func(e span, at int64) int { return cmp.Compare(e.start, at) })
 	return found || i > 0 && at < s[i-1].end
 }
 
-// add returns the spans with another one, in their memory if it suffices. A span that ends before it starts counts as a
-// single nanosecond.
+// add returns the spans with a added, in the same memory if it suffices. A span that ends before it starts counts as
+// a single nanosecond.
 func (s spans) add(a span) spans {
 	if a.end <= a.start {
 		a.end = a.start + 1
@@ -70,7 +72,7 @@ func (s spans) add(a span) spans {
 	return slices.Replace(s, from, to, a)
 }
 
-// limit closes the smallest gaps so that there are no more spans than most.
+// limit closes the smallest gaps, so that at most most spans remain.
 func (s spans) limit(most int) spans {
 	for len(s) > most {
 		smallest, size := 1, uint64(math.MaxUint64)
@@ -129,7 +131,7 @@ type expired map[expiredKey]spans
 
 func (e expired) add(key expiredKey, s span) { e[key] = e[key].add(s) }
 
-// put merges the spans into the records of the database.
+// put merges the spans into the records of the database. age is the current age of the store.
 func (e expired) put(tx *bbolt.Tx, age int64) error {
 	if len(e) == 0 {
 		return nil
@@ -141,7 +143,7 @@ func (e expired) put(tx *bbolt.Tx, age int64) error {
 	for _, key := range slices.SortedFunc(maps.Keys(e), func(a, b expiredKey) int { return bytes.Compare(a[:], b[:]) }) {
 		all := e[key]
 		if before := b.Get(key[:]); before != nil {
-			_, more, _ := decodeExpired(key[:], before) // a damaged one has no spans
+			_, more, _ := decodeExpired(key[:], before) // a damaged record has no spans
 			for _, s := range more {
 				all = all.add(s)
 			}
@@ -154,8 +156,8 @@ func (e expired) put(tx *bbolt.Tx, age int64) error {
 	return nil
 }
 
-// removeSlot removes the buckets of a slot, of which records remain, and returns how many there were. It can be repeated
-// after an error.
+// removeSlot removes the buckets of a slot, after it has recorded them as expired, and returns their number. It can
+// be repeated after an error.
 func (f *finals) removeSlot(slot, age int64) (n int, err error) {
 	name := orderedBytes(slot)
 	err = guard(func() error {
@@ -165,7 +167,7 @@ func (f *finals) removeSlot(slot, age int64) (n int, err error) {
 				return err
 			}
 			n += seen
-			f.noteExpired(found) // before the buckets are gone, so that Find does not miss them
+			f.noteExpired(found) // before the buckets are removed, so that Find never misses one
 			err = f.db.Update(func(tx *bbolt.Tx) error {
 				if err := found.put(tx, age); err != nil || next != nil || tx.Bucket(name) == nil {
 					return err
@@ -189,8 +191,8 @@ func (f *finals) noteExpired(all expired) {
 	f.expiredEnd.Store(end)
 }
 
-// collectExpired returns the spans of the buckets of a slot, n buckets from that key on. next is the key to go on with, or
-// nil at the end.
+// collectExpired returns the spans of n buckets of a slot, beginning with the key from. next is the key to continue
+// with, or nil at the end of the slot.
 func (f *finals) collectExpired(slot, from []byte) (found expired, n int, next []byte, err error) {
 	found = make(expired)
 	err = f.db.View(func(tx *bbolt.Tx) error {
@@ -245,7 +247,7 @@ func (f *finals) hasExpired(series string, start int64) (found bool, err error) 
 	return found, err
 }
 
-// loadExpired reads the largest end of the spans of all records.
+// loadExpired sets expiredEnd to the largest end of a span in all records.
 func (f *finals) loadExpired(tx *bbolt.Tx) error {
 	f.expiredEnd.Store(math.MinInt64)
 	b := tx.Bucket(expiredBucket)
@@ -260,8 +262,8 @@ func (f *finals) loadExpired(tx *bbolt.Tx) error {
 	})
 }
 
-// forgetExpired removes the records whose life is over, and the oldest of those beyond most. It returns how many of the
-// latter there were.
+// forgetExpired removes the records that are older than expiredLife, and then the oldest ones until at most most
+// remain. It returns how many were removed although they were not too old.
 func (f *finals) forgetExpired(age int64, most int) (early int, err error) {
 	type record struct {
 		key expiredKey
@@ -293,7 +295,8 @@ func (f *finals) forgetExpired(age int64, most int) (early int, err error) {
 	return early, err
 }
 
-// absent is Find for a bucket that is not there: it may have been removed after its retention.
+// absent returns the error of Find for a bucket that is not in the store: ErrExpired if it was removed after its
+// retention, or nil if it never existed.
 func (s *Store) absent(series string, start int64) error {
 	if start >= s.finals.expiredEnd.Load() {
 		return nil

@@ -20,8 +20,9 @@ import (
 // Final buckets
 //
 // The file "finals.db" is a bbolt database. A final bucket is in the bolt bucket of a slot: 8 bytes, the age of the
-// store (see clock) at which the slot ends, big endian with the sign bit flipped. It became final before that.
-// A slot is removed as a whole, which is fast, when its end is older than the retention. See expired.go for what remains.
+// store (see clock) at which the slot ends, big endian with the sign bit flipped. The bucket became final before that
+// age. A slot is removed as a whole, which is fast, when its end is older than the retention. expired.go describes
+// the records of removed buckets.
 //
 // Its key is
 //
@@ -50,8 +51,9 @@ const (
 	maxSeriesKey = 1024
 	maxBatch     = 10_000
 	batchBytes   = 32 << 20
-	// fillPercent is how full bbolt makes the pages that it splits. Buckets come in order of their keys mostly: one start
-	// after another, and the series of a start in one or a few transactions.
+	// fillPercent is the share of a page that bbolt fills when it splits pages. It is high because most buckets are
+	// written in the order of their keys: one start after another, and the series of one start in one or a few
+	// transactions.
 	fillPercent = 0.9
 )
 
@@ -71,7 +73,7 @@ type final struct {
 	handle     *handle
 	series     string
 	start, end int64
-	commit     uint64 // it may be stored when that is durable
+	commit     uint64 // the bucket may be stored when this commit is durable
 	slot       int64
 	value      []byte
 }
@@ -91,13 +93,14 @@ type finals struct {
 	expiredEnd atomic.Int64
 }
 
-// slotWidth returns how long slots are for a retention: short against it, so that what is kept beyond is little.
+// slotWidth returns the length of slots for a retention. It is much shorter than the retention, so that buckets are
+// not kept much longer.
 func slotWidth(retention time.Duration) int64 {
 	return int64(min(max(retention/4, time.Minute), 24*time.Hour))
 }
 
-// slotOf returns the end of the slot for a bucket that becomes final at that age of the store, which is not negative and
-// far from the largest int64.
+// slotOf returns the end of the slot for a bucket that becomes final at the given age of the store. age is not
+// negative and at most about maxAge, so the result does not overflow.
 func (f *finals) slotOf(age int64) int64 { return age - age%f.width + f.width }
 
 func orderedBytes(v int64) []byte {
@@ -176,7 +179,8 @@ func (d *decoder) finalHead() (b storedFinal) {
 	return b
 }
 
-// guard calls f, which reads or writes the database, and returns a panic or a fault of memory in it as errDamaged.
+// guard calls f, which reads or writes the database. It returns a panic or a memory fault in f as an error that wraps
+// errDamaged.
 func guard(f func() error) (err error) {
 	before := debug.SetPanicOnFault(true)
 	defer func() {
@@ -188,8 +192,8 @@ func guard(f func() error) (err error) {
 	return f()
 }
 
-// openFinals opens the database of the store, and creates it if there is none. If it is mostly free, it is compacted first. If it is damaged, it is renamed, and a
-// new one gets what can be read of it.
+// openFinals opens the database of the store, and creates it if there is none. If most of it is free, it is compacted
+// first. If it is damaged, it is renamed, and all buckets that can be read are copied to a new database.
 func openFinals(s *Store) (*finals, error) {
 	f := &finals{path: filepath.Join(s.folder, finalsFile), width: slotWidth(s.o.Retention)}
 	used, err := verifyDatabase(f.path)
@@ -208,7 +212,7 @@ func openFinals(s *Store) (*finals, error) {
 	return f, nil
 }
 
-// open opens the database and reads which slots and starts it has.
+// open opens the database and reads its slots and the starts of its buckets.
 func (f *finals) open() error {
 	err := guard(func() (err error) {
 		f.db, err = bbolt.Open(f.path, 0o600, &bbolt.Options{
@@ -257,7 +261,7 @@ func (f *finals) load() error {
 	})
 }
 
-// guessAge sets the age if there is none, by the newest slot.
+// guessAge sets the age from the newest slot, if the database has no age.
 func (f *finals) guessAge() {
 	if f.age == 0 && len(f.slots) > 0 {
 		f.age = max(f.slots[len(f.slots)-1]-f.width, 0)
@@ -298,8 +302,8 @@ func (f *finals) size() int64 {
 	return info.Size()
 }
 
-// get returns the value of a final bucket that one of the slots has, or nil. If several have it, the one that opened
-// last counts.
+// get returns the value of a final bucket from one of the slots, or nil if none has it. If several have it, the
+// bucket that opened last counts.
 func (f *finals) get(key []byte, slots []int64) (value []byte, err error) {
 	err = guard(func() error {
 		return f.db.View(func(tx *bbolt.Tx) error {
@@ -357,7 +361,8 @@ func (f *finals) put(batch *finalBatch) error {
 	})
 }
 
-// isOlder reports whether the slot has a bucket of the same series and start that opened later, or the same.
+// isOlder reports whether the slot has this bucket already, or a bucket of the same series and start that opened
+// later.
 func (f *final) isOlder(tx *bbolt.Tx) bool {
 	bucket := tx.Bucket(orderedBytes(f.slot))
 	if bucket == nil {
@@ -391,7 +396,7 @@ func (f *finals) added(start, slot int64) {
 		f.slots = slices.Insert(f.slots, i, slot)
 	}
 	if slots := f.starts[start]; !slices.Contains(slots, slot) {
-		f.starts[start] = append(slots[:len(slots):len(slots)], slot) // Find may be reading the old one
+		f.starts[start] = append(slots[:len(slots):len(slots)], slot) // a copy, because Find may be reading the old slice
 	}
 }
 

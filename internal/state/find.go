@@ -7,11 +7,11 @@ import (
 
 // pendingFinals are the final buckets that are not in the database yet.
 type pendingFinals struct {
-	order  []*final // ascending by commit, but for those that are in no commit
+	order  []*final // ascending by commit, except those that are in no commit
 	newest map[finalID]*final
 	bytes  int64
-	// unstored is the first commit with a final bucket that was dropped from memory, as the database could not take it;
-	// 0 if there is none. The log keeps it for the next run.
+	// unstored is the first commit with a final bucket that was dropped from memory because the database could not
+	// store it, or 0. The log keeps the bucket for the next run.
 	unstored uint64
 	dropped  int64 // how many
 }
@@ -37,8 +37,8 @@ func (s *Store) pend(f *final) {
 	p.bytes += int64(len(f.value))
 }
 
-// dropFinal drops the value of a final bucket for want of memory, as the database has failed for long. Find returns
-// ErrUnreadable for it. If the log has it, the next run stores it.
+// dropFinal drops the value of a final bucket from memory, because the database has failed for too long. Find then
+// returns ErrUnreadable for the bucket. If the log contains it, the next run stores it.
 func (s *Store) dropFinal(f *final) {
 	f.value = nil
 	p := &s.pending
@@ -51,7 +51,7 @@ func (s *Store) dropFinal(f *final) {
 	}
 }
 
-// unpend removes final buckets that are in the database now.
+// unpend removes final buckets that are now in the database.
 func (s *Store) unpend(done []*final) {
 	p := &s.pending
 	stored := make(map[*final]struct{}, len(done))
@@ -71,8 +71,9 @@ func (s *Store) unpend(done []*final) {
 	}
 }
 
-// Find returns the final bucket of a series with that start. ok is false if there is none. An error wraps
-// ErrUnreadable, with ok true, or is ErrExpired or about the database, with ok false.
+// Find returns the final bucket of a series with that start. ok is false if there is none. If the bucket exists but
+// cannot be read, the error wraps ErrUnreadable and ok is true. For other errors, ErrExpired and errors of the
+// database, ok is false.
 func (s *Store) Find(series string, start int64) (b Bucket, ok bool, err error) {
 	found, ok, err := s.find(series, start)
 	return found.Bucket, ok, err

@@ -90,7 +90,7 @@ func readIdentity(folder string) (map[string]string, error) {
 }
 
 // checkIdentity writes the file with the identity, if it is not as it must be. The name of the folder is derived from
-// the identity too, so a damaged file costs nothing; it is renamed.
+// the identity too, so a damaged file can be written again; the old file is renamed.
 func (s *Store) checkIdentity() error {
 	path := filepath.Join(s.folder, identityFile)
 	want := formatIdentity(s.identity)
@@ -162,8 +162,8 @@ func writeFile(path string, text []byte) error {
 	return syncFolder(filepath.Dir(path))
 }
 
-// setAside renames a file or folder to its name, ".", what and the time, and returns the new name. It never replaces a
-// file.
+// setAside renames a file or folder and returns the new name: the old name, ".", what, and the time. It never
+// replaces a file.
 func setAside(path, what string, now time.Time) (string, error) {
 	for n := 0; ; n++ {
 		name := fmt.Sprintf("%s.%s-%s", path, what, now.UTC().Add(time.Duration(n)).Format(stamp))
@@ -183,7 +183,7 @@ func setAside(path, what string, now time.Time) (string, error) {
 // syncFolder makes new, renamed and deleted names in the folder durable.
 func syncFolder(folder string) error {
 	if runtime.GOOS == "windows" {
-		return nil // which cannot sync a folder, and need not
+		return nil // Windows cannot sync a folder, and need not
 	}
 	f, err := os.Open(folder)
 	if err != nil {

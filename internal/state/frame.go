@@ -83,10 +83,10 @@ func parseFrame(b []byte) (f frame, ok bool) {
 	return f, f.length <= maxFrame
 }
 
-// commitReader reads the commits of a file of the log, and passes over damage.
+// commitReader reads the commits of a file of the log, and skips damaged parts.
 type commitReader struct {
 	b    []byte
-	last uint64 // number of the last commit that was returned; those up to it are passed over
+	last uint64 // number of the last commit that was returned; commits up to this number are skipped
 
 	// Of the commit that is being read:
 	commit  uint64
@@ -94,14 +94,13 @@ type commitReader struct {
 	intact  bool   // all frames so far were there
 	payload []byte
 
-	end     int // where the last whole commit ends, whether it was returned or passed over
+	end     int // the end of the last whole commit, returned or skipped
 	damaged int // bytes that are no frame, or of frames that belong to no whole commit, before end
 	damage  int // the same since end
 }
 
-// newCommitReader returns a reader of the file with those bytes that returns commits after last. ok is false if the
-// file does not begin as a file of the log does; frames are found all the same.
-// The payloads are in the memory of payload.
+// newCommitReader returns a reader of the commits after last in the bytes of a file. ok is false if the file does not
+// begin with logMagic; the reader finds frames nevertheless. The payloads are in the memory of payload.
 func newCommitReader(b []byte, last uint64, payload []byte) (r *commitReader, ok bool) {
 	r = &commitReader{b: b, last: last, payload: payload[:0]}
 	if ok = bytes.HasPrefix(b, []byte(logMagic)); ok {
@@ -131,7 +130,7 @@ func (r *commitReader) read() (commit uint64, payload []byte, ok bool) {
 	return 0, nil, false
 }
 
-// take adds a frame to its commit, and reports whether it ends one that is to be returned.
+// take adds a frame to its commit, and reports whether the frame ends a commit that read must return.
 func (r *commitReader) take(f frame, data []byte) bool {
 	r.pass(frameHeader + f.length)
 	if f.number == 0 {
@@ -148,7 +147,7 @@ func (r *commitReader) take(f frame, data []byte) bool {
 		r.payload = append(r.payload, data...)
 		return false
 	}
-	r.intact = false // a second end is none
+	r.intact = false // a second end does not count
 	whole := int(r.next)*frameHeader + len(r.payload)
 	r.end += r.damage
 	r.damaged += r.damage - whole
@@ -160,7 +159,7 @@ func (r *commitReader) take(f frame, data []byte) bool {
 	return true
 }
 
-// skip passes over bytes that are no frame, up to what may be one.
+// skip skips bytes that are not a frame, up to the next frame magic.
 func (r *commitReader) skip() {
 	n := bytes.Index(r.b[1:], []byte(frameMagic)) + 1
 	if n == 0 {

@@ -5,20 +5,22 @@ import (
 )
 
 const (
-	// rollAge is the age from which on an open bucket is to be logged whole, so that its older log can be deleted.
+	// rollAge is the age of the oldest log of an open bucket at which the bucket should be logged whole, so that the
+	// older log can be deleted.
 	rollAge = time.Hour
-	// rollBytes is the size of the log up to which it may be more than twice what open buckets need of it.
+	// rollBytes is the size of the log up to which it may be larger than twice the part that open buckets need.
 	rollBytes = 64 << 20
-	// commitBytes is how much is logged before the store commits by itself.
+	// commitBytes is the number of logged bytes after which the store commits by itself.
 	commitBytes = 8 << 20
-	// maxBlock is how many values one record of rows has at most.
+	// maxBlock is the largest number of values in one record of rows.
 	maxBlock = maxValues / 2
-	// maxPendingFinals is how many bytes of final buckets may wait for the writer before Commit waits too.
+	// maxPendingFinals is the number of bytes of final buckets that may wait for the writer. If there are more,
+	// Commit waits for the writer too.
 	maxPendingFinals = 64 << 20
 )
 
-// OpenBucket logs that a bucket opened, with the summaries that it begins with, and returns its handle, which is not 0.
-// It keeps b.Series and nothing else of b.
+// OpenBucket logs that a bucket opened, with the summaries that it has at the start, and returns its handle, which is
+// not 0. Of b, it keeps only b.Series.
 func (s *Store) OpenBucket(b Bucket) (handle uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -52,9 +54,9 @@ func (s *Store) logOpen(h *handle, b Bucket) {
 	s.opened = append(s.opened, h)
 }
 
-// Rows logs rows that were just added to an open bucket, as one block: row by row, len(fields) values each, NaN where a
-// row has no value of the field. There is one time a row, unless times is nil. The same schema, if it is not 0, always
-// means the same fields. Rows keeps nothing of its arguments.
+// Rows logs rows that were just added to an open bucket, as one block: row by row, len(fields) values each, NaN where
+// a row has no value of the field. There is one time a row, unless times is nil. The same schema, if it is not 0,
+// always means the same fields. Rows keeps no part of its arguments.
 func (s *Store) Rows(handle, schema uint64, fields []string, rows []float64, times []int64) {
 	if len(fields) == 0 || len(rows) == 0 {
 		return
@@ -97,9 +99,10 @@ func (s *Store) Demoted(handle uint64, field string) {
 	}
 }
 
-// Old reports whether the open bucket should be logged whole with Snapshot: its log is older than an hour, or the log is
-// more than twice what the open buckets need of it, or rows were dropped for want of room that there is again. It
-// returns true for a small share of the buckets at a time, so that a Push does not log them all.
+// Old reports whether the open bucket should be logged whole with Snapshot. It should if its log is older than an
+// hour, if the log is more than twice as large as open buckets need, or if rows were dropped for lack of room and
+// there is room again. Old returns true for a small share of the buckets at a time, so that one Push does not log
+// them all.
 func (s *Store) Old(handle uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -118,7 +121,7 @@ func (s *Store) Old(handle uint64) bool {
 	return old && s.roll.take(now)
 }
 
-// Snapshot logs an open bucket whole. What was logged of it before is not needed any more.
+// Snapshot logs an open bucket whole. Earlier records of the bucket are then no longer needed.
 func (s *Store) Snapshot(handle uint64, b Bucket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -134,8 +137,8 @@ func (s *Store) Snapshot(handle uint64, b Bucket) {
 	s.bound()
 }
 
-// Final logs that an open bucket became final. Find finds it from then on. Its final row leaves after the next Commit.
-// Final keeps b.Series and nothing else of b.
+// Final logs that an open bucket became final. Find returns it from then on. Its final rows are emitted after the
+// next Commit. Of b, Final keeps only b.Series.
 func (s *Store) Final(handle uint64, b Bucket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -152,7 +155,7 @@ func (s *Store) Final(handle uint64, b Bucket) {
 	case s.full:
 		f.commit = 0
 	case h.lost:
-		s.logOpen(h, b) // the log has only a part of it
+		s.logOpen(h, b) // the log has only a part of the bucket
 		fallthrough
 	default:
 		s.records.final(handle, b, at)
@@ -162,7 +165,7 @@ func (s *Store) Final(handle uint64, b Bucket) {
 	s.bound()
 }
 
-// again logs that the row of a final bucket of the last run leaves again.
+// again logs that the rows of a final bucket of the last run are emitted again.
 func (s *Store) again(series string, start int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -173,7 +176,7 @@ func (s *Store) again(series string, start int64) {
 	s.bound()
 }
 
-// finish takes a bucket off the open ones. Its log is needed until it is in the database.
+// finish removes a bucket from the open ones. Its log is needed until the bucket is in the database.
 func (s *Store) finish(h *handle) {
 	h.final = true
 	delete(s.handles, h.number)
@@ -181,7 +184,7 @@ func (s *Store) finish(h *handle) {
 	s.roll.open--
 }
 
-// bound lets the writer commit if much was logged, and drops the records that wait if they take too much memory.
+// bound wakes the writer for a commit if much was logged. If the waiting records take too much memory, it drops them.
 func (s *Store) bound() {
 	if len(s.records.buf) >= commitBytes {
 		s.writer.wake()
@@ -192,20 +195,20 @@ func (s *Store) bound() {
 	s.warn("more than %d bytes could not be written; the open buckets are saved whole when there is room again", s.o.MaxPending)
 	s.full, s.discard = true, true
 	s.records.reset(nil)
-	s.commit++ // the missing number shows a reader that records are missing
+	s.commit++ // a reader sees by the missing number that records are missing
 	s.opened = nil
 	for _, h := range s.handles {
 		h.lost = true
 	}
 	for _, f := range s.pending.order {
 		if f.commit > s.durable {
-			f.commit = 0 // the log will not have it: it goes into the database as soon as possible
+			f.commit = 0 // the log will not contain it, so it is stored in the database as soon as possible
 		}
 	}
 }
 
-// Commit makes everything logged so far durable. After an error it is not; the next Commit tries again. The store also
-// commits by itself when much was logged since the last Commit.
+// Commit makes everything that was logged so far durable. If it returns an error, the log is not durable, and the
+// next Commit tries again. The store also commits by itself when much was logged since the last Commit.
 func (s *Store) Commit() error {
 	err := s.save()
 	s.writer.wake()
@@ -239,8 +242,8 @@ func (s *Store) save() error {
 	return err
 }
 
-// take moves the records into the queue. It returns the first commit from which on the log is needed when the queue is
-// durable, and whether there is something to write.
+// take moves the records into the queue. It returns the first commit whose log will still be needed when the queue is
+// durable, and whether there is anything to write.
 func (s *Store) take() (needed uint64, ok bool) {
 	if s.discard {
 		s.queue, s.queued, s.discard = nil, 0, false
@@ -263,7 +266,7 @@ func (s *Store) take() (needed uint64, ok bool) {
 	return s.needed.min(s.commit), len(s.queue) > 0
 }
 
-// committed accounts for the end of a commit.
+// committed updates the counters and the state after a commit.
 func (s *Store) committed(err error, wrote bool) {
 	s.stats.LogBytes = s.log.size()
 	if err != nil {
@@ -285,12 +288,12 @@ func (s *Store) committed(err error, wrote bool) {
 	}
 }
 
-// rollBudget bounds how many buckets are logged whole: over an hour, a tenth more than there are.
+// rollBudget bounds how many buckets are logged whole: in an hour, at most 1.1 times the number of open buckets.
 type rollBudget struct {
 	open   int   // buckets
-	live   int64 // bytes of the log that the open buckets need
+	live   int64 // the bytes of the log that open buckets need
 	tokens float64
-	last   int64 // age of the store when tokens was right
+	last   int64 // the age of the store at which tokens was updated
 }
 
 // take reports whether another bucket may be logged whole at that age of the store.

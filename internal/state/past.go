@@ -10,17 +10,17 @@ import (
 	"time"
 )
 
-// past is what the last run left in the log.
+// past describes the log of the last run.
 type past struct {
 	clean   bool
 	last    uint64 // number of the last commit
-	end     int64  // age of the store at it
-	wall    int64  // wall time of it
+	end     int64  // age of the store at that commit
+	wall    int64  // wall time of that commit
 	replay  int64  // Options.Replay, nanoseconds
 	next    uint64 // largest handle
 	buckets index
-	recent  []finalRecord    // whose rows left within replay before the end, also again
-	strays  map[uint64]int64 // values of handles that never opened, as their log is gone or damaged
+	recent  []finalRecord    // final buckets whose rows were emitted, for the first time or again, within replay before the end
+	strays  map[uint64]int64 // the number of rows of handles whose open record is missing or damaged
 	damaged []string         // names of files
 	commits int64            // lost
 	torn    int64            // bytes
@@ -51,7 +51,7 @@ func (a recordAt) before(b recordAt) bool {
 	return a.commit < b.commit || a.commit == b.commit && a.index < b.index
 }
 
-// readPast reads the log for what is in it, and prepares the log of this run.
+// readPast reads the log of the last run, and prepares the log of this run.
 func (s *Store) readPast() error {
 	s.past = &past{
 		clean: true, replay: int64(s.o.Replay), buckets: newIndex(), strays: make(map[uint64]int64),
@@ -77,7 +77,7 @@ func (s *Store) readPast() error {
 	return nil
 }
 
-// resume sets the clock to the later end of the last run: that of the log or of the database.
+// resume sets the clock to the end of the last run. If the log and the database differ in it, the later one counts.
 func (s *Store) resume() {
 	age, wall := s.past.end, s.past.wall
 	if s.finals.age > age {
@@ -134,8 +134,8 @@ func (s *Store) readSegment(number uint64) error {
 	return nil
 }
 
-// readLogFile reads a file of the log, into buf if that is large enough. The error wraps errFormat if the file is too
-// large to be one.
+// readLogFile reads a file of the log, into buf if it is large enough. If the file is too large for a file of the
+// log, the error wraps errFormat.
 func readLogFile(path string, buf []byte) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -173,7 +173,7 @@ func records(payload []byte, f func(index int, kind byte, d *decoder) error) err
 	return d.err
 }
 
-// read notes what the records of a commit are about.
+// read updates the past with the records of a commit.
 func (p *past) read(commit uint64, payload []byte) error {
 	return records(payload, func(index int, kind byte, d *decoder) error {
 		switch kind {
@@ -261,7 +261,7 @@ func (p *past) time(d *decoder) {
 	p.prune()
 }
 
-// prune drops the final rows that left too long before the end that is known by now.
+// prune drops from recent the buckets whose rows were emitted too long before the end, as far as the end is known.
 func (p *past) prune() {
 	n := 0
 	for n < len(p.recent) && p.recent[n].at < p.end-p.replay {
@@ -272,7 +272,7 @@ func (p *past) prune() {
 	}
 }
 
-// adopt makes the buckets of the last run those of this one, but for the final ones that the database has.
+// adopt adds the buckets of the last run to this run, except the final ones that are in the database.
 func (s *Store) adopt() {
 	for b := range s.past.buckets.all() {
 		if b.final && b.ended <= s.finals.stored || s.isStored(b) {
@@ -297,7 +297,7 @@ func (s *Store) isStored(b *pastBucket) bool {
 	return err == nil && value != nil && finalHandle(key, value) >= b.handle
 }
 
-// report logs and counts what is damaged.
+// report logs and counts damage.
 func (s *Store) report() {
 	p := s.past
 	s.stats.LostCommits, s.stats.TornBytes = p.commits, p.torn
@@ -310,10 +310,10 @@ func (s *Store) report() {
 	}
 }
 
-// Recent yields the final buckets whose final row left within Options.Replay before the end of the last run, if that
-// did not end cleanly: the output may not have sent them. That they leave again is logged with the next Commit, so that
-// they leave a third time if this run ends soon without Close too. A bucket that cannot be read is logged and left out.
-// Recent returns the first error of yield.
+// Recent yields the final buckets whose rows were emitted within Options.Replay before the end of the last run, if
+// that run did not end cleanly: an output may not have sent these rows. The next Commit logs that they are emitted
+// again, so that they are emitted a third time if this run also ends soon without Close. A bucket that cannot be read
+// is logged and skipped. Recent returns the first error of yield.
 func (s *Store) Recent(yield func(Bucket) error) error {
 	if s.past.clean {
 		return nil
@@ -328,7 +328,7 @@ func (s *Store) Recent(yield func(Bucket) error) error {
 		seen[id] = struct{}{}
 		b, ok, err := s.Find(f.series, f.start)
 		if err != nil {
-			s.warn("a final row does not leave again: %v", err)
+			s.warn("the rows of a final bucket cannot be emitted again: %v", err)
 			continue
 		}
 		if ok {

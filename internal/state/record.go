@@ -174,7 +174,7 @@ func appendStrings(dst []byte, all []string) []byte {
 	return dst
 }
 
-// appendBucket appends the bucket without the summaries that are empty.
+// appendBucket appends the bucket without its empty summaries.
 func appendBucket(dst []byte, b Bucket) []byte {
 	dst = appendString(dst, b.Series)
 	dst = binary.AppendVarint(dst, b.Start)
@@ -228,7 +228,7 @@ func (d *decoder) strings() []string {
 	return all
 }
 
-// bucket reads a bucket whose summaries have that exact limit.
+// bucket reads a bucket. Its summaries get the given exact limit.
 func (d *decoder) bucket(limit int) Bucket {
 	b := Bucket{Series: d.string(), Start: d.varint()}
 	b.End = int64(uint64(b.Start) + d.uvarint())
@@ -325,7 +325,7 @@ func (d *decoder) final(handle uint64) finalRecord {
 	return finalRecord{handle: handle, series: d.string(), start: d.varint(), revision: d.whole(), at: d.varint()}
 }
 
-// again reads a record of a final bucket whose row left again. It has no handle and no revision.
+// again reads a record of a final bucket whose rows were emitted again. It has no handle and no revision.
 func (d *decoder) again() finalRecord {
 	return finalRecord{series: d.string(), start: d.varint(), at: d.varint()}
 }

@@ -13,15 +13,16 @@ import (
 
 const (
 	logPrefix = "log-"
-	// segmentBytes is the size from which on the log goes on in a new file.
+	// segmentBytes is the size of a file at which the log continues in a new file.
 	segmentBytes = 32 << 20
-	// segmentAge is the same for the age. It bounds how much log stays that nobody needs.
+	// segmentAge is the age of a file at which the log continues in a new file. It bounds how much log is kept that
+	// is no longer needed.
 	segmentAge = 10 * time.Minute
-	// maxSegment is the size from which on a file is not a file of the log.
+	// maxSegment is the largest size of a file of the log.
 	maxSegment = 1 << 32
 )
 
-// logFile is a file of the log that is written.
+// logFile is a file of the log that is open for writing.
 type logFile interface {
 	Write(b []byte) (int, error)
 	// Sync makes what was written durable.
@@ -37,10 +38,10 @@ type segment struct {
 	last    uint64 // number of its last commit, 0 if it has none
 	time    int64  // age of the store at it
 	size    int64
-	damaged bool // it is renamed and not deleted
+	damaged bool // the file is renamed instead of deleted
 }
 
-// segments are the files of the log. The last is written, if file is not nil.
+// segments are the files of the log. If file is not nil, it is the last one, and commits are written to it.
 type segments struct {
 	folder   string
 	openFile func(path string) (logFile, error)
@@ -80,8 +81,8 @@ func listSegments(folder string) ([]uint64, error) {
 	return numbers, nil
 }
 
-// write makes the commits durable, all or none. After an error, the next write begins where this one did, or in a new
-// file.
+// write makes the commits durable, all or none. After an error, the next write begins at the same position, or in a
+// new file.
 func (s *segments) write(commits []batch) error {
 	if len(commits) == 0 {
 		return nil
@@ -103,7 +104,7 @@ func (s *segments) write(commits []batch) error {
 		s.frames = nil
 	}
 	if err := s.file.Sync(); err != nil {
-		// The pages that were not written may be gone from the cache: only another file is safe.
+		// After a failed sync, the kernel may have dropped pages that it did not write, so only a new file is safe.
 		return errors.Join(err, s.leave())
 	}
 	last := commits[len(commits)-1]
@@ -111,7 +112,7 @@ func (s *segments) write(commits []batch) error {
 	return nil
 }
 
-// undo cuts what was written of commits that failed, or leaves the file.
+// undo removes the written part of failed commits from the file. If that fails, the next write opens a new file.
 func (s *segments) undo(seg *segment) error {
 	if err := s.file.Truncate(seg.size); err != nil {
 		return s.leave()
@@ -119,7 +120,7 @@ func (s *segments) undo(seg *segment) error {
 	return nil
 }
 
-// rotate makes sure that there is a file to write.
+// rotate makes sure that a file is open for writing, and opens a new one if the file is too large or too old.
 func (s *segments) rotate(now int64) error {
 	if s.file != nil {
 		seg := s.all[len(s.all)-1]
@@ -148,7 +149,7 @@ func (s *segments) rotate(now int64) error {
 	return nil
 }
 
-// leave closes the file that is written. The next write opens another.
+// leave closes the open file. The next write opens a new one.
 func (s *segments) leave() error {
 	file := s.file
 	s.file = nil
@@ -162,8 +163,8 @@ func (s *segments) close() error {
 	return s.leave()
 }
 
-// remove deletes the oldest files whose commits are all below needed and before that age of the store, but for the one that is
-// written.
+// remove deletes the oldest files whose commits are all below needed and before the given age of the store, except
+// the file that is open.
 func (s *segments) remove(needed uint64, before int64, now time.Time) error {
 	for len(s.all) > 0 {
 		seg := s.all[0]

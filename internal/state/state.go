@@ -1,4 +1,5 @@
-// Package state keeps the summaries of buckets over restarts, crashes and late values.
+// Package state stores the summaries of buckets, so that restarts and crashes do not lose them and late values can be
+// added.
 //
 // # Parts
 //
@@ -9,16 +10,16 @@
 //	                                              ▼     ▼
 //	                              log-*: open buckets   finals.db: final buckets (bbolt)
 //
-// The log has the rows of open buckets, as they were added. [Store.Replay] adds them again, block by block, so that the
-// summaries are equal to the last bit. A final bucket is stored whole in a bbolt database, where [Store.Find] finds it
-// when a late value comes. A part of the log is deleted when no open bucket needs it, all final buckets in it are in the
-// database, and it is older than [Options.Replay].
+// The log contains the rows of open buckets, as they were added. [Store.Replay] adds them again, block by block, so
+// that the summaries are equal to the last bit. A final bucket is stored whole in a bbolt database, where
+// [Store.Find] finds it for a late value. A part of the log is deleted when no open bucket needs it, all final
+// buckets in it are in the database, and it is older than [Options.Replay].
 //
 // # Use
 //
-// [Open] reads the log. Then [Store.Replay] hands the open buckets of the last run to the engine, which goes on with
-// the handles that it got there. After it, [Store.Recent] yields the final buckets whose rows must leave again. Both
-// may be left out; then the open buckets stay in the log, and a later run replays them.
+// [Open] reads the log. Then [Store.Replay] passes the open buckets of the last run to the engine, which continues
+// with their handles. After that, [Store.Recent] yields the final buckets whose rows must be emitted again. A run may
+// skip both; then the open buckets stay in the log, and a later run replays them.
 //
 // A store belongs to one identity: the options that make buckets comparable. Each identity has a folder of its own in
 // [Options.Dir]. [Orphans] lists the folders of other identities, and [OpenFolder] opens one, so that its buckets can be
@@ -45,10 +46,10 @@ import (
 var (
 	// ErrLocked is wrapped by the error of Open if another store has the folder open, in this process or another.
 	ErrLocked = errors.New("state folder is in use")
-	// ErrUnreadable is wrapped by the errors of Find about a final bucket that exists and cannot be read.
+	// ErrUnreadable is wrapped by the errors of Find about a final bucket that exists but cannot be read.
 	ErrUnreadable = errors.New("final bucket cannot be read")
-	// ErrExpired is returned by Find for a final bucket that was removed after its retention: it cannot be corrected any
-	// more, and must not begin anew.
+	// ErrExpired is returned by Find for a final bucket that was removed after its retention. It can no longer be
+	// corrected, and no new bucket must replace it.
 	ErrExpired = errors.New("final bucket has expired")
 	// ErrClosed is returned by Commit after Close, Abandon or Retire.
 	ErrClosed = errors.New("state is closed")
@@ -60,20 +61,20 @@ type Bucket struct {
 	Series string
 	// Start and End bound the bucket, in nanoseconds since 1970: [Start, End).
 	Start, End int64
-	// Revision is that of the next final row of an open bucket, and that of the last final row of a final one. It
-	// begins at 0.
+	// Revision is the revision of the next final row if the bucket is open, and of the last final row if it is final.
+	// It begins at 0.
 	Revision int64
 	// Touched is the wall time of the last value, in nanoseconds since 1970.
 	Touched int64
 	// Fields are the names of the fields, by position.
 	Fields []string
-	// Summaries are those of the fields, by position. An empty summary is not stored, nor is its field.
+	// Summaries are the summaries of the fields, by position. A field with an empty summary is not stored.
 	Summaries []stats.Summary
 }
 
 // Options are the options of a store.
 type Options struct {
-	// Dir is the folder that has the folders of all stores. It is created if it does not exist.
+	// Dir is the folder that contains the folders of all stores. It is created if it does not exist.
 	Dir string
 	// Identity are the names and values of the options that make buckets comparable. Two stores in one Dir must not
 	// have the same identity at the same time.
@@ -81,23 +82,26 @@ type Options struct {
 	// Owner is a text that the program has after a restart too, and that other programs with stores in Dir do not have.
 	// It is written to the file "owner" in the folder of the store. See Orphans.
 	Owner string
-	// Retention is how long a final bucket is kept after it became final, at least. It may be kept up to a quarter longer,
-	// at most a day. After it, Find returns ErrExpired for it, for a year at least unless there are too many series.
+	// Retention is the shortest time for which a final bucket is kept after it became final. It may be kept up to a
+	// quarter longer, at most a day. After that, Find returns ErrExpired for it, for at least a year unless there are
+	// too many series.
 	//
-	// Only time while the store is open counts, and a little of the time between two runs. So neither a clock that jumps
-	// nor a long rest of the machine removes buckets. 0 is 7 days.
+	// Only the time while the store is open counts, and a part of the time between two runs. So neither a clock that
+	// jumps nor a machine that was off for long removes buckets. 0 means 7 days.
 	Retention time.Duration
-	// Replay is how long before the end of the last run a final row must have left to leave again, at most. See Recent.
+	// Replay is the length of the time before the end of the last run whose final rows are emitted again: see Recent.
 	Replay time.Duration
-	// ExactLimit is the exact limit of the summaries that the store decodes. 0 is stats.DefaultExactLimit.
+	// ExactLimit is the exact limit of the summaries that the store decodes. 0 means stats.DefaultExactLimit.
 	ExactLimit int
-	// MaxPending is how many bytes of the log the store holds in memory while it cannot write. Beyond it, the rows are
-	// dropped, and the open buckets are logged whole when there is room again (see Old). It bounds the final buckets that
-	// wait for the database too; further ones are left to the log and the next run. 0 is 256 MiB.
+	// MaxPending is the largest number of bytes of the log that the store holds in memory while it cannot write.
+	// Beyond it, rows are dropped, and open buckets are logged whole when there is room again (see Old). It also
+	// bounds the final buckets that wait for the database; the next run stores further ones from the log. 0 means 256
+	// MiB.
 	MaxPending int
-	// Log takes warnings, as fmt.Printf does. Several goroutines call it, and it must not call the store. Nil drops them.
+	// Log receives warnings, in the form of the arguments of fmt.Printf. Several goroutines call it, and it must not
+	// call the store. Nil drops the warnings.
 	Log func(format string, args ...any)
-	// Now returns the wall time. It is called by several goroutines. Nil is time.Now.
+	// Now returns the wall time. Several goroutines call it. Nil means time.Now.
 	Now func() time.Time
 
 	// compactFree replaces the constant of that name. Tests set it.
@@ -153,7 +157,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Stats are counts since Open, but for the sizes, which are current.
+// Stats are numbers of events since Open, and current sizes.
 type Stats struct {
 	Bytes        int64         // size of all files of the store
 	LogBytes     int64         // of these, the log
@@ -165,19 +169,21 @@ type Stats struct {
 	Errors       int64         // failed commits and transactions
 	// LostCommits is how many commits of the last run were damaged. Open fills it.
 	LostCommits int64
-	// LostValues is how many values were read that belong to no known bucket, as a damaged commit had its beginning.
+	// LostValues is how many values belong to unknown buckets, because the commits in which these opened are damaged.
 	LostValues int64
-	// LostBuckets is how many buckets were lost: their bytes are damaged, or there was no room for them.
+	// LostBuckets is how many buckets were lost, because their bytes are damaged or there was no room for them.
 	LostBuckets int64
-	// Unlogged is how many values were not logged for want of room. Those of open buckets are in the next Snapshot.
+	// Unlogged is how many values were not logged for lack of room. The next Snapshot of an open bucket contains its
+	// values.
 	Unlogged int64
 	// TornBytes is the length of the unfinished commit at the end of the log. Open fills it.
 	TornBytes int64
 	// Expired is how many final buckets were removed after their retention.
 	Expired int64
-	// Compacted is how many bytes the database became smaller by. Open fills it.
+	// Compacted is by how many bytes the database became smaller. Open fills it.
 	Compacted int64
-	// Forgotten is for how many series it was forgotten which buckets have expired, as there were too many series.
+	// Forgotten is the number of series whose expired buckets are no longer known, because there were too many
+	// series.
 	Forgotten int64
 }
 
@@ -195,12 +201,12 @@ type Store struct {
 	finals   *finals
 	writer   writer
 
-	// committing is held by Commit. It guards log and queue.
+	// Commit holds committing, which guards log and queue.
 	committing sync.Mutex
 	log        *segments
 	queue      []batch // not durable yet, ascending by commit
 
-	// mu guards everything below. It may be taken while committing is held, not the other way round.
+	// mu guards the fields below. It may be locked while committing is held, but not the other way round.
 	mu      sync.Mutex
 	closed  bool
 	retires bool // the folder is renamed when the store is closed
@@ -229,13 +235,14 @@ type handle struct {
 	revision int64
 	first    uint64 // the commit from which on the log is needed
 	since    int64  // age of the store at that commit
-	bytes    int64  // logged since
-	lost     bool   // the log does not have all of it
+	bytes    int64  // logged since then
+	lost     bool   // whether the log lacks a part of the bucket
 	final    bool
 }
 
-// Open opens the store of that identity, and creates it if there is none. It fails if the folder is in use
-// (ErrLocked) or cannot be read and written. Damage is no error: it is logged, and the store has what can be read.
+// Open opens the store of that identity, and creates it if there is none. It returns an error if the folder is in use
+// (ErrLocked) or cannot be read and written. Damage is not an error: it is logged, and the store contains everything
+// that can be read.
 func Open(o Options) (*Store, error) {
 	o = o.withDefaults()
 	if o.Dir == "" {
@@ -309,8 +316,8 @@ func (s *Store) Stats() Stats {
 	return st
 }
 
-// Close makes everything durable, marks the end of the run and closes the files. The store cannot be used after it,
-// whatever it returns.
+// Close makes everything durable, marks the end of the run and closes the files. The store cannot be used after
+// Close, even if Close returns an error.
 func (s *Store) Close() error {
 	err := s.Commit()
 	if errors.Is(err, ErrClosed) {
@@ -326,7 +333,7 @@ func (s *Store) Close() error {
 	return errors.Join(err, s.shut())
 }
 
-// Abandon closes the files as they are. To the next run, this one did not end cleanly.
+// Abandon closes the files without a mark of the end of the run, so that the next run treats this one as a crash.
 func (s *Store) Abandon() {
 	s.writer.stop(false)
 	_ = s.shut()
@@ -364,7 +371,7 @@ func (s *Store) shut() error {
 	return err
 }
 
-// warn logs a warning and names the folder.
+// warn logs a warning with the name of the folder.
 func (s *Store) warn(format string, args ...any) {
 	s.o.Log("state %q: %s", s.folder, fmt.Sprintf(format, args...))
 }

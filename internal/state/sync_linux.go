@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-// syncData makes the contents of the file durable, and of its metadata what reading them needs.
+// syncData makes the contents of the file durable, and the metadata that is needed to read them.
 func syncData(f *os.File) error {
 	conn, err := f.SyscallConn()
 	if err != nil {

@@ -13,10 +13,10 @@ import (
 	"slices"
 )
 
-// bbolt trusts the pages that it reads: a damaged one can end the process, by a panic in a goroutine of its own or by
-// recursion without end, and it has no checksums of data. So before it opens a file, the pages are walked here: all
-// that bbolt relies on is checked, and the checksums of the final buckets. bbolt, which does not store its list of free
-// pages here, would read all of them too.
+// bbolt does not check the pages that it reads, and has no checksums of data. A damaged page can end the process, by
+// a panic in another goroutine or by endless recursion. So before bbolt opens a file, this code reads all pages, and
+// checks everything that bbolt relies on and the checksums of the final buckets. bbolt reads all pages too when it
+// opens the file, because its list of free pages is not stored here.
 //
 // The format is that of bbolt version 2, in the byte order of the machine. A page is
 //
@@ -42,18 +42,19 @@ const (
 	boltMaxDepth   = 64
 	boltMaxPage    = 1 << 16
 	boltMaxElement = 1 << 31
-	boltMaxScan    = 1 << 26 // bytes that one page of a damaged file is read with
+	boltMaxScan    = 1 << 26 // the most bytes that are read for one page of a damaged file
 )
 
 // native is the byte order of bbolt.
 var native = binary.NativeEndian
 
-// boltMeta is a header of a bbolt file, of which there are two.
+// boltMeta is one of the two headers of a bbolt file.
 type boltMeta struct {
 	pageSize, root, freelist, high, txid uint64
 }
 
-// parseBoltMeta reads the header in a page. intact reports whether its checksum is right; ok, whether there is one.
+// parseBoltMeta reads the header in a page. ok reports whether the page has a header, and intact whether its checksum
+// is right.
 func parseBoltMeta(page []byte) (m boltMeta, intact, ok bool) {
 	if len(page) < boltHeader+boltMetaSize {
 		return m, false, false
@@ -70,8 +71,8 @@ func parseBoltMeta(page []byte) (m boltMeta, intact, ok bool) {
 	return m, ok && h.Sum64() == native.Uint64(b[56:]), ok
 }
 
-// readBoltMetas returns the headers of the file, ascending by transaction. intact reports whether both are. A damaged
-// one is returned if its page size is right, as the pages that it leads to may be all right.
+// readBoltMetas returns the headers of the file, ascending by transaction. intact reports whether both are intact. It
+// also returns a damaged header if its page size is right, because the pages that it refers to may be intact.
 func readBoltMetas(f io.ReaderAt) (metas []boltMeta, intact bool) {
 	page := make([]byte, boltHeader+boltMetaSize)
 	read := func(at int64) (m boltMeta, intact, ok bool) {
@@ -107,7 +108,7 @@ type pageWalk struct {
 	meta    boltMeta
 	seen    []uint64 // a bit for each page
 	value   func(bucket, key, value []byte)
-	lenient bool // after damage
+	lenient bool // whether the walk continues after damage
 	bad     int
 	first   error // the first damage
 }
@@ -144,14 +145,14 @@ func (w *pageWalk) damage(format string, args ...any) {
 // stop reports whether the walk is over.
 func (w *pageWalk) stop() bool { return w.first != nil && !w.lenient }
 
-// keyRange is the keys that a page may have: min and above, below max unless that is nil.
+// keyRange is the range of keys that a page may have: [min, max), without an upper bound if max is nil.
 type keyRange struct{ min, max []byte }
 
 func (r keyRange) has(key []byte) bool {
 	return bytes.Compare(key, r.min) >= 0 && (r.max == nil || bytes.Compare(key, r.max) < 0)
 }
 
-// tree walks the pages of a bucket, from that page on.
+// tree walks the pages of a bucket, beginning with its root page.
 func (w *pageWalk) tree(bucket []byte, number uint64, keys keyRange, depth int) {
 	if w.stop() {
 		return
