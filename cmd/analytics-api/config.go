@@ -104,6 +104,7 @@ func (s setting) flag() string { return strings.ReplaceAll(s.name, "_", "-") }
 
 // The following functions return setters for the types of settings. at returns the address of the setting.
 
+// text returns a setter for a text.
 func text(at func(*config) *string) func(*config, string) error {
 	return func(c *config, value string) error {
 		*at(c) = value
@@ -111,6 +112,7 @@ func text(at func(*config) *string) func(*config, string) error {
 	}
 }
 
+// number returns a setter for a whole number.
 func number(at func(*config) *int) func(*config, string) error {
 	return func(c *config, value string) error {
 		n, err := strconv.Atoi(value)
@@ -122,6 +124,7 @@ func number(at func(*config) *int) func(*config, string) error {
 	}
 }
 
+// boolean returns a setter for a boolean.
 func boolean(at func(*config) *bool) func(*config, string) error {
 	return func(c *config, value string) error {
 		b, err := strconv.ParseBool(value)
@@ -137,6 +140,7 @@ func span(at func(*config) *duration) func(*config, string) error {
 	return func(c *config, value string) error { return at(c).UnmarshalText([]byte(value)) }
 }
 
+// list returns a setter for a list, whose elements are separated by commas or spaces.
 func list(at func(*config) *[]string) func(*config, string) error {
 	return func(c *config, value string) error {
 		*at(c) = strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' })

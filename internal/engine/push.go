@@ -76,6 +76,8 @@ func (e *Engine) Finish(yield func(*Row)) error {
 	return e.pushAll(yield, e.o.Store == nil)
 }
 
+// pushAll is Push and, with all, makes every bucket final. It collects and emits rows in parts, which bounds its
+// memory.
 func (e *Engine) pushAll(yield func(*Row), all bool) (err error) {
 	e.pushing.Lock()
 	defer e.pushing.Unlock()
@@ -185,6 +187,8 @@ func (e *Engine) collectBucket(s *series, b *open, state record.State) {
 	}
 }
 
+// collectRow appends the statistics and the encoded summary of a row to the scratch memory. It skips an empty
+// summary, because the bucket has no values of the field.
 func (e *Engine) collectRow(r pending, summary *stats.Summary) {
 	if summary.Count() == 0 {
 		return

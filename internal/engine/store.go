@@ -177,6 +177,7 @@ func (r *Replay) Drop(handle uint64) {
 	r.drop(handle)
 }
 
+// drop removes the bucket with the handle from its series and from the budget, if it is open.
 func (r *Replay) drop(handle uint64) {
 	if o, ok := r.e.handles[handle]; ok {
 		o.series.remove(func(b *open) bool { return b == o.bucket })

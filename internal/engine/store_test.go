@@ -27,14 +27,14 @@ type logged struct {
 	times  []int64
 }
 
-// recorder is a Store that keeps its log in memory, and what the log amounts to.
+// recorder is a Store that keeps its log in memory, and the buckets that result from the committed log.
 type recorder struct {
 	t         testing.TB
 	limit     int // exact limit of the summaries
 	log       []logged
-	committed int // how much of the log is durable
+	committed int // how many entries of the log are durable
 	commits   int
-	old       int // each so many calls of Old return true; 0 is never
+	old       int // every old-th call of Old returns true; 0 means none
 	asked     int
 	handles   uint64
 	final     map[finalKey]engine.Bucket
@@ -57,7 +57,7 @@ func newRecorder(t testing.TB, limit int) *recorder {
 	}
 }
 
-// clone returns a bucket that shares nothing with b.
+// clone returns a copy of the bucket that shares no memory with b.
 func clone(b engine.Bucket) engine.Bucket {
 	b.Fields, b.Summaries = slices.Clone(b.Fields), slices.Clone(b.Summaries)
 	for i := range b.Summaries {
@@ -110,7 +110,7 @@ func (r *recorder) Find(series string, start int64) (engine.Bucket, bool, error)
 	return clone(b), ok, r.findErr
 }
 
-// Commit applies the log to the summaries of its own.
+// Commit applies the log to the recorder's own summaries.
 func (r *recorder) Commit() error {
 	r.commits++
 	if r.commitErr != nil {
@@ -151,11 +151,11 @@ func (r *recorder) apply(l logged) {
 	}
 }
 
-// committedSummary returns the summary of a row's field as the committed log has it.
+// committedSummary returns the summary of a row's field according to the committed log.
 func (r *recorder) committedSummary(row *engine.Row) *stats.Summary {
 	s := series.Series{Measurement: row.Table[len("analytics_"):], Tags: row.Tags}
 	key := string(s.AppendKey(nil))
-	for handle := r.handles; handle > 0; handle-- { // the newest first: a bucket may have been open before
+	for handle := r.handles; handle > 0; handle-- { // the newest handle first, because a bucket may have been open before
 		if b := r.last[handle]; b.Series == key && b.Start == row.Start.UnixNano() {
 			return r.open[handle][row.Field]
 		}
@@ -163,7 +163,7 @@ func (r *recorder) committedSummary(row *engine.Row) *stats.Summary {
 	return nil
 }
 
-// reopened returns a recorder with all that this one has committed and an empty log, as a store of the next run.
+// reopened returns a recorder with the committed state of this one and an empty log, like a store in the next run.
 func (r *recorder) reopened() *recorder {
 	next := newRecorder(r.t, r.limit)
 	next.handles, next.open, next.last = r.handles, r.open, r.last
@@ -173,7 +173,7 @@ func (r *recorder) reopened() *recorder {
 	return next
 }
 
-// replay makes the engine have what the engine of this recorder had at the last commit.
+// replay gives the engine the open buckets that the engine of this recorder had at the last commit.
 func (r *recorder) replay(e *engine.Engine) {
 	replay := e.BeginReplay()
 	for _, l := range r.log[:r.committed] {
@@ -193,7 +193,8 @@ func (r *recorder) replay(e *engine.Engine) {
 	replay.End(time.Time{})
 }
 
-// requireEqual checks that two buckets are equal to the last bit of their summaries, whatever the order of the fields.
+// requireEqual checks that two buckets are equal, their summaries to the last bit. The order of the fields may
+// differ.
 func requireEqual(t testing.TB, want, got engine.Bucket) {
 	t.Helper()
 	require.Equal(t, []any{want.Series, want.Start, want.End, want.Revision}, []any{got.Series, got.Start, got.End, got.Revision})
@@ -210,7 +211,7 @@ func encodedFields(b engine.Bucket) map[string]string {
 	return all
 }
 
-// withStore returns an engine whose rows carry all that the summaries are, with a store.
+// withStore returns an engine with a store. Its rows contain the whole summaries.
 func withStore(t testing.TB, store engine.Store, limit, memory int) tested {
 	t.Helper()
 	return newTested(t, time.Minute, func(o *engine.Options) {
@@ -219,7 +220,7 @@ func withStore(t testing.TB, store engine.Store, limit, memory int) tested {
 	}, "count", "sum", "first", "last", "stddev", "mode")
 }
 
-// content is what rows show, by the identity of each.
+// content returns the statistics and summaries of rows, by the identity of the row.
 func content(rows []engine.Row) map[string]string {
 	all := make(map[string]string)
 	for i := range rows {
@@ -233,7 +234,7 @@ func content(rows []engine.Row) map[string]string {
 func finalRows(t testing.TB, e tested) map[string]string {
 	t.Helper()
 	var final []engine.Row
-	for range 2 { // a bucket whose last value is new at the first Push becomes final at the second
+	for range 2 { // a bucket that has a new value at the first Push becomes final at the second
 		e.clock.at = e.clock.at.Add(time.Hour)
 		for _, r := range e.rows(t) {
 			if r.State == record.Final {
@@ -244,7 +245,7 @@ func finalRows(t testing.TB, e tested) map[string]string {
 	return content(final)
 }
 
-// randomPoint is of one of some series, near the clock, with many fields or one.
+// randomPoint returns a point of one of some series, with a time near the clock, and with many fields or one.
 func randomPoint(r *rand.Rand, hosts int, now time.Time) *engine.Point {
 	p := &engine.Point{
 		Measurement: "cpu", Time: now.Add(time.Duration(r.IntN(400)-300) * time.Second).UnixNano(),
@@ -254,13 +255,13 @@ func randomPoint(r *rand.Rand, hosts int, now time.Time) *engine.Point {
 		p.Fields = append(p.Fields, engine.Field{Name: "f" + strconv.Itoa(f), Value: pick(r, float64(r.IntN(5)), r.NormFloat64(), zero/zero)})
 	}
 	if r.IntN(20) == 0 {
-		p.Fields = append(p.Fields, engine.Field{Name: `f1\`, Value: 7}) // leaves as f1 does
+		p.Fields = append(p.Fields, engine.Field{Name: `f1\`, Value: 7}) // has the same name in rows as f1
 	}
 	return p
 }
 
-// Every row that leaves was committed before, down to the last bit of its summary.
-func TestEveryRowIsCommittedBeforeItLeaves(t *testing.T) {
+// When a row is emitted, its summary was committed before, equal to the last bit.
+func TestEveryRowIsCommittedBeforeItIsEmitted(t *testing.T) {
 	t.Parallel()
 	for seed := range seeds(8) {
 		r := rand.New(rand.NewPCG(seed, 2))
@@ -288,8 +289,8 @@ func TestEveryRowIsCommittedBeforeItLeaves(t *testing.T) {
 	}
 }
 
-// An engine that replays the log of another one goes on with the same rows, equal to the last bit.
-func TestReplayGoesOnAsIfNothingHadHappened(t *testing.T) {
+// An engine that replays the log of another one emits the same rows from then on, equal to the last bit.
+func TestAnEngineAfterAReplayEmitsTheSameRows(t *testing.T) {
 	t.Parallel()
 	var demotions, revised int64
 	for seed := range seeds(12) {
@@ -316,7 +317,7 @@ func TestReplayGoesOnAsIfNothingHadHappened(t *testing.T) {
 		again.clock.at = e.clock.at
 		store.replay(again.Engine)
 		require.Equal(t, again.Measured(), again.Counted())
-		if memory == 1<<30 { // with a small one, the two would not always demote at the same value
+		if memory == 1<<30 { // with a small limit, the two engines would not always demote at the same value
 			for range 200 {
 				p := randomPoint(r, hosts, e.clock.at)
 				e.Add(p)
@@ -331,8 +332,9 @@ func TestReplayGoesOnAsIfNothingHadHappened(t *testing.T) {
 	require.Positive(t, revised)
 }
 
-// Until it is replayed, a summary that was demoted is a histogram: the log has the values before and after.
-func TestReplayDemotesWhereTheEngineDid(t *testing.T) {
+// The log contains the values before and after a demotion. After the replay, the summary is a histogram with all of
+// them.
+func TestReplayDemotesTheSameSummaries(t *testing.T) {
 	t.Parallel()
 	const limit = 100_000
 	store := newRecorder(t, stats.Unlimited)
@@ -350,7 +352,7 @@ func TestReplayDemotesWhereTheEngineDid(t *testing.T) {
 	require.Equal(t, want, content(again.rows(t)))
 }
 
-func TestALateValueMakesARevisionOfAFinalBucket(t *testing.T) {
+func TestALateValueLeadsToARevisionOfAFinalBucket(t *testing.T) {
 	t.Parallel()
 	store := newRecorder(t, 100)
 	e := withStore(t, store, 100, 1<<30)
@@ -393,7 +395,7 @@ func TestAFinalBucketOpensAgainWithAllItsFields(t *testing.T) {
 	}
 }
 
-func TestFinishWithAStoreLeavesBucketsOpen(t *testing.T) {
+func TestFinishWithAStoreKeepsBucketsOpen(t *testing.T) {
 	t.Parallel()
 	store := newRecorder(t, 100)
 	e := withStore(t, store, 100, 1<<30)
@@ -405,8 +407,8 @@ func TestFinishWithAStoreLeavesBucketsOpen(t *testing.T) {
 	require.Equal(t, int64(2), only(t, e.rows(t))["count"])
 }
 
-// Where it is not known what a final bucket had, a late value for it must not make a row that replaces its rows.
-func TestAStoreThatCannotFindLosesTheValueAloud(t *testing.T) {
+// If the values of a final bucket cannot be read, a late value for it must not lead to a row that replaces its rows.
+func TestALateValueIsDroppedAndReportedIfTheStoreFails(t *testing.T) {
 	t.Parallel()
 	store := newRecorder(t, 100)
 	e := withStore(t, store, 100, 1<<30)
@@ -422,7 +424,7 @@ func TestAStoreThatCannotFindLosesTheValueAloud(t *testing.T) {
 	require.Equal(t, int64(1), only(t, e.rows(t))["count"])
 }
 
-func TestRowsLeaveWhereTheStoreCannotCommit(t *testing.T) {
+func TestRowsAreEmittedEvenIfTheStoreCannotCommit(t *testing.T) {
 	t.Parallel()
 	store := newRecorder(t, 100)
 	e := withStore(t, store, 100, 1<<30)
@@ -433,7 +435,7 @@ func TestRowsLeaveWhereTheStoreCannotCommit(t *testing.T) {
 	require.Equal(t, 1, rows)
 }
 
-// A Push of many rows commits and lets them leave in parts, which bounds the memory that it takes.
+// A Push of many rows commits and emits them in parts, which bounds its memory.
 func TestAPushOfManyRowsCommitsInParts(t *testing.T) {
 	t.Parallel()
 	const hosts = 9000
@@ -446,8 +448,8 @@ func TestAPushOfManyRowsCommitsInParts(t *testing.T) {
 	require.Equal(t, 2, store.commits)
 }
 
-// After an unclean end, the rows that may not have arrived leave again.
-func TestRowsOfTheLastRunLeaveAgain(t *testing.T) {
+// After a crash, rows that may not have arrived at an output are emitted again.
+func TestRowsOfTheLastRunAreEmittedAgain(t *testing.T) {
 	t.Parallel()
 	store := newRecorder(t, 100)
 	e := withStore(t, store, 100, 1<<30)
@@ -478,11 +480,11 @@ func TestRowsOfTheLastRunLeaveAgain(t *testing.T) {
 	require.Empty(t, e.rows(t))
 }
 
-// lingering is how long the buckets of withStore linger.
+// lingering is the option Linger of engines from withStore.
 const lingering = 2 * time.Minute
 
-// A Snapshot has the time of its last value, but rows of the log after it do not have theirs.
-func TestRowsAfterASnapshotLeaveAgainAndLinger(t *testing.T) {
+// A Snapshot contains the time of its last value. Rows that were logged after it do not contain theirs.
+func TestRowsAfterASnapshotAreEmittedAgainAndLinger(t *testing.T) {
 	t.Parallel()
 	store := newRecorder(t, stats.Unlimited)
 	now := start.Add(time.Hour)
@@ -502,7 +504,7 @@ func TestRowsAfterASnapshotLeaveAgainAndLinger(t *testing.T) {
 	require.Equal(t, record.Final, rows[0].State)
 }
 
-func TestABucketOfAClockThatWasAheadLingersOnlyAsUsual(t *testing.T) {
+func TestABucketTouchedByAClockThatWasAheadLingersNoLongerThanOthers(t *testing.T) {
 	t.Parallel()
 	e := withStore(t, newRecorder(t, stats.Unlimited), stats.Unlimited, 1<<30)
 	e.clock.at = start.Add(time.Hour)
@@ -521,7 +523,7 @@ func TestABucketOfAClockThatWasAheadLingersOnlyAsUsual(t *testing.T) {
 	require.Equal(t, record.Final, rows[0].State)
 }
 
-func TestAnUpdateThatLeavesAgainIsTheNewestOne(t *testing.T) {
+func TestAnUpdateThatIsEmittedAgainHasTheNewestValues(t *testing.T) {
 	t.Parallel()
 	e := newTested(t, time.Minute, func(o *engine.Options) {
 		o.Store, o.Emit = newRecorder(t, stats.Unlimited), engine.EmitUpdate
@@ -543,7 +545,7 @@ func TestAnUpdateThatLeavesAgainIsTheNewestOne(t *testing.T) {
 	require.Equal(t, int64(3), only(t, e.rows(t))["count"])
 }
 
-func TestAStoreThatFailsIsReportedOnceAPush(t *testing.T) {
+func TestAFailingStoreIsReportedOncePerPush(t *testing.T) {
 	t.Parallel()
 	store := newRecorder(t, stats.Unlimited)
 	store.findErr = errors.New("damaged")

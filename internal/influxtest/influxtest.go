@@ -100,6 +100,7 @@ func New(t testing.TB, o Options) *Server {
 	return s
 }
 
+// seedOf returns the seed of the options, else that of the environment variable, else a random one.
 func seedOf(t testing.TB, o Options) uint64 {
 	t.Helper()
 	text, set := os.LookupEnv(SeedVariable)
@@ -278,6 +279,7 @@ func (s *Server) take(w http.ResponseWriter, database, body string, unit int64, 
 	}
 }
 
+// answer writes an answer as JSON. The database does not escape characters for HTML, so answer does not either.
 func answer(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)

@@ -90,6 +90,7 @@ func parse(line string, unit int64, now time.Time) (point, error) {
 	return p, p.readTime(d, unit, now)
 }
 
+// readTags reads the tags. A tag that occurs twice is an error.
 func (p *point) readTags(d *lineprotocol.Decoder, line string) error {
 	for {
 		key, value, err := d.NextTag()
@@ -116,6 +117,7 @@ func inTheWordsOfTheDatabase(err error, line string) error {
 	return err
 }
 
+// readFields reads the fields, at least one. A field that occurs twice is an error.
 func (p *point) readFields(d *lineprotocol.Decoder) error {
 	for {
 		key, value, err := d.NextField()
@@ -141,6 +143,7 @@ func (p *point) readFields(d *lineprotocol.Decoder) error {
 	}
 }
 
+// fieldType returns the type of a field's column.
 func fieldType(v lineprotocol.Value) string {
 	names := map[lineprotocol.ValueKind]string{
 		lineprotocol.Int: "integer", lineprotocol.Uint: "uinteger", lineprotocol.Float: "float", lineprotocol.Bool: "boolean", lineprotocol.String: "string",

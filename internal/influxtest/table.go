@@ -117,6 +117,8 @@ func (b *batch) add(l line, unit int64, now time.Time) {
 	b.good = append(b.good, p)
 }
 
+// columnsOf returns the columns of a table after the valid lines so far. It copies them from the table the first
+// time.
 func (b *batch) columnsOf(name string) columns {
 	c := b.columns[name]
 	if c != nil {

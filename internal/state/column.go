@@ -68,6 +68,7 @@ func isWhole(v float64) bool {
 	return v > -maxWhole && v < maxWhole && math.Float64bits(float64(int64(v))) == math.Float64bits(v)
 }
 
+// wholeCode returns the code of a whole number or of NaN: 0 is NaN, and k is the number v with zigzag(v) = k−1.
 func wholeCode(v float64) uint64 {
 	if v != v {
 		return 0
@@ -76,6 +77,7 @@ func wholeCode(v float64) uint64 {
 	return uint64(k<<1^k>>63) + 1
 }
 
+// wholeValue returns the value whose wholeCode is code.
 func wholeValue(code uint64) float64 {
 	if code == 0 {
 		return math.NaN()

@@ -7,6 +7,7 @@ type counts struct {
 	low uint64 // no number below it is in the multiset
 }
 
+// add adds a number. It takes constant time.
 func (c *counts) add(commit uint64) {
 	if c.n == nil {
 		c.n = make(map[uint64]int)
@@ -17,6 +18,7 @@ func (c *counts) add(commit uint64) {
 	c.n[commit]++
 }
 
+// remove removes one occurrence of a number, which must be in the multiset.
 func (c *counts) remove(commit uint64) {
 	if c.n[commit]--; c.n[commit] <= 0 {
 		delete(c.n, commit)

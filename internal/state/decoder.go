@@ -17,6 +17,7 @@ type decoder struct {
 	err error
 }
 
+// fail sets the error, which wraps errFormat, unless there is one already. Nothing more is read after it.
 func (d *decoder) fail(format string, args ...any) {
 	if d.err == nil {
 		d.err = fmt.Errorf("%w: %s", errFormat, fmt.Sprintf(format, args...))

@@ -38,6 +38,7 @@ type collector struct {
 	open  map[uint64]*Bucket
 }
 
+// Open implements [Replayer].
 func (c *collector) Open(handle uint64, b Bucket) error {
 	if c.open[handle] != nil {
 		return fmt.Errorf("handle %d is open already", handle)
@@ -57,6 +58,8 @@ func (c *collector) summary(b *Bucket, field string) *stats.Summary {
 	return &b.Summaries[i]
 }
 
+// Rows implements [Replayer]. It adds the values column by column, as the engine does, so that the summaries are
+// equal.
 func (c *collector) Rows(handle uint64, fields []string, rows []float64, times []int64, blocks []int) {
 	b := c.open[handle]
 	column := make([]float64, 0, len(rows)/len(fields))
@@ -73,6 +76,7 @@ func (c *collector) Demoted(handle uint64, field string) {
 	c.summary(c.open[handle], field).Demote()
 }
 
+// Final implements [Replayer].
 func (c *collector) Final(handle uint64) (Bucket, bool) {
 	b, ok := c.open[handle]
 	if !ok {

@@ -95,6 +95,7 @@ func expiredKeyOf(series string) expiredKey {
 	return expiredKey(sum[:])
 }
 
+// encodeExpired returns the value of a record, in the format above.
 func encodeExpired(key expiredKey, age int64, all spans) []byte {
 	v := make([]byte, 4, 32)
 	v = binary.AppendVarint(v, age)

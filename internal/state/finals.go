@@ -111,6 +111,7 @@ func orderedInt(b []byte) int64 {
 	return int64(binary.BigEndian.Uint64(b) ^ 1<<63)
 }
 
+// finalKey returns the key of a final bucket. Long series keys are hashed, because bbolt limits the length of keys.
 func finalKey(series string, start int64) []byte {
 	key := append(make([]byte, 0, 8+len(series)), orderedBytes(start)...)
 	if len(series) <= maxSeriesKey {
@@ -158,6 +159,7 @@ type storedFinal struct {
 	handle uint64
 }
 
+// decodeFinal decodes a final bucket. limit is the exact limit of its summaries.
 func decodeFinal(key, value []byte, limit int) (storedFinal, error) {
 	d, err := checkFinal(key, value)
 	if err != nil {
@@ -168,6 +170,7 @@ func decodeFinal(key, value []byte, limit int) (storedFinal, error) {
 	return b, d.end()
 }
 
+// finalHead reads the part of a final bucket before its fields.
 func (d *decoder) finalHead() (b storedFinal) {
 	b.Start = d.varint()
 	b.End = int64(uint64(b.Start) + d.uvarint())
@@ -229,6 +232,7 @@ func (f *finals) open() error {
 	return nil
 }
 
+// load reads the numbers of the meta bucket, the slots, and the starts of the buckets in each slot.
 func (f *finals) load() error {
 	f.starts, f.slots = make(map[int64][]int64), nil
 	return f.db.View(func(tx *bbolt.Tx) error {
@@ -275,6 +279,7 @@ func metaNumber(meta *bbolt.Bucket, key []byte) uint64 {
 	return n
 }
 
+// parseMetaNumber reads a number of the meta bucket. ok is false if its checksum is wrong.
 func parseMetaNumber(value []byte) (n uint64, ok bool) {
 	if len(value) != 12 || checksum(value[:8]) != binary.LittleEndian.Uint32(value[8:]) {
 		return 0, false
@@ -287,6 +292,7 @@ func formatMetaNumber(n uint64) []byte {
 	return binary.LittleEndian.AppendUint32(b, checksum(b))
 }
 
+// close closes the database. It may be called twice, and on a nil receiver.
 func (f *finals) close() error {
 	if f == nil || f.db == nil {
 		return nil
@@ -373,6 +379,7 @@ func (f *final) isOlder(tx *bbolt.Tx) bool {
 	return there != nil && finalHandle(key, there) >= f.handle.number
 }
 
+// putFinal stores a bucket in its slot, and deletes older versions of it in other slots.
 func putFinal(tx *bbolt.Tx, b *final, older []int64) error {
 	key := finalKey(b.series, b.start)
 	for _, slot := range older {

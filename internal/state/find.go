@@ -79,6 +79,8 @@ func (s *Store) Find(series string, start int64) (b Bucket, ok bool, err error) 
 	return found.Bucket, ok, err
 }
 
+// find is Find with the age and the handle of the bucket. It looks among the pending buckets first, then in the
+// database.
 func (s *Store) find(series string, start int64) (b storedFinal, ok bool, err error) {
 	s.mu.Lock()
 	pending := s.pending.newest[finalID{series, start}]

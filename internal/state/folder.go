@@ -49,6 +49,7 @@ func formatIdentity(identity map[string]string) []byte {
 	return b.Bytes()
 }
 
+// parseIdentity reads the text that formatIdentity writes.
 func parseIdentity(text string) (map[string]string, error) {
 	text, ok := strings.CutPrefix(text, identityHeader+"\n")
 	if !ok {
@@ -76,6 +77,7 @@ func parseIdentity(text string) (map[string]string, error) {
 	return identity, nil
 }
 
+// readIdentity reads the identity of the store in a folder.
 func readIdentity(folder string) (map[string]string, error) {
 	path := filepath.Join(folder, identityFile)
 	text, err := os.ReadFile(path)
@@ -242,10 +244,10 @@ func holder(path string) string {
 
 func (l *folderLock) release() { unlock(l.f) }
 
-// Orphans returns the folders in dir with stores whose options have changed since, ascending: those of this owner that no
-// process has open, and those of other owners that were also not used for a day before now. Another owner may be about to
-// start again with the options of its store. Call it when all stores of this process are open, so that theirs are not
-// among them.
+// Orphans returns the folders in dir with stores whose options are no longer used, ascending. These are the stores of
+// this owner that no process has open, and those of other owners that no process has open and that were not used for
+// a day before now: another owner may be about to start again with the same options. Call it after all stores of this
+// process were opened, so that their folders are not in the result.
 func Orphans(dir, owner string, now time.Time) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {

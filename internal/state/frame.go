@@ -48,6 +48,7 @@ type frame struct {
 	crc    uint32
 }
 
+// appendFrame appends a frame in the format above.
 func appendFrame(dst []byte, commit uint64, number uint32, data []byte) []byte {
 	at := len(dst)
 	dst = append(dst, frameMagic...)
@@ -168,6 +169,7 @@ func (r *commitReader) skip() {
 	r.pass(n)
 }
 
+// pass skips n damaged bytes and counts them.
 func (r *commitReader) pass(n int) {
 	r.b = r.b[n:]
 	r.damage += n

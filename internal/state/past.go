@@ -194,6 +194,7 @@ func (p *past) read(commit uint64, payload []byte) error {
 	})
 }
 
+// open reads a record of the kind open or name. A bucket of the kind name is only used if its open record is missing.
 func (p *past) open(at recordAt, kind byte, d *decoder) {
 	number := d.uvarint()
 	series := d.bytes()
@@ -220,6 +221,7 @@ func (p *past) open(at recordAt, kind byte, d *decoder) {
 	}
 }
 
+// rows reads the head of a record of rows. It only counts rows of handles that no record has opened.
 func (p *past) rows(d *decoder) {
 	number := d.uvarint()
 	if b := p.buckets.find(number); d.err != nil || b != nil {
@@ -232,6 +234,7 @@ func (p *past) rows(d *decoder) {
 	p.strays[number] += int64(min(d.uvarint(), maxValues)) // rows, as the width may be unknown
 }
 
+// final reads a record of a bucket that became final.
 func (p *past) final(commit uint64, d *decoder) {
 	number := d.uvarint()
 	f := d.final(number)
@@ -246,6 +249,7 @@ func (p *past) final(commit uint64, d *decoder) {
 	}
 }
 
+// again reads a record of a final bucket whose rows were emitted again.
 func (p *past) again(d *decoder) {
 	d.uvarint()
 	if f := d.again(); d.err == nil {
@@ -253,6 +257,7 @@ func (p *past) again(d *decoder) {
 	}
 }
 
+// time reads the wall time and the age of a commit.
 func (p *past) time(d *decoder) {
 	p.wall = d.varint()
 	if p.end = p.wall; len(d.b) > 0 { // else of a version without the age

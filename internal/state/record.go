@@ -62,6 +62,7 @@ type recorder struct {
 	values  int64 // in the rows
 }
 
+// reset begins an empty payload, in the memory of buf.
 func (r *recorder) reset(buf []byte) {
 	r.buf, r.values = buf[:0], 0
 	clear(r.schemas)
@@ -78,18 +79,21 @@ func (r *recorder) begin(kind byte, handle uint64) {
 	r.scratch = binary.AppendUvarint(append(r.scratch[:0], kind), handle)
 }
 
+// open appends a record that a bucket opened, or that it is logged as a whole.
 func (r *recorder) open(handle uint64, b Bucket) {
 	r.begin(recordOpen, handle)
 	r.scratch = appendBucket(r.scratch, b)
 	r.put()
 }
 
+// name appends a record that repeats the identity of an open bucket.
 func (r *recorder) name(h *handle) {
 	r.begin(recordName, h.number)
 	r.scratch = appendBucket(r.scratch, Bucket{Series: h.series, Start: h.start, End: h.end, Revision: h.revision})
 	r.put()
 }
 
+// schema appends a record of the fields of a schema, once in each commit.
 func (r *recorder) schema(number uint64, fields []string) {
 	if _, ok := r.schemas[number]; ok {
 		return
@@ -103,6 +107,8 @@ func (r *recorder) schema(number uint64, fields []string) {
 	r.put()
 }
 
+// rows appends a record of rows. It encodes each field as a column, because most columns are constant or whole
+// numbers.
 func (r *recorder) rows(handle, schema uint64, fields []string, rows []float64, times []int64) {
 	if schema != 0 {
 		r.schema(schema, fields)
@@ -138,6 +144,7 @@ func (r *recorder) demoted(handle uint64, field string) {
 	r.put()
 }
 
+// final appends a record that a bucket became final at an age of the store.
 func (r *recorder) final(handle uint64, b Bucket, at int64) {
 	r.begin(recordFinal, handle)
 	r.scratch = appendString(r.scratch, b.Series)
@@ -155,6 +162,7 @@ func (r *recorder) again(series string, start, at int64) {
 	r.put()
 }
 
+// time appends the wall time and the age of the commit.
 func (r *recorder) time(wall, age int64) {
 	r.scratch = binary.AppendVarint(append(r.scratch[:0], recordTime), wall)
 	r.scratch = binary.AppendVarint(r.scratch, age)
@@ -238,6 +246,7 @@ func (d *decoder) bucket(limit int) Bucket {
 	return b
 }
 
+// fields reads the fields and summaries of a bucket.
 func (d *decoder) fields(b *Bucket, limit int) {
 	n := d.length(2)
 	if n == 0 {
@@ -271,8 +280,8 @@ func (b *rowBlocks) reset(timed bool) {
 	*b = rowBlocks{b.rows[:0], b.times[:0], b.sizes[:0], timed}
 }
 
-// maxValues bounds the values of one record, as a constant column takes few bytes however many rows it has. An engine
-// logs blocks of some dozens of rows.
+// maxValues is the largest number of values of one record. A constant column takes few bytes for any number of rows,
+// so the length of the input is no bound. An engine logs blocks of some dozens of rows.
 const maxValues = 1 << 22
 
 // rowsHead reads how many rows of that many fields a record has, and whether they have times.

@@ -11,34 +11,35 @@ import (
 //
 // Rows and Demoted are called concurrently for buckets of different series. All other calls come one at a time.
 type Replayer interface {
-	// Open opens a bucket with its summaries. The handle was not opened before. After an error, nothing more comes for
-	// the handle, and the bucket is lost.
+	// Open opens a bucket with its summaries. The handle was not opened before. If Open returns an error, the bucket
+	// is lost, and there are no more calls for the handle.
 	Open(handle uint64, b Bucket) error
-	// Rows adds rows to an open bucket, as blocks of that many rows each. The arguments are valid until it returns. The
-	// same fields mostly come as the same slice.
+	// Rows adds rows to an open bucket, in blocks of the given numbers of rows. The arguments are valid until it
+	// returns. Equal fields are usually the same slice.
 	Rows(handle uint64, fields []string, rows []float64, times []int64, blocks []int)
 	// Demoted makes a histogram of the summary of a field.
 	Demoted(handle uint64, field string)
-	// Final takes out an open bucket that became final, and returns it. ok is false if it does not have it.
+	// Final removes an open bucket that became final, and returns it. ok is false if there is no such bucket.
 	Final(handle uint64) (b Bucket, ok bool)
 }
 
 const (
 	// windowBytes and windowChanges bound the part of the log whose changes are collected by bucket. All changes of a
-	// bucket in it are handed over together: the summaries of a bucket are far apart in memory, so that a Push after
-	// another would touch each of them again. They also bound the memory that a replay takes.
+	// bucket in this part are replayed together, because the summaries of a bucket are far apart in memory: in the
+	// order of the log, each Push would load all of them again. The two also bound the memory of a replay.
 	windowBytes   = 32 << 20
 	windowChanges = 1 << 20
-	// windowValues bounds the values of one call of Replayer.Rows. A record has at most maxBlock.
+	// windowValues is the largest number of values in one call of Replayer.Rows. A record has at most maxBlock
+	// values.
 	windowValues = 1 << 14
-	// maxReplayers bounds the goroutines of a replay.
+	// maxReplayers is the largest number of goroutines of a replay.
 	maxReplayers = 8
 )
 
-// Replay makes the calls of the last run for its open buckets again, from the last Snapshot of each bucket on. The calls
-// for one bucket, and the blocks of its rows, are the same and in the same order; those for different buckets are
-// ordered otherwise. The handles stay valid: the caller goes on with them. Buckets that became final, and were not
-// stored, are taken out again with Final, in the order in which they became final.
+// Replay repeats the calls of the last run for its open buckets, beginning with the last Snapshot of each bucket. The
+// calls for one bucket, and the blocks of its rows, are the same and in the same order. The order of calls for
+// different buckets is not. The handles stay valid for this run. Buckets that became final, but are not in the
+// database, are removed again with Final, in the order in which they became final.
 //
 // It may be called once, before the buckets of this run open.
 func (s *Store) Replay(r Replayer) error {
@@ -71,7 +72,7 @@ func (s *Store) Replay(r Replayer) error {
 	return nil
 }
 
-// replay is a replay that is under way.
+// replay is the state of a running replay.
 type replay struct {
 	s       *Store
 	r       Replayer
@@ -86,14 +87,14 @@ type replay struct {
 	parts   []part   // one for each goroutine
 }
 
-// change is a record of rows or of a demotion that waits.
+// change is a record of rows or of a demotion that was read but not yet replayed.
 type change struct {
 	at, end uint32 // where its body is in replay.bytes
 	next    int32  // the next change of the bucket, by index plus 1; 0 if there is none
 	fields  int32  // of rows: their fields, by index in replay.fields; −1 if the change is a demotion
 }
 
-// waiting is the list of the changes of a bucket that wait, by index plus 1; 0 if there is none.
+// waiting is the list of changes of a bucket that were not yet replayed: their indexes plus 1, or 0 for none.
 type waiting struct {
 	first, last int32
 	part        int // the goroutine of the series
@@ -105,7 +106,7 @@ type part struct {
 	blocks  rowBlocks
 }
 
-// record reads a record. What it is about is handed over at once or waits.
+// record reads a record. Rows and demotions are collected; other records are replayed at once.
 func (p *replay) record(index int, kind byte, d *decoder) error {
 	number := d.uvarint()
 	if kind == recordSchema {
@@ -134,7 +135,8 @@ func (p *replay) record(index int, kind byte, d *decoder) error {
 	return d.err
 }
 
-// list reads a list of fields and returns its index. Lists that are equal have one index, as most commits have the same.
+// list reads a list of fields and returns its index. Equal lists have the same index, because most commits contain
+// the same lists.
 func (p *replay) list(d *decoder) int32 {
 	encoded := d.b
 	n := d.length(1)
@@ -168,7 +170,7 @@ func (p *replay) rowFields(d *decoder) int32 {
 	return fields
 }
 
-// wait adds a change to those of the bucket. It hands all over if there are many.
+// wait adds a change to those of the bucket. If many changes wait, it replays them all.
 func (p *replay) wait(b *pastBucket, c change, body []byte) {
 	if len(p.bytes)+len(body) > p.s.o.window || len(p.changes) >= windowChanges {
 		p.flush()
@@ -188,7 +190,7 @@ func (p *replay) wait(b *pastBucket, c change, body []byte) {
 	b.last = n
 }
 
-// flush hands over all changes that wait.
+// flush replays all changes that wait.
 func (p *replay) flush() {
 	var running sync.WaitGroup
 	for i := range p.parts {
@@ -205,7 +207,7 @@ func (p *replay) work(w *part) {
 	w.buckets = w.buckets[:0]
 }
 
-// hand hands over the changes of a bucket that wait.
+// hand replays the changes of a bucket that wait.
 func (p *replay) hand(b *pastBucket, w *part) {
 	fields := int32(-1) // of the collected rows
 	w.blocks.reset(false)
@@ -231,7 +233,7 @@ func (p *replay) hand(b *pastBucket, w *part) {
 	b.first, b.last = 0, 0
 }
 
-// rows hands over the collected rows, and begins to collect others.
+// rows passes the collected rows to the Replayer, and begins to collect new ones.
 func (p *replay) rows(number uint64, fields int32, w *part, timed bool) {
 	if b := &w.blocks; len(b.sizes) > 0 {
 		times := b.times

@@ -198,6 +198,7 @@ func (s *segments) size() int64 {
 // osFile is a logFile of the operating system.
 type osFile struct{ *os.File }
 
+// openLogFile creates a file of the log. An existing file is an error, because its contents would be lost.
 func openLogFile(path string) (logFile, error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600)
 	if err != nil {

@@ -123,6 +123,7 @@ const (
 	defaultMaxPending = 256 << 20
 )
 
+// withDefaults returns the options with the defaults instead of zero values.
 func (o Options) withDefaults() Options {
 	if o.Retention <= 0 {
 		o.Retention = defaultRetention
@@ -258,8 +259,8 @@ func Open(o Options) (*Store, error) {
 	return s, nil
 }
 
-// OpenFolder opens the store in a folder that Orphans returned, with the identity that it was written with. The
-// options Dir, Identity and Owner have no effect.
+// OpenFolder opens the store in a folder that Orphans returned, with its own identity. The options Dir, Identity and
+// Owner have no effect.
 func OpenFolder(folder string, o Options) (*Store, error) {
 	o = o.withDefaults()
 	identity, err := readIdentity(folder)
@@ -270,6 +271,7 @@ func OpenFolder(folder string, o Options) (*Store, error) {
 	return open(folder, o)
 }
 
+// open opens the store in a folder. On an error, it releases the lock of the folder.
 func open(folder string, o Options) (s *Store, err error) {
 	lock, err := lockFolder(folder)
 	if err != nil {
@@ -347,6 +349,7 @@ func (s *Store) Retire() error {
 	return s.Close()
 }
 
+// shut stops the writer and closes all files. A second call has no effect.
 func (s *Store) shut() error {
 	s.committing.Lock()
 	defer s.committing.Unlock()

@@ -135,6 +135,7 @@ func (w *pageWalk) freelist() {
 	}
 }
 
+// damage counts a fault and keeps the first one as an error.
 func (w *pageWalk) damage(format string, args ...any) {
 	w.bad++
 	if w.first == nil {
@@ -241,6 +242,7 @@ func (w *pageWalk) cut(page []byte, element int, pos, size uint32) []byte {
 	return page[from : from+uint64(size) : from+uint64(size)]
 }
 
+// branch checks a branch page and walks its children. Their keys must be within the range of the page.
 func (w *pageWalk) branch(bucket, page []byte, keys keyRange, depth int) {
 	n := w.elements(page)
 	if n == 0 {
@@ -274,6 +276,8 @@ func (w *pageWalk) branch(bucket, page []byte, keys keyRange, depth int) {
 	}
 }
 
+// leaf checks a leaf page: its keys must ascend within the range. It walks nested buckets and calls value for each
+// value.
 func (w *pageWalk) leaf(bucket, page []byte, keys keyRange, depth int) {
 	last := keys
 	for i := range w.elements(page) {
@@ -506,6 +510,7 @@ func (c *finalCopy) number(key, value []byte) {
 	}
 }
 
+// addExpired copies a record of expired buckets. It skips a damaged one.
 func (c *finalCopy) addExpired(key, value []byte) {
 	_, all, err := decodeExpired(key, value)
 	if err != nil {

@@ -24,6 +24,7 @@ type writer struct {
 	running bool
 }
 
+// start starts the goroutine of the writer, unless the options freeze it.
 func (w *writer) start(s *Store) {
 	w.s = s
 	w.wakeup, w.quit, w.done = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
@@ -37,6 +38,7 @@ func (w *writer) start(s *Store) {
 	w.wake()
 }
 
+// wake makes the goroutine look for work. It never blocks.
 func (w *writer) wake() {
 	select {
 	case w.wakeup <- struct{}{}:
@@ -55,6 +57,7 @@ func (w *writer) stop(drain bool) {
 	})
 }
 
+// run commits the log and stores pending buckets whenever it is woken, until quit is closed.
 func (w *writer) run() {
 	defer close(w.done)
 	defer w.state(false, false)

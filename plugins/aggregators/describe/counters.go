@@ -9,14 +9,14 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/state"
 )
 
-// counters are the plugin's own statistics, which Telegraf's internal input reports as
-// internal_describe.
+// counters are the plugin's own statistics. Telegraf's input "internal" reports them as internal_describe.
 type counters struct {
 	late, future, nan, outOfRange, ignored, seriesDropped, valuesOfDropped, forgotten, demotions selfstat.Stat // since the start
 	stateBytes, stateTime, stateErrors, revised                                                  selfstat.Stat // of the option state
 	series, buckets, exact, histograms, memory, pushTime                                         selfstat.Stat // as of the last Push
 }
 
+// init registers the statistics. Without a collector, as in tests, they are counted but not reported.
 func (c *counters) init(collector *selfstat.Collector) {
 	if collector == nil {
 		collector = selfstat.NewCollector(nil)
@@ -32,7 +32,7 @@ func (c *counters) init(collector *selfstat.Collector) {
 	}
 }
 
-// set copies the counts of the engine.
+// set copies the counters of the engine to the statistics. push is the duration of the last Push.
 func (c *counters) set(e engine.Counters, ignored int64, push time.Duration) {
 	c.late.Set(e.Late)
 	c.future.Set(e.Future)

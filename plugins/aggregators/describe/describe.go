@@ -1,8 +1,8 @@
 // Package describe is a Telegraf aggregator that describes metrics: for every numeric field of every series and
 // bucket of event time it emits count, min, max, mean, median, mode, percentiles and more.
 //
-// It is an adapter: options become those of an engine, metrics become points, and rows become metrics. The statistics
-// and the buckets are the work of package engine.
+// It is an adapter: it translates its options to those of an engine, metrics to points, and rows to metrics. Package
+// engine does the work.
 package describe
 
 import (
@@ -25,8 +25,8 @@ import (
 //go:embed sample.conf
 var sampleConfig string
 
-// Describe is the aggregator. Its options are those of sample.conf; Init checks them and must succeed
-// before anything else is called. As Telegraf promises, Add, Push and Reset never overlap.
+// Describe is the aggregator. Its options are those of sample.conf. Init checks them and must succeed before any
+// other method is called. Telegraf guarantees that calls of Add, Push and Reset never overlap.
 type Describe struct {
 	Bucket         string           `toml:"bucket"`
 	Timezone       string           `toml:"timezone"`
@@ -53,7 +53,7 @@ type Describe struct {
 	StateRetention config.Duration `toml:"state_retention"`
 	StateReplay    config.Duration `toml:"state_replay"`
 
-	// Telegraf's own settings of an aggregator, which it decodes into the plugin too.
+	// Settings that Telegraf itself has for every aggregator. It decodes them into the plugin too.
 	Period       config.Duration     `toml:"period"`
 	Grace        *config.Duration    `toml:"grace"`
 	Delay        *config.Duration    `toml:"delay"`
@@ -78,21 +78,20 @@ type Describe struct {
 	owner      string       // of the store; see state.Options. Empty is this command with its arguments
 	looked     time.Time    // when other state in the folder was looked for
 	point      engine.Point // scratch of Add
-	ignored    atomic.Int64 // values that are no numbers
-	outOfRange atomic.Int64 // values whose time int64 nanoseconds cannot hold
+	ignored    atomic.Int64 // how many values were not numbers
+	outOfRange atomic.Int64 // how many values had a time that int64 nanoseconds cannot hold
 	pusher     pusher
 	started    bool // whether a metric was added
 	rows       rowMaker
 	counters   counters
-	dropped    engine.Counters // as of the last Push
-	old        bool            // whether the log has a bucket whose time InfluxDB 3 misreads
+	dropped    engine.Counters // the counters at the last Push
+	old        bool            // whether warnOld has logged its warning
 }
 
 // SampleConfig returns the documented options.
 func (*Describe) SampleConfig() string { return sampleConfig }
 
-// Add brings the metric's numeric values into their bucket. It keeps nothing of the metric. A value that it has to drop
-// is counted.
+// Add adds the metric's numeric values to their bucket, or drops and counts them. It keeps no part of the metric.
 func (d *Describe) Add(m telegraf.Metric) {
 	if !d.started {
 		d.start()
@@ -114,17 +113,18 @@ func (d *Describe) start() {
 	}
 }
 
-// Push emits the buckets that changed since the last Push, whole, and makes those final that are due. Pushing again
-// without new values emits nothing. See [Host] for when it returns before the rows have left.
+// Push emits the buckets that changed since the last Push, with the statistics of all their values, and makes due
+// buckets final. A second Push without new values emits nothing. With Host.Background, Push returns before the rows
+// were emitted.
 func (d *Describe) Push(acc telegraf.Accumulator) {
 	d.pushed.Store(true)
 	d.pusher.push(func(last bool) { d.push(acc, last) })
 }
 
-// push is Push in the goroutine in which the rows leave. Only one runs at a time.
+// push does the work of Push, perhaps in another goroutine. Only one push runs at a time.
 func (d *Describe) push(acc telegraf.Accumulator, last bool) {
 	begin := time.Now()
-	acc.SetPrecision(time.Nanosecond) // here, as the accumulator must not change while the Push before still adds rows
+	acc.SetPrecision(time.Nanosecond) // not in Push, because the push before may still be adding rows to the accumulator
 	d.rows.begin(d.now())
 	if now := d.now(); d.store != nil && (d.looked.IsZero() || now.Sub(d.looked).Abs() >= orphanInterval) {
 		d.looked = now
@@ -149,9 +149,10 @@ func (d *Describe) push(acc telegraf.Accumulator, last bool) {
 	d.counters.setState(counted, d.stateStats())
 }
 
-// Reset does nothing: open buckets outlive a period.
+// Reset does nothing, because buckets stay open after a period.
 func (*Describe) Reset() {}
 
+// newDescribe returns a plugin with the default options.
 func newDescribe() *Describe {
 	return &Describe{
 		Timezone:       "UTC",

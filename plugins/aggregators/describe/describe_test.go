@@ -23,7 +23,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// clock is a wall clock that tests move. A store reads it in goroutines of its own.
+// clock is a wall clock that tests move. A store reads it in other goroutines.
 type clock struct{ ns atomic.Int64 }
 
 func newClock(at time.Time) *clock {
@@ -43,7 +43,7 @@ type open struct {
 	clock *clock
 }
 
-// describer returns an initialised aggregator with the default options as edit changes them.
+// describer returns an initialised aggregator with the default options after edit has changed them.
 func describer(t *testing.T, edit func(*Describe)) open {
 	t.Helper()
 	gate := config.Duration(openGate)
@@ -59,7 +59,7 @@ func describer(t *testing.T, edit func(*Describe)) open {
 	return o
 }
 
-// push returns what a Push emits.
+// push returns the metrics that a Push emits.
 func (o open) push() []telegraf.Metric {
 	var acc testutil.Accumulator
 	o.Push(&acc)
@@ -108,7 +108,7 @@ func TestStatisticsAreInOrderOfOutput(t *testing.T) {
 	require.Equal(t, []string{"count", "stddev", "p5", "p99_9", "last"}, names)
 }
 
-func TestPushIsWholeAndIdempotent(t *testing.T) {
+func TestPushEmitsWholeBucketsAndNothingTheSecondTime(t *testing.T) {
 	o := describer(t, func(d *Describe) { d.Bucket = "1h" })
 	o.values(bucketStart, 1.0, 2.0)
 	first := o.push()
@@ -210,7 +210,7 @@ func TestAClosedBucketStaysClosed(t *testing.T) {
 	require.Equal(t, int64(100), o.engine.Counters().Late)
 }
 
-func TestNamesThatArriveAlikeAreOne(t *testing.T) {
+func TestNamesThatAreEqualInLineProtocolAreOne(t *testing.T) {
 	o := describer(t, func(d *Describe) { d.Stats = []string{"count"} })
 	o.Add(metric.New("m\n", map[string]string{"t\n": "x\ny"}, map[string]any{"a": 1.0, `a\`: 2.0, "": 3.0, `\`: 4.0, "b\n": 5.0, "c\xff": 6.0}, bucketStart))
 	o.Add(metric.New(`m\n`, map[string]string{`t\n`: `x\ny`}, map[string]any{"a": 1.0, "_": 3.0, `b\n`: 5.0, "c\xfe": 6.0}, bucketStart))
@@ -226,7 +226,7 @@ func TestNamesThatArriveAlikeAreOne(t *testing.T) {
 	require.Equal(t, map[string]any{"a": int64(3), "_": int64(3), `b\n`: int64(2), "c\ufffd": int64(2)}, counts)
 }
 
-func TestMaxFuture(t *testing.T) {
+func TestMaxFutureDropsValuesFurtherAhead(t *testing.T) {
 	o := describer(t, func(d *Describe) { d.MaxFuture = config.Duration(time.Minute) })
 	o.values(o.clock.now().Add(time.Minute), 1.0)
 	require.Len(t, o.push(), 1)
@@ -239,7 +239,7 @@ func TestMaxFuture(t *testing.T) {
 	require.Len(t, far.push(), 1)
 }
 
-func TestMaxSeries(t *testing.T) {
+func TestMaxSeriesDropsFurtherSeries(t *testing.T) {
 	o := describer(t, func(d *Describe) { d.MaxSeries = 2 })
 	add := func(host string) {
 		o.Add(point(map[string]string{"host": host}, map[string]any{"v": 1.0}, bucketStart))
@@ -278,7 +278,7 @@ func TestAMetricWithoutNumbersOpensNothing(t *testing.T) {
 	require.Empty(t, o.push())
 }
 
-func TestGroupBy(t *testing.T) {
+func TestGroupBySelectsTheTagsOfASeries(t *testing.T) {
 	tags := map[string]string{"host": "a", "cpu": "cpu0", "region": "eu", "empty": ""}
 	for name, test := range map[string]struct {
 		groupBy []string
@@ -324,7 +324,7 @@ func TestSeriesNeverMix(t *testing.T) {
 	}, counts)
 }
 
-func TestClashingTagsAreRenamedAndSaidOnce(t *testing.T) {
+func TestClashingTagsAreRenamedAndLoggedOnce(t *testing.T) {
 	o := describer(t, func(d *Describe) { d.BucketTag = "start" })
 	tags := map[string]string{"field_name": "1", "time": "2", "time_bucket": "3", "table_name": "4", "summary": "5", "mean": "6", "p95": "7", "start": "8", "host": "9"}
 	for range 3 {
@@ -338,8 +338,8 @@ func TestClashingTagsAreRenamedAndSaidOnce(t *testing.T) {
 	require.Len(t, o.log.Warnings(), 8)
 }
 
-// What leaves as one row is one series, also where the tags came under two names.
-func TestSeriesThatLeaveAlikeAreOne(t *testing.T) {
+// Two series with equal rows are one series, even if their tags had different names.
+func TestSeriesWithEqualRowsAreOne(t *testing.T) {
 	o := describer(t, nil)
 	for _, tags := range []map[string]string{{"count": "a"}, {"count_tag": "a"}, {"count": `a\`}, {`count_tag\`: "a", "x": ""}} {
 		o.Add(point(tags, map[string]any{"v": 1.0}, bucketStart))
@@ -350,7 +350,7 @@ func TestSeriesThatLeaveAlikeAreOne(t *testing.T) {
 	o.push()
 }
 
-func TestFieldsComeLateAndVanish(t *testing.T) {
+func TestFieldsMayAppearLateAndDisappear(t *testing.T) {
 	o := describer(t, func(d *Describe) { d.Bucket = "1h" })
 	want := make(map[string]int64)
 	for i := range 200 {
@@ -371,7 +371,7 @@ func TestFieldsComeLateAndVanish(t *testing.T) {
 	require.Equal(t, want, got)
 }
 
-func TestTimestampAndBucketTag(t *testing.T) {
+func TestTimestampSelectsTheTimeAndBucketTagNamesTheStart(t *testing.T) {
 	o := describer(t, func(d *Describe) { d.Bucket, d.Timestamp, d.BucketTag = "10s", "end", "time_bucket" })
 	o.values(bucketStart.Add(15*time.Second), 1.0)
 	got := o.push()
@@ -391,7 +391,7 @@ func TestOriginAndPeriodMakeTheBuckets(t *testing.T) {
 	require.Equal(t, bucketStart.Add(500*time.Millisecond), o.push()[0].Time(), "the default bucket is the period, and times keep their precision")
 }
 
-func TestOwnStatistics(t *testing.T) {
+func TestInternalStatisticsCountValuesAndBuckets(t *testing.T) {
 	o := describer(t, func(d *Describe) { d.Bucket = "1h" })
 	o.values(bucketStart, 1.0, 2.0)
 	o.values(bucketStart.Add(time.Hour), 1.0)
@@ -535,7 +535,7 @@ func TestUnknownOptionsAndWrongTypesAreErrors(t *testing.T) {
 	}
 }
 
-func TestNarrowGatesAreWarnedOf(t *testing.T) {
+func TestNarrowGatesAreLoggedAsAWarning(t *testing.T) {
 	hour, zero := config.Duration(time.Hour), config.Duration(0)
 	for name, test := range map[string]struct {
 		grace, delay *config.Duration

@@ -19,7 +19,7 @@ func states(ms []telegraf.Metric) (all []string) {
 	return all
 }
 
-func TestABucketLeavesOpenWhileItChangesAndOnceFinal(t *testing.T) {
+func TestABucketIsEmittedAsOpenWhileItChangesAndOnceAsFinal(t *testing.T) {
 	o := describer(t, func(d *Describe) { d.Bucket, d.Emit = "1h", "both" })
 	o.values(bucketStart, 1.0, 2.0)
 	open := o.push()
@@ -57,7 +57,8 @@ func TestTheStateTagHasTheNameOfTheOption(t *testing.T) {
 	}
 }
 
-// A device whose clock is a year ahead must hold neither memory nor the newest place of its table for a year.
+// The bucket of a device whose clock is a year ahead must neither take memory nor be the newest of its table for a
+// year.
 func TestABucketAheadOfTheClockBecomesFinalAfterLinger(t *testing.T) {
 	o := describer(t, func(d *Describe) { d.Bucket, d.Emit = "1h", "both" })
 	o.values(o.clock.now().AddDate(1, 0, 0), 1.0)
@@ -116,7 +117,7 @@ func TestNoTwoColumnsHaveOneName(t *testing.T) {
 	}
 }
 
-func TestTheLastPushMakesEveryBucketFinalWhereNothingKeepsThem(t *testing.T) {
+func TestTheLastPushMakesEveryBucketFinalIfThereIsNoState(t *testing.T) {
 	for _, keeps := range []bool{false, true} {
 		o := describer(t, func(d *Describe) {
 			d.Bucket, d.Emit = "1h", "both"
@@ -131,7 +132,7 @@ func TestTheLastPushMakesEveryBucketFinalWhereNothingKeepsThem(t *testing.T) {
 	}
 }
 
-// slowAccumulator lets rows leave one by one, when the test wants it.
+// slowAccumulator accepts one row each time the test allows it.
 type slowAccumulator struct {
 	testutil.Accumulator
 	next chan struct{}
@@ -142,7 +143,7 @@ func (a *slowAccumulator) AddMetric(m telegraf.Metric) {
 	a.Accumulator.AddMetric(m)
 }
 
-func TestAPushInTheBackgroundLetsMetricsInAndIsWaitedForAtTheEnd(t *testing.T) {
+func TestMetricsAreAddedDuringABackgroundPushAndCloseWaitsForIt(t *testing.T) {
 	o := describer(t, func(d *Describe) { d.Bucket, d.Linger = "1h", new(config.Duration); d.SetHost(Host{Background: true}) })
 	acc := &slowAccumulator{next: make(chan struct{})}
 	o.values(bucketStart, 1.0)

@@ -155,7 +155,7 @@ func joined(tags map[string]string) string {
 	return strings.Join(parts, ",")
 }
 
-// compare holds a row against the reference, within the tolerances that the data states.
+// compare compares a row with the reference, within the tolerances in the data.
 func (r goldenRecord) compare(t *testing.T, key, method string, got map[string]any) {
 	t.Helper()
 	require.Equal(t, r.Count, got["count"], key)
@@ -191,7 +191,7 @@ func (r goldenRecord) compareMoments(t *testing.T, key string, got map[string]an
 	require.InDelta(t, *r.StdDev, got["stddev"], 1e-9*math.Max(*r.StdDev, math.Abs(r.Max)), "stddev of %s", key)
 }
 
-// smallestMagnitudes returns the smallest magnitude but zero of each field.
+// smallestMagnitudes returns the smallest magnitude of each field, except zero.
 func smallestMagnitudes(metrics []telegraf.Metric) map[string]float64 {
 	d, smallest := newDescribe(), make(map[string]float64)
 	for _, m := range metrics {
@@ -205,8 +205,8 @@ func smallestMagnitudes(metrics []telegraf.Metric) map[string]float64 {
 	return smallest
 }
 
-// compareBounded holds the row of a histogram of magnitudes from smallest on, or zero, against the reference, within the
-// bounds that it states.
+// compareBounded compares the row of a histogram with the reference, within max_error and mode_error of the row.
+// smallest is the smallest magnitude of its values, except zero.
 func (r goldenRecord) compareBounded(t *testing.T, key, method string, got map[string]any, smallest float64) {
 	t.Helper()
 	require.Equal(t, r.Count, got["count"], key)

@@ -2,42 +2,42 @@ package describe
 
 import "sync"
 
-// Host describes the run to the plugin. A program that embeds the plugin sets it before Init; another Telegraf leaves it
-// zero.
+// Host contains facts about the run that a plugin of Telegraf cannot find out. A program that embeds the plugin sets
+// it before Init. On any other Telegraf, it is zero.
 type Host struct {
-	// Background lets Push return before its rows have left, so that metrics are added meanwhile. Telegraf closes
-	// the channel that rows go to after its last Push, so the program calls [Describe.Stop] before that.
+	// Background lets Push return before its rows were emitted, so that metrics can be added at the same time.
+	// Telegraf closes the channel for rows after its last Push, so the program must call [Describe.Stop] before that.
 	Background bool
-	// Started is called once, before the first metric is added; nil is not called.
+	// Started is called once, before the first metric is added. It may be nil.
 	Started func()
-	// IsLast reports, during a Push, whether it is the last one of the run; nil is false.
+	// IsLast reports, during a Push, whether it is the last Push of the run. Nil means false.
 	IsLast func() bool
 	// Closes is set where the program calls [Describe.Close] when the run has ended.
 	Closes bool
 	// Number distinguishes blocks in Telegraf's state file whose other options there are equal; see [Describe.ID].
 	Number int
-	// KeepsState is set where Telegraf saves the state of its plugins when it stops.
+	// KeepsState is true if Telegraf saves the state of its plugins when it stops.
 	KeepsState bool
-	// Bounded is set where the run ends by itself, so that there is nothing to restart.
+	// Bounded is true if the run ends by itself, so that there is nothing to restart.
 	Bounded bool
-	// Test is set where the run must leave no trace: the state is neither read nor written.
+	// Test is true if the run must not change anything: the state is neither read nor written.
 	Test bool
 }
 
-// SetHost sets the description of the run. It must be called before Init.
+// SetHost sets the facts about the run. It must be called before Init.
 func (d *Describe) SetHost(h Host) { d.pusher.host = h }
 
-// Stop makes every later Push wait until its rows have left. It may be called at any time after Init, from any
+// Stop makes every later Push wait until its rows were emitted. It may be called at any time after Init, from any
 // goroutine.
 func (d *Describe) Stop() { d.pusher.stop() }
 
-// Close waits for a Push in the background and ends the run of the state. The plugin is not used after it.
+// Close waits for a Push in the background and closes the state. The plugin must not be used after it.
 func (d *Describe) Close() error {
 	d.pusher.wait()
 	return d.closeState()
 }
 
-// pusher runs a Push, in the background where the host allows it.
+// pusher runs a Push, in the background if the host allows it.
 type pusher struct {
 	host Host
 
@@ -52,6 +52,7 @@ func (p *pusher) stop() {
 	p.stopped = true
 }
 
+// wait waits until no Push is running in the background.
 func (p *pusher) wait() {
 	p.mu.Lock()
 	running := p.running
@@ -61,8 +62,8 @@ func (p *pusher) wait() {
 	}
 }
 
-// push calls run, with whether this is the last Push. If the Push before is still running in the background, it does
-// nothing: the next Push emits the changes.
+// push calls run; last is true for the last Push. If the Push before is still running in the background, push does
+// nothing, and the next Push emits the changes.
 func (p *pusher) push(run func(last bool)) {
 	last := p.host.IsLast != nil && p.host.IsLast() && !p.host.KeepsState
 	p.mu.Lock()

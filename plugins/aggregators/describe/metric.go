@@ -6,7 +6,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/engine"
 )
 
-// readPoint makes d.point of the metric, but for its time. The point shares the metric's texts.
+// readPoint fills d.point with the metric, except the time. The point shares the strings of the metric.
 func (d *Describe) readPoint(m telegraf.Metric) {
 	p := &d.point
 	p.Measurement = m.Name()
@@ -28,7 +28,8 @@ func (d *Describe) readPoint(m telegraf.Metric) {
 	p.Tags, p.Fields = tags, fields
 }
 
-// number returns the value of a field that is no float64 as one, or false where it is no number.
+// number returns the value of a field that is not a float64 as a float64. It returns false if the value is not
+// described.
 func (d *Describe) number(value any) (float64, bool) {
 	switch v := value.(type) {
 	case int64:

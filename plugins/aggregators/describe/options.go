@@ -21,15 +21,15 @@ import (
 const (
 	// defaultPeriod is Telegraf's default of an aggregator's period.
 	defaultPeriod = config.Duration(30 * time.Second)
-	// minPeriod is the least period: at each end of one, Telegraf pushes.
+	// minPeriod is the shortest period. Telegraf calls Push at the end of each.
 	minPeriod = time.Millisecond
 	// compactLimit is the exact limit of a compact summary.
 	compactLimit = 64
-	// minLinger is the least that linger is by default.
+	// minLinger is the shortest default of linger.
 	minLinger = 10 * time.Minute
 )
 
-// Init checks the options and turns them into values. The error lists all faults.
+// Init checks the options and makes the engine. The error contains all faults.
 func (d *Describe) Init() error {
 	err := errors.Join(
 		d.initGrid(),
@@ -57,7 +57,7 @@ func (d *Describe) Init() error {
 	return nil
 }
 
-// engineOptions returns the options of the engine, of which the checks have set those that need one.
+// engineOptions returns the options of the engine. The checks have set those that can be wrong.
 func (d *Describe) engineOptions() engine.Options {
 	o := d.options
 	o.Prefix, o.MaxFuture, o.MaxSeries = d.Prefix, time.Duration(d.MaxFuture), d.MaxSeries
@@ -78,8 +78,8 @@ func (d *Describe) engineOptions() engine.Options {
 // timestamps are the choices of the option timestamp.
 var timestamps = map[string]record.Timestamp{"start": record.AtStart, "end": record.AtEnd, "push": record.AtPush}
 
-// taken returns a function that reports whether a row has another use for a tag key, beside the keys that are always
-// reserved.
+// taken returns a function that reports whether rows use a tag key for another purpose, in addition to the keys that
+// are always reserved.
 func (d *Describe) taken() func(key string) bool {
 	var suffixes []string
 	if d.Layout == "columns" {
@@ -90,6 +90,7 @@ func (d *Describe) taken() func(key string) bool {
 	return func(key string) bool { return key == d.BucketTag || key == d.StateTag || isColumnSuffix(key, suffixes) }
 }
 
+// oneOf returns an error if the value of an option is not one of the known ones.
 func oneOf(option, value string, known ...string) error {
 	if slices.Contains(known, value) {
 		return nil
@@ -97,6 +98,7 @@ func oneOf(option, value string, known ...string) error {
 	return fmt.Errorf("invalid '%s' setting %q, known are %q", option, value, known)
 }
 
+// initGrid sets the grid of buckets from period, bucket, timezone and origin.
 func (d *Describe) initGrid() error {
 	period := time.Duration(d.Period)
 	if period < minPeriod {
@@ -125,6 +127,7 @@ func (d *Describe) initGrid() error {
 	return nil
 }
 
+// initSelection sets the statistics from stats and quantile_method.
 func (d *Describe) initSelection() error {
 	method, err := stats.ParseMethod(d.QuantileMethod)
 	if err != nil {
@@ -136,6 +139,7 @@ func (d *Describe) initSelection() error {
 	return nil
 }
 
+// initAccuracy sets the limits of summaries and their encoding.
 func (d *Describe) initAccuracy() error {
 	errs := []error{oneOf("accuracy", d.Accuracy, "auto", "exact")}
 	if d.ExactLimit < 1 || d.ExactLimit >= stats.Unlimited {
@@ -155,6 +159,7 @@ func (d *Describe) initAccuracy() error {
 	return nil
 }
 
+// initGrouping sets the filter of tags from group_by. The filter of ["*"] stays nil, which is faster in the engine.
 func (d *Describe) initGrouping() error {
 	keep, err := filter.Compile(d.GroupBy)
 	switch {
@@ -168,6 +173,7 @@ func (d *Describe) initGrouping() error {
 	return nil
 }
 
+// checkTimestamp checks timestamp. With "push", rows need another mark of their bucket, which is bucket_tag.
 func (d *Describe) checkTimestamp() error {
 	if d.Timestamp == "push" && d.BucketTag == "" {
 		return errors.New("invalid 'timestamp' setting \"push\" without 'bucket_tag', want a tag that names the bucket, such as bucket_tag = \"time_bucket\"")
@@ -175,6 +181,7 @@ func (d *Describe) checkTimestamp() error {
 	return oneOf("timestamp", d.Timestamp, "start", "end", "push")
 }
 
+// initNames checks the names that rows add: the prefix, bucket_tag and state_tag.
 func (d *Describe) initNames() error {
 	var same error
 	if d.StateTag != "" && d.StateTag == d.BucketTag {
@@ -192,27 +199,28 @@ func isSendable(name string) bool {
 func (d *Describe) checkPrefix() error {
 	switch {
 	case d.Prefix == "":
-		return errors.New("invalid 'prefix' setting \"\", want a text: without one the statistics would go into the table of the values")
+		return errors.New("invalid 'prefix' setting \"\", want a text: without a prefix the statistics would be in the table of the values")
 	case !isSendable(d.Prefix):
 		return fmt.Errorf("invalid 'prefix' setting %q, %s", d.Prefix, sendable)
 	}
 	return nil
 }
 
-// checkTag checks the name of a tag that the rows have beside those of the series. usual is the reserved name that this
-// tag may have.
+// checkTag checks the name of a tag that rows have in addition to the tags of the series. usual is the reserved name
+// that this tag may have.
 func checkTag(option, tag, usual string) error {
 	switch {
 	case tag == "" || tag == usual:
 		return nil
 	case record.Reserved(tag) || tag == record.Agent:
-		return fmt.Errorf("invalid '%s' setting %q, the name is in use for something else", option, tag)
+		return fmt.Errorf("invalid '%s' setting %q, want a name that has no other meaning in rows", option, tag)
 	case !isSendable(tag):
 		return fmt.Errorf("invalid '%s' setting %q, %s", option, tag, sendable)
 	}
 	return nil
 }
 
+// initLimits sets linger, whose default depends on the period, and checks the other limits.
 func (d *Describe) initLimits() error {
 	d.options.Linger = max(minLinger, 2*time.Duration(d.Period))
 	if d.Linger != nil {

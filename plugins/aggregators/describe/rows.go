@@ -12,31 +12,33 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
-// rowMaker makes metrics of rows: one of each row, or one of all rows of a bucket with a column for each statistic.
+// rowMaker makes metrics from rows: one metric for each row or, with columns, one metric for all rows of a bucket.
 type rowMaker struct {
 	record.Layout
 	columns bool
-	pushed  time.Time // of the Push under way
+	pushed  time.Time // the time of the running Push
 
-	fields fieldList // scratch: of the row
-	tags   tagList   // scratch: of the bucket
-	blanks []blank   // of rows: see blankOf; empty between two Pushes
+	fields fieldList // scratch: the fields of the row
+	tags   tagList   // scratch: the tags of the bucket
+	blanks []blank   // metrics to copy: see blankOf; empty between two Pushes
 
-	wide telegraf.Metric // of the columns of the bucket of the last row; nil before the first row
-	of   bucketKey       // the bucket of wide
+	wide telegraf.Metric // the metric with the columns of the bucket of the last row; nil before the first row
+	of   bucketKey       // the bucket that wide describes
 }
 
-// blank is a metric that rows are copies of, except for the name of the field and the values.
+// blank is a metric whose copies become rows. Only the name of the field and the values of a copy are changed:
+// copying is faster than making a metric.
 type blank struct {
 	metric telegraf.Metric
 	of     bucketKey // the bucket whose name, time and tags the metric has
-	name   int       // where among the tags the name of the field is
+	name   int       // the index of the tag field_name
 }
 
-// maxBlanks is how many lists of fields have a blank. Most rows have one of two: with errors or, of exact summaries, without.
+// maxBlanks is the largest number of blanks, one for each list of fields. Most rows have one of two lists: with
+// max_error and mode_error, or without them.
 const maxBlanks = 4
 
-// bucketKey identifies the rows of a bucket of a series that leave together.
+// bucketKey identifies the rows of one bucket of one series.
 type bucketKey struct {
 	table    string
 	tags     *engine.Tag // the first tag of the series: the rows of a series share them
@@ -45,6 +47,7 @@ type bucketKey struct {
 	revision int64
 }
 
+// keyOf returns the key of the row's bucket.
 func keyOf(r *engine.Row) bucketKey {
 	key := bucketKey{table: r.Table, start: r.Start, state: r.State, revision: r.Revision}
 	if len(r.Tags) > 0 {
@@ -53,10 +56,10 @@ func keyOf(r *engine.Row) bucketKey {
 	return key
 }
 
-// begin prepares for the rows of a Push at that time.
+// begin prepares for the rows of a Push at the given time.
 func (m *rowMaker) begin(now time.Time) { m.pushed, m.wide = now, nil }
 
-// add passes the metrics that are complete to emit. Rows of one bucket come one after another.
+// add calls emit for each metric that is complete. The rows of a bucket must be added one after another.
 func (m *rowMaker) add(r *engine.Row, emit func(telegraf.Metric)) {
 	key := keyOf(r)
 	m.fields = m.fields[:0]
@@ -73,7 +76,7 @@ func (m *rowMaker) add(r *engine.Row, emit func(telegraf.Metric)) {
 	}
 }
 
-// end passes the metric that waits for more columns to emit, and lets go of the texts of the rows.
+// end calls emit for the metric that waits for more columns, and releases the strings of the rows.
 func (m *rowMaker) end(emit func(telegraf.Metric)) {
 	m.endColumns(emit)
 	clear(m.blanks)
@@ -102,7 +105,8 @@ func (m *rowMaker) row(key bucketKey, r *engine.Row) telegraf.Metric {
 	return row
 }
 
-// blankOf returns the blank with the fields of the row. A new one takes the place of the oldest if there are too many.
+// blankOf returns the blank with the fields of the row. If there is none, it makes one, which replaces the oldest if
+// there are too many.
 func (m *rowMaker) blankOf() *blank {
 	for i := range m.blanks {
 		if m.fields.namesEqual(m.blanks[i].metric.FieldList()) {
@@ -120,8 +124,8 @@ func (m *rowMaker) blankOf() *blank {
 	return b
 }
 
-// retag gives the blank the name, the time and the tags that all rows of a bucket have. It uses the memory of the former
-// tags, because the buckets of most series have as many.
+// retag sets the name, the time and the tags of the blank to those of the rows of a bucket. It uses the memory of the
+// former tags, because most series have the same number of tags.
 func (m *rowMaker) retag(b *blank, r *engine.Row) {
 	m.tags = m.tags[:0]
 	m.AddTags(&m.tags, &r.Record)
@@ -151,15 +155,16 @@ func (m *rowMaker) newWide(r *engine.Row) telegraf.Metric {
 func (m *rowMaker) addColumns(r *engine.Row) {
 	for _, f := range m.fields {
 		if f.Key == record.Revision {
-			m.wide.AddField(f.Key, f.Value) // one for all columns
+			m.wide.AddField(f.Key, f.Value) // one field for all columns
 		} else {
 			m.wide.AddField(columnName(r.Field, f.Key), f.Value)
 		}
 	}
 }
 
-// columnName returns the name of the column of a statistic of a field: <field>_<statistic>. No two columns have the same
-// name. The count of a field a_mode would be named as the mode_count of a field a, so it is a_mode_field_count.
+// columnName returns the name of the column of a statistic of a field: <field>_<statistic>. No two columns have the
+// same name. The count of a field a_mode would have the name of the mode_count of a field a, so its name is
+// a_mode_field_count.
 func columnName(field, statistic string) string {
 	if statistic == "count" {
 		base := field
@@ -173,8 +178,8 @@ func columnName(field, statistic string) string {
 	return field + "_" + statistic
 }
 
-// isColumnSuffix reports whether a column's name may end as the tag's key does, so that a tag of that name may be a column
-// too, which InfluxDB 3 refuses.
+// isColumnSuffix reports whether the name of a column may be equal to the tag's key. InfluxDB 3 refuses a column that
+// is both a tag and a field.
 func isColumnSuffix(key string, statistics []string) bool {
 	return slices.ContainsFunc(statistics, func(name string) bool { return strings.HasSuffix(key, "_"+name) })
 }
@@ -190,7 +195,7 @@ func (l *fieldList) AddField(name string, value any) {
 	*l = append(*l, telegraf.Field{Key: name, Value: value})
 }
 
-// namesEqual reports whether the fields of a metric have the same names in the same order.
+// namesEqual reports whether the fields of a metric have the names of l in the same order.
 func (l *fieldList) namesEqual(fields []*telegraf.Field) bool {
 	return slices.EqualFunc(*l, fields, func(a telegraf.Field, b *telegraf.Field) bool { return a.Key == b.Key })
 }
@@ -198,7 +203,7 @@ func (l *fieldList) namesEqual(fields []*telegraf.Field) bool {
 // tagList collects the tags of a bucket, in ascending order of their keys. It is a [record.Metric].
 type tagList []telegraf.Tag
 
-// AddTag adds a tag, or replaces the one with that key, as that of a metric does.
+// AddTag adds a tag, or replaces the tag with that key, as the method of a metric does.
 func (l *tagList) AddTag(key, value string) {
 	i, found := l.find(key)
 	if found {
@@ -211,7 +216,7 @@ func (l *tagList) AddTag(key, value string) {
 // AddField does nothing.
 func (*tagList) AddField(string, any) {}
 
-// find returns where the tag with that key is, or belongs.
+// find returns the index of the tag with that key. If there is none, it returns the index at which to insert it.
 func (l *tagList) find(key string) (i int, found bool) {
 	return slices.BinarySearchFunc(*l, key, func(t telegraf.Tag, key string) int { return strings.Compare(t.Key, key) })
 }

@@ -33,7 +33,7 @@ func (d *Describe) identity() map[string]string {
 	}
 }
 
-// openState makes the engine, with the store of the option state where it is set.
+// openState makes the engine. If the option state is set, it opens the store and gives it to the engine.
 func (d *Describe) openState() error {
 	o := d.engineOptions()
 	if d.State == "" || d.pusher.host.Test {
@@ -81,15 +81,15 @@ func processOwner() string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// replayState opens the buckets of the last run. Where that did not end cleanly, the rows that an output may not have
-// sent leave again with the first Push.
+// replayState opens the buckets of the last run. If that run did not end cleanly, the first Push emits the rows again
+// that an output may not have sent.
 func (d *Describe) replayState() error {
 	replay := d.engine.BeginReplay()
 	if err := d.store.Replay(replayer{replay}); err != nil {
 		return err
 	}
 	if d.store.Clean() {
-		replay.End(d.now().Add(time.Hour)) // no bucket has a value from then
+		replay.End(d.now().Add(time.Hour)) // no bucket has a value that is so new, so no row is emitted again
 		return nil
 	}
 	replay.End(d.now().Add(-time.Duration(d.StateReplay)))
@@ -131,6 +131,7 @@ func (d *Describe) drainOrphans() (retire func()) {
 	}
 }
 
+// drain makes the open buckets of another store final in the engine, and logs a warning if there are any.
 func (d *Describe) drain(s *state.Store) {
 	var all []engine.Bucket
 	if err := s.Drain(func(b state.Bucket) error {
@@ -155,7 +156,7 @@ func (d *Describe) drain(s *state.Store) {
 		s.Identity(), len(all), s.Folder())
 }
 
-// closeState ends the run of the store.
+// closeState closes the store.
 func (d *Describe) closeState() error {
 	if d.store == nil {
 		return nil
@@ -199,7 +200,7 @@ func (r replayer) Final(handle uint64) (state.Bucket, bool) {
 	return state.Bucket(b), ok
 }
 
-// warnVolatile warns of what a restart does to buckets that nothing keeps.
+// warnVolatile logs a warning if a restart would lose the open buckets.
 func (d *Describe) warnVolatile() {
 	if h := d.pusher.host; d.State != "" || h.KeepsState || h.Bounded {
 		return

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// stated returns an aggregator with its state in a folder, at a time.
+// stated returns an aggregator with its state in the folder and its clock at the given time.
 func stated(t *testing.T, folder string, at time.Time, edit func(*Describe)) open {
 	t.Helper()
 	o := describer(t, func(d *Describe) {
@@ -44,7 +44,7 @@ func texts(ms []telegraf.Metric) (all []string) {
 	return all
 }
 
-func TestOpenBucketsGoOnAfterARestart(t *testing.T) {
+func TestOpenBucketsContinueAfterARestart(t *testing.T) {
 	for _, crash := range []bool{false, true} {
 		t.Run(fmt.Sprint("crash=", crash), func(t *testing.T) {
 			folder := t.TempDir()
@@ -125,7 +125,7 @@ func TestAValueForAnExpiredBucketIsCountedAsLate(t *testing.T) {
 	require.Equal(t, []string{"open"}, states(o.push()), "history that was never there may come after newer buckets have expired")
 }
 
-func TestFinalRowsLeaveAgainAfterAnUncleanEnd(t *testing.T) {
+func TestFinalRowsAreEmittedAgainAfterACrash(t *testing.T) {
 	folder := t.TempDir()
 	o := stated(t, folder, time.Unix(1_800_000_000, 0), nil)
 	o.values(bucketStart, 1.0, 0.1, 0.7)
@@ -253,7 +253,7 @@ func TestTwoBlocksShareAFolderAndTwoEqualOnesDoNot(t *testing.T) {
 	require.NoError(t, second.Close())
 }
 
-func TestATestRunLeavesTheStateAlone(t *testing.T) {
+func TestATestRunNeitherReadsNorWritesTheState(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "state")
 	o := stated(t, folder, time.Unix(1_800_000_000, 0), func(d *Describe) { d.SetHost(Host{Test: true}) })
 	o.values(bucketStart, 1.0)
@@ -269,7 +269,7 @@ func TestAFolderThatCannotBeUsedIsAnErrorThatNamesTheOption(t *testing.T) {
 	require.ErrorContains(t, d.Init(), fmt.Sprintf("invalid 'state' setting %q", file))
 }
 
-func TestWideBucketsWithoutAStateAreWarnedOf(t *testing.T) {
+func TestWideBucketsWithoutAStateAreLoggedAsAWarning(t *testing.T) {
 	warned := func(edit func(*Describe)) bool {
 		return strings.Contains(strings.Join(describer(t, edit).log.Warnings(), "\n"), "set state = ")
 	}
@@ -280,8 +280,8 @@ func TestWideBucketsWithoutAStateAreWarnedOf(t *testing.T) {
 	require.False(t, warned(func(d *Describe) { d.Bucket, d.State = "1h", t.TempDir(); d.SetHost(Host{}) }))
 }
 
-// In whatever order values come, with restarts and late values in between, the newest row of each bucket is the one of a
-// single sorted run, to the last bit.
+// Values come in random order, with restarts in between. The newest row of each bucket is equal, to the last bit, to
+// that of one run over sorted values.
 func TestRestartsAndLateValuesChangeNothing(t *testing.T) {
 	for seed := range uint64(8) {
 		r := rand.New(rand.NewPCG(seed, 3))
@@ -329,7 +329,7 @@ func run(t *testing.T, o open, metrics []telegraf.Metric) (rows []telegraf.Metri
 	return append(rows, o.push()...)
 }
 
-// newest adds the final rows to those of before, each over the one of an older revision, and returns them by bucket.
+// newest adds final rows to a map by bucket. A row replaces that of an older revision.
 func newest(before map[string]string, rows []telegraf.Metric) map[string]string {
 	if before == nil {
 		before = make(map[string]string)
@@ -347,7 +347,8 @@ func newest(before map[string]string, rows []telegraf.Metric) map[string]string 
 	return before
 }
 
-// The same for every public data set, in reverse and in random order, in pieces with a restart after each.
+// The same holds for every public data set, in reverse and in random order, with a restart after each of several
+// parts.
 func TestGoldenDataInAnyOrderWithRestarts(t *testing.T) {
 	options := func(d *Describe) {
 		linger := config.Duration(time.Minute)
@@ -383,7 +384,7 @@ func TestGoldenDataInAnyOrderWithRestarts(t *testing.T) {
 	}
 }
 
-// The bucket of a block whose alias or booleans change must not have two versions with the same time and tags.
+// If alias or booleans of a block change, a bucket must not get a second version with the same time and tags.
 func TestAChangeThatKeepsTheBucketsKeepsTheirValues(t *testing.T) {
 	for name, opens := range map[string]bool{"a new value before the first Push": true, "after it": false} {
 		t.Run(name, func(t *testing.T) {
@@ -414,7 +415,7 @@ func TestAChangeThatKeepsTheBucketsKeepsTheirValues(t *testing.T) {
 	}
 }
 
-func TestSpellingIsNoChangeOfOptions(t *testing.T) {
+func TestAnotherSpellingOfAnOptionIsNotAChange(t *testing.T) {
 	spelled := func(edit func(*Describe)) map[string]string {
 		d := newDescribe()
 		edit(d)

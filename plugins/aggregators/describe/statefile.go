@@ -13,8 +13,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// Telegraf's own state file (agent.statefile) has the open buckets after a clean stop. With the
-// option state it holds nothing.
+// Telegraf's own state file (agent.statefile) contains the open buckets after a clean stop. With the option state, it
+// contains none.
 
 // fileVersion is the version of [FileState].
 const fileVersion = 1
@@ -22,7 +22,7 @@ const fileVersion = 1
 // FileState is the plugin's part of Telegraf's state file. Telegraf encodes it as JSON.
 type FileState struct {
 	Version  int                   `json:"version"`
-	Identity string                `json:"identity"` // of the options that make buckets comparable
+	Identity string                `json:"identity"` // the options that make buckets comparable, as text
 	Open     []FileBucket          `json:"open"`
 	Final    map[string][][2]int64 `json:"final"` // spans of final buckets by series key
 }
@@ -36,9 +36,9 @@ type FileBucket struct {
 	Summaries map[string][]byte `json:"summaries"` // encoded, by field
 }
 
-// ID identifies the plugin in Telegraf's state file, which accepts each ID once. It depends on the options that
-// distinguish two describe blocks, and not on those that may change while the buckets stay. The host numbers blocks that
-// agree in all of these, as they may differ in their buckets or statistics only.
+// ID identifies the plugin in Telegraf's state file. Each block must have another ID. The ID depends on the options
+// that distinguish two describe blocks, and not on options that may change without an effect on the buckets. The host
+// numbers blocks that agree in all of these, as they may differ in their buckets or statistics only.
 func (d *Describe) ID() string {
 	text, err := json.Marshal([]any{
 		d.Prefix, d.Alias, d.NamePass, d.NameDrop, d.TagPass, d.TagDrop, d.FieldInclude, d.FieldExclude, d.MetricPass,
@@ -87,8 +87,8 @@ func (d *Describe) GetState() any {
 	return f
 }
 
-// SetState opens the buckets of a [FileState]. A state that it cannot use is logged and ignored: an error would end the
-// agent. Buckets that other options made become final.
+// SetState opens the buckets of a [FileState]. If the buckets belong to other options, they become final. It logs and
+// ignores a state that it cannot use, because an error would end the agent.
 func (d *Describe) SetState(state any) error {
 	f, ok := state.(FileState)
 	if !ok || f.Version != fileVersion {
@@ -119,7 +119,7 @@ func (d *Describe) SetState(state any) error {
 			d.Log.Errorf("The state file has a bucket that cannot be read, it is lost: %v", err)
 		}
 	}
-	replay.End(d.now().Add(time.Hour)) // their rows have left before the clean stop
+	replay.End(d.now().Add(time.Hour)) // their rows were emitted before the clean stop
 	for series, spans := range f.Final {
 		for _, span := range spans {
 			d.engine.AddFinal(series, span[0], span[1])
@@ -128,6 +128,7 @@ func (d *Describe) SetState(state any) error {
 	return nil
 }
 
+// bucket decodes the summaries. The fields are in ascending order, so that the result does not depend on the map.
 func (saved *FileBucket) bucket() (engine.Bucket, error) {
 	b := engine.Bucket{Series: saved.Series, Start: saved.Start, End: saved.End, Touched: saved.Touched}
 	for _, field := range slices.Sorted(maps.Keys(saved.Summaries)) {

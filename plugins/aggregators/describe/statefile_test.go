@@ -28,7 +28,7 @@ func restarted(t *testing.T, before open, edit func(*Describe)) open {
 	return after
 }
 
-func TestTheStateFileHasTheOpenBucketsAndWhichAreFinal(t *testing.T) {
+func TestTheStateFileHasTheOpenBucketsAndTheSpansOfFinalOnes(t *testing.T) {
 	options := func(d *Describe) {
 		d.Bucket, d.Emit, d.ExactLimit, d.Stats = "1h", "both", 20, []string{"count", "sum", "mode", "first", "last", "stddev", "p95"}
 	}
@@ -103,7 +103,7 @@ func TestAStateThatCannotBeUsedIsLoggedAndIgnored(t *testing.T) {
 	require.NotEqual(t, "null", string(text), "there is a state before Init too")
 }
 
-func TestTheIDDependsOnWhatTellsBlocksApart(t *testing.T) {
+func TestTheIDDependsOnTheOptionsThatDistinguishBlocks(t *testing.T) {
 	ids := make(map[string]string)
 	for _, block := range []string{"", "prefix = \"x_\"", "alias = \"b\"", "namepass = [\"cpu\"]", "namedrop = [\"cpu\"]",
 		"fieldinclude = [\"a\"]", "fieldexclude = [\"a\"]", "metricpass = \"fields.a > 0\"", "[aggregators.describe.tagpass]\n  host = [\"a\"]"} {

@@ -19,7 +19,7 @@ import (
 
 var update = flag.Bool("update", false, "write the expected output of the test cases anew")
 
-// Each folder of testcases has a configuration, an input and what Telegraf's aggregator makes of it.
+// Each folder of testcases has a configuration, an input and the expected output of a RunningAggregator.
 func TestCases(t *testing.T) {
 	folders, err := filepath.Glob("testcases/*")
 	require.NoError(t, err)

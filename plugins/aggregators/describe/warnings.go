@@ -8,11 +8,11 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/engine"
 )
 
-// ambiguousBefore is the first time whose nanoseconds InfluxDB 3 does not mistake for another unit, where a write
-// does not name the precision.
+// ambiguousBefore is the first time whose nanoseconds InfluxDB 3 recognizes as nanoseconds if a write does not name
+// the precision.
 var ambiguousBefore = time.Unix(0, 5e15).UTC()
 
-// warnOld warns once of a timestamp that InfluxDB 3 would misread.
+// warnOld logs a warning, once, if InfluxDB 3 would misread a timestamp.
 func (d *Describe) warnOld(at time.Time) {
 	if d.old || !at.Before(ambiguousBefore) {
 		return
@@ -46,14 +46,14 @@ func (d *Describe) warnDropped(now engine.Counters) {
 	}
 }
 
-// notice logs what the engine reports. It comes once for each kind.
+// notice logs a notice of the engine.
 func (d *Describe) notice(n engine.Notice) {
 	switch n.Kind {
 	case engine.TagRenamed:
 		d.Log.Warnf("Tag %q is renamed in %s*: the statistics use its name, or line protocol cannot carry it (logged once)", n.Text, d.Prefix)
 	case engine.SummariesDemoted:
 		d.Log.Warnf("The summaries exceeded the memory_limit of %d bytes: the %d largest are histograms now, "+
-			"with the error that max_error states (logged once, demotions counts them)", d.MemoryLimit, n.Number)
+			"with the errors max_error and mode_error (logged once, demotions counts them)", d.MemoryLimit, n.Number)
 	case engine.MemoryExceeded:
 		d.Log.Warnf("The summaries hold %d bytes, more than the memory_limit of %d, and none of them would be smaller as a histogram; "+
 			"max_series bounds how many series there are, linger how long buckets stay open (logged once)", n.Number, d.MemoryLimit)

@@ -90,6 +90,7 @@ func (r *RedisCache) Init() error {
 	return nil
 }
 
+// checkServers checks servers, db and the TLS settings.
 func (r *RedisCache) checkServers() error {
 	if err := (cache.DialOptions{Servers: r.Servers, MasterName: r.MasterName, DB: r.DB}).Check(); err != nil {
 		return fmt.Errorf("invalid 'servers' setting: %w", err)
@@ -103,6 +104,7 @@ func (r *RedisCache) checkServers() error {
 	return nil
 }
 
+// checkDatabase checks database and database_tag.
 func (r *RedisCache) checkDatabase() error {
 	if r.Database == "" && r.DatabaseTag == "" {
 		return errors.New("invalid 'database' setting \"\", want the name of a database, or a 'database_tag'")
@@ -123,6 +125,7 @@ func (r *RedisCache) checkDatabase() error {
 	return nil
 }
 
+// checkLimits checks the durations and the numbers.
 func (r *RedisCache) checkLimits() error {
 	if retention := time.Duration(r.Retention); retention < time.Second {
 		return fmt.Errorf("invalid 'retention' setting %q, want 1s or more", retention)
@@ -168,6 +171,7 @@ func (r *RedisCache) Connect() error {
 	return nil
 }
 
+// dialOptions returns the options of the connection, with the secrets.
 func (r *RedisCache) dialOptions() (cache.DialOptions, error) {
 	o := cache.DialOptions{Servers: r.Servers, MasterName: r.MasterName, DB: r.DB, Timeout: time.Duration(r.Timeout)}
 	var err error
@@ -183,6 +187,7 @@ func (r *RedisCache) dialOptions() (cache.DialOptions, error) {
 	return o, nil
 }
 
+// reveal returns the text of a secret, or "" for a secret that is not set.
 func reveal(s *config.Secret) (string, error) {
 	if s.Empty() {
 		return "", nil
@@ -243,6 +248,8 @@ func (r *RedisCache) put(ctx context.Context, b *batch, t record.Table) bool {
 	return cache.IsAnswer(err)
 }
 
+// count adds the results of a batch to the plugin's statistics. Records that the writer skipped are outdated, not
+// written.
 func (r *RedisCache) count(b *batch) {
 	outdated := r.writer.Outdated() - r.outdated
 	r.outdated += outdated
