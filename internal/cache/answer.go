@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -23,27 +24,69 @@ func isRefused(err error) bool {
 }
 
 // IsPermanent reports whether the error of the first command of a connection stays until someone changes the
-// configuration: wrong credentials, a missing permission, or a database that does not exist.
-func IsPermanent(err error) bool { return isRefused(err) || isNoDB(err) }
+// configuration: wrong credentials, a missing permission, a database that does not exist, or another kind of server.
+func IsPermanent(err error) bool {
+	return isRefused(err) || isNoDB(err) || isNoCluster(err) || isUnknownPrimary(err) || isNoSentinel(err) || errors.Is(err, errSentinel)
+}
 
-// Explain adds the addresses of the servers and the options to check to an error of the first command of a
-// connection. The result contains no secret.
+// Explain adds the addresses of the servers, the meaning of the error where Redis does not give it, and the options to
+// check to an error of a command. It leaves out options whose names are empty. The result contains no secret.
 func (o DialOptions) Explain(err error, n Names) error {
 	at := strings.Join(o.Addrs(), ", ")
-	var check []string
-	switch {
-	case isRefused(err):
-		check = []string{n.Username, n.Password, n.Servers}
-	case isNoDB(err):
-		check = []string{n.DB, n.Servers}
-	case isTLS(err):
-		check = append(slices.Clone(n.TLS), n.Servers)
-	case !IsAnswer(err):
-		check = []string{n.Servers}
-	default:
-		return fmt.Errorf("redis at %s: %w", at, err)
+	meaning, check := diagnose(err, n)
+	check = slices.DeleteFunc(check, func(name string) bool { return name == "" })
+	hint := meaning
+	if len(check) > 0 {
+		hint += "; check '" + strings.Join(check, "', '") + "'"
 	}
-	return fmt.Errorf("redis at %s: %w; check '%s'", at, err, strings.Join(check, "', '"))
+	return fmt.Errorf("redis at %s: %w%s", at, err, hint)
+}
+
+// diagnose returns the meaning of an error, which begins with a separator or is empty, and the options to check.
+func diagnose(err error, n Names) (meaning string, check []string) {
+	switch {
+	case errors.Is(err, errSentinel):
+		return ", want the name of the primary that it watches", []string{n.MasterName, n.Servers}
+	case isUnknownPrimary(err):
+		return ": the Sentinels watch no primary of that name", []string{n.MasterName}
+	case isNoSentinel(err):
+		return ": a server that is given together with the name of a primary must be a Sentinel", []string{n.MasterName, n.Servers}
+	case isRefused(err) && isOfSentinel(err):
+		return ": the Sentinels have credentials of their own", []string{n.SentinelUsername, n.SentinelPassword}
+	case isNoCluster(err):
+		return ": several servers must be nodes of a cluster, or Sentinels together with the name of a primary", []string{n.Servers, n.MasterName}
+	case isRefused(err):
+		return "", []string{n.Username, n.Password, n.Servers}
+	case isNoDB(err):
+		return "", []string{n.DB, n.Servers}
+	case isTLS(err):
+		return "", append(slices.Clone(n.TLS), n.Servers)
+	case hasPrefix(err, "READONLY"):
+		return ": a replica refuses writes, want the primary, or Sentinels that know it", []string{n.Servers, n.MasterName}
+	case hasPrefix(err, "OOM"):
+		return ": raise maxmemory in Redis, or keep less", n.Limits
+	case errors.Is(err, io.EOF):
+		return ": the server closed the connection; it may want TLS (\"rediss://\")", []string{n.Servers}
+	case !IsAnswer(err):
+		return "", []string{n.Servers}
+	}
+	return "", nil
+}
+
+// isOfSentinel reports whether an error is that of the connection to a Sentinel. The client marks such errors by their
+// text only.
+func isOfSentinel(err error) bool { return strings.Contains(err.Error(), "all sentinels specified") }
+
+// isUnknownPrimary reports whether the Sentinels answered that they do not watch the primary.
+func isUnknownPrimary(err error) bool { return isOfSentinel(err) && errors.Is(err, redis.Nil) }
+
+// isNoSentinel reports whether a server that should be a Sentinel does not know the commands of one.
+func isNoSentinel(err error) bool { return isOfSentinel(err) && hasPrefix(err, "ERR unknown command") }
+
+// isNoCluster reports whether a server that should be a node of a cluster is not one.
+func isNoCluster(err error) bool {
+	return hasPrefix(err, "ERR This instance has cluster support disabled") ||
+		!isOfSentinel(err) && hasPrefix(err, "ERR unknown command 'CLUSTER'", "ERR unknown command 'cluster'")
 }
 
 // isTLS reports whether TLS failed: one side rejected the certificate of the other, or the server does not use TLS.
@@ -55,7 +98,9 @@ func isTLS(err error) bool {
 		errors.As(err, &alert) && (alert.Op == "remote error" || alert.Op == "local error") // the names of alerts in crypto/tls
 }
 
-func isNoDB(err error) bool { return hasPrefix(err, "ERR DB index") }
+func isNoDB(err error) bool {
+	return errors.Is(err, errOneDatabase) || hasPrefix(err, "ERR DB index", "ERR SELECT is not allowed")
+}
 
 // hasPrefix reports whether err is an answer of Redis that begins with one of the prefixes.
 func hasPrefix(err error, prefixes ...string) bool {

@@ -14,7 +14,7 @@
 //	Writer  PING HSET EXPIRE ZADD ZREM ZRANGEBYSCORE ZREMRANGEBYSCORE INCR GET SET PUBLISH HVALS MULTI EXEC
 //	Reader  PING GET HVALS ZRANGEBYSCORE ZREVRANGE
 //
-// Both also send SELECT for a database other than 0.
+// Both also send SELECT for a database other than 0, and HELLO, which no ACL can deny.
 package cache
 
 import (

@@ -12,15 +12,17 @@ import (
 
 // DialOptions select a Redis server, a Redis Cluster, or the primary that Redis Sentinels monitor.
 type DialOptions struct {
-	// Servers are URLs such as "redis://127.0.0.1:6379" or "rediss://host:6380/0": one is a single server, several
-	// are nodes of a Redis Cluster, or Sentinels if MasterName is set. "unix:///run/redis.sock" is the socket of a
-	// single server. The scheme, the credentials and the database of the first URL apply to all servers. The other
-	// URLs must have the same scheme, and the same credentials and database or none. The database is the path of a
-	// URL or its option "db", as in "?db=1"; there are no other options.
+	// Servers are URLs such as "redis://127.0.0.1:6379" or "rediss://host:6380/0": one is a single server or a node of
+	// a Redis Cluster, several are nodes of a cluster. They are Sentinels if MasterName is set. "unix:///run/redis.sock"
+	// is the socket of a single server. The scheme, the credentials and the database of the first URL apply to all
+	// servers. The other URLs must have the same scheme, and the same credentials and database or none. The database is
+	// the path of a URL or its option "db", as in "?db=1"; there are no other options.
 	Servers    []string
 	MasterName string
 	// Username and Password override those in the first URL, unless they are empty.
 	Username, Password string
+	// SentinelUsername and SentinelPassword are the credentials of the Sentinels. Those above are used for the primary only.
+	SentinelUsername, SentinelPassword string
 	// DB overrides the database in the first URL, unless it is 0. It is 0 or more, and 0 in a cluster.
 	DB int
 	// TLS configures all connections. If it is nil, connections to rediss URLs trust the certificate authorities of
@@ -44,8 +46,9 @@ func (o DialOptions) Addrs() []string {
 
 // Names are the names of the options of a [DialOptions] in the user's configuration, for messages.
 type Names struct {
-	Servers, Username, Password, DB string
-	TLS                             []string
+	Servers, MasterName, Username, Password, SentinelUsername, SentinelPassword, DB string
+	// Limits bound how much is kept.
+	Limits, TLS []string
 }
 
 // Check returns the error that Dial would return, or nil.
@@ -60,6 +63,9 @@ func Dial(o DialOptions) (redis.UniversalClient, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(u.Addrs) == 1 && u.MasterName == "" {
+		return newOneServer(u), nil
+	}
 	return redis.NewUniversalClient(u), nil
 }
 
@@ -69,7 +75,7 @@ func (o DialOptions) universal() (*redis.UniversalOptions, error) {
 		return nil, errors.New("no server, want a URL such as \"redis://127.0.0.1:6379\"")
 	}
 	u := &redis.UniversalOptions{
-		MasterName: o.MasterName, TLSConfig: o.TLS,
+		MasterName: o.MasterName, SentinelUsername: o.SentinelUsername, SentinelPassword: o.SentinelPassword, TLSConfig: o.TLS,
 		DialTimeout: o.Timeout, ReadTimeout: o.Timeout, WriteTimeout: o.Timeout, PoolTimeout: o.Timeout, ContextTimeoutEnabled: true,
 		// The client must not send commands that are not in the ACL.
 		DisableIdentity:          true,
@@ -102,7 +108,7 @@ func (o DialOptions) parse(u *redis.UniversalOptions) error {
 	}
 	o.override(u)
 	if u.DB != 0 && len(u.Addrs) > 1 && u.MasterName == "" {
-		return fmt.Errorf("database %d of Redis, but a cluster has only database 0", u.DB)
+		return noDatabase(u.DB)
 	}
 	for _, s := range servers {
 		if err := o.checkBeside(first, s); err != nil {

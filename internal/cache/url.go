@@ -17,14 +17,21 @@ type server struct {
 	numbered bool   // whether the URL has a database
 }
 
+// ErrEncoding is the error of a URL whose credentials have special characters that are not percent-encoded.
+var ErrEncoding = errors.New("a server with credentials is not a URL, want one such as \"redis://127.0.0.1:6379\" with the special characters of " +
+	"a password percent-encoded: %2F for \"/\", %23 for \"#\", %3F for \"?\", %40 for \"@\" and %25 for \"%\"")
+
 // parseServer parses the URL of a server. Its errors contain no secret.
 func parseServer(text string) (server, error) {
 	u, err := url.Parse(text)
 	if err != nil {
+		if strings.Contains(text, "@") { // the error of url.Parse may quote a part of the password
+			return server{}, ErrEncoding
+		}
 		return server{}, errors.New("a server is not a URL, want one such as \"redis://127.0.0.1:6379\"")
 	}
 	if u.Scheme != "unix" && strings.Contains(u.Path+u.RawQuery+u.Fragment, "@") {
-		return server{}, errors.New("a server's URL has an \"@\" after its host, want special characters of a password percent-encoded, such as %2F for \"/\"")
+		return server{}, ErrEncoding
 	}
 	shown := *u
 	shown.RawQuery, shown.Fragment = "", "" // a password in the wrong place may be among them

@@ -2,7 +2,6 @@ package describe
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/telegraf-describe/telegraf-describe/internal/bucket"
 	"github.com/telegraf-describe/telegraf-describe/internal/engine"
+	"github.com/telegraf-describe/telegraf-describe/internal/option"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	ids "github.com/telegraf-describe/telegraf-describe/internal/series"
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
@@ -29,22 +29,37 @@ const (
 	minLinger = 10 * time.Minute
 )
 
-// Init checks the options and makes the engine. The error contains all faults.
-func (d *Describe) Init() error {
-	err := errors.Join(
+// examples has a valid value for each option that can be invalid.
+var examples = option.Examples{
+	"accuracy": `"exact"`, "booleans": `"ignore"`, "bucket": `"10m"`, "bucket_tag": `"time_bucket"`, "emit": `"final"`,
+	"emit_summary": `"compact"`, "exact_limit": "512", "group_by": `["host"]`, "layout": `"rows"`, "linger": `"10m"`,
+	"max_future": `"1h"`, "max_series": "100000", "memory_limit": `"1GiB"`, "origin": `"2026-01-01T00:00:00Z"`, "period": `"30s"`,
+	"prefix": `"analytics_"`, "quantile_method": `"linear"`, "state": `"/var/lib/telegraf-describe"`, "state_replay": `"1h"`,
+	"state_retention": `"7d"`, "state_tag": `"bucket_state"`, "stats": `["count", "mean", "p95"]`, "timestamp": `"start"`,
+	"timezone": `"Europe/Berlin"`,
+}
+
+// Check checks the options and turns them into values. It changes nothing outside of d and may be called several times.
+// The error joins one of type [option.Error] for each fault.
+func (d *Describe) Check() error {
+	return errors.Join(
 		d.initGrid(),
 		d.initSelection(),
 		d.initGrouping(),
 		d.initNames(),
 		d.initLimits(),
-		oneOf("booleans", d.Booleans, "number", "ignore"),
+		examples.OneOf("booleans", d.Booleans, "number", "ignore"),
 		d.checkTimestamp(),
-		oneOf("layout", d.Layout, "rows", "columns"),
-		oneOf("emit", d.Emit, "both", "final", "update"),
+		examples.OneOf("layout", d.Layout, "rows", "columns"),
+		examples.OneOf("emit", d.Emit, "both", "final", "update"),
 		d.initAccuracy(),
-		oneOf("emit_summary", d.EmitSummary, "off", "compact", "full"),
+		examples.OneOf("emit_summary", d.EmitSummary, "off", "compact", "full"),
 	)
-	if err != nil {
+}
+
+// Init checks the options as [Describe.Check] does, and opens the state.
+func (d *Describe) Init() error {
+	if err := d.Check(); err != nil {
 		return err
 	}
 	d.counters.init(d.Statistics)
@@ -90,39 +105,31 @@ func (d *Describe) taken() func(key string) bool {
 	return func(key string) bool { return key == d.BucketTag || key == d.StateTag || isColumnSuffix(key, suffixes) }
 }
 
-// oneOf returns an error if the value of an option is not one of the known ones.
-func oneOf(option, value string, known ...string) error {
-	if slices.Contains(known, value) {
-		return nil
-	}
-	return fmt.Errorf("invalid '%s' setting %q, known are %q", option, value, known)
-}
-
 // initGrid sets the grid of buckets from period, bucket, timezone and origin.
 func (d *Describe) initGrid() error {
 	period := time.Duration(d.Period)
 	if period < minPeriod {
-		return fmt.Errorf("invalid 'period' setting %q, want %s or more", period, minPeriod)
+		return examples.Errorf("period", " %q, want %s or more", period, minPeriod)
 	}
 	width := bucket.Fixed(period)
 	if d.Bucket != "" {
 		w, err := bucket.ParseWidth(d.Bucket)
 		if err != nil {
-			return fmt.Errorf("invalid 'bucket' setting: %w", err)
+			return examples.Errorf("bucket", ": %w", err)
 		}
 		width = w
 	}
 	zone, err := bucket.LoadZone(d.Timezone)
 	if err != nil {
-		return fmt.Errorf("invalid 'timezone' setting: %w", err)
+		return examples.Errorf("timezone", ": %w", err)
 	}
 	origin, err := time.Parse(time.RFC3339Nano, d.Origin)
 	if err != nil {
-		return fmt.Errorf("invalid 'origin' setting %q, want a time in the format RFC 3339, such as \"1970-01-01T00:00:00Z\"", d.Origin)
+		return examples.Errorf("origin", " %q, want a time in the format RFC 3339, such as \"1970-01-01T00:00:00Z\"", d.Origin)
 	}
 	d.options.Grid, err = bucket.NewGrid(width, origin, zone)
 	if err != nil {
-		return fmt.Errorf("invalid 'bucket' setting: %w", err)
+		return examples.Errorf("bucket", ": %w", err)
 	}
 	return nil
 }
@@ -131,22 +138,34 @@ func (d *Describe) initGrid() error {
 func (d *Describe) initSelection() error {
 	method, err := stats.ParseMethod(d.QuantileMethod)
 	if err != nil {
-		return fmt.Errorf("invalid 'quantile_method' setting: %w", err)
+		return examples.Errorf("quantile_method", ": %w", err)
 	}
 	if d.options.Selection, err = stats.NewSelection(d.Stats, method); err != nil {
-		return fmt.Errorf("invalid 'stats' setting: %w", err)
+		return examples.Errorf("stats", ": %w%s", err, d.suggestStats())
 	}
 	return nil
 }
 
+// suggestStats returns suggestions for the names in stats that are not those of statistics.
+func (d *Describe) suggestStats() string {
+	known := append(stats.Names(), "p50", "p95", "p99", "p99.9")
+	var all strings.Builder
+	for _, name := range d.Stats {
+		if _, err := stats.ParseStatistic(name); err != nil {
+			all.WriteString(option.Suggest(name, known))
+		}
+	}
+	return all.String()
+}
+
 // initAccuracy sets the limits of summaries and their encoding.
 func (d *Describe) initAccuracy() error {
-	errs := []error{oneOf("accuracy", d.Accuracy, "auto", "exact")}
+	errs := []error{examples.OneOf("accuracy", d.Accuracy, "auto", "exact")}
 	if d.ExactLimit < 1 || d.ExactLimit >= stats.Unlimited {
-		errs = append(errs, fmt.Errorf("invalid 'exact_limit' setting %d, want 1 to %d", d.ExactLimit, stats.Unlimited-1))
+		errs = append(errs, examples.Errorf("exact_limit", " %d, want 1 to %d", d.ExactLimit, stats.Unlimited-1))
 	}
 	if d.MemoryLimit <= 0 {
-		errs = append(errs, fmt.Errorf("invalid 'memory_limit' setting %d, want more than 0 bytes", d.MemoryLimit))
+		errs = append(errs, examples.Errorf("memory_limit", " %d, want more than 0 bytes", d.MemoryLimit))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
@@ -164,7 +183,7 @@ func (d *Describe) initGrouping() error {
 	keep, err := filter.Compile(d.GroupBy)
 	switch {
 	case err != nil:
-		return fmt.Errorf("invalid 'group_by' setting %q: %w", d.GroupBy, err)
+		return examples.Errorf("group_by", " %q: %w", d.GroupBy, err)
 	case keep == nil: // the list is empty
 		d.options.Keep = func(string) bool { return false }
 	case !slices.Contains(d.GroupBy, "*"):
@@ -176,16 +195,16 @@ func (d *Describe) initGrouping() error {
 // checkTimestamp checks timestamp. With "push", rows need another mark of their bucket, which is bucket_tag.
 func (d *Describe) checkTimestamp() error {
 	if d.Timestamp == "push" && d.BucketTag == "" {
-		return errors.New("invalid 'timestamp' setting \"push\" without 'bucket_tag', want a tag that names the bucket, such as bucket_tag = \"time_bucket\"")
+		return examples.Errorf("timestamp", " \"push\" without 'bucket_tag', want a tag that names the bucket, such as bucket_tag = \"time_bucket\"")
 	}
-	return oneOf("timestamp", d.Timestamp, "start", "end", "push")
+	return examples.OneOf("timestamp", d.Timestamp, "start", "end", "push")
 }
 
 // initNames checks the names that rows add: the prefix, bucket_tag and state_tag.
 func (d *Describe) initNames() error {
 	var same error
 	if d.StateTag != "" && d.StateTag == d.BucketTag {
-		same = fmt.Errorf("invalid 'state_tag' setting %q, 'bucket_tag' has it too", d.StateTag)
+		same = examples.Errorf("state_tag", " %q, 'bucket_tag' has it too", d.StateTag)
 	}
 	return errors.Join(same, d.checkPrefix(), checkTag("bucket_tag", d.BucketTag, record.TimeBucket), checkTag("state_tag", d.StateTag, record.BucketState))
 }
@@ -199,23 +218,23 @@ func isSendable(name string) bool {
 func (d *Describe) checkPrefix() error {
 	switch {
 	case d.Prefix == "":
-		return errors.New("invalid 'prefix' setting \"\", want a text: without a prefix the statistics would be in the table of the values")
+		return examples.Errorf("prefix", " \"\", want a text: without a prefix the statistics would be in the table of the values")
 	case !isSendable(d.Prefix):
-		return fmt.Errorf("invalid 'prefix' setting %q, %s", d.Prefix, sendable)
+		return examples.Errorf("prefix", " %q, %s", d.Prefix, sendable)
 	}
 	return nil
 }
 
 // checkTag checks the name of a tag that rows have in addition to the tags of the series. usual is the reserved name
 // that this tag may have.
-func checkTag(option, tag, usual string) error {
+func checkTag(name, tag, usual string) error {
 	switch {
 	case tag == "" || tag == usual:
 		return nil
 	case record.Reserved(tag) || tag == record.Agent:
-		return fmt.Errorf("invalid '%s' setting %q, want a name that has no other meaning in rows", option, tag)
+		return examples.Errorf(name, " %q, want a name that has no other meaning in rows", tag)
 	case !isSendable(tag):
-		return fmt.Errorf("invalid '%s' setting %q, %s", option, tag, sendable)
+		return examples.Errorf(name, " %q, %s", tag, sendable)
 	}
 	return nil
 }
@@ -228,19 +247,19 @@ func (d *Describe) initLimits() error {
 	}
 	var errs []error
 	if d.options.Linger < 0 {
-		errs = append(errs, fmt.Errorf("invalid 'linger' setting %q, want 0s or more", d.options.Linger))
+		errs = append(errs, examples.Errorf("linger", " %q, want 0s or more", d.options.Linger))
 	}
 	if d.MaxFuture < 0 {
-		errs = append(errs, fmt.Errorf("invalid 'max_future' setting %q, want 0s (no limit) or more", time.Duration(d.MaxFuture)))
+		errs = append(errs, examples.Errorf("max_future", " %q, want 0s (no limit) or more", time.Duration(d.MaxFuture)))
 	}
 	if d.StateRetention <= 0 {
-		errs = append(errs, fmt.Errorf("invalid 'state_retention' setting %q, want more than 0s", time.Duration(d.StateRetention)))
+		errs = append(errs, examples.Errorf("state_retention", " %q, want more than 0s", time.Duration(d.StateRetention)))
 	}
 	if d.StateReplay < 0 {
-		errs = append(errs, fmt.Errorf("invalid 'state_replay' setting %q, want 0s or more", time.Duration(d.StateReplay)))
+		errs = append(errs, examples.Errorf("state_replay", " %q, want 0s or more", time.Duration(d.StateReplay)))
 	}
 	if d.MaxSeries < 0 {
-		errs = append(errs, fmt.Errorf("invalid 'max_series' setting %d, want 0 (no limit) or more", d.MaxSeries))
+		errs = append(errs, examples.Errorf("max_series", " %d, want 0 (no limit) or more", d.MaxSeries))
 	}
 	return errors.Join(errs...)
 }

@@ -46,11 +46,11 @@ func (d *Describe) openState() error {
 	}
 	s, err := state.Open(d.stateOptions())
 	if errors.Is(err, state.ErrLocked) {
-		return fmt.Errorf("invalid 'state' setting %q: %w; want a folder that no other Telegraf uses, and another 'alias' for each describe block "+
+		return examples.Errorf("state", " %q: %w; want a folder that no other Telegraf uses, and another 'alias' for each describe block "+
 			"with the same buckets", d.State, err)
 	}
 	if err != nil {
-		return fmt.Errorf("invalid 'state' setting %q: %w", d.State, err)
+		return examples.Errorf("state", " %q: %w", d.State, err)
 	}
 	d.store = s
 	o.Store = store{s}

@@ -21,6 +21,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/option"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
@@ -34,6 +35,8 @@ type RedisCache struct {
 	MasterName       string          `toml:"master_name"`
 	Username         config.Secret   `toml:"username"`
 	Password         config.Secret   `toml:"password"`
+	SentinelUsername config.Secret   `toml:"sentinel_username"`
+	SentinelPassword config.Secret   `toml:"sentinel_password"`
 	DB               int             `toml:"db"`
 	Timeout          config.Duration `toml:"timeout"`
 	Database         string          `toml:"database"`
@@ -49,7 +52,8 @@ type RedisCache struct {
 
 	client   redis.UniversalClient // client and writer are nil without a connection
 	writer   *cache.Writer
-	outdated int64 // how many outdated records of the writer are in the counter already
+	outdated int64  // how many outdated records of the writer are in the counter already
+	outage   outage // in which Redis accepts no writes
 	counters counters
 	logged   map[string]bool // reasons of rejection that were logged
 	reported atomic.Int64    // when report last logged an error, in nanoseconds since 1970
@@ -63,16 +67,28 @@ type counters struct {
 // SampleConfig returns the documented options.
 func (*RedisCache) SampleConfig() string { return sampleConfig }
 
-// Init checks the options. It does not connect.
-func (r *RedisCache) Init() error {
+// examples has a valid value for each option that can be invalid.
+var examples = option.Examples{
+	"agent": `"web1"`, "compat_max_records": "1000", "database": `"mydb"`, "database_tag": `"tenant"`, "db": "0", "master_name": `"mymaster"`,
+	"max_buckets": "1000", "retention": `"30d"`, "servers": `["redis://127.0.0.1:6379"]`, "timeout": `"5s"`,
+}
+
+// Check checks the options and sets the default of agent. It may be called several times. The error joins one of type
+// [option.Error] for each fault, except for those of TLS settings.
+func (r *RedisCache) Check() error {
 	if r.Agent == "" {
 		name, err := os.Hostname()
 		if err != nil {
-			return fmt.Errorf("invalid 'agent' setting \"\": the name of the host is unknown: %w", err)
+			return examples.Errorf("agent", " \"\": the name of the host is unknown: %w", err)
 		}
 		r.Agent = name
 	}
-	if err := errors.Join(r.checkServers(), r.checkDatabase(), r.checkLimits()); err != nil {
+	return errors.Join(r.checkServers(), r.checkDatabase(), r.checkLimits())
+}
+
+// Init checks the options as [RedisCache.Check] does. It does not connect.
+func (r *RedisCache) Init() error {
+	if err := r.Check(); err != nil {
 		return err
 	}
 	r.logged = make(map[string]bool)
@@ -93,10 +109,17 @@ func (r *RedisCache) Init() error {
 // checkServers checks servers, db and the TLS settings.
 func (r *RedisCache) checkServers() error {
 	if err := (cache.DialOptions{Servers: r.Servers, MasterName: r.MasterName, DB: r.DB}).Check(); err != nil {
-		return fmt.Errorf("invalid 'servers' setting: %w", err)
+		hint := ""
+		if errors.Is(err, cache.ErrEncoding) {
+			hint = "; or write it into 'password' as it is"
+		}
+		return examples.Errorf("servers", ": %w%s", err, hint)
+	}
+	if r.MasterName == "" && (!r.SentinelUsername.Empty() || !r.SentinelPassword.Empty()) {
+		return examples.Errorf("master_name", " \"\" with credentials of Sentinels, want the name of the primary that they watch")
 	}
 	if r.DB < 0 {
-		return fmt.Errorf("invalid 'db' setting %d, want 0 or more", r.DB)
+		return examples.Errorf("db", " %d, want 0 or more", r.DB)
 	}
 	if _, err := r.TLSConfig(); err != nil {
 		return fmt.Errorf("invalid TLS settings: %w", err)
@@ -107,44 +130,46 @@ func (r *RedisCache) checkServers() error {
 // checkDatabase checks database and database_tag.
 func (r *RedisCache) checkDatabase() error {
 	if r.Database == "" && r.DatabaseTag == "" {
-		return errors.New("invalid 'database' setting \"\", want the name of a database, or a 'database_tag'")
+		return examples.Errorf("database", " \"\", want the name of a database, or a 'database_tag'")
 	}
 	switch r.DatabaseTag {
 	case record.FieldName, record.TimeBucket, record.BucketState:
-		return fmt.Errorf("invalid 'database_tag' setting %q, want the name of a tag without another meaning", r.DatabaseTag)
+		return examples.Errorf("database_tag", " %q, want the name of a tag without another meaning", r.DatabaseTag)
 	}
 	if r.Database == "" {
 		return nil
 	}
 	if err := record.CheckName(r.Database); err != nil {
-		return fmt.Errorf("invalid 'database' setting %q: %w", r.Database, err)
+		return examples.Errorf("database", " %q: %w", r.Database, err)
 	}
 	if strings.ContainsRune(r.Database, utf8.RuneError) { // the configuration's parser has replaced invalid UTF-8
-		return fmt.Errorf("invalid 'database' setting %q: a name is valid UTF-8", r.Database)
+		return examples.Errorf("database", " %q: a name is valid UTF-8", r.Database)
 	}
 	return nil
 }
 
 // checkLimits checks the durations and the numbers.
 func (r *RedisCache) checkLimits() error {
+	var errs []error
 	if retention := time.Duration(r.Retention); retention < time.Second {
-		return fmt.Errorf("invalid 'retention' setting %q, want 1s or more", retention)
+		errs = append(errs, examples.Errorf("retention", " %q, want 1s or more", retention))
 	}
 	if timeout := time.Duration(r.Timeout); timeout <= 0 {
-		return fmt.Errorf("invalid 'timeout' setting %q, want more than 0s", timeout)
+		errs = append(errs, examples.Errorf("timeout", " %q, want more than 0s", timeout))
 	}
 	if r.MaxBuckets < 0 {
-		return fmt.Errorf("invalid 'max_buckets' setting %d, want 0 (all) or more", r.MaxBuckets)
+		errs = append(errs, examples.Errorf("max_buckets", " %d, want 0 (all) or more", r.MaxBuckets))
 	}
 	if r.CompatMaxRecords < 0 {
-		return fmt.Errorf("invalid 'compat_max_records' setting %d, want 0 (no compatibility key) or more", r.CompatMaxRecords)
+		errs = append(errs, examples.Errorf("compat_max_records", " %d, want 0 (no compatibility key) or more", r.CompatMaxRecords))
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 var optionNames = cache.Names{
-	Servers: "servers", Username: "username", Password: "password", DB: "db",
-	TLS: []string{"tls_ca", "tls_cert", "tls_key", "tls_server_name"},
+	Servers: "servers", MasterName: "master_name", Username: "username", Password: "password",
+	SentinelUsername: "sentinel_username", SentinelPassword: "sentinel_password", DB: "db",
+	Limits: []string{"retention", "max_buckets"}, TLS: []string{"tls_ca", "tls_cert", "tls_key", "tls_server_name"},
 }
 
 // Connect connects to Redis. It may be called again after an error. Telegraf's startup_error_behavior applies to the
@@ -165,6 +190,7 @@ func (r *RedisCache) Connect() error {
 	defer cancel()
 	if err := writer.Ping(ctx); err != nil {
 		_ = client.Close()
+		r.outage.fail(time.Now())
 		return &startupError{err: o.Explain(err, optionNames), retry: !cache.IsPermanent(err)}
 	}
 	r.client, r.writer, r.outdated = client, writer, 0
@@ -174,13 +200,23 @@ func (r *RedisCache) Connect() error {
 // dialOptions returns the options of the connection, with the secrets.
 func (r *RedisCache) dialOptions() (cache.DialOptions, error) {
 	o := cache.DialOptions{Servers: r.Servers, MasterName: r.MasterName, DB: r.DB, Timeout: time.Duration(r.Timeout)}
+	for _, secret := range []struct {
+		name  string
+		value *config.Secret
+		text  *string
+	}{
+		{"username", &r.Username, &o.Username},
+		{"password", &r.Password, &o.Password},
+		{"sentinel_username", &r.SentinelUsername, &o.SentinelUsername},
+		{"sentinel_password", &r.SentinelPassword, &o.SentinelPassword},
+	} {
+		text, err := reveal(secret.value)
+		if err != nil {
+			return o, fmt.Errorf("getting '%s': %w", secret.name, err)
+		}
+		*secret.text = text
+	}
 	var err error
-	if o.Username, err = reveal(&r.Username); err != nil {
-		return o, fmt.Errorf("getting 'username': %w", err)
-	}
-	if o.Password, err = reveal(&r.Password); err != nil {
-		return o, fmt.Errorf("getting 'password': %w", err)
-	}
 	if o.TLS, err = r.TLSConfig(); err != nil {
 		return o, fmt.Errorf("invalid TLS settings: %w", err)
 	}
@@ -200,9 +236,9 @@ func reveal(s *config.Secret) (string, error) {
 	return strings.Clone(b.TemporaryString()), nil
 }
 
-// at adds the addresses of the servers to an error.
+// at adds the addresses of the servers to an error, and the options to check.
 func (r *RedisCache) at(err error) error {
-	return fmt.Errorf("redis at %s: %w", strings.Join(cache.DialOptions{Servers: r.Servers}.Addrs(), ", "), err)
+	return cache.DialOptions{Servers: r.Servers}.Explain(err, optionNames)
 }
 
 // report receives the errors of work that the writer tries again: see [cache.Options]. It counts every error, and
@@ -228,6 +264,7 @@ func (r *RedisCache) Write(metrics []telegraf.Metric) error {
 	}
 	r.count(b)
 	r.logRejected(b)
+	r.logRecovery(b)
 	return b.err()
 }
 
@@ -257,6 +294,19 @@ func (r *RedisCache) count(b *batch) {
 	r.counters.written.Incr(int64(len(b.accepted)) - outdated)
 	r.counters.rejected.Incr(int64(len(b.rejected)))
 	r.counters.ignored.Incr(b.ignored)
+}
+
+// logRecovery notes whether Redis accepts writes, and logs when it does so again.
+func (r *RedisCache) logRecovery(b *batch) {
+	switch {
+	case len(b.failed) > 0:
+		r.outage.fail(time.Now())
+	case len(b.accepted) > 0:
+		if lasted, attempts := r.outage.end(time.Now()); attempts > 0 {
+			r.Log.Infof("Recovered: redis at %s accepts writes again after %s; attempts that failed: %d",
+				strings.Join(cache.DialOptions{Servers: r.Servers}.Addrs(), ", "), lasted.Round(time.Millisecond), attempts)
+		}
+	}
 }
 
 // logRejected logs each reason of rejection once.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -455,23 +454,6 @@ func TestRecordsAreSpreadOverACluster(t *testing.T) {
 	require.Greater(t, len(slots), 1, "tables are spread over the nodes")
 }
 
-func TestTheSentinelsFindThePrimary(t *testing.T) {
-	t.Parallel()
-	primary := redistest.Server(t)
-	host, port, err := net.SplitHostPort(primary.Addr())
-	require.NoError(t, err)
-	conf := filepath.Join(t.TempDir(), "sentinel.conf")
-	require.NoError(t, os.WriteFile(conf, fmt.Appendf(nil, "sentinel monitor main %s %s 1\n", host, port), 0o600))
-	path, err := redisserver.Find()
-	require.NoError(t, err)
-	wrapper := filepath.Join(t.TempDir(), "sentinel") // redis-server takes the file as its first argument
-	require.NoError(t, os.WriteFile(wrapper, fmt.Appendf(nil, "#!/bin/sh\nexec %s %s --bind $2 --port $4 --sentinel\n", path, conf), 0o700))
-	sentinel := redistest.Start(t, redisserver.Options{Binary: wrapper})
-	r, _ := connected(t, sentinel.Addr(), "  master_name = \"main\"")
-	require.NoError(t, r.Write([]telegraf.Metric{row(nil, mean(1), 0)}))
-	require.Len(t, records(t, redistest.Client(t, primary), cpu), 1)
-}
-
 func TestRecordsAreSentOverTLS(t *testing.T) {
 	t.Parallel()
 	addr, cert, key := redistest.TLS(t)
@@ -519,12 +501,13 @@ func TestBadOptionsNameTheOptionTheValueAndTheRule(t *testing.T) {
 		`servers = ["redis://a", "rediss://b"]`:                    "invalid 'servers' setting: server \"rediss://b\": its scheme differs from that of the first",
 		`servers = ["redis://u:p@a?read_timeout=9s"]`:              `invalid 'servers' setting: server "redis://u:xxxxx@a": a URL cannot have the option "read_timeout"`,
 		`servers = ["unix:///r.sock"]` + "\n  master_name = \"m\"": "invalid 'servers' setting: server \"unix:///r.sock\": a socket belongs to a single server",
-		`db = -1`:                 "invalid 'db' setting -1, want 0 or more",
-		`retention = "0s"`:        `invalid 'retention' setting "0s", want 1s or more`,
-		`retention = "-1d"`:       `invalid 'retention' setting "-24h0m0s", want 1s or more`,
-		`timeout = "0s"`:          `invalid 'timeout' setting "0s", want more than 0s`,
-		`max_buckets = -1`:        "invalid 'max_buckets' setting -1, want 0 (all) or more",
-		`compat_max_records = -1`: "invalid 'compat_max_records' setting -1, want 0",
+		`sentinel_password = "p"`:                                  `invalid 'master_name' setting "" with credentials of Sentinels, want the name of the primary that they watch`,
+		`db = -1`:                                                  "invalid 'db' setting -1, want 0 or more",
+		`retention = "0s"`:                                         `invalid 'retention' setting "0s", want 1s or more`,
+		`retention = "-1d"`:                                        `invalid 'retention' setting "-24h0m0s", want 1s or more`,
+		`timeout = "0s"`:                                           `invalid 'timeout' setting "0s", want more than 0s`,
+		`max_buckets = -1`:                                         "invalid 'max_buckets' setting -1, want 0 (all) or more",
+		`compat_max_records = -1`:                                  "invalid 'compat_max_records' setting -1, want 0",
 	} {
 		database := "  database = \"db\"\n"
 		if strings.HasPrefix(option, "database") {
@@ -553,6 +536,8 @@ func TestTheSampleConfigurationShowsTheDefaults(t *testing.T) {
 				[]any{r.Servers, r.MasterName, r.DB, r.Timeout, r.Database, r.DatabaseTag, r.Agent, r.Retention, r.MaxBuckets, r.CompatMaxRecords})
 			require.True(t, r.Username.Empty())
 			require.True(t, r.Password.Empty())
+			require.True(t, r.SentinelUsername.Empty())
+			require.True(t, r.SentinelPassword.Empty())
 		})
 	}
 }

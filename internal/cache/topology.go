@@ -1,0 +1,154 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// errSentinel is the error of every command if the only server is a Sentinel and MasterName is empty.
+var errSentinel = errors.New("the server is a Sentinel, which keeps no data")
+
+// oneServer is the client of a single address, which may be a server or a node of a cluster, such as the configuration
+// endpoint of a managed one. The first command asks the server with HELLO, which no ACL can deny. In a cluster, each
+// command goes to the node that has its keys. A subscription stays at the address, because a cluster publishes every
+// message on all nodes.
+//
+// If the server does not know HELLO (before Redis 6, or some proxies), it is used as a single server.
+type oneServer struct {
+	*redis.Client
+	topology *topology
+}
+
+func newOneServer(u *redis.UniversalOptions) *oneServer {
+	c := &oneServer{Client: redis.NewClient(u.Simple()), topology: &topology{options: u}}
+	c.AddHook(c.topology)
+	return c
+}
+
+// Close closes all connections.
+func (c *oneServer) Close() error {
+	err := c.Client.Close()
+	if cluster := c.topology.cluster.Load(); cluster != nil {
+		err = errors.Join(err, cluster.Close())
+	}
+	return err
+}
+
+// topology is a hook that passes the commands of a client on to a cluster, if the server of the client is one.
+type topology struct {
+	options *redis.UniversalOptions
+	single  atomic.Bool                         // whether the server is known to be no cluster
+	cluster atomic.Pointer[redis.ClusterClient] // nil unless the server is known to be a node of a cluster
+
+	mu sync.Mutex // held while the server is asked
+}
+
+// DialHook changes nothing.
+func (*topology) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+// ProcessHook passes a command on.
+func (t *topology) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		cluster, err := t.find(ctx)
+		switch {
+		case err != nil:
+			cmd.SetErr(err)
+			return err
+		case cluster != nil:
+			return cluster.Process(ctx, cmd)
+		}
+		return next(ctx, cmd)
+	}
+}
+
+// ProcessPipelineHook passes a pipeline or a transaction on. Those of a transaction are between MULTI and EXEC.
+func (t *topology) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		cluster, err := t.find(ctx)
+		switch {
+		case err != nil:
+			for _, cmd := range cmds {
+				cmd.SetErr(err)
+			}
+			return err
+		case cluster == nil:
+			return next(ctx, cmds)
+		case cmds[0].Name() == "multi":
+			_, err = cluster.TxPipelined(ctx, queueAll(ctx, cmds[1:len(cmds)-1]))
+		default:
+			_, err = cluster.Pipelined(ctx, queueAll(ctx, cmds))
+		}
+		return err
+	}
+}
+
+func queueAll(ctx context.Context, cmds []redis.Cmder) func(redis.Pipeliner) error {
+	return func(pipe redis.Pipeliner) error {
+		return pipe.BatchProcess(ctx, cmds...)
+	}
+}
+
+// find returns the client of the cluster, or nil if the server is not a node of one. It asks the server until it has an
+// answer; an error means that there is none, or that the server cannot be used.
+func (t *topology) find(ctx context.Context) (*redis.ClusterClient, error) {
+	if cluster := t.cluster.Load(); cluster != nil || t.single.Load() {
+		return cluster, nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if cluster := t.cluster.Load(); cluster != nil || t.single.Load() {
+		return cluster, nil
+	}
+	mode, err := t.ask(ctx)
+	switch {
+	case IsAnswer(err): // the command itself gets the error too, unless the server does not know HELLO
+		return nil, nil //nolint:nilnil // documented above
+	case err != nil:
+		return nil, err
+	case mode == "sentinel":
+		return nil, errSentinel
+	case mode != "cluster":
+		t.single.Store(true)
+		return nil, nil //nolint:nilnil // documented above
+	case t.options.DB != 0:
+		return nil, noDatabase(t.options.DB)
+	}
+	cluster := redis.NewClusterClient(t.options.Cluster())
+	t.cluster.Store(cluster)
+	return cluster, nil
+}
+
+// ask returns the mode of the server: standalone, cluster or sentinel.
+func (t *topology) ask(ctx context.Context) (string, error) {
+	o := t.options.Simple()
+	o.DB, o.PoolSize = 0, 1 // a cluster and a Sentinel refuse another database
+	client := redis.NewClient(o)
+	defer client.Close()
+	reply, err := client.Do(ctx, "HELLO").Result()
+	if err != nil {
+		return "", err
+	}
+	switch reply := reply.(type) {
+	case map[any]any:
+		return fmt.Sprint(reply["mode"]), nil
+	case []any:
+		for i := 0; i+1 < len(reply); i += 2 {
+			if reply[i] == "mode" {
+				return fmt.Sprint(reply[i+1]), nil
+			}
+		}
+	}
+	return "", nil
+}
+
+func noDatabase(number int) error {
+	return fmt.Errorf("database %d of Redis, but %w", number, errOneDatabase)
+}
+
+// errOneDatabase is the reason of an error about a database of a cluster.
+var errOneDatabase = errors.New("a cluster has only database 0")

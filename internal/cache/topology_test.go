@@ -1,0 +1,101 @@
+package cache_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
+)
+
+func dial(t testing.TB, o cache.DialOptions) redis.UniversalClient {
+	t.Helper()
+	o.Timeout = 5 * time.Second
+	c, err := cache.Dial(o)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, c.Close()) })
+	return c
+}
+
+// A managed cluster has one address, its configuration endpoint.
+func TestOneAddressOfAClusterReachesAllOfIt(t *testing.T) {
+	t.Parallel()
+	addrs := redistest.SharedCluster(t)
+	database := newTable().Database
+	w := cache.NewWriter(dial(t, cache.DialOptions{Servers: []string{"redis://" + addrs[0]}}), cache.Options{
+		Retention: time.Hour, CompatRecords: 10, Report: func(err error) { t.Error(err) },
+	})
+	client := dial(t, cache.DialOptions{Servers: []string{"redis://" + addrs[1]}})
+	for i := range 10 { // on all nodes
+		table := record.Table{Database: database, Name: fmt.Sprint("analytics_", i)}
+		put(t, w, table, rec(60, "f", "h", 1), rec(120, "f", "h", 2))
+		require.Len(t, all(t, client, table, record.Range{}), 2)
+	}
+	require.NoError(t, w.Close(closing))
+	require.Len(t, compat(t, client, record.Table{Database: database, Name: "analytics_3"}), 2)
+
+	messages := client.Subscribe(t.Context(), cache.ChannelName(record.Table{Database: database, Name: "analytics_4"}))
+	defer messages.Close()
+	_, err := messages.Receive(t.Context())
+	require.NoError(t, err)
+	put(t, writerOf(t, client, nil), record.Table{Database: database, Name: "analytics_4"}, rec(60, "f", "h", 3))
+	message, err := messages.ReceiveMessage(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "60", message.Payload)
+}
+
+func TestTheErrorOfARefusedCommandIsThatOfTheNodeOfACluster(t *testing.T) {
+	t.Parallel()
+	addrs := redistest.Cluster(t)
+	client := dial(t, cache.DialOptions{Servers: []string{"redis://" + addrs[0]}})
+	for _, addr := range addrs {
+		require.NoError(t, redistest.Open(t, addr).ConfigSet(t.Context(), "maxmemory", "1").Err())
+	}
+	w := cache.NewWriter(client, cache.Options{Retention: time.Hour})
+	require.ErrorContains(t, w.Put(t.Context(), table, []record.Record{rec(60, "f", "h", 1)}), "OOM command not allowed")
+}
+
+// The user of the ACL has no right to ask the server for anything.
+func TestAUserOfTheACLMayAskForTheTopology(t *testing.T) {
+	t.Parallel()
+	client := user(t, writerACL)
+	put(t, writerOf(t, client, nil), table, rec(60, "f", "h", 1))
+	require.ErrorContains(t, client.Info(t.Context()).Err(), "NOPERM")
+}
+
+func TestAServerWithoutHelloIsASingleOne(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t, redisserver.Options{Args: []string{"--rename-command", "HELLO", ""}})
+	client := dial(t, cache.DialOptions{Servers: []string{"redis://" + s.Addr()}})
+	put(t, writerOf(t, client, nil), table, rec(60, "f", "h", 1))
+	require.Len(t, all(t, client, table, record.Range{}), 1)
+}
+
+func TestTheTopologyIsFoundAfterTheServerHasStarted(t *testing.T) {
+	t.Parallel()
+	s := redistest.Server(t)
+	addr := s.Addr()
+	require.NoError(t, s.Stop())
+	client := dial(t, cache.DialOptions{Servers: []string{"redis://" + addr}})
+	w := cache.NewWriter(client, cache.Options{Retention: time.Hour})
+	require.ErrorContains(t, w.Put(t.Context(), table, []record.Record{rec(60, "f", "h", 1)}), "connection refused")
+	redistest.Start(t, redisserver.Options{Addr: addr})
+	put(t, w, table, rec(60, "f", "h", 1))
+	require.Len(t, all(t, client, table, record.Range{}), 1)
+}
+
+func TestAClusterHasOnlyDatabaseZero(t *testing.T) {
+	t.Parallel()
+	addr := redistest.SharedCluster(t)[0]
+	o := cache.DialOptions{Servers: []string{"redis://" + addr}, DB: 1}
+	err := dial(t, o).Ping(t.Context()).Err()
+	require.EqualError(t, o.Explain(err, cache.Names{Servers: "servers", DB: "db"}),
+		"redis at "+addr+": database 1 of Redis, but a cluster has only database 0; check 'db', 'servers'")
+	require.True(t, cache.IsPermanent(err))
+}

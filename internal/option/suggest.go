@@ -1,0 +1,55 @@
+package option
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Suggest returns `, did you mean "mean"?` with the known word nearest to the given one, or "" if none is near.
+func Suggest(word string, known []string) string {
+	if nearest := Nearest(word, known); nearest != "" {
+		return fmt.Sprintf(", did you mean %q?", nearest)
+	}
+	return ""
+}
+
+// Nearest returns the first of the known words with the fewest edits from the given one, or "" if none is near. A word is
+// near if at most a third of its letters have to be inserted, removed, replaced or exchanged with their neighbour, at
+// least one and at most three. Case, and "-" in place of "_", do not count.
+func Nearest(word string, known []string) string {
+	nearest, fewest := "", 4
+	for _, candidate := range known {
+		limit := min(max(len(candidate)/3, 1), 3)
+		if d := distance(fold(word), fold(candidate)); d <= limit && d < fewest && candidate != word {
+			nearest, fewest = candidate, d
+		}
+	}
+	return nearest
+}
+
+func fold(s string) string { return strings.ReplaceAll(strings.ToLower(s), "-", "_") }
+
+// distance returns the optimal string alignment distance of two texts, in bytes: see Boytsov, "Indexing methods for
+// approximate dictionary searching", 2011, section 2.2.
+func distance(a, b string) int {
+	var before []int // the row before the last one
+	last, row := make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, last, row = last, row, make([]int, len(b)+1)
+	}
+	return last[len(b)]
+}

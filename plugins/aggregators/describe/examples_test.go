@@ -1,0 +1,47 @@
+package describe
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/influxdata/telegraf/config"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/option"
+)
+
+// Every option that sample.conf lists can be invalid, except for the booleans of Telegraf.
+func TestEachOptionHasAnExampleThatIsValid(t *testing.T) {
+	for line := range strings.Lines(sampleConfig) {
+		name, _, found := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "# "), " = ")
+		if !found || strings.Contains(name, " ") || name == "drop_original" {
+			continue
+		}
+		require.Contains(t, examples, name)
+		cfg := config.NewConfig()
+		require.NoError(t, cfg.LoadConfigData([]byte("[[aggregators.describe]]\n  "+name+" = "+examples[name]+"\n"), config.EmptySourcePath))
+		d, ok := cfg.Aggregators[0].Aggregator.(*Describe)
+		require.True(t, ok)
+		require.NoError(t, d.Check(), name)
+		require.NoError(t, d.Check(), "a second time")
+	}
+}
+
+func TestEachFaultNamesItsOptionAndSuggestsANearName(t *testing.T) {
+	for setting, want := range map[string]string{
+		`stats = ["coutn"]`:    `, did you mean "count"?; for example stats = ["count", "mean", "p95"]`,
+		`layout = "colums"`:    `did you mean "columns"?; for example layout = "rows"`,
+		`max_series = -1`:      `invalid 'max_series' setting -1, want 0 (no limit) or more; for example max_series = 100000`,
+		`bucket = "10minutes"`: `; for example bucket = "10m"`,
+	} {
+		cfg := config.NewConfig()
+		require.NoError(t, cfg.LoadConfigData([]byte("[[aggregators.describe]]\n  "+setting+"\n  emit_summary = \"none\"\n"), config.EmptySourcePath))
+		d, ok := cfg.Aggregators[0].Aggregator.(*Describe)
+		require.True(t, ok)
+		faults := option.All(d.Check())
+		require.Len(t, faults, 2)
+		require.ErrorContains(t, faults[0], want)
+		require.Equal(t, strings.Fields(setting)[0], option.Of(faults[0]))
+		require.Equal(t, "emit_summary", option.Of(faults[1]))
+	}
+}

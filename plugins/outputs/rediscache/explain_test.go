@@ -1,0 +1,160 @@
+package rediscache_test
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/influxdata/telegraf"
+	"github.com/influxdata/telegraf/metric"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
+)
+
+// startSentinel starts a Sentinel that watches the primary as "main". more are lines of its configuration.
+func startSentinel(t *testing.T, primary, more string) *redisserver.Server {
+	t.Helper()
+	host, port, err := net.SplitHostPort(primary)
+	require.NoError(t, err)
+	conf := filepath.Join(t.TempDir(), "sentinel.conf")
+	require.NoError(t, os.WriteFile(conf, fmt.Appendf(nil, "sentinel monitor main %s %s 1\n%s", host, port, more), 0o600))
+	path, err := redisserver.Find()
+	require.NoError(t, err)
+	wrapper := filepath.Join(t.TempDir(), "sentinel") // redis-server takes the file as its first argument
+	require.NoError(t, os.WriteFile(wrapper, fmt.Appendf(nil, "#!/bin/sh\nexec %s %s --bind $2 --port $4 --sentinel\n", path, conf), 0o700))
+	return redistest.Start(t, redisserver.Options{Binary: wrapper})
+}
+
+func TestTheSentinelsFindThePrimary(t *testing.T) {
+	t.Parallel()
+	primary := redistest.Server(t)
+	sentinel := startSentinel(t, primary.Addr(), "")
+	r, _ := connected(t, sentinel.Addr(), "  master_name = \"main\"")
+	require.NoError(t, r.Write([]telegraf.Metric{row(nil, mean(1), 0)}))
+	require.Len(t, records(t, redistest.Client(t, primary), cpu), 1)
+}
+
+func TestASentinelHasCredentialsOfItsOwn(t *testing.T) {
+	t.Parallel()
+	primary := redistest.Start(t, redisserver.Options{Password: "primary"})
+	auth := "sentinel auth-pass main primary\n"
+	byPassword := startSentinel(t, primary.Addr(), auth+"requirepass own\n")
+	byUser := startSentinel(t, primary.Addr(), auth+"user asker on >own +@all\nuser default off\n")
+	const main = "  master_name = \"main\"\n  password = \"primary\"\n"
+	for addr, options := range map[string]string{
+		byPassword.Addr(): "  sentinel_password = \"own\"\n",
+		byUser.Addr():     "  sentinel_username = \"asker\"\n  sentinel_password = \"own\"\n",
+	} {
+		r, _ := connected(t, addr, main+options)
+		require.NoError(t, r.Write([]telegraf.Metric{row(nil, mean(1), 0)}))
+		for _, wrong := range []string{"", "  sentinel_password = \"wr0ng\"\n"} {
+			r, _ := output(t, addr, main+wrong)
+			err := r.Connect()
+			require.ErrorContains(t, err, ": the Sentinels have credentials of their own; check 'sentinel_username', 'sentinel_password'")
+			require.NotContains(t, err.Error(), "wr0ng")
+		}
+	}
+	r, _ := output(t, byPassword.Addr(), "  master_name = \"main\"\n  password = \"wrong\"\n  sentinel_password = \"own\"\n")
+	require.ErrorContains(t, r.Connect(), "; check 'username', 'password', 'servers'")
+}
+
+func TestErrorsOfTheTopologyNameTheOptionToChange(t *testing.T) {
+	t.Parallel()
+	single, other := redistest.Server(t), redistest.Server(t)
+	sentinel := startSentinel(t, single.Addr(), "")
+	second := startSentinel(t, single.Addr(), "")
+	for _, test := range []struct{ servers, options, want string }{
+		{sentinel.Addr(), "", ": the server is a Sentinel, which keeps no data, want the name of the primary that it watches; check 'master_name', 'servers'"},
+		{sentinel.Addr(), "  master_name = \"mian\"", ": the Sentinels watch no primary of that name; check 'master_name'"},
+		{single.Addr(), "  master_name = \"main\"", ": a server that is given together with the name of a primary must be a Sentinel; check 'master_name', 'servers'"},
+		{
+			single.Addr() + `", "redis://` + other.Addr(), "",
+			": several servers must be nodes of a cluster, or Sentinels together with the name of a primary; check 'servers', 'master_name'",
+		},
+		{
+			sentinel.Addr() + `", "redis://` + second.Addr(), "",
+			": several servers must be nodes of a cluster, or Sentinels together with the name of a primary; check 'servers', 'master_name'",
+		},
+	} {
+		r, _ := output(t, test.servers, test.options)
+		require.ErrorContains(t, r.Connect(), test.want, test)
+	}
+}
+
+func TestOneAddressOfAClusterIsEnough(t *testing.T) {
+	t.Parallel()
+	addrs := redistest.SharedCluster(t)
+	r, log := connected(t, addrs[0], "  database_tag = \"database\"")
+	var batch []telegraf.Metric
+	for i := range 10 {
+		batch = append(batch, metric.New(fmt.Sprint("analytics_one_", i), map[string]string{"field_name": "f", "database": "one"}, mean(1), time.Unix(0, 0)))
+	}
+	require.NoError(t, r.Write(batch))
+	require.Empty(t, log.Messages())
+	require.Equal(t, int64(10), r.Counts()[0])
+}
+
+func TestAPasswordThatWantsEncodingIsExplained(t *testing.T) {
+	t.Parallel()
+	for _, password := range []string{"s3c/ret", "s3c#ret", "s3c?ret", "s3c%ret", "s3c ret", "s3c[ret"} {
+		ro := load(t, "[[outputs.rediscache]]\n  servers = [\"redis://user:"+password+"@127.0.0.1:6379\"]\n  database = \"db\"\n")
+		err := ro.Init()
+		require.ErrorContains(t, err, `invalid 'servers' setting: a server with credentials is not a URL, want one such as "redis://127.0.0.1:6379" with the special characters`)
+		require.ErrorContains(t, err, "; or write it into 'password' as it is")
+		require.NotContains(t, err.Error(), "s3c")
+		require.NotContains(t, err.Error(), "ret")
+	}
+}
+
+// Redis refuses writes for each reason in turn, and then accepts them.
+func TestARefusedWriteNamesItsReasonAndTheOptionsAndTheRecoveryIsLogged(t *testing.T) {
+	t.Parallel()
+	server := redistest.Server(t)
+	admin := redistest.Client(t, server)
+	r, log := connected(t, server.Addr(), "  compat_max_records = 0")
+	batch := []telegraf.Metric{row(nil, mean(1), 0)}
+	for _, fault := range []struct {
+		begin, end []any
+		want       string
+	}{
+		{[]any{"CONFIG", "SET", "maxmemory", "1"}, []any{"CONFIG", "SET", "maxmemory", "0"}, "; check 'retention', 'max_buckets'"},
+		{[]any{"REPLICAOF", "127.0.0.1", "1"}, []any{"REPLICAOF", "NO", "ONE"}, "want the primary, or Sentinels that know it; check 'servers', 'master_name'"},
+		{[]any{"ACL", "SETUSER", "default", "-hset"}, []any{"ACL", "SETUSER", "default", "+hset"}, "; check 'username', 'password', 'servers'"},
+	} {
+		require.NoError(t, admin.Do(t.Context(), fault.begin...).Err())
+		for range 2 {
+			err := r.Write(batch)
+			require.ErrorContains(t, err, fault.want)
+			require.NotContains(t, err.Error(), "EXECABORT")
+		}
+		require.NoError(t, admin.Do(t.Context(), fault.end...).Err())
+		require.NoError(t, r.Write(batch))
+		require.NoError(t, r.Write(batch), "the recovery is logged once")
+	}
+	messages := log.Messages()
+	require.Len(t, messages, 3)
+	for _, m := range messages {
+		require.Regexp(t, "Recovered: redis at "+strings.ReplaceAll(server.Addr(), ".", `\.`)+` accepts writes again after .*s; attempts that failed: 2`, fmt.Sprint(m))
+	}
+}
+
+func TestTheRecoveryAfterAFailedConnectionIsLogged(t *testing.T) {
+	t.Parallel()
+	server := redistest.Server(t)
+	addr := server.Addr()
+	require.NoError(t, server.Stop())
+	r, log := output(t, addr, "")
+	require.ErrorContains(t, r.Connect(), "connection refused; check 'servers'")
+	redistest.Start(t, redisserver.Options{Addr: addr})
+	require.NoError(t, r.Connect())
+	require.NoError(t, r.Write([]telegraf.Metric{row(nil, mean(1), 0)}))
+	require.NoError(t, r.Close())
+	require.Len(t, log.Messages(), 1)
+	require.Contains(t, fmt.Sprint(log.Messages()[0]), "; attempts that failed: 1")
+}
