@@ -1,0 +1,141 @@
+// Package blocks finds the plugins in a Telegraf configuration: which there are, where, and which build tags they need.
+package blocks
+
+import (
+	"bytes"
+	"cmp"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/influxdata/toml"
+	"github.com/influxdata/toml/ast"
+)
+
+// Kinds are the sections of a configuration that have plugins.
+var Kinds = []string{"inputs", "outputs", "processors", "aggregators", "secretstores"}
+
+// Block is the table of one plugin, such as [[inputs.cpu]].
+type Block struct {
+	Kind, Name string // such as "inputs" and "cpu"
+	Table      *ast.Table
+}
+
+// Plugin returns the plugin as a build tag names it, such as "inputs.cpu".
+func (b *Block) Plugin() string { return b.Kind + "." + b.Name }
+
+// Line returns the line of an option in the file, or that of the block if the block does not set the option.
+func (b *Block) Line(option string) int {
+	switch node := b.Table.Fields[option].(type) {
+	case *ast.KeyValue:
+		return node.Line
+	case *ast.Table:
+		return node.Line
+	case []*ast.Table:
+		if len(node) > 0 {
+			return node[0].Line
+		}
+	}
+	return b.Table.Line
+}
+
+// Text returns the value of an option as it is written in the file, or "".
+func (b *Block) Text(option string) string {
+	if kv, ok := b.Table.Fields[option].(*ast.KeyValue); ok {
+		return kv.Value.Source()
+	}
+	return ""
+}
+
+// Tags returns the build tags of the plugin and of its data formats.
+func (b *Block) Tags() []string {
+	tags := []string{b.Plugin()}
+	for _, format := range formats(b.Table) {
+		tags = append(tags, formatTags(b.Plugin(), format)...)
+	}
+	return tags
+}
+
+// Parse returns the blocks of a configuration in the order of their lines.
+func Parse(text []byte) ([]*Block, error) {
+	root, err := parse(text)
+	if err != nil {
+		return nil, err
+	}
+	var all []*Block
+	for _, kind := range Kinds {
+		section, ok := root.Fields[kind].(*ast.Table)
+		if !ok {
+			continue
+		}
+		for name, node := range section.Fields {
+			switch tables := node.(type) {
+			case *ast.Table:
+				all = append(all, &Block{kind, name, tables})
+			case []*ast.Table:
+				for _, table := range tables {
+					all = append(all, &Block{kind, name, table})
+				}
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b *Block) int {
+		return cmp.Or(cmp.Compare(a.Table.Line, b.Table.Line), strings.Compare(a.Plugin(), b.Plugin()))
+	})
+	return all, nil
+}
+
+var variable = regexp.MustCompile(`\$\{[^}]*\}|\$[A-Za-z_][A-Za-z0-9_]*`)
+
+// parse parses a configuration. If that fails, it parses it with 0 in place of each variable, because a variable
+// can be a number or a boolean. Names of plugins have no variables.
+func parse(text []byte) (*ast.Table, error) {
+	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
+	root, err := toml.Parse(text)
+	if err == nil {
+		return root, nil
+	}
+	if root, err := toml.Parse(variable.ReplaceAllLiteral(text, []byte("0"))); err == nil {
+		return root, nil
+	}
+	return nil, err
+}
+
+// formats returns every data_format in the settings of a plugin, and every option whose name ends in data_format.
+func formats(settings any) []string {
+	var found []string
+	switch s := settings.(type) {
+	case []*ast.Table:
+		for _, table := range s {
+			found = append(found, formats(table)...)
+		}
+	case *ast.Table:
+		for key, value := range s.Fields {
+			if kv, ok := value.(*ast.KeyValue); ok && strings.HasSuffix(key, "data_format") {
+				value = kv.Value
+			}
+			found = append(found, formats(value)...)
+		}
+	case *ast.String:
+		found = append(found, s.Value)
+	}
+	return found
+}
+
+// formatTags returns the tags of the parsers and serializers of a format. Outputs need a serializer, other plugins a
+// parser, and processors.execd needs both.
+func formatTags(plugin, format string) []string {
+	switch {
+	case format == "":
+		return nil
+	case format == "xml", strings.HasPrefix(format, "xpath_"):
+		return []string{"parsers.xpath"}
+	case format == "influx_upstream":
+		return []string{"parsers.influx"}
+	case strings.HasPrefix(plugin, "outputs."):
+		return []string{"serializers." + format}
+	case plugin == "processors.execd":
+		return []string{"parsers." + format, "serializers." + format}
+	}
+	return []string{"parsers." + format}
+}
