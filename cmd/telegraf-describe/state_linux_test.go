@@ -24,7 +24,7 @@ func counted(t *testing.T, path string) (most int) {
 	return most
 }
 
-// The agent goes on while the disk of the state is full, and saves again when there is room.
+// The agent continues while the disk of the state is full, and saves again when there is room.
 func TestAFullDiskOfTheStateStopsNothing(t *testing.T) {
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {

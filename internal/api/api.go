@@ -13,8 +13,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
-// Reader reads the stored records. Its methods are called concurrently. An error means that the store did not answer; a
-// table that does not exist is no error.
+// Reader reads the stored records. Its methods are called concurrently. An error means that the store did not answer.
+// A table that does not exist is not an error.
 type Reader interface {
 	// Ping returns an error if the store does not answer.
 	Ping(ctx context.Context) error

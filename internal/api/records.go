@@ -26,8 +26,8 @@ func (s *server) records(w http.ResponseWriter, r *http.Request, p *params) erro
 		return err
 	}
 	q.table = entry.Table
-	// The version is read before the records. A write after that changes the version, so an ETag never stands for
-	// older records than those of its answer.
+	// The version is read before the records. A write after that changes the version, so an ETag is never newer than
+	// the records of its answer.
 	version, err := s.reader.Version(r.Context(), q.table)
 	if err != nil {
 		return away(err)

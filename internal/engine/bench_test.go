@@ -137,7 +137,7 @@ func heap() float64 {
 	return float64(memory.HeapAlloc)
 }
 
-// agentHeap stands for the memory of the rest of an agent. Without it, garbage would be collected after every 4 MB.
+// agentHeap imitates the memory of the rest of an agent. Without it, garbage would be collected after every 4 MB.
 const agentHeap = 64 << 20
 
 // BenchmarkAdd adds points of ten fields to buckets of 360 points a series. B/field is the live heap of full buckets,

@@ -69,7 +69,7 @@ func TestBadLinesAreRefusedInTheWordsOfTheDatabase(t *testing.T) {
 		"m f=NaN":                      "f",
 		"m f=1 notatime":               "time",
 		"m f=1 12abc":                  "time",
-		"m f=1 9223372036854775808":    "timestamp \"9223372036854775808\" is no number",
+		"m f=1 9223372036854775808":    "timestamp \"9223372036854775808\" is not a number",
 		"w " + strings.Join(many, ","): "table 'w' would have 501 columns, more than 500",
 	} {
 		t.Run(line[:min(20, len(line))], func(t *testing.T) {

@@ -137,7 +137,7 @@ func (p *point) readFields(d *lineprotocol.Decoder) error {
 			return mismatch(name, tagColumn, fieldType(value))
 		}
 		if f, ok := value.Interface().(float64); ok && (math.IsNaN(f) || math.IsInf(f, 0)) {
-			return fmt.Errorf("field '%s' is no number", name)
+			return fmt.Errorf("field '%s' is not a number", name)
 		}
 		p.fields[name], p.types[name] = value.Interface(), fieldType(value)
 	}
@@ -163,7 +163,7 @@ func (p *point) readTime(d *lineprotocol.Decoder, unit int64, now time.Time) err
 	}
 	t, err := strconv.ParseInt(string(b), 10, 64)
 	if err != nil {
-		return fmt.Errorf("timestamp %q is no number: %w", b, err)
+		return fmt.Errorf("timestamp %q is not a number: %w", b, err)
 	}
 	if unit == 0 {
 		unit = guess(t)

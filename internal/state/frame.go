@@ -96,7 +96,7 @@ type commitReader struct {
 	payload []byte
 
 	end     int // the end of the last whole commit, returned or skipped
-	damaged int // bytes that are no frame, or of frames that belong to no whole commit, before end
+	damaged int // bytes before end that are not a frame, or that belong to an incomplete commit
 	damage  int // the same since end
 }
 

@@ -254,7 +254,7 @@ func TestRandomRunsWithCrashesAreReplayedAsOfACommit(t *testing.T) {
 	}
 }
 
-// endLife ends the run cleanly, or by a crash at a commit or in the middle of one, and goes on in another folder.
+// endLife ends the run cleanly, or by a crash at a commit or in the middle of one, and continues in another folder.
 func (w *world) endLife(dir string) {
 	from := w.m.store.Folder()
 	to := filepath.Join(dir, filepath.Base(from))
@@ -268,7 +268,8 @@ func (w *world) endLife(dir string) {
 	}
 	before := w.committed[len(w.committed)-1:]
 	size := logSize(w.t, from)
-	// A log that is cut after the writer ran is no crash: the writer stores only what is durable.
+	// A log that is cut after the writer ran cannot result from a crash, because the writer stores only durable
+	// buckets.
 	crashedInCommit := w.frozen && w.r.IntN(2) == 0
 	if crashedInCommit {
 		require.NoError(w.t, w.m.store.Commit())

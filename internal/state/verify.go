@@ -190,7 +190,7 @@ func (w *pageWalk) page(number uint64, depth int) []byte {
 	}
 	more := uint64(native.Uint32(header[12:]))
 	if native.Uint64(header) != number || more >= pages-number || (more+1)*size > boltMaxElement {
-		w.damage("page %d says it is page %d and %d more of %d", number, native.Uint64(header), more, pages)
+		w.damage("page %d has the number %d and %d more pages, in a file of %d", number, native.Uint64(header), more, pages)
 		return nil
 	}
 	for i := number; i <= number+more; i++ {

@@ -136,7 +136,7 @@ func (w *writer) store() {
 		select {
 		case <-w.quit:
 			if w.running {
-				return // stop goes on, if it must
+				return // stop stores the rest if it must
 			}
 		default:
 		}

@@ -56,7 +56,7 @@ func TestTheStateFileHasTheOpenBucketsAndTheSpansOfFinalOnes(t *testing.T) {
 	a.push()
 	b.push()
 	a = restarted(t, a, options)
-	require.Empty(t, a.push(), "what has left does not leave again")
+	require.Empty(t, a.push(), "rows that were emitted are not emitted again")
 	for i := 90; i < 130; i++ {
 		add(a, i)
 		add(b, i)
