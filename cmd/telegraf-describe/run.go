@@ -164,6 +164,8 @@ func checkConfig(c *config.Config, needOutputs bool) error {
 	return nil
 }
 
+// runAgent runs the agent until the context ends. Describe aggregators must be informed before the agent stops, so
+// the agent has a context of its own, which is canceled after that.
 func (r *runner) runAgent(ctx context.Context, c *config.Config) error {
 	if err := r.setupLogging(c); err != nil {
 		return fmt.Errorf("setting up logging: %w", err)

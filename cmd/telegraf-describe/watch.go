@@ -220,6 +220,7 @@ func watchURLs(ctx context.Context, interval time.Duration, urls []string, repor
 	}
 }
 
+// lastModified returns the header Last-Modified of a URL. It waits at most ten seconds for the answer.
 func lastModified(ctx context.Context, u string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

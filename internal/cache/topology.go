@@ -18,7 +18,7 @@ var errSentinel = errors.New("the server is a Sentinel, which keeps no data")
 // command goes to the node that has its keys. A subscription stays at the address, because a cluster publishes every
 // message on all nodes.
 //
-// If the server does not know HELLO (before Redis 6, or some proxies), it is used as a single server.
+// If the server does not support HELLO (before Redis 6, or some proxies), it is used as a single server.
 type oneServer struct {
 	*redis.Client
 	topology *topology
@@ -42,7 +42,7 @@ func (c *oneServer) Close() error {
 // topology is a hook that passes the commands of a client on to a cluster, if the server of the client is one.
 type topology struct {
 	options *redis.UniversalOptions
-	single  atomic.Bool                         // whether the server is known to be no cluster
+	single  atomic.Bool                         // true once the server has answered that it is not a node of a cluster
 	cluster atomic.Pointer[redis.ClusterClient] // nil unless the server is known to be a node of a cluster
 
 	mu sync.Mutex // held while the server is asked

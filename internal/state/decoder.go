@@ -54,6 +54,7 @@ func (d *decoder) uvarint() uint64 {
 	return d.longUvarint()
 }
 
+// longUvarint reads a uvarint of more than one byte.
 func (d *decoder) longUvarint() uint64 {
 	v, n := binary.Uvarint(d.b)
 	if n <= 0 {

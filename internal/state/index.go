@@ -2,11 +2,11 @@ package state
 
 import "iter"
 
-// index finds the buckets of a log by handle. The records of each Push mostly come in the same order, so find first looks
-// at the bucket that followed the previous one the last time, which saves most lookups in the map.
+// index finds the buckets of a log by handle. The records of each Push are usually in the same order. So find first
+// tries the bucket that followed the previous one the last time, which saves most lookups in the map.
 type index struct {
 	byHandle map[uint64]*pastBucket
-	previous *pastBucket // that find returned last, or nil
+	previous *pastBucket // the last result of find, or nil
 }
 
 func newIndex() index { return index{byHandle: make(map[uint64]*pastBucket)} }

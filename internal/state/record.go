@@ -313,6 +313,7 @@ func (d *decoder) rows(b *rowBlocks, n, width int) {
 	b.sizes = append(b.sizes, n)
 }
 
+// times appends n times to b. Each is encoded as its difference from the one before.
 func (d *decoder) times(b *rowBlocks, n int) {
 	last := int64(0)
 	for i := 0; i < n && d.err == nil; i++ {

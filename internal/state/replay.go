@@ -200,6 +200,7 @@ func (p *replay) flush() {
 	p.bytes, p.changes = p.bytes[:0], p.changes[:0]
 }
 
+// work replays the waiting changes of all buckets of one goroutine.
 func (p *replay) work(w *part) {
 	for _, b := range w.buckets {
 		p.hand(b, w)
@@ -245,6 +246,7 @@ func (p *replay) rows(number uint64, fields int32, w *part, timed bool) {
 	w.blocks.reset(timed)
 }
 
+// open opens a bucket that the log contains as a whole. A bucket that cannot be opened is logged and lost.
 func (p *replay) open(b *pastBucket, at recordAt, d *decoder) error {
 	if b.begin != at {
 		return nil // repeats the name

@@ -468,6 +468,7 @@ type finalCopy struct {
 	err   error
 }
 
+// add copies a value of the damaged database to the new one, in batches. It skips a value with a wrong checksum.
 func (c *finalCopy) add(bucket, key, value []byte) {
 	switch {
 	case bytes.Equal(bucket, metaBucket):
