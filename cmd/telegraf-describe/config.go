@@ -85,6 +85,7 @@ func check(c *cli.Context) error {
 	}
 	openGates(cfg.Aggregators)
 	warnOverlaps(cfg.Aggregators)
+	warnMerges(cfg.Aggregators)
 	if err := checkConfig(cfg, true); err != nil {
 		return err
 	}

@@ -51,3 +51,23 @@ func TestOverlappingDescribeBlocksAreLogged(t *testing.T) {
 		require.Equal(t, test.want, log.warnings, "%s and %s", test.first, test.second)
 	}
 }
+
+func TestANameOverrideOfSeveralMeasurementsIsLogged(t *testing.T) {
+	t.Parallel()
+	for settings, want := range map[string]int{
+		"": 0, "namepass = [\"cpu\"]": 0,
+		"name_override = \"stats\"":                                  1,
+		"name_override = \"stats\"\n  namepass = [\"cpu\"]":          0,
+		"name_override = \"stats\"\n  namepass = [\"cpu*\"]":         1,
+		"name_override = \"stats\"\n  namepass = [\"cpu\", \"mem\"]": 1,
+	} {
+		cfg := config.NewConfig()
+		require.NoError(t, cfg.LoadConfigData([]byte("[[aggregators.describe]]\n  "+settings+"\n"), config.EmptySourcePath))
+		d, ok := cfg.Aggregators[0].Aggregator.(*describe.Describe)
+		require.True(t, ok)
+		log := &warningCounter{}
+		d.Log = log
+		warnMerges(cfg.Aggregators)
+		require.Equal(t, want, log.warnings, settings)
+	}
+}

@@ -132,6 +132,7 @@ func (r *runner) load() (*config.Config, error) {
 	}
 	openGates(c.Aggregators)
 	warnOverlaps(c.Aggregators)
+	warnMerges(c.Aggregators)
 	if err := dropOpenRows(c); err != nil {
 		return nil, err
 	}

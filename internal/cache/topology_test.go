@@ -40,11 +40,11 @@ func TestOneAddressOfAClusterReachesAllOfIt(t *testing.T) {
 	require.NoError(t, w.Close(closing))
 	require.Len(t, compat(t, client, record.Table{Database: database, Name: "analytics_3"}), 2)
 
-	messages := client.Subscribe(t.Context(), cache.ChannelName(record.Table{Database: database, Name: "analytics_4"}))
+	messages := client.Subscribe(t.Context(), cache.ChannelName(record.Table{Database: database, Name: "analytics_new"}))
 	defer messages.Close()
 	_, err := messages.Receive(t.Context())
 	require.NoError(t, err)
-	put(t, writerOf(t, client, nil), record.Table{Database: database, Name: "analytics_4"}, rec(60, "f", "h", 3))
+	put(t, writerOf(t, client, nil), record.Table{Database: database, Name: "analytics_new"}, rec(60, "f", "h", 3))
 	message, err := messages.ReceiveMessage(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, "60", message.Payload)

@@ -32,6 +32,9 @@ func TestDefaultTagsAreThoseOfTheList(t *testing.T) {
 	for _, want := range []string{"aggregators", "inputs.cpu", "inputs.opcua", "outputs.influxdb_v3", "processors.starlark", "parsers.grok", "serializers.csv"} {
 		require.Contains(t, tags, want)
 	}
+	for _, stock := range []string{"cpu", "mem", "swap", "system", "kernel", "processes", "disk", "diskio"} { // Telegraf's own default configuration
+		require.Contains(t, tags, "inputs."+stock)
+	}
 	for _, heavy := range []string{"inputs", "outputs", "inputs.prometheus", "outputs.http", "inputs.sql", "parsers.xpath"} {
 		require.NotContains(t, tags, heavy)
 	}
