@@ -27,6 +27,9 @@ import (
 var version = "1.39.3-describe"
 
 func main() {
+	if isDescribe(os.Args) {
+		os.Exit(describeFiles(os.Args[2:]))
+	}
 	// Without it, the keyring secret store starts KWallet on a desktop.
 	if err := os.Setenv("DISABLE_KWALLET", "1"); err != nil {
 		log.Printf("W! %v", err)
@@ -73,6 +76,7 @@ func newApp(out io.Writer, signals <-chan os.Signal) *cli.App {
 			configCommand(out),
 			pluginsCommand(out),
 			secretsCommand(out),
+			describeCommand(),
 		},
 	}
 }

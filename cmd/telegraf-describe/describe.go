@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/describe"
+)
+
+// isDescribe reports whether the command line is that of the subcommand describe, which needs nothing of Telegraf: it runs
+// before the rest of the program is set up.
+func isDescribe(args []string) bool { return len(args) > 1 && args[1] == "describe" }
+
+// describeFiles runs the subcommand describe and returns its exit status.
+func describeFiles(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	return describe.Run(ctx, slices.Clone(args), os.Stdin, os.Stdout, os.Stderr)
+}
+
+// describeCommand lists the subcommand in the help of the program. It also runs it behind flags of the agent, which have no
+// effect on it.
+func describeCommand() *cli.Command {
+	return &cli.Command{
+		Name:            "describe",
+		Usage:           "describe the columns of files: line protocol, CSV, JSON lines",
+		ArgsUsage:       "FILE…",
+		SkipFlagParsing: true,
+		Before:          defaultSignals,
+		Action: func(c *cli.Context) error {
+			if status := describeFiles(c.Args().Slice()); status != 0 {
+				return cli.Exit("", status)
+			}
+			return nil
+		},
+	}
+}

@@ -1,0 +1,256 @@
+package describe
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/profile"
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
+	"github.com/telegraf-describe/telegraf-describe/internal/show"
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
+)
+
+// fact is a property of a column that is not a statistic of numbers.
+type fact struct {
+	name string
+	drop int // see show.Column
+	read func(r *profile.Row) show.Cell
+	// explains is whether it says something about a column of texts.
+	explains bool
+}
+
+// facts are all of them, in the order of the default output.
+var facts = []fact{
+	{"type", 50, func(r *profile.Row) show.Cell { return show.Text(r.Type) }, true},
+	{"missing", 40, func(r *profile.Row) show.Cell { return show.Count(r.Missing, false) }, true},
+	{"distinct", 60, func(r *profile.Row) show.Cell { return show.Count(r.Distinct, !r.DistinctExact) }, true},
+	{"top", 70, topCell, true},
+	{"top_count", 80, topCountCell, true},
+}
+
+func topCell(r *profile.Row) show.Cell {
+	if r.TopCount == 0 {
+		return show.Cell{}
+	}
+	return show.Text(r.Top)
+}
+
+func topCountCell(r *profile.Row) show.Cell {
+	if r.TopCount == 0 {
+		return show.Cell{}
+	}
+	return show.Count(r.TopCount, !r.Exact)
+}
+
+func factOf(name string) *fact {
+	i := slices.IndexFunc(facts, func(f fact) bool { return f.name == name })
+	if i < 0 {
+		return nil
+	}
+	return &facts[i]
+}
+
+// outputColumn is one column of the output: a fact or a statistic.
+type outputColumn struct {
+	name string
+	fact *fact
+	stat int // in the selection, if fact is nil
+	kind stats.Kind
+	// ifEstimated is whether the column is only there if a row is not exact.
+	ifEstimated bool
+}
+
+// defaultNames are what is shown unless the user names statistics.
+var defaultNames = []string{
+	"type", "count", "missing", "distinct", "min", "max", "mean", "median", "mode", "p95", "mode_error", "max_error", "top", "top_count",
+}
+
+// expanded returns the names of statistics with "all" replaced by all of them.
+func expanded(names []string) (all []string) {
+	for _, name := range names {
+		switch name {
+		case "all":
+			all = append(all, "type", "count", "missing", "distinct", "min", "max", "sum", "mean", "range", "stddev", "variance",
+				"p25", "median", "p75", "p95", "p99", "iqr", "mode", "mode_count", "mode_error", "first", "last", "max_error", "top", "top_count")
+		case "std":
+			all = append(all, "stddev")
+		default:
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
+// outputColumns returns the columns in the order of the names, or those that are shown by default.
+func outputColumns(names []string, selection *stats.Selection) []outputColumn {
+	standard := len(names) == 0
+	if standard {
+		names = defaultNames
+	}
+	var columns []outputColumn
+	for _, name := range names {
+		if f := factOf(name); f != nil {
+			columns = append(columns, outputColumn{name: name, fact: f})
+			continue
+		}
+		s, err := stats.ParseStatistic(name)
+		if err != nil {
+			continue // NewSelection has refused it
+		}
+		columns = append(columns, outputColumn{
+			name: s.String(), stat: slices.Index(selection.Statistics(), s), kind: s.Kind(),
+			ifEstimated: standard && (s.Kind() == stats.ModeError || s.Kind() == stats.MaxError),
+		})
+	}
+	return columns
+}
+
+// cell returns the cell of a row.
+func (c *outputColumn) cell(r *profile.Row, o *options) show.Cell {
+	if c.fact != nil {
+		return c.fact.read(r)
+	}
+	switch {
+	case c.kind == stats.Count:
+		return show.Count(r.Count, false)
+	case r.Type == profile.TypeTime && r.Count > 0 && c.kind == stats.Min:
+		return show.Time(r.Earliest.In(o.zone))
+	case r.Type == profile.TypeTime && r.Count > 0 && c.kind == stats.Max:
+		return show.Time(r.Latest.In(o.zone))
+	case r.Stats == nil:
+		return show.Cell{}
+	case c.kind == stats.ModeCount || c.kind == stats.ModeError:
+		if v := r.Stats[c.stat]; v >= 0 {
+			return show.Count(uint64(v), false)
+		}
+	}
+	return show.Number(r.Stats[c.stat])
+}
+
+// drop returns when a table that is too wide loses the column.
+func (c *outputColumn) drop(position int) int {
+	if c.fact != nil {
+		return c.fact.drop
+	}
+	if c.kind == stats.Count {
+		return 1
+	}
+	return 2 + min(position, 30)
+}
+
+// useful reports whether a row has a value besides its count, or there is nothing but counts.
+func (o *options) useful(r *profile.Row) bool {
+	if len(o.flags.stats) == 0 || r.Stats != nil {
+		return true
+	}
+	for i := range o.columns {
+		c := &o.columns[i]
+		if c.fact != nil || c.kind == stats.Count && len(o.columns) == 1 {
+			return true
+		}
+	}
+	return r.Type == profile.TypeTime && slices.ContainsFunc(o.columns, func(c outputColumn) bool { return c.kind == stats.Min || c.kind == stats.Max })
+}
+
+// frame makes the table of the rows.
+func (o *options) frame(rows []profile.Row) *show.Table {
+	rows = slices.DeleteFunc(slices.Clone(rows), func(r profile.Row) bool { return !o.useful(&r) })
+	columns := slices.Clone(o.columns)
+	if !slices.ContainsFunc(rows, func(r profile.Row) bool { return !r.Exact && r.Stats != nil }) {
+		columns = slices.DeleteFunc(columns, func(c outputColumn) bool { return c.ifEstimated })
+	}
+	tables, keys := identities(rows)
+	t := &show.Table{}
+	head := func(name string, drop int) { t.Columns = append(t.Columns, show.Column{Name: name, Drop: drop}) }
+	if tables {
+		head("measurement", 0)
+	}
+	if o.profile.Grid != nil {
+		head("bucket", 0)
+	}
+	taken := func(name string) bool {
+		return name == "measurement" || name == "bucket" || name == "column" || name == "estimated" ||
+			slices.ContainsFunc(columns, func(c outputColumn) bool { return c.name == name })
+	}
+	tags := make([]series.Tag, len(keys))
+	for i, key := range keys {
+		tags[i].Key = key
+	}
+	series.RenameTags(tags, taken)
+	for _, tag := range tags {
+		head(tag.Key, 0)
+	}
+	head("column", 0)
+	for i := range columns {
+		head(columns[i].name, columns[i].drop(i))
+	}
+	estimated := o.output != "table" && o.output != "markdown" && slices.ContainsFunc(rows, func(r profile.Row) bool { return !r.DistinctExact })
+	if estimated {
+		head("estimated", 0)
+	}
+	for i := range rows {
+		r := &rows[i]
+		var cells []show.Cell
+		if tables {
+			cells = append(cells, show.Text(r.Table))
+		}
+		if o.profile.Grid != nil {
+			cells = append(cells, show.Time(r.Start.In(o.zone)))
+		}
+		for _, key := range keys {
+			cells = append(cells, tagCell(r.Tags, key))
+		}
+		cells = append(cells, show.Text(r.Column))
+		for k := range columns {
+			cells = append(cells, columns[k].cell(r, o))
+		}
+		if estimated {
+			cells = append(cells, estimates(r))
+		}
+		t.Rows = append(t.Rows, cells)
+	}
+	return t
+}
+
+// identities returns whether the rows have names of tables, and the keys of their tags in ascending order.
+func identities(rows []profile.Row) (tables bool, keys []string) {
+	seen := make(map[string]bool)
+	for i := range rows {
+		tables = tables || rows[i].Table != ""
+		for _, tag := range rows[i].Tags {
+			if !seen[tag.Key] {
+				seen[tag.Key] = true
+				keys = append(keys, tag.Key)
+			}
+		}
+	}
+	slices.Sort(keys)
+	return tables, keys
+}
+
+func tagCell(tags []series.Tag, key string) show.Cell {
+	for _, tag := range tags {
+		if tag.Key == key {
+			return show.Text(tag.Value)
+		}
+	}
+	return show.Cell{}
+}
+
+// estimates names what of a row is estimated.
+func estimates(r *profile.Row) show.Cell {
+	var names []string
+	if !r.DistinctExact {
+		names = append(names, "distinct")
+	}
+	if !r.Exact && r.Stats != nil {
+		names = append(names, "quantiles", "mode")
+	}
+	if !r.Exact && r.Stats == nil && r.Type != profile.TypeTime {
+		names = append(names, "top")
+	}
+	if len(names) == 0 {
+		return show.Cell{}
+	}
+	return show.Text(strings.Join(names, " "))
+}

@@ -1,0 +1,95 @@
+package describe
+
+import (
+	"fmt"
+	"io"
+	"math"
+
+	"github.com/influxdata/line-protocol/v2/lineprotocol"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/profile"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
+)
+
+// prefix is that of the names of tables, as the aggregator has it by default.
+const prefix = "analytics_"
+
+// writeLP writes the rows as line protocol, as the aggregator emits them: the measurement analytics_<measurement>, the tags
+// of the group and field_name, the statistics as fields, and the start of the bucket as the time. Without buckets the lines
+// have no time.
+func (o *options) writeLP(w io.Writer, rows []profile.Row) error {
+	for i := range rows {
+		r := &rows[i]
+		if !o.useful(r) {
+			continue
+		}
+		var e lineprotocol.Encoder
+		e.SetPrecision(lineprotocol.Nanosecond)
+		e.StartLine(series.Sendable(prefix + r.Table))
+		for _, tag := range lpTags(r) {
+			e.AddTag(tag.Key, tag.Value)
+		}
+		if fields := o.addFields(&e, r); fields == 0 {
+			continue
+		}
+		e.EndLine(r.Start)
+		if err := e.Err(); err != nil {
+			return fmt.Errorf("column %q: %w", r.Column, err)
+		}
+		if _, err := w.Write(append(e.Bytes(), '\n')); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lpTags returns the tags of a row in ascending order of keys.
+func lpTags(r *profile.Row) []series.Tag {
+	var tags []series.Tag
+	for _, tag := range r.Tags {
+		if tag.Value = series.Sendable(tag.Value); tag.Value != "" {
+			tags = append(tags, tag)
+		}
+	}
+	record.RenameTags(tags, func(key string) bool { return factOf(key) != nil })
+	name := series.Sendable(r.Column)
+	if name == "" {
+		name = "_"
+	}
+	tags = append(tags, series.Tag{Key: record.FieldName, Value: name})
+	series.SortTags(tags)
+	return tags
+}
+
+// addFields adds the fields of a row and returns how many there are.
+func (o *options) addFields(e *lineprotocol.Encoder, r *profile.Row) (n int) {
+	statistics := o.profile.Selection.Statistics()
+	add := func(name string, v any) {
+		if value, ok := lineprotocol.NewValue(v); ok {
+			e.AddField(name, value)
+			n++
+		}
+	}
+	for i := range o.columns {
+		switch c := &o.columns[i]; {
+		case c.name == "type":
+			add(c.name, r.Type)
+		case c.name == "missing":
+			add(c.name, int64(r.Missing))
+		case c.name == "distinct":
+			add(c.name, int64(r.Distinct))
+		case c.name == "top" && r.TopCount > 0:
+			add(c.name, series.Sendable(r.Top))
+		case c.name == "top_count" && r.TopCount > 0:
+			add(c.name, int64(r.TopCount))
+		case c.fact != nil:
+		case c.kind == stats.Count:
+			add(c.name, int64(r.Count))
+		case r.Stats != nil && !math.IsNaN(r.Stats[c.stat]):
+			add(record.StatName(statistics[c.stat]), r.Stats[c.stat])
+		}
+	}
+	return n
+}

@@ -1,0 +1,319 @@
+package describe
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math"
+	"path"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/bucket"
+	"github.com/telegraf-describe/telegraf-describe/internal/file"
+	"github.com/telegraf-describe/telegraf-describe/internal/profile"
+	"github.com/telegraf-describe/telegraf-describe/internal/scan"
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
+)
+
+// autoTexts is how many different texts of a column are counted exactly with --accuracy auto.
+const autoTexts = 10_000
+
+// flags are the options as they are written.
+type flags struct {
+	by, tz, origin          string
+	groupBy, columns, text  list
+	time, timeUnit          string
+	stats                   list
+	method, accuracy        string
+	memoryLimit             string
+	format, delimiter       string
+	header, noHeader        bool
+	output                  string
+	transpose               bool
+	width, workers          int
+	strict, quiet, showHelp bool
+}
+
+// list is an option that may be repeated and whose values are separated by commas.
+type list []string
+
+func (l *list) String() string { return strings.Join(*l, ",") }
+
+func (l *list) Set(s string) error {
+	for part := range strings.SplitSeq(s, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			*l = append(*l, part)
+		}
+	}
+	return nil
+}
+
+func (f *flags) set() *flag.FlagSet {
+	s := flag.NewFlagSet("describe", flag.ContinueOnError)
+	s.SetOutput(io.Discard)
+	s.Usage = func() {}
+	s.StringVar(&f.by, "by", "", "")
+	s.StringVar(&f.tz, "tz", "UTC", "")
+	s.StringVar(&f.origin, "origin", "", "")
+	s.Var(&f.groupBy, "group-by", "")
+	s.Var(&f.columns, "columns", "")
+	s.Var(&f.columns, "fields", "")
+	s.Var(&f.text, "text", "")
+	s.StringVar(&f.time, "time", "", "")
+	s.StringVar(&f.timeUnit, "time-unit", "auto", "")
+	s.Var(&f.stats, "stats", "")
+	s.StringVar(&f.method, "quantile-method", "linear", "")
+	s.StringVar(&f.accuracy, "accuracy", "exact", "")
+	s.StringVar(&f.memoryLimit, "memory-limit", "1GiB", "")
+	s.StringVar(&f.format, "format", "auto", "")
+	s.StringVar(&f.delimiter, "delimiter", "", "")
+	s.BoolVar(&f.header, "header", false, "")
+	s.BoolVar(&f.noHeader, "no-header", false, "")
+	s.StringVar(&f.output, "o", "table", "")
+	s.StringVar(&f.output, "output", "table", "")
+	s.BoolVar(&f.transpose, "transpose", false, "")
+	s.IntVar(&f.width, "width", -1, "")
+	s.IntVar(&f.workers, "workers", runtime.GOMAXPROCS(0), "")
+	s.BoolVar(&f.strict, "strict", false, "")
+	s.BoolVar(&f.quiet, "quiet", false, "")
+	s.BoolVar(&f.showHelp, "help", false, "")
+	s.BoolVar(&f.showHelp, "h", false, "")
+	return s
+}
+
+// parse reads the arguments and returns the paths. Options may come before, between and behind paths, up to "--".
+func (f *flags) parse(args []string) (paths []string, err error) {
+	var rest []string
+	if i := slices.Index(args, "--"); i >= 0 {
+		args, rest = args[:i], args[i+1:]
+	}
+	s := f.set()
+	for {
+		if err := s.Parse(args); err != nil {
+			if name, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); unknown {
+				return nil, fmt.Errorf("unknown option --%s%s", name, nearest(name, s))
+			}
+			return nil, err
+		}
+		if args = s.Args(); len(args) == 0 {
+			return append(paths, rest...), nil
+		}
+		paths, args = append(paths, args[0]), args[1:]
+	}
+}
+
+// nearest returns a hint at the option whose name begins as the given one does.
+func nearest(name string, s *flag.FlagSet) (hint string) {
+	s.VisitAll(func(f *flag.Flag) {
+		if hint == "" && len(f.Name) > 1 && (strings.HasPrefix(f.Name, name[:min(len(name), 3)]) || strings.HasPrefix(name, f.Name)) {
+			hint = fmt.Sprintf(", did you mean --%s?", f.Name)
+		}
+	})
+	return hint
+}
+
+// options are the checked options.
+type options struct {
+	profile profile.Options
+	file    file.Options
+	zone    *time.Location
+	output  string
+	columns []outputColumn
+	groupBy []string
+	asked   []string // the globs of --columns
+	flags   *flags
+}
+
+// outputs are the values of --output.
+var outputs = []string{"table", "csv", "json", "jsonl", "markdown", "lp"}
+
+// check turns the options into values.
+func (f *flags) check() (*options, error) {
+	o := &options{output: f.output, groupBy: f.groupBy, asked: f.columns, flags: f}
+	if f.output == "md" {
+		o.output = "markdown"
+	}
+	if !slices.Contains(outputs, o.output) {
+		return nil, fmt.Errorf("--output %q, want %s", f.output, strings.Join(outputs, ", "))
+	}
+	if f.workers < 1 {
+		return nil, fmt.Errorf("--workers %d, want 1 or more", f.workers)
+	}
+	for _, check := range []func(*options) error{f.checkTime, f.checkStats, f.checkLimits, f.checkFormat, f.checkNames} {
+		if err := check(o); err != nil {
+			return nil, err
+		}
+	}
+	return o, nil
+}
+
+func (f *flags) checkTime(o *options) (err error) {
+	if o.zone, err = bucket.LoadZone(f.tz); err != nil {
+		return fmt.Errorf("--tz: %w", err)
+	}
+	o.file.Times.Zone = o.zone
+	if o.file.Times.Unit, err = scan.ParseUnit(f.timeUnit); err != nil {
+		return fmt.Errorf("--time-unit: %w", err)
+	}
+	o.file.Time = f.time
+	var origin time.Time
+	if f.origin != "" {
+		if origin, err = time.Parse(time.RFC3339, f.origin); err != nil {
+			return fmt.Errorf(`--origin %q, want a time such as "2026-01-01T00:00:00Z"`, f.origin)
+		}
+	}
+	if f.by == "" {
+		if f.origin != "" {
+			return errors.New("--origin needs --by")
+		}
+		return nil
+	}
+	width, err := bucket.ParseWidth(f.by)
+	if err != nil {
+		return fmt.Errorf("--by: %w", err)
+	}
+	grid, err := bucket.NewGrid(width, origin, o.zone)
+	if err != nil {
+		return fmt.Errorf("--by: %w", err)
+	}
+	o.profile.Grid = &grid
+	o.file.NeedTime = true
+	return nil
+}
+
+func (f *flags) checkStats(o *options) error {
+	method, err := stats.ParseMethod(f.method)
+	if err != nil {
+		return fmt.Errorf("--quantile-method: %w", err)
+	}
+	names := expanded(f.stats)
+	var known []string
+	for _, name := range names {
+		if factOf(name) == nil {
+			known = append(known, name)
+		}
+	}
+	if len(names) > 0 && len(known) == 0 {
+		known = []string{"count"} // a selection without names is the default one
+	}
+	if o.profile.Selection, err = stats.NewSelection(known, method); err != nil {
+		var list []string
+		for _, f := range facts {
+			list = append(list, f.name)
+		}
+		return fmt.Errorf("--stats: %w; and %s", err, strings.Join(list, ", "))
+	}
+	o.columns = outputColumns(names, o.profile.Selection)
+	return nil
+}
+
+func (f *flags) checkLimits(o *options) (err error) {
+	o.profile.Workers, o.profile.Strict = f.workers, f.strict
+	switch f.accuracy {
+	case "exact":
+		o.profile.ExactLimit, o.profile.TextLimit = stats.Unlimited, math.MaxInt
+	case "auto":
+		o.profile.ExactLimit, o.profile.TextLimit = stats.DefaultExactLimit, autoTexts
+	default:
+		return fmt.Errorf("--accuracy %q, want exact or auto", f.accuracy)
+	}
+	o.profile.MemoryLimit, err = parseSize(f.memoryLimit)
+	if err != nil {
+		return fmt.Errorf("--memory-limit: %w", err)
+	}
+	return nil
+}
+
+// sizeUnits are the units of sizes, the longer ones first.
+var sizeUnits = []struct {
+	name  string
+	bytes int
+}{
+	{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40},
+	{"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"K", 1e3}, {"M", 1e6}, {"G", 1e9}, {"T", 1e12}, {"B", 1},
+}
+
+// parseSize reads a number of bytes, such as "512MiB".
+func parseSize(s string) (int, error) {
+	number, factor := s, 1
+	for _, unit := range sizeUnits {
+		if strings.HasSuffix(s, unit.name) {
+			number, factor = strings.TrimSpace(strings.TrimSuffix(s, unit.name)), unit.bytes
+			break
+		}
+	}
+	v, err := strconv.ParseFloat(number, 64)
+	if err != nil || !(v > 0 && v*float64(factor) < math.MaxInt64/2) {
+		return 0, fmt.Errorf(`%q is not a size, want one such as "512MiB"`, s)
+	}
+	return int(v * float64(factor)), nil
+}
+
+func (f *flags) checkFormat(o *options) (err error) {
+	if o.file.Format, err = file.ParseFormat(f.format); err != nil {
+		return fmt.Errorf("--format: %w", err)
+	}
+	switch {
+	case f.delimiter == "" && strings.EqualFold(f.format, "tsv"), f.delimiter == `\t` || f.delimiter == "tab":
+		o.file.Delimiter = '\t'
+	case len(f.delimiter) == 1 && !strings.ContainsAny(f.delimiter, "\"\r\n"):
+		o.file.Delimiter = f.delimiter[0]
+	case f.delimiter != "":
+		return fmt.Errorf(`--delimiter %q, want one character other than a quote, or "tab"`, f.delimiter)
+	}
+	if o.file.Delimiter != 0 && o.file.Format == file.Auto {
+		o.file.Format = file.CSV
+	}
+	switch {
+	case f.header && f.noHeader:
+		return errors.New("--header and --no-header exclude each other")
+	case f.header:
+		o.file.Header = file.WithHeader
+	case f.noHeader:
+		o.file.Header = file.NoHeader
+	}
+	return nil
+}
+
+// checkNames makes functions of the options that select columns.
+func (f *flags) checkNames(o *options) error {
+	for option, globs := range map[string]list{"columns": f.columns, "group-by": f.groupBy, "text": f.text} {
+		for _, glob := range globs {
+			if _, err := path.Match(glob, ""); err != nil {
+				return fmt.Errorf("--%s %q: %w", option, glob, err)
+			}
+		}
+	}
+	if len(f.columns) > 0 {
+		o.profile.Select = func(name string) bool { return matches(f.columns, name) }
+		o.file.Select = o.profile.Select
+	}
+	if len(f.text) > 0 {
+		o.file.AsText = func(name string) bool { return matches(f.text, name) }
+	}
+	if len(f.groupBy) > 0 {
+		o.profile.Group = func(name string, tag bool) bool {
+			return slices.ContainsFunc(f.groupBy, func(glob string) bool { return glob == "*" && tag || glob != "*" && match(glob, name) })
+		}
+		o.file.Group = o.profile.Group
+	}
+	return nil
+}
+
+func matches(globs []string, name string) bool {
+	return slices.ContainsFunc(globs, func(glob string) bool { return match(glob, name) })
+}
+
+// match reports whether a name is the glob itself or matches it. A slash is a character as any other.
+func match(glob, name string) bool {
+	if glob == name {
+		return true
+	}
+	ok, err := path.Match(strings.ReplaceAll(glob, "/", "\x00"), strings.ReplaceAll(name, "/", "\x00"))
+	return ok && err == nil
+}

@@ -1,0 +1,91 @@
+package describe
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/file"
+)
+
+const (
+	// quietFor is how long a run takes before its progress is shown.
+	quietFor = time.Second
+	// redrawEvery is how often the progress is written again.
+	redrawEvery = 200 * time.Millisecond
+)
+
+// startProgress shows the progress of reading on stderr, if that is a terminal. stop ends it and removes the line.
+func (c *command) startProgress(r *file.Reader) (stop func()) {
+	if c.flags.quiet || !isTerminal(c.stderr) {
+		return func() {}
+	}
+	done := make(chan struct{})
+	var drawing sync.WaitGroup
+	drawing.Go(func() { drawProgress(c.stderr, r, done) })
+	return func() {
+		close(done)
+		drawing.Wait()
+	}
+}
+
+func drawProgress(w io.Writer, r *file.Reader, done <-chan struct{}) {
+	start := time.Now()
+	tick := time.NewTicker(redrawEvery)
+	defer tick.Stop()
+	drawn := false
+	for {
+		select {
+		case <-done:
+			if drawn {
+				fmt.Fprint(w, "\r\x1b[K")
+			}
+			return
+		case <-tick.C:
+			if took := time.Since(start); took >= quietFor {
+				fmt.Fprint(w, "\r"+progress(r.Read(), r.Size(), took)+"\x1b[K")
+				drawn = true
+			}
+		}
+	}
+}
+
+// progress returns the line for a number of bytes read of size, which is negative if it is unknown.
+func progress(read, size int64, took time.Duration) string {
+	rate := float64(read) / took.Seconds()
+	if size <= 0 || read >= size {
+		if size > 0 && read >= size {
+			return byteSize(float64(read)) + " read, computing"
+		}
+		return fmt.Sprintf("%s read, %s/s", byteSize(float64(read)), byteSize(rate))
+	}
+	const cells = 20
+	share := float64(read) / float64(size)
+	bar := make([]byte, cells)
+	for i := range bar {
+		bar[i] = ' '
+		if float64(i) < share*cells {
+			bar[i] = '#'
+		}
+	}
+	left := "?"
+	if rate > 0 {
+		left = (time.Duration(float64(size-read) / rate * float64(time.Second))).Round(time.Second).String()
+	}
+	return fmt.Sprintf("[%s] %3.0f %%  %s of %s, %s/s, %s left", bar, 100*share, byteSize(float64(read)), byteSize(float64(size)), byteSize(rate), left)
+}
+
+// byteSize returns a number of bytes for people.
+func byteSize(n float64) string {
+	for _, unit := range []string{"B", "kB", "MB", "GB"} {
+		if n < 1000 {
+			if unit == "B" {
+				return fmt.Sprintf("%.0f B", n)
+			}
+			return fmt.Sprintf("%.3g %s", n, unit)
+		}
+		n /= 1000
+	}
+	return fmt.Sprintf("%.3g TB", n)
+}

@@ -1,0 +1,188 @@
+package describe
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/file"
+	"github.com/telegraf-describe/telegraf-describe/internal/profile"
+	"github.com/telegraf-describe/telegraf-describe/internal/show"
+)
+
+// The exit statuses of the command.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitInterrupted = 130 // 128 and the number of the signal, as shells have it
+)
+
+// Run runs the command with its arguments, without its name, and returns the exit status. The result goes to stdout in one
+// piece, once all of it is known; errors and notes go to stderr. If ctx ends, Run writes nothing and returns 130.
+func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	var f flags
+	paths, err := f.parse(args)
+	if f.showHelp && err == nil {
+		_, err = io.WriteString(stdout, help)
+		return status(err, exitFailed)
+	}
+	var o *options
+	if err == nil {
+		o, err = f.check()
+	}
+	if err == nil && len(paths) == 0 {
+		err = errors.New("no file is named")
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "describe: %s\n%s\n", show.Clean(err.Error()), usage)
+		return exitUsage
+	}
+	c := &command{options: o, stdout: stdout, stderr: stderr}
+	err = c.run(ctx, paths, stdin)
+	if ctx.Err() != nil {
+		return exitInterrupted
+	}
+	if err != nil {
+		c.say("%s", err)
+	}
+	return status(err, exitFailed)
+}
+
+func status(err error, failed int) int {
+	if err != nil {
+		return failed
+	}
+	return exitOK
+}
+
+// command is one run of the command.
+type command struct {
+	*options
+
+	stdout, stderr io.Writer
+}
+
+// say writes a line to stderr.
+func (c *command) say(format string, args ...any) {
+	fmt.Fprintln(c.stderr, "describe: "+show.Clean(fmt.Sprintf(format, args...)))
+}
+
+// note is say for what --quiet suppresses.
+func (c *command) note(format string, args ...any) {
+	if !c.flags.quiet {
+		c.say(format, args...)
+	}
+}
+
+func (c *command) run(ctx context.Context, paths []string, stdin io.Reader) error {
+	c.file.Note = func(path, text string) { c.note("%s: %s", path, text) }
+	r, err := file.NewReader(paths, stdin, &c.file)
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	stop := c.startProgress(r)
+	result, err := profile.Run(ctx, r, c.profile)
+	stop()
+	if err != nil {
+		return err
+	}
+	if err := c.report(result); err != nil {
+		return err
+	}
+	var out bytes.Buffer
+	if err := c.write(&out, result.Rows); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if _, err := c.stdout.Write(out.Bytes()); err != nil {
+		return err
+	}
+	if took := time.Since(start); isTerminal(c.stderr) && took > time.Second {
+		c.note("%d rows, %s in %.1f s", result.Points, byteSize(float64(r.Read())), took.Seconds())
+	}
+	return nil
+}
+
+// report writes what of the input could not be described, and how. It returns an error if that is all of it.
+func (c *command) report(result *profile.Result) error {
+	const shown = 5
+	for i, bad := range result.Bad {
+		if i < shown {
+			c.note("%s", bad)
+		}
+	}
+	if result.BadCount > 0 {
+		c.say("%d of %d lines could not be read", result.BadCount, result.Lines)
+	}
+	for _, invalid := range result.Invalid {
+		c.note("column %q: %d values are not of the type %s, such as %q (--text %s reads all as text)", invalid.Column, invalid.Count, invalid.Kind,
+			invalid.First, invalid.Column)
+	}
+	if result.Demoted > 0 {
+		c.note("%d columns and groups are estimates, as their values need more than --memory-limit %s", result.Demoted, c.flags.memoryLimit)
+	}
+	if result.Over {
+		c.note("the summaries of all groups need more than --memory-limit %s", c.flags.memoryLimit)
+	}
+	switch {
+	case result.Points == 0 && result.BadCount > 0:
+		return errors.New("no line could be read")
+	case result.Points == 0:
+		c.note("there are no rows")
+	case len(c.groupBy) > 0 && !result.Grouped:
+		return fmt.Errorf("no tag and no column of texts matches --group-by %s", c.flags.groupBy.String())
+	case len(result.Rows) == 0 && len(c.asked) > 0:
+		return fmt.Errorf("no column matches --columns %s", c.flags.columns.String())
+	}
+	return nil
+}
+
+// write writes the rows in the form of --output.
+func (c *command) write(w io.Writer, rows []profile.Row) error {
+	switch c.output {
+	case "lp":
+		return c.writeLP(w, rows)
+	case "csv":
+		return show.CSV(w, c.frame(rows), isTerminal(c.stdout))
+	case "json", "jsonl":
+		return show.JSON(w, c.frame(rows), c.output == "jsonl")
+	case "markdown":
+		return show.Markdown(w, c.frame(rows))
+	}
+	t := show.Terminal{Width: c.width(), Transpose: c.flags.transpose}
+	t.Bold = isTerminal(c.stdout) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	return t.Write(w, c.frame(rows))
+}
+
+// width returns the width of the table.
+func (c *command) width() int {
+	if c.flags.width >= 0 {
+		return c.flags.width
+	}
+	if f, ok := c.stdout.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+			return width
+		}
+	}
+	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 {
+		return n
+	}
+	const usual = 80
+	return usual
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

@@ -1,0 +1,221 @@
+package file
+
+// Kind is what the cells of a column are.
+type Kind uint8
+
+// The kinds. Columns of the kind Skip are not read.
+const (
+	Skip Kind = iota
+	Number
+	Text
+	Time
+)
+
+// Span is a text in [Batch.Bytes].
+type Span struct{ start, end uint32 }
+
+// Column has the cells of one column in one batch. Missing cells have no place in it.
+type Column struct {
+	Name string
+	Kind Kind
+	Tag  bool // whether it is a tag of line protocol; these are texts
+	// Declared is whether the file names the column, even if the batch has no cell of it, as CSV does.
+	Declared bool
+
+	Numbers []float64 // of the kind Number; true is 1 and false is 0
+	Texts   []Span    // of the kind Text
+	Times   []int64   // of the kind Time, in nanoseconds since 1970
+	// Rows has the row of each cell, ascending. It is nil if the cells are those of the rows 0, 1, 2, … without a gap.
+	Rows []int32
+
+	Invalid      int    // how many further cells are neither missing nor of the kind
+	FirstInvalid string // the first of these
+	Whole        bool   // whether there is a whole number
+	Fraction     bool   // whether there is a number with a point or an exponent
+	Bool         bool   // whether there is a truth value
+}
+
+// Len returns how many cells the column has.
+func (c *Column) Len() int {
+	switch c.Kind {
+	case Number:
+		return len(c.Numbers)
+	case Text:
+		return len(c.Texts)
+	case Time:
+		return len(c.Times)
+	case Skip:
+	}
+	return 0
+}
+
+// Row returns the row of cell i.
+func (c *Column) Row(i int) int {
+	if c.Rows == nil {
+		return i
+	}
+	return int(c.Rows[i])
+}
+
+// at notes that the next cell is of that row.
+func (c *Column) at(row int) {
+	n := c.Len()
+	if c.Rows == nil {
+		if n == row {
+			return
+		}
+		c.Rows = make([]int32, n, 2*n+16)
+		for i := range c.Rows {
+			c.Rows[i] = int32(i)
+		}
+	}
+	c.Rows = append(c.Rows, int32(row))
+}
+
+func (c *Column) addNumber(row int, v float64) {
+	c.at(row)
+	c.Numbers = append(c.Numbers, v)
+}
+
+func (c *Column) addText(row int, s Span) {
+	c.at(row)
+	c.Texts = append(c.Texts, s)
+}
+
+func (c *Column) addTime(row int, ns int64) {
+	c.at(row)
+	c.Times = append(c.Times, ns)
+}
+
+func (c *Column) addInvalid(text []byte) {
+	if c.Invalid++; c.Invalid == 1 {
+		const longest = 40
+		c.FirstInvalid = string(text[:min(len(text), longest)])
+	}
+}
+
+// reset empties the column and keeps its memory.
+func (c *Column) reset() {
+	*c = Column{
+		Name: c.Name, Kind: c.Kind, Tag: c.Tag, Declared: c.Declared,
+		Numbers: c.Numbers[:0], Texts: c.Texts[:0], Times: c.Times[:0],
+	}
+}
+
+// Table has the rows of one measurement of line protocol, or of a file of another format.
+type Table struct {
+	Name    string
+	Rows    int
+	Columns []*Column // in the order in which they appeared
+	// Time is the column with the time of each row, or nil. If the options want times, it has one for every row.
+	Time *Column
+
+	index map[columnKey]int // in Columns
+	order []int             // the columns of the cells of the last row, in their order
+}
+
+type columnKey struct {
+	name string
+	kind Kind
+	tag  bool
+}
+
+// column returns the index of a column, which it adds if there is none.
+func (t *Table) column(name []byte, kind Kind, tag bool) int {
+	if i, ok := t.index[columnKey{string(name), kind, tag}]; ok {
+		return i
+	}
+	if t.index == nil {
+		t.index = make(map[columnKey]int)
+	}
+	own := string(name)
+	t.index[columnKey{own, kind, tag}] = len(t.Columns)
+	t.Columns = append(t.Columns, &Column{Name: own, Kind: kind, Tag: tag})
+	return len(t.Columns) - 1
+}
+
+// expect returns the index of the column of cell i of a row. Most rows have the columns of the row before.
+func (t *Table) expect(i int, name []byte, kind Kind, tag bool) int {
+	if i < len(t.order) {
+		if c := t.Columns[t.order[i]]; c.Kind == kind && c.Tag == tag && c.Name == string(name) {
+			return t.order[i]
+		}
+		t.order = t.order[:i]
+	}
+	n := t.column(name, kind, tag)
+	if i == len(t.order) {
+		t.order = append(t.order, n)
+	}
+	return n
+}
+
+// Bad is a line that could not be read.
+type Bad struct {
+	Line   int // lines before it in the chunk
+	Reason string
+}
+
+// maxBad is how many bad lines of a batch are kept.
+const maxBad = 10
+
+// Batch is what a [Parser] read from one chunk.
+type Batch struct {
+	Path     string
+	Tables   []*Table // each has at least one row
+	Lines    int      // line ends in the chunk
+	Bad      []Bad    // the first bad lines
+	BadCount int      // of all bad lines
+	Bytes    []byte   // what the texts are parts of
+
+	source *source // of the chunk
+	byName map[string]*Table
+	last   *Table
+}
+
+// Text returns a text of the batch. It is valid until the batch is reset.
+func (b *Batch) Text(s Span) []byte { return b.Bytes[s.start:s.end] }
+
+func (b *Batch) keep(text []byte) Span {
+	start := len(b.Bytes)
+	b.Bytes = append(b.Bytes, text...)
+	return Span{uint32(start), uint32(len(b.Bytes))}
+}
+
+func (b *Batch) bad(line int, reason string) {
+	if b.BadCount++; len(b.Bad) < maxBad {
+		b.Bad = append(b.Bad, Bad{line, reason})
+	}
+}
+
+// table returns the table of that name, which it adds if there is none.
+func (b *Batch) table(name []byte) *Table {
+	if b.last != nil && b.last.Name == string(name) {
+		return b.last
+	}
+	t := b.byName[string(name)]
+	if t == nil {
+		t = &Table{Name: string(name)}
+		if b.byName == nil {
+			b.byName = make(map[string]*Table)
+		}
+		b.byName[t.Name] = t
+		b.Tables = append(b.Tables, t)
+	}
+	b.last = t
+	return t
+}
+
+// Reset empties the batch. It keeps the memory of the cells if the batch had one table, as most have.
+func (b *Batch) Reset() {
+	const wide = 1000
+	if len(b.Tables) != 1 || len(b.Tables[0].Columns) > wide {
+		*b = Batch{Bad: b.Bad[:0], Bytes: b.Bytes[:0]}
+		return
+	}
+	t := b.Tables[0]
+	t.Rows = 0
+	for _, c := range t.Columns {
+		c.reset()
+	}
+	*b = Batch{source: b.source, Tables: b.Tables, byName: b.byName, last: b.last, Bad: b.Bad[:0], Bytes: b.Bytes[:0]}
+}

@@ -1,0 +1,282 @@
+package file
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/scan"
+)
+
+// csvParser reads the rows of CSV as RFC 4180 defines it, with any delimiter of one byte, and line ends with or without a
+// carriage return. A quote within a cell that does not start with one is part of the text. Blank lines are no rows.
+type csvParser struct {
+	source  *source
+	schema  *csvSchema
+	cells   []cell    // of the current row
+	columns []*Column // of the current batch, by the number of the cell; nil for those that are skipped
+	text    []byte    // scratch of value
+}
+
+// cell is data[start:end], without the quotes around it.
+type cell struct {
+	start, end int
+	escaped    bool // whether two quotes in it are one
+}
+
+var errQuote = errors.New("a quote is not closed")
+
+// record reads the cells of the record that starts at i and returns where the next one starts. If there is an error, that
+// is after the first line end.
+func (p *csvParser) record(data []byte, i int) (next int, err error) {
+	p.cells = p.cells[:0]
+	start := i
+	for {
+		c := cell{start: i}
+		if i < len(data) && data[i] == '"' {
+			closing := closingQuote(data, i)
+			if closing < 0 {
+				err = errQuote
+				break
+			}
+			c = cell{start: i + 1, end: closing - 1}
+			c.escaped = bytes.IndexByte(data[c.start:c.end], '"') >= 0
+			if i = closing; i < len(data) && data[i] == '\r' {
+				i++
+			}
+			if i < len(data) && data[i] != p.schema.delimiter && data[i] != '\n' {
+				err = fmt.Errorf("cell %d has text after its closing quote", len(p.cells)+1)
+				break
+			}
+		} else {
+			i = plainEnd(data, i, p.schema.delimiter)
+			c.end = i
+			if (i == len(data) || data[i] == '\n') && c.end > c.start && data[c.end-1] == '\r' {
+				c.end--
+			}
+		}
+		p.cells = append(p.cells, c)
+		if i >= len(data) {
+			return len(data), nil
+		}
+		i++
+		if data[i-1] == '\n' {
+			return i, nil
+		}
+	}
+	if n := bytes.IndexByte(data[start:], '\n'); n >= 0 {
+		return start + n + 1, err
+	}
+	return len(data), err
+}
+
+// plainEnd returns where a cell without quotes ends.
+func plainEnd(data []byte, i int, delimiter byte) int {
+	for i < len(data) && data[i] != delimiter && data[i] != '\n' {
+		i++
+	}
+	return i
+}
+
+// isBlank reports whether the record is a blank line.
+func (p *csvParser) isBlank() bool {
+	return len(p.cells) == 1 && p.cells[0].start == p.cells[0].end
+}
+
+// firstRecord returns the cells of the first record that is not blank, and where the record after it starts. It returns
+// none if there is no such record.
+func (p *csvParser) firstRecord(data []byte) (cells [][]byte, end int, err error) {
+	for end < len(data) {
+		if end, err = p.record(data, end); err != nil {
+			return nil, 0, fmt.Errorf("the first line: %w", err)
+		}
+		if !p.isBlank() {
+			for _, c := range p.cells {
+				cells = append(cells, bytes.Clone(p.value(data, c)))
+			}
+			return cells, end, nil
+		}
+	}
+	return nil, len(data), nil
+}
+
+// sample counts the kinds of the cells of the first rows, of which each has that many.
+func (p *csvParser) sample(data []byte, cells int, o *Options) []sample {
+	samples := make([]sample, cells)
+	for i, rows := 0, 0; i < len(data) && rows < sampleRows; rows++ {
+		var err error
+		if i, err = p.record(data, i); err != nil || len(p.cells) != cells {
+			continue
+		}
+		for k, c := range p.cells {
+			samples[k].add(p.value(data, c), o)
+		}
+	}
+	return samples
+}
+
+// value returns the text of a cell. It is valid until the next call.
+func (p *csvParser) value(data []byte, c cell) []byte {
+	if !c.escaped {
+		return data[c.start:c.end]
+	}
+	p.text = append(p.text[:0], data[c.start:c.end]...)
+	return bytes.ReplaceAll(p.text, []byte(`""`), []byte{'"'})
+}
+
+func (p *csvParser) parse(data []byte, b *Batch) {
+	t := p.prepare(b)
+	for i := 0; i < len(data); {
+		start := i
+		var err error
+		i, err = p.record(data, i)
+		switch {
+		case err != nil:
+		case p.isBlank() && len(p.schema.columns) > 0:
+			continue
+		case len(p.cells) != len(p.schema.columns):
+			err = fmt.Errorf("%s, want %d", counted(len(p.cells), "cell"), len(p.schema.columns))
+		default:
+			err = p.row(data, t, b)
+		}
+		if err != nil {
+			b.bad(bytes.Count(data[:start], newline), err.Error())
+		}
+	}
+	b.Lines = lines(data)
+}
+
+// lines returns how many lines there are, the last of which may lack its line end.
+func lines(data []byte) int {
+	n := bytes.Count(data, newline)
+	if len(data) > 0 && data[len(data)-1] != '\n' {
+		n++
+	}
+	return n
+}
+
+// counted returns a number with its noun.
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return strconv.Itoa(n) + " " + noun + "s"
+}
+
+// prepare sets the columns of the batch.
+func (p *csvParser) prepare(b *Batch) *Table {
+	name := ""
+	if p.source.o.Table != nil {
+		name = p.source.o.Table(p.source.path)
+	}
+	t := b.table([]byte(name))
+	p.columns = p.columns[:0]
+	for i := range p.schema.columns {
+		c := &p.schema.columns[i]
+		if c.kind == Skip {
+			p.columns = append(p.columns, nil)
+			continue
+		}
+		column := t.Columns[t.expectDeclared(i, c)]
+		p.columns = append(p.columns, column)
+		if i == p.schema.time {
+			t.Time = column
+		}
+	}
+	return t
+}
+
+// expectDeclared returns the index of the column of cell i.
+func (t *Table) expectDeclared(i int, c *csvColumn) int {
+	n := t.expect(i, []byte(c.name), c.kind, false)
+	t.Columns[n].Declared = true
+	return n
+}
+
+// row adds the cells of a row to their columns. If there is an error, it adds none.
+func (p *csvParser) row(data []byte, t *Table, b *Batch) error {
+	var at int64
+	timed := false
+	if i := p.schema.time; i >= 0 {
+		text := scan.Trim(p.value(data, p.cells[i]))
+		if at, timed = p.source.o.Times.Read(text); !timed && p.source.o.NeedTime {
+			return fmt.Errorf("%q in column %q is not a time", clip(text), p.schema.columns[i].name)
+		} else if !timed && !scan.Missing(text) {
+			p.columns[i].addInvalid(text)
+		}
+	}
+	for i, c := range p.columns {
+		switch {
+		case c == nil:
+		case i == p.schema.time:
+			if timed {
+				c.addTime(t.Rows, at)
+			}
+		case c.Kind == Number:
+			readNumber(c, t.Rows, p.value(data, p.cells[i]))
+		default:
+			p.readOther(c, t.Rows, p.value(data, p.cells[i]), b)
+		}
+	}
+	t.Rows++
+	return nil
+}
+
+// readNumber adds a cell to a column of numbers.
+func readNumber(c *Column, row int, text []byte) {
+	v, whole, ok := scan.Number(text)
+	if !ok {
+		if text = scan.Trim(text); scan.Missing(text) {
+			return
+		}
+		if v, whole, ok = scan.Number(text); !ok {
+			readBool(c, row, text)
+			return
+		}
+	}
+	c.Whole = c.Whole || whole
+	c.Fraction = c.Fraction || !whole
+	c.addNumber(row, v)
+}
+
+func readBool(c *Column, row int, text []byte) {
+	v, ok := scan.Bool(text)
+	if !ok {
+		c.addInvalid(text)
+		return
+	}
+	c.Bool = true
+	c.addNumber(row, truth(v))
+}
+
+// truth returns 1 for true and 0 for false.
+func truth(v bool) float64 {
+	if v {
+		return 1
+	}
+	return 0
+}
+
+// readOther adds a cell to a column of texts or of times.
+func (p *csvParser) readOther(c *Column, row int, text []byte, b *Batch) {
+	trimmed := scan.Trim(text)
+	if scan.Missing(trimmed) {
+		return
+	}
+	if c.Kind == Text {
+		c.addText(row, b.keep(text))
+		return
+	}
+	if at, ok := p.source.o.Times.Read(trimmed); ok {
+		c.addTime(row, at)
+	} else {
+		c.addInvalid(trimmed)
+	}
+}
+
+// clip returns the start of a text, for messages.
+func clip(text []byte) []byte {
+	const longest = 40
+	return text[:min(len(text), longest)]
+}

@@ -1,0 +1,182 @@
+package file
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// cut returns the next chunk of the current file, or nil at its end. It uses buf for the content.
+func (r *Reader) cut(buf []byte) (*Chunk, error) {
+	s := r.current
+	buf = append(buf[:0], r.rest...)
+	r.rest = r.rest[:0]
+	for size := r.o.Size; ; size = max(2*len(buf), r.o.Size) {
+		var err error
+		if buf, err = s.fill(buf, size); err != nil {
+			return nil, err
+		}
+		if s.skip {
+			if buf = s.drop(buf); s.skip && !s.ended {
+				continue
+			}
+		}
+		skipped, header := 0, 0
+		if s.format == Auto {
+			if !s.ended && bytes.IndexByte(buf, '\n') < 0 {
+				if len(buf) >= MaxRecord {
+					return nil, fmt.Errorf("the first line has more than %d MiB", MaxRecord>>20)
+				}
+				continue
+			}
+			if header, err = s.detect(buf); err != nil {
+				return nil, err
+			}
+			skipped = bytes.Count(buf[:header], newline)
+		}
+		end := len(buf)
+		if !s.ended {
+			end = header + s.lastEnd(buf[header:])
+		}
+		switch {
+		case end > header || header > 0 || end == len(buf) && end > 0:
+			r.rest = append(r.rest, buf[end:]...)
+			return &Chunk{Path: s.name(), Data: buf[header:end], Skipped: skipped, source: s}, nil
+		case s.ended:
+			return nil, nil
+		case len(buf) >= MaxRecord:
+			return r.tooLong(buf), nil
+		}
+	}
+}
+
+var newline = []byte{'\n'}
+
+// fill reads until buf has size bytes, or to the end of the content.
+func (s *source) fill(buf []byte, size int) ([]byte, error) {
+	if cap(buf) < size {
+		buf = append(make([]byte, 0, size), buf...)
+	}
+	for !s.ended && len(buf) < size {
+		n, err := s.content.Read(buf[len(buf):size])
+		buf = buf[:len(buf)+n]
+		if errors.Is(err, io.EOF) {
+			s.ended = true
+		} else if err != nil {
+			return buf, err
+		}
+	}
+	return buf, nil
+}
+
+// drop removes the rest of a record that is too long.
+func (s *source) drop(buf []byte) []byte {
+	end := bytes.IndexByte(buf, '\n') + 1
+	if end == 0 {
+		return buf[:0]
+	}
+	s.skip = false
+	return buf[:copy(buf, buf[end:])]
+}
+
+// tooLong returns the chunk for a record that is too long, which begins buf. The lines after its first line end are read
+// as records of their own: most likely a quote was never closed.
+func (r *Reader) tooLong(buf []byte) *Chunk {
+	s := r.current
+	end := bytes.IndexByte(buf, '\n') + 1
+	if end == 0 {
+		s.skip = true
+		end = len(buf)
+	}
+	r.rest = append(r.rest, buf[end:]...)
+	return &Chunk{Path: s.name(), TooLong: true, Lines: 1, source: s}
+}
+
+// lastEnd returns where the last complete record of data ends, after its line end; 0 if none does.
+func (s *source) lastEnd(data []byte) int {
+	if s.format == JSONLines || bytes.IndexByte(data, '"') < 0 {
+		return bytes.LastIndexByte(data, '\n') + 1
+	}
+	end := 0
+	for {
+		n := s.recordEnd(data[end:])
+		if n == 0 {
+			return end
+		}
+		end += n
+	}
+}
+
+// recordEnd returns where the first record of data ends, after its line end; 0 if it does not.
+func (s *source) recordEnd(data []byte) int {
+	end := bytes.IndexByte(data, '\n') + 1
+	if end == 0 || bytes.IndexByte(data[:end], '"') < 0 {
+		return end
+	}
+	if s.format == LineProtocol {
+		return lineEnd(data)
+	}
+	for i := 0; i < len(data); i++ {
+		next, ok := cellEnd(data, i, s.schema.delimiter)
+		if !ok || next == len(data) {
+			return 0
+		}
+		if i = next; data[i] == '\n' {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// cellEnd returns where the cell of CSV that starts at i ends: at a delimiter, at a line end or at the end of data. A cell
+// that starts with a quote may contain these up to its closing quote; ok is false if there is none.
+func cellEnd(data []byte, i int, delimiter byte) (end int, ok bool) {
+	if i < len(data) && data[i] == '"' {
+		if i = closingQuote(data, i); i < 0 {
+			return len(data), false
+		}
+	}
+	for i < len(data) && data[i] != delimiter && data[i] != '\n' {
+		i++
+	}
+	return i, true
+}
+
+// closingQuote returns the position after the quote that closes the one at i, or −1. Two quotes in a row are one quote of
+// the text.
+func closingQuote(data []byte, i int) int {
+	for i++; ; i += 2 {
+		n := bytes.IndexByte(data[i:], '"')
+		if n < 0 {
+			return -1
+		}
+		if i += n; i+1 >= len(data) || data[i+1] != '"' {
+			return i + 1
+		}
+	}
+}
+
+// lineEnd returns where the first line of line protocol in data ends, after its line end; 0 if it does not. A string may
+// contain line ends.
+func lineEnd(data []byte) int {
+	if data[0] == '#' {
+		return bytes.IndexByte(data, '\n') + 1
+	}
+	inFields, inString := false, false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case c == '\\':
+			i++
+		case inString:
+			inString = c != '"'
+		case c == '\n':
+			return i + 1
+		case c == ' ':
+			inFields = true
+		case c == '"':
+			inString = inFields && data[i-1] == '='
+		}
+	}
+	return 0
+}

@@ -1,0 +1,134 @@
+package file
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/influxdata/line-protocol/v2/lineprotocol"
+)
+
+// Format is how records are written.
+type Format uint8
+
+// The formats. Auto detects which of the others it is.
+const (
+	Auto Format = iota
+	LineProtocol
+	CSV
+	JSONLines
+)
+
+// ParseFormat reads the name of a format. TSV is CSV with tabs.
+func ParseFormat(name string) (Format, error) {
+	switch strings.ToLower(name) {
+	case "auto":
+		return Auto, nil
+	case "lp", "influx", "line":
+		return LineProtocol, nil
+	case "csv", "tsv":
+		return CSV, nil
+	case "json", "jsonl", "ndjson":
+		return JSONLines, nil
+	}
+	return Auto, fmt.Errorf("unknown format %q, want auto, lp, csv, tsv or jsonl", name)
+}
+
+// detect sets the format of the source by its first content, and the schema of CSV. It returns where the records start.
+func (s *source) detect(data []byte) (start int, err error) {
+	if start, err = s.readable(data); err != nil {
+		return 0, err
+	}
+	format := s.o.Format
+	if format == Auto {
+		format = formatOf(data[start:])
+	}
+	switch format {
+	case JSONLines:
+		err = s.sniffJSON(data[start:])
+	case CSV:
+		var header int
+		header, err = s.sniffCSV(data[start:])
+		start += header
+	case LineProtocol, Auto:
+	}
+	s.format = format
+	return start, err
+}
+
+// readable returns where the text starts: after a byte order mark. It refuses content that is not text.
+func (s *source) readable(data []byte) (start int, err error) {
+	for magic, name := range map[string]string{
+		"\xff\xfe": "UTF-16, want UTF-8 (iconv -f UTF-16 -t UTF-8)", "\xfe\xff": "UTF-16, want UTF-8 (iconv -f UTF-16 -t UTF-8)",
+		"PAR1": "a Parquet file, want text", "PK\x03\x04": "a ZIP file (unzip -p FILE | telegraf-describe describe -)",
+		"BZh": "compressed by bzip2 (bzcat FILE | telegraf-describe describe -)", "\xfd7zXZ": "compressed by xz (xzcat FILE | telegraf-describe describe -)",
+		"SQLite format 3": "an SQLite database, want text",
+	} {
+		if bytes.HasPrefix(data, []byte(magic)) {
+			return 0, errors.New("the content is " + name)
+		}
+	}
+	const looked = 64 << 10
+	if i := bytes.IndexByte(data[:min(len(data), looked)], 0); i >= 0 && s.o.Format == Auto {
+		return 0, fmt.Errorf("byte %d is NUL, so the content is not text (--format reads it all the same)", i+1)
+	}
+	if bytes.HasPrefix(data, []byte("\xef\xbb\xbf")) {
+		return 3, nil
+	}
+	return 0, nil
+}
+
+// formatOf returns the format of a text: JSON lines if it starts with a brace, line protocol if its first line that is not a
+// comment is one, and CSV otherwise.
+func formatOf(data []byte) Format {
+	for len(data) > 0 {
+		line, rest, _ := bytes.Cut(data, newline)
+		line = bytes.TrimSpace(line)
+		switch {
+		case len(line) == 0:
+		case line[0] == '{' || line[0] == '[':
+			return JSONLines
+		case line[0] == '#' && bytes.IndexByte(line, ',') < 0 && bytes.IndexByte(line, '\t') < 0: // a comment of line protocol
+		case isLineProtocol(data):
+			return LineProtocol
+		default:
+			return CSV
+		}
+		data = rest
+	}
+	return CSV
+}
+
+// isLineProtocol reports whether data begins with a line of line protocol.
+func isLineProtocol(data []byte) bool {
+	d := lineprotocol.NewDecoderWithBytes(data)
+	if !d.Next() {
+		return false
+	}
+	if _, err := d.Measurement(); err != nil {
+		return false
+	}
+	for {
+		key, _, err := d.NextTag()
+		if err != nil {
+			return false
+		}
+		if key == nil {
+			break
+		}
+	}
+	fields := 0
+	for {
+		key, _, _, err := d.NextFieldBytes()
+		if err != nil {
+			return false
+		}
+		if key == nil {
+			break
+		}
+		fields++
+	}
+	_, err := d.TimeBytes()
+	return err == nil && fields > 0
+}

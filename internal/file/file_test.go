@@ -1,0 +1,359 @@
+package file_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/file"
+	"github.com/telegraf-describe/telegraf-describe/internal/scan"
+)
+
+// read returns what a reader finds in a text: the cells of each row, the bad lines and the error.
+func read(content []byte, o file.Options) (rows []string, bad []string, err error) {
+	r, err := file.NewReader([]string{file.Stdin}, bytes.NewReader(content), &o)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer r.Close()
+	var parser *file.Parser
+	line := 0
+	batch := new(file.Batch)
+	for {
+		c, err := r.Next(nil)
+		if err != nil || c == nil {
+			return rows, bad, err
+		}
+		parser = c.Parser(parser)
+		batch.Reset()
+		parser.Parse(c, batch)
+		rows = append(rows, cells(batch)...)
+		for _, b := range batch.Bad {
+			bad = append(bad, fmt.Sprintf("%d: %s", line+b.Line+1, b.Reason))
+		}
+		line += batch.Lines
+	}
+}
+
+// cells returns the rows of a batch, each with its cells in the order of the columns.
+func cells(b *file.Batch) (rows []string) {
+	for _, t := range b.Tables {
+		lines := make([][]string, t.Rows)
+		for _, c := range t.Columns {
+			for i := range c.Len() {
+				var text string
+				switch c.Kind {
+				case file.Number:
+					text = fmt.Sprint(c.Numbers[i])
+				case file.Text:
+					text = fmt.Sprintf("%q", b.Text(c.Texts[i]))
+				case file.Time:
+					text = fmt.Sprintf("@%d", c.Times[i])
+				case file.Skip:
+				}
+				lines[c.Row(i)] = append(lines[c.Row(i)], c.Name+"="+text)
+			}
+			if c.Invalid > 0 {
+				rows = append(rows, fmt.Sprintf("%s: %d invalid, %q", c.Name, c.Invalid, c.FirstInvalid))
+			}
+		}
+		for _, line := range lines {
+			slices.Sort(line)
+			rows = append(rows, strings.TrimSpace(t.Name+" "+strings.Join(line, " ")))
+		}
+	}
+	return rows
+}
+
+type inputCase struct {
+	name    string
+	content string
+	o       file.Options
+	rows    []string
+	bad     []string
+	err     string
+}
+
+var inputCases = []inputCase{
+	{name: "CSV", content: "a,b\n1,x\n2.5,y\n", rows: []string{`a=1 b="x"`, `a=2.5 b="y"`}},
+	{name: "no line end at the end", content: "a,b\n1,x", rows: []string{`a=1 b="x"`}},
+	{name: "CRLF", content: "a,b\r\n1,x\r\n2,\"y\"\r\n", rows: []string{`a=1 b="x"`, `a=2 b="y"`}},
+	{name: "byte order mark", content: "\xef\xbb\xbfa,b\n1,x\n", rows: []string{`a=1 b="x"`}},
+	{name: "TSV", content: "a\tb\n1\tx, y\n", rows: []string{`a=1 b="x, y"`}},
+	{name: "semicolons", content: "a;b\n1;x,y\n2;z\n", rows: []string{`a=1 b="x,y"`, `a=2 b="z"`}},
+	{name: "bars", content: "a|b\n1|x\n", rows: []string{`a=1 b="x"`}},
+	{name: "one column", content: "a\n1\n2\n", rows: []string{"a=1", "a=2"}},
+	{name: "quotes", content: "a,b\n1,\"x \"\"y\"\", z\"\n2,5\" pipe\n", rows: []string{`a=1 b="x \"y\", z"`, `a=2 b="5\" pipe"`}},
+	{
+		name: "line ends in quotes", content: "a,b\n1,\"x\ny\"\nz,w,v\n3,w\n", rows: []string{`a=1 b="x\ny"`, `a=3 b="w"`},
+		bad: []string{"4: 3 cells, want 2"},
+	},
+	{
+		name: "ragged rows", content: "a,b\n1\n2,x,y\n3,z\n", rows: []string{`a=3 b="z"`},
+		bad: []string{"2: 1 cell, want 2", "3: 3 cells, want 2"},
+	},
+	{name: "blank lines", content: "\n\na,b\n\n1,x\n\n", rows: []string{`a=1 b="x"`}},
+	{name: "missing", content: "a,b\n1,x\nNA,\n,null\n2,y\n", rows: []string{`a=1 b="x"`, "", "", `a=2 b="y"`}},
+	{name: "names twice and missing", content: "a,a,,a_2\n1,2,3,4\n", rows: []string{"a=1 a_2=2 a_2_2=4 c3=3"}},
+	{name: "truth values", content: "on\ntrue\nFALSE\n", rows: []string{"on=1", "on=0"}},
+	{name: "no header", content: "1,2\n3,4\n", rows: []string{"c1=1 c2=2", "c1=3 c2=4"}},
+	{name: "header of numbers", content: "2020,2021\n3,4\n", o: file.Options{Header: file.WithHeader}, rows: []string{"2020=3 2021=4"}},
+	{name: "texts without header", content: "a,b\nc,d\n", o: file.Options{Header: file.NoHeader}, rows: []string{`c1="a" c2="b"`, `c1="c" c2="d"`}},
+	{name: "header only", content: "a,b\n"},
+	{name: "empty", content: ""},
+	{name: "spaces around numbers", content: "a, b\n 1 , 2\n", rows: []string{"a=1 b=2"}},
+	{name: "numbers as texts", content: "id,v\n007,1\n", o: file.Options{AsText: func(name string) bool { return name == "id" }}, rows: []string{`id="007" v=1`}},
+	{
+		name: "a few cells of another kind", content: "a,b\n" + strings.Repeat("1,2\n", 30) + "err,2\n",
+		rows: append(append([]string{`a: 1 invalid, "err"`}, slices.Repeat([]string{"a=1 b=2"}, 30)...), "b=2"),
+	},
+	{name: "selected", content: "a,b,c\n1,2,3\n", o: file.Options{Select: func(name string) bool { return name == "b" }}, rows: []string{"b=2"}},
+	{name: "infinite", content: "a,b\n1e999,1\n1,1\n" + strings.Repeat("1,1\n", 30), rows: append([]string{`a: 1 invalid, "1e999"`, "b=1"}, slices.Repeat([]string{"a=1 b=1"}, 31)...)},
+	{name: "times", content: "when,v\n2026-11-01T00:00:00Z,1\n2026-11-01 00:00:01,2\n", rows: []string{"v=1 when=@1793491200000000000", "v=2 when=@1793491201000000000"}},
+	{name: "times since 1970", content: "ts,v\n1793491200,1\n1793491201000,2\n", rows: []string{"ts=@1793491200000000000 v=1", "ts=@1793491201000000000 v=2"}},
+	{name: "named time", content: "n,v\n5,1\n", o: file.Options{Time: "n", Times: scan.Times{Unit: scan.Seconds}}, rows: []string{"n=@5000000000 v=1"}},
+	{name: "no such time", content: "n,v\n5,1\n", o: file.Options{Time: "when"}, err: `there is no column "when" for the time, the columns are n, v`},
+	{name: "no time", content: "n,v\n5,1\n", o: file.Options{NeedTime: true}, err: "no column has times, name it by --time; the columns are n, v"},
+	{
+		name: "row without a time", content: "time,v\n2026-11-01,1\n,2\n", o: file.Options{NeedTime: true}, rows: []string{"time=@1793491200000000000 v=1"},
+		bad: []string{`3: "" in column "time" is not a time`},
+	},
+	{name: "unclosed quote", content: "a,b\n1,x\n2,\"y\n3,z\n", rows: []string{`a=1 b="x"`, `a=3 b="z"`}, bad: []string{"3: a quote is not closed"}},
+	{name: "text after a quote", content: "a,b\n1,\"x\"y\n3,z\n", rows: []string{`a=3 b="z"`}, bad: []string{"2: cell 2 has text after its closing quote"}},
+	{name: "NUL", content: "a,b\n1,\x00\n", err: "byte 7 is NUL, so the content is not text (--format reads it all the same)"},
+	{name: "NUL in CSV", content: "a,b\n1,\x00\n", o: file.Options{Format: file.CSV}, rows: []string{`a=1 b="\x00"`}},
+	{name: "UTF-16", content: "\xff\xfea\x00", err: "the content is UTF-16, want UTF-8 (iconv -f UTF-16 -t UTF-8)"},
+
+	{
+		name: "line protocol", content: "# comment\ncpu,host=a\\ b usage=1.5,n=2i,u=3u,on=t,s=\"x, \\\"y\\\"\" 17\nmem free=1\n",
+		rows: []string{`cpu host="a b" n=2 on=1 s="x, \"y\"" time=@17 u=3 usage=1.5`, "mem free=1"},
+	},
+	{name: "strings of two lines", content: "m s=\"a\nb\",v=1 1\nm v=2 2\n", rows: []string{`m s="a\nb" time=@1 v=1`, "m time=@2 v=2"}},
+	{
+		name: "bad lines of line protocol", content: "m v=1 1\nm v= 2\nm v=99999999999999999999i 3\n\nm v=1.2.3 4\nm v=2\n", o: file.Options{NeedTime: true},
+		rows: []string{"m time=@1 v=1"},
+		bad: []string{
+			"2: field value has unrecognized type", `3: field "v": "99999999999999999999" is not a value of the type int`,
+			`5: field "v": "1.2.3" is not a value of the type float`, "6: the line has no time",
+		},
+	},
+	{name: "line protocol in seconds", content: "m v=1 5\n", o: file.Options{Times: scan.Times{Unit: scan.Seconds}}, rows: []string{"m time=@5000000000 v=1"}},
+
+	{
+		name: "JSON lines", content: `{"a":1,"b":{"c":-2.5e1,"d":"x\n"},"e":[1,{"f":2}],"g":true,"h":null}` + "\n" + `{"a":2}` + "\n",
+		rows: []string{`a=1 b.c=-25 b.d="x\n" e="[1,{\"f\":2}]" g=1`, "a=2"},
+	},
+	{name: "JSON with a time", content: `{"time":"2026-11-01T00:00:00Z","v":1}`, rows: []string{"time=@1793491200000000000 v=1"}},
+	{name: "JSON with a time since 1970", content: `{"ts":1793491200,"v":1}`, rows: []string{"ts=@1793491200000000000 v=1"}},
+	{
+		name: "bad JSON", content: "{\"a\":1}\n{\"a\":}\n{\"a\":1\n[1]\n{\"a\":1} x\n{\"a\":1e999}\n{\"a\":01}\n{\"a\" 1}\n",
+		rows: []string{"a=1"},
+		bad: []string{
+			`2: found "}" at byte 6, want a value`, "3: the object is not complete", `4: found "[1]", want an object`, `5: found "x" after the object`,
+			"6: the number 1e999 is beyond the range of 64-bit floats", `7: found "01}", want a number`, `8: found "1}" at byte 6, want a colon`,
+		},
+	},
+	{name: "JSON array", content: `[{"a":1}]`, err: "the content is a JSON array, want one object a line (jq -c '.[]' FILE | telegraf-describe describe -)"},
+}
+
+// Every case gives the same rows, wherever the content is cut into chunks.
+func TestFormats(t *testing.T) {
+	t.Parallel()
+	for _, c := range inputCases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			rows, bad, err := read([]byte(c.content), c.o)
+			if c.err != "" {
+				require.EqualError(t, err, "standard input: "+c.err)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, c.rows, rows)
+			require.Equal(t, c.bad, bad)
+		})
+	}
+}
+
+func TestCompressedFilesAreDetected(t *testing.T) {
+	t.Parallel()
+	const content = "a,b\n1,x\n"
+	var gz, twice, zst bytes.Buffer
+	z := gzip.NewWriter(&gz)
+	_, _ = io.WriteString(z, content)
+	require.NoError(t, z.Close())
+	twice.Write(gz.Bytes())
+	z = gzip.NewWriter(&twice)
+	_, _ = io.WriteString(z, "2,y\n")
+	require.NoError(t, z.Close())
+	e, err := zstd.NewWriter(&zst)
+	require.NoError(t, err)
+	_, _ = io.WriteString(e, content)
+	require.NoError(t, e.Close())
+	for name, b := range map[string][]byte{"gzip": gz.Bytes(), "two members of gzip": twice.Bytes(), "zstd": zst.Bytes()} {
+		rows, _, err := read(b, file.Options{})
+		require.NoError(t, err, name)
+		require.Equal(t, `a=1 b="x"`, rows[0], name)
+		_, _, err = read(b[:len(b)-3], file.Options{})
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF, "%s that is cut off", name)
+	}
+}
+
+// Content that expands a thousand times is read in chunks, and so is a record without an end.
+func TestLongRecordsAreBadLines(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", file.MaxRecord+100)
+	rows, bad, err := read([]byte("a,b\n1,"+long+"\n2,y\n"), file.Options{})
+	require.NoError(t, err)
+	require.Equal(t, []string{"2: the line has more than 16 MiB"}, bad)
+	require.Equal(t, []string{`a=2 b="y"`}, rows)
+
+	var gz bytes.Buffer
+	z := gzip.NewWriter(&gz)
+	_, _ = z.Write([]byte("a,b\n"))
+	for range 80 {
+		_, _ = z.Write(make([]byte, 1<<20))
+	}
+	require.NoError(t, z.Close())
+	require.Less(t, gz.Len(), 200_000)
+	rows, bad, err = read(gz.Bytes(), file.Options{Format: file.CSV})
+	require.NoError(t, err)
+	require.Empty(t, rows)
+	require.Equal(t, []string{"2: the line has more than 16 MiB"}, bad)
+}
+
+func TestFirstLineWithoutAnEndIsAnError(t *testing.T) {
+	t.Parallel()
+	_, _, err := read(make([]byte, file.MaxRecord+1), file.Options{Format: file.CSV})
+	require.EqualError(t, err, "standard input: the first line has more than 16 MiB")
+}
+
+// A quote that is never closed costs its own line only.
+func TestUnclosedQuoteCostsOneLine(t *testing.T) {
+	t.Parallel()
+	content := "a,b\n1,\"x\n" + strings.Repeat("2,y\n", file.MaxRecord/4+100)
+	rows, bad, err := read([]byte(content), file.Options{})
+	require.NoError(t, err)
+	require.Equal(t, []string{"2: the line has more than 16 MiB"}, bad)
+	require.Len(t, rows, file.MaxRecord/4+100)
+}
+
+func TestManyColumns(t *testing.T) {
+	t.Parallel()
+	const n = 50_000
+	content := "c" + strings.Repeat(",c", n-1) + "\n1" + strings.Repeat(",1", n-1) + "\n"
+	rows, bad, err := read([]byte(content), file.Options{})
+	require.NoError(t, err)
+	require.Empty(t, bad)
+	require.Len(t, rows, 1)
+	require.Equal(t, n, strings.Count(rows[0], "="))
+	_, _, err = read([]byte("c"+strings.Repeat(",c", 2<<20)+"\n"), file.Options{})
+	require.ErrorContains(t, err, "want at most 1048576")
+}
+
+func TestReaderRefusesWhatItCannotOpen(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	_, err := file.NewReader([]string{dir}, nil, &file.Options{})
+	require.EqualError(t, err, dir+" is a directory")
+	_, err = file.NewReader([]string{filepath.Join(dir, "missing")}, nil, &file.Options{})
+	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// cutting fails unless the content gives the same rows in chunks of any size. The kinds of columns depend on the first
+// chunk, so a header comes with enough rows there.
+func checkCuts(t *testing.T, content []byte, o file.Options) {
+	t.Helper()
+	o.Size = 1 << 20
+	wantRows, wantBad, wantErr := read(content, o)
+	for _, size := range []int{len(content) + 1, 1 << 12, 600} {
+		o.Size = size
+		rows, bad, err := read(content, o)
+		if fmt.Sprint(err) != fmt.Sprint(wantErr) || !slices.Equal(merged(rows), merged(wantRows)) || !slices.Equal(bad, wantBad) {
+			t.Fatalf("in chunks of %d bytes: %q, %q, %v, want %q, %q, %v", size, rows, bad, err, wantRows, wantBad, wantErr)
+		}
+	}
+}
+
+// merged returns the rows of all tables in one order, as chunks have their tables apart. It leaves out the counts of
+// invalid cells, which are by chunk.
+func merged(rows []string) []string {
+	rows = slices.DeleteFunc(slices.Clone(rows), func(s string) bool { return strings.Contains(s, " invalid, ") })
+	slices.Sort(rows)
+	return rows
+}
+
+// Rows do not depend on where a file is cut: quotes and strings that contain line ends are never divided.
+func TestRowsDoNotDependOnTheCuts(t *testing.T) {
+	t.Parallel()
+	var quoted, lp, jsonl strings.Builder
+	quoted.WriteString("a,b,c\n")
+	for i := range 3000 {
+		fmt.Fprintf(&quoted, "%d,\"x \"\"%d\"\"\ny,\",z\r\n", i, i)
+		fmt.Fprintf(&lp, "m,t=a\"b s=\"x\ny=\\\"%d\\\"\",v=%d %d\n", i, i, i)
+		fmt.Fprintf(&jsonl, `{"a":%d,"b":"x\"\n,"}`+"\n", i)
+	}
+	for _, content := range []string{quoted.String(), lp.String(), jsonl.String()} {
+		_, bad, err := read([]byte(content), file.Options{})
+		require.NoError(t, err)
+		require.Empty(t, bad)
+		checkCuts(t, []byte(content), file.Options{})
+	}
+}
+
+// Whatever the content is, the reader ends, and it counts the lines.
+func FuzzRead(f *testing.F) {
+	for _, c := range inputCases {
+		f.Add([]byte(c.content), uint8(c.o.Format))
+	}
+	f.Fuzz(func(t *testing.T, content []byte, format uint8) {
+		o := file.Options{Format: file.Format(format % 4), Size: 512}
+		r, err := file.NewReader([]string{file.Stdin}, bytes.NewReader(content), &o)
+		require.NoError(t, err)
+		var parser *file.Parser
+		batch := new(file.Batch)
+		for {
+			c, err := r.Next(nil)
+			if err != nil || c == nil {
+				return
+			}
+			parser = c.Parser(parser)
+			batch.Reset()
+			parser.Parse(c, batch)
+			cells(batch)
+			if batch.BadCount < len(batch.Bad) {
+				t.Fatalf("%d bad lines, of which %d are listed", batch.BadCount, len(batch.Bad))
+			}
+		}
+	})
+}
+
+// A line is a JSON object exactly if encoding/json reads it as one, except for numbers beyond float64 and deep nesting.
+func FuzzJSON(f *testing.F) {
+	for _, c := range inputCases {
+		if strings.HasPrefix(c.content, "{") {
+			f.Add(c.content)
+		}
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		if strings.ContainsAny(line, "\n") || !strings.HasPrefix(line, "{") || strings.Count(line, "{")+strings.Count(line, "[") > 50 {
+			return
+		}
+		rows, bad, err := read([]byte(line), file.Options{Format: file.JSONLines})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if valid := json.Valid([]byte(line)); valid && len(rows) != 1 && !strings.Contains(fmt.Sprint(bad), "64-bit") || !valid && len(bad) != 1 {
+			t.Fatalf("valid is %t, but the rows are %q and the bad lines %q", valid, rows, bad)
+		}
+	})
+}

@@ -1,0 +1,440 @@
+package file
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/scan"
+)
+
+// maxDepth is how deep objects and arrays may be nested.
+const maxDepth = 100
+
+// jsonParser reads lines that are JSON objects (RFC 8259). Members of nested objects are columns whose names are joined by
+// points. Arrays are texts. A null is a missing cell.
+type jsonParser struct {
+	source *source
+
+	data  []byte // the current line
+	i     int    // of data: what was read
+	name  []byte // of the current member
+	row   []value
+	at    int64 // the time of the row
+	timed bool
+	wrong []byte // a time that cannot be read
+}
+
+func (p *jsonParser) parse(data []byte, b *Batch) {
+	name := ""
+	if p.source.o.Table != nil {
+		name = p.source.o.Table(p.source.path)
+	}
+	t := b.table([]byte(name))
+	line := 0
+	for len(data) > 0 {
+		text, rest, _ := bytes.Cut(data, newline)
+		data = rest
+		if text = bytes.TrimSpace(text); len(text) > 0 {
+			kept := len(b.Bytes)
+			if err := p.line(text, t, b); err != nil {
+				b.Bytes = b.Bytes[:kept]
+				b.bad(line, err.Error())
+			}
+		}
+		line++
+	}
+	b.Lines = line
+}
+
+// line reads one object. If there is an error, it adds no cell.
+func (p *jsonParser) line(text []byte, t *Table, b *Batch) error {
+	*p = jsonParser{source: p.source, data: text, name: p.name[:0], row: p.row[:0]}
+	if text[0] != '{' {
+		return fmt.Errorf("found %q, want an object", clip(text))
+	}
+	if err := p.object(t, b, maxDepth); err != nil {
+		return err
+	}
+	if p.space(); p.i < len(p.data) {
+		return fmt.Errorf("found %q after the object", clip(p.data[p.i:]))
+	}
+	if !p.timed && p.source.o.NeedTime {
+		if p.wrong != nil {
+			return fmt.Errorf("%q in the member %q is not a time", clip(p.wrong), p.source.time)
+		}
+		return fmt.Errorf("the object has no member %q for the time", p.source.time)
+	}
+	if p.timed || p.wrong != nil {
+		p.addTime(t)
+	}
+	t.commit(p.row)
+	return nil
+}
+
+func (p *jsonParser) addTime(t *Table) {
+	if t.Time == nil {
+		t.Time = t.Columns[t.column([]byte(p.source.time), Time, false)]
+	}
+	if p.timed {
+		t.Time.addTime(t.Rows, p.at)
+	} else {
+		t.Time.addInvalid(p.wrong)
+	}
+}
+
+func (p *jsonParser) space() {
+	for p.i < len(p.data) {
+		switch p.data[p.i] {
+		case ' ', '\t', '\r', '\n':
+			p.i++
+		default:
+			return
+		}
+	}
+}
+
+// next returns the next character that is not a space, or 0 at the end.
+func (p *jsonParser) next() byte {
+	if p.space(); p.i == len(p.data) {
+		return 0
+	}
+	return p.data[p.i]
+}
+
+var errEnd = errors.New("the object is not complete")
+
+// unexpected returns the error of a character that is not the wanted one.
+func (p *jsonParser) unexpected(want string) error {
+	if p.i >= len(p.data) {
+		return errEnd
+	}
+	return fmt.Errorf("found %q at byte %d, want %s", clip(p.data[p.i:]), p.i+1, want)
+}
+
+// object reads an object, whose brace is next. Its members are columns.
+func (p *jsonParser) object(t *Table, b *Batch, depth int) error {
+	if depth == 0 {
+		return fmt.Errorf("objects are nested more than %d deep", maxDepth)
+	}
+	p.i++
+	if p.next() == '}' {
+		p.i++
+		return nil
+	}
+	prefix := len(p.name)
+	for {
+		if p.next() != '"' {
+			return p.unexpected("a name")
+		}
+		name, err := p.text()
+		if err != nil {
+			return err
+		}
+		if prefix > 0 {
+			p.name = append(p.name[:prefix], '.')
+		}
+		p.name = append(p.name, name...)
+		if p.next() != ':' {
+			return p.unexpected("a colon")
+		}
+		p.i++
+		if err := p.member(t, b, depth); err != nil {
+			return err
+		}
+		p.name = p.name[:prefix]
+		switch p.next() {
+		case ',':
+			p.i++
+		case '}':
+			p.i++
+			return nil
+		default:
+			return p.unexpected("a comma or a brace")
+		}
+	}
+}
+
+// member reads the value of the member p.name.
+func (p *jsonParser) member(t *Table, b *Batch, depth int) error {
+	c := p.next()
+	if c == '{' {
+		return p.object(t, b, depth-1)
+	}
+	start := p.i
+	if c == '"' {
+		text, err := p.text()
+		if err == nil {
+			p.addText(text, t, b)
+		}
+		return err
+	}
+	if c == '[' {
+		if err := p.array(depth - 1); err != nil {
+			return err
+		}
+		p.addText(p.data[start:p.i], t, b)
+		return nil
+	}
+	if c == '-' || c-'0' <= 9 {
+		text, err := p.number()
+		if err == nil {
+			err = p.addNumber(text, t, b)
+		}
+		return err
+	}
+	v, null, err := p.literal()
+	if err == nil && !null && p.source.reads(p.name, false) && !p.isTime() {
+		p.add(t, value{kind: Number, form: boolean, number: truth(v)})
+	}
+	return err
+}
+
+func (p *jsonParser) isTime() bool { return p.source.time != "" && string(p.name) == p.source.time }
+
+func (p *jsonParser) add(t *Table, v value) {
+	v.column = t.expect(len(p.row), p.name, v.kind, false)
+	p.row = append(p.row, v)
+}
+
+func (p *jsonParser) addText(text []byte, t *Table, b *Batch) {
+	if p.isTime() {
+		p.readTime(text)
+		return
+	}
+	if p.source.reads(p.name, false) {
+		p.add(t, value{kind: Text, text: b.keep(text)})
+	}
+}
+
+// readTime reads the time of the row.
+func (p *jsonParser) readTime(text []byte) {
+	if p.at, p.timed = p.source.o.Times.Read(scan.Trim(text)); !p.timed {
+		p.wrong = bytes.Clone(text)
+	}
+}
+
+func (p *jsonParser) addNumber(text []byte, t *Table, b *Batch) error {
+	if p.isTime() {
+		p.readTime(text)
+		return nil
+	}
+	if !p.source.reads(p.name, false) {
+		return nil
+	}
+	if p.source.asText(string(p.name)) {
+		p.add(t, value{kind: Text, text: b.keep(text)})
+		return nil
+	}
+	v, isWhole, ok := scan.Number(text)
+	if !ok {
+		return fmt.Errorf("the number %s is beyond the range of 64-bit floats", clip(text))
+	}
+	form := fraction
+	if isWhole {
+		form = whole
+	}
+	p.add(t, value{kind: Number, form: form, number: v})
+	return nil
+}
+
+// asText reports whether numbers of a column are to be read as texts.
+func (s *source) asText(name string) bool {
+	return s.o.AsText != nil && s.o.AsText(name) || s.o.Group != nil && s.o.Group(name, false)
+}
+
+// text reads a string, whose quote is next. The result is valid until the next call.
+func (p *jsonParser) text() ([]byte, error) {
+	p.i++
+	start := p.i
+	escaped := false
+	for ; p.i < len(p.data); p.i++ {
+		switch c := p.data[p.i]; {
+		case c == '"':
+			text := p.data[start:p.i]
+			p.i++
+			if escaped {
+				return unescape(p.data[start-1 : p.i])
+			}
+			return text, nil
+		case c == '\\':
+			escaped = true
+			p.i++
+		case c < ' ':
+			return nil, fmt.Errorf("found the control character %q in a string", c)
+		}
+	}
+	return nil, errors.New("a string is not closed")
+}
+
+// unescape returns the text of a quoted string with escapes.
+func unescape(quoted []byte) ([]byte, error) {
+	var text string
+	if err := json.Unmarshal(quoted, &text); err != nil {
+		return nil, fmt.Errorf("the string %q: %w", clip(quoted), err)
+	}
+	return []byte(text), nil
+}
+
+// number reads a number, whose first character is next.
+func (p *jsonParser) number() ([]byte, error) {
+	start := p.i
+	if p.data[p.i] == '-' {
+		p.i++
+	}
+	first := p.i
+	if p.digits() == 0 || p.data[first] == '0' && p.i > first+1 {
+		return nil, fmt.Errorf("found %q, want a number", clip(p.data[start:]))
+	}
+	if p.i < len(p.data) && p.data[p.i] == '.' {
+		if p.i++; p.digits() == 0 {
+			return nil, fmt.Errorf("found %q, want a number", clip(p.data[start:]))
+		}
+	}
+	if p.i < len(p.data) && p.data[p.i]|0x20 == 'e' {
+		if p.i++; p.i < len(p.data) && (p.data[p.i] == '+' || p.data[p.i] == '-') {
+			p.i++
+		}
+		if p.digits() == 0 {
+			return nil, fmt.Errorf("found %q, want a number", clip(p.data[start:]))
+		}
+	}
+	return p.data[start:p.i], nil
+}
+
+// digits reads digits and returns how many there are.
+func (p *jsonParser) digits() int {
+	start := p.i
+	for p.i < len(p.data) && p.data[p.i]-'0' <= 9 {
+		p.i++
+	}
+	return p.i - start
+}
+
+// literal reads true, false or null.
+func (p *jsonParser) literal() (v, null bool, err error) {
+	for _, word := range []string{"true", "false", "null"} {
+		if bytes.HasPrefix(p.data[p.i:], []byte(word)) {
+			p.i += len(word)
+			return word == "true", word == "null", nil
+		}
+	}
+	return false, false, p.unexpected("a value")
+}
+
+// array reads an array, whose bracket is next, and checks it.
+func (p *jsonParser) array(depth int) error {
+	if depth == 0 {
+		return fmt.Errorf("arrays are nested more than %d deep", maxDepth)
+	}
+	p.i++
+	if p.next() == ']' {
+		p.i++
+		return nil
+	}
+	for {
+		if err := p.element(depth); err != nil {
+			return err
+		}
+		switch p.next() {
+		case ',':
+			p.i++
+		case ']':
+			p.i++
+			return nil
+		default:
+			return p.unexpected("a comma or a bracket")
+		}
+	}
+}
+
+// element reads and checks an element of an array.
+func (p *jsonParser) element(depth int) (err error) {
+	switch c := p.next(); {
+	case c == '[':
+		return p.array(depth - 1)
+	case c == '{':
+		return p.inner(depth - 1)
+	case c == '"':
+		_, err = p.text()
+	case c == '-' || c-'0' <= 9:
+		_, err = p.number()
+	default:
+		_, _, err = p.literal()
+	}
+	return err
+}
+
+// inner reads and checks an object in an array.
+func (p *jsonParser) inner(depth int) error {
+	if depth == 0 {
+		return fmt.Errorf("objects are nested more than %d deep", maxDepth)
+	}
+	p.i++
+	if p.next() == '}' {
+		p.i++
+		return nil
+	}
+	for {
+		if p.next() != '"' {
+			return p.unexpected("a name")
+		}
+		if _, err := p.text(); err != nil {
+			return err
+		}
+		if p.next() != ':' {
+			return p.unexpected("a colon")
+		}
+		p.i++
+		if err := p.element(depth); err != nil {
+			return err
+		}
+		switch p.next() {
+		case ',':
+			p.i++
+		case '}':
+			p.i++
+			return nil
+		default:
+			return p.unexpected("a comma or a brace")
+		}
+	}
+}
+
+// findTime returns the name of the member with the time: the first of the usual names whose value in one of the first
+// objects is a time in words, or a number of the time since 1970.
+func (p *jsonParser) findTime(data []byte) string {
+	for range sampleLines {
+		line, rest, more := bytes.Cut(data, newline)
+		var object map[string]any
+		decoder := json.NewDecoder(bytes.NewReader(line))
+		decoder.UseNumber()
+		if utf8.Valid(line) && decoder.Decode(&object) == nil {
+			for _, name := range timeNames {
+				if p.isTimeOf(object[name]) {
+					return name
+				}
+			}
+		}
+		if !more {
+			break
+		}
+		data = rest
+	}
+	return ""
+}
+
+func (p *jsonParser) isTimeOf(v any) bool {
+	var n sample
+	switch v := v.(type) {
+	case string:
+		n.add([]byte(v), p.source.o)
+		return n.times > 0
+	case json.Number:
+		n.add([]byte(v), p.source.o)
+		return n.plausible > 0
+	}
+	return false
+}

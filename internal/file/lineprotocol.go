@@ -1,0 +1,229 @@
+package file
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/influxdata/line-protocol/v2/lineprotocol"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/scan"
+)
+
+// lineParser reads the lines of line protocol. Tags and strings are texts, truth values are 1 and 0.
+type lineParser struct {
+	source *source
+	row    []value // the cells of the current line
+	data   []byte  // the content of the chunk
+	offset int     // of data: within the current line
+}
+
+// value is one cell of a row that is not yet known to be good.
+type value struct {
+	column int
+	kind   Kind
+	number float64
+	form   form // of a number
+	text   Span
+}
+
+// form is how a number is written.
+type form uint8
+
+const (
+	whole form = iota
+	fraction
+	boolean
+)
+
+func (p *lineParser) parse(data []byte, b *Batch) {
+	d := lineprotocol.NewDecoderWithBytes(data)
+	p.data = data
+	for d.Next() {
+		err := p.line(d, b)
+		if err == nil {
+			continue
+		}
+		var syntax *lineprotocol.DecodeError
+		if errors.As(err, &syntax) {
+			b.bad(int(syntax.Line)-1, syntax.Err.Error())
+		} else {
+			b.bad(bytes.Count(data[:p.offset], newline), err.Error())
+		}
+	}
+	b.Lines = lines(data)
+}
+
+// note notes where the decoder is: at text, unless that is a copy without escapes. The decoder itself reports the line of
+// its own errors only.
+func (p *lineParser) note(text []byte) {
+	if len(text) == 0 {
+		return
+	}
+	if at := cap(p.data) - cap(text); at >= 0 && at < len(p.data) && &p.data[at] == &text[0] {
+		p.offset = at
+	}
+}
+
+// line reads one line. If there is an error, it adds no cell.
+func (p *lineParser) line(d *lineprotocol.Decoder, b *Batch) error {
+	p.row = p.row[:0]
+	kept := len(b.Bytes)
+	name, err := d.Measurement()
+	if err != nil {
+		return err
+	}
+	t := b.table(name)
+	if err = p.tags(d, t, b); err == nil {
+		err = p.fields(d, t, b)
+	}
+	var at int64
+	timed := false
+	if err == nil {
+		at, timed, err = p.time(d)
+	}
+	if err != nil {
+		b.Bytes = b.Bytes[:kept]
+		return err
+	}
+	if timed {
+		if t.Time == nil {
+			t.Time = t.Columns[t.column([]byte("time"), Time, false)]
+		}
+		t.Time.addTime(t.Rows, at)
+	}
+	t.commit(p.row)
+	return nil
+}
+
+// commit adds the cells of a row.
+func (t *Table) commit(row []value) {
+	for i := range row {
+		v := &row[i]
+		c := t.Columns[v.column]
+		if v.kind == Text {
+			c.addText(t.Rows, v.text)
+			continue
+		}
+		c.addNumber(t.Rows, v.number)
+		switch v.form {
+		case whole:
+			c.Whole = true
+		case fraction:
+			c.Fraction = true
+		case boolean:
+			c.Bool = true
+		}
+	}
+	t.Rows++
+}
+
+func (p *lineParser) tags(d *lineprotocol.Decoder, t *Table, b *Batch) error {
+	for {
+		key, text, err := d.NextTag()
+		if err != nil {
+			return err
+		}
+		if key == nil {
+			return nil
+		}
+		if p.source.reads(key, true) {
+			p.row = append(p.row, value{column: t.expect(len(p.row), key, Text, true), kind: Text, text: b.keep(text)})
+		}
+	}
+}
+
+// reads reports whether the cells of a column are wanted.
+func (s *source) reads(name []byte, tag bool) bool {
+	if s.o.Select == nil {
+		return true
+	}
+	return s.o.Select(string(name)) || s.o.Group != nil && s.o.Group(string(name), tag)
+}
+
+func (p *lineParser) fields(d *lineprotocol.Decoder, t *Table, b *Batch) error {
+	for {
+		key, kind, text, err := d.NextFieldBytes()
+		if err != nil {
+			return err
+		}
+		if key == nil {
+			return nil
+		}
+		p.note(text)
+		v, err := p.field(kind, text, b)
+		if err != nil {
+			return fmt.Errorf("field %q: %w", key, err)
+		}
+		if p.source.reads(key, false) {
+			v.column = t.expect(len(p.row), key, v.kind, false)
+			p.row = append(p.row, v)
+		}
+	}
+}
+
+func (p *lineParser) field(kind lineprotocol.ValueKind, text []byte, b *Batch) (v value, err error) {
+	v.kind = Number
+	ok := true
+	switch kind {
+	case lineprotocol.Float:
+		v.form = fraction
+		v.number, _, ok = scan.Number(text)
+	case lineprotocol.Int:
+		var n int64
+		n, err = strconv.ParseInt(string(text), 10, 64)
+		v.number = float64(n)
+	case lineprotocol.Uint:
+		var n uint64
+		n, err = strconv.ParseUint(string(text), 10, 64)
+		v.number = float64(n)
+	case lineprotocol.Bool:
+		v.form = boolean
+		v.number, ok = boolOf(text)
+	case lineprotocol.String:
+		v.kind = Text
+		v.text = b.keep(text)
+	case lineprotocol.Unknown:
+		ok = false
+	}
+	if err != nil || !ok {
+		return v, fmt.Errorf("%q is not a value of the type %s", clip(text), kind)
+	}
+	return v, nil
+}
+
+// boolOf reads a truth value of line protocol.
+func boolOf(text []byte) (v float64, ok bool) {
+	if len(text) == 1 {
+		switch text[0] {
+		case 't', 'T':
+			return 1, true
+		case 'f', 'F':
+			return 0, true
+		}
+	}
+	b, ok := scan.Bool(text)
+	return truth(b), ok
+}
+
+// time reads the time of a line, in nanoseconds unless the options say otherwise.
+func (p *lineParser) time(d *lineprotocol.Decoder) (at int64, timed bool, err error) {
+	text, err := d.TimeBytes()
+	switch {
+	case err != nil:
+		return 0, false, err
+	case len(text) == 0 && p.source.o.NeedTime:
+		return 0, false, errors.New("the line has no time")
+	case len(text) == 0:
+		return 0, false, nil
+	}
+	unit := p.source.o.Times.Unit
+	if unit == scan.Auto {
+		unit = scan.Nanoseconds
+	}
+	if at, timed = (scan.Times{Unit: unit}).Epoch(text); !timed {
+		return 0, false, fmt.Errorf("the time %s is out of range", clip(text))
+	}
+	return at, true, nil
+}

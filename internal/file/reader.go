@@ -1,0 +1,276 @@
+package file
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync/atomic"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/scan"
+)
+
+const (
+	// chunkSize is how many bytes a chunk has at most, unless a record is longer.
+	chunkSize = 1 << 20
+	// MaxRecord is how many bytes a record may have.
+	MaxRecord = 16 << 20
+	// maxWindow bounds the memory that decompressing zstd takes.
+	maxWindow = 256 << 20
+)
+
+// Stdin is the path of the standard input.
+const Stdin = "-"
+
+// Options say how to read files. The zero Options detect everything.
+type Options struct {
+	Format    Format
+	Delimiter byte   // of CSV; 0 detects it
+	Header    Header // of CSV
+	// Time is the name of the column with the time of a row; "" detects it. Line protocol has its own times.
+	Time string
+	// NeedTime makes a row without a time a bad line.
+	NeedTime bool
+	Times    scan.Times                       // how times are written
+	Select   func(name string) bool           // the columns to read; nil reads all
+	AsText   func(name string) bool           // the columns to read as texts; nil reads none so
+	Group    func(name string, tag bool) bool // the columns that are read in any case, as texts; nil is none
+	Table    func(path string) string         // the name of the table of a file that is not line protocol; nil is ""
+	Note     func(path, text string)          // receives what a user should read about the detection; nil drops it
+	Size     int                              // of chunks in bytes; 0 is 1 MiB
+	known    map[string]Kind                  // of the columns of files before
+}
+
+// Chunk is a part of a file that ends where a record ends.
+type Chunk struct {
+	Path string
+	Data []byte
+	// Skipped is how many lines come before Data: those of a header.
+	Skipped int
+	// TooLong is why there is no data: a record of more than MaxRecord bytes, which ended after Lines lines.
+	TooLong bool
+	Lines   int
+
+	source *source
+}
+
+// Parser returns a parser for the chunks of this chunk's file. If last, a parser of another chunk, is one, it is last.
+func (c *Chunk) Parser(last *Parser) *Parser {
+	if last != nil && last.source == c.source {
+		return last
+	}
+	return newParser(c.source)
+}
+
+// Parser turns chunks of one file into batches. It is not safe for concurrent use.
+type Parser struct {
+	source *source
+	parse  func(data []byte, b *Batch)
+}
+
+func newParser(s *source) *Parser {
+	p := &Parser{source: s}
+	switch s.format {
+	case LineProtocol:
+		p.parse = (&lineParser{source: s}).parse
+	case JSONLines:
+		p.parse = (&jsonParser{source: s}).parse
+	case CSV, Auto:
+		p.parse = (&csvParser{source: s, schema: s.schema}).parse
+	}
+	return p
+}
+
+// Parse fills b, which is empty, from a chunk of the parser's file.
+func (p *Parser) Parse(c *Chunk, b *Batch) {
+	if b.source != p.source {
+		*b = Batch{source: p.source} // the columns of another file may be in another order
+	}
+	b.Path, b.Lines = c.Path, c.Lines
+	if c.TooLong {
+		b.bad(0, fmt.Sprintf("the line has more than %d MiB", MaxRecord>>20))
+		return
+	}
+	p.parse(c.Data, b)
+	b.Lines += c.Skipped
+	for i := range b.Bad {
+		b.Bad[i].Line += c.Skipped
+	}
+	b.dropEmpty()
+}
+
+// dropEmpty removes tables without rows.
+func (b *Batch) dropEmpty() {
+	for i := 0; i < len(b.Tables); i++ {
+		if b.Tables[i].Rows > 0 {
+			continue
+		}
+		delete(b.byName, b.Tables[i].Name)
+		b.Tables = append(b.Tables[:i], b.Tables[i+1:]...)
+		b.last = nil
+		i--
+	}
+}
+
+// Reader reads files one after the other. It is not safe for concurrent use, except Read and Size.
+type Reader struct {
+	o       *Options
+	stdin   io.Reader
+	paths   []string
+	current *source
+	rest    []byte // read from current and not yet part of a chunk
+	read    atomic.Int64
+	size    int64
+}
+
+// source is one open file.
+type source struct {
+	path    string
+	o       *Options
+	content io.Reader
+	closers []func()
+	format  Format
+	schema  *csvSchema
+	time    string // of JSON lines: the name of the time
+	ended   bool   // whether the content was read to its end
+	skip    bool   // whether the next bytes, up to a line end, are of a record that is too long
+}
+
+// NewReader returns a reader of the files. It opens none yet, but it returns an error if one does not exist or is a
+// directory.
+func NewReader(paths []string, stdin io.Reader, o *Options) (*Reader, error) {
+	r := &Reader{o: o, stdin: stdin, paths: paths}
+	if o.Size == 0 {
+		o.Size = chunkSize
+	}
+	o.known = make(map[string]Kind)
+	for _, path := range paths {
+		if path == Stdin {
+			r.size = -1
+			continue
+		}
+		info, err := os.Stat(path)
+		switch {
+		case err != nil:
+			return nil, err
+		case info.IsDir():
+			return nil, fmt.Errorf("%s is a directory", path)
+		case !info.Mode().IsRegular():
+			r.size = -1
+		case r.size >= 0:
+			r.size += info.Size()
+		}
+	}
+	return r, nil
+}
+
+// Size returns how many bytes all files have, or −1 if that is unknown.
+func (r *Reader) Size() int64 { return r.size }
+
+// Read returns how many bytes were read so far, compressed ones as they are.
+func (r *Reader) Read() int64 { return r.read.Load() }
+
+// Next returns the next chunk, or nil after the last one. It puts the content into buf, which it may replace
+// by a larger buffer; Chunk.Data is then its memory. A chunk of a file with an error has no data.
+func (r *Reader) Next(buf []byte) (*Chunk, error) {
+	for {
+		if r.current == nil {
+			if len(r.paths) == 0 {
+				return nil, nil
+			}
+			if err := r.open(r.paths[0]); err != nil {
+				return nil, err
+			}
+			r.paths = r.paths[1:]
+		}
+		c, err := r.cut(buf)
+		if err != nil {
+			err = fmt.Errorf("%s: %w", r.current.name(), err)
+			r.Close()
+			return nil, err
+		}
+		if c != nil {
+			return c, nil
+		}
+		r.Close()
+	}
+}
+
+// Close closes the file that is open. Next then goes on with the file after it.
+func (r *Reader) Close() {
+	if r.current != nil {
+		for _, f := range r.current.closers {
+			f()
+		}
+	}
+	r.current, r.rest = nil, r.rest[:0]
+}
+
+func (s *source) name() string {
+	if s.path == Stdin {
+		return "standard input"
+	}
+	return s.path
+}
+
+// counting counts the bytes that are read from a file.
+type counting struct {
+	io.Reader
+	read *atomic.Int64
+}
+
+func (c counting) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.read.Add(int64(n))
+	return n, err
+}
+
+func (r *Reader) open(path string) error {
+	s := &source{path: path, o: r.o}
+	r.current = s
+	content := r.stdin
+	if path != Stdin {
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		s.closers = append(s.closers, func() { _ = f.Close() }) // it was only read
+		content = f
+	}
+	content = counting{content, &r.read}
+	magic := make([]byte, 4)
+	n, err := io.ReadFull(content, magic)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("%s: %w", s.name(), err)
+	}
+	if err := s.decompress(magic[:n], content); err != nil {
+		return fmt.Errorf("%s: %w", s.name(), err)
+	}
+	return nil
+}
+
+// decompress sets the content of the source: what follows the first bytes, decompressed if these are a magic number.
+func (s *source) decompress(magic []byte, rest io.Reader) error {
+	whole := io.MultiReader(bytes.NewReader(magic), rest)
+	s.content = whole
+	switch {
+	case len(magic) >= 2 && magic[0] == 0x1f && magic[1] == 0x8b:
+		z, err := gzip.NewReader(whole)
+		if err != nil {
+			return err
+		}
+		s.content = z
+	case string(magic) == "\x28\xb5\x2f\xfd":
+		z, err := zstd.NewReader(whole, zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderConcurrency(1))
+		if err != nil {
+			return err
+		}
+		s.closers = append(s.closers, z.Close)
+		s.content = z
+	}
+	return nil
+}

@@ -1,0 +1,312 @@
+package file
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/scan"
+)
+
+// Header says whether the first record of CSV has the names of the columns.
+type Header uint8
+
+// The values of Header. DetectHeader looks at the kinds of the cells.
+const (
+	DetectHeader Header = iota
+	WithHeader
+	NoHeader
+)
+
+const (
+	// sampleRows is how many rows of CSV are looked at.
+	sampleRows = 10_000
+	// sampleLines is how many lines are looked at for the delimiter.
+	sampleLines = 100
+	// mostly is the share of the cells of a sample that must be of a kind for the column to be of it, in percent. The
+	// others are counted as invalid.
+	mostly = 95
+	// maxColumns is how many columns a file may have.
+	maxColumns = 1 << 20
+)
+
+// csvSchema is how the rows of a file are read.
+type csvSchema struct {
+	delimiter byte
+	columns   []csvColumn
+	time      int // the column with the time of a row, or −1
+}
+
+type csvColumn struct {
+	name string
+	kind Kind
+}
+
+// sniffCSV sets the schema of the source, and returns how long the header is.
+func (s *source) sniffCSV(data []byte) (header int, err error) {
+	schema := &csvSchema{delimiter: s.o.Delimiter, time: -1}
+	if schema.delimiter == 0 {
+		schema.delimiter = delimiterOf(data)
+	}
+	s.schema = schema
+	p := &csvParser{source: s, schema: schema}
+	first, header, err := p.firstRecord(data)
+	if err != nil || first == nil {
+		return 0, err
+	}
+	if len(first) > maxColumns {
+		return 0, fmt.Errorf("the first line has %d columns, want at most %d", len(first), maxColumns)
+	}
+	samples := p.sample(data[header:], len(first), s.o)
+	named := s.o.Header == WithHeader
+	if s.o.Header == DetectHeader {
+		if named = isHeader(first, samples, s.o); !named {
+			s.o.note(s.name(), fmt.Sprintf("the first line is read as data, as it has no names; the columns are c1 to c%d (--header reads names)", len(first)))
+		}
+	}
+	if !named {
+		samples = p.sample(data, len(first), s.o)
+		header = 0
+	}
+	schema.name(first, named)
+	return header, schema.decide(samples, s)
+}
+
+func (o *Options) note(path, text string) {
+	if o.Note != nil {
+		o.Note(path, text)
+	}
+}
+
+// delimiterOf returns which of comma, semicolon, tab and bar divides the most lines into the same number of cells, more
+// than one; the comma if none does. Among equals it is the one that makes the most cells.
+func delimiterOf(data []byte) byte {
+	best, bestScore := byte(','), 0
+	for _, delimiter := range []byte{',', '\t', ';', '|'} {
+		counts := cellCounts(data, delimiter)
+		if len(counts) == 0 || counts[0] < 2 {
+			continue
+		}
+		same := 0
+		for _, n := range counts {
+			if n == counts[0] {
+				same++
+			}
+		}
+		const tie = 1000
+		if score := same*tie*100/len(counts) + min(counts[0], tie-1); score > bestScore {
+			best, bestScore = delimiter, score
+		}
+	}
+	return best
+}
+
+// cellCounts returns how many cells each of the first records has.
+func cellCounts(data []byte, delimiter byte) (counts []int) {
+	for i := 0; i < len(data) && len(counts) < sampleLines; {
+		cells := 0
+		for i < len(data) {
+			end, ok := cellEnd(data, i, delimiter)
+			if !ok {
+				return counts
+			}
+			cells++
+			i = end + 1
+			if end == len(data) || data[end] == '\n' {
+				break
+			}
+		}
+		counts = append(counts, cells)
+	}
+	return counts
+}
+
+// sample counts the kinds of the cells of a column.
+type sample struct {
+	numbers, bools, times, others int
+	plausible                     int // numbers that are likely times: of the years 2001 to 2100 in any unit
+}
+
+func (s *sample) add(cell []byte, o *Options) {
+	cell = scan.Trim(cell)
+	if scan.Missing(cell) {
+		return
+	}
+	if v, _, ok := scan.Number(cell); ok {
+		s.numbers++
+		const from, to = 978_307_200, 4_102_444_800
+		for _, unit := range []float64{1, 1e3, 1e6, 1e9} {
+			if v >= from*unit && v < to*unit {
+				s.plausible++
+			}
+		}
+		return
+	}
+	if _, ok := scan.Bool(cell); ok {
+		s.bools++
+		return
+	}
+	if o.Times.Written(cell) {
+		s.times++
+		return
+	}
+	s.others++
+}
+
+// kind returns the kind of the column. A column without values is one of numbers.
+func (s *sample) kind() Kind {
+	all := s.numbers + s.bools + s.times + s.others
+	switch {
+	case s.others*100 > (100-mostly)*all:
+		return Text
+	case s.times*100 >= mostly*all && all > 0:
+		return Time
+	case s.times > 0:
+		return Text
+	}
+	return Number
+}
+
+// isHeader reports whether the first record has names: if a column whose other cells are numbers, truth values or times
+// begins with something else, or if there is no such column at all.
+func isHeader(first [][]byte, samples []sample, o *Options) bool {
+	typed := false
+	for i, cell := range first {
+		if samples[i].numbers+samples[i].bools+samples[i].times == 0 || samples[i].kind() == Text {
+			continue
+		}
+		typed = true
+		var own sample
+		if own.add(cell, o); own.others > 0 {
+			return true
+		}
+	}
+	return !typed
+}
+
+// name sets the names of the columns. An empty name becomes c and the number of the column, and a name that was there
+// before gets a number.
+func (c *csvSchema) name(first [][]byte, named bool) {
+	c.columns = make([]csvColumn, len(first))
+	seen := make(map[string]int, len(first))
+	for i := range first {
+		name := "c" + strconv.Itoa(i+1)
+		if named {
+			if text := strings.TrimSpace(strings.ToValidUTF8(string(first[i]), "\uFFFD")); text != "" {
+				name = text
+			}
+		}
+		unique := name
+		for n := max(seen[name], 1) + 1; seen[unique] > 0; n++ {
+			unique = name + "_" + strconv.Itoa(n)
+			seen[name] = n
+		}
+		seen[unique] = max(seen[unique], 1)
+		c.columns[i].name = unique
+	}
+}
+
+// decide sets the kinds of the columns and which of them is the time.
+func (c *csvSchema) decide(samples []sample, s *source) error {
+	o := s.o
+	for i := range c.columns {
+		column := &c.columns[i]
+		kind, known := o.known[column.name]
+		if !known {
+			kind = samples[i].kind()
+			if o.AsText != nil && o.AsText(column.name) {
+				kind = Text
+			}
+		}
+		if samples[i] != (sample{}) {
+			o.known[column.name] = kind // of a column without values, a later file may decide
+		}
+		column.kind = kind
+	}
+	if err := c.findTime(samples, s); err != nil {
+		return err
+	}
+	for i := range c.columns {
+		column := &c.columns[i]
+		switch {
+		case o.Group != nil && o.Group(column.name, false):
+			column.kind = Text
+		case i != c.time && o.Select != nil && !o.Select(column.name):
+			column.kind = Skip
+		}
+	}
+	return nil
+}
+
+// timeNames are the names of columns that are looked at for the time first.
+var timeNames = []string{"time", "timestamp", "_time", "@timestamp", "ts", "datetime", "date_time", "date"}
+
+// findTime sets the column with the time of a row: the one that the options name, the first of the usual names whose cells
+// are times or numbers of the time since 1970, or the first one whose cells are times.
+func (c *csvSchema) findTime(samples []sample, s *source) error {
+	if name := s.o.Time; name != "" {
+		for i := range c.columns {
+			if c.columns[i].name == name {
+				c.setTime(i)
+				return nil
+			}
+		}
+		return fmt.Errorf("there is no column %q for the time, the columns are %s", name, c.names())
+	}
+	for _, name := range timeNames {
+		for i := range c.columns {
+			if !strings.EqualFold(c.columns[i].name, name) {
+				continue
+			}
+			if n := &samples[i]; c.columns[i].kind == Time || n.plausible > 0 && n.plausible == n.numbers+n.bools+n.times+n.others {
+				c.setTime(i)
+				return nil
+			}
+		}
+	}
+	for i := range c.columns {
+		if c.columns[i].kind == Time {
+			c.setTime(i)
+			return nil
+		}
+	}
+	if s.o.NeedTime && len(c.columns) > 0 {
+		return fmt.Errorf("no column has times, name it by --time; the columns are %s", c.names())
+	}
+	return nil
+}
+
+func (c *csvSchema) setTime(i int) { c.time, c.columns[i].kind = i, Time }
+
+// names returns the names of the first columns, for messages.
+func (c *csvSchema) names() string {
+	const shown = 20
+	var names []string
+	for i := range c.columns[:min(len(c.columns), shown)] {
+		names = append(names, c.columns[i].name)
+	}
+	if len(c.columns) > shown {
+		names = append(names, "…")
+	}
+	return strings.Join(names, ", ")
+}
+
+// sniffJSON finds the name of the time of JSON lines: the one that the options name, or the first of the usual names whose
+// value in the first objects is a time.
+func (s *source) sniffJSON(data []byte) error {
+	if bytes.HasPrefix(bytes.TrimSpace(data), []byte{'['}) {
+		return errors.New(`the content is a JSON array, want one object a line (jq -c '.[]' FILE | telegraf-describe describe -)`)
+	}
+	if s.o.Time != "" {
+		s.time = s.o.Time
+		return nil
+	}
+	p := &jsonParser{source: s}
+	s.time = p.findTime(data)
+	if s.time == "" && s.o.NeedTime && len(bytes.TrimSpace(data)) > 0 {
+		return errors.New("no member has times, name it by --time")
+	}
+	return nil
+}

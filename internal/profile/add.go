@@ -1,0 +1,122 @@
+package profile
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+)
+
+// adders are goroutines that add cells to fields. Each pair of a column and a group belongs to one of them.
+type adders struct {
+	queues  []chan addition
+	running sync.WaitGroup
+	pending sync.WaitGroup // additions in the queues
+}
+
+// addition is a job to add, and what to do once all adders have done so.
+type addition struct {
+	job  *job
+	free func()
+}
+
+func startAdders(n int) *adders {
+	a := &adders{}
+	for i := range n {
+		const waiting = 64 // more than there are jobs
+		queue := make(chan addition, waiting)
+		a.queues = append(a.queues, queue)
+		a.running.Go(func() {
+			for next := range queue {
+				next.job.add(i, n)
+				if next.job.left.Add(-1) == 0 {
+					next.free()
+				}
+				a.pending.Done()
+			}
+		})
+	}
+	return a
+}
+
+// add passes a job to all adders. It does not wait for them. The last one to finish calls free.
+func (a *adders) add(j *job, free func()) {
+	j.left.Store(int32(len(a.queues)))
+	a.pending.Add(len(a.queues))
+	for _, queue := range a.queues {
+		queue <- addition{j, free}
+	}
+}
+
+// wait returns once all jobs were added.
+func (a *adders) wait() { a.pending.Wait() }
+
+// stop ends the adders after all jobs were added.
+func (a *adders) stop() {
+	for _, queue := range a.queues {
+		close(queue)
+	}
+	a.running.Wait()
+}
+
+// add adds the cells that belong to adder me of n.
+func (j *job) add(me, n int) {
+	for _, q := range j.parts {
+		for i := range q.columns {
+			c := &q.columns[i]
+			if c.to == nil {
+				continue
+			}
+			start := 0
+			for _, cells := range c.runs {
+				g := q.groups[cells.group]
+				if (c.to.position+g.number)%n == me {
+					g.fields[c.to.position].add(q.batch, c, start, cells.end)
+				}
+				start = cells.end
+			}
+		}
+	}
+}
+
+// worthDemoting is how many bytes a field must hold to be made an estimate.
+const worthDemoting = 10_000
+
+// measure measures the memory of all fields. If it is above the limit, the fields that hold most become estimates until
+// an eighth of the limit is free. No adder is at work.
+func (p *run) measure() {
+	type sized struct {
+		*field
+
+		size int
+	}
+	var all []sized
+	p.held, p.unknown = 0, 0
+	for _, t := range p.order {
+		for _, g := range t.order {
+			for _, f := range g.fields {
+				if f == nil {
+					continue
+				}
+				size := f.bytes()
+				p.held += size
+				if size >= worthDemoting && f.exact() {
+					all = append(all, sized{f, size})
+				}
+			}
+		}
+	}
+	limit := p.o.MemoryLimit
+	if p.held > limit {
+		slices.SortStableFunc(all, func(a, b sized) int { return cmp.Compare(b.size, a.size) })
+		for _, f := range all {
+			if p.held <= limit-limit/8 {
+				break
+			}
+			f.demote()
+			p.held += f.bytes() - f.size
+			p.result.Demoted++
+		}
+		p.result.Over = p.held > limit
+	}
+	p.next = max(limit, p.held+limit/8)
+}

@@ -1,0 +1,187 @@
+package profile
+
+import (
+	"github.com/telegraf-describe/telegraf-describe/internal/file"
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
+	"github.com/telegraf-describe/telegraf-describe/internal/tally"
+)
+
+// field describes the cells of one column in one group.
+type field struct {
+	numbers *numbers     // of a column of numbers, or of times less base
+	texts   *tally.Texts // of a column of texts
+
+	// The first time, from which the others are counted: the differences of times within 104 days fit into a float64 to the
+	// nanosecond, and those of whole seconds within 146 years.
+	base             int64
+	earliest, latest int64
+	rounded          bool // whether a difference did not fit, so that the number of distinct times is an estimate
+}
+
+func newField(kind file.Kind, o *Options) *field {
+	if kind == file.Text {
+		return &field{texts: tally.NewTexts(o.TextLimit)}
+	}
+	return &field{numbers: newNumbers(o.ExactLimit)}
+}
+
+// add adds cells i to j of a column.
+func (f *field) add(b *file.Batch, c *partColumn, i, j int) {
+	switch {
+	case f.texts != nil:
+		for _, s := range c.texts[i:j] {
+			f.texts.Add(b.Text(s))
+		}
+	case c.times != nil:
+		f.addTimes(c.times[i:j])
+	case c.at != nil:
+		f.numbers.add(c.numbers[i:j], c.at[i:j])
+	default:
+		f.numbers.add(c.numbers[i:j], nil)
+	}
+}
+
+func (f *field) addTimes(times []int64) {
+	if f.numbers.count() == 0 {
+		f.base, f.earliest, f.latest = times[0], times[0], times[0]
+	}
+	var differences [256]float64
+	for len(times) > 0 {
+		n := min(len(times), len(differences))
+		for i, at := range times[:n] {
+			f.earliest, f.latest = min(f.earliest, at), max(f.latest, at)
+			d := at - f.base
+			differences[i] = float64(d)
+			f.rounded = f.rounded || int64(differences[i]) != d
+		}
+		f.numbers.add(differences[:n], nil)
+		times = times[n:]
+	}
+}
+
+// bytes returns about how much memory the field holds.
+func (f *field) bytes() int {
+	if f.texts != nil {
+		return f.texts.Bytes()
+	}
+	return f.numbers.bytes()
+}
+
+// exact reports whether the field keeps all values.
+func (f *field) exact() bool {
+	if f.texts != nil {
+		return f.texts.Exact()
+	}
+	return f.numbers.distinct == nil
+}
+
+// demote makes estimates of the field, which take little memory.
+func (f *field) demote() {
+	if f.texts != nil {
+		f.texts.Demote()
+	} else {
+		f.numbers.demote()
+	}
+}
+
+// numbers describes numbers: exactly without a limit, or up to one.
+type numbers struct {
+	bulk     *stats.Bulk    // while exact without a limit
+	summary  *stats.Summary // otherwise
+	limit    int
+	distinct *tally.Distinct // of a histogram, which does not keep its values
+	before   []float64       // scratch of addLimited
+}
+
+func newNumbers(limit int) *numbers {
+	if limit >= stats.Unlimited {
+		return &numbers{bulk: new(stats.Bulk), limit: limit}
+	}
+	s := stats.New(limit)
+	return &numbers{summary: &s, limit: limit}
+}
+
+func (n *numbers) count() uint64 {
+	if n.bulk != nil {
+		return n.bulk.Count()
+	}
+	return n.summary.Count()
+}
+
+func (n *numbers) bytes() int {
+	if n.bulk != nil {
+		return n.bulk.Bytes()
+	}
+	size := n.summary.Bytes()
+	if n.distinct != nil {
+		size += 4096
+	}
+	return size
+}
+
+func (n *numbers) add(vs []float64, at []int64) {
+	if n.bulk != nil {
+		n.bulk.AddAll(vs, at)
+		return
+	}
+	const step = 256
+	for len(vs) > 0 {
+		k := min(len(vs), step)
+		var times []int64
+		if at != nil {
+			times, at = at[:k], at[k:]
+		}
+		n.addLimited(vs[:k], times)
+		vs = vs[k:]
+	}
+}
+
+// addLimited adds values and, if the summary is a histogram or becomes one, counts the distinct ones.
+func (n *numbers) addLimited(vs []float64, at []int64) {
+	s := n.summary
+	if n.distinct == nil {
+		n.before = n.before[:0]
+		if s.Count()+uint64(len(vs)) > uint64(n.limit) {
+			for v := range s.Values {
+				n.before = append(n.before, v)
+			}
+		}
+	}
+	s.AddAll(vs, at)
+	if n.distinct == nil && !s.Exact() {
+		n.distinct = new(tally.Distinct)
+		for _, v := range n.before {
+			n.distinct.AddFloat(v)
+		}
+		n.before = nil
+	}
+	if n.distinct != nil {
+		for _, v := range vs {
+			if v-v == 0 { // neither NaN nor infinite
+				n.distinct.AddFloat(v + 0) // −0 is 0
+			}
+		}
+	}
+}
+
+// demote makes the summary a histogram.
+func (n *numbers) demote() {
+	if n.distinct != nil || n.count() == 0 {
+		return
+	}
+	s := n.summed()
+	n.distinct = new(tally.Distinct)
+	for v := range s.Values {
+		n.distinct.AddFloat(v)
+	}
+	s.Demote()
+	n.summary, n.bulk, n.before = s, nil, nil
+}
+
+// summed returns the summary of all values.
+func (n *numbers) summed() *stats.Summary {
+	if n.bulk != nil {
+		n.summary, n.bulk = n.bulk.Summary(), nil
+	}
+	return n.summary
+}

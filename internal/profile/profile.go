@@ -1,0 +1,362 @@
+package profile
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/bucket"
+	"github.com/telegraf-describe/telegraf-describe/internal/file"
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
+)
+
+// Options configure a run.
+type Options struct {
+	// Grid divides the rows by time; nil puts all rows into one bucket.
+	Grid *bucket.Grid
+	// Group selects the tags and columns of texts whose values divide the rows; nil selects none.
+	Group func(name string, tag bool) bool
+	// Select selects the columns to describe; nil selects all. Columns of Group are not described.
+	Select    func(name string) bool
+	Selection *stats.Selection
+	// ExactLimit is the exact limit of summaries, see [stats.New]: [stats.Unlimited] keeps all values.
+	ExactLimit int
+	// TextLimit is how many different texts of a column and group are counted exactly.
+	TextLimit int
+	// MemoryLimit is how many bytes the values may hold. Beyond it the columns and groups that hold most become estimates.
+	MemoryLimit int
+	// Workers is how many goroutines parse and how many add.
+	Workers int
+	// Strict ends the run at the first bad line.
+	Strict bool
+}
+
+// Bad is a line that could not be read.
+type Bad struct {
+	Path   string
+	Line   int // counted from 1
+	Reason string
+}
+
+func (b Bad) Error() string { return fmt.Sprintf("%s:%d: %s", b.Path, b.Line, b.Reason) }
+
+// Invalid counts the cells of a column that are not of its kind.
+type Invalid struct {
+	Column string
+	Kind   string
+	Count  int
+	First  string
+}
+
+// Result is what a run found.
+type Result struct {
+	Rows     []Row // by table, bucket, group and column
+	Lines    int   // how many lines were read
+	Points   int   // how many rows these had
+	Bad      []Bad // the first bad lines
+	BadCount int
+	Invalid  []Invalid
+	Demoted  int  // how many columns and groups became estimates for want of memory
+	Over     bool // whether memory was exceeded all the same
+	Grouped  bool // whether a column of Options.Group was found
+}
+
+// maxBad is how many bad lines a result has.
+const maxBad = 10
+
+// job is one chunk on its way.
+type job struct {
+	chunk *file.Chunk
+	buf   []byte
+	batch *file.Batch
+	parts []*part
+	done  chan struct{} // closed once it is parsed
+	left  atomic.Int32  // the adders that have not added it yet
+}
+
+// Run describes what the reader reads. The error wraps that of the reader or of ctx, or is a [Bad] line if Options.Strict.
+// If ctx ends while the reader waits for input, Run returns and leaves that one call behind.
+func Run(ctx context.Context, r *file.Reader, o Options) (*Result, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	p := newRun(o)
+	todo := make(chan *job)
+	ordered := make(chan *job, len(p.free))
+	go p.read(ctx, r, todo, ordered)
+	var parsers sync.WaitGroup
+	for range o.Workers {
+		parsers.Go(func() { p.parse(ctx, todo) })
+	}
+	err := p.collect(ctx, ordered)
+	cancel()
+	parsers.Wait()
+	p.adders.stop()
+	if err != nil {
+		return nil, err
+	}
+	return p.finish(), nil
+}
+
+// run is the state of a run.
+type run struct {
+	o       Options
+	free    chan *job // jobs to reuse; their number bounds the memory
+	adders  *adders
+	tables  map[string]*table
+	order   []*table
+	result  Result
+	path    string // of the batch before
+	lines   int    // of that file so far
+	unknown int    // bytes that may have been added since the memory was last measured
+	held    int    // bytes of the values when it was
+	next    int    // memory is measured again once held and unknown exceed it
+	failure error  // of reading; set before the channel of jobs is closed
+}
+
+func newRun(o Options) *run {
+	const perWorker, more = 3, 2
+	p := &run{o: o, tables: make(map[string]*table), next: o.MemoryLimit}
+	n := perWorker*o.Workers + more
+	p.free = make(chan *job, n)
+	for range n {
+		p.free <- &job{batch: new(file.Batch)}
+	}
+	p.adders = startAdders(o.Workers)
+	return p
+}
+
+// read cuts the input into jobs.
+func (p *run) read(ctx context.Context, r *file.Reader, todo, ordered chan<- *job) {
+	defer close(todo)
+	defer close(ordered)
+	defer r.Close()
+	for {
+		var j *job
+		select {
+		case j = <-p.free:
+		case <-ctx.Done():
+			return
+		}
+		chunk, err := r.Next(j.buf)
+		if p.failure = err; err != nil || chunk == nil {
+			return
+		}
+		j.chunk, j.buf, j.done = chunk, chunk.Data, make(chan struct{})
+		for _, to := range []chan<- *job{ordered, todo} {
+			select {
+			case to <- j:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// parse parses and groups chunks.
+func (p *run) parse(ctx context.Context, todo <-chan *job) {
+	var parser *file.Parser
+	g := grouper{o: &p.o, timed: needsTime(p.o.Selection)}
+	for {
+		select {
+		case j, ok := <-todo:
+			if !ok {
+				return
+			}
+			parser = j.chunk.Parser(parser)
+			j.batch.Reset()
+			parser.Parse(j.chunk, j.batch)
+			j.parts = g.group(j.batch, j.parts[:0])
+			close(j.done)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// collect passes the batches on in the order of the files.
+func (p *run) collect(ctx context.Context, ordered <-chan *job) error {
+	for {
+		select {
+		case j, ok := <-ordered:
+			if !ok {
+				return p.failure
+			}
+			select {
+			case <-j.done:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			if err := p.take(j); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// take passes on one batch.
+func (p *run) take(j *job) error {
+	if err := p.count(j.batch); err != nil {
+		return err
+	}
+	for _, part := range j.parts {
+		p.resolve(part)
+		p.unknown += part.bytes()
+	}
+	p.adders.add(j, func() { p.free <- j })
+	if p.held+p.unknown > p.next {
+		p.adders.wait()
+		p.measure()
+	}
+	return nil
+}
+
+// count counts lines and bad lines.
+func (p *run) count(b *file.Batch) error {
+	if b.Path != p.path {
+		p.path, p.lines = b.Path, 0
+	}
+	for _, bad := range b.Bad {
+		if len(p.result.Bad) < maxBad {
+			p.result.Bad = append(p.result.Bad, Bad{b.Path, p.lines + bad.Line + 1, bad.Reason})
+		}
+	}
+	p.result.BadCount += b.BadCount
+	p.lines += b.Lines
+	p.result.Lines += b.Lines
+	if p.o.Strict && len(p.result.Bad) > 0 {
+		return p.result.Bad[0]
+	}
+	return nil
+}
+
+// table is a measurement of line protocol, or all files of another format.
+type table struct {
+	name    string
+	number  int
+	columns []*column
+	index   map[columnKey]*column
+	groups  map[groupKey]*group
+	order   []*group
+}
+
+type columnKey struct {
+	name string
+	tag  bool
+}
+
+// column is a column of a table. The kind of its first cells is that of all.
+type column struct {
+	name     string
+	kind     file.Kind
+	tag      bool
+	position int // in table.columns
+	hidden   bool
+
+	invalid                  Invalid
+	whole, fraction, boolean bool
+}
+
+type groupKey struct {
+	start int64
+	tags  string // by series.AppendTags
+}
+
+// group has the rows of one bucket and one combination of the values of the group columns.
+type group struct {
+	groupKey
+
+	number int
+	tags   []series.Tag
+	rows   int
+	fields []*field // by column; nil for those without cells
+}
+
+// resolve finds the columns and groups of a part, and adds those that are new.
+func (p *run) resolve(q *part) {
+	t := p.tables[q.table.Name]
+	if t == nil {
+		t = &table{name: q.table.Name, number: len(p.order), index: make(map[columnKey]*column), groups: make(map[groupKey]*group)}
+		p.tables[t.name] = t
+		p.order = append(p.order, t)
+	}
+	p.result.Points += q.table.Rows
+	p.result.Grouped = p.result.Grouped || q.grouped
+	for i := range q.columns {
+		c := &q.columns[i]
+		c.to = t.column(c.from, p.o)
+	}
+	for i := range q.keys {
+		g := t.group(q.keys[i])
+		g.rows += q.rows[i]
+		q.groups = append(q.groups, g)
+	}
+	for i := range q.columns {
+		p.prepare(q, &q.columns[i])
+	}
+}
+
+// column returns the column that the cells of c belong to, or nil if they are not of its kind.
+func (t *table) column(c *file.Column, o Options) *column {
+	key := columnKey{c.Name, c.Tag}
+	known := t.index[key]
+	if known == nil {
+		known = &column{name: c.Name, kind: c.Kind, tag: c.Tag, position: len(t.columns)}
+		known.hidden = o.Select != nil && !o.Select(c.Name) || o.Group != nil && o.Group(c.Name, c.Tag)
+		t.index[key] = known
+		t.columns = append(t.columns, known)
+	}
+	known.whole = known.whole || c.Whole
+	known.fraction = known.fraction || c.Fraction
+	known.boolean = known.boolean || c.Bool
+	known.addInvalid(c.Invalid, c.FirstInvalid)
+	if known.kind != c.Kind {
+		known.addInvalid(c.Len(), "of another type")
+		return nil
+	}
+	if known.hidden {
+		return nil
+	}
+	return known
+}
+
+func (c *column) addInvalid(n int, first string) {
+	if n > 0 && c.invalid.Count == 0 {
+		c.invalid.First = first
+	}
+	c.invalid.Count += n
+}
+
+func (t *table) group(key groupKey) *group {
+	g := t.groups[key]
+	if g != nil {
+		return g
+	}
+	tags, err := series.ParseTags(key.tags)
+	if err != nil {
+		panic(err) // AppendTags made it
+	}
+	g = &group{groupKey: key, number: len(t.order), tags: tags}
+	t.groups[key] = g
+	t.order = append(t.order, g)
+	return g
+}
+
+// prepare makes the fields that the cells of a column are added to.
+func (p *run) prepare(q *part, c *partColumn) {
+	if c.to == nil {
+		return
+	}
+	for _, cells := range c.runs {
+		g := q.groups[cells.group]
+		for len(g.fields) <= c.to.position {
+			g.fields = append(g.fields, nil)
+		}
+		if g.fields[c.to.position] == nil {
+			g.fields[c.to.position] = newField(c.to.kind, &p.o)
+		}
+	}
+}

@@ -1,0 +1,174 @@
+package profile
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/file"
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
+)
+
+// The types of columns.
+const (
+	TypeEmpty   = "empty" // no cell has a value
+	TypeInteger = "integer"
+	TypeFloat   = "float"
+	TypeBoolean = "boolean"
+	TypeTime    = "time"
+	TypeText    = "text"
+	TypeTag     = "tag" // of line protocol; its values are texts
+)
+
+// Row describes one column in one bucket and group.
+type Row struct {
+	Table  string
+	Start  time.Time // of the bucket, in UTC; zero if there are no buckets
+	Tags   []series.Tag
+	Column string
+	Type   string
+
+	Count    uint64 // cells with a value
+	Missing  uint64 // rows without one, also those whose cell is not of the column's type
+	Distinct uint64 // different values
+	// Stats are the statistics of the selection, in its order; NaN for those that there are not. It is nil if the column
+	// has no numbers.
+	Stats []float64
+	// Exact is whether the statistics, the distinct values and the most frequent text are exact.
+	Exact         bool
+	Top           string    // the most frequent text of a column of texts
+	TopCount      uint64    // how often it occurs; 0 if there is none
+	Earliest      time.Time // of a column of times
+	Latest        time.Time
+	DistinctExact bool
+}
+
+// needsTime reports whether a statistic needs the times of values.
+func needsTime(selection *stats.Selection) bool {
+	return slices.ContainsFunc(selection.Statistics(), func(s stats.Statistic) bool {
+		return s.Kind() == stats.First || s.Kind() == stats.Last
+	})
+}
+
+// pair is a column in a group.
+type pair struct {
+	table  *table
+	column *column
+	group  *group
+}
+
+// finish returns the result. No adder is at work.
+func (p *run) finish() *Result {
+	pairs := p.pairs()
+	p.result.Rows = make([]Row, len(pairs))
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range p.o.Workers {
+		workers.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(pairs) {
+					return
+				}
+				p.result.Rows[i] = pairs[i].row(&p.o)
+			}
+		})
+	}
+	workers.Wait()
+	for _, t := range p.order {
+		for _, c := range t.columns {
+			if c.invalid.Count > 0 && !c.hidden {
+				c.invalid.Column, c.invalid.Kind = c.name, c.typeName()
+				p.result.Invalid = append(p.result.Invalid, c.invalid)
+			}
+		}
+	}
+	return &p.result
+}
+
+// pairs returns what there is to describe, in order: all columns if there is one group, and otherwise those with cells.
+func (p *run) pairs() []pair {
+	slices.SortStableFunc(p.order, func(a, b *table) int { return cmp.Compare(a.name, b.name) })
+	all := p.o.Grid == nil && p.o.Group == nil
+	var pairs []pair
+	for _, t := range p.order {
+		slices.SortFunc(t.order, func(a, b *group) int {
+			return cmp.Or(cmp.Compare(a.start, b.start), compareTags(a.tags, b.tags))
+		})
+		for _, g := range t.order {
+			for _, c := range t.columns {
+				if !c.hidden && (all || c.position < len(g.fields) && g.fields[c.position] != nil) {
+					pairs = append(pairs, pair{t, c, g})
+				}
+			}
+		}
+	}
+	return pairs
+}
+
+func compareTags(a, b []series.Tag) int {
+	return slices.CompareFunc(a, b, func(a, b series.Tag) int {
+		return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Value, b.Value))
+	})
+}
+
+// row describes the pair and lets go of its values.
+func (q pair) row(o *Options) Row {
+	r := Row{Table: q.table.name, Tags: q.group.tags, Column: q.column.name, Type: q.column.typeName(), Exact: true, DistinctExact: true}
+	if o.Grid != nil {
+		r.Start = time.Unix(0, q.group.start).UTC()
+	}
+	r.Missing = uint64(q.group.rows)
+	if q.column.position >= len(q.group.fields) || q.group.fields[q.column.position] == nil {
+		return r
+	}
+	f := q.group.fields[q.column.position]
+	q.group.fields[q.column.position] = nil
+	f.fill(&r, q.column.kind, o)
+	r.Missing -= min(r.Count, r.Missing)
+	return r
+}
+
+// fill sets what the field describes.
+func (f *field) fill(r *Row, kind file.Kind, o *Options) {
+	r.Exact = f.exact()
+	r.DistinctExact = r.Exact && !f.rounded
+	if f.texts != nil {
+		r.Count, r.Distinct = f.texts.Count(), f.texts.Distinct()
+		r.Top, r.TopCount = f.texts.Top()
+		return
+	}
+	s := f.numbers.summed()
+	r.Count, r.Distinct = s.Count(), s.Distinct()
+	if f.numbers.distinct != nil {
+		r.Distinct = min(f.numbers.distinct.Count(), r.Count)
+	}
+	if kind == file.Time {
+		r.Earliest, r.Latest = time.Unix(0, f.earliest).UTC(), time.Unix(0, f.latest).UTC()
+		return
+	}
+	r.Stats = o.Selection.Append(nil, s)
+	f.numbers = nil
+}
+
+// typeName returns the type of the column.
+func (c *column) typeName() string {
+	switch {
+	case c.tag:
+		return TypeTag
+	case c.kind == file.Text:
+		return TypeText
+	case c.kind == file.Time:
+		return TypeTime
+	case c.fraction:
+		return TypeFloat
+	case c.whole:
+		return TypeInteger
+	case c.boolean:
+		return TypeBoolean
+	}
+	return TypeEmpty
+}

@@ -1,0 +1,129 @@
+package scan
+
+import (
+	"math"
+	"strconv"
+)
+
+// maxExact is the largest power of ten that a float64 has exactly.
+const maxExact = 22
+
+var powers = [maxExact + 1]float64{
+	1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+}
+
+// Number reads a decimal number: an optional sign, digits with at most one point among, before or behind them, and an
+// optional exponent, such as "-12", "+.5", "3." or "1.5e-3". whole reports that it has neither a point nor an exponent.
+//
+// The value is the float64 nearest to the number, as from [strconv.ParseFloat]. ok is false for any other text and for
+// numbers beyond the range of float64. Digits are not grouped, and infinities and NaN are not numbers.
+//
+// A number of up to 2^53 with up to 22 decimals is one integer divided by a power of ten. Both are exact, so that one
+// rounding gives the nearest float64 (Clinger, "How to Read Floating Point Numbers Accurately", 1990). Others are left to
+// strconv.
+func Number(b []byte) (v float64, whole, ok bool) {
+	i := 0
+	negative := false
+	if len(b) > 0 && (b[0] == '-' || b[0] == '+') {
+		negative = b[0] == '-'
+		i = 1
+	}
+	start := i
+	var mantissa uint64
+	for ; i < len(b) && b[i]-'0' <= 9; i++ {
+		mantissa = mantissa*10 + uint64(b[i]-'0')
+	}
+	digits, decimals := i-start, 0
+	whole = true
+	if i < len(b) && b[i] == '.' {
+		i++
+		point := i
+		for ; i < len(b) && b[i]-'0' <= 9; i++ {
+			mantissa = mantissa*10 + uint64(b[i]-'0')
+		}
+		decimals = i - point
+		digits += decimals
+		whole = false
+	}
+	if digits == 0 {
+		return 0, false, false
+	}
+	if i < len(b) {
+		if !isExponent(b[i:]) {
+			return 0, false, false
+		}
+		return slow(b)
+	}
+	const maxDigits = 19 // more may overflow mantissa
+	if digits > maxDigits || mantissa > 1<<53 || decimals > maxExact {
+		v, _, ok = slow(b)
+		return v, whole, ok
+	}
+	v = float64(mantissa)
+	if decimals > 0 {
+		v /= powers[decimals]
+	}
+	if negative {
+		v = -v
+	}
+	return v, whole, true
+}
+
+// isExponent reports whether b is e or E, an optional sign and digits.
+func isExponent(b []byte) bool {
+	if b[0] != 'e' && b[0] != 'E' {
+		return false
+	}
+	b = b[1:]
+	if len(b) > 0 && (b[0] == '-' || b[0] == '+') {
+		b = b[1:]
+	}
+	for _, c := range b {
+		if c-'0' > 9 {
+			return false
+		}
+	}
+	return len(b) > 0
+}
+
+// slow reads a number of the grammar of Number.
+func slow(b []byte) (v float64, whole, ok bool) {
+	v, err := strconv.ParseFloat(string(b), 64)
+	return v, false, err == nil && !math.IsInf(v, 0)
+}
+
+// Trim returns b without the spaces and tabs around it.
+func Trim(b []byte) []byte {
+	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
+		b = b[1:]
+	}
+	for len(b) > 0 && (b[len(b)-1] == ' ' || b[len(b)-1] == '\t') {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+// Missing reports whether a cell without spaces around it has no value: it is empty or one of NA, N/A, #N/A, <NA>, NaN,
+// nil, null and None, in lower case, in upper case or as written here.
+func Missing(b []byte) bool {
+	if len(b) > 4 {
+		return false
+	}
+	switch string(b) {
+	case "", "NA", "na", "N/A", "n/a", "#N/A", "#n/a", "<NA>", "<na>", "NaN", "nan", "NAN", "nil", "NIL", "null", "NULL", "Null",
+		"None", "none", "NONE":
+		return true
+	}
+	return false
+}
+
+// Bool reads true or false, in lower case, in upper case or with a capital.
+func Bool(b []byte) (v, ok bool) {
+	switch string(b) {
+	case "true", "True", "TRUE":
+		return true, true
+	case "false", "False", "FALSE":
+		return false, true
+	}
+	return false, false
+}

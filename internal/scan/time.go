@@ -1,0 +1,268 @@
+package scan
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// Unit is the unit of times that are numbers.
+type Unit int64
+
+// The units. Auto decides by magnitude: seconds below 1e11, milliseconds below 1e14, microseconds below 1e17 and
+// nanoseconds from there on. So times from 1973 to 5138 are read right in every unit.
+const (
+	Auto         Unit = 0
+	Nanoseconds  Unit = 1
+	Microseconds Unit = 1e3
+	Milliseconds Unit = 1e6
+	Seconds      Unit = 1e9
+)
+
+// ParseUnit reads the name of a unit: "auto", "s", "ms", "us" or "ns".
+func ParseUnit(name string) (Unit, error) {
+	switch name {
+	case "auto":
+		return Auto, nil
+	case "s":
+		return Seconds, nil
+	case "ms":
+		return Milliseconds, nil
+	case "us", "µs":
+		return Microseconds, nil
+	case "ns":
+		return Nanoseconds, nil
+	}
+	return Auto, fmt.Errorf("unknown unit of time %q, want auto, s, ms, us or ns", name)
+}
+
+// Times reads times. Zone is that of times without an offset; nil is UTC.
+type Times struct {
+	Zone *time.Location
+	Unit Unit
+}
+
+// Read reads a date, a date and time, or a number of units since 1970, and returns nanoseconds since 1970:
+//
+//	2026-11-01   2026/11/01   2026-11-01T12:30   2026-11-01 12:30:00.25   2026-11-01T12:30:00+01:00   1793536200
+//
+// An offset is Z, ±hh, ±hhmm or ±hh:mm, with or without a space before it; a comma may replace the point. ok is false for
+// any other text, for dates that the calendar does not have, and for times that int64 nanoseconds cannot hold (before
+// 1678 and after 2261).
+func (t Times) Read(b []byte) (ns int64, ok bool) {
+	if year, month, day, ok := date(b); ok {
+		return t.clock(b[len("2006-01-02"):], year, month, day)
+	}
+	return t.Epoch(b)
+}
+
+// Written reports whether b is a time in words, not a number.
+func (t Times) Written(b []byte) bool {
+	if _, _, _, ok := date(b); !ok {
+		return false
+	}
+	_, ok := t.Read(b)
+	return ok
+}
+
+// Epoch reads a number of units since 1970.
+func (t Times) Epoch(b []byte) (ns int64, ok bool) {
+	if n, ok := integer(b); ok {
+		return t.scaled(n)
+	}
+	v, _, ok := Number(b)
+	if !ok {
+		return 0, false
+	}
+	return t.Float(v)
+}
+
+// Float returns the nanoseconds since 1970 of a number of units, rounded down. ok is false if int64 cannot hold them.
+func (t Times) Float(v float64) (ns int64, ok bool) {
+	unit := t.unit(math.Abs(v))
+	whole, fraction := math.Modf(v)
+	if math.Abs(whole) >= math.MaxInt64/2 {
+		return 0, false
+	}
+	n := int64(whole)
+	scaled := n * int64(unit)
+	if scaled/int64(unit) != n {
+		return 0, false
+	}
+	return scaled + int64(math.Floor(fraction*float64(unit))), true
+}
+
+func (t Times) scaled(n int64) (int64, bool) {
+	unit := int64(t.unit(math.Abs(float64(n))))
+	scaled := n * unit
+	return scaled, scaled/unit == n
+}
+
+func (t Times) unit(magnitude float64) Unit {
+	switch {
+	case t.Unit != Auto:
+		return t.Unit
+	case magnitude < 1e11:
+		return Seconds
+	case magnitude < 1e14:
+		return Milliseconds
+	case magnitude < 1e17:
+		return Microseconds
+	}
+	return Nanoseconds
+}
+
+// integer reads a signed whole number of at most 18 digits.
+func integer(b []byte) (n int64, ok bool) {
+	digits := b
+	if len(b) > 0 && b[0] == '-' {
+		digits = b[1:]
+	}
+	if len(digits) == 0 || len(digits) > 19 {
+		return 0, false
+	}
+	var u uint64
+	for _, c := range digits {
+		if c-'0' > 9 {
+			return 0, false
+		}
+		u = u*10 + uint64(c-'0')
+	}
+	if u > math.MaxInt64 {
+		return 0, false
+	}
+	if len(digits) < len(b) {
+		return -int64(u), true
+	}
+	return int64(u), true
+}
+
+// date reads the ten characters of a date at the start of b.
+func date(b []byte) (year, month, day int, ok bool) {
+	if len(b) < len("2006-01-02") || b[4] != b[7] || b[4] != '-' && b[4] != '/' {
+		return 0, 0, 0, false
+	}
+	century, ok1 := two(b)
+	years, ok2 := two(b[2:])
+	month, ok3 := two(b[5:])
+	day, ok4 := two(b[8:])
+	year = 100*century + years
+	ok = ok1 && ok2 && ok3 && ok4 && month >= 1 && month <= 12 && day >= 1 && day <= daysIn(year, month)
+	return year, month, day, ok
+}
+
+// clock reads what follows a date: nothing, or a time of day and perhaps an offset.
+func (t Times) clock(b []byte, year, month, day int) (ns int64, ok bool) {
+	var hour, minute, second int
+	if len(b) > 0 {
+		if b[0] != 'T' && b[0] != 't' && b[0] != ' ' {
+			return 0, false
+		}
+		if hour, minute, second, ns, b, ok = timeOfDay(b[1:]); !ok {
+			return 0, false
+		}
+	}
+	if year < 1678 || year > 2261 {
+		return 0, false
+	}
+	if len(b) == 0 && t.Zone != nil && t.Zone != time.UTC {
+		return time.Date(year, time.Month(month), day, hour, minute, second, int(ns), t.Zone).UnixNano(), true
+	}
+	offset, ok := offsetOf(b)
+	seconds := daysSince1970(year, month, day)*86400 + int64(hour*3600+minute*60+second-offset)
+	return seconds*1e9 + ns, ok
+}
+
+// timeOfDay reads hh:mm, hh:mm:ss or hh:mm:ss.fraction and returns the rest. Fractions beyond nanoseconds are cut off.
+func timeOfDay(b []byte) (hour, minute, second int, ns int64, rest []byte, ok bool) {
+	const hhmm, hhmmss = len("15:04"), len("15:04:05")
+	if len(b) < hhmm || b[2] != ':' {
+		return 0, 0, 0, 0, nil, false
+	}
+	hour, ok1 := two(b)
+	minute, ok2 := two(b[3:])
+	rest = b[hhmm:]
+	if len(rest) >= hhmmss-hhmm && rest[0] == ':' {
+		var ok3 bool
+		second, ok3 = two(rest[1:])
+		ok2 = ok2 && ok3
+		rest = rest[hhmmss-hhmm:]
+		if len(rest) > 1 && (rest[0] == '.' || rest[0] == ',') && rest[1]-'0' <= 9 {
+			ns, rest = fraction(rest[1:])
+		}
+	}
+	return hour, minute, second, ns, rest, ok1 && ok2 && hour < 24 && minute < 60 && second < 60
+}
+
+// fraction reads the digits of a fraction of a second.
+func fraction(b []byte) (ns int64, rest []byte) {
+	scale := int64(1e8)
+	for len(b) > 0 && b[0]-'0' <= 9 {
+		ns += int64(b[0]-'0') * scale
+		scale /= 10
+		b = b[1:]
+	}
+	return ns, b
+}
+
+// offsetOf reads an offset in seconds: nothing, Z, ±hh, ±hhmm or ±hh:mm.
+func offsetOf(b []byte) (seconds int, ok bool) {
+	if len(b) == 0 {
+		return 0, true
+	}
+	if b[0] == ' ' {
+		b = b[1:]
+	}
+	if string(b) == "Z" || string(b) == "z" || string(b) == "UTC" {
+		return 0, true
+	}
+	const hh, hhmm, withColon = 3, 5, 6
+	if len(b) != hh && len(b) != hhmm && (len(b) != withColon || b[hh] != ':') || b[0] != '+' && b[0] != '-' {
+		return 0, false
+	}
+	hours, ok := two(b[1:])
+	minutes := 0
+	if len(b) > hh {
+		var ok2 bool
+		minutes, ok2 = two(b[len(b)-2:])
+		ok = ok && ok2
+	}
+	seconds = hours*3600 + minutes*60
+	if b[0] == '-' {
+		seconds = -seconds
+	}
+	return seconds, ok && hours < 24 && minutes < 60
+}
+
+// two reads two digits at the start of b, which has them.
+func two(b []byte) (n int, ok bool) {
+	tens, ones := b[0]-'0', b[1]-'0'
+	return int(tens)*10 + int(ones), tens <= 9 && ones <= 9
+}
+
+func daysIn(year, month int) int {
+	switch month {
+	case 2:
+		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
+			return 29
+		}
+		return 28
+	case 4, 6, 9, 11:
+		return 30
+	}
+	return 31
+}
+
+// daysSince1970 returns the days from 1970-01-01 to a date of the Gregorian calendar. It counts years from March, so that
+// the leap day is the last day of a year.
+func daysSince1970(year, month, day int) int64 {
+	const daysOf400Years, daysTo1970 = 146_097, 719_468
+	if month <= 2 {
+		year--
+		month += 12
+	}
+	era := year / 400
+	ofEra := year - era*400
+	ofYear := (153*(month-3)+2)/5 + day - 1
+	return int64(era*daysOf400Years + ofEra*365 + ofEra/4 - ofEra/100 + ofYear - daysTo1970)
+}

@@ -1,0 +1,105 @@
+package show
+
+import (
+	"bufio"
+	"encoding/csv"
+	"encoding/json"
+	"io"
+	"strconv"
+)
+
+// CSV writes a table as CSV with a header. With clean, control characters in texts are escapes, for a terminal.
+func CSV(w io.Writer, table *Table, clean bool) error {
+	out := csv.NewWriter(w)
+	record := make([]string, len(table.Columns))
+	for i, c := range table.Columns {
+		record[i] = cleaned(c.Name, clean)
+	}
+	if err := out.Write(record); err != nil {
+		return err
+	}
+	for _, row := range table.Rows {
+		for i, c := range row {
+			record[i] = cleaned(c.precise(), clean)
+		}
+		if err := out.Write(record); err != nil {
+			return err
+		}
+	}
+	out.Flush()
+	return out.Error()
+}
+
+func cleaned(s string, clean bool) string {
+	if clean {
+		return Clean(s)
+	}
+	return s
+}
+
+// JSON writes a table as an array of objects, or, with lines, as one object a line. Empty cells are null.
+func JSON(w io.Writer, table *Table, lines bool) error {
+	out := bufio.NewWriter(w)
+	names := make([]string, len(table.Columns))
+	for i, c := range table.Columns {
+		names[i] = c.Name
+	}
+	before, between, after := "[\n", ",\n", "\n]\n"
+	if lines {
+		before, between, after = "", "\n", "\n"
+	}
+	if len(table.Rows) == 0 {
+		between, after = "", after[1:]
+	}
+	write := func(b []byte) {
+		_, _ = out.Write(b) // Flush returns its error
+	}
+	write([]byte(before))
+	for i, row := range table.Rows {
+		if i > 0 {
+			write([]byte(between))
+		}
+		write(object(names, row))
+	}
+	write([]byte(after))
+	return out.Flush()
+}
+
+// object returns a row as JSON.
+func object(names []string, row []Cell) []byte {
+	b := []byte{'{'}
+	for i, c := range row {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(appendString(b, names[i]), ':')
+		switch c.kind {
+		case ofNumber:
+			b = appendFloat(b, c.number)
+		case ofCount:
+			b = strconv.AppendUint(b, c.count, 10)
+		case ofText, ofTime:
+			b = appendString(b, c.precise())
+		case empty:
+			b = append(b, "null"...)
+		}
+	}
+	return append(b, '}')
+}
+
+// appendString appends a JSON string. Besides what JSON requires, DEL and the control characters above it are escapes.
+func appendString(dst []byte, s string) []byte {
+	quoted, err := json.Marshal(s)
+	if err != nil {
+		panic(err) // a string always marshals
+	}
+	for _, r := range string(quoted) {
+		if r >= 0x7f && r < 0xa0 {
+			dst = append(dst, `\u00`...)
+			dst = strconv.AppendUint(dst, uint64(r), 16)
+			continue
+		}
+		dst = append(dst, string(r)...)
+	}
+	return dst
+}

@@ -1,0 +1,173 @@
+package show
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/mattn/go-runewidth"
+)
+
+// Column is a column of a table.
+type Column struct {
+	Name string
+	// Drop is when a table that is too wide loses the column: those with the largest number first, and those with 0 never.
+	Drop int
+}
+
+// Cell is one cell. The zero Cell is empty.
+type Cell struct {
+	kind      kind
+	text      string
+	number    float64
+	count     uint64
+	time      time.Time
+	estimated bool
+}
+
+type kind uint8
+
+const (
+	empty kind = iota
+	ofText
+	ofNumber
+	ofCount
+	ofTime
+)
+
+// Text returns the cell of a text. Control characters are written as escapes where a terminal would obey them.
+func Text(s string) Cell { return Cell{kind: ofText, text: s} }
+
+// Number returns the cell of a number; NaN is empty.
+func Number(v float64) Cell {
+	if math.IsNaN(v) {
+		return Cell{}
+	}
+	return Cell{kind: ofNumber, number: v}
+}
+
+// Count returns the cell of a count. An estimate is marked for people by a tilde.
+func Count(n uint64, estimated bool) Cell { return Cell{kind: ofCount, count: n, estimated: estimated} }
+
+// Time returns the cell of a time, which is shown in its zone.
+func Time(t time.Time) Cell { return Cell{kind: ofTime, time: t} }
+
+// Empty reports whether the cell is empty.
+func (c Cell) Empty() bool { return c.kind == empty }
+
+// Table is rows of cells, one for each column.
+type Table struct {
+	Columns []Column
+	Rows    [][]Cell
+}
+
+// precise returns the cell for programs: numbers with all their digits.
+func (c Cell) precise() string {
+	switch c.kind {
+	case ofText:
+		return c.text
+	case ofNumber:
+		return string(appendFloat(nil, c.number))
+	case ofCount:
+		return strconv.FormatUint(c.count, 10)
+	case ofTime:
+		return c.time.Format(time.RFC3339Nano)
+	case empty:
+	}
+	return ""
+}
+
+// appendFloat appends the shortest decimal that reads back as v, as encoding/json writes it.
+func appendFloat(dst []byte, v float64) []byte {
+	if a := math.Abs(v); a != 0 && (a < 1e-6 || a >= 1e21) {
+		return strconv.AppendFloat(dst, v, 'e', -1, 64)
+	}
+	return strconv.AppendFloat(dst, v, 'f', -1, 64)
+}
+
+// human returns the cell for people.
+func (c Cell) human() string {
+	switch c.kind {
+	case ofText:
+		return Clean(c.text)
+	case ofNumber:
+		return Digits(c.number)
+	case ofCount:
+		if c.estimated {
+			return "~" + strconv.FormatUint(c.count, 10)
+		}
+		return strconv.FormatUint(c.count, 10)
+	case ofTime:
+		return shortTime(c.time)
+	case empty:
+	}
+	return ""
+}
+
+// Digits returns a number for people: whole numbers in full up to 15 digits, others with six digits that count, or more to
+// reach the point.
+func Digits(v float64) string {
+	a := math.Abs(v)
+	switch {
+	case a >= 1e15 || a != 0 && a < 1e-4:
+		return strconv.FormatFloat(v, 'g', 6, 64)
+	case v == math.Trunc(v):
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	}
+	const digits = 6
+	decimals := digits
+	for b := 1.0; decimals > 0 && a >= b; b *= 10 {
+		decimals--
+	}
+	for b := 0.1; a < b; b /= 10 {
+		decimals++
+	}
+	s := strconv.FormatFloat(v, 'f', decimals, 64)
+	if decimals == 0 {
+		return s
+	}
+	return strings.TrimSuffix(strings.TrimRight(s, "0"), ".")
+}
+
+// shortTime returns a time without the parts that are zero.
+func shortTime(t time.Time) string {
+	layout := "2006-01-02 15:04:05.999999999"
+	if t.Hour() == 0 && t.Minute() == 0 && t.Second() == 0 && t.Nanosecond() == 0 {
+		layout = time.DateOnly
+	}
+	return t.Format(layout)
+}
+
+// Clean returns a text that a terminal only prints: control characters and those that turn the direction of writing are
+// escapes, as in Go, and invalid UTF-8 is U+FFFD.
+func Clean(s string) string {
+	if isClean(s) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range strings.ToValidUTF8(s, "\uFFFD") {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+		}
+	}
+	return b.String()
+}
+
+func isClean(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// width returns how many columns of a terminal a text takes.
+func width(s string) int { return runewidth.StringWidth(s) }
+
+// clipped returns the start of a text that is at most n wide, with an ellipsis if it is longer.
+func clipped(s string, n int) string { return runewidth.Truncate(s, n, "…") }

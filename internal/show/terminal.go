@@ -1,0 +1,217 @@
+package show
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// Terminal says how to write for people.
+type Terminal struct {
+	Width     int  // of a line; 0 is no limit
+	Bold      bool // whether the names of the columns are bold
+	Transpose bool // whether rows are written as columns
+}
+
+const (
+	gap = "  " // between columns
+	// widestText is the most that a text takes in a table.
+	widestText = 32
+	// narrowText is what texts are cut to before columns are dropped.
+	narrowText = 16
+)
+
+// Write writes a table for people.
+//
+// A table that is too wide first loses the ends of long texts and then columns, in the order of [Column.Drop]; a line below
+// names these. Transposed, each row is a column; if they do not fit beside each other, they follow below each other.
+func (t Terminal) Write(w io.Writer, table *Table) error {
+	if len(table.Rows) == 0 {
+		return nil
+	}
+	if t.Transpose {
+		return t.transposed(w, table)
+	}
+	grid := gridOf(table)
+	kept := make([]int, len(table.Columns))
+	for i := range kept {
+		kept[i] = i
+	}
+	grid.clip(widestText)
+	if t.Width > 0 && grid.width(kept) > t.Width {
+		grid.clip(narrowText)
+	}
+	var hidden []string
+	for t.Width > 0 && grid.width(kept) > t.Width {
+		i := dropped(table.Columns, kept)
+		if i < 0 {
+			break
+		}
+		hidden = append(hidden, table.Columns[kept[i]].Name)
+		kept = slices.Delete(kept, i, i+1)
+	}
+	if err := t.lines(w, grid, kept); err != nil || len(hidden) == 0 {
+		return err
+	}
+	slices.Reverse(hidden)
+	_, err := fmt.Fprintf(w, "\nnot shown: %s (--transpose or -o csv has all)\n", Clean(strings.Join(hidden, ", ")))
+	return err
+}
+
+// dropped returns which of the columns is dropped next, or −1.
+func dropped(columns []Column, kept []int) int {
+	worst := -1
+	for i, k := range kept {
+		if d := columns[k].Drop; d > 0 && (worst < 0 || d >= columns[kept[worst]].Drop) {
+			worst = i
+		}
+	}
+	return worst
+}
+
+// grid is the texts of a table: rows of cells, of which the first has the names of the columns.
+type grid struct {
+	cells [][]string
+	right []bool // by column: whether it is aligned to the right, as numbers are
+}
+
+func gridOf(table *Table) *grid {
+	g := &grid{right: make([]bool, len(table.Columns))}
+	head := make([]string, len(table.Columns))
+	for i, c := range table.Columns {
+		head[i] = strings.ToUpper(Clean(c.Name))
+	}
+	g.cells = append(g.cells, head)
+	for _, row := range table.Rows {
+		line := make([]string, len(row))
+		for i, c := range row {
+			line[i] = c.human()
+			g.right[i] = g.right[i] || c.kind == ofNumber || c.kind == ofCount
+		}
+		g.cells = append(g.cells, line)
+	}
+	return g
+}
+
+// clip cuts all texts.
+func (g *grid) clip(widest int) {
+	for _, line := range g.cells {
+		for i, s := range line {
+			if width(s) > widest {
+				line[i] = clipped(s, widest)
+			}
+		}
+	}
+}
+
+// widths returns the width of each of the columns.
+func (g *grid) widths(columns []int) []int {
+	all := make([]int, len(columns))
+	for _, line := range g.cells {
+		for k, i := range columns {
+			all[k] = max(all[k], width(line[i]))
+		}
+	}
+	return all
+}
+
+// width returns the width of a line with these columns.
+func (g *grid) width(columns []int) int {
+	sum := len(gap) * (len(columns) - 1)
+	for _, w := range g.widths(columns) {
+		sum += w
+	}
+	return sum
+}
+
+// lines writes the columns.
+func (t Terminal) lines(w io.Writer, g *grid, columns []int) error {
+	widths := g.widths(columns)
+	var b strings.Builder
+	for n, line := range g.cells {
+		start := b.Len()
+		for k, i := range columns {
+			if k > 0 {
+				b.WriteString(gap)
+			}
+			space := strings.Repeat(" ", widths[k]-width(line[i]))
+			if g.right[i] {
+				b.WriteString(space + line[i])
+			} else {
+				b.WriteString(line[i] + space)
+			}
+		}
+		text := strings.TrimRight(b.String()[start:], " ")
+		if n == 0 && t.Bold {
+			text = "\x1b[1m" + text + "\x1b[0m"
+		}
+		if _, err := io.WriteString(w, text+"\n"); err != nil {
+			return err
+		}
+		b.Reset()
+	}
+	return nil
+}
+
+// transposed writes each row as a column, as many beside each other as fit.
+func (t Terminal) transposed(w io.Writer, table *Table) error {
+	flat := gridOf(table)
+	turned := &grid{right: make([]bool, len(flat.cells))}
+	for i := range table.Columns {
+		line := make([]string, len(flat.cells))
+		for k := range flat.cells {
+			line[k] = flat.cells[k][i]
+			turned.right[k] = k > 0
+		}
+		turned.cells = append(turned.cells, line)
+	}
+	turned.clip(widestText)
+	for next := 1; next < len(flat.cells); {
+		columns := []int{0}
+		for next < len(flat.cells) {
+			if wider := append(slices.Clip(columns), next); t.Width > 0 && len(columns) > 1 && turned.width(wider) > t.Width {
+				break
+			}
+			columns = append(columns, next)
+			next++
+		}
+		if err := t.lines(w, turned, columns); err != nil {
+			return err
+		}
+		if next < len(flat.cells) {
+			if _, err := io.WriteString(w, "\n"); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Markdown writes a table in Markdown, as GitHub reads it.
+func Markdown(w io.Writer, table *Table) error {
+	g := gridOf(table)
+	var b strings.Builder
+	for n, line := range g.cells {
+		for i, s := range line {
+			if n == 0 {
+				s = Clean(table.Columns[i].Name)
+			}
+			b.WriteString("| " + strings.NewReplacer("|", `\|`, `\`, `\\`, "<", `\<`, "*", `\*`, "_", `\_`, "`", "\\`").Replace(s) + " ")
+		}
+		b.WriteString("|\n")
+		if n > 0 {
+			continue
+		}
+		for i := range line {
+			if g.right[i] {
+				b.WriteString("| ---: ")
+			} else {
+				b.WriteString("| --- ")
+			}
+		}
+		b.WriteString("|\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}

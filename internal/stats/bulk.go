@@ -1,0 +1,268 @@
+package stats
+
+import (
+	"math"
+	"slices"
+)
+
+const (
+	// bulkBlock is how many values the largest block of a Bulk has room for, and firstBlock is that of the smallest.
+	bulkBlock  = 1 << 16
+	firstBlock = 1 << 10
+	// worthCounting is the ratio of values to distinct values from which a Bulk keeps distinct values with counts.
+	worthCounting = 4
+)
+
+// Bulk collects the values of one field of a large input for one exact [Summary]. It is for values that are read only
+// after the last one: a Summary keeps its values in order while they come, and a Bulk sorts all of them once. For a
+// million distinct values that takes an eighth of the time (BenchmarkBulk), and 8 bytes a value. Values that mostly repeat
+// are kept with their counts.
+//
+// The zero Bulk is empty and ready to use. It is not safe for concurrent use.
+type Bulk struct {
+	counted Summary     // distinct values with counts, and the first and the last value of all; its limit is Unlimited
+	blocks  [][]float64 // values in the order in which they came; all are full but the last
+	single  int         // how many values the blocks have
+	check   int         // of single: when to look whether the values repeat
+}
+
+// AddAll adds values, with their times unless at is nil, and returns how many it added. NaN and the infinities are not
+// added. AddAll keeps neither vs nor at.
+func (b *Bulk) AddAll(vs []float64, at []int64) int {
+	if b.check == 0 {
+		b.counted, b.check = New(Unlimited), bulkBlock
+	}
+	if b.counted.times != nil || at != nil {
+		b.note(vs, at)
+	}
+	added := 0
+	for len(vs) > 0 && b.single == 0 && b.fewDistinct() {
+		k := min(len(vs), batchSize)
+		added += b.counted.addBatch(vs[:k])
+		vs = vs[k:]
+	}
+	if len(vs) > 0 {
+		b.release()
+		added += b.append(vs)
+	}
+	return added
+}
+
+// note updates the first and the last value. The values are in two places, so that both look empty to
+// [Summary.note] when they are.
+func (b *Bulk) note(vs []float64, at []int64) {
+	if b.counted.Count() == 0 && b.single > 0 {
+		if at == nil {
+			b.counted.times = nil
+		}
+		if b.counted.times == nil {
+			return
+		}
+		for i, v := range vs {
+			if v-v == 0 {
+				b.counted.times.include(point{at[i], v + 0})
+			}
+		}
+		return
+	}
+	b.counted.note(vs, at)
+}
+
+// fewDistinct reports whether finding a value among the counted ones is fast.
+func (b *Bulk) fewDistinct() bool {
+	t := b.counted.exact.table
+	return t == nil || len(t.values) <= maxDirect && t.later == nil
+}
+
+// release moves the counted values to the blocks if hardly any of them repeats.
+func (b *Bulk) release() {
+	x := &b.counted.exact
+	if x.count() == 0 || x.count() > maxSingle+bulkBlock {
+		return
+	}
+	o := x.order()
+	if total := o.total(); total > 2*uint64(len(o.values)) {
+		return
+	}
+	for i, v := range o.values {
+		for range o.count(i) {
+			b.append([]float64{v})
+		}
+	}
+	x.drop()
+}
+
+// append adds the finite ones of the values to the blocks and returns how many these are.
+func (b *Bulk) append(vs []float64) (added int) {
+	for len(vs) > 0 {
+		last := b.room()
+		k := min(len(vs), cap(*last)-len(*last))
+		n := len(*last)
+		for _, v := range vs[:k] {
+			if v-v == 0 {
+				*last = append(*last, v+0) // −0 becomes 0
+			}
+		}
+		added += len(*last) - n
+		b.single += len(*last) - n
+		vs = vs[k:]
+	}
+	return added
+}
+
+// room returns a block that has room. Blocks grow in size, as most collections are small.
+func (b *Bulk) room() *[]float64 {
+	if b.single >= b.check {
+		b.look()
+	}
+	last := len(b.blocks) - 1
+	if last < 0 || len(b.blocks[last]) == cap(b.blocks[last]) {
+		size := min(max(b.single/2, firstBlock), bulkBlock)
+		b.blocks = append(b.blocks, make([]float64, 0, size))
+		last++
+	}
+	return &b.blocks[last]
+}
+
+// look sorts the values of the blocks. If they repeat, it counts them, and if not, it looks again when there are many
+// more.
+func (b *Bulk) look() {
+	values := sortedOf(b.blocks, b.single)
+	o := ordered{values, nil}
+	if o.distinct() > b.single/worthCounting {
+		const later = 16
+		b.check = later * b.single
+		return
+	}
+	b.counted.exact.addOrdered(o.compact(), uint64(b.single))
+	b.blocks, b.single, b.check = b.blocks[:0], 0, bulkBlock
+}
+
+// Count returns how many values were added.
+func (b *Bulk) Count() uint64 { return b.counted.Count() + uint64(b.single) }
+
+// Bytes returns how much memory the values hold. [Bulk.Summary] takes up to 8 bytes a value more while it sorts them.
+func (b *Bulk) Bytes() int {
+	size := b.counted.Bytes() + sliceSize*cap(b.blocks)
+	for _, block := range b.blocks {
+		size += 8 * cap(block)
+	}
+	return size
+}
+
+// Summary returns an exact summary of the values, with the limit [Unlimited], and empties b. All its statistics are equal
+// to the last bit to those of a Summary to which the values were added in any order; first and last depend on the order
+// as they do there.
+func (b *Bulk) Summary() *Summary {
+	s := b.counted
+	if b.check == 0 {
+		s = New(Unlimited)
+	}
+	if b.single > 0 {
+		o := ordered{sortedOf(b.blocks, b.single), nil}
+		if s.exact.count() == 0 && b.single <= math.MaxInt32 {
+			s.exact = exact{single: o.values, sorted: int32(b.single), limit: Unlimited}
+		} else {
+			s.exact.addOrdered(o.compact(), uint64(b.single))
+		}
+	}
+	*b = Bulk{}
+	return &s
+}
+
+// Distinct returns how many different values an exact summary has, and 0 of a histogram, which has forgotten them.
+func (s *Summary) Distinct() uint64 {
+	if !s.Exact() {
+		return 0
+	}
+	return uint64(s.exact.order().distinct())
+}
+
+// Values calls yield for each different value of an exact summary, in ascending order, until yield returns false. It
+// yields none of a histogram, which has forgotten them.
+func (s *Summary) Values(yield func(v float64) bool) {
+	if !s.Exact() {
+		return
+	}
+	o := s.exact.order()
+	for i := 0; i < len(o.values); {
+		_, next := o.run(i)
+		if !yield(o.values[i]) {
+			return
+		}
+		i = next
+	}
+}
+
+const (
+	// partSize is how many values of one part sortedOf aims at, maxParts is the largest number of parts, and maxDepth is
+	// how often it divides a part again.
+	partSize = 256
+	maxParts = 1 << 16
+	maxDepth = 4
+)
+
+// sortedOf returns the values of the blocks, n in all and all finite, in ascending order in memory of its own.
+//
+// It divides their range into equal parts, moves each value to its part and sorts the parts, which are a few hundred
+// values each unless the values are very uneven. For a million values that takes 14 ns a value, and slices.Sort takes 75
+// (BenchmarkSortLarge).
+func sortedOf(blocks [][]float64, n int) []float64 {
+	sorted := make([]float64, n)
+	divide(sorted, blocks, maxDepth)
+	return sorted
+}
+
+// divide sorts the values of the blocks into sorted, which has as many places. It divides parts again up to depth times.
+func divide(sorted []float64, blocks [][]float64, depth int) {
+	low, high := math.Inf(1), math.Inf(-1)
+	for _, block := range blocks {
+		if len(block) > 0 {
+			l, h := ends(block)
+			low, high = min(low, l), max(high, h)
+		}
+	}
+	parts := min(max(len(sorted)/partSize, 1), maxParts)
+	perUnit := float64(parts-1) / (high - low)
+	if depth == 0 || len(sorted) <= maxRadix || !(perUnit > 0 && perUnit*(high-low) < float64(parts)) {
+		sorted = sorted[:0]
+		for _, block := range blocks {
+			sorted = append(sorted, block...)
+		}
+		if high > low {
+			sortFloats(sorted)
+		}
+		return
+	}
+	starts := distribute(sorted, blocks, low, perUnit, parts)
+	for i := range parts {
+		if part := sorted[starts[i]:starts[i+1]]; len(part) <= maxRadix {
+			sortFloats(part)
+		} else {
+			divide(part, [][]float64{slices.Clone(part)}, depth-1)
+		}
+	}
+}
+
+// distribute moves the values of the blocks to sorted, part by part, and returns where each part starts and where the
+// last one ends. The number of a value's part is its distance from low times perUnit, rounded down.
+func distribute(sorted []float64, blocks [][]float64, low, perUnit float64, parts int) []int {
+	next := make([]int, parts+1)
+	for _, block := range blocks {
+		for _, v := range block {
+			next[int32((v-low)*perUnit)+1]++
+		}
+	}
+	for i := range parts {
+		next[i+1] += next[i]
+	}
+	starts := slices.Clone(next)
+	for _, block := range blocks {
+		for _, v := range block {
+			p := int32((v - low) * perUnit)
+			sorted[next[p]] = v
+			next[p]++
+		}
+	}
+	return starts
+}
