@@ -24,7 +24,7 @@ var facts = []fact{
 	{"type", 50, func(r *profile.Row) show.Cell { return show.Text(r.Type) }, true},
 	{"missing", 40, func(r *profile.Row) show.Cell { return show.Count(r.Missing, false) }, true},
 	{"distinct", 60, func(r *profile.Row) show.Cell { return show.Count(r.Distinct, !r.DistinctExact) }, true},
-	{"top", 70, topCell, true},
+	{"top", 75, topCell, true},
 	{"top_count", 80, topCountCell, true},
 }
 
@@ -52,10 +52,11 @@ func factOf(name string) *fact {
 
 // outputColumn is one column of the output: a fact or a statistic.
 type outputColumn struct {
-	name string
-	fact *fact
-	stat int // in the selection, if fact is nil
-	kind stats.Kind
+	name     string
+	fact     *fact
+	stat     int // in the selection, if fact is nil
+	kind     stats.Kind
+	standard bool // whether the user named no statistics
 	// ifEstimated is whether the column is only there if a row is not exact.
 	ifEstimated bool
 }
@@ -98,7 +99,7 @@ func outputColumns(names []string, selection *stats.Selection) []outputColumn {
 			continue // NewSelection has refused it
 		}
 		columns = append(columns, outputColumn{
-			name: s.String(), stat: slices.Index(selection.Statistics(), s), kind: s.Kind(),
+			name: s.String(), standard: standard, stat: slices.Index(selection.Statistics(), s), kind: s.Kind(),
 			ifEstimated: standard && (s.Kind() == stats.ModeError || s.Kind() == stats.MaxError),
 		})
 	}
@@ -132,8 +133,13 @@ func (c *outputColumn) drop(position int) int {
 	if c.fact != nil {
 		return c.fact.drop
 	}
-	if c.kind == stats.Count {
+	switch {
+	case c.kind == stats.Count:
 		return 1
+	case c.standard && c.kind == stats.Mode:
+		return 70
+	case c.standard && c.kind == stats.Quantile:
+		return 45
 	}
 	return 2 + min(position, 30)
 }

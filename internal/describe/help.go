@@ -12,23 +12,26 @@ plain or compressed with gzip or zstd; - is the standard input. The format, the
 header, the delimiter and the types of the columns are detected.
 
 What to describe
-  --by WIDTH          one row for each bucket of time: 30s, 15m, 1h, 1d, 1w, 1mo, 1y
-  --tz ZONE           time zone of days, of times without an offset, and of the
-                      output, such as Europe/Berlin (default UTC)
-  --origin TIME       a time at which a bucket starts, such as 2026-01-01T00:00:00Z
-  --group-by NAME,…   one row for each combination of the values of these tags or
-                      columns; globs are allowed, and * is all tags
-  --columns NAME,…    describe only these columns; globs such as 'temp*' are allowed
-                      (also --fields)
+  --by WIDTH          one row for each bucket of time: 30s, 15m, 1h, 1d, 1w,
+                      1mo, 1y
+  --tz ZONE           time zone of days, of times without an offset, and of
+                      the output, such as Europe/Berlin (default UTC)
+  --origin TIME       a time at which a bucket starts, such as
+                      2026-01-01T00:00:00Z
+  --group-by NAME,…   one row for each combination of the values of these tags
+                      or columns; globs are allowed, and * is all tags
+  --columns NAME,…    describe only these columns; globs such as 'temp*' are
+                      allowed (also --fields)
   --text NAME,…       read these columns as text, such as numbers that are names
   --time NAME         the column with the time (default: detected)
-  --time-unit UNIT    of times that are numbers: s, ms, us or ns (default auto: by
-                      their size; line protocol: ns)
+  --time-unit UNIT    of times that are numbers: s, ms, us or ns (default auto:
+                      by their size; line protocol: ns)
 
 What to compute
-  --stats NAME,…      type, count, missing, distinct, min, max, sum, mean, range,
-                      stddev, variance, median, mode, mode_count, p<q> (p99.9),
-                      iqr, first, last, top, top_count, or all
+  --stats NAME,…      type, count, missing, distinct, min, max, sum, mean,
+                      range, stddev, variance, median, mode, mode_count,
+                      p<q> (such as p99.9), iqr, first, last, top, top_count,
+                      or all
   --quantile-method M linear (default, as NumPy), nearest_rank or floor_rank
   --accuracy exact    (default) keep every value; auto: histograms beyond 512
                       values per column and group, in bounded memory
@@ -44,13 +47,13 @@ How to read
 How to write
   -o, --output FORM   table (default), csv, json, jsonl, markdown or lp
   --transpose         a column for each row of the table
-  --width N           of the table, 0 for no limit (default: that of the terminal,
-                      or 80)
+  --width N           of the table, 0 for no limit (default: that of the
+                      terminal, or 80)
   --quiet             no notes, no progress
-  --workers N         goroutines (default: one for each core); the result is the same
+  --workers N         goroutines, 1 or more (default: one for each core)
 
-Exit status: 0 if the files were described, even if some lines could not be read
-(these are counted on the standard error); 1 if a file cannot be read, if no line
-can, or at a bad line with --strict; 2 for wrong options; 130 after Ctrl-C. Unless
-it is 0, nothing is written to the standard output.
+Exit status: 0 if the files were described, even if some lines could not be
+read (these are counted on the standard error); 1 if a file cannot be read, if
+no line can, or at a bad line with --strict; 2 for wrong options; 130 after
+Ctrl-C. Unless it is 0, nothing is written to the standard output.
 `

@@ -1,6 +1,7 @@
 package describe
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -10,6 +11,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/profile"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
+	"github.com/telegraf-describe/telegraf-describe/internal/show"
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
@@ -27,7 +29,7 @@ func (o *options) writeLP(w io.Writer, rows []profile.Row) error {
 		}
 		var e lineprotocol.Encoder
 		e.SetPrecision(lineprotocol.Nanosecond)
-		e.StartLine(series.Sendable(prefix + r.Table))
+		e.StartLine(prefix + sendable(cmp.Or(r.Table, o.name)))
 		for _, tag := range lpTags(r) {
 			e.AddTag(tag.Key, tag.Value)
 		}
@@ -38,23 +40,26 @@ func (o *options) writeLP(w io.Writer, rows []profile.Row) error {
 		if err := e.Err(); err != nil {
 			return fmt.Errorf("column %q: %w", r.Column, err)
 		}
-		if _, err := w.Write(append(e.Bytes(), '\n')); err != nil {
+		if _, err := w.Write(e.Bytes()); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// sendable returns a name as line protocol can carry it: control characters are escapes.
+func sendable(name string) string { return series.Sendable(show.Clean(name)) }
+
 // lpTags returns the tags of a row in ascending order of keys.
 func lpTags(r *profile.Row) []series.Tag {
 	var tags []series.Tag
 	for _, tag := range r.Tags {
-		if tag.Value = series.Sendable(tag.Value); tag.Value != "" {
+		if tag.Key, tag.Value = sendable(tag.Key), sendable(tag.Value); tag.Value != "" {
 			tags = append(tags, tag)
 		}
 	}
 	record.RenameTags(tags, func(key string) bool { return factOf(key) != nil })
-	name := series.Sendable(r.Column)
+	name := sendable(r.Column)
 	if name == "" {
 		name = "_"
 	}

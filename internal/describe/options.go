@@ -126,6 +126,7 @@ type options struct {
 	columns []outputColumn
 	groupBy []string
 	asked   []string // the globs of --columns
+	name    string   // of the table in line protocol, of files that have no names of measurements
 	flags   *flags
 }
 
@@ -235,7 +236,7 @@ var sizeUnits = []struct {
 	bytes int
 }{
 	{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40},
-	{"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"K", 1e3}, {"M", 1e6}, {"G", 1e9}, {"T", 1e12}, {"B", 1},
+	{"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"K", 1e3}, {"M", 1e6}, {"G", 1e9}, {"T", 1e12}, {"B", 1},
 }
 
 // parseSize reads a number of bytes, such as "512MiB".

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/term"
@@ -84,6 +86,7 @@ func (c *command) note(format string, args ...any) {
 
 func (c *command) run(ctx context.Context, paths []string, stdin io.Reader) error {
 	c.file.Note = func(path, text string) { c.note("%s: %s", path, text) }
+	c.name = tableName(paths[0])
 	r, err := file.NewReader(paths, stdin, &c.file)
 	if err != nil {
 		return err
@@ -112,6 +115,15 @@ func (c *command) run(ctx context.Context, paths []string, stdin io.Reader) erro
 		c.note("%d rows, %s in %.1f s", result.Points, byteSize(float64(r.Read())), took.Seconds())
 	}
 	return nil
+}
+
+// tableName returns the name of a file without its folder and extensions.
+func tableName(path string) string {
+	if path == file.Stdin {
+		return "stdin"
+	}
+	name, _, _ := strings.Cut(filepath.Base(path), ".")
+	return name
 }
 
 // report writes what of the input could not be described, and how. It returns an error if that is all of it.

@@ -106,8 +106,8 @@ func (c Cell) human() string {
 	return ""
 }
 
-// Digits returns a number for people: whole numbers in full up to 15 digits, others with six digits that count, or more to
-// reach the point.
+// Digits returns a number for people: whole numbers in full up to 15 digits, others with six digits that count, and at least
+// one behind the point.
 func Digits(v float64) string {
 	a := math.Abs(v)
 	switch {
@@ -116,28 +116,27 @@ func Digits(v float64) string {
 	case v == math.Trunc(v):
 		return strconv.FormatFloat(v, 'f', 0, 64)
 	}
-	const digits = 6
+	const digits, fewest = 6, 1
 	decimals := digits
-	for b := 1.0; decimals > 0 && a >= b; b *= 10 {
+	for b := 1.0; decimals > fewest && a >= b; b *= 10 {
 		decimals--
 	}
 	for b := 0.1; a < b; b /= 10 {
 		decimals++
 	}
 	s := strconv.FormatFloat(v, 'f', decimals, 64)
-	if decimals == 0 {
-		return s
-	}
 	return strings.TrimSuffix(strings.TrimRight(s, "0"), ".")
 }
 
 // shortTime returns a time without the parts that are zero.
 func shortTime(t time.Time) string {
-	layout := "2006-01-02 15:04:05.999999999"
-	if t.Hour() == 0 && t.Minute() == 0 && t.Second() == 0 && t.Nanosecond() == 0 {
-		layout = time.DateOnly
+	switch {
+	case t.Second() != 0 || t.Nanosecond() != 0:
+		return t.Format("2006-01-02 15:04:05.999999999")
+	case t.Hour() != 0 || t.Minute() != 0:
+		return t.Format("2006-01-02 15:04")
 	}
-	return t.Format(layout)
+	return t.Format(time.DateOnly)
 }
 
 // Clean returns a text that a terminal only prints: control characters and those that turn the direction of writing are

@@ -1,7 +1,6 @@
 package show
 
 import (
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -19,7 +18,7 @@ const (
 	// widestText is the most that a text takes in a table.
 	widestText = 32
 	// narrowText is what texts are cut to before columns are dropped.
-	narrowText = 16
+	narrowText = 20
 )
 
 // Write writes a table for people.
@@ -55,8 +54,29 @@ func (t Terminal) Write(w io.Writer, table *Table) error {
 		return err
 	}
 	slices.Reverse(hidden)
-	_, err := fmt.Fprintf(w, "\nnot shown: %s (--transpose or -o csv has all)\n", Clean(strings.Join(hidden, ", ")))
+	words := strings.Fields("not shown: " + Clean(strings.Join(hidden, ", ")) + " (--transpose or -o csv has all)")
+	_, err := io.WriteString(w, "\n"+wrapped(words, t.Width)+"\n")
 	return err
+}
+
+// wrapped joins words by spaces, and by line ends where a line would be too wide.
+func wrapped(words []string, limit int) string {
+	var b strings.Builder
+	column := 0
+	for _, word := range words {
+		switch n := width(word); {
+		case column == 0:
+			column = n
+		case column+1+n > limit:
+			b.WriteByte('\n')
+			column = n
+		default:
+			b.WriteByte(' ')
+			column += 1 + n
+		}
+		b.WriteString(word)
+	}
+	return b.String()
 }
 
 // dropped returns which of the columns is dropped next, or −1.

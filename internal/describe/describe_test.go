@@ -1,0 +1,273 @@
+package describe_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/influxdata/line-protocol/v2/lineprotocol"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/describe"
+)
+
+const small = "time,host,v\n2026-01-01T00:00:00Z,a,1\n2026-01-01T00:30:00Z,b,2\n2026-01-01T01:00:00Z,a,4\n"
+
+// ok runs the command and fails unless it succeeds without notes.
+func ok(t *testing.T, stdin string, args ...string) string {
+	t.Helper()
+	stdout, stderr, status := run(t, stdin, args...)
+	require.Zero(t, status, stderr)
+	require.Empty(t, stderr)
+	return stdout
+}
+
+func TestOutputs(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ args, want string }{
+		{"-o csv --columns v", "column,type,count,missing,distinct,min,max,mean,median,mode,p95,top,top_count\nv,integer,3,0,3,1,4,2.3333333333333335,2,1,3.8,,\n"},
+		{"-o csv --columns v --stats p99.9,count,std", "column,p99.9,count,stddev\nv,3.996,3,1.5275252316519468\n"},
+		{"--output jsonl --columns host", `{"column":"host","type":"text","count":3,"missing":0,"distinct":2,"min":null,"max":null,"mean":null,"median":null,"mode":null,"p95":null,"top":"a","top_count":2}` + "\n"},
+		{"-o json --columns v --stats max", "[\n{\"column\":\"v\",\"max\":4}\n]\n"},
+		{"-o csv --by 1h --columns v --stats count,sum", "bucket,column,count,sum\n2026-01-01T00:00:00Z,v,2,3\n2026-01-01T01:00:00Z,v,1,4\n"},
+		{"-o csv --group-by host --columns v --stats count,sum", "host,column,count,sum\na,v,2,5\nb,v,1,2\n"},
+		{"-o csv --by 1d --tz Europe/Berlin --columns v --stats count", "bucket,column,count\n2026-01-01T00:00:00+01:00,v,3\n"},
+		{"-o csv --by 1h --origin 2026-01-01T00:30:00Z --columns v --stats count", "bucket,column,count\n2025-12-31T23:30:00Z,v,1\n2026-01-01T00:30:00Z,v,2\n"},
+		{"-o csv --columns v --stats first,last,mode_count,type", "column,first,last,mode_count,type\nv,1,4,1,integer\n"},
+		{"-o csv --columns time --stats type,min,max,distinct", "column,type,min,max,distinct\ntime,time,2026-01-01T00:00:00Z,2026-01-01T01:00:00Z,3\n"},
+		{"-o csv --text v --columns v --stats type,top,top_count", "column,type,top,top_count\nv,text,1,1\n"},
+		{"-o csv --quantile-method nearest_rank --columns v --stats median,p50", "column,median,p50\nv,2,2\n"},
+		{"-o lp --by 1h --columns v --stats count,p99.9 --group-by host", "analytics_stdin,field_name=v,host=a count=1i,p99_9=1 1767225600000000000\n" +
+			"analytics_stdin,field_name=v,host=b count=1i,p99_9=2 1767225600000000000\nanalytics_stdin,field_name=v,host=a count=1i,p99_9=4 1767229200000000000\n"},
+		{"-o markdown --columns v --stats count,mean", "| column | count | mean |\n| --- | ---: | ---: |\n| v | 3 | 2.33333 |\n"},
+		{"-o table --columns v --stats count,mean", "COLUMN  COUNT     MEAN\nv           3  2.33333\n"},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, c.want, ok(t, small, append(strings.Fields(c.args), "-")...))
+			require.Equal(t, c.want, ok(t, small, append([]string{"-"}, strings.Fields(c.args)...)...), "options behind the file")
+		})
+	}
+}
+
+func TestLineProtocolHasARowForEachMeasurementAndField(t *testing.T) {
+	t.Parallel()
+	const lines = "cpu,host=a usage=1,n=1i 1\ncpu,host=b usage=3 2\nmem,host=a free=5i,s=\"x\" 1\n"
+	require.Equal(t, `measurement,column,type,count,missing,distinct,mean,top
+cpu,host,tag,2,0,2,,a
+cpu,usage,float,2,0,2,2,
+cpu,n,integer,1,1,1,1,
+cpu,time,time,2,0,2,,
+mem,host,tag,1,0,1,,a
+mem,free,integer,1,0,1,5,
+mem,s,text,1,0,1,,x
+mem,time,time,1,0,1,,
+`, ok(t, lines, "-o", "csv", "--stats", "type,count,missing,distinct,mean,top", "-"))
+	require.Equal(t, "measurement,host,column,mean\ncpu,a,usage,1\ncpu,a,n,1\ncpu,b,usage,3\nmem,a,free,5\n",
+		ok(t, lines, "-o", "csv", "--group-by", "*", "--stats", "mean", "-"))
+}
+
+func TestSeveralFilesAreOneTable(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	one, two := filepath.Join(dir, "1.csv"), filepath.Join(dir, "2.tsv")
+	require.NoError(t, os.WriteFile(one, []byte("a,b\n1,x\n"), 0o600))
+	require.NoError(t, os.WriteFile(two, []byte("b\tc\ta\ny\t5\t3\n"), 0o600))
+	require.Equal(t, "column,count,missing,mean,top\na,2,0,2,\nb,2,0,,x\nc,1,1,5,\n", ok(t, "", one, two, "-o", "csv", "--stats", "count,missing,mean,top"))
+}
+
+func TestBadLinesAreCountedAndShown(t *testing.T) {
+	t.Parallel()
+	content := "a,b\n1,2\n3\n" + strings.Repeat("1,2\n", 40) + "x\x1b[31m,2\n"
+	stdout, stderr, status := run(t, content, "-o", "csv", "--stats", "count,missing", "-")
+	require.Zero(t, status)
+	require.Equal(t, "column,count,missing\na,41,1\nb,42,0\n", stdout)
+	require.Equal(t, `describe: standard input:3: 1 cell, want 2
+describe: 1 of 44 lines could not be read
+describe: column "a": 1 values are not of the type integer, such as "x\x1b[31m" (--text a reads all as text)
+`, stderr)
+
+	stdout, stderr, status = run(t, content, "--strict", "-")
+	require.Equal(t, 1, status)
+	require.Empty(t, stdout)
+	require.Equal(t, "describe: standard input:3: 1 cell, want 2\n", stderr)
+}
+
+func TestExitStatuses(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args, stdin string
+		status      int
+		stderr      string
+	}{
+		{"", "", 2, "describe: no file is named\n"},
+		{"--by 1x -", small, 2, `describe: --by: width "1x": want whole numbers`},
+		{"--stats foo -", small, 2, `describe: --stats: unknown statistic "foo", known are count, min`},
+		{"--tz Mars -", small, 2, `describe: --tz: time zone "Mars"`},
+		{"--collumns x -", small, 2, "describe: unknown option --collumns, did you mean --columns?\n"},
+		{"--accuracy high -", small, 2, `describe: --accuracy "high", want exact or auto`},
+		{"--memory-limit lots -", small, 2, `describe: --memory-limit: "lots" is not a size`},
+		{"-o xml -", small, 2, `describe: --output "xml", want table, csv, json, jsonl, markdown, lp`},
+		{"--delimiter ab -", small, 2, `describe: --delimiter "ab"`},
+		{"--header --no-header -", small, 2, "describe: --header and --no-header exclude each other"},
+		{"--columns [ -", small, 2, `describe: --columns "[": syntax error in pattern`},
+		{"--origin 2026-01-01T00:00:00Z -", small, 2, "describe: --origin needs --by"},
+		{"/does/not/exist", "", 1, "describe: stat /does/not/exist: no such file or directory\n"},
+		{"--columns x -", small, 1, "describe: no column matches --columns x\n"},
+		{"--group-by x -", small, 1, "describe: no tag and no column of texts matches --group-by x\n"},
+		{"--by 1h -", "a,b\n1,2\n", 1, "describe: standard input: no column has times, name it by --time; the columns are a, b\n"},
+		{"--format jsonl -", "x\ny\n", 1, `describe: standard input:1: found "x", want an object`},
+		{"-", "", 0, "describe: there are no rows\n"},
+		{"-", "a,b\n", 0, "describe: there are no rows\n"},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			t.Parallel()
+			stdout, stderr, status := run(t, c.stdin, strings.Fields(c.args)...)
+			require.Equal(t, c.status, status, stderr)
+			require.Empty(t, stdout)
+			require.True(t, strings.HasPrefix(stderr, c.stderr), stderr)
+			require.Equal(t, c.status == 2, strings.Contains(stderr, "usage:"), stderr)
+		})
+	}
+}
+
+func TestHelpListsEveryOption(t *testing.T) {
+	t.Parallel()
+	help := ok(t, "", "--help")
+	for _, name := range []string{
+		"by", "tz", "origin", "group-by", "columns", "fields", "text", "time", "time-unit", "stats", "quantile-method", "accuracy", "memory-limit",
+		"format", "delimiter", "header", "no-header", "strict", "output", "transpose", "width", "quiet", "workers",
+	} {
+		require.Contains(t, help, "--"+name)
+	}
+	for line := range strings.Lines(help) {
+		require.LessOrEqual(t, utf8.RuneCountInString(line), 81, line)
+	}
+}
+
+// An interrupted run writes nothing and has the status of Ctrl-C.
+func TestInterruptWritesNothing(t *testing.T) {
+	t.Parallel()
+	in, out, err := os.Pipe()
+	require.NoError(t, err)
+	defer in.Close()
+	defer out.Close()
+	_, err = out.WriteString(small)
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	var stdout, stderr bytes.Buffer
+	require.Equal(t, 130, describe.Run(ctx, []string{"-"}, in, &stdout, &stderr))
+	require.Empty(t, stdout.String())
+	require.Empty(t, stderr.String())
+}
+
+// wide has many columns and rows of texts that a terminal would obey.
+func wide() string {
+	var b strings.Builder
+	b.WriteString("name")
+	for i := range 20 {
+		fmt.Fprintf(&b, ",column number %d \x1b[31m", i)
+	}
+	b.WriteString("\n")
+	for i := range 50 {
+		fmt.Fprintf(&b, "evil \x1b]0;title\x07 \u202e %d", i%3)
+		for k := range 20 {
+			fmt.Fprintf(&b, ",%d.%06d", i*k*1000, i*7919+k)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+// Tables fit the width, in both directions, and have no control character but line ends.
+func TestTablesFitTheWidth(t *testing.T) {
+	t.Parallel()
+	for _, width := range []int{40, 80, 120} {
+		for _, transpose := range []string{"", "--transpose"} {
+			out := ok(t, wide(), strings.Fields(fmt.Sprintf("--width %d %s --header -", width, transpose))...)
+			for line := range strings.Lines(out) {
+				line = strings.TrimSuffix(line, "\n")
+				require.LessOrEqual(t, utf8.RuneCountInString(line), width, "%d %s: %s", width, transpose, line)
+				for _, r := range line {
+					require.False(t, r < ' ' || r >= 0x7f && r < 0xa0 || r == 0x202e, "%q", line)
+				}
+			}
+			require.Contains(t, out, map[string]string{"": "not shown: ", "--transpose": "P95"}[transpose])
+		}
+	}
+}
+
+// Machine formats read back.
+func TestOutputsReadBack(t *testing.T) {
+	t.Parallel()
+	for _, accuracy := range []string{"exact", "auto"} {
+		args := []string{"--header", "--accuracy", accuracy, "-"}
+		records, err := csv.NewReader(strings.NewReader(ok(t, wide(), append(args, "-o", "csv")...))).ReadAll()
+		require.NoError(t, err)
+		require.Len(t, records, 22)
+		var objects []map[string]any
+		require.NoError(t, json.Unmarshal([]byte(ok(t, wide(), append(args, "-o", "json")...)), &objects))
+		require.Len(t, objects, 21)
+		require.Equal(t, "evil \x1b]0;title\x07 \u202e 0", objects[0]["top"])
+		d := lineprotocol.NewDecoderWithBytes([]byte(ok(t, wide(), append(args, "-o", "lp")...)))
+		lines := 0
+		for d.Next() {
+			_, err := d.Measurement()
+			require.NoError(t, err)
+			_, err = d.TimeBytes()
+			require.NoError(t, err)
+			lines++
+		}
+		require.Equal(t, 21, lines)
+	}
+}
+
+// Beyond the limits, the estimates are marked, and the errors of the statistics are there.
+func TestEstimatesAreMarked(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	b.WriteString("id,v\n")
+	for i := range 30_000 {
+		fmt.Fprintf(&b, "user-%d,%d.5\n", i, i)
+	}
+	table := ok(t, b.String(), "--accuracy", "auto", "--width", "0", "-")
+	require.Contains(t, table, "MAX_ERROR")
+	require.Contains(t, table, "  ~")
+	records, err := csv.NewReader(strings.NewReader(ok(t, b.String(), "--accuracy", "auto", "-o", "csv", "-"))).ReadAll()
+	require.NoError(t, err)
+	require.Equal(t, "estimated", records[0][len(records[0])-1])
+	require.Equal(t, "distinct top", records[1][len(records[1])-1])
+	require.Equal(t, "distinct quantiles mode", records[2][len(records[2])-1])
+
+	_, stderr, status := run(t, b.String(), "--memory-limit", "100kB", "-")
+	require.Zero(t, status)
+	require.Equal(t, "describe: 2 columns and groups are estimates, as their values need more than --memory-limit 100kB\n", stderr)
+}
+
+// The result of CSV, JSON lines and line protocol of the same data is the same.
+func TestFormatsAgree(t *testing.T) {
+	t.Parallel()
+	var asCSV, asJSON, asLP strings.Builder
+	asCSV.WriteString("time,host,v,n\n")
+	for i := range 3000 {
+		at := time.Unix(1_767_225_600+int64(i)*60, 0).UTC()
+		v, n, host := fmt.Sprintf("%d.%03d", i%97, i%1000), i%13, fmt.Sprintf("h%d", i%3)
+		fmt.Fprintf(&asCSV, "%s,%s,%s,%d\n", at.Format(time.RFC3339), host, v, n)
+		fmt.Fprintf(&asJSON, `{"time":%q,"host":%q,"v":%s,"n":%d}`+"\n", at.Format(time.RFC3339), host, v, n)
+		fmt.Fprintf(&asLP, "m,host=%s v=%s,n=%di %d\n", host, v, n, at.UnixNano())
+	}
+	args := strings.Fields("-o csv --by 1d --group-by host --columns v,n --stats count,distinct,min,max,mean,stddev,median,mode,p95,first,last -")
+	want := ok(t, asCSV.String(), args...)
+	require.Equal(t, want, ok(t, asJSON.String(), args...))
+	withoutName := strings.ReplaceAll(strings.Replace(ok(t, asLP.String(), args...), "measurement,", "", 1), "\nm,", "\n")
+	require.Equal(t, want, withoutName)
+}
