@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"math/bits"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -43,10 +45,19 @@ type place struct {
 	start int64 // seconds since 1970
 }
 
-// sending is a value that was sent.
+// bitsPerField is how many values of a place have one field: the sums of different powers of two below 2^53 are exact.
+const bitsPerField = 50
+
+// sending is the value with that index that was sent for a place.
 type sending struct {
 	at       time.Time
 	accepted bool // else it may or may not have arrived
+}
+
+// mark returns the field and the value that no other value of the place has, so that the sum of the field shows whether the
+// value is in it.
+func mark(index int) (field string, bit uint64) {
+	return "b" + strconv.Itoa(index/bitsPerField), 1 << (index % bitsPerField)
 }
 
 // load sends values to a telegraf-describe and remembers them.
@@ -65,14 +76,15 @@ func (l *load) send(t *testing.T) {
 		event = now.Add(-5 * crashBucket)
 	}
 	host := "h" + strconv.Itoa(l.random.IntN(3))
-	line := fmt.Sprintf("m,host=%s v=%d %d\n", host, l.random.IntN(1000), event.UnixNano())
+	p := place{host, event.Truncate(crashBucket).Unix()}
+	field, bit := mark(len(l.sent[p]))
+	line := fmt.Sprintf("m,host=%s v=%d,%s=%d %d\n", host, l.random.IntN(1000), field, bit, event.UnixNano())
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, l.url, strings.NewReader(line))
 	require.NoError(t, err)
 	answer, err := l.client.Do(req)
 	if err == nil {
 		_ = answer.Body.Close()
 	}
-	p := place{host, event.Truncate(crashBucket).Unix()}
 	l.sent[p] = append(l.sent[p], sending{now, err == nil && answer.StatusCode == http.StatusNoContent})
 }
 
@@ -92,25 +104,38 @@ func listens(address string) bool {
 	return err == nil
 }
 
-// bounds returns how many values a bucket has at least and at most, after kills at these times.
-func (l *load) bounds(p place, kills []time.Time) (least, most int) {
-	for _, s := range l.sent[p] {
-		most++
-		mayBeLost := !s.accepted
-		for _, kill := range kills {
-			mayBeLost = mayBeLost || s.at.Before(kill) && s.at.After(kill.Add(-unsaved))
-		}
-		if !mayBeLost {
-			least++
-		}
-	}
-	return least, most
+// losses are the values that are in no bucket, by what happened to them.
+type losses struct {
+	beforeKill, unacknowledged, other int
 }
 
-// cached are the counts in Redis. They must not fall.
-type cached map[place]float64
+// lost returns the values of the places that are not in the sums.
+func (l *load) lost(in cached, kills []time.Time) (all losses) {
+	for p, sent := range l.sent {
+		for i, s := range sent {
+			field, bit := mark(i)
+			unsavedAt := func(kill time.Time) bool { return s.at.Before(kill) && s.at.After(kill.Add(-unsaved)) }
+			switch {
+			case uint64(in.sums[p][field])&bit != 0:
+			case !s.accepted:
+				all.unacknowledged++
+			case slices.ContainsFunc(kills, unsavedAt):
+				all.beforeKill++
+			default:
+				all.other++
+			}
+		}
+	}
+	return all
+}
 
-// read reads the counts, and returns how many records are not final.
+// cached are the records in Redis.
+type cached struct {
+	counts map[place]float64            // of the field that all values have; they must not fall
+	sums   map[place]map[string]float64 // of the fields of mark
+}
+
+// read reads the records, and returns how many are not final.
 func (c cached) read(t *testing.T, apiURL string) (open int) {
 	var records []map[string]any
 	getJSON(t, apiURL+"/analytics/m?database=db", &records)
@@ -118,18 +143,25 @@ func (c cached) read(t *testing.T, apiURL string) (open int) {
 		start, err := time.Parse(time.RFC3339, r["time_bucket"].(string))
 		require.NoError(t, err)
 		p := place{r["host"].(string), start.Unix()}
-		count := r["count"].(float64)
-		require.GreaterOrEqual(t, count, c[p], "the count of %v in Redis falls", p)
-		c[p] = count
 		if r["final"] != true {
 			open++
 		}
+		if field := r["field_name"].(string); field != "v" {
+			if c.sums[p] == nil {
+				c.sums[p] = make(map[string]float64)
+			}
+			c.sums[p][field] = r["sum"].(float64)
+			continue
+		}
+		count := r["count"].(float64)
+		require.GreaterOrEqual(t, count, c.counts[p], "the count of %v in Redis falls", p)
+		c.counts[p] = count
 	}
 	return open
 }
 
 // Under steady load, killed at random moments, stopped and reloaded in between, the command loses at most the values that
-// came since its last Push. No count in Redis ever falls, and the newest revision in InfluxDB 3 is the one in Redis.
+// came since its last Push, and those that the listener did not acknowledge. No count in Redis ever falls, and the newest revision in InfluxDB 3 is the one in Redis.
 func TestCrashesLoseAtMostTheValuesSinceTheLastPush(t *testing.T) {
 	t.Parallel()
 	seed := rand.Uint64()
@@ -142,54 +174,76 @@ func TestCrashesLoseAtMostTheValuesSinceTheLastPush(t *testing.T) {
 	address := listener.Addr().String()
 	require.NoError(t, listener.Close())
 	conf := writeFile(t, "telegraf.conf", strings.Replace(
-		describedWith("", fmt.Sprintf("  period = \"200ms\"\n  bucket = \"2s\"\n  linger = \"1s\"\n  stats = [\"count\", \"sum\", \"p50\"]\n  state = %q\n", t.TempDir()),
+		describedWith("", fmt.Sprintf("  period = \"200ms\"\n  bucket = \"2s\"\n  linger = \"1s\"\n  stats = [\"count\", \"sum\"]\n  state = %q\n", t.TempDir()),
 			redisOutput(redis, "db")+influxOutput(influxdb.URL)),
 		"[[inputs.file]]\n  files = [\"\"]\n  data_format = \"influx\"\n",
 		fmt.Sprintf("[[inputs.influxdb_v2_listener]]\n  service_address = %q\n", address), 1))
 
 	l := &load{url: "http://" + address + "/api/v2/write?bucket=b&org=o", random: random, sent: make(map[place][]sending)}
-	counts := make(cached)
+	records := cached{make(map[place]float64), make(map[place]map[string]float64)}
 	var kills []time.Time
+	var ends []int // of the next lives: each six of them have one stop and one reload
+	stops, reloads := 0, 0
 	for left := crashes(t); left >= 0; {
+		if len(ends) == 0 {
+			ends = random.Perm(6)
+		}
 		p := startTelegraf(t, "--config", conf)
 		p.waitFor("the listener", func() bool { return listens(address) })
 		l.sendFor(t, time.Duration(1000+random.IntN(2000))*time.Millisecond)
-		switch end := random.IntN(6); {
+		end := ends[0]
+		ends = ends[1:]
+		switch {
 		case left == 0:
-			p.waitFor("final rows", func() bool { return counts.read(t, apiURL) == 0 })
+			p.waitFor("final rows", func() bool { return records.read(t, apiURL) == 0 })
 			p.stop()
 			left--
 		case end == 0:
 			p.stop()
+			stops++
 		case end == 1:
 			p.signal(syscall.SIGHUP)
 			p.waitForLog("Reloading the configuration")
 			p.waitFor("the listener", func() bool { return listens(address) })
 			l.sendFor(t, 500*time.Millisecond)
 			p.stop() // no kill: what came before the reload must be there
+			reloads++
 		default:
 			kills = append(kills, time.Now())
 			p.signal(syscall.SIGKILL)
 			p.wait()
 			left--
 		}
-		counts.read(t, apiURL)
+		records.read(t, apiURL)
 	}
-	checkCrashes(t, l, kills, counts, influxdb)
+	t.Logf("%d kills, %d clean stops, %d reloads", len(kills), stops, reloads)
+	if len(kills) >= 20 {
+		require.Positive(t, reloads)
+	}
+	checkCrashes(t, l, kills, records, influxdb)
 }
 
-func checkCrashes(t *testing.T, l *load, kills []time.Time, counts cached, influxdb *influxtest.Server) {
+func checkCrashes(t *testing.T, l *load, kills []time.Time, records cached, influxdb *influxtest.Server) {
 	t.Helper()
-	lost, all := 0, 0
-	for p, sent := range l.sent {
-		least, most := l.bounds(p, kills)
-		require.GreaterOrEqual(t, int(counts[p]), least, "%v lost values that were saved", p)
-		require.LessOrEqual(t, int(counts[p]), most, "%v has values twice", p)
-		lost, all = lost+len(sent)-int(counts[p]), all+len(sent)
+	sent, described := 0, 0
+	for p := range l.sent {
+		n := 0
+		for _, sum := range records.sums[p] {
+			n += bits.OnesCount64(uint64(sum))
+		}
+		require.Equal(t, n, int(records.counts[p]), "%v has values twice", p)
+		sent, described = sent+len(l.sent[p]), described+n
 	}
-	t.Logf("%d crashes lost %d of %d values", len(kills), lost, all)
+	lost := l.lost(records, kills)
+	t.Logf("of %d values, %d are in no bucket: %d sent within %s before a kill, %d not acknowledged by the listener, %d others",
+		sent, sent-described, lost.beforeKill, unsaved, lost.unacknowledged, lost.other)
+	require.Equal(t, sent-described, lost.beforeKill+lost.unacknowledged+lost.other)
+	require.Zero(t, lost.other, "saved values are lost")
 	newest, revisions := make(map[place]int64), make(map[place]int64)
 	for _, r := range influxdb.Rows("db", "analytics_m") {
+		if r.Tags["field_name"] != "v" {
+			continue
+		}
 		revision := r.Fields["revision"].(int64)
 		p := place{r.Tags["host"], time.Duration(r.Time-revision).Nanoseconds() / int64(time.Second)}
 		if count := r.Fields["count"].(int64); revision >= revisions[p] {
@@ -197,7 +251,7 @@ func checkCrashes(t *testing.T, l *load, kills []time.Time, counts cached, influ
 		}
 	}
 	require.Empty(t, influxdb.Refused())
-	for p, count := range counts {
+	for p, count := range records.counts {
 		require.Equal(t, int64(count), newest[p], "%v in InfluxDB 3, revision %d", p, revisions[p])
 	}
 }
