@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -55,6 +56,8 @@ const (
 	// written in the order of their keys: one start after another, and the series of one start in one or a few
 	// transactions.
 	fillPercent = 0.9
+	// maxScratch bounds the memory that is kept for encoding the next final bucket.
+	maxScratch = 1 << 20
 )
 
 var (
@@ -121,10 +124,19 @@ func finalKey(series string, start int64) []byte {
 	return append(append(key, 0xff), sum[:]...)
 }
 
-// encodeFinal returns the value of a final bucket.
-func encodeFinal(b Bucket, handle uint64, at int64) []byte {
-	v := make([]byte, 5, 512)
-	v[0] = finalVersion
+// encodeFinal returns the value of a final bucket. It needs s.mu.
+func (s *Store) encodeFinal(b Bucket, handle uint64, at int64) []byte {
+	s.scratch = appendFinal(s.scratch[:0], b, handle, at)
+	value := bytes.Clone(s.scratch) // has no spare memory
+	if cap(s.scratch) > maxScratch {
+		s.scratch = nil
+	}
+	return value
+}
+
+// appendFinal appends the value of a final bucket to the empty v.
+func appendFinal(v []byte, b Bucket, handle uint64, at int64) []byte {
+	v = append(v, finalVersion, 0, 0, 0, 0)
 	v = binary.AppendVarint(v, b.Start)
 	v = binary.AppendUvarint(v, uint64(b.End)-uint64(b.Start))
 	v = binary.AppendUvarint(v, uint64(b.Revision))

@@ -149,7 +149,7 @@ func (s *Store) Final(handle uint64, b Bucket) {
 	at := s.clock.time()
 	f := &final{
 		handle: h, series: b.Series, start: b.Start, end: b.End, commit: s.commit,
-		slot: s.finals.slotOf(at), value: encodeFinal(b, handle, at),
+		slot: s.finals.slotOf(at), value: s.encodeFinal(b, handle, at),
 	}
 	switch {
 	case s.full:

@@ -291,7 +291,7 @@ func (p *replay) final(b *pastBucket) {
 		s.finish(h)
 		s.pend(&final{
 			handle: h, series: bucket.Series, start: bucket.Start, end: bucket.End, commit: b.ended,
-			slot: s.finals.slotOf(s.clock.time()), value: encodeFinal(bucket, b.handle, b.at),
+			slot: s.finals.slotOf(s.clock.time()), value: s.encodeFinal(bucket, b.handle, b.at),
 		})
 	}
 	s.past.buckets.remove(b)

@@ -220,6 +220,7 @@ type Store struct {
 	full    bool      // records are dropped until a commit succeeds
 	discard bool      // Commit drops the queue
 	spare   []byte    // memory for the next records
+	scratch []byte    // memory for encoding a final bucket
 	opened  []*handle // in the commit under construction
 	needed  counts    // how many handles need the log from each commit on
 	roll    rollBudget

@@ -122,20 +122,35 @@ func (s *Summary) appendExact(dst []byte, o ordered) []byte {
 	if len(o.values) == 0 {
 		return dst
 	}
-	for i, v := range o.values {
-		switch {
-		case !whole:
-			dst = appendFloat(dst, v)
-		case i == 0:
-			dst = binary.AppendVarint(dst, int64(v))
-		default:
-			dst = binary.AppendUvarint(dst, uint64(int64(v)-int64(o.values[i-1])))
-		}
+	if whole {
+		dst = appendWhole(dst, o.values)
+	} else {
+		dst = appendFloats(dst, o.values)
 	}
 	if o.counts == nil {
-		o.counts = ones(len(o.values), len(o.values))
+		return s.appendTimes(appendOnes(dst, len(o.values)))
 	}
 	return s.appendTimes(appendCounts(dst, o.counts, 1))
+}
+
+// appendWhole appends ascending whole numbers: the first, and how far each of the others is above the one before.
+func appendWhole(dst []byte, values []float64) []byte {
+	dst = binary.AppendVarint(dst, int64(values[0]))
+	for i, v := range values[1:] {
+		dst = binary.AppendUvarint(dst, uint64(int64(v)-int64(values[i])))
+	}
+	return dst
+}
+
+func appendFloats(dst []byte, values []float64) []byte {
+	n := len(dst)
+	dst = slices.Grow(dst, 8*len(values))[:n+8*len(values)]
+	rest := dst[n:]
+	for _, v := range values {
+		binary.LittleEndian.PutUint64(rest, math.Float64bits(v+0))
+		rest = rest[8:]
+	}
+	return dst
 }
 
 // allInteger reports whether all values are whole and at most maxWhole in magnitude. The values are ascending.
@@ -228,14 +243,39 @@ func appendCounts(dst []byte, counts []uint64, least uint64) []byte {
 	return w.flush()
 }
 
+// appendOnes appends n counts of 1, at least one, as appendCounts does with the least count 1: order 0 and n bits that are 1.
+func appendOnes(dst []byte, n int) []byte {
+	dst = append(dst, 0)
+	for ; n >= 8; n -= 8 {
+		dst = append(dst, 0xff)
+	}
+	if n > 0 {
+		dst = append(dst, byte(0xff)<<(8-n))
+	}
+	return dst
+}
+
 // orderOf returns the smallest order with which the counts, minus least, take the fewest bits.
 func orderOf(counts []uint64, least uint64) (best int) {
 	largest := slices.Max(counts) - least // with an order above its length, every number takes a bit more
+	var tally [64]int                     // how often each number occurs, if all are small, as mostly
+	small := largest < uint64(len(tally))
+	if small {
+		for _, c := range counts {
+			tally[c-least]++
+		}
+	}
 	fewest := math.MaxInt
 	for k := range bits.Len64(largest) + 1 {
-		size := len(counts) * k
-		for _, c := range counts {
-			size += 2*bits.Len64((c-least)>>k+1) - 1
+		size := len(counts) * (k - 1)
+		if small {
+			for v, n := range tally[:largest+1] {
+				size += n * 2 * bits.Len64(uint64(v)>>k+1)
+			}
+		} else {
+			for _, c := range counts {
+				size += 2 * bits.Len64((c-least)>>k+1)
+			}
 		}
 		if size < fewest {
 			best, fewest = k, size
