@@ -4,7 +4,6 @@ package describe
 
 import (
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"strconv"
 	"syscall"
@@ -27,8 +26,6 @@ func BenchmarkRestart(b *testing.B) {
 
 // restart is how many buckets are open, how many Pushes have logged values of each, and how many rows at a time.
 type restart struct{ buckets, pushes, rows int }
-
-const restartFields = 10
 
 func (r restart) run(b *testing.B) {
 	folder, gate := b.TempDir(), config.Duration(openGate)
@@ -53,7 +50,7 @@ func (r restart) run(b *testing.B) {
 		d.store.Abandon()
 		b.StartTimer()
 	}
-	values := float64(b.N * r.buckets * r.pushes * r.rows * restartFields)
+	values := float64(b.N * r.buckets * r.pushes * r.rows * processorFields)
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/values, "ns/value")
 	b.ReportMetric(float64(cpu.Nanoseconds())/values, "cpu-ns/value")
 }
@@ -61,7 +58,7 @@ func (r restart) run(b *testing.B) {
 // fill logs the values and ends the run as a crash does.
 func (r restart) fill(b *testing.B, s *state.Store) {
 	random := rand.New(rand.NewPCG(1, 1))
-	names := make([]string, restartFields)
+	names := make([]string, processorFields)
 	for f := range names {
 		names[f] = "f" + strconv.Itoa(f)
 	}
@@ -72,11 +69,11 @@ func (r restart) fill(b *testing.B, s *state.Store) {
 			Series: "cpu,cpu=cpu" + strconv.Itoa(i%16) + ",host=server-" + strconv.Itoa(i), Start: at.UnixNano(), End: at.Add(time.Hour).UnixNano(),
 		})
 	}
-	rows := make([]float64, r.rows*restartFields)
+	rows := make([]float64, r.rows*processorFields)
 	for range r.pushes {
 		for _, handle := range handles {
 			for i := range rows {
-				rows[i] = restartValue(random, i%restartFields)
+				rows[i] = processorValue(random, i%processorFields)
 			}
 			s.Rows(handle, 1, names, rows, nil)
 		}
@@ -85,18 +82,6 @@ func (r restart) fill(b *testing.B, s *state.Store) {
 		}
 	}
 	s.Abandon()
-}
-
-// restartValue returns a value as of a plugin about processors: half of the fields are measured with decimals, others are 0
-// or small whole numbers.
-func restartValue(r *rand.Rand, field int) float64 {
-	switch {
-	case field < 5:
-		return math.Round(r.Float64()*1e10) / 1e8
-	case field < 8:
-		return 0
-	}
-	return float64(r.IntN(40))
 }
 
 // cpuTime returns the CPU time that the process has taken.
