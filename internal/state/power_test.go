@@ -91,6 +91,7 @@ func TestAPowerFailureDuringACommitCostsAtMostThatCommit(t *testing.T) {
 			w.m = newModel(nil)
 			root := t.TempDir()
 			w.restart(filepath.Join(root, "0"), []condition{{map[uint64]string{}, map[id]string{}}})
+			failures := 0
 			for life := range 6 {
 				for range 10 + r.IntN(60) {
 					if w.step(); r.IntN(10) == 0 {
@@ -103,6 +104,7 @@ func TestAPowerFailureDuringACommitCostsAtMostThatCommit(t *testing.T) {
 				before, failed := w.committed[len(w.committed)-1], false
 				p.fails = func() {
 					failed = true
+					failures++
 					copyFolder(t, from, to)
 					p.lose(from, to)
 				}
@@ -116,6 +118,7 @@ func TestAPowerFailureDuringACommitCostsAtMostThatCommit(t *testing.T) {
 				p.settle(to)
 				w.restart(dir, []condition{before, now})
 			}
+			require.Positive(t, failures, "commits sync the log")
 		})
 	}
 }
