@@ -19,24 +19,13 @@ type rowMaker struct {
 	pushed  time.Time // the time of the running Push
 
 	fields fieldList // scratch: the fields of the row
-	tags   tagList   // scratch: the tags of the bucket
-	blanks []blank   // metrics to copy: see blankOf; empty between two Pushes
+	tags   tagList   // the tags of the rows of one bucket
+	name   int       // the index of the tag field_name in tags
+	tagged bucketKey // the bucket that tags are of; the zero key before the first row
 
 	wide telegraf.Metric // the metric with the columns of the bucket of the last row; nil before the first row
 	of   bucketKey       // the bucket that wide describes
 }
-
-// blank is a metric whose copies become rows. Only the name of the field and the values of a copy are changed:
-// copying is faster than making a metric.
-type blank struct {
-	metric telegraf.Metric
-	of     bucketKey // the bucket whose name, time and tags the metric has
-	name   int       // the index of the tag field_name
-}
-
-// maxBlanks is the largest number of blanks, one for each list of fields. Most rows have one of two lists: with
-// max_error and mode_error, or without them.
-const maxBlanks = 4
 
 // bucketKey identifies the rows of one bucket of one series.
 type bucketKey struct {
@@ -66,7 +55,7 @@ func (m *rowMaker) add(r *engine.Row, emit func(telegraf.Metric)) {
 	m.AddFields(&m.fields, &r.Record)
 	switch {
 	case !m.columns:
-		emit(m.row(key, r))
+		emit(m.newRow(key, r))
 	case m.wide == nil || key != m.of:
 		m.endColumns(emit)
 		m.of, m.wide = key, m.newWide(r)
@@ -79,8 +68,9 @@ func (m *rowMaker) add(r *engine.Row, emit func(telegraf.Metric)) {
 // end calls emit for the metric that waits for more columns, and releases the strings of the rows.
 func (m *rowMaker) end(emit func(telegraf.Metric)) {
 	m.endColumns(emit)
-	clear(m.blanks)
-	m.blanks = m.blanks[:0]
+	clear(m.fields[:cap(m.fields)])
+	clear(m.tags[:cap(m.tags)])
+	m.tagged = bucketKey{}
 }
 
 func (m *rowMaker) endColumns(emit func(telegraf.Metric)) {
@@ -90,58 +80,18 @@ func (m *rowMaker) endColumns(emit func(telegraf.Metric)) {
 	m.wide = nil
 }
 
-// row returns the row as a metric: a copy of a blank in which the name of the field and the values change.
-func (m *rowMaker) row(key bucketKey, r *engine.Row) telegraf.Metric {
-	b := m.blankOf()
-	if b.of != key {
-		m.retag(b, r)
-		b.of = key
+// newRow returns the row as a metric. The fields are in m.fields. The rows of a bucket differ only in these and in the
+// name of the field.
+func (m *rowMaker) newRow(key bucketKey, r *engine.Row) telegraf.Metric {
+	if m.tagged != key {
+		m.tags = m.tags[:0]
+		m.AddTags(&m.tags, &r.Record)
+		m.tags.AddTag(record.FieldName, "")
+		m.name, _ = m.tags.find(record.FieldName)
+		m.tagged = key
 	}
-	row := b.metric.Copy()
-	row.TagList()[b.name].Value = r.Field
-	for i, f := range row.FieldList() {
-		f.Value = m.fields[i].Value
-	}
-	return row
-}
-
-// blankOf returns the blank with the fields of the row. If there is none, it makes one, which replaces the oldest if
-// there are too many.
-func (m *rowMaker) blankOf() *blank {
-	for i := range m.blanks {
-		if m.fields.namesEqual(m.blanks[i].metric.FieldList()) {
-			return &m.blanks[i]
-		}
-	}
-	if len(m.blanks) == maxBlanks {
-		m.blanks = slices.Delete(m.blanks, 0, 1)
-	}
-	m.blanks = append(m.blanks, blank{metric: metric.New("", nil, nil, time.Time{})})
-	b := &m.blanks[len(m.blanks)-1]
-	for _, f := range m.fields {
-		b.metric.AddField(f.Key, f.Value)
-	}
-	return b
-}
-
-// retag sets the name, the time and the tags of the blank to those of the rows of a bucket. It uses the memory of the
-// former tags, because most series have the same number of tags.
-func (m *rowMaker) retag(b *blank, r *engine.Row) {
-	m.tags = m.tags[:0]
-	m.AddTags(&m.tags, &r.Record)
-	m.tags.AddTag(record.FieldName, "")
-	for had := b.metric.TagList(); len(had) > len(m.tags); had = b.metric.TagList() {
-		b.metric.RemoveTag(had[0].Key)
-	}
-	for i, had := range b.metric.TagList() {
-		*had = m.tags[i]
-	}
-	for _, tag := range m.tags[len(b.metric.TagList()):] {
-		b.metric.AddTag(tag.Key, tag.Value)
-	}
-	b.metric.SetName(r.Table)
-	b.metric.SetTime(m.Time(&r.Record, r.End, m.pushed))
-	b.name, _ = m.tags.find(record.FieldName)
+	m.tags[m.name].Value = r.Field
+	return newRow(r.Table, m.Time(&r.Record, r.End, m.pushed), m.tags, m.fields)
 }
 
 // newWide returns a metric without columns, with the name, the time and the tags that all rows of a bucket have.
@@ -193,11 +143,6 @@ func (*fieldList) AddTag(string, string) {}
 // AddField appends a field.
 func (l *fieldList) AddField(name string, value any) {
 	*l = append(*l, telegraf.Field{Key: name, Value: value})
-}
-
-// namesEqual reports whether the fields of a metric have the names of l in the same order.
-func (l *fieldList) namesEqual(fields []*telegraf.Field) bool {
-	return slices.EqualFunc(*l, fields, func(a telegraf.Field, b *telegraf.Field) bool { return a.Key == b.Key })
 }
 
 // tagList collects the tags of a bucket, in ascending order of their keys. It is a [record.Metric].
