@@ -57,10 +57,11 @@ func (x *exact) restore(o ordered, n uint64) {
 	x.drop()
 	switch {
 	case n <= maxSingle && 2*uint64(len(o.values)) > n && o.counts == nil:
-		x.single, x.sorted = o.values, int32(n)
+		x.single = o.values
+		x.markSorted()
 	case n <= maxSingle && 2*uint64(len(o.values)) > n:
 		x.appendOrdered(o)
-		x.sorted = int32(n)
+		x.markSorted()
 	case n > 0:
 		if t == nil {
 			t = new(table)

@@ -12,10 +12,12 @@ const (
 // exact keeps every value: as single values, or as a table of distinct values with counts. It uses the form that
 // takes less memory or time. No result of a summary depends on the form.
 type exact struct {
-	// single holds single values. The first sorted of them are in ascending order. If there is a table, these are the
+	// single holds single values, of which the first ones are in ascending order. If there is a table, these are the
 	// newest values, which are not in the table yet.
 	single []float64
 	table  *table // values kept with their counts, or nil
+	// sorted is how many of single are in ascending order, or the negative of that if these are known to be all distinct.
+	// A member for the latter would make each summary 8 bytes larger. Use inOrder and unique to read it.
 	sorted int32
 	limit  int32 // the exact limit of the summary, 0 for the default; here it fills the padding of the struct
 }
@@ -123,7 +125,8 @@ func (x *exact) tabulate(n uint64) bool {
 		return false
 	}
 	x.table = tableOf(o)
-	x.single, x.sorted = nil, 0
+	x.single = nil
+	x.markSorted()
 	return true
 }
 
@@ -140,7 +143,8 @@ func (x *exact) collect(vs []float64) {
 func (x *exact) pushSingle() {
 	if x.sort(); len(x.single) > 0 {
 		x.table.push(ordered{slices.Clone(x.single), nil}.compact(), uint64(len(x.single)))
-		x.single, x.sorted = x.single[:0], 0
+		x.single = x.single[:0]
+		x.markSorted()
 	}
 }
 
@@ -158,7 +162,7 @@ func (x *exact) shrink() {
 	}
 	x.table = nil
 	x.appendOrdered(t.ordered)
-	x.sorted = int32(len(x.single))
+	x.markSorted()
 }
 
 // appendOrdered appends each value of o as often as it occurs, as single values.
@@ -182,7 +186,7 @@ func (x *exact) addOrdered(o ordered, m uint64) bool {
 	if x.table == nil && x.roomForSingle(n) && (o.counts == nil || len(x.single) > 0) {
 		x.appendOrdered(o)
 		if len(x.single) == int(m) {
-			x.sorted = int32(m)
+			x.markSorted()
 		}
 		return true
 	}
@@ -207,6 +211,15 @@ func (x *exact) addOrdered(o ordered, m uint64) bool {
 	return true
 }
 
+// markSorted records that the single values are in ascending order. It is not known then whether they are all distinct.
+func (x *exact) markSorted() { x.sorted = int32(len(x.single)) }
+
+// inOrder returns how many of the first single values are in ascending order.
+func (x *exact) inOrder() int { return int(max(x.sorted, -x.sorted)) }
+
+// unique reports whether the values are kept as single values, all of them in order and known to be all distinct.
+func (x *exact) unique() bool { return x.table == nil && int(-x.sorted) == len(x.single) }
+
 // order returns all values in ascending order. The result shares memory with x and is valid until the next change of
 // x.
 func (x *exact) order() ordered {
@@ -216,23 +229,55 @@ func (x *exact) order() ordered {
 		}
 		return x.table.ordered
 	}
-	if int(x.sorted) < len(x.single) {
+	if x.inOrder() < len(x.single) {
 		x.sort()
 	}
 	return ordered{x.single, nil}
 }
 
+// distinct returns how many distinct values there are. Values that were found all distinct when they were sorted are not
+// compared again: without that, BenchmarkSelection/limit=512/data=continuous took 3.9 µs instead of 3.1.
+func (x *exact) distinct() int {
+	o := x.order()
+	if x.unique() {
+		return len(o.values)
+	}
+	return o.distinct()
+}
+
+// mode returns the most frequent value, the smallest among ties, and its count. There is at least one value.
+func (x *exact) mode() (value float64, count uint64) {
+	o := x.order()
+	if x.unique() {
+		return o.min(), 1
+	}
+	return o.mode()
+}
+
 // sort sorts the single values.
 func (x *exact) sort() {
-	tail := x.single[x.sorted:]
+	tail := x.single[x.inOrder():]
 	if len(tail) == 0 {
 		return
 	}
 	sortFloats(tail)
-	if head := x.single[:x.sorted]; len(head) > 0 && head[len(head)-1] > tail[0] {
+	if head := x.single[:x.inOrder()]; len(head) > 0 && head[len(head)-1] > tail[0] {
 		mergeTail(x.single, len(head))
 	}
-	x.sorted = int32(len(x.single))
+	x.markSorted()
+	if allDistinct(x.single) {
+		x.sorted = -x.sorted
+	}
+}
+
+// allDistinct reports whether no two of some ascending values are equal.
+func allDistinct(values []float64) bool {
+	for i := 1; i < len(values); i++ {
+		if values[i] == values[i-1] {
+			return false
+		}
+	}
+	return true
 }
 
 // mergeTail sorts values of which both values[:head] and values[head:] are in ascending order.

@@ -66,7 +66,7 @@ func (h *histogram) addOrdered(o ordered) {
 		}
 	}
 	n := h.moments.n
-	h.moments.merge(o.moments())
+	h.moments.merge(o.moments(len(o.values)))
 	h.heavy.addOrdered(o, n)
 }
 

@@ -12,7 +12,7 @@ func (s *Summary) Mode() (value float64, count uint64) {
 	case s.histogram() != nil:
 		return s.histogram().mode()
 	}
-	return s.exact.order().mode()
+	return s.exact.mode()
 }
 
 // ModeError returns by how much the count of another value can at most exceed the count that Mode returns. It is 0

@@ -20,7 +20,7 @@ func (s *Summary) Mean() float64 {
 		return min(max(s.histogram().moments.mean(), s.histogram().min), s.histogram().max)
 	}
 	o := s.exact.order()
-	m := o.sums()
+	m := s.sums()
 	return min(max(m.mean(), o.min()), o.max())
 }
 
@@ -52,7 +52,7 @@ func (s *Summary) moments() moments {
 	if s.histogram() != nil {
 		return s.histogram().moments
 	}
-	return s.exact.order().moments()
+	return s.exact.order().moments(s.exact.distinct())
 }
 
 // sums returns moments in which the squares may be missing. They take less time than all moments. The summary must
@@ -61,7 +61,7 @@ func (s *Summary) sums() moments {
 	if s.histogram() != nil {
 		return s.histogram().moments
 	}
-	return s.exact.order().sums()
+	return s.exact.order().sums(s.exact.distinct())
 }
 
 // moments holds the count of values, their sum and the sum of their squared distances from the mean. The sums are
@@ -164,13 +164,10 @@ func momentsOf(values []float64, largest float64) moments {
 	return m
 }
 
-// sums returns the moments of one or more values, without the squares.
-func (o ordered) sums() moments { return o.sumsOf(o.distinct()) }
-
-// sumsOf returns the sums of values of which the given number are distinct. It adds the distinct values in ascending
-// order, each times its count, with one accumulator for even positions and one for odd ones. So the result is the
-// same to the last bit for values with counts and for repeated values.
-func (o ordered) sumsOf(distinct int) moments {
+// sums returns the moments of one or more values, of which the given number are distinct, without the squares. It adds
+// the distinct values in ascending order, each times its count, with one accumulator for even positions and one for odd
+// ones. So the result is the same to the last bit for values with counts and for repeated values.
+func (o ordered) sums(distinct int) moments {
 	m := moments{n: o.total(), unit: unitOf(max(-o.min(), o.max()))}
 	if m.unit == 0 && o.counts == nil && distinct == len(o.values) {
 		m.sum = sumOfFloats(o.values)
@@ -188,10 +185,9 @@ func (o ordered) sumsOf(distinct int) moments {
 	return m
 }
 
-// moments returns the moments of one or more values.
-func (o ordered) moments() moments {
-	distinct := o.distinct()
-	m := o.sumsOf(distinct)
+// moments returns the moments of one or more values, of which the given number are distinct.
+func (o ordered) moments(distinct int) moments {
+	m := o.sums(distinct)
 	factor := m.factor()
 	mean, rest := m.sum.over(float64(m.n))
 	var even, odd accumulator
