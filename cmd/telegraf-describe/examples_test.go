@@ -38,7 +38,7 @@ func sortedLines(text string) []string {
 func TestExamplesSetSkipProcessorsAfterAggregators(t *testing.T) {
 	files, err := filepath.Glob("../../examples/*/telegraf.conf")
 	require.NoError(t, err)
-	require.Len(t, files, 3)
+	require.Len(t, files, 4)
 	for _, file := range files {
 		t.Setenv("INFLUX_TOKEN", "secret")
 		c := config.NewConfig()

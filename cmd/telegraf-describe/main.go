@@ -77,6 +77,7 @@ func newApp(out io.Writer, signals <-chan os.Signal) *cli.App {
 			pluginsCommand(out),
 			secretsCommand(out),
 			describeCommand(),
+			execdCommand(signals),
 		},
 	}
 }

@@ -37,6 +37,15 @@ func (d *Describe) Close() error {
 	return d.closeState()
 }
 
+// Abandon waits for a Push in the background and ends the run as a crash would: the next run with the same state emits the rows of
+// the last state_replay again. It is for a host that could not pass on all rows. The plugin must not be used after it.
+func (d *Describe) Abandon() {
+	d.pusher.wait()
+	if d.store != nil {
+		d.store.Abandon()
+	}
+}
+
 // pusher runs a Push, in the background if the host allows it.
 type pusher struct {
 	host Host

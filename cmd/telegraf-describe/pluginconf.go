@@ -1,0 +1,171 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+
+	"github.com/influxdata/telegraf/config"
+	"github.com/influxdata/telegraf/models"
+	"github.com/influxdata/toml"
+	"github.com/influxdata/toml/ast"
+)
+
+// pluginConf is a plugin.conf: the describe blocks for the command execd, as they are in a telegraf.conf.
+type pluginConf struct {
+	path   string
+	tables []*ast.Table
+	blocks []*models.RunningAggregator // of the same tables
+}
+
+// loadPluginConf loads a plugin.conf from a file or a URL. Environment variables in texts are replaced as in a telegraf.conf. The
+// errors name the file and the line.
+func loadPluginConf(path string) (*pluginConf, error) {
+	data, _, err := config.LoadConfigFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("loading %s: %w", path, err)
+	}
+	p := &pluginConf{path: path}
+	root, err := toml.Parse(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if p.tables, err = describeTables(root); err != nil {
+		return nil, fmt.Errorf("%s:%w", path, err)
+	}
+	if err := p.checkSecrets(); err != nil {
+		return nil, err
+	}
+	c := newConfig()
+	c.Agent.OmitHostname = true
+	if err := c.LoadConfigData(data, path); err != nil {
+		if unknown := p.unknown(slices.Sorted(maps.Keys(c.UnusedFields))); unknown != nil {
+			return nil, unknown
+		}
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	p.blocks = c.Aggregators
+	openGates(p.blocks)
+	warnOverlaps(p.blocks)
+	warnMerges(p.blocks)
+	return p, nil
+}
+
+// describeTables returns the describe blocks. Another table is an error, which begins with its line.
+func describeTables(root *ast.Table) ([]*ast.Table, error) {
+	var blocks []*ast.Table
+	for _, name := range slices.Sorted(maps.Keys(root.Fields)) {
+		plugins, ok := root.Fields[name].(*ast.Table)
+		if !ok || name != "aggregators" {
+			return nil, misplaced(name, root.Fields[name])
+		}
+		for _, plugin := range slices.Sorted(maps.Keys(plugins.Fields)) {
+			tables, ok := plugins.Fields[plugin].([]*ast.Table)
+			if !ok || plugin != "describe" {
+				return nil, misplaced(name+"."+plugin, plugins.Fields[plugin])
+			}
+			blocks = tables
+		}
+	}
+	if len(blocks) == 0 {
+		return nil, errors.New("1: there is no [[aggregators.describe]] table")
+	}
+	return blocks, nil
+}
+
+func misplaced(name string, value any) error {
+	line := 1
+	switch v := value.(type) {
+	case *ast.Table:
+		line = v.Line
+	case []*ast.Table:
+		line = v[0].Line
+	case *ast.KeyValue:
+		line = v.Line
+	}
+	return fmt.Errorf("%d: found %q, want [[aggregators.describe]] tables only: everything else belongs into the telegraf.conf", line, name)
+}
+
+// secret matches a reference to a secret. Telegraf replaces it in the options of type Secret only, and describe has none.
+var secret = regexp.MustCompile(`@\{\w+:\w+\}`)
+
+func (p *pluginConf) checkSecrets() error {
+	for i, table := range p.tables {
+		for _, option := range slices.Sorted(maps.Keys(table.Fields)) {
+			kv, ok := table.Fields[option].(*ast.KeyValue)
+			if !ok {
+				continue
+			}
+			if found := secret.FindString(kv.Value.Source()); found != "" {
+				return p.at(i, option, fmt.Errorf("option '%s' has the secret %q, but describe has no option for secrets: "+
+					"use an environment variable, such as \"${NAME}\"", option, found))
+			}
+		}
+	}
+	return nil
+}
+
+// unknown returns an error for options that Telegraf did not use, or nil if they are in no block.
+func (p *pluginConf) unknown(options []string) error {
+	var errs []error
+	for i, table := range p.tables {
+		for _, option := range options {
+			if _, ok := table.Fields[option]; ok {
+				errs = append(errs, p.at(i, option, fmt.Errorf("unknown option '%s': telegraf-describe --usage describe prints all options", option)))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// setting matches the beginning of describe's errors about options.
+var setting = regexp.MustCompile(`^invalid '(\w+)' setting`)
+
+// locate adds the file and the line to each error of a block.
+func (p *pluginConf) locate(block int, err error) error {
+	all := flatten(err)
+	errs := make([]error, 0, len(all))
+	for _, e := range all {
+		option := ""
+		if m := setting.FindStringSubmatch(e.Error()); m != nil {
+			option = m[1]
+		}
+		errs = append(errs, p.at(block, option, e))
+	}
+	return errors.Join(errs...)
+}
+
+// flatten returns the errors that were joined. An error that only adds its type is unwrapped.
+func flatten(err error) []error {
+	for {
+		if joined, ok := err.(interface{ Unwrap() []error }); ok {
+			parts := joined.Unwrap()
+			all := make([]error, 0, len(parts))
+			for _, e := range parts {
+				all = append(all, flatten(e)...)
+			}
+			return all
+		}
+		inner := errors.Unwrap(err)
+		if inner == nil || inner.Error() != err.Error() {
+			return []error{err}
+		}
+		err = inner
+	}
+}
+
+// at adds the place of an option to an error: the file, the line, and the block if there are several. The line is that of the
+// block if it does not set the option.
+func (p *pluginConf) at(block int, option string, err error) error {
+	line := p.tables[block].Line
+	if kv, ok := p.tables[block].Fields[option].(*ast.KeyValue); ok {
+		line = kv.Line
+	}
+	if len(p.tables) == 1 {
+		return fmt.Errorf("%s:%d: %w", p.path, line, err)
+	}
+	return fmt.Errorf("%s:%d: block %d of aggregators.describe: %w", p.path, line, block+1, err)
+}
