@@ -18,7 +18,7 @@ import (
 // The ACL rules in the README of rediscache.
 const (
 	writerACL = "resetchannels ~*:analytics_* ~analytics:tables &*:analytics_* -@all +ping +hset +expire +zadd +zrem +zrangebyscore +zremrangebyscore +incr +get +set " +
-		"+publish +hvals +hgetall +multi +exec"
+		"+publish +hvals +hgetall +time +multi +exec"
 	readerACL  = "resetchannels %R~*:analytics_* %R~analytics:tables -@all +ping +get +mget +hvals +hmget +zrangebyscore +zrevrange +subscribe"
 	selectACL  = " +select"
 	clusterACL = " +cluster|slots +cluster|shards +command +readonly"

@@ -112,55 +112,55 @@ func (b *batch) hashField(r *record.Record) []byte {
 	return b.hash[at:len(b.hash):len(b.hash)]
 }
 
-// queue adds the commands of the transaction to the pipeline.
-func (b *batch) queue(ctx context.Context, pipe redis.Pipeliner, t record.Table, now time.Time, retention time.Duration) {
-	expiry := float64(now.Add(retention).UnixMilli())
+// queue adds the commands of the transaction to the pipeline. The records expire at expiry or later.
+func (b *batch) queue(ctx context.Context, pipe redis.Pipeliner, t record.Table, expiry time.Time, life lifetime) {
 	index, expiries := make([]redis.Z, 0, len(b.buckets)), make([]redis.Z, 0, len(b.buckets))
 	starts := make([]string, 0, len(b.buckets))
 	for _, part := range b.buckets {
-		part.queue(ctx, pipe, t, retention)
+		part.queue(ctx, pipe, t, life)
 		index = append(index, redis.Z{Score: score(part.start), Member: part.text})
-		expiries = append(expiries, redis.Z{Score: expiry, Member: part.text})
+		expiries = append(expiries, redis.Z{Score: float64(expiry.UnixMilli()), Member: part.text})
 		starts = append(starts, part.text)
 	}
 	pipe.ZAdd(ctx, indexKey(t), index...)
-	pipe.ZAdd(ctx, expiryKey(t), expiries...)
-	pipe.ZAdd(ctx, namesKey(t), b.names(float64(now.UnixMilli()))...)
+	life.extend(ctx, pipe, expiryKey(t), expiries...)
+	life.extend(ctx, pipe, namesKey(t), b.names(float64(expiry.UnixMicro()))...)
 	pipe.Incr(ctx, versionKey(t))
 	for _, key := range []string{indexKey(t), expiryKey(t), namesKey(t), versionKey(t)} {
-		pipe.Expire(ctx, key, retention)
+		life.expire(ctx, pipe, key)
 	}
 	pipe.Publish(ctx, channel(t), strings.Join(starts, " "))
 }
 
-// names returns the members for the table's names: its fields and tag keys, with now in milliseconds as their score.
-func (b *batch) names(now float64) []redis.Z {
+// names returns the members for the table's names: its fields and tag keys, with their expiry time in microseconds as
+// score.
+func (b *batch) names(expiry float64) []redis.Z {
 	names := make([]redis.Z, 0, len(b.fields)+len(b.tags))
 	for name := range b.fields {
-		names = append(names, redis.Z{Score: now, Member: fieldName + name})
+		names = append(names, redis.Z{Score: expiry, Member: fieldName + name})
 	}
 	for key := range b.tags {
-		names = append(names, redis.Z{Score: now, Member: tagName + key})
+		names = append(names, redis.Z{Score: expiry, Member: tagName + key})
 	}
 	return names
 }
 
 // queue adds the commands that write the records, summaries and revisions of the bucket.
-func (p *bucket) queue(ctx context.Context, pipe redis.Pipeliner, t record.Table, retention time.Duration) {
-	set(ctx, pipe, bucketKey(t, p.text), p.records, retention)
-	set(ctx, pipe, summaryKey(t, p.text), p.summaries, retention)
+func (p *bucket) queue(ctx context.Context, pipe redis.Pipeliner, t record.Table, life lifetime) {
+	set(ctx, pipe, bucketKey(t, p.text), p.records, life)
+	set(ctx, pipe, summaryKey(t, p.text), p.summaries, life)
 	if len(p.revisions) > 0 {
 		pipe.ZAdd(ctx, revisionKey(t, p.text), p.revisions...)
 	}
 	if p.revised { // even if no revision is above 0: an older set must expire together with its bucket
-		pipe.Expire(ctx, revisionKey(t, p.text), retention)
+		life.expire(ctx, pipe, revisionKey(t, p.text))
 	}
 }
 
-// set adds the commands that set the fields of a hash and its expiry.
-func set(ctx context.Context, pipe redis.Pipeliner, key string, pairs []any, retention time.Duration) {
+// set adds the commands that set the fields of a hash and its time to live.
+func set(ctx context.Context, pipe redis.Pipeliner, key string, pairs []any, life lifetime) {
 	for part := range slices.Chunk(pairs, 2*maxFields) {
 		pipe.HSet(ctx, key, part...)
 	}
-	pipe.Expire(ctx, key, retention)
+	life.expire(ctx, pipe, key)
 }

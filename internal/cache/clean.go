@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -20,75 +21,152 @@ const (
 )
 
 // cleanIfDue cleans the index of a table that was written, at most once in cleanEvery.
-func (w *Writer) cleanIfDue(ctx context.Context, t record.Table, now time.Time) {
-	w.mu.Lock()
-	due := now.Sub(w.cleaned[t]) >= cleanEvery
-	if due {
-		w.cleaned[t] = now
-	}
-	w.mu.Unlock()
-	if !due {
+func (w *Writer) cleanIfDue(ctx context.Context, t record.Table) {
+	if !w.isCleanDue(t) {
 		return
 	}
-	if err := w.clean(ctx, t, now); err != nil {
+	if err := w.clean(ctx, t, w.clock.now()); err != nil {
 		w.o.Report(fmt.Errorf("cleaning the index of %s: %w", t, err))
 	}
 }
 
-// clean removes expired buckets and the buckets beyond MaxBuckets from the index. It also removes the fields and tag
-// keys that no agent has written within the retention.
-func (w *Writer) clean(ctx context.Context, t record.Table, now time.Time) error {
-	return errors.Join(
-		w.cleanExpired(ctx, t, now),
-		w.cleanOldest(ctx, t, now),
-		w.client.ZRemRangeByScore(ctx, namesKey(t), "-inf", millis(now.Add(-w.o.Retention))).Err(),
-	)
+// cleanCatalogueIfDue cleans the catalogue, at most once in cleanEvery.
+func (w *Writer) cleanCatalogueIfDue(ctx context.Context) {
+	if !w.isCleanDue(record.Table{}) { // no table has empty names
+		return
+	}
+	if err := w.cleanCatalogue(ctx, w.clock.now()); err != nil {
+		w.o.Report(fmt.Errorf("cleaning the list of all tables, %q: %w", catalogueKey, err))
+	}
 }
 
-// cleanExpired removes at most maxCleaned buckets whose expiry time has passed. Redis has already removed their
-// hashes.
+// isCleanDue reports whether the last cleaning of a table is cleanEvery ago. If so, it notes that the table is cleaned
+// now.
+func (w *Writer) isCleanDue(t record.Table) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := w.o.Now()
+	if now.Sub(w.cleaned[t]) < cleanEvery {
+		return false
+	}
+	w.cleaned[t] = now
+	return true
+}
+
+// clean removes expired buckets, the buckets beyond MaxBuckets, and expired fields and tag keys from the sets of the
+// table.
+func (w *Writer) clean(ctx context.Context, t record.Table, now time.Time) error {
+	return errors.Join(w.cleanExpired(ctx, t, now), w.cleanOldest(ctx, t, now), w.cleanNames(ctx, t, now))
+}
+
+// cleanNames removes the fields and tag keys whose expiry time has passed. It removes those of older writers, which have
+// no expiry time, if they were not written within the retention.
+func (w *Writer) cleanNames(ctx context.Context, t record.Table, now time.Time) error {
+	pipe := w.client.Pipeline()
+	pipe.ZRemRangeByScore(ctx, namesKey(t), "-inf", millis(now.Add(-w.o.Retention)))
+	pipe.ZRemRangeByScore(ctx, namesKey(t), strconv.FormatFloat(minNameExpiry, 'f', 0, 64), strconv.FormatInt(now.UnixMicro(), 10))
+	_, err := pipe.Exec(ctx)
+	return err
+}
+
+// cleanExpired removes at most maxCleaned buckets whose expiry time has passed, if Redis has already removed their
+// hashes. A hash that still exists was written by an agent that used another clock.
 func (w *Writer) cleanExpired(ctx context.Context, t record.Table, now time.Time) error {
 	expired := &redis.ZRangeBy{Min: "-inf", Max: millis(now), Count: maxCleaned}
 	starts, err := w.client.ZRangeByScore(ctx, expiryKey(t), expired).Result()
-	if err != nil || len(starts) == 0 {
+	if err != nil {
+		return err
+	}
+	_, gone, err := split(ctx, w.client, starts, func(start string) string { return bucketKey(t, start) })
+	if err != nil || len(gone) == 0 {
 		return err
 	}
 	if err := transact(ctx, w.client, func(pipe redis.Pipeliner) {
-		pipe.ZRem(ctx, indexKey(t), anys(starts)...)
-		pipe.ZRem(ctx, expiryKey(t), anys(starts)...)
+		pipe.ZRem(ctx, indexKey(t), anys(gone)...)
+		pipe.ZRem(ctx, expiryKey(t), anys(gone)...)
 	}); err != nil {
 		return err
 	}
-	return w.restore(ctx, t, starts)
+	return w.restore(ctx, t, gone)
 }
 
 // restore adds buckets to the index again that another agent wrote while this agent removed them. The hash of such a
 // bucket exists.
 func (w *Writer) restore(ctx context.Context, t record.Table, starts []string) error {
-	pipe := w.client.Pipeline()
-	cmds := make([]*redis.StringSliceCmd, len(starts))
-	for i, start := range starts {
-		cmds[i] = pipe.HVals(ctx, bucketKey(t, start))
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
+	existing, _, err := split(ctx, w.client, starts, func(start string) string { return bucketKey(t, start) })
+	if err != nil {
 		return err
 	}
 	var index, expiries []redis.Z
-	for i, start := range starts {
-		at, err := parseStart(start)
-		if err != nil || len(cmds[i].Val()) == 0 {
-			continue
+	for _, start := range existing {
+		if at, err := parseStart(start); err == nil {
+			index = append(index, redis.Z{Score: score(at), Member: start})
+			expiries = append(expiries, redis.Z{Score: float64(w.clock.now().Add(w.o.Retention).UnixMilli()), Member: start})
 		}
-		index = append(index, redis.Z{Score: score(at), Member: start})
-		expiries = append(expiries, redis.Z{Score: float64(w.o.Now().Add(w.o.Retention).UnixMilli()), Member: start})
 	}
 	if len(index) == 0 {
 		return nil
 	}
 	return transact(ctx, w.client, func(pipe redis.Pipeliner) {
 		pipe.ZAdd(ctx, indexKey(t), index...)
-		pipe.ZAdd(ctx, expiryKey(t), expiries...)
+		w.lifetime().extend(ctx, pipe, expiryKey(t), expiries...)
 	})
+}
+
+// cleanCatalogue removes at most maxCleaned tables whose expiry time has passed, if their keys have expired too. The
+// tables of older writers have no expiry time, and may exist although their score has passed.
+func (w *Writer) cleanCatalogue(ctx context.Context, now time.Time) error {
+	passed := &redis.ZRangeBy{Min: "0", Max: millis(now), Count: maxCleaned}
+	members, err := w.client.ZRangeByScore(ctx, catalogueKey, passed).Result()
+	if err != nil {
+		return err
+	}
+	_, gone, err := split(ctx, w.client, members, versionOf)
+	if err != nil || len(gone) == 0 {
+		return err
+	}
+	removed := anys(gone)
+	for _, m := range gone {
+		removed = append(removed, writtenPrefix+m)
+	}
+	if err := w.client.ZRem(ctx, catalogueKey, removed...).Err(); err != nil {
+		return err
+	}
+	// Another agent may have written a table between the check and the removal.
+	existing, _, err := split(ctx, w.client, gone, versionOf)
+	if err != nil || len(existing) == 0 {
+		return err
+	}
+	again := make([]redis.Z, 0, len(existing))
+	for _, m := range existing {
+		again = append(again, redis.Z{Score: float64(now.Add(w.o.Retention).UnixMilli()), Member: m})
+	}
+	pipe := w.client.Pipeline()
+	w.lifetime().extend(ctx, pipe, catalogueKey, again...)
+	_, err = pipe.Exec(ctx)
+	return err
+}
+
+// split separates names into those whose key exists and those whose key does not. It sends GET, which the documented
+// ACL has and EXISTS is not in: GET refuses a key that is not a string, so a refusal means that the key exists.
+func split(ctx context.Context, client redis.UniversalClient, names []string, key func(name string) string) (existing, gone []string, err error) {
+	pipe := client.Pipeline()
+	cmds := make([]*redis.StringCmd, len(names))
+	for i, name := range names {
+		cmds[i] = pipe.Get(ctx, key(name))
+	}
+	_, _ = pipe.Exec(ctx) // the error of each command is checked below
+	for i, name := range names {
+		switch err := cmds[i].Err(); {
+		case err == nil || redis.HasErrorPrefix(err, "WRONGTYPE"):
+			existing = append(existing, name)
+		case errors.Is(err, redis.Nil):
+			gone = append(gone, name)
+		default:
+			return nil, nil, err
+		}
+	}
+	return existing, gone, nil
 }
 
 // cleanOldest removes the oldest buckets beyond MaxBuckets, first of those that have begun and then of those that begin

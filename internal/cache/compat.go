@@ -39,12 +39,12 @@ const (
 // records and other agents write too. So all agents build the same value, and the last agent that writes a table also
 // writes a value with all its records.
 type compat struct {
-	client    redis.UniversalClient
-	records   int // the most records of a value
-	retention time.Duration
-	report    func(error)
-	now       func() time.Time
-	every     time.Duration // compatEvery, shorter in tests
+	client   redis.UniversalClient
+	records  int // the most records of a value
+	lifetime func() lifetime
+	report   func(error)
+	now      func() time.Time
+	every    time.Duration // compatEvery, shorter in tests
 
 	wake  chan struct{} // holds an element after a table was marked
 	quit  chan struct{} // closed to end run
@@ -66,9 +66,10 @@ type compatTable struct {
 	low    string    // the score of the oldest bucket in the last value; "" before the first value
 }
 
-func newCompat(client redis.UniversalClient, o Options) *compat {
+// newCompat returns the compat of a writer.
+func newCompat(w *Writer) *compat {
 	return &compat{
-		client: client, records: o.CompatRecords, retention: o.Retention, report: o.Report, now: o.Now, every: compatEvery,
+		client: w.client, records: w.o.CompatRecords, lifetime: w.lifetime, report: w.o.Report, now: w.clock.now, every: compatEvery,
 		wake: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{}),
 		tables: make(map[record.Table]*compatTable),
 	}
@@ -240,7 +241,7 @@ func (c *compat) rebuild(ctx context.Context, t record.Table, outdated bool) (cu
 		}
 	}
 	value := "[" + strings.Join(records, ",") + "]"
-	if err := c.client.Set(ctx, compatKey(t), value, c.retention).Err(); err != nil {
+	if err := transact(ctx, c.client, func(pipe redis.Pipeliner) { c.lifetime().set(ctx, pipe, compatKey(t), value) }); err != nil {
 		return false, err
 	}
 	after, err := c.version(ctx, t)

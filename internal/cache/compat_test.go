@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -195,17 +196,14 @@ type setting struct {
 	write func()
 }
 
-func (setting) DialHook(next redis.DialHook) redis.DialHook { return next }
-func (setting) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
-}
-
-func (s setting) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, command redis.Cmder) error {
-		if command.Name() == "set" {
+func (setting) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (setting) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (s setting) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, commands []redis.Cmder) error {
+		if slices.ContainsFunc(commands, func(c redis.Cmder) bool { return c.Name() == "set" }) {
 			s.once.Do(s.write)
 		}
-		return next(ctx, command)
+		return next(ctx, commands)
 	}
 }
 

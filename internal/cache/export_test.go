@@ -33,7 +33,9 @@ func (w *Writer) MarkTable(t record.Table) { w.compat.mark(t, time.Unix(0, 0)) }
 
 // Settle rebuilds the compatibility value of a table until it is current, as Close does.
 func (w *Writer) Settle(t record.Table, timeout time.Duration) error {
+	w.compat.mu.Lock()
 	w.compat.tables[t] = &compatTable{}
+	w.compat.mu.Unlock()
 	return w.compat.settle(t, timeout)
 }
 

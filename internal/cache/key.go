@@ -10,8 +10,14 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
-// catalogueKey is the sorted set of all tables by the time of their last write, in milliseconds.
+// catalogueKey is the sorted set of all tables. A table has two members: its name by the time when it expires, and its
+// name after a colon by the negative time of its last write, both in milliseconds. In a catalogue of an older writer a
+// table has only its name, by the time of its last write.
 const catalogueKey = "analytics:tables"
+
+// writtenPrefix begins the members of the catalogue that have the time of the last write. Older readers skip these,
+// because no table has an empty name of a database.
+const writtenPrefix = ":"
 
 // CheckTable returns an error if the cache cannot store the table: a name breaks a rule of [record.CheckName], or the
 // compatibility key of the table would be the key of the catalogue. Two tables that pass the check have different
@@ -62,9 +68,16 @@ func summaryKey(t record.Table, start string) string  { return derived(t, "q:"+s
 func revisionKey(t record.Table, start string) string { return derived(t, "r:"+start) } // sorted set of the same fields by revision, without 0
 func indexKey(t record.Table) string                  { return derived(t, "idx") }      // sorted set of bucket starts
 func expiryKey(t record.Table) string                 { return derived(t, "exp") }      // sorted set of bucket starts by expiry time, in ms
-func namesKey(t record.Table) string                  { return derived(t, "names") }    // sorted set of fields and tag keys by last write
-func versionKey(t record.Table) string                { return derived(t, "ver") }      // number of writes
+func namesKey(t record.Table) string                  { return derived(t, "names") }    // sorted set of fields and tag keys by expiry time, see minNameExpiry
+func versionKey(t record.Table) string                { return versionOf(member(t)) }   // number of writes
 func channel(t record.Table) string                   { return derived(t, "ch") }       // publishes the starts of changed buckets
+
+// minNameExpiry is the lowest score in a table's names that is an expiry time, in microseconds. Lower ones are times of the
+// last write, in milliseconds, of older writers.
+const minNameExpiry = 1e14
+
+// versionOf returns the version key of the table of a member of the catalogue.
+func versionOf(member string) string { return "{" + member + "}:ver" }
 
 // Prefixes of the members of a table's names.
 const (

@@ -37,6 +37,13 @@ func (r *Reader) Tables(ctx context.Context) ([]record.TableEntry, error) {
 	if err != nil {
 		return nil, err
 	}
+	written := make(map[string]float64) // the last writes, by the member of the table
+	for _, m := range members {
+		text, _ := m.Member.(string)
+		if table, ok := strings.CutPrefix(text, writtenPrefix); ok {
+			written[table] = -m.Score
+		}
+	}
 	var entries []record.TableEntry
 	for _, m := range members {
 		text, _ := m.Member.(string)
@@ -44,8 +51,13 @@ func (r *Reader) Tables(ctx context.Context) ([]record.TableEntry, error) {
 		if err != nil || CheckTable(t) != nil {
 			continue
 		}
-		entries = append(entries, record.TableEntry{Table: t, LastWrite: time.UnixMilli(int64(m.Score)).UTC()})
+		last, ok := written[text]
+		if !ok { // an older writer
+			last = m.Score
+		}
+		entries = append(entries, record.TableEntry{Table: t, LastWrite: time.UnixMilli(int64(last)).UTC()})
 	}
+	slices.SortStableFunc(entries, func(a, b record.TableEntry) int { return b.LastWrite.Compare(a.LastWrite) })
 	return entries, nil
 }
 

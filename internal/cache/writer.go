@@ -19,8 +19,9 @@ var ErrClosed = errors.New("the writer of the cache is closed")
 
 // Options of a [Writer].
 type Options struct {
-	// Retention is how long a bucket is kept after its last write, a second or more. All agents that write to a
-	// database should have the same Retention.
+	// Retention is how long a bucket is kept after its last write, a second or more. Records that agents with different
+	// retentions write to the same bucket are all kept for the longest one. On a server before Redis 7, a key has the
+	// retention of its last writer.
 	Retention time.Duration
 	// MaxBuckets is the largest number of buckets of a table; 0 means no limit. The newest buckets by event time are
 	// kept. Buckets that begin in the future are counted separately, so that a device whose clock is ahead does not
@@ -33,7 +34,8 @@ type Options struct {
 	// catalogue. The writer tries such work again later. Report may be called concurrently. The default ignores the
 	// errors.
 	Report func(error)
-	// Now is the clock; the default is time.Now.
+	// Now is the local clock; the default is time.Now. The writer corrects it by the clock of Redis, except for the time
+	// of a table's last write.
 	Now func() time.Time
 }
 
@@ -43,6 +45,8 @@ type Writer struct {
 	o        Options
 	compat   *compat // nil if CompatRecords is 0
 	outdated atomic.Int64
+	clock    *serverClock
+	old      atomic.Bool // whether the server is older than Redis 7: see lifetime
 
 	closing sync.RWMutex // Put holds it for reading, Close for writing
 	closed  bool         // guarded by closing
@@ -59,9 +63,9 @@ func NewWriter(client redis.UniversalClient, o Options) *Writer {
 	if o.Report == nil {
 		o.Report = func(error) {}
 	}
-	w := &Writer{client: client, o: o, cleaned: make(map[record.Table]time.Time)}
+	w := &Writer{client: client, o: o, clock: &serverClock{local: o.Now}, cleaned: make(map[record.Table]time.Time)}
 	if o.CompatRecords > 0 {
-		w.compat = newCompat(client, o)
+		w.compat = newCompat(w)
 	}
 	return w
 }
@@ -82,6 +86,9 @@ func (w *Writer) Put(ctx context.Context, t record.Table, records []record.Recor
 	w.closing.RLock()
 	defer w.closing.RUnlock()
 	if err := w.check(t); err != nil || len(records) == 0 {
+		return err
+	}
+	if err := w.clock.compare(ctx, w.client); err != nil {
 		return err
 	}
 	current, err := w.dropOutdated(ctx, t, records)
@@ -110,18 +117,18 @@ func (w *Writer) check(t record.Table) error {
 
 // put writes a batch, and then the entry in the catalogue.
 func (w *Writer) put(ctx context.Context, t record.Table, b *batch) error {
-	now := w.o.Now()
-	if err := transact(ctx, w.client, func(pipe redis.Pipeliner) { b.queue(ctx, pipe, t, now, w.o.Retention) }); err != nil {
+	now := w.clock.now()
+	if err := w.transact(ctx, func(pipe redis.Pipeliner) { b.queue(ctx, pipe, t, now.Add(w.o.Retention), w.lifetime()) }); err != nil {
 		return err
 	}
-	err := w.enter(ctx, t, now)
+	err := w.enter(ctx, t, now.Add(w.o.Retention))
 	switch {
 	case redis.HasErrorPrefix(err, "WRONGTYPE"): // the records are written, and a second Put would fail too
 		w.o.Report(err)
 	case err != nil:
 		return err
 	}
-	w.cleanIfDue(ctx, t, now)
+	w.cleanIfDue(ctx, t)
 	if w.compat != nil {
 		w.compat.mark(t, b.newest)
 	}
@@ -147,16 +154,30 @@ func transact(ctx context.Context, client redis.UniversalClient, queue func(redi
 	return err
 }
 
-// enter adds the table to the catalogue, and removes the tables that no agent has written within the retention. The
-// catalogue has a cluster slot of its own, so it cannot be part of the transaction of the table.
-func (w *Writer) enter(ctx context.Context, t record.Table, now time.Time) error {
-	pipe := w.client.Pipeline()
-	pipe.ZAdd(ctx, catalogueKey, redis.Z{Score: float64(now.UnixMilli()), Member: member(t)})
-	pipe.ZRemRangeByScore(ctx, catalogueKey, "-inf", millis(now.Add(-w.o.Retention)))
-	pipe.Expire(ctx, catalogueKey, w.o.Retention)
+// transact is the function transact. If the server turns out to be older than Redis 7, it runs the transaction again
+// without the commands that such a server lacks. It had refused the first transaction as a whole.
+func (w *Writer) transact(ctx context.Context, queue func(redis.Pipeliner)) error {
+	err := transact(ctx, w.client, queue)
+	if !isOldServer(err) || w.old.Swap(true) {
+		return err
+	}
+	return transact(ctx, w.client, queue)
+}
+
+// lifetime returns how the writer extends the lives of keys.
+func (w *Writer) lifetime() lifetime { return lifetime{retention: w.o.Retention, old: w.old.Load()} }
+
+// enter adds the table to the catalogue, and cleans the catalogue if that is due. The catalogue has a cluster slot of its own, so it cannot be part of the
+// transaction of the table.
+func (w *Writer) enter(ctx context.Context, t record.Table, expiry time.Time) error {
+	pipe, life := w.client.Pipeline(), w.lifetime()
+	life.extend(ctx, pipe, catalogueKey, redis.Z{Score: float64(expiry.UnixMilli()), Member: member(t)})
+	pipe.ZAdd(ctx, catalogueKey, redis.Z{Score: -float64(w.o.Now().UnixMilli()), Member: writtenPrefix + member(t)})
+	life.expire(ctx, pipe, catalogueKey)
 	if _, err := pipe.Exec(ctx); err != nil {
 		return fmt.Errorf("adding %s to the list of all tables, %q: %w", t, catalogueKey, err)
 	}
+	w.cleanCatalogueIfDue(ctx)
 	return nil
 }
 

@@ -1,0 +1,52 @@
+package cache
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// clockEvery is the time between two comparisons with the clock of Redis.
+const clockEvery = time.Minute
+
+// serverClock is the clock of Redis. All agents take the expiry times and the limit between past and future from it, so
+// an agent whose own clock is wrong neither removes nor displaces the records of others. Its methods may be called
+// concurrently.
+type serverClock struct {
+	local func() time.Time
+
+	mu       sync.Mutex    // guards the fields below
+	compared time.Time     // when the clocks were last compared; zero before that
+	ahead    time.Duration // how far the clock of Redis is ahead of the local one
+}
+
+// now returns the time of Redis, or the local time before the first successful comparison.
+func (c *serverClock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.local().Add(c.ahead)
+}
+
+// compare compares the clocks, at most once in clockEvery. If the ACL of the user does not have TIME, the clock stays as
+// it is. The error means that Redis did not answer.
+func (c *serverClock) compare(ctx context.Context, client redis.UniversalClient) error {
+	c.mu.Lock()
+	due := c.compared.IsZero() || time.Since(c.compared) >= clockEvery
+	c.mu.Unlock()
+	if !due {
+		return nil
+	}
+	server, err := client.Time(ctx).Result()
+	if err != nil && !IsAnswer(err) {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.compared = time.Now()
+	if err == nil {
+		c.ahead = server.Sub(c.local())
+	}
+	return nil
+}

@@ -1,0 +1,52 @@
+package cache
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// lifetime extends the lives of keys and of members of sorted sets whose scores are expiry times. Agents with different
+// retentions may write the same key, so a life is never shortened.
+type lifetime struct {
+	retention time.Duration
+	// old is true for a server before Redis 7, which cannot compare times to live. Such a server gives a key the
+	// retention of its last writer.
+	old bool
+}
+
+// expire adds the commands after which the key lives for the retention or longer.
+func (l lifetime) expire(ctx context.Context, pipe redis.Pipeliner, key string) {
+	if l.old {
+		pipe.Expire(ctx, key, l.retention)
+		return
+	}
+	pipe.ExpireNX(ctx, key, l.retention) // GT never sets the first time to live
+	pipe.ExpireGT(ctx, key, l.retention)
+}
+
+// extend adds members to a sorted set whose scores are expiry times. A member keeps its score if that is higher.
+func (l lifetime) extend(ctx context.Context, pipe redis.Pipeliner, key string, members ...redis.Z) {
+	if l.old {
+		pipe.ZAdd(ctx, key, members...)
+		return
+	}
+	pipe.ZAddGT(ctx, key, members...)
+}
+
+// set adds the commands that set a string.
+func (l lifetime) set(ctx context.Context, pipe redis.Pipeliner, key, value string) {
+	if l.old {
+		pipe.Set(ctx, key, value, l.retention)
+		return
+	}
+	pipe.Set(ctx, key, value, redis.KeepTTL)
+	l.expire(ctx, pipe, key)
+}
+
+// isOldServer reports whether an error is the answer of a server before Redis 7 to EXPIRE with a condition.
+func isOldServer(err error) bool {
+	return err != nil && strings.Contains(strings.ToLower(err.Error()), "wrong number of arguments for 'expire'")
+}

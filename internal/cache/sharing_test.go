@@ -1,0 +1,219 @@
+package cache_test
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
+)
+
+const day = 24 * time.Hour
+
+// agent returns a writer with a retention and a clock.
+func agent(t testing.TB, client redis.UniversalClient, retention time.Duration, c *clock) *cache.Writer {
+	t.Helper()
+	return writerOf(t, client, func(o *cache.Options) { o.Retention, o.Now = retention, c.now })
+}
+
+// tablesOf returns the tables of the catalogue.
+func tablesOf(t testing.TB, client redis.UniversalClient) (tables []record.Table) {
+	t.Helper()
+	entries, err := cache.NewReader(client).Tables(t.Context())
+	require.NoError(t, err)
+	for _, e := range entries {
+		tables = append(tables, e.Table)
+	}
+	return tables
+}
+
+func fieldsOf(t testing.TB, client redis.UniversalClient, table record.Table) []string {
+	t.Helper()
+	info, err := cache.NewReader(client).Info(t.Context(), table)
+	require.NoError(t, err)
+	return info.Fields
+}
+
+func ttl(t testing.TB, client redis.UniversalClient, key string) time.Duration {
+	t.Helper()
+	d, err := client.TTL(t.Context(), key).Result()
+	require.NoError(t, err)
+	return d
+}
+
+func TestAShortRetentionDoesNotHideTheTablesOfOthers(t *testing.T) {
+	t.Parallel()
+	client, m := inProcess(t)
+	long, short := record.Table{Database: "longdb", Name: "analytics_daily"}, record.Table{Database: "shortdb", Name: "analytics_cpu"}
+	c := newClock(time.Now().Unix())
+	put(t, agent(t, client, 30*day, c), long, rec(60, "f", "h", 1))
+	w := agent(t, client, 2*time.Second, c)
+	for range 3 {
+		put(t, w, short, rec(60, "f", "h", 1))
+		require.ElementsMatch(t, []record.Table{long, short}, tablesOf(t, client))
+		m.FastForward(time.Minute)
+		c.at.Add(60)
+	}
+	require.Greater(t, ttl(t, client, cache.CatalogueKey), 29*day)
+	put(t, w, record.Table{Database: "shortdb", Name: "analytics_mem"}, rec(60, "f", "h", 1))
+	require.ElementsMatch(t, []record.Table{long, {Database: "shortdb", Name: "analytics_mem"}}, tablesOf(t, client), "the table that expired is removed")
+	require.Len(t, all(t, client, long, record.Range{}), 1)
+}
+
+func TestAShortRetentionDoesNotShortenATableOfSeveralAgents(t *testing.T) {
+	t.Parallel()
+	eachRedis(t, func(t *testing.T, client redis.UniversalClient) {
+		c := newClock(time.Now().Unix())
+		// An hour is the retention of the other tests in the cluster, which share its catalogue.
+		long, short := agent(t, client, time.Hour, c), agent(t, client, 10*time.Minute, c)
+		for _, order := range [][]*cache.Writer{{long, short}, {short, long}, {short, long, short}} {
+			table := newTable()
+			for i, w := range order {
+				r := revised(1, float64(i))
+				r.Agent, r.Field = strconv.Itoa(i), strconv.Itoa(i)
+				put(t, w, table, r)
+				require.NoError(t, w.Settle(table, closing))
+			}
+			c.at.Add(1200)
+			put(t, short, table, rec(120, "g", "h", 1))
+			require.NoError(t, short.Settle(table, closing))
+			for _, key := range []string{
+				table.String(), cache.BucketKey(table, "60"), cache.SummaryKey(table, "60"), cache.RevisionKey(table, "60"), cache.IndexKey(table),
+				cache.ExpiryKey(table), cache.NamesKey(table), cache.VersionKey(table), cache.CatalogueKey,
+			} {
+				require.Greater(t, ttl(t, client, key), 59*time.Minute, key)
+			}
+			kept := []string{strconv.Itoa(slices.Index(order, long)), "g"}
+			require.Equal(t, kept, fieldsOf(t, client, table), "the fields of the other agent have expired")
+			require.Equal(t, []int64{60, 120}, startsOf(t, client, table))
+		}
+	})
+}
+
+// One agent's clock is 40 days ahead, more than the retention. Its ACL may be one without TIME.
+func TestAnAgentWhoseClockIsAheadRemovesNothingOfOthers(t *testing.T) {
+	t.Parallel()
+	s := redistest.Server(t)
+	admin := redistest.Client(t, s)
+	setUser(t, admin, "current", writerACL)
+	setUser(t, admin, "before", strings.ReplaceAll(writerACL, "+time", ""))
+	for name, compatible := range map[string]bool{"current": true, "before": false} {
+		client := dialAs(t, name, 0, s.Addr())
+		now := time.Now().Unix()
+		good, ahead := newClock(now), newClock(now+40*86400)
+		shared, own := record.Table{Database: name, Name: "analytics_cpu"}, record.Table{Database: name, Name: "analytics_mem"}
+		w, fast := agent(t, client, 30*day, good), agent(t, client, 30*day, ahead)
+		for i := range int64(3) {
+			put(t, w, own, rec(now-300, "f", "h", 1))
+			put(t, w, shared, rec(now-300+i*60, "f", "h", 1))
+			put(t, fast, shared, rec(now+40*86400+i*60, "fast", "h", 9))
+			good.at.Add(61)
+			ahead.at.Add(61)
+		}
+		tables := tablesOf(t, admin)
+		require.Contains(t, tables, shared)
+		require.Contains(t, tables, own)
+		require.Len(t, startsOf(t, admin, shared), 6)
+		if compatible {
+			require.Equal(t, []string{"f", "fast"}, fieldsOf(t, admin, shared))
+		}
+	}
+}
+
+// The agent whose clock is ahead has limits that its own records of the future exceed.
+func TestRecordsOfNowStayIfAnAgentsClockIsAhead(t *testing.T) {
+	t.Parallel()
+	client := server(t)
+	now := time.Now().Unix()
+	good, ahead := newClock(now), newClock(now+40*86400)
+	limit := func(c *clock) *cache.Writer {
+		return writerOf(t, client, func(o *cache.Options) { o.Now, o.MaxBuckets, o.CompatRecords = c.now, 3, 3 })
+	}
+	w, fast := limit(good), limit(ahead)
+	for i := range int64(4) {
+		put(t, w, table, rec(now-600+i*60, "f", "good", 1))
+		put(t, fast, table, rec(now+40*86400-600+i*60, "f", "fast", 9))
+		good.at.Add(61)
+		ahead.at.Add(61)
+	}
+	require.NoError(t, w.Close(closing))
+	require.NoError(t, fast.Settle(table, closing))
+	starts := startsOf(t, client, table)
+	require.Equal(t, []int64{now - 540, now - 480, now - 420}, starts[:3])
+	for _, r := range compat(t, client, table) {
+		require.Equal(t, "good", r["host"])
+	}
+}
+
+// Older writers gave a table the time of its last write as its score in the catalogue, and names likewise.
+func TestTablesAndNamesOfOlderWritersStay(t *testing.T) {
+	t.Parallel()
+	client, m := inProcess(t)
+	c := newClock(time.Now().Unix())
+	written := time.Now().Add(-time.Minute).Truncate(time.Millisecond).UTC()
+	old := record.Table{Database: "db", Name: "analytics_old"}
+	require.NoError(t, client.ZAdd(t.Context(), cache.CatalogueKey, redis.Z{Score: float64(written.UnixMilli()), Member: cache.Member(old)}).Err())
+	require.NoError(t, client.Set(t.Context(), cache.VersionKey(old), 1, 2*time.Hour).Err())
+	require.NoError(t, client.ZAdd(t.Context(), cache.NamesKey(table), redis.Z{Score: float64(written.UnixMilli()), Member: "f:older"}).Err())
+	w := agent(t, client, time.Hour, c)
+	put(t, w, table, rec(60, "f", "h", 1))
+	require.ElementsMatch(t, []record.Table{old, table}, tablesOf(t, client))
+	require.Equal(t, []string{"f", "older"}, fieldsOf(t, client, table))
+	entries, err := cache.NewReader(client).Tables(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, written, entries[1].LastWrite)
+	m.FastForward(3 * time.Hour)
+	c.at.Add(3 * 3600)
+	put(t, w, table, rec(60, "g", "h", 1))
+	require.Equal(t, []record.Table{table}, tablesOf(t, client), "its keys have expired")
+	require.Equal(t, []string{"g"}, fieldsOf(t, client, table))
+}
+
+// beforeRedis7 is a hook that answers as a server before Redis 7: EXPIRE has no conditions, and a transaction that has
+// one is refused as a whole.
+type beforeRedis7 struct{ refused *int }
+
+func (beforeRedis7) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (beforeRedis7) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (b beforeRedis7) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, commands []redis.Cmder) error {
+		if !slices.ContainsFunc(commands, func(c redis.Cmder) bool { return c.Name() == "expire" && len(c.Args()) > 3 }) {
+			return next(ctx, commands)
+		}
+		*b.refused++
+		err := oldAnswer("ERR wrong number of arguments for 'expire' command")
+		for _, c := range commands {
+			c.SetErr(err)
+		}
+		return err
+	}
+}
+
+type oldAnswer string
+
+func (a oldAnswer) Error() string { return string(a) }
+func (oldAnswer) RedisError()     {}
+
+func TestAServerBeforeRedis7GetsPlainTimesToLive(t *testing.T) {
+	t.Parallel()
+	client := server(t)
+	refused := 0
+	client.AddHook(beforeRedis7{&refused})
+	w := writerOf(t, client, nil)
+	put(t, w, table, revised(1, 1))
+	put(t, w, table, revised(1, 2))
+	require.NoError(t, w.Close(closing))
+	require.Equal(t, 1, refused, "the writer remembers the answer")
+	require.Len(t, compat(t, client, table), 1)
+	for _, key := range []string{table.String(), cache.BucketKey(table, "60"), cache.IndexKey(table), cache.CatalogueKey} {
+		require.InDelta(t, time.Hour, ttl(t, client, key), float64(time.Minute), key)
+	}
+}
