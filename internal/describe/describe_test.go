@@ -271,3 +271,13 @@ func TestFormatsAgree(t *testing.T) {
 	withoutName := strings.ReplaceAll(strings.Replace(ok(t, asLP.String(), args...), "measurement,", "", 1), "\nm,", "\n")
 	require.Equal(t, want, withoutName)
 }
+
+// A name that occurs twice in a row has its last value, and the groups of the rows behind it are right.
+func TestLastOfRepeatedNamesInARowCounts(t *testing.T) {
+	t.Parallel()
+	args := strings.Fields("-o csv --group-by g --columns v --stats count,missing,sum -")
+	require.Equal(t, "g,column,count,missing,sum\nb,v,1,0,2\nc,v,2,0,7\n",
+		ok(t, `{"g":"a","g":"b","v":1,"v":2}`+"\n"+`{"g":"c","v":3}`+"\n"+`{"g":"c","v":4}`+"\n", args...))
+	require.Equal(t, "measurement,g,column,count,missing,sum\nm,b,v,1,0,2\nm,c,v,2,0,7\n",
+		ok(t, "m,g=a,g=b v=1,v=2\nm,g=c v=3\nm,g=c v=4\n", args...))
+}

@@ -87,6 +87,18 @@ func (c *Column) addTime(row int, ns int64) {
 	c.Times = append(c.Times, ns)
 }
 
+// dropLast removes the last cell of a column of numbers or texts.
+func (c *Column) dropLast() {
+	if c.Kind == Number {
+		c.Numbers = c.Numbers[:len(c.Numbers)-1]
+	} else {
+		c.Texts = c.Texts[:len(c.Texts)-1]
+	}
+	if c.Rows != nil {
+		c.Rows = c.Rows[:len(c.Rows)-1]
+	}
+}
+
 func (c *Column) addInvalid(text []byte) {
 	if c.Invalid++; c.Invalid == 1 {
 		const longest = 40

@@ -97,11 +97,15 @@ func (p *lineParser) line(d *lineprotocol.Decoder, b *Batch) error {
 	return nil
 }
 
-// commit adds the cells of a row.
+// commit adds the cells of a row. Of several cells of one column, the last one counts: a row has at most one, on which the
+// order of cells and rows depends.
 func (t *Table) commit(row []value) {
 	for i := range row {
 		v := &row[i]
 		c := t.Columns[v.column]
+		if n := c.Len(); n > 0 && c.Row(n-1) == t.Rows {
+			c.dropLast()
+		}
 		if v.kind == Text {
 			c.addText(t.Rows, v.text)
 			continue
