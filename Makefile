@@ -1,42 +1,66 @@
 # Build, test and run telegraf-describe. `make help` lists the targets.
 
-TELEGRAF_VERSION := 1.39.3
-VERSION          ?= $(TELEGRAF_VERSION)-describe$(shell git describe --always --dirty --exclude '*' 2>/dev/null | sed 's/^/-/')
+COMMAND          := cmd/telegraf-describe
+VERSION          := $(or $(VERSION),$(shell packaging/version))
+TELEGRAF_VERSION := $(shell awk '$$1 == "github.com/influxdata/telegraf" { print substr($$2, 2) }' $(COMMAND)/go.mod)
 GOLANGCI_LINT    := v2.15.0
 
-COMMAND := cmd/telegraf-describe
-LDFLAGS := -s -w
+LDFLAGS := -s -w -X main.version=$(VERSION)
 BUILD   := CGO_ENABLED=0 go build -trimpath
-TELEGRAF_LDFLAGS := $(LDFLAGS) -X main.version=$(VERSION) -X github.com/influxdata/telegraf/internal.Version=$(VERSION)
+# Plugins send upstream's version to servers.
+TELEGRAF_LDFLAGS := $(LDFLAGS) -X github.com/influxdata/telegraf/internal.Version=$(TELEGRAF_VERSION)-describe
 
 # More plugins for one build: make build PLUGINS="inputs.prometheus outputs.http" CONFIG=telegraf.conf
 PLUGINS ?=
 CONFIG  ?=
 
+# Programs for another system: make build GOOS=windows GOARCH=arm64. They are in bin/windows_arm64.
+GO_ENV := $(shell go env GOHOSTOS GOHOSTARCH GOOS GOARCH)
+HOST   := $(word 1,$(GO_ENV))_$(word 2,$(GO_ENV))
+TARGET := $(or $(GOOS),$(word 3,$(GO_ENV)))_$(or $(GOARCH),$(word 4,$(GO_ENV)))
+BIN    := bin$(if $(filter-out $(HOST),$(TARGET)),/$(TARGET))
+EXE    := $(if $(filter windows_%,$(TARGET)),.exe)
+
+# Commands that run on this machine, whatever the programs are built for.
+ON_HOST := GOOS= GOARCH= GOARM= go
+
 # The build tags that select upstream's plugins.
-tags      = $(shell cd $(COMMAND) && go run ./tags -plugins "$(PLUGINS)" $(if $(CONFIG),-config "$(abspath $(CONFIG))") || echo failed)
-test_tags = $(shell cd $(COMMAND) && go run ./tags || echo failed)
+tags      = $(shell cd $(COMMAND) && $(ON_HOST) run ./tags -plugins "$(PLUGINS)" $(if $(CONFIG),-config "$(abspath $(CONFIG))") || echo failed)
+test_tags = $(shell cd $(COMMAND) && $(ON_HOST) run ./tags || echo failed)
+
+# A recipe that begins with it ends quietly when Ctrl-C stops its command: make prints nothing then.
+QUIET_INTERRUPT := trap 'echo; exit 0' INT;
 
 .PHONY: help
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 .PHONY: build
-build: ## build bin/telegraf-describe (PLUGINS=…, CONFIG=… add plugins) and bin/analytics-api
+build: ## build both programs into bin; PLUGINS, CONFIG add plugins, GOOS, GOARCH select a system
 	$(eval TAGS := $(tags))
 	@test "$(TAGS)" != failed
-	cd $(COMMAND) && $(BUILD) -tags "$(TAGS)" -ldflags "$(TELEGRAF_LDFLAGS)" -o ../../bin/telegraf-describe .
-	$(BUILD) -ldflags "$(LDFLAGS) -X main.version=$(VERSION)" -o bin/analytics-api ./cmd/analytics-api
+	@$(QUIET_INTERRUPT) $(call build_both,-tags "$(TAGS)",about 20 seconds; the first build takes minutes)
 
 .PHONY: build-full
-build-full: ## build bin/telegraf-describe with every upstream plugin (13 minutes on 2 cores)
-	cd $(COMMAND) && $(BUILD) -ldflags "$(TELEGRAF_LDFLAGS)" -o ../../bin/telegraf-describe .
-	$(BUILD) -ldflags "$(LDFLAGS) -X main.version=$(VERSION)" -o bin/analytics-api ./cmd/analytics-api
+build-full: ## build both programs with every upstream plugin (13 minutes on 2 cores)
+	@$(QUIET_INTERRUPT) $(call build_both,,13 minutes on 2 cores the first time)
 
+# build_both builds the programs with flags for telegraf-describe, and prints how long that takes.
+define build_both
+	echo "Building $(BIN)/telegraf-describe$(EXE) and $(BIN)/analytics-api$(EXE), version $(VERSION)"; \
+	echo "($(2))"; \
+	start=$$(date +%s); \
+	(cd $(COMMAND) && $(BUILD) $(1) -ldflags "$(TELEGRAF_LDFLAGS)" -o "$(CURDIR)/$(BIN)/telegraf-describe$(EXE)" .) && \
+	$(BUILD) -ldflags "$(LDFLAGS)" -o $(BIN)/analytics-api$(EXE) ./cmd/analytics-api && \
+	echo "Built in $$(($$(date +%s) - start)) s."
+endef
+
+# The ports are checked before the build, because the build can take minutes.
 .PHONY: demo
-demo: build ## run the quickstart; DEMO_SECONDS, DEMO_API_PORT, DEMO_REDIS_PORT
-	@go build -o bin/demo ./examples/quickstart/demo
-	@DEMO_SECONDS="$(DEMO_SECONDS)" DEMO_API_PORT="$(DEMO_API_PORT)" DEMO_REDIS_PORT="$(DEMO_REDIS_PORT)" bin/demo
+demo: ## run the quickstart; DEMO_SECONDS, DEMO_API_PORT, DEMO_REDIS_PORT
+	@$(QUIET_INTERRUPT) go build -o bin/demo ./examples/quickstart/demo && \
+	export DEMO_SECONDS="$(DEMO_SECONDS)" DEMO_API_PORT="$(DEMO_API_PORT)" DEMO_REDIS_PORT="$(DEMO_REDIS_PORT)" && \
+	bin/demo -check && $(MAKE) --no-print-directory build && exec bin/demo
 
 .PHONY: test
 test: ## run all tests; those with a real Redis want redis-server on PATH, REQUIRE_REDIS=1 insists

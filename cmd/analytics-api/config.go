@@ -19,6 +19,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/api"
+	"github.com/telegraf-describe/telegraf-describe/internal/buildinfo"
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
@@ -471,7 +472,7 @@ func (c config) apiOptions(storage, redis string, log *slog.Logger) api.Options 
 	o := api.Options{
 		DefaultDatabase: c.DefaultDatabase, MaxRecords: c.MaxRecords, MaxBuckets: c.MaxBuckets, MaxBytes: c.MaxBytes, Timeout: api.DefaultTimeout,
 		ExportMaxAge: time.Duration(c.ExportMaxAge), ExportMaxSeries: c.ExportMaxSeries, ExportBuckets: c.ExportBuckets,
-		Storage: storage, Redis: redis, Version: version, Log: log,
+		Storage: storage, Redis: redis, Version: buildinfo.Version(version), Log: log,
 	}
 	for _, e := range c.Export {
 		o.Export = append(o.Export, record.Table{Database: e.Database, Name: e.Table})

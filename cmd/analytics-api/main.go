@@ -23,11 +23,12 @@ import (
 	"golang.org/x/net/netutil"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/api"
+	"github.com/telegraf-describe/telegraf-describe/internal/buildinfo"
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 )
 
-// version is the version of the command. The build sets it.
-var version = "dev"
+// version is the semantic version of the command. The linker sets it; it is empty in other builds.
+var version string
 
 func main() {
 	redis.SetLogger(&logging.VoidLogger{}) // the client also returns these messages as errors, which we log
@@ -50,7 +51,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	case err != nil:
 		return err
 	case c.showVersion:
-		_, err := fmt.Fprintln(stdout, "analytics-api", version)
+		_, err := fmt.Fprintln(stdout, "analytics-api", buildinfo.Version(version))
 		return err
 	case c.check:
 		_, err := fmt.Fprintln(stdout, "the configuration is valid")
@@ -137,7 +138,7 @@ func (c config) serveHTTP(ctx context.Context, listener net.Listener, handler ht
 		defer cancel()
 		stopped <- server.Shutdown(timeout)
 	})
-	log.Info("serving", "address", "http://"+listener.Addr().String(), "version", version)
+	log.Info("serving", "address", "http://"+listener.Addr().String(), "version", buildinfo.Version(version))
 	if err := server.Serve(netutil.LimitListener(listener, c.MaxConnections)); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}

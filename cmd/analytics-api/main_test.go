@@ -20,6 +20,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/telegraf-describe/telegraf-describe/internal/buildinfo"
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
@@ -292,7 +293,7 @@ func TestUnknownFlagIsReportedInOneLine(t *testing.T) {
 func TestVersionCheckAndHelpPrintAndExit(t *testing.T) {
 	out, _, err := runOnce(t, []string{"ANALYTICS_API_NO_SUCH=1"}, "--version")
 	require.NoError(t, err)
-	require.Equal(t, "analytics-api "+version+"\n", out)
+	require.Equal(t, "analytics-api "+buildinfo.Version("")+"\n", out)
 	out, _, err = runOnce(t, nil, "--check")
 	require.NoError(t, err)
 	require.Equal(t, "the configuration is valid\n", out)

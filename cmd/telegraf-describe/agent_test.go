@@ -445,7 +445,7 @@ func TestLogLevels(t *testing.T) {
 	t.Parallel()
 	in, out := files(t, history)
 	config := writeFile(t, "telegraf.conf", configuration(settings{input: in, output: out}))
-	require.Contains(t, runTelegraf(t, "--config", config, "--once").stderr, "I! Starting Telegraf 1.39.3-describe")
+	require.Contains(t, runTelegraf(t, "--config", config, "--once").stderr, "(Telegraf 1.39.3)")
 	require.Contains(t, runTelegraf(t, "--config", config, "--once", "--debug").stderr, "D! [agent] Connecting outputs")
 	require.Empty(t, runTelegraf(t, "--config", config, "--once", "--quiet").stderr)
 }

@@ -10,12 +10,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestVersionIsThatOfTelegraf(t *testing.T) {
+func TestVersionsAreThoseOfTheCommandAndOfTelegraf(t *testing.T) {
 	t.Parallel()
+	require.Contains(t, readFile(t, "go.mod"), "\tgithub.com/influxdata/telegraf v"+telegrafVersion+"\n")
 	for _, args := range [][]string{{"version"}, {"--version"}, {"-version"}} {
 		r := runTelegraf(t, args...)
 		require.Zero(t, r.code)
-		require.Regexp(t, `^Telegraf 1\.39\.3-describe\S*\n$`, r.stdout)
+		require.Regexp(t, `^telegraf-describe \S+ \(Telegraf 1\.39\.3\)\n$`, r.stdout)
 	}
 }
 

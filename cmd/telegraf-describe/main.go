@@ -22,10 +22,6 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// version is set by the linker. The linker also sets upstream's internal.Version, which plugins send to
-// servers. It must be a semantic version, because upstream compares it with the versions of deprecations.
-var version = "1.39.3-describe"
-
 func main() {
 	if isDescribe(os.Args) {
 		os.Exit(describeFiles(os.Args[2:]))
@@ -83,7 +79,7 @@ func newApp(out io.Writer, signals <-chan os.Signal) *cli.App {
 }
 
 func printVersion(out io.Writer) error {
-	_, err := fmt.Fprintln(out, "Telegraf "+version)
+	_, err := fmt.Fprintln(out, versions())
 	return err
 }
 

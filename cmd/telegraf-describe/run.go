@@ -209,7 +209,7 @@ func (r *runner) setupLogging(c *config.Config) error {
 
 // announce logs the version, the plugins and the tags before the agent runs.
 func (r *runner) announce(c *config.Config) {
-	log.Printf("I! Starting Telegraf %s", version)
+	log.Printf("I! Starting %s", versions())
 	log.Printf("I! Available plugins: %d inputs, %d aggregators, %d processors, %d parsers, %d outputs, %d secret stores",
 		len(inputs.Inputs), len(aggregators.Aggregators), len(processors.Processors),
 		len(parsers.Parsers), len(outputs.Outputs), len(secretstores.SecretStores))

@@ -234,7 +234,7 @@ func lastModified(ctx context.Context, u string) (string, error) {
 	} else if token, ok := os.LookupEnv("INFLUX_TOKEN"); ok {
 		req.Header.Set("Authorization", "Token "+token)
 	}
-	req.Header.Set("User-Agent", "Telegraf/"+version)
+	req.Header.Set("User-Agent", userAgent())
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return "", err

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -120,6 +121,52 @@ func TestTheErrorOfAPortInUseNamesItsVariable(t *testing.T) {
 	err = run(t.Context(), &bytes.Buffer{})
 	require.ErrorContains(t, err, "port "+port+" is in use: choose another one, such as make demo DEMO_API_PORT=")
 	require.ErrorContains(t, err, "make demo DEMO_REDIS_PORT=")
+}
+
+// A default port that is in use is replaced. No test can free the default ports, so choosePort gets ports of its own.
+func TestADefaultPortInUseIsReplacedByAFreeOne(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	usual := l.Addr().(*net.TCPAddr).Port
+	var out bytes.Buffer
+	port := 0
+	require.NoError(t, choosePort(&out, "DEMO_API_PORT", "the API", usual, 0, &port))
+	require.NotEqual(t, usual, port)
+	require.NoError(t, canListen(port))
+	require.Equal(t, fmt.Sprintf("Port %d is in use: the API gets port %d.\n", usual, port), out.String())
+
+	require.NoError(t, l.Close())
+	out.Reset()
+	port = 0
+	require.NoError(t, choosePort(&out, "DEMO_API_PORT", "the API", usual, 0, &port))
+	require.Equal(t, usual, port)
+	require.Empty(t, out.String())
+	port = 0
+	require.NoError(t, choosePort(&out, "DEMO_REDIS_PORT", "Redis", usual, usual, &port))
+	require.NotEqual(t, usual, port, "it is the port of the other program")
+}
+
+func TestNumbersHaveAtMostSevenColumns(t *testing.T) {
+	for x, want := range map[float64]string{
+		0: "0", 89: "89", 5.54412: "5.544", 0.007083: "0.00708", 0.0007083: "0.00071", 258799: "258.8k", 902756.4: "902.8k", 999.96: "1000", -123456789: "-123.5M",
+		1.5e9: "1.5G", 2e15: "2000T", 1e-9: "1e-09", -0.0354321: "-0.0354", 1000: "1k",
+	} {
+		require.Equal(t, want, short(x))
+		require.LessOrEqual(t, len(short(x)), 7)
+	}
+}
+
+func TestTheTableHasAtMost79Columns(t *testing.T) {
+	longest := `[{"table_name":"analytics_latency","service":"api","field_name":"used_percent","time":995000,"count":99999,` +
+		`"min":-0.00123456,"median":123456.7,"mean":-123456.7,"p95":1234567.8,"max":-0.0123456}]`
+	v, out := viewOn(t, http.StatusOK, longest)
+	require.NoError(t, v.show(t.Context()))
+	v.fresh = map[string]int{live: 99999, recorded: 99999}
+	require.NoError(t, v.summary())
+	v.explain()
+	for line := range strings.Lines(out.String()) {
+		require.LessOrEqual(t, len(strings.TrimSuffix(line, "\n")), 79, line)
+	}
 }
 
 func TestErrorsNameBadSettings(t *testing.T) {

@@ -2,7 +2,8 @@
 // as if it happened now and prints the newest records of the API. If DEMO_SECONDS is set, the exit status is 0 only if
 // the API served fresh records.
 //
-// Run it in the top folder of the project, with the two programs in bin.
+// Run it in the top folder of the project, with the two programs in bin. With the flag -check it only checks its settings
+// and ports.
 package main
 
 import (
@@ -10,12 +11,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -35,7 +34,13 @@ const (
 func main() {
 	// The demo stops its children before it ends, also if its terminal is closed or nothing reads its output.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
-	err := run(ctx, os.Stdout)
+	check := len(os.Args) > 1 && os.Args[1] == "-check"
+	var err error
+	if check {
+		_, err = choose(io.Discard)
+	} else {
+		err = run(ctx, os.Stdout)
+	}
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
@@ -43,42 +48,9 @@ func main() {
 	}
 }
 
-// settings are the settings from the environment.
-type settings struct {
-	seconds            int // 0 for no end
-	apiPort, redisPort int
-}
-
-func readSettings() (settings, error) {
-	s := settings{}
-	return s, errors.Join(
-		readNumber("DEMO_SECONDS", 0, 0, 1_000_000, &s.seconds),
-		readNumber("DEMO_API_PORT", 8001, 1, 65535, &s.apiPort),
-		readNumber("DEMO_REDIS_PORT", 6379, 1, 65535, &s.redisPort),
-	)
-}
-
-// readNumber sets to to the number in an environment variable, from least to most, or to fallback if the variable is empty.
-func readNumber(name string, fallback, least, most int, to *int) error {
-	*to = fallback
-	text := os.Getenv(name)
-	if text == "" {
-		return nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < least || n > most {
-		return fmt.Errorf("%s=%q, want a number from %d to %d", name, text, least, most)
-	}
-	*to = n
-	return nil
-}
-
 func run(ctx context.Context, out io.Writer) error {
-	s, err := readSettings()
+	s, err := choose(out)
 	if err != nil {
-		return err
-	}
-	if err := s.checkPorts(); err != nil {
 		return err
 	}
 	folder, err := os.MkdirTemp("", "telegraf-describe-demo-")
@@ -90,38 +62,6 @@ func run(ctx context.Context, out io.Writer) error {
 		return fmt.Errorf("%w\nthe logs are in %s", err, folder)
 	}
 	return os.RemoveAll(folder)
-}
-
-func (s settings) checkPorts() error {
-	if err := errors.Join(checkPort(s.apiPort, "DEMO_API_PORT"), checkPort(s.redisPort, "DEMO_REDIS_PORT")); err != nil {
-		return err
-	}
-	if s.apiPort == s.redisPort {
-		return fmt.Errorf("port %d cannot be the port of both the API and Redis: choose another one, such as make demo DEMO_REDIS_PORT=%d",
-			s.redisPort, another(s.redisPort))
-	}
-	return nil
-}
-
-// checkPort returns an error if the demo cannot listen on the port.
-func checkPort(port int, variable string) error {
-	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-	if err == nil {
-		return l.Close()
-	}
-	why := "in use"
-	if errors.Is(err, os.ErrPermission) {
-		why = "not permitted"
-	}
-	return fmt.Errorf("port %d is %s: choose another one, such as make demo %s=%d", port, why, variable, another(port))
-}
-
-// another returns a port to suggest instead of one.
-func another(port int) int {
-	if port > 55535 {
-		return port - 10000
-	}
-	return port + 10000
 }
 
 // demo is one run of the quickstart.
@@ -170,7 +110,7 @@ func (d *demo) explain() {
 Look at it from another terminal:
 
   curl '%[1]s/analytics/cpu?database=%[2]s&last=1'
-  curl '%[1]s/analytics/latency?database=%[2]s&field=seconds&last=3'
+  curl '%[1]s/analytics/latency?database=%[2]s&last=3'
   curl '%[1]s/analytics?database=%[2]s'
   curl '%[1]s/metrics/analytics'
 

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -46,10 +48,30 @@ type view struct {
 	drawn    int            // lines of the last table, 0 for none
 }
 
+// header is the format of a line of the table: at most 79 columns, because the shown tables and fields have short names.
+const header = "%-8s %-11s %-12s %5s %7s %7s %7s %7s %7s\n"
+
+// short formats a number with at most four significant digits, in at most seven columns for numbers up to 1e15.
+func short(x float64) string {
+	suffix := ""
+	for _, s := range []string{"k", "M", "G", "T"} {
+		if math.Abs(x) < 1000 {
+			break
+		}
+		x, suffix = x/1000, s
+	}
+	for digits := 4; ; digits-- {
+		text := strconv.FormatFloat(x, 'g', digits, 64) + suffix
+		if len(text) <= 7 || digits == 1 {
+			return text
+		}
+	}
+}
+
 // show prints a table of the newest bucket of each field. On a terminal it replaces the last table.
 func (v *view) show(ctx context.Context) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%-9s %-20s %-13s %6s %12s %12s %12s %12s %12s\n", "BUCKET", "TABLE", "FIELD", "COUNT", "MIN", "MEDIAN", "MEAN", "P95", "MAX")
+	fmt.Fprintf(&b, header, "BUCKET", "TABLE", "FIELD", "COUNT", "MIN", "MEDIAN", "MEAN", "P95", "MAX")
 	lines := 1
 	for _, s := range shown {
 		rows, err := v.newest(ctx, s.table, s.field)
@@ -59,8 +81,9 @@ func (v *view) show(ctx context.Context) error {
 		for _, r := range rows {
 			v.note(s.kind, r)
 			at := time.UnixMilli(r.Time).Format("15:04:05")
-			fmt.Fprintf(&b, "%-9s %-20s %-13s %6d %12.6g %12.6g %12.6g %12.6g %12.6g\n",
-				at, strings.TrimSuffix(strings.TrimPrefix(r.Table, "analytics_")+" "+r.Service, " "), r.Field, r.Count, r.Min, r.Median, r.Mean, r.P95, r.Max)
+			name := strings.TrimSuffix(strings.TrimPrefix(r.Table, "analytics_")+" "+r.Service, " ")
+			fmt.Fprintf(&b, header, at, name, r.Field, strconv.FormatInt(r.Count, 10),
+				short(r.Min), short(r.Median), short(r.Mean), short(r.P95), short(r.Max))
 			lines++
 		}
 	}
@@ -130,7 +153,7 @@ func (v *view) verdict() error {
 
 // summary prints the numbers of fresh records.
 func (v *view) summary() error {
-	_, err := fmt.Fprintf(v.out, "The API served fresh records: %d of the live metrics, %d of the recorded ones.\n", v.fresh[live], v.fresh[recorded])
+	_, err := fmt.Fprintf(v.out, "The API served %d fresh records of live metrics and %d of recorded ones.\n", v.fresh[live], v.fresh[recorded])
 	return err
 }
 
