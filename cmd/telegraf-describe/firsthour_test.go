@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
+)
+
+// The tests in this file are the first hour of a new user. Each one has a transcript in examples/first-hour: the
+// commands, and the output without what differs from run to run.
+
+var update = flag.Bool("update", false, "write the transcripts in examples/first-hour anew")
+
+// transcript collects commands and their output.
+type transcript struct {
+	t       *testing.T
+	text    strings.Builder
+	replace []string // pairs: a text of this run, and the text that the transcript has instead
+}
+
+// command adds a command line.
+func (s *transcript) command(line string) { fmt.Fprintf(&s.text, "$ %s\n", line) }
+
+// output adds the output of a command.
+func (s *transcript) output(text string) { s.text.WriteString(text) }
+
+// log waits until the log has the text last, and adds the lines of the log that match the pattern, each of them once.
+func (s *transcript) log(p *telegrafProcess, pattern, last string) {
+	s.t.Helper()
+	p.waitForLog(last)
+	shown, seen := regexp.MustCompile(pattern), map[string]bool{}
+	for line := range strings.Lines(p.stderr.String()) {
+		if line = s.normal(line); shown.MatchString(line) && !seen[line] {
+			seen[line] = true
+			s.output(line)
+		}
+	}
+}
+
+// variable are the parts of a line that differ from run to run.
+var variable = []struct {
+	pattern *regexp.Regexp
+	instead string
+}{
+	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "TIME"},
+	{regexp.MustCompile(`\b\d{13}\b`), "MILLISECONDS"},
+	{regexp.MustCompile(`127\.0\.0\.1:\d+(->127\.0\.0\.1:\d+)?`), "127.0.0.1:PORT"},
+	{regexp.MustCompile(`after [0-9.]+m?s; attempts that failed: \d+`), "after SECONDS; attempts that failed: N"},
+	{regexp.MustCompile(`telegraf-describe \S+ \(`), "telegraf-describe VERSION ("},
+	{regexp.MustCompile(`"count":\d+`), `"count":N`},
+	{regexp.MustCompile(`"(min|max|mean|median|mode|p95)":[0-9.e+]+`), `"$1":NUMBER`},
+}
+
+// normal replaces the parts of a text that differ from run to run.
+func (s *transcript) normal(text string) string {
+	text = strings.NewReplacer(s.replace...).Replace(text)
+	for _, v := range variable {
+		text = v.pattern.ReplaceAllString(text, v.instead)
+	}
+	return text
+}
+
+// compare compares the transcript with the one in examples/first-hour.
+func (s *transcript) compare(name string) {
+	s.t.Helper()
+	path := example(s.t, "first-hour/"+name+".txt")
+	got := s.normal(s.text.String())
+	if *update {
+		require.NoError(s.t, os.WriteFile(path, []byte(got), 0o600))
+	}
+	require.Equal(s.t, readFile(s.t, path), got, "if the new text is right, run the test with -update")
+}
+
+// serveAPI builds analytics-api and starts it with a Redis of its own. It returns the addresses of both.
+func serveAPI(t *testing.T) (url, redis string) {
+	t.Helper()
+	redistest.Need(t)
+	bin := filepath.Join(t.TempDir(), "analytics-api")
+	build := exec.Command("go", "build", "-o", bin, "./cmd/analytics-api")
+	build.Dir = "../.."
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	listen, redis := freeAddress(t), freeAddress(t)
+	api := exec.CommandContext(t.Context(), bin, "--embedded", "auto", "--listen", listen, "--embedded-listen", redis)
+	log := &output{}
+	api.Stdout, api.Stderr = log, log
+	api.Cancel = func() error { return api.Process.Signal(os.Interrupt) }
+	require.NoError(t, api.Start())
+	t.Cleanup(func() { _ = api.Wait() })
+	require.Eventually(t, func() bool { return get(t, "http://"+listen+"/ready") != "" }, patience, 20*time.Millisecond, log)
+	return "http://" + listen, redis
+}
+
+// get returns the body of an answer of status 200, and "" otherwise.
+func get(t *testing.T, url string) string {
+	t.Helper()
+	resp, err := http.Get(url) //nolint:noctx // the servers are on this machine
+	if err != nil {
+		return ""
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	if resp.StatusCode != http.StatusOK {
+		return ""
+	}
+	return string(body)
+}
+
+// stockConfig is Telegraf's own default configuration: its inputs, and InfluxDB at a URL.
+func stockConfig(t *testing.T, s *transcript, influx string) string {
+	t.Helper()
+	args := []string{"config", "create", "--input-filter", "cpu:disk:diskio:kernel:mem:processes:swap:system", "--output-filter", "influxdb", "--aggregator-filter", "none"}
+	s.command("telegraf-describe " + strings.Join(args, " ") + " > telegraf.conf")
+	r := runTelegraf(t, args...)
+	require.Zero(t, r.code, r.stderr)
+	const urls = `# urls = ["http://127.0.0.1:8086"]`
+	require.Contains(t, r.stdout, urls)
+	return writeFile(t, "telegraf.conf", strings.Replace(r.stdout, urls, fmt.Sprintf("urls = [%q]", influx), 1))
+}
+
+// With the configuration of a new Telegraf and the blocks of the README, the API has statistics within a minute.
+func TestFirstHourFirstRowsWithinAMinute(t *testing.T) {
+	t.Parallel()
+	influx := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/write" {
+			w.WriteHeader(http.StatusNoContent)
+		}
+	}))
+	defer influx.Close()
+	url, redis := serveAPI(t)
+	host, err := os.Hostname()
+	require.NoError(t, err)
+	s := &transcript{t: t}
+	conf, added := stockConfig(t, s, influx.URL), example(t, "first-hour/describe.conf")
+	s.replace = []string{conf, "telegraf.conf", added, "describe.conf", url, "http://127.0.0.1:8001", `"` + host + `"`, `"HOST"`}
+	s.command("telegraf-describe config check --config telegraf.conf --config describe.conf")
+	env := []string{"REDIS_URL=redis://" + redis}
+	checked := startTelegrafWith(t, env, "config", "check", "--config", conf, "--config", added).wait()
+	require.Zero(t, checked.code, checked.stderr)
+	s.output(checked.stdout)
+
+	s.command("telegraf-describe --config telegraf.conf --config describe.conf")
+	started := time.Now()
+	p := startTelegrafWith(t, env, "--config", conf, "--config", added)
+	mem := url + "/analytics/mem?database=mydb&field=used_percent&last=1"
+	p.waitFor("statistics of the memory", func() bool { return get(t, mem) != "" })
+	require.Less(t, time.Since(started), time.Minute)
+	// Warnings of inputs and of their tags depend on the machine.
+	s.log(p, `^TIME (I! (Loading|Starting|Loaded)|[WE]! (\[outputs|[^\[]))`, "Loaded outputs")
+	s.command("curl '" + mem + "'")
+	s.output(get(t, mem))
+	p.stop()
+	s.compare("1-first-rows")
+}
+
+func TestFirstHourDescribesAFile(t *testing.T) {
+	t.Parallel()
+	s := &transcript{t: t}
+	s.command("telegraf-describe describe ../describe-files/rooms.csv")
+	r := runTelegraf(t, "describe", example(t, "describe-files/rooms.csv"))
+	require.Zero(t, r.code, r.stderr)
+	require.Empty(t, r.stderr)
+	s.output(r.stdout)
+	s.compare("2-a-file")
+}
+
+// quick returns a configuration with describe, an output and a short period.
+func quick(output string) string {
+	return `[agent]
+  omit_hostname = true
+  interval = "200ms"
+  flush_interval = "200ms"
+  skip_processors_after_aggregators = true
+
+[[inputs.mem]]
+
+[[aggregators.describe]]
+  period = "200ms"
+  bucket = "1s"
+
+` + output
+}
+
+func rediscache(addr string) string {
+	return fmt.Sprintf("[[outputs.rediscache]]\n  namepass = [\"analytics_*\"]\n  servers = [\"redis://%s\"]\n  database = \"mydb\"\n", addr)
+}
+
+func TestFirstHourRedisIsAwayAndBack(t *testing.T) {
+	t.Parallel()
+	server := redistest.Server(t)
+	s := &transcript{t: t}
+	p := startTelegraf(t, "--config", writeFile(t, "telegraf.conf", quick(rediscache(server.Addr()))))
+	s.command("telegraf-describe --config telegraf.conf")
+	p.waitFor("records in Redis", func() bool { return redistest.Client(t, server).DBSize(t.Context()).Val() > 0 })
+	s.command("redis-cli shutdown   # in another terminal")
+	require.NoError(t, server.Stop())
+	p.waitForLog("connection refused")
+	s.command("redis-server         # again")
+	again, err := redisserver.Start(context.Background(), redisserver.Options{Addr: server.Addr()})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, again.Stop()) })
+	// Which other errors come before depends on the moment at which Redis ended.
+	s.log(p, `connection refused|Recovered`, "Recovered")
+	p.waitFor("records in the new Redis", func() bool { return redistest.Client(t, again).DBSize(t.Context()).Val() > 0 })
+	p.stop()
+	s.compare("3-redis-away-and-back")
+}
+
+func TestFirstHourRedisIsReadOnly(t *testing.T) {
+	t.Parallel()
+	primary := redistest.Server(t)
+	host, port, _ := strings.Cut(primary.Addr(), ":")
+	replica := redistest.Start(t, redisserver.Options{Args: []string{"--replicaof", host + " " + port}})
+	s := &transcript{t: t}
+	p := startTelegraf(t, "--config", writeFile(t, "telegraf.conf", quick(rediscache(replica.Addr()))))
+	s.command("telegraf-describe --config telegraf.conf   # servers has the address of a replica")
+	s.log(p, `READONLY`, "READONLY")
+	p.signal(syscall.SIGTERM)
+	require.Zero(t, p.wait().code)
+	s.compare("4-redis-is-read-only")
+}
