@@ -24,7 +24,7 @@ func newCheckout(t *testing.T) checkout {
 	script, err := os.ReadFile("version")
 	require.NoError(t, err)
 	require.NoError(t, os.Mkdir(filepath.Join(c.folder, "packaging"), 0o700))
-	require.NoError(t, os.WriteFile(filepath.Join(c.folder, "packaging", "version"), script, 0o700)) //nolint:gosec // it is a command
+	require.NoError(t, os.WriteFile(filepath.Join(c.folder, "packaging", "version"), script, 0o700))
 	return c
 }
 
