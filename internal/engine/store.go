@@ -231,23 +231,43 @@ func (e *Engine) openBucket(key string, start int64) *open {
 }
 
 // Adopt makes buckets final that were open under other options. The next Push emits their rows. If the grid has a
-// bucket with the same start and end, there must not be two versions of it: an open bucket of the same series gets
-// the values, and otherwise the adopted bucket is stored as final, so that late values correct it. The engine must
-// have a store.
+// bucket with the same start and end, there must not be two versions of it: an open or final bucket of the same series
+// gets the values, a final one as its next revision. Otherwise the adopted bucket is stored as final, so that late
+// values correct it. Values for a bucket that has expired, or that cannot be read, are dropped. The engine must have a
+// store.
 func (e *Engine) Adopt(all []Bucket) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, b := range all {
-		if s := e.table.index[b.Series]; s != nil {
-			if i, found := s.find(b.Start); found && s.open[i].end == b.End {
-				e.merge(s, s.open[i], b)
-				continue
-			}
-		}
 		if start, end, ok := e.o.Grid.Bounds(b.Start); ok && start == b.Start && end == b.End {
-			e.o.Store.Final(e.o.Store.Open(b), b)
+			e.adopt(b)
+		} else {
+			e.again = append(e.again, again{b, e.o.Prefix})
 		}
-		e.again = append(e.again, again{b, e.o.Prefix})
+	}
+}
+
+// adopt is Adopt for a bucket of the grid.
+func (e *Engine) adopt(b Bucket) {
+	if e.openBucket(b.Series, b.Start) == nil {
+		if _, final, err := e.o.Store.Find(b.Series, b.Start); !final && err == nil {
+			e.o.Store.Final(e.o.Store.Open(b), b)
+			e.again = append(e.again, again{b, e.o.Prefix})
+			return
+		}
+	}
+	s, err := e.seriesByKey(b.Series)
+	if err != nil {
+		e.counters.StateErrors++
+		e.notify(Notice{Kind: StateFailed, Err: err})
+		return
+	}
+	if o := e.open(s, span{b.Start, b.End}); o != nil {
+		e.merge(s, o, b)
+		return
+	}
+	for i := range b.Summaries {
+		e.counters.Late += int64(b.Summaries[i].Count())
 	}
 }
 

@@ -371,6 +371,51 @@ func TestALateValueLeadsToARevisionOfAFinalBucket(t *testing.T) {
 	require.Zero(t, e.Counters().Late)
 }
 
+// Under other options, the same bucket may have been open while this store already had a final one. The values of both
+// belong to one bucket: an adopted one in its place would have fewer values than its rows before.
+func TestAnAdoptedBucketCorrectsTheFinalBucketOfTheStore(t *testing.T) {
+	t.Parallel()
+	adopted := func(name string) engine.Bucket {
+		s := series.Series{Measurement: "cpu", Tags: []series.Tag{{Key: "host", Value: name}}}
+		b := engine.Bucket{
+			Series: string(s.AppendKey(nil)), Start: start.UnixNano(), End: start.Add(time.Minute).UnixNano(),
+			Fields: []string{"v"}, Summaries: []stats.Summary{stats.New(100)},
+		}
+		b.Summaries[0].AddAt(4, start.UnixNano())
+		return b
+	}
+	store := newRecorder(t, 100)
+	e := withStore(t, store, 100, 1<<30)
+	e.values("a", start, 1, 2)
+	e.rows(t)
+	e.clock.at = e.clock.at.Add(time.Hour)
+	require.Equal(t, int64(2), only(t, e.rows(t))["count"])
+	e.Adopt([]engine.Bucket{adopted("a"), adopted("a")})
+	require.Equal(t, int64(4), only(t, e.rows(t))["count"])
+	e.clock.at = e.clock.at.Add(time.Hour)
+	final := e.rows(t)
+	require.Equal(t, int64(4), only(t, final)["count"])
+	require.Equal(t, []any{record.Final, int64(1)}, []any{final[0].State, final[0].Revision})
+
+	e.Adopt([]engine.Bucket{adopted("b"), adopted("b")})
+	rows := e.rows(t)
+	newest := rows[0]
+	for _, r := range rows {
+		if r.Revision > newest.Revision {
+			newest = r
+		}
+	}
+	require.Equal(t, int64(2), statistics(&newest)["count"], "two adopted buckets are two parts of one")
+
+	for _, err := range []error{engine.ErrExpired, errors.New("damaged")} {
+		store.findErr = err
+		before := e.Counters()
+		e.Adopt([]engine.Bucket{adopted("c")})
+		require.Empty(t, e.rows(t), "its row would replace the one of all values")
+		require.Equal(t, before.Late+1, e.Counters().Late)
+	}
+}
+
 // The point that opens a final bucket again may have other fields than the bucket.
 func TestAFinalBucketOpensAgainWithAllItsFields(t *testing.T) {
 	t.Parallel()
