@@ -133,7 +133,7 @@ func (p *csvParser) parse(data []byte, b *Batch) {
 		i, err = p.record(data, i)
 		switch {
 		case err != nil:
-		case p.isBlank() && len(p.schema.columns) > 0:
+		case p.isBlank():
 			continue
 		case len(p.cells) != len(p.schema.columns):
 			err = fmt.Errorf("%s, want %d", counted(len(p.cells), "cell"), len(p.schema.columns))

@@ -19,11 +19,11 @@ type addition struct {
 	free func()
 }
 
-func startAdders(n int) *adders {
+// startAdders starts n adders, to whose queues up to that many jobs may be added.
+func startAdders(n, jobs int) *adders {
 	a := &adders{}
 	for i := range n {
-		const waiting = 64 // more than there are jobs
-		queue := make(chan addition, waiting)
+		queue := make(chan addition, jobs)
 		a.queues = append(a.queues, queue)
 		a.running.Go(func() {
 			for next := range queue {

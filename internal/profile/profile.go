@@ -3,8 +3,10 @@ package profile
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/bucket"
 	"github.com/telegraf-describe/telegraf-describe/internal/file"
@@ -123,7 +125,7 @@ func newRun(o Options) *run {
 	for range n {
 		p.free <- &job{batch: new(file.Batch)}
 	}
-	p.adders = startAdders(o.Workers)
+	p.adders = startAdders(o.Workers, n)
 	return p
 }
 
@@ -287,7 +289,7 @@ func (p *run) resolve(q *part) {
 	p.result.Grouped = p.result.Grouped || q.grouped
 	for i := range q.columns {
 		c := &q.columns[i]
-		c.to = t.column(c.from, p.o)
+		c.to = t.column(q.batch, c.from, p.o)
 	}
 	for i := range q.keys {
 		g := t.group(q.keys[i])
@@ -299,8 +301,8 @@ func (p *run) resolve(q *part) {
 	}
 }
 
-// column returns the column that the cells of c belong to, or nil if they are not of its kind.
-func (t *table) column(c *file.Column, o Options) *column {
+// column returns the column that the cells of c, of the batch b, belong to, or nil if they are not of its kind.
+func (t *table) column(b *file.Batch, c *file.Column, o Options) *column {
 	key := columnKey{c.Name, c.Tag}
 	known := t.index[key]
 	if known == nil {
@@ -314,13 +316,31 @@ func (t *table) column(c *file.Column, o Options) *column {
 	known.boolean = known.boolean || c.Bool
 	known.addInvalid(c.Invalid, c.FirstInvalid)
 	if known.kind != c.Kind {
-		known.addInvalid(c.Len(), "of another type")
+		known.addInvalid(c.Len(), firstCell(b, c))
 		return nil
 	}
 	if known.hidden {
 		return nil
 	}
 	return known
+}
+
+// firstCell returns the text of the first cell of c, or "" if there is none. Of a long text it is the start.
+func firstCell(b *file.Batch, c *file.Column) string {
+	if c.Len() == 0 {
+		return ""
+	}
+	switch {
+	case c.Kind == file.Text:
+		const longest = 40
+		text := b.Text(c.Texts[0])
+		return string(text[:min(len(text), longest)])
+	case c.Kind == file.Time:
+		return time.Unix(0, c.Times[0]).UTC().Format(time.RFC3339Nano)
+	case c.Bool && !c.Whole && !c.Fraction:
+		return strconv.FormatBool(c.Numbers[0] != 0)
+	}
+	return strconv.FormatFloat(c.Numbers[0], 'g', -1, 64)
 }
 
 func (c *column) addInvalid(n int, first string) {
