@@ -119,6 +119,14 @@ func TestExitStatuses(t *testing.T) {
 		{"--delimiter ab -", small, 2, `describe: --delimiter "ab"`},
 		{"--header --no-header -", small, 2, "describe: --header and --no-header exclude each other"},
 		{"--columns [ -", small, 2, `describe: --columns "[": syntax error in pattern`},
+		{"--workers 0 -", small, 2, "describe: --workers 0, want 1 to 256\n"},
+		{"--workers 1000000 -", small, 2, "describe: --workers 1000000, want 1 to 256\n"},
+		{"--width 1 -", small, 2, "describe: --width 1, want 0 or at least 20\n"},
+		{"--width -5 -", small, 2, "describe: --width -5, want 0 or at least 20\n"},
+		{"--stats= -", small, 2, `describe: invalid value "" for flag -stats: want at least one name` + "\n"},
+		{"--columns=, -", small, 2, `describe: invalid value "," for flag -columns: want at least one name` + "\n"},
+		{"--group-by= -", small, 2, `describe: invalid value "" for flag -group-by: want at least one name` + "\n"},
+		{"- -", small, 2, "describe: the standard input (-) is named more than once\n"},
 		{"--origin 2026-01-01T00:00:00Z -", small, 2, "describe: --origin needs --by"},
 		{"/does/not/exist", "", 1, "describe: stat /does/not/exist: no such file or directory\n"},
 		{"--columns x -", small, 1, "describe: no column matches --columns x\n"},
@@ -126,6 +134,7 @@ func TestExitStatuses(t *testing.T) {
 		{"--by 1h -", "a,b\n1,2\n", 1, "describe: standard input: no column has times, name it by --time; the columns are a, b\n"},
 		{"--format jsonl -", "x\ny\n", 1, `describe: standard input:1: found "x", want an object`},
 		{"-", "", 0, "describe: there are no rows\n"},
+		{"-", "\n\r\n\n", 0, "describe: there are no rows\n"},
 		{"-", "a,b\n", 0, "describe: there are no rows\n"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
@@ -136,6 +145,30 @@ func TestExitStatuses(t *testing.T) {
 			require.True(t, strings.HasPrefix(stderr, c.stderr), stderr)
 			require.Equal(t, c.status == 2, strings.Contains(stderr, "usage:"), stderr)
 		})
+	}
+}
+
+// Several errors of one option are on one line.
+func TestErrorsOfStatisticsAreOnOneLine(t *testing.T) {
+	t.Parallel()
+	_, stderr, status := run(t, small, "--stats", "foo,bar", "-")
+	require.Equal(t, 2, status)
+	require.NotContains(t, stderr, `\n`)
+	require.Contains(t, stderr, `unknown statistic "foo"`)
+	require.Contains(t, stderr, `; unknown statistic "bar"`)
+}
+
+// The note on values that are not of the type of their column has the first of these, whatever its type.
+func TestNoteOnOtherTypesHasTheFirstValue(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ first, second, kind, value string }{
+		{"1", `"x\u001b"`, "integer", `x\x1b`},
+		{`"x"`, "2.5", "text", "2.5"},
+		{`"x"`, "true", "text", "true"},
+	} {
+		_, stderr, status := run(t, fmt.Sprintf("{\"a\":%s}\n{\"a\":%s}\n", c.first, c.second), "-")
+		require.Zero(t, status)
+		require.Equal(t, fmt.Sprintf("describe: column \"a\": 1 values are not of the type %s, such as \"%s\" (--text a reads all as text)\n", c.kind, c.value), stderr)
 	}
 }
 

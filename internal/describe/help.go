@@ -47,10 +47,10 @@ How to read
 How to write
   -o, --output FORM   table (default), csv, json, jsonl, markdown or lp
   --transpose         a column for each row of the table
-  --width N           of the table, 0 for no limit (default: that of the
-                      terminal, or 80)
+  --width N           of the table, at least 20, or 0 for no limit (default:
+                      that of the terminal, or 80)
   --quiet             no notes, no progress
-  --workers N         goroutines, 1 or more (default: one for each core)
+  --workers N         goroutines, 1 to 256 (default: one for each core)
 
 Exit status: 0 if the files were described, even if some lines could not be
 read (these are counted on the standard error); 1 if a file cannot be read, if

@@ -20,6 +20,16 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
+const (
+	// maxWorkers bounds --workers: each worker has up to three chunks of a megabyte in flight, and each chunk is passed to
+	// every worker.
+	maxWorkers = 256
+	// minWidth is the least --width other than 0: a narrower table has no room for a name and a number.
+	minWidth = 20
+	// ownWidth is the value of --width if the user sets none: the table is as wide as the terminal.
+	ownWidth = math.MinInt
+)
+
 // autoTexts is how many different texts of a column are counted exactly with --accuracy auto.
 const autoTexts = 10_000
 
@@ -45,10 +55,14 @@ type list []string
 func (l *list) String() string { return strings.Join(*l, ",") }
 
 func (l *list) Set(s string) error {
+	before := len(*l)
 	for part := range strings.SplitSeq(s, ",") {
 		if part = strings.TrimSpace(part); part != "" {
 			*l = append(*l, part)
 		}
+	}
+	if len(*l) == before {
+		return errors.New("want at least one name")
 	}
 	return nil
 }
@@ -77,8 +91,8 @@ func (f *flags) set() *flag.FlagSet {
 	s.StringVar(&f.output, "o", "table", "")
 	s.StringVar(&f.output, "output", "table", "")
 	s.BoolVar(&f.transpose, "transpose", false, "")
-	s.IntVar(&f.width, "width", -1, "")
-	s.IntVar(&f.workers, "workers", runtime.GOMAXPROCS(0), "")
+	s.IntVar(&f.width, "width", ownWidth, "")
+	s.IntVar(&f.workers, "workers", min(runtime.GOMAXPROCS(0), maxWorkers), "")
 	s.BoolVar(&f.strict, "strict", false, "")
 	s.BoolVar(&f.quiet, "quiet", false, "")
 	s.BoolVar(&f.showHelp, "help", false, "")
@@ -142,8 +156,11 @@ func (f *flags) check() (*options, error) {
 	if !slices.Contains(outputs, o.output) {
 		return nil, fmt.Errorf("--output %q, want %s", f.output, strings.Join(outputs, ", "))
 	}
-	if f.workers < 1 {
-		return nil, fmt.Errorf("--workers %d, want 1 or more", f.workers)
+	if f.workers < 1 || f.workers > maxWorkers {
+		return nil, fmt.Errorf("--workers %d, want 1 to %d", f.workers, maxWorkers)
+	}
+	if f.width != ownWidth && f.width != 0 && f.width < minWidth {
+		return nil, fmt.Errorf("--width %d, want 0 or at least %d", f.width, minWidth)
 	}
 	for _, check := range []func(*options) error{f.checkTime, f.checkStats, f.checkLimits, f.checkFormat, f.checkNames} {
 		if err := check(o); err != nil {
@@ -207,7 +224,8 @@ func (f *flags) checkStats(o *options) error {
 		for _, f := range facts {
 			list = append(list, f.name)
 		}
-		return fmt.Errorf("--stats: %w; and %s", err, strings.Join(list, ", "))
+		// Of several errors, each is on a line of its own.
+		return fmt.Errorf("--stats: %s; and %s", strings.ReplaceAll(err.Error(), "\n", "; "), strings.Join(list, ", "))
 	}
 	o.columns = outputColumns(names, o.profile.Selection)
 	return nil

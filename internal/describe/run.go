@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -40,8 +41,8 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err == nil {
 		o, err = f.check()
 	}
-	if err == nil && len(paths) == 0 {
-		err = errors.New("no file is named")
+	if err == nil {
+		err = checkPaths(paths)
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "describe: %s\n%s\n", show.Clean(err.Error()), usage)
@@ -56,6 +57,18 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		c.say("%s", err)
 	}
 	return status(err, exitFailed)
+}
+
+// checkPaths returns an error if there is no path, or if the standard input, which can be read only once, is named twice.
+func checkPaths(paths []string) error {
+	if len(paths) == 0 {
+		return errors.New("no file is named")
+	}
+	first := slices.Index(paths, file.Stdin)
+	if first >= 0 && slices.Contains(paths[first+1:], file.Stdin) {
+		return errors.New("the standard input (-) is named more than once")
+	}
+	return nil
 }
 
 func status(err error, failed int) int {
@@ -179,7 +192,7 @@ func (c *command) write(w io.Writer, rows []profile.Row) error {
 
 // width returns the width of the table.
 func (c *command) width() int {
-	if c.flags.width >= 0 {
+	if c.flags.width != ownWidth {
 		return c.flags.width
 	}
 	if f, ok := c.stdout.(*os.File); ok {
