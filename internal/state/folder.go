@@ -203,20 +203,38 @@ type folderLock struct{ f *os.File }
 
 // lockFolder creates the folder if it does not exist and locks it.
 func lockFolder(folder string) (*folderLock, error) {
+	for attempt := 1; ; attempt++ {
+		l, err := lockFolderOnce(folder)
+		if !errors.Is(err, errMoved) || attempt == maxMoves {
+			return l, err
+		}
+	}
+}
+
+// maxMoves bounds the attempts to lock a folder that is renamed meanwhile. Each further attempt takes another rename by
+// another process; a lock file that is a broken link has the same error for ever.
+const maxMoves = 100
+
+// errMoved is the error of a folder that was renamed while it was being locked.
+var errMoved = errors.New("the folder was renamed while it was being locked")
+
+// lockFolderOnce is lockFolder, with an error that is errMoved when another process renamed the folder meanwhile.
+func lockFolderOnce(folder string) (*folderLock, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, err
 	}
 	path := filepath.Join(folder, lockFile)
 	f, err := tryLock(path)
-	if errors.Is(err, errBusy) {
+	switch {
+	case errors.Is(err, errBusy):
 		return nil, fmt.Errorf("%w: process %s has %q open", ErrLocked, holder(path), folder)
-	}
-	if err != nil {
+	case errors.Is(err, fs.ErrNotExist): // renamed before the file was opened
+		return nil, fmt.Errorf("%w: %w", errMoved, err)
+	case err != nil:
 		return nil, err
-	}
-	if !isAt(f, path) { // the folder was retired between opening the file and locking it
+	case !isAt(f, path): // renamed between opening the file and locking it
 		unlock(f)
-		return lockFolder(folder)
+		return nil, fmt.Errorf("%q: %w", path, errMoved)
 	}
 	// The number of the process is for the error above only.
 	if err := f.Truncate(0); err == nil {
