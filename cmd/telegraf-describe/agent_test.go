@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -188,18 +189,47 @@ func TestSIGHUPKeepsTheBucketsInTelegrafsStateFile(t *testing.T) {
 	require.NotContains(t, readFile(t, out), "bucket_state=final", "the buckets stay open")
 }
 
-func TestInvalidConfigurationAtAReloadEndsTheCommand(t *testing.T) {
+// The reason is in one line of the log, and the agent runs on: with the old configuration, its state and its buffer on disk.
+func TestTheAgentRunsOnWhenTheNewConfigurationIsBroken(t *testing.T) {
 	t.Parallel()
-	in, out := files(t, history)
-	config := writeFile(t, "telegraf.conf", configuration(settings{input: in, output: out, describe: "  period = \"24h\"\n  stats = [\"max\"]"}))
-	p := startTelegraf(t, "--config", config)
-	p.waitForFile(out, "weather,")
-	require.NoError(t, os.WriteFile(config, []byte("[[inputs.nonesuch]]\n"), 0o600))
-	p.signal(syscall.SIGHUP)
-	r := p.wait()
-	require.Equal(t, 1, r.code)
-	require.Contains(t, r.stderr, "undefined but requested input: nonesuch")
-	require.NotEmpty(t, rows(readFile(t, out)), "the old agent has pushed before")
+	for how, args := range map[string][]string{"SIGHUP": nil, "notify": {"--watch-config", "notify"}, "poll": {"--watch-config", "poll"}} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			in, out := files(t, history)
+			text := func(name, bucket string) string {
+				describe := fmt.Sprintf("  period = \"100ms\"\n  bucket = %q\n  state = %q", bucket, filepath.Join(filepath.Dir(out), "state"))
+				agent := fmt.Sprintf("  buffer_strategy = \"disk\"\n  buffer_directory = %q", filepath.Join(filepath.Dir(out), "buffer"))
+				return configuration(settings{input: in, output: out, name: name, describe: describe, agent: agent})
+			}
+			path := writeFile(t, "telegraf.conf", text("first", "1d"))
+			p := startTelegraf(t, append([]string{"--config", path}, args...)...)
+			p.waitForFile(out, "first,")
+			for i, broken := range []struct{ text, want string }{
+				{"[[inputs.nonesuch]]\n", "this build lacks 1 plugin that the configuration needs: inputs.nonesuch ("},
+				{text("second", "1x") + "[[aggregators.describe]]\n  emit = \"finale\"\n", "invalid 'bucket' setting"},
+			} {
+				require.NoError(t, os.WriteFile(path, []byte(broken.text), 0o600))
+				if args == nil {
+					p.signal(syscall.SIGHUP)
+				}
+				p.waitForLog(broken.want)
+				lines := regexp.MustCompile("(?m)^.* E! The new configuration has an error, so the agent runs on with the old one: .*$").FindAllString(p.stderr.String(), -1)
+				require.Len(t, lines, i+1)
+				require.Contains(t, lines[i], broken.want)
+				before := len(readFile(t, out))
+				p.waitFor("more metrics", func() bool { return len(readFile(t, out)) > before })
+			}
+			require.Contains(t, p.stderr.String(), `invalid 'emit' setting "finale"`)
+			require.NotContains(t, p.stderr.String(), "Reloading the configuration")
+
+			require.NoError(t, os.WriteFile(path, []byte(text("second", "1d")), 0o600))
+			if args == nil {
+				p.signal(syscall.SIGHUP)
+			}
+			p.waitForFile(out, "second,")
+			p.stop()
+		})
+	}
 }
 
 func TestSIGUSR1FlushesTheOutputs(t *testing.T) {

@@ -80,10 +80,10 @@ func TestInvalidConfigurations(t *testing.T) {
 		{"no TOML", "[[inputs.file]", "telegraf.conf"},
 		{"interval", "[agent]\n  interval = \"0s\"\n" + input + output, "agent interval must be positive, found 0s"},
 		{"flush interval", "[agent]\n  flush_interval = \"0s\"\n" + input + output, "agent flush_interval must be positive, found 0s"},
-		{"plugin that is not in this build", "[[inputs.prometheus]]\n" + output, "undefined but requested input: prometheus"},
-		{"unknown option", input + output + "[[aggregators.describe]]\n  buckt = \"1h\"\n", "buckt"},
+		{"plugin that is not in this build", "[[inputs.prometheus]]\n" + output, "this build lacks 1 plugin that the configuration needs: inputs.prometheus ("},
+		{"unknown option", input + output + "[[aggregators.describe]]\n  buckt = \"1h\"\n", `telegraf.conf:5: aggregators.describe has no option "buckt", did you mean "bucket"?`},
 		{"wrong type", input + output + "[[aggregators.describe]]\n  stats = 7\n", "(describe.Describe.Stats) cannot unmarshal TOML integer into []string"},
-		{"width with an unknown unit", input + output + "[[aggregators.describe]]\n  bucket = \"10x\"\n", "10x"},
+		{"width with an unknown unit", input + output + "[[aggregators.describe]]\n  bucket = \"10x\"\n", "telegraf.conf:5: aggregators.describe: invalid 'bucket' setting"},
 		{"width of nothing", input + output + "[[aggregators.describe]]\n  bucket = \"0s\"\n", "0s"},
 		{"width below nothing", input + output + "[[aggregators.describe]]\n  bucket = \"-1d\"\n", "-1d"},
 		{"unknown statistic", input + output + "[[aggregators.describe]]\n  stats = [\"averag\"]\n", "averag"},
@@ -110,6 +110,7 @@ func TestConfigCheckJoinsAllFiles(t *testing.T) {
 	input, output := writeFile(t, "in.conf", "[[inputs.mem]]\n"), writeFile(t, "out.conf", "[[outputs.discard]]\n")
 	r := runTelegraf(t, "config", "check", "--config", input, "--config", output)
 	require.Zero(t, r.code, r.stderr)
+	require.Equal(t, "OK\n", r.stdout)
 }
 
 func TestPluginsListsOurPluginsAndThoseOfUpstream(t *testing.T) {
@@ -201,7 +202,7 @@ func TestConfigCheckInitializesThePlugins(t *testing.T) {
 	for _, args := range [][]string{{"config", "check", "--quiet"}, {"--quiet", "config", "check"}, {"config", "--quiet", "check"}} {
 		r := runTelegraf(t, append(args, "--config", good)...)
 		require.Zero(t, r.code, r.stderr)
-		require.Empty(t, r.stderr, args)
+		require.Empty(t, r.stderr+r.stdout, args)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"log"
 	"os"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -30,8 +29,7 @@ type runner struct {
 	pid     pidFile
 }
 
-// run returns when the agent has ended and no reload follows. As with upstream, an invalid configuration at a
-// reload ends the command with an error, because the old agent has stopped by then.
+// run returns when the agent has ended and no reload follows.
 func (r *runner) run() error {
 	r.failed = servePprof(r.pprofAddress)
 	r.pid.path = r.pidFile
@@ -50,27 +48,29 @@ func (r *runner) run() error {
 func (r *runner) runOnce() (again bool, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	c := &cycle{runner: r, cancel: cancel, loaded: make(chan struct{})}
 	changed := r.watchConfig(ctx) // before loading, so that no change is missed
-	loaded, ended := make(chan struct{}), make(chan error, 1)
-	go func() { ended <- r.loadAndRun(ctx, loaded) }()
-	stopping := false
+	ended := make(chan error, 1)
+	go func() { ended <- r.loadAndRun(ctx, c.loaded) }()
 	var failure error
 	for {
 		select {
 		case err := <-ended:
-			return again && !stopping, errors.Join(failure, err)
+			return c.again && !c.stopping, errors.Join(failure, err)
 		case err := <-r.failed:
-			stopping, failure = true, fmt.Errorf("serving profiles: %w", err)
+			failure = fmt.Errorf("serving profiles: %w", err)
+			c.end(false)
 		case s := <-r.signals:
-			again, stopping = again || s == syscall.SIGHUP, stopping || s != syscall.SIGHUP
+			c.signal(s)
 		case <-changed:
-			again = true
+			changed = r.watchConfig(ctx)
+			c.reload()
+		case err := <-c.checked:
+			c.decide(err)
 		}
-		cancel()
-		if stopping && !closed(loaded) { // loading may wait for a server and cannot be cancelled
+		if c.stopping && !closed(c.loaded) { // loading may wait for a server and cannot be cancelled
 			return false, failure
 		}
-		notify(stopping)
 	}
 }
 
@@ -115,19 +115,29 @@ func (r *runner) loadAndRun(ctx context.Context, loaded chan<- struct{}) error {
 	return err
 }
 
-// load loads the configuration, sets our defaults for describe and its outputs, and checks it.
-func (r *runner) load() (*config.Config, error) {
+// read loads the configuration and checks the options of our plugins. In test mode, outputs have no buffers.
+func (r *runner) read(testMode, quiet bool) (*config.Config, error) {
 	files, err := configFiles(r.files, r.folders)
 	if err != nil {
 		return nil, err
 	}
 	config.ResetSecrets()
 	c := newConfig()
-	c.Agent.Quiet = r.quiet
+	c.Agent.Quiet = quiet
 	c.Agent.ConfigURLRetryAttempts = r.urlRetries
 	c.InputFilters, c.OutputFilters, c.SecretStoreFilters = r.filters.inputs, r.filters.outputs, r.filters.secretstores
-	c.TestMode = r.test && !r.once
-	if err := c.LoadAll(files...); err != nil {
+	c.TestMode = testMode
+	sources, err := loadFiles(c, files)
+	if err != nil {
+		return nil, err
+	}
+	return c, checkOptions(c, sources)
+}
+
+// load reads the configuration, sets our defaults for describe and its outputs, and checks it.
+func (r *runner) load() (*config.Config, error) {
+	c, err := r.read(r.test && !r.once, r.quiet)
+	if err != nil {
 		return nil, err
 	}
 	openGates(c.Aggregators)

@@ -49,8 +49,9 @@ func (b *Block) Text(option string) string {
 
 // Tags returns the build tags of the plugin and of its data formats.
 func (b *Block) Tags() []string {
-	tags := []string{b.Plugin()}
-	for _, format := range formats(b.Table) {
+	found := formats(b.Table)
+	tags := append(make([]string, 0, 1+len(found)), b.Plugin())
+	for _, format := range found {
 		tags = append(tags, formatTags(b.Plugin(), format)...)
 	}
 	return tags

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/influxdata/telegraf/config"
+	"github.com/influxdata/telegraf/plugins/aggregators"
+	"github.com/influxdata/telegraf/plugins/inputs"
+	"github.com/influxdata/telegraf/plugins/outputs"
+	"github.com/influxdata/telegraf/plugins/parsers"
+	"github.com/influxdata/telegraf/plugins/processors"
+	"github.com/influxdata/telegraf/plugins/secretstores"
+	"github.com/influxdata/telegraf/plugins/serializers"
+
+	"github.com/telegraf-describe/telegraf-describe/cmd/telegraf-describe/blocks"
+	"github.com/telegraf-describe/telegraf-describe/internal/option"
+)
+
+// registered returns the names of the build's plugins by kind, as build tags spell them.
+func registered() map[string][]string {
+	names := map[string][]string{
+		"inputs":       slices.Sorted(maps.Keys(inputs.Inputs)),
+		"outputs":      slices.Sorted(maps.Keys(outputs.Outputs)),
+		"processors":   slices.Sorted(maps.Keys(processors.Processors)),
+		"aggregators":  slices.Sorted(maps.Keys(aggregators.Aggregators)),
+		"secretstores": slices.Sorted(maps.Keys(secretstores.SecretStores)),
+		"parsers":      slices.Sorted(maps.Keys(parsers.Parsers)),
+		"serializers":  slices.Sorted(maps.Keys(serializers.Serializers)),
+	}
+	if slices.Contains(names["parsers"], "xml") { // one plugin, whose formats are xml and xpath_*
+		names["parsers"] = append(names["parsers"], "xpath")
+	}
+	return names
+}
+
+// lackError returns one error with every plugin of the sources that the build does not have, its first place, and the
+// command that builds them in. It returns nil if the build has all. Plugins that filters leave out are not needed.
+func lackError(c *config.Config, sources []source) error {
+	names, seen := registered(), make(map[string]bool)
+	var lacking, paths []string
+	for _, s := range sources {
+		before := len(lacking)
+		for _, block := range s.blocks {
+			if leftOut(c, block) {
+				continue
+			}
+			for _, tag := range block.Tags() {
+				kind, name, _ := strings.Cut(tag, ".")
+				if seen[tag] || slices.Contains(names[kind], name) {
+					continue
+				}
+				seen[tag] = true
+				lacking = append(lacking, fmt.Sprintf("%s (%s:%d%s)", tag, s.path, block.Table.Line, option.Suggest(name, names[kind])))
+			}
+		}
+		if len(lacking) > before && !isURL(s.path) {
+			paths = append(paths, absolutePath(s.path))
+		}
+	}
+	if len(lacking) == 0 {
+		return nil
+	}
+	return fmt.Errorf("this build lacks %s that the configuration needs: %s%s", plural(len(lacking), "plugin"), strings.Join(lacking, ", "),
+		buildHint(paths))
+}
+
+// buildHint returns the command that builds the plugins of the files in. The make file separates paths by spaces, so there is
+// none for a path with a space.
+func buildHint(paths []string) string {
+	all := strings.Join(paths, " ")
+	switch {
+	case len(paths) == 0 || strings.Count(all, " ") >= len(paths):
+		return `; add them with: make build PLUGINS="inputs.NAME outputs.NAME"`
+	case len(paths) > 1:
+		all = `"` + all + `"`
+	}
+	return "; add them with: make build CONFIG=" + all
+}
+
+// leftOut reports whether the flags may make Telegraf skip the block.
+func leftOut(c *config.Config, b *blocks.Block) bool {
+	chosen := map[string][]string{"inputs": c.InputFilters, "outputs": c.OutputFilters, "secretstores": c.SecretStoreFilters}[b.Kind]
+	_, labeled := b.Table.Fields["labels"]
+	return labeled || len(chosen) > 0 && !slices.Contains(chosen, b.Name)
+}
+
+func absolutePath(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}
+
+// plural returns the number and the noun, such as "1 plugin" and "2 plugins".
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

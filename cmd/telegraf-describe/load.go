@@ -1,0 +1,61 @@
+package main
+
+import (
+	"fmt"
+	"log"
+	"strings"
+
+	"github.com/influxdata/telegraf/config"
+
+	"github.com/telegraf-describe/telegraf-describe/cmd/telegraf-describe/blocks"
+)
+
+// source is one file or URL of a configuration.
+type source struct {
+	path   string
+	text   []byte
+	blocks []*blocks.Block // in the order of their lines; nil if the text is no TOML
+}
+
+// loadFiles loads files and URLs into a configuration that has our defaults, and returns their blocks for messages. It
+// replaces LoadAll of [config.Config], whose errors name only the first plugin that the build lacks.
+func loadFiles(c *config.Config, paths []string) ([]source, error) {
+	sources := make([]source, 0, len(paths))
+	for _, path := range paths {
+		if !c.Agent.Quiet {
+			log.Printf("I! Loading config: %s", path)
+		}
+		text, _, err := config.LoadConfigFileWithRetries(path, c.Agent.ConfigURLRetryAttempts)
+		if err != nil {
+			return nil, loadError(path, err)
+		}
+		found, _ := blocks.Parse(text) // Telegraf reports the error
+		sources = append(sources, source{path: path, text: text, blocks: found})
+	}
+	for _, s := range sources {
+		if err := c.LoadConfigData(s.text, s.path); err != nil {
+			return nil, explainLoad(c, sources, s, err)
+		}
+	}
+	return sources, c.LoadAll() // without files, it sorts the processors and links the secrets
+}
+
+func loadError(path string, err error) error {
+	return fmt.Errorf("loading config file %s failed: %w", path, err)
+}
+
+// explainLoad returns a better error than Telegraf's for plugins that the build lacks and for unknown options of our
+// plugins. Telegraf's errors have no types, so their texts are compared.
+func explainLoad(c *config.Config, all []source, s source, err error) error {
+	var better error
+	switch text := err.Error(); {
+	case strings.Contains(text, "undefined but requested"), strings.Contains(text, "serializer not found"):
+		better = lackError(c, all)
+	case strings.Contains(text, "but they were not used"):
+		better = unknownOptions(s)
+	}
+	if better != nil {
+		return better
+	}
+	return loadError(s.path, err)
+}

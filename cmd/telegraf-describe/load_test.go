@@ -1,0 +1,114 @@
+package main
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/influxdata/telegraf/config"
+	"github.com/stretchr/testify/require"
+)
+
+// loading loads files with these texts and returns the error and the paths.
+func loading(t *testing.T, filters []string, texts ...string) (paths []string, err error) {
+	t.Helper()
+	for _, text := range texts {
+		paths = append(paths, writeFile(t, "telegraf.conf", text))
+	}
+	c := newConfig()
+	c.Agent.Quiet, c.InputFilters = true, filters
+	_, err = loadFiles(c, paths)
+	return paths, err
+}
+
+func TestOneErrorListsEveryPluginThatTheBuildLacks(t *testing.T) {
+	t.Parallel()
+	const first = "[[outputs.discard]]\n[[inputs.nonesuch]]\n[[inputs.file]]\n  data_format = \"nosuch\"\n[[inputs.nonesuch]]\n"
+	const second = "[[aggregators.describ]]\n[[processors.nonesuch]]\n[[secretstores.nonesuch]]\n[[outputs.file]]\n  data_format = \"nosuch\"\n"
+	paths, err := loading(t, nil, first, second)
+	require.EqualError(t, err, "this build lacks 6 plugins that the configuration needs: inputs.nonesuch ("+paths[0]+":2), parsers.nosuch ("+
+		paths[0]+":3), aggregators.describ ("+paths[1]+`:1, did you mean "describe"?), processors.nonesuch (`+paths[1]+":2), secretstores.nonesuch ("+
+		paths[1]+":3), serializers.nosuch ("+paths[1]+":4); add them with: make build CONFIG=\""+paths[0]+" "+paths[1]+"\"")
+
+	one, err := loading(t, nil, "[[outputs.discard]]\n", "[[outputs.nonesuch]]\n")
+	require.EqualError(t, err, "this build lacks 1 plugin that the configuration needs: outputs.nonesuch ("+one[1]+":1); add them with: make build CONFIG="+one[1])
+}
+
+func TestAPluginThatAFilterLeavesOutIsNotLacking(t *testing.T) {
+	t.Parallel()
+	paths, err := loading(t, []string{"file"}, "[[inputs.nonesuch]]\n[[outputs.nonesuch]]\n")
+	require.EqualError(t, err, "this build lacks 1 plugin that the configuration needs: outputs.nonesuch ("+paths[0]+":2); add them with: make build CONFIG="+paths[0])
+	_, err = loading(t, []string{"file"}, "[[inputs.nonesuch]]\n[[outputs.discard]]\n")
+	require.NoError(t, err)
+}
+
+func TestAPathWithASpaceHasNoBuildCommandOfItsOwn(t *testing.T) {
+	t.Parallel()
+	require.Contains(t, buildHint([]string{"/a b/telegraf.conf"}), "make build PLUGINS=")
+	require.Contains(t, buildHint([]string{"/a b/one.conf", "/two.conf"}), "make build PLUGINS=")
+	require.Contains(t, buildHint(nil), "make build PLUGINS=")
+}
+
+// LoadAll of an empty list does what it does after the last file: it sorts the processors and links the secrets.
+func TestLoadedFilesAreThoseOfTelegraf(t *testing.T) {
+	t.Parallel()
+	text := "[[processors.rename]]\n  order = 2\n[[processors.override]]\n  order = 1\n[[inputs.file]]\n[[outputs.discard]]\n"
+	path := writeFile(t, "telegraf.conf", text)
+	ours, theirs := newConfig(), newConfig()
+	_, err := loadFiles(ours, []string{path})
+	require.NoError(t, err)
+	require.NoError(t, theirs.LoadAll(path))
+	for _, c := range []*config.Config{ours, theirs} {
+		require.Equal(t, []string{"override", "rename"}, []string{c.Processors[0].Config.Name, c.Processors[1].Config.Name})
+	}
+	_, err = loadFiles(newConfig(), []string{filepath.Join(t.TempDir(), "missing.conf")})
+	require.ErrorContains(t, err, "missing.conf failed: ")
+}
+
+func TestErrorsOfOptionsNameFileLineAndBlock(t *testing.T) {
+	t.Parallel()
+	one := writeFile(t, "one.conf", "[[inputs.file]]\n[[aggregators.describe]]\n  period = \"1m\"\n  bucket = \"7x\"\n  emit = \"finale\"\n")
+	two := writeFile(t, "two.conf", "[[aggregators.describe]]\n[[outputs.rediscache]]\n[[aggregators.describe]]\n  alias = \"hourly\"\n\n  layout = \"rows \"\n")
+	c := newConfig()
+	c.Agent.Quiet = true
+	sources, err := loadFiles(c, []string{one, two})
+	require.NoError(t, err)
+	err = checkOptions(c, sources)
+	require.Error(t, err)
+	for _, want := range []string{
+		one + ":4: aggregators.describe: invalid 'bucket' setting",
+		one + `:5: aggregators.describe: invalid 'emit' setting "finale", known are ["both" "final" "update"], did you mean "final"?; for example emit = "final"`,
+		two + `:2: outputs.rediscache: invalid 'database' setting "", want the name of a database, or a 'database_tag'; for example database = "mydb"`,
+		two + `:6: aggregators.describe::hourly: invalid 'layout' setting "rows ", known are`,
+	} {
+		require.ErrorContains(t, err, want)
+	}
+	// Without the places of all blocks, the errors name the block only.
+	err = checkOptions(c, sources[1:])
+	require.ErrorContains(t, err, "\naggregators.describe::hourly: invalid 'layout' setting")
+	require.NotContains(t, err.Error(), two+":6")
+}
+
+func TestUnknownOptionsOfOurPluginsAreSuggested(t *testing.T) {
+	t.Parallel()
+	const text = "[[aggregators.describe]]\n  bukcet = \"1h\"\n  namepass = [\"cpu\"]\n  name_pass = [\"cpu\"]\n  [aggregators.describe.tags]\n    a = \"b\"\n"
+	paths, err := loading(t, nil, text+"[[outputs.rediscache]]\n  database = \"d\"\n  tls_cert = \"x\"\n  nothing_like_it = 1\n")
+	got := err.Error()
+	// Telegraf stops at the first block with an unknown option. All of them are in the error.
+	require.Equal(t, paths[0]+`:10: outputs.rediscache has no option "nothing_like_it"`+"\n"+
+		paths[0]+`:2: aggregators.describe has no option "bukcet", did you mean "bucket"?`+"\n"+
+		paths[0]+`:4: aggregators.describe has no option "name_pass", did you mean "namepass"?`, got)
+	_, err = loading(t, nil, "[[inputs.file]]\n  nonesuch = 1\n")
+	require.ErrorContains(t, err, `configuration specified the fields ["nonesuch"]`)
+}
+
+// Options that Telegraf accepts in any block are not unknown.
+func TestGeneralOptionsAreThoseOfTelegraf(t *testing.T) {
+	t.Parallel()
+	for _, name := range generalOptions {
+		c := config.NewConfig()
+		err := c.LoadConfigData([]byte("[[outputs.discard]]\n  "+name+" = \"1\"\n"), config.EmptySourcePath)
+		if err != nil {
+			require.NotContains(t, err.Error(), "but they were not used", name)
+		}
+	}
+}

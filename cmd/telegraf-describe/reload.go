@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"log"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
+)
+
+// cycle is the time of one agent: from loading its configuration until it has ended. Its methods are for one goroutine.
+type cycle struct {
+	*runner
+	cancel   context.CancelFunc
+	loaded   chan struct{} // closed when the configuration is loaded
+	checked  chan error    // gets the result of the check of a new configuration; nil while there is none
+	repeat   bool          // whether another reload was asked for during that check
+	again    bool          // whether another agent follows
+	stopping bool          // whether the command ends
+}
+
+// reload begins a reload. While an agent runs, it begins with a check of the new configuration, so that the agent is
+// stopped only for one that can run.
+func (c *cycle) reload() {
+	switch {
+	case c.again || c.stopping:
+	case !closed(c.loaded):
+		c.end(true)
+	case c.checked != nil:
+		c.repeat = true
+	default:
+		checked := make(chan error, 1)
+		c.checked = checked
+		go func() { checked <- c.checkNew() }()
+	}
+}
+
+// decide ends the agent if the new configuration is good, and else logs why the agent runs on.
+func (c *cycle) decide(err error) {
+	repeat := c.repeat
+	c.checked, c.repeat = nil, false
+	if err == nil {
+		c.end(true)
+		return
+	}
+	log.Printf("E! The new configuration has an error, so the agent runs on with the old one: %s", oneLine(err))
+	notify(false)
+	notifyState(daemon.SdNotifyReady)
+	if repeat {
+		c.reload()
+	}
+}
+
+// end ends the agent, and the command unless another agent follows.
+func (c *cycle) end(again bool) {
+	c.again, c.stopping = c.again || again, c.stopping || !again
+	c.cancel()
+	if !c.stopping || closed(c.loaded) {
+		notify(c.stopping)
+	}
+}
+
+// signal handles a signal of the process.
+func (c *cycle) signal(s os.Signal) {
+	if s == syscall.SIGHUP {
+		c.reload()
+		return
+	}
+	c.end(false)
+}
+
+// checkNew returns an error if the configuration, as it is in the files now, could not run. It does not touch anything that
+// the running agent uses: no state, no buffer on disk, no log file.
+func (r *runner) checkNew() error {
+	c, err := r.read(true, true)
+	if err != nil {
+		return err
+	}
+	openGates(c.Aggregators)
+	if err := checkConfig(c, r.once || !r.test); err != nil {
+		return err
+	}
+	return initThrowaway(c, describe.Host{Bounded: true})
+}
+
+// oneLine returns the text of an error in one line.
+func oneLine(err error) string {
+	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+}
