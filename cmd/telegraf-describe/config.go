@@ -96,6 +96,7 @@ func check(c *cli.Context, out io.Writer) error {
 	openGates(cfg.Aggregators)
 	warnOverlaps(cfg.Aggregators)
 	warnMerges(cfg.Aggregators)
+	warnUnreached(cfg)
 	if err := checkConfig(cfg, true); err != nil {
 		return err
 	}

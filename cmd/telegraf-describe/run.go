@@ -143,6 +143,7 @@ func (r *runner) load() (*config.Config, error) {
 	openGates(c.Aggregators)
 	warnOverlaps(c.Aggregators)
 	warnMerges(c.Aggregators)
+	warnUnreached(c)
 	if err := dropOpenRows(c); err != nil {
 		return nil, err
 	}
