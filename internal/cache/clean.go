@@ -148,7 +148,8 @@ func (w *Writer) cleanCatalogue(ctx context.Context, now time.Time) error {
 }
 
 // split separates names into those whose key exists and those whose key does not. It sends GET, which the documented
-// ACL has and EXISTS is not in: GET refuses a key that is not a string, so a refusal means that the key exists.
+// ACL has and EXISTS is not in: GET refuses a key that is not a string, so a refusal means that the key exists. A key that
+// the user may not read counts as existing: it is left to the agents that may.
 func split(ctx context.Context, client redis.UniversalClient, names []string, key func(name string) string) (existing, gone []string, err error) {
 	pipe := client.Pipeline()
 	cmds := make([]*redis.StringCmd, len(names))
@@ -158,7 +159,7 @@ func split(ctx context.Context, client redis.UniversalClient, names []string, ke
 	_, _ = pipe.Exec(ctx) // the error of each command is checked below
 	for i, name := range names {
 		switch err := cmds[i].Err(); {
-		case err == nil || redis.HasErrorPrefix(err, "WRONGTYPE"):
+		case err == nil || redis.HasErrorPrefix(err, "WRONGTYPE") || isRefused(err):
 			existing = append(existing, name)
 		case errors.Is(err, redis.Nil):
 			gone = append(gone, name)
