@@ -20,8 +20,9 @@ const (
 	// compatShare limits the share of time that is spent on rebuilds: from the begin of a rebuild, a value is not
 	// rebuilt again for this many times the duration of the rebuild.
 	compatShare = 20
-	// compatTimeout bounds one rebuild.
-	compatTimeout = 10 * time.Second
+	// compatTimeout bounds one rebuild. It is long enough for the round trips of a slow network; the client bounds each of
+	// them.
+	compatTimeout = time.Minute
 	// settleTries is how often close rebuilds a value if other agents write at the same time.
 	settleTries = 10
 	// compatSpan is how far back the first search for buckets reaches. Each further search reaches compatReach times

@@ -158,3 +158,35 @@ func TestTheRecoveryAfterAFailedConnectionIsLogged(t *testing.T) {
 	require.Len(t, log.Messages(), 1)
 	require.Contains(t, fmt.Sprint(log.Messages()[0]), "; attempts that failed: 1")
 }
+
+// Connecting and writing take several round trips, each of which is shorter than the timeout.
+func TestASlowNetworkConnectsAndWrites(t *testing.T) {
+	t.Parallel()
+	server := redistest.Server(t)
+	r, log := connected(t, redistest.Slow(t, server.Addr(), 600*time.Millisecond), "  timeout = \"1s\"\n  compat_max_records = 10\n")
+	require.NoError(t, r.Write([]telegraf.Metric{row(nil, mean(1), 0)}))
+	require.NoError(t, r.Close())
+	client := redistest.Client(t, server)
+	require.Len(t, records(t, client, cpu), 1)
+	require.Equal(t, int64(1), client.Exists(t.Context(), "db:analytics_cpu").Val())
+	require.Empty(t, log.Messages())
+}
+
+// Telegraf logs only "not connected" for the second and later attempts.
+func TestTheReasonOfAFailedAttemptIsLoggedWhenItChanges(t *testing.T) {
+	t.Parallel()
+	server := redistest.Server(t)
+	addr := server.Addr()
+	require.NoError(t, server.Stop())
+	r, log := output(t, addr, "")
+	for range 3 {
+		require.ErrorContains(t, r.Connect(), "connection refused")
+	}
+	require.Empty(t, log.Messages(), "Telegraf logs the first reason")
+	redistest.Start(t, redisserver.Options{Addr: addr, Password: "secret"})
+	for range 3 {
+		require.ErrorContains(t, r.Connect(), "NOAUTH")
+	}
+	require.Len(t, log.Warnings(), 1)
+	require.Regexp(t, `Not connected after .*s: redis at .*: NOAUTH .*; check 'username', 'password', 'servers'`, log.Warnings()[0])
+}

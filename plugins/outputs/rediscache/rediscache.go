@@ -52,8 +52,10 @@ type RedisCache struct {
 
 	client   redis.UniversalClient // client and writer are nil without a connection
 	writer   *cache.Writer
-	outdated int64  // how many outdated records of the writer are in the counter already
-	outage   outage // in which Redis accepts no writes
+	outdated int64     // how many outdated records of the writer are in the counter already
+	outage   outage    // in which Redis accepts no writes
+	reason   string    // why there was no connection, as it was last logged
+	reasoned time.Time // when that was
 	counters counters
 	logged   map[string]bool // reasons of rejection that were logged
 	reported atomic.Int64    // when report last logged an error, in nanoseconds since 1970
@@ -186,15 +188,39 @@ func (r *RedisCache) Connect() error {
 	writer := cache.NewWriter(client, cache.Options{
 		Retention: time.Duration(r.Retention), MaxBuckets: r.MaxBuckets, CompatRecords: r.CompatMaxRecords, Report: r.report,
 	})
-	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(r.Timeout))
+	ctx, cancel := context.WithTimeout(context.Background(), r.patience(1))
 	defer cancel()
 	if err := writer.Ping(ctx); err != nil {
 		_ = client.Close()
+		err := &startupError{err: o.Explain(err, optionNames), retry: !cache.IsPermanent(err)}
+		r.logNoConnection(err, time.Now())
 		r.outage.fail(time.Now())
-		return &startupError{err: o.Explain(err, optionNames), retry: !cache.IsPermanent(err)}
+		return err
 	}
 	r.client, r.writer, r.outdated = client, writer, 0
 	return nil
+}
+
+// maxCommands is how many commands one after another it takes at most to connect, or to write a table.
+const maxCommands = 20
+
+// patience bounds a connection or the writing of tables. The option timeout bounds each command, so this bound is reached
+// only if the network is slow but every command succeeds.
+func (r *RedisCache) patience(tables int) time.Duration {
+	return time.Duration(max(tables, 1)) * maxCommands * time.Duration(r.Timeout)
+}
+
+// logNoConnection logs why there is no connection, if the reason has changed or was logged a minute ago. Telegraf logs the
+// reason of the first attempt; of later ones it logs only "not connected".
+func (r *RedisCache) logNoConnection(err error, now time.Time) {
+	reason, again := err.Error(), r.outage.attempts > 0
+	if again && reason == r.reason && now.Sub(r.reasoned) < time.Minute {
+		return
+	}
+	if again {
+		r.Log.Warnf("Not connected after %s: %s", now.Sub(r.outage.since).Round(time.Millisecond), reason)
+	}
+	r.reason, r.reasoned = reason, now
 }
 
 // dialOptions returns the options of the connection, with the secrets.
@@ -255,7 +281,7 @@ func (r *RedisCache) report(err error) {
 // writing it once. Metrics that are not rows of describe are rejected; the others are written.
 func (r *RedisCache) Write(metrics []telegraf.Metric) error {
 	b := r.sort(metrics)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(r.Timeout)+time.Duration(len(b.tables))*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), r.patience(len(b.tables)))
 	defer cancel()
 	for _, t := range b.order {
 		if !r.put(ctx, b, t) {
@@ -328,7 +354,7 @@ func (r *RedisCache) Close() error {
 	if r.client == nil {
 		return nil
 	}
-	err := errors.Join(r.writer.Close(time.Duration(r.Timeout)), r.client.Close())
+	err := errors.Join(r.writer.Close(r.patience(1)), r.client.Close())
 	r.client, r.writer = nil, nil
 	if err != nil {
 		return r.at(err)

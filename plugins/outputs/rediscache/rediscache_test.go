@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,13 +53,17 @@ func load(t *testing.T, text string) *models.RunningOutput {
 	return cfg.Outputs[0]
 }
 
+// outputsMade counts the plugins. Statistics with the same tags are shared in the whole process, also by the runs of a test
+// with -count.
+var outputsMade atomic.Int64
+
 // output returns the plugin of a configuration, with its log.
 func output(t *testing.T, addr, options string) (*rediscache.RedisCache, *testutil.CaptureLogger) {
 	t.Helper()
 	r, ok := load(t, fmt.Sprintf("[[outputs.rediscache]]\n  servers = [\"redis://%s\"]\n  database = \"db\"\n  agent = \"a1\"\n%s\n", addr, options)).Output.(*rediscache.RedisCache)
 	require.True(t, ok)
 	log := &testutil.CaptureLogger{}
-	r.Log, r.Statistics = log, selfstat.NewCollector(map[string]string{"test": t.Name()})
+	r.Log, r.Statistics = log, selfstat.NewCollector(map[string]string{"test": strconv.FormatInt(outputsMade.Add(1), 10)})
 	require.NoError(t, r.Init())
 	return r, log
 }
