@@ -100,13 +100,21 @@ crash: ## kill telegraf-describe CRASHES (50) times under load and compare every
 	cd $(COMMAND) && CRASHES=$(or $(CRASHES),50) go test -tags "$(TAGS)" -count 1 -timeout 30m -run TestCrashes -v .
 
 .PHONY: bench
-bench: ## measure describe beside its neighbours, the whole process, summaries, cache and API (15 minutes)
-	$(BENCH) -bench 'Neighbours/series=(1|100)$$' -benchtime 100ms -count 6 ./plugins/aggregators/describe
+bench: ## measure describe beside its neighbours, the whole process, summaries, state, cache and API (15 minutes)
+	$(BENCH) -bench 'Neighbours/series=(1|100)$$' -benchtime 50ms -count 6 ./plugins/aggregators/describe
 	$(BENCH) -bench 'Neighbours/series=10000$$' -benchtime 1x -timeout 20m ./plugins/aggregators/describe
-	$(BENCH) -bench . -benchmem -benchtime 200ms -timeout 20m ./internal/...
+	$(BENCH) -bench . -benchmem -benchtime 50ms -timeout 20m $$(go list ./internal/... ./plugins/outputs/... | grep -v internal/describe)
 	$(eval TAGS := $(test_tags))
 	@test "$(TAGS)" != failed
 	cd $(COMMAND) && $(BENCH) -bench . -benchtime 1x -count 3 -tags "$(TAGS)" .
+
+.PHONY: bench-scale
+bench-scale: ## measure Pushes of 100,000 series, an hour of changing series, the cost of state and a restart
+	$(BENCH) -bench 'PushAtScale|SeriesComeAndGo|StateCost|Restart' -benchtime 1x -timeout 30m ./plugins/aggregators/describe
+
+.PHONY: bench-file
+bench-file: ## measure the command describe beside DuckDB, pandas and mlr, where they are installed
+	$(BENCH) -bench Neighbours -benchtime 1x -timeout 30m ./internal/describe
 
 .PHONY: fuzz
 fuzz: ## fuzz each decoder and parser for FUZZTIME (10s)

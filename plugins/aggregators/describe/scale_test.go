@@ -149,61 +149,6 @@ func seriesComeAndGo(b *testing.B, kept bool) {
 	}
 }
 
-// BenchmarkStateMemory reports the live heap in the middle of an hour, with 10 fields of 20,000 series, without a state and as a
-// multiple of that with one.
-func BenchmarkStateMemory(b *testing.B) {
-	for b.Loop() {
-		without := heldBySeries(b, "")
-		with := heldBySeries(b, b.TempDir())
-		b.ReportMetric(without/1e6, "live-MB")
-		b.ReportMetric(with/without, "state/none")
-	}
-}
-
-// heldBySeries returns how many bytes an aggregator holds after twenty Pushes, beside what the benchmark itself holds.
-func heldBySeries(b *testing.B, folder string) float64 {
-	const series, pushes = 20_000, 20
-	all := make([]telegraf.Metric, series)
-	at := time.Now().Truncate(time.Hour)
-	for i := range all {
-		fields := make(map[string]any)
-		for f := range 10 {
-			fields["f"+strconv.Itoa(f)] = 0.0
-		}
-		all[i] = point(map[string]string{"host": strconv.Itoa(i)}, fields, at)
-	}
-	runtime.GC()
-	before := liveHeap()
-	d := newDescribe()
-	d.Log, d.Bucket, d.State = testutil.Logger{Quiet: true}, "1h", folder
-	d.SetHost(Host{Bounded: true, Closes: true})
-	gate := config.Duration(openGate)
-	d.Grace, d.Delay = &gate, &gate
-	if err := d.Init(); err != nil {
-		b.Fatal(err)
-	}
-	acc := &countingAccumulator{}
-	for push := range pushes {
-		for row := range 3 {
-			for i, m := range all {
-				m.SetTime(at.Add(time.Duration(3*push+row) * time.Second))
-				for f, field := range m.FieldList() {
-					field.Value = float64(i*f%97) + float64(push*3+row)/7
-				}
-				d.Add(m)
-			}
-		}
-		d.Push(acc)
-	}
-	runtime.GC()
-	held := liveHeap() - before
-	runtime.KeepAlive(all)
-	if err := d.Close(); err != nil {
-		b.Fatal(err)
-	}
-	return held
-}
-
 // pushedBuckets returns the keys of the series with an open bucket.
 func (d *Describe) pushedBuckets() (keys []string) {
 	d.engine.Save(func(b engine.Bucket) { keys = append(keys, b.Series) }, func(string, int64, int64) {})
