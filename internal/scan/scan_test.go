@@ -188,3 +188,28 @@ func BenchmarkTimes(b *testing.B) {
 		scan.Times{}.Read(cell)
 	}
 }
+
+// A leap second is the second after it, as in Unix time, and no other minute has a second 60.
+func TestLeapSecondIsTheStartOfTheNextDay(t *testing.T) {
+	t.Parallel()
+	const next = 1483228800 * int64(1e9) // 2017-01-01T00:00:00Z
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	require.NoError(t, err)
+	for text, zone := range map[string]*time.Location{
+		"2016-12-31T23:59:60Z": nil, "2017-01-01T00:59:60+01:00": nil, "2016-12-31 15:59:60 -0800": nil, "2016-12-31T23:59:60": time.UTC,
+		"2017-01-01T00:59:60": berlin, "2017-01-01T05:29:60+05:30": nil,
+	} {
+		ns, ok := scan.Times{Zone: zone}.Read([]byte(text))
+		require.True(t, ok, text)
+		require.Equal(t, next, ns, text)
+	}
+	ns, ok := scan.Times{}.Read([]byte("2016-12-31T23:59:60.25Z"))
+	require.True(t, ok)
+	require.Equal(t, next+250_000_000, ns)
+	for _, text := range []string{"2016-12-31T22:59:60Z", "2016-12-31T23:59:61Z", "2016-12-31T23:59:60+01:00"} {
+		_, ok := scan.Times{}.Read([]byte(text))
+		require.False(t, ok, text)
+	}
+	_, ok = scan.Times{Zone: berlin}.Read([]byte("2016-12-31T23:59:60"))
+	require.False(t, ok)
+}

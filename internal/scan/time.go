@@ -47,6 +47,7 @@ type Times struct {
 //	2026-11-01   2026/11/01   2026-11-01T12:30   2026-11-01 12:30:00.25   2026-11-01T12:30:00+01:00   1793536200
 //
 // An offset is Z, ±hh, ±hhmm or ±hh:mm, with or without a space before it; a comma may replace the point. ok is false for
+// A leap second, :60 in the last minute of a day in UTC, is the start of the next day, as in Unix time. ok is false for
 // any other text, for dates that the calendar does not have, and for times that int64 nanoseconds cannot hold (before
 // 1678 and after 2261).
 func (t Times) Read(b []byte) (ns int64, ok bool) {
@@ -165,15 +166,18 @@ func (t Times) clock(b []byte, year, month, day int) (ns int64, ok bool) {
 	if year < 1678 || year > 2261 {
 		return 0, false
 	}
+	const secondsOfDay, leap = 86400, 60
 	if len(b) == 0 && t.Zone != nil && t.Zone != time.UTC {
-		return time.Date(year, time.Month(month), day, hour, minute, second, int(ns), t.Zone).UnixNano(), true
+		at := time.Date(year, time.Month(month), day, hour, minute, second, int(ns), t.Zone)
+		return at.UnixNano(), second < leap || at.Unix()%secondsOfDay == 0
 	}
 	offset, ok := offsetOf(b)
-	seconds := daysSince1970(year, month, day)*86400 + int64(hour*3600+minute*60+second-offset)
-	return seconds*1e9 + ns, ok
+	seconds := daysSince1970(year, month, day)*secondsOfDay + int64(hour*3600+minute*60+second-offset)
+	return seconds*1e9 + ns, ok && (second < leap || seconds%secondsOfDay == 0)
 }
 
-// timeOfDay reads hh:mm, hh:mm:ss or hh:mm:ss.fraction and returns the rest. Fractions beyond nanoseconds are cut off.
+// timeOfDay reads hh:mm, hh:mm:ss or hh:mm:ss.fraction and returns the rest. Fractions beyond nanoseconds are cut off. The
+// second may be 60; whether that is a leap second depends on the date and the offset.
 func timeOfDay(b []byte) (hour, minute, second int, ns int64, rest []byte, ok bool) {
 	const hhmm, hhmmss = len("15:04"), len("15:04:05")
 	if len(b) < hhmm || b[2] != ':' {
@@ -191,7 +195,7 @@ func timeOfDay(b []byte) (hour, minute, second int, ns int64, rest []byte, ok bo
 			ns, rest = fraction(rest[1:])
 		}
 	}
-	return hour, minute, second, ns, rest, ok1 && ok2 && hour < 24 && minute < 60 && second < 60
+	return hour, minute, second, ns, rest, ok1 && ok2 && hour < 24 && minute < 60 && second <= 60
 }
 
 // fraction reads the digits of a fraction of a second.
