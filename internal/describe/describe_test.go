@@ -314,3 +314,43 @@ func TestLastOfRepeatedNamesInARowCounts(t *testing.T) {
 	require.Equal(t, "measurement,g,column,count,missing,sum\nm,b,v,1,0,2\nm,c,v,2,0,7\n",
 		ok(t, "m,g=a,g=b v=1,v=2\nm,g=c v=3\nm,g=c v=4\n", args...))
 }
+
+// Whole numbers beyond 2^53 are rounded, which is noted, and the number of distinct ones is marked as an estimate.
+func TestLargeWholeNumbersAreNotedAndDistinctIsAnEstimate(t *testing.T) {
+	t.Parallel()
+	const one, two = "9007199254740992", "9007199254740993"
+	for name, content := range map[string]string{
+		"csv": "id\n" + one + "\n" + two + "\n", "json": `{"id":` + one + "}\n" + `{"id":` + two + "}\n", "lp, signed": "m id=" + one + "i\nm id=" + two + "i\n",
+		"lp, unsigned": "m id=" + one + "u\nm id=" + two + "u\n", "negative": "id\n-" + one + "\n-" + two + "\n",
+	} {
+		stdout, stderr, status := run(t, content, strings.Fields("-o csv --columns id --stats count,distinct -")...)
+		require.Zero(t, status, name)
+		require.Contains(t, stdout, "column,count,distinct,estimated\n", name)
+		require.Contains(t, stdout, "id,2,1,distinct\n", name)
+		require.Equal(t, "describe: column \"id\": whole numbers of 2^53 or more are rounded to 53 bits (--text id counts them exactly)\n", stderr, name)
+		require.Contains(t, ok(t, content, strings.Fields("-o csv --text id --columns id --stats count,distinct -")...), "id,2,", name)
+	}
+	require.Equal(t, "column,distinct\nid,2\n", ok(t, "id\n"+one+"\n"+two+"\n", strings.Fields("-o csv --text id --stats distinct -")...))
+	require.Equal(t, "column,distinct\nid,2\n", ok(t, "id\n9007199254740991\n9007199254740990\n", strings.Fields("-o csv --stats distinct -")...))
+	require.Equal(t, "g,column,distinct,estimated\na,id,1,distinct\nb,id,1,\n",
+		first(run(t, "g,id\na,"+one+"\nb,7\n", strings.Fields("-o csv --group-by g --stats distinct -")...)), "only the group with such numbers")
+}
+
+func first(stdout, _ string, _ int) string { return stdout }
+
+// The output has a column for each name of --group-by, whatever the data.
+func TestGroupColumnsAreThereWithoutValues(t *testing.T) {
+	t.Parallel()
+	args := strings.Fields("-o csv --group-by g --columns v --stats count -")
+	require.Equal(t, "g,column,count\n,v,2\n", ok(t, "g,v\n,1\n,2\n", args...))
+	require.Equal(t, "g,column,count\n,v,2\n", ok(t, `{"g":null,"v":1}`+"\n"+`{"g":null,"v":2}`+"\n", args...))
+}
+
+// A member of JSON that is always null is a column without values, and its type is that of the first value.
+func TestNullsOfJSONMakeAColumn(t *testing.T) {
+	t.Parallel()
+	args := strings.Fields("-o csv --stats type,count,missing -")
+	require.Equal(t, "column,type,count,missing\na,empty,0,2\nb,integer,2,0\n", ok(t, `{"a":null,"b":1}`+"\n"+`{"a":null,"b":2}`+"\n", args...))
+	require.Equal(t, "column,type,count,missing\na,text,1,2\n", ok(t, `{"a":null}`+"\n"+`{"a":"x"}`+"\n"+`{"a":null}`+"\n", args...))
+	require.Equal(t, "column,type,count,missing\na,integer,1,1\n", ok(t, `{"a":3}`+"\n"+`{"a":null}`+"\n", args...))
+}

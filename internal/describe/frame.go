@@ -165,7 +165,7 @@ func (o *options) frame(rows []profile.Row) *show.Table {
 	if !slices.ContainsFunc(rows, func(r profile.Row) bool { return !r.Exact && r.Stats != nil }) {
 		columns = slices.DeleteFunc(columns, func(c outputColumn) bool { return c.ifEstimated })
 	}
-	tables, keys := identities(rows)
+	tables, keys := identities(rows, o.groupBy)
 	t := &show.Table{}
 	head := func(name string, drop int) { t.Columns = append(t.Columns, show.Column{Name: name, Drop: drop}) }
 	if tables {
@@ -218,9 +218,16 @@ func (o *options) frame(rows []profile.Row) *show.Table {
 	return t
 }
 
-// identities returns whether the rows have names of tables, and the keys of their tags in ascending order.
-func identities(rows []profile.Row) (tables bool, keys []string) {
+// identities returns whether the rows have names of tables, and the keys of their tags in ascending order. The names in
+// groupBy, but not its globs, are keys even if no row has a value of them.
+func identities(rows []profile.Row, groupBy []string) (tables bool, keys []string) {
 	seen := make(map[string]bool)
+	for _, name := range groupBy {
+		if !seen[name] && !isGlob(name) {
+			seen[name] = true
+			keys = append(keys, name)
+		}
+	}
 	for i := range rows {
 		tables = tables || rows[i].Table != ""
 		for _, tag := range rows[i].Tags {

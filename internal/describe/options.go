@@ -336,3 +336,6 @@ func match(glob, name string) bool {
 	ok, err := path.Match(strings.ReplaceAll(glob, "/", "\x00"), strings.ReplaceAll(name, "/", "\x00"))
 	return ok && err == nil
 }
+
+// isGlob reports whether a name may match other names than itself.
+func isGlob(name string) bool { return strings.ContainsAny(name, `*?[\`) }

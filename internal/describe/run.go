@@ -154,6 +154,9 @@ func (c *command) report(result *profile.Result) error {
 		c.note("column %q: %d values are not of the type %s, such as %q (--text %s reads all as text)", invalid.Column, invalid.Count, invalid.Kind,
 			invalid.First, invalid.Column)
 	}
+	for _, name := range result.Rounded {
+		c.note("column %q: whole numbers of 2^53 or more are rounded to 53 bits (--text %s counts them exactly)", name, name)
+	}
 	if result.Demoted > 0 {
 		c.note("%d columns and groups are estimates, as their values need more than --memory-limit %s", result.Demoted, c.flags.memoryLimit)
 	}

@@ -11,6 +11,9 @@ const (
 	Time
 )
 
+// MaxWhole is 2^53. Whole numbers below it are exact as float64; from it on, different ones may be the same float64.
+const MaxWhole = 1 << 53
+
 // Span is a text in [Batch.Bytes].
 type Span struct{ start, end uint32 }
 
@@ -19,7 +22,8 @@ type Column struct {
 	Name string
 	Kind Kind
 	Tag  bool // whether it is a tag of line protocol; these are texts
-	// Declared is whether the file names the column, even if the batch has no cell of it, as CSV does.
+	// Declared is whether the file names the column, even if the batch has no cell of it, as CSV and JSON nulls do. Without
+	// a cell, the kind is a guess.
 	Declared bool
 
 	Numbers []float64 // of the kind Number; true is 1 and false is 0
@@ -33,6 +37,7 @@ type Column struct {
 	Whole        bool   // whether there is a whole number
 	Fraction     bool   // whether there is a number with a point or an exponent
 	Bool         bool   // whether there is a truth value
+	Large        bool   // whether there is a whole number of at least MaxWhole in magnitude
 }
 
 // Len returns how many cells the column has.
@@ -75,6 +80,12 @@ func (c *Column) at(row int) {
 func (c *Column) addNumber(row int, v float64) {
 	c.at(row)
 	c.Numbers = append(c.Numbers, v)
+}
+
+// noteWhole notes that v, the cell added last, was written as a whole number.
+func (c *Column) noteWhole(v float64) {
+	c.Whole = true
+	c.Large = c.Large || v >= MaxWhole || v <= -MaxWhole
 }
 
 func (c *Column) addText(row int, s Span) {

@@ -235,8 +235,11 @@ func readNumber(c *Column, row int, text []byte) {
 			return
 		}
 	}
-	c.Whole = c.Whole || whole
-	c.Fraction = c.Fraction || !whole
+	if whole {
+		c.noteWhole(v)
+	} else {
+		c.Fraction = true
+	}
 	c.addNumber(row, v)
 }
 

@@ -14,7 +14,7 @@ import (
 const maxDepth = 100
 
 // jsonParser reads lines that are JSON objects (RFC 8259). Members of nested objects are columns whose names are joined by
-// points. Arrays are texts. A null is a missing cell.
+// points. Arrays are texts. A null is a missing cell; a member that is always null is a column without cells.
 type jsonParser struct {
 	source *source
 
@@ -186,10 +186,18 @@ func (p *jsonParser) member(t *Table, b *Batch, depth int) error {
 		return err
 	}
 	v, null, err := p.literal()
-	if err == nil && !null && p.source.reads(p.name, false) && !p.isTime() {
-		p.add(t, value{kind: Number, form: boolean, number: truth(v)})
+	if err != nil || p.isTime() || !p.source.reads(p.name, false) {
+		return err
 	}
-	return err
+	switch {
+	case !null:
+		p.add(t, value{kind: Number, form: boolean, number: truth(v)})
+	case p.source.asText(string(p.name)):
+		p.add(t, value{kind: Text, form: missing})
+	default:
+		p.add(t, value{kind: Number, form: missing})
+	}
+	return nil
 }
 
 func (p *jsonParser) isTime() bool { return p.source.time != "" && string(p.name) == p.source.time }

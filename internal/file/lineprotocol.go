@@ -11,7 +11,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/scan"
 )
 
-// lineParser reads the lines of line protocol. Tags and strings are texts, truth values are 1 and 0.
+// lineParser reads the lines of line protocol. Tags, strings and the numbers of [Options.AsText] are texts, truth values are
+// 1 and 0.
 type lineParser struct {
 	source *source
 	row    []value // the cells of the current line
@@ -35,6 +36,7 @@ const (
 	whole form = iota
 	fraction
 	boolean
+	missing // no number: the cell is missing
 )
 
 func (p *lineParser) parse(data []byte, b *Batch) {
@@ -103,6 +105,10 @@ func (t *Table) commit(row []value) {
 	for i := range row {
 		v := &row[i]
 		c := t.Columns[v.column]
+		if v.form == missing {
+			c.Declared = true
+			continue
+		}
 		if n := c.Len(); n > 0 && c.Row(n-1) == t.Rows {
 			c.dropLast()
 		}
@@ -113,11 +119,12 @@ func (t *Table) commit(row []value) {
 		c.addNumber(t.Rows, v.number)
 		switch v.form {
 		case whole:
-			c.Whole = true
+			c.noteWhole(v.number)
 		case fraction:
 			c.Fraction = true
 		case boolean:
 			c.Bool = true
+		case missing: // added no cell
 		}
 	}
 	t.Rows++
@@ -161,6 +168,9 @@ func (p *lineParser) fields(d *lineprotocol.Decoder, t *Table, b *Batch) error {
 			return fmt.Errorf("field %q: %w", key, err)
 		}
 		if p.source.reads(key, false) {
+			if v.kind == Number && v.form != boolean && p.source.o.AsText != nil && p.source.o.AsText(string(key)) {
+				v = value{kind: Text, text: b.keep(text)}
+			}
 			v.column = t.expect(len(p.row), key, v.kind, false)
 			p.row = append(p.row, v)
 		}

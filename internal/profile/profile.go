@@ -62,7 +62,9 @@ type Result struct {
 	Invalid  []Invalid
 	Demoted  int  // how many columns and groups became estimates for want of memory
 	Over     bool // whether memory was exceeded all the same
-	Grouped  bool // whether a column of Options.Group was found
+	// Rounded are the described columns with whole numbers that float64 may not have, see [file.MaxWhole].
+	Rounded []string
+	Grouped bool // whether a column of Options.Group was found
 }
 
 // maxBad is how many bad lines a result has.
@@ -250,16 +252,17 @@ type columnKey struct {
 	tag  bool
 }
 
-// column is a column of a table. The kind of its first cells is that of all.
+// column is a column of a table. The kind of its first cells is that of all; until there are any, the kind is a guess.
 type column struct {
 	name     string
 	kind     file.Kind
 	tag      bool
 	position int // in table.columns
 	hidden   bool
+	settled  bool // whether there were cells or invalid ones
 
-	invalid                  Invalid
-	whole, fraction, boolean bool
+	invalid                         Invalid
+	whole, fraction, boolean, large bool // see file.Column
 }
 
 type groupKey struct {
@@ -311,6 +314,10 @@ func (t *table) column(b *file.Batch, c *file.Column, o Options) *column {
 		t.index[key] = known
 		t.columns = append(t.columns, known)
 	}
+	if !known.settled {
+		known.kind, known.settled = c.Kind, c.Len()+c.Invalid > 0
+	}
+	known.large = known.large || c.Large
 	known.whole = known.whole || c.Whole
 	known.fraction = known.fraction || c.Fraction
 	known.boolean = known.boolean || c.Bool

@@ -80,6 +80,9 @@ func (p *run) finish() *Result {
 	workers.Wait()
 	for _, t := range p.order {
 		for _, c := range t.columns {
+			if c.large && !c.hidden {
+				p.result.Rounded = append(p.result.Rounded, c.name)
+			}
 			if c.invalid.Count > 0 && !c.hidden {
 				c.invalid.Column, c.invalid.Kind = c.name, c.typeName()
 				p.result.Invalid = append(p.result.Invalid, c.invalid)
@@ -127,13 +130,13 @@ func (q pair) row(o *Options) Row {
 	}
 	f := q.group.fields[q.column.position]
 	q.group.fields[q.column.position] = nil
-	f.fill(&r, q.column.kind, o)
+	f.fill(&r, q.column, o)
 	r.Missing -= min(r.Count, r.Missing)
 	return r
 }
 
 // fill sets what the field describes.
-func (f *field) fill(r *Row, kind file.Kind, o *Options) {
+func (f *field) fill(r *Row, c *column, o *Options) {
 	r.Exact = f.exact()
 	r.DistinctExact = r.Exact && !f.rounded
 	if f.texts != nil {
@@ -146,9 +149,12 @@ func (f *field) fill(r *Row, kind file.Kind, o *Options) {
 	if f.numbers.distinct != nil {
 		r.Distinct = min(f.numbers.distinct.Count(), r.Count)
 	}
-	if kind == file.Time {
+	if c.kind == file.Time {
 		r.Earliest, r.Latest = time.Unix(0, f.earliest).UTC(), time.Unix(0, f.latest).UTC()
 		return
+	}
+	if c.large && (s.Max() >= file.MaxWhole || s.Min() <= -file.MaxWhole) {
+		r.DistinctExact = false // different whole numbers may have become one
 	}
 	r.Stats = o.Selection.Append(nil, s)
 	f.numbers = nil
