@@ -140,7 +140,7 @@ func measure(b *testing.B, env, command []string) {
 		require.NoError(b, err, string(output))
 		cpu += c.ProcessState.UserTime() + c.ProcessState.SystemTime()
 		if usage, ok := c.ProcessState.SysUsage().(*syscall.Rusage); ok {
-			peak = max(peak, int64(usage.Maxrss))
+			peak = max(peak, int64(usage.Maxrss)) //nolint:unconvert // it has 32 bits on 32-bit systems
 		}
 	}
 	b.ReportMetric(cpu.Seconds()/float64(b.N), "cpu-s/op")
