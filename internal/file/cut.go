@@ -26,6 +26,9 @@ func (r *Reader) cut(buf []byte) (*Chunk, error) {
 		if s.format == Auto {
 			if !s.ended && bytes.IndexByte(buf, '\n') < 0 {
 				if len(buf) >= MaxRecord {
+					if err := oneLine(buf); err != nil {
+						return nil, err
+					}
 					return nil, fmt.Errorf("the first line has more than %d MiB", MaxRecord>>20)
 				}
 				continue

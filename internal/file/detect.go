@@ -40,6 +40,11 @@ func (s *source) detect(data []byte) (start int, err error) {
 	if start, err = s.readable(data); err != nil {
 		return 0, err
 	}
+	if bytes.IndexByte(data, '\n') < 0 {
+		if err := oneLine(data); err != nil {
+			return 0, err
+		}
+	}
 	format := s.o.Format
 	if format == Auto {
 		format = formatOf(data[start:])
@@ -55,6 +60,21 @@ func (s *source) detect(data []byte) (start int, err error) {
 	}
 	s.format = format
 	return start, err
+}
+
+// oneLine returns an error if data, which has no line feed, has a carriage return within it that is not quoted: such content
+// has the line ends of old Macs, and would be one long line.
+func oneLine(data []byte) error {
+	quoted := false
+	for _, c := range bytes.TrimRight(data, "\r") {
+		switch {
+		case c == '"':
+			quoted = !quoted
+		case c == '\r' && !quoted:
+			return errors.New(`the lines end with carriage returns, want line feeds (tr '\r' '\n' < FILE | telegraf-describe describe -)`)
+		}
+	}
+	return nil
 }
 
 // readable returns where the text starts: after a byte order mark. It refuses content that is not text.

@@ -88,6 +88,12 @@ var inputCases = []inputCase{
 	{name: "CSV", content: "a,b\n1,x\n2.5,y\n", rows: []string{`a=1 b="x"`, `a=2.5 b="y"`}},
 	{name: "no line end at the end", content: "a,b\n1,x", rows: []string{`a=1 b="x"`}},
 	{name: "CRLF", content: "a,b\r\n1,x\r\n2,\"y\"\r\n", rows: []string{`a=1 b="x"`, `a=2 b="y"`}},
+	{name: "CR only", content: "a,b\r1,x\r2,y\r", err: `the lines end with carriage returns, want line feeds (tr '\r' '\n' < FILE | telegraf-describe describe -)`},
+	{name: "CR in quotes", content: "1,\"x\ry\"\r", o: file.Options{Header: file.NoHeader}, rows: []string{`c1=1 c2="x\ry"`}},
+	{name: "one line of JSON with CR", content: "{\"a\":1}\r", rows: []string{"a=1"}},
+	{name: "comments before the header", content: "# it's made; by x\n#\na;b;c\n1;x;2\n2;y\n", rows: []string{`a=1 b="x" c=2`}, bad: []string{"5: 2 cells, want 3"}},
+	{name: "comments before data", content: "# made, by x\n1,2,3\n4,5,6\n", rows: []string{"c1=1 c2=2 c3=3", "c1=4 c2=5 c3=6"}},
+	{name: "header that starts with #", content: "#a,b\n1,x\n", rows: []string{`#a=1 b="x"`}},
 	{name: "byte order mark", content: "\xef\xbb\xbfa,b\n1,x\n", rows: []string{`a=1 b="x"`}},
 	{name: "TSV", content: "a\tb\n1\tx, y\n", rows: []string{`a=1 b="x, y"`}},
 	{name: "semicolons", content: "a;b\n1;x,y\n2;z\n", rows: []string{`a=1 b="x,y"`, `a=2 b="z"`}},
@@ -206,6 +212,34 @@ func TestCompressedFilesAreDetected(t *testing.T) {
 		_, _, err = read(b[:len(b)-3], file.Options{})
 		require.ErrorIs(t, err, io.ErrUnexpectedEOF, "%s that is cut off", name)
 	}
+}
+
+// Zero bytes after the last member of gzip are padding; other bytes there are ignored with a note.
+func TestBytesAfterGzipAreIgnored(t *testing.T) {
+	t.Parallel()
+	var gz bytes.Buffer
+	for _, text := range []string{"a,b\n1,x\n", "2,y\n"} {
+		z := gzip.NewWriter(&gz)
+		_, _ = io.WriteString(z, text)
+		require.NoError(t, z.Close())
+	}
+	ignored := "standard input: what follows the compressed content is not gzip and is ignored"
+	for _, c := range []struct {
+		after string
+		notes []string
+	}{
+		{"", nil}, {strings.Repeat("\x00", 5000), nil}, {"x", []string{ignored}}, {"garbage", []string{ignored}}, {"\x00\x00garbage", []string{ignored}},
+	} {
+		var notes []string
+		o := file.Options{Note: func(path, text string) { notes = append(notes, path+": "+text) }}
+		rows, bad, err := read(append(bytes.Clone(gz.Bytes()), c.after...), o)
+		require.NoError(t, err, "%q", c.after)
+		require.Empty(t, bad)
+		require.Equal(t, []string{`a=1 b="x"`, `a=2 b="y"`}, rows, "%q", c.after)
+		require.Equal(t, c.notes, notes, "%q", c.after)
+	}
+	_, _, err := read(append(bytes.Clone(gz.Bytes()), "\x1f\x8bnot the header of a member"...), file.Options{})
+	require.ErrorIs(t, err, gzip.ErrHeader, "a damaged member")
 }
 
 // Content that expands a thousand times is read in chunks, and so is a record without an end.

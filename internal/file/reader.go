@@ -8,7 +8,6 @@ import (
 	"os"
 	"sync/atomic"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/scan"
@@ -258,8 +257,8 @@ func (s *source) decompress(magic []byte, rest io.Reader) error {
 	whole := io.MultiReader(bytes.NewReader(magic), rest)
 	s.content = whole
 	switch {
-	case len(magic) >= 2 && magic[0] == 0x1f && magic[1] == 0x8b:
-		z, err := gzip.NewReader(whole)
+	case bytes.HasPrefix(magic, gzipMagic):
+		z, err := newMembers(whole, func(text string) { s.o.note(s.name(), text) })
 		if err != nil {
 			return err
 		}

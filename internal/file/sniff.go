@@ -44,12 +44,49 @@ type csvColumn struct {
 	kind Kind
 }
 
-// sniffCSV sets the schema of the source, and returns how long the header is.
-func (s *source) sniffCSV(data []byte) (header int, err error) {
-	schema := &csvSchema{delimiter: s.o.Delimiter, time: -1}
-	if schema.delimiter == 0 {
-		schema.delimiter = delimiterOf(data)
+// sniffCSV sets the schema of the source, and returns where the records start: after comments and the header.
+func (s *source) sniffCSV(data []byte) (start int, err error) {
+	comments, delimiter := s.comments(data)
+	if comments > 0 {
+		s.o.note(s.name(), counted(lines(data[:comments]), "line")+" before the header with # at the start, read as comments")
 	}
+	header, err := s.sniffRecords(data[comments:], delimiter)
+	return comments + header, err
+}
+
+// comments returns how long the comments at the start of data are, and the delimiter of the rest. Lines that start with #
+// are comments if each has fewer cells than the first line after them; otherwise one of them may be the header.
+func (s *source) comments(data []byte) (end int, delimiter byte) {
+	for end < len(data) && data[end] == '#' {
+		n := bytes.IndexByte(data[end:], '\n') + 1
+		if n == 0 {
+			end = len(data)
+			break
+		}
+		end += n
+	}
+	delimiterIn := func(data []byte) byte {
+		if s.o.Delimiter != 0 {
+			return s.o.Delimiter
+		}
+		return delimiterOf(data)
+	}
+	delimiter = delimiterIn(data[end:])
+	after := cellCounts(data[end:], delimiter)
+	if end == 0 || len(after) == 0 {
+		return 0, delimiterIn(data)
+	}
+	for line := range bytes.Lines(data[:end]) {
+		if bytes.Count(line, []byte{delimiter})+1 >= after[0] {
+			return 0, delimiterIn(data)
+		}
+	}
+	return end, delimiter
+}
+
+// sniffRecords sets the schema of records that follow each other from the start of data, and returns how long the header is.
+func (s *source) sniffRecords(data []byte, delimiter byte) (header int, err error) {
+	schema := &csvSchema{delimiter: delimiter, time: -1}
 	s.schema = schema
 	p := &csvParser{source: s, schema: schema}
 	first, header, err := p.firstRecord(data)

@@ -1,0 +1,75 @@
+package file
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+
+	"github.com/klauspost/compress/gzip"
+)
+
+// gzipMagic begins each member of a gzip file.
+var gzipMagic = []byte{0x1f, 0x8b}
+
+// members reads the members of a gzip file one after the other. Like gzip itself it ignores zero bytes after the last one,
+// as tapes and block devices add them, and anything else there with a note. An incomplete or damaged member is an error.
+type members struct {
+	current *gzip.Reader
+	content *bufio.Reader // compressed; current reads no further than the end of its member
+	note    func(text string)
+	ended   bool
+}
+
+func newMembers(content io.Reader, note func(text string)) (*members, error) {
+	m := &members{content: bufio.NewReader(content), note: note}
+	z, err := gzip.NewReader(m.content)
+	if err != nil {
+		return nil, err
+	}
+	z.Multistream(false)
+	m.current = z
+	return m, nil
+}
+
+func (m *members) Read(p []byte) (int, error) {
+	for !m.ended {
+		n, err := m.current.Read(p)
+		if n > 0 && errors.Is(err, io.EOF) {
+			err = nil
+		}
+		if n > 0 || err == nil || !errors.Is(err, io.EOF) {
+			return n, err
+		}
+		if err := m.advance(); err != nil {
+			return 0, err
+		}
+	}
+	return 0, io.EOF
+}
+
+// advance goes to the next member, or to the end if there is none.
+func (m *members) advance() error {
+	next, err := m.content.Peek(len(gzipMagic))
+	if bytes.Equal(next, gzipMagic) {
+		err := m.current.Reset(m.content)
+		m.current.Multistream(false)
+		return err
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	m.ended = true
+	for {
+		c, err := m.content.ReadByte()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		case c != 0:
+			m.note("what follows the compressed content is not gzip and is ignored")
+			return nil
+		}
+	}
+}
