@@ -144,6 +144,7 @@ func (r *runner) load() (*config.Config, error) {
 	warnOverlaps(c.Aggregators)
 	warnMerges(c.Aggregators)
 	warnUnreached(c)
+	warnBuffers(c)
 	if err := dropOpenRows(c); err != nil {
 		return nil, err
 	}

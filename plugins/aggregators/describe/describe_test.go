@@ -335,7 +335,7 @@ func TestClashingTagsAreRenamedAndLoggedOnce(t *testing.T) {
 		"field_name_tag": "1", "time_tag": "2", "time_bucket_tag": "3", "table_name_tag": "4", "summary_tag": "5", "mean_tag": "6", "p95_tag": "7",
 		"start_tag": "8", "host": "9", "field_name": "v", "start": "2020-05-16T00:00:00Z",
 	}, o.push()[0].Tags())
-	require.Len(t, o.log.Warnings(), 8)
+	require.Len(t, infos(o), 8)
 }
 
 // Two series with equal rows are one series, even if their tags had different names.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/influxdata/telegraf/config"
+	"github.com/influxdata/telegraf/testutil"
 	"github.com/stretchr/testify/require"
 )
 
@@ -33,4 +34,25 @@ func TestEveryDroppedValueIsCountedAndLoggedOncePerPeriod(t *testing.T) {
 		counts := map[string]int64{"values_late": 2, "values_nan": 2, "values_future": 1, "values_out_of_range": 1, "values_ignored": 1, "values_series_dropped": 3}
 		require.Equal(t, counts[name], got, name)
 	}
+}
+
+// Such a tag is normal: inputs.disk has the tag mode, and mode is a statistic.
+func TestARenamedTagIsLoggedButIsNoWarning(t *testing.T) {
+	o := describer(t, func(*Describe) {})
+	o.log.Clear()
+	o.Add(point(map[string]string{"mode": "rw"}, map[string]any{"v": 1.0}, o.clock.now()))
+	o.push()
+	require.Empty(t, o.log.Warnings())
+	require.Len(t, infos(o), 1)
+	require.Contains(t, infos(o)[0], `Tag "mode" is renamed`)
+}
+
+// infos returns the messages of the level information.
+func infos(o open) (texts []string) {
+	for _, m := range o.log.Messages() {
+		if m.Level == testutil.LevelInfo {
+			texts = append(texts, m.String())
+		}
+	}
+	return texts
 }

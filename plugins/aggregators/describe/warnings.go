@@ -49,8 +49,8 @@ func (d *Describe) warnDropped(now engine.Counters) {
 // notice logs a notice of the engine.
 func (d *Describe) notice(n engine.Notice) {
 	switch n.Kind {
-	case engine.TagRenamed:
-		d.Log.Warnf("Tag %q is renamed in %s*: the statistics use its name, or line protocol cannot carry it (logged once)", n.Text, d.Prefix)
+	case engine.TagRenamed: // with each start, as for the tag mode of inputs.disk
+		d.Log.Infof("Tag %q is renamed in %s*: the statistics use its name, or line protocol cannot carry it (logged once)", n.Text, d.Prefix)
 	case engine.SummariesDemoted:
 		d.Log.Warnf("The summaries exceeded the memory_limit of %d bytes: the %d largest are histograms now, "+
 			"with the errors max_error and mode_error (logged once, demotions counts them)", d.MemoryLimit, n.Number)

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/influxdata/telegraf/config"
+	"github.com/stretchr/testify/require"
+)
+
+func TestABufferBelowTheRowsOfMaxSeriesIsWarnedOf(t *testing.T) {
+	for _, test := range []struct {
+		describe, output string
+		want             int // the rows in the warning, or 0 for no warning
+	}{
+		{"", "metric_buffer_limit = 1", 0},
+		{"max_series = 500", "metric_buffer_limit = 1000", 0},
+		{"max_series = 501", "metric_buffer_limit = 1000", 1002},
+		{"max_series = 1000\n  emit = \"final\"", "metric_buffer_limit = 1000", 0},
+		{"max_series = 1001\n  emit = \"final\"", "metric_buffer_limit = 1000", 1001},
+		{"max_series = 300\n[[aggregators.describe]]\n  prefix = \"p_\"\n  max_series = 300", "metric_buffer_limit = 1000", 1200},
+		{"max_series = 50001", "", 100002},
+		{"max_series = 501", "metric_buffer_limit = 1000\n  namepass = [\"cpu\"]", 0},
+		{"max_series = 501", "metric_buffer_limit = 1000\n  namepass = [\"analytics_*\"]", 1002},
+	} {
+		c := newConfig()
+		text := "[[aggregators.describe]]\n  " + test.describe + "\n[[outputs.discard]]\n  " + test.output + "\n"
+		require.NoError(t, c.LoadConfigData([]byte(text), config.EmptySourcePath))
+		got := logged(func() { warnBuffers(c) })
+		if test.want == 0 {
+			require.Empty(t, got, "%+v", test)
+			continue
+		}
+		require.Contains(t, got, fmt.Sprintf("but describe can emit %d rows at once", test.want), "%+v", test)
+	}
+}
+
+// An operator reads warnings only if none is normal.
+func TestExamplesPrintNoWarning(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"quickstart", "influxdb3", "migrate-from-python-plugin"} { // stock-telegraf is for another build
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			env := []string{"INFLUX_URL=http://127.0.0.1:1", "INFLUX_TOKEN=secret", "LISTEN=127.0.0.1:0", "STATE=" + t.TempDir(),
+				"REDIS_URL=redis://127.0.0.1:6379", "REPLAY_FILE=" + example(t, "../testdata/latency.lp")}
+			r := startTelegrafWith(t, env, "config", "check", "--config", example(t, name+"/telegraf.conf")).wait()
+			require.Zero(t, r.code, r.stderr)
+			require.Equal(t, "OK\n", r.stdout)
+			for _, line := range trimmedLines(r.stderr) {
+				if name == "migrate-from-python-plugin" && strings.Contains(line, "A restart loses the open buckets") {
+					continue // its README runs it with --once, where there is no restart and no such warning
+				}
+				require.NotRegexp(t, " [WE]! ", line)
+			}
+		})
+	}
+}
