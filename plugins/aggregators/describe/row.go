@@ -3,6 +3,7 @@ package describe
 import (
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/influxdata/telegraf"
@@ -10,11 +11,19 @@ import (
 )
 
 // row is the metric of a row: a light metric, until a part of Telegraf asks for Telegraf's own kind, see Unwrap. It is a
-// [telegraf.TemplateMetric] too. Only one goroutine at a time may use a row.
+// [telegraf.TemplateMetric] too. As with other metrics, several goroutines may read a row at the same time. Unwrap is a
+// way of reading: the processor dedup reads the metrics that it has passed on, while an output stores them on disk.
 type row struct {
-	telegraf.Metric // &light, or what Unwrap returned
-
 	light light
+	own   atomic.Pointer[telegraf.Metric] // what Unwrap returned, or nil; replaces light, which does not change any more
+}
+
+// current returns the metric that has the content of the row.
+func (r *row) current() telegraf.Metric {
+	if own := r.own.Load(); own != nil {
+		return *own
+	}
+	return &r.light
 }
 
 // newRow returns an untyped metric. The tags are in ascending order of keys, and the values are float64, int64, uint64,
@@ -25,16 +34,12 @@ func newRow(name string, at time.Time, tags []telegraf.Tag, fields []telegraf.Fi
 	})
 }
 
-func rowOf(l light) *row {
-	r := &row{light: l}
-	r.Metric = &r.light
-	return r
-}
+func rowOf(l light) *row { return &row{light: l} }
 
 // Copy returns a metric that shares no memory with r.
 func (r *row) Copy() telegraf.Metric {
-	if r.Metric != &r.light {
-		return r.Metric.Copy()
+	if own := r.own.Load(); own != nil {
+		return (*own).Copy()
 	}
 	c := r.light
 	c.tags, c.fields = pointers(values(c.tags)), pointers(values(c.fields))
@@ -45,10 +50,11 @@ func (r *row) Copy() telegraf.Metric {
 // Telegraf unwraps metrics to store them on disk, because gob can store only its own kind, and for templates. The
 // processor lookup changes what it unwrapped. A tracked metric unwraps to what was tracked, but only inputs track metrics.
 func (r *row) Unwrap() telegraf.Metric {
-	if r.Metric == &r.light {
-		r.Metric, r.light = metric.FromMetric(r), light{}
+	if r.own.Load() == nil {
+		own := metric.FromMetric(&r.light)
+		r.own.CompareAndSwap(nil, &own)
 	}
-	return r.Metric
+	return *r.own.Load()
 }
 
 // Tag returns the value of a tag, or "".
@@ -66,6 +72,36 @@ func (r *row) Field(key string) any {
 // String returns the metric as text for logs.
 func (r *row) String() string {
 	return metric.FromMetric(r).(telegraf.TemplateMetric).String()
+}
+
+// The other methods are those of the current metric.
+
+func (r *row) Name() string                     { return r.current().Name() }
+func (r *row) Tags() map[string]string          { return r.current().Tags() }
+func (r *row) TagList() []*telegraf.Tag         { return r.current().TagList() }
+func (r *row) Fields() map[string]any           { return r.current().Fields() }
+func (r *row) FieldList() []*telegraf.Field     { return r.current().FieldList() }
+func (r *row) Time() time.Time                  { return r.current().Time() }
+func (r *row) Type() telegraf.ValueType         { return r.current().Type() }
+func (r *row) SetName(name string)              { r.current().SetName(name) }
+func (r *row) AddPrefix(prefix string)          { r.current().AddPrefix(prefix) }
+func (r *row) AddSuffix(suffix string)          { r.current().AddSuffix(suffix) }
+func (r *row) GetTag(key string) (string, bool) { return r.current().GetTag(key) }
+func (r *row) HasTag(key string) bool           { return r.current().HasTag(key) }
+func (r *row) AddTag(key, value string)         { r.current().AddTag(key, value) }
+func (r *row) RemoveTag(key string)             { r.current().RemoveTag(key) }
+func (r *row) GetField(key string) (any, bool)  { return r.current().GetField(key) }
+func (r *row) HasField(key string) bool         { return r.current().HasField(key) }
+func (r *row) AddField(key string, value any)   { r.current().AddField(key, value) }
+func (r *row) RemoveField(key string)           { r.current().RemoveField(key) }
+func (r *row) SetTime(t time.Time)              { r.current().SetTime(t) }
+func (r *row) SetType(t telegraf.ValueType)     { r.current().SetType(t) }
+func (r *row) HashID() uint64                   { return r.current().HashID() }
+func (r *row) Accept()                          { r.current().Accept() }
+func (r *row) Reject()                          { r.current().Reject() }
+func (r *row) Drop()                            { r.current().Drop() }
+func (r *row) HashIDWithFieldsFiltered(excludedTags, excludedFields []string) uint64 {
+	return r.current().HashIDWithFieldsFiltered(excludedTags, excludedFields)
 }
 
 // light is a [telegraf.Metric] that behaves as those of [metric.New] do. These take an allocation for each tag and for each

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -130,6 +131,29 @@ func TestUnwrappedRowsAndTheirMetricChangeTogether(t *testing.T) {
 			requireSame(t, same, r.Copy())
 			require.Same(t, unwrapped, r.(telegraf.UnwrappableMetric).Unwrap())
 		}
+	}
+}
+
+// The race detector reports a write in Unwrap. The processor dedup reads metrics while outputs unwrap them.
+func TestSeveralGoroutinesMayUnwrapAndReadARow(t *testing.T) {
+	t.Parallel()
+	r, same := sampleRow()
+	var all sync.WaitGroup
+	unwrapped := make([]telegraf.Metric, 4)
+	for i := range unwrapped {
+		all.Go(func() {
+			value, _ := r.GetField("mean")
+			unwrapped[i] = r.(telegraf.UnwrappableMetric).Unwrap()
+			after, _ := r.GetField("mean")
+			if value != after {
+				t.Errorf("mean is %v, after Unwrap %v", value, after)
+			}
+		})
+	}
+	all.Wait()
+	for _, u := range unwrapped {
+		require.Same(t, unwrapped[0], u)
+		requireSame(t, same, u)
 	}
 }
 
