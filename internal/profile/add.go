@@ -67,10 +67,10 @@ func (j *job) add(me, n int) {
 				continue
 			}
 			start := 0
-			for _, cells := range c.runs {
+			for k, cells := range c.runs {
 				g := q.groups[cells.group]
 				if (c.to.position+g.number)%n == me {
-					g.fields[c.to.position].add(q.batch, c, start, cells.end)
+					c.fields[k].add(q.batch, c, start, cells.end)
 				}
 				start = cells.end
 			}

@@ -26,6 +26,8 @@ type partColumn struct {
 	from *file.Column
 	to   *column // nil if the cells are not described
 	runs []span
+	// fields are those that the cells of each run are added to; the collector sets them before it passes on the part.
+	fields []*field
 
 	numbers []float64
 	texts   []file.Span

@@ -372,12 +372,14 @@ func (t *table) group(key groupKey) *group {
 	return g
 }
 
-// prepare makes the fields that the cells of a column are added to.
+// prepare finds the fields that the cells of a column are added to, and makes those that are new. The adders of earlier parts
+// may be at work: they use the fields of their parts, and only this goroutine uses group.fields.
 func (p *run) prepare(q *part, c *partColumn) {
 	if c.to == nil {
 		return
 	}
-	for _, cells := range c.runs {
+	c.fields = make([]*field, len(c.runs))
+	for i, cells := range c.runs {
 		g := q.groups[cells.group]
 		for len(g.fields) <= c.to.position {
 			g.fields = append(g.fields, nil)
@@ -385,5 +387,6 @@ func (p *run) prepare(q *part, c *partColumn) {
 		if g.fields[c.to.position] == nil {
 			g.fields[c.to.position] = newField(c.to.kind, &p.o)
 		}
+		c.fields[i] = g.fields[c.to.position]
 	}
 }
