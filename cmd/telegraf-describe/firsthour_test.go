@@ -59,12 +59,12 @@ var variable = []struct {
 	instead string
 }{
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "TIME"},
-	{regexp.MustCompile(`\b\d{13}\b`), "MILLISECONDS"},
+	{regexp.MustCompile(`"(min|max|mean|median|mode|p95)":[0-9.e+-]+`), `"$1":NUMBER`},
+	{regexp.MustCompile(`"time":\d{13}\b`), `"time":MILLISECONDS`},
 	{regexp.MustCompile(`127\.0\.0\.1:\d+(->127\.0\.0\.1:\d+)?`), "127.0.0.1:PORT"},
 	{regexp.MustCompile(`after [0-9.]+m?s; attempts that failed: \d+`), "after SECONDS; attempts that failed: N"},
 	{regexp.MustCompile(`telegraf-describe \S+ \(`), "telegraf-describe VERSION ("},
 	{regexp.MustCompile(`"count":\d+`), `"count":N`},
-	{regexp.MustCompile(`"(min|max|mean|median|mode|p95)":[0-9.e+]+`), `"$1":NUMBER`},
 }
 
 // normal replaces the parts of a text that differ from run to run.
@@ -200,6 +200,28 @@ func quick(output string) string {
 
 func rediscache(addr string) string {
 	return fmt.Sprintf("[[outputs.rediscache]]\n  namepass = [\"analytics_*\"]\n  servers = [\"redis://%s\"]\n  database = \"mydb\"\n", addr)
+}
+
+func TestFirstHourReloadOfABrokenFile(t *testing.T) {
+	t.Parallel()
+	in, out := files(t, history)
+	text := func(bucket string) string {
+		return configuration(settings{input: in, output: out, describe: fmt.Sprintf("  period = \"100ms\"\n  bucket = %q\n", bucket)})
+	}
+	path := writeFile(t, "telegraf.conf", text("1m"))
+	s := &transcript{t: t, replace: []string{path, "telegraf.conf"}}
+	s.command("telegraf-describe --config telegraf.conf")
+	p := startTelegraf(t, "--config", path)
+	p.waitFor("rows", func() bool { return readFile(t, out) != "" })
+	s.command("sed -i 's/bucket = \"1m\"/bucket = \"1 minute\"/' telegraf.conf   # in another terminal")
+	s.command("pkill -HUP telegraf-descri")
+	require.NoError(t, os.WriteFile(path, []byte(text("1 minute")), 0o600))
+	p.signal(syscall.SIGHUP)
+	s.log(p, "the agent runs on with the old one", "the agent runs on with the old one")
+	before := len(readFile(t, out))
+	p.waitFor("more rows of the old agent", func() bool { return len(readFile(t, out)) > before })
+	p.stop()
+	s.compare("5-reload-of-a-broken-file")
 }
 
 func TestFirstHourRedisIsAwayAndBack(t *testing.T) {
