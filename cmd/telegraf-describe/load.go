@@ -49,7 +49,8 @@ func loadError(path string, err error) error {
 func explainLoad(c *config.Config, all []source, s source, err error) error {
 	var better error
 	switch text := err.Error(); {
-	case strings.Contains(text, "undefined but requested"), strings.Contains(text, "serializer not found"):
+	case strings.Contains(text, "undefined but requested"), strings.Contains(text, "parser not found"),
+		strings.Contains(text, "serializer not found"):
 		better = lackError(c, all)
 	case strings.Contains(text, "but they were not used"):
 		better = unknownOptions(s)
