@@ -199,7 +199,7 @@ func (r *Reader) Next(buf []byte) (*Chunk, error) {
 	}
 }
 
-// Close closes the file that is open. Next then goes on with the file after it.
+// Close closes the open file. The next call of Next opens the file after it.
 func (r *Reader) Close() {
 	if r.current != nil {
 		for _, f := range r.current.closers {
