@@ -73,8 +73,8 @@ func (c *cycle) signal(s os.Signal) {
 	c.end(false)
 }
 
-// checkNew returns an error if the configuration, as it is in the files now, could not run. It does not touch anything that
-// the running agent uses: no state, no buffer on disk, no log file.
+// checkNew returns an error if the agent could not run with the configuration that the files have now. It does not touch
+// anything that the running agent uses: no state, no buffer on disk, no log file.
 func (r *runner) checkNew() error {
 	c, err := r.read(true, true)
 	if err != nil {

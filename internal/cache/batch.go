@@ -40,7 +40,7 @@ type batch struct {
 // bucket is the part of a batch that goes into the hashes of one bucket.
 type bucket struct {
 	start     time.Time
-	text      string    // start as it is written in keys
+	text      string    // start, in the form that keys have
 	records   []any     // pairs of a hash field and the JSON of a record
 	summaries []any     // pairs of the same hash fields and an encoded summary, empty for a record without one
 	revised   bool      // whether a record has a revision, which may be 0

@@ -61,7 +61,7 @@ func readings(tb testing.TB, rows int) (csvPath, lpPath string) {
 	return csvPath, lpPath
 }
 
-// neighbour is a program that does the same as a query of ours. %s stands for the path of the CSV.
+// neighbour is a program that does the same as a query of ours. %s is replaced by the path of the CSV.
 type neighbour struct {
 	name, query string
 	command     []string

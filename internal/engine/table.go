@@ -16,7 +16,7 @@ const (
 	maxKnownTags = 1000
 )
 
-// identity is a series as it is in points and as it is in rows. The two differ if line protocol cannot carry a name,
+// identity is a series in the form of points and in the form of rows. The two differ if line protocol cannot carry a name,
 // if a tag has no value, or if rows use a tag key for another purpose.
 type identity struct {
 	arriving ids.Series // the tags that are kept, in the order of the first point
@@ -176,7 +176,7 @@ func hasNumber(p *Point) bool {
 	return false
 }
 
-// leaving returns the series as it is in rows. Line protocol can express neither tags without a value nor a backslash
+// leaving returns the series in the form of rows. Line protocol can express neither tags without a value nor a backslash
 // at the end of a name, so series that differ only in these become one series.
 func (e *Engine) leaving(arriving ids.Series) ids.Series {
 	leaving := ids.Series{Measurement: ids.Sendable(arriving.Measurement), Tags: make([]Tag, 0, len(arriving.Tags))}

@@ -39,7 +39,7 @@ func (b *Block) Line(option string) int {
 	return b.Table.Line
 }
 
-// Text returns the value of an option as it is written in the file, or "".
+// Text returns the text of an option in the file, or "" if the block does not have it.
 func (b *Block) Text(option string) string {
 	if kv, ok := b.Table.Fields[option].(*ast.KeyValue); ok {
 		return kv.Value.Source()

@@ -80,7 +80,7 @@ func (l *loop) takeLines() {
 	l.passed = l.passed[:0]
 }
 
-// takeLine adds a line to the blocks and passes it on as it is, unless a block drops it or it is no metric.
+// takeLine adds a line to the blocks and passes it on unchanged, unless a block drops it or it is not a metric.
 func (l *loop) takeLine(line []byte) {
 	m, err := l.parser.parse(line)
 	if err != nil {

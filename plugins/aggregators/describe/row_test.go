@@ -175,7 +175,7 @@ func TestRowsInABufferOnDiskAreOfTelegrafsOwnKind(t *testing.T) {
 // BenchmarkRow makes the metric of a row with seven statistics and six tags. kind=copy copies a metric of Telegraf's own
 // kind. The last rows are kept, as outputs do.
 func BenchmarkRow(b *testing.B) {
-	const agentHeap = 64 << 20 // stands for the memory of an agent: see agentHeap of BenchmarkNeighbours
+	const agentHeap = 64 << 20 // about the memory of an agent: see agentHeap of BenchmarkNeighbours
 	agent := make([]byte, agentHeap)
 	defer runtime.KeepAlive(agent)
 	var tags []telegraf.Tag

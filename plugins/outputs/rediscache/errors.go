@@ -14,7 +14,7 @@ func isPermanent(err error) bool { return redis.HasErrorPrefix(err, "WRONGTYPE")
 // method As fills a target of such a type by the names of its fields: see
 // https://github.com/influxdata/telegraf/blob/v1.39.3/internal/errors.go
 
-// startupError stands for Telegraf's internal.StartupError.
+// startupError has the methods of Telegraf's internal.StartupError, which other modules cannot import.
 type startupError struct {
 	err   error
 	retry bool
