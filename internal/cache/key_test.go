@@ -40,10 +40,12 @@ func TestAwkwardNamesDoNotCollide(t *testing.T) {
 	}
 }
 
-func TestHashFieldsNameSeriesFieldAndAgent(t *testing.T) {
+func TestHashFieldsNameSeriesFieldAgentAndReplica(t *testing.T) {
 	t.Parallel()
 	r := record.Record{Field: "usage|idle", Agent: "a,1", Tags: []series.Tag{{Key: "cpu", Value: "cpu 0"}, {Key: "host", Value: "x=y"}}}
 	require.Equal(t, "cpu=cpu 0,host=x%3Dy|usage%7Cidle|a%2C1", cache.HashField(r))
+	r.Replica = "b|"
+	require.Equal(t, "cpu=cpu 0,host=x%3Dy|usage%7Cidle|a%2C1|b%7C", cache.HashField(r))
 }
 
 func TestBucketStartsReadBack(t *testing.T) {

@@ -15,6 +15,7 @@ const (
 	Time       = "time"        // the bucket's start in milliseconds, in JSON; a reserved column in InfluxDB
 	Summary    = "summary"     // the encoded summary: a string field of the metric
 	Agent      = "agent"       // the Telegraf that computed the record, in JSON
+	Replica    = "replica"     // which of several Telegrafs with the name of the agent, in JSON if there are several
 	FinalName  = "final"       // whether the bucket is final, in JSON
 	// BucketState is the tag of a metric whose value is "open" or "final".
 	BucketState = "bucket_state"
@@ -61,7 +62,7 @@ func Reserved(name string) bool {
 // isMember reports whether name is one of the first members of a record's JSON, before the tags and the statistics.
 func isMember(name string) bool {
 	switch name {
-	case TableName, FieldName, TimeBucket, Time, Agent, FinalName, Revision:
+	case TableName, FieldName, TimeBucket, Time, Agent, Replica, FinalName, Revision:
 		return true
 	}
 	return false

@@ -10,7 +10,7 @@ import (
 // Wanted describes which records of a table to select. The zero value of a member selects all.
 type Wanted struct {
 	Fields []string     // the field of the record is one of these
-	Tags   []series.Tag // the record has all of these tags; a tag with the key [Agent] is compared with the record's agent too
+	Tags   []series.Tag // the record has all of these tags; a tag with the key [Agent] or [Replica] is compared with the record's agent or replica too
 	Final  bool         // the state of the record is [Final]
 }
 
@@ -30,7 +30,7 @@ func NewFilter(table string, w Wanted) Filter {
 		f.prefixes = append(f.prefixes, string(appendNames(nil, table, field)))
 	}
 	for _, tag := range w.Tags {
-		if tag.Key == Agent || strings.ContainsAny(tag.Key, `,:"\`) || Reserved(tag.Key) {
+		if tag.Key == Agent || tag.Key == Replica || strings.ContainsAny(tag.Key, `,:"\`) || Reserved(tag.Key) {
 			f.exact = append(f.exact, tag)
 			continue
 		}
@@ -64,7 +64,7 @@ func (f Filter) matchExact(text string) bool {
 		return false
 	}
 	for _, tag := range f.exact {
-		if tag.Key == Agent && r.Agent == tag.Value {
+		if tag.Key == Agent && r.Agent == tag.Value || tag.Key == Replica && r.Replica != "" && r.Replica == tag.Value {
 			continue
 		}
 		if !slices.Contains(r.Tags, tag) {

@@ -24,7 +24,7 @@ func TestFilterSelectsAsTheParsedRecordWould(t *testing.T) {
 	for i, text := range texts {
 		for _, state := range []record.State{record.Unmarked, record.Open, record.Final} {
 			r := record.Record{
-				Table: "analytics_t", Field: text, Agent: texts[(i+1)%len(texts)], State: state,
+				Table: "analytics_t", Field: text, Agent: texts[(i+1)%len(texts)], Replica: texts[(i+5)%len(texts)], State: state,
 				Tags:  tagsOf("host", texts[(i+2)%len(texts)], "k,:"+text, texts[(i+3)%len(texts)]),
 				Stats: []record.Stat{{Name: "mean", Value: 1.0}},
 			}
@@ -37,7 +37,8 @@ func TestFilterSelectsAsTheParsedRecordWould(t *testing.T) {
 		other := texts[(i+4)%len(texts)]
 		wanted = append(wanted, record.Wanted{Fields: []string{text}}, record.Wanted{Fields: []string{text, other}, Final: i%2 == 0},
 			record.Wanted{Tags: tagsOf("host", text)}, record.Wanted{Tags: tagsOf("agent", text)}, record.Wanted{Tags: tagsOf("k,:"+other, text)},
-			record.Wanted{Tags: tagsOf("host", text, "agent", other)}, record.Wanted{Tags: tagsOf("mean", text)})
+			record.Wanted{Tags: tagsOf("host", text, "agent", other)}, record.Wanted{Tags: tagsOf("mean", text)},
+			record.Wanted{Tags: tagsOf("replica", text)}, record.Wanted{Tags: tagsOf("replica", text, "agent", other)})
 	}
 	wanted = append(wanted, record.Wanted{}, record.Wanted{Final: true}, record.Wanted{Tags: tagsOf("final", "true")})
 	matches := 0
@@ -63,7 +64,7 @@ func isWanted(w record.Wanted, r record.Record) bool {
 		field = field || r.Field == name
 	}
 	for _, tag := range w.Tags {
-		found := tag.Key == "agent" && r.Agent == tag.Value
+		found := tag.Key == "agent" && r.Agent == tag.Value || tag.Key == "replica" && r.Replica == tag.Value && tag.Value != ""
 		for _, t := range r.Tags {
 			found = found || t == tag
 		}

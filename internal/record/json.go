@@ -14,9 +14,9 @@ import (
 // AppendJSON appends the record as one JSON object to dst and returns the extended slice.
 //
 // The members are, in this order: table_name, field_name, time_bucket (RFC 3339), time (milliseconds since 1970),
-// agent, final (true or false, absent if the record is [Unmarked]), revision (absent if 0), the tags as strings by key,
+// agent, replica (absent if empty), final (true or false, absent if the record is [Unmarked]), revision (absent if 0), the tags as strings by key,
 // the statistics as numbers or booleans. Tags are renamed as in [Record.JSONTags]; a statistic that has the
-// name of one of the first seven members is left out. A value that is not a finite number or a boolean is null. Invalid
+// name of one of the first eight members is left out. A value that is not a finite number or a boolean is null. Invalid
 // UTF-8 becomes U+FFFD.
 func (r *Record) AppendJSON(dst []byte) []byte {
 	dst = r.appendHead(dst)
@@ -45,6 +45,10 @@ func (r *Record) appendHead(dst []byte) []byte {
 	dst = strconv.AppendInt(dst, start.UnixMilli(), 10)
 	dst = append(dst, `,"agent":`...)
 	dst = appendString(dst, r.Agent)
+	if r.Replica != "" {
+		dst = append(dst, `,"replica":`...)
+		dst = appendString(dst, r.Replica)
+	}
 	switch r.State {
 	case Open:
 		dst = append(dst, `,"final":false`...)

@@ -32,6 +32,7 @@ func TestJSONHasItsMembersInOrder(t *testing.T) {
 		head + rest:                                func(*record.Record) {},
 		head + `,"final":false` + rest:             func(r *record.Record) { r.State = record.Open },
 		head + `,"final":true` + rest:              func(r *record.Record) { r.State, r.HasRevision = record.Final, true },
+		head + `,"replica":"b"` + rest:             func(r *record.Record) { r.Replica = "b" },
 		head + `,"final":true,"revision":3` + rest: func(r *record.Record) { r.State, r.HasRevision, r.Revision = record.Final, true, 3 },
 	} {
 		r := sample()
@@ -45,7 +46,7 @@ func TestJSONReadsBack(t *testing.T) {
 	for _, state := range []record.State{record.Unmarked, record.Open, record.Final} {
 		for revision := range int64(3) {
 			want := sample()
-			want.State, want.HasRevision, want.Revision = state, revision > 0, revision
+			want.State, want.HasRevision, want.Revision, want.Replica = state, revision > 0, revision, []string{"", "b", `","final":true`}[revision]
 			got, err := record.Parse(want.AppendJSON(nil))
 			require.NoError(t, err)
 			want.Start = want.Start.UTC()
@@ -89,13 +90,13 @@ func TestClashingTagsAreRenamedInJSON(t *testing.T) {
 	r.State = record.Final
 	r.Tags = []series.Tag{
 		{Key: "agent", Value: "x"}, {Key: "final", Value: "u"}, {Key: "min", Value: "y"}, {Key: "min_tag", Value: "z"}, {Key: "ok", Value: "w"},
-		{Key: "revision", Value: "t"}, {Key: "time", Value: "v"},
+		{Key: "replica", Value: "s"}, {Key: "revision", Value: "t"}, {Key: "time", Value: "v"},
 	}
 	got, err := record.Parse(r.AppendJSON(nil))
 	require.NoError(t, err)
 	want := []series.Tag{
 		{Key: "agent_tag", Value: "x"}, {Key: "final_tag", Value: "u"}, {Key: "min_tag", Value: "z"}, {Key: "min_tag_tag", Value: "y"},
-		{Key: "ok_tag", Value: "w"}, {Key: "revision_tag", Value: "t"}, {Key: "time_tag", Value: "v"},
+		{Key: "ok_tag", Value: "w"}, {Key: "replica_tag", Value: "s"}, {Key: "revision_tag", Value: "t"}, {Key: "time_tag", Value: "v"},
 	}
 	require.Equal(t, want, got.Tags)
 	require.Equal(t, want, r.JSONTags())

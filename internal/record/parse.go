@@ -82,7 +82,7 @@ func (r *Record) parseMember(dec *json.Decoder, seen map[string]bool) error {
 // set stores a member of the object in the record.
 func (r *Record) set(name string, value json.Token) error {
 	switch name {
-	case TableName, FieldName, TimeBucket, Agent:
+	case TableName, FieldName, TimeBucket, Agent, Replica:
 		text, ok := value.(string)
 		if !ok {
 			return fmt.Errorf("%w: member %q is %v, want a string", ErrFormat, name, value)
@@ -122,6 +122,8 @@ func (r *Record) setText(name, value string) error {
 		r.Field = value
 	case Agent:
 		r.Agent = value
+	case Replica:
+		r.Replica = value
 	case TimeBucket:
 		start, err := time.Parse(time.RFC3339Nano, value)
 		if err != nil {

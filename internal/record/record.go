@@ -45,7 +45,7 @@ func (s State) String() string {
 
 // Record holds the statistics of one field of one series in one bucket.
 //
-// Table, tags, field, start and agent identify a record. Of two records that are equal in these, the one with the
+// Table, tags, field, start, agent and replica identify a record. Of two records that are equal in these, the one with the
 // higher revision replaces the other. With equal revisions, the record that was made later replaces the earlier one.
 type Record struct {
 	// Table is the whole name of the table, such as "analytics_cpu".
@@ -54,6 +54,9 @@ type Record struct {
 	Field string
 	// Agent names the running Telegraf that computed the record.
 	Agent string
+	// Replica tells apart Telegrafs with the same name that read the same input, so that one of them can fail. It is empty
+	// if there is only one. Their records describe the same values: a roll-up takes the fullest of them.
+	Replica string
 	// Tags are the tags of the series, in ascending order of keys, each key once. No key is field_name, time_bucket
 	// or bucket_state, which are tags of the row. Keys may clash with other names of a record: [Record.JSONTags]
 	// renames such tags.

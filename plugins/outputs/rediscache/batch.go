@@ -100,6 +100,6 @@ func (r *RedisCache) read(m telegraf.Metric, b *batch) (record.Table, record.Rec
 		return t, rec, err
 	}
 	b.ignored += int64(ignored)
-	rec.Agent = r.Agent
+	rec.Agent, rec.Replica = r.Agent, r.Replica
 	return t, rec, cache.CheckTable(t)
 }

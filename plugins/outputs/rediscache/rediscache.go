@@ -42,6 +42,7 @@ type RedisCache struct {
 	Database         string          `toml:"database"`
 	DatabaseTag      string          `toml:"database_tag"`
 	Agent            string          `toml:"agent"`
+	Replica          string          `toml:"replica"`
 	Retention        config.Duration `toml:"retention"`
 	MaxBuckets       int             `toml:"max_buckets"`
 	CompatMaxRecords int             `toml:"compat_max_records"`

@@ -307,6 +307,21 @@ func TestWritingAgainLeavesOneRecordOfEachAgent(t *testing.T) {
 	require.Equal(t, []any{"a1", 2.0, "a2", 3.0}, []any{got[0]["agent"], got[0]["mean"], got[1]["agent"], got[1]["mean"]})
 }
 
+func TestReplicasOfAnAgentKeepTheirRecords(t *testing.T) {
+	t.Parallel()
+	addr := redistest.Database(t)
+	a, _ := connected(t, addr, "")
+	b, _ := connected(t, addr, "")
+	a.Replica, b.Replica = "a", "b"
+	require.NoError(t, a.Write([]telegraf.Metric{row(nil, mean(1), 0)}))
+	require.NoError(t, b.Write([]telegraf.Metric{row(map[string]string{"replica": "x"}, mean(2), 0), row(nil, mean(3), 0)}))
+	var got []any
+	for _, r := range records(t, redistest.Open(t, addr), cpu) {
+		got = append(got, r["agent"], r["replica"], r["replica_tag"], r["mean"])
+	}
+	require.Equal(t, []any{"a1", "a", nil, 1.0, "a1", "b", nil, 3.0, "a1", "b", "x", 2.0}, got)
+}
+
 func TestMetricsAreNotModified(t *testing.T) {
 	t.Parallel()
 	m := miniredis.RunT(t)
