@@ -13,6 +13,7 @@ import (
 
 	"github.com/influxdata/telegraf"
 	"github.com/influxdata/telegraf/config"
+	"github.com/influxdata/telegraf/logger"
 	"github.com/influxdata/telegraf/metric"
 	"github.com/influxdata/telegraf/models"
 	"github.com/influxdata/telegraf/plugins/aggregators"
@@ -187,6 +188,10 @@ func measured(candidate string, series int, data, through string) bool {
 func BenchmarkNeighbours(b *testing.B) {
 	agent := make([]byte, agentHeap)
 	defer runtime.KeepAlive(agent)
+	// A warning in the middle of a line of results would make benchstat skip that line.
+	if err := logger.SetupLogging(&logger.Config{Quiet: true}); err != nil {
+		b.Fatal(err)
+	}
 	for _, series := range []int{1, 100, 10_000} {
 		for _, data := range []string{"cpu", "continuous", "sensor"} {
 			for _, through := range []string{"direct", "running"} {
