@@ -1,0 +1,340 @@
+// Package rollup merges the summaries of stored records: over agents, series and time. Percentiles of the result come
+// from the merged values; they are never averaged.
+//
+//	stored bucket ─ Add ─▶ fullest replica of each agent ─▶ group (tags, field, bucket) ─ Merge ─▶ record
+//
+// Two agents that describe the same series and bucket have described different values, so both are added. Replicas of one
+// agent have described the same values, so the one with the most values counts, and the others are ignored.
+package rollup
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/bucket"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
+)
+
+// ErrNoSummary is wrapped by the error of [Rollup.Add] for a part without a summary.
+var ErrNoSummary = errors.New("no cached summary")
+
+// ErrTooMany is wrapped by the error of [Rollup.Add] if the result has more groups than the plan allows.
+var ErrTooMany = errors.New("too many series")
+
+// Plan defines a roll-up. It is not changed by one, so several can use it at the same time.
+type Plan struct {
+	// Table is the name of the table in the records of the result.
+	Table string
+	// Grouped drops the tags whose keys are not in GroupBy, and merges the series that then have the same tags. A series
+	// without a tag of GroupBy is in the group without that tag.
+	Grouped bool
+	GroupBy []string
+	// Grid, unless it is nil, divides time into the buckets of the result. A stored bucket belongs to the one that
+	// contains its start.
+	Grid *bucket.Grid
+	// Selection are the statistics of the result.
+	Selection *stats.Selection
+	// Shares are limits of values. For each, the result has the share of the values up to that limit, and the largest
+	// error of that share: see [stats.Summary.Share]. The statistics are named share_le_<limit> and share_le_<limit>_error.
+	Shares []float64
+	// ExactLimit is the exact limit of merged summaries, 1 or more.
+	ExactLimit int
+	// MaxGroups is the largest number of records for one bucket of the result, 1 or more.
+	MaxGroups int
+	// Now is the time at which the result is made: a bucket of the Grid that ends after it is open.
+	Now time.Time
+}
+
+// Part is the summary of one stored record.
+type Part struct {
+	// Tags are the tags of the series as [series.AppendTags] writes them.
+	Tags string
+	// Field is the described field.
+	Field string
+	// Agent and Replica are those of the record.
+	Agent, Replica string
+	// State is the state of the record.
+	State record.State
+	// Summary is the encoded summary, empty for a record without one.
+	Summary []byte
+}
+
+// Rollup merges the parts of one table. It is not safe for concurrent use.
+type Rollup struct {
+	plan  *Plan
+	yield func(*record.Record) error
+
+	open    bool      // whether groups belong to a bucket
+	start   time.Time // the start of that bucket
+	groups  map[identity]*group
+	members map[identity]*group // the group of each series and field of this bucket
+	spare   []*group            // groups of earlier buckets, to use again
+	scratch stats.Summary
+	values  []float64
+	names   []name
+	fullest map[replicated]int
+}
+
+// identity identifies the summaries that belong together.
+type identity struct{ tags, field string }
+
+// replicated identifies the replicas of one record.
+type replicated struct {
+	identity
+	agent string
+}
+
+// name is the name of a statistic in a record, and whether its values are counts.
+type name struct {
+	text  string
+	count bool
+}
+
+// group is one record of the result before its bucket is complete.
+type group struct {
+	tags    []series.Tag
+	field   string
+	agent   string // the agent of all parts, or empty if they have several
+	parts   int
+	state   record.State
+	summary stats.Summary
+}
+
+// New returns a roll-up that yields each record of the result. The record and what it refers to are valid until yield
+// returns. An error of yield ends the call of Add or Close that called it and is returned.
+func New(p *Plan, yield func(*record.Record) error) *Rollup {
+	r := &Rollup{plan: p, yield: yield, groups: make(map[identity]*group), members: make(map[identity]*group)}
+	for _, s := range p.Selection.Statistics() {
+		r.names = append(r.names, name{record.StatName(s), s.Kind() == stats.Count})
+	}
+	return r
+}
+
+// Add adds the parts of the stored bucket that begins at start. Buckets come in ascending order, each once. Add yields the
+// records of earlier buckets of the result. It keeps no part. After an error the roll-up cannot be used again.
+//
+// The error wraps [ErrNoSummary] if a part has no summary, [stats.ErrFormat] if its bytes are not one, and [ErrTooMany] if
+// the bucket of the result has more than MaxGroups records.
+func (r *Rollup) Add(start time.Time, parts []Part) error {
+	if err := r.begin(start); err != nil {
+		return err
+	}
+	ignored, err := r.replicas(parts)
+	if err != nil {
+		return err
+	}
+	for i := range parts {
+		if ignored != nil && ignored[i] {
+			continue
+		}
+		if err := r.add(&parts[i]); err != nil {
+			return fmt.Errorf("field %q of the series %q in the bucket %s: %w", parts[i].Field, parts[i].Tags, start.UTC().Format(time.RFC3339Nano), err)
+		}
+	}
+	return nil
+}
+
+// Close yields the records of the last bucket.
+func (r *Rollup) Close() error { return r.flush() }
+
+// begin begins the bucket of the result that a stored bucket belongs to, unless it has begun.
+func (r *Rollup) begin(start time.Time) error {
+	if r.plan.Grid != nil {
+		nanos, ok := bucket.Nano(start)
+		if ok {
+			nanos, ok = r.plan.Grid.Start(nanos)
+		}
+		if !ok {
+			return fmt.Errorf("the bucket %s begins outside of the years 1678 to 2261", start.UTC().Format(time.RFC3339Nano))
+		}
+		start = time.Unix(0, nanos).UTC()
+	}
+	if r.open && r.start.Equal(start) {
+		return nil
+	}
+	err := r.flush()
+	r.open, r.start = true, start
+	return err
+}
+
+// replicas returns which parts are ignored because another replica of the agent has more values, or nil if there are no
+// replicas. Among replicas with equally many values, a final record precedes an open one, then the first in order.
+func (r *Rollup) replicas(parts []Part) (ignored []bool, err error) {
+	if !slices.ContainsFunc(parts, func(p Part) bool { return p.Replica != "" }) {
+		return nil, nil
+	}
+	ignored = make([]bool, len(parts))
+	counts := make([]uint64, len(parts))
+	if r.fullest == nil {
+		r.fullest = make(map[replicated]int)
+	}
+	clear(r.fullest)
+	for i := range parts {
+		p := &parts[i]
+		if len(p.Summary) > 0 {
+			if err := r.scratch.UnmarshalBinary(p.Summary); err != nil {
+				return nil, err
+			}
+			counts[i] = r.scratch.Count()
+		}
+		key := replicated{identity{p.Tags, p.Field}, p.Agent}
+		best, found := r.fullest[key]
+		if found && !fuller(counts[i], p, counts[best], &parts[best]) {
+			ignored[i] = true
+			continue
+		}
+		if found {
+			ignored[best] = true
+		}
+		r.fullest[key] = i
+	}
+	return ignored, nil
+}
+
+// fuller reports whether replica p, of n values, is used rather than q, of m values.
+func fuller(n uint64, p *Part, m uint64, q *Part) bool {
+	if n != m {
+		return n > m
+	}
+	if a, b := p.State == record.Final, q.State == record.Final; a != b {
+		return a
+	}
+	return p.Replica < q.Replica
+}
+
+// add merges one part into its group.
+func (r *Rollup) add(p *Part) error {
+	if len(p.Summary) == 0 {
+		return ErrNoSummary
+	}
+	g, err := r.group(p)
+	if err != nil {
+		return err
+	}
+	g.note(p)
+	if g.parts == 1 {
+		return g.summary.UnmarshalBinary(p.Summary)
+	}
+	if err := r.scratch.UnmarshalBinary(p.Summary); err != nil {
+		return err
+	}
+	return g.summary.Merge(&r.scratch)
+}
+
+// note updates what the group knows of its parts beside their values.
+func (g *group) note(p *Part) {
+	g.parts++
+	if g.parts == 1 {
+		g.agent, g.state = p.Agent, p.State
+		return
+	}
+	if g.agent != p.Agent {
+		g.agent = ""
+	}
+	g.state = earlier(g.state, p.State)
+}
+
+// earlier returns the state of a record that is merged from two: open if one is open, else unmarked if one is unmarked.
+func earlier(a, b record.State) record.State {
+	switch {
+	case a == record.Open || b == record.Open:
+		return record.Open
+	case a == record.Unmarked || b == record.Unmarked:
+		return record.Unmarked
+	}
+	return record.Final
+}
+
+// group returns the group of a part.
+func (r *Rollup) group(p *Part) (*group, error) {
+	id := identity{p.Tags, p.Field}
+	if g := r.members[id]; g != nil {
+		return g, nil
+	}
+	tags, err := series.ParseTags(p.Tags)
+	if err != nil {
+		return nil, err
+	}
+	key := id
+	if r.plan.Grouped {
+		tags = slices.DeleteFunc(tags, func(tag series.Tag) bool { return !slices.Contains(r.plan.GroupBy, tag.Key) })
+		key.tags = string(series.AppendTags(nil, tags))
+	}
+	g := r.groups[key]
+	if g == nil {
+		if len(r.groups) == r.plan.MaxGroups {
+			return nil, fmt.Errorf("%w: the bucket %s has more than %d", ErrTooMany, r.start.UTC().Format(time.RFC3339Nano), r.plan.MaxGroups)
+		}
+		g = r.newGroup(tags, p.Field)
+		r.groups[key] = g
+	}
+	r.members[id] = g
+	return g, nil
+}
+
+// newGroup returns an empty group, which has the memory of one of an earlier bucket if there is one.
+func (r *Rollup) newGroup(tags []series.Tag, field string) *group {
+	n := len(r.spare)
+	if n == 0 {
+		return &group{tags: tags, field: field, summary: stats.New(r.plan.ExactLimit)}
+	}
+	g := r.spare[n-1]
+	r.spare = r.spare[:n-1]
+	g.summary.Reset()
+	*g = group{tags: tags, field: field, summary: g.summary}
+	return g
+}
+
+// flush yields the records of the bucket, by field and then by tags, and ends the bucket.
+func (r *Rollup) flush() error {
+	order := make([]identity, 0, len(r.groups))
+	for key := range r.groups {
+		order = append(order, key)
+	}
+	slices.SortFunc(order, func(a, b identity) int { return cmp.Or(cmp.Compare(a.field, b.field), cmp.Compare(a.tags, b.tags)) })
+	var rec record.Record
+	for _, key := range order {
+		g := r.groups[key]
+		r.fill(&rec, g)
+		if err := r.yield(&rec); err != nil {
+			return err
+		}
+		r.spare = append(r.spare, g)
+	}
+	clear(r.groups)
+	clear(r.members)
+	r.open = false
+	return nil
+}
+
+// fill makes rec the record of a group.
+func (r *Rollup) fill(rec *record.Record, g *group) {
+	*rec = record.Record{
+		Table: r.plan.Table, Field: g.field, Agent: g.agent, Tags: g.tags, Start: r.start.UTC(), State: g.state, Stats: rec.Stats[:0],
+	}
+	if grid := r.plan.Grid; grid != nil && g.state == record.Final && time.Unix(0, grid.End(r.start.UnixNano())).After(r.plan.Now) {
+		rec.State = record.Open // more stored buckets will come
+	}
+	r.values = r.plan.Selection.Append(r.values[:0], &g.summary)
+	for i, v := range r.values {
+		switch {
+		case v != v: // a statistic that the values do not have
+		case r.names[i].count:
+			rec.Stats = append(rec.Stats, record.Stat{Name: r.names[i].text, Value: int64(v)})
+		default:
+			rec.Stats = append(rec.Stats, record.Stat{Name: r.names[i].text, Value: v})
+		}
+	}
+	for _, limit := range r.plan.Shares {
+		if share, maxError, ok := g.summary.Share(limit); ok {
+			text := "share_le_" + strconv.FormatFloat(limit, 'f', -1, 64)
+			rec.Stats = append(rec.Stats, record.Stat{Name: text, Value: share}, record.Stat{Name: text + "_error", Value: maxError})
+		}
+	}
+}
