@@ -41,6 +41,8 @@ type config struct {
 	RedisMasterName    string   `toml:"redis_master_name"`
 	RedisUsername      string   `toml:"redis_username"`
 	RedisPassword      string   `toml:"redis_password"`
+	RedisSentinelUser  string   `toml:"redis_sentinel_username"`
+	RedisSentinelPass  string   `toml:"redis_sentinel_password"`
 	RedisDB            int      `toml:"redis_db"`
 	RedisTimeout       duration `toml:"redis_timeout"`
 	RedisTLSCA         string   `toml:"redis_tls_ca"`
@@ -162,6 +164,8 @@ func settings() []setting {
 		{name: "redis_master_name", set: text(func(c *config) *string { return &c.RedisMasterName })},
 		{name: "redis_username", set: text(func(c *config) *string { return &c.RedisUsername })},
 		{name: "redis_password", set: text(func(c *config) *string { return &c.RedisPassword })},
+		{name: "redis_sentinel_username", set: text(func(c *config) *string { return &c.RedisSentinelUser })},
+		{name: "redis_sentinel_password", set: text(func(c *config) *string { return &c.RedisSentinelPass })},
 		{name: "redis_db", set: number(func(c *config) *int { return &c.RedisDB })},
 		{name: "redis_timeout", set: span(func(c *config) *duration { return &c.RedisTimeout })},
 		{name: "redis_tls_ca", set: text(func(c *config) *string { return &c.RedisTLSCA })},
@@ -366,6 +370,9 @@ func (c *config) validateRedis() error {
 	if c.RedisDB < 0 {
 		errs = append(errs, fmt.Errorf("invalid 'redis_db' setting %d, want 0 or more", c.RedisDB))
 	}
+	if c.RedisMasterName == "" && c.RedisSentinelUser+c.RedisSentinelPass != "" {
+		errs = append(errs, errors.New("invalid 'redis_master_name' setting \"\" with credentials of Sentinels, want the name of the primary that they watch"))
+	}
 	errs = append(errs, c.loadTLS())
 	if err := c.dialOptions().Check(); err != nil {
 		errs = append(errs, fmt.Errorf("invalid 'redis' setting: %w", err))
@@ -463,7 +470,7 @@ func (c *config) loadTLS() error {
 func (c config) dialOptions() cache.DialOptions {
 	return cache.DialOptions{
 		Servers: c.Redis, MasterName: c.RedisMasterName, Username: c.RedisUsername, Password: c.RedisPassword, DB: c.RedisDB,
-		TLS: c.tls, Timeout: time.Duration(c.RedisTimeout),
+		SentinelUsername: c.RedisSentinelUser, SentinelPassword: c.RedisSentinelPass, TLS: c.tls, Timeout: time.Duration(c.RedisTimeout),
 	}
 }
 

@@ -98,7 +98,8 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 
 // settingNames are the names of the settings, for the errors of package cache.
 var settingNames = cache.Names{
-	Servers: "redis", MasterName: "redis_master_name", Username: "redis_username", Password: "redis_password", DB: "redis_db",
+	Servers: "redis", MasterName: "redis_master_name", Username: "redis_username", Password: "redis_password",
+	SentinelUsername: "redis_sentinel_username", SentinelPassword: "redis_sentinel_password", DB: "redis_db",
 	TLS: []string{"redis_tls_ca", "redis_tls_cert", "redis_tls_key", "redis_tls_server_name"},
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/BurntSushi/toml"
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
@@ -405,6 +407,7 @@ func TestBadSettingIsReportedWithValueAndRule(t *testing.T) {
 		`listen = "127.0.0.1:abc"`:                                `invalid 'listen' setting "127.0.0.1:abc": port "abc", want a number from 0 (any free one) to 65535`,
 		`listen = "127.0.0.1:"`:                                   `invalid 'listen' setting "127.0.0.1:": port "", want a number`,
 		"embedded = \"auto\"\nembedded_listen = \"127.0.0.1:-1\"": `invalid 'embedded_listen' setting "127.0.0.1:-1": port "-1", want a number`,
+		`redis_sentinel_password = "p"`:                           `invalid 'redis_master_name' setting "" with credentials of Sentinels, want the name of the primary`,
 		`redis_db = -1`:                                           "invalid 'redis_db' setting -1, want 0 or more",
 		`redis_timeout = "-1s"`:                                   `invalid 'redis_timeout' setting "-1s", want more than 0s`,
 		`redis_timeout = "0s"`:                                    `invalid 'redis_timeout' setting "0s", want more than 0s`,
@@ -414,8 +417,8 @@ func TestBadSettingIsReportedWithValueAndRule(t *testing.T) {
 		`redis_timeout = "soon"`:                                  "redis_timeout",
 		`redis = []`:                                              "invalid 'redis' setting: no server, want a URL",
 		`redis = ["http://x"]`:                                    `invalid 'redis' setting: server "http://x"`,
-		`redis = ["redis://u:p@a", "redis://u:q@b"]`:              `invalid 'redis' setting: server "redis://u:xxxxx@b": its credentials differ from those of the first server, "redis://u:xxxxx@a"`,
-		`redis = ["redis://a?read_timeout=9s"]`:                   `invalid 'redis' setting: server "redis://a": a URL cannot have the option "read_timeout", only "db"`,
+		`redis = ["redis://u:p@a", "redis://u:q@b"]`:              `invalid 'redis' setting: server "redis://b": its credentials differ from those of the first server, "redis://a"`,
+		`redis = ["redis://a?read_timeout=9s"]`:                   `invalid 'redis' setting: server "redis://a": the only option of a URL is "db"`,
 		`redis_tls_ca = "/none"`:                                  "invalid 'redis_tls_ca' setting: open /none",
 		"[[export]]\ndatabase = \"\"\ntable = \"t\"":              "invalid 'export.database' setting \"\": want a name",
 		"[[export]]\ndatabase = \"a/b\"\ntable = \"t\"":           `invalid 'export.database' setting "a/b": a name has none of { } /`,
@@ -498,4 +501,31 @@ func TestCommandDoesNotDependOnTelegraf(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", ".").Output()
 	require.NoError(t, err)
 	require.NotContains(t, string(out), "influxdata/telegraf")
+}
+
+func TestSentinelCredentialsAreNotThoseOfThePrimary(t *testing.T) {
+	c, err := load(t, "redis_master_name = \"main\"\nredis_password = \"p\"\nredis_sentinel_username = \"u\"\n", []string{"ANALYTICS_API_REDIS_SENTINEL_PASSWORD=s"})
+	require.NoError(t, err)
+	o := c.dialOptions()
+	require.Equal(t, []string{"main", "", "p", "u", "s"}, []string{o.MasterName, o.Username, o.Password, o.SentinelUsername, o.SentinelPassword})
+}
+
+// A default that differs from the sample, or a setting that is missing there, fails this test.
+func TestSampleHasEverySettingWithItsDefault(t *testing.T) {
+	t.Parallel()
+	var c config
+	meta, err := toml.DecodeFile("analytics-api.toml", &c)
+	require.NoError(t, err)
+	require.Empty(t, meta.Undecoded())
+	require.Equal(t, defaults(), c)
+	sample, err := os.ReadFile("analytics-api.toml")
+	require.NoError(t, err)
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[config]()) {
+		if name := field.Tag.Get("toml"); name != "" {
+			require.Regexp(t, `(?m)^(# \[\[)?`+name+`( = |\]\])`, string(sample))
+		}
+	}
+	for _, s := range settings() {
+		require.True(t, meta.IsDefined(s.name), "the sample has no %s", s.name)
+	}
 }

@@ -54,13 +54,13 @@ func TestPartsOfAURLWithoutEffectAreRefused(t *testing.T) {
 	t.Parallel()
 	const likeURL = `, want a URL such as "redis://127.0.0.1:6379"`
 	for servers, want := range map[string]string{
-		"redis://h?read_timeout=9s":            `server "redis://h": a URL cannot have the option "read_timeout", only "db"` + likeURL,
-		"redis://u:secret@h/1?password=secret": `server "redis://u:xxxxx@h/1": a URL cannot have the option "password", only "db"` + likeURL,
-		"rediss://h?skip_verify=true":          `server "rediss://h": a URL cannot have the option "skip_verify", only "db"` + likeURL,
+		"redis://h?read_timeout=9s":            `server "redis://h": the only option of a URL is "db"` + likeURL,
+		"redis://u:secret@h/1?password=secret": `server "redis://h": the only option of a URL is "db"` + likeURL,
+		"rediss://h?skip_verify=true":          `server "rediss://h": the only option of a URL is "db"` + likeURL,
 		"redis://h?%zz":                        `server "redis://h": the text after "?" is not a list of options` + likeURL,
-		"redis://h/1?db=2":                     `server "redis://h/1": it has more than one database` + likeURL,
+		"redis://h/1?db=2":                     `server "redis://h": it has more than one database` + likeURL,
 		"redis://h?db=1&db=2":                  `server "redis://h": it has more than one database` + likeURL,
-		"redis://h/-1":                         `server "redis://h/-1": database -1, want 0 or more` + likeURL,
+		"redis://h/-1":                         `server "redis://h": the database is not a number, want 0 or more` + likeURL,
 		"redis://h#secret":                     `server "redis://h": a URL cannot have a "#"` + likeURL,
 		"redis://u:12?secret@h":                cache.ErrEncoding.Error(),
 		"redis://u:12#secret@h":                cache.ErrEncoding.Error(),
@@ -70,15 +70,15 @@ func TestPartsOfAURLWithoutEffectAreRefused(t *testing.T) {
 		"unix:///run/r.sock redis://a":         `server "unix:///run/r.sock": a socket belongs to a single server, want no other servers and no Sentinels`,
 		"redis://a rediss://b":                 `server "rediss://b": its scheme differs from that of the first server, "redis://a", want "redis://" for all servers or "rediss://" for all`,
 		"rediss://a redis://b":                 `server "redis://b": its scheme differs from that of the first server, "rediss://a", want "redis://" for all servers or "rediss://" for all`,
-		"redis://u:secret@a redis://u:other@b": `server "redis://u:xxxxx@b": its credentials differ from those of the first server, "redis://u:xxxxx@a", which apply to all servers, want the same or none`,
-		"redis://a redis://b redis://:x@c":     `server "redis://:xxxxx@c": its credentials differ from those of the first server, "redis://a", which apply to all servers, want the same or none`,
-		"redis://a redis://b/1":                `server "redis://b/1": database 1 differs from database 0 of the first server, "redis://a", which applies to all servers, want the same or none`,
+		"redis://u:secret@a redis://u:other@b": `server "redis://b": its credentials differ from those of the first server, "redis://a", which apply to all servers, want the same or none`,
+		"redis://a redis://b redis://:x@c":     `server "redis://c": its credentials differ from those of the first server, "redis://a", which apply to all servers, want the same or none`,
+		"redis://a redis://b/1":                `server "redis://b": database 1 differs from database 0 of the first server, "redis://a", which applies to all servers, want the same or none`,
 	} {
 		require.EqualError(t, cache.DialOptions{Servers: strings.Fields(servers)}.Check(), want, servers)
 	}
 	for servers, want := range map[string]string{
 		"unix:///run/r.sock":      "a socket belongs to a single server",
-		"redis://a/3 redis://b/0": "database 0 differs from database 3 of the first server, \"redis://a/3\"",
+		"redis://a/3 redis://b/0": "database 0 differs from database 3 of the first server, \"redis://a\"",
 	} {
 		require.ErrorContains(t, cache.DialOptions{Servers: strings.Fields(servers), MasterName: "main"}.Check(), want, servers)
 	}
@@ -110,12 +110,22 @@ func TestDialConnectsToASocket(t *testing.T) {
 
 func TestDialErrorsNeverShowThePassword(t *testing.T) {
 	t.Parallel()
-	for _, server := range []string{"redis://user:secret@host:port", "http://user:secret@host", "redis://user:secret@host/db", "redis://user:secret@host?x=y", "::"} {
+	for _, server := range []string{
+		"redis://user:S3cretPW@host:port", "http://user:S3cretPW@host", "redis://user:S3cretPW@host/db", "redis://user:S3cretPW@host?x=y", "::",
+		"u:S3cretPW@127.0.0.1:1", "redis:u:S3cretPW@127.0.0.1", "redis:S3cretPW", "redis:/u:S3cretPW@host", "redis:///S3cretPW", "redis//u:S3cretPW@host",
+		"redis://host/S3cretPW", "redis://host/S3cretPW/1", "redis://host?S3cretPW=1", "redis://host?db=S3cretPW", "redis://host?S3cretPW", "redis://host#S3cretPW",
+		"redis://host?x=%zzS3cretPW", "S3cretPW@host", "S3cretPW", "S3cretPW:6379", "S3cretPW@", ":S3cretPW@host:6379", "redis://u:S3cretPW/x@host",
+		"redis://u:S3cretPW#x@host", "redis://u:S3cretPW?x@host", "redis://u:S3cretPW host", "redis://u:%zzS3cretPW@host", "redis://S3cretPW@host/x",
+		"unix://u:S3cretPW@/run/redis.sock?x=1", "unix://:S3cretPW@host", "redis://u:S3cretPW@host:99999999/x", "redis://u:S3cretPW\n@host", "//u:S3cretPW@host",
+	} {
 		_, err := cache.Dial(cache.DialOptions{Servers: []string{server}})
 		require.ErrorContains(t, err, "redis://127.0.0.1:6379", server)
-		require.NotContains(t, err.Error(), "secret")
+		require.NotContains(t, err.Error(), "S3cretPW")
+		require.Empty(t, cache.DialOptions{Servers: []string{server}}.Addrs(), "%s is taken for another server", server)
 	}
-	_, err := cache.Dial(cache.DialOptions{})
+	_, err := cache.Dial(cache.DialOptions{Servers: []string{"redis://u:S3cretPW@a/1", "redis://S3cretPW:p@b/2"}, MasterName: "m"})
+	require.NotContains(t, err.Error(), "S3cretPW")
+	_, err = cache.Dial(cache.DialOptions{})
 	require.EqualError(t, err, `no server, want a URL such as "redis://127.0.0.1:6379"`)
 	_, err = cache.Dial(cache.DialOptions{Servers: []string{"redis://a", "redis://b"}, DB: 2})
 	require.EqualError(t, err, "database 2 of Redis, but a cluster has only database 0")

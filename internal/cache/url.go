@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -21,34 +22,40 @@ type server struct {
 var ErrEncoding = errors.New("a server with credentials is not a URL, want one such as \"redis://127.0.0.1:6379\" with the special characters of " +
 	"a password percent-encoded: %2F for \"/\", %23 for \"#\", %3F for \"?\", %40 for \"@\" and %25 for \"%\"")
 
-// parseServer parses the URL of a server. Its errors contain no secret.
+// errNotURL is the error of a text that is not a URL with a host, or with the path of a socket.
+var errNotURL = errors.New("a server is not a URL, want one such as \"redis://127.0.0.1:6379\"")
+
+// parseServer parses the URL of a server. A password may be in the wrong place, so errors contain only the scheme, the
+// host and, for a socket, the path.
 func parseServer(text string) (server, error) {
 	u, err := url.Parse(text)
-	if err != nil {
-		if strings.Contains(text, "@") { // the error of url.Parse may quote a part of the password
-			return server{}, ErrEncoding
-		}
-		return server{}, errors.New("a server is not a URL, want one such as \"redis://127.0.0.1:6379\"")
-	}
-	if u.Scheme != "unix" && strings.Contains(u.Path+u.RawQuery+u.Fragment, "@") {
+	misplaced := err != nil || u.Opaque != "" || u.Scheme != "unix" && strings.Contains(u.Path+u.RawQuery+u.Fragment, "@")
+	switch {
+	case misplaced && strings.Contains(text, "@"):
 		return server{}, ErrEncoding
+	case misplaced || u.Scheme == "":
+		return server{}, errNotURL
 	}
-	shown := *u
-	shown.RawQuery, shown.Fragment = "", "" // a password in the wrong place may be among them
+	if err := checkURL(u); err != nil {
+		return server{}, fmt.Errorf("server %q: %w, want a URL such as \"redis://127.0.0.1:6379\"", shown(u), err)
+	}
 	parsed, err := redis.ParseURL(text)
-	if rule := checkURL(u); rule != nil {
-		err = rule
+	if err != nil { // it may quote any part of the URL; checkURL finds every fault that is known
+		return server{}, errNotURL
 	}
-	if err == nil && parsed.DB < 0 {
-		err = fmt.Errorf("database %d, want 0 or more", parsed.DB)
-	}
-	if err != nil {
-		return server{}, fmt.Errorf("server %q: %w, want a URL such as \"redis://127.0.0.1:6379\"", shown.Redacted(), err)
-	}
-	return server{Options: parsed, shown: shown.Redacted(), named: u.User != nil, numbered: hasDB(u) || u.RawQuery != ""}, nil
+	return server{Options: parsed, shown: shown(u), named: u.User != nil, numbered: hasDB(u) || u.RawQuery != ""}, nil
 }
 
-// checkURL returns an error if a part of the URL would have no effect.
+// shown returns the parts of a URL that are never secret.
+func shown(u *url.URL) string {
+	safe := url.URL{Scheme: u.Scheme, Host: u.Host}
+	if u.Scheme == "unix" {
+		safe.Path = u.Path
+	}
+	return safe.String()
+}
+
+// checkURL returns an error if a part of the URL is wrong or would have no effect.
 func checkURL(u *url.URL) error {
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
@@ -56,16 +63,27 @@ func checkURL(u *url.URL) error {
 	}
 	for name := range query {
 		if name != "db" {
-			return fmt.Errorf("a URL cannot have the option %q, only \"db\"", name)
+			return errors.New("the only option of a URL is \"db\"")
 		}
 	}
 	switch {
+	case u.Scheme != "redis" && u.Scheme != "rediss" && u.Scheme != "unix":
+		return errors.New("the scheme is neither redis, rediss nor unix")
 	case len(query["db"]) > 1 || len(query["db"]) == 1 && hasDB(u):
 		return errors.New("it has more than one database")
 	case u.Fragment != "":
 		return errors.New("a URL cannot have a \"#\"")
 	case u.Scheme == "unix" && u.Host != "":
 		return fmt.Errorf("a socket has no host, found %q and want three slashes, as in \"unix:///run/redis.sock\"", u.Host)
+	case u.Scheme == "unix" && strings.TrimSpace(u.Path) == "":
+		return errors.New("it has no path of a socket")
+	}
+	number := query.Get("db")
+	if hasDB(u) {
+		number = strings.Trim(u.Path, "/")
+	}
+	if n, err := strconv.Atoi(number); number != "" && (err != nil || n < 0) {
+		return errors.New("the database is not a number, want 0 or more")
 	}
 	return nil
 }
