@@ -230,29 +230,35 @@ func (e *Engine) openBucket(key string, start int64) *open {
 	return s.open[i]
 }
 
-// Adopt makes buckets final that were open under other options. The next Push emits their rows. If the grid has a
-// bucket with the same start and end, there must not be two versions of it: an open or final bucket of the same series
-// gets the values, a final one as its next revision. Otherwise the adopted bucket is stored as final, so that late
-// values correct it. Values for a bucket that has expired, or that cannot be read, are dropped. The engine must have a
-// store.
-func (e *Engine) Adopt(all []Bucket) {
+// Adopted is the result of [Engine.Adopt]: numbers of buckets.
+type Adopted struct {
+	Final   int // that were stored as final
+	Joined  int // whose values were added to an open or final bucket
+	Expired int // that have expired or cannot be read; their values are dropped and counted as late
+}
+
+// Adopt takes over buckets that were open under other options. Each must be a bucket of the grid. The next Push emits
+// their rows.
+//
+// There must not be two versions of a bucket: an open or final bucket of the same series and start gets the values, a
+// final one as its next revision. Without such a bucket, the adopted one is stored as final, so that late values correct
+// it. The engine must have a store.
+func (e *Engine) Adopt(all []Bucket) (a Adopted) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, b := range all {
-		if start, end, ok := e.o.Grid.Bounds(b.Start); ok && start == b.Start && end == b.End {
-			e.adopt(b)
-		} else {
-			e.again = append(e.again, again{b, e.o.Prefix})
-		}
+		e.adopt(b, &a)
 	}
+	return a
 }
 
-// adopt is Adopt for a bucket of the grid.
-func (e *Engine) adopt(b Bucket) {
+// adopt is Adopt for one bucket.
+func (e *Engine) adopt(b Bucket, a *Adopted) {
 	if e.openBucket(b.Series, b.Start) == nil {
 		if _, final, err := e.o.Store.Find(b.Series, b.Start); !final && err == nil {
 			e.o.Store.Final(e.o.Store.Open(b), b)
 			e.again = append(e.again, again{b, e.o.Prefix})
+			a.Final++
 			return
 		}
 	}
@@ -260,12 +266,15 @@ func (e *Engine) adopt(b Bucket) {
 	if err != nil {
 		e.counters.StateErrors++
 		e.notify(Notice{Kind: StateFailed, Err: err})
+		a.Expired++
 		return
 	}
 	if o := e.open(s, span{b.Start, b.End}); o != nil {
 		e.merge(s, o, b)
+		a.Joined++
 		return
 	}
+	a.Expired++
 	for i := range b.Summaries {
 		e.counters.Late += int64(b.Summaries[i].Count())
 	}
@@ -281,7 +290,7 @@ func (e *Engine) merge(s *series, o *open, b Bucket) {
 			e.notify(Notice{Kind: StateFailed, Err: err})
 		}
 	}
-	o.revision, o.changed = max(o.revision, b.Revision), true
+	o.revision, o.changed, o.touched = max(o.revision, b.Revision), true, e.o.Now()
 	e.o.Store.Snapshot(o.handle, e.whole(s, o))
 	e.budget.hold(o)
 }

@@ -2,6 +2,8 @@ package state
 
 import (
 	"errors"
+	"path/filepath"
+	"testing"
 	"time"
 )
 
@@ -113,4 +115,11 @@ func DecodeFinal(key, value []byte) (Bucket, error) {
 		panic(err)
 	}
 	return b.Bucket, err
+}
+
+// WriteIdentity writes the options of a store to a folder.
+func WriteIdentity(t testing.TB, folder string, identity map[string]string) {
+	if err := writeFile(filepath.Join(folder, identityFile), formatIdentity(identity)); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -262,37 +262,48 @@ func holder(path string) string {
 
 func (l *folderLock) release() { unlock(l.f) }
 
-// Orphans returns the folders in dir with stores whose options are no longer used, ascending. These are the stores of
-// this owner that no process has open, and those of other owners that no process has open and that were not used for
-// a day before now: another owner may be about to start again with the same options. Call it after all stores of this
-// process were opened, so that their folders are not in the result.
-func Orphans(dir, owner string, now time.Time) ([]string, error) {
+// Folder is the folder of a store.
+type Folder struct {
+	Path     string
+	Identity map[string]string
+}
+
+// Orphans returns the folders in dir with stores whose options are no longer used, and those that this owner has open,
+// both ascending by path.
+//
+// Orphans are the stores of this owner that no process has open, and those of other owners that no process has open and
+// that were not used for a day before now: another owner may be about to start again with the same options. Call it after
+// all stores of this process were opened, so that their folders are no orphans.
+func Orphans(dir, owner string, now time.Time) (orphans, used []Folder, err error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var folders []string
 	for _, e := range entries {
 		digits, ok := strings.CutPrefix(e.Name(), folderPrefix)
 		if _, err := hex.DecodeString(digits); !ok || err != nil || !e.IsDir() {
 			continue
 		}
 		folder := filepath.Join(dir, e.Name())
-		if _, err := readIdentity(folder); err != nil {
-			continue
-		}
-		if readOwner(folder) != owner && now.Sub(lastUsed(folder)) < orphanAge {
-			continue
-		}
-		lock, err := tryLock(filepath.Join(folder, lockFile))
+		identity, err := readIdentity(folder)
 		if err != nil {
 			continue
 		}
-		unlock(lock)
-		folders = append(folders, folder)
+		mine := readOwner(folder) == owner
+		if !mine && now.Sub(lastUsed(folder)) < orphanAge {
+			continue
+		}
+		lock, err := tryLock(filepath.Join(folder, lockFile))
+		switch {
+		case err == nil:
+			unlock(lock)
+			orphans = append(orphans, Folder{folder, identity})
+		case mine && errors.Is(err, errBusy):
+			used = append(used, Folder{folder, identity})
+		}
 	}
-	return folders, nil
+	return orphans, used, nil
 }

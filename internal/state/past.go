@@ -19,7 +19,8 @@ type past struct {
 	replay  int64  // Options.Replay, nanoseconds
 	next    uint64 // largest handle
 	buckets index
-	recent  []finalRecord    // final buckets whose rows were emitted, for the first time or again, within replay before the end
+	recent  []finalRecord // final buckets whose rows were emitted, for the first time or again, within replay before the end
+	joined  map[string]joined
 	strays  map[uint64]int64 // the number of rows of handles whose open record is missing or damaged
 	damaged []string         // names of files
 	commits int64            // lost
@@ -54,7 +55,7 @@ func (a recordAt) before(b recordAt) bool {
 // readPast reads the log of the last run, and prepares the log of this run.
 func (s *Store) readPast() error {
 	s.past = &past{
-		clean: true, replay: int64(s.o.Replay), buckets: newIndex(), strays: make(map[uint64]int64),
+		clean: true, replay: int64(s.o.Replay), buckets: newIndex(), strays: make(map[uint64]int64), joined: make(map[string]joined),
 	}
 	s.log = &segments{folder: s.folder, openFile: s.o.openFile, next: 1}
 	numbers, err := listSegments(s.folder)
@@ -73,6 +74,7 @@ func (s *Store) readPast() error {
 	s.next = max(s.past.next, s.finals.handle)
 	s.stats.LogBytes = s.log.size()
 	s.adopt()
+	s.adoptJoined()
 	s.report()
 	return nil
 }
@@ -187,6 +189,8 @@ func (p *past) read(commit uint64, payload []byte) error {
 			p.again(d)
 		case recordTime:
 			p.time(d)
+		case recordJoined:
+			p.join(commit, d)
 		case recordEnd:
 			p.clean = true
 		}
@@ -255,6 +259,21 @@ func (p *past) again(d *decoder) {
 	if f := d.again(); d.err == nil {
 		p.recent = append(p.recent, f)
 	}
+}
+
+// join reads a record of the open buckets of an orphan.
+func (p *past) join(commit uint64, d *decoder) {
+	d.uvarint()
+	id, done := d.string(), d.whole()
+	if d.err != nil {
+		return
+	}
+	j, ok := p.joined[id]
+	if !ok {
+		j.commit = commit
+	}
+	j.done = int(done)
+	p.joined[id] = j
 }
 
 // time reads the wall time and the age of a commit.

@@ -28,6 +28,8 @@ import (
 //	7 time      varint wall time of the commit, varint age
 //	8 end       the run ended cleanly
 //	9 again     uvarint 0, string series, varint start, varint age. The row of a final bucket of the last run left again.
+//	10 joined   uvarint 0, string id of an orphan, uvarint how many of its open buckets were added to this store: see
+//	            Store.Join
 //
 // A bucket is
 //
@@ -52,6 +54,7 @@ const (
 	recordTime
 	recordEnd
 	recordAgain
+	recordJoined
 )
 
 // recorder collects the records of a commit.
@@ -159,6 +162,13 @@ func (r *recorder) again(series string, start, at int64) {
 	r.scratch = appendString(r.scratch, series)
 	r.scratch = binary.AppendVarint(r.scratch, start)
 	r.scratch = binary.AppendVarint(r.scratch, at)
+	r.put()
+}
+
+func (r *recorder) joined(id string, done int) {
+	r.begin(recordJoined, 0)
+	r.scratch = appendString(r.scratch, id)
+	r.scratch = binary.AppendUvarint(r.scratch, uint64(done))
 	r.put()
 }
 

@@ -22,8 +22,9 @@
 // skip both; then the open buckets stay in the log, and a later run replays them.
 //
 // A store belongs to one identity: the options that make buckets comparable. Each identity has a folder of its own in
-// [Options.Dir]. [Orphans] lists the folders of other identities, and [OpenFolder] opens one, so that its buckets can be
-// replayed and made final before [Store.Retire] renames the folder.
+// [Options.Dir]. [Orphans] lists the folders that have no store any more. If the buckets of such a folder are those of an
+// empty store, [Store.Continue] makes it the folder of that store. Otherwise [OpenFolder] opens it. Then [Store.Drain]
+// yields its open buckets, or [Store.Join] adds them to another store, and [Store.Retire] renames the folder.
 //
 // # Damage
 //
@@ -210,7 +211,7 @@ type Store struct {
 	// mu guards the fields below. It may be locked while committing is held, but not the other way round.
 	mu      sync.Mutex
 	closed  bool
-	retires bool // the folder is renamed when the store is closed
+	suffix  string // of the folder when the store is closed; empty leaves its name
 	handles map[uint64]*handle
 	next    uint64 // the next handle
 	records recorder
@@ -226,6 +227,9 @@ type Store struct {
 	roll    rollBudget
 	pending pendingFinals
 	stats   Stats
+
+	joined map[string]joined // by id of the orphan
+	heir   *Store            // of an orphan: the store that its buckets were added to; nil before Join
 }
 
 // handle is a bucket that is open in the log, or final and not in the database yet.
@@ -272,12 +276,17 @@ func OpenFolder(folder string, o Options) (*Store, error) {
 	return open(folder, o)
 }
 
-// open opens the store in a folder. On an error, it releases the lock of the folder.
-func open(folder string, o Options) (s *Store, err error) {
+// open opens the store in a folder.
+func open(folder string, o Options) (*Store, error) {
 	lock, err := lockFolder(folder)
 	if err != nil {
 		return nil, err
 	}
+	return openLocked(folder, lock, o)
+}
+
+// openLocked opens the store in a folder whose lock the caller has. On an error, it releases the lock.
+func openLocked(folder string, lock *folderLock, o Options) (s *Store, err error) {
 	defer func() {
 		if err != nil {
 			lock.release()
@@ -345,12 +354,17 @@ func (s *Store) Abandon() {
 // Retire closes the store and renames its folder with the suffix ".retired-<time>".
 func (s *Store) Retire() error {
 	s.mu.Lock()
-	s.retires = true
+	s.suffix = "retired"
 	s.mu.Unlock()
-	return s.Close()
+	id := s.id()
+	err := s.Close()
+	if err == nil && s.heir != nil {
+		s.heir.unpin(id)
+	}
+	return err
 }
 
-// shut stops the writer and closes all files. A second call has no effect.
+// shut closes all files and renames the folder if it must. A second call has no effect.
 func (s *Store) shut() error {
 	s.committing.Lock()
 	defer s.committing.Unlock()
@@ -362,7 +376,7 @@ func (s *Store) shut() error {
 		return nil
 	}
 	err := errors.Join(s.log.close(), s.finals.close())
-	if !s.retires || err != nil {
+	if s.suffix == "" || err != nil {
 		s.lock.release()
 		return err
 	}
@@ -371,7 +385,10 @@ func (s *Store) shut() error {
 	} else {
 		defer s.lock.release() // until it has another name, nobody else may open it
 	}
-	_, err = setAside(s.folder, "retired", s.o.Now())
+	name, err := setAside(s.folder, s.suffix, s.o.Now())
+	if err == nil {
+		s.folder = name
+	}
 	return err
 }
 

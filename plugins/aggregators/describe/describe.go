@@ -73,13 +73,14 @@ type Describe struct {
 	now        func() time.Time
 	options    engine.Options
 	engine     *engine.Engine
-	store      *state.Store // nil without the option state
-	pushed     atomic.Bool  // whether Push was called
-	owner      string       // of the store; see state.Options. Empty is this command with its arguments
-	looked     time.Time    // when other state in the folder was looked for
-	point      engine.Point // scratch of Add
-	ignored    atomic.Int64 // how many values were not numbers
-	outOfRange atomic.Int64 // how many values had a time that int64 nanoseconds cannot hold
+	store      *state.Store   // nil without the option state
+	pushed     atomic.Bool    // whether Push was called
+	owner      string         // of the store; see state.Options. Empty is this command with its arguments
+	looked     time.Time      // when other state in the folder was looked for; zero before the first metric and Push
+	drained    []*state.Store // with buckets whose rows leave with the next Push; then they are retired
+	point      engine.Point   // scratch of Add
+	ignored    atomic.Int64   // how many values were not numbers
+	outOfRange atomic.Int64   // how many values had a time that int64 nanoseconds cannot hold
 	pusher     pusher
 	started    bool // whether a metric was added
 	rows       rowMaker
@@ -108,6 +109,7 @@ func (d *Describe) Add(m telegraf.Metric) {
 
 func (d *Describe) start() {
 	d.started = true
+	d.inherit()
 	if d.pusher.host.Started != nil {
 		d.pusher.host.Started()
 	}
@@ -118,6 +120,7 @@ func (d *Describe) start() {
 // were emitted.
 func (d *Describe) Push(acc telegraf.Accumulator) {
 	d.pushed.Store(true)
+	d.inherit()
 	d.pusher.push(func(last bool) { d.push(acc, last) })
 }
 
@@ -126,10 +129,7 @@ func (d *Describe) push(acc telegraf.Accumulator, last bool) {
 	begin := time.Now()
 	acc.SetPrecision(time.Nanosecond) // not in Push, because the push before may still be adding rows to the accumulator
 	d.rows.begin(d.now())
-	if now := d.now(); d.store != nil && (d.looked.IsZero() || now.Sub(d.looked).Abs() >= orphanInterval) {
-		d.looked = now
-		defer d.drainOrphans()()
-	}
+	d.lookAgain()
 	run := d.engine.Push
 	if last {
 		run = d.engine.Finish
@@ -141,6 +141,8 @@ func (d *Describe) push(acc telegraf.Accumulator, last bool) {
 	d.rows.end(acc.AddMetric)
 	if err != nil {
 		acc.AddError(err)
+	} else {
+		d.retireDrained()
 	}
 	counted := d.engine.Counters()
 	counted.OutOfRange += d.outOfRange.Load()

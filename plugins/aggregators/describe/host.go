@@ -41,9 +41,7 @@ func (d *Describe) Close() error {
 // the last state_replay again. It is for a host that could not pass on all rows. The plugin must not be used after it.
 func (d *Describe) Abandon() {
 	d.pusher.wait()
-	if d.store != nil {
-		d.store.Abandon()
-	}
+	d.abandonState()
 }
 
 // pusher runs a Push, in the background if the host allows it.

@@ -35,9 +35,8 @@ func (d *Describe) identity() map[string]string {
 
 // openState makes the engine. If the option state is set, it opens the store and gives it to the engine.
 func (d *Describe) openState() error {
-	o := d.engineOptions()
 	if d.State == "" || d.pusher.host.Test {
-		d.engine = engine.New(o)
+		d.engine = engine.New(d.engineOptions())
 		return nil
 	}
 	d.closeStopped()
@@ -52,14 +51,22 @@ func (d *Describe) openState() error {
 	if err != nil {
 		return examples.Errorf("state", " %q: %w", d.State, err)
 	}
-	d.store = s
-	o.Store = store{s}
-	d.engine = engine.New(o)
-	if err := d.replayState(); err != nil {
-		return errors.Join(fmt.Errorf("reading the state in %q: %w", d.State, err), s.Close())
+	if err := d.useState(s); err != nil {
+		return errors.Join(err, s.Close())
 	}
 	if !d.pusher.host.Closes {
 		unhosted.add(d)
+	}
+	return nil
+}
+
+// useState makes an engine with the store and its open buckets.
+func (d *Describe) useState(s *state.Store) error {
+	o := d.engineOptions()
+	o.Store = store{s}
+	d.store, d.engine = s, engine.New(o)
+	if err := d.replayState(); err != nil {
+		return fmt.Errorf("reading the state in %q: %w", d.State, err)
 	}
 	return nil
 }
@@ -102,67 +109,28 @@ func (d *Describe) replayState() error {
 	return err
 }
 
-// orphanInterval is how often the folder is searched for stores that have no block any more.
-const orphanInterval = time.Hour
-
-// drainOrphans makes the open buckets of stores that have no block any more final: the options of their blocks have
-// changed. The caller calls retire when the rows have left. All blocks have opened their stores before the first Push.
-// The stores of another Telegraf are left alone, even if it does not run, until they were not used for a day.
-func (d *Describe) drainOrphans() (retire func()) {
-	var drained []*state.Store
-	folders, err := state.Orphans(d.State, d.owner, d.now())
-	if err != nil {
-		d.Log.Errorf("Looking for other state in %q: %v", d.State, err)
-	}
-	for _, folder := range folders {
-		s, err := state.OpenFolder(folder, d.stateOptions())
-		if err != nil {
-			continue // another block drains it, or it is damaged, which was logged
-		}
-		drained = append(drained, s)
-		d.drain(s)
-	}
-	return func() {
-		for _, s := range drained {
-			if err := s.Retire(); err != nil {
-				d.Log.Errorf("Setting the state in %q aside: %v", s.Folder(), err)
-			}
-		}
-	}
-}
-
-// drain makes the open buckets of another store final in the engine, and logs a warning if there are any.
-func (d *Describe) drain(s *state.Store) {
-	var all []engine.Bucket
-	if err := s.Drain(func(b state.Bucket) error {
-		all = append(all, engine.Bucket(b))
-		return nil
-	}); err != nil {
-		d.Log.Errorf("Reading the state in %q: %v", s.Folder(), err)
-	}
-	prefix := s.Identity()["prefix"]
-	if err := s.Recent(func(b state.Bucket) error {
-		d.engine.Again(prefix, []engine.Bucket{engine.Bucket(b)})
-		return nil
-	}); err != nil {
-		d.Log.Errorf("Reading the state in %q: %v", s.Folder(), err)
-	}
-	if prefix == d.Prefix {
-		d.engine.Adopt(all)
-	} else {
-		d.engine.Again(prefix, all)
-	}
-	d.Log.Warnf("No describe block has the options %v any more: their %d open buckets are final now, and new ones begin. Their state is set aside in %q",
-		s.Identity(), len(all), s.Folder())
-}
-
 // closeState closes the store.
 func (d *Describe) closeState() error {
 	if d.store == nil {
 		return nil
 	}
 	unhosted.remove(d)
+	if len(d.drained) > 0 { // some of their rows have not left, so the next run must emit them
+		d.abandonState()
+		return nil
+	}
 	return d.store.Close()
+}
+
+// abandonState ends the run of the store as a crash does.
+func (d *Describe) abandonState() {
+	for _, s := range d.drained {
+		s.Abandon()
+	}
+	d.drained = nil
+	if d.store != nil {
+		d.store.Abandon()
+	}
 }
 
 // stateStats returns the counts of the store, or zeros.

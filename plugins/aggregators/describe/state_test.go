@@ -156,7 +156,7 @@ func TestChangedOptionsMakeOpenBucketsFinal(t *testing.T) {
 		}
 		return all
 	}())
-	require.Contains(t, strings.Join(changed.log.Warnings(), "\n"), "their 1 open buckets are final now")
+	require.Contains(t, strings.Join(changed.log.Warnings(), "\n"), "1 are final now, 0 continue")
 	retired, err := filepath.Glob(filepath.Join(folder, "*retired*"))
 	require.NoError(t, err)
 	require.Len(t, retired, 1, "set aside, not deleted")
@@ -380,37 +380,6 @@ func TestGoldenDataInAnyOrderWithRestarts(t *testing.T) {
 				}
 				require.Equal(t, want, newest(got, run(t, stated(t, folder, at, options), nil)), name)
 			}
-		})
-	}
-}
-
-// If alias or booleans of a block change, a bucket must not get a second version with the same time and tags.
-func TestAChangeThatKeepsTheBucketsKeepsTheirValues(t *testing.T) {
-	for name, opens := range map[string]bool{"a new value before the first Push": true, "after it": false} {
-		t.Run(name, func(t *testing.T) {
-			folder := t.TempDir()
-			before := stated(t, folder, time.Unix(1_800_000_000, 0), nil)
-			before.values(bucketStart, 1.0, 2.0)
-			before.push()
-			require.NoError(t, before.Close())
-			after := stated(t, folder, before.clock.now(), func(d *Describe) { d.Alias = "renamed" })
-			rows := make(map[string]string)
-			if opens {
-				after.values(bucketStart, 6.0)
-			}
-			rows = newest(rows, after.push())
-			if !opens {
-				after.values(bucketStart, 6.0)
-			}
-			rows = newest(rows, after.push())
-			after.clock.set(after.clock.now().Add(10 * time.Minute))
-			final := after.push()
-			require.Equal(t, []string{"final"}, states(final))
-			require.Equal(t, int64(3), final[0].Fields()["count"])
-			if !opens {
-				require.Equal(t, int64(1), final[0].Fields()["revision"], "the first version has left before")
-			}
-			require.Len(t, newest(rows, final), 1)
 		})
 	}
 }

@@ -63,6 +63,12 @@ func (d *Describe) identityText() string {
 	return string(text)
 }
 
+// continues reports whether buckets of that identity, as text, continue under the options of this block.
+func (d *Describe) continues(identity string) bool {
+	var before map[string]string
+	return json.Unmarshal([]byte(identity), &before) == nil && sameBuckets(before, d.identity())
+}
+
 // GetState returns the open buckets as a [FileState]. It is never nil. Telegraf calls it once, after the agent has stopped,
 // so with the option state it ends the run of that.
 func (d *Describe) GetState() any {
@@ -107,7 +113,7 @@ func (d *Describe) SetState(state any) error {
 		}
 		buckets = append(buckets, b)
 	}
-	if f.Identity != d.identityText() {
+	if !d.continues(f.Identity) {
 		d.Log.Warnf("Options that divide values into buckets have changed from %s: the %d open buckets are final now, and new ones begin",
 			f.Identity, len(buckets))
 		d.engine.Again(d.Prefix, buckets)

@@ -80,6 +80,22 @@ func TestChangedOptionsMakeTheBucketsOfTheStateFileFinal(t *testing.T) {
 	require.Empty(t, after.push())
 }
 
+// The ID of a block depends on its alias, but not on group_by and booleans.
+func TestBucketsOfTheStateFileContinueWithChangedOptionsThatKeepThem(t *testing.T) {
+	before := describer(t, func(d *Describe) { d.Bucket, d.Emit = "1h", "both" })
+	before.values(bucketStart, 1.0, 2.0)
+	before.push()
+	before.clock.set(before.clock.now().Add(10 * time.Minute))
+	require.Equal(t, []string{"final"}, states(before.push()))
+	before.values(bucketStart.Add(time.Hour), 1.0, 2.0)
+	before.push()
+	after := restarted(t, before, func(d *Describe) { d.Bucket, d.Emit, d.Booleans = "1h", "both", "ignore" })
+	after.values(bucketStart, 3.0)
+	require.Equal(t, int64(1), after.engine.Counters().Late, "a row of that value alone would replace the right one")
+	after.values(bucketStart.Add(time.Hour), 3.0)
+	require.Equal(t, []string{"open r0 n3"}, counts(after.push()))
+}
+
 func TestAStateThatCannotBeUsedIsLoggedAndIgnored(t *testing.T) {
 	good := describer(t, nil)
 	good.values(bucketStart, 1.0)

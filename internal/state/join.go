@@ -1,0 +1,172 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"go.etcd.io/bbolt"
+)
+
+// joinBuckets is the number of buckets that Join adds in one commit.
+const joinBuckets = 1000
+
+// joined describes an orphan whose open buckets this store has got. Its log is needed until the orphan is retired.
+type joined struct {
+	commit uint64 // the first one with a record of it
+	done   int    // how many of the buckets
+}
+
+// Join adds open buckets of an orphan, which its Drain has yielded, to this store: it passes them to add, some at a time,
+// which must call OpenBucket, Snapshot or Final, but not Commit. It clears the buckets that it has passed. Each bucket is
+// added once, even if the process is killed at any time until from.Retire has returned, and the next run calls Join again
+// with the same buckets in the same order: a commit has all or nothing of a call of add.
+//
+// If the error is not nil, a later Commit tries again to make all of it durable. Until one succeeds, from must not be
+// retired.
+func (s *Store) Join(from *Store, all []Bucket, add func([]Bucket)) error {
+	from.heir = s
+	id := from.id()
+	s.mu.Lock()
+	done := min(s.joined[id].done, len(all))
+	s.mu.Unlock()
+	var err error
+	for done < len(all) {
+		part := all[done:min(done+joinBuckets, len(all))]
+		done += len(part)
+		s.joinPart(part, add, id, done)
+		clear(part)
+		err = s.Commit()
+	}
+	return err
+}
+
+// id identifies an orphan, also if another store has the same folder later.
+func (s *Store) id() string { return fmt.Sprintf("%s@%d", filepath.Base(s.folder), s.past.end) }
+
+// joinPart adds a part of the buckets of an orphan, and logs how many there are now, in the same commit.
+func (s *Store) joinPart(part []Bucket, add func([]Bucket), id string, done int) {
+	s.committing.Lock() // the background writer could commit a half of it
+	defer s.committing.Unlock()
+	s.mu.Lock()
+	if _, ok := s.joined[id]; !ok {
+		s.pin(id, joined{commit: s.commit})
+	}
+	s.mu.Unlock()
+	add(part)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.joined[id] = joined{s.joined[id].commit, done}
+	if !s.full {
+		s.records.joined(id, done)
+		s.bound()
+	}
+}
+
+// pin keeps the log of an orphan that was joined.
+func (s *Store) pin(id string, j joined) {
+	if s.joined == nil {
+		s.joined = make(map[string]joined)
+	}
+	s.joined[id] = j
+	s.needed.add(j.commit)
+}
+
+// unpin releases the log of an orphan that is retired.
+func (s *Store) unpin(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if j, ok := s.joined[id]; ok {
+		s.needed.remove(j.commit)
+		delete(s.joined, id)
+	}
+}
+
+// adoptJoined continues the knowledge of the last run about orphans that are not retired.
+func (s *Store) adoptJoined() {
+	for id, j := range s.past.joined {
+		folder, _, _ := strings.Cut(id, "@")
+		if _, err := os.Stat(filepath.Join(filepath.Dir(s.folder), folder)); err == nil {
+			s.pin(id, j)
+		}
+	}
+}
+
+// Expire makes the final and the expired buckets of from expired in this store, unless this store has a final bucket of
+// the same series and start. So a value for one of them is late, and does not begin the bucket anew. It may be repeated.
+func (s *Store) Expire(from *Store) error {
+	age := s.clock.time()
+	found := from.pendingSpans()
+	if err := s.finals.expire(found, age); err != nil {
+		return err
+	}
+	from.mu.Lock()
+	slots := slices.Clone(from.finals.slots)
+	from.mu.Unlock()
+	for _, slot := range slots {
+		for next := []byte(nil); ; {
+			var err error
+			if found, _, next, err = from.finals.collectExpired(orderedBytes(slot), next); err != nil {
+				return err
+			}
+			if err := s.finals.expire(found, age); err != nil {
+				return err
+			}
+			if next == nil {
+				break
+			}
+		}
+	}
+	return s.finals.expireRecords(from.finals, age)
+}
+
+// pendingSpans returns the spans of the final buckets that are not in the database yet.
+func (s *Store) pendingSpans() expired {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found := make(expired)
+	for _, f := range s.pending.newest {
+		found.add(expiredKeyOf(f.series), span{f.start, f.end})
+	}
+	return found
+}
+
+// expire adds spans to the records of expired buckets.
+func (f *finals) expire(found expired, age int64) error {
+	if len(found) == 0 {
+		return nil
+	}
+	f.noteExpired(found)
+	return guard(func() error {
+		return f.db.Update(func(tx *bbolt.Tx) error { return found.put(tx, age) })
+	})
+}
+
+// expireRecords adds the records of expired buckets of another database.
+func (f *finals) expireRecords(from *finals, age int64) error {
+	found := make(expired)
+	err := guard(func() error {
+		return from.db.View(func(tx *bbolt.Tx) error {
+			b := tx.Bucket(expiredBucket)
+			if b == nil {
+				return nil
+			}
+			return b.ForEach(func(key, value []byte) error {
+				_, all, _ := decodeExpired(key, value) // a damaged record has no spans
+				for _, s := range all {
+					found.add(expiredKey(key), s)
+				}
+				if len(found) < expiredBatch {
+					return nil
+				}
+				err := f.expire(found, age)
+				clear(found)
+				return err
+			})
+		})
+	})
+	return errors.Join(err, f.expire(found, age))
+}

@@ -1,0 +1,196 @@
+package describe
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/engine"
+	"github.com/telegraf-describe/telegraf-describe/internal/state"
+)
+
+// If options change that belong to the identity of a store, its folder becomes an orphan: no block opens it any more. What
+// happens to its buckets depends on the options that changed:
+//
+//   - If the buckets have the same bounds and tables as those of a block, that block is the heir. If the state of the heir
+//     is empty, it continues the orphan with all its buckets. So a late value still corrects a final bucket. An heir with
+//     buckets of its own joins the open buckets of the orphan with them, and those that are final can no longer be
+//     corrected: values for them are late.
+//   - Otherwise, some block makes the open buckets final and emits their rows.
+//
+// This happens before the first metric: a value that opens a bucket must find the final one.
+
+// orphanInterval is how often the folder is searched for orphans.
+const orphanInterval = time.Hour
+
+// sameBuckets reports whether buckets of these two identities have the same bounds, and rows in the same tables.
+func sameBuckets(a, b map[string]string) bool {
+	for _, option := range []string{"bucket", "timezone", "origin", "prefix"} {
+		if a[option] != b[option] {
+			return false
+		}
+	}
+	return true
+}
+
+// likeness returns the number of options that are equal in both identities.
+func likeness(a, b map[string]string) (n int) {
+	for option, value := range a {
+		if other, ok := b[option]; ok && other == value {
+			n++
+		}
+	}
+	return n
+}
+
+// heirOf returns the folder of the open store that gets the buckets of an orphan: of those with the same buckets, the one
+// whose options are most alike, and the first one of these. It returns "" if there is none.
+func heirOf(orphan state.Folder, used []state.Folder) string {
+	heirs := slices.DeleteFunc(slices.Clone(used), func(f state.Folder) bool { return !sameBuckets(f.Identity, orphan.Identity) })
+	if len(heirs) == 0 {
+		return ""
+	}
+	return slices.MinFunc(heirs, func(a, b state.Folder) int {
+		return cmp.Or(likeness(b.Identity, orphan.Identity)-likeness(a.Identity, orphan.Identity), cmp.Compare(a.Path, b.Path))
+	}).Path
+}
+
+// orphans returns the folders that this block must take care of: its own inheritance, the most alike first, and the
+// folders without an heir. All blocks open their stores before the first metric, so their folders are no orphans. The
+// stores of another Telegraf are left alone, even if it does not run, until they were not used for a day.
+func (d *Describe) orphans() (own, others []state.Folder) {
+	orphans, used, err := state.Orphans(d.State, d.owner, d.now())
+	if err != nil {
+		d.Log.Errorf("Looking for other state in %q: %v", d.State, err)
+	}
+	for _, f := range orphans {
+		switch heirOf(f, used) {
+		case d.store.Folder():
+			own = append(own, f)
+		case "":
+			others = append(others, f)
+		}
+	}
+	slices.SortStableFunc(own, func(a, b state.Folder) int {
+		return likeness(b.Identity, d.store.Identity()) - likeness(a.Identity, d.store.Identity())
+	})
+	return own, others
+}
+
+// inherit takes over the buckets of orphans. It does nothing if it was called before.
+func (d *Describe) inherit() {
+	if d.store == nil || !d.looked.IsZero() {
+		return
+	}
+	d.looked = d.now()
+	own, others := d.orphans()
+	if len(own) > 0 && d.store.Empty() && d.continueOrphan(own[0]) {
+		own = own[1:]
+	}
+	d.drainAll(append(own, others...))
+}
+
+// lookAgain takes over the buckets of orphans that came since the last look.
+func (d *Describe) lookAgain() {
+	now := d.now()
+	if d.store == nil || now.Sub(d.looked).Abs() < orphanInterval {
+		return
+	}
+	d.looked = now
+	own, others := d.orphans()
+	d.drainAll(append(own, others...))
+}
+
+// continueOrphan replaces the empty store of the block by that of the orphan, and the engine by one with its buckets. It
+// reports whether it has.
+func (d *Describe) continueOrphan(orphan state.Folder) bool {
+	next, err := d.store.Continue(orphan)
+	if err != nil {
+		d.Log.Errorf("Continuing the state in %q: %v", orphan.Path, err)
+	}
+	if next == nil || next == d.store {
+		return false
+	}
+	if err := d.useState(next); err != nil {
+		d.Log.Errorf("%v", err)
+	}
+	if err == nil {
+		d.Log.Warnf("The options %v of a describe block are now %v: its %d open buckets and its final ones continue",
+			orphan.Identity, next.Identity(), next.Stats().Open)
+	}
+	return err == nil
+}
+
+// drainAll gives the buckets of orphans to the engine. retireDrained must be called when the rows have left.
+func (d *Describe) drainAll(orphans []state.Folder) {
+	for _, f := range orphans {
+		s, err := state.OpenFolder(f.Path, d.stateOptions())
+		if err != nil {
+			continue // another block drains it, or it is damaged, which was logged
+		}
+		d.drained = append(d.drained, s)
+		d.drain(s)
+	}
+}
+
+// retireDrained sets the folders of drained stores aside.
+func (d *Describe) retireDrained() {
+	for _, s := range d.drained {
+		folder := s.Folder()
+		if err := s.Retire(); err != nil {
+			d.Log.Errorf("Setting the state in %q aside: %v", folder, err)
+		}
+	}
+	d.drained = nil
+}
+
+// drain gives the buckets of an orphan to the engine, and logs how many open ones there were.
+func (d *Describe) drain(s *state.Store) {
+	prefix := s.Identity()["prefix"]
+	var joins []state.Bucket
+	var again []engine.Bucket
+	d.logReading(s, s.Drain(func(b state.Bucket) error {
+		if start, end, ok := d.options.Grid.Bounds(b.Start); prefix == d.Prefix && ok && start == b.Start && end == b.End {
+			joins = append(joins, b)
+		} else {
+			again = append(again, engine.Bucket(b))
+		}
+		return nil
+	}))
+	adopted := d.join(s, joins)
+	adopted.Final += len(again)
+	d.Log.Warnf("No describe block has the options %v any more: of their open buckets, %d are final now, %d continue in this block, and %d "+
+		"were expired, so their values are dropped. Their state is set aside as \"%s.retired-…\"",
+		s.Identity(), adopted.Final, adopted.Joined, adopted.Expired, s.Folder())
+	d.logReading(s, s.Recent(func(b state.Bucket) error {
+		again = append(again, engine.Bucket(b))
+		return nil
+	}))
+	d.engine.Again(prefix, again)
+}
+
+// join adds open buckets of an orphan to the engine. If all its buckets are like those of this block, the final ones
+// become expired. They are not copied: there may be gigabytes of them.
+func (d *Describe) join(s *state.Store, all []state.Bucket) (adopted engine.Adopted) {
+	if err := d.store.Join(s, all, func(part []state.Bucket) {
+		buckets := make([]engine.Bucket, len(part))
+		for i, b := range part {
+			buckets[i] = engine.Bucket(b)
+		}
+		a := d.engine.Adopt(buckets)
+		adopted.Final, adopted.Joined, adopted.Expired = adopted.Final+a.Final, adopted.Joined+a.Joined, adopted.Expired+a.Expired
+	}); err != nil {
+		d.Log.Errorf("Saving the buckets of the state in %q: %v", s.Folder(), err)
+	}
+	if sameBuckets(s.Identity(), d.store.Identity()) {
+		d.logReading(s, d.store.Expire(s))
+	}
+	return adopted
+}
+
+// logReading logs an error of reading the store of an orphan.
+func (d *Describe) logReading(s *state.Store, err error) {
+	if err != nil {
+		d.Log.Errorf("Reading the state in %q: %v", s.Folder(), err)
+	}
+}
