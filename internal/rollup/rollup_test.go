@@ -214,7 +214,7 @@ func TestRollUpsDescribeAllValues(t *testing.T) {
 			for len(values) > at {
 				n := min(1+rnd.IntN(60), len(values)-at)
 				part := values[at : at+n]
-				p := rollup.Part{Tags: fmt.Sprint("host=", rnd.IntN(3)), Field: "f", Agent: strconv.Itoa(rnd.IntN(agents)), Replica: fmt.Sprint(at)}
+				p := rollup.Part{Tags: fmt.Sprint("host=", rnd.IntN(3)), Field: "f", Agent: strconv.Itoa(rnd.IntN(agents)), Replica: strconv.Itoa(at)}
 				start := int64(at) // parts of one agent in one bucket have different series, so that none is a replica of another
 				s.put(start, p, limit, part...)
 				p.Replica = "lost some"
