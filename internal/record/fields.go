@@ -40,6 +40,12 @@ var fixedNames = func() map[string]bool {
 	return names
 }()
 
+// IsCount reports whether the field of that name is an integer in a row: the statistic count, or [Revision]. All other
+// statistics are floats.
+func IsCount(name string) bool { return name == Revision || name == countName }
+
+var countName = StatName(stats.Statistic{}) // the zero Statistic is count
+
 // isStatName reports whether name is a result of [StatName].
 func isStatName(name string) bool {
 	if len(name) < 2 || name[0] != 'p' || name[1] < '0' || name[1] > '9' {

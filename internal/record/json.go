@@ -118,7 +118,7 @@ func appendValue(dst []byte, v any) []byte {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			return append(dst, "null"...)
 		}
-		return appendFloat(dst, v)
+		return AppendFloat(dst, v)
 	case int64:
 		return strconv.AppendInt(dst, v, 10)
 	case uint64:
@@ -129,9 +129,9 @@ func appendValue(dst []byte, v any) []byte {
 	return append(dst, "null"...)
 }
 
-// appendFloat appends v as the shortest decimal that reads back as v, with an exponent if and only if
+// AppendFloat appends v, which is finite, as the shortest decimal that reads back as v, with an exponent if and only if
 // encoding/json writes one.
-func appendFloat(dst []byte, v float64) []byte {
+func AppendFloat(dst []byte, v float64) []byte {
 	if a := math.Abs(v); a != 0 && (a < 1e-6 || a >= 1e21) {
 		return strconv.AppendFloat(dst, v, 'e', -1, 64)
 	}

@@ -1,0 +1,143 @@
+package format
+
+import (
+	"bytes"
+	"encoding/csv"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+)
+
+// table collects the columns of records.
+type table struct {
+	records []record.Record
+	// replica, final and revision are whether a record has that member.
+	replica, final, revision bool
+	tags, stats              []string       // the names of the columns, in the order in which they were found
+	tagAt, statAt            map[string]int // their positions
+}
+
+// appendCSV appends a line with the names of the columns, and one for each record. The columns are the members of the
+// records in the order that their JSON has, but all tags come before all statistics, and the keys of tags are sorted. A
+// record without a member has an empty cell.
+func appendCSV(dst []byte, texts []string) ([]byte, error) {
+	t := table{tagAt: make(map[string]int), statAt: make(map[string]int)}
+	for _, text := range texts {
+		if err := t.add(text); err != nil {
+			return dst, err
+		}
+	}
+	slices.Sort(t.tags)
+	for i, key := range t.tags {
+		t.tagAt[key] = i
+	}
+	buf := bytes.NewBuffer(dst)
+	w := csv.NewWriter(buf)
+	if err := w.Write(t.header()); err != nil {
+		return dst, err
+	}
+	for i := range t.records {
+		if err := w.Write(t.row(&t.records[i])); err != nil {
+			return dst, err
+		}
+	}
+	w.Flush()
+	return buf.Bytes(), w.Error()
+}
+
+// add parses a record and adds its columns.
+func (t *table) add(text string) error {
+	r, err := record.Parse([]byte(text))
+	if err != nil {
+		return err
+	}
+	t.records = append(t.records, r)
+	t.replica = t.replica || r.Replica != ""
+	t.final = t.final || r.State != record.Unmarked
+	t.revision = t.revision || r.Revision > 0
+	for _, tag := range r.Tags {
+		if _, ok := t.tagAt[tag.Key]; !ok {
+			t.tagAt[tag.Key] = len(t.tags)
+			t.tags = append(t.tags, tag.Key)
+		}
+	}
+	for _, s := range r.Stats {
+		if _, ok := t.statAt[s.Name]; !ok {
+			t.statAt[s.Name] = len(t.stats)
+			t.stats = append(t.stats, s.Name)
+		}
+	}
+	return nil
+}
+
+// header returns the names of the columns.
+func (t *table) header() []string {
+	names := []string{record.TableName, record.FieldName, record.TimeBucket, record.Time, record.Agent}
+	names = appendIf(names, t.replica, record.Replica)
+	names = appendIf(names, t.final, record.FinalName)
+	names = appendIf(names, t.revision, record.Revision)
+	for _, name := range append(slices.Clone(t.tags), t.stats...) {
+		names = append(names, inert(name))
+	}
+	return names
+}
+
+// row returns the cells of a record.
+func (t *table) row(r *record.Record) []string {
+	cells := []string{
+		inert(r.Table), inert(r.Field), r.Start.Format(time.RFC3339Nano), strconv.FormatInt(r.Start.UnixMilli(), 10), inert(r.Agent),
+	}
+	cells = appendIf(cells, t.replica, inert(r.Replica))
+	final := ""
+	if r.State != record.Unmarked {
+		final = strconv.FormatBool(r.State == record.Final)
+	}
+	cells = appendIf(cells, t.final, final)
+	cells = appendIf(cells, t.revision, strconv.FormatInt(r.Revision, 10))
+	values := make([]string, len(t.tags)+len(t.stats))
+	for _, tag := range r.Tags {
+		values[t.tagAt[tag.Key]] = inert(tag.Value)
+	}
+	for _, s := range r.Stats {
+		values[len(t.tags)+t.statAt[s.Name]] = cell(s.Value)
+	}
+	return append(cells, values...)
+}
+
+// appendIf appends a text to a list if the condition holds.
+func appendIf(list []string, condition bool, text string) []string {
+	if condition {
+		return append(list, text)
+	}
+	return list
+}
+
+// inert returns a text that a spreadsheet does not run as a formula: one that begins with =, +, -, @, a tab or a carriage
+// return gets an apostrophe in front (https://owasp.org/www-community/attacks/CSV_Injection).
+func inert(text string) string {
+	if text == "" {
+		return ""
+	}
+	switch text[0] {
+	case '=', '+', '-', '@', '\t', '\r':
+		return "'" + text
+	}
+	return text
+}
+
+// cell returns the value of a statistic as its JSON has it.
+func cell(v any) string {
+	switch v := v.(type) {
+	case int64:
+		return strconv.FormatInt(v, 10)
+	case uint64:
+		return strconv.FormatUint(v, 10)
+	case float64:
+		return string(record.AppendFloat(nil, v))
+	case bool:
+		return strconv.FormatBool(v)
+	}
+	return ""
+}

@@ -1,0 +1,131 @@
+// Package format writes stored records in the formats that clients ask for: JSON, JSON lines, CSV and line protocol.
+//
+// The records come as the JSON of [record.Record.AppendJSON]. JSON and JSON lines pass these bytes on; the other formats
+// parse each record.
+package format
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Format is a format of records.
+type Format uint8
+
+const (
+	// JSON is an array of objects.
+	JSON Format = iota
+	// JSONLines is one object a line.
+	JSONLines
+	// CSV is a table with one row for each record and one column for each member that a record has. The first line has the
+	// names of the columns.
+	CSV
+	// LineProtocol is one line for each record, as the aggregator writes it to InfluxDB.
+	LineProtocol
+)
+
+// formats has the name and the media type of each format.
+var formats = [...]struct{ name, media, contentType string }{
+	JSON:         {"json", "application/json", "application/json"},
+	JSONLines:    {"jsonl", "application/jsonl", "application/jsonl"},
+	CSV:          {"csv", "text/csv", "text/csv; charset=utf-8; header=present"},
+	LineProtocol: {"lp", "text/plain", "text/plain; charset=utf-8"},
+}
+
+// aliases are other media types of the formats.
+var aliases = map[string]Format{"application/x-ndjson": JSONLines, "application/x-jsonlines": JSONLines, "text/*": CSV, "application/*": JSON, "*/*": JSON}
+
+// Parse returns the format of a name: "json", "jsonl", "csv" or "lp".
+func Parse(name string) (Format, error) {
+	var names []string
+	for f, known := range formats {
+		if name == known.name {
+			return Format(f), nil
+		}
+		names = append(names, known.name)
+	}
+	return 0, fmt.Errorf("unknown format %q, known are %s", name, strings.Join(names, ", "))
+}
+
+// String returns the name of the format, which [Parse] accepts.
+func (f Format) String() string { return formats[f].name }
+
+// ContentType returns the value of the header Content-Type.
+func (f Format) ContentType() string { return formats[f].contentType }
+
+// Negotiate returns the format that a header Accept (RFC 9110, section 12.5.1) prefers: the one with the largest weight,
+// among equal weights the one that is named first. It returns false if the header allows no format. An empty header allows
+// all, and JSON is preferred.
+func Negotiate(accept string) (Format, bool) {
+	if strings.TrimSpace(accept) == "" {
+		return JSON, true
+	}
+	best, weight := JSON, 0
+	for part := range strings.SplitSeq(accept, ",") {
+		media, parameters, _ := strings.Cut(part, ";")
+		f, known := ofMedia(strings.ToLower(strings.TrimSpace(media)))
+		if q := weightOf(parameters); known && q > weight {
+			best, weight = f, q
+		}
+	}
+	return best, weight > 0
+}
+
+// ofMedia returns the format of a media type.
+func ofMedia(media string) (Format, bool) {
+	for f, known := range formats {
+		if media == known.media {
+			return Format(f), true
+		}
+	}
+	f, ok := aliases[media]
+	return f, ok
+}
+
+// weightOf returns the weight of an element of a header Accept in thousandths: that of the parameter q, or 1000 if it has
+// none. It is 0 if the weight is malformed.
+func weightOf(parameters string) int {
+	for parameter := range strings.SplitSeq(parameters, ";") {
+		name, value, _ := strings.Cut(strings.TrimSpace(parameter), "=")
+		if !strings.EqualFold(name, "q") {
+			continue
+		}
+		whole, fraction, _ := strings.Cut(value, ".")
+		if whole == "1" && strings.Trim(fraction, "0") == "" {
+			return 1000
+		}
+		if whole != "0" || len(fraction) > 3 {
+			return 0
+		}
+		thousandths := 0
+		for _, digit := range (fraction + "000")[:3] {
+			if digit < '0' || digit > '9' {
+				return 0
+			}
+			thousandths = 10*thousandths + int(digit-'0')
+		}
+		return thousandths
+	}
+	return 1000
+}
+
+// Append appends the records to dst in the format and returns the extended slice. texts are the records as JSON. With
+// pretty, which only JSON has, each record is on a line of its own and indented.
+//
+// An error means that a record is not one ([record.ErrFormat]), or cannot be written in line protocol because its bucket
+// begins before 1678 or after 2261.
+func (f Format) Append(dst []byte, texts []string, pretty bool) ([]byte, error) {
+	switch f {
+	case JSONLines:
+		for _, text := range texts {
+			dst = append(append(dst, text...), '\n')
+		}
+		return dst, nil
+	case CSV:
+		return appendCSV(dst, texts)
+	case LineProtocol:
+		return appendLines(dst, texts)
+	case JSON:
+	}
+	return appendJSON(dst, texts, pretty)
+}

@@ -1,0 +1,32 @@
+package format
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+)
+
+// appendJSON appends an array of the records.
+func appendJSON(dst []byte, texts []string, pretty bool) ([]byte, error) {
+	dst = append(dst, '[')
+	for i, text := range texts {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		if !pretty {
+			dst = append(dst, text...)
+			continue
+		}
+		buf := bytes.NewBuffer(append(dst, "\n  "...))
+		if err := json.Indent(buf, []byte(text), "  ", "  "); err != nil {
+			return dst, fmt.Errorf("%w: %w", record.ErrFormat, err)
+		}
+		dst = buf.Bytes()
+	}
+	if pretty && len(texts) > 0 {
+		dst = append(dst, '\n')
+	}
+	return append(dst, ']', '\n'), nil
+}
