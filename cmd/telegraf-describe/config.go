@@ -15,6 +15,8 @@ import (
 	_ "github.com/influxdata/telegraf/migrations/all" // the migrations of config migrate
 	"github.com/urfave/cli/v2"
 
+	"github.com/telegraf-describe/telegraf-describe/internal/show"
+
 	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 )
 
@@ -153,6 +155,6 @@ func migrateFile(file string, force bool) error {
 	if _, err := os.Stat(target); !force && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("output file %q exists: --force overwrites it", target)
 	}
-	log.Printf("I! %d migrations applied for %q, writing %q", applied, file, target)
+	log.Printf("I! %s applied for %q, writing %q", show.Counted(applied, "migration"), file, target)
 	return os.WriteFile(target, migrated, 0o640) //nolint:gosec // configurations are readable by their group
 }

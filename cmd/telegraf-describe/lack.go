@@ -15,9 +15,9 @@ import (
 	"github.com/influxdata/telegraf/plugins/processors"
 	"github.com/influxdata/telegraf/plugins/secretstores"
 	"github.com/influxdata/telegraf/plugins/serializers"
-
 	"github.com/telegraf-describe/telegraf-describe/cmd/telegraf-describe/blocks"
 	"github.com/telegraf-describe/telegraf-describe/internal/option"
+	"github.com/telegraf-describe/telegraf-describe/internal/show"
 )
 
 // registered returns the names of the build's plugins by kind, as build tags spell them.
@@ -64,7 +64,7 @@ func lackError(c *config.Config, sources []source) error {
 	if len(lacking) == 0 {
 		return nil
 	}
-	return fmt.Errorf("this build lacks %s that the configuration needs: %s%s", plural(len(lacking), "plugin"), strings.Join(lacking, ", "),
+	return fmt.Errorf("this build lacks %s that the configuration needs: %s%s", show.Counted(len(lacking), "plugin"), strings.Join(lacking, ", "),
 		buildHint(paths))
 }
 
@@ -93,12 +93,4 @@ func absolutePath(path string) string {
 		return abs
 	}
 	return path
-}
-
-// plural returns the number and the noun, such as "1 plugin" and "2 plugins".
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -19,6 +19,8 @@ import (
 	"github.com/influxdata/telegraf/plugins/parsers"
 	"github.com/influxdata/telegraf/plugins/processors"
 	"github.com/influxdata/telegraf/plugins/secretstores"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/show"
 )
 
 // runner runs the agent until a signal stops it, and runs it again after each reload.
@@ -232,8 +234,7 @@ func (r *runner) announce(c *config.Config) {
 	log.Printf("I! Tags enabled: %s", c.ListTags())
 	required, available := 3*c.NumberSecrets*uint64(os.Getpagesize()), lockedMemoryLimit()
 	if !r.unprotected && required > available {
-		log.Printf("W! %d secrets need %d kB of locked memory, but the limit is %d kB: raise it, for example with 'ulimit -l'",
-			c.NumberSecrets, required/1024, available/1024)
+		log.Printf("W! Secrets need %d kB of locked memory, but the limit is %d kB: raise it, for example with 'ulimit -l'", required/1024, available/1024)
 	}
 }
 
@@ -251,7 +252,7 @@ func announcePlugins(c *config.Config) {
 	} {
 		log.Printf("I! Loaded %s: %s\n%s", loaded.kind, strings.Join(loaded.names, " "), loaded.sources)
 		if n := c.Deprecations[loaded.kind]; len(n) > 1 && n[0]+n[1] > 0 {
-			log.Printf("W! Deprecated %s: %d and %d options", loaded.kind, n[0], n[1])
+			log.Printf("W! Deprecated %s: %s and %s", loaded.kind, show.Counted(n[0], "plugin"), show.Counted(n[1], "option"))
 		}
 	}
 }

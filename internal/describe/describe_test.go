@@ -92,7 +92,7 @@ func TestBadLinesAreCountedAndShown(t *testing.T) {
 	require.Equal(t, "column,count,missing\na,41,1\nb,42,0\n", stdout)
 	require.Equal(t, `describe: standard input:3: 1 cell, want 2
 describe: 1 of 44 lines could not be read
-describe: column "a": 1 values are not of the type integer, such as "x\x1b[31m" (--text a reads all as text)
+describe: column "a": 1 value is not of the type integer, such as "x\x1b[31m" (--text a reads all as text)
 `, stderr)
 
 	stdout, stderr, status = run(t, content, "--strict", "-")
@@ -168,7 +168,7 @@ func TestNoteOnOtherTypesHasTheFirstValue(t *testing.T) {
 	} {
 		_, stderr, status := run(t, fmt.Sprintf("{\"a\":%s}\n{\"a\":%s}\n", c.first, c.second), "-")
 		require.Zero(t, status)
-		require.Equal(t, fmt.Sprintf("describe: column \"a\": 1 values are not of the type %s, such as \"%s\" (--text a reads all as text)\n", c.kind, c.value), stderr)
+		require.Equal(t, fmt.Sprintf("describe: column \"a\": 1 value is not of the type %s, such as \"%s\" (--text a reads all as text)\n", c.kind, c.value), stderr)
 	}
 }
 
@@ -283,7 +283,7 @@ func TestEstimatesAreMarked(t *testing.T) {
 
 	_, stderr, status := run(t, b.String(), "--memory-limit", "100kB", "-")
 	require.Zero(t, status)
-	require.Equal(t, "describe: 2 columns and groups are estimates, as their values need more than --memory-limit 100kB\n", stderr)
+	require.Equal(t, "describe: estimates for 2 columns, as all values need more than --memory-limit 100kB\n", stderr)
 }
 
 // The result of CSV, JSON lines and line protocol of the same data is the same.

@@ -246,7 +246,7 @@ func TestBadLinesAreCountedAndTheFirstIsLogged(t *testing.T) {
 		time.Sleep(30 * time.Second)
 		require.NoError(t, c.end())
 		require.Contains(t, c.out.next(), "count=5i,max=1 ")
-		require.Contains(t, c.log.next(), "W! [execd] Dropped 4 lines that are no line protocol, the first: expected tag in \"garbage\"\n")
+		require.Contains(t, c.log.next(), "W! [execd] Dropped 4 lines that cannot be read as line protocol, the first: expected tag in \"garbage\"\n")
 	})
 }
 

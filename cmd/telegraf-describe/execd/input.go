@@ -9,6 +9,8 @@ import (
 
 	"github.com/influxdata/telegraf"
 	"github.com/influxdata/telegraf/plugins/parsers/influx"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/show"
 )
 
 const (
@@ -171,7 +173,7 @@ func (b *badLines) add(line []byte, err error) {
 // report logs the lines since the last report.
 func (b *badLines) report(log telegraf.Logger) {
 	if b.count > 0 {
-		log.Warnf("Dropped %d lines that are no line protocol, the first: %s", b.count, b.first)
+		log.Warnf("Dropped %s that cannot be read as line protocol, the first: %s", show.Counted(b.count, "line"), b.first)
 	}
 	b.count = 0
 }

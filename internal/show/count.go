@@ -1,0 +1,11 @@
+package show
+
+import "strconv"
+
+// Counted returns a number and a noun that takes an s in the plural, such as "1 line" and "2 lines". noun is singular.
+func Counted[N int | int64 | uint64](n N, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return strconv.FormatUint(uint64(n), 10) + " " + noun + "s"
+}
