@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	// maxWorkers bounds --workers: each worker has up to three chunks of a megabyte in flight, and each chunk is passed to
+	// maxWorkers bounds --workers: each worker has up to three chunks of a quarter of a megabyte in flight, and each is passed to
 	// every worker.
 	maxWorkers = 256
 	// minWidth is the least --width other than 0: a narrower table has no room for a name and a number.

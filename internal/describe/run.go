@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,6 +49,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintf(stderr, "describe: %s\n%s\n", show.Clean(err.Error()), usage)
 		return exitUsage
 	}
+	defer collectOften()()
 	c := &command{options: o, stdout: stdout, stderr: stderr}
 	err = c.run(ctx, paths, stdin)
 	if ctx.Err() != nil {
@@ -57,6 +59,19 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		c.say("%s", err)
 	}
 	return status(err, exitFailed)
+}
+
+// collectOften makes the garbage collector run before the heap has grown by half, unless the environment variable GOGC sets
+// another share. Most of the heap are numbers, which the collector need not read, and new memory costs more: with the usual
+// 100 %, a million rows took a quarter more memory and no less time, and with 25 %, many groups took a fifth more time. undo
+// restores the share.
+func collectOften() (undo func()) {
+	if os.Getenv("GOGC") != "" {
+		return func() {}
+	}
+	const percent = 50
+	before := debug.SetGCPercent(percent)
+	return func() { debug.SetGCPercent(before) }
 }
 
 // checkPaths returns an error if there is no path, or if the standard input, which can be read only once, is named twice.
@@ -125,7 +140,7 @@ func (c *command) run(ctx context.Context, paths []string, stdin io.Reader) erro
 		return err
 	}
 	if took := time.Since(start); isTerminal(c.stderr) && took > time.Second {
-		c.note("%d rows, %s in %.1f s", result.Points, byteSize(float64(r.Read())), took.Seconds())
+		c.note("%s, %s in %.1f s", show.Counted(result.Points, "row"), byteSize(float64(r.Read())), took.Seconds())
 	}
 	return nil
 }
@@ -148,17 +163,21 @@ func (c *command) report(result *profile.Result) error {
 		}
 	}
 	if result.BadCount > 0 {
-		c.say("%d of %d lines could not be read", result.BadCount, result.Lines)
+		c.say("%d of %s could not be read", result.BadCount, show.Counted(result.Lines, "line"))
 	}
 	for _, invalid := range result.Invalid {
-		c.note("column %q: %d values are not of the type %s, such as %q (--text %s reads all as text)", invalid.Column, invalid.Count, invalid.Kind,
-			invalid.First, invalid.Column)
+		are := "are"
+		if invalid.Count == 1 {
+			are = "is"
+		}
+		c.note("column %q: %s %s not of the type %s, such as %q (--text %s reads all as text)", invalid.Column,
+			show.Counted(invalid.Count, "value"), are, invalid.Kind, invalid.First, invalid.Column)
 	}
 	for _, name := range result.Rounded {
 		c.note("column %q: whole numbers of 2^53 or more are rounded to 53 bits (--text %s counts them exactly)", name, name)
 	}
 	if result.Demoted > 0 {
-		c.note("%d columns and groups are estimates, as their values need more than --memory-limit %s", result.Demoted, c.flags.memoryLimit)
+		c.note("estimates for %s, as all values need more than --memory-limit %s", c.demoted(result.Demoted), c.flags.memoryLimit)
 	}
 	if result.Over {
 		c.note("the summaries of all groups need more than --memory-limit %s", c.flags.memoryLimit)
@@ -174,6 +193,17 @@ func (c *command) report(result *profile.Result) error {
 		return fmt.Errorf("no column matches --columns %s", c.flags.columns.String())
 	}
 	return nil
+}
+
+// demoted returns what became estimates: columns, or columns in single buckets and groups.
+func (c *command) demoted(n int) string {
+	switch {
+	case c.profile.Grid == nil && len(c.groupBy) == 0:
+		return show.Counted(n, "column")
+	case n == 1:
+		return "1 column of a group"
+	}
+	return fmt.Sprintf("%d columns of groups", n)
 }
 
 // write writes the rows in the form of --output.

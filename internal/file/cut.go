@@ -12,7 +12,11 @@ func (r *Reader) cut(buf []byte) (*Chunk, error) {
 	s := r.current
 	buf = append(buf[:0], r.rest...)
 	r.rest = r.rest[:0]
-	for size := r.o.Size; ; size = max(2*len(buf), r.o.Size) {
+	size := r.o.Size
+	if s.format == Auto {
+		size = r.o.first
+	}
+	for ; ; size = min(max(2*len(buf), size), MaxRecord) {
 		var err error
 		if buf, err = s.fill(buf, size); err != nil {
 			return nil, err

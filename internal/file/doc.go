@@ -2,7 +2,7 @@
 //
 //	path ─▶ Reader ─▶ Chunk ─▶ Parser ─▶ Batch
 //	        opens,    about    one for   typed cells,
-//	        detects   1 MiB    each      column by
+//	        detects   256 KiB  each      column by
 //	        and cuts           worker    column
 //
 // A [Reader] is used by one goroutine. It cuts the content at the ends of records, so that each [Chunk] can be parsed alone

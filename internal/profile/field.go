@@ -75,12 +75,12 @@ func (f *field) exact() bool {
 	return f.numbers.distinct == nil
 }
 
-// demote makes estimates of the field, which take little memory.
-func (f *field) demote() {
+// demote makes estimates of the field, which take little memory. It uses scratch for the values.
+func (f *field) demote(scratch *stats.Scratch) {
 	if f.texts != nil {
 		f.texts.Demote()
 	} else {
-		f.numbers.demote()
+		f.numbers.demote(scratch)
 	}
 }
 
@@ -164,12 +164,12 @@ func (n *numbers) addLimited(vs []float64, at []int64) {
 	}
 }
 
-// demote makes the summary a histogram.
-func (n *numbers) demote() {
+// demote makes the summary a histogram. It uses scratch for the values.
+func (n *numbers) demote(scratch *stats.Scratch) {
 	if n.distinct != nil || n.count() == 0 {
 		return
 	}
-	s := n.summed()
+	s := n.summed(scratch)
 	n.distinct = new(tally.Distinct)
 	for v := range s.Values {
 		n.distinct.AddFloat(v)
@@ -178,10 +178,10 @@ func (n *numbers) demote() {
 	n.summary, n.bulk, n.before = s, nil, nil
 }
 
-// summed returns the summary of all values.
-func (n *numbers) summed() *stats.Summary {
+// summed returns the summary of all values. It is valid until scratch is used again, unless it is a histogram.
+func (n *numbers) summed(scratch *stats.Scratch) *stats.Summary {
 	if n.bulk != nil {
-		n.summary, n.bulk = n.bulk.Summary(), nil
+		n.summary, n.bulk = n.bulk.Summary(scratch), nil
 	}
 	return n.summary
 }

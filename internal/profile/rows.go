@@ -64,16 +64,19 @@ type pair struct {
 func (p *run) finish() *Result {
 	pairs := p.pairs()
 	p.result.Rows = make([]Row, len(pairs))
+	order := largestFirst(pairs)
 	var next atomic.Int64
 	var workers sync.WaitGroup
 	for range p.o.Workers {
 		workers.Go(func() {
+			var scratch stats.Scratch
 			for {
-				i := int(next.Add(1)) - 1
-				if i >= len(pairs) {
+				n := int(next.Add(1)) - 1
+				if n >= len(order) {
 					return
 				}
-				p.result.Rows[i] = pairs[i].row(&p.o)
+				i := order[n]
+				p.result.Rows[i] = pairs[i].row(&p.o, &scratch)
 			}
 		})
 	}
@@ -103,7 +106,7 @@ func (p *run) pairs() []pair {
 		})
 		for _, g := range t.order {
 			for _, c := range t.columns {
-				if !c.hidden && (all || c.position < len(g.fields) && g.fields[c.position] != nil) {
+				if !c.hidden && (all || pair{t, c, g}.field() != nil) {
 					pairs = append(pairs, pair{t, c, g})
 				}
 			}
@@ -118,25 +121,47 @@ func compareTags(a, b []series.Tag) int {
 	})
 }
 
-// row describes the pair and lets go of its values.
-func (q pair) row(o *Options) Row {
+// largestFirst returns the indexes of the pairs, of which those that hold most come first: if a large one came last, the
+// other workers would wait for it.
+func largestFirst(pairs []pair) []int {
+	order, sizes := make([]int, len(pairs)), make([]int, len(pairs))
+	for i, q := range pairs {
+		order[i] = i
+		if f := q.field(); f != nil {
+			sizes[i] = f.bytes()
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(sizes[b], sizes[a]) })
+	return order
+}
+
+// field returns what describes the cells of the pair, or nil if there are none.
+func (q pair) field() *field {
+	if q.column.position >= len(q.group.fields) {
+		return nil
+	}
+	return q.group.fields[q.column.position]
+}
+
+// row describes the pair and lets go of its values. It uses scratch for them.
+func (q pair) row(o *Options, scratch *stats.Scratch) Row {
 	r := Row{Table: q.table.name, Tags: q.group.tags, Column: q.column.name, Type: q.column.typeName(), Exact: true, DistinctExact: true}
 	if o.Grid != nil {
 		r.Start = time.Unix(0, q.group.start).UTC()
 	}
 	r.Missing = uint64(q.group.rows)
-	if q.column.position >= len(q.group.fields) || q.group.fields[q.column.position] == nil {
+	f := q.field()
+	if f == nil {
 		return r
 	}
-	f := q.group.fields[q.column.position]
 	q.group.fields[q.column.position] = nil
-	f.fill(&r, q.column, o)
+	f.fill(&r, q.column, o, scratch)
 	r.Missing -= min(r.Count, r.Missing)
 	return r
 }
 
 // fill sets what the field describes.
-func (f *field) fill(r *Row, c *column, o *Options) {
+func (f *field) fill(r *Row, c *column, o *Options, scratch *stats.Scratch) {
 	r.Exact = f.exact()
 	r.DistinctExact = r.Exact && !f.rounded
 	if f.texts != nil {
@@ -144,7 +169,7 @@ func (f *field) fill(r *Row, c *column, o *Options) {
 		r.Top, r.TopCount = f.texts.Top()
 		return
 	}
-	s := f.numbers.summed()
+	s := f.numbers.summed(scratch)
 	r.Count, r.Distinct = s.Count(), s.Distinct()
 	if f.numbers.distinct != nil {
 		r.Distinct = min(f.numbers.distinct.Count(), r.Count)

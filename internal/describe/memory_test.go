@@ -1,0 +1,70 @@
+package describe_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/describe"
+)
+
+// different writes rows in which hardly a number or a text occurs twice.
+func different(w io.Writer, rows int) {
+	r := rand.New(rand.NewPCG(3, 3))
+	fmt.Fprintln(w, "user,a,b")
+	for i := range rows {
+		fmt.Fprintf(w, "user-%d,%.6f,%.6f\n", i, r.NormFloat64(), r.Float64())
+	}
+}
+
+// atEnd measures the heap once all of the input was read. The values are still in it, as nothing was computed yet.
+type atEnd struct {
+	io.Reader
+	heap uint64
+}
+
+func (a *atEnd) Read(p []byte) (int, error) {
+	n, err := a.Reader.Read(p)
+	if err == io.EOF {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		a.heap = m.HeapAlloc
+	}
+	return n, err //nolint:wrapcheck // io.EOF has to stay as it is
+}
+
+// With --accuracy auto, four times the rows need no more memory; with exact they need the memory of their values. This test
+// is not parallel, so that the heap has nothing of other tests.
+func TestAccuracyAutoNeedsNoMemoryForMoreRows(t *testing.T) { //nolint:paralleltest // it measures the heap
+	heap := func(rows int, accuracy string) int64 {
+		reading, writing := io.Pipe()
+		go func() {
+			w := bufio.NewWriter(writing)
+			different(w, rows)
+			_ = writing.CloseWithError(w.Flush()) // nil becomes io.EOF
+		}()
+		input := &atEnd{Reader: reading}
+		var stdout, stderr bytes.Buffer
+		status := describe.Run(context.Background(), []string{"--accuracy", accuracy, "--workers", "2", "-o", "csv", "-"}, input, &stdout, &stderr)
+		require.Zero(t, status, stderr.String())
+		return int64(input.heap)
+	}
+	const rows, more = 120_000, 4 // with 120,000, all buffers of chunks are in use
+	for accuracy, limits := range map[string][2]int64{
+		"auto":  {-2 << 20, 2 << 20},
+		"exact": {16 * rows * (more - 1), 200 * rows * (more - 1)}, // 8 bytes a number, and each text
+	} {
+		few, many := heap(rows, accuracy), heap(rows*more, accuracy)
+		require.Greater(t, many-few, limits[0], accuracy)
+		require.Less(t, many-few, limits[1], accuracy)
+		t.Logf("%s: %d bytes of heap with %d rows, %d with %d", accuracy, few, rows, many, rows*more)
+	}
+}
