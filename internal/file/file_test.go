@@ -242,9 +242,19 @@ func TestBytesAfterGzipAreIgnored(t *testing.T) {
 	require.ErrorIs(t, err, gzip.ErrHeader, "a damaged member")
 }
 
+// skipMuchData skips a test of megabytes with -short: a Reader and its parsers share no state, so that the race detector, which makes
+// such tests ten times as long, has nothing to find in them.
+func skipMuchData(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("reads megabytes")
+	}
+}
+
 // Content that expands a thousand times is read in chunks, and so is a record without an end.
 func TestLongRecordsAreBadLines(t *testing.T) {
 	t.Parallel()
+	skipMuchData(t)
 	long := strings.Repeat("x", file.MaxRecord+100)
 	rows, bad, err := read([]byte("a,b\n1,"+long+"\n2,y\n"), file.Options{})
 	require.NoError(t, err)
@@ -267,6 +277,7 @@ func TestLongRecordsAreBadLines(t *testing.T) {
 
 func TestFirstLineWithoutAnEndIsAnError(t *testing.T) {
 	t.Parallel()
+	skipMuchData(t)
 	_, _, err := read(make([]byte, file.MaxRecord+1), file.Options{Format: file.CSV})
 	require.EqualError(t, err, "standard input: the first line has more than 16 MiB")
 }
@@ -274,6 +285,7 @@ func TestFirstLineWithoutAnEndIsAnError(t *testing.T) {
 // A quote that is never closed costs its own line only.
 func TestUnclosedQuoteCostsOneLine(t *testing.T) {
 	t.Parallel()
+	skipMuchData(t)
 	line := "2," + strings.Repeat("y", 1021) + "\n"
 	const lines = file.MaxRecord/1024 + 100
 	rows, bad, err := read([]byte("a,b\n1,\"x\n"+strings.Repeat(line, lines)), file.Options{})
@@ -284,6 +296,7 @@ func TestUnclosedQuoteCostsOneLine(t *testing.T) {
 
 func TestManyColumns(t *testing.T) {
 	t.Parallel()
+	skipMuchData(t)
 	const n = 20_000
 	content := "c" + strings.Repeat(",c", n-1) + "\n1" + strings.Repeat(",1", n-1) + "\n"
 	rows, bad, err := read([]byte(content), file.Options{})

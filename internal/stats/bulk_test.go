@@ -51,7 +51,11 @@ const everyStatistic = "count min max sum mean range stddev variance median mode
 func TestBulkEqualsASummary(t *testing.T) {
 	t.Parallel()
 	selection := selectionOf(t, everyStatistic)
-	for _, n := range []int{1, 2, 16, 511, 513, 3000, 70_000, 150_000} {
+	numbers := []int{1, 2, 16, 511, 513, 3000}
+	if !testing.Short() {
+		numbers = append(numbers, 70_000, 150_000)
+	}
+	for _, n := range numbers {
 		for name, values := range bulkShapes(n) {
 			for _, timed := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s/n=%d/timed=%t", name, n, timed), func(t *testing.T) {
@@ -131,7 +135,7 @@ func TestSummariesShareAScratch(t *testing.T) {
 // Values that repeat are kept with counts, so that a Bulk of them stays small; others take 8 bytes each.
 func TestBulkMemory(t *testing.T) {
 	t.Parallel()
-	const n = 1_000_000
+	n := sampled(1_000_000, 100_000)
 	limits := map[string]int{"constant": 1000, "few": 2000, "thousands": 700_000, "counter": 8*n + 8<<16, "continuous": 8*n + 8<<16}
 	for name, values := range bulkShapes(n) {
 		if limit := limits[name]; limit > 0 {
@@ -144,7 +148,7 @@ func TestBulkMemory(t *testing.T) {
 
 func TestDistinctCountsDifferentValues(t *testing.T) {
 	t.Parallel()
-	for name, values := range bulkShapes(20_000) {
+	for name, values := range bulkShapes(sampled(20_000, 4_000)) {
 		finite := slices.DeleteFunc(slices.Clone(values), func(v float64) bool { return v-v != 0 })
 		var b stats.Bulk
 		b.AddAll(values, nil)

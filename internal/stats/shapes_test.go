@@ -54,7 +54,22 @@ func shapes(n int) map[string][]float64 {
 	return all
 }
 
-var sizes = []int{1, 2, 3, 4, 5, 19, 20, 21, 64, 65, 100, 1000, 5000}
+// sizes returns numbers of values. With -short they are fewer, one of each order of magnitude: the package has no state that goroutines
+// share, so with the race detector more data of the same kind shows nothing more.
+func sizes() []int {
+	if testing.Short() {
+		return []int{1, 2, 5, 20, 65, 600}
+	}
+	return []int{1, 2, 3, 4, 5, 19, 20, 21, 64, 65, 100, 1000, 5000}
+}
+
+// sampled returns all, or some with -short, for the same reason.
+func sampled[N int | uint64](all, some N) N {
+	if testing.Short() {
+		return some
+	}
+	return all
+}
 
 // summaryOf returns an exact summary.
 func summaryOf(xs []float64) *stats.Summary { return limited(stats.Unlimited, xs) }

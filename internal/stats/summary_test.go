@@ -13,7 +13,7 @@ import (
 
 // eachShape runs a test on every shape of data at every size.
 func eachShape(t *testing.T, test func(t *testing.T, xs []float64)) {
-	for _, n := range sizes {
+	for _, n := range sizes() {
 		for name, xs := range shapes(n) {
 			t.Run(fmt.Sprintf("%s/n=%d", name, n), func(t *testing.T) { test(t, xs) })
 		}
