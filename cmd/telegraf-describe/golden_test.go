@@ -1,14 +1,12 @@
 package main
 
 import (
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,6 +18,7 @@ import (
 
 	"github.com/telegraf-describe/telegraf-describe/internal/api"
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/golden"
 	"github.com/telegraf-describe/telegraf-describe/internal/influxtest"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
@@ -28,23 +27,10 @@ import (
 // These tests cover the whole path: from a file through inputs.file, describe and the outputs of the real command to
 // a file, to the write endpoint of InfluxDB 3, and to Redis and the API.
 
-// goldenFolder has public data sets with statistics that an independent reference computed.
-const goldenFolder = "../../../shared/golden"
-
 // goldenLines returns the path of a data set's line protocol, unpacked.
 func goldenLines(t *testing.T, name string) string {
 	t.Helper()
-	packed, err := os.Open(filepath.Join(goldenFolder, name+".lp.gz"))
-	if os.IsNotExist(err) {
-		t.Skipf("no golden data in %s", goldenFolder)
-	}
-	require.NoError(t, err)
-	defer packed.Close()
-	z, err := gzip.NewReader(packed)
-	require.NoError(t, err)
-	b, err := io.ReadAll(z)
-	require.NoError(t, err)
-	return writeFile(t, name+".lp", string(b))
+	return writeFile(t, name+".lp", string(golden.Lines(t, name)))
 }
 
 // describedWith returns a configuration that reads line protocol and writes only its statistics. Each row is written once,
@@ -148,29 +134,13 @@ func readmeTable(t *testing.T) (rows []readmeRow, modes map[string]float64) {
 	var tables struct {
 		Table2 []readmeRow `json:"table2"`
 	}
-	b, err := os.ReadFile(filepath.Join(goldenFolder, "readme_tables.json"))
-	require.NoError(t, err)
-	require.NoError(t, json.Unmarshal(b, &tables))
+	require.NoError(t, json.Unmarshal(golden.File(t, "readme_tables.json"), &tables))
 	require.Len(t, tables.Table2, 25)
-	f, err := os.Open(filepath.Join(goldenFolder, "solar_plant1_plus4h.10d.json.gz"))
-	require.NoError(t, err)
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	require.NoError(t, err)
-	var reference struct {
-		Records []struct {
-			Start string  `json:"bucket_start"`
-			Field string  `json:"field"`
-			Mode  float64 `json:"mode"`
-			Ties  int     `json:"mode_ties"`
-		} `json:"records"`
-	}
-	require.NoError(t, json.NewDecoder(z).Decode(&reference))
 	modes = make(map[string]float64)
 	tied := 0
-	for _, r := range reference.Records {
-		modes[r.Start+" "+r.Field] = r.Mode
-		if r.Ties > 1 {
+	for _, r := range golden.ReadTable(t, "solar_plant1_plus4h", "10d").Records {
+		modes[time.Unix(0, r.Start).UTC().Format(time.RFC3339)+" "+r.Field] = r.Mode
+		if r.ModeTies > 1 {
 			tied++
 		}
 	}
@@ -266,14 +236,8 @@ func checkTable(t *testing.T, table []readmeRow, modes map[string]float64, rows 
 // widths and are of single series or of all series of a measurement.
 func TestEveryGoldenRowArrivesOnce(t *testing.T) {
 	t.Parallel()
-	inputs, err := filepath.Glob(filepath.Join(goldenFolder, "*.lp.gz"))
-	require.NoError(t, err)
-	if len(inputs) == 0 {
-		t.Skipf("no golden data in %s", goldenFolder)
-	}
 	server := redistest.Database(t)
-	for _, input := range inputs {
-		name := strings.TrimSuffix(filepath.Base(input), ".lp.gz")
+	for _, name := range golden.Names(t) {
 		t.Run(name, func(t *testing.T) {
 			influxdb := influxtest.New(t, influxtest.Options{Token: "secret"})
 			written := filepath.Join(t.TempDir(), "out.lp")

@@ -1,11 +1,7 @@
 package main
 
 import (
-	"compress/gzip"
-	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -13,22 +9,12 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/telegraf-describe/telegraf-describe/internal/golden"
 	"github.com/telegraf-describe/telegraf-describe/internal/influxtest"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
-
-// goldenQuantiles are quantiles of a field on a day, of the values of all series.
-type goldenQuantiles struct {
-	Start  int64   `json:"bucket_start_ns"`
-	Field  string  `json:"field"`
-	Count  uint64  `json:"count"`
-	Mean   float64 `json:"mean"`
-	Median float64 `json:"median"`
-	P95    float64 `json:"p95_r7"`
-	Mode   float64 `json:"mode"`
-}
 
 // The cache has the summary of each record. Merging the summaries of all series gives the quantiles of the values of all
 // series. Outputs with fieldexclude = ["summary"] do not get them.
@@ -47,7 +33,7 @@ func TestCachedSummariesMerge(t *testing.T) {
 				require.NotContains(t, row.Fields, "summary")
 			}
 			merged := mergedByDay(t, redistest.Open(t, server))
-			days := goldenDays(t)
+			days := golden.ReadTable(t, "solar_plant1_plus4h", "1d").Records
 			require.Len(t, merged, len(days))
 			for _, want := range days {
 				got := merged[fmt.Sprint(want.Start/int64(time.Second), " ", want.Field)]
@@ -59,9 +45,9 @@ func TestCachedSummariesMerge(t *testing.T) {
 	}
 }
 
-func checkMerged(t *testing.T, want goldenQuantiles, got *stats.Summary) {
+func checkMerged(t *testing.T, want golden.Record, got *stats.Summary) {
 	t.Helper()
-	require.Equal(t, want.Count, got.Count())
+	require.EqualValues(t, want.Count, got.Count())
 	within := func(what string, want, got, relative float64) {
 		require.InDelta(t, want, got, relative*want+1e-9, what)
 	}
@@ -75,21 +61,6 @@ func checkMerged(t *testing.T, want goldenQuantiles, got *stats.Summary) {
 		mode, _ := got.Mode()
 		require.Equal(t, want.Mode, mode)
 	}
-}
-
-func goldenDays(t *testing.T) []goldenQuantiles {
-	t.Helper()
-	f, err := os.Open(filepath.Join(goldenFolder, "solar_plant1_plus4h.1d.json.gz"))
-	require.NoError(t, err)
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	require.NoError(t, err)
-	var table struct {
-		Records []goldenQuantiles `json:"records"`
-	}
-	require.NoError(t, json.NewDecoder(z).Decode(&table))
-	require.NotEmpty(t, table.Records)
-	return table.Records
 }
 
 // mergedByDay merges the cached summaries of each day and field, and checks that every record has one.

@@ -1,95 +1,30 @@
 package describe
 
 import (
-	"compress/gzip"
-	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/influxdata/telegraf"
 	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/golden"
 )
 
-// goldenDir has public data sets with statistics that an independent reference computed.
-const goldenDir = "../../../../shared/golden"
-
-type goldenFile struct {
-	Bucket  string         `json:"bucket"`
-	Records []goldenRecord `json:"records"`
-}
-
-type goldenRecord struct {
-	Start     int64    `json:"bucket_start_ns"`
-	Tags      string   `json:"tags"`
-	Field     string   `json:"field"`
-	Count     int64    `json:"count"`
-	Min       float64  `json:"min"`
-	Max       float64  `json:"max"`
-	Sum       float64  `json:"sum"`
-	Mean      float64  `json:"mean"`
-	Median    float64  `json:"median"`
-	Mode      float64  `json:"mode"`
-	ModeCount float64  `json:"mode_count"`
-	P95Floor  float64  `json:"p95_original_index"`
-	P95Rank   float64  `json:"p95_nearest_rank"`
-	P95       float64  `json:"p95_r7"`
-	P25       float64  `json:"p25_r7"`
-	P75       float64  `json:"p75_r7"`
-	P25Rank   float64  `json:"p25_nearest_rank"`
-	P75Rank   float64  `json:"p75_nearest_rank"`
-	StdDev    *float64 `json:"stddev_samp"`
-}
-
-func gunzip(t *testing.T, path string) []byte {
-	t.Helper()
-	f, err := os.Open(path)
-	require.NoError(t, err)
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	require.NoError(t, err)
-	b, err := io.ReadAll(z)
-	require.NoError(t, err)
-	return b
-}
-
-// goldenInputs returns the files of the data sets, with -short only those that take little time with the race detector.
-// The test is skipped if there is none.
-func goldenInputs(t *testing.T) (inputs []string) {
-	t.Helper()
-	all, err := filepath.Glob(filepath.Join(goldenDir, "*.lp.gz"))
-	require.NoError(t, err)
-	for _, input := range all {
-		name := filepath.Base(input)
-		if !testing.Short() || strings.HasPrefix(name, "docs_bitcoin") || strings.HasPrefix(name, "nab_ec2") {
-			inputs = append(inputs, input)
-		}
-	}
-	if len(inputs) == 0 {
-		t.Skipf("no golden data in %s", goldenDir)
-	}
-	return inputs
-}
+// goldenRecord compares rows of the aggregator with a record of the reference.
+type goldenRecord golden.Record
 
 func TestGoldenData(t *testing.T) {
-	for _, input := range goldenInputs(t) {
-		name := strings.TrimSuffix(filepath.Base(input), ".lp.gz")
-		metrics := parse(t, gunzip(t, input))
-		tables, err := filepath.Glob(filepath.Join(goldenDir, name+".*.json.gz"))
-		require.NoError(t, err)
-		for _, table := range tables {
-			t.Run(strings.TrimSuffix(filepath.Base(table), ".json.gz"), func(t *testing.T) {
-				var want goldenFile
-				require.NoError(t, json.Unmarshal(gunzip(t, table), &want))
+	for _, name := range golden.Names(t) {
+		metrics := parse(t, golden.Lines(t, name))
+		for rest, want := range golden.Tables(t, name) {
+			t.Run(name+"."+rest, func(t *testing.T) {
 				for _, method := range []string{"linear", "nearest_rank", "floor_rank"} {
 					for _, accuracy := range []string{"exact", "auto"} {
-						compareGolden(t, metrics, want, accuracy, method, strings.Contains(table, "by_series"))
+						compareGolden(t, metrics, want, accuracy, method, strings.Contains(rest, "by_series"))
 					}
 				}
 			})
@@ -97,7 +32,7 @@ func TestGoldenData(t *testing.T) {
 	}
 }
 
-func compareGolden(t *testing.T, metrics []telegraf.Metric, want goldenFile, accuracy, method string, bySeries bool) {
+func compareGolden(t *testing.T, metrics []telegraf.Metric, want golden.Table, accuracy, method string, bySeries bool) {
 	got := make(map[string]map[string]any)
 	for _, m := range through(t, loaded(t, goldenConfig(want.Bucket, accuracy, method, bySeries)), metrics) {
 		start := m.Time().UnixNano()
@@ -112,6 +47,7 @@ func compareGolden(t *testing.T, metrics []telegraf.Metric, want goldenFile, acc
 	require.Len(t, got, len(want.Records), "rows")
 	smallest := smallestMagnitudes(metrics)
 	for _, r := range want.Records {
+		r := goldenRecord(r)
 		key := goldenKey(r.Start, r.Tags, r.Field)
 		row, ok := got[key]
 		require.True(t, ok, "no row %s", key)

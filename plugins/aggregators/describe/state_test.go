@@ -14,6 +14,8 @@ import (
 	"github.com/influxdata/telegraf"
 	"github.com/influxdata/telegraf/config"
 	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/golden"
 )
 
 // stated returns an aggregator with its state in the folder and its clock at the given time.
@@ -354,10 +356,10 @@ func TestGoldenDataInAnyOrderWithRestarts(t *testing.T) {
 		linger := config.Duration(time.Minute)
 		d.Bucket, d.Accuracy, d.Linger = "1d", "exact", &linger
 	}
-	for _, input := range goldenInputs(t) {
-		t.Run(strings.TrimSuffix(filepath.Base(input), ".lp.gz"), func(t *testing.T) {
+	for _, name := range golden.Names(t) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			sorted := parse(t, gunzip(t, input))
+			sorted := parse(t, golden.Lines(t, name))
 			slices.SortStableFunc(sorted, func(a, b telegraf.Metric) int { return a.Time().Compare(b.Time()) })
 			want := newest(nil, run(t, stated(t, t.TempDir(), time.Unix(1_800_000_000, 0), options), sorted))
 			require.NotEmpty(t, want)
