@@ -19,7 +19,7 @@ import (
 const (
 	writerACL = "resetchannels ~*:analytics_* ~analytics:tables &*:analytics_* -@all +ping +hset +expire +zadd +zrem +zrangebyscore +zremrangebyscore +incr +get +set " +
 		"+publish +hvals +hgetall +time +multi +exec"
-	readerACL  = "resetchannels %R~*:analytics_* %R~analytics:tables -@all +ping +get +mget +hvals +hmget +zrangebyscore +zrevrange +subscribe"
+	readerACL  = "resetchannels %R~*:analytics_* %R~analytics:tables -@all +ping +get +mget +hvals +hmget +zrangebyscore +zrevrange +subscribe +info"
 	selectACL  = " +select"
 	clusterACL = " +cluster|slots +cluster|shards +command +readonly"
 )
@@ -93,6 +93,10 @@ func TestTheDocumentedACLsAllowWritingAndReading(t *testing.T) {
 	info, err := r.Info(t.Context(), table)
 	require.NoError(t, err)
 	require.Equal(t, int64(5), info.Version)
+	require.NoError(t, admin.ConfigSet(t.Context(), "maxmemory-policy", "allkeys-lru").Err())
+	warnings, err := r.Warnings(t.Context())
+	require.NoError(t, err)
+	require.Len(t, warnings, 1)
 	require.ErrorContains(t, cache.NewWriter(client, cache.Options{Retention: time.Hour}).Put(t.Context(), table, []record.Record{rec(0, "f", "h", 1)}), "NOPERM")
 }
 

@@ -35,7 +35,19 @@ type batch struct {
 	series []byte       // the first part of the hash field, which all records of a series have in common
 	of     []series.Tag // the tags from which series was made
 	shown  []series.Tag // the tags whose keys were added last
+
+	// Of the last queue: the members of the table's names, and the answers to EXPIRE NX, nil on a server before Redis 7.
+	names []redis.Z
+	ttl   [versionTTL + 1]*redis.BoolCmd
 }
+
+// Indices of the keys of a table in ttl.
+const (
+	indexTTL = iota
+	expiriesTTL
+	namesTTL
+	versionTTL
+)
 
 // bucket is the part of a batch that goes into the hashes of one bucket.
 type bucket struct {
@@ -45,6 +57,9 @@ type bucket struct {
 	summaries []any     // pairs of the same hash fields and an encoded summary, empty for a record without one
 	revised   bool      // whether a record has a revision, which may be 0
 	revisions []redis.Z // of the records whose revision is above 0, by hash field
+
+	source []*record.Record  // the records in the order of the pairs; none for records that are written again
+	ttl    [2]*redis.BoolCmd // the answers to EXPIRE NX of the two hashes in the last queue, nil on a server before Redis 7
 }
 
 // newBatch returns the batch of one or more records of one table. The batch keeps the summaries and the tags of the
@@ -87,18 +102,28 @@ func (b *batch) add(to *bucket, r *record.Record) {
 	at := len(b.json)
 	b.json = r.AppendJSON(b.json)
 	var field any = b.hashField(r)
-	to.records = append(to.records, field, b.json[at:len(b.json):len(b.json)])
-	to.summaries = append(to.summaries, field, r.Summary)
-	to.revised = to.revised || r.HasRevision
-	if r.Revision > 0 {
-		to.revisions = append(to.revisions, redis.Z{Score: float64(r.Revision), Member: field})
+	revision := int64(-1)
+	if r.HasRevision {
+		revision = r.Revision
 	}
+	to.add(field, b.json[at:len(b.json):len(b.json)], r.Summary, revision)
+	to.source = append(to.source, r)
 	b.fields[r.Field] = true
 	if tags := r.JSONTags(); !slices.Equal(tags, b.shown) {
 		b.shown = tags
 		for _, tag := range tags {
 			b.tags[tag.Key] = true
 		}
+	}
+}
+
+// add adds a record by its hash field. The revision is -1 for a record without one.
+func (p *bucket) add(field any, json, summary []byte, revision int64) {
+	p.records = append(p.records, field, json)
+	p.summaries = append(p.summaries, field, summary)
+	p.revised = p.revised || revision >= 0
+	if revision > 0 {
+		p.revisions = append(p.revisions, redis.Z{Score: float64(revision), Member: field})
 	}
 }
 
@@ -124,17 +149,19 @@ func (b *batch) queue(ctx context.Context, pipe redis.Pipeliner, t record.Table,
 	}
 	pipe.ZAdd(ctx, indexKey(t), index...)
 	life.extend(ctx, pipe, expiryKey(t), expiries...)
-	life.extend(ctx, pipe, namesKey(t), b.names(float64(expiry.UnixMicro()))...)
+	if b.names = b.namesUntil(float64(expiry.UnixMicro())); len(b.names) > 0 {
+		life.extend(ctx, pipe, namesKey(t), b.names...)
+	}
 	pipe.Incr(ctx, versionKey(t))
-	for _, key := range []string{indexKey(t), expiryKey(t), namesKey(t), versionKey(t)} {
-		life.expire(ctx, pipe, key)
+	for i, key := range []string{indexTTL: indexKey(t), expiriesTTL: expiryKey(t), namesTTL: namesKey(t), versionTTL: versionKey(t)} {
+		b.ttl[i] = life.expire(ctx, pipe, key)
 	}
 	pipe.Publish(ctx, channel(t), strings.Join(starts, " "))
 }
 
-// names returns the members for the table's names: its fields and tag keys, with their expiry time in microseconds as
+// namesUntil returns the members for the table's names: its fields and tag keys, with their expiry time in microseconds as
 // score.
-func (b *batch) names(expiry float64) []redis.Z {
+func (b *batch) namesUntil(expiry float64) []redis.Z {
 	names := make([]redis.Z, 0, len(b.fields)+len(b.tags))
 	for name := range b.fields {
 		names = append(names, redis.Z{Score: expiry, Member: fieldName + name})
@@ -147,8 +174,8 @@ func (b *batch) names(expiry float64) []redis.Z {
 
 // queue adds the commands that write the records, summaries and revisions of the bucket.
 func (p *bucket) queue(ctx context.Context, pipe redis.Pipeliner, t record.Table, life lifetime) {
-	set(ctx, pipe, bucketKey(t, p.text), p.records, life)
-	set(ctx, pipe, summaryKey(t, p.text), p.summaries, life)
+	p.ttl[0] = set(ctx, pipe, bucketKey(t, p.text), p.records, life)
+	p.ttl[1] = set(ctx, pipe, summaryKey(t, p.text), p.summaries, life)
 	if len(p.revisions) > 0 {
 		pipe.ZAdd(ctx, revisionKey(t, p.text), p.revisions...)
 	}
@@ -157,10 +184,10 @@ func (p *bucket) queue(ctx context.Context, pipe redis.Pipeliner, t record.Table
 	}
 }
 
-// set adds the commands that set the fields of a hash and its time to live.
-func set(ctx context.Context, pipe redis.Pipeliner, key string, pairs []any, life lifetime) {
+// set adds the commands that set the fields of a hash and its time to live. It returns what lifetime.expire returns.
+func set(ctx context.Context, pipe redis.Pipeliner, key string, pairs []any, life lifetime) *redis.BoolCmd {
 	for part := range slices.Chunk(pairs, 2*maxFields) {
 		pipe.HSet(ctx, key, part...)
 	}
-	life.expire(ctx, pipe, key)
+	return life.expire(ctx, pipe, key)
 }

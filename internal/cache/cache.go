@@ -2,7 +2,8 @@
 //
 //	            ┌─ Put ─▶ hash of each bucket, index, names, version, channel (one MULTI per table), catalogue of all tables
 //	[Writer] ───┤
-//	            └─ a second later at most ─▶ compatibility value (compat.go)
+//	            ├─ a second later at most ─▶ compatibility value (compat.go)
+//	            └─ if Redis has lost data ──▶ the records that were written last, again (loss.go, repair.go)
 //
 // The records of a bucket are one hash, with a field for each series, field and agent. So writing a record twice has
 // the same effect as writing it once, and agents never overwrite each other's records. An older revision of a record
@@ -12,7 +13,7 @@
 // A writer and a reader send no other commands than these, so that an ACL can list them:
 //
 //	Writer  PING HSET EXPIRE ZADD ZREM ZRANGEBYSCORE ZREMRANGEBYSCORE INCR GET SET PUBLISH HVALS TIME MULTI EXEC
-//	Reader  PING GET HVALS ZRANGEBYSCORE ZREVRANGE
+//	Reader  PING GET HVALS ZRANGEBYSCORE ZREVRANGE INFO
 //
 // Both also send SELECT for a database other than 0, and HELLO, which no ACL can deny.
 package cache

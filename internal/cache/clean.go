@@ -56,7 +56,16 @@ func (w *Writer) isCleanDue(t record.Table) bool {
 // clean removes expired buckets, the buckets beyond MaxBuckets, and expired fields and tag keys from the sets of the
 // table.
 func (w *Writer) clean(ctx context.Context, t record.Table, now time.Time) error {
-	return errors.Join(w.cleanExpired(ctx, t, now), w.cleanOldest(ctx, t, now), w.cleanNames(ctx, t, now))
+	return errors.Join(w.cleanExpired(ctx, t, now), w.cleanOldest(ctx, t, now), w.cleanNames(ctx, t, now), w.cleanWriters(ctx, t, now))
+}
+
+// cleanWriters removes the marks of writers that have not written the table within their retention. A writer that does not
+// know the clock of Redis leaves that to others: without its mark, a writer writes everything again.
+func (w *Writer) cleanWriters(ctx context.Context, t record.Table, now time.Time) error {
+	if !w.clock.isOfServer() {
+		return nil
+	}
+	return w.client.ZRemRangeByScore(ctx, writersKey(t), "-inf", strconv.FormatInt(now.UnixMicro(), 10)).Err()
 }
 
 // cleanNames removes the fields and tag keys whose expiry time has passed. It removes those of older writers, which have
@@ -147,9 +156,8 @@ func (w *Writer) cleanCatalogue(ctx context.Context, now time.Time) error {
 	return err
 }
 
-// split separates names into those whose key exists and those whose key does not. It sends GET, which the documented
-// ACL has and EXISTS is not in: GET refuses a key that is not a string, so a refusal means that the key exists. A key that
-// the user may not read counts as existing: it is left to the agents that may.
+// split separates names into those whose key exists and those whose key does not. It sends GET, because EXISTS is not in
+// the documented ACL: see existence. A key that the user may not read is left to the agents that may.
 func split(ctx context.Context, client redis.UniversalClient, names []string, key func(name string) string) (existing, gone []string, err error) {
 	pipe := client.Pipeline()
 	cmds := make([]*redis.StringCmd, len(names))
@@ -158,13 +166,14 @@ func split(ctx context.Context, client redis.UniversalClient, names []string, ke
 	}
 	_, _ = pipe.Exec(ctx) // the error of each command is checked below
 	for i, name := range names {
-		switch err := cmds[i].Err(); {
-		case err == nil || redis.HasErrorPrefix(err, "WRONGTYPE") || isRefused(err):
-			existing = append(existing, name)
-		case errors.Is(err, redis.Nil):
-			gone = append(gone, name)
-		default:
+		exists, err := existence(cmds[i].Err())
+		switch {
+		case err != nil:
 			return nil, nil, err
+		case exists:
+			existing = append(existing, name)
+		default:
+			gone = append(gone, name)
 		}
 	}
 	return existing, gone, nil

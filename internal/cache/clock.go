@@ -20,6 +20,7 @@ type serverClock struct {
 	mu       sync.Mutex    // guards the fields below
 	compared time.Time     // when the clocks were last compared; zero before that
 	ahead    time.Duration // how far the clock of Redis is ahead of the local one
+	server   bool          // whether ahead is known
 }
 
 // now returns the time of Redis, or the local time before the first successful comparison.
@@ -29,9 +30,16 @@ func (c *serverClock) now() time.Time {
 	return c.local().Add(c.ahead)
 }
 
+// isOfServer reports whether now returns the time of Redis.
+func (c *serverClock) isOfServer() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.server
+}
+
 // compare compares the clocks, at most once in clockEvery. If the ACL of the user does not have TIME, the clock stays as
 // it is. The error means that Redis did not answer.
-func (c *serverClock) compare(ctx context.Context, client redis.UniversalClient) error {
+func (c *serverClock) compare(ctx context.Context, client redis.Cmdable) error {
 	c.mu.Lock()
 	due := c.compared.IsZero() || time.Since(c.compared) >= clockEvery
 	c.mu.Unlock()
@@ -46,7 +54,7 @@ func (c *serverClock) compare(ctx context.Context, client redis.UniversalClient)
 	defer c.mu.Unlock()
 	c.compared = time.Now()
 	if err == nil {
-		c.ahead = server.Sub(c.local())
+		c.ahead, c.server = server.Sub(c.local()), true
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -46,3 +47,22 @@ func (w *Writer) Restore(ctx context.Context, t record.Table, starts []string) e
 
 // Universal returns the options of the client that Dial makes.
 func (o DialOptions) Universal() (*redis.UniversalOptions, error) { return o.universal() }
+
+// Audit looks for what Redis has lost and writes it again, as the writer does every minute.
+func (w *Writer) Audit(ctx context.Context) error {
+	return errors.Join(w.repairer.auditAll(ctx), w.repairer.repairAll(ctx))
+}
+
+// Key returns the name of a derived key of a table.
+func Key(t record.Table, rest string) string { return derived(t, rest) }
+
+// NewKeeper returns a function that prepares to keep records of a table, as a writer does after it has written them, and a
+// function that returns how many records are kept, their size in bytes and how many were not kept.
+func NewKeeper(limit int64) (add func([]record.Record) func(), stats func() (kept, size, dropped int64)) {
+	r := &recent{limit: limit}
+	s := &tableState{buckets: make(map[string]*keptBucket)}
+	return func(records []record.Record) func() {
+		b := newBatch(records)
+		return func() { r.add(s, b, time.Unix(0, 0), time.Unix(0, 0)) }
+	}, r.stats
+}

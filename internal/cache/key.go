@@ -70,6 +70,7 @@ func indexKey(t record.Table) string                  { return derived(t, "idx")
 func expiryKey(t record.Table) string                 { return derived(t, "exp") }      // sorted set of bucket starts by expiry time, in ms
 func namesKey(t record.Table) string                  { return derived(t, "names") }    // sorted set of fields and tag keys by expiry time, see minNameExpiry
 func versionKey(t record.Table) string                { return versionOf(member(t)) }   // number of writes
+func writersKey(t record.Table) string                { return derived(t, "w") }        // sorted set of the writers by the expiry of their last write, in µs
 func channel(t record.Table) string                   { return derived(t, "ch") }       // publishes the starts of changed buckets
 
 // minNameExpiry is the lowest score in a table's names that is an expiry time, in microseconds. Lower ones are times of the

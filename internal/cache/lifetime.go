@@ -17,14 +17,16 @@ type lifetime struct {
 	old bool
 }
 
-// expire adds the commands after which the key lives for the retention or longer.
-func (l lifetime) expire(ctx context.Context, pipe redis.Pipeliner, key string) {
+// expire adds the commands after which the key lives for the retention or longer. Its result is true if the key had no
+// time to live, which means that it is new. It returns nil for a server before Redis 7.
+func (l lifetime) expire(ctx context.Context, pipe redis.Pipeliner, key string) *redis.BoolCmd {
 	if l.old {
 		pipe.Expire(ctx, key, l.retention)
-		return
+		return nil
 	}
-	pipe.ExpireNX(ctx, key, l.retention) // GT never sets the first time to live
+	first := pipe.ExpireNX(ctx, key, l.retention) // GT never sets the first time to live
 	pipe.ExpireGT(ctx, key, l.retention)
+	return first
 }
 
 // extend adds members to a sorted set whose scores are expiry times. A member keeps its score if that is higher.

@@ -57,8 +57,8 @@ func (w *Writer) dropOutdated(ctx context.Context, t record.Table, records []rec
 
 // revisions returns the stored revisions above 0 in the buckets of the records that have a revision.
 func (w *Writer) revisions(ctx context.Context, t record.Table, records []record.Record) (map[place]int64, error) {
-	pipe := w.client.Pipeline()
-	cmds := make(map[string]*redis.ZSliceCmd)
+	var starts []string
+	seen := make(map[string]bool)
 	var last *record.Record
 	for i := range records {
 		r := &records[i]
@@ -66,18 +66,29 @@ func (w *Writer) revisions(ctx context.Context, t record.Table, records []record
 			continue
 		}
 		last = r
-		if start := startText(r.Start); cmds[start] == nil {
-			cmds[start] = pipe.ZRangeByScoreWithScores(ctx, revisionKey(t, start), &redis.ZRangeBy{Min: "1", Max: "+inf"})
+		if start := startText(r.Start); !seen[start] {
+			seen[start] = true
+			starts = append(starts, start)
 		}
+	}
+	return w.storedRevisions(ctx, t, starts)
+}
+
+// storedRevisions returns the stored revisions above 0 in the buckets that begin at starts.
+func (w *Writer) storedRevisions(ctx context.Context, t record.Table, starts []string) (map[place]int64, error) {
+	pipe := w.client.Pipeline()
+	cmds := make([]*redis.ZSliceCmd, len(starts))
+	for i, start := range starts {
+		cmds[i] = pipe.ZRangeByScoreWithScores(ctx, revisionKey(t, start), &redis.ZRangeBy{Min: "1", Max: "+inf"})
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, err
 	}
 	revisions := make(map[place]int64)
-	for start, cmd := range cmds {
+	for i, cmd := range cmds {
 		for _, z := range cmd.Val() {
 			if field, ok := z.Member.(string); ok {
-				revisions[place{start, field}] = int64(z.Score)
+				revisions[place{starts[i], field}] = int64(z.Score)
 			}
 		}
 	}

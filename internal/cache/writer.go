@@ -30,6 +30,13 @@ type Options struct {
 	// CompatRecords is the largest number of records in a table's compatibility value; 0 means that there is no such
 	// value.
 	CompatRecords int
+	// RecentBytes bounds the memory in bytes for the records that were written last. The writer writes them again if Redis
+	// loses them: those of open buckets, and the others for ten minutes. If they need more, the records that were
+	// written longest ago are not kept. 0 keeps none.
+	RecentBytes int64
+	// Restored is called after the writer has written again what Redis had lost, with the number of tables and of their
+	// records. It may be called concurrently. The default does nothing.
+	Restored func(tables, records int)
 	// Report receives the errors of work that Put does not return: cleaning up, the compatibility value and the
 	// catalogue. The writer tries such work again later. Report may be called concurrently. The default ignores the
 	// errors.
@@ -44,15 +51,21 @@ type Writer struct {
 	client   redis.UniversalClient
 	o        Options
 	compat   *compat // nil if CompatRecords is 0
+	repairer *repairer
+	recent   recent
+	member   string // identifies the writer among those of a table
 	outdated atomic.Int64
+	restored atomic.Int64
 	clock    *serverClock
 	old      atomic.Bool // whether the server is older than Redis 7: see lifetime
+	listed   atomic.Bool // whether the writer has entered a table into the catalogue
 
 	closing sync.RWMutex // Put holds it for reading, Close for writing
 	closed  bool         // guarded by closing
 
-	mu      sync.Mutex
-	cleaned map[record.Table]time.Time // when the index of a table was last cleaned, guarded by mu
+	mu      sync.Mutex                   // guards the fields below
+	cleaned map[record.Table]time.Time   // when the index of a table was last cleaned
+	tables  map[record.Table]*tableState // the tables that were written
 }
 
 // NewWriter returns a writer that uses the client. The caller closes the writer, then the client.
@@ -63,7 +76,14 @@ func NewWriter(client redis.UniversalClient, o Options) *Writer {
 	if o.Report == nil {
 		o.Report = func(error) {}
 	}
-	w := &Writer{client: client, o: o, clock: &serverClock{local: o.Now}, cleaned: make(map[record.Table]time.Time)}
+	if o.Restored == nil {
+		o.Restored = func(int, int) {}
+	}
+	w := &Writer{
+		client: client, o: o, recent: recent{limit: o.RecentBytes}, member: newMember(), clock: &serverClock{local: o.Now},
+		cleaned: make(map[record.Table]time.Time), tables: make(map[record.Table]*tableState),
+	}
+	w.repairer = newRepairer(w)
 	if o.CompatRecords > 0 {
 		w.compat = newCompat(w)
 	}
@@ -76,7 +96,14 @@ func (w *Writer) Ping(ctx context.Context) error { return w.client.Ping(ctx).Err
 // Outdated returns how many records Put has skipped so far because Redis had a newer revision of them.
 func (w *Writer) Outdated() int64 { return w.outdated.Load() }
 
-// Put writes records of one table in one transaction. A record replaces the stored one, unless that has a higher
+// Restored returns how many records the writer has written again so far because Redis had lost them.
+func (w *Writer) Restored() int64 { return w.restored.Load() }
+
+// Recent returns how many records the writer keeps to write them again, their size in bytes, and how many it has not
+// kept so far because of Options.RecentBytes.
+func (w *Writer) Recent() (records, size, dropped int64) { return w.recent.stats() }
+
+// Put writes records of one table in one transaction. Puts of one table run one after another. A record replaces the stored one, unless that has a higher
 // revision: see [record.Record]. Put does not keep the records.
 //
 // After an error, either no record was written, or it is unknown whether all were written. There is one exception: if
@@ -88,6 +115,9 @@ func (w *Writer) Put(ctx context.Context, t record.Table, records []record.Recor
 	if err := w.check(t); err != nil || len(records) == 0 {
 		return err
 	}
+	s := w.table(t)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if err := w.clock.compare(ctx, w.client); err != nil {
 		return err
 	}
@@ -96,7 +126,7 @@ func (w *Writer) Put(ctx context.Context, t record.Table, records []record.Recor
 		return err
 	}
 	if len(current) > 0 {
-		if err := w.put(ctx, t, newBatch(current)); err != nil {
+		if err := w.put(ctx, t, s, newBatch(current)); err != nil {
 			return err
 		}
 	}
@@ -116,12 +146,14 @@ func (w *Writer) check(t record.Table) error {
 }
 
 // put writes a batch, and then the entry in the catalogue.
-func (w *Writer) put(ctx context.Context, t record.Table, b *batch) error {
-	now := w.clock.now()
-	if err := w.transact(ctx, func(pipe redis.Pipeliner) { b.queue(ctx, pipe, t, now.Add(w.o.Retention), w.lifetime()) }); err != nil {
+func (w *Writer) put(ctx context.Context, t record.Table, s *tableState, b *batch) error {
+	expiry := w.clock.now().Add(w.o.Retention)
+	if err := w.send(ctx, t, s, b, expiry); err != nil {
 		return err
 	}
-	err := w.enter(ctx, t, now.Add(w.o.Retention))
+	w.recent.add(s, b, expiry, w.o.Now())
+	w.repairer.begin()
+	err := w.enter(ctx, t, expiry)
 	switch {
 	case redis.HasErrorPrefix(err, "WRONGTYPE"): // the records are written, and a second Put would fail too
 		w.o.Report(err)
@@ -132,6 +164,27 @@ func (w *Writer) put(ctx context.Context, t record.Table, b *batch) error {
 	if w.compat != nil {
 		w.compat.mark(t, b.newest)
 	}
+	return nil
+}
+
+// send writes a batch in one transaction, and notices what Redis has lost of the table.
+func (w *Writer) send(ctx context.Context, t record.Table, s *tableState, b *batch, expiry time.Time) error {
+	now := w.clock.now()
+	before, next := s.mark, s.mark.score(expiry)
+	s.mark.try(next)
+	var found *redis.StringSliceCmd
+	if err := w.transact(ctx, func(pipe redis.Pipeliner) {
+		life := w.lifetime()
+		found = before.queue(ctx, pipe, t)
+		b.queue(ctx, pipe, t, expiry, life)
+		pipe.ZAdd(ctx, writersKey(t), redis.Z{Score: next, Member: w.member})
+		life.expire(ctx, pipe, writersKey(t))
+	}); err != nil {
+		return err
+	}
+	w.notice(s, b, found, now)
+	s.mark.set(next)
+	s.wrote(b, expiry, w.o.Now())
 	return nil
 }
 
@@ -167,32 +220,44 @@ func (w *Writer) transact(ctx context.Context, queue func(redis.Pipeliner)) erro
 // lifetime returns how the writer extends the lives of keys.
 func (w *Writer) lifetime() lifetime { return lifetime{retention: w.o.Retention, old: w.old.Load()} }
 
-// enter adds the table to the catalogue, and cleans the catalogue if that is due. The catalogue has a cluster slot of its own, so it cannot be part of the
-// transaction of the table.
+// enter adds the table to the catalogue, and cleans the catalogue if that is due. The catalogue has a cluster slot of its
+// own, so it cannot be part of the transaction of the table.
 func (w *Writer) enter(ctx context.Context, t record.Table, expiry time.Time) error {
 	pipe, life := w.client.Pipeline(), w.lifetime()
-	life.extend(ctx, pipe, catalogueKey, redis.Z{Score: float64(expiry.UnixMilli()), Member: member(t)})
-	pipe.ZAdd(ctx, catalogueKey, redis.Z{Score: -float64(w.o.Now().UnixMilli()), Member: writtenPrefix + member(t)})
-	life.expire(ctx, pipe, catalogueKey)
+	queueEntry(ctx, pipe, life, t, expiry, w.o.Now())
+	ttl := life.expire(ctx, pipe, catalogueKey)
 	if _, err := pipe.Exec(ctx); err != nil {
 		return fmt.Errorf("adding %s to the list of all tables, %q: %w", t, catalogueKey, err)
+	}
+	if w.listed.Swap(true) && isNew(ttl) {
+		w.repairer.list()
 	}
 	w.cleanCatalogueIfDue(ctx)
 	return nil
 }
 
+// queueEntry adds the commands that enter a table into the catalogue.
+func queueEntry(ctx context.Context, pipe redis.Pipeliner, life lifetime, t record.Table, expiry, written time.Time) {
+	life.extend(ctx, pipe, catalogueKey, redis.Z{Score: float64(expiry.UnixMilli()), Member: member(t)})
+	pipe.ZAdd(ctx, catalogueKey, redis.Z{Score: -float64(written.UnixMilli()), Member: writtenPrefix + member(t)})
+}
+
 func millis(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }
 
-// Close waits until all running calls of Put have returned. Then it rebuilds the compatibility values that are
-// outdated, each within the timeout; if Redis does not answer, it skips the remaining ones. After Close, Put returns
+// Close waits until all running calls of Put have returned. Then it writes again what it knows Redis to have lost, within
+// the timeout, and rebuilds the compatibility values that are outdated, each within the timeout; if Redis does not answer,
+// it skips the remaining ones. After Close, Put returns
 // [ErrClosed]. A second Close does nothing. The client stays open.
 func (w *Writer) Close(timeout time.Duration) error {
 	w.closing.Lock()
 	defer w.closing.Unlock()
-	if w.closed || w.compat == nil {
-		w.closed = true
+	if w.closed {
 		return nil
 	}
 	w.closed = true
-	return w.compat.close(timeout)
+	err := w.repairer.close(timeout)
+	if w.compat == nil {
+		return err
+	}
+	return errors.Join(err, w.compat.close(timeout))
 }

@@ -13,3 +13,11 @@ func (r *RedisCache) Client() redis.UniversalClient { return r.client }
 
 // Errors returns an error of each of the types that Telegraf recognizes, which wrap err.
 func Errors(err error) []error { return []error{&startupError{err: err}, &partialError{err: err}} }
+
+// Restored returns how many records were written again because Redis had lost them.
+func (r *RedisCache) Restored() int64 { return r.counters.restored.Get() }
+
+// Kept returns how many records could not be kept, and the memory of those that are.
+func (r *RedisCache) Kept() (notKept, size int64) {
+	return r.counters.notKept.Get(), r.counters.keptBytes.Get()
+}

@@ -46,6 +46,7 @@ type RedisCache struct {
 	Retention        config.Duration `toml:"retention"`
 	MaxBuckets       int             `toml:"max_buckets"`
 	CompatMaxRecords int             `toml:"compat_max_records"`
+	RestoreLimit     config.Size     `toml:"restore_limit"`
 	tls.ClientConfig
 
 	Log        telegraf.Logger     `toml:"-"`
@@ -54,6 +55,7 @@ type RedisCache struct {
 	client   redis.UniversalClient // client and writer are nil without a connection
 	writer   *cache.Writer
 	outdated int64     // how many outdated records of the writer are in the counter already
+	notKept  int64     // the same for records that the writer does not keep
 	outage   outage    // in which Redis accepts no writes
 	reason   string    // why there was no connection, as it was last logged
 	reasoned time.Time // when that was
@@ -65,6 +67,7 @@ type RedisCache struct {
 // counters are the plugin's own statistics. Telegraf's input "internal" reports them as internal_rediscache.
 type counters struct {
 	written, outdated, rejected, ignored, faults selfstat.Stat
+	restored, notKept, keptBytes                 selfstat.Stat
 }
 
 // SampleConfig returns the documented options.
@@ -73,7 +76,7 @@ func (*RedisCache) SampleConfig() string { return sampleConfig }
 // examples has a valid value for each option that can be invalid.
 var examples = option.Examples{
 	"agent": `"web1"`, "compat_max_records": "1000", "database": `"mydb"`, "database_tag": `"tenant"`, "db": "0", "master_name": `"mymaster"`,
-	"max_buckets": "1000", "retention": `"30d"`, "servers": `["redis://127.0.0.1:6379"]`, "timeout": `"5s"`,
+	"max_buckets": "1000", "restore_limit": `"64MiB"`, "retention": `"30d"`, "servers": `["redis://127.0.0.1:6379"]`, "timeout": `"5s"`,
 }
 
 // Check checks the options and sets the default of agent. It may be called several times. The error joins one of type
@@ -105,6 +108,10 @@ func (r *RedisCache) Init() error {
 		rejected: collector.Register("rediscache", "records_rejected", nil),
 		ignored:  collector.Register("rediscache", "fields_ignored", nil),
 		faults:   collector.Register("rediscache", "upkeep_errors", nil),
+		restored: collector.Register("rediscache", "records_restored", nil),
+		notKept:  collector.Register("rediscache", "records_not_kept", nil),
+
+		keptBytes: collector.Register("rediscache", "kept_bytes", nil),
 	}
 	return nil
 }
@@ -166,6 +173,9 @@ func (r *RedisCache) checkLimits() error {
 	if r.CompatMaxRecords < 0 {
 		errs = append(errs, examples.Errorf("compat_max_records", " %d, want 0 (no compatibility key) or more", r.CompatMaxRecords))
 	}
+	if r.RestoreLimit < 0 {
+		errs = append(errs, examples.Errorf("restore_limit", " %d, want 0 (nothing is written again) or more", r.RestoreLimit))
+	}
 	return errors.Join(errs...)
 }
 
@@ -187,7 +197,8 @@ func (r *RedisCache) Connect() error {
 		return err
 	}
 	writer := cache.NewWriter(client, cache.Options{
-		Retention: time.Duration(r.Retention), MaxBuckets: r.MaxBuckets, CompatRecords: r.CompatMaxRecords, Report: r.report,
+		Retention: time.Duration(r.Retention), MaxBuckets: r.MaxBuckets, CompatRecords: r.CompatMaxRecords,
+		RecentBytes: int64(r.RestoreLimit), Restored: r.logRestored, Report: r.report,
 	})
 	ctx, cancel := context.WithTimeout(context.Background(), r.patience(1))
 	defer cancel()
@@ -198,7 +209,7 @@ func (r *RedisCache) Connect() error {
 		r.outage.fail(time.Now())
 		return err
 	}
-	r.client, r.writer, r.outdated = client, writer, 0
+	r.client, r.writer, r.outdated, r.notKept = client, writer, 0, 0
 	return nil
 }
 
@@ -278,6 +289,18 @@ func (r *RedisCache) report(err error) {
 	}
 }
 
+// logRestored logs and counts that Redis had lost records: see [cache.Options].
+func (r *RedisCache) logRestored(tables, records int) {
+	r.counters.restored.Incr(int64(records))
+	r.Log.Warnf("Redis at %s had lost data of %d tables, as after FLUSHALL, a restart without persistence, a failover or an eviction; "+
+		"the records that were written last, %d, are written again", r.addrs(), tables, records)
+}
+
+// addrs returns the addresses of the servers for the log.
+func (r *RedisCache) addrs() string {
+	return strings.Join(cache.DialOptions{Servers: r.Servers}.Addrs(), ", ")
+}
+
 // Write writes the records of a batch, one transaction for each table. Writing a batch twice has the same effect as
 // writing it once. Metrics that are not rows of describe are rejected; the others are written.
 func (r *RedisCache) Write(metrics []telegraf.Metric) error {
@@ -321,6 +344,10 @@ func (r *RedisCache) count(b *batch) {
 	r.counters.written.Incr(int64(len(b.accepted)) - outdated)
 	r.counters.rejected.Incr(int64(len(b.rejected)))
 	r.counters.ignored.Incr(b.ignored)
+	_, size, notKept := r.writer.Recent()
+	r.counters.notKept.Incr(notKept - r.notKept)
+	r.notKept = notKept
+	r.counters.keptBytes.Set(size)
 }
 
 // logRecovery notes whether Redis accepts writes, and logs when it does so again.
@@ -331,7 +358,7 @@ func (r *RedisCache) logRecovery(b *batch) {
 	case len(b.accepted) > 0:
 		if lasted, attempts := r.outage.end(time.Now()); attempts > 0 {
 			r.Log.Infof("Recovered: redis at %s accepts writes again after %s; attempts that failed: %d",
-				strings.Join(cache.DialOptions{Servers: r.Servers}.Addrs(), ", "), lasted.Round(time.Millisecond), attempts)
+				r.addrs(), lasted.Round(time.Millisecond), attempts)
 		}
 	}
 }
@@ -370,6 +397,7 @@ func init() {
 			Timeout:          config.Duration(5 * time.Second),
 			Retention:        config.Duration(30 * 24 * time.Hour),
 			CompatMaxRecords: 1000,
+			RestoreLimit:     64 << 20,
 		}
 	})
 }

@@ -527,6 +527,7 @@ func TestBadOptionsNameTheOptionTheValueAndTheRule(t *testing.T) {
 		`retention = "-1d"`:                                        `invalid 'retention' setting "-24h0m0s", want 1s or more`,
 		`timeout = "0s"`:                                           `invalid 'timeout' setting "0s", want more than 0s`,
 		`max_buckets = -1`:                                         "invalid 'max_buckets' setting -1, want 0 (all) or more",
+		`restore_limit = -1`:                                       "invalid 'restore_limit' setting -1, want 0",
 		`compat_max_records = -1`:                                  "invalid 'compat_max_records' setting -1, want 0",
 	} {
 		database := "  database = \"db\"\n"
@@ -552,8 +553,8 @@ func TestTheSampleConfigurationShowsTheDefaults(t *testing.T) {
 			require.NoError(t, r.Init())
 			host, err := os.Hostname()
 			require.NoError(t, err)
-			require.Equal(t, []any{[]string{"redis://127.0.0.1:6379"}, "", 0, config.Duration(5 * time.Second), "mydb", "", host, config.Duration(720 * time.Hour), 0, 1000},
-				[]any{r.Servers, r.MasterName, r.DB, r.Timeout, r.Database, r.DatabaseTag, r.Agent, r.Retention, r.MaxBuckets, r.CompatMaxRecords})
+			require.Equal(t, []any{[]string{"redis://127.0.0.1:6379"}, "", 0, config.Duration(5 * time.Second), "mydb", "", host, config.Duration(720 * time.Hour), 0, 1000, config.Size(64 << 20)},
+				[]any{r.Servers, r.MasterName, r.DB, r.Timeout, r.Database, r.DatabaseTag, r.Agent, r.Retention, r.MaxBuckets, r.CompatMaxRecords, r.RestoreLimit})
 			require.True(t, r.Username.Empty())
 			require.True(t, r.Password.Empty())
 			require.True(t, r.SentinelUsername.Empty())

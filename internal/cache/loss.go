@@ -1,0 +1,201 @@
+package cache
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+)
+
+// Redis may lose what was written: by FLUSHALL, a restart without persistence or from an older file, a failover to a
+// replica that lags behind, or the eviction of single keys. A writer notices this in two ways.
+//
+// When it writes: each writer has a member of its own in a set of the table, the mark. Its score is set by each write. If
+// the mark does not have the score of the last write, something was lost since. The version would not show this to each
+// of several agents, as the others increment it too. A key that the answer to EXPIRE NX shows to be new, although the
+// writer had written it before, was evicted.
+//
+// At least every auditEvery: it looks for the mark and the keys of each table that it keeps records of (audit).
+
+// expiryMargin is how long a key must have to live at least for its absence to be a loss: clocks differ.
+const expiryMargin = 10 * time.Second
+
+// margin returns expiryMargin, or less if the retention is so short that no key would live that long.
+func (w *Writer) margin() time.Duration { return min(expiryMargin, w.o.Retention/10) }
+
+// mark is the score that the member of a writer has in the set of a table's writers. After an error it is unknown whether the
+// score was set, so it may be in a range. The zero mark is unknown.
+type mark struct {
+	known     bool
+	low, high float64
+}
+
+// newMember returns a random member for a new writer.
+func newMember() string {
+	id := make([]byte, 8)
+	_, _ = rand.Read(id) // it never fails
+	return hex.EncodeToString(id)
+}
+
+// score returns the next score of a mark, for a write whose keys expire then: microseconds, so that two writes rarely
+// have the same.
+func (mark) score(expiry time.Time) float64 { return float64(expiry.UnixMicro()) }
+
+// try notes that a score may be set.
+func (m *mark) try(score float64) {
+	if m.known {
+		m.low, m.high = min(m.low, score), max(m.high, score)
+	}
+}
+
+// set notes that a score is set.
+func (m *mark) set(score float64) { *m = mark{true, score, score} }
+
+// queue adds a command that reads the members with the score of the mark.
+func (m mark) queue(ctx context.Context, pipe redis.Pipeliner, t record.Table) *redis.StringSliceCmd {
+	if !m.known {
+		return nil
+	}
+	return pipe.ZRangeByScore(ctx, writersKey(t), &redis.ZRangeBy{Min: microsText(m.low), Max: microsText(m.high)})
+}
+
+func microsText(score float64) string { return strconv.FormatFloat(score, 'f', -1, 64) }
+
+// notice notes what the answers to a successful transaction show to be lost. The caller holds the lock of the table.
+func (w *Writer) notice(s *tableState, b *batch, found *redis.StringSliceCmd, now time.Time) {
+	if found == nil || !s.expiry.After(now.Add(w.margin())) {
+		return
+	}
+	s.lost.all = s.lost.all || !contains(found, w.member)
+	s.lost.index = s.lost.index || isNew(b.ttl[indexTTL]) || isNew(b.ttl[expiriesTTL])
+	s.lost.names = s.lost.names || isNew(b.ttl[namesTTL])
+	for _, part := range b.buckets {
+		if (isNew(part.ttl[0]) || isNew(part.ttl[1])) && w.recent.has(s, part.text, now.Add(w.margin())) {
+			s.lost.add(part.text)
+		}
+	}
+	if s.lost.any() {
+		w.repairer.request(s.lost.all)
+	}
+}
+
+// isNew reports whether the answer to EXPIRE NX shows that the command before it made the key. It is false on a server
+// before Redis 7.
+func isNew(ttl *redis.BoolCmd) bool { return ttl != nil && ttl.Val() }
+
+func contains(found *redis.StringSliceCmd, member string) bool {
+	for _, m := range found.Val() {
+		if m == member {
+			return true
+		}
+	}
+	return false
+}
+
+// audit looks for the keys of a table, and notes what is lost.
+func (w *Writer) audit(ctx context.Context, t record.Table, s *tableState) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := w.clock.now()
+	alive := now.Add(w.margin())
+	if !s.mark.known || !s.expiry.After(alive) {
+		w.recent.prune(s, alive, w.o.Now())
+		s.forget()
+		return nil
+	}
+	lost, err := w.look(ctx, t, s, alive)
+	if err != nil {
+		return err
+	}
+	if !lost.all {
+		w.recent.prune(s, alive, w.o.Now())
+	}
+	s.lost = lost
+	return nil
+}
+
+// look returns what is lost of a table, together with what is known to be lost already.
+func (w *Writer) look(ctx context.Context, t record.Table, s *tableState, alive time.Time) (loss, error) {
+	lost := s.lost
+	pipe := w.client.Pipeline()
+	found := s.mark.queue(ctx, pipe, t)
+	var probes []probe
+	for _, key := range []string{indexKey(t), expiryKey(t), versionKey(t)} {
+		probes = append(probes, probe{pipe.Get(ctx, key), func() { lost.index = true }})
+	}
+	probes = append(probes, probe{pipe.Get(ctx, namesKey(t)), func() { lost.names = true }})
+	missing := make(map[string]bool)
+	for _, k := range w.recent.buckets(s, alive) {
+		miss := func() { missing[k.text] = true }
+		probes = append(probes, probe{pipe.Get(ctx, bucketKey(t, k.text)), miss}, probe{pipe.Get(ctx, summaryKey(t, k.text)), miss})
+		if k.revised {
+			probes = append(probes, probe{pipe.Get(ctx, revisionKey(t, k.text)), miss})
+		}
+	}
+	var compat *redis.StringSliceCmd
+	if w.compat != nil { // the value may be large, so that it is not read: a key of another type is refused
+		compat = pipe.ZRangeByScore(ctx, compatKey(t), &redis.ZRangeBy{Min: "1", Max: "0"})
+	}
+	_, _ = pipe.Exec(ctx) // the error of each command is checked below
+	if err := found.Err(); err != nil {
+		return lost, err
+	}
+	lost.all = lost.all || !contains(found, w.member)
+	for _, p := range probes {
+		exists, err := existence(p.cmd.Err())
+		if err != nil {
+			return lost, err
+		}
+		if !exists {
+			p.missing()
+		}
+	}
+	lost.compat = lost.compat || compat != nil && compat.Err() == nil
+	return lost, w.addEvicted(ctx, t, s, &lost, missing)
+}
+
+// probe is a command that shows whether a key exists, and what follows if it does not.
+type probe struct {
+	cmd     *redis.StringCmd
+	missing func()
+}
+
+// addEvicted adds those of the missing buckets to a loss that were evicted. A bucket that was removed because of MaxBuckets, by
+// any agent, or that has expired, is not in the expiry times any more, or its time has passed; it is forgotten.
+func (w *Writer) addEvicted(ctx context.Context, t record.Table, s *tableState, lost *loss, missing map[string]bool) error {
+	if len(missing) == 0 || lost.all || lost.index {
+		return nil // all buckets are written again
+	}
+	living, err := w.client.ZRangeByScore(ctx, expiryKey(t), &redis.ZRangeBy{Min: millis(w.clock.now()), Max: "+inf"}).Result()
+	if err != nil {
+		return err
+	}
+	for _, start := range living {
+		if missing[start] {
+			lost.add(start)
+			delete(missing, start)
+		}
+	}
+	for start := range missing {
+		w.recent.forget(s, start)
+	}
+	return nil
+}
+
+// existence returns whether the error of GET means that the key exists. GET refuses a key that is not a string, so a
+// refusal means that the key exists. A key that the user may not read counts as existing. Other errors are returned.
+func existence(err error) (bool, error) {
+	switch {
+	case err == nil || redis.HasErrorPrefix(err, "WRONGTYPE") || isRefused(err):
+		return true, nil
+	case errors.Is(err, redis.Nil):
+		return false, nil
+	}
+	return false, err
+}

@@ -1,0 +1,55 @@
+package cache
+
+import (
+	"context"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+)
+
+// Node returns the address of the server that has the keys of a table in a cluster. It returns "" if there is no cluster,
+// or none that answers.
+func (w *Writer) Node(ctx context.Context, t record.Table) string {
+	if node := nodeOf(ctx, w.client, versionKey(t)); node != nil {
+		return node.Options().Addr
+	}
+	return ""
+}
+
+// nodeOf returns the client of the node of a cluster that has the key, or nil if there is no cluster or none that
+// answers.
+func nodeOf(ctx context.Context, client redis.UniversalClient, key string) *redis.Client {
+	cluster, err := clusterOf(ctx, client)
+	if err != nil || cluster == nil {
+		return nil
+	}
+	node, err := cluster.MasterForKey(ctx, key)
+	if err != nil {
+		return nil
+	}
+	return node
+}
+
+// clusterOf returns the client of the cluster behind a client, or nil if there is none.
+func clusterOf(ctx context.Context, client redis.UniversalClient) (*redis.ClusterClient, error) {
+	switch c := client.(type) {
+	case *redis.ClusterClient:
+		return c, nil
+	case *oneServer:
+		return c.topology.find(ctx)
+	}
+	return nil, nil //nolint:nilnil // documented above
+}
+
+// eachPrimary calls do for each primary of a cluster, concurrently, or once for a client without a cluster.
+func eachPrimary(ctx context.Context, client redis.UniversalClient, do func(ctx context.Context, client redis.Cmdable) error) error {
+	cluster, err := clusterOf(ctx, client)
+	switch {
+	case err != nil:
+		return err
+	case cluster == nil:
+		return do(ctx, client)
+	}
+	return cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error { return do(ctx, node) })
+}

@@ -1,0 +1,243 @@
+package cache
+
+import (
+	"container/list"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+)
+
+const (
+	// keepFor is how long records that are not open are kept after the last write of their bucket: the default of the
+	// option state_replay of the aggregator, for the same purpose.
+	keepFor = 10 * time.Minute
+	// keptOverhead is about what a kept record takes in memory beside its texts: its map entry and the headers.
+	keptOverhead = 160
+)
+
+// recent holds the records that a writer has written last, so that it can write them again if Redis loses them. Records
+// of open buckets stay until they are final; the others stay for keepFor, see prune. If all together exceed the limit, the
+// buckets that were not written for the longest time leave, first those without open records.
+//
+// A whole bucket of a table enters and leaves at once, because that costs no order among its records.
+type recent struct {
+	limit int64 // bytes
+
+	mu      sync.Mutex // guards the fields below, the buckets of all tables, and all fields of a keptBucket but records
+	size    int64      // bytes of all records
+	count   int64      // of records
+	dropped int64      // how many records were not kept because of the limit
+	open    list.List  // of *keptBucket with open records, in the order of their last write
+	closed  list.List  // the same without open records
+}
+
+// keptBucket holds the records of a bucket of a table.
+type keptBucket struct {
+	of      *tableState
+	start   time.Time
+	text    string    // start, in the form that keys have
+	expiry  time.Time // until when the records are in Redis at least
+	written time.Time // when the bucket was last written
+	size    int64
+	opened  int           // how many records are open
+	revised bool          // whether a record has a revision above 0
+	in      *list.List    // the list that has place
+	place   *list.Element // nil once the bucket has left
+	records map[string]*keptRecord
+}
+
+// keptRecord is a record as it was written. Its texts are copies.
+type keptRecord struct {
+	text     []byte // the JSON, and then the summary
+	json     int    // the length of the JSON
+	revision int64  // -1 for a record without one
+	open     bool
+}
+
+func (k *keptRecord) size(field int) int64 { return int64(keptOverhead + field + cap(k.text)) }
+
+// add keeps the records of a batch that was written. The caller holds the lock of the table.
+func (r *recent) add(s *tableState, b *batch, expiry, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.limit <= 0 {
+		return
+	}
+	for _, part := range b.buckets {
+		k := s.buckets[part.text]
+		if k == nil {
+			k = &keptBucket{of: s, start: part.start, text: part.text, records: make(map[string]*keptRecord, len(part.source))}
+			s.buckets[part.text] = k
+		}
+		k.expiry, k.written = later(k.expiry, expiry), now
+		r.file(k)
+		for i, source := range part.source {
+			field, _ := part.records[2*i].([]byte)
+			json, _ := part.records[2*i+1].([]byte)
+			r.keep(k, field, json, source)
+		}
+		r.file(k)
+	}
+}
+
+// keep keeps a record, or counts it as dropped if there is no room.
+func (r *recent) keep(k *keptBucket, field, json []byte, source *record.Record) {
+	old := k.records[string(field)]
+	need := len(json) + len(source.Summary)
+	if old != nil && need <= cap(old.text) && cap(old.text) <= 2*need {
+		r.fill(k, old, json, source)
+		return
+	}
+	if old != nil {
+		r.remove(k, string(field), old)
+	}
+	if !r.makeRoom(int64(keptOverhead+len(field)+need), k) {
+		r.dropped++
+		return
+	}
+	kept := &keptRecord{text: make([]byte, 0, need)}
+	k.records[string(field)] = kept
+	size := kept.size(len(field))
+	k.size += size
+	r.size += size
+	r.count++
+	r.fill(k, kept, json, source)
+}
+
+// fill sets the contents of a kept record.
+func (r *recent) fill(k *keptBucket, kept *keptRecord, json []byte, source *record.Record) {
+	kept.text = append(append(kept.text[:0], json...), source.Summary...)
+	kept.json = len(json)
+	kept.revision = -1
+	if source.HasRevision {
+		kept.revision = source.Revision
+	}
+	k.revised = k.revised || source.Revision > 0
+	k.setOpen(kept, source.State == record.Open)
+}
+
+func (k *keptBucket) setOpen(kept *keptRecord, open bool) {
+	if kept.open != open {
+		kept.open = open
+		if open {
+			k.opened++
+		} else {
+			k.opened--
+		}
+	}
+}
+
+func (r *recent) remove(k *keptBucket, field string, kept *keptRecord) {
+	k.setOpen(kept, false)
+	delete(k.records, field)
+	size := kept.size(len(field))
+	k.size -= size
+	r.size -= size
+	r.count--
+}
+
+// makeRoom drops buckets other than k until size bytes more are within the limit. It returns false if that is not enough.
+func (r *recent) makeRoom(size int64, k *keptBucket) bool {
+	for r.size+size > r.limit {
+		oldest := oldestBut(&r.closed, k)
+		if oldest == nil {
+			oldest = oldestBut(&r.open, k)
+		}
+		if oldest == nil {
+			return false
+		}
+		r.dropped += int64(len(oldest.records))
+		r.drop(oldest)
+	}
+	return true
+}
+
+// oldestBut returns the first bucket of a list that is not k, or nil.
+func oldestBut(l *list.List, k *keptBucket) *keptBucket {
+	for e := l.Front(); e != nil; e = e.Next() {
+		if found, _ := e.Value.(*keptBucket); found != k {
+			return found
+		}
+	}
+	return nil
+}
+
+// file moves a bucket to the end of the list that it belongs to.
+func (r *recent) file(k *keptBucket) {
+	if k.place != nil {
+		k.in.Remove(k.place)
+	}
+	k.in = &r.closed
+	if k.opened > 0 {
+		k.in = &r.open
+	}
+	k.place = k.in.PushBack(k)
+}
+
+// drop removes a bucket. Its records stay valid for a caller that has them.
+func (r *recent) drop(k *keptBucket) {
+	k.in.Remove(k.place)
+	k.place = nil
+	delete(k.of.buckets, k.text)
+	r.size -= k.size
+	r.count -= int64(len(k.records))
+}
+
+// prune drops the buckets of a table that have expired, and those without open records that were last written longer than
+// keepFor ago. It is called only after Redis turned out to have the table: while Redis is away, everything stays.
+func (r *recent) prune(s *tableState, expired, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, k := range s.buckets {
+		if !k.expiry.After(expired) || k.opened == 0 && now.Sub(k.written) > keepFor {
+			r.drop(k)
+		}
+	}
+}
+
+// forget drops a bucket of a table.
+func (r *recent) forget(s *tableState, start string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if k := s.buckets[start]; k != nil {
+		r.drop(k)
+	}
+}
+
+// has reports whether the bucket is kept and lives beyond the time.
+func (r *recent) has(s *tableState, start string, beyond time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	k := s.buckets[start]
+	return k != nil && k.expiry.After(beyond)
+}
+
+// buckets returns the kept buckets of a table that live beyond the time, ascending.
+func (r *recent) buckets(s *tableState, beyond time.Time) []*keptBucket {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	kept := make([]*keptBucket, 0, len(s.buckets))
+	for _, k := range s.buckets {
+		if k.expiry.After(beyond) {
+			kept = append(kept, k)
+		}
+	}
+	slices.SortFunc(kept, func(a, b *keptBucket) int { return a.start.Compare(b.start) })
+	return kept
+}
+
+// stats returns the number of records, their size in bytes, and how many were not kept because of the limit.
+func (r *recent) stats() (count, size, dropped int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.count, r.size, r.dropped
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

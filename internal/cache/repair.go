@@ -1,0 +1,334 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+)
+
+const (
+	// auditEvery is the time between two audits of all tables.
+	auditEvery = time.Minute
+	// retryEvery is the time until a repair is tried again after an error.
+	retryEvery = 5 * time.Second
+	// maxRepaired is the largest number of records that one transaction of a repair writes.
+	maxRepaired = 1000
+)
+
+// repairer writes again what Redis has lost, in a goroutine. So a Put that notices a loss does not wait.
+type repairer struct {
+	w     *Writer
+	every time.Duration // auditEvery, shorter in tests
+
+	start  sync.Once
+	wake   chan struct{} // holds an element after request
+	ctx    context.Context
+	cancel context.CancelFunc // ends run
+	ended  chan struct{}      // closed by run at its end; nil before start
+
+	auditing atomic.Bool // whether all tables are to be audited at once
+	unlisted atomic.Bool // whether the catalogue may lack tables
+}
+
+func newRepairer(w *Writer) *repairer {
+	r := &repairer{w: w, every: auditEvery, wake: make(chan struct{}, 1)}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	return r
+}
+
+// begin starts run. The caller holds closing of the writer, so that close comes before or after it.
+func (r *repairer) begin() {
+	r.start.Do(func() {
+		r.ended = make(chan struct{})
+		go r.run()
+	})
+}
+
+// request asks for a repair of what is lost, and for an audit of all tables before if others may have lost something too.
+func (r *repairer) request(audit bool) {
+	if audit {
+		r.auditing.Store(true)
+	}
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// list asks for an entry of all tables into the catalogue.
+func (r *repairer) list() {
+	r.unlisted.Store(true)
+	r.request(false)
+}
+
+// run audits and repairs until ctx is canceled.
+func (r *repairer) run() {
+	defer close(r.ended)
+	due := time.Now().Add(r.every)
+	wait := r.every
+	for {
+		timer := time.NewTimer(wait)
+		select {
+		case <-r.ctx.Done():
+			timer.Stop()
+			return
+		case <-r.wake:
+			timer.Stop()
+		case <-timer.C:
+		}
+		if r.auditing.Swap(false) || !time.Now().Before(due) {
+			r.report(r.auditAll(r.ctx))
+			due = time.Now().Add(r.every)
+		}
+		err := r.repairAll(r.ctx)
+		r.report(err)
+		if wait = time.Until(due); err != nil {
+			wait = min(wait, retryEvery)
+		}
+	}
+}
+
+func (r *repairer) report(err error) {
+	if err != nil && r.ctx.Err() == nil {
+		r.w.o.Report(err)
+	}
+}
+
+// close ends run, and then tries once to repair what is known to be lost.
+func (r *repairer) close(timeout time.Duration) error {
+	r.cancel()
+	if r.ended == nil {
+		return nil
+	}
+	<-r.ended
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	return r.repairAll(ctx)
+}
+
+// auditAll audits all tables and the catalogue.
+func (r *repairer) auditAll(ctx context.Context) error {
+	err := r.each(ctx, r.w.audit)
+	listed, catalogueErr := existence(r.w.client.Get(ctx, catalogueKey).Err())
+	if catalogueErr == nil && !listed {
+		r.unlisted.Store(true)
+	}
+	return err
+}
+
+// each calls do for all tables, except for those of a server that has not answered for another table.
+func (r *repairer) each(ctx context.Context, do func(ctx context.Context, t record.Table, s *tableState) error) error {
+	var errs []error
+	silent := make(map[string]bool)
+	for t, s := range r.w.allTables() {
+		node := r.w.Node(ctx, t)
+		if silent[node] {
+			continue
+		}
+		if err := do(ctx, t, s); err != nil {
+			errs = append(errs, fmt.Errorf("looking for lost records of %s: %w", t, err))
+			silent[node] = !IsAnswer(err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// repairAll writes again what is lost, and reports how much that was.
+func (r *repairer) repairAll(ctx context.Context) error {
+	tables, records := 0, 0
+	err := r.each(ctx, func(ctx context.Context, t record.Table, s *tableState) error {
+		lost, n, err := r.w.repair(ctx, t, s)
+		if lost && err == nil {
+			tables, records = tables+1, records+n
+		}
+		return err
+	})
+	if tables > 0 {
+		r.w.restored.Add(int64(records))
+		r.w.o.Restored(tables, records)
+	}
+	if r.unlisted.Load() {
+		err = errors.Join(err, r.w.enterAll(ctx))
+	}
+	return err
+}
+
+// repair writes again what is lost of a table. It returns whether that was more than the compatibility value, and how many
+// records it wrote. After an error, it is still lost.
+func (w *Writer) repair(ctx context.Context, t record.Table, s *tableState) (lost bool, records int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.lost.any() {
+		return false, 0, nil
+	}
+	now, gone := w.clock.now(), s.lost
+	if gone.all || gone.index {
+		if err := w.mendIndex(ctx, t, now); err != nil {
+			return true, 0, err
+		}
+	}
+	if records, err = w.rewrite(ctx, t, s, now); err != nil {
+		return true, records, err
+	}
+	if gone.all || gone.names {
+		if err := w.rename(ctx, t, s, now); err != nil {
+			return true, records, err
+		}
+	}
+	if w.compat != nil {
+		w.compat.mark(t, s.newest)
+	}
+	s.lost = loss{}
+	if gone.all || gone.index { // the version was lost, and without it an agent may have removed the table from the catalogue
+		w.repairer.unlisted.Store(true)
+	}
+	return gone.all || gone.index || gone.names || len(gone.buckets) > 0, records, nil
+}
+
+// mendIndex adds the buckets that are only in the index or only in the expiry times to both. One of these sets is often left
+// if the other is evicted. It also writes the version, so that the table exists and its readers notice the change.
+func (w *Writer) mendIndex(ctx context.Context, t record.Table, now time.Time) error {
+	pipe := w.client.Pipeline()
+	whole := &redis.ZRangeBy{Min: "-inf", Max: "+inf"}
+	indexed, living := pipe.ZRangeByScore(ctx, indexKey(t), whole), pipe.ZRangeByScore(ctx, expiryKey(t), &redis.ZRangeBy{Min: millis(now), Max: "+inf"})
+	if _, err := pipe.Exec(ctx); err != nil {
+		return err
+	}
+	in := make(map[string]int) // in how many of the sets a start is
+	for _, start := range slices.Concat(indexed.Val(), living.Val()) {
+		in[start]++
+	}
+	var index, expiries []redis.Z
+	expiry := now.Add(w.o.Retention)
+	for start, sets := range in {
+		if at, err := parseStart(start); err == nil && sets == 1 {
+			index = append(index, redis.Z{Score: score(at), Member: start})
+			expiries = append(expiries, redis.Z{Score: float64(expiry.UnixMilli()), Member: start})
+		}
+	}
+	return w.transact(ctx, func(pipe redis.Pipeliner) {
+		life := w.lifetime()
+		if len(index) > 0 {
+			pipe.ZAdd(ctx, indexKey(t), index...)
+			life.extend(ctx, pipe, expiryKey(t), expiries...)
+		}
+		pipe.Incr(ctx, versionKey(t))
+		for _, key := range []string{indexKey(t), expiryKey(t), versionKey(t)} {
+			life.expire(ctx, pipe, key)
+		}
+	})
+}
+
+// rewrite writes the kept records of the lost buckets, or of all buckets of the table. It returns how many it wrote.
+func (w *Writer) rewrite(ctx context.Context, t record.Table, s *tableState, now time.Time) (records int, err error) {
+	kept := w.recent.buckets(s, now.Add(w.margin()))
+	if !s.lost.all && !s.lost.index {
+		kept = slices.DeleteFunc(kept, func(k *keptBucket) bool { return !s.lost.buckets[k.text] })
+	}
+	if len(kept) == 0 {
+		return 0, nil
+	}
+	texts := make([]string, 0, len(kept))
+	for _, k := range kept {
+		texts = append(texts, k.text)
+	}
+	stored, err := w.storedRevisions(ctx, t, texts)
+	if err != nil {
+		return 0, err
+	}
+	b := &batch{newest: s.newest}
+	size := 0
+	flush := func() error {
+		if size == 0 {
+			return nil
+		}
+		err := w.send(ctx, t, s, b, now.Add(w.o.Retention))
+		records, size, b = records+size, 0, &batch{newest: s.newest}
+		return err
+	}
+	for _, k := range kept {
+		for part := range k.parts(stored, maxRepaired) {
+			b.buckets, size = append(b.buckets, part), size+len(part.records)/2
+			if size >= maxRepaired {
+				if err := flush(); err != nil {
+					return records, err
+				}
+			}
+		}
+	}
+	return records, flush()
+}
+
+// parts yields the kept records of a bucket in parts of at most n records, without those of which Redis has a newer
+// revision.
+func (k *keptBucket) parts(stored map[place]int64, n int) func(yield func(*bucket) bool) {
+	return func(yield func(*bucket) bool) {
+		part := &bucket{start: k.start, text: k.text}
+		for field, kept := range k.records {
+			if kept.revision >= 0 && kept.revision < stored[place{k.text, field}] {
+				continue
+			}
+			part.add(field, kept.text[:kept.json:kept.json], kept.text[kept.json:], kept.revision)
+			if len(part.records) >= 2*n {
+				if !yield(part) {
+					return
+				}
+				part = &bucket{start: k.start, text: k.text}
+			}
+		}
+		if len(part.records) > 0 {
+			yield(part)
+		}
+	}
+}
+
+// rename adds the names of the table again, as far as they have not expired.
+func (w *Writer) rename(ctx context.Context, t record.Table, s *tableState, now time.Time) error {
+	var names []redis.Z
+	for member, expiry := range s.names {
+		if expiry > float64(now.UnixMicro()) {
+			names = append(names, redis.Z{Score: expiry, Member: member})
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return w.transact(ctx, func(pipe redis.Pipeliner) {
+		life := w.lifetime()
+		life.extend(ctx, pipe, namesKey(t), names...)
+		life.expire(ctx, pipe, namesKey(t))
+		pipe.Incr(ctx, versionKey(t))
+	})
+}
+
+// enterAll enters all tables into the catalogue that have not expired.
+func (w *Writer) enterAll(ctx context.Context) error {
+	pipe, life, now := w.client.Pipeline(), w.lifetime(), w.clock.now()
+	tables := 0
+	for t, s := range w.allTables() {
+		s.mu.Lock()
+		if s.expiry.After(now) {
+			queueEntry(ctx, pipe, life, t, s.expiry, s.written)
+			tables++
+		}
+		s.mu.Unlock()
+	}
+	w.repairer.unlisted.Store(false)
+	if tables == 0 {
+		return nil
+	}
+	life.expire(ctx, pipe, catalogueKey)
+	if _, err := pipe.Exec(ctx); err != nil {
+		w.repairer.unlisted.Store(!redis.HasErrorPrefix(err, "WRONGTYPE")) // it would fail again
+		return fmt.Errorf("adding tables to the list of all tables, %q: %w", catalogueKey, err)
+	}
+	return nil
+}

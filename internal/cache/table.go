@@ -1,0 +1,77 @@
+package cache
+
+import (
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+)
+
+// tableState is what a writer remembers of a table that it has written.
+type tableState struct {
+	mu      sync.Mutex // held while the table is written, audited or repaired; guards the fields below but buckets
+	mark    mark
+	expiry  time.Time          // until when the keys of the table exist at least; zero before the first write
+	written time.Time          // the last write, by the local clock
+	newest  time.Time          // the newest bucket
+	names   map[string]float64 // the members of the table's names by their scores, see namesKey
+	lost    loss
+
+	buckets map[string]*keptBucket // by their start as text, guarded by recent.mu
+}
+
+// loss lists what Redis has lost of a table.
+type loss struct {
+	all     bool            // the table is not as the writer left it, so that every record may be missing
+	index   bool            // one of the index, the expiry times and the version
+	names   bool            // the names of fields and tags
+	compat  bool            // the compatibility value
+	buckets map[string]bool // these buckets, by their start as text
+}
+
+func (l *loss) any() bool { return l.all || l.index || l.names || l.compat || len(l.buckets) > 0 }
+
+// add notes that a bucket is lost.
+func (l *loss) add(start string) {
+	if l.buckets == nil {
+		l.buckets = make(map[string]bool)
+	}
+	l.buckets[start] = true
+}
+
+// table returns the state of a table.
+func (w *Writer) table(t record.Table) *tableState {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.tables[t]
+	if s == nil {
+		s = &tableState{names: make(map[string]float64), buckets: make(map[string]*keptBucket)}
+		w.tables[t] = s
+	}
+	return s
+}
+
+// allTables returns the tables that were written.
+func (w *Writer) allTables() map[record.Table]*tableState {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return maps.Clone(w.tables)
+}
+
+// wrote notes that a batch was written. The caller holds the lock of the table.
+func (s *tableState) wrote(b *batch, expiry, now time.Time) {
+	s.expiry, s.written = later(s.expiry, expiry), now
+	s.newest = later(s.newest, b.newest)
+	for _, name := range b.names {
+		if member, ok := name.Member.(string); ok {
+			s.names[member] = max(s.names[member], name.Score)
+		}
+	}
+}
+
+// forget forgets a table whose keys have expired. The caller holds the lock of the table.
+func (s *tableState) forget() {
+	s.mark, s.expiry, s.lost = mark{}, time.Time{}, loss{}
+	clear(s.names)
+}

@@ -1,0 +1,79 @@
+package rediscache_test
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+
+	"github.com/influxdata/telegraf"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
+)
+
+// The rows of 30 series in 37 buckets. Each bucket is open in one write and final two writes later, and is not written
+// after that. In the middle Redis loses everything: once by FLUSHALL, and once as it starts without its data.
+func TestAfterALossTheRecordsThatWereWrittenLastComeBack(t *testing.T) {
+	t.Parallel()
+	const series, buckets = 30, 37
+	for _, restart := range []bool{false, true} {
+		for limit, want := range map[string]int{"64MiB": series * buckets, "0": 17 * series} {
+			t.Run(fmt.Sprintf("restart=%t/limit=%s", restart, limit), func(t *testing.T) {
+				t.Parallel()
+				server := redistest.Server(t)
+				r, log := output(t, server.Addr(), fmt.Sprintf("  restore_limit = %q\n  compat_max_records = 0\n", limit))
+				require.NoError(t, r.Connect())
+				for tick := range buckets + 2 {
+					if tick == 22 {
+						if restart {
+							require.NoError(t, server.Stop())
+							redistest.Start(t, redisserver.Options{Addr: server.Addr()})
+						} else {
+							require.NoError(t, redistest.Client(t, server).FlushAll(t.Context()).Err())
+						}
+					}
+					var rows []telegraf.Metric
+					for host := range series {
+						for state, bucket := range map[string]int{"open": tick, "final": tick - 2} {
+							if bucket >= 0 && bucket < buckets {
+								rows = append(rows, row(map[string]string{"host": strconv.Itoa(host), "bucket_state": state}, mean(1), int64(bucket)*60))
+							}
+						}
+					}
+					require.NoError(t, r.Write(rows))
+				}
+				require.NoError(t, r.Close())
+				got := records(t, redistest.Client(t, server), cpu)
+				require.Equal(t, want, len(got)) //nolint:testifylint // not worth printing
+				for _, record := range got {
+					require.Equal(t, true, record["final"])
+				}
+				require.Len(t, log.Warnings(), 1)
+				require.Regexp(t, `Redis at .* had lost data of 1 tables, .*; the records that were written last, \d+, are written again`, log.Warnings()[0])
+				if limit == "0" {
+					require.Zero(t, r.Restored())
+				} else {
+					require.GreaterOrEqual(t, r.Restored(), int64(20*series))
+				}
+			})
+		}
+	}
+}
+
+func TestRecordsBeyondTheLimitAreCountedAndTheMemoryIsShown(t *testing.T) {
+	t.Parallel()
+	server := redistest.Server(t)
+	r, _ := connected(t, server.Addr(), "  restore_limit = \"10kB\"\n")
+	var rows []telegraf.Metric
+	for host := range 100 {
+		rows = append(rows, row(map[string]string{"host": strconv.Itoa(host)}, mean(1), 0))
+	}
+	require.NoError(t, r.Write(rows))
+	notKept, kept := r.Kept()
+	require.InDelta(t, 70, notKept, 15)
+	require.InDelta(t, 9800, kept, 400)
+	require.NoError(t, r.Write([]telegraf.Metric{row(nil, mean(1), 60)}))
+	again, _ := r.Kept()
+	require.Equal(t, int64(100), again, "the older bucket leaves")
+}
