@@ -1,6 +1,7 @@
 package cache_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -19,7 +20,7 @@ import (
 const (
 	writerACL = "resetchannels ~*:analytics_* ~analytics:tables &*:analytics_* -@all +ping +hset +expire +zadd +zrem +zrangebyscore +zremrangebyscore +incr +get +set " +
 		"+publish +hvals +hgetall +time +multi +exec"
-	readerACL  = "resetchannels %R~*:analytics_* %R~analytics:tables -@all +ping +get +mget +hvals +hmget +zrangebyscore +zrevrange +subscribe +info"
+	readerACL  = "resetchannels %R~*:analytics_* %R~analytics:tables &*:analytics_* -@all +ping +get +mget +hvals +hmget +zrangebyscore +zrevrange +subscribe +info"
 	selectACL  = " +select"
 	clusterACL = " +cluster|slots +cluster|shards +command +readonly"
 )
@@ -97,6 +98,10 @@ func TestTheDocumentedACLsAllowWritingAndReading(t *testing.T) {
 	warnings, err := r.Warnings(t.Context())
 	require.NoError(t, err)
 	require.Len(t, warnings, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	_, ended := watch(ctx, t, client, table)
+	cancel()
+	require.ErrorIs(t, <-ended, context.Canceled)
 	require.ErrorContains(t, cache.NewWriter(client, cache.Options{Retention: time.Hour}).Put(t.Context(), table, []record.Record{rec(0, "f", "h", 1)}), "NOPERM")
 }
 

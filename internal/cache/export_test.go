@@ -26,6 +26,11 @@ var (
 // HashField returns the field of a record in the hash of its bucket.
 func HashField(r record.Record) string { return placeOf(&r).field }
 
+// WatchQuiet is Watch with another time without messages.
+func (r *Reader) WatchQuiet(ctx context.Context, t record.Table, quiet time.Duration, ready func()) error {
+	return r.watch(ctx, t, quiet, ready, func([]time.Time) {})
+}
+
 // Hasten makes the writer rebuild compatibility values at once.
 func (w *Writer) Hasten() { w.compat.every = time.Nanosecond }
 

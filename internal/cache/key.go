@@ -129,8 +129,8 @@ func score(start time.Time) float64 {
 func scoreText(start time.Time) string { return strconv.FormatFloat(score(start), 'f', -1, 64) }
 
 // appendHashField appends the part of a record's hash field that follows the tags. A whole hash field is the tags as
-// in a series key, "|", the field, "|" and the agent, each escaped, and "|" and the replica if the record has one. So every write of a record replaces the same hash
-// field, and agents never overwrite each other's records.
+// in a series key, "|", the field, "|" and the agent, each escaped, and "|" and the replica if the record has one. So every
+// write of a record replaces the same hash field, and agents never overwrite each other's records.
 func appendHashField(dst []byte, r *record.Record) []byte {
 	dst = series.AppendEscaped(append(dst, '|'), r.Field)
 	dst = series.AppendEscaped(append(dst, '|'), r.Agent)

@@ -1,0 +1,66 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+)
+
+// watchQuiet is how long a watch waits for a message before it asks Redis for an answer. After as long without an answer
+// the connection counts as broken.
+const watchQuiet = 15 * time.Second
+
+// Watch calls changed with the starts of the table's buckets whenever a writer has changed them, until ctx ends or the
+// connection breaks, and returns the reason, which is never nil. It calls ready once, before the first change that it
+// reports and when it can miss none any more. It calls both in its own goroutine.
+func (r *Reader) Watch(ctx context.Context, t record.Table, ready func(), changed func(starts []time.Time)) error {
+	return r.watch(ctx, t, watchQuiet, ready, changed)
+}
+
+func (r *Reader) watch(ctx context.Context, t record.Table, quiet time.Duration, ready func(), changed func(starts []time.Time)) error {
+	sub := r.client.Subscribe(ctx, channel(t))
+	defer func() { _ = sub.Close() }()
+	stop := context.AfterFunc(ctx, func() { _ = sub.Close() }) // ends a Receive that waits
+	defer stop()
+	asked := false
+	for {
+		message, err := sub.ReceiveTimeout(ctx, quiet)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		switch m := message.(type) {
+		case *redis.Subscription:
+			ready()
+		case *redis.Message:
+			changed(changedStarts(m.Payload))
+		}
+		var timeout net.Error
+		switch {
+		case err == nil:
+			asked = false
+		case asked || !errors.As(err, &timeout) || !timeout.Timeout():
+			return err
+		default:
+			asked = true
+			if err := sub.Ping(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// changedStarts returns the starts in a message of a writer. It skips what is not a start.
+func changedStarts(payload string) (starts []time.Time) {
+	for text := range strings.SplitSeq(payload, " ") {
+		if start, err := parseStart(text); err == nil {
+			starts = append(starts, start)
+		}
+	}
+	return starts
+}

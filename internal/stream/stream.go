@@ -1,0 +1,465 @@
+// Package stream sends the changed buckets of tables to many subscribers.
+//
+//	Source.Watch ─▶ topic of a table ─ collect for a moment, read each changed bucket once ─▶ queue of each Subscription
+//
+// A topic exists while a table has subscribers, and for a while after the last one has left, so that a subscriber whose
+// connection broke can resume. Each event has an identity. A subscriber that gives the identity of its last event gets the
+// buckets that have changed since; if the topic does not remember these any more, it gets the event Reset instead.
+//
+// Everything is bounded: a subscriber that does not read its events fast enough is dropped, and its error is [ErrSlow].
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+)
+
+var (
+	// ErrSlow is the error of a subscription whose queue was full.
+	ErrSlow = errors.New("the client reads more slowly than buckets change")
+	// ErrFull is returned by [Hub.Subscribe] if there are too many subscribers or watched tables.
+	ErrFull = errors.New("too many streams")
+	// ErrClosed is the error of subscriptions after [Hub.Close].
+	ErrClosed = errors.New("the service ends")
+)
+
+// Source has the tables. Its methods are called concurrently.
+type Source interface {
+	// Watch calls changed with the starts of buckets whenever an agent has written them, until ctx ends or the connection
+	// breaks, and returns the reason. It calls ready once, when no later change can be missed.
+	Watch(ctx context.Context, t record.Table, ready func(), changed func(starts []time.Time)) error
+	// Bucket returns the JSON of the records of a bucket, none if it has expired.
+	Bucket(ctx context.Context, t record.Table, start time.Time) ([]string, error)
+}
+
+// Options bound a hub. Each is above zero.
+type Options struct {
+	// Subscribers is the largest number of subscriptions, and Tables that of watched tables.
+	Subscribers, Tables int
+	// Queue is the largest number of events that wait for one subscriber, 2 or more.
+	Queue int
+	// Memory is how many changed buckets a topic remembers for subscribers that resume.
+	Memory int
+	// Collect is how long changes are collected after the first one, before the buckets are read.
+	Collect time.Duration
+	// Linger is how long a table is watched after its last subscriber has left.
+	Linger time.Duration
+	// Retry is how long to wait after a failure of the source.
+	Retry time.Duration
+	// Failed receives the failures of the source. It may be nil.
+	Failed func(record.Table, error)
+}
+
+// Event is a change of a table. It is shared by all subscribers, who must not change it.
+type Event struct {
+	// ID is the identity of the event, for [Hub.Subscribe]. Several events can have the same one.
+	ID string
+	// Reset means that changes may have been missed, so everything must be read again. The event has no records.
+	Reset bool
+	// Start is the start of the bucket that has changed. It is zero in an event without a bucket.
+	Start time.Time
+	// Records are the JSON of all records of the bucket.
+	Records []string
+}
+
+// Hub is the set of topics. It is safe for concurrent use.
+type Hub struct {
+	source Source
+	o      Options
+
+	ctx  context.Context // ends with Close
+	stop context.CancelFunc
+	runs sync.WaitGroup
+
+	mu     sync.Mutex
+	topics map[record.Table]*topic
+	count  int // subscriptions
+}
+
+// New returns a hub. The caller closes it.
+func New(source Source, o Options) *Hub {
+	h := &Hub{source: source, o: o, topics: make(map[record.Table]*topic)}
+	h.ctx, h.stop = context.WithCancel(context.Background())
+	return h
+}
+
+// Close ends all subscriptions with [ErrClosed] and waits until no source is used any more.
+func (h *Hub) Close() {
+	h.stop()
+	h.runs.Wait()
+}
+
+// Subscribers returns the number of subscriptions.
+func (h *Hub) Subscribers() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.count
+}
+
+// Subscription is the place of one subscriber. One goroutine reads it.
+type Subscription struct {
+	hub    *Hub
+	topic  *topic
+	events chan *Event
+	err    error // set before events is closed
+	ended  bool  // guarded by topic.mu
+}
+
+// Events returns the channel of the events. It is closed when the subscription ends; Err then returns the reason.
+func (s *Subscription) Events() <-chan *Event { return s.events }
+
+// Err returns why the subscription ended. It must be called after the channel of Events was closed.
+func (s *Subscription) Err() error { return s.err }
+
+// Close ends the subscription. It may be called more than once.
+func (s *Subscription) Close() { s.hub.leave(s, context.Canceled) }
+
+// Subscribe begins a subscription to a table. last is the identity of the last event of an earlier subscription, or empty.
+// The first events are the buckets that have changed since then. Then comes an event without records, whose identity stands
+// for the present: what a client reads after it is at least as new. It is a Reset if the changes since last are not known.
+//
+// It waits until the table is watched, or ctx ends.
+func (h *Hub) Subscribe(ctx context.Context, t record.Table, last string) (*Subscription, error) {
+	tp, s, err := h.join(t)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-tp.ready:
+	case <-ctx.Done():
+		s.Close()
+		return nil, ctx.Err()
+	case <-h.ctx.Done():
+		s.Close()
+		return nil, ErrClosed
+	}
+	if err := tp.resume(ctx, s, last); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// join makes a subscription that gets no events yet, and begins to watch the table unless it is watched.
+func (h *Hub) join(t record.Table) (*topic, *Subscription, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	tp := h.topics[t]
+	switch {
+	case h.ctx.Err() != nil:
+		return nil, nil, ErrClosed
+	case h.count >= h.o.Subscribers:
+		return nil, nil, fmt.Errorf("%w: %d are open", ErrFull, h.count)
+	case tp == nil && len(h.topics) >= h.o.Tables:
+		return nil, nil, fmt.Errorf("%w: %d tables are watched", ErrFull, len(h.topics))
+	}
+	if tp == nil {
+		tp = newTopic(h, t)
+		h.topics[t] = tp
+		h.runs.Add(1)
+		go tp.run()
+	}
+	h.count++
+	tp.members++
+	tp.left = time.Time{}
+	return tp, &Subscription{hub: h, topic: tp, events: make(chan *Event, h.o.Queue)}, nil
+}
+
+// leave ends a subscription, unless it has ended.
+func (h *Hub) leave(s *Subscription, reason error) {
+	if !s.topic.remove(s, reason) {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.count--
+	s.topic.members--
+	if s.topic.members == 0 {
+		s.topic.left = time.Now()
+	}
+}
+
+// topic is one watched table.
+type topic struct {
+	hub   *Hub
+	table record.Table
+	epoch string        // the first part of the identity of its events
+	ready chan struct{} // closed when changes are noticed
+
+	// guarded by hub.mu
+	members int       // subscriptions, also those that wait for ready
+	left    time.Time // when the last one left
+
+	wake chan struct{} // has an element when pending has grown
+
+	mu       sync.Mutex
+	pending  map[time.Time]bool // buckets that have changed and were not read since
+	sequence uint64             // of the last event
+	changed  map[time.Time]uint64
+	lost     uint64 // changes up to this one are not remembered
+	live     map[*Subscription]bool
+	closed   bool // whether the topic has ended
+}
+
+func newTopic(h *Hub, t record.Table) *topic {
+	return &topic{
+		hub: h, table: t, epoch: strconv.FormatUint(rand.Uint64(), 36), ready: make(chan struct{}), wake: make(chan struct{}, 1),
+		pending: make(map[time.Time]bool), changed: make(map[time.Time]uint64), live: make(map[*Subscription]bool),
+	}
+}
+
+// run watches the table until the hub is closed or nobody has needed the topic for the time Linger.
+func (tp *topic) run() {
+	defer tp.hub.runs.Done()
+	ctx, cancel := context.WithCancel(tp.hub.ctx)
+	defer cancel()
+	var watcher sync.WaitGroup
+	watcher.Go(func() { tp.watch(ctx) })
+	tp.deliver(ctx)
+	cancel()
+	watcher.Wait()
+	tp.end()
+}
+
+// watch keeps the source watched. After a failure, changes may have been missed, so all subscribers are reset.
+func (tp *topic) watch(ctx context.Context) {
+	var once sync.Once
+	for first := true; ctx.Err() == nil; first = false {
+		err := tp.hub.source.Watch(ctx, tp.table, func() {
+			once.Do(func() { close(tp.ready) })
+			if !first {
+				tp.reset()
+			}
+		}, tp.note)
+		if ctx.Err() != nil {
+			return
+		}
+		if tp.hub.o.Failed != nil {
+			tp.hub.o.Failed(tp.table, err)
+		}
+		sleep(ctx, tp.hub.o.Retry)
+	}
+}
+
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// note adds changed buckets to those that wait to be read.
+func (tp *topic) note(starts []time.Time) {
+	tp.mu.Lock()
+	for _, start := range starts {
+		tp.pending[start.UTC()] = true
+	}
+	tp.mu.Unlock()
+	select {
+	case tp.wake <- struct{}{}:
+	default:
+	}
+}
+
+// deliver reads changed buckets and sends them, until ctx ends or the topic is not needed any more.
+func (tp *topic) deliver(ctx context.Context) {
+	check := time.NewTicker(max(tp.hub.o.Linger/4, time.Millisecond))
+	defer check.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-check.C:
+			if tp.retire() {
+				return
+			}
+		case <-tp.wake:
+			sleep(ctx, tp.hub.o.Collect)
+			tp.sendPending(ctx)
+		}
+	}
+}
+
+// retire removes the topic from the hub if nobody has needed it for the time Linger.
+func (tp *topic) retire() bool {
+	tp.hub.mu.Lock()
+	defer tp.hub.mu.Unlock()
+	if tp.members > 0 || tp.left.IsZero() || time.Since(tp.left) < tp.hub.o.Linger {
+		return false
+	}
+	delete(tp.hub.topics, tp.table)
+	return true
+}
+
+// sendPending reads the buckets that have changed and sends them. If a bucket cannot be read, it tries that bucket and those
+// after it again later.
+func (tp *topic) sendPending(ctx context.Context) {
+	tp.mu.Lock()
+	pending := tp.pending
+	tp.pending = make(map[time.Time]bool)
+	tp.mu.Unlock()
+	starts := slices.SortedFunc(maps.Keys(pending), time.Time.Compare)
+	for i, start := range starts {
+		records, err := tp.hub.source.Bucket(ctx, tp.table, start)
+		if err != nil {
+			if ctx.Err() == nil && tp.hub.o.Failed != nil {
+				tp.hub.o.Failed(tp.table, err)
+			}
+			sleep(ctx, tp.hub.o.Retry)
+			tp.note(starts[i:])
+			return
+		}
+		tp.send(start, records)
+	}
+}
+
+// send sends a changed bucket to all subscribers.
+func (tp *topic) send(start time.Time, records []string) {
+	tp.mu.Lock()
+	tp.sequence++
+	tp.changed[start] = tp.sequence
+	tp.forget()
+	event := &Event{ID: tp.id(tp.sequence), Start: start, Records: records}
+	slow := tp.offer(event)
+	tp.mu.Unlock()
+	for _, s := range slow {
+		tp.hub.leave(s, ErrSlow)
+	}
+}
+
+// reset tells all subscribers that changes may have been missed, and forgets the changes before.
+func (tp *topic) reset() {
+	tp.mu.Lock()
+	tp.sequence++
+	clear(tp.changed)
+	tp.lost = tp.sequence
+	slow := tp.offer(&Event{ID: tp.id(tp.sequence), Reset: true})
+	tp.mu.Unlock()
+	for _, s := range slow {
+		tp.hub.leave(s, ErrSlow)
+	}
+}
+
+// offer puts an event into the queue of each subscriber and returns those whose queue is full. The caller holds mu.
+func (tp *topic) offer(event *Event) (slow []*Subscription) {
+	for s := range tp.live {
+		select {
+		case s.events <- event:
+		default:
+			slow = append(slow, s)
+		}
+	}
+	return slow
+}
+
+// forget removes the oldest half of the remembered changes if there are too many. The caller holds mu.
+func (tp *topic) forget() {
+	if len(tp.changed) <= tp.hub.o.Memory {
+		return
+	}
+	sequences := slices.Sorted(maps.Values(tp.changed))
+	tp.lost = sequences[len(sequences)/2]
+	maps.DeleteFunc(tp.changed, func(_ time.Time, sequence uint64) bool { return sequence <= tp.lost })
+}
+
+// id returns the identity of an event.
+func (tp *topic) id(sequence uint64) string { return tp.epoch + "-" + strconv.FormatUint(sequence, 10) }
+
+// sequenceOf returns the sequence of an identity. It returns false if the identity is not of this topic, or if the topic does
+// not remember all changes after it. The caller holds mu.
+func (tp *topic) sequenceOf(id string) (uint64, bool) {
+	epoch, text, _ := strings.Cut(id, "-")
+	sequence, err := strconv.ParseUint(text, 10, 64)
+	return sequence, err == nil && epoch == tp.epoch && sequence >= tp.lost && sequence <= tp.sequence
+}
+
+// maxResume is how often resume reads buckets that changed while it read the ones before.
+const maxResume = 5
+
+// resume gives a subscriber the buckets that have changed since its last event, and then lets it get events. Until then its
+// events have the identity of the last one, so that it can resume there again.
+func (tp *topic) resume(ctx context.Context, s *Subscription, last string) error {
+	since := last
+	for range maxResume {
+		missed, present, err := tp.admit(s, since)
+		if err != nil || len(missed) == 0 {
+			return err
+		}
+		for _, start := range missed {
+			records, err := tp.hub.source.Bucket(ctx, tp.table, start)
+			if err != nil {
+				return err
+			}
+			s.events <- &Event{ID: last, Start: start, Records: records}
+		}
+		since = present
+	}
+	_, _, err := tp.admit(s, "lost")
+	return err
+}
+
+// admit lets a subscriber get events, unless it must first get the buckets that have changed since its last event. It returns
+// these, ascending, and the identity of the present. If they are not known, or too many for the queue, the subscriber gets
+// a Reset.
+func (tp *topic) admit(s *Subscription, last string) (missed []time.Time, present string, err error) {
+	tp.mu.Lock()
+	defer tp.mu.Unlock()
+	if tp.closed {
+		return nil, "", ErrClosed
+	}
+	present = tp.id(tp.sequence)
+	sequence, remembered := tp.sequenceOf(last)
+	if remembered {
+		for start, changed := range tp.changed {
+			if changed > sequence {
+				missed = append(missed, start)
+			}
+		}
+		slices.SortFunc(missed, time.Time.Compare)
+	}
+	room := cap(s.events) - len(s.events) - 1
+	if len(missed) > 0 && len(missed) <= room {
+		return missed, present, nil
+	}
+	tp.live[s] = true
+	s.events <- &Event{ID: present, Reset: last != "" && (!remembered || len(missed) > 0)}
+	return nil, present, nil
+}
+
+// remove ends a subscription and returns false if it has ended already.
+func (tp *topic) remove(s *Subscription, reason error) bool {
+	tp.mu.Lock()
+	defer tp.mu.Unlock()
+	if s.ended {
+		return false
+	}
+	s.ended = true
+	delete(tp.live, s)
+	s.err = reason
+	close(s.events)
+	return true
+}
+
+// end ends all subscriptions of a topic that is not watched any more.
+func (tp *topic) end() {
+	tp.mu.Lock()
+	tp.closed = true
+	live := slices.Collect(maps.Keys(tp.live))
+	tp.mu.Unlock()
+	for _, s := range live {
+		tp.hub.leave(s, ErrClosed)
+	}
+}
