@@ -1,11 +1,6 @@
 package main
 
 import (
-	"context"
-	"os"
-	"os/signal"
-	"slices"
-
 	"github.com/urfave/cli/v2"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/describe"
@@ -14,13 +9,6 @@ import (
 // isDescribe reports whether the command line is that of the subcommand describe, which needs nothing of Telegraf: it runs
 // before the rest of the program is set up.
 func isDescribe(args []string) bool { return len(args) > 1 && args[1] == "describe" }
-
-// describeFiles runs the subcommand describe and returns its exit status.
-func describeFiles(args []string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	return describe.Run(ctx, slices.Clone(args), os.Stdin, os.Stdout, os.Stderr)
-}
 
 // describeCommand lists the subcommand in the help of the program. It also runs it behind flags of the agent, which have no
 // effect on it.
@@ -32,7 +20,7 @@ func describeCommand() *cli.Command {
 		SkipFlagParsing: true,
 		Before:          defaultSignals,
 		Action: func(c *cli.Context) error {
-			if status := describeFiles(c.Args().Slice()); status != 0 {
+			if status := describe.Main(c.Args().Slice()); status != 0 {
 				return cli.Exit("", status)
 			}
 			return nil

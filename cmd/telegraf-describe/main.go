@@ -20,11 +20,13 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
 	"github.com/urfave/cli/v2"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/describe"
 )
 
 func main() {
 	if isDescribe(os.Args) {
-		os.Exit(describeFiles(os.Args[2:]))
+		os.Exit(describe.Main(os.Args[2:]))
 	}
 	// Without it, the keyring secret store starts KWallet on a desktop.
 	if err := os.Setenv("DISABLE_KWALLET", "1"); err != nil {

@@ -4,7 +4,6 @@ package describe_test
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -27,7 +26,7 @@ const childVariable = "DESCRIBE_CHILD"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(childVariable) != "" {
-		os.Exit(describe.Run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+		os.Exit(describe.Main(os.Args[1:]))
 	}
 	os.Exit(m.Run())
 }

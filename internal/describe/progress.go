@@ -44,12 +44,15 @@ func drawProgress(w io.Writer, r *file.Reader, done <-chan struct{}) {
 			return
 		case <-tick.C:
 			if took := time.Since(start); took >= quietFor {
-				fmt.Fprint(w, "\r"+progress(r.Read(), r.Size(), took)+"\x1b[K")
+				fmt.Fprint(w, "\r"+cut(progress(r.Read(), r.Size(), took), terminalWidth(w)-1)+"\x1b[K")
 				drawn = true
 			}
 		}
 	}
 }
+
+// cut returns the start of a line of ASCII, of at most n bytes: a line that the terminal wraps could not be removed.
+func cut(line string, n int) string { return line[:min(len(line), max(n, 0))] }
 
 // progress returns the line for a number of bytes read of size, which is negative if it is unknown.
 func progress(read, size int64, took time.Duration) string {

@@ -30,7 +30,8 @@ const (
 )
 
 // Run runs the command with its arguments, without its name, and returns the exit status. The result goes to stdout in one
-// piece, once all of it is known; errors and notes go to stderr. If ctx ends, Run writes nothing and returns 130.
+// piece, once all of it is known; errors and notes go to stderr. If ctx ends before that, Run writes no result and returns
+// 130.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	var f flags
 	paths, err := f.parse(args)
@@ -52,7 +53,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	defer collectOften()()
 	c := &command{options: o, stdout: stdout, stderr: stderr}
 	err = c.run(ctx, paths, stdin)
-	if ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil {
 		return exitInterrupted
 	}
 	if err != nil {
@@ -228,7 +229,13 @@ func (c *command) width() int {
 	if c.flags.width != ownWidth {
 		return c.flags.width
 	}
-	if f, ok := c.stdout.(*os.File); ok {
+	return terminalWidth(c.stdout)
+}
+
+// terminalWidth returns how many columns the terminal has that w is. Without one it is the environment variable COLUMNS, or
+// 80.
+func terminalWidth(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
 			return width
 		}

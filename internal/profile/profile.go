@@ -83,24 +83,27 @@ type job struct {
 // Run describes what the reader reads. The error wraps that of the reader or of ctx, or is a [Bad] line if Options.Strict.
 // If ctx ends while the reader waits for input, Run returns and leaves that one call behind.
 func Run(ctx context.Context, r *file.Reader, o Options) (*Result, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
 	p := newRun(o)
 	todo := make(chan *job)
 	ordered := make(chan *job, len(p.free))
-	go p.read(ctx, r, todo, ordered)
+	go p.read(reading, r, todo, ordered)
 	var parsers sync.WaitGroup
 	for range o.Workers {
-		parsers.Go(func() { p.parse(ctx, todo) })
+		parsers.Go(func() { p.parse(reading, todo) })
 	}
-	err := p.collect(ctx, ordered)
-	cancel()
+	err := p.collect(reading, ordered)
+	stop()
 	parsers.Wait()
 	p.adders.stop()
+	if err == nil {
+		err = p.finish(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return p.finish(), nil
+	return &p.result, nil
 }
 
 // run is the state of a run.

@@ -2,6 +2,7 @@ package profile
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -60,8 +61,8 @@ type pair struct {
 	group  *group
 }
 
-// finish returns the result. No adder is at work.
-func (p *run) finish() *Result {
+// finish completes the result. No adder is at work. If ctx ends before, it returns the error of ctx.
+func (p *run) finish(ctx context.Context) error {
 	pairs := p.pairs()
 	p.result.Rows = make([]Row, len(pairs))
 	order := largestFirst(pairs)
@@ -70,7 +71,7 @@ func (p *run) finish() *Result {
 	for range p.o.Workers {
 		workers.Go(func() {
 			var scratch stats.Scratch
-			for {
+			for ctx.Err() == nil {
 				n := int(next.Add(1)) - 1
 				if n >= len(order) {
 					return
@@ -81,6 +82,9 @@ func (p *run) finish() *Result {
 		})
 	}
 	workers.Wait()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	for _, t := range p.order {
 		for _, c := range t.columns {
 			if c.large && !c.hidden {
@@ -92,7 +96,7 @@ func (p *run) finish() *Result {
 			}
 		}
 	}
-	return &p.result
+	return nil
 }
 
 // pairs returns what there is to describe, in order: all columns if there is one group, and otherwise those with cells.
