@@ -177,7 +177,7 @@ func TestHelpListsEveryOption(t *testing.T) {
 	help := ok(t, "", "--help")
 	for _, name := range []string{
 		"by", "tz", "origin", "group-by", "columns", "fields", "text", "time", "time-unit", "stats", "quantile-method", "accuracy", "memory-limit",
-		"format", "delimiter", "header", "no-header", "strict", "output", "transpose", "width", "quiet", "workers",
+		"format", "delimiter", "decimal", "header", "no-header", "strict", "output", "transpose", "width", "quiet", "workers",
 	} {
 		require.Contains(t, help, "--"+name)
 	}

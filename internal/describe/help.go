@@ -40,6 +40,8 @@ What to compute
 How to read
   --format NAME       lp, csv, tsv or jsonl (default auto)
   --delimiter CHAR    of CSV; "tab" for a tab
+  --decimal MARK      of numbers of CSV: point, comma (as in 1,5), or auto
+                      (default: detected)
   --header            the first line has the names of the columns
   --no-header         the first line is data; the columns are c1, c2, …
   --strict            end at the first line that cannot be read

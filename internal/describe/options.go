@@ -42,6 +42,7 @@ type flags struct {
 	method, accuracy        string
 	memoryLimit             string
 	format, delimiter       string
+	decimal                 string
 	header, noHeader        bool
 	output                  string
 	transpose               bool
@@ -86,6 +87,7 @@ func (f *flags) set() *flag.FlagSet {
 	s.StringVar(&f.memoryLimit, "memory-limit", "1GiB", "")
 	s.StringVar(&f.format, "format", "auto", "")
 	s.StringVar(&f.delimiter, "delimiter", "", "")
+	s.StringVar(&f.decimal, "decimal", "auto", "")
 	s.BoolVar(&f.header, "header", false, "")
 	s.BoolVar(&f.noHeader, "no-header", false, "")
 	s.StringVar(&f.output, "o", "table", "")
@@ -287,6 +289,9 @@ func (f *flags) checkFormat(o *options) (err error) {
 	}
 	if o.file.Delimiter != 0 && o.file.Format == file.Auto {
 		o.file.Format = file.CSV
+	}
+	if o.file.Decimal, err = file.ParseDecimal(f.decimal); err != nil {
+		return fmt.Errorf("--decimal: %w", err)
 	}
 	switch {
 	case f.header && f.noHeader:

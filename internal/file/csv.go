@@ -17,6 +17,7 @@ type csvParser struct {
 	cells   []cell    // of the current row
 	columns []*Column // of the current batch, by the number of the cell; nil for those that are skipped
 	text    []byte    // scratch of value
+	number  []byte    // scratch of readComma
 }
 
 // cell is data[start:end], without the quotes around it.
@@ -112,6 +113,9 @@ func (p *csvParser) sample(data []byte, cells int, o *Options) []sample {
 		for k, c := range p.cells {
 			samples[k].add(p.value(data, c), o)
 		}
+	}
+	for k := range samples {
+		samples[k].acceptCommas(o.Decimal, p.schema.delimiter)
 	}
 	return samples
 }
@@ -213,6 +217,8 @@ func (p *csvParser) row(data []byte, t *Table, b *Batch) error {
 			if timed {
 				c.addTime(t.Rows, at)
 			}
+		case c.Kind == Number && p.schema.columns[i].comma:
+			p.readComma(c, t.Rows, scan.Trim(p.value(data, p.cells[i])))
 		case c.Kind == Number:
 			readNumber(c, t.Rows, p.value(data, p.cells[i]))
 		default:
@@ -241,6 +247,20 @@ func readNumber(c *Column, row int, text []byte) {
 		c.Fraction = true
 	}
 	c.addNumber(row, v)
+}
+
+// readComma adds a cell to a column of numbers with decimal commas. A point would be one between thousands, or an error.
+func (p *csvParser) readComma(c *Column, row int, text []byte) {
+	number, ok := withPoint(text, p.number)
+	switch {
+	case ok:
+		p.number = number
+		readNumber(c, row, number)
+	case bytes.IndexByte(text, '.') >= 0:
+		c.addInvalid(text)
+	default:
+		readNumber(c, row, text)
+	}
 }
 
 func readBool(c *Column, row int, text []byte) {

@@ -81,6 +81,7 @@ type inputCase struct {
 	o       file.Options
 	rows    []string
 	bad     []string
+	notes   []string // checked unless nil
 	err     string
 }
 
@@ -127,6 +128,22 @@ var inputCases = []inputCase{
 	{name: "infinite", content: "a,b\n1e999,1\n1,1\n" + strings.Repeat("1,1\n", 30), rows: append([]string{`a: 1 invalid, "1e999"`, "b=1"}, slices.Repeat([]string{"a=1 b=1"}, 31)...)},
 	{name: "times", content: "when,v\n2026-11-01T00:00:00Z,1\n2026-11-01 00:00:01,2\n", rows: []string{"v=1 when=@1793491200000000000", "v=2 when=@1793491201000000000"}},
 	{name: "times since 1970", content: "ts,v\n1793491200,1\n1793491201000,2\n", rows: []string{"ts=@1793491200000000000 v=1", "ts=@1793491201000000000 v=2"}},
+	{name: "decimal commas", content: "t;v\n-1,5;2\n 2,25e1 ;3\n;1\n4;\n", rows: []string{"t=-1.5 v=2", "t=22.5 v=3", "v=1", "t=4"}},
+	{name: "decimal commas in quotes", content: "t,v\n\"1,5\",2\n\"0,25\",3\n", o: file.Options{Decimal: file.DecimalComma}, rows: []string{"t=1.5 v=2", "t=0.25 v=3"}},
+	{name: "decimal commas and no header", content: "1,5;x\n2,5;y\n", rows: []string{`c1=1.5 c2="x"`, `c1=2.5 c2="y"`}},
+	{
+		name: "commas between thousands", content: "t;v\n\"1,234\";2\n\"12,345,678\";3\n", rows: []string{`t="1,234" v=2`, `t="12,345,678" v=3`},
+		notes: []string{"column \"t\" is read as text: its cells look like numbers with commas, such as \"1,234\" (--decimal comma reads decimal commas)"},
+	},
+	{
+		name: "commas in a file with commas", content: "t,v\n\"1,5\",2\n", rows: []string{`t="1,5" v=2`},
+		notes: []string{"column \"t\" is read as text: its cells look like numbers with commas, such as \"1,5\" (--decimal comma reads decimal commas)"},
+	},
+	{name: "decimal commas as texts", content: "t;v\n1,5;2\n", o: file.Options{Decimal: file.DecimalPoint}, rows: []string{`t="1,5" v=2`}},
+	{
+		name: "points among decimal commas", content: "t;v\n" + strings.Repeat("1,5;2\n", 39) + "1.500,5;3\n1.5;4\n",
+		rows: slices.Concat([]string{`t: 2 invalid, "1.500,5"`}, slices.Repeat([]string{"t=1.5 v=2"}, 39), []string{"v=3", "v=4"}),
+	},
 	{name: "named time", content: "n,v\n5,1\n", o: file.Options{Time: "n", Times: scan.Times{Unit: scan.Seconds}}, rows: []string{"n=@5000000000 v=1"}},
 	{name: "no such time", content: "n,v\n5,1\n", o: file.Options{Time: "when"}, err: `there is no column "when" for the time, the columns are n, v`},
 	{name: "no time", content: "n,v\n5,1\n", o: file.Options{NeedTime: true}, err: "no column has times, name it by --time; the columns are n, v"},
@@ -169,6 +186,16 @@ var inputCases = []inputCase{
 			"6: the number 1e999 is beyond the range of 64-bit floats", `7: found "01}", want a number`, `8: found "1}" at byte 6, want a colon`,
 		},
 	},
+	{
+		name: "JSON on several lines", content: "\n{\n  \"a\": 1\n}\n",
+		err: "the first object takes several lines, want one object a line (jq -c . FILE | telegraf-describe describe -)",
+	},
+	{name: "one object that is not complete", content: "{\"a\":1\n", bad: []string{"1: the object is not complete"}},
+	{name: "an object that is not complete and another", content: "{\"a\":1\n{\"a\":2}\n", rows: []string{"a=2"}, bad: []string{"1: the object is not complete"}},
+	{
+		name: "one object with rows", content: `{"n":1,"rows":[{"a":1},{"a":2}]}`, rows: []string{`n=1 rows="[{\"a\":1},{\"a\":2}]"`},
+		notes: []string{`the content is one object, whose member "rows" is an array of objects (jq -c '.["rows"][]' FILE | telegraf-describe describe - describes these)`},
+	},
 	{name: "JSON array", content: `[{"a":1}]`, err: "the content is a JSON array, want one object a line (jq -c '.[]' FILE | telegraf-describe describe -)"},
 }
 
@@ -178,6 +205,8 @@ func TestFormats(t *testing.T) {
 	for _, c := range inputCases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
+			var notes []string
+			c.o.Note = func(_, text string) { notes = append(notes, text) }
 			rows, bad, err := read([]byte(c.content), c.o)
 			if c.err != "" {
 				require.EqualError(t, err, "standard input: "+c.err)
@@ -186,6 +215,9 @@ func TestFormats(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, c.rows, rows)
 			require.Equal(t, c.bad, bad)
+			if c.notes != nil {
+				require.Equal(t, c.notes, notes)
+			}
 		})
 	}
 }

@@ -31,8 +31,9 @@ const Stdin = "-"
 // Options say how to read files. The zero Options detect everything.
 type Options struct {
 	Format    Format
-	Delimiter byte   // of CSV; 0 detects it
-	Header    Header // of CSV
+	Delimiter byte    // of CSV; 0 detects it
+	Header    Header  // of CSV
+	Decimal   Decimal // of numbers of CSV
 	// Time is the name of the column with the time of a row; "" detects it. Line protocol has its own times.
 	Time string
 	// NeedTime makes a row without a time a bad line.

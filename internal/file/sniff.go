@@ -2,8 +2,12 @@ package file
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -40,8 +44,9 @@ type csvSchema struct {
 }
 
 type csvColumn struct {
-	name string
-	kind Kind
+	name  string
+	kind  Kind
+	comma bool // whether numbers have a decimal comma
 }
 
 // sniffCSV sets the schema of the source, and returns where the records start: after comments and the header.
@@ -118,7 +123,8 @@ func (o *Options) note(path, text string) {
 }
 
 // delimiterOf returns which of comma, semicolon, tab and bar divides the most lines into the same number of cells, more
-// than one; the comma if none does. Among equals it is the one that makes the most cells.
+// than one; the comma if none does. Among equals it is the semicolon rather than the comma, which may be a decimal comma
+// then, and otherwise the one that makes the most cells.
 func delimiterOf(data []byte) byte {
 	best, bestScore := byte(','), 0
 	for _, delimiter := range []byte{',', '\t', ';', '|'} {
@@ -133,7 +139,8 @@ func delimiterOf(data []byte) byte {
 			}
 		}
 		const tie = 1000
-		if score := same*tie*100/len(counts) + min(counts[0], tie-1); score > bestScore {
+		score := same*100/len(counts)*tie + min(counts[0], tie-1)
+		if score > bestScore || delimiter == ';' && best == ',' && score/tie == bestScore/tie {
 			best, bestScore = delimiter, score
 		}
 	}
@@ -164,6 +171,11 @@ func cellCounts(data []byte, delimiter byte) (counts []int) {
 type sample struct {
 	numbers, bools, times, others int
 	plausible                     int // numbers that are likely times: of the years 2001 to 2100 in any unit
+	points                        int // numbers with a decimal point
+
+	commas, grouped int    // others that may be numbers with a decimal comma, and with commas between thousands
+	firstComma      string // the first of these
+	comma           bool   // whether commas are decimal commas; then they are numbers and not others
 }
 
 func (s *sample) add(cell []byte, o *Options) {
@@ -171,8 +183,11 @@ func (s *sample) add(cell []byte, o *Options) {
 	if scan.Missing(cell) {
 		return
 	}
-	if v, _, ok := scan.Number(cell); ok {
+	if v, whole, ok := scan.Number(cell); ok {
 		s.numbers++
+		if !whole && bytes.IndexByte(cell, '.') >= 0 {
+			s.points++
+		}
 		const from, to = 978_307_200, 4_102_444_800
 		for _, unit := range []float64{1, 1e3, 1e6, 1e9} {
 			if v >= from*unit && v < to*unit {
@@ -190,6 +205,7 @@ func (s *sample) add(cell []byte, o *Options) {
 		return
 	}
 	s.others++
+	s.addCommas(cell)
 }
 
 // kind returns the kind of the column. A column without values is one of numbers.
@@ -216,7 +232,7 @@ func isHeader(first [][]byte, samples []sample, o *Options) bool {
 		}
 		typed = true
 		var own sample
-		if own.add(cell, o); own.others > 0 {
+		if own.add(cell, o); own.others > 0 && (!samples[i].comma || own.commas == 0) {
 			return true
 		}
 	}
@@ -260,7 +276,7 @@ func (c *csvSchema) decide(samples []sample, s *source) error {
 		if samples[i] != (sample{}) {
 			o.known[column.name] = kind // of a column without values, a later file may decide
 		}
-		column.kind = kind
+		column.kind, column.comma = kind, samples[i].comma
 	}
 	if err := c.findTime(samples, s); err != nil {
 		return err
@@ -274,6 +290,7 @@ func (c *csvSchema) decide(samples []sample, s *source) error {
 			column.kind = Skip
 		}
 	}
+	c.noteCommas(samples, s)
 	return nil
 }
 
@@ -336,6 +353,9 @@ func (s *source) sniffJSON(data []byte) error {
 	if bytes.HasPrefix(bytes.TrimSpace(data), []byte{'['}) {
 		return errors.New(`the content is a JSON array, want one object a line (jq -c '.[]' FILE | telegraf-describe describe -)`)
 	}
+	if err := s.checkObject(data); err != nil {
+		return err
+	}
 	if s.o.Time != "" {
 		s.time = s.o.Time
 		return nil
@@ -344,6 +364,27 @@ func (s *source) sniffJSON(data []byte) error {
 	s.time = p.findTime(data)
 	if s.time == "" && s.o.NeedTime && len(bytes.TrimSpace(data)) > 0 {
 		return errors.New("no member has times, name it by --time")
+	}
+	return nil
+}
+
+// checkObject returns an error if the first object takes several lines, and notes a single object whose member has the rows.
+func (s *source) checkObject(data []byte) error {
+	first, rest, _ := bytes.Cut(bytes.TrimSpace(data), newline)
+	rest = bytes.TrimSpace(rest)
+	var object map[string]json.RawMessage
+	err := json.NewDecoder(bytes.NewReader(first)).Decode(&object)
+	if errors.Is(err, io.ErrUnexpectedEOF) && len(rest) > 0 && rest[0] != '{' {
+		return errors.New("the first object takes several lines, want one object a line (jq -c . FILE | telegraf-describe describe -)")
+	}
+	if len(rest) > 0 {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		if bytes.HasPrefix(object[name], []byte("[{")) && !strings.ContainsAny(name, `'"\`) {
+			s.o.note(s.name(), fmt.Sprintf("the content is one object, whose member %q is an array of objects "+
+				"(jq -c '.[%q][]' FILE | telegraf-describe describe - describes these)", name, name))
+		}
 	}
 	return nil
 }
