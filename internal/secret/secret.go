@@ -1,0 +1,68 @@
+// Package secret keeps secrets in files that only their owner can read.
+package secret
+
+import (
+	"crypto/rand"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// maxSize is the largest size of a file that Read accepts, in bytes.
+const maxSize = 4096
+
+// alphabet has no characters that look alike or that a URL or a shell treats specially.
+var alphabet = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+// New returns a random text of n characters a-z and 2-7, each with 5 bits: 32 characters have 160 bits.
+func New(n int) string {
+	b := make([]byte, (n*5+7)/8)
+	_, _ = rand.Read(b) // it never fails
+	return alphabet.EncodeToString(b)[:n]
+}
+
+// Read returns the only line of a file, without the end of the line. The error of an empty or too large file, or of one
+// with several lines, contains no part of it.
+func Read(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	if err != nil {
+		return "", err
+	}
+	text := strings.TrimRight(string(b), "\r\n")
+	switch {
+	case len(b) > maxSize:
+		return "", fmt.Errorf("%s has more than %d bytes, want one line", path, maxSize)
+	case text == "":
+		return "", fmt.Errorf("%s is empty, want one line", path)
+	case strings.ContainsAny(text, "\r\n\x00"):
+		return "", fmt.Errorf("%s has several lines, want one", path)
+	}
+	return text, nil
+}
+
+// Write replaces a file, or creates it, whole or not at all. Its mode is 0600. A file that exists keeps its owner, if the
+// process may give files away. If path is a symbolic link, the link is replaced and its target stays as it is.
+func Write(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // with mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // which fails after the file has its name
+	_, err = f.Write(data)
+	if err = errors.Join(err, keepOwner(f, path), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
+}

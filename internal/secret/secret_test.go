@@ -1,0 +1,72 @@
+package secret_test
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/secret"
+)
+
+func TestNewSecretsDiffer(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for range 1000 {
+		s := secret.New(32)
+		require.Regexp(t, `^[a-z2-7]{32}$`, s)
+		require.False(t, seen[s])
+		seen[s] = true
+	}
+	require.Len(t, secret.New(9), 9)
+}
+
+func TestWriteReplacesAFileWholeWithMode0600(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "secret")
+	for _, text := range []string{"first", "a second, longer one"} {
+		require.NoError(t, secret.Write(path, []byte(text+"\n")))
+		got, err := secret.Read(path)
+		require.NoError(t, err)
+		require.Equal(t, text, got)
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		if runtime.GOOS != "windows" {
+			require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+			require.NoError(t, os.Chmod(path, 0o644)) // the next Write corrects it
+		}
+	}
+	names, err := os.ReadDir(filepath.Dir(path))
+	require.NoError(t, err)
+	require.Len(t, names, 1, "no temporary file stays")
+}
+
+func TestWriteReplacesASymlinkInsteadOfItsTarget(t *testing.T) {
+	t.Parallel()
+	target := filepath.Join(t.TempDir(), "target")
+	require.NoError(t, os.WriteFile(target, []byte("precious"), 0o600))
+	link := filepath.Join(t.TempDir(), "link")
+	require.NoError(t, os.Symlink(target, link))
+	require.NoError(t, secret.Write(link, []byte("secret")))
+	got, err := secret.Read(target)
+	require.NoError(t, err)
+	require.Equal(t, "precious", got)
+}
+
+func TestReadRefusesAFileThatIsNotOneLine(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "secret")
+	for text, want := range map[string]string{
+		"": "is empty, want one line", "\n": "is empty, want one line", "S3cret\nPW\n": "has several lines, want one", "S3cret\x00": "has several lines, want one",
+		strings.Repeat("S3cret", 1000): "has more than 4096 bytes, want one line",
+	} {
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		_, err := secret.Read(path)
+		require.EqualError(t, err, path+" "+want)
+	}
+	_, err := secret.Read(filepath.Join(t.TempDir(), "none"))
+	require.ErrorIs(t, err, os.ErrNotExist)
+}
