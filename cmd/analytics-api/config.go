@@ -2,15 +2,12 @@ package main
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
-	"net"
-	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -22,6 +19,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/buildinfo"
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/secret"
 )
 
 // defaultFile is the configuration file that is read, if it exists, when neither a flag nor the environment names
@@ -37,12 +35,25 @@ type config struct {
 	AllowPublic    bool   `toml:"allow_public"`
 	MaxConnections int    `toml:"max_connections"`
 
+	Tokens      string   `toml:"tokens"`
+	TokenRate   int      `toml:"token_rate"`
+	AddressRate int      `toml:"address_rate"`
+	CORSOrigins []string `toml:"cors_origins"`
+	TLSCert     string   `toml:"tls_cert"`
+	TLSKey      string   `toml:"tls_key"`
+	TLSClientCA string   `toml:"tls_client_ca"`
+
+	LogFormat string `toml:"log_format"`
+	LogLevel  string `toml:"log_level"`
+
 	Redis              []string `toml:"redis"`
 	RedisMasterName    string   `toml:"redis_master_name"`
 	RedisUsername      string   `toml:"redis_username"`
 	RedisPassword      string   `toml:"redis_password"`
+	RedisPasswordFile  string   `toml:"redis_password_file"`
 	RedisSentinelUser  string   `toml:"redis_sentinel_username"`
 	RedisSentinelPass  string   `toml:"redis_sentinel_password"`
+	RedisSentinelFile  string   `toml:"redis_sentinel_password_file"`
 	RedisDB            int      `toml:"redis_db"`
 	RedisTimeout       duration `toml:"redis_timeout"`
 	RedisTLSCA         string   `toml:"redis_tls_ca"`
@@ -87,7 +98,7 @@ func (d *duration) UnmarshalText(b []byte) error {
 // defaults returns the default settings.
 func defaults() config {
 	return config{
-		Listen: "127.0.0.1:8001", MaxConnections: 1000,
+		Listen: "127.0.0.1:8001", MaxConnections: 1000, CORSOrigins: []string{}, LogFormat: "text", LogLevel: "info",
 		Redis: []string{"redis://127.0.0.1:6379"}, RedisTimeout: duration(5 * time.Second), EmbeddedListen: "127.0.0.1:6379",
 		MaxRecords: api.DefaultMaxRecords, MaxBuckets: api.DefaultMaxBuckets, MaxBytes: api.DefaultMaxBytes,
 		ExportMaxSeries: api.DefaultExportMaxSeries, ExportBuckets: api.DefaultExportBuckets,
@@ -156,16 +167,27 @@ func settings() []setting {
 	return []setting{
 		{name: "listen", usage: "`address` to serve on", set: text(func(c *config) *string { return &c.Listen })},
 		{
-			name: "allow_public", usage: "allow addresses that other machines can reach, although requests are not authenticated", boolean: true,
+			name: "allow_public", usage: "allow addresses that other machines can reach without tokens", boolean: true,
 			set: boolean(func(c *config) *bool { return &c.AllowPublic }),
 		},
 		{name: "max_connections", set: number(func(c *config) *int { return &c.MaxConnections })},
+		{name: "tokens", usage: "`file` of the tokens that requests need; token create makes one", set: text(func(c *config) *string { return &c.Tokens })},
+		{name: "token_rate", set: number(func(c *config) *int { return &c.TokenRate })},
+		{name: "address_rate", set: number(func(c *config) *int { return &c.AddressRate })},
+		{name: "cors_origins", set: list(func(c *config) *[]string { return &c.CORSOrigins })},
+		{name: "tls_cert", usage: "`file` of the certificate of the service", set: text(func(c *config) *string { return &c.TLSCert })},
+		{name: "tls_key", usage: "`file` of its key", set: text(func(c *config) *string { return &c.TLSKey })},
+		{name: "tls_client_ca", set: text(func(c *config) *string { return &c.TLSClientCA })},
+		{name: "log_format", set: text(func(c *config) *string { return &c.LogFormat })},
+		{name: "log_level", usage: "`level` of the log: debug, info, warn or error", set: text(func(c *config) *string { return &c.LogLevel })},
 		{name: "redis", set: list(func(c *config) *[]string { return &c.Redis })},
 		{name: "redis_master_name", set: text(func(c *config) *string { return &c.RedisMasterName })},
 		{name: "redis_username", set: text(func(c *config) *string { return &c.RedisUsername })},
 		{name: "redis_password", set: text(func(c *config) *string { return &c.RedisPassword })},
+		{name: "redis_password_file", set: text(func(c *config) *string { return &c.RedisPasswordFile })},
 		{name: "redis_sentinel_username", set: text(func(c *config) *string { return &c.RedisSentinelUser })},
 		{name: "redis_sentinel_password", set: text(func(c *config) *string { return &c.RedisSentinelPass })},
+		{name: "redis_sentinel_password_file", set: text(func(c *config) *string { return &c.RedisSentinelFile })},
 		{name: "redis_db", set: number(func(c *config) *int { return &c.RedisDB })},
 		{name: "redis_timeout", set: span(func(c *config) *duration { return &c.RedisTimeout })},
 		{name: "redis_tls_ca", set: text(func(c *config) *string { return &c.RedisTLSCA })},
@@ -209,7 +231,7 @@ func loadConfig(args, environ []string, stderr io.Writer) (config, error) {
 		return c, fmt.Errorf("%w: --help lists the flags", err)
 	}
 	if flags.NArg() > 0 {
-		return c, fmt.Errorf("unknown argument %q, want flags only: --help lists them", flags.Arg(0))
+		return c, fmt.Errorf("unknown argument%s, want flags only: --help lists them", shownArgument(flags.Arg(0)))
 	}
 	if c.showVersion {
 		return c, nil
@@ -221,6 +243,14 @@ func loadConfig(args, environ []string, stderr io.Writer) (config, error) {
 		c.Redis = servers
 	}
 	return c, c.validate()
+}
+
+// shownArgument returns a space and an argument in quotes, or "" for one that may have a password, such as a URL.
+func shownArgument(arg string) string {
+	if strings.Trim(arg, "abcdefghijklmnopqrstuvwxyz-") != "" {
+		return ""
+	}
+	return " " + strconv.Quote(arg)
 }
 
 // defineFlags defines the flags of all settings that have one. Parsing the flags adds their values to the returned
@@ -358,7 +388,7 @@ func (c *config) validate() error {
 	default:
 		errs = append(errs, fmt.Errorf("invalid 'embedded' setting %q, want auto, redis-server or memory", c.Embedded))
 	}
-	return errors.Join(append(errs, c.validateNames(), c.validateEmbeddedDir(), c.validateRedis())...)
+	return errors.Join(append(errs, c.validateAccess(), c.validateLog(), c.validateNames(), c.validateEmbeddedDir(), c.validateRedis())...)
 }
 
 // validateRedis checks the settings of the connection to Redis.
@@ -370,6 +400,7 @@ func (c *config) validateRedis() error {
 	if c.RedisDB < 0 {
 		errs = append(errs, fmt.Errorf("invalid 'redis_db' setting %d, want 0 or more", c.RedisDB))
 	}
+	errs = append(errs, c.readSecrets())
 	if c.RedisMasterName == "" && c.RedisSentinelUser+c.RedisSentinelPass != "" {
 		errs = append(errs, errors.New("invalid 'redis_master_name' setting \"\" with credentials of Sentinels, want the name of the primary that they watch"))
 	}
@@ -412,34 +443,6 @@ func (c *config) validateNames() error {
 	return errors.Join(errs...)
 }
 
-// validateListen checks the addresses that the command listens on.
-func (c *config) validateListen() error {
-	errs := []error{c.validateAddress("listen", c.Listen)}
-	if c.Embedded != "" {
-		errs = append(errs, c.validateAddress("embedded_listen", c.EmbeddedListen))
-	}
-	return errors.Join(errs...)
-}
-
-// validateAddress returns an error for a malformed address and, unless allow_public is set, for an address that is
-// not a loopback address.
-func (c *config) validateAddress(name, address string) error {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return fmt.Errorf("invalid '%s' setting %q, want host:port: %w", name, address, err)
-	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return fmt.Errorf("invalid '%s' setting %q: port %q, want a number from 0 (any free one) to 65535", name, address, port)
-	}
-	ip := net.ParseIP(host)
-	if c.AllowPublic || host == "localhost" || ip != nil && ip.IsLoopback() {
-		return nil
-	}
-	return fmt.Errorf("invalid '%s' setting %q: this address is reachable from other machines and requests are not authenticated; "+
-		"set allow_public or --allow-public to allow that",
-		name, address)
-}
-
 // loadTLS reads the files of the TLS settings. If no TLS setting is set, c.tls stays nil.
 func (c *config) loadTLS() error {
 	if c.RedisTLSCA == "" && c.RedisTLSCert == "" && c.RedisTLSKey == "" && c.RedisTLSServerName == "" {
@@ -447,14 +450,11 @@ func (c *config) loadTLS() error {
 	}
 	c.tls = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.RedisTLSServerName}
 	if c.RedisTLSCA != "" {
-		pem, err := os.ReadFile(c.RedisTLSCA)
+		pool, err := readAuthorities(c.RedisTLSCA)
 		if err != nil {
 			return fmt.Errorf("invalid 'redis_tls_ca' setting: %w", err)
 		}
-		c.tls.RootCAs = x509.NewCertPool()
-		if !c.tls.RootCAs.AppendCertsFromPEM(pem) {
-			return fmt.Errorf("invalid 'redis_tls_ca' setting: %s contains no certificate", c.RedisTLSCA)
-		}
+		c.tls.RootCAs = pool
 	}
 	if c.RedisTLSCert != "" || c.RedisTLSKey != "" {
 		pair, err := tls.LoadX509KeyPair(c.RedisTLSCert, c.RedisTLSKey)
@@ -468,10 +468,14 @@ func (c *config) loadTLS() error {
 
 // dialOptions returns the options of the connection to the configured Redis.
 func (c config) dialOptions() cache.DialOptions {
-	return cache.DialOptions{
+	o := cache.DialOptions{
 		Servers: c.Redis, MasterName: c.RedisMasterName, Username: c.RedisUsername, Password: c.RedisPassword, DB: c.RedisDB,
 		SentinelUsername: c.RedisSentinelUser, SentinelPassword: c.RedisSentinelPass, TLS: c.tls, Timeout: time.Duration(c.RedisTimeout),
 	}
+	if c.RedisPasswordFile != "" {
+		o.PasswordFrom = func() (string, error) { return secret.Read(c.RedisPasswordFile) }
+	}
+	return o
 }
 
 // apiOptions returns the options of the API. Storage describes where records are kept, and redis is its address.
@@ -479,6 +483,7 @@ func (c config) apiOptions(storage, redis string, log *slog.Logger) api.Options 
 	o := api.Options{
 		DefaultDatabase: c.DefaultDatabase, MaxRecords: c.MaxRecords, MaxBuckets: c.MaxBuckets, MaxBytes: c.MaxBytes, Timeout: api.DefaultTimeout,
 		ExportMaxAge: time.Duration(c.ExportMaxAge), ExportMaxSeries: c.ExportMaxSeries, ExportBuckets: c.ExportBuckets,
+		TokenRate: c.TokenRate, AddressRate: c.AddressRate, CORSOrigins: c.CORSOrigins,
 		Storage: storage, Redis: redis, Version: buildinfo.Version(version), Log: log,
 	}
 	for _, e := range c.Export {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
 	"golang.org/x/net/netutil"
@@ -25,6 +27,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/api"
 	"github.com/telegraf-describe/telegraf-describe/internal/buildinfo"
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/token"
 )
 
 // version is the semantic version of the command. The linker sets it; it is empty in other builds.
@@ -34,6 +37,7 @@ func main() {
 	redis.SetLogger(&logging.VoidLogger{}) // the client also returns these messages as errors, which we log
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	keepFilesPrivate()
 	if err := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "analytics-api:", err)
 		stop()
@@ -44,6 +48,9 @@ func main() {
 // run runs the command until ctx ends. It prints the results of --version and --check to stdout, and the log to
 // stderr.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
+	if len(args) > 0 && args[0] == "token" {
+		return runToken(args[1:], environ, stdout, stderr)
+	}
 	c, err := loadConfig(args, environ, stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -57,14 +64,14 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		_, err := fmt.Fprintln(stdout, "the configuration is valid")
 		return err
 	}
-	return serve(ctx, c, slog.New(slog.NewTextHandler(stderr, nil)))
+	return serve(ctx, c, environ, c.newLog(stderr))
 }
 
 // errEnded is the error when the embedded Redis ends before the service does.
 var errEnded = errors.New("the embedded Redis has ended")
 
 // serve serves until ctx or the embedded Redis ends.
-func serve(ctx context.Context, c config, log *slog.Logger) error {
+func serve(ctx context.Context, c config, environ []string, log *slog.Logger) error {
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s: %w; set another address with --listen, ANALYTICS_API_LISTEN or listen in the configuration", c.Listen, err)
@@ -92,8 +99,12 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 	defer client.Close()
 	reader := cache.NewReader(client)
 	defer c.tryRedis(ctx, reader, dial, log)()
-	handler := api.New(reader, c.apiOptions(embedded.storage, strings.Join(dial.Addrs(), ", "), log))
-	return c.serveHTTP(ctx, listener, handler, log)
+	options := c.apiOptions(embedded.storage, strings.Join(dial.Addrs(), ", "), log)
+	options.Collectors = []prometheus.Collector{newPoolMetrics(client)}
+	if err := c.useTokens(&options, log); err != nil {
+		return err
+	}
+	return c.serveHTTP(ctx, listener, api.New(reader, options), environ, log)
 }
 
 // settingNames are the names of the settings, for the errors of package cache.
@@ -128,25 +139,77 @@ const (
 
 // serveHTTP serves until ctx ends, and then waits at most stopTimeout for running requests. It returns errEnded if
 // that is the cause of the end of ctx.
-func (c config) serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger) error {
+func (c config) serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler, environ []string, log *slog.Logger) error {
+	listener, scheme, err := c.limitAndEncrypt(listener, log)
+	if err != nil {
+		return err
+	}
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: writeTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	stopped := make(chan error, 1)
 	context.AfterFunc(ctx, func() {
+		c.tell(environ, "STOPPING=1", log)
 		timeout, cancel := context.WithTimeout(context.Background(), stopTimeout)
 		defer cancel()
 		stopped <- server.Shutdown(timeout)
 	})
-	log.Info("serving", "address", "http://"+listener.Addr().String(), "version", buildinfo.Version(version))
-	if err := server.Serve(netutil.LimitListener(listener, c.MaxConnections)); !errors.Is(err, http.ErrServerClosed) {
+	log.Info("serving", "address", scheme+"://"+listener.Addr().String(), "version", buildinfo.Version(version))
+	c.tell(environ, "READY=1", log)
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
-	err := <-stopped
+	err = <-stopped
 	if errors.Is(context.Cause(ctx), errEnded) {
 		return errEnded
 	}
 	log.Info("stopped")
 	return err
+}
+
+// limitAndEncrypt limits the connections of a listener, and returns one for TLS, with the scheme of its address, if the
+// service has a certificate.
+func (c config) limitAndEncrypt(listener net.Listener, log *slog.Logger) (limited net.Listener, scheme string, err error) {
+	listener = netutil.LimitListener(listener, c.MaxConnections)
+	if c.TLSCert == "" {
+		if host, _, err := net.SplitHostPort(c.Listen); c.Tokens != "" && err == nil && !isLoopback(host) {
+			log.Warn("tokens cross the network without encryption, unless a proxy adds TLS; check 'tls_cert' and 'tls_key'")
+		}
+		return listener, "http", nil
+	}
+	config, err := c.certificates(log).server()
+	if err != nil {
+		return nil, "", err
+	}
+	return tls.NewListener(listener, config), "https", nil
+}
+
+// useTokens sets the tokens of the API, if requests need some.
+func (c config) useTokens(o *api.Options, log *slog.Logger) error {
+	if c.Tokens == "" {
+		return nil
+	}
+	store, err := token.Open(c.Tokens, time.Now, func(n int, err error) {
+		if err != nil {
+			log.Error("the changed file of tokens is not valid, the last tokens stay valid", "error", err)
+			return
+		}
+		log.Info("read the changed file of tokens", "tokens", n)
+	})
+	if err != nil {
+		return err
+	}
+	if store.Len() == 0 {
+		log.Warn("there are no tokens, so every request is refused: make one with analytics-api token create", "file", c.Tokens)
+	}
+	o.Tokens = store
+	return nil
+}
+
+// tell sends a state to the service manager. The service works without that, so a failure is only logged.
+func (config) tell(environ []string, state string, log *slog.Logger) {
+	if err := notify(environ, state); err != nil {
+		log.Warn("the service manager was not notified", "state", state, "error", err)
+	}
 }

@@ -105,7 +105,7 @@ func start(t *testing.T, env []string, args ...string) *child {
 		_ = c.cmd.Wait()
 	})
 	c.stderr.wait(t, "msg=serving")
-	c.url = regexp.MustCompile(`address=(http://\S+)`).FindStringSubmatch(c.stderr.String())[1]
+	c.url = regexp.MustCompile(`address=(https?://\S+)`).FindStringSubmatch(c.stderr.String())[1]
 	if m := regexp.MustCompile(`address=redis://(\S+)`).FindStringSubmatch(c.stderr.String()); m != nil {
 		c.redis = m[1]
 	}
@@ -466,7 +466,7 @@ func TestServiceStartsWithoutItsRedis(t *testing.T) {
 	var problem map[string]any
 	require.NoError(t, json.Unmarshal([]byte(body), &problem))
 	require.IsType(t, "", problem["detail"])
-	c.stderr.wait(t, `msg="request failed" path=/ready status=503 redis=`+addr+" error=")
+	c.stderr.wait(t, ` path=/ready status=503 redis=`+addr+" error=")
 	c.stderr.wait(t, "level=WARN")
 	c.stderr.wait(t, "connection refused; check 'redis'")
 }

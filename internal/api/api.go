@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
@@ -56,6 +58,15 @@ type Options struct {
 	Redis string
 	// Version is the version of the program.
 	Version string
+	// Tokens finds what the token of a request allows. If it is nil, every request may read everything.
+	Tokens Tokens
+	// TokenRate and AddressRate are how many requests per second are answered for each token and for each address of a
+	// client; 0 means no limit.
+	TokenRate, AddressRate int
+	// CORSOrigins are the origins of pages that may read the answers, such as "https://example.com", or "*" for all.
+	CORSOrigins []string
+	// Collectors have more metrics for /metrics.
+	Collectors []prometheus.Collector
 	// Log receives failures. The default discards them.
 	Log *slog.Logger
 	// Now is the clock. The default is time.Now.
@@ -78,6 +89,8 @@ type server struct {
 	reader    Reader
 	catalogue catalogue
 	metrics   *metrics
+	addresses *rates
+	tokens    *rates
 }
 
 // New returns the handler of all routes. It is safe for concurrent use.
@@ -88,19 +101,25 @@ func New(reader Reader, o Options) http.Handler {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &server{Options: o, reader: reader, metrics: newMetrics(o.Version)}
+	s := &server{Options: o, reader: reader, metrics: newMetrics(o.Version, o.Collectors)}
+	s.addresses, s.tokens = newRates("address", o.AddressRate, o.Now), newRates("token", o.TokenRate, o.Now)
 	s.catalogue = catalogue{read: reader.Tables, now: o.Now, timeout: o.Timeout}
-	return secure(s.newMux())
+	return identify(s.secure(s.cors(s.newMux())))
 }
 
-// secure sets the headers of every answer.
-func secure(next http.Handler) http.Handler {
+// secure sets the headers of every answer. With tokens, answers depend on the token, so only the client's own cache may
+// keep them.
+func (s *server) secure(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'")
 		h.Set("Cache-Control", "no-cache")
+		if s.Tokens != nil {
+			h.Set("Cache-Control", "private, no-cache")
+			h.Add("Vary", "Authorization")
+		}
 		next.ServeHTTP(w, r)
 	})
 }

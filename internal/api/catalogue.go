@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/token"
 )
 
 const (
@@ -106,10 +107,19 @@ func (r *reading) run(ctx context.Context, read func(context.Context) ([]record.
 	}
 }
 
+// allowed returns the tables of [catalogue.tables] whose databases may be read.
+func (c *catalogue) allowed(ctx context.Context, grant token.Grant) ([]record.TableEntry, error) {
+	entries, _, err := c.tables(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(slices.Clone(entries), func(e record.TableEntry) bool { return !grant.Allows(token.Read, e.Database) }), nil
+}
+
 // resolve returns the table that a request names with or without the prefix. If the table with exactly this name and
 // the table with the prefix added both exist, it returns the one whose name has a single prefix. If neither exists,
-// the error is a notFound.
-func (c *catalogue) resolve(ctx context.Context, named record.Table) (record.TableEntry, error) {
+// or the action is not allowed in their database, the error is a notFound.
+func (c *catalogue) resolve(ctx context.Context, grant token.Grant, action token.Action, named record.Table) (record.TableEntry, error) {
 	_, index, err := c.tables(ctx)
 	if err != nil {
 		return record.TableEntry{}, err
@@ -120,7 +130,7 @@ func (c *catalogue) resolve(ctx context.Context, named record.Table) (record.Tab
 		candidates = []record.Table{named, prefixed}
 	}
 	for _, t := range candidates {
-		if e, ok := index[t]; ok {
+		if e, ok := index[t]; ok && grant.Allows(action, t.Database) {
 			return e, nil
 		}
 	}
@@ -132,7 +142,7 @@ func (s *server) databases(w http.ResponseWriter, r *http.Request, p *params) er
 	if err := p.err(); err != nil {
 		return err
 	}
-	entries, _, err := s.catalogue.tables(r.Context())
+	entries, err := s.catalogue.allowed(r.Context(), p.grant)
 	if err != nil {
 		return err
 	}
@@ -173,11 +183,11 @@ func (s *server) tables(w http.ResponseWriter, r *http.Request, p *params) error
 	if err := p.err(); err != nil {
 		return err
 	}
-	entries, _, err := s.catalogue.tables(r.Context())
+	entries, err := s.catalogue.allowed(r.Context(), p.grant)
 	if err != nil {
 		return err
 	}
-	entries = slices.DeleteFunc(slices.Clone(entries), func(e record.TableEntry) bool { return e.Database != database })
+	entries = slices.DeleteFunc(entries, func(e record.TableEntry) bool { return e.Database != database })
 	if len(entries) == 0 {
 		return notFound{fmt.Sprintf("no database %q", database)}
 	}

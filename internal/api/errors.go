@@ -95,6 +95,9 @@ func statusOf(err error) (status int, title, detail string) {
 	var away unavailable
 	var metrics inconsistent
 	var method notAllowed
+	var anonymous unauthorized
+	var denied forbidden
+	var fast limited
 	switch {
 	case errors.As(err, &bad):
 		return http.StatusBadRequest, "Bad request", bad.Error()
@@ -102,6 +105,12 @@ func statusOf(err error) (status int, title, detail string) {
 		return http.StatusNotFound, "Not found", missing.Error()
 	case errors.Is(err, errNoRoute):
 		return http.StatusNotFound, "Not found", err.Error()
+	case errors.As(err, &anonymous):
+		return http.StatusUnauthorized, "Unauthorized", anonymous.Error()
+	case errors.As(err, &denied):
+		return http.StatusForbidden, "Forbidden", denied.Error()
+	case errors.As(err, &fast):
+		return http.StatusTooManyRequests, "Too many requests", fast.Error()
 	case errors.As(err, &method):
 		return http.StatusMethodNotAllowed, "Method not allowed", method.Error()
 	case errors.As(err, &much):
@@ -122,6 +131,7 @@ func (s *server) problem(w http.ResponseWriter, r *http.Request, err error) {
 		s.metrics.failed(status)
 	}
 	h := w.Header()
+	s.refuse(h, err)
 	h.Del("ETag")
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")
@@ -146,15 +156,6 @@ func (s *server) problem(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	w.WriteHeader(status)
 	_, _ = w.Write(append(b, '\n'))
-}
-
-// logFailure logs the cause of a failure and, if Redis did not answer, its address. The client gets neither.
-func (s *server) logFailure(r *http.Request, status int, err error) {
-	attrs := []any{"path", r.URL.Path, "status", status}
-	if status == http.StatusServiceUnavailable {
-		attrs = append(attrs, "redis", s.Redis)
-	}
-	s.Log.Error("request failed", append(attrs, "error", err)...)
 }
 
 // writeJSON answers with v as JSON.

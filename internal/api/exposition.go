@@ -11,6 +11,7 @@ import (
 
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
+	"github.com/telegraf-describe/telegraf-describe/internal/token"
 )
 
 // droppedName is the name of the exporter's own gauge. A statistic "dropped" of a table "analytics_export" would have
@@ -22,12 +23,13 @@ const droppedName = "analytics_export_dropped"
 type exporter struct {
 	server *server
 	ctx    context.Context // of the request that is answered
+	grant  token.Grant     // of the request
 }
 
 // export answers with the gauges of the exported tables. It stops reading Redis when the request's context ends.
-func (s *server) export(w http.ResponseWriter, r *http.Request, _ *params) error {
+func (s *server) export(w http.ResponseWriter, r *http.Request, p *params) error {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(&exporter{server: s, ctx: r.Context()})
+	registry.MustRegister(&exporter{server: s, ctx: r.Context(), grant: p.grant})
 	return serveMetrics(w, r, registry)
 }
 
@@ -42,7 +44,7 @@ func (e *exporter) Collect(ch chan<- prometheus.Metric) {
 		types: map[string]string{droppedName: ""},
 	}
 	for _, named := range e.server.Export {
-		if err := x.table(e.ctx, e.server, named); err != nil {
+		if err := x.table(e.ctx, e.server, e.grant, named); err != nil {
 			ch <- prometheus.NewInvalidMetric(prometheus.NewDesc("analytics_export", "The exported tables.", nil, nil), err)
 			return
 		}
@@ -60,8 +62,8 @@ type exposition struct {
 }
 
 // table sends the gauges of one table, and nothing for a table that does not exist.
-func (x *exposition) table(ctx context.Context, s *server, named record.Table) error {
-	entry, err := s.catalogue.resolve(ctx, named)
+func (x *exposition) table(ctx context.Context, s *server, grant token.Grant, named record.Table) error {
+	entry, err := s.catalogue.resolve(ctx, grant, token.Metrics, named)
 	if err != nil {
 		if _, missing := err.(notFound); missing { //nolint:errorlint // as resolve returns it
 			return nil

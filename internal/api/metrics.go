@@ -17,11 +17,13 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	failures *prometheus.CounterVec
+	refusals *prometheus.CounterVec
 	serve    handler
 }
 
-// newMetrics returns metrics in a new registry, so that several services can run in one process.
-func newMetrics(version string) *metrics {
+// newMetrics returns metrics in a new registry, so that several services can run in one process. more are metrics of
+// others.
+func newMetrics(version string, more []prometheus.Collector) *metrics {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "analytics_api_requests_total", Help: "Requests by route and status.",
@@ -33,12 +35,16 @@ func newMetrics(version string) *metrics {
 			Name: "analytics_api_failures_total", Help: "Requests that the service could not answer, by status: 503 if Redis does not answer.",
 		}, []string{"status"}),
 	}
+	m.refusals = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "analytics_api_refused_total", Help: "Requests that were refused, by reason.",
+	}, []string{"reason"})
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "analytics_api_build_info", Help: "Always 1; the version is a label.", ConstLabels: prometheus.Labels{"version": version},
 	})
 	info.Set(1)
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(m.requests, m.seconds, m.failures, info)
+	registry.MustRegister(m.requests, m.seconds, m.failures, m.refusals, info)
+	registry.MustRegister(more...)
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.serve = func(w http.ResponseWriter, r *http.Request, _ *params) error { return serveMetrics(w, r, registry) }
 	return m
@@ -52,6 +58,9 @@ func (m *metrics) observe(route string, status int, d time.Duration) {
 
 // failed counts a request that the service could not answer.
 func (m *metrics) failed(status int) { m.failures.WithLabelValues(strconv.Itoa(status)).Inc() }
+
+// refused counts a request that was refused.
+func (m *metrics) refused(reason string) { m.refusals.WithLabelValues(reason).Inc() }
 
 // serveMetrics answers with the metrics of g. The header Accept of the request selects the format.
 func serveMetrics(w http.ResponseWriter, r *http.Request, g prometheus.Gatherer) error {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
+	"github.com/telegraf-describe/telegraf-describe/internal/token"
 )
 
 // query is a request for records.
@@ -27,16 +28,17 @@ type query struct {
 type params struct {
 	values url.Values
 	faults faults
+	grant  token.Grant // what the request may read
 }
 
 // newParams reads the query of a request. It adds a fault for each parameter that the route does not have, and for
 // each that is given more than once although it is not repeatable.
-func newParams(r *http.Request, rt route) *params {
+func newParams(r *http.Request, rt route, grant token.Grant) *params {
 	if rt.anyQuery {
-		return &params{}
+		return &params{grant: grant}
 	}
 	values, err := url.ParseQuery(r.URL.RawQuery)
-	p := &params{values: values}
+	p := &params{values: values, grant: grant}
 	if err != nil {
 		p.faults.add("query", r.URL.RawQuery, "want key=value pairs, percent-encoded")
 	}

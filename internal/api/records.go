@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/token"
 )
 
 // records answers with the records of a table: a JSON array, ascending by bucket. Without the parameter limit, the
@@ -21,7 +22,7 @@ func (s *server) records(w http.ResponseWriter, r *http.Request, p *params) erro
 	if err != nil {
 		return err
 	}
-	entry, err := s.catalogue.resolve(r.Context(), q.table)
+	entry, err := s.catalogue.resolve(r.Context(), p.grant, token.Read, q.table)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,9 @@ type route struct {
 	parameters []parameter
 	// anyQuery accepts and ignores every query, for routes that probes and scrapers call.
 	anyQuery bool
-	serve    handler
+	// scope is what the token of a request must allow.
+	scope scope
+	serve handler
 }
 
 // parameter is one parameter of a query.
@@ -46,21 +48,21 @@ var readMethods = []string{http.MethodGet, http.MethodHead}
 func (s *server) routes() []route {
 	database := parameter{name: "database", listed: true}
 	get := func(pattern string, serve handler, parameters ...parameter) route {
-		return route{pattern: pattern, name: pattern, methods: readMethods, parameters: parameters, serve: serve}
+		return route{pattern: pattern, name: pattern, methods: readMethods, parameters: parameters, scope: scopeRead, serve: serve}
 	}
-	plain := func(pattern string, serve handler) route {
-		return route{pattern: pattern, name: pattern, methods: readMethods, anyQuery: true, serve: serve}
+	plain := func(pattern string, sc scope, serve handler) route {
+		return route{pattern: pattern, name: pattern, methods: readMethods, anyQuery: true, scope: sc, serve: serve}
 	}
 	return []route{
 		get("/databases", s.databases),
 		get("/analytics", s.tables, database),
 		get("/analytics/{table}", s.records, database, parameter{name: "start"}, parameter{name: "end"}, parameter{name: "last"},
 			parameter{name: "limit"}, parameter{name: "final"}, parameter{name: "field", repeated: true}, parameter{name: "tag", repeated: true}),
-		plain("/health", s.health),
-		plain("/ready", s.ready),
-		plain("/metrics", s.metrics.serve),
-		plain("/metrics/analytics", s.export),
-		plain(rootPattern, s.index),
+		plain("/health", scopeOpen, s.health),
+		plain("/ready", scopeOpen, s.ready),
+		plain("/metrics", scopeSystem, s.metrics.serve),
+		plain("/metrics/analytics", scopeMetrics, s.export),
+		plain(rootPattern, scopeAny, s.index),
 	}
 }
 
@@ -104,22 +106,29 @@ func withoutSlash(w http.ResponseWriter, r *http.Request, _ *params) error {
 	return nil
 }
 
-// handle returns the handler of a route. It calls h with a timeout, answers with a problem if h returns an error or
-// panics, and counts the request by route and status.
+// handle returns the handler of a route. It refuses requests whose token does not allow the route. It calls h with a
+// timeout, answers with a problem if h returns an error or panics, and counts the request by route and status.
 func (s *server) handle(rt route, h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		sw := &statusWriter{ResponseWriter: w}
+		grant, refused := s.admit(r, rt)
 		defer func() {
 			if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // compared as net/http does
-				s.Log.Error("a handler panicked", "route", rt.name, "panic", p)
+				s.Log.Error("a handler panicked", "request", idOf(r), "route", rt.name, "panic", p)
 				s.problem(sw, r, errPanic)
 			}
-			s.metrics.observe(rt.name, sw.status(), time.Since(start))
+			took := time.Since(start)
+			s.metrics.observe(rt.name, sw.status(), took)
+			s.logRequest(r, rt, grant.ID(), sw.status(), took)
 		}()
+		if refused != nil {
+			s.problem(sw, r, refused)
+			return
+		}
 		ctx, cancel := context.WithTimeout(r.Context(), s.Timeout)
 		defer cancel()
-		switch err := h(sw, r.WithContext(ctx), newParams(r, rt)); {
+		switch err := h(sw, r.WithContext(ctx), newParams(r, rt, grant)); {
 		case err == nil:
 		case r.Context().Err() != nil: // the client has closed the connection; Redis did not fail
 			sw.code = statusGone

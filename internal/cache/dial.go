@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -21,6 +22,9 @@ type DialOptions struct {
 	MasterName string
 	// Username and Password override those in the first URL, unless they are empty.
 	Username, Password string
+	// PasswordFrom returns the password, if it is not nil. It is called for each connection, so that the password can
+	// change, and concurrently. An error ends the attempt to connect; "" means no password.
+	PasswordFrom func() (string, error)
 	// SentinelUsername and SentinelPassword are the credentials of the Sentinels. Those above are used for the primary only.
 	SentinelUsername, SentinelPassword string
 	// DB overrides the database in the first URL, unless it is 0. It is 0 or more, and 0 in a cluster.
@@ -85,6 +89,12 @@ func (o DialOptions) universal() (*redis.UniversalOptions, error) {
 	}
 	if err := o.parse(u); err != nil {
 		return nil, err
+	}
+	if o.PasswordFrom != nil {
+		u.CredentialsProviderContext = func(context.Context) (username, password string, err error) {
+			password, err = o.PasswordFrom()
+			return u.Username, password, err
+		}
 	}
 	return u, nil
 }

@@ -39,6 +39,14 @@ func (c *oneServer) Close() error {
 	return err
 }
 
+// PoolStats returns the state of the connections that commands use.
+func (c *oneServer) PoolStats() *redis.PoolStats {
+	if cluster := c.topology.cluster.Load(); cluster != nil {
+		return cluster.PoolStats()
+	}
+	return c.Client.PoolStats()
+}
+
 // topology is a hook that passes the commands of a client on to a cluster, if the server of the client is one.
 type topology struct {
 	options *redis.UniversalOptions

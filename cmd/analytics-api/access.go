@@ -1,0 +1,106 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/url"
+	"strconv"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/token"
+)
+
+// validateListen checks the addresses that the command listens on.
+func (c *config) validateListen() error {
+	errs := []error{c.validateAddress("listen", c.Listen, c.AllowPublic || c.Tokens != "", "requests need no token; set tokens, or")}
+	if c.Embedded != "" {
+		errs = append(errs, c.validateAddress("embedded_listen", c.EmbeddedListen, c.AllowPublic, "its traffic is not encrypted;"))
+	}
+	return errors.Join(errs...)
+}
+
+// validateAddress returns an error for a malformed address and, unless public is true, for an address that is not a
+// loopback address. reason is the reason of that error, and what to do instead of setting allow_public.
+func (c *config) validateAddress(name, address string, public bool, reason string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("invalid '%s' setting %q, want host:port: %w", name, address, err)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("invalid '%s' setting %q: port %q, want a number from 0 (any free one) to 65535", name, address, port)
+	}
+	if public || isLoopback(host) {
+		return nil
+	}
+	return fmt.Errorf("invalid '%s' setting %q: this address is reachable from other machines and %s set allow_public or --allow-public to allow that",
+		name, address, reason)
+}
+
+// isLoopback reports whether only this machine can reach the host.
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// validateAccess checks the settings of tokens, rates, CORS and TLS, and reads their files.
+func (c *config) validateAccess() error {
+	return errors.Join(c.validateTokens(), c.validateOrigins(), c.validateTLS())
+}
+
+// validateTokens checks the settings of tokens and rates.
+func (c *config) validateTokens() error {
+	var errs []error
+	for name, rate := range map[string]int{"token_rate": c.TokenRate, "address_rate": c.AddressRate} {
+		if rate < 0 {
+			errs = append(errs, fmt.Errorf("invalid '%s' setting %d, want requests per second, or 0 for no limit", name, rate))
+		}
+	}
+	if c.TokenRate > 0 && c.Tokens == "" {
+		errs = append(errs, errors.New("invalid 'token_rate' setting: there are no tokens, want 'tokens' or 'address_rate'"))
+	}
+	if c.Tokens == "" {
+		return errors.Join(errs...)
+	}
+	_, err := token.List(c.Tokens)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = fmt.Errorf("%w; make the first token with: analytics-api token create --tokens %s --permission db:NAME:read", err, c.Tokens)
+		fallthrough
+	case err != nil:
+		errs = append(errs, fmt.Errorf("invalid 'tokens' setting: %w", err))
+	}
+	return errors.Join(errs...)
+}
+
+// validateOrigins checks that each origin is as browsers send it: a scheme, a host and perhaps a port.
+func (c *config) validateOrigins() error {
+	var errs []error
+	for _, origin := range c.CORSOrigins {
+		u, err := url.Parse(origin)
+		if origin != "*" && (err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || origin != u.Scheme+"://"+u.Host) {
+			errs = append(errs, fmt.Errorf("invalid 'cors_origins' setting %q, want an origin such as \"https://grafana.example.com\", or \"*\"", origin))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// validateTLS checks the TLS settings of the service, and reads their files.
+func (c *config) validateTLS() error {
+	switch {
+	case (c.TLSCert == "") != (c.TLSKey == ""):
+		return errors.New("'tls_cert' and 'tls_key' belong together, want both or none")
+	case c.TLSCert == "" && c.TLSClientCA != "":
+		return errors.New("invalid 'tls_client_ca' setting: there is no 'tls_cert', and only TLS has certificates of clients")
+	case c.TLSCert == "":
+		return nil
+	}
+	_, err := c.certificates(nil).load()
+	return err
+}
+
+// certificates returns the files of the TLS settings of the service.
+func (c config) certificates(log *slog.Logger) *certificates {
+	return &certificates{cert: c.TLSCert, key: c.TLSKey, clientCA: c.TLSClientCA, log: log}
+}

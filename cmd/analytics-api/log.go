@@ -1,0 +1,36 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+// logLevel returns the level of the log, or an error for another word.
+func (c *config) logLevel() (level slog.Level, err error) {
+	switch c.LogLevel {
+	case "debug", "info", "warn", "error":
+		err = level.UnmarshalText([]byte(c.LogLevel))
+		return level, err
+	}
+	return 0, fmt.Errorf("invalid 'log_level' setting %q, want debug, info, warn or error", c.LogLevel)
+}
+
+// validateLog checks the settings of the log.
+func (c *config) validateLog() error {
+	if c.LogFormat != "text" && c.LogFormat != "json" {
+		return fmt.Errorf("invalid 'log_format' setting %q, want text or json", c.LogFormat)
+	}
+	_, err := c.logLevel()
+	return err
+}
+
+// newLog returns a log that writes lines to w.
+func (c *config) newLog(w io.Writer) *slog.Logger {
+	level, _ := c.logLevel() // which validateLog has checked
+	o := &slog.HandlerOptions{Level: level}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}

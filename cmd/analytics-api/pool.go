@@ -1,0 +1,48 @@
+package main
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+)
+
+// poolMetrics are the metrics of the connections to Redis. They are read from the client at each scrape.
+type poolMetrics struct {
+	client                                       redis.UniversalClient
+	open, idle, hits, misses, timeouts, waitings *prometheus.Desc
+}
+
+func newPoolMetrics(client redis.UniversalClient) *poolMetrics {
+	desc := func(name, help string) *prometheus.Desc {
+		return prometheus.NewDesc("analytics_api_redis_"+name, help, nil, nil)
+	}
+	return &poolMetrics{
+		client:   client,
+		open:     desc("connections", "Open connections to Redis."),
+		idle:     desc("idle_connections", "Open connections to Redis that no request uses."),
+		hits:     desc("pool_hits_total", "Commands that found an idle connection."),
+		misses:   desc("pool_misses_total", "Commands that found no idle connection."),
+		timeouts: desc("pool_timeouts_total", "Commands that waited in vain for a connection."),
+		waitings: desc("pool_waits_total", "Commands that waited for a connection."),
+	}
+}
+
+// Describe sends the descriptions.
+func (p *poolMetrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{p.open, p.idle, p.hits, p.misses, p.timeouts, p.waitings} {
+		ch <- d
+	}
+}
+
+// Collect sends the values.
+func (p *poolMetrics) Collect(ch chan<- prometheus.Metric) {
+	s := p.client.PoolStats()
+	send := func(d *prometheus.Desc, kind prometheus.ValueType, value uint32) {
+		ch <- prometheus.MustNewConstMetric(d, kind, float64(value))
+	}
+	send(p.open, prometheus.GaugeValue, s.TotalConns)
+	send(p.idle, prometheus.GaugeValue, s.IdleConns)
+	send(p.hits, prometheus.CounterValue, s.Hits)
+	send(p.misses, prometheus.CounterValue, s.Misses)
+	send(p.timeouts, prometheus.CounterValue, s.Timeouts)
+	send(p.waitings, prometheus.CounterValue, s.WaitCount)
+}

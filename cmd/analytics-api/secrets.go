@@ -1,0 +1,35 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/secret"
+)
+
+// readSecrets checks the settings of files with passwords, and reads the password of the Sentinels. That of Redis is read
+// for each connection: see [config.dialOptions].
+func (c *config) readSecrets() error {
+	redis, err := readSecret("redis_password", c.RedisPassword, c.RedisPasswordFile)
+	if c.RedisPasswordFile == "" {
+		c.RedisPassword = redis
+	}
+	sentinel, sentinelErr := readSecret("redis_sentinel_password", c.RedisSentinelPass, c.RedisSentinelFile)
+	c.RedisSentinelPass = sentinel
+	return errors.Join(err, sentinelErr)
+}
+
+// readSecret returns the value of a setting, or the only line of the file that is set instead.
+func readSecret(name, value, file string) (string, error) {
+	switch {
+	case file == "":
+		return value, nil
+	case value != "":
+		return "", fmt.Errorf("'%[1]s' and '%[1]s_file' are both set, want one of them", name)
+	}
+	text, err := secret.Read(file)
+	if err != nil {
+		return "", fmt.Errorf("invalid '%s_file' setting: %w", name, err)
+	}
+	return text, nil
+}

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/token"
+)
+
+// defaultTokens is the file of tokens that the subcommand token changes if no setting names one.
+const defaultTokens = "analytics-api.tokens" //nolint:gosec // the name of a file
+
+//nolint:gosec // a text for people
+const usageOfToken = `Usage:
+  analytics-api token create --permission db:NAME:read [--permission …] [--expiry 90d] [--name TEXT]
+  analytics-api token list
+  analytics-api token delete ID
+
+A permission is db:NAME[,NAME…]:ACTION[,ACTION…]. A name that ends with * is a prefix, and * alone means every
+database. The actions are read, stream and metrics. system:metrics:read is for the metrics of the service itself.
+
+Flags:
+`
+
+// tokenCommand is one run of the subcommand token.
+type tokenCommand struct {
+	now            func() time.Time
+	stdout, stderr io.Writer
+
+	file        string // of the tokens
+	permissions []token.Permission
+	name        string
+	expires     time.Time // zero for never
+}
+
+// runToken runs "token create", "token list" or "token delete". It prints a new token to stdout, alone, and everything
+// about it to stderr.
+func runToken(args, environ []string, stdout, stderr io.Writer) error {
+	c := tokenCommand{now: time.Now, stdout: stdout, stderr: stderr}
+	verb, id := "", ""
+	if len(args) > 0 {
+		verb, args = args[0], args[1:]
+	}
+	if verb == "delete" && len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		id, args = args[0], args[1:]
+	}
+	switch err := c.parse(args, environ, &id); {
+	case errors.Is(err, flag.ErrHelp):
+		return nil
+	case err != nil:
+		return err
+	}
+	switch verb {
+	case "create":
+		return c.create()
+	case "list":
+		return c.list()
+	case "delete":
+		return c.delete(id)
+	case "-h", "--help", "-help", "help":
+		_ = c.parse([]string{"--help"}, nil, &id)
+		return nil
+	}
+	return errors.New("want token create, token list or token delete: token --help explains them")
+}
+
+// parse reads the flags, and the id after them if there is one.
+func (c *tokenCommand) parse(args, environ []string, id *string) error {
+	flags := flag.NewFlagSet("analytics-api token", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	config := flags.String("config", "", "configuration `file`, whose setting tokens names the file of the tokens")
+	flags.StringVar(&c.file, "tokens", "", "`file` of the tokens (default: the setting tokens, or else "+defaultTokens+")")
+	flags.StringVar(&c.name, "name", "", "`text` that helps people to recognize the token")
+	flags.Func("permission", "`permission` of the token, repeated for several", func(text string) error {
+		p, err := token.ParsePermission(text)
+		c.permissions = append(c.permissions, p)
+		return err
+	})
+	flags.Func("expiry", "`time` after which the token is invalid, such as 90d (units h, d, w; default: never)", func(text string) error {
+		d, err := parseExpiry(text)
+		c.expires = c.now().Add(d)
+		return err
+	})
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(c.stderr, usageOfToken)
+		flags.SetOutput(c.stderr)
+		flags.PrintDefaults()
+		return err
+	case err != nil:
+		return fmt.Errorf("%w: token --help lists the flags", err)
+	}
+	if rest := flags.Args(); len(rest) == 1 && *id == "" {
+		*id = rest[0]
+	} else if len(rest) > 0 {
+		return errors.New("too many arguments: token --help explains them")
+	}
+	if c.file != "" {
+		return nil
+	}
+	settings := defaults()
+	if err := errors.Join(settings.readFile(*config, environ), settings.readEnvironment(environ)); err != nil {
+		return err
+	}
+	if c.file = settings.Tokens; c.file == "" {
+		c.file = defaultTokens
+	}
+	return nil
+}
+
+// parseExpiry parses a time such as "90d", "2w" or "12h".
+func parseExpiry(text string) (time.Duration, error) {
+	const day = 24 * time.Hour
+	d, err := time.ParseDuration(text)
+	for suffix, unit := range map[string]time.Duration{"d": day, "w": 7 * day} {
+		if number, ok := strings.CutSuffix(text, suffix); ok {
+			var n uint64
+			n, err = strconv.ParseUint(number, 10, 16)
+			d = time.Duration(n) * unit
+		}
+	}
+	if err != nil || d <= 0 {
+		return 0, errors.New("want a time such as 90d, 2w or 12h")
+	}
+	return d, nil
+}
+
+func (c *tokenCommand) create() error {
+	if len(c.permissions) == 0 {
+		return errors.New("a token needs a permission, such as --permission db:mydb:read")
+	}
+	text, made := token.New(c.name, c.permissions, c.now(), c.expires)
+	if err := token.Add(c.file, made); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.stderr, "The token is valid %s. It is not shown again; %s has only its hash.\n", until(made.Expires), c.file)
+	fmt.Fprintf(c.stderr, "Clients send it in a header:  Authorization: Bearer TOKEN\n")
+	fmt.Fprintf(c.stderr, "The service uses the file if its setting tokens is %q.\n", c.file)
+	_, err := fmt.Fprintln(c.stdout, text)
+	return err
+}
+
+// until returns the time for which a token is valid, for people.
+func until(expires time.Time) string {
+	if expires.IsZero() {
+		return "until it is deleted"
+	}
+	return "until " + expires.Format(time.RFC3339)
+}
+
+func (c *tokenCommand) list() error {
+	tokens, err := token.List(c.file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: analytics-api token create makes the first token", err)
+	}
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "ID\tNAME\tVALID\tPERMISSIONS")
+	for _, t := range tokens {
+		valid := until(t.Expires)
+		if !t.Expires.IsZero() && !c.now().Before(t.Expires) {
+			valid = "no, expired"
+		}
+		texts := make([]string, 0, len(t.Permissions))
+		for _, p := range t.Permissions {
+			texts = append(texts, p.String())
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", t.ID, strconv.QuoteToGraphic(t.Name), valid, strings.Join(texts, " "))
+	}
+	return w.Flush()
+}
+
+func (c *tokenCommand) delete(id string) error {
+	if id == "" {
+		return errors.New("want the id of the token: analytics-api token list shows it")
+	}
+	if err := token.Delete(c.file, id); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(c.stderr, "Deleted the token %s. A running service refuses it within a second or two.\n", id)
+	return err
+}

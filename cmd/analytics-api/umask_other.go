@@ -1,0 +1,6 @@
+//go:build !unix
+
+package main
+
+// keepFilesPrivate does nothing: the system has no such setting.
+func keepFilesPrivate() {}

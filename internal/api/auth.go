@@ -1,0 +1,150 @@
+package api
+
+import (
+	"errors"
+	"math"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/token"
+)
+
+// Tokens finds what a token allows. Its method is called concurrently.
+type Tokens interface {
+	// Check returns false for a text that is not a valid token. It needs the same time for each such text.
+	Check(text string) (token.Grant, bool)
+}
+
+// scope is what a token must allow for a route. The handlers of routes that read tables also check the database.
+type scope int
+
+const (
+	scopeAny     scope = iota // any valid token; the zero value, so that no route is open by accident
+	scopeOpen                 // no token, and no limit of requests, for probes
+	scopeRead                 // records of some database
+	scopeMetrics              // the export of some database
+	scopeSystem               // the metrics of the service itself
+)
+
+// allows reports whether a grant is enough for the scope.
+func (sc scope) allows(g token.Grant) bool {
+	switch sc {
+	case scopeRead:
+		return g.AllowsSome(token.Read)
+	case scopeMetrics:
+		return g.AllowsSome(token.Metrics)
+	case scopeSystem:
+		return g.AllowsSystem()
+	default:
+		return true
+	}
+}
+
+// needs returns the permission of a scope, for an error.
+func (sc scope) needs() string {
+	switch sc {
+	case scopeMetrics:
+		return "db:NAME:metrics"
+	case scopeSystem:
+		return "system:metrics:read"
+	default:
+		return "db:NAME:read"
+	}
+}
+
+// unauthorized is the error for a request without a valid token. It is the same for each reason, so that a client cannot
+// find out which ids exist.
+type unauthorized struct {
+	reason string // for the metrics: "no_token" or "bad_token"
+}
+
+func (unauthorized) Error() string {
+	return "want a valid token in the header Authorization, as in \"Authorization: Bearer TOKEN\""
+}
+
+// forbidden is the error for a token that does not allow the route.
+type forbidden struct{ scope scope }
+
+func (e forbidden) Error() string {
+	return "the token does not allow this, want one with a permission such as " + e.scope.needs()
+}
+
+// admit returns what a request may read, or the reason to refuse it.
+func (s *server) admit(r *http.Request, rt route) (token.Grant, error) {
+	text, given := tokenOf(r.Header)
+	if rt.scope == scopeOpen {
+		if s.Tokens == nil {
+			return token.All(), nil
+		}
+		g, _ := s.Tokens.Check(text)
+		return g, nil
+	}
+	if err := s.addresses.allow(clientOf(r)); err != nil {
+		return token.Grant{}, err
+	}
+	if s.Tokens == nil {
+		return token.All(), nil
+	}
+	g, ok := s.Tokens.Check(text)
+	switch {
+	case !ok && !given:
+		return token.Grant{}, unauthorized{reason: "no_token"}
+	case !ok:
+		return token.Grant{}, unauthorized{reason: "bad_token"}
+	case !rt.scope.allows(g):
+		return token.Grant{}, forbidden{rt.scope}
+	}
+	return g, s.tokens.allow(g.ID())
+}
+
+// tokenOf returns the token in the header Authorization, and whether the request has such a header. The schemes Bearer
+// and Token mean the same. Two headers are no token, because a proxy could have checked the other one.
+func tokenOf(h http.Header) (text string, given bool) {
+	all := h.Values("Authorization")
+	if len(all) != 1 {
+		return "", len(all) > 0
+	}
+	scheme, text, _ := strings.Cut(all[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") && !strings.EqualFold(scheme, "Token") {
+		return "", true
+	}
+	return strings.TrimLeft(text, " "), true
+}
+
+// clientOf returns the address that the connection of a request comes from. An IPv6 address is cut to 64 bits, because
+// one client usually has that many. Headers such as X-Forwarded-For are not used, because a client can write them.
+func clientOf(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	address, err := netip.ParseAddr(host)
+	if err != nil {
+		return host
+	}
+	if address = address.Unmap(); address.Is4() {
+		return address.String()
+	}
+	network, _ := address.WithZone("").Prefix(64)
+	return network.String()
+}
+
+// refuse counts a request that admit has refused, and sets the headers of its answer.
+func (s *server) refuse(h http.Header, err error) {
+	var anonymous unauthorized
+	var denied forbidden
+	var fast limited
+	switch {
+	case errors.As(err, &anonymous):
+		s.metrics.refused(anonymous.reason)
+		h.Set("WWW-Authenticate", `Bearer realm="analytics-api"`)
+	case errors.As(err, &denied):
+		s.metrics.refused("no_permission")
+	case errors.As(err, &fast):
+		s.metrics.refused(fast.what + "_rate")
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(fast.wait.Seconds()))))
+	}
+}

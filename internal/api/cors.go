@@ -1,0 +1,38 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+)
+
+// cors lets pages of the origins in CORSOrigins read the answers. The origin "*" means all. Browsers send no credentials
+// of their own to the API, so the header for these is never set. A page sends a token as any other client.
+func (s *server) cors(next http.Handler) http.Handler {
+	if len(s.CORSOrigins) == 0 {
+		return next
+	}
+	all := slices.Contains(s.CORSOrigins, "*")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h, origin := w.Header(), r.Header.Get("Origin")
+		if !all {
+			h.Add("Vary", "Origin")
+		}
+		if origin == "" || !all && !slices.Contains(s.CORSOrigins, origin) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if all {
+			origin = "*"
+		}
+		h.Set("Access-Control-Allow-Origin", origin)
+		h.Set("Access-Control-Expose-Headers", "ETag, Retry-After, X-Request-Id")
+		if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
+			next.ServeHTTP(w, r)
+			return
+		}
+		h.Set("Access-Control-Allow-Methods", "GET, HEAD")
+		h.Set("Access-Control-Allow-Headers", "Authorization, If-None-Match")
+		h.Set("Access-Control-Max-Age", "600")
+		w.WriteHeader(http.StatusNoContent)
+	})
+}

@@ -1,0 +1,78 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/secret"
+)
+
+// requestID is the header that has the id of a request, in the answer and in the log.
+const requestID = "X-Request-Id"
+
+// maxRequestID is the length of the longest id that a client can give to its request.
+const maxRequestID = 64
+
+type requestKey struct{}
+
+// ids makes ids that are unique in this process and, very probably, among processes. A random text for each request would
+// need 0.3 µs more. It is safe for concurrent use.
+type ids struct {
+	prefix string
+	last   atomic.Uint64
+}
+
+func newIDs() *ids { return &ids{prefix: secret.New(8) + "-"} }
+
+func (i *ids) next() string { return i.prefix + strconv.FormatUint(i.last.Add(1), 10) }
+
+// identify gives each request an id, which the answer has too. An id of the client, such as a proxy, is kept if it has
+// only letters, digits and the characters . _ - so that it cannot be taken for another part of a line of the log.
+func identify(next http.Handler) http.Handler {
+	made := newIDs()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := r.Header.Get(requestID)
+		if !validID(id) {
+			id = made.next()
+		}
+		w.Header().Set(requestID, id)
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestKey{}, id)))
+	})
+}
+
+func validID(id string) bool {
+	const special = ".-_"
+	return id != "" && len(id) <= maxRequestID && strings.IndexFunc(id, func(c rune) bool {
+		return (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && !strings.ContainsRune(special, c)
+	}) < 0
+}
+
+// idOf returns the id of a request.
+func idOf(r *http.Request) string {
+	id, _ := r.Context().Value(requestKey{}).(string)
+	return id
+}
+
+// logRequest logs an answer if the level of the log is debug. The query is left out, because it can be long.
+func (s *server) logRequest(r *http.Request, rt route, tokenID string, status int, took time.Duration) {
+	if !s.Log.Enabled(r.Context(), slog.LevelDebug) {
+		return
+	}
+	s.Log.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("request", idOf(r)), slog.String("method", r.Method), slog.String("path", r.URL.Path),
+		slog.String("route", rt.name), slog.Int("status", status), slog.Duration("took", took), slog.String("client", clientOf(r)),
+		slog.String("token", tokenID))
+}
+
+// logFailure logs the cause of a failure and, if Redis did not answer, its address. The client gets neither.
+func (s *server) logFailure(r *http.Request, status int, err error) {
+	attrs := []any{"request", idOf(r), "path", r.URL.Path, "status", status}
+	if status == http.StatusServiceUnavailable {
+		attrs = append(attrs, "redis", s.Redis)
+	}
+	s.Log.Error("request failed", append(attrs, "error", err)...)
+}

@@ -1,0 +1,62 @@
+package api_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/api"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+)
+
+func TestRequestsAreLoggedWithTheIDOfTheAnswer(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	g := guard(t, func(o *api.Options) {
+		o.Log = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	auth := g.token(t, "db:db:read")
+	w := with(g, http.MethodGet, "/analytics/none?database=db&field=private", "Authorization", "Bearer "+auth)
+	var line map[string]any
+	require.NoError(t, json.Unmarshal(log.Bytes(), &line))
+	delete(line, "time")
+	require.IsType(t, float64(0), line["took"])
+	delete(line, "took")
+	require.Equal(t, map[string]any{
+		"level": "DEBUG", "msg": "request", "request": w.Header().Get("X-Request-Id"), "method": "GET", "path": "/analytics/none", "route": "/analytics/{table}",
+		"status": 404.0, "client": "192.0.2.1", "token": auth[5:13],
+	}, line)
+	require.NotContains(t, log.String(), auth)
+	other := with(g, http.MethodGet, "/health")
+	require.NotEqual(t, w.Header().Get("X-Request-Id"), other.Header().Get("X-Request-Id"))
+}
+
+func TestAnIDOfTheClientIsKeptIfItIsPlain(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	for id, kept := range map[string]bool{
+		"a-B_9.z": true, strings.Repeat("a", 64): true, strings.Repeat("a", 65): false, "": false, "a b": false, "a\"b": false, "ä": false, "a=b": false,
+	} {
+		got := with(s, http.MethodGet, "/health", "X-Request-Id", id).Header().Get("X-Request-Id")
+		require.NotEmpty(t, got)
+		require.Equal(t, kept, got == id, "%q became %q", id, got)
+	}
+}
+
+func TestAFailureIsLoggedWithTheIDOfTheRequest(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	reader := broken{tables: func() ([]record.TableEntry, error) { return nil, errors.New("away") }}
+	s := api.New(reader, api.Options{
+		MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1, Timeout: 1e9, ExportMaxSeries: 1, ExportBuckets: 1, Log: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	w := with(s, http.MethodGet, "/databases")
+	require.Equal(t, http.StatusServiceUnavailable, w.Code)
+	require.Contains(t, log.String(), `msg="request failed" request=`+w.Header().Get("X-Request-Id")+` path=/databases status=503`)
+}
