@@ -31,6 +31,11 @@ var ErrTooMany = errors.New("too many series")
 type Plan struct {
 	// Table is the name of the table in the records of the result.
 	Table string
+	// Wanted selects the records that are merged.
+	Wanted record.Wanted
+	// Ended is used if Wanted selects final records: a record without a state counts as final if its bucket begins at or
+	// before this time.
+	Ended time.Time
 	// Grouped drops the tags whose keys are not in GroupBy, and merges the series that then have the same tags. A series
 	// without a tag of GroupBy is in the group without that tag.
 	Grouped bool
@@ -51,20 +56,6 @@ type Plan struct {
 	Now time.Time
 }
 
-// Part is the summary of one stored record.
-type Part struct {
-	// Tags are the tags of the series as [series.AppendTags] writes them.
-	Tags string
-	// Field is the described field.
-	Field string
-	// Agent and Replica are those of the record.
-	Agent, Replica string
-	// State is the state of the record.
-	State record.State
-	// Summary is the encoded summary, empty for a record without one.
-	Summary []byte
-}
-
 // Rollup merges the parts of one table. It is not safe for concurrent use.
 type Rollup struct {
 	plan  *Plan
@@ -73,8 +64,9 @@ type Rollup struct {
 	open    bool      // whether groups belong to a bucket
 	start   time.Time // the start of that bucket
 	groups  map[identity]*group
-	members map[identity]*group // the group of each series and field of this bucket
+	members map[identity]*group // the group of each series and field of this bucket, nil for one that is not wanted
 	spare   []*group            // groups of earlier buckets, to use again
+	tags    map[string][]series.Tag
 	scratch stats.Summary
 	values  []float64
 	names   []name
@@ -109,7 +101,7 @@ type group struct {
 // New returns a roll-up that yields each record of the result. The record and what it refers to are valid until yield
 // returns. An error of yield ends the call of Add or Close that called it and is returned.
 func New(p *Plan, yield func(*record.Record) error) *Rollup {
-	r := &Rollup{plan: p, yield: yield, groups: make(map[identity]*group), members: make(map[identity]*group)}
+	r := &Rollup{plan: p, yield: yield, groups: make(map[identity]*group), members: make(map[identity]*group), tags: make(map[string][]series.Tag)}
 	for _, s := range p.Selection.Statistics() {
 		r.names = append(r.names, name{record.StatName(s), s.Kind() == stats.Count})
 	}
@@ -121,10 +113,11 @@ func New(p *Plan, yield func(*record.Record) error) *Rollup {
 //
 // The error wraps [ErrNoSummary] if a part has no summary, [stats.ErrFormat] if its bytes are not one, and [ErrTooMany] if
 // the bucket of the result has more than MaxGroups records.
-func (r *Rollup) Add(start time.Time, parts []Part) error {
+func (r *Rollup) Add(start time.Time, parts []record.SummaryPart) error {
 	if err := r.begin(start); err != nil {
 		return err
 	}
+	parts = r.wanted(start, parts)
 	ignored, err := r.replicas(parts)
 	if err != nil {
 		return err
@@ -142,6 +135,22 @@ func (r *Rollup) Add(start time.Time, parts []Part) error {
 
 // Close yields the records of the last bucket.
 func (r *Rollup) Close() error { return r.flush() }
+
+// wanted returns the parts whose agent and state are wanted.
+func (r *Rollup) wanted(start time.Time, parts []record.SummaryPart) []record.SummaryPart {
+	ended := !start.After(r.plan.Ended)
+	return slices.DeleteFunc(slices.Clone(parts), func(p record.SummaryPart) bool {
+		if r.plan.Wanted.Final && p.State != record.Final && !(p.State == record.Unmarked && ended) {
+			return true
+		}
+		for _, tag := range r.plan.Wanted.Tags {
+			if tag.Key == record.Agent && p.Agent != tag.Value || tag.Key == record.Replica && p.Replica != tag.Value {
+				return true
+			}
+		}
+		return false
+	})
+}
 
 // begin begins the bucket of the result that a stored bucket belongs to, unless it has begun.
 func (r *Rollup) begin(start time.Time) error {
@@ -165,8 +174,8 @@ func (r *Rollup) begin(start time.Time) error {
 
 // replicas returns which parts are ignored because another replica of the agent has more values, or nil if there are no
 // replicas. Among replicas with equally many values, a final record precedes an open one, then the first in order.
-func (r *Rollup) replicas(parts []Part) (ignored []bool, err error) {
-	if !slices.ContainsFunc(parts, func(p Part) bool { return p.Replica != "" }) {
+func (r *Rollup) replicas(parts []record.SummaryPart) (ignored []bool, err error) {
+	if !slices.ContainsFunc(parts, func(p record.SummaryPart) bool { return p.Replica != "" }) {
 		return nil, nil
 	}
 	ignored = make([]bool, len(parts))
@@ -198,7 +207,7 @@ func (r *Rollup) replicas(parts []Part) (ignored []bool, err error) {
 }
 
 // fuller reports whether replica p, of n values, is used rather than q, of m values.
-func fuller(n uint64, p *Part, m uint64, q *Part) bool {
+func fuller(n uint64, p *record.SummaryPart, m uint64, q *record.SummaryPart) bool {
 	if n != m {
 		return n > m
 	}
@@ -209,13 +218,13 @@ func fuller(n uint64, p *Part, m uint64, q *Part) bool {
 }
 
 // add merges one part into its group.
-func (r *Rollup) add(p *Part) error {
+func (r *Rollup) add(p *record.SummaryPart) error {
+	g, err := r.group(p)
+	if err != nil || g == nil {
+		return err
+	}
 	if len(p.Summary) == 0 {
 		return ErrNoSummary
-	}
-	g, err := r.group(p)
-	if err != nil {
-		return err
 	}
 	g.note(p)
 	if g.parts == 1 {
@@ -228,7 +237,7 @@ func (r *Rollup) add(p *Part) error {
 }
 
 // note updates what the group knows of its parts beside their values.
-func (g *group) note(p *Part) {
+func (g *group) note(p *record.SummaryPart) {
 	g.parts++
 	if g.parts == 1 {
 		g.agent, g.state = p.Agent, p.State
@@ -251,21 +260,32 @@ func earlier(a, b record.State) record.State {
 	return record.Final
 }
 
-// group returns the group of a part.
-func (r *Rollup) group(p *Part) (*group, error) {
+// group returns the group of a part, or nil if its field or series is not wanted.
+func (r *Rollup) group(p *record.SummaryPart) (*group, error) {
 	id := identity{p.Tags, p.Field}
-	if g := r.members[id]; g != nil {
+	if g, known := r.members[id]; known {
 		return g, nil
 	}
-	tags, err := series.ParseTags(p.Tags)
-	if err != nil {
+	g, err := r.groupOf(p)
+	if err == nil {
+		r.members[id] = g
+	}
+	return g, err
+}
+
+// groupOf is group for the first part of a series and field in a bucket.
+func (r *Rollup) groupOf(p *record.SummaryPart) (*group, error) {
+	if fields := r.plan.Wanted.Fields; len(fields) > 0 && !slices.Contains(fields, p.Field) {
+		return nil, nil //nolint:nilnil // not wanted
+	}
+	tags, err := r.tagsOf(p.Tags)
+	if err != nil || !r.matches(tags) {
 		return nil, err
 	}
-	key := id
 	if r.plan.Grouped {
-		tags = slices.DeleteFunc(tags, func(tag series.Tag) bool { return !slices.Contains(r.plan.GroupBy, tag.Key) })
-		key.tags = string(series.AppendTags(nil, tags))
+		tags = slices.DeleteFunc(slices.Clone(tags), func(tag series.Tag) bool { return !slices.Contains(r.plan.GroupBy, tag.Key) })
 	}
+	key := identity{string(series.AppendTags(nil, tags)), p.Field}
 	g := r.groups[key]
 	if g == nil {
 		if len(r.groups) == r.plan.MaxGroups {
@@ -274,8 +294,37 @@ func (r *Rollup) group(p *Part) (*group, error) {
 		g = r.newGroup(tags, p.Field)
 		r.groups[key] = g
 	}
-	r.members[id] = g
 	return g, nil
+}
+
+// tagsOf returns the tags of a series as JSON has them. It remembers the tags of maxTags series.
+func (r *Rollup) tagsOf(text string) ([]series.Tag, error) {
+	if tags, known := r.tags[text]; known {
+		return tags, nil
+	}
+	tags, err := series.ParseTags(text)
+	if err != nil {
+		return nil, err
+	}
+	rec := record.Record{Tags: tags}
+	tags = rec.JSONTags()
+	if len(r.tags) >= maxTags {
+		clear(r.tags)
+	}
+	r.tags[text] = tags
+	return tags, nil
+}
+
+const maxTags = 10_000
+
+// matches reports whether a series with these tags is wanted. The agent and the replica are checked by wanted.
+func (r *Rollup) matches(tags []series.Tag) bool {
+	for _, tag := range r.plan.Wanted.Tags {
+		if tag.Key != record.Agent && tag.Key != record.Replica && !slices.Contains(tags, tag) {
+			return false
+		}
+	}
+	return true
 }
 
 // newGroup returns an empty group, which has the memory of one of an earlier bucket if there is one.

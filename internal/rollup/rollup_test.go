@@ -21,10 +21,10 @@ import (
 )
 
 // store is what a cache holds: the parts by the start of their bucket.
-type store map[int64][]rollup.Part
+type store map[int64][]record.SummaryPart
 
 // put adds the record of values to the store.
-func (s store) put(start int64, p rollup.Part, limit int, values ...float64) {
+func (s store) put(start int64, p record.SummaryPart, limit int, values ...float64) {
 	sum := stats.New(limit)
 	sum.AddAll(values, nil)
 	p.Summary, _ = sum.MarshalBinary()
@@ -101,10 +101,10 @@ func TestAgentsAreAddedAndReplicasAreNot(t *testing.T) {
 			if replica == "y" {
 				values = append(values, 4) // the fullest
 			}
-			s.put(0, rollup.Part{Tags: "host=h", Field: "f", Agent: agent, Replica: replica, State: record.Final}, 64, values...)
+			s.put(0, record.SummaryPart{Tags: "host=h", Field: "f", Agent: agent, Replica: replica, State: record.Final}, 64, values...)
 		}
 	}
-	s.put(0, rollup.Part{Tags: "host=h", Field: "f", Agent: "a3", State: record.Final}, 64, 100)
+	s.put(0, record.SummaryPart{Tags: "host=h", Field: "f", Agent: "a3", State: record.Final}, 64, 100)
 	got := s.roll(t, rollup.Plan{Table: "analytics_cpu", Now: late})
 	require.Len(t, got, 1)
 	require.Equal(t, record.Record{
@@ -119,10 +119,10 @@ func TestAgentsAreAddedAndReplicasAreNot(t *testing.T) {
 func TestAmongEquallyFullReplicasTheFinalOneCounts(t *testing.T) {
 	t.Parallel()
 	s := store{}
-	s.put(0, rollup.Part{Field: "f", Replica: "a", State: record.Open}, 64, 1, 2)
-	s.put(0, rollup.Part{Field: "f", Replica: "b", State: record.Final}, 64, 3, 4)
-	s.put(0, rollup.Part{Field: "f", Replica: "c", State: record.Final}, 64, 5, 6)
-	s[0] = append(s[0], rollup.Part{Field: "f", Replica: "0"}) // without a summary
+	s.put(0, record.SummaryPart{Field: "f", Replica: "a", State: record.Open}, 64, 1, 2)
+	s.put(0, record.SummaryPart{Field: "f", Replica: "b", State: record.Final}, 64, 3, 4)
+	s.put(0, record.SummaryPart{Field: "f", Replica: "c", State: record.Final}, 64, 5, 6)
+	s[0] = append(s[0], record.SummaryPart{Field: "f", Replica: "0"}) // without a summary
 	got := s.roll(t, rollup.Plan{Now: late})
 	require.Equal(t, []any{3.0, record.Final}, []any{stat(t, got[0], "min"), got[0].State})
 }
@@ -130,10 +130,10 @@ func TestAmongEquallyFullReplicasTheFinalOneCounts(t *testing.T) {
 func TestTheAgentOfARecordIsThatOfAllParts(t *testing.T) {
 	t.Parallel()
 	s := store{}
-	s.put(0, rollup.Part{Tags: "host=a", Field: "f", Agent: "a1"}, 64, 1)
-	s.put(60, rollup.Part{Tags: "host=a", Field: "f", Agent: "a1"}, 64, 1)
-	s.put(60, rollup.Part{Tags: "host=b", Field: "f", Agent: "a1"}, 64, 1)
-	s.put(0, rollup.Part{Tags: "host=b", Field: "f", Agent: "a2"}, 64, 1)
+	s.put(0, record.SummaryPart{Tags: "host=a", Field: "f", Agent: "a1"}, 64, 1)
+	s.put(60, record.SummaryPart{Tags: "host=a", Field: "f", Agent: "a1"}, 64, 1)
+	s.put(60, record.SummaryPart{Tags: "host=b", Field: "f", Agent: "a1"}, 64, 1)
+	s.put(0, record.SummaryPart{Tags: "host=b", Field: "f", Agent: "a2"}, 64, 1)
 	got := s.roll(t, rollup.Plan{Grid: grid(t, "1h", "UTC"), Now: late})
 	require.Equal(t, []string{"a1", ""}, []string{got[0].Agent, got[1].Agent})
 }
@@ -142,8 +142,8 @@ func TestGroupingKeepsTheNamedTags(t *testing.T) {
 	t.Parallel()
 	s := store{}
 	for i, tags := range []string{"cpu=0,host=a", "cpu=1,host=a", "cpu=0,host=b", "cpu=0"} {
-		s.put(0, rollup.Part{Tags: tags, Field: "f"}, 64, float64(i+1))
-		s.put(0, rollup.Part{Tags: tags, Field: "g"}, 64, float64(i+1))
+		s.put(0, record.SummaryPart{Tags: tags, Field: "f"}, 64, float64(i+1))
+		s.put(0, record.SummaryPart{Tags: tags, Field: "g"}, 64, float64(i+1))
 	}
 	sums := func(p rollup.Plan) (texts []string) {
 		for _, r := range s.roll(t, p) {
@@ -154,6 +154,33 @@ func TestGroupingKeepsTheNamedTags(t *testing.T) {
 	require.Equal(t, []string{"f  4", "f host=a 3", "f host=b 3", "g  4", "g host=a 3", "g host=b 3"}, sums(rollup.Plan{Grouped: true, GroupBy: []string{"host", "none"}}))
 	require.Equal(t, []string{"f  10", "g  10"}, sums(rollup.Plan{Grouped: true}))
 	require.Len(t, sums(rollup.Plan{}), 8)
+}
+
+func TestOnlyWantedRecordsAreMerged(t *testing.T) {
+	t.Parallel()
+	s := store{}
+	s.put(0, record.SummaryPart{Tags: "host=a", Field: "f", Agent: "x", Replica: "1", State: record.Final}, 64, 1)
+	s.put(0, record.SummaryPart{Tags: "host=a", Field: "f", Agent: "y", State: record.Open}, 64, 2)
+	s.put(0, record.SummaryPart{Tags: "host=b,mean=m", Field: "f", Agent: "x"}, 64, 4)
+	s.put(0, record.SummaryPart{Tags: "host=a", Field: "g", Agent: "x", State: record.Final}, 64, 8)
+	s[0] = append(s[0], record.SummaryPart{Tags: "host=c", Field: "h", State: record.Final}) // without a summary
+	tag := func(key, value string) []series.Tag { return []series.Tag{{Key: key, Value: value}} }
+	for want, p := range map[float64]rollup.Plan{
+		7: {Wanted: record.Wanted{Fields: []string{"f"}}}, 15: {Wanted: record.Wanted{Fields: []string{"g", "f"}}},
+		3: {Wanted: record.Wanted{Fields: []string{"f"}, Tags: tag("host", "a")}}, 4: {Wanted: record.Wanted{Tags: tag("mean_tag", "m")}},
+		2: {Wanted: record.Wanted{Tags: tag("agent", "y")}}, 13: {Wanted: record.Wanted{Tags: tag("agent", "x")}}, 1: {Wanted: record.Wanted{Tags: tag("replica", "1")}},
+		9: {Wanted: record.Wanted{Final: true, Fields: []string{"f", "g"}}, Ended: time.Unix(-1, 0)}, 13.5: {Wanted: record.Wanted{Final: true, Fields: []string{"f", "g"}}, Ended: time.Unix(0, 0)},
+	} {
+		p.Grouped = true
+		sum := 0.0
+		for _, r := range s.roll(t, p) {
+			sum += stat(t, r, "sum").(float64)
+		}
+		require.Equal(t, math.Floor(want), sum, "%+v", p.Wanted)
+	}
+	require.Empty(t, s.roll(t, rollup.Plan{Wanted: record.Wanted{Tags: tag("mean", "m")}}), "JSON has another name for the tag")
+	_, err := s.try(rollup.Plan{Wanted: record.Wanted{Tags: tag("host", "c")}})
+	require.ErrorIs(t, err, rollup.ErrNoSummary)
 }
 
 func TestABucketIsOpenIfAPartIsOpenOrMoreWillCome(t *testing.T) {
@@ -171,7 +198,7 @@ func TestABucketIsOpenIfAPartIsOpenOrMoreWillCome(t *testing.T) {
 	} {
 		s := store{}
 		for i, state := range c.states {
-			s.put(int64(i)*60, rollup.Part{Field: "f", State: state}, 64, 1)
+			s.put(int64(i)*60, record.SummaryPart{Field: "f", State: state}, 64, 1)
 		}
 		got := s.roll(t, rollup.Plan{Grid: grid(t, "1h", "UTC"), Now: time.Unix(c.now, 0)})
 		require.Equal(t, c.want, got[0].State, "%v at %d", c.states, c.now)
@@ -188,7 +215,7 @@ func TestDaysFollowTheCalendar(t *testing.T) {
 		require.NoError(t, err)
 		s := store{}
 		for h := int64(-30); h < 60; h++ {
-			s.put(start.Unix()+h*3600, rollup.Part{Field: "f", State: record.Final}, 64, float64(h))
+			s.put(start.Unix()+h*3600, record.SummaryPart{Field: "f", State: record.Final}, 64, float64(h))
 		}
 		for _, r := range s.roll(t, rollup.Plan{Grid: grid(t, "1d", "Europe/Berlin"), Now: late}) {
 			if r.Start.Equal(start) {
@@ -214,7 +241,7 @@ func TestRollUpsDescribeAllValues(t *testing.T) {
 			for len(values) > at {
 				n := min(1+rnd.IntN(60), len(values)-at)
 				part := values[at : at+n]
-				p := rollup.Part{Tags: fmt.Sprint("host=", rnd.IntN(3)), Field: "f", Agent: strconv.Itoa(rnd.IntN(agents)), Replica: strconv.Itoa(at)}
+				p := record.SummaryPart{Tags: fmt.Sprint("host=", rnd.IntN(3)), Field: "f", Agent: strconv.Itoa(rnd.IntN(agents)), Replica: strconv.Itoa(at)}
 				start := int64(at) // parts of one agent in one bucket have different series, so that none is a replica of another
 				s.put(start, p, limit, part...)
 				p.Replica = "lost some"
@@ -257,20 +284,20 @@ func TestWhatCannotBeMergedIsAnError(t *testing.T) {
 	}
 	s = store{}
 	for i := range 3 {
-		s.put(0, rollup.Part{Tags: fmt.Sprint("host=", i), Field: "f"}, 64, 1)
+		s.put(0, record.SummaryPart{Tags: fmt.Sprint("host=", i), Field: "f"}, 64, 1)
 	}
 	_, err = s.try(rollup.Plan{MaxGroups: 2})
 	require.ErrorIs(t, err, rollup.ErrTooMany)
 	_, err = s.try(rollup.Plan{MaxGroups: 3})
 	require.NoError(t, err)
 	s = store{}
-	s.put(-1e10, rollup.Part{Field: "f"}, 64, 1)
+	s.put(-1e10, record.SummaryPart{Field: "f"}, 64, 1)
 	_, err = s.try(rollup.Plan{Grid: grid(t, "1d", "UTC")})
 	require.ErrorContains(t, err, "outside of the years 1678 to 2261")
 
 	stop, sel := errors.New("stop"), must(stats.NewSelection(nil, stats.Linear))
 	r := rollup.New(&rollup.Plan{Selection: sel, ExactLimit: 1, MaxGroups: 1}, func(*record.Record) error { return stop })
-	require.NoError(t, r.Add(time.Unix(0, 0), []rollup.Part{{Field: "f", Summary: []byte{1, 4, 0}}}))
+	require.NoError(t, r.Add(time.Unix(0, 0), []record.SummaryPart{{Field: "f", Summary: []byte{1, 4, 0}}}))
 	require.ErrorIs(t, r.Close(), stop)
 }
 
@@ -293,7 +320,7 @@ func BenchmarkRollUp(b *testing.B) {
 				for i := range values {
 					values[i] = 50 + 10*rnd.NormFloat64()
 				}
-				s.put(start, rollup.Part{Tags: fmt.Sprint("host=", host), Field: fmt.Sprint("f", field), Agent: "a", State: record.Final}, 64, values...)
+				s.put(start, record.SummaryPart{Tags: fmt.Sprint("host=", host), Field: fmt.Sprint("f", field), Agent: "a", State: record.Final}, 64, values...)
 			}
 		}
 	}
