@@ -24,6 +24,8 @@ type Summaries struct {
 	// Start is the start of the bucket.
 	Start time.Time
 	Parts []SummaryPart
+	// Invalid is the number of stored texts that were skipped because they are not records.
+	Invalid int
 }
 
 // StateOf returns the state of a record from its JSON. It does not parse the JSON: quotation marks inside strings are

@@ -1,0 +1,160 @@
+package cache
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
+)
+
+// maxSummaries is about how many summaries one round trip reads: as long as Redis is busy with them, its other clients wait.
+// A bucket with more is read in parts of that size.
+const maxSummaries = 2500
+
+// Summaries reads the summaries of the buckets that begin at starts. It calls yield once for each bucket, in that order; an
+// expired bucket has no parts. An error of yield ends the reading and is returned.
+//
+// The state of a record is read before its summary, so a summary is at least as new as its state.
+func (r *Reader) Summaries(ctx context.Context, t record.Table, starts []time.Time, yield func(record.Summaries) error) error {
+	for len(starts) > 0 {
+		sizes, err := r.sizes(ctx, t, starts[:min(len(starts), maxPipeline)])
+		if err != nil {
+			return err
+		}
+		for len(sizes) > 0 {
+			n, total := 0, int64(0)
+			for n < len(sizes) && (n == 0 || total+sizes[n] <= maxSummaries) {
+				total += sizes[n]
+				n++
+			}
+			if err := r.summaries(ctx, t, starts[:n], total, yield); err != nil {
+				return err
+			}
+			starts, sizes = starts[n:], sizes[n:]
+		}
+	}
+	return nil
+}
+
+// sizes returns the number of records of each bucket.
+func (r *Reader) sizes(ctx context.Context, t record.Table, starts []time.Time) ([]int64, error) {
+	pipe := r.client.Pipeline()
+	cmds := make([]*redis.IntCmd, len(starts))
+	for i, start := range starts {
+		cmds[i] = pipe.HLen(ctx, bucketKey(t, startText(start)))
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, err
+	}
+	sizes := make([]int64, len(starts))
+	for i, cmd := range cmds {
+		sizes[i] = cmd.Val()
+	}
+	return sizes, nil
+}
+
+// summaries reads buckets of so many records together.
+func (r *Reader) summaries(ctx context.Context, t record.Table, starts []time.Time, records int64, yield func(record.Summaries) error) error {
+	if records > maxSummaries {
+		bucket, err := r.scanSummaries(ctx, t, starts[0])
+		if err != nil {
+			return err
+		}
+		return yield(bucket)
+	}
+	pipe := r.client.Pipeline()
+	texts, encoded := make([]*redis.MapStringStringCmd, len(starts)), make([]*redis.MapStringStringCmd, len(starts))
+	for i, start := range starts {
+		texts[i] = pipe.HGetAll(ctx, bucketKey(t, startText(start)))
+		encoded[i] = pipe.HGetAll(ctx, summaryKey(t, startText(start)))
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return err
+	}
+	for i, start := range starts {
+		bucket := record.Summaries{Start: start, Parts: make([]record.SummaryPart, 0, len(texts[i].Val()))}
+		summaries := encoded[i].Val()
+		for field, text := range texts[i].Val() {
+			part, ok := summaryPart(field, text, summaries[field])
+			if !ok {
+				bucket.Invalid++
+				continue
+			}
+			bucket.Parts = append(bucket.Parts, part)
+		}
+		if err := yield(bucket); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scanSummaries reads a large bucket in parts.
+func (r *Reader) scanSummaries(ctx context.Context, t record.Table, start time.Time) (record.Summaries, error) {
+	bucket := record.Summaries{Start: start}
+	places := make(map[string]int) // of the parts, or -1 for what is not one
+	err := r.scanHash(ctx, bucketKey(t, startText(start)), func(field, text string) {
+		place, again := places[field]
+		part, ok := summaryPart(field, text, "")
+		switch {
+		case again && ok:
+			bucket.Parts[place] = part
+		case again:
+		case ok:
+			places[field] = len(bucket.Parts)
+			bucket.Parts = append(bucket.Parts, part)
+		default:
+			places[field] = -1
+			bucket.Invalid++
+		}
+	})
+	if err != nil {
+		return bucket, err
+	}
+	err = r.scanHash(ctx, summaryKey(t, startText(start)), func(field, summary string) {
+		if place, ok := places[field]; ok && place >= 0 {
+			bucket.Parts[place].Summary = []byte(summary)
+		}
+	})
+	return bucket, err
+}
+
+// scanHash calls yield for each field of a hash, at least once.
+func (r *Reader) scanHash(ctx context.Context, key string, yield func(field, value string)) error {
+	cursor := uint64(0)
+	for {
+		pairs, next, err := r.client.HScan(ctx, key, cursor, "", maxSummaries).Result()
+		if err != nil {
+			return err
+		}
+		for i := 0; i+1 < len(pairs); i += 2 {
+			yield(pairs[i], pairs[i+1])
+		}
+		if cursor = next; cursor == 0 {
+			return nil
+		}
+	}
+}
+
+// summaryPart returns the part of a record with that hash field, JSON and encoded summary. It returns false for a hash field
+// that no writer has made: see [appendHashField].
+func summaryPart(field, text, summary string) (part record.SummaryPart, ok bool) {
+	part = record.SummaryPart{State: record.StateOf(text), Summary: []byte(summary)}
+	tags, rest, _ := strings.Cut(field, "|")
+	name, rest, ok := strings.Cut(rest, "|")
+	agent, replica, _ := strings.Cut(rest, "|")
+	part.Tags = tags
+	for _, x := range [...]struct {
+		escaped string
+		to      *string
+	}{{name, &part.Field}, {agent, &part.Agent}, {replica, &part.Replica}} {
+		text, err := series.Unescape(x.escaped, series.Reserved)
+		ok = ok && err == nil
+		*x.to = text
+	}
+	return part, ok
+}
