@@ -44,6 +44,13 @@ func isLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
+// checksHost reports whether the header Host of requests is checked. It is if only this machine can reach the service and
+// requests need no token: a page in a browser on this machine could otherwise read the records under a name of its own.
+func (c *config) checksHost() bool {
+	host, _, err := net.SplitHostPort(c.Listen)
+	return err == nil && isLoopback(host) && c.Tokens == ""
+}
+
 // validateAccess checks the settings of tokens, rates, CORS and TLS, and reads their files.
 func (c *config) validateAccess() error {
 	return errors.Join(c.validateTokens(), c.validateOrigins(), c.validateTLS())

@@ -31,9 +31,10 @@ const envPrefix = "ANALYTICS_API_"
 
 // config holds the settings of the command. Flags override the environment, and the environment overrides the file.
 type config struct {
-	Listen         string `toml:"listen"`
-	AllowPublic    bool   `toml:"allow_public"`
-	MaxConnections int    `toml:"max_connections"`
+	Listen         string   `toml:"listen"`
+	AllowPublic    bool     `toml:"allow_public"`
+	Hosts          []string `toml:"hosts"`
+	MaxConnections int      `toml:"max_connections"`
 
 	Tokens      string   `toml:"tokens"`
 	TokenRate   int      `toml:"token_rate"`
@@ -69,6 +70,8 @@ type config struct {
 	MaxRecords      int    `toml:"max_records"`
 	MaxBuckets      int    `toml:"max_buckets"`
 	MaxBytes        int    `toml:"max_bytes"`
+	MaxScanned      int    `toml:"max_scanned"`
+	MaxTotalBytes   int    `toml:"max_total_bytes"`
 
 	Export          []export `toml:"export"`
 	ExportMaxAge    duration `toml:"export_max_age"`
@@ -98,9 +101,10 @@ func (d *duration) UnmarshalText(b []byte) error {
 // defaults returns the default settings.
 func defaults() config {
 	return config{
-		Listen: "127.0.0.1:8001", MaxConnections: 1000, CORSOrigins: []string{}, LogFormat: "text", LogLevel: "info",
+		Listen: "127.0.0.1:8001", MaxConnections: 1000, Hosts: []string{}, CORSOrigins: []string{}, LogFormat: "text", LogLevel: "info",
 		Redis: []string{"redis://127.0.0.1:6379"}, RedisTimeout: duration(5 * time.Second), EmbeddedListen: "127.0.0.1:6379",
 		MaxRecords: api.DefaultMaxRecords, MaxBuckets: api.DefaultMaxBuckets, MaxBytes: api.DefaultMaxBytes,
+		MaxScanned: api.DefaultMaxScanned, MaxTotalBytes: api.DefaultMaxTotalBytes,
 		ExportMaxSeries: api.DefaultExportMaxSeries, ExportBuckets: api.DefaultExportBuckets,
 	}
 }
@@ -170,6 +174,7 @@ func settings() []setting {
 			name: "allow_public", usage: "allow addresses that other machines can reach without tokens", boolean: true,
 			set: boolean(func(c *config) *bool { return &c.AllowPublic }),
 		},
+		{name: "hosts", set: list(func(c *config) *[]string { return &c.Hosts })},
 		{name: "max_connections", set: number(func(c *config) *int { return &c.MaxConnections })},
 		{name: "tokens", usage: "`file` of the tokens that requests need; token create makes one", set: text(func(c *config) *string { return &c.Tokens })},
 		{name: "token_rate", set: number(func(c *config) *int { return &c.TokenRate })},
@@ -201,6 +206,8 @@ func settings() []setting {
 		{name: "max_records", set: number(func(c *config) *int { return &c.MaxRecords })},
 		{name: "max_buckets", set: number(func(c *config) *int { return &c.MaxBuckets })},
 		{name: "max_bytes", set: number(func(c *config) *int { return &c.MaxBytes })},
+		{name: "max_scanned", set: number(func(c *config) *int { return &c.MaxScanned })},
+		{name: "max_total_bytes", set: number(func(c *config) *int { return &c.MaxTotalBytes })},
 		{name: "export_max_age", set: span(func(c *config) *duration { return &c.ExportMaxAge })},
 		{name: "export_max_series", set: number(func(c *config) *int { return &c.ExportMaxSeries })},
 		{name: "export_buckets", set: number(func(c *config) *int { return &c.ExportBuckets })},
@@ -374,11 +381,15 @@ func (c *config) validate() error {
 		value int
 	}{
 		{"max_connections", c.MaxConnections}, {"max_records", c.MaxRecords}, {"max_buckets", c.MaxBuckets}, {"max_bytes", c.MaxBytes},
+		{"max_scanned", c.MaxScanned}, {"max_total_bytes", c.MaxTotalBytes},
 		{"export_max_series", c.ExportMaxSeries}, {"export_buckets", c.ExportBuckets},
 	} {
 		if limit.value <= 0 {
 			errs = append(errs, fmt.Errorf("invalid '%s' setting %d, want more than 0", limit.name, limit.value))
 		}
+	}
+	if c.MaxTotalBytes > 0 && c.MaxTotalBytes/2 < c.MaxBytes {
+		errs = append(errs, fmt.Errorf("invalid 'max_total_bytes' setting %d, want at least two times max_bytes, %d", c.MaxTotalBytes, c.MaxBytes))
 	}
 	if c.ExportMaxAge < 0 {
 		errs = append(errs, fmt.Errorf("invalid 'export_max_age' setting %q, want 0s or more", time.Duration(c.ExportMaxAge)))
@@ -482,6 +493,8 @@ func (c config) dialOptions() cache.DialOptions {
 func (c config) apiOptions(storage, redis string, log *slog.Logger) api.Options {
 	o := api.Options{
 		DefaultDatabase: c.DefaultDatabase, MaxRecords: c.MaxRecords, MaxBuckets: c.MaxBuckets, MaxBytes: c.MaxBytes, Timeout: api.DefaultTimeout,
+		MaxScanned: c.MaxScanned, MaxTotalBytes: c.MaxTotalBytes, ReadyTimeout: time.Duration(c.RedisTimeout),
+		CheckHost: c.checksHost(), Hosts: c.Hosts,
 		ExportMaxAge: time.Duration(c.ExportMaxAge), ExportMaxSeries: c.ExportMaxSeries, ExportBuckets: c.ExportBuckets,
 		TokenRate: c.TokenRate, AddressRate: c.AddressRate, CORSOrigins: c.CORSOrigins,
 		Storage: storage, Redis: redis, Version: buildinfo.Version(version), Log: log,

@@ -1,10 +1,12 @@
 // Package api serves the records of the cache over HTTP.
 //
 // routes.go is the table of all routes, and errors.go the only place where an error becomes a status. A request reads
-// through the interface [Reader]. Every limit of [Options] bounds the memory that one request uses.
+// through the interface [Reader]. Every limit of [Options] bounds the memory that one request uses, and
+// MaxTotalBytes that of all. work.go limits how many requests read at the same time.
 package api
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -15,22 +17,25 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
-// Reader reads the stored records. Its methods are called concurrently. An error means that the store did not answer.
-// A table that does not exist is not an error.
+// Reader reads the stored records. Its methods are called concurrently. An error means that the store did not answer,
+// except for a [record.Corrupt]. A table that does not exist is not an error.
 type Reader interface {
 	// Ping returns an error if the store does not answer.
 	Ping(ctx context.Context) error
+	// Warnings returns sentences about settings of the store with which it can lose records.
+	Warnings(ctx context.Context) ([]string, error)
 	// Tables returns all tables in any order.
 	Tables(ctx context.Context) ([]record.TableEntry, error)
 	// Info describes a table.
 	Info(ctx context.Context, t record.Table) (record.TableInfo, error)
-	// Version returns a number that every write of the table changes.
-	Version(ctx context.Context, t record.Table) (int64, error)
+	// Index returns a number that every write of the table changes, and then the starts as Buckets does.
+	Index(ctx context.Context, t record.Table, r record.Range) (version int64, starts []time.Time, err error)
 	// Buckets returns the starts of the table's buckets in the range, ascending. The records of some may have expired.
 	Buckets(ctx context.Context, t record.Table, r record.Range) ([]time.Time, error)
-	// Records calls yield once for each start, in order, with the JSON of the bucket's records, sorted and none if
-	// these have expired. The slice belongs to yield. An error of yield ends the reading and is returned.
-	Records(ctx context.Context, t record.Table, starts []time.Time, yield func(start time.Time, records []string) error) error
+	// Records calls yield for the parts of each bucket, in the order of starts. A bucket whose records have expired has
+	// one part without records. The part belongs to yield. An error of yield ends the reading and is returned. If want
+	// is above 0, about that many records are enough.
+	Records(ctx context.Context, t record.Table, starts []time.Time, want int, yield func(record.Part) error) error
 }
 
 // Options configure the service. All limits are above zero.
@@ -40,8 +45,20 @@ type Options struct {
 	DefaultDatabase string
 	// Limits of one request.
 	MaxRecords, MaxBuckets, MaxBytes int
+	// MaxScanned is the largest number of records that one request reads to find those of its answer. 0 means
+	// DefaultMaxScanned.
+	MaxScanned int
+	// MaxTotalBytes bounds the memory of all answers that are read or written at the same time, at least 2 × MaxBytes. One
+	// client can use half of it. 0 means the larger of DefaultMaxTotalBytes and 4 × MaxBytes.
+	MaxTotalBytes int
 	// Timeout bounds the time that one request may spend on reading.
 	Timeout time.Duration
+	// ReadyTimeout bounds the time of /ready. 0 means Timeout.
+	ReadyTimeout time.Duration
+	// CheckHost refuses requests whose header Host is neither a loopback name or address nor one of Hosts. It is for a
+	// service on a loopback address that does not authenticate requests.
+	CheckHost bool
+	Hosts     []string
 	// Export names the tables of /metrics/analytics.
 	Export []record.Table
 	// ExportMaxSeries is the largest number of exported series, of all tables together.
@@ -78,6 +95,8 @@ const (
 	DefaultMaxRecords      = 10_000
 	DefaultMaxBuckets      = 10_000
 	DefaultMaxBytes        = 32 << 20
+	DefaultMaxScanned      = 1_000_000
+	DefaultMaxTotalBytes   = 128 << 20
 	DefaultTimeout         = 20 * time.Second
 	DefaultExportMaxSeries = 10_000
 	DefaultExportBuckets   = 1000
@@ -91,6 +110,9 @@ type server struct {
 	metrics   *metrics
 	addresses *rates
 	tokens    *rates
+	limits    *limits
+	scrapes   *scrapes
+	skips     skips
 }
 
 // New returns the handler of all routes. It is safe for concurrent use.
@@ -101,10 +123,19 @@ func New(reader Reader, o Options) http.Handler {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &server{Options: o, reader: reader, metrics: newMetrics(o.Version, o.Collectors)}
+	o.MaxScanned = cmp.Or(o.MaxScanned, DefaultMaxScanned)
+	o.MaxTotalBytes = cmp.Or(o.MaxTotalBytes, max(DefaultMaxTotalBytes, 4*o.MaxBytes))
+	o.ReadyTimeout = cmp.Or(o.ReadyTimeout, o.Timeout)
+	s := &server{Options: o, reader: reader, limits: newLimits(o.MaxTotalBytes)}
+	s.metrics = newMetrics(o.Version, s.limits.budget.bytes, o.Collectors)
 	s.addresses, s.tokens = newRates("address", o.AddressRate, o.Now), newRates("token", o.TokenRate, o.Now)
+	s.scrapes = newScrapes(s.newExposition, o.Timeout, &s.limits.budget)
 	s.catalogue = catalogue{read: reader.Tables, now: o.Now, timeout: o.Timeout}
-	return identify(s.secure(s.cors(s.newMux())))
+	handler := s.cors(s.newMux())
+	if o.CheckHost {
+		handler = s.checkHost(handler)
+	}
+	return identify(s.secure(handler))
 }
 
 // secure sets the headers of every answer. With tokens, answers depend on the token, so only the client's own cache may

@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -131,10 +132,19 @@ func (c *catalogue) resolve(ctx context.Context, grant token.Grant, action token
 	}
 	for _, t := range candidates {
 		if e, ok := index[t]; ok && grant.Allows(action, t.Database) {
-			return e, nil
+			return e, checkEntry(e)
 		}
 	}
 	return record.TableEntry{}, noTable(candidates[0])
+}
+
+// checkEntry returns an error for a table without a time of its last write: the reader then found a time that no writer
+// stores.
+func checkEntry(e record.TableEntry) error {
+	if e.LastWrite.IsZero() {
+		return &record.Corrupt{Table: e.Table, What: "the time of its last write is not in the years 1 to 9999"}
+	}
+	return nil
 }
 
 // databases answers with every database.
@@ -142,14 +152,19 @@ func (s *server) databases(w http.ResponseWriter, r *http.Request, p *params) er
 	if err := p.err(); err != nil {
 		return err
 	}
+	work, err := s.limits.begin(r)
+	if err != nil {
+		return err
+	}
+	defer work.end()
 	entries, err := s.catalogue.allowed(r.Context(), p.grant)
 	if err != nil {
 		return err
 	}
 	type database struct {
-		Name      string    `json:"database"`
-		Tables    int       `json:"tables"`
-		LastWrite time.Time `json:"last_write"`
+		Name      string     `json:"database"`
+		Tables    int        `json:"tables"`
+		LastWrite *time.Time `json:"last_write"`
 	}
 	all := []database{}
 	for _, e := range entries {
@@ -158,11 +173,11 @@ func (s *server) databases(w http.ResponseWriter, r *http.Request, p *params) er
 		}
 		d := &all[len(all)-1]
 		d.Tables++
-		if e.LastWrite.After(d.LastWrite) {
-			d.LastWrite = e.LastWrite
+		if at := notZero(e.LastWrite); at != nil && (d.LastWrite == nil || at.After(*d.LastWrite)) {
+			d.LastWrite = at
 		}
 	}
-	return writeJSON(w, all)
+	return writeJSON(w, work, all)
 }
 
 // tableInfo describes a table in a list.
@@ -173,8 +188,10 @@ type tableInfo struct {
 	TagKeys     []string   `json:"tag_keys"`
 	FirstBucket *time.Time `json:"first_bucket"`
 	LastBucket  *time.Time `json:"last_bucket"`
-	LastWrite   time.Time  `json:"last_write"`
+	LastWrite   *time.Time `json:"last_write"`
 	Version     int64      `json:"version"`
+	// Error is the reason if the table cannot be read, because its data in Redis is corrupt.
+	Error string `json:"error,omitempty"`
 }
 
 // tables answers with the tables of a database.
@@ -183,6 +200,11 @@ func (s *server) tables(w http.ResponseWriter, r *http.Request, p *params) error
 	if err := p.err(); err != nil {
 		return err
 	}
+	work, err := s.limits.begin(r)
+	if err != nil {
+		return err
+	}
+	defer work.end()
 	entries, err := s.catalogue.allowed(r.Context(), p.grant)
 	if err != nil {
 		return err
@@ -195,10 +217,11 @@ func (s *server) tables(w http.ResponseWriter, r *http.Request, p *params) error
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, all)
+	return writeJSON(w, work, all)
 }
 
-// infos reads the description of each table, maxReads at the same time.
+// infos reads the description of each table, maxReads at the same time. A table whose data is corrupt has the reason in
+// its description.
 func (s *server) infos(ctx context.Context, entries []record.TableEntry) ([]tableInfo, error) {
 	all, errs := make([]tableInfo, len(entries)), make([]error, len(entries))
 	var wg sync.WaitGroup
@@ -208,10 +231,19 @@ func (s *server) infos(ctx context.Context, entries []record.TableEntry) ([]tabl
 		wg.Go(func() {
 			defer func() { <-slots }()
 			info, err := s.reader.Info(ctx, e.Table)
-			errs[i] = err
+			if err == nil {
+				err = checkEntry(e)
+			}
+			var corrupt *record.Corrupt
+			problem := ""
+			if errors.As(err, &corrupt) {
+				problem, info = corrupt.What, record.TableInfo{}
+			} else {
+				errs[i] = err
+			}
 			all[i] = tableInfo{
 				Table: e.Name, Database: e.Database, Fields: notNil(info.Fields), TagKeys: notNil(info.TagKeys),
-				FirstBucket: notZero(info.First), LastBucket: notZero(info.Last), LastWrite: e.LastWrite, Version: info.Version,
+				FirstBucket: notZero(info.First), LastBucket: notZero(info.Last), LastWrite: notZero(e.LastWrite), Version: info.Version, Error: problem,
 			}
 		})
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,6 +40,9 @@ func (f faults) Error() string {
 	return fmt.Sprintf("%d parameters are wrong, the first: %s: found %s, %s", len(f), f[0].Location, f[0].Value, f[0].Message)
 }
 
+// maxFaults is how many faults a problem lists. Its detail has the number of all.
+const maxFaults = 20
+
 // maxShown is how many bytes of a value an error shows.
 const maxShown = 80
 
@@ -62,15 +66,19 @@ type notFound struct{ what string }
 
 func (e notFound) Error() string { return e.what }
 
-// tooMuch is the error for an answer beyond a limit.
+// tooMuch is the error for a request beyond a limit of one request.
 type tooMuch struct {
-	what         string
-	found, limit int
+	what  string // with the number that was found, such as "the answer has 11 records or more"
+	limit int
+	reads bool // whether it is a limit of what is read, which field, tag and limit do not reduce
 }
 
 func (e tooMuch) Error() string {
-	return fmt.Sprintf("the answer has %d %s, at most %d are allowed: narrow it down with start, end, last, field or tag, or set limit for the newest records",
-		e.found, e.what, e.limit)
+	advice := "narrow it down with start, end, last, field or tag, or set limit for the newest records"
+	if e.reads {
+		advice = "narrow it down with start, end or last"
+	}
+	return fmt.Sprintf("%s, at most %d are allowed: %s", e.what, e.limit, advice)
 }
 
 // unavailable wraps the error of a store that does not answer.
@@ -79,13 +87,6 @@ type unavailable struct{ err error }
 func (e unavailable) Error() string { return e.err.Error() }
 func (e unavailable) Unwrap() error { return e.err }
 
-// inconsistent wraps the error for metrics that Prometheus does not accept in one exposition. Its text contains only
-// names of metrics, so clients may see it.
-type inconsistent struct{ err error }
-
-func (e inconsistent) Error() string { return "the metrics are not consistent: " + e.err.Error() }
-func (e inconsistent) Unwrap() error { return e.err }
-
 // statusOf returns the status of an error, and the title and detail of its problem. It is the only place where an
 // error becomes a status. Clients see the detail, so it contains no error of Redis, which may contain addresses.
 func statusOf(err error) (status int, title, detail string) {
@@ -93,11 +94,13 @@ func statusOf(err error) (status int, title, detail string) {
 	var missing notFound
 	var much tooMuch
 	var away unavailable
-	var metrics inconsistent
+	var full busy
+	var corrupt *record.Corrupt
 	var method notAllowed
 	var anonymous unauthorized
 	var denied forbidden
 	var fast limited
+	var host wrongHost
 	switch {
 	case errors.As(err, &bad):
 		return http.StatusBadRequest, "Bad request", bad.Error()
@@ -113,12 +116,18 @@ func statusOf(err error) (status int, title, detail string) {
 		return http.StatusTooManyRequests, "Too many requests", fast.Error()
 	case errors.As(err, &method):
 		return http.StatusMethodNotAllowed, "Method not allowed", method.Error()
+	case errors.As(err, &host):
+		return http.StatusMisdirectedRequest, "Misdirected request", host.Error()
 	case errors.As(err, &much):
 		return http.StatusUnprocessableEntity, "Too much", much.Error()
+	case errors.As(err, &full) && full.client:
+		return http.StatusTooManyRequests, "Too many requests", full.Error()
+	case errors.As(err, &full):
+		return http.StatusServiceUnavailable, "Busy", full.Error()
+	case errors.As(err, &corrupt):
+		return http.StatusInternalServerError, "Corrupt data", corrupt.Error()
 	case errors.As(err, &away), errors.Is(err, context.DeadlineExceeded):
 		return http.StatusServiceUnavailable, "Unavailable", "the cache does not answer, try again"
-	case errors.As(err, &metrics):
-		return http.StatusInternalServerError, "Internal error", metrics.Error()
 	}
 	return http.StatusInternalServerError, "Internal error", errPanic.Error()
 }
@@ -126,7 +135,11 @@ func statusOf(err error) (status int, title, detail string) {
 // problem answers with a problem document of RFC 9457. It also logs and counts failures of the service.
 func (s *server) problem(w http.ResponseWriter, r *http.Request, err error) {
 	status, title, detail := statusOf(err)
-	if status >= http.StatusInternalServerError {
+	var full busy
+	switch {
+	case errors.As(err, &full):
+		s.metrics.refused(full.reason)
+	case status >= http.StatusInternalServerError:
 		s.logFailure(r, status, err)
 		s.metrics.failed(status)
 	}
@@ -135,8 +148,8 @@ func (s *server) problem(w http.ResponseWriter, r *http.Request, err error) {
 	h.Del("ETag")
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")
-	if status == http.StatusServiceUnavailable {
-		h.Set("Retry-After", "5")
+	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
+		h.Set("Retry-After", cmp.Or(h.Get("Retry-After"), "5"))
 	}
 	body := struct {
 		Type     string  `json:"type"`
@@ -148,7 +161,7 @@ func (s *server) problem(w http.ResponseWriter, r *http.Request, err error) {
 	}{Type: "about:blank", Title: title, Status: status, Detail: detail, Instance: r.URL.EscapedPath()}
 	var bad faults
 	if errors.As(err, &bad) {
-		body.Errors = bad
+		body.Errors = bad[:min(len(bad), maxFaults)]
 	}
 	b, err := json.Marshal(body)
 	if err != nil {
@@ -158,24 +171,8 @@ func (s *server) problem(w http.ResponseWriter, r *http.Request, err error) {
 	_, _ = w.Write(append(b, '\n'))
 }
 
-// writeJSON answers with v as JSON.
-func writeJSON(w http.ResponseWriter, v any) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	write(w, append(b, '\n'))
-	return nil
-}
-
-// write writes a JSON body. It ignores errors, because they only mean that the client has closed the connection.
-func write(w http.ResponseWriter, body []byte) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	_, _ = w.Write(body)
-}
-
-// away wraps an error of the reader as unavailable. It returns nil for nil.
+// away wraps an error of the reader as unavailable. It returns nil for nil. [statusOf] finds a [record.Corrupt] and the
+// errors of package api within it.
 func away(err error) error {
 	if err == nil {
 		return nil

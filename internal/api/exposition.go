@@ -2,15 +2,16 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"net/http"
+	"hash/maphash"
+	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
-	"github.com/telegraf-describe/telegraf-describe/internal/series"
 	"github.com/telegraf-describe/telegraf-describe/internal/token"
 )
 
@@ -18,51 +19,55 @@ import (
 // the same name; [exposition.gauge] counts such a clash.
 const droppedName = "analytics_export_dropped"
 
-// exporter collects the newest final record of each series of the exported tables as gauges: <table>_<statistic> for each
-// statistic, and <table>_bucket_start_seconds for the start of the record's bucket.
-type exporter struct {
-	server *server
-	ctx    context.Context // of the request that is answered
-	grant  token.Grant     // of the request
+// droppedReasons are the values of its label.
+var droppedReasons = []string{"buckets", "future", "label_clash", "malformed", "name_clash", "overflow"}
+
+// exposition has the newest final record of each series of the exported tables as gauges: <table>_<statistic> for each
+// statistic, and <table>_bucket_start_seconds for the start of the record's bucket. One goroutine makes it. After that
+// it does not change.
+type exposition struct {
+	families map[string]*family
+	dropped  map[string]int // how many series, gauges, records and buckets are not exported, by reason
+	size     int            // about how many bytes of memory the gauges need
+
+	// Used while it is made.
+	room    int                   // how many more series may be exported
+	scans   int                   // how many more records may be read
+	tables  map[record.Table]bool // tables that are exported already; the options can name a table with and without its prefix
+	hashing maphash.Seed          // of tableScrape.cached
 }
 
-// export answers with the gauges of the exported tables. It stops reading Redis when the request's context ends.
-func (s *server) export(w http.ResponseWriter, r *http.Request, p *params) error {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(&exporter{server: s, ctx: r.Context(), grant: p.grant})
-	return serveMetrics(w, r, registry)
+// family are the gauges of one name, which belong to one table.
+type family struct {
+	table   string
+	samples []sample
 }
 
-// Describe sends nothing, because the gauges depend on the records.
-func (*exporter) Describe(chan<- *prometheus.Desc) {}
+// sample is one gauge.
+type sample struct {
+	labels string // with the braces, as in the exposition
+	value  float64
+}
 
-// Collect reads the records and sends the gauges. A failure becomes an invalid metric, which fails the
-// whole scrape.
-func (e *exporter) Collect(ch chan<- prometheus.Metric) {
+// newExposition reads the records of the exported tables that are allowed.
+func (s *server) newExposition(ctx context.Context, grant token.Grant) (*exposition, error) {
 	x := &exposition{
-		ch: ch, room: e.server.ExportMaxSeries, tables: make(map[record.Table]bool), dropped: make(map[string]int),
-		types: map[string]string{droppedName: ""},
+		families: make(map[string]*family), dropped: make(map[string]int),
+		room: s.ExportMaxSeries, scans: s.MaxScanned, tables: make(map[record.Table]bool), hashing: maphash.MakeSeed(),
 	}
-	for _, named := range e.server.Export {
-		if err := x.table(e.ctx, e.server, e.grant, named); err != nil {
-			ch <- prometheus.NewInvalidMetric(prometheus.NewDesc("analytics_export", "The exported tables.", nil, nil), err)
-			return
+	for _, named := range s.Export {
+		if err := x.addTable(ctx, s, grant, named); err != nil {
+			return nil, err
 		}
 	}
-	x.sendDropped()
+	for _, f := range x.families {
+		slices.SortFunc(f.samples, func(a, b sample) int { return strings.Compare(a.labels, b.labels) })
+	}
+	return x, nil
 }
 
-// exposition is the state of one scrape. One goroutine uses it.
-type exposition struct {
-	ch      chan<- prometheus.Metric
-	room    int                   // how many more series may be exported
-	tables  map[record.Table]bool // tables that are exported already; the options can name a table with and without its prefix
-	dropped map[string]int        // how many series, gauges, records and buckets are not exported, by reason
-	types   map[string]string     // by the name of a gauge, the table that it belongs to; "" for the exporter's own gauge
-}
-
-// table sends the gauges of one table, and nothing for a table that does not exist.
-func (x *exposition) table(ctx context.Context, s *server, grant token.Grant, named record.Table) error {
+// addTable adds the gauges of one table, and nothing for a table that does not exist or is not allowed.
+func (x *exposition) addTable(ctx context.Context, s *server, grant token.Grant, named record.Table) error {
 	entry, err := s.catalogue.resolve(ctx, grant, token.Metrics, named)
 	if err != nil {
 		if _, missing := err.(notFound); missing { //nolint:errorlint // as resolve returns it
@@ -79,7 +84,7 @@ func (x *exposition) table(ctx context.Context, s *server, grant token.Grant, na
 		return err
 	}
 	t := &tableScrape{
-		exposition: x, table: entry.Table, plan: plan, buckets: s.ExportBuckets, cached: make(map[string]bool), exported: make(map[string]bool),
+		exposition: x, table: entry.Table, plan: plan, buckets: s.ExportBuckets, cached: make(map[uint64]bool), exported: make(map[string]bool),
 	}
 	return away(t.read(ctx, s.reader))
 }
@@ -87,11 +92,13 @@ func (x *exposition) table(ctx context.Context, s *server, grant token.Grant, na
 // tableScrape is the state of the export of one table.
 type tableScrape struct {
 	*exposition
-	table    record.Table
-	plan     scrapePlan
-	buckets  int             // how many more buckets may be read
-	marked   bool            // whether a record with the member "final" was read
-	cached   map[string]bool // series of the cache whose newest final record was read, by the result of seriesOf
+	table   record.Table
+	plan    scrapePlan
+	buckets int  // how many more buckets may be read
+	marked  bool // whether a record with the member "final" was read
+	// cached has the series of the cache whose newest final record was read, as hashes of the results of seriesOf. The
+	// texts would need 100 MB for a million series. Of so many series, one in 10^7 scrapes confuses two.
+	cached   map[uint64]bool
 	exported map[string]bool // label sets that are exported; several series of the cache can have the same labels
 }
 
@@ -106,108 +113,110 @@ func (t *tableScrape) read(ctx context.Context, reader Reader) error {
 			return err
 		}
 	}
-	return reader.Records(ctx, t.table, t.plan.future, t.countFuture)
+	_, err := t.readParts(ctx, reader, t.plan.future, t.countFuture)
+	return err
 }
 
-// readSome reads the buckets, up to the limit of buckets, and counts those beyond the limit as dropped.
+// readSome takes the records of the buckets, up to the limits of buckets and records, and counts the buckets beyond the
+// limits as dropped.
 func (t *tableScrape) readSome(ctx context.Context, reader Reader, starts []time.Time) error {
 	n := min(len(starts), t.buckets)
+	left, err := t.readParts(ctx, reader, starts[:n], t.take)
 	t.buckets -= n
-	t.dropped["buckets"] += len(starts) - n
-	return reader.Records(ctx, t.table, starts[:n], t.take)
+	t.dropped["buckets"] += len(starts) - n + left
+	return err
 }
 
-// take exports each final record of a bucket, unless a newer final record of the same series was exported before.
-func (t *tableScrape) take(start time.Time, records []string) error {
-	for _, text := range records {
+// readParts calls take for the parts of the buckets, up to the limit of records. It returns how many of the buckets are
+// not read to their end.
+func (t *tableScrape) readParts(ctx context.Context, reader Reader, starts []time.Time, take func(record.Part)) (left int, err error) {
+	left = len(starts)
+	err = reader.Records(ctx, t.table, starts, 0, func(part record.Part) error {
+		if t.scans -= len(part.Texts); t.scans < 0 {
+			return errEnough
+		}
+		slices.Sort(part.Texts) // so that the choice between two series with equal labels stays the same
+		take(part)
+		if part.Last {
+			left--
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return left, err
+}
+
+// take exports each final record of a part of a bucket, unless a newer final record of the same series was exported
+// before.
+func (t *tableScrape) take(part record.Part) {
+	form := record.NewForm(t.table.Name, part.Start)
+	for _, text := range part.Texts {
 		state := stateOf(text)
 		t.marked = t.marked || state != record.Unmarked
-		if !t.plan.isFinal(start, text) || state == record.Unmarked && start.Before(t.plan.oldest) {
+		if !t.plan.isFinal(part.Start, text) || state == record.Unmarked && part.Start.Before(t.plan.oldest) {
 			continue
 		}
-		name, r, ok := t.unseen(text)
-		if !ok {
-			continue
+		if name, isNew := t.unseen(form, text); isNew {
+			t.export(name, text)
 		}
-		if r == nil {
-			if r, ok = t.parse(text); !ok {
-				continue
-			}
-		}
-		t.cached[name] = true
-		t.record(r)
 	}
-	return nil
 }
 
-// countFuture counts the series in a bucket that begins after now, except those that were exported from another
-// bucket.
-func (t *tableScrape) countFuture(_ time.Time, records []string) error {
-	for _, text := range records {
-		if name, _, ok := t.unseen(text); ok {
+// export exports a record whose series has that name in t.cached.
+func (t *tableScrape) export(name uint64, text string) {
+	r, err := record.Parse([]byte(text))
+	if err != nil {
+		t.dropped["malformed"]++
+		return
+	}
+	t.cached[name] = true
+	t.record(&r)
+}
+
+// countFuture counts the series in a part of a bucket that begins after now, except those that were exported from
+// another bucket.
+func (t *tableScrape) countFuture(part record.Part) {
+	form := record.NewForm(t.table.Name, part.Start)
+	for _, text := range part.Texts {
+		if name, isNew := t.unseen(form, text); isNew {
 			t.cached[name] = true
 			t.dropped["future"]++
 		}
 	}
-	return nil
 }
 
-// unseen returns the name of the record's series for t.cached, and whether that name is not in t.cached yet. It
-// returns the record too if it had to parse it. For a malformed record, it counts the record and returns false.
-func (t *tableScrape) unseen(text string) (name string, parsed *record.Record, ok bool) {
-	name, ok = seriesOf(text)
-	if !ok {
-		if parsed, ok = t.parse(text); !ok {
-			return "", nil, false
-		}
-		name = keyOf(parsed)
-	}
-	return name, parsed, !t.cached[name]
-}
-
-// parse parses a record. If the record is malformed, it counts it and returns false.
-func (t *tableScrape) parse(text string) (*record.Record, bool) {
-	r, err := record.Parse([]byte(text))
-	if err != nil {
+// unseen returns the name of the record's series for t.cached, and whether that name is not in t.cached yet. For a text
+// that is not a record, it counts the text and returns false.
+func (t *tableScrape) unseen(form record.Form, text string) (name uint64, isNew bool) {
+	series, ok := seriesOf(text)
+	if !ok || !form.Matches(text) {
 		t.dropped["malformed"]++
-		return nil, false
+		return 0, false
 	}
-	return &r, true
+	name = maphash.String(t.hashing, series)
+	return name, !t.cached[name]
 }
 
-// keyOf returns a text that is equal for two records of a table if and only if their fields, agents and tags are
-// equal. It is used for records that [seriesOf] cannot scan.
-func keyOf(r *record.Record) string {
-	s := series.Series{Measurement: r.Field, Tags: r.Tags}
-	return string(series.AppendEscaped(append(s.AppendKey(nil), '|'), r.Agent))
-}
-
-// labelsKey returns a text that is equal for two label sets if and only if the label sets are equal.
-func labelsKey(names, values []string) string {
-	tags := make([]series.Tag, len(names))
-	for i, name := range names {
-		tags[i] = series.Tag{Key: name, Value: values[i]}
-	}
-	return string(series.AppendTags(nil, tags))
-}
-
-// record sends the gauges of a record.
+// record adds the gauges of a record.
 func (t *tableScrape) record(r *record.Record) {
 	names, values, ok := labels(t.table, r)
-	exported := labelsKey(names, values)
+	set := labelSet(names, values)
 	switch {
-	case !ok || t.exported[exported]:
+	case !ok || t.exported[set]:
 		t.dropped["label_clash"]++
 		return
 	case t.room == 0:
 		t.dropped["overflow"]++
 		return
 	}
-	t.exported[exported] = true
+	t.exported[set] = true
 	t.room--
+	t.size += len(set) + textCost
 	prefix := metricName(t.table.Name)
 	sent := []string{prefix + "_bucket_start_seconds"}
-	t.gauge(sent[0], t.table, float64(r.Start.UnixNano())/1e9, names, values)
+	t.gauge(sent[0], t.table, float64(r.Start.Unix())+float64(r.Start.Nanosecond())/1e9, set)
 	for _, s := range r.Stats {
 		v, ok := number(s.Value)
 		name := prefix + "_" + metricName(s.Name)
@@ -217,33 +226,84 @@ func (t *tableScrape) record(r *record.Record) {
 			t.dropped["name_clash"]++
 		default:
 			sent = append(sent, name)
-			t.gauge(name, t.table, v, names, values)
+			t.gauge(name, t.table, v, set)
 		}
 	}
 }
 
-// gauge sends one gauge. If another table or the exporter itself has a gauge of that name, it counts a clash instead:
+// gauge adds one gauge. If another table or the exporter itself has a gauge of that name, it counts a clash instead:
 // different names in the cache can become the same name in Prometheus.
-func (x *exposition) gauge(name string, t record.Table, v float64, names, values []string) {
-	owner := t.Name
-	if have, ok := x.types[name]; ok && have != owner {
+func (x *exposition) gauge(name string, t record.Table, v float64, labels string) {
+	f := x.families[name]
+	switch {
+	case name == droppedName || f != nil && f.table != t.Name:
 		x.dropped["name_clash"]++
 		return
+	case f == nil:
+		f = &family{table: t.Name}
+		x.families[name] = f
 	}
-	x.types[name] = owner
-	desc := prometheus.NewDesc(name, fmt.Sprintf("A statistic of table %s in the newest final bucket of each series.", t.Name), names, nil)
-	m, err := prometheus.NewConstMetric(desc, prometheus.GaugeValue, v, values...)
-	if err != nil {
-		x.dropped["malformed"]++
-		return
-	}
-	x.ch <- m
+	f.samples = append(f.samples, sample{labels, v})
+	x.size += sampleCost
 }
 
-// sendDropped sends the numbers of what was not exported, by reason.
-func (x *exposition) sendDropped() {
-	desc := prometheus.NewDesc(droppedName, "Series, gauges, records and buckets that this scrape leaves out, by reason.", []string{"reason"}, nil)
-	for _, reason := range []string{"buckets", "future", "label_clash", "malformed", "name_clash", "overflow"} {
-		x.ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(x.dropped[reason]), reason)
+// sampleCost is about how many bytes of memory a gauge needs beside its labels, which the gauges of a record share.
+const sampleCost = 40
+
+// appendTo appends the exposition in the text format of Prometheus, version 0.0.4, and calls flush after each
+// piece with what was appended so far. flush returns the slice to append to.
+func (x *exposition) appendTo(b []byte, flush func([]byte) ([]byte, error)) (_ []byte, err error) {
+	names := slices.Sorted(maps.Keys(x.families))
+	i, _ := slices.BinarySearch(names, droppedName)
+	for _, name := range slices.Insert(names, i, droppedName) {
+		if name == droppedName {
+			b = x.appendDropped(b)
+			continue
+		}
+		f := x.families[name]
+		b = appendHead(b, name, "A statistic of table "+f.table+" in the newest final bucket of each series.")
+		for _, s := range f.samples {
+			b = appendSample(b, name, s.labels, s.value)
+			if b, err = flush(b); err != nil {
+				return b, err
+			}
+		}
 	}
+	return b, nil
+}
+
+// appendDropped appends the numbers of what was not exported, by reason.
+func (x *exposition) appendDropped(b []byte) []byte {
+	b = appendHead(b, droppedName, "Series, gauges, records and buckets that this scrape leaves out, by reason.")
+	for _, reason := range droppedReasons {
+		b = appendSample(b, droppedName, labelSet([]string{"reason"}, []string{reason}), float64(x.dropped[reason]))
+	}
+	return b
+}
+
+// appendHead appends the help and the type of a gauge.
+func appendHead(b []byte, name, help string) []byte {
+	help = strings.NewReplacer(`\`, `\\`, "\n", `\n`).Replace(help)
+	return fmt.Appendf(b, "# HELP %s %s\n# TYPE %s gauge\n", name, help, name)
+}
+
+// appendSample appends the line of one gauge.
+func appendSample(b []byte, name, labels string, v float64) []byte {
+	b = append(append(append(b, name...), labels...), ' ')
+	return append(strconv.AppendFloat(b, v, 'g', -1, 64), '\n')
+}
+
+// labelSet returns labels as they are in the exposition, such as {agent="a",host="b"}. The names are valid names of
+// labels. The results are equal if and only if the labels are.
+func labelSet(names, values []string) string {
+	escape := strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
+	b := []byte{'{'}
+	for i, name := range names {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(append(b, name...), `="`...)
+		b = append(append(b, escape.Replace(values[i])...), '"')
+	}
+	return string(append(b, '}'))
 }

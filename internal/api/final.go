@@ -55,24 +55,11 @@ func (s *server) timeline(ctx context.Context, t record.Table) (timeline, error)
 	newest := starts[len(starts)-1]
 	if begun := untilNow(starts, now); len(begun) >= sampled || len(starts) < glanced {
 		starts = begun
-	} else if starts, err = s.newestBegun(ctx, t, now); err != nil {
+	} else if starts, err = s.reader.Buckets(ctx, t, record.Range{End: after(now), Last: sampled}); err != nil {
 		return timeline{}, away(err)
 	}
 	width := commonDistance(starts[max(0, len(starts)-sampled):])
 	return timeline{newest: newest, width: width, ended: now.Add(-width)}, nil
-}
-
-// newestBegun returns the starts of the newest buckets that have begun, at most sampled. It searches an hour back
-// first, then further, because the index of a whole table can be large.
-func (s *server) newestBegun(ctx context.Context, t record.Table, now time.Time) (starts []time.Time, err error) {
-	const hour, day = time.Hour, 24 * time.Hour
-	for _, back := range []time.Duration{hour, day, 30 * day} {
-		starts, err = s.reader.Buckets(ctx, t, record.Range{Start: now.Add(-back), End: after(now), Last: sampled})
-		if err != nil || len(starts) == sampled {
-			return starts, err
-		}
-	}
-	return s.reader.Buckets(ctx, t, record.Range{End: after(now), Last: sampled})
 }
 
 // isFinal reports whether a record is final. start is the start of its bucket. A record without the member "final"

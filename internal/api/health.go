@@ -1,20 +1,33 @@
 package api
 
-import "net/http"
+import (
+	"context"
+	"net/http"
+)
 
 // health answers that the service is running. The answer does not depend on Redis, because a restart of the service
 // would not help if Redis is down. Without a valid token, where tokens are needed, it has no details.
 func (s *server) health(w http.ResponseWriter, _ *http.Request, p *params) error {
 	if s.Tokens != nil && p.grant.ID() == "" {
-		return writeJSON(w, map[string]string{"status": "ok"})
+		return writeJSON(w, nil, map[string]string{"status": "ok"})
 	}
-	return writeJSON(w, map[string]string{"status": "ok", "version": s.Version, "storage": s.Storage})
+	return writeJSON(w, nil, map[string]string{"status": "ok", "version": s.Version, "storage": s.Storage})
 }
 
-// ready answers with success if the store answers, because requests for records need it.
+// ready answers with success if the store answers within ReadyTimeout, because requests for records need it. The answer
+// has the store's warnings.
 func (s *server) ready(w http.ResponseWriter, r *http.Request, _ *params) error {
-	if err := s.reader.Ping(r.Context()); err != nil {
+	ctx, cancel := context.WithTimeout(r.Context(), s.ReadyTimeout)
+	defer cancel()
+	if err := s.reader.Ping(ctx); err != nil {
 		return away(err)
 	}
-	return writeJSON(w, map[string]string{"status": "ready"})
+	warnings, err := s.reader.Warnings(ctx)
+	if err != nil {
+		return away(err)
+	}
+	return writeJSON(w, nil, struct {
+		Status   string   `json:"status"`
+		Warnings []string `json:"warnings,omitempty"`
+	}{"ready", warnings})
 }

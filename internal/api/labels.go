@@ -8,15 +8,17 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
-// ownLabels are the labels that every series has beside its tags.
-var ownLabels = []string{"database", record.FieldName, record.Agent}
+// ownLabels are the labels that a series has beside its tags. Only series of an agent with replicas have the last one.
+var ownLabels = []string{"database", record.FieldName, record.Agent, record.Replica}
 
 // labels returns the labels of a record, sorted by name. A tag with the name of an own label becomes <name>_tag. It
 // returns false if two labels then have the same name.
 func labels(t record.Table, r *record.Record) (names, values []string, ok bool) {
 	all := make([]series.Tag, 0, len(ownLabels)+len(r.Tags))
-	for i, value := range []string{t.Database, r.Field, r.Agent} {
-		all = append(all, series.Tag{Key: ownLabels[i], Value: value})
+	for i, value := range []string{t.Database, r.Field, r.Agent, r.Replica} {
+		if value != "" || ownLabels[i] != record.Replica {
+			all = append(all, series.Tag{Key: ownLabels[i], Value: value})
+		}
 	}
 	for _, tag := range r.Tags {
 		name := labelName(tag.Key)

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -9,7 +8,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	dto "github.com/prometheus/client_model/go"
 )
 
 // metrics are the metrics of the service itself.
@@ -18,12 +16,13 @@ type metrics struct {
 	seconds  *prometheus.HistogramVec
 	failures *prometheus.CounterVec
 	refusals *prometheus.CounterVec
+	invalid  prometheus.Counter
 	serve    handler
 }
 
-// newMetrics returns metrics in a new registry, so that several services can run in one process. more are metrics of
-// others.
-func newMetrics(version string, more []prometheus.Collector) *metrics {
+// newMetrics returns metrics in a new registry, so that several services can run in one process. bytes returns how many
+// bytes the budget of answers uses. more are metrics of others.
+func newMetrics(version string, bytes func() int, more []prometheus.Collector) *metrics {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "analytics_api_requests_total", Help: "Requests by route and status.",
@@ -34,19 +33,29 @@ func newMetrics(version string, more []prometheus.Collector) *metrics {
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "analytics_api_failures_total", Help: "Requests that the service could not answer, by status: 503 if Redis does not answer.",
 		}, []string{"status"}),
+		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "analytics_api_refused_total", Help: "Requests that were refused, or ended because of a limit, by reason.",
+		}, []string{"reason"}),
+		invalid: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "analytics_api_invalid_records_total", Help: "Texts in Redis that requests selected and that are not records.",
+		}),
 	}
-	m.refusals = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "analytics_api_refused_total", Help: "Requests that were refused, by reason.",
-	}, []string{"reason"})
+	inFlight := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "analytics_api_answer_bytes", Help: "Memory of the answers that are read or written now.",
+	}, func() float64 { return float64(bytes()) })
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "analytics_api_build_info", Help: "Always 1; the version is a label.", ConstLabels: prometheus.Labels{"version": version},
 	})
 	info.Set(1)
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(m.requests, m.seconds, m.failures, m.refusals, info)
+	registry.MustRegister(m.requests, m.seconds, m.failures, m.refusals, m.invalid, inFlight, info)
 	registry.MustRegister(more...)
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	m.serve = func(w http.ResponseWriter, r *http.Request, _ *params) error { return serveMetrics(w, r, registry) }
+	handler := promhttp.HandlerFor(registry, promhttp.HandlerOpts{DisableCompression: true})
+	m.serve = func(w http.ResponseWriter, r *http.Request, _ *params) error {
+		handler.ServeHTTP(w, r)
+		return nil
+	}
 	return m
 }
 
@@ -59,30 +68,5 @@ func (m *metrics) observe(route string, status int, d time.Duration) {
 // failed counts a request that the service could not answer.
 func (m *metrics) failed(status int) { m.failures.WithLabelValues(strconv.Itoa(status)).Inc() }
 
-// refused counts a request that was refused.
+// refused counts a request that was refused or ended because of a limit.
 func (m *metrics) refused(reason string) { m.refusals.WithLabelValues(reason).Inc() }
-
-// serveMetrics answers with the metrics of g. The header Accept of the request selects the format.
-func serveMetrics(w http.ResponseWriter, r *http.Request, g prometheus.Gatherer) error {
-	families, err := g.Gather()
-	if err != nil {
-		return gathering(err)
-	}
-	gathered := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return families, nil })
-	promhttp.HandlerFor(gathered, promhttp.HandlerOpts{DisableCompression: true}).ServeHTTP(w, r)
-	return nil
-}
-
-// gathering returns the error of gathering metrics as an unavailable error if the reader failed, or else as an
-// inconsistent error.
-func gathering(err error) error {
-	all := prometheus.MultiError{err}
-	_ = errors.As(err, &all) // which has no Unwrap
-	var away unavailable
-	for _, err := range all {
-		if errors.As(err, &away) {
-			return away
-		}
-	}
-	return inconsistent{all[0]}
-}

@@ -31,6 +31,9 @@ type params struct {
 	grant  token.Grant // what the request may read
 }
 
+// maxRepeated is how often a request may repeat a parameter.
+const maxRepeated = 100
+
 // newParams reads the query of a request. It adds a fault for each parameter that the route does not have, and for
 // each that is given more than once although it is not repeatable.
 func newParams(r *http.Request, rt route, grant token.Grant) *params {
@@ -49,6 +52,8 @@ func newParams(r *http.Request, rt route, grant token.Grant) *params {
 			p.faults.add("query."+shortName(name), strings.Join(all, ","), "unknown parameter, %s", known(rt.parameters))
 		case len(all) > 1 && !rt.parameters[i].repeated:
 			p.faults.add("query."+name, strings.Join(all, ","), "want this parameter once")
+		case len(all) > maxRepeated:
+			p.faults.add("query."+name, strings.Join(all, ","), "want this parameter at most %d times", maxRepeated)
 		}
 	}
 	slices.SortFunc(p.faults, func(a, b Fault) int { return strings.Compare(a.Location, b.Location) })
@@ -101,18 +106,31 @@ func (p *params) database(fallback string) string {
 	return name
 }
 
-// time reads a time: see [parseTime].
-func (p *params) time(name string, now time.Time) time.Time {
+// time reads a time: see [parseTime]. It returns false if the parameter is absent or wrong.
+func (p *params) time(name string, now time.Time) (at time.Time, ok bool) {
 	if !p.values.Has(name) {
-		return time.Time{}
+		return time.Time{}, false
 	}
 	text := p.values.Get(name)
-	at, ok := parseTime(text, now)
-	if !ok {
+	if at, ok = parseTime(text, now); !ok {
 		p.faults.add("query."+name, text, "want a time as in RFC 3339, seconds, milliseconds, microseconds or nanoseconds since 1970, "+
 			"\"now\", or a time ago such as \"-6h\" (units s, m, h, d, w)%s", plusHint(text, now))
 	}
-	return at
+	return at, ok
+}
+
+// span reads the parameters start, end and last. In a [record.Range] the zero time is no bound, so an end at that time,
+// 0001-01-01T00:00:00Z, becomes the time before it.
+func (p *params) span(now time.Time, most int) record.Range {
+	start, hasStart := p.time("start", now)
+	end, hasEnd := p.time("end", now)
+	if hasStart && hasEnd && !start.Before(end) {
+		p.faults.add("query.end", p.values.Get("end"), "want a time after start, which is %s", start.Format(time.RFC3339Nano))
+	}
+	if hasEnd && end.IsZero() {
+		end = end.Add(-1)
+	}
+	return record.Range{Start: start, End: end, Last: p.number("last", most)}
 }
 
 // plusHint returns a hint if text is a time after its spaces are replaced by plus signs. In a query, a plus means a
@@ -165,19 +183,15 @@ func (p *params) tags() []series.Tag {
 
 // readQuery reads a request for records. The error contains every fault of its parameters.
 func (s *server) readQuery(r *http.Request, p *params) (query, error) {
-	now := s.Now()
 	q := query{
 		table:  record.Table{Database: p.database(s.DefaultDatabase), Name: r.PathValue("table")},
-		span:   record.Range{Start: p.time("start", now), End: p.time("end", now), Last: p.number("last", s.MaxBuckets)},
+		span:   p.span(s.Now(), s.MaxBuckets),
 		fields: p.values["field"],
 		tags:   p.tags(),
 		limit:  p.number("limit", s.MaxRecords),
 		final:  p.onlyTrue("final"),
 	}
 	p.checkName("path.table", q.table.Name)
-	if !q.span.Start.IsZero() && !q.span.End.IsZero() && !q.span.Start.Before(q.span.End) {
-		p.faults.add("query.end", p.values.Get("end"), "want a time after start, which is %s", q.span.Start.Format(time.RFC3339Nano))
-	}
 	return q, p.err()
 }
 

@@ -27,26 +27,22 @@ func (s *server) records(w http.ResponseWriter, r *http.Request, p *params) erro
 		return err
 	}
 	q.table = entry.Table
-	// The version is read before the records. A write after that changes the version, so an ETag is never newer than
-	// the records of its answer.
-	version, err := s.reader.Version(r.Context(), q.table)
+	work, err := s.limits.begin(r)
 	if err != nil {
-		return away(err)
+		return err
 	}
+	defer work.end()
 	sel, err := s.selectBuckets(r.Context(), q)
 	if err != nil {
 		return err
 	}
-	etag := etagOf(version, entry.LastWrite, sel)
+	etag := etagOf(sel.version, entry.LastWrite, sel)
 	w.Header().Set("ETag", etag)
 	if matches(r.Header.Get("If-None-Match"), etag) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	a := &answer{
-		query: q, filter: record.NewFilter(q.table.Name, record.Wanted{Fields: q.fields, Tags: q.tags}), timeline: sel.timeline,
-		maxRecords: s.MaxRecords, maxBytes: s.MaxBytes, maxBuckets: s.MaxBuckets,
-	}
+	a := s.newAnswer(q, sel, work)
 	if err := s.read(r.Context(), a, sel.starts); err != nil {
 		return err
 	}
@@ -56,13 +52,17 @@ func (s *server) records(w http.ResponseWriter, r *http.Request, p *params) erro
 			return err
 		}
 	}
-	write(w, a.json())
-	return nil
+	work.rest()
+	if a.invalid > 0 {
+		s.skipped(q.table, a.invalid)
+	}
+	return a.send(w, r)
 }
 
 // selection is the list of buckets that may contain the records of a query.
 type selection struct {
-	starts []time.Time // ascending
+	version int64       // of the table, read before the starts, so that an ETag is never newer than the records of its answer
+	starts  []time.Time // ascending
 	// partial is true if starts lacks older buckets of the query's range.
 	partial bool
 	// timeline is set only if the query wants final records.
@@ -73,30 +73,59 @@ type selection struct {
 // for late values.
 const openAllowance = 100
 
-// selectBuckets returns the buckets of a query. For the last n buckets with a final record, it returns more than n
-// buckets, because only reading a bucket shows whether it has a final record.
+// selectBuckets returns the buckets of a query, at most one more than a request may read. If the answer may be complete
+// before all of them are read, it returns the newest of them that are probably enough. For the last n buckets with a
+// final record, these are more than n buckets, because only reading a bucket shows whether it has a final record.
 func (s *server) selectBuckets(ctx context.Context, q query) (sel selection, err error) {
 	span := q.span
 	if q.final {
 		if sel.timeline, err = s.timeline(ctx, q.table); err != nil {
 			return selection{}, err
 		}
-		if span.Last > 0 {
-			span.Last += openAllowance
-		}
 	}
-	sel.starts, err = s.reader.Buckets(ctx, q.table, span)
-	sel.partial = q.final && span.Last > 0 && len(sel.starts) == span.Last
+	switch {
+	case q.final && span.Last > 0:
+		span.Last += openAllowance
+		sel.partial = true
+	case span.Last == 0 && q.limit > 0:
+		span.Last = min(q.limit+openAllowance, s.MaxBuckets+1)
+		sel.partial = true
+	case span.Last == 0:
+		span.Last = s.MaxBuckets + 1
+	}
+	sel.version, sel.starts, err = s.reader.Index(ctx, q.table, span)
+	sel.partial = sel.partial && len(sel.starts) == span.Last
 	return sel, away(err)
 }
 
 // readOlder reads the buckets of the query's range that begin before start.
 func (s *server) readOlder(ctx context.Context, a *answer, start time.Time) error {
-	older, err := s.reader.Buckets(ctx, a.table, record.Range{Start: a.span.Start, End: start})
+	older, err := s.reader.Buckets(ctx, a.table, record.Range{Start: a.span.Start, End: start, Last: s.MaxBuckets + 1 - a.buckets})
 	if err != nil {
 		return away(err)
 	}
 	return s.read(ctx, a, older)
+}
+
+// read reads buckets into an answer, the newest first, until the answer is complete. The starts are ascending.
+func (s *server) read(ctx context.Context, a *answer, starts []time.Time) error {
+	most := s.MaxBuckets - a.buckets
+	if !a.endsEarly() && len(starts) > most {
+		return tooMuch{what: fmt.Sprintf("the answer has %d buckets or more", a.buckets+len(starts)), limit: s.MaxBuckets}
+	}
+	newest := slices.Clone(starts[max(0, len(starts)-most):])
+	slices.Reverse(newest)
+	err := s.reader.Records(ctx, a.table, newest, a.enough(), func(part record.Part) error { return a.take(ctx, part) })
+	switch {
+	case errors.Is(err, errEnough):
+		a.complete = true
+		return nil
+	case err != nil:
+		return away(err)
+	case len(starts) > most:
+		return tooMuch{what: fmt.Sprintf("the request has to read %d buckets or more", a.buckets+len(starts)-len(newest)), limit: s.MaxBuckets}
+	}
+	return nil
 }
 
 // etagOf returns the ETag of an answer. It is a hash of the table's version; of the time of its last write, because
@@ -126,128 +155,4 @@ func matches(header, etag string) bool {
 		}
 	}
 	return false
-}
-
-// Buckets are read in parts, newest first: firstRead buckets, then as many as will probably fit into maxBytes, at
-// most maxRead.
-const (
-	firstRead = 10
-	maxRead   = 100
-)
-
-// errEnough ends the reading when the answer is complete. No caller outside of this file gets it.
-var errEnough = errors.New("the answer is complete")
-
-// read reads buckets into an answer, the newest first, until the answer is complete. The starts are ascending. The
-// limits of a request bound the memory.
-func (s *server) read(ctx context.Context, a *answer, starts []time.Time) error {
-	if !a.endsEarly() && len(starts) > s.MaxBuckets {
-		return tooMuch{"buckets", len(starts), s.MaxBuckets}
-	}
-	for len(starts) > 0 {
-		n := min(a.next(), len(starts))
-		if n == 0 {
-			return tooMuch{"buckets", a.buckets + len(starts), s.MaxBuckets}
-		}
-		part := slices.Clone(starts[len(starts)-n:])
-		slices.Reverse(part)
-		err := s.reader.Records(ctx, a.table, part, a.take)
-		switch {
-		case errors.Is(err, errEnough):
-			a.complete = true
-			return nil
-		case errors.As(err, &tooMuch{}):
-			return err
-		case err != nil:
-			return away(err)
-		}
-		starts, a.buckets = starts[:len(starts)-n], a.buckets+n
-	}
-	return nil
-}
-
-// answer collects the records of a query, newest bucket first.
-type answer struct {
-	query
-	filter                           record.Filter
-	timeline                         timeline // for the query's final
-	maxRecords, maxBytes, maxBuckets int
-
-	kept           [][]string // the wanted records, by bucket
-	records, bytes int        // the number and the bytes of the kept records
-	finals         int        // buckets with a final record, counted if the query wants final records
-	buckets, size  int        // buckets read, and the bytes of all their records
-	complete       bool       // whether older buckets cannot add a record
-}
-
-// endsEarly reports whether the answer can be complete before all buckets of the query are read.
-func (a *answer) endsEarly() bool { return a.limit > 0 || a.final && a.span.Last > 0 }
-
-// next returns how many buckets to read next, or 0 if the limit of buckets is reached.
-func (a *answer) next() int {
-	n := firstRead
-	if a.buckets > 0 {
-		mean := a.size/a.buckets + 1
-		n = min(max(a.maxBytes/mean, 1), maxRead)
-	}
-	return min(n, a.maxBuckets-a.buckets)
-}
-
-// take keeps the wanted records of a bucket. It returns errEnough if the answer is complete, and a tooMuch error if
-// the answer exceeds a limit.
-func (a *answer) take(start time.Time, records []string) error {
-	kept := a.wanted(start, records)
-	if a.limit > 0 && len(kept) > a.limit-a.records {
-		kept = kept[len(kept)-(a.limit-a.records):]
-	}
-	for _, text := range kept {
-		a.bytes += len(text) + 1
-	}
-	a.records += len(kept)
-	a.kept = append(a.kept, kept)
-	switch {
-	case a.records > a.maxRecords:
-		return tooMuch{"records or more", a.records, a.maxRecords}
-	case a.bytes > a.maxBytes:
-		return tooMuch{"bytes or more", a.bytes, a.maxBytes}
-	case a.limit > 0 && a.records >= a.limit, a.final && a.span.Last > 0 && a.finals >= a.span.Last:
-		return errEnough
-	}
-	return nil
-}
-
-// wanted returns the records that the query wants, in the memory of records. If the query wants final records, it
-// counts the bucket if it has a final record, even one that does not match the query, because the parameter last
-// counts buckets of the table.
-func (a *answer) wanted(start time.Time, records []string) []string {
-	kept, hasFinal := records[:0], false
-	for _, text := range records {
-		a.size += len(text)
-		if a.final && !a.timeline.isFinal(start, text) {
-			continue
-		}
-		hasFinal = true
-		if a.filter.Match(text) {
-			kept = append(kept, text)
-		}
-	}
-	if hasFinal {
-		a.finals++
-	}
-	return kept
-}
-
-// json returns the records as a JSON array, ascending by bucket.
-func (a *answer) json() []byte {
-	b := make([]byte, 0, a.bytes+3)
-	b = append(b, '[')
-	for _, records := range slices.Backward(a.kept) {
-		for _, text := range records {
-			if len(b) > 1 {
-				b = append(b, ',')
-			}
-			b = append(b, text...)
-		}
-	}
-	return append(b, ']', '\n')
 }

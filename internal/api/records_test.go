@@ -78,7 +78,7 @@ func TestAnswerBeyondALimitIsRefusedWithTheNumbers(t *testing.T) {
 	t.Parallel()
 	s := inProcess(t, func(o *api.Options) { o.MaxRecords, o.MaxBuckets = 30, 8 })
 	s.fill(t)
-	require.Contains(t, problemOf(t, s.get(t, "/analytics/cpu?database=db"), http.StatusUnprocessableEntity).Detail, "the answer has 10 buckets, at most 8 are allowed")
+	require.Contains(t, problemOf(t, s.get(t, "/analytics/cpu?database=db"), http.StatusUnprocessableEntity).Detail, "the answer has 9 buckets or more, at most 8 are allowed")
 	require.Contains(t, problemOf(t, s.get(t, "/analytics/cpu?database=db&last=8"), http.StatusUnprocessableEntity).Detail, "the answer has 32 records or more, at most 30 are allowed")
 	require.Len(t, array(t, s.get(t, "/analytics/cpu?database=db&last=7")), 28)
 	require.Len(t, array(t, s.get(t, "/analytics/cpu?database=db&limit=30")), 30)
@@ -131,32 +131,14 @@ type reads struct {
 	spans []record.Range
 }
 
-func (r *reads) Records(ctx context.Context, t record.Table, starts []time.Time, yield func(time.Time, []string) error) error {
+func (r *reads) Records(ctx context.Context, t record.Table, starts []time.Time, want int, yield func(record.Part) error) error {
 	r.sizes = append(r.sizes, len(starts))
-	return r.Reader.Records(ctx, t, starts, yield)
+	return r.Reader.Records(ctx, t, starts, want, yield)
 }
 
 func (r *reads) Buckets(ctx context.Context, t record.Table, span record.Range) ([]time.Time, error) {
 	r.spans = append(r.spans, span)
 	return r.Reader.Buckets(ctx, t, span)
-}
-
-func TestReadsAreSizedByTheByteLimit(t *testing.T) {
-	t.Parallel()
-	s := inProcess(t, nil)
-	var all []record.Record
-	for m := range 30 {
-		all = append(all, rec(m, "f", strings.Repeat("x", 1000), 1))
-	}
-	require.NoError(t, s.writer.Put(t.Context(), record.Table{Database: "db", Name: "analytics_cpu"}, all))
-	for maxBytes, want := range map[int][]int{1 << 20: {10, 20}, 5000: {10, 4, 4, 4, 4, 4}, 1: {10, 1, 1}} {
-		reader := &reads{Reader: s.reader}
-		h := api.New(reader, api.Options{MaxRecords: 100, MaxBuckets: 100, MaxBytes: maxBytes, Timeout: time.Minute})
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/analytics/cpu?database=db&field=none", http.NoBody))
-		require.Empty(t, array(t, w))
-		require.Equal(t, want, reader.sizes[:len(want)], maxBytes)
-	}
 }
 
 func TestDefaultDatabaseIsUsedWhenNoneIsNamed(t *testing.T) {
@@ -320,5 +302,5 @@ func TestLastFinalRecordsAreFoundBehindManyOpenBuckets(t *testing.T) {
 		s.put(t, marked(rec(m, "f", "a", 1), false))
 	}
 	p := problemOf(t, s.get(t, "/analytics/cpu?database=db&final=true&last=1"), http.StatusUnprocessableEntity)
-	require.Contains(t, p.Detail, "the answer has 400 buckets, at most 200 are allowed")
+	require.Contains(t, p.Detail, "the request has to read 201 buckets or more, at most 200 are allowed")
 }

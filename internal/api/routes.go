@@ -2,7 +2,9 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 )
@@ -130,7 +132,10 @@ func (s *server) handle(rt route, h handler) http.Handler {
 		defer cancel()
 		switch err := h(sw, r.WithContext(ctx), newParams(r, rt, grant)); {
 		case err == nil:
-		case r.Context().Err() != nil: // the client has closed the connection; Redis did not fail
+		case errors.Is(err, os.ErrDeadlineExceeded) && errors.As(err, &gone{}):
+			s.metrics.refused("slow_client")
+			sw.code = statusGone
+		case r.Context().Err() != nil, errors.As(err, &gone{}): // the client has closed the connection; Redis did not fail
 			sw.code = statusGone
 		default:
 			s.problem(sw, r, err)
@@ -146,7 +151,7 @@ func (s *server) index(w http.ResponseWriter, _ *http.Request, _ *params) error 
 			addresses = append(addresses, rt.address())
 		}
 	}
-	return writeJSON(w, map[string]any{"name": "analytics-api", "version": s.Version, "routes": addresses})
+	return writeJSON(w, nil, map[string]any{"name": "analytics-api", "version": s.Version, "routes": addresses})
 }
 
 // address returns the pattern and the listed parameters, such as "/analytics?database={database}".

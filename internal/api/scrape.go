@@ -20,6 +20,9 @@ const (
 	finalDelay = 10 * time.Minute
 )
 
+// maxDropped is how many buckets beyond [Options.ExportBuckets] a scrape counts.
+const maxDropped = 10_000
+
 // scrapePlan lists the buckets of one table that one scrape may read. Their age bounds their number, so it does not
 // grow with the table. Buckets that begin after now are not exported: the records of a device whose clock is ahead
 // are exported once the clock here has reached their buckets.
@@ -48,7 +51,7 @@ func (s *server) planScrape(ctx context.Context, t record.Table) (scrapePlan, er
 	if line.newest.After(now) {
 		plan.future = []time.Time{line.newest}
 	}
-	starts, err := s.reader.Buckets(ctx, t, record.Range{Start: plan.oldest.Add(-delay), End: after(now)})
+	starts, err := s.reader.Buckets(ctx, t, record.Range{Start: plan.oldest.Add(-delay), End: after(now), Last: s.ExportBuckets + maxDropped})
 	if err != nil {
 		return scrapePlan{}, away(err)
 	}

@@ -20,7 +20,8 @@ import (
 const (
 	writerACL = "resetchannels ~*:analytics_* ~analytics:tables &*:analytics_* -@all +ping +hset +expire +zadd +zrem +zrangebyscore +zremrangebyscore +incr +get +set " +
 		"+publish +hvals +hgetall +time +multi +exec"
-	readerACL  = "resetchannels %R~*:analytics_* %R~analytics:tables &*:analytics_* -@all +ping +get +mget +hvals +hmget +zrangebyscore +zrevrange +subscribe +info"
+	readerACL = "resetchannels %R~*:analytics_* %R~analytics:tables &*:analytics_* -@all +ping +get +mget +hlen +hvals +hmget +hscan " +
+		"+zrangebyscore +zrevrange +zrevrangebyscore +subscribe +info"
 	selectACL  = " +select"
 	clusterACL = " +cluster|slots +cluster|shards +command +readonly"
 )

@@ -13,7 +13,7 @@
 // A writer and a reader send no other commands than these, so that an ACL can list them:
 //
 //	Writer  PING HSET EXPIRE ZADD ZREM ZRANGEBYSCORE ZREMRANGEBYSCORE INCR GET SET PUBLISH HVALS TIME MULTI EXEC
-//	Reader  PING GET HVALS ZRANGEBYSCORE ZREVRANGE INFO SUBSCRIBE
+//	Reader  PING GET HLEN HVALS HSCAN ZRANGEBYSCORE ZREVRANGE ZREVRANGEBYSCORE INFO SUBSCRIBE
 //
 // Both also send SELECT for a database other than 0, and HELLO, which no ACL can deny.
 package cache

@@ -3,6 +3,7 @@ package cache_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -111,8 +112,9 @@ func all(t testing.TB, client redis.UniversalClient, table record.Table, span re
 	starts, err := r.Buckets(t.Context(), table, span)
 	require.NoError(t, err)
 	var records []string
-	require.NoError(t, r.Records(t.Context(), table, starts, func(_ time.Time, bucket []string) error {
-		records = append(records, bucket...)
+	require.NoError(t, r.Records(t.Context(), table, starts, 0, func(part record.Part) error {
+		slices.Sort(part.Texts)
+		records = append(records, part.Texts...)
 		return nil
 	}))
 	return records

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,7 +20,7 @@ import (
 const maxPipeline = 100
 
 // Reader reads records. Its methods may be called concurrently. They return the errors of the client unchanged: see
-// [IsAnswer].
+// [IsAnswer]. The only exception is [record.Corrupt], for data of a table that no writer has stored.
 type Reader struct {
 	client redis.UniversalClient
 }
@@ -31,11 +32,12 @@ func NewReader(client redis.UniversalClient) *Reader { return &Reader{client: cl
 func (r *Reader) Ping(ctx context.Context) error { return r.client.Ping(ctx).Err() }
 
 // Tables returns the tables of the catalogue, the last written one first. It skips members that cannot be tables; our
-// writers add none.
+// writers add none. The time of the last write is zero if the catalogue has a time for it that is not in the years 1 to
+// 9999.
 func (r *Reader) Tables(ctx context.Context) ([]record.TableEntry, error) {
 	members, err := r.client.ZRevRangeWithScores(ctx, catalogueKey, 0, -1).Result()
 	if err != nil {
-		return nil, err
+		return nil, explain(err, record.Table{})
 	}
 	written := make(map[string]float64) // the last writes, by the member of the table
 	for _, m := range members {
@@ -55,21 +57,66 @@ func (r *Reader) Tables(ctx context.Context) ([]record.TableEntry, error) {
 		if !ok { // an older writer
 			last = m.Score
 		}
-		entries = append(entries, record.TableEntry{Table: t, LastWrite: time.UnixMilli(int64(last)).UTC()})
+		entries = append(entries, record.TableEntry{Table: t, LastWrite: writeTime(last)})
 	}
 	slices.SortStableFunc(entries, func(a, b record.TableEntry) int { return b.LastWrite.Compare(a.LastWrite) })
 	return entries, nil
 }
 
-// Info returns the description of a table, and the zero TableInfo for a table that does not exist.
+// execRead sends the commands of a pipeline and returns the first error of a command, except that a key does not exist.
+func execRead(ctx context.Context, pipe redis.Pipeliner) error {
+	cmds, err := pipe.Exec(ctx)
+	if err == nil {
+		return nil
+	}
+	for _, cmd := range cmds {
+		if err := cmd.Err(); err != nil && !errors.Is(err, redis.Nil) {
+			return err
+		}
+	}
+	if errors.Is(err, redis.Nil) {
+		return nil
+	}
+	return err
+}
+
+// writeTime returns the time of milliseconds since 1970, or the zero time if that is not in the years 1 to 9999.
+func writeTime(milliseconds float64) time.Time {
+	const most = 1e15                     // beyond year 9999, and exact in an int64
+	if !(math.Abs(milliseconds) < most) { // or NaN
+		return time.Time{}
+	}
+	at := time.UnixMilli(int64(milliseconds)).UTC()
+	if !inYears(at) {
+		return time.Time{}
+	}
+	return at
+}
+
+// explain returns a [record.Corrupt] if err is the answer that a key has another type, or else err.
+func explain(err error, t record.Table) error {
+	if !hasPrefix(err, "WRONGTYPE") {
+		return err
+	}
+	return &record.Corrupt{Table: t, What: "a key in Redis has another type than the writers give it"}
+}
+
+// endMembers is how many members at the ends of an index are looked at to find a start among members that are none.
+const endMembers = 10
+
+// maxNames bounds the names of fields and tags of a table.
+const maxNames = 10_000
+
+// Info returns the description of a table, and the zero TableInfo for a table that does not exist. Fields and TagKeys have
+// at most 10,000 names together.
 func (r *Reader) Info(ctx context.Context, t record.Table) (record.TableInfo, error) {
 	pipe := r.client.Pipeline()
-	names := pipe.ZRangeByScore(ctx, namesKey(t), &redis.ZRangeBy{Min: "-inf", Max: "+inf"})
-	first := pipe.ZRangeByScore(ctx, indexKey(t), &redis.ZRangeBy{Min: "-inf", Max: "+inf", Count: 1})
-	last := pipe.ZRevRange(ctx, indexKey(t), 0, 0)
-	version := pipe.Get(ctx, versionKey(t))
-	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
-		return record.TableInfo{}, err
+	names := pipe.ZRangeByScore(ctx, namesKey(t), &redis.ZRangeBy{Min: "-inf", Max: "+inf", Count: maxNames})
+	first := pipe.ZRangeByScore(ctx, indexKey(t), &redis.ZRangeBy{Min: minScore, Max: maxScore, Count: endMembers})
+	last := readIndex(ctx, pipe, t, record.Range{Last: endMembers})
+	version, beyond := pipe.Get(ctx, versionKey(t)), readBeyond(ctx, pipe, t)
+	if err := execRead(ctx, pipe); err != nil {
+		return record.TableInfo{}, explain(err, t)
 	}
 	info := record.TableInfo{}
 	info.Fields, info.TagKeys = splitNames(names.Val())
@@ -77,23 +124,28 @@ func (r *Reader) Info(ctx context.Context, t record.Table) (record.TableInfo, er
 	if info.First, info.Last, err = r.ends(ctx, t, first.Val(), last.Val()); err != nil {
 		return record.TableInfo{}, err
 	}
-	info.Version, err = parseVersion(version)
+	if err := beyond.check(t); err != nil {
+		return record.TableInfo{}, err
+	}
+	info.Version, err = parseVersion(version, t)
 	return info, err
 }
 
-// ends returns the first and the last start, given the first and the last member of the index. It reads the whole index
-// if one of these members is not a start.
+// ends returns the first and the last start, given the members at the two ends of the index. If the members of one end are
+// all no starts, it reads the index.
 func (r *Reader) ends(ctx context.Context, t record.Table, first, last []string) (from, to time.Time, err error) {
-	starts := parseStarts(append(first, last...))
-	if len(starts) < len(first)+len(last) {
-		if starts, err = r.Buckets(ctx, t, record.Range{}); err != nil {
+	earliest, latest := parseStarts(first), parseStarts(last)
+	if len(earliest) == 0 && len(first) == endMembers || len(latest) == 0 && len(last) == endMembers {
+		all, err := r.Buckets(ctx, t, record.Range{})
+		if err != nil {
 			return from, to, err
 		}
+		earliest, latest = all, all[max(0, len(all)-1):]
 	}
-	if len(starts) == 0 {
+	if len(earliest) == 0 || len(latest) == 0 {
 		return from, to, nil
 	}
-	return starts[0], starts[len(starts)-1], nil
+	return earliest[0], latest[0], nil
 }
 
 // splitNames separates the members of a table's names into the names of fields and the keys of tags, both sorted.
@@ -110,55 +162,72 @@ func splitNames(members []string) (fields, tags []string) {
 	return fields, tags
 }
 
-// Version returns how often the table was written, and 0 for a table that does not exist.
-func (r *Reader) Version(ctx context.Context, t record.Table) (int64, error) {
-	cmd := r.client.Get(ctx, versionKey(t))
-	if err := cmd.Err(); err != nil && !errors.Is(err, redis.Nil) {
-		return 0, err
-	}
-	return parseVersion(cmd)
-}
-
 // parseVersion returns the version that a command has read, and 0 if there was none.
-func parseVersion(cmd *redis.StringCmd) (int64, error) {
-	if cmd.Val() == "" {
+func parseVersion(cmd *redis.StringCmd, t record.Table) (int64, error) {
+	if errors.Is(cmd.Err(), redis.Nil) {
 		return 0, nil
 	}
 	v, err := strconv.ParseInt(cmd.Val(), 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("version %q is not an integer", cmd.Val())
+		return 0, &record.Corrupt{Table: t, What: "its version in Redis is not an integer"}
 	}
 	return v, nil
 }
 
+// Index returns how often the table was written, which is 0 for a table that does not exist, and its buckets as
+// [Reader.Buckets] does. A write between the two readings changes the version but is in the buckets. An index with a
+// bucket that begins or is sorted beyond the years 1 to 9999 is an error.
+func (r *Reader) Index(ctx context.Context, t record.Table, span record.Range) (version int64, starts []time.Time, err error) {
+	pipe := r.client.Pipeline()
+	get := pipe.Get(ctx, versionKey(t))
+	members, beyond := readIndex(ctx, pipe, t, span), readBeyond(ctx, pipe, t)
+	if err := execRead(ctx, pipe); err != nil {
+		return 0, nil, explain(err, t)
+	}
+	if version, err = parseVersion(get, t); err != nil {
+		return 0, nil, err
+	}
+	if err := beyond.check(t); err != nil {
+		return 0, nil, err
+	}
+	starts, err = r.selectStarts(ctx, t, span, members.Val())
+	return version, starts, err
+}
+
 // Buckets returns the starts of the table's buckets in the range, ascending. Some of the buckets may have expired:
-// [Reader.Records] finds no records in these.
+// [Reader.Records] finds no records in these. Buckets beyond the years 1 to 9999 are skipped.
 func (r *Reader) Buckets(ctx context.Context, t record.Table, span record.Range) ([]time.Time, error) {
-	if span.Last > 0 && span.Start.IsZero() && span.End.IsZero() {
-		members, err := r.client.ZRevRange(ctx, indexKey(t), 0, int64(span.Last)-1).Result()
-		if err != nil {
-			return nil, err
-		}
-		if starts := parseStarts(members); len(starts) == len(members) {
-			slices.Reverse(starts)
-			return starts, nil
-		}
-	}
-	members, err := r.client.ZRangeByScore(ctx, indexKey(t), scores(span)).Result()
+	members, err := readIndex(ctx, r.client, t, span).Result()
 	if err != nil {
-		return nil, err
+		return nil, explain(err, t)
 	}
-	starts := slices.DeleteFunc(parseStarts(members), func(at time.Time) bool { return !span.Contains(at) })
-	if span.Last > 0 && len(starts) > span.Last {
-		starts = starts[len(starts)-span.Last:]
+	return r.selectStarts(ctx, t, span, members)
+}
+
+// The scores of the first and of the last second of the years 1 to 9999. RFC 3339 cannot express the times of other years.
+const (
+	minScore = "-62135596800"
+	maxScore = "253402300799"
+)
+
+// inYears reports whether t is in the years 1 to 9999.
+func inYears(t time.Time) bool { return t.Year() >= 1 && t.Year() <= 9999 }
+
+// readIndex sends the command that reads the members of the index in a range: ascending, or the newest span.Last
+// descending.
+func readIndex(ctx context.Context, client redis.Cmdable, t record.Table, span record.Range) *redis.StringSliceCmd {
+	by := scores(span)
+	if span.Last == 0 {
+		return client.ZRangeByScore(ctx, indexKey(t), by)
 	}
-	return starts, nil
+	by.Count = int64(span.Last)
+	return client.ZRevRangeByScore(ctx, indexKey(t), by)
 }
 
 // scores returns the scores of the range in the index. Scores are rounded, so a few buckets outside of the range may have
 // such a score too.
 func scores(r record.Range) *redis.ZRangeBy {
-	by := &redis.ZRangeBy{Min: "-inf", Max: "+inf"}
+	by := &redis.ZRangeBy{Min: minScore, Max: maxScore}
 	if !r.Start.IsZero() {
 		by.Min = scoreText(r.Start)
 	}
@@ -168,20 +237,49 @@ func scores(r record.Range) *redis.ZRangeBy {
 	return by
 }
 
-// Records reads the records of the buckets that begin at starts. It calls yield once for each bucket, in that order, with
-// the JSON of its records, sorted; an expired bucket has none. The caller may keep and change the slice. An error of yield
-// ends the reading and is returned.
-func (r *Reader) Records(ctx context.Context, t record.Table, starts []time.Time, yield func(start time.Time, records []string) error) error {
-	for part := range slices.Chunk(starts, maxPipeline) {
-		buckets, err := readBuckets(ctx, r.client, t, part)
-		if err != nil {
-			return err
-		}
-		for i, records := range buckets {
-			if err := yield(part[i], records); err != nil {
-				return err
-			}
+// beyond are members of an index whose scores are beyond the years 1 to 9999, some from each end.
+type beyond [2]*redis.StringSliceCmd
+
+// readBeyond sends the commands that read these members. They cost 1 µs if there are none.
+func readBeyond(ctx context.Context, pipe redis.Pipeliner, t record.Table) beyond {
+	return beyond{
+		pipe.ZRangeByScore(ctx, indexKey(t), &redis.ZRangeBy{Min: "-inf", Max: "(" + minScore, Count: endMembers}),
+		pipe.ZRangeByScore(ctx, indexKey(t), &redis.ZRangeBy{Min: "(" + maxScore, Max: "+inf", Count: endMembers}),
+	}
+}
+
+// check returns an error if one of the members is a start.
+func (b beyond) check(t record.Table) error {
+	for _, cmd := range b {
+		if starts := parseStarts(cmd.Val()); len(starts) > 0 {
+			what := fmt.Sprintf("its index has the bucket %s at a time that is not in the years 1 to 9999", startText(starts[0]))
+			return &record.Corrupt{Table: t, What: what}
 		}
 	}
 	return nil
+}
+
+// selectStarts returns the starts of the range among the members that readIndex has read, ascending. If members that are
+// not starts, or not in the range, have taken the place of others, it reads the whole range.
+func (r *Reader) selectStarts(ctx context.Context, t record.Table, span record.Range, members []string) ([]time.Time, error) {
+	starts := slices.DeleteFunc(parseStarts(members), func(at time.Time) bool { return !span.Contains(at) })
+	if span.Last > 0 {
+		if len(starts) < len(members) && len(members) == span.Last {
+			whole, err := r.Buckets(ctx, t, record.Range{Start: span.Start, End: span.End})
+			return whole[max(0, len(whole)-span.Last):], err
+		}
+		slices.Reverse(starts)
+	}
+	if !slices.IsSortedFunc(starts, time.Time.Compare) {
+		return nil, &record.Corrupt{Table: t, What: "its index has buckets in another order than that of their starts"}
+	}
+	return starts, nil
+}
+
+// Records reads the records of the buckets that begin at starts. It calls yield for the parts of each bucket, in the order
+// of starts. A bucket of more than 1,000 records can have several parts. An expired bucket has one, without records. The
+// caller may keep and change the part. An error of yield ends the reading and is returned. If want is above 0, about that
+// many records are enough for the caller, so that fewer are read at a time.
+func (r *Reader) Records(ctx context.Context, t record.Table, starts []time.Time, want int, yield func(record.Part) error) error {
+	return (&scan{client: r.client, table: t, starts: starts, want: int64(want), yield: yield}).run(ctx)
 }

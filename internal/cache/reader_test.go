@@ -43,7 +43,7 @@ func TestRecordsEndWithTheErrorOfYield(t *testing.T) {
 	put(t, writerOf(t, client, nil), table, rec(60, "f", "h", 1), rec(120, "f", "h", 1))
 	enough := errors.New("enough")
 	calls := 0
-	err := cache.NewReader(client).Records(t.Context(), table, []time.Time{time.Unix(60, 0), time.Unix(120, 0)}, func(time.Time, []string) error {
+	err := cache.NewReader(client).Records(t.Context(), table, []time.Time{time.Unix(60, 0), time.Unix(120, 0)}, 0, func(record.Part) error {
 		calls++
 		return enough
 	})

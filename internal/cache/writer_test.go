@@ -28,7 +28,7 @@ func TestWritingAgainReplacesARecordOfTheSameAgentOnly(t *testing.T) {
 			put(t, w, table, r)
 		}
 		require.Equal(t, jsonOf(second, other), all(t, client, table, record.Range{}))
-		version, err := cache.NewReader(client).Version(t.Context(), table)
+		version, _, err := cache.NewReader(client).Index(t.Context(), table, record.Range{})
 		require.NoError(t, err)
 		require.Equal(t, int64(4), version)
 	})

@@ -3,6 +3,7 @@ package record
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
@@ -18,21 +19,26 @@ type Wanted struct {
 // the members in a fixed order and each text in one form only. A Filter is immutable, so its methods may be called
 // concurrently.
 type Filter struct {
-	prefixes []string     // the JSON begins with one of these; none selects all
-	members  []string     // the JSON contains each of these
-	exact    []series.Tag // these tags could be confused with other members in the text, so the record is parsed for them
+	names   string          // the JSON up to the value of field_name
+	fields  map[string]bool // the JSON of the wanted values of field_name; none selects all
+	members []string        // the JSON contains each of these
+	exact   []series.Tag    // these tags could be confused with other members in the text, so the record is parsed for them
+	none    bool            // no record has the tags
 }
 
 // NewFilter returns a filter for the records of the table of that name.
 func NewFilter(table string, w Wanted) Filter {
-	var f Filter
+	f := Filter{names: NewForm(table, time.Time{}).names, fields: make(map[string]bool)}
 	for _, field := range w.Fields {
-		f.prefixes = append(f.prefixes, string(appendNames(nil, table, field)))
+		f.fields[string(appendString(nil, field))] = true
 	}
 	for _, tag := range w.Tags {
-		if tag.Key == Agent || tag.Key == Replica || strings.ContainsAny(tag.Key, `,:"\`) || Reserved(tag.Key) {
+		switch {
+		case tag.Key == Agent, tag.Key == Replica: // no tag has these names in JSON, so the text can only be that member
+		case Reserved(tag.Key) || isMember(tag.Key):
+			f.none = true // in JSON, such a tag has another name
+		case strings.ContainsAny(tag.Key, `,:"\`):
 			f.exact = append(f.exact, tag)
-			continue
 		}
 		f.members = append(f.members, string(appendTag(nil, tag)))
 	}
@@ -42,10 +48,16 @@ func NewFilter(table string, w Wanted) Filter {
 	return f
 }
 
+// All reports whether the filter selects every record.
+func (f Filter) All() bool { return len(f.fields) == 0 && len(f.members) == 0 }
+
 // Match reports whether the record with this JSON is wanted. The text must be a result of [Record.AppendJSON]: for
 // any other text the result has no meaning.
 func (f Filter) Match(text string) bool {
-	if len(f.prefixes) > 0 && !slices.ContainsFunc(f.prefixes, func(p string) bool { return strings.HasPrefix(text, p) }) {
+	if f.none {
+		return false
+	}
+	if len(f.fields) > 0 && !f.matchField(text) {
 		return false
 	}
 	for _, member := range f.members {
@@ -56,6 +68,12 @@ func (f Filter) Match(text string) bool {
 	return len(f.exact) == 0 || f.matchExact(text)
 }
 
+// matchField reports whether the record has one of the wanted fields. The time does not depend on their number.
+func (f Filter) matchField(text string) bool {
+	rest, ok := strings.CutPrefix(text, f.names)
+	return ok && f.fields[rest[:stringLen(rest)]]
+}
+
 // matchExact parses the record and reports whether it has the exact tags. It returns false for text that is not a
 // record.
 func (f Filter) matchExact(text string) bool {
@@ -64,9 +82,6 @@ func (f Filter) matchExact(text string) bool {
 		return false
 	}
 	for _, tag := range f.exact {
-		if tag.Key == Agent && r.Agent == tag.Value || tag.Key == Replica && r.Replica != "" && r.Replica == tag.Value {
-			continue
-		}
 		if !slices.Contains(r.Tags, tag) {
 			return false
 		}

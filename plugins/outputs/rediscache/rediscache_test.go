@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -105,8 +106,9 @@ func records(t *testing.T, client redis.UniversalClient, table record.Table) []m
 	starts, err := reader.Buckets(t.Context(), table, record.Range{})
 	require.NoError(t, err)
 	var all []map[string]any
-	require.NoError(t, reader.Records(t.Context(), table, starts, func(_ time.Time, batch []string) error {
-		for _, text := range batch {
+	require.NoError(t, reader.Records(t.Context(), table, starts, 0, func(part record.Part) error {
+		slices.Sort(part.Texts)
+		for _, text := range part.Texts {
 			var r map[string]any
 			if err := json.Unmarshal([]byte(text), &r); err != nil {
 				return err

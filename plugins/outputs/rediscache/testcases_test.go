@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/influxdata/telegraf/plugins/parsers/influx"
@@ -81,8 +80,9 @@ func cached(t *testing.T, addr string) string {
 		b.WriteString(e.String() + "\n")
 		starts, err := reader.Buckets(t.Context(), e.Table, record.Range{})
 		require.NoError(t, err)
-		require.NoError(t, reader.Records(t.Context(), e.Table, starts, func(_ time.Time, records []string) error {
-			b.WriteString(strings.Join(records, "\n") + "\n")
+		require.NoError(t, reader.Records(t.Context(), e.Table, starts, 0, func(part record.Part) error {
+			slices.Sort(part.Texts)
+			b.WriteString(strings.Join(part.Texts, "\n") + "\n")
 			return nil
 		}))
 	}

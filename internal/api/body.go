@@ -1,0 +1,80 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// An answer must be read at slowestRate on average, except for the first slowGrace. A client that reads more slowly is
+// disconnected, because its answer stays in memory.
+const (
+	slowGrace   = 30 * time.Second
+	slowestRate = 64 << 10 // bytes a second
+	// writeSize is how many bytes are written at a time.
+	writeSize = 64 << 10
+)
+
+// pacedWriter writes the body of an answer. Before each write, it moves the deadline of the connection by the bytes that
+// were written.
+type pacedWriter struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	start   time.Time
+	written int64
+}
+
+// newPacedWriter returns a writer of the body.
+func newPacedWriter(w http.ResponseWriter) *pacedWriter {
+	return &pacedWriter{w: w, control: http.NewResponseController(w), start: time.Now()}
+}
+
+// Write writes b. It returns an error if the client has closed the connection or reads too slowly.
+func (p *pacedWriter) Write(b []byte) (int, error) {
+	total := 0
+	for len(b) > 0 {
+		part := b[:min(len(b), writeSize)]
+		allowed := slowGrace + time.Duration(p.written)*time.Second/slowestRate
+		_ = p.control.SetWriteDeadline(p.start.Add(allowed)) // writers in tests have no deadline
+		n, err := p.w.Write(part)
+		p.written, total = p.written+int64(n), total+n
+		if err != nil {
+			return total, err
+		}
+		b = b[n:]
+	}
+	return total, nil
+}
+
+// gone wraps the error of writing a body: the client has closed the connection, or reads too slowly.
+type gone struct{ err error }
+
+func (e gone) Error() string { return "the client is gone: " + e.err.Error() }
+func (e gone) Unwrap() error { return e.err }
+
+// writeJSON answers with v as JSON. If work is not nil, the body is counted as its bytes.
+func writeJSON(w http.ResponseWriter, work *work, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	b = append(b, '\n')
+	if work != nil {
+		work.rest()
+		if err := work.grow(len(b)); err != nil {
+			return err
+		}
+	}
+	setJSON(w, len(b))
+	if _, err := newPacedWriter(w).Write(b); err != nil {
+		return gone{err}
+	}
+	return nil
+}
+
+// setJSON sets the headers of a JSON body of so many bytes.
+func setJSON(w http.ResponseWriter, size int) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(size))
+}

@@ -1,0 +1,168 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/token"
+)
+
+// maxScrapes is how many scrapes of the exported tables are answered at the same time.
+const maxScrapes = 64
+
+// scrapesClient is the client that the memory of expositions is counted for, because several scrapes share one.
+const scrapesClient = "scrapes"
+
+// scrapes shares one reading of the exported tables among the scrapes that come while it runs and that are allowed to read
+// the same databases. It is safe for concurrent use.
+type scrapes struct {
+	read    func(context.Context, token.Grant) (*exposition, error)
+	timeout time.Duration // bounds one reading
+	budget  *budget
+	places  chan struct{} // holds an element for each scrape
+
+	mu      sync.Mutex            // guards the field below, and gathering.users
+	current map[string]*gathering // that are running, by gathering.key
+}
+
+func newScrapes(read func(context.Context, token.Grant) (*exposition, error), timeout time.Duration, b *budget) *scrapes {
+	return &scrapes{read: read, timeout: timeout, budget: b, places: make(chan struct{}, maxScrapes), current: make(map[string]*gathering)}
+}
+
+// gathering is one reading of the exported tables. Its results are set before done is closed.
+type gathering struct {
+	key    string // the databases that it reads
+	users  int    // scrapes that wait for the exposition or write it
+	cancel context.CancelFunc
+	done   chan struct{}
+
+	exposition *exposition
+	counted    bool // whether the budget has the size of the exposition
+	err        error
+	panicked   any // the value of a panic, or nil
+}
+
+// export answers with the gauges of the exported tables.
+func (s *server) export(w http.ResponseWriter, r *http.Request, p *params) error {
+	select {
+	case s.scrapes.places <- struct{}{}:
+		defer func() { <-s.scrapes.places }()
+	default:
+		return busy{what: "other scrapes are being answered", reason: "scrapes"}
+	}
+	g := s.scrapes.join(r.Context(), p.grant, s.exportedTo(p.grant))
+	defer s.scrapes.leave(g)
+	select {
+	case <-g.done:
+	case <-r.Context().Done():
+		return away(r.Context().Err())
+	}
+	if g.panicked != nil {
+		panic(g.panicked) // in the goroutine of the request, whose handler answers with a problem
+	}
+	if g.err != nil {
+		return g.err
+	}
+	return g.exposition.send(w, r)
+}
+
+// exportedTo returns the databases of the exported tables that a request may read, as the key of a gathering.
+func (s *server) exportedTo(grant token.Grant) string {
+	var databases []string
+	for _, t := range s.Export {
+		if grant.Allows(token.Metrics, t.Database) && !slices.Contains(databases, t.Database) {
+			databases = append(databases, t.Database)
+		}
+	}
+	return strings.Join(databases, "\x00")
+}
+
+// join returns the gathering of that key that is running, or starts one for requests with the grant. The caller must call leave. The end of ctx does not end
+// the gathering, because other scrapes may wait for it.
+func (s *scrapes) join(ctx context.Context, grant token.Grant, key string) *gathering {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g := s.current[key]
+	if g == nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
+		g = &gathering{key: key, cancel: cancel, done: make(chan struct{})}
+		s.current[key] = g
+		go s.run(ctx, grant, g)
+	}
+	g.users++
+	return g
+}
+
+// leave ends the use of a gathering. If no scrape uses it any more, it stops reading, or its memory is given back.
+func (s *scrapes) leave(g *gathering) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if g.users--; g.users > 0 {
+		return
+	}
+	g.cancel()
+	if s.current[g.key] == g {
+		delete(s.current, g.key)
+	}
+	s.release(g)
+}
+
+// run reads the exported tables and closes done.
+func (s *scrapes) run(ctx context.Context, grant token.Grant, g *gathering) {
+	defer g.cancel()
+	defer s.finish(g)
+	defer func() { g.panicked = recover() }()
+	g.exposition, g.err = s.read(ctx, grant)
+}
+
+// finish counts the memory of the exposition and closes done. The next scrape starts another gathering.
+func (s *scrapes) finish(g *gathering) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current[g.key] == g {
+		delete(s.current, g.key)
+	}
+	if g.exposition != nil {
+		g.err = s.budget.take(scrapesClient, 0, g.exposition.size)
+		g.counted = g.err == nil
+	}
+	close(g.done)
+	if g.users == 0 {
+		s.release(g)
+	}
+}
+
+// release gives the memory of an exposition back. The caller holds mu.
+func (s *scrapes) release(g *gathering) {
+	if g.counted {
+		s.budget.give(scrapesClient, g.exposition.size)
+		g.counted = false
+	}
+}
+
+// send writes the exposition. It is made line by line, so that a slow client needs little memory.
+func (x *exposition) send(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	body := newPacedWriter(w)
+	b, err := x.appendTo(make([]byte, 0, 2*writeSize), func(b []byte) ([]byte, error) {
+		if len(b) < writeSize {
+			return b, nil
+		}
+		_, err := body.Write(b)
+		return b[:0], err
+	})
+	if err == nil {
+		_, err = body.Write(b)
+	}
+	if err != nil {
+		return gone{err}
+	}
+	return nil
+}

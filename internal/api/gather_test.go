@@ -1,0 +1,127 @@
+package api_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/api"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+)
+
+// scraped serves the export of a table whose records are read by a function of the test.
+func scraped(before func(context.Context) error) http.Handler {
+	reader := &stored{before: before}
+	r := rec(1, "f", "a", 1)
+	reader.add(&r)
+	return api.New(reader, api.Options{
+		MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1, Timeout: time.Minute, ExportMaxSeries: 10, ExportBuckets: 10,
+		Export: []record.Table{{Database: "db", Name: "cpu"}}, Now: func() time.Time { return now },
+	})
+}
+
+func scrape(ctx context.Context, h http.Handler) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/metrics/analytics", http.NoBody))
+	return w
+}
+
+func TestConcurrentScrapesShareOneReading(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		reads := 0
+		h := scraped(func(context.Context) error {
+			reads++
+			time.Sleep(10 * time.Second)
+			return nil
+		})
+		var wg sync.WaitGroup
+		start := time.Now()
+		for i := range 20 {
+			wg.Go(func() {
+				time.Sleep(time.Duration(i) * 100 * time.Millisecond)
+				w := scrape(t.Context(), h)
+				assert.Equal(t, http.StatusOK, w.Code)
+				assert.Contains(t, w.Body.String(), `analytics_cpu_mean{agent="a1",cpu="cpu0",database="db",field_name="f",host="a"} 1`)
+				assert.Equal(t, 20*time.Second, time.Since(start), "the buckets and then those of the future")
+			})
+		}
+		wg.Wait()
+		require.Equal(t, 2, reads)
+		require.Equal(t, http.StatusOK, scrape(t.Context(), h).Code)
+		require.Equal(t, 4, reads, "a scrape after that reads again")
+	})
+}
+
+func TestReadingStopsWhenAllItsScrapesAreGone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		reads := 0
+		var stopped time.Duration
+		start := time.Now()
+		h := scraped(func(ctx context.Context) error {
+			reads++
+			<-ctx.Done()
+			stopped = time.Since(start)
+			return ctx.Err()
+		})
+		var wg sync.WaitGroup
+		for i := range 20 {
+			wg.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i+1)*time.Second)
+				defer cancel()
+				scrape(ctx, h)
+				assert.Equal(t, time.Duration(i+1)*time.Second, time.Since(start), "each ends with its client")
+			})
+		}
+		wg.Wait()
+		synctest.Wait()
+		require.Equal(t, 1, reads)
+		require.Equal(t, 20*time.Second, stopped)
+	})
+}
+
+func TestScrapesAtTheSameTimeAreLimited(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := scraped(func(context.Context) error {
+			time.Sleep(time.Second)
+			return nil
+		})
+		codes := make(map[int]int)
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() {
+				w := scrape(t.Context(), h)
+				mu.Lock()
+				defer mu.Unlock()
+				codes[w.Code]++
+				if w.Code != http.StatusOK {
+					assert.Equal(t, "5", w.Header().Get("Retry-After"))
+				}
+			})
+		}
+		wg.Wait()
+		require.Equal(t, map[int]int{http.StatusOK: 64, http.StatusServiceUnavailable: 36}, codes)
+	})
+}
+
+func TestMemoryOfExpositionsIsCounted(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, func(o *api.Options) {
+		exportCPU(o)
+		o.MaxBytes, o.MaxTotalBytes = 100, 800
+	})
+	s.fill(t)
+	s.clock.Store(0)
+	require.Contains(t, problemOf(t, s.get(t, "/metrics/analytics"), http.StatusServiceUnavailable).Detail, "the memory for answers")
+	require.Contains(t, s.get(t, "/metrics").Body.String(), "analytics_api_answer_bytes 0\n")
+}

@@ -1,0 +1,503 @@
+package api_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/api"
+	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+)
+
+func TestRecordsReadAreLimitedWithTheNumbers(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, func(o *api.Options) { o.MaxScanned = 30 })
+	s.fill(t)
+	for _, query := range []string{"&tag=agent=zzz", "&tag=host=zzz", "&field=none", "&limit=1&field=none", ""} {
+		p := problemOf(t, s.get(t, "/analytics/cpu?database=db"+query), http.StatusUnprocessableEntity)
+		require.Equal(t, "the request has to read 32 records or more, at most 30 are allowed: narrow it down with start, end or last", p.Detail, query)
+	}
+	require.Len(t, array(t, s.get(t, "/analytics/cpu?database=db&limit=30")), 30)
+	require.Len(t, array(t, s.get(t, "/analytics/cpu?database=db&last=7")), 28)
+}
+
+// parted is a cache that returns the records of each bucket one by one, the first one twice.
+type parted struct {
+	*cache.Reader
+	parts int // returned
+}
+
+func (p *parted) Records(ctx context.Context, t record.Table, starts []time.Time, want int, yield func(record.Part) error) error {
+	return p.Reader.Records(ctx, t, starts, want, func(part record.Part) error {
+		for i, text := range part.Texts {
+			name, _, _ := strings.Cut(text, `"count"`)
+			one := record.Part{Start: part.Start, Texts: []string{text}, Names: []string{name}, Last: i == len(part.Texts)-1}
+			if i == 0 {
+				older := strings.Replace(text, `"count":6`, `"count":5`, 1)
+				one.Texts, one.Names = []string{older, text}, []string{name, name}
+			}
+			p.parts++
+			if err := yield(one); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func TestAnswerDoesNotDependOnThePartsOfABucket(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	all := s.fill(t)
+	reader := &parted{Reader: s.reader}
+	limited := func(edit func(*api.Options)) *service {
+		o := api.Options{MaxRecords: 1000, MaxBuckets: 100, MaxBytes: 1 << 20, Timeout: time.Minute}
+		edit(&o)
+		return &service{Handler: api.New(reader, o)}
+	}
+	p := limited(func(*api.Options) {})
+	everything := func(record.Record) bool { return true }
+	require.Equal(t, texts(all, everything), array(t, p.get(t, "/analytics/cpu?database=db")))
+	require.Equal(t, texts(all[36:], func(r record.Record) bool { return r.Field == "g" }), array(t, p.get(t, "/analytics/cpu?database=db&last=1&field=g")))
+	require.Len(t, array(t, p.get(t, "/analytics/cpu?database=db&limit=6")), 6)
+	reader.parts = 0
+	require.Len(t, array(t, p.get(t, "/analytics/cpu?database=db&limit=1")), 1)
+	require.Equal(t, 1, reader.parts, "limit=1 reads what it needs")
+	problemOf(t, limited(func(o *api.Options) { o.MaxRecords = 3 }).get(t, "/analytics/cpu?database=db&last=1"), http.StatusUnprocessableEntity)
+	problemOf(t, limited(func(o *api.Options) { o.MaxBytes = 300 }).get(t, "/analytics/cpu?database=db&last=1"), http.StatusUnprocessableEntity)
+}
+
+// stuckWriter is a client that does not read its answer until go is closed.
+type stuckWriter struct {
+	*httptest.ResponseRecorder
+	stuck chan struct{} // closed by the first write
+	once  sync.Once
+	read  chan struct{}
+}
+
+func (w *stuckWriter) Write(b []byte) (int, error) {
+	w.once.Do(func() { close(w.stuck) })
+	<-w.read
+	return w.ResponseRecorder.Write(b)
+}
+
+// getStuck begins a request from an address whose client does not read, and returns when its answer is being written. The
+// returned function lets the client read, and returns the status after that.
+func getStuck(t *testing.T, h http.Handler, address, path string) (finish func() int) {
+	t.Helper()
+	w := &stuckWriter{ResponseRecorder: httptest.NewRecorder(), stuck: make(chan struct{}), read: make(chan struct{})}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		r := httptest.NewRequest(http.MethodGet, path, http.NoBody)
+		r.RemoteAddr = address
+		h.ServeHTTP(w, r)
+	}()
+	<-w.stuck
+	return func() int {
+		close(w.read)
+		<-ended
+		return w.Code
+	}
+}
+
+func (s *service) getFrom(t testing.TB, address, path string) *httptest.ResponseRecorder {
+	t.Helper()
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest(http.MethodGet, path, http.NoBody)
+	r.RemoteAddr = address
+	s.ServeHTTP(w, r)
+	return w
+}
+
+func TestMemoryOfAllAnswersIsBounded(t *testing.T) {
+	t.Parallel()
+	const path = "/analytics/cpu?database=db"
+	s := inProcess(t, func(o *api.Options) { o.MaxBytes, o.MaxTotalBytes = 18_000, 36_000 })
+	s.fill(t) // an answer of 6,600 bytes, counted as 7,800
+	first, second := getStuck(t, s, "10.0.0.1:1", path), getStuck(t, s, "10.0.0.1:2", path)
+	w := s.getFrom(t, "10.0.0.1:3", path)
+	require.Contains(t, problemOf(t, w, http.StatusTooManyRequests).Detail, "its share of the memory")
+	require.Equal(t, "5", w.Header().Get("Retry-After"))
+	third, fourth := getStuck(t, s, "[2001:db8::1]:1", path), getStuck(t, s, "[2001:db8::2]:1", path)
+	problemOf(t, s.getFrom(t, "[2001:db8::3]:1", path), http.StatusTooManyRequests)
+	w = s.getFrom(t, "10.0.0.2:1", path)
+	require.Contains(t, problemOf(t, w, http.StatusServiceUnavailable).Detail, "the memory for answers")
+	require.Equal(t, "5", w.Header().Get("Retry-After"))
+	require.Len(t, array(t, s.getFrom(t, "10.0.0.2:1", path+"&last=1")), 4, "there is room for a small answer")
+	require.Regexp(t, `(?m)^analytics_api_answer_bytes 31\d\d\d$`, s.get(t, "/metrics").Body.String())
+	for _, finish := range []func() int{first, second, third, fourth} {
+		require.Equal(t, http.StatusOK, finish())
+	}
+	require.Len(t, array(t, s.getFrom(t, "10.0.0.1:3", path)), 40)
+	metrics := s.get(t, "/metrics").Body.String()
+	require.Contains(t, metrics, "analytics_api_answer_bytes 0\n")
+	require.Contains(t, metrics, `analytics_api_refused_total{reason="client_bytes"} 2`)
+	require.Contains(t, metrics, `analytics_api_refused_total{reason="bytes"} 1`)
+}
+
+// paced is a client whose connection has write deadlines.
+type paced struct {
+	*httptest.ResponseRecorder
+	deadlines []time.Duration // from the start
+	written   []int           // bytes before the deadline was set
+	start     time.Time
+}
+
+func (w *paced) SetWriteDeadline(at time.Time) error {
+	w.deadlines, w.written = append(w.deadlines, at.Sub(w.start)), append(w.written, w.Body.Len())
+	return nil
+}
+
+func TestWriteDeadlineMovesWithWhatTheClientHasRead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &paced{ResponseRecorder: httptest.NewRecorder(), start: time.Now()}
+		reader := &stored{}
+		for m := range 30 {
+			r := rec(m, "f", strings.Repeat("x", 20_000), 1)
+			reader.add(&r)
+		}
+		h := api.New(reader, api.Options{MaxRecords: 100, MaxBuckets: 100, MaxBytes: 1 << 20, Timeout: time.Minute})
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/analytics/cpu?database=db", http.NoBody))
+		require.Len(t, array(t, w.ResponseRecorder), 30)
+		require.Greater(t, len(w.deadlines), 8, "600 kB")
+		for i, deadline := range w.deadlines {
+			require.InDelta(t, 30+float64(w.written[i])/(64<<10), deadline.Seconds(), .001, "64 KiB a second after the first 30 s")
+		}
+	})
+}
+
+// stored is a cache of one table in memory.
+type stored struct {
+	starts  []time.Time // ascending
+	records map[time.Time][]string
+	before  func(context.Context) error // called before records are read
+}
+
+func (s *stored) add(r *record.Record) {
+	if s.records == nil {
+		s.records = make(map[time.Time][]string)
+	}
+	if s.records[r.Start] == nil {
+		s.starts = append([]time.Time{r.Start}, s.starts...)
+	}
+	s.records[r.Start] = append(s.records[r.Start], string(r.AppendJSON(nil)))
+}
+
+func (*stored) Ping(context.Context) error { return nil }
+
+func (*stored) Warnings(context.Context) ([]string, error) {
+	return []string{"something is wrong"}, nil
+}
+
+func (*stored) Tables(context.Context) ([]record.TableEntry, error) {
+	return []record.TableEntry{{Table: record.Table{Database: "db", Name: "analytics_cpu"}, LastWrite: now}}, nil
+}
+
+func (*stored) Info(context.Context, record.Table) (record.TableInfo, error) {
+	return record.TableInfo{}, nil
+}
+
+func (s *stored) Index(context.Context, record.Table, record.Range) (int64, []time.Time, error) {
+	return 1, s.starts, nil
+}
+
+func (s *stored) Buckets(context.Context, record.Table, record.Range) ([]time.Time, error) {
+	return s.starts, nil
+}
+
+func (s *stored) Records(ctx context.Context, _ record.Table, starts []time.Time, _ int, yield func(record.Part) error) error {
+	if s.before != nil {
+		if err := s.before(ctx); err != nil {
+			return err
+		}
+	}
+	for _, start := range starts {
+		if err := yield(record.Part{Start: start, Texts: append([]string{}, s.records[start]...), Last: true}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestRequestsThatReadAtTheSameTimeAreLimited(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		reader := &stored{before: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}
+		r := rec(0, "f", "a", 1)
+		reader.add(&r)
+		h := api.New(reader, api.Options{MaxRecords: 100, MaxBuckets: 100, MaxBytes: 1 << 20, Timeout: 20 * time.Second})
+		start := time.Now()
+		codes := make(map[int]int)
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() {
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/analytics/cpu?database=db", http.NoBody))
+				mu.Lock()
+				defer mu.Unlock()
+				codes[int(time.Since(start)/time.Second)]++
+				assert.Equal(t, http.StatusServiceUnavailable, w.Code)
+				assert.Equal(t, "5", w.Header().Get("Retry-After"))
+			})
+		}
+		wg.Wait()
+		require.Equal(t, map[int]int{1: 100 - 32, 20: 32}, codes, "32 read until their timeout, the others wait for a second")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/health", http.NoBody))
+		require.Equal(t, http.StatusOK, w.Code)
+	})
+}
+
+// Requests that read many records do not keep others from reading few.
+func TestQuickRequestsDoNotWaitForLongOnes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		reader := &stored{}
+		for m := range 60 {
+			for i := range 100 {
+				r := rec(m, fmt.Sprint("f", i), "a", 1)
+				reader.add(&r)
+			}
+		}
+		slow := &slowParts{stored: reader}
+		h := api.New(slow, api.Options{MaxRecords: 10_000, MaxBuckets: 100, MaxBytes: 10 << 20, Timeout: 20 * time.Second})
+		get := func(query string) (code int, took time.Duration) {
+			start := time.Now()
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/analytics/cpu?database=db"+query, http.NoBody))
+			return w.Code, time.Since(start)
+		}
+		var mu sync.Mutex
+		codes := make(map[int]int)
+		var wg sync.WaitGroup
+		for range 12 {
+			wg.Go(func() {
+				code, _ := get("")
+				mu.Lock()
+				defer mu.Unlock()
+				codes[code]++
+			})
+		}
+		time.Sleep(1500 * time.Millisecond) // the long requests have read 5,000 records by now
+		code, took := get("&limit=1")
+		require.Equal(t, http.StatusOK, code)
+		require.LessOrEqual(t, took, 100*time.Millisecond)
+		wg.Wait()
+		require.Equal(t, map[int]int{http.StatusOK: 12}, codes)
+		require.Equal(t, 12, slow.most, "at the same time")
+		require.Equal(t, 2, slow.mostLong, "after 5,000 records")
+	})
+}
+
+// slowParts is a cache that needs 20 ms for a bucket. It counts how many requests read at the same time.
+type slowParts struct {
+	*stored
+	mu             sync.Mutex
+	all, long      int
+	most, mostLong int
+}
+
+func (s *slowParts) count(all, long int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all, s.long = s.all+all, s.long+long
+	s.most, s.mostLong = max(s.most, s.all), max(s.mostLong, s.long)
+}
+
+func (s *slowParts) Records(ctx context.Context, t record.Table, starts []time.Time, want int, yield func(record.Part) error) error {
+	read := 0
+	return s.stored.Records(ctx, t, starts, want, func(part record.Part) error {
+		long := 0
+		if read > 5000 {
+			long = 1
+		}
+		s.count(1, long)
+		time.Sleep(20 * time.Millisecond)
+		s.count(-1, -long)
+		read += len(part.Texts)
+		return yield(part)
+	})
+}
+
+func TestTextsThatAreNotRecordsNeverReachAClient(t *testing.T) {
+	t.Parallel()
+	m := miniredis.RunT(t)
+	client := redis.NewClient(&redis.Options{Addr: m.Addr()})
+	t.Cleanup(func() { _ = client.Close() })
+	s := serve(t, client, exportCPU)
+	all := s.fill(t)
+	s.clock.Store(0)
+	good := all[len(all)-1]
+	other := good
+	other.Table = "analytics_mem"
+	garbage := []string{
+		"", "garbage", "null", "{}", `{"table_name":"analytics_cpu"`, strings.TrimSuffix(string(good.AppendJSON(nil)), "}") + `,"x":NaN}`,
+		string(other.AppendJSON(nil)), string(all[0].AppendJSON(nil)) /* of another bucket */, string(good.AppendJSON(nil)) + "]",
+	}
+	key := fmt.Sprintf("{db:analytics_cpu}:b:%d", good.Start.Unix())
+	for i, text := range garbage {
+		require.NoError(t, client.HSet(t.Context(), key, fmt.Sprint("garbage", i), text).Err())
+	}
+	require.Equal(t, texts(all, func(record.Record) bool { return true }), array(t, s.get(t, "/analytics/cpu?database=db")))
+	require.Contains(t, s.get(t, "/metrics").Body.String(), fmt.Sprintf("analytics_api_invalid_records_total %d\n", len(garbage)))
+	require.Len(t, array(t, s.get(t, "/analytics/cpu?database=db&limit=5")), 5)
+	require.Equal(t, map[string]float64{"a": 9, "b": 9}, s.scraped(t, "analytics_cpu_count", -3))
+	require.Equal(t, map[string]float64{"malformed": float64(len(garbage))}, s.dropped(t))
+}
+
+// scraped returns the exported values by host, plus an offset.
+func (s *service) scraped(t *testing.T, gauge string, offset float64) map[string]float64 {
+	t.Helper()
+	s.clock.Store(60)
+	w := s.get(t, "/metrics/analytics")
+	values := make(map[string]float64)
+	for _, host := range []string{"a", "b"} {
+		require.Contains(t, w.Body.String(), fmt.Sprintf(`%s{agent="a1",cpu="cpu0",database="db",field_name="f",host=%q} 6`, gauge, host))
+		values[host] = 6 - offset
+	}
+	return values
+}
+
+func TestCorruptTableIsAnErrorOfItsOwn(t *testing.T) {
+	t.Parallel()
+	for what, damage := range map[string]func(ctx context.Context, c *redis.Client) error{
+		"a key in Redis has another type than the writers give it": func(ctx context.Context, c *redis.Client) error {
+			return errors.Join(c.Del(ctx, "{db:analytics_bad}:idx").Err(), c.Set(ctx, "{db:analytics_bad}:idx", "x", 0).Err())
+		},
+		"its version in Redis is not an integer": func(ctx context.Context, c *redis.Client) error {
+			return c.Set(ctx, "{db:analytics_bad}:ver", "abc", 0).Err()
+		},
+		"its index has the bucket 253402300800 at a time that is not in the years 1 to 9999": func(ctx context.Context, c *redis.Client) error {
+			return c.ZAdd(ctx, "{db:analytics_bad}:idx", redis.Z{Score: 253402300800, Member: "253402300800"}).Err()
+		},
+		"the time of its last write is not in the years 1 to 9999": func(ctx context.Context, c *redis.Client) error {
+			return c.ZAdd(ctx, "analytics:tables", redis.Z{Score: math.Inf(-1), Member: ":db:analytics_bad"}).Err()
+		},
+	} {
+		c := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr()})
+		t.Cleanup(func() { _ = c.Close() })
+		s := serve(t, c, nil)
+		all := s.fill(t)
+		bad := rec(0, "f", "h", 1)
+		bad.Table = "analytics_bad"
+		require.NoError(t, s.writer.Put(t.Context(), record.Table{Database: "db", Name: "analytics_bad"}, []record.Record{bad}))
+		require.NoError(t, damage(t.Context(), c))
+		s.clock.Add(10)
+
+		w := s.get(t, "/analytics/bad?database=db")
+		require.Equal(t, `table "analytics_bad" of database "db" is corrupt: `+what, problemOf(t, w, http.StatusInternalServerError).Detail)
+		require.Empty(t, w.Header().Get("Retry-After"))
+		require.Equal(t, texts(all, func(record.Record) bool { return true }), array(t, s.get(t, "/analytics/cpu?database=db")))
+		require.Equal(t, http.StatusOK, s.get(t, "/databases").Code)
+		w = s.get(t, "/analytics?database=db")
+		require.Equal(t, http.StatusOK, w.Code, w.Body.String())
+		require.Contains(t, w.Body.String(), `"error":"`+what+`"`)
+		require.Contains(t, w.Body.String(), `"fields":["f","g"],"tag_keys":["cpu","host"],"first_bucket":"2026-01-02T02:55:00Z","last_bucket":"2026-01-02T03:04:00Z"`)
+	}
+}
+
+func TestAbsurdRequestsGetSmallAnswers(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	s.fill(t)
+	var unknown, fields, repeated strings.Builder
+	for i := range 1500 {
+		fmt.Fprintf(&unknown, "&p%d=%s", i, strings.Repeat("x", i%200))
+		fmt.Fprintf(&fields, "&field=f%d", i)
+		repeated.WriteString("&last=" + strings.Repeat("1", i%200))
+	}
+	for query, detail := range map[string]string{
+		unknown.String():  "1500 parameters are wrong, the first: query.p0:",
+		fields.String():   "want this parameter at most 100 times",
+		repeated.String(): "want this parameter once",
+	} {
+		w := s.get(t, "/analytics/cpu?database=db"+query)
+		require.Contains(t, problemOf(t, w, http.StatusBadRequest).Detail, detail)
+		require.Less(t, w.Body.Len(), 8<<10)
+	}
+	require.Len(t, array(t, s.get(t, "/analytics/cpu?database=db"+strings.Repeat("&field=f", 100))), 20)
+}
+
+func TestEndInYearOneIsBeforeEveryBucket(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	s.fill(t)
+	const zero = "0001-01-01T00:00:00Z"
+	require.Empty(t, array(t, s.get(t, "/analytics/cpu?database=db&end="+zero)))
+	require.Empty(t, array(t, s.get(t, "/analytics/cpu?database=db&last=5&end="+zero)))
+	require.Empty(t, array(t, s.get(t, "/analytics/cpu?database=db&end=0001-01-01T01:00:00%2B01:00")))
+	require.Len(t, array(t, s.get(t, "/analytics/cpu?database=db&start="+zero)), 40)
+	problemOf(t, s.get(t, "/analytics/cpu?database=db&start="+zero+"&end="+zero), http.StatusBadRequest)
+	problemOf(t, s.get(t, "/analytics/cpu?database=db&start=now&end="+zero), http.StatusBadRequest)
+}
+
+func TestHostIsChecked(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, func(o *api.Options) { o.CheckHost, o.Hosts = true, []string{"stats.example.com"} })
+	s.fill(t)
+	for host, want := range map[string]int{
+		"localhost": 200, "LOCALHOST:8001": 200, "localhost.": 200, "a.localhost:1": 200, "127.0.0.1:8001": 200, "127.9.9.9": 200, "[::1]:8001": 200, "[::1]": 200,
+		"::1": 200, "": 200, "stats.example.com": 200, "Stats.Example.com:443": 200,
+		"evil.example": 421, "evil.example:8001": 421, "localhost.evil.example": 421, "127.0.0.1.evil.example": 421, "10.0.0.1": 421, "[::2]:1": 421, "evillocalhost": 421,
+	} {
+		for _, path := range []string{"/analytics/cpu?database=db", "/health", "/nothing"} {
+			r := httptest.NewRequest(http.MethodGet, path, http.NoBody)
+			r.Host = host
+			w := httptest.NewRecorder()
+			s.ServeHTTP(w, r)
+			if want == http.StatusOK && path == "/nothing" {
+				require.Equal(t, http.StatusNotFound, w.Code)
+				continue
+			}
+			require.Equal(t, want, w.Code, "%q %s", host, path)
+			if want != http.StatusOK {
+				problemOf(t, w, want)
+			}
+		}
+	}
+}
+
+func TestReadyHasTheWarningsOfTheCache(t *testing.T) {
+	t.Parallel()
+	h := api.New(&stored{}, api.Options{MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1, Timeout: time.Minute})
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/ready", http.NoBody))
+	require.JSONEq(t, `{"status":"ready","warnings":["something is wrong"]}`, w.Body.String())
+}
+
+// pinging is a cache that never answers a ping.
+type pinging struct{ *stored }
+
+func (pinging) Ping(ctx context.Context) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestReadyAnswersWithinItsTimeout(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := api.New(pinging{&stored{}}, api.Options{MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1, Timeout: time.Minute, ReadyTimeout: 3 * time.Second})
+		start := time.Now()
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/ready", http.NoBody))
+		problemOf(t, w, http.StatusServiceUnavailable)
+		require.Equal(t, 3*time.Second, time.Since(start))
+	})
+}

@@ -1,0 +1,132 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// Limits of the requests that read Redis at the same time.
+const (
+	// maxQuick is how many requests read at the same time that have read at most quickRecords records. Others wait for
+	// at most quickWait.
+	maxQuick     = 32
+	quickRecords = 5000
+	quickWait    = time.Second
+	// maxLong is how many requests read at the same time that have read more. It is small, so that quick requests
+	// stay quick beside them. At most maxWaiting others wait, for at most longWait.
+	maxLong    = 2
+	maxWaiting = 32
+	longWait   = 10 * time.Second
+)
+
+// busy is the error for a request beyond a limit that requests share. The same request may succeed later.
+type busy struct {
+	what   string
+	reason string // of the metric of refused requests
+	client bool   // whether it is a limit of one client
+}
+
+func (e busy) Error() string { return e.what + ", try again later" }
+
+// limits are the limits that all requests share. It is safe for concurrent use.
+type limits struct {
+	quick, long chan struct{} // hold an element for each request that reads
+	waiting     atomic.Int64  // requests that wait for a place in long
+	budget      budget
+}
+
+// newLimits returns limits with a budget of so many bytes.
+func newLimits(bytes int) *limits {
+	return &limits{
+		quick: make(chan struct{}, maxQuick), long: make(chan struct{}, maxLong),
+		budget: budget{limit: bytes, clients: make(map[string]int)},
+	}
+}
+
+// work is the part of the limits that one request uses. One goroutine uses it. It begins with a place among the quick
+// requests.
+type work struct {
+	limits *limits
+	client string
+	place  chan struct{} // the list with the request's place, or nil
+	read   int           // how many records were read
+	bytes  int           // the bytes of the budget that are in use
+}
+
+// begin waits for a place among the quick requests. The caller must call end.
+func (l *limits) begin(r *http.Request) (*work, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), quickWait)
+	defer cancel()
+	w := &work{limits: l, client: clientOf(r)}
+	select {
+	case l.quick <- struct{}{}:
+		w.place = l.quick
+		return w, nil
+	case <-ctx.Done():
+		return nil, waited(r.Context(), "quick")
+	}
+}
+
+// waited returns the error of a request that did not get a place: that of its own context, or that the service is busy.
+func waited(ctx context.Context, reason string) error {
+	if err := ctx.Err(); err != nil {
+		return away(err)
+	}
+	return busy{what: "other requests are being answered", reason: reason}
+}
+
+// add counts n more records that were read. A request that has read more than quickRecords waits for a place among the
+// long requests.
+func (w *work) add(ctx context.Context, n int) error {
+	w.read += n
+	if w.read <= quickRecords || w.place != w.limits.quick {
+		return nil
+	}
+	w.rest()
+	if w.limits.waiting.Add(1) > maxWaiting {
+		w.limits.waiting.Add(-1)
+		return busy{what: "other requests with many records wait", reason: "long"}
+	}
+	defer w.limits.waiting.Add(-1)
+	timeout, cancel := context.WithTimeout(ctx, longWait)
+	defer cancel()
+	select {
+	case w.limits.long <- struct{}{}:
+		w.place = w.limits.long
+		return nil
+	case <-timeout.Done():
+		return waited(ctx, "long")
+	}
+}
+
+// grow takes n more bytes of the budget.
+func (w *work) grow(n int) error {
+	if err := w.limits.budget.take(w.client, w.bytes, n); err != nil {
+		return err
+	}
+	w.bytes += n
+	return nil
+}
+
+// shrink returns n bytes to the budget, or all if the request has fewer.
+func (w *work) shrink(n int) {
+	n = min(n, w.bytes)
+	w.bytes -= n
+	w.limits.budget.give(w.client, n)
+}
+
+// rest gives up the place, when the request does not read any more.
+func (w *work) rest() {
+	if w.place != nil {
+		<-w.place
+		w.place = nil
+	}
+}
+
+// end gives back everything. It may be called twice.
+func (w *work) end() {
+	w.rest()
+	w.shrink(w.bytes)
+}

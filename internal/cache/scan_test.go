@@ -1,0 +1,194 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+)
+
+// fillBuckets writes buckets of these sizes, a minute each, and returns their starts.
+func fillBuckets(t testing.TB, client redis.UniversalClient, table record.Table, sizes ...int) (starts []time.Time) {
+	t.Helper()
+	w := cache.NewWriter(client, cache.Options{Retention: time.Hour})
+	for b, size := range sizes {
+		records := make([]record.Record, 0, size)
+		for i := range size {
+			records = append(records, rec(int64(b)*60, "f", fmt.Sprintf("host%06d", i), float64(b)))
+		}
+		put(t, w, table, records...)
+		starts = append(starts, time.Unix(int64(b)*60, 0).UTC())
+	}
+	return starts
+}
+
+func TestRecordsOfALargeBucketComeInParts(t *testing.T) {
+	t.Parallel()
+	client, table := server(t), newTable()
+	sizes := []int{3, 6000, 0, 700, 700, 2600, 700, 700, 700, 700, 3, 3, 5000, 3}
+	starts := fillBuckets(t, client, table, sizes...)
+	var order []time.Time
+	found, parts := make(map[time.Time]map[string]bool), make(map[time.Time]int)
+	require.NoError(t, cache.NewReader(client).Records(t.Context(), table, starts, 0, func(part record.Part) error {
+		require.LessOrEqual(t, len(part.Texts), 2500)
+		if found[part.Start] == nil {
+			found[part.Start] = make(map[string]bool)
+			order = append(order, part.Start)
+		}
+		parts[part.Start]++
+		require.Equal(t, part.Last && parts[part.Start] == 1, part.Names == nil, "only the records of several parts have names")
+		for i, text := range part.Texts {
+			found[part.Start][text] = true
+			if part.Names != nil {
+				host := strings.TrimSuffix(strings.TrimPrefix(part.Names[i], "host="), "|f|a1")
+				require.Contains(t, text, `"host":"`+host+`"`)
+			}
+		}
+		return nil
+	}))
+	require.Equal(t, starts, order)
+	for i, size := range sizes {
+		require.Len(t, found[starts[i]], size, "bucket %d", i)
+	}
+	require.Greater(t, parts[starts[1]], 5)
+	require.Greater(t, parts[starts[12]], 4)
+}
+
+func TestReadingFewRecordsDoesNotReadALargeBucket(t *testing.T) {
+	t.Parallel()
+	client, table := server(t), newTable()
+	starts := fillBuckets(t, client, table, 20_000, 5)
+	enough := errors.New("enough")
+	for first, most := range map[int]int{0: 300, 1: 5} {
+		read := 0
+		err := cache.NewReader(client).Records(t.Context(), table, starts[first:], 1, func(part record.Part) error {
+			read += len(part.Texts)
+			return enough
+		})
+		require.ErrorIs(t, err, enough)
+		require.LessOrEqual(t, read, most)
+		require.Positive(t, read)
+	}
+}
+
+// The first records show how large the others probably are.
+func TestFewLargeRecordsAreReadAtATime(t *testing.T) {
+	t.Parallel()
+	client, table := server(t), newTable()
+	w := cache.NewWriter(client, cache.Options{Retention: time.Hour})
+	var starts []time.Time
+	for b := range 100 {
+		r := rec(int64(b)*60, "f", strings.Repeat("x", 100_000), 1)
+		put(t, w, table, r)
+		starts = append(starts, r.Start)
+	}
+	pipelines := &pipelineHook{}
+	client.AddHook(pipelines)
+	buckets := 0
+	require.NoError(t, cache.NewReader(client).Records(t.Context(), table, starts, 0, func(part record.Part) error {
+		buckets++
+		require.Len(t, part.Texts, 1)
+		return nil
+	}))
+	require.Equal(t, 100, buckets)
+	require.Len(t, pipelines.reads, 10, "%v", pipelines.reads)
+	require.Equal(t, 10, slices.Max(pipelines.reads), "a megabyte at a time")
+}
+
+// pipelineHook counts the commands of each pipeline that read records.
+type pipelineHook struct{ reads []int }
+
+func (*pipelineHook) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (*pipelineHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (h *pipelineHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		n := 0
+		for _, cmd := range cmds {
+			if cmd.Name() == "hvals" || cmd.Name() == "hscan" {
+				n++
+			}
+		}
+		if n > 0 {
+			h.reads = append(h.reads, n)
+		}
+		return next(ctx, cmds)
+	}
+}
+
+// corrupted returns a table of two buckets that edit has damaged.
+func corrupted(t *testing.T, client redis.UniversalClient, edit func(table record.Table)) record.Table {
+	t.Helper()
+	table := newTable()
+	put(t, cache.NewWriter(client, cache.Options{Retention: time.Hour}), table, rec(60, "f", "h", 1), rec(120, "f", "h", 1))
+	edit(table)
+	return table
+}
+
+func TestCorruptTablesAreErrorsOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	eachRedis(t, func(t *testing.T, client redis.UniversalClient) {
+		ctx, r := t.Context(), cache.NewReader(client)
+		for want, edit := range map[string]func(record.Table){
+			"its version in Redis is not an integer": func(t record.Table) { client.Set(ctx, cache.VersionKey(t), "abc", 0) },
+			"a key in Redis has another type": func(t record.Table) {
+				client.Del(ctx, cache.IndexKey(t))
+				client.Set(ctx, cache.IndexKey(t), "x", 0)
+			},
+			"has the bucket 60 at a time that is not in the years": func(t record.Table) { client.ZAdd(ctx, cache.IndexKey(t), redis.Z{Score: math.Inf(1), Member: "60"}) },
+			"has the bucket 120 at a time that is not":             func(t record.Table) { client.ZAdd(ctx, cache.IndexKey(t), redis.Z{Score: math.Inf(-1), Member: "120"}) },
+			"has the bucket 253402300800 at a time that is not": func(t record.Table) {
+				client.ZAdd(ctx, cache.IndexKey(t), redis.Z{Score: 253402300800, Member: "253402300800"})
+			},
+			"in another order": func(t record.Table) { client.ZAdd(ctx, cache.IndexKey(t), redis.Z{Score: 500, Member: "60"}) },
+		} {
+			table := corrupted(t, client, edit)
+			var corrupt *record.Corrupt
+			_, _, err := r.Index(ctx, table, record.Range{})
+			require.ErrorAs(t, err, &corrupt, want)
+			require.ErrorContains(t, err, want)
+			require.Equal(t, table, corrupt.Table)
+			if want == "in another order" {
+				continue // Info reads the ends of the index only
+			}
+			_, err = r.Info(ctx, table)
+			require.ErrorAs(t, err, &corrupt, want)
+			require.ErrorContains(t, err, want)
+		}
+		table := corrupted(t, client, func(t record.Table) {
+			client.Del(ctx, cache.BucketKey(t, "60"))
+			client.Set(ctx, cache.BucketKey(t, "60"), "x", 0)
+		})
+		var corrupt *record.Corrupt
+		starts := []time.Time{time.Unix(60, 0), time.Unix(120, 0)}
+		require.ErrorAs(t, r.Records(ctx, table, starts, 0, func(record.Part) error { return nil }), &corrupt)
+	})
+}
+
+func TestTimeOfTheLastWriteThatIsNoTimeIsZero(t *testing.T) {
+	t.Parallel()
+	client, _ := inProcess(t)
+	for i, score := range []float64{math.Inf(1), math.Inf(-1), 1e18, -1e18, 253402300800000} {
+		name := fmt.Sprint("analytics_", i)
+		require.NoError(t, client.ZAdd(t.Context(), cache.CatalogueKey, redis.Z{Score: score, Member: "db:" + name}, redis.Z{Score: -score, Member: ":db:" + name}).Err())
+	}
+	require.NoError(t, client.ZAdd(t.Context(), cache.CatalogueKey, redis.Z{Score: 1000, Member: "db:analytics_good"}).Err())
+	entries, err := cache.NewReader(client).Tables(t.Context())
+	require.NoError(t, err)
+	require.Len(t, entries, 6)
+	require.Equal(t, record.TableEntry{Table: record.Table{Database: "db", Name: "analytics_good"}, LastWrite: time.UnixMilli(1000).UTC()}, entries[0])
+	for _, e := range entries[1:] {
+		require.Zero(t, e.LastWrite)
+	}
+}

@@ -1,0 +1,191 @@
+package record
+
+import (
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Form is the form that the JSON of every record of one bucket has. It finds texts that no writer stored, without parsing
+// them: a check takes about 0.2 µs, [Parse] takes 12 µs. A Form is immutable, so its methods may be called concurrently.
+type Form struct {
+	names string // the JSON up to the value of field_name
+	start string // the members from time_bucket up to the value of agent
+}
+
+// NewForm returns the form of the records in the bucket of a table that begins at start.
+func NewForm(table string, start time.Time) Form {
+	empty := Record{Table: table, Start: start}
+	head := string(empty.appendHead(nil))
+	names := string(appendNames(nil, table, ""))
+	names = names[:strings.LastIndex(names, `"",`)]
+	return Form{names: names, start: strings.TrimSuffix(strings.TrimPrefix(head, names+`""`), `""`)}
+}
+
+// Matches reports whether text is one JSON object in valid UTF-8 that begins as [Record.AppendJSON] writes a record of the
+// bucket and whose other members are strings, numbers, booleans and null. The members replica, final and revision must have
+// the type that [Parse] wants, and none of the first members may occur again. Matches does not notice that a tag or a
+// statistic occurs twice.
+func (f Form) Matches(text string) bool {
+	rest, ok := strings.CutPrefix(text, f.names)
+	if !ok {
+		return false
+	}
+	field := stringLen(rest)
+	if field == 0 {
+		return false
+	}
+	if rest, ok = strings.CutPrefix(rest[field:], f.start); !ok {
+		return false
+	}
+	agent := stringLen(rest)
+	if agent == 0 {
+		return false
+	}
+	rest = rest[agent:]
+	for strings.HasPrefix(rest, ",") {
+		n := memberLen(rest[1:])
+		if n == 0 {
+			return false
+		}
+		rest = rest[1+n:]
+	}
+	return rest == "}" && utf8.ValidString(text)
+}
+
+// memberLen returns the length of the member of an object at the beginning of s, or 0 if s does not begin with one that
+// may follow the agent of a record.
+func memberLen(s string) int {
+	key := stringLen(s)
+	if key == 0 || key == len(s) || s[key] != ':' {
+		return 0
+	}
+	value := s[key+1:]
+	n := valueLen(value)
+	if n == 0 {
+		return 0
+	}
+	switch name := s[1 : key-1]; name {
+	case Replica:
+		if value[0] != '"' {
+			return 0
+		}
+	case FinalName:
+		if value[:n] != "true" && value[:n] != "false" {
+			return 0
+		}
+	case Revision:
+		if digitsLen(value[:n]) != n {
+			return 0
+		}
+	default:
+		if isMember(name) {
+			return 0
+		}
+	}
+	return key + 1 + n
+}
+
+// valueLen returns the length of the JSON string, number, boolean or null at the beginning of s, or 0 for another text.
+func valueLen(s string) int {
+	if s == "" {
+		return 0
+	}
+	switch s[0] {
+	case '"':
+		return stringLen(s)
+	case 't', 'f', 'n':
+		for _, word := range [...]string{"true", "false", "null"} {
+			if strings.HasPrefix(s, word) {
+				return len(word)
+			}
+		}
+		return 0
+	}
+	return numberLen(s)
+}
+
+// stringLen returns the length of the JSON string at the beginning of s with its quotation marks, or 0 if s does not begin
+// with one. It does not check whether the text is valid UTF-8.
+func stringLen(s string) int {
+	if s == "" || s[0] != '"' {
+		return 0
+	}
+	for i := 1; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '"':
+			return i + 1
+		case c < 0x20:
+			return 0
+		case c == '\\':
+			n := escapeLen(s[i:])
+			if n == 0 {
+				return 0
+			}
+			i += n - 1
+		}
+	}
+	return 0
+}
+
+// escapeLen returns the length of the escape sequence at the beginning of s, such as \n or \u00e9, or 0 for another text.
+func escapeLen(s string) int {
+	if len(s) < 2 {
+		return 0
+	}
+	if s[1] != 'u' {
+		if strings.IndexByte(`"\/bfnrt`, s[1]) < 0 {
+			return 0
+		}
+		return 2
+	}
+	const length = len(`\u0000`)
+	if len(s) < length {
+		return 0
+	}
+	for _, c := range []byte(s[2:length]) {
+		if strings.IndexByte("0123456789abcdefABCDEF", c) < 0 {
+			return 0
+		}
+	}
+	return length
+}
+
+// numberLen returns the length of the JSON number at the beginning of s, or 0 if s does not begin with one.
+func numberLen(s string) int {
+	whole := strings.TrimPrefix(s, "-")
+	n := digitsLen(whole)
+	if n == 0 || n > 1 && whole[0] == '0' {
+		return 0
+	}
+	rest := whole[n:]
+	if strings.HasPrefix(rest, ".") {
+		n = digitsLen(rest[1:])
+		if n == 0 {
+			return 0
+		}
+		rest = rest[1+n:]
+	}
+	if rest != "" && (rest[0] == 'e' || rest[0] == 'E') {
+		exponent := rest[1:]
+		if exponent != "" && (exponent[0] == '+' || exponent[0] == '-') {
+			exponent = exponent[1:]
+		}
+		n = digitsLen(exponent)
+		if n == 0 {
+			return 0
+		}
+		rest = exponent[n:]
+	}
+	return len(s) - len(rest)
+}
+
+// digitsLen returns how many digits s begins with.
+func digitsLen(s string) int {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return i
+		}
+	}
+	return len(s)
+}
