@@ -107,15 +107,16 @@ type Engine struct {
 	budget   budget
 	counters Counters
 	noticed  notices
-	span     span              // the bucket of the last point
-	previous *series           // the series of the last point, or nil
-	handles  map[uint64]opened // the open buckets of a replay; nil except during one
-	again    []again           // final buckets whose rows the next Push emits again
+	span     span               // the bucket of the last point
+	previous *series            // the series of the last point, or nil
+	handles  map[uint64]*opened // the open buckets of a replay; nil except during one
+	again    []again            // final buckets whose rows the next Push emits again
 
 	key     []byte    // scratch of Add: the key of the point's series
 	row     []float64 // scratch of Add: the point's values by position; NaN for a field that the point does not have
 	samples []sample  // scratch of Add: the values of the point that are not in row
 	tags    []Tag     // scratch of Add: the kept tags of the point
+	demoted []int     // scratch of Add and Push: the positions of the summaries that the last stage made histograms
 	sparse  bool      // scratch of Add: whether all values of the point are in samples
 }
 

@@ -68,22 +68,37 @@ func (e *Engine) settle(b *open) {
 	if len(b.fields) < len(st.schema.names) {
 		b.fields = e.grow(b.fields, len(st.schema.names))
 	}
-	addRows(b.fields, st.rows, len(st.schema.names), st.times)
+	e.demoted = addRows(b.fields, st.rows, len(st.schema.names), st.times, e.demoted[:0])
+	e.logDemoted(b, st.schema)
 	st.rows, st.times = st.rows[:0], st.times[:0]
 	e.budget.hold(b)
 }
 
+// logDemoted logs that summaries of the bucket became histograms: those at the positions e.demoted.
+func (e *Engine) logDemoted(b *open, of *schema) {
+	if e.o.Store == nil {
+		return
+	}
+	for _, position := range e.demoted {
+		e.o.Store.Demoted(b.handle, of.names[position])
+	}
+}
+
 // addRows adds at most stageRows rows of that width to the summaries, column by column. NaN, which marks a missing
-// field, is not added.
-func addRows(fields []stats.Summary, rows []float64, width int, times []int64) {
+// field, is not added. It appends the positions of the summaries that became histograms to demoted.
+func addRows(fields []stats.Summary, rows []float64, width int, times []int64, demoted []int) []int {
 	var column [stageRows]float64
 	n := len(rows) / width
 	for f := range width {
 		for r := range n {
 			column[r] = rows[r*width+f]
 		}
-		fields[f].AddAll(column[:n], times)
+		exact := fields[f].Exact()
+		if fields[f].AddAll(column[:n], times); exact && !fields[f].Exact() {
+			demoted = append(demoted, f)
+		}
 	}
+	return demoted
 }
 
 // addSamples adds e.samples to a bucket of the series, after the staged rows. It updates the budget after each value,
@@ -111,6 +126,9 @@ func (e *Engine) addSamples(s *series, b *open, t int64) {
 		e.budget.replace(b, before, after)
 		if e.o.Store != nil {
 			e.o.Store.Rows(b.handle, 0, s.schema.names[v.position:v.position+1], row[:], times)
+			if before.exact > 0 && after.exact == 0 {
+				e.o.Store.Demoted(b.handle, s.schema.names[v.position])
+			}
 		}
 	}
 	b.changed = true

@@ -32,7 +32,8 @@ type Store interface {
 	// Rows logs rows that were added to the summaries of an open bucket: row by row, len(fields) values each, NaN for
 	// a field that a row does not have; and one time a row, or nil. Equal schemas other than 0 mean equal fields.
 	Rows(handle, schema uint64, fields []string, rows []float64, times []int64)
-	// Demoted logs that the summary of a field became a histogram.
+	// Demoted logs that the summary of a field became a histogram, because of the memory limit or because of the exact
+	// limit: a replay may have a larger one, and a bucket must not become exact again.
 	Demoted(handle uint64, field string)
 	// Old reports whether the engine should log the bucket as a whole, so that the store can delete older parts of
 	// the log.
@@ -65,15 +66,16 @@ type Replay struct {
 
 // opened is an open bucket of a replay.
 type opened struct {
-	series *series
-	bucket *open
+	series  *series
+	bucket  *open
+	demoted []int // the positions of summaries that became histograms without a record of that in the log
 }
 
 // BeginReplay begins a replay into the engine, which must not have got any point. [Replay.End] ends it.
 func (e *Engine) BeginReplay() *Replay {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.handles = make(map[uint64]opened)
+	e.handles = make(map[uint64]*opened)
 	return &Replay{e: e, began: e.o.Now()}
 }
 
@@ -88,11 +90,15 @@ func (r *Replay) Open(handle uint64, b Bucket) error {
 	if err != nil {
 		return err
 	}
-	o := &open{start: b.Start, end: b.End, handle: handle}
-	e.restore(s, o, b)
-	i, _ := s.find(o.start)
-	s.open = slices.Insert(s.open, i, o)
-	e.handles[handle] = opened{s, o}
+	o := &opened{series: s, bucket: &open{start: b.Start, end: b.End, handle: handle}}
+	for f, position := range e.restore(s, o.bucket, b) {
+		if b.Summaries[f].Exact() && !o.bucket.fields[position].Exact() {
+			o.demoted = append(o.demoted, position)
+		}
+	}
+	i, _ := s.find(b.Start)
+	s.open = slices.Insert(s.open, i, o.bucket)
+	e.handles[handle] = o
 	return nil
 }
 
@@ -125,7 +131,11 @@ func (r *Replay) Rows(handle uint64, fields []string, rows []float64, times []in
 		if positions != nil {
 			position = positions[f]
 		}
-		b.fields[position].AddBlocks(column, times, blocks)
+		summary := &b.fields[position]
+		exact := summary.Exact()
+		if summary.AddBlocks(column, times, blocks); exact && !summary.Exact() {
+			o.demoted = append(o.demoted, position)
+		}
 	}
 	now := b.measure() // while the summaries are in the caches of the processor
 	r.grown.Add(int64(now.bytes - b.bytes))
@@ -152,6 +162,7 @@ func (r *Replay) Demoted(handle uint64, field string) {
 	if o, ok := e.handles[handle]; ok {
 		if i := o.series.schema.leavingAs(field); i >= 0 && i < len(o.bucket.fields) {
 			o.bucket.fields[i].Demote()
+			o.demoted = slices.DeleteFunc(o.demoted, func(position int) bool { return position == i })
 			e.budget.hold(o.bucket)
 		}
 	}
@@ -191,8 +202,11 @@ func (r *Replay) End(since time.Time) {
 	e := r.e
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, o := range e.handles {
+	for handle, o := range e.handles {
 		o.bucket.changed = !o.bucket.touched.Before(since)
+		for _, position := range o.demoted { // under a larger exact limit, whose log has no demotion
+			e.o.Store.Demoted(handle, o.series.schema.names[position])
+		}
 	}
 	e.budget.held += int(r.grown.Swap(0))
 	e.handles = nil
@@ -348,20 +362,22 @@ func (e *Engine) seriesByKey(key string) (*series, error) {
 	return e.addSeries(key, s), nil
 }
 
-// restore copies b to an empty open bucket of the series.
-func (e *Engine) restore(s *series, o *open, b Bucket) {
-	positions := e.positions(s, b.Fields)
+// restore copies b to an empty open bucket of the series. It returns the position of each field.
+func (e *Engine) restore(s *series, o *open, b Bucket) (positions []int) {
+	positions = e.positions(s, b.Fields)
 	o.fields = e.grow(o.fields, len(s.schema.names))
 	for i, position := range positions {
 		_ = o.fields[position].Merge(&b.Summaries[i]) // never an overflow, because the summary is empty
 	}
 	o.revision = b.Revision
-	now := e.o.Now()
-	// A time ahead of the clock means that a clock was wrong. It would keep the bucket open until that time.
-	if o.touched = time.Unix(0, b.Touched); b.Touched == 0 || o.touched.After(now) {
-		o.touched = now
+	// The time is relative to now, which has a reading of the monotonic clock: a clock that is set back later does not
+	// keep the bucket open. A time ahead of the clock means that a clock was wrong, and would do the same.
+	o.touched = e.o.Now()
+	if ago := o.touched.Sub(time.Unix(0, b.Touched)); b.Touched != 0 && ago > 0 {
+		o.touched = o.touched.Add(-ago)
 	}
 	e.budget.hold(o)
+	return positions
 }
 
 // positions returns the position of each field in the schema of the series. It extends the schema by new fields.

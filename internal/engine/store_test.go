@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
@@ -350,6 +351,99 @@ func TestReplayDemotesTheSameSummaries(t *testing.T) {
 	again := withStore(t, store.reopened(), stats.Unlimited, limit)
 	store.replay(again.Engine)
 	require.Equal(t, want, content(again.rows(t)))
+}
+
+// limited returns an engine like withStore after a replay of the store's log.
+func limited(t testing.TB, store *recorder, limit int) tested {
+	t.Helper()
+	e := withStore(t, store, limit, 1<<30)
+	store.replay(e.Engine)
+	return e
+}
+
+// The rows of a bucket that is not exact have errors. A later row must have all fields of an earlier one.
+func TestABucketThatIsNotExactStaysSoUnderALargerExactLimit(t *testing.T) {
+	t.Parallel()
+	many := make([]string, 30)
+	for i := range many {
+		many[i] = "f" + strconv.Itoa(i)
+	}
+	for _, width := range []int{1, len(many)} {
+		t.Run(strconv.Itoa(width), func(t *testing.T) {
+			t.Parallel()
+			store := newRecorder(t, 64)
+			e := withStore(t, store, 64, 1<<30)
+			e.add("a", start, fields(many[:width], make([]float64, width)...)...)
+			for i := range 100 { // the points of a wide series have one field, so they are not staged
+				e.add("a", start, engine.Field{Name: many[0], Value: float64(i) + 0.5})
+			}
+			want := content(e.rows(t))
+			again := limited(t, store, stats.Unlimited)
+			got := again.rows(t)
+			for i := range got {
+				require.Equal(t, got[i].Field != many[0], summary(t, &got[i]).Exact(), got[i].Field)
+			}
+			require.Len(t, got, len(want))
+		})
+	}
+}
+
+// A smaller exact limit makes a histogram during the replay. The next one must do so too.
+func TestABucketThatAReplayMadeInexactStaysSo(t *testing.T) {
+	t.Parallel()
+	for name, old := range map[string]int{"from rows": 0, "from a snapshot": 1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := newRecorder(t, stats.Unlimited)
+			store.old = old
+			e := withStore(t, store, stats.Unlimited, 1<<30)
+			for i := range 100 {
+				e.values("a", start, float64(i)+0.5)
+			}
+			first := e.rows(t)
+			require.True(t, summary(t, &first[0]).Exact())
+			e.wait(t, time.Second) // logs a snapshot, if old
+			store.limit, store.old = 64, 0
+			smaller := limited(t, store, 64)
+			inexact := smaller.rows(t)
+			require.False(t, summary(t, &inexact[0]).Exact())
+			larger := limited(t, store, stats.Unlimited)
+			rows := larger.rows(t)
+			require.False(t, summary(t, &rows[0]).Exact())
+		})
+	}
+}
+
+// back returns a reading of the clock at the same moment as at, after the wall clock was set back by d.
+func back(t testing.TB, at time.Time, d time.Duration) time.Time {
+	t.Helper()
+	before := at
+	// A time with a reading of the monotonic clock begins with a word of flag, 33 bits of seconds and 30 of nanoseconds.
+	*(*uint64)(unsafe.Pointer(&at)) -= uint64(d/time.Second) << 30
+	require.Equal(t, -d, at.Round(0).Sub(before.Round(0)), "the wall clock")
+	require.Zero(t, at.Sub(before), "the monotonic clock")
+	return at
+}
+
+func TestAClockThatIsSetBackDoesNotKeepARestoredBucketOpen(t *testing.T) {
+	t.Parallel()
+	one := stats.New(100)
+	one.Add(1)
+	e := withStore(t, newRecorder(t, 100), 100, 1<<30)
+	now := time.Now() // with a reading of the monotonic clock
+	e.clock.at = now
+	replay := e.BeginReplay()
+	require.NoError(t, replay.Open(1, engine.Bucket{
+		Series: "cpu", Start: start.UnixNano(), End: start.Add(time.Minute).UnixNano(), Touched: now.Add(-time.Second).UnixNano(),
+		Fields: []string{"f"}, Summaries: []stats.Summary{one},
+	}))
+	replay.End(now.Add(time.Hour))
+	e.clock.at = back(t, now.Add(lingering-2*time.Second), time.Hour)
+	require.Empty(t, e.rows(t))
+	e.clock.at = back(t, now.Add(lingering), time.Hour)
+	rows := e.rows(t)
+	require.Len(t, rows, 1)
+	require.Equal(t, record.Final, rows[0].State)
 }
 
 func TestALateValueLeadsToARevisionOfAFinalBucket(t *testing.T) {
