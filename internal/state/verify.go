@@ -169,8 +169,8 @@ func (w *pageWalk) tree(bucket []byte, number uint64, keys keyRange, depth int) 
 		w.leaf(bucket, page, keys, depth)
 	default:
 		w.damage("page %d has kind %d", number, kind)
-		if w.lenient {
-			w.scanPage(page)
+		for i := number; i < number+uint64(len(page))/w.meta.pageSize; i++ {
+			w.seen[i/64] &^= 1 << (i % 64) // so that scan looks at it
 		}
 	}
 }
@@ -419,7 +419,7 @@ func (s *Store) salvage(f *finals, damage error) error {
 	if err := f.open(); err != nil {
 		return err
 	}
-	saved, bad, err := f.copyFrom(name)
+	saved, bad, err := f.copyFrom(name, int64(s.o.Retention))
 	s.stats.LostBuckets += int64(bad)
 	s.warn("%d final buckets of the damaged database were read, and %d parts of it could not be", saved, bad)
 	if err != nil {
@@ -430,13 +430,16 @@ func (s *Store) salvage(f *finals, damage error) error {
 
 // copyFrom stores what can be read of a damaged database. It returns how many final buckets that were, and how many
 // damaged parts it found.
-func (f *finals) copyFrom(path string) (saved, bad int, err error) {
+//
+// Pages that no other page refers to are read last, and those with final buckets after those with expired ones: they may
+// have buckets that were removed after their retention, perhaps of an older revision. Those must stay expired.
+func (f *finals) copyFrom(path string, retention int64) (saved, bad int, err error) {
 	old, err := os.Open(path)
 	if err != nil {
 		return 0, 0, err
 	}
 	defer old.Close()
-	c := finalCopy{to: f, batch: finalBatch{careful: true}}
+	c := finalCopy{to: f, batch: finalBatch{careful: true}, retention: retention}
 	info, err := old.Stat()
 	if err != nil {
 		return 0, 0, err
@@ -447,12 +450,20 @@ func (f *finals) copyFrom(path string) (saved, bad int, err error) {
 	} else {
 		bad++
 	}
+	var walks []*pageWalk
 	for _, meta := range metas {
 		w := newPageWalk(old, info.Size(), meta, c.add)
 		w.lenient = true
 		w.tree(nil, w.meta.root, keyRange{}, 0)
-		if bad += w.bad; bad > 0 {
-			w.scan()
+		bad += w.bad
+		walks = append(walks, w)
+	}
+	if bad > 0 {
+		for _, c.strays = range []bool{false, true} {
+			c.flush()
+			for _, w := range walks {
+				w.scan()
+			}
 		}
 	}
 	c.flush()
@@ -466,6 +477,9 @@ type finalCopy struct {
 	size  int
 	saved int
 	err   error
+
+	strays    bool  // whether final buckets in pages that no other page refers to are stored
+	retention int64 // of the store
 }
 
 // add copies a value of the damaged database to the new one, in batches. It skips a value with a wrong checksum.
@@ -477,6 +491,8 @@ func (c *finalCopy) add(bucket, key, value []byte) {
 	case bytes.Equal(bucket, expiredBucket):
 		c.addExpired(key, value)
 		return
+	case bucket == nil && !c.strays:
+		return
 	}
 	d, err := checkFinal(key, value)
 	if err != nil {
@@ -484,8 +500,12 @@ func (c *finalCopy) add(bucket, key, value []byte) {
 	}
 	b := d.finalHead()
 	slot := c.to.slotOf(min(max(b.at, 0), maxAge))
-	if len(bucket) == 8 {
+	switch {
+	case len(bucket) == 8:
 		slot = orderedInt(bucket)
+	case slot <= c.batch.age-c.retention || c.hasExpired(b.Series, b.Start):
+		c.expire(expiredOf(key, value))
+		return
 	}
 	c.batch.handle = max(c.batch.handle, b.handle)
 	c.batch.all = append(c.batch.all, &final{
@@ -517,15 +537,26 @@ func (c *finalCopy) addExpired(key, value []byte) {
 	if err != nil {
 		return
 	}
+	for _, s := range all {
+		c.expire(expiredKey(key), s)
+	}
+}
+
+// expire stores a span of expired buckets.
+func (c *finalCopy) expire(key expiredKey, s span) {
 	if c.batch.expired == nil {
 		c.batch.expired = make(expired)
 	}
-	for _, s := range all {
-		c.batch.expired.add(expiredKey(key), s)
-	}
+	c.batch.expired.add(key, s)
 	if len(c.batch.expired) >= expiredBatch {
 		c.flush()
 	}
+}
+
+// hasExpired reports whether the new database has a record that the bucket has expired. After an error, it has not.
+func (c *finalCopy) hasExpired(series string, start int64) bool {
+	found, err := c.to.hasExpired(series, start)
+	return err == nil && found
 }
 
 // flush stores the batch. What is stored up to which commit is left open, so that the log is asked for every bucket.
