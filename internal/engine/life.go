@@ -14,7 +14,7 @@ import (
 //
 //	open       The bucket takes values. If it gets none between two Pushes, its stage gives its memory back (quieten).
 //	due        It got no value for linger, and its end has passed or its start is ahead of the clock (isDue).
-//	final      Its last row leaves. Its summaries leave memory (finish); a store has them.
+//	final      Its last row leaves. Its summaries leave memory (finish), with a store when that has encoded them (release).
 //	spare      Their memory waits until the next Push for another bucket of the series (reuse, dropSpare).
 //	retired    The series has neither an open bucket nor a spare, and the table drops it (retire). Without a store, the
 //	           spans of its final buckets stay, so that late values are recognized.
@@ -143,15 +143,48 @@ func (e *Engine) isDue(b *open, now time.Time) bool {
 func (e *Engine) finish(s *series, b *open) {
 	if e.o.Store != nil {
 		e.o.Store.Final(b.handle, e.whole(s, b))
-	} else {
-		s.final.Add(b.start, b.end)
-	}
-	if s.spare != nil {
-		e.budget.release(b)
+		e.push.lent = append(e.push.lent, lent{s, b}) // until the store has encoded it
 		return
 	}
+	s.final.Add(b.start, b.end)
+	b.empty()
+	e.keepSpare(s, b)
+}
+
+// lent is a final bucket whose summaries the store uses until its next Commit has returned.
+type lent struct {
+	series *series
+	bucket *open
+}
+
+// release makes spares of the final buckets that the store does not use any more.
+func (e *Engine) release() {
+	for all := range slices.Chunk(e.push.lent, lockedBuckets) {
+		for _, l := range all {
+			l.bucket.empty() // without the lock: nothing else refers to the bucket
+		}
+		e.mu.Lock()
+		for _, l := range all {
+			e.keepSpare(l.series, l.bucket)
+		}
+		e.mu.Unlock()
+	}
+	clear(e.push.lent)
+	e.push.lent = e.push.lent[:0]
+}
+
+// empty removes all values from a final bucket.
+func (b *open) empty() {
 	for i := range b.fields {
 		b.fields[i].Reset()
+	}
+}
+
+// keepSpare makes the memory of an empty bucket the spare of its series, unless the series has one.
+func (e *Engine) keepSpare(s *series, b *open) {
+	if s.spare != nil || s.gone {
+		e.budget.release(b)
+		return
 	}
 	e.budget.hold(b)
 	s.spare = &spare{fields: b.fields, stage: b.stage, bytes: b.bytes}

@@ -31,6 +31,8 @@ const (
 	// the memory of a Push: about 100 bytes a row, and the encoded summaries, which committedBytes bounds.
 	committedRows  = 16_384
 	committedBytes = 4 << 20
+	// committedFinals is the same for the buckets that became final, which the store keeps until the commit.
+	committedFinals = 2048
 )
 
 // push is the scratch memory of Push.
@@ -39,6 +41,7 @@ type push struct {
 	values []float64 // the statistics of the rows, one row after another
 	bytes  []byte    // the encoded summaries of the rows, one after another
 	row    Row
+	lent   []lent            // the buckets that became final since the store was committed
 	tables map[string]string // the name of the table of each measurement
 }
 
@@ -106,10 +109,10 @@ func (e *Engine) pushAll(yield func(*Row), all bool) (err error) {
 	return err
 }
 
-// collectRows collects rows, beginning with the series at index next, until it has committedRows or committedBytes.
-// It returns the index of the series to continue with, or −1 after the last series.
+// collectRows collects rows, beginning with the series at index next, until it has committedRows, committedBytes or
+// committedFinals. It returns the index of the series to continue with, or −1 after the last series.
 func (e *Engine) collectRows(next int, now time.Time, all bool, held *Counters) int {
-	for len(e.push.rows) < committedRows && len(e.push.bytes) < committedBytes {
+	for len(e.push.rows) < committedRows && len(e.push.bytes) < committedBytes && len(e.push.lent) < committedFinals {
 		if next = e.collectSome(next, now, all, held); next < 0 {
 			break
 		}
@@ -207,6 +210,7 @@ func (e *Engine) leave(yield func(*Row)) (err error) {
 	p := &e.push
 	if e.o.Store != nil {
 		err = e.o.Store.Commit()
+		e.release()
 	}
 	values, summary := p.values, 0
 	width := len(e.names)

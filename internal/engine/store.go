@@ -24,7 +24,7 @@ type Bucket struct {
 // so far durable. Package state implements it.
 //
 // The engine calls all methods except Commit with its lock held, so one at a time. It calls Commit without the lock,
-// and may call another method at the same time. No method may keep a part of its arguments.
+// and may call another method at the same time. No method may keep a part of its arguments, except Final.
 type Store interface {
 	// Open logs that a bucket opened, with the summaries that it has at the start, and returns a handle that
 	// identifies the bucket in later calls.
@@ -41,7 +41,8 @@ type Store interface {
 	// Snapshot logs the open bucket as a whole.
 	Snapshot(handle uint64, b Bucket)
 	// Final logs that the bucket became final. Find returns the bucket from then on. The engine emits its rows after
-	// the next Commit.
+	// the next Commit, and does not use the fields and summaries of b before that has returned: encoding them takes
+	// much longer than the other methods, so Commit does it, without the lock of the engine.
 	Final(handle uint64, b Bucket)
 	// Find returns the final bucket of a series with that start, or false if there is none. The error [ErrExpired]
 	// means that the bucket existed and was removed after its retention. Any other error means that the bucket may
@@ -256,7 +257,7 @@ type Adopted struct {
 //
 // There must not be two versions of a bucket: an open or final bucket of the same series and start gets the values, a
 // final one as its next revision. Without such a bucket, the adopted one is stored as final, so that late values correct
-// it. The engine must have a store.
+// it. The engine must have a store, and the caller must commit that before the next Push.
 func (e *Engine) Adopt(all []Bucket) (a Adopted) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

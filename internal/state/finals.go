@@ -78,7 +78,17 @@ type final struct {
 	start, end int64
 	commit     uint64 // the bucket may be stored when this commit is durable
 	slot       int64
-	value      []byte
+	at         int64  // age of the store when it became final
+	bucket     Bucket // until it is encoded
+	encoded    bool
+	value      []byte // nil before it is encoded, and if it was dropped
+}
+
+// newFinal returns a bucket that becomes final in a commit, at an age of the store.
+func (s *Store) newFinal(h *handle, b Bucket, commit uint64, at int64) *final {
+	return &final{
+		handle: h, series: b.Series, start: b.Start, end: b.End, commit: commit, slot: s.finals.slotOf(s.clock.time()), at: at, bucket: b,
+	}
 }
 
 // finals is the database of final buckets.
@@ -124,14 +134,22 @@ func finalKey(series string, start int64) []byte {
 	return append(append(key, 0xff), sum[:]...)
 }
 
-// encodeFinal returns the value of a final bucket. It needs s.mu.
-func (s *Store) encodeFinal(b Bucket, handle uint64, at int64) []byte {
-	s.scratch = appendFinal(s.scratch[:0], b, handle, at)
+// encode sets the value of a final bucket, unless it is set. The caller must not hold s.mu: adding values would have to
+// wait for it.
+func (s *Store) encode(f *final) {
+	s.encoding.Lock()
+	defer s.encoding.Unlock()
+	if f.encoded {
+		return
+	}
+	s.scratch = appendFinal(s.scratch[:0], f.bucket, f.handle.number, f.at)
 	value := bytes.Clone(s.scratch) // has no spare memory
 	if cap(s.scratch) > maxScratch {
 		s.scratch = nil
 	}
-	return value
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f.value, f.bucket, f.encoded = value, Bucket{}, true
 }
 
 // appendFinal appends the value of a final bucket to the empty v.

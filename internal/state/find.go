@@ -2,14 +2,14 @@ package state
 
 import (
 	"fmt"
-	"slices"
 )
 
 // pendingFinals are the final buckets that are not in the database yet.
 type pendingFinals struct {
-	order  []*final // ascending by commit, except those that are in no commit
-	newest map[finalID]*final
-	bytes  int64
+	waiting []*final // for Commit to encode them; ascending by commit as order
+	order   []*final // encoded; ascending by commit, except those that are in no commit
+	newest  map[finalID]*final
+	bytes   int64 // of the encoded ones
 	// unstored is the first commit with a final bucket that was dropped from memory because the database could not
 	// store it, or 0. The log keeps the bucket for the next run.
 	unstored uint64
@@ -22,13 +22,35 @@ type finalID struct {
 	start  int64
 }
 
-// pend adds a final bucket to those that wait for the writer.
-func (s *Store) pend(f *final) {
-	p := &s.pending
+// note makes Find return the bucket.
+func (p *pendingFinals) note(f *final) {
 	if p.newest == nil {
 		p.newest = make(map[finalID]*final)
 	}
 	p.newest[finalID{f.series, f.start}] = f
+}
+
+// encodeFinals encodes the final buckets that wait for it, and lets them wait for the writer. The caller has locked
+// committing.
+func (s *Store) encodeFinals() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := &s.pending
+	for len(p.waiting) > 0 {
+		f := p.waiting[0]
+		s.mu.Unlock()
+		s.encode(f)
+		s.mu.Lock()
+		p.waiting[0] = nil
+		p.waiting = p.waiting[1:]
+		s.pend(f)
+	}
+	p.waiting = nil
+}
+
+// pend adds an encoded final bucket to those that wait for the writer.
+func (s *Store) pend(f *final) {
+	p := &s.pending
 	if p.bytes+int64(len(f.value)) > int64(s.o.MaxPending) {
 		s.dropFinal(f)
 		return
@@ -51,12 +73,10 @@ func (s *Store) dropFinal(f *final) {
 	}
 }
 
-// unpend removes final buckets that are now in the database.
+// unpend removes final buckets that are now in the database: the first ones that waited.
 func (s *Store) unpend(done []*final) {
 	p := &s.pending
-	stored := make(map[*final]struct{}, len(done))
 	for _, f := range done {
-		stored[f] = struct{}{}
 		id := finalID{f.series, f.start}
 		if p.newest[id] == f {
 			delete(p.newest, id)
@@ -65,7 +85,8 @@ func (s *Store) unpend(done []*final) {
 		s.needed.remove(f.handle.first)
 		s.finals.added(f.start, f.slot)
 	}
-	p.order = slices.DeleteFunc(p.order, func(f *final) bool { _, ok := stored[f]; return ok })
+	clear(p.order[:len(done)])
+	p.order = p.order[len(done):]
 	if len(p.order) == 0 {
 		p.order = nil
 	}
@@ -96,8 +117,7 @@ func (s *Store) find(series string, start int64) (b storedFinal, ok bool, err er
 	key := finalKey(series, start)
 	var value []byte
 	if pending != nil {
-		value = pending.value
-		if value == nil {
+		if value = s.valueOf(pending); value == nil {
 			return b, true, fmt.Errorf("state %q: series %q, start %d: %w: there was no room for it", s.folder, series, start, ErrUnreadable)
 		}
 	} else if value, err = s.finals.get(key, slots); err != nil {
@@ -117,4 +137,12 @@ func (s *Store) find(series string, start int64) (b storedFinal, ok bool, err er
 	s.stats.LostBuckets++
 	s.mu.Unlock()
 	return b, true, fmt.Errorf("state %q: series %q, start %d: %w: %w", s.finals.path, series, start, ErrUnreadable, err)
+}
+
+// valueOf returns the value of a pending final bucket, or nil if it was dropped.
+func (s *Store) valueOf(f *final) []byte {
+	s.encode(f)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return f.value
 }

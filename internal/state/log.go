@@ -138,7 +138,8 @@ func (s *Store) Snapshot(handle uint64, b Bucket) {
 }
 
 // Final logs that an open bucket became final. Find returns it from then on. Its final rows are emitted after the
-// next Commit. Of b, Final keeps only b.Series.
+// next Commit. The store keeps the fields and summaries of b until that has returned, and the caller must not use them
+// before: Commit encodes them, which takes much longer than the other methods.
 func (s *Store) Final(handle uint64, b Bucket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,10 +148,7 @@ func (s *Store) Final(handle uint64, b Bucket) {
 		return
 	}
 	at := s.clock.time()
-	f := &final{
-		handle: h, series: b.Series, start: b.Start, end: b.End, commit: s.commit,
-		slot: s.finals.slotOf(at), value: s.encodeFinal(b, handle, at),
-	}
+	f := s.newFinal(h, b, s.commit, at)
 	switch {
 	case s.full:
 		f.commit = 0
@@ -161,7 +159,8 @@ func (s *Store) Final(handle uint64, b Bucket) {
 		s.records.final(handle, b, at)
 	}
 	s.finish(h)
-	s.pend(f)
+	s.pending.note(f)
+	s.pending.waiting = append(s.pending.waiting, f)
 	s.bound()
 }
 
@@ -200,9 +199,11 @@ func (s *Store) bound() {
 	for _, h := range s.handles {
 		h.lost = true
 	}
-	for _, f := range s.pending.order {
-		if f.commit > s.durable {
-			f.commit = 0 // the log will not contain it, so it is stored in the database as soon as possible
+	for _, all := range [][]*final{s.pending.order, s.pending.waiting} {
+		for _, f := range all {
+			if f.commit > s.durable {
+				f.commit = 0 // the log will not contain it, so it is stored in the database as soon as possible
+			}
 		}
 	}
 }
@@ -210,16 +211,17 @@ func (s *Store) bound() {
 // Commit makes everything that was logged so far durable. If it returns an error, the log is not durable, and the
 // next Commit tries again. The store also commits by itself when much was logged since the last Commit.
 func (s *Store) Commit() error {
+	s.committing.Lock()
+	s.encodeFinals()
 	err := s.save()
+	s.committing.Unlock()
 	s.writer.wake()
 	s.writer.wait(maxPendingFinals)
 	return err
 }
 
-// save is Commit without the final buckets.
+// save is Commit without the final buckets. The caller has locked committing.
 func (s *Store) save() error {
-	s.committing.Lock()
-	defer s.committing.Unlock()
 	began := time.Now()
 	s.mu.Lock()
 	if s.closed {

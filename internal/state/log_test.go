@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
 func TestMuchLogBetweenTwoCommitsIsWrittenEarlier(t *testing.T) {
@@ -52,6 +54,37 @@ func TestABlockOfMoreValuesThanARecordHasIsReplayed(t *testing.T) {
 	require.NoError(t, s.Close())
 	_, again, _ := reopen(t, o.Dir)
 	require.Equal(t, m.snapshot(), again.snapshot())
+}
+
+// A value may be late for a bucket that became final in the same moment.
+func TestAFinalBucketIsFoundBeforeAndWhileItIsEncoded(t *testing.T) {
+	t.Parallel()
+	s := mustOpen(t, options(t, t.TempDir()))
+	const n = 300
+	for i := range int64(n) {
+		b := bucketOf("m", i*hour)
+		h := s.OpenBucket(b)
+		b.Fields, b.Summaries = []string{"a"}, []stats.Summary{stats.New(stats.DefaultExactLimit)}
+		for v := range 500 {
+			b.Summaries[0].Add(float64((v*7919+int(i))%1009) / 3)
+		}
+		s.Final(h, b)
+	}
+	check := func(i int64) {
+		b, ok, err := s.Find("m", i*hour)
+		require.NoError(t, err)
+		require.True(t, ok)
+		require.Equal(t, uint64(500), b.Summaries[0].Count())
+	}
+	check(0)
+	committed := make(chan error)
+	go func() { committed <- s.Commit() }()
+	for i := range int64(n) {
+		check(n - 1 - i)
+	}
+	require.NoError(t, <-committed)
+	stored(t, s)
+	check(n / 2)
 }
 
 func TestUnknownHandlesAndEmptyBlocksHaveNoEffect(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/state"
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
 // world drives a store and a model of it with random operations.
@@ -28,6 +29,8 @@ type world struct {
 	frozen bool
 	// committed are the states after the last commits that succeeded, the newest last.
 	committed []condition
+	// lent are the summaries of final buckets, which the store keeps until the next commit.
+	lent []stats.Summary
 }
 
 // condition is all that a store must have.
@@ -138,10 +141,7 @@ func (w *world) finish() {
 	}
 	final, _ := w.m.Final(handle)
 	w.m.store.Final(handle, final)
-	for i := range b.Summaries { // as the engine does with their memory
-		b.Summaries[i].Reset()
-		b.Summaries[i].Add(99)
-	}
+	w.lent = append(w.lent, b.Summaries...)
 }
 
 func (w *world) roll() {
@@ -157,6 +157,11 @@ func (w *world) roll() {
 func (w *world) commit() {
 	require.NoError(w.t, w.m.store.Commit())
 	w.committed = append(w.committed, w.condition())
+	for i := range w.lent { // as the engine does with their memory
+		w.lent[i].Reset()
+		w.lent[i].Add(99)
+	}
+	w.lent = nil
 }
 
 // restart opens the store in dir and checks it: it must be what it was after the last commit, or what it is now.

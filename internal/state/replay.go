@@ -286,13 +286,16 @@ func (p *replay) final(b *pastBucket) {
 	}
 	s := p.s
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if h := s.handles[b.handle]; h != nil {
+	h := s.handles[b.handle]
+	s.mu.Unlock()
+	if h != nil {
+		f := s.newFinal(h, bucket, b.ended, b.at)
+		s.encode(f)
+		s.mu.Lock()
 		s.finish(h)
-		s.pend(&final{
-			handle: h, series: bucket.Series, start: bucket.Start, end: bucket.End, commit: b.ended,
-			slot: s.finals.slotOf(s.clock.time()), value: s.encodeFinal(bucket, b.handle, b.at),
-		})
+		s.pending.note(f)
+		s.pend(f)
+		s.mu.Unlock()
 	}
 	s.past.buckets.remove(b)
 }

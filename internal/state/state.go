@@ -208,7 +208,11 @@ type Store struct {
 	log        *segments
 	queue      []batch // not durable yet, ascending by commit
 
-	// mu guards the fields below. It may be locked while committing is held, but not the other way round.
+	// encoding guards scratch, and the fields bucket and encoded of final buckets. It may be locked while committing is held.
+	encoding sync.Mutex
+	scratch  []byte // memory for encoding a final bucket
+
+	// mu guards the fields below. It may be locked while the mutexes above are held, but not the other way round.
 	mu      sync.Mutex
 	closed  bool
 	suffix  string // of the folder when the store is closed; empty leaves its name
@@ -221,7 +225,6 @@ type Store struct {
 	full    bool      // records are dropped until a commit succeeds
 	discard bool      // Commit drops the queue
 	spare   []byte    // memory for the next records
-	scratch []byte    // memory for encoding a final bucket
 	opened  []*handle // in the commit under construction
 	needed  counts    // how many handles need the log from each commit on
 	roll    rollBudget
@@ -323,7 +326,7 @@ func (s *Store) Stats() Stats {
 	st := s.stats
 	st.Bytes = st.LogBytes + s.finals.size()
 	st.Open = len(s.handles)
-	st.Pending = len(s.pending.order)
+	st.Pending = len(s.pending.order) + len(s.pending.waiting)
 	st.PendingBytes = s.pending.bytes + int64(s.queued+len(s.records.buf))
 	return st
 }

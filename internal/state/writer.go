@@ -79,6 +79,8 @@ func (w *writer) save() {
 	much := len(w.s.records.buf) >= commitBytes
 	w.s.mu.Unlock()
 	if much {
+		w.s.committing.Lock()
+		defer w.s.committing.Unlock()
 		_ = w.s.save()
 	}
 }
@@ -117,6 +119,7 @@ func (w *writer) store() {
 		if len(batch.all) == 0 {
 			return
 		}
+		w.arrange(&batch)
 		err := w.s.finals.put(&batch)
 		w.s.mu.Lock()
 		if err == nil {
@@ -158,7 +161,7 @@ type finalBatch struct {
 	put     int // how many were stored, if careful
 }
 
-// next returns the final buckets that the next transaction stores.
+// next returns the final buckets that the next transaction stores: the first ones that wait.
 func (w *writer) next() finalBatch {
 	s := w.s
 	s.mu.Lock()
@@ -179,14 +182,27 @@ func (w *writer) next() finalBatch {
 	if s.pending.unstored > 0 {
 		b.stored = min(b.stored, s.pending.unstored-1)
 	}
+	for _, f := range s.pending.waiting {
+		if f.commit > 0 {
+			b.stored = min(b.stored, f.commit-1)
+			break
+		}
+	}
+	return b
+}
+
+// arrange sorts the batch, and finds the older revisions of its buckets. Sorting takes milliseconds, so values can be
+// added meanwhile.
+func (w *writer) arrange(b *finalBatch) {
 	slices.SortStableFunc(b.all, func(a, b *final) int {
 		return cmp.Or(cmp.Compare(a.slot, b.slot), cmp.Compare(a.start, b.start), cmp.Compare(a.series, b.series))
 	})
+	w.s.mu.Lock()
+	defer w.s.mu.Unlock()
 	b.older = make([][]int64, len(b.all))
 	for i, f := range b.all {
-		b.older[i] = s.finals.starts[f.start]
+		b.older[i] = w.s.finals.starts[f.start]
 	}
-	return b
 }
 
 // expire removes the slots whose retention has passed, once a minute.
