@@ -303,3 +303,33 @@ func TestAddAndPushMayRunAtTheSameTime(t *testing.T) {
 	require.Equal(t, int64(2*adders*points), sum)
 	require.Equal(t, e.Measured(), e.Counted())
 }
+
+// The memory of the spans of a series is bounded: the two oldest of more than 1,000 become one. Then nobody knows any more
+// which buckets between them were final, and a row of a late value alone would replace the right one.
+func TestBucketsBetweenTheOldestFinalOnesAreLate(t *testing.T) {
+	t.Parallel()
+	const n = 1010
+	at := func(i int) time.Time { return start.Add(time.Duration(i) * 2 * time.Hour) }
+	e := newTested(t, time.Hour, func(o *engine.Options) { o.Linger, o.Emit = 0, engine.EmitFinal })
+	e.clock.at = at(n)
+	for i := range n {
+		e.values("a", at(i), 1)
+	}
+	e.rows(t)
+	require.Empty(t, e.rows(t))
+	check := func(e tested) {
+		before := e.Counters().Late
+		for i := range 9 { // in the gaps that were closed
+			e.values("a", at(i).Add(time.Hour), 2)
+		}
+		require.Empty(t, e.rows(t), "they never open again")
+		require.Equal(t, before+9, e.Counters().Late)
+		e.values("a", at(n-2).Add(time.Hour), 2)
+		require.Equal(t, int64(1), only(t, e.rows(t))["count"], "a gap that was not closed")
+	}
+	restarted := newTested(t, time.Hour, func(o *engine.Options) { o.Linger, o.Emit = 0, engine.EmitFinal })
+	restarted.clock.at = e.clock.at
+	e.Save(func(engine.Bucket) {}, restarted.AddFinal)
+	check(e)
+	check(restarted)
+}
