@@ -175,7 +175,7 @@ func TestDemotingFreesAnEighthOfTheLimit(t *testing.T) {
 // Values that are not staged as rows are counted in the budget when they are added, not only in the next Push.
 func TestSparseValuesKeepToTheMemoryLimit(t *testing.T) {
 	t.Parallel()
-	const width, limit = 500, 3_000_000
+	const width, limit = 100, 600_000
 	r := rand.New(rand.NewPCG(8, 8))
 	e := newTested(t, 24*time.Hour, func(o *engine.Options) { o.ExactLimit, o.MemoryLimit = stats.Unlimited, limit }, "count")
 	for i := range 1000 * width {
