@@ -35,3 +35,17 @@ func Acquire(path string, wait time.Duration) (*os.File, error) {
 		}
 	}
 }
+
+// Held reports whether a process holds the lock of a file. A missing file has no lock. On systems without locks, Held
+// reports whether the file exists.
+func Held(path string) (bool, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|noFollow, 0)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	defer f.Close() // which releases the lock that was just acquired
+	return held(f)
+}

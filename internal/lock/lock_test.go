@@ -25,10 +25,19 @@ func TestALockIsHeldUntilItsFileIsClosed(t *testing.T) {
 	require.ErrorIs(t, err, lock.ErrHeld)
 	require.ErrorContains(t, err, path)
 
+	held, err := lock.Held(path)
+	require.NoError(t, err)
+	require.True(t, held)
+
 	time.AfterFunc(50*time.Millisecond, func() { _ = f.Close() })
 	f, err = lock.Acquire(path, 20*time.Second)
 	require.NoError(t, err, "it waits for the release")
 	require.NoError(t, f.Close())
+	for _, path := range []string{path, filepath.Join(t.TempDir(), "none")} {
+		held, err = lock.Held(path)
+		require.NoError(t, err)
+		require.False(t, held)
+	}
 }
 
 func TestALockFollowsNoSymlink(t *testing.T) {

@@ -19,3 +19,12 @@ func tryLock(f *os.File) error {
 	}
 	return err
 }
+
+// held reports whether another process, or another opening of the file, holds the lock.
+func held(f *os.File) (bool, error) {
+	err := tryLock(f)
+	if errors.Is(err, ErrHeld) {
+		return true, nil
+	}
+	return false, err
+}

@@ -6,19 +6,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/secret"
 )
 
 const (
 	startTimeout = 20 * time.Second
 	stopTimeout  = 10 * time.Second
 	maxOutput    = 16 << 10
+
+	// passwordLength is the length of a new password, with 5 bits for each character.
+	passwordLength = 32
 )
 
 // ErrNotFound means that no redis-server is installed.
@@ -26,20 +33,27 @@ var ErrNotFound = errors.New("no redis-server on PATH")
 
 // Options configure a server. The zero value is a server without data on a free port of 127.0.0.1.
 type Options struct {
-	Binary   string   // path of redis-server; empty is the one on PATH
-	Addr     string   // host:port to listen on; port 0 means any free port, and "" a free port on 127.0.0.1
-	Dir      string   // folder for its data, an append-only file; "" means that nothing is stored on disk
-	Password string   // password of the default user; "" means that clients need none
-	Args     []string // more arguments of redis-server
+	Binary   string // path of redis-server; empty is the one on PATH
+	Addr     string // host:port to listen on; port 0 means any free port, and "" a free port on 127.0.0.1
+	Dir      string // folder for its data, an append-only file; "" means that nothing stays on disk
+	Password string // password of the default user; "" means that clients need none
+	// PasswordFile is a file with the password, instead of Password. If it is missing, Start creates it with a new
+	// password.
+	PasswordFile string
+	// Before, if it is not nil, is called before clients can connect.
+	Before func(addr, password string)
+	Args   []string // more arguments of redis-server
 }
 
 // Server is a running redis-server. Its methods may be called concurrently.
 type Server struct {
-	addr string
-	cmd  *exec.Cmd
-	done chan struct{} // closed when the process has ended
-	stop sync.Once
-	err  error // of the process; set before done is closed
+	addr     string
+	password string
+	cmd      *exec.Cmd
+	folder   *folder
+	done     chan struct{} // closed when the process has ended
+	stop     sync.Once
+	err      error // of the process; set before done is closed
 }
 
 // Find returns the path of redis-server, or the error [ErrNotFound].
@@ -52,7 +66,8 @@ func Find() (string, error) {
 }
 
 // Start starts a server and waits until it answers. The server ends when ctx is canceled, when Stop is called and, on
-// Linux, when this process ends. If the address is in use, the error wraps that of [net.Listen].
+// Linux, when this process ends. If the address is in use, the error wraps that of [net.Listen]. If another server uses
+// the folder, the error wraps [lock.ErrHeld].
 func Start(ctx context.Context, o Options) (*Server, error) {
 	if o.Binary == "" {
 		path, err := Find()
@@ -66,18 +81,22 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{addr: addr, done: make(chan struct{})}
-	output := &head{}
-	s.cmd = exec.Command(o.Binary, o.args(addr)...) //nolint:gosec // the caller's binary
-	s.cmd.Stdout, s.cmd.Stderr = output, output
-	s.cmd.SysProcAttr = endWithParent()
-	if err := s.cmd.Start(); err != nil {
+	if s.folder, err = openFolder(o.Dir); err != nil {
+		return nil, err
+	}
+	if s.password, err = o.password(); err != nil {
+		s.folder.close()
+		return nil, err
+	}
+	if o.Before != nil {
+		o.Before(addr, s.password)
+	}
+	output, err := s.run(o)
+	if err != nil {
+		s.folder.close()
 		return nil, fmt.Errorf("starting %s: %w", o.Binary, err)
 	}
-	go func() {
-		defer close(s.done)
-		s.err = s.cmd.Wait()
-	}()
-	if err := s.ready(ctx, o.Password); err != nil {
+	if err := s.ready(ctx); err != nil {
 		_ = s.Stop()
 		return nil, fmt.Errorf("%s on %s: %w\n%s", o.Binary, addr, err, strings.TrimSpace(output.String()))
 	}
@@ -85,14 +104,68 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	return s, nil
 }
 
-func (o Options) args(addr string) []string {
-	host, port, _ := net.SplitHostPort(addr)
-	args := []string{"--bind", host, "--port", port, "--save", "", "--daemonize", "no"}
-	if o.Dir != "" {
-		args = append(args, "--dir", o.Dir, "--appendonly", "yes")
+// run starts the process. It returns its output.
+func (s *Server) run(o Options) (*head, error) {
+	output := &head{}
+	s.cmd = exec.Command(o.Binary, o.args(s.addr, s.folder.path)...) //nolint:gosec // the caller's binary
+	s.cmd.Stdout, s.cmd.Stderr = output, output
+	s.cmd.SysProcAttr = endWithParent()
+	// Other users of the machine can see arguments and the environment, so the password comes from standard input.
+	if s.password != "" {
+		s.cmd.Args = append(s.cmd.Args, "-")
+		s.cmd.Stdin = strings.NewReader("requirepass " + quote(s.password) + "\n")
 	}
-	if o.Password != "" {
-		args = append(args, "--requirepass", o.Password)
+	// The child holds the lock too: if this process is killed, the folder is in use until the child has ended.
+	if s.folder.lock != nil {
+		s.cmd.ExtraFiles = []*os.File{s.folder.lock}
+	}
+	if err := s.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		defer close(s.done)
+		s.err = s.cmd.Wait()
+		s.folder.close()
+	}()
+	return output, nil
+}
+
+// password returns the password of the options.
+func (o Options) password() (string, error) {
+	if o.PasswordFile == "" {
+		return o.Password, nil
+	}
+	return ReadPassword(o.PasswordFile)
+}
+
+// ReadPassword returns the password in a file. If the file is missing, it creates it with a new password.
+func ReadPassword(path string) (string, error) {
+	password, err := secret.Read(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return password, err
+	}
+	password = secret.New(passwordLength)
+	return password, secret.Write(path, []byte(password+"\n"))
+}
+
+// quote returns a text as a quoted word of the configuration of redis-server.
+func quote(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for i := range len(s) {
+		fmt.Fprintf(&b, `\x%02x`, s[i])
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+// args returns the arguments. redis-server loads a dump from its working folder, so that is never the one of this
+// process.
+func (o Options) args(addr, dir string) []string {
+	host, port, _ := net.SplitHostPort(addr)
+	args := []string{"--bind", host, "--port", port, "--save", "", "--daemonize", "no", "--dir", dir}
+	if o.Dir != "" {
+		args = append(args, "--appendonly", "yes")
 	}
 	return append(args, o.Args...)
 }
@@ -111,10 +184,10 @@ func free(addr string) (string, error) {
 }
 
 // ready waits until the server answers a PING. An answer that the password or a permission is missing is enough.
-func (s *Server) ready(ctx context.Context, password string) error {
+func (s *Server) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	client := redis.NewClient(&redis.Options{Addr: s.addr, Password: password, MaxRetries: -1, DisableIdentity: true})
+	client := redis.NewClient(&redis.Options{Addr: s.addr, Password: s.password, MaxRetries: -1, DisableIdentity: true})
 	defer client.Close()
 	for {
 		err := client.Ping(ctx).Err()
@@ -133,6 +206,9 @@ func (s *Server) ready(ctx context.Context, password string) error {
 
 // Addr returns the host and port on which the server listens.
 func (s *Server) Addr() string { return s.addr }
+
+// Password returns the password of the default user, or "" if clients need none.
+func (s *Server) Password() string { return s.password }
 
 // Done returns a channel that is closed when the server has ended, for any reason.
 func (s *Server) Done() <-chan struct{} { return s.done }

@@ -1,0 +1,102 @@
+package redisserver
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/lock"
+)
+
+// lockWait is how long a server waits for the end of an earlier one in its folder, whose parent was killed.
+const lockWait = 5 * time.Second
+
+// aofFolder is the folder in which redis-server keeps its append-only files, since version 7. Earlier versions keep one
+// file beside it.
+const aofFolder = "appendonlydir"
+
+// folder is the working folder of a server.
+type folder struct {
+	path      string
+	temporary bool     // whether it is removed at the end
+	lock      *os.File // nil for a temporary folder
+}
+
+// openFolder prepares a folder for one server, and makes it if it is missing. Without a path it makes a temporary one.
+func openFolder(path string) (*folder, error) {
+	if path == "" {
+		dir, err := os.MkdirTemp("", "redis-server-") // with mode 0700
+		return &folder{path: dir, temporary: true}, err
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().Perm()&othersWrite != 0 {
+		return nil, fmt.Errorf("every user can write in the folder %s (mode %04o), want one for redis-server alone, with mode 0700", path, info.Mode().Perm())
+	}
+	held, err := lock.Acquire(filepath.Join(path, "redis-server.lock"), lockWait)
+	if errors.Is(err, lock.ErrHeld) {
+		return nil, fmt.Errorf("the folder %s is in use by another redis-server of analytics-api, want another folder: %w", path, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := protect(path); err != nil {
+		_ = held.Close()
+		return nil, err
+	}
+	return &folder{path: path, lock: held}, nil
+}
+
+// close releases the folder. It is called once, after the end of the server.
+func (f *folder) close() {
+	if f.temporary {
+		_ = os.RemoveAll(f.path)
+		return
+	}
+	_ = f.lock.Close()
+}
+
+// protect makes the files of a server in a folder, old and future ones, readable for their owner only. The folder may
+// have other files, which stay as they are. redis-server creates its files with the mode 0644, so their own folder
+// protects them.
+func protect(path string) error {
+	dir := filepath.Join(path, aofFolder)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a folder
+		return err
+	}
+	names, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		return err
+	}
+	for _, name := range append(names, filepath.Join(path, "appendonly.aof")) {
+		info, err := os.Lstat(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if !info.Mode().IsRegular() {
+			return fmt.Errorf("%s is not a file, want the data of redis-server only", name)
+		}
+		if err := os.Chmod(name, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,153 @@
+//go:build unix
+
+package redisserver_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/lock"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
+)
+
+func TestFilesOfAFolderThatExistedAreForTheirOwnerOnly(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	require.NoError(t, os.Chmod(dir, 0o755))
+	other := filepath.Join(dir, "other")
+	require.NoError(t, os.WriteFile(other, nil, 0o644))
+	require.NoError(t, os.Chmod(other, 0o644))
+	s := redistest.Start(t, redisserver.Options{Dir: dir})
+	require.NoError(t, redistest.Client(t, s).Set(t.Context(), "k", "v", 0).Err())
+	require.NoError(t, s.Stop())
+	files, err := filepath.Glob(filepath.Join(dir, "appendonlydir", "*"))
+	require.NoError(t, err)
+	for _, name := range files { // as an earlier version left them
+		require.NoError(t, os.Chmod(name, 0o644))
+	}
+	require.NoError(t, os.Chmod(filepath.Join(dir, "appendonlydir"), 0o755))
+
+	s = redistest.Start(t, redisserver.Options{Dir: dir, PasswordFile: filepath.Join(dir, "redis.password")})
+	for _, name := range append(files, filepath.Join(dir, "redis.password"), filepath.Join(dir, "redis-server.lock")) {
+		info, err := os.Stat(name)
+		require.NoError(t, err)
+		require.Equal(t, "-rw-------", info.Mode().String(), name)
+	}
+	info, err := os.Stat(filepath.Join(dir, "appendonlydir"))
+	require.NoError(t, err)
+	require.Equal(t, "drwx------", info.Mode().String())
+	for name, want := range map[string]os.FileMode{other: 0o644, dir: 0o755} {
+		info, err := os.Stat(name)
+		require.NoError(t, err)
+		require.Equal(t, want, info.Mode().Perm(), "%s is not of redis-server", name)
+	}
+	first := s.Password()
+	require.Regexp(t, `^[a-z2-7]{32}$`, first)
+	c := redis.NewClient(&redis.Options{Addr: s.Addr(), Password: first})
+	defer c.Close()
+	require.Equal(t, "v", c.Get(t.Context(), "k").Val())
+	require.NoError(t, s.Stop())
+	s = redistest.Start(t, redisserver.Options{Dir: dir, PasswordFile: filepath.Join(dir, "redis.password")})
+	require.Equal(t, first, s.Password(), "the password survives a restart")
+}
+
+func TestTwoServersCannotShareAFolder(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := redistest.Start(t, redisserver.Options{Dir: dir})
+	_, err := redisserver.Start(t.Context(), redisserver.Options{Dir: dir})
+	require.ErrorIs(t, err, lock.ErrHeld)
+	require.ErrorContains(t, err, "the folder "+dir+" is in use by another redis-server of analytics-api, want another folder")
+	require.NoError(t, s.Stop())
+	redistest.Start(t, redisserver.Options{Dir: dir})
+}
+
+func TestAFolderInWhichEverybodyCanWriteIsRefused(t *testing.T) {
+	t.Parallel()
+	redistest.Need(t)
+	dir := t.TempDir()
+	require.NoError(t, os.Chmod(dir, 0o777))
+	_, err := redisserver.Start(t.Context(), redisserver.Options{Dir: dir})
+	require.EqualError(t, err, "every user can write in the folder "+dir+" (mode 0777), want one for redis-server alone, with mode 0700")
+}
+
+func TestADumpInTheWorkingFolderIsNotLoaded(t *testing.T) {
+	redistest.Need(t)
+	wd := t.TempDir()
+	t.Chdir(wd)
+	inFolder := redisserver.Options{Args: []string{"--dir", wd}}
+	maker := redistest.Start(t, inFolder)
+	c := redistest.Client(t, maker)
+	require.NoError(t, c.Set(t.Context(), "foreign", 1, 0).Err())
+	require.NoError(t, c.Save(t.Context()).Err())
+	require.NoError(t, maker.Stop())
+	require.FileExists(t, "dump.rdb")
+	require.EqualValues(t, 1, redistest.Client(t, redistest.Start(t, inFolder)).DBSize(t.Context()).Val(), "the dump is valid")
+	for _, o := range []redisserver.Options{{}, {Dir: "."}} {
+		s := redistest.Start(t, o)
+		require.Zero(t, redistest.Client(t, s).DBSize(t.Context()).Val())
+		require.NoError(t, s.Stop())
+	}
+}
+
+func TestThePasswordIsNoArgumentOfTheProcess(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux has /proc")
+	}
+	const password = `S3cret "PW" \x00 ä # '`
+	s := redistest.Start(t, redisserver.Options{Password: password})
+	pids, err := filepath.Glob("/proc/[0-9]*")
+	require.NoError(t, err)
+	for _, pid := range pids {
+		for _, name := range []string{"cmdline", "environ"} {
+			b, err := os.ReadFile(filepath.Join(pid, name))
+			if err == nil {
+				require.NotContains(t, string(b), password)
+			}
+		}
+	}
+	c := redis.NewClient(&redis.Options{Addr: s.Addr(), Password: password})
+	defer c.Close()
+	require.NoError(t, c.Ping(t.Context()).Err())
+	require.Error(t, redistest.Client(t, s).Ping(t.Context()).Err())
+}
+
+func TestAPublishedPasswordIsFoundWhileItsServerRuns(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("XDG_CACHE_HOME", "")
+	find := func() string {
+		password, err := redisserver.LocalPassword("localhost:1234")
+		require.NoError(t, err)
+		return password
+	}
+	require.Empty(t, find())
+	p, err := redisserver.Publish("127.0.0.1:1234", "S3cretPW")
+	require.NoError(t, err)
+	info, err := os.Stat(p.Path)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	require.Equal(t, "S3cretPW", find())
+	other, err := redisserver.LocalPassword("127.0.0.1:1235")
+	require.NoError(t, err)
+	require.Empty(t, other)
+	require.NoError(t, p.Close())
+	require.NoFileExists(t, p.Path)
+	require.Empty(t, find())
+	require.NoError(t, os.WriteFile(p.Path, fmt.Appendln(nil, "old"), 0o600))
+	require.Empty(t, find(), "the file of a process that was killed")
+	p, err = redisserver.Publish("127.0.0.1:1234", "new")
+	require.NoError(t, err)
+	require.Equal(t, "new", find())
+	require.NoError(t, p.Close())
+	t.Setenv("HOME", "")
+	require.Empty(t, find())
+}

@@ -1,0 +1,85 @@
+package redisserver
+
+import (
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/lock"
+	"github.com/telegraf-describe/telegraf-describe/internal/secret"
+)
+
+// localWait is how long Publish waits for a program that is reading the file.
+const localWait = 5 * time.Second
+
+// Publication is the password of a running server, in a file that only programs of the same user can read.
+type Publication struct {
+	Path string
+	file *os.File // locked while the server runs, so that the file of a killed process is recognized
+}
+
+// Publish stores the password of the server at an address, for [LocalPassword].
+func Publish(addr, password string) (*Publication, error) {
+	path, err := localPath(addr)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	f, err := lock.Acquire(path, localWait)
+	if err != nil {
+		return nil, err
+	}
+	err = errors.Join(f.Chmod(0o600), f.Truncate(0))
+	if err == nil {
+		_, err = f.WriteString(password + "\n")
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return &Publication{Path: path, file: f}, nil
+}
+
+// Close removes the file. A nil Publication has none.
+func (p *Publication) Close() error {
+	if p == nil {
+		return nil
+	}
+	return errors.Join(os.Remove(p.Path), p.file.Close())
+}
+
+// LocalPassword returns the password of the server at an address, if that runs as a child of a program of the same user
+// on this machine, which has published the password. It returns "" if there is none.
+func LocalPassword(addr string) (string, error) {
+	path, err := localPath(addr)
+	if err != nil {
+		return "", nil //nolint:nilerr // without a folder of the user there is no password
+	}
+	held, err := lock.Held(path)
+	if err != nil || !held {
+		return "", err
+	}
+	password, err := secret.Read(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return password, err
+}
+
+// localPath returns the path of the file for the port of an address.
+func localPath(addr string) (string, error) {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", err
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, "analytics-api", "redis-"+port+".password"), nil
+}
