@@ -66,6 +66,9 @@ type config struct {
 	EmbeddedListen string `toml:"embedded_listen"`
 	EmbeddedDir    string `toml:"embedded_dir"`
 
+	EmbeddedPassword     string `toml:"embedded_password"`
+	EmbeddedPasswordFile string `toml:"embedded_password_file"`
+
 	DefaultDatabase string `toml:"default_database"`
 	MaxRecords      int    `toml:"max_records"`
 	MaxBuckets      int    `toml:"max_buckets"`
@@ -202,6 +205,8 @@ func settings() []setting {
 		{name: "embedded", usage: "start a Redis: auto, redis-server or memory", set: text(func(c *config) *string { return &c.Embedded })},
 		{name: "embedded_listen", usage: "`address` of that Redis", set: text(func(c *config) *string { return &c.EmbeddedListen })},
 		{name: "embedded_dir", usage: "`folder` in which that Redis keeps its data", set: text(func(c *config) *string { return &c.EmbeddedDir })},
+		{name: "embedded_password", set: text(func(c *config) *string { return &c.EmbeddedPassword })},
+		{name: "embedded_password_file", set: text(func(c *config) *string { return &c.EmbeddedPasswordFile })},
 		{name: "default_database", set: text(func(c *config) *string { return &c.DefaultDatabase })},
 		{name: "max_records", set: number(func(c *config) *int { return &c.MaxRecords })},
 		{name: "max_buckets", set: number(func(c *config) *int { return &c.MaxBuckets })},

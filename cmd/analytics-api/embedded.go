@@ -4,22 +4,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"net"
-	"os"
+	"path/filepath"
 	"time"
-
-	"github.com/alicebob/miniredis/v2"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/memory"
+	"github.com/telegraf-describe/telegraf-describe/internal/secret"
 )
 
 // embedded describes the Redis that the command has started. If it has started none, servers is nil.
 type embedded struct {
-	servers []string        // its URLs
-	storage string          // describes where records are kept
-	ended   <-chan struct{} // closed when that Redis has ended
-	stop    func()          // ends that Redis and waits for its end
+	servers   []string // its URLs, without the password
+	password  string
+	published *publication
+	storage   string          // describes where records are kept
+	ended     <-chan struct{} // closed when that Redis has ended
+	stop      func()          // ends that Redis and waits for its end
 }
 
 // startEmbedded starts a Redis if the setting embedded is set. It runs until stop is called, not until a context
@@ -56,57 +60,119 @@ func (c config) dialEmbedded(e embedded) cache.DialOptions {
 	if e.servers == nil {
 		return c.dialOptions()
 	}
-	return cache.DialOptions{Servers: e.servers, Timeout: time.Duration(c.RedisTimeout)}
+	return cache.DialOptions{Servers: e.servers, Password: e.password, Timeout: time.Duration(c.RedisTimeout)}
 }
 
 // startServer starts a redis-server as a child process.
 func (c config) startServer() (embedded, error) {
-	if c.EmbeddedDir != "" {
-		if err := os.MkdirAll(c.EmbeddedDir, 0o700); err != nil {
-			return embedded{}, fmt.Errorf("cannot make the folder of its data; set another one with embedded_dir or --embedded-dir: %w", err)
-		}
+	o := redisserver.Options{Addr: c.EmbeddedListen, Dir: c.EmbeddedDir, Password: c.EmbeddedPassword, PasswordFile: c.embeddedPasswordFile()}
+	if o.Password == "" && o.PasswordFile == "" {
+		o.Password = secret.New(passwordLength)
 	}
-	s, err := redisserver.Start(context.Background(), redisserver.Options{Addr: c.EmbeddedListen, Dir: c.EmbeddedDir})
+	published := &publication{}
+	o.Before = c.publish(published)
+	s, err := redisserver.Start(context.Background(), o)
+	var path *fs.PathError
 	if err != nil {
+		_ = published.Close()
+	}
+	switch {
+	case errors.As(err, &path) && c.EmbeddedDir != "":
+		return embedded{}, fmt.Errorf("cannot use the folder of its data; set another one with embedded_dir or --embedded-dir: %w", err)
+	case err != nil:
 		return embedded{}, err
 	}
 	storage := "embedded redis-server, not persistent"
 	if c.EmbeddedDir != "" {
 		storage = "embedded redis-server, persistent in " + c.EmbeddedDir
 	}
-	return embedded{servers: []string{"redis://" + s.Addr()}, storage: storage, ended: s.Done(), stop: func() { _ = s.Stop() }}, nil
+	stop := func() {
+		_ = s.Stop()
+		_ = published.Close()
+	}
+	return embedded{
+		servers: []string{"redis://" + s.Addr()}, password: s.Password(), published: published, storage: storage, ended: s.Done(), stop: stop,
+	}, nil
+}
+
+// passwordLength is the length of a new password, with 5 bits for each character.
+const passwordLength = 32
+
+// embeddedPasswordFile returns the path of the file that keeps the password of the embedded Redis over restarts, or "".
+func (c config) embeddedPasswordFile() string {
+	switch {
+	case c.EmbeddedPassword != "":
+		return ""
+	case c.EmbeddedPasswordFile == "" && c.EmbeddedDir != "":
+		return filepath.Join(c.EmbeddedDir, "redis.password")
+	}
+	return c.EmbeddedPasswordFile
 }
 
 // errNothingKept is the error for an embedded_dir if there is no redis-server that stores data there.
 var errNothingKept = errors.New("a Redis in memory stores nothing in a folder: install redis-server, or remove embedded_dir")
 
-// startMemory starts a Redis in this process. Its keys expire by a clock that only FastForward advances, here once a second.
+// startMemory starts a Redis in this process.
 func (c config) startMemory() (embedded, error) {
 	if c.EmbeddedDir != "" {
 		return embedded{}, errNothingKept // embedded is "auto" and redis-server is not installed
 	}
-	m := miniredis.NewMiniRedis()
-	if err := m.StartAddr(c.EmbeddedListen); err != nil {
+	password := c.EmbeddedPassword
+	if file := c.embeddedPasswordFile(); file != "" {
+		var err error
+		if password, err = redisserver.ReadPassword(file); err != nil {
+			return embedded{}, err
+		}
+	}
+	if password == "" {
+		password = secret.New(passwordLength)
+	}
+	published := &publication{}
+	publish := c.publish(published)
+	m, err := memory.Start(c.EmbeddedListen, password, func(addr string) { publish(addr, password) })
+	if err != nil {
 		return embedded{}, err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		ticker := time.NewTicker(time.Second)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-				m.FastForward(time.Second)
-			}
-		}
-	}()
-	return embedded{servers: []string{"redis://" + m.Addr()}, storage: "in memory, not persistent", ended: ended, stop: func() {
-		cancel()
-		<-ended
+	stop := func() {
 		m.Close()
-	}}, nil
+		_ = published.Close()
+		close(ended)
+	}
+	return embedded{
+		servers: []string{"redis://" + m.Addr()}, password: password, published: published, storage: "in memory, not persistent", ended: ended, stop: stop,
+	}, nil
+}
+
+// publication is the password of the embedded Redis for programs of the same user.
+type publication struct {
+	*redisserver.Publication
+	err error
+}
+
+// publish publishes the password of the embedded Redis, unless the user has chosen it. This is done before clients can
+// connect: a program that finds a Redis but no password would give up.
+func (c config) publish(p *publication) func(addr, password string) {
+	return func(addr, password string) {
+		if c.EmbeddedPassword == "" {
+			p.Publication, p.err = redisserver.Publish(addr, password)
+		}
+	}
+}
+
+// announce logs the address of the embedded Redis and where its password is.
+func (c config) announce(e embedded, log *slog.Logger) {
+	attrs := []any{"storage", e.storage, "address", e.servers[0]}
+	if file := c.embeddedPasswordFile(); file != "" {
+		attrs = append(attrs, "password_file", file)
+	}
+	switch {
+	case c.EmbeddedPassword != "":
+		log.Info("started a Redis", append(attrs, "password", "that of the setting embedded_password")...)
+	case e.published.err != nil:
+		log.Warn("started a Redis, but programs of this user cannot find its password by themselves: set embedded_password or embedded_password_file",
+			append(attrs, "error", e.published.err)...)
+	default:
+		log.Info("started a Redis", append(attrs, "password_for_programs_of_this_user", e.published.Path)...)
+	}
 }

@@ -85,7 +85,7 @@ func serve(ctx context.Context, c config, environ []string, log *slog.Logger) er
 	}
 	defer embedded.stop()
 	if embedded.servers != nil {
-		log.Info("started a Redis", "storage", embedded.storage, "address", embedded.servers[0])
+		c.announce(embedded, log)
 		go func() {
 			<-embedded.ended
 			cancel(errEnded)
@@ -109,7 +109,7 @@ func serve(ctx context.Context, c config, environ []string, log *slog.Logger) er
 
 // settingNames are the names of the settings, for the errors of package cache.
 var settingNames = cache.Names{
-	Servers: "redis", MasterName: "redis_master_name", Username: "redis_username", Password: "redis_password",
+	Servers: "redis", MasterName: "redis_master_name", Username: "redis_username", Password: "redis_password", PasswordFile: "redis_password_file",
 	SentinelUsername: "redis_sentinel_username", SentinelPassword: "redis_sentinel_password", DB: "redis_db",
 	TLS: []string{"redis_tls_ca", "redis_tls_cert", "redis_tls_key", "redis_tls_server_name"},
 }

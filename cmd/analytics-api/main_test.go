@@ -27,6 +27,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
+	"github.com/telegraf-describe/telegraf-describe/internal/secret"
 )
 
 // TestMain runs the command instead of the tests in the processes that [start] starts.
@@ -90,14 +91,25 @@ type child struct {
 	cmd    *exec.Cmd
 	stderr *buffer
 	url    string
-	redis  string
+	// redis is the address of the embedded Redis, and passwordFile has its password.
+	redis, passwordFile string
+}
+
+// client returns a client of the embedded Redis.
+func (c *child) client(t *testing.T) *redis.Client {
+	t.Helper()
+	password, err := secret.Read(c.passwordFile)
+	require.NoError(t, err)
+	client := redis.NewClient(&redis.Options{Addr: c.redis, Password: password})
+	t.Cleanup(func() { _ = client.Close() })
+	return client
 }
 
 // start starts the command as a child process and waits until it serves. It kills the child when the test ends.
 func start(t *testing.T, env []string, args ...string) *child {
 	t.Helper()
 	c := &child{cmd: exec.Command(os.Args[0], args...), stderr: &buffer{}}
-	c.cmd.Env = append([]string{"RUN_ANALYTICS_API=1", "PATH=" + os.Getenv("PATH")}, env...)
+	c.cmd.Env = append([]string{"RUN_ANALYTICS_API=1", "PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}, env...)
 	c.cmd.Dir, c.cmd.Stderr = t.TempDir(), c.stderr
 	require.NoError(t, c.cmd.Start())
 	t.Cleanup(func() {
@@ -108,6 +120,9 @@ func start(t *testing.T, env []string, args ...string) *child {
 	c.url = regexp.MustCompile(`address=(https?://\S+)`).FindStringSubmatch(c.stderr.String())[1]
 	if m := regexp.MustCompile(`address=redis://(\S+)`).FindStringSubmatch(c.stderr.String()); m != nil {
 		c.redis = m[1]
+	}
+	if m := regexp.MustCompile(`password_for_programs_of_this_user=(\S+)`).FindStringSubmatch(c.stderr.String()); m != nil {
+		c.passwordFile = m[1]
 	}
 	return c
 }
@@ -130,11 +145,10 @@ func (c *child) wait(t *testing.T) error {
 	return err
 }
 
-func put(t *testing.T, addr string) {
+// put writes a record to the embedded Redis.
+func (c *child) put(t *testing.T) {
 	t.Helper()
-	client := redis.NewClient(&redis.Options{Addr: addr})
-	defer client.Close()
-	w := cache.NewWriter(client, cache.Options{Retention: time.Hour})
+	w := cache.NewWriter(c.client(t), cache.Options{Retention: time.Hour})
 	r := record.Record{Table: "analytics_solar", Field: "f", Agent: "a", Start: time.Unix(0, 0), Stats: []record.Stat{{Name: "mean", Value: 1.5}}}
 	require.NoError(t, w.Put(t.Context(), record.Table{Database: "db", Name: "analytics_solar"}, []record.Record{r}))
 }
@@ -156,7 +170,7 @@ func TestEmbeddedRedisServesAndEndsWithTheService(t *testing.T) {
 			require.Contains(t, c.stderr.String(), want.storage)
 			_, health := c.get(t, "/health")
 			require.Contains(t, health, want.storage)
-			put(t, c.redis)
+			c.put(t)
 			for _, path := range []string{"/analytics/solar?database=db", "/analytics/analytics_solar?database=db"} {
 				status, body := c.get(t, path)
 				require.Equal(t, http.StatusOK, status)
@@ -178,7 +192,7 @@ func TestRecordsInAFolderSurviveARestart(t *testing.T) {
 	args := []string{"--listen", "127.0.0.1:0", "--embedded", "auto", "--embedded-listen", "127.0.0.1:0", "--embedded-dir", dir}
 	c := start(t, nil, args...)
 	require.Contains(t, c.stderr.String(), "persistent in "+dir)
-	put(t, c.redis)
+	c.put(t)
 	require.NoError(t, c.cmd.Process.Signal(os.Interrupt))
 	require.NoError(t, c.wait(t))
 	status, body := start(t, nil, args...).get(t, "/analytics/solar?database=db")
@@ -189,9 +203,7 @@ func TestServiceEndsWhenItsRedisEnds(t *testing.T) {
 	t.Parallel()
 	redistest.Need(t)
 	c := start(t, nil, "--listen", "127.0.0.1:0", "--embedded", "redis-server", "--embedded-listen", "127.0.0.1:0")
-	client := redis.NewClient(&redis.Options{Addr: c.redis})
-	defer client.Close()
-	_ = client.Shutdown(t.Context())
+	_ = c.client(t).Shutdown(t.Context())
 	require.Error(t, c.wait(t))
 	require.Contains(t, c.stderr.String(), "analytics-api: the embedded Redis has ended")
 }
@@ -264,7 +276,7 @@ func TestEmbeddedRedisIgnoresTheSettingsOfAConfiguredRedis(t *testing.T) {
 		"ANALYTICS_API_REDIS_TLS_SERVER_NAME=x",
 	}
 	c := start(t, env, "--listen", "127.0.0.1:0", "--embedded", "memory", "--embedded-listen", "127.0.0.1:0")
-	put(t, c.redis)
+	c.put(t)
 	status, body := c.get(t, "/analytics/solar?database=db")
 	require.Equal(t, http.StatusOK, status, body)
 }
@@ -482,7 +494,7 @@ func TestRefusedPasswordIsReportedButNotShown(t *testing.T) {
 		status, _ := c.get(t, "/databases")
 		require.Equal(t, http.StatusServiceUnavailable, status)
 		require.Contains(t, c.stderr.String(), "redis at "+server.Addr())
-		require.Contains(t, c.stderr.String(), "; check 'redis_username', 'redis_password', 'redis'")
+		require.Contains(t, c.stderr.String(), "; check 'redis_username', 'redis_password', 'redis_password_file', 'redis'")
 		c.stderr.wait(t, "status=503 redis="+server.Addr())
 		require.NotContains(t, c.stderr.String(), "s3cret")
 	}

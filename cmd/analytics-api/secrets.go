@@ -16,7 +16,7 @@ func (c *config) readSecrets() error {
 	}
 	sentinel, sentinelErr := readSecret("redis_sentinel_password", c.RedisSentinelPass, c.RedisSentinelFile)
 	c.RedisSentinelPass = sentinel
-	return errors.Join(err, sentinelErr)
+	return errors.Join(err, sentinelErr, c.validateEmbeddedPassword())
 }
 
 // readSecret returns the value of a setting, or the only line of the file that is set instead.
@@ -33,3 +33,17 @@ func readSecret(name, value, file string) (string, error) {
 	}
 	return text, nil
 }
+
+// validateEmbeddedPassword checks the settings of the password of the embedded Redis.
+func (c *config) validateEmbeddedPassword() error {
+	switch {
+	case c.EmbeddedPassword != "" && c.EmbeddedPasswordFile != "":
+		return errors.New("'embedded_password' and 'embedded_password_file' are both set, want one of them")
+	case c.EmbeddedPassword != "" && len(c.EmbeddedPassword) < minPassword:
+		return fmt.Errorf("invalid 'embedded_password' setting: it has %d bytes, want %d or more", len(c.EmbeddedPassword), minPassword)
+	}
+	return nil
+}
+
+// minPassword is the length of the shortest embedded_password.
+const minPassword = 8

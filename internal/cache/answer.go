@@ -56,7 +56,7 @@ func diagnose(err error, n Names) (meaning string, check []string) {
 	case isNoCluster(err):
 		return ": several servers must be nodes of a cluster, or Sentinels together with the name of a primary", []string{n.Servers, n.MasterName}
 	case isRefused(err):
-		return "", []string{n.Username, n.Password, n.Servers}
+		return "", []string{n.Username, n.Password, n.PasswordFile, n.Servers}
 	case isNoDB(err):
 		return "", []string{n.DB, n.Servers}
 	case isTLS(err):

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -48,9 +49,20 @@ func (o DialOptions) Addrs() []string {
 	return addrs
 }
 
+// Local returns the address of the only server if it is on this machine, uses no TLS and has no credentials in o.
+func (o DialOptions) Local() (addr string, ok bool) {
+	u, err := o.universal()
+	if err != nil || len(u.Addrs) != 1 || u.MasterName != "" || u.TLSConfig != nil || u.Username+u.Password != "" || o.PasswordFrom != nil {
+		return "", false
+	}
+	host, _, err := net.SplitHostPort(u.Addrs[0]) // the path of a socket has no port
+	ip := net.ParseIP(host)
+	return u.Addrs[0], err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
+}
+
 // Names are the names of the options of a [DialOptions] in the user's configuration, for messages.
 type Names struct {
-	Servers, MasterName, Username, Password, SentinelUsername, SentinelPassword, DB string
+	Servers, MasterName, Username, Password, PasswordFile, SentinelUsername, SentinelPassword, DB string
 	// Limits bound how much is kept.
 	Limits, TLS []string
 }

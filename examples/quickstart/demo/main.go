@@ -18,6 +18,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/secret"
 )
 
 const (
@@ -77,8 +79,9 @@ func (d *demo) api() string { return fmt.Sprintf("http://127.0.0.1:%d", d.apiPor
 
 func (d *demo) run(ctx context.Context) error {
 	redis := fmt.Sprintf("127.0.0.1:%d", d.redisPort)
-	api, err := d.start("analytics-api", nil, "--config", apiConfig, "--listen", strings.TrimPrefix(d.api(), "http://"),
-		"--embedded", "auto", "--embedded-listen", redis)
+	password := secret.New(32)
+	api, err := d.start("analytics-api", []string{"ANALYTICS_API_EMBEDDED_PASSWORD=" + password},
+		"--config", apiConfig, "--listen", strings.TrimPrefix(d.api(), "http://"), "--embedded", "auto", "--embedded-listen", redis)
 	if err != nil {
 		return err
 	}
@@ -96,7 +99,7 @@ func (d *demo) run(ctx context.Context) error {
 	if err := play(playing, recording, replay); err != nil {
 		return err
 	}
-	telegraf, err := d.start("telegraf-describe", []string{"REDIS_URL=redis://" + redis, "REPLAY_FILE=" + replay}, "--config", telegrafConfig)
+	telegraf, err := d.start("telegraf-describe", []string{"REDIS_URL=redis://:" + password + "@" + redis, "REPLAY_FILE=" + replay}, "--config", telegrafConfig)
 	if err != nil {
 		return err
 	}

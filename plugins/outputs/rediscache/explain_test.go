@@ -61,7 +61,7 @@ func TestASentinelHasCredentialsOfItsOwn(t *testing.T) {
 		}
 	}
 	r, _ := output(t, byPassword.Addr(), "  master_name = \"main\"\n  password = \"wrong\"\n  sentinel_password = \"own\"\n")
-	require.ErrorContains(t, r.Connect(), "; check 'username', 'password', 'servers'")
+	require.ErrorContains(t, r.Connect(), "; check 'username', 'password', 'password_file', 'servers'")
 }
 
 func TestErrorsOfTheTopologyNameTheOptionToChange(t *testing.T) {
@@ -125,7 +125,7 @@ func TestARefusedWriteNamesItsReasonAndTheOptionsAndTheRecoveryIsLogged(t *testi
 	}{
 		{[]any{"CONFIG", "SET", "maxmemory", "1"}, []any{"CONFIG", "SET", "maxmemory", "0"}, "; check 'retention', 'max_buckets'"},
 		{[]any{"REPLICAOF", "127.0.0.1", "1"}, []any{"REPLICAOF", "NO", "ONE"}, "want the primary, or Sentinels that know it; check 'servers', 'master_name'"},
-		{[]any{"ACL", "SETUSER", "default", "-hset"}, []any{"ACL", "SETUSER", "default", "+hset"}, "; check 'username', 'password', 'servers'"},
+		{[]any{"ACL", "SETUSER", "default", "-hset"}, []any{"ACL", "SETUSER", "default", "+hset"}, "; check 'username', 'password', 'password_file', 'servers'"},
 	} {
 		require.NoError(t, admin.Do(t.Context(), fault.begin...).Err())
 		for range 2 {
@@ -188,5 +188,5 @@ func TestTheReasonOfAFailedAttemptIsLoggedWhenItChanges(t *testing.T) {
 		require.ErrorContains(t, r.Connect(), "NOAUTH")
 	}
 	require.Len(t, log.Warnings(), 1)
-	require.Regexp(t, `Not connected after .*s: redis at .*: NOAUTH .*; check 'username', 'password', 'servers'`, log.Warnings()[0])
+	require.Regexp(t, `Not connected after .*s: redis at .*: NOAUTH .*; check 'username', 'password', 'password_file', 'servers'`, log.Warnings()[0])
 }

@@ -23,6 +23,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/option"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
+	"github.com/telegraf-describe/telegraf-describe/internal/secret"
 )
 
 //go:embed sample.conf
@@ -35,6 +37,7 @@ type RedisCache struct {
 	MasterName       string          `toml:"master_name"`
 	Username         config.Secret   `toml:"username"`
 	Password         config.Secret   `toml:"password"`
+	PasswordFile     string          `toml:"password_file"`
 	SentinelUsername config.Secret   `toml:"sentinel_username"`
 	SentinelPassword config.Secret   `toml:"sentinel_password"`
 	DB               int             `toml:"db"`
@@ -74,9 +77,10 @@ type counters struct {
 func (*RedisCache) SampleConfig() string { return sampleConfig }
 
 // examples has a valid value for each option that can be invalid.
-var examples = option.Examples{
+var examples = option.Examples{ //nolint:gosec // the path of a file
 	"agent": `"web1"`, "compat_max_records": "1000", "database": `"mydb"`, "database_tag": `"tenant"`, "db": "0", "master_name": `"mymaster"`,
 	"max_buckets": "1000", "restore_limit": `"64MiB"`, "retention": `"30d"`, "servers": `["redis://127.0.0.1:6379"]`, "timeout": `"5s"`,
+	"password_file": `"/etc/telegraf/redis.password"`,
 }
 
 // Check checks the options and sets the default of agent. It may be called several times. The error joins one of type
@@ -127,6 +131,9 @@ func (r *RedisCache) checkServers() error {
 	}
 	if r.MasterName == "" && (!r.SentinelUsername.Empty() || !r.SentinelPassword.Empty()) {
 		return examples.Errorf("master_name", " \"\" with credentials of Sentinels, want the name of the primary that they watch")
+	}
+	if r.PasswordFile != "" && !r.Password.Empty() {
+		return examples.Errorf("password_file", " %q with a password, want one of them", r.PasswordFile)
 	}
 	if r.DB < 0 {
 		return examples.Errorf("db", " %d, want 0 or more", r.DB)
@@ -180,7 +187,7 @@ func (r *RedisCache) checkLimits() error {
 }
 
 var optionNames = cache.Names{
-	Servers: "servers", MasterName: "master_name", Username: "username", Password: "password",
+	Servers: "servers", MasterName: "master_name", Username: "username", Password: "password", PasswordFile: "password_file",
 	SentinelUsername: "sentinel_username", SentinelPassword: "sentinel_password", DB: "db",
 	Limits: []string{"retention", "max_buckets"}, TLS: []string{"tls_ca", "tls_cert", "tls_key", "tls_server_name"},
 }
@@ -238,7 +245,7 @@ func (r *RedisCache) logNoConnection(err error, now time.Time) {
 // dialOptions returns the options of the connection, with the secrets.
 func (r *RedisCache) dialOptions() (cache.DialOptions, error) {
 	o := cache.DialOptions{Servers: r.Servers, MasterName: r.MasterName, DB: r.DB, Timeout: time.Duration(r.Timeout)}
-	for _, secret := range []struct {
+	for _, s := range []struct {
 		name  string
 		value *config.Secret
 		text  *string
@@ -248,15 +255,20 @@ func (r *RedisCache) dialOptions() (cache.DialOptions, error) {
 		{"sentinel_username", &r.SentinelUsername, &o.SentinelUsername},
 		{"sentinel_password", &r.SentinelPassword, &o.SentinelPassword},
 	} {
-		text, err := reveal(secret.value)
+		text, err := reveal(s.value)
 		if err != nil {
-			return o, fmt.Errorf("getting '%s': %w", secret.name, err)
+			return o, fmt.Errorf("getting '%s': %w", s.name, err)
 		}
-		*secret.text = text
+		*s.text = text
 	}
 	var err error
 	if o.TLS, err = r.TLSConfig(); err != nil {
 		return o, fmt.Errorf("invalid TLS settings: %w", err)
+	}
+	if r.PasswordFile != "" {
+		o.PasswordFrom = func() (string, error) { return secret.Read(r.PasswordFile) }
+	} else if addr, ok := o.Local(); ok { // perhaps that of analytics-api --embedded
+		o.PasswordFrom = func() (string, error) { return redisserver.LocalPassword(addr) }
 	}
 	return o, nil
 }

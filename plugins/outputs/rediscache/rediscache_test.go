@@ -427,11 +427,11 @@ func TestAWrongPasswordIsNeitherTriedAgainNorShown(t *testing.T) {
 	require.NoError(t, ro.Init())
 	err := ro.Connect()
 	require.ErrorContains(t, err, "redis at "+server.Addr()+": WRONGPASS")
-	require.ErrorContains(t, err, "; check 'username', 'password', 'servers'")
+	require.ErrorContains(t, err, "; check 'username', 'password', 'password_file', 'servers'")
 	for _, options := range []string{"", "  password = \"s3cret\"", "  username = \"nobody\"\n  password = \"s3cret\""} {
 		r, _ := output(t, server.Addr(), options)
 		err := r.Connect()
-		require.ErrorContains(t, err, "; check 'username', 'password', 'servers'")
+		require.ErrorContains(t, err, "; check 'username', 'password', 'password_file', 'servers'")
 		require.NotContains(t, err.Error(), "s3cret")
 	}
 	r, _ := output(t, "user:s3cret@"+server.Addr(), "")
