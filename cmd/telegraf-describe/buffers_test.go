@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -39,19 +40,39 @@ func TestABufferBelowTheRowsOfMaxSeriesIsWarnedOf(t *testing.T) {
 // An operator reads warnings only if none is normal.
 func TestExamplesPrintNoWarning(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"quickstart", "influxdb3", "migrate-from-python-plugin"} { // stock-telegraf is for another build
+	input := writeFile(t, "telegraf.conf", "[agent]\n  skip_processors_after_aggregators = true\n[[inputs.cpu]]\n")
+	check := func(files ...string) []string {
+		args := []string{"config", "check"}
+		for _, file := range files {
+			args = append(args, "--config", file)
+		}
+		return args
+	}
+	for name, args := range map[string][]string{
+		"quickstart":                 check(example(t, "quickstart/telegraf.conf")),
+		"influxdb3":                  check(example(t, "influxdb3/telegraf.conf")),
+		"migrate-from-python-plugin": check(example(t, "migrate-from-python-plugin/telegraf.conf")),
+		"stock-telegraf":             check(example(t, "stock-telegraf/telegraf.conf")),
+		"stock-telegraf, plugin":     {"execd", "--config", example(t, "stock-telegraf/plugin.conf")},
+		"first-hour":                 check(input, example(t, "first-hour/describe.conf")),
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			env := []string{"INFLUX_URL=http://127.0.0.1:1", "INFLUX_TOKEN=secret", "LISTEN=127.0.0.1:0", "STATE=" + t.TempDir(),
-				"REDIS_URL=redis://127.0.0.1:6379", "REPLAY_FILE=" + example(t, "../testdata/latency.lp")}
-			r := startTelegrafWith(t, env, "config", "check", "--config", example(t, name+"/telegraf.conf")).wait()
+			env := []string{
+				"INFLUX_URL=http://127.0.0.1:1", "INFLUX_TOKEN=secret", "LISTEN=127.0.0.1:0", "STATE=" + t.TempDir(),
+				"REDIS_URL=redis://127.0.0.1:6379", "REPLAY_FILE=" + example(t, "../testdata/latency.lp"), "OUTPUT_FILE=stdout",
+				"DESCRIBE=" + os.Args[0], "PLUGIN_CONF=" + example(t, "stock-telegraf/plugin.conf"),
+			}
+			r := startTelegrafWith(t, env, args...).wait()
 			require.Zero(t, r.code, r.stderr)
-			require.Equal(t, "OK\n", r.stdout)
+			if args[0] == "config" {
+				require.Equal(t, "OK\n", r.stdout)
+			}
 			for _, line := range trimmedLines(r.stderr) {
 				if name == "migrate-from-python-plugin" && strings.Contains(line, "A restart loses the open buckets") {
 					continue // its README runs it with --once, where there is no restart and no such warning
 				}
-				require.NotRegexp(t, " [WE]! ", line)
+				require.NotRegexp(t, "(^| )[WE]! ", line)
 			}
 		})
 	}

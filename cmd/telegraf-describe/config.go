@@ -99,6 +99,7 @@ func check(c *cli.Context, out io.Writer) error {
 	warnOverlaps(cfg.Aggregators)
 	warnMerges(cfg.Aggregators)
 	warnUnreached(cfg)
+	warnOutputMerges(cfg)
 	warnBuffers(cfg)
 	if err := checkConfig(cfg, true); err != nil {
 		return err

@@ -230,7 +230,7 @@ func TestExecdRefusesAPluginConfWithFileAndLine(t *testing.T) {
 		"aggregator":     {block + "[[aggregators.final]]\n", `:3: found "aggregators.final", want [[aggregators.describe]] tables only`},
 		"no array":       {"[aggregators.describe]\n", `:1: found "aggregators.describe"`},
 		"agent":          {"[agent]\n  debug = true\n" + block, `:1: found "agent"`},
-		"unknown option": {block + block + "  buckett = \"1m\"\n", ":5: block 2 of aggregators.describe: unknown option 'buckett'"},
+		"unknown option": {block + block + "  buckett = \"1m\"\n", ":5: block 2 of aggregators.describe: unknown option 'buckett', did you mean \"bucket\"?"},
 		"type":           {block + "  max_series = \"many\"\n", "line 3: "},
 		"secret":         {block + "  prefix = \"@{store:key}\"\n", `:3: option 'prefix' has the secret "@{store:key}"`},
 	} {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/influxdata/telegraf/metric"
@@ -26,24 +25,6 @@ func warnOverlaps(all []*models.RunningAggregator) {
 				"of the other: give each block its own prefix", d.Prefix)
 		}
 	}
-}
-
-// warnMerges logs a warning for each describe aggregator whose name_override may give the rows of several measurements one
-// name. Telegraf applies it to the rows: fields of the same name then have the same name, tags and time.
-func warnMerges(all []*models.RunningAggregator) {
-	for _, ra := range all {
-		d, ok := ra.Aggregator.(*describe.Describe)
-		if !ok || ra.Config.NameOverride == "" || passesOneName(&ra.Config.Filter) {
-			continue
-		}
-		d.Log.Warnf("name_override = %q gives the rows of all measurements one name, so rows of fields that have the same name replace each other: "+
-			"set namepass to one measurement, or prefix instead of name_override", ra.Config.NameOverride)
-	}
-}
-
-// passesOneName reports whether a filter lets through only one metric name: its namepass has one entry without wildcards.
-func passesOneName(f *models.Filter) bool {
-	return len(f.NamePass) == 1 && !strings.ContainsAny(f.NamePass[0], "*?[{")
 }
 
 // overlap reports whether both aggregators are describe and may emit rows of the same name, tags and time.

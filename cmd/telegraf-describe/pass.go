@@ -47,14 +47,19 @@ func rowNames(all []*models.RunningAggregator) (names []rowName) {
 		if !ok {
 			continue
 		}
-		n := rowName{text: d.Prefix}
-		if override := ra.Config.NameOverride; override != "" {
-			n = rowName{text: override + ra.Config.MeasurementSuffix, whole: true}
-		}
-		n.text = ra.Config.MeasurementPrefix + n.text
-		names = append(names, n)
+		names = append(names, nameOfRows(ra, d))
 	}
 	return names
+}
+
+// nameOfRows returns the name of the rows of d, the aggregator of ra.
+func nameOfRows(ra *models.RunningAggregator, d *describe.Describe) rowName {
+	n := rowName{text: d.Prefix}
+	if override := ra.Config.NameOverride; override != "" {
+		n = rowName{text: override + ra.Config.MeasurementSuffix, whole: true}
+	}
+	n.text = ra.Config.MeasurementPrefix + n.text
+	return n
 }
 
 // pattern returns a pattern of namepass that lets the rows through.

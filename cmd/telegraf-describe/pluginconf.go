@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"regexp"
 	"slices"
 
@@ -12,6 +13,9 @@ import (
 	"github.com/influxdata/telegraf/models"
 	"github.com/influxdata/toml"
 	"github.com/influxdata/toml/ast"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/option"
+	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 )
 
 // pluginConf is a plugin.conf: the describe blocks for the command execd, as they are in a telegraf.conf.
@@ -110,11 +114,13 @@ func (p *pluginConf) checkSecrets() error {
 
 // unknown returns an error for options that Telegraf did not use, or nil if they are in no block.
 func (p *pluginConf) unknown(options []string) error {
+	known := slices.Concat(optionsOf(reflect.TypeFor[describe.Describe]()), generalOptions)
 	var errs []error
 	for i, table := range p.tables {
-		for _, option := range options {
-			if _, ok := table.Fields[option]; ok {
-				errs = append(errs, p.at(i, option, fmt.Errorf("unknown option '%s': telegraf-describe --usage describe prints all options", option)))
+		for _, name := range options {
+			if _, ok := table.Fields[name]; ok {
+				errs = append(errs, p.at(i, name, fmt.Errorf("unknown option '%s'%s: telegraf-describe --usage describe prints all options",
+					name, option.Suggest(name, known))))
 			}
 		}
 	}

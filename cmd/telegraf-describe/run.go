@@ -146,6 +146,7 @@ func (r *runner) load() (*config.Config, error) {
 	warnOverlaps(c.Aggregators)
 	warnMerges(c.Aggregators)
 	warnUnreached(c)
+	warnOutputMerges(c)
 	warnBuffers(c)
 	if err := dropOpenRows(c); err != nil {
 		return nil, err
