@@ -22,13 +22,18 @@ import (
 // kind is a kind of plugin, with the plugins of this build.
 type kind struct {
 	name       string   // as in a configuration, such as "inputs"
-	names      []string // of the plugins, sorted
+	names      []string // of the plugins, sorted; they are keys of the registry that create reads
 	deprecated map[string]telegraf.DeprecationInfo
-	create     func(name string) telegraf.PluginDescriber // nil for kinds without a section in a configuration
+	// create returns a new plugin, which is not initialized. It is nil for kinds without a section in a configuration, whose options are
+	// in the sections of other plugins.
+	create func(name string) telegraf.PluginDescriber
 }
 
+// kinds returns the kinds in the order in which "config create" prints their sections, and with the plugins that this build registered in
+// Telegraf. Those are complete after the init functions of all packages.
 func kinds() []kind {
 	return []kind{
+		// A secret store is created with an ID. It does not appear in the sample.
 		{"secretstores", sorted(secretstores.SecretStores), secretstores.Deprecations,
 			func(n string) telegraf.PluginDescriber { return secretstores.SecretStores[n]("dummy") }},
 		{"outputs", sorted(outputs.Outputs), outputs.Deprecations, func(n string) telegraf.PluginDescriber { return outputs.Outputs[n]() }},
@@ -42,8 +47,10 @@ func kinds() []kind {
 	}
 }
 
+// sorted returns the keys of a registry in ascending order.
 func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
+// pluginsCommand returns the command "plugins", which lists all kinds, with a subcommand for each kind.
 func pluginsCommand(out io.Writer) *cli.Command {
 	list := func(only ...string) *cli.Command {
 		return &cli.Command{
@@ -80,6 +87,8 @@ func listPlugins(out io.Writer, deprecated bool, only ...string) error {
 	return nil
 }
 
+// list prints a line for each plugin, as a build tag names it: inputs.cpu. With deprecated it prints the plugins of upstream's list of
+// deprecations instead, which also has plugins that upstream has removed.
 func (k kind) list(out io.Writer, deprecated bool) error {
 	names := k.names
 	if deprecated {
@@ -124,6 +133,8 @@ func printUsage(out io.Writer, name string) error {
 	return nil
 }
 
+// sample prints the sample configuration of a plugin, and an empty line after it. Each line begins with comment, which is empty or "# ".
+// The kind must have sections, and the build the plugin.
 func (k kind) sample(out io.Writer, name, comment string) error {
 	text := k.create(name).SampleConfig()
 	if strings.TrimSpace(text) == "" {
@@ -146,6 +157,8 @@ var shown = map[string]bool{
 	"inputs.cpu": true, "inputs.mem": true, "inputs.disk": true, "inputs.diskio": true, "inputs.system": true,
 }
 
+// globalSections is the beginning of a sample configuration. Its metric_buffer_limit is bufferLimit, so that a user who keeps the file has
+// our default too.
 const globalSections = `# A configuration of telegraf-describe. Its format is that of Telegraf: see
 # https://docs.influxdata.com/telegraf/v1/configuration/
 
@@ -200,6 +213,8 @@ func wanted(filter []string, name string) bool {
 	return len(filter) == 0 || slices.Contains(filter, name)
 }
 
+// samples prints the sample configurations of the plugins in only, or of all plugins if only is empty. The plugins that a user did not name
+// are comments, except those of shown.
 func (k kind) samples(out io.Writer, only []string) error {
 	for _, name := range k.names {
 		if !wanted(only, name) {

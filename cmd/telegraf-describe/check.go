@@ -114,7 +114,8 @@ func unknownOptions(s source) error {
 	return errors.Join(errs...)
 }
 
-// optionsOf returns the names of the options of a plugin's type.
+// optionsOf returns the names of the options of a plugin's type, as the TOML library finds them: by the tag of a field, and in embedded
+// structs such as those of Telegraf's TLS options.
 func optionsOf(plugin reflect.Type) (names []string) {
 	for i := range plugin.NumField() {
 		f := plugin.Field(i)
@@ -129,7 +130,8 @@ func optionsOf(plugin reflect.Type) (names []string) {
 	return names
 }
 
-// generalOptions are the options that Telegraf has for aggregators and outputs of any kind.
+// generalOptions are the options that Telegraf has for aggregators and outputs of any kind. Telegraf does not export its list; a test loads
+// each of these with an output. If a new version of Telegraf has more of them, only the suggestions for a misspelled option miss them.
 var generalOptions = []string{
 	"alias", "buffer_directory", "buffer_disk_sync", "buffer_strategy", "collection_jitter", "collection_offset", "data_format", "delay",
 	"drop", "drop_original", "fielddrop", "fieldexclude", "fieldinclude", "fieldpass", "flush_interval", "flush_jitter", "grace", "id",

@@ -16,10 +16,10 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/show"
-
 	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 )
 
+// configCommand returns the command "config". Without a subcommand it does the same as "config create", as in upstream.
 func configCommand(out io.Writer) *cli.Command {
 	create := func(c *cli.Context) error {
 		if c.NArg() > 0 {
@@ -49,7 +49,9 @@ func configCommand(out io.Writer) *cli.Command {
 	}
 }
 
-// configFiles returns the given files and the *.conf files of the folders, or the default files if there are none.
+// configFiles returns the given files and the *.conf files of the folders, or the default files if there are none. A folder is searched
+// with the folders below it. The order matters: Telegraf loads the files in it, and a later value of [agent] replaces an earlier one. An
+// entry of files may be a URL. It is not requested here, and no file is opened.
 func configFiles(files, folders []string) ([]string, error) {
 	all := append([]string(nil), files...)
 	for _, folder := range folders {
@@ -78,8 +80,8 @@ func chosenFiles(c *cli.Context) ([]string, error) {
 	return configFiles(texts(c, "config"), texts(c, "config-directory"))
 }
 
-// check is the command "config check". It loads the configuration and initializes the plugins as the agent does, but leaves
-// the state of describe and buffers on disk alone. It prints OK, unless it is quiet.
+// check is the command "config check". It loads the configuration and initializes the plugins as the agent does, but opens
+// neither the state of describe nor buffers on disk. It prints OK, unless it is quiet.
 func check(c *cli.Context, out io.Writer) error {
 	files, err := chosenFiles(c)
 	if err != nil {
@@ -114,7 +116,7 @@ func check(c *cli.Context, out io.Writer) error {
 	return err
 }
 
-// migrate is the command "config migrate".
+// migrate is the command "config migrate". It stops at the first file that cannot be migrated; the files before it have been written.
 func migrate(c *cli.Context) error {
 	files, err := chosenFiles(c)
 	if err != nil {
@@ -131,7 +133,8 @@ func migrate(c *cli.Context) error {
 	return nil
 }
 
-// migrateFile writes the migrated configuration to file + ".migrated". That of a URL is written to the current folder.
+// migrateFile writes the migrated configuration to file + ".migrated". That of a URL is written to the current folder. It writes nothing if
+// there is nothing to migrate. A file that exists is an error, unless force is set.
 func migrateFile(file string, force bool) error {
 	data, remote, err := config.LoadConfigFile(file)
 	if err != nil {

@@ -18,6 +18,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/state"
 )
 
+// execdCommand returns the command "execd", which a stock Telegraf starts. It keeps the agent's handling of signals, because the child must
+// emit its rows before it ends: see execd.Run.
 func execdCommand(signals <-chan os.Signal) *cli.Command {
 	return &cli.Command{
 		Name:  "execd",

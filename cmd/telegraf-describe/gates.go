@@ -9,7 +9,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 )
 
-// openGate is about the longest duration that Telegraf can add to a time: 290 years.
+// openGate is about the longest duration that Telegraf can add to a time: 290 years. A time.Duration has 63 bits of nanoseconds, and ends
+// at 292 years. 8766 hours are a year of 365.25 days.
 const openGate = 290 * 8766 * time.Hour
 
 // openGates sets the grace and the delay of every describe aggregator so that values of any time reach it. By default
@@ -28,6 +29,7 @@ func openGates(all []*models.RunningAggregator) {
 	}
 }
 
+// openGatesOf does it for one aggregator. The options of d are pointers: nil means that the configuration does not set them.
 func openGatesOf(ra *models.RunningAggregator, d *describe.Describe) {
 	gate := config.Duration(openGate)
 	if d.Grace == nil {

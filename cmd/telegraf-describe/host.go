@@ -14,14 +14,17 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 )
 
-// host informs the describe aggregators of a configuration that the agent stops. Plugins of Telegraf cannot see that themselves.
+// host informs the describe aggregators of a configuration that the agent stops. Plugins of Telegraf cannot see that themselves: an
+// aggregator has no Stop or Close. newHost is called first, then stop, unless the agent ends by itself, and close after the agent
+// has ended. stop runs beside the agent; the plugins call the functions of describe.Host from several goroutines.
 type host struct {
 	stopping atomic.Bool
-	plugins  []*describe.Describe
-	windows  []*window // of the plugins for which the last Push differs from others
+	plugins  []*describe.Describe // in the order of the configuration
+	windows  []*window            // of the plugins for which the last Push differs from others
 }
 
-// newHost sets the host of each describe aggregator. It must be called before the agent initializes the plugins.
+// newHost sets the host of each describe aggregator. It must be called before the agent initializes the plugins. once and test are the flags
+// of the command line. Blocks with the same ID get different numbers in the order of the configuration, so that each has a state of its own.
 func newHost(c *config.Config, once, test bool) *host {
 	h := new(host)
 	h.stopping.Store(once || test) // these runs end by themselves
@@ -56,8 +59,8 @@ func newHost(c *config.Config, once, test bool) *host {
 // window follows the periods of a running aggregator, to recognize its last Push. Telegraf pushes at the end of each
 // period, and once more when no metric follows.
 //
-// Where both come at the same time, they cannot be distinguished. So a host that stops lets the agent stop after the end of
-// a period that is near, and after a Push at the end of a period there is no further one: see isLast.
+// If both come at about the same time, the two Pushes look alike. So if the end of a period is near, stop waits for the Push at that end
+// before the agent may stop. A Push at the end of a period while the run stops moves the next end out of reach: see isLast.
 type window struct {
 	ra *models.RunningAggregator
 
@@ -68,15 +71,16 @@ type window struct {
 const (
 	// slack is how much before the end of a period its timer may fire.
 	slack = 2 * time.Millisecond
-	// near is how far away the end of a period may be for a host that stops to wait for it.
+	// near is the longest time until the end of a period for which stop waits.
 	near = time.Second
-	// never is further away than any end of a run.
+	// never is longer than any run.
 	never = 365 * 24 * time.Hour
 )
 
 // observe reads the end of the period. It must be called with the lock of the aggregator held.
 func (w *window) observe() { w.set(w.ra.EndPeriod()) }
 
+// set stores the end of the period and returns the one before.
 func (w *window) set(end time.Time) (before time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -99,7 +103,8 @@ func (w *window) isLast(stopping bool) bool {
 	return false
 }
 
-// wait waits for the Push at the end of the period, if that is near.
+// wait waits for the Push at the end of the period, if that is near, and at most for the time near after it. It polls, because the Push is
+// seen only by observing the period.
 func (w *window) wait() {
 	w.mu.Lock()
 	end := w.end
@@ -189,8 +194,8 @@ func warnRewrites(c *config.Config) {
 	}
 }
 
-// warnUnknownServers warns of outputs that may write to any version of InfluxDB and do not mention the tag of open rows:
-// which server it is, the configuration does not show, and neither version wants the rows as they are.
+// warnUnknownServers warns of outputs that may write to any version of InfluxDB and do not mention the tag of open rows. The configuration
+// does not show the version of the server, and each version needs a filter for these rows.
 func warnUnknownServers(c *config.Config) {
 	for _, tag := range stateTags(c.Aggregators) {
 		for _, output := range c.Outputs {

@@ -2,19 +2,12 @@ package main
 
 import (
 	"fmt"
-	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/influxdata/telegraf/config"
-	"github.com/influxdata/telegraf/plugins/aggregators"
-	"github.com/influxdata/telegraf/plugins/inputs"
-	"github.com/influxdata/telegraf/plugins/outputs"
-	"github.com/influxdata/telegraf/plugins/parsers"
-	"github.com/influxdata/telegraf/plugins/processors"
-	"github.com/influxdata/telegraf/plugins/secretstores"
-	"github.com/influxdata/telegraf/plugins/serializers"
+
 	"github.com/telegraf-describe/telegraf-describe/cmd/telegraf-describe/blocks"
 	"github.com/telegraf-describe/telegraf-describe/internal/option"
 	"github.com/telegraf-describe/telegraf-describe/internal/show"
@@ -22,14 +15,9 @@ import (
 
 // registered returns the names of the build's plugins by kind, as build tags spell them.
 func registered() map[string][]string {
-	names := map[string][]string{
-		"inputs":       slices.Sorted(maps.Keys(inputs.Inputs)),
-		"outputs":      slices.Sorted(maps.Keys(outputs.Outputs)),
-		"processors":   slices.Sorted(maps.Keys(processors.Processors)),
-		"aggregators":  slices.Sorted(maps.Keys(aggregators.Aggregators)),
-		"secretstores": slices.Sorted(maps.Keys(secretstores.SecretStores)),
-		"parsers":      slices.Sorted(maps.Keys(parsers.Parsers)),
-		"serializers":  slices.Sorted(maps.Keys(serializers.Serializers)),
+	names := make(map[string][]string)
+	for _, k := range kinds() {
+		names[k.name] = k.names
 	}
 	if slices.Contains(names["parsers"], "xml") { // one plugin, whose formats are xml and xpath_*
 		names["parsers"] = append(names["parsers"], "xpath")
@@ -68,8 +56,8 @@ func lackError(c *config.Config, sources []source) error {
 		buildHint(paths))
 }
 
-// buildHint returns the command that builds the plugins of the files in. The make file separates paths by spaces, so there is
-// none for a path with a space.
+// buildHint returns the end of an error: the make command that adds the plugins of the files to the build. The Makefile separates paths by
+// spaces, so that a path with a space gets a command with PLUGINS instead.
 func buildHint(paths []string) string {
 	all := strings.Join(paths, " ")
 	switch {
@@ -88,6 +76,8 @@ func leftOut(c *config.Config, b *blocks.Block) bool {
 	return labeled || len(chosen) > 0 && !slices.Contains(chosen, b.Name)
 }
 
+// absolutePath returns the path from the root, because make runs in the folder of the project. If the current folder is gone, it returns the
+// path as it is.
 func absolutePath(path string) string {
 	if abs, err := filepath.Abs(path); err == nil {
 		return abs

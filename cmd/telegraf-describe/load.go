@@ -40,6 +40,7 @@ func loadFiles(c *config.Config, paths []string) ([]source, error) {
 	return sources, c.LoadAll() // without files, it sorts the processors and links the secrets
 }
 
+// loadError returns an error in the words of Telegraf's own LoadConfig, so that messages about a file look alike in both programs.
 func loadError(path string, err error) error {
 	return fmt.Errorf("loading config file %s failed: %w", path, err)
 }

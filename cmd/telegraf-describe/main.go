@@ -24,6 +24,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/describe"
 )
 
+// main has its own path for the command describe, which needs neither Telegraf's log nor the agent's handling of signals.
 func main() {
 	if isDescribe(os.Args) {
 		os.Exit(describe.Main(os.Args[2:]))
@@ -41,7 +42,8 @@ func main() {
 	}
 }
 
-// run runs the command line and logs the error that it returns.
+// run runs the command line and logs the error that it returns, so that main only sets the exit status. signals receives the signals that
+// stop or reload the agent. At the end the log is closed and the keys of protected secrets are destroyed.
 func run(args []string, out io.Writer, signals <-chan os.Signal) error {
 	defer memguard.Purge()
 	defer func() {
@@ -56,6 +58,8 @@ func run(args []string, out io.Writer, signals <-chan os.Signal) error {
 	return err
 }
 
+// newApp returns the command line of upstream, with the commands describe and execd. out gets what a user asked for, such as a list of
+// plugins. Logs and errors go to os.Stderr.
 func newApp(out io.Writer, signals <-chan os.Signal) *cli.App {
 	return &cli.App{
 		Name:      "telegraf-describe",
@@ -80,6 +84,7 @@ func newApp(out io.Writer, signals <-chan os.Signal) *cli.App {
 	}
 }
 
+// printVersion prints one line, for the flag and for the command.
 func printVersion(out io.Writer) error {
 	_, err := fmt.Fprintln(out, versions())
 	return err

@@ -14,17 +14,17 @@ import (
 
 // options are the flags of the agent.
 type options struct {
-	files, folders        []string
+	files, folders        []string // both empty for the default files; a file may be a URL
 	filters               filters
-	test, once            bool
-	wait                  time.Duration
+	test, once            bool          // gather once; if both are set, once counts
+	wait                  time.Duration // for service inputs, after the start of a run that gathers once
 	debug, quiet          bool
-	unprotected           bool
-	urlRetries            int
-	urlWatchInterval      time.Duration
-	watch                 string
-	watchInterval, settle time.Duration
-	pidFile, pprofAddress string
+	unprotected           bool          // secrets are in memory that is not locked
+	urlRetries            int           // attempts; -1 for no limit, 0 for Telegraf's default of 3
+	urlWatchInterval      time.Duration // 0 for never
+	watch                 string        // "notify", "poll", or "" for no watching of files
+	watchInterval, settle time.Duration // 0 for pollInterval, and 0 for no waiting
+	pidFile, pprofAddress string        // empty for none
 }
 
 // filters are the names of the sections and plugins to load or to print. An empty filter selects all.
@@ -32,6 +32,8 @@ type filters struct {
 	sections, inputs, outputs, aggregators, processors, secretstores []string
 }
 
+// configFlags returns the flags that select a configuration and its plugins. The command config accepts them too, before and after its
+// name: see levels.
 func configFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringSliceFlag{Name: "config", Usage: "configuration file or URL to load"},
@@ -52,6 +54,8 @@ func configFlags() []cli.Flag {
 	}
 }
 
+// agentFlags returns the flags that only the command without a subcommand has. Where DefaultText is set, the default is not the zero value
+// of the flag: 0 is replaced where the option is used.
 func agentFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "test", Usage: "gather once, print the metrics after processors and aggregators, and exit; outputs are not used"},
@@ -102,6 +106,7 @@ func newOptions(c *cli.Context) (options, error) {
 	return o, nil
 }
 
+// check returns an error for a value that no configuration makes valid. The error names the flag, the value and the rule.
 func (o options) check() error {
 	switch {
 	case o.watch != "" && o.watch != "notify" && o.watch != "poll":
@@ -138,7 +143,8 @@ func setSecrets(c *cli.Context) {
 	}
 }
 
-// newFilters reads the filters. Their names are separated by colons.
+// newFilters reads the filters. Their names are separated by colons. A filter that is given before and after a subcommand has the names of
+// both places.
 func newFilters(c *cli.Context) filters {
 	get := func(flag string) (names []string) {
 		for _, level := range levels(c, flag) {

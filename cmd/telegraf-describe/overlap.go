@@ -44,6 +44,8 @@ func renamed(a, b *models.AggregatorConfig) bool {
 		len(a.Tags)+len(b.Tags) > 0
 }
 
+// filteredByTag reports whether the filter depends on tags. Which metrics such a filter passes does not follow from names. Blocks that split
+// the metrics by a tag are usual, so no warning is logged for them.
 func filteredByTag(f *models.Filter) bool { return len(f.TagPassFilters)+len(f.TagDropFilters) > 0 }
 
 // shareName reports whether a metric name may pass both filters. The names that are tried are the patterns of
@@ -53,7 +55,7 @@ func shareName(f, g *models.Filter) bool {
 	return len(names) == 0 || slices.ContainsFunc(names, func(name string) bool { return passes(f, name) && passes(g, name) })
 }
 
-// passes reports whether the filter lets a metric of that name through; it may if the filter returns an error.
+// passes reports whether the filter lets a metric of that name, without tags, through. It returns true if the filter returns an error.
 func passes(f *models.Filter, name string) bool {
 	ok, err := f.Select(metric.New(name, nil, nil, time.Time{}))
 	return ok || err != nil

@@ -21,8 +21,8 @@ import (
 // pluginConf is a plugin.conf: the describe blocks for the command execd, as they are in a telegraf.conf.
 type pluginConf struct {
 	path   string
-	tables []*ast.Table
-	blocks []*models.RunningAggregator // of the same tables
+	tables []*ast.Table                // in the order of the file; at least one
+	blocks []*models.RunningAggregator // of the same tables, in the same order; not initialized
 }
 
 // loadPluginConf loads a plugin.conf from a file or a URL. Environment variables in texts are replaced as in a telegraf.conf. The
@@ -80,6 +80,8 @@ func describeTables(root *ast.Table) ([]*ast.Table, error) {
 	return blocks, nil
 }
 
+// misplaced returns the error for a table or an option that is no describe block. It begins with the line, or with line 1 if the value has
+// none; the caller puts the path before it.
 func misplaced(name string, value any) error {
 	line := 1
 	switch v := value.(type) {
@@ -90,12 +92,14 @@ func misplaced(name string, value any) error {
 	case *ast.KeyValue:
 		line = v.Line
 	}
-	return fmt.Errorf("%d: found %q, want [[aggregators.describe]] tables only: everything else belongs into the telegraf.conf", line, name)
+	return fmt.Errorf("%d: found %q, want [[aggregators.describe]] tables only: everything else belongs in telegraf.conf", line, name)
 }
 
 // secret matches a reference to a secret. Telegraf replaces it in the options of type Secret only, and describe has none.
 var secret = regexp.MustCompile(`@\{\w+:\w+\}`)
 
+// checkSecrets returns an error for the first reference to a secret. Without this check the value of the option would be the reference
+// itself.
 func (p *pluginConf) checkSecrets() error {
 	for i, table := range p.tables {
 		for _, option := range slices.Sorted(maps.Keys(table.Fields)) {

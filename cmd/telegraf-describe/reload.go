@@ -12,7 +12,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 )
 
-// cycle is the time of one agent: from loading its configuration until it has ended. Its methods are for one goroutine.
+// cycle is the time of one agent: from loading its configuration until it has ended. Its methods are for one goroutine, the one of runOnce.
+// A reload while the configuration is loading needs no check: the agent does not run yet, and the next cycle loads the files again.
 type cycle struct {
 	*runner
 	cancel   context.CancelFunc

@@ -27,7 +27,7 @@ import (
 type runner struct {
 	options
 	signals <-chan os.Signal
-	failed  <-chan error // gets the error that ended the server of profiles
+	failed  <-chan error // gets the error that ended the server of profiles; nothing comes without that server
 	pid     pidFile
 }
 
@@ -95,6 +95,8 @@ func notify(stopping bool) {
 	notifyState(state)
 }
 
+// notifyState sends a state to systemd. Without the variable NOTIFY_SOCKET it does nothing. An error is logged, because the agent works
+// without systemd.
 func notifyState(state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
 		log.Printf("D! Notifying systemd: %v", err)
@@ -117,7 +119,9 @@ func (r *runner) loadAndRun(ctx context.Context, loaded chan<- struct{}) error {
 	return err
 }
 
-// read loads the configuration and checks the options of our plugins. In test mode, outputs have no buffers.
+// read loads the configuration and checks the options of our plugins, but initializes none. In test mode, outputs have no buffers on disk,
+// which a running agent may use. quiet leaves out the log lines of loading. The secrets that Telegraf counts in package variables are reset,
+// so read must not run at the same time as another read; secrets that are linked stay valid.
 func (r *runner) read(testMode, quiet bool) (*config.Config, error) {
 	files, err := configFiles(r.files, r.folders)
 	if err != nil {
@@ -136,7 +140,8 @@ func (r *runner) read(testMode, quiet bool) (*config.Config, error) {
 	return c, checkOptions(c, sources)
 }
 
-// load reads the configuration, sets our defaults for describe and its outputs, and checks it.
+// load reads the configuration, sets our defaults for describe and its outputs, and checks it. Its warnings come before the agent's log
+// is set up: at the first start they are on stderr, even if the configuration has a log file.
 func (r *runner) load() (*config.Config, error) {
 	c, err := r.read(r.test && !r.once, r.quiet)
 	if err != nil {
@@ -207,6 +212,8 @@ func (r *runner) runAgent(ctx context.Context, c *config.Config) error {
 	return a.Run(running)
 }
 
+// setupLogging replaces the log of the process by the one of the configuration. A flag can make it more detailed or more quiet, but cannot
+// undo debug or quiet of the configuration.
 func (r *runner) setupLogging(c *config.Config) error {
 	return logger.SetupLogging(&logger.Config{
 		Debug:                   c.Agent.Debug || r.debug,
@@ -239,6 +246,8 @@ func (r *runner) announce(c *config.Config) {
 	}
 }
 
+// announcePlugins logs the plugins of each kind and how many of them, and of their options, are deprecated. The sources are empty unless
+// --print-plugin-config-source is set.
 func announcePlugins(c *config.Config) {
 	for _, loaded := range []struct {
 		kind    string

@@ -14,6 +14,8 @@ import (
 	"golang.org/x/term"
 )
 
+// secretsCommand returns the command "secrets" of upstream. Secrets are printed to out as they are; prompts and errors are on os.Stderr, so
+// that out can be redirected.
 func secretsCommand(out io.Writer) *cli.Command {
 	return &cli.Command{
 		Name:   "secrets",
@@ -39,6 +41,7 @@ func secretsCommand(out io.Writer) *cli.Command {
 	}
 }
 
+// secretsFlags returns new flags. Each subcommand needs its own, because a flag keeps the value that was parsed.
 func secretsFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringSliceFlag{Name: "config", Usage: "configuration file or URL to load"},
@@ -47,7 +50,7 @@ func secretsFlags() []cli.Flag {
 	}
 }
 
-// secretStores loads the secret stores of the configuration, without its inputs and outputs.
+// secretStores loads the secret stores of the configuration by their IDs, without its inputs and outputs. The filter "-" matches no plugin.
 func secretStores(c *cli.Context) (map[string]telegraf.SecretStore, error) {
 	files, err := chosenFiles(c)
 	if err != nil {
@@ -65,6 +68,7 @@ func secretStores(c *cli.Context) (map[string]telegraf.SecretStore, error) {
 	return cfg.SecretStores, nil
 }
 
+// secretStore returns the store that the first argument names. The error for another name lists the known ones.
 func secretStore(c *cli.Context) (telegraf.SecretStore, error) {
 	stores, err := secretStores(c)
 	if err != nil {
@@ -77,6 +81,8 @@ func secretStore(c *cli.Context) (telegraf.SecretStore, error) {
 	return store, nil
 }
 
+// listSecrets prints the keys of the stores that the arguments name, or of all stores in ascending order of their IDs. It returns the error of
+// the first store that cannot be read.
 func listSecrets(c *cli.Context, out io.Writer) error {
 	stores, err := secretStores(c)
 	if err != nil {
@@ -98,6 +104,7 @@ func listSecrets(c *cli.Context, out io.Writer) error {
 	return nil
 }
 
+// listStore prints the keys of a store in ascending order, and with reveal their values. It wipes each value from memory after printing it.
 func listStore(out io.Writer, id string, store telegraf.SecretStore, reveal bool) error {
 	keys, err := store.List()
 	if err != nil {
@@ -118,6 +125,7 @@ func listStore(out io.Writer, id string, store telegraf.SecretStore, reveal bool
 	return nil
 }
 
+// getSecret prints one secret and wipes it from memory.
 func getSecret(c *cli.Context, out io.Writer) error {
 	if c.NArg() != 2 {
 		return errors.New("want two arguments: the ID of the secret store and the key")
@@ -136,6 +144,8 @@ func getSecret(c *cli.Context, out io.Writer) error {
 	return err
 }
 
+// setSecret stores a secret. Without a third argument it asks for the value on a terminal, without an echo, so that the value is not in the
+// history of the shell.
 func setSecret(c *cli.Context) error {
 	if c.NArg() != 2 && c.NArg() != 3 {
 		return errors.New("want two or three arguments: the ID of the secret store, the key and the value")

@@ -53,7 +53,8 @@ func isURL(s string) bool {
 	return err == nil && u.Scheme != "" && u.Host != ""
 }
 
-// watchNotify watches the folders of the files, because editors replace a file by a new one.
+// watchNotify watches the folders of the files, because editors replace a file by a new one, and a watch of the file would stay with the
+// old one. It watches until the context ends or one change is reported: a reload calls watchConfig again, as it may have other files.
 func (r *runner) watchNotify(ctx context.Context, paths []string, report func(string)) error {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -172,6 +173,7 @@ func (r *runner) look() (string, error) {
 	return b.String(), nil
 }
 
+// stamps returns the stamp of each path, in their order.
 func stamps(paths []string) []string {
 	all := make([]string, len(paths))
 	for i, path := range paths {
@@ -180,7 +182,8 @@ func stamps(paths []string) []string {
 	return all
 }
 
-// stamp returns a text that changes when the file or folder changes.
+// stamp returns a text that changes when the file or folder changes. It has the size and the time of the last change only: a file that is
+// replaced by one of the same size and time counts as unchanged.
 func stamp(path string) string {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -199,7 +202,9 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// watchURLs requests the Last-Modified of each URL at every interval. It reports the first change and returns.
+// watchURLs requests the Last-Modified of each URL at every interval. It reports the first change and returns. Later answers are compared
+// with the first one, so a change in the first interval is not noticed. A request that fails is logged and repeated at the next
+// interval.
 func watchURLs(ctx context.Context, interval time.Duration, urls []string, report func(string)) {
 	before := make(map[string]string)
 	for wait(ctx, interval) {

@@ -57,7 +57,8 @@ func (b *Block) Tags() []string {
 	return tags
 }
 
-// Parse returns the blocks of a configuration in the order of their lines.
+// Parse returns the blocks of a configuration in the order of their lines. The error of text that is no TOML is the one of the parser, which
+// names the line. Sections that have no plugins, such as [agent], are skipped.
 func Parse(text []byte) ([]*Block, error) {
 	root, err := parse(text)
 	if err != nil {
@@ -86,6 +87,7 @@ func Parse(text []byte) ([]*Block, error) {
 	return all, nil
 }
 
+// variable matches an environment variable as Telegraf replaces it: ${NAME}, also with a default, and $NAME.
 var variable = regexp.MustCompile(`\$\{[^}]*\}|\$[A-Za-z_][A-Za-z0-9_]*`)
 
 // parse parses a configuration. If that fails, it parses it with 0 in place of each variable, because a variable
@@ -102,7 +104,8 @@ func parse(text []byte) (*ast.Table, error) {
 	return nil, err
 }
 
-// formats returns every data_format in the settings of a plugin, and every option whose name ends in data_format.
+// formats returns every data_format in the settings of a plugin, and every option whose name ends in data_format, with duplicates and in no
+// order. It searches the tables in the plugin's table too.
 func formats(settings any) []string {
 	var found []string
 	switch s := settings.(type) {

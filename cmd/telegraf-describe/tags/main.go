@@ -23,6 +23,8 @@ func main() {
 	}
 }
 
+// run prints one line to out: the tags, sorted and separated by commas. The first is "custom": with it, a build has only
+// those of upstream's plugins that another tag selects.
 func run(args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("tags", flag.ContinueOnError)
 	list := flags.String("list", "plugins.txt", "file with one tag a line")

@@ -50,6 +50,8 @@ func main() {
 	}
 }
 
+// run runs the demo and prints its output to out. It returns when ctx ends or DEMO_SECONDS are over, and after its children have ended. If the
+// demo fails, the logs of the children stay, and the error names their folder.
 func run(ctx context.Context, out io.Writer) error {
 	s, err := choose(out)
 	if err != nil {
@@ -71,12 +73,15 @@ type demo struct {
 	settings
 	folder  string // has the logs and the played recording
 	out     io.Writer
-	started time.Time
+	started time.Time   // records of buckets that ended before are of an earlier run
 	ended   chan string // receives the name of each child that ends
 }
 
+// api returns the address of the API. The children listen on the loopback interface only.
 func (d *demo) api() string { return fmt.Sprintf("http://127.0.0.1:%d", d.apiPort) }
 
+// run starts the API first: it has the Redis that telegraf-describe writes to. The children are stopped in the reverse order, so that the
+// last rows still reach Redis.
 func (d *demo) run(ctx context.Context) error {
 	redis := fmt.Sprintf("127.0.0.1:%d", d.redisPort)
 	password := secret.New(32)
@@ -108,6 +113,7 @@ func (d *demo) run(ctx context.Context) error {
 	return d.watch(ctx)
 }
 
+// explain prints requests of the API for a second terminal.
 func (d *demo) explain() {
 	fmt.Fprintf(d.out, `
 Look at it from another terminal:
@@ -123,7 +129,7 @@ Look at it from another terminal:
 // child is a program that the demo started.
 type child struct {
 	cmd  *exec.Cmd
-	done chan struct{}
+	done chan struct{} // closed when the program has ended
 }
 
 // start starts a program of the folder bin and writes its output to a log.
@@ -159,8 +165,11 @@ func (c *child) stop() {
 	}
 }
 
+// errStopped is the error of a demo that a signal ended early. It is no failure unless DEMO_SECONDS is set.
 var errStopped = errors.New("stopped before the API was ready")
 
+// waitReady waits until the API answers on /ready, which it does once it reaches its Redis. It returns early with an error if a child ends, and
+// with errStopped if ctx ends.
 func (d *demo) waitReady(ctx context.Context) error {
 	deadline := time.After(startTimeout)
 	for {
@@ -216,6 +225,7 @@ func (d *demo) watch(ctx context.Context) error {
 	}
 }
 
+// isTerminal reports whether f is a character device, such as a terminal.
 func isTerminal(f *os.File) bool {
 	info, err := f.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0

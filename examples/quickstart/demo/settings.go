@@ -21,8 +21,8 @@ const (
 	defaultRedisPort = 6379
 )
 
-// choose reads the settings from the environment. A port that is not set is the default port or, if that is in use, a
-// free one, which a line on out announces. A port that is set and in use is an error.
+// choose reads the settings from the environment. A port that is not set is the default port. If that is in use, it is a
+// free one, and a line on out names it. A port that is set and in use is an error.
 func choose(out io.Writer) (settings, error) {
 	s := settings{}
 	err := errors.Join(
@@ -44,7 +44,7 @@ func choose(out io.Writer) (settings, error) {
 	return s, err
 }
 
-// readNumber sets to to the number in an environment variable, from least to most, unless the variable is empty.
+// readNumber stores the number of an environment variable, which must be from least to most, in *to. An empty variable leaves *to as it is.
 func readNumber(name string, least, most int, to *int) error {
 	text := os.Getenv(name)
 	if text == "" {
@@ -90,6 +90,8 @@ func checkPort(port int, variable string) error {
 	return fmt.Errorf("port %d is %s: choose another one, such as make demo %s=%d", port, why, variable, another(port))
 }
 
+// canListen returns an error if no program can listen on the port of the loopback interface. The port is free again when it returns, so
+// another program may take it before ours does.
 func canListen(port int) error {
 	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {

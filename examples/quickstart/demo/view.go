@@ -160,6 +160,7 @@ func (v *view) summary() error {
 // statusError is the HTTP status of an answer that is not 200.
 type statusError int
 
+// Error returns a text for users of the demo.
 func (e statusError) Error() string { return fmt.Sprintf("the API answered %d", int(e)) }
 
 // get returns the body of an answer of status 200. The error for another status is a statusError.
