@@ -102,6 +102,10 @@ crash: ## kill telegraf-describe CRASHES (50) times under load and compare every
 	@test "$(TAGS)" != failed
 	cd $(COMMAND) && CRASHES=$(or $(CRASHES),50) go test -tags "$(TAGS)" -count 1 -timeout 30m -run TestCrashes -v .
 
+.PHONY: faults
+faults: ## kill and pause primaries and a shard of a cluster, and a primary of Sentinels, under load; print what is lost
+	FAULTS=1 REQUIRE_REDIS=1 go test -count 1 -v -run 'TestAClusterLosesAPrimaryAndThenAShard|TestSentinelsReplaceThePrimary' ./plugins/outputs/rediscache
+
 .PHONY: bench
 bench: ## measure describe beside its neighbours, the whole process, summaries, state, cache and API (15 minutes)
 	$(BENCH) -bench 'Neighbours/series=(1|100)$$' -benchtime 50ms -count 6 ./plugins/aggregators/describe

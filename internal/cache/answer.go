@@ -18,6 +18,12 @@ func IsAnswer(err error) bool {
 	return errors.As(err, &answer)
 }
 
+// IsUnavailable reports whether the server of a table does not answer, or a cluster has no server for the table. Tables on
+// other servers of the cluster may be written all the same.
+func IsUnavailable(err error) bool {
+	return err != nil && !IsAnswer(err) || hasPrefix(err, "CLUSTERDOWN")
+}
+
 // isRefused reports whether Redis rejects the user or a command of that user. A second try would fail too.
 func isRefused(err error) bool {
 	return hasPrefix(err, "WRONGPASS", "NOAUTH", "NOPERM", "ERR AUTH", "ERR Client sent AUTH", "ERR invalid password")

@@ -29,6 +29,7 @@ type batch struct {
 	fields  map[string]bool    // the names of described fields
 	tags    map[string]bool    // the keys of tags
 	newest  time.Time          // the start of the newest bucket
+	again   bool               // whether the records are written again
 
 	json   []byte       // of all records, one after another
 	hash   []byte       // the hash fields of all records, one after another

@@ -157,7 +157,8 @@ func (w *Writer) cleanCatalogue(ctx context.Context, now time.Time) error {
 }
 
 // split separates names into those whose key exists and those whose key does not. It sends GET, because EXISTS is not in
-// the documented ACL: see existence. A key that the user may not read is left to the agents that may.
+// the documented ACL: see existence. A key that the user may not read is left to the agents that may. Keys on a server
+// of a cluster that does not answer count as existing, unless none answers.
 func split(ctx context.Context, client redis.UniversalClient, names []string, key func(name string) string) (existing, gone []string, err error) {
 	pipe := client.Pipeline()
 	cmds := make([]*redis.StringCmd, len(names))
@@ -165,16 +166,21 @@ func split(ctx context.Context, client redis.UniversalClient, names []string, ke
 		cmds[i] = pipe.Get(ctx, key(name))
 	}
 	_, _ = pipe.Exec(ctx) // the error of each command is checked below
+	unanswered := 0
 	for i, name := range names {
-		exists, err := existence(cmds[i].Err())
-		switch {
-		case err != nil:
-			return nil, nil, err
-		case exists:
+		exists, failed := existence(cmds[i].Err())
+		if failed != nil {
+			unanswered++
+			err = failed
+		}
+		if exists || failed != nil {
 			existing = append(existing, name)
-		default:
+		} else {
 			gone = append(gone, name)
 		}
+	}
+	if unanswered == len(names) {
+		return nil, nil, err
 	}
 	return existing, gone, nil
 }

@@ -82,6 +82,9 @@ func Dial(o DialOptions) (redis.UniversalClient, error) {
 	if len(u.Addrs) == 1 && u.MasterName == "" {
 		return newOneServer(u), nil
 	}
+	if u.MasterName == "" {
+		return newCluster(u), nil
+	}
 	return redis.NewUniversalClient(u), nil
 }
 

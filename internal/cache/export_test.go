@@ -55,7 +55,9 @@ func (o DialOptions) Universal() (*redis.UniversalOptions, error) { return o.uni
 
 // Audit looks for what Redis has lost and writes it again, as the writer does every minute.
 func (w *Writer) Audit(ctx context.Context) error {
-	return errors.Join(w.repairer.auditAll(ctx), w.repairer.repairAll(ctx))
+	err := w.repairer.auditAll(ctx)
+	_, failed := w.repairer.repairAll(ctx)
+	return errors.Join(err, failed)
 }
 
 // Key returns the name of a derived key of a table.
@@ -68,6 +70,6 @@ func NewKeeper(limit int64) (add func([]record.Record) func(), stats func() (kep
 	s := &tableState{buckets: make(map[string]*keptBucket)}
 	return func(records []record.Record) func() {
 		b := newBatch(records)
-		return func() { r.add(s, b, time.Unix(0, 0), time.Unix(0, 0)) }
+		return func() { r.add(s, b, time.Unix(0, 0), time.Unix(0, 0), false) }
 	}, r.stats
 }

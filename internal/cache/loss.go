@@ -73,11 +73,13 @@ func (w *Writer) notice(s *tableState, b *batch, found *redis.StringSliceCmd, no
 		return
 	}
 	s.lost.all = s.lost.all || !contains(found, w.member)
-	s.lost.index = s.lost.index || isNew(b.ttl[indexTTL]) || isNew(b.ttl[expiriesTTL])
-	s.lost.names = s.lost.names || isNew(b.ttl[namesTTL])
-	for _, part := range b.buckets {
-		if (isNew(part.ttl[0]) || isNew(part.ttl[1])) && w.recent.has(s, part.text, now.Add(w.margin())) {
-			s.lost.add(part.text)
+	if !b.again { // otherwise the keys are made on purpose
+		s.lost.index = s.lost.index || isNew(b.ttl[indexTTL]) || isNew(b.ttl[expiriesTTL])
+		s.lost.names = s.lost.names || isNew(b.ttl[namesTTL])
+		for _, part := range b.buckets {
+			if (isNew(part.ttl[0]) || isNew(part.ttl[1])) && w.recent.has(s, part.text, now.Add(w.margin())) {
+				s.lost.add(part.text)
+			}
 		}
 	}
 	if s.lost.any() {
@@ -104,6 +106,9 @@ func (w *Writer) audit(ctx context.Context, t record.Table, s *tableState) error
 	defer s.mu.Unlock()
 	now := w.clock.now()
 	alive := now.Add(w.margin())
+	if s.lost.waiting {
+		return nil // until they are written
+	}
 	if !s.mark.known || !s.expiry.After(alive) {
 		w.recent.prune(s, alive, w.o.Now())
 		s.forget()

@@ -17,11 +17,25 @@ func (w *Writer) Node(ctx context.Context, t record.Table) string {
 	return ""
 }
 
+// serverOf returns the client of the node that has the table, or the writer's client without a cluster.
+func (w *Writer) serverOf(ctx context.Context, t record.Table) redis.Cmdable {
+	if node := nodeOf(ctx, w.client, versionKey(t)); node != nil {
+		return node
+	}
+	return w.client
+}
+
 // nodeOf returns the client of the node of a cluster that has the key, or nil if there is no cluster or none that
 // answers.
 func nodeOf(ctx context.Context, client redis.UniversalClient, key string) *redis.Client {
-	cluster, err := clusterOf(ctx, client)
-	if err != nil || cluster == nil {
+	var cluster *redis.ClusterClient
+	switch c := client.(type) {
+	case *redis.ClusterClient:
+		cluster = c
+	case *oneServer:
+		cluster = c.topology.cluster.Load() // the first command finds it
+	}
+	if cluster == nil {
 		return nil
 	}
 	node, err := cluster.MasterForKey(ctx, key)

@@ -28,8 +28,8 @@ type Reader struct {
 // NewReader returns a reader that uses the client. The caller closes the client.
 func NewReader(client redis.UniversalClient) *Reader { return &Reader{client: client} }
 
-// Ping returns an error if Redis does not answer.
-func (r *Reader) Ping(ctx context.Context) error { return r.client.Ping(ctx).Err() }
+// Ping returns an error if Redis does not answer. One primary of a cluster is enough.
+func (r *Reader) Ping(ctx context.Context) error { return ping(ctx, r.client) }
 
 // Tables returns the tables of the catalogue, the last written one first. It skips members that cannot be tables; our
 // writers add none. The time of the last write is zero if the catalogue has a time for it that is not in the years 1 to

@@ -18,8 +18,9 @@ const (
 )
 
 // recent holds the records that a writer has written last, so that it can write them again if Redis loses them. Records
-// of open buckets stay until they are final; the others stay for keepFor, see prune. If all together exceed the limit, the
-// buckets that were not written for the longest time leave, first those without open records.
+// of open buckets stay until they are final; the others stay for keepFor, see prune. Records that could not be written
+// yet wait here too. If all together exceed the limit, the buckets that were not written for the longest time leave, first
+// those without open records and last those that wait.
 //
 // A whole bucket of a table enters and leaves at once, because that costs no order among its records.
 type recent struct {
@@ -28,9 +29,11 @@ type recent struct {
 	mu      sync.Mutex // guards the fields below, the buckets of all tables, and all fields of a keptBucket but records
 	size    int64      // bytes of all records
 	count   int64      // of records
-	dropped int64      // how many records were not kept because of the limit
+	dropped int64      // how many records that were written are not kept because of the limit
+	lost    int64      // how many records that were not written have left
 	open    list.List  // of *keptBucket with open records, in the order of their last write
 	closed  list.List  // the same without open records
+	waiting list.List  // the same with records that are not written yet
 }
 
 // keptBucket holds the records of a bucket of a table.
@@ -43,6 +46,7 @@ type keptBucket struct {
 	size    int64
 	opened  int           // how many records are open
 	revised bool          // whether a record has a revision above 0
+	waits   bool          // whether records may not be written yet
 	in      *list.List    // the list that has place
 	place   *list.Element // nil once the bucket has left
 	records map[string]*keptRecord
@@ -58,8 +62,8 @@ type keptRecord struct {
 
 func (k *keptRecord) size(field int) int64 { return int64(keptOverhead + field + cap(k.text)) }
 
-// add keeps the records of a batch that was written. The caller holds the lock of the table.
-func (r *recent) add(s *tableState, b *batch, expiry, now time.Time) {
+// add keeps the records of a batch that was written, or that waits. The caller holds the lock of the table.
+func (r *recent) add(s *tableState, b *batch, expiry, now time.Time, waits bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.limit <= 0 {
@@ -71,7 +75,7 @@ func (r *recent) add(s *tableState, b *batch, expiry, now time.Time) {
 			k = &keptBucket{of: s, start: part.start, text: part.text, records: make(map[string]*keptRecord, len(part.source))}
 			s.buckets[part.text] = k
 		}
-		k.expiry, k.written = later(k.expiry, expiry), now
+		k.expiry, k.written, k.waits = later(k.expiry, expiry), now, k.waits || waits
 		r.file(k)
 		for i, source := range part.source {
 			field, _ := part.records[2*i].([]byte)
@@ -82,10 +86,13 @@ func (r *recent) add(s *tableState, b *batch, expiry, now time.Time) {
 	}
 }
 
-// keep keeps a record, or counts it as dropped if there is no room.
+// keep keeps a record, or counts it if there is no room. It never replaces a newer revision.
 func (r *recent) keep(k *keptBucket, field, json []byte, source *record.Record) {
 	old := k.records[string(field)]
 	need := len(json) + len(source.Summary)
+	if old != nil && source.HasRevision && source.Revision < old.revision {
+		return
+	}
 	if old != nil && need <= cap(old.text) && cap(old.text) <= 2*need {
 		r.fill(k, old, json, source)
 		return
@@ -94,7 +101,7 @@ func (r *recent) keep(k *keptBucket, field, json []byte, source *record.Record) 
 		r.remove(k, string(field), old)
 	}
 	if !r.makeRoom(int64(keptOverhead+len(field)+need), k) {
-		r.dropped++
+		r.discard(k, 1)
 		return
 	}
 	kept := &keptRecord{text: make([]byte, 0, need)}
@@ -141,17 +148,28 @@ func (r *recent) remove(k *keptBucket, field string, kept *keptRecord) {
 // makeRoom drops buckets other than k until size bytes more are within the limit. It returns false if that is not enough.
 func (r *recent) makeRoom(size int64, k *keptBucket) bool {
 	for r.size+size > r.limit {
-		oldest := oldestBut(&r.closed, k)
-		if oldest == nil {
-			oldest = oldestBut(&r.open, k)
+		var oldest *keptBucket
+		for _, l := range []*list.List{&r.closed, &r.open, &r.waiting} {
+			if oldest = oldestBut(l, k); oldest != nil {
+				break
+			}
 		}
 		if oldest == nil {
 			return false
 		}
-		r.dropped += int64(len(oldest.records))
+		r.discard(oldest, len(oldest.records))
 		r.drop(oldest)
 	}
 	return true
+}
+
+// discard counts records of a bucket that are not kept.
+func (r *recent) discard(k *keptBucket, records int) {
+	if k.waits {
+		r.lost += int64(records)
+	} else {
+		r.dropped += int64(records)
+	}
 }
 
 // oldestBut returns the first bucket of a list that is not k, or nil.
@@ -170,7 +188,10 @@ func (r *recent) file(k *keptBucket) {
 		k.in.Remove(k.place)
 	}
 	k.in = &r.closed
-	if k.opened > 0 {
+	switch {
+	case k.waits:
+		k.in = &r.waiting
+	case k.opened > 0:
 		k.in = &r.open
 	}
 	k.place = k.in.PushBack(k)
@@ -191,8 +212,20 @@ func (r *recent) prune(s *tableState, expired, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, k := range s.buckets {
-		if !k.expiry.After(expired) || k.opened == 0 && now.Sub(k.written) > keepFor {
+		if !k.expiry.After(expired) || !k.waits && k.opened == 0 && now.Sub(k.written) > keepFor {
 			r.drop(k)
+		}
+	}
+}
+
+// settle notes that the records of these buckets are written.
+func (r *recent) settle(buckets []*keptBucket) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, k := range buckets {
+		if k.place != nil {
+			k.waits = false
+			r.file(k)
 		}
 	}
 }
@@ -226,6 +259,18 @@ func (r *recent) buckets(s *tableState, beyond time.Time) []*keptBucket {
 	}
 	slices.SortFunc(kept, func(a, b *keptBucket) int { return a.start.Compare(b.start) })
 	return kept
+}
+
+// backlog returns how many records of buckets that wait there are, and how many such records have left because of the limit.
+func (r *recent) backlog() (records, lost int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for e := r.waiting.Front(); e != nil; e = e.Next() {
+		if k, ok := e.Value.(*keptBucket); ok {
+			records += int64(len(k.records))
+		}
+	}
+	return records, r.lost
 }
 
 // stats returns the number of records, their size in bytes, and how many were not kept because of the limit.

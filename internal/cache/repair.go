@@ -18,7 +18,7 @@ const (
 	// auditEvery is the time between two audits of all tables.
 	auditEvery = time.Minute
 	// retryEvery is the time until a repair is tried again after an error.
-	retryEvery = 5 * time.Second
+	retryEvery = time.Second
 	// maxRepaired is the largest number of records that one transaction of a repair writes.
 	maxRepaired = 1000
 )
@@ -88,9 +88,9 @@ func (r *repairer) run() {
 			r.report(r.auditAll(r.ctx))
 			due = time.Now().Add(r.every)
 		}
-		err := r.repairAll(r.ctx)
+		again, err := r.repairAll(r.ctx)
 		r.report(err)
-		if wait = time.Until(due); err != nil {
+		if wait = time.Until(due); again || err != nil {
 			wait = min(wait, retryEvery)
 		}
 	}
@@ -111,8 +111,16 @@ func (r *repairer) close(timeout time.Duration) error {
 	<-r.ended
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	return r.repairAll(ctx)
+	again, err := r.repairAll(ctx)
+	if again {
+		now, _, _ := r.w.Waiting()
+		err = errors.Join(fmt.Errorf("%d records could not be written: %w", now, errUnavailable), err)
+	}
+	return err
 }
+
+// errUnavailable is the reason of an error about records that wait.
+var errUnavailable = errors.New("their servers do not answer")
 
 // auditAll audits all tables and the catalogue.
 func (r *repairer) auditAll(ctx context.Context) error {
@@ -135,62 +143,79 @@ func (r *repairer) each(ctx context.Context, do func(ctx context.Context, t reco
 		}
 		if err := do(ctx, t, s); err != nil {
 			errs = append(errs, fmt.Errorf("looking for lost records of %s: %w", t, err))
-			silent[node] = !IsAnswer(err)
+			silent[node] = IsUnavailable(err)
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// repairAll writes again what is lost, and reports how much that was.
-func (r *repairer) repairAll(ctx context.Context) error {
-	tables, records := 0, 0
-	err := r.each(ctx, func(ctx context.Context, t record.Table, s *tableState) error {
+// repairAll writes what is lost and what waits, and counts it. It returns whether something is still lost or waits. It
+// returns no error because records wait for a server that still does not answer.
+func (r *repairer) repairAll(ctx context.Context) (again bool, err error) {
+	tables, restored := 0, 0
+	var errs []error
+	_ = r.each(ctx, func(ctx context.Context, t record.Table, s *tableState) error {
 		lost, n, err := r.w.repair(ctx, t, s)
-		if lost && err == nil {
-			tables, records = tables+1, records+n
+		switch {
+		case err != nil && lost.waiting && IsUnavailable(err):
+			again = true
+		case err != nil:
+			errs = append(errs, fmt.Errorf("writing lost records of %s again: %w", t, err))
+		case lost.isWritten():
+			tables, restored = tables+1, restored+n
+		default:
+			r.w.late.Add(int64(n))
 		}
 		return err
 	})
 	if tables > 0 {
-		r.w.restored.Add(int64(records))
-		r.w.o.Restored(tables, records)
+		r.w.restored.Add(int64(restored))
+		r.w.o.Restored(tables, restored)
 	}
 	if r.unlisted.Load() {
-		err = errors.Join(err, r.w.enterAll(ctx))
+		errs = append(errs, r.w.enterAll(ctx))
 	}
-	return err
+	return again, errors.Join(errs...)
 }
 
-// repair writes again what is lost of a table. It returns whether that was more than the compatibility value, and how many
-// records it wrote. After an error, it is still lost.
-func (w *Writer) repair(ctx context.Context, t record.Table, s *tableState) (lost bool, records int, err error) {
+// repair writes what is lost of a table or waits. It returns what that was, and how many records it wrote. After an error, it
+// is still lost.
+func (w *Writer) repair(ctx context.Context, t record.Table, s *tableState) (lost loss, records int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.lost.any() {
-		return false, 0, nil
+		return loss{}, 0, nil
 	}
-	now, gone := w.clock.now(), s.lost
-	if gone.all || gone.index {
+	now := w.clock.now()
+	lost, s.lost = s.lost, loss{} // a write may notice that more is lost
+	if lost.all {
+		s.mark = mark{} // the writes need not notice this again
+	}
+	defer func() {
+		if err != nil {
+			s.lost.join(lost)
+		}
+	}()
+	if lost.all || lost.index {
 		if err := w.mendIndex(ctx, t, now); err != nil {
-			return true, 0, err
+			return lost, 0, err
 		}
 	}
-	if records, err = w.rewrite(ctx, t, s, now); err != nil {
-		return true, records, err
+	if records, err = w.rewrite(ctx, t, s, lost, now); err != nil {
+		return lost, records, err
 	}
-	if gone.all || gone.names {
+	if lost.all || lost.names {
 		if err := w.rename(ctx, t, s, now); err != nil {
-			return true, records, err
+			return lost, records, err
 		}
 	}
 	if w.compat != nil {
 		w.compat.mark(t, s.newest)
 	}
-	s.lost = loss{}
-	if gone.all || gone.index { // the version was lost, and without it an agent may have removed the table from the catalogue
+	if lost.all || lost.index || lost.waiting { // without the version an agent may have removed the table from the catalogue
 		w.repairer.unlisted.Store(true)
 	}
-	return gone.all || gone.index || gone.names || len(gone.buckets) > 0, records, nil
+	return lost, records, nil
 }
 
 // mendIndex adds the buckets that are only in the index or only in the expiry times to both. One of these sets is often left
@@ -228,11 +253,16 @@ func (w *Writer) mendIndex(ctx context.Context, t record.Table, now time.Time) e
 }
 
 // rewrite writes the kept records of the lost buckets, or of all buckets of the table. It returns how many it wrote.
-func (w *Writer) rewrite(ctx context.Context, t record.Table, s *tableState, now time.Time) (records int, err error) {
+func (w *Writer) rewrite(ctx context.Context, t record.Table, s *tableState, lost loss, now time.Time) (records int, err error) {
 	kept := w.recent.buckets(s, now.Add(w.margin()))
-	if !s.lost.all && !s.lost.index {
-		kept = slices.DeleteFunc(kept, func(k *keptBucket) bool { return !s.lost.buckets[k.text] })
+	if !lost.all && !lost.index {
+		kept = slices.DeleteFunc(kept, func(k *keptBucket) bool { return !lost.buckets[k.text] })
 	}
+	defer func() {
+		if err == nil {
+			w.recent.settle(kept)
+		}
+	}()
 	if len(kept) == 0 {
 		return 0, nil
 	}
@@ -244,14 +274,14 @@ func (w *Writer) rewrite(ctx context.Context, t record.Table, s *tableState, now
 	if err != nil {
 		return 0, err
 	}
-	b := &batch{newest: s.newest}
+	b := &batch{newest: s.newest, again: true}
 	size := 0
 	flush := func() error {
 		if size == 0 {
 			return nil
 		}
 		err := w.send(ctx, t, s, b, now.Add(w.o.Retention))
-		records, size, b = records+size, 0, &batch{newest: s.newest}
+		records, size, b = records+size, 0, &batch{newest: s.newest, again: true}
 		return err
 	}
 	for _, k := range kept {

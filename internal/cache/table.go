@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
@@ -23,6 +25,7 @@ type tableState struct {
 
 // loss lists what Redis has lost of a table.
 type loss struct {
+	waiting bool            // nothing is lost, but records of these buckets could not be written yet
 	all     bool            // the table is not as the writer left it, so that every record may be missing
 	index   bool            // one of the index, the expiry times and the version
 	names   bool            // the names of fields and tags
@@ -30,7 +33,21 @@ type loss struct {
 	buckets map[string]bool // these buckets, by their start as text
 }
 
+// isWritten reports whether records that were written are lost.
+func (l *loss) isWritten() bool {
+	return l.all || l.index || !l.waiting && (l.names || len(l.buckets) > 0)
+}
+
 func (l *loss) any() bool { return l.all || l.index || l.names || l.compat || len(l.buckets) > 0 }
+
+// join adds what o lists.
+func (l *loss) join(o loss) {
+	l.waiting, l.all, l.index = l.waiting || o.waiting, l.all || o.all, l.index || o.index
+	l.names, l.compat = l.names || o.names, l.compat || o.compat
+	for start := range o.buckets {
+		l.add(start)
+	}
+}
 
 // add notes that a bucket is lost.
 func (l *loss) add(start string) {
@@ -64,9 +81,14 @@ func (s *tableState) wrote(b *batch, expiry, now time.Time) {
 	s.expiry, s.written = later(s.expiry, expiry), now
 	s.newest = later(s.newest, b.newest)
 	for _, name := range b.names {
-		if member, ok := name.Member.(string); ok {
-			s.names[member] = max(s.names[member], name.Score)
-		}
+		s.name(name)
+	}
+}
+
+// name notes a member of the table's names.
+func (s *tableState) name(z redis.Z) {
+	if member, ok := z.Member.(string); ok {
+		s.names[member] = max(s.names[member], z.Score)
 	}
 }
 

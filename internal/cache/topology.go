@@ -114,7 +114,10 @@ func (t *topology) find(ctx context.Context) (*redis.ClusterClient, error) {
 	}
 	mode, err := t.ask(ctx)
 	switch {
-	case IsAnswer(err): // the command itself gets the error too, unless the server does not know HELLO
+	case hasPrefix(err, "ERR unknown command"):
+		t.single.Store(true)
+		return nil, nil //nolint:nilnil // documented above
+	case IsAnswer(err): // the command itself gets the error too
 		return nil, nil //nolint:nilnil // documented above
 	case err != nil:
 		return nil, err
@@ -126,7 +129,7 @@ func (t *topology) find(ctx context.Context) (*redis.ClusterClient, error) {
 	case t.options.DB != 0:
 		return nil, noDatabase(t.options.DB)
 	}
-	cluster := redis.NewClusterClient(t.options.Cluster())
+	cluster := newCluster(t.options)
 	t.cluster.Store(cluster)
 	return cluster, nil
 }

@@ -56,6 +56,7 @@ type Writer struct {
 	member   string // identifies the writer among those of a table
 	outdated atomic.Int64
 	restored atomic.Int64
+	late     atomic.Int64
 	clock    *serverClock
 	old      atomic.Bool // whether the server is older than Redis 7: see lifetime
 	listed   atomic.Bool // whether the writer has entered a table into the catalogue
@@ -90,8 +91,8 @@ func NewWriter(client redis.UniversalClient, o Options) *Writer {
 	return w
 }
 
-// Ping returns an error if Redis does not answer.
-func (w *Writer) Ping(ctx context.Context) error { return w.client.Ping(ctx).Err() }
+// Ping returns an error if Redis does not answer. One primary of a cluster is enough.
+func (w *Writer) Ping(ctx context.Context) error { return ping(ctx, w.client) }
 
 // Outdated returns how many records Put has skipped so far because Redis had a newer revision of them.
 func (w *Writer) Outdated() int64 { return w.outdated.Load() }
@@ -102,6 +103,40 @@ func (w *Writer) Restored() int64 { return w.restored.Load() }
 // Recent returns how many records the writer keeps to write them again, their size in bytes, and how many it has not
 // kept so far because of Options.RecentBytes.
 func (w *Writer) Recent() (records, size, dropped int64) { return w.recent.stats() }
+
+// Defer keeps records that Put could not write, to write them when Redis answers again, after other records of the same
+// buckets or before. It does not keep the slice. It returns false if Options.RecentBytes is 0. If the memory is used up by
+// records that wait, the oldest of them are lost: see [Writer.Waiting]. Records that wait are lost if the program ends.
+func (w *Writer) Defer(t record.Table, records []record.Record) bool {
+	w.closing.RLock()
+	defer w.closing.RUnlock()
+	if w.o.RecentBytes <= 0 || len(records) == 0 || w.check(t) != nil {
+		return false
+	}
+	s := w.table(t)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b, expiry := newBatch(records), w.clock.now().Add(w.o.Retention)
+	w.recent.add(s, b, expiry, w.o.Now(), true)
+	s.newest = later(s.newest, b.newest)
+	for _, name := range b.namesUntil(float64(expiry.UnixMicro())) {
+		s.name(name)
+	}
+	s.lost.waiting, s.lost.names = true, true
+	for _, part := range b.buckets {
+		s.lost.add(part.text)
+	}
+	w.repairer.begin()
+	w.repairer.request(false)
+	return true
+}
+
+// Waiting returns how many records wait because of [Writer.Defer] at most, how many have been written after they waited, and
+// how many were lost because of Options.RecentBytes.
+func (w *Writer) Waiting() (now, written, lost int64) {
+	now, lost = w.recent.backlog()
+	return now, w.late.Load(), lost
+}
 
 // Put writes records of one table in one transaction. Puts of one table run one after another. A record replaces the stored one, unless that has a higher
 // revision: see [record.Record]. Put does not keep the records.
@@ -118,7 +153,7 @@ func (w *Writer) Put(ctx context.Context, t record.Table, records []record.Recor
 	s := w.table(t)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := w.clock.compare(ctx, w.client); err != nil {
+	if err := w.clock.compare(ctx, w.serverOf(ctx, t)); err != nil {
 		return err
 	}
 	current, err := w.dropOutdated(ctx, t, records)
@@ -151,7 +186,7 @@ func (w *Writer) put(ctx context.Context, t record.Table, s *tableState, b *batc
 	if err := w.send(ctx, t, s, b, expiry); err != nil {
 		return err
 	}
-	w.recent.add(s, b, expiry, w.o.Now())
+	w.recent.add(s, b, expiry, w.o.Now(), false)
 	w.repairer.begin()
 	err := w.enter(ctx, t, expiry)
 	switch {
@@ -220,9 +255,26 @@ func (w *Writer) transact(ctx context.Context, queue func(redis.Pipeliner)) erro
 // lifetime returns how the writer extends the lives of keys.
 func (w *Writer) lifetime() lifetime { return lifetime{retention: w.o.Retention, old: w.old.Load()} }
 
-// enter adds the table to the catalogue, and cleans the catalogue if that is due. The catalogue has a cluster slot of its
-// own, so it cannot be part of the transaction of the table.
+// enter adds the table to the catalogue. In a cluster, the catalogue may be on another server than the table, which may be
+// gone. Then the table is written all the same, and the repairer enters it later.
 func (w *Writer) enter(ctx context.Context, t record.Table, expiry time.Time) error {
+	catalogue := nodeOf(ctx, w.client, catalogueKey)
+	elsewhere := catalogue != nil && catalogue.Options().Addr != w.Node(ctx, t)
+	if elsewhere && w.repairer.unlisted.Load() {
+		return nil
+	}
+	err := w.enterNow(ctx, t, expiry)
+	if elsewhere && err != nil && !redis.HasErrorPrefix(err, "WRONGTYPE") {
+		w.o.Report(err)
+		w.repairer.list()
+		return nil
+	}
+	return err
+}
+
+// enterNow adds the table to the catalogue, and cleans the catalogue if that is due. The catalogue has a cluster slot of
+// its own, so it cannot be part of the transaction of the table.
+func (w *Writer) enterNow(ctx context.Context, t record.Table, expiry time.Time) error {
 	pipe, life := w.client.Pipeline(), w.lifetime()
 	queueEntry(ctx, pipe, life, t, expiry, w.o.Now())
 	ttl := life.expire(ctx, pipe, catalogueKey)

@@ -21,6 +21,14 @@ type batch struct {
 	unfit    []error        // those reasons that are faults of the metric itself
 	refused  []error        // one for each table that Redis rejects permanently
 	failed   []error        // one for each table whose metrics must be written again
+	away     []away         // the tables of a cluster whose server does not answer
+	deferred int            // how many accepted records wait in the writer
+}
+
+// away is a table whose server in a cluster does not answer.
+type away struct {
+	table record.Table
+	err   error // nil if it was not tried, because the server did not answer for another table
 }
 
 // part holds the records of one table.

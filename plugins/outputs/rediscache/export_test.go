@@ -21,3 +21,9 @@ func (r *RedisCache) Restored() int64 { return r.counters.restored.Get() }
 func (r *RedisCache) Kept() (notKept, size int64) {
 	return r.counters.notKept.Get(), r.counters.keptBytes.Get()
 }
+
+// Waiting returns how many records wait for a server of a cluster.
+func (r *RedisCache) Waiting() int64 {
+	waiting, _, _ := r.writer.Waiting()
+	return waiting
+}

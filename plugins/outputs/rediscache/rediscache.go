@@ -57,11 +57,15 @@ type RedisCache struct {
 
 	client   redis.UniversalClient // client and writer are nil without a connection
 	writer   *cache.Writer
-	outdated int64     // how many outdated records of the writer are in the counter already
-	notKept  int64     // the same for records that the writer does not keep
-	outage   outage    // in which Redis accepts no writes
-	reason   string    // why there was no connection, as it was last logged
-	reasoned time.Time // when that was
+	silent   map[string]bool // the servers of a cluster that did not answer in the last Write, by their addresses
+	outdated int64           // how many outdated records of the writer are in the counter already
+	notKept  int64           // the same for records that the writer does not keep
+	late     int64           // the same for records that have waited
+	lost     int64           // the same for records that were lost while they waited
+	outage   outage          // in which Redis accepts no writes
+	reason   string          // why there was no connection, as it was last logged
+	reasoned time.Time       // when that was
+	away     time.Time       // when it was last logged that a server of a cluster does not answer
 	counters counters
 	logged   map[string]bool // reasons of rejection that were logged
 	reported atomic.Int64    // when report last logged an error, in nanoseconds since 1970
@@ -70,7 +74,7 @@ type RedisCache struct {
 // counters are the plugin's own statistics. Telegraf's input "internal" reports them as internal_rediscache.
 type counters struct {
 	written, outdated, rejected, ignored, faults selfstat.Stat
-	restored, notKept, keptBytes                 selfstat.Stat
+	restored, notKept, keptBytes, waiting, lost  selfstat.Stat
 }
 
 // SampleConfig returns the documented options.
@@ -114,6 +118,9 @@ func (r *RedisCache) Init() error {
 		faults:   collector.Register("rediscache", "upkeep_errors", nil),
 		restored: collector.Register("rediscache", "records_restored", nil),
 		notKept:  collector.Register("rediscache", "records_not_kept", nil),
+
+		waiting: collector.Register("rediscache", "records_waiting", nil),
+		lost:    collector.Register("rediscache", "records_lost", nil),
 
 		keptBytes: collector.Register("rediscache", "kept_bytes", nil),
 	}
@@ -216,7 +223,8 @@ func (r *RedisCache) Connect() error {
 		r.outage.fail(time.Now())
 		return err
 	}
-	r.client, r.writer, r.outdated, r.notKept = client, writer, 0, 0
+	r.client, r.writer = client, writer
+	r.outdated, r.notKept, r.late, r.lost = 0, 0, 0, 0
 	return nil
 }
 
@@ -319,32 +327,88 @@ func (r *RedisCache) Write(metrics []telegraf.Metric) error {
 	b := r.sort(metrics)
 	ctx, cancel := context.WithTimeout(context.Background(), r.patience(len(b.tables)))
 	defer cancel()
-	for _, t := range b.order {
-		if !r.put(ctx, b, t) {
-			break
-		}
-	}
+	r.putAll(ctx, b)
 	r.count(b)
 	r.logRejected(b)
 	r.logRecovery(b)
 	return b.err()
 }
 
-// put writes the records of one table. It returns false if Redis does not answer, and the other tables are then not
-// tried.
-func (r *RedisCache) put(ctx context.Context, b *batch, t record.Table) bool {
+// putAll writes the records of all tables. After a server has not answered, it does not try its other tables. In a cluster
+// the tables of other servers are written all the same, before those of servers that did not answer the last time.
+func (r *RedisCache) putAll(ctx context.Context, b *batch) {
+	nodes := make([]string, 0, len(b.order)) // "" without a cluster
+	for _, t := range b.order {
+		nodes = append(nodes, r.writer.Node(ctx, t))
+	}
+	before := r.silent
+	r.silent = make(map[string]bool)
+	for _, silent := range []bool{false, true} {
+		for i, t := range b.order {
+			switch {
+			case before[nodes[i]] != silent:
+			case !r.silent[nodes[i]]:
+				r.silent[nodes[i]] = !r.put(ctx, b, t, nodes[i] != "")
+			case nodes[i] != "":
+				b.away = append(b.away, away{table: t})
+			}
+		}
+	}
+	r.deferAway(ctx, b)
+}
+
+// put writes the records of one table. It returns false if Redis does not answer.
+func (r *RedisCache) put(ctx context.Context, b *batch, t record.Table, cluster bool) bool {
 	part := b.tables[t]
 	err := r.writer.Put(ctx, t, part.records)
-	switch {
-	case err == nil:
+	if err == nil {
 		b.accepted = append(b.accepted, part.indices...)
 		return true
-	case isPermanent(err):
-		b.refuse(part, fmt.Errorf("table %s: %w", t, r.at(err)))
-		return true
 	}
-	b.failed = append(b.failed, fmt.Errorf("table %s: %w", t, r.at(err)))
-	return cache.IsAnswer(err)
+	explained := fmt.Errorf("table %s: %w", t, r.at(err))
+	switch {
+	case isPermanent(err):
+		b.refuse(part, explained)
+	case cluster && cache.IsUnavailable(err):
+		b.away = append(b.away, away{t, explained})
+	default:
+		b.failed = append(b.failed, explained)
+	}
+	return !cache.IsUnavailable(err)
+}
+
+// deferAway passes the records of a cluster's servers that do not answer to the writer, which keeps them until they do, if
+// another server of the cluster answers. If Telegraf kept them, they would fill its batches, and the rows behind them would
+// never be written. Telegraf keeps them if no server answers, or if the writer keeps nothing.
+func (r *RedisCache) deferAway(ctx context.Context, b *batch) {
+	if len(b.away) == 0 {
+		return
+	}
+	answers := len(b.accepted) > 0 || r.writer.Ping(ctx) == nil
+	for _, a := range b.away {
+		part := b.tables[a.table]
+		switch {
+		case answers && r.writer.Defer(a.table, part.records):
+			b.accepted = append(b.accepted, part.indices...)
+			b.deferred += len(part.records)
+			if a.err != nil {
+				r.logAway(a.err, time.Now())
+			}
+		case a.err != nil:
+			b.failed = append(b.failed, a.err)
+		}
+	}
+}
+
+// logAway logs that the records of a server wait, if it was not logged within a minute.
+func (r *RedisCache) logAway(err error, now time.Time) {
+	if now.Sub(r.away) < time.Minute {
+		return
+	}
+	r.away = now
+	waiting, _, lost := r.writer.Waiting()
+	r.Log.Errorf("A server of the cluster does not answer; tables on the others are written. "+
+		"%d records wait for it, %d were lost because of 'restore_limit': %v", waiting, lost, err)
 }
 
 // count adds the results of a batch to the plugin's statistics. Records that the writer skipped are outdated, not
@@ -353,21 +417,27 @@ func (r *RedisCache) count(b *batch) {
 	outdated := r.writer.Outdated() - r.outdated
 	r.outdated += outdated
 	r.counters.outdated.Incr(outdated)
-	r.counters.written.Incr(int64(len(b.accepted)) - outdated)
+	r.counters.written.Incr(int64(len(b.accepted)-b.deferred) - outdated)
 	r.counters.rejected.Incr(int64(len(b.rejected)))
 	r.counters.ignored.Incr(b.ignored)
 	_, size, notKept := r.writer.Recent()
 	r.counters.notKept.Incr(notKept - r.notKept)
 	r.notKept = notKept
 	r.counters.keptBytes.Set(size)
+	waiting, late, lost := r.writer.Waiting()
+	r.counters.waiting.Set(waiting)
+	r.counters.written.Incr(late - r.late)
+	r.counters.lost.Incr(lost - r.lost)
+	r.late, r.lost = late, lost
 }
 
-// logRecovery notes whether Redis accepts writes, and logs when it does so again.
+// logRecovery notes whether Redis accepts writes, and logs when it does so again for all tables.
 func (r *RedisCache) logRecovery(b *batch) {
 	switch {
-	case len(b.failed) > 0:
+	case len(b.failed) > 0 || b.deferred > 0:
 		r.outage.fail(time.Now())
-	case len(b.accepted) > 0:
+	case len(b.accepted) > b.deferred && r.counters.waiting.Get() == 0:
+		r.away = time.Time{}
 		if lasted, attempts := r.outage.end(time.Now()); attempts > 0 {
 			r.Log.Infof("Recovered: redis at %s accepts writes again after %s; attempts that failed: %d",
 				r.addrs(), lasted.Round(time.Millisecond), attempts)

@@ -1,0 +1,141 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// slotsEvery is the longest time between two readings of the map of a cluster's slots while commands are sent. The
+	// client's own default is a minute. It also reads the map after MOVED, and newCluster makes it do so after an error.
+	slotsEvery = 2 * time.Second
+	// pauseAfter is how long a node of a cluster gets no commands after one of them was not answered in time. So the
+	// retries of the command and the next reading of the map do not wait for the node again.
+	pauseAfter = 3 * time.Second
+)
+
+// newCluster returns a client of a cluster that soon notices if a replica takes over from a primary that has died.
+func newCluster(u *redis.UniversalOptions) *redis.ClusterClient {
+	o := u.Cluster()
+	o.ClusterStateReloadInterval = slotsEvery
+	o.MaxRetries = -1 // the client of the cluster tries again itself; the number of tries would multiply
+	client := redis.NewClusterClient(o)
+	client.AddHook(reloading{client})
+	client.OnNewNode(func(node *redis.Client) { node.AddHook(&pausing{timeout: o.ReadTimeout, addr: node.Options().Addr}) })
+	return client
+}
+
+// reloading is a hook of a cluster that makes it read the map of the slots after an error.
+type reloading struct{ cluster *redis.ClusterClient }
+
+// DialHook changes nothing.
+func (reloading) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+// ProcessHook reads the map after an error of a command.
+func (r reloading) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		r.after(ctx, err)
+		return err
+	}
+}
+
+// ProcessPipelineHook reads the map after an error of a pipeline or a transaction.
+func (r reloading) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		err := next(ctx, cmds)
+		r.after(ctx, err)
+		return err
+	}
+}
+
+func (r reloading) after(ctx context.Context, err error) {
+	if err != nil && (!IsAnswer(err) || hasPrefix(err, "CLUSTERDOWN", "READONLY")) {
+		r.cluster.ReloadState(ctx) // in the background, one reading at a time
+	}
+}
+
+// errPaused is the error of a command to a node that has not answered shortly before.
+var errPaused = errors.New("the server has not answered a command")
+
+// pausing is a hook of a node of a cluster. It refuses commands for pauseAfter after one was not answered in time.
+type pausing struct {
+	addr    string
+	timeout time.Duration
+	until   atomic.Int64 // nanoseconds since 1970
+}
+
+// DialHook changes nothing.
+func (*pausing) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+// ProcessHook refuses a command during a pause.
+func (p *pausing) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if err := p.paused(); err != nil {
+			cmd.SetErr(err)
+			return err
+		}
+		began := time.Now()
+		err := next(ctx, cmd)
+		p.after(err, began)
+		return err
+	}
+}
+
+// ProcessPipelineHook refuses a pipeline or a transaction during a pause.
+func (p *pausing) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if err := p.paused(); err != nil {
+			for _, cmd := range cmds {
+				cmd.SetErr(err)
+			}
+			return err
+		}
+		began := time.Now()
+		err := next(ctx, cmds)
+		p.after(err, began)
+		return err
+	}
+}
+
+// paused returns an error during a pause.
+func (p *pausing) paused() error {
+	if time.Now().UnixNano() < p.until.Load() {
+		return fmt.Errorf("node %s: %w within %s", p.addr, errPaused, p.timeout)
+	}
+	return nil
+}
+
+// after begins a pause if a command was not answered within the timeout of the client. A context of the caller that
+// ended before does not count.
+func (p *pausing) after(err error, began time.Time) {
+	var failed net.Error
+	if errors.As(err, &failed) && failed.Timeout() && time.Since(began) >= p.timeout {
+		p.until.Store(time.Now().Add(pauseAfter).UnixNano())
+	}
+}
+
+// ping returns an error if Redis does not answer. One primary of a cluster is enough: the others may be gone for good.
+func ping(ctx context.Context, client redis.UniversalClient) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var answered atomic.Bool
+	err := eachPrimary(ctx, client, func(ctx context.Context, client redis.Cmdable) error {
+		err := client.Ping(ctx).Err()
+		if err == nil {
+			answered.Store(true)
+			cancel()
+		}
+		return err
+	})
+	if answered.Load() {
+		return nil
+	}
+	return err
+}

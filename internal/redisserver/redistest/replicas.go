@@ -1,0 +1,102 @@
+package redistest
+
+import (
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
+)
+
+// ReplicatedCluster starts a Redis Cluster of three primaries with a replica each and returns their addresses, the primaries
+// first and the replicas in the same order. A replica takes over about two seconds after its primary has died. If all servers of
+// some slots are gone, the cluster serves the others. It stops the servers when the test ends.
+func ReplicatedCluster(t testing.TB) []string {
+	t.Helper()
+	const primaries = 3
+	start := func() node {
+		s := startOn(t, func() redisserver.Options {
+			return redisserver.Options{Addr: busFree(t, "127.0.0.1"), Args: []string{
+				"--cluster-enabled", "yes", "--dir", t.TempDir(), "--cluster-node-timeout", "1000", "--cluster-require-full-coverage", "no",
+				"--repl-diskless-sync-delay", "0",
+			}}
+		})
+		return node{s.Addr(), Client(t, s)}
+	}
+	var nodes []node
+	for range 2 * primaries {
+		nodes = append(nodes, start())
+	}
+	addrs := join(t, nodes[:primaries])
+	host, port, err := net.SplitHostPort(addrs[0])
+	require.NoError(t, err)
+	for i, replica := range nodes[primaries:] {
+		addrs = append(addrs, replica.addr)
+		require.NoError(t, replica.client.Do(t.Context(), "CLUSTER", "SET-CONFIG-EPOCH", primaries+i+1).Err())
+		require.NoError(t, replica.client.ClusterMeet(t.Context(), host, port).Err())
+	}
+	for i, replica := range nodes[primaries:] {
+		id, err := nodes[i].client.Do(t.Context(), "CLUSTER", "MYID").Text()
+		require.NoError(t, err)
+		require.Eventually(t, func() bool { return replica.client.ClusterReplicate(t.Context(), id).Err() == nil }, 30*time.Second, 20*time.Millisecond,
+			"the replica does not know its primary")
+	}
+	for _, n := range nodes {
+		require.Eventually(t, func() bool {
+			slots, err := n.client.ClusterSlots(t.Context()).Result() //nolint:staticcheck // the client of a cluster reads this map too
+			whole := err == nil && len(slots) == primaries
+			for _, s := range slots {
+				whole = whole && len(s.Nodes) == 2
+			}
+			return whole && (!strings.Contains(Info(t, n.client, "replication"), "role:slave") ||
+				strings.Contains(Info(t, n.client, "replication"), "master_link_status:up"))
+		}, 30*time.Second, 20*time.Millisecond, "the cluster is not complete")
+	}
+	return addrs
+}
+
+// Info returns a section of the answer to INFO, or "" if there is no answer.
+func Info(t testing.TB, client redis.Cmdable, section string) string {
+	t.Helper()
+	return client.Info(t.Context(), section).Val()
+}
+
+// Kill ends the server at an address at once, as a crash does. The result does nothing.
+func Kill(t testing.TB, addr string) (resume func()) {
+	t.Helper()
+	require.NoError(t, processOf(t, addr).Kill())
+	require.Eventually(t, func() bool { return isFree(addr) }, 10*time.Second, time.Millisecond, "the server at %s still listens", addr)
+	return func() {}
+}
+
+// Pause makes the server at an address stop answering, as a host that is unreachable does. It goes on when
+// the test ends, or when the result is called.
+func Pause(t testing.TB, addr string) (resume func()) {
+	t.Helper()
+	process := processOf(t, addr)
+	require.NoError(t, process.Signal(syscall.SIGSTOP))
+	resume = func() { _ = process.Signal(syscall.SIGCONT) }
+	t.Cleanup(resume)
+	return resume
+}
+
+// processOf returns the process of the server at an address.
+func processOf(t testing.TB, addr string) *os.Process {
+	t.Helper()
+	info := Info(t, Open(t, addr), "server")
+	_, rest, ok := strings.Cut(info, "process_id:")
+	require.True(t, ok, info)
+	number, _, _ := strings.Cut(rest, "\r\n")
+	pid, err := strconv.Atoi(number)
+	require.NoError(t, err)
+	process, err := os.FindProcess(pid)
+	require.NoError(t, err)
+	return process
+}

@@ -1,0 +1,334 @@
+package rediscache_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/influxdata/telegraf/metric"
+	"github.com/influxdata/telegraf/models"
+	"github.com/influxdata/telegraf/testutil"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
+	"github.com/telegraf-describe/telegraf-describe/plugins/outputs/rediscache"
+)
+
+const (
+	loadTables = 12
+	loadHosts  = 5
+	loadEvery  = 25 * time.Millisecond
+	// noticedIn is how long a failover may be unnoticed.
+	noticedIn = 5 * time.Second
+)
+
+// traffic generates rows and writes them as Telegraf does, and knows all rows that must be in Redis. In each tick, each table
+// gets a row of each host, in a bucket of the tick.
+type traffic struct {
+	t       *testing.T
+	ro      *models.RunningOutput
+	plugin  *rediscache.RedisCache
+	log     *testutil.CaptureLogger
+	reader  *cache.Reader // as analytics-api reads
+	ticks   atomic.Int64  // that were generated
+	stop    chan struct{}
+	stopped sync.WaitGroup
+}
+
+// tableOf returns one of the tables of the load.
+func tableOf(i int) record.Table {
+	return record.Table{Database: "db", Name: fmt.Sprint("analytics_", i)}
+}
+
+// startTraffic connects the plugin and a reader to the servers and starts the load.
+func startTraffic(t *testing.T, o cache.DialOptions) *traffic {
+	t.Helper()
+	o.Timeout = time.Second
+	ro := load(t, fmt.Sprintf("[[outputs.rediscache]]\n  servers = [\"%s\"]\n  master_name = %q\n  database = \"db\"\n  timeout = \"1s\"\n  metric_buffer_limit = 1000000\n",
+		strings.Join(o.Servers, `", "`), o.MasterName))
+	plugin, ok := ro.Output.(*rediscache.RedisCache)
+	require.True(t, ok)
+	l := &traffic{t: t, ro: ro, plugin: plugin, log: &testutil.CaptureLogger{}, stop: make(chan struct{})}
+	plugin.Log = l.log
+	require.NoError(t, ro.Init())
+	require.NoError(t, ro.Connect())
+	client, err := cache.Dial(o)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = client.Close() })
+	l.reader = cache.NewReader(client)
+	l.stopped.Go(l.generate)
+	l.stopped.Go(l.write)
+	return l
+}
+
+func (l *traffic) generate() {
+	ticker := time.NewTicker(loadEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-l.stop:
+			return
+		case <-ticker.C:
+		}
+		tick := l.ticks.Load()
+		for i := range loadTables {
+			for host := range loadHosts {
+				tags := map[string]string{"field_name": "f", "host": strconv.Itoa(host), "bucket_state": "final"}
+				l.ro.AddMetric(metric.New(tableOf(i).Name, tags, mean(1), time.Unix(tick*60, 0)))
+			}
+		}
+		l.ticks.Add(1)
+	}
+}
+
+func (l *traffic) write() {
+	for {
+		select {
+		case <-l.stop:
+			return
+		case <-time.After(loadEvery):
+			_ = l.ro.WriteBatch() // Telegraf logs the error and keeps the metrics
+		}
+	}
+}
+
+// latest returns the last tick of the table that the reader finds, or an error.
+func (l *traffic) latest(table record.Table) (int64, error) {
+	starts, err := l.reader.Buckets(l.t.Context(), table, record.Range{Last: 1})
+	if err != nil || len(starts) == 0 {
+		return -1, err
+	}
+	return starts[0].Unix() / 60, nil
+}
+
+// awaitFailover waits until a failover has happened, and then until rows are written and read that were generated after it.
+// It returns how long each took.
+func (l *traffic) awaitFailover(table record.Table, happened func() bool) (failover, noticed time.Duration) {
+	l.t.Helper()
+	began := time.Now()
+	require.Eventually(l.t, happened, 30*time.Second, 5*time.Millisecond, "no failover")
+	failover, began = time.Since(began), time.Now()
+	after := l.ticks.Load()
+	require.Eventually(l.t, func() bool { tick, err := l.latest(table); return err == nil && tick >= after }, 60*time.Second, 5*time.Millisecond)
+	return failover, time.Since(began)
+}
+
+// finish stops the load, and writes the rest as long as it gets less.
+func (l *traffic) finish() {
+	l.t.Helper()
+	close(l.stop)
+	l.stopped.Wait()
+	for before := -1; before != l.ro.BufferLength(); {
+		before = l.ro.BufferLength()
+		_ = l.ro.Write()
+	}
+}
+
+// missing returns how many rows of the first ticks of a table are not in Redis, and how many are there twice.
+func (l *traffic) missing(table record.Table, ticks int64) (lost, twice int, err error) {
+	starts, err := l.reader.Buckets(l.t.Context(), table, record.Range{})
+	if err != nil {
+		return 0, 0, err
+	}
+	found := make(map[string]int)
+	if err := l.reader.Records(l.t.Context(), table, starts, 0, func(part record.Part) error { // a bucket is one part
+		for _, text := range part.Texts {
+			_, host, _ := strings.Cut(text, `"host":"`)
+			found[fmt.Sprint(part.Start.Unix()/60, "/", host[:1])]++
+		}
+		return nil
+	}); err != nil {
+		return 0, 0, err
+	}
+	for tick := range ticks {
+		for host := range loadHosts {
+			n := found[fmt.Sprint(tick, "/", host)]
+			if n == 0 {
+				lost++
+			}
+			twice += max(0, n-1)
+		}
+	}
+	return lost, twice, nil
+}
+
+// requireAll waits until all rows of the tables that were generated until now are in Redis, and requires that none is there
+// twice.
+func (l *traffic) requireAll(tables []record.Table) {
+	l.t.Helper()
+	ticks := l.ticks.Load()
+	lost, twice := 0, 0
+	var failed error
+	for began := time.Now(); time.Since(began) < 20*time.Second; time.Sleep(200 * time.Millisecond) {
+		lost, twice, failed = 0, 0, nil
+		for _, table := range tables {
+			n, m, err := l.missing(table, ticks)
+			lost, twice, failed = lost+n, twice+m, errors.Join(failed, err)
+		}
+		if lost == 0 && failed == nil {
+			break
+		}
+	}
+	require.NoError(l.t, failed)
+	l.t.Logf("%d rows of %d tables: lost %d, twice %d; written again by the plugin %d", ticks*loadHosts*int64(len(tables)), len(tables), lost, twice, l.plugin.Restored())
+	require.Equal(l.t, []int{0, 0}, []int{lost, twice})
+}
+
+func allTables() (tables []record.Table) {
+	for i := range loadTables {
+		tables = append(tables, tableOf(i))
+	}
+	return tables
+}
+
+// primaryOf returns the address of the server that has the key, as one of the servers reports.
+func primaryOf(t *testing.T, client *redis.Client, key string) string {
+	t.Helper()
+	slot := int(client.ClusterKeySlot(t.Context(), key).Val())
+	for _, s := range client.ClusterSlots(t.Context()).Val() { //nolint:staticcheck // the client of a cluster reads this map too
+		if s.Start <= slot && slot <= s.End {
+			return s.Nodes[0].Addr
+		}
+	}
+	return ""
+}
+
+// stall ends or stops a server.
+type stall struct {
+	name string
+	do   func(testing.TB, string) (resume func())
+}
+
+// stalls returns the ways in which servers fail: only one of them, unless the environment variable FAULTS is 1.
+func stalls() []stall {
+	all := []stall{{"killed", redistest.Kill}, {"paused", redistest.Pause}}
+	if os.Getenv("FAULTS") != "1" {
+		return all[:1]
+	}
+	return all
+}
+
+// A cluster of six servers loses the primary of a shard, and then its replica too. The shard is the one with the list of all
+// tables.
+func TestAClusterLosesAPrimaryAndThenAShard(t *testing.T) {
+	t.Parallel()
+	for _, stall := range stalls() {
+		t.Run(stall.name, func(t *testing.T) {
+			t.Parallel()
+			addrs := redistest.ReplicatedCluster(t)
+			var o cache.DialOptions
+			for _, addr := range addrs {
+				o.Servers = append(o.Servers, "redis://"+addr)
+			}
+			const catalogue = "analytics:tables"
+			admin := redistest.Open(t, addrs[0])
+			victim := primaryOf(t, admin, catalogue)
+			living := addrs[(slices.Index(addrs, victim)+1)%3]
+			admin = redistest.Open(t, living)
+			var lost, kept []record.Table
+			for _, table := range allTables() {
+				if primaryOf(t, admin, table.String()) == victim {
+					lost = append(lost, table)
+				} else {
+					kept = append(kept, table)
+				}
+			}
+			require.NotEmpty(t, lost)
+			require.NotEmpty(t, kept)
+
+			l := startTraffic(t, o)
+			require.Eventually(t, func() bool { return l.ticks.Load() > 40 }, 10*time.Second, time.Millisecond)
+			stall.do(t, victim)
+			failover, noticed := l.awaitFailover(lost[0], func() bool { return primaryOf(t, admin, catalogue) != victim })
+			t.Logf("primary %s: the replica took over after %s, and rows are written and read %s later", stall.name, failover.Round(time.Millisecond), noticed.Round(time.Millisecond))
+			require.Less(t, noticed, noticedIn)
+			l.requireAll(lost)
+
+			last := primaryOf(t, admin, catalogue)
+			resume := stall.do(t, last)
+			gap := l.longestGap(kept[0], 4*time.Second)
+			t.Logf("shard %s: %d tables go on, at most %s apart; %d tables wait", stall.name, len(kept), gap.Round(time.Millisecond), len(lost))
+			require.Less(t, gap, noticedIn)
+			l.finish()
+			l.requireAll(kept)
+			require.Zero(t, l.ro.BufferLength(), "the rows of the shard do not fill the buffer")
+			require.Positive(t, l.plugin.Waiting())
+			require.Contains(t, strings.Join(l.log.Errors(), "\n"), "A server of the cluster does not answer; tables on the others are written. ")
+			require.LessOrEqual(t, len(l.log.Errors()), 2, "once a minute: %q", l.log.Errors())
+			if stall.name == "paused" {
+				resume()
+				l.requireAll(allTables())
+				require.Zero(t, l.plugin.Waiting())
+				l.ro.AddMetric(metric.New(tableOf(0).Name, map[string]string{"field_name": "f", "host": "last"}, mean(1), time.Unix(0, 0)))
+				require.NoError(t, l.ro.Write())
+				require.Contains(t, fmt.Sprint(l.log.Messages()), "Recovered: redis at ")
+			}
+			_ = l.ro.Output.Close()
+		})
+	}
+}
+
+// longestGap returns the longest time in which no new row of a table arrived.
+func (l *traffic) longestGap(table record.Table, during time.Duration) time.Duration {
+	l.t.Helper()
+	began := time.Now()
+	last, latest, gap := began, int64(-1), time.Duration(0)
+	for time.Since(began) < during {
+		if tick, err := l.latest(table); err == nil && tick > latest {
+			gap, last, latest = max(gap, time.Since(last)), time.Now(), tick
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return max(gap, time.Since(last))
+}
+
+func TestSentinelsReplaceThePrimary(t *testing.T) {
+	t.Parallel()
+	for _, stall := range stalls() {
+		t.Run(stall.name, func(t *testing.T) {
+			t.Parallel()
+			primary := redistest.Server(t)
+			replica := redistest.Start(t, redisserver.Options{Args: []string{"--replicaof", strings.ReplaceAll(primary.Addr(), ":", " ")}})
+			require.Eventually(t, func() bool {
+				return strings.Contains(redistest.Info(t, redistest.Client(t, replica), "replication"), "master_link_status:up")
+			}, 30*time.Second, 10*time.Millisecond)
+			var o cache.DialOptions
+			o.MasterName = "main"
+			var sentinels []*redis.Client
+			for range 3 {
+				s := startSentinel(t, primary.Addr(), "sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 3000\n")
+				o.Servers = append(o.Servers, "redis://"+s.Addr())
+				sentinels = append(sentinels, redistest.Client(t, s))
+			}
+			for _, s := range sentinels {
+				require.Eventually(t, func() bool {
+					return strings.Contains(redistest.Info(t, s, "sentinel"), "slaves=1,sentinels=3")
+				}, 30*time.Second, 10*time.Millisecond)
+			}
+			l := startTraffic(t, o)
+			require.Eventually(t, func() bool { return l.ticks.Load() > 40 }, 10*time.Second, time.Millisecond)
+			stall.do(t, primary.Addr())
+			failover, noticed := l.awaitFailover(tableOf(0), func() bool {
+				role := redistest.Info(t, redistest.Client(t, replica), "replication")
+				return strings.Contains(role, "role:master")
+			})
+			t.Logf("primary %s: the replica took over after %s, and rows are written and read %s later", stall.name, failover.Round(time.Millisecond), noticed.Round(time.Millisecond))
+			require.Less(t, noticed, noticedIn)
+			l.finish()
+			l.requireAll(allTables())
+			require.Zero(t, l.ro.BufferLength())
+			_ = l.ro.Output.Close()
+		})
+	}
+}
