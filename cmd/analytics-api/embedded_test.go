@@ -79,7 +79,7 @@ func TestTheUserCanChooseThePassword(t *testing.T) {
 	require.NoError(t, client.Ping(t.Context()).Err())
 
 	file := filepath.Join(t.TempDir(), "password")
-	c = start(t, []string{"ANALYTICS_API_EMBEDDED_PASSWORD_FILE=" + file, "HOME="}, embeddedArgs("memory")...)
+	c = start(t, []string{"ANALYTICS_API_EMBEDDED_PASSWORD_FILE=" + file, "TMPDIR=/none"}, embeddedArgs("memory")...)
 	password, err := secret.Read(file)
 	require.NoError(t, err)
 	client = redis.NewClient(&redis.Options{Addr: c.redis, Password: password})

@@ -109,7 +109,7 @@ func (c *child) client(t *testing.T) *redis.Client {
 func start(t *testing.T, env []string, args ...string) *child {
 	t.Helper()
 	c := &child{cmd: exec.Command(os.Args[0], args...), stderr: &buffer{}}
-	c.cmd.Env = append([]string{"RUN_ANALYTICS_API=1", "PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}, env...)
+	c.cmd.Env = append([]string{"RUN_ANALYTICS_API=1", "PATH=" + os.Getenv("PATH"), "TMPDIR=" + t.TempDir()}, env...)
 	c.cmd.Dir, c.cmd.Stderr = t.TempDir(), c.stderr
 	require.NoError(t, c.cmd.Start())
 	t.Cleanup(func() {

@@ -121,9 +121,7 @@ func TestThePasswordIsNoArgumentOfTheProcess(t *testing.T) {
 }
 
 func TestAPublishedPasswordIsFoundWhileItsServerRuns(t *testing.T) {
-	home := t.TempDir()
-	t.Setenv("HOME", home)
-	t.Setenv("XDG_CACHE_HOME", "")
+	t.Setenv("TMPDIR", t.TempDir())
 	find := func() string {
 		password, err := redisserver.LocalPassword("localhost:1234")
 		require.NoError(t, err)
@@ -147,7 +145,18 @@ func TestAPublishedPasswordIsFoundWhileItsServerRuns(t *testing.T) {
 	p, err = redisserver.Publish("127.0.0.1:1234", "new")
 	require.NoError(t, err)
 	require.Equal(t, "new", find())
-	require.NoError(t, p.Close())
-	t.Setenv("HOME", "")
+
+	// Another user could have made the folder.
+	dir := filepath.Dir(p.Path)
+	require.NoError(t, os.Chmod(dir, 0o755))
 	require.Empty(t, find())
+	_, err = redisserver.Publish("127.0.0.1:1236", "new")
+	require.ErrorContains(t, err, dir+" is not a folder of this user alone (mode drwxr-xr-x)")
+	require.NoError(t, os.Chmod(dir, 0o700))
+	require.NoError(t, p.Close())
+	real := filepath.Join(t.TempDir(), "real")
+	require.NoError(t, os.Rename(dir, real))
+	require.NoError(t, os.Symlink(real, dir))
+	_, err = redisserver.Publish("127.0.0.1:1236", "new")
+	require.ErrorContains(t, err, "is not a folder of this user alone")
 }

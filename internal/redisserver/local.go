@@ -2,6 +2,7 @@ package redisserver
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"os"
@@ -27,7 +28,10 @@ func Publish(addr, password string) (*Publication, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	if err := checkOwner(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
 	f, err := lock.Acquire(path, localWait)
@@ -58,7 +62,10 @@ func (p *Publication) Close() error {
 func LocalPassword(addr string) (string, error) {
 	path, err := localPath(addr)
 	if err != nil {
-		return "", nil //nolint:nilerr // without a folder of the user there is no password
+		return "", err
+	}
+	if err := checkOwner(filepath.Dir(path)); err != nil {
+		return "", nil //nolint:nilerr // nothing in this folder is of this user
 	}
 	held, err := lock.Held(path)
 	if err != nil || !held {
@@ -71,15 +78,12 @@ func LocalPassword(addr string) (string, error) {
 	return password, err
 }
 
-// localPath returns the path of the file for the port of an address.
+// localPath returns the path of the file for the port of an address. It is in a folder of the user below that for temporary
+// files, because a service may have no home.
 func localPath(addr string) (string, error) {
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return "", err
 	}
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	return filepath.Join(dir, "analytics-api", "redis-"+port+".password"), nil
+	return filepath.Join(os.TempDir(), fmt.Sprintf("analytics-api-%d", os.Getuid()), "redis-"+port+".password"), nil
 }

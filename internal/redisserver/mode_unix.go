@@ -2,5 +2,25 @@
 
 package redisserver
 
+import (
+	"fmt"
+	"os"
+	"syscall"
+)
+
 // othersWrite are the permissions of a folder in which other users can write.
 const othersWrite = 0o002
+
+// checkOwner returns an error for a folder that is not of this user alone. Another user could have made it, as everybody
+// can make folders among the temporary files.
+func checkOwner(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !info.IsDir() || info.Mode().Perm()&0o077 != 0 || !ok || int(stat.Uid) != os.Getuid() {
+		return fmt.Errorf("%s is not a folder of this user alone (mode %s)", path, info.Mode())
+	}
+	return nil
+}

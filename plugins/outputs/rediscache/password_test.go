@@ -34,8 +34,7 @@ func TestThePasswordFileIsReadForEachConnection(t *testing.T) {
 }
 
 func TestThePasswordOfALocalRedisIsFoundUnlessOneIsGiven(t *testing.T) {
-	t.Setenv("HOME", t.TempDir())
-	t.Setenv("XDG_CACHE_HOME", "")
+	t.Setenv("TMPDIR", t.TempDir())
 	server := redistest.Start(t, redisserver.Options{Password: "right"})
 	published, err := redisserver.Publish(server.Addr(), "right")
 	require.NoError(t, err)
