@@ -126,10 +126,7 @@ func (p *jsonParser) object(t *Table, b *Batch, depth int) error {
 	}
 	prefix := len(p.name)
 	for {
-		if p.next() != '"' {
-			return p.unexpected("a name")
-		}
-		name, err := p.text()
+		name, err := p.key()
 		if err != nil {
 			return err
 		}
@@ -137,10 +134,6 @@ func (p *jsonParser) object(t *Table, b *Batch, depth int) error {
 			p.name = append(p.name[:prefix], '.')
 		}
 		p.name = append(p.name, name...)
-		if p.next() != ':' {
-			return p.unexpected("a colon")
-		}
-		p.i++
 		if err := p.member(t, b, depth); err != nil {
 			return err
 		}
@@ -337,23 +330,29 @@ func (p *jsonParser) array(depth int) error {
 	if depth == 0 {
 		return fmt.Errorf("arrays are nested more than %d deep", maxDepth)
 	}
+	return p.list(']', "a comma or a bracket", func() error { return p.element(depth) })
+}
+
+// list reads a list of items that commas separate, up to its end. The bracket or brace that begins it is next. want describes the comma or
+// the end in the error for another character.
+func (p *jsonParser) list(end byte, want string, item func() error) error {
 	p.i++
-	if p.next() == ']' {
+	if p.next() == end {
 		p.i++
 		return nil
 	}
 	for {
-		if err := p.element(depth); err != nil {
+		if err := item(); err != nil {
 			return err
 		}
 		switch p.next() {
 		case ',':
 			p.i++
-		case ']':
+		case end:
 			p.i++
 			return nil
 		default:
-			return p.unexpected("a comma or a bracket")
+			return p.unexpected(want)
 		}
 	}
 }
@@ -380,35 +379,28 @@ func (p *jsonParser) inner(depth int) error {
 	if depth == 0 {
 		return fmt.Errorf("objects are nested more than %d deep", maxDepth)
 	}
+	return p.list('}', "a comma or a brace", func() error {
+		if _, err := p.key(); err != nil {
+			return err
+		}
+		return p.element(depth)
+	})
+}
+
+// key reads the name of a member and the colon after it. The name is valid until the next call of text.
+func (p *jsonParser) key() ([]byte, error) {
+	if p.next() != '"' {
+		return nil, p.unexpected("a name")
+	}
+	name, err := p.text()
+	if err != nil {
+		return nil, err
+	}
+	if p.next() != ':' {
+		return nil, p.unexpected("a colon")
+	}
 	p.i++
-	if p.next() == '}' {
-		p.i++
-		return nil
-	}
-	for {
-		if p.next() != '"' {
-			return p.unexpected("a name")
-		}
-		if _, err := p.text(); err != nil {
-			return err
-		}
-		if p.next() != ':' {
-			return p.unexpected("a colon")
-		}
-		p.i++
-		if err := p.element(depth); err != nil {
-			return err
-		}
-		switch p.next() {
-		case ',':
-			p.i++
-		case '}':
-			p.i++
-			return nil
-		default:
-			return p.unexpected("a comma or a brace")
-		}
-	}
+	return name, nil
 }
 
 // findTime returns the name of the member with the time: the first of the usual names whose value in one of the first
