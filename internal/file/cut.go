@@ -171,8 +171,11 @@ func lineEnd(data []byte) int {
 		return bytes.IndexByte(data, '\n') + 1
 	}
 	inFields, inString := false, false
+	equals := false // whether the character before is an equals sign that is not escaped
 	for i := 0; i < len(data); i++ {
-		switch c := data[i]; {
+		c, before := data[i], equals
+		equals = c == '='
+		switch {
 		case c == '\\':
 			i++
 		case inString:
@@ -182,7 +185,7 @@ func lineEnd(data []byte) int {
 		case c == ' ':
 			inFields = true
 		case c == '"':
-			inString = inFields && data[i-1] == '='
+			inString = inFields && before
 		}
 	}
 	return 0

@@ -170,6 +170,7 @@ var inputCases = []inputCase{
 			`5: field "v": "1.2.3" is not a value of the type float`, "6: the line has no time",
 		},
 	},
+	{name: "quotes in a key", content: "m \\=\"=1 1\nm \\=\"=2 2\n", rows: []string{`m ="=1 time=@1`, `m ="=2 time=@2`}},
 	{name: "line protocol in seconds", content: "m v=1 5\n", o: file.Options{Times: scan.Times{Unit: scan.Seconds}}, rows: []string{"m time=@5000000000 v=1"}},
 
 	{
@@ -379,7 +380,7 @@ func TestRowsDoNotDependOnTheCuts(t *testing.T) {
 	quoted.WriteString("a,b,c\n")
 	for i := range 3000 {
 		fmt.Fprintf(&quoted, "%d,\"x \"\"%d\"\"\ny,\",z\r\n", i, i)
-		fmt.Fprintf(&lp, "m,t=a\"b s=\"x\ny=\\\"%d\\\"\",v=%d %d\n", i, i, i)
+		fmt.Fprintf(&lp, "m,t=a\"b s=\"x\ny=\\\"%d\\\"\",\\=\"=1,v=%d %d\n", i, i, i)
 		fmt.Fprintf(&jsonl, `{"a":%d,"b":"x\"\n,"}`+"\n", i)
 	}
 	for _, content := range []string{quoted.String(), lp.String(), jsonl.String()} {
@@ -425,7 +426,7 @@ func FuzzJSON(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, line string) {
-		if strings.ContainsAny(line, "\n") || !strings.HasPrefix(line, "{") || strings.Count(line, "{")+strings.Count(line, "[") > 50 {
+		if strings.ContainsAny(line, "\r\n") || !strings.HasPrefix(line, "{") || strings.Count(line, "{")+strings.Count(line, "[") > 50 {
 			return
 		}
 		rows, bad, err := read([]byte(line), file.Options{Format: file.JSONLines})

@@ -70,8 +70,11 @@ func lineLen(b []byte) int {
 	if fields < 0 {
 		return newline + 1
 	}
+	equals := false // whether the character before is an equals sign that is not escaped
 	for i := fields; i < len(b); i++ {
-		switch b[i] {
+		c, before := b[i], equals
+		equals = c == '='
+		switch c {
 		case '\\':
 			if i+1 < len(b) && b[i+1] != '\n' {
 				i++
@@ -79,7 +82,7 @@ func lineLen(b []byte) int {
 		case '\n':
 			return i + 1
 		case '"':
-			if b[i-1] != '=' {
+			if !before {
 				continue // an ordinary character of a key
 			}
 			n := textLen(b[i+1:])

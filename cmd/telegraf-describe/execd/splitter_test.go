@@ -16,6 +16,7 @@ func FuzzSplitter(f *testing.F) {
 		f.Add(text, "key", text, "x", 1)
 		f.Add("m", text, "b", text, 3)
 	}
+	f.Add("m", `="`, "x", "y", 3) // an escaped equals sign before a quotation mark
 	f.Fuzz(func(t *testing.T, name, key, tag, text string, cut int) {
 		var s influx.Serializer
 		require.NoError(t, s.Init())
