@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/telegraf-describe/telegraf-describe/internal/format"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
@@ -166,6 +167,9 @@ func (a *answer) endBucket() {
 // send writes the records as a JSON array, ascending by bucket. It gives back the memory of the records as they are
 // written.
 func (a *answer) send(w http.ResponseWriter, r *http.Request) error {
+	if a.format != format.JSON || a.pretty || a.descending {
+		return a.sendFormatted(w, r)
+	}
 	size := len("[]\n") + max(a.bytes-1, 0) // a.bytes has one comma too many
 	setJSON(w, size)
 	if r.Method == http.MethodHead {

@@ -37,7 +37,7 @@ func (p *pacedWriter) Write(b []byte) (int, error) {
 		part := b[:min(len(b), writeSize)]
 		allowed := slowGrace + time.Duration(p.written)*time.Second/slowestRate
 		_ = p.control.SetWriteDeadline(p.start.Add(allowed)) // writers in tests have no deadline
-		n, err := p.w.Write(part)
+		n, err := p.w.Write(part)                            //nolint:gosec // the header nosniff keeps browsers from reading an answer as HTML
 		p.written, total = p.written+int64(n), total+n
 		if err != nil {
 			return total, err
@@ -74,7 +74,10 @@ func writeJSON(w http.ResponseWriter, work *work, v any) error {
 }
 
 // setJSON sets the headers of a JSON body of so many bytes.
-func setJSON(w http.ResponseWriter, size int) {
-	w.Header().Set("Content-Type", "application/json")
+func setJSON(w http.ResponseWriter, size int) { setBody(w, "application/json", size) }
+
+// setBody sets the headers of a body of so many bytes.
+func setBody(w http.ResponseWriter, contentType string, size int) {
+	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(size))
 }

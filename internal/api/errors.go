@@ -95,6 +95,8 @@ func statusOf(err error) (status int, title, detail string) {
 	var much tooMuch
 	var away unavailable
 	var full busy
+	var parts unmergeable
+	var accept notAcceptable
 	var corrupt *record.Corrupt
 	var method notAllowed
 	var anonymous unauthorized
@@ -118,6 +120,10 @@ func statusOf(err error) (status int, title, detail string) {
 		return http.StatusMethodNotAllowed, "Method not allowed", method.Error()
 	case errors.As(err, &host):
 		return http.StatusMisdirectedRequest, "Misdirected request", host.Error()
+	case errors.As(err, &accept):
+		return http.StatusNotAcceptable, "Not acceptable", accept.Error()
+	case errors.As(err, &parts):
+		return http.StatusUnprocessableEntity, "No summaries", parts.Error()
 	case errors.As(err, &much):
 		return http.StatusUnprocessableEntity, "Too much", much.Error()
 	case errors.As(err, &full) && full.client:

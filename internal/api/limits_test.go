@@ -235,6 +235,10 @@ func (s *stored) Records(ctx context.Context, _ record.Table, starts []time.Time
 	return nil
 }
 
+func (*stored) Summaries(context.Context, record.Table, []time.Time, func(record.Summaries) error) error {
+	return errors.New("there are no summaries")
+}
+
 func TestRequestsThatReadAtTheSameTimeAreLimited(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/telegraf-describe/telegraf-describe/internal/format"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 	"github.com/telegraf-describe/telegraf-describe/internal/token"
@@ -21,6 +22,11 @@ type query struct {
 	tags   []series.Tag
 	limit  int  // 0 for no limit
 	final  bool // only final records
+	// rolling is nil unless the records are rolled up.
+	rolling    *rolling
+	format     format.Format
+	pretty     bool
+	descending bool // the newest bucket first
 }
 
 // params reads the parameters of a request and collects their faults. Its methods return the zero value for a
@@ -190,9 +196,23 @@ func (s *server) readQuery(r *http.Request, p *params) (query, error) {
 		tags:   p.tags(),
 		limit:  p.number("limit", s.MaxRecords),
 		final:  p.onlyTrue("final"),
+
+		rolling: p.rolling(),
+	}
+	switch order := p.orDefault("order", "asc"); order {
+	case "asc":
+	case "desc":
+		q.descending = true
+	default:
+		p.faults.add("query.order", order, "want asc (the default) or desc, which begins with the newest bucket")
 	}
 	p.checkName("path.table", q.table.Name)
-	return q, p.err()
+	var err error
+	q.format, q.pretty, err = p.format(r)
+	if faults := p.err(); faults != nil {
+		return q, faults
+	}
+	return q, err
 }
 
 // parseTime reads a time: RFC 3339, a whole number since 1970, "now", or a time ago such as "-6h". As in InfluxDB 3,

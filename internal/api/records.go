@@ -18,6 +18,7 @@ import (
 // answer has all records of the query, or is an error with their number if these are too many. With limit, it has the
 // newest records.
 func (s *server) records(w http.ResponseWriter, r *http.Request, p *params) error {
+	w.Header().Add("Vary", "Accept")
 	q, err := s.readQuery(r, p)
 	if err != nil {
 		return err
@@ -32,14 +33,15 @@ func (s *server) records(w http.ResponseWriter, r *http.Request, p *params) erro
 		return err
 	}
 	defer work.end()
+	if q.rolling != nil {
+		return s.rollUp(w, r, q, work)
+	}
 	sel, err := s.selectBuckets(r.Context(), q)
 	if err != nil {
 		return err
 	}
-	etag := etagOf(sel.version, entry.LastWrite, sel)
-	w.Header().Set("ETag", etag)
-	if matches(r.Header.Get("If-None-Match"), etag) {
-		w.WriteHeader(http.StatusNotModified)
+	etag := etagOf(entry.LastWrite, sel, q)
+	if notModified(w, r, etag) {
 		return nil
 	}
 	a := s.newAnswer(q, sel, work)
@@ -130,8 +132,8 @@ func (s *server) read(ctx context.Context, a *answer, starts []time.Time) error 
 
 // etagOf returns the ETag of an answer. It is a hash of the table's version; of the time of its last write, because
 // versions start again if Redis loses its data; of the buckets, which expire without a write; and, for final records,
-// of the time before which a bucket has ended.
-func etagOf(version int64, written time.Time, sel selection) string {
+// of the time before which a bucket has ended; and of the form of the answer, which a header can select.
+func etagOf(written time.Time, sel selection, q query) string {
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%d,", written.UnixMilli())
 	ended := 0
@@ -141,8 +143,18 @@ func etagOf(version int64, written time.Time, sel selection) string {
 			ended++
 		}
 	}
-	fmt.Fprintf(h, "%d", ended)
-	return fmt.Sprintf(`"%d-%x"`, version, h.Sum64())
+	fmt.Fprintf(h, "%d,%s,%t,%t", ended, q.format, q.pretty, q.descending)
+	return fmt.Sprintf(`"%d-%x"`, sel.version, h.Sum64())
+}
+
+// notModified sets the ETag of an answer. If the client has that answer, it answers with that, and returns true.
+func notModified(w http.ResponseWriter, r *http.Request, etag string) bool {
+	w.Header().Set("ETag", etag)
+	if !matches(r.Header.Get("If-None-Match"), etag) {
+		return false
+	}
+	w.WriteHeader(http.StatusNotModified)
+	return true
 }
 
 // matches reports whether a header If-None-Match contains the ETag. Weak ETags match too, as RFC 9110 defines for

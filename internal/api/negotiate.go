@@ -1,0 +1,66 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/format"
+)
+
+// notAcceptable is the error for a header Accept that allows none of the formats.
+type notAcceptable struct{ accept string }
+
+func (e notAcceptable) Error() string {
+	return "the header Accept " + shorten(e.accept) + " allows none of application/json, application/jsonl, text/csv and text/plain (line protocol)"
+}
+
+// format reads the parameters format and pretty and the header Accept. The parameter overrides the header.
+func (p *params) format(r *http.Request) (f format.Format, pretty bool, err error) {
+	pretty = p.onlyTrue("pretty")
+	if p.values.Has("format") {
+		if f, err = format.Parse(p.values.Get("format")); err != nil {
+			p.faults.add("query.format", p.values.Get("format"), "%v", err)
+		}
+		if pretty && f != format.JSON {
+			p.faults.add("query.pretty", "true", "want it with the format json only")
+		}
+		return f, pretty, nil
+	}
+	f, ok := format.Negotiate(r.Header.Get("Accept"))
+	if !ok {
+		return f, pretty, notAcceptable{r.Header.Get("Accept")}
+	}
+	return f, pretty, nil
+}
+
+// texts returns the records of the answer, ascending by bucket unless the query wants them descending.
+func (a *answer) texts() []string {
+	all := make([]string, 0, a.records)
+	for _, records := range slices.Backward(a.kept) {
+		all = append(all, records...)
+	}
+	if a.descending {
+		slices.Reverse(all)
+	}
+	return all
+}
+
+// sendFormatted writes the records in the format of the query. Unlike the JSON of the stored bytes, the whole body is made
+// first, so that an error is answered with a problem.
+func (a *answer) sendFormatted(w http.ResponseWriter, r *http.Request) error {
+	body, err := a.format.Append(make([]byte, 0, a.bytes+a.bytes/4), a.texts(), a.pretty)
+	if err != nil {
+		return err
+	}
+	if err := a.work.grow(len(body)); err != nil {
+		return err
+	}
+	setBody(w, a.format.ContentType(), len(body))
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	if _, err := newPacedWriter(w).Write(body); err != nil {
+		return gone{err}
+	}
+	return nil
+}

@@ -1,0 +1,388 @@
+package api_test
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/influxdata/line-protocol/v2/lineprotocol"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/api"
+	"github.com/telegraf-describe/telegraf-describe/internal/golden"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
+)
+
+// summarized gives a record the summary of values.
+func summarized(r record.Record, values ...float64) record.Record {
+	sum := stats.New(64)
+	sum.AddAll(values, nil)
+	r.Summary, _ = sum.MarshalBinary()
+	return r
+}
+
+// rows returns the records of an answer.
+func rows(t *testing.T, s http.Handler, path string) (all []map[string]any) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, http.NoBody))
+	require.Equal(t, http.StatusOK, w.Code, "%s: %s", path, w.Body)
+	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &all))
+	return all
+}
+
+func TestRecordsAreRolledUp(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	var all []record.Record
+	for m := range 10 { // 02:55 to 03:04
+		for i, host := range []string{"a", "b"} {
+			r := marked(rec(m, "f", host, 0), m > 0)
+			r.Agent = "agent " + host
+			all = append(all, summarized(r, float64(m), float64(10*i)))
+		}
+	}
+	s.put(t, all...)
+	const path = "/analytics/cpu?database=db&stats=count,p50&stats=max&bucket=5m&"
+	require.Equal(t, []map[string]any{
+		{
+			"table_name": "analytics_cpu", "field_name": "f", "time_bucket": "2026-01-02T02:55:00Z", "time": 1767322500000.0, "agent": "", "final": true,
+			"cpu": "cpu0", "count": 20.0, "max": 10.0, "p50": 7.0, "max_error": 0.0, "share_le_0": 0.25, "share_le_0_error": 0.0, "share_le_6.5": 0.45, "share_le_6.5_error": 0.0,
+		},
+		{
+			"table_name": "analytics_cpu", "field_name": "f", "time_bucket": "2026-01-02T03:00:00Z", "time": 1767322800000.0, "agent": "", "final": false,
+			"cpu": "cpu0", "count": 20.0, "max": 10.0, "p50": 2.0, "max_error": 0.0, "share_le_0": 0.35, "share_le_0_error": 0.0, "share_le_6.5": 0.75, "share_le_6.5_error": 0.0,
+		},
+	}, rows(t, s, path+"group_by=cpu&share_le=0&share_le=6.5&share_le=0.0"))
+	counts := func(query string) (texts []string) {
+		for _, r := range rows(t, s, path+query) {
+			texts = append(texts, fmt.Sprint(r["time_bucket"].(string)[11:16], r["host"], r["count"]))
+		}
+		return texts
+	}
+	require.Equal(t, []string{"02:55a10", "02:55b10", "03:00a10", "03:00b10"}, counts(""))
+	require.Equal(t, []string{"02:55<nil> 20", "03:00<nil> 20"}, counts("group_by="))
+	require.Equal(t, []string{"03:00a10", "03:00b10", "02:55a10", "02:55b10"}, func() []string {
+		got := counts("order=desc")
+		slices.Sort(got[:2])
+		slices.Sort(got[2:])
+		return got
+	}())
+	require.Equal(t, []string{"03:00a10", "03:00b10"}, counts("last=1"))
+	require.Equal(t, []string{"03:00b10"}, counts("limit=1"))
+	require.Equal(t, []string{"03:00a10"}, counts("tag=host=a&start=2026-01-02T03:02:00Z"), "the first bucket is whole")
+	require.Equal(t, []string{"02:55a10"}, counts("tag=host=a&end=2026-01-02T02:56:00Z"), "the last bucket is whole")
+	require.Equal(t, []string{"03:00a8"}, counts("tag=agent=agent+a&final=true&last=1"))
+}
+
+func TestDaysOfARollUpFollowTheTimeZone(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	require.NoError(t, err)
+	var all []record.Record
+	for h := range 24 * 14 {
+		r := rec(0, "f", "a", 0)
+		r.Start = time.Date(2025, 10, 20, 0, 0, 0, 0, berlin).Add(time.Duration(h) * time.Hour)
+		all = append(all, summarized(r, float64(h)))
+	}
+	s.put(t, all...)
+	counts := make(map[string]any)
+	for _, r := range rows(t, s, "/analytics/cpu?database=db&bucket=1d&timezone=Europe/Berlin&stats=count") {
+		counts[r["time_bucket"].(string)] = r["count"]
+	}
+	require.Equal(t, []any{24.0, 25.0, 24.0}, []any{counts["2025-10-24T22:00:00Z"], counts["2025-10-25T22:00:00Z"], counts["2025-10-26T23:00:00Z"]})
+}
+
+func TestRecordsWithoutSummariesAreNotRolledUp(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	s.fill(t)
+	w := s.get(t, "/analytics/cpu?database=db&bucket=1h")
+	require.Equal(t, http.StatusUnprocessableEntity, w.Code)
+	require.Contains(t, w.Body.String(), `no cached summary, and percentiles cannot be merged without: set emit_summary = \"compact\" in [[aggregators.describe]]`)
+}
+
+func TestRollUpsAreLimited(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, func(o *api.Options) { o.MaxRecords, o.MaxBuckets, o.MaxScanned = 3, 20, 30 })
+	var all []record.Record
+	for m := range 21 {
+		for _, host := range []string{"a", "b", "c", "d"} {
+			all = append(all, summarized(rec(m, "f", host, 0), 1))
+		}
+	}
+	s.put(t, all...)
+	for query, want := range map[string]string{
+		"bucket=1d":                               "the request has to read 21 buckets or more, at most 20 are allowed",
+		"bucket=1h&last=1":                        "the answer has 4 records or more, at most 3",
+		"bucket=10m&group_by=&last=2":             "the request has to read 32 records or more, at most 30",
+		"bucket=1m&last=4&limit=3&tag=host=a":     "",
+		"bucket=1h&tag=host=a&last=1&stats=count": "",
+	} {
+		w := s.get(t, "/analytics/cpu?database=db&"+query)
+		if want == "" {
+			require.Equal(t, http.StatusOK, w.Code, "%s: %s", query, w.Body)
+			continue
+		}
+		require.Equal(t, http.StatusUnprocessableEntity, w.Code, "%s: %s", query, w.Body)
+		require.Contains(t, w.Body.String(), want, query)
+	}
+}
+
+func TestWrongParametersOfARollUpAreNamed(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	s.fill(t)
+	w := s.get(t, "/analytics/cpu?database=db&bucket=1x&timezone=Mars&stats=p101&share_le=x&method=best&format=xml&order=up&pretty=yes")
+	require.Equal(t, http.StatusBadRequest, w.Code)
+	var problem struct{ Errors []api.Fault }
+	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &problem))
+	var locations []string
+	for _, f := range problem.Errors {
+		locations = append(locations, f.Location)
+	}
+	require.ElementsMatch(t, []string{"query.bucket", "query.timezone", "query.stats", "query.share_le", "query.method", "query.format", "query.order", "query.pretty"}, locations)
+	for query, want := range map[string]string{
+		"timezone=UTC": "want the parameter bucket too", "share_le=NaN": "want a number", "format=csv&pretty=true": "with the format json only",
+		"bucket=1d12h&timezone=Europe/Berlin": "query.bucket",
+	} {
+		w := s.get(t, "/analytics/cpu?database=db&"+query)
+		require.Equal(t, http.StatusBadRequest, w.Code, query)
+		require.Contains(t, w.Body.String(), want, query)
+	}
+}
+
+func TestRecordsComeInTheFormatThatTheClientWants(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	s.fill(t)
+	get := func(query, accept string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(http.MethodGet, "/analytics/cpu?database=db&last=1&"+query, http.NoBody)
+		r.Header.Set("Accept", accept)
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		require.Contains(t, w.Header().Values("Vary"), "Accept")
+		return w
+	}
+	w := get("", "text/csv")
+	table, err := csv.NewReader(w.Body).ReadAll()
+	require.NoError(t, err)
+	require.Len(t, table, 5)
+	require.Equal(t, []string{"text/csv; charset=utf-8; header=present"}, w.Header().Values("Content-Type"))
+	w = get("format=jsonl", "text/csv")
+	require.Equal(t, 4, strings.Count(w.Body.String(), "\n"))
+	w = get("format=lp&field=f&tag=host=a", "")
+	require.Equal(t, "analytics_cpu,agent=a1,cpu=cpu0,field_name=f,host=a count=6i,mean=0 1767323040000000000\n", w.Body.String())
+	w = get("pretty=true", "*/*")
+	require.Contains(t, w.Body.String(), "\n    \"field_name\": \"f\",\n")
+	require.Equal(t, http.StatusNotAcceptable, get("", "image/png").Code)
+	etag := get("", "text/csv").Header().Get("ETag")
+	require.NotEmpty(t, etag)
+	for _, query := range []string{"", "format=jsonl", "pretty=true", "order=desc", "bucket=1m", "bucket=1m&format=csv"} {
+		if strings.Contains(query, "bucket") {
+			s.put(t, summarized(rec(0, "f", "a", 0), 1), summarized(rec(0, "g", "a", 0), 1), summarized(rec(0, "f", "b", 0), 1), summarized(rec(0, "g", "b", 0), 1))
+		}
+		other := get(query, "").Header().Get("ETag")
+		require.NotEqual(t, etag, other, query)
+		r := httptest.NewRequest(http.MethodGet, "/analytics/cpu?database=db&last=1&"+query, http.NoBody)
+		r.Header.Set("If-None-Match", other)
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		require.Equal(t, http.StatusNotModified, w.Code, query)
+		require.Empty(t, w.Body.String())
+	}
+}
+
+// goldenValue is a value of a golden data set.
+type goldenValue struct {
+	tags, field string
+	at          int64
+	value       float64
+}
+
+// goldenValues returns the values of a data set, with booleans as 1 and 0.
+func goldenValues(t *testing.T, name string) (all []goldenValue) {
+	t.Helper()
+	d := lineprotocol.NewDecoderWithBytes(golden.Lines(t, name))
+	for d.Next() {
+		_, err := d.Measurement()
+		require.NoError(t, err)
+		var tags []series.Tag
+		for {
+			key, value, err := d.NextTag()
+			require.NoError(t, err)
+			if key == nil {
+				break
+			}
+			tags = append(tags, series.Tag{Key: string(key), Value: string(value)})
+		}
+		first := len(all)
+		for {
+			key, value, err := d.NextField()
+			require.NoError(t, err)
+			if key == nil {
+				break
+			}
+			v := goldenValue{tags: string(series.AppendTags(nil, tags)), field: string(key)}
+			switch x := value.Interface().(type) {
+			case float64:
+				v.value = x
+			case int64:
+				v.value = float64(x)
+			case bool:
+				v.value = map[bool]float64{true: 1}[x]
+			default:
+				continue
+			}
+			all = append(all, v)
+		}
+		at, err := d.Time(lineprotocol.Nanosecond, time.Time{})
+		require.NoError(t, err)
+		for i := range all[first:] {
+			all[first+i].at = at.UnixNano()
+		}
+	}
+	return all
+}
+
+// goldenRecords divides values among agents and returns the records of their buckets, shuffled and some of them twice. With
+// replicas, each agent has another one, which has missed some values.
+func goldenRecords(values []goldenValue, rnd *rand.Rand, agents int, replicas bool) (all []record.Record) {
+	type key struct {
+		tags, field, agent string
+		start              int64
+	}
+	const width = int64(time.Hour)
+	parts := make(map[key][]float64)
+	for _, v := range values {
+		start := v.at - (v.at%width+width)%width
+		k := key{v.tags, v.field, fmt.Sprint("agent", rnd.IntN(agents)), start}
+		parts[k] = append(parts[k], v.value)
+	}
+	for k, xs := range parts {
+		tags, _ := series.ParseTags(k.tags)
+		r := record.Record{Table: "analytics_cpu", Field: k.field, Agent: k.agent, Tags: tags, Start: time.Unix(0, k.start).UTC(), State: record.Final, Stats: []record.Stat{{Name: "count", Value: int64(len(xs))}}}
+		if replicas {
+			r.Replica = "a"
+			other := r
+			other.Replica = "b"
+			all = append(all, summarized(other, xs[:len(xs)/2]...))
+		}
+		all = append(all, summarized(r, xs...))
+		if rnd.IntN(5) == 0 {
+			all = append(all, summarized(r, xs...))
+		}
+	}
+	rnd.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all
+}
+
+func TestRollUpsOfGoldenDataThatSeveralAgentsHaveDescribed(t *testing.T) {
+	t.Parallel()
+	for i, name := range golden.Names(t) {
+		values := goldenValues(t, name)
+		for j, agents := range []int{1, 2, 10} {
+			for _, replicas := range []bool{false, true} {
+				if len(values) > 10_000 && ((i+j)%3 > 0 || replicas) || testing.Short() && (agents == 1) == replicas {
+					continue // the large sets take the longest
+				}
+				t.Run(fmt.Sprintf("%s/agents=%d/replicas=%t", name, agents, replicas), func(t *testing.T) {
+					s := serve(t, redistest.Open(t, redistest.Database(t)), func(o *api.Options) {
+						o.MaxRecords, o.MaxBuckets, o.MaxScanned, o.MaxBytes = 1_000_000, 1_000_000, 10_000_000, 1<<28
+					})
+					records := goldenRecords(values, rand.New(rand.NewPCG(uint64(agents), 8)), agents, replicas)
+					for part := range slices.Chunk(records, 1000) {
+						require.NoError(t, s.writer.Put(context.Background(), record.Table{Database: "db", Name: "analytics_cpu"}, part))
+					}
+					for rest, want := range golden.Tables(t, name) {
+						if want.Bucket != "all" {
+							compareGolden(t, s, want, strings.Contains(rest, "by_series"))
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+func compareGolden(t *testing.T, s *service, want golden.Table, bySeries bool) {
+	t.Helper()
+	query := url.Values{"database": {"db"}, "bucket": {want.Bucket}, "stats": {"count,min,max,mean,median,p95,max_error"}}
+	if !bySeries {
+		query.Set("group_by", "")
+	}
+	got := rows(t, s, "/analytics/cpu?"+query.Encode())
+	require.Len(t, got, len(want.Records))
+	slices.SortFunc(got, func(a, b map[string]any) int {
+		return cmp.Or(cmp.Compare(a["time"].(float64), b["time"].(float64)), strings.Compare(a["field_name"].(string), b["field_name"].(string)), strings.Compare(tagsText(a), tagsText(b)))
+	})
+	slices.SortFunc(want.Records, func(a, b golden.Record) int {
+		return cmp.Or(cmp.Compare(a.Start, b.Start), strings.Compare(a.Field, b.Field), strings.Compare(a.Tags, b.Tags))
+	})
+	for i, w := range want.Records {
+		r := got[i]
+		require.Equal(t, []any{float64(w.Start / 1e6), w.Field, float64(w.Count), w.Min, w.Max}, []any{r["time"], r["field_name"], r["count"], r["min"], r["max"]})
+		require.InDelta(t, w.Mean, r["mean"], 1e-9*math.Max(math.Abs(w.Mean), math.Max(math.Abs(w.Min), math.Abs(w.Max))))
+		// One part of 65,536 of the largest magnitude is allowed in addition: see stats.Summary.MaxError.
+		maxError, most := r["max_error"].(float64), math.Max(math.Abs(w.Min), math.Abs(w.Max))*1.6e-5
+		require.InDelta(t, w.Median, r["median"], maxError*math.Abs(w.Median)+most+maxError*gap(w), "%+v", w)
+		require.InDelta(t, w.P95, r["p95"], maxError*math.Abs(w.P95)+most+maxError*gap(w), "%+v", w)
+	}
+}
+
+// gap bounds the distance of two neighbouring values between which a quantile may be.
+func gap(w golden.Record) float64 { return w.Max - w.Min }
+
+// tagsText returns the tags of a record as the golden data have them.
+func tagsText(r map[string]any) string {
+	var tags []string
+	for key, value := range r {
+		if text, ok := value.(string); ok && !slices.Contains([]string{"table_name", "field_name", "time_bucket", "agent"}, key) {
+			tags = append(tags, key+"="+text)
+		}
+	}
+	slices.Sort(tags)
+	return strings.Join(tags, ",")
+}
+
+// BenchmarkRollUp answers a request that merges 24,000 summaries, with reading them from Redis.
+func BenchmarkRollUp(b *testing.B) {
+	s := serve(b, redistest.Open(b, redistest.Database(b)), nil)
+	rnd := rand.New(rand.NewPCG(5, 6))
+	for m := range 480 {
+		records := make([]record.Record, 0, 50)
+		for host := range 10 {
+			for field := range 5 {
+				values := make([]float64, 18)
+				for i := range values {
+					values[i] = 50 + 10*rnd.NormFloat64()
+				}
+				records = append(records, summarized(rec(m, fmt.Sprint("f", field), fmt.Sprint("h", host), 0), values...))
+			}
+		}
+		require.NoError(b, s.writer.Put(b.Context(), record.Table{Database: "db", Name: "analytics_cpu"}, records))
+	}
+	for b.Loop() {
+		w := s.get(b, "/analytics/cpu?database=db&bucket=1h&group_by=&stats=count,mean,p50,p99")
+		if w.Code != http.StatusOK || bytes.Count(w.Body.Bytes(), []byte("table_name")) != 9*5 {
+			b.Fatalf("status %d: %d records", w.Code, bytes.Count(w.Body.Bytes(), []byte("table_name")))
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/24_000, "ns/summary")
+}
