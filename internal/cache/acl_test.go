@@ -20,7 +20,7 @@ import (
 const (
 	writerACL = "resetchannels ~*:analytics_* ~analytics:tables &*:analytics_* -@all +ping +hset +expire +zadd +zrem +zrangebyscore +zremrangebyscore +incr +get +set " +
 		"+publish +hvals +hgetall +time +multi +exec"
-	readerACL = "resetchannels %R~*:analytics_* %R~analytics:tables &*:analytics_* -@all +ping +get +mget +hlen +hvals +hmget +hscan " +
+	readerACL = "resetchannels %R~*:analytics_* %R~analytics:tables &*:analytics_* -@all +ping +get +mget +hlen +hvals +hgetall +hmget +hscan " +
 		"+zrangebyscore +zrevrange +zrevrangebyscore +subscribe +info"
 	selectACL  = " +select"
 	clusterACL = " +cluster|slots +cluster|shards +command +readonly"
@@ -99,6 +99,7 @@ func TestTheDocumentedACLsAllowWritingAndReading(t *testing.T) {
 	warnings, err := r.Warnings(t.Context())
 	require.NoError(t, err)
 	require.Len(t, warnings, 1)
+	require.Len(t, summaries(t, client, table, 240), 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	_, ended := watch(ctx, t, client, table)
 	cancel()
