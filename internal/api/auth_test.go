@@ -284,3 +284,32 @@ func TestPagesOfConfiguredOriginsMayReadAnswers(t *testing.T) {
 	require.Equal(t, "*", with(open, http.MethodGet, "/", "Origin", other).Header().Get("Access-Control-Allow-Origin"))
 	require.Empty(t, with(inProcess(t, nil), http.MethodGet, "/", "Origin", other).Header().Get("Access-Control-Allow-Origin"))
 }
+
+// What a request costs besides its route: its id, headers, the check of a token, and rates.
+func BenchmarkAdmit(b *testing.B) {
+	for _, mode := range []string{"open", "token", "token+rates"} {
+		b.Run("mode="+mode, func(b *testing.B) {
+			var h http.Handler
+			r := httptest.NewRequest(http.MethodGet, "/nothing", http.NoBody)
+			want := http.StatusNotFound
+			if mode == "open" {
+				h = inProcess(b, nil)
+			} else {
+				g := guard(b, func(o *api.Options) {
+					if mode == "token+rates" {
+						o.TokenRate, o.AddressRate = 1<<30, 1<<30
+					}
+				})
+				h = g
+				r.Header.Set("Authorization", "Bearer "+g.token(b, "db:*:read"))
+			}
+			for b.Loop() {
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, r)
+				if w.Code != want {
+					b.Fatalf("status %d, want %d", w.Code, want)
+				}
+			}
+		})
+	}
+}

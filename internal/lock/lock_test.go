@@ -30,9 +30,9 @@ func TestALockIsHeldUntilItsFileIsClosed(t *testing.T) {
 	require.True(t, held)
 
 	time.AfterFunc(50*time.Millisecond, func() { _ = f.Close() })
-	f, err = lock.Acquire(path, 20*time.Second)
+	second, err := lock.Acquire(path, 20*time.Second)
 	require.NoError(t, err, "it waits for the release")
-	require.NoError(t, f.Close())
+	require.NoError(t, second.Close())
 	for _, path := range []string{path, filepath.Join(t.TempDir(), "none")} {
 		held, err = lock.Held(path)
 		require.NoError(t, err)

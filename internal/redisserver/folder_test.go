@@ -154,9 +154,9 @@ func TestAPublishedPasswordIsFoundWhileItsServerRuns(t *testing.T) {
 	require.ErrorContains(t, err, dir+" is not a folder of this user alone (mode drwxr-xr-x)")
 	require.NoError(t, os.Chmod(dir, 0o700))
 	require.NoError(t, p.Close())
-	real := filepath.Join(t.TempDir(), "real")
-	require.NoError(t, os.Rename(dir, real))
-	require.NoError(t, os.Symlink(real, dir))
+	moved := filepath.Join(t.TempDir(), "real")
+	require.NoError(t, os.Rename(dir, moved))
+	require.NoError(t, os.Symlink(moved, dir))
 	_, err = redisserver.Publish("127.0.0.1:1236", "new")
 	require.ErrorContains(t, err, "is not a folder of this user alone")
 }

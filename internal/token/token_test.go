@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -219,7 +220,37 @@ func TestProcessesThatAddTokensLoseNone(t *testing.T) {
 	require.Len(t, tokens, len(errs))
 }
 
-// The three ways to be wrong need the same time: an id that is unknown, a wrong secret, and a text that is no token.
+// The three ways to be wrong are an id that is unknown, a wrong secret, and a text that is no token. They are measured by
+// turns, and compared by their medians, so that other programs on the machine slow all of them alike.
+func TestWrongTokensNeedTheSameTime(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector changes the times")
+	}
+	path := filepath.Join(t.TempDir(), "tokens")
+	text, made := add(t, path, time.Time{}, "db:*:read")
+	s, err := token.Open(path, time.Now, nil)
+	require.NoError(t, err)
+	const rounds, calls = 5000, 20
+	given := []string{"aapi_" + made.ID + "_" + strings.Repeat("a", 32), "aapi_abcdefgh_" + strings.Repeat("a", 32), strings.Repeat("a", len(text))}
+	times := make([][]time.Duration, len(given))
+	for range rounds {
+		for i, text := range given {
+			began := time.Now()
+			for range calls {
+				s.Check(text)
+			}
+			times[i] = append(times[i], time.Since(began)/calls)
+		}
+	}
+	var medians []time.Duration
+	for _, all := range times {
+		slices.Sort(all)
+		medians = append(medians, all[rounds/2])
+	}
+	t.Logf("medians: wrong secret %s, unknown id %s, no token %s", medians[0], medians[1], medians[2])
+	require.Less(t, float64(slices.Max(medians)), 1.3*float64(slices.Min(medians)))
+}
+
 func BenchmarkCheck(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "tokens")
 	text, made := add(b, path, time.Time{}, "db:*:read")
