@@ -74,13 +74,17 @@ func TestTheDocumentedACLsAllowWritingAndReading(t *testing.T) {
 	setUser(t, admin, "writer", writerACL)
 	setUser(t, admin, "reader", readerACL)
 	c := newClock(time.Now().Unix())
-	w := writerOf(t, dialAs(t, "writer", 0, s.Addr()), func(o *cache.Options) { o.MaxBuckets, o.Now = 2, c.now })
+	w := writerOf(t, dialAs(t, "writer", 0, s.Addr()), func(o *cache.Options) { o.MaxBuckets, o.RecentBytes, o.Now = 2, 1<<20, c.now })
 	require.NoError(t, w.Ping(t.Context()))
 	for i := range int64(5) {
 		c.at.Add(61)
 		r := revised(i, 1)
 		r.Start = time.Unix(i*60, 0)
 		put(t, w, table, r)
+	}
+	for _, key := range []string{cache.BucketKey(table, "240"), cache.IndexKey(table), cache.NamesKey(table), cache.Key(table, "w"), cache.CatalogueKey} {
+		require.NoError(t, admin.Del(t.Context(), key).Err())
+		require.NoError(t, w.Audit(t.Context()), "what is lost is written again, %s", key)
 	}
 	require.NoError(t, w.Close(closing))
 
@@ -94,7 +98,7 @@ func TestTheDocumentedACLsAllowWritingAndReading(t *testing.T) {
 	require.Len(t, entries, 1)
 	info, err := r.Info(t.Context(), table)
 	require.NoError(t, err)
-	require.Equal(t, int64(5), info.Version)
+	require.GreaterOrEqual(t, info.Version, int64(5))
 	require.NoError(t, admin.ConfigSet(t.Context(), "maxmemory-policy", "allkeys-lru").Err())
 	warnings, err := r.Warnings(t.Context())
 	require.NoError(t, err)

@@ -61,20 +61,45 @@ func diagnose(err error, n Names) (meaning string, check []string) {
 		return ": the Sentinels have credentials of their own", []string{n.SentinelUsername, n.SentinelPassword}
 	case isNoCluster(err):
 		return ": several servers must be nodes of a cluster, or Sentinels together with the name of a primary", []string{n.Servers, n.MasterName}
+	case hasPrefix(err, "NOPERM"):
+		return ": the user lacks a rule of the documented ACL, add it by ACL SETUSER", []string{n.Username, n.Servers}
 	case isRefused(err):
 		return "", []string{n.Username, n.Password, n.PasswordFile, n.Servers}
 	case isNoDB(err):
 		return "", []string{n.DB, n.Servers}
 	case isTLS(err):
 		return "", append(slices.Clone(n.TLS), n.Servers)
-	case hasPrefix(err, "READONLY"):
-		return ": a replica refuses writes, want the primary, or Sentinels that know it", []string{n.Servers, n.MasterName}
-	case hasPrefix(err, "OOM"):
-		return ": raise maxmemory in Redis, or keep less", n.Limits
 	case errors.Is(err, io.EOF):
 		return ": the server closed the connection; it may want TLS (\"rediss://\")", []string{n.Servers}
 	case !IsAnswer(err):
 		return "", []string{n.Servers}
+	}
+	return diagnoseServer(err, n)
+}
+
+// diagnoseServer is diagnose for the answers of a server that refuses everybody, because of its own state.
+func diagnoseServer(err error, n Names) (meaning string, check []string) {
+	switch {
+	case hasPrefix(err, "READONLY"):
+		return ": a replica refuses writes, want the primary, or Sentinels that know it", []string{n.Servers, n.MasterName}
+	case hasPrefix(err, "MASTERDOWN"):
+		return ": a replica has lost its primary, want the primary", []string{n.Servers, n.MasterName}
+	case hasPrefix(err, "OOM"):
+		return ": raise maxmemory in Redis, or keep less", n.Limits
+	case hasPrefix(err, "MISCONF"):
+		return ": Redis cannot write to its disk, see its log", nil
+	case hasPrefix(err, "NOREPLICAS"):
+		return ": fewer replicas are connected than min-replicas-to-write in Redis", nil
+	case hasPrefix(err, "LOADING"):
+		return ": Redis reads its data after a start, and then accepts writes", nil
+	case hasPrefix(err, "CLUSTERDOWN"):
+		return ": a part of the cluster has no server; with cluster-require-full-coverage no in Redis, the tables on the other servers are written", nil
+	case hasPrefix(err, "ERR max number of clients"):
+		return ": raise maxclients in Redis, or close other connections", nil
+	case hasPrefix(err, "DENIED"):
+		return ": without a password, Redis refuses other hosts (protected-mode)", []string{n.Password, n.Servers}
+	case hasPrefix(err, "WRONGTYPE"):
+		return ": another program has written a key of that name, delete it", nil
 	}
 	return "", nil
 }

@@ -99,3 +99,53 @@ func TestAClusterHasOnlyDatabaseZero(t *testing.T) {
 		"redis at "+addr+": database 1 of Redis, but a cluster has only database 0; check 'db', 'servers'")
 	require.True(t, cache.IsPermanent(err))
 }
+
+func TestAnAnswerOfRedisHasItsMeaningAndWhatToChange(t *testing.T) {
+	t.Parallel()
+	o := cache.DialOptions{Servers: []string{"redis://h:1"}}
+	names := cache.Names{Servers: "servers", MasterName: "master_name", Username: "username", Password: "password", Limits: []string{"retention"}}
+	for answer, want := range map[string]string{
+		"NOPERM User u has no permissions to run the 'hset' command": ": the user lacks a rule of the documented ACL, add it by ACL SETUSER; check 'username', 'servers'",
+		"WRONGPASS invalid":                 "; check 'username', 'password', 'servers'",
+		"READONLY You":                      ": a replica refuses writes, want the primary, or Sentinels that know it; check 'servers', 'master_name'",
+		"MASTERDOWN Link":                   ": a replica has lost its primary, want the primary; check 'servers', 'master_name'",
+		"OOM command":                       ": raise maxmemory in Redis, or keep less; check 'retention'",
+		"MISCONF Redis":                     ": Redis cannot write to its disk, see its log",
+		"NOREPLICAS Not":                    ": fewer replicas are connected than min-replicas-to-write in Redis",
+		"LOADING Redis":                     ": Redis reads its data after a start, and then accepts writes",
+		"CLUSTERDOWN The":                   ": a part of the cluster has no server; with cluster-require-full-coverage no in Redis, the tables on the other servers are written",
+		"ERR max number of clients reached": ": raise maxclients in Redis, or close other connections",
+		"DENIED Redis":                      ": without a password, Redis refuses other hosts (protected-mode); check 'password', 'servers'",
+		"WRONGTYPE Op":                      ": another program has written a key of that name, delete it",
+		"ERR other fault":                   "",
+	} {
+		require.EqualError(t, o.Explain(oldAnswer(answer), names), "redis at h:1: "+answer+want)
+	}
+}
+
+// The whole cluster refuses everything once a part of it has no server.
+func TestAClusterThatWantsAllItsPartsNamesTheSetting(t *testing.T) {
+	t.Parallel()
+	addrs := redistest.Cluster(t)
+	var o cache.DialOptions
+	for _, addr := range addrs {
+		o.Servers = append(o.Servers, "redis://"+addr)
+		require.NoError(t, redistest.Open(t, addr).ConfigSet(t.Context(), "cluster-node-timeout", "500").Err())
+	}
+	w := cache.NewWriter(dial(t, o), cache.Options{Retention: time.Hour})
+	put(t, w, table, rec(60, "f", "h", 1))
+	redistest.Kill(t, addrs[2])
+	var err error
+	require.Eventually(t, func() bool {
+		for i := range 10 {
+			if err = w.Put(t.Context(), record.Table{Database: "db", Name: fmt.Sprint("analytics_", i)}, []record.Record{rec(60, "f", "h", 1)}); err == nil || cache.IsAnswer(err) {
+				break
+			}
+		}
+		return cache.IsAnswer(err)
+	}, 20*time.Second, 50*time.Millisecond)
+	require.ErrorContains(t, o.Explain(err, cache.Names{}), "CLUSTERDOWN")
+	require.ErrorContains(t, o.Explain(err, cache.Names{}), "with cluster-require-full-coverage no in Redis, the tables on the other servers are written")
+	require.True(t, cache.IsUnavailable(err))
+	require.NoError(t, w.Ping(t.Context()), "the other servers answer")
+}

@@ -30,7 +30,7 @@ func ReplicatedCluster(t testing.TB) []string {
 		})
 		return node{s.Addr(), Client(t, s)}
 	}
-	var nodes []node
+	nodes := make([]node, 0, 2*primaries)
 	for range 2 * primaries {
 		nodes = append(nodes, start())
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
+	"github.com/telegraf-describe/telegraf-describe/plugins/outputs/rediscache"
 )
 
 // startSentinel starts a Sentinel that watches the primary as "main". more are lines of its configuration.
@@ -125,7 +126,7 @@ func TestARefusedWriteNamesItsReasonAndTheOptionsAndTheRecoveryIsLogged(t *testi
 	}{
 		{[]any{"CONFIG", "SET", "maxmemory", "1"}, []any{"CONFIG", "SET", "maxmemory", "0"}, "; check 'retention', 'max_buckets'"},
 		{[]any{"REPLICAOF", "127.0.0.1", "1"}, []any{"REPLICAOF", "NO", "ONE"}, "want the primary, or Sentinels that know it; check 'servers', 'master_name'"},
-		{[]any{"ACL", "SETUSER", "default", "-hset"}, []any{"ACL", "SETUSER", "default", "+hset"}, "; check 'username', 'password', 'password_file', 'servers'"},
+		{[]any{"ACL", "SETUSER", "default", "-hset"}, []any{"ACL", "SETUSER", "default", "+hset"}, "'hset' command: the user lacks a rule of the documented ACL, add it by ACL SETUSER; check 'username', 'servers'"},
 	} {
 		require.NoError(t, admin.Do(t.Context(), fault.begin...).Err())
 		for range 2 {
@@ -189,4 +190,29 @@ func TestTheReasonOfAFailedAttemptIsLoggedWhenItChanges(t *testing.T) {
 	}
 	require.Len(t, log.Warnings(), 1)
 	require.Regexp(t, `Not connected after .*s: redis at .*: NOAUTH .*; check 'username', 'password', 'password_file', 'servers'`, log.Warnings()[0])
+}
+
+func TestAnErrorOfUpkeepIsLoggedOnceAMinuteAndItsEndOnce(t *testing.T) {
+	t.Parallel()
+	fail, end := rediscache.Upkeep()
+	at := func(seconds int) time.Time { return time.Unix(1e9, 0).Add(time.Duration(seconds) * time.Second) }
+	require.False(t, end(at(0)), "there was no error")
+	for _, step := range []struct {
+		seconds      int
+		fails        bool
+		logged, over bool
+	}{
+		{0, true, true, false},
+		{59, true, false, false},
+		{60, true, true, false},
+		{179, false, false, false},
+		{180, false, false, true},
+		{181, false, false, false},
+		{182, true, true, false},
+	} {
+		if step.fails {
+			require.Equal(t, step.logged, fail(at(step.seconds)), step)
+		}
+		require.Equal(t, step.over, end(at(step.seconds)), step)
+	}
 }

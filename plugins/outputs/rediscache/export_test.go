@@ -1,6 +1,10 @@
 package rediscache
 
-import "github.com/redis/go-redis/v9"
+import (
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
 
 // Counts returns the plugin's own statistics: records written, outdated and rejected, fields ignored, errors of upkeep.
 func (r *RedisCache) Counts() [5]int64 {
@@ -20,6 +24,12 @@ func (r *RedisCache) Restored() int64 { return r.counters.restored.Get() }
 // Kept returns how many records could not be kept, and the memory of those that are.
 func (r *RedisCache) Kept() (notKept, size int64) {
 	return r.counters.notKept.Get(), r.counters.keptBytes.Get()
+}
+
+// Upkeep returns the functions of an upkeep.
+func Upkeep() (fail, end func(now time.Time) bool) {
+	u := &upkeep{}
+	return u.fail, u.end
 }
 
 // Waiting returns how many records wait for a server of a cluster.

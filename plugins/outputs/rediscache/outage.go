@@ -1,6 +1,9 @@
 package rediscache
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 // outage is the time since the first of the writes or connections that failed. The zero outage is none.
 type outage struct {
@@ -23,4 +26,42 @@ func (o *outage) end(now time.Time) (lasted time.Duration, attempts int) {
 	}
 	*o = outage{}
 	return lasted, attempts
+}
+
+const (
+	// upkeepEvery is the shortest time between two messages about errors of upkeep.
+	upkeepEvery = time.Minute
+	// upkeepOver is the time without an error after which upkeep works again. The writer tries it at least once a minute
+	// while there are metrics.
+	upkeepOver = 2 * time.Minute
+)
+
+// upkeep is the state of the work that the writer tries again by itself. Its methods may be called concurrently.
+type upkeep struct {
+	mu     sync.Mutex // guards the fields below
+	logged time.Time  // when an error was last logged; zero if upkeep works
+	failed time.Time  // the last error
+}
+
+// fail notes an error. It returns whether to log it.
+func (u *upkeep) fail(now time.Time) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.failed = now
+	if now.Sub(u.logged) < upkeepEvery {
+		return false
+	}
+	u.logged = now
+	return true
+}
+
+// end returns true once, if upkeep works again after an error that was logged.
+func (u *upkeep) end(now time.Time) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.logged.IsZero() || now.Sub(u.failed) < upkeepOver {
+		return false
+	}
+	u.logged = time.Time{}
+	return true
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -68,7 +67,7 @@ type RedisCache struct {
 	away     time.Time       // when it was last logged that a server of a cluster does not answer
 	counters counters
 	logged   map[string]bool // reasons of rejection that were logged
-	reported atomic.Int64    // when report last logged an error, in nanoseconds since 1970
+	upkeep   upkeep
 }
 
 // counters are the plugin's own statistics. Telegraf's input "internal" reports them as internal_rediscache.
@@ -303,8 +302,7 @@ func (r *RedisCache) at(err error) error {
 // logs at most one a minute. It may be called concurrently.
 func (r *RedisCache) report(err error) {
 	r.counters.faults.Incr(1)
-	now, last := time.Now().UnixNano(), r.reported.Load()
-	if now-last >= int64(time.Minute) && r.reported.CompareAndSwap(last, now) {
+	if r.upkeep.fail(time.Now()) {
 		r.Log.Warnf("%v", r.at(err))
 	}
 }
@@ -331,6 +329,9 @@ func (r *RedisCache) Write(metrics []telegraf.Metric) error {
 	r.count(b)
 	r.logRejected(b)
 	r.logRecovery(b)
+	if r.upkeep.end(time.Now()) {
+		r.Log.Infof("Recovered: cleaning, the list of tables and the compatibility keys work again")
+	}
 	return b.err()
 }
 
