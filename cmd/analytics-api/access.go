@@ -15,6 +15,9 @@ import (
 // validateListen checks the addresses that the command listens on.
 func (c *config) validateListen() error {
 	errs := []error{c.validateAddress("listen", c.Listen, c.AllowPublic || c.Tokens != "", "requests need no token; set tokens, or")}
+	if c.HealthListen != "" {
+		errs = append(errs, c.validateAddress("health_listen", c.HealthListen, true, ""))
+	}
 	if c.Embedded != "" {
 		errs = append(errs, c.validateAddress("embedded_listen", c.EmbeddedListen, c.AllowPublic, "its traffic is not encrypted;"))
 	}

@@ -35,6 +35,8 @@ type config struct {
 	AllowPublic    bool     `toml:"allow_public"`
 	Hosts          []string `toml:"hosts"`
 	MaxConnections int      `toml:"max_connections"`
+	MaxPerAddress  int      `toml:"max_connections_per_address"`
+	HealthListen   string   `toml:"health_listen"`
 
 	Tokens      string   `toml:"tokens"`
 	TokenRate   int      `toml:"token_rate"`
@@ -104,7 +106,7 @@ func (d *duration) UnmarshalText(b []byte) error {
 // defaults returns the default settings.
 func defaults() config {
 	return config{
-		Listen: "127.0.0.1:8001", MaxConnections: 1000, Hosts: []string{}, CORSOrigins: []string{}, LogFormat: "text", LogLevel: "info",
+		Listen: "127.0.0.1:8001", MaxConnections: 1000, MaxPerAddress: 250, Hosts: []string{}, CORSOrigins: []string{}, LogFormat: "text", LogLevel: "info",
 		Redis: []string{"redis://127.0.0.1:6379"}, RedisTimeout: duration(5 * time.Second), EmbeddedListen: "127.0.0.1:6379",
 		MaxRecords: api.DefaultMaxRecords, MaxBuckets: api.DefaultMaxBuckets, MaxBytes: api.DefaultMaxBytes,
 		MaxScanned: api.DefaultMaxScanned, MaxTotalBytes: api.DefaultMaxTotalBytes,
@@ -179,6 +181,8 @@ func settings() []setting {
 		},
 		{name: "hosts", set: list(func(c *config) *[]string { return &c.Hosts })},
 		{name: "max_connections", set: number(func(c *config) *int { return &c.MaxConnections })},
+		{name: "max_connections_per_address", set: number(func(c *config) *int { return &c.MaxPerAddress })},
+		{name: "health_listen", set: text(func(c *config) *string { return &c.HealthListen })},
 		{name: "tokens", usage: "`file` of the tokens that requests need; token create makes one", set: text(func(c *config) *string { return &c.Tokens })},
 		{name: "token_rate", set: number(func(c *config) *int { return &c.TokenRate })},
 		{name: "address_rate", set: number(func(c *config) *int { return &c.AddressRate })},
@@ -385,7 +389,8 @@ func (c *config) validate() error {
 		name  string
 		value int
 	}{
-		{"max_connections", c.MaxConnections}, {"max_records", c.MaxRecords}, {"max_buckets", c.MaxBuckets}, {"max_bytes", c.MaxBytes},
+		{"max_connections", c.MaxConnections}, {"max_connections_per_address", c.MaxPerAddress},
+		{"max_records", c.MaxRecords}, {"max_buckets", c.MaxBuckets}, {"max_bytes", c.MaxBytes},
 		{"max_scanned", c.MaxScanned}, {"max_total_bytes", c.MaxTotalBytes},
 		{"export_max_series", c.ExportMaxSeries}, {"export_buckets", c.ExportBuckets},
 	} {

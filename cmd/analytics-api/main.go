@@ -19,14 +19,13 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
-	"golang.org/x/net/netutil"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/api"
 	"github.com/telegraf-describe/telegraf-describe/internal/buildinfo"
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/conns"
 	"github.com/telegraf-describe/telegraf-describe/internal/token"
 )
 
@@ -64,6 +63,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		_, err := fmt.Fprintln(stdout, "the configuration is valid")
 		return err
 	}
+	c.limitMemory(environ)
 	return serve(ctx, c, environ, c.newLog(stderr))
 }
 
@@ -100,11 +100,18 @@ func serve(ctx context.Context, c config, environ []string, log *slog.Logger) er
 	reader := cache.NewReader(client)
 	defer c.tryRedis(ctx, reader, dial, log)()
 	options := c.apiOptions(embedded.storage, strings.Join(dial.Addrs(), ", "), log)
-	options.Collectors = []prometheus.Collector{newPoolMetrics(client)}
+	limited := c.limitConns(listener)
+	options.Collectors = append(connMetrics(limited), newPoolMetrics(client))
 	if err := c.useTokens(&options, log); err != nil {
 		return err
 	}
-	return c.serveHTTP(ctx, listener, api.New(reader, options), environ, log)
+	handler := api.New(reader, options)
+	stopHealth, err := c.serveHealth(handler, log)
+	if err != nil {
+		return err
+	}
+	defer stopHealth()
+	return c.serveHTTP(ctx, limited, handler, environ, log)
 }
 
 // settingNames are the names of the settings, for the errors of package cache.
@@ -139,15 +146,13 @@ const (
 
 // serveHTTP serves until ctx ends, and then waits at most stopTimeout for running requests. It returns errEnded if
 // that is the cause of the end of ctx.
-func (c config) serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler, environ []string, log *slog.Logger) error {
-	listener, scheme, err := c.limitAndEncrypt(listener, log)
+func (c config) serveHTTP(ctx context.Context, limited *conns.Listener, handler http.Handler, environ []string, log *slog.Logger) error {
+	listener, scheme, err := c.encrypt(limited, log)
 	if err != nil {
 		return err
 	}
-	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: writeTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}
+	server := newServer(handler, log)
+	server.ConnState = limited.ConnState
 	stopped := make(chan error, 1)
 	context.AfterFunc(ctx, func() {
 		c.tell(environ, "STOPPING=1", log)
@@ -168,10 +173,17 @@ func (c config) serveHTTP(ctx context.Context, listener net.Listener, handler ht
 	return err
 }
 
-// limitAndEncrypt limits the connections of a listener, and returns one for TLS, with the scheme of its address, if the
-// service has a certificate.
-func (c config) limitAndEncrypt(listener net.Listener, log *slog.Logger) (limited net.Listener, scheme string, err error) {
-	listener = netutil.LimitListener(listener, c.MaxConnections)
+// newServer returns an HTTP server with the limits of one request.
+func newServer(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: writeTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+}
+
+// encrypt returns a listener for TLS if the service has a certificate, or else the listener itself, with the scheme of its
+// address.
+func (c config) encrypt(listener net.Listener, log *slog.Logger) (encrypted net.Listener, scheme string, err error) {
 	if c.TLSCert == "" {
 		if host, _, err := net.SplitHostPort(c.Listen); c.Tokens != "" && err == nil && !isLoopback(host) {
 			log.Warn("tokens cross the network without encryption, unless a proxy adds TLS; check 'tls_cert' and 'tls_key'")

@@ -84,7 +84,11 @@ func (a *answer) take(ctx context.Context, part record.Part) error {
 	if read := a.work.read + len(part.Texts); read > a.maxScanned {
 		return tooMuch{what: fmt.Sprintf("the request has to read %d records or more", read), limit: a.maxScanned, reads: true}
 	}
-	return a.work.add(ctx, len(part.Texts))
+	size := 0
+	for _, text := range part.Texts {
+		size += len(text)
+	}
+	return a.work.add(ctx, len(part.Texts), size)
 }
 
 // finalsDone reports whether enough buckets with a final record are read.

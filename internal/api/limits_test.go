@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -250,10 +251,12 @@ func TestRequestsThatReadAtTheSameTimeAreLimited(t *testing.T) {
 		codes := make(map[int]int)
 		var mu sync.Mutex
 		var wg sync.WaitGroup
-		for range 100 {
+		for i := range 100 {
 			wg.Go(func() {
 				w := httptest.NewRecorder()
-				h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/analytics/cpu?database=db", http.NoBody))
+				r := httptest.NewRequest(http.MethodGet, "/analytics/cpu?database=db", http.NoBody)
+				r.RemoteAddr = fmt.Sprintf("10.0.0.%d:1", 1+i/25)
+				h.ServeHTTP(w, r)
 				mu.Lock()
 				defer mu.Unlock()
 				codes[int(time.Since(start)/time.Second)]++
@@ -262,10 +265,45 @@ func TestRequestsThatReadAtTheSameTimeAreLimited(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		require.Equal(t, map[int]int{1: 100 - 32, 20: 32}, codes, "32 read until their timeout, the others wait for a second")
+		require.Equal(t, map[int]int{2: 100 - 32, 20: 32}, codes, "32 read until their timeout, the others wait for two seconds")
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/health", http.NoBody))
 		require.Equal(t, http.StatusOK, w.Code)
+	})
+}
+
+// 16 places are for one client, so that it leaves places for others.
+func TestOneClientHasHalfOfThePlaces(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var reading atomic.Int64
+		reader := &stored{before: func(ctx context.Context) error {
+			reading.Add(1)
+			<-ctx.Done()
+			return ctx.Err()
+		}}
+		r := rec(0, "f", "a", 1)
+		reader.add(&r)
+		h := api.New(reader, api.Options{MaxRecords: 100, MaxBuckets: 100, MaxBytes: 1 << 20, Timeout: time.Hour})
+		var wg sync.WaitGroup
+		ctx, cancel := context.WithCancel(t.Context())
+		get := func(address string) {
+			wg.Go(func() {
+				r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/analytics/cpu?database=db", http.NoBody)
+				r.RemoteAddr = address
+				h.ServeHTTP(httptest.NewRecorder(), r)
+			})
+		}
+		for range 100 {
+			get("10.0.0.1:1")
+		}
+		time.Sleep(time.Second)
+		require.Equal(t, int64(16), reading.Load())
+		get("10.0.0.2:1")
+		synctest.Wait()
+		require.Equal(t, int64(17), reading.Load())
+		cancel()
+		wg.Wait()
 	})
 }
 

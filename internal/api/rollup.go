@@ -227,7 +227,11 @@ func (s *server) merge(ctx context.Context, q query, starts []time.Time, work *w
 		if read := work.read + len(b.Parts); read > s.MaxScanned {
 			return tooMuch{what: fmt.Sprintf("the request has to read %d records or more", read), limit: s.MaxScanned, reads: true}
 		}
-		if err := work.add(ctx, len(b.Parts)); err != nil {
+		size := 0
+		for i := range b.Parts {
+			size += len(b.Parts[i].Summary)
+		}
+		if err := work.add(ctx, len(b.Parts), size); err != nil {
 			return err
 		}
 		return merged.Add(b.Start, b.Parts)

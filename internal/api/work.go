@@ -3,17 +3,20 @@ package api
 import (
 	"context"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 )
 
 // Limits of the requests that read Redis at the same time.
 const (
-	// maxQuick is how many requests read at the same time that have read at most quickRecords records. Others wait for
-	// at most quickWait.
-	maxQuick     = 32
-	quickRecords = 5000
-	quickWait    = time.Second
+	// maxQuick is how many requests read at the same time that have read at most quickRecords records and quickBytes
+	// bytes, and maxQuickClient is how many of them are of one client. Others wait for at most quickWait.
+	maxQuick       = 32
+	maxQuickClient = maxQuick / 2
+	quickRecords   = 5000
+	quickBytes     = 2 << 20
+	quickWait      = 2 * time.Second
 	// maxLong is how many requests read at the same time that have read more. It is small, so that quick requests
 	// stay quick beside them. At most maxWaiting others wait, for at most longWait.
 	maxLong    = 2
@@ -35,13 +38,44 @@ type limits struct {
 	quick, long chan struct{} // hold an element for each request that reads
 	waiting     atomic.Int64  // requests that wait for a place in long
 	budget      budget
+
+	mu      sync.Mutex // guards the field below, and turn.users
+	clients map[string]*turn
+}
+
+// turn has the places of one client among the quick requests.
+type turn struct {
+	places chan struct{} // holds an element for each place
+	users  int           // requests that have or want a place
 }
 
 // newLimits returns limits with a budget of so many bytes.
 func newLimits(bytes int) *limits {
 	return &limits{
 		quick: make(chan struct{}, maxQuick), long: make(chan struct{}, maxLong),
-		budget: budget{limit: bytes, clients: make(map[string]int)},
+		budget: budget{limit: bytes, clients: make(map[string]int)}, clients: make(map[string]*turn),
+	}
+}
+
+// join returns the turn of a client. The caller must call leave.
+func (l *limits) join(client string) *turn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.clients[client]
+	if t == nil {
+		t = &turn{places: make(chan struct{}, maxQuickClient)}
+		l.clients[client] = t
+	}
+	t.users++
+	return t
+}
+
+// leave ends the use of a turn.
+func (l *limits) leave(client string, t *turn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if t.users--; t.users == 0 {
+		delete(l.clients, client)
 	}
 }
 
@@ -50,8 +84,10 @@ func newLimits(bytes int) *limits {
 type work struct {
 	limits *limits
 	client string
+	turn   *turn         // of the client if place is quick, or nil
 	place  chan struct{} // the list with the request's place, or nil
 	read   int           // how many records were read
+	size   int           // the bytes of these records
 	bytes  int           // the bytes of the budget that are in use
 }
 
@@ -60,11 +96,20 @@ func (l *limits) begin(r *http.Request) (*work, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), quickWait)
 	defer cancel()
 	w := &work{limits: l, client: clientOf(r)}
+	t := l.join(w.client)
+	select {
+	case t.places <- struct{}{}:
+		w.turn = t
+	case <-ctx.Done():
+		l.leave(w.client, t)
+		return nil, waited(r.Context(), "quick")
+	}
 	select {
 	case l.quick <- struct{}{}:
 		w.place = l.quick
 		return w, nil
 	case <-ctx.Done():
+		w.rest()
 		return nil, waited(r.Context(), "quick")
 	}
 }
@@ -77,11 +122,11 @@ func waited(ctx context.Context, reason string) error {
 	return busy{what: "other requests are being answered", reason: reason}
 }
 
-// add counts n more records that were read. A request that has read more than quickRecords waits for a place among the
-// long requests.
-func (w *work) add(ctx context.Context, n int) error {
-	w.read += n
-	if w.read <= quickRecords || w.place != w.limits.quick {
+// add counts records that were read, and their bytes. A request that has read more than quickRecords or quickBytes waits for
+// a place among the long requests.
+func (w *work) add(ctx context.Context, records, bytes int) error {
+	w.read, w.size = w.read+records, w.size+bytes
+	if w.read <= quickRecords && w.size <= quickBytes || w.place != w.limits.quick {
 		return nil
 	}
 	w.rest()
@@ -122,6 +167,11 @@ func (w *work) rest() {
 	if w.place != nil {
 		<-w.place
 		w.place = nil
+	}
+	if w.turn != nil {
+		<-w.turn.places
+		w.limits.leave(w.client, w.turn)
+		w.turn = nil
 	}
 }
 
