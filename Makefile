@@ -106,6 +106,14 @@ crash: ## kill telegraf-describe CRASHES (50) times under load and compare every
 faults: ## kill and pause primaries and a shard of a cluster, and a primary of Sentinels, under load; print what is lost
 	FAULTS=1 REQUIRE_REDIS=1 go test -count 1 -v -run 'TestAClusterLosesAPrimaryAndThenAShard|TestSentinelsReplaceThePrimary' ./plugins/outputs/rediscache
 
+.PHONY: attack
+attack: ## attack analytics-api beside a good client and print what it did (2 minutes); ATTACK=measure checks no limits of time
+	ATTACK=$(or $(ATTACK),1) go test -count 1 -v -timeout 10m ./internal/attack
+
+.PHONY: bench-api
+bench-api: ## measure requests of analytics-api beside a handler that writes one word, and on tables of 1,000,000 records
+	$(BENCH) -bench 'Served|TableSize' -benchtime 0.3s ./internal/api
+
 .PHONY: bench
 bench: ## measure describe beside its neighbours, the whole process, summaries, state, cache and API (15 minutes)
 	$(BENCH) -bench 'Neighbours/series=(1|100)$$' -benchtime 50ms -count 6 ./plugins/aggregators/describe
