@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -99,12 +100,16 @@ func TestPasswordOfTheEmbeddedRedisIsChecked(t *testing.T) {
 }
 
 func TestTwoServicesCannotShareAFolder(t *testing.T) {
+	t.Parallel()
 	redistest.Need(t)
 	dir := t.TempDir()
 	args := append(embeddedArgs("redis-server"), "--embedded-dir", dir)
 	c := start(t, nil, args...)
-	_, _, err := runOnce(t, nil, args...)
-	require.ErrorContains(t, err, "embedded Redis: the folder "+dir+" is in use by another redis-server of analytics-api, want another folder")
+	second := exec.CommandContext(t.Context(), os.Args[0], args...)
+	second.Env, second.Dir = c.cmd.Env, t.TempDir()
+	out, err := second.CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), "embedded Redis: the folder "+dir+" is in use by another redis-server of analytics-api, want another folder")
 	require.NoError(t, c.cmd.Process.Kill())
 	require.Error(t, c.wait(t))
 	began := time.Now()

@@ -52,12 +52,12 @@ func decode(f *os.File) ([]Token, error) {
 	if info.Mode().Perm()&othersWrite != 0 {
 		return nil, fmt.Errorf("everybody can change the file (mode %04o), want mode 0600", info.Mode().Perm())
 	}
-	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if info.Size() > maxFile {
+		return nil, fmt.Errorf("the file has more than %d bytes", maxFile)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, maxFile)) // it may have grown
 	if err != nil {
 		return nil, err
-	}
-	if len(b) > maxFile {
-		return nil, fmt.Errorf("the file has more than %d bytes", maxFile)
 	}
 	var content file
 	d := json.NewDecoder(bytes.NewReader(b))
