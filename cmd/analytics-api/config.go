@@ -76,6 +76,7 @@ type config struct {
 	MaxBuckets      int    `toml:"max_buckets"`
 	MaxBytes        int    `toml:"max_bytes"`
 	MaxScanned      int    `toml:"max_scanned"`
+	MaxStreams      int    `toml:"max_streams"`
 	MaxTotalBytes   int    `toml:"max_total_bytes"`
 
 	Export          []export `toml:"export"`
@@ -109,7 +110,7 @@ func defaults() config {
 		Listen: "127.0.0.1:8001", MaxConnections: 1000, MaxPerAddress: 250, Hosts: []string{}, CORSOrigins: []string{}, LogFormat: "text", LogLevel: "info",
 		Redis: []string{"redis://127.0.0.1:6379"}, RedisTimeout: duration(5 * time.Second), EmbeddedListen: "127.0.0.1:6379",
 		MaxRecords: api.DefaultMaxRecords, MaxBuckets: api.DefaultMaxBuckets, MaxBytes: api.DefaultMaxBytes,
-		MaxScanned: api.DefaultMaxScanned, MaxTotalBytes: api.DefaultMaxTotalBytes,
+		MaxScanned: api.DefaultMaxScanned, MaxStreams: api.DefaultMaxStreams, MaxTotalBytes: api.DefaultMaxTotalBytes,
 		ExportMaxSeries: api.DefaultExportMaxSeries, ExportBuckets: api.DefaultExportBuckets,
 	}
 }
@@ -215,6 +216,7 @@ func settings() []setting {
 		{name: "max_records", set: number(func(c *config) *int { return &c.MaxRecords })},
 		{name: "max_buckets", set: number(func(c *config) *int { return &c.MaxBuckets })},
 		{name: "max_bytes", set: number(func(c *config) *int { return &c.MaxBytes })},
+		{name: "max_streams", set: number(func(c *config) *int { return &c.MaxStreams })},
 		{name: "max_scanned", set: number(func(c *config) *int { return &c.MaxScanned })},
 		{name: "max_total_bytes", set: number(func(c *config) *int { return &c.MaxTotalBytes })},
 		{name: "export_max_age", set: span(func(c *config) *duration { return &c.ExportMaxAge })},
@@ -391,7 +393,7 @@ func (c *config) validate() error {
 	}{
 		{"max_connections", c.MaxConnections}, {"max_connections_per_address", c.MaxPerAddress},
 		{"max_records", c.MaxRecords}, {"max_buckets", c.MaxBuckets}, {"max_bytes", c.MaxBytes},
-		{"max_scanned", c.MaxScanned}, {"max_total_bytes", c.MaxTotalBytes},
+		{"max_scanned", c.MaxScanned}, {"max_streams", c.MaxStreams}, {"max_total_bytes", c.MaxTotalBytes},
 		{"export_max_series", c.ExportMaxSeries}, {"export_buckets", c.ExportBuckets},
 	} {
 		if limit.value <= 0 {

@@ -26,6 +26,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/buildinfo"
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/conns"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/token"
 )
 
@@ -105,6 +106,11 @@ func serve(ctx context.Context, c config, environ []string, log *slog.Logger) er
 	if err := c.useTokens(&options, log); err != nil {
 		return err
 	}
+	options.Streams = api.NewStreams(reader, c.MaxStreams, func(t record.Table, err error) {
+		log.Warn("changes of a table cannot be watched, its streams are told to read it again", "table", t.String(), "error", err)
+	})
+	defer options.Streams.Close()
+	defer context.AfterFunc(ctx, options.Streams.Close)() // before the service waits for running requests
 	handler := api.New(reader, options)
 	stopHealth, err := c.serveHealth(handler, log)
 	if err != nil {

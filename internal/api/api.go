@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/stream"
 )
 
 // Reader reads the stored records. Its methods are called concurrently. An error means that the store did not answer,
@@ -72,6 +73,8 @@ type Options struct {
 	ExportMaxAge time.Duration
 	// ExportBuckets is the largest number of buckets of a table that one scrape reads.
 	ExportBuckets int
+	// Streams has the streams of changed buckets. Without it, there is no route for them.
+	Streams *stream.Hub
 	// Storage describes where records are kept, for /health.
 	Storage string
 	// Redis is the address of the Redis that the reader reads, for the log.
@@ -116,6 +119,7 @@ type server struct {
 	limits    *limits
 	scrapes   *scrapes
 	skips     skips
+	streaming clients
 }
 
 // New returns the handler of all routes. It is safe for concurrent use.

@@ -25,6 +25,7 @@ const (
 	scopeAny     scope = iota // any valid token; the zero value, so that no route is open by accident
 	scopeOpen                 // no token, and no limit of requests, for probes
 	scopeRead                 // records of some database
+	scopeStream               // streams of some database
 	scopeMetrics              // the export of some database
 	scopeSystem               // the metrics of the service itself
 )
@@ -34,6 +35,8 @@ func (sc scope) allows(g token.Grant) bool {
 	switch sc {
 	case scopeRead:
 		return g.AllowsSome(token.Read)
+	case scopeStream:
+		return g.AllowsSome(token.Stream)
 	case scopeMetrics:
 		return g.AllowsSome(token.Metrics)
 	case scopeSystem:
@@ -46,6 +49,8 @@ func (sc scope) allows(g token.Grant) bool {
 // needs returns the permission of a scope, for an error.
 func (sc scope) needs() string {
 	switch sc {
+	case scopeStream:
+		return "db:NAME:stream"
 	case scopeMetrics:
 		return "db:NAME:metrics"
 	case scopeSystem:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -26,7 +27,9 @@ type route struct {
 	anyQuery bool
 	// scope is what the token of a request must allow.
 	scope scope
-	serve handler
+	// lasting means that the request may take longer than the timeout.
+	lasting bool
+	serve   handler
 }
 
 // parameter is one parameter of a query.
@@ -55,7 +58,7 @@ func (s *server) routes() []route {
 	plain := func(pattern string, sc scope, serve handler) route {
 		return route{pattern: pattern, name: pattern, methods: readMethods, anyQuery: true, scope: sc, serve: serve}
 	}
-	return []route{
+	routes := []route{
 		get("/databases", s.databases),
 		get("/analytics", s.tables, database),
 		get("/analytics/{table}", s.records, database, parameter{name: "start"}, parameter{name: "end"}, parameter{name: "last"},
@@ -69,6 +72,13 @@ func (s *server) routes() []route {
 		plain("/metrics/analytics", scopeMetrics, s.export),
 		plain(rootPattern, scopeAny, s.index),
 	}
+	if s.Streams != nil {
+		events := get("/analytics/{table}/stream", s.stream, database, parameter{name: "field", repeated: true}, parameter{name: "tag", repeated: true},
+			parameter{name: "final"})
+		events.lasting, events.scope = true, scopeStream
+		routes = slices.Insert(routes, 3, events)
+	}
+	return routes
 }
 
 // rootPattern matches the path "/" alone.
@@ -131,7 +141,10 @@ func (s *server) handle(rt route, h handler) http.Handler {
 			s.problem(sw, r, refused)
 			return
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), s.Timeout)
+		ctx, cancel := r.Context(), context.CancelFunc(func() {})
+		if !rt.lasting {
+			ctx, cancel = context.WithTimeout(ctx, s.Timeout)
+		}
 		defer cancel()
 		switch err := h(sw, r.WithContext(ctx), newParams(r, rt, grant)); {
 		case err == nil:

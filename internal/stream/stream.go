@@ -99,6 +99,9 @@ func (h *Hub) Close() {
 	h.runs.Wait()
 }
 
+// Limit returns the largest number of subscriptions.
+func (h *Hub) Limit() int { return h.o.Subscribers }
+
 // Subscribers returns the number of subscriptions.
 func (h *Hub) Subscribers() int {
 	h.mu.Lock()

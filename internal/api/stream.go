@@ -1,0 +1,271 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
+	"github.com/telegraf-describe/telegraf-describe/internal/stream"
+	"github.com/telegraf-describe/telegraf-describe/internal/token"
+)
+
+// DefaultMaxStreams is the largest number of streams at the same time. One client can have half of them.
+const DefaultMaxStreams = 2000
+
+const (
+	// heartbeat is how often a stream without events gets a comment, so that proxies keep it open and a client that is gone
+	// is noticed. The token is checked again as often.
+	heartbeat = 15 * time.Second
+	// streamWrite bounds one write of a stream.
+	streamWrite = 10 * time.Second
+	// streamQueue is how many events wait for one client before it is dropped.
+	streamQueue = 64
+	// retryHint is after how many milliseconds a client reconnects.
+	retryHint = "retry: 2000\n\n"
+)
+
+// Watched is a reader that also reports changed buckets.
+type Watched interface {
+	Reader
+	// Watch is that of [stream.Source].
+	Watch(ctx context.Context, t record.Table, ready func(), changed func(starts []time.Time)) error
+}
+
+// NewStreams returns the streams of the tables that a reader reads, for [Options.Streams]. The caller closes them. failed
+// receives the failures of the reader.
+func NewStreams(reader Watched, most int, failed func(record.Table, error)) *stream.Hub {
+	return stream.New(streamSource{reader}, stream.Options{
+		Subscribers: most, Tables: 1000, Queue: streamQueue, Memory: 1000, Collect: 20 * time.Millisecond,
+		Linger: time.Minute, Retry: time.Second, Failed: failed,
+	})
+}
+
+// streamSource is the source of the streams.
+type streamSource struct{ Watched }
+
+// Bucket returns the valid records of a bucket, sorted.
+func (s streamSource) Bucket(ctx context.Context, t record.Table, start time.Time) ([]string, error) {
+	form := record.NewForm(t.Name, start)
+	named := make(map[string]int)
+	var texts []string
+	err := s.Records(ctx, t, []time.Time{start}, 0, func(part record.Part) error {
+		for i, text := range part.Texts {
+			if !form.Matches(text) {
+				continue
+			}
+			if part.Names != nil {
+				if place, again := named[part.Names[i]]; again {
+					texts[place] = text
+					continue
+				}
+				named[part.Names[i]] = len(texts)
+			}
+			texts = append(texts, text)
+		}
+		return nil
+	})
+	slices.Sort(texts)
+	return texts, err
+}
+
+// streamed is a request for a stream.
+type streamed struct {
+	table  record.Table
+	fields []string
+	tags   []series.Tag
+	final  bool
+}
+
+// clients counts the streams of each client. It is safe for concurrent use.
+type clients struct {
+	mu     sync.Mutex
+	counts map[string]int
+}
+
+// join counts a stream of a client, unless it has so many already.
+func (c *clients) join(client string, most int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.counts[client] >= most {
+		return false
+	}
+	if c.counts == nil {
+		c.counts = make(map[string]int)
+	}
+	c.counts[client]++
+	return true
+}
+
+// leave ends the count of a stream.
+func (c *clients) leave(client string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.counts[client]--; c.counts[client] == 0 {
+		delete(c.counts, client)
+	}
+}
+
+// stream answers with server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html), one for each
+// changed bucket with all its records that the request wants.
+func (s *server) stream(w http.ResponseWriter, r *http.Request, p *params) error {
+	q := streamed{
+		table:  record.Table{Database: p.database(s.DefaultDatabase), Name: r.PathValue("table")},
+		fields: p.values["field"], tags: p.tags(), final: p.onlyTrue("final"),
+	}
+	p.checkName("path.table", q.table.Name)
+	if err := p.err(); err != nil {
+		return err
+	}
+	client := clientOf(r)
+	if id := p.grant.ID(); id != "" {
+		client = id
+	}
+	if !s.streaming.join(client, (s.Streams.Limit()+1)/2) {
+		return busy{what: "this client has too many streams", reason: "streams", client: true}
+	}
+	defer s.streaming.leave(client)
+	sub, err := s.subscribe(r, p.grant, &q)
+	if err != nil {
+		return err
+	}
+	defer sub.Close()
+	return s.sendEvents(w, r, q, sub)
+}
+
+// subscribe begins the subscription of a request.
+func (s *server) subscribe(r *http.Request, grant token.Grant, q *streamed) (*stream.Subscription, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), s.Timeout)
+	defer cancel()
+	entry, err := s.catalogue.resolve(ctx, grant, token.Stream, q.table)
+	if err != nil {
+		return nil, err
+	}
+	q.table = entry.Table
+	sub, err := s.Streams.Subscribe(ctx, q.table, r.Header.Get("Last-Event-ID"))
+	switch {
+	case errors.Is(err, stream.ErrFull), errors.Is(err, stream.ErrClosed):
+		return nil, busy{what: err.Error(), reason: "streams"}
+	case err != nil:
+		return nil, away(err)
+	}
+	return sub, nil
+}
+
+// eventWriter writes server-sent events.
+type eventWriter struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	buf     []byte
+}
+
+// write writes a text and flushes it.
+func (e *eventWriter) write(b []byte) error {
+	_ = e.control.SetWriteDeadline(time.Now().Add(streamWrite)) // writers in tests have no deadline
+	if _, err := e.w.Write(b); err != nil {
+		return gone{err}
+	}
+	if err := e.control.Flush(); err != nil {
+		return gone{err}
+	}
+	return nil
+}
+
+// event writes an event whose data has no line feed.
+func (e *eventWriter) event(name, id string, data []byte) error {
+	e.buf = append(append(e.buf[:0], "event: "...), name...)
+	if id != "" {
+		e.buf = append(append(e.buf, "\nid: "...), id...)
+	}
+	e.buf = append(append(e.buf, "\ndata: "...), data...)
+	return e.write(append(e.buf, "\n\n"...))
+}
+
+// sendEvents writes the events of a subscription until it or the client ends, or its token is not valid any more.
+func (s *server) sendEvents(w http.ResponseWriter, r *http.Request, q streamed, sub *stream.Subscription) error {
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Accel-Buffering", "no") // nginx passes events on at once
+	out := &eventWriter{w: w, control: http.NewResponseController(w)}
+	_ = out.control.SetReadDeadline(time.Time{}) // that of the request would end the stream
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	if err := out.write([]byte(retryHint)); err != nil {
+		return err
+	}
+	filter := record.NewFilter(q.table.Name, record.Wanted{Fields: q.fields, Tags: q.tags, Final: q.final})
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	for {
+		select {
+		case <-r.Context().Done():
+			return nil
+		case <-beat.C:
+			if !s.mayStream(r, q.table.Database) {
+				return out.dropped("the token is not valid any more")
+			}
+			if err := out.write([]byte(": heartbeat\n\n")); err != nil {
+				return err
+			}
+		case event, ok := <-sub.Events():
+			if !ok {
+				s.metrics.refused("stream_ended")
+				return out.dropped(sub.Err().Error())
+			}
+			if err := out.send(event, filter); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// mayStream reports whether the token of a request still allows streams of a database.
+func (s *server) mayStream(r *http.Request, database string) bool {
+	if s.Tokens == nil {
+		return true
+	}
+	text, _ := tokenOf(r.Header)
+	grant, ok := s.Tokens.Check(text)
+	return ok && grant.Allows(token.Stream, database)
+}
+
+// dropped writes the last event of a stream that the service ends.
+func (e *eventWriter) dropped(reason string) error {
+	data, err := json.Marshal(map[string]string{"reason": reason})
+	if err != nil {
+		return err
+	}
+	return e.event("dropped", "", data)
+}
+
+// send writes an event, unless none of its records is wanted.
+func (e *eventWriter) send(event *stream.Event, filter record.Filter) error {
+	switch {
+	case event.Reset:
+		return e.event("reset", event.ID, []byte("{}"))
+	case event.Start.IsZero():
+		return e.event("present", event.ID, []byte("{}"))
+	}
+	data := event.Start.UTC().AppendFormat([]byte(`{"time_bucket":"`), time.RFC3339Nano)
+	data = append(data, `","records":[`...)
+	wanted := 0
+	for _, text := range event.Records {
+		if !filter.Match(text) {
+			continue
+		}
+		if wanted > 0 {
+			data = append(data, ',')
+		}
+		data = append(data, text...)
+		wanted++
+	}
+	if wanted == 0 {
+		return nil
+	}
+	return e.event("bucket", event.ID, append(data, "]}"...))
+}

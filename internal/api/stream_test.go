@@ -1,0 +1,155 @@
+package api_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/api"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
+	"github.com/telegraf-describe/telegraf-describe/internal/stream"
+)
+
+// streaming serves an API with streams over TCP.
+func streaming(t testing.TB, most int) (s *service, address string, hub *stream.Hub) {
+	t.Helper()
+	client := redistest.Open(t, redistest.Database(t))
+	s = serve(t, client, nil)
+	hub = api.NewStreams(s.reader, most, nil)
+	s.Handler = api.New(s.reader, api.Options{
+		MaxRecords: 1000, MaxBuckets: 500, MaxBytes: 1 << 20, Timeout: 5 * time.Second, Streams: hub, Now: func() time.Time { return now.Add(time.Duration(s.clock.Load()) * time.Second) },
+	})
+	server := httptest.NewServer(s)
+	t.Cleanup(server.Close)
+	t.Cleanup(hub.Close)
+	return s, server.URL, hub
+}
+
+// event is a server-sent event.
+type event struct{ name, id, data string }
+
+// events is the stream of one client.
+type events struct {
+	t     testing.TB
+	lines *bufio.Scanner
+	stop  func()
+}
+
+func listen(t testing.TB, address, last string) *events {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
+	require.NoError(t, err)
+	if last != "" {
+		r.Header.Set("Last-Event-ID", last)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = resp.Body.Close() })
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	require.Equal(t, "text/event-stream", resp.Header.Get("Content-Type"))
+	return &events{t: t, lines: bufio.NewScanner(resp.Body), stop: cancel}
+}
+
+// next returns the next event, and false at the end of the stream.
+func (e *events) next() (ev event, ok bool) {
+	for e.lines.Scan() {
+		name, value, _ := strings.Cut(e.lines.Text(), ": ")
+		switch name {
+		case "event":
+			ev.name = value
+		case "id":
+			ev.id = value
+		case "data":
+			ev.data = value
+		case "":
+			if ev.name != "" {
+				return ev, true
+			}
+		}
+	}
+	return ev, false
+}
+
+func (e *events) want(name string) event {
+	e.t.Helper()
+	ev, ok := e.next()
+	require.True(e.t, ok, "the stream has ended")
+	require.Equal(e.t, name, ev.name, "%+v", ev)
+	return ev
+}
+
+func TestStreamsHaveChangedBuckets(t *testing.T) {
+	t.Parallel()
+	s, address, hub := streaming(t, 10)
+	s.put(t, rec(5, "f", "a", 1))
+	address += "/analytics/cpu/stream?database=db"
+	all, some := listen(t, address, ""), listen(t, address+"&field=f&tag=host=b&final=true", "")
+	present := all.want("present")
+	some.want("present")
+	a, b, c := rec(1, "f", "a", 1), marked(rec(1, "f", "b", 2), true), marked(rec(1, "f", "b", 3), false)
+	c.Agent = "a2"
+	s.put(t, a, b, c)
+	got := all.want("bucket")
+	var data struct {
+		Bucket  string            `json:"time_bucket"`
+		Records []json.RawMessage `json:"records"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(got.data), &data))
+	require.Equal(t, "2026-01-02T03:03:00Z", data.Bucket)
+	require.Len(t, data.Records, 3)
+	want := fmt.Sprintf(`{"time_bucket":"2026-01-02T03:03:00Z","records":[%s]}`, b.AppendJSON(nil))
+	require.Equal(t, []string{want}, []string{some.want("bucket").data}, "to the byte")
+	some.stop()
+	require.Eventually(t, func() bool { return hub.Subscribers() == 1 }, 10*time.Second, time.Millisecond)
+
+	again := listen(t, address, present.id)
+	require.Equal(t, got.data, again.want("bucket").data)
+	again.want("present")
+	listen(t, address, "unknown").want("reset")
+	hub.Close()
+	require.Contains(t, all.want("dropped").data, "the service ends")
+	_, ok := all.next()
+	require.False(t, ok)
+}
+
+func TestStreamsAreLimited(t *testing.T) {
+	t.Parallel()
+	s, address, _ := streaming(t, 3)
+	s.put(t, rec(5, "f", "a", 1))
+	path := "/analytics/cpu/stream?database=db"
+	first := listen(t, address+path, "")
+	first.want("present")
+	listen(t, address+path, "").want("present")
+	resp, err := http.Get(address + path)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	require.Equal(t, http.StatusTooManyRequests, resp.StatusCode, "one client has half of the streams")
+	require.Equal(t, "5", resp.Header.Get("Retry-After"))
+	first.stop()
+	require.Eventually(t, func() bool {
+		resp, err := http.Get(address + path)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	}, 10*time.Second, 10*time.Millisecond)
+}
+
+func TestStreamsOfOtherTablesDoNotExist(t *testing.T) {
+	t.Parallel()
+	s, _, _ := streaming(t, 3)
+	require.Equal(t, http.StatusNotFound, s.get(t, "/analytics/none/stream?database=db").Code)
+	require.Equal(t, http.StatusBadRequest, s.get(t, "/analytics/none/stream?database=db&last=1").Code)
+	without := inProcess(t, nil)
+	without.fill(t)
+	require.Equal(t, http.StatusNotFound, without.get(t, "/analytics/cpu/stream?database=db").Code)
+}
