@@ -192,3 +192,16 @@ func TestTimeOfTheLastWriteThatIsNoTimeIsZero(t *testing.T) {
 		require.Zero(t, e.LastWrite)
 	}
 }
+
+func TestSummariesOfAKeyOfAnotherTypeAreCorrupt(t *testing.T) {
+	t.Parallel()
+	client, _ := inProcess(t)
+	table := corrupted(t, client, func(table record.Table) {
+		client.Del(t.Context(), cache.SummaryKey(table, "60"))
+		client.Set(t.Context(), cache.SummaryKey(table, "60"), "x", 0)
+	})
+	var corrupt *record.Corrupt
+	err := cache.NewReader(client).Summaries(t.Context(), table, []time.Time{time.Unix(60, 0)}, func(record.Summaries) error { return nil })
+	require.ErrorAs(t, err, &corrupt)
+	require.Equal(t, table, corrupt.Table)
+}

@@ -23,7 +23,7 @@ func (r *Reader) Summaries(ctx context.Context, t record.Table, starts []time.Ti
 	for len(starts) > 0 {
 		sizes, err := r.sizes(ctx, t, starts[:min(len(starts), maxPipeline)])
 		if err != nil {
-			return err
+			return explain(err, t)
 		}
 		for len(sizes) > 0 {
 			n, total := 0, int64(0)
@@ -32,7 +32,7 @@ func (r *Reader) Summaries(ctx context.Context, t record.Table, starts []time.Ti
 				n++
 			}
 			if err := r.summaries(ctx, t, starts[:n], total, yield); err != nil {
-				return err
+				return explain(err, t)
 			}
 			starts, sizes = starts[n:], sizes[n:]
 		}
