@@ -140,7 +140,7 @@ func (r *Rollup) Close() error { return r.flush() }
 func (r *Rollup) wanted(start time.Time, parts []record.SummaryPart) []record.SummaryPart {
 	ended := !start.After(r.plan.Ended)
 	return slices.DeleteFunc(slices.Clone(parts), func(p record.SummaryPart) bool {
-		if r.plan.Wanted.Final && p.State != record.Final && !(p.State == record.Unmarked && ended) {
+		if r.plan.Wanted.Final && p.State != record.Final && (p.State != record.Unmarked || !ended) {
 			return true
 		}
 		for _, tag := range r.plan.Wanted.Tags {
