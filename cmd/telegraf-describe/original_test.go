@@ -240,7 +240,7 @@ func TestOriginal14RowsHaveATimeKeysExpireAndRedisIsConfigured(t *testing.T) {
 	client := redistest.Open(t, server)
 	keys, err := client.Keys(t.Context(), "*").Result()
 	require.NoError(t, err)
-	require.Len(t, keys, 8)
+	require.Len(t, keys, 9)
 	for _, key := range keys {
 		require.Positive(t, client.TTL(t.Context(), key).Val(), key)
 	}
