@@ -107,7 +107,7 @@ faults: ## kill and pause primaries and a shard of a cluster, and a primary of S
 	FAULTS=1 REQUIRE_REDIS=1 go test -count 1 -v -run 'TestAClusterLosesAPrimaryAndThenAShard|TestSentinelsReplaceThePrimary' ./plugins/outputs/rediscache
 
 .PHONY: attack
-attack: ## attack analytics-api beside a good client and print what it did (2 minutes); ATTACK=measure checks no limits of time
+attack: ## attack analytics-api beside a good client and print what it did (2 minutes); ATTACK=measure checks no times
 	ATTACK=$(or $(ATTACK),1) go test -count 1 -v -timeout 10m ./internal/attack
 
 .PHONY: bench-api

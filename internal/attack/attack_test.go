@@ -114,7 +114,9 @@ func TestLargeBuckets(t *testing.T) {
 		m.check(t, fmt.Sprintf("%s: %s, longest %v", what, counts(answers), longest.Round(time.Millisecond)))
 	}
 	one := s.get(c, "/analytics/huge?database=db&limit=1")
-	require.Equal(t, http.StatusOK, one.status)
+	if limited() {
+		require.Equal(t, http.StatusOK, one.status)
+	}
 	t.Logf("one request with limit=1: %v", one.took)
 }
 
@@ -138,7 +140,9 @@ func TestScrapes(t *testing.T) {
 	var answers []answer
 	m = s.beside(t, func() { answers = all(20, func(int) answer { return s.get(c, "/metrics/analytics") }) })
 	m.check(t, "20 scrapes at the same time: "+counts(answers))
-	require.Equal(t, "20 × 200", counts(answers))
+	if limited() {
+		require.Equal(t, "20 × 200", counts(answers))
+	}
 }
 
 // keep opens connections of one client that stay open, and sends a text on each. It returns how many are open after that.
@@ -219,8 +223,10 @@ func TestConnections(t *testing.T) {
 			})
 			m.check(t, fmt.Sprintf("%s: %d open after 2 s; new connections of the good client: %d of %d served, longest %v",
 				a.what, open, served, probed, longest.Round(time.Millisecond)))
-			if os.Getenv("ATTACK") != "measure" {
+			if limited() {
 				require.Equal(t, probed, served)
+			}
+			if timed() {
 				require.Less(t, longest, time.Second)
 			}
 		})
@@ -242,8 +248,10 @@ func TestReadyWithoutRedis(t *testing.T) {
 	answers := all(20, func(int) answer { return s.get(c, "/ready") })
 	longest := slices.MaxFunc(answers, func(a, b answer) int { return int(a.took - b.took) }).took
 	t.Logf("20 requests for /ready with redis_timeout = 1s while Redis is stopped: %s, longest %v", counts(answers), longest.Round(time.Millisecond))
-	if os.Getenv("ATTACK") != "measure" {
+	if limited() {
 		require.Equal(t, "20 × 503", counts(answers))
+	}
+	if timed() {
 		require.Less(t, longest, 1500*time.Millisecond)
 	}
 }
@@ -264,7 +272,7 @@ func TestOddRequests(t *testing.T) {
 	} {
 		a := s.get(c, path)
 		t.Logf("%s: %d, %d bytes: %s", what, a.status, a.size, a.body)
-		if os.Getenv("ATTACK") != "measure" {
+		if limited() {
 			require.Less(t, a.size, 16<<10)
 		}
 	}
@@ -275,7 +283,7 @@ func TestOddRequests(t *testing.T) {
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	t.Logf("Host: evil.example: %d", resp.StatusCode)
-	if os.Getenv("ATTACK") != "measure" {
+	if limited() {
 		require.Equal(t, http.StatusMisdirectedRequest, resp.StatusCode)
 	}
 }
