@@ -251,6 +251,17 @@ func (e *eventWriter) send(event *stream.Event, filter record.Filter) error {
 	case event.Start.IsZero():
 		return e.event("present", event.ID, []byte("{}"))
 	}
+	if filter.All() {
+		return e.event("bucket", event.ID, event.Data(func() []byte { return eventData(event, filter) }))
+	}
+	if data := eventData(event, filter); data != nil {
+		return e.event("bucket", event.ID, data)
+	}
+	return nil
+}
+
+// eventData returns the data of an event with the wanted records, or nil if none is wanted.
+func eventData(event *stream.Event, filter record.Filter) []byte {
 	data := event.Start.UTC().AppendFormat([]byte(`{"time_bucket":"`), time.RFC3339Nano)
 	data = append(data, `","records":[`...)
 	wanted := 0
@@ -264,8 +275,8 @@ func (e *eventWriter) send(event *stream.Event, filter record.Filter) error {
 		data = append(data, text...)
 		wanted++
 	}
-	if wanted == 0 {
+	if wanted == 0 && len(event.Records) > 0 {
 		return nil
 	}
-	return e.event("bucket", event.ID, append(data, "]}"...))
+	return append(data, "]}"...)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/api"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 	"github.com/telegraf-describe/telegraf-describe/internal/stream"
 )
@@ -45,7 +47,7 @@ type events struct {
 
 func listen(t testing.TB, address, last string) *events {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	require.NoError(t, err)
@@ -152,4 +154,41 @@ func TestStreamsOfOtherTablesDoNotExist(t *testing.T) {
 	without := inProcess(t, nil)
 	without.fill(t)
 	require.Equal(t, http.StatusNotFound, without.get(t, "/analytics/cpu/stream?database=db").Code)
+}
+
+// BenchmarkStreams changes a bucket of 35 records, which 1,000 clients have a stream of, and waits until each has it. The
+// metrics are the median and the 99th percentile of the times from the write to the client.
+func BenchmarkStreams(b *testing.B) {
+	const count = 1000
+	s, address, _ := streaming(b, 2*count)
+	s.put(b, rec(5, "f", "a", 1))
+	b.Cleanup(http.DefaultClient.CloseIdleConnections)
+	arrived := make(chan time.Time, count)
+	for range count {
+		e := listen(b, address+"/analytics/cpu/stream?database=db", "")
+		e.want("present")
+		go func() {
+			for {
+				if ev, ok := e.next(); !ok || ev.name != "bucket" {
+					return
+				}
+				arrived <- time.Now()
+			}
+		}()
+	}
+	var records []record.Record
+	for i := range 35 {
+		records = append(records, rec(1, fmt.Sprint("f", i), "a", 1))
+	}
+	var times []time.Duration
+	for b.Loop() {
+		start := time.Now()
+		s.put(b, records...)
+		for range count {
+			times = append(times, (<-arrived).Sub(start))
+		}
+	}
+	slices.Sort(times)
+	b.ReportMetric(float64(times[len(times)/2].Microseconds())/1e3, "ms-p50")
+	b.ReportMetric(float64(times[len(times)*99/100].Microseconds())/1e3, "ms-p99")
 }

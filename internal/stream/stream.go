@@ -70,6 +70,16 @@ type Event struct {
 	Start time.Time
 	// Records are the JSON of all records of the bucket.
 	Records []string
+
+	once sync.Once
+	data []byte
+}
+
+// Data returns the result of render, which is called once for all subscribers that want the event in the same form. They must
+// not change it.
+func (e *Event) Data(render func() []byte) []byte {
+	e.once.Do(func() { e.data = render() })
+	return e.data
 }
 
 // Hub is the set of topics. It is safe for concurrent use.
