@@ -119,7 +119,7 @@ func (p *params) time(name string, now time.Time) (at time.Time, ok bool) {
 	}
 	text := p.values.Get(name)
 	if at, ok = parseTime(text, now); !ok {
-		p.faults.add("query."+name, text, "want a time as in RFC 3339, seconds, milliseconds, microseconds or nanoseconds since 1970, "+
+		p.faults.add("query."+name, text, "want a time as in RFC 3339, a date, seconds, milliseconds, microseconds or nanoseconds since 1970, "+
 			"\"now\", or a time ago such as \"-6h\" (units s, m, h, d, w)%s", plusHint(text, now))
 	}
 	return at, ok
@@ -215,7 +215,7 @@ func (s *server) readQuery(r *http.Request, p *params) (query, error) {
 	return q, err
 }
 
-// parseTime reads a time: RFC 3339, a whole number since 1970, "now", or a time ago such as "-6h". As in InfluxDB 3,
+// parseTime reads a time: RFC 3339, a date, which is midnight in UTC, a whole number since 1970, "now", or a time ago such as "-6h". As in InfluxDB 3,
 // the unit of a number depends on its magnitude: seconds below 5e9, milliseconds below 5e12, microseconds below 5e15,
 // else nanoseconds.
 func parseTime(s string, now time.Time) (time.Time, bool) {
@@ -223,6 +223,9 @@ func parseTime(s string, now time.Time) (time.Time, bool) {
 		return now, true
 	}
 	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
+		return t, true
+	}
+	if t, err := time.Parse(time.DateOnly, s); err == nil {
 		return t, true
 	}
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
