@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/format"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
@@ -27,11 +28,12 @@ type answer struct {
 
 	kept           [][]string // the wanted records of the buckets that are read, by bucket
 	current        bucketRecords
-	records, bytes int  // the number and the bytes of the wanted records
-	finals         int  // buckets with a final record, counted if the query wants final records
-	buckets        int  // buckets read
-	invalid        int  // texts that were skipped because they are not records
-	complete       bool // whether older buckets cannot add a record
+	records, bytes int         // the number and the bytes of the wanted records
+	finals         int         // buckets with a final record, counted if the query wants final records
+	buckets        int         // buckets read
+	invalid        int         // texts that were skipped because they are not records
+	starts         []time.Time // of the merged records, if the query wants the last final buckets
+	complete       bool        // whether older buckets cannot add a record
 }
 
 // bucketRecords is what is known of the bucket that is being read.

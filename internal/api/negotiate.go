@@ -1,8 +1,12 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"slices"
+	"strings"
+
+	"github.com/influxdata/line-protocol/v2/lineprotocol"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/format"
 )
@@ -26,7 +30,7 @@ func (p *params) format(r *http.Request) (f format.Format, pretty bool, err erro
 		}
 		return f, pretty, nil
 	}
-	f, ok := format.Negotiate(r.Header.Get("Accept"))
+	f, ok := format.Negotiate(strings.Join(r.Header.Values("Accept"), ","))
 	if !ok {
 		return f, pretty, notAcceptable{r.Header.Get("Accept")}
 	}
@@ -48,8 +52,13 @@ func (a *answer) texts() []string {
 // sendFormatted writes the records in the format of the query. Unlike the JSON of the stored bytes, the whole body is made
 // first, so that an error is answered with a problem.
 func (a *answer) sendFormatted(w http.ResponseWriter, r *http.Request) error {
-	body, err := a.format.Append(make([]byte, 0, a.bytes+a.bytes/4), a.texts(), a.pretty)
-	if err != nil {
+	body, err := a.format.Append(make([]byte, 0, a.bytes+a.bytes/4), a.texts(), a.pretty, a.maxBytes)
+	switch {
+	case errors.Is(err, format.ErrLimit):
+		return tooMuch{what: err.Error(), limit: a.maxBytes}
+	case errors.Is(err, lineprotocol.ErrValueOutOfRange):
+		return faults{{Location: "query.format", Value: "\"lp\"", Message: err.Error()}}
+	case err != nil:
 		return err
 	}
 	if err := a.work.grow(len(body)); err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/bucket"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/rollup"
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
@@ -168,13 +169,15 @@ func (r *rolling) newest(starts []time.Time, n int) []time.Time {
 // rollUp answers with records that are merged from the summaries of the stored records.
 func (s *server) rollUp(w http.ResponseWriter, r *http.Request, q query, work *work) error {
 	span := q.rolling.widen(q.span)
-	last := span.Last
 	span.Last = s.MaxBuckets + 1
 	_, starts, err := s.reader.Index(r.Context(), q.table, span)
 	if err != nil {
 		return away(err)
 	}
-	if last > 0 {
+	if last := q.span.Last; last > 0 {
+		if q.final {
+			last += openAllowance // because only merging shows whether a bucket is final
+		}
 		starts = q.rolling.newest(starts, last)
 	}
 	if len(starts) > s.MaxBuckets {
@@ -211,18 +214,15 @@ func (s *server) merge(ctx context.Context, q query, starts []time.Time, work *w
 	plan := rollup.Plan{
 		Table: q.table.Name, Wanted: record.Wanted{Fields: q.fields, Tags: q.tags, Final: q.final}, Grouped: q.rolling.grouped, GroupBy: q.rolling.groupBy,
 		Grid: q.rolling.grid, Selection: q.rolling.selection, Shares: q.rolling.shares, ExactLimit: stats.DefaultExactLimit,
-		MaxGroups: s.MaxRecords, Now: s.Now(),
+		MaxGroups: s.MaxRecords,
 	}
-	if q.final {
-		line, err := s.timeline(ctx, q.table)
-		if err != nil {
-			return nil, err
-		}
-		plan.Ended = line.ended
+	var err error
+	if plan.Ended, plan.Complete, err = s.complete(ctx, q); err != nil {
+		return nil, err
 	}
 	merged := rollup.New(&plan, a.merged)
 	invalid := 0
-	err := s.summaries(ctx, q.table, starts, func(b record.Summaries) error {
+	err = s.summaries(ctx, q.table, starts, func(b record.Summaries) error {
 		invalid += b.Invalid
 		if read := work.read + len(b.Parts); read > s.MaxScanned {
 			return tooMuch{what: fmt.Sprintf("the request has to read %d records or more", read), limit: s.MaxScanned, reads: true}
@@ -242,15 +242,45 @@ func (s *server) merge(ctx context.Context, q query, starts []time.Time, work *w
 	if invalid > 0 {
 		s.skipped(q.table, invalid)
 	}
+	a.cutLast()
 	a.cutMerged()
 	return a, s.rollupError(q.table, err)
+}
+
+// settled is how long after the end of a bucket no more records are expected, if no later bucket of the table shows that.
+const settled = time.Hour
+
+// complete returns the start of the newest stored bucket that has ended, if the query wants final records, and the time up to
+// which the table has its records: the start of its newest bucket, without those that begin in the future, or the time of
+// settled. Agents that store only final records store them some minutes after the end of a bucket.
+func (s *server) complete(ctx context.Context, q query) (ended, upTo time.Time, err error) {
+	if q.final {
+		line, err := s.timeline(ctx, q.table)
+		if err != nil {
+			return ended, upTo, err
+		}
+		ended = line.ended
+	}
+	if q.rolling.grid == nil {
+		return ended, upTo, nil
+	}
+	now := s.Now()
+	upTo = now.Add(-settled)
+	newest, err := s.reader.Buckets(ctx, q.table, record.Range{End: after(now), Last: 1})
+	if err != nil {
+		return ended, upTo, away(err)
+	}
+	if len(newest) > 0 && newest[0].After(upTo) {
+		upTo = newest[0]
+	}
+	return ended, upTo, nil
 }
 
 // summaries reads the summaries of buckets and calls yield for each, in order. It reads ahead while yield runs.
 func (s *server) summaries(ctx context.Context, t record.Table, starts []time.Time, yield func(record.Summaries) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	const ahead = 32 // buckets
+	const ahead = 2 // buckets, which are not counted in the budget while they wait
 	buckets, ended := make(chan record.Summaries, ahead), make(chan error, 1)
 	go func() {
 		defer close(buckets)
@@ -284,7 +314,9 @@ func (s *server) rollupError(t record.Table, err error) error {
 		return unmergeable{err.Error()}
 	case errors.Is(err, rollup.ErrTooMany):
 		return tooMuch{what: "the answer has " + strconv.Itoa(s.MaxRecords+1) + " records or more", limit: s.MaxRecords}
-	case errors.Is(err, stats.ErrFormat):
+	case errors.Is(err, rollup.ErrRange):
+		return faults{{Location: "query.bucket", Value: "", Message: err.Error()}}
+	case errors.Is(err, stats.ErrFormat), errors.Is(err, series.ErrKey):
 		return &record.Corrupt{Table: t, What: err.Error()}
 	}
 	return err
@@ -301,6 +333,9 @@ func (e unmergeable) Error() string {
 func (a *answer) merged(r *record.Record) error {
 	text := string(r.AppendJSON(nil))
 	a.current.texts = append(a.current.texts, text)
+	if a.final && a.span.Last > 0 {
+		a.starts = append(a.starts, r.Start)
+	}
 	a.records++
 	a.bytes += len(text) + 1
 	if err := a.work.grow(len(text) + 1 + textCost); err != nil {
@@ -318,15 +353,35 @@ func (a *answer) merged(r *record.Record) error {
 	return nil
 }
 
+// cutLast leaves the records of the last buckets that have final ones, as many as the query wants.
+func (a *answer) cutLast() {
+	buckets := 0
+	for i, start := range slices.Backward(a.starts) {
+		if i == len(a.starts)-1 || !start.Equal(a.starts[i+1]) {
+			buckets++
+		}
+		if buckets > a.span.Last {
+			a.dropFirst(i + 1)
+			return
+		}
+	}
+}
+
+// dropFirst removes the first n merged records.
+func (a *answer) dropFirst(n int) {
+	for _, text := range a.current.texts[:n] {
+		a.bytes -= len(text) + 1
+		a.work.shrink(len(text) + 1 + textCost)
+	}
+	a.current.texts = slices.Clone(a.current.texts[n:])
+	a.starts = a.starts[min(n, len(a.starts)):]
+	a.records -= n
+}
+
 // cutMerged leaves the newest records, as many as the limit allows, and makes them the answer's.
 func (a *answer) cutMerged() {
 	if excess := a.records - a.limit; a.limit > 0 && excess > 0 {
-		for _, text := range a.current.texts[:excess] {
-			a.bytes -= len(text) + 1
-			a.work.shrink(len(text) + 1 + textCost)
-		}
-		a.current.texts = slices.Clone(a.current.texts[excess:])
-		a.records = a.limit
+		a.dropFirst(excess)
 	}
 	a.kept = [][]string{a.current.texts}
 }

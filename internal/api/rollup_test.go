@@ -87,7 +87,34 @@ func TestRecordsAreRolledUp(t *testing.T) {
 	require.Equal(t, []string{"03:00b10"}, counts("limit=1"))
 	require.Equal(t, []string{"03:00a10"}, counts("tag=host=a&start=2026-01-02T03:02:00Z"), "the first bucket is whole")
 	require.Equal(t, []string{"02:55a10"}, counts("tag=host=a&end=2026-01-02T02:56:00Z"), "the last bucket is whole")
-	require.Equal(t, []string{"03:00a8"}, counts("tag=agent=agent+a&final=true&last=1"))
+	require.Equal(t, []string{"02:55a10"}, counts("tag=agent=agent+a&final=true&last=1"), "the newest bucket has an open record")
+	require.Equal(t, []string{"03:03:00Z", "03:03:00Z"}, func() (starts []string) {
+		for _, r := range rows(t, s, "/analytics/cpu?database=db&stats=count&final=true&last=1") {
+			starts = append(starts, r["time_bucket"].(string)[11:])
+		}
+		return starts
+	}(), "the newest stored bucket is open")
+}
+
+// Agents that store only final records store them some minutes late. Until then a bucket is not complete, although it has ended.
+func TestARolledUpBucketIsFinalWhenALaterOneIsStored(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	for m := 20; m > 5; m-- { // 02:44 to 02:58
+		s.put(t, summarized(marked(rec(m, "f", "a", 0), true), 1))
+	}
+	s.clock.Store(0)
+	final := func() any {
+		all := rows(t, s, "/analytics/cpu?database=db&bucket=1h&stats=count")
+		return []any{all[0]["count"], all[0]["final"]}
+	}
+	require.Equal(t, []any{15.0, false}, final())
+	require.Empty(t, rows(t, s, "/analytics/cpu?database=db&bucket=1h&stats=count&final=true"))
+	s.put(t, summarized(marked(rec(5, "f", "a", 0), true), 1), summarized(marked(rec(4, "f", "a", 0), true), 1))
+	require.Equal(t, []any{16.0, true}, final())
+	s.put(t, summarized(marked(rec(4, "f", "b", 0), true), 1))
+	s.clock.Store(2 * 3600)
+	require.Len(t, rows(t, s, "/analytics/cpu?database=db&bucket=1h&stats=count&final=true"), 3, "an hour later no more is expected")
 }
 
 func TestDaysOfARollUpFollowTheTimeZone(t *testing.T) {
@@ -142,6 +169,35 @@ func TestRollUpsAreLimited(t *testing.T) {
 		}
 		require.Equal(t, http.StatusUnprocessableEntity, w.Code, "%s: %s", query, w.Body)
 		require.Contains(t, w.Body.String(), want, query)
+	}
+}
+
+func TestACSVWithManyColumnsIsLimited(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, func(o *api.Options) { o.MaxBytes = 200_000 })
+	var all []record.Record
+	for i := range 500 {
+		r := rec(1, "f", "a", 1)
+		r.Tags = []series.Tag{{Key: fmt.Sprint("tag", i), Value: "v"}}
+		all = append(all, r)
+	}
+	s.put(t, all...)
+	require.Equal(t, http.StatusOK, s.get(t, "/analytics/cpu?database=db&format=jsonl").Code)
+	w := s.get(t, "/analytics/cpu?database=db&format=csv")
+	require.Equal(t, http.StatusUnprocessableEntity, w.Code)
+	require.Contains(t, w.Body.String(), "the table has 253500 cells, at most 200000 are allowed")
+}
+
+func TestABucketThatAFormatOrGridCannotExpressIsNamed(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	r := summarized(rec(0, "f", "a", 1), 1)
+	r.Start = time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC)
+	s.put(t, r)
+	for query, want := range map[string]string{"format=lp": "out of range", "bucket=1h": "outside of the years 1678 to 2261"} {
+		w := s.get(t, "/analytics/cpu?database=db&"+query)
+		require.Equal(t, http.StatusBadRequest, w.Code, "%s: %s", query, w.Body)
+		require.Contains(t, w.Body.String(), want)
 	}
 }
 

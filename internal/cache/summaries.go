@@ -78,8 +78,9 @@ func (r *Reader) summaries(ctx context.Context, t record.Table, starts []time.Ti
 	for i, start := range starts {
 		bucket := record.Summaries{Start: start, Parts: make([]record.SummaryPart, 0, len(texts[i].Val()))}
 		summaries := encoded[i].Val()
+		form := record.NewForm(t.Name, start)
 		for field, text := range texts[i].Val() {
-			part, ok := summaryPart(field, text, summaries[field])
+			part, ok := summaryPart(form, field, text, summaries[field])
 			if !ok {
 				bucket.Invalid++
 				continue
@@ -96,10 +97,11 @@ func (r *Reader) summaries(ctx context.Context, t record.Table, starts []time.Ti
 // scanSummaries reads a large bucket in parts.
 func (r *Reader) scanSummaries(ctx context.Context, t record.Table, start time.Time) (record.Summaries, error) {
 	bucket := record.Summaries{Start: start}
+	form := record.NewForm(t.Name, start)
 	places := make(map[string]int) // of the parts, or -1 for what is not one
 	err := r.scanHash(ctx, bucketKey(t, startText(start)), func(field, text string) {
 		place, again := places[field]
-		part, ok := summaryPart(field, text, "")
+		part, ok := summaryPart(form, field, text, "")
 		switch {
 		case again && ok:
 			bucket.Parts[place] = part
@@ -141,8 +143,8 @@ func (r *Reader) scanHash(ctx context.Context, key string, yield func(field, val
 }
 
 // summaryPart returns the part of a record with that hash field, JSON and encoded summary. It returns false for a hash field
-// that no writer has made: see [appendHashField].
-func summaryPart(field, text, summary string) (part record.SummaryPart, ok bool) {
+// or JSON that no writer has made: see [appendHashField] and [record.Form].
+func summaryPart(form record.Form, field, text, summary string) (part record.SummaryPart, ok bool) {
 	part = record.SummaryPart{State: record.StateOf(text), Summary: []byte(summary)}
 	tags, rest, _ := strings.Cut(field, "|")
 	name, rest, ok := strings.Cut(rest, "|")
@@ -156,5 +158,5 @@ func summaryPart(field, text, summary string) (part record.SummaryPart, ok bool)
 		ok = ok && err == nil
 		*x.to = text
 	}
-	return part, ok
+	return part, ok && form.Matches(text)
 }

@@ -3,6 +3,7 @@ package format
 import (
 	"bytes"
 	"encoding/csv"
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -22,12 +23,15 @@ type table struct {
 // appendCSV appends a line with the names of the columns, and one for each record. The columns are the members of the
 // records in the order that their JSON has, but all tags come before all statistics, and the keys of tags are sorted. A
 // record without a member has an empty cell.
-func appendCSV(dst []byte, texts []string) ([]byte, error) {
+func appendCSV(dst []byte, texts []string, limit int) ([]byte, error) {
 	t := table{tagAt: make(map[string]int), statAt: make(map[string]int)}
 	for _, text := range texts {
 		if err := t.add(text); err != nil {
 			return dst, err
 		}
+	}
+	if cells := len(t.records) * len(t.header()); cells > limit {
+		return dst, fmt.Errorf("%w: the table has %d cells, at most %d are allowed", ErrLimit, cells, limit)
 	}
 	slices.Sort(t.tags)
 	for i, key := range t.tags {

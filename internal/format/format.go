@@ -5,6 +5,7 @@
 package format
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -109,12 +110,16 @@ func weightOf(parameters string) int {
 	return 1000
 }
 
+// ErrLimit is wrapped by the error of [Format.Append] for a text that would be too long.
+var ErrLimit = errors.New("too long")
+
 // Append appends the records to dst in the format and returns the extended slice. texts are the records as JSON. With
-// pretty, which only JSON has, each record is on a line of its own and indented.
+// pretty, which only JSON has, each record is on a line of its own and indented. A CSV has at most limit cells, as each has a
+// byte at least: records with many different members would make a table that is far longer than they are.
 //
 // An error means that a record is not one ([record.ErrFormat]), or cannot be written in line protocol because its bucket
 // begins before 1678 or after 2261.
-func (f Format) Append(dst []byte, texts []string, pretty bool) ([]byte, error) {
+func (f Format) Append(dst []byte, texts []string, pretty bool, limit int) ([]byte, error) {
 	switch f {
 	case JSONLines:
 		for _, text := range texts {
@@ -122,7 +127,7 @@ func (f Format) Append(dst []byte, texts []string, pretty bool) ([]byte, error) 
 		}
 		return dst, nil
 	case CSV:
-		return appendCSV(dst, texts)
+		return appendCSV(dst, texts, limit)
 	case LineProtocol:
 		return appendLines(dst, texts)
 	case JSON:

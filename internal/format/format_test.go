@@ -38,7 +38,7 @@ func texts(records ...record.Record) (all []string) {
 
 func encoded(t *testing.T, f format.Format, pretty bool, records ...record.Record) string {
 	t.Helper()
-	b, err := f.Append([]byte("before "), texts(records...), pretty)
+	b, err := f.Append([]byte("before "), texts(records...), pretty, 1<<20)
 	require.NoError(t, err)
 	rest, ok := strings.CutPrefix(string(b), "before ")
 	require.True(t, ok, "Append keeps what was there")
@@ -114,14 +114,16 @@ func TestLinesReadBack(t *testing.T) {
 func TestRecordsThatCannotBeWrittenAreErrors(t *testing.T) {
 	t.Parallel()
 	for _, f := range []format.Format{format.CSV, format.LineProtocol} {
-		_, err := f.Append(nil, []string{"{}"}, false)
+		_, err := f.Append(nil, []string{"{}"}, false, 1<<20)
 		require.ErrorIs(t, err, record.ErrFormat)
 	}
-	_, err := format.JSON.Append(nil, []string{"{"}, true)
+	_, err := format.JSON.Append(nil, []string{"{"}, true, 1<<20)
 	require.ErrorIs(t, err, record.ErrFormat)
+	_, err = format.CSV.Append(nil, texts(samples()...), false, 3*18-1)
+	require.ErrorIs(t, err, format.ErrLimit)
 	r := samples()[0]
 	r.Start = time.Date(2500, 1, 1, 0, 0, 0, 0, time.UTC)
-	_, err = format.LineProtocol.Append(nil, texts(r), false)
+	_, err = format.LineProtocol.Append(nil, texts(r), false, 1<<20)
 	require.ErrorIs(t, err, lineprotocol.ErrValueOutOfRange)
 	r = samples()[0]
 	r.Stats = nil
@@ -174,11 +176,11 @@ func FuzzFormats(f *testing.F) {
 			t.Skip("the record's names are not those of a stored one")
 		}
 		for _, pretty := range []bool{false, true} {
-			b, err := format.JSON.Append(nil, []string{stored, stored}, pretty)
+			b, err := format.JSON.Append(nil, []string{stored, stored}, pretty, 1<<20)
 			require.NoError(t, err)
 			require.True(t, json.Valid(b))
 		}
-		b, err := format.CSV.Append(nil, []string{stored, stored}, false)
+		b, err := format.CSV.Append(nil, []string{stored, stored}, false, 1<<20)
 		require.NoError(t, err)
 		rows, err := csv.NewReader(strings.NewReader(string(b))).ReadAll()
 		require.NoError(t, err)

@@ -27,11 +27,15 @@ var ErrNoSummary = errors.New("no cached summary")
 // ErrTooMany is wrapped by the error of [Rollup.Add] if the result has more groups than the plan allows.
 var ErrTooMany = errors.New("too many series")
 
+// ErrRange is wrapped by the error of [Rollup.Add] for a bucket that no bucket of the grid contains.
+var ErrRange = errors.New("a time out of range")
+
 // Plan defines a roll-up. It is not changed by one, so several can use it at the same time.
 type Plan struct {
 	// Table is the name of the table in the records of the result.
 	Table string
-	// Wanted selects the records that are merged.
+	// Wanted selects the records that are merged. If it selects final records, the others are merged too, but only records of
+	// the result that are final are yielded: a part of the values would be a wrong number.
 	Wanted record.Wanted
 	// Ended is used if Wanted selects final records: a record without a state counts as final if its bucket begins at or
 	// before this time.
@@ -52,8 +56,8 @@ type Plan struct {
 	ExactLimit int
 	// MaxGroups is the largest number of records for one bucket of the result, 1 or more.
 	MaxGroups int
-	// Now is the time at which the result is made: a bucket of the Grid that ends after it is open.
-	Now time.Time
+	// Complete is the time up to which all values have arrived: a bucket of the Grid that ends after it is open.
+	Complete time.Time
 }
 
 // Rollup merges the parts of one table. It is not safe for concurrent use.
@@ -136,13 +140,17 @@ func (r *Rollup) Add(start time.Time, parts []record.SummaryPart) error {
 // Close yields the records of the last bucket.
 func (r *Rollup) Close() error { return r.flush() }
 
-// wanted returns the parts whose agent and state are wanted.
+// wanted returns the parts whose agents are wanted, with the states that they have if Wanted selects final records.
 func (r *Rollup) wanted(start time.Time, parts []record.SummaryPart) []record.SummaryPart {
-	ended := !start.After(r.plan.Ended)
-	return slices.DeleteFunc(slices.Clone(parts), func(p record.SummaryPart) bool {
-		if r.plan.Wanted.Final && p.State != record.Final && (p.State != record.Unmarked || !ended) {
-			return true
+	parts = slices.Clone(parts)
+	if r.plan.Wanted.Final && !start.After(r.plan.Ended) {
+		for i := range parts {
+			if parts[i].State == record.Unmarked {
+				parts[i].State = record.Final
+			}
 		}
+	}
+	return slices.DeleteFunc(parts, func(p record.SummaryPart) bool {
 		for _, tag := range r.plan.Wanted.Tags {
 			if tag.Key == record.Agent && p.Agent != tag.Value || tag.Key == record.Replica && p.Replica != tag.Value {
 				return true
@@ -160,7 +168,7 @@ func (r *Rollup) begin(start time.Time) error {
 			nanos, ok = r.plan.Grid.Start(nanos)
 		}
 		if !ok {
-			return fmt.Errorf("the bucket %s begins outside of the years 1678 to 2261", start.UTC().Format(time.RFC3339Nano))
+			return fmt.Errorf("%w: the bucket %s begins outside of the years 1678 to 2261", ErrRange, start.UTC().Format(time.RFC3339Nano))
 		}
 		start = time.Unix(0, nanos).UTC()
 	}
@@ -351,8 +359,10 @@ func (r *Rollup) flush() error {
 	for _, key := range order {
 		g := r.groups[key]
 		r.fill(&rec, g)
-		if err := r.yield(&rec); err != nil {
-			return err
+		if rec.State == record.Final || !r.plan.Wanted.Final {
+			if err := r.yield(&rec); err != nil {
+				return err
+			}
 		}
 		r.spare = append(r.spare, g)
 	}
@@ -367,7 +377,7 @@ func (r *Rollup) fill(rec *record.Record, g *group) {
 	*rec = record.Record{
 		Table: r.plan.Table, Field: g.field, Agent: g.agent, Tags: g.tags, Start: r.start.UTC(), State: g.state, Stats: rec.Stats[:0],
 	}
-	if grid := r.plan.Grid; grid != nil && g.state == record.Final && time.Unix(0, grid.End(r.start.UnixNano())).After(r.plan.Now) {
+	if grid := r.plan.Grid; grid != nil && g.state == record.Final && time.Unix(0, grid.End(r.start.UnixNano())).After(r.plan.Complete) {
 		rec.State = record.Open // more stored buckets will come
 	}
 	r.values = r.plan.Selection.Append(r.values[:0], &g.summary)

@@ -105,7 +105,7 @@ func TestAgentsAreAddedAndReplicasAreNot(t *testing.T) {
 		}
 	}
 	s.put(0, record.SummaryPart{Tags: "host=h", Field: "f", Agent: "a3", State: record.Final}, 64, 100)
-	got := s.roll(t, rollup.Plan{Table: "analytics_cpu", Now: late})
+	got := s.roll(t, rollup.Plan{Table: "analytics_cpu", Complete: late})
 	require.Len(t, got, 1)
 	require.Equal(t, record.Record{
 		Table: "analytics_cpu", Field: "f", Tags: []series.Tag{{Key: "host", Value: "h"}}, Start: time.Unix(0, 0).UTC(), State: record.Final,
@@ -123,7 +123,7 @@ func TestAmongEquallyFullReplicasTheFinalOneCounts(t *testing.T) {
 	s.put(0, record.SummaryPart{Field: "f", Replica: "b", State: record.Final}, 64, 3, 4)
 	s.put(0, record.SummaryPart{Field: "f", Replica: "c", State: record.Final}, 64, 5, 6)
 	s[0] = append(s[0], record.SummaryPart{Field: "f", Replica: "0"}) // without a summary
-	got := s.roll(t, rollup.Plan{Now: late})
+	got := s.roll(t, rollup.Plan{Complete: late})
 	require.Equal(t, []any{3.0, record.Final}, []any{stat(t, got[0], "min"), got[0].State})
 }
 
@@ -134,7 +134,7 @@ func TestTheAgentOfARecordIsThatOfAllParts(t *testing.T) {
 	s.put(60, record.SummaryPart{Tags: "host=a", Field: "f", Agent: "a1"}, 64, 1)
 	s.put(60, record.SummaryPart{Tags: "host=b", Field: "f", Agent: "a1"}, 64, 1)
 	s.put(0, record.SummaryPart{Tags: "host=b", Field: "f", Agent: "a2"}, 64, 1)
-	got := s.roll(t, rollup.Plan{Grid: grid(t, "1h", "UTC"), Now: late})
+	got := s.roll(t, rollup.Plan{Grid: grid(t, "1h", "UTC"), Complete: late})
 	require.Equal(t, []string{"a1", ""}, []string{got[0].Agent, got[1].Agent})
 }
 
@@ -169,7 +169,7 @@ func TestOnlyWantedRecordsAreMerged(t *testing.T) {
 		7: {Wanted: record.Wanted{Fields: []string{"f"}}}, 15: {Wanted: record.Wanted{Fields: []string{"g", "f"}}},
 		3: {Wanted: record.Wanted{Fields: []string{"f"}, Tags: tag("host", "a")}}, 4: {Wanted: record.Wanted{Tags: tag("mean_tag", "m")}},
 		2: {Wanted: record.Wanted{Tags: tag("agent", "y")}}, 13: {Wanted: record.Wanted{Tags: tag("agent", "x")}}, 1: {Wanted: record.Wanted{Tags: tag("replica", "1")}},
-		9: {Wanted: record.Wanted{Final: true, Fields: []string{"f", "g"}}, Ended: time.Unix(-1, 0)}, 13.5: {Wanted: record.Wanted{Final: true, Fields: []string{"f", "g"}}, Ended: time.Unix(0, 0)},
+		8: {Wanted: record.Wanted{Final: true, Fields: []string{"f", "g"}}, Ended: time.Unix(-1, 0)},
 	} {
 		p.Grouped = true
 		sum := 0.0
@@ -181,6 +181,23 @@ func TestOnlyWantedRecordsAreMerged(t *testing.T) {
 	require.Empty(t, s.roll(t, rollup.Plan{Wanted: record.Wanted{Tags: tag("mean", "m")}}), "JSON has another name for the tag")
 	_, err := s.try(rollup.Plan{Wanted: record.Wanted{Tags: tag("host", "c")}})
 	require.ErrorIs(t, err, rollup.ErrNoSummary)
+}
+
+// A final record of a part of the values would be a wrong number.
+func TestFinalRecordsHaveAllTheirValues(t *testing.T) {
+	t.Parallel()
+	s := store{}
+	for start, state := range map[int64]record.State{0: record.Final, 60: record.Final, 120: record.Open, 300: record.Final, 360: record.Unmarked} {
+		s.put(start, record.SummaryPart{Field: "f", State: state}, 64, 1)
+	}
+	s.put(300, record.SummaryPart{Field: "g", Replica: "a", State: record.Final}, 64, 1, 2)
+	s.put(300, record.SummaryPart{Field: "g", Replica: "b", State: record.Open}, 64, 1, 2, 3, 4)
+	plan := rollup.Plan{Grid: grid(t, "5m", "UTC"), Wanted: record.Wanted{Final: true}, Ended: time.Unix(360, 0), Complete: time.Unix(600, 0)}
+	got := s.roll(t, plan)
+	require.Len(t, got, 1, "the bucket 0 has an open part, and the fuller replica of g is open")
+	require.Equal(t, []any{"f", int64(2), record.Final}, []any{got[0].Field, stat(t, got[0], "count"), got[0].State})
+	plan.Complete = time.Unix(599, 0)
+	require.Empty(t, s.roll(t, plan))
 }
 
 func TestABucketIsOpenIfAPartIsOpenOrMoreWillCome(t *testing.T) {
@@ -200,7 +217,7 @@ func TestABucketIsOpenIfAPartIsOpenOrMoreWillCome(t *testing.T) {
 		for i, state := range c.states {
 			s.put(int64(i)*60, record.SummaryPart{Field: "f", State: state}, 64, 1)
 		}
-		got := s.roll(t, rollup.Plan{Grid: grid(t, "1h", "UTC"), Now: time.Unix(c.now, 0)})
+		got := s.roll(t, rollup.Plan{Grid: grid(t, "1h", "UTC"), Complete: time.Unix(c.now, 0)})
 		require.Equal(t, c.want, got[0].State, "%v at %d", c.states, c.now)
 	}
 }
@@ -217,7 +234,7 @@ func TestDaysFollowTheCalendar(t *testing.T) {
 		for h := int64(-30); h < 60; h++ {
 			s.put(start.Unix()+h*3600, record.SummaryPart{Field: "f", State: record.Final}, 64, float64(h))
 		}
-		for _, r := range s.roll(t, rollup.Plan{Grid: grid(t, "1d", "Europe/Berlin"), Now: late}) {
+		for _, r := range s.roll(t, rollup.Plan{Grid: grid(t, "1d", "Europe/Berlin"), Complete: late}) {
 			if r.Start.Equal(start) {
 				require.Equal(t, []any{hours, 0.0, float64(hours - 1)}, []any{stat(t, r, "count"), stat(t, r, "min"), stat(t, r, "max")}, day)
 				hours = 0
@@ -248,7 +265,7 @@ func TestRollUpsDescribeAllValues(t *testing.T) {
 				s.put(start, p, limit, part[:n/2]...)
 				at += n
 			}
-			got := s.roll(t, rollup.Plan{Grid: grid(t, "1d", "UTC"), Grouped: true, Shares: []float64{0, -500, 1e9}, ExactLimit: limit, Now: late})
+			got := s.roll(t, rollup.Plan{Grid: grid(t, "1d", "UTC"), Grouped: true, Shares: []float64{0, -500, 1e9}, ExactLimit: limit, Complete: late})
 			require.Len(t, got, 1)
 			want := oracle.Of(values)
 			require.Equal(t, []any{int64(len(values)), want.Min(), want.Max()}, []any{stat(t, got[0], "count"), stat(t, got[0], "min"), stat(t, got[0], "max")})
@@ -326,7 +343,7 @@ func BenchmarkRollUp(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		records, err := s.try(rollup.Plan{Grid: hours(), Grouped: true, Now: late})
+		records, err := s.try(rollup.Plan{Grid: hours(), Grouped: true, Complete: late})
 		if err != nil || len(records) != 24*5 {
 			b.Fatalf("%d records, error %v", len(records), err)
 		}

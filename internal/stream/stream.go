@@ -92,21 +92,38 @@ type Hub struct {
 	runs sync.WaitGroup
 
 	mu     sync.Mutex
+	reads  chan struct{} // holds an element for each bucket that is being read
 	topics map[record.Table]*topic
 	count  int // subscriptions
 }
 
 // New returns a hub. The caller closes it.
 func New(source Source, o Options) *Hub {
-	h := &Hub{source: source, o: o, topics: make(map[record.Table]*topic)}
+	h := &Hub{source: source, o: o, reads: make(chan struct{}, maxReads), topics: make(map[record.Table]*topic)}
 	h.ctx, h.stop = context.WithCancel(context.Background())
 	return h
 }
 
 // Close ends all subscriptions with [ErrClosed] and waits until no source is used any more.
 func (h *Hub) Close() {
-	h.stop()
+	h.mu.Lock()
+	h.stop() // join begins no run after that
+	h.mu.Unlock()
 	h.runs.Wait()
+}
+
+// maxReads is how many buckets are read at the same time.
+const maxReads = 4
+
+// read reads a bucket.
+func (h *Hub) read(ctx context.Context, t record.Table, start time.Time) ([]string, error) {
+	select {
+	case h.reads <- struct{}{}:
+		defer func() { <-h.reads }()
+		return h.source.Bucket(ctx, t, start)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // Limit returns the largest number of subscriptions.
@@ -317,25 +334,29 @@ func (tp *topic) retire() bool {
 	return true
 }
 
-// sendPending reads the buckets that have changed and sends them. If a bucket cannot be read, it tries that bucket and those
-// after it again later.
+// sendPending reads the buckets that have changed and sends them. It tries those that cannot be read again later, and
+// reports the first failure.
 func (tp *topic) sendPending(ctx context.Context) {
 	tp.mu.Lock()
 	pending := tp.pending
 	tp.pending = make(map[time.Time]bool)
 	tp.mu.Unlock()
 	starts := slices.SortedFunc(maps.Keys(pending), time.Time.Compare)
-	for i, start := range starts {
-		records, err := tp.hub.source.Bucket(ctx, tp.table, start)
-		if err != nil {
-			if ctx.Err() == nil && tp.hub.o.Failed != nil {
-				tp.hub.o.Failed(tp.table, err)
-			}
-			sleep(ctx, tp.hub.o.Retry)
-			tp.note(starts[i:])
-			return
+	var failed []time.Time
+	for _, start := range starts {
+		records, err := tp.hub.read(ctx, tp.table, start)
+		if err == nil {
+			tp.send(start, records)
+			continue
 		}
-		tp.send(start, records)
+		if ctx.Err() == nil && len(failed) == 0 && tp.hub.o.Failed != nil {
+			tp.hub.o.Failed(tp.table, err)
+		}
+		failed = append(failed, start)
+	}
+	if len(failed) > 0 {
+		sleep(ctx, tp.hub.o.Retry)
+		tp.note(failed)
 	}
 }
 
@@ -412,7 +433,7 @@ func (tp *topic) resume(ctx context.Context, s *Subscription, last string) error
 			return err
 		}
 		for _, start := range missed {
-			records, err := tp.hub.source.Bucket(ctx, tp.table, start)
+			records, err := tp.hub.read(ctx, tp.table, start)
 			if err != nil {
 				return err
 			}

@@ -242,9 +242,9 @@ func TestABucketThatCannotBeReadIsReadAgain(t *testing.T) {
 	h := hub(t, src, nil)
 	s := subscribe(t, h, "")
 	last := want(t, s, "present")
-	src.fail.Store(3)
+	src.fail.Store(3) // both, and the first one again, which does not hold up the other
 	src.write(0, 60)
-	want(t, s, "0[1]", "60[1]")
+	want(t, s, "60[1]", "0[1]")
 	src.fail.Store(1)
 	_, err := h.Subscribe(t.Context(), cpu, last)
 	require.EqualError(t, err, "no answer")
@@ -281,6 +281,22 @@ func TestATableIsWatchedForAWhileAfterItsLastSubscriber(t *testing.T) {
 	want(t, s, "present")
 	src.write(60)
 	want(t, s, "60[1]")
+}
+
+func TestAHubMayBeClosedWhileClientsCome(t *testing.T) {
+	t.Parallel()
+	h := hub(t, newSource(), nil)
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			if s, err := h.Subscribe(context.Background(), cpu, ""); err == nil {
+				s.Close()
+			}
+		})
+	}
+	h.Close()
+	all.Wait()
+	require.Zero(t, h.Subscribers())
 }
 
 // noWatch is a source that never becomes ready.
