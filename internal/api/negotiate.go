@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/influxdata/line-protocol/v2/lineprotocol"
-
 	"github.com/telegraf-describe/telegraf-describe/internal/format"
 )
 
@@ -56,7 +54,7 @@ func (a *answer) sendFormatted(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case errors.Is(err, format.ErrLimit):
 		return tooMuch{what: err.Error(), limit: a.maxBytes}
-	case errors.Is(err, lineprotocol.ErrValueOutOfRange):
+	case errors.Is(err, format.ErrRange):
 		return faults{{Location: "query.format", Value: "\"lp\"", Message: err.Error()}}
 	case err != nil:
 		return err

@@ -113,6 +113,9 @@ func weightOf(parameters string) int {
 // ErrLimit is wrapped by the error of [Format.Append] for a text that would be too long.
 var ErrLimit = errors.New("too long")
 
+// ErrRange is wrapped by the error of [Format.Append] for a time that line protocol cannot express.
+var ErrRange = errors.New("a time out of range")
+
 // Append appends the records to dst in the format and returns the extended slice. texts are the records as JSON. With
 // pretty, which only JSON has, each record is on a line of its own and indented. A CSV has at most limit cells, as each has a
 // byte at least: records with many different members would make a table that is far longer than they are.

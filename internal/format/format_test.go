@@ -124,7 +124,7 @@ func TestRecordsThatCannotBeWrittenAreErrors(t *testing.T) {
 	r := samples()[0]
 	r.Start = time.Date(2500, 1, 1, 0, 0, 0, 0, time.UTC)
 	_, err = format.LineProtocol.Append(nil, texts(r), false, 1<<20)
-	require.ErrorIs(t, err, lineprotocol.ErrValueOutOfRange)
+	require.ErrorIs(t, err, format.ErrRange)
 	r = samples()[0]
 	r.Stats = nil
 	require.Empty(t, encoded(t, format.LineProtocol, false, r))

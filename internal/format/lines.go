@@ -1,6 +1,7 @@
 package format
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -29,7 +30,11 @@ func appendLines(dst []byte, texts []string) ([]byte, error) {
 			continue
 		}
 		encode(&e, &r)
-		if err := e.Err(); err != nil {
+		err = e.Err()
+		if errors.Is(err, lineprotocol.ErrValueOutOfRange) {
+			err = fmt.Errorf("%w: %w", ErrRange, err)
+		}
+		if err != nil {
 			return dst, fmt.Errorf("record %s of the bucket %s: %w", r.Field, r.Start, err)
 		}
 	}
