@@ -107,7 +107,7 @@ func serve(ctx context.Context, c config, environ []string, log *slog.Logger) er
 		return err
 	}
 	options.Streams = api.NewStreams(reader, c.MaxStreams, func(t record.Table, err error) {
-		log.Warn("changes of a table cannot be watched, its streams are told to read it again", "table", t.String(), "error", err)
+		log.Warn("a table cannot be watched, or a changed bucket cannot be read; it is tried again", "table", t.String(), "error", err)
 	})
 	defer options.Streams.Close()
 	defer context.AfterFunc(ctx, options.Streams.Close)() // before the service waits for running requests

@@ -23,8 +23,9 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request, _ *params) error 
 		return away(err)
 	}
 	warnings, err := s.reader.Warnings(ctx)
-	if err != nil {
-		return away(err)
+	if err != nil { // one server of a cluster, while others answer
+		s.Log.Warn("the settings of a server cannot be read", "redis", s.Redis, "error", err)
+		warnings = append(warnings, "a server does not answer, so its settings are unknown and requests for some tables fail")
 	}
 	return writeJSON(w, nil, struct {
 		Status   string   `json:"status"`

@@ -26,6 +26,8 @@ const (
 	streamWrite = 10 * time.Second
 	// streamQueue is how many events wait for one client before it is dropped.
 	streamQueue = 64
+	// maxEvent is how many bytes the records of an event have at most, because many clients can wait for one.
+	maxEvent = 256 << 10
 	// retryHint is after how many milliseconds a client reconnects.
 	retryHint = "retry: 2000\n\n"
 )
@@ -49,15 +51,19 @@ func NewStreams(reader Watched, most int, failed func(record.Table, error)) *str
 // streamSource is the source of the streams.
 type streamSource struct{ Watched }
 
-// Bucket returns the valid records of a bucket, sorted.
+// Bucket returns the valid records of a bucket, sorted, or [stream.ErrLarge] if they have more than maxEvent bytes.
 func (s streamSource) Bucket(ctx context.Context, t record.Table, start time.Time) ([]string, error) {
 	form := record.NewForm(t.Name, start)
 	named := make(map[string]int)
 	var texts []string
+	size := 0
 	err := s.Records(ctx, t, []time.Time{start}, 0, func(part record.Part) error {
 		for i, text := range part.Texts {
 			if !form.Matches(text) {
 				continue
+			}
+			if size += len(text); size > maxEvent {
+				return stream.ErrLarge
 			}
 			if part.Names != nil {
 				if place, again := named[part.Names[i]]; again {
@@ -164,11 +170,13 @@ type eventWriter struct {
 	buf     []byte
 }
 
-// write writes a text and flushes it.
-func (e *eventWriter) write(b []byte) error {
+// write writes texts and flushes them.
+func (e *eventWriter) write(texts ...[]byte) error {
 	_ = e.control.SetWriteDeadline(time.Now().Add(streamWrite)) // writers in tests have no deadline
-	if _, err := e.w.Write(b); err != nil {
-		return gone{err}
+	for _, b := range texts {
+		if _, err := e.w.Write(b); err != nil {
+			return gone{err}
+		}
 	}
 	if err := e.control.Flush(); err != nil {
 		return gone{err}
@@ -182,8 +190,8 @@ func (e *eventWriter) event(name, id string, data []byte) error {
 	if id != "" {
 		e.buf = append(append(e.buf, "\nid: "...), id...)
 	}
-	e.buf = append(append(e.buf, "\ndata: "...), data...)
-	return e.write(append(e.buf, "\n\n"...))
+	e.buf = append(e.buf, "\ndata: "...)
+	return e.write(e.buf, data, []byte("\n\n"))
 }
 
 // sendEvents writes the events of a subscription until it or the client ends, or its token is not valid any more.
@@ -213,7 +221,12 @@ func (s *server) sendEvents(w http.ResponseWriter, r *http.Request, q streamed, 
 				return err
 			}
 		case event, ok := <-sub.Events():
-			if !ok {
+			switch {
+			case r.Context().Err() != nil:
+				return nil
+			case ok && !s.mayStream(r, q.table.Database):
+				return out.dropped("the token is not valid any more")
+			case !ok:
 				s.metrics.refused("stream_ended")
 				return out.dropped(sub.Err().Error())
 			}
@@ -263,6 +276,9 @@ func (e *eventWriter) send(event *stream.Event, filter record.Filter) error {
 // eventData returns the data of an event with the wanted records, or nil if none is wanted.
 func eventData(event *stream.Event, filter record.Filter) []byte {
 	data := event.Start.UTC().AppendFormat([]byte(`{"time_bucket":"`), time.RFC3339Nano)
+	if event.Large {
+		return append(data, `","large":true}`...)
+	}
 	data = append(data, `","records":[`...)
 	wanted := 0
 	for _, text := range event.Records {

@@ -18,6 +18,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 	"github.com/telegraf-describe/telegraf-describe/internal/stream"
+	"github.com/telegraf-describe/telegraf-describe/internal/token"
 )
 
 // streaming serves an API with streams over TCP.
@@ -45,12 +46,15 @@ type events struct {
 	stop  func()
 }
 
-func listen(t testing.TB, address, last string) *events {
+func listen(t testing.TB, address, last string, headers ...string) *events {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	require.NoError(t, err)
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
 	if last != "" {
 		r.Header.Set("Last-Event-ID", last)
 	}
@@ -144,6 +148,33 @@ func TestStreamsAreLimited(t *testing.T) {
 		defer resp.Body.Close()
 		return resp.StatusCode == http.StatusOK
 	}, 10*time.Second, 10*time.Millisecond)
+}
+
+func TestAStreamEndsWhenItsTokenIsDeleted(t *testing.T) {
+	t.Parallel()
+	g := guard(t, nil)
+	clock := func() time.Time { return now.Add(time.Duration(g.clock.Load()) * time.Second) }
+	store, err := token.Open(g.file, clock, func(_ int, err error) { require.NoError(t, err) })
+	require.NoError(t, err)
+	hub := api.NewStreams(g.reader, 10, nil)
+	t.Cleanup(hub.Close)
+	g.Handler = api.New(g.reader, api.Options{MaxRecords: 10, MaxBuckets: 10, MaxBytes: 1 << 20, Timeout: 5 * time.Second, Tokens: store, Streams: hub, Now: clock})
+	server := httptest.NewServer(g)
+	t.Cleanup(server.Close)
+	reading, streaming := g.token(t, "db:db:read"), g.token(t, "db:db:stream")
+	const path = "/analytics/cpu/stream?database="
+	require.Equal(t, http.StatusUnauthorized, with(g, http.MethodGet, path+"db").Code)
+	require.Equal(t, http.StatusForbidden, with(g, http.MethodGet, path+"db", "Authorization", "Bearer "+reading).Code)
+	require.Equal(t, http.StatusNotFound, with(g, http.MethodGet, path+"secret", "Authorization", "Bearer "+streaming).Code)
+	s := listen(t, server.URL+path+"db", "", "Authorization", "Bearer "+streaming)
+	s.want("present")
+	g.put(t, rec(1, "f", "a", 1))
+	s.want("bucket")
+	require.NoError(t, token.Delete(g.file, streaming[len("aapi_"):len("aapi_")+8]))
+	g.put(t, rec(1, "f", "a", 2))
+	require.Contains(t, s.want("dropped").data, "the token is not valid any more")
+	_, ok := s.next()
+	require.False(t, ok)
 }
 
 func TestStreamsOfOtherTablesDoNotExist(t *testing.T) {

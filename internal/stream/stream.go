@@ -29,6 +29,8 @@ var (
 	ErrSlow = errors.New("the client reads more slowly than buckets change")
 	// ErrFull is returned by [Hub.Subscribe] if there are too many subscribers or watched tables.
 	ErrFull = errors.New("too many streams")
+	// ErrLarge is the error of [Source.Bucket] for a bucket that is too large for an event.
+	ErrLarge = errors.New("the bucket is too large for an event")
 	// ErrClosed is the error of subscriptions after [Hub.Close].
 	ErrClosed = errors.New("the service ends")
 )
@@ -38,7 +40,7 @@ type Source interface {
 	// Watch calls changed with the starts of buckets whenever an agent has written them, until ctx ends or the connection
 	// breaks, and returns the reason. It calls ready once, when no later change can be missed.
 	Watch(ctx context.Context, t record.Table, ready func(), changed func(starts []time.Time)) error
-	// Bucket returns the JSON of the records of a bucket, none if it has expired.
+	// Bucket returns the JSON of the records of a bucket, none if it has expired, or [ErrLarge].
 	Bucket(ctx context.Context, t record.Table, start time.Time) ([]string, error)
 }
 
@@ -70,6 +72,8 @@ type Event struct {
 	Start time.Time
 	// Records are the JSON of all records of the bucket.
 	Records []string
+	// Large means that the bucket is too large for an event, which has no records then.
+	Large bool
 
 	once sync.Once
 	data []byte
@@ -115,12 +119,16 @@ func (h *Hub) Close() {
 // maxReads is how many buckets are read at the same time.
 const maxReads = 4
 
-// read reads a bucket.
-func (h *Hub) read(ctx context.Context, t record.Table, start time.Time) ([]string, error) {
+// read returns an event, without an identity, of a bucket.
+func (h *Hub) read(ctx context.Context, t record.Table, start time.Time) (*Event, error) {
 	select {
 	case h.reads <- struct{}{}:
 		defer func() { <-h.reads }()
-		return h.source.Bucket(ctx, t, start)
+		records, err := h.source.Bucket(ctx, t, start)
+		if errors.Is(err, ErrLarge) {
+			return &Event{Start: start, Large: true}, nil
+		}
+		return &Event{Start: start, Records: records}, err
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -344,9 +352,9 @@ func (tp *topic) sendPending(ctx context.Context) {
 	starts := slices.SortedFunc(maps.Keys(pending), time.Time.Compare)
 	var failed []time.Time
 	for _, start := range starts {
-		records, err := tp.hub.read(ctx, tp.table, start)
+		event, err := tp.hub.read(ctx, tp.table, start)
 		if err == nil {
-			tp.send(start, records)
+			tp.send(event)
 			continue
 		}
 		if ctx.Err() == nil && len(failed) == 0 && tp.hub.o.Failed != nil {
@@ -361,12 +369,12 @@ func (tp *topic) sendPending(ctx context.Context) {
 }
 
 // send sends a changed bucket to all subscribers.
-func (tp *topic) send(start time.Time, records []string) {
+func (tp *topic) send(event *Event) {
 	tp.mu.Lock()
 	tp.sequence++
-	tp.changed[start] = tp.sequence
+	tp.changed[event.Start] = tp.sequence
 	tp.forget()
-	event := &Event{ID: tp.id(tp.sequence), Start: start, Records: records}
+	event.ID = tp.id(tp.sequence)
 	slow := tp.offer(event)
 	tp.mu.Unlock()
 	for _, s := range slow {
@@ -433,11 +441,12 @@ func (tp *topic) resume(ctx context.Context, s *Subscription, last string) error
 			return err
 		}
 		for _, start := range missed {
-			records, err := tp.hub.read(ctx, tp.table, start)
+			event, err := tp.hub.read(ctx, tp.table, start)
 			if err != nil {
 				return err
 			}
-			s.events <- &Event{ID: last, Start: start, Records: records}
+			event.ID = last
+			s.events <- event
 		}
 		since = present
 	}

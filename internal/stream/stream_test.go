@@ -52,6 +52,9 @@ func (s *source) Watch(ctx context.Context, t record.Table, ready func(), change
 
 func (s *source) Bucket(_ context.Context, _ record.Table, start time.Time) ([]string, error) {
 	s.reads.Add(1)
+	if start.Unix() == large {
+		return nil, fmt.Errorf("read: %w", stream.ErrLarge)
+	}
 	if s.fail.Add(-1) >= 0 {
 		return nil, errors.New("no answer")
 	}
@@ -59,6 +62,9 @@ func (s *source) Bucket(_ context.Context, _ record.Table, start time.Time) ([]s
 	defer s.mu.Unlock()
 	return []string{strconv.Itoa(s.writes[start])}, nil
 }
+
+// large is the start of a bucket that is too large for an event.
+const large = 1_000_000
 
 // write changes buckets.
 func (s *source) write(seconds ...int64) {
@@ -249,6 +255,17 @@ func TestABucketThatCannotBeReadIsReadAgain(t *testing.T) {
 	_, err := h.Subscribe(t.Context(), cpu, last)
 	require.EqualError(t, err, "no answer")
 	require.Equal(t, 1, h.Subscribers())
+}
+
+func TestABucketThatIsTooLargeIsAnEventWithoutRecords(t *testing.T) {
+	t.Parallel()
+	src := newSource()
+	s := subscribe(t, hub(t, src, nil), "")
+	want(t, s, "present")
+	src.write(large)
+	e := <-s.Events()
+	require.Equal(t, []any{int64(large), true}, []any{e.Start.Unix(), e.Large})
+	require.Empty(t, e.Records)
 }
 
 func TestStreamsAreLimited(t *testing.T) {
