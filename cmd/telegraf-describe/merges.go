@@ -74,7 +74,7 @@ func mergedBy(o *models.OutputConfig, ra *models.RunningAggregator, d *describe.
 	return ""
 }
 
-// passedOn returns a row of a bucket in that state as it is behind the filters, or nil if they drop it.
+// passedOn returns the row of a bucket in that state after the filters have changed it, or nil if they drop it.
 func passedOn(f *models.Filter, name rowName, d *describe.Describe, state string) telegraf.Metric {
 	names := []string{name.text}
 	if !name.whole {

@@ -98,7 +98,7 @@ func (r *Reader) summaries(ctx context.Context, t record.Table, starts []time.Ti
 func (r *Reader) scanSummaries(ctx context.Context, t record.Table, start time.Time) (record.Summaries, error) {
 	bucket := record.Summaries{Start: start}
 	form := record.NewForm(t.Name, start)
-	places := make(map[string]int) // of the parts, or -1 for what is not one
+	places := make(map[string]int) // of the parts; -1 if the text is not a record
 	err := r.scanHash(ctx, bucketKey(t, startText(start)), func(field, text string) {
 		place, again := places[field]
 		part, ok := summaryPart(form, field, text, "")

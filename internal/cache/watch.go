@@ -55,7 +55,7 @@ func (r *Reader) watch(ctx context.Context, t record.Table, quiet time.Duration,
 	}
 }
 
-// changedStarts returns the starts in a message of a writer. It skips what is not a start.
+// changedStarts returns the starts in a message of a writer. It skips other words.
 func changedStarts(payload string) (starts []time.Time) {
 	for text := range strings.SplitSeq(payload, " ") {
 		if start, err := parseStart(text); err == nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/scan"
 )
 
-// Decimal says what divides the whole part of a number of CSV from its fraction.
+// Decimal is the character before the fraction of the numbers of a CSV.
 type Decimal uint8
 
 // The values of Decimal. DetectDecimal reads commas in columns whose numbers have one, if that is certain: the delimiter is

@@ -54,8 +54,8 @@ type Record struct {
 	Field string
 	// Agent names the running Telegraf that computed the record.
 	Agent string
-	// Replica tells apart Telegrafs with the same name that read the same input, so that one of them can fail. It is empty
-	// if there is only one. Their records describe the same values: a roll-up takes the fullest of them.
+	// Replica distinguishes Telegrafs that have the same name and read the same input, so that one of them can fail. It is
+	// empty if there is only one. Their records describe the same values: a roll-up takes the fullest of them.
 	Replica string
 	// Tags are the tags of the series, in ascending order of keys, each key once. No key is field_name, time_bucket
 	// or bucket_state, which are tags of the row. Keys may clash with other names of a record: [Record.JSONTags]

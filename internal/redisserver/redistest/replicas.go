@@ -76,8 +76,8 @@ func Kill(t testing.TB, addr string) (resume func()) {
 	return func() {}
 }
 
-// Pause makes the server at an address stop answering, as a host that is unreachable does. It goes on when
-// the test ends, or when the result is called.
+// Pause makes the server at an address stop answering, like an unreachable host. The server answers again when the test
+// ends or resume is called.
 func Pause(t testing.TB, addr string) (resume func()) {
 	t.Helper()
 	process := processOf(t, addr)
