@@ -117,14 +117,15 @@ bench-api: ## measure requests of analytics-api beside a handler that writes one
 .PHONY: bench
 bench: ## measure describe beside its neighbours, the whole process, summaries, state, cache and API (15 minutes)
 	$(BENCH) -bench 'Neighbours/series=(1|100)$$' -benchtime 50ms -count 6 ./plugins/aggregators/describe
-	$(BENCH) -bench 'Neighbours/series=10000$$' -benchtime 1x -timeout 20m ./plugins/aggregators/describe
+	$(BENCH) -bench 'Neighbours/series=10000$$/data=cpu/through=direct' -benchtime 1x -timeout 20m ./plugins/aggregators/describe
 	$(BENCH) -bench . -benchmem -benchtime 50ms -timeout 20m $$(go list ./internal/... ./plugins/outputs/... | grep -v internal/describe)
 	$(eval TAGS := $(test_tags))
 	@test "$(TAGS)" != failed
 	cd $(COMMAND) && $(BENCH) -bench . -benchtime 1x -count 3 -tags "$(TAGS)" .
 
 .PHONY: bench-scale
-bench-scale: ## measure Pushes of 100,000 series, an hour of changing series, the cost of state and a restart
+bench-scale: ## measure 10,000 series of all data, Pushes of 100,000 series, an hour of changing series, the cost of state and a restart
+	$(BENCH) -bench 'Neighbours/series=10000$$' -benchtime 1x -timeout 30m ./plugins/aggregators/describe
 	$(BENCH) -bench 'PushAtScale|SeriesComeAndGo|StateCost|Restart' -benchtime 1x -timeout 30m ./plugins/aggregators/describe
 
 .PHONY: bench-file
