@@ -67,6 +67,12 @@ test: ## run all tests; those with a real Redis want redis-server on PATH, REQUI
 	@command -v redis-server >/dev/null || echo "redis-server is not on PATH: the tests that need it are skipped"
 	@$(MAKE) --no-print-directory -j2 test-race test-command
 	@$(MAKE) --no-print-directory -j2 test-long test-command-race
+	@$(MAKE) --no-print-directory test-attack
+
+# Alone, as it measures. A machine that does other work fails the times, so that only failed requests and memory count.
+.PHONY: test-attack
+test-attack:
+	ATTACK=measure go test -count 1 $(TEST_FLAGS) -timeout 10m ./internal/attack
 
 # The linker leaves out the tables for debuggers, which take about a sixth of its time. Traces of panics and of data races need none.
 TEST_FLAGS := -ldflags=-w

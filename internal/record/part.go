@@ -22,7 +22,7 @@ type Part struct {
 // go away by a second try.
 type Corrupt struct {
 	Table Table  // zero for the list of all tables
-	What  string // what is wrong, for users
+	What  string // the fault, in words that a client may see
 }
 
 func (e *Corrupt) Error() string {

@@ -382,7 +382,7 @@ func (tp *topic) send(event *Event) {
 	}
 }
 
-// reset tells all subscribers that changes may have been missed, and forgets the changes before.
+// reset sends a Reset to all subscribers, and forgets the changes before it.
 func (tp *topic) reset() {
 	tp.mu.Lock()
 	tp.sequence++
