@@ -75,6 +75,8 @@ type Options struct {
 	ExportBuckets int
 	// Streams has the streams of changed buckets. Without it, there is no route for them.
 	Streams *stream.Hub
+	// Page has the files of the page at "/". Without it, "/" has only the index of routes.
+	Page Page
 	// Storage describes where records are kept, for /health.
 	Storage string
 	// Redis is the address of the Redis that the reader reads, for the log.

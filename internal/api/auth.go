@@ -24,6 +24,7 @@ type scope int
 const (
 	scopeAny     scope = iota // any valid token; the zero value, so that no route is open by accident
 	scopeOpen                 // no token, and no limit of requests, for probes
+	scopePublic               // no token
 	scopeRead                 // records of some database
 	scopeStream               // streams of some database
 	scopeMetrics              // the export of some database
@@ -92,6 +93,9 @@ func (s *server) admit(r *http.Request, rt route) (token.Grant, error) {
 	}
 	if s.Tokens == nil {
 		return token.All(), nil
+	}
+	if rt.scope == scopePublic {
+		return token.Grant{}, nil
 	}
 	g, ok := s.Tokens.Check(text)
 	switch {

@@ -29,7 +29,11 @@ type route struct {
 	scope scope
 	// lasting means that the request may take longer than the timeout.
 	lasting bool
-	serve   handler
+	// unlisted leaves the route out of the index.
+	unlisted bool
+	serve    handler
+	// html, unless it is nil, answers requests that prefer HTML, without a token: see [byAccept].
+	html handler
 }
 
 // parameter is one parameter of a query.
@@ -72,6 +76,11 @@ func (s *server) routes() []route {
 		plain("/metrics/analytics", scopeMetrics, s.export),
 		plain(rootPattern, scopeAny, s.index),
 	}
+	if s.Page != nil {
+		root, files := &routes[len(routes)-1], plain("/page/{file}", scopePublic, s.page)
+		files.unlisted, root.html = true, s.page
+		routes = append(routes, files)
+	}
 	if s.Streams != nil {
 		events := get("/analytics/{table}/stream", s.stream, database, parameter{name: "field", repeated: true}, parameter{name: "tag", repeated: true},
 			parameter{name: "final"})
@@ -88,8 +97,14 @@ const rootPattern = "/{$}"
 func (s *server) newMux() *http.ServeMux {
 	mux := http.NewServeMux()
 	for _, rt := range s.routes() {
+		serve := s.handle(rt, rt.serve)
+		if rt.html != nil {
+			open := rt
+			open.scope = scopePublic
+			serve = byAccept(s.handle(open, rt.html), serve)
+		}
 		for _, method := range rt.methods {
-			mux.Handle(method+" "+rt.pattern, s.handle(rt, rt.serve))
+			mux.Handle(method+" "+rt.pattern, serve)
 		}
 		refuse := s.handle(rt, func(w http.ResponseWriter, _ *http.Request, _ *params) error {
 			w.Header().Set("Allow", strings.Join(rt.methods, ", "))
@@ -163,7 +178,7 @@ func (s *server) handle(rt route, h handler) http.Handler {
 func (s *server) index(w http.ResponseWriter, _ *http.Request, _ *params) error {
 	addresses := []string{}
 	for _, rt := range s.routes() {
-		if rt.pattern != rootPattern {
+		if rt.pattern != rootPattern && !rt.unlisted {
 			addresses = append(addresses, rt.address())
 		}
 	}

@@ -7,6 +7,7 @@ package format
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -70,6 +71,21 @@ func Negotiate(accept string) (Format, bool) {
 		}
 	}
 	return best, weight > 0
+}
+
+// Weight returns the weight of a media type in a header Accept, in thousandths: that of its most specific element, and 0 if it
+// is not accepted.
+func Weight(accept, media string) int {
+	kind, _, _ := strings.Cut(media, "/")
+	weight, best := 0, -1
+	for part := range strings.SplitSeq(accept, ",") {
+		element, parameters, _ := strings.Cut(part, ";")
+		specific := slices.Index([]string{"*/*", kind + "/*", media}, strings.ToLower(strings.TrimSpace(element)))
+		if specific > best {
+			weight, best = weightOf(parameters), specific
+		}
+	}
+	return weight
 }
 
 // ofMedia returns the format of a media type.

@@ -162,6 +162,15 @@ func TestTheHeaderAcceptSelectsTheFormat(t *testing.T) {
 	}
 }
 
+func TestTheMostSpecificElementOfAcceptHasTheWeight(t *testing.T) {
+	t.Parallel()
+	for accept, want := range map[string]int{
+		"": 0, "*/*": 1000, "text/html;q=0.7, */*": 700, "*/*;q=0.9, text/*;q=0.2": 200, "text/*, Text/HTML; q=0.1": 100, "text/html;q=0, */*": 0, "application/json": 0,
+	} {
+		require.Equal(t, want, format.Weight(accept, "text/html"), accept)
+	}
+}
+
 func FuzzFormats(f *testing.F) {
 	for _, text := range texts(samples()...) {
 		f.Add(text)
