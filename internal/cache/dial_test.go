@@ -61,6 +61,8 @@ func TestPartsOfAURLWithoutEffectAreRefused(t *testing.T) {
 		"redis://h/1?db=2":                     `server "redis://h": it has more than one database` + likeURL,
 		"redis://h?db=1&db=2":                  `server "redis://h": it has more than one database` + likeURL,
 		"redis://h/-1":                         `server "redis://h": the database is not a number, want 0 or more` + likeURL,
+		"redis://h:99999":                      `server "redis://h:99999": the port is not a number from 1 to 65535` + likeURL,
+		"redis://u:secret@h:0":                 `server "redis://h:0": the port is not a number from 1 to 65535` + likeURL,
 		"redis://h#secret":                     `server "redis://h": a URL cannot have a "#"` + likeURL,
 		"redis://u:12?secret@h":                cache.ErrEncoding.Error(),
 		"redis://u:12#secret@h":                cache.ErrEncoding.Error(),

@@ -77,6 +77,8 @@ func checkURL(u *url.URL) error {
 		return fmt.Errorf("a socket has no host, found %q and want three slashes, as in \"unix:///run/redis.sock\"", u.Host)
 	case u.Scheme == "unix" && strings.TrimSpace(u.Path) == "":
 		return errors.New("it has no path of a socket")
+	case !validPort(u.Port()):
+		return errors.New("the port is not a number from 1 to 65535")
 	}
 	number := query.Get("db")
 	if hasDB(u) {
@@ -86,6 +88,12 @@ func checkURL(u *url.URL) error {
 		return errors.New("the database is not a number, want 0 or more")
 	}
 	return nil
+}
+
+// validPort reports whether a port is absent or a number that a server can have.
+func validPort(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return port == "" || err == nil && n > 0
 }
 
 // hasDB reports whether a URL has a database as its path.
