@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"strconv"
 
@@ -56,7 +57,7 @@ func (c *config) checksHost() bool {
 
 // validateAccess checks the settings of tokens, rates, CORS and TLS, and reads their files.
 func (c *config) validateAccess() error {
-	return errors.Join(c.validateTokens(), c.validateOrigins(), c.validateTLS())
+	return errors.Join(c.validateTokens(), c.parseProxies(), c.validateOrigins(), c.validateTLS())
 }
 
 // validateTokens checks the settings of tokens and rates.
@@ -80,6 +81,23 @@ func (c *config) validateTokens() error {
 		fallthrough
 	case err != nil:
 		errs = append(errs, fmt.Errorf("invalid 'tokens' setting: %w", err))
+	}
+	return errors.Join(errs...)
+}
+
+// parseProxies sets c.proxies. A single address is a network of one.
+func (c *config) parseProxies() error {
+	var errs []error
+	c.proxies = nil
+	for _, text := range c.TrustedProxies {
+		network, err := netip.ParsePrefix(text)
+		if address, notAddress := netip.ParseAddr(text); notAddress == nil && address.Zone() == "" {
+			network, err = netip.PrefixFrom(address, address.BitLen()), nil
+		}
+		if err != nil || network.Addr().Is4In6() {
+			errs = append(errs, fmt.Errorf("invalid 'trusted_proxies' setting %q, want an address or a network such as \"10.0.0.0/8\"", text))
+		}
+		c.proxies = append(c.proxies, network)
 	}
 	return errors.Join(errs...)
 }

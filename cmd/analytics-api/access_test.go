@@ -169,17 +169,19 @@ func (c *child) getWith(t *testing.T, path, text string) int {
 
 func TestSettingsOfAccessAreChecked(t *testing.T) {
 	for file, want := range map[string]string{
-		`tls_cert = "/none"`:                                   "'tls_cert' and 'tls_key' belong together",
-		"tls_cert = \"/none\"\ntls_key = \"/none\"":            "invalid 'tls_cert' or 'tls_key' setting: open /none",
-		`tls_client_ca = "/none"`:                              "invalid 'tls_client_ca' setting: there is no 'tls_cert'",
-		`address_rate = -1`:                                    "invalid 'address_rate' setting -1, want requests per second, or 0",
-		`token_rate = 5`:                                       "invalid 'token_rate' setting: there are no tokens",
-		`cors_origins = ["example.com"]`:                       `invalid 'cors_origins' setting "example.com", want an origin such as`,
-		`cors_origins = ["https://example.com/"]`:              `invalid 'cors_origins' setting "https://example.com/"`,
-		`log_level = "all"`:                                    `invalid 'log_level' setting "all", want debug, info, warn or error`,
-		`log_format = "xml"`:                                   `invalid 'log_format' setting "xml", want text or json`,
-		`redis_password_file = "/none"`:                        "invalid 'redis_password_file' setting: open /none",
-		"redis_password = \"p\"\nredis_password_file = \"/f\"": "'redis_password' and 'redis_password_file' are both set, want one of them",
+		`tls_cert = "/none"`:                                    "'tls_cert' and 'tls_key' belong together",
+		"tls_cert = \"/none\"\ntls_key = \"/none\"":             "invalid 'tls_cert' or 'tls_key' setting: open /none",
+		`tls_client_ca = "/none"`:                               "invalid 'tls_client_ca' setting: there is no 'tls_cert'",
+		`address_rate = -1`:                                     "invalid 'address_rate' setting -1, want requests per second, or 0",
+		`token_rate = 5`:                                        "invalid 'token_rate' setting: there are no tokens",
+		`cors_origins = ["example.com"]`:                        `invalid 'cors_origins' setting "example.com", want an origin such as`,
+		`trusted_proxies = ["proxy"]`:                           `invalid 'trusted_proxies' setting "proxy", want an address or a network such as "10.0.0.0/8"`,
+		`trusted_proxies = ["10.0.0.1", "::ffff:10.0.0.0/104"]`: `invalid 'trusted_proxies' setting "::ffff:10.0.0.0/104"`,
+		`cors_origins = ["https://example.com/"]`:               `invalid 'cors_origins' setting "https://example.com/"`,
+		`log_level = "all"`:                                     `invalid 'log_level' setting "all", want debug, info, warn or error`,
+		`log_format = "xml"`:                                    `invalid 'log_format' setting "xml", want text or json`,
+		`redis_password_file = "/none"`:                         "invalid 'redis_password_file' setting: open /none",
+		"redis_password = \"p\"\nredis_password_file = \"/f\"":  "'redis_password' and 'redis_password_file' are both set, want one of them",
 		"redis_master_name = \"m\"\nredis_sentinel_password = \"p\"\nredis_sentinel_password_file = \"/f\"": "'redis_sentinel_password' and 'redis_sentinel_password_file' are both set",
 	} {
 		_, err := load(t, file, nil)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net/netip"
 	"regexp"
 	"strconv"
 	"strings"
@@ -38,13 +39,14 @@ type config struct {
 	MaxPerAddress  int      `toml:"max_connections_per_address"`
 	HealthListen   string   `toml:"health_listen"`
 
-	Tokens      string   `toml:"tokens"`
-	TokenRate   int      `toml:"token_rate"`
-	AddressRate int      `toml:"address_rate"`
-	CORSOrigins []string `toml:"cors_origins"`
-	TLSCert     string   `toml:"tls_cert"`
-	TLSKey      string   `toml:"tls_key"`
-	TLSClientCA string   `toml:"tls_client_ca"`
+	Tokens         string   `toml:"tokens"`
+	TokenRate      int      `toml:"token_rate"`
+	AddressRate    int      `toml:"address_rate"`
+	TrustedProxies []string `toml:"trusted_proxies"`
+	CORSOrigins    []string `toml:"cors_origins"`
+	TLSCert        string   `toml:"tls_cert"`
+	TLSKey         string   `toml:"tls_key"`
+	TLSClientCA    string   `toml:"tls_client_ca"`
 
 	LogFormat string `toml:"log_format"`
 	LogLevel  string `toml:"log_level"`
@@ -85,6 +87,7 @@ type config struct {
 	ExportBuckets   int      `toml:"export_buckets"`
 
 	tls                *tls.Config
+	proxies            []netip.Prefix // TrustedProxies
 	showVersion, check bool
 }
 
@@ -107,7 +110,7 @@ func (d *duration) UnmarshalText(b []byte) error {
 // defaults returns the default settings.
 func defaults() config {
 	return config{
-		Listen: "127.0.0.1:8001", MaxConnections: 1000, MaxPerAddress: 250, Hosts: []string{}, CORSOrigins: []string{}, LogFormat: "text", LogLevel: "info",
+		Listen: "127.0.0.1:8001", MaxConnections: 1000, MaxPerAddress: 250, Hosts: []string{}, TrustedProxies: []string{}, CORSOrigins: []string{}, LogFormat: "text", LogLevel: "info",
 		Redis: []string{"redis://127.0.0.1:6379"}, RedisTimeout: duration(5 * time.Second), EmbeddedListen: "127.0.0.1:6379",
 		MaxRecords: api.DefaultMaxRecords, MaxBuckets: api.DefaultMaxBuckets, MaxBytes: api.DefaultMaxBytes,
 		MaxScanned: api.DefaultMaxScanned, MaxStreams: api.DefaultMaxStreams, MaxTotalBytes: api.DefaultMaxTotalBytes,
@@ -187,6 +190,7 @@ func settings() []setting {
 		{name: "tokens", usage: "`file` of the tokens that requests need; token create makes one", set: text(func(c *config) *string { return &c.Tokens })},
 		{name: "token_rate", set: number(func(c *config) *int { return &c.TokenRate })},
 		{name: "address_rate", set: number(func(c *config) *int { return &c.AddressRate })},
+		{name: "trusted_proxies", set: list(func(c *config) *[]string { return &c.TrustedProxies })},
 		{name: "cors_origins", set: list(func(c *config) *[]string { return &c.CORSOrigins })},
 		{name: "tls_cert", usage: "`file` of the certificate of the service", set: text(func(c *config) *string { return &c.TLSCert })},
 		{name: "tls_key", usage: "`file` of its key", set: text(func(c *config) *string { return &c.TLSKey })},
@@ -508,7 +512,7 @@ func (c config) apiOptions(storage, redis string, log *slog.Logger) api.Options 
 		MaxScanned: c.MaxScanned, MaxTotalBytes: c.MaxTotalBytes, ReadyTimeout: time.Duration(c.RedisTimeout),
 		CheckHost: c.checksHost(), Hosts: c.Hosts,
 		ExportMaxAge: time.Duration(c.ExportMaxAge), ExportMaxSeries: c.ExportMaxSeries, ExportBuckets: c.ExportBuckets,
-		TokenRate: c.TokenRate, AddressRate: c.AddressRate, CORSOrigins: c.CORSOrigins,
+		TokenRate: c.TokenRate, AddressRate: c.AddressRate, TrustedProxies: c.proxies, CORSOrigins: c.CORSOrigins,
 		Storage: storage, Redis: redis, Version: buildinfo.Version(version), Log: log,
 	}
 	for _, e := range c.Export {

@@ -10,6 +10,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -88,6 +89,9 @@ type Options struct {
 	// TokenRate and AddressRate are how many requests per second are answered for each token and for each address of a
 	// client; 0 means no limit.
 	TokenRate, AddressRate int
+	// TrustedProxies are the networks of proxies whose header X-Forwarded-For has the address of the client. The header is
+	// ignored in the requests of others.
+	TrustedProxies []netip.Prefix
 	// CORSOrigins are the origins of pages that may read the answers, such as "https://example.com", or "*" for all.
 	CORSOrigins []string
 	// Collectors have more metrics for /metrics.
@@ -144,7 +148,7 @@ func New(reader Reader, o Options) http.Handler {
 	if o.CheckHost {
 		handler = s.checkHost(handler)
 	}
-	return identify(s.secure(handler))
+	return s.identify(s.secure(handler))
 }
 
 // secure sets the headers of every answer. With tokens, answers depend on the token, so only the client's own cache may

@@ -3,9 +3,7 @@ package api
 import (
 	"errors"
 	"math"
-	"net"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"strings"
 
@@ -121,24 +119,6 @@ func tokenOf(h http.Header) (text string, given bool) {
 		return "", true
 	}
 	return strings.TrimLeft(text, " "), true
-}
-
-// clientOf returns the address that the connection of a request comes from. An IPv6 address is cut to 64 bits, because
-// one client usually has that many. Headers such as X-Forwarded-For are not used, because a client can write them.
-func clientOf(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	address, err := netip.ParseAddr(host)
-	if err != nil {
-		return host
-	}
-	if address = address.Unmap(); address.Is4() {
-		return address.String()
-	}
-	network, _ := address.WithZone("").Prefix(64)
-	return network.String()
 }
 
 // refuse counts a request that admit has refused, and sets the headers of its answer.

@@ -3,8 +3,10 @@ package api_test
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -260,6 +262,45 @@ func TestFastClientsAreSlowedDownAlone(t *testing.T) {
 	require.Equal(t, http.StatusTooManyRequests, from("10.9.9.9:1", "/"), "addresses beyond those that are known share a limit")
 	s.clock.Add(1)
 	require.Equal(t, http.StatusOK, from("10.9.9.9:1", "/"), "addresses that paused are forgotten")
+}
+
+// Clients behind a trusted proxy have limits of their own, and nobody can take the limit of another one.
+func TestTrustedProxiesPassOnTheAddressOfTheClient(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, func(o *api.Options) {
+		o.AddressRate, o.TrustedProxies = 1, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/16")}
+	})
+	get := func(address string, forwarded ...string) int {
+		r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+		r.RemoteAddr = address
+		r.Header["X-Forwarded-For"] = forwarded
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		return w.Code
+	}
+	for _, c := range []struct {
+		what, address string
+		forwarded     []string
+		client        string // who makes the request
+	}{
+		{"a client", "10.0.0.1:1", []string{"192.0.2.1"}, "192.0.2.1"},
+		{"another client of the same proxy", "10.0.0.1:1", []string{"192.0.2.2"}, "192.0.2.2"},
+		{"two proxies", "10.0.0.1:1", []string{"192.0.2.3, 10.2.3.4"}, "192.0.2.3"},
+		{"two proxies that add headers", "[fd00::1]:1", []string{"192.0.2.4", "10.2.3.4"}, "192.0.2.4"},
+		{"an address with a port", "10.0.0.1:1", []string{"192.0.2.5:678"}, "192.0.2.5"},
+		{"an IPv6 network", "10.0.0.1:1", []string{"[2001:db8::1]:678"}, "2001:db8::/64"},
+		{"an IPv4 address as IPv6", "[::ffff:10.0.0.1]:1", []string{"::ffff:192.0.2.6"}, "192.0.2.6"},
+		{"addresses that the client wrote", "10.0.0.1:1", []string{"192.0.2.99, 10.9.9.9, 192.0.2.7"}, "192.0.2.7"},
+		{"the header of a client that is no proxy", "192.0.2.8:1", []string{"192.0.2.98"}, "192.0.2.8"},
+		{"a text that is no address", "10.0.0.2:1", []string{"192.0.2.97, unknown"}, "10.0.0.2"},
+		{"an empty header", "10.0.0.3:1", []string{""}, "10.0.0.3"},
+		{"only proxies", "10.0.0.4:1", []string{"10.0.0.5"}, "10.0.0.5"},
+	} {
+		require.Equal(t, http.StatusOK, get(c.address, c.forwarded...), c.what)
+		own := net.JoinHostPort(strings.TrimSuffix(c.client, "/64"), "1")
+		require.Equal(t, http.StatusTooManyRequests, get(own), "%s: the limit is that of %s", c.what, c.client)
+	}
+	require.Equal(t, http.StatusOK, get("10.0.0.1:1"), "no client has used the limit of the proxy")
 }
 
 func TestPagesOfConfiguredOriginsMayReadAnswers(t *testing.T) {

@@ -18,7 +18,27 @@ const requestID = "X-Request-Id"
 // maxRequestID is the length of the longest id that a client can give to its request.
 const maxRequestID = 64
 
-type requestKey struct{}
+type callKey struct{}
+
+// call is what is known of a request before its route. It is in the context of the request.
+type call struct {
+	id     string
+	client string // see [server.client]
+}
+
+// callOf returns the call of a request.
+func callOf(r *http.Request) *call {
+	if c, ok := r.Context().Value(callKey{}).(*call); ok {
+		return c
+	}
+	return &call{}
+}
+
+// idOf returns the id of a request.
+func idOf(r *http.Request) string { return callOf(r).id }
+
+// clientOf returns the client of a request: see [server.client].
+func clientOf(r *http.Request) string { return callOf(r).client }
 
 // ids makes ids that are unique in this process and, very probably, among processes. A random text for each request would
 // need 0.3 µs more. It is safe for concurrent use.
@@ -33,7 +53,7 @@ func (i *ids) next() string { return i.prefix + strconv.FormatUint(i.last.Add(1)
 
 // identify gives each request an id, which the answer has too. An id of the client, such as a proxy, is kept if it has
 // only letters, digits and the characters . _ - so that it cannot be taken for another part of a line of the log.
-func identify(next http.Handler) http.Handler {
+func (s *server) identify(next http.Handler) http.Handler {
 	made := newIDs()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := r.Header.Get(requestID)
@@ -41,7 +61,7 @@ func identify(next http.Handler) http.Handler {
 			id = made.next()
 		}
 		w.Header().Set(requestID, id)
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestKey{}, id)))
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callKey{}, &call{id: id, client: s.client(r)})))
 	})
 }
 
@@ -50,12 +70,6 @@ func validID(id string) bool {
 	return id != "" && len(id) <= maxRequestID && strings.IndexFunc(id, func(c rune) bool {
 		return (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && !strings.ContainsRune(special, c)
 	}) < 0
-}
-
-// idOf returns the id of a request.
-func idOf(r *http.Request) string {
-	id, _ := r.Context().Value(requestKey{}).(string)
-	return id
 }
 
 // logRequest logs an answer if the level of the log is debug. The query is left out, because it can be long.

@@ -1,0 +1,64 @@
+package api
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// forwardedFor is the header in which proxies list the addresses that a request came through, the nearest one last.
+const forwardedFor = "X-Forwarded-For"
+
+// client returns the client of a request for limits and logs: see [clientName]. It is the address of the connection. If that
+// is a trusted proxy, it is the last address in X-Forwarded-For that is not one. A client can write the addresses before
+// that, so they are not used.
+func (s *server) client(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	address, err := netip.ParseAddr(host)
+	if err != nil {
+		return host
+	}
+	if len(s.TrustedProxies) == 0 {
+		return clientName(address)
+	}
+	list := strings.Join(r.Header.Values(forwardedFor), ",")
+	for list != "" && s.trusts(address) {
+		at := strings.LastIndexByte(list, ',')
+		next, ok := parseForwarded(list[at+1:])
+		if !ok {
+			break
+		}
+		address, list = next, list[:max(at, 0)]
+	}
+	return clientName(address)
+}
+
+// trusts reports whether an address is one of Options.TrustedProxies.
+func (s *server) trusts(address netip.Addr) bool {
+	address = address.Unmap().WithZone("")
+	return slices.ContainsFunc(s.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(address) })
+}
+
+// parseForwarded parses an address in X-Forwarded-For, which some proxies write with a port.
+func parseForwarded(text string) (netip.Addr, bool) {
+	text = strings.TrimSpace(text)
+	if withPort, err := netip.ParseAddrPort(text); err == nil {
+		return withPort.Addr(), true
+	}
+	address, err := netip.ParseAddr(strings.Trim(text, "[]"))
+	return address, err == nil
+}
+
+// clientName returns an IPv4 address, or the network of 64 bits of an IPv6 address, because one client usually has that many.
+func clientName(address netip.Addr) string {
+	if address = address.Unmap(); address.Is4() {
+		return address.String()
+	}
+	network, _ := address.WithZone("").Prefix(64)
+	return network.String()
+}
