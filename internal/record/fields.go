@@ -29,12 +29,12 @@ func StatName(s stats.Statistic) string {
 	return strings.ReplaceAll(s.String(), ".", "_")
 }
 
-// fixedNames is the set of the field names of all statistics except the percentiles.
-var fixedNames = func() map[string]bool {
-	names := make(map[string]bool)
+// fixedNames has all statistics except the percentiles by the names of their fields.
+var fixedNames = func() map[string]stats.Statistic {
+	names := make(map[string]stats.Statistic)
 	for _, name := range stats.Names() {
 		if s, err := stats.ParseStatistic(name); err == nil {
-			names[StatName(s)] = true
+			names[StatName(s)] = s
 		}
 	}
 	return names
@@ -46,13 +46,14 @@ func IsCount(name string) bool { return name == Revision || name == countName }
 
 var countName = StatName(stats.Statistic{}) // the zero Statistic is count
 
-// isStatName reports whether name is a result of [StatName].
-func isStatName(name string) bool {
+// ParseStatName returns the statistic for which [StatName] returns name. It returns false if there is none.
+func ParseStatName(name string) (stats.Statistic, bool) {
 	if len(name) < 2 || name[0] != 'p' || name[1] < '0' || name[1] > '9' {
-		return fixedNames[name]
+		s, ok := fixedNames[name]
+		return s, ok
 	}
 	s, err := stats.ParseStatistic(strings.ReplaceAll(name, "_", "."))
-	return err == nil && StatName(s) == name
+	return s, err == nil && StatName(s) == name
 }
 
 // Reserved reports whether a tag with that name would clash with a name of a row or of a statistic. Such a tag must
@@ -62,7 +63,8 @@ func Reserved(name string) bool {
 	case TableName, FieldName, TimeBucket, Time, Summary, BucketState, Revision:
 		return true
 	}
-	return isStatName(name)
+	_, isStat := ParseStatName(name)
+	return isStat
 }
 
 // isMember reports whether name is one of the first members of a record's JSON, before the tags and the statistics.

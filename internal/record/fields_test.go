@@ -23,6 +23,9 @@ func TestEveryStatisticHasAFieldNameOfItsOwn(t *testing.T) {
 		require.Empty(t, seen[field], "%s and %s have the same field", seen[field], name)
 		seen[field] = name
 		require.True(t, record.Reserved(field), field)
+		parsed, ok := record.ParseStatName(field)
+		require.True(t, ok, field)
+		require.Equal(t, s, parsed)
 	}
 	require.Equal(t, "p99.9", seen["p99_9"])
 	for _, name := range []string{"host", "p", "p99.9", "p99_90", "p095", "Count", "p101", "mode.count", "p<q>", "p_9", "pressure", ""} {
