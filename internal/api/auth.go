@@ -22,7 +22,7 @@ type scope int
 const (
 	scopeAny     scope = iota // any valid token; the zero value, so that no route is open by accident
 	scopeOpen                 // no token, and no limit of requests, for probes
-	scopePublic               // no token
+	scopePublic               // no token, for pages and descriptions of the service
 	scopeRead                 // records of some database
 	scopeStream               // streams of some database
 	scopeMetrics              // the export of some database
@@ -43,6 +43,17 @@ func (sc scope) allows(g token.Grant) bool {
 	default:
 		return true
 	}
+}
+
+// isOpen reports whether requests need no token.
+func (sc scope) isOpen() bool { return sc == scopeOpen || sc == scopePublic }
+
+// public returns the scope of requests that need no token and are limited as those of sc.
+func (sc scope) public() scope {
+	if sc == scopeOpen {
+		return scopeOpen
+	}
+	return scopePublic
 }
 
 // needs returns the permission of a scope, for an error.
@@ -78,25 +89,19 @@ func (e forbidden) Error() string {
 
 // admit returns what a request may read, or the reason to refuse it.
 func (s *server) admit(r *http.Request, rt route) (token.Grant, error) {
-	text, given := tokenOf(r.Header)
-	if rt.scope == scopeOpen {
-		if s.Tokens == nil {
-			return token.All(), nil
+	if rt.scope != scopeOpen {
+		if err := s.addresses.allow(clientOf(r)); err != nil {
+			return token.Grant{}, err
 		}
-		g, _ := s.Tokens.Check(text)
-		return g, nil
-	}
-	if err := s.addresses.allow(clientOf(r)); err != nil {
-		return token.Grant{}, err
 	}
 	if s.Tokens == nil {
 		return token.All(), nil
 	}
-	if rt.scope == scopePublic {
-		return token.Grant{}, nil
-	}
+	text, given := tokenOf(r.Header)
 	g, ok := s.Tokens.Check(text)
 	switch {
+	case rt.scope.isOpen():
+		return g, nil
 	case !ok && !given:
 		return token.Grant{}, unauthorized{reason: "no_token"}
 	case !ok:

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
@@ -16,6 +15,7 @@ import (
 var (
 	errPanic   = errors.New("the service failed to answer this request")
 	errNoRoute = errors.New("there is nothing at this address")
+	errMethod  = errors.New("only " + allowedMethods + " are allowed here")
 )
 
 // Fault describes one wrong parameter of a request.
@@ -54,13 +54,6 @@ func shorten(s string) string {
 	return strconv.Quote(s)
 }
 
-// notAllowed is the error for a method that the route does not support.
-type notAllowed struct{ methods []string }
-
-func (e notAllowed) Error() string {
-	return "only " + strings.Join(e.methods, " and ") + " are allowed here"
-}
-
 // notFound is the error for a table or database that does not exist.
 type notFound struct{ what string }
 
@@ -87,9 +80,55 @@ type unavailable struct{ err error }
 func (e unavailable) Error() string { return e.err.Error() }
 func (e unavailable) Unwrap() error { return e.err }
 
-// statusOf returns the status of an error, and the title and detail of its problem. It is the only place where an
-// error becomes a status. Clients see the detail, so it contains no error of Redis, which may contain addresses.
-func statusOf(err error) (status int, title, detail string) {
+// problemKind is a kind of problem.
+type problemKind int
+
+const (
+	badRequest problemKind = iota
+	needsToken
+	notPermitted
+	nothingFound
+	wrongMethod
+	noFormat
+	otherHost
+	noSummaries
+	beyondLimit
+	tooFast
+	overloaded
+	noAnswer
+	corruptData
+	internalError
+)
+
+// problemKinds describe the kinds of problems. The name is the end of the problem's type. docs/problems.md describes each.
+var problemKinds = [...]struct {
+	name   string
+	status int
+	title  string
+	about  string // when it occurs, as a sentence
+}{
+	badRequest:    {"bad-request", http.StatusBadRequest, "Bad request", "Parameters are wrong or unknown. The member `errors` has each of them."},
+	needsToken:    {"unauthorized", http.StatusUnauthorized, "Unauthorized", "The request has no valid token."},
+	notPermitted:  {"forbidden", http.StatusForbidden, "Forbidden", "The token does not allow the request."},
+	nothingFound:  {"not-found", http.StatusNotFound, "Not found", "The table or database does not exist, or the token does not allow it."},
+	wrongMethod:   {"method-not-allowed", http.StatusMethodNotAllowed, "Method not allowed", "The service only reads: GET, HEAD and OPTIONS."},
+	noFormat:      {"not-acceptable", http.StatusNotAcceptable, "Not acceptable", "The header Accept allows none of the formats."},
+	otherHost:     {"misdirected-request", http.StatusMisdirectedRequest, "Misdirected request", "The header Host is not a name of this machine."},
+	noSummaries:   {"no-summaries", http.StatusUnprocessableEntity, "No summaries", "Records cannot be merged, because their summaries are not in the cache."},
+	beyondLimit:   {"too-much", http.StatusUnprocessableEntity, "Too much", "The answer, or what must be read for it, is beyond a limit. The detail has the numbers."},
+	tooFast:       {"too-many-requests", http.StatusTooManyRequests, "Too many requests", "This client or token has too many requests. The header Retry-After has the seconds to wait."},
+	overloaded:    {"busy", http.StatusServiceUnavailable, "Busy", "Other requests use what this one needs. The header Retry-After has the seconds to wait."},
+	noAnswer:      {"unavailable", http.StatusServiceUnavailable, "Unavailable", "Redis does not answer. The header Retry-After has the seconds to wait."},
+	corruptData:   {"corrupt-data", http.StatusInternalServerError, "Corrupt data", "Redis has data of the table that no writer stores."},
+	internalError: {"internal-error", http.StatusInternalServerError, "Internal error", "The service failed. Its log has the reason, with the id in the header X-Request-Id."},
+}
+
+// problemTypes is the beginning of the type of each problem.
+const problemTypes = "https://github.com/telegraf-describe/telegraf-describe/blob/main/docs/problems.md#"
+
+// kindOf returns the kind of the problem that an error becomes, and its detail. It is the only place where an error
+// becomes a status. Clients see the detail, so it contains no error of Redis, which may contain addresses.
+func kindOf(err error) (kind problemKind, detail string) {
 	var bad faults
 	var missing notFound
 	var much tooMuch
@@ -98,49 +137,50 @@ func statusOf(err error) (status int, title, detail string) {
 	var parts unmergeable
 	var accept notAcceptable
 	var corrupt *record.Corrupt
-	var method notAllowed
 	var anonymous unauthorized
 	var denied forbidden
 	var fast limited
 	var host wrongHost
 	switch {
 	case errors.As(err, &bad):
-		return http.StatusBadRequest, "Bad request", bad.Error()
+		return badRequest, bad.Error()
 	case errors.As(err, &missing):
-		return http.StatusNotFound, "Not found", missing.Error()
+		return nothingFound, missing.Error()
 	case errors.Is(err, errNoRoute):
-		return http.StatusNotFound, "Not found", err.Error()
+		return nothingFound, err.Error()
 	case errors.As(err, &anonymous):
-		return http.StatusUnauthorized, "Unauthorized", anonymous.Error()
+		return needsToken, anonymous.Error()
 	case errors.As(err, &denied):
-		return http.StatusForbidden, "Forbidden", denied.Error()
+		return notPermitted, denied.Error()
 	case errors.As(err, &fast):
-		return http.StatusTooManyRequests, "Too many requests", fast.Error()
-	case errors.As(err, &method):
-		return http.StatusMethodNotAllowed, "Method not allowed", method.Error()
+		return tooFast, fast.Error()
+	case errors.Is(err, errMethod):
+		return wrongMethod, err.Error()
 	case errors.As(err, &host):
-		return http.StatusMisdirectedRequest, "Misdirected request", host.Error()
+		return otherHost, host.Error()
 	case errors.As(err, &accept):
-		return http.StatusNotAcceptable, "Not acceptable", accept.Error()
+		return noFormat, accept.Error()
 	case errors.As(err, &parts):
-		return http.StatusUnprocessableEntity, "No summaries", parts.Error()
+		return noSummaries, parts.Error()
 	case errors.As(err, &much):
-		return http.StatusUnprocessableEntity, "Too much", much.Error()
+		return beyondLimit, much.Error()
 	case errors.As(err, &full) && full.client:
-		return http.StatusTooManyRequests, "Too many requests", full.Error()
+		return tooFast, full.Error()
 	case errors.As(err, &full):
-		return http.StatusServiceUnavailable, "Busy", full.Error()
+		return overloaded, full.Error()
 	case errors.As(err, &corrupt):
-		return http.StatusInternalServerError, "Corrupt data", corrupt.Error()
+		return corruptData, corrupt.Error()
 	case errors.As(err, &away), errors.Is(err, context.DeadlineExceeded):
-		return http.StatusServiceUnavailable, "Unavailable", "the cache does not answer, try again"
+		return noAnswer, "the cache does not answer, try again"
 	}
-	return http.StatusInternalServerError, "Internal error", errPanic.Error()
+	return internalError, errPanic.Error()
 }
 
 // problem answers with a problem document of RFC 9457. It also logs and counts failures of the service.
 func (s *server) problem(w http.ResponseWriter, r *http.Request, err error) {
-	status, title, detail := statusOf(err)
+	number, detail := kindOf(err)
+	kind := problemKinds[number]
+	status := kind.status
 	var full busy
 	switch {
 	case errors.As(err, &full):
@@ -164,7 +204,7 @@ func (s *server) problem(w http.ResponseWriter, r *http.Request, err error) {
 		Detail   string  `json:"detail"`
 		Instance string  `json:"instance"`
 		Errors   []Fault `json:"errors,omitempty"`
-	}{Type: "about:blank", Title: title, Status: status, Detail: detail, Instance: r.URL.EscapedPath()}
+	}{Type: problemTypes + kind.name, Title: kind.title, Status: status, Detail: detail, Instance: r.URL.EscapedPath()}
 	var bad faults
 	if errors.As(err, &bad) {
 		body.Errors = bad[:min(len(bad), maxFaults)]
@@ -177,7 +217,7 @@ func (s *server) problem(w http.ResponseWriter, r *http.Request, err error) {
 	_, _ = w.Write(append(b, '\n'))
 }
 
-// away wraps an error of the reader as unavailable. It returns nil for nil. [statusOf] finds a [record.Corrupt] and the
+// away wraps an error of the reader as unavailable. It returns nil for nil. [kindOf] finds a [record.Corrupt] and the
 // errors of package api within it.
 func away(err error) error {
 	if err == nil {

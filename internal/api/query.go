@@ -33,6 +33,7 @@ type query struct {
 // parameter that is absent or wrong.
 type params struct {
 	values url.Values
+	known  []parameter // those of the route
 	faults faults
 	grant  token.Grant // what the request may read
 }
@@ -47,7 +48,7 @@ func newParams(r *http.Request, rt route, grant token.Grant) *params {
 		return &params{grant: grant}
 	}
 	values, err := url.ParseQuery(r.URL.RawQuery)
-	p := &params{values: values, grant: grant}
+	p := &params{values: values, known: rt.parameters, grant: grant}
 	if err != nil {
 		p.faults.add("query", r.URL.RawQuery, "want key=value pairs, percent-encoded")
 	}
@@ -127,7 +128,7 @@ func (p *params) time(name string, now time.Time) (at time.Time, ok bool) {
 
 // span reads the parameters start, end and last. In a [record.Range] the zero time is no bound, so an end at that time,
 // 0001-01-01T00:00:00Z, becomes the time before it.
-func (p *params) span(now time.Time, most int) record.Range {
+func (p *params) span(now time.Time) record.Range {
 	start, hasStart := p.time("start", now)
 	end, hasEnd := p.time("end", now)
 	if hasStart && hasEnd && !start.Before(end) {
@@ -136,7 +137,7 @@ func (p *params) span(now time.Time, most int) record.Range {
 	if hasEnd && end.IsZero() {
 		end = end.Add(-1)
 	}
-	return record.Range{Start: start, End: end, Last: p.number("last", most)}
+	return record.Range{Start: start, End: end, Last: p.number("last")}
 }
 
 // plusHint returns a hint if text is a time after its spaces are replaced by plus signs. In a query, a plus means a
@@ -148,12 +149,17 @@ func plusHint(text string, now time.Time) string {
 	return "; write + as %2B"
 }
 
-// number reads a number from 1 to most.
-func (p *params) number(name string, most int) int {
+// number reads a number from 1 to the largest one that the table of routes has for the parameter.
+func (p *params) number(name string) int {
 	if !p.values.Has(name) {
 		return 0
 	}
-	text := p.values.Get(name)
+	text, most := p.values.Get(name), 0
+	for _, known := range p.known {
+		if known.name == name {
+			most = known.most
+		}
+	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > most {
 		p.faults.add("query."+name, text, "want a number from 1 to %d", most)
@@ -191,10 +197,10 @@ func (p *params) tags() []series.Tag {
 func (s *server) readQuery(r *http.Request, p *params) (query, error) {
 	q := query{
 		table:  record.Table{Database: p.database(s.DefaultDatabase), Name: r.PathValue("table")},
-		span:   p.span(s.Now(), s.MaxBuckets),
+		span:   p.span(s.Now()),
 		fields: p.values["field"],
 		tags:   p.tags(),
-		limit:  p.number("limit", s.MaxRecords),
+		limit:  p.number("limit"),
 		final:  p.onlyTrue("final"),
 
 		rolling: p.rolling(),

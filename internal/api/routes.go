@@ -11,34 +11,78 @@ import (
 )
 
 // route is one address of the service. The table in [server.routes] is the only list of routes. The handlers, the
-// answers to other methods, the redirects of a trailing slash, the index and the label "route" of the service's
-// metrics are made from this table.
+// answers to other methods, the redirects of a trailing slash, the checks of parameters, the index, the OpenAPI document
+// and the label "route" of the service's metrics are made from this table.
 type route struct {
 	// pattern is the path in the syntax of [http.ServeMux], without a method.
 	pattern string
 	// name is the label of the route in the service's metrics.
 	name string
-	// methods are the methods that the route supports.
-	methods []string
 	// parameters are the parameters of the query. A request with another parameter is refused, unless anyQuery is
 	// true.
 	parameters []parameter
-	// anyQuery accepts and ignores every query, for routes that probes and scrapers call.
+	// anyQuery accepts and ignores every query, for routes that probes, scrapers and browsers call.
 	anyQuery bool
 	// scope is what the token of a request must allow.
 	scope scope
 	// lasting means that the request may take longer than the timeout.
 	lasting bool
-	// unlisted leaves the route out of the index.
+	// unlisted means that the route has files of an embedded page. Neither the index nor the document lists it.
 	unlisted bool
 	serve    handler
 	// html, unless it is nil, answers requests that prefer HTML, without a token: see [byAccept].
 	html handler
+	// docs describe the route. An unlisted one has none.
+	docs docs
 }
 
-// parameter is one parameter of a query.
+// docs describe a route in the OpenAPI document. Texts are Markdown.
+type docs struct {
+	id      string // the operationId
+	summary string // a few words, without a full stop
+	about   string
+	// headers are the headers of a request that the route reads, beside Authorization and Accept.
+	headers []parameter
+	// answers are the bodies of the status 200.
+	answers []answerDoc
+	// conditional means that answers have an ETag, and that there is the status 304.
+	conditional bool
+	// problems are the problems of the route beside those that follow from its parameters and scope: see [server.problems].
+	problems []problemKind
+	// examples are requests. A test sends each and checks its answer.
+	examples []exampleDoc
+}
+
+// answerDoc describes a body.
+type answerDoc struct {
+	contentType string
+	schema      string // the name of a schema in the document, or "" for text
+	about       string // what the body has
+}
+
+// exampleDoc is a request with an answer of status 200.
+type exampleDoc struct {
+	summary string
+	address string // its path and query
+}
+
+// parameter is one parameter of a query, a header or a part of the path.
 type parameter struct {
 	name string
+	// about describes the parameter. It is Markdown.
+	about string
+	// examples are valid values. A test sends a request with each.
+	examples []string
+	// choices are the only allowed values, if there are any.
+	choices []string
+	// most is the largest value of a whole number from 1, or 0 if the parameter is not such a number.
+	most int
+	// number means that values are any numbers.
+	number bool
+	// preset is what an absent parameter means, or "".
+	preset string
+	// with is another parameter that a request with this one must have, or "".
+	with string
 	// repeated allows more than one value.
 	repeated bool
 	// listed means that the index shows the parameter, because requests without it are refused unless a default is
@@ -46,46 +90,43 @@ type parameter struct {
 	listed bool
 }
 
-// handler answers a request, or returns an error, which becomes a problem: see [statusOf]. p has the parameters of
+// handler answers a request, or returns an error, which becomes a problem: see [kindOf]. p has the parameters of
 // the request. A handler that returns an error has written nothing.
 type handler func(w http.ResponseWriter, r *http.Request, p *params) error
 
-// readMethods are the methods of a route that only reads.
+// readMethods are the methods of every route: the service only reads. OPTIONS is answered for each route too.
 var readMethods = []string{http.MethodGet, http.MethodHead}
+
+// allowedMethods is the value of the header Allow.
+const allowedMethods = "GET, HEAD, OPTIONS"
 
 // routes returns all routes, in the order of the index.
 func (s *server) routes() []route {
-	database := parameter{name: "database", listed: true}
-	get := func(pattern string, serve handler, parameters ...parameter) route {
-		return route{pattern: pattern, name: pattern, methods: readMethods, parameters: parameters, scope: scopeRead, serve: serve}
-	}
-	plain := func(pattern string, sc scope, serve handler) route {
-		return route{pattern: pattern, name: pattern, methods: readMethods, anyQuery: true, scope: sc, serve: serve}
+	plain := func(pattern string, sc scope, serve handler, d docs) route {
+		return route{pattern: pattern, anyQuery: true, scope: sc, serve: serve, docs: d}
 	}
 	routes := []route{
-		get("/databases", s.databases),
-		get("/analytics", s.tables, database),
-		get("/analytics/{table}", s.records, database, parameter{name: "start"}, parameter{name: "end"}, parameter{name: "last"},
-			parameter{name: "limit"}, parameter{name: "final"}, parameter{name: "field", repeated: true}, parameter{name: "tag", repeated: true},
-			parameter{name: "group_by", repeated: true}, parameter{name: "bucket"}, parameter{name: "timezone"}, parameter{name: "stats", repeated: true},
-			parameter{name: "method"}, parameter{name: "share_le", repeated: true}, parameter{name: "format"}, parameter{name: "pretty"},
-			parameter{name: "order"}),
-		plain("/health", scopeOpen, s.health),
-		plain("/ready", scopeOpen, s.ready),
-		plain("/metrics", scopeSystem, s.metrics.serve),
-		plain("/metrics/analytics", scopeMetrics, s.export),
-		plain(rootPattern, scopeAny, s.index),
+		{pattern: "/databases", scope: scopeRead, serve: s.databases, docs: databasesDocs()},
+		{pattern: "/analytics", scope: scopeRead, serve: s.tables, parameters: []parameter{databaseParameter(s.DefaultDatabase)}, docs: tablesDocs()},
+		{pattern: "/analytics/{table}", scope: scopeRead, serve: s.records, parameters: s.recordParameters(), docs: recordsDocs()},
+		plain("/health", scopeOpen, s.health, healthDocs()),
+		plain("/ready", scopeOpen, s.ready, readyDocs()),
+		plain("/metrics", scopeSystem, s.metrics.serve, metricsDocs()),
+		plain("/metrics/analytics", scopeMetrics, s.export, exportDocs()),
+		plain(rootPattern, scopeAny, s.index, indexDocs()),
 	}
 	if s.Page != nil {
-		root, files := &routes[len(routes)-1], plain("/page/{file}", scopePublic, s.page)
-		files.unlisted, root.html = true, s.page
-		routes = append(routes, files)
+		routes[len(routes)-1].html = s.page
+		routes = append(routes, route{pattern: "/page/{file}", anyQuery: true, scope: scopePublic, unlisted: true, serve: s.page})
 	}
 	if s.Streams != nil {
-		events := get("/analytics/{table}/stream", s.stream, database, parameter{name: "field", repeated: true}, parameter{name: "tag", repeated: true},
-			parameter{name: "final"})
-		events.lasting, events.scope = true, scopeStream
-		routes = slices.Insert(routes, 3, events)
+		routes = slices.Insert(routes, 3, route{
+			pattern: "/analytics/{table}/stream", scope: scopeStream, lasting: true, serve: s.stream, parameters: streamParameters(s.DefaultDatabase),
+			docs: streamDocs(),
+		})
+	}
+	for i := range routes {
+		routes[i].name = routes[i].pattern
 	}
 	return routes
 }
@@ -103,24 +144,30 @@ func (s *server) newMux() *http.ServeMux {
 			open.scope = scopePublic
 			serve = byAccept(s.handle(open, rt.html), serve)
 		}
-		for _, method := range rt.methods {
-			mux.Handle(method+" "+rt.pattern, serve)
+		s.mount(mux, rt, rt.pattern, serve)
+		if rt.pattern != rootPattern {
+			s.mount(mux, rt, rt.pattern+"/{$}", s.handle(rt, withoutSlash))
 		}
-		refuse := s.handle(rt, func(w http.ResponseWriter, _ *http.Request, _ *params) error {
-			w.Header().Set("Allow", strings.Join(rt.methods, ", "))
-			return notAllowed{rt.methods}
-		})
-		mux.Handle(rt.pattern, refuse)
-		if rt.pattern == rootPattern {
-			continue
-		}
-		for _, method := range rt.methods {
-			mux.Handle(method+" "+rt.pattern+"/{$}", s.handle(rt, withoutSlash))
-		}
-		mux.Handle(rt.pattern+"/{$}", refuse)
 	}
 	mux.Handle("/", s.handle(route{name: "other", anyQuery: true}, func(http.ResponseWriter, *http.Request, *params) error { return errNoRoute }))
 	return mux
+}
+
+// mount adds the handlers of all methods for a pattern of a route.
+func (s *server) mount(mux *http.ServeMux, rt route, pattern string, serve http.Handler) {
+	for _, method := range readMethods {
+		mux.Handle(method+" "+pattern, serve)
+	}
+	mux.Handle(pattern, s.handle(rt, func(w http.ResponseWriter, _ *http.Request, _ *params) error {
+		w.Header().Set("Allow", allowedMethods)
+		return errMethod
+	}))
+	rt.scope, rt.anyQuery = rt.scope.public(), true
+	mux.Handle(http.MethodOptions+" "+pattern, s.handle(rt, func(w http.ResponseWriter, _ *http.Request, _ *params) error {
+		w.Header().Set("Allow", allowedMethods)
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}))
 }
 
 // withoutSlash redirects to the same address without the slash at its end. The FastAPI service that analytics-api

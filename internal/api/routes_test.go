@@ -6,10 +6,16 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/api"
+	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
 func TestOtherMethodsAreNotAllowed(t *testing.T) {
@@ -21,7 +27,7 @@ func TestOtherMethodsAreNotAllowed(t *testing.T) {
 			w := httptest.NewRecorder()
 			s.ServeHTTP(w, httptest.NewRequest(method, path, http.NoBody))
 			problemOf(t, w, http.StatusMethodNotAllowed)
-			require.Equal(t, "GET, HEAD", w.Header().Get("Allow"))
+			require.Equal(t, "GET, HEAD, OPTIONS", w.Header().Get("Allow"))
 		}
 	}
 	server := httptest.NewServer(s)
@@ -33,6 +39,84 @@ func TestOtherMethodsAreNotAllowed(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 	require.Empty(t, body)
+}
+
+// everyRoute returns the address of each route of a service that has all of them, by its pattern in the index.
+func everyRoute(t testing.TB, s *service) map[string]string {
+	t.Helper()
+	var index struct{ Routes []string }
+	require.NoError(t, json.Unmarshal(s.get(t, "/").Body.Bytes(), &index))
+	addresses := map[string]string{"/": "/"}
+	for _, address := range index.Routes {
+		pattern, _, _ := strings.Cut(address, "?")
+		addresses[pattern] = strings.NewReplacer("{database}", "db", "{table}", "cpu").Replace(address)
+	}
+	require.Contains(t, addresses, "/analytics/{table}/stream")
+	return addresses
+}
+
+// withStreams returns a service that has every route.
+func withStreams(t testing.TB, edit func(*api.Options)) *service {
+	t.Helper()
+	return inProcess(t, func(o *api.Options) {
+		o.Streams = api.NewStreams(unwatched{}, 10, nil)
+		t.Cleanup(o.Streams.Close)
+		if edit != nil {
+			edit(o)
+		}
+	})
+}
+
+// unwatched is a cache in which nothing changes.
+type unwatched struct{ *cache.Reader }
+
+func (unwatched) Watch(ctx context.Context, _ record.Table, ready func(), _ func([]time.Time)) error {
+	ready()
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestEveryRouteAnswersHeadAndOptions(t *testing.T) {
+	t.Parallel()
+	s := withStreams(t, nil)
+	s.fill(t)
+	for pattern, address := range everyRoute(t, s) {
+		for method, status := range map[string]int{http.MethodHead: http.StatusOK, http.MethodOptions: http.StatusNoContent} {
+			w := httptest.NewRecorder()
+			s.ServeHTTP(w, httptest.NewRequest(method, address, http.NoBody))
+			require.Equal(t, status, w.Code, "%s %s", method, address)
+			if method == http.MethodOptions {
+				require.Equal(t, "GET, HEAD, OPTIONS", w.Header().Get("Allow"), address)
+				require.Empty(t, w.Body.String())
+			}
+		}
+		if pattern == "/" {
+			continue
+		}
+		path, query, _ := strings.Cut(address, "?")
+		for _, method := range []string{http.MethodGet, http.MethodHead} {
+			w := httptest.NewRecorder()
+			s.ServeHTTP(w, httptest.NewRequest(method, path+"/?"+query, http.NoBody))
+			require.Equal(t, http.StatusTemporaryRedirect, w.Code, "%s %s/", method, path)
+			location, err := url.Parse(w.Header().Get("Location"))
+			require.NoError(t, err)
+			require.Equal(t, strings.TrimSuffix(address, "?"), (&url.URL{Path: path + "/"}).ResolveReference(location).String())
+		}
+	}
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, httptest.NewRequest(http.MethodOptions, "/nothing", http.NoBody))
+	problemOf(t, w, http.StatusNotFound)
+}
+
+// A client asks for the methods before it has a token, as browsers do.
+func TestOptionsNeedsNoToken(t *testing.T) {
+	t.Parallel()
+	g := guard(t, func(o *api.Options) { o.AddressRate = 2 })
+	for i := range 3 {
+		want := []int{http.StatusNoContent, http.StatusNoContent, http.StatusTooManyRequests}[i]
+		require.Equal(t, want, with(g, http.MethodOptions, "/analytics/cpu?database=db").Code)
+	}
+	require.Equal(t, http.StatusNoContent, with(g, http.MethodOptions, "/health").Code, "probes have no limit")
 }
 
 func TestEveryAnswerHasTheSecurityHeaders(t *testing.T) {

@@ -1,0 +1,83 @@
+package api
+
+import "slices"
+
+// The examples of parameters and requests are of the table cpu in the database mydb, as in the README.
+
+func databaseParameter(preset string) parameter {
+	return parameter{
+		name: "database", listed: true, preset: preset, examples: []string{"mydb"},
+		about: "The database of the table. It can be left out if the setting `default_database` has one.",
+	}
+}
+
+func fieldParameter() parameter {
+	return parameter{
+		name: "field", repeated: true, examples: []string{"usage_idle"},
+		about: "The field that is described. If repeated, any of them. A field that the table does not have is an error.",
+	}
+}
+
+func tagParameter() parameter {
+	return parameter{
+		name: "tag", repeated: true, examples: []string{"host=a"},
+		about: "A tag of the series, as `key=value`. If repeated, all of them. A key that the table does not have is an error; a value is not.",
+	}
+}
+
+// timeAbout describes the values of the parameters start and end.
+const timeAbout = "RFC 3339, with `%2B` for `+`; a date, which is midnight in UTC; seconds, milliseconds, microseconds or " +
+	"nanoseconds since 1970, distinguished by their magnitude; `now`; or a time ago such as `-6h` (units s, m, h, d and w)."
+
+// recordParameters are the parameters of the route of records.
+func (s *server) recordParameters() []parameter {
+	return slices.Concat([]parameter{
+		databaseParameter(s.DefaultDatabase),
+		{name: "start", examples: []string{"-6h", "2026-01-02", "2026-01-02T03:04:05Z", "1767323045"}, about: "Only buckets that begin at this time or later: " + timeAbout},
+		{name: "end", examples: []string{"now", "2026-01-03T00:00:00%2B01:00"}, about: "Only buckets that begin before this time: " + timeAbout},
+		{name: "last", most: s.MaxBuckets, examples: []string{"1", "60"},
+			about: "The newest n buckets of these. With `end=now`, no buckets of devices whose clock is ahead. With `final=true`, buckets that have a final record."},
+		{name: "limit", most: s.MaxRecords, examples: []string{"100"},
+			about: "The newest n records of these. Without it, the answer is complete or an error. Of a bucket that has more records than are missing, any of them."},
+		{name: "final", choices: []string{"true"}, examples: []string{"true"},
+			about: "Only final records. A record without the member `final` counts as final once its bucket has ended."},
+		fieldParameter(), tagParameter(),
+	}, rollupParameters(), formatParameters())
+}
+
+// rollupParameters are the parameters of roll-ups.
+func rollupParameters() []parameter {
+	return []parameter{
+		{name: "group_by", repeated: true, examples: []string{"host", ""},
+			about: "Roll-up: the tags to keep, repeated or separated by commas. Series that differ in other tags are merged, all of them if it is empty."},
+		{name: "bucket", examples: []string{"1h", "15m", "1d", "1mo"},
+			about: "Roll-up: the width of the buckets, such as `1h`, `1d`, `1w` or `1mo`. `start`, `end` and `last` then select whole buckets of that width."},
+		{name: "timezone", with: "bucket=1d", preset: "UTC", examples: []string{"Europe/Berlin"},
+			about: "Roll-up: the time zone in which days, weeks, months and years of `bucket` begin."},
+		{name: "stats", repeated: true, examples: []string{"count,mean,p99.9", "max"},
+			about: "Roll-up: the statistics, repeated or separated by commas, also any percentile such as `p99.9`. Default: those that describe emits by default."},
+		{name: "method", preset: "linear", choices: []string{"linear", "nearest_rank", "floor_rank"}, examples: []string{"nearest_rank"},
+			about: "Roll-up: how percentiles between two values are computed, as `quantile_method` of describe."},
+		{name: "share_le", repeated: true, number: true, examples: []string{"99.5"},
+			about: "Roll-up: a number x. Records get the share of the values that are at most x, as `share_le_<x>`, with its largest error. " +
+				"A request can have several."},
+	}
+}
+
+// formatParameters are the parameters of the form of an answer.
+func formatParameters() []parameter {
+	return []parameter{
+		{name: "format", choices: []string{"json", "jsonl", "csv", "lp"}, examples: []string{"csv", "jsonl", "lp"},
+			about: "The format. Without it the header `Accept` selects: `application/json`, `application/jsonl`, `text/csv` or `text/plain` (line protocol)."},
+		{name: "pretty", choices: []string{"true"}, examples: []string{"true"}, about: "JSON that people can read."},
+		{name: "order", preset: "asc", choices: []string{"asc", "desc"}, examples: []string{"desc"}, about: "With `desc`, the newest bucket is first."},
+	}
+}
+
+// streamParameters are the parameters of the route of streams.
+func streamParameters(database string) []parameter {
+	return []parameter{
+		databaseParameter(database), fieldParameter(), tagParameter(),
+		{name: "final", choices: []string{"true"}, examples: []string{"true"}, about: "Only records that are marked as final."},
+	}
+}
