@@ -54,7 +54,7 @@ func (a *answer) sendFormatted(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case errors.Is(err, format.ErrLimit):
 		return tooMuch{what: err.Error(), limit: a.maxBytes}
-	case errors.Is(err, format.ErrRange):
+	case errors.Is(err, format.ErrInexpressible):
 		return faults{{Location: "query.format", Value: "\"lp\"", Message: err.Error()}}
 	case err != nil:
 		return err

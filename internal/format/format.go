@@ -7,7 +7,6 @@ package format
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -35,7 +34,7 @@ var formats = [...]struct{ name, media, contentType string }{
 }
 
 // aliases are other media types of the formats.
-var aliases = map[string]Format{"application/x-ndjson": JSONLines, "application/x-jsonlines": JSONLines, "text/*": CSV, "application/*": JSON, "*/*": JSON}
+var aliases = map[string]Format{"application/x-ndjson": JSONLines, "application/x-jsonlines": JSONLines}
 
 // Parse returns the format of a name: "json", "jsonl", "csv" or "lp".
 func Parse(name string) (Format, error) {
@@ -56,47 +55,85 @@ func (f Format) String() string { return formats[f].name }
 func (f Format) ContentType() string { return formats[f].contentType }
 
 // Negotiate returns the format that a header Accept (RFC 9110, section 12.5.1) prefers: the one with the largest weight,
-// among equal weights the one that is named first. It returns false if the header allows no format. An empty header allows
-// all, and JSON is preferred.
+// among equal weights the one that is named first, and among those of one range the first of JSON, JSON lines, CSV and line
+// protocol. The weight of a format is that of the most specific range: "text/csv;q=0, text/*" excludes CSV. Negotiate returns
+// false if the header allows no format. An empty header allows all, and JSON is preferred.
 func Negotiate(accept string) (Format, bool) {
 	if strings.TrimSpace(accept) == "" {
 		return JSON, true
 	}
-	best, weight := JSON, 0
+	var offers [len(formats)]offer
+	place := 0
 	for part := range strings.SplitSeq(accept, ",") {
+		place++
 		media, parameters, _ := strings.Cut(part, ";")
-		f, known := ofMedia(strings.ToLower(strings.TrimSpace(media)))
-		if q := weightOf(parameters); known && q > weight {
-			best, weight = f, q
+		media = strings.ToLower(strings.TrimSpace(media))
+		for f := range offers {
+			if specific := matching(media, Format(f)); specific > 0 {
+				offers[f].consider(offer{specific, weightOf(parameters), place})
+			}
 		}
 	}
-	return best, weight > 0
+	best, found := JSON, offer{}
+	for f, o := range offers {
+		if o.weight > found.weight || o.weight == found.weight && o.place < found.place {
+			best, found = Format(f), o
+		}
+	}
+	return best, found.weight > 0
 }
 
 // Weight returns the weight of a media type in a header Accept, in thousandths: that of its most specific element, and 0 if it
 // is not accepted.
 func Weight(accept, media string) int {
-	kind, _, _ := strings.Cut(media, "/")
-	weight, best := 0, -1
+	weight, best := 0, 0
 	for part := range strings.SplitSeq(accept, ",") {
 		element, parameters, _ := strings.Cut(part, ";")
-		specific := slices.Index([]string{"*/*", kind + "/*", media}, strings.ToLower(strings.TrimSpace(element)))
-		if specific > best {
+		if specific := covers(strings.ToLower(strings.TrimSpace(element)), media); specific > best {
 			weight, best = weightOf(parameters), specific
 		}
 	}
 	return weight
 }
 
-// ofMedia returns the format of a media type.
-func ofMedia(media string) (Format, bool) {
-	for f, known := range formats {
-		if media == known.media {
-			return Format(f), true
-		}
+// offer is what a header Accept has for a format. The zero offer is nothing.
+type offer struct {
+	specific int // of the range, as matching returns it
+	weight   int // in thousandths
+	place    int // of the range in the header, from 1
+}
+
+// consider replaces the offer by one of a more specific range, or of an equally specific one with a larger weight.
+func (o *offer) consider(other offer) {
+	if other.specific > o.specific || other.specific == o.specific && other.weight > o.weight {
+		*o = other
 	}
-	f, ok := aliases[media]
-	return f, ok
+}
+
+// matching is covers for the media types of a format.
+func matching(media string, f Format) int {
+	if alias, ok := aliases[media]; ok && alias == f {
+		return exactly
+	}
+	return covers(media, formats[f].media)
+}
+
+// exactly is the result of covers for a range that is the media type.
+const exactly = 3
+
+// covers returns how specific a range of a header Accept is for a media type: 0 for a range without it, 1 for all types, 2 for
+// the types of its kind, and exactly for the type itself.
+func covers(element, media string) int {
+	kind, _, _ := strings.Cut(media, "/")
+	switch element {
+	case media:
+		return exactly
+	case kind + "/*":
+		return 2
+	case "*/*":
+		return 1
+	}
+	return 0
 }
 
 // weightOf returns the weight of an element of a header Accept in thousandths: that of the parameter q, or 1000 if it has
@@ -129,15 +166,16 @@ func weightOf(parameters string) int {
 // ErrLimit is wrapped by the error of [Format.Append] for a text that would be too long.
 var ErrLimit = errors.New("too long")
 
-// ErrRange is wrapped by the error of [Format.Append] for a time that line protocol cannot express.
-var ErrRange = errors.New("a time out of range")
+// ErrInexpressible is wrapped by the error of [Format.Append] for a record that line protocol cannot express.
+var ErrInexpressible = errors.New("line protocol cannot express this")
 
 // Append appends the records to dst in the format and returns the extended slice. texts are the records as JSON. With
 // pretty, which only JSON has, each record is on a line of its own and indented. A CSV has at most limit cells, as each has a
 // byte at least: records with many different members would make a table that is far longer than they are.
 //
-// An error means that a record is not one ([record.ErrFormat]), or cannot be written in line protocol because its bucket
-// begins before 1678 or after 2261.
+// An error means that a record is not one ([record.ErrFormat]), or that line protocol cannot express it ([ErrInexpressible]):
+// its bucket begins before 1678 or after 2261, its table has a name that begins with #, which would be a comment, or two of its
+// tags have names that differ only in characters that line protocol cannot carry.
 func (f Format) Append(dst []byte, texts []string, pretty bool, limit int) ([]byte, error) {
 	switch f {
 	case JSONLines:

@@ -124,10 +124,31 @@ func TestRecordsThatCannotBeWrittenAreErrors(t *testing.T) {
 	r := samples()[0]
 	r.Start = time.Date(2500, 1, 1, 0, 0, 0, 0, time.UTC)
 	_, err = format.LineProtocol.Append(nil, texts(r), false, 1<<20)
-	require.ErrorIs(t, err, format.ErrRange)
+	require.ErrorIs(t, err, format.ErrInexpressible)
 	r = samples()[0]
 	r.Stats = nil
 	require.Empty(t, encoded(t, format.LineProtocol, false, r))
+}
+
+// A line that begins with # is a comment, and line protocol has no escape for that.
+func TestNamesThatLineProtocolCannotExpressAreErrors(t *testing.T) {
+	t.Parallel()
+	for table, want := range map[string]string{
+		"#cpu": `the table "#cpu": a line that begins with # is a comment`, `\`: `invalid measurement ""`,
+	} {
+		r := samples()[0]
+		r.Table = table
+		_, err := format.LineProtocol.Append(nil, texts(r), false, 1<<20)
+		require.ErrorIs(t, err, format.ErrInexpressible)
+		require.ErrorContains(t, err, want)
+	}
+	r := samples()[0]
+	r.Tags = []series.Tag{{Key: "a\x01", Value: "1"}, {Key: "a\x02", Value: "2"}}
+	_, err := format.LineProtocol.Append(nil, texts(r), false, 1<<20)
+	require.ErrorIs(t, err, format.ErrInexpressible, "two tags with the same name in line protocol")
+	r = samples()[0]
+	r.Table, r.Field = "c#pu", "#x"
+	require.Contains(t, encoded(t, format.LineProtocol, false, r), "c#pu,agent=a1,bucket_state=open,field_name=#x,")
 }
 
 func TestFormatsByName(t *testing.T) {
@@ -151,12 +172,18 @@ func TestTheHeaderAcceptSelectsTheFormat(t *testing.T) {
 		"application/json;q=0.4, text/csv;q=0.5": format.CSV, "text/csv, application/json": format.CSV, "text/csv;q=0, application/json": format.JSON,
 		"application/x-ndjson": format.JSONLines, "text/plain;q=1.000": format.LineProtocol, "text/*": format.CSV, "application/jsonl; q=0.001": format.JSONLines,
 		"text/csv;q=2, application/jsonl;q=.5, text/plain;q=0.25": format.LineProtocol,
+		// The most specific range of a media type has its weight (RFC 9110).
+		"text/csv;q=0, text/*": format.LineProtocol, "text/*, text/csv;q=0.1": format.LineProtocol, "*/*, application/json;q=0": format.JSONLines,
+		"text/*;q=0.2, */*;q=0.1, text/csv;q=0": format.LineProtocol, "application/*;q=0, */*;q=0.5": format.CSV, "application/x-ndjson;q=0, application/jsonl": format.JSONLines,
+		"text/csv;q=0.5, */*": format.JSON, "*/*;q=0.1, text/csv;q=0.1": format.JSON, "text/csv;q=0.1, */*;q=0.1": format.CSV,
 	} {
 		got, ok := format.Negotiate(accept)
 		require.True(t, ok, accept)
 		require.Equal(t, want, got, accept)
 	}
-	for _, accept := range []string{"text/html", "image/png, text/xml;q=0.9", "text/csv;q=0", "application/json;q=x"} {
+	for _, accept := range []string{
+		"text/html", "image/png, text/xml;q=0.9", "text/csv;q=0", "application/json;q=x", "*/*;q=0", "text/csv;q=0, text/plain;q=0, text/*", "text", "/", "*",
+	} {
 		_, ok := format.Negotiate(accept)
 		require.False(t, ok, accept)
 	}
@@ -171,6 +198,26 @@ func TestTheMostSpecificElementOfAcceptHasTheWeight(t *testing.T) {
 	}
 }
 
+// lines returns how many lines of line protocol b has, and fails if one cannot be read.
+func lines(t *testing.T, b []byte) (n int) {
+	t.Helper()
+	for d := lineprotocol.NewDecoderWithBytes(b); d.Next(); n++ {
+		_, err := d.Measurement()
+		require.NoError(t, err)
+		for key := []byte("x"); key != nil; {
+			key, _, err = d.NextTag()
+			require.NoError(t, err)
+		}
+		for key := []byte("x"); key != nil; {
+			key, _, err = d.NextField()
+			require.NoError(t, err)
+		}
+		_, err = d.Time(lineprotocol.Nanosecond, time.Time{})
+		require.NoError(t, err)
+	}
+	return n
+}
+
 func FuzzFormats(f *testing.F) {
 	for _, text := range texts(samples()...) {
 		f.Add(text)
@@ -181,7 +228,7 @@ func FuzzFormats(f *testing.F) {
 			return
 		}
 		stored := string(r.AppendJSON(nil))
-		if _, err := record.Parse([]byte(stored)); err != nil {
+		if r, err = record.Parse([]byte(stored)); err != nil {
 			t.Skip("the record's names are not those of a stored one")
 		}
 		for _, pretty := range []bool{false, true} {
@@ -189,7 +236,14 @@ func FuzzFormats(f *testing.F) {
 			require.NoError(t, err)
 			require.True(t, json.Valid(b))
 		}
-		b, err := format.CSV.Append(nil, []string{stored, stored}, false, 1<<20)
+		b, err := format.LineProtocol.Append(nil, []string{stored, stored}, false, 1<<20)
+		if err != nil {
+			require.ErrorIs(t, err, format.ErrInexpressible)
+		} else {
+			want := map[bool]int{true: 2}[len(r.Stats) > 0]
+			require.Equal(t, want, lines(t, b), "%s", b)
+		}
+		b, err = format.CSV.Append(nil, []string{stored, stored}, false, 1<<20)
 		require.NoError(t, err)
 		rows, err := csv.NewReader(strings.NewReader(string(b))).ReadAll()
 		require.NoError(t, err)

@@ -1,9 +1,9 @@
 package format
 
 import (
-	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/influxdata/line-protocol/v2/lineprotocol"
 
@@ -29,13 +29,12 @@ func appendLines(dst []byte, texts []string) ([]byte, error) {
 		if len(r.Stats) == 0 {
 			continue
 		}
-		encode(&e, &r)
-		err = e.Err()
-		if errors.Is(err, lineprotocol.ErrValueOutOfRange) {
-			err = fmt.Errorf("%w: %w", ErrRange, err)
+		if strings.HasPrefix(r.Table, "#") {
+			return dst, fmt.Errorf("%w: the table %q: a line that begins with # is a comment", ErrInexpressible, r.Table)
 		}
-		if err != nil {
-			return dst, fmt.Errorf("record %s of the bucket %s: %w", r.Field, r.Start, err)
+		encode(&e, &r)
+		if err := e.Err(); err != nil {
+			return dst, fmt.Errorf("%w: the record of field %q in the bucket %s: %w", ErrInexpressible, r.Field, r.Start.Format(time.RFC3339Nano), err)
 		}
 	}
 	return e.Bytes(), nil
