@@ -9,33 +9,62 @@ package export
 import (
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	otlp "go.opentelemetry.io/proto/otlp/metrics/v1"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// Prometheus returns the summary as a native histogram with a description and the values of its labels. created is
-// the time at which counting began: the start of the bucket of the summary. It returns an error if the labels do not
-// fit the description.
+// Prometheus returns the summary as a native histogram. It describes the values of one bucket, so it belongs into a
+// family of the type GAUGE_HISTOGRAM. It has no classic buckets. The caller may change it.
 //
 // Prometheus numbers a bucket by its upper boundary (https://prometheus.io/docs/specs/native_histograms/) and a
 // summary by its lower boundary, so the index is one higher in Prometheus.
-func Prometheus(s *stats.Summary, desc *prometheus.Desc, created time.Time, labels ...string) (prometheus.Metric, error) {
+func Prometheus(s *stats.Summary) *dto.Histogram {
 	e := s.Exponential()
-	return prometheus.NewConstNativeHistogram(desc, e.Count, e.Sum, buckets(e.Positive), buckets(e.Negative),
-		e.ZeroCount, int32(e.Scale), e.ZeroThreshold, created, labels...)
+	h := &dto.Histogram{
+		SampleCount:   proto.Uint64(e.Count),
+		SampleSum:     proto.Float64(e.Sum),
+		Schema:        proto.Int32(int32(e.Scale)),
+		ZeroThreshold: proto.Float64(e.ZeroThreshold),
+		ZeroCount:     proto.Uint64(e.ZeroCount),
+	}
+	h.PositiveSpan, h.PositiveDelta = spans(e.Positive)
+	h.NegativeSpan, h.NegativeDelta = spans(e.Negative)
+	if e.Count == 0 {
+		h.PositiveSpan = []*dto.BucketSpan{{Offset: proto.Int32(0), Length: proto.Uint32(0)}} // without it, nothing would show that it is a native one
+	}
+	return h
 }
 
-// buckets returns the counts of a run by the index of Prometheus.
-func buckets(r stats.Run) map[int]int64 {
-	m := make(map[int]int64, len(r.Counts))
+// maxGap is the longest run of empty buckets within a span. A new span takes more bytes.
+const maxGap = 2
+
+// spans returns the spans of a run, and the differences between successive counts.
+func spans(r stats.Run) (spans []*dto.BucketSpan, deltas []int64) {
+	end, last := 0, int64(0) // of the last span: the index after it, and its last count
 	for k, n := range r.Counts {
-		if n > 0 {
-			m[r.First+k+1] = int64(n) // a summary has at most 2^63−1 values
+		if n == 0 {
+			continue
 		}
+		index := r.First + k + 1
+		switch gap := index - end; {
+		case len(spans) == 0 || gap > maxGap:
+			spans = append(spans, &dto.BucketSpan{Offset: proto.Int32(int32(gap)), Length: proto.Uint32(0)})
+		default:
+			for range gap {
+				deltas = append(deltas, -last)
+				last = 0
+			}
+			*spans[len(spans)-1].Length += uint32(gap)
+		}
+		deltas = append(deltas, int64(n)-last) // a summary has at most 2^63−1 values
+		last = int64(n)
+		*spans[len(spans)-1].Length++
+		end = index + 1
 	}
-	return m
+	return spans, deltas
 }
 
 // OTLP returns the summary as a data point of an exponential histogram with delta temporality, for the values in
