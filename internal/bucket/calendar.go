@@ -2,6 +2,7 @@ package bucket
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -35,6 +36,18 @@ func newCalendar(width Width, origin time.Time, zone []piece) *calendar {
 		day: day, month: int64(year)*12 + int64(month) - 1, monthDay: int64(monthDay),
 		clock: local - day*daySeconds, nano: int64(origin.Nanosecond()),
 	}
+}
+
+// equal reports whether both calendars have the same buckets: the same zone and width, and origins that are a whole
+// number of buckets apart.
+func (c *calendar) equal(o *calendar) bool {
+	switch {
+	case c.days != o.days || c.months != o.months || c.clock != o.clock || c.nano != o.nano || !slices.Equal(c.pieces, o.pieces):
+		return false
+	case c.days > 0:
+		return (c.day-o.day)%c.days == 0
+	}
+	return (c.month-o.month)%c.months == 0 && c.monthDay == o.monthDay
 }
 
 // bounds returns the bucket that holds t. See [Grid.Bounds].

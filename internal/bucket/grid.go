@@ -121,6 +121,15 @@ func (g Grid) Bounds(t int64) (start, end int64, ok bool) {
 	return start, g.End(start), true
 }
 
+// Equal reports whether both grids have the same buckets. So the grids of "24h" and "1d" are equal in UTC, and those of
+// hours are equal in all zones.
+func (g Grid) Equal(o Grid) bool {
+	if g.calendar == nil || o.calendar == nil {
+		return g == o
+	}
+	return g.calendar.equal(o.calendar)
+}
+
 // Nano returns t in nanoseconds since 1970, or false if int64 cannot hold them: before September 1677 and after April
 // 2262.
 func Nano(t time.Time) (int64, bool) {

@@ -94,3 +94,45 @@ func TestNanoRefusesTimesOutsideOfInt64(t *testing.T) {
 	require.True(t, ok)
 	require.Equal(t, int64(-1e9+5), ns)
 }
+
+func TestGridsAreEqualIfTheirBucketsAre(t *testing.T) {
+	t.Parallel()
+	type spelling struct{ width, origin, zone string }
+	const first = "0001-01-01T00:00:00Z"
+	for _, test := range []struct {
+		a, b  spelling
+		equal bool
+	}{
+		{spelling{"24h", first, "UTC"}, spelling{"1d", first, "UTC"}, true},
+		{spelling{"24h", first, "UTC"}, spelling{"1d", "2020-05-05T00:00:00Z", "UTC"}, true},
+		{spelling{"24h", first, "UTC"}, spelling{"1d", "2020-05-05T01:00:00Z", "UTC"}, false},
+		{spelling{"24h", first, "Europe/Berlin"}, spelling{"24h", first, "UTC"}, true},
+		{spelling{"24h", first, "Europe/London"}, spelling{"1d", first, "Europe/London"}, false},
+		{spelling{"1d", first, "Europe/Berlin"}, spelling{"1d", "2020-05-05T00:00:00Z", "Europe/Berlin"}, true},
+		{spelling{"2d", first, "Europe/Berlin"}, spelling{"2d", "0001-01-02T00:00:00Z", "Europe/Berlin"}, false},
+		{spelling{"1d", first, "Europe/Berlin"}, spelling{"1d", first, "Europe/Dublin"}, false},
+		{spelling{"1d", first, "Europe/Berlin"}, spelling{"1d", "0001-01-01T00:00:00.5Z", "Europe/Berlin"}, false},
+		{spelling{"1mo", first, "UTC"}, spelling{"1mo", "2020-05-01T00:00:00Z", "UTC"}, true},
+		{spelling{"1mo", first, "UTC"}, spelling{"1mo", "2020-05-02T00:00:00Z", "UTC"}, false},
+		{spelling{"12mo", first, "UTC"}, spelling{"1y", "2020-01-01T00:00:00Z", "UTC"}, true},
+		{spelling{"1mo", first, "UTC"}, spelling{"30d", first, "UTC"}, false},
+		{spelling{"1h", first, "UTC"}, spelling{"2h", first, "UTC"}, false},
+	} {
+		load := func(s spelling) bucket.Grid {
+			zone, err := bucket.LoadZone(s.zone)
+			require.NoError(t, err)
+			origin, err := time.Parse(time.RFC3339Nano, s.origin)
+			require.NoError(t, err)
+			return grid(t, width(t, s.width), origin, zone)
+		}
+		a, b := load(test.a), load(test.b)
+		require.Equal(t, []bool{test.equal, test.equal}, []bool{a.Equal(b), b.Equal(a)}, "%v and %v", test.a, test.b)
+		same := true
+		for at := time.Date(2019, 12, 30, 1, 2, 3, 4, time.UTC); at.Year() < 2021; at = at.Add(7 * time.Hour) {
+			s, e, _ := a.Bounds(at.UnixNano())
+			start, end, _ := b.Bounds(at.UnixNano())
+			same = same && s == start && e == end
+		}
+		require.Equal(t, test.equal, same, "%v and %v", test.a, test.b)
+	}
+}

@@ -2,9 +2,11 @@ package describe
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"time"
 
+	"github.com/telegraf-describe/telegraf-describe/internal/bucket"
 	"github.com/telegraf-describe/telegraf-describe/internal/engine"
 	"github.com/telegraf-describe/telegraf-describe/internal/state"
 )
@@ -25,12 +27,30 @@ const orphanInterval = time.Hour
 
 // sameBuckets reports whether buckets of these two identities have the same bounds, and rows in the same tables.
 func sameBuckets(a, b map[string]string) bool {
-	for _, option := range []string{"bucket", "timezone", "origin", "prefix"} {
-		if a[option] != b[option] {
-			return false
-		}
+	if a["prefix"] != b["prefix"] {
+		return false
 	}
-	return true
+	x, xErr := gridOf(a)
+	y, yErr := gridOf(b)
+	return xErr == nil && yErr == nil && x.Equal(y)
+}
+
+// gridOf returns the grid of an identity.
+func gridOf(identity map[string]string) (bucket.Grid, error) {
+	width, err := bucket.ParseWidth(identity["bucket"])
+	if err != nil { // a fraction of a second, which only a period can have
+		period, bad := time.ParseDuration(identity["bucket"])
+		if bad != nil {
+			return bucket.Grid{}, err
+		}
+		width = bucket.Fixed(period)
+	}
+	zone, zoneErr := bucket.LoadZone(identity["timezone"])
+	origin, originErr := time.Parse(time.RFC3339Nano, identity["origin"])
+	if err := errors.Join(zoneErr, originErr); err != nil {
+		return bucket.Grid{}, err
+	}
+	return bucket.NewGrid(width, origin, zone)
 }
 
 // likeness returns the number of options that are equal in both identities.
