@@ -63,8 +63,9 @@ demo: ## run the quickstart; DEMO_SECONDS, DEMO_API_PORT, DEMO_REDIS_PORT
 	bin/demo -check && $(MAKE) --no-print-directory build && exec bin/demo
 
 .PHONY: test
-test: ## run all tests; those with a real Redis want redis-server on PATH, REQUIRE_REDIS=1 insists
+test: ## run all tests; some want redis-server or chromium on PATH, REQUIRE_REDIS=1 and REQUIRE_CHROMIUM=1 insist
 	@command -v redis-server >/dev/null || echo "redis-server is not on PATH: the tests that need it are skipped"
+	@command -v chromium >/dev/null || echo "chromium is not on PATH: the tests that need it are skipped"
 	@$(MAKE) --no-print-directory -j2 test-race test-command
 	@$(MAKE) --no-print-directory -j2 test-long test-command-race
 	@$(MAKE) --no-print-directory test-attack

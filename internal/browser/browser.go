@@ -1,0 +1,215 @@
+// Package browser runs pages in a headless Chromium, for tests. Without an installed Chromium, the tests are skipped: see
+// [Start].
+package browser
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+)
+
+// timeout bounds the life of one tab.
+const timeout = 90 * time.Second
+
+// find returns the path of an installed Chromium.
+func find() (string, error) {
+	path, err := exec.LookPath("chromium")
+	if err != nil {
+		return exec.LookPath("chromium-browser")
+	}
+	return path, nil
+}
+
+// Browser is a running Chromium. It is safe for concurrent use.
+type Browser struct{ ctx context.Context }
+
+// Start starts a Chromium and stops it when the test ends. If none is on PATH, it skips the test; if the environment
+// variable REQUIRE_CHROMIUM is 1, it fails the test instead. Subtests share the browser, because a start takes a second.
+func Start(t testing.TB) *Browser {
+	t.Helper()
+	path, err := find()
+	if err != nil {
+		if os.Getenv("REQUIRE_CHROMIUM") == "1" {
+			t.Fatalf("%v, but REQUIRE_CHROMIUM is 1", err)
+		}
+		t.Skipf("%v: install chromium to run this test", err)
+	}
+	options := slices.Concat(chromedp.DefaultExecAllocatorOptions[:], []chromedp.ExecAllocatorOption{
+		chromedp.ExecPath(path), chromedp.Flag("enable-precise-memory-info", true),
+		chromedp.WSURLReadTimeout(timeout), chromedp.WindowSize(1440, 900),
+	})
+	if os.Getuid() == 0 {
+		options = append(options, chromedp.NoSandbox) // Chromium refuses to run as root with its sandbox
+	}
+	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(stop)
+	ctx, stop = chromedp.NewContext(ctx)
+	t.Cleanup(stop)
+	require.NoError(t, chromedp.Do(ctx), "Chromium does not start")
+	return &Browser{ctx}
+}
+
+// Tab is a tab of the browser with cookies and storage of its own. It records what its page requests and complains of.
+type Tab struct {
+	t   testing.TB
+	ctx context.Context
+
+	mu         sync.Mutex // guards the fields below
+	requests   []string   // addresses
+	complaints []string   // exceptions, errors of the console and of the browser, such as violations of the CSP
+}
+
+// Tab opens a tab and closes it when the test ends.
+func (b *Browser) Tab(t testing.TB) *Tab {
+	t.Helper()
+	ctx, stop := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
+	t.Cleanup(stop)
+	require.NoError(t, chromedp.Do(ctx))
+	ctx, stop = context.WithTimeout(ctx, timeout)
+	t.Cleanup(stop)
+	tab := &Tab{t: t, ctx: ctx}
+	require.NoError(t, chromedp.Listen(ctx, tab.note))
+	command(tab, network.Enable, network.EnableParams{})
+	command(tab, runtime.Enable, cdp.Empty{})
+	command(tab, log.Enable, cdp.Empty{})
+	tab.Size(1440, 900)
+	return tab
+}
+
+// command sends a command of the protocol to the tab.
+func command[P, R any](tab *Tab, c cdp.Command[P, R], params P) {
+	tab.t.Helper()
+	_, err := chromedp.Call(tab.ctx, c, params)
+	require.NoError(tab.t, err)
+}
+
+// note records an event of the tab.
+func (tab *Tab) note(event any) {
+	tab.mu.Lock()
+	defer tab.mu.Unlock()
+	switch e := event.(type) {
+	case *network.EventRequestWillBeSent:
+		tab.requests = append(tab.requests, e.Request.URL)
+	case *runtime.EventExceptionThrown:
+		tab.complaints = append(tab.complaints, (&chromedp.ExceptionError{ExceptionDetails: e.ExceptionDetails}).Error())
+	case *runtime.EventConsoleAPICalled:
+		if e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeWarning || e.Type == runtime.ConsoleAPICalledTypeAssert {
+			complaint := "console"
+			for _, arg := range e.Args {
+				complaint += " " + string(arg.Value) + arg.Description
+			}
+			tab.complaints = append(tab.complaints, complaint)
+		}
+	case *log.EventEntryAdded:
+		// An answer with an error status is no fault of the page.
+		if e.Entry.Source != log.EntrySourceNetwork && e.Entry.Level != log.EntryLevelVerbose && e.Entry.Level != log.EntryLevelInfo {
+			tab.complaints = append(tab.complaints, string(e.Entry.Source)+" "+e.Entry.Text+" "+e.Entry.URL)
+		}
+	}
+}
+
+// Run runs actions and fails the test if one fails.
+func (tab *Tab) Run(actions ...chromedp.Action[chromedp.Void]) {
+	tab.t.Helper()
+	require.NoError(tab.t, chromedp.Do(tab.ctx, actions...))
+}
+
+// Open opens an address.
+func (tab *Tab) Open(address string) {
+	tab.t.Helper()
+	tab.Run(chromedp.Navigate(address))
+}
+
+// Size sets the size of the window in pixels.
+func (tab *Tab) Size(width, height int64) {
+	tab.t.Helper()
+	tab.Run(chromedp.EmulateViewport(width, height))
+}
+
+// Dark makes the tab prefer dark colours.
+func (tab *Tab) Dark() {
+	tab.t.Helper()
+	dark := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}
+	command(tab, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: dark})
+}
+
+// Script runs a script before those of each page that the tab opens from now on.
+func (tab *Tab) Script(source string) {
+	tab.t.Helper()
+	command(tab, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: source})
+}
+
+// Eval evaluates an expression of JavaScript in the page of a tab and returns its value. It waits for a promise.
+func Eval[T any](tab *Tab, expression string) T {
+	tab.t.Helper()
+	v, err := chromedp.Run(tab.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	require.NoError(tab.t, err, expression)
+	return v
+}
+
+// Until waits until an expression of JavaScript is true in the page. If that takes too long, it fails the test with the text
+// of the page.
+func (tab *Tab) Until(expression string) {
+	tab.t.Helper()
+	wait := chromedp.Poll[bool]("Boolean("+expression+")", chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(patience))
+	if _, err := chromedp.Run(tab.ctx, wait); err != nil {
+		text, _ := chromedp.Run(tab.ctx, chromedp.Evaluate[string]("document.body.innerText"))
+		require.NoError(tab.t, err, "%s is not true, the page has the text:\n%s\nand complains: %q", expression, text, tab.Complaints())
+	}
+}
+
+// patience is how long Until waits.
+const patience = 30 * time.Second
+
+// Requests returns the addresses that the page has requested.
+func (tab *Tab) Requests() []string {
+	tab.mu.Lock()
+	defer tab.mu.Unlock()
+	return slices.Clone(tab.requests)
+}
+
+// Complaints returns the exceptions and errors of the page.
+func (tab *Tab) Complaints() []string {
+	tab.mu.Lock()
+	defer tab.mu.Unlock()
+	return slices.Clone(tab.complaints)
+}
+
+// Clean fails the test if the page complained, or requested anything from elsewhere than the address of a server.
+func (tab *Tab) Clean(address string) {
+	tab.t.Helper()
+	require.Empty(tab.t, tab.Complaints())
+	for _, url := range tab.Requests() {
+		own := strings.HasPrefix(url, address+"/") || strings.HasPrefix(url, "blob:"+address+"/") || url == "about:blank"
+		require.True(tab.t, own, "a request to %s", url)
+	}
+}
+
+// Screenshot writes a picture of the window to a file NAME.png in the folder of the environment variable SCREENSHOTS, or else
+// in the folder of the test's artifacts, which go test -artifacts keeps.
+func (tab *Tab) Screenshot(name string) {
+	tab.t.Helper()
+	folder := os.Getenv("SCREENSHOTS")
+	if folder == "" {
+		folder = tab.t.ArtifactDir()
+	}
+	picture, err := chromedp.Run(tab.ctx, chromedp.CaptureScreenshot())
+	require.NoError(tab.t, err)
+	require.NoError(tab.t, os.MkdirAll(folder, 0o750))                                       //nolint:gosec // the folder that the user names
+	require.NoError(tab.t, os.WriteFile(filepath.Join(folder, name+".png"), picture, 0o600)) //nolint:gosec // as above
+}
