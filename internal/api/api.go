@@ -143,7 +143,7 @@ func New(reader Reader, o Options) http.Handler {
 	s.metrics = newMetrics(o.Version, s.limits.budget.bytes, o.Collectors)
 	s.addresses, s.tokens = newRates("address", o.AddressRate, o.Now), newRates("token", o.TokenRate, o.Now)
 	s.scrapes = newScrapes(s.newExposition, o.Timeout, &s.limits.budget)
-	s.catalogue = catalogue{read: reader.Tables, now: o.Now, timeout: o.Timeout}
+	s.catalogue = catalogue{read: reader.Tables, exists: s.exists, now: o.Now, timeout: o.Timeout}
 	handler := s.cors(s.newMux())
 	if o.CheckHost {
 		handler = s.checkHost(handler)

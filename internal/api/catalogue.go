@@ -22,18 +22,25 @@ const (
 	tablePrefix = "analytics_"
 	// maxReads is how many tables are read at the same time for a list of tables.
 	maxReads = 8
+	// resolveWait is how long a request that names a table waits for the catalogue.
+	resolveWait = 200 * time.Millisecond
 )
 
 // catalogue is the list of all tables, kept in memory for catalogueAge. There is at most one reading at a time:
 // requests that arrive during a reading wait for it and share its result, even if it fails. A catalogue is safe for
 // concurrent use.
+//
+// In a cluster, the list is on another server than most tables, and can be lost alone. So a table that a request names is
+// found by its own keys if the list does not have it, or cannot be read.
 type catalogue struct {
 	read    func(context.Context) ([]record.TableEntry, error)
+	exists  func(context.Context, record.Table) (bool, error) // whether a table has keys
 	now     func() time.Time
 	timeout time.Duration // bounds one reading
 
-	mu     sync.Mutex
-	newest *reading // nil before the first, guarded by mu
+	mu         sync.Mutex // guards the fields below
+	newest     *reading   // nil before the first
+	wasFailing bool       // whether the reading before the newest has failed
 }
 
 // reading is one reading of the catalogue. Its results are set before done is closed.
@@ -72,6 +79,7 @@ func (c *catalogue) current(ctx context.Context) *reading {
 	defer c.mu.Unlock()
 	now := c.now()
 	if c.newest == nil || !c.newest.usable(now) {
+		c.wasFailing = c.newest != nil && c.newest.err != nil
 		c.newest = &reading{at: now, done: make(chan struct{})}
 		go c.newest.run(context.WithoutCancel(ctx), c.read, c.timeout)
 	}
@@ -117,25 +125,85 @@ func (c *catalogue) allowed(ctx context.Context, grant token.Grant) ([]record.Ta
 	return slices.DeleteFunc(slices.Clone(entries), func(e record.TableEntry) bool { return !grant.Allows(token.Read, e.Database) }), nil
 }
 
+// listed returns the tables whose databases may be read. The error is an unlisted if only the catalogue cannot be read.
+func (s *server) listed(ctx context.Context, grant token.Grant) ([]record.TableEntry, error) {
+	entries, err := s.catalogue.allowed(ctx, grant)
+	var away unavailable
+	if !errors.As(err, &away) {
+		return entries, err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), resolveWait) // ctx may have ended
+	defer cancel()
+	if s.reader.Ping(ctx) == nil {
+		err = unlisted{err}
+	}
+	return entries, err
+}
+
+// exists reports whether a table has keys.
+func (s *server) exists(ctx context.Context, t record.Table) (bool, error) {
+	version, starts, err := s.reader.Index(ctx, t, record.Range{Last: 1})
+	return version > 0 || len(starts) > 0, err
+}
+
 // resolve returns the table that a request names with or without the prefix. If the table with exactly this name and
 // the table with the prefix added both exist, it returns the one whose name has a single prefix. If neither exists,
-// or the action is not allowed in their database, the error is a notFound.
+// or the action is not allowed in their database, the error is a notFound. The time of the last write is zero if the
+// catalogue does not have the table.
 func (c *catalogue) resolve(ctx context.Context, grant token.Grant, action token.Action, named record.Table) (record.TableEntry, error) {
-	_, index, err := c.tables(ctx)
-	if err != nil {
-		return record.TableEntry{}, err
-	}
 	prefixed := record.Table{Database: named.Database, Name: tablePrefix + named.Name}
 	candidates := []record.Table{prefixed, named}
 	if strings.HasPrefix(named.Name, tablePrefix) {
 		candidates = []record.Table{named, prefixed}
 	}
+	if !grant.Allows(action, named.Database) {
+		return record.TableEntry{}, noTable(candidates[0])
+	}
+	index := c.soon(ctx)
 	for _, t := range candidates {
-		if e, ok := index[t]; ok && grant.Allows(action, t.Database) {
+		if e, ok := index[t]; ok {
 			return e, checkEntry(e)
 		}
 	}
+	for _, t := range candidates {
+		if t.Check() != nil { // the prefix makes the name too long
+			continue
+		}
+		if found, err := c.exists(ctx, t); found || err != nil {
+			return record.TableEntry{Table: t}, away(err)
+		}
+	}
 	return record.TableEntry{}, noTable(candidates[0])
+}
+
+// soon returns the tables of the catalogue, or nil if the catalogue cannot be read soon.
+func (c *catalogue) soon(ctx context.Context) map[record.Table]record.TableEntry {
+	if c.failing() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, resolveWait)
+	defer cancel()
+	_, index, err := c.tables(ctx)
+	if err != nil {
+		return nil
+	}
+	return index
+}
+
+// failing reports whether the newest reading has failed less than catalogueAge ago, or will probably not end soon.
+func (c *catalogue) failing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.newest
+	if r == nil {
+		return false
+	}
+	select {
+	case <-r.done:
+		return r.err != nil && c.now().Sub(r.at) < catalogueAge
+	default:
+		return c.wasFailing || c.now().Sub(r.at) >= resolveWait
+	}
 }
 
 // checkEntry returns an error for a table without a time of its last write: the reader then found a time that no writer
@@ -157,7 +225,7 @@ func (s *server) databases(w http.ResponseWriter, r *http.Request, p *params) er
 		return err
 	}
 	defer work.end()
-	entries, err := s.catalogue.allowed(r.Context(), p.grant)
+	entries, err := s.listed(r.Context(), p.grant)
 	if err != nil {
 		return err
 	}
@@ -190,7 +258,7 @@ type tableInfo struct {
 	LastBucket  *time.Time `json:"last_bucket"`
 	LastWrite   *time.Time `json:"last_write"`
 	Version     int64      `json:"version"`
-	// Error is the reason if the table cannot be read, because its data in Redis is corrupt.
+	// Error is the reason if the table cannot be read: its data in Redis is corrupt, or its server does not answer.
 	Error string `json:"error,omitempty"`
 }
 
@@ -205,7 +273,7 @@ func (s *server) tables(w http.ResponseWriter, r *http.Request, p *params) error
 		return err
 	}
 	defer work.end()
-	entries, err := s.catalogue.allowed(r.Context(), p.grant)
+	entries, err := s.listed(r.Context(), p.grant)
 	if err != nil {
 		return err
 	}
@@ -220,8 +288,8 @@ func (s *server) tables(w http.ResponseWriter, r *http.Request, p *params) error
 	return writeJSON(w, work, all)
 }
 
-// infos reads the description of each table, maxReads at the same time. A table whose data is corrupt has the reason in
-// its description.
+// infos reads the description of each table, maxReads at the same time. A table whose data is corrupt, or whose server does
+// not answer while others do, has the reason in its description.
 func (s *server) infos(ctx context.Context, entries []record.TableEntry) ([]tableInfo, error) {
 	all, errs := make([]tableInfo, len(entries)), make([]error, len(entries))
 	var wg sync.WaitGroup
@@ -236,10 +304,11 @@ func (s *server) infos(ctx context.Context, entries []record.TableEntry) ([]tabl
 			}
 			var corrupt *record.Corrupt
 			problem := ""
-			if errors.As(err, &corrupt) {
+			switch {
+			case errors.As(err, &corrupt):
 				problem, info = corrupt.What, record.TableInfo{}
-			} else {
-				errs[i] = err
+			case err != nil:
+				errs[i], problem = err, "the server of this table does not answer, try again"
 			}
 			all[i] = tableInfo{
 				Table: e.Name, Database: e.Database, Fields: notNil(info.Fields), TagKeys: notNil(info.TagKeys),
@@ -248,10 +317,8 @@ func (s *server) infos(ctx context.Context, entries []record.TableEntry) ([]tabl
 		})
 	}
 	wg.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return nil, away(err)
-		}
+	if ctx.Err() != nil || !slices.Contains(errs, nil) {
+		return nil, away(errors.Join(append(errs, ctx.Err())...))
 	}
 	return all, nil
 }

@@ -48,6 +48,73 @@ type broken struct {
 
 func (b broken) Tables(context.Context) ([]record.TableEntry, error) { return b.tables() }
 
+// Ping returns an error for a broken without a cache.
+func (b broken) Ping(ctx context.Context) error {
+	if b.Reader == nil {
+		return errors.New("away")
+	}
+	return b.Reader.Ping(ctx)
+}
+
+// In a cluster, the list of all tables is on one server. The tables on the others have their own keys.
+func TestANamedTableIsFoundWithoutTheListOfAllTables(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	want := len(s.fill(t))
+	for name, tables := range map[string]func() ([]record.TableEntry, error){
+		"fails":   func() ([]record.TableEntry, error) { return nil, errors.New("dial tcp 10.0.0.1: refused") },
+		"hangs":   func() ([]record.TableEntry, error) { <-t.Context().Done(); return nil, t.Context().Err() },
+		"lost":    func() ([]record.TableEntry, error) { return nil, nil },
+		"corrupt": func() ([]record.TableEntry, error) { return nil, &record.Corrupt{What: "of another type"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := api.Options{MaxRecords: 1000, MaxBuckets: 500, MaxBytes: 1 << 20, Timeout: 300 * time.Millisecond, ExportMaxSeries: 1, ExportBuckets: 1}
+			s := &service{Handler: api.New(broken{s.reader, tables}, o)}
+			for range 3 {
+				require.Len(t, array(t, s.get(t, "/analytics/cpu?database=db")), want)
+				require.Len(t, array(t, s.get(t, "/analytics/analytics_cpu?database=db")), want)
+			}
+			problemOf(t, s.get(t, "/analytics/mem?database=db"), http.StatusNotFound)
+			problemOf(t, s.get(t, "/analytics/cpu?database=db2"), http.StatusNotFound)
+			if name == "fails" || name == "hangs" {
+				for _, path := range []string{"/databases", "/analytics?database=db"} {
+					p := problemOf(t, s.get(t, path), http.StatusServiceUnavailable)
+					require.Contains(t, p.Detail, "the list of all tables is on a server that does not answer")
+				}
+			}
+		})
+	}
+}
+
+// halfAway is a cache whose server of one table does not answer.
+type halfAway struct{ *cache.Reader }
+
+func (h halfAway) Info(ctx context.Context, t record.Table) (record.TableInfo, error) {
+	if t.Name == "analytics_away" {
+		return record.TableInfo{}, errors.New("dial tcp 10.0.0.1: refused")
+	}
+	return h.Reader.Info(ctx, t)
+}
+
+func TestAListOfTablesHasTheTablesWhoseServerDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	s.fill(t)
+	lost := record.Table{Database: "db", Name: "analytics_away"}
+	require.NoError(t, s.writer.Put(t.Context(), lost, []record.Record{rec(0, "f", "a", 1)}))
+	only := record.Table{Database: "db2", Name: "analytics_away"}
+	require.NoError(t, s.writer.Put(t.Context(), only, []record.Record{rec(0, "f", "a", 1)}))
+	half := &service{Handler: api.New(halfAway{s.reader}, api.Options{MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1 << 20, Timeout: time.Second})}
+	var tables []map[string]any
+	require.NoError(t, json.Unmarshal(half.get(t, "/analytics?database=db").Body.Bytes(), &tables))
+	require.Len(t, tables, 2)
+	require.Equal(t, []any{"analytics_away", "the server of this table does not answer, try again"}, []any{tables[0]["table"], tables[0]["error"]})
+	require.Equal(t, []any{"f", "g"}, tables[1]["fields"])
+	require.NotContains(t, tables[1], "error")
+	problemOf(t, half.get(t, "/analytics?database=db2"), http.StatusServiceUnavailable)
+}
+
 // If Redis does not answer, each request waits for one timeout, not for those of the requests before it.
 func TestConcurrentRequestsShareOneReadOfTheCatalogue(t *testing.T) {
 	t.Parallel()

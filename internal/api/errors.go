@@ -80,6 +80,12 @@ type unavailable struct{ err error }
 func (e unavailable) Error() string { return e.err.Error() }
 func (e unavailable) Unwrap() error { return e.err }
 
+// unlisted wraps the error of a store that answers, but not with the list of all tables.
+type unlisted struct{ err error }
+
+func (e unlisted) Error() string { return e.err.Error() }
+func (e unlisted) Unwrap() error { return e.err }
+
 // problemKind is a kind of problem.
 type problemKind int
 
@@ -133,6 +139,7 @@ func kindOf(err error) (kind problemKind, detail string) {
 	var missing notFound
 	var much tooMuch
 	var away unavailable
+	var list unlisted
 	var full busy
 	var parts unmergeable
 	var accept notAcceptable
@@ -170,6 +177,9 @@ func kindOf(err error) (kind problemKind, detail string) {
 		return overloaded, full.Error()
 	case errors.As(err, &corrupt):
 		return corruptData, corrupt.Error()
+	case errors.As(err, &list):
+		return noAnswer, "the list of all tables is on a server that does not answer, try again; " +
+			"a table that the address names can be read if its own server answers"
 	case errors.As(err, &away), errors.Is(err, context.DeadlineExceeded):
 		return noAnswer, "the cache does not answer, try again"
 	}

@@ -3,6 +3,8 @@ package rediscache_test
 import (
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strconv"
@@ -18,6 +20,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/telegraf-describe/telegraf-describe/internal/api"
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
@@ -260,6 +263,7 @@ func TestAClusterLosesAPrimaryAndThenAShard(t *testing.T) {
 			gap := l.longestGap(kept[0], 4*time.Second)
 			t.Logf("shard %s: %d tables go on, at most %s apart; %d tables wait", stall.name, len(kept), gap.Round(time.Millisecond), len(lost))
 			require.Less(t, gap, noticedIn)
+			l.requireNamedTables(kept)
 			l.finish()
 			l.requireAll(kept)
 			require.Zero(t, l.ro.BufferLength(), "the rows of the shard do not fill the buffer")
@@ -276,6 +280,29 @@ func TestAClusterLosesAPrimaryAndThenAShard(t *testing.T) {
 			}
 			_ = l.ro.Output.Close()
 		})
+	}
+}
+
+// requireNamedTables requires that analytics-api finds tables by their names although the list of all tables is gone.
+func (l *traffic) requireNamedTables(tables []record.Table) {
+	l.t.Helper()
+	h := api.New(l.reader, api.Options{MaxRecords: 100, MaxBuckets: 100, MaxBytes: 1 << 20, Timeout: api.DefaultTimeout})
+	get := func(path string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, http.NoBody))
+		return w
+	}
+	began := time.Now()
+	for _, table := range tables {
+		w := get("/analytics/" + table.Name + "?database=db&last=1")
+		require.Equal(l.t, http.StatusOK, w.Code, w.Body)
+		require.Contains(l.t, w.Body.String(), `"field_name":"f"`)
+	}
+	l.t.Logf("analytics-api finds %d tables by their names in %s", len(tables), time.Since(began).Round(time.Millisecond))
+	for _, path := range []string{"/databases", "/analytics?database=db"} {
+		w := get(path)
+		require.Equal(l.t, http.StatusServiceUnavailable, w.Code, w.Body)
+		require.Contains(l.t, w.Body.String(), "the list of all tables is on a server that does not answer")
 	}
 }
 
