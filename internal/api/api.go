@@ -119,6 +119,7 @@ type server struct {
 	Options
 	reader    Reader
 	catalogue catalogue
+	names     seenNames
 	metrics   *metrics
 	addresses *rates
 	tokens    *rates

@@ -32,15 +32,20 @@ type service struct {
 func serve(t testing.TB, client redis.UniversalClient, edit func(*api.Options)) *service {
 	t.Helper()
 	s := &service{writer: cache.NewWriter(client, cache.Options{Retention: time.Hour}), reader: cache.NewReader(client)}
-	o := api.Options{
-		MaxRecords: 1000, MaxBuckets: 500, MaxBytes: 1 << 20, Timeout: 5 * time.Second, ExportMaxSeries: 100, ExportBuckets: 1000, Storage: "a test", Version: "v1",
-		Now: func() time.Time { return now.Add(time.Duration(s.clock.Load()) * time.Second) },
-	}
+	o := options(s)
 	if edit != nil {
 		edit(&o)
 	}
 	s.Handler = api.New(s.reader, o)
 	return s
+}
+
+// options are those of the service of a test.
+func options(s *service) api.Options {
+	return api.Options{
+		MaxRecords: 1000, MaxBuckets: 500, MaxBytes: 1 << 20, Timeout: 5 * time.Second, ExportMaxSeries: 100, ExportBuckets: 1000, Storage: "a test", Version: "v1",
+		Now: func() time.Time { return now.Add(time.Duration(s.clock.Load()) * time.Second) },
+	}
 }
 
 func inProcess(t testing.TB, edit func(*api.Options)) *service {

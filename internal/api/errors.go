@@ -113,20 +113,62 @@ var problemKinds = [...]struct {
 	title  string
 	about  string // when it occurs, as a sentence
 }{
-	badRequest:    {"bad-request", http.StatusBadRequest, "Bad request", "Parameters are wrong or unknown. The member `errors` has each of them."},
-	needsToken:    {"unauthorized", http.StatusUnauthorized, "Unauthorized", "The request has no valid token."},
-	notPermitted:  {"forbidden", http.StatusForbidden, "Forbidden", "The token does not allow the request."},
-	nothingFound:  {"not-found", http.StatusNotFound, "Not found", "The table or database does not exist, or the token does not allow it."},
-	wrongMethod:   {"method-not-allowed", http.StatusMethodNotAllowed, "Method not allowed", "The service only reads: GET, HEAD and OPTIONS."},
-	noFormat:      {"not-acceptable", http.StatusNotAcceptable, "Not acceptable", "The header Accept allows none of the formats."},
-	otherHost:     {"misdirected-request", http.StatusMisdirectedRequest, "Misdirected request", "The header Host is not a name of this machine."},
-	noSummaries:   {"no-summaries", http.StatusUnprocessableEntity, "No summaries", "Records cannot be merged, because their summaries are not in the cache."},
-	beyondLimit:   {"too-much", http.StatusUnprocessableEntity, "Too much", "The answer, or what must be read for it, is beyond a limit. The detail has the numbers."},
-	tooFast:       {"too-many-requests", http.StatusTooManyRequests, "Too many requests", "This client or token has too many requests. The header Retry-After has the seconds to wait."},
-	overloaded:    {"busy", http.StatusServiceUnavailable, "Busy", "Other requests use what this one needs. The header Retry-After has the seconds to wait."},
-	noAnswer:      {"unavailable", http.StatusServiceUnavailable, "Unavailable", "Redis does not answer. The header Retry-After has the seconds to wait."},
-	corruptData:   {"corrupt-data", http.StatusInternalServerError, "Corrupt data", "Redis has data of the table that no writer stores."},
-	internalError: {"internal-error", http.StatusInternalServerError, "Internal error", "The service failed. Its log has the reason, with the id in the header X-Request-Id."},
+	badRequest: {
+		"bad-request", http.StatusBadRequest, "Bad request",
+		"Parameters are wrong or unknown. The member `errors` has each of them.",
+	},
+	needsToken: {
+		"unauthorized", http.StatusUnauthorized, "Unauthorized",
+		"The request has no valid token.",
+	},
+	notPermitted: {
+		"forbidden", http.StatusForbidden, "Forbidden",
+		"The token does not allow the request.",
+	},
+	nothingFound: {
+		"not-found", http.StatusNotFound, "Not found",
+		"The table or database does not exist, or the token does not allow it.",
+	},
+	wrongMethod: {
+		"method-not-allowed", http.StatusMethodNotAllowed, "Method not allowed",
+		"The service only reads: GET, HEAD and OPTIONS.",
+	},
+	noFormat: {
+		"not-acceptable", http.StatusNotAcceptable, "Not acceptable",
+		"The header Accept allows none of the formats.",
+	},
+	otherHost: {
+		"misdirected-request", http.StatusMisdirectedRequest, "Misdirected request",
+		"The header Host is not a name of this machine.",
+	},
+	noSummaries: {
+		"no-summaries", http.StatusUnprocessableEntity, "No summaries",
+		"Records cannot be merged, because their summaries are not in the cache.",
+	},
+	beyondLimit: {
+		"too-much", http.StatusUnprocessableEntity, "Too much",
+		"The answer, or what must be read for it, is beyond a limit. The detail has the numbers.",
+	},
+	tooFast: {
+		"too-many-requests", http.StatusTooManyRequests, "Too many requests",
+		"This client or token has too many requests. The header Retry-After has the seconds to wait.",
+	},
+	overloaded: {
+		"busy", http.StatusServiceUnavailable, "Busy",
+		"Other requests use what this one needs. The header Retry-After has the seconds to wait.",
+	},
+	noAnswer: {
+		"unavailable", http.StatusServiceUnavailable, "Unavailable",
+		"Redis does not answer. The header Retry-After has the seconds to wait.",
+	},
+	corruptData: {
+		"corrupt-data", http.StatusInternalServerError, "Corrupt data",
+		"Redis has data of the table that no writer stores.",
+	},
+	internalError: {
+		"internal-error", http.StatusInternalServerError, "Internal error",
+		"The service failed. Its log has the reason, with the id in the header X-Request-Id.",
+	},
 }
 
 // problemTypes is the beginning of the type of each problem.

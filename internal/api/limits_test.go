@@ -28,7 +28,7 @@ func TestRecordsReadAreLimitedWithTheNumbers(t *testing.T) {
 	t.Parallel()
 	s := inProcess(t, func(o *api.Options) { o.MaxScanned = 30 })
 	s.fill(t)
-	for _, query := range []string{"&tag=agent=zzz", "&tag=host=zzz", "&field=none", "&limit=1&field=none", ""} {
+	for _, query := range []string{"&tag=agent=zzz", "&tag=host=zzz", "&tag=cpu=none", "&limit=1&tag=cpu=none", ""} {
 		p := problemOf(t, s.get(t, "/analytics/cpu?database=db"+query), http.StatusUnprocessableEntity)
 		require.Equal(t, "the request has to read 32 records or more, at most 30 are allowed: narrow it down with start, end or last", p.Detail, query)
 	}

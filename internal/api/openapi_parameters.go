@@ -33,12 +33,15 @@ const timeAbout = "RFC 3339, with `%2B` for `+`; a date, which is midnight in UT
 func (s *server) recordParameters() []parameter {
 	return slices.Concat([]parameter{
 		databaseParameter(s.DefaultDatabase),
-		{name: "start", examples: []string{"-6h", "2026-01-02", "2026-01-02T03:04:05Z", "1767323045"}, about: "Only buckets that begin at this time or later: " + timeAbout},
+		{name: "start", examples: []string{"-6h", "2026-01-02", "2026-01-02T03:04:05Z", "1767323045"},
+			about: "Only buckets that begin at this time or later: " + timeAbout},
 		{name: "end", examples: []string{"now", "2026-01-03T00:00:00%2B01:00"}, about: "Only buckets that begin before this time: " + timeAbout},
 		{name: "last", most: s.MaxBuckets, examples: []string{"1", "60"},
-			about: "The newest n buckets of these. With `end=now`, no buckets of devices whose clock is ahead. With `final=true`, buckets that have a final record."},
+			about: "The newest n buckets of these. With `end=now`, no buckets of devices whose clock is ahead. " +
+				"With `final=true`, buckets that have a final record."},
 		{name: "limit", most: s.MaxRecords, examples: []string{"100"},
-			about: "The newest n records of these. Without it, the answer is complete or an error. Of a bucket that has more records than are missing, any of them."},
+			about: "The newest n records of these. Without it, the answer is complete or an error. " +
+				"Of a bucket that has more records than are missing, any of them."},
 		{name: "final", choices: []string{"true"}, examples: []string{"true"},
 			about: "Only final records. A record without the member `final` counts as final once its bucket has ended."},
 		fieldParameter(), tagParameter(),
@@ -55,7 +58,8 @@ func rollupParameters() []parameter {
 		{name: "timezone", with: "bucket=1d", preset: "UTC", examples: []string{"Europe/Berlin"},
 			about: "Roll-up: the time zone in which days, weeks, months and years of `bucket` begin."},
 		{name: "stats", repeated: true, examples: []string{"count,mean,p99.9", "max"},
-			about: "Roll-up: the statistics, repeated or separated by commas, also any percentile such as `p99.9`. Default: those that describe emits by default."},
+			about: "Roll-up: the statistics, repeated or separated by commas, also any percentile such as `p99.9`. " +
+				"Default: those that describe emits by default."},
 		{name: "method", preset: "linear", choices: []string{"linear", "nearest_rank", "floor_rank"}, examples: []string{"nearest_rank"},
 			about: "Roll-up: how percentiles between two values are computed, as `quantile_method` of describe."},
 		{name: "share_le", repeated: true, number: true, examples: []string{"99.5"},

@@ -51,8 +51,8 @@ func recordsDocs() docs {
 		answers: []answerDoc{
 			{contentType: "application/json", schema: "Records", about: "The records as a JSON array."},
 			{contentType: "application/jsonl", about: "A record as JSON on each line."},
-			{contentType: "text/csv", about: "A line of names, and a line for each record. Each member that a record has is a column. A text that a spreadsheet would " +
-				"run as a formula has an apostrophe in front."},
+			{contentType: "text/csv", about: "A line of names, and a line for each record. Each member that a record has is a column. " +
+				"A text that a spreadsheet would run as a formula has an apostrophe in front."},
 			{contentType: "text/plain", about: "Line protocol of InfluxDB."},
 		},
 		conditional: true,
@@ -61,7 +61,8 @@ func recordsDocs() docs {
 			{"The newest bucket", "/analytics/cpu?database=mydb&last=1"},
 			{"One field of one host in the last six hours", "/analytics/cpu?database=mydb&field=usage_idle&tag=host=a&start=-6h&last=1"},
 			{"Hourly percentiles of each host, as CSV", "/analytics/cpu?database=mydb&bucket=1h&group_by=host&stats=count,p50,p99.9&format=csv"},
-			{"The share of values up to 99.5 on each day in Berlin", "/analytics/cpu?database=mydb&bucket=1d&timezone=Europe/Berlin&group_by=&share_le=99.5&stats=count"},
+			{"The share of values up to 99.5 on each day in Berlin",
+				"/analytics/cpu?database=mydb&bucket=1d&timezone=Europe/Berlin&group_by=&share_le=99.5&stats=count"},
 		},
 	}
 }
@@ -88,7 +89,8 @@ func streamDocs() docs {
 func healthDocs() docs {
 	return docs{
 		id: "health", summary: "Check that the service runs",
-		about:    "The status is 200 while the service runs, also if Redis does not. Where tokens are needed, only a request with a valid one gets the details.",
+		about: "The status is 200 while the service runs, also if Redis does not. " +
+			"Where tokens are needed, only a request with a valid one gets the details.",
 		answers:  []answerDoc{{contentType: "application/json", schema: "Health", about: "The service runs."}},
 		examples: []exampleDoc{{"A probe", "/health"}},
 	}

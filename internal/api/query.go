@@ -29,6 +29,14 @@ type query struct {
 	descending bool // the newest bucket first
 }
 
+// names returns the fields and the keys of tags that the query names.
+func (q *query) names() []askedName {
+	if q.rolling == nil {
+		return askedNames(q.fields, q.tags, nil)
+	}
+	return askedNames(q.fields, q.tags, q.rolling.groupBy)
+}
+
 // params reads the parameters of a request and collects their faults. Its methods return the zero value for a
 // parameter that is absent or wrong.
 type params struct {

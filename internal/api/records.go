@@ -33,6 +33,9 @@ func (s *server) records(w http.ResponseWriter, r *http.Request, p *params) erro
 		return err
 	}
 	defer work.end()
+	if err := s.checkNames(r.Context(), q.table, q.names()); err != nil {
+		return err
+	}
 	if q.rolling != nil {
 		return s.rollUp(w, r, q, work)
 	}

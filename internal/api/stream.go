@@ -153,6 +153,9 @@ func (s *server) subscribe(r *http.Request, grant token.Grant, q *streamed) (*st
 		return nil, err
 	}
 	q.table = entry.Table
+	if err := s.checkNames(ctx, q.table, askedNames(q.fields, q.tags, nil)); err != nil {
+		return nil, err
+	}
 	sub, err := s.Streams.Subscribe(ctx, q.table, r.Header.Get("Last-Event-ID"))
 	switch {
 	case errors.Is(err, stream.ErrFull), errors.Is(err, stream.ErrClosed):
