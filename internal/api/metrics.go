@@ -17,6 +17,7 @@ type metrics struct {
 	failures *prometheus.CounterVec
 	refusals *prometheus.CounterVec
 	invalid  prometheus.Counter
+	corrupt  prometheus.Counter
 	serve    handler
 }
 
@@ -40,6 +41,9 @@ func newMetrics(version string, bytes func() int, more []prometheus.Collector) *
 			Name: "analytics_api_invalid_records_total", Help: "Texts in Redis that requests selected and that are not records.",
 		}),
 	}
+	m.corrupt = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "analytics_api_corrupt_summaries_total", Help: "Requests that failed because a summary in Redis is corrupt. The log and the problem name it.",
+	})
 	inFlight := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "analytics_api_answer_bytes", Help: "Memory of the answers that are read or written now.",
 	}, func() float64 { return float64(bytes()) })
@@ -48,7 +52,7 @@ func newMetrics(version string, bytes func() int, more []prometheus.Collector) *
 	})
 	info.Set(1)
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(m.requests, m.seconds, m.failures, m.refusals, m.invalid, inFlight, info)
+	registry.MustRegister(m.requests, m.seconds, m.failures, m.refusals, m.invalid, m.corrupt, inFlight, info)
 	registry.MustRegister(more...)
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	handler := promhttp.HandlerFor(registry, promhttp.HandlerOpts{DisableCompression: true})

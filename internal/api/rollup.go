@@ -317,6 +317,7 @@ func (s *server) rollupError(t record.Table, err error) error {
 	case errors.Is(err, rollup.ErrRange):
 		return faults{{Location: "query.bucket", Value: "", Message: err.Error()}}
 	case errors.Is(err, stats.ErrFormat), errors.Is(err, series.ErrKey):
+		s.metrics.corrupt.Inc()
 		return &record.Corrupt{Table: t, What: err.Error()}
 	}
 	return err

@@ -145,6 +145,18 @@ func TestRecordsWithoutSummariesAreNotRolledUp(t *testing.T) {
 	require.Contains(t, w.Body.String(), `no cached summary, and percentiles cannot be merged without: set emit_summary = \"compact\" in [[aggregators.describe]]`)
 }
 
+func TestACorruptSummaryIsNamedAndCounted(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	bad := summarized(rec(0, "f", "a", 0), 1)
+	bad.Replica, bad.Summary = "r", []byte("no summary")
+	s.put(t, bad, summarized(rec(0, "g", "a", 0), 1))
+	require.Len(t, rows(t, s, "/analytics/cpu?database=db&bucket=1h&field=g"), 1, "only wanted summaries are read")
+	p := problemOf(t, s.get(t, "/analytics/cpu?database=db&bucket=1h"), http.StatusInternalServerError)
+	require.Contains(t, p.Detail, `table "analytics_cpu" of database "db" is corrupt: field "f" of the series "cpu=cpu0,host=a" in the bucket 2026-01-02T03:04:00Z: `)
+	require.Contains(t, s.get(t, "/metrics").Body.String(), "analytics_api_corrupt_summaries_total 1\n")
+}
+
 func TestRollUpsAreLimited(t *testing.T) {
 	t.Parallel()
 	s := inProcess(t, func(o *api.Options) { o.MaxRecords, o.MaxBuckets, o.MaxScanned = 3, 20, 30 })

@@ -17,7 +17,7 @@ import (
 func Merge(parts []record.SummaryPart, exactLimit int) (*stats.Summary, error) {
 	slices.SortFunc(parts, func(a, b record.SummaryPart) int { return cmp.Or(cmp.Compare(a.Agent, b.Agent), cmp.Compare(a.Replica, b.Replica)) })
 	var r Rollup
-	ignored, err := r.replicas(parts)
+	ignored, _, err := r.replicas(parts)
 	if err != nil {
 		return nil, err
 	}

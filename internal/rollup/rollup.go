@@ -122,19 +122,28 @@ func (r *Rollup) Add(start time.Time, parts []record.SummaryPart) error {
 		return err
 	}
 	parts = r.wanted(start, parts)
-	ignored, err := r.replicas(parts)
+	parts, err := r.wantedReplicas(start, parts)
 	if err != nil {
 		return err
+	}
+	ignored, at, err := r.replicas(parts)
+	if err != nil {
+		return in(start, &parts[at], err)
 	}
 	for i := range parts {
 		if ignored != nil && ignored[i] {
 			continue
 		}
 		if err := r.add(&parts[i]); err != nil {
-			return fmt.Errorf("field %q of the series %q in the bucket %s: %w", parts[i].Field, parts[i].Tags, start.UTC().Format(time.RFC3339Nano), err)
+			return in(start, &parts[i], err)
 		}
 	}
 	return nil
+}
+
+// in returns an error of a part with the place of the part.
+func in(start time.Time, p *record.SummaryPart, err error) error {
+	return fmt.Errorf("field %q of the series %q in the bucket %s: %w", p.Field, p.Tags, start.UTC().Format(time.RFC3339Nano), err)
 }
 
 // Close yields the records of the last bucket.
@@ -181,10 +190,11 @@ func (r *Rollup) begin(start time.Time) error {
 }
 
 // replicas returns which parts are ignored because another replica of the agent has more values, or nil if there are no
-// replicas. Among replicas with equally many values, a final record precedes an open one, then the first in order.
-func (r *Rollup) replicas(parts []record.SummaryPart) (ignored []bool, err error) {
-	if !slices.ContainsFunc(parts, func(p record.SummaryPart) bool { return p.Replica != "" }) {
-		return nil, nil
+// replicas. Among replicas with equally many values, a final record precedes an open one, then the first in order. An error is
+// that of the part at an index.
+func (r *Rollup) replicas(parts []record.SummaryPart) (ignored []bool, at int, err error) {
+	if !slices.ContainsFunc(parts, isReplica) {
+		return nil, 0, nil
 	}
 	ignored = make([]bool, len(parts))
 	counts := make([]uint64, len(parts))
@@ -196,7 +206,7 @@ func (r *Rollup) replicas(parts []record.SummaryPart) (ignored []bool, err error
 		p := &parts[i]
 		if len(p.Summary) > 0 {
 			if err := r.scratch.UnmarshalBinary(p.Summary); err != nil {
-				return nil, err
+				return nil, i, err
 			}
 			counts[i] = r.scratch.Count()
 		}
@@ -211,7 +221,26 @@ func (r *Rollup) replicas(parts []record.SummaryPart) (ignored []bool, err error
 		}
 		r.fullest[key] = i
 	}
-	return ignored, nil
+	return ignored, 0, nil
+}
+
+func isReplica(p record.SummaryPart) bool { return p.Replica != "" }
+
+// wantedReplicas returns the parts whose fields and series are wanted if some parts are replicas, so that the summaries of the
+// others are not read, or else all parts.
+func (r *Rollup) wantedReplicas(start time.Time, parts []record.SummaryPart) (kept []record.SummaryPart, err error) {
+	if !slices.ContainsFunc(parts, isReplica) {
+		return parts, nil
+	}
+	for i := range parts {
+		switch g, err := r.group(&parts[i]); {
+		case err != nil:
+			return nil, in(start, &parts[i], err)
+		case g != nil:
+			kept = append(kept, parts[i])
+		}
+	}
+	return kept, nil
 }
 
 // fuller reports whether replica p, of n values, is used rather than q, of m values.

@@ -300,6 +300,16 @@ func TestWhatCannotBeMergedIsAnError(t *testing.T) {
 		require.ErrorIs(t, err, stats.ErrFormat)
 	}
 	s = store{}
+	s.put(60, record.SummaryPart{Tags: "host=a", Field: "f", Replica: "r"}, 64, 1)
+	s[60] = append(s[60], record.SummaryPart{Tags: "host=a", Field: "bad", Replica: "r", Summary: []byte("no")}, record.SummaryPart{Tags: "host=b", Field: "f", Replica: "r", Summary: []byte("no")})
+	wanted := record.Wanted{Fields: []string{"f"}, Tags: []series.Tag{{Key: "host", Value: "a"}}}
+	require.Len(t, s.roll(t, rollup.Plan{Wanted: wanted}), 1, "summaries of other fields and series are not read")
+	for _, field := range []string{"f", "bad"} {
+		_, err = s.try(rollup.Plan{Wanted: record.Wanted{Fields: []string{field}}})
+		require.ErrorIs(t, err, stats.ErrFormat)
+		require.ErrorContains(t, err, map[string]string{"f": `field "f" of the series "host=b" in the bucket 1970-01-01T00:01:00Z: `, "bad": `field "bad" of the series "host=a" in`}[field])
+	}
+	s = store{}
 	for i := range 3 {
 		s.put(0, record.SummaryPart{Tags: fmt.Sprint("host=", i), Field: "f"}, 64, 1)
 	}
