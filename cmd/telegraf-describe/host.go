@@ -2,6 +2,7 @@ package main
 
 import (
 	"log"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -34,7 +35,7 @@ func newHost(c *config.Config, once, test bool) *host {
 		if !ok {
 			continue
 		}
-		w := &window{ra: ra}
+		w := &window{ra: ra, place: pushPlace}
 		keepsState := c.Agent.Statefile != "" && !once && !test
 		number := ids[d.ID()]
 		ids[d.ID()]++
@@ -57,15 +58,19 @@ func newHost(c *config.Config, once, test bool) *host {
 }
 
 // window follows the periods of a running aggregator, to recognize its last Push. Telegraf pushes at the end of each
-// period, and once more when no metric follows.
+// period, and once more when no metric follows. These are two calls in the code of Telegraf, so they differ in their
+// place. The place of the first kind is known from the first Push before the run stops.
 //
-// If both come at about the same time, the two Pushes look alike. So if the end of a period is near, stop waits for the Push at that end
-// before the agent may stop. A Push at the end of a period while the run stops moves the next end out of reach: see isLast.
+// A run that stops in its first period has no such Push. There, a Push before the end of the period is the last one. So if that end is near,
+// stop waits for the Push at it before the agent may stop, and a Push at the end while the run stops moves the next end out of reach: see isLast.
 type window struct {
-	ra *models.RunningAggregator
+	ra    *models.RunningAggregator
+	place func() uintptr // returns pushPlace; tests replace it
+	timer uintptr        // the place of a Push at the end of a period; 0 before the first; guarded by the lock of the aggregator
 
-	mu  sync.Mutex
-	end time.Time // of the period under way; zero before the first; guarded by mu
+	mu   sync.Mutex
+	end  time.Time // of the period under way; zero before the first; guarded by mu
+	sure bool      // whether timer is known; guarded by mu
 }
 
 const (
@@ -77,6 +82,24 @@ const (
 	never = 365 * 24 * time.Hour
 )
 
+// agentPush is the function of Telegraf that calls Push.
+const agentPush = "github.com/influxdata/telegraf/agent.(*Agent).push"
+
+// pushPlace returns the place in agentPush from which the caller was called, or 0 if it was called from elsewhere.
+func pushPlace() uintptr {
+	var callers [32]uintptr
+	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers[:])])
+	for {
+		frame, more := frames.Next()
+		if frame.Function == agentPush {
+			return frame.PC
+		}
+		if !more {
+			return 0
+		}
+	}
+}
+
 // observe reads the end of the period. It must be called with the lock of the aggregator held.
 func (w *window) observe() { w.set(w.ra.EndPeriod()) }
 
@@ -84,17 +107,24 @@ func (w *window) observe() { w.set(w.ra.EndPeriod()) }
 func (w *window) set(end time.Time) (before time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	before, w.end = w.end, end
+	before, w.end, w.sure = w.end, end, w.timer != 0
 	return before
 }
 
-// isLast reports, during a Push, whether it is the last one: the run stops, and the period has not ended. If the run stops
-// and this is not the last Push, the period that follows is made to never end, so that the next Push is the last one.
+// isLast reports, during a Push, whether it is the last one. If the place of the Push does not show that, the last one is a Push
+// while the run stops and before the period has ended. If the run stops and this is not the last Push, the period that follows is then
+// made to never end, so that the next Push is the last one.
 func (w *window) isLast(stopping bool) bool {
+	place := w.place()
+	if !stopping {
+		w.timer = place
+	}
 	end, now := w.set(w.ra.EndPeriod()), time.Now()
 	switch {
 	case !stopping:
 		return false
+	case w.timer != 0 && place != 0:
+		return place != w.timer
 	case now.Before(end.Add(-slack)):
 		return true
 	}
@@ -103,13 +133,13 @@ func (w *window) isLast(stopping bool) bool {
 	return false
 }
 
-// wait waits for the Push at the end of the period, if that is near, and at most for the time near after it. It polls, because the Push is
-// seen only by observing the period.
+// wait waits for the Push at the end of the period, if that is near and its place is not known yet, and at most for the time near after it.
+// It polls, because the Push is seen only by observing the period.
 func (w *window) wait() {
 	w.mu.Lock()
-	end := w.end
+	end, sure := w.end, w.sure
 	w.mu.Unlock()
-	if end.IsZero() || time.Until(end) > near {
+	if sure || end.IsZero() || time.Until(end) > near {
 		return
 	}
 	for until := end.Add(near); time.Now().Before(until); time.Sleep(time.Millisecond) {
@@ -122,7 +152,7 @@ func (w *window) wait() {
 	}
 }
 
-// stop must be called before the agent's context ends. It takes up to about two seconds where the end of a period is near.
+// stop must be called before the agent's context ends. It takes up to about two seconds where the end of the first period is near.
 func (h *host) stop() {
 	h.stopping.Store(true)
 	for _, d := range h.plugins {

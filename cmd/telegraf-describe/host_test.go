@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"log"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/influxdata/telegraf"
+	"github.com/influxdata/telegraf/agent"
 	"github.com/influxdata/telegraf/config"
 	"github.com/influxdata/telegraf/metric"
 	"github.com/influxdata/telegraf/models"
@@ -83,14 +86,68 @@ func TestRowsThatAnOutputCannotHandleAreWarnedOf(t *testing.T) {
 	}
 }
 
+// pushed is the plugin of a test that keeps the places of its Pushes.
+type pushed struct {
+	places []uintptr
+	after  func(n int) // called after each Push, with the number of Pushes
+}
+
+func (*pushed) SampleConfig() string { return "" }
+func (*pushed) Add(telegraf.Metric)  {}
+func (*pushed) Reset()               {}
+func (p *pushed) Push(telegraf.Accumulator) {
+	p.places = append(p.places, pushPlace())
+	p.after(len(p.places))
+}
+
+// In the agent, the Pushes at the end of a period have one place, and the last Push has another.
+func TestTheLastPushOfTheAgentHasAPlaceOfItsOwn(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	p := &pushed{after: func(n int) {
+		if n == 2 {
+			cancel()
+		}
+	}}
+	c := config.NewConfig()
+	require.NoError(t, c.LoadConfigData([]byte("[agent]\n  flush_interval = \"10ms\"\n[[inputs.mem]]\n[[outputs.discard]]\n"), config.EmptySourcePath))
+	c.Aggregators = append(c.Aggregators, models.NewRunningAggregator(p, &models.AggregatorConfig{Name: "pushed", Period: 20 * time.Millisecond}))
+	require.NoError(t, agent.NewAgent(c).Run(ctx))
+	n := len(p.places)
+	require.GreaterOrEqual(t, n, 3)
+	for _, place := range p.places[:n-1] {
+		require.Equal(t, p.places[0], place)
+	}
+	require.NotZero(t, p.places[0])
+	require.NotContains(t, []uintptr{0, p.places[0]}, p.places[n-1])
+}
+
+// The last Push may come in the instant in which a period ends. Its place shows that it is the last one.
+func TestTheLastPushIsRecognizedByItsPlaceAtTheEndOfAPeriod(t *testing.T) {
+	t.Parallel()
+	const timer, last = 1, 2
+	at := uintptr(timer)
+	ra := models.NewRunningAggregator(aggregators.Aggregators["describe"](), &models.AggregatorConfig{Name: "describe", Period: time.Minute})
+	w := &window{ra: ra, place: func() uintptr { return at }}
+	ends := func() { ra.UpdateWindow(time.Now().Add(-time.Minute), time.Now()); w.observe() }
+	ends()
+	require.False(t, w.isLast(false))
+	ends()
+	w.wait() // returns at once
+	require.False(t, w.isLast(true), "the timer fires while the run stops")
+	ends()
+	at = last
+	require.True(t, w.isLast(true))
+}
+
 // Telegraf's timer may fire while the run stops. The Push after that is the last one, also if it comes when another period
 // would have ended.
-func TestTheLastPushIsRecognizedAtTheEndOfAPeriod(t *testing.T) {
+func TestTheLastPushIsRecognizedAtTheEndOfTheFirstPeriod(t *testing.T) {
 	t.Parallel()
 	const period = 20 * time.Millisecond
 	newWindow := func() (*window, *models.RunningAggregator) {
 		ra := models.NewRunningAggregator(aggregators.Aggregators["describe"](), &models.AggregatorConfig{Name: "describe", Period: period})
-		w := &window{ra: ra}
+		w := &window{ra: ra, place: func() uintptr { return 0 }}
 		ra.UpdateWindow(time.Now(), time.Now().Add(period))
 		w.observe()
 		return w, ra
