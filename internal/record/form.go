@@ -3,7 +3,6 @@ package record
 import (
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // Form is the form that the JSON of every record of one bucket has. It finds texts that no writer stored, without parsing
@@ -27,63 +26,41 @@ func NewForm(table string, start time.Time) Form {
 // the type that [Parse] wants, and none of the first members may occur again. Matches does not notice that a tag or a
 // statistic occurs twice.
 func (f Form) Matches(text string) bool {
-	rest, ok := strings.CutPrefix(text, f.names)
-	if !ok {
-		return false
-	}
-	field := stringLen(rest)
-	if field == 0 {
-		return false
-	}
-	if rest, ok = strings.CutPrefix(rest[field:], f.start); !ok {
-		return false
-	}
-	agent := stringLen(rest)
-	if agent == 0 {
-		return false
-	}
-	rest = rest[agent:]
-	for strings.HasPrefix(rest, ",") {
-		n := memberLen(rest[1:])
-		if n == 0 {
-			return false
-		}
-		rest = rest[1+n:]
-	}
-	return rest == "}" && utf8.ValidString(text)
+	_, ok := f.Outline(text)
+	return ok
 }
 
-// memberLen returns the length of the member of an object at the beginning of s, or 0 if s does not begin with one that
-// may follow the agent of a record.
-func memberLen(s string) int {
+// member returns the name, with its quotation marks, and the value of the member of an object at the beginning of s. The value
+// is empty if s does not begin with a member that may follow the agent of a record.
+func member(s string) (name, value string) {
 	key := stringLen(s)
 	if key == 0 || key == len(s) || s[key] != ':' {
-		return 0
+		return "", ""
 	}
-	value := s[key+1:]
-	n := valueLen(value)
-	if n == 0 {
-		return 0
+	name, value = s[:key], s[key+1:]
+	value = value[:valueLen(value)]
+	if value == "" {
+		return "", ""
 	}
-	switch name := s[1 : key-1]; name {
+	switch text := name[1 : key-1]; text {
 	case Replica:
 		if value[0] != '"' {
-			return 0
+			return "", ""
 		}
 	case FinalName:
-		if value[:n] != "true" && value[:n] != "false" {
-			return 0
+		if value != "true" && value != "false" {
+			return "", ""
 		}
 	case Revision:
-		if digitsLen(value[:n]) != n {
-			return 0
+		if digitsLen(value) != len(value) {
+			return "", ""
 		}
 	default:
-		if isMember(name) {
-			return 0
+		if isMember(text) {
+			return "", ""
 		}
 	}
-	return key + 1 + n
+	return name, value
 }
 
 // valueLen returns the length of the JSON string, number, boolean or null at the beginning of s, or 0 for another text.

@@ -1,0 +1,111 @@
+package record
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Outline has parts of a record's JSON. It shares the memory of the JSON.
+type Outline struct {
+	Field, Agent string // JSON strings, with their quotation marks
+	Replica      string // a JSON string, or empty
+	// Tags are the members of the tags, each with the comma before it: `,"cpu":"0","host":"a"`.
+	Tags string
+	// Stats are the members after the tags in the same form: `,"count":3,"mean":2.5`.
+	Stats string
+}
+
+// Outline returns the parts of a text. It returns false for a text that [Form.Matches] refuses. [Record.AppendJSON] writes all
+// tags before all statistics; if another program has not, Tags has everything from the first tag to the last.
+func (f Form) Outline(text string) (o Outline, ok bool) {
+	rest, ok := strings.CutPrefix(text, f.names)
+	if !ok {
+		return o, false
+	}
+	field := stringLen(rest)
+	if field == 0 {
+		return o, false
+	}
+	o.Field = rest[:field]
+	if rest, ok = strings.CutPrefix(rest[field:], f.start); !ok {
+		return o, false
+	}
+	agent := stringLen(rest)
+	if agent == 0 {
+		return o, false
+	}
+	o.Agent = rest[:agent]
+	return o, o.members(rest[agent:]) && utf8.ValidString(text)
+}
+
+// members reads the members after the agent and the end of the object. It returns false for a text that [Form.Matches] refuses.
+func (o *Outline) members(all string) bool {
+	first, end := -1, 0 // of the tags
+	rest := all
+	for strings.HasPrefix(rest, ",") {
+		name, value := member(rest[1:])
+		if value == "" {
+			return false
+		}
+		at := len(all) - len(rest)
+		rest = rest[1+len(name)+1+len(value):]
+		switch {
+		case value[0] != '"':
+			if first < 0 && (name == `"final"` || name == `"revision"`) {
+				end = len(all) - len(rest)
+			}
+		case name == `"replica"`:
+			o.Replica, end = value, len(all)-len(rest)
+		default:
+			if first < 0 {
+				first = at
+			}
+			end = len(all) - len(rest)
+		}
+	}
+	if rest != "}" {
+		return false
+	}
+	if first >= 0 {
+		o.Tags = all[first:end]
+	}
+	o.Stats = all[end : len(all)-1]
+	return true
+}
+
+// SameSeries reports whether two records of a bucket have the same field and the same tags.
+func (o *Outline) SameSeries(p *Outline) bool { return o.Field == p.Field && o.Tags == p.Tags }
+
+// Count returns the statistic count, or false if the record has none.
+func (o *Outline) Count() (uint64, bool) {
+	_, rest, ok := strings.Cut(o.Stats, countMember)
+	if !ok {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(rest[:digitsLen(rest)], 10, 64)
+	return n, err == nil
+}
+
+// countMember begins the member count. Stats has no strings as values, so it can only be that member.
+var countMember = `,"` + countName + `":`
+
+// AppendStatNames appends the names of the statistics to dst, those that are not in it yet, and returns the extended slice.
+func (o *Outline) AppendStatNames(dst []string) []string {
+next:
+	for rest := o.Stats; strings.HasPrefix(rest, ","); {
+		name, value := member(rest[1:])
+		if value == "" {
+			return dst
+		}
+		rest = rest[1+len(name)+1+len(value):]
+		name = name[1 : len(name)-1]
+		for _, known := range dst {
+			if known == name {
+				continue next
+			}
+		}
+		dst = append(dst, name)
+	}
+	return dst
+}

@@ -1,0 +1,67 @@
+package record_test
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+)
+
+func TestAnOutlineHasThePartsOfARecord(t *testing.T) {
+	t.Parallel()
+	form := record.NewForm(`analytics_"t`, formStart)
+	for _, c := range []struct {
+		edit func(*record.Record)
+		want record.Outline
+	}{
+		{nil, record.Outline{Field: `"f"`, Agent: `"a"`, Tags: `,"host":"h"`, Stats: `,"count":-6,"mean":1.5e-09,"ok":true,"none":null`}},
+		{func(r *record.Record) { r.Replica, r.State, r.Revision, r.Stats = "r,", record.Open, 7, nil }, record.Outline{Field: `"f"`, Agent: `"a"`, Replica: `"r,"`, Tags: `,"host":"h"`}},
+		{func(r *record.Record) { r.State, r.Tags, r.Stats = record.Final, nil, r.Stats[:1] }, record.Outline{Field: `"f"`, Agent: `"a"`, Stats: `,"count":-6`}},
+		{func(r *record.Record) { r.Tags = tagsOf("final", "x", "host", `a"`, "mean", "m") }, record.Outline{
+			Field: `"f"`, Agent: `"a"`, Tags: `,"final_tag":"x","host":"a\"","mean_tag":"m"`, Stats: `,"count":-6,"mean":1.5e-09,"ok":true,"none":null`,
+		}},
+	} {
+		r := formed(c.edit)
+		got, ok := form.Outline(string(r.AppendJSON(nil)))
+		require.True(t, ok)
+		require.Equal(t, c.want, got)
+	}
+	_, ok := form.Outline("{}")
+	require.False(t, ok)
+	good := formed(nil)
+	mixed := strings.Replace(string(good.AppendJSON(nil)), `,"ok"`, `,"zone":"z","ok"`, 1)
+	got, ok := form.Outline(mixed)
+	require.True(t, ok)
+	require.Equal(t, `,"host":"h","count":-6,"mean":1.5e-09,"zone":"z"`, got.Tags, "the tags of another program may come later")
+}
+
+func TestOutlinesOfOneSeries(t *testing.T) {
+	t.Parallel()
+	form := record.NewForm(`analytics_"t`, formStart)
+	outline := func(edit func(*record.Record)) *record.Outline {
+		r := formed(edit)
+		o, ok := form.Outline(string(r.AppendJSON(nil)))
+		require.True(t, ok)
+		return &o
+	}
+	one := outline(nil)
+	require.True(t, one.SameSeries(outline(func(r *record.Record) { r.Agent, r.Replica, r.State, r.Stats = "b", "c", record.Final, nil })))
+	require.False(t, one.SameSeries(outline(func(r *record.Record) { r.Field = "g" })))
+	require.False(t, one.SameSeries(outline(func(r *record.Record) { r.Tags = nil })))
+}
+
+func TestTheCountAndTheStatisticsOfAnOutline(t *testing.T) {
+	t.Parallel()
+	count := func(stats string) any {
+		n, ok := (&record.Outline{Stats: stats}).Count()
+		return map[bool]any{true: n}[ok]
+	}
+	require.Equal(t, []any{uint64(6), uint64(math.MaxUint64), nil, nil, nil}, []any{
+		count(`,"min":1,"count":6,"max":2`), count(`,"count":18446744073709551615`), count(`,"count":-6`), count(`,"mean":1`), count(`,"mode_count":3`),
+	})
+	o := record.Outline{Stats: `,"count":6,"p99_9":1e-7,"none":null,"ok":true`}
+	require.Equal(t, []string{"mean", "count", "p99_9", "none", "ok"}, o.AppendStatNames([]string{"mean", "count"}))
+}
