@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -95,7 +96,14 @@ type config struct {
 type export struct {
 	Database string `toml:"database"`
 	Table    string `toml:"table"`
+	Agents   string `toml:"agents"`
 }
+
+// Values of export.Agents. The empty text is agentsMerged too.
+const (
+	agentsMerged = "merged"
+	agentsEach   = "each"
+)
 
 // duration is a time.Duration that is written as text in TOML, such as "5s".
 type duration time.Duration
@@ -466,6 +474,9 @@ func (c *config) validateNames() error {
 	for _, e := range c.Export {
 		check("export.database", e.Database)
 		check("export.table", e.Table)
+		if !slices.Contains([]string{"", agentsMerged, agentsEach}, e.Agents) {
+			errs = append(errs, fmt.Errorf("invalid 'export.agents' setting %q, want %q or %q", e.Agents, agentsMerged, agentsEach))
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -516,7 +527,7 @@ func (c config) apiOptions(storage, redis string, log *slog.Logger) api.Options 
 		Storage: storage, Redis: redis, Version: buildinfo.Version(version), Log: log,
 	}
 	for _, e := range c.Export {
-		o.Export = append(o.Export, record.Table{Database: e.Database, Name: e.Table})
+		o.Export = append(o.Export, api.Export{Table: record.Table{Database: e.Database, Name: e.Table}, EachAgent: e.Agents == agentsEach})
 	}
 	return o
 }

@@ -398,9 +398,10 @@ func TestDocumentedConfigurationHasTheDefaults(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, defaults(), c)
 	text := strings.ReplaceAll(string(b), "# [[export]]\n# database", "[[export]]\ndatabase")
-	c, err = load(t, strings.ReplaceAll(text, "# table = ", "table = "), nil)
+	text = strings.ReplaceAll(text, "# table = ", "table = ")
+	c, err = load(t, strings.ReplaceAll(text, "# agents = ", "agents = "), nil)
 	require.NoError(t, err)
-	require.Equal(t, []export{{"mydb", "cpu"}}, c.Export)
+	require.Equal(t, []export{{"mydb", "cpu", "merged"}}, c.Export)
 	for _, s := range settings() {
 		require.Contains(t, string(b), "\n"+s.name+" = ")
 	}
@@ -414,30 +415,31 @@ func TestBadSettingIsReportedWithValueAndRule(t *testing.T) {
 		`listen = "8001"`:       `invalid 'listen' setting "8001", want host:port`,
 		`listen = "0.0.0.0:1"`:  `invalid 'listen' setting "0.0.0.0:1": this address is reachable from other machines`,
 		`listen = ":8001"`:      `invalid 'listen' setting ":8001": this address is reachable from other machines`,
-		"embedded = \"auto\"\nembedded_listen = \":1\"":           `invalid 'embedded_listen' setting ":1": this address is reachable from other machines`,
-		`listen = "127.0.0.1:99999"`:                              `invalid 'listen' setting "127.0.0.1:99999": port "99999", want a number from 0 (any free one) to 65535`,
-		`listen = "127.0.0.1:abc"`:                                `invalid 'listen' setting "127.0.0.1:abc": port "abc", want a number from 0 (any free one) to 65535`,
-		`listen = "127.0.0.1:"`:                                   `invalid 'listen' setting "127.0.0.1:": port "", want a number`,
-		"embedded = \"auto\"\nembedded_listen = \"127.0.0.1:-1\"": `invalid 'embedded_listen' setting "127.0.0.1:-1": port "-1", want a number`,
-		`redis_sentinel_password = "p"`:                           `invalid 'redis_master_name' setting "" with credentials of Sentinels, want the name of the primary`,
-		`redis_db = -1`:                                           "invalid 'redis_db' setting -1, want 0 or more",
-		`redis_timeout = "-1s"`:                                   `invalid 'redis_timeout' setting "-1s", want more than 0s`,
-		`redis_timeout = "0s"`:                                    `invalid 'redis_timeout' setting "0s", want more than 0s`,
-		`embedded = "yes"`:                                        `invalid 'embedded' setting "yes", want auto, redis-server or memory`,
-		`max_records = 0`:                                         "invalid 'max_records' setting 0, want more than 0",
-		`export_max_age = "-1s"`:                                  `invalid 'export_max_age' setting "-1s", want 0s or more`,
-		`redis_timeout = "soon"`:                                  "redis_timeout",
-		`redis = []`:                                              "invalid 'redis' setting: no server, want a URL",
-		`redis = ["http://x"]`:                                    `invalid 'redis' setting: server "http://x"`,
-		`redis = ["redis://u:p@a", "redis://u:q@b"]`:              `invalid 'redis' setting: server "redis://b": its credentials differ from those of the first server, "redis://a"`,
-		`redis = ["redis://a?read_timeout=9s"]`:                   `invalid 'redis' setting: server "redis://a": the only option of a URL is "db"`,
-		`redis_tls_ca = "/none"`:                                  "invalid 'redis_tls_ca' setting: open /none",
-		"[[export]]\ndatabase = \"\"\ntable = \"t\"":              "invalid 'export.database' setting \"\": want a name",
-		"[[export]]\ndatabase = \"a/b\"\ntable = \"t\"":           `invalid 'export.database' setting "a/b": a name has none of { } /`,
-		"[[export]]\ndatabase = \"d\"\ntable = \"c{}\"":           `invalid 'export.table' setting "c{}": a name has none of { } /`,
-		`default_database = "a/b\n"`:                              `invalid 'default_database' setting "a/b\n": a name has no control characters`,
-		`default_database = "a{b"`:                                `invalid 'default_database' setting "a{b": a name has none of { } /`,
-		`not toml`:                                                "configuration analytics-api.toml",
+		"embedded = \"auto\"\nembedded_listen = \":1\"":                 `invalid 'embedded_listen' setting ":1": this address is reachable from other machines`,
+		`listen = "127.0.0.1:99999"`:                                    `invalid 'listen' setting "127.0.0.1:99999": port "99999", want a number from 0 (any free one) to 65535`,
+		`listen = "127.0.0.1:abc"`:                                      `invalid 'listen' setting "127.0.0.1:abc": port "abc", want a number from 0 (any free one) to 65535`,
+		`listen = "127.0.0.1:"`:                                         `invalid 'listen' setting "127.0.0.1:": port "", want a number`,
+		"embedded = \"auto\"\nembedded_listen = \"127.0.0.1:-1\"":       `invalid 'embedded_listen' setting "127.0.0.1:-1": port "-1", want a number`,
+		`redis_sentinel_password = "p"`:                                 `invalid 'redis_master_name' setting "" with credentials of Sentinels, want the name of the primary`,
+		`redis_db = -1`:                                                 "invalid 'redis_db' setting -1, want 0 or more",
+		`redis_timeout = "-1s"`:                                         `invalid 'redis_timeout' setting "-1s", want more than 0s`,
+		`redis_timeout = "0s"`:                                          `invalid 'redis_timeout' setting "0s", want more than 0s`,
+		`embedded = "yes"`:                                              `invalid 'embedded' setting "yes", want auto, redis-server or memory`,
+		`max_records = 0`:                                               "invalid 'max_records' setting 0, want more than 0",
+		`export_max_age = "-1s"`:                                        `invalid 'export_max_age' setting "-1s", want 0s or more`,
+		`redis_timeout = "soon"`:                                        "redis_timeout",
+		`redis = []`:                                                    "invalid 'redis' setting: no server, want a URL",
+		`redis = ["http://x"]`:                                          `invalid 'redis' setting: server "http://x"`,
+		`redis = ["redis://u:p@a", "redis://u:q@b"]`:                    `invalid 'redis' setting: server "redis://b": its credentials differ from those of the first server, "redis://a"`,
+		`redis = ["redis://a?read_timeout=9s"]`:                         `invalid 'redis' setting: server "redis://a": the only option of a URL is "db"`,
+		`redis_tls_ca = "/none"`:                                        "invalid 'redis_tls_ca' setting: open /none",
+		"[[export]]\ndatabase = \"\"\ntable = \"t\"":                    "invalid 'export.database' setting \"\": want a name",
+		"[[export]]\ndatabase = \"a/b\"\ntable = \"t\"":                 `invalid 'export.database' setting "a/b": a name has none of { } /`,
+		"[[export]]\ndatabase = \"d\"\ntable = \"c\"\nagents = \"all\"": `invalid 'export.agents' setting "all", want "merged" or "each"`,
+		"[[export]]\ndatabase = \"d\"\ntable = \"c{}\"":                 `invalid 'export.table' setting "c{}": a name has none of { } /`,
+		`default_database = "a/b\n"`:                                    `invalid 'default_database' setting "a/b\n": a name has no control characters`,
+		`default_database = "a{b"`:                                      `invalid 'default_database' setting "a{b": a name has none of { } /`,
+		`not toml`:                                                      "configuration analytics-api.toml",
 	} {
 		_, err := load(t, file, nil)
 		require.ErrorContains(t, err, want, file)

@@ -64,8 +64,8 @@ type Options struct {
 	// service on a loopback address that does not authenticate requests.
 	CheckHost bool
 	Hosts     []string
-	// Export names the tables of /metrics/analytics.
-	Export []record.Table
+	// Export has the tables of /metrics/analytics.
+	Export []Export
 	// ExportMaxSeries is the largest number of exported series, of all tables together.
 	ExportMaxSeries int
 	// ExportMaxAge limits the age of the newest final bucket of an exported series, counted from the start of the
@@ -126,6 +126,7 @@ type server struct {
 	limits    *limits
 	scrapes   *scrapes
 	skips     skips
+	exported  presence
 	streaming clients
 }
 

@@ -40,7 +40,7 @@ func guard(t testing.TB, edit func(*api.Options)) *guarded {
 	g.service = inProcess(t, func(o *api.Options) {
 		o.Tokens = store
 		for _, database := range []string{"db", "db2", "secret"} {
-			o.Export = append(o.Export, record.Table{Database: database, Name: "cpu"})
+			o.Export = append(o.Export, api.Export{Table: record.Table{Database: database, Name: "cpu"}})
 		}
 		if edit != nil {
 			edit(o)

@@ -111,7 +111,7 @@ func TestServiceRecoversWhenRedisComesBack(t *testing.T) {
 	client, err := cache.Dial(cache.DialOptions{Servers: []string{"redis://" + server.Addr()}, Timeout: time.Second})
 	require.NoError(t, err)
 	defer client.Close()
-	s := serve(t, client, func(o *api.Options) { o.Export = []record.Table{{Database: "db", Name: "cpu"}} })
+	s := serve(t, client, func(o *api.Options) { o.Export = exports("cpu") })
 	s.fill(t)
 	require.Equal(t, http.StatusOK, s.get(t, "/ready").Code)
 	require.NoError(t, server.Stop())

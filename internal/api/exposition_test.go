@@ -1,8 +1,10 @@
 package api_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -35,9 +37,23 @@ func gauges(t *testing.T, w *httptest.ResponseRecorder, name, label string) map[
 	return values
 }
 
+// exports are tables of the database db.
+func exports(names ...string) (all []api.Export) {
+	for _, name := range names {
+		all = append(all, api.Export{Table: record.Table{Database: "db", Name: name}})
+	}
+	return all
+}
+
 // exportCPU lets the service export the table analytics_cpu.
 func exportCPU(o *api.Options) {
-	o.Export, o.ExportMaxSeries = []record.Table{{Database: "db", Name: "cpu"}}, 1000
+	o.Export, o.ExportMaxSeries = exports("cpu"), 1000
+}
+
+// exportEach is exportCPU with a series for each agent.
+func exportEach(o *api.Options) {
+	exportCPU(o)
+	o.Export[0].EachAgent = true
 }
 
 // means returns the exported means of table analytics_cpu by host.
@@ -50,7 +66,7 @@ func (s *service) means(t *testing.T) map[string]float64 {
 func (s *service) dropped(t *testing.T) map[string]float64 {
 	t.Helper()
 	all := gauges(t, s.get(t, "/metrics/analytics"), "analytics_export_dropped", "reason")
-	require.Len(t, all, 6)
+	require.Len(t, all, 7)
 	maps.DeleteFunc(all, func(_ string, v float64) bool { return v == 0 })
 	return all
 }
@@ -58,8 +74,8 @@ func (s *service) dropped(t *testing.T) map[string]float64 {
 func TestExportHasTheNewestEndedBucketOfEachSeries(t *testing.T) {
 	t.Parallel()
 	s := inProcess(t, func(o *api.Options) {
-		o.Export = []record.Table{{Database: "db", Name: "cpu"}, {Database: "db", Name: "absent"}, {Database: "db", Name: "x.y"}, {Database: "db", Name: "x-y"}}
-		o.ExportMaxSeries = 6
+		o.Export = exports("cpu", "absent", "x.y", "x-y")
+		o.ExportMaxSeries = 7
 	})
 	s.fill(t)
 	put := func(s *service, table string, tags []series.Tag, minutes int) {
@@ -74,20 +90,20 @@ func TestExportHasTheNewestEndedBucketOfEachSeries(t *testing.T) {
 	put(s, "analytics_x-y", nil, 1)
 	body := s.get(t, "/metrics/analytics").Body.String()
 	for _, want := range []string{
-		`analytics_cpu_mean{agent="a1",cpu="cpu0",database="db",field_name="f",host="a"} 1`,
-		`analytics_cpu_count{agent="a1",cpu="cpu0",database="db",field_name="g",host="b"} 6`,
-		fmt.Sprintf(`analytics_cpu_bucket_start_seconds{agent="a1",cpu="cpu0",database="db",field_name="f",host="a"} %v`, float64(rec(1, "", "", 0).Start.Unix())),
-		`analytics_cpu_mean{agent="a1",database="db",field_name="f",host="slow\n\""} 1.5`,
-		`analytics_x_y_mean{agent="a1",database="db",field_name="f"} 1.5`,
+		`analytics_cpu_mean{cpu="cpu0",database="db",field_name="f",host="a"} 1`,
+		`analytics_cpu_values{cpu="cpu0",database="db",field_name="g",host="b"} 6`,
+		fmt.Sprintf(`analytics_cpu_bucket_start_seconds{cpu="cpu0",database="db",field_name="f",host="a"} %v`, float64(rec(1, "", "", 0).Start.Unix())),
+		`analytics_cpu_mean{database="db",field_name="f",host="slow\n\""} 1.5`,
+		`analytics_x_y_mean{database="db",field_name="f"} 1.5`,
 		`analytics_export_dropped{reason="label_clash"} 1`, `analytics_export_dropped{reason="name_clash"} 0`, `analytics_export_dropped{reason="overflow"} 1`,
 	} {
 		require.Contains(t, body, want)
 	}
 	require.NotContains(t, body, "gone")
-	require.Equal(t, 1, strings.Count(body, `analytics_cpu_mean{agent="a1",cpu="cpu0",database="db",field_name="f",host="a"}`), "the newest record only")
+	require.Equal(t, 1, strings.Count(body, `analytics_cpu_mean{cpu="cpu0",database="db",field_name="f",host="a"}`), "the newest record only")
 
 	s = inProcess(t, func(o *api.Options) {
-		o.Export = []record.Table{{Database: "db", Name: "x.y"}, {Database: "db", Name: "x-y"}}
+		o.Export = exports("x.y", "x-y")
 	})
 	put(s, "analytics_x.y", nil, 1)
 	put(s, "analytics_x-y", nil, 1)
@@ -269,7 +285,7 @@ func TestScrapeReadsOnlyRecentBuckets(t *testing.T) {
 func TestExportDropsSeriesThatClashInPrometheus(t *testing.T) {
 	t.Parallel()
 	s := inProcess(t, func(o *api.Options) {
-		o.Export = []record.Table{{Database: "db", Name: "cpu"}, {Database: "db", Name: "analytics_cpu"}, {Database: "db", Name: "cpu"}}
+		o.Export = exports("cpu", "analytics_cpu", "cpu")
 	})
 	for _, tags := range [][]series.Tag{
 		{{Key: "a.b", Value: "1"}, {Key: "a.a", Value: "2"}}, {{Key: "a-b", Value: "1"}, {Key: "a.a", Value: "2"}}, // another order by name
@@ -285,26 +301,36 @@ func TestExportDropsSeriesThatClashInPrometheus(t *testing.T) {
 	}
 	w := s.get(t, "/metrics/analytics")
 	require.Equal(t, http.StatusOK, w.Code, w.Body.String())
-	for _, labels := range []string{`a_a="2",a_b="1",agent="a1",database="db",field_name="f"`, `agent="a1",database="db",field_name="f",x_y="1"`, `host="a"`} {
+	for _, labels := range []string{`a_a="2",a_b="1",database="db",field_name="f"`, `database="db",field_name="f",x_y="1"`, `host="a"`} {
 		require.Equal(t, 1, strings.Count(w.Body.String(), labels+"} 1.5"), labels)
 	}
 	require.Contains(t, w.Body.String(), `analytics_export_dropped{reason="label_clash"} 2`)
 	require.Contains(t, w.Body.String(), `analytics_export_dropped{reason="name_clash"} 6`)
 }
 
-func TestExportHasTheReplicaAsALabel(t *testing.T) {
+func TestExportTakesTheFullestReplica(t *testing.T) {
 	t.Parallel()
+	records := func() []record.Record {
+		first, second := rec(1, "f", "h", 1), rec(1, "f", "h", 2)
+		first.Replica, second.Replica = "x", "y"
+		second.Stats[0].Value = int64(7)
+		return []record.Record{first, second}
+	}
 	s := inProcess(t, exportCPU)
-	first, second := rec(1, "f", "h", 1), rec(1, "f", "h", 2)
-	first.Replica, second.Replica = "x", "y"
-	s.put(t, first, second)
+	s.put(t, records()...)
+	s.clock.Store(0)
+	require.Equal(t, map[string]float64{"h": 2}, s.means(t))
+	require.NotContains(t, s.get(t, "/metrics/analytics").Body.String(), "replica=")
+
+	s = inProcess(t, exportEach)
+	s.put(t, records()...)
 	s.clock.Store(0)
 	require.Equal(t, map[string]float64{"x": 1, "y": 2}, gauges(t, s.get(t, "/metrics/analytics"), "analytics_cpu_mean", "replica"))
 }
 
 func TestExportRenamesTagsThatClashWithLabels(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, func(o *api.Options) { o.Export = []record.Table{{Database: "db", Name: "cpu"}} })
+	s := inProcess(t, func(o *api.Options) { o.Export = exports("cpu") })
 	for i, tags := range [][]series.Tag{
 		{{Key: "database", Value: "pg"}},
 		{{Key: "field.name", Value: "x"}},
@@ -316,8 +342,8 @@ func TestExportRenamesTagsThatClashWithLabels(t *testing.T) {
 	}
 	body := s.get(t, "/metrics/analytics").Body.String()
 	for _, want := range []string{
-		`analytics_cpu_mean{agent="a1",database="db",database_tag="pg",field_name="f0"} 1.5`,
-		`analytics_cpu_mean{agent="a1",database="db",field_name="f1",field_name_tag="x"} 1.5`,
+		`analytics_cpu_mean{database="db",database_tag="pg",field_name="f0"} 1.5`,
+		`analytics_cpu_mean{database="db",field_name="f1",field_name_tag="x"} 1.5`,
 		`analytics_export_dropped{reason="label_clash"} 1`,
 	} {
 		require.Contains(t, body, want)
@@ -328,7 +354,7 @@ func TestExportRenamesTagsThatClashWithLabels(t *testing.T) {
 func TestExportDropsAStatisticNamedAsTheExportersOwnGauge(t *testing.T) {
 	t.Parallel()
 	s := inProcess(t, func(o *api.Options) {
-		o.Export = []record.Table{{Database: "db", Name: "export"}, {Database: "db", Name: "cpu"}}
+		o.Export = exports("export", "cpu")
 	})
 	s.fill(t)
 	r := rec(1, "f", "h", 1.5)
@@ -363,7 +389,7 @@ func TestScrapeStopsReadingWhenItsClientIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := api.New(hanging{}, api.Options{
 			MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1, Timeout: time.Hour, ExportMaxSeries: 1, ExportBuckets: 1,
-			Export: []record.Table{{Database: "db", Name: "cpu"}}, Now: func() time.Time { return now },
+			Export: exports("cpu"), Now: func() time.Time { return now },
 		})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -399,4 +425,30 @@ func BenchmarkExport(b *testing.B) {
 			require.Equal(b, hosts, strings.Count(w.Body.String(), "\nanalytics_cpu_mean{"))
 		})
 	}
+}
+
+func TestMissingTablesOfTheExportAreReported(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	s := inProcess(t, func(o *api.Options) {
+		o.Export = exports("cpu", "cpu", "later")
+		o.Log = slog.New(slog.NewTextHandler(&log, nil))
+	})
+	s.fill(t)
+	up := func(path, name string) map[string]float64 { return gauges(t, s.get(t, path), name, "table") }
+	require.Empty(t, up("/metrics", "analytics_api_export_table_up"), "no scrape has looked")
+	for range 2 {
+		require.Equal(t, map[string]float64{"cpu": 1, "later": 0}, up("/metrics/analytics", "analytics_export_table_up"))
+	}
+	require.Equal(t, map[string]float64{"cpu": 1, "later": 0}, up("/metrics", "analytics_api_export_table_up"))
+	require.Equal(t, 1, strings.Count(log.String(), `msg="a table of [[export]] is not in Redis: no agent has written it, or its records have expired; check the names" database=db table=later`))
+	require.Equal(t, 1, strings.Count(log.String(), "\n"))
+
+	r := rec(1, "f", "h", 1.5)
+	r.Table = "analytics_later"
+	require.NoError(t, s.writer.Put(t.Context(), record.Table{Database: "db", Name: r.Table}, []record.Record{r}))
+	s.clock.Add(10)
+	require.Equal(t, map[string]float64{"cpu": 1, "later": 1}, up("/metrics/analytics", "analytics_export_table_up"))
+	require.Equal(t, map[string]float64{"cpu": 1, "later": 1}, up("/metrics", "analytics_api_export_table_up"))
+	require.Contains(t, log.String(), `msg="a table of [[export]] is in Redis now" database=db table=later`)
 }

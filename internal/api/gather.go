@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/common/expfmt"
+
 	"github.com/telegraf-describe/telegraf-describe/internal/token"
 )
 
@@ -17,26 +19,32 @@ const maxScrapes = 64
 // scrapesClient is the client that the memory of expositions is counted for, because several scrapes share one.
 const scrapesClient = "scrapes"
 
-// scrapes shares one reading of the exported tables among the scrapes that come while it runs and that are allowed to read
-// the same databases. It is safe for concurrent use.
+// scrapes shares one reading of the exported tables among the scrapes that come while it runs and that are equal in their
+// [gatheringKey]. It is safe for concurrent use.
 type scrapes struct {
-	read    func(context.Context, token.Grant) (*exposition, error)
+	read    func(ctx context.Context, grant token.Grant, protobuf bool) (*exposition, error)
 	timeout time.Duration // bounds one reading
 	budget  *budget
 	places  chan struct{} // holds an element for each scrape
 
-	mu      sync.Mutex            // guards the field below, and gathering.users
-	current map[string]*gathering // that are running, by gathering.key
+	mu      sync.Mutex // guards the field below, and gathering.users
+	current map[gatheringKey]*gathering
 }
 
-func newScrapes(read func(context.Context, token.Grant) (*exposition, error), timeout time.Duration, b *budget) *scrapes {
-	return &scrapes{read: read, timeout: timeout, budget: b, places: make(chan struct{}, maxScrapes), current: make(map[string]*gathering)}
+// gatheringKey is what scrapes that share a reading are equal in.
+type gatheringKey struct {
+	databases string // that they may read
+	protobuf  bool   // whether they get native histograms
+}
+
+func newScrapes(read func(context.Context, token.Grant, bool) (*exposition, error), timeout time.Duration, b *budget) *scrapes {
+	return &scrapes{read: read, timeout: timeout, budget: b, places: make(chan struct{}, maxScrapes), current: make(map[gatheringKey]*gathering)}
 }
 
 // gathering is one reading of the exported tables. Its results are set before done is closed.
 type gathering struct {
-	key    string // the databases that it reads
-	users  int    // scrapes that wait for the exposition or write it
+	key    gatheringKey
+	users  int // scrapes that wait for the exposition or write it
 	cancel context.CancelFunc
 	done   chan struct{}
 
@@ -46,7 +54,8 @@ type gathering struct {
 	panicked   any // the value of a panic, or nil
 }
 
-// export answers with the gauges of the exported tables.
+// export answers with the exported tables, in the format that the header Accept prefers: protobuf, OpenMetrics or the text format
+// of Prometheus.
 func (s *server) export(w http.ResponseWriter, r *http.Request, p *params) error {
 	select {
 	case s.scrapes.places <- struct{}{}:
@@ -54,7 +63,13 @@ func (s *server) export(w http.ResponseWriter, r *http.Request, p *params) error
 	default:
 		return busy{what: "other scrapes are being answered", reason: "scrapes"}
 	}
-	g := s.scrapes.join(r.Context(), p.grant, s.exportedTo(p.grant))
+	format := expfmt.NegotiateIncludingOpenMetrics(r.Header)
+	switch format.FormatType() {
+	case expfmt.TypeProtoDelim, expfmt.TypeOpenMetrics, expfmt.TypeTextPlain:
+	default: // protobuf as text, which is for debugging
+		format = expfmt.NewFormat(expfmt.TypeTextPlain)
+	}
+	g := s.scrapes.join(r.Context(), p.grant, gatheringKey{s.exportedTo(p.grant), format.FormatType() == expfmt.TypeProtoDelim})
 	defer s.scrapes.leave(g)
 	select {
 	case <-g.done:
@@ -67,10 +82,10 @@ func (s *server) export(w http.ResponseWriter, r *http.Request, p *params) error
 	if g.err != nil {
 		return g.err
 	}
-	return g.exposition.send(w, r)
+	return g.exposition.send(w, r, format)
 }
 
-// exportedTo returns the databases of the exported tables that a request may read, as the key of a gathering.
+// exportedTo returns the databases of the exported tables that a request may read, for a gatheringKey.
 func (s *server) exportedTo(grant token.Grant) string {
 	var databases []string
 	for _, t := range s.Export {
@@ -83,7 +98,7 @@ func (s *server) exportedTo(grant token.Grant) string {
 
 // join returns the gathering of that key that is running, or starts one for requests with the grant. The caller must call leave. The end of ctx does not end
 // the gathering, because other scrapes may wait for it.
-func (s *scrapes) join(ctx context.Context, grant token.Grant, key string) *gathering {
+func (s *scrapes) join(ctx context.Context, grant token.Grant, key gatheringKey) *gathering {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	g := s.current[key]
@@ -116,7 +131,7 @@ func (s *scrapes) run(ctx context.Context, grant token.Grant, g *gathering) {
 	defer g.cancel()
 	defer s.finish(g)
 	defer func() { g.panicked = recover() }()
-	g.exposition, g.err = s.read(ctx, grant)
+	g.exposition, g.err = s.read(ctx, grant, g.key.protobuf)
 }
 
 // finish counts the memory of the exposition and closes done. The next scrape starts another gathering.
@@ -144,22 +159,29 @@ func (s *scrapes) release(g *gathering) {
 	}
 }
 
-// send writes the exposition. It is made line by line, so that a slow client needs little memory.
-func (x *exposition) send(w http.ResponseWriter, r *http.Request) error {
-	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+// send writes the exposition in a format. It is made sample by sample, so that a slow client needs little memory.
+func (x *exposition) send(w http.ResponseWriter, r *http.Request, format expfmt.Format) error {
+	w.Header().Set("Content-Type", string(format))
+	w.Header().Add("Vary", "Accept")
 	if r.Method == http.MethodHead {
 		return nil
 	}
 	body := newPacedWriter(w)
-	b, err := x.appendTo(make([]byte, 0, 2*writeSize), func(b []byte) ([]byte, error) {
+	out := &writer{b: make([]byte, 0, 2*writeSize), flush: func(b []byte) ([]byte, error) {
 		if len(b) < writeSize {
 			return b, nil
 		}
 		_, err := body.Write(b)
 		return b[:0], err
-	})
+	}}
+	var err error
+	if format.FormatType() == expfmt.TypeProtoDelim {
+		err = x.proto(out)
+	} else {
+		err = x.text(out, format.FormatType() == expfmt.TypeOpenMetrics)
+	}
 	if err == nil {
-		_, err = body.Write(b)
+		_, err = body.Write(out.b)
 	}
 	if err != nil {
 		return gone{err}

@@ -13,7 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/api"
-	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
 // scraped serves the export of a table whose records are read by a function of the test.
@@ -23,7 +22,7 @@ func scraped(before func(context.Context) error) http.Handler {
 	reader.add(&r)
 	return api.New(reader, api.Options{
 		MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1, Timeout: time.Minute, ExportMaxSeries: 10, ExportBuckets: 10,
-		Export: []record.Table{{Database: "db", Name: "cpu"}}, Now: func() time.Time { return now },
+		Export: exports("cpu"), Now: func() time.Time { return now },
 	})
 }
 
@@ -49,7 +48,7 @@ func TestConcurrentScrapesShareOneReading(t *testing.T) {
 				time.Sleep(time.Duration(i) * 100 * time.Millisecond)
 				w := scrape(t.Context(), h)
 				assert.Equal(t, http.StatusOK, w.Code)
-				assert.Contains(t, w.Body.String(), `analytics_cpu_mean{agent="a1",cpu="cpu0",database="db",field_name="f",host="a"} 1`)
+				assert.Contains(t, w.Body.String(), `analytics_cpu_mean{cpu="cpu0",database="db",field_name="f",host="a"} 1`)
 				assert.Equal(t, 20*time.Second, time.Since(start), "the buckets and then those of the future")
 			})
 		}

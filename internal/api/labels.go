@@ -8,16 +8,21 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
-// ownLabels are the labels that a series has beside its tags. Only series of an agent with replicas have the last one.
+// ownLabels are the labels that a series can have beside its tags. Only a series of one agent has the last two.
 var ownLabels = []string{"database", record.FieldName, record.Agent, record.Replica}
 
-// labels returns the labels of a record, sorted by name. A tag with the name of an own label becomes <name>_tag. It
-// returns false if two labels then have the same name.
-func labels(t record.Table, r *record.Record) (names, values []string, ok bool) {
+// labels are the labels of a sample, sorted by name. The names are valid names of labels.
+type labels struct{ names, values []string }
+
+// labelsOf returns the labels of a record. A tag with the name of an own label becomes <name>_tag. It returns false if two labels
+// then have the same name.
+func labelsOf(e Export, r *record.Record) (l labels, ok bool) {
 	all := make([]series.Tag, 0, len(ownLabels)+len(r.Tags))
-	for i, value := range []string{t.Database, r.Field, r.Agent, r.Replica} {
-		if value != "" || ownLabels[i] != record.Replica {
-			all = append(all, series.Tag{Key: ownLabels[i], Value: value})
+	all = append(all, series.Tag{Key: ownLabels[0], Value: e.Database}, series.Tag{Key: ownLabels[1], Value: r.Field})
+	if e.EachAgent {
+		all = append(all, series.Tag{Key: ownLabels[2], Value: r.Agent})
+		if r.Replica != "" {
+			all = append(all, series.Tag{Key: ownLabels[3], Value: r.Replica})
 		}
 	}
 	for _, tag := range r.Tags {
@@ -28,13 +33,32 @@ func labels(t record.Table, r *record.Record) (names, values []string, ok bool) 
 		all = append(all, series.Tag{Key: name, Value: strings.ToValidUTF8(tag.Value, "\uFFFD")})
 	}
 	slices.SortFunc(all, func(a, b series.Tag) int { return strings.Compare(a.Key, b.Key) })
-	names, values, ok = make([]string, 0, len(all)), make([]string, 0, len(all)), true
+	l, ok = labels{make([]string, 0, len(all)), make([]string, 0, len(all))}, true
 	for i, label := range all {
 		ok = ok && (i == 0 || label.Key != all[i-1].Key)
-		names, values = append(names, label.Key), append(values, label.Value)
+		l.names, l.values = append(l.names, label.Key), append(l.values, label.Value)
 	}
-	return names, values, ok
+	return l, ok
 }
+
+// encode returns the labels as they are in an exposition: as text such as {field_name="usage",host="b"}, or as the fields of the
+// message Metric. The results are equal if and only if the labels are.
+func (l labels) encode(protobuf bool) string {
+	if protobuf {
+		return string(l.appendProto(nil))
+	}
+	b := []byte{'{'}
+	for i, name := range l.names {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(append(b, name...), `="`...)
+		b = append(append(b, escapeLabel.Replace(l.values[i])...), '"')
+	}
+	return string(append(b, '}'))
+}
+
+var escapeLabel = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
 
 // number returns the value of a statistic as a float64; true is 1 and false is 0. It returns false if the value is
 // neither a number nor a boolean.
@@ -53,6 +77,18 @@ func number(v any) (float64, bool) {
 		return 0, true
 	}
 	return 0, false
+}
+
+// statNames has the names in Prometheus of the statistics whose own names end as the parts of a histogram do. Such names of gauges
+// are refused by promtool, and would be those of the classic histogram of the distribution.
+var statNames = map[string]string{"count": "values", "sum": "sum_of_values", "mode_count": "mode_values"}
+
+// statName returns the end of the name of a statistic's gauge.
+func statName(s string) string {
+	if name, ok := statNames[s]; ok {
+		return name
+	}
+	return metricName(s)
 }
 
 // metricName returns s as a name that every version of Prometheus allows: other characters become "_".

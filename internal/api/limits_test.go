@@ -400,7 +400,7 @@ func TestTextsThatAreNotRecordsNeverReachAClient(t *testing.T) {
 	require.Equal(t, texts(all, func(record.Record) bool { return true }), array(t, s.get(t, "/analytics/cpu?database=db")))
 	require.Contains(t, s.get(t, "/metrics").Body.String(), fmt.Sprintf("analytics_api_invalid_records_total %d\n", len(garbage)))
 	require.Len(t, array(t, s.get(t, "/analytics/cpu?database=db&limit=5")), 5)
-	require.Equal(t, map[string]float64{"a": 9, "b": 9}, s.scraped(t, "analytics_cpu_count", -3))
+	require.Equal(t, map[string]float64{"a": 9, "b": 9}, s.scraped(t, "analytics_cpu_values", -3))
 	require.Equal(t, map[string]float64{"malformed": float64(len(garbage))}, s.dropped(t))
 }
 
@@ -411,7 +411,7 @@ func (s *service) scraped(t *testing.T, gauge string, offset float64) map[string
 	w := s.get(t, "/metrics/analytics")
 	values := make(map[string]float64)
 	for _, host := range []string{"a", "b"} {
-		require.Contains(t, w.Body.String(), fmt.Sprintf(`%s{agent="a1",cpu="cpu0",database="db",field_name="f",host=%q} 6`, gauge, host))
+		require.Contains(t, w.Body.String(), fmt.Sprintf(`%s{cpu="cpu0",database="db",field_name="f",host=%q} 6`, gauge, host))
 		values[host] = 6 - offset
 	}
 	return values

@@ -18,6 +18,7 @@ type metrics struct {
 	refusals *prometheus.CounterVec
 	invalid  prometheus.Counter
 	corrupt  prometheus.Counter
+	tables   *prometheus.GaugeVec
 	serve    handler
 }
 
@@ -40,6 +41,9 @@ func newMetrics(version string, bytes func() int, more []prometheus.Collector) *
 		invalid: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "analytics_api_invalid_records_total", Help: "Texts in Redis that requests selected and that are not records.",
 		}),
+		tables: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "analytics_api_export_table_up", Help: "Whether a table of the settings [[export]] was in Redis at the last scrape of /metrics/analytics.",
+		}, []string{"database", "table"}),
 	}
 	m.corrupt = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "analytics_api_corrupt_summaries_total", Help: "Requests that failed because a summary in Redis is corrupt. The log and the problem name it.",
@@ -52,7 +56,7 @@ func newMetrics(version string, bytes func() int, more []prometheus.Collector) *
 	})
 	info.Set(1)
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(m.requests, m.seconds, m.failures, m.refusals, m.invalid, m.corrupt, inFlight, info)
+	registry.MustRegister(m.requests, m.seconds, m.failures, m.refusals, m.invalid, m.corrupt, m.tables, inFlight, info)
 	registry.MustRegister(more...)
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	handler := promhttp.HandlerFor(registry, promhttp.HandlerOpts{DisableCompression: true})

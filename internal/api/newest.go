@@ -1,0 +1,277 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"math/bits"
+	"slices"
+	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+)
+
+// Limits of how long a merged series waits for its slowest agent.
+const (
+	// minAgentWait is for buckets of seconds, because agents write some of them at a time.
+	minAgentWait = time.Minute
+	// agentWidths is in widths of a bucket.
+	agentWidths = 3
+)
+
+// tableScrape is the state of the export of one table. It first finds the newest final records of each series, by agent. Then it
+// exports each series from one bucket: as the record is if one agent has described it, or else merged from the summaries.
+type tableScrape struct {
+	*exposition
+	export           Export
+	plan             scrapePlan
+	starts           []time.Time // of the recent buckets and then of the late ones, the newest first; a place is an index here
+	buckets          int         // how many more buckets may be read
+	marked, unmarked bool        // whether records with and without the member "final" were read
+
+	series   map[seriesNames]*found
+	order    []*found          // the same in the order in which they were found
+	agents   map[string]int    // the place of the newest final bucket of each agent, over all series
+	refused  map[uint64]bool   // series that are not exported, as hashes: the texts of a million would need 100 MB
+	hashing  maphash.Seed      // of refused; of a million series, one in 10^7 scrapes confuses two
+	exported map[string]bool   // label sets that are exported; several series of the cache can have the same labels
+	wanted   map[int][]*target // series whose summaries are needed, by the places of their buckets
+	tags     map[string]string // see tableScrape.tagsOf
+}
+
+// found is one series of the exposition.
+type found struct{ feeds []feed }
+
+// feed has the final records that one agent, or one replica of an agent, has of a series.
+type feed struct {
+	agent, replica string // as in seriesNames
+	newest         int    // the place of the newest of them
+	text           string // that record
+	final          places // of all of them
+}
+
+// places is a set of places.
+type places []uint64
+
+func (p *places) add(place int) {
+	for len(*p) <= place/64 {
+		*p = append(*p, 0)
+	}
+	(*p)[place/64] |= 1 << (place % 64)
+}
+
+func (p places) has(place int) bool { return place/64 < len(p) && p[place/64]>>(place%64)&1 == 1 }
+
+// from returns the first place of the set that is not below the given one, or -1.
+func (p places) from(place int) int {
+	for i := place / 64; i < len(p); i++ {
+		word := p[i]
+		if i == place/64 {
+			word = word >> (place % 64) << (place % 64)
+		}
+		if word != 0 {
+			return 64*i + bits.TrailingZeros64(word)
+		}
+	}
+	return -1
+}
+
+func newTableScrape(x *exposition, e Export, plan scrapePlan, buckets int) *tableScrape {
+	return &tableScrape{
+		exposition: x, export: e, plan: plan, starts: slices.Concat(plan.recent, plan.late), buckets: buckets,
+		series: make(map[seriesNames]*found), agents: make(map[string]int), refused: make(map[uint64]bool), hashing: maphash.MakeSeed(),
+		exported: make(map[string]bool), wanted: make(map[int][]*target), tags: make(map[string]string),
+	}
+}
+
+// run reads the buckets of the plan and exports the series. It does not read the late buckets if the recent ones have only records
+// that are not marked as final or open: such records in late buckets are too old.
+func (t *tableScrape) run(ctx context.Context, reader Reader) error {
+	recent := len(t.plan.recent)
+	if err := t.readSome(ctx, reader, 0, recent); err != nil {
+		return err
+	}
+	if t.marked || !t.unmarked {
+		if err := t.readSome(ctx, reader, recent, len(t.starts)); err != nil {
+			return err
+		}
+	}
+	_, err := t.readParts(ctx, reader, t.plan.future, func(_ int, part record.Part) { t.countFuture(part) })
+	if err != nil {
+		return err
+	}
+	for _, f := range t.order {
+		t.exportSeries(f, t.choose(f))
+	}
+	return t.readSummaries(ctx, reader)
+}
+
+// readSome takes the records of the buckets from one place to another, up to the limits of buckets and records, and counts the
+// buckets beyond the limits as dropped.
+func (t *tableScrape) readSome(ctx context.Context, reader Reader, from, to int) error {
+	n := min(to-from, t.buckets)
+	left, err := t.readParts(ctx, reader, t.starts[from:from+n], func(i int, part record.Part) { t.take(from+i, part) })
+	t.buckets -= n
+	t.dropped["buckets"] += to - from - n + left
+	return err
+}
+
+// readParts calls take for the parts of the buckets, up to the limit of records, with the index of the bucket. It returns how
+// many of the buckets are not read to their end.
+func (t *tableScrape) readParts(ctx context.Context, reader Reader, starts []time.Time, take func(int, record.Part)) (left int, err error) {
+	done := 0
+	err = reader.Records(ctx, t.export.Table, starts, 0, func(part record.Part) error {
+		if t.scans -= len(part.Texts); t.scans < 0 {
+			return errEnough
+		}
+		slices.Sort(part.Texts) // so that the choice between two series with equal labels stays the same
+		take(done, part)
+		if part.Last {
+			done++
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return len(starts) - done, err
+}
+
+// take notes the final records of a part of a bucket.
+func (t *tableScrape) take(place int, part record.Part) {
+	form := record.NewForm(t.export.Name, part.Start)
+	for _, text := range part.Texts {
+		state := stateOf(text)
+		t.marked, t.unmarked = t.marked || state != record.Unmarked, t.unmarked || state == record.Unmarked
+		if !t.plan.isFinal(part.Start, text) || state == record.Unmarked && part.Start.Before(t.plan.oldest) {
+			continue
+		}
+		names, ok := seriesOf(text)
+		if !ok || !form.Matches(text) {
+			t.dropped["malformed"]++
+			continue
+		}
+		if _, known := t.agents[names.agent]; !known {
+			t.agents[names.agent] = place
+		}
+		if f := t.seriesFor(names); f != nil {
+			f.note(names, place, text)
+		}
+	}
+}
+
+// seriesFor returns the series of the exposition that a series of the cache belongs to, or nil and a counted overflow if there is
+// no room for it.
+func (t *tableScrape) seriesFor(names seriesNames) *found {
+	key := t.key(names)
+	f := t.series[key]
+	switch {
+	case f != nil:
+	case t.room > 0:
+		f = new(found)
+		t.series[key] = f
+		t.order = append(t.order, f)
+		t.room--
+	default:
+		t.refuse(key, "overflow")
+	}
+	return f
+}
+
+// key returns the key of t.series for a series of the cache.
+func (t *tableScrape) key(names seriesNames) seriesNames {
+	if !t.export.EachAgent {
+		names.agent, names.replica = "", ""
+	}
+	return names
+}
+
+// refuse counts a series that is not exported, once.
+func (t *tableScrape) refuse(key seriesNames, reason string) {
+	hash := maphash.Comparable(t.hashing, key)
+	if !t.refused[hash] {
+		t.refused[hash] = true
+		t.dropped[reason]++
+	}
+}
+
+// countFuture counts the series in a part of a bucket that begins after now, except those that are exported from another
+// bucket.
+func (t *tableScrape) countFuture(part record.Part) {
+	form := record.NewForm(t.export.Name, part.Start)
+	for _, text := range part.Texts {
+		names, ok := seriesOf(text)
+		if !ok || !form.Matches(text) {
+			t.dropped["malformed"]++
+			continue
+		}
+		if key := t.key(names); t.series[key] == nil {
+			t.refuse(key, "future")
+		}
+	}
+}
+
+// note notes a final record of the series. The newest one of each agent and replica comes first.
+func (f *found) note(names seriesNames, place int, text string) {
+	for i := range f.feeds {
+		if feed := &f.feeds[i]; feed.agent == names.agent && feed.replica == names.replica {
+			if feed.newest == place {
+				feed.text = text // a newer version in a later part of the bucket
+			}
+			feed.final.add(place)
+			return
+		}
+	}
+	f.feeds = append(f.feeds, feed{agent: names.agent, replica: names.replica, newest: place, text: text})
+	f.feeds[len(f.feeds)-1].final.add(place)
+}
+
+// severalAgents reports whether the feeds are of several agents.
+func severalAgents(feeds []feed) bool {
+	return slices.ContainsFunc(feeds, func(feed feed) bool { return feed.agent != feeds[0].agent })
+}
+
+// at returns the feeds that have a final record at a place.
+func (f *found) at(place int) (feeds []feed) {
+	for _, feed := range f.feeds {
+		if feed.final.has(place) {
+			feeds = append(feeds, feed)
+		}
+	}
+	return feeds
+}
+
+// next returns the place of the newest final record at or after a place, or -1.
+func (f *found) next(place int) int {
+	first := -1
+	for _, feed := range f.feeds {
+		if p := feed.final.from(place); p >= 0 && (first < 0 || p < first) {
+			first = p
+		}
+	}
+	return first
+}
+
+// choose returns the place of the bucket that is exported: the newest one up to which all agents of the series have written
+// their final records of the table. An agent that is behind the fastest one by more than the longest wait is not waited for, so
+// that one that has ended does not hold the series up.
+func (t *tableScrape) choose(f *found) int {
+	if !severalAgents(f.feeds) {
+		return f.next(0)
+	}
+	fastest := len(t.starts)
+	for _, feed := range f.feeds {
+		fastest = min(fastest, t.agents[feed.agent])
+	}
+	wait := max(minAgentWait, agentWidths*t.plan.width)
+	slowest := fastest
+	for _, feed := range f.feeds {
+		if place := t.agents[feed.agent]; t.starts[fastest].Sub(t.starts[place]) <= wait {
+			slowest = max(slowest, place)
+		}
+	}
+	if place := f.next(slowest); place >= 0 {
+		return place
+	}
+	return f.next(0)
+}

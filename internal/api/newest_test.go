@@ -1,0 +1,175 @@
+package api_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/api"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
+)
+
+// describedBy returns the final record that an agent makes of values, with its summary.
+func describedBy(agent string, minutes int, host string, values ...float64) record.Record {
+	sum := stats.New(64)
+	sum.AddAll(values, nil)
+	r := marked(rec(minutes, "f", host, 0), true)
+	r.Agent, r.Stats = agent, nil
+	for _, name := range []string{"count", "mean", "median", "p95"} {
+		s, _ := stats.ParseStatistic(name)
+		selection, _ := stats.NewSelection([]string{name}, stats.Linear)
+		r.Stats = append(r.Stats, record.Stat{Name: record.StatName(s), Value: selection.Append(nil, &sum)[0]})
+	}
+	r.Summary, _ = sum.MarshalBinary()
+	return r
+}
+
+// open returns the record as that of an open bucket.
+func open(r record.Record) record.Record {
+	r.State, r.HasRevision, r.Revision = record.Open, false, 0
+	return r
+}
+
+// values returns the exported counts of table analytics_cpu by host.
+func (s *service) values(t *testing.T) map[string]float64 {
+	t.Helper()
+	s.clock.Store(0)
+	return gauges(t, s.get(t, "/metrics/analytics"), "analytics_cpu_values", "host")
+}
+
+func TestExportMergesAgents(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, exportCPU)
+	for m := 11; m < 14; m++ {
+		s.put(t, describedBy("A", m, "both", 1, 2, 3, float64(m)), describedBy("B", m, "both", 100), describedBy("A", m, "one", 7))
+	}
+	require.Equal(t, map[string]float64{"both": 5, "one": 1}, s.values(t))
+	w := s.get(t, "/metrics/analytics")
+	require.Equal(t, map[string]float64{"both": 3, "one": 7}, gauges(t, w, "analytics_cpu_median", "host"))
+	require.Equal(t, map[string]float64{"both": 117. / 5, "one": 7}, gauges(t, w, "analytics_cpu_mean", "host"))
+	require.InDelta(t, 11+.8*89, gauges(t, w, "analytics_cpu_p95", "host")["both"], 1e-9, "the percentile of the merged values")
+	require.NotContains(t, w.Body.String(), "agent=")
+	require.NotContains(t, w.Body.String(), "max_error", "all values are known")
+	require.Empty(t, s.dropped(t))
+
+	many := make([]float64, 3000)
+	for i := range many {
+		many[i] = float64(i)
+	}
+	s.put(t, describedBy("A", 11, "both", many...), describedBy("B", 11, "both", many...))
+	require.Equal(t, map[string]float64{"both": 6000, "one": 1}, s.values(t))
+	require.Positive(t, gauges(t, s.get(t, "/metrics/analytics"), "analytics_cpu_max_error", "host")["both"])
+
+	each := inProcess(t, exportEach)
+	each.put(t, describedBy("A", 11, "both", 1, 2), describedBy("B", 11, "both", 100))
+	each.clock.Store(0)
+	require.Equal(t, map[string]float64{"A": 1.5, "B": 100}, gauges(t, each.get(t, "/metrics/analytics"), "analytics_cpu_mean", "agent"))
+}
+
+// An agent writes its buckets later than another one. Until then, the newest bucket would have a part of the values.
+func TestExportWaitsForTheSlowestAgent(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, exportCPU)
+	for m := 13; m > 11; m-- {
+		s.put(t, describedBy("A", m, "h", 1, 2, 3), describedBy("B", m, "h", 4))
+	}
+	s.put(t, describedBy("A", 11, "h", 1, 2, 3, 5))
+	require.Equal(t, map[string]float64{"h": 4}, s.values(t), "the bucket before, of both")
+	s.put(t, describedBy("B", 11, "other", 4))
+	require.Equal(t, map[string]float64{"h": 4, "other": 1}, s.values(t), "B has no values of h in the bucket")
+	require.Equal(t, float64(rec(11, "", "", 0).Start.Unix()), gauges(t, s.get(t, "/metrics/analytics"), "analytics_cpu_bucket_start_seconds", "host")["h"])
+	s.put(t, describedBy("B", 11, "h", 4, 5))
+	require.Equal(t, map[string]float64{"h": 6, "other": 1}, s.values(t))
+	require.Empty(t, s.dropped(t))
+}
+
+func TestExportDoesNotWaitForAnAgentThatHasEnded(t *testing.T) {
+	t.Parallel()
+	for behind, want := range map[int]float64{3: 2, 4: 1} { // minutes; three widths are waited
+		s := inProcess(t, exportCPU)
+		for m := range 14 {
+			s.put(t, describedBy("A", m, "h", 1))
+		}
+		for m := behind; m < 14; m++ {
+			s.put(t, describedBy("B", m, "h", 1))
+		}
+		require.Equal(t, map[string]float64{"h": want}, s.values(t), behind)
+	}
+}
+
+func TestExportOfAgentsSkipsABucketThatIsOpen(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, exportCPU)
+	for m := 10; m < 14; m++ {
+		s.put(t, describedBy("A", m, "h", 1), describedBy("B", m, "h", 1, float64(m)))
+	}
+	s.put(t, open(describedBy("B", 11, "late", 1)), describedBy("A", 11, "late", 1), describedBy("A", 12, "late", 1), describedBy("B", 12, "late", 1, 2))
+	s.put(t, open(describedBy("B", 11, "replica", 1)), describedBy("A", 11, "replica", 1), describedBy("B", 12, "replica", 1))
+	again := describedBy("B", 11, "replica", 1, 2)
+	again.Replica = "second"
+	s.put(t, again)
+	require.Equal(t, map[string]float64{"h": 3, "late": 3, "replica": 3}, s.values(t))
+}
+
+func TestExportCountsSeriesThatCannotBeMerged(t *testing.T) {
+	t.Parallel()
+	bare := func(r record.Record) record.Record {
+		r.Summary = nil
+		return r
+	}
+	s := inProcess(t, exportCPU)
+	for m := 11; m < 14; m++ {
+		s.put(t, bare(describedBy("A", m, "h", 1, 2)), describedBy("B", m, "h", 1), bare(describedBy("A", m, "one", 1)))
+	}
+	require.Equal(t, map[string]float64{"one": 1}, s.values(t))
+	require.Equal(t, map[string]float64{"no_summary": 1}, s.dropped(t))
+
+	s = inProcess(t, exportCPU) // an agent takes over: only the bucket that both have described cannot be merged
+	for m := 9; m < 14; m++ {
+		s.put(t, bare(describedBy("A", m, "h", 1, 2)))
+	}
+	s.put(t, bare(describedBy("B", 10, "h", 1)))
+	for m := 4; m < 10; m++ {
+		s.put(t, bare(describedBy("B", m, "h", 1)))
+	}
+	require.Equal(t, map[string]float64{"h": 1}, s.values(t))
+
+	s = inProcess(t, exportEach)
+	s.put(t, bare(describedBy("A", 11, "h", 1, 2)), describedBy("B", 11, "h", 1))
+	s.clock.Store(0)
+	require.Equal(t, map[string]float64{"A": 2, "B": 1}, gauges(t, s.get(t, "/metrics/analytics"), "analytics_cpu_values", "agent"))
+
+	s = inProcess(t, exportCPU)
+	corrupt := describedBy("A", 11, "h", 1)
+	corrupt.Summary = []byte("no summary")
+	s.put(t, corrupt, describedBy("B", 11, "h", 1))
+	require.Empty(t, s.values(t))
+	require.Equal(t, map[string]float64{"malformed": 1}, s.dropped(t))
+}
+
+// The limit of records is also one of summaries.
+func TestSummariesOfAScrapeAreLimited(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, func(o *api.Options) {
+		exportCPU(o)
+		o.MaxScanned, o.ExportMaxAge = 5, time.Hour
+	})
+	s.put(t, describedBy("A", 11, "h", 1), describedBy("B", 11, "h", 1), describedBy("A", 11, "one", 1))
+	require.Equal(t, map[string]float64{"one": 1}, s.values(t))
+	require.Equal(t, map[string]float64{"buckets": 1}, s.dropped(t))
+}
+
+// Tags have other names in JSON if these clash, and summaries are stored by the tags as they are.
+func TestExportMergesSeriesWhoseTagsAreRenamed(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, exportCPU)
+	for _, agent := range []string{"A", "B"} {
+		r := describedBy(agent, 11, "h", 1)
+		r.Tags[0].Key = "agent"
+		s.put(t, r)
+	}
+	require.Equal(t, map[string]float64{"h": 2}, s.values(t))
+	require.Contains(t, s.get(t, "/metrics/analytics").Body.String(), `agent_tag="cpu0"`)
+}

@@ -1,0 +1,251 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/rollup"
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
+)
+
+// target is a series whose summaries in one bucket are needed: for its histogram, for its gauges if they are merged, and to see
+// whether another agent still has an open record there.
+type target struct {
+	found    *found
+	place    int
+	key      partKey
+	record   record.Record // of the agent that described it; of a merged one, the statistics are those to compute
+	merged   bool
+	exported bool // whether its gauges are exported, which then have these labels
+	labels   string
+	parts    []record.SummaryPart
+}
+
+// partKey identifies the summaries of one series of the exposition.
+type partKey struct{ tags, field, agent, replica string }
+
+// exportSeries exports the gauges of a series from the bucket at a place, or makes it a target if its summaries are needed.
+func (t *tableScrape) exportSeries(f *found, place int) {
+	tg := &target{found: f, place: place}
+	feeds := f.at(place)
+	tg.merged = severalAgents(feeds)
+	var records []record.Record
+	for _, feed := range feeds {
+		r, err := record.Parse([]byte(feed.text))
+		if err != nil {
+			t.dropped["malformed"]++
+			return
+		}
+		records = append(records, r)
+		tg.merged = tg.merged || feed.newest != place // the text is of another bucket
+	}
+	if tg.merged {
+		tg.record = union(records)
+		tg.record.Start = t.starts[place]
+	} else {
+		tg.record = fullest(records)
+	}
+	if !severalAgents(f.feeds) && (!t.exportGauges(tg) || !t.protobuf) {
+		return
+	}
+	tg.key = partKey{tags: string(series.AppendTags(nil, tg.record.Tags)), field: tg.record.Field}
+	if t.export.EachAgent {
+		tg.key.agent, tg.key.replica = tg.record.Agent, tg.record.Replica
+	}
+	t.wanted[place] = append(t.wanted[place], tg)
+}
+
+// fullest returns the record of one agent with the most values. Of equally full ones, it returns that of the first replica by
+// name.
+func fullest(records []record.Record) record.Record {
+	return slices.MinFunc(records, func(a, b record.Record) int {
+		return cmp.Or(-cmp.Compare(countOf(&a), countOf(&b)), cmp.Compare(a.Replica, b.Replica))
+	})
+}
+
+// countOf returns the number of values of a record, or 0 if it does not have it.
+func countOf(r *record.Record) float64 {
+	for _, s := range r.Stats {
+		if record.IsCount(s.Name) {
+			v, _ := number(s.Value)
+			return v
+		}
+	}
+	return 0
+}
+
+// union returns a record of one series with the names of the statistics that the records have.
+func union(records []record.Record) record.Record {
+	r := record.Record{Table: records[0].Table, Field: records[0].Field, Tags: records[0].Tags, State: records[0].State}
+	for i := range records {
+		for _, s := range records[i].Stats {
+			if !slices.ContainsFunc(r.Stats, func(other record.Stat) bool { return other.Name == s.Name }) {
+				r.Stats = append(r.Stats, record.Stat{Name: s.Name})
+			}
+		}
+	}
+	return r
+}
+
+// exportGauges exports the gauges of a target. It returns false if their labels are those of another series.
+func (t *tableScrape) exportGauges(tg *target) bool {
+	l, ok := labelsOf(t.export, &tg.record)
+	tg.labels = l.encode(t.protobuf)
+	if !ok || t.exported[tg.labels] {
+		t.dropped["label_clash"]++
+		return false
+	}
+	t.exported[tg.labels] = true
+	t.size += len(tg.labels) + textCost
+	t.gauges(t.export.Table, &tg.record, tg.labels)
+	tg.exported = true
+	return true
+}
+
+// readSummaries completes the targets. It reads whole buckets, those with the newest series first. The limit of records applies
+// to them too.
+func (t *tableScrape) readSummaries(ctx context.Context, reader Reader) error {
+	for len(t.wanted) > 0 {
+		wanted := t.wanted
+		t.wanted = make(map[int][]*target)
+		left := slices.Sorted(maps.Keys(wanted))
+		starts := make([]time.Time, 0, len(left))
+		for _, place := range left {
+			starts = append(starts, t.starts[place])
+		}
+		err := reader.Summaries(ctx, t.export.Table, starts, func(b record.Summaries) error {
+			if t.scans -= len(b.Parts); t.scans < 0 {
+				return errEnough
+			}
+			t.distribute(wanted[left[0]], b.Parts)
+			left = left[1:]
+			return nil
+		})
+		if errors.Is(err, errEnough) {
+			t.dropped["buckets"] += len(left)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// distribute completes the targets of one bucket.
+func (t *tableScrape) distribute(targets []*target, parts []record.SummaryPart) {
+	byKey := make(map[partKey]*target, len(targets))
+	for _, tg := range targets {
+		byKey[tg.key] = tg
+	}
+	for i := range parts {
+		p := &parts[i]
+		key := partKey{tags: t.tagsOf(p.Tags), field: p.Field}
+		if t.export.EachAgent {
+			key.agent, key.replica = p.Agent, p.Replica
+		}
+		if tg := byKey[key]; tg != nil {
+			tg.parts = append(tg.parts, *p)
+		}
+	}
+	for _, tg := range targets {
+		t.complete(tg)
+		tg.parts = nil
+	}
+}
+
+// tagsOf returns the tags of a part as they are in JSON, where some have another name.
+func (t *tableScrape) tagsOf(text string) string {
+	renamed, known := t.tags[text]
+	if !known {
+		tags, err := series.ParseTags(text)
+		renamed = text
+		if err == nil {
+			for i := range tags {
+				tags[i].Value = string([]rune(tags[i].Value)) // invalid bytes become U+FFFD, as in JSON
+			}
+			r := record.Record{Tags: tags}
+			renamed = string(series.AppendTags(nil, r.JSONTags()))
+		}
+		t.tags[text] = renamed
+	}
+	return renamed
+}
+
+// complete exports what is left to export of a target whose parts are known.
+func (t *tableScrape) complete(tg *target) {
+	if older := tg.found.next(tg.place + 1); older >= 0 && severalAgents(tg.found.feeds) && stillOpen(tg.parts) {
+		t.exportSeries(tg.found, older)
+		return
+	}
+	if !tg.merged {
+		if !tg.exported && !t.exportGauges(tg) || !t.protobuf {
+			return
+		}
+		tg.parts = slices.DeleteFunc(tg.parts, func(p record.SummaryPart) bool { return p.Agent != tg.record.Agent || p.State == record.Open })
+	}
+	summary, err := rollup.Merge(tg.parts, stats.DefaultExactLimit)
+	switch {
+	case errors.Is(err, rollup.ErrNoSummary):
+		if tg.merged {
+			t.dropped["no_summary"]++
+		}
+		return
+	case err != nil:
+		t.dropped["malformed"]++
+		return
+	case summary.Count() == 0: // the bucket has expired
+		return
+	}
+	if tg.merged {
+		tg.record.Stats = statsOf(summary, tg.record.Stats)
+		if !t.exportGauges(tg) {
+			return
+		}
+	}
+	if t.protobuf {
+		t.histogram(t.export.Table, summary, tg.labels)
+	}
+}
+
+// stillOpen reports whether one of the agents may still get values for the bucket.
+func stillOpen(parts []record.SummaryPart) bool {
+	return slices.ContainsFunc(parts, func(p record.SummaryPart) bool {
+		return p.State == record.Open && !slices.ContainsFunc(parts, func(q record.SummaryPart) bool { return q.Agent == p.Agent && q.State != record.Open })
+	})
+}
+
+// statsOf returns the statistics of a summary that have the names of the wanted ones, and its largest error unless it is exact.
+// Names that are not those of statistics are left out.
+func statsOf(s *stats.Summary, wanted []record.Stat) (result []record.Stat) {
+	var names []string
+	for _, w := range wanted {
+		if known, ok := record.ParseStatName(w.Name); ok {
+			names = append(names, known.String())
+		}
+	}
+	if !s.Exact() && !slices.Contains(names, maxErrorName) {
+		names = append(names, maxErrorName)
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	selection, err := stats.NewSelection(names, stats.Linear)
+	if err != nil {
+		panic("names of statistics that are not known: " + strings.Join(names, ", "))
+	}
+	for i, v := range selection.Append(nil, s) {
+		if !math.IsNaN(v) { // a statistic that the values have
+			result = append(result, record.Stat{Name: record.StatName(selection.Statistics()[i]), Value: v})
+		}
+	}
+	return result
+}
