@@ -3,6 +3,7 @@ package main
 import (
 	"log"
 	"slices"
+	"sync"
 
 	"github.com/influxdata/telegraf/config"
 	"github.com/influxdata/telegraf/models"
@@ -11,18 +12,67 @@ import (
 )
 
 // warnBuffers logs a warning for each output that buffers fewer rows than describe may emit in one Push. Only max_series bounds
-// the rows before the first value, so blocks without it are not counted.
+// the rows before the first value, so blocks without it are not counted here; fill follows what they emit.
 func warnBuffers(c *config.Config) {
 	rows := mostRows(c.Aggregators)
 	names := rowNames(c.Aggregators)
 	for _, output := range c.Outputs {
-		pass := output.Config.Filter.NamePass
-		if rows <= output.MetricBufferLimit || len(pass) > 0 && !slices.ContainsFunc(names, func(n rowName) bool { return n.passesAny(pass) }) {
+		if rows <= output.MetricBufferLimit || !reaches(names, output) {
 			continue
 		}
 		log.Printf("W! [%s] metric_buffer_limit = %d, but describe can emit %d rows at once, as max_series allows, and more for series with several "+
 			"fields: rows beyond the limit are lost; set metric_buffer_limit = %d or more", output.LogName(), output.MetricBufferLimit, rows, rows)
 	}
+}
+
+// fill follows how many rows the describe blocks emit in one Push, and logs a warning before an output's buffer is too small for
+// them. It is safe for concurrent use.
+type fill struct {
+	outputs []*models.RunningOutput // those that the rows can reach
+
+	mu     sync.Mutex
+	rows   []int // of each block's last Push; guarded by mu
+	warned int   // the rows in the last warning; guarded by mu
+}
+
+// newFill returns a fill for the describe blocks of a configuration.
+func newFill(c *config.Config) *fill {
+	names := rowNames(c.Aggregators)
+	f := &fill{rows: make([]int, len(names))}
+	for _, output := range c.Outputs {
+		if reaches(names, output) {
+			f.outputs = append(f.outputs, output)
+		}
+	}
+	return f
+}
+
+// emitted takes the number of rows of a Push of the block with the given index. An output should hold the rows of two Pushes, as
+// it also needs room for rows that it could not write yet. Warnings are repeated only once the rows have doubled.
+func (f *fill) emitted(block, rows int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rows[block] = rows
+	total := 0
+	for _, n := range f.rows {
+		total += n
+	}
+	if total < 2*f.warned {
+		return
+	}
+	for _, output := range f.outputs {
+		if limit := output.MetricBufferLimit; 2*total > limit {
+			f.warned = total
+			log.Printf("W! [%s] metric_buffer_limit = %d holds fewer than two Pushes of describe, whose blocks emitted %d rows in their last ones: "+
+				"rows beyond the limit are lost; set metric_buffer_limit = %d or more", output.LogName(), limit, total, 4*total)
+		}
+	}
+}
+
+// reaches reports whether the output's namepass may let rows with one of the names through.
+func reaches(names []rowName, output *models.RunningOutput) bool {
+	pass := output.Config.Filter.NamePass
+	return len(pass) == 0 || slices.ContainsFunc(names, func(n rowName) bool { return n.passesAny(pass) })
 }
 
 // mostRows returns how many rows the blocks with max_series emit in one Push if every series has one field. Where a bucket

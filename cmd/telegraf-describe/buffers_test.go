@@ -3,11 +3,17 @@ package main
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/influxdata/telegraf/config"
+	"github.com/influxdata/telegraf/metric"
+	"github.com/influxdata/telegraf/testutil"
 	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 )
 
 func TestABufferBelowTheRowsOfMaxSeriesIsWarnedOf(t *testing.T) {
@@ -35,6 +41,47 @@ func TestABufferBelowTheRowsOfMaxSeriesIsWarnedOf(t *testing.T) {
 		}
 		require.Contains(t, got, fmt.Sprintf("but describe can emit %d rows at once", test.want), "%+v", test)
 	}
+}
+
+func TestABufferThatTheEmittedRowsNearlyFillIsWarnedOf(t *testing.T) {
+	c := newConfig()
+	require.NoError(t, c.LoadConfigData([]byte(`
+[[aggregators.describe]]
+  grace = "876000h"
+  emit = "update"
+[[aggregators.describe]]
+  prefix = "p_"
+  grace = "876000h"
+  emit = "update"
+[[outputs.discard]]
+  metric_buffer_limit = 100
+[[outputs.discard]]
+  metric_buffer_limit = 10000
+[[outputs.discard]]
+  alias = "originals"
+  metric_buffer_limit = 10
+  namepass = ["cpu"]
+`), config.EmptySourcePath))
+	h := newHost(c, true, false)
+	hosts := 0
+	push := func(block, series int) string {
+		d := h.plugins[block]
+		for range series {
+			hosts++
+			d.Add(metric.New("m", map[string]string{"host": strconv.Itoa(hosts)}, map[string]any{"v": 1.0}, time.Now()))
+		}
+		return logged(func() { d.Push(new(testutil.Accumulator)) })
+	}
+	for _, ra := range c.Aggregators {
+		require.NoError(t, ra.Aggregator.(*describe.Describe).Init())
+		ra.Aggregator.(*describe.Describe).Log = testutil.Logger{Quiet: true}
+	}
+	require.Empty(t, push(0, 30))
+	require.Empty(t, push(1, 20))
+	require.Contains(t, push(1, 21), "[outputs.discard] metric_buffer_limit = 100 holds fewer than two Pushes of describe, whose blocks emitted 51 rows "+
+		"in their last ones: rows beyond the limit are lost; set metric_buffer_limit = 204 or more")
+	require.Empty(t, push(0, 31), "the warning is repeated for few more rows")
+	require.Contains(t, push(0, 90), "emitted 111 rows")
 }
 
 // An operator reads warnings only if none is normal.

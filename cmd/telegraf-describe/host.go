@@ -29,7 +29,7 @@ type host struct {
 func newHost(c *config.Config, once, test bool) *host {
 	h := new(host)
 	h.stopping.Store(once || test) // these runs end by themselves
-	ids := make(map[string]int)
+	ids, buffers := make(map[string]int), newFill(c)
 	for _, ra := range c.Aggregators {
 		d, ok := ra.Aggregator.(*describe.Describe)
 		if !ok {
@@ -37,7 +37,7 @@ func newHost(c *config.Config, once, test bool) *host {
 		}
 		w := &window{ra: ra, place: pushPlace}
 		keepsState := c.Agent.Statefile != "" && !once && !test
-		number := ids[d.ID()]
+		block, number := len(h.plugins), ids[d.ID()]
 		ids[d.ID()]++
 		if d.State == "" && !keepsState {
 			h.windows = append(h.windows, w)
@@ -45,6 +45,7 @@ func newHost(c *config.Config, once, test bool) *host {
 		d.SetHost(describe.Host{
 			Background: !once && !test,
 			Started:    w.observe,
+			Emitted:    func(rows int) { buffers.emitted(block, rows) },
 			IsLast:     func() bool { return w.isLast(h.stopping.Load()) },
 			Closes:     true,
 			Number:     number,

@@ -134,11 +134,19 @@ func (d *Describe) push(acc telegraf.Accumulator, last bool) {
 	if last {
 		run = d.engine.Finish
 	}
+	rows := 0
+	emit := func(m telegraf.Metric) {
+		rows++
+		acc.AddMetric(m)
+	}
 	err := run(func(r *engine.Row) {
 		d.warnOld(r.Start)
-		d.rows.add(r, acc.AddMetric)
+		d.rows.add(r, emit)
 	})
-	d.rows.end(acc.AddMetric)
+	d.rows.end(emit)
+	if d.pusher.host.Emitted != nil {
+		d.pusher.host.Emitted(rows)
+	}
 	if err != nil {
 		acc.AddError(err)
 	} else {

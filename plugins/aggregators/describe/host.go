@@ -10,6 +10,9 @@ type Host struct {
 	Background bool
 	// Started is called once, before the first metric is added. It may be nil.
 	Started func()
+	// Emitted is called at the end of each Push with the number of metrics that it has emitted, perhaps in another goroutine
+	// than Push. It may be nil.
+	Emitted func(rows int)
 	// IsLast reports, during a Push, whether it is the last Push of the run. Nil means false.
 	IsLast func() bool
 	// Closes is set where the program calls [Describe.Close] when the run has ended.
