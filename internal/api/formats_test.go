@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -22,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/api"
+	"github.com/telegraf-describe/telegraf-describe/internal/promtest"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
@@ -197,20 +197,9 @@ func TestNativeHistogramsHaveTheValuesOfTheSummaries(t *testing.T) {
 	require.Empty(t, s.dropped(t))
 }
 
-// needPrometheus skips the test if a program of the Debian package prometheus is missing, unless REQUIRE_PROMETHEUS is 1.
-func needPrometheus(t *testing.T, program string) {
-	t.Helper()
-	if _, err := exec.LookPath(program); err != nil {
-		if os.Getenv("REQUIRE_PROMETHEUS") == "1" {
-			t.Fatalf("%v, but REQUIRE_PROMETHEUS is 1", err)
-		}
-		t.Skipf("%v: install prometheus to run this test", err)
-	}
-}
-
 func TestPromtoolAcceptsTheMetrics(t *testing.T) {
 	t.Parallel()
-	needPrometheus(t, "promtool")
+	promtest.Need(t)
 	s := inProcess(t, func(o *api.Options) { o.Export = exports("cpu", "absent") })
 	r := describedBy("A", 11, "h", 1, 2, 3)
 	r.Stats = nil
