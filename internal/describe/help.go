@@ -7,9 +7,10 @@ mean, median, mode, percentiles and more, as describe() of pandas does.
 
 usage: telegraf-describe describe [options] FILE…
 
-FILE is line protocol, CSV (also with tabs, semicolons or bars) or JSON lines,
-plain or compressed with gzip or zstd; - is the standard input. The format, the
-header, the delimiter and the types of the columns are detected.
+FILE is line protocol, CSV (also with tabs, semicolons or bars) or JSON objects,
+one after the other or in an array, plain or compressed with gzip or zstd; - is
+the standard input. The format, the header, the delimiter and the types of the
+columns are detected.
 
 What to describe
   --by WIDTH          one row for each bucket of time: 30s, 15m, 1h, 1d, 1w,

@@ -10,6 +10,9 @@
 // cannot read are counted there. Memory is bounded by the size of chunks: a record of more than [MaxRecord] bytes is a bad
 // line.
 //
+// JSON is cut at line ends too. An array of objects, or objects of several lines, are first written with one object a line, by one
+// goroutine, so that they are read at the speed of one processor.
+//
 // What a file contains is detected from its first chunk: the compression by its magic number, the format, and of CSV the
 // delimiter, the header and the kind of each column. Options override each of these.
 package file

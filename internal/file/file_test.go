@@ -188,16 +188,34 @@ var inputCases = []inputCase{
 		},
 	},
 	{
-		name: "JSON on several lines", content: "\n{\n  \"a\": 1\n}\n",
-		err: "the first object takes several lines, want one object a line (jq -c . FILE | telegraf-describe describe -)",
+		name: "JSON on several lines", content: "\n{\n  \"a\": 1,\r\n\"b\":{\"c\":\"}\\\"]\"}}\n\n{\"a\":2} {\"a\"\n:3}\n{\"a\":\n4",
+		rows: []string{`a=1 b.c="}\"]"`, "a=2", "a=3"}, bad: []string{"8: the object is not complete"},
 	},
+	{name: "a form feed after an object", content: "{\"a\":1}\f\n", bad: []string{`1: found "\f" after the object`}},
 	{name: "one object that is not complete", content: "{\"a\":1\n", bad: []string{"1: the object is not complete"}},
 	{name: "an object that is not complete and another", content: "{\"a\":1\n{\"a\":2}\n", rows: []string{"a=2"}, bad: []string{"1: the object is not complete"}},
 	{
 		name: "one object with rows", content: `{"n":1,"rows":[{"a":1},{"a":2}]}`, rows: []string{`n=1 rows="[{\"a\":1},{\"a\":2}]"`},
 		notes: []string{`the content is one object, whose member "rows" is an array of objects (jq -c '.["rows"][]' FILE | telegraf-describe describe - describes these)`},
 	},
-	{name: "JSON array", content: `[{"a":1}]`, err: "the content is a JSON array, want one object a line (jq -c '.[]' FILE | telegraf-describe describe -)"},
+	{name: "JSON array", content: ` [{"a":1},{"a":2}]`, rows: []string{"a=1", "a=2"}},
+	{name: "JSON array after a byte order mark", content: "\xef\xbb\xbf[{\"a\":1}]\n", o: file.Options{Format: file.JSONLines}, rows: []string{"a=1"}},
+	{name: "empty JSON array", content: "[ ]"},
+	{
+		name: "JSON array on several lines", content: "[\n  {\n    \"a\": 1,\n    \"b\": [1, {\"c\": \",]\"}]\n  },\n  {\"a\": 2},\n  {\"a\": x}\n]\n",
+		rows: []string{`a=1 b="[1, {\"c\": \",]\"}]"`, "a=2"}, bad: []string{`7: found "x}" at byte 7, want a value`},
+	},
+	{
+		name: "wrong JSON array", content: "[{\"a\":1},\n,{\"a\":2} {\"a\":3},\n7,\n{\"a\":4},\n] {\"a\":5}\n",
+		rows: []string{"a=1", "a=4"},
+		bad: []string{
+			`2: found ",", want an object`, `3: found "{\"a\":3}" after the object`, `4: found "7", want an object`, `6: found ",", want an object`,
+			`7: found "]{\"a\":5}", want an object`,
+		},
+	},
+	{name: "JSON array that is not complete", content: `[{"a":1},{"a":2`, err: "the content ends within the JSON array"},
+	{name: "a string of two lines in a JSON array", content: "[{\"a\":\"x\ny\"},{\"a\":2}]", rows: []string{"a=2"}, bad: []string{"1: a string is not closed", `2: found "y\"}", want an object`}},
+	{name: "JSON array of numbers", content: "[1,2]", err: `the content begins with "[1,2]", want JSON objects, one a line or in an array`},
 }
 
 // Each format gives the cells, the bad lines and the errors that its case lists.
@@ -435,6 +453,29 @@ func FuzzJSON(f *testing.F) {
 		}
 		if valid := json.Valid([]byte(line)); valid && len(rows) != 1 && !strings.Contains(fmt.Sprint(bad), "64-bit") || !valid && len(bad) != 1 {
 			t.Fatalf("valid is %t, but the rows are %q and the bad lines %q", valid, rows, bad)
+		}
+	})
+}
+
+// The objects of an array are read exactly if encoding/json reads the array, except for numbers beyond float64 and deep nesting.
+func FuzzJSONArray(f *testing.F) {
+	for _, c := range inputCases {
+		if strings.HasPrefix(c.content, "[") {
+			f.Add(c.content)
+		}
+	}
+	f.Fuzz(func(t *testing.T, content string) {
+		if inner := strings.TrimLeft(content, "[ \t\r\n"); !strings.HasPrefix(content, "[") || !strings.HasPrefix(inner, "{") ||
+			strings.ContainsRune(content, 0) || strings.Count(content, "{")+strings.Count(content, "[") > 50 {
+			return
+		}
+		rows, bad, err := read([]byte(content), file.Options{Format: file.JSONLines})
+		var want []json.RawMessage
+		valid := json.Unmarshal([]byte(content), &want) == nil && !slices.ContainsFunc(want, func(m json.RawMessage) bool { return m[0] != '{' })
+		switch wrong := err != nil || len(bad) > 0; {
+		case strings.Contains(fmt.Sprint(bad), "64-bit"):
+		case valid && (wrong || len(rows) != len(want)), !valid && !wrong:
+			t.Fatalf("valid is %t, but the rows are %q, the bad lines %q and the error is %v", valid, rows, bad, err)
 		}
 	})
 }

@@ -37,7 +37,7 @@ func (p *jsonParser) parse(data []byte, b *Batch) {
 	for len(data) > 0 {
 		text, rest, _ := bytes.Cut(data, newline)
 		data = rest
-		if text = bytes.TrimSpace(text); len(text) > 0 {
+		if text = bytes.Trim(text, " \t\r"); len(text) > 0 {
 			kept := len(b.Bytes)
 			if err := p.line(text, t, b); err != nil {
 				b.Bytes = b.Bytes[:kept]

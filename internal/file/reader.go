@@ -277,5 +277,8 @@ func (s *source) decompress(magic []byte, rest io.Reader) error {
 		s.closers = append(s.closers, z.Close)
 		s.content = z
 	}
+	if s.o.Format == Auto || s.o.Format == JSONLines {
+		s.content = asLines(s.content)
+	}
 	return nil
 }

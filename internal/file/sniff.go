@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -350,12 +349,10 @@ func (c *csvSchema) names() string {
 // sniffJSON finds the name of the time of JSON lines: the one that the options name, or the first of the usual names whose
 // value in the first objects is a time.
 func (s *source) sniffJSON(data []byte) error {
-	if bytes.HasPrefix(bytes.TrimSpace(data), []byte{'['}) {
-		return errors.New(`the content is a JSON array, want one object a line (jq -c '.[]' FILE | telegraf-describe describe -)`)
+	if text := bytes.TrimSpace(data); bytes.HasPrefix(text, []byte{'['}) {
+		return fmt.Errorf("the content begins with %q, want JSON objects, one a line or in an array", clip(text))
 	}
-	if err := s.checkObject(data); err != nil {
-		return err
-	}
+	s.noteRows(data)
 	if s.o.Time != "" {
 		s.time = s.o.Time
 		return nil
@@ -368,23 +365,21 @@ func (s *source) sniffJSON(data []byte) error {
 	return nil
 }
 
-// checkObject returns an error if the first object takes several lines, and notes a single object whose member has the rows.
-func (s *source) checkObject(data []byte) error {
+// noteRows notes a single object whose member has the rows.
+func (s *source) noteRows(data []byte) {
 	first, rest, _ := bytes.Cut(bytes.TrimSpace(data), newline)
-	rest = bytes.TrimSpace(rest)
-	var object map[string]json.RawMessage
-	err := json.NewDecoder(bytes.NewReader(first)).Decode(&object)
-	if errors.Is(err, io.ErrUnexpectedEOF) && len(rest) > 0 && rest[0] != '{' {
-		return errors.New("the first object takes several lines, want one object a line (jq -c . FILE | telegraf-describe describe -)")
+	if len(bytes.TrimSpace(rest)) > 0 {
+		return
 	}
-	if len(rest) > 0 {
-		return nil
+	var object map[string]json.RawMessage
+	if json.Unmarshal(first, &object) != nil {
+		return // which is an error where the line is read
 	}
 	for _, name := range slices.Sorted(maps.Keys(object)) {
-		if bytes.HasPrefix(object[name], []byte("[{")) && !strings.ContainsAny(name, `'"\`) {
+		if rows := bytes.TrimLeft(bytes.TrimPrefix(object[name], []byte{'['}), " "); len(rows) > 0 && rows[0] == '{' && object[name][0] == '[' &&
+			!strings.ContainsAny(name, `'"\`) {
 			s.o.note(s.name(), fmt.Sprintf("the content is one object, whose member %q is an array of objects "+
 				"(jq -c '.[%q][]' FILE | telegraf-describe describe - describes these)", name, name))
 		}
 	}
-	return nil
 }

@@ -1,0 +1,192 @@
+package file
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+)
+
+// peeked is how much of a content is looked at to find out whether JSON is one value a line.
+const peeked = 64 << 10
+
+// asLines returns the content of JSON with one value a line, if it is an array of objects or begins with an object of several lines.
+// Any other content is returned as it is.
+func asLines(content io.Reader) io.Reader {
+	r := bufio.NewReaderSize(content, peeked)
+	start, _ := r.Peek(peeked) // an error comes again with the first Read
+	start = bytes.TrimLeft(bytes.TrimPrefix(start, []byte("\xef\xbb\xbf")), " \t\r\n")
+	array, ok := bytes.CutPrefix(start, []byte{'['})
+	if array = bytes.TrimLeft(array, " \t\r\n"); ok && len(array) > 0 && (array[0] == '{' || array[0] == ']') {
+		return &elements{content: r, array: true, state: outside}
+	}
+	if bytes.HasPrefix(start, []byte{'{'}) && severalLines(start) {
+		return &elements{content: r, state: between}
+	}
+	return r
+}
+
+// severalLines reports whether data begins with an object that goes on after the first line. An object that is not complete and is
+// followed by another one is taken for a damaged line.
+func severalLines(data []byte) bool {
+	first, rest, _ := bytes.Cut(data, newline)
+	rest = bytes.TrimLeft(rest, " \t\r\n")
+	if len(rest) == 0 || rest[0] == '{' {
+		return false
+	}
+	var e elements
+	for _, c := range first {
+		e.nest(c)
+	}
+	return e.depth > 0 && !e.quoted
+}
+
+// place is where in the content an [elements] reader is.
+type place uint8
+
+const (
+	outside place = iota // before the bracket that begins the array
+	between              // before a value
+	within               // in a value
+	behind               // after the bracket that ends the array
+	wrong                // in what follows there, where only white space may be
+)
+
+// elements reads JSON with one value a line: the elements of an array, or values that follow each other. A value with line ends becomes
+// one line, and empty lines make up for them, so that a value that begins a line keeps the number of its line. The syntax is not
+// checked further: what comes in a wrong place is passed on, and is an error where the line is read.
+type elements struct {
+	content *bufio.Reader
+	array   bool
+
+	state   place
+	depth   int  // of the nesting within the value
+	quoted  bool // within a string
+	escaped bool // after a backslash in a string
+	empty   bool // whether an element must follow, as there was a comma
+	read    int  // line ends that were read
+	written int  // line ends that were returned
+
+	out  []byte // to return
+	next int    // of out
+	err  error  // of the content
+}
+
+// errArrayOpen is the error of a content that ends within an array.
+var errArrayOpen = errors.New("the content ends within the JSON array")
+
+func (e *elements) Read(p []byte) (int, error) {
+	for e.next == len(e.out) {
+		if e.err != nil {
+			return 0, e.err
+		}
+		e.out, e.next = e.out[:0], 0
+		var buf [8 << 10]byte
+		n, err := e.content.Read(buf[:])
+		for _, c := range buf[:n] {
+			e.add(c)
+		}
+		if errors.Is(err, io.EOF) && e.array && e.state < behind {
+			err = errArrayOpen
+		}
+		e.err = err
+	}
+	n := copy(p, e.out[e.next:])
+	e.next += n
+	return n, nil
+}
+
+// add appends to out what the next byte of the content becomes.
+func (e *elements) add(c byte) {
+	if c == '\n' {
+		e.read++
+	}
+	switch {
+	case e.state == outside:
+		if c == '[' {
+			e.state = between
+		}
+	case e.state == within:
+		e.addWithin(c)
+	case e.state == wrong && c != '\n':
+		e.out = append(e.out, c)
+	case isSpace(c):
+	case e.state == between && e.array && c == ']':
+		if e.empty {
+			e.line(',')
+		}
+		e.state = behind
+	case e.state == between && e.array && c == ',':
+		e.line(',')
+	default:
+		for ; e.written < e.read; e.written++ {
+			e.out = append(e.out, '\n')
+		}
+		if e.state == between {
+			e.state = within
+			e.nest(c)
+		} else {
+			e.state = wrong
+			e.out = append(e.out, ']')
+		}
+		e.out = append(e.out, c)
+	}
+}
+
+// addWithin appends a byte of a value, and ends the line with the value.
+func (e *elements) addWithin(c byte) {
+	if e.array && e.depth == 0 && !e.quoted && (c == ',' || c == ']') {
+		e.end()
+		e.empty = c == ','
+		if c == ']' {
+			e.state = behind
+		}
+		return
+	}
+	e.nest(c)
+	switch {
+	case c != '\n' && c != '\r':
+		e.out = append(e.out, c)
+	case !e.quoted:
+		e.out = append(e.out, ' ')
+	case c == '\n': // not allowed in a string: the line that ends here is an error
+		e.end()
+		e.state = within
+	}
+	if !e.array && e.depth == 0 && !e.quoted {
+		e.end()
+	}
+}
+
+// line appends a line with one byte, which is an error where the line is read: an element is missing there.
+func (e *elements) line(c byte) {
+	e.out = append(e.out, c)
+	e.end()
+}
+
+// end ends the line of a value.
+func (e *elements) end() {
+	e.out = append(e.out, '\n')
+	e.written++
+	e.state = between
+}
+
+// nest follows the nesting and the strings of a value.
+func (e *elements) nest(c byte) {
+	switch {
+	case e.escaped:
+		e.escaped = false
+	case e.quoted:
+		e.escaped = c == '\\'
+		e.quoted = c != '"'
+	case c == '"':
+		e.quoted = true
+	case c == '{' || c == '[':
+		e.depth++
+	case c == '}' || c == ']':
+		e.depth--
+	}
+}
+
+// isSpace reports whether c is white space of JSON.
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
