@@ -1,0 +1,154 @@
+// Package rendered keeps the bodies of answers in bounded memory, plain and compressed. It does not decide whether a body is
+// still right: see package api.
+package rendered
+
+import (
+	"bytes"
+	"container/list"
+	"sync"
+
+	"github.com/klauspost/compress/gzip"
+)
+
+const (
+	// share divides the memory of a cache: the largest body that it keeps is this part of it.
+	share = 8
+	// overhead is about how many bytes an entry needs beside its key and its body.
+	overhead = 1 << 10
+	// minCompressed is the size of the smallest body that is worth compressing: a smaller one fits into one packet.
+	minCompressed = 1400
+)
+
+// Key identifies a request as it was sent: its path, its query, and its header Accept.
+type Key struct{ Path, Query, Accept string }
+
+// Cache keeps a value with its body for each key, and removes the ones that were used longest ago. It is safe for concurrent
+// use.
+type Cache[V any] struct {
+	limit int
+
+	mu      sync.Mutex // guards the fields below
+	entries map[Key]*list.Element
+	used    *list.List // of *Entry[V], the newest use first
+	size    int
+	evicted int
+}
+
+// New returns a cache of at most limit bytes. It keeps nothing if limit is not above zero.
+func New[V any](limit int) *Cache[V] {
+	return &Cache[V]{limit: max(limit, 0), entries: make(map[Key]*list.Element), used: list.New()}
+}
+
+// Entry is a body and what is known of it. It is immutable, except that its compressed form is made when it is first wanted. It
+// stays usable after the cache has removed it.
+type Entry[V any] struct {
+	Value V
+	Body  []byte
+
+	cache *Cache[V]
+	key   Key
+	size  int // what the cache counts for it, guarded by cache.mu
+
+	once sync.Once
+	gzip []byte
+}
+
+// Fits reports whether the cache keeps a body of so many bytes.
+func (c *Cache[V]) Fits(size int) bool { return size <= c.limit/share }
+
+// Get returns the entry of a key, or nil.
+func (c *Cache[V]) Get(key Key) *Entry[V] {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e, ok := c.entries[key]
+	if !ok {
+		return nil
+	}
+	c.used.MoveToFront(e)
+	return e.Value.(*Entry[V])
+}
+
+// Put replaces the entry of a key and returns the new one. The cache then owns the body, which must fit.
+func (c *Cache[V]) Put(key Key, value V, body []byte) *Entry[V] {
+	e := &Entry[V]{Value: value, Body: body, cache: c, key: key}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if old, ok := c.entries[key]; ok {
+		c.remove(old)
+	}
+	c.entries[key] = c.used.PushFront(e)
+	c.grow(e, cap(body)+len(key.Path)+len(key.Query)+len(key.Accept)+overhead)
+	return e
+}
+
+// grow counts n more bytes of an entry, and removes others if there are too many. The caller holds mu.
+func (c *Cache[V]) grow(e *Entry[V], n int) {
+	e.size += n
+	c.size += n
+	for c.size > c.limit && c.used.Len() > 0 {
+		c.remove(c.used.Back())
+		c.evicted++
+	}
+}
+
+// remove removes an entry. The caller holds mu.
+func (c *Cache[V]) remove(element *list.Element) {
+	e := c.used.Remove(element).(*Entry[V])
+	delete(c.entries, e.key)
+	c.size -= e.size
+}
+
+// Stats are numbers of a cache.
+type Stats struct {
+	Entries, Bytes int // now
+	Evicted        int // entries that were removed for others, since the start
+}
+
+// Stats returns the numbers of the cache.
+func (c *Cache[V]) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Stats{Entries: len(c.entries), Bytes: c.size, Evicted: c.evicted}
+}
+
+// Gzip returns the body in the format of gzip, or nil if that is not smaller by a tenth. The body is compressed once, by the
+// first caller, while others wait.
+func (e *Entry[V]) Gzip() []byte {
+	e.once.Do(func() {
+		if e.gzip = compress(e.Body); e.gzip == nil {
+			return
+		}
+		e.cache.mu.Lock()
+		defer e.cache.mu.Unlock()
+		if element, ok := e.cache.entries[e.key]; ok && element.Value == any(e) {
+			e.cache.grow(e, cap(e.gzip))
+		}
+	})
+	return e.gzip
+}
+
+// writers are compressors that are not in use, because a new one allocates a megabyte.
+var writers = sync.Pool{New: func() any {
+	w, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
+	if err != nil {
+		panic(err) // the level is valid
+	}
+	return w
+}}
+
+// compress returns the body in the format of gzip, or nil if that is not worth it.
+func compress(body []byte) []byte {
+	if len(body) < minCompressed {
+		return nil
+	}
+	var b bytes.Buffer
+	w := writers.Get().(*gzip.Writer)
+	defer writers.Put(w)
+	w.Reset(&b)
+	_, _ = w.Write(body) // a buffer returns no errors
+	_ = w.Close()
+	if b.Len() > len(body)-len(body)/10 {
+		return nil
+	}
+	return bytes.Clone(b.Bytes())
+}
