@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"flag"
@@ -81,6 +82,7 @@ type config struct {
 	MaxScanned      int    `toml:"max_scanned"`
 	MaxStreams      int    `toml:"max_streams"`
 	MaxTotalBytes   int    `toml:"max_total_bytes"`
+	CacheSize       int    `toml:"cache_size"`
 
 	Export          []export `toml:"export"`
 	ExportMaxAge    duration `toml:"export_max_age"`
@@ -121,7 +123,7 @@ func defaults() config {
 		Listen: "127.0.0.1:8001", MaxConnections: 1000, MaxPerAddress: 250, Hosts: []string{}, TrustedProxies: []string{}, CORSOrigins: []string{}, LogFormat: "text", LogLevel: "info",
 		Redis: []string{"redis://127.0.0.1:6379"}, RedisTimeout: duration(5 * time.Second), EmbeddedListen: "127.0.0.1:6379",
 		MaxRecords: api.DefaultMaxRecords, MaxBuckets: api.DefaultMaxBuckets, MaxBytes: api.DefaultMaxBytes,
-		MaxScanned: api.DefaultMaxScanned, MaxStreams: api.DefaultMaxStreams, MaxTotalBytes: api.DefaultMaxTotalBytes,
+		MaxScanned: api.DefaultMaxScanned, MaxStreams: api.DefaultMaxStreams, MaxTotalBytes: api.DefaultMaxTotalBytes, CacheSize: api.DefaultCacheBytes,
 		ExportMaxSeries: api.DefaultExportMaxSeries, ExportBuckets: api.DefaultExportBuckets,
 	}
 }
@@ -231,6 +233,7 @@ func settings() []setting {
 		{name: "max_streams", set: number(func(c *config) *int { return &c.MaxStreams })},
 		{name: "max_scanned", set: number(func(c *config) *int { return &c.MaxScanned })},
 		{name: "max_total_bytes", set: number(func(c *config) *int { return &c.MaxTotalBytes })},
+		{name: "cache_size", set: number(func(c *config) *int { return &c.CacheSize })},
 		{name: "export_max_age", set: span(func(c *config) *duration { return &c.ExportMaxAge })},
 		{name: "export_max_series", set: number(func(c *config) *int { return &c.ExportMaxSeries })},
 		{name: "export_buckets", set: number(func(c *config) *int { return &c.ExportBuckets })},
@@ -415,6 +418,9 @@ func (c *config) validate() error {
 	if c.MaxTotalBytes > 0 && c.MaxTotalBytes/2 < c.MaxBytes {
 		errs = append(errs, fmt.Errorf("invalid 'max_total_bytes' setting %d, want at least two times max_bytes, %d", c.MaxTotalBytes, c.MaxBytes))
 	}
+	if c.CacheSize < 0 {
+		errs = append(errs, fmt.Errorf("invalid 'cache_size' setting %d, want a number of bytes, or 0 to keep no answers", c.CacheSize))
+	}
 	if c.ExportMaxAge < 0 {
 		errs = append(errs, fmt.Errorf("invalid 'export_max_age' setting %q, want 0s or more", time.Duration(c.ExportMaxAge)))
 	}
@@ -520,7 +526,7 @@ func (c config) dialOptions() cache.DialOptions {
 func (c config) apiOptions(storage, redis string, log *slog.Logger) api.Options {
 	o := api.Options{
 		DefaultDatabase: c.DefaultDatabase, MaxRecords: c.MaxRecords, MaxBuckets: c.MaxBuckets, MaxBytes: c.MaxBytes, Timeout: api.DefaultTimeout,
-		MaxScanned: c.MaxScanned, MaxTotalBytes: c.MaxTotalBytes, ReadyTimeout: time.Duration(c.RedisTimeout),
+		MaxScanned: c.MaxScanned, MaxTotalBytes: c.MaxTotalBytes, CacheBytes: cmp.Or(c.CacheSize, -1), ReadyTimeout: time.Duration(c.RedisTimeout),
 		CheckHost: c.checksHost(), Hosts: c.Hosts,
 		ExportMaxAge: time.Duration(c.ExportMaxAge), ExportMaxSeries: c.ExportMaxSeries, ExportBuckets: c.ExportBuckets,
 		TokenRate: c.TokenRate, AddressRate: c.AddressRate, TrustedProxies: c.proxies, CORSOrigins: c.CORSOrigins,

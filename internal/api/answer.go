@@ -170,13 +170,37 @@ func (a *answer) endBucket() {
 	a.current = bucketRecords{}
 }
 
-// send writes the records as a JSON array, ascending by bucket. It gives back the memory of the records as they are
-// written.
-func (a *answer) send(w http.ResponseWriter, r *http.Request) error {
-	if a.format != format.JSON || a.pretty || a.descending {
-		return a.sendFormatted(w, r)
+// size returns the size of the records as a JSON array.
+func (a *answer) size() int { return len("[]\n") + max(a.bytes-1, 0) } // a.bytes has one comma too many
+
+// isPlain reports whether the answer is the stored records in their order as a JSON array.
+func (a *answer) isPlain() bool { return a.format == format.JSON && !a.pretty && !a.descending }
+
+// render returns the body of a plain answer. Its bytes are counted already.
+func (a *answer) render() []byte {
+	body := append(make([]byte, 0, a.size()), '[')
+	for _, records := range slices.Backward(a.kept) {
+		for _, text := range records {
+			if len(body) > 1 {
+				body = append(body, ',')
+			}
+			body = append(body, text...)
+		}
 	}
-	size := len("[]\n") + max(a.bytes-1, 0) // a.bytes has one comma too many
+	a.release(a.size())
+	return append(body, ']', '\n')
+}
+
+// release forgets the records. The request keeps n bytes of memory.
+func (a *answer) release(n int) {
+	a.kept = nil
+	a.work.shrink(a.work.bytes - n)
+}
+
+// stream writes the records as a JSON array, ascending by bucket. It gives back the memory of the records as they are
+// written.
+func (a *answer) stream(w http.ResponseWriter, r *http.Request) error {
+	size := a.size()
 	setJSON(w, size)
 	if r.Method == http.MethodHead {
 		return nil

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/rendered"
 	"github.com/telegraf-describe/telegraf-describe/internal/stream"
 )
 
@@ -30,6 +31,8 @@ type Reader interface {
 	Tables(ctx context.Context) ([]record.TableEntry, error)
 	// Info describes a table.
 	Info(ctx context.Context, t record.Table) (record.TableInfo, error)
+	// Version returns the number of Index.
+	Version(ctx context.Context, t record.Table) (int64, error)
 	// Index returns a number that every write of the table changes, and then the starts as Buckets does.
 	Index(ctx context.Context, t record.Table, r record.Range) (version int64, starts []time.Time, err error)
 	// Buckets returns the starts of the table's buckets in the range, ascending. The records of some may have expired.
@@ -56,6 +59,9 @@ type Options struct {
 	// MaxTotalBytes bounds the memory of all answers that are read or written at the same time, at least 2 × MaxBytes. One
 	// client can use half of it. 0 means the larger of DefaultMaxTotalBytes and 4 × MaxBytes.
 	MaxTotalBytes int
+	// CacheBytes bounds the memory of rendered answers that are kept for the same requests. 0 means DefaultCacheBytes, and a
+	// negative number that none are kept.
+	CacheBytes int
 	// Timeout bounds the time that one request may spend on reading.
 	Timeout time.Duration
 	// ReadyTimeout bounds the time of /ready. 0 means Timeout.
@@ -109,6 +115,7 @@ const (
 	DefaultMaxBytes        = 32 << 20
 	DefaultMaxScanned      = 1_000_000
 	DefaultMaxTotalBytes   = 128 << 20
+	DefaultCacheBytes      = 32 << 20
 	DefaultTimeout         = 20 * time.Second
 	DefaultExportMaxSeries = 10_000
 	DefaultExportBuckets   = 1000
@@ -124,6 +131,8 @@ type server struct {
 	addresses *rates
 	tokens    *rates
 	limits    *limits
+	versions  versions
+	rendered  *rendered.Cache[kept]
 	scrapes   *scrapes
 	skips     skips
 	exported  presence
@@ -141,8 +150,9 @@ func New(reader Reader, o Options) http.Handler {
 	o.MaxScanned = cmp.Or(o.MaxScanned, DefaultMaxScanned)
 	o.MaxTotalBytes = cmp.Or(o.MaxTotalBytes, max(DefaultMaxTotalBytes, 4*o.MaxBytes))
 	o.ReadyTimeout = cmp.Or(o.ReadyTimeout, o.Timeout)
-	s := &server{Options: o, reader: reader, limits: newLimits(o.MaxTotalBytes)}
-	s.metrics = newMetrics(o.Version, s.limits.budget.bytes, o.Collectors)
+	s := &server{Options: o, reader: reader, limits: newLimits(o.MaxTotalBytes), rendered: rendered.New[kept](cmp.Or(o.CacheBytes, DefaultCacheBytes))}
+	s.metrics = newMetrics(o.Version, s.limits.budget.bytes, append(cacheMetrics(s.rendered), o.Collectors...))
+	s.versions = versions{read: reader.Version, now: o.Now, timeout: o.Timeout}
 	s.addresses, s.tokens = newRates("address", o.AddressRate, o.Now), newRates("token", o.TokenRate, o.Now)
 	s.scrapes = newScrapes(s.newExposition, o.Timeout, &s.limits.budget)
 	s.catalogue = catalogue{read: reader.Tables, exists: s.exists, now: o.Now, timeout: o.Timeout}

@@ -73,6 +73,18 @@ func writeJSON(w http.ResponseWriter, work *work, v any) error {
 	return nil
 }
 
+// sendBody writes a body, or only its headers for the method HEAD.
+func sendBody(w http.ResponseWriter, r *http.Request, contentType string, body []byte) error {
+	setBody(w, contentType, len(body))
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	if _, err := newPacedWriter(w).Write(body); err != nil {
+		return gone{err}
+	}
+	return nil
+}
+
 // setJSON sets the headers of a JSON body of so many bytes.
 func setJSON(w http.ResponseWriter, size int) { setBody(w, "application/json", size) }
 

@@ -38,91 +38,60 @@ type catalogue struct {
 	now     func() time.Time
 	timeout time.Duration // bounds one reading
 
-	mu         sync.Mutex // guards the fields below
-	newest     *reading   // nil before the first
-	wasFailing bool       // whether the reading before the newest has failed
+	mu         sync.Mutex        // guards the fields below
+	newest     *reading[listing] // nil before the first
+	wasFailing bool              // whether the reading before the newest has failed
 }
 
-// reading is one reading of the catalogue. Its results are set before done is closed.
-type reading struct {
-	at   time.Time // when the reading began
-	done chan struct{}
-
-	entries  []record.TableEntry                // sorted by database and name
-	index    map[record.Table]record.TableEntry // entries by table
-	err      error
-	panicked any // the value of a panic, or nil
+// listing are all tables. It is immutable.
+type listing struct {
+	entries []record.TableEntry                // sorted by database and name
+	index   map[record.Table]record.TableEntry // entries by table
 }
 
-// tables returns all tables, sorted by database and name, and indexed. The caller must not change them. It returns an error
-// when ctx ends, while the reading continues for other requests.
-func (c *catalogue) tables(ctx context.Context) ([]record.TableEntry, map[record.Table]record.TableEntry, error) {
+// tables returns all tables. It returns an error when ctx ends, while the reading continues for other requests.
+func (c *catalogue) tables(ctx context.Context) (listing, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, nil, away(err)
+		return listing{}, away(err)
 	}
-	r := c.current(ctx)
-	select {
-	case <-r.done:
-	case <-ctx.Done():
-		return nil, nil, away(ctx.Err())
-	}
-	if r.panicked != nil {
-		panic(r.panicked) // in the goroutine of the request, whose handler answers with a problem
-	}
-	return r.entries, r.index, r.err
+	return c.current(ctx).wait(ctx)
 }
 
-// current returns the newest reading if it is usable, or else starts a new one. The end of ctx does not end a
-// reading, because other requests may wait for it.
-func (c *catalogue) current(ctx context.Context) *reading {
+// current returns the newest reading if it is usable, or else starts a new one.
+func (c *catalogue) current(ctx context.Context) *reading[listing] {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.now()
-	if c.newest == nil || !c.newest.usable(now) {
+	if c.newest == nil || !c.newest.usable(now, catalogueAge) {
 		c.wasFailing = c.newest != nil && c.newest.err != nil
-		c.newest = &reading{at: now, done: make(chan struct{})}
-		go c.newest.run(context.WithoutCancel(ctx), c.read, c.timeout)
+		c.newest = read(ctx, now, c.timeout, c.list)
 	}
 	return c.newest
 }
 
-// usable reports whether the reading is still running, or has succeeded and is younger than catalogueAge.
-func (r *reading) usable(now time.Time) bool {
-	select {
-	case <-r.done:
-		return r.err == nil && r.panicked == nil && now.Sub(r.at) < catalogueAge && !now.Before(r.at)
-	default:
-		return true
-	}
-}
-
-// run reads the catalogue within the timeout and closes done.
-func (r *reading) run(ctx context.Context, read func(context.Context) ([]record.TableEntry, error), timeout time.Duration) {
-	defer close(r.done)
-	defer func() { r.panicked = recover() }()
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	entries, err := read(ctx)
+// list reads the catalogue.
+func (c *catalogue) list(ctx context.Context) (listing, error) {
+	entries, err := c.read(ctx)
 	if err != nil {
-		r.err = away(err)
-		return
+		return listing{}, err
 	}
 	slices.SortFunc(entries, func(a, b record.TableEntry) int {
 		return cmp.Or(strings.Compare(a.Database, b.Database), strings.Compare(a.Name, b.Name))
 	})
-	r.entries, r.index = entries, make(map[record.Table]record.TableEntry, len(entries))
+	index := make(map[record.Table]record.TableEntry, len(entries))
 	for _, e := range entries {
-		r.index[e.Table] = e
+		index[e.Table] = e
 	}
+	return listing{entries, index}, nil
 }
 
 // allowed returns the tables of [catalogue.tables] whose databases may be read.
 func (c *catalogue) allowed(ctx context.Context, grant token.Grant) ([]record.TableEntry, error) {
-	entries, _, err := c.tables(ctx)
+	all, err := c.tables(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(slices.Clone(entries), func(e record.TableEntry) bool { return !grant.Allows(token.Read, e.Database) }), nil
+	return slices.DeleteFunc(slices.Clone(all.entries), func(e record.TableEntry) bool { return !grant.Allows(token.Read, e.Database) }), nil
 }
 
 // listed returns the tables whose databases may be read. The error is an unlisted if only the catalogue cannot be read.
@@ -181,13 +150,17 @@ func (c *catalogue) soon(ctx context.Context) map[record.Table]record.TableEntry
 	if c.failing() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, resolveWait)
-	defer cancel()
-	_, index, err := c.tables(ctx)
+	r := c.current(ctx)
+	if !r.ended() { // the usual case needs no timer
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, resolveWait)
+		defer cancel()
+	}
+	all, err := r.wait(ctx)
 	if err != nil {
 		return nil
 	}
-	return index
+	return all.index
 }
 
 // failing reports whether the newest reading has failed less than catalogueAge ago, or will probably not end soon.
@@ -195,15 +168,13 @@ func (c *catalogue) failing() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.newest
-	if r == nil {
+	switch {
+	case r == nil:
 		return false
-	}
-	select {
-	case <-r.done:
+	case r.ended():
 		return r.err != nil && c.now().Sub(r.at) < catalogueAge
-	default:
-		return c.wasFailing || c.now().Sub(r.at) >= resolveWait
 	}
+	return c.wasFailing || c.now().Sub(r.at) >= resolveWait
 }
 
 // checkEntry returns an error for a table without a time of its last write: the reader then found a time that no writer

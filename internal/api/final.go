@@ -34,6 +34,9 @@ type timeline struct {
 	width time.Duration
 	// ended is the latest start that a bucket can have if it has ended: now minus the width.
 	ended time.Time
+	// until is when the timeline is another one without a write, because a bucket begins or ends. It is zero if there is no such
+	// time.
+	until time.Time
 }
 
 const (
@@ -51,7 +54,7 @@ func (s *server) timeline(ctx context.Context, t record.Table) (timeline, error)
 	if err != nil || len(starts) == 0 {
 		return timeline{}, away(err)
 	}
-	now := s.Now()
+	now, newestStarts := s.Now(), starts
 	newest := starts[len(starts)-1]
 	if begun := untilNow(starts, now); len(begun) >= sampled || len(starts) < glanced {
 		starts = begun
@@ -59,7 +62,26 @@ func (s *server) timeline(ctx context.Context, t record.Table) (timeline, error)
 		return timeline{}, away(err)
 	}
 	width := commonDistance(starts[max(0, len(starts)-sampled):])
-	return timeline{newest: newest, width: width, ended: now.Add(-width)}, nil
+	line := timeline{newest: newest, width: width, ended: now.Add(-width)}
+	line.until = line.next(newestStarts, now)
+	return line, nil
+}
+
+// next returns when the next bucket begins or ends, or now if that is not known. starts are the newest starts, ascending.
+func (l timeline) next(starts []time.Time, now time.Time) time.Time {
+	v := validity{asked: now}
+	if len(starts) == glanced && starts[0].After(l.ended) { // older buckets may be open too
+		v.unknown()
+	}
+	for _, start := range starts {
+		switch {
+		case start.After(now):
+			v.endsAt(start)
+		case start.After(l.ended):
+			v.endsAt(start.Add(l.width))
+		}
+	}
+	return v.until
 }
 
 // isFinal reports whether a record is final. start is the start of its bucket. A record without the member "final"

@@ -128,7 +128,7 @@ func (s *service) getFrom(t testing.TB, address, path string) *httptest.Response
 func TestMemoryOfAllAnswersIsBounded(t *testing.T) {
 	t.Parallel()
 	const path = "/analytics/cpu?database=db"
-	s := inProcess(t, func(o *api.Options) { o.MaxBytes, o.MaxTotalBytes = 18_000, 36_000 })
+	s := inProcess(t, func(o *api.Options) { o.MaxBytes, o.MaxTotalBytes, o.CacheBytes = 18_000, 36_000, -1 })
 	s.fill(t) // an answer of 6,600 bytes, counted as 7,800
 	first, second := getStuck(t, s, "10.0.0.1:1", path), getStuck(t, s, "10.0.0.1:2", path)
 	w := s.getFrom(t, "10.0.0.1:3", path)
@@ -213,6 +213,8 @@ func (*stored) Tables(context.Context) ([]record.TableEntry, error) {
 func (*stored) Info(context.Context, record.Table) (record.TableInfo, error) {
 	return record.TableInfo{}, nil
 }
+
+func (*stored) Version(context.Context, record.Table) (int64, error) { return 1, nil }
 
 func (s *stored) Index(context.Context, record.Table, record.Range) (int64, []time.Time, error) {
 	return 1, s.starts, nil

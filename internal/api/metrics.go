@@ -8,6 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/rendered"
 )
 
 // metrics are the metrics of the service itself.
@@ -19,6 +21,8 @@ type metrics struct {
 	invalid  prometheus.Counter
 	corrupt  prometheus.Counter
 	tables   *prometheus.GaugeVec
+	hits     prometheus.Counter // requests that were answered with a kept answer
+	misses   prometheus.Counter // requests that could have been
 	serve    handler
 }
 
@@ -48,6 +52,10 @@ func newMetrics(version string, bytes func() int, more []prometheus.Collector) *
 	m.corrupt = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "analytics_api_corrupt_summaries_total", Help: "Requests that failed because a summary in Redis is corrupt. The log and the problem name it.",
 	})
+	kept := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "analytics_api_cache_requests_total", Help: "Requests for records, by whether their answer was kept from an earlier request.",
+	}, []string{"result"})
+	m.hits, m.misses = kept.WithLabelValues("hit"), kept.WithLabelValues("miss")
 	inFlight := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "analytics_api_answer_bytes", Help: "Memory of the answers that are read or written now.",
 	}, func() float64 { return float64(bytes()) })
@@ -57,6 +65,7 @@ func newMetrics(version string, bytes func() int, more []prometheus.Collector) *
 	info.Set(1)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(m.requests, m.seconds, m.failures, m.refusals, m.invalid, m.corrupt, m.tables, inFlight, info)
+	registry.MustRegister(kept)
 	registry.MustRegister(more...)
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	handler := promhttp.HandlerFor(registry, promhttp.HandlerOpts{DisableCompression: true})
@@ -65,6 +74,19 @@ func newMetrics(version string, bytes func() int, more []prometheus.Collector) *
 		return nil
 	}
 	return m
+}
+
+// cacheMetrics are the metrics of the kept answers.
+func cacheMetrics(c *rendered.Cache[kept]) []prometheus.Collector {
+	gauge := func(name, help string, value func(rendered.Stats) int) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value(c.Stats())) })
+	}
+	return []prometheus.Collector{
+		gauge("analytics_api_cache_bytes", "Memory of the kept answers.", func(s rendered.Stats) int { return s.Bytes }),
+		gauge("analytics_api_cache_answers", "Kept answers.", func(s rendered.Stats) int { return s.Entries }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "analytics_api_cache_evicted_total", Help: "Kept answers that were removed for others."},
+			func() float64 { return float64(c.Stats().Evicted) }),
+	}
 }
 
 // observe counts a request and its duration.

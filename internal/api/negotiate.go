@@ -47,27 +47,21 @@ func (a *answer) texts() []string {
 	return all
 }
 
-// sendFormatted writes the records in the format of the query. Unlike the JSON of the stored bytes, the whole body is made
-// first, so that an error is answered with a problem.
-func (a *answer) sendFormatted(w http.ResponseWriter, r *http.Request) error {
+// renderFormatted returns the records in the format of the query. Unlike the JSON of the stored bytes, the whole body is made
+// before any of it is sent, so that an error is answered with a problem.
+func (a *answer) renderFormatted() ([]byte, error) {
 	body, err := a.format.Append(make([]byte, 0, a.bytes+a.bytes/4), a.texts(), a.pretty, a.maxBytes)
 	switch {
 	case errors.Is(err, format.ErrLimit):
-		return tooMuch{what: err.Error(), limit: a.maxBytes}
+		return nil, tooMuch{what: err.Error(), limit: a.maxBytes}
 	case errors.Is(err, format.ErrInexpressible):
-		return faults{{Location: "query.format", Value: "\"lp\"", Message: err.Error()}}
+		return nil, faults{{Location: "query.format", Value: "\"lp\"", Message: err.Error()}}
 	case err != nil:
-		return err
+		return nil, err
 	}
 	if err := a.work.grow(len(body)); err != nil {
-		return err
+		return nil, err
 	}
-	setBody(w, a.format.ContentType(), len(body))
-	if r.Method == http.MethodHead {
-		return nil
-	}
-	if _, err := newPacedWriter(w).Write(body); err != nil {
-		return gone{err}
-	}
-	return nil
+	a.release(len(body))
+	return body, nil
 }

@@ -18,7 +18,8 @@ import (
 // answer has all records of the query, or is an error with their number if these are too many. With limit, it has the
 // newest records.
 func (s *server) records(w http.ResponseWriter, r *http.Request, p *params) error {
-	w.Header().Add("Vary", "Accept")
+	w.Header()["Vary"] = append(w.Header()["Vary"], varying...)
+	k := &kept{at: s.Now()}
 	q, err := s.readQuery(r, p)
 	if err != nil {
 		return err
@@ -27,7 +28,7 @@ func (s *server) records(w http.ResponseWriter, r *http.Request, p *params) erro
 	if err != nil {
 		return err
 	}
-	q.table = entry.Table
+	k.named, k.entry, q.table = q.table, entry, entry.Table
 	work, err := s.limits.begin(r)
 	if err != nil {
 		return err
@@ -37,7 +38,7 @@ func (s *server) records(w http.ResponseWriter, r *http.Request, p *params) erro
 		return err
 	}
 	if q.rolling != nil {
-		return s.rollUp(w, r, q, work)
+		return s.rollUp(w, r, p, q, work, k)
 	}
 	sel, err := s.selectBuckets(r.Context(), q)
 	if err != nil {
@@ -51,8 +52,10 @@ func (s *server) records(w http.ResponseWriter, r *http.Request, p *params) erro
 	if err := s.read(r.Context(), a, sel.starts); err != nil {
 		return err
 	}
+	k = k.with(sel.version, etag, s.validityOf(r.Context(), p, q, sel, k.at))
 	if sel.partial && !a.complete {
 		w.Header().Del("ETag") // the ETag does not cover older buckets
+		k = nil
 		if err := s.readOlder(r.Context(), a, sel.starts[0]); err != nil {
 			return err
 		}
@@ -61,7 +64,7 @@ func (s *server) records(w http.ResponseWriter, r *http.Request, p *params) erro
 	if a.invalid > 0 {
 		s.skipped(q.table, a.invalid)
 	}
-	return a.send(w, r)
+	return s.send(w, r, a, k)
 }
 
 // selection is the list of buckets that may contain the records of a query.
@@ -152,22 +155,28 @@ func etagOf(written time.Time, sel selection, q query) string {
 
 // notModified sets the ETag of an answer. If the client has that answer, it answers with that, and returns true.
 func notModified(w http.ResponseWriter, r *http.Request, etag string) bool {
-	w.Header().Set("ETag", etag)
-	if !matches(r.Header.Get("If-None-Match"), etag) {
+	h := w.Header()
+	h.Set("ETag", etag)
+	own, ok := matching(r.Header.Get("If-None-Match"), etag)
+	if !ok {
 		return false
 	}
+	h.Set("ETag", own) // it is weak if the client has the compressed form
 	w.WriteHeader(http.StatusNotModified)
 	return true
 }
 
-// matches reports whether a header If-None-Match contains the ETag. Weak ETags match too, as RFC 9110 defines for
-// this header.
-func matches(header, etag string) bool {
+// matching returns the ETag in a header If-None-Match that matches an ETag, and whether there is one. Weak ETags match too, as
+// RFC 9110 defines for this header.
+func matching(header, etag string) (own string, ok bool) {
 	for candidate := range strings.SplitSeq(header, ",") {
-		candidate = strings.TrimPrefix(strings.TrimSpace(candidate), "W/")
-		if candidate == etag || candidate == "*" {
-			return true
+		candidate = strings.TrimSpace(candidate)
+		switch {
+		case candidate == "*":
+			return etag, true
+		case strings.TrimPrefix(candidate, "W/") == etag:
+			return candidate, true
 		}
 	}
-	return false
+	return "", false
 }

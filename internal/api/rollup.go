@@ -131,7 +131,7 @@ func (r *rolling) widen(span record.Range) record.Range {
 	}
 	if !span.End.IsZero() {
 		if start, ok := r.startOf(span.End.Add(-1)); ok {
-			span.End = time.Unix(0, r.grid.End(start.UnixNano()))
+			span.End = r.endOf(start)
 		}
 	}
 	return span
@@ -145,6 +145,9 @@ func (r *rolling) startOf(at time.Time) (time.Time, bool) {
 	}
 	return time.Unix(0, nanos), ok
 }
+
+// endOf returns the end of the bucket of the grid that begins at start.
+func (r *rolling) endOf(start time.Time) time.Time { return time.Unix(0, r.grid.End(start.UnixNano())) }
 
 // newest returns the stored buckets of the last n buckets of the answer. The starts are ascending.
 func (r *rolling) newest(starts []time.Time, n int) []time.Time {
@@ -167,10 +170,10 @@ func (r *rolling) newest(starts []time.Time, n int) []time.Time {
 }
 
 // rollUp answers with records that are merged from the summaries of the stored records.
-func (s *server) rollUp(w http.ResponseWriter, r *http.Request, q query, work *work) error {
+func (s *server) rollUp(w http.ResponseWriter, r *http.Request, p *params, q query, work *work, k *kept) error {
 	span := q.rolling.widen(q.span)
 	span.Last = s.MaxBuckets + 1
-	_, starts, err := s.reader.Index(r.Context(), q.table, span)
+	version, starts, err := s.reader.Index(r.Context(), q.table, span)
 	if err != nil {
 		return away(err)
 	}
@@ -190,11 +193,12 @@ func (s *server) rollUp(w http.ResponseWriter, r *http.Request, q query, work *w
 	if err != nil {
 		return err
 	}
+	v := s.rollupValidity(r.Context(), p, q, starts, k.at)
 	work.rest()
-	if notModified(w, r, a.etag()) {
-		return nil
+	if etag := a.etag(); !notModified(w, r, etag) {
+		return s.send(w, r, a, k.with(version, etag, v))
 	}
-	return a.send(w, r)
+	return nil
 }
 
 // etag returns the ETag of a rolled-up answer: a hash of its records and its form. Whether the last bucket is final depends on

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/token"
 )
 
 // route is one address of the service. The table in [server.routes] is the only list of routes. The handlers, the
@@ -25,6 +27,8 @@ type route struct {
 	anyQuery bool
 	// scope is what the token of a request must allow.
 	scope scope
+	// kept means that answers are kept for the same requests: see [server.sendKept].
+	kept bool
 	// lasting means that the request may take longer than the timeout.
 	lasting bool
 	// unlisted means that the route has files of an embedded page. Neither the index nor the document lists it.
@@ -108,7 +112,7 @@ func (s *server) routes() []route {
 	routes := []route{
 		{pattern: "/databases", scope: scopeRead, serve: s.databases, docs: databasesDocs()},
 		{pattern: "/analytics", scope: scopeRead, serve: s.tables, parameters: []parameter{databaseParameter(s.DefaultDatabase)}, docs: tablesDocs()},
-		{pattern: "/analytics/{table}", scope: scopeRead, serve: s.records, parameters: s.recordParameters(), docs: recordsDocs()},
+		{pattern: "/analytics/{table}", scope: scopeRead, kept: true, serve: s.records, parameters: s.recordParameters(), docs: recordsDocs()},
 		plain("/health", scopeOpen, s.health, healthDocs()),
 		plain("/ready", scopeOpen, s.ready, readyDocs()),
 		plain("/metrics", scopeSystem, s.metrics.serve, metricsDocs()),
@@ -203,12 +207,7 @@ func (s *server) handle(rt route, h handler) http.Handler {
 			s.problem(sw, r, refused)
 			return
 		}
-		ctx, cancel := r.Context(), context.CancelFunc(func() {})
-		if !rt.lasting {
-			ctx, cancel = context.WithTimeout(ctx, s.Timeout)
-		}
-		defer cancel()
-		switch err := h(sw, r.WithContext(ctx), newParams(r, rt, grant)); {
+		switch err := s.answer(rt, h, sw, r, grant); {
 		case err == nil:
 		case errors.Is(err, os.ErrDeadlineExceeded) && errors.As(err, &gone{}):
 			s.metrics.refused("slow_client")
@@ -219,6 +218,21 @@ func (s *server) handle(rt route, h handler) http.Handler {
 			s.problem(sw, r, err)
 		}
 	})
+}
+
+// answer answers a request that is allowed, with a kept answer or by the handler of the route, within the timeout.
+func (s *server) answer(rt route, h handler, w http.ResponseWriter, r *http.Request, grant token.Grant) error {
+	if rt.kept {
+		if sent, err := s.sendKept(w, r, grant); sent {
+			return err
+		}
+	}
+	ctx, cancel := r.Context(), context.CancelFunc(func() {})
+	if !rt.lasting {
+		ctx, cancel = context.WithTimeout(ctx, s.Timeout)
+	}
+	defer cancel()
+	return h(w, r.WithContext(ctx), newParams(r, rt, grant))
 }
 
 // index answers with the version and the addresses of all routes.

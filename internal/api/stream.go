@@ -233,6 +233,7 @@ func (s *server) sendEvents(w http.ResponseWriter, r *http.Request, q streamed, 
 				s.metrics.refused("stream_ended")
 				return out.dropped(sub.Err().Error())
 			}
+			s.versions.forget(q.table, event.At) // before the client reads what the event is about
 			if err := out.send(event, filter); err != nil {
 				return err
 			}

@@ -66,6 +66,8 @@ type Options struct {
 type Event struct {
 	// ID is the identity of the event, for [Hub.Subscribe]. Several events can have the same one.
 	ID string
+	// At is when the event was made: what is read after that is at least as new as the event.
+	At time.Time
 	// Reset means that changes may have been missed, so everything must be read again. The event has no records.
 	Reset bool
 	// Start is the start of the bucket that has changed. It is zero in an event without a bucket.
@@ -126,9 +128,9 @@ func (h *Hub) read(ctx context.Context, t record.Table, start time.Time) (*Event
 		defer func() { <-h.reads }()
 		records, err := h.source.Bucket(ctx, t, start)
 		if errors.Is(err, ErrLarge) {
-			return &Event{Start: start, Large: true}, nil
+			return &Event{At: time.Now(), Start: start, Large: true}, nil
 		}
-		return &Event{Start: start, Records: records}, err
+		return &Event{At: time.Now(), Start: start, Records: records}, err
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -388,7 +390,7 @@ func (tp *topic) reset() {
 	tp.sequence++
 	clear(tp.changed)
 	tp.lost = tp.sequence
-	slow := tp.offer(&Event{ID: tp.id(tp.sequence), Reset: true})
+	slow := tp.offer(&Event{ID: tp.id(tp.sequence), At: time.Now(), Reset: true})
 	tp.mu.Unlock()
 	for _, s := range slow {
 		tp.hub.leave(s, ErrSlow)
@@ -478,7 +480,7 @@ func (tp *topic) admit(s *Subscription, last string) (missed []time.Time, presen
 		return missed, present, nil
 	}
 	tp.live[s] = true
-	s.events <- &Event{ID: present, Reset: last != "" && (!remembered || len(missed) > 0)}
+	s.events <- &Event{ID: present, At: time.Now(), Reset: last != "" && (!remembered || len(missed) > 0)}
 	return nil, present, nil
 }
 

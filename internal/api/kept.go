@@ -1,0 +1,135 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/rendered"
+	"github.com/telegraf-describe/telegraf-describe/internal/token"
+)
+
+// keptAge is how long an answer is kept although its table is not written. Buckets expire without a write, so an answer can
+// have records that expired less than that ago.
+const keptAge = 10 * time.Second
+
+// kept is what a kept answer depends on, beside the text of the request. It says nothing about the token: the table decides who
+// may read the answer, and that is checked for each request.
+type kept struct {
+	named record.Table      // as the request names it
+	entry record.TableEntry // that table in the catalogue
+	state int64             // the version of the table
+	at    time.Time         // when the answer was made
+	until time.Time         // from then on the answer is another one though the table is not written; zero if there is no such time
+	etag  string
+	kind  string // the content type
+}
+
+// with returns k for an answer from a version of the table, or nil if the answer is not right for later requests.
+func (k *kept) with(version int64, etag string, v validity) *kept {
+	if !v.lasts() {
+		return nil
+	}
+	k.state, k.etag, k.until = version, etag, v.until
+	return k
+}
+
+// keyOf returns the key of the answer to a request.
+func keyOf(r *http.Request) rendered.Key {
+	return rendered.Key{Path: r.URL.Path, Query: r.URL.RawQuery, Accept: strings.Join(r.Header.Values("Accept"), ",")}
+}
+
+// sendKept answers a request with a kept answer, and returns true. It returns false if there is none that is right.
+func (s *server) sendKept(w http.ResponseWriter, r *http.Request, grant token.Grant) (sent bool, err error) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false, nil
+	}
+	e := s.rendered.Get(keyOf(r))
+	if e == nil || !s.isCurrent(r.Context(), &e.Value, grant) {
+		s.metrics.misses.Inc()
+		return false, nil
+	}
+	s.metrics.hits.Inc()
+	client := clientOf(r)
+	if err := s.limits.budget.take(client, 0, len(e.Body)); err != nil {
+		return true, err
+	}
+	defer s.limits.budget.give(client, len(e.Body))
+	w.Header()["Vary"] = append(w.Header()["Vary"], varying...)
+	return true, sendEntry(w, r, e)
+}
+
+// varying are the headers of a request that its records depend on.
+var varying = []string{"Accept", "Accept-Encoding"}
+
+// isCurrent reports whether a kept answer is that of a request now. Errors are left to the reading of the answer.
+func (s *server) isCurrent(ctx context.Context, k *kept, grant token.Grant) bool {
+	now := s.Now()
+	if age := now.Sub(k.at); age < 0 || age >= keptAge || !k.until.IsZero() && !now.Before(k.until) {
+		return false
+	}
+	entry, err := s.catalogue.resolve(ctx, grant, token.Read, k.named)
+	if err != nil || entry.Table != k.entry.Table || !entry.LastWrite.Equal(k.entry.LastWrite) {
+		return false
+	}
+	version, err := s.versions.of(ctx, entry.Table)
+	return err == nil && version == k.state
+}
+
+// sendEntry writes a kept answer, compressed if the client accepts that, or the status 304 if the client has it. The
+// compressed form has a weak ETag, as its bytes are others.
+func sendEntry(w http.ResponseWriter, r *http.Request, e *rendered.Entry[kept]) error {
+	if notModified(w, r, e.Value.etag) {
+		return nil
+	}
+	body := e.Body
+	if acceptsGzip(r.Header) {
+		if compressed := e.Gzip(); compressed != nil {
+			body = compressed
+			w.Header().Set("Content-Encoding", "gzip")
+			w.Header().Set("ETag", "W/"+e.Value.etag)
+		}
+	}
+	return sendBody(w, r, e.Value.kind, body)
+}
+
+// acceptsGzip reports whether a client accepts an answer in the format of gzip.
+func acceptsGzip(h http.Header) bool {
+	for _, accepted := range h.Values("Accept-Encoding") {
+		for element := range strings.SplitSeq(accepted, ",") {
+			name, weight, _ := strings.Cut(element, ";")
+			if !strings.EqualFold(strings.TrimSpace(name), "gzip") {
+				continue
+			}
+			text, ok := strings.CutPrefix(strings.TrimSpace(weight), "q=")
+			q, err := strconv.ParseFloat(text, 64)
+			return !ok || err == nil && q > 0
+		}
+	}
+	return false
+}
+
+// send writes an answer. Unless k is nil, it keeps the answer for the same requests.
+func (s *server) send(w http.ResponseWriter, r *http.Request, a *answer, k *kept) error {
+	if a.isPlain() && (k == nil || !s.rendered.Fits(a.size()) || a.work.grow(a.size()) != nil) {
+		return a.stream(w, r)
+	}
+	var body []byte
+	if a.isPlain() {
+		body = a.render()
+	} else {
+		var err error
+		if body, err = a.renderFormatted(); err != nil {
+			return err
+		}
+	}
+	kind := a.format.ContentType()
+	if k == nil || !s.rendered.Fits(len(body)) {
+		return sendBody(w, r, kind, body)
+	}
+	k.kind = kind
+	return sendEntry(w, r, s.rendered.Put(keyOf(r), *k, body))
+}

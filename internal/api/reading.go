@@ -1,0 +1,58 @@
+package api
+
+import (
+	"context"
+	"time"
+)
+
+// reading is one reading of Redis whose result several requests share. Its results are set before done is closed.
+type reading[T any] struct {
+	at   time.Time // when the reading began
+	done chan struct{}
+
+	value    T
+	err      error
+	panicked any // the value of a panic, or nil
+}
+
+// read begins a reading, which ends within the timeout. The end of ctx does not end it, because other requests may wait for
+// it.
+func read[T any](ctx context.Context, at time.Time, timeout time.Duration, from func(context.Context) (T, error)) *reading[T] {
+	r := &reading[T]{at: at, done: make(chan struct{})}
+	go func() {
+		defer close(r.done)
+		defer func() { r.panicked = recover() }()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+		defer cancel()
+		r.value, r.err = from(ctx)
+	}()
+	return r
+}
+
+// ended reports whether the reading does not run any more.
+func (r *reading[T]) ended() bool {
+	select {
+	case <-r.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// usable reports whether the reading is still running, or has succeeded and began less than age before now.
+func (r *reading[T]) usable(now time.Time, age time.Duration) bool {
+	return !r.ended() || r.err == nil && r.panicked == nil && now.Sub(r.at) < age && !now.Before(r.at)
+}
+
+// wait returns the result, or an error when ctx ends, while the reading continues for other requests.
+func (r *reading[T]) wait(ctx context.Context) (value T, err error) {
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		return value, away(ctx.Err())
+	}
+	if r.panicked != nil {
+		panic(r.panicked) // in the goroutine of the request, whose handler answers with a problem
+	}
+	return r.value, away(r.err)
+}

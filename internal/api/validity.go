@@ -1,0 +1,128 @@
+package api
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+)
+
+// validity is until when an answer stays right while its table is not written: until the zero time, if that does not depend
+// on the clock.
+type validity struct {
+	asked time.Time // a time at the beginning of the request, or before it
+	until time.Time
+}
+
+// endsAt notes that the answer can be another one from then on.
+func (v *validity) endsAt(at time.Time) {
+	if v.until.IsZero() || at.Before(v.until) {
+		v.until = at
+	}
+}
+
+// unknown notes that the answer may be right for this request only.
+func (v *validity) unknown() { v.endsAt(v.asked) }
+
+// lasts reports whether the answer is right for later requests.
+func (v *validity) lasts() bool { return v.until.IsZero() || v.until.After(v.asked) }
+
+// after returns by how much a time of the request was after another one.
+func (v *validity) after(at time.Time) time.Duration { return v.asked.Sub(at) }
+
+// moves reports whether the value of a parameter is a time that depends on the clock: see [parseTime].
+func (p *params) moves(name string) bool {
+	text := p.values.Get(name)
+	if _, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return false // -5 is 5 seconds before 1970
+	}
+	return text == "now" || text != "" && text[0] == '-'
+}
+
+// validityOf returns the validity of an answer with the records of the selected buckets.
+func (s *server) validityOf(ctx context.Context, p *params, q query, sel selection, asked time.Time) validity {
+	v := validity{asked: asked}
+	if p.moves("start") && len(sel.starts) > 0 {
+		v.endsAt(sel.starts[0].Add(v.after(q.span.Start))) // when it leaves the range
+	}
+	if p.moves("end") && !s.allBefore(ctx, q.table, q.span.End) {
+		v.unknown()
+	}
+	if q.final && !sel.timeline.until.IsZero() {
+		v.endsAt(sel.timeline.until)
+	}
+	return v
+}
+
+// allBefore reports whether no bucket of the table begins at a time or later.
+func (s *server) allBefore(ctx context.Context, t record.Table, at time.Time) bool {
+	newest, err := s.reader.Buckets(ctx, t, record.Range{Last: 1})
+	return err == nil && (len(newest) == 0 || newest[0].Before(at))
+}
+
+// rollupValidity returns the validity of an answer that is merged from the buckets that begin at starts.
+func (s *server) rollupValidity(ctx context.Context, p *params, q query, starts []time.Time, asked time.Time) validity {
+	v := validity{asked: asked}
+	span := q.rolling.widen(q.span)
+	if p.moves("start") {
+		s.leaving(q, starts, &v)
+	}
+	if p.moves("end") && !s.allBefore(ctx, q.table, span.End) {
+		v.unknown()
+	}
+	if q.final {
+		line, err := s.timeline(ctx, q.table)
+		switch {
+		case err != nil:
+			v.unknown()
+		case !line.until.IsZero():
+			v.endsAt(line.until)
+		}
+	}
+	if q.rolling.grid != nil {
+		s.completion(ctx, q, starts, &v)
+	}
+	return v
+}
+
+// leaving notes when the first bucket leaves a range whose start moves.
+func (*server) leaving(q query, starts []time.Time, v *validity) {
+	if q.rolling.grid == nil {
+		if len(starts) > 0 {
+			v.endsAt(starts[0].Add(v.after(q.span.Start)))
+		}
+		return
+	}
+	first, ok := q.rolling.startOf(q.span.Start)
+	if !ok {
+		v.unknown()
+		return
+	}
+	v.endsAt(q.rolling.endOf(first).Add(v.after(q.span.Start)))
+}
+
+// completion notes when the next bucket of a grid becomes complete without a write: see [server.complete].
+func (s *server) completion(ctx context.Context, q query, starts []time.Time, v *validity) {
+	newest, err := s.reader.Buckets(ctx, q.table, record.Range{Last: 1})
+	if err != nil || len(newest) > 0 && newest[0].After(v.asked) {
+		v.unknown()
+		return
+	}
+	upTo := v.asked.Add(-settled)
+	if len(newest) > 0 && newest[0].After(upTo) {
+		upTo = newest[0]
+	}
+	for i := len(starts) - 1; i >= 0; i-- {
+		start, ok := q.rolling.startOf(starts[i])
+		if !ok {
+			v.unknown()
+			return
+		}
+		end := q.rolling.endOf(start)
+		if !end.After(upTo) {
+			return
+		}
+		v.endsAt(end.Add(settled))
+	}
+}

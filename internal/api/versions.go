@@ -1,0 +1,68 @@
+package api
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+)
+
+const (
+	// versionAge is how old the version of a table may be with which a kept answer is compared, counted from the beginning of
+	// its reading. So an answer can lack writes that Redis has confirmed less than 20 ms before the request. Reading the version
+	// for each request, or for those that wait at the same time, made kept answers 2 to 3 times slower. No reader depends on
+	// less: agents write every few seconds, the list of tables is a second old, and a stream reads a changed bucket 20 ms after
+	// the change. A client that reads after an event of a stream gets what the event promises: see [versions.forget].
+	versionAge = 20 * time.Millisecond
+	// maxVersions is how many tables have a version in memory.
+	maxVersions = 10_000
+)
+
+// versions are the versions of tables, each kept in memory for versionAge. There is at most one reading of a table at a time.
+// It is safe for concurrent use.
+type versions struct {
+	read    func(context.Context, record.Table) (int64, error)
+	now     func() time.Time
+	timeout time.Duration // bounds one reading
+
+	mu     sync.Mutex // guards the field below
+	newest map[record.Table]*reading[int64]
+}
+
+// of returns a version that the table had at most versionAge before the call, or later.
+func (v *versions) of(ctx context.Context, t record.Table) (int64, error) {
+	asked := v.now()
+	for {
+		r := v.current(ctx, t)
+		version, err := r.wait(ctx)
+		if err != nil || asked.Sub(r.at) < versionAge {
+			return version, err
+		}
+	}
+}
+
+// current returns the newest reading if it is usable, or else begins a new one.
+func (v *versions) current(ctx context.Context, t record.Table) *reading[int64] {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	now := v.now()
+	if r := v.newest[t]; r != nil && r.usable(now, versionAge) {
+		return r
+	}
+	if v.newest == nil || len(v.newest) >= maxVersions {
+		v.newest = make(map[record.Table]*reading[int64])
+	}
+	r := read(ctx, now, v.timeout, func(ctx context.Context) (int64, error) { return v.read(ctx, t) })
+	v.newest[t] = r
+	return r
+}
+
+// forget makes later calls of [versions.of] read the version of a table again, unless it was read after a time.
+func (v *versions) forget(t record.Table, at time.Time) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if r := v.newest[t]; r != nil && r.at.Before(at) {
+		delete(v.newest, t)
+	}
+}
