@@ -3,9 +3,6 @@ package api_test
 import (
 	"context"
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -17,75 +14,6 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 )
-
-// client is an HTTP client that keeps its connections.
-func client(t testing.TB) *http.Client {
-	t.Helper()
-	transport := &http.Transport{MaxIdleConnsPerHost: 64}
-	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport}
-}
-
-// fetch requests an address until the end of its answer, and returns how many records it has.
-func fetch(t testing.TB, c *http.Client, address string) int {
-	t.Helper()
-	resp, err := c.Get(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatal(resp.Status, string(b), err)
-	}
-	return strings.Count(string(b), `{"table_name"`)
-}
-
-// BenchmarkServed requests the records of a redis-server over 16 connections, beside a handler that writes one word. The
-// sub-benchmarks alternate three times, because other work on the machine changes the speed. The figures to
-// compare are the ratios of the sub-benchmarks of one round.
-func BenchmarkServed(b *testing.B) {
-	c, err := cache.Dial(cache.DialOptions{Servers: []string{"redis://" + redistest.Database(b)}, Timeout: 5 * time.Second})
-	require.NoError(b, err)
-	b.Cleanup(func() { _ = c.Close() })
-	s := serve(b, c, func(o *api.Options) { o.MaxRecords = 10_000 })
-	var all []record.Record
-	for m := range 200 {
-		for field := range 5 {
-			all = append(all, rec(m, fmt.Sprintf("field%d", field), "a", 1.5))
-		}
-	}
-	s.put(b, all...)
-	mux := http.NewServeMux()
-	mux.HandleFunc("/hello", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") })
-	mux.Handle("/", s)
-	server := httptest.NewServer(mux)
-	b.Cleanup(server.Close)
-	get := client(b)
-	for round := range 3 {
-		for _, run := range []struct {
-			name, path string
-			records    int
-		}{
-			{"hello", "/hello", 0},
-			{"latest", "/analytics/cpu?database=db&last=1", 5},
-			{"records=35", "/analytics/cpu?database=db&last=7", 35},
-			{"records=1000", "/analytics/cpu?database=db", 1000},
-		} {
-			b.Run(fmt.Sprintf("round=%d/%s", round+1, run.name), func(b *testing.B) {
-				require.Equal(b, run.records, fetch(b, get, server.URL+run.path))
-				b.SetParallelism(8) // times GOMAXPROCS, which is 2 on the machine of the documented figures
-				b.RunParallel(func(pb *testing.PB) {
-					for pb.Next() {
-						if fetch(b, get, server.URL+run.path) != run.records {
-							b.Error("an answer has another number of records")
-						}
-					}
-				})
-			})
-		}
-	}
-}
 
 // fillTable writes a table of buckets of 10 series with 10 fields each: 100 records a bucket.
 func fillTable(t testing.TB, s *service, table string, buckets int) {

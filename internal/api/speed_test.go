@@ -1,0 +1,235 @@
+package api_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/api"
+	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/conns"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
+	"github.com/telegraf-describe/telegraf-describe/internal/token"
+)
+
+// rig is a service on a redis-server, and what it is compared with.
+type rig struct {
+	redis                     *redis.Client
+	hello, passthrough        string           // addresses of a handler that writes one word, and of one that writes the value of a key
+	cached, uncached, guarded string           // addresses of the service: with its cache, without it, and with its cache and tokens
+	auth                      string           // the header with a token
+	costs                     map[string]costs // the last measured ones, by name
+}
+
+// costs are those of one request: the time until the next one is answered, and the processor time of the service and of the
+// service, its client and Redis together, in nanoseconds. On a machine that does other work, ratios of the processor time are
+// more reliable than those of time, and equal to these on a machine that does not.
+type costs struct{ wall, service, all float64 }
+
+// serveHTTP serves a handler with the settings of the command, and returns its address.
+func serveHTTP(b *testing.B, h http.Handler) string {
+	b.Helper()
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(b, err)
+	l := conns.Listen(inner, conns.Limits{Max: 1000, PerClient: 250}, "")
+	server := &http.Server{
+		Handler: h, ConnState: l.ConnState, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second,
+		IdleTimeout: time.Minute,
+	}
+	go func() { _ = server.Serve(l) }()
+	b.Cleanup(func() { _ = server.Close() })
+	return l.Addr().String()
+}
+
+// newRig starts a rig with a table of 200 buckets of 5 records. Its compatibility value has 35 records.
+func newRig(b *testing.B) *rig {
+	b.Helper()
+	addr := redistest.Server(b).Addr()
+	c, err := cache.Dial(cache.DialOptions{Servers: []string{"redis://" + addr}, Timeout: 5 * time.Second})
+	require.NoError(b, err)
+	b.Cleanup(func() { _ = c.Close() })
+	r := &rig{redis: redis.NewClient(&redis.Options{Addr: addr}), costs: make(map[string]costs)}
+	b.Cleanup(func() { _ = r.redis.Close() })
+	service := func(edit func(*api.Options)) *service {
+		return serve(b, c, func(o *api.Options) {
+			o.MaxRecords, o.MaxBuckets, o.MaxBytes, o.Now = api.DefaultMaxRecords, api.DefaultMaxBuckets, api.DefaultMaxBytes, time.Now
+			o.Log = slog.New(slog.NewTextHandler(io.Discard, nil)) // the level is info, as that of the command
+			edit(o)
+		})
+	}
+	s := service(func(*api.Options) {})
+	var all []record.Record
+	for m := range 200 {
+		for field := range 5 {
+			all = append(all, rec(m, fmt.Sprintf("field%d", field), "a", 1.5))
+		}
+	}
+	s.put(b, all...)
+	require.NoError(b, r.redis.Set(b.Context(), "value", s.get(b, "/analytics/cpu?database=db&last=7").Body.String(), 0).Err())
+	require.NoError(b, r.redis.Set(b.Context(), "large", s.get(b, "/analytics/cpu?database=db").Body.String(), 0).Err())
+	r.cached, r.uncached = serveHTTP(b, s), serveHTTP(b, service(func(o *api.Options) { o.CacheBytes = -1 }))
+	r.guarded = serveHTTP(b, service(func(o *api.Options) { o.Tokens = r.tokens(b) }))
+	r.hello = serveHTTP(b, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }))
+	r.passthrough = serveHTTP(b, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		value, err := c.Get(req.Context(), "value").Bytes()
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Length", strconv.Itoa(len(value)))
+		_, _ = w.Write(value)
+	}))
+	return r
+}
+
+// tokens returns tokens one of which is that of the rig.
+func (r *rig) tokens(b *testing.B) api.Tokens {
+	b.Helper()
+	permission, err := token.ParsePermission("db:db:read")
+	require.NoError(b, err)
+	text, made := token.New("", []token.Permission{permission}, time.Now(), time.Time{})
+	file := filepath.Join(b.TempDir(), "tokens")
+	require.NoError(b, token.Add(file, made))
+	store, err := token.Open(file, time.Now, func(int, error) {})
+	require.NoError(b, err)
+	r.auth = "Authorization: Bearer " + text + "\r\n"
+	return store
+}
+
+// redisTime returns the processor time that Redis has used.
+func (r *rig) redisTime(b *testing.B) time.Duration {
+	b.Helper()
+	seconds := 0.0
+	for line := range strings.Lines(r.redis.Info(b.Context(), "cpu").Val()) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		if name == "used_cpu_sys" || name == "used_cpu_user" {
+			n, err := strconv.ParseFloat(value, 64)
+			require.NoError(b, err)
+			seconds += n
+		}
+	}
+	return time.Duration(seconds * 1e9)
+}
+
+// measure runs a sub-benchmark. run makes n requests and returns their costs without those of this process and of Redis. The
+// results are compared with those of earlier sub-benchmarks: a ratio above 1 means faster than these.
+func (r *rig) measure(b *testing.B, name string, run func(b *testing.B, n int) cost, compared ...string) {
+	b.Run(name, func(b *testing.B) {
+		b.ReportAllocs()
+		n := float64(b.N)
+		before, redisBefore := processorTime(), r.redisTime(b)
+		b.ResetTimer()
+		c := run(b, b.N)
+		b.StopTimer()
+		service := processorTime() - before
+		all := service + c.CPU + r.redisTime(b) - redisBefore
+		mine := costs{wall: float64(c.Wall) / n, service: float64(service) / n, all: float64(all) / n}
+		r.costs[name] = mine
+		b.ReportMetric(mine.wall, "ns/op")
+		b.ReportMetric(mine.service, "service-cpu-ns/op")
+		b.ReportMetric(mine.all, "cpu-ns/op")
+		for _, other := range compared {
+			base, ok := r.costs[other]
+			require.True(b, ok, "%s is not measured", other)
+			of := "/" + other[strings.LastIndexByte(other, '/')+1:]
+			b.ReportMetric(base.all/mine.all, "cpu"+of)
+			b.ReportMetric(base.wall/mine.wall, "wall"+of)
+			if base.service > 0 {
+				b.ReportMetric(base.service/mine.service, "service-cpu"+of)
+			}
+		}
+	})
+}
+
+// requests returns a run of requests for a path. size is the size of the body, or -1 for that of the first answer.
+func requests(address, path, headers, status string, conns int) func(b *testing.B, n int) cost {
+	return func(b *testing.B, n int) cost {
+		b.Helper()
+		request := "GET " + path + " HTTP/1.1\r\nHost: localhost\r\n" + headers + "\r\n"
+		return load{Address: address, Request: request, Status: status, Size: sizeOf(b, address, request), Conns: min(conns, n), N: n}.start(b)
+	}
+}
+
+// sizeOf returns the size of the body that the answer to a request has.
+func sizeOf(b *testing.B, address, request string) int {
+	b.Helper()
+	c, err := net.Dial("tcp", address)
+	require.NoError(b, err)
+	defer c.Close()
+	_, err = io.WriteString(c, request)
+	require.NoError(b, err)
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	require.NoError(b, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(b, err)
+	return len(body)
+}
+
+// redisBenchmark returns a run of GET by redis-benchmark.
+func (r *rig) redisBenchmark(key string, conns int) func(b *testing.B, n int) cost {
+	return func(b *testing.B, n int) cost {
+		b.Helper()
+		host, port, err := net.SplitHostPort(r.redis.Options().Addr)
+		require.NoError(b, err)
+		cmd := exec.Command("redis-benchmark", "-h", host, "-p", port, "-n", strconv.Itoa(n), "-c", strconv.Itoa(min(conns, n)), "-q", "GET", key)
+		start := time.Now()
+		out, err := cmd.CombinedOutput()
+		require.NoError(b, err, string(out))
+		return cost{Wall: time.Since(start), CPU: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}
+	}
+}
+
+// etagOf returns the ETag of the answer to a request for a path.
+func etagOf(b *testing.B, address, path string) string {
+	b.Helper()
+	resp, err := http.Get("http://" + address + path)
+	require.NoError(b, err)
+	defer resp.Body.Close()
+	require.Equal(b, http.StatusOK, resp.StatusCode)
+	return resp.Header.Get("ETag")
+}
+
+// BenchmarkServed requests the records of a redis-server over 1, 16 and 64 connections, beside a handler that writes one word
+// and redis-benchmark. Another process sends the requests. The figures to compare are the ratios, such as cpu/hello: the
+// processor time of a request for the one word divided by that of this one.
+func BenchmarkServed(b *testing.B) {
+	r := newRig(b)
+	const latest, some, all = "/analytics/cpu?database=db&last=1", "/analytics/cpu?database=db&last=7", "/analytics/cpu?database=db"
+	for _, conns := range []int{1, 16, 64} {
+		at := fmt.Sprintf("conns=%d/", conns)
+		hello := at + "hello"
+		r.measure(b, hello, requests(r.hello, "/", "", "200", conns))
+		if _, err := exec.LookPath("redis-benchmark"); err == nil {
+			r.measure(b, at+"redis-benchmark-35", r.redisBenchmark("value", conns), hello)
+			r.measure(b, at+"redis-benchmark-1000", r.redisBenchmark("large", conns), hello)
+		}
+		r.measure(b, at+"not-modified", requests(r.cached, some, "If-None-Match: "+etagOf(b, r.cached, some)+"\r\n", "304", conns), hello)
+		r.measure(b, at+"cached-35", requests(r.cached, some, "", "200", conns), hello)
+		r.measure(b, at+"cached-35-token", requests(r.guarded, some, r.auth, "200", conns), hello, at+"cached-35")
+		r.measure(b, at+"cached-1000", requests(r.cached, all, "", "200", conns), r.measuredOf(hello, at+"redis-benchmark-1000")...)
+		r.measure(b, at+"uncached-latest", requests(r.uncached, latest, "", "200", conns), hello)
+		r.measure(b, at+"uncached-35", requests(r.uncached, some, "", "200", conns), hello)
+		r.measure(b, at+"uncached-1000", requests(r.uncached, all, "", "200", conns), hello)
+		r.measure(b, at+"passthrough-35", requests(r.passthrough, "/", "", "200", conns), hello)
+	}
+}
+
+// measuredOf returns the names that were measured.
+func (r *rig) measuredOf(names ...string) []string {
+	return slices.DeleteFunc(names, func(name string) bool { _, ok := r.costs[name]; return !ok })
+}
