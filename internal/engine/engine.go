@@ -111,6 +111,7 @@ type Engine struct {
 	previous *series            // the series of the last point, or nil
 	handles  map[uint64]*opened // the open buckets of a replay; nil except during one
 	again    []again            // final buckets whose rows the next Push emits again
+	adopting bool               // whether Adopt is running: it does not borrow, so that two engines never wait for each other
 
 	key     []byte    // scratch of Add: the key of the point's series
 	row     []float64 // scratch of Add: the point's values by position; NaN for a field that the point does not have

@@ -43,6 +43,7 @@ type open struct {
 	footprint         // what the budget counts for this bucket
 	changed    bool   // whether the bucket got values since the last Push
 	final      bool   // whether the running Push made the bucket final
+	lent       lending
 }
 
 // series is a series in the table: its measurement, the tags that Options.Keep selects, and its buckets.
@@ -102,7 +103,7 @@ func (e *Engine) newBucket(s *series, at span) *open {
 		s.reuse(b)
 		return b
 	}
-	found, ok, err := e.o.Store.Find(s.key(), at.start)
+	found, ok, err := e.earlier(s, at)
 	switch {
 	case errors.Is(err, ErrExpired):
 		return nil
@@ -111,8 +112,6 @@ func (e *Engine) newBucket(s *series, at span) *open {
 		e.notify(Notice{Kind: StateFailed, Err: err})
 		return nil
 	case ok:
-		e.counters.Revised++
-		found.Revision++
 		e.restore(s, b, found)
 		e.widen(s) // the bucket may have fields that the schema no longer had
 	default:
@@ -121,6 +120,20 @@ func (e *Engine) newBucket(s *series, at span) *open {
 	}
 	b.handle = e.o.Store.Open(found)
 	return b
+}
+
+// earlier returns the bucket with the values that it had before: those of another engine, or of the final bucket.
+func (e *Engine) earlier(s *series, at span) (b Bucket, ok bool, err error) {
+	if !e.adopting {
+		if b, ok = e.o.Store.Borrow(s.key(), at.start, at.end, s.schema.names); ok {
+			return b, true, nil
+		}
+	}
+	if b, ok, err = e.o.Store.Find(s.key(), at.start, at.end, s.schema.names); ok && err == nil {
+		e.counters.Revised++
+		b.Revision++
+	}
+	return b, ok, err
 }
 
 // reuse moves the spare memory of the series, if there is any, to an empty bucket.

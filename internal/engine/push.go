@@ -144,15 +144,16 @@ func (e *Engine) collectSeries(s *series, now time.Time, all bool, held *Counter
 		changed := b.changed
 		if changed {
 			e.settle(b)
-			b.changed, b.touched = false, now
+			b.changed, b.touched, b.lent = false, now, notLent
 		} else {
 			e.quieten(b)
 		}
 		held.Buckets, held.Exact, held.Histograms = held.Buckets+1, held.Exact+int64(b.exact), held.Histograms+int64(b.histograms)
-		if b.final = all || e.isDue(b, now); b.final {
+		if b.final = all || e.isDue(b, now) && b.lent != lentUnsafely; b.final {
 			final++
 		}
 		switch {
+		case b.final && b.lent == lentSafely:
 		case b.final && e.o.Emit != EmitUpdate:
 			e.collectBucket(s, b, e.finalState())
 		case changed && e.o.Emit == EmitBoth:
@@ -161,9 +162,12 @@ func (e *Engine) collectSeries(s *series, now time.Time, all bool, held *Counter
 			e.collectBucket(s, b, record.Unmarked)
 		}
 		switch {
+		case b.final && b.lent == lentSafely:
+			e.o.Store.Drop(b.handle)
+			e.budget.release(b)
 		case b.final:
 			e.finish(s, b)
-		case e.o.Store != nil && e.o.Store.Old(b.handle):
+		case e.o.Store != nil && b.lent == notLent && e.o.Store.Old(b.handle):
 			e.o.Store.Snapshot(b.handle, e.whole(s, b))
 		}
 	}

@@ -44,10 +44,17 @@ type Store interface {
 	// the next Commit, and does not use the fields and summaries of b before that has returned: encoding them takes
 	// much longer than the other methods, so Commit does it, without the lock of the engine.
 	Final(handle uint64, b Bucket)
-	// Find returns the final bucket of a series with that start, or false if there is none. The error [ErrExpired]
-	// means that the bucket existed and was removed after its retention. Any other error means that the bucket may
-	// exist but cannot be read.
-	Find(series string, start int64) (Bucket, bool, error)
+	// Lent logs that another store has a copy of an open bucket and continues it. Rows takes that back.
+	Lent(handle uint64)
+	// Drop logs that an open bucket is not needed any more, because it was lent.
+	Drop(handle uint64)
+	// Find returns the final bucket of a series with that start and end, or false if there is none. It may be of another
+	// engine, if it has one of the fields. The error [ErrExpired] means that the bucket existed and was removed after its
+	// retention. Any other error means that the bucket may exist but cannot be read.
+	Find(series string, start, end int64, fields []string) (Bucket, bool, error)
+	// Borrow returns a copy of the bucket of a series with that start and end that is open in another engine, but got no
+	// values in this run, or false if there is none with one of the fields. See [Engine.Lend].
+	Borrow(series string, start, end int64, fields []string) (Bucket, bool)
 	// Commit makes the log so far durable. If it fails, the next Commit tries again.
 	Commit() error
 }
@@ -114,7 +121,7 @@ func (r *Replay) Rows(handle uint64, fields []string, rows []float64, times []in
 		return
 	}
 	b, s := o.bucket, o.series
-	b.touched = r.began
+	b.touched, b.lent = r.began, notLent
 	var positions []int // nil if each field has the position that it has in the rows, as mostly
 	if !startsWith(s.schema.names, fields) {
 		positions = r.positions(s, fields)
@@ -174,6 +181,15 @@ type placed struct {
 	positions []int
 }
 
+// Lent marks an open bucket as lent. Later rows of the bucket take that back.
+func (r *Replay) Lent(handle uint64) {
+	r.e.mu.Lock()
+	defer r.e.mu.Unlock()
+	if o, ok := r.e.handles[handle]; ok {
+		o.bucket.lent = lentSafely
+	}
+}
+
 // Demoted makes a histogram of the summary of a field. See Rows.
 func (r *Replay) Demoted(handle uint64, field string) {
 	e := r.e
@@ -223,7 +239,7 @@ func (r *Replay) End(since time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for handle, o := range e.handles {
-		o.bucket.changed = !o.bucket.touched.Before(since)
+		o.bucket.changed = !o.bucket.touched.Before(since) && o.bucket.lent == notLent
 		for _, position := range o.demoted { // under a larger exact limit, whose log has no demotion
 			e.o.Store.Demoted(handle, o.series.schema.names[position])
 		}
@@ -276,10 +292,12 @@ type Adopted struct {
 //
 // There must not be two versions of a bucket: an open or final bucket of the same series and start gets the values, a
 // final one as its next revision. Without such a bucket, the adopted one is stored as final, so that late values correct
-// it. The engine must have a store, and the caller must commit that before the next Push.
+// it. The same holds if it is a later revision of the final bucket, because it then has the values of that. The engine must have a store, and the caller must commit that before the next Push.
 func (e *Engine) Adopt(all []Bucket) (a Adopted) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.adopting = true
+	defer func() { e.adopting = false }()
 	for _, b := range all {
 		e.adopt(b, &a)
 	}
@@ -289,7 +307,9 @@ func (e *Engine) Adopt(all []Bucket) (a Adopted) {
 // adopt is Adopt for one bucket.
 func (e *Engine) adopt(b Bucket, a *Adopted) {
 	if e.openBucket(b.Series, b.Start) == nil {
-		if _, final, err := e.o.Store.Find(b.Series, b.Start); !final && err == nil {
+		found, final, err := e.o.Store.Find(b.Series, b.Start, b.End, b.Fields)
+		if err == nil && (!final || found.Revision < b.Revision) {
+			b = b.with(found)
 			e.o.Store.Final(e.o.Store.Open(b), b)
 			e.again = append(e.again, again{b, e.o.Prefix})
 			a.Final++
@@ -312,6 +332,16 @@ func (e *Engine) adopt(b Bucket, a *Adopted) {
 	for i := range b.Summaries {
 		e.counters.Late += int64(b.Summaries[i].Count())
 	}
+}
+
+// with returns b with the fields of an older version that it does not have.
+func (b Bucket) with(older Bucket) Bucket {
+	for i, field := range older.Fields {
+		if !slices.Contains(b.Fields, field) {
+			b.Fields, b.Summaries = append(b.Fields, field), append(b.Summaries, older.Summaries[i])
+		}
+	}
+	return b
 }
 
 // merge adds the values of b to an open bucket of the series.

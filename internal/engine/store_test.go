@@ -106,7 +106,18 @@ func (r *recorder) Final(handle uint64, b engine.Bucket) {
 	r.final[finalKey{b.Series, b.Start}] = b
 }
 
-func (r *recorder) Find(series string, start int64) (engine.Bucket, bool, error) {
+func (r *recorder) Lent(handle uint64) { r.log = append(r.log, logged{kind: "lent", handle: handle}) }
+
+func (r *recorder) Drop(handle uint64) {
+	r.log = append(r.log, logged{kind: "dropped", handle: handle})
+}
+
+// Borrow finds nothing.
+func (r *recorder) Borrow(string, int64, int64, []string) (engine.Bucket, bool) {
+	return engine.Bucket{}, false
+}
+
+func (r *recorder) Find(series string, start, _ int64, _ []string) (engine.Bucket, bool, error) {
 	b, ok := r.final[finalKey{series, start}]
 	return clone(b), ok, r.findErr
 }

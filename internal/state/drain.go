@@ -3,29 +3,28 @@ package state
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
+	"sync"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// Drain replays the open buckets of the last run and yields them whole, in the order of their series and starts. It
-// is for a store whose options have changed, so that no engine will continue its buckets. The buckets stay open in
-// the store, and a Drain in a later run would yield them again: call Retire after their rows were emitted. Drain
-// returns the first error of yield.
-func (s *Store) Drain(yield func(Bucket) error) error {
-	c := collector{limit: s.o.ExactLimit, open: make(map[uint64]*Bucket)}
+// Drain replays the open buckets of the last run and yields them whole, with their handles, in the order of their series and
+// starts, but not those that were lent. It is for a store whose options have changed, so that no engine will continue its buckets. The buckets stay open in
+// the store unless the caller makes them final, and a Drain in a later run would yield them again: call Retire after their
+// rows were emitted. Drain returns the first error of yield.
+func (s *Store) Drain(yield func(handle uint64, b Bucket) error) error {
+	c := collector{limit: s.o.ExactLimit, open: make(map[uint64]*Bucket), lent: make(map[uint64]bool)}
 	if err := s.Replay(&c); err != nil {
 		return err
 	}
-	all := make([]*Bucket, 0, len(c.open))
-	for _, b := range c.open {
-		all = append(all, b)
-	}
-	slices.SortFunc(all, func(a, b *Bucket) int {
-		return cmp.Or(cmp.Compare(a.Series, b.Series), cmp.Compare(a.Start, b.Start))
+	maps.DeleteFunc(c.open, func(handle uint64, _ *Bucket) bool { return c.lent[handle] })
+	all := slices.SortedFunc(maps.Keys(c.open), func(a, b uint64) int {
+		return cmp.Or(cmp.Compare(c.open[a].Series, c.open[b].Series), cmp.Compare(c.open[a].Start, c.open[b].Start))
 	})
-	for _, b := range all {
-		if err := yield(*b); err != nil {
+	for _, handle := range all {
+		if err := yield(handle, *c.open[handle]); err != nil {
 			return err
 		}
 	}
@@ -36,6 +35,9 @@ func (s *Store) Drain(yield func(Bucket) error) error {
 type collector struct {
 	limit int
 	open  map[uint64]*Bucket
+
+	mu   sync.Mutex // guards lent
+	lent map[uint64]bool
 }
 
 // Open implements [Replayer].
@@ -61,6 +63,7 @@ func (c *collector) summary(b *Bucket, field string) *stats.Summary {
 // Rows implements [Replayer]. It adds the values column by column, as the engine does, so that the summaries are
 // equal.
 func (c *collector) Rows(handle uint64, fields []string, rows []float64, times []int64, blocks []int) {
+	c.setLent(handle, false)
 	b := c.open[handle]
 	column := make([]float64, 0, len(rows)/len(fields))
 	for f, field := range fields {
@@ -69,6 +72,19 @@ func (c *collector) Rows(handle uint64, fields []string, rows []float64, times [
 			column = append(column, rows[i])
 		}
 		c.summary(b, field).AddBlocks(column, times, blocks)
+	}
+}
+
+// Lent implements [Replayer].
+func (c *collector) Lent(handle uint64) { c.setLent(handle, true) }
+
+func (c *collector) setLent(handle uint64, lent bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if lent {
+		c.lent[handle] = true
+	} else if len(c.lent) > 0 {
+		delete(c.lent, handle)
 	}
 }
 

@@ -86,6 +86,7 @@ type final struct {
 
 // newFinal returns a bucket that becomes final in a commit, at an age of the store.
 func (s *Store) newFinal(h *handle, b Bucket, commit uint64, at int64) *final {
+	h.correct(&b)
 	return &final{
 		handle: h, series: b.Series, start: b.Start, end: b.End, commit: commit, slot: s.finals.slotOf(s.clock.time()), at: at, bucket: b,
 	}

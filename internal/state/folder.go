@@ -92,24 +92,24 @@ func readIdentity(folder string) (map[string]string, error) {
 }
 
 // checkIdentity writes the file with the identity, if it is not as it must be. The name of the folder is derived from
-// the identity too, so a damaged file can be written again; the old file is renamed.
-func (s *Store) checkIdentity() error {
+// the identity too, so a damaged file can be written again; the old file is renamed. isNew reports whether there was no file.
+func (s *Store) checkIdentity() (isNew bool, err error) {
 	path := filepath.Join(s.folder, identityFile)
 	want := formatIdentity(s.identity)
 	text, err := os.ReadFile(path)
 	switch {
 	case err == nil && bytes.Equal(text, want):
-		return nil
+		return false, nil
 	case err == nil:
 		name, err := setAside(path, "damaged", s.o.Now())
 		if err != nil {
-			return err
+			return false, err
 		}
 		s.warn("the file %q is damaged; it was renamed to %q and written again", identityFile, filepath.Base(name))
 	case !errors.Is(err, fs.ErrNotExist):
-		return err
+		return false, err
 	}
-	return writeFile(path, want)
+	return err != nil, writeFile(path, want)
 }
 
 // setOwner writes the file with the owner, if it is not as it must be.
@@ -227,7 +227,7 @@ func lockFolderOnce(folder string) (*folderLock, error) {
 	f, err := tryLock(path)
 	switch {
 	case errors.Is(err, errBusy):
-		return nil, fmt.Errorf("%w: process %s has %q open", ErrLocked, holder(path), folder)
+		return nil, fmt.Errorf("%w: process %s has %q open", ErrLocked, holder(path).pid, folder)
 	case errors.Is(err, fs.ErrNotExist): // renamed before the file was opened
 		return nil, fmt.Errorf("%w: %w", errMoved, err)
 	case err != nil:
@@ -236,9 +236,8 @@ func lockFolderOnce(folder string) (*folderLock, error) {
 		unlock(f)
 		return nil, fmt.Errorf("%q: %w", path, errMoved)
 	}
-	// The number of the process is for the error above only.
-	if err := f.Truncate(0); err == nil {
-		_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	if err := f.Truncate(0); err == nil { // the text is for errors only
+		_, _ = f.WriteAt([]byte(process.String()), 0)
 	}
 	return &folderLock{f}, nil
 }
@@ -250,14 +249,47 @@ func isAt(f *os.File, path string) bool {
 	return openErr == nil && err == nil && os.SameFile(open, there)
 }
 
-// holder returns the number of the process that has the lock.
-func holder(path string) string {
+// locker is a process that has a lock. The file of the lock has a line for each of its fields.
+type locker struct{ pid, host, start string }
+
+// process is this process. In containers, the numbers of two processes can be equal, but hardly the times too.
+var process = func() locker {
+	host, _ := os.Hostname()
+	return locker{strconv.Itoa(os.Getpid()), host, strconv.FormatInt(time.Now().UnixNano(), 10)}
+}()
+
+func (l locker) String() string { return l.pid + "\n" + l.host + "\n" + l.start + "\n" }
+
+// holder returns the process that has the lock.
+func holder(path string) locker {
 	text, err := os.ReadFile(path)
-	pid := strings.TrimSpace(string(text))
-	if _, bad := strconv.Atoi(pid); err != nil || bad != nil {
-		return "(unknown)"
+	lines := append(strings.Split(string(text), "\n"), "", "", "")
+	if _, bad := strconv.Atoi(lines[0]); err != nil || bad != nil {
+		return locker{pid: "(unknown)"}
 	}
-	return pid
+	return locker{lines[0], lines[1], lines[2]}
+}
+
+// overlap returns an error that wraps ErrLocked if another process of this host and owner has a relative open. Then the former
+// options of this store are still in use: it is a program whose options have changed, and that was started again too early.
+func (s *Store) overlap() error {
+	folders, err := storeFolders(s.o.Dir)
+	for _, folder := range folders {
+		identity, bad := readIdentity(folder)
+		if bad != nil || folder == s.folder || s.o.Related(identity) == Unrelated || readOwner(folder) != s.o.Owner {
+			continue
+		}
+		path := filepath.Join(folder, lockFile)
+		lock, bad := tryLock(path)
+		if bad == nil {
+			unlock(lock)
+			continue
+		}
+		if by := holder(path); errors.Is(bad, errBusy) && by != process && by.host == process.host {
+			return fmt.Errorf("%w: process %s of the same command has %q open, with other options: it must end first", ErrLocked, by.pid, folder)
+		}
+	}
+	return err
 }
 
 func (l *folderLock) release() { unlock(l.f) }

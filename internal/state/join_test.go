@@ -121,7 +121,7 @@ func join(t *testing.T, o state.Options, orphan state.Folder) (heir, error) {
 	t.Cleanup(from.Abandon)
 	h.from = from
 	var all []state.Bucket
-	require.NoError(t, from.Drain(func(b state.Bucket) error { all = append(all, b); return nil }))
+	require.NoError(t, from.Drain(func(_ uint64, b state.Bucket) error { all = append(all, b); return nil }))
 	return h, h.Join(from, all, func(part []state.Bucket) {
 		for _, b := range part {
 			h.OpenBucket(b)

@@ -218,7 +218,7 @@ func TestAStoreOfOtherOptionsIsDrainedAndRetired(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, map[string]string{"bucket": "1h"}, s.Identity())
 	var got []string
-	require.NoError(t, s.Drain(func(b state.Bucket) error {
+	require.NoError(t, s.Drain(func(_ uint64, b state.Bucket) error {
 		got = append(got, text(b))
 		return nil
 	}))

@@ -45,6 +45,13 @@ func (s *Store) track(number uint64, b Bucket) *handle {
 	return h
 }
 
+// correct sets the time of the last value, if it came in an earlier run. The engine then has the time of its replay.
+func (h *handle) correct(b *Bucket) {
+	if h.touched != 0 {
+		b.Touched = min(b.Touched, h.touched)
+	}
+}
+
 // logOpen logs the bucket whole.
 func (s *Store) logOpen(h *handle, b Bucket) {
 	n := len(s.records.buf)
@@ -67,6 +74,7 @@ func (s *Store) Rows(handle, schema uint64, fields []string, rows []float64, tim
 	if h == nil {
 		return
 	}
+	h.touched = 0
 	if h.lost {
 		s.stats.Unlogged += int64(len(rows))
 		return
@@ -99,6 +107,32 @@ func (s *Store) Demoted(handle uint64, field string) {
 	}
 }
 
+// Lent logs that another store has a copy of an open bucket, and will make it final. If the bucket gets rows later, it is
+// not lent any more.
+func (s *Store) Lent(handle uint64) { s.mark(handle, recordLent) }
+
+// Drop logs that an open bucket that was lent is not needed any more.
+func (s *Store) Drop(handle uint64) {
+	if h := s.mark(handle, recordDropped); h != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.finish(h)
+		s.needed.remove(h.first)
+	}
+}
+
+// mark logs a record of an open bucket, and returns the bucket or nil.
+func (s *Store) mark(number uint64, kind byte) *handle {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.handles[number]
+	if h != nil && !h.lost {
+		s.records.mark(kind, number)
+		s.bound()
+	}
+	return h
+}
+
 // Old reports whether the open bucket should be logged whole with Snapshot. It should if its log is older than an
 // hour, if the log is more than twice as large as open buckets need, or if rows were dropped for lack of room and
 // there is room again. Old returns true for a small share of the buckets at a time, so that one Push does not log
@@ -129,6 +163,7 @@ func (s *Store) Snapshot(handle uint64, b Bucket) {
 	if h == nil || s.full {
 		return
 	}
+	h.correct(&b)
 	s.roll.live -= h.bytes
 	s.needed.remove(h.first)
 	h.first, h.since, h.lost, h.revision = s.commit, s.clock.time(), false, b.Revision

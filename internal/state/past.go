@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ type past struct {
 	buckets index
 	recent  []finalRecord // final buckets whose rows were emitted, for the first time or again, within replay before the end
 	joined  map[string]joined
+	walls   []commitWall     // of the commits, ascending
 	strays  map[uint64]int64 // the number of rows of handles whose open record is missing or damaged
 	damaged []string         // names of files
 	commits int64            // lost
@@ -37,9 +39,28 @@ type pastBucket struct {
 	named  bool // the commit in which it opened is lost
 	final  bool
 	ended  uint64      // the commit in which it became final
+	rows   uint64      // the commit of its last rows, or 0
 	at     int64       // age of the store when its final row left
 	next   *pastBucket // see index
 	waiting
+}
+
+// commitWall is the wall time of a commit.
+type commitWall struct {
+	commit uint64
+	wall   int64
+}
+
+// touched returns an upper bound of the wall time of the last value of a bucket, or 0 if it is not known.
+func (p *past) touched(b *pastBucket) int64 {
+	if b.rows == 0 {
+		return b.Touched
+	}
+	i, _ := slices.BinarySearchFunc(p.walls, b.rows, func(w commitWall, commit uint64) int { return cmp.Compare(w.commit, commit) })
+	if i == len(p.walls) {
+		return 0
+	}
+	return max(b.Touched, p.walls[i].wall)
 }
 
 // recordAt is the place of a record in the log.
@@ -187,6 +208,8 @@ func (p *past) read(commit uint64, payload []byte) error {
 			p.final(commit, d)
 		case recordAgain:
 			p.again(d)
+		case recordDropped:
+			p.dropped(d)
 		case recordTime:
 			p.time(d)
 		case recordJoined:
@@ -206,6 +229,7 @@ func (p *past) open(at recordAt, kind byte, d *decoder) {
 	b.Start = d.varint()
 	b.End = int64(uint64(b.Start) + d.uvarint())
 	b.Revision = d.whole()
+	b.Touched = d.varint()
 	if d.err != nil || number == 0 {
 		return
 	}
@@ -228,7 +252,12 @@ func (p *past) open(at recordAt, kind byte, d *decoder) {
 // rows reads the head of a record of rows. It only counts rows of handles that no record has opened.
 func (p *past) rows(d *decoder) {
 	number := d.uvarint()
-	if b := p.buckets.find(number); d.err != nil || b != nil {
+	b := p.buckets.find(number)
+	switch {
+	case d.err != nil:
+		return
+	case b != nil:
+		b.rows = p.last
 		return
 	}
 	p.next = max(p.next, number)
@@ -261,6 +290,13 @@ func (p *past) again(d *decoder) {
 	}
 }
 
+// dropped reads a record of an open bucket that is not needed any more.
+func (p *past) dropped(d *decoder) {
+	if b := p.buckets.find(d.uvarint()); b != nil {
+		p.buckets.remove(b)
+	}
+}
+
 // join reads a record of the open buckets of an orphan.
 func (p *past) join(commit uint64, d *decoder) {
 	d.uvarint()
@@ -282,6 +318,7 @@ func (p *past) time(d *decoder) {
 	if p.end = p.wall; len(d.b) > 0 { // else of a version without the age
 		p.end = d.varint()
 	}
+	p.walls = append(p.walls, commitWall{p.last, p.wall})
 	p.prune()
 }
 
@@ -305,7 +342,7 @@ func (s *Store) adopt() {
 		}
 		h := s.track(b.handle, b.Bucket)
 		s.needed.remove(h.first)
-		h.first, h.since = b.begin.commit, s.past.end
+		h.first, h.since, h.touched = b.begin.commit, s.past.end, s.past.touched(b)
 		s.needed.add(h.first)
 	}
 }

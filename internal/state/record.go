@@ -30,6 +30,8 @@ import (
 //	9 again     uvarint 0, string series, varint start, varint age. The row of a final bucket of the last run left again.
 //	10 joined   uvarint 0, string id of an orphan, uvarint how many of its open buckets were added to this store: see
 //	            Store.Join
+//	11 lent     uvarint handle. Another store has a copy of the open bucket: see Store.Lent
+//	12 dropped  uvarint handle. The bucket is not open any more
 //
 // A bucket is
 //
@@ -55,6 +57,8 @@ const (
 	recordEnd
 	recordAgain
 	recordJoined
+	recordLent
+	recordDropped
 )
 
 // recorder collects the records of a commit.
@@ -169,6 +173,12 @@ func (r *recorder) joined(id string, done int) {
 	r.begin(recordJoined, 0)
 	r.scratch = appendString(r.scratch, id)
 	r.scratch = binary.AppendUvarint(r.scratch, uint64(done))
+	r.put()
+}
+
+// mark appends a record of a handle only.
+func (r *recorder) mark(kind byte, handle uint64) {
+	r.begin(kind, handle)
 	r.put()
 }
 

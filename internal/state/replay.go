@@ -19,6 +19,8 @@ type Replayer interface {
 	Rows(handle uint64, fields []string, rows []float64, times []int64, blocks []int)
 	// Demoted makes a histogram of the summary of a field.
 	Demoted(handle uint64, field string)
+	// Lent marks an open bucket as lent. Rows takes that back.
+	Lent(handle uint64)
 	// Final removes an open bucket that became final, and returns it. ok is false if there is no such bucket.
 	Final(handle uint64) (b Bucket, ok bool)
 }
@@ -128,6 +130,9 @@ func (p *replay) record(index int, kind byte, d *decoder) error {
 		if d.err == nil {
 			p.wait(b, change{fields: -1}, d.b)
 		}
+	case recordLent:
+		p.hand(b, &p.parts[b.part])
+		p.r.Lent(b.handle)
 	case recordFinal:
 		p.hand(b, &p.parts[b.part])
 		p.final(b)

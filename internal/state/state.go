@@ -3,7 +3,7 @@
 //
 // # Parts
 //
-//	          Open, Rows, Demoted, Snapshot, Final                        Find, Recent
+//	          Open, Rows, Demoted, Snapshot, Final                       Latest, Recent
 //	engine ──────────────────────────────────────▶ Store ──────────────────────────────▶ engine
 //	                                              │     │
 //	                            Commit, fdatasync │     │ writer, in the background
@@ -12,7 +12,7 @@
 //
 // The log contains the rows of open buckets, as they were added. [Store.Replay] adds them again, block by block, so
 // that the summaries are equal to the last bit. A final bucket is stored whole in a bbolt database, where
-// [Store.Find] finds it for a late value. A part of the log is deleted when no open bucket needs it, all final
+// [Store.Find] finds it for a late value. [Store.Latest] finds it in other stores too: see relative.go. A part of the log is deleted when no open bucket needs it, all final
 // buckets in it are in the database, and it is older than [Options.Replay].
 //
 // # Use
@@ -99,6 +99,9 @@ type Options struct {
 	// bounds the final buckets that wait for the database; the next run stores further ones from the log. 0 means 256
 	// MiB.
 	MaxPending int
+	// Related returns the relation of the store to one in the same folder with that identity. Nil means that no store
+	// has a relative.
+	Related func(identity map[string]string) Relation
 	// Log receives warnings, in the form of the arguments of fmt.Printf. Several goroutines call it, and it must not
 	// call the store. Nil drops the warnings.
 	Log func(format string, args ...any)
@@ -137,6 +140,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Log == nil {
 		o.Log = func(string, ...any) {}
+	}
+	if o.Related == nil {
+		o.Related = func(map[string]string) Relation { return Unrelated }
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -202,6 +208,12 @@ type Store struct {
 	past     *past // what Open found in the log
 	finals   *finals
 	writer   writer
+	born     int64 // wall time at which the store was created
+	began    int64 // wall time at which this run began
+
+	// relating guards relatives and is held by Latest.
+	relating  sync.Mutex
+	relatives []*relative
 
 	// Commit holds committing, which guards log and queue.
 	committing sync.Mutex
@@ -231,8 +243,9 @@ type Store struct {
 	pending pendingFinals
 	stats   Stats
 
-	joined map[string]joined // by id of the orphan
-	heir   *Store            // of an orphan: the store that its buckets were added to; nil before Join
+	idle   map[finalID]uint64 // see Idle; nil before its first call
+	joined map[string]joined  // by id of the orphan
+	heir   *Store             // of an orphan: the store that its buckets were added to; nil before Join
 }
 
 // handle is a bucket that is open in the log, or final and not in the database yet.
@@ -245,12 +258,13 @@ type handle struct {
 	first    uint64 // the commit from which on the log is needed
 	since    int64  // age of the store at that commit
 	bytes    int64  // logged since then
+	touched  int64  // an upper bound of the wall time of the last value, if it came in an earlier run; else 0
 	lost     bool   // whether the log lacks a part of the bucket
 	final    bool
 }
 
-// Open opens the store of that identity, and creates it if there is none. It returns an error if the folder is in use
-// (ErrLocked) or cannot be read and written. Damage is not an error: it is logged, and the store contains everything
+// Open opens the store of that identity, and creates it if there is none. It returns an error if the folder is in use, or if
+// a new store has a relative that another process of the same owner and host uses (ErrLocked), or if the folder cannot be read and written. Damage is not an error: it is logged, and the store contains everything
 // that can be read.
 func Open(o Options) (*Store, error) {
 	o = o.withDefaults()
@@ -260,6 +274,11 @@ func Open(o Options) (*Store, error) {
 	s, err := open(folderOf(o.Dir, o.Identity), o)
 	if err != nil {
 		return nil, err
+	}
+	if s.born == s.began && s.Empty() {
+		if err := s.overlap(); err != nil {
+			return nil, errors.Join(err, s.deleteFolder())
+		}
 	}
 	if err := s.setOwner(); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -295,8 +314,12 @@ func openLocked(folder string, lock *folderLock, o Options) (s *Store, err error
 			lock.release()
 		}
 	}()
-	s = &Store{o: o, folder: folder, identity: o.Identity, lock: lock, handles: make(map[uint64]*handle)}
-	if err := s.checkIdentity(); err != nil {
+	s = &Store{o: o, began: o.Now().UnixNano(), folder: folder, identity: o.Identity, lock: lock, handles: make(map[uint64]*handle)}
+	isNew, err := s.checkIdentity()
+	if err == nil {
+		err = s.setBorn(isNew)
+	}
+	if err != nil {
 		return nil, err
 	}
 	s.clock.now = o.ticks
@@ -378,7 +401,7 @@ func (s *Store) shut() error {
 	if closed {
 		return nil
 	}
-	err := errors.Join(s.log.close(), s.finals.close())
+	err := errors.Join(s.log.close(), s.finals.close(), s.unrelate())
 	if s.suffix == "" || err != nil {
 		s.lock.release()
 		return err

@@ -73,14 +73,16 @@ type Describe struct {
 	now        func() time.Time
 	options    engine.Options
 	engine     *engine.Engine
-	store      *state.Store   // nil without the option state
-	pushed     atomic.Bool    // whether Push was called
-	owner      string         // of the store; see state.Options. Empty is this command with its arguments
-	looked     time.Time      // when other state in the folder was looked for; zero before the first metric and Push
-	drained    []*state.Store // with buckets whose rows leave with the next Push; then they are retired
-	point      engine.Point   // scratch of Add
-	ignored    atomic.Int64   // how many values were not numbers
-	outOfRange atomic.Int64   // how many values had a time that int64 nanoseconds cannot hold
+	store      *state.Store                // nil without the option state
+	pushed     atomic.Bool                 // whether Push was called
+	owner      string                      // of the store; see state.Options. Empty is this command with its arguments
+	looked     time.Time                   // when other state in the folder was looked for; zero before the first metric and Push
+	siblings   atomic.Pointer[[]*Describe] // the other blocks whose state is in the same folder and whose rows are in the same tables
+	borrowed   loans                       // from siblings
+	drained    []*state.Store              // with buckets whose rows leave with the next Push; then they are retired
+	point      engine.Point                // scratch of Add
+	ignored    atomic.Int64                // how many values were not numbers
+	outOfRange atomic.Int64                // how many values had a time that int64 nanoseconds cannot hold
 	pusher     pusher
 	started    bool // whether a metric was added
 	rows       rowMaker
@@ -130,6 +132,7 @@ func (d *Describe) push(acc telegraf.Accumulator, last bool) {
 	acc.SetPrecision(time.Nanosecond) // not in Push, because the push before may still be adding rows to the accumulator
 	d.rows.begin(d.now())
 	d.lookAgain()
+	borrowed := d.borrowed.take()
 	run := d.engine.Push
 	if last {
 		run = d.engine.Finish
@@ -149,7 +152,11 @@ func (d *Describe) push(acc telegraf.Accumulator, last bool) {
 	}
 	if err != nil {
 		acc.AddError(err)
+		for _, l := range borrowed {
+			d.borrowed.add(l)
+		}
 	} else {
+		d.saved(borrowed)
 		d.retireDrained()
 	}
 	counted := d.engine.Counters()

@@ -20,7 +20,8 @@ import (
 //     corrected: values for them are late.
 //   - Otherwise, some block makes the open buckets final and emits their rows.
 //
-// This happens before the first metric: a value that opens a bucket must find the final one.
+// This happens before the first metric: a value that opens a bucket must find the final one. The first block to get a metric
+// does it for all blocks with their state in the same folder, because the value may be for a bucket that another one inherits.
 
 // orphanInterval is how often the folder is searched for orphans.
 const orphanInterval = time.Hour
@@ -97,28 +98,69 @@ func (d *Describe) orphans() (own, others []state.Folder) {
 	return own, others
 }
 
-// inherit takes over the buckets of orphans. It does nothing if it was called before.
+// inherit takes over the buckets of orphans, for all blocks with their state in the same folder. It does nothing if it was
+// called before.
 func (d *Describe) inherit() {
-	if d.store == nil || !d.looked.IsZero() {
+	if d.store == nil {
 		return
 	}
-	d.looked = d.now()
-	own, others := d.orphans()
-	if len(own) > 0 && d.store.Empty() && d.continueOrphan(own[0]) {
-		own = own[1:]
+	running.inheriting.Lock()
+	defer running.inheriting.Unlock()
+	if !d.looked.IsZero() {
+		return
 	}
-	d.drainAll(append(own, others...))
+	all := running.with(d.State)
+	first := slices.DeleteFunc(slices.Clone(all), func(o *Describe) bool { return !o.looked.IsZero() })
+	for _, o := range first {
+		o.looked = o.now()
+		if own, _ := o.orphans(); len(own) > 0 && o.store.Empty() {
+			o.continueOrphan(own[0])
+		}
+	}
+	for _, o := range all {
+		o.relate()
+	}
+	for _, o := range first {
+		o.takeOver()
+	}
 }
 
 // lookAgain takes over the buckets of orphans that came since the last look.
 func (d *Describe) lookAgain() {
 	now := d.now()
-	if d.store == nil || now.Sub(d.looked).Abs() < orphanInterval {
+	if d.store == nil {
 		return
 	}
-	d.looked = now
+	running.inheriting.Lock()
+	defer running.inheriting.Unlock()
+	if now.Sub(d.looked).Abs() >= orphanInterval {
+		d.looked = now
+		d.takeOver()
+	}
+}
+
+// takeOver takes over the buckets of orphans.
+func (d *Describe) takeOver() {
 	own, others := d.orphans()
-	d.drainAll(append(own, others...))
+	if len(own)+len(others) > 0 {
+		d.drainAll(append(own, others...))
+		d.relate()
+	}
+}
+
+// relate looks for the other blocks and stores whose rows are in the same tables.
+func (d *Describe) relate() {
+	var siblings []*Describe
+	var live, drained []*state.Store
+	for _, o := range running.with(d.State) {
+		drained = append(drained, o.drained...)
+		if o != d && d.related(o.identity()) != state.Unrelated {
+			siblings = append(siblings, o)
+			live = append(live, o.store)
+		}
+	}
+	d.siblings.Store(&siblings)
+	d.logReading(d.store, d.store.Relate(live, drained))
 }
 
 // continueOrphan replaces the empty store of the block by that of the orphan, and the engine by one with its buckets. It
@@ -155,6 +197,11 @@ func (d *Describe) drainAll(orphans []state.Folder) {
 
 // retireDrained sets the folders of drained stores aside.
 func (d *Describe) retireDrained() {
+	running.inheriting.Lock()
+	defer running.inheriting.Unlock()
+	if len(d.drained) == 0 {
+		return
+	}
 	for _, s := range d.drained {
 		folder := s.Folder()
 		if err := s.Retire(); err != nil {
@@ -162,6 +209,9 @@ func (d *Describe) retireDrained() {
 		}
 	}
 	d.drained = nil
+	for _, o := range running.with(d.State) {
+		o.relate()
+	}
 }
 
 // drain gives the buckets of an orphan to the engine, and logs how many open ones there were.
@@ -169,14 +219,18 @@ func (d *Describe) drain(s *state.Store) {
 	prefix := s.Identity()["prefix"]
 	var joins []state.Bucket
 	var again []engine.Bucket
-	d.logReading(s, s.Drain(func(b state.Bucket) error {
+	d.logReading(s, s.Drain(func(handle uint64, b state.Bucket) error {
 		if start, end, ok := d.options.Grid.Bounds(b.Start); prefix == d.Prefix && ok && start == b.Start && end == b.End {
 			joins = append(joins, b)
 		} else {
 			again = append(again, engine.Bucket(b))
+			s.Final(handle, b)
 		}
 		return nil
 	}))
+	if err := s.Commit(); err != nil { // a block with the former options finds the final buckets, when there is one again
+		d.Log.Errorf("Saving the buckets of the state in %q: %v", s.Folder(), err)
+	}
 	adopted := d.join(s, joins)
 	adopted.Final += len(again)
 	d.Log.Warnf("No describe block has the options %v any more: of their open buckets, %d are final now, %d continue in this block, and %d "+

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/bucket"
@@ -54,16 +55,14 @@ func (d *Describe) openState() error {
 	if err := d.useState(s); err != nil {
 		return errors.Join(err, s.Close())
 	}
-	if !d.pusher.host.Closes {
-		unhosted.add(d)
-	}
+	running.add(d)
 	return nil
 }
 
 // useState makes an engine with the store and its open buckets.
 func (d *Describe) useState(s *state.Store) error {
 	o := d.engineOptions()
-	o.Store = store{s}
+	o.Store = store{s, d}
 	d.store, d.engine = s, engine.New(o)
 	if err := d.replayState(); err != nil {
 		return fmt.Errorf("reading the state in %q: %w", d.State, err)
@@ -74,16 +73,27 @@ func (d *Describe) useState(s *state.Store) error {
 func (d *Describe) stateOptions() state.Options {
 	return state.Options{
 		Dir: d.State, Identity: d.identity(), Owner: d.owner, Retention: time.Duration(d.StateRetention), Replay: time.Duration(d.StateReplay),
-		ExactLimit: d.options.ExactLimit, Log: d.Log.Warnf, Now: d.now,
+		ExactLimit: d.options.ExactLimit, Related: d.related, Log: d.Log.Warnf, Now: d.now,
 	}
 }
 
+// related returns the relation of the store to one with that identity.
+func (d *Describe) related(identity map[string]string) state.Relation {
+	switch own := d.identity(); {
+	case sameBuckets(own, identity):
+		return state.SameBuckets
+	case own["prefix"] == identity["prefix"]:
+		return state.SameTables
+	}
+	return state.Unrelated
+}
+
 // processOwner returns a text that this Telegraf has after a restart too, and that another one with which it shares the
-// folder does not have. It is a hash, as arguments can have passwords.
+// folder does not have. It does not depend on the name of the host: a new container has another one. It is a hash, as
+// arguments can have passwords.
 func processOwner() string {
-	host, _ := os.Hostname()
 	folder, _ := os.Getwd()
-	text := fmt.Sprintf("%q", append([]string{host, folder}, os.Args...))
+	text := fmt.Sprintf("%q", append([]string{folder}, os.Args...))
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:16])
 }
@@ -114,7 +124,7 @@ func (d *Describe) closeState() error {
 	if d.store == nil {
 		return nil
 	}
-	unhosted.remove(d)
+	running.remove(d)
 	if len(d.drained) > 0 { // some of their rows have not left, so the next run must emit them
 		d.abandonState()
 		return nil
@@ -124,6 +134,7 @@ func (d *Describe) closeState() error {
 
 // abandonState ends the run of the store as a crash does.
 func (d *Describe) abandonState() {
+	running.remove(d)
 	for _, s := range d.drained {
 		s.Abandon()
 	}
@@ -142,18 +153,81 @@ func (d *Describe) stateStats() state.Stats {
 }
 
 // store adapts a [state.Store] to [engine.Store].
-type store struct{ *state.Store }
+type store struct {
+	*state.Store
+	d *Describe
+}
 
 func (s store) Open(b engine.Bucket) uint64             { return s.OpenBucket(state.Bucket(b)) }
 func (s store) Snapshot(handle uint64, b engine.Bucket) { s.Store.Snapshot(handle, state.Bucket(b)) }
 func (s store) Final(handle uint64, b engine.Bucket)    { s.Store.Final(handle, state.Bucket(b)) }
 
-func (s store) Find(series string, start int64) (engine.Bucket, bool, error) {
-	b, ok, err := s.Store.Find(series, start)
+func (s store) Find(series string, start, end int64, fields []string) (engine.Bucket, bool, error) {
+	b, ok, err := s.Latest(series, start, end, fields)
 	if errors.Is(err, state.ErrExpired) {
 		err = engine.ErrExpired
 	}
 	return engine.Bucket(b), ok, err
+}
+
+// Borrow borrows the bucket from a sibling.
+func (s store) Borrow(series string, start, end int64, fields []string) (engine.Bucket, bool) {
+	siblings := s.d.siblings.Load()
+	if siblings == nil {
+		return engine.Bucket{}, false
+	}
+	for _, from := range *siblings {
+		handle, ok := from.store.Idle(series, start)
+		if !ok {
+			continue
+		}
+		if b, ok := from.engine.Lend(handle, series, start, end, fields); ok {
+			s.d.borrowed.add(loan{from, series, start})
+			return b, true
+		}
+	}
+	return engine.Bucket{}, false
+}
+
+// loan is a bucket that was borrowed from a sibling, and not yet saved.
+type loan struct {
+	from   *Describe
+	series string
+	start  int64
+}
+
+// loans are the loans since the last Push. An engine adds them while it holds its lock, and Push takes them.
+type loans struct {
+	mu  sync.Mutex
+	all []loan
+}
+
+func (l *loans) add(b loan) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, b)
+}
+
+func (l *loans) take() []loan {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := l.all
+	l.all = nil
+	return all
+}
+
+// saved notes that the borrowed buckets were saved here, so that the siblings need them no longer.
+func (d *Describe) saved(all []loan) {
+	lenders := make(map[*state.Store]struct{})
+	for _, l := range all {
+		l.from.engine.LentSafely(l.series, l.start)
+		lenders[l.from.store] = struct{}{}
+	}
+	for s := range lenders {
+		if err := s.Commit(); err != nil && !errors.Is(err, state.ErrClosed) {
+			d.Log.Errorf("Saving the state in %q: %v", s.Folder(), err)
+		}
+	}
 }
 
 // replayer adapts an [engine.Replay] to [state.Replayer].

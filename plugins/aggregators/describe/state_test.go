@@ -21,14 +21,15 @@ import (
 // stated returns an aggregator with its state in the folder and its clock at the given time.
 func stated(t *testing.T, folder string, at time.Time, edit func(*Describe)) open {
 	t.Helper()
+	c := newClock(at)
 	o := describer(t, func(d *Describe) {
-		d.Bucket, d.Emit, d.State = "1h", "both", folder
+		d.Bucket, d.Emit, d.State, d.now = "1h", "both", folder, c.now
 		d.SetHost(Host{Bounded: true, Closes: true})
 		if edit != nil {
 			edit(d)
 		}
 	})
-	o.clock.set(at)
+	o.clock = c
 	t.Cleanup(func() { _ = o.Close() })
 	return o
 }

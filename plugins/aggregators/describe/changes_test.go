@@ -1,0 +1,304 @@
+package describe
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/influxdata/telegraf"
+	"github.com/influxdata/telegraf/testutil"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/state"
+)
+
+// reader checks the rows of all runs of a test as a database with all of them: no final row has two versions at one revision,
+// and no later row of a bucket has fewer values, unless its revision is older: after a crash, final rows leave again.
+type reader struct {
+	t      *testing.T
+	final  map[string]string // texts of final rows by bucket and revision
+	counts map[string]int64  // of the newest row of each bucket
+	newest map[string]int64  // the newest revision of each bucket
+}
+
+func (r *reader) read(rows []telegraf.Metric) {
+	r.t.Helper()
+	for _, m := range rows {
+		bucket := fmt.Sprint(m.Name(), m.Tags()["field_name"], m.Tags()["host"], " ", m.Time().Truncate(time.Microsecond).UTC().Format(time.RFC3339))
+		count := m.Fields()["count"].(int64)
+		revision, _ := m.Fields()["revision"].(int64)
+		if revision >= r.newest[bucket] {
+			require.GreaterOrEqual(r.t, count, r.counts[bucket], "a row of %s has fewer values", bucket)
+			r.counts[bucket], r.newest[bucket] = count, revision
+		}
+		if m.Tags()["bucket_state"] != "final" {
+			continue
+		}
+		version, text := fmt.Sprint(bucket, " r", revision), texts([]telegraf.Metric{m})[0]
+		if before, ok := r.final[version]; ok {
+			require.Equal(r.t, before, text, "two versions of a revision")
+		}
+		r.final[version] = text
+	}
+}
+
+// history is a sequence of runs with one folder of state.
+type history struct {
+	reader
+	folder string
+	at     time.Time
+	blocks []open
+	crash  bool             // whether runs end by a crash
+	sent   map[string]int64 // the number of values of each bucket, without the late ones
+}
+
+func newHistory(t *testing.T, crash bool) *history {
+	return &history{
+		reader: reader{t: t, final: map[string]string{}, counts: map[string]int64{}, newest: map[string]int64{}},
+		folder: t.TempDir(), at: time.Now().Truncate(time.Second), crash: crash, sent: map[string]int64{},
+	}
+}
+
+// end ends the run.
+func (h *history) end() {
+	h.t.Helper()
+	for _, o := range h.blocks {
+		if h.crash {
+			o.Abandon()
+			continue
+		}
+		require.NoError(h.t, o.Close())
+	}
+	h.blocks = nil
+}
+
+// run ends the run and starts another one with these blocks, a second later.
+func (h *history) run(blocks ...func(*Describe)) {
+	h.t.Helper()
+	h.end()
+	h.at = h.at.Add(time.Second)
+	for _, edit := range blocks {
+		h.blocks = append(h.blocks, stated(h.t, h.folder, h.at, func(d *Describe) {
+			d.owner = "me"
+			edit(d)
+		}))
+	}
+}
+
+// add adds n values to the bucket of the block that begins at start.
+func (h *history) add(block int, start time.Time, n int) {
+	for range n {
+		h.blocks[block].values(start.Add(time.Minute), float64(len(h.sent)+n))
+	}
+	h.sent[fmt.Sprint(h.blocks[block].Prefix, "cpuv ", start.Format(time.RFC3339))] += int64(n)
+}
+
+// push pushes all blocks.
+func (h *history) push() {
+	h.t.Helper()
+	for _, o := range h.blocks {
+		o.clock.set(h.at)
+		h.read(o.push())
+	}
+}
+
+// linger lets the open buckets become final.
+func (h *history) linger() {
+	h.t.Helper()
+	h.push()
+	h.at = h.at.Add(10 * time.Minute)
+	h.push()
+}
+
+// check checks that all values are in the newest rows of their buckets, but for a number of late ones.
+func (h *history) check(late int64) {
+	h.t.Helper()
+	h.linger()
+	missing := int64(0)
+	for bucket, n := range h.sent {
+		missing += n - h.counts[bucket]
+	}
+	for _, o := range h.blocks {
+		require.Zero(h.t, o.engine.Counters().StateErrors)
+	}
+	require.Equal(h.t, late, missing, "got %v, want %v", h.counts, h.sent)
+}
+
+func block(alias string) func(*Describe) { return func(d *Describe) { d.Alias = alias } }
+
+func withBucket(width string) func(*Describe) { return func(d *Describe) { d.Bucket = width } }
+
+func withPrefix(prefix string) func(*Describe) { return func(d *Describe) { d.Prefix = prefix } }
+
+// The hours x and y are those of the buckets that are final and open when options change.
+var x, y = bucketStart.Add(time.Hour), bucketStart.Add(2 * time.Hour)
+
+// optionHistories are changes of options between the values of a bucket, and how many values may be late.
+var optionHistories = map[string]func(h *history){
+	"one block becomes two": func(h *history) {
+		h.run(block("a"))
+		h.add(0, x, 3)
+		h.linger()
+		h.add(0, y, 4)
+		h.push()
+		h.run(block("a"), block("b"))
+		h.add(1, y, 1)
+		h.add(1, x, 1)
+		h.push()
+		h.add(1, y, 1)
+	},
+	"one block becomes two, and its bucket is final before the next value": func(h *history) {
+		h.run(block("a"))
+		h.add(0, y, 4)
+		h.push()
+		h.run(block("a"), block("b"))
+		h.linger()
+		h.add(1, y, 1)
+		h.linger()
+		h.add(1, y, 1)
+	},
+	"one block becomes two, and Telegraf starts again": func(h *history) {
+		h.run(block("a"))
+		h.add(0, x, 3)
+		h.linger()
+		h.add(0, y, 4)
+		h.push()
+		h.run(block("a"), block("b"))
+		h.push()
+		h.run(block("b"), block("a"))
+		h.add(0, y, 1)
+		h.add(0, x, 1)
+		h.push()
+		h.run(block("a"), block("b"))
+		h.add(1, y, 1)
+	},
+	"two blocks become one": func(h *history) {
+		h.run(block("a"))
+		h.add(0, x, 3)
+		h.add(0, y, 1)
+		h.linger()
+		h.run(block("a"), block("b"))
+		h.add(1, x, 1)
+		h.linger()
+		h.add(1, y, 1)
+		h.push()
+		h.run(block("a"))
+		h.add(0, x, 1)
+		h.add(0, y, 1)
+	},
+	"a removed block comes back": func(h *history) {
+		h.run(block("a"), block("b"))
+		h.add(1, x, 3)
+		h.linger()
+		h.add(0, x.Add(5*time.Hour), 1)
+		h.add(1, y, 4)
+		h.push()
+		h.run(block("a"))
+		h.push()
+		h.run(block("a"), block("b"))
+		h.add(1, x, 1)
+		h.add(1, y, 1)
+	},
+	"a removed block comes back after a late value": func(h *history) {
+		h.run(block("a"), block("b"))
+		h.add(0, x.Add(5*time.Hour), 1)
+		h.add(1, x, 3)
+		h.linger()
+		h.run(block("a"))
+		h.add(0, x, 1)
+		h.linger()
+		h.run(block("a"), block("b"))
+		h.add(1, x, 1)
+	},
+	"the prefix changes there and back": func(h *history) {
+		h.run(withPrefix("analytics_"))
+		h.add(0, x, 3)
+		h.linger()
+		h.add(0, y, 4)
+		h.push()
+		h.run(withPrefix("other_"))
+		h.add(0, x, 1)
+		h.add(0, y, 1)
+		h.linger()
+		h.run(withPrefix("analytics_"))
+		h.add(0, x, 1)
+		h.add(0, y, 1)
+		h.linger()
+		h.run(withPrefix("other_"))
+		h.add(0, x, 1)
+	},
+	"the bucket changes there and back": func(h *history) {
+		h.run(withBucket("1h"))
+		h.add(0, x, 3)
+		h.linger()
+		h.add(0, y, 4)
+		h.push()
+		h.run(withBucket("10m"))
+		h.add(0, x.Add(10*time.Minute), 1)
+		h.push()
+		h.run(withBucket("1h"))
+		h.add(0, x, 1)
+		h.add(0, y, 1)
+	},
+	"the bucket is written in another unit": func(h *history) {
+		h.run(withBucket("24h"))
+		h.add(0, bucketStart, 3)
+		h.linger()
+		h.add(0, bucketStart.Add(24*time.Hour), 4)
+		h.push()
+		h.run(withBucket("1d"))
+		h.add(0, bucketStart, 1)
+		h.add(0, bucketStart.Add(24*time.Hour), 1)
+		h.push()
+	},
+	"the arguments change together with the alias": func(h *history) {
+		h.run(block("a"))
+		h.add(0, x, 3)
+		h.linger()
+		h.run(func(d *Describe) { d.Alias, d.owner = "b", "another" })
+		h.add(0, x, 1)
+		h.linger()
+		h.at = h.at.Add(25 * time.Hour)
+		h.push()
+		h.add(0, x, 1)
+	},
+}
+
+func TestABucketHasOneVersionOfARevisionWhateverOptionsChange(t *testing.T) {
+	for name, changes := range optionHistories {
+		for _, crash := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, ",crash=", crash), func(t *testing.T) {
+				h := newHistory(t, crash)
+				changes(h)
+				h.check(0)
+			})
+		}
+	}
+}
+
+func TestAChangedBlockDoesNotStartWhileTheOldTelegrafRuns(t *testing.T) {
+	folder, at := t.TempDir(), time.Now()
+	old := stated(t, folder, at, block("a"))
+	host, err := os.Hostname()
+	require.NoError(t, err)
+	start := func(alias, prefix string) error {
+		d := newDescribe()
+		d.Log, d.Alias, d.Prefix, d.State, d.Bucket = testutil.Logger{Quiet: true}, alias, prefix, folder, "1h"
+		err := d.Init()
+		if err == nil {
+			require.NoError(t, d.Close())
+		}
+		return err
+	}
+	require.NoError(t, start("a second block", "analytics_"))
+	lock := filepath.Join(old.store.Folder(), "lock")
+	require.NoError(t, os.WriteFile(lock, []byte("1\n"+host+"\n2\n"), 0o600)) // as if it were another process
+	require.ErrorIs(t, start("b", "analytics_"), state.ErrLocked)
+	require.ErrorContains(t, start("b", "analytics_"), "process 1 of the same command")
+	require.NoError(t, start("a second block", "analytics_"), "a store that was there before")
+	require.NoError(t, start("b", "other_"))
+	require.NoError(t, old.Close())
+	require.NoError(t, start("b", "analytics_"))
+}
