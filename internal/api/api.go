@@ -125,6 +125,8 @@ const (
 type server struct {
 	Options
 	reader    Reader
+	table     []route // of [server.routes]
+	documents documents
 	catalogue catalogue
 	names     seenNames
 	metrics   *metrics
@@ -156,6 +158,8 @@ func New(reader Reader, o Options) http.Handler {
 	s.addresses, s.tokens = newRates("address", o.AddressRate, o.Now), newRates("token", o.TokenRate, o.Now)
 	s.scrapes = newScrapes(s.newExposition, o.Timeout, &s.limits.budget)
 	s.catalogue = catalogue{read: reader.Tables, exists: s.exists, now: o.Now, timeout: o.Timeout}
+	s.table = s.routes()
+	s.documents = newDocuments(s)
 	handler := s.cors(s.newMux())
 	if o.CheckHost {
 		handler = s.checkHost(handler)

@@ -24,6 +24,7 @@ var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 // service is an API, the cache that it reads, and its clock.
 type service struct {
 	http.Handler
+	client redis.UniversalClient
 	writer *cache.Writer
 	reader *cache.Reader
 	clock  atomic.Int64 // seconds since now
@@ -31,12 +32,15 @@ type service struct {
 
 func serve(t testing.TB, client redis.UniversalClient, edit func(*api.Options)) *service {
 	t.Helper()
-	s := &service{writer: cache.NewWriter(client, cache.Options{Retention: time.Hour}), reader: cache.NewReader(client)}
+	s := &service{client: client, writer: cache.NewWriter(client, cache.Options{Retention: time.Hour}), reader: cache.NewReader(client)}
 	o := options(s)
 	if edit != nil {
 		edit(&o)
 	}
-	s.Handler = api.New(s.reader, o)
+	s.Handler = newDescribed(t, api.New(s.reader, o), func() http.Handler {
+		o.Log = nil
+		return api.New(s.reader, o)
+	})
 	return s
 }
 

@@ -11,6 +11,11 @@ func databaseParameter(preset string) parameter {
 	}
 }
 
+// tableParameter is the part {table} of a path.
+func tableParameter() parameter {
+	return parameter{name: "table", examples: []string{"cpu", "analytics_cpu"}, about: "The table, with or without its prefix `analytics_`."}
+}
+
 func fieldParameter() parameter {
 	return parameter{
 		name: "field", repeated: true, examples: []string{"usage_idle"},
@@ -35,7 +40,7 @@ func (s *server) recordParameters() []parameter {
 		databaseParameter(s.DefaultDatabase),
 		{name: "start", examples: []string{"-6h", "2026-01-02", "2026-01-02T03:04:05Z", "1767323045"},
 			about: "Only buckets that begin at this time or later: " + timeAbout},
-		{name: "end", examples: []string{"now", "2026-01-03T00:00:00%2B01:00"}, about: "Only buckets that begin before this time: " + timeAbout},
+		{name: "end", examples: []string{"now", "2026-01-03T00:00:00+01:00"}, about: "Only buckets that begin before this time: " + timeAbout},
 		{name: "last", most: s.MaxBuckets, examples: []string{"1", "60"},
 			about: "The newest n buckets of these. With `end=now`, no buckets of devices whose clock is ahead. " +
 				"With `final=true`, buckets that have a final record."},
@@ -55,13 +60,13 @@ func rollupParameters() []parameter {
 			about: "Roll-up: the tags to keep, repeated or separated by commas. Series that differ in other tags are merged, all of them if it is empty."},
 		{name: "bucket", examples: []string{"1h", "15m", "1d", "1mo"},
 			about: "Roll-up: the width of the buckets, such as `1h`, `1d`, `1w` or `1mo`. `start`, `end` and `last` then select whole buckets of that width."},
-		{name: "timezone", with: "bucket=1d", preset: "UTC", examples: []string{"Europe/Berlin"},
-			about: "Roll-up: the time zone in which days, weeks, months and years of `bucket` begin."},
+		{name: "timezone", with: "bucket", examples: []string{"Europe/Berlin"},
+			about: "Roll-up: the time zone in which days, weeks, months and years of `bucket` begin. Default: `UTC`."},
 		{name: "stats", repeated: true, examples: []string{"count,mean,p99.9", "max"},
 			about: "Roll-up: the statistics, repeated or separated by commas, also any percentile such as `p99.9`. " +
 				"Default: those that describe emits by default."},
-		{name: "method", preset: "linear", choices: []string{"linear", "nearest_rank", "floor_rank"}, examples: []string{"nearest_rank"},
-			about: "Roll-up: how percentiles between two values are computed, as `quantile_method` of describe."},
+		{name: "method", choices: []string{"linear", "nearest_rank", "floor_rank"}, examples: []string{"nearest_rank"},
+			about: "Roll-up: how percentiles between two values are computed, as `quantile_method` of describe. Default: `linear`."},
 		{name: "share_le", repeated: true, number: true, examples: []string{"99.5"},
 			about: "Roll-up: a number x. Records get the share of the values that are at most x, as `share_le_<x>`, with its largest error. " +
 				"A request can have several."},

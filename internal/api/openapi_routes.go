@@ -1,5 +1,7 @@
 package api
 
+import "net/http"
+
 // readProblems are the problems of a route that reads Redis.
 var readProblems = []problemKind{tooFast, overloaded, noAnswer}
 
@@ -23,33 +25,33 @@ func (s *server) problems(rt route) (kinds []problemKind) {
 
 func databasesDocs() docs {
 	return docs{
-		id: "databases", summary: "List the databases",
+		id: "databases", tag: tagRecords, summary: "List the databases",
 		about:    "All databases that have tables and that the token allows, by name.",
-		answers:  []answerDoc{{contentType: "application/json", schema: "Databases", about: "The databases."}},
+		answers:  []answerDoc{{contentType: jsonType, schema: "Databases", about: "The databases."}},
 		problems: readProblems,
-		examples: []exampleDoc{{"All databases", "/databases"}},
+		examples: []exampleDoc{{summary: "All databases", address: "/databases"}},
 	}
 }
 
 func tablesDocs() docs {
 	return docs{
-		id: "tables", summary: "List the tables of a database",
+		id: "tables", tag: tagRecords, summary: "List the tables of a database",
 		about:    "The tables of a database by name, with their fields, the keys of their tags, and their first and last bucket.",
-		answers:  []answerDoc{{contentType: "application/json", schema: "Tables", about: "The tables."}},
+		answers:  []answerDoc{{contentType: jsonType, schema: "Tables", about: "The tables."}},
 		problems: append([]problemKind{nothingFound}, readProblems...),
-		examples: []exampleDoc{{"All tables", "/analytics?database=mydb"}},
+		examples: []exampleDoc{{summary: "All tables", address: "/analytics?database=mydb"}},
 	}
 }
 
 func recordsDocs() docs {
 	return docs{
-		id: "records", summary: "Read the records of a table",
+		id: "records", tag: tagRecords, summary: "Read the records of a table",
 		about: "The records of a table, ascending by bucket. A record has the statistics of one field of one series in one bucket of time.\n\n" +
 			"With one of the parameters `group_by`, `bucket`, `timezone`, `stats`, `method` and `share_le`, the answer is a roll-up: it is made by merging " +
 			"the summaries of the stored records, never by averaging percentiles. Rows need summaries for that: " +
 			"`emit_summary = \"compact\"` in `[[aggregators.describe]]`.",
 		answers: []answerDoc{
-			{contentType: "application/json", schema: "Records", about: "The records as a JSON array."},
+			{contentType: jsonType, schema: "Records", about: "The records as a JSON array."},
 			{contentType: "application/jsonl", about: "A record as JSON on each line."},
 			{contentType: "text/csv", about: "A line of names, and a line for each record. Each member that a record has is a column. " +
 				"A text that a spreadsheet would run as a formula has an apostrophe in front."},
@@ -58,18 +60,25 @@ func recordsDocs() docs {
 		conditional: true,
 		problems:    append([]problemKind{nothingFound, noFormat, noSummaries, beyondLimit, corruptData}, readProblems...),
 		examples: []exampleDoc{
-			{"The newest bucket", "/analytics/cpu?database=mydb&last=1"},
-			{"One field of one host in the last six hours", "/analytics/cpu?database=mydb&field=usage_idle&tag=host=a&start=-6h&last=1"},
-			{"Hourly percentiles of each host, as CSV", "/analytics/cpu?database=mydb&bucket=1h&group_by=host&stats=count,p50,p99.9&format=csv"},
-			{"The share of values up to 99.5 on each day in Berlin",
-				"/analytics/cpu?database=mydb&bucket=1d&timezone=Europe/Berlin&group_by=&share_le=99.5&stats=count"},
+			{summary: "The newest record", address: "/analytics/cpu?database=mydb&limit=1"},
+			{summary: "One field of one host in the newest bucket of the last six hours",
+				address: "/analytics/cpu?database=mydb&field=usage_idle&tag=host=a&start=-6h&last=1"},
+			{summary: "Hourly percentiles of each host, as CSV",
+				address: "/analytics/cpu?database=mydb&bucket=1h&group_by=host&stats=count,p50,p99.9&format=csv"},
+			{summary: "The share of values up to 99.5 on each day in Berlin, over all hosts",
+				address: "/analytics/cpu?database=mydb&bucket=1d&timezone=Europe/Berlin&group_by=&share_le=99.5&stats=count"},
+			{summary: "A line of JSON for each record", address: "/analytics/cpu?database=mydb&last=1&format=jsonl"},
+			{summary: "Line protocol", address: "/analytics/cpu?database=mydb&last=1&format=lp"},
+			{summary: "A parameter with a wrong value", address: "/analytics/cpu?database=mydb&last=0", status: http.StatusBadRequest},
+			{summary: "An unknown field", address: "/analytics/cpu?database=mydb&field=usage_idel", status: http.StatusBadRequest},
+			{summary: "A table that does not exist", address: "/analytics/memory?database=mydb", status: http.StatusNotFound},
 		},
 	}
 }
 
 func streamDocs() docs {
 	return docs{
-		id: "stream", summary: "Receive changed buckets",
+		id: "stream", tag: tagRecords, summary: "Receive changed buckets",
 		about: "Server-sent events. Each has the records of a changed bucket, or is one of:\n\n" +
 			"- `present`: what is read after this event is at least as new\n" +
 			"- `reset`: changes may have been missed, so everything must be read again\n" +
@@ -82,54 +91,78 @@ func streamDocs() docs {
 		}},
 		answers:  []answerDoc{{contentType: "text/event-stream", about: "The events, until the client or the service ends the stream."}},
 		problems: append([]problemKind{nothingFound, corruptData}, readProblems...),
-		examples: []exampleDoc{{"All changes of one field", "/analytics/cpu/stream?database=mydb&field=usage_idle"}},
+		examples: []exampleDoc{{summary: "All changes of one field", address: "/analytics/cpu/stream?database=mydb&field=usage_idle"}},
 	}
 }
 
 func healthDocs() docs {
 	return docs{
-		id: "health", summary: "Check that the service runs",
+		id: "health", tag: tagService, summary: "Check that the service runs",
 		about: "The status is 200 while the service runs, also if Redis does not. " +
 			"Where tokens are needed, only a request with a valid one gets the details.",
-		answers:  []answerDoc{{contentType: "application/json", schema: "Health", about: "The service runs."}},
-		examples: []exampleDoc{{"A probe", "/health"}},
+		answers:  []answerDoc{{contentType: jsonType, schema: "Health", about: "The service runs."}},
+		examples: []exampleDoc{{summary: "A probe", address: "/health"}},
 	}
 }
 
 func readyDocs() docs {
 	return docs{
-		id: "ready", summary: "Check that records can be read",
+		id: "ready", tag: tagService, summary: "Check that records can be read",
 		about:    "The status is 200 while Redis answers, and else 503. The answer has warnings about settings of Redis with which it can lose records.",
-		answers:  []answerDoc{{contentType: "application/json", schema: "Ready", about: "Redis answers."}},
+		answers:  []answerDoc{{contentType: jsonType, schema: "Ready", about: "Redis answers."}},
 		problems: []problemKind{noAnswer},
-		examples: []exampleDoc{{"A probe", "/ready"}},
+		examples: []exampleDoc{{summary: "A probe", address: "/ready"}},
 	}
 }
 
 func metricsDocs() docs {
 	return docs{
-		id: "metrics", summary: "Scrape the service",
+		id: "metrics", tag: tagPrometheus, summary: "Scrape the service",
 		about:    "Metrics of the service itself for Prometheus: requests by route and status, refused requests by reason, memory.",
 		answers:  []answerDoc{{contentType: "text/plain", about: "The text format of Prometheus."}},
-		examples: []exampleDoc{{"A scrape", "/metrics"}},
+		examples: []exampleDoc{{summary: "A scrape", address: "/metrics"}},
 	}
 }
 
 func exportDocs() docs {
 	return docs{
-		id: "export", summary: "Scrape the newest records",
-		about:    "The newest final record of each series of the tables in `[[export]]`, as gauges for Prometheus.",
-		answers:  []answerDoc{{contentType: "text/plain", about: "The text format of Prometheus."}},
+		id: "export", tag: tagPrometheus, summary: "Scrape the newest records",
+		about: "The newest final record of each series of the tables in `[[export]]`, for Prometheus: gauges, and native histograms of " +
+			"records that have summaries. The header `Accept` selects the format.",
+		answers: []answerDoc{
+			{contentType: "text/plain", about: "The text format of Prometheus, without histograms."},
+			{contentType: "application/openmetrics-text", about: "OpenMetrics, without histograms."},
+			{contentType: "application/vnd.google.protobuf", about: "Messages of Prometheus, with native histograms."},
+		},
 		problems: append([]problemKind{corruptData}, readProblems...),
-		examples: []exampleDoc{{"A scrape", "/metrics/analytics"}},
+		examples: []exampleDoc{{summary: "A scrape", address: "/metrics/analytics"}},
 	}
 }
 
 func indexDocs() docs {
 	return docs{
-		id: "index", summary: "List the addresses",
+		id: "index", tag: tagService, summary: "List the addresses",
 		about:    "The version of the service and the addresses of its routes.",
-		answers:  []answerDoc{{contentType: "application/json", schema: "Index", about: "The addresses."}},
-		examples: []exampleDoc{{"The addresses", "/"}},
+		answers:  []answerDoc{{contentType: jsonType, schema: "Index", about: "The addresses."}},
+		examples: []exampleDoc{{summary: "The addresses", address: "/"}},
+	}
+}
+
+func openAPIDocs() docs {
+	return docs{
+		id: "openapi", tag: tagService, summary: "Read this document",
+		about:       "The OpenAPI document of this service, made from the table of its routes.",
+		answers:     []answerDoc{{contentType: jsonType, about: "The document, which is of OpenAPI 3.1.", schema: "Document"}},
+		conditional: true,
+		examples:    []exampleDoc{{summary: "This document", address: "/openapi.json"}},
+	}
+}
+
+func viewerDocs() docs {
+	return docs{
+		id: "docs", tag: tagService, summary: "Show this document",
+		about:    "A page that shows this document and sends requests. It loads nothing from other hosts.",
+		answers:  []answerDoc{{contentType: "text/html", about: "The page."}},
+		examples: []exampleDoc{{summary: "The page", address: "/docs"}},
 	}
 }

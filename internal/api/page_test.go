@@ -19,6 +19,7 @@ func (files) ServeFile(w http.ResponseWriter, _ *http.Request, name string) bool
 	if name == "missing" {
 		return false
 	}
+	w.Header().Set("Content-Type", "text/html")
 	_, _ = w.Write([]byte("file " + name))
 	return true
 }

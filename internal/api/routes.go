@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -43,6 +44,7 @@ type route struct {
 // docs describe a route in the OpenAPI document. Texts are Markdown.
 type docs struct {
 	id      string // the operationId
+	tag     string // the group
 	summary string // a few words, without a full stop
 	about   string
 	// headers are the headers of a request that the route reads, beside Authorization and Accept.
@@ -64,11 +66,15 @@ type answerDoc struct {
 	about       string // what the body has
 }
 
-// exampleDoc is a request with an answer of status 200.
+// exampleDoc is a request.
 type exampleDoc struct {
 	summary string
 	address string // its path and query
+	status  int    // of the answer, or 0 for 200
 }
+
+// wants returns the status of the answer.
+func (e exampleDoc) wants() int { return cmp.Or(e.status, http.StatusOK) }
 
 // parameter is one parameter of a query, a header or a part of the path.
 type parameter struct {
@@ -83,7 +89,7 @@ type parameter struct {
 	most int
 	// number means that values are any numbers.
 	number bool
-	// preset is what an absent parameter means, or "".
+	// preset is the value that an absent parameter has, or "".
 	preset string
 	// with is another parameter that a request with this one must have, or "".
 	with string
@@ -117,6 +123,9 @@ func (s *server) routes() []route {
 		plain("/ready", scopeOpen, s.ready, readyDocs()),
 		plain("/metrics", scopeSystem, s.metrics.serve, metricsDocs()),
 		plain("/metrics/analytics", scopeMetrics, s.export, exportDocs()),
+		plain("/openapi.json", scopePublic, s.openAPI, openAPIDocs()),
+		plain("/docs", scopePublic, s.viewer, viewerDocs()),
+		{pattern: "/docs/{file}", anyQuery: true, scope: scopePublic, unlisted: true, serve: s.viewer},
 		plain(rootPattern, scopeAny, s.index, indexDocs()),
 	}
 	if s.Page != nil {
@@ -141,7 +150,7 @@ const rootPattern = "/{$}"
 // newMux returns a handler of all routes. Every other path is answered with a problem.
 func (s *server) newMux() *http.ServeMux {
 	mux := http.NewServeMux()
-	for _, rt := range s.routes() {
+	for _, rt := range s.table {
 		serve := s.handle(rt, rt.serve)
 		if rt.html != nil {
 			open := rt
@@ -238,7 +247,7 @@ func (s *server) answer(rt route, h handler, w http.ResponseWriter, r *http.Requ
 // index answers with the version and the addresses of all routes.
 func (s *server) index(w http.ResponseWriter, _ *http.Request, _ *params) error {
 	addresses := []string{}
-	for _, rt := range s.routes() {
+	for _, rt := range s.table {
 		if rt.pattern != rootPattern && !rt.unlisted {
 			addresses = append(addresses, rt.address())
 		}

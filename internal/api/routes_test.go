@@ -211,6 +211,7 @@ func TestIndexListsEveryRoute(t *testing.T) {
 	require.NoError(t, json.Unmarshal(s.get(t, "/").Body.Bytes(), &index))
 	require.Equal(t, []string{
 		"/databases", "/analytics?database={database}", "/analytics/{table}?database={database}", "/health", "/ready", "/metrics", "/metrics/analytics",
+		"/openapi.json", "/docs",
 	}, index.Routes)
 	s.fill(t)
 	for _, address := range index.Routes {

@@ -195,7 +195,8 @@ func (tab *Tab) Clean(address string) {
 	tab.t.Helper()
 	require.Empty(tab.t, tab.Complaints())
 	for _, url := range tab.Requests() {
-		own := strings.HasPrefix(url, address+"/") || strings.HasPrefix(url, "blob:"+address+"/") || url == "about:blank"
+		own := strings.HasPrefix(url, address+"/") || strings.HasPrefix(url, "blob:"+address+"/") ||
+			strings.HasPrefix(url, "data:") || url == "about:blank"
 		require.True(tab.t, own, "a request to %s", url)
 	}
 }

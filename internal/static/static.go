@@ -1,0 +1,145 @@
+// Package static serves files that are embedded in the program.
+package static
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"io/fs"
+	"mime"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+)
+
+// Files are files by their names without folders. It is safe for concurrent use.
+type Files map[string]file
+
+// file is one file in the forms in which it is sent. One of the two is nil.
+type file struct {
+	contentType string
+	etag        string // weak, because it is the same for both forms
+	plain       []byte
+	packed      []byte // compressed with gzip
+}
+
+// New returns all files of a file system. The content of a file whose name ends in ".gz" is that of the file without this
+// end, compressed with gzip. Other files are compressed here if that makes them much smaller. Two files with the same name
+// are an error.
+func New(from fs.FS) (Files, error) {
+	files := make(Files)
+	err := fs.WalkDir(from, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := fs.ReadFile(from, name)
+		if err != nil {
+			return err
+		}
+		base, isPacked := strings.CutSuffix(path.Base(name), ".gz")
+		if _, again := files[base]; again {
+			return fmt.Errorf("%s: there is another file with this name", name)
+		}
+		files[base] = newFile(base, content, isPacked)
+		return nil
+	})
+	return files, err
+}
+
+func newFile(name string, content []byte, isPacked bool) file {
+	sum := sha256.Sum256(content)
+	f := file{contentType: contentType(name), etag: `W/"` + hex.EncodeToString(sum[:8]) + `"`}
+	if isPacked {
+		f.packed = content
+		return f
+	}
+	if f.packed = pack(content); len(f.packed) >= len(content)*9/10 {
+		f.packed, f.plain = nil, content
+	}
+	return f
+}
+
+// pack compresses with gzip.
+func pack(content []byte) []byte {
+	var packed bytes.Buffer
+	w, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+	if err != nil {
+		panic(err) // the level is valid
+	}
+	_, _ = w.Write(content) // a buffer takes everything
+	_ = w.Close()
+	return packed.Bytes()
+}
+
+// contentType returns the media type of a file by its name. Texts are UTF-8, which the libraries of others need too.
+func contentType(name string) string {
+	switch path.Ext(name) {
+	case ".js":
+		return "text/javascript; charset=utf-8"
+	case ".svg":
+		return "image/svg+xml"
+	}
+	return mime.TypeByExtension(path.Ext(name))
+}
+
+// Serve answers with the file of that name. It returns false, and has written nothing, if there is none. Browsers keep the
+// file and ask each time whether it has changed.
+func (f Files) Serve(w http.ResponseWriter, r *http.Request, name string) bool {
+	file, ok := f[name]
+	if !ok {
+		return false
+	}
+	h := w.Header()
+	h.Set("ETag", file.etag)
+	if file.packed != nil {
+		h.Add("Vary", "Accept-Encoding")
+	}
+	if strings.Contains(r.Header.Get("If-None-Match"), file.etag) {
+		w.WriteHeader(http.StatusNotModified)
+		return true
+	}
+	h.Set("Content-Type", file.contentType)
+	body := file.plain
+	switch {
+	case file.packed != nil && acceptsGzip(r):
+		h.Set("Content-Encoding", "gzip")
+		body = file.packed
+	case file.packed != nil:
+		body = unpack(file.packed)
+	}
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body) // a client that is gone needs no answer
+	}
+	return true
+}
+
+// unpack is the opposite of pack. Few clients do not accept gzip, so the result is not kept.
+func unpack(packed []byte) []byte {
+	r, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		panic(err) // the file is in the program, and a test reads it
+	}
+	content, err := io.ReadAll(r)
+	if err != nil {
+		panic(err)
+	}
+	return content
+}
+
+// acceptsGzip reports whether the client of a request decodes gzip.
+func acceptsGzip(r *http.Request) bool {
+	for part := range strings.SplitSeq(strings.Join(r.Header.Values("Accept-Encoding"), ","), ",") {
+		coding, weight, _ := strings.Cut(part, ";")
+		if strings.EqualFold(strings.TrimSpace(coding), "gzip") {
+			q, weighted := strings.CutPrefix(strings.TrimSpace(weight), "q=")
+			value, err := strconv.ParseFloat(q, 64)
+			return !weighted || err == nil && value > 0
+		}
+	}
+	return false
+}
