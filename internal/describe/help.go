@@ -24,7 +24,9 @@ What to describe
   --columns NAME,…    describe only these columns; globs such as 'temp*' are
                       allowed (also --fields)
   --text NAME,…       read these columns as text, such as numbers that are names
-  --time NAME         the column with the time (default: detected)
+  --time NAME         the column with the time (default: detected), such as
+                      2026-12-31T23:59:00+01:00, 31.12.2026 23:59 or a
+                      number since 1970
   --time-unit UNIT    of times that are numbers: s, ms, us or ns (default auto:
                       by their size; line protocol: ns)
 
@@ -42,7 +44,8 @@ How to read
   --format NAME       lp, csv, tsv or jsonl (default auto)
   --delimiter CHAR    of CSV; "tab" for a tab
   --decimal MARK      of numbers of CSV: point, comma (as in 1,5), or auto
-                      (default: detected)
+                      (default: detected); the other mark may group
+                      thousands, as in 1.234,5
   --header            the first line has the names of the columns
   --no-header         the first line is data; the columns are c1, c2, …
   --strict            end at the first line that cannot be read

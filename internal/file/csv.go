@@ -17,7 +17,7 @@ type csvParser struct {
 	cells   []cell    // of the current row
 	columns []*Column // of the current batch, by the number of the cell; nil for those that are skipped
 	text    []byte    // scratch of value
-	number  []byte    // scratch of readComma
+	number  []byte    // scratch of readMarked
 }
 
 // cell is data[start:end], without the quotes around it.
@@ -85,6 +85,15 @@ func (p *csvParser) isBlank() bool {
 	return len(p.cells) == 1 && p.cells[0].start == p.cells[0].end
 }
 
+// fits reports whether the record has n cells. An empty cell more is none: some programs end each line of data, but not the
+// header, with a delimiter.
+func (p *csvParser) fits(n int) bool {
+	if len(p.cells) == n+1 && p.cells[n].start == p.cells[n].end {
+		p.cells = p.cells[:n]
+	}
+	return len(p.cells) == n
+}
+
 // firstRecord returns the cells of the first record that is not blank, and where the record after it starts. It returns
 // none if there is no such record.
 func (p *csvParser) firstRecord(data []byte) (cells [][]byte, end int, err error) {
@@ -107,7 +116,7 @@ func (p *csvParser) sample(data []byte, cells int, o *Options) []sample {
 	samples := make([]sample, cells)
 	for i, rows := 0, 0; i < len(data) && rows < sampleRows; rows++ {
 		var err error
-		if i, err = p.record(data, i); err != nil || len(p.cells) != cells {
+		if i, err = p.record(data, i); err != nil || !p.fits(cells) {
 			continue
 		}
 		for k, c := range p.cells {
@@ -115,7 +124,7 @@ func (p *csvParser) sample(data []byte, cells int, o *Options) []sample {
 		}
 	}
 	for k := range samples {
-		samples[k].acceptCommas(o.Decimal, p.schema.delimiter)
+		samples[k].acceptMarks(o.Decimal, p.schema.delimiter)
 	}
 	return samples
 }
@@ -139,7 +148,7 @@ func (p *csvParser) parse(data []byte, b *Batch) {
 		case err != nil:
 		case p.isBlank():
 			continue
-		case len(p.cells) != len(p.schema.columns):
+		case !p.fits(len(p.schema.columns)):
 			err = fmt.Errorf("%s, want %d", counted(len(p.cells), "cell"), len(p.schema.columns))
 		default:
 			err = p.row(data, t, b)
@@ -217,8 +226,8 @@ func (p *csvParser) row(data []byte, t *Table, b *Batch) error {
 			if timed {
 				c.addTime(t.Rows, at)
 			}
-		case c.Kind == Number && p.schema.columns[i].comma:
-			p.readComma(c, t.Rows, scan.Trim(p.value(data, p.cells[i])))
+		case c.Kind == Number && p.schema.columns[i].marks != (marks{}):
+			p.readMarked(c, t.Rows, scan.Trim(p.value(data, p.cells[i])), p.schema.columns[i].marks)
 		case c.Kind == Number:
 			readNumber(c, t.Rows, p.value(data, p.cells[i]))
 		default:
@@ -249,14 +258,15 @@ func readNumber(c *Column, row int, text []byte) {
 	c.addNumber(row, v)
 }
 
-// readComma adds a cell to a column of numbers with decimal commas. A point would be one between thousands, or an error.
-func (p *csvParser) readComma(c *Column, row int, text []byte) {
-	number, ok := withPoint(text, p.number)
+// readMarked adds a cell to a column of numbers with decimal commas or grouped digits. A point where commas are decimal and
+// none groups is invalid: it may be either.
+func (p *csvParser) readMarked(c *Column, row int, text []byte, m marks) {
+	number, ok := m.plain(text, p.number)
 	switch {
 	case ok:
 		p.number = number
 		readNumber(c, row, number)
-	case bytes.IndexByte(text, '.') >= 0:
+	case m.decimal == ',' && bytes.IndexByte(text, '.') >= 0:
 		c.addInvalid(text)
 	default:
 		readNumber(c, row, text)

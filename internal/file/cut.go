@@ -71,10 +71,18 @@ func (s *source) fill(buf []byte, size int) ([]byte, error) {
 		if errors.Is(err, io.EOF) {
 			s.ended = true
 		} else if err != nil {
-			return buf, err
+			return buf, incomplete(err)
 		}
 	}
 	return buf, nil
+}
+
+// incomplete returns an error that explains the end of a compressed content before its last byte, and any other as it is.
+func incomplete(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("the compressed content is not complete: %w", err)
+	}
+	return err
 }
 
 // drop removes the rest of a record that is too long.

@@ -8,18 +8,22 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/scan"
 )
 
-// Decimal is the character before the fraction of the numbers of a CSV.
+// Decimal is the character before the fraction of the numbers of a CSV. The other one of point and comma may group the digits
+// before it by thousands.
 type Decimal uint8
 
-// The values of Decimal. DetectDecimal reads commas in columns whose numbers have one, if that is certain: the delimiter is
-// another character, and not all of the commas may group digits by thousands.
+// The values of Decimal. DetectDecimal decides column by column, and reads a column as text where it is not certain:
+//
+//   - Commas are decimal ones if one of them cannot group thousands ("1,5", "1.234,50"), and the delimiter is another character.
+//   - Commas group thousands if one of them cannot be a decimal one ("1,234,567", "1,234.50").
+//   - "1,234" alone can be both. With a Decimal that is set it is read, without a sign of certainty.
 const (
 	DetectDecimal Decimal = iota
 	DecimalPoint
 	DecimalComma
 )
 
-// ParseDecimal reads the name of a Decimal.
+// ParseDecimal reads the name of a Decimal, or the character itself.
 func ParseDecimal(name string) (Decimal, error) {
 	switch strings.ToLower(name) {
 	case "auto":
@@ -32,82 +36,127 @@ func ParseDecimal(name string) (Decimal, error) {
 	return DetectDecimal, fmt.Errorf("%q, want auto, point or comma", name)
 }
 
-// withPoint returns a number with one comma as one with a point. It is in the memory of scratch. For other texts ok is false.
-func withPoint(cell, scratch []byte) (number []byte, ok bool) {
-	comma := bytes.IndexByte(cell, ',')
-	if comma < 0 || bytes.IndexByte(cell, '.') >= 0 {
-		return nil, false
-	}
+// marks are the characters within the numbers of a column. The zero marks are those of scan.Number: a point and no groups.
+type marks struct {
+	decimal byte // before the fraction
+	group   byte // between thousands; 0 if digits are not grouped
+}
+
+// The marks of columns. Those with groups also read numbers without groups.
+var (
+	commas        = marks{decimal: ','}
+	groupedCommas = marks{decimal: ',', group: '.'}
+	groupedPoints = marks{decimal: '.', group: ','}
+)
+
+// plain returns a number with these marks as scan.Number reads it. The result is in the memory of scratch, or in new memory
+// where that is too small. ok is false for any other text, also for a number with marks of another kind.
+func (m marks) plain(cell, scratch []byte) (number []byte, ok bool) {
+	whole, fraction, found := bytes.Cut(cell, []byte{m.decimal})
 	number = scratch[:0]
-	number = append(number, cell...)
-	number[comma] = '.'
-	_, _, ok = scan.Number(number) // it refuses a second comma
+	switch {
+	case m.group == 0 || bytes.IndexByte(whole, m.group) < 0:
+		number = append(number, whole...)
+	case !isGrouped(whole, m.group):
+		return nil, false
+	default:
+		for _, c := range whole {
+			if c != m.group {
+				number = append(number, c)
+			}
+		}
+	}
+	if m.decimal != '.' && bytes.IndexByte(number, '.') >= 0 {
+		return nil, false // a point that is neither
+	}
+	if found {
+		number = append(append(number, '.'), fraction...)
+	}
+	_, _, ok = scan.Number(number) // it refuses a second mark
 	return number, ok
 }
 
-// isGrouped reports whether all commas of a cell may group its digits by thousands, as those of "1,234,567" do.
-func isGrouped(cell []byte) bool {
-	groups := bytes.Split(bytes.TrimLeft(cell, "+-"), []byte{','})
-	for i, group := range groups {
-		if !isDigits(group) || len(group) > 3 || i > 0 && len(group) < 3 || i == 0 && group[0] == '0' {
+// isGrouped reports whether a mark groups the digits of a cell by thousands, as in "1,234,567" with a comma: at least two
+// groups, the first of one to three digits without a leading zero, the others of three.
+func isGrouped(cell []byte, mark byte) bool {
+	const full = 3
+	groups, digits := 1, 0 // digits of the current group
+	for i, c := range bytes.TrimLeft(cell, "+-") {
+		switch {
+		case c == mark && digits > 0 && (groups == 1 || digits == full):
+			groups++
+			digits = 0
+		case c-'0' > 9 || digits == full || i == 0 && c == '0':
 			return false
+		default:
+			digits++
 		}
 	}
-	return len(groups) > 1
+	return groups > 1 && digits == full
 }
 
-func isDigits(b []byte) bool {
-	for _, c := range b {
-		if c-'0' > 9 {
-			return false
-		}
-	}
-	return len(b) > 0
+// marked counts the cells of a column that are numbers only if commas have a meaning.
+type marked struct {
+	commas  int // with decimal commas, perhaps points between thousands
+	grouped int // with commas between thousands, perhaps a decimal point
+
+	onlyCommas, onlyGrouped int    // of these, the cells that cannot be read in the other way
+	groups                  int    // with decimal commas and certainly points between thousands
+	first                   string // the first of all
 }
 
-// addCommas counts a cell that is no number with a point.
-func (s *sample) addCommas(cell []byte) {
+// add counts a cell that is no number for scan.Number.
+func (m *marked) add(cell []byte) {
 	var scratch [64]byte
 	if len(cell) > len(scratch) {
 		return
 	}
-	_, decimal := withPoint(cell, scratch[:])
-	grouped := isGrouped(cell)
+	_, decimal := groupedCommas.plain(cell, scratch[:])
+	_, grouped := groupedPoints.plain(cell, scratch[:])
+	if !decimal && !grouped {
+		return
+	}
+	if m.first == "" {
+		m.first = string(cell)
+	}
 	if decimal {
-		s.commas++
-	}
-	if grouped {
-		s.grouped++
-	}
-	if (decimal || grouped) && s.firstComma == "" {
-		s.firstComma = string(cell)
-	}
-}
-
-// acceptCommas makes numbers of the cells with decimal commas, if the column is to be read so.
-func (s *sample) acceptCommas(decimal Decimal, delimiter byte) {
-	all := s.numbers + s.bools + s.times + s.others
-	if decimal == DecimalPoint || s.commas == 0 || s.times > 0 || (s.others-s.commas+s.points)*100 > (100-mostly)*all {
-		return
-	}
-	if decimal == DetectDecimal && (delimiter == ',' || s.commas == s.grouped) {
-		return
-	}
-	s.comma = true
-	s.numbers, s.others = s.numbers+s.commas, s.others-s.commas
-}
-
-// noteCommas notes the columns of texts that look like numbers with commas.
-func (c *csvSchema) noteCommas(samples []sample, s *source) {
-	if s.o.Decimal != DetectDecimal {
-		return
-	}
-	for i := range c.columns {
-		column, n := &c.columns[i], &samples[i]
-		asked := s.o.AsText != nil && s.o.AsText(column.name) || s.o.Group != nil && s.o.Group(column.name, false)
-		if column.kind == Text && !asked && max(n.commas, n.grouped)*100 >= mostly*n.others && n.others > 0 {
-			s.o.note(s.name(), fmt.Sprintf("column %q is read as text: its cells look like numbers with commas, such as %q "+
-				"(--decimal comma reads decimal commas)", column.name, n.firstComma))
+		m.commas++
+		if bytes.IndexByte(cell, '.') >= 0 {
+			m.groups++
 		}
 	}
+	if grouped {
+		m.grouped++
+	}
+	switch {
+	case !grouped:
+		m.onlyCommas++
+	case !decimal:
+		m.onlyGrouped++
+	}
+}
+
+// acceptMarks sets the marks of the column, if it is to be read with any. Then cells that fit are numbers and not others.
+func (s *sample) acceptMarks(decimal Decimal, delimiter byte) {
+	detect := decimal == DetectDecimal
+	others, all := s.others, s.numbers+s.bools+s.times+s.others
+	fits := func(n, wrong int) bool { return n > 0 && s.times == 0 && (others-n+wrong)*100 <= (100-mostly)*all }
+	if decimal == DecimalComma || detect && delimiter != ',' && s.onlyCommas > 0 {
+		m, wrong := commas, s.points
+		if s.groups > 0 || !detect {
+			m, wrong = groupedCommas, s.points-s.thousands
+		}
+		if fits(s.commas, wrong) {
+			s.accept(m, s.commas)
+			return
+		}
+	}
+	if (decimal == DecimalPoint || detect && s.onlyGrouped > 0) && fits(s.grouped, 0) {
+		s.accept(groupedPoints, s.grouped)
+	}
+}
+
+func (s *sample) accept(m marks, n int) {
+	s.marks = m
+	s.numbers, s.others = s.numbers+n, s.others-n
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/influxdata/line-protocol/v2/lineprotocol"
 )
@@ -59,7 +60,21 @@ func (s *source) detect(data []byte) (start int, err error) {
 	case LineProtocol, Auto:
 	}
 	s.format = format
+	s.noteEncoding(data)
 	return start, err
+}
+
+// noteEncoding notes the first line of data that is not UTF-8. Its bytes are kept, so that texts are counted right, but they
+// cannot be shown. The last line is not looked at, as the data may end within a character of it.
+func (s *source) noteEncoding(data []byte) {
+	number := 0
+	for line := range bytes.Lines(data) {
+		if number++; line[len(line)-1] == '\n' && !utf8.Valid(line) {
+			s.o.note(s.name(), fmt.Sprintf("line %d is not UTF-8, so some characters are shown as \uFFFD "+
+				"(iconv -f LATIN1 -t UTF-8 FILE | telegraf-describe describe -)", number))
+			return
+		}
+	}
 }
 
 // oneLine returns an error if data, which has no line feed, has a carriage return within it that is not quoted: such content

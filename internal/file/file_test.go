@@ -75,6 +75,12 @@ func cells(b *file.Batch) (rows []string) {
 	return rows
 }
 
+// eitherComma is the note on a column whose commas may be decimal ones or between thousands.
+func eitherComma(column, cell string) string {
+	return fmt.Sprintf("column %q is read as text: its cells look like numbers with commas, such as %q "+
+		"(--decimal comma reads decimal commas, --decimal point commas between thousands)", column, cell)
+}
+
 type inputCase struct {
 	name    string
 	content string
@@ -113,6 +119,28 @@ var inputCases = []inputCase{
 	{name: "missing", content: "a,b\n1,x\nNA,\n,null\n2,y\n", rows: []string{`a=1 b="x"`, "", "", `a=2 b="y"`}},
 	{name: "names twice and missing", content: "a,a,,a_2\n1,2,3,4\n", rows: []string{"a=1 a_2=2 a_2_2=4 c3=3"}},
 	{name: "truth values", content: "on\ntrue\nFALSE\n", rows: []string{"on=1", "on=0"}},
+	{name: "infinities among numbers", content: "v,w\n1,inf\n-inf,-Infinity\n+INF,2\n", rows: []string{`v: 2 invalid, "-inf"`, `w: 2 invalid, "inf"`, "v=1", "", "w=2"}},
+	{name: "infinities alone", content: "v,w\ninf,a\n", rows: []string{`v: 1 invalid, "inf"`, `w="a"`}},
+	{name: "NaN with a sign", content: "v\n-nan\n1\n#NA\n", rows: []string{"", "v=1", ""}},
+	{name: "a delimiter at the end of rows", content: "a,b\n1,2,\n3,4,\r\n5,6\n7,8,9\n", rows: []string{"a=1 b=2", "a=3 b=4", "a=5 b=6"}, bad: []string{"5: 3 cells, want 2"}},
+	{name: "the delimiter in a line before the header", content: "sep=;\r\na,x;b\r\n1,5;2\r\n7;8;9\r\n", rows: []string{"a,x=1.5 b=2"}, bad: []string{"4: 3 cells, want 2"}},
+	{name: "the delimiter in quotes before data", content: "\"sep=|\"\n1|2\n3|4\n", rows: []string{"c1=1 c2=2", "c1=3 c2=4"}},
+	{name: "a line with the delimiter and nothing else", content: "sep=,", rows: nil},
+	{name: "a column named sep=", content: "sep=a,b\n1,2\n", rows: []string{"b=2 sep=a=1"}},
+	{
+		name: "one column without a header", content: "1\n2\n", rows: []string{"c1=1", "c1=2"},
+		notes: []string{"the first line is read as data, as it has no names; the column is c1 (--header reads names)"},
+	},
+	{
+		name: "bytes that are not UTF-8", content: "a,b\nx,1\nM\xfcller,2\n", rows: []string{`a="x" b=1`, `a="M\xfcller" b=2`},
+		notes: []string{"line 3 is not UTF-8, so some characters are shown as \uFFFD (iconv -f LATIN1 -t UTF-8 FILE | telegraf-describe describe -)"},
+	},
+	{name: "dates with points", content: "day,v\n31.12.2026,1\n01.02.2026 12:30,2\n", rows: []string{"day=@1798675200000000000 v=1", "day=@1769949000000000000 v=2"}},
+	{
+		name: "dates with slashes", content: "day,v\n1/2/2026,1\n31/12/2026 10:00,2\n", rows: []string{`day="1/2/2026" v=1`, `day="31/12/2026 10:00" v=2`},
+		notes: []string{`column "day" is read as text: its cells look like dates, such as "1/2/2026" (dates are read as 2026-12-31, 2026/12/31 or 31.12.2026)`},
+	},
+	{name: "texts that begin as dates do", content: "a,b,c\n1/2/2026x,1/2/20265,1/2\n", o: file.Options{Header: file.WithHeader}, rows: []string{`a="1/2/2026x" b="1/2/20265" c="1/2"`}, notes: []string{}},
 	{name: "no header", content: "1,2\n3,4\n", rows: []string{"c1=1 c2=2", "c1=3 c2=4"}},
 	{name: "header of numbers", content: "2020,2021\n3,4\n", o: file.Options{Header: file.WithHeader}, rows: []string{"2020=3 2021=4"}},
 	{name: "texts without header", content: "a,b\nc,d\n", o: file.Options{Header: file.NoHeader}, rows: []string{`c1="a" c2="b"`, `c1="c" c2="d"`}},
@@ -132,17 +160,27 @@ var inputCases = []inputCase{
 	{name: "decimal commas in quotes", content: "t,v\n\"1,5\",2\n\"0,25\",3\n", o: file.Options{Decimal: file.DecimalComma}, rows: []string{"t=1.5 v=2", "t=0.25 v=3"}},
 	{name: "decimal commas and no header", content: "1,5;x\n2,5;y\n", rows: []string{`c1=1.5 c2="x"`, `c1=2.5 c2="y"`}},
 	{
-		name: "commas between thousands", content: "t;v\n\"1,234\";2\n\"12,345,678\";3\n", rows: []string{`t="1,234" v=2`, `t="12,345,678" v=3`},
-		notes: []string{"column \"t\" is read as text: its cells look like numbers with commas, such as \"1,234\" (--decimal comma reads decimal commas)"},
+		name: "commas between thousands or decimal ones", content: "t;v\n\"1,234\";2\n\"12,345\";3\n999;4\n", rows: []string{`t="1,234" v=2`, `t="12,345" v=3`, `t="999" v=4`},
+		notes: []string{eitherComma("t", "1,234")},
+	},
+	{name: "commas between thousands that the options ask for", content: "t;v\n1,234;2\n999;3\n", o: file.Options{Decimal: file.DecimalPoint}, rows: []string{"t=1234 v=2", "t=999 v=3"}},
+	{
+		name: "commas that can only be between thousands", content: "t,u\n\"1,234\",\"1,234.50\"\n\"12,345,678\",.5\n\"-1,234\",-2\n", notes: []string{},
+		rows: []string{"t=1234 u=1234.5", "t=1.2345678e+07 u=0.5", "t=-1234 u=-2"},
 	},
 	{
+		name: "points between thousands", content: "t;v\n1.234,50;1\n-1.000.000;2\n1.234;3\n7,5;4\n,25;5\n", notes: []string{},
+		rows: []string{"t=1234.5 v=1", "t=-1e+06 v=2", "t=1234 v=3", "t=7.5 v=4", "t=0.25 v=5"},
+	},
+	{name: "no groups of thousands", content: "t;u\n1.23.456,5;1,5\n1..234,5;1234,5\n0.123,5;2,5\n", rows: []string{`t="1.23.456,5" u=1.5`, `t="1..234,5" u=1234.5`, `t="0.123,5" u=2.5`}},
+	{
 		name: "commas in a file with commas", content: "t,v\n\"1,5\",2\n", rows: []string{`t="1,5" v=2`},
-		notes: []string{"column \"t\" is read as text: its cells look like numbers with commas, such as \"1,5\" (--decimal comma reads decimal commas)"},
+		notes: []string{eitherComma("t", "1,5")},
 	},
 	{name: "decimal commas as texts", content: "t;v\n1,5;2\n", o: file.Options{Decimal: file.DecimalPoint}, rows: []string{`t="1,5" v=2`}},
 	{
-		name: "points among decimal commas", content: "t;v\n" + strings.Repeat("1,5;2\n", 39) + "1.500,5;3\n1.5;4\n",
-		rows: slices.Concat([]string{`t: 2 invalid, "1.500,5"`}, slices.Repeat([]string{"t=1.5 v=2"}, 39), []string{"v=3", "v=4"}),
+		name: "points among decimal commas", content: "t;v\n" + strings.Repeat("1,5;2\n", 39) + "1.500;3\n1.5;4\n",
+		rows: slices.Concat([]string{`t: 2 invalid, "1.500"`}, slices.Repeat([]string{"t=1.5 v=2"}, 39), []string{"v=3", "v=4"}),
 	},
 	{name: "named time", content: "n,v\n5,1\n", o: file.Options{Time: "n", Times: scan.Times{Unit: scan.Seconds}}, rows: []string{"n=@5000000000 v=1"}},
 	{name: "no such time", content: "n,v\n5,1\n", o: file.Options{Time: "when"}, err: `there is no column "when" for the time, the columns are n, v`},
@@ -203,7 +241,7 @@ var inputCases = []inputCase{
 	{name: "empty JSON array", content: "[ ]"},
 	{
 		name: "JSON array on several lines", content: "[\n  {\n    \"a\": 1,\n    \"b\": [1, {\"c\": \",]\"}]\n  },\n  {\"a\": 2},\n  {\"a\": x}\n]\n",
-		rows: []string{`a=1 b="[1, {\"c\": \",]\"}]"`, "a=2"}, bad: []string{`7: found "x}" at byte 7, want a value`},
+		rows: []string{`a=1 b="[1,{\"c\":\",]\"}]"`, "a=2"}, bad: []string{`7: found "x}" at byte 7, want a value`},
 	},
 	{
 		name: "wrong JSON array", content: "[{\"a\":1},\n,{\"a\":2} {\"a\":3},\n7,\n{\"a\":4},\n] {\"a\":5}\n",
@@ -224,7 +262,7 @@ func TestFormats(t *testing.T) {
 	for _, c := range inputCases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			var notes []string
+			notes := []string{}
 			c.o.Note = func(_, text string) { notes = append(notes, text) }
 			rows, bad, err := read([]byte(c.content), c.o)
 			if c.err != "" {
@@ -262,6 +300,7 @@ func TestCompressedFilesAreDetected(t *testing.T) {
 		require.Equal(t, `a=1 b="x"`, rows[0], name)
 		_, _, err = read(b[:len(b)-3], file.Options{})
 		require.ErrorIs(t, err, io.ErrUnexpectedEOF, "%s that is cut off", name)
+		require.ErrorContains(t, err, "the compressed content is not complete", name)
 	}
 }
 

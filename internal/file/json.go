@@ -22,7 +22,8 @@ type jsonParser struct {
 	i     int    // of data: what was read
 	name  []byte // of the current member
 	row   []value
-	at    int64 // the time of the row
+	tight []byte // scratch of compact
+	at    int64  // the time of the row
 	timed bool
 	wrong []byte // a time that cannot be read
 }
@@ -51,7 +52,7 @@ func (p *jsonParser) parse(data []byte, b *Batch) {
 
 // line reads one object. If there is an error, it adds no cell.
 func (p *jsonParser) line(text []byte, t *Table, b *Batch) error {
-	*p = jsonParser{source: p.source, data: text, name: p.name[:0], row: p.row[:0]}
+	*p = jsonParser{source: p.source, data: text, name: p.name[:0], row: p.row[:0], tight: p.tight}
 	if text[0] != '{' {
 		return fmt.Errorf("found %q, want an object", clip(text))
 	}
@@ -168,7 +169,7 @@ func (p *jsonParser) member(t *Table, b *Batch, depth int) error {
 		if err := p.array(depth - 1); err != nil {
 			return err
 		}
-		p.addText(p.data[start:p.i], t, b)
+		p.addText(p.compact(p.data[start:p.i]), t, b)
 		return nil
 	}
 	if c == '-' || c-'0' <= 9 {
@@ -372,6 +373,22 @@ func (p *jsonParser) element(depth int) (err error) {
 		_, _, err = p.literal()
 	}
 	return err
+}
+
+// compact returns JSON without the white space between its tokens, so that an array is the same text however it is indented.
+// It is valid until the next call.
+func (p *jsonParser) compact(data []byte) []byte {
+	p.tight = p.tight[:0]
+	quoted, escaped := false, false
+	for _, c := range data {
+		if !quoted && isSpace(c) {
+			continue
+		}
+		p.tight = append(p.tight, c)
+		quoted = quoted != (c == '"' && !escaped)
+		escaped = c == '\\' && !escaped
+	}
+	return p.tight
 }
 
 // inner reads and checks an object in an array.

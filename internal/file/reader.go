@@ -266,7 +266,7 @@ func (s *source) decompress(magic []byte, rest io.Reader) error {
 	case bytes.HasPrefix(magic, gzipMagic):
 		z, err := newMembers(whole, func(text string) { s.o.note(s.name(), text) })
 		if err != nil {
-			return err
+			return incomplete(err)
 		}
 		s.content = z
 	case string(magic) == "\x28\xb5\x2f\xfd":

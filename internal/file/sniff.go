@@ -45,17 +45,38 @@ type csvSchema struct {
 type csvColumn struct {
 	name  string
 	kind  Kind
-	comma bool // whether numbers have a decimal comma
+	marks marks // of numbers; zero for a point without groups
 }
 
 // sniffCSV sets the schema of the source, and returns where the records start: after comments and the header.
 func (s *source) sniffCSV(data []byte) (start int, err error) {
-	comments, delimiter := s.comments(data)
-	if comments > 0 {
-		s.o.note(s.name(), counted(lines(data[:comments]), "line")+" before the header with # at the start, read as comments")
+	delimiter, before := separatorLine(data)
+	if before == 0 {
+		before, delimiter = s.comments(data)
+		if before > 0 {
+			s.o.note(s.name(), counted(lines(data[:before]), "line")+" before the header with # at the start, read as comments")
+		}
 	}
-	header, err := s.sniffRecords(data[comments:], delimiter)
-	return comments + header, err
+	if s.o.Delimiter != 0 {
+		delimiter = s.o.Delimiter
+	}
+	header, err := s.sniffRecords(data[before:], delimiter)
+	return before + header, err
+}
+
+// separatorLine returns the delimiter that the first line of data names, and where the line after it starts: 0 if the first
+// line names none. Excel reads and writes such a line: sep=; or "sep=;".
+func separatorLine(data []byte) (delimiter byte, end int) {
+	line, _, _ := bytes.Cut(data, newline)
+	text := bytes.TrimSuffix(line, []byte{'\r'})
+	if len(text) > 2 && text[0] == '"' && text[len(text)-1] == '"' {
+		text = text[1 : len(text)-1]
+	}
+	name, ok := bytes.CutPrefix(bytes.ToLower(text), []byte("sep="))
+	if !ok || len(name) != 1 {
+		return 0, 0
+	}
+	return name[0], min(len(line)+1, len(data))
 }
 
 // comments returns how long the comments at the start of data are, and the delimiter of the rest. Lines that start with #
@@ -104,7 +125,11 @@ func (s *source) sniffRecords(data []byte, delimiter byte) (header int, err erro
 	named := s.o.Header == WithHeader
 	if s.o.Header == DetectHeader {
 		if named = isHeader(first, samples, s.o); !named {
-			s.o.note(s.name(), fmt.Sprintf("the first line is read as data, as it has no names; the columns are c1 to c%d (--header reads names)", len(first)))
+			columns := "the column is c1"
+			if len(first) > 1 {
+				columns = fmt.Sprintf("the columns are c1 to c%d", len(first))
+			}
+			s.o.note(s.name(), "the first line is read as data, as it has no names; "+columns+" (--header reads names)")
 		}
 	}
 	if !named {
@@ -166,26 +191,33 @@ func cellCounts(data []byte, delimiter byte) (counts []int) {
 	return counts
 }
 
-// sample counts the kinds of the cells of a column.
+// sample counts the kinds of the cells of a column. Missing cells are of no kind, and neither are infinities: they are in
+// columns of numbers, where they are invalid, but do not make a column one.
 type sample struct {
-	numbers, bools, times, others int
-	plausible                     int // numbers that are likely times: of the years 2001 to 2100 in any unit
-	points                        int // numbers with a decimal point
+	marked // among the others
 
-	commas, grouped int    // others that may be numbers with a decimal comma, and with commas between thousands
-	firstComma      string // the first of these
-	comma           bool   // whether commas are decimal commas; then they are numbers and not others
+	numbers, bools, times, others int
+
+	plausible int    // numbers that are likely times: of the years 2001 to 2100 in any unit
+	points    int    // numbers with a decimal point
+	thousands int    // of these, the ones whose point may group thousands, such as 1.234
+	dates     int    // others that look like dates with the day or the month first
+	firstDate string // the first of these
+	marks     marks  // of the numbers, see acceptMarks
 }
 
 func (s *sample) add(cell []byte, o *Options) {
 	cell = scan.Trim(cell)
-	if scan.Missing(cell) {
+	if scan.Missing(cell) || scan.Infinite(cell) {
 		return
 	}
 	if v, whole, ok := scan.Number(cell); ok {
 		s.numbers++
 		if !whole && bytes.IndexByte(cell, '.') >= 0 {
 			s.points++
+			if isGrouped(cell, '.') {
+				s.thousands++
+			}
 		}
 		const from, to = 978_307_200, 4_102_444_800
 		for _, unit := range []float64{1, 1e3, 1e6, 1e9} {
@@ -204,7 +236,33 @@ func (s *sample) add(cell []byte, o *Options) {
 		return
 	}
 	s.others++
-	s.addCommas(cell)
+	s.marked.add(cell)
+	if looksLikeDate(cell) {
+		if s.dates++; s.dates == 1 {
+			s.firstDate = string(clip(cell))
+		}
+	}
+}
+
+// looksLikeDate reports whether a cell begins with three numbers of one to four digits, the last of four, with slashes, points
+// or hyphens between them, as in 1/31/2026. Package scan reads none of these but 31.01.2026: whether 1/2/2026 is in January
+// or in February cannot be known.
+func looksLikeDate(cell []byte) bool {
+	const parts, longest, ofYear = 3, 4, 4
+	for part := 1; part <= parts; part++ {
+		n := 0
+		for n < len(cell) && n < longest && cell[n]-'0' <= 9 {
+			n++
+		}
+		if n == 0 || part == parts {
+			return n == ofYear && (n == len(cell) || cell[n] == ' ')
+		}
+		if n > 2 || n == len(cell) || bytes.IndexByte([]byte("/.-"), cell[n]) < 0 {
+			return false
+		}
+		cell = cell[n+1:]
+	}
+	return false
 }
 
 // kind returns the kind of the column. A column without values is one of numbers.
@@ -231,11 +289,20 @@ func isHeader(first [][]byte, samples []sample, o *Options) bool {
 		}
 		typed = true
 		var own sample
-		if own.add(cell, o); own.others > 0 && (!samples[i].comma || own.commas == 0) {
+		if own.add(cell, o); own.others > 0 && !samples[i].reads(cell) {
 			return true
 		}
 	}
 	return !typed
+}
+
+// reads reports whether a cell is a number with the marks of the column.
+func (s *sample) reads(cell []byte) bool {
+	if s.marks == (marks{}) {
+		return false
+	}
+	_, ok := s.marks.plain(scan.Trim(cell), nil)
+	return ok
 }
 
 // name sets the names of the columns. An empty name becomes c and the number of the column, and a name that was there
@@ -275,7 +342,7 @@ func (c *csvSchema) decide(samples []sample, s *source) error {
 		if samples[i] != (sample{}) {
 			o.known[column.name] = kind // of a column without values, a later file may decide
 		}
-		column.kind, column.comma = kind, samples[i].comma
+		column.kind, column.marks = kind, samples[i].marks
 	}
 	if err := c.findTime(samples, s); err != nil {
 		return err
@@ -289,8 +356,27 @@ func (c *csvSchema) decide(samples []sample, s *source) error {
 			column.kind = Skip
 		}
 	}
-	c.noteCommas(samples, s)
+	c.noteTexts(samples, s)
 	return nil
+}
+
+// noteTexts notes the columns that are read as text although most of their cells look like numbers or dates.
+func (c *csvSchema) noteTexts(samples []sample, s *source) {
+	for i := range c.columns {
+		column, n := &c.columns[i], &samples[i]
+		asked := s.o.AsText != nil && s.o.AsText(column.name) || s.o.Group != nil && s.o.Group(column.name, false)
+		if column.kind != Text || asked || n.others == 0 {
+			continue
+		}
+		switch {
+		case s.o.Decimal == DetectDecimal && max(n.commas, n.grouped)*100 >= mostly*n.others:
+			s.o.note(s.name(), fmt.Sprintf("column %q is read as text: its cells look like numbers with commas, such as %q "+
+				"(--decimal comma reads decimal commas, --decimal point commas between thousands)", column.name, n.first))
+		case n.dates*100 >= mostly*n.others:
+			s.o.note(s.name(), fmt.Sprintf("column %q is read as text: its cells look like dates, such as %q "+
+				"(dates are read as 2026-12-31, 2026/12/31 or 31.12.2026)", column.name, n.firstDate))
+		}
+	}
 }
 
 // timeNames are the names of columns that are looked at for the time first.

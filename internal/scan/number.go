@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"bytes"
 	"math"
 	"strconv"
 )
@@ -103,18 +104,28 @@ func Trim(b []byte) []byte {
 	return b
 }
 
-// Missing reports whether a cell without spaces around it has no value: it is empty or one of NA, N/A, #N/A, <NA>, NaN,
-// nil, null and None, in lower case, in upper case or as written here.
+// Missing reports whether a cell without spaces around it has no value: it is empty or one of NA, #NA, N/A, #N/A, <NA>, NaN,
+// -NaN, nil, null and None, in lower case, in upper case or as written here.
 func Missing(b []byte) bool {
 	if len(b) > 4 {
 		return false
 	}
 	switch string(b) {
-	case "", "NA", "na", "N/A", "n/a", "#N/A", "#n/a", "<NA>", "<na>", "NaN", "nan", "NAN", "nil", "NIL", "null", "NULL", "Null",
-		"None", "none", "NONE":
+	case "", "NA", "na", "#NA", "#na", "N/A", "n/a", "#N/A", "#n/a", "<NA>", "<na>", "NaN", "nan", "NAN", "-NaN", "-nan", "-NAN",
+		"nil", "NIL", "null", "NULL", "Null", "None", "none", "NONE":
 		return true
 	}
 	return false
+}
+
+// Infinite reports whether a cell is an infinity in words: inf or infinity in any case, perhaps with a sign. [Number] does
+// not read these, as no statistic has a use for them.
+func Infinite(b []byte) bool {
+	if len(b) > 0 && (b[0] == '-' || b[0] == '+') {
+		b = b[1:]
+	}
+	const short, long = "inf", "infinity"
+	return (len(b) == len(short) || len(b) == len(long)) && (bytes.EqualFold(b, []byte(short)) || bytes.EqualFold(b, []byte(long)))
 }
 
 // Bool reads true or false, in lower case, in upper case or with a capital.

@@ -44,12 +44,14 @@ type Times struct {
 
 // Read reads a date, a date and time, or a number of units since 1970, and returns nanoseconds since 1970:
 //
-//	2026-11-01   2026/11/01   2026-11-01T12:30   2026-11-01 12:30:00.25   2026-11-01T12:30:00+01:00   1793536200
+//	2026-11-01   2026/11/01   01.11.2026   2026-11-01T12:30   2026-11-01 12:30:00.25   2026-11-01T12:30:00+01:00   1793536200
 //
-// An offset is Z, ±hh, ±hhmm or ±hh:mm, with or without a space before it; a comma may replace the point. ok is false for
-// A leap second, :60 in the last minute of a day in UTC, is the start of the next day, as in Unix time. ok is false for
-// any other text, for dates that the calendar does not have, and for times that int64 nanoseconds cannot hold (before
-// 1678 and after 2261).
+// A date with points has the day first, as in most of Europe. Dates such as 01/11/2026 are not read, as Americans write the
+// month first. An offset is Z, UTC, ±hh, ±hhmm or ±hh:mm, with or without a space before it; a comma may replace the point of
+// a second. A leap second, :60 in the last minute of a day in UTC, is the start of the next day, as in Unix time.
+//
+// ok is false for any other text, for dates that the calendar does not have, and for times that int64 nanoseconds cannot hold
+// (before 1678 and after 2261).
 func (t Times) Read(b []byte) (ns int64, ok bool) {
 	if year, month, day, ok := date(b); ok {
 		return t.clock(b[len("2006-01-02"):], year, month, day)
@@ -113,7 +115,8 @@ func (t Times) unit(magnitude float64) Unit {
 	return Nanoseconds
 }
 
-// integer reads a signed whole number of at most 18 digits.
+// integer reads a whole number of at most 19 digits, perhaps with a minus sign. ok is false for any other text and beyond int64:
+// such a number is left to Number, which rounds it to a float64.
 func integer(b []byte) (n int64, ok bool) {
 	digits := b
 	if len(b) > 0 && b[0] == '-' {
@@ -140,13 +143,20 @@ func integer(b []byte) (n int64, ok bool) {
 
 // date reads the ten characters of a date at the start of b.
 func date(b []byte) (year, month, day int, ok bool) {
-	if len(b) < len("2006-01-02") || b[4] != b[7] || b[4] != '-' && b[4] != '/' {
+	const length = len("2006-01-02")
+	y, m, d := 0, 5, 8 // where in b each part begins
+	switch {
+	case len(b) < length:
+		return 0, 0, 0, false
+	case b[2] == '.' && b[5] == '.':
+		y, m, d = 6, 3, 0
+	case b[4] != b[7] || b[4] != '-' && b[4] != '/':
 		return 0, 0, 0, false
 	}
-	century, ok1 := two(b)
-	years, ok2 := two(b[2:])
-	month, ok3 := two(b[5:])
-	day, ok4 := two(b[8:])
+	century, ok1 := two(b[y:])
+	years, ok2 := two(b[y+2:])
+	month, ok3 := two(b[m:])
+	day, ok4 := two(b[d:])
 	year = 100*century + years
 	ok = ok1 && ok2 && ok3 && ok4 && month >= 1 && month <= 12 && day >= 1 && day <= daysIn(year, month)
 	return year, month, day, ok
