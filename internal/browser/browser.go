@@ -109,11 +109,11 @@ func (tab *Tab) note(event any) {
 		tab.complaints = append(tab.complaints, (&chromedp.ExceptionError{ExceptionDetails: e.ExceptionDetails}).Error())
 	case *runtime.EventConsoleAPICalled:
 		if e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeWarning || e.Type == runtime.ConsoleAPICalledTypeAssert {
-			complaint := "console"
+			texts := make([]string, 0, len(e.Args))
 			for _, arg := range e.Args {
-				complaint += " " + string(arg.Value) + arg.Description
+				texts = append(texts, string(arg.Value)+arg.Description)
 			}
-			tab.complaints = append(tab.complaints, complaint)
+			tab.complaints = append(tab.complaints, "console "+strings.Join(texts, " "))
 		}
 	case *log.EventEntryAdded:
 		// An answer with an error status is no fault of the page.
@@ -160,6 +160,26 @@ func Eval[T any](tab *Tab, expression string) T {
 	v, err := chromedp.Run(tab.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 	require.NoError(tab.t, err, expression)
 	return v
+}
+
+// Click clicks the middle of the first element of a selector.
+func (tab *Tab) Click(selector string) {
+	tab.t.Helper()
+	tab.Run(chromedp.Click(chromedp.CSS(selector)))
+}
+
+// ClickAt clicks a point of the window.
+func (tab *Tab) ClickAt(x, y float64) {
+	tab.t.Helper()
+	tab.Run(chromedp.MouseClickXY(x, y))
+}
+
+// Press presses keys one after the other: characters, or keys of package kb.
+func (tab *Tab) Press(keys ...string) {
+	tab.t.Helper()
+	for _, key := range keys {
+		tab.Run(chromedp.KeyEvent(key))
+	}
 }
 
 // Until waits until an expression of JavaScript is true in the page. If that takes too long, it fails the test with the text

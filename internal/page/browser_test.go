@@ -1,0 +1,193 @@
+package page_test
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net/http/httptest"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/api"
+	"github.com/telegraf-describe/telegraf-describe/internal/browser"
+	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/page"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
+)
+
+// service is an API with the page, over TCP, and the cache that it reads.
+type service struct {
+	*httptest.Server
+	redis  *miniredis.Miniredis
+	writer *cache.Writer
+}
+
+// start starts a service and stops it when the test ends.
+func start(t testing.TB, edit func(*api.Options)) *service {
+	t.Helper()
+	s := &service{redis: miniredis.RunT(t)}
+	client := redis.NewClient(&redis.Options{Addr: s.redis.Addr(), MaxRetries: -1})
+	t.Cleanup(func() { _ = client.Close() })
+	s.writer = cache.NewWriter(client, cache.Options{Retention: 24 * time.Hour})
+	reader := cache.NewReader(client)
+	hub := api.NewStreams(reader, 100, nil)
+	t.Cleanup(hub.Close)
+	o := api.Options{
+		MaxRecords: 10_000, MaxBuckets: 50_000, MaxBytes: 32 << 20, Timeout: 20 * time.Second, Storage: "a test, not persistent", Version: "v1",
+		Streams: hub, Page: page.New(),
+	}
+	if edit != nil {
+		edit(&o)
+	}
+	s.Server = httptest.NewServer(api.New(reader, o))
+	t.Cleanup(func() {
+		s.CloseClientConnections() // the streams of open pages
+		s.Close()
+	})
+	return s
+}
+
+// put writes records of the database db.
+func (s *service) put(t testing.TB, records ...record.Record) {
+	t.Helper()
+	byTable := make(map[string][]record.Record)
+	for _, r := range records {
+		byTable[r.Table] = append(byTable[r.Table], r)
+	}
+	for table, all := range byTable {
+		for len(all) > 0 {
+			n := min(len(all), 2000)
+			require.NoError(t, s.writer.Put(context.Background(), record.Table{Database: "db", Name: table}, all[:n]))
+			all = all[n:]
+		}
+	}
+}
+
+// address returns the address of the page with a query, which has names and values by turns.
+func (s *service) address(query ...string) string {
+	v := url.Values{}
+	for i := 0; i < len(query); i += 2 {
+		v.Add(query[i], query[i+1])
+	}
+	return s.URL + "/?" + v.Encode()
+}
+
+var (
+	described = []string{"count", "min", "max", "mean", "median", "p95"}
+	width     = 10 * time.Second
+	newest    = time.Now().Truncate(width) // the start of the newest bucket of the tests
+)
+
+// rec returns the record of values with their summary, in the table analytics_latency. Tags are names and values by turns.
+func rec(at time.Time, field string, final bool, tags []string, values ...float64) record.Record {
+	sum := stats.New(stats.DefaultExactLimit)
+	sum.AddAll(values, nil)
+	selection, err := stats.NewSelection(described, stats.Linear)
+	if err != nil {
+		panic(err)
+	}
+	r := record.Record{Table: "analytics_latency", Field: field, Agent: "a1", Start: at, State: record.Open}
+	if final {
+		r.State = record.Final
+	}
+	for i := 0; i < len(tags); i += 2 {
+		r.Tags = append(r.Tags, series.Tag{Key: tags[i], Value: tags[i+1]})
+	}
+	for i, v := range selection.Append(nil, &sum) {
+		stat := record.Stat{Name: described[i], Value: v}
+		if described[i] == "count" {
+			stat.Value = int64(v)
+		}
+		r.Stats = append(r.Stats, stat)
+	}
+	r.Summary, _ = sum.MarshalBinary()
+	return r
+}
+
+// latencies returns n buckets of the field seconds of each service, up to now. The newest six are open.
+func latencies(n int, services ...string) (all []record.Record) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for i := range n {
+		at := ago(n - 1 - i)
+		for k, name := range services {
+			values := make([]float64, 40)
+			level := .04 * (1 + .5*math.Sin(float64(i)/25) + .4*float64(k))
+			for j := range values {
+				values[j] = math.Round(level*math.Exp(random.NormFloat64()*.6)*1e6) / 1e6
+			}
+			all = append(all, rec(at, "seconds", i < n-6, []string{"host", "vm", "service", name}, values...))
+		}
+	}
+	return all
+}
+
+func TestPage(t *testing.T) {
+	b := browser.Start(t)
+	for name, test := range map[string]func(*testing.T, *browser.Browser){
+		"looks":                               looks,
+		"choices are in the address":          choices,
+		"typing filters the choices":          typing,
+		"a bucket has its distribution":       distributions,
+		"live buckets appear":                 live,
+		"merged buckets are live too":         liveMerged,
+		"names become text":                   hostile,
+		"a token is asked for":                tokens,
+		"a service without tables":            empty,
+		"a range without buckets":             emptyRange,
+		"Redis is away":                       away,
+		"a limit is explained":                limited,
+		"keys":                                keys,
+		"buckets are merged to the width":     rolled,
+		"buckets without summaries are plain": plain,
+		"many series are merged":              manySeries,
+		"statistics are merged when missing":  missingStatistics,
+		"agents that overlap are apart":       agents,
+		"the table is sorted":                 sorted,
+		"files have what is seen":             exports,
+		"an own range in the zone":            ownRange,
+		"the page works below a path":         prefix,
+		"gaps and single buckets":             gaps,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, b)
+		})
+	}
+}
+
+// ready is true when the page shows records.
+const ready = "document.querySelector('#main').ariaBusy === 'false' && !document.querySelector('#view').hidden && document.querySelector('#table tbody tr')"
+
+func looks(t *testing.T, b *browser.Browser) {
+	s := start(t, nil)
+	s.put(t, latencies(300, "api", "web")...)
+	for _, size := range [][2]int64{{1440, 1000}, {400, 860}} {
+		for _, dark := range []bool{false, true} {
+			tab := b.Tab(t)
+			tab.Size(size[0], size[1])
+			name := fmt.Sprintf("page-%d-light", size[0])
+			if dark {
+				tab.Dark()
+				name = fmt.Sprintf("page-%d-dark", size[0])
+			}
+			tab.Open(s.address())
+			tab.Until(ready)
+			tab.Until("document.querySelector('#live').dataset.state === 'live'")
+			tab.Screenshot(name)
+			if size[0] == 1440 {
+				browser.Eval[bool](tab, "document.querySelector('#table tbody tr:nth-child(9) button').click(), true")
+				tab.Until("document.querySelector('#distribution svg')")
+				tab.Screenshot(name + "-distribution")
+			}
+			tab.Clean(s.URL)
+		}
+	}
+}

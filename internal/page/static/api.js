@@ -1,0 +1,139 @@
+// Requests of the API. Addresses are relative to the page, so that it also works below a path of a proxy.
+
+// Problem is an error with words for the reader. status is 0 if the service did not answer.
+export class Problem extends Error {
+  constructor(status, title, detail, seconds = 0) {
+    super(detail);
+    this.status = status;
+    this.title = title;
+    this.seconds = seconds; // until another try makes sense, or 0
+  }
+}
+
+// The token is kept until the tab is closed, and for this tab only.
+export const token = () => sessionStorage.getItem("token") ?? "";
+export const setToken = (text) => sessionStorage.setItem("token", text);
+
+// ahead is how far the service's clock is ahead of this one, in milliseconds. A difference within two seconds is the network.
+let ahead = 0;
+
+// now returns the time of the service.
+export const now = () => Date.now() + ahead;
+
+function noteClock(date) {
+  const difference = Date.parse(date) - Date.now();
+  if (!Number.isNaN(difference)) ahead = Math.abs(difference) > 2000 ? difference : 0;
+}
+
+// address returns the address of a path with parameters, which are pairs.
+export function address(path, parameters = []) {
+  const query = new URLSearchParams(parameters).toString();
+  return new URL(path + (query ? "?" + query : ""), document.baseURI.split(/[?#]/)[0]).href;
+}
+
+// tablePath returns the path of a table.
+export const tablePath = (table) => "analytics/" + encodeURIComponent(table);
+
+// request sends a request and returns its answer, or throws a Problem.
+export async function request(path, parameters, { signal, headers = {} } = {}) {
+  if (token()) headers.Authorization = "Bearer " + token();
+  let answer;
+  try {
+    answer = await fetch(address(path, parameters), { signal, headers, credentials: "omit" });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new Problem(0, "The service does not answer", "It may have stopped, or the connection is broken.", 3);
+  }
+  noteClock(answer.headers.get("Date"));
+  if (answer.ok) return answer;
+  throw await problemOf(answer);
+}
+
+// problemOf reads the problem of an answer.
+async function problemOf(answer) {
+  const seconds = Number(answer.headers.get("Retry-After")) || 0;
+  try {
+    const { title, detail } = await answer.json();
+    return new Problem(answer.status, String(title), String(detail), seconds);
+  } catch {
+    return new Problem(answer.status, `Status ${answer.status}`, "The answer has no explanation.", seconds);
+  }
+}
+
+// get returns the JSON of an answer.
+export async function get(path, parameters, options) {
+  const answer = await request(path, parameters, { ...options, headers: { Accept: "application/json" } });
+  try {
+    return await answer.json();
+  } catch (error) {
+    if (options?.signal?.aborted) throw error;
+    throw new Problem(0, "The answer is not complete", "The connection was interrupted.", 3);
+  }
+}
+
+// follow reads server-sent events until signal ends, and connects again after interruptions, with the id of the last event. It
+// is based on fetch, because an EventSource cannot send a token.
+//
+// on.event(name, data) gets each event, and on.state(problem) whether the connection stands: undefined, or the Problem. A problem
+// that another try does not solve ends it.
+export async function follow(path, parameters, signal, on) {
+  let id = "";
+  while (!signal.aborted) {
+    let seconds = 2;
+    try {
+      const headers = { Accept: "text/event-stream" };
+      if (id) headers["Last-Event-ID"] = id;
+      const answer = await request(path, parameters, { signal, headers });
+      on.state(undefined);
+      for await (const event of events(answer.body)) {
+        if (event.id !== undefined) id = event.id;
+        if (event.name) on.event(event.name, event.data);
+      }
+      on.state(new Problem(0, "Interrupted", "The stream has ended."));
+    } catch (error) {
+      if (signal.aborted) return;
+      const problem = error instanceof Problem ? error : new Problem(0, "Interrupted", "The stream was interrupted.");
+      on.state(problem);
+      if (problem.status >= 400 && problem.seconds === 0) return;
+      seconds = Math.max(seconds, problem.seconds);
+    }
+    await pause(seconds * 1000, signal);
+  }
+}
+
+// pause waits, at most until signal ends.
+export const pause = (ms, signal) => new Promise((done) => {
+  const timer = setTimeout(done, ms);
+  signal?.addEventListener("abort", () => { clearTimeout(timer); done(); }, { once: true });
+});
+
+// events yields the events of a stream.
+async function* events(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      text += value;
+      const blocks = text.split("\n\n");
+      text = blocks.pop();
+      for (const block of blocks) yield eventOf(block);
+    }
+  } finally {
+    reader.cancel().catch(() => {}); // a broken stream cannot be cancelled
+  }
+}
+
+// eventOf reads the lines of one event. The service writes each as "name: value".
+function eventOf(block) {
+  const event = { name: "", data: "", id: undefined };
+  for (const line of block.split("\n")) {
+    const i = line.indexOf(": ");
+    const value = line.slice(i + 2);
+    if (line.startsWith("event: ")) event.name = value;
+    else if (line.startsWith("data: ")) event.data += value;
+    else if (line.startsWith("id: ")) event.id = value;
+  }
+  return event;
+}
