@@ -302,7 +302,7 @@ func empty(t *testing.T, b *browser.Browser) {
 	tab.Open(s.address())
 	tab.Until("document.querySelector('#message').getAttribute('role') === 'status'")
 	require.Contains(t, textOf(tab, "#message"), "Nothing is stored yet")
-	require.Contains(t, textOf(tab, "footer"), "a test, not persistent")
+	tab.Until("document.querySelector('footer').textContent.includes('a test, not persistent')")
 	tab.Screenshot("nothing-stored")
 	s.put(t, latencies(3, "api")...)
 	tab.Until(ready)

@@ -80,7 +80,7 @@ func inFolder(t *testing.T) {
 }
 
 func TestAStopBeforeTheFirstRecordSucceeds(t *testing.T) {
-	for ready, want := range map[string]string{"0": "", "1": "Look at it from another terminal"} {
+	for ready, want := range map[string]string{"0": "", "1": "/?table=latency"} {
 		inFolder(t)
 		t.Setenv("DEMO_TEST_READY", ready)
 		tmp := t.TempDir()

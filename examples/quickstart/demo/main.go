@@ -113,10 +113,14 @@ func (d *demo) run(ctx context.Context) error {
 	return d.watch(ctx)
 }
 
-// explain prints requests of the API for a second terminal.
+// explain prints the address of the page, and requests of the API for a second terminal.
 func (d *demo) explain() {
 	fmt.Fprintf(d.out, `
-Look at it from another terminal:
+Open the page in a browser:
+
+  %[1]s/?table=latency
+
+Or ask the API in another terminal:
 
   curl '%[1]s/analytics/cpu?database=%[2]s&last=1'
   curl '%[1]s/analytics/latency?database=%[2]s&last=3'
