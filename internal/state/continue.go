@@ -32,7 +32,11 @@ func (s *Store) Continue(orphan Folder) (*Store, error) {
 		return s, err
 	}
 	// Until the folder is renamed, it is an orphan with the options of s.
-	if err := writeFile(filepath.Join(orphan.Path, identityFile), formatIdentity(s.identity)); err != nil {
+	err = forgetHeir(orphan.Path)
+	if err == nil {
+		err = writeFile(filepath.Join(orphan.Path, identityFile), formatIdentity(s.identity))
+	}
+	if err != nil {
 		lock.release()
 		return s, err
 	}
@@ -41,6 +45,9 @@ func (s *Store) Continue(orphan Folder) (*Store, error) {
 		lock.release()
 	} else {
 		err = moveFolder(orphan.Path, folder, lock)
+	}
+	if err == nil {
+		err = renameHeir(orphan.Path, folder)
 	}
 	next, openErr := Open(s.o)
 	return next, errors.Join(err, openErr)

@@ -298,6 +298,8 @@ func (l *folderLock) release() { unlock(l.f) }
 type Folder struct {
 	Path     string
 	Identity map[string]string
+	// Heir is the folder of the store that has begun to join this one, or "". See Store.Join.
+	Heir string
 }
 
 // Orphans returns the folders in dir with stores whose options are no longer used, and those that this owner has open,
@@ -324,6 +326,10 @@ func Orphans(dir, owner string, now time.Time) (orphans, used []Folder, err erro
 		if err != nil {
 			continue
 		}
+		f := Folder{Path: folder, Identity: identity}
+		if heir, _, ok := heirOf(folder); ok {
+			f.Heir = heir
+		}
 		mine := readOwner(folder) == owner
 		if !mine && now.Sub(lastUsed(folder)) < orphanAge {
 			continue
@@ -332,9 +338,9 @@ func Orphans(dir, owner string, now time.Time) (orphans, used []Folder, err erro
 		switch {
 		case err == nil:
 			unlock(lock)
-			orphans = append(orphans, Folder{folder, identity})
+			orphans = append(orphans, f)
 		case mine && errors.Is(err, errBusy):
-			used = append(used, Folder{folder, identity})
+			used = append(used, f)
 		}
 	}
 	return orphans, used, nil

@@ -1,8 +1,11 @@
 package state
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +17,62 @@ import (
 // joinBuckets is the number of buckets that Join adds in one commit.
 const joinBuckets = 1000
 
+// heirFile is a file in the folder of an orphan while another store joins it. The lines of the file are the name of the
+// folder of that store, and the id of the orphan, which has to stay the same when the folder of the orphan is renamed.
+const heirFile = "heir"
+
+// heirOf returns the folder of the store that joins the orphan in a folder, and the id of the orphan. ok is false if there is
+// no such store, or no longer.
+func heirOf(folder string) (heir, id string, ok bool) {
+	text, err := os.ReadFile(filepath.Join(folder, heirFile))
+	if err != nil {
+		return "", "", false
+	}
+	name, id, _ := strings.Cut(strings.TrimSuffix(string(text), "\n"), "\n")
+	heir = filepath.Join(filepath.Dir(folder), filepath.Base(name))
+	_, err = os.Stat(heir)
+	return heir, id, err == nil && name != ""
+}
+
+// setHeir writes the file with the heir.
+func setHeir(folder, heir, id string) error {
+	return writeFile(filepath.Join(folder, heirFile), []byte(filepath.Base(heir)+"\n"+id+"\n"))
+}
+
+// renameHeir replaces the name of a store in the files of the orphans that it joins.
+func renameHeir(from, to string) error {
+	folders, err := storeFolders(filepath.Dir(from))
+	for _, folder := range folders {
+		if heir, id, _ := heirOf(folder); heir == from {
+			err = errors.Join(err, setHeir(folder, to, id))
+		}
+	}
+	return err
+}
+
+// forgetHeir removes the file with an heir that is gone.
+func forgetHeir(folder string) error {
+	if err := os.Remove(filepath.Join(folder, heirFile)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// leaveJoined renames the folder of a store that another one joins: its open buckets are not its own any more. The folder
+// becomes that of an orphan, and the store with its options begins empty.
+func leaveJoined(folder string) error {
+	_, id, ok := heirOf(folder)
+	if !ok {
+		return forgetHeir(folder)
+	}
+	lock, err := lockFolder(folder)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256([]byte(id))
+	return moveFolder(folder, filepath.Join(filepath.Dir(folder), folderPrefix+hex.EncodeToString(sum[:8])), lock)
+}
+
 // joined describes an orphan whose open buckets this store has got. Its log is needed until the orphan is retired.
 type joined struct {
 	commit uint64 // the first one with a record of it
@@ -23,16 +82,25 @@ type joined struct {
 // Join adds open buckets of an orphan, which its Drain has yielded, to this store: it passes them to add, some at a time,
 // which must call OpenBucket, Snapshot or Final, but not Commit. It clears the buckets that it has passed. Each bucket is
 // added once, even if the process is killed at any time until from.Retire has returned, and the next run calls Join again
-// with the same buckets in the same order: a commit has all or nothing of a call of add.
+// with the same buckets in the same order: a commit has all or nothing of a call of add. Until then, the options of from may
+// be used again: Open gives them an empty store. If the next run has another store instead of this one, that must join this
+// store before it joins from, and pass this store as before; else before is nil.
 //
 // If the error is not nil, a later Commit tries again to make all of it durable. Until one succeeds, from must not be
 // retired.
-func (s *Store) Join(from *Store, all []Bucket, add func([]Bucket)) error {
-	from.heir = s
+func (s *Store) Join(from, before *Store, all []Bucket, add func([]Bucket)) error {
+	if len(all) == 0 {
+		return nil
+	}
 	id := from.id()
-	s.mu.Lock()
-	done := min(s.joined[id].done, len(all))
-	s.mu.Unlock()
+	done := s.doneOf(id)
+	if before != nil {
+		done = max(done, before.doneOf(id))
+	} else if err := setHeir(from.folder, s.folder, id); err != nil {
+		return err
+	}
+	done = min(done, len(all))
+	from.heir = s
 	var err error
 	for done < len(all) {
 		part := all[done:min(done+joinBuckets, len(all))]
@@ -45,7 +113,19 @@ func (s *Store) Join(from *Store, all []Bucket, add func([]Bucket)) error {
 }
 
 // id identifies an orphan, also if another store has the same folder later.
-func (s *Store) id() string { return fmt.Sprintf("%s@%d", filepath.Base(s.folder), s.past.end) }
+func (s *Store) id() string {
+	if _, id, _ := heirOf(s.folder); id != "" {
+		return id
+	}
+	return fmt.Sprintf("%s@%d", filepath.Base(s.folder), s.past.end)
+}
+
+// doneOf returns how many of the buckets of an orphan were added to this store.
+func (s *Store) doneOf(id string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.joined[id].done
+}
 
 // joinPart adds a part of the buckets of an orphan, and logs how many there are now, in the same commit.
 func (s *Store) joinPart(part []Bucket, add func([]Bucket), id string, done int) {
@@ -87,9 +167,16 @@ func (s *Store) unpin(id string) {
 
 // adoptJoined continues the knowledge of the last run about orphans that are not retired.
 func (s *Store) adoptJoined() {
-	for id, j := range s.past.joined {
-		folder, _, _ := strings.Cut(id, "@")
-		if _, err := os.Stat(filepath.Join(filepath.Dir(s.folder), folder)); err == nil {
+	if len(s.past.joined) == 0 {
+		return
+	}
+	folders, err := storeFolders(filepath.Dir(s.folder))
+	if err != nil {
+		s.warn("the stores that were joined are not known: %v", err)
+	}
+	for _, folder := range folders {
+		_, id, _ := heirOf(folder)
+		if j, ok := s.past.joined[id]; ok && !strings.Contains(filepath.Base(folder), retired) {
 			s.pin(id, j)
 		}
 	}

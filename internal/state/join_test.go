@@ -3,6 +3,7 @@ package state_test
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -122,7 +123,7 @@ func join(t *testing.T, o state.Options, orphan state.Folder) (heir, error) {
 	h.from = from
 	var all []state.Bucket
 	require.NoError(t, from.Drain(func(_ uint64, b state.Bucket) error { all = append(all, b); return nil }))
-	return h, h.Join(from, all, func(part []state.Bucket) {
+	return h, h.Join(from, nil, all, func(part []state.Bucket) {
 		for _, b := range part {
 			h.OpenBucket(b)
 			h.got[b.Series]++
@@ -195,6 +196,61 @@ func TestAJoinThatIsCutOffContinuesWithTheBucketsThatAreNotDurable(t *testing.T)
 	for series, times := range h.got {
 		require.Equal(t, 1, times, series)
 	}
+}
+
+// The process was killed before the orphan was retired. Its options are used again, and the heir is gone.
+func TestAStoreThatWasJoinedBeginsEmptyAndItsOpenBucketsStayWithTheHeir(t *testing.T) {
+	t.Parallel()
+	o, c := options(t, t.TempDir()), newClock()
+	o.Now, o.Owner, o.Retention = c.now, "me", time.Hour
+	orphan := orphaned(t, o, c, 3)
+	h, err := join(t, o, orphan)
+	require.NoError(t, err)
+	heir := h.Folder()
+	h.Abandon()
+	h.from.Abandon()
+
+	o.Identity = orphan.Identity
+	s := mustOpen(t, o)
+	require.True(t, s.Empty())
+	orphans, _, err := state.Orphans(o.Dir, "me", time.Now())
+	require.NoError(t, err)
+	require.Len(t, orphans, 2)
+	heirs := map[string]string{}
+	for _, f := range orphans {
+		heirs[f.Path] = f.Heir
+	}
+	require.Contains(t, heirs, heir)
+	require.NotContains(t, heirs, s.Folder())
+	folder := s.Folder()
+	s, err = s.Continue(state.Folder{Path: heir})
+	require.NoError(t, err)
+	t.Cleanup(s.Abandon)
+	orphans, _, err = state.Orphans(o.Dir, "me", time.Now())
+	require.NoError(t, err)
+	require.Len(t, orphans, 1)
+	require.Equal(t, folder, orphans[0].Heir)
+	require.NoError(t, s.Close())
+
+	h, err = join(t, o, orphans[0])
+	require.NoError(t, err)
+	require.Equal(t, map[string]int{"open00000": 1, "open00001": 1, "open00002": 1}, h.got)
+	require.NoError(t, h.from.Retire())
+}
+
+// Nothing is known of the buckets of a folder that the user has deleted.
+func TestAStoreWhoseHeirIsGoneContinues(t *testing.T) {
+	t.Parallel()
+	o, c := options(t, t.TempDir()), newClock()
+	o.Now, o.Owner, o.Retention = c.now, "me", time.Hour
+	orphan := orphaned(t, o, c, 3)
+	h, err := join(t, o, orphan)
+	require.NoError(t, err)
+	h.Abandon()
+	h.from.Abandon()
+	require.NoError(t, os.RemoveAll(h.Folder()))
+	o.Identity = orphan.Identity
+	require.Equal(t, 3, mustOpen(t, o).Stats().Open)
 }
 
 func TestExpireMakesTheFinalBucketsOfAnOrphanExpired(t *testing.T) {

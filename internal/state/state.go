@@ -271,7 +271,11 @@ func Open(o Options) (*Store, error) {
 	if o.Dir == "" {
 		return nil, errors.New("state: no folder")
 	}
-	s, err := open(folderOf(o.Dir, o.Identity), o)
+	folder := folderOf(o.Dir, o.Identity)
+	if err := leaveJoined(folder); err != nil {
+		return nil, err
+	}
+	s, err := open(folder, o)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/influxdata/telegraf/testutil"
 	"github.com/stretchr/testify/require"
 
+	"github.com/telegraf-describe/telegraf-describe/internal/engine"
 	"github.com/telegraf-describe/telegraf-describe/internal/state"
 )
 
@@ -301,4 +303,66 @@ func TestAChangedBlockDoesNotStartWhileTheOldTelegrafRuns(t *testing.T) {
 	require.NoError(t, start("b", "other_"))
 	require.NoError(t, old.Close())
 	require.NoError(t, start("b", "analytics_"))
+}
+
+// crashInJoin ends the run after the block has taken over the buckets of another one, before the state of that is set aside.
+func (h *history) crashInJoin(block int) {
+	h.t.Helper()
+	o := h.blocks[block]
+	o.inherit()
+	var rows []telegraf.Metric
+	require.NoError(h.t, o.engine.Push(func(r *engine.Row) { o.rows.add(r, func(m telegraf.Metric) { rows = append(rows, m.Copy()) }) }))
+	h.read(rows)
+	h.crash = true
+	h.end()
+	retired, err := filepath.Glob(filepath.Join(h.folder, "*retired*"))
+	require.NoError(h.t, err)
+	require.Empty(h.t, retired)
+}
+
+// The state of a removed block may still be there when the next run begins, and the values of its open buckets are in the
+// state of the other block too.
+func TestTheBucketsOfARemovedBlockCountOnceWhateverBlocksTheNextRunHas(t *testing.T) {
+	for name, next := range map[string][]func(*Describe){
+		"the one that has taken over": {block("a")},
+		"the removed one":             {block("b")},
+		"both":                        {block("a"), block("b")},
+		"both, the removed one first": {block("b"), block("a")},
+		"another one":                 {block("c")},
+		"another one and the removed": {block("c"), block("b")},
+	} {
+		for _, crashAgain := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, ",again=", crashAgain), func(t *testing.T) {
+				h := newHistory(t, false)
+				h.run(block("a"), block("b"))
+				h.add(0, x.Add(5*time.Hour), 1)
+				h.add(1, x, 3)
+				h.linger()
+				h.add(0, y.Add(time.Hour), 2)
+				h.add(1, y.Add(time.Hour), 4)
+				h.add(1, y, 4)
+				for _, o := range h.blocks {
+					o.push() // not read, because each block has a part of the last bucket
+				}
+				h.run(block("a"))
+				h.crashInJoin(0)
+				h.run(next...)
+				if crashAgain {
+					h.crashInJoin(0)
+					h.run(next...)
+				}
+				h.push()
+				h.add(0, y, 1)
+				h.add(0, x, 1)
+				h.check(0)
+				orphans, _, err := state.Orphans(h.folder, "me", h.at)
+				require.NoError(t, err)
+				require.Empty(t, orphans)
+				h.end()
+				markers, err := filepath.Glob(filepath.Join(h.folder, "describe-"+strings.Repeat("?", 16), "heir"))
+				require.NoError(t, err)
+				require.Empty(t, markers)
+			})
+		}
+	}
 }

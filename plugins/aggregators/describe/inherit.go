@@ -64,9 +64,17 @@ func likeness(a, b map[string]string) (n int) {
 	return n
 }
 
-// heirOf returns the folder of the open store that gets the buckets of an orphan: of those with the same buckets, the one
-// whose options are most alike, and the first one of these. It returns "" if there is none.
-func heirOf(orphan state.Folder, used []state.Folder) string {
+// heirOf returns the folder of the open store that gets the buckets of an orphan: the one that has begun to join it, or that
+// gets the buckets of that one; else, of those with the same buckets, the one whose options are most alike, and the first one of
+// these. It returns "" if there is none.
+func heirOf(orphan state.Folder, used, orphans []state.Folder) string {
+	isHeir := func(f state.Folder) bool { return f.Path == orphan.Heir }
+	if slices.ContainsFunc(used, isHeir) {
+		return orphan.Heir
+	}
+	if i := slices.IndexFunc(orphans, isHeir); i >= 0 && i != slices.IndexFunc(orphans, func(f state.Folder) bool { return f.Path == orphan.Path }) {
+		return heirOf(orphans[i], used, slices.Delete(slices.Clone(orphans), i, i+1))
+	}
 	heirs := slices.DeleteFunc(slices.Clone(used), func(f state.Folder) bool { return !sameBuckets(f.Identity, orphan.Identity) })
 	if len(heirs) == 0 {
 		return ""
@@ -85,7 +93,10 @@ func (d *Describe) orphans() (own, others []state.Folder) {
 		d.Log.Errorf("Looking for other state in %q: %v", d.State, err)
 	}
 	for _, f := range orphans {
-		switch heirOf(f, used) {
+		if f.Heir != "" && !slices.ContainsFunc(slices.Concat(orphans, used), func(o state.Folder) bool { return o.Path == f.Heir }) {
+			continue // another Telegraf may join it
+		}
+		switch heirOf(f, used, orphans) {
 		case d.store.Folder():
 			own = append(own, f)
 		case "":
@@ -93,9 +104,18 @@ func (d *Describe) orphans() (own, others []state.Folder) {
 		}
 	}
 	slices.SortStableFunc(own, func(a, b state.Folder) int {
-		return likeness(b.Identity, d.store.Identity()) - likeness(a.Identity, d.store.Identity())
+		return cmp.Or(joins(a)-joins(b), likeness(b.Identity, d.store.Identity())-likeness(a.Identity, d.store.Identity()))
 	})
+	slices.SortStableFunc(others, func(a, b state.Folder) int { return joins(a) - joins(b) })
 	return own, others
+}
+
+// joins returns 1 if another store has begun to join that one, which must then be joined after that, and else 0.
+func joins(f state.Folder) int {
+	if f.Heir != "" {
+		return 1
+	}
+	return 0
 }
 
 // inherit takes over the buckets of orphans, for all blocks with their state in the same folder. It does nothing if it was
@@ -113,7 +133,7 @@ func (d *Describe) inherit() {
 	first := slices.DeleteFunc(slices.Clone(all), func(o *Describe) bool { return !o.looked.IsZero() })
 	for _, o := range first {
 		o.looked = o.now()
-		if own, _ := o.orphans(); len(own) > 0 && o.store.Empty() {
+		if own, _ := o.orphans(); len(own) > 0 && own[0].Heir == "" && o.store.Empty() {
 			o.continueOrphan(own[0])
 		}
 	}
@@ -191,7 +211,7 @@ func (d *Describe) drainAll(orphans []state.Folder) {
 			continue // another block drains it, or it is damaged, which was logged
 		}
 		d.drained = append(d.drained, s)
-		d.drain(s)
+		d.drain(s, f.Heir)
 	}
 }
 
@@ -202,7 +222,7 @@ func (d *Describe) retireDrained() {
 	if len(d.drained) == 0 {
 		return
 	}
-	for _, s := range d.drained {
+	for _, s := range slices.Backward(d.drained) { // a store that has begun to join another one is needed until that is set aside
 		folder := s.Folder()
 		if err := s.Retire(); err != nil {
 			d.Log.Errorf("Setting the state in %q aside: %v", folder, err)
@@ -214,8 +234,9 @@ func (d *Describe) retireDrained() {
 	}
 }
 
-// drain gives the buckets of an orphan to the engine, and logs how many open ones there were.
-func (d *Describe) drain(s *state.Store) {
+// drain gives the buckets of an orphan to the engine, and logs how many open ones there were. heir is the folder of the store that
+// has begun to join the orphan, or "".
+func (d *Describe) drain(s *state.Store, heir string) {
 	prefix := s.Identity()["prefix"]
 	var joins []state.Bucket
 	var again []engine.Bucket
@@ -231,7 +252,7 @@ func (d *Describe) drain(s *state.Store) {
 	if err := s.Commit(); err != nil { // a block with the former options finds the final buckets, when there is one again
 		d.Log.Errorf("Saving the buckets of the state in %q: %v", s.Folder(), err)
 	}
-	adopted := d.join(s, joins)
+	adopted := d.join(s, heir, joins)
 	adopted.Final += len(again)
 	d.Log.Warnf("No describe block has the options %v any more: of their open buckets, %d are final now, %d continue in this block, and %d "+
 		"were expired, so their values are dropped. Their state is set aside as \"%s.retired-…\"",
@@ -245,8 +266,12 @@ func (d *Describe) drain(s *state.Store) {
 
 // join adds open buckets of an orphan to the engine. If all its buckets are like those of this block, the final ones
 // become expired. They are not copied: there may be gigabytes of them.
-func (d *Describe) join(s *state.Store, all []state.Bucket) (adopted engine.Adopted) {
-	if err := d.store.Join(s, all, func(part []state.Bucket) {
+func (d *Describe) join(s *state.Store, heir string, all []state.Bucket) (adopted engine.Adopted) {
+	var before *state.Store
+	if i := slices.IndexFunc(d.drained, func(o *state.Store) bool { return o.Folder() == heir }); i >= 0 {
+		before = d.drained[i]
+	}
+	if err := d.store.Join(s, before, all, func(part []state.Bucket) {
 		buckets := make([]engine.Bucket, len(part))
 		for i, b := range part {
 			buckets[i] = engine.Bucket(b)
