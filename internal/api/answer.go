@@ -15,76 +15,101 @@ import (
 // errEnough ends the reading when the answer is complete. No caller of [server.read] gets it.
 var errEnough = errors.New("the answer is complete")
 
-// textCost is about how many bytes of memory a kept record needs in addition to its text.
-const textCost = 32
+// textCost is about how many bytes of memory a kept record needs in addition to its text, and entryCost one of the bucket that
+// is being read.
+const (
+	textCost  = 32
+	entryCost = 160
+)
 
-// answer collects the records of a query, newest bucket first.
+// answer collects the records of a query.
 type answer struct {
 	query
 	work                             *work // the memory of the records is counted as its bytes
 	filter                           record.Filter
-	timeline                         timeline // for the query's final
+	form                             record.Form // of the table
+	spare                            int         // bytes of the budget that work has and no record uses
+	timeline                         timeline    // for the query's final
 	maxRecords, maxBytes, maxScanned int
 
-	kept           [][]string // the wanted records of the buckets that are read, by bucket
+	// kept has the records by bucket, in the order in which the buckets are read, and after arrange in that of the answer. Those
+	// of a bucket are in the order of the answer.
+	kept           [][]string
+	merging        []merging // the records of kept that are merged later; their texts are empty until then
 	current        bucketRecords
-	records, bytes int         // the number and the bytes of the wanted records
-	finals         int         // buckets with a final record, counted if the query wants final records
-	buckets        int         // buckets read
-	invalid        int         // texts that were skipped because they are not records
-	starts         []time.Time // of the merged records, if the query wants the last final buckets
-	complete       bool        // whether older buckets cannot add a record
+	records, bytes int   // the number and the bytes of the wanted records
+	finals         int   // buckets with a final record, counted if the query wants final records
+	buckets        int   // buckets read
+	invalid        int   // texts that were skipped because they are not records
+	complete       bool  // whether the buckets that are not read cannot add a record
+	last           place // of the last record, if there is one
+	more           bool  // whether there are more records than the limit
+	probe          bool  // whether no records are kept, only final ones noticed
 }
 
 // bucketRecords is what is known of the bucket that is being read.
 type bucketRecords struct {
 	started  bool
+	start    time.Time
 	form     record.Form
-	texts    []string       // the wanted records
-	names    map[string]int // the places in texts by name, if the bucket has several parts
+	entries  []entry        // the wanted records
+	places   map[string]int // the places in entries by name, if the bucket has several parts
+	size     int            // the bytes of the entries, with entryCost
+	room     int            // how many entries there are before they are trimmed
 	hasFinal bool           // whether there is a final record, counted if the query wants final records
 }
 
 // newAnswer returns an answer without records.
 func (s *server) newAnswer(q query, sel selection, work *work) *answer {
 	return &answer{
-		query: q, work: work, filter: record.NewFilter(q.table.Name, record.Wanted{Fields: q.fields, Tags: q.tags}), timeline: sel.timeline,
+		query: q, work: work, form: record.NewForm(q.table.Name, time.Time{}), filter: record.NewFilter(q.table.Name, record.Wanted{Fields: q.fields, Tags: q.tags}), timeline: sel.timeline,
 		maxRecords: s.MaxRecords, maxBytes: s.MaxBytes, maxScanned: s.MaxScanned,
 	}
 }
 
 // endsEarly reports whether the answer can be complete before all buckets of the query are read.
-func (a *answer) endsEarly() bool { return a.limit > 0 || a.final && a.span.Last > 0 }
+func (a *answer) endsEarly() bool { return a.limit > 0 || a.lastFinals() }
+
+// arrange puts the buckets into the order of the answer, when all records are there.
+func (a *answer) arrange() {
+	a.work.shrink(a.spare)
+	a.spare = 0
+	if a.backward() != a.descending {
+		slices.Reverse(a.kept)
+	}
+}
 
 // enough returns how many records that the reader returns are enough for the answer, or 0 if that is not known.
 func (a *answer) enough() int {
 	if a.limit == 0 || a.final || !a.filter.All() {
 		return 0
 	}
-	return a.limit - a.records
+	return a.most() + 1
 }
 
 // take keeps the wanted records of a part of a bucket. It returns errEnough if the answer is complete, and another error
 // if the answer or the request exceeds a limit.
 func (a *answer) take(ctx context.Context, part record.Part) error {
 	if !a.current.started {
-		a.current = bucketRecords{started: true, form: record.NewForm(a.table.Name, part.Start)}
+		a.begin(part.Start)
 		if part.Names != nil {
-			a.current.names = make(map[string]int)
+			a.current.places = make(map[string]int)
 		}
 	}
 	if err := a.keep(part); err != nil {
 		return err
 	}
-	full := a.limit > 0 && a.records >= a.limit
-	if part.Last || full {
-		a.endBucket()
-	}
-	if full || part.Last && a.finalsDone() {
-		return errEnough
+	if part.Last {
+		if err := a.endBucket(); err != nil {
+			return err
+		}
+	} else if len(a.current.entries) > a.current.room {
+		if err := a.trim(); err != nil {
+			return err
+		}
 	}
 	if read := a.work.read + len(part.Texts); read > a.maxScanned {
-		return tooMuch{what: fmt.Sprintf("the request has to read %d records or more", read), limit: a.maxScanned, reads: true}
+		return tooMuch{what: fmt.Sprintf("the request has to read %d records or more", read), limit: a.maxScanned, advice: adviceReads}
 	}
 	size := 0
 	for _, text := range part.Texts {
@@ -93,93 +118,184 @@ func (a *answer) take(ctx context.Context, part record.Part) error {
 	return a.work.add(ctx, len(part.Texts), size)
 }
 
-// finalsDone reports whether enough buckets with a final record are read.
-func (a *answer) finalsDone() bool { return a.final && a.span.Last > 0 && a.finals >= a.span.Last }
+// begin begins a bucket.
+func (a *answer) begin(start time.Time) {
+	a.current = bucketRecords{started: true, start: start, form: a.form.At(start), entries: a.current.entries[:0], room: a.most() + 1}
+}
 
-// keep adds the wanted records of a part to the current bucket. It returns an error if these are too many.
+// most returns how many records the answer may have beside those that it has.
+func (a *answer) most() int {
+	if a.limit > 0 {
+		return a.limit - a.records
+	}
+	return a.maxRecords - a.records
+}
+
+// keep adds the wanted records of a part to the current bucket.
 func (a *answer) keep(part record.Part) error {
-	before := a.bytes + a.records*textCost
+	b, before := &a.current, a.current.size
 	for i, text := range part.Texts {
-		if !a.wanted(part, text) {
+		outline, ok := a.wanted(part, text)
+		if !ok || a.probe {
 			continue
 		}
+		e := entry{Outline: outline, text: text}
 		if part.Names != nil {
-			if place, again := a.current.names[part.Names[i]]; again {
-				a.bytes += len(text) - len(a.current.texts[place])
-				a.current.texts[place] = text
+			e.name = part.Names[i]
+			if place, again := b.places[e.name]; again {
+				b.size += len(text) - len(b.entries[place].text)
+				b.entries[place] = e
 				continue
 			}
-			a.current.names[part.Names[i]] = len(a.current.texts)
+			b.places[e.name] = len(b.entries)
 		}
-		a.current.texts = append(a.current.texts, text)
-		a.records++
-		a.bytes += len(text) + 1
+		b.entries = append(b.entries, e)
+		b.size += len(text) + entryCost
 	}
-	excess := a.limit > 0 && a.records > a.limit
-	switch {
-	case a.limit == 0 && a.records > a.maxRecords:
-		return tooMuch{what: fmt.Sprintf("the answer has %d records or more", a.records), limit: a.maxRecords}
-	case excess:
-		a.cut()
-	}
-	if a.bytes > a.maxBytes {
-		return tooMuch{what: fmt.Sprintf("the answer has %d bytes or more", a.bytes), limit: a.maxBytes}
-	}
-	return a.work.grow(a.bytes + a.records*textCost - before)
+	return a.grow(b.size - before)
 }
 
-// cut removes the first records of the current bucket that are more than the query's limit, in the order of the answer.
-func (a *answer) cut() {
-	slices.Sort(a.current.texts)
-	excess := a.records - a.limit
-	for _, text := range a.current.texts[:excess] {
-		a.bytes -= len(text) + 1
+// grow takes n bytes of the budget for records. Bytes of earlier buckets that are not used any more are used first, because
+// the budget has a lock.
+func (a *answer) grow(n int) error {
+	if n <= a.spare {
+		a.spare -= n
+		return nil
 	}
-	a.current.texts = slices.Clone(a.current.texts[excess:])
-	a.records = a.limit
+	n, a.spare = n-a.spare, 0
+	return a.work.grow(n)
 }
 
-// wanted reports whether the query wants the record of a part. If the query wants final records, it notes whether the
-// bucket has a final record, even one that does not match the query, because the parameter last counts buckets of the
-// table. It counts a text that is not a record, and returns false for it.
-func (a *answer) wanted(part record.Part, text string) bool {
+// trim removes entries of a bucket with many records that cannot become a part of the answer, before all parts of the bucket are
+// read. It returns an error if the answer has too many records.
+func (a *answer) trim() error {
+	b := &a.current
+	slices.SortFunc(b.entries, a.compare)
+	most, found, end := a.most(), 0, 0
+	for end < len(b.entries) && found <= most {
+		n := 1
+		if !a.apart {
+			n = sameSeries(b.entries[end:])
+		}
+		if !slices.ContainsFunc(b.entries[end:end+n], func(e entry) bool { return !a.isFinal(&e) }) {
+			found++
+		}
+		end += n
+	}
+	if a.limit == 0 && found > most {
+		return a.tooMany(found)
+	}
+	if a.limit > 0 && (a.apart || !a.final) { // a record that is not read yet can remove final ones
+		a.drop(end)
+	}
+	for i := range b.entries {
+		if b.places != nil {
+			b.places[b.entries[i].name] = i
+		}
+	}
+	b.room = max(b.room, 2*len(b.entries))
+	return nil
+}
+
+// drop removes the entries of the current bucket from an index on.
+func (a *answer) drop(end int) {
+	b, before := &a.current, a.current.size
+	for i := range b.entries[end:] {
+		e := &b.entries[end+i]
+		b.size -= len(e.text) + entryCost
+		delete(b.places, e.name)
+	}
+	clear(b.entries[end:])
+	b.entries = b.entries[:end]
+	a.spare += before - b.size
+}
+
+// tooMany returns the error for an answer that has so many more records than its limit.
+func (a *answer) tooMany(more int) error {
+	return tooMuch{what: fmt.Sprintf("the answer has %d records or more", a.records+more), limit: a.maxRecords}
+}
+
+// tooManyBytes returns the error for an answer with more bytes than its limit.
+func (a *answer) tooManyBytes() error {
+	e := tooMuch{what: fmt.Sprintf("the answer has %d bytes or more", a.bytes), limit: a.maxBytes}
+	if a.limit > 0 {
+		e.what, e.advice = fmt.Sprintf("the page has %d bytes or more", a.bytes), advicePage
+	}
+	return e
+}
+
+// wanted reports whether the query wants the record of a part, and returns the outline of the record. If the query wants final
+// records, it notes whether the bucket has a final record, even one that does not match the query, because the parameter last
+// counts buckets of the table. Other records are wanted too, unless the query wants the records of each agent: a merged record
+// is final only if all its records are. It counts a text that is not a record, and returns false for it.
+func (a *answer) wanted(part record.Part, text string) (o record.Outline, ok bool) {
 	if a.final {
-		if !a.timeline.isFinal(part.Start, text) {
-			return false
+		final := a.timeline.isFinal(part.Start, text)
+		a.current.hasFinal = a.current.hasFinal || final
+		if !final && a.apart {
+			return o, false
 		}
-		a.current.hasFinal = true
 	}
 	if !a.filter.Match(text) {
-		return false
+		return o, false
 	}
-	if !a.current.form.Matches(text) {
+	if o, ok = a.current.form.Outline(text); !ok {
 		a.invalid++
-		return false
+		return o, false
 	}
-	return true
+	return o, !a.passed(part.Start, &o)
 }
 
-// endBucket adds the records of the current bucket to the answer.
-func (a *answer) endBucket() {
-	slices.Sort(a.current.texts)
-	a.kept = append(a.kept, a.current.texts)
+// endBucket adds the records of the current bucket to the answer. It returns errEnough if the answer is complete, and another
+// error if it exceeds a limit.
+func (a *answer) endBucket() error {
+	b := &a.current
+	slices.SortFunc(b.entries, a.compare)
+	entries := a.settle(b.entries)
+	if most := a.most(); a.limit > 0 && len(entries) > most {
+		entries, a.more = entries[:most], true
+	}
+	if a.limit > 0 && len(entries) > 0 {
+		a.last = a.placeOf(b.start, &entries[len(entries)-1].Outline)
+	}
+	a.note(b.start, entries)
+	texts, bytes := make([]string, len(entries)), 0
+	for i := range entries {
+		if e := &entries[i]; !e.merged {
+			texts[i] = e.text
+			bytes += len(e.text) + 1
+		}
+	}
+	a.kept = append(a.kept, texts)
+	a.records, a.bytes = a.records+len(texts), a.bytes+bytes
+	a.spare += b.size - bytes - len(texts)*textCost
 	a.buckets++
-	if a.current.hasFinal {
+	if b.hasFinal {
 		a.finals++
 	}
-	a.current = bucketRecords{}
+	clear(b.entries)
+	b.started = false
+	switch {
+	case a.limit == 0 && a.records > a.maxRecords:
+		return a.tooMany(0)
+	case a.bytes > a.maxBytes:
+		return a.tooManyBytes()
+	case a.more, a.lastFinals() && a.finals >= a.span.Last:
+		return errEnough
+	}
+	return nil
 }
 
 // size returns the size of the records as a JSON array.
 func (a *answer) size() int { return len("[]\n") + max(a.bytes-1, 0) } // a.bytes has one comma too many
 
-// isPlain reports whether the answer is the stored records in their order as a JSON array.
-func (a *answer) isPlain() bool { return a.format == format.JSON && !a.pretty && !a.descending }
+// isPlain reports whether the answer is the records as they are, as a JSON array.
+func (a *answer) isPlain() bool { return a.format == format.JSON && !a.pretty }
 
 // render returns the body of a plain answer. Its bytes are counted already.
 func (a *answer) render() []byte {
 	body := append(make([]byte, 0, a.size()), '[')
-	for _, records := range slices.Backward(a.kept) {
+	for _, records := range a.kept {
 		for _, text := range records {
 			if len(body) > 1 {
 				body = append(body, ',')
@@ -197,8 +313,7 @@ func (a *answer) release(n int) {
 	a.work.shrink(a.work.bytes - n)
 }
 
-// stream writes the records as a JSON array, ascending by bucket. It gives back the memory of the records as they are
-// written.
+// stream writes the records as a JSON array. It gives back the memory of the records as they are written.
 func (a *answer) stream(w http.ResponseWriter, r *http.Request) error {
 	size := a.size()
 	setJSON(w, size)
@@ -208,7 +323,7 @@ func (a *answer) stream(w http.ResponseWriter, r *http.Request) error {
 	body := newPacedWriter(w)
 	b := append(make([]byte, 0, min(size, 2*writeSize)), '[')
 	comma, cost := false, 0
-	for _, records := range slices.Backward(a.kept) {
+	for _, records := range a.kept {
 		for i, text := range records {
 			if comma {
 				b = append(b, ',')

@@ -61,17 +61,21 @@ func (e notFound) Error() string { return e.what }
 
 // tooMuch is the error for a request beyond a limit of one request.
 type tooMuch struct {
-	what  string // with the number that was found, such as "the answer has 11 records or more"
-	limit int
-	reads bool // whether it is a limit of what is read, which field, tag and limit do not reduce
+	what   string // with the number that was found, such as "the answer has 11 records or more"
+	limit  int
+	advice string // adviceAnswer if it is empty
 }
 
+// What a client can do about a limit.
+const (
+	adviceAnswer = "narrow it down with start, end, last, field or tag, or read it in pages with limit"
+	advicePage   = "set a smaller limit"
+	advicePages  = "narrow it down with start, end or last, or read it in pages with limit"
+	adviceReads  = "narrow it down with start, end or last" // field and tag do not reduce what is read
+)
+
 func (e tooMuch) Error() string {
-	advice := "narrow it down with start, end, last, field or tag, or set limit for the newest records"
-	if e.reads {
-		advice = "narrow it down with start, end or last"
-	}
-	return fmt.Sprintf("%s, at most %d are allowed: %s", e.what, e.limit, advice)
+	return fmt.Sprintf("%s, at most %d are allowed: %s", e.what, e.limit, cmp.Or(e.advice, adviceAnswer))
 }
 
 // unavailable wraps the error of a store that does not answer.

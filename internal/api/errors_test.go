@@ -60,7 +60,7 @@ func TestBadRequestNamesEveryFault(t *testing.T) {
 		base + "&limit=1001&last=-1":                  {{"query.last", `"-1"`, "want a number from 1 to 500"}, {"query.limit", `"1001"`, "want a number from 1 to 1000"}},
 		base + "&tag=host":                            {{"query.tag", `"host"`, "want key=value, such as tag=host=a"}},
 		base + "&last=1&last=2":                       {{"query.last", `"1,2"`, "want this parameter once"}},
-		base + "&fields=f":                            {{"query.fields", `"f"`, "unknown parameter, known are database, start, end, last, limit, final, field, tag, group_by, bucket, timezone, stats, method, share_le, format, pretty, order"}},
+		base + "&fields=f":                            {{"query.fields", `"f"`, "unknown parameter, known are database, start, end, last, limit, cursor, agents, final, field, tag, group_by, bucket, timezone, stats, method, share_le, format, pretty, order"}},
 		base + "&start=2026-01-02T00:00:00Z&end=-10d": {{"query.end", `"-10d"`, "want a time after start, which is 2026-01-02T00:00:00Z"}},
 		"/databases?x=1":                              {{"query.x", `"1"`, "unknown parameter, there are none"}},
 		"/analytics":                                  {{"query.database", `""`, "want a name"}},

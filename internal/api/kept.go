@@ -26,6 +26,7 @@ type kept struct {
 	until time.Time         // from then on the answer is another one though the table is not written; zero if there is no such time
 	etag  string
 	kind  string // the content type
+	link  string // the header Link, or empty
 }
 
 // with returns k for an answer from a version of the table, or nil if the answer is not right for later requests.
@@ -82,6 +83,9 @@ func (s *server) isCurrent(ctx context.Context, k *kept, grant token.Grant) bool
 // sendEntry writes a kept answer, compressed if the client accepts that, or the status 304 if the client has it. The
 // compressed form has a weak ETag, as its bytes are others.
 func sendEntry(w http.ResponseWriter, r *http.Request, e *rendered.Entry[kept]) error {
+	if e.Value.link != "" {
+		w.Header().Set("Link", e.Value.link)
+	}
 	if notModified(w, r, e.Value.etag) {
 		return nil
 	}
@@ -130,6 +134,6 @@ func (s *server) send(w http.ResponseWriter, r *http.Request, a *answer, k *kept
 	if k == nil || !s.rendered.Fits(len(body)) {
 		return sendBody(w, r, kind, body)
 	}
-	k.kind = kind
+	k.kind, k.link = kind, w.Header().Get("Link")
 	return sendEntry(w, r, s.rendered.Put(keyOf(r), *k, body))
 }

@@ -35,17 +35,8 @@ func (p *params) format(r *http.Request) (f format.Format, pretty bool, err erro
 	return f, pretty, nil
 }
 
-// texts returns the records of the answer, ascending by bucket unless the query wants them descending.
-func (a *answer) texts() []string {
-	all := make([]string, 0, a.records)
-	for _, records := range slices.Backward(a.kept) {
-		all = append(all, records...)
-	}
-	if a.descending {
-		slices.Reverse(all)
-	}
-	return all
-}
+// texts returns the records of the answer.
+func (a *answer) texts() []string { return slices.Concat(a.kept...) }
 
 // renderFormatted returns the records in the format of the query. Unlike the JSON of the stored bytes, the whole body is made
 // before any of it is sent, so that an error is answered with a problem.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -203,7 +204,13 @@ func (s *server) addAnswers(op *openapi.Operation, rt route) {
 	ok.Description = strings.TrimSpace(ok.Description)
 	if rt.docs.conditional {
 		etag := map[string]openapi.Header{"ETag": {Description: "Identifies the answer, for `If-None-Match`.", Schema: openapi.Schema{Type: "string"}}}
-		ok.Headers = etag
+		ok.Headers = maps.Clone(etag)
+		if slices.ContainsFunc(rt.parameters, func(p parameter) bool { return p.name == "cursor" }) {
+			ok.Headers["Link"] = openapi.Header{
+				Description: "Has the address of the next page, with `rel=\"next\"`, if the answer is a page and there are more records.",
+				Schema:      openapi.Schema{Type: "string"},
+			}
+		}
 		op.Parameters = append(op.Parameters, describe("header", parameter{
 			name: "If-None-Match", examples: []string{`"12-a0b1c2d3e4f5a6b7"`}, about: "The `ETag` of the answer that the client has.",
 		}))

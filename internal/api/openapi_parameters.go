@@ -45,8 +45,14 @@ func (s *server) recordParameters() []parameter {
 			about: "The newest n buckets of these. With `end=now`, no buckets of devices whose clock is ahead. " +
 				"With `final=true`, buckets that have a final record."},
 		{name: "limit", most: s.MaxRecords, examples: []string{"100"},
-			about: "The newest n records of these. Without it, the answer is complete or an error. " +
-				"Of a bucket that has more records than are missing, any of them."},
+			about: "The first n records in the order of the answer: a page. If there are more, the header `Link` has the address of the next page. " +
+				"Without `limit` and `cursor`, the answer is complete or an error."},
+		{name: "cursor", examples: []string{""},
+			about: "The place after which a page begins, from the header `Link` of the page before; empty for the first page. " +
+				"It belongs to the other parameters, except `limit`, `format` and `pretty`. Without `limit`, a page has as many records as an answer may have."},
+		{name: "agents", preset: "merged", choices: []string{"merged", "each"}, examples: []string{"each"},
+			about: "How several agents that describe one series, field and bucket are shown: with `merged` as one record of all their values, " +
+				"which needs their summaries; with `each` as a record of each agent and replica."},
 		{name: "final", choices: []string{"true"}, examples: []string{"true"},
 			about: "Only final records. A record without the member `final` counts as final once its bucket has ended."},
 		fieldParameter(), tagParameter(),
@@ -79,7 +85,7 @@ func formatParameters() []parameter {
 		{name: "format", choices: []string{"json", "jsonl", "csv", "lp"}, examples: []string{"csv", "jsonl", "lp"},
 			about: "The format. Without it the header `Accept` selects: `application/json`, `application/jsonl`, `text/csv` or `text/plain` (line protocol)."},
 		{name: "pretty", choices: []string{"true"}, examples: []string{"true"}, about: "JSON that people can read."},
-		{name: "order", preset: "asc", choices: []string{"asc", "desc"}, examples: []string{"desc"}, about: "With `desc`, the newest bucket is first."},
+		{name: "order", preset: "asc", choices: []string{"asc", "desc"}, examples: []string{"desc"}, about: "With `desc`, the newest bucket is first, and the records of a bucket are in the opposite order too."},
 	}
 }
 

@@ -20,8 +20,12 @@ type query struct {
 	span   record.Range
 	fields []string
 	tags   []series.Tag
-	limit  int  // 0 for no limit
-	final  bool // only final records
+	limit  int    // the most records of a page, or 0 for an answer with all records
+	final  bool   // only final records
+	apart  bool   // the records of each agent, instead of one record of all
+	cursor string // the parameter, as it is
+	hash   uint64 // of the parameters that select records
+	after  *place // the place where the page begins, or nil for a first page
 	// rolling is nil unless the records are rolled up.
 	rolling    *rolling
 	format     format.Format
@@ -35,6 +39,26 @@ func (q *query) names() []askedName {
 		return askedNames(q.fields, q.tags, nil)
 	}
 	return askedNames(q.fields, q.tags, q.rolling.groupBy)
+}
+
+// lastFinals reports whether the query wants the last buckets that have a final record.
+func (q *query) lastFinals() bool { return q.final && q.span.Last > 0 }
+
+// backward reports whether the newest bucket is read first: for an answer that can be complete before all buckets are read, if
+// the newest bucket is the first of the answer, or if the query wants the last ones.
+func (q *query) backward() bool { return q.descending || q.limit == 0 }
+
+// rest returns the range of the buckets that are not on earlier pages.
+func (q *query) rest() record.Range {
+	span := q.span
+	switch {
+	case q.after == nil:
+	case q.descending:
+		span.End = after(q.after.start)
+	default:
+		span.Start = q.after.start
+	}
+	return span
 }
 
 // params reads the parameters of a request and collects their faults. Its methods return the zero value for a
@@ -210,8 +234,19 @@ func (s *server) readQuery(r *http.Request, p *params) (query, error) {
 		tags:   p.tags(),
 		limit:  p.number("limit"),
 		final:  p.onlyTrue("final"),
+		cursor: p.values.Get("cursor"),
 
 		rolling: p.rolling(),
+	}
+	if p.values.Has("cursor") && q.limit == 0 {
+		q.limit = s.MaxRecords
+	}
+	switch agents := p.orDefault("agents", "merged"); agents {
+	case "merged":
+	case "each":
+		q.apart = true
+	default:
+		p.faults.add("query.agents", agents, "want merged (the default), one record of all agents, or each, a record of each agent")
 	}
 	switch order := p.orDefault("order", "asc"); order {
 	case "asc":

@@ -14,9 +14,9 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/token"
 )
 
-// records answers with the records of a table: a JSON array, ascending by bucket. Without the parameter limit, the
-// answer has all records of the query, or is an error with their number if these are too many. With limit, it has the
-// newest records.
+// records answers with the records of a table, in their order: a JSON array, ascending by bucket, field, tags and agent. Without
+// the parameters limit and cursor, the answer has all records of the query, or is an error with their number if these are too
+// many. With one of them it is a page, and has the address of the next page if there is one.
 func (s *server) records(w http.ResponseWriter, r *http.Request, p *params) error {
 	w.Header()["Vary"] = append(w.Header()["Vary"], varying...)
 	k := &kept{at: s.Now()}
@@ -29,6 +29,9 @@ func (s *server) records(w http.ResponseWriter, r *http.Request, p *params) erro
 		return err
 	}
 	k.named, k.entry, q.table = q.table, entry, entry.Table
+	if err := q.resume(p.values); err != nil {
+		return err
+	}
 	work, err := s.limits.begin(r)
 	if err != nil {
 		return err
@@ -40,11 +43,16 @@ func (s *server) records(w http.ResponseWriter, r *http.Request, p *params) erro
 	if q.rolling != nil {
 		return s.rollUp(w, r, p, q, work, k)
 	}
-	sel, err := s.selectBuckets(r.Context(), q)
+	return s.stored(w, r, p, q, work, k)
+}
+
+// stored answers with records as they are stored, except for those that several agents have described.
+func (s *server) stored(w http.ResponseWriter, r *http.Request, p *params, q query, work *work, k *kept) error {
+	sel, err := s.selectBuckets(r.Context(), &q, work)
 	if err != nil {
 		return err
 	}
-	etag := etagOf(entry.LastWrite, sel, q)
+	etag := etagOf(k.entry.LastWrite, sel, q)
 	if notModified(w, r, etag) {
 		return nil
 	}
@@ -54,16 +62,21 @@ func (s *server) records(w http.ResponseWriter, r *http.Request, p *params) erro
 	}
 	k = k.with(sel.version, etag, s.validityOf(r.Context(), p, q, sel, k.at))
 	if sel.partial && !a.complete {
-		w.Header().Del("ETag") // the ETag does not cover older buckets
+		w.Header().Del("ETag") // the ETag does not cover the other buckets
 		k = nil
-		if err := s.readOlder(r.Context(), a, sel.starts[0]); err != nil {
+		if err := s.readRest(r.Context(), a, sel.starts); err != nil {
 			return err
 		}
+	}
+	if err := s.mergeAgents(r.Context(), a); err != nil {
+		return err
 	}
 	work.rest()
 	if a.invalid > 0 {
 		s.skipped(q.table, a.invalid)
 	}
+	a.arrange()
+	a.link(w, r)
 	return s.send(w, r, a, k)
 }
 
@@ -71,7 +84,8 @@ func (s *server) records(w http.ResponseWriter, r *http.Request, p *params) erro
 type selection struct {
 	version int64       // of the table, read before the starts, so that an ETag is never newer than the records of its answer
 	starts  []time.Time // ascending
-	// partial is true if starts lacks older buckets of the query's range.
+	// partial is true if starts lacks buckets of the query's range: the oldest ones, or the newest ones if the answer begins with
+	// the oldest.
 	partial bool
 	// timeline is set only if the query wants final records.
 	timeline timeline
@@ -82,48 +96,100 @@ type selection struct {
 const openAllowance = 100
 
 // selectBuckets returns the buckets of a query, at most one more than a request may read. If the answer may be complete
-// before all of them are read, it returns the newest of them that are probably enough. For the last n buckets with a
+// before all of them are read, it returns those of them that are probably enough. For the last n buckets with a
 // final record, these are more than n buckets, because only reading a bucket shows whether it has a final record.
-func (s *server) selectBuckets(ctx context.Context, q query) (sel selection, err error) {
-	span := q.span
+func (s *server) selectBuckets(ctx context.Context, q *query, work *work) (sel selection, err error) {
 	if q.final {
 		if sel.timeline, err = s.timeline(ctx, q.table); err != nil {
 			return selection{}, err
 		}
 	}
+	if err := s.pin(ctx, q, sel.timeline, work); err != nil {
+		return selection{}, err
+	}
+	span, n := q.rest(), s.MaxBuckets+1
 	switch {
-	case q.final && span.Last > 0:
-		span.Last += openAllowance
+	case q.limit > 0:
+		n = min(q.limit+openAllowance, n)
 		sel.partial = true
-	case span.Last == 0 && q.limit > 0:
-		span.Last = min(q.limit+openAllowance, s.MaxBuckets+1)
+	case q.lastFinals():
+		n = span.Last + openAllowance
 		sel.partial = true
-	case span.Last == 0:
-		span.Last = s.MaxBuckets + 1
+	case span.Last > 0:
+		n = span.Last
+	}
+	span.First, span.Last = 0, n
+	if q.limit > 0 && !q.descending {
+		span.First, span.Last = n, 0
 	}
 	sel.version, sel.starts, err = s.reader.Index(ctx, q.table, span)
-	sel.partial = sel.partial && len(sel.starts) == span.Last
+	sel.partial = sel.partial && len(sel.starts) == n
 	return sel, away(err)
 }
 
-// readOlder reads the buckets of the query's range that begin before start.
-func (s *server) readOlder(ctx context.Context, a *answer, start time.Time) error {
-	older, err := s.reader.Buckets(ctx, a.table, record.Range{Start: a.span.Start, End: start, Last: s.MaxBuckets + 1 - a.buckets})
+// pin replaces the parameter last of a query for a page by the range of the buckets that it selects now, so that the later pages
+// are of the same buckets.
+func (s *server) pin(ctx context.Context, q *query, line timeline, work *work) error {
+	if q.limit == 0 || q.span.Last == 0 {
+		return nil
+	}
+	whole := *q
+	whole.limit = 0
+	sel, err := s.selectBuckets(ctx, &whole, work)
+	if err != nil || len(sel.starts) == 0 {
+		q.span.Last = 0
+		return err
+	}
+	from, until := sel.starts[0], after(sel.starts[len(sel.starts)-1])
+	if q.final {
+		a := s.newAnswer(whole, selection{timeline: line}, work)
+		a.probe = true
+		if err := s.read(ctx, a, sel.starts); err != nil {
+			return err
+		}
+		if sel.partial && !a.complete {
+			if err := s.readRest(ctx, a, sel.starts); err != nil {
+				return err
+			}
+		}
+		from = a.current.start
+	}
+	q.span = record.Range{Start: from, End: until}
+	return nil
+}
+
+// readRest reads the buckets of the query's range that starts, which are read, lack.
+func (s *server) readRest(ctx context.Context, a *answer, starts []time.Time) error {
+	span, most := a.rest(), s.MaxBuckets+1-a.buckets
+	if !a.backward() {
+		newest := starts[len(starts)-1]
+		span.Start, span.First = newest, most+1
+		newer, err := s.reader.Buckets(ctx, a.table, span)
+		if err != nil {
+			return away(err)
+		}
+		return s.read(ctx, a, slices.DeleteFunc(newer, func(at time.Time) bool { return !at.After(newest) }))
+	}
+	span.End, span.Last = starts[0], most
+	older, err := s.reader.Buckets(ctx, a.table, span)
 	if err != nil {
 		return away(err)
 	}
 	return s.read(ctx, a, older)
 }
 
-// read reads buckets into an answer, the newest first, until the answer is complete. The starts are ascending.
+// read reads buckets into an answer, in the order of its reading, until it is complete. The starts are ascending.
 func (s *server) read(ctx context.Context, a *answer, starts []time.Time) error {
 	most := s.MaxBuckets - a.buckets
 	if !a.endsEarly() && len(starts) > most {
-		return tooMuch{what: fmt.Sprintf("the answer has %d buckets or more", a.buckets+len(starts)), limit: s.MaxBuckets}
+		return tooMuch{what: fmt.Sprintf("the answer has %d buckets or more", a.buckets+len(starts)), limit: s.MaxBuckets, advice: advicePages}
 	}
-	newest := slices.Clone(starts[max(0, len(starts)-most):])
-	slices.Reverse(newest)
-	err := s.reader.Records(ctx, a.table, newest, a.enough(), func(part record.Part) error { return a.take(ctx, part) })
+	ordered := slices.Clone(starts)
+	if a.backward() {
+		slices.Reverse(ordered)
+	}
+	ordered = ordered[:min(len(ordered), most)]
+	err := s.reader.Records(ctx, a.table, ordered, a.enough(), func(part record.Part) error { return a.take(ctx, part) })
 	switch {
 	case errors.Is(err, errEnough):
 		a.complete = true
@@ -131,7 +197,7 @@ func (s *server) read(ctx context.Context, a *answer, starts []time.Time) error 
 	case err != nil:
 		return away(err)
 	case len(starts) > most:
-		return tooMuch{what: fmt.Sprintf("the request has to read %d buckets or more", a.buckets+len(starts)-len(newest)), limit: s.MaxBuckets}
+		return tooMuch{what: fmt.Sprintf("the request has to read %d buckets or more", a.buckets+len(starts)-len(ordered)), limit: s.MaxBuckets, advice: adviceReads}
 	}
 	return nil
 }

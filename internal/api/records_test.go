@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,7 +56,10 @@ func TestRecordsAreSelectedByTheQuery(t *testing.T) {
 		require.Equal(t, texts(all, keep), array(t, s.get(t, "/analytics/cpu?database=db"+query)), query)
 	}
 	require.Equal(t, texts(all, since(9)), array(t, s.get(t, "/analytics/analytics_cpu?database=db")), "with the prefix too")
-	require.Equal(t, texts(all, since(0)), array(t, s.get(t, "/analytics/cpu?database=db&limit=4")))
+	require.Equal(t, texts(all[:4], since(9)), array(t, s.get(t, "/analytics/cpu?database=db&limit=4")))
+	newest := texts(all, since(0))
+	slices.Reverse(newest)
+	require.Equal(t, newest, array(t, s.get(t, "/analytics/cpu?database=db&limit=4&order=desc")))
 	require.Len(t, array(t, s.get(t, "/analytics/cpu?database=db&limit=5&field=f")), 5)
 }
 
@@ -244,9 +248,10 @@ func TestFinalSelectsFinalRecords(t *testing.T) {
 		"&last=500":                  since(9),
 		"&last=5&tag=host=b":         func(record.Record) bool { return false },
 		"&last=6&tag=host=b":         func(r record.Record) bool { return since(6)(r) && r.Tags[1].Value == "b" },
-		"&limit=1":                   func(r record.Record) bool { return since(1)(r) && r.Start.Equal(rec(1, "", "", 0).Start) },
-		"&tag=host=a&limit=2":        func(r record.Record) bool { return since(5)(r) && r.Tags[1].Value == "a" },
-		"&tag=host=a&limit=2&last=4": func(r record.Record) bool { return since(4)(r) && r.Tags[1].Value == "a" },
+		"&limit=1":                   func(r record.Record) bool { return r.Start.Equal(rec(9, "", "", 0).Start) && r.Tags[1].Value == "a" },
+		"&tag=host=a&limit=2":        func(r record.Record) bool { return final(r) && !since(7)(r) && r.Tags[1].Value == "a" },
+		"&tag=host=a&limit=2&last=5": func(r record.Record) bool { return since(5)(r) && r.Tags[1].Value == "a" },
+		"&tag=host=a&limit=1&last=5": func(r record.Record) bool { return since(5)(r) && !since(4)(r) && r.Tags[1].Value == "a" },
 		"&tag=host=a&last=3":         func(record.Record) bool { return false },
 		"&start=-5m&tag=host=a":      func(r record.Record) bool { return since(4)(r) && r.Tags[1].Value == "a" },
 		"&end=-7m&tag=host=b&last=1": func(r record.Record) bool { return r.Start.Equal(rec(7, "", "", 0).Start) && r.Tags[1].Value == "b" },

@@ -171,65 +171,162 @@ func (r *rolling) newest(starts []time.Time, n int) []time.Time {
 
 // rollUp answers with records that are merged from the summaries of the stored records.
 func (s *server) rollUp(w http.ResponseWriter, r *http.Request, p *params, q query, work *work, k *kept) error {
-	span := q.rolling.widen(q.span)
-	span.Last = s.MaxBuckets + 1
-	version, starts, err := s.reader.Index(r.Context(), q.table, span)
+	if err := work.grow(rollupBytes); err != nil {
+		return err
+	}
+	if err := s.pinRollUp(r.Context(), &q, work); err != nil {
+		return err
+	}
+	a := s.newAnswer(q, selection{}, work)
+	sel, err := s.merge(r.Context(), a)
 	if err != nil {
-		return away(err)
+		return err
+	}
+	v := s.rollupValidity(r.Context(), p, q, sel.starts, k.at)
+	work.rest()
+	a.arrange()
+	a.link(w, r)
+	if etag := a.etag(); !notModified(w, r, etag) {
+		return s.send(w, r, a, k.with(sel.version, etag, v))
+	}
+	return nil
+}
+
+// pinRollUp is pin for a roll-up.
+func (s *server) pinRollUp(ctx context.Context, q *query, work *work) error {
+	if q.limit == 0 || q.span.Last == 0 {
+		return nil
+	}
+	whole := *q
+	whole.limit = 0
+	sel, err := s.rollUpStarts(ctx, &whole)
+	if err != nil || len(sel.starts) == 0 {
+		q.span.Last = 0
+		return err
+	}
+	from, until := sel.starts[0], after(sel.starts[len(sel.starts)-1])
+	if q.final {
+		a := s.newAnswer(whole, selection{}, work)
+		a.probe = true
+		if _, err := s.merge(ctx, a); err != nil {
+			return err
+		}
+		from = a.current.start
+	}
+	q.span = record.Range{Start: from, End: until}
+	return nil
+}
+
+// rollUpStarts returns the stored buckets of a roll-up. If a page is of more buckets than a request may read, the selection is
+// partial: it has those that are read first, as the page can be complete without the others.
+func (s *server) rollUpStarts(ctx context.Context, q *query) (sel selection, err error) {
+	span, most := q.rolling.widen(q.rest()), s.MaxBuckets
+	span.First, span.Last = 0, most+1
+	if !q.backward() {
+		span.First, span.Last = most+1, 0
+	}
+	if sel.version, sel.starts, err = s.reader.Index(ctx, q.table, span); err != nil {
+		return sel, away(err)
 	}
 	if last := q.span.Last; last > 0 {
 		if q.final {
 			last += openAllowance // because only merging shows whether a bucket is final
 		}
-		starts = q.rolling.newest(starts, last)
+		sel.starts = q.rolling.newest(sel.starts, last)
 	}
-	if len(starts) > s.MaxBuckets {
-		return tooMuch{what: fmt.Sprintf("the request has to read %d buckets or more", len(starts)), limit: s.MaxBuckets, reads: true}
+	if len(sel.starts) <= most {
+		return sel, nil
 	}
-	if err := work.grow(rollupBytes); err != nil {
-		return err
+	if q.limit == 0 {
+		return sel, s.tooManyBuckets(len(sel.starts))
 	}
-	a, err := s.merge(r.Context(), q, starts, work)
-	if err != nil {
-		return err
+	sel.partial = true
+	if q.backward() {
+		sel.starts = sel.starts[1:]
+	} else {
+		sel.starts = sel.starts[:most]
 	}
-	v := s.rollupValidity(r.Context(), p, q, starts, k.at)
-	work.rest()
-	if etag := a.etag(); !notModified(w, r, etag) {
-		return s.send(w, r, a, k.with(version, etag, v))
-	}
-	return nil
+	return sel, nil
+}
+
+// tooManyBuckets returns the error for a request that has to read so many buckets.
+func (s *server) tooManyBuckets(n int) error {
+	return tooMuch{what: fmt.Sprintf("the request has to read %d buckets or more", n), limit: s.MaxBuckets, advice: adviceReads}
 }
 
 // etag returns the ETag of a rolled-up answer: a hash of its records and its form. Whether the last bucket is final depends on
 // the time too, so the version of the table is not enough.
 func (a *answer) etag() string {
 	h := fnv.New64a()
-	for _, text := range a.current.texts {
-		_, _ = io.WriteString(h, text)
+	for _, records := range a.kept {
+		for _, text := range records {
+			_, _ = io.WriteString(h, text)
+		}
 	}
-	fmt.Fprintf(h, "%s,%t,%t", a.format, a.pretty, a.descending)
+	fmt.Fprintf(h, "%s,%t,%t,%t", a.format, a.pretty, a.descending, a.more)
 	return fmt.Sprintf(`"r-%x"`, h.Sum64())
 }
 
-// merge reads the summaries of the buckets and returns the merged records.
-func (s *server) merge(ctx context.Context, q query, starts []time.Time, work *work) (*answer, error) {
-	a := &answer{query: q, work: work, maxRecords: s.MaxRecords, maxBytes: s.MaxBytes, maxScanned: s.MaxScanned}
-	plan := rollup.Plan{
-		Table: q.table.Name, Wanted: record.Wanted{Fields: q.fields, Tags: q.tags, Final: q.final}, Grouped: q.rolling.grouped, GroupBy: q.rolling.groupBy,
-		Grid: q.rolling.grid, Selection: q.rolling.selection, Shares: q.rolling.shares, ExactLimit: stats.DefaultExactLimit,
-		MaxGroups: s.MaxRecords,
+// backwards returns starts, which are ascending, in the order of a reading that begins with the newest bucket of the grid.
+func (r *rolling) backwards(starts []time.Time) []time.Time {
+	ordered := make([]time.Time, 0, len(starts))
+	for len(starts) > 0 {
+		n := len(r.newest(starts, 1))
+		ordered = append(ordered, starts[len(starts)-n:]...)
+		starts = starts[:len(starts)-n]
 	}
-	var err error
-	if plan.Ended, plan.Complete, err = s.complete(ctx, q); err != nil {
-		return nil, err
+	return ordered
+}
+
+// merge reads the summaries of the query's buckets and adds the merged records to an answer.
+func (s *server) merge(ctx context.Context, a *answer) (sel selection, err error) {
+	if sel, err = s.rollUpStarts(ctx, &a.query); err != nil {
+		return sel, err
+	}
+	starts := sel.starts
+	if a.backward() {
+		starts = a.rolling.backwards(starts)
+	}
+	plan := rollup.Plan{
+		Table: a.table.Name, Wanted: record.Wanted{Fields: a.fields, Tags: a.tags, Final: a.final}, Apart: a.apart,
+		Grouped: a.rolling.grouped, GroupBy: a.rolling.groupBy, Grid: a.rolling.grid, Selection: a.rolling.selection, Shares: a.rolling.shares,
+		ExactLimit: stats.DefaultExactLimit, MaxGroups: s.MaxRecords,
+	}
+	if plan.Ended, plan.Complete, err = s.complete(ctx, a.query); err != nil {
+		return sel, err
 	}
 	merged := rollup.New(&plan, a.merged)
-	invalid := 0
-	err = s.summaries(ctx, q.table, starts, func(b record.Summaries) error {
+	invalid, err := s.addSummaries(ctx, a.table, starts, a.work, func(b record.Summaries) error {
+		if err := merged.Add(b.Start, b.Parts); err != nil {
+			return err
+		}
+		return a.endBefore(b.Start)
+	})
+	if err == nil && sel.partial {
+		err = s.tooManyBuckets(len(starts) + 1)
+	}
+	if err == nil {
+		err = merged.Close()
+	}
+	if err == nil && a.current.started {
+		err = a.endBucket()
+	}
+	if invalid > 0 {
+		s.skipped(a.table, invalid)
+	}
+	if errors.Is(err, errEnough) {
+		return sel, nil
+	}
+	return sel, s.rollupError(a.table, err)
+}
+
+// addSummaries reads the summaries of buckets and calls add for each bucket, in the order of starts. It returns how many texts
+// were skipped because they are not records.
+func (s *server) addSummaries(ctx context.Context, t record.Table, starts []time.Time, work *work, add func(record.Summaries) error) (invalid int, err error) {
+	err = s.summaries(ctx, t, starts, func(b record.Summaries) error {
 		invalid += b.Invalid
 		if read := work.read + len(b.Parts); read > s.MaxScanned {
-			return tooMuch{what: fmt.Sprintf("the request has to read %d records or more", read), limit: s.MaxScanned, reads: true}
+			return tooMuch{what: fmt.Sprintf("the request has to read %d records or more", read), limit: s.MaxScanned, advice: adviceReads}
 		}
 		size := 0
 		for i := range b.Parts {
@@ -238,17 +335,9 @@ func (s *server) merge(ctx context.Context, q query, starts []time.Time, work *w
 		if err := work.add(ctx, len(b.Parts), size); err != nil {
 			return err
 		}
-		return merged.Add(b.Start, b.Parts)
+		return add(b)
 	})
-	if err == nil {
-		err = merged.Close()
-	}
-	if invalid > 0 {
-		s.skipped(q.table, invalid)
-	}
-	a.cutLast()
-	a.cutMerged()
-	return a, s.rollupError(q.table, err)
+	return invalid, err
 }
 
 // settled is how long after the end of a bucket no more records are expected, if no later bucket of the table shows that.
@@ -315,7 +404,7 @@ func (s *server) summaries(ctx context.Context, t record.Table, starts []time.Ti
 func (s *server) rollupError(t record.Table, err error) error {
 	switch {
 	case errors.Is(err, rollup.ErrNoSummary):
-		return unmergeable{err.Error()}
+		return unmergeable{what: err.Error()}
 	case errors.Is(err, rollup.ErrTooMany):
 		return tooMuch{what: "the answer has " + strconv.Itoa(s.MaxRecords+1) + " records or more", limit: s.MaxRecords}
 	case errors.Is(err, rollup.ErrRange):
@@ -328,65 +417,51 @@ func (s *server) rollupError(t record.Table, err error) error {
 }
 
 // unmergeable is the error for records whose summaries are not in the cache.
-type unmergeable struct{ what string }
+type unmergeable struct {
+	what   string
+	agents bool // whether the records are those of several agents in a query without a roll-up
+}
 
 func (e unmergeable) Error() string {
-	return e.what + `, and percentiles cannot be merged without: set emit_summary = "compact" in [[aggregators.describe]]`
+	const setting = `set emit_summary = "compact" in [[aggregators.describe]]`
+	if e.agents {
+		return e.what + ", and several agents or replicas have described it, whose records cannot be merged without: " + setting +
+			" of each, or add agents=each to the request for the record of each"
+	}
+	return e.what + ", and percentiles cannot be merged without: " + setting
 }
 
-// merged keeps a record of a roll-up. Records come in the order of the answer. It returns an error if they are too many.
+// merged keeps a record of a roll-up.
 func (a *answer) merged(r *record.Record) error {
+	if a.current.started && !a.current.start.Equal(r.Start) {
+		if err := a.endBucket(); err != nil {
+			return err
+		}
+	}
+	if !a.current.started {
+		a.begin(r.Start)
+	}
+	a.current.hasFinal = true // if the query wants final records, there are no others
 	text := string(r.AppendJSON(nil))
-	a.current.texts = append(a.current.texts, text)
-	if a.final && a.span.Last > 0 {
-		a.starts = append(a.starts, r.Start)
+	outline, ok := a.current.form.Outline(text)
+	if !ok {
+		return fmt.Errorf("the merged record of field %q in the bucket %s is not valid", r.Field, r.Start)
 	}
-	a.records++
-	a.bytes += len(text) + 1
-	if err := a.work.grow(len(text) + 1 + textCost); err != nil {
-		return err
+	if a.probe || a.passed(r.Start, &outline) {
+		return nil
 	}
-	switch {
-	case a.limit > 0 && a.records >= 2*max(a.limit, 1000):
-		a.cutMerged()
-	case a.limit == 0 && a.records > a.maxRecords:
-		return tooMuch{what: fmt.Sprintf("the answer has %d records or more", a.records), limit: a.maxRecords}
-	}
-	if a.bytes > a.maxBytes {
-		return tooMuch{what: fmt.Sprintf("the answer has %d bytes or more", a.bytes), limit: a.maxBytes}
-	}
-	return nil
+	a.current.entries = append(a.current.entries, entry{Outline: outline, text: text})
+	a.current.size += len(text) + entryCost
+	return a.grow(len(text) + entryCost)
 }
 
-// cutLast leaves the records of the last buckets that have final ones, as many as the query wants.
-func (a *answer) cutLast() {
-	buckets := 0
-	for i, start := range slices.Backward(a.starts) {
-		if i == len(a.starts)-1 || !start.Equal(a.starts[i+1]) {
-			buckets++
-		}
-		if buckets > a.span.Last {
-			a.dropFirst(i + 1)
-			return
-		}
+// endBefore ends the bucket of the records that were merged if the stored bucket that begins at start belongs to another one.
+func (a *answer) endBefore(start time.Time) error {
+	if a.rolling.grid != nil {
+		start, _ = a.rolling.startOf(start)
 	}
-}
-
-// dropFirst removes the first n merged records.
-func (a *answer) dropFirst(n int) {
-	for _, text := range a.current.texts[:n] {
-		a.bytes -= len(text) + 1
-		a.work.shrink(len(text) + 1 + textCost)
+	if !a.current.started || a.current.start.Equal(start) {
+		return nil
 	}
-	a.current.texts = slices.Clone(a.current.texts[n:])
-	a.starts = a.starts[min(n, len(a.starts)):]
-	a.records -= n
-}
-
-// cutMerged leaves the newest records, as many as the limit allows, and makes them the answer's.
-func (a *answer) cutMerged() {
-	if excess := a.records - a.limit; a.limit > 0 && excess > 0 {
-		a.dropFirst(excess)
-	}
-	a.kept = [][]string{a.current.texts}
+	return a.endBucket()
 }

@@ -223,10 +223,11 @@ const (
 func inYears(t time.Time) bool { return t.Year() >= 1 && t.Year() <= 9999 }
 
 // readIndex sends the command that reads the members of the index in a range: ascending, or the newest span.Last
-// descending.
+// descending. If span.First is above 0, it reads that many of the oldest ones.
 func readIndex(ctx context.Context, client redis.Cmdable, t record.Table, span record.Range) *redis.StringSliceCmd {
 	by := scores(span)
 	if span.Last == 0 {
+		by.Count = int64(span.First)
 		return client.ZRangeByScore(ctx, indexKey(t), by)
 	}
 	by.Count = int64(span.Last)
@@ -272,6 +273,10 @@ func (b beyond) check(t record.Table) error {
 // not starts, or not in the range, have taken the place of others, it reads the whole range.
 func (r *Reader) selectStarts(ctx context.Context, t record.Table, span record.Range, members []string) ([]time.Time, error) {
 	starts := slices.DeleteFunc(parseStarts(members), func(at time.Time) bool { return !span.Contains(at) })
+	if span.First > 0 && len(starts) < len(members) && len(members) == span.First {
+		whole, err := r.Buckets(ctx, t, record.Range{Start: span.Start, End: span.End})
+		return whole[:min(len(whole), span.First)], err
+	}
 	if span.Last > 0 {
 		if len(starts) < len(members) && len(members) == span.Last {
 			whole, err := r.Buckets(ctx, t, record.Range{Start: span.Start, End: span.End})

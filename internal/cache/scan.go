@@ -172,7 +172,7 @@ func (s *scan) round(ctx context.Context, n int) error {
 func (s *scan) parts(ctx context.Context, start time.Time, cursor uint64) error {
 	key := bucketKey(s.table, startText(start))
 	for {
-		pairs, next, err := s.client.HScan(ctx, key, cursor, "", s.scanned(min(s.room(), maxScan))).Result()
+		pairs, next, err := s.client.HScan(ctx, key, cursor, "", min(s.room(), maxScan)).Result()
 		if err != nil {
 			return explain(err, s.table)
 		}

@@ -14,11 +14,13 @@ type Form struct {
 
 // NewForm returns the form of the records in the bucket of a table that begins at start.
 func NewForm(table string, start time.Time) Form {
-	empty := Record{Table: table, Start: start}
-	head := string(empty.appendHead(nil))
-	names := string(appendNames(nil, table, ""))
-	names = names[:strings.LastIndex(names, `"",`)]
-	return Form{names: names, start: strings.TrimSuffix(strings.TrimPrefix(head, names+`""`), `""`)}
+	return Form{names: strings.TrimSuffix(string(appendNames(nil, table, "")), `""`)}.At(start)
+}
+
+// At returns the form of the records in another bucket of the table.
+func (f Form) At(start time.Time) Form {
+	f.start = string(appendAgent(make([]byte, 0, 96), start))
+	return f
 }
 
 // Matches reports whether text is one JSON object in valid UTF-8 that begins as [Record.AppendJSON] writes a record of the

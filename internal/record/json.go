@@ -37,13 +37,8 @@ func (r *Record) AppendJSON(dst []byte) []byte {
 
 // appendHead appends the members before the tags.
 func (r *Record) appendHead(dst []byte) []byte {
-	start := r.Start.UTC()
 	dst = appendNames(dst, r.Table, r.Field)
-	dst = append(dst, '"')
-	dst = start.AppendFormat(dst, time.RFC3339Nano)
-	dst = append(dst, `","time":`...)
-	dst = strconv.AppendInt(dst, start.UnixMilli(), 10)
-	dst = append(dst, `,"agent":`...)
+	dst = appendAgent(dst, r.Start)
 	dst = appendString(dst, r.Agent)
 	if r.Replica != "" {
 		dst = append(dst, `,"replica":`...)
@@ -67,13 +62,22 @@ func (r *Record) appendHead(dst []byte) []byte {
 // escaped.
 const finalMember = `,"final":true`
 
-// appendNames appends the start of a record's JSON, up to the value of time_bucket.
+// appendNames appends the start of a record's JSON, up to the value of field_name.
 func appendNames(dst []byte, table, field string) []byte {
 	dst = append(dst, `{"table_name":`...)
 	dst = appendString(dst, table)
 	dst = append(dst, `,"field_name":`...)
-	dst = appendString(dst, field)
-	return append(dst, `,"time_bucket":`...)
+	return appendString(dst, field)
+}
+
+// appendAgent appends the members after that, with the comma before them, up to the value of agent.
+func appendAgent(dst []byte, start time.Time) []byte {
+	start = start.UTC()
+	dst = append(dst, `,"time_bucket":"`...)
+	dst = start.AppendFormat(dst, time.RFC3339Nano)
+	dst = append(dst, `","time":`...)
+	dst = strconv.AppendInt(dst, start.UnixMilli(), 10)
+	return append(dst, `,"agent":`...)
 }
 
 // appendTag appends a tag as a member of the object, with the comma before it.
@@ -82,6 +86,16 @@ func appendTag(dst []byte, tag series.Tag) []byte {
 	dst = appendString(dst, tag.Key)
 	dst = append(dst, ':')
 	return appendString(dst, tag.Value)
+}
+
+// AppendSeries appends the field and the tags of a record to dst as [Outline] has them, Field and then Tags, and returns the
+// extended slice. The tags are those of [Record.JSONTags].
+func AppendSeries(dst []byte, field string, tags []series.Tag) []byte {
+	dst = appendString(dst, field)
+	for _, tag := range tags {
+		dst = appendTag(dst, tag)
+	}
+	return dst
 }
 
 // JSONTags returns the tags in ascending order of keys, under the names that [Record.AppendJSON] gives them: a tag whose

@@ -4,6 +4,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -28,6 +29,7 @@ func TestAnOutlineHasThePartsOfARecord(t *testing.T) {
 		got, ok := form.Outline(string(r.AppendJSON(nil)))
 		require.True(t, ok)
 		require.Equal(t, c.want, got)
+		require.Equal(t, got.Field+got.Tags, string(record.AppendSeries(nil, r.Field, r.JSONTags())))
 	}
 	_, ok := form.Outline("{}")
 	require.False(t, ok)
@@ -36,6 +38,12 @@ func TestAnOutlineHasThePartsOfARecord(t *testing.T) {
 	got, ok := form.Outline(mixed)
 	require.True(t, ok)
 	require.Equal(t, `,"host":"h","count":-6,"mean":1.5e-09,"zone":"z"`, got.Tags, "the tags of another program may come later")
+}
+
+func TestTheFormOfAnotherBucket(t *testing.T) {
+	t.Parallel()
+	later := formStart.Add(time.Hour)
+	require.Equal(t, record.NewForm(`analytics_"t`, later), record.NewForm(`analytics_"t`, formStart).At(later))
 }
 
 func TestOutlinesOfOneSeries(t *testing.T) {

@@ -16,13 +16,14 @@ type TableInfo struct {
 }
 
 // Range selects buckets of a table by their starts, in [Start, End). A zero time is no bound. If Last is above 0, only the
-// newest Last of these buckets are selected. The zero Range selects all.
+// newest Last of these buckets are selected, and if First is above 0, only the oldest First of them. At most one of the two is
+// above 0. The zero Range selects all.
 type Range struct {
-	Start, End time.Time
-	Last       int
+	Start, End  time.Time
+	Last, First int
 }
 
-// Contains reports whether start is in [r.Start, r.End). It ignores Last.
+// Contains reports whether start is in [r.Start, r.End). It ignores Last and First.
 func (r Range) Contains(start time.Time) bool {
 	return (r.Start.IsZero() || !start.Before(r.Start)) && (r.End.IsZero() || start.Before(r.End))
 }

@@ -40,6 +40,11 @@ type Plan struct {
 	// Ended is used if Wanted selects final records: a record without a state counts as final if its bucket begins at or
 	// before this time.
 	Ended time.Time
+	// Only, unless it is nil, selects the series and fields that are merged, for each bucket of the result. The tags are those of
+	// [record.Record.JSONTags]. It must not keep them.
+	Only func(start time.Time, field string, tags []series.Tag) bool
+	// Apart keeps the records of agents and of replicas apart, instead of adding agents up and ignoring all replicas but one.
+	Apart bool
 	// Grouped drops the tags whose keys are not in GroupBy, and merges the series that then have the same tags. A series
 	// without a tag of GroupBy is in the group without that tag.
 	Grouped bool
@@ -77,8 +82,17 @@ type Rollup struct {
 	fullest map[replicated]int
 }
 
-// identity identifies the summaries that belong together.
+// identity identifies the summaries that belong together. If they are kept apart by agents, tags contains the agent and the
+// replica too.
 type identity struct{ tags, field string }
+
+// identity returns the identity of a part, given a text of its tags.
+func (p *Plan) identity(tags string, part *record.SummaryPart) identity {
+	if p.Apart {
+		tags = string(series.AppendEscaped(append(series.AppendEscaped([]byte(tags+"|"), part.Agent), '|'), part.Replica))
+	}
+	return identity{tags, part.Field}
+}
 
 // replicated identifies the replicas of one record.
 type replicated struct {
@@ -97,6 +111,7 @@ type group struct {
 	tags    []series.Tag
 	field   string
 	agent   string // the agent of all parts, or empty if they have several
+	replica string // that of all parts if they are kept apart, or else empty
 	parts   int
 	state   record.State
 	summary stats.Summary
@@ -112,8 +127,8 @@ func New(p *Plan, yield func(*record.Record) error) *Rollup {
 	return r
 }
 
-// Add adds the parts of the stored bucket that begins at start. Buckets come in ascending order, each once. Add yields the
-// records of earlier buckets of the result. It keeps no part. After an error the roll-up cannot be used again.
+// Add adds the parts of the stored bucket that begins at start. Each bucket comes once, and all that belong to one bucket of the
+// result come one after another. Add yields the records of the bucket of the result before. It keeps no part. After an error the roll-up cannot be used again.
 //
 // The error wraps [ErrNoSummary] if a part has no summary, [stats.ErrFormat] if its bytes are not one, and [ErrTooMany] if
 // the bucket of the result has more than MaxGroups records.
@@ -122,13 +137,9 @@ func (r *Rollup) Add(start time.Time, parts []record.SummaryPart) error {
 		return err
 	}
 	parts = r.wanted(start, parts)
-	parts, err := r.wantedReplicas(start, parts)
+	parts, ignored, err := r.countReplicas(start, parts)
 	if err != nil {
 		return err
-	}
-	ignored, at, err := r.replicas(parts)
-	if err != nil {
-		return in(start, &parts[at], err)
 	}
 	for i := range parts {
 		if ignored != nil && ignored[i] {
@@ -226,21 +237,25 @@ func (r *Rollup) replicas(parts []record.SummaryPart) (ignored []bool, at int, e
 
 func isReplica(p record.SummaryPart) bool { return p.Replica != "" }
 
-// wantedReplicas returns the parts whose fields and series are wanted if some parts are replicas, so that the summaries of the
-// others are not read, or else all parts.
-func (r *Rollup) wantedReplicas(start time.Time, parts []record.SummaryPart) (kept []record.SummaryPart, err error) {
-	if !slices.ContainsFunc(parts, isReplica) {
-		return parts, nil
+// countReplicas returns which parts are ignored, as replicas does. If some parts are replicas, it leaves out the parts whose
+// fields and series are not wanted, so that their summaries are not read.
+func (r *Rollup) countReplicas(start time.Time, parts []record.SummaryPart) (kept []record.SummaryPart, ignored []bool, err error) {
+	if r.plan.Apart || !slices.ContainsFunc(parts, isReplica) {
+		return parts, nil, nil
 	}
 	for i := range parts {
 		switch g, err := r.group(&parts[i]); {
 		case err != nil:
-			return nil, in(start, &parts[i], err)
+			return nil, nil, in(start, &parts[i], err)
 		case g != nil:
 			kept = append(kept, parts[i])
 		}
 	}
-	return kept, nil
+	ignored, at, err := r.replicas(kept)
+	if err != nil {
+		return nil, nil, in(start, &kept[at], err)
+	}
+	return kept, ignored, nil
 }
 
 // fuller reports whether replica p, of n values, is used rather than q, of m values.
@@ -299,7 +314,7 @@ func earlier(a, b record.State) record.State {
 
 // group returns the group of a part, or nil if its field or series is not wanted.
 func (r *Rollup) group(p *record.SummaryPart) (*group, error) {
-	id := identity{p.Tags, p.Field}
+	id := r.plan.identity(p.Tags, p)
 	if g, known := r.members[id]; known {
 		return g, nil
 	}
@@ -316,19 +331,22 @@ func (r *Rollup) groupOf(p *record.SummaryPart) (*group, error) {
 		return nil, nil //nolint:nilnil // not wanted
 	}
 	tags, err := r.tagsOf(p.Tags)
-	if err != nil || !r.matches(tags) {
+	if err != nil || !r.matches(tags) || r.plan.Only != nil && !r.plan.Only(r.start, p.Field, tags) {
 		return nil, err
 	}
 	if r.plan.Grouped {
 		tags = slices.DeleteFunc(slices.Clone(tags), func(tag series.Tag) bool { return !slices.Contains(r.plan.GroupBy, tag.Key) })
 	}
-	key := identity{string(series.AppendTags(nil, tags)), p.Field}
+	key := r.plan.identity(string(series.AppendTags(nil, tags)), p)
 	g := r.groups[key]
 	if g == nil {
 		if len(r.groups) == r.plan.MaxGroups {
 			return nil, fmt.Errorf("%w: the bucket %s has more than %d", ErrTooMany, r.start.UTC().Format(time.RFC3339Nano), r.plan.MaxGroups)
 		}
 		g = r.newGroup(tags, p.Field)
+		if r.plan.Apart {
+			g.replica = p.Replica
+		}
 		r.groups[key] = g
 	}
 	return g, nil
@@ -377,7 +395,7 @@ func (r *Rollup) newGroup(tags []series.Tag, field string) *group {
 	return g
 }
 
-// flush yields the records of the bucket, by field and then by tags, and ends the bucket.
+// flush yields the records of the bucket, by field, tags and agent, and ends the bucket.
 func (r *Rollup) flush() error {
 	order := make([]identity, 0, len(r.groups))
 	for key := range r.groups {
@@ -404,7 +422,7 @@ func (r *Rollup) flush() error {
 // fill makes rec the record of a group.
 func (r *Rollup) fill(rec *record.Record, g *group) {
 	*rec = record.Record{
-		Table: r.plan.Table, Field: g.field, Agent: g.agent, Tags: g.tags, Start: r.start.UTC(), State: g.state, Stats: rec.Stats[:0],
+		Table: r.plan.Table, Field: g.field, Agent: g.agent, Replica: g.replica, Tags: g.tags, Start: r.start.UTC(), State: g.state, Stats: rec.Stats[:0],
 	}
 	if grid := r.plan.Grid; grid != nil && g.state == record.Final && time.Unix(0, grid.End(r.start.UnixNano())).After(r.plan.Complete) {
 		rec.State = record.Open // more stored buckets will come

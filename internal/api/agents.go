@@ -1,0 +1,219 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/rollup"
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
+)
+
+// settle returns the records of the current bucket from its entries, which are sorted: one for each series and field, unless
+// the query wants the records of each agent. It reuses the memory of the entries.
+func (a *answer) settle(entries []entry) []entry {
+	if a.apart || a.rolling != nil {
+		return entries
+	}
+	settled := entries[:0]
+	for len(entries) > 0 {
+		n := sameSeries(entries)
+		if e, ok := a.one(entries[:n]); ok {
+			settled = append(settled, e)
+		}
+		entries = entries[n:]
+	}
+	return settled
+}
+
+// one returns the record of a series and field from those of its agents: the fullest replica if there is one agent, else one to
+// be merged later. It returns false if the query wants final records and the values of an agent are not final.
+func (a *answer) one(records []entry) (e entry, ok bool) {
+	if len(records) == 1 {
+		return records[0], a.isFinal(&records[0])
+	}
+	counted := true
+	var chosen []entry
+	for i := range records {
+		r := &records[i]
+		if i == 0 || r.Agent != records[i-1].Agent {
+			chosen = append(chosen, *r)
+			continue
+		}
+		last := &chosen[len(chosen)-1]
+		fuller, known := isFuller(r, last)
+		if counted = counted && known; fuller {
+			*last = *r
+		}
+	}
+	if slices.ContainsFunc(chosen, func(e entry) bool { return !a.isFinal(&e) }) {
+		return e, false
+	}
+	if e = chosen[0]; len(chosen) == 1 && counted {
+		return e, true
+	}
+	e.merged = true
+	for i := range records {
+		e.stats = records[i].AppendStatNames(e.stats)
+	}
+	return e, true
+}
+
+// isFuller reports whether a replica has more values than another one: among equally full ones a final record is preferred to
+// an open one, then the first in order. It returns known false if a record has no statistic count.
+func isFuller(r, other *entry) (fuller, known bool) {
+	n, ok := r.Count()
+	m, okOther := other.Count()
+	if !ok || !okOther {
+		return false, false
+	}
+	if n != m {
+		return n > m, true
+	}
+	if a, b := record.StateOf(r.text) == record.Final, record.StateOf(other.text) == record.Final; a != b {
+		return a, true
+	}
+	return r.Replica < other.Replica, true
+}
+
+// isFinal reports whether an entry is final, or the query does not want final records only.
+func (a *answer) isFinal(e *entry) bool {
+	return !a.final || a.rolling != nil || a.timeline.isFinal(a.current.start, e.text)
+}
+
+// merging are the records of a bucket that are merged from the summaries of several agents.
+type merging struct {
+	start  time.Time
+	bucket int // its index in answer.kept
+	series map[string]mergedRecord
+}
+
+// mergedRecord is a record that is made by merging.
+type mergedRecord struct {
+	place int      // among the records of its bucket
+	stats []string // the names of its statistics
+}
+
+// note remembers the records of a bucket that are merged later. The bucket is the next one in a.kept.
+func (a *answer) note(start time.Time, entries []entry) {
+	var m merging
+	for i := range entries {
+		e := &entries[i]
+		if !e.merged {
+			continue
+		}
+		if m.series == nil {
+			m = merging{start: start, bucket: len(a.kept), series: make(map[string]mergedRecord)}
+			a.merging = append(a.merging, m)
+		}
+		m.series[e.Field+e.Tags] = mergedRecord{place: i, stats: e.stats}
+	}
+}
+
+// mergeAgents makes the records of an answer that are merged from those of several agents.
+func (s *server) mergeAgents(ctx context.Context, a *answer) error {
+	if len(a.merging) == 0 {
+		return nil
+	}
+	m := merger{answer: a, at: make(map[time.Time]*merging, len(a.merging))}
+	starts := make([]time.Time, 0, len(a.merging))
+	for i := range a.merging {
+		b := &a.merging[i]
+		starts = append(starts, b.start)
+		m.at[b.start.UTC()] = b
+	}
+	plan := rollup.Plan{
+		Table: a.table.Name, Wanted: record.Wanted{Fields: a.fields, Tags: a.tags}, Selection: m.selection(),
+		ExactLimit: stats.DefaultExactLimit, MaxGroups: s.MaxScanned, Only: m.only,
+	}
+	if err := a.work.grow(rollupBytes); err != nil {
+		return err
+	}
+	merged := rollup.New(&plan, m.put)
+	_, err := s.addSummaries(ctx, a.table, starts, a.work, func(b record.Summaries) error { return merged.Add(b.Start, b.Parts) })
+	if err == nil {
+		err = merged.Close()
+	}
+	a.work.shrink(rollupBytes)
+	switch {
+	case errors.Is(err, rollup.ErrNoSummary):
+		return unmergeable{what: err.Error(), agents: true}
+	case err != nil:
+		return s.rollupError(a.table, err)
+	}
+	m.finish()
+	return nil
+}
+
+// merger puts merged records into an answer.
+type merger struct {
+	*answer
+	at  map[time.Time]*merging // by the start of the bucket, in UTC
+	key []byte
+}
+
+// selection returns the statistics that any of the records has, and max_error.
+func (m *merger) selection() *stats.Selection {
+	names := []string{maxErrorName}
+	for _, b := range m.merging {
+		for _, r := range b.series {
+			for _, name := range r.stats {
+				if s, ok := record.ParseStatName(name); ok && !slices.Contains(names, s.String()) {
+					names = append(names, s.String())
+				}
+			}
+		}
+	}
+	sel, err := stats.NewSelection(names, stats.Linear)
+	if err != nil {
+		panic(err) // every name is that of a statistic, and occurs once
+	}
+	return sel
+}
+
+// find returns the record of a bucket, series and field that is merged.
+func (m *merger) find(start time.Time, field string, tags []series.Tag) (b *merging, r mergedRecord, ok bool) {
+	if b = m.at[start.UTC()]; b == nil {
+		return nil, r, false
+	}
+	m.key = record.AppendSeries(m.key[:0], field, tags)
+	r, ok = b.series[string(m.key)]
+	return b, r, ok
+}
+
+func (m *merger) only(start time.Time, field string, tags []series.Tag) bool {
+	_, _, ok := m.find(start, field, tags)
+	return ok
+}
+
+// put puts a merged record, with the statistics that the stored records have, into its place.
+func (m *merger) put(r *record.Record) error {
+	b, place, ok := m.find(r.Start, r.Field, r.Tags)
+	if !ok {
+		return fmt.Errorf("a record of field %q was merged that is not in the answer", r.Field)
+	}
+	r.Stats = slices.DeleteFunc(r.Stats, func(s record.Stat) bool { return s.Name != maxErrorName && !slices.Contains(place.stats, s.Name) })
+	text := string(r.AppendJSON(nil))
+	m.kept[b.bucket][place.place] = text
+	delete(b.series, string(m.key))
+	m.bytes += len(text) + 1
+	if m.bytes > m.maxBytes {
+		return m.tooManyBytes()
+	}
+	return m.grow(len(text) + 1 + textCost)
+}
+
+// finish removes the records that were not merged because they have expired meanwhile.
+func (m *merger) finish() {
+	for _, b := range m.merging {
+		if len(b.series) == 0 {
+			continue
+		}
+		m.records -= len(b.series)
+		m.kept[b.bucket] = slices.DeleteFunc(m.kept[b.bucket], func(text string) bool { return text == "" })
+	}
+}

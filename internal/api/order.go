@@ -1,0 +1,97 @@
+package api
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+)
+
+// entry is a record of the bucket that is being read.
+type entry struct {
+	record.Outline
+	text string
+	name string // of the record in its bucket, if the bucket has several parts
+	// merged means that the record is made from the summaries of several records later, with these statistics.
+	merged bool
+	stats  []string
+}
+
+// maxName is how many bytes of the names of a record decide its place in the order of an answer, so that a cursor is small.
+const maxName = 256
+
+// bounded returns a text that decides the place of a name: the name, or for a long one its beginning and a hash.
+func bounded(name string) string {
+	if len(name) <= maxName {
+		return name
+	}
+	hash := sha256.Sum256([]byte(name))
+	return name[:maxName] + string(hash[:16])
+}
+
+// compareNames compares the bounded concatenations of two pairs of names. No JSON string is the beginning of another one, so
+// short names need not be put together.
+func compareNames(a, b, c, d string) int {
+	if len(a)+len(b) <= maxName && len(c)+len(d) <= maxName {
+		return cmp.Or(strings.Compare(a, c), strings.Compare(b, d))
+	}
+	return strings.Compare(bounded(a+b), bounded(c+d))
+}
+
+// compareEntries compares the places of two records of a bucket: by field and tags, then by agent and replica. The place of a
+// record never changes, so that a cursor stays valid.
+func compareEntries(a, b entry) int {
+	if c := compareNames(a.Field, a.Tags, b.Field, b.Tags); c != 0 {
+		return c
+	}
+	return compareNames(a.Agent, a.Replica, b.Agent, b.Replica)
+}
+
+// compare compares the places of two records of a bucket in the order of the answer.
+func (a *answer) compare(x, y entry) int {
+	if a.descending {
+		return compareEntries(y, x)
+	}
+	return compareEntries(x, y)
+}
+
+// sameSeries returns how many of the first entries, which are sorted, are of one series and field.
+func sameSeries(entries []entry) int {
+	n := slices.IndexFunc(entries, func(e entry) bool { return !e.SameSeries(&entries[0].Outline) })
+	if n < 0 {
+		return len(entries)
+	}
+	return n
+}
+
+// place is the place of a record in the order of an answer. series and agent are bounded; agent is empty unless the query wants
+// the records of each agent.
+type place struct {
+	start         time.Time
+	series, agent string
+}
+
+// placeOf returns the place of a record.
+func (a *answer) placeOf(start time.Time, o *record.Outline) place {
+	p := place{start: start, series: bounded(o.Field + o.Tags)}
+	if a.apart {
+		p.agent = bounded(o.Agent + o.Replica)
+	}
+	return p
+}
+
+// passed reports whether a record is not after the place where the answer begins.
+func (a *answer) passed(start time.Time, o *record.Outline) bool {
+	if a.after == nil || !start.Equal(a.after.start) {
+		return false // the buckets before it are not read
+	}
+	p := a.placeOf(start, o)
+	c := cmp.Or(strings.Compare(p.series, a.after.series), strings.Compare(p.agent, a.after.agent))
+	if a.descending {
+		return c >= 0
+	}
+	return c <= 0
+}
