@@ -289,7 +289,7 @@ func (s *server) infos(ctx context.Context, entries []record.TableEntry) ([]tabl
 	}
 	wg.Wait()
 	if ctx.Err() != nil || !slices.Contains(errs, nil) {
-		return nil, away(errors.Join(append(errs, ctx.Err())...))
+		return nil, away(errors.Join(errors.Join(errs...), ctx.Err()))
 	}
 	return all, nil
 }
