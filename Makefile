@@ -120,6 +120,7 @@ attack: ## attack analytics-api beside a good client and print what it did (2 mi
 .PHONY: bench-api
 bench-api: ## measure requests of analytics-api beside a handler that writes one word, and on tables of 1,000,000 records
 	$(BENCH) -bench 'Served|TableSize' -benchtime 0.3s ./internal/api
+	$(BENCH) -bench 'Write$$' -benchtime 100x ./internal/cache
 
 .PHONY: bench
 bench: ## measure describe beside its neighbours, the whole process, summaries, state, cache and API (15 minutes)

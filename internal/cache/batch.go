@@ -38,8 +38,10 @@ type batch struct {
 	shown  []series.Tag // the tags whose keys were added last
 
 	// Of the last queue: the members of the table's names, and the answers to EXPIRE NX, nil on a server before Redis 7.
-	names []redis.Z
-	ttl   [versionTTL + 1]*redis.BoolCmd
+	names   []redis.Z
+	ttl     [versionTTL + 1]*redis.BoolCmd
+	indexed *redis.IntCmd // how many of the buckets were not in the index, of those that are not kept
+	version *redis.IntCmd
 }
 
 // Indices of the keys of a table in ttl.
@@ -59,9 +61,26 @@ type bucket struct {
 	revised   bool      // whether a record has a revision, which may be 0
 	revisions []redis.Z // of the records whose revision is above 0, by hash field
 
-	source []*record.Record  // the records in the order of the pairs; none for records that are written again
-	ttl    [2]*redis.BoolCmd // the answers to EXPIRE NX of the two hashes in the last queue, nil on a server before Redis 7
+	source []*record.Record // the records in the order of the pairs; none for records that are written again
+	held   *held            // what Redis has, if it was read
+
+	// How recent knows the bucket before the write.
+	kept  bool // whether it has the bucket
+	lives bool // whether the records that it has are in Redis, unless they are lost
+	fresh int  // how many different records it does not have
+
+	// Of the last queue.
+	added   [2][]*redis.IntCmd // how many fields were new to the two hashes
+	ttl     [3]*redis.BoolCmd  // the answers to EXPIRE NX of the two hashes and the revisions, nil on a server before Redis 7
+	indexed *redis.IntCmd      // whether the bucket was not in the index, nil unless it is kept
 }
+
+// The keys of a bucket, as indices.
+const (
+	recordsKey = iota
+	summariesKey
+	revisionsKey
+)
 
 // newBatch returns the batch of one or more records of one table. The batch keeps the summaries and the tags of the
 // records.
@@ -102,13 +121,7 @@ func (b *batch) add(to *bucket, r *record.Record) {
 	// If append allocates a new buffer, the slices of the old buffer stay valid.
 	at := len(b.json)
 	b.json = r.AppendJSON(b.json)
-	var field any = b.hashField(r)
-	revision := int64(-1)
-	if r.HasRevision {
-		revision = r.Revision
-	}
-	to.add(field, b.json[at:len(b.json):len(b.json)], r.Summary, revision)
-	to.source = append(to.source, r)
+	to.add(b.hashField(r), b.json[at:len(b.json):len(b.json)], r)
 	b.fields[r.Field] = true
 	if tags := r.JSONTags(); !slices.Equal(tags, b.shown) {
 		b.shown = tags
@@ -118,8 +131,18 @@ func (b *batch) add(to *bucket, r *record.Record) {
 	}
 }
 
-// add adds a record by its hash field. The revision is -1 for a record without one.
-func (p *bucket) add(field any, json, summary []byte, revision int64) {
+// add adds a record with its hash field and its JSON.
+func (p *bucket) add(field, json []byte, r *record.Record) {
+	revision := int64(-1)
+	if r.HasRevision {
+		revision = r.Revision
+	}
+	p.addText(field, json, r.Summary, revision)
+	p.source = append(p.source, r)
+}
+
+// addText adds a record by its texts. The revision is -1 for a record without one.
+func (p *bucket) addText(field any, json, summary []byte, revision int64) {
 	p.records = append(p.records, field, json)
 	p.summaries = append(p.summaries, field, summary)
 	p.revised = p.revised || revision >= 0
@@ -144,16 +167,23 @@ func (b *batch) queue(ctx context.Context, pipe redis.Pipeliner, t record.Table,
 	starts := make([]string, 0, len(b.buckets))
 	for _, part := range b.buckets {
 		part.queue(ctx, pipe, t, life)
-		index = append(index, redis.Z{Score: score(part.start), Member: part.text})
+		z := redis.Z{Score: score(part.start), Member: part.text}
+		if part.kept {
+			part.indexed = pipe.ZAdd(ctx, indexKey(t), z)
+		} else {
+			index = append(index, z)
+		}
 		expiries = append(expiries, redis.Z{Score: float64(expiry.UnixMilli()), Member: part.text})
 		starts = append(starts, part.text)
 	}
-	pipe.ZAdd(ctx, indexKey(t), index...)
+	if len(index) > 0 {
+		b.indexed = pipe.ZAdd(ctx, indexKey(t), index...)
+	}
 	life.extend(ctx, pipe, expiryKey(t), expiries...)
 	if b.names = b.namesUntil(float64(expiry.UnixMicro())); len(b.names) > 0 {
 		life.extend(ctx, pipe, namesKey(t), b.names...)
 	}
-	pipe.Incr(ctx, versionKey(t))
+	b.version = pipe.Incr(ctx, versionKey(t))
 	for i, key := range []string{indexTTL: indexKey(t), expiriesTTL: expiryKey(t), namesTTL: namesKey(t), versionTTL: versionKey(t)} {
 		b.ttl[i] = life.expire(ctx, pipe, key)
 	}
@@ -175,20 +205,32 @@ func (b *batch) namesUntil(expiry float64) []redis.Z {
 
 // queue adds the commands that write the records, summaries and revisions of the bucket.
 func (p *bucket) queue(ctx context.Context, pipe redis.Pipeliner, t record.Table, life lifetime) {
-	p.ttl[0] = set(ctx, pipe, bucketKey(t, p.text), p.records, life)
-	p.ttl[1] = set(ctx, pipe, summaryKey(t, p.text), p.summaries, life)
-	if len(p.revisions) > 0 {
-		pipe.ZAdd(ctx, revisionKey(t, p.text), p.revisions...)
+	for i, pairs := range [...][]any{recordsKey: p.records, summariesKey: p.summaries} {
+		key := [...]string{bucketKey(t, p.text), summaryKey(t, p.text)}[i]
+		p.added[i] = p.added[i][:0]
+		for part := range slices.Chunk(pairs, 2*maxFields) {
+			p.added[i] = append(p.added[i], pipe.HSet(ctx, key, part...))
+		}
+		p.ttl[i] = life.expire(ctx, pipe, key)
 	}
-	if p.revised { // even if no revision is above 0: an older set must expire together with its bucket
-		life.expire(ctx, pipe, revisionKey(t, p.text))
+	if !p.revised {
+		return
 	}
+	members := p.revisions
+	if p.held != nil && p.held.certain() && !p.held.proved {
+		members = append(slices.Clone(members), redis.Z{Member: proof})
+	}
+	if len(members) > 0 {
+		pipe.ZAdd(ctx, revisionKey(t, p.text), members...)
+	}
+	// Even if no revision is above 0, an older set must expire together with its bucket.
+	p.ttl[revisionsKey] = life.expire(ctx, pipe, revisionKey(t, p.text))
 }
 
-// set adds the commands that set the fields of a hash and its time to live. It returns what lifetime.expire returns.
-func set(ctx context.Context, pipe redis.Pipeliner, key string, pairs []any, life lifetime) *redis.BoolCmd {
-	for part := range slices.Chunk(pairs, 2*maxFields) {
-		pipe.HSet(ctx, key, part...)
+// new returns how many fields the last queue has added to one of the two hashes.
+func (p *bucket) new(key int) (n int) {
+	for _, added := range p.added[key] {
+		n += int(added.Val())
 	}
-	return life.expire(ctx, pipe, key)
+	return n
 }

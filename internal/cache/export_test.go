@@ -70,6 +70,6 @@ func NewKeeper(limit int64) (add func([]record.Record) func(), stats func() (kep
 	s := &tableState{buckets: make(map[string]*keptBucket)}
 	return func(records []record.Record) func() {
 		b := newBatch(records)
-		return func() { r.add(s, b, time.Unix(0, 0), time.Unix(0, 0), false) }
+		return func() { r.add(s, b, time.Unix(0, 0), time.Unix(0, 0), time.Unix(0, 0), false) }
 	}, r.stats
 }

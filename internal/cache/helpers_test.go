@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -139,6 +140,42 @@ func compat(t testing.TB, client redis.UniversalClient, table record.Table) []ma
 	var records []map[string]any
 	require.NoError(t, json.Unmarshal([]byte(text), &records))
 	return records
+}
+
+// keysOf returns all keys of a table that has these buckets, without the list of all tables.
+func keysOf(table record.Table, starts ...string) []string {
+	keys := []string{
+		table.String(), cache.IndexKey(table), cache.ExpiryKey(table), cache.NamesKey(table), cache.VersionKey(table), cache.Key(table, "w"),
+	}
+	for _, start := range starts {
+		keys = append(keys, cache.BucketKey(table, start), cache.SummaryKey(table, start), cache.RevisionKey(table, start))
+	}
+	return keys
+}
+
+// contentsOf returns the contents of keys by name, without times to live and the version. A sorted set has its members only,
+// as a repair may raise their scores, except for revisions.
+func contentsOf(t testing.TB, client redis.UniversalClient, keys []string) map[string]any {
+	t.Helper()
+	ctx := t.Context()
+	contents := make(map[string]any)
+	for _, key := range keys {
+		switch kind := client.Type(ctx, key).Val(); {
+		case strings.HasSuffix(key, ":ver") || strings.HasSuffix(key, ":w"):
+			contents[key] = kind
+		case kind == "hash":
+			contents[key] = client.HGetAll(ctx, key).Val()
+		case kind == "zset" && strings.Contains(key, ":r:"):
+			contents[key] = client.ZRangeWithScores(ctx, key, 0, -1).Val()
+		case kind == "zset":
+			members := client.ZRange(ctx, key, 0, -1).Val()
+			slices.Sort(members)
+			contents[key] = members
+		default:
+			contents[key] = client.Get(ctx, key).Val()
+		}
+	}
+	return contents
 }
 
 // clock is a wall clock that tests move.

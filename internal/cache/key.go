@@ -69,7 +69,7 @@ func revisionKey(t record.Table, start string) string { return derived(t, "r:"+s
 func indexKey(t record.Table) string                  { return derived(t, "idx") }      // sorted set of bucket starts
 func expiryKey(t record.Table) string                 { return derived(t, "exp") }      // sorted set of bucket starts by expiry time, in ms
 func namesKey(t record.Table) string                  { return derived(t, "names") }    // sorted set of fields and tag keys by expiry time, see minNameExpiry
-func versionKey(t record.Table) string                { return versionOf(member(t)) }   // number of writes
+func versionKey(t record.Table) string                { return versionOf(member(t)) }   // a number that each write increases, see Writer.advance
 func writersKey(t record.Table) string                { return derived(t, "w") }        // sorted set of the writers by the expiry of their last write, in µs
 func channel(t record.Table) string                   { return derived(t, "ch") }       // publishes the starts of changed buckets
 

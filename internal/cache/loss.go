@@ -18,10 +18,13 @@ import (
 //
 // When it writes: each writer has a member of its own in a set of the table, the mark. Its score is set by each write. If
 // the mark does not have the score of the last write, something was lost since. The version would not show this to each
-// of several agents, as the others increment it too. A key that the answer to EXPIRE NX shows to be new, although the
-// writer had written it before, was evicted.
+// of several agents, as the others increment it too. The answers also show which keys and hash fields were new, although
+// they should not be: they were evicted (noticeEvicted).
 //
 // At least every auditEvery: it looks for the mark and the keys of each table that it keeps records of (audit).
+//
+// A writer that finds a key evicted removes the marks of the others (tell), so that they write their records again too: they
+// could not notice it if this writer has made the key again.
 
 // expiryMargin is how long a key must have to live at least for its absence to be a loss: clocks differ.
 const expiryMargin = 10 * time.Second
@@ -67,24 +70,52 @@ func (m mark) queue(ctx context.Context, pipe redis.Pipeliner, t record.Table) *
 
 func microsText(score float64) string { return strconv.FormatFloat(score, 'f', -1, 64) }
 
-// notice notes what the answers to a successful transaction show to be lost. The caller holds the lock of the table.
-func (w *Writer) notice(s *tableState, b *batch, found *redis.StringSliceCmd, now time.Time) {
-	if found == nil || !s.expiry.After(now.Add(w.margin())) {
-		return
+// notice notes whether the answers to a successful transaction show that the table is not as this writer left it. The caller
+// holds the lock of the table.
+func (w *Writer) notice(s *tableState, found *redis.StringSliceCmd, now time.Time) {
+	if found != nil && s.expiry.After(now.Add(w.margin())) && !contains(found, w.member) {
+		s.lost.all = true
+		w.repairer.request(true)
 	}
-	s.lost.all = s.lost.all || !contains(found, w.member)
-	if !b.again { // otherwise the keys are made on purpose
-		s.lost.index = s.lost.index || isNew(b.ttl[indexTTL]) || isNew(b.ttl[expiriesTTL])
-		s.lost.names = s.lost.names || isNew(b.ttl[namesTTL])
-		for _, part := range b.buckets {
-			if (isNew(part.ttl[0]) || isNew(part.ttl[1])) && w.recent.has(s, part.text, now.Add(w.margin())) {
-				s.lost.add(part.text)
-			}
+}
+
+// noticeEvicted notes which keys the answers to a successful write show to be evicted. The caller holds the lock of the table.
+//
+// The keys of a table are made together, and so are those of a bucket and its place in the index. So a key is evicted if it was
+// new but others were not. A hash is also evicted if more of its fields were new than the writer does not keep, as another
+// writer may have made it again.
+func (w *Writer) noticeEvicted(s *tableState, b *batch) {
+	lost := loss{
+		index: isNew(b.ttl[indexTTL]) != isNew(b.ttl[expiriesTTL]),
+		names: isNew(b.ttl[namesTTL]) && !isNew(b.ttl[versionTTL]),
+	}
+	lost.index = lost.index || isNew(b.ttl[indexTTL]) && !isNew(b.ttl[versionTTL])
+	made := 0
+	for _, part := range b.buckets {
+		switch {
+		case part.isEvicted():
+			lost.add(part.text)
+		case part.indexed == nil && (isNew(part.ttl[recordsKey]) || isNew(part.ttl[summariesKey])):
+			made++
 		}
 	}
-	if s.lost.any() {
-		w.repairer.request(s.lost.all)
+	lost.untold = lost.any() || b.indexed != nil && made > int(b.indexed.Val())
+	if lost.any() {
+		s.lost.join(lost)
+		w.repairer.request(false)
 	}
+}
+
+// isEvicted reports whether a key of a bucket was evicted, of which the writer keeps records. A bucket that was not in the
+// index was removed because of MaxBuckets, by any agent.
+func (p *bucket) isEvicted() bool {
+	switch {
+	case !p.lives || p.indexed == nil || p.indexed.Val() > 0:
+		return false
+	case p.new(recordsKey) > p.fresh || p.new(summariesKey) > p.fresh:
+		return true
+	}
+	return isNew(p.ttl[revisionsKey]) && p.held != nil && (p.held.proved || len(p.held.revisions) > 0)
 }
 
 // isNew reports whether the answer to EXPIRE NX shows that the command before it made the key. It is false on a server
@@ -162,6 +193,7 @@ func (w *Writer) look(ctx context.Context, t record.Table, s *tableState, alive 
 		}
 	}
 	lost.compat = lost.compat || compat != nil && compat.Err() == nil
+	lost.untold = lost.untold || lost.index || lost.names
 	return lost, w.addEvicted(ctx, t, s, &lost, missing)
 }
 
@@ -184,6 +216,7 @@ func (w *Writer) addEvicted(ctx context.Context, t record.Table, s *tableState, 
 	for _, start := range living {
 		if missing[start] {
 			lost.add(start)
+			lost.untold = true
 			delete(missing, start)
 		}
 	}

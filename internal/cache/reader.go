@@ -174,7 +174,7 @@ func parseVersion(cmd *redis.StringCmd, t record.Table) (int64, error) {
 	return v, nil
 }
 
-// Version returns how often the table was written, which is 0 for a table that does not exist.
+// Version returns the version of the table, which each write increases and which is 0 for a table that does not exist.
 func (r *Reader) Version(ctx context.Context, t record.Table) (int64, error) {
 	get := r.client.Get(ctx, versionKey(t))
 	if err := get.Err(); err != nil && !errors.Is(err, redis.Nil) {
@@ -183,8 +183,8 @@ func (r *Reader) Version(ctx context.Context, t record.Table) (int64, error) {
 	return parseVersion(get, t)
 }
 
-// Index returns how often the table was written, which is 0 for a table that does not exist, and its buckets as
-// [Reader.Buckets] does. A write between the two readings changes the version but is in the buckets. An index with a
+// Index returns the version of the table, which each write increases and which is 0 for a table that does not exist, and
+// its buckets as [Reader.Buckets] does. A write between the two readings changes the version but is in the buckets. An index with a
 // bucket that begins or is sorted beyond the years 1 to 9999 is an error.
 func (r *Reader) Index(ctx context.Context, t record.Table, span record.Range) (version int64, starts []time.Time, err error) {
 	pipe := r.client.Pipeline()

@@ -58,12 +58,15 @@ type keptRecord struct {
 	json     int    // the length of the JSON
 	revision int64  // -1 for a record without one
 	open     bool
+	// known is true if Redis cannot have a higher revision, except one that another process of this agent has written.
+	known bool
 }
 
 func (k *keptRecord) size(field int) int64 { return int64(keptOverhead + field + cap(k.text)) }
 
-// add keeps the records of a batch that was written, or that waits. The caller holds the lock of the table.
-func (r *recent) add(s *tableState, b *batch, expiry, now time.Time, waits bool) {
+// add keeps the records of a batch that was written, or that waits. It sets what the batch has about the kept records before
+// that, where records that do not live beyond the time alive do not count. The caller holds the lock of the table.
+func (r *recent) add(s *tableState, b *batch, expiry, now, alive time.Time, waits bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.limit <= 0 {
@@ -75,19 +78,25 @@ func (r *recent) add(s *tableState, b *batch, expiry, now time.Time, waits bool)
 			k = &keptBucket{of: s, start: part.start, text: part.text, records: make(map[string]*keptRecord, len(part.source))}
 			s.buckets[part.text] = k
 		}
+		part.lives = !k.waits && k.expiry.After(alive)
+		part.fresh = 0
+		known := part.held != nil && part.held.certain() || !waits && part.new(recordsKey) == len(part.source)
 		k.expiry, k.written, k.waits = later(k.expiry, expiry), now, k.waits || waits
 		r.file(k)
 		for i, source := range part.source {
 			field, _ := part.records[2*i].([]byte)
 			json, _ := part.records[2*i+1].([]byte)
-			r.keep(k, field, json, source)
+			if k.records[string(field)] == nil {
+				part.fresh++
+			}
+			r.keep(k, field, json, source, known)
 		}
 		r.file(k)
 	}
 }
 
 // keep keeps a record, or counts it if there is no room. It never replaces a newer revision.
-func (r *recent) keep(k *keptBucket, field, json []byte, source *record.Record) {
+func (r *recent) keep(k *keptBucket, field, json []byte, source *record.Record, known bool) {
 	old := k.records[string(field)]
 	need := len(json) + len(source.Summary)
 	if old != nil && source.HasRevision && source.Revision < old.revision {
@@ -95,16 +104,18 @@ func (r *recent) keep(k *keptBucket, field, json []byte, source *record.Record) 
 	}
 	if old != nil && need <= cap(old.text) && cap(old.text) <= 2*need {
 		r.fill(k, old, json, source)
+		old.known = old.known || known
 		return
 	}
 	if old != nil {
+		known = known || old.known
 		r.remove(k, string(field), old)
 	}
 	if !r.makeRoom(int64(keptOverhead+len(field)+need), k) {
 		r.discard(k, 1)
 		return
 	}
-	kept := &keptRecord{text: make([]byte, 0, need)}
+	kept := &keptRecord{text: make([]byte, 0, need), known: known}
 	k.records[string(field)] = kept
 	size := kept.size(len(field))
 	k.size += size
@@ -218,13 +229,16 @@ func (r *recent) prune(s *tableState, expired, now time.Time) {
 	}
 }
 
-// settle notes that the records of these buckets are written.
+// settle notes that the records of these buckets are written, and that their revisions were compared with those in Redis.
 func (r *recent) settle(buckets []*keptBucket) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, k := range buckets {
 		if k.place != nil {
 			k.waits = false
+			for _, kept := range k.records {
+				kept.known = true
+			}
 			r.file(k)
 		}
 	}
@@ -239,12 +253,56 @@ func (r *recent) forget(s *tableState, start string) {
 	}
 }
 
-// has reports whether the bucket is kept and lives beyond the time.
+// has reports whether records of the bucket are kept that were written and live beyond the time.
 func (r *recent) has(s *tableState, start string, beyond time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	k := s.buckets[start]
-	return k != nil && k.expiry.After(beyond)
+	return k != nil && !k.waits && k.expiry.After(beyond)
+}
+
+// find notes which of the buckets of a batch are kept.
+func (r *recent) find(s *tableState, b *batch) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, part := range b.buckets {
+		part.kept = s.buckets[part.text] != nil
+	}
+}
+
+// knows reports whether Redis cannot have higher revisions of the records of a part of a batch than those that are kept.
+func (r *recent) knows(s *tableState, p *bucket) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	k := s.buckets[p.text]
+	if k == nil {
+		return false
+	}
+	for i, source := range p.source {
+		field, _ := p.records[2*i].([]byte)
+		if kept := k.records[string(field)]; source.HasRevision && (kept == nil || !kept.known) {
+			return false
+		}
+	}
+	return true
+}
+
+// revisions returns the revisions above 0 that are kept of the records of a part of a batch, by hash field.
+func (r *recent) revisions(s *tableState, p *bucket) map[string]int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	k := s.buckets[p.text]
+	if k == nil || !k.revised {
+		return nil
+	}
+	revisions := make(map[string]int64)
+	for i := range p.source {
+		field, _ := p.records[2*i].([]byte)
+		if kept := k.records[string(field)]; kept != nil && kept.revision > 0 {
+			revisions[string(field)] = kept.revision
+		}
+	}
+	return revisions
 }
 
 // buckets returns the kept buckets of a table that live beyond the time, ascending.

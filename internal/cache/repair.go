@@ -209,7 +209,12 @@ func (w *Writer) repair(ctx context.Context, t record.Table, s *tableState) (los
 			return lost, records, err
 		}
 	}
-	if w.compat != nil {
+	if lost.untold {
+		if err := w.tell(ctx, t, s, now); err != nil {
+			return lost, records, err
+		}
+	}
+	if w.compat != nil && (lost.compat || lost.isWritten() || lost.waiting) {
 		w.compat.mark(t, s.newest)
 	}
 	if lost.all || lost.index || lost.waiting { // without the version an agent may have removed the table from the catalogue
@@ -252,26 +257,68 @@ func (w *Writer) mendIndex(ctx context.Context, t record.Table, now time.Time) e
 	})
 }
 
+// tell removes the marks of the other writers of a table, at most once in auditEvery, so that they look for what they have lost.
+func (w *Writer) tell(ctx context.Context, t record.Table, s *tableState, now time.Time) error {
+	if local := w.o.Now(); local.Sub(s.told) < auditEvery {
+		s.lost.untold = true
+		return nil
+	}
+	next := s.mark.score(now.Add(w.o.Retention))
+	s.mark.try(next)
+	if err := w.transact(ctx, func(pipe redis.Pipeliner) {
+		pipe.ZRemRangeByScore(ctx, writersKey(t), "-inf", "+inf")
+		pipe.ZAdd(ctx, writersKey(t), redis.Z{Score: next, Member: w.member})
+		w.lifetime().expire(ctx, pipe, writersKey(t))
+	}); err != nil {
+		return err
+	}
+	s.mark.set(next)
+	s.told = w.o.Now()
+	return nil
+}
+
 // rewrite writes the kept records of the lost buckets, or of all buckets of the table. It returns how many it wrote.
 func (w *Writer) rewrite(ctx context.Context, t record.Table, s *tableState, lost loss, now time.Time) (records int, err error) {
 	kept := w.recent.buckets(s, now.Add(w.margin()))
 	if !lost.all && !lost.index {
 		kept = slices.DeleteFunc(kept, func(k *keptBucket) bool { return !lost.buckets[k.text] })
 	}
-	defer func() {
-		if err == nil {
-			w.recent.settle(kept)
+	for len(kept) > 0 {
+		n, size := 0, 0
+		for n < len(kept) && n < compatPipeline && size < maxRepaired {
+			size += len(kept[n].records)
+			n++
 		}
-	}()
-	if len(kept) == 0 {
-		return 0, nil
+		written, err := w.rewriteSome(ctx, t, s, kept[:n], now)
+		records += written
+		if err != nil {
+			return records, err
+		}
+		kept = kept[n:]
 	}
-	texts := make([]string, 0, len(kept))
+	return records, nil
+}
+
+// rewriteSome writes the records of kept buckets, except for those of which Redis has newer ones.
+func (w *Writer) rewriteSome(ctx context.Context, t record.Table, s *tableState, kept []*keptBucket, now time.Time) (records int, err error) {
+	starts, byStart := make([]string, 0, len(kept)), make(map[string]*keptBucket, len(kept))
 	for _, k := range kept {
-		texts = append(texts, k.text)
+		starts, byStart[k.text] = append(starts, k.text), k
 	}
-	stored, err := w.storedRevisions(ctx, t, texts)
+	found, err := w.hold(ctx, t, starts)
 	if err != nil {
+		return 0, err
+	}
+	newer := make(map[place]bool)
+	if err := w.eachRecord(ctx, t, starts, func(start, field, text string) {
+		found[start].learn(field, text)
+		if record := byStart[start].records[field]; record != nil && record.isOlder(text) {
+			newer[place{start, field}] = true
+		}
+	}); err != nil {
+		return 0, err
+	}
+	if _, err := w.mendRevisions(ctx, t, found); err != nil {
 		return 0, err
 	}
 	b := &batch{newest: s.newest, again: true}
@@ -285,7 +332,7 @@ func (w *Writer) rewrite(ctx context.Context, t record.Table, s *tableState, los
 		return err
 	}
 	for _, k := range kept {
-		for part := range k.parts(stored, maxRepaired) {
+		for part := range k.parts(found[k.text], newer, maxRepaired) {
 			b.buckets, size = append(b.buckets, part), size+len(part.records)/2
 			if size >= maxRepaired {
 				if err := flush(); err != nil {
@@ -294,24 +341,40 @@ func (w *Writer) rewrite(ctx context.Context, t record.Table, s *tableState, los
 			}
 		}
 	}
-	return records, flush()
+	if err := flush(); err != nil {
+		return records, err
+	}
+	w.recent.settle(kept)
+	return records, nil
 }
 
-// parts yields the kept records of a bucket in parts of at most n records, without those of which Redis has a newer
-// revision.
-func (k *keptBucket) parts(stored map[place]int64, n int) func(yield func(*bucket) bool) {
+// isOlder reports whether a stored record has a higher revision, or is final while the kept one is open, or has more values,
+// so that it was written later, by another process of the same agent.
+func (k *keptRecord) isOlder(stored string) bool {
+	if revision := record.RevisionOf(stored); revision != max(k.revision, 0) {
+		return revision > k.revision
+	}
+	own := string(k.text[:k.json])
+	if state, kept := record.StateOf(stored), record.StateOf(own); state != kept {
+		return state == record.Final
+	}
+	return record.CountOf(stored) > record.CountOf(own)
+}
+
+// parts yields the kept records of a bucket in parts of at most n records, without those of which Redis has newer ones.
+func (k *keptBucket) parts(h *held, newer map[place]bool, n int) func(yield func(*bucket) bool) {
 	return func(yield func(*bucket) bool) {
-		part := &bucket{start: k.start, text: k.text}
+		part := &bucket{start: k.start, text: k.text, held: h}
 		for field, kept := range k.records {
-			if kept.revision >= 0 && kept.revision < stored[place{k.text, field}] {
+			if newer[place{k.text, field}] || kept.revision >= 0 && kept.revision < h.revisions[field] {
 				continue
 			}
-			part.add(field, kept.text[:kept.json:kept.json], kept.text[kept.json:], kept.revision)
+			part.addText(field, kept.text[:kept.json:kept.json], kept.text[kept.json:], kept.revision)
 			if len(part.records) >= 2*n {
 				if !yield(part) {
 					return
 				}
-				part = &bucket{start: k.start, text: k.text}
+				part = &bucket{start: k.start, text: k.text, held: h}
 			}
 		}
 		if len(part.records) > 0 {

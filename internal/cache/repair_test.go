@@ -3,7 +3,6 @@ package cache_test
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -43,26 +42,10 @@ func eventually(t testing.TB, client redis.UniversalClient, table record.Table, 
 		"want %s", jsonOf(records...))
 }
 
-// dump returns the contents of all keys by name, without times to live and the version.
+// dump returns the contents of all keys: see contentsOf.
 func dump(t testing.TB, client redis.UniversalClient) map[string]any {
 	t.Helper()
-	ctx := t.Context()
-	contents := make(map[string]any)
-	for _, key := range client.Keys(ctx, "*").Val() {
-		switch kind := client.Type(ctx, key).Val(); {
-		case strings.HasSuffix(key, ":ver") || strings.HasSuffix(key, ":w"):
-			contents[key] = kind
-		case kind == "hash":
-			contents[key] = client.HGetAll(ctx, key).Val()
-		case kind == "zset":
-			members := client.ZRange(ctx, key, 0, -1).Val() // by their scores, which a repair may raise
-			slices.Sort(members)
-			contents[key] = members
-		default:
-			contents[key] = client.Get(ctx, key).Val()
-		}
-	}
-	return contents
+	return contentsOf(t, client, client.Keys(t.Context(), "*").Val())
 }
 
 func TestAfterTheLossOfAllDataTheOpenBucketsAndTheLastFinalOnesComeBack(t *testing.T) {
@@ -131,12 +114,7 @@ func TestEveryEvictedKeyComesBack(t *testing.T) {
 	for _, r := range []*record.Record{&open, &final} {
 		r.HasRevision, r.Revision = true, 1
 	}
-	compatKey := table.String()
-	keys := []string{
-		cache.BucketKey(table, "0"), cache.SummaryKey(table, "0"), cache.RevisionKey(table, "0"), cache.BucketKey(table, "60"), cache.SummaryKey(table, "60"),
-		cache.RevisionKey(table, "60"), cache.IndexKey(table), cache.ExpiryKey(table), cache.NamesKey(table), cache.VersionKey(table), cache.CatalogueKey,
-		cache.Key(table, "w"), compatKey,
-	}
+	keys := append(keysOf(table, "0", "60"), cache.CatalogueKey)
 	for _, key := range keys {
 		t.Run(key, func(t *testing.T) {
 			t.Parallel()

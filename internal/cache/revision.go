@@ -12,10 +12,18 @@ import (
 
 // A sorted set for each bucket holds the revisions above 0 of its records, by hash field. Most buckets are never
 // revised. So before it writes, a Put reads one set for each bucket in which a record has a revision, and most of
-// these sets are empty. It reads nothing for other buckets. The alternatives cost more: a revision in the record's
-// JSON would mean to read every record before it is written, and a comparison within Redis needs a script, which the
-// documented ACL does not allow. Only one agent writes a hash field, so no other write can come between the reading
-// and the writing.
+// these sets have no revisions. It reads nothing for other buckets. To read every record before it is written would cost
+// more, and a comparison within Redis needs a script, which the documented ACL does not allow. Only one agent writes a hash
+// field, so no other write can come between the reading and the writing.
+//
+// Redis may have evicted the set and kept the records, whose JSON has the revisions too. So the set has a proof that it is
+// complete: a member that a writer adds when it writes the first records of the bucket, or after it has read the JSON of
+// all. Without the proof, a record may be written if the bucket has no records, or if the writer knows the record: it wrote
+// it before, and that made a new hash field, or its revision was certain then. Otherwise the writer reads the JSON of the
+// bucket's records, once.
+
+// proof is the member of a set of revisions, by score 0, that the set is complete. A hash field has "|".
+const proof = "complete"
 
 // place identifies a record within its table: the start of its bucket, as text, and its field in the hash.
 type place struct{ start, field string }
@@ -24,73 +32,193 @@ func placeOf(r *record.Record) place {
 	return place{startText(r.Start), string(appendHashField(series.AppendTags(nil, r.Tags), r))}
 }
 
-// dropOutdated returns the records without those whose revision is lower than the stored one or than that of an equal
-// record earlier in the slice. It never drops a record without a revision, which cannot be compared. It does not
-// change the slice.
-func (w *Writer) dropOutdated(ctx context.Context, t record.Table, records []record.Record) ([]record.Record, error) {
-	if !slices.ContainsFunc(records, func(r record.Record) bool { return r.HasRevision }) {
-		return records, nil
+// held is what Redis has of the revisions of a bucket.
+type held struct {
+	exists    bool             // whether the bucket has records
+	proved    bool             // whether the set has the proof
+	read      bool             // whether the records were read, see learn
+	revisions map[string]int64 // above 0, by hash field
+	missing   map[string]int64 // those of them that only the records have
+}
+
+// certain reports whether revisions has those of all records.
+func (h *held) certain() bool { return h.proved || h.read || !h.exists }
+
+// lacks reports whether something is lost: the records of a bucket in which the writer keeps revised ones, or their revisions.
+func (h *held) lacks(kept map[string]int64) bool {
+	if h == nil || len(kept) == 0 {
+		return false
 	}
-	newest, err := w.revisions(ctx, t, records)
+	for field, revision := range kept {
+		if h.revisions[field] < revision {
+			return true
+		}
+	}
+	return !h.exists
+}
+
+// learn adds the revision of a stored record.
+func (h *held) learn(field, text string) {
+	h.read = true
+	revision := record.RevisionOf(text)
+	if revision <= h.revisions[field] {
+		return
+	}
+	if h.missing == nil {
+		h.missing = make(map[string]int64)
+	}
+	h.missing[field], h.revisions[field] = revision, revision
+}
+
+// dropOutdated removes the records from the batch whose revision is lower than the stored one, than that of the kept record or
+// than that of an equal record earlier in the batch. It never removes a record without a revision, which cannot be compared.
+// It returns how many it has removed.
+func (w *Writer) dropOutdated(ctx context.Context, t record.Table, s *tableState, b *batch) (dropped int, err error) {
+	var starts []string
+	for _, part := range b.buckets {
+		if part.revised {
+			starts = append(starts, part.text)
+		}
+	}
+	if len(starts) == 0 {
+		return 0, nil
+	}
+	found, err := w.hold(ctx, t, starts)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	if len(newest) == 0 && !slices.ContainsFunc(records, func(r record.Record) bool { return r.Revision > 0 }) {
-		return records, nil
+	if err := w.resolve(ctx, t, s, b, found); err != nil {
+		return 0, err
 	}
-	kept := make([]record.Record, 0, len(records))
-	for i := range records {
-		r := &records[i]
-		if r.HasRevision {
-			at := placeOf(r)
-			if r.Revision < newest[at] {
+	for _, part := range b.buckets {
+		part.held = found[part.text]
+		kept := w.recent.revisions(s, part)
+		dropped += part.dropOutdated(kept)
+		if part.held.lacks(kept) && w.recent.has(s, part.text, w.clock.now().Add(w.margin())) {
+			w.repairer.request(true) // for what is lost; a write may not show it
+		}
+	}
+	b.buckets = slices.DeleteFunc(b.buckets, func(part *bucket) bool { return len(part.records) == 0 })
+	return dropped, nil
+}
+
+// hold reads the sets of revisions of the buckets that begin at starts, and whether the buckets have records. It takes one
+// round trip.
+func (w *Writer) hold(ctx context.Context, t record.Table, starts []string) (map[string]*held, error) {
+	pipe := w.client.Pipeline()
+	sets, records := make([]*redis.ZSliceCmd, len(starts)), make([]*redis.StringCmd, len(starts))
+	for i, start := range starts {
+		sets[i] = pipe.ZRangeByScoreWithScores(ctx, revisionKey(t, start), &redis.ZRangeBy{Min: "0", Max: "+inf"})
+		records[i] = pipe.Get(ctx, bucketKey(t, start))
+	}
+	_, _ = pipe.Exec(ctx) // the error of each command is checked below
+	found := make(map[string]*held, len(starts))
+	for i, start := range starts {
+		if err := sets[i].Err(); err != nil {
+			return nil, err
+		}
+		exists, err := existence(records[i].Err())
+		if err != nil {
+			return nil, err
+		}
+		h := &held{exists: exists, revisions: make(map[string]int64)}
+		for _, z := range sets[i].Val() {
+			switch field, _ := z.Member.(string); {
+			case z.Score > 0:
+				h.revisions[field] = int64(z.Score)
+			case field == proof:
+				h.proved = true
+			}
+		}
+		found[start] = h
+	}
+	return found, nil
+}
+
+// resolve reads the records of the buckets whose revisions are in doubt, and completes their sets.
+func (w *Writer) resolve(ctx context.Context, t record.Table, s *tableState, b *batch, found map[string]*held) error {
+	var doubtful []string
+	for _, part := range b.buckets {
+		if h := found[part.text]; h != nil && !h.certain() && !w.recent.knows(s, part) {
+			doubtful = append(doubtful, part.text)
+		}
+	}
+	err := w.eachRecord(ctx, t, doubtful, func(start, field, text string) { found[start].learn(field, text) })
+	if err != nil {
+		return err
+	}
+	mended, err := w.mendRevisions(ctx, t, found)
+	if mended {
+		w.o.Restored(1, 0)
+	}
+	return err
+}
+
+// eachRecord calls yield for each record of the buckets that begin at starts.
+func (w *Writer) eachRecord(ctx context.Context, t record.Table, starts []string, yield func(start, field, text string)) error {
+	for part := range slices.Chunk(starts, compatPipeline) {
+		pipe := w.client.Pipeline()
+		reads := make([]*redis.MapStringStringCmd, len(part))
+		for i, start := range part {
+			reads[i] = pipe.HGetAll(ctx, bucketKey(t, start))
+		}
+		if _, err := pipe.Exec(ctx); err != nil {
+			return err
+		}
+		for i, start := range part {
+			for field, text := range reads[i].Val() {
+				yield(start, field, text)
+			}
+		}
+	}
+	return nil
+}
+
+// mendRevisions adds the revisions that only the records have to the sets. It returns whether there were any.
+func (w *Writer) mendRevisions(ctx context.Context, t record.Table, found map[string]*held) (mended bool, err error) {
+	for _, h := range found {
+		mended = mended || len(h.missing) > 0
+	}
+	if !mended {
+		return false, nil
+	}
+	return true, w.transact(ctx, func(pipe redis.Pipeliner) {
+		for start, h := range found {
+			if len(h.missing) == 0 {
 				continue
 			}
-			if r.Revision > 0 {
-				newest[at] = r.Revision
+			members := append(make([]redis.Z, 0, 1+len(h.missing)), redis.Z{Member: proof})
+			for field, revision := range h.missing {
+				members = append(members, redis.Z{Score: float64(revision), Member: field})
 			}
+			pipe.ZAdd(ctx, revisionKey(t, start), members...)
+			w.lifetime().expire(ctx, pipe, revisionKey(t, start))
+			h.proved = true
 		}
-		kept = append(kept, *r)
-	}
-	return kept, nil
+	})
 }
 
-// revisions returns the stored revisions above 0 in the buckets of the records that have a revision.
-func (w *Writer) revisions(ctx context.Context, t record.Table, records []record.Record) (map[place]int64, error) {
-	var starts []string
-	seen := make(map[string]bool)
-	var last *record.Record
-	for i := range records {
-		r := &records[i]
-		if !r.HasRevision || last != nil && last.Start.Equal(r.Start) {
-			continue
-		}
-		last = r
-		if start := startText(r.Start); !seen[start] {
-			seen[start] = true
-			starts = append(starts, start)
-		}
+// dropOutdated removes the records whose revision is lower than the highest known one, which is in held, in kept or in a
+// record before. It returns how many it has removed.
+func (p *bucket) dropOutdated(kept map[string]int64) (dropped int) {
+	if p.held == nil || len(p.revisions) == 0 && len(p.held.revisions) == 0 && len(kept) == 0 {
+		return 0
 	}
-	return w.storedRevisions(ctx, t, starts)
-}
-
-// storedRevisions returns the stored revisions above 0 in the buckets that begin at starts.
-func (w *Writer) storedRevisions(ctx context.Context, t record.Table, starts []string) (map[place]int64, error) {
-	pipe := w.client.Pipeline()
-	cmds := make([]*redis.ZSliceCmd, len(starts))
-	for i, start := range starts {
-		cmds[i] = pipe.ZRangeByScoreWithScores(ctx, revisionKey(t, start), &redis.ZRangeBy{Min: "1", Max: "+inf"})
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, err
-	}
-	revisions := make(map[place]int64)
-	for i, cmd := range cmds {
-		for _, z := range cmd.Val() {
-			if field, ok := z.Member.(string); ok {
-				revisions[place{starts[i], field}] = int64(z.Score)
+	newest := make(map[string]int64)
+	all := *p
+	p.records, p.summaries, p.source, p.revisions = nil, nil, nil, nil
+	for i, r := range all.source {
+		field, _ := all.records[2*i].([]byte)
+		if r.HasRevision {
+			at := string(field)
+			if r.Revision < max(newest[at], all.held.revisions[at], kept[at]) {
+				dropped++
+				continue
 			}
+			newest[at] = max(newest[at], r.Revision)
 		}
+		json, _ := all.records[2*i+1].([]byte)
+		p.add(field, json, r)
 	}
-	return revisions, nil
+	return dropped
 }

@@ -85,10 +85,7 @@ func TestAShortRetentionDoesNotShortenATableOfSeveralAgents(t *testing.T) {
 			c.at.Add(1200)
 			put(t, short, table, rec(120, "g", "h", 1))
 			require.NoError(t, short.Settle(table, closing))
-			for _, key := range []string{
-				table.String(), cache.BucketKey(table, "60"), cache.SummaryKey(table, "60"), cache.RevisionKey(table, "60"), cache.IndexKey(table),
-				cache.ExpiryKey(table), cache.NamesKey(table), cache.VersionKey(table), cache.CatalogueKey,
-			} {
+			for _, key := range append(keysOf(table, "60"), cache.CatalogueKey) {
 				require.Greater(t, ttl(t, client, key), 59*time.Minute, key)
 			}
 			kept := []string{strconv.Itoa(slices.Index(order, long)), "g"}

@@ -19,6 +19,7 @@ type tableState struct {
 	newest  time.Time          // the newest bucket
 	names   map[string]float64 // the members of the table's names by their scores, see namesKey
 	lost    loss
+	told    time.Time // when other writers were last told of a loss, by the local clock
 
 	buckets map[string]*keptBucket // by their start as text, guarded by recent.mu
 }
@@ -30,6 +31,7 @@ type loss struct {
 	index   bool            // one of the index, the expiry times and the version
 	names   bool            // the names of fields and tags
 	compat  bool            // the compatibility value
+	untold  bool            // other writers do not know of the loss
 	buckets map[string]bool // these buckets, by their start as text
 }
 
@@ -38,12 +40,14 @@ func (l *loss) isWritten() bool {
 	return l.all || l.index || !l.waiting && (l.names || len(l.buckets) > 0)
 }
 
-func (l *loss) any() bool { return l.all || l.index || l.names || l.compat || len(l.buckets) > 0 }
+func (l *loss) any() bool {
+	return l.all || l.index || l.names || l.compat || l.untold || len(l.buckets) > 0
+}
 
 // join adds what o lists.
 func (l *loss) join(o loss) {
 	l.waiting, l.all, l.index = l.waiting || o.waiting, l.all || o.all, l.index || o.index
-	l.names, l.compat = l.names || o.names, l.compat || o.compat
+	l.names, l.compat, l.untold = l.names || o.names, l.compat || o.compat, l.untold || o.untold
 	for start := range o.buckets {
 		l.add(start)
 	}

@@ -116,8 +116,9 @@ func (w *Writer) Defer(t record.Table, records []record.Record) bool {
 	s := w.table(t)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b, expiry := newBatch(records), w.clock.now().Add(w.o.Retention)
-	w.recent.add(s, b, expiry, w.o.Now(), true)
+	b, now := newBatch(records), w.clock.now()
+	expiry := now.Add(w.o.Retention)
+	w.recent.add(s, b, expiry, w.o.Now(), now, true)
 	s.newest = later(s.newest, b.newest)
 	for _, name := range b.namesUntil(float64(expiry.UnixMicro())) {
 		s.name(name)
@@ -156,16 +157,17 @@ func (w *Writer) Put(ctx context.Context, t record.Table, records []record.Recor
 	if err := w.clock.compare(ctx, w.serverOf(ctx, t)); err != nil {
 		return err
 	}
-	current, err := w.dropOutdated(ctx, t, records)
+	b := newBatch(records)
+	outdated, err := w.dropOutdated(ctx, t, s, b)
 	if err != nil {
 		return err
 	}
-	if len(current) > 0 {
-		if err := w.put(ctx, t, s, newBatch(current)); err != nil {
+	if len(b.buckets) > 0 {
+		if err := w.put(ctx, t, s, b); err != nil {
 			return err
 		}
 	}
-	w.outdated.Add(int64(len(records) - len(current)))
+	w.outdated.Add(int64(outdated))
 	return nil
 }
 
@@ -182,11 +184,14 @@ func (w *Writer) check(t record.Table) error {
 
 // put writes a batch, and then the entry in the catalogue.
 func (w *Writer) put(ctx context.Context, t record.Table, s *tableState, b *batch) error {
-	expiry := w.clock.now().Add(w.o.Retention)
+	now := w.clock.now()
+	expiry := now.Add(w.o.Retention)
+	w.recent.find(s, b)
 	if err := w.send(ctx, t, s, b, expiry); err != nil {
 		return err
 	}
-	w.recent.add(s, b, expiry, w.o.Now(), false)
+	w.recent.add(s, b, expiry, w.o.Now(), now.Add(w.margin()), false)
+	w.noticeEvicted(s, b)
 	w.repairer.begin()
 	err := w.enter(ctx, t, expiry)
 	switch {
@@ -217,10 +222,25 @@ func (w *Writer) send(ctx context.Context, t record.Table, s *tableState, b *bat
 	}); err != nil {
 		return err
 	}
-	w.notice(s, b, found, now)
+	w.notice(s, found, now)
 	s.mark.set(next)
 	s.wrote(b, expiry, w.o.Now())
-	return nil
+	return w.advance(ctx, t, b.version.Val())
+}
+
+// minVersion is the lowest version of a table whose versions begin with a time. A lower one was incremented from nothing, or by
+// an older writer.
+const minVersion = 1e14
+
+// advance raises the version of a table to the time in microseconds, if it is a low one. So a version that a reader has seen
+// never comes again after Redis has lost it: nobody writes a table a million times in a second.
+func (w *Writer) advance(ctx context.Context, t record.Table, version int64) error {
+	if version >= minVersion {
+		return nil
+	}
+	return w.transact(ctx, func(pipe redis.Pipeliner) {
+		w.lifetime().set(ctx, pipe, versionKey(t), strconv.FormatInt(w.clock.now().UnixMicro(), 10))
+	})
 }
 
 // transact runs the commands that queue adds in one transaction. It returns the error of the first command that

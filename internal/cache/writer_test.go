@@ -2,7 +2,6 @@ package cache_test
 
 import (
 	"fmt"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,13 +23,15 @@ func TestWritingAgainReplacesARecordOfTheSameAgentOnly(t *testing.T) {
 		w, table := writerOf(t, client, nil), newTable()
 		first, second, other := rec(60, "f", "h", 1), rec(60, "f", "h", 2), rec(60, "f", "h", 3)
 		other.Agent = "a2"
+		versions := []int64{0}
 		for _, r := range []record.Record{first, other, second, second} {
 			put(t, w, table, r)
+			version, _, err := cache.NewReader(client).Index(t.Context(), table, record.Range{})
+			require.NoError(t, err)
+			require.Greater(t, version, slices.Max(versions), "each write increases the version")
+			versions = append(versions, version)
 		}
 		require.Equal(t, jsonOf(second, other), all(t, client, table, record.Range{}))
-		version, _, err := cache.NewReader(client).Index(t.Context(), table, record.Range{})
-		require.NoError(t, err)
-		require.Equal(t, int64(4), version)
 	})
 }
 
@@ -108,10 +109,7 @@ func everyKeyExpiresAndSharesASlot(t *testing.T, client redis.UniversalClient, t
 	w := writerOf(t, client, nil)
 	put(t, w, table, revised(1, 1))
 	require.NoError(t, w.Close(closing))
-	keys := []string{
-		table.String(), cache.BucketKey(table, "60"), cache.SummaryKey(table, "60"), cache.RevisionKey(table, "60"), cache.IndexKey(table),
-		cache.ExpiryKey(table), cache.NamesKey(table), cache.VersionKey(table),
-	}
+	keys := keysOf(table, "60")
 	slots := make(map[int64]bool)
 	for _, key := range append(keys, cache.CatalogueKey) {
 		ttl, err := client.TTL(t.Context(), key).Result()
@@ -301,110 +299,4 @@ func TestPutReturnsTheAnswerToTheCommandThatRedisRefused(t *testing.T) {
 	err = cache.NewWriter(client, cache.Options{Retention: time.Hour}).Put(t.Context(), table, []record.Record{rec(60, "f", "h", 1)})
 	require.ErrorContains(t, err, "NOPERM")
 	require.ErrorContains(t, err, "'hset'")
-}
-
-// BenchmarkPut compares Put, with and without records that are kept, with the same hashes written by a plain client
-// ("layout"): no sets of revisions, names, expiry times and writers, no catalogue, and the JSON made before. All of them
-// write the same batch in turn, so that other load affects them equally; the results are medians. Each bucket is written ten
-// times, as those of open records are.
-func BenchmarkPut(b *testing.B) {
-	const size, periods = 1000, 10
-	for _, kind := range []record.State{record.Unmarked, record.Final} {
-		b.Run("state="+kind.String(), func(b *testing.B) {
-			client := server(b)
-			ways := make(map[string]func() error)
-			records := make([]record.Record, size)
-			for name, recent := range map[string]int64{"bare": 0, "kept": 64 << 20} {
-				w := writerOf(b, server(b), func(o *cache.Options) { o.CompatRecords, o.RecentBytes = 0, recent })
-				ways[name] = func() error { return w.Put(b.Context(), table, records) }
-			}
-			times := make(map[string][]float64)
-			for n := 0; b.Loop(); n++ {
-				for i := range records {
-					records[i] = rec(int64(n/periods)*10, fields[i%10], hosts[i/10], float64(n))
-					records[i].State, records[i].HasRevision, records[i].Summary = kind, kind == record.Final, summary
-				}
-				ways["layout"] = plainPut(b, client, records)
-				for name, write := range ways {
-					began := time.Now()
-					if err := write(); err != nil {
-						b.Fatal(err)
-					}
-					times[name] = append(times[name], float64(time.Since(began).Nanoseconds())/size)
-				}
-			}
-			for name, all := range times {
-				slices.Sort(all)
-				b.ReportMetric(all[len(all)/2], name+"-ns/record")
-			}
-		})
-	}
-}
-
-// plainPut returns a function that writes the hashes of a batch of one bucket. It makes the texts before.
-func plainPut(b *testing.B, client *redis.Client, records []record.Record) func() error {
-	b.Helper()
-	start := cache.StartText(records[0].Start)
-	hashes := make(map[string][]any)
-	for i := range records {
-		field := cache.HashField(records[i])
-		for key, text := range map[string][]byte{cache.BucketKey(table, start): records[i].AppendJSON(nil), cache.SummaryKey(table, start): records[i].Summary} {
-			hashes[key] = append(hashes[key], field, text)
-		}
-	}
-	return func() error {
-		_, err := client.TxPipelined(b.Context(), func(pipe redis.Pipeliner) error {
-			for key, pairs := range hashes {
-				for part := range slices.Chunk(pairs, 1000) {
-					pipe.HSet(b.Context(), key, part...)
-				}
-				pipe.Expire(b.Context(), key, time.Hour)
-			}
-			pipe.ZAdd(b.Context(), cache.IndexKey(table), redis.Z{Score: 1, Member: start})
-			return nil
-		})
-		return err
-	}
-}
-
-// BenchmarkKeep measures the time and the memory that it takes to keep records of new buckets.
-func BenchmarkKeep(b *testing.B) {
-	const size = 1000
-	var before, after runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	add, stats := cache.NewKeeper(1 << 40)
-	for n := 0; b.Loop(); n++ {
-		b.StopTimer()
-		records := make([]record.Record, size)
-		for i := range records {
-			records[i] = rec(int64(n)*10, fields[i%10], hosts[i/10], float64(n))
-			records[i].Summary = summary
-		}
-		keep := add(records)
-		b.StartTimer()
-		keep()
-	}
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	kept, bytes, _ := stats()
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(kept), "ns/record")
-	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(kept), "heap-B/record")
-	b.ReportMetric(float64(bytes)/float64(kept), "counted-B/record")
-	if kept != int64(b.N)*size {
-		b.Fatalf("%d records are kept, want %d", kept, b.N*size)
-	}
-}
-
-var (
-	fields  = numbered(10, "f")
-	hosts   = numbered(100, "h")
-	summary = make([]byte, 200)
-)
-
-func numbered(n int, prefix string) (names []string) {
-	for i := range n {
-		names = append(names, fmt.Sprint(prefix, i))
-	}
-	return names
 }

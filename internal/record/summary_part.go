@@ -1,6 +1,7 @@
 package record
 
 import (
+	"strconv"
 	"strings"
 	"time"
 )
@@ -42,4 +43,29 @@ func StateOf(text string) State {
 		return Open
 	}
 	return Unmarked
+}
+
+// RevisionOf returns the revision of a record from its JSON, 0 for a record without one. It does not parse the JSON: see
+// [StateOf].
+func RevisionOf(text string) int64 { return max(0, integerOf(text, Revision)) }
+
+// CountOf returns the statistic count of a record from its JSON, or -1 for a record without it. It does not parse the JSON:
+// see [StateOf].
+func CountOf(text string) int64 { return integerOf(text, countName) }
+
+// integerOf returns the value of a member that is an integer of 0 or more, or -1 if there is none.
+func integerOf(text, name string) int64 {
+	_, rest, ok := strings.Cut(text, `,"`+name+`":`)
+	if !ok {
+		return -1
+	}
+	end := strings.IndexAny(rest, ",}")
+	if end < 0 {
+		return -1
+	}
+	n, err := strconv.ParseInt(rest[:end], 10, 64)
+	if err != nil || n < 0 {
+		return -1
+	}
+	return n
 }

@@ -12,7 +12,7 @@ type TableEntry struct {
 type TableInfo struct {
 	Fields, TagKeys []string  // the described fields and the keys of tags, sorted
 	First, Last     time.Time // the starts of the first and the last bucket, zero if there is no bucket
-	Version         int64     // how often the table was written, 0 for a table that does not exist
+	Version         int64     // each write increases it; 0 for a table that does not exist
 }
 
 // Range selects buckets of a table by their starts, in [Start, End). A zero time is no bound. If Last is above 0, only the

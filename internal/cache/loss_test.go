@@ -1,0 +1,291 @@
+package cache_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+)
+
+// finalAt returns a final record of a bucket with a revision.
+func finalAt(start int64, field string, revision int64, value float64) record.Record {
+	r := of(record.Final, start, field, value)
+	r.HasRevision, r.Revision = true, revision
+	return r
+}
+
+// asAgent returns a record of another agent.
+func asAgent(r record.Record, name string) record.Record {
+	r.Agent = name
+	return r
+}
+
+// sameContents waits until keys have the contents and the times to live that they had before. It calls again before each look.
+func sameContents(t testing.TB, client redis.UniversalClient, before map[string]any, again func()) {
+	t.Helper()
+	keys := make([]string, 0, len(before))
+	for key := range before {
+		keys = append(keys, key)
+	}
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		again()
+		require.Equal(c, before, contentsOf(t, client, keys))
+		for _, key := range keys {
+			require.InDelta(c, time.Hour, ttl(t, client, key), float64(time.Minute), key)
+		}
+	}, 10*time.Second, 10*time.Millisecond)
+}
+
+// Redis may evict any key of a table at any time. Then late and older revisions come, and a late write of another agent. The
+// writes do not wait for the audit, which comes a minute later.
+func TestTheLossOfAnyKeyBetweenTwoWritesIsMended(t *testing.T) {
+	t.Parallel()
+	eachRedis(t, func(t *testing.T, client redis.UniversalClient) {
+		for place := range keysOf(table, "60", "120") {
+			table := newTable()
+			keys := keysOf(table, "60", "120")
+			key := keys[place]
+			t.Run(strings.ReplaceAll(key, table.Database, "db"), func(t *testing.T) {
+				t.Parallel()
+				w, other := keeping(t, client, nil), keeping(t, client, nil)
+				put(t, w, table, finalAt(60, "f", 2, 2), finalAt(60, "g", 1, 1), of(record.Open, 120, "f", 5), of(record.Open, 120, "g", 5))
+				put(t, other, table, asAgent(finalAt(60, "f", 3, 3), "a2"), asAgent(finalAt(120, "f", 1, 3), "a2"))
+				require.NoError(t, w.Settle(table, closing))
+				before := contentsOf(t, client, append(keys, cache.CatalogueKey))
+				require.Equal(t, int64(1), client.Del(t.Context(), key).Val())
+
+				put(t, other, table, asAgent(finalAt(60, "f", 1, 9), "a2"), asAgent(finalAt(120, "f", 0, 9), "a2"), asAgent(of(record.Open, 180, "f", 1), "a2"))
+				put(t, w, table, finalAt(60, "f", 1, 9), finalAt(60, "g", 0, 9), of(record.Open, 120, "f", 5))
+				put(t, other, table, asAgent(finalAt(60, "f", 2, 9), "a2"))
+				if key == cache.SummaryKey(table, "60") { // which no write touches
+					require.NoError(t, w.Audit(t.Context()))
+				}
+				require.Equal(t, []int64{2, 3}, []int64{w.Outdated(), other.Outdated()})
+				delete(before, cache.IndexKey(table)) // these have another bucket now
+				delete(before, cache.ExpiryKey(table))
+				delete(before, table.String())
+				delete(before, cache.CatalogueKey)
+				sameContents(t, client, before, func() {
+					put(t, w, table, of(record.Open, 120, "f", 5))
+					put(t, other, table, asAgent(of(record.Open, 180, "f", 1), "a2"))
+				})
+				require.Equal(t, []int64{60, 120, 180}, startsOf(t, client, table))
+				require.Subset(t, client.ZRange(t.Context(), cache.ExpiryKey(table), 0, -1).Val(), []string{"60", "120", "180"})
+				require.Eventually(t, func() bool {
+					return client.Exists(t.Context(), table.String()).Val() == 1 && slices.Contains(tablesOf(t, client), table)
+				},
+					10*time.Second, 10*time.Millisecond)
+			})
+		}
+	})
+}
+
+// The process that wrote the revisions has ended, so that only Redis has them.
+func TestAnEvictedSetOfRevisionsIsRebuiltFromTheRecords(t *testing.T) {
+	t.Parallel()
+	eachRedis(t, func(t *testing.T, client redis.UniversalClient) {
+		table := newTable()
+		key := cache.RevisionKey(table, "60")
+		first := writerOf(t, client, nil)
+		put(t, first, table, finalAt(60, "f", 2, 2), finalAt(60, "g", 0, 1))
+		put(t, first, table, asAgent(finalAt(60, "f", 3, 3), "a2"))
+		want := all(t, client, table, record.Range{})
+		before := contentsOf(t, client, []string{key})
+		for name, late := range map[string][]record.Record{
+			"alone":                 {finalAt(60, "f", 1, 9)},
+			"of another agent":      {asAgent(finalAt(60, "f", 2, 9), "a2")},
+			"beside equal records":  {finalAt(60, "f", 1, 9), finalAt(60, "g", 0, 1)},
+			"beside another bucket": {finalAt(60, "f", 0, 9), finalAt(120, "f", 0, 9)},
+		} {
+			require.Equal(t, int64(1), client.Del(t.Context(), key).Val(), name)
+			restarted := writerOf(t, client, nil)
+			put(t, restarted, table, late...)
+			require.Equal(t, int64(1), restarted.Outdated(), name)
+			require.Equal(t, want, all(t, client, table, record.Range{Start: time.Unix(60, 0), End: time.Unix(61, 0)}), name)
+			sameContents(t, client, before, func() {})
+		}
+		newer := finalAt(60, "f", 3, 4)
+		require.Equal(t, int64(1), client.Del(t.Context(), key).Val())
+		put(t, writerOf(t, client, nil), table, newer)
+		require.Contains(t, all(t, client, table, record.Range{}), jsonOf(newer)[0], "a newer revision is written")
+		put(t, writerOf(t, client, nil), table, asAgent(finalAt(60, "f", 2, 9), "a2"))
+		require.Contains(t, all(t, client, table, record.Range{}), want[2], "and the revisions of others are known again")
+	})
+}
+
+// The records and their revisions are lost together, and late revisions come before the newest is written again.
+func TestTheWriterRemembersTheRevisionsOfTheRecordsThatItKeeps(t *testing.T) {
+	t.Parallel()
+	client := server(t)
+	w := keeping(t, client, nil)
+	put(t, w, table, finalAt(60, "f", 2, 2), finalAt(60, "g", 0, 2), of(record.Open, 120, "f", 1))
+	require.Equal(t, int64(2), client.Del(t.Context(), cache.BucketKey(table, "60"), cache.RevisionKey(table, "60")).Val())
+	put(t, w, table, finalAt(60, "f", 1, 9))
+	require.Equal(t, int64(1), w.Outdated())
+	eventually(t, client, table, finalAt(60, "f", 2, 2), finalAt(60, "g", 0, 2), of(record.Open, 120, "f", 1))
+}
+
+// After the loss of a key, the first write of another agent makes the key again, so that it is not missing any more.
+func TestAnAgentNoticesTheLossOfAKeyThatAnotherHasMadeAgain(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"b:60", "q:60", "idx", "names"} {
+		for name, knows := range map[string]bool{"of a bucket that it has written": true, "of a bucket that is new to it": false} {
+			t.Run(kind+" "+name, func(t *testing.T) {
+				t.Parallel()
+				client := server(t)
+				w, other := keeping(t, client, func(o *cache.Options) { o.CompatRecords = 0 }), keeping(t, client, func(o *cache.Options) { o.CompatRecords = 0 })
+				theirs := asAgent(of(record.Open, 60, "f", 3), "a2")
+				put(t, w, table, of(record.Final, 60, "old", 1), of(record.Final, 0, "older", 1), of(record.Open, 120, "f", 1))
+				if knows {
+					put(t, other, table, theirs)
+				}
+				require.Equal(t, int64(1), client.Del(t.Context(), cache.Key(table, kind)).Val())
+				put(t, other, table, theirs)
+				require.Eventually(t, func() bool { return client.ZCard(t.Context(), cache.Key(table, "w")).Val() == 1 }, 10*time.Second, time.Millisecond,
+					"the other agent removes the mark of this one")
+				put(t, w, table, of(record.Open, 120, "f", 1))
+				eventually(t, client, table, of(record.Final, 0, "older", 1), theirs, of(record.Final, 60, "old", 1), of(record.Open, 120, "f", 1))
+				require.Eventually(t, func() bool {
+					return client.HLen(t.Context(), cache.SummaryKey(table, "60")).Val() == 2 && slices.Equal(fieldsOf(t, client, table), []string{"f", "old", "older"})
+				}, 10*time.Second, 10*time.Millisecond)
+			})
+		}
+	}
+}
+
+// Another process of the same agent has written more, as after a restart. The loss makes the first one write its records again.
+func TestARepairNeverReplacesMoreByLess(t *testing.T) {
+	t.Parallel()
+	counted := func(state record.State, start int64, count int64) record.Record {
+		r := of(state, start, "f", 1)
+		r.Stats[0].Value = count
+		return r
+	}
+	for name, step := range map[string]struct{ kept, stored, want record.Record }{
+		"an open record with more values":      {counted(record.Open, 60, 5), counted(record.Open, 60, 9), counted(record.Open, 60, 9)},
+		"an open record with fewer values":     {counted(record.Open, 60, 5), counted(record.Open, 60, 4), counted(record.Open, 60, 5)},
+		"an unmarked record with more values":  {counted(record.Unmarked, 60, 5), counted(record.Unmarked, 60, 9), counted(record.Unmarked, 60, 9)},
+		"a final record":                       {counted(record.Open, 60, 5), counted(record.Final, 60, 4), counted(record.Final, 60, 4)},
+		"an open record, while ours is final":  {counted(record.Final, 60, 5), counted(record.Open, 60, 9), counted(record.Final, 60, 5)},
+		"a final record of a later revision":   {finalAt(60, "f", 1, 1), finalAt(60, "f", 2, 2), finalAt(60, "f", 2, 2)},
+		"a final record of an older revision":  {finalAt(60, "f", 1, 1), finalAt(60, "f", 0, 2), finalAt(60, "f", 1, 1)},
+		"an open record, while it was revised": {counted(record.Open, 60, 9), finalAt(60, "f", 1, 1), finalAt(60, "f", 1, 1)},
+	} {
+		client := server(t)
+		w := keeping(t, client, nil)
+		put(t, w, table, step.kept)
+		require.NoError(t, client.Del(t.Context(), cache.BucketKey(table, "60"), cache.RevisionKey(table, "60"), cache.Key(table, "w")).Err())
+		put(t, writerOf(t, client, nil), table, step.stored)
+		require.NoError(t, w.Audit(t.Context()))
+		require.Equal(t, jsonOf(step.want), all(t, client, table, record.Range{}), name)
+	}
+}
+
+// A client that has read an old version would otherwise take the records of a new one for those that it knows.
+func TestTheVersionOfATableNeverComesAgain(t *testing.T) {
+	t.Parallel()
+	eachRedis(t, func(t *testing.T, client redis.UniversalClient) {
+		table, last := newTable(), int64(0)
+		w := keeping(t, client, nil)
+		for i := range 6 {
+			put(t, w, table, rec(60, "f", "h", float64(i)))
+			version, _, err := cache.NewReader(client).Index(t.Context(), table, record.Range{})
+			require.NoError(t, err)
+			require.Greater(t, version, last)
+			last = version
+			if i%2 == 1 {
+				require.Equal(t, int64(1), client.Del(t.Context(), cache.VersionKey(table)).Val())
+			}
+			if i == 3 {
+				w = keeping(t, client, nil)
+			}
+		}
+	})
+}
+
+func TestABucketThatMaxBucketsHasRemovedIsNotLost(t *testing.T) {
+	t.Parallel()
+	client := server(t)
+	c := newClock(time.Now().Unix())
+	w := keeping(t, client, func(o *cache.Options) {
+		o.MaxBuckets, o.Now, o.CompatRecords = 2, c.now, 0
+		o.Restored = func(int, int) { t.Error("nothing is lost") }
+	})
+	for start := range int64(4) {
+		put(t, w, table, of(record.Open, start*60, "f", 1), of(record.Open, start*60, "g", 1))
+		c.at.Add(61)
+	}
+	require.Equal(t, []int64{120, 180}, startsOf(t, client, table))
+	put(t, w, table, of(record.Open, 0, "f", 2), of(record.Open, 180, "f", 2))
+	require.NoError(t, w.Audit(t.Context()))
+	other := writerOf(t, client, func(o *cache.Options) { o.MaxBuckets, o.Now, o.CompatRecords = 1, c.now, 0 })
+	put(t, other, table, rec(240, "f", "h", 1))
+	put(t, w, table, of(record.Open, 120, "f", 2), of(record.Open, 240, "f", 2))
+	require.NoError(t, w.Audit(t.Context()))
+	require.NoError(t, w.Close(closing))
+}
+
+// tally is a hook that counts commands by their names.
+type tally map[string]*atomic.Int64
+
+func (tally) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (tally) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (c tally) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, commands []redis.Cmder) error {
+		c["trips"].Add(1)
+		for _, command := range commands {
+			if n := c[command.Name()]; n != nil {
+				n.Add(1)
+			}
+		}
+		return next(ctx, commands)
+	}
+}
+
+// The records of a bucket are read before a write only if its revisions are in doubt.
+func TestRecordsAreNotReadBeforeTheyAreWritten(t *testing.T) {
+	t.Parallel()
+	client := server(t)
+	c := tally{"trips": {}, "hgetall": {}}
+	client.AddHook(c)
+	open := func(agent string) *cache.Writer {
+		w := keeping(t, client, func(o *cache.Options) { o.CompatRecords = 0 })
+		put(t, w, table, asAgent(rec(0, "f", "h", 1), agent)) // the first write cleans the index
+		return w
+	}
+	w, other := open("a1"), open("a2")
+	for name, writes := range map[string]func(start int64){
+		"open, then final": func(start int64) {
+			put(t, w, table, of(record.Open, start, "f", 1), of(record.Open, start, "g", 1))
+			put(t, other, table, asAgent(of(record.Open, start, "f", 1), "a2"))
+			put(t, w, table, finalAt(start, "f", 0, 2), finalAt(start, "g", 0, 2))
+			put(t, w, table, finalAt(start, "f", 1, 3))
+			put(t, other, table, asAgent(finalAt(start, "f", 0, 2), "a2"))
+		},
+		"only final": func(start int64) {
+			put(t, w, table, finalAt(start, "f", 0, 2))
+			put(t, other, table, asAgent(finalAt(start, "f", 0, 2), "a2"))
+			put(t, w, table, finalAt(start, "g", 0, 2), finalAt(start, "f", 0, 2))
+			put(t, other, table, asAgent(finalAt(start, "f", 1, 2), "a2"))
+			put(t, other, table, asAgent(finalAt(start, "g", 1, 2), "a2"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, n := range c {
+				n.Store(0)
+			}
+			writes(map[bool]int64{true: 60, false: 120}[name == "only final"])
+			require.Zero(t, c["hgetall"].Load())
+			require.LessOrEqual(t, c["trips"].Load(), int64(5*3), "the revisions, the transaction, the list of tables")
+		})
+	}
+}
