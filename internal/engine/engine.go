@@ -21,6 +21,7 @@
 //	        budget.go  makes histograms of the largest summaries if all of them take too much memory
 //	Push ─▶ push.go    collects the rows, commits the store, and lets the rows leave
 //	        store.go   defines the [Store] that keeps buckets over a restart, and restores them
+//	        lend.go    gives a bucket to the engine of another block, if the values of its series come there now
 package engine
 
 import (

@@ -292,7 +292,8 @@ type Adopted struct {
 //
 // There must not be two versions of a bucket: an open or final bucket of the same series and start gets the values, a
 // final one as its next revision. Without such a bucket, the adopted one is stored as final, so that late values correct
-// it. The same holds if it is a later revision of the final bucket, because it then has the values of that. The engine must have a store, and the caller must commit that before the next Push.
+// it. The same holds if it is a later revision of the final bucket, because it then has the values of that. The engine must
+// have a store, and the caller must commit that before the next Push.
 func (e *Engine) Adopt(all []Bucket) (a Adopted) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // Relatives
@@ -123,11 +124,10 @@ func (s *Store) Idle(series string, start int64) (handle uint64, ok bool) {
 
 // relate returns the relative in a folder, or nil if there is none. It may be called by one goroutine at a time.
 func (s *Store) relate(folder string, live, drained []*Store, known []*relative) (*relative, error) {
-	identity, err := readIdentity(folder)
-	if err != nil {
-		return nil, nil // not the folder of a store
+	r := &relative{folder: folder, live: true, before: s.born, expired: s.born}
+	if identity, bad := readIdentity(folder); bad == nil { // else it is not the folder of a store
+		r.relation = s.o.Related(identity)
 	}
-	r := &relative{folder: folder, relation: s.o.Related(identity), live: true, before: s.born, expired: s.born}
 	in := func(o *Store) bool { return o.folder == folder }
 	i, j := slices.IndexFunc(live, in), slices.IndexFunc(drained, in)
 	switch {
@@ -149,7 +149,7 @@ func (s *Store) relate(folder string, live, drained []*Store, known []*relative)
 	}
 	r.finals = &finals{path: filepath.Join(folder, finalsFile)}
 	if err := r.use(r.finals.load); err != nil {
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, bbolt.ErrTimeout) { // another process has it open
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, bolterrors.ErrTimeout) { // another process has it open
 			return nil, nil
 		}
 		return nil, fmt.Errorf("state %q: its final buckets are not known: %w", folder, err)
@@ -237,7 +237,7 @@ func (r *relative) read(series string, start int64, o Options) (b storedFinal, o
 		return err
 	})
 	switch {
-	case errors.Is(err, bbolt.ErrTimeout): // another process has opened it meanwhile
+	case errors.Is(err, bolterrors.ErrTimeout): // another process has opened it meanwhile
 		r.finals.starts = nil
 		r.finals.expiredEnd.Store(math.MinInt64) // so the next lookup does not wait
 		return b, false, nil

@@ -2,8 +2,11 @@ package state_test
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,9 +39,9 @@ func finalOf(t *testing.T, s *state.Store, c *clock, start, revision int64, coun
 	b := bucketOf("m", start)
 	b.Revision, b.Touched = revision, c.now().UnixNano()
 	h := s.OpenBucket(b)
-	for field, n := range counts {
+	for _, field := range slices.Sorted(maps.Keys(counts)) {
 		b.Fields, b.Summaries = append(b.Fields, field), append(b.Summaries, stats.Summary{})
-		for range n {
+		for range counts[field] {
 			b.Summaries[len(b.Summaries)-1].Add(1)
 		}
 	}
@@ -58,15 +61,16 @@ func latest(t *testing.T, s *state.Store, start int64) string {
 	case !ok:
 		return "none"
 	}
-	text := fmt.Sprint("r", b.Revision)
+	var text strings.Builder
+	fmt.Fprint(&text, "r", b.Revision)
 	for _, field := range []string{"a", "b", "c"} {
 		for i := range b.Fields {
 			if b.Fields[i] == field {
-				text += fmt.Sprint(" ", field, b.Summaries[i].Count())
+				fmt.Fprint(&text, " ", field, b.Summaries[i].Count())
 			}
 		}
 	}
-	return text
+	return text.String()
 }
 
 func TestTheLatestVersionOfABucketHasEachFieldOfItsNewestRevision(t *testing.T) {

@@ -12,8 +12,9 @@
 //
 // The log contains the rows of open buckets, as they were added. [Store.Replay] adds them again, block by block, so
 // that the summaries are equal to the last bit. A final bucket is stored whole in a bbolt database, where
-// [Store.Find] finds it for a late value. [Store.Latest] finds it in other stores too: see relative.go. A part of the log is deleted when no open bucket needs it, all final
-// buckets in it are in the database, and it is older than [Options.Replay].
+// [Store.Find] finds it for a late value, and [Store.Latest] also in other stores: see relative.go. A part of the log is
+// deleted when no open bucket needs it, all final buckets in it are in the database, and it is older than
+// [Options.Replay].
 //
 // # Use
 //
@@ -263,8 +264,9 @@ type handle struct {
 	final    bool
 }
 
-// Open opens the store of that identity, and creates it if there is none. It returns an error if the folder is in use, or if
-// a new store has a relative that another process of the same owner and host uses (ErrLocked), or if the folder cannot be read and written. Damage is not an error: it is logged, and the store contains everything
+// Open opens the store of that identity, and creates it if there is none. It returns an error that wraps ErrLocked if the
+// folder is in use, or if the store is new and another process of the same owner and host uses a relative of it. It returns an
+// error if the folder cannot be read and written. Damage is not an error: it is logged, and the store contains everything
 // that can be read.
 func Open(o Options) (*Store, error) {
 	o = o.withDefaults()
