@@ -47,7 +47,7 @@ export class Probe {
 
 // probe reads the newest records of a field.
 export async function probe(state, signal) {
-  return new Probe(await get(tablePath(state.table), [...filters(state), ["limit", probed]], { signal }));
+  return new Probe(await get(tablePath(state.table), [...filters(state), ["limit", probed], ["order", "desc"], ["agents", "each"]], { signal }));
 }
 
 // suitableRange returns the shortest range with some 60 buckets that reaches back to the newest one.
@@ -72,6 +72,7 @@ export class Plan {
     const points = Math.max(1, Math.min(pixels, Math.floor(mostRecords / Math.max(1, series))));
     const coarse = probe.summaries && probe.width > 0 ? coarser(probe.width, this.to - this.from, points) : undefined;
     this.parameters = filters(state);
+    if (!probe.summaries) this.parameters.push(["agents", "each"]); // their records cannot be merged
     if (this.split !== null) this.parameters.push(["group_by", this.split.join(",")]);
     if (coarse) {
       this.parameters.push(["bucket", coarse[1]], ["timezone", state.zone]);
