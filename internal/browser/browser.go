@@ -15,6 +15,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/heapprofiler"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
@@ -195,6 +196,15 @@ func (tab *Tab) Until(expression string) {
 
 // patience is how long Until waits.
 const patience = 30 * time.Second
+
+// Heap returns how many bytes of memory the objects of JavaScript in the page have, after the garbage is collected.
+func (tab *Tab) Heap() float64 {
+	tab.t.Helper()
+	command(tab, heapprofiler.CollectGarbage, cdp.Empty{})
+	usage, err := chromedp.Call(tab.ctx, runtime.GetHeapUsage, cdp.Empty{})
+	require.NoError(tab.t, err)
+	return usage.UsedSize
+}
 
 // Requests returns the addresses that the page has requested.
 func (tab *Tab) Requests() []string {
