@@ -92,7 +92,7 @@ func choices(t *testing.T, b *browser.Browser) {
 	tab.Click("#table thead th:nth-child(3) button")
 	tab.Until("location.search.includes('sort=-count')")
 	want := state(t, tab)
-	for name, value := range map[string]string{"db": "db", "table": "analytics_latency", "field": "seconds", "tag": "service=web", "range": "6h", "sort": "-count"} {
+	for name, value := range map[string]string{"db": "db", "table": "latency", "field": "seconds", "tag": "service=web", "range": "6h", "sort": "-count"} {
 		require.Equal(t, value, want.Get(name), name)
 	}
 	require.NotEmpty(t, want.Get("tz"))
@@ -148,7 +148,7 @@ func distributions(t *testing.T, b *browser.Browser) {
 	}
 	s.put(t, rec(ago(3), "seconds", true, []string{"host", "a"}, values...), rec(ago(3), "seconds", true, []string{"host", "b"}, 1, 2),
 		rec(ago(2), "seconds", true, []string{"host", "a"}, 7, 7, 7), rec(ago(1), "seconds", true, []string{"host", "a"}, 5))
-	tab := open(t, b, s.address("tag", "host=a"))
+	tab := open(t, b, s.address("tag", "host=a", "range", "15m"))
 	// A click on the chart at the place of the bucket.
 	at := browser.Eval[[]float64](tab, `(() => {
 		const over = document.querySelector(".u-over").getBoundingClientRect();
@@ -198,6 +198,11 @@ func live(t *testing.T, b *browser.Browser) {
 	s.put(t, rec(ago(0), "seconds", false, []string{"host", "a"}, 8))
 	tab.Click("#live")
 	tab.Until("document.querySelectorAll('#table tbody tr').length === 5")
+	tab.Until(isLive)
+	browser.Eval[bool](tab, "Object.defineProperty(document, 'hidden', { value: true, configurable: true }), document.dispatchEvent(new Event('visibilitychange'))")
+	tab.Until("document.querySelector('#live').dataset.state === 'off'")
+	require.Empty(t, state(t, tab).Get("live"), "a page that nobody sees has no stream, and continues when it is seen")
+	browser.Eval[bool](tab, "delete document.hidden, document.dispatchEvent(new Event('visibilitychange'))")
 	tab.Until(isLive)
 	s.CloseClientConnections() // the page connects again, with the id of its last event
 	tab.Until("document.querySelector('#live').dataset.state === 'broken'")
@@ -355,6 +360,7 @@ func limited(t *testing.T, b *browser.Browser) {
 	tab.Until("document.querySelector('#message').getAttribute('role') === 'alert'")
 	require.Contains(t, textOf(tab, "#message"), "This is more than one answer may have")
 	require.Contains(t, textOf(tab, "#message"), "at most 50 are allowed")
+	require.Contains(t, textOf(tab, "#message"), "Choose a shorter range")
 	tab.Screenshot("limit")
 	require.Equal(t, "seconds", browser.Eval[string](tab, "document.querySelector('#field').value"), "the reader can choose something else")
 	tab.Clean(s.URL)
@@ -371,7 +377,7 @@ func keys(t *testing.T, b *browser.Browser) {
 		tab.Press(kb.Tab)
 		order = append(order, browser.Eval[string](tab, focused))
 	}
-	require.Equal(t, []string{"skip", "live", "theme", "database", "table-name", "field", "tag", "range", "zone", "split", "csv", "json", "plot"}, order[:13])
+	require.Equal(t, []string{"skip", "live", "quiet", "theme", "database", "table-name", "field", "tag", "range", "zone", "split", "csv", "json", "plot"}, order[:14])
 	browser.Eval[bool](tab, "document.querySelector('.plot').focus(), true")
 	announced := func() string { return textOf(tab, "#announce") }
 	tab.Press(kb.ArrowLeft)

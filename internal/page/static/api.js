@@ -10,9 +10,20 @@ export class Problem extends Error {
   }
 }
 
-// The token is kept until the tab is closed, and for this tab only.
-export const token = () => sessionStorage.getItem("token") ?? "";
-export const setToken = (text) => sessionStorage.setItem("token", text);
+// The token is kept until the tab is closed, and for this tab only. A browser that keeps nothing forgets it with the page.
+let current = "";
+try {
+  current = sessionStorage.getItem("token") ?? "";
+} catch { /* it is asked for again */ }
+
+export const token = () => current;
+
+export function setToken(text) {
+  current = text;
+  try {
+    sessionStorage.setItem("token", text);
+  } catch { /* as above */ }
+}
 
 // ahead is how far the service's clock is ahead of this one, in milliseconds. A difference within two seconds is the network.
 let ahead = 0;

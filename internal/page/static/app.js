@@ -46,7 +46,14 @@ class App {
     byId("theme").addEventListener("click", () => this.nextTheme());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.charts.recolor());
     addEventListener("keydown", (event) => event.key === "Escape" && !event.defaultPrevented && !Number.isNaN(this.state.at) && this.unpick());
+    document.addEventListener("visibilitychange", () => this.hide(document.hidden));
     this.showTheme();
+  }
+
+  // hide ends the stream while nobody sees the page, because a browser has few connections to one service.
+  hide(hidden) {
+    if (hidden) this.unfollow();
+    else if (this.state.live && !this.following) this.load();
   }
 
   // change takes what the reader chose, and loads it.
@@ -85,6 +92,7 @@ class App {
     }
     byId("main").setAttribute("aria-busy", "false");
     this.showService();
+    if (this.missed && this.following) this.readAgain();
   }
 
   // fail shows an error, and plans another try if that makes sense.
@@ -101,6 +109,7 @@ class App {
     }
     const stale = this.drawn && error.seconds > 0; // what was read before stays
     byId("view").hidden = !stale;
+    if (!stale) this.unfollow();
     messages.failed(error);
     this.again(error.seconds);
   }
@@ -125,11 +134,13 @@ class App {
     s.db ||= newest(this.databases)?.database ?? "";
     this.tables = await get("analytics", [["database", s.db]], { signal });
     s.table ||= newest(this.tables.filter((table) => table.fields.length > 0))?.table ?? this.tables[0].table;
+    const i = this.tables.indexOf(this.info());
+    if (i >= 0) s.table = this.tableChoices()[i];
     s.field ||= this.info()?.fields[0] ?? "";
     this.showControls();
     this.probe = await this.readProbe(signal);
     if (!s.range) {
-      s.range = suitableRange(this.probe, now());
+      s.range = suitableRange(this.probe, this.info(), now());
       this.rangeIsOurs = true;
     }
     this.remember();
@@ -171,12 +182,18 @@ class App {
     } catch { /* the names that are known stay */ }
   }
 
+  // tableChoices returns the names of tables without their prefix, unless that would give two the same name.
+  tableChoices() {
+    const names = this.tables.map((info) => tableName(info.table));
+    return new Set(names).size === names.length ? names : this.tables.map((info) => info.table);
+  }
+
   showControls() {
     const tags = new Map();
     for (const series of (this.probe?.all ?? this.probe)?.series ?? []) for (const tag of series.filter(canFilter)) tags.set(tag.join("="), tag);
     const info = this.info();
     this.controls.show(this.state, {
-      databases: this.databases.map((d) => d.database), tables: this.tables.map((t) => t.table),
+      databases: this.databases.map((d) => d.database), tables: this.tableChoices(),
       fields: info?.fields ?? [], tagKeys: (info?.tag_keys ?? []).filter((key) => !key.includes(",")),
       tags: [...tags.values()].sort((a, b) => a.join("=").localeCompare(b.join("="), "en", { numeric: true })),
     });
@@ -379,7 +396,11 @@ class App {
     this.showLive("connecting");
     follow(tablePath(this.state.table) + "/stream", filters(this.state), control.signal, {
       event: (name, data) => this.event(name, data, control),
-      state: (problem) => this.following === control && this.showLive(problem ? "broken" : "live", problem),
+      state: (problem) => {
+        if (this.following !== control) return;
+        this.showLive(problem ? "broken" : "live", problem);
+        if (problem?.status === 401) this.fail(problem);
+      },
     });
   }
 
@@ -409,6 +430,10 @@ class App {
 
   // changed takes a changed bucket. Where the page shows merged records, it reads them again.
   changed({ time_bucket: start, records, large }) {
+    if (this.reading || byId("main").getAttribute("aria-busy") === "true") {
+      this.missed = true; // what is being read can be older
+      return;
+    }
     const at = Date.parse(start);
     const direct = !large && !this.plan.coarse && this.plan.split === null && !this.plan.merged;
     if (direct && (at < this.plan.from || this.store.add(records))) this.drawSoon();
@@ -436,6 +461,7 @@ class App {
     if (signal.aborted) return;
     try {
       const records = await read(this.plan, [["start", new Date(first).toISOString()], ["end", new Date(last + 1).toISOString()]], { signal });
+      if (signal.aborted) return;
       if (this.store.add(records)) this.slide();
       else await this.readAgain();
     } catch (error) {
@@ -443,15 +469,25 @@ class App {
     }
   }
 
-  // readAgain reads the whole range again, without new choices.
+  // readAgain reads the whole range again, without new choices, until nothing changes meanwhile.
   async readAgain() {
+    this.missed = true;
+    if (this.reading) return;
+    this.reading = true;
     const { signal } = this.loading;
     try {
-      const records = await read(this.plan, this.plan.range, { signal, tag: this.etag });
-      if (records) this.store.fill(records);
-      this.slide();
+      for (let first = true; this.missed && !signal.aborted; first = false) {
+        if (!first) await pause(readPause, signal);
+        this.missed = false;
+        const records = await read(this.plan, this.plan.range, { signal, tag: this.etag });
+        if (signal.aborted) return;
+        if (records) this.store.fill(records);
+        this.slide();
+      }
     } catch (error) {
       if (!signal.aborted) this.fail(error);
+    } finally {
+      this.reading = false;
     }
   }
 

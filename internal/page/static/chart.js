@@ -1,7 +1,7 @@
 // Charts of series: the band from min to max, the median and the 95th percentile of each bucket.
 
 import { announce, byId, element } from "./dom.js";
-import { count, number, time } from "./format.js";
+import { axisNumber, count, number, time } from "./format.js";
 import { open } from "./series.js";
 
 const { uPlot } = globalThis;
@@ -150,9 +150,9 @@ class Chart {
       scales: { x: { time: true, range: () => [this.view.from, this.view.to] }, y: { range: () => this.values } },
       series: [{}, { points: { show: false } }, { points: { show: false } }, line("p95", 1.25, [4, 3]), line("median", 2)],
       bands: [{ series: [1, 2], fill: color("band") }],
-      axes: [{ ...axis, values: stamps, space: 80, size: 44 }, { ...axis, size: (_, texts) => 16 + 7 * Math.max(2, ...(texts ?? []).map((text) => text.length)), space: 34, values: (_, all) => all.map(number) }],
+      axes: [{ ...axis, values: stamps, space: 80, size: 44 }, { ...axis, size: (_, texts) => 16 + 7 * Math.max(2, ...(texts ?? []).map((text) => text.length)), space: 34, values: (_, all) => all.map(axisNumber) }],
       hooks: {
-        drawClear: [(plot) => this.drawOpen(plot)], draw: [(plot) => this.drawChosen(plot)], setCursor: [(plot) => this.read(plot.cursor.idx)],
+        drawClear: [(plot) => this.drawOpen(plot), (plot) => this.drawAlone(plot)], draw: [(plot) => this.drawChosen(plot)], setCursor: [(plot) => this.read(plot.cursor.idx)],
         setSelect: [(plot) => this.zoom(plot)], ready: [(plot) => this.listen(plot.over)],
       },
     };
@@ -191,6 +191,22 @@ class Chart {
     ctx.restore();
   }
 
+  // drawAlone draws the range of buckets that have no neighbours, as the band needs two.
+  drawAlone(plot) {
+    const { starts, columns } = this.series;
+    const [tops, bottoms] = [columns.get(high), columns.get(low)];
+    if (!tops || !bottoms) return;
+    const wide = 4 * devicePixelRatio;
+    plot.ctx.save();
+    plot.ctx.fillStyle = this.owner.colors.band;
+    this.rows.forEach((row, i) => {
+      if (row < 0 || (this.rows[i - 1] ?? -1) >= 0 || (this.rows[i + 1] ?? -1) >= 0) return;
+      const [x, top, bottom] = [plot.valToPos(starts[row], "x", true), plot.valToPos(tops[row], "y", true), plot.valToPos(bottoms[row], "y", true)];
+      plot.ctx.fillRect(x - wide / 2, top, wide, bottom - top);
+    });
+    plot.ctx.restore();
+  }
+
   // drawChosen draws a line at the bucket whose distribution is shown.
   drawChosen(plot) {
     if (this.view.at?.key !== this.series.key) return;
@@ -225,7 +241,7 @@ class Chart {
     const at = time(s.starts[row], this.zone);
     const parts = [this.view.to - this.view.from > 86400e3 ? at : at.slice(at.indexOf(" ") + 1)];
     for (const name of [median, p95, low, high]) if (s.columns.has(name)) parts.push(`${name} ${number(s.value(name, row))}`);
-    if (s.columns.has("count")) parts.push(`n ${count(s.value("count", row))}`);
+    if (s.columns.has("count")) parts.push(`count ${count(s.value("count", row))}`);
     if (s.states[row] === open) parts.push("open");
     return parts;
   }

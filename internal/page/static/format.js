@@ -12,6 +12,9 @@ export function number(x) {
   return size >= 1e6 ? compact.format(x) : plain.format(x);
 }
 
+// axisNumber returns a value for an axis, whose room is small.
+export const axisNumber = (x) => (Math.abs(x) >= 10000 ? compact.format(x) : number(x));
+
 // count returns a whole number with all its digits.
 export const count = (n) => (Number.isNaN(n) || n === undefined ? "–" : whole.format(n));
 

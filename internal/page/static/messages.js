@@ -47,7 +47,9 @@ export function noBuckets(newest, look) {
 const titles = new Map([["Unavailable", "Redis does not answer"], ["Busy", "The service is busy"], ["Too much", "This is more than one answer may have"]]);
 
 // failed shows a problem. The page tries again by itself if that makes sense.
-export function failed(problem, extra = "") {
+export function failed(problem) {
+  let extra = "";
+  if (problem.title === "Too much") extra = element("p", {}, "Choose a shorter range, a tag, or another field.");
   const again = problem.seconds ? ` The page tries again every ${problem.seconds} s.` : "";
   const detail = problem.message.replace(/[^.!?]$/, "$&.");
   show("alert", titles.get(problem.title) ?? problem.title, detail[0].toUpperCase() + detail.slice(1) + again, extra);

@@ -50,10 +50,13 @@ export async function probe(state, signal) {
   return new Probe(await get(tablePath(state.table), [...filters(state), ["limit", probed], ["order", "desc"], ["agents", "each"]], { signal }));
 }
 
-// suitableRange returns the shortest range with some 60 buckets that reaches back to the newest one.
-export function suitableRange(probe, now) {
+// suitableRange returns the shortest range with some 60 buckets that reaches back to the newest one. Of a table that has fewer, it has
+// all, but 20 at least.
+export function suitableRange(probe, info, now) {
   if (Number.isNaN(probe.newest)) return "1h";
-  const length = Math.max(60 * (probe.width || 60e3), 1.2 * (now - probe.newest));
+  const width = probe.width || 60e3;
+  const age = now - Date.parse(info?.first_bucket ?? "");
+  const length = Math.max(age < 60 * width ? Math.max(age, 20 * width) : 60 * width, 1.2 * (now - probe.newest));
   return Object.keys(ranges).find((name) => ranges[name] >= length);
 }
 

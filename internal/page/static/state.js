@@ -1,10 +1,10 @@
 // What the page shows, as the query of its address has it. A link to the page shows the same.
 
 // Names of ranges up to now, and their lengths in milliseconds.
-export const ranges = { "15m": 900e3, "1h": 3600e3, "6h": 21600e3, "1d": 86400e3, "7d": 604800e3, "30d": 2592000e3, all: Infinity };
+export const ranges = { "5m": 300e3, "15m": 900e3, "1h": 3600e3, "6h": 21600e3, "1d": 86400e3, "7d": 604800e3, "30d": 2592000e3, all: Infinity };
 
 export const rangeNames = {
-  "15m": "15 minutes", "1h": "1 hour", "6h": "6 hours", "1d": "1 day", "7d": "7 days", "30d": "30 days", all: "All",
+  "5m": "5 minutes", "15m": "15 minutes", "1h": "1 hour", "6h": "6 hours", "1d": "1 day", "7d": "7 days", "30d": "30 days", all: "All",
 };
 
 const ownZone = () => Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
