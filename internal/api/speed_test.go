@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -29,13 +28,12 @@ import (
 // rig is a service on a redis-server, and what it is compared with.
 type rig struct {
 	redis                     *redis.Client
-	hello, passthrough        string           // addresses of a handler that writes one word, and of one that writes the value of a key
-	cached, uncached, guarded string           // addresses of the service: with its cache, without it, and with its cache and tokens
-	auth                      string           // the header with a token
-	costs                     map[string]costs // the last measured ones, by name
+	hello, passthrough        string // addresses of a handler that writes one word, and of one that writes the value of a key
+	cached, uncached, guarded string // addresses of the service: with its cache, without it, and with its cache and tokens
+	auth                      string // the header with a token
 }
 
-// costs are those of one request: the time until the next one is answered, and the processor time of the service and of the
+// costs are those of requests: the time, and the processor time of the service and of the
 // service, its client and Redis together, in nanoseconds. On a machine that does other work, ratios of the processor time are
 // more reliable than those of time, and equal to these on a machine that does not.
 type costs struct{ wall, service, all float64 }
@@ -62,7 +60,7 @@ func newRig(b *testing.B) *rig {
 	c, err := cache.Dial(cache.DialOptions{Servers: []string{"redis://" + addr}, Timeout: 5 * time.Second})
 	require.NoError(b, err)
 	b.Cleanup(func() { _ = c.Close() })
-	r := &rig{redis: redis.NewClient(&redis.Options{Addr: addr}), costs: make(map[string]costs)}
+	r := &rig{redis: redis.NewClient(&redis.Options{Addr: addr})}
 	b.Cleanup(func() { _ = r.redis.Close() })
 	service := func(edit func(*api.Options)) *service {
 		return serve(b, c, func(o *api.Options) {
@@ -125,38 +123,56 @@ func (r *rig) redisTime(b *testing.B) time.Duration {
 	return time.Duration(seconds * 1e9)
 }
 
-// measure runs a sub-benchmark. run makes n requests and returns their costs without those of this process and of Redis. The
-// results are compared with those of earlier sub-benchmarks: a ratio above 1 means faster than these.
-func (r *rig) measure(b *testing.B, name string, run func(b *testing.B, n int) cost, compared ...string) {
+// run makes n requests and returns their costs without those of this process and of Redis.
+type run func(b *testing.B, n int) cost
+
+// rounds is how often a sub-benchmark alternates with what it is compared with, because other work on the machine changes the
+// speed.
+const rounds = 5
+
+// measure runs a sub-benchmark by turns with what it is compared with, by name. A ratio above 1 means that the sub-benchmark
+// is faster.
+func (r *rig) measure(b *testing.B, name string, what run, others map[string]run) {
 	b.Run(name, func(b *testing.B) {
-		b.ReportAllocs()
-		n := float64(b.N)
-		before, redisBefore := processorTime(), r.redisTime(b)
-		b.ResetTimer()
-		c := run(b, b.N)
-		b.StopTimer()
-		service := processorTime() - before
-		all := service + c.CPU + r.redisTime(b) - redisBefore
-		mine := costs{wall: float64(c.Wall) / n, service: float64(service) / n, all: float64(all) / n}
-		r.costs[name] = mine
-		b.ReportMetric(mine.wall, "ns/op")
-		b.ReportMetric(mine.service, "service-cpu-ns/op")
-		b.ReportMetric(mine.all, "cpu-ns/op")
-		for _, other := range compared {
-			base, ok := r.costs[other]
-			require.True(b, ok, "%s is not measured", other)
-			of := "/" + other[strings.LastIndexByte(other, '/')+1:]
-			b.ReportMetric(base.all/mine.all, "cpu"+of)
-			b.ReportMetric(base.wall/mine.wall, "wall"+of)
-			if base.service > 0 {
-				b.ReportMetric(base.service/mine.service, "service-cpu"+of)
+		mine, compared := costs{}, make(map[string]*costs)
+		for i := range min(rounds, b.N) {
+			n := (b.N + i) / rounds
+			if b.N < rounds {
+				n = 1
 			}
+			r.add(b, &mine, what, n)
+			for other, run := range others {
+				if compared[other] == nil {
+					compared[other] = &costs{}
+				}
+				r.add(b, compared[other], run, n)
+			}
+		}
+		n := float64(b.N)
+		b.ReportMetric(mine.wall/n, "ns/op")
+		b.ReportMetric(mine.all/n, "cpu-ns/op")
+		b.ReportMetric(mine.service/n, "service-cpu-ns/op")
+		for other, base := range compared {
+			b.ReportMetric(base.all/mine.all, "cpu/"+other)
+			b.ReportMetric(base.wall/mine.wall, "wall/"+other)
+			b.ReportMetric(base.service/mine.service, "service-cpu/"+other)
 		}
 	})
 }
 
+// add adds the costs of n requests.
+func (r *rig) add(b *testing.B, to *costs, run run, n int) {
+	b.Helper()
+	redis, service := r.redisTime(b), processorTime()
+	c := run(b, n)
+	used := float64(processorTime() - service)
+	to.wall += float64(c.Wall)
+	to.service += used
+	to.all += used + float64(c.CPU+r.redisTime(b)-redis)
+}
+
 // requests returns a run of requests for a path. size is the size of the body, or -1 for that of the first answer.
-func requests(address, path, headers, status string, conns int) func(b *testing.B, n int) cost {
+func requests(address, path, headers, status string, conns int) run {
 	return func(b *testing.B, n int) cost {
 		b.Helper()
 		request := "GET " + path + " HTTP/1.1\r\nHost: localhost\r\n" + headers + "\r\n"
@@ -181,7 +197,7 @@ func sizeOf(b *testing.B, address, request string) int {
 }
 
 // redisBenchmark returns a run of GET by redis-benchmark.
-func (r *rig) redisBenchmark(key string, conns int) func(b *testing.B, n int) cost {
+func (r *rig) redisBenchmark(key string, conns int) run {
 	return func(b *testing.B, n int) cost {
 		b.Helper()
 		host, port, err := net.SplitHostPort(r.redis.Options().Addr)
@@ -210,26 +226,25 @@ func etagOf(b *testing.B, address, path string) string {
 func BenchmarkServed(b *testing.B) {
 	r := newRig(b)
 	const latest, some, all = "/analytics/cpu?database=db&last=1", "/analytics/cpu?database=db&last=7", "/analytics/cpu?database=db"
+	known := "If-None-Match: " + etagOf(b, r.cached, some) + "\r\n"
 	for _, conns := range []int{1, 16, 64} {
-		at := fmt.Sprintf("conns=%d/", conns)
-		hello := at + "hello"
-		r.measure(b, hello, requests(r.hello, "/", "", "200", conns))
-		if _, err := exec.LookPath("redis-benchmark"); err == nil {
-			r.measure(b, at+"redis-benchmark-35", r.redisBenchmark("value", conns), hello)
-			r.measure(b, at+"redis-benchmark-1000", r.redisBenchmark("large", conns), hello)
+		of := func(address, path, headers, status string) run {
+			return requests(address, path, headers, status, conns)
 		}
-		r.measure(b, at+"not-modified", requests(r.cached, some, "If-None-Match: "+etagOf(b, r.cached, some)+"\r\n", "304", conns), hello)
-		r.measure(b, at+"cached-35", requests(r.cached, some, "", "200", conns), hello)
-		r.measure(b, at+"cached-35-token", requests(r.guarded, some, r.auth, "200", conns), hello, at+"cached-35")
-		r.measure(b, at+"cached-1000", requests(r.cached, all, "", "200", conns), r.measuredOf(hello, at+"redis-benchmark-1000")...)
-		r.measure(b, at+"uncached-latest", requests(r.uncached, latest, "", "200", conns), hello)
-		r.measure(b, at+"uncached-35", requests(r.uncached, some, "", "200", conns), hello)
-		r.measure(b, at+"uncached-1000", requests(r.uncached, all, "", "200", conns), hello)
-		r.measure(b, at+"passthrough-35", requests(r.passthrough, "/", "", "200", conns), hello)
+		hello := map[string]run{"hello": of(r.hello, "/", "", "200")}
+		measure := func(name string, what run, others map[string]run) {
+			r.measure(b, fmt.Sprintf("conns=%d/%s", conns, name), what, others)
+		}
+		measure("not-modified", of(r.cached, some, known, "304"), hello)
+		measure("cached-35", of(r.cached, some, "", "200"), hello)
+		measure("cached-35-token", of(r.guarded, some, r.auth, "200"), map[string]run{"cached": of(r.cached, some, "", "200")})
+		measure("uncached-latest", of(r.uncached, latest, "", "200"), hello)
+		measure("uncached-35", of(r.uncached, some, "", "200"), hello)
+		measure("uncached-1000", of(r.uncached, all, "", "200"), hello)
+		measure("passthrough-35", of(r.passthrough, "/", "", "200"), hello)
+		if _, err := exec.LookPath("redis-benchmark"); err == nil {
+			measure("cached-1000", of(r.cached, all, "", "200"), map[string]run{"redis-benchmark": r.redisBenchmark("large", conns)})
+			measure("redis-benchmark-35", r.redisBenchmark("value", conns), hello)
+		}
 	}
-}
-
-// measuredOf returns the names that were measured.
-func (r *rig) measuredOf(names ...string) []string {
-	return slices.DeleteFunc(names, func(name string) bool { _, ok := r.costs[name]; return !ok })
 }
