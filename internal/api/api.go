@@ -134,6 +134,7 @@ type server struct {
 	tokens    *rates
 	limits    *limits
 	versions  versions
+	starts    starts
 	rendered  *rendered.Cache[kept]
 	scrapes   *scrapes
 	skips     skips
@@ -170,15 +171,17 @@ func New(reader Reader, o Options) http.Handler {
 // secure sets the headers of every answer. With tokens, answers depend on the token, so only the client's own cache may
 // keep them.
 func (s *server) secure(next http.Handler) http.Handler {
+	// Nobody changes these slices, which all answers share: the methods of http.Header replace them.
+	nosniff, referrer, policy := []string{"nosniff"}, []string{"no-referrer"}, []string{"default-src 'self'; frame-ancestors 'none'"}
+	caching, vary := []string{"no-cache"}, []string(nil)
+	if s.Tokens != nil {
+		caching, vary = []string{"private, no-cache"}, []string{"Authorization"}
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'")
-		h.Set("Cache-Control", "no-cache")
-		if s.Tokens != nil {
-			h.Set("Cache-Control", "private, no-cache")
-			h.Add("Vary", "Authorization")
+		h["X-Content-Type-Options"], h["Referrer-Policy"], h["Content-Security-Policy"], h["Cache-Control"] = nosniff, referrer, policy, caching
+		if vary != nil {
+			h["Vary"] = vary
 		}
 		next.ServeHTTP(w, r)
 	})

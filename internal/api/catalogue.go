@@ -147,20 +147,29 @@ func (c *catalogue) resolve(ctx context.Context, grant token.Grant, action token
 
 // soon returns the tables of the catalogue, or nil if the catalogue cannot be read soon.
 func (c *catalogue) soon(ctx context.Context) map[record.Table]record.TableEntry {
+	if all, ok := c.known(); ok {
+		return all.index
+	}
 	if c.failing() {
 		return nil
 	}
-	r := c.current(ctx)
-	if !r.ended() { // the usual case needs no timer
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, resolveWait)
-		defer cancel()
-	}
-	all, err := r.wait(ctx)
+	ctx, cancel := context.WithTimeout(ctx, resolveWait)
+	defer cancel()
+	all, err := c.tables(ctx)
 	if err != nil {
 		return nil
 	}
 	return all.index
+}
+
+// known returns the tables of the newest reading, and false if it has not ended or is not usable.
+func (c *catalogue) known() (listing, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r := c.newest; r != nil && r.ended() && r.usable(c.now(), catalogueAge) {
+		return r.value, true
+	}
+	return listing{}, false
 }
 
 // failing reports whether the newest reading has failed less than catalogueAge ago, or will probably not end soon.

@@ -54,12 +54,18 @@ func (s *server) sendKept(w http.ResponseWriter, r *http.Request, grant token.Gr
 		return false, nil
 	}
 	s.metrics.hits.Inc()
+	w.Header()["Vary"] = append(w.Header()["Vary"], varying...)
+	if e.Value.link != "" {
+		w.Header().Set("Link", e.Value.link)
+	}
+	if notModified(w, r, e.Value.etag) {
+		return true, nil
+	}
 	client := clientOf(r)
 	if err := s.limits.budget.take(client, 0, len(e.Body)); err != nil {
 		return true, err
 	}
 	defer s.limits.budget.give(client, len(e.Body))
-	w.Header()["Vary"] = append(w.Header()["Vary"], varying...)
 	return true, sendEntry(w, r, e)
 }
 
@@ -76,19 +82,13 @@ func (s *server) isCurrent(ctx context.Context, k *kept, grant token.Grant) bool
 	if err != nil || entry.Table != k.entry.Table || !entry.LastWrite.Equal(k.entry.LastWrite) {
 		return false
 	}
-	version, err := s.versions.of(ctx, entry.Table)
+	version, err := s.versions.of(ctx, entry.Table, now)
 	return err == nil && version == k.state
 }
 
-// sendEntry writes a kept answer, compressed if the client accepts that, or the status 304 if the client has it. The
-// compressed form has a weak ETag, as its bytes are others.
+// sendEntry writes a kept answer, compressed if the client accepts that. The compressed form has a weak ETag, as its bytes are
+// others. The caller has set the ETag of the other form.
 func sendEntry(w http.ResponseWriter, r *http.Request, e *rendered.Entry[kept]) error {
-	if e.Value.link != "" {
-		w.Header().Set("Link", e.Value.link)
-	}
-	if notModified(w, r, e.Value.etag) {
-		return nil
-	}
 	body := e.Body
 	if acceptsGzip(r.Header) {
 		if compressed := e.Gzip(); compressed != nil {

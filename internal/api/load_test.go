@@ -19,27 +19,77 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// loadVariable is the environment variable of a process that sends requests instead of running tests. Its value is a load as
-// JSON.
+// loadVariable is the environment variable of a process that sends requests instead of running tests.
 const loadVariable = "API_TEST_LOAD"
 
 // TestMain runs the tests, or sends requests. Another process sends them, so that the processor time of the service is known.
 func TestMain(m *testing.M) {
-	text := os.Getenv(loadVariable)
-	if text == "" {
+	if os.Getenv(loadVariable) == "" {
 		os.Exit(m.Run())
 	}
-	var l load
-	if err := json.Unmarshal([]byte(text), &l); err != nil {
+	if err := sendLoads(os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	cost, err := l.run()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+}
+
+// sendLoads runs the loads that come as JSON, and writes the cost of each.
+func sendLoads(r io.Reader, w io.Writer) error {
+	open := make(map[string][]*bufio.ReadWriter) // connections that stay open, by address
+	in, out := json.NewDecoder(r), json.NewEncoder(w)
+	for {
+		var l load
+		if err := in.Decode(&l); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		for len(open[l.Address]) < l.Conns {
+			c, err := net.Dial("tcp", l.Address)
+			if err != nil {
+				return err
+			}
+			open[l.Address] = append(open[l.Address], bufio.NewReadWriter(bufio.NewReaderSize(c, 64<<10), bufio.NewWriter(c)))
+		}
+		cost, err := l.run(open[l.Address][:l.Conns])
+		if err != nil {
+			return err
+		}
+		if err := out.Encode(cost); err != nil {
+			return err
+		}
 	}
-	_ = json.NewEncoder(os.Stdout).Encode(cost)
+}
+
+// loader is a process that sends requests.
+type loader struct {
+	in  *json.Encoder
+	out *json.Decoder
+}
+
+// newLoader starts the process.
+func newLoader(t testing.TB) loader {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env, cmd.Stderr = append(os.Environ(), loadVariable+"=1"), os.Stderr
+	in, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = in.Close()
+		_ = cmd.Wait()
+	})
+	return loader{json.NewEncoder(in), json.NewDecoder(out)}
+}
+
+// send sends the requests of a load.
+func (l loader) send(t testing.TB, what load) (c cost) {
+	t.Helper()
+	require.NoError(t, l.in.Encode(what))
+	require.NoError(t, l.out.Decode(&c))
+	return c
 }
 
 // load are the same request n times over connections that are kept open.
@@ -58,33 +108,8 @@ type cost struct {
 	CPU  time.Duration // processor time of the client
 }
 
-// start sends the requests from another process.
-func (l load) start(t testing.TB) cost {
-	t.Helper()
-	text, err := json.Marshal(l)
-	require.NoError(t, err)
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), loadVariable+"="+string(text))
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	require.NoError(t, err, stderr.String())
-	var c cost
-	require.NoError(t, json.Unmarshal(out, &c))
-	return c
-}
-
 // run sends the requests.
-func (l load) run() (cost, error) {
-	conns := make([]net.Conn, l.Conns)
-	for i := range conns {
-		c, err := net.Dial("tcp", l.Address)
-		if err != nil {
-			return cost{}, err
-		}
-		defer c.Close()
-		conns[i] = c
-	}
+func (l load) run(conns []*bufio.ReadWriter) (cost, error) {
 	errs := make([]error, l.Conns)
 	var wg sync.WaitGroup
 	start, before := time.Now(), processorTime()
@@ -100,13 +125,15 @@ func (l load) run() (cost, error) {
 }
 
 // repeat sends the request n times on a connection.
-func (l load) repeat(c net.Conn, n int) error {
-	r, request := bufio.NewReaderSize(c, 64<<10), []byte(l.Request)
+func (l load) repeat(c *bufio.ReadWriter, n int) error {
 	for range n {
-		if _, err := c.Write(request); err != nil {
+		if _, err := c.WriteString(l.Request); err != nil {
 			return err
 		}
-		if err := l.read(r); err != nil {
+		if err := c.Flush(); err != nil {
+			return err
+		}
+		if err := l.read(c.Reader); err != nil {
 			return err
 		}
 	}

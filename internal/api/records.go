@@ -122,7 +122,7 @@ func (s *server) selectBuckets(ctx context.Context, q *query, work *work) (sel s
 	if q.limit > 0 && !q.descending {
 		span.First, span.Last = n, 0
 	}
-	sel.version, sel.starts, err = s.reader.Index(ctx, q.table, span)
+	sel.version, sel.starts, err = s.buckets(ctx, q.table, span)
 	sel.partial = sel.partial && len(sel.starts) == n
 	return sel, away(err)
 }
@@ -222,15 +222,21 @@ func etagOf(written time.Time, sel selection, q query) string {
 // notModified sets the ETag of an answer. If the client has that answer, it answers with that, and returns true.
 func notModified(w http.ResponseWriter, r *http.Request, etag string) bool {
 	h := w.Header()
-	h.Set("ETag", etag)
 	own, ok := matching(r.Header.Get("If-None-Match"), etag)
 	if !ok {
+		h.Set("ETag", etag)
 		return false
 	}
 	h.Set("ETag", own) // it is weak if the client has the compressed form
+	for _, name := range aboutContent {
+		delete(h, name)
+	}
 	w.WriteHeader(http.StatusNotModified)
 	return true
 }
+
+// aboutContent are headers that have a meaning only for an answer with a body. The client has these of its answer.
+var aboutContent = []string{"X-Content-Type-Options", "Referrer-Policy", "Content-Security-Policy"}
 
 // matching returns the ETag in a header If-None-Match that matches an ETag, and whether there is one. Weak ETags match too, as
 // RFC 9110 defines for this header.

@@ -225,7 +225,7 @@ func (s *server) rollUpStarts(ctx context.Context, q *query) (sel selection, err
 	if !q.backward() {
 		span.First, span.Last = most+1, 0
 	}
-	if sel.version, sel.starts, err = s.reader.Index(ctx, q.table, span); err != nil {
+	if sel.version, sel.starts, err = s.buckets(ctx, q.table, span); err != nil {
 		return sel, away(err)
 	}
 	if last := q.span.Last; last > 0 {

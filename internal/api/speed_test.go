@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -28,6 +29,7 @@ import (
 // rig is a service on a redis-server, and what it is compared with.
 type rig struct {
 	redis                     *redis.Client
+	load                      loader
 	hello, passthrough        string // addresses of a handler that writes one word, and of one that writes the value of a key
 	cached, uncached, guarded string // addresses of the service: with its cache, without it, and with its cache and tokens
 	auth                      string // the header with a token
@@ -60,7 +62,7 @@ func newRig(b *testing.B) *rig {
 	c, err := cache.Dial(cache.DialOptions{Servers: []string{"redis://" + addr}, Timeout: 5 * time.Second})
 	require.NoError(b, err)
 	b.Cleanup(func() { _ = c.Close() })
-	r := &rig{redis: redis.NewClient(&redis.Options{Addr: addr})}
+	r := &rig{redis: redis.NewClient(&redis.Options{Addr: addr}), load: newLoader(b)}
 	b.Cleanup(func() { _ = r.redis.Close() })
 	service := func(edit func(*api.Options)) *service {
 		return serve(b, c, func(o *api.Options) {
@@ -128,7 +130,7 @@ type run func(b *testing.B, n int) cost
 
 // rounds is how often a sub-benchmark alternates with what it is compared with, because other work on the machine changes the
 // speed.
-const rounds = 5
+const rounds = 20
 
 // measure runs a sub-benchmark by turns with what it is compared with, by name. A ratio above 1 means that the sub-benchmark
 // is faster.
@@ -172,11 +174,15 @@ func (r *rig) add(b *testing.B, to *costs, run run, n int) {
 }
 
 // requests returns a run of requests for a path. size is the size of the body, or -1 for that of the first answer.
-func requests(address, path, headers, status string, conns int) run {
+func (r *rig) requests(address, path, headers, status string, conns int) run {
+	size := -1
 	return func(b *testing.B, n int) cost {
 		b.Helper()
 		request := "GET " + path + " HTTP/1.1\r\nHost: localhost\r\n" + headers + "\r\n"
-		return load{Address: address, Request: request, Status: status, Size: sizeOf(b, address, request), Conns: min(conns, n), N: n}.start(b)
+		if size < 0 {
+			size = sizeOf(b, address, request)
+		}
+		return r.load.send(b, load{Address: address, Request: request, Status: status, Size: size, Conns: min(conns, n), N: n})
 	}
 }
 
@@ -229,7 +235,7 @@ func BenchmarkServed(b *testing.B) {
 	known := "If-None-Match: " + etagOf(b, r.cached, some) + "\r\n"
 	for _, conns := range []int{1, 16, 64} {
 		of := func(address, path, headers, status string) run {
-			return requests(address, path, headers, status, conns)
+			return r.requests(address, path, headers, status, conns)
 		}
 		hello := map[string]run{"hello": of(r.hello, "/", "", "200")}
 		measure := func(name string, what run, others map[string]run) {
@@ -246,5 +252,32 @@ func BenchmarkServed(b *testing.B) {
 			measure("cached-1000", of(r.cached, all, "", "200"), map[string]run{"redis-benchmark": r.redisBenchmark("large", conns)})
 			measure("redis-benchmark-35", r.redisBenchmark("value", conns), hello)
 		}
+	}
+}
+
+// discard is a writer of answers that forgets them.
+type discard struct{ header http.Header }
+
+func (d discard) Header() http.Header       { return d.header }
+func (discard) Write(b []byte) (int, error) { return len(b), nil }
+func (discard) WriteHeader(int)             {}
+
+// BenchmarkHandler measures the handler of a kept answer alone.
+func BenchmarkHandler(b *testing.B) {
+	s := inProcess(b, func(o *api.Options) { o.Now = time.Now })
+	s.fill(b)
+	const path = "/analytics/cpu?database=db"
+	etag := s.get(b, path).Header().Get("ETag")
+	for name, known := range map[string]string{"kept": "", "not-modified": etag} {
+		b.Run(name, func(b *testing.B) {
+			r := httptest.NewRequest(http.MethodGet, path, http.NoBody)
+			if known != "" {
+				r.Header.Set("If-None-Match", known)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				s.ServeHTTP(discard{make(http.Header)}, r)
+			}
+		})
 	}
 }

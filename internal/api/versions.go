@@ -30,11 +30,10 @@ type versions struct {
 	newest map[record.Table]*reading[int64]
 }
 
-// of returns a version that the table had at most versionAge before the call, or later.
-func (v *versions) of(ctx context.Context, t record.Table) (int64, error) {
-	asked := v.now()
-	for {
-		r := v.current(ctx, t)
+// of returns a version that the table had at most versionAge before the time asked, or later.
+func (v *versions) of(ctx context.Context, t record.Table, asked time.Time) (int64, error) {
+	for now := asked; ; now = v.now() {
+		r := v.current(ctx, t, now)
 		version, err := r.wait(ctx)
 		if err != nil || asked.Sub(r.at) < versionAge {
 			return version, err
@@ -43,11 +42,10 @@ func (v *versions) of(ctx context.Context, t record.Table) (int64, error) {
 }
 
 // current returns the newest reading if it is usable, or else begins a new one.
-func (v *versions) current(ctx context.Context, t record.Table) *reading[int64] {
+func (v *versions) current(ctx context.Context, t record.Table, now time.Time) *reading[int64] {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	now := v.now()
-	if r := v.newest[t]; r != nil && r.usable(now, versionAge) {
+	if r := v.newest[t]; r != nil && (!r.ended() || r.usable(r.at, versionAge) && now.Sub(r.at).Abs() < versionAge) { // now can be before r.at
 		return r
 	}
 	if v.newest == nil || len(v.newest) >= maxVersions {
