@@ -93,24 +93,36 @@ type work struct {
 
 // begin waits for a place among the quick requests. The caller must call end.
 func (l *limits) begin(r *http.Request) (*work, error) {
-	ctx, cancel := context.WithTimeout(r.Context(), quickWait)
-	defer cancel()
 	w := &work{limits: l, client: clientOf(r)}
 	t := l.join(w.client)
-	select {
-	case t.places <- struct{}{}:
-		w.turn = t
-	case <-ctx.Done():
+	end := time.Now().Add(quickWait)
+	if !enter(r.Context(), t.places, end) {
 		l.leave(w.client, t)
 		return nil, waited(r.Context(), "quick")
 	}
-	select {
-	case l.quick <- struct{}{}:
-		w.place = l.quick
-		return w, nil
-	case <-ctx.Done():
+	w.turn = t
+	if !enter(r.Context(), l.quick, end) {
 		w.rest()
 		return nil, waited(r.Context(), "quick")
+	}
+	w.place = l.quick
+	return w, nil
+}
+
+// enter puts an element into a list of places. It returns false if there was no room until the end, or until ctx ended.
+func enter(ctx context.Context, places chan struct{}, end time.Time) bool {
+	select {
+	case places <- struct{}{}: // the usual case needs no timer
+		return true
+	default:
+	}
+	ctx, cancel := context.WithDeadline(ctx, end)
+	defer cancel()
+	select {
+	case places <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
