@@ -142,7 +142,8 @@ type server struct {
 	streaming clients
 }
 
-// New returns the handler of all routes. It is safe for concurrent use.
+// New returns the handler of all routes. It is safe for concurrent use. The server's timeout for writing must be 30 s: the handler
+// moves it only for answers of more than 64 KiB.
 func New(reader Reader, o Options) http.Handler {
 	if o.Now == nil {
 		o.Now = time.Now

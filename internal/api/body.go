@@ -79,7 +79,13 @@ func sendBody(w http.ResponseWriter, r *http.Request, contentType string, body [
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	if _, err := newPacedWriter(w).Write(body); err != nil {
+	var err error
+	if len(body) <= writeSize {
+		_, err = w.Write(body) // the timeout of the server is slowGrace
+	} else {
+		_, err = newPacedWriter(w).Write(body)
+	}
+	if err != nil {
 		return gone{err}
 	}
 	return nil

@@ -199,6 +199,7 @@ func withoutSlash(w http.ResponseWriter, r *http.Request, _ *params) error {
 // handle returns the handler of a route. It refuses requests whose token does not allow the route. It calls h with a
 // timeout, answers with a problem if h returns an error or panics, and counts the request by route and status.
 func (s *server) handle(rt route, h handler) http.Handler {
+	observe := s.metrics.observer(rt.name)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		sw := &statusWriter{ResponseWriter: w}
@@ -209,7 +210,7 @@ func (s *server) handle(rt route, h handler) http.Handler {
 				s.problem(sw, r, errPanic)
 			}
 			took := time.Since(start)
-			s.metrics.observe(rt.name, sw.status(), took)
+			observe(sw.status(), took)
 			s.logRequest(r, rt, grant.ID(), sw.status(), took)
 		}()
 		if refused != nil {
