@@ -35,6 +35,7 @@ func TestFormMatchesEveryRecordOfItsBucket(t *testing.T) {
 				r.Tags = tagsOf("agent", text, "final", text, "k"+text, text)
 			})
 			require.True(t, form.Matches(string(r.AppendJSON(nil))), "%s", r.AppendJSON(nil))
+			requireOutlined(t, form, string(r.AppendJSON(nil)))
 		}
 	}
 	bare := formed(func(r *record.Record) { r.Tags, r.Stats = nil, nil })
@@ -90,7 +91,23 @@ func FuzzForm(f *testing.F) {
 		}
 		require.Equal(t, `analytics_"t`, r.Table)
 		require.True(t, r.Start.Equal(formStart))
+		if !strings.Contains(text, `\u`) { // which Parse also understands in the names of the first members
+			requireOutlined(t, form, text)
+		}
 	})
+}
+
+// requireOutlined checks that an outline has the record that Parse reads, without what all records of the bucket share.
+func requireOutlined(t *testing.T, form record.Form, text string) {
+	t.Helper()
+	o, ok := form.Outline(text)
+	require.True(t, ok)
+	got, err := o.Record()
+	require.NoError(t, err)
+	want, err := record.Parse([]byte(text))
+	require.NoError(t, err)
+	want.Table, want.Start, want.State, want.HasRevision, want.Revision = "", time.Time{}, record.Unmarked, false, 0
+	require.Equal(t, want, got)
 }
 
 func BenchmarkForm(b *testing.B) {

@@ -1,9 +1,14 @@
 package record
 
 import (
+	"encoding/json"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
 // Outline has parts of a record's JSON. It shares the memory of the JSON.
@@ -108,4 +113,61 @@ next:
 		dst = append(dst, name)
 	}
 	return dst
+}
+
+// Record returns the record of the outline, without table, start, state and revision. It takes a tenth of the time of [Parse] (BenchmarkRecord). The
+// error wraps [ErrFormat] if a tag or a statistic occurs twice or a number is beyond the range of float64.
+func (o *Outline) Record() (Record, error) {
+	r := Record{Field: unquote(o.Field), Agent: unquote(o.Agent)}
+	if o.Replica != "" {
+		r.Replica = unquote(o.Replica)
+	}
+	names := make([]string, 0, 16)
+	for _, rest := range [...]string{o.Tags, o.Stats} {
+		for strings.HasPrefix(rest, ",") {
+			name, value := member(rest[1:])
+			if value == "" {
+				return r, fmt.Errorf("%w: found %s, want a member", ErrFormat, shorten(rest))
+			}
+			rest = rest[1+len(name)+1+len(value):]
+			if name = unquote(name); slices.Contains(names, name) {
+				return r, fmt.Errorf("%w: member %q occurs twice", ErrFormat, name)
+			}
+			names = append(names, name)
+			if err := r.setOther(name, value); err != nil {
+				return r, err
+			}
+		}
+	}
+	return r, nil
+}
+
+// setOther stores a tag or a statistic whose value is JSON.
+func (r *Record) setOther(name, value string) error {
+	switch value[0] {
+	case '"':
+		r.Tags = append(r.Tags, series.Tag{Key: name, Value: unquote(value)})
+	case 't', 'f':
+		r.Stats = append(r.Stats, Stat{Name: name, Value: value == "true"})
+	case 'n':
+	default:
+		number, err := parseNumber(json.Number(value))
+		if err != nil {
+			return fmt.Errorf("%w: member %q: %w", ErrFormat, name, err)
+		}
+		r.Stats = append(r.Stats, Stat{Name: name, Value: number})
+	}
+	return nil
+}
+
+// unquote returns the text of a JSON string that stringLen accepts.
+func unquote(s string) string {
+	if text := s[1 : len(s)-1]; !strings.Contains(text, `\`) {
+		return text
+	}
+	var text string
+	if err := json.Unmarshal([]byte(s), &text); err != nil {
+		panic(err) // stringLen has checked it
+	}
+	return text
 }

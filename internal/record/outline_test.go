@@ -73,3 +73,40 @@ func TestTheCountAndTheStatisticsOfAnOutline(t *testing.T) {
 	o := record.Outline{Stats: `,"count":6,"p99_9":1e-7,"none":null,"ok":true`}
 	require.Equal(t, []string{"mean", "count", "p99_9", "none", "ok"}, o.AppendStatNames([]string{"mean", "count"}))
 }
+
+func TestTheRecordOfAnOutlineHasEachMemberOnce(t *testing.T) {
+	t.Parallel()
+	for outline, want := range map[record.Outline]string{
+		{Field: `"f"`, Agent: `"a"`, Tags: `,"x":"1","x":"2"`}:   `member "x" occurs twice`,
+		{Field: `"f"`, Agent: `"a"`, Stats: `,"x":1,"\u0078":2`}: `member "x" occurs twice`,
+		{Field: `"f"`, Agent: `"a"`, Stats: `,"x":1e999`}:        `member "x"`,
+		{Field: `"f"`, Agent: `"a"`, Stats: `,x`}:                `found ",x"`,
+	} {
+		_, err := outline.Record()
+		require.ErrorIs(t, err, record.ErrFormat)
+		require.ErrorContains(t, err, want)
+	}
+}
+
+func BenchmarkRecord(b *testing.B) {
+	r := formed(nil)
+	text := string(r.AppendJSON(nil))
+	form := record.NewForm(r.Table, r.Start)
+	b.Run("outline", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			o, _ := form.Outline(text)
+			if _, err := o.Record(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("parse", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := record.Parse([]byte(text)); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
