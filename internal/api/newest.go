@@ -29,7 +29,7 @@ type tableScrape struct {
 	buckets          int         // how many more buckets may be read
 	marked, unmarked bool        // whether records with and without the member "final" were read
 
-	series   map[seriesNames]*found
+	series   map[seriesKey]*found
 	order    []*found          // the same in the order in which they were found
 	agents   map[string]int    // the place of the newest final bucket of each agent, over all series
 	refused  map[uint64]bool   // series that are not exported, as hashes: the texts of a million would need 100 MB
@@ -39,15 +39,17 @@ type tableScrape struct {
 	tags     map[string]string // see tableScrape.tagsOf
 }
 
+// seriesKey identifies a series of the exposition by parts of its outlines. Agent and replica are empty if agents are merged.
+type seriesKey struct{ field, tags, agent, replica string }
+
 // found is one series of the exposition.
 type found struct{ feeds []feed }
 
 // feed has the final records that one agent, or one replica of an agent, has of a series.
 type feed struct {
-	agent, replica string // as in seriesNames
-	newest         int    // the place of the newest of them
-	text           string // that record
-	final          places // of all of them
+	newest  int            // the place of the newest of them
+	outline record.Outline // of that record
+	final   places         // of all of them
 }
 
 // places is a set of places.
@@ -79,7 +81,7 @@ func (p places) from(place int) int {
 func newTableScrape(x *exposition, e Export, plan scrapePlan, buckets int) *tableScrape {
 	return &tableScrape{
 		exposition: x, export: e, plan: plan, starts: slices.Concat(plan.recent, plan.late), buckets: buckets,
-		series: make(map[seriesNames]*found), agents: make(map[string]int), refused: make(map[uint64]bool), hashing: maphash.MakeSeed(),
+		series: make(map[seriesKey]*found), agents: make(map[string]int), refused: make(map[uint64]bool), hashing: maphash.MakeSeed(),
 		exported: make(map[string]bool), wanted: make(map[int][]*target), tags: make(map[string]string),
 	}
 }
@@ -146,24 +148,24 @@ func (t *tableScrape) take(place int, part record.Part) {
 		if !t.plan.isFinal(part.Start, text) || state == record.Unmarked && part.Start.Before(t.plan.oldest) {
 			continue
 		}
-		names, ok := seriesOf(text)
-		if !ok || !form.Matches(text) {
+		o, ok := form.Outline(text)
+		if !ok {
 			t.dropped["malformed"]++
 			continue
 		}
-		if _, known := t.agents[names.agent]; !known {
-			t.agents[names.agent] = place
+		if _, known := t.agents[o.Agent]; !known {
+			t.agents[o.Agent] = place
 		}
-		if f := t.seriesFor(names); f != nil {
-			f.note(names, place, text)
+		if f := t.seriesFor(&o); f != nil {
+			f.note(o, place)
 		}
 	}
 }
 
-// seriesFor returns the series of the exposition that a series of the cache belongs to, or nil and a counted overflow if there is
-// no room for it.
-func (t *tableScrape) seriesFor(names seriesNames) *found {
-	key := t.key(names)
+// seriesFor returns the series of the exposition that a record belongs to, or nil and a counted overflow if there is no room for
+// it.
+func (t *tableScrape) seriesFor(o *record.Outline) *found {
+	key := t.key(o)
 	f := t.series[key]
 	switch {
 	case f != nil:
@@ -178,16 +180,17 @@ func (t *tableScrape) seriesFor(names seriesNames) *found {
 	return f
 }
 
-// key returns the key of t.series for a series of the cache.
-func (t *tableScrape) key(names seriesNames) seriesNames {
-	if !t.export.EachAgent {
-		names.agent, names.replica = "", ""
+// key returns the key of the series that a record belongs to.
+func (t *tableScrape) key(o *record.Outline) seriesKey {
+	key := seriesKey{field: o.Field, tags: o.Tags}
+	if t.export.EachAgent {
+		key.agent, key.replica = o.Agent, o.Replica
 	}
-	return names
+	return key
 }
 
 // refuse counts a series that is not exported, once.
-func (t *tableScrape) refuse(key seriesNames, reason string) {
+func (t *tableScrape) refuse(key seriesKey, reason string) {
 	hash := maphash.Comparable(t.hashing, key)
 	if !t.refused[hash] {
 		t.refused[hash] = true
@@ -200,35 +203,35 @@ func (t *tableScrape) refuse(key seriesNames, reason string) {
 func (t *tableScrape) countFuture(part record.Part) {
 	form := record.NewForm(t.export.Name, part.Start)
 	for _, text := range part.Texts {
-		names, ok := seriesOf(text)
-		if !ok || !form.Matches(text) {
+		o, ok := form.Outline(text)
+		if !ok {
 			t.dropped["malformed"]++
 			continue
 		}
-		if key := t.key(names); t.series[key] == nil {
+		if key := t.key(&o); t.series[key] == nil {
 			t.refuse(key, "future")
 		}
 	}
 }
 
 // note notes a final record of the series. The newest one of each agent and replica comes first.
-func (f *found) note(names seriesNames, place int, text string) {
+func (f *found) note(o record.Outline, place int) {
 	for i := range f.feeds {
-		if feed := &f.feeds[i]; feed.agent == names.agent && feed.replica == names.replica {
+		if feed := &f.feeds[i]; feed.outline.Agent == o.Agent && feed.outline.Replica == o.Replica {
 			if feed.newest == place {
-				feed.text = text // a newer version in a later part of the bucket
+				feed.outline = o // a newer version in a later part of the bucket
 			}
 			feed.final.add(place)
 			return
 		}
 	}
-	f.feeds = append(f.feeds, feed{agent: names.agent, replica: names.replica, newest: place, text: text})
+	f.feeds = append(f.feeds, feed{newest: place, outline: o})
 	f.feeds[len(f.feeds)-1].final.add(place)
 }
 
 // severalAgents reports whether the feeds are of several agents.
 func severalAgents(feeds []feed) bool {
-	return slices.ContainsFunc(feeds, func(feed feed) bool { return feed.agent != feeds[0].agent })
+	return slices.ContainsFunc(feeds, func(feed feed) bool { return feed.outline.Agent != feeds[0].outline.Agent })
 }
 
 // at returns the feeds that have a final record at a place.
@@ -261,12 +264,12 @@ func (t *tableScrape) choose(f *found) int {
 	}
 	fastest := len(t.starts)
 	for _, feed := range f.feeds {
-		fastest = min(fastest, t.agents[feed.agent])
+		fastest = min(fastest, t.agents[feed.outline.Agent])
 	}
 	wait := max(minAgentWait, agentWidths*t.plan.width)
 	slowest := fastest
 	for _, feed := range f.feeds {
-		if place := t.agents[feed.agent]; t.starts[fastest].Sub(t.starts[place]) <= wait {
+		if place := t.agents[feed.outline.Agent]; t.starts[fastest].Sub(t.starts[place]) <= wait {
 			slowest = max(slowest, place)
 		}
 	}

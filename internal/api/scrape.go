@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
@@ -62,73 +61,4 @@ func (s *server) planScrape(ctx context.Context, t record.Table) (scrapePlan, er
 	}
 	plan.recent, plan.late = starts[:n], starts[n:]
 	return plan, nil
-}
-
-// seriesNames identify a series of the cache, as they are in the JSON of its records. They are equal for two records of a
-// table if and only if their fields, agents, replicas and tags are equal.
-type seriesNames struct{ field, agent, replica, tags string }
-
-// seriesOf returns the names of a record's series. It scans the JSON instead of parsing it, because a scrape reads each series
-// once for each bucket but exports it only once: with parsing, a scrape of 1,000 series in 31 buckets took about five
-// times as long (BenchmarkExport). It returns false if the JSON is not as [record.Record.AppendJSON] writes it.
-func seriesOf(text string) (n seriesNames, ok bool) {
-	field, rest, ok := strings.Cut(text, `,"time_bucket":"`)
-	if !ok {
-		return n, false
-	}
-	if _, rest, ok = strings.Cut(rest, `,"agent":`); !ok {
-		return n, false
-	}
-	end := quoted(rest)
-	if end == 0 {
-		return n, false
-	}
-	n.field, n.agent, rest = field, rest[:end], rest[end:]
-	tags, end := rest, 0
-	for end < len(tags) && tags[end] == ',' {
-		member := tags[end+1:]
-		key := quoted(member)
-		if key == 0 || !strings.HasPrefix(member[key:], ":") {
-			return n, false
-		}
-		value := member[key+1:]
-		size := quoted(value)
-		switch name := member[1 : key-1]; {
-		case end == 0 && name == record.Replica:
-			if size == 0 {
-				return n, false
-			}
-			n.replica, tags = value[:size], value[size:]
-		case end == 0 && (name == record.FinalName || name == record.Revision):
-			size = strings.IndexAny(value, ",}")
-			if size < 0 {
-				return n, false
-			}
-			tags = value[size:]
-		case size == 0: // the first statistic, after all tags
-			n.tags = tags[:end]
-			return n, true
-		default:
-			end += 1 + key + 1 + size
-		}
-	}
-	n.tags = tags[:end]
-	return n, true
-}
-
-// quoted returns the length of the JSON string at the beginning of s with its quotation marks, or 0 if s does not begin
-// with one.
-func quoted(s string) int {
-	if s == "" || s[0] != '"' {
-		return 0
-	}
-	for i := 1; i < len(s); i++ {
-		switch s[i] {
-		case '\\':
-			i++
-		case '"':
-			return i + 1
-		}
-	}
-	return 0
 }

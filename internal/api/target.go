@@ -1,7 +1,6 @@
 package api
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -22,9 +21,10 @@ type target struct {
 	found    *found
 	place    int
 	key      partKey
-	record   record.Record // of the agent that described it; of a merged one, the statistics are those to compute
+	record   record.Record // of the agent that described it; a merged one has no statistics at first
 	merged   bool
-	exported bool // whether its gauges are exported, which then have these labels
+	names    []string // of the statistics of a merged one
+	exported bool     // whether its gauges are exported, which then have these labels
 	labels   string
 	parts    []record.SummaryPart
 }
@@ -37,22 +37,16 @@ func (t *tableScrape) exportSeries(f *found, place int) {
 	tg := &target{found: f, place: place}
 	feeds := f.at(place)
 	tg.merged = severalAgents(feeds)
-	var records []record.Record
 	for _, feed := range feeds {
-		r, err := record.Parse([]byte(feed.text))
-		if err != nil {
-			t.dropped["malformed"]++
-			return
-		}
-		records = append(records, r)
-		tg.merged = tg.merged || feed.newest != place // the text is of another bucket
+		tg.names = feed.outline.AppendStatNames(tg.names)
+		tg.merged = tg.merged || feed.newest != place // the outline is of another bucket
 	}
-	if tg.merged {
-		tg.record = union(records)
-		tg.record.Start = t.starts[place]
-	} else {
-		tg.record = fullest(records)
+	var err error
+	if tg.record, err = fullest(feeds).Record(); err != nil {
+		t.dropped["malformed"]++
+		return
 	}
+	tg.record.Start = t.starts[place]
 	if !severalAgents(f.feeds) && (!t.exportGauges(tg) || !t.protobuf) {
 		return
 	}
@@ -63,36 +57,17 @@ func (t *tableScrape) exportSeries(f *found, place int) {
 	t.wanted[place] = append(t.wanted[place], tg)
 }
 
-// fullest returns the record of one agent with the most values. Of equally full ones, it returns that of the first replica by
-// name.
-func fullest(records []record.Record) record.Record {
-	return slices.MinFunc(records, func(a, b record.Record) int {
-		return cmp.Or(-cmp.Compare(countOf(&a), countOf(&b)), cmp.Compare(a.Replica, b.Replica))
-	})
-}
-
-// countOf returns the number of values of a record, or 0 if it does not have it.
-func countOf(r *record.Record) float64 {
-	for _, s := range r.Stats {
-		if record.IsCount(s.Name) {
-			v, _ := number(s.Value)
-			return v
+// fullest returns the outline with the most values. Of equally full ones, it returns that of the first replica by name.
+func fullest(feeds []feed) *record.Outline {
+	best, most := &feeds[0].outline, uint64(0)
+	for i := range feeds {
+		o := &feeds[i].outline
+		n, _ := o.Count()
+		if i == 0 || n > most || n == most && o.Replica < best.Replica {
+			best, most = o, n
 		}
 	}
-	return 0
-}
-
-// union returns a record of one series with the names of the statistics that the records have.
-func union(records []record.Record) record.Record {
-	r := record.Record{Table: records[0].Table, Field: records[0].Field, Tags: records[0].Tags, State: records[0].State}
-	for i := range records {
-		for _, s := range records[i].Stats {
-			if !slices.ContainsFunc(r.Stats, func(other record.Stat) bool { return other.Name == s.Name }) {
-				r.Stats = append(r.Stats, record.Stat{Name: s.Name})
-			}
-		}
-	}
-	return r
+	return best
 }
 
 // exportGauges exports the gauges of a target. It returns false if their labels are those of another series.
@@ -206,7 +181,7 @@ func (t *tableScrape) complete(tg *target) {
 		return
 	}
 	if tg.merged {
-		tg.record.Stats = statsOf(summary, tg.record.Stats)
+		tg.record.Stats = statsOf(summary, tg.names)
 		if !t.exportGauges(tg) {
 			return
 		}
@@ -223,12 +198,12 @@ func stillOpen(parts []record.SummaryPart) bool {
 	})
 }
 
-// statsOf returns the statistics of a summary that have the names of the wanted ones, and its largest error unless it is exact.
-// Names that are not those of statistics are left out.
-func statsOf(s *stats.Summary, wanted []record.Stat) (result []record.Stat) {
+// statsOf returns the statistics of a summary by their names in records, and its largest error unless it is exact. Names that are
+// not those of statistics are left out.
+func statsOf(s *stats.Summary, wanted []string) (result []record.Stat) {
 	var names []string
-	for _, w := range wanted {
-		if known, ok := record.ParseStatName(w.Name); ok {
+	for _, name := range wanted {
+		if known, ok := record.ParseStatName(name); ok {
 			names = append(names, known.String())
 		}
 	}
