@@ -80,9 +80,10 @@ func plainEnd(data []byte, i int, delimiter byte) int {
 	return i
 }
 
-// isBlank reports whether the record is a blank line.
-func (p *csvParser) isBlank() bool {
-	return len(p.cells) == 1 && p.cells[0].start == p.cells[0].end
+// isBlank reports whether the record that starts at i is a line of nothing but spaces and tabs. A line with "" is not blank: it
+// is the missing cell of a file with one column.
+func (p *csvParser) isBlank(data []byte, i int) bool {
+	return len(p.cells) == 1 && p.cells[0].start == i && len(scan.Trim(data[i:p.cells[0].end])) == 0
 }
 
 // fits reports whether the record has n cells. An empty cell more is none: some programs end each line of data, but not the
@@ -98,10 +99,11 @@ func (p *csvParser) fits(n int) bool {
 // none if there is no such record.
 func (p *csvParser) firstRecord(data []byte) (cells [][]byte, end int, err error) {
 	for end < len(data) {
-		if end, err = p.record(data, end); err != nil {
+		start := end
+		if end, err = p.record(data, start); err != nil {
 			return nil, 0, fmt.Errorf("the first line: %w", err)
 		}
-		if !p.isBlank() {
+		if !p.isBlank(data, start) {
 			for _, c := range p.cells {
 				cells = append(cells, bytes.Clone(p.value(data, c)))
 			}
@@ -146,7 +148,7 @@ func (p *csvParser) parse(data []byte, b *Batch) {
 		i, err = p.record(data, i)
 		switch {
 		case err != nil:
-		case p.isBlank():
+		case p.isBlank(data, start):
 			continue
 		case !p.fits(len(p.schema.columns)):
 			err = fmt.Errorf("%s, want %d", counted(len(p.cells), "cell"), len(p.schema.columns))

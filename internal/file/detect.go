@@ -96,7 +96,8 @@ func oneLine(data []byte) error {
 func (s *source) readable(data []byte) (start int, err error) {
 	for magic, name := range map[string]string{
 		"\xff\xfe": "UTF-16, want UTF-8 (iconv -f UTF-16 -t UTF-8)", "\xfe\xff": "UTF-16, want UTF-8 (iconv -f UTF-16 -t UTF-8)",
-		"PAR1": "a Parquet file, want text", "PK\x03\x04": "a ZIP file (unzip -p FILE | telegraf-describe describe -)",
+		"PAR1": "a Parquet file, want text", "PK\x03\x04": "a ZIP file (unzip -p FILE | telegraf-describe describe -) or an Excel workbook (save it as CSV)",
+		"\xd0\xcf\x11\xe0": "an old Excel workbook (save it as CSV)",
 		"BZh": "compressed by bzip2 (bzcat FILE | telegraf-describe describe -)", "\xfd7zXZ": "compressed by xz (xzcat FILE | telegraf-describe describe -)",
 		"SQLite format 3": "an SQLite database, want text",
 	} {
@@ -114,9 +115,10 @@ func (s *source) readable(data []byte) (start int, err error) {
 	return 0, nil
 }
 
-// formatOf returns the format of a text: JSON lines if it starts with a brace, line protocol if its first line that is not a
-// comment is one, and CSV otherwise.
+// formatOf returns the format of a text: JSON lines if it starts with a brace or a bracket, line protocol if its first line that
+// is not a comment is one, and CSV otherwise. A text of comments alone is line protocol without lines.
 func formatOf(data []byte) Format {
+	format := CSV
 	for len(data) > 0 {
 		line, rest, _ := bytes.Cut(data, newline)
 		line = bytes.TrimSpace(line)
@@ -125,14 +127,32 @@ func formatOf(data []byte) Format {
 		case line[0] == '{' || line[0] == '[':
 			return JSONLines
 		case line[0] == '#' && bytes.IndexByte(line, ',') < 0 && bytes.IndexByte(line, '\t') < 0: // a comment of line protocol
-		case isLineProtocol(data):
+			format = LineProtocol
+		case isLineProtocol(data) || bytes.IndexByte(line, '=') >= 0 && areLineProtocol(rest):
 			return LineProtocol
 		default:
 			return CSV
 		}
 		data = rest
 	}
-	return CSV
+	return format
+}
+
+// areLineProtocol reports whether the lines after a damaged one, such as the first one of a file that was cut, are line protocol:
+// at least two, and each of the first ten that are complete.
+func areLineProtocol(data []byte) bool {
+	const looked, fewest = 10, 2
+	n := 0
+	for line := range bytes.Lines(data) {
+		if n == looked || line[len(line)-1] != '\n' {
+			break
+		}
+		if !isLineProtocol(line) {
+			return false
+		}
+		n++
+	}
+	return n >= fewest
 }
 
 // isLineProtocol reports whether data begins with a line of line protocol.
