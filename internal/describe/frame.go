@@ -158,62 +158,89 @@ func (o *options) useful(r *profile.Row) bool {
 	return r.Type == profile.TypeTime && slices.ContainsFunc(o.columns, func(c outputColumn) bool { return c.kind == stats.Min || c.kind == stats.Max })
 }
 
-// frame makes the table of the rows.
-func (o *options) frame(rows []profile.Row) *show.Table {
-	rows = slices.DeleteFunc(slices.Clone(rows), func(r profile.Row) bool { return !o.useful(&r) })
-	columns := slices.Clone(o.columns)
+// layout is what the columns of the output are:
+//
+//	measurement  bucket  <tag> …  column  <statistic or fact> …  estimated
+//
+// All but column are only there if a row has something for them.
+type layout struct {
+	tables    bool     // whether rows have names of measurements
+	buckets   bool     // whether rows have the start of a bucket
+	keys      []string // of the tags, ascending
+	columns   []outputColumn
+	estimated bool // whether a last column names the estimates: for programs, as people see a tilde
+}
+
+// layoutOf returns the columns that the rows need.
+func (o *options) layoutOf(rows []profile.Row) *layout {
+	l := &layout{buckets: o.profile.Grid != nil, columns: slices.Clone(o.columns)}
 	if !slices.ContainsFunc(rows, func(r profile.Row) bool { return !r.Exact && r.Stats != nil }) {
-		columns = slices.DeleteFunc(columns, func(c outputColumn) bool { return c.ifEstimated })
+		l.columns = slices.DeleteFunc(l.columns, func(c outputColumn) bool { return c.ifEstimated })
 	}
-	tables, keys := identities(rows, o.groupBy)
-	t := &show.Table{}
-	head := func(name string, drop int) { t.Columns = append(t.Columns, show.Column{Name: name, Drop: drop}) }
-	if tables {
-		head("measurement", 0)
+	l.tables, l.keys = identities(rows, o.groupBy)
+	l.estimated = o.output != "table" && o.output != "markdown" && slices.ContainsFunc(rows, func(r profile.Row) bool { return !r.DistinctExact })
+	return l
+}
+
+// head returns the names of the columns. A tag whose name another column has gets another name, as the aggregator names it.
+func (l *layout) head() (columns []show.Column) {
+	add := func(name string, drop int) { columns = append(columns, show.Column{Name: name, Drop: drop}) }
+	if l.tables {
+		add("measurement", 0)
 	}
-	if o.profile.Grid != nil {
-		head("bucket", 0)
+	if l.buckets {
+		add("bucket", 0)
 	}
 	taken := func(name string) bool {
 		return name == "measurement" || name == "bucket" || name == "column" || name == "estimated" ||
-			slices.ContainsFunc(columns, func(c outputColumn) bool { return c.name == name })
+			slices.ContainsFunc(l.columns, func(c outputColumn) bool { return c.name == name })
 	}
-	tags := make([]series.Tag, len(keys))
-	for i, key := range keys {
+	tags := make([]series.Tag, len(l.keys))
+	for i, key := range l.keys {
 		tags[i].Key = key
 	}
 	series.RenameTags(tags, taken)
 	for _, tag := range tags {
-		head(tag.Key, 0)
+		add(tag.Key, 0)
 	}
-	head("column", 0)
-	for i := range columns {
-		head(columns[i].name, columns[i].drop(i))
+	add("column", 0)
+	for i := range l.columns {
+		add(l.columns[i].name, l.columns[i].drop(i))
 	}
-	estimated := o.output != "table" && o.output != "markdown" && slices.ContainsFunc(rows, func(r profile.Row) bool { return !r.DistinctExact })
-	if estimated {
-		head("estimated", 0)
+	if l.estimated {
+		add("estimated", 0)
 	}
+	return columns
+}
+
+// cells returns the cells of a row, one for each column of head. Times are in the zone of the options.
+func (l *layout) cells(r *profile.Row, o *options) (cells []show.Cell) {
+	if l.tables {
+		cells = append(cells, show.Text(r.Table))
+	}
+	if l.buckets {
+		cells = append(cells, show.Time(r.Start.In(o.zone)))
+	}
+	for _, key := range l.keys {
+		cells = append(cells, tagCell(r.Tags, key))
+	}
+	cells = append(cells, show.Text(r.Column))
+	for i := range l.columns {
+		cells = append(cells, l.columns[i].cell(r, o))
+	}
+	if l.estimated {
+		cells = append(cells, estimates(r))
+	}
+	return cells
+}
+
+// frame makes the table of the rows. Rows without an answer to what was asked are left out, see useful.
+func (o *options) frame(rows []profile.Row) *show.Table {
+	rows = slices.DeleteFunc(slices.Clone(rows), func(r profile.Row) bool { return !o.useful(&r) })
+	l := o.layoutOf(rows)
+	t := &show.Table{Columns: l.head()}
 	for i := range rows {
-		r := &rows[i]
-		var cells []show.Cell
-		if tables {
-			cells = append(cells, show.Text(r.Table))
-		}
-		if o.profile.Grid != nil {
-			cells = append(cells, show.Time(r.Start.In(o.zone)))
-		}
-		for _, key := range keys {
-			cells = append(cells, tagCell(r.Tags, key))
-		}
-		cells = append(cells, show.Text(r.Column))
-		for k := range columns {
-			cells = append(cells, columns[k].cell(r, o))
-		}
-		if estimated {
-			cells = append(cells, estimates(r))
-		}
-		t.Rows = append(t.Rows, cells)
+		t.Rows = append(t.Rows, l.cells(&rows[i], o))
 	}
 	return t
 }

@@ -8,6 +8,10 @@ import (
 )
 
 // cut returns the next chunk of the current file, or nil at its end. It uses buf for the content.
+//
+// It reads size bytes and ends the chunk after the last complete record in them. The bytes behind that are the start of the next
+// chunk. If no record ends there, it doubles the size and reads on, up to MaxRecord. Sizes, not reads, decide where chunks end,
+// so that the chunks of a file are the same however its bytes arrive.
 func (r *Reader) cut(buf []byte) (*Chunk, error) {
 	s := r.current
 	buf = append(buf[:0], r.rest...)
@@ -26,21 +30,12 @@ func (r *Reader) cut(buf []byte) (*Chunk, error) {
 				continue
 			}
 		}
-		skipped, header := 0, 0
-		if s.format == Auto {
-			if !s.ended && bytes.IndexByte(buf, '\n') < 0 {
-				if len(buf) >= MaxRecord {
-					if err := oneLine(buf); err != nil {
-						return nil, err
-					}
-					return nil, fmt.Errorf("the first line has more than %d MiB", MaxRecord>>20)
-				}
-				continue
-			}
-			if header, err = s.detect(buf); err != nil {
-				return nil, err
-			}
-			skipped = bytes.Count(buf[:header], newline)
+		header, known, err := s.header(buf)
+		if err != nil {
+			return nil, err
+		}
+		if !known {
+			continue
 		}
 		end := len(buf)
 		if !s.ended {
@@ -49,13 +44,32 @@ func (r *Reader) cut(buf []byte) (*Chunk, error) {
 		switch {
 		case end > header || header > 0 || end == len(buf) && end > 0:
 			r.rest = append(r.rest, buf[end:]...)
-			return &Chunk{Path: s.name(), Data: buf[header:end], Skipped: skipped, source: s}, nil
+			return &Chunk{Path: s.name(), Data: buf[header:end], Skipped: bytes.Count(buf[:header], newline), source: s}, nil
 		case s.ended:
 			return nil, nil
 		case len(buf) >= MaxRecord:
 			return r.tooLong(buf), nil
 		}
 	}
+}
+
+// header returns where in buf the records start. In the first content of a file, that is after a byte order mark, comments and
+// the header of CSV, and the format is detected; later it is 0. known is false if buf has too little for that: no line yet.
+func (s *source) header(buf []byte) (start int, known bool, err error) {
+	if s.format != Auto {
+		return 0, true, nil
+	}
+	if !s.ended && bytes.IndexByte(buf, '\n') < 0 {
+		if len(buf) < MaxRecord {
+			return 0, false, nil
+		}
+		if err := oneLine(buf); err != nil {
+			return 0, false, err
+		}
+		return 0, false, fmt.Errorf("the first line has more than %d MiB", MaxRecord>>20)
+	}
+	start, err = s.detect(buf)
+	return start, err == nil, err
 }
 
 var newline = []byte{'\n'}

@@ -98,7 +98,7 @@ func (s *source) readable(data []byte) (start int, err error) {
 		"\xff\xfe": "UTF-16, want UTF-8 (iconv -f UTF-16 -t UTF-8)", "\xfe\xff": "UTF-16, want UTF-8 (iconv -f UTF-16 -t UTF-8)",
 		"PAR1": "a Parquet file, want text", "PK\x03\x04": "a ZIP file (unzip -p FILE | telegraf-describe describe -) or an Excel workbook (save it as CSV)",
 		"\xd0\xcf\x11\xe0": "an old Excel workbook (save it as CSV)",
-		"BZh": "compressed by bzip2 (bzcat FILE | telegraf-describe describe -)", "\xfd7zXZ": "compressed by xz (xzcat FILE | telegraf-describe describe -)",
+		"BZh":              "compressed by bzip2 (bzcat FILE | telegraf-describe describe -)", "\xfd7zXZ": "compressed by xz (xzcat FILE | telegraf-describe describe -)",
 		"SQLite format 3": "an SQLite database, want text",
 	} {
 		if bytes.HasPrefix(data, []byte(magic)) {

@@ -6,8 +6,12 @@ import (
 	"strconv"
 )
 
-// maxExact is the largest power of ten that a float64 has exactly.
-const maxExact = 22
+const (
+	// maxExact is the largest power of ten that a float64 has exactly: 10^22 = 5^22 · 2^22, and 5^22 < 2^53.
+	maxExact = 22
+	// maxDigits is how many digits fit into a uint64, whatever they are.
+	maxDigits = 19
+)
 
 var powers = [maxExact + 1]float64{
 	1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
@@ -17,11 +21,11 @@ var powers = [maxExact + 1]float64{
 // optional exponent, such as "-12", "+.5", "3." or "1.5e-3". whole reports that it has neither a point nor an exponent.
 //
 // The value is the float64 nearest to the number, as from [strconv.ParseFloat]. ok is false for any other text and for
-// numbers beyond the range of float64. Digits are not grouped, and infinities and NaN are not numbers.
+// numbers beyond the range of float64. Digits are not grouped, spaces are not skipped, and infinities and NaN are not numbers.
 //
 // A number of up to 2^53 with up to 22 decimals is one integer divided by a power of ten. Both are exact, so that one
 // rounding gives the nearest float64 (Clinger, "How to Read Floating Point Numbers Accurately", 1990). Others are left to
-// strconv.
+// strconv, which takes two to five times as long for the first kind, of which nearly all cells are.
 func Number(b []byte) (v float64, whole, ok bool) {
 	i := 0
 	negative := false
@@ -30,23 +34,17 @@ func Number(b []byte) (v float64, whole, ok bool) {
 		i = 1
 	}
 	start := i
-	var mantissa uint64
-	for ; i < len(b) && b[i]-'0' <= 9; i++ {
-		mantissa = mantissa*10 + uint64(b[i]-'0')
-	}
-	digits, decimals := i-start, 0
+	i, mantissa := digits(b, i, 0)
+	n, decimals := i-start, 0
 	whole = true
 	if i < len(b) && b[i] == '.' {
-		i++
-		point := i
-		for ; i < len(b) && b[i]-'0' <= 9; i++ {
-			mantissa = mantissa*10 + uint64(b[i]-'0')
-		}
+		point := i + 1
+		i, mantissa = digits(b, point, mantissa)
 		decimals = i - point
-		digits += decimals
+		n += decimals
 		whole = false
 	}
-	if digits == 0 {
+	if n == 0 {
 		return 0, false, false
 	}
 	if i < len(b) {
@@ -55,9 +53,8 @@ func Number(b []byte) (v float64, whole, ok bool) {
 		}
 		return slow(b)
 	}
-	const maxDigits = 19 // more may overflow mantissa
-	if digits > maxDigits || mantissa > 1<<53 || decimals > maxExact {
-		v, _, ok = slow(b)
+	if n > maxDigits || mantissa > 1<<53 || decimals > maxExact {
+		v, _, ok = slow(b) // with more than maxDigits, mantissa may have overflowed
 		return v, whole, ok
 	}
 	v = float64(mantissa)
@@ -65,9 +62,17 @@ func Number(b []byte) (v float64, whole, ok bool) {
 		v /= powers[decimals]
 	}
 	if negative {
-		v = -v
+		v = -v // −0 too
 	}
 	return v, whole, true
+}
+
+// digits appends the digits of b from i on to the decimal number mantissa, modulo 2^64. It returns where they end.
+func digits(b []byte, i int, mantissa uint64) (end int, appended uint64) {
+	for ; i < len(b) && b[i]-'0' <= 9; i++ { // a byte below '0' wraps around to more than 9
+		mantissa = mantissa*10 + uint64(b[i]-'0')
+	}
+	return i, mantissa
 }
 
 // isExponent reports whether b is e or E, an optional sign and digits.
