@@ -10,9 +10,23 @@
 // cannot read are counted there. Memory is bounded by the size of chunks: a record of more than [MaxRecord] bytes is a bad
 // line.
 //
-// JSON is cut at line ends too. An array of objects, or objects of several lines, are first written with one object a line, by one
-// goroutine, so that they are read at the speed of one processor.
+// The Reader has to find line ends only, and of records with quotes the closing ones: the slow part, cells to numbers, is the work
+// of the Parsers, of which there is one for each processor.
 //
-// What a file contains is detected from its first chunk: the compression by its magic number, the format, and of CSV the
-// delimiter, the header and the kind of each column. Options override each of these.
+// What a file contains is detected from its first chunk, one step after the other. Options override each of them:
+//
+//	first 4 bytes ─▶ compression    gzip.go     gzip, zstd or none, by the magic number
+//	first 64 KiB  ─▶ JSON           elements.go an array or objects of several lines become one object a line
+//	first chunk   ─▶ format         detect.go   line protocol, CSV or JSON lines
+//	              ─▶ delimiter      sniff.go    of CSV, then its header, the kind of each column and which one is the time
+//	              ─▶ decimal mark   decimal.go  of the numbers of each column
+//
+// A kind is a guess from a sample. Cells that do not fit it are counted as invalid, and never change it: chunks that are parsed
+// already cannot be read again.
+//
+// An array of objects, or objects of several lines, are rewritten by the goroutine of the Reader, so that they are read at the
+// speed of one processor.
+//
+// The formats are those of RFC 4180 (CSV), RFC 8259 (JSON) and line protocol
+// (https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol/), read as generously as is possible without a guess about a value.
 package file

@@ -339,6 +339,29 @@ func TestBytesAfterGzipAreIgnored(t *testing.T) {
 	require.ErrorIs(t, err, gzip.ErrHeader, "a damaged member")
 }
 
+// After an error of one file, the next call reads the file after it.
+func TestNextGoesOnAfterAnError(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	var paths []string
+	for i, content := range []string{"gone", "a\x00b", "a,b\n1,2\n"} {
+		path := filepath.Join(folder, fmt.Sprint(i))
+		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+		paths = append(paths, path)
+	}
+	r, err := file.NewReader(paths, nil, new(file.Options))
+	require.NoError(t, err)
+	defer r.Close()
+	require.NoError(t, os.Remove(paths[0]))
+	_, err = r.Next(nil)
+	require.ErrorIs(t, err, os.ErrNotExist)
+	_, err = r.Next(nil)
+	require.ErrorContains(t, err, "byte 2 is NUL")
+	c, err := r.Next(nil)
+	require.NoError(t, err)
+	require.Equal(t, "1,2\n", string(c.Data))
+}
+
 // skipMuchData skips a test of megabytes with -short: a Reader and its parsers share no state, so that the race detector, which makes
 // such tests ten times as long, has nothing to find in them.
 func skipMuchData(t *testing.T) {

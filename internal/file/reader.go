@@ -21,14 +21,17 @@ const (
 	firstSize = 1 << 20
 	// MaxRecord is how many bytes a record may have.
 	MaxRecord = 16 << 20
-	// maxWindow bounds the memory that decompressing zstd takes.
+	// maxWindow bounds the memory that decompressing zstd takes. A frame names its window, so that a few bytes could ask for
+	// gigabytes. "zstd --long=28" still fits, and the 128 MiB of "zstd --ultra -22" do.
 	maxWindow = 256 << 20
 )
 
 // Stdin is the path of the standard input.
 const Stdin = "-"
 
-// Options say how to read files. The zero Options detect everything.
+// Options are how to read files. The zero Options detect everything. A Reader changes those that it is made with, so that each
+// Reader needs its own; parsers read them from several goroutines at once, and so the functions must be safe for that, except Note,
+// which the goroutine of the Reader calls.
 type Options struct {
 	Format    Format
 	Delimiter byte    // of CSV; 0 detects it
@@ -45,14 +48,17 @@ type Options struct {
 	Table    func(path string) string         // the name of the table of a file that is not line protocol; nil is ""
 	Note     func(path, text string)          // receives what a user should read about the detection; nil drops it
 	Size     int                              // of chunks in bytes; 0 is 1 MiB for the first one of a file and 256 KiB for the others
-	first    int                              // Size of the first chunk of a file
-	known    map[string]Kind                  // of the columns of files before
+
+	first int // Size of the first chunk of a file
+	// known are the kinds of the columns of earlier files of CSV: a column is of one kind in all of them, that of the first file in
+	// which it has a value.
+	known map[string]Kind
 }
 
-// Chunk is a part of a file that ends where a record ends.
+// Chunk is a part of a file that starts and ends where a record does. It is complete: parsing it needs no other chunk.
 type Chunk struct {
-	Path string
-	Data []byte
+	Path string // for messages: "standard input" for [Stdin]
+	Data []byte // in the memory that Next was called with, or that replaced it
 	// Skipped is how many lines come before Data: those of a header.
 	Skipped int
 	// TooLong is why there is no data: a record of more than MaxRecord bytes, which ended after Lines lines.
@@ -62,7 +68,8 @@ type Chunk struct {
 	source *source
 }
 
-// Parser returns a parser for the chunks of this chunk's file. If last, a parser of another chunk, is one, it is last.
+// Parser returns a parser for the chunks of this chunk's file. That is last, the parser of an earlier chunk or nil, if it is of
+// the same file: a parser keeps scratch memory.
 func (c *Chunk) Parser(last *Parser) *Parser {
 	if last != nil && last.source == c.source {
 		return last
@@ -70,7 +77,8 @@ func (c *Chunk) Parser(last *Parser) *Parser {
 	return newParser(c.source)
 }
 
-// Parser turns chunks of one file into batches. It is not safe for concurrent use.
+// Parser turns chunks of one file into batches. It is not safe for concurrent use, but the parsers of one file are beside
+// each other: they share the schema of the file, which none of them changes.
 type Parser struct {
 	source *source
 	parse  func(data []byte, b *Batch)
@@ -89,7 +97,8 @@ func newParser(s *source) *Parser {
 	return p
 }
 
-// Parse fills b, which is empty, from a chunk of the parser's file.
+// Parse fills b, which is new or was Reset, from a chunk of the parser's file. The batch has no part of c: what it needs of its
+// Data is copied.
 func (p *Parser) Parse(c *Chunk, b *Batch) {
 	if b.source != p.source {
 		*b = Batch{source: p.source} // the columns of another file may be in another order
@@ -107,7 +116,7 @@ func (p *Parser) Parse(c *Chunk, b *Batch) {
 	b.dropEmpty()
 }
 
-// dropEmpty removes tables without rows.
+// dropEmpty removes tables without rows: each was named by bad lines only, or is of an empty chunk.
 func (b *Batch) dropEmpty() {
 	for i := 0; i < len(b.Tables); i++ {
 		if b.Tables[i].Rows > 0 {
@@ -124,28 +133,32 @@ func (b *Batch) dropEmpty() {
 type Reader struct {
 	o       *Options
 	stdin   io.Reader
-	paths   []string
-	current *source
-	rest    []byte // read from current and not yet part of a chunk
-	read    atomic.Int64
-	size    int64
+	paths   []string     // not yet opened
+	current *source      // nil before the first file, between files and behind the last one
+	rest    []byte       // read from current and not yet part of a chunk
+	read    atomic.Int64 // bytes of all files so far, before decompression
+	size    int64        // of all files; −1 if one of them is not a regular file
 }
 
-// source is one open file.
+// source is one open file. The goroutine of the Reader sets what is detected before it returns the first chunk, and nobody
+// changes that later: parsers of other goroutines read it without a lock.
 type source struct {
 	path    string
 	o       *Options
-	content io.Reader
+	content io.Reader // decompressed
 	closers []func()
-	format  Format
-	schema  *csvSchema
-	time    string // of JSON lines: the name of the time
-	ended   bool   // whether the content was read to its end
-	skip    bool   // whether the next bytes, up to a line end, are of a record that is too long
+	format  Format     // Auto until it is detected
+	schema  *csvSchema // of CSV
+	time    string     // of JSON lines: the name of the time; "" if there is none
+
+	// Only the Reader uses these.
+	ended bool // whether the content was read to its end
+	skip  bool // whether the next bytes, up to a line end, are of a record that is too long
 }
 
-// NewReader returns a reader of the files. It opens none yet, but it returns an error if one does not exist or is a
-// directory.
+// NewReader returns a reader of the files, with stdin for the path [Stdin]. It opens none yet, but it returns an error if one
+// does not exist or is a directory: better now than after an hour of reading the others. It keeps o, which no other Reader may
+// have.
 func NewReader(paths []string, stdin io.Reader, o *Options) (*Reader, error) {
 	r := &Reader{o: o, stdin: stdin, paths: paths}
 	o.first = o.Size
@@ -176,21 +189,25 @@ func NewReader(paths []string, stdin io.Reader, o *Options) (*Reader, error) {
 // Size returns how many bytes all files have, or −1 if that is unknown.
 func (r *Reader) Size() int64 { return r.size }
 
-// Read returns how many bytes were read so far, compressed ones as they are.
+// Read returns how many bytes were read so far, compressed ones as they are, so that it can be compared with Size.
 func (r *Reader) Read() int64 { return r.read.Load() }
 
-// Next returns the next chunk, or nil after the last one. It puts the content into buf, which it may replace
-// by a larger buffer; Chunk.Data is then its memory. A chunk of a file with an error has no data.
+// Next returns the next chunk, or nil after the last one. It puts the content into the memory of buf, which may be nil, or into
+// a larger buffer that replaces it: the caller reuses the memory of Chunk.Data once it needs the chunk no longer.
+//
+// An error names the file, which is then closed. The next call goes on with the file after it.
 func (r *Reader) Next(buf []byte) (*Chunk, error) {
 	for {
 		if r.current == nil {
 			if len(r.paths) == 0 {
 				return nil, nil
 			}
-			if err := r.open(r.paths[0]); err != nil {
+			path := r.paths[0]
+			r.paths = r.paths[1:]
+			if err := r.open(path); err != nil {
+				r.Close()
 				return nil, err
 			}
-			r.paths = r.paths[1:]
 		}
 		c, err := r.cut(buf)
 		if err != nil {
@@ -205,7 +222,7 @@ func (r *Reader) Next(buf []byte) (*Chunk, error) {
 	}
 }
 
-// Close closes the open file. The next call of Next opens the file after it.
+// Close closes the open file, if there is one. The next call of Next opens the file after it.
 func (r *Reader) Close() {
 	if r.current != nil {
 		for _, f := range r.current.closers {
@@ -215,6 +232,7 @@ func (r *Reader) Close() {
 	r.current, r.rest = nil, r.rest[:0]
 }
 
+// name returns the name of the file for messages.
 func (s *source) name() string {
 	if s.path == Stdin {
 		return "standard input"
@@ -234,6 +252,7 @@ func (c counting) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// open opens a file as r.current, and looks at its first bytes. If there is an error, Close closes what was opened.
 func (r *Reader) open(path string) error {
 	s := &source{path: path, o: r.o}
 	r.current = s
@@ -247,7 +266,7 @@ func (r *Reader) open(path string) error {
 		content = f
 	}
 	content = counting{content, &r.read}
-	magic := make([]byte, 4)
+	magic := make([]byte, 4) // as long as that of zstd; a file may be shorter
 	n, err := io.ReadFull(content, magic)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("%s: %w", s.name(), err)
@@ -270,6 +289,7 @@ func (s *source) decompress(magic []byte, rest io.Reader) error {
 		}
 		s.content = z
 	case string(magic) == "\x28\xb5\x2f\xfd":
+		// One goroutine decompresses: the other processors parse.
 		z, err := zstd.NewReader(whole, zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderConcurrency(1))
 		if err != nil {
 			return err
