@@ -1,6 +1,6 @@
 package file
 
-// Kind is what the cells of a column are.
+// Kind is what the cells of a column are. Truth values are numbers, as everywhere in this module.
 type Kind uint8
 
 // The kinds. Columns of the kind Skip are not read.
@@ -14,10 +14,16 @@ const (
 // MaxWhole is 2^53. Whole numbers below it are exact as float64; from it on, different ones may be the same float64.
 const MaxWhole = 1 << 53
 
-// Span is a text in [Batch.Bytes].
+// Span is a text in [Batch.Bytes], which is shorter than 4 GiB, as a chunk is. A Span has half the size of a string, and no
+// pointer for the garbage collector to follow.
 type Span struct{ start, end uint32 }
 
-// Column has the cells of one column in one batch. Missing cells have no place in it.
+// Column has the cells of one column in one batch. Missing cells have no place in it:
+//
+//	rows of the file  0     1     2     3          Numbers  {1.5, 2.5, 3.5}
+//	cells             1.5   2.5         3.5        Rows     {0, 1, 3}
+//
+// So package stats adds the Numbers as they are. Most columns have no missing cell, and then no Rows either.
 type Column struct {
 	Name string
 	Kind Kind
@@ -33,7 +39,7 @@ type Column struct {
 	Rows []int32
 
 	Invalid      int    // how many further cells are neither missing nor of the kind
-	FirstInvalid string // the first of these
+	FirstInvalid string // the first 40 bytes of the first of these
 	Whole        bool   // whether there is a whole number
 	Fraction     bool   // whether there is a number with a point or an exponent
 	Bool         bool   // whether there is a truth value
@@ -62,7 +68,7 @@ func (c *Column) Row(i int) int {
 	return int(c.Rows[i])
 }
 
-// at notes that the next cell is of that row.
+// at notes that the next cell is of that row, which is larger than that of the cell before. Rows are made at the first gap.
 func (c *Column) at(row int) {
 	n := c.Len()
 	if c.Rows == nil {
@@ -77,6 +83,7 @@ func (c *Column) at(row int) {
 	c.Rows = append(c.Rows, int32(row))
 }
 
+// addNumber adds the cell of a row to a column of numbers.
 func (c *Column) addNumber(row int, v float64) {
 	c.at(row)
 	c.Numbers = append(c.Numbers, v)
@@ -88,11 +95,13 @@ func (c *Column) noteWhole(v float64) {
 	c.Large = c.Large || v >= MaxWhole || v <= -MaxWhole
 }
 
+// addText adds the cell of a row to a column of texts.
 func (c *Column) addText(row int, s Span) {
 	c.at(row)
 	c.Texts = append(c.Texts, s)
 }
 
+// addTime adds the cell of a row to a column of times.
 func (c *Column) addTime(row int, ns int64) {
 	c.at(row)
 	c.Times = append(c.Times, ns)
@@ -110,6 +119,7 @@ func (c *Column) dropLast() {
 	}
 }
 
+// addInvalid counts a cell that is not of the kind, and keeps a copy of the first one.
 func (c *Column) addInvalid(text []byte) {
 	if c.Invalid++; c.Invalid == 1 {
 		const longest = 40
@@ -117,7 +127,7 @@ func (c *Column) addInvalid(text []byte) {
 	}
 }
 
-// reset empties the column and keeps its memory.
+// reset empties the column and keeps its memory, except that of Rows: nil means that there is no gap.
 func (c *Column) reset() {
 	*c = Column{
 		Name: c.Name, Kind: c.Kind, Tag: c.Tag, Declared: c.Declared,
@@ -134,16 +144,18 @@ type Table struct {
 	Time *Column
 
 	index map[columnKey]int // in Columns
-	order []int             // the columns of the cells of the last row, in their order
+	order []int             // the columns of the cells of the last row, in their order; see expect
 }
 
+// columnKey identifies a column of a table. A field of line protocol that is a number in some lines and a text in others is two
+// columns, and so are a tag and a field of one name: package profile decides which of them counts.
 type columnKey struct {
 	name string
 	kind Kind
 	tag  bool
 }
 
-// column returns the index of a column, which it adds if there is none.
+// column returns the index of a column, which it adds if there is none. It keeps no part of name.
 func (t *Table) column(name []byte, kind Kind, tag bool) int {
 	if i, ok := t.index[columnKey{string(name), kind, tag}]; ok {
 		return i
@@ -157,13 +169,14 @@ func (t *Table) column(name []byte, kind Kind, tag bool) int {
 	return len(t.Columns) - 1
 }
 
-// expect returns the index of the column of cell i of a row. Most rows have the columns of the row before.
+// expect returns the index of the column of cell i of a row. Most rows have the columns of the row before, so that comparing a
+// name with that one usually saves looking it up in a map.
 func (t *Table) expect(i int, name []byte, kind Kind, tag bool) int {
 	if i < len(t.order) {
 		if c := t.Columns[t.order[i]]; c.Kind == kind && c.Tag == tag && c.Name == string(name) {
 			return t.order[i]
 		}
-		t.order = t.order[:i]
+		t.order = t.order[:i] // what follows in the row before is of no use either
 	}
 	n := t.column(name, kind, tag)
 	if i == len(t.order) {
@@ -181,7 +194,7 @@ type Bad struct {
 // maxBad is how many bad lines of a batch are kept.
 const maxBad = 10
 
-// Batch is what a [Parser] read from one chunk.
+// Batch is what a [Parser] read from one chunk. It is used by one goroutine at a time; once filled, several may read it.
 type Batch struct {
 	Path     string
 	Tables   []*Table // each has at least one row
@@ -190,20 +203,22 @@ type Batch struct {
 	BadCount int      // of all bad lines
 	Bytes    []byte   // what the texts are parts of
 
-	source *source // of the chunk
+	source *source // of the chunk; nil after Reset of a batch whose columns were not kept
 	byName map[string]*Table
-	last   *Table
+	last   *Table // of the line before, which most lines share
 }
 
 // Text returns a text of the batch. It is valid until the batch is reset.
 func (b *Batch) Text(s Span) []byte { return b.Bytes[s.start:s.end] }
 
+// keep copies a text into the batch.
 func (b *Batch) keep(text []byte) Span {
 	start := len(b.Bytes)
 	b.Bytes = append(b.Bytes, text...)
 	return Span{uint32(start), uint32(len(b.Bytes))}
 }
 
+// bad counts a line that could not be read. line is how many lines of the chunk come before it.
 func (b *Batch) bad(line int, reason string) {
 	if b.BadCount++; len(b.Bad) < maxBad {
 		b.Bad = append(b.Bad, Bad{line, reason})
@@ -228,9 +243,10 @@ func (b *Batch) table(name []byte) *Table {
 	return t
 }
 
-// Reset empties the batch. It keeps the memory of the cells if the batch had one table, as most have.
+// Reset empties the batch, and ends what Text and the columns returned before. It keeps the memory of the cells if the batch had
+// one table, as most have. Of many tables or columns, another chunk may have others, and memory kept for each would add up.
 func (b *Batch) Reset() {
-	const wide = 1000
+	const wide = 1000 // columns
 	if len(b.Tables) != 1 || len(b.Tables[0].Columns) > wide {
 		*b = Batch{Bad: b.Bad[:0], Bytes: b.Bytes[:0]}
 		return

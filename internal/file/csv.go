@@ -11,6 +11,9 @@ import (
 
 // csvParser reads the rows of CSV as RFC 4180 defines it, with any delimiter of one byte, and line ends with or without a
 // carriage return. A quote within a cell that does not start with one is part of the text. Blank lines are no rows.
+//
+// encoding/csv was not used: it copies each record into strings, which takes longer than reading the numbers in it, and a quote
+// that is not closed takes the rest of the file with it.
 type csvParser struct {
 	source  *source
 	schema  *csvSchema
@@ -20,7 +23,8 @@ type csvParser struct {
 	number  []byte    // scratch of readMarked
 }
 
-// cell is data[start:end], without the quotes around it.
+// cell is data[start:end], without the quotes around it. A row is first divided into cells and then read, so that a row with the
+// wrong number of cells adds none.
 type cell struct {
 	start, end int
 	escaped    bool // whether two quotes in it are one
@@ -28,8 +32,8 @@ type cell struct {
 
 var errQuote = errors.New("a quote is not closed")
 
-// record reads the cells of the record that starts at i and returns where the next one starts. If there is an error, that
-// is after the first line end.
+// record reads the cells of the record that starts at i into p.cells, and returns where the next one starts. If there is an
+// error, that is after the first line end: so a stray quote costs its line, and not all lines up to the next quote.
 func (p *csvParser) record(data []byte, i int) (next int, err error) {
 	p.cells = p.cells[:0]
 	start := i
@@ -44,7 +48,7 @@ func (p *csvParser) record(data []byte, i int) (next int, err error) {
 			c = cell{start: i + 1, end: closing - 1}
 			c.escaped = bytes.IndexByte(data[c.start:c.end], '"') >= 0
 			if i = closing; i < len(data) && data[i] == '\r' {
-				i++
+				i++ // of the line end, which must follow
 			}
 			if i < len(data) && data[i] != p.schema.delimiter && data[i] != '\n' {
 				err = fmt.Errorf("cell %d has text after its closing quote", len(p.cells)+1)
@@ -113,7 +117,8 @@ func (p *csvParser) firstRecord(data []byte) (cells [][]byte, end int, err error
 	return nil, len(data), nil
 }
 
-// sample counts the kinds of the cells of the first rows, of which each has that many.
+// sample counts the kinds of the cells of the first rows, up to sampleRows, by column. Rows that have not that many cells are
+// left out: they will be bad lines.
 func (p *csvParser) sample(data []byte, cells int, o *Options) []sample {
 	samples := make([]sample, cells)
 	for i, rows := 0, 0; i < len(data) && rows < sampleRows; rows++ {
@@ -140,6 +145,7 @@ func (p *csvParser) value(data []byte, c cell) []byte {
 	return bytes.ReplaceAll(p.text, []byte(`""`), []byte{'"'})
 }
 
+// parse fills b from a chunk, see [Parser.Parse].
 func (p *csvParser) parse(data []byte, b *Batch) {
 	t := p.prepare(b)
 	for i := 0; i < len(data); {
@@ -179,7 +185,7 @@ func counted(n int, noun string) string {
 	return strconv.Itoa(n) + " " + noun + "s"
 }
 
-// prepare sets the columns of the batch.
+// prepare returns the table of the batch and sets p.columns to its columns, which it adds if the batch is new.
 func (p *csvParser) prepare(b *Batch) *Table {
 	name := ""
 	if p.source.o.Table != nil {
@@ -202,14 +208,15 @@ func (p *csvParser) prepare(b *Batch) *Table {
 	return t
 }
 
-// expectDeclared returns the index of the column of cell i.
+// expectDeclared returns the index of the column of cell i of the schema, and marks it as declared.
 func (t *Table) expectDeclared(i int, c *csvColumn) int {
 	n := t.expect(i, []byte(c.name), c.kind, false)
 	t.Columns[n].Declared = true
 	return n
 }
 
-// row adds the cells of a row to their columns. If there is an error, it adds none.
+// row adds the cells of a row to their columns. If there is an error, it adds none: the time, the only cell that can make a row a
+// bad line, is read first.
 func (p *csvParser) row(data []byte, t *Table, b *Batch) error {
 	var at int64
 	timed := false
@@ -240,9 +247,9 @@ func (p *csvParser) row(data []byte, t *Table, b *Batch) error {
 	return nil
 }
 
-// readNumber adds a cell to a column of numbers.
+// readNumber adds a cell to a column of numbers: a number, a truth value as 1 or 0, or nothing if it is missing.
 func readNumber(c *Column, row int, text []byte) {
-	v, whole, ok := scan.Number(text)
+	v, whole, ok := scan.Number(text) // most cells have no spaces around them
 	if !ok {
 		if text = scan.Trim(text); scan.Missing(text) {
 			return
@@ -275,6 +282,7 @@ func (p *csvParser) readMarked(c *Column, row int, text []byte, m marks) {
 	}
 }
 
+// readBool adds a truth value to a column of numbers. Any other text is an invalid cell.
 func readBool(c *Column, row int, text []byte) {
 	v, ok := scan.Bool(text)
 	if !ok {
@@ -293,7 +301,8 @@ func truth(v bool) float64 {
 	return 0
 }
 
-// readOther adds a cell to a column of texts or of times.
+// readOther adds a cell to a column of texts or of times. A text keeps the spaces around it: two texts that differ in these are
+// different values.
 func (p *csvParser) readOther(c *Column, row int, text []byte, b *Batch) {
 	trimmed := scan.Trim(text)
 	if scan.Missing(trimmed) {
@@ -310,7 +319,7 @@ func (p *csvParser) readOther(c *Column, row int, text []byte, b *Batch) {
 	}
 }
 
-// clip returns the start of a text, for messages.
+// clip returns the start of a text, for messages. It may end within a character.
 func clip(text []byte) []byte {
 	const longest = 40
 	return text[:min(len(text), longest)]

@@ -74,7 +74,7 @@ func (s *source) header(buf []byte) (start int, known bool, err error) {
 
 var newline = []byte{'\n'}
 
-// fill reads until buf has size bytes, or to the end of the content.
+// fill reads until buf has size bytes, or to the end of the content. The result may be in new memory.
 func (s *source) fill(buf []byte, size int) ([]byte, error) {
 	if cap(buf) < size {
 		buf = append(make([]byte, 0, size), buf...)
@@ -99,7 +99,7 @@ func incomplete(err error) error {
 	return err
 }
 
-// drop removes the rest of a record that is too long.
+// drop removes from the start of buf what belongs to a record that is too long, and clears skip if that ends in buf.
 func (s *source) drop(buf []byte) []byte {
 	end := bytes.IndexByte(buf, '\n') + 1
 	if end == 0 {
@@ -123,7 +123,11 @@ func (r *Reader) tooLong(buf []byte) *Chunk {
 }
 
 // lastEnd returns where the last complete record of data ends, after its line end; 0 if none does.
+//
+// Without quotes that is the last line end, found from behind. With quotes each record is followed from the start: whether a line
+// end is within quotes cannot be known from behind. Records without quotes are skipped a line at a time.
 func (s *source) lastEnd(data []byte) int {
+	// JSON has no line ends in strings, and elements.go removes those between tokens.
 	if s.format == JSONLines || bytes.IndexByte(data, '"') < 0 {
 		return bytes.LastIndexByte(data, '\n') + 1
 	}
@@ -173,7 +177,7 @@ func cellEnd(data []byte, i int, delimiter byte) (end int, ok bool) {
 }
 
 // closingQuote returns the position after the quote that closes the one at i, or −1. Two quotes in a row are one quote of
-// the text.
+// the text (RFC 4180, 2.7).
 func closingQuote(data []byte, i int) int {
 	for i++; ; i += 2 {
 		n := bytes.IndexByte(data[i:], '"')
@@ -187,7 +191,8 @@ func closingQuote(data []byte, i int) int {
 }
 
 // lineEnd returns where the first line of line protocol in data ends, after its line end; 0 if it does not. A string may
-// contain line ends.
+// contain line ends. A string can only be the value of a field: its quote follows an equals sign, after the first space that is
+// not escaped. Quotes elsewhere are characters of names and tags.
 func lineEnd(data []byte) int {
 	if data[0] == '#' {
 		return bytes.IndexByte(data, '\n') + 1
@@ -199,7 +204,7 @@ func lineEnd(data []byte) int {
 		equals = c == '='
 		switch {
 		case c == '\\':
-			i++
+			i++ // the next character has no meaning
 		case inString:
 			inString = c != '"'
 		case c == '\n':

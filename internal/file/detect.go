@@ -13,7 +13,7 @@ import (
 // Format is how records are written.
 type Format uint8
 
-// The formats. Auto detects which of the others it is.
+// The formats. Auto detects which of the others it is; the names of extensions play no part, as the standard input has none.
 const (
 	Auto Format = iota
 	LineProtocol
@@ -21,7 +21,7 @@ const (
 	JSONLines
 )
 
-// ParseFormat reads the name of a format. TSV is CSV with tabs.
+// ParseFormat reads the name of a format, in any case. "tsv" is CSV; that its delimiter is a tab is for the caller to set.
 func ParseFormat(name string) (Format, error) {
 	switch strings.ToLower(name) {
 	case "auto":
@@ -36,7 +36,8 @@ func ParseFormat(name string) (Format, error) {
 	return Auto, fmt.Errorf("unknown format %q, want auto, lp, csv, tsv or jsonl", name)
 }
 
-// detect sets the format of the source by its first content, and the schema of CSV. It returns where the records start.
+// detect sets the format of the source by its first content, which has a line end unless it is all there is, and what the
+// format needs: the schema of CSV, the name of the time of JSON. It returns where the records start.
 func (s *source) detect(data []byte) (start int, err error) {
 	if start, err = s.readable(data); err != nil {
 		return 0, err
@@ -94,6 +95,7 @@ func oneLine(data []byte) error {
 
 // readable returns where the text starts: after a byte order mark. It refuses content that is not text.
 func (s *source) readable(data []byte) (start int, err error) {
+	// The first bytes of what people take for text: each begins no text of the formats that are read.
 	for magic, name := range map[string]string{
 		"\xff\xfe": "UTF-16, want UTF-8 (iconv -f UTF-16 -t UTF-8)", "\xfe\xff": "UTF-16, want UTF-8 (iconv -f UTF-16 -t UTF-8)",
 		"PAR1": "a Parquet file, want text", "PK\x03\x04": "a ZIP file (unzip -p FILE | telegraf-describe describe -) or an Excel workbook (save it as CSV)",
@@ -155,7 +157,8 @@ func areLineProtocol(data []byte) bool {
 	return n >= fewest
 }
 
-// isLineProtocol reports whether data begins with a line of line protocol.
+// isLineProtocol reports whether data begins with a line of line protocol, perhaps after comments: a measurement, at least one
+// field with a value of a known type, and a time or none. The decoder of influxdata decides, as when the lines are parsed.
 func isLineProtocol(data []byte) bool {
 	d := lineprotocol.NewDecoderWithBytes(data)
 	if !d.Next() {

@@ -14,7 +14,7 @@ const peeked = 64 << 10
 // Any other content is returned as it is.
 func asLines(content io.Reader) io.Reader {
 	r := bufio.NewReaderSize(content, peeked)
-	start, _ := r.Peek(peeked) // an error comes again with the first Read
+	start, _ := r.Peek(peeked) // fewer bytes are all there is, or an error that comes again with the first Read
 	start = bytes.TrimLeft(bytes.TrimPrefix(start, []byte("\xef\xbb\xbf")), " \t\r\n")
 	array, ok := bytes.CutPrefix(start, []byte{'['})
 	if array = bytes.TrimLeft(array, " \t\r\n"); ok && len(array) > 0 && (array[0] == '{' || array[0] == ']') {
@@ -55,6 +55,15 @@ const (
 // elements reads JSON with one value a line: the elements of an array, or values that follow each other. A value with line ends becomes
 // one line, and empty lines make up for them, so that a value that begins a line keeps the number of its line. The syntax is not
 // checked further: what comes in a wrong place is passed on, and is an error where the line is read.
+//
+//	line  content        becomes
+//	1     [              (an empty line)
+//	2       {"a": 1,     {"a": 1,    "b": 2}
+//	3        "b": 2},    (an empty line)
+//	4       {"a": 3}     {"a": 3}
+//	5     ]
+//
+// It is a filter of bytes that holds no value as a whole, so that an array and its elements may have any size.
 type elements struct {
 	content *bufio.Reader
 	array   bool
@@ -75,6 +84,7 @@ type elements struct {
 // errArrayOpen is the error of a content that ends within an array.
 var errArrayOpen = errors.New("the content ends within the JSON array")
 
+// Read implements io.Reader.
 func (e *elements) Read(p []byte) (int, error) {
 	for e.next == len(e.out) {
 		if e.err != nil {
@@ -118,7 +128,7 @@ func (e *elements) add(c byte) {
 		e.state = behind
 	case e.state == between && e.array && c == ',':
 		e.line(',')
-	default:
+	default: // the first byte of a value
 		for ; e.written < e.read; e.written++ {
 			e.out = append(e.out, '\n')
 		}
@@ -127,13 +137,14 @@ func (e *elements) add(c byte) {
 			e.nest(c)
 		} else {
 			e.state = wrong
-			e.out = append(e.out, ']')
+			e.out = append(e.out, ']') // an object cannot begin so: the line is an error
 		}
 		e.out = append(e.out, c)
 	}
 }
 
-// addWithin appends a byte of a value, and ends the line with the value.
+// addWithin appends a byte of a value, and ends the line with the value. White space between tokens stays, line ends as spaces: without
+// it, 1 2 would become 12.
 func (e *elements) addWithin(c byte) {
 	if e.array && e.depth == 0 && !e.quoted && (c == ',' || c == ']') {
 		e.end()
@@ -171,7 +182,7 @@ func (e *elements) end() {
 	e.state = between
 }
 
-// nest follows the nesting and the strings of a value.
+// nest follows the nesting and the strings of a value: brackets within strings do not count, nor quotes after a backslash.
 func (e *elements) nest(c byte) {
 	switch {
 	case e.escaped:

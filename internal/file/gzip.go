@@ -14,6 +14,9 @@ var gzipMagic = []byte{0x1f, 0x8b}
 
 // members reads the members of a gzip file one after the other. Like gzip itself it ignores zero bytes after the last one,
 // as tapes and block devices add them, and anything else there with a note. An incomplete or damaged member is an error.
+//
+// Programs that append to a compressed log write several members (RFC 1952, 2.2). gzip.Reader reads these by itself, but ends with
+// an error at bytes behind the last one, after all the data was right.
 type members struct {
 	current *gzip.Reader
 	content *bufio.Reader // compressed; current reads no further than the end of its member
@@ -21,6 +24,7 @@ type members struct {
 	ended   bool
 }
 
+// newMembers returns a reader of content, which begins with a member. It calls note at most once, from within Read.
 func newMembers(content io.Reader, note func(text string)) (*members, error) {
 	m := &members{content: bufio.NewReader(content), note: note}
 	z, err := gzip.NewReader(m.content)
@@ -32,11 +36,12 @@ func newMembers(content io.Reader, note func(text string)) (*members, error) {
 	return m, nil
 }
 
+// Read implements io.Reader.
 func (m *members) Read(p []byte) (int, error) {
 	for !m.ended {
 		n, err := m.current.Read(p)
 		if n > 0 && errors.Is(err, io.EOF) {
-			err = nil
+			err = nil // the next call advances
 		}
 		if n > 0 || err == nil || !errors.Is(err, io.EOF) {
 			return n, err

@@ -15,6 +15,12 @@ const maxDepth = 100
 
 // jsonParser reads lines that are JSON objects (RFC 8259). Members of nested objects are columns whose names are joined by
 // points. Arrays are texts. A null is a missing cell; a member that is always null is a column without cells.
+//
+//	{"id": 7, "room": {"name": "a", "sizes": [2, 3]}}   ─▶   id=7   room.name="a"   room.sizes="[2,3]"
+//
+// It is a recursive descent over the bytes of the line, one method for each rule of the grammar: object, key, member, array, element,
+// text, number, literal. The syntax is checked to the end, but only the members that are wanted become cells; encoding/json would
+// make a map of strings and interfaces of each line. Cells are collected in row and added once the whole line is known to be good.
 type jsonParser struct {
 	source *source
 
@@ -28,6 +34,7 @@ type jsonParser struct {
 	wrong []byte // a time that cannot be read
 }
 
+// parse fills b from a chunk, see [Parser.Parse].
 func (p *jsonParser) parse(data []byte, b *Batch) {
 	name := ""
 	if p.source.o.Table != nil {
@@ -75,6 +82,7 @@ func (p *jsonParser) line(text []byte, t *Table, b *Batch) error {
 	return nil
 }
 
+// addTime adds the time of the row, or counts it as invalid. The column is made by the first row with one.
 func (p *jsonParser) addTime(t *Table) {
 	if t.Time == nil {
 		t.Time = t.Columns[t.column([]byte(p.source.time), Time, false)]
@@ -86,6 +94,7 @@ func (p *jsonParser) addTime(t *Table) {
 	}
 }
 
+// space skips white space.
 func (p *jsonParser) space() {
 	for p.i < len(p.data) {
 		switch p.data[p.i] {
@@ -115,7 +124,8 @@ func (p *jsonParser) unexpected(want string) error {
 	return fmt.Errorf("found %q at byte %d, want %s", clip(p.data[p.i:]), p.i+1, want)
 }
 
-// object reads an object, whose brace is next. Its members are columns.
+// object reads an object, whose brace is next. Its members are columns. depth is how many objects and arrays may be nested, this one
+// included. p.name is the path of the object, without a point at its end, and is so again at the end.
 func (p *jsonParser) object(t *Table, b *Batch, depth int) error {
 	if depth == 0 {
 		return fmt.Errorf("objects are nested more than %d deep", maxDepth)
@@ -151,7 +161,7 @@ func (p *jsonParser) object(t *Table, b *Batch, depth int) error {
 	}
 }
 
-// member reads the value of the member p.name.
+// member reads the value of the member p.name. Where that is an object, its members are read in its place.
 func (p *jsonParser) member(t *Table, b *Batch, depth int) error {
 	c := p.next()
 	if c == '{' {
@@ -194,13 +204,16 @@ func (p *jsonParser) member(t *Table, b *Batch, depth int) error {
 	return nil
 }
 
+// isTime reports whether the current member has the time of the row.
 func (p *jsonParser) isTime() bool { return p.source.time != "" && string(p.name) == p.source.time }
 
+// add adds the value of the current member to the row.
 func (p *jsonParser) add(t *Table, v value) {
 	v.column = t.expect(len(p.row), p.name, v.kind, false)
 	p.row = append(p.row, v)
 }
 
+// addText adds a text, which it copies, to the row, if the current member is wanted.
 func (p *jsonParser) addText(text []byte, t *Table, b *Batch) {
 	if p.isTime() {
 		p.readTime(text)
@@ -211,13 +224,15 @@ func (p *jsonParser) addText(text []byte, t *Table, b *Batch) {
 	}
 }
 
-// readTime reads the time of the row.
+// readTime reads the time of the row: in words from a string, since 1970 from a number or a string.
 func (p *jsonParser) readTime(text []byte) {
 	if p.at, p.timed = p.source.o.Times.Read(scan.Trim(text)); !p.timed {
 		p.wrong = bytes.Clone(text)
 	}
 }
 
+// addNumber adds a number to the row, if the current member is wanted. The text is that of the line, so that numbers of any
+// length are texts in full.
 func (p *jsonParser) addNumber(text []byte, t *Table, b *Batch) error {
 	if p.isTime() {
 		p.readTime(text)
@@ -247,7 +262,8 @@ func (s *source) asText(name string) bool {
 	return s.o.AsText != nil && s.o.AsText(name) || s.o.Group != nil && s.o.Group(name, false)
 }
 
-// text reads a string, whose quote is next. The result is valid until the next call.
+// text reads a string, whose quote is next. The result is valid until the next line: without escapes it is a part of the line.
+// Bytes that are not UTF-8 are kept there, and are U+FFFD beside escapes.
 func (p *jsonParser) text() ([]byte, error) {
 	p.i++
 	start := p.i
@@ -280,7 +296,8 @@ func unescape(quoted []byte) ([]byte, error) {
 	return []byte(text), nil
 }
 
-// number reads a number, whose first character is next.
+// number reads a number, whose first character is next, by the grammar of RFC 8259, section 6: no plus sign, no leading zeros, digits
+// on both sides of a point.
 func (p *jsonParser) number() ([]byte, error) {
 	start := p.i
 	if p.data[p.i] == '-' {
@@ -421,7 +438,8 @@ func (p *jsonParser) key() ([]byte, error) {
 }
 
 // findTime returns the name of the member with the time: the first of the usual names whose value in one of the first
-// objects is a time in words, or a number of the time since 1970.
+// objects is a time in words, or a number of the time since 1970. It returns "" if there is none. Only members of the outermost
+// object are looked at.
 func (p *jsonParser) findTime(data []byte) string {
 	for range sampleLines {
 		line, rest, more := bytes.Cut(data, newline)
@@ -443,6 +461,7 @@ func (p *jsonParser) findTime(data []byte) string {
 	return ""
 }
 
+// isTimeOf reports whether the value of a member with a usual name is a time.
 func (p *jsonParser) isTimeOf(v any) bool {
 	var n sample
 	switch v := v.(type) {

@@ -12,7 +12,17 @@ import (
 )
 
 // lineParser reads the lines of line protocol. Tags, strings and the numbers of [Options.AsText] are texts, truth values are
-// 1 and 0.
+// 1 and 0. Each measurement is a table, and tags and fields are its columns:
+//
+//	weather,room=a temp=21.5,ok=t 1793536200000000000
+//	│       │      │         │    └ time, a column of times
+//	│       │      │         └ ok=1, a field
+//	│       │      └ temp=21.5, a field
+//	│       └ room="a", a tag
+//	└ the table
+//
+// The decoder is that of influxdata (line-protocol/v2), which finds the next line after a bad one. Values are taken as bytes, as
+// scan.Number is faster than the decoder's own conversion.
 type lineParser struct {
 	source *source
 	row    []value // the cells of the current line
@@ -20,12 +30,12 @@ type lineParser struct {
 	offset int     // of data: within the current line
 }
 
-// value is one cell of a row that is not yet known to be good.
+// value is one cell of a row that is not yet known to be good: a line with an error must not leave half of its cells behind.
 type value struct {
-	column int
+	column int // in Table.Columns
 	kind   Kind
 	number float64
-	form   form // of a number
+	form   form // of a number; missing also for a text that is a null of JSON
 	text   Span
 }
 
@@ -39,6 +49,7 @@ const (
 	missing // no number: the cell is missing
 )
 
+// parse fills b from a chunk, see [Parser.Parse].
 func (p *lineParser) parse(data []byte, b *Batch) {
 	d := lineprotocol.NewDecoderWithBytes(data)
 	p.data = data
@@ -58,7 +69,10 @@ func (p *lineParser) parse(data []byte, b *Batch) {
 }
 
 // note notes where the decoder is: at text, unless that is a copy without escapes. The decoder itself reports the line of
-// its own errors only.
+// its own errors only, and for ours, such as a number that is out of range, its position has to be known.
+//
+// The capacity of a part of p.data shows its offset there: both end at the same byte of memory. Comparing the addresses proves
+// that text is such a part.
 func (p *lineParser) note(text []byte) {
 	if len(text) == 0 {
 		return
@@ -99,8 +113,8 @@ func (p *lineParser) line(d *lineprotocol.Decoder, b *Batch) error {
 	return nil
 }
 
-// commit adds the cells of a row. Of several cells of one column, the last one counts: a row has at most one, on which the
-// order of cells and rows depends.
+// commit adds the cells of a row, and with it the row. Of several cells of one column, the last one counts:
+// a row has at most one, on which the order of cells and rows depends.
 func (t *Table) commit(row []value) {
 	for i := range row {
 		v := &row[i]
@@ -130,6 +144,7 @@ func (t *Table) commit(row []value) {
 	t.Rows++
 }
 
+// tags adds the tags of a line to the row.
 func (p *lineParser) tags(d *lineprotocol.Decoder, t *Table, b *Batch) error {
 	for {
 		key, text, err := d.NextTag()
@@ -145,7 +160,7 @@ func (p *lineParser) tags(d *lineprotocol.Decoder, t *Table, b *Batch) error {
 	}
 }
 
-// reads reports whether the cells of a column are wanted.
+// reads reports whether the cells of a column are wanted: to describe them or to group by them.
 func (s *source) reads(name []byte, tag bool) bool {
 	if s.o.Select == nil {
 		return true
@@ -153,6 +168,7 @@ func (s *source) reads(name []byte, tag bool) bool {
 	return s.o.Select(string(name)) || s.o.Group != nil && s.o.Group(string(name), tag)
 }
 
+// fields adds the fields of a line to the row.
 func (p *lineParser) fields(d *lineprotocol.Decoder, t *Table, b *Batch) error {
 	for {
 		key, kind, text, err := d.NextFieldBytes()
@@ -177,6 +193,7 @@ func (p *lineParser) fields(d *lineprotocol.Decoder, t *Table, b *Batch) error {
 	}
 }
 
+// field returns the value of a field, without its column. Integers beyond 2^53 are rounded to float64, see [Column.Large].
 func (p *lineParser) field(kind lineprotocol.ValueKind, text []byte, b *Batch) (v value, err error) {
 	v.kind = Number
 	ok := true
@@ -221,7 +238,8 @@ func boolOf(text []byte) (v float64, ok bool) {
 	return truth(b), ok
 }
 
-// time reads the time of a line, in nanoseconds unless the options say otherwise.
+// time reads the time of a line, which is a whole number of nanoseconds, or of the unit of the options. It is not detected by its
+// size: a line near 1970 is as right as any other. timed is false for a line without a time, which is an error if the options need one.
 func (p *lineParser) time(d *lineprotocol.Decoder) (at int64, timed bool, err error) {
 	text, err := d.TimeBytes()
 	switch {

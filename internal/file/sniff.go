@@ -35,7 +35,7 @@ const (
 	maxColumns = 1 << 20
 )
 
-// csvSchema is how the rows of a file are read.
+// csvSchema is how the rows of a file are read. It does not change once it is detected: the parsers of a file share it.
 type csvSchema struct {
 	delimiter byte
 	columns   []csvColumn
@@ -48,7 +48,8 @@ type csvColumn struct {
 	marks marks // of numbers; zero for a point without groups
 }
 
-// sniffCSV sets the schema of the source, and returns where the records start: after comments and the header.
+// sniffCSV sets the schema of the source from its first chunk, and returns where the records start: after a line with the
+// delimiter, comments and the header.
 func (s *source) sniffCSV(data []byte) (start int, err error) {
 	delimiter, before := separatorLine(data)
 	if before == 0 {
@@ -121,6 +122,7 @@ func (s *source) sniffRecords(data []byte, delimiter byte) (header int, err erro
 	if len(first) > maxColumns {
 		return 0, fmt.Errorf("the first line has %d columns, want at most %d", len(first), maxColumns)
 	}
+	// The kinds of the columns show whether the first record has names, and its own cells count only if it has none.
 	samples := p.sample(data[header:], len(first), s.o)
 	named := s.o.Header == WithHeader
 	if s.o.Header == DetectHeader {
@@ -140,6 +142,7 @@ func (s *source) sniffRecords(data []byte, delimiter byte) (header int, err erro
 	return header, schema.decide(samples, s)
 }
 
+// note passes a text on to Note, if there is one.
 func (o *Options) note(path, text string) {
 	if o.Note != nil {
 		o.Note(path, text)
@@ -162,7 +165,7 @@ func delimiterOf(data []byte) byte {
 				same++
 			}
 		}
-		const tie = 1000
+		const tie = 1000 // one percent more lines counts more than any number of cells
 		score := same*100/len(counts)*tie + min(counts[0], tie-1)
 		if score > bestScore || delimiter == ';' && best == ',' && score/tie == bestScore/tie {
 			best, bestScore = delimiter, score
@@ -171,7 +174,8 @@ func delimiterOf(data []byte) byte {
 	return best
 }
 
-// cellCounts returns how many cells each of the first records has.
+// cellCounts returns how many cells each of the first records has, up to sampleLines; it ends before a quote that is not closed. A
+// blank line is one cell.
 func cellCounts(data []byte, delimiter byte) (counts []int) {
 	for i := 0; i < len(data) && len(counts) < sampleLines; {
 		cells := 0
@@ -206,6 +210,7 @@ type sample struct {
 	marks     marks  // of the numbers, see acceptMarks
 }
 
+// add counts one cell. A number is never a time here, however plausible: only the name of its column can make it one, see findTime.
 func (s *sample) add(cell []byte, o *Options) {
 	cell = scan.Trim(cell)
 	if scan.Missing(cell) || scan.Infinite(cell) {
@@ -219,7 +224,7 @@ func (s *sample) add(cell []byte, o *Options) {
 				s.thousands++
 			}
 		}
-		const from, to = 978_307_200, 4_102_444_800
+		const from, to = 978_307_200, 4_102_444_800 // 2001-01-01 and 2100-01-01, in seconds since 1970
 		for _, unit := range []float64{1, 1e3, 1e6, 1e9} {
 			if v >= from*unit && v < to*unit {
 				s.plausible++
@@ -265,7 +270,8 @@ func looksLikeDate(cell []byte) bool {
 	return false
 }
 
-// kind returns the kind of the column. A column without values is one of numbers.
+// kind returns the kind of the column. Without values it is one of numbers, which a later chunk may have. A column of times and
+// numbers, neither of which are the most, is one of texts: they have no mean in common.
 func (s *sample) kind() Kind {
 	all := s.numbers + s.bools + s.times + s.others
 	switch {
@@ -305,8 +311,8 @@ func (s *sample) reads(cell []byte) bool {
 	return ok
 }
 
-// name sets the names of the columns. An empty name becomes c and the number of the column, and a name that was there
-// before gets a number.
+// name sets the names of the columns, which are unique: an empty name becomes c and the number of the column, from 1, and a name that
+// was there before gets a number, as in a, a_2, a_3. Bytes that are not UTF-8 become U+FFFD.
 func (c *csvSchema) name(first [][]byte, named bool) {
 	c.columns = make([]csvColumn, len(first))
 	seen := make(map[string]int, len(first))
@@ -340,13 +346,14 @@ func (c *csvSchema) decide(samples []sample, s *source) error {
 			}
 		}
 		if samples[i] != (sample{}) {
-			o.known[column.name] = kind // of a column without values, a later file may decide
+			o.known[column.name] = kind // a later file decides on a column without values
 		}
 		column.kind, column.marks = kind, samples[i].marks
 	}
 	if err := c.findTime(samples, s); err != nil {
 		return err
 	}
+	// After findTime, which may choose a column that is not selected.
 	for i := range c.columns {
 		column := &c.columns[i]
 		switch {
@@ -379,7 +386,8 @@ func (c *csvSchema) noteTexts(samples []sample, s *source) {
 	}
 }
 
-// timeNames are the names of columns that are looked at for the time first.
+// timeNames are the names of columns that are looked at for the time first, in this order: as InfluxDB (time, _time), Telegraf
+// (timestamp) and Elasticsearch (@timestamp) write them, and as people do.
 var timeNames = []string{"time", "timestamp", "_time", "@timestamp", "ts", "datetime", "date_time", "date"}
 
 // findTime sets the column with the time of a row: the one that the options name, the first of the usual names whose cells
@@ -417,6 +425,7 @@ func (c *csvSchema) findTime(samples []sample, s *source) error {
 	return nil
 }
 
+// setTime makes column i the one with the time of a row.
 func (c *csvSchema) setTime(i int) { c.time, c.columns[i].kind = i, Time }
 
 // names returns the names of the first columns, for messages.
@@ -433,7 +442,7 @@ func (c *csvSchema) names() string {
 }
 
 // sniffJSON finds the name of the time of JSON lines: the one that the options name, or the first of the usual names whose
-// value in the first objects is a time.
+// value in the first objects is a time. Other columns need no schema: the values of JSON have kinds of their own.
 func (s *source) sniffJSON(data []byte) error {
 	if text := bytes.TrimSpace(data); bytes.HasPrefix(text, []byte{'['}) {
 		return fmt.Errorf("the content begins with %q, want JSON objects, one a line or in an array", clip(text))
@@ -451,7 +460,8 @@ func (s *source) sniffJSON(data []byte) error {
 	return nil
 }
 
-// noteRows notes a single object whose member has the rows.
+// noteRows notes a single object whose member has the rows, as APIs wrap them. It is only noted, as a file of one object may also
+// be one row.
 func (s *source) noteRows(data []byte) {
 	first, rest, _ := bytes.Cut(bytes.TrimSpace(data), newline)
 	if len(bytes.TrimSpace(rest)) > 0 {
@@ -463,7 +473,7 @@ func (s *source) noteRows(data []byte) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(object)) {
 		if rows := bytes.TrimLeft(bytes.TrimPrefix(object[name], []byte{'['}), " "); len(rows) > 0 && rows[0] == '{' && object[name][0] == '[' &&
-			!strings.ContainsAny(name, `'"\`) {
+			!strings.ContainsAny(name, `'"\`) { // a name that a shell would not pass on to jq as it is
 			s.o.note(s.name(), fmt.Sprintf("the content is one object, whose member %q is an array of objects "+
 				"(jq -c '.[%q][]' FILE | telegraf-describe describe - describes these)", name, name))
 		}

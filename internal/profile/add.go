@@ -8,20 +8,22 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// adders are goroutines that add cells to fields. Each pair of a column and a group belongs to one of them.
+// adders are goroutines that add cells to fields. Each pair of a column and a group belongs to one of them, so that fields need no
+// lock: adder (position of the column + number of the group) modulo their number. Neighbouring columns, which have about as many
+// cells, are so spread evenly, and the groups of a single column are too.
 type adders struct {
-	queues  []chan addition
-	running sync.WaitGroup
-	pending sync.WaitGroup // additions in the queues
+	queues  []chan addition // one for each
+	running sync.WaitGroup  // the goroutines
+	pending sync.WaitGroup  // additions in the queues
 }
 
 // addition is a job to add, and what to do once all adders have done so.
 type addition struct {
 	job  *job
-	free func()
+	free func() // called by the last of them
 }
 
-// startAdders starts n adders, to whose queues up to that many jobs may be added.
+// startAdders starts n adders. Each queue has room for as many jobs as there are, so that add never waits. stop ends them.
 func startAdders(n, jobs int) *adders {
 	a := &adders{}
 	for i := range n {
@@ -40,7 +42,8 @@ func startAdders(n, jobs int) *adders {
 	return a
 }
 
-// add passes a job to all adders. It does not wait for them. The last one to finish calls free.
+// add passes a job to all adders, in the order of the calls. It does not wait for them. The last one to finish calls free. It is for
+// one goroutine, the collector.
 func (a *adders) add(j *job, free func()) {
 	j.left.Store(int32(len(a.queues)))
 	a.pending.Add(len(a.queues))
@@ -49,7 +52,7 @@ func (a *adders) add(j *job, free func()) {
 	}
 }
 
-// wait returns once all jobs were added.
+// wait returns once all jobs were added. Then the fields may be used until the next add.
 func (a *adders) wait() { a.pending.Wait() }
 
 // stop ends the adders after all jobs were added.
@@ -60,7 +63,7 @@ func (a *adders) stop() {
 	a.running.Wait()
 }
 
-// add adds the cells that belong to adder me of n.
+// add adds the cells that belong to adder me of n. All adders of a job read it at once; none changes it.
 func (j *job) add(me, n int) {
 	for _, q := range j.parts {
 		for i := range q.columns {
@@ -80,16 +83,20 @@ func (j *job) add(me, n int) {
 	}
 }
 
-// worthDemoting is how many bytes a field must hold to be made an estimate.
+// worthDemoting is how many bytes a field must hold to be made an estimate, which takes some thousands of bytes itself.
 const worthDemoting = 10_000
 
 // measure measures the memory of all fields. If it is above the limit, the fields that hold most become estimates until
 // an eighth of the limit is free. No adder is at work.
+//
+// It is called when what was held, and the most that was added since, exceed next. Measuring after every batch would look at each
+// field for each quarter of a megabyte. With an eighth of the limit free, the next time is an eighth of the limit away. Where fields
+// can no longer shrink, next grows with what they hold, so that measuring stays rare.
 func (p *run) measure() {
 	type sized struct {
 		*field
 
-		size int
+		size int // before it became an estimate
 	}
 	var all []sized
 	p.held, p.unknown = 0, 0

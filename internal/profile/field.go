@@ -6,7 +6,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/tally"
 )
 
-// field describes the cells of one column in one group.
+// field describes the cells of one column in one group. Its adder is the only goroutine that uses it, or, while the adders are idle,
+// the collector and then the goroutines of finish. It has either numbers or texts.
 type field struct {
 	numbers *numbers     // of a column of numbers, or of times less base
 	texts   *tally.Texts // of a column of texts
@@ -14,10 +15,11 @@ type field struct {
 	// The first time, from which the others are counted: the differences of times within 104 days fit into a float64 to the
 	// nanosecond, and those of whole seconds within 146 years.
 	base             int64
-	earliest, latest int64
-	rounded          bool // whether a difference did not fit, so that the number of distinct times is an estimate
+	earliest, latest int64 // exact, whatever the differences are
+	rounded          bool  // whether a difference did not fit, so that the number of distinct times is an estimate
 }
 
+// newField returns an empty field for a column of that kind.
 func newField(kind file.Kind, o *Options) *field {
 	if kind == file.Text {
 		return &field{texts: tally.NewTexts(o.TextLimit)}
@@ -25,7 +27,7 @@ func newField(kind file.Kind, o *Options) *field {
 	return &field{numbers: newNumbers(o.ExactLimit)}
 }
 
-// add adds cells i to j of a column.
+// add adds cells i to j of a column, j not included. They are all of one group.
 func (f *field) add(b *file.Batch, c *partColumn, i, j int) {
 	switch {
 	case f.texts != nil:
@@ -41,11 +43,12 @@ func (f *field) add(b *file.Batch, c *partColumn, i, j int) {
 	}
 }
 
+// addTimes adds times, of which there is at least one.
 func (f *field) addTimes(times []int64) {
 	if f.numbers.count() == 0 {
 		f.base, f.earliest, f.latest = times[0], times[0], times[0]
 	}
-	var differences [256]float64
+	var differences [256]float64 // on the stack
 	for len(times) > 0 {
 		n := min(len(times), len(differences))
 		for i, at := range times[:n] {
@@ -59,7 +62,7 @@ func (f *field) addTimes(times []int64) {
 	}
 }
 
-// bytes returns about how much memory the field holds.
+// bytes returns about how much memory the values of the field hold.
 func (f *field) bytes() int {
 	if f.texts != nil {
 		return f.texts.Bytes()
@@ -75,7 +78,7 @@ func (f *field) exact() bool {
 	return f.numbers.distinct == nil
 }
 
-// demote makes estimates of the field, which take little memory. It uses scratch for the values.
+// demote makes estimates of the field, which take little memory, and cannot be undone. It uses scratch for the values.
 func (f *field) demote(scratch *stats.Scratch) {
 	if f.texts != nil {
 		f.texts.Demote()
@@ -84,15 +87,21 @@ func (f *field) demote(scratch *stats.Scratch) {
 	}
 }
 
-// numbers describes numbers: exactly without a limit, or up to one.
+// numbers describes numbers: exactly without a limit, or up to one. It is in one of these forms, and goes from left to right:
+//
+//	no limit   bulk (all values) ───── demote ─────▶ summary (a histogram) and distinct
+//	a limit    summary (all values) ── the limit ──▶ the same
+//
+// A histogram no longer knows how many different values it has, so that distinct counts these from then on.
 type numbers struct {
-	bulk     *stats.Bulk    // while exact without a limit
-	summary  *stats.Summary // otherwise
-	limit    int
-	distinct *tally.Distinct // of a histogram, which does not keep its values
+	bulk     *stats.Bulk     // while exact without a limit
+	summary  *stats.Summary  // otherwise
+	limit    int             // see Options.ExactLimit
+	distinct *tally.Distinct // of a histogram, which does not keep its values; nil while exact
 	before   []float64       // scratch of addLimited
 }
 
+// newNumbers returns empty numbers that are exact up to a limit, see [Options].
 func newNumbers(limit int) *numbers {
 	if limit >= stats.Unlimited {
 		return &numbers{bulk: new(stats.Bulk), limit: limit}
@@ -101,6 +110,7 @@ func newNumbers(limit int) *numbers {
 	return &numbers{summary: &s, limit: limit}
 }
 
+// count returns how many numbers were added, without those that a Summary rejects.
 func (n *numbers) count() uint64 {
 	if n.bulk != nil {
 		return n.bulk.Count()
@@ -108,23 +118,25 @@ func (n *numbers) count() uint64 {
 	return n.summary.Count()
 }
 
+// bytes returns about how much memory the numbers hold.
 func (n *numbers) bytes() int {
 	if n.bulk != nil {
 		return n.bulk.Bytes()
 	}
 	size := n.summary.Bytes()
 	if n.distinct != nil {
-		size += 4096
+		size += tally.DistinctSize
 	}
 	return size
 }
 
+// add adds numbers, and the times of their rows if a statistic needs these; otherwise at is nil. It keeps neither.
 func (n *numbers) add(vs []float64, at []int64) {
 	if n.bulk != nil {
 		n.bulk.AddAll(vs, at)
 		return
 	}
-	const step = 256
+	const step = 256 // so that few values must be kept aside for the step that exceeds the limit
 	for len(vs) > 0 {
 		k := min(len(vs), step)
 		var times []int64
@@ -136,7 +148,9 @@ func (n *numbers) add(vs []float64, at []int64) {
 	}
 }
 
-// addLimited adds values and, if the summary is a histogram or becomes one, counts the distinct ones.
+// addLimited adds values and, if the summary is a histogram or becomes one, counts the distinct ones. Whether it becomes one is
+// known only afterwards, when its values are gone: those that it had are set aside where it may happen. Below the limit it cannot;
+// beyond, a summary is exact while its values repeat.
 func (n *numbers) addLimited(vs []float64, at []int64) {
 	s := n.summary
 	if n.distinct == nil {
@@ -164,7 +178,7 @@ func (n *numbers) addLimited(vs []float64, at []int64) {
 	}
 }
 
-// demote makes the summary a histogram. It uses scratch for the values.
+// demote makes the summary a histogram, unless it is one or empty. It uses scratch for the values.
 func (n *numbers) demote(scratch *stats.Scratch) {
 	if n.distinct != nil || n.count() == 0 {
 		return
@@ -178,7 +192,8 @@ func (n *numbers) demote(scratch *stats.Scratch) {
 	n.summary, n.bulk, n.before = s, nil, nil
 }
 
-// summed returns the summary of all values. It is valid until scratch is used again, unless it is a histogram.
+// summed returns the summary of all values, to which nothing is added from then on. It is valid until scratch is used again, unless it
+// is a histogram.
 func (n *numbers) summed(scratch *stats.Scratch) *stats.Summary {
 	if n.bulk != nil {
 		n.summary, n.bulk = n.bulk.Summary(scratch), nil

@@ -10,12 +10,19 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
-// part is the rows of one table in one batch, divided by group.
+// part is the rows of one table in one batch, divided by group. Group k of the part has keys[k], rows[k] and groups[k]:
+//
+//	rows of the batch   0:a 1:b 2:a 3:c 4:b        keys       a b c
+//	a column            1.5 2.5 3.5 4.5 5.5        numbers    1.5 3.5 | 2.5 5.5 | 4.5
+//	                                               runs       {a 2} {b 4} {c 5}
+//
+// So a field gets all its cells of a batch in one piece. A parsing goroutine makes the part; the collector adds groups, columns.to
+// and columns.fields; the adders read it.
 type part struct {
 	table   *file.Table
 	batch   *file.Batch
 	keys    []groupKey // of the groups in the order of their first rows
-	rows    []int      // of each group
+	rows    []int      // how many each group has
 	groups  []*group   // the same groups in the table of the run
 	columns []partColumn
 	grouped bool // whether the table has a column to group by
@@ -38,7 +45,8 @@ type partColumn struct {
 // span is the cells of one group: those from the end of the run before up to end.
 type span struct{ group, end int }
 
-// bytes returns how much memory the cells may take once they are added.
+// bytes returns how much memory the cells may take once they are added: more than they will, so that the limit of memory is not
+// exceeded unseen, and not so much more that the fields are measured often.
 func (q *part) bytes() (n int) {
 	const perCell, perText, perGroup = 16, 96, 512
 	for i := range q.columns {
@@ -48,7 +56,8 @@ func (q *part) bytes() (n int) {
 	return n
 }
 
-// grouper divides batches. It is not safe for concurrent use.
+// grouper divides batches. It is not safe for concurrent use: each parsing goroutine has one. Its maps are of one table at a time, as
+// the numbers of groups within a batch mean nothing outside it.
 type grouper struct {
 	o     *Options
 	timed bool    // whether a statistic needs the time of values
@@ -62,7 +71,7 @@ type grouper struct {
 	previous []byte           // raw of the row before
 }
 
-// localKey is a group within a batch.
+// localKey is a group within a batch. It is compared for each row, which is why it has the number of the tags instead of their text.
 type localKey struct {
 	start int64
 	tags  int32 // in grouper.names
@@ -89,7 +98,8 @@ type cursor struct {
 	next   int
 }
 
-// divide finds the group of each row.
+// divide finds the group of each row: it sets keys, rows and grouped of the part, and g.of. Rows often follow rows of their group,
+// so that the bucket and the tags of the row before are tried first.
 func (g *grouper) divide(q *part) {
 	var by []cursor
 	for _, c := range q.table.Columns {
@@ -99,7 +109,7 @@ func (g *grouper) divide(q *part) {
 	}
 	q.grouped = len(by) > 0
 	if len(by) == 0 && g.o.Grid == nil {
-		q.keys, q.rows = []groupKey{{}}, []int{q.table.Rows}
+		q.keys, q.rows = []groupKey{{}}, []int{q.table.Rows} // one group; g.of is not needed
 		return
 	}
 	slices.SortFunc(by, func(a, b cursor) int { return cmp.Compare(a.column.Name, b.column.Name) })
@@ -109,6 +119,7 @@ func (g *grouper) divide(q *part) {
 	for row := range g.of {
 		before := key
 		if g.o.Grid != nil {
+			// With a grid, file.Options.NeedTime is set, and so each row has a time.
 			if at := q.table.Time.Times[row]; at < key.start || at >= end || row == 0 {
 				var ok bool
 				if key.start, end, ok = g.o.Grid.Bounds(at); !ok {
@@ -127,7 +138,8 @@ func (g *grouper) divide(q *part) {
 	}
 }
 
-// tagsOf returns the number of the texts of a row. before is that of the row before.
+// tagsOf returns the number of the texts of a row, which is the one after that of the last call. before is the number that was
+// returned then. A row without a text in a column, and one with an empty text, are of one group.
 func (g *grouper) tagsOf(b *file.Batch, by []cursor, row int, before int32) int32 {
 	g.raw, g.previous = g.previous[:0], g.raw
 	for i := range by {
@@ -153,7 +165,7 @@ func (g *grouper) tagsOf(b *file.Batch, by []cursor, row int, before int32) int3
 	return n
 }
 
-// keyOf returns the key of the tags that raw encodes. A missing or empty text is no tag.
+// keyOf returns the key of the tags that raw encodes, which is the same in all batches. A missing or empty text is no tag.
 func keyOf(raw []byte, by []cursor) string {
 	var tags []series.Tag
 	for i := range by {
@@ -167,7 +179,7 @@ func keyOf(raw []byte, by []cursor) string {
 	return string(series.AppendTags(nil, tags))
 }
 
-// find returns the number of a group in the part.
+// find returns the number of a group in the part, to which it adds the group if it is new.
 func (g *grouper) find(q *part, key localKey) int {
 	i, ok := g.seen[key]
 	if ok {
@@ -182,7 +194,8 @@ func (g *grouper) find(q *part, key localKey) int {
 	return len(q.keys) - 1
 }
 
-// arrange returns the cells of a column in the order of the groups, and of the rows within a group.
+// arrange returns the cells of a column in the order of the groups, and of the rows within a group. With a single group these are the
+// cells as they are; otherwise they are copies, by a counting sort.
 func (g *grouper) arrange(q *part, c *file.Column) partColumn {
 	n := c.Len()
 	p := partColumn{from: c, numbers: c.Numbers, texts: c.Texts, times: c.Times}
@@ -214,7 +227,8 @@ func timesOf(t *file.Table, c *file.Column) []int64 {
 	return at
 }
 
-// order returns the place of each cell in the order of the groups, and sets the runs.
+// order returns the place of each cell in the order of the groups, and sets the runs: those of groups with a cell. It counts the
+// cells of each group, which gives where its first one goes, and then deals them out.
 func (g *grouper) order(c *file.Column, groups int, p *partColumn) []int32 {
 	g.next = slices.Grow(g.next[:0], groups)[:groups]
 	clear(g.next)
@@ -222,7 +236,7 @@ func (g *grouper) order(c *file.Column, groups int, p *partColumn) []int32 {
 	for i := range n {
 		g.next[g.of[c.Row(i)]]++
 	}
-	end := 0
+	end := 0 // of the groups before
 	for k, count := range g.next {
 		if count > 0 {
 			p.runs = append(p.runs, span{k, end + count})
@@ -239,7 +253,7 @@ func (g *grouper) order(c *file.Column, groups int, p *partColumn) []int32 {
 	return order
 }
 
-// permuted returns the values of vs, each at its place; nil if there are none.
+// permuted returns a copy of vs with each value at its place; nil if there are none, as a column has cells of one kind only.
 func permuted[E any](vs []E, place []int32) []E {
 	if len(vs) == 0 {
 		return nil

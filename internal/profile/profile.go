@@ -14,22 +14,25 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// Options configure a run.
+// Options configure a run. The zero Options are not usable: Selection, ExactLimit, TextLimit, MemoryLimit and Workers must be set.
+// Several goroutines call Group and Select at once.
 type Options struct {
-	// Grid divides the rows by time; nil puts all rows into one bucket.
+	// Grid divides the rows by time; nil puts all rows into one bucket. With a Grid, the Reader must be made with NeedTime.
 	Grid *bucket.Grid
 	// Group selects the tags and columns of texts whose values divide the rows; nil selects none.
 	Group func(name string, tag bool) bool
 	// Select selects the columns to describe; nil selects all. Columns of Group are not described.
-	Select    func(name string) bool
+	Select func(name string) bool
+	// Selection is the statistics of columns of numbers.
 	Selection *stats.Selection
 	// ExactLimit is the exact limit of summaries, see [stats.New]: [stats.Unlimited] keeps all values.
 	ExactLimit int
 	// TextLimit is how many different texts of a column and group are counted exactly.
 	TextLimit int
-	// MemoryLimit is how many bytes the values may hold. Beyond it the columns and groups that hold most become estimates.
+	// MemoryLimit is how many bytes the values may hold, chunks on their way not included. Beyond it the columns and groups that hold
+	// most become estimates.
 	MemoryLimit int
-	// Workers is how many goroutines parse and how many add.
+	// Workers is how many goroutines parse and how many add, at least 1. The result is the same for any number.
 	Workers int
 	// Strict ends the run at the first bad line.
 	Strict bool
@@ -42,14 +45,15 @@ type Bad struct {
 	Reason string
 }
 
+// Error returns the line as compilers write it: path:line: reason.
 func (b Bad) Error() string { return fmt.Sprintf("%s:%d: %s", b.Path, b.Line, b.Reason) }
 
-// Invalid counts the cells of a column that are not of its kind.
+// Invalid counts the cells of a column that are not of its kind. They are not described, and are missing in [Row].
 type Invalid struct {
 	Column string
-	Kind   string
+	Kind   string // the type of the column, such as [TypeInteger]
 	Count  int
-	First  string
+	First  string // the start of the first of them
 }
 
 // Result is what a run found.
@@ -67,21 +71,25 @@ type Result struct {
 	Grouped bool // whether a column of Options.Group was found
 }
 
-// maxBad is how many bad lines a result has.
+// maxBad is how many bad lines a result has: enough to see what is wrong, and few enough to hold. BadCount counts all.
 const maxBad = 10
 
-// job is one chunk on its way.
+// job is one chunk on its way, see the diagram in the package comment. One goroutine after the other has it; only the adders have it
+// at the same time, and only read it.
 type job struct {
 	chunk *file.Chunk
-	buf   []byte
+	buf   []byte // the memory of chunk.Data, for the next chunk
 	batch *file.Batch
-	parts []*part
+	parts []*part       // of the batch, which they point into
 	done  chan struct{} // closed once it is parsed
 	left  atomic.Int32  // the adders that have not added it yet
 }
 
-// Run describes what the reader reads. The error wraps that of the reader or of ctx, or is a [Bad] line if Options.Strict.
-// If ctx ends while the reader waits for input, Run returns and leaves that one call behind.
+// Run describes what the reader reads, which it closes at the end. The error wraps that of the reader or of ctx, or is a [Bad] line
+// if Options.Strict; then there is no result.
+//
+// If ctx ends while the reader waits for input, Run returns and leaves that one call behind: a read from a terminal or a pipe
+// cannot be interrupted. Nothing else of Run is left.
 func Run(ctx context.Context, r *file.Reader, o Options) (*Result, error) {
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
@@ -94,7 +102,7 @@ func Run(ctx context.Context, r *file.Reader, o Options) (*Result, error) {
 		parsers.Go(func() { p.parse(reading, todo) })
 	}
 	err := p.collect(reading, ordered)
-	stop()
+	stop() // after an error, reading and parsing go no further; the reading goroutine may still be within a read
 	parsers.Wait()
 	p.adders.stop()
 	if err == nil {
@@ -106,13 +114,14 @@ func Run(ctx context.Context, r *file.Reader, o Options) (*Result, error) {
 	return &p.result, nil
 }
 
-// run is the state of a run.
+// run is the state of a run. The collecting goroutine, which is that of Run, has all of it, except: o is not changed; free is a
+// channel; read alone sets failure, before it closes the channel of jobs from which the collector learns of it.
 type run struct {
 	o       Options
 	free    chan *job // jobs to reuse; their number bounds the memory
 	adders  *adders
-	tables  map[string]*table
-	order   []*table
+	tables  map[string]*table // by name
+	order   []*table          // as they came
 	result  Result
 	path    string // of the batch before
 	lines   int    // of that file so far
@@ -122,6 +131,10 @@ type run struct {
 	failure error  // of reading; set before the channel of jobs is closed
 }
 
+// newRun returns a run with its jobs, and starts its adders.
+//
+// The jobs bound the memory of chunks: for each worker one that is parsed, one that is collected and one that is added, and two
+// that are read and passed on.
 func newRun(o Options) *run {
 	const perWorker, more = 3, 2
 	p := &run{o: o, tables: make(map[string]*table), next: o.MemoryLimit}
@@ -134,7 +147,8 @@ func newRun(o Options) *run {
 	return p
 }
 
-// read cuts the input into jobs.
+// read cuts the input into jobs, until it ends or ctx does. Each job is first put in order, which never waits, and then given to
+// any parser.
 func (p *run) read(ctx context.Context, r *file.Reader, todo, ordered chan<- *job) {
 	defer close(todo)
 	defer close(ordered)
@@ -161,7 +175,7 @@ func (p *run) read(ctx context.Context, r *file.Reader, todo, ordered chan<- *jo
 	}
 }
 
-// parse parses and groups chunks.
+// parse parses and groups chunks, each of which is done then.
 func (p *run) parse(ctx context.Context, todo <-chan *job) {
 	var parser *file.Parser
 	g := grouper{o: &p.o, timed: needsTime(p.o.Selection)}
@@ -182,7 +196,7 @@ func (p *run) parse(ctx context.Context, todo <-chan *job) {
 	}
 }
 
-// collect passes the batches on in the order of the files.
+// collect passes the batches on in the order of the files, and returns once all are with the adders.
 func (p *run) collect(ctx context.Context, ordered <-chan *job) error {
 	for {
 		select {
@@ -204,7 +218,7 @@ func (p *run) collect(ctx context.Context, ordered <-chan *job) error {
 	}
 }
 
-// take passes on one batch.
+// take passes on one batch. If it may exceed the limit of memory, take waits for the adders and measures.
 func (p *run) take(j *job) error {
 	if err := p.count(j.batch); err != nil {
 		return err
@@ -221,7 +235,7 @@ func (p *run) take(j *job) error {
 	return nil
 }
 
-// count counts lines and bad lines.
+// count counts lines and bad lines. Lines are numbered within their file: a batch knows only its own.
 func (p *run) count(b *file.Batch) error {
 	if b.Path != p.path {
 		p.path, p.lines = b.Path, 0
@@ -243,13 +257,13 @@ func (p *run) count(b *file.Batch) error {
 // table is a measurement of line protocol, or all files of another format.
 type table struct {
 	name    string
-	number  int
-	columns []*column
+	columns []*column // as they came
 	index   map[columnKey]*column
 	groups  map[groupKey]*group
-	order   []*group
+	order   []*group // as they came, until finish sorts them
 }
 
+// columnKey identifies a column of a table. The columns of file.Table that differ in kind only are one here.
 type columnKey struct {
 	name string
 	tag  bool
@@ -260,16 +274,17 @@ type column struct {
 	name     string
 	kind     file.Kind
 	tag      bool
-	position int // in table.columns
-	hidden   bool
+	position int  // in table.columns
+	hidden   bool // whether it is not described: not selected, or grouped by
 	settled  bool // whether there were cells or invalid ones
 
 	invalid                         Invalid
 	whole, fraction, boolean, large bool // see file.Column
 }
 
+// groupKey identifies a group of a table, and of a part.
 type groupKey struct {
-	start int64
+	start int64  // of the bucket, in nanoseconds since 1970; 0 without buckets
 	tags  string // by series.AppendTags
 }
 
@@ -277,17 +292,18 @@ type groupKey struct {
 type group struct {
 	groupKey
 
-	number int
-	tags   []series.Tag
+	number int          // in table.order, as the groups came
+	tags   []series.Tag // what groupKey.tags encodes
 	rows   int
-	fields []*field // by column; nil for those without cells
+	fields []*field // by column.position; nil for those without cells, which may also be beyond its end
 }
 
-// resolve finds the columns and groups of a part, and adds those that are new.
+// resolve finds the columns and groups of a part, and adds those that are new. It is the only step for which parts must come in order:
+// the first cells of a column decide its kind.
 func (p *run) resolve(q *part) {
 	t := p.tables[q.table.Name]
 	if t == nil {
-		t = &table{name: q.table.Name, number: len(p.order), index: make(map[columnKey]*column), groups: make(map[groupKey]*group)}
+		t = &table{name: q.table.Name, index: make(map[columnKey]*column), groups: make(map[groupKey]*group)}
 		p.tables[t.name] = t
 		p.order = append(p.order, t)
 	}
@@ -353,6 +369,7 @@ func firstCell(b *file.Batch, c *file.Column) string {
 	return strconv.FormatFloat(c.Numbers[0], 'g', -1, 64)
 }
 
+// addInvalid counts n invalid cells, of which first is the first.
 func (c *column) addInvalid(n int, first string) {
 	if n > 0 && c.invalid.Count == 0 {
 		c.invalid.First = first
@@ -360,6 +377,7 @@ func (c *column) addInvalid(n int, first string) {
 	c.invalid.Count += n
 }
 
+// group returns a group of the table, which it adds if there is none.
 func (t *table) group(key groupKey) *group {
 	g := t.groups[key]
 	if g != nil {

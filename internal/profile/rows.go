@@ -26,7 +26,7 @@ const (
 
 // Row describes one column in one bucket and group.
 type Row struct {
-	Table  string
+	Table  string    // the measurement, or "" without one
 	Start  time.Time // of the bucket, in UTC; zero if there are no buckets
 	Tags   []series.Tag
 	Column string
@@ -54,7 +54,7 @@ func needsTime(selection *stats.Selection) bool {
 	})
 }
 
-// pair is a column in a group.
+// pair is a column in a group: what a row describes.
 type pair struct {
 	table  *table
 	column *column
@@ -62,6 +62,9 @@ type pair struct {
 }
 
 // finish completes the result. No adder is at work. If ctx ends before, it returns the error of ctx.
+//
+// Sorting the values of a field is most of the work, and there is no order among fields: each worker takes the largest one that is
+// left, and lets go of its values afterwards.
 func (p *run) finish(ctx context.Context) error {
 	pairs := p.pairs()
 	p.result.Rows = make([]Row, len(pairs))
@@ -99,7 +102,8 @@ func (p *run) finish(ctx context.Context) error {
 	return nil
 }
 
-// pairs returns what there is to describe, in order: all columns if there is one group, and otherwise those with cells.
+// pairs returns what there is to describe, in order: all columns if there is one group, and otherwise those with cells. So a column
+// without a value is seen in a table of a file, and not in each of a thousand buckets.
 func (p *run) pairs() []pair {
 	slices.SortStableFunc(p.order, func(a, b *table) int { return cmp.Compare(a.name, b.name) })
 	all := p.o.Grid == nil && p.o.Group == nil
@@ -119,6 +123,7 @@ func (p *run) pairs() []pair {
 	return pairs
 }
 
+// compareTags orders tags as texts: by the first key, its value, the next key and so on.
 func compareTags(a, b []series.Tag) int {
 	return slices.CompareFunc(a, b, func(a, b series.Tag) int {
 		return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Value, b.Value))
@@ -164,7 +169,7 @@ func (q pair) row(o *Options, scratch *stats.Scratch) Row {
 	return r
 }
 
-// fill sets what the field describes.
+// fill sets what the field describes. It uses scratch for the values, and the field is of no use afterwards.
 func (f *field) fill(r *Row, c *column, o *Options, scratch *stats.Scratch) {
 	r.Exact = f.exact()
 	r.DistinctExact = r.Exact && !f.rounded
@@ -189,7 +194,8 @@ func (f *field) fill(r *Row, c *column, o *Options, scratch *stats.Scratch) {
 	f.numbers = nil
 }
 
-// typeName returns the type of the column.
+// typeName returns the type of the column. A column with whole and other numbers is one of floats, and truth values among numbers
+// do not count.
 func (c *column) typeName() string {
 	switch {
 	case c.tag:

@@ -8,7 +8,8 @@ import (
 	"strconv"
 )
 
-// CSV writes a table as CSV with a header. With clean, control characters in texts are escapes, for a terminal.
+// CSV writes a table as CSV with a header, as RFC 4180 defines it but with line feeds as line ends. With clean, control characters in
+// texts are escapes, for a terminal.
 func CSV(w io.Writer, table *Table, clean bool) error {
 	out := csv.NewWriter(w)
 	record := make([]string, len(table.Columns))
@@ -30,6 +31,7 @@ func CSV(w io.Writer, table *Table, clean bool) error {
 	return out.Error()
 }
 
+// cleaned returns a text, which it cleans if asked to.
 func cleaned(s string, clean bool) string {
 	if clean {
 		return Clean(s)
@@ -37,7 +39,8 @@ func cleaned(s string, clean bool) string {
 	return s
 }
 
-// JSON writes a table as an array of objects, or, with lines, as one object a line. Empty cells are null.
+// JSON writes a table as an array of objects, or, with lines, as one object a line. The members of each are in the order of the
+// columns. Empty cells are null, so that all objects have the same members. Times are strings by RFC 3339.
 func JSON(w io.Writer, table *Table, lines bool) error {
 	out := bufio.NewWriter(w)
 	names := make([]string, len(table.Columns))
@@ -49,7 +52,7 @@ func JSON(w io.Writer, table *Table, lines bool) error {
 		before, between, after = "", "\n", "\n"
 	}
 	if len(table.Rows) == 0 {
-		between, after = "", after[1:]
+		after = after[1:] // no line to end
 	}
 	write := func(b []byte) {
 		_, _ = out.Write(b) // Flush returns its error
@@ -65,7 +68,7 @@ func JSON(w io.Writer, table *Table, lines bool) error {
 	return out.Flush()
 }
 
-// object returns a row as JSON.
+// object returns a row as JSON. It is written by hand as encoding/json would sort the members of a map by name.
 func object(names []string, row []Cell) []byte {
 	b := []byte{'{'}
 	for i, c := range row {

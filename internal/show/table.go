@@ -12,21 +12,22 @@ import (
 
 // Column is a column of a table.
 type Column struct {
-	Name string
+	Name string // in the terminal it is in capitals
 	// Drop is when a table that is too wide loses the column: those with the largest number first, and those with 0 never.
 	Drop int
 }
 
-// Cell is one cell. The zero Cell is empty.
+// Cell is one cell. The zero Cell is empty. It keeps the value, and each form of output decides on the text of it.
 type Cell struct {
 	kind      kind
-	text      string
-	number    float64
-	count     uint64
-	time      time.Time
-	estimated bool
+	text      string    // ofText
+	number    float64   // ofNumber; not NaN
+	count     uint64    // ofCount
+	time      time.Time // ofTime
+	estimated bool      // ofCount
 }
 
+// kind is which value a cell has.
 type kind uint8
 
 const (
@@ -40,7 +41,7 @@ const (
 // Text returns the cell of a text. Control characters are written as escapes where a terminal would obey them.
 func Text(s string) Cell { return Cell{kind: ofText, text: s} }
 
-// Number returns the cell of a number; NaN is empty.
+// Number returns the cell of a number; NaN is empty. Infinities are not for JSON, and no statistic is one.
 func Number(v float64) Cell {
 	if math.IsNaN(v) {
 		return Cell{}
@@ -57,13 +58,13 @@ func Time(t time.Time) Cell { return Cell{kind: ofTime, time: t} }
 // Empty reports whether the cell is empty.
 func (c Cell) Empty() bool { return c.kind == empty }
 
-// Table is rows of cells, one for each column.
+// Table is rows of cells. Each row has one cell for each column.
 type Table struct {
 	Columns []Column
 	Rows    [][]Cell
 }
 
-// precise returns the cell for programs: numbers with all their digits.
+// precise returns the cell for programs: numbers with all their digits, times by RFC 3339, nothing for an empty cell.
 func (c Cell) precise() string {
 	switch c.kind {
 	case ofText:
@@ -87,7 +88,7 @@ func appendFloat(dst []byte, v float64) []byte {
 	return strconv.AppendFloat(dst, v, 'f', -1, 64)
 }
 
-// human returns the cell for people.
+// human returns the cell for people: short and clean. See [Digits] and [Clean].
 func (c Cell) human() string {
 	switch c.kind {
 	case ofText:
@@ -116,6 +117,7 @@ func Digits(v float64) string {
 	case v == math.Trunc(v):
 		return strconv.FormatFloat(v, 'f', 0, 64)
 	}
+	// Six digits, less those before the point, and more for the zeros behind it.
 	const digits, fewest = 6, 1
 	decimals := digits
 	for b := 1.0; decimals > fewest && a >= b; b *= 10 {
@@ -128,7 +130,7 @@ func Digits(v float64) string {
 	return strings.TrimSuffix(strings.TrimRight(s, "0"), ".")
 }
 
-// shortTime returns a time without the parts that are zero.
+// shortTime returns a time without the parts at its end that are zero, in its zone, whose offset is not written.
 func shortTime(t time.Time) string {
 	switch {
 	case t.Second() != 0 || t.Nanosecond() != 0:
@@ -156,6 +158,7 @@ func Clean(s string) string {
 	return b.String()
 }
 
+// isClean reports whether a text has printable ASCII only, as most have.
 func isClean(s string) bool {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] >= 0x7f {
@@ -165,7 +168,7 @@ func isClean(s string) bool {
 	return true
 }
 
-// width returns how many columns of a terminal a text takes.
+// width returns how many columns of a terminal a text takes: two for a Chinese character, none for a combining accent.
 func width(s string) int { return runewidth.StringWidth(s) }
 
 // clipped returns the start of a text that is at most n wide, with an ellipsis if it is longer.

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// Terminal says how to write for people.
+// Terminal is how to write for people.
 type Terminal struct {
 	Width     int  // of a line; 0 is no limit
-	Bold      bool // whether the names of the columns are bold
+	Bold      bool // whether the names of the columns are bold, by escape sequences of ECMA-48
 	Transpose bool // whether rows are written as columns
 }
 
@@ -21,7 +21,7 @@ const (
 	narrowText = 20
 )
 
-// Write writes a table for people.
+// Write writes a table for people: nothing if it has no rows.
 //
 // A table that is too wide first loses the ends of long texts and then columns, in the order of [Column.Drop]; a line below
 // names these. Transposed, each row is a column; if they do not fit beside each other, they follow below each other.
@@ -59,7 +59,7 @@ func (t Terminal) Write(w io.Writer, table *Table) error {
 	return err
 }
 
-// wrapped joins words by spaces, and by line ends where a line would be too wide.
+// wrapped joins words by spaces, and by line ends where a line would be wider than limit. A wider word is a line of its own.
 func wrapped(words []string, limit int) string {
 	var b strings.Builder
 	column := 0
@@ -79,7 +79,8 @@ func wrapped(words []string, limit int) string {
 	return b.String()
 }
 
-// dropped returns which of the columns is dropped next, or −1.
+// dropped returns which of the kept columns is dropped next: its index in kept, or −1 if none may be. Among equals it is the one
+// farthest to the right.
 func dropped(columns []Column, kept []int) int {
 	worst := -1
 	for i, k := range kept {
@@ -96,6 +97,7 @@ type grid struct {
 	right []bool // by column: whether it is aligned to the right, as numbers are
 }
 
+// gridOf returns the texts of a table for people. A column is aligned as numbers are if one of its cells is a number or a count.
 func gridOf(table *Table) *grid {
 	g := &grid{right: make([]bool, len(table.Columns))}
 	head := make([]string, len(table.Columns))
@@ -114,7 +116,7 @@ func gridOf(table *Table) *grid {
 	return g
 }
 
-// clip cuts all texts.
+// clip cuts all texts, also numbers and names, that are wider than widest.
 func (g *grid) clip(widest int) {
 	for _, line := range g.cells {
 		for i, s := range line {
@@ -125,7 +127,7 @@ func (g *grid) clip(widest int) {
 	}
 }
 
-// widths returns the width of each of the columns.
+// widths returns the width of each of these columns: that of its widest cell.
 func (g *grid) widths(columns []int) []int {
 	all := make([]int, len(columns))
 	for _, line := range g.cells {
@@ -145,7 +147,7 @@ func (g *grid) width(columns []int) int {
 	return sum
 }
 
-// lines writes the columns.
+// lines writes these columns, without spaces at the ends of lines.
 func (t Terminal) lines(w io.Writer, g *grid, columns []int) error {
 	widths := g.widths(columns)
 	var b strings.Builder
@@ -174,7 +176,8 @@ func (t Terminal) lines(w io.Writer, g *grid, columns []int) error {
 	return nil
 }
 
-// transposed writes each row as a column, as many beside each other as fit.
+// transposed writes each row as a column, as many beside each other as fit, at least one. The names are before each such block. No
+// column is dropped: it is the form that has all.
 func (t Terminal) transposed(w io.Writer, table *Table) error {
 	flat := gridOf(table)
 	turned := &grid{right: make([]bool, len(flat.cells))}
@@ -208,7 +211,8 @@ func (t Terminal) transposed(w io.Writer, table *Table) error {
 	return nil
 }
 
-// Markdown writes a table in Markdown, as GitHub reads it.
+// Markdown writes a table in Markdown, as GitHub reads it (https://github.github.com/gfm/#tables-extension-). Characters of texts that
+// mean something in it are escaped.
 func Markdown(w io.Writer, table *Table) error {
 	g := gridOf(table)
 	var b strings.Builder

@@ -8,9 +8,11 @@ import (
 )
 
 const (
-	// precision is how many bits of a hash select a register.
+	// precision is how many bits of a hash select a register: each one more halves the variance and doubles the memory.
 	precision = 12
 	registers = 1 << precision
+	// DistinctSize is how many bytes a [Distinct] takes: one for each register.
+	DistinctSize = registers
 	// DistinctError is the standard error of [Distinct.Count], as a share: 1.04 divided by the root of the number of registers.
 	DistinctError = 0.01625
 )
@@ -23,12 +25,14 @@ type Distinct struct {
 	ranks [registers]uint8
 }
 
-// AddFloat adds a value.
+// AddFloat adds a value. Values with different bits are different, so −0 is not 0: the caller adds 0 to make it so.
 func (d *Distinct) AddFloat(v float64) { d.add(mix(math.Float64bits(v))) }
 
 // AddText adds a text.
 func (d *Distinct) AddText(text []byte) { d.add(xxhash.Sum64(text)) }
 
+// add adds a value by its hash. The first bits of that select the register, and the zeros after them are the rank. The bit that is set
+// behind them ends the zeros where the hash has no bit set.
 func (d *Distinct) add(hash uint64) {
 	rank := uint8(bits.LeadingZeros64(hash<<precision|1<<(precision-1))) + 1
 	if r := &d.ranks[hash>>(64-precision)]; rank > *r {
@@ -61,6 +65,8 @@ func (d *Distinct) Count() uint64 {
 	return uint64(math.Round(m * m / (2 * math.Ln2 * z)))
 }
 
+// sigma is the function σ of Ertl's estimator, for the share x of registers without a value: x + Σ x^(2^k) · 2^(k−1). It ends once a
+// term no longer changes the sum.
 func sigma(x float64) float64 {
 	if x == 1 {
 		return math.Inf(1)
@@ -77,6 +83,8 @@ func sigma(x float64) float64 {
 	}
 }
 
+// tau is the function τ of Ertl's estimator, for the share 1−x of registers with the largest rank:
+// (1 − x − Σ (1 − x^(2^−k))² · 2^−k) / 3.
 func tau(x float64) float64 {
 	if x == 0 || x == 1 {
 		return 0

@@ -5,10 +5,12 @@ import (
 	"slices"
 )
 
-// candidates is how many texts are kept once there were too many.
+// candidates is how many texts are kept once there were too many. A text that is more than 1/257 of all is certainly
+// among them.
 const candidates = 256
 
-// perText is about how many bytes a different text takes besides its own.
+// perText is about how many bytes a different text takes besides its own: a string in names and one in index, of 16 bytes each, the
+// count, and the rest of its place in the map.
 const perText = 72
 
 // Texts counts texts. It is exact while there are at most as many different ones as its limit. Beyond that it estimates how
@@ -19,14 +21,13 @@ const perText = 72
 // too beyond that.
 type Texts struct {
 	limit   int
-	index   map[string]int32 // in counts
+	index   map[string]int32 // in names and counts
 	names   []string
 	counts  []uint64
-	last    int32 // of the text that was added before
-	bytes   int
-	seen    *Distinct // nil while exact
-	missed  uint64    // how much a count may be too low
-	touched uint64    // of all texts
+	last    int32     // in names, of the text that was added before: equal ones often follow each other
+	bytes   int       // that the names take, see Bytes
+	seen    *Distinct // all texts that were added; nil while exact
+	touched uint64    // how many texts were added
 }
 
 // NewTexts returns an empty Texts that is exact up to a number of different texts.
@@ -35,6 +36,10 @@ func NewTexts(limit int) *Texts {
 }
 
 // Add counts a text. It keeps no part of it.
+//
+// While exact, a new text that would exceed the limit makes the counts estimates. From then on, a text that is not among the
+// candidates finds a free place or takes one off the count of each of them: the step of Misra and Gries. Each such step
+// forgets 257 texts at once, so that it is rare, and a count is too low by the number of steps at most.
 func (t *Texts) Add(text []byte) {
 	t.touched++
 	if int(t.last) < len(t.names) && t.names[t.last] == string(text) {
@@ -56,12 +61,12 @@ func (t *Texts) Add(text []byte) {
 	}
 	if t.seen != nil && len(t.names) >= candidates {
 		t.reduce(1) // the new text and each of the others were counted once too much
-		t.missed++
 		return
 	}
 	t.insert(string(text), 1)
 }
 
+// insert adds a text that is not in the index.
 func (t *Texts) insert(name string, count uint64) {
 	t.last = int32(len(t.names))
 	t.index[name] = t.last
@@ -82,7 +87,8 @@ func (t *Texts) reduce(less uint64) {
 	t.last = 0
 }
 
-// Demote makes the counts estimates, which takes little memory.
+// Demote makes the counts estimates, which takes little memory, and cannot be undone. Of more than 256 texts it keeps those more
+// frequent than the 257th, with the count of that one subtracted as if by so many steps of Add.
 func (t *Texts) Demote() {
 	if t.seen != nil {
 		return
@@ -96,9 +102,8 @@ func (t *Texts) Demote() {
 	}
 	sorted := slices.Clone(t.counts)
 	slices.SortFunc(sorted, func(a, b uint64) int { return cmp.Compare(b, a) })
-	t.missed = sorted[candidates]
-	t.index = make(map[string]int32)
-	t.reduce(t.missed)
+	t.index = make(map[string]int32) // a map keeps the memory that it had once
+	t.reduce(sorted[candidates])
 }
 
 // Exact reports whether all counts are exact.
@@ -107,7 +112,7 @@ func (t *Texts) Exact() bool { return t.seen == nil }
 // Count returns how many texts were added.
 func (t *Texts) Count() uint64 { return t.touched }
 
-// Distinct returns how many different texts there are, or an estimate.
+// Distinct returns how many different texts there are, or an estimate if t is not exact.
 func (t *Texts) Distinct() uint64 {
 	if t.seen != nil {
 		return min(t.seen.Count(), t.touched)
