@@ -112,6 +112,7 @@ crash: ## kill telegraf-describe CRASHES (50) times under load and compare every
 .PHONY: faults
 faults: ## kill and pause primaries and a shard of a cluster, and a primary of Sentinels, under load; print what is lost
 	FAULTS=1 REQUIRE_REDIS=1 go test -count 1 -v -run 'TestAClusterLosesAPrimaryAndThenAShard|TestSentinelsReplaceThePrimary' ./plugins/outputs/rediscache
+	FAULTS=1 REQUIRE_REDIS=1 go test -count 1 -v -run 'TestReadsGoOnAfterSentinelsHaveReplacedThePrimary' ./cmd/analytics-api
 
 .PHONY: attack
 attack: ## attack analytics-api beside a good client and print what it did (2 minutes); ATTACK=measure checks no times

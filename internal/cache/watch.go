@@ -12,9 +12,9 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
-// watchQuiet is how long a watch waits for a message before it asks Redis for an answer. After as long without an answer
-// the connection counts as broken.
-const watchQuiet = 15 * time.Second
+// watchQuiet is how long a watch waits for a message before it asks Redis for an answer. If that does not come within the
+// timeout of the client, the connection counts as broken: the host may be unreachable, and another server may have taken over.
+const watchQuiet = 2 * time.Second
 
 // Watch calls changed with the starts of the table's buckets whenever a writer has changed them, until ctx ends or the
 // connection breaks, and returns the reason, which is never nil. It calls ready once, before the first change that it
@@ -30,7 +30,11 @@ func (r *Reader) watch(ctx context.Context, t record.Table, quiet time.Duration,
 	defer stop()
 	asked := false
 	for {
-		message, err := sub.ReceiveTimeout(ctx, quiet)
+		wait := quiet
+		if asked {
+			wait = readTimeout(r.client)
+		}
+		message, err := sub.ReceiveTimeout(ctx, wait)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -53,6 +57,22 @@ func (r *Reader) watch(ctx context.Context, t record.Table, quiet time.Duration,
 			}
 		}
 	}
+}
+
+// readTimeout returns the time within which a client expects an answer.
+func readTimeout(client redis.UniversalClient) time.Duration {
+	const usual = 3 * time.Second // the client's own default
+	timeout := time.Duration(0)
+	switch c := client.(type) {
+	case *redis.ClusterClient:
+		timeout = c.Options().ReadTimeout
+	case interface{ Options() *redis.Options }: // a single server, one address of a cluster, or the primary of Sentinels
+		timeout = c.Options().ReadTimeout
+	}
+	if timeout <= 0 {
+		return usual
+	}
+	return timeout
 }
 
 // changedStarts returns the starts in a message of a writer. It skips other words.

@@ -75,8 +75,9 @@ func TestWatchEndsWhenItsConnectionBreaks(t *testing.T) {
 func TestWatchEndsWhenRedisNoLongerAnswers(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redisserver.Options{})
-	client := redistest.Open(t, server.Addr())
 	const quiet = 100 * time.Millisecond
+	client := redis.NewClient(&redis.Options{Addr: server.Addr(), ReadTimeout: 2 * quiet})
+	t.Cleanup(func() { _ = client.Close() })
 	ready, result := make(chan struct{}), make(chan error, 1)
 	go func() {
 		result <- cache.NewReader(client).WatchQuiet(t.Context(), newTable(), quiet, func() { close(ready) })

@@ -68,10 +68,12 @@ func Info(t testing.TB, client redis.Cmdable, section string) string {
 	return client.Info(t.Context(), section).Val()
 }
 
-// Kill ends the server at an address at once, as a crash does. The result does nothing.
+// Kill ends the server at an address at once, as a crash does. The address may have a
+// password, as in ":password@127.0.0.1:6379". The result does nothing.
 func Kill(t testing.TB, addr string) (resume func()) {
 	t.Helper()
 	require.NoError(t, processOf(t, addr).Kill())
+	addr = addr[strings.LastIndex(addr, "@")+1:]
 	require.Eventually(t, func() bool { return isFree(addr) }, 10*time.Second, time.Millisecond, "the server at %s still listens", addr)
 	return func() {}
 }

@@ -2,9 +2,6 @@ package rediscache_test
 
 import (
 	"fmt"
-	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -18,24 +15,10 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/plugins/outputs/rediscache"
 )
 
-// startSentinel starts a Sentinel that watches the primary as "main". more are lines of its configuration.
-func startSentinel(t *testing.T, primary, more string) *redisserver.Server {
-	t.Helper()
-	host, port, err := net.SplitHostPort(primary)
-	require.NoError(t, err)
-	conf := filepath.Join(t.TempDir(), "sentinel.conf")
-	require.NoError(t, os.WriteFile(conf, fmt.Appendf(nil, "sentinel monitor main %s %s 1\n%s", host, port, more), 0o600))
-	path, err := redisserver.Find()
-	require.NoError(t, err)
-	wrapper := filepath.Join(t.TempDir(), "sentinel") // redis-server takes the file as its first argument
-	require.NoError(t, os.WriteFile(wrapper, fmt.Appendf(nil, "#!/bin/sh\nexec %s %s --bind $2 --port $4 --sentinel\n", path, conf), 0o700))
-	return redistest.Start(t, redisserver.Options{Binary: wrapper})
-}
-
 func TestTheSentinelsFindThePrimary(t *testing.T) {
 	t.Parallel()
 	primary := redistest.Server(t)
-	sentinel := startSentinel(t, primary.Addr(), "")
+	sentinel := redistest.Sentinel(t, primary.Addr(), "")
 	r, _ := connected(t, sentinel.Addr(), "  master_name = \"main\"")
 	require.NoError(t, r.Write([]telegraf.Metric{row(nil, mean(1), 0)}))
 	require.Len(t, records(t, redistest.Client(t, primary), cpu), 1)
@@ -45,8 +28,8 @@ func TestASentinelHasCredentialsOfItsOwn(t *testing.T) {
 	t.Parallel()
 	primary := redistest.Start(t, redisserver.Options{Password: "primary"})
 	auth := "sentinel auth-pass main primary\n"
-	byPassword := startSentinel(t, primary.Addr(), auth+"requirepass own\n")
-	byUser := startSentinel(t, primary.Addr(), auth+"user asker on >own +@all\nuser default off\n")
+	byPassword := redistest.Sentinel(t, primary.Addr(), auth+"requirepass own\n")
+	byUser := redistest.Sentinel(t, primary.Addr(), auth+"user asker on >own +@all\nuser default off\n")
 	const main = "  master_name = \"main\"\n  password = \"primary\"\n"
 	for addr, options := range map[string]string{
 		byPassword.Addr(): "  sentinel_password = \"own\"\n",
@@ -68,8 +51,8 @@ func TestASentinelHasCredentialsOfItsOwn(t *testing.T) {
 func TestErrorsOfTheTopologyNameTheOptionToChange(t *testing.T) {
 	t.Parallel()
 	single, other := redistest.Server(t), redistest.Server(t)
-	sentinel := startSentinel(t, single.Addr(), "")
-	second := startSentinel(t, single.Addr(), "")
+	sentinel := redistest.Sentinel(t, single.Addr(), "")
+	second := redistest.Sentinel(t, single.Addr(), "")
 	for _, test := range []struct{ servers, options, want string }{
 		{sentinel.Addr(), "", ": the server is a Sentinel, which keeps no data, want the name of the primary that it watches; check 'master_name', 'servers'"},
 		{sentinel.Addr(), "  master_name = \"mian\"", ": the Sentinels watch no primary of that name; check 'master_name'"},

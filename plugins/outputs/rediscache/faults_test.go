@@ -23,7 +23,6 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/api"
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
-	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 	"github.com/telegraf-describe/telegraf-describe/plugins/outputs/rediscache"
 )
@@ -325,31 +324,15 @@ func TestSentinelsReplaceThePrimary(t *testing.T) {
 	for _, stall := range stalls() {
 		t.Run(stall.name, func(t *testing.T) {
 			t.Parallel()
-			primary := redistest.Server(t)
-			replica := redistest.Start(t, redisserver.Options{Args: []string{"--replicaof", strings.ReplaceAll(primary.Addr(), ":", " ")}})
-			require.Eventually(t, func() bool {
-				return strings.Contains(redistest.Info(t, redistest.Client(t, replica), "replication"), "master_link_status:up")
-			}, 30*time.Second, 10*time.Millisecond)
-			var o cache.DialOptions
-			o.MasterName = "main"
-			var sentinels []*redis.Client
-			for range 3 {
-				s := startSentinel(t, primary.Addr(), "sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 3000\n")
-				o.Servers = append(o.Servers, "redis://"+s.Addr())
-				sentinels = append(sentinels, redistest.Client(t, s))
-			}
-			for _, s := range sentinels {
-				require.Eventually(t, func() bool {
-					return strings.Contains(redistest.Info(t, s, "sentinel"), "slaves=1,sentinels=3")
-				}, 30*time.Second, 10*time.Millisecond)
+			watched := redistest.Sentinels(t, "", "")
+			o := cache.DialOptions{MasterName: "main"}
+			for _, addr := range watched.Sentinels {
+				o.Servers = append(o.Servers, "redis://"+addr)
 			}
 			l := startTraffic(t, o)
 			require.Eventually(t, func() bool { return l.ticks.Load() > 40 }, 10*time.Second, time.Millisecond)
-			stall.do(t, primary.Addr())
-			failover, noticed := l.awaitFailover(tableOf(0), func() bool {
-				role := redistest.Info(t, redistest.Client(t, replica), "replication")
-				return strings.Contains(role, "role:master")
-			})
+			stall.do(t, watched.Primary)
+			failover, noticed := l.awaitFailover(tableOf(0), watched.Replaced(t))
 			t.Logf("primary %s: the replica took over after %s, and rows are written and read %s later", stall.name, failover.Round(time.Millisecond), noticed.Round(time.Millisecond))
 			require.Less(t, noticed, noticedIn)
 			l.finish()

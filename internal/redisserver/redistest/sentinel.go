@@ -1,0 +1,88 @@
+package redistest
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
+)
+
+// Sentinel starts a Sentinel that watches the primary as "main", and stops it when the test ends. more are lines of its
+// configuration.
+func Sentinel(t testing.TB, primary, more string) *redisserver.Server {
+	t.Helper()
+	Need(t)
+	host, port, err := net.SplitHostPort(primary)
+	require.NoError(t, err)
+	conf := filepath.Join(t.TempDir(), "sentinel.conf")
+	require.NoError(t, os.WriteFile(conf, fmt.Appendf(nil, "sentinel monitor main %s %s 1\n%s", host, port, more), 0o600))
+	path, err := redisserver.Find()
+	require.NoError(t, err)
+	wrapper := filepath.Join(t.TempDir(), "sentinel") // redis-server takes the file as its first argument
+	script := fmt.Appendf(nil, "#!/bin/sh\nexec %s %s --bind $2 --port $4 --sentinel\n", path, conf)
+	require.NoError(t, os.WriteFile(wrapper, script, 0o700)) //nolint:gosec // a program
+	return Start(t, redisserver.Options{Binary: wrapper})
+}
+
+// Watched has the addresses of a primary and its replica, and of three Sentinels that watch them as "main".
+type Watched struct {
+	Primary, Replica string
+	Sentinels        []string
+
+	password string
+}
+
+// Sentinels starts a primary, a replica and three Sentinels, and stops them when the test ends. About two seconds after the
+// primary has died, the replica takes over. The servers and the Sentinels each have a password, or none if it is empty.
+func Sentinels(t testing.TB, password, sentinelPassword string) *Watched {
+	t.Helper()
+	own := []string{"--repl-diskless-sync-delay", "0"}
+	more := "sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 3000\n"
+	if password != "" {
+		own = append(own, "--requirepass", password, "--masterauth", password)
+		more += "sentinel auth-pass main " + password + "\n"
+	}
+	if sentinelPassword != "" {
+		more += "requirepass " + sentinelPassword + "\nsentinel sentinel-pass " + sentinelPassword + "\n"
+	}
+	primary := Start(t, redisserver.Options{Args: own})
+	replica := Start(t, redisserver.Options{Args: append(own, "--replicaof", strings.ReplaceAll(primary.Addr(), ":", " "))})
+	w := &Watched{Primary: primary.Addr(), Replica: replica.Addr(), password: password}
+	client := openAs(t, replica.Addr(), password)
+	require.Eventually(t, func() bool { return strings.Contains(Info(t, client, "replication"), "master_link_status:up") },
+		30*time.Second, 10*time.Millisecond, "the replica has no primary")
+	sentinels := make([]*redis.Client, 0, 3)
+	for range 3 {
+		s := Sentinel(t, primary.Addr(), more)
+		w.Sentinels = append(w.Sentinels, s.Addr())
+		sentinels = append(sentinels, openAs(t, s.Addr(), sentinelPassword))
+	}
+	for _, s := range sentinels {
+		require.Eventually(t, func() bool { return strings.Contains(Info(t, s, "sentinel"), "slaves=1,sentinels=3") },
+			30*time.Second, 10*time.Millisecond, "the Sentinels do not know each other")
+	}
+	return w
+}
+
+// Replaced returns a function that reports whether the replica is the primary.
+func (w *Watched) Replaced(t testing.TB) func() bool {
+	t.Helper()
+	client := openAs(t, w.Replica, w.password)
+	return func() bool { return strings.Contains(Info(t, client, "replication"), "role:master") }
+}
+
+// openAs returns a client of the server at host:port with a password, which closes with the test.
+func openAs(t testing.TB, addr, password string) *redis.Client {
+	t.Helper()
+	c := redis.NewClient(&redis.Options{Addr: addr, Password: password})
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
