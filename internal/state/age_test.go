@@ -38,6 +38,17 @@ func removed(t *testing.T, s *state.Store, n int64) {
 	require.Eventually(t, func() bool { return s.Stats().Expired == n }, waitFor, tick)
 }
 
+// expireAll makes buckets of n series final and lets them expire. The retention is an hour.
+func expireAll(t *testing.T, s *state.Store, c *clock, n int) {
+	t.Helper()
+	for i := range n {
+		finish(s, fmt.Sprint("gone", i), 0, 1, c.now())
+	}
+	stored(t, s)
+	c.advance(2 * time.Hour)
+	removed(t, s, int64(n))
+}
+
 // find returns what there is of a bucket.
 func find(t *testing.T, s *state.Store, series string, start int64) string {
 	t.Helper()
@@ -55,9 +66,7 @@ func find(t *testing.T, s *state.Store, series string, start int64) string {
 
 func TestFinalRowsLeaveAgainAfterEachOfSeveralCrashes(t *testing.T) {
 	t.Parallel()
-	o := options(t, t.TempDir())
-	c := newClock()
-	o.Now = c.now
+	o, c := clocked(t, 0)
 	s := mustOpen(t, o)
 	finish(s, "m", 0, 1, c.now())
 	require.NoError(t, s.Commit())
@@ -79,9 +88,7 @@ func TestFinalRowsLeaveAgainAfterEachOfSeveralCrashes(t *testing.T) {
 
 func TestExpiredBucketsAreDistinguishedFromBucketsThatNeverWere(t *testing.T) {
 	t.Parallel()
-	o := options(t, t.TempDir())
-	c := newClock()
-	o.Now, o.Retention = c.now, 24*time.Hour
+	o, c := clocked(t, 24*time.Hour)
 	s := mustOpen(t, o)
 	long := string(make([]byte, 3000))
 	for _, series := range []string{"cpu", "mem", long} {
@@ -122,9 +129,7 @@ func TestExpiredBucketsAreDistinguishedFromBucketsThatNeverWere(t *testing.T) {
 
 func TestRecordsOfExpiredBucketsAreBounded(t *testing.T) {
 	t.Parallel()
-	o := options(t, t.TempDir())
-	c := newClock()
-	o.Now, o.Retention = c.now, time.Hour
+	o, c := clocked(t, time.Hour)
 	o = state.WithMaxExpired(o, 10)
 	s := mustOpen(t, o)
 	for i := range 8 {
@@ -160,16 +165,9 @@ func TestRecordsOfExpiredBucketsAreBounded(t *testing.T) {
 
 func TestADamagedDatabaseKeepsTheRecordsOfExpiredBuckets(t *testing.T) {
 	t.Parallel()
-	o := options(t, t.TempDir())
-	c := newClock()
-	o.Now, o.Retention = c.now, time.Hour
+	o, c := clocked(t, time.Hour)
 	s := mustOpen(t, o)
-	for i := range 300 {
-		finish(s, fmt.Sprint("gone", i), 0, 1, c.now())
-	}
-	stored(t, s)
-	c.advance(2 * time.Hour)
-	removed(t, s, 300)
+	expireAll(t, s, c, 300)
 	finish(s, "damaged", 0, 1, c.now())
 	finish(s, "kept", 0, 1, c.now())
 	stored(t, s)
@@ -197,9 +195,7 @@ func TestADamagedDatabaseKeepsTheRecordsOfExpiredBuckets(t *testing.T) {
 
 func TestManySpansOfOneSeriesCloseTheSmallestGaps(t *testing.T) {
 	t.Parallel()
-	o := options(t, t.TempDir())
-	c := newClock()
-	o.Now, o.Retention = c.now, time.Hour
+	o, c := clocked(t, time.Hour)
 	s := mustOpen(t, o)
 	const n = 1100
 	for i := range int64(n) {
@@ -283,9 +279,7 @@ func TestTheTimeBetweenTwoRunsCountsLittle(t *testing.T) {
 
 func TestADatabaseThatIsMostlyFreeIsCompactedWhenItIsOpened(t *testing.T) {
 	t.Parallel()
-	o := options(t, t.TempDir())
-	c := newClock()
-	o.Now, o.Retention = c.now, time.Hour
+	o, c := clocked(t, time.Hour)
 	o = state.WithCompaction(o, 1<<16)
 	s := mustOpen(t, o)
 	for i := range 5000 {
@@ -327,17 +321,10 @@ func TestADatabaseThatIsMostlyFreeIsCompactedWhenItIsOpened(t *testing.T) {
 
 func TestADatabaseThatCannotBeCompactedIsUsedAsItIs(t *testing.T) {
 	t.Parallel()
-	o := options(t, t.TempDir())
-	c := newClock()
-	o.Now, o.Retention = c.now, time.Hour
+	o, c := clocked(t, time.Hour)
 	s := mustOpen(t, o)
-	for i := range 1000 {
-		finish(s, fmt.Sprint("gone", i), 0, 1, c.now())
-	}
-	stored(t, s)
-	c.advance(2 * time.Hour)
+	expireAll(t, s, c, 1000)
 	finish(s, "kept", 0, 1, c.now())
-	removed(t, s, 1000)
 	stored(t, s)
 	require.NoError(t, s.Close())
 	copyPath := filepath.Join(s.Folder(), state.FinalsFile+".compact")

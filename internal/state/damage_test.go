@@ -69,15 +69,19 @@ func writeLog(t *testing.T, dir string) logged {
 	return l
 }
 
+// copy copies the store to a new folder of stores, and returns that and the file of the log.
+func (l logged) copy(t *testing.T) (dir, path string) {
+	dir = t.TempDir()
+	copyFolder(t, l.folder, filepath.Join(dir, filepath.Base(l.folder)))
+	return dir, filepath.Join(dir, filepath.Base(l.folder), filepath.Base(l.path))
+}
+
 // reopen opens the store in dir and replays it.
 func reopen(t *testing.T, dir string) (*state.Store, *model, *warnings) {
 	w := &warnings{}
 	o := state.Frozen(options(t, dir))
 	o.Log = w.log
-	s, err := state.Open(o)
-	require.NoError(t, err)
-	m := newModel(s)
-	require.NoError(t, s.Replay(m))
+	s, m := replayed(t, o)
 	return s, m, w
 }
 
@@ -91,13 +95,10 @@ func everyNth() int {
 
 func TestALogThatIsCutAnywhereHasTheCommitsBeforeTheCut(t *testing.T) {
 	t.Parallel()
-	root := t.TempDir()
-	l := writeLog(t, filepath.Join(root, "whole"))
+	l := writeLog(t, t.TempDir())
 	whole, err := os.ReadFile(l.path)
 	require.NoError(t, err)
-	dir := filepath.Join(root, "cut")
-	copyFolder(t, l.folder, filepath.Join(dir, filepath.Base(l.folder)))
-	path := filepath.Join(dir, filepath.Base(l.folder), filepath.Base(l.path))
+	dir, path := l.copy(t)
 	for size := 0; size < len(whole); size += everyNth() {
 		require.NoError(t, os.WriteFile(path, whole[:size], 0o600))
 		want := map[uint64]string{}
@@ -115,13 +116,10 @@ func TestALogThatIsCutAnywhereHasTheCommitsBeforeTheCut(t *testing.T) {
 
 func TestAFlippedBitInTheLogCostsOneCommitAndIsReported(t *testing.T) {
 	t.Parallel()
-	root := t.TempDir()
-	l := writeLog(t, filepath.Join(root, "whole"))
+	l := writeLog(t, t.TempDir())
 	whole, err := os.ReadFile(l.path)
 	require.NoError(t, err)
-	dir := filepath.Join(root, "flipped")
-	copyFolder(t, l.folder, filepath.Join(dir, filepath.Base(l.folder)))
-	path := filepath.Join(dir, filepath.Base(l.folder), filepath.Base(l.path))
+	dir, path := l.copy(t)
 	for at := 0; at < len(whole); at += everyNth() {
 		flipped := append([]byte(nil), whole...)
 		flipped[at] ^= 1 << (at % 8)

@@ -35,8 +35,7 @@ func orphaned(t *testing.T, o state.Options, c *clock, n int) state.Folder {
 
 func TestAnEmptyStoreContinuesAnOrphanWithAllItsBuckets(t *testing.T) {
 	t.Parallel()
-	o, c := options(t, t.TempDir()), newClock()
-	o.Now, o.Owner, o.Retention = c.now, "me", time.Hour
+	o, c := clocked(t, time.Hour)
 	orphan := orphaned(t, o, c, 1)
 	s := mustOpen(t, o)
 	require.True(t, s.Empty())
@@ -71,8 +70,7 @@ func TestAnEmptyStoreContinuesAnOrphanWithAllItsBuckets(t *testing.T) {
 // A run that ended while it was continuing an orphan leaves an orphan with the options of the heir.
 func TestAnOrphanWithTheOptionsOfItsHeirIsContinued(t *testing.T) {
 	t.Parallel()
-	o, c := options(t, t.TempDir()), newClock()
-	o.Now, o.Owner, o.Retention = c.now, "me", time.Hour
+	o, c := clocked(t, time.Hour)
 	orphan := orphaned(t, o, c, 1)
 	state.WriteIdentity(t, orphan.Path, o.Identity)
 	s := mustOpen(t, o)
@@ -88,8 +86,7 @@ func TestAnOrphanWithTheOptionsOfItsHeirIsContinued(t *testing.T) {
 
 func TestAnOrphanInUseIsNotContinued(t *testing.T) {
 	t.Parallel()
-	o, c := options(t, t.TempDir()), newClock()
-	o.Now, o.Owner, o.Retention = c.now, "me", time.Hour
+	o, c := clocked(t, time.Hour)
 	orphan := orphaned(t, o, c, 1)
 	inUse, err := state.OpenFolder(orphan.Path, o)
 	require.NoError(t, err)
@@ -133,8 +130,7 @@ func join(t *testing.T, o state.Options, orphan state.Folder) (heir, error) {
 
 func TestJoinAddsEachBucketOnceEvenIfTheProcessIsKilledBeforeTheOrphanIsRetired(t *testing.T) {
 	t.Parallel()
-	o, c := options(t, t.TempDir()), newClock()
-	o.Now, o.Owner, o.Retention = c.now, "me", time.Hour
+	o, c := clocked(t, time.Hour)
 	const n = 2500
 	orphan := orphaned(t, o, c, n)
 	for range 3 { // the second and the third run find that all buckets are there
@@ -176,8 +172,7 @@ func (f failingFile) Sync() error {
 
 func TestAJoinThatIsCutOffContinuesWithTheBucketsThatAreNotDurable(t *testing.T) {
 	t.Parallel()
-	o, c := options(t, t.TempDir()), newClock()
-	o.Now, o.Owner, o.Retention = c.now, "me", time.Hour
+	o, c := clocked(t, time.Hour)
 	const n = 2500
 	orphan := orphaned(t, o, c, n)
 	left := 1
@@ -201,8 +196,7 @@ func TestAJoinThatIsCutOffContinuesWithTheBucketsThatAreNotDurable(t *testing.T)
 // The process was killed before the orphan was retired. Its options are used again, and the heir is gone.
 func TestAStoreThatWasJoinedBeginsEmptyAndItsOpenBucketsStayWithTheHeir(t *testing.T) {
 	t.Parallel()
-	o, c := options(t, t.TempDir()), newClock()
-	o.Now, o.Owner, o.Retention = c.now, "me", time.Hour
+	o, c := clocked(t, time.Hour)
 	orphan := orphaned(t, o, c, 3)
 	h, err := join(t, o, orphan)
 	require.NoError(t, err)
@@ -241,8 +235,7 @@ func TestAStoreThatWasJoinedBeginsEmptyAndItsOpenBucketsStayWithTheHeir(t *testi
 // Nothing is known of the buckets of a folder that the user has deleted.
 func TestAStoreWhoseHeirIsGoneContinues(t *testing.T) {
 	t.Parallel()
-	o, c := options(t, t.TempDir()), newClock()
-	o.Now, o.Owner, o.Retention = c.now, "me", time.Hour
+	o, c := clocked(t, time.Hour)
 	orphan := orphaned(t, o, c, 3)
 	h, err := join(t, o, orphan)
 	require.NoError(t, err)
@@ -255,8 +248,7 @@ func TestAStoreWhoseHeirIsGoneContinues(t *testing.T) {
 
 func TestExpireMakesTheFinalBucketsOfAnOrphanExpired(t *testing.T) {
 	t.Parallel()
-	o, c := options(t, t.TempDir()), newClock()
-	o.Now, o.Owner, o.Retention = c.now, "me", time.Hour
+	o, c := clocked(t, time.Hour)
 	orphan := orphaned(t, o, c, 1)
 	s := mustOpen(t, o)
 	finish(s, "final", 8*hour, 1, c.now())

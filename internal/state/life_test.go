@@ -49,9 +49,7 @@ func finish(s *state.Store, series string, start int64, v float64, at time.Time)
 func TestRecentFinalRowsLeaveAgainAfterAnUncleanEndOnly(t *testing.T) {
 	t.Parallel()
 	for _, clean := range []bool{true, false} {
-		o := options(t, t.TempDir())
-		c := newClock()
-		o.Now = c.now
+		o, c := clocked(t, 0)
 		s := mustOpen(t, o)
 		require.True(t, s.Clean())
 		finish(s, "old", 0, 1, c.now())
@@ -87,9 +85,7 @@ func TestRecentFinalRowsLeaveAgainAfterAnUncleanEndOnly(t *testing.T) {
 
 func TestFinalBucketsAreRemovedAfterTheirRetention(t *testing.T) {
 	t.Parallel()
-	o := options(t, t.TempDir())
-	c := newClock()
-	o.Now, o.Retention = c.now, 24*time.Hour
+	o, c := clocked(t, 24*time.Hour)
 	s := mustOpen(t, o)
 	finish(s, "first", 0, 1, c.now())
 	require.NoError(t, s.Commit())
@@ -118,9 +114,7 @@ func TestFinalBucketsAreRemovedAfterTheirRetention(t *testing.T) {
 
 func TestTheNewestRevisionIsFound(t *testing.T) {
 	t.Parallel()
-	o := options(t, t.TempDir())
-	c := newClock()
-	o.Now = c.now
+	o, c := clocked(t, 0)
 	s := mustOpen(t, o)
 	for revision := range int64(5) {
 		b := bucketOf("m", 0)
@@ -156,9 +150,7 @@ func TestTheNewestRevisionIsFound(t *testing.T) {
 
 func TestTheLogStaysSmallWhileBucketsComeAndGo(t *testing.T) {
 	t.Parallel()
-	o := options(t, t.TempDir())
-	c := newClock()
-	o.Now = c.now
+	o, c := clocked(t, 0)
 	s := mustOpen(t, o)
 	m := newModel(s)
 	for k := range 20 {

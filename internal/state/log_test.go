@@ -12,11 +12,7 @@ import (
 func TestMuchLogBetweenTwoCommitsIsWrittenEarlier(t *testing.T) {
 	t.Parallel()
 	o := options(t, t.TempDir())
-	s := mustOpen(t, o)
-	m := newModel(s)
-	b := bucketOf("m", 0)
-	h := s.OpenBucket(b)
-	require.NoError(t, m.Open(h, b))
+	s, m, h := withBucket(t, o, "m")
 	rows := make([]float64, 100_000)
 	for i := range rows {
 		rows[i] = rand.Float64()
@@ -37,11 +33,7 @@ func TestABlockOfMoreValuesThanARecordHasIsReplayed(t *testing.T) {
 	}
 	t.Parallel()
 	o := options(t, t.TempDir())
-	s := mustOpen(t, o)
-	m := newModel(s)
-	b := bucketOf("m", 0)
-	h := s.OpenBucket(b)
-	require.NoError(t, m.Open(h, b))
+	s, m, h := withBucket(t, o, "m")
 	fields := []string{"a", "b", "c"}
 	rows := make([]float64, 3*700_000) // a record has at most 1<<21
 	times := make([]int64, len(rows)/3)

@@ -17,13 +17,12 @@ import (
 )
 
 // relatives returns options of a store whose relatives are those that the text of their identity says.
-func relatives(t *testing.T, c *clock) state.Options {
-	o := options(t, t.TempDir())
-	o.Now, o.Retention, o.Owner = c.now, time.Hour, "me"
+func relatives(t *testing.T) (state.Options, *clock) {
+	o, c := clocked(t, time.Hour)
 	o.Related = func(identity map[string]string) state.Relation {
 		return map[string]state.Relation{"tables": state.SameTables, "buckets": state.SameBuckets}[identity["relation"]]
 	}
-	return o
+	return o, c
 }
 
 // relative opens another store in the folder.
@@ -75,8 +74,7 @@ func latest(t *testing.T, s *state.Store, start int64) string {
 
 func TestTheLatestVersionOfABucketHasEachFieldOfItsNewestRevision(t *testing.T) {
 	t.Parallel()
-	c := newClock()
-	o := relatives(t, c)
+	o, c := relatives(t)
 	s := mustOpen(t, o)
 	other := relative(t, o, "tables", "other")
 	finalOf(t, s, c, 0, 1, map[string]int{"a": 1, "b": 2})
@@ -104,8 +102,7 @@ func TestTheLatestVersionOfABucketHasEachFieldOfItsNewestRevision(t *testing.T) 
 
 func TestAStoreOfOtherTablesIsNoRelative(t *testing.T) {
 	t.Parallel()
-	c := newClock()
-	o := relatives(t, c)
+	o, c := relatives(t)
 	s := mustOpen(t, o)
 	other := relative(t, o, "none", "other")
 	finalOf(t, other, c, 0, 4, map[string]int{"a": 5})
@@ -118,8 +115,7 @@ func TestAStoreOfOtherTablesIsNoRelative(t *testing.T) {
 // run, when filters may have changed.
 func TestAFinalBucketOfASiblingCountsIfItIsOfAnEarlierRunAndHasTheField(t *testing.T) {
 	t.Parallel()
-	c := newClock()
-	o := relatives(t, c)
+	o, c := relatives(t)
 	sibling := relative(t, o, "buckets", "sibling")
 	finalOf(t, sibling, c, 0, 0, map[string]int{"a": 5})
 	finalOf(t, sibling, c, hour, 0, map[string]int{"b": 5})
@@ -135,8 +131,7 @@ func TestAFinalBucketOfASiblingCountsIfItIsOfAnEarlierRunAndHasTheField(t *testi
 // The time of the last value is that of its commit, and not of the replay in a later run.
 func TestABucketThatEndsInALaterRunHasTheTimeOfItsLastValue(t *testing.T) {
 	t.Parallel()
-	c := newClock()
-	o := relatives(t, c)
+	o, c := relatives(t)
 	s := mustOpen(t, o)
 	b := bucketOf("m", 0)
 	h := s.OpenBucket(b)
@@ -179,8 +174,7 @@ func TestABucketWithRowsInThisRunIsNotIdle(t *testing.T) {
 // A program that does not run may go on with its store. What it had before this store was created counts.
 func TestTheFinalBucketsOfAnotherProgramCountIfTheyAreOlderThanTheStore(t *testing.T) {
 	t.Parallel()
-	c := newClock()
-	o := relatives(t, c)
+	o, c := relatives(t)
 	foreign := o
 	foreign.Owner = "another"
 	other := relative(t, foreign, "buckets", "other")
@@ -204,8 +198,7 @@ func TestTheFinalBucketsOfAnotherProgramCountIfTheyAreOlderThanTheStore(t *testi
 func TestABucketOfARetiredStoreExpires(t *testing.T) {
 	t.Parallel()
 	for _, relation := range []string{"buckets", "tables"} {
-		c := newClock()
-		o := relatives(t, c)
+		o, c := relatives(t)
 		other := relative(t, o, relation, "other")
 		finalOf(t, other, c, 0, 0, map[string]int{"a": 5})
 		c.advance(2 * o.Retention)
@@ -224,8 +217,7 @@ func TestABucketOfARetiredStoreExpires(t *testing.T) {
 
 func TestADamagedRelativeIsReportedAndLeftAsItIs(t *testing.T) {
 	t.Parallel()
-	c := newClock()
-	o := relatives(t, c)
+	o, c := relatives(t)
 	other := relative(t, o, "buckets", "other")
 	finalOf(t, other, c, 0, 0, map[string]int{"a": 5})
 	require.NoError(t, other.Retire())

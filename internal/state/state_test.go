@@ -129,6 +129,24 @@ func options(t testing.TB, dir string) state.Options {
 	}
 }
 
+// clocked returns options of a store in a new folder with a clock that the test sets. A retention of 0 is the default.
+func clocked(t testing.TB, retention time.Duration) (state.Options, *clock) {
+	o, c := options(t, t.TempDir()), newClock()
+	o.Now, o.Owner, o.Retention = c.now, "me", retention
+	return o, c
+}
+
+// withBucket returns a new store and its model with an open bucket of that series, and the handle of the bucket.
+func withBucket(t testing.TB, o state.Options, series string) (*state.Store, *model, uint64) {
+	t.Helper()
+	s := mustOpen(t, o)
+	m := newModel(s)
+	b := bucketOf(series, 0)
+	h := s.OpenBucket(b)
+	require.NoError(t, m.Open(h, b))
+	return s, m, h
+}
+
 func mustOpen(t testing.TB, o state.Options) *state.Store {
 	t.Helper()
 	s, err := state.Open(o)
@@ -146,11 +164,7 @@ func bucketOf(series string, start int64) state.Bucket {
 func TestOpenBucketsAreReplayedToTheLastBit(t *testing.T) {
 	t.Parallel()
 	o := options(t, t.TempDir())
-	s := mustOpen(t, o)
-	m := newModel(s)
-	b := bucketOf("cpu,host=a", 0)
-	h := s.OpenBucket(b)
-	require.NoError(t, m.Open(h, b))
+	s, m, h := withBucket(t, o, "cpu,host=a")
 	fields := []string{"usage", "steal", "whole"}
 	rows := []float64{0.1, 0, 3, 1e300, 0, math.NaN(), 0, 0, -7, math.Copysign(0, -1), 0, 1 << 50}
 	times := []int64{1, -5, math.MaxInt64, math.MinInt64}
