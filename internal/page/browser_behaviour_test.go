@@ -575,13 +575,44 @@ func forward(target *url.URL) http.Handler {
 	return &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
 }
 
+// medians finds the line of medians in the picture of the first chart: the place of its highest pixel, as a share of the height,
+// and the number of its pieces.
+const medians = `(() => {
+	const canvas = document.querySelector(".plot canvas");
+	const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+	const columns = new Set();
+	let top = 1;
+	for (let i = 0; i < data.length; i += 4) {
+		if ([11, 122, 117, 255].some((value, k) => Math.abs(data[i + k] - value) > 12)) continue;
+		columns.add((i / 4) % canvas.width);
+		top = Math.min(top, Math.floor(i / 4 / canvas.width) / canvas.height);
+	}
+	const x = [...columns].sort((a, b) => a - b);
+	return [top, x.filter((at, i) => i === 0 || at - x[i - 1] > 3).length];
+})()`
+
+func peaks(t *testing.T, b *browser.Browser) {
+	s := start(t, nil)
+	all := latencies(40, "api")
+	all[20] = rec(ago(19), "seconds", true, []string{"host", "vm", "service", "api"}, .01, .02, .02, .03, .03, .02, .02, .02, .02, .02, .02, .02, .02, .02, .02, .02, .02, .02, .02, .02, 99)
+	s.put(t, all...)
+	tab := open(t, b, s.address())
+	low := browser.Eval[[]float64](tab, medians)
+	tab.Screenshot("a-peak-cut-off")
+	tab.Click("#full")
+	tab.Until("location.search.includes('peaks=all')")
+	require.Greater(t, browser.Eval[[]float64](tab, medians)[0], low[0]+.1, "the medians are a flat line at the bottom")
+	tab.Screenshot("a-peak-shown")
+	tab.Clean(s.URL)
+}
+
 func gaps(t *testing.T, b *browser.Browser) {
 	s := start(t, nil)
 	for _, i := range []int{60, 59, 58, 40, 20, 19, 18} {
 		s.put(t, rec(ago(i), "seconds", true, nil, 1, float64(2+i%3)))
 	}
 	tab := open(t, b, s.address("range", "15m"))
-	// The data of the chart: three pieces of line, of which one is a single bucket.
+	require.Equal(t, 3.0, browser.Eval[[]float64](tab, medians)[1], "two pieces of line and a point")
 	tab.Screenshot("gaps")
 	tab.Clean(s.URL)
 }

@@ -154,6 +154,7 @@ func TestPage(t *testing.T) {
 		"files have what is seen":             exports,
 		"an own range in the zone":            ownRange,
 		"the page works below a path":         prefix,
+		"peaks are cut off and marked":        peaks,
 		"gaps and single buckets":             gaps,
 	} {
 		t.Run(name, func(t *testing.T) {

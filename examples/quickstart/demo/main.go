@@ -118,7 +118,7 @@ func (d *demo) explain() {
 	fmt.Fprintf(d.out, `
 Open the page in a browser:
 
-  %[1]s/?table=latency
+  %[1]s/?table=latency&field=seconds
 
 Or ask the API in another terminal:
 

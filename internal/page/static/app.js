@@ -37,6 +37,7 @@ class App {
       this.load();
     });
     byId("own-scale").addEventListener("change", (event) => this.adjust({ ownScale: event.target.checked }));
+    byId("full").addEventListener("change", (event) => this.adjust({ full: event.target.checked }));
     byId("live").addEventListener("click", () => {
       this.adjust({ live: !this.state.live });
       if (this.state.live) this.load();
@@ -307,7 +308,9 @@ class App {
     byId("own-scale").checked = s.ownScale;
     byId("open-key").hidden = !series.some((one) => one.states.includes(0));
     this.controls.setShown(this.plan.from, this.plan.to);
-    this.charts.update(series, { from: this.plan.from, to: this.plan.to, zone: s.zone, width: this.plan.width, labels, ownScale: s.ownScale, at, title: this.title() });
+    this.charts.update(series, { from: this.plan.from, to: this.plan.to, zone: s.zone, width: this.plan.width, labels, ownScale: s.ownScale, full: s.full, at, title: this.title() });
+    byId("full").checked = s.full;
+    byId("peaks-key").hidden = !this.charts.cut;
     this.table.update(all, { sort: s.sort, zone: s.zone, labels, at });
     this.drawn = true;
     this.showDistribution(chosen, labels);

@@ -47,8 +47,9 @@ export class Charts {
     const keys = new Set(series.map((s) => s.key));
     for (const [key, chart] of this.charts) if (!keys.has(key) || chart.zone !== view.zone) this.remove(key);
     this.root.classList.toggle("several", series.length > 1);
-    const all = series.map(limits);
+    const all = series.map((s) => limits(s, view.full));
     const common = [Math.min(...all.map(([least]) => least)), Math.max(...all.map(([, most]) => most))];
+    this.cut = series.some((s) => cuts(s));
     this.colors = colors();
     series.forEach((s, i) => {
       let chart = this.charts.get(s.key);
@@ -74,10 +75,10 @@ export class Charts {
   }
 }
 
-// limits returns the least and the largest value that a chart of a series has.
-function limits(s) {
+// range returns the least and the largest value of some statistics of a series.
+function range(s, ...names) {
   let [least, most] = [Infinity, -Infinity];
-  for (const name of [low, high, median, p95]) {
+  for (const name of names) {
     for (const value of s.columns.get(name) ?? []) {
       if (value < least) least = value;
       if (value > most) most = value;
@@ -86,10 +87,34 @@ function limits(s) {
   return [least, most];
 }
 
+// peak is how many times farther than the medians and percentiles a minimum or maximum is, at least, for being cut off.
+const peak = 4;
+
+// core returns the range of medians and percentiles, and how much room beyond it is shown if there are peaks.
+function core(s) {
+  const [bottom, top] = range(s, median, p95);
+  return { bottom, top, room: Math.max(top - bottom, 0.1 * Math.abs(top)) };
+}
+
+// limits returns the least and the largest value that the chart of a series shows. Unless it is full, it leaves out peaks, because
+// one of them would make the rest a flat line.
+function limits(s, full) {
+  const [least, most] = range(s, low, high, median, p95);
+  const { bottom, top, room } = core(s);
+  if (full || !(room > 0)) return [least, most];
+  return [least < bottom - peak * room ? bottom - room : least, most > top + peak * room ? top + room : most];
+}
+
+// cuts reports whether a chart that is not full leaves out peaks of a series.
+function cuts(s) {
+  const [whole, part] = [limits(s, true), limits(s, false)];
+  return whole[0] !== part[0] || whole[1] !== part[1];
+}
+
 // padded returns the ends of an axis for values. It begins at 0 unless that would leave most of it empty.
 function padded([least, most]) {
   if (!(least <= most)) return [0, 1];
-  if (least === most) return [least - (Math.abs(least) || 1) / 2, most + (Math.abs(most) || 1) / 2];
+  if (least === most) return least === 0 ? [0, 1] : [Math.min(0, 2 * least), Math.max(0, 2 * most)];
   const room = (most - least) * 0.06;
   const bottom = least >= 0 && least < 0.5 * most ? 0 : least - room;
   return [bottom, most + room];
@@ -145,14 +170,14 @@ class Chart {
     const line = (name, width, dash) => ({ stroke: color(name), width, dash, points: { filter: alone, size: 4, stroke: color(name), fill: color(name) } });
     const axis = { stroke: color("text"), font: "12px system-ui, sans-serif", ticks: { show: false }, grid: { stroke: color("grid"), width: 1 } };
     return {
-      ...this.size(), ms: 1, tzDate: (stamp) => uPlot.tzDate(new Date(stamp), this.zone), legend: { show: false }, padding: [8, 12, 0, 0],
+      ...this.size(), ms: 1, tzDate: (stamp) => uPlot.tzDate(new Date(stamp), this.zone), legend: { show: false }, padding: [8, 22, 0, 0],
       cursor: { y: false, drag: { x: true, y: false, setScale: false, dist: dragged }, sync: { key: shared.key, setSeries: false }, points: { size: 7, fill: (_, i) => this.pointColor(i), stroke: "transparent" } },
       scales: { x: { time: true, range: () => [this.view.from, this.view.to] }, y: { range: () => this.values } },
       series: [{}, { points: { show: false } }, { points: { show: false } }, line("p95", 1.25, [4, 3]), line("median", 2)],
       bands: [{ series: [1, 2], fill: color("band") }],
-      axes: [{ ...axis, values: stamps, space: 80, size: 44 }, { ...axis, size: (_, texts) => 16 + 7 * Math.max(2, ...(texts ?? []).map((text) => text.length)), space: 34, values: (_, all) => all.map(axisNumber) }],
+      axes: [{ ...axis, values: stamps, space: 80, size: 44 }, { ...axis, size: (_, texts) => 16 + 7 * Math.max(4, ...(texts ?? []).map((text) => text.length)), space: 34, values: (_, all) => all.map(axisNumber) }],
       hooks: {
-        drawClear: [(plot) => this.drawOpen(plot), (plot) => this.drawAlone(plot)], draw: [(plot) => this.drawChosen(plot)], setCursor: [(plot) => this.read(plot.cursor.idx)],
+        drawClear: [(plot) => this.drawOpen(plot), (plot) => this.drawAlone(plot)], draw: [(plot) => this.drawPeaks(plot), (plot) => this.drawChosen(plot)], setCursor: [(plot) => this.read(plot.cursor.idx)],
         setSelect: [(plot) => this.zoom(plot)], ready: [(plot) => this.listen(plot.over)],
       },
     };
@@ -205,6 +230,27 @@ class Chart {
       plot.ctx.fillRect(x - wide / 2, top, wide, bottom - top);
     });
     plot.ctx.restore();
+  }
+
+  // drawPeaks draws triangles where values are beyond the chart.
+  drawPeaks(plot) {
+    const { starts, columns } = this.series;
+    const { ctx, bbox } = plot;
+    const size = 4 * devicePixelRatio;
+    ctx.save();
+    ctx.fillStyle = this.owner.colors.p95;
+    const mark = (column, beyond, y, way) => column?.forEach((value, row) => {
+      if (!beyond(value) || starts[row] < this.view.from || starts[row] > this.view.to) return;
+      const x = plot.valToPos(starts[row], "x", true);
+      ctx.beginPath();
+      ctx.moveTo(x, y);
+      ctx.lineTo(x - size, y + way * size * 1.6);
+      ctx.lineTo(x + size, y + way * size * 1.6);
+      ctx.fill();
+    });
+    mark(columns.get(high), (value) => value > this.values[1], bbox.top, 1);
+    mark(columns.get(low), (value) => value < this.values[0], bbox.top + bbox.height, -1);
+    ctx.restore();
   }
 
   // drawChosen draws a line at the bucket whose distribution is shown.

@@ -36,7 +36,7 @@ export function parse(query) {
     range: custom ? "custom" : Object.hasOwn(ranges, p.get("range") ?? "") ? p.get("range") : "",
     from: custom ? from : NaN, to: custom ? to : NaN,
     zone: isZone(zone) && zone ? zone : ownZone(),
-    split: p.get("split"), live: p.get("live") !== "off", ownScale: p.get("scale") === "own",
+    split: p.get("split"), live: p.get("live") !== "off", ownScale: p.get("scale") === "own", full: p.get("peaks") === "all",
     sort: p.get("sort") ?? "-time", at, of: pairs("of").map((tag) => tag.map(unescaped)),
   };
 }
@@ -64,6 +64,7 @@ export function format(s) {
   if (s.split !== null) p.append("split", s.split);
   if (!s.live) p.append("live", "off");
   if (s.ownScale) p.append("scale", "own");
+  if (s.full) p.append("peaks", "all");
   if (s.sort !== "-time") p.append("sort", s.sort);
   if (!Number.isNaN(s.at)) {
     p.append("at", new Date(s.at).toISOString());
