@@ -464,3 +464,22 @@ func TestTheDocumentIsOpenAndHidesTheVersion(t *testing.T) {
 	require.Equal(t, http.StatusOK, with(g, http.MethodGet, "/docs/viewer.js").Code)
 	require.Equal(t, http.StatusNotFound, with(g, http.MethodGet, "/docs/index.html").Code)
 }
+
+// Every kind of problem is one of some route, except for that of other methods, which no operation has.
+func TestEveryKindOfProblemIsOfARoute(t *testing.T) {
+	t.Parallel()
+	g := guard(t, func(o *api.Options) { o.CheckHost, o.TokenRate, o.AddressRate = true, 1000, 1000 })
+	documented, err := os.ReadFile("../../docs/problems.md")
+	require.NoError(t, err)
+	want := []string{}
+	for _, heading := range regexp.MustCompile(`(?m)^## (.*)$`).FindAllSubmatch(documented, -1) {
+		if kind := string(heading[1]); kind != "method-not-allowed" {
+			want = append(want, kind)
+		}
+	}
+	found := make(map[string]bool)
+	for _, kind := range regexp.MustCompile(`problems\.md#([a-z-]+)"[],]`).FindAllSubmatch(describe(t, g).text, -1) {
+		found[string(kind[1])] = true
+	}
+	require.ElementsMatch(t, want, slices.Collect(maps.Keys(found)))
+}

@@ -3,12 +3,12 @@ package api
 import (
 	"context"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/rendered"
+	"github.com/telegraf-describe/telegraf-describe/internal/static"
 	"github.com/telegraf-describe/telegraf-describe/internal/token"
 )
 
@@ -90,7 +90,7 @@ func (s *server) isCurrent(ctx context.Context, k *kept, grant token.Grant) bool
 // others. The caller has set the ETag of the other form.
 func sendEntry(w http.ResponseWriter, r *http.Request, e *rendered.Entry[kept]) error {
 	body := e.Body
-	if acceptsGzip(r.Header) {
+	if static.AcceptsGzip(r.Header) {
 		if compressed := e.Gzip(); compressed != nil {
 			body = compressed
 			w.Header().Set("Content-Encoding", "gzip")
@@ -98,22 +98,6 @@ func sendEntry(w http.ResponseWriter, r *http.Request, e *rendered.Entry[kept]) 
 		}
 	}
 	return sendBody(w, r, e.Value.kind, body)
-}
-
-// acceptsGzip reports whether a client accepts an answer in the format of gzip.
-func acceptsGzip(h http.Header) bool {
-	for _, accepted := range h.Values("Accept-Encoding") {
-		for element := range strings.SplitSeq(accepted, ",") {
-			name, weight, _ := strings.Cut(element, ";")
-			if !strings.EqualFold(strings.TrimSpace(name), "gzip") {
-				continue
-			}
-			text, ok := strings.CutPrefix(strings.TrimSpace(weight), "q=")
-			q, err := strconv.ParseFloat(text, 64)
-			return !ok || err == nil && q > 0
-		}
-	}
-	return false
 }
 
 // send writes an answer. Unless k is nil, it keeps the answer for the same requests.

@@ -129,26 +129,34 @@ func hint(name string, known []string, before int) string {
 		near := slices.DeleteFunc(slices.Clone(known), func(k string) bool { return len(k) > len(name)+3 || len(k) < len(name)-3 })
 		suggestion = option.Suggest(name, near)
 	}
-	if before > 0 {
+	switch {
+	case before > 0:
 		return suggestion
+	case suggestion == "":
+		return "; " + listed(known)
 	}
-	return strings.TrimSuffix(suggestion, "?") + "; " + listed(known) + "; a name is known when a record with it has been written"
+	return suggestion + " " + upper(listed(known))
 }
+
+// upper returns a sentence that begins with an upper-case letter.
+func upper(sentence string) string { return strings.ToUpper(sentence[:1]) + sentence[1:] }
 
 // listed returns a sentence with the known names, or the first of them.
 func listed(known []string) string {
 	if len(known) == 0 {
-		return "there are none"
+		return "there are none yet"
 	}
-	text := "known are "
+	var text strings.Builder
+	text.WriteString("known are ")
 	for i, name := range known {
-		if i == maxListed || len(text) > maxListedBytes {
-			return fmt.Sprintf("%s and %d more", text, len(known)-i)
+		if i == maxListed || text.Len() > maxListedBytes {
+			fmt.Fprintf(&text, " and %d more", len(known)-i)
+			break
 		}
 		if i > 0 {
-			text += ", "
+			text.WriteString(", ")
 		}
-		text += shorten(name)
+		text.WriteString(shorten(name))
 	}
-	return text
+	return text.String() + "; others are known after their first record"
 }

@@ -22,14 +22,14 @@ func TestUnknownFieldsAndTagKeysAreFaultsWithTheKnownOnes(t *testing.T) {
 	s := withStreams(t, nil)
 	s.fill(t)
 	const base = "/analytics/cpu?database=db"
-	const rule = "; a name is known when a record with it has been written"
+	const rule = "; others are known after their first record"
 	for query, want := range map[string][]api.Fault{
-		"&field=x": {{"query.field", `"x"`, `unknown field of "analytics_cpu", did you mean "f"; known are "f", "g"` + rule}},
+		"&field=x": {{"query.field", `"x"`, `unknown field of "analytics_cpu", did you mean "f"? Known are "f", "g"` + rule}},
 		"&field=f&field=usage&tag=hots=a": {
 			{"query.field", `"usage"`, `unknown field of "analytics_cpu"; known are "f", "g"` + rule},
 			{"query.tag", `"hots"`, `unknown key of a tag of "analytics_cpu", did you mean "host"?`},
 		},
-		"&group_by=cpu,hosts": {{"query.group_by", `"hosts"`, `unknown key of a tag of "analytics_cpu", did you mean "host"; known are "cpu", "host"` + rule}},
+		"&group_by=cpu,hosts": {{"query.group_by", `"hosts"`, `unknown key of a tag of "analytics_cpu", did you mean "host"? Known are "cpu", "host"` + rule}},
 		"&group_by=agent":     {{"query.group_by", `"agent"`, `unknown key of a tag of "analytics_cpu"; known are "cpu", "host"` + rule}},
 	} {
 		require.Equal(t, want, problemOf(t, s.get(t, base+query), http.StatusBadRequest).Errors, query)
@@ -61,7 +61,7 @@ func TestUnknownNamesHaveASmallAnswer(t *testing.T) {
 	p := problemOf(t, w, http.StatusBadRequest)
 	require.Len(t, p.Errors, 20)
 	require.Contains(t, p.Detail, "100 parameters are wrong")
-	require.Contains(t, p.Errors[0].Message, `did you mean "field000"; known are "field000", `)
+	require.Contains(t, p.Errors[0].Message, `did you mean "field000"? Known are "field000", `)
 	require.Regexp(t, ` and 88\d more; `, p.Errors[0].Message)
 	require.Less(t, w.Body.Len(), 8<<10)
 }
@@ -127,5 +127,5 @@ func TestRenamedTagsAreKnownAsInJSON(t *testing.T) {
 	r.Tags = []series.Tag{{Key: "final", Value: "yes"}}
 	s.put(t, r)
 	require.Len(t, array(t, s.get(t, "/analytics/cpu?database=db&tag=final_tag=yes")), 1)
-	require.Contains(t, problemOf(t, s.get(t, "/analytics/cpu?database=db&tag=final=yes"), http.StatusBadRequest).Detail, `known are "final_tag"`)
+	require.Contains(t, problemOf(t, s.get(t, "/analytics/cpu?database=db&tag=final=yes"), http.StatusBadRequest).Detail, `nown are "final_tag"`)
 }

@@ -6,7 +6,6 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
-	"hash/fnv"
 	"maps"
 	"net/http"
 	"slices"
@@ -15,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/openapi"
+	"github.com/telegraf-describe/telegraf-describe/internal/static"
 )
 
 // Groups of routes in the document.
@@ -258,26 +258,21 @@ func problemHeaders(status int) map[string]openapi.Header {
 
 // documents are the OpenAPI documents of a service, which are made when they are needed first.
 type documents struct {
-	full func() static
-	open func() static // without the version of the program
+	full func() static.Files
+	open func() static.Files // without the version of the program
 }
 
-// static is an answer that does not change.
-type static struct {
-	text []byte
-	etag string
-}
+// documentName is the name of the file in documents.
+const documentName = "openapi.json"
 
 func newDocuments(s *server) documents {
-	of := func(version string) func() static {
-		return sync.OnceValue(func() static {
+	of := func(version string) func() static.Files {
+		return sync.OnceValue(func() static.Files {
 			text, err := s.document(version)
 			if err != nil {
 				panic(err) // a file of this package is not valid
 			}
-			h := fnv.New64a()
-			_, _ = h.Write(text)
-			return static{text: append(text, '\n'), etag: fmt.Sprintf(`"d-%x"`, h.Sum64())}
+			return static.Of(documentName, append(text, '\n'))
 		})
 	}
 	return documents{full: of(cmp.Or(s.Version, hiddenVersion)), open: of(hiddenVersion)}
@@ -293,17 +288,7 @@ func (s *server) openAPI(w http.ResponseWriter, r *http.Request, p *params) erro
 	if s.Tokens != nil && p.grant.ID() == "" {
 		document = s.documents.open
 	}
-	body := document()
-	if notModified(w, r, body.etag) {
-		return nil
-	}
-	setJSON(w, len(body.text))
-	if r.Method == http.MethodHead {
-		return nil
-	}
-	if _, err := newPacedWriter(w).Write(body.text); err != nil {
-		return gone{err}
-	}
+	document().Serve(w, r, documentName)
 	return nil
 }
 

@@ -1,4 +1,4 @@
-// Package static serves files that are embedded in the program.
+// Package static serves files that are part of the program.
 package static
 
 import (
@@ -49,6 +49,9 @@ func New(from fs.FS) (Files, error) {
 	})
 	return files, err
 }
+
+// Of returns one file that is not embedded.
+func Of(name string, content []byte) Files { return Files{name: newFile(name, content, false)} }
 
 func newFile(name string, content []byte, isPacked bool) file {
 	sum := sha256.Sum256(content)
@@ -105,7 +108,7 @@ func (f Files) Serve(w http.ResponseWriter, r *http.Request, name string) bool {
 	h.Set("Content-Type", file.contentType)
 	body := file.plain
 	switch {
-	case file.packed != nil && acceptsGzip(r):
+	case file.packed != nil && AcceptsGzip(r.Header):
 		h.Set("Content-Encoding", "gzip")
 		body = file.packed
 	case file.packed != nil:
@@ -131,9 +134,9 @@ func unpack(packed []byte) []byte {
 	return content
 }
 
-// acceptsGzip reports whether the client of a request decodes gzip.
-func acceptsGzip(r *http.Request) bool {
-	for part := range strings.SplitSeq(strings.Join(r.Header.Values("Accept-Encoding"), ","), ",") {
+// AcceptsGzip reports whether the client of a request with these headers decodes gzip.
+func AcceptsGzip(h http.Header) bool {
+	for part := range strings.SplitSeq(strings.Join(h.Values("Accept-Encoding"), ","), ",") {
 		coding, weight, _ := strings.Cut(part, ";")
 		if strings.EqualFold(strings.TrimSpace(coding), "gzip") {
 			q, weighted := strings.CutPrefix(strings.TrimSpace(weight), "q=")

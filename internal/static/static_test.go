@@ -74,6 +74,9 @@ func TestFilesAreServedInTheFormThatTheClientAccepts(t *testing.T) {
 	}
 	_, found := get(files, http.MethodGet, "none")
 	require.False(t, found)
+	w, found := get(static.Of("x.json", []byte("{}")), http.MethodGet, "x.json")
+	require.True(t, found)
+	require.Equal(t, []string{"{}", "application/json"}, []string{w.Body.String(), w.Header().Get("Content-Type")})
 }
 
 func TestFilesWithTheSameNameAreRefused(t *testing.T) {
