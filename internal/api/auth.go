@@ -88,7 +88,7 @@ func (e forbidden) Error() string {
 }
 
 // admit returns what a request may read, or the reason to refuse it.
-func (s *server) admit(r *http.Request, rt route) (token.Grant, error) {
+func (s *server) admit(r *http.Request, rt *route) (token.Grant, error) {
 	if rt.scope != scopeOpen {
 		if err := s.addresses.allow(clientOf(r)); err != nil {
 			return token.Grant{}, err

@@ -13,10 +13,18 @@ import (
 )
 
 var (
-	errPanic   = errors.New("the service failed to answer this request")
-	errNoRoute = errors.New("there is nothing at this address")
-	errMethod  = errors.New("only " + allowedMethods + " are allowed here")
+	errPanic   = constant{"the service failed to answer this request", internalError}
+	errNoRoute = constant{"there is nothing at this address", nothingFound}
+	errMethod  = constant{"only " + allowedMethods + " are allowed here", wrongMethod}
 )
+
+// constant is an error that is always the same.
+type constant struct {
+	text string
+	of   problemKind
+}
+
+func (e constant) Error() string { return e.text }
 
 // Fault describes one wrong parameter of a request.
 type Fault struct {
@@ -178,49 +186,41 @@ var problemKinds = [...]struct {
 // problemTypes is the beginning of the type of each problem.
 const problemTypes = "https://github.com/telegraf-describe/telegraf-describe/blob/main/docs/problems.md#"
 
+// explained is an error that is a problem with its own text as the detail. Clients see the text, so it contains no error of
+// Redis, which may contain addresses.
+type explained interface {
+	error
+	kind() problemKind
+}
+
+func (e constant) kind() problemKind    { return e.of }
+func (faults) kind() problemKind        { return badRequest }
+func (notFound) kind() problemKind      { return nothingFound }
+func (unauthorized) kind() problemKind  { return needsToken }
+func (forbidden) kind() problemKind     { return notPermitted }
+func (limited) kind() problemKind       { return tooFast }
+func (wrongHost) kind() problemKind     { return otherHost }
+func (notAcceptable) kind() problemKind { return noFormat }
+func (unmergeable) kind() problemKind   { return noSummaries }
+func (tooMuch) kind() problemKind       { return beyondLimit }
+
+func (e busy) kind() problemKind {
+	if e.client {
+		return tooFast
+	}
+	return overloaded
+}
+
 // kindOf returns the kind of the problem that an error becomes, and its detail. It is the only place where an error
-// becomes a status. Clients see the detail, so it contains no error of Redis, which may contain addresses.
+// becomes a status.
 func kindOf(err error) (kind problemKind, detail string) {
-	var bad faults
-	var missing notFound
-	var much tooMuch
-	var away unavailable
-	var list unlisted
-	var full busy
-	var parts unmergeable
-	var accept notAcceptable
+	var known explained
 	var corrupt *record.Corrupt
-	var anonymous unauthorized
-	var denied forbidden
-	var fast limited
-	var host wrongHost
+	var list unlisted
+	var away unavailable
 	switch {
-	case errors.As(err, &bad):
-		return badRequest, bad.Error()
-	case errors.As(err, &missing):
-		return nothingFound, missing.Error()
-	case errors.Is(err, errNoRoute):
-		return nothingFound, err.Error()
-	case errors.As(err, &anonymous):
-		return needsToken, anonymous.Error()
-	case errors.As(err, &denied):
-		return notPermitted, denied.Error()
-	case errors.As(err, &fast):
-		return tooFast, fast.Error()
-	case errors.Is(err, errMethod):
-		return wrongMethod, err.Error()
-	case errors.As(err, &host):
-		return otherHost, host.Error()
-	case errors.As(err, &accept):
-		return noFormat, accept.Error()
-	case errors.As(err, &parts):
-		return noSummaries, parts.Error()
-	case errors.As(err, &much):
-		return beyondLimit, much.Error()
-	case errors.As(err, &full) && full.client:
-		return tooFast, full.Error()
-	case errors.As(err, &full):
-		return overloaded, full.Error()
+	case errors.As(err, &known):
+		return known.kind(), known.Error()
 	case errors.As(err, &corrupt):
 		return corruptData, corrupt.Error()
 	case errors.As(err, &list):

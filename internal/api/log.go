@@ -81,7 +81,7 @@ func validID(id string) bool {
 }
 
 // logRequest logs an answer if the level of the log is debug. The query is left out, because it can be long.
-func (s *server) logRequest(r *http.Request, rt route, tokenID string, status int, took time.Duration) {
+func (s *server) logRequest(r *http.Request, rt *route, tokenID string, status int, took time.Duration) {
 	if !s.Log.Enabled(r.Context(), slog.LevelDebug) {
 		return
 	}

@@ -101,6 +101,11 @@ func (s *server) operation(rt route, examples map[string]exampleAnswer) *openapi
 		ID: rt.docs.id, Tags: []string{rt.docs.tag}, Summary: rt.docs.summary, Description: rt.docs.about, Security: s.security(rt.scope),
 		Responses: make(map[string]openapi.Response),
 	}
+	for _, needs := range op.Security {
+		for _, permission := range needs[tokenScheme] {
+			op.Description += "\n\nThe token needs the permission `" + permission + "`."
+		}
+	}
 	if strings.Contains(rt.pattern, "{table}") {
 		op.Parameters = append(op.Parameters, describe("path", tableParameter()))
 	}

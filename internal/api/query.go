@@ -75,7 +75,7 @@ const maxRepeated = 100
 
 // newParams reads the query of a request. It adds a fault for each parameter that the route does not have, and for
 // each that is given more than once although it is not repeatable.
-func newParams(r *http.Request, rt route, grant token.Grant) *params {
+func newParams(r *http.Request, rt *route, grant token.Grant) *params {
 	if rt.anyQuery {
 		return &params{grant: grant}
 	}

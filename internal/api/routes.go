@@ -203,7 +203,7 @@ func (s *server) handle(rt route, h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		sw := &statusWriter{ResponseWriter: w}
-		grant, refused := s.admit(r, rt)
+		grant, refused := s.admit(r, &rt)
 		defer func() {
 			if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // compared as net/http does
 				s.Log.Error("a handler panicked", "request", idOf(r), "route", rt.name, "panic", p)
@@ -211,13 +211,13 @@ func (s *server) handle(rt route, h handler) http.Handler {
 			}
 			took := time.Since(start)
 			observe(sw.status(), took)
-			s.logRequest(r, rt, grant.ID(), sw.status(), took)
+			s.logRequest(r, &rt, grant.ID(), sw.status(), took)
 		}()
 		if refused != nil {
 			s.problem(sw, r, refused)
 			return
 		}
-		switch err := s.answer(rt, h, sw, r, grant); {
+		switch err := s.answer(&rt, h, sw, r, grant); {
 		case err == nil:
 		case errors.Is(err, os.ErrDeadlineExceeded) && errors.As(err, &gone{}):
 			s.metrics.refused("slow_client")
@@ -231,7 +231,7 @@ func (s *server) handle(rt route, h handler) http.Handler {
 }
 
 // answer answers a request that is allowed, with a kept answer or by the handler of the route, within the timeout.
-func (s *server) answer(rt route, h handler, w http.ResponseWriter, r *http.Request, grant token.Grant) error {
+func (s *server) answer(rt *route, h handler, w http.ResponseWriter, r *http.Request, grant token.Grant) error {
 	if rt.kept {
 		if sent, err := s.sendKept(w, r, grant); sent {
 			return err
