@@ -579,7 +579,9 @@ func forward(target *url.URL) http.Handler {
 // and the number of its pieces.
 const medians = `(() => {
 	const canvas = document.querySelector(".plot canvas");
-	const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+	const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
+	copy.drawImage(canvas, 0, 0);
+	const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
 	const columns = new Set();
 	let top = 1;
 	for (let i = 0; i < data.length; i += 4) {
