@@ -60,7 +60,7 @@ func service(t *testing.T, values map[[2]string][]float64) string {
 }
 
 // start starts Prometheus with the configuration of the example for an API at an address, and returns its own address.
-func start(t *testing.T, target string) string {
+func start(t *testing.T, target string, flags ...string) string {
 	t.Helper()
 	b, err := os.ReadFile("prometheus.yml")
 	require.NoError(t, err)
@@ -72,8 +72,8 @@ func start(t *testing.T, target string) string {
 	out, err := exec.Command("promtool", "check", "config", config).CombinedOutput()
 	require.NoError(t, err, string(out))
 
-	command := exec.Command("prometheus", "--config.file="+config, "--storage.tsdb.path="+t.TempDir(), "--web.listen-address=127.0.0.1:0",
-		"--enable-feature=native-histograms")
+	flags = append(flags, "--config.file="+config, "--storage.tsdb.path="+t.TempDir(), "--web.listen-address=127.0.0.1:0")
+	command := exec.Command("prometheus", flags...)
 	log, err := command.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, command.Start())
@@ -138,6 +138,25 @@ func quantile(q float64, values ...float64) float64 {
 	return values[int(math.Ceil(q*float64(len(values))))-1]
 }
 
+// waitUp waits until Prometheus has scraped both jobs, which takes five seconds because it looks for targets that often.
+func waitUp(t *testing.T, address string) {
+	t.Helper()
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		assert.Equal(c, map[string]float64{"analytics": 1, "analytics-api": 1}, query(c, address, "up", "job"))
+	}, time.Minute, 50*time.Millisecond)
+}
+
+// Without the flag, Prometheus asks for OpenMetrics.
+func TestPrometheusStoresGaugesWithoutNativeHistograms(t *testing.T) {
+	t.Parallel()
+	promtest.Need(t)
+	address := start(t, service(t, map[[2]string][]float64{{"a", "api"}: {1, 2, 3}}))
+	waitUp(t, address)
+	require.Equal(t, map[string]float64{"api": 3}, query(t, address, "analytics_latency_values", "service"))
+	require.Equal(t, map[string]float64{"api": 2}, query(t, address, "analytics_latency_mean", "service"))
+	require.Empty(t, query(t, address, `{__name__=~"analytics_latency_distribution.*"}`, "__name__"))
+}
+
 // The values of "api" come from two agents, whose records are merged.
 func TestPrometheusStoresGaugesAndNativeHistograms(t *testing.T) {
 	t.Parallel()
@@ -147,12 +166,8 @@ func TestPrometheusStoresGaugesAndNativeHistograms(t *testing.T) {
 		first, second, web = append(first, math.Exp(float64(i%50)/10)), append(second, 3+float64(i)/1000), append(web, float64(i%7-3))
 	}
 	both := append(slices.Clone(first), second...)
-	address := start(t, service(t, map[[2]string][]float64{{"a", "api"}: first, {"b", "api"}: second, {"a", "web"}: web}))
-	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		up := query(c, address, "up", "job")
-		assert.Equal(c, map[string]float64{"analytics": 1, "analytics-api": 1}, up)
-	}, time.Minute, 50*time.Millisecond)
-
+	address := start(t, service(t, map[[2]string][]float64{{"a", "api"}: first, {"b", "api"}: second, {"a", "web"}: web}), "--enable-feature=native-histograms")
+	waitUp(t, address)
 	require.Equal(t, map[string]float64{"api": 4000, "web": 2000}, query(t, address, "analytics_latency_values", "service"))
 	require.InDelta(t, 0, query(t, address, "analytics_latency_mean", "service")["web"], .01)
 	require.Equal(t, map[string]float64{"latency": 1}, query(t, address, "analytics_export_table_up", "table"))

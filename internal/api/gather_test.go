@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,6 +58,52 @@ func TestConcurrentScrapesShareOneReading(t *testing.T) {
 		require.Equal(t, http.StatusOK, scrape(t.Context(), h).Code)
 		require.Equal(t, 4, reads, "a scrape after that reads again")
 	})
+}
+
+// The text formats share a reading. Protobuf also needs the summaries, so it has its own.
+func TestScrapesShareAReadingOverTheTextFormats(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var reads atomic.Int64
+		h := scraped(func(context.Context) error {
+			reads.Add(1)
+			time.Sleep(10 * time.Second)
+			return nil
+		})
+		var wg sync.WaitGroup
+		for _, accept := range []string{"", acceptOpenMetrics, "text/plain", acceptProto} {
+			wg.Go(func() {
+				r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics/analytics", http.NoBody)
+				r.Header.Set("Accept", accept)
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, r)
+				if accept == acceptProto {
+					assert.Equal(t, http.StatusServiceUnavailable, w.Code, "the test stores no summaries")
+					return
+				}
+				p := parse(t, w)
+				assert.Len(t, p.samples, 3+7+1)
+				assert.Equal(t, "Accept", w.Header().Get("Vary"))
+			})
+		}
+		wg.Wait()
+		require.EqualValues(t, 4, reads.Load(), "two readings of two parts")
+	})
+}
+
+func TestAScrapeByHeadHasNoBody(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, exportCPU)
+	s.fill(t)
+	for accept, want := range map[string]string{"": "text/plain; ", acceptOpenMetrics: "application/openmetrics-text; ", acceptProto: "application/vnd.google.protobuf; "} {
+		r := httptest.NewRequest(http.MethodHead, "/metrics/analytics", http.NoBody)
+		r.Header.Set("Accept", accept)
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		require.Equal(t, http.StatusOK, w.Code)
+		require.Contains(t, w.Header().Get("Content-Type"), want)
+		require.Empty(t, w.Body.String())
+	}
 }
 
 func TestReadingStopsWhenAllItsScrapesAreGone(t *testing.T) {
