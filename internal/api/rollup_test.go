@@ -3,7 +3,6 @@ package api_test
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -113,23 +112,37 @@ func TestARolledUpBucketIsFinalWhenALaterOneIsStored(t *testing.T) {
 	require.Len(t, rows(t, s, "/analytics/cpu?database=db&bucket=1h&stats=count&final=true"), 3, "an hour later no more is expected")
 }
 
+// Days of 23 and 25 hours, of buckets that two agents have described, also in pages.
 func TestDaysOfARollUpFollowTheTimeZone(t *testing.T) {
 	t.Parallel()
 	s := inProcess(t, nil)
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	require.NoError(t, err)
 	var all []record.Record
-	for h := range 24 * 14 {
-		r := rec(0, "f", "a", 0)
-		r.Start = time.Date(2025, 10, 20, 0, 0, 0, 0, berlin).Add(time.Duration(h) * time.Hour)
-		all = append(all, summarized(r, float64(h)))
+	for _, from := range []time.Time{time.Date(2025, 3, 28, 0, 0, 0, 0, berlin), time.Date(2025, 10, 24, 0, 0, 0, 0, berlin)} {
+		for h := range 24 * 4 {
+			r := rec(0, "f", "a", 0)
+			r.Start = from.Add(time.Duration(h) * time.Hour)
+			all = append(all, summed(r, "a1", "", float64(h)), summed(r, "a2", "", float64(h)))
+		}
 	}
+	rand.New(rand.NewPCG(3, 4)).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	s.put(t, all...)
+	path := cpuPath + "&bucket=1d&timezone=Europe/Berlin&stats=count"
 	counts := make(map[string]any)
-	for _, r := range rows(t, s, "/analytics/cpu?database=db&bucket=1d&timezone=Europe/Berlin&stats=count") {
-		counts[r["time_bucket"].(string)] = r["count"]
+	for _, r := range rows(t, s, path) {
+		counts[r["time_bucket"].(string)[:13]] = r["count"]
 	}
-	require.Equal(t, []any{24.0, 25.0, 24.0}, []any{counts["2025-10-24T22:00:00Z"], counts["2025-10-25T22:00:00Z"], counts["2025-10-26T23:00:00Z"]})
+	require.Equal(t, map[string]any{
+		"2025-03-27T23": 48.0, "2025-03-28T23": 48.0, "2025-03-29T23": 46.0, "2025-03-30T22": 48.0, "2025-03-31T22": 2.0, // from midnight of the 28th
+		"2025-10-23T22": 48.0, "2025-10-24T22": 48.0, "2025-10-25T22": 50.0, "2025-10-26T23": 46.0, // until 23:00 of the 27th
+	}, counts)
+	for _, order := range []string{"asc", "desc"} {
+		for _, size := range []int{1, 2, 4} {
+			got, _ := s.paged(t, fmt.Sprintf("%s&order=%s&limit=%d", path, order, size), nil)
+			require.Equal(t, array(t, s.get(t, path+"&order="+order)), got)
+		}
+	}
 }
 
 func TestRecordsWithoutSummariesAreNotRolledUp(t *testing.T) {
@@ -326,31 +339,33 @@ func goldenValues(t *testing.T, name string) (all []goldenValue) {
 }
 
 // goldenRecords divides values among agents and returns the records of their buckets, shuffled and some of them twice. With
-// replicas, each agent has another one, which has missed some values.
-func goldenRecords(values []goldenValue, rnd *rand.Rand, agents int, replicas bool) (all []record.Record) {
+// replicas, each agent has another one, which has missed some values. All series are one, unless they are apart.
+func goldenRecords(values []goldenValue, rnd *rand.Rand, width time.Duration, apart bool, agents int, replicas bool) (all []record.Record) {
 	type key struct {
 		tags, field, agent string
 		start              int64
 	}
-	const width = int64(time.Hour)
-	parts := make(map[key][]float64)
+	parts, w := make(map[key][]float64), width.Nanoseconds()
 	for _, v := range values {
-		start := v.at - (v.at%width+width)%width
+		start := v.at - (v.at%w+w)%w
 		k := key{v.tags, v.field, fmt.Sprint("agent", rnd.IntN(agents)), start}
+		if !apart {
+			k.tags = ""
+		}
 		parts[k] = append(parts[k], v.value)
 	}
 	for k, xs := range parts {
 		tags, _ := series.ParseTags(k.tags)
-		r := record.Record{Table: "analytics_cpu", Field: k.field, Agent: k.agent, Tags: tags, Start: time.Unix(0, k.start).UTC(), State: record.Final, Stats: []record.Stat{{Name: "count", Value: int64(len(xs))}}}
-		if replicas {
-			r.Replica = "a"
-			other := r
-			other.Replica = "b"
-			all = append(all, summarized(other, xs[:len(xs)/2]...))
+		r := record.Record{Table: "analytics_cpu", Field: k.field, Agent: k.agent, Tags: tags, Start: time.Unix(0, k.start).UTC(), State: record.Final}
+		replica := ""
+		if replicas && len(xs) > 1 {
+			replica = "a"
+			all = append(all, summed(r, k.agent, "b", xs[:len(xs)/2]...))
 		}
-		all = append(all, summarized(r, xs...))
+		r = summed(r, k.agent, replica, xs...)
+		all = append(all, r)
 		if rnd.IntN(5) == 0 {
-			all = append(all, summarized(r, xs...))
+			all = append(all, r)
 		}
 	}
 	rnd.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
@@ -367,13 +382,8 @@ func TestRollUpsOfGoldenDataThatSeveralAgentsHaveDescribed(t *testing.T) {
 					continue // the large sets take the longest
 				}
 				t.Run(fmt.Sprintf("%s/agents=%d/replicas=%t", name, agents, replicas), func(t *testing.T) {
-					s := serve(t, redistest.Open(t, redistest.Database(t)), func(o *api.Options) {
-						o.MaxRecords, o.MaxBuckets, o.MaxScanned, o.MaxBytes = 1_000_000, 1_000_000, 10_000_000, 1<<28
-					})
-					records := goldenRecords(values, rand.New(rand.NewPCG(uint64(agents), 8)), agents, replicas)
-					for part := range slices.Chunk(records, 1000) {
-						require.NoError(t, s.writer.Put(context.Background(), record.Table{Database: "db", Name: "analytics_cpu"}, part))
-					}
+					s := goldenService(t)
+					s.store(t, goldenRecords(values, rand.New(rand.NewPCG(uint64(agents), 8)), time.Hour, true, agents, replicas))
 					for rest, want := range golden.Tables(t, name) {
 						if want.Bucket != "all" {
 							compareGolden(t, s, want, strings.Contains(rest, "by_series"))
@@ -385,13 +395,64 @@ func TestRollUpsOfGoldenDataThatSeveralAgentsHaveDescribed(t *testing.T) {
 	}
 }
 
+// goldenService serves a Redis with high limits.
+func goldenService(t *testing.T) *service {
+	t.Helper()
+	return serve(t, redistest.Open(t, redistest.Database(t)), func(o *api.Options) {
+		o.MaxRecords, o.MaxBuckets, o.MaxScanned, o.MaxBytes = 1_000_000, 1_000_000, 10_000_000, 1<<28
+	})
+}
+
+// store writes any number of records.
+func (s *service) store(t *testing.T, records []record.Record) {
+	t.Helper()
+	for part := range slices.Chunk(records, 1000) {
+		s.put(t, part...)
+	}
+}
+
+// Without any parameter, the values of all agents are one record of each bucket, and pages are the whole answer.
+func TestRecordsOfGoldenDataThatSeveralAgentsHaveDescribed(t *testing.T) {
+	t.Parallel()
+	widths := map[string]time.Duration{"1h": time.Hour, "1d": 24 * time.Hour}
+	for i, name := range golden.Names(t) {
+		values := goldenValues(t, name)
+		for rest, want := range golden.Tables(t, name) {
+			for j, agents := range []int{1, 2, 10} {
+				for _, replicas := range []bool{false, true} {
+					if widths[want.Bucket] == 0 || len(values) > 10_000 && ((i+j)%3 > 0 || replicas) || testing.Short() && (agents == 1) == replicas {
+						continue
+					}
+					t.Run(fmt.Sprintf("%s.%s/agents=%d/replicas=%t", name, rest, agents, replicas), func(t *testing.T) {
+						s := goldenService(t)
+						s.store(t, goldenRecords(values, rand.New(rand.NewPCG(uint64(agents), 9)), widths[want.Bucket], strings.Contains(rest, "by_series"), agents, replicas))
+						compareRows(t, rows(t, s, cpuPath), want)
+						for _, order := range []string{"asc", "desc"} {
+							whole := array(t, s.get(t, cpuPath+"&order="+order))
+							size := len(whole)/3 + 1
+							got, pages := s.paged(t, fmt.Sprintf("%s&order=%s&limit=%d", cpuPath, order, size), nil)
+							require.True(t, slices.Equal(whole, got), "pages in the order %s", order)
+							require.Equal(t, (len(whole)+size-1)/size, pages)
+						}
+					})
+				}
+			}
+		}
+	}
+}
+
 func compareGolden(t *testing.T, s *service, want golden.Table, bySeries bool) {
 	t.Helper()
 	query := url.Values{"database": {"db"}, "bucket": {want.Bucket}, "stats": {"count,min,max,mean,median,p95,max_error"}}
 	if !bySeries {
 		query.Set("group_by", "")
 	}
-	got := rows(t, s, "/analytics/cpu?"+query.Encode())
+	compareRows(t, rows(t, s, "/analytics/cpu?"+query.Encode()), want)
+}
+
+// compareRows compares the records of an answer with those of a table.
+func compareRows(t *testing.T, got []map[string]any, want golden.Table) {
+	t.Helper()
 	require.Len(t, got, len(want.Records))
 	slices.SortFunc(got, func(a, b map[string]any) int {
 		return cmp.Or(cmp.Compare(a["time"].(float64), b["time"].(float64)), strings.Compare(a["field_name"].(string), b["field_name"].(string)), strings.Compare(tagsText(a), tagsText(b)))
@@ -404,7 +465,10 @@ func compareGolden(t *testing.T, s *service, want golden.Table, bySeries bool) {
 		require.Equal(t, []any{float64(w.Start / 1e6), w.Field, float64(w.Count), w.Min, w.Max}, []any{r["time"], r["field_name"], r["count"], r["min"], r["max"]})
 		require.InDelta(t, w.Mean, r["mean"], 1e-9*math.Max(math.Abs(w.Mean), math.Max(math.Abs(w.Min), math.Abs(w.Max))))
 		// One part of 65,536 of the largest magnitude is allowed in addition: see stats.Summary.MaxError.
-		maxError, most := r["max_error"].(float64), math.Max(math.Abs(w.Min), math.Abs(w.Max))*1.6e-5
+		maxError, most := 0.0, math.Max(math.Abs(w.Min), math.Abs(w.Max))*1.6e-5
+		if e, ok := r["max_error"].(float64); ok { // a stored record that is exact has none
+			maxError = e
+		}
 		require.InDelta(t, w.Median, r["median"], maxError*math.Abs(w.Median)+most+maxError*gap(w), "%+v", w)
 		require.InDelta(t, w.P95, r["p95"], maxError*math.Abs(w.P95)+most+maxError*gap(w), "%+v", w)
 	}
@@ -417,7 +481,7 @@ func gap(w golden.Record) float64 { return w.Max - w.Min }
 func tagsText(r map[string]any) string {
 	var tags []string
 	for key, value := range r {
-		if text, ok := value.(string); ok && !slices.Contains([]string{"table_name", "field_name", "time_bucket", "agent"}, key) {
+		if text, ok := value.(string); ok && !slices.Contains([]string{"table_name", "field_name", "time_bucket", "agent", "replica"}, key) {
 			tags = append(tags, key+"="+text)
 		}
 	}
@@ -427,7 +491,7 @@ func tagsText(r map[string]any) string {
 
 // BenchmarkRollUp answers a request that merges 24,000 summaries, with reading them from Redis.
 func BenchmarkRollUp(b *testing.B) {
-	s := serve(b, redistest.Open(b, redistest.Database(b)), nil)
+	s := serve(b, redistest.Open(b, redistest.Database(b)), func(o *api.Options) { o.CacheBytes = -1 })
 	rnd := rand.New(rand.NewPCG(5, 6))
 	for m := range 480 {
 		records := make([]record.Record, 0, 50)
