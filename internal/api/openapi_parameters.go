@@ -61,22 +61,26 @@ func (s *server) recordParameters() []parameter {
 
 // rollupParameters are the parameters of roll-ups.
 func rollupParameters() []parameter {
-	return []parameter{
+	all := []parameter{
 		{name: "group_by", repeated: true, examples: []string{"host", ""},
-			about: "Roll-up: the tags to keep, repeated or separated by commas. Series that differ in other tags are merged, all of them if it is empty."},
+			about: "the tags to keep, repeated or separated by commas. Series that differ in other tags are merged, all of them if it is empty."},
 		{name: "bucket", examples: []string{"1h", "15m", "1d", "1mo"},
-			about: "Roll-up: the width of the buckets, such as `1h`, `1d`, `1w` or `1mo`. `start`, `end` and `last` then select whole buckets of that width."},
+			about: "the width of the buckets, such as `1h`, `1d`, `1w` or `1mo`. `start`, `end` and `last` then select whole buckets of that width."},
 		{name: "timezone", with: "bucket", examples: []string{"Europe/Berlin"},
-			about: "Roll-up: the time zone in which days, weeks, months and years of `bucket` begin. Default: `UTC`."},
+			about: "the time zone in which days, weeks, months and years of `bucket` begin. Default: `UTC`."},
 		{name: "stats", repeated: true, examples: []string{"count,mean,p99.9", "max"},
-			about: "Roll-up: the statistics, repeated or separated by commas, also any percentile such as `p99.9`. " +
+			about: "the statistics, repeated or separated by commas, also any percentile such as `p99.9`. " +
 				"Default: those that describe emits by default."},
 		{name: "method", choices: []string{"linear", "nearest_rank", "floor_rank"}, examples: []string{"nearest_rank"},
-			about: "Roll-up: how percentiles between two values are computed, as `quantile_method` of describe. Default: `linear`."},
+			about: "how percentiles between two values are computed, as `quantile_method` of describe. Default: `linear`."},
 		{name: "share_le", repeated: true, number: true, examples: []string{"99.5"},
-			about: "Roll-up: a number x. Records get the share of the values that are at most x, as `share_le_<x>`, with its largest error. " +
+			about: "a number x. Records get the share of the values that are at most x, as `share_le_<x>`, with its largest error. " +
 				"A request can have several."},
 	}
+	for i := range all {
+		all[i].rollup, all[i].about = true, "Roll-up: "+all[i].about
+	}
+	return all
 }
 
 // formatParameters are the parameters of the form of an answer.

@@ -85,11 +85,11 @@ func newParams(r *http.Request, rt *route, grant token.Grant) *params {
 		p.faults.add("query", r.URL.RawQuery, "want key=value pairs, percent-encoded")
 	}
 	for name, all := range values {
-		i := slices.IndexFunc(rt.parameters, func(known parameter) bool { return known.name == name })
+		own := find(rt.parameters, name)
 		switch {
-		case i < 0:
+		case own == nil:
 			p.faults.add("query."+shortName(name), strings.Join(all, ","), "unknown parameter, %s", known(rt.parameters))
-		case len(all) > 1 && !rt.parameters[i].repeated:
+		case len(all) > 1 && !own.repeated:
 			p.faults.add("query."+name, strings.Join(all, ","), "want this parameter once")
 		case len(all) > maxRepeated:
 			p.faults.add("query."+name, strings.Join(all, ","), "want this parameter at most %d times", maxRepeated)
@@ -97,6 +97,16 @@ func newParams(r *http.Request, rt *route, grant token.Grant) *params {
 	}
 	slices.SortFunc(p.faults, func(a, b Fault) int { return strings.Compare(a.Location, b.Location) })
 	return p
+}
+
+// find returns the parameter of that name, or nil.
+func find(parameters []parameter, name string) *parameter {
+	for i := range parameters {
+		if parameters[i].name == name {
+			return &parameters[i]
+		}
+	}
+	return nil
 }
 
 // known lists the parameters for an error.
@@ -186,12 +196,7 @@ func (p *params) number(name string) int {
 	if !p.values.Has(name) {
 		return 0
 	}
-	text, most := p.values.Get(name), 0
-	for _, known := range p.known {
-		if known.name == name {
-			most = known.most
-		}
-	}
+	text, most := p.values.Get(name), find(p.known, name).most
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > most {
 		p.faults.add("query."+name, text, "want a number from 1 to %d", most)

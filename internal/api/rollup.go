@@ -36,10 +36,20 @@ type rolling struct {
 	shares    []float64
 }
 
-// rolling reads the parameters group_by, bucket, timezone, stats, method and share_le. It returns nil if the request has none
+// rollsUp reports whether the request has a parameter of roll-ups.
+func (p *params) rollsUp() bool {
+	for i := range p.known {
+		if p.known[i].rollup && p.values.Has(p.known[i].name) {
+			return true
+		}
+	}
+	return false
+}
+
+// rolling reads the parameters of roll-ups. It returns nil if the request has none
 // of them.
 func (p *params) rolling() *rolling {
-	if !slices.ContainsFunc([]string{"group_by", "bucket", "timezone", "stats", "method", "share_le"}, p.values.Has) {
+	if !p.rollsUp() {
 		return nil
 	}
 	r := &rolling{grouped: p.values.Has("group_by"), groupBy: p.list("group_by"), grid: p.grid(), shares: p.shares()}

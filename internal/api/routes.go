@@ -93,6 +93,8 @@ type parameter struct {
 	preset string
 	// with is another parameter that a request with this one must have, or "".
 	with string
+	// rollup means that a request with the parameter is one for a roll-up.
+	rollup bool
 	// repeated allows more than one value.
 	repeated bool
 	// listed means that the index shows the parameter, because requests without it are refused unless a default is
