@@ -110,7 +110,11 @@ func TestExitStatuses(t *testing.T) {
 	}{
 		{"", "", 2, "describe: no file is named\n"},
 		{"--by 1x -", small, 2, `describe: --by: width "1x": want whole numbers`},
-		{"--stats foo -", small, 2, `describe: --stats: unknown statistic "foo", known are count, min`},
+		{"--stats foo -", small, 2, `describe: --stats: unknown statistic "foo", known are count, min, max, sum, mean, range, stddev, variance, ` +
+			"median, mode, mode_count, mode_error, p<q>, iqr, first, last, max_error, type, missing, distinct, top, top_count\n"},
+		{"--stats mean,mean -", small, 2, `describe: --stats: statistic "mean" is listed twice, the first time as "mean"` + "\n"},
+		{"--stats type,count,type -", small, 2, `describe: --stats: "type" is listed twice` + "\n"},
+		{"--stats p101 -", small, 2, `describe: --stats: statistic "p101": percentile "101" is above 100` + "\n"},
 		{"--tz Mars -", small, 2, `describe: --tz: time zone "Mars"`},
 		{"--collumns x -", small, 2, "describe: unknown option --collumns, did you mean --columns?\n"},
 		{"--accuracy high -", small, 2, `describe: --accuracy "high", want exact or auto`},

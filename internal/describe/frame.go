@@ -10,24 +10,23 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// fact is a property of a column that is not a statistic of numbers.
+// fact is a property of a column that is not a statistic of numbers. Columns of all types have facts.
 type fact struct {
-	name string
-	drop int // see show.Column
+	name string // as the user writes it in --stats, and in the output
+	drop int    // see show.Column
 	read func(r *profile.Row) show.Cell
-	// explains is whether it says something about a column of texts.
-	explains bool
 }
 
 // facts are all of them, in the order of the default output.
 var facts = []fact{
-	{"type", 50, func(r *profile.Row) show.Cell { return show.Text(r.Type) }, true},
-	{"missing", 40, func(r *profile.Row) show.Cell { return show.Count(r.Missing, false) }, true},
-	{"distinct", 60, func(r *profile.Row) show.Cell { return show.Count(r.Distinct, !r.DistinctExact) }, true},
-	{"top", 75, topCell, true},
-	{"top_count", 80, topCountCell, true},
+	{"type", 50, func(r *profile.Row) show.Cell { return show.Text(r.Type) }},
+	{"missing", 40, func(r *profile.Row) show.Cell { return show.Count(r.Missing, false) }},
+	{"distinct", 60, func(r *profile.Row) show.Cell { return show.Count(r.Distinct, !r.DistinctExact) }},
+	{"top", 75, topCell},
+	{"top_count", 80, topCountCell},
 }
 
+// topCell returns the most frequent text, or an empty cell if there is none.
 func topCell(r *profile.Row) show.Cell {
 	if r.TopCount == 0 {
 		return show.Cell{}
@@ -35,6 +34,7 @@ func topCell(r *profile.Row) show.Cell {
 	return show.Text(r.Top)
 }
 
+// topCountCell returns how often the most frequent text occurs. If that is an estimate, it is a lower bound.
 func topCountCell(r *profile.Row) show.Cell {
 	if r.TopCount == 0 {
 		return show.Cell{}
@@ -42,6 +42,7 @@ func topCountCell(r *profile.Row) show.Cell {
 	return show.Count(r.TopCount, !r.Exact)
 }
 
+// factOf returns the fact of a name, or nil.
 func factOf(name string) *fact {
 	i := slices.IndexFunc(facts, func(f fact) bool { return f.name == name })
 	if i < 0 {
@@ -66,7 +67,7 @@ var defaultNames = []string{
 	"type", "count", "missing", "distinct", "min", "max", "mean", "median", "mode", "p95", "mode_error", "max_error", "top", "top_count",
 }
 
-// expanded returns the names of statistics with "all" replaced by all of them.
+// expanded returns the names of statistics with "all" replaced by all of them, and the name that pandas has by ours.
 func expanded(names []string) (all []string) {
 	for _, name := range names {
 		switch name {
@@ -82,7 +83,8 @@ func expanded(names []string) (all []string) {
 	return all
 }
 
-// outputColumns returns the columns in the order of the names, or those that are shown by default.
+// outputColumns returns the columns in the order of the names, or those that are shown by default. selection has the statistics among
+// the names.
 func outputColumns(names []string, selection *stats.Selection) []outputColumn {
 	standard := len(names) == 0
 	if standard {
@@ -106,7 +108,8 @@ func outputColumns(names []string, selection *stats.Selection) []outputColumn {
 	return columns
 }
 
-// cell returns the cell of a row.
+// cell returns the cell of a row. The minimum and the maximum of times are times; other statistics of times, and all of texts, are
+// empty.
 func (c *outputColumn) cell(r *profile.Row, o *options) show.Cell {
 	if c.fact != nil {
 		return c.fact.read(r)
@@ -121,14 +124,15 @@ func (c *outputColumn) cell(r *profile.Row, o *options) show.Cell {
 	case r.Stats == nil:
 		return show.Cell{}
 	case c.kind == stats.ModeCount || c.kind == stats.ModeError:
-		if v := r.Stats[c.stat]; v >= 0 {
+		if v := r.Stats[c.stat]; v >= 0 { // not NaN: these are counts, as floats
 			return show.Count(uint64(v), false)
 		}
 	}
 	return show.Number(r.Stats[c.stat])
 }
 
-// drop returns when a table that is too wide loses the column.
+// drop returns when a table that is too wide loses the column, see show.Column: the count last, then the statistics that the user
+// named, the last one of them first; of those that nobody asked for, mode before the percentiles.
 func (c *outputColumn) drop(position int) int {
 	if c.fact != nil {
 		return c.fact.drop
@@ -144,7 +148,9 @@ func (c *outputColumn) drop(position int) int {
 	return 2 + min(position, 30)
 }
 
-// useful reports whether a row has a value besides its count, or there is nothing but counts.
+// useful reports whether a row has an answer to --stats: any row without that option, and otherwise those of numbers, those of any
+// type if a fact was asked for or nothing but counts, and those of times for min and max. So `--stats mean` has no empty rows
+// for texts.
 func (o *options) useful(r *profile.Row) bool {
 	if len(o.flags.stats) == 0 || r.Stats != nil {
 		return true
@@ -268,6 +274,7 @@ func identities(rows []profile.Row, groupBy []string) (tables bool, keys []strin
 	return tables, keys
 }
 
+// tagCell returns the value of a tag, or an empty cell for a row without it.
 func tagCell(tags []series.Tag, key string) show.Cell {
 	for _, tag := range tags {
 		if tag.Key == key {
@@ -277,7 +284,7 @@ func tagCell(tags []series.Tag, key string) show.Cell {
 	return show.Cell{}
 }
 
-// estimates names what of a row is estimated.
+// estimates names what of a row is estimated, for programs: "distinct", "quantiles", "mode" and "top", with spaces between them.
 func estimates(r *profile.Row) show.Cell {
 	var names []string
 	if !r.DistinctExact {

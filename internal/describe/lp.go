@@ -47,10 +47,12 @@ func (o *options) writeLP(w io.Writer, rows []profile.Row) error {
 	return nil
 }
 
-// sendable returns a name as line protocol can carry it: control characters are escapes.
+// sendable returns a name as line protocol can carry it: control characters are escapes, as the measurements and columns of files may
+// have any.
 func sendable(name string) string { return series.Sendable(show.Clean(name)) }
 
-// lpTags returns the tags of a row in ascending order of keys.
+// lpTags returns the tags of a row in ascending order of keys, as the encoder wants them. A tag with the name of another part of the
+// line is renamed, as the aggregator does.
 func lpTags(r *profile.Row) []series.Tag {
 	var tags []series.Tag
 	for _, tag := range r.Tags {
@@ -68,7 +70,7 @@ func lpTags(r *profile.Row) []series.Tag {
 	return tags
 }
 
-// addFields adds the fields of a row and returns how many there are.
+// addFields adds the fields of a row and returns how many there are. What a row does not have is left out, as line protocol has no null.
 func (o *options) addFields(e *lineprotocol.Encoder, r *profile.Row) (n int) {
 	statistics := o.profile.Selection.Statistics()
 	add := func(name string, v any) {

@@ -11,6 +11,6 @@ import (
 func Main(args []string) (status int) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a write to a pipe that nobody reads does not end with ctx
+	context.AfterFunc(ctx, stop) // Run may wait for ever, in a write to a pipe that nobody reads: the second Ctrl-C must work
 	return Run(ctx, args, os.Stdin, os.Stdout, os.Stderr)
 }

@@ -33,7 +33,7 @@ const (
 // autoTexts is how many different texts of a column are counted exactly with --accuracy auto.
 const autoTexts = 10_000
 
-// flags are the options as they are written.
+// flags are the options as they are written; check makes options of them. help describes each.
 type flags struct {
 	by, tz, origin          string
 	groupBy, columns, text  list
@@ -53,8 +53,10 @@ type flags struct {
 // list is an option that may be repeated and whose values are separated by commas.
 type list []string
 
+// String returns the values as they may be written.
 func (l *list) String() string { return strings.Join(*l, ",") }
 
+// Set adds the values of s, without the spaces around them.
 func (l *list) Set(s string) error {
 	before := len(*l)
 	for part := range strings.SplitSeq(s, ",") {
@@ -68,6 +70,7 @@ func (l *list) Set(s string) error {
 	return nil
 }
 
+// set returns the options with their defaults. The texts of package flag are not used: help is written as a whole.
 func (f *flags) set() *flag.FlagSet {
 	s := flag.NewFlagSet("describe", flag.ContinueOnError)
 	s.SetOutput(io.Discard)
@@ -102,7 +105,8 @@ func (f *flags) set() *flag.FlagSet {
 	return s
 }
 
-// parse reads the arguments and returns the paths. Options may come before, between and behind paths, up to "--".
+// parse reads the arguments and returns the paths. Options may come before, between and behind paths, up to "--": package flag ends at
+// the first path, and so is called again behind each of them. "-" alone is a path.
 func (f *flags) parse(args []string) (paths []string, err error) {
 	var rest []string
 	if i := slices.Index(args, "--"); i >= 0 {
@@ -123,7 +127,8 @@ func (f *flags) parse(args []string) (paths []string, err error) {
 	}
 }
 
-// nearest returns a hint at the option whose name begins as the given one does.
+// nearest returns a hint at the first option by name that begins with the same three letters as the given one, or with which that
+// begins; "" if there is none.
 func nearest(name string, s *flag.FlagSet) (hint string) {
 	s.VisitAll(func(f *flag.Flag) {
 		if hint == "" && len(f.Name) > 1 && (strings.HasPrefix(f.Name, name[:min(len(name), 3)]) || strings.HasPrefix(name, f.Name)) {
@@ -149,7 +154,8 @@ type options struct {
 // outputs are the values of --output.
 var outputs = []string{"table", "csv", "json", "jsonl", "markdown", "lp"}
 
-// check turns the options into values.
+// check turns the options into values. It returns the error of the first option that is wrong, which names that and its value. It opens
+// no file.
 func (f *flags) check() (*options, error) {
 	o := &options{output: f.output, groupBy: f.groupBy, asked: f.columns, flags: f}
 	if f.output == "md" {
@@ -172,6 +178,7 @@ func (f *flags) check() (*options, error) {
 	return o, nil
 }
 
+// checkTime checks the options of times and buckets. A grid needs the time of each row.
 func (f *flags) checkTime(o *options) (err error) {
 	if o.zone, err = bucket.LoadZone(f.tz); err != nil {
 		return fmt.Errorf("--tz: %w", err)
@@ -206,6 +213,7 @@ func (f *flags) checkTime(o *options) (err error) {
 	return nil
 }
 
+// checkStats checks --stats: the statistics of numbers are a selection of package stats, the facts are known here only.
 func (f *flags) checkStats(o *options) error {
 	method, err := stats.ParseMethod(f.method)
 	if err != nil {
@@ -213,26 +221,31 @@ func (f *flags) checkStats(o *options) error {
 	}
 	names := expanded(f.stats)
 	var known []string
-	for _, name := range names {
-		if factOf(name) == nil {
+	for i, name := range names {
+		switch {
+		case factOf(name) == nil:
 			known = append(known, name)
+		case slices.Contains(names[:i], name):
+			return fmt.Errorf("--stats: %q is listed twice", name)
 		}
 	}
 	if len(names) > 0 && len(known) == 0 {
 		known = []string{"count"} // a selection without names is the default one
 	}
 	if o.profile.Selection, err = stats.NewSelection(known, method); err != nil {
-		var list []string
+		// Each of several errors is on a line of its own, and lists the statistics that are known, without the facts.
+		list := strings.Join(stats.Names(), ", ")
+		longer := list
 		for _, f := range facts {
-			list = append(list, f.name)
+			longer += ", " + f.name
 		}
-		// Of several errors, each is on a line of its own.
-		return fmt.Errorf("--stats: %s; and %s", strings.ReplaceAll(err.Error(), "\n", "; "), strings.Join(list, ", "))
+		return fmt.Errorf("--stats: %s", strings.NewReplacer("\n", "; ", list, longer).Replace(err.Error()))
 	}
 	o.columns = outputColumns(names, o.profile.Selection)
 	return nil
 }
 
+// checkLimits checks the options of memory, accuracy and workers.
 func (f *flags) checkLimits(o *options) (err error) {
 	o.profile.Workers, o.profile.Strict = f.workers, f.strict
 	switch f.accuracy {
@@ -259,7 +272,7 @@ var sizeUnits = []struct {
 	{"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"K", 1e3}, {"M", 1e6}, {"G", 1e9}, {"T", 1e12}, {"B", 1},
 }
 
-// parseSize reads a number of bytes, such as "512MiB".
+// parseSize reads a number of bytes, such as "512MiB", "1.5 GB" or "1000000". It is larger than 0.
 func parseSize(s string) (int, error) {
 	number, factor := s, 1
 	for _, unit := range sizeUnits {
@@ -275,6 +288,7 @@ func parseSize(s string) (int, error) {
 	return int(v * float64(factor)), nil
 }
 
+// checkFormat checks the options of reading. A delimiter makes the format CSV, as it means nothing elsewhere.
 func (f *flags) checkFormat(o *options) (err error) {
 	if o.file.Format, err = file.ParseFormat(f.format); err != nil {
 		return fmt.Errorf("--format: %w", err)
@@ -320,6 +334,7 @@ func (f *flags) checkNames(o *options) error {
 	if len(f.text) > 0 {
 		o.file.AsText = func(name string) bool { return matches(f.text, name) }
 	}
+	// A * alone is all tags, and not the columns of texts too: these are rarely what rows are grouped by.
 	if len(f.groupBy) > 0 {
 		o.profile.Group = func(name string, tag bool) bool {
 			return slices.ContainsFunc(f.groupBy, func(glob string) bool { return glob == "*" && tag || glob != "*" && match(glob, name) })
@@ -329,11 +344,13 @@ func (f *flags) checkNames(o *options) error {
 	return nil
 }
 
+// matches reports whether a name matches one of the globs.
 func matches(globs []string, name string) bool {
 	return slices.ContainsFunc(globs, func(glob string) bool { return match(glob, name) })
 }
 
-// match reports whether a name is the glob itself or matches it. A slash is a character as any other.
+// match reports whether a name is the glob itself or matches it, as path.Match has it. A slash is a character as any other: names are
+// no paths, and so slashes are replaced by a character that no name has. A name with brackets matches itself.
 func match(glob, name string) bool {
 	if glob == name {
 		return true

@@ -16,7 +16,8 @@ const (
 	redrawEvery = 200 * time.Millisecond
 )
 
-// startProgress shows the progress of reading on stderr, if that is a terminal. stop ends it and removes the line.
+// startProgress shows the progress of reading on stderr, if that is a terminal. stop ends it, waits for that and removes the line:
+// what is written afterwards begins on an empty one.
 func (c *command) startProgress(r *file.Reader) (stop func()) {
 	if c.flags.quiet || !isTerminal(c.stderr) {
 		return func() {}
@@ -30,6 +31,8 @@ func (c *command) startProgress(r *file.Reader) (stop func()) {
 	}
 }
 
+// drawProgress writes the progress over itself, from the left edge (\r) to the end of the line (ESC [ K), until done is closed. The
+// terminal may change its width between two times.
 func drawProgress(w io.Writer, r *file.Reader, done <-chan struct{}) {
 	start := time.Now()
 	tick := time.NewTicker(redrawEvery)
@@ -54,7 +57,8 @@ func drawProgress(w io.Writer, r *file.Reader, done <-chan struct{}) {
 // cut returns the start of a line of ASCII, of at most n bytes: a line that the terminal wraps could not be removed.
 func cut(line string, n int) string { return line[:min(len(line), max(n, 0))] }
 
-// progress returns the line for a number of bytes read of size, which is negative if it is unknown.
+// progress returns the line for a number of bytes read of size, which is negative if it is unknown. What was read once size is reached
+// may go on growing with a file that is being written.
 func progress(read, size int64, took time.Duration) string {
 	rate := float64(read) / took.Seconds()
 	if size <= 0 || read >= size {
@@ -79,10 +83,11 @@ func progress(read, size int64, took time.Duration) string {
 	return fmt.Sprintf("[%s] %3.0f %%  %s of %s, %s/s, %s left", bar, 100*share, byteSize(float64(read)), byteSize(float64(size)), byteSize(rate), left)
 }
 
-// byteSize returns a number of bytes for people.
+// byteSize returns a number of bytes for people, in units of powers of 1000: three digits are enough.
 func byteSize(n float64) string {
+	const limit = 999.5 // from there on, three digits are those of 1000
 	for _, unit := range []string{"B", "kB", "MB", "GB"} {
-		if n < 1000 {
+		if n < limit {
 			if unit == "B" {
 				return fmt.Sprintf("%.0f B", n)
 			}

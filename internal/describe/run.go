@@ -21,7 +21,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/show"
 )
 
-// The exit statuses of the command.
+// The exit statuses of the command, as help lists them. 2 is what package flag and most commands of Unix have for wrong options.
 const (
 	exitOK          = 0
 	exitFailed      = 1
@@ -87,6 +87,7 @@ func checkPaths(paths []string) error {
 	return nil
 }
 
+// status returns failed for an error, and otherwise 0.
 func status(err error, failed int) int {
 	if err != nil {
 		return failed
@@ -101,7 +102,8 @@ type command struct {
 	stdout, stderr io.Writer
 }
 
-// say writes a line to stderr.
+// say writes a line to stderr, cleaned of what a terminal would obey: names and cells are those of files. Its error is dropped, as there
+// is no other place to report it.
 func (c *command) say(format string, args ...any) {
 	fmt.Fprintln(c.stderr, "describe: "+show.Clean(fmt.Sprintf(format, args...)))
 }
@@ -113,10 +115,11 @@ func (c *command) note(format string, args ...any) {
 	}
 }
 
+// run describes the files and writes the result. The error has not been written.
 func (c *command) run(ctx context.Context, paths []string, stdin io.Reader) error {
 	c.file.Note = func(path, text string) { c.note("%s: %s", path, text) }
 	c.name = tableName(paths[0])
-	r, err := file.NewReader(paths, stdin, &c.file)
+	r, err := file.NewReader(paths, stdin, &c.file) // profile.Run closes it
 	if err != nil {
 		return err
 	}
@@ -134,6 +137,7 @@ func (c *command) run(ctx context.Context, paths []string, stdin io.Reader) erro
 	if err := c.write(&out, result.Rows); err != nil {
 		return err
 	}
+	// Writing cannot be interrupted. It is the first output: up to here the user has nothing that is half.
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -146,7 +150,7 @@ func (c *command) run(ctx context.Context, paths []string, stdin io.Reader) erro
 	return nil
 }
 
-// tableName returns the name of a file without its folder and extensions.
+// tableName returns the name of a file without its folder and extensions, all of them: that of data.csv.gz is data.
 func tableName(path string) string {
 	if path == file.Stdin {
 		return "stdin"
@@ -157,7 +161,7 @@ func tableName(path string) string {
 
 // report writes what of the input could not be described, and how. It returns an error if that is all of it.
 func (c *command) report(result *profile.Result) error {
-	const shown = 5
+	const shown = 5 // bad lines; the count of all follows
 	for i, bad := range result.Bad {
 		if i < shown {
 			c.note("%s", bad)
@@ -220,6 +224,7 @@ func (c *command) write(w io.Writer, rows []profile.Row) error {
 		return show.Markdown(w, c.frame(rows))
 	}
 	t := show.Terminal{Width: c.width(), Transpose: c.flags.transpose}
+	// https://no-color.org: an empty NO_COLOR counts as none. A dumb terminal has no escape sequences.
 	t.Bold = isTerminal(c.stdout) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	return t.Write(w, c.frame(rows))
 }
@@ -247,6 +252,7 @@ func terminalWidth(w io.Writer) int {
 	return usual
 }
 
+// isTerminal reports whether w is a terminal. Writers that are no files, as in tests, are none.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))

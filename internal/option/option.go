@@ -1,5 +1,9 @@
 // Package option makes errors about the options of a plugin. Each names the option, its value, the rule and a value that
-// is valid; for a near miss it suggests the name that was probably meant.
+// is valid; for a near miss it suggests the name that was probably meant:
+//
+//	invalid 'emit' setting "finl", known are ["both" "final" "update"], did you mean "final"?; for example emit = "both"
+//
+// Init of a plugin joins the errors of all options, and [All] and [Of] take them apart for those who show each beside its line.
 package option
 
 import (
@@ -8,7 +12,7 @@ import (
 	"slices"
 )
 
-// Error is the error of one option of a plugin.
+// Error is the error of one option of a plugin. Use errors.As to find it.
 type Error struct {
 	Option  string // its name, such as "bucket"
 	Example string // a valid setting in TOML, such as `bucket = "10m"`, or ""
@@ -27,10 +31,11 @@ func (e *Error) Error() string {
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Examples has a valid value in TOML for each option of a plugin, by name.
+// Examples has a valid value in TOML for each option of a plugin, by name. Errors of options that it lacks have no example.
 type Examples map[string]string
 
-// Errorf returns an [Error]. The format continues the text "invalid '<name>' setting" and begins with a space or a colon.
+// Errorf returns an [Error]. The format continues the text "invalid '<name>' setting" and begins with a space or a colon, as
+// fmt.Errorf reads it: %w keeps the cause.
 func (x Examples) Errorf(name, format string, args ...any) error {
 	e := &Error{Option: name, Err: fmt.Errorf(format, args...)}
 	if value, ok := x[name]; ok {
@@ -39,7 +44,7 @@ func (x Examples) Errorf(name, format string, args ...any) error {
 	return e
 }
 
-// OneOf returns an error unless the value is one of the known ones.
+// OneOf returns an [Error] that lists the known values unless value is one of them, letter by letter.
 func (x Examples) OneOf(name, value string, known ...string) error {
 	if slices.Contains(known, value) {
 		return nil
@@ -47,7 +52,8 @@ func (x Examples) OneOf(name, value string, known ...string) error {
 	return x.Errorf(name, " %q, known are %q%s", value, known, Suggest(value, known))
 }
 
-// All returns the errors that err joins, at any depth, or err itself.
+// All returns the errors that err joins by errors.Join, at any depth, in their order; err itself if it joins none; and nothing for
+// nil.
 func All(err error) []error {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		parts := joined.Unwrap()
@@ -63,7 +69,7 @@ func All(err error) []error {
 	return []error{err}
 }
 
-// Of returns the name of the option that an error is about, or "".
+// Of returns the name of the option that an error is about, or "" if it is about none. Of joined errors it is that of the first.
 func Of(err error) string {
 	var e *Error
 	if errors.As(err, &e) {

@@ -27,10 +27,12 @@ func Nearest(word string, known []string) string {
 	return nearest
 }
 
+// fold returns a word without the differences that do not count.
 func fold(s string) string { return strings.ReplaceAll(strings.ToLower(s), "-", "_") }
 
 // distance returns the optimal string alignment distance of two texts, in bytes: see Boytsov, "Indexing methods for
-// approximate dictionary searching", 2011, section 2.2.
+// approximate dictionary searching", 2011, section 2.2. Row i of the matrix has the distances of a[:i] to each b[:j]; three rows
+// are enough.
 func distance(a, b string) int {
 	var before []int // the row before the last one
 	last, row := make([]int, len(b)+1), make([]int, len(b)+1)
