@@ -18,7 +18,7 @@ const lockWait = 5 * time.Second
 // file beside it.
 const aofFolder = "appendonlydir"
 
-// folder is the working folder of a server.
+// folder is the working folder of a server. redis-server trusts its folder: it loads what is there at start.
 type folder struct {
 	path      string
 	temporary bool     // whether it is removed at the end

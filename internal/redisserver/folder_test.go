@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
@@ -159,4 +160,42 @@ func TestAPublishedPasswordIsFoundWhileItsServerRuns(t *testing.T) {
 	require.NoError(t, os.Symlink(moved, dir))
 	_, err = redisserver.Publish("127.0.0.1:1236", "new")
 	require.ErrorContains(t, err, "is not a folder of this user alone")
+}
+
+// A restart publishes the password while the program before still removes its file.
+func TestAPasswordPublishedDuringARemovalIsFound(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	const addr = "127.0.0.1:1234"
+	before, err := redisserver.Publish(addr, "before")
+	require.NoError(t, err)
+	openings := func() (n int) {
+		links, err := filepath.Glob("/proc/self/fd/*")
+		require.NoError(t, err)
+		for _, link := range links {
+			if target, err := os.Readlink(link); err == nil && target == before.Path {
+				n++
+			}
+		}
+		return n
+	}
+	if openings() != 1 {
+		t.Skip("this system does not list open files")
+	}
+	type result struct {
+		p   *redisserver.Publication
+		err error
+	}
+	published := make(chan result)
+	go func() {
+		p, err := redisserver.Publish(addr, "after")
+		published <- result{p, err}
+	}()
+	require.Eventually(t, func() bool { return openings() == 2 }, 5*time.Second, time.Millisecond, "the second one waits for the lock")
+	require.NoError(t, before.Close())
+	after := <-published
+	require.NoError(t, after.err)
+	password, err := redisserver.LocalPassword(addr)
+	require.NoError(t, err)
+	require.Equal(t, "after", password)
+	require.NoError(t, after.p.Close())
 }

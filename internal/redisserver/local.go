@@ -13,16 +13,21 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/secret"
 )
 
-// localWait is how long Publish waits for a program that is reading the file.
+// localWait is how long Publish waits for a program that is reading the file, or that ends.
 const localWait = 5 * time.Second
 
-// Publication is the password of a running server, in a file that only programs of the same user can read.
+// Publication is the password of a running server, in a file that only programs of the same user can read. So a Telegraf beside
+// analytics-api reaches the Redis of that without a password in its configuration.
+//
+// Three checks make a found password one of this user and of now: the folder belongs to the user alone, the file is no symbolic
+// link, and its lock is held, which ends with the process even if that is killed.
 type Publication struct {
-	Path string
+	Path string // of the file
 	file *os.File // locked while the server runs, so that the file of a killed process is recognized
 }
 
-// Publish stores the password of the server at an address, for [LocalPassword].
+// Publish stores the password of the server at an address, for [LocalPassword], until the Publication is closed. Only the port of the
+// address counts: the server of a port is the same for all addresses of this machine.
 func Publish(addr, password string) (*Publication, error) {
 	path, err := localPath(addr)
 	if err != nil {
@@ -34,7 +39,7 @@ func Publish(addr, password string) (*Publication, error) {
 	if err := checkOwner(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
-	f, err := lock.Acquire(path, localWait)
+	f, err := acquire(path)
 	if err != nil {
 		return nil, err
 	}
@@ -47,6 +52,26 @@ func Publish(addr, password string) (*Publication, error) {
 		return nil, err
 	}
 	return &Publication{Path: path, file: f}, nil
+}
+
+// acquire locks the file at a path, see [lock.Acquire]. A program that ends removes its file, as Close does, while another one may
+// wait for the lock of it. That one would write into a file without a name, and so begins again.
+func acquire(path string) (*os.File, error) {
+	for {
+		f, err := lock.Acquire(path, localWait)
+		if err != nil {
+			return nil, err
+		}
+		locked, err := f.Stat()
+		if err != nil {
+			_ = f.Close()
+			return nil, err
+		}
+		if named, err := os.Lstat(path); err == nil && os.SameFile(locked, named) {
+			return f, nil
+		}
+		_ = f.Close()
+	}
 }
 
 // Close removes the file. A nil Publication has none.

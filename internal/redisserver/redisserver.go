@@ -1,4 +1,13 @@
-// Package redisserver runs a redis-server as a child process.
+// Package redisserver runs a redis-server as a child process, for analytics-api and for tests.
+//
+// A server without a folder keeps nothing. One with a folder has an append-only file there, and keeps others away: by permissions,
+// and by a lock that the child inherits. The password never is an argument or in the environment, where other users of the machine
+// can see it. [Publish] offers it to programs of the same user.
+//
+//	Start:  find the port ─▶ lock the folder ─▶ read or make the password ─▶ Before ─▶ run ─▶ PING until it answers
+//	Stop:   SIGTERM (it saves its data) ─▶ SIGKILL after 10 s ─▶ unlock the folder
+//
+// The child ends with this process, also if that is killed, on Linux only.
 package redisserver
 
 import (
@@ -20,9 +29,9 @@ import (
 )
 
 const (
-	startTimeout = 20 * time.Second
-	stopTimeout  = 10 * time.Second
-	maxOutput    = 16 << 10
+	startTimeout = 20 * time.Second // it reads its data first
+	stopTimeout  = 10 * time.Second // it saves its data
+	maxOutput    = 16 << 10         // bytes of its output that are kept for an error
 
 	// passwordLength is the length of a new password, with 5 bits for each character.
 	passwordLength = 32
@@ -40,7 +49,7 @@ type Options struct {
 	// PasswordFile is a file with the password, instead of Password. If it is missing, Start creates it with a new
 	// password.
 	PasswordFile string
-	// Before, if it is not nil, is called before clients can connect.
+	// Before, if it is not nil, is called before clients can connect, with the address and the password that they will need.
 	Before func(addr, password string)
 	Args   []string // more arguments of redis-server
 }
@@ -50,7 +59,7 @@ type Server struct {
 	addr     string
 	password string
 	cmd      *exec.Cmd
-	folder   *folder
+	folder   *folder       // closed by the goroutine that waits for the process
 	done     chan struct{} // closed when the process has ended
 	stop     sync.Once
 	err      error // of the process; set before done is closed
@@ -148,7 +157,7 @@ func ReadPassword(path string) (string, error) {
 	return password, secret.Write(path, []byte(password+"\n"))
 }
 
-// quote returns a text as a quoted word of the configuration of redis-server.
+// quote returns a text as a quoted word of the configuration of redis-server: each byte is an escape, so that none has a meaning there.
 func quote(s string) string {
 	var b strings.Builder
 	b.WriteByte('"')
@@ -170,7 +179,8 @@ func (o Options) args(addr, dir string) []string {
 	return append(args, o.Args...)
 }
 
-// free returns the address, with a free port instead of port 0. It returns an error if the address is in use.
+// free returns the address, with a free port instead of port 0. It returns an error if the address is in use. Another program may still
+// take the port before redis-server does, which then ends: redis-server cannot inherit a listening socket.
 func free(addr string) (string, error) {
 	if addr == "" {
 		addr = "127.0.0.1:0"
@@ -240,6 +250,7 @@ type head struct {
 	buf bytes.Buffer // guarded by mu
 }
 
+// Write implements io.Writer. It never fails.
 func (t *head) Write(b []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -249,6 +260,7 @@ func (t *head) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// String returns what was kept.
 func (t *head) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
