@@ -1,5 +1,12 @@
 // Package conns limits the connections of an HTTP server: of all clients, and of each of them. If a limit is reached, it
 // closes a connection that waits for a request, and refuses a new connection only if there is none.
+//
+//	Accept ─▶ admit ──┬─▶ below the limits: waits ──▶ active ──▶ waits …   (ConnState)
+//	                  ├─▶ at a limit, another one waits: that is closed for it
+//	                  └─▶ at a limit, all are active: refused with an answer
+//
+// netutil.LimitListener would stop accepting at the limit: a client that opens connections and sends nothing would then lock out
+// all others. Here such connections are the first to go.
 package conns
 
 import (
@@ -18,9 +25,10 @@ type Limits struct {
 }
 
 const (
-	// freshTime is how long a new connection may stay without a request before it can be closed for another one.
+	// freshTime is how long a new connection may stay without a request before it can be closed for another one: its request may be
+	// on its way.
 	freshTime = time.Second
-	// compared is how many idle connections are compared to choose the one to close.
+	// compared is how many idle connections are compared to choose the one to close: mu is locked meanwhile.
 	compared = 100
 	// sendBuffer bounds what the kernel buffers of an answer that the client does not read. Linux doubles it.
 	sendBuffer = 256 << 10
@@ -37,12 +45,12 @@ type Listener struct {
 	refuse string        // the answer to a refused connection, or ""
 	linger chan struct{} // holds an element for each refused connection that is open
 
-	mu      sync.Mutex // guards the fields below
-	idle    *list.List // of the *conn that wait for a request, the longest first
-	clients map[netip.Addr]int
-	open    int
-	refused int
-	closed  int // idle connections that were closed for others
+	mu      sync.Mutex         // guards the fields below
+	idle    *list.List         // of the *conn that wait for a request, the longest first
+	clients map[netip.Addr]int // how many connections each has; clients without one are not in it
+	open    int                // the sum of clients
+	refused int                // since the start
+	closed  int                // idle connections that were closed for others, since the start
 }
 
 // Listen returns a listener that accepts connections of l. The refuse text is written to refused connections; it is an HTTP
@@ -53,7 +61,7 @@ func Listen(l net.Listener, limits Limits, refuse string) *Listener {
 	}
 }
 
-// conn is an open connection.
+// conn is an open connection. It is counted from admit to the first remove, by Close or for another connection.
 type conn struct {
 	net.Conn
 	listener *Listener
@@ -66,7 +74,10 @@ type conn struct {
 	ended bool          // whether it is counted no more
 }
 
-// Accept returns the next connection. It closes those that are refused.
+// Accept returns the next connection. It closes those that are refused, and never waits for their clients.
+//
+// A connection that is closed for the new one may just have begun a request, which is then lost: HTTP clients repeat a request
+// on a connection that was idle, as servers may close these at any time (RFC 9112, 9.3.1).
 func (l *Listener) Accept() (net.Conn, error) {
 	for {
 		inner, err := l.Listener.Accept()
@@ -79,7 +90,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 		c := &conn{Conn: inner, listener: l, client: clientOf(inner.RemoteAddr()), accepted: time.Now()}
 		victim, ok := l.admit(c)
 		if victim != nil {
-			_ = victim.Conn.Close()
+			_ = victim.Conn.Close() // not victim.Close, as admit has removed it
 		}
 		if ok {
 			return c, nil
@@ -151,7 +162,8 @@ func (l *Listener) remove(c *conn) {
 	}
 }
 
-// turnAway answers on a connection that is refused, and closes it.
+// turnAway answers on a connection that is refused, and closes it. It does so in a goroutine of its own, at most lingering of them
+// and each for refuseTime; beyond that, connections are closed without an answer.
 func (l *Listener) turnAway(c net.Conn) {
 	select {
 	case l.linger <- struct{}{}:
@@ -195,7 +207,7 @@ func (l *Listener) ConnState(c net.Conn, state http.ConnState) {
 	}
 }
 
-// Close closes the connection and counts it no more.
+// Close closes the connection and counts it no more. It may be called more than once.
 func (c *conn) Close() error {
 	c.listener.mu.Lock()
 	c.listener.remove(c)

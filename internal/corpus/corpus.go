@@ -1,5 +1,13 @@
 // Package corpus generates the line protocol in the folder testdata: several kinds of data with difficult values or
 // names. The random numbers have fixed seeds, so the files are always the same.
+//
+//	sensors.lp   steps, flags, constants     many equal values: exact summaries stay small, modes matter
+//	solar.lp     zeros and a daily curve     buckets of different spread, lines of one time in any order
+//	latency.lp   a heavy tail                quantiles far from the mean, histograms
+//	awkward.lp   escapes, clashing names     what line protocol and the names of fields can carry
+//
+// A test compares the files with what Files returns, so that neither changes alone; the expected results of several packages depend on
+// each byte.
 package corpus
 
 import (

@@ -5,6 +5,13 @@
 //
 // If a point is written twice with different values, InfluxDB 3 does not promise which version it keeps. So by
 // default the endpoint keeps one of them at random, and tests fail for writers that depend on the newest version.
+//
+//	body ─▶ split ─▶ parse ─▶ columns.check ─▶ batch ─▶ commit ─▶ tables ─▶ Rows
+//	        lines    points   types, limits    good and bad lines           of the test
+//
+// The rules that writers meet are those of the database: a column keeps the type of its first value, a point is its table, tags and
+// time, a body with bad lines is written without these unless the client wants all or nothing, and there are limits of columns and of
+// bodies. There are no queries, no retention and no files.
 package influxtest
 
 import (
@@ -66,7 +73,7 @@ type Server struct {
 	random   *rand.Rand          // the choices of Random; nil under Newest
 }
 
-// tableKey identifies a table.
+// tableKey identifies a table of one database.
 type tableKey struct{ database, name string }
 
 // fault is an answer to requests that are not processed.
@@ -197,7 +204,7 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request) {
 	s.take(w, q.Get("db"), body, unit, q.Get("accept_partial") != "false")
 }
 
-// failing answers the request with the fault, if one is set, and reports whether it did.
+// failing counts the request, answers it with the fault, if one is set, and reports whether it did.
 func (s *Server) failing(w http.ResponseWriter) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -209,14 +216,15 @@ func (s *Server) failing(w http.ResponseWriter) bool {
 		s.fault.left--
 	}
 	if s.fault.status == 0 {
-		panic(http.ErrAbortHandler)
+		panic(http.ErrAbortHandler) // net/http closes the connection, without a line in its log
 	}
 	w.Header().Set("Retry-After", "1")
 	answer(w, s.fault.status, map[string]any{"error": http.StatusText(s.fault.status)})
 	return true
 }
 
-// authorize returns 0 for a request with the right token, or else the HTTP status of the answer.
+// authorize returns 0 for a request with the right token, or else the HTTP status of the answer: 401 without a token, 403 with a wrong
+// one.
 func (s *Server) authorize(r *http.Request) (status int) {
 	if s.options.Token == "" {
 		return 0
@@ -252,7 +260,8 @@ func (s *Server) body(r *http.Request) (body string, status int) {
 	return string(b), 0
 }
 
-// take writes the valid lines of a body. If a line is invalid and partial writes are not accepted, it writes none.
+// take writes the valid lines of a body and answers. If a line is invalid and partial writes are not accepted, it writes none, and
+// names the first such line only. The lock is held for the whole body, so that it is written as one.
 func (s *Server) take(w http.ResponseWriter, database, body string, unit int64, partial bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

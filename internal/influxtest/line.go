@@ -64,12 +64,13 @@ func endOfLine(body string) int {
 type point struct {
 	table  string
 	tags   map[string]string
-	fields map[string]any
-	types  columns
-	time   int64
+	fields map[string]any // float64, int64, uint64, bool or string
+	types  columns        // of its tags and fields
+	time   int64          // nanoseconds since 1970
 }
 
-// parse parses a line. It rejects the lines that the database rejects.
+// parse parses a line. It rejects the lines that the database rejects. A line without a time has that of now. unit is that of the time,
+// see readTime.
 func parse(line string, unit int64, now time.Time) (point, error) {
 	p := point{tags: make(map[string]string), fields: make(map[string]any), types: make(columns)}
 	d := lineprotocol.NewDecoderWithBytes([]byte(line))
@@ -143,7 +144,7 @@ func (p *point) readFields(d *lineprotocol.Decoder) error {
 	}
 }
 
-// fieldType returns the type of a field's column.
+// fieldType returns the type of a field's column, as the database names it.
 func fieldType(v lineprotocol.Value) string {
 	names := map[lineprotocol.ValueKind]string{
 		lineprotocol.Int: "integer", lineprotocol.Uint: "uinteger", lineprotocol.Float: "float", lineprotocol.Bool: "boolean", lineprotocol.String: "string",

@@ -30,6 +30,7 @@ type rowKey struct {
 	tags string
 }
 
+// compare orders rows by time and then by tags.
 func (k rowKey) compare(o rowKey) int {
 	return cmp.Or(cmp.Compare(k.time, o.time), cmp.Compare(k.tags, o.tags))
 }
@@ -64,7 +65,8 @@ func (r *Row) differs(fields map[string]any) bool {
 	return false
 }
 
-// check returns the reason why a table with these columns refuses the point, or nil.
+// check returns the reason why a table with these columns refuses the point, or nil. Of several reasons it is that of the first
+// column by name, so that it is the same each time.
 func (c columns) check(p point) error {
 	added := 0
 	for _, name := range slices.Sorted(maps.Keys(p.types)) {
@@ -82,6 +84,7 @@ func (c columns) check(p point) error {
 	return nil
 }
 
+// mismatch returns the error of a value whose column has another type, in the words of the database.
 func mismatch(column, have, got string) error {
 	return fmt.Errorf("invalid column type for column '%s', expected %s, got %s", column, have, got)
 }

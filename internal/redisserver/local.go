@@ -22,7 +22,7 @@ const localWait = 5 * time.Second
 // Three checks make a found password one of this user and of now: the folder belongs to the user alone, the file is no symbolic
 // link, and its lock is held, which ends with the process even if that is killed.
 type Publication struct {
-	Path string // of the file
+	Path string   // of the file
 	file *os.File // locked while the server runs, so that the file of a killed process is recognized
 }
 

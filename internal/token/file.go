@@ -23,7 +23,7 @@ const (
 	lockTime = 30 * time.Second
 )
 
-// file is the JSON of a file of tokens.
+// file is the JSON of a file of tokens. It is indented, as administrators read it, and may be edited by hand: a Store reads it again.
 type file struct {
 	Version int     `json:"version"`
 	Tokens  []Token `json:"tokens"`
@@ -43,7 +43,8 @@ func List(path string) ([]Token, error) {
 	return tokens, nil
 }
 
-// decode reads a file of tokens.
+// decode reads a file of tokens. It refuses mistakes of those who edit it: a mode that lets everybody change it, unknown members, a
+// second value after the first. The mode is that of the open file, which nobody can exchange in between.
 func decode(f *os.File) ([]Token, error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -97,7 +98,7 @@ func Add(path string, t Token) error {
 // ErrUnknown is the error of Delete if the file has no such token.
 var ErrUnknown = errors.New("no token has this id")
 
-// Delete removes a token from a file.
+// Delete removes a token from a file. The error for an id that the file does not have wraps [ErrUnknown].
 func Delete(path, id string) error {
 	return change(path, func(tokens []Token) ([]Token, error) {
 		left := slices.DeleteFunc(slices.Clone(tokens), func(t Token) bool { return t.ID == id })
@@ -108,7 +109,8 @@ func Delete(path, id string) error {
 	})
 }
 
-// change replaces the tokens of a file by the result of edit.
+// change replaces the tokens of a file by the result of edit. The lock is on a file beside it, as the file itself is replaced as a
+// whole: readers see the old tokens or the new ones, and need no lock.
 func change(path string, edit func([]Token) ([]Token, error)) error {
 	held, err := lock.Acquire(path+".lock", lockTime)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 // Action is something that a token allows in some databases.
 type Action string
 
-// Actions.
+// Actions. Each of them is for the databases of its permission.
 const (
 	Read    Action = "read"    // lists of databases and tables, and records
 	Stream  Action = "stream"  // events of changed buckets
@@ -29,12 +29,15 @@ const example = `, want one such as "db:mydb:read", "db:site1,plant_*:read,metri
 
 // Permission allows actions in databases, or the metrics of the service. Its text is
 // "db:NAME[,NAME…]:ACTION[,ACTION…]" or "system:metrics:read", as in InfluxDB 3. A name that ends with * is a prefix, so
-// that * alone matches every database. In a name, %2C is a comma, %2A a star and %25 a percent sign.
+// that * alone matches every database. In a name, %2C is a comma, %2A a star and %25 a percent sign. A colon may be in a name: the
+// last one in the text begins the actions.
+//
+// The zero Permission allows nothing. A Permission does not change.
 type Permission struct {
-	text      string
+	text      string // that was parsed
 	databases []pattern
-	actions   []Action
-	system    bool // for the metrics of the service; without databases and actions then
+	actions   []Action // in each of them
+	system    bool     // for the metrics of the service; without databases and actions then
 }
 
 // pattern matches databases: one name, or all with a prefix.
@@ -43,6 +46,7 @@ type pattern struct {
 	prefix bool
 }
 
+// matches reports whether a database is the one of the pattern, or one of those.
 func (p pattern) matches(database string) bool {
 	if p.prefix {
 		return strings.HasPrefix(database, p.name)
@@ -50,7 +54,7 @@ func (p pattern) matches(database string) bool {
 	return database == p.name
 }
 
-// ParsePermission parses the text of a permission.
+// ParsePermission parses the text of a permission. The error has an example. Databases need not exist.
 func ParsePermission(text string) (Permission, error) {
 	p := Permission{text: text, system: text == systemMetrics}
 	if p.system {
@@ -77,6 +81,7 @@ func ParsePermission(text string) (Permission, error) {
 	return p, nil
 }
 
+// parsePattern parses the name of a database, or a prefix, as it is written in a permission.
 func parsePattern(raw string) (pattern, error) {
 	text, prefix := strings.CutSuffix(raw, "*")
 	name, err := url.PathUnescape(text)
@@ -99,8 +104,8 @@ func (p Permission) String() string { return p.text }
 // Grant is the permissions of one token. The zero Grant allows nothing. A Grant does not change and is safe for concurrent use.
 type Grant struct {
 	id          string
-	permissions []Permission
-	all         bool
+	permissions []Permission // any of them is enough
+	all         bool         // whether everything is allowed
 }
 
 // All returns a Grant that allows everything, for a service without tokens.

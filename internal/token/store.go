@@ -17,12 +17,15 @@ import (
 const pause = time.Second
 
 // Store finds the grants of tokens. It reads its file again after a change. It is safe for concurrent use.
+//
+// A request looks at the file if the last look was a second ago, so that a deleted token is valid for about a second longer. There is no goroutine that watches the file: nobody would have to stop it, and file systems differ in what they
+// report.
 type Store struct {
 	path    string
 	now     func() time.Time
 	changed func(tokens int, err error)
 
-	tokens atomic.Pointer[map[string]*Token] // by id
+	tokens atomic.Pointer[map[string]*Token] // by id; the map is replaced, never changed
 
 	mu      sync.Mutex  // guards the fields below
 	checked time.Time   // when the file was last looked at
@@ -30,8 +33,10 @@ type Store struct {
 }
 
 // Open reads a file of tokens and returns its store. It calls changed after it has read the file again, with the number
-// of tokens, or with an error if the file is not valid. The tokens stay as they were then. If the file is missing, no
-// token is valid. now is the clock.
+// of tokens, or with an error if the file is not valid. The tokens stay as they were then: a mistake in the file must not lock all
+// clients out. If the file is missing later on, no token is valid; at first that is an error. now is the clock.
+//
+// changed is called by [Store.Check], within a request, one call at a time.
 func Open(path string, now func() time.Time, changed func(tokens int, err error)) (*Store, error) {
 	s := &Store{path: path, now: now, changed: changed, checked: now()}
 	info, err := os.Stat(path)
@@ -50,6 +55,7 @@ func Open(path string, now func() time.Time, changed func(tokens int, err error)
 // Len returns the number of tokens.
 func (s *Store) Len() int { return len(*s.tokens.Load()) }
 
+// set makes these the tokens of the store.
 func (s *Store) set(tokens []Token) {
 	byID := make(map[string]*Token, len(tokens))
 	for i := range tokens {
@@ -67,7 +73,8 @@ var nobody = func() *Token {
 }()
 
 // Check returns the grant of a token, and false if the token is unknown or has expired. It needs the same time for an
-// unknown id and for a wrong secret.
+// unknown id and for a wrong secret, so that the time does not show which ids there are. It never shows how much of a secret is
+// right, as hashes are compared.
 func (s *Store) Check(text string) (Grant, bool) {
 	s.refresh()
 	if len(text) > textLength { // hashing a long text would need more time
@@ -103,7 +110,7 @@ func (s *Store) refresh() {
 	if same(info, s.seen) {
 		return
 	}
-	s.seen = info
+	s.seen = info // of before reading: a change since then is found the next time
 	tokens, err := List(s.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -116,7 +123,8 @@ func (s *Store) refresh() {
 	s.changed(len(tokens), nil)
 }
 
-// same reports whether both describe the same content of a file, or are nil.
+// same reports whether both describe the same content of a file, or are nil. secret.Write replaces the file, so that even a change
+// within the resolution of its time makes it another one.
 func same(a, b fs.FileInfo) bool {
 	if a == nil || b == nil {
 		return a == nil && b == nil

@@ -2,6 +2,13 @@
 //
 // A token is "aapi_", an id of 8 characters, "_" and a secret of 32 characters with 160 random bits. Only its SHA-256 is
 // stored. The secret is random, so a fast hash is as good as a slow one: bcrypt would need 57 ms for each request.
+//
+//	token create ─▶ New ─▶ Add ─▶ the file (hashes, permissions) ─▶ Store ─▶ Check ─▶ Grant ─▶ Allows?
+//	                 └▶ the text, once, for the user                          ▲
+//	                                          Authorization of a request ─────┘
+//
+// The id is no secret: it finds the hash, and names the token in lists and logs. The prefix lets scanners of repositories find
+// a token that was committed by mistake.
 package token
 
 import (
@@ -23,7 +30,8 @@ const (
 	textLength = len(prefix) + idLength + 1 + secretLength
 )
 
-// Token describes a token without its secret. In the file of a [Store] it is an object of JSON.
+// Token describes a token without its secret. In the file of a [Store] it is an object of JSON. A Store shares it between goroutines,
+// so that it does not change once it was read.
 type Token struct {
 	ID          string       `json:"id"`
 	Name        string       `json:"name,omitempty"` // for people
@@ -33,7 +41,8 @@ type Token struct {
 	Expires     time.Time    `json:"expires,omitzero"` // the first moment at which the token is invalid; zero for never
 }
 
-// New returns a new token and its description. Only the returned text contains the secret.
+// New returns a new token and its description, with times in whole seconds, as people read them in the file. Only the returned text
+// contains the secret. expires is zero for a token that does not expire.
 func New(name string, permissions []Permission, created, expires time.Time) (text string, t Token) {
 	t = Token{
 		ID: secret.New(idLength), Name: name, Permissions: permissions,
@@ -44,7 +53,7 @@ func New(name string, permissions []Permission, created, expires time.Time) (tex
 	return text, t
 }
 
-// idOf returns the id in a text, or "" if the text does not have the form of a token.
+// idOf returns the id in a text, or "" if the text does not have the form of a token. Whether it is one, only its hash can show.
 func idOf(text string) string {
 	if len(text) != textLength || !strings.HasPrefix(text, prefix) {
 		return ""
@@ -55,7 +64,7 @@ func idOf(text string) string {
 // expired reports whether the token is no longer valid.
 func (t *Token) expired(now time.Time) bool { return !t.Expires.IsZero() && !now.Before(t.Expires) }
 
-// check returns an error for a token that New does not make.
+// check returns an error for a token without what Check needs: an id and a hash. Permissions and times are checked as JSON is read.
 func (t *Token) check() error {
 	switch {
 	case len(t.ID) != idLength:

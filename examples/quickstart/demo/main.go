@@ -2,6 +2,12 @@
 // as if it happened now and prints the newest records of the API. If DEMO_SECONDS is set, the exit status is 0 only if
 // the API served fresh records.
 //
+//	testdata/latency.lp ─▶ play ─▶ replay.lp ─▶ telegraf-describe ─▶ Redis ─▶ analytics-api ─▶ view ─▶ the terminal
+//	                       demo                 bin/                 a child of bin/           demo
+//
+// It shows the programs as a user starts them, with their configurations from examples/quickstart. Only ports, the password and the
+// replayed file are given by arguments and the environment.
+//
 // Run it in the top folder of the project, with the two programs in bin. With the flag -check it only checks its settings
 // and ports.
 package main
@@ -28,8 +34,8 @@ const (
 	recording      = "testdata/latency.lp"
 	database       = "demo"
 
-	startTimeout = 30 * time.Second
-	stopTimeout  = 15 * time.Second
+	startTimeout = 30 * time.Second // until the API is ready
+	stopTimeout  = 15 * time.Second // of one child; more than analytics-api gives its Redis
 	showEvery    = 2 * time.Second
 )
 
@@ -74,7 +80,7 @@ type demo struct {
 	folder  string // has the logs and the played recording
 	out     io.Writer
 	started time.Time   // records of buckets that ended before are of an earlier run
-	ended   chan string // receives the name of each child that ends
+	ended   chan string // receives the name of each child that ends; it has room for both
 }
 
 // api returns the address of the API. The children listen on the loopback interface only.
@@ -136,7 +142,8 @@ type child struct {
 	done chan struct{} // closed when the program has ended
 }
 
-// start starts a program of the folder bin and writes its output to a log.
+// start starts a program of the folder bin and writes its output to a log. env is added to the environment: it may have a password,
+// which arguments would show to other users of the machine.
 func (d *demo) start(name string, env []string, args ...string) (*child, error) {
 	log, err := os.Create(filepath.Join(d.folder, name+".log"))
 	if err != nil {
@@ -158,7 +165,8 @@ func (d *demo) start(name string, env []string, args ...string) (*child, error) 
 	return c, nil
 }
 
-// stop interrupts the program and waits until it ends. It kills the program after stopTimeout.
+// stop interrupts the program and waits until it ends. It kills the program after stopTimeout. Of a program that has ended, it returns
+// at once.
 func (c *child) stop() {
 	_ = c.cmd.Process.Signal(os.Interrupt)
 	select {
@@ -176,7 +184,7 @@ var errStopped = errors.New("stopped before the API was ready")
 // with errStopped if ctx ends.
 func (d *demo) waitReady(ctx context.Context) error {
 	deadline := time.After(startTimeout)
-	for {
+	for { // there is nothing to wait for but an answer
 		if _, err := get(ctx, d.api()+"/ready"); err == nil {
 			return nil
 		}

@@ -20,7 +20,8 @@ type line struct {
 }
 
 // play appends the lines of a recording to a file, each at its time, as if the recording began now. After the last line
-// it begins again. It returns when the file exists, and appends lines until ctx ends.
+// it begins again. It returns when the file exists, and appends lines until ctx ends, in a goroutine that nobody waits for: the
+// folder of the file may be removed meanwhile.
 func play(ctx context.Context, from, to string) error {
 	lines, err := read(from)
 	if err != nil {
@@ -47,7 +48,7 @@ func play(ctx context.Context, from, to string) error {
 	return nil
 }
 
-// read reads a recording that is sorted by time.
+// read reads a recording that is sorted by time. Each line has a time in nanoseconds and at most 64 KiB.
 func read(path string) ([]line, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -69,8 +70,11 @@ func read(path string) ([]line, error) {
 		}
 		lines = append(lines, line{text[:space], time.Duration(at-first) / speed})
 	}
+	if err := scanner.Err(); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
 	if len(lines) == 0 {
 		return nil, fmt.Errorf("%s has no lines", path)
 	}
-	return lines, scanner.Err()
+	return lines, nil
 }

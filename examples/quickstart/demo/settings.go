@@ -9,7 +9,7 @@ import (
 	"strconv"
 )
 
-// settings are the settings of a run.
+// settings are the settings of a run. All come from environment variables, so that make demo needs no flags.
 type settings struct {
 	seconds            int // 0 for no end
 	apiPort, redisPort int
@@ -77,7 +77,7 @@ func choosePort(out io.Writer, variable, program string, usual, other int, port 
 	return nil
 }
 
-// checkPort returns an error if the demo cannot listen on the port.
+// checkPort returns an error if the demo cannot listen on the port. It names the variable, and a port that may be free.
 func checkPort(port int, variable string) error {
 	err := canListen(port)
 	if err == nil {
@@ -100,7 +100,7 @@ func canListen(port int) error {
 	return l.Close()
 }
 
-// freePort returns a port that no program listens on.
+// freePort returns a port that no program listens on, chosen by the kernel.
 func freePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -110,7 +110,7 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// another returns a port to suggest instead of one.
+// another returns a port to suggest instead of one, from 1 to 65535.
 func another(port int) int {
 	if port > 55535 {
 		return port - 10000

@@ -13,18 +13,19 @@ import (
 	"time"
 )
 
-// shown are the tables and fields that the demo shows.
+// shown are the tables and fields that the demo shows, in this order.
 var shown = []struct{ table, field, kind string }{
 	{"cpu", "usage_user", live}, {"mem", "used_percent", live}, {"system", "load1", live},
 	{"latency", "seconds", recorded}, {"latency", "bytes", recorded},
 }
 
+// The kinds of metrics: of this machine, and of the recording.
 const (
 	live     = "live"
 	recorded = "recorded"
 )
 
-// row is a record of the API.
+// row is a record of the API: the members that the demo shows.
 type row struct {
 	Table   string  `json:"table_name"`
 	Field   string  `json:"field_name"`
@@ -40,7 +41,7 @@ type row struct {
 	P95     float64 `json:"p95"`
 }
 
-// view shows the newest records and counts the fresh ones.
+// view shows the newest records and counts the fresh ones. A record that is shown again counts again.
 type view struct {
 	*demo
 	terminal bool
@@ -111,7 +112,7 @@ func (v *view) drawing(table string) string {
 
 // note counts a record that is fresh: its bucket ends after the start of this run.
 func (v *view) note(kind string, r row) {
-	const bucket = 10 * time.Second
+	const bucket = 10 * time.Second // as telegraf.conf of the quickstart has it
 	if v.fresh == nil {
 		v.fresh = make(map[string]int)
 	}
