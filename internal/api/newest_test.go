@@ -1,6 +1,11 @@
 package api_test
 
 import (
+	"cmp"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,7 +56,7 @@ func TestExportMergesAgents(t *testing.T) {
 	require.Equal(t, map[string]float64{"both": 117. / 5, "one": 7}, gauges(t, w, "analytics_cpu_mean", "host"))
 	require.InDelta(t, 11+.8*89, gauges(t, w, "analytics_cpu_p95", "host")["both"], 1e-9, "the percentile of the merged values")
 	require.NotContains(t, w.Body.String(), "agent=")
-	require.NotContains(t, w.Body.String(), "max_error", "all values are known")
+	require.Equal(t, map[string]float64{"both": 0}, gauges(t, w, "analytics_cpu_max_error", "host"), "as in merged records of the API")
 	require.Empty(t, s.dropped(t))
 
 	many := make([]float64, 3000)
@@ -172,4 +177,48 @@ func TestExportMergesSeriesWhoseTagsAreRenamed(t *testing.T) {
 	}
 	require.Equal(t, map[string]float64{"h": 2}, s.values(t))
 	require.Contains(t, s.get(t, "/metrics/analytics").Body.String(), `agent_tag="cpu0"`)
+}
+
+// The gauges are the statistics of the records that the API answers with, however the values are divided among agents.
+func TestExportHasTheRecordsOfTheAPI(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(3, 4))
+	for _, agents := range []int{1, 2, 10} {
+		for _, replicas := range []int{1, 2} {
+			s := inProcess(t, exportCPU)
+			var records []record.Record
+			for _, host := range []string{"a", "b", "c"} {
+				for agent := range agents {
+					values := make([]float64, 1+random.IntN(80))
+					for i := range values {
+						values[i] = math.Round(random.NormFloat64() * 20)
+					}
+					for replica := range replicas {
+						r := marked(summed(rec(12, "f", host, 0), fmt.Sprint(agent), strings.Repeat("r", replica), values[min(replica, len(values)-1):]...), true)
+						records = append(records, r)
+					}
+				}
+			}
+			random.Shuffle(len(records), func(i, j int) { records[i], records[j] = records[j], records[i] })
+			s.put(t, append(records, records[:len(records)/2]...)...)
+			s.clock.Store(0)
+			got := parse(t, s.accept(t, acceptProto))
+			want := make(map[string]float64)
+			for _, r := range rows(t, s, "/analytics/cpu?database=db&final=true") {
+				for name, value := range r {
+					v, ok := value.(float64)
+					name = cmp.Or(map[string]string{"count": "values", "mode_count": "mode_values"}[name], name)
+					if ok && name != "time" && name != "revision" {
+						want[fmt.Sprintf(`{__name__="analytics_cpu_%s", cpu="cpu0", database="db", field_name="f", host=%q}`, name, r["host"])] = v
+					}
+				}
+			}
+			require.GreaterOrEqual(t, len(want), 3*7)
+			for series, v := range want {
+				require.InDelta(t, v, got.samples[series], 1e-9*math.Abs(v), series)
+			}
+			require.Len(t, got.samples, len(want)+3+7+1)
+			require.Len(t, got.histograms, 3)
+		}
+	}
 }

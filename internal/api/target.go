@@ -198,20 +198,14 @@ func stillOpen(parts []record.SummaryPart) bool {
 	})
 }
 
-// statsOf returns the statistics of a summary by their names in records, and its largest error unless it is exact. Names that are
-// not those of statistics are left out.
+// statsOf returns the statistics of a summary by their names in records, and its largest error, as merged records of the API
+// have them. Names that are not those of statistics are left out.
 func statsOf(s *stats.Summary, wanted []string) (result []record.Stat) {
-	var names []string
+	names := []string{maxErrorName}
 	for _, name := range wanted {
-		if known, ok := record.ParseStatName(name); ok {
+		if known, ok := record.ParseStatName(name); ok && name != maxErrorName {
 			names = append(names, known.String())
 		}
-	}
-	if !s.Exact() && !slices.Contains(names, maxErrorName) {
-		names = append(names, maxErrorName)
-	}
-	if len(names) == 0 {
-		return nil
 	}
 	selection, err := stats.NewSelection(names, stats.Linear)
 	if err != nil {
