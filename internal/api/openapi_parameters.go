@@ -49,7 +49,8 @@ func (s *server) recordParameters() []parameter {
 				"Without `limit` and `cursor`, the answer is complete or an error."},
 		{name: "cursor", examples: []string{""},
 			about: "The place after which a page begins, from the header `Link` of the page before; empty for the first page. " +
-				"It belongs to the other parameters, except `limit`, `format` and `pretty`. Without `limit`, a page has as many records as an answer may have."},
+				"It belongs to the other parameters, except `limit`, `format` and `pretty`. " +
+				"Without `limit`, a page has as many records as an answer may have."},
 		{name: "agents", preset: "merged", choices: []string{"merged", "each"}, examples: []string{"each"},
 			about: "How several agents that describe one series, field and bucket are shown: with `merged` as one record of all their values, " +
 				"which needs their summaries; with `each` as a record of each agent and replica."},
@@ -89,7 +90,8 @@ func formatParameters() []parameter {
 		{name: "format", choices: []string{"json", "jsonl", "csv", "lp"}, examples: []string{"csv", "jsonl", "lp"},
 			about: "The format. Without it the header `Accept` selects: `application/json`, `application/jsonl`, `text/csv` or `text/plain` (line protocol)."},
 		{name: "pretty", choices: []string{"true"}, examples: []string{"true"}, about: "JSON that people can read."},
-		{name: "order", preset: "asc", choices: []string{"asc", "desc"}, examples: []string{"desc"}, about: "With `desc`, the newest bucket is first, and the records of a bucket are in the opposite order too."},
+		{name: "order", preset: "asc", choices: []string{"asc", "desc"}, examples: []string{"desc"},
+			about: "With `desc`, the newest bucket is first, and the records of a bucket are in the opposite order too."},
 	}
 }
 

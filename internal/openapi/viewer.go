@@ -7,9 +7,9 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/static"
 )
 
-// The files of the viewer. Those of Swagger UI are compressed.
+// The files of the viewer, with the licences of Swagger UI, whose other files are compressed.
 //
-//go:embed viewer/*.gz viewer/*.html viewer/*.css viewer/*.js
+//go:embed viewer/*.gz viewer/*.html viewer/*.css viewer/*.js viewer/*.txt viewer/LICENSE viewer/NOTICE
 var embedded embed.FS
 
 // policy is the Content-Security-Policy of the viewer. Its icons are in its style sheet.

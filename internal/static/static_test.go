@@ -40,14 +40,15 @@ func TestFilesAreServedInTheFormThatTheClientAccepts(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("let a = 'ü';\n", 100)
 	files, err := static.New(fstest.MapFS{
-		"a/short.svg": {Data: []byte("<svg/>")}, "a/long.js": {Data: []byte(long)}, "b/packed.css.gz": {Data: packed(t, long)},
+		"a/short.svg": {Data: []byte("<svg/>")}, "a/long.js": {Data: []byte(long)}, "b/packed.css.gz": {Data: packed(t, long)}, "LICENSE": {Data: []byte("as is")},
 	})
 	require.NoError(t, err)
 	for name, want := range map[string]struct {
 		content, media string
 		packed         bool
 	}{
-		"short.svg": {"<svg/>", "image/svg+xml", false}, "long.js": {long, "text/javascript; charset=utf-8", true}, "packed.css": {long, "text/css; charset=utf-8", true},
+		"short.svg": {"<svg/>", "image/svg+xml", false}, "LICENSE": {"as is", "text/plain; charset=utf-8", false},
+		"long.js": {long, "text/javascript; charset=utf-8", true}, "packed.css": {long, "text/css; charset=utf-8", true},
 	} {
 		for accept, gzipped := range map[string]bool{"": false, "br, gzip": true, "gzip;q=0.5": true, "gzip;q=0": false, "br": false, "x-gzip": false} {
 			w, found := get(files, http.MethodGet, name, "Accept-Encoding", accept)
