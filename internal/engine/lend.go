@@ -4,8 +4,8 @@ import "slices"
 
 // When the filters of two blocks change, the values of a series can come to another engine from then on. Its bucket of
 // that series may be open in the engine that had the series before. So an engine that begins a bucket borrows it: it gets a
-// copy with all values. The lender drops its bucket instead of making it final, unless it gets values for it again: then
-// both engines have the series.
+// copy with all values. The lender drops its bucket instead of making it final, unless it gets values for it in the same run:
+// then both engines have the series.
 
 // lending is whether another engine has a copy of an open bucket.
 type lending uint8

@@ -233,13 +233,18 @@ func (r *Replay) drop(handle uint64) {
 	}
 }
 
-// End ends the replay. The next Push emits again the rows of the buckets that got a value at or after since.
+// End ends the replay. It drops the buckets that are lent. The next Push emits again the rows of the buckets that got a value at or after since.
 func (r *Replay) End(since time.Time) {
 	e := r.e
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for handle, o := range e.handles {
-		o.bucket.changed = !o.bucket.touched.Before(since) && o.bucket.lent == notLent
+		if o.bucket.lent != notLent { // values that come from now on are for the copy, which the other store has
+			r.drop(handle)
+			e.o.Store.Drop(handle)
+			continue
+		}
+		o.bucket.changed = !o.bucket.touched.Before(since)
 		for _, position := range o.demoted { // under a larger exact limit, whose log has no demotion
 			e.o.Store.Demoted(handle, o.series.schema.names[position])
 		}

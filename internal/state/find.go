@@ -108,10 +108,13 @@ func (s *Store) find(series string, start int64) (b storedFinal, ok bool, err er
 	slots := s.finals.starts[start]
 	closed := s.closed
 	s.mu.Unlock()
-	if closed {
+	isNew := pending == nil && len(slots) == 0 && start >= s.finals.expiredEnd.Load()
+	switch {
+	case isNew: // as most buckets; no lookup in the database is needed
+		return b, false, nil
+	case closed:
 		return b, false, ErrClosed
-	}
-	if pending == nil && len(slots) == 0 {
+	case pending == nil && len(slots) == 0:
 		return b, false, s.absent(series, start)
 	}
 	key := finalKey(series, start)

@@ -202,8 +202,8 @@ func (r *relative) close() error {
 // retention or should be.
 func (r *relative) find(series string, start, end int64, fields []string, o Options) (b storedFinal, ok bool, err error) {
 	if r.store != nil {
-		if b, ok, err = r.store.find(series, start); errors.Is(err, ErrClosed) {
-			return b, false, nil
+		if b, ok, err = r.store.find(series, start); errors.Is(err, ErrClosed) { // until the next Relate
+			return b, false, fmt.Errorf("state %q: %w: it is being set aside", r.folder, ErrUnreadable)
 		}
 	} else {
 		b, ok, err = r.read(series, start, o)
@@ -240,7 +240,7 @@ func (r *relative) read(series string, start int64, o Options) (b storedFinal, o
 	case errors.Is(err, bolterrors.ErrTimeout): // another process has opened it meanwhile
 		r.finals.starts = nil
 		r.finals.expiredEnd.Store(math.MinInt64) // so the next lookup does not wait
-		return b, false, nil
+		return b, false, fmt.Errorf("state %q: %w: it is in use", r.folder, ErrUnreadable)
 	case err != nil:
 		return b, false, fmt.Errorf("state %q: %w", r.finals.path, err)
 	case expired:
@@ -259,7 +259,7 @@ func (r *relative) read(series string, start int64, o Options) (b storedFinal, o
 
 // Latest returns the newest version of the final bucket of a series with that start and end, in this store and its relatives.
 // If several have it, each field is of the newest revision that has the field. A bucket of another block must have one of the
-// fields. The results are those of Find.
+// fields. The results are those of Find. The error also wraps ErrUnreadable while a relative is opened or retired.
 func (s *Store) Latest(series string, start, end int64, fields []string) (Bucket, bool, error) {
 	own, ok, err := s.find(series, start)
 	s.relating.Lock()

@@ -83,7 +83,7 @@ func TestTheLatestVersionOfABucketHasEachFieldOfItsNewestRevision(t *testing.T) 
 	finalOf(t, other, c, hour, 0, map[string]int{"a": 5, "b": 6})
 	finalOf(t, other, c, 2*hour, 2, map[string]int{"b": 1})
 	require.NoError(t, s.Relate(nil, []*state.Store{other}))
-	for range 2 { // open, then retired
+	for i := range 2 { // open, then retired
 		require.Equal(t, "r4 a5 b2 c3", latest(t, s, 0))
 		require.Equal(t, "r1 a1 b6", latest(t, s, hour))
 		require.Equal(t, "r2 b1", latest(t, s, 2*hour))
@@ -93,6 +93,11 @@ func TestTheLatestVersionOfABucketHasEachFieldOfItsNewestRevision(t *testing.T) 
 		require.True(t, ok)
 		require.Equal(t, []string{"a", "b"}, b.Fields, "the bucket of the other store has another end")
 		require.NoError(t, other.Retire())
+		_, _, err = s.Latest("m", 5*hour, 6*hour, nil)
+		require.NoError(t, err, "a new bucket does not depend on it")
+		if _, _, err = s.Latest("m", 0, hour, nil); i == 0 {
+			require.ErrorIs(t, err, state.ErrUnreadable)
+		}
 		require.NoError(t, s.Relate(nil, nil))
 	}
 	require.NoError(t, os.RemoveAll(other.Folder()))
@@ -190,7 +195,9 @@ func TestTheFinalBucketsOfAnotherProgramCountIfTheyAreOlderThanTheStore(t *testi
 	require.Equal(t, "r3 a5", latest(t, s, 0))
 	require.Equal(t, "none", latest(t, s, hour))
 	other = relative(t, foreign, "buckets", "other")
-	require.Equal(t, "none", latest(t, s, 0), "it is running again")
+	_, _, err := s.Latest("m", 0, hour, []string{"a"})
+	require.ErrorIs(t, err, state.ErrUnreadable, "it is running again, so the value is dropped and counted")
+	require.Equal(t, "none", latest(t, s, 0), "and the next one begins the bucket")
 	require.NoError(t, other.Close())
 }
 

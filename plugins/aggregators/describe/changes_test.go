@@ -2,8 +2,10 @@ package describe
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -365,4 +367,113 @@ func TestTheBucketsOfARemovedBlockCountOnceWhateverBlocksTheNextRunHas(t *testin
 			})
 		}
 	}
+}
+
+// The open buckets of a Telegraf that runs, or may run again, are its own. Until they join, the rows of the new one lack their
+// values.
+func TestTheOpenBucketsOfAnotherTelegrafJoinWhenItHasEnded(t *testing.T) {
+	for _, test := range []struct {
+		name, owner string
+		runs        bool // whether the new one starts before the old one has ended
+		wait        time.Duration
+	}{
+		{"another container with the same arguments", "me", true, time.Hour},
+		{"other arguments", "another", false, 25 * time.Hour},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			folder, at := t.TempDir(), time.Now()
+			start := func(alias, owner string) open {
+				return stated(t, folder, at, func(d *Describe) { d.Alias, d.owner = alias, owner })
+			}
+			old := start("a", "me")
+			old.values(y, 1.0, 2.0, 3.0)
+			old.push()
+			if test.runs {
+				lock := filepath.Join(old.store.Folder(), "lock")
+				require.NoError(t, os.WriteFile(lock, []byte("1\nanother host\n2\n"), 0o600))
+				running.remove(old.Describe) // as if it were another process
+			} else {
+				require.NoError(t, old.Close())
+			}
+			o := start("b", test.owner)
+			o.values(y, 4.0)
+			require.Equal(t, []string{"open r0 n1"}, counts(o.push()))
+			o.clock.set(at.Add(10 * time.Minute))
+			require.Equal(t, []string{"final r0 n1"}, counts(o.push()))
+			require.NoError(t, old.Close())
+			o.clock.set(at.Add(test.wait))
+			require.Equal(t, []string{"open r1 n4"}, counts(o.push()))
+		})
+	}
+}
+
+// Each series belongs to one block at a time, and everything else is random: blocks, their options, filters, crashes and times.
+func TestRandomChangesOfOptionsKeepOneVersionOfARevision(t *testing.T) {
+	seeds := uint64(20)
+	if testing.Short() {
+		seeds = 4
+	}
+	for seed := range seeds {
+		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
+			t.Parallel()
+			r := rand.New(rand.NewPCG(seed, 1))
+			h := newHistory(t, false)
+			for range 6 {
+				h.crash = r.IntN(2) == 0
+				owners := h.randomRun(r)
+				if r.IntN(5) == 0 {
+					h.crashEverywhere()
+					continue
+				}
+				for range 12 {
+					h.randomStep(r, owners)
+				}
+				h.push()
+			}
+			h.check(0)
+		})
+	}
+}
+
+// randomRun starts a run with some blocks, and returns the block of each of four series.
+func (h *history) randomRun(r *rand.Rand) (owners []int) {
+	h.t.Helper()
+	prefix := []string{"p_", "p_", "q_"}[r.IntN(3)]
+	var blocks []func(*Describe)
+	for _, alias := range r.Perm(3)[:1+r.IntN(3)] {
+		blocks = append(blocks, func(d *Describe) { d.Alias, d.Prefix = strconv.Itoa(alias), prefix })
+	}
+	h.run(blocks...)
+	for range 4 {
+		owners = append(owners, r.IntN(len(blocks)))
+	}
+	return owners
+}
+
+// randomStep adds values, pushes, or lets time pass.
+func (h *history) randomStep(r *rand.Rand, owners []int) {
+	h.t.Helper()
+	switch r.IntN(4) {
+	case 0:
+		h.push()
+	case 1:
+		h.at = h.at.Add(time.Duration(r.IntN(11)) * time.Minute)
+		h.push()
+	default:
+		host, start := r.IntN(len(owners)), bucketStart.Add(time.Duration(r.IntN(3))*time.Hour)
+		o, tag := h.blocks[owners[host]], strconv.Itoa(host)
+		o.Add(point(map[string]string{"host": tag}, map[string]any{"v": float64(r.IntN(100))}, start.Add(time.Minute)))
+		h.sent[fmt.Sprint(o.Prefix, "cpuv", tag, " ", start.Format(time.RFC3339))]++
+	}
+}
+
+// crashEverywhere ends the run after the first rows of all blocks have left, before any state is set aside.
+func (h *history) crashEverywhere() {
+	h.t.Helper()
+	for _, o := range h.blocks {
+		o.inherit()
+		require.NoError(h.t, o.engine.Push(func(r *engine.Row) { o.rows.add(r, func(m telegraf.Metric) { h.read([]telegraf.Metric{m.Copy()}) }) }))
+	}
+	h.crash = true
+	h.end()
 }

@@ -137,9 +137,7 @@ func (d *Describe) inherit() {
 			o.continueOrphan(own[0])
 		}
 	}
-	for _, o := range all {
-		o.relate()
-	}
+	relateAll(d.State)
 	for _, o := range first {
 		o.takeOver()
 	}
@@ -162,9 +160,14 @@ func (d *Describe) lookAgain() {
 // takeOver takes over the buckets of orphans.
 func (d *Describe) takeOver() {
 	own, others := d.orphans()
-	if len(own)+len(others) > 0 {
-		d.drainAll(append(own, others...))
-		d.relate()
+	d.drainAll(append(own, others...))
+}
+
+// relateAll looks for the relatives of all blocks with their state in the folder. It must be called when a store was opened or
+// renamed.
+func relateAll(folder string) {
+	for _, o := range running.with(folder) {
+		o.relate()
 	}
 }
 
@@ -211,6 +214,7 @@ func (d *Describe) drainAll(orphans []state.Folder) {
 			continue // another block drains it, or it is damaged, which was logged
 		}
 		d.drained = append(d.drained, s)
+		relateAll(d.State)
 		d.drain(s, f.Heir)
 	}
 }
@@ -229,9 +233,7 @@ func (d *Describe) retireDrained() {
 		}
 	}
 	d.drained = nil
-	for _, o := range running.with(d.State) {
-		o.relate()
-	}
+	relateAll(d.State)
 }
 
 // drain gives the buckets of an orphan to the engine, and logs how many open ones there were. heir is the folder of the store that
