@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -194,7 +195,7 @@ func TestExportHasTheRecordsOfTheAPI(t *testing.T) {
 						values[i] = math.Round(random.NormFloat64() * 20)
 					}
 					for replica := range replicas {
-						r := marked(summed(rec(12, "f", host, 0), fmt.Sprint(agent), strings.Repeat("r", replica), values[min(replica, len(values)-1):]...), true)
+						r := marked(summed(rec(12, "f", host, 0), strconv.Itoa(agent), strings.Repeat("r", replica), values[min(replica, len(values)-1):]...), true)
 						records = append(records, r)
 					}
 				}
@@ -215,6 +216,10 @@ func TestExportHasTheRecordsOfTheAPI(t *testing.T) {
 			}
 			require.GreaterOrEqual(t, len(want), 3*7)
 			for series, v := range want {
+				if strings.Contains(series, "mode") { // an estimate of it depends on the order of merging
+					require.Contains(t, got.samples, series)
+					continue
+				}
 				require.InDelta(t, v, got.samples[series], 1e-9*math.Abs(v), series)
 			}
 			require.Len(t, got.samples, len(want)+3+7+1)
