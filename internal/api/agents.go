@@ -16,7 +16,7 @@ import (
 // settle returns the records of the current bucket from its entries, which are sorted: one for each series and field, unless
 // the query wants the records of each agent. It reuses the memory of the entries.
 func (a *answer) settle(entries []entry) []entry {
-	if a.apart || a.rolling != nil {
+	if a.apart || a.rolling != nil || !a.final && allDifferent(entries) {
 		return entries
 	}
 	settled := entries[:0]
@@ -28,6 +28,16 @@ func (a *answer) settle(entries []entry) []entry {
 		entries = entries[n:]
 	}
 	return settled
+}
+
+// allDifferent reports whether no two entries, which are sorted, are of one series and field.
+func allDifferent(entries []entry) bool {
+	for i := 1; i < len(entries); i++ {
+		if entries[i].SameSeries(&entries[i-1].Outline) {
+			return false
+		}
+	}
+	return true
 }
 
 // one returns the record of a series and field from those of its agents: the fullest replica if there is one agent, else one to

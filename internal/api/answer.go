@@ -62,7 +62,8 @@ type bucketRecords struct {
 // newAnswer returns an answer without records.
 func (s *server) newAnswer(q query, sel selection, work *work) *answer {
 	return &answer{
-		query: q, work: work, form: record.NewForm(q.table.Name, time.Time{}), filter: record.NewFilter(q.table.Name, record.Wanted{Fields: q.fields, Tags: q.tags}), timeline: sel.timeline,
+		query: q, work: work, form: record.NewForm(q.table.Name, time.Time{}), timeline: sel.timeline,
+		filter:     record.NewFilter(q.table.Name, record.Wanted{Fields: q.fields, Tags: q.tags}),
 		maxRecords: s.MaxRecords, maxBytes: s.MaxBytes, maxScanned: s.MaxScanned,
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -172,7 +173,7 @@ func TestACursorStaysValidWhileDataArrives(t *testing.T) {
 			)
 		})
 		got := names(all, each)
-		require.Equal(t, len(all), len(got), "%s: no record is repeated", query)
+		require.Len(t, got, len(all), "%s: no record is repeated", query)
 		for name := range before {
 			require.True(t, got[name], "%s: %s", query, name)
 		}
@@ -218,7 +219,7 @@ func TestNamesOfAnyLengthHaveAPlace(t *testing.T) {
 	for i := range 9 {
 		for _, agent := range []string{"a1", "a2" + strings.Repeat("x", 300)} {
 			r := summed(rec(1, "f", "a", 0), agent, "", float64(i))
-			r.Tags = []series.Tag{{Key: "host", Value: strings.Repeat("h", 200+20*(i%5)) + fmt.Sprint(i)}}
+			r.Tags = []series.Tag{{Key: "host", Value: strings.Repeat("h", 200+20*(i%5)) + strconv.Itoa(i)}}
 			all = append(all, r)
 		}
 	}

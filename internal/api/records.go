@@ -197,7 +197,7 @@ func (s *server) read(ctx context.Context, a *answer, starts []time.Time) error 
 	case err != nil:
 		return away(err)
 	case len(starts) > most:
-		return tooMuch{what: fmt.Sprintf("the request has to read %d buckets or more", a.buckets+len(starts)-len(ordered)), limit: s.MaxBuckets, advice: adviceReads}
+		return s.tooManyBuckets(a.buckets + len(starts) - len(ordered))
 	}
 	return nil
 }
