@@ -270,18 +270,23 @@ func (b beyond) check(t record.Table) error {
 }
 
 // selectStarts returns the starts of the range among the members that readIndex has read, ascending. If members that are
-// not starts, or not in the range, have taken the place of others, it reads the whole range.
-func (r *Reader) selectStarts(ctx context.Context, t record.Table, span record.Range, members []string) ([]time.Time, error) {
-	starts := slices.DeleteFunc(parseStarts(members), func(at time.Time) bool { return !span.Contains(at) })
-	if span.First > 0 && len(starts) < len(members) && len(members) == span.First {
-		whole, err := r.Buckets(ctx, t, record.Range{Start: span.Start, End: span.End})
-		return whole[:min(len(whole), span.First)], err
+// not starts, or not in the range, have taken the place of others, it reads more members.
+func (r *Reader) selectStarts(ctx context.Context, t record.Table, span record.Range, members []string) (starts []time.Time, err error) {
+	most := max(span.First, span.Last)
+	for wider := span; ; {
+		starts = slices.DeleteFunc(parseStarts(members), func(at time.Time) bool { return !span.Contains(at) })
+		if len(starts) >= most || len(members) < max(wider.First, wider.Last) {
+			break
+		}
+		wider.First, wider.Last = 2*wider.First, 2*wider.Last
+		if members, err = readIndex(ctx, r.client, t, wider).Result(); err != nil {
+			return nil, explain(err, t)
+		}
+	}
+	if most > 0 {
+		starts = starts[:min(len(starts), most)]
 	}
 	if span.Last > 0 {
-		if len(starts) < len(members) && len(members) == span.Last {
-			whole, err := r.Buckets(ctx, t, record.Range{Start: span.Start, End: span.End})
-			return whole[max(0, len(whole)-span.Last):], err
-		}
 		slices.Reverse(starts)
 	}
 	if !slices.IsSortedFunc(starts, time.Time.Compare) {

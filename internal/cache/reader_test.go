@@ -1,8 +1,11 @@
 package cache_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,9 +35,61 @@ func TestRecordsReadBackByBucket(t *testing.T) {
 		require.Equal(t, want[:3], all(t, client, table, record.Range{End: at(-490)}))
 		require.Equal(t, want[150:156], all(t, client, table, record.Range{Start: at(0), End: at(20)}))
 		require.Equal(t, want[153:156], all(t, client, table, record.Range{Start: at(0), End: at(20), Last: 1}))
+		require.Equal(t, want[:6], all(t, client, table, record.Range{First: 2}))
+		require.Equal(t, want[153:159], all(t, client, table, record.Range{Start: at(10), First: 2}))
+		require.Equal(t, want[153:156], all(t, client, table, record.Range{Start: at(10), End: at(20), First: 5}))
 		require.Empty(t, all(t, client, table, record.Range{Start: at(10), End: at(10)}))
 		require.Empty(t, all(t, client, newTable(), record.Range{}))
 	})
+}
+
+// members counts the members of sorted sets that are read.
+type members struct{ n int }
+
+func (*members) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (*members) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (m *members) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		if read, ok := cmd.(*redis.StringSliceCmd); ok {
+			m.n += len(read.Val())
+		}
+		return err
+	}
+}
+
+// The end of a range has the score of a bucket that is not in the range, and a start that is a nanosecond later too.
+func TestAFewBucketsAtTheEdgeOfARangeDoNotReadTheWholeIndex(t *testing.T) {
+	t.Parallel()
+	client, _ := inProcess(t)
+	table := newTable()
+	var records []record.Record
+	for b := range 1000 {
+		records = append(records, rec(int64(b)*10, "f", "h", 1))
+	}
+	put(t, writerOf(t, client, nil), table, records...)
+	var read members
+	client.AddHook(&read)
+	reader := cache.NewReader(client)
+	for want, span := range map[string]record.Range{
+		"4970 4980 4990": {End: time.Unix(5000, 0), Last: 3},
+		"5010 5020 5030": {Start: time.Unix(5000, 1), First: 3},
+		"9970 9980 9990": {Last: 3},
+		"0 10":           {End: time.Unix(20, 0), Last: 3},
+	} {
+		read.n = 0
+		starts, err := reader.Buckets(t.Context(), table, span)
+		require.NoError(t, err)
+		var got []string
+		for _, start := range starts {
+			got = append(got, strconv.FormatInt(start.Unix(), 10))
+		}
+		require.Equal(t, want, strings.Join(got, " "))
+		require.LessOrEqual(t, read.n, 9)
+	}
 }
 
 func TestRecordsEndWithTheErrorOfYield(t *testing.T) {
