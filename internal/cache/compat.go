@@ -62,6 +62,8 @@ type bucketCache map[time.Time][]string
 // compatTable is the state of one table.
 type compatTable struct {
 	dirty  bool      // whether the table was written since the last rebuild began
+	busy   bool      // whether run rebuilds the value
+	gone   bool      // whether the table is forgotten after that
 	rested time.Time // from when on the value may be rebuilt again
 	newest time.Time // the newest bucket that this agent has written
 	low    string    // the score of the oldest bucket in the last value; "" before the first value
@@ -84,7 +86,7 @@ func (c *compat) mark(t record.Table, newest time.Time) {
 		table = &compatTable{newest: newest}
 		c.tables[t] = table
 	}
-	table.dirty = true
+	table.dirty, table.gone = true, false
 	if newest.After(table.newest) {
 		table.newest = newest
 	}
@@ -202,7 +204,7 @@ func (c *compat) wait() (wait time.Duration, more bool) {
 
 // refresh rebuilds a value. The table stays dirty if the value is not current after that.
 func (c *compat) refresh(t record.Table) {
-	c.setDirty(t, false)
+	c.begin(t)
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), compatTimeout)
 	defer cancel()
@@ -213,15 +215,32 @@ func (c *compat) refresh(t record.Table) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	table := c.tables[t]
-	table.dirty = table.dirty || !current
+	table.dirty, table.busy = table.dirty || !current, false
+	if table.gone && !table.dirty {
+		delete(c.tables, t)
+	}
 	table.rested = start.Add(max(c.every, compatShare*time.Since(start)))
 }
 
-// setDirty sets whether the table needs a rebuild.
-func (c *compat) setDirty(t record.Table, dirty bool) {
+// forget forgets a table, after the next rebuild of its value if that is due.
+func (c *compat) forget(t record.Table) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.tables[t].dirty = dirty
+	table := c.tables[t]
+	switch {
+	case table == nil:
+	case table.dirty || table.busy:
+		table.gone = true
+	default:
+		delete(c.tables, t)
+	}
+}
+
+// begin notes that run rebuilds the value of a table.
+func (c *compat) begin(t record.Table) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tables[t].dirty, c.tables[t].busy = false, true
 }
 
 // rebuild writes the value of a table. It returns false if an agent wrote the table during the rebuild: the value may

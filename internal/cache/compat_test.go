@@ -153,20 +153,6 @@ func TestAgentsAgreeOnTheCompatibilityValue(t *testing.T) {
 	require.Len(t, compat(t, client, table), agents*writes)
 }
 
-// reading is a hook that runs after each reading of buckets.
-type reading struct{ after func() }
-
-func (reading) DialHook(next redis.DialHook) redis.DialHook          { return next }
-func (reading) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
-func (r reading) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, commands []redis.Cmder) error {
-		if commands[0].Name() == "hvals" {
-			defer r.after()
-		}
-		return next(ctx, commands)
-	}
-}
-
 // Another agent writes records during the rebuild. It writes the value too, and its value is newer.
 func TestCloseDoesNotWriteAValueThatIsOutdated(t *testing.T) {
 	t.Parallel()
@@ -176,12 +162,16 @@ func TestCloseDoesNotWriteAValueThatIsOutdated(t *testing.T) {
 	w := cache.NewWriter(client, cache.Options{Retention: time.Hour, CompatRecords: 1000})
 	put(t, other, table, rec(60, "f", "h", 1))
 	reads, interfering := 0, true
-	client.AddHook(reading{func() {
-		reads++
-		if interfering {
-			put(t, other, table, rec(60, "f", "h", 2)) // at the same millisecond as all others
+	client.AddHook(pipelines(func(commands []redis.Cmder, next func() error) error {
+		err := next()
+		if named(commands, "hvals") > 0 {
+			reads++
+			if interfering {
+				put(t, other, table, rec(60, "f", "h", 2)) // at the same millisecond as all others
+			}
 		}
-	}})
+		return err
+	}))
 	require.NoError(t, w.Settle(table, closing))
 	require.Equal(t, cache.SettleTries, reads)
 	require.Zero(t, client.Exists(t.Context(), table.String()).Val())
@@ -190,30 +180,19 @@ func TestCloseDoesNotWriteAValueThatIsOutdated(t *testing.T) {
 	require.Len(t, compat(t, client, table), 1)
 }
 
-// setting is a hook that runs write once, before a compatibility value is set for the first time.
-type setting struct {
-	once  *sync.Once
-	write func()
-}
-
-func (setting) DialHook(next redis.DialHook) redis.DialHook          { return next }
-func (setting) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
-func (s setting) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, commands []redis.Cmder) error {
-		if slices.ContainsFunc(commands, func(c redis.Cmder) bool { return c.Name() == "set" }) {
-			s.once.Do(s.write)
-		}
-		return next(ctx, commands)
-	}
-}
-
 func TestAValueThatBecameOutdatedWhileItWasWrittenIsRebuilt(t *testing.T) {
 	t.Parallel()
 	addr := redistest.Database(t)
 	client := redistest.Open(t, addr)
 	other := cache.NewWriter(redistest.Open(t, addr), cache.Options{Retention: time.Hour})
 	w := writerOf(t, client, nil)
-	client.AddHook(setting{&sync.Once{}, func() { put(t, other, table, rec(60, "f", "h", 2)) }})
+	var once sync.Once
+	client.AddHook(pipelines(func(commands []redis.Cmder, next func() error) error {
+		if slices.ContainsFunc(commands, func(c redis.Cmder) bool { return c.Name() == "set" && c.Args()[1] == table.String() }) {
+			once.Do(func() { put(t, other, table, rec(60, "f", "h", 2)) })
+		}
+		return next()
+	}))
 	put(t, w, table, rec(60, "f", "h", 1))
 	require.NoError(t, w.Close(closing))
 	require.Equal(t, 2.0, compat(t, client, table)[0]["mean"])
@@ -253,22 +232,11 @@ func TestALargeTableIsReadFromItsNewestBucketsOnly(t *testing.T) {
 	}
 	put(t, w, table, records...)
 	read := 0
-	client.AddHook(counting{&read})
+	client.AddHook(pipelines(func(commands []redis.Cmder, next func() error) error {
+		read += named(commands, "hvals")
+		return next()
+	}))
 	require.NoError(t, w.Close(closing))
 	require.Len(t, compat(t, client, table), 30)
 	require.LessOrEqual(t, read, 3*40, "each try reads two pipelines of 20 buckets")
-}
-
-// counting is a hook that counts the buckets that are read.
-type counting struct{ buckets *int }
-
-func (counting) DialHook(next redis.DialHook) redis.DialHook          { return next }
-func (counting) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
-func (c counting) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, commands []redis.Cmder) error {
-		if commands[0].Name() == "hvals" {
-			*c.buckets += len(commands)
-		}
-		return next(ctx, commands)
-	}
 }

@@ -73,3 +73,15 @@ func NewKeeper(limit int64) (add func([]record.Record) func(), stats func() (kep
 		return func() { r.add(s, b, time.Unix(0, 0), time.Unix(0, 0), time.Unix(0, 0), false) }
 	}, r.stats
 }
+
+// Remembered returns the number of tables that the writer remembers, in any of its maps, and of the names of one of them.
+func (w *Writer) Remembered(t record.Table) (tables, names int) {
+	s := w.lock(t)
+	names = len(s.names)
+	s.mu.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.compat.mu.Lock()
+	defer w.compat.mu.Unlock()
+	return max(len(w.tables), len(w.cleaned)-1, len(w.compat.tables)), names // one more is cleaned, the list of all tables
+}

@@ -1,6 +1,7 @@
 package cache_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -176,6 +177,27 @@ func contentsOf(t testing.TB, client redis.UniversalClient, keys []string) map[s
 		}
 	}
 	return contents
+}
+
+// pipelines is a hook of a client that is called with each pipeline and each transaction, to send it.
+type pipelines func(commands []redis.Cmder, next func() error) error
+
+func (pipelines) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (pipelines) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (p pipelines) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, commands []redis.Cmder) error {
+		return p(commands, func() error { return next(ctx, commands) })
+	}
+}
+
+// named returns how many commands have one of the names.
+func named(commands []redis.Cmder, names ...string) (n int) {
+	for _, c := range commands {
+		if slices.Contains(names, c.Name()) {
+			n++
+		}
+	}
+	return n
 }
 
 // clock is a wall clock that tests move.

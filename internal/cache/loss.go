@@ -137,14 +137,15 @@ func (w *Writer) audit(ctx context.Context, t record.Table, s *tableState) error
 	defer s.mu.Unlock()
 	now := w.clock.now()
 	alive := now.Add(w.margin())
-	if s.lost.waiting {
-		return nil // until they are written
+	if s.lost.waiting || s.gone {
+		return nil // records that wait are looked for when they are written
 	}
 	if !s.mark.known || !s.expiry.After(alive) {
 		w.recent.prune(s, alive, w.o.Now())
-		s.forget()
+		w.forget(t, s)
 		return nil
 	}
+	s.dropNames(now)
 	lost, err := w.look(ctx, t, s, alive)
 	if err != nil {
 		return err

@@ -1,8 +1,8 @@
 package cache_test
 
 import (
-	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -234,29 +234,16 @@ func TestABucketThatMaxBucketsHasRemovedIsNotLost(t *testing.T) {
 	require.NoError(t, w.Close(closing))
 }
 
-// tally is a hook that counts commands by their names.
-type tally map[string]*atomic.Int64
-
-func (tally) DialHook(next redis.DialHook) redis.DialHook          { return next }
-func (tally) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
-func (c tally) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, commands []redis.Cmder) error {
-		c["trips"].Add(1)
-		for _, command := range commands {
-			if n := c[command.Name()]; n != nil {
-				n.Add(1)
-			}
-		}
-		return next(ctx, commands)
-	}
-}
-
 // The records of a bucket are read before a write only if its revisions are in doubt.
 func TestRecordsAreNotReadBeforeTheyAreWritten(t *testing.T) {
 	t.Parallel()
 	client := server(t)
-	c := tally{"trips": {}, "hgetall": {}}
-	client.AddHook(c)
+	var trips, reads atomic.Int64
+	client.AddHook(pipelines(func(commands []redis.Cmder, next func() error) error {
+		trips.Add(1)
+		reads.Add(int64(named(commands, "hgetall", "hvals")))
+		return next()
+	}))
 	open := func(agent string) *cache.Writer {
 		w := keeping(t, client, func(o *cache.Options) { o.CompatRecords = 0 })
 		put(t, w, table, asAgent(rec(0, "f", "h", 1), agent)) // the first write cleans the index
@@ -280,12 +267,94 @@ func TestRecordsAreNotReadBeforeTheyAreWritten(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, n := range c {
-				n.Store(0)
-			}
+			trips.Store(0)
 			writes(map[bool]int64{true: 60, false: 120}[name == "only final"])
-			require.Zero(t, c["hgetall"].Load())
-			require.LessOrEqual(t, c["trips"].Load(), int64(5*3), "the revisions, the transaction, the list of tables")
+			require.Zero(t, reads.Load())
+			require.LessOrEqual(t, trips.Load(), int64(5*3), "the revisions, the transaction, the list of tables")
 		})
 	}
+}
+
+// Redis answers no other client during a transaction.
+func TestAHugeBatchIsWrittenInSeveralTransactions(t *testing.T) {
+	t.Parallel()
+	client := server(t)
+	var sizes []int
+	client.AddHook(pipelines(func(commands []redis.Cmder, next func() error) error {
+		records := 0
+		for _, c := range commands {
+			if c.Name() == "hset" {
+				records += (len(c.Args()) - 2) / 2
+			}
+		}
+		if records > 0 {
+			sizes = append(sizes, records/2) // each has a summary
+		}
+		return next()
+	}))
+	const size = 25_000
+	records := make([]record.Record, size)
+	for i := range records {
+		records[i] = finalAt(int64(i%7)*60, "f"+strconv.Itoa(i), int64(i%2), 1)
+	}
+	records = append(records, finalAt(0, "f0", 0, 2), finalAt(60, "f1", 0, 2)) // the second is outdated, in another transaction
+	w := keeping(t, client, func(o *cache.Options) { o.CompatRecords, o.RecentBytes = 0, 64<<20 })
+	put(t, w, table, records...)
+	require.Equal(t, []int{10_000, 10_000, 5001}, sizes)
+	require.Equal(t, int64(1), w.Outdated())
+	require.Len(t, all(t, client, table, record.Range{}), size)
+}
+
+// Tables can come and go, as those of tenants.
+func TestAWriterForgetsTablesAndNamesThatHaveExpired(t *testing.T) {
+	t.Parallel()
+	client, m := inProcess(t)
+	c := newClock(time.Now().Unix())
+	w := keeping(t, client, func(o *cache.Options) { o.Now = c.now })
+	pass := func(d time.Duration) {
+		c.at.Add(int64(d / time.Second))
+		m.FastForward(d)
+	}
+	for i := range 20 {
+		put(t, w, record.Table{Database: "db", Name: "analytics_" + strconv.Itoa(i)}, of(record.Open, 60, "f", 1))
+		put(t, w, table, of(record.Open, 60, "old"+strconv.Itoa(i), 1))
+	}
+	tables, names := w.Remembered(table)
+	require.Equal(t, []int{21, 21}, []int{tables, names})
+	pass(40 * time.Minute)
+	put(t, w, table, of(record.Open, 120, "f", 1))
+	pass(40 * time.Minute)
+	require.NoError(t, w.Audit(t.Context()))
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		require.NoError(c, w.Audit(t.Context()))
+		tables, names = w.Remembered(table)
+		require.Equal(c, []int{1, 2}, []int{tables, names})
+	}, 10*time.Second, 10*time.Millisecond)
+	put(t, w, record.Table{Database: "db", Name: "analytics_3"}, of(record.Open, 60, "f", 1))
+	require.ElementsMatch(t, []record.Table{table, {Database: "db", Name: "analytics_3"}}, tablesOf(t, client))
+}
+
+// The audit forgets the table between two writes of it.
+func TestATableCanBeWrittenWhileItIsForgotten(t *testing.T) {
+	t.Parallel()
+	client, _ := inProcess(t)
+	c := newClock(time.Now().Unix())
+	w := keeping(t, client, func(o *cache.Options) { o.Now = c.now })
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range 100 {
+			assert.NoError(t, w.Put(t.Context(), table, []record.Record{of(record.Open, int64(i)*60, "f", 1)}))
+			c.at.Add(3700)
+		}
+	}()
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+			assert.NoError(t, w.Audit(t.Context()))
+		}
+	}
+	require.NoError(t, w.Close(closing))
 }

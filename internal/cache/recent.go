@@ -305,6 +305,13 @@ func (r *recent) revisions(s *tableState, p *bucket) map[string]int64 {
 	return revisions
 }
 
+// keeps reports whether records of a table are kept.
+func (r *recent) keeps(s *tableState) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(s.buckets) > 0
+}
+
 // buckets returns the kept buckets of a table that live beyond the time, ascending.
 func (r *recent) buckets(s *tableState, beyond time.Time) []*keptBucket {
 	r.mu.Lock()

@@ -1,7 +1,6 @@
 package cache_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -92,8 +91,13 @@ func TestFewLargeRecordsAreReadAtATime(t *testing.T) {
 		put(t, w, table, r)
 		starts = append(starts, r.Start)
 	}
-	pipelines := &pipelineHook{}
-	client.AddHook(pipelines)
+	var reads []int
+	client.AddHook(pipelines(func(commands []redis.Cmder, next func() error) error {
+		if n := named(commands, "hvals", "hscan"); n > 0 {
+			reads = append(reads, n)
+		}
+		return next()
+	}))
 	buckets := 0
 	require.NoError(t, cache.NewReader(client).Records(t.Context(), table, starts, 0, func(part record.Part) error {
 		buckets++
@@ -101,30 +105,8 @@ func TestFewLargeRecordsAreReadAtATime(t *testing.T) {
 		return nil
 	}))
 	require.Equal(t, 100, buckets)
-	require.Len(t, pipelines.reads, 10, "%v", pipelines.reads)
-	require.Equal(t, 10, slices.Max(pipelines.reads), "a megabyte at a time")
-}
-
-// pipelineHook counts the commands of each pipeline that read records.
-type pipelineHook struct{ reads []int }
-
-func (*pipelineHook) DialHook(next redis.DialHook) redis.DialHook { return next }
-
-func (*pipelineHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
-
-func (h *pipelineHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, cmds []redis.Cmder) error {
-		n := 0
-		for _, cmd := range cmds {
-			if cmd.Name() == "hvals" || cmd.Name() == "hscan" {
-				n++
-			}
-		}
-		if n > 0 {
-			h.reads = append(h.reads, n)
-		}
-		return next(ctx, cmds)
-	}
+	require.Len(t, reads, 10, "%v", reads)
+	require.Equal(t, 10, slices.Max(reads), "a megabyte at a time")
 }
 
 // corrupted returns a table of two buckets that edit has damaged.

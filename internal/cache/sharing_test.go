@@ -1,7 +1,6 @@
 package cache_test
 
 import (
-	"context"
 	"slices"
 	"strconv"
 	"strings"
@@ -174,18 +173,14 @@ func TestTablesAndNamesOfOlderWritersStay(t *testing.T) {
 	require.Equal(t, []string{"g"}, fieldsOf(t, client, table))
 }
 
-// beforeRedis7 is a hook that answers as a server before Redis 7: EXPIRE has no conditions, and a transaction that has
+// beforeRedis7 returns a hook that answers as a server before Redis 7: EXPIRE has no conditions, and a transaction that has
 // one is refused as a whole.
-type beforeRedis7 struct{ refused *int }
-
-func (beforeRedis7) DialHook(next redis.DialHook) redis.DialHook          { return next }
-func (beforeRedis7) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
-func (b beforeRedis7) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, commands []redis.Cmder) error {
+func beforeRedis7(refused *int) pipelines {
+	return func(commands []redis.Cmder, next func() error) error {
 		if !slices.ContainsFunc(commands, func(c redis.Cmder) bool { return c.Name() == "expire" && len(c.Args()) > 3 }) {
-			return next(ctx, commands)
+			return next()
 		}
-		*b.refused++
+		*refused++
 		err := oldAnswer("ERR wrong number of arguments for 'expire' command")
 		for _, c := range commands {
 			c.SetErr(err)
@@ -203,7 +198,7 @@ func TestAServerBeforeRedis7GetsPlainTimesToLive(t *testing.T) {
 	t.Parallel()
 	client := server(t)
 	refused := 0
-	client.AddHook(beforeRedis7{&refused})
+	client.AddHook(beforeRedis7(&refused))
 	w := writerOf(t, client, nil)
 	put(t, w, table, revised(1, 1))
 	put(t, w, table, revised(1, 2))

@@ -20,6 +20,7 @@ type tableState struct {
 	names   map[string]float64 // the members of the table's names by their scores, see namesKey
 	lost    loss
 	told    time.Time // when other writers were last told of a loss, by the local clock
+	gone    bool      // whether the writer has forgotten the table, so that it has another state or none
 
 	buckets map[string]*keptBucket // by their start as text, guarded by recent.mu
 }
@@ -61,6 +62,18 @@ func (l *loss) add(start string) {
 	l.buckets[start] = true
 }
 
+// lock returns the state of a table, which the caller unlocks.
+func (w *Writer) lock(t record.Table) *tableState {
+	for {
+		s := w.table(t)
+		s.mu.Lock()
+		if !s.gone {
+			return s
+		}
+		s.mu.Unlock()
+	}
+}
+
 // table returns the state of a table.
 func (w *Writer) table(t record.Table) *tableState {
 	w.mu.Lock()
@@ -71,6 +84,22 @@ func (w *Writer) table(t record.Table) *tableState {
 		w.tables[t] = s
 	}
 	return s
+}
+
+// forget forgets a table whose keys have expired, if no records of it are kept. The caller holds the lock of the table.
+func (w *Writer) forget(t record.Table, s *tableState) {
+	s.forget()
+	if w.recent.keeps(s) {
+		return
+	}
+	s.gone = true
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.tables, t)
+	delete(w.cleaned, t)
+	if w.compat != nil {
+		w.compat.forget(t)
+	}
 }
 
 // allTables returns the tables that were written.
@@ -89,6 +118,12 @@ func (s *tableState) wrote(b *batch, expiry, now time.Time) {
 	}
 }
 
+// dropNames forgets the names that have expired.
+func (s *tableState) dropNames(now time.Time) {
+	expired := float64(now.UnixMicro())
+	maps.DeleteFunc(s.names, func(_ string, expiry float64) bool { return expiry <= expired })
+}
+
 // name notes a member of the table's names.
 func (s *tableState) name(z redis.Z) {
 	if member, ok := z.Member.(string); ok {
@@ -96,7 +131,7 @@ func (s *tableState) name(z redis.Z) {
 	}
 }
 
-// forget forgets a table whose keys have expired. The caller holds the lock of the table.
+// forget forgets what Redis had of a table whose keys have expired. The caller holds the lock of the table.
 func (s *tableState) forget() {
 	s.mark, s.expiry, s.lost = mark{}, time.Time{}, loss{}
 	clear(s.names)

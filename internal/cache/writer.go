@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -113,8 +114,7 @@ func (w *Writer) Defer(t record.Table, records []record.Record) bool {
 	if w.o.RecentBytes <= 0 || len(records) == 0 || w.check(t) != nil {
 		return false
 	}
-	s := w.table(t)
-	s.mu.Lock()
+	s := w.lock(t)
 	defer s.mu.Unlock()
 	b, now := newBatch(records), w.clock.now()
 	expiry := now.Add(w.o.Retention)
@@ -139,35 +139,39 @@ func (w *Writer) Waiting() (now, written, lost int64) {
 	return now, w.late.Load(), lost
 }
 
-// Put writes records of one table in one transaction. Puts of one table run one after another. A record replaces the stored one, unless that has a higher
-// revision: see [record.Record]. Put does not keep the records.
+// maxPut is the largest number of records that one transaction writes. Redis answers no other client during a transaction, for
+// about 1.3 µs a record.
+const maxPut = 10_000
+
+// Put writes records of one table, at most maxPut in one transaction. Puts of one table run one after another. A record
+// replaces the stored one, unless that has a higher revision: see [record.Record]. Put does not keep the records.
 //
-// After an error, either no record was written, or it is unknown whether all were written. There is one exception: if
-// a key of the table holds another type (WRONGTYPE), a part of the records may have been written. If the catalogue
-// holds another type, the records are written, and Put passes the error to Options.Report instead of returning it.
+// After an error, it is unknown which records were written. If the catalogue holds another type, the records are written, and
+// Put passes the error to Options.Report instead of returning it.
 func (w *Writer) Put(ctx context.Context, t record.Table, records []record.Record) error {
 	w.closing.RLock()
 	defer w.closing.RUnlock()
 	if err := w.check(t); err != nil || len(records) == 0 {
 		return err
 	}
-	s := w.table(t)
-	s.mu.Lock()
+	s := w.lock(t)
 	defer s.mu.Unlock()
 	if err := w.clock.compare(ctx, w.serverOf(ctx, t)); err != nil {
 		return err
 	}
-	b := newBatch(records)
-	outdated, err := w.dropOutdated(ctx, t, s, b)
-	if err != nil {
-		return err
-	}
-	if len(b.buckets) > 0 {
-		if err := w.put(ctx, t, s, b); err != nil {
+	for part := range slices.Chunk(records, maxPut) {
+		b := newBatch(part)
+		outdated, err := w.dropOutdated(ctx, t, s, b)
+		if err != nil {
 			return err
 		}
+		if len(b.buckets) > 0 {
+			if err := w.put(ctx, t, s, b); err != nil {
+				return err
+			}
+		}
+		w.outdated.Add(int64(outdated))
 	}
-	w.outdated.Add(int64(outdated))
 	return nil
 }
 
