@@ -293,9 +293,9 @@ func TestAHugeBatchIsWrittenInSeveralTransactions(t *testing.T) {
 		return next()
 	}))
 	const size = 25_000
-	records := make([]record.Record, size)
-	for i := range records {
-		records[i] = finalAt(int64(i%7)*60, "f"+strconv.Itoa(i), int64(i%2), 1)
+	var records []record.Record
+	for i := range size {
+		records = append(records, finalAt(int64(i%7)*60, "f"+strconv.Itoa(i), int64(i%2), 1))
 	}
 	records = append(records, finalAt(0, "f0", 0, 2), finalAt(60, "f1", 0, 2)) // the second is outdated, in another transaction
 	w := keeping(t, client, func(o *cache.Options) { o.CompatRecords, o.RecentBytes = 0, 64<<20 })

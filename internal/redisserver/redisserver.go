@@ -12,6 +12,7 @@ package redisserver
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,7 +30,7 @@ import (
 )
 
 const (
-	startTimeout = 20 * time.Second // it reads its data first
+	startTimeout = 20 * time.Second // without an answer
 	stopTimeout  = 10 * time.Second // it saves its data
 	maxOutput    = 16 << 10         // bytes of its output that are kept for an error
 
@@ -52,6 +53,8 @@ type Options struct {
 	// Before, if it is not nil, is called before clients can connect, with the address and the password that they will need.
 	Before func(addr, password string)
 	Args   []string // more arguments of redis-server
+
+	patience time.Duration // startTimeout, shorter in tests
 }
 
 // Server is a running redis-server. Its methods may be called concurrently.
@@ -105,7 +108,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		s.folder.close()
 		return nil, fmt.Errorf("starting %s: %w", o.Binary, err)
 	}
-	if err := s.ready(ctx); err != nil {
+	if err := s.ready(ctx, cmp.Or(o.patience, startTimeout)); err != nil {
 		_ = s.Stop()
 		return nil, fmt.Errorf("%s on %s: %w\n%s", o.Binary, addr, err, strings.TrimSpace(output.String()))
 	}
@@ -193,16 +196,24 @@ func free(addr string) (string, error) {
 	return l.Addr().String(), nil
 }
 
-// ready waits until the server answers a PING. An answer that the password or a permission is missing is enough.
-func (s *Server) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	client := redis.NewClient(&redis.Options{Addr: s.addr, Password: s.password, MaxRetries: -1, DisableIdentity: true})
+// ready waits until the server answers a PING. An answer that the password or a permission is missing is enough. A server that
+// reads its data answers that, and may take as long as it needs.
+func (s *Server) ready(ctx context.Context, patience time.Duration) error {
+	client := redis.NewClient(&redis.Options{
+		Addr: s.addr, Password: s.password, MaxRetries: -1, DisableIdentity: true, ContextTimeoutEnabled: true,
+	})
 	defer client.Close()
-	for {
-		err := client.Ping(ctx).Err()
-		if err == nil || strings.HasPrefix(err.Error(), "NOAUTH") || strings.HasPrefix(err.Error(), "NOPERM") {
+	for deadline := time.Now().Add(patience); ; {
+		ping, cancel := context.WithDeadline(ctx, deadline)
+		err := client.Ping(ping).Err()
+		cancel()
+		switch {
+		case err == nil || redis.HasErrorPrefix(err, "NOAUTH") || redis.HasErrorPrefix(err, "NOPERM"):
 			return nil
+		case redis.HasErrorPrefix(err, "LOADING"):
+			deadline = time.Now().Add(patience)
+		case time.Now().After(deadline):
+			return fmt.Errorf("no answer: %w", err)
 		}
 		select {
 		case <-s.done:

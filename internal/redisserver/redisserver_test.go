@@ -3,8 +3,12 @@ package redisserver_test
 import (
 	"context"
 	"net"
+	"os"
+	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
@@ -42,6 +46,35 @@ func TestDataInAFolderSurvivesARestart(t *testing.T) {
 	require.NoError(t, s.Stop())
 	s = redistest.Start(t, redisserver.Options{Dir: dir})
 	require.Equal(t, "v", redistest.Client(t, s).Get(t.Context(), "k").Val())
+}
+
+// A server with much data reads it for longer than Start waits for an answer. It answers that it does.
+func TestStartWaitsWhileTheServerReadsItsData(t *testing.T) {
+	t.Parallel()
+	const keys, patience = 10_000, 800 * time.Millisecond
+	dir := t.TempDir()
+	s := redistest.Start(t, redisserver.Options{Dir: dir})
+	pipe := redistest.Client(t, s).Pipeline()
+	for i := range keys {
+		pipe.Set(t.Context(), strconv.Itoa(i), "v", 0)
+	}
+	_, err := pipe.Exec(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, s.Stop())
+	began := time.Now()
+	s, err = redisserver.StartWithin(t.Context(), redisserver.Options{Dir: dir, Args: []string{"--key-load-delay", "100"}}, patience) // µs a key
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Stop()) })
+	require.Greater(t, time.Since(began), patience)
+	require.Equal(t, int64(keys), redistest.Client(t, s).DBSize(t.Context()).Val())
+}
+
+func TestStartEndsIfTheServerDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	sleeping := filepath.Join(t.TempDir(), "sleeping")
+	require.NoError(t, os.WriteFile(sleeping, []byte("#!/bin/sh\nexec sleep 60\n"), 0o700))
+	_, err := redisserver.StartWithin(t.Context(), redisserver.Options{Binary: sleeping}, 100*time.Millisecond)
+	require.ErrorContains(t, err, "no answer")
 }
 
 func TestStartNamesAnAddressInUse(t *testing.T) {
