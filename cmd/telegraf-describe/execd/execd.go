@@ -2,6 +2,17 @@
 // these aggregators starts: metrics come from the input, and the originals and the rows go to the output.
 //
 // It has what plugins/common/shim of Telegraf lacks for an aggregator: periods, a flush when the input ends, and signals.
+//
+//	stdin ─▶ reader ─▶ splitter ─▶ parser ─┬─▶ blocks ─▶ Push at the end of a period ─▶ output ─▶ stdout
+//	                                       └─▶ originals, as they came, unless dropped ─┘
+//	signals ─▶ watch ─▶ the end of the run
+//
+// There are four goroutines: the reader, since a read cannot be interrupted; the output, since a write cannot either; watch; and the
+// loop, which has all state and does the rest. A slow reader of stdout stops the loop, and so Telegraf: nothing is dropped, and memory
+// stays bounded.
+//
+// At the end there is first no more input, then a last Push, then all output is written and read, and only then the state is closed as
+// after a clean end: rows that Telegraf may not have read leave again in the next run.
 package execd
 
 import (
@@ -81,12 +92,13 @@ type loop struct {
 
 // block is one describe aggregator.
 type block struct {
-	*models.RunningAggregator
-	plugin *describe.Describe
+	*models.RunningAggregator // filters, renames and knows the period, as in Telegraf
+
+	plugin *describe.Describe // its Aggregator
 	acc    telegraf.Accumulator
 }
 
-// start initializes the blocks and begins their first period.
+// start initializes the blocks and begins their first period. After an error no block is open.
 func (l *loop) start(all []*models.RunningAggregator, round bool) error {
 	for _, ra := range all {
 		plugin, ok := ra.Aggregator.(*describe.Describe)
@@ -106,14 +118,16 @@ func (l *loop) start(all []*models.RunningAggregator, round bool) error {
 	return nil
 }
 
-// BlockError is the error of a block that cannot be initialized.
+// BlockError is the error of a block that cannot be initialized. The caller knows the line of the block.
 type BlockError struct {
 	Number int // index in Options.Blocks
 	Err    error
 }
 
+// Error returns the text of Err.
 func (e *BlockError) Error() string { return e.Err.Error() }
 
+// Unwrap returns Err.
 func (e *BlockError) Unwrap() error { return e.Err }
 
 // firstPeriod returns the start and the end of the period under way. The end is later than now.
@@ -172,7 +186,8 @@ func (l *loop) push() {
 	l.bad.report(l.log)
 }
 
-// finish pushes a last time, waits until the output was read, and closes the blocks.
+// finish pushes a last time, waits until the output was read, and closes the blocks. If the output failed, it abandons them: their state
+// is left as after a crash, and the rows leave again in the next run.
 func (l *loop) finish() error {
 	for _, b := range l.blocks {
 		b.plugin.Stop()
@@ -195,6 +210,7 @@ func (l *loop) finish() error {
 	return l.closeBlocks()
 }
 
+// closeBlocks closes the blocks that were started, also after an error of one of them.
 func (l *loop) closeBlocks() error {
 	var errs []error
 	for _, b := range l.blocks {

@@ -263,6 +263,23 @@ func TestATextWithoutEndTakesNoMoreThanTheLongestLineAlong(t *testing.T) {
 	})
 }
 
+// The start of a line that is too long may be a line too, with another value: neither it nor the rest is one.
+func TestALineThatIsTooLongIsDroppedToItsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := start(t, only(newBlock(nil)))
+		const units = 200_000
+		long := "mmmmmm " + strings.Repeat("f=123,", units) + "f=4 5\n"
+		require.Equal(t, "f=1", long[1<<20-3:1<<20])
+		c.send(long + "m f=1 1\n")
+		require.Equal(t, "m f=1 1\n", c.out.next())
+		c.send("m f=2 2\n" + long[:len(long)-1])
+		require.Equal(t, "m f=2 2\n", c.out.next())
+		require.NoError(t, c.end())
+		require.NotContains(t, c.out.next(), "mmmmmm")
+		require.Contains(t, c.log.next(), "W! [execd] Dropped 2 lines that cannot be read as line protocol, the first: a line of more than 1 MiB in \"mmmmmm f=123,")
+	})
+}
+
 func TestASlowReaderMakesTheInputWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, w := io.Pipe()

@@ -14,6 +14,7 @@ import (
 )
 
 const (
+	// chunkSize is as much as a pipe of Linux holds.
 	chunkSize = 64 << 10
 	// arrivalTime is how long the run waits for lines that were written before it ended by a signal.
 	arrivalTime = 50 * time.Millisecond
@@ -29,6 +30,7 @@ type reader struct {
 	err  error       // why the input ended; read after full is closed
 }
 
+// newReader returns a reader with two buffers: one is read into while the loop handles the other.
 func newReader(in io.Reader) *reader {
 	r := &reader{in: in, full: make(chan []byte), free: make(chan []byte, 2)}
 	for range cap(r.free) {
@@ -37,7 +39,7 @@ func newReader(in io.Reader) *reader {
 	return r
 }
 
-// run reads until the input ends or done is closed.
+// run reads until the input ends or done is closed. It may be left waiting in a read when the process ends.
 func (r *reader) run(done <-chan struct{}) {
 	defer close(r.full)
 	for {
@@ -74,12 +76,22 @@ func (l *loop) take(chunk []byte) {
 	l.takeLines()
 }
 
+// takeLines handles the lines that are complete. Their originals are written together: one by one, each would wake the goroutine of the
+// output.
 func (l *loop) takeLines() {
-	for line := l.lines.next(); line != nil; line = l.lines.next() {
-		l.takeLine(line)
+	for {
+		line, err := l.lines.next()
+		switch {
+		case line == nil:
+			l.out.write(l.passed)
+			l.passed = l.passed[:0]
+			return
+		case err != nil:
+			l.bad.add(line, err)
+		default:
+			l.takeLine(line)
+		}
 	}
-	l.out.write(l.passed)
-	l.passed = l.passed[:0]
 }
 
 // takeLine adds a line to the blocks and passes it on unchanged, unless a block drops it or it is not a metric.
@@ -103,7 +115,8 @@ func (l *loop) takeLine(line []byte) {
 	}
 }
 
-// takeArrived handles what was written to the input already, and does not wait for more.
+// takeArrived handles what was written to the input already, and does not wait for more. A pipe does not show whether there is more: the
+// input counts as empty once nothing came for arrivalTime.
 func (l *loop) takeArrived() {
 	for end := time.Now().Add(maxArrival); time.Now().Before(end); {
 		select {
@@ -134,6 +147,7 @@ type parser struct {
 	}
 }
 
+// newParser returns a parser for one goroutine.
 func newParser() parser {
 	h := influx.NewMetricHandler()
 	return parser{handler: h, machine: influx.NewMachine(h)}
@@ -158,6 +172,7 @@ type badLines struct {
 	first string
 }
 
+// add counts a line. It keeps the start of the first one since the last report.
 func (b *badLines) add(line []byte, err error) {
 	if b.count == 0 {
 		const most = 200

@@ -28,9 +28,10 @@ type output struct {
 	changed *sync.Cond
 	buf     []byte // not written yet
 	err     error  // the first error; nothing is written after it
-	closed  bool
+	closed  bool   // whether nothing more will be written
 }
 
+// newOutput returns an output, of which run must be called.
 func newOutput(w io.Writer) *output {
 	o := &output{w: w, failed: make(chan struct{}), ended: make(chan struct{})}
 	o.changed = sync.NewCond(&o.mu)
@@ -54,6 +55,7 @@ func (o *output) run() {
 
 // take returns what is to be written. It waits until there is something; the result is empty if nothing will come. The bytes of
 // spare are used again.
+// The two buffers are exchanged, so that a write to w copies nothing and the lock is free meanwhile.
 func (o *output) take(spare []byte) []byte {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -112,7 +114,7 @@ func (o *output) close() error {
 }
 
 // accumulator writes the rows of a block. The embedded interface is nil: describe calls only the methods that are implemented
-// here.
+// here. Telegraf's own accumulator sends metrics to a channel, which would need another goroutine and a limit of its own.
 type accumulator struct {
 	telegraf.Accumulator
 	running    *models.RunningAggregator

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// inputTime is how long the input may go on after a signal.
+	// inputTime is how long the input may go on after a signal. Telegraf, which usually got the same signal, flushes meanwhile.
 	inputTime = 5 * time.Second
 	// outputTime is how long the output may take after the input, once there was a signal. Telegraf sends its child a signal
 	// five seconds after it has closed the input, and kills it after ten.
@@ -23,6 +23,7 @@ func (l *loop) watch(signals <-chan os.Signal) {
 		ended          = l.ended
 		stop           = sync.OnceFunc(func() { close(l.stop); stuck = time.After(outputTime) })
 	)
+	// A nil channel is never ready: quit and stuck are once their time runs, and ended is no more once it was seen.
 	for {
 		select {
 		case s := <-signals:

@@ -1,17 +1,31 @@
 package execd
 
-import "bytes"
+import (
+	"bytes"
+	"errors"
+)
 
-// maxLine is the most bytes of a line. What is longer cannot be parsed: it is most likely a text whose quotation mark never ends.
+// maxLine is about the most bytes of a line: it bounds the memory for a line that is not complete, most likely a text whose quotation
+// mark never ends.
 const maxLine = 1 << 20
+
+// errLong is the error of a line of more than maxLine bytes.
+var errLong = errors.New("a line of more than 1 MiB")
 
 // splitter splits a stream of line protocol into lines. A text in quotation marks can contain newlines, so a line may have
 // several of them. The zero splitter is ready to use.
+//
+//	buf   m f=1 1⏎ | m f="a⏎b" 2⏎ | m f=
+//	       returned  ▲ line         ▲ pos: the next line, which is not complete
+//
+// Telegraf's stream parser finds lines too, but not their bytes: originals would have to be serialized again to be passed on, and a
+// line would not leave as it came.
 type splitter struct {
 	buf   []byte
 	line  int  // start of the line that next returned last
 	pos   int  // end of it
 	ended bool // whether nothing is added any more
+	skip  bool // whether what follows, up to a newline, is of a line that was too long
 }
 
 // add appends a copy of the bytes.
@@ -29,21 +43,39 @@ func (s *splitter) end() {
 	}
 }
 
-// next returns the next line with its newline, or nil if none is complete. The line is valid until the next add.
-func (s *splitter) next() []byte {
-	rest := s.buf[s.pos:]
+// next returns the next line with its newline, or nil if none is complete. The line is valid until the next add. With the error
+// errLong it is the start of a line that is too long, whose rest is skipped: that start may look like a line of its own.
+//
+// A text whose quotation mark does not end, within maxLine bytes or at the end, is returned with all that follows: see reject.
+func (s *splitter) next() (line []byte, err error) {
+	rest := s.rest()
 	if len(rest) == 0 {
-		return nil
+		return nil, nil
 	}
 	n := lineLen(rest)
 	if n < 0 {
 		if !s.ended && len(rest) < maxLine {
-			return nil
+			return nil, nil
 		}
 		n = len(rest)
+		if s.skip = bytes.IndexByte(rest, '\n') < 0; s.skip {
+			err = errLong
+		}
 	}
 	s.line, s.pos = s.pos, s.pos+n
-	return s.buf[s.line:s.pos]
+	return s.buf[s.line:s.pos], err
+}
+
+// rest returns what has not been returned yet, without the end of a line that was too long.
+func (s *splitter) rest() []byte {
+	if s.skip {
+		n := bytes.IndexByte(s.buf[s.pos:], '\n') + 1
+		if s.skip = n == 0; s.skip {
+			n = len(s.buf) - s.pos
+		}
+		s.pos += n
+	}
+	return s.buf[s.pos:]
 }
 
 // reject returns the line that next returned last up to its first newline. The next call of next begins after that: a quotation

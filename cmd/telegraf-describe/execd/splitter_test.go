@@ -36,12 +36,19 @@ func FuzzSplitter(f *testing.F) {
 		var got []string
 		for _, part := range [][]byte{all[:at], all[at:]} {
 			lines.add(part)
-			for line := lines.next(); line != nil; line = lines.next() {
+			for {
+				line, err := lines.next()
+				require.NoError(t, err)
+				if line == nil {
+					break
+				}
 				got = append(got, string(line))
 			}
 		}
 		lines.end()
-		require.Nil(t, lines.next())
+		last, err := lines.next()
+		require.NoError(t, err)
+		require.Nil(t, last)
 		require.Equal(t, []string{"m f=1 1\n", string(line), "m f=2 2\n"}, got)
 	})
 }
