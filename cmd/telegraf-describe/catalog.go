@@ -19,7 +19,8 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// kind is a kind of plugin, with the plugins of this build.
+// kind is a kind of plugin, with the plugins of this build. It makes one of upstream's registries, each a map of its own type, usable
+// in a loop.
 type kind struct {
 	name       string   // as in a configuration, such as "inputs"
 	names      []string // of the plugins, sorted; they are keys of the registry that create reads

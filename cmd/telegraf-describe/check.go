@@ -19,7 +19,8 @@ import (
 )
 
 // initThrowaway initializes the plugins of a configuration that will not run. The state of describe is not opened; the caller
-// has loaded the configuration in test mode, so that the outputs have no buffers on disk.
+// has loaded the configuration in test mode, so that the outputs have no buffers on disk. It finds what only Init of a plugin can: wrong
+// values of the options of other plugins.
 func initThrowaway(c *config.Config, h describe.Host) error {
 	h.Test = true
 	for _, ra := range c.Aggregators {
@@ -55,8 +56,8 @@ type loadedBlock struct {
 	check func() error
 }
 
-// checkBlocks checks all blocks of one plugin. Telegraf loads them in the order of the files and lines. If it has skipped
-// some, as flags can make it do, the errors have no file and line.
+// checkBlocks checks all blocks of one plugin. Telegraf loads them in the order of the files and lines, which is what connects a plugin
+// with its block: Telegraf keeps no positions. If it has skipped some, as flags can make it do, the errors have no file and line.
 func checkBlocks(all []loadedBlock, sources []source, plugin string) error {
 	positions := positionsOf(sources, plugin)
 	var errs []error

@@ -81,7 +81,8 @@ func chosenFiles(c *cli.Context) ([]string, error) {
 }
 
 // check is the command "config check". It loads the configuration and initializes the plugins as the agent does, but opens
-// neither the state of describe nor buffers on disk. It prints OK, unless it is quiet.
+// neither the state of describe nor buffers on disk. It prints OK, unless it is quiet. It may run beside an agent with the same
+// configuration.
 func check(c *cli.Context, out io.Writer) error {
 	files, err := chosenFiles(c)
 	if err != nil {

@@ -15,7 +15,7 @@ func isDescribe(args []string) bool { return len(args) > 1 && args[1] == "descri
 func describeCommand() *cli.Command {
 	return &cli.Command{
 		Name:            "describe",
-		Usage:           "describe the columns of files: line protocol, CSV, JSON lines",
+		Usage:           "describe the columns of files: line protocol, CSV, JSON",
 		ArgsUsage:       "FILE…",
 		SkipFlagParsing: true,
 		Before:          defaultSignals,

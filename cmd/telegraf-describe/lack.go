@@ -69,7 +69,7 @@ func buildHint(paths []string) string {
 	return "; add them with: make build CONFIG=" + all
 }
 
-// leftOut reports whether the flags may make Telegraf skip the block.
+// leftOut reports whether the flags may make Telegraf skip the block. A block with labels counts as skipped, as --select may do that.
 func leftOut(c *config.Config, b *blocks.Block) bool {
 	chosen := map[string][]string{"inputs": c.InputFilters, "outputs": c.OutputFilters, "secretstores": c.SecretStoreFilters}[b.Kind]
 	_, labeled := b.Table.Fields["labels"]

@@ -10,7 +10,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/cmd/telegraf-describe/blocks"
 )
 
-// source is one file or URL of a configuration.
+// source is one file or URL of a configuration. It is kept while the configuration is checked, as only its text has the lines for errors.
 type source struct {
 	path   string
 	text   []byte

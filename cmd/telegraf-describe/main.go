@@ -6,6 +6,16 @@
 //
 // SIGHUP loads the configuration again. SIGINT and SIGTERM stop the agent after a last push and flush.
 // SIGUSR1 flushes the outputs.
+//
+//	main ─▶ describe ─────────────▶ internal/describe, without Telegraf
+//	     └▶ run ─▶ act ─▶ runner ─▶ load ─▶ the agent of Telegraf         run.go
+//	           │            ▲         └──▶ defaults, warnings, checks     gates.go, host.go, overlap.go, merges.go, pass.go, buffers.go
+//	           │            └─ reload after a signal or a change          reload.go, watch.go
+//	           ├▶ config, plugins, secrets                                config.go, catalog.go, secrets.go
+//	           └▶ execd ─▶ execd.Run                                      execd.go, pluginconf.go
+//
+// Upstream's cmd/telegraf is a main package with imports of its module's internal packages: it cannot be called or changed
+// from outside. What of it users rely on is here again: flags, subcommands, signals, messages.
 package main
 
 import (

@@ -51,7 +51,8 @@ func warnOutputMerges(c *config.Config) {
 	}
 }
 
-// mergedBy returns why an output makes one of different rows of a describe block, or "".
+// mergedBy returns why an output makes one of different rows of a describe block, or "". It asks the filters of Telegraf themselves, with
+// rows such as the block would emit, so that their rules are not written here again.
 func mergedBy(o *models.OutputConfig, ra *models.RunningAggregator, d *describe.Describe) string {
 	name := nameOfRows(ra, d)
 	final := passedOn(&o.Filter, name, d, "final")
@@ -74,7 +75,8 @@ func mergedBy(o *models.OutputConfig, ra *models.RunningAggregator, d *describe.
 	return ""
 }
 
-// passedOn returns the row of a bucket in that state after the filters have changed it, or nil if they drop it.
+// passedOn returns the row of a bucket in that state after the filters have changed it, or nil if they drop it. The name of the row is not
+// known before there are values: each pattern of namepass is tried as one. The filters are compiled, as after loading.
 func passedOn(f *models.Filter, name rowName, d *describe.Describe, state string) telegraf.Metric {
 	names := []string{name.text}
 	if !name.whole {

@@ -175,7 +175,7 @@ func isSet(c *cli.Context, flag string) (value bool) {
 }
 
 // levels returns the contexts that have the flag, in the order of the command line. There can be two: a flag
-// is accepted before and after a subcommand.
+// is accepted before and after a subcommand. urfave/cli itself reads a flag in one context only, the innermost.
 func levels(c *cli.Context, flag string) []*cli.Context {
 	given := slices.DeleteFunc(c.Lineage(), func(level *cli.Context) bool {
 		return level.Command == nil || !slices.Contains(level.LocalFlagNames(), flag)

@@ -27,7 +27,8 @@ func warnOverlaps(all []*models.RunningAggregator) {
 	}
 }
 
-// overlap reports whether both aggregators are describe and may emit rows of the same name, tags and time.
+// overlap reports whether both aggregators are describe and may emit rows of the same name, tags and time. It errs on the side of
+// silence: a warning that is wrong makes people ignore the right ones.
 func overlap(a, b *models.RunningAggregator) bool {
 	x, ok := a.Aggregator.(*describe.Describe)
 	y, also := b.Aggregator.(*describe.Describe)

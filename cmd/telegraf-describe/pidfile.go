@@ -12,7 +12,7 @@ type pidFile struct {
 	written bool   // by this process
 }
 
-// write writes the file once. An error is logged and does not stop the agent.
+// write writes the file once, not again after a reload. An error is logged and does not stop the agent, as in upstream.
 func (p *pidFile) write() {
 	if p.path == "" || p.written {
 		return

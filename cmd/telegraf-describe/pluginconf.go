@@ -148,7 +148,8 @@ func (p *pluginConf) locate(block int, err error) error {
 	return errors.Join(errs...)
 }
 
-// flatten returns the errors that were joined. An error that only adds its type is unwrapped.
+// flatten returns the errors that were joined, at any depth. An error that only adds its type, without a text of its own, is unwrapped:
+// there may be joined ones within it.
 func flatten(err error) []error {
 	for {
 		if joined, ok := err.(interface{ Unwrap() []error }); ok {

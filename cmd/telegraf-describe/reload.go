@@ -14,6 +14,12 @@ import (
 
 // cycle is the time of one agent: from loading its configuration until it has ended. Its methods are for one goroutine, the one of runOnce.
 // A reload while the configuration is loading needs no check: the agent does not run yet, and the next cycle loads the files again.
+//
+//	loading ─▶ running ─ reload ─▶ checking ─ good ─▶ ending ─▶ the next cycle
+//	   │          ▲                    └ an error: logged, the agent runs on
+//	   └ reload: the next cycle at once
+//
+// A signal that stops wins over a reload at any time.
 type cycle struct {
 	*runner
 	cancel   context.CancelFunc
@@ -56,7 +62,7 @@ func (c *cycle) decide(err error) {
 	}
 }
 
-// end ends the agent, and the command unless another agent follows.
+// end ends the agent, and the command unless another agent follows. It may be called more than once: a reload never undoes a stop.
 func (c *cycle) end(again bool) {
 	c.again, c.stopping = c.again || again, c.stopping || !again
 	c.cancel()
@@ -65,7 +71,7 @@ func (c *cycle) end(again bool) {
 	}
 }
 
-// signal handles a signal of the process.
+// signal handles a signal of the process: SIGHUP reloads, all others end the command.
 func (c *cycle) signal(s os.Signal) {
 	if s == syscall.SIGHUP {
 		c.reload()

@@ -23,7 +23,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/show"
 )
 
-// runner runs the agent until a signal stops it, and runs it again after each reload.
+// runner runs the agent until a signal stops it, and runs it again after each reload. Its methods are for one goroutine, except
+// loadAndRun and checkNew, which run beside runOnce and change nothing of it.
 type runner struct {
 	options
 	signals <-chan os.Signal
@@ -31,7 +32,7 @@ type runner struct {
 	pid     pidFile
 }
 
-// run returns when the agent has ended and no reload follows.
+// run returns when the agent has ended and no reload follows. The process id and the server of profiles stay over reloads.
 func (r *runner) run() error {
 	r.failed = servePprof(r.pprofAddress)
 	r.pid.path = r.pidFile
@@ -52,7 +53,7 @@ func (r *runner) runOnce() (again bool, err error) {
 	defer cancel()
 	c := &cycle{runner: r, cancel: cancel, loaded: make(chan struct{})}
 	changed := r.watchConfig(ctx) // before loading, so that no change is missed
-	ended := make(chan error, 1)
+	ended := make(chan error, 1)  // with room, as nobody may receive: see below
 	go func() { ended <- r.loadAndRun(ctx, c.loaded) }()
 	var failure error
 	for {
@@ -86,7 +87,7 @@ func closed(c <-chan struct{}) bool {
 	}
 }
 
-// notify notifies systemd, if it started the process, that the agent stops or reloads.
+// notify notifies systemd, if it started the process, that the agent stops or reloads: see sd_notify(3). Each reload ends with READY=1.
 func notify(stopping bool) {
 	state := daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec()
 	if stopping {
@@ -148,6 +149,7 @@ func (r *runner) load() (*config.Config, error) {
 		return nil, err
 	}
 	openGates(c.Aggregators)
+	// From here on each line looks at the whole configuration, which a plugin alone never sees.
 	warnOverlaps(c.Aggregators)
 	warnMerges(c.Aggregators)
 	warnUnreached(c)
@@ -170,7 +172,8 @@ func newConfig() *config.Config {
 	return c
 }
 
-// checkConfig returns an error if the agent cannot run the configuration. Outputs are needed unless it is a test.
+// checkConfig returns an error if the agent cannot run the configuration. Outputs are needed unless it is a test. The errors have the
+// words of upstream.
 func checkConfig(c *config.Config, needOutputs bool) error {
 	switch {
 	case len(c.Inputs) == 0:
@@ -186,7 +189,7 @@ func checkConfig(c *config.Config, needOutputs bool) error {
 }
 
 // runAgent runs the agent until the context ends. Describe aggregators must be informed before the agent stops, so
-// the agent has a context of its own, which is canceled after that.
+// the agent has a context of its own, which is canceled after that. Only then do they know that their next Push is the last one.
 func (r *runner) runAgent(ctx context.Context, c *config.Config) error {
 	if err := r.setupLogging(c); err != nil {
 		return fmt.Errorf("setting up logging: %w", err)

@@ -18,6 +18,8 @@ import (
 
 // watchConfig returns a channel that receives when a watched configuration changes after the call. The flags
 // select whether files and URLs are watched. Errors of watching are logged. Watching ends with the context.
+//
+// Each watcher reports one change at most and ends: the caller asks again after it, with the files that there are then.
 func (r *runner) watchConfig(ctx context.Context) <-chan struct{} {
 	changed := make(chan struct{}, 1)
 	files, err := configFiles(r.files, r.folders)
@@ -53,7 +55,7 @@ func isURL(s string) bool {
 	return err == nil && u.Scheme != "" && u.Host != ""
 }
 
-// watchNotify watches the folders of the files, because editors replace a file by a new one, and a watch of the file would stay with the
+// watchNotify watches by the events of the system, such as inotify. It watches the folders of the files, because editors replace a file by a new one, and a watch of the file would stay with the
 // old one. It watches until the context ends or one change is reported: a reload calls watchConfig again, as it may have other files.
 func (r *runner) watchNotify(ctx context.Context, paths []string, report func(string)) error {
 	w, err := fsnotify.NewWatcher()
@@ -115,7 +117,7 @@ func concerned(event fsnotify.Event, paths, before []string) string {
 }
 
 // watchPoll compares the stamps of the files with those of before at every interval. It reports the first change after the
-// files have settled, and returns.
+// files have settled, and returns. It is for file systems without events, such as NFS and some mounts of containers.
 func (r *runner) watchPoll(ctx context.Context, paths, before []string, report func(string)) {
 	for wait(ctx, cmp.Or(r.watchInterval, pollInterval)) {
 		for i, path := range paths {
