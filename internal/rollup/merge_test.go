@@ -1,7 +1,12 @@
 package rollup_test
 
 import (
+	"math"
+	"math/rand/v2"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -52,4 +57,38 @@ func TestMergeNeedsTheSummaryOfEachAgent(t *testing.T) {
 	require.Equal(t, uint64(1), got.Count())
 	_, err = rollup.Merge([]record.SummaryPart{{Agent: "a", Summary: []byte("xx")}}, 100)
 	require.ErrorIs(t, err, stats.ErrFormat)
+}
+
+// A reader returns the parts of a bucket in any order, and sums of floats depend on it.
+func TestRollUpsDoNotDependOnTheOrderOfParts(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(7, 8))
+	var parts []record.SummaryPart
+	for i := range 40 {
+		values := make([]float64, 1+random.IntN(200))
+		for k := range values {
+			values[k] = math.Round(100*random.NormFloat64()) / 10
+		}
+		p := summaryPart(t, strconv.Itoa(i%8/2), strings.Repeat("r", i%2), values...)
+		p.Tags, p.Field = "host="+strconv.Itoa(i/8), "f"
+		parts = append(parts, p)
+	}
+	selection, err := stats.NewSelection([]string{"mean", "variance", "mode", "mode_error", "p99"}, stats.Linear)
+	require.NoError(t, err)
+	plan := rollup.Plan{Grouped: true, Selection: selection, ExactLimit: 64, MaxGroups: 10}
+	roll := func() (texts []string) {
+		r := rollup.New(&plan, func(rec *record.Record) error {
+			texts = append(texts, string(rec.AppendJSON(nil)))
+			return nil
+		})
+		require.NoError(t, r.Add(time.Unix(0, 0), parts))
+		require.NoError(t, r.Close())
+		return texts
+	}
+	want := roll()
+	require.Len(t, want, 1)
+	for range 10 {
+		random.Shuffle(len(parts), func(i, j int) { parts[i], parts[j] = parts[j], parts[i] })
+		require.Equal(t, want, roll())
+	}
 }

@@ -160,9 +160,15 @@ func in(start time.Time, p *record.SummaryPart, err error) error {
 // Close yields the records of the last bucket.
 func (r *Rollup) Close() error { return r.flush() }
 
-// wanted returns the parts whose agents are wanted, with the states that they have if Wanted selects final records.
+// compare is the order in which parts are merged, so that a roll-up of the same parts is the same to the last bit.
+func compare(a, b record.SummaryPart) int {
+	return cmp.Or(cmp.Compare(a.Field, b.Field), cmp.Compare(a.Tags, b.Tags), cmp.Compare(a.Agent, b.Agent), cmp.Compare(a.Replica, b.Replica))
+}
+
+// wanted returns the parts whose agents are wanted, sorted, with the states that they have if Wanted selects final records.
 func (r *Rollup) wanted(start time.Time, parts []record.SummaryPart) []record.SummaryPart {
 	parts = slices.Clone(parts)
+	slices.SortFunc(parts, compare)
 	if r.plan.Wanted.Final && !start.After(r.plan.Ended) {
 		for i := range parts {
 			if parts[i].State == record.Unmarked {
