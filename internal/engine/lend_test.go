@@ -173,4 +173,9 @@ func TestAnAdoptedBucketReplacesAnEarlierRevision(t *testing.T) {
 	found := store.final[finalKey{seriesA, start.UnixNano()}]
 	require.Equal(t, int64(1), found.Revision)
 	require.Equal(t, []uint64{3, 1}, []uint64{found.Summaries[0].Count(), found.Summaries[1].Count()})
+
+	store.findErr = engine.ErrExpired
+	b.Revision = 2
+	require.Equal(t, engine.Adopted{Final: 1}, e.Adopt([]engine.Bucket{b}))
+	require.Equal(t, int64(2), store.final[finalKey{seriesA, start.UnixNano()}].Revision)
 }

@@ -297,8 +297,8 @@ type Adopted struct {
 //
 // There must not be two versions of a bucket: an open or final bucket of the same series and start gets the values, a
 // final one as its next revision. Without such a bucket, the adopted one is stored as final, so that late values correct
-// it. The same holds if it is a later revision of the final bucket, because it then has the values of that. The engine must
-// have a store, and the caller must commit that before the next Push.
+// it. The same holds if it is a later revision of the final bucket, because it then has the values of that, also if the store
+// knows the earlier one only as expired. The engine must have a store, and the caller must commit that before the next Push.
 func (e *Engine) Adopt(all []Bucket) (a Adopted) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -314,7 +314,7 @@ func (e *Engine) Adopt(all []Bucket) (a Adopted) {
 func (e *Engine) adopt(b Bucket, a *Adopted) {
 	if e.openBucket(b.Series, b.Start) == nil {
 		found, final, err := e.o.Store.Find(b.Series, b.Start, b.End, b.Fields)
-		if err == nil && (!final || found.Revision < b.Revision) {
+		if err == nil && (!final || found.Revision < b.Revision) || errors.Is(err, ErrExpired) && b.Revision > 0 {
 			b = b.with(found)
 			e.o.Store.Final(e.o.Store.Open(b), b)
 			e.again = append(e.again, again{b, e.o.Prefix})

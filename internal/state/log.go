@@ -74,7 +74,7 @@ func (s *Store) Rows(handle, schema uint64, fields []string, rows []float64, tim
 	if h == nil {
 		return
 	}
-	h.touched = 0
+	s.busy(h)
 	if h.lost {
 		s.stats.Unlogged += int64(len(rows))
 		return
@@ -213,6 +213,7 @@ func (s *Store) again(series string, start int64) {
 // finish removes a bucket from the open ones. Its log is needed until the bucket is in the database.
 func (s *Store) finish(h *handle) {
 	h.final = true
+	s.busy(h)
 	delete(s.handles, h.number)
 	s.roll.live -= h.bytes
 	s.roll.open--

@@ -115,11 +115,19 @@ func (s *Store) Idle(series string, start int64) (handle uint64, ok bool) {
 			}
 		}
 	}
-	if handle, ok = s.idle[finalID{series, start}]; !ok {
+	if len(s.idle) == 0 { // as soon as the buckets of the last run have got rows or are final
 		return 0, false
 	}
-	h := s.handles[handle]
-	return handle, h != nil && h.touched != 0
+	handle, ok = s.idle[finalID{series, start}]
+	return handle, ok
+}
+
+// busy notes that a bucket is not idle.
+func (s *Store) busy(h *handle) {
+	if h.touched != 0 {
+		h.touched = 0
+		delete(s.idle, finalID{h.series, h.start})
+	}
 }
 
 // relate returns the relative in a folder, or nil if there is none. It may be called by one goroutine at a time.
