@@ -149,7 +149,7 @@ func TestPage(t *testing.T) {
 		"buckets without summaries are plain": plain,
 		"many series are merged":              manySeries,
 		"statistics are merged when missing":  missingStatistics,
-		"agents that overlap are apart":       agents,
+		"agents are merged, or apart":         agents,
 		"the table is sorted":                 sorted,
 		"files have what is seen":             exports,
 		"an own range in the zone":            ownRange,

@@ -468,8 +468,18 @@ class App {
       if (this.store.add(records)) this.slide();
       else await this.readAgain();
     } catch (error) {
-      if (!signal.aborted) this.fail(error);
+      if (!signal.aborted) this.failLive(error);
     }
+  }
+
+  // failLive shows the error of a reading that an event began. Records that cannot be merged any more are read in another way.
+  failLive(error) {
+    if (!lacksSummaries(error) || !this.probe.summaries) {
+      this.fail(error);
+      return;
+    }
+    this.probe.summaries = false;
+    this.load();
   }
 
   // readAgain reads the whole range again, without new choices, until nothing changes meanwhile.
@@ -488,7 +498,7 @@ class App {
         this.slide();
       }
     } catch (error) {
-      if (!signal.aborted) this.fail(error);
+      if (!signal.aborted) this.failLive(error);
     } finally {
       this.reading = false;
     }

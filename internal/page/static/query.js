@@ -30,7 +30,7 @@ export class Probe {
     const store = new Store();
     store.fill(records);
     const series = store.list();
-    this.series = series.map((s) => s.tags);
+    this.series = [...new Map(series.map((s) => [JSON.stringify(s.tags), s.tags])).values()];
     const starts = [...new Set(series.flatMap((s) => s.starts))].sort((a, b) => a - b);
     this.width = width(starts); // of the stored buckets in milliseconds, or NaN
     this.newest = starts.at(-1) ?? NaN;
@@ -47,7 +47,8 @@ export class Probe {
 
 // probe reads the newest records of a field.
 export async function probe(state, signal) {
-  return new Probe(await get(tablePath(state.table), [...filters(state), ["limit", probed], ["order", "desc"], ["agents", "each"]], { signal }));
+  const parameters = [...filters(state), ["limit", probed], ["order", "desc"], ["agents", "each"]]; // agents need no merging to be counted
+  return new Probe((await get(tablePath(state.table), parameters, { signal })).reverse());
 }
 
 // suitableRange returns the shortest range with some 60 buckets that reaches back to the newest one. Of a table that has fewer, it has
