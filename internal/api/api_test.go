@@ -37,10 +37,7 @@ func serve(t testing.TB, client redis.UniversalClient, edit func(*api.Options)) 
 	if edit != nil {
 		edit(&o)
 	}
-	s.Handler = newDescribed(t, api.New(s.reader, o), func() http.Handler {
-		o.Log = nil
-		return api.New(s.reader, o)
-	})
+	s.Handler = newAPI(t, s.reader, o)
 	return s
 }
 

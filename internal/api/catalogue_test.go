@@ -72,7 +72,7 @@ func TestANamedTableIsFoundWithoutTheListOfAllTables(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			o := api.Options{MaxRecords: 1000, MaxBuckets: 500, MaxBytes: 1 << 20, Timeout: 300 * time.Millisecond, ExportMaxSeries: 1, ExportBuckets: 1}
-			s := &service{Handler: api.New(broken{s.reader, tables}, o)}
+			s := &service{Handler: newAPI(t, broken{s.reader, tables}, o)}
 			for range 3 {
 				require.Len(t, array(t, s.get(t, "/analytics/cpu?database=db")), want)
 				require.Len(t, array(t, s.get(t, "/analytics/analytics_cpu?database=db")), want)
@@ -107,7 +107,7 @@ func TestAListOfTablesHasTheTablesWhoseServerDoesNotAnswer(t *testing.T) {
 	require.NoError(t, s.writer.Put(t.Context(), lost, []record.Record{rec(0, "f", "a", 1)}))
 	only := record.Table{Database: "db2", Name: "analytics_away"}
 	require.NoError(t, s.writer.Put(t.Context(), only, []record.Record{rec(0, "f", "a", 1)}))
-	half := &service{Handler: api.New(halfAway{s.reader}, api.Options{MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1 << 20, Timeout: time.Second})}
+	half := &service{Handler: newAPI(t, halfAway{s.reader}, api.Options{MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1 << 20, Timeout: time.Second})}
 	var tables []map[string]any
 	require.NoError(t, json.Unmarshal(half.get(t, "/analytics?database=db").Body.Bytes(), &tables))
 	require.Len(t, tables, 2)
@@ -123,7 +123,7 @@ func TestConcurrentRequestsShareOneReadOfTheCatalogue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const requests, slow = 16, 10 * time.Second
 		reads := 0
-		h := api.New(broken{tables: func() ([]record.TableEntry, error) {
+		h := newAPI(t, broken{tables: func() ([]record.TableEntry, error) {
 			reads++
 			time.Sleep(slow)
 			return nil, errors.New("i/o timeout")

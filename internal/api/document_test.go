@@ -114,21 +114,23 @@ func (d *description) validate(t testing.TB, at string, text []byte) {
 	require.NoError(t, schema.Validate(value), "%s", text)
 }
 
-// described is a service whose answers are compared with its document. Every test that uses [serve] has one.
+// described is a service whose answers are compared with its document.
 type described struct {
 	http.Handler
 	t        *testing.T
 	document func() *description
 }
 
-// newDescribed returns the handler with that comparison, in tests. Its document is that of another service with the same
+// newAPI returns an API. In tests, its answers are compared with its document, which is that of another API with the same
 // options, so that reading it is not in the log.
-func newDescribed(t testing.TB, h http.Handler, same func() http.Handler) http.Handler {
+func newAPI(t testing.TB, reader api.Reader, o api.Options) http.Handler {
+	h := api.New(reader, o)
 	test, ok := t.(*testing.T)
 	if !ok { // it would make benchmarks slow, and the function of a fuzz test has another T
 		return h
 	}
-	return described{h, test, sync.OnceValue(func() *description { return describe(test, same()) })}
+	o.Log = nil
+	return described{h, test, sync.OnceValue(func() *description { return describe(test, api.New(reader, o)) })}
 }
 
 // largestChecked is how many bytes of an answer are compared; more would make the tests slow.

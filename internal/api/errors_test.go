@@ -133,7 +133,7 @@ func TestServiceRecoversWhenRedisComesBack(t *testing.T) {
 func TestPanicInAHandlerIsAnsweredWithAProblem(t *testing.T) {
 	t.Parallel()
 	o := api.Options{MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1, Timeout: time.Second}
-	h := api.New(broken{tables: func() ([]record.TableEntry, error) { panic("broken") }}, o)
+	h := newAPI(t, broken{tables: func() ([]record.TableEntry, error) { panic("broken") }}, o)
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/databases", http.NoBody))
 	require.NotContains(t, problemOf(t, w, http.StatusInternalServerError).Detail, "broken")
@@ -142,7 +142,7 @@ func TestPanicInAHandlerIsAnsweredWithAProblem(t *testing.T) {
 func TestProblemsDoNotRevealInternalErrors(t *testing.T) {
 	t.Parallel()
 	o := api.Options{MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1, Timeout: time.Second}
-	h := api.New(broken{tables: func() ([]record.TableEntry, error) { return nil, errors.New("dial tcp 10.0.0.1: secret") }}, o)
+	h := newAPI(t, broken{tables: func() ([]record.TableEntry, error) { return nil, errors.New("dial tcp 10.0.0.1: secret") }}, o)
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/databases", http.NoBody))
 	require.NotContains(t, w.Body.String(), "secret")

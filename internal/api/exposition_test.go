@@ -253,7 +253,7 @@ func TestScrapeReadsOnlyRecentBuckets(t *testing.T) {
 		exportCPU(&o)
 		reader := &reads{Reader: s.reader}
 		w := httptest.NewRecorder()
-		api.New(reader, o).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics/analytics", http.NoBody))
+		newAPI(t, reader, o).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics/analytics", http.NoBody))
 		total := 0
 		for _, n := range reader.sizes {
 			total += n
@@ -387,7 +387,7 @@ func (hanging) Records(ctx context.Context, _ record.Table, _ []time.Time, _ int
 func TestScrapeStopsReadingWhenItsClientIsGone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := api.New(hanging{}, api.Options{
+		h := newAPI(t, hanging{}, api.Options{
 			MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1, Timeout: time.Hour, ExportMaxSeries: 1, ExportBuckets: 1,
 			Export: exports("cpu"), Now: func() time.Time { return now },
 		})

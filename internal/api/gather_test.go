@@ -17,11 +17,11 @@ import (
 )
 
 // scraped serves the export of a table whose records are read by a function of the test.
-func scraped(before func(context.Context) error) http.Handler {
+func scraped(t *testing.T, before func(context.Context) error) http.Handler {
 	reader := &stored{before: before}
 	r := rec(1, "f", "a", 1)
 	reader.add(&r)
-	return api.New(reader, api.Options{
+	return newAPI(t, reader, api.Options{
 		MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1, Timeout: time.Minute, ExportMaxSeries: 10, ExportBuckets: 10,
 		Export: exports("cpu"), Now: func() time.Time { return now },
 	})
@@ -37,7 +37,7 @@ func TestConcurrentScrapesShareOneReading(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		reads := 0
-		h := scraped(func(context.Context) error {
+		h := scraped(t, func(context.Context) error {
 			reads++
 			time.Sleep(10 * time.Second)
 			return nil
@@ -65,7 +65,7 @@ func TestScrapesShareAReadingOverTheTextFormats(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var reads atomic.Int64
-		h := scraped(func(context.Context) error {
+		h := scraped(t, func(context.Context) error {
 			reads.Add(1)
 			time.Sleep(10 * time.Second)
 			return nil
@@ -112,7 +112,7 @@ func TestReadingStopsWhenAllItsScrapesAreGone(t *testing.T) {
 		reads := 0
 		var stopped time.Duration
 		start := time.Now()
-		h := scraped(func(ctx context.Context) error {
+		h := scraped(t, func(ctx context.Context) error {
 			reads++
 			<-ctx.Done()
 			stopped = time.Since(start)
@@ -137,7 +137,7 @@ func TestReadingStopsWhenAllItsScrapesAreGone(t *testing.T) {
 func TestScrapesAtTheSameTimeAreLimited(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := scraped(func(context.Context) error {
+		h := scraped(t, func(context.Context) error {
 			time.Sleep(time.Second)
 			return nil
 		})

@@ -68,7 +68,7 @@ func TestAnswerDoesNotDependOnThePartsOfABucket(t *testing.T) {
 	limited := func(edit func(*api.Options)) *service {
 		o := api.Options{MaxRecords: 1000, MaxBuckets: 100, MaxBytes: 1 << 20, Timeout: time.Minute}
 		edit(&o)
-		return &service{Handler: api.New(reader, o)}
+		return &service{Handler: newAPI(t, reader, o)}
 	}
 	p := limited(func(*api.Options) {})
 	everything := func(record.Record) bool { return true }
@@ -173,7 +173,7 @@ func TestWriteDeadlineMovesWithWhatTheClientHasRead(t *testing.T) {
 			r := rec(m, "f", strings.Repeat("x", 20_000), 1)
 			reader.add(&r)
 		}
-		h := api.New(reader, api.Options{MaxRecords: 100, MaxBuckets: 100, MaxBytes: 1 << 20, Timeout: time.Minute})
+		h := newAPI(t, reader, api.Options{MaxRecords: 100, MaxBuckets: 100, MaxBytes: 1 << 20, Timeout: time.Minute})
 		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/analytics/cpu?database=db", http.NoBody))
 		require.Len(t, array(t, w.ResponseRecorder), 30)
 		require.Greater(t, len(w.deadlines), 8, "600 kB")
@@ -248,7 +248,7 @@ func TestRequestsThatReadAtTheSameTimeAreLimited(t *testing.T) {
 		reader := &stored{before: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}
 		r := rec(0, "f", "a", 1)
 		reader.add(&r)
-		h := api.New(reader, api.Options{MaxRecords: 100, MaxBuckets: 100, MaxBytes: 1 << 20, Timeout: 20 * time.Second})
+		h := newAPI(t, reader, api.Options{MaxRecords: 100, MaxBuckets: 100, MaxBytes: 1 << 20, Timeout: 20 * time.Second})
 		start := time.Now()
 		codes := make(map[int]int)
 		var mu sync.Mutex
@@ -286,7 +286,7 @@ func TestOneClientHasHalfOfThePlaces(t *testing.T) {
 		}}
 		r := rec(0, "f", "a", 1)
 		reader.add(&r)
-		h := api.New(reader, api.Options{MaxRecords: 100, MaxBuckets: 100, MaxBytes: 1 << 20, Timeout: time.Hour})
+		h := newAPI(t, reader, api.Options{MaxRecords: 100, MaxBuckets: 100, MaxBytes: 1 << 20, Timeout: time.Hour})
 		var wg sync.WaitGroup
 		ctx, cancel := context.WithCancel(t.Context())
 		get := func(address string) {
@@ -321,7 +321,7 @@ func TestQuickRequestsDoNotWaitForLongOnes(t *testing.T) {
 			}
 		}
 		slow := &slowParts{stored: reader}
-		h := api.New(slow, api.Options{MaxRecords: 10_000, MaxBuckets: 100, MaxBytes: 10 << 20, Timeout: 20 * time.Second})
+		h := newAPI(t, slow, api.Options{MaxRecords: 10_000, MaxBuckets: 100, MaxBytes: 10 << 20, Timeout: 20 * time.Second})
 		get := func(query string) (code int, took time.Duration) {
 			start := time.Now()
 			w := httptest.NewRecorder()
@@ -520,7 +520,7 @@ func TestHostIsChecked(t *testing.T) {
 
 func TestReadyHasTheWarningsOfTheCache(t *testing.T) {
 	t.Parallel()
-	h := api.New(&stored{}, api.Options{MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1, Timeout: time.Minute})
+	h := newAPI(t, &stored{}, api.Options{MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1, Timeout: time.Minute})
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/ready", http.NoBody))
 	require.JSONEq(t, `{"status":"ready","warnings":["something is wrong"]}`, w.Body.String())
@@ -537,7 +537,7 @@ func (pinging) Ping(ctx context.Context) error {
 func TestReadyAnswersWithinItsTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := api.New(pinging{&stored{}}, api.Options{MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1, Timeout: time.Minute, ReadyTimeout: 3 * time.Second})
+		h := newAPI(t, pinging{&stored{}}, api.Options{MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1, Timeout: time.Minute, ReadyTimeout: 3 * time.Second})
 		start := time.Now()
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/ready", http.NoBody))

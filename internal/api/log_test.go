@@ -53,7 +53,7 @@ func TestAFailureIsLoggedWithTheIDOfTheRequest(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	reader := broken{tables: func() ([]record.TableEntry, error) { return nil, errors.New("away") }}
-	s := api.New(reader, api.Options{
+	s := newAPI(t, reader, api.Options{
 		MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1, Timeout: 1e9, ExportMaxSeries: 1, ExportBuckets: 1, Log: slog.New(slog.NewTextHandler(&log, nil)),
 	})
 	w := with(s, http.MethodGet, "/databases")

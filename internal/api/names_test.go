@@ -83,7 +83,7 @@ func TestKnownNamesAreReadOnceAMinute(t *testing.T) {
 	s := inProcess(t, nil)
 	s.fill(t)
 	reader := &counting{Reader: s.reader}
-	s.Handler = api.New(reader, options(s))
+	s.Handler = newAPI(t, reader, options(s))
 	reads := func(query string) int64 {
 		before := reader.infos.Load()
 		require.Equal(t, http.StatusOK, s.get(t, "/analytics/cpu?database=db"+query).Code)
@@ -104,7 +104,7 @@ func TestNamesAreNotCheckedWithoutTheirList(t *testing.T) {
 	s := inProcess(t, nil)
 	s.fill(t)
 	for _, names := range [][]string{nil, make([]string, 10_000)} {
-		s.Handler = api.New(named{s.reader, names}, options(s))
+		s.Handler = newAPI(t, named{s.reader, names}, options(s))
 		require.Empty(t, array(t, s.get(t, "/analytics/cpu?database=db&field=unknown")))
 	}
 }

@@ -27,7 +27,7 @@ func streaming(t testing.TB, most int) (s *service, address string, hub *stream.
 	client := redistest.Open(t, redistest.Database(t))
 	s = serve(t, client, nil)
 	hub = api.NewStreams(s.reader, most, nil)
-	s.Handler = api.New(s.reader, api.Options{
+	s.Handler = newAPI(t, s.reader, api.Options{
 		MaxRecords: 1000, MaxBuckets: 500, MaxBytes: 1 << 20, Timeout: 5 * time.Second, Streams: hub, Now: func() time.Time { return now.Add(time.Duration(s.clock.Load()) * time.Second) },
 	})
 	server := httptest.NewServer(s)
@@ -158,7 +158,7 @@ func TestAStreamEndsWhenItsTokenIsDeleted(t *testing.T) {
 	require.NoError(t, err)
 	hub := api.NewStreams(g.reader, 10, nil)
 	t.Cleanup(hub.Close)
-	g.Handler = api.New(g.reader, api.Options{MaxRecords: 10, MaxBuckets: 10, MaxBytes: 1 << 20, Timeout: 5 * time.Second, Tokens: store, Streams: hub, Now: clock})
+	g.Handler = newAPI(t, g.reader, api.Options{MaxRecords: 10, MaxBuckets: 10, MaxBytes: 1 << 20, Timeout: 5 * time.Second, Tokens: store, Streams: hub, Now: clock})
 	server := httptest.NewServer(g)
 	t.Cleanup(server.Close)
 	reading, streaming := g.token(t, "db:db:read"), g.token(t, "db:db:stream")
