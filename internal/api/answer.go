@@ -56,6 +56,7 @@ type bucketRecords struct {
 	places   map[string]int // the places in entries by name, if the bucket has several parts
 	size     int            // the bytes of the entries, with entryCost
 	room     int            // how many entries there are before they are trimmed
+	bound    *entry         // entries after this one are not kept, as they are beyond the page; nil if there is no such bound
 	hasFinal bool           // whether there is a final record, counted if the query wants final records
 }
 
@@ -141,6 +142,9 @@ func (a *answer) keep(part record.Part) error {
 			continue
 		}
 		e := entry{Outline: outline, text: text}
+		if b.bound != nil && !e.SameSeries(&b.bound.Outline) && a.compare(e, *b.bound) > 0 {
+			continue
+		}
 		if part.Names != nil {
 			e.name = part.Names[i]
 			if place, again := b.places[e.name]; again {
@@ -166,6 +170,9 @@ func (a *answer) grow(n int) error {
 	n, a.spare = n-a.spare, 0
 	return a.work.grow(n)
 }
+
+// minTrimmed is how many entries of a bucket are worth a second sorting.
+const minTrimmed = 100
 
 // trim removes entries of a bucket with many records that cannot become a part of the answer, before all parts of the bucket are
 // read. It returns an error if the answer has too many records.
@@ -194,13 +201,17 @@ func (a *answer) trim() error {
 			b.places[b.entries[i].name] = i
 		}
 	}
-	b.room = max(b.room, 2*len(b.entries))
+	b.room = 2 * max(len(b.entries), minTrimmed)
 	return nil
 }
 
 // drop removes the entries of the current bucket from an index on.
 func (a *answer) drop(end int) {
 	b, before := &a.current, a.current.size
+	if end < len(b.entries) {
+		bound := b.entries[end-1]
+		b.bound = &bound
+	}
 	for i := range b.entries[end:] {
 		e := &b.entries[end+i]
 		b.size -= len(e.text) + entryCost
@@ -218,11 +229,19 @@ func (a *answer) tooMany(more int) error {
 
 // tooManyBytes returns the error for an answer with more bytes than its limit.
 func (a *answer) tooManyBytes() error {
-	e := tooMuch{what: fmt.Sprintf("the answer has %d bytes or more", a.bytes), limit: a.maxBytes}
+	what := "answer"
 	if a.limit > 0 {
-		e.what, e.advice = fmt.Sprintf("the page has %d bytes or more", a.bytes), advicePage
+		what = "page"
 	}
-	return e
+	return tooMuch{what: fmt.Sprintf("the %s has %d bytes or more", what, a.bytes), limit: a.maxBytes, advice: a.advice()}
+}
+
+// advice returns what a client can do about an answer that is too large.
+func (a *answer) advice() string {
+	if a.limit > 0 {
+		return advicePage
+	}
+	return adviceAnswer
 }
 
 // wanted reports whether the query wants the record of a part, and returns the outline of the record. If the query wants final

@@ -71,7 +71,7 @@ func (e notFound) Error() string { return e.what }
 type tooMuch struct {
 	what   string // with the number that was found, such as "the answer has 11 records or more"
 	limit  int
-	advice string // adviceAnswer if it is empty
+	advice string // what the client can do, or empty for adviceAnswer
 }
 
 // What a client can do about a limit.

@@ -36,6 +36,38 @@ func TestRecordsReadAreLimitedWithTheNumbers(t *testing.T) {
 	require.Len(t, array(t, s.get(t, "/analytics/cpu?database=db&last=7")), 28)
 }
 
+// Each limit of one request has the number that was found, the limit, and what to change.
+func TestEachLimitSaysWhatToChange(t *testing.T) {
+	t.Parallel()
+	const narrower, pages = "narrow it down with start, end, last, field or tag, or read it in pages with limit", "narrow it down with start, end or last, or read it in pages with limit"
+	for _, c := range []struct {
+		edit        func(*api.Options)
+		query, want string
+	}{
+		{func(o *api.Options) { o.MaxRecords = 39 }, "", "the answer has 40 records or more, at most 39 are allowed: " + narrower},
+		{func(o *api.Options) { o.MaxRecords = 3 }, "&bucket=1h", "the answer has 4 records or more, at most 3 are allowed: " + narrower},
+		{func(o *api.Options) { o.MaxBytes = 2000 }, "", "the answer has 2472 bytes or more, at most 2000 are allowed: " + narrower},
+		{func(o *api.Options) { o.MaxBytes = 800 }, "&bucket=1h", "the answer has 824 bytes or more, at most 800 are allowed: " + narrower},
+		{func(o *api.Options) { o.MaxBytes = 800 }, "&bucket=1h&limit=4", "the page has 824 bytes or more, at most 800 are allowed: set a smaller limit"},
+		{func(o *api.Options) { o.MaxBuckets = 9 }, "", "the answer has 10 buckets or more, at most 9 are allowed: " + pages},
+		{func(o *api.Options) { o.MaxBuckets = 9 }, "&bucket=1h", "the request has to read 10 buckets or more, at most 9 are allowed: " + pages},
+		{func(o *api.Options) { o.MaxBuckets = 9 }, "&bucket=1h&limit=1", "the request has to read 10 buckets or more, at most 9 are allowed: narrow it down with start, end or last"},
+		{func(o *api.Options) { o.MaxScanned = 38 }, "", "the request has to read 40 records or more, at most 38 are allowed: narrow it down with start, end or last"},
+		{func(o *api.Options) { o.MaxScanned = 38 }, "&bucket=1h", "the request has to read 40 records or more, at most 38 are allowed: narrow it down with start, end or last"},
+		{func(o *api.Options) { o.MaxScanned = 38 }, "&tag=host=none&limit=1", "the request has to read 40 records or more, at most 38 are allowed: narrow it down with start, end or last"},
+	} {
+		s := inProcess(t, c.edit)
+		var all []record.Record
+		for m := range 10 {
+			for _, field := range []string{"f", "g"} {
+				all = append(all, summed(rec(m, field, "a", 0), "a1", "", 1), summed(rec(m, field, "b", 0), "a1", "", 1))
+			}
+		}
+		s.put(t, all...)
+		require.Equal(t, c.want, problemOf(t, s.get(t, cpuPath+c.query), http.StatusUnprocessableEntity).Detail)
+	}
+}
+
 // parted is a cache that returns the records of each bucket one by one, the first one twice.
 type parted struct {
 	*cache.Reader

@@ -42,11 +42,12 @@ func (a *answer) texts() []string { return slices.Concat(a.kept...) }
 // before any of it is sent, so that an error is answered with a problem.
 func (a *answer) renderFormatted() ([]byte, error) {
 	body, err := a.format.Append(make([]byte, 0, a.bytes+a.bytes/4), a.texts(), a.pretty, a.maxBytes)
+	var cells format.TooManyCells
 	switch {
-	case errors.Is(err, format.ErrLimit):
-		return nil, tooMuch{what: err.Error(), limit: a.maxBytes}
+	case errors.As(err, &cells):
+		return nil, tooMuch{what: err.Error(), limit: a.maxBytes, advice: a.advice() + ", or use format=jsonl"}
 	case errors.Is(err, format.ErrInexpressible):
-		return nil, faults{{Location: "query.format", Value: "\"lp\"", Message: err.Error()}}
+		return nil, faults{{Location: "query.format", Value: "\"lp\"", Message: err.Error() + "; want another format"}}
 	case err != nil:
 		return nil, err
 	}

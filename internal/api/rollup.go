@@ -248,7 +248,7 @@ func (s *server) rollUpStarts(ctx context.Context, q *query) (sel selection, err
 		return sel, nil
 	}
 	if q.limit == 0 {
-		return sel, s.tooManyBuckets(len(sel.starts))
+		return sel, tooMuch{what: fmt.Sprintf("the request has to read %d buckets or more", len(sel.starts)), limit: s.MaxBuckets, advice: advicePages}
 	}
 	sel.partial = true
 	if q.backward() {

@@ -206,7 +206,7 @@ func TestACSVWithManyColumnsIsLimited(t *testing.T) {
 	require.Equal(t, http.StatusOK, s.get(t, "/analytics/cpu?database=db&format=jsonl").Code)
 	w := s.get(t, "/analytics/cpu?database=db&format=csv")
 	require.Equal(t, http.StatusUnprocessableEntity, w.Code)
-	require.Contains(t, w.Body.String(), "the table has 253500 cells, at most 200000 are allowed")
+	require.Contains(t, w.Body.String(), "the table has 253500 cells, at most 200000 are allowed: narrow it down with start, end, last, field or tag, or read it in pages with limit, or use format=jsonl")
 }
 
 func TestABucketThatAFormatOrGridCannotExpressIsNamed(t *testing.T) {

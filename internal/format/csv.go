@@ -3,7 +3,6 @@ package format
 import (
 	"bytes"
 	"encoding/csv"
-	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -31,7 +30,7 @@ func appendCSV(dst []byte, texts []string, limit int) ([]byte, error) {
 		}
 	}
 	if cells := len(t.records) * len(t.header()); cells > limit {
-		return dst, fmt.Errorf("%w: the table has %d cells, at most %d are allowed", ErrLimit, cells, limit)
+		return dst, TooManyCells(cells)
 	}
 	slices.Sort(t.tags)
 	for i, key := range t.tags {

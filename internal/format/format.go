@@ -163,8 +163,10 @@ func weightOf(parameters string) int {
 	return 1000
 }
 
-// ErrLimit is wrapped by the error of [Format.Append] for a text that would be too long.
-var ErrLimit = errors.New("too long")
+// TooManyCells is the error of [Format.Append] for a CSV with more cells than the limit. Its value is their number.
+type TooManyCells int
+
+func (n TooManyCells) Error() string { return fmt.Sprintf("the table has %d cells", int(n)) }
 
 // ErrInexpressible is wrapped by the error of [Format.Append] for a record that line protocol cannot express.
 var ErrInexpressible = errors.New("line protocol cannot express this")

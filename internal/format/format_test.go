@@ -120,7 +120,7 @@ func TestRecordsThatCannotBeWrittenAreErrors(t *testing.T) {
 	_, err := format.JSON.Append(nil, []string{"{"}, true, 1<<20)
 	require.ErrorIs(t, err, record.ErrFormat)
 	_, err = format.CSV.Append(nil, texts(samples()...), false, 3*18-1)
-	require.ErrorIs(t, err, format.ErrLimit)
+	require.Equal(t, format.TooManyCells(3*18), err)
 	r := samples()[0]
 	r.Start = time.Date(2500, 1, 1, 0, 0, 0, 0, time.UTC)
 	_, err = format.LineProtocol.Append(nil, texts(r), false, 1<<20)
