@@ -6,10 +6,10 @@ import "runtime/debug"
 const ownMemory = 128 << 20
 
 // limitMemory makes the garbage collector run more often when the service uses more memory than two times that of all answers,
-// running and kept, and ownMemory. By default the collector runs when the memory has doubled. The environment variable GOMEMLIMIT overrides
+// that of kept ones and ownMemory. By default the collector runs when the memory has doubled. The environment variable GOMEMLIMIT overrides
 // this limit.
 func (c config) limitMemory(environ []string) {
 	if lookup(environ, "GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(2*int64(c.MaxTotalBytes+c.CacheSize) + ownMemory)
+		debug.SetMemoryLimit(2*int64(c.MaxTotalBytes) + int64(c.CacheSize) + ownMemory)
 	}
 }

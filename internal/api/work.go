@@ -13,9 +13,9 @@ const (
 	// maxQuick is how many requests read at the same time that have read at most quickRecords records and quickBytes
 	// bytes, and maxQuickClient is how many of them are of one client. Others wait for at most quickWait.
 	maxQuick       = 32
-	maxQuickClient = maxQuick / 2
+	maxQuickClient = maxQuick / 4
 	quickRecords   = 5000
-	quickBytes     = 2 << 20
+	quickBytes     = 1 << 20
 	quickWait      = 2 * time.Second
 	// maxLong is how many requests read at the same time that have read more. It is small, so that quick requests
 	// stay quick beside them. At most maxWaiting others wait, for at most longWait.

@@ -23,6 +23,7 @@ const maxPipeline = 100
 // [IsAnswer]. The only exception is [record.Corrupt], for data of a table that no writer has stored.
 type Reader struct {
 	client redis.UniversalClient
+	means  recordSizes
 }
 
 // NewReader returns a reader that uses the client. The caller closes the client.
@@ -300,5 +301,5 @@ func (r *Reader) selectStarts(ctx context.Context, t record.Table, span record.R
 // caller may keep and change the part. An error of yield ends the reading and is returned. If want is above 0, about that
 // many records are enough for the caller, so that fewer are read at a time.
 func (r *Reader) Records(ctx context.Context, t record.Table, starts []time.Time, want int, yield func(record.Part) error) error {
-	return (&scan{client: r.client, table: t, starts: starts, want: int64(want), yield: yield}).run(ctx)
+	return (&scan{client: r.client, table: t, starts: starts, want: int64(want), means: &r.means, yield: yield}).run(ctx)
 }

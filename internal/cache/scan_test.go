@@ -105,8 +105,26 @@ func TestFewLargeRecordsAreReadAtATime(t *testing.T) {
 		return nil
 	}))
 	require.Equal(t, 100, buckets)
-	require.Len(t, reads, 10, "%v", reads)
+	require.Len(t, reads, 11, "%v", reads)
 	require.Equal(t, 10, slices.Max(reads), "a megabyte at a time")
+}
+
+// The second reading of a table knows the size of its records.
+func TestTheFirstReadingOfATableIsSmall(t *testing.T) {
+	t.Parallel()
+	client, table := server(t), newTable()
+	starts := fillBuckets(t, client, table, 600, 600)
+	reader := cache.NewReader(client)
+	for _, want := range []int{125, 500} { // of each of the two buckets, by HSCAN, which returns a few more
+		first := 0
+		require.NoError(t, reader.Records(t.Context(), table, starts, 0, func(part record.Part) error {
+			if first == 0 {
+				first = len(part.Texts)
+			}
+			return nil
+		}))
+		require.InDelta(t, want, first, 100)
+	}
 }
 
 // corrupted returns a table of two buckets that edit has damaged.
