@@ -156,6 +156,9 @@ func New(reader Reader, o Options) http.Handler {
 	o.ReadyTimeout = cmp.Or(o.ReadyTimeout, o.Timeout)
 	s := &server{Options: o, reader: reader, limits: newLimits(o.MaxTotalBytes), rendered: rendered.New[kept](cmp.Or(o.CacheBytes, DefaultCacheBytes))}
 	s.metrics = newMetrics(o.Version, s.limits.budget.bytes, append(cacheMetrics(s.rendered), o.Collectors...))
+	if o.Streams != nil {
+		o.Streams.UseBudget(s.streamBudget())
+	}
 	s.versions = versions{read: reader.Version, now: o.Now, timeout: o.Timeout}
 	s.addresses, s.tokens = newRates("address", o.AddressRate, o.Now), newRates("token", o.TokenRate, o.Now)
 	s.scrapes = newScrapes(s.newExposition, o.Timeout, &s.limits.budget)

@@ -80,6 +80,23 @@ func (s streamSource) Bucket(ctx context.Context, t record.Table, start time.Tim
 	return texts, err
 }
 
+// streamsClient has the memory of the events that wait, which are of no client alone. It is not an address.
+const streamsClient = "streams"
+
+// streamBudget returns the part of the memory of all answers that events can use: that of one client.
+func (s *server) streamBudget() stream.Budget {
+	return stream.Budget{
+		Take: func(bytes int) bool {
+			if s.limits.budget.take(streamsClient, 0, bytes) != nil {
+				s.metrics.refused("stream_bytes")
+				return false
+			}
+			return true
+		},
+		Give: func(bytes int) { s.limits.budget.give(streamsClient, bytes) },
+	}
+}
+
 // streamed is a request for a stream.
 type streamed struct {
 	table  record.Table
@@ -234,7 +251,9 @@ func (s *server) sendEvents(w http.ResponseWriter, r *http.Request, q streamed, 
 				return out.dropped(sub.Err().Error())
 			}
 			s.versions.forget(q.table, event.At) // before the client reads what the event is about
-			if err := out.send(event, filter); err != nil {
+			err := out.send(event, filter)
+			event.Done()
+			if err != nil {
 				return err
 			}
 		}

@@ -177,6 +177,25 @@ func TestAStreamEndsWhenItsTokenIsDeleted(t *testing.T) {
 	require.False(t, ok)
 }
 
+// The records of events are a part of the memory of all answers. Without room there, an event has none.
+func TestEventsAreCountedInTheMemoryOfAllAnswers(t *testing.T) {
+	t.Parallel()
+	s, _, hub := streaming(t, 10)
+	limited := api.New(s.reader, api.Options{MaxRecords: 10, MaxBuckets: 10, MaxBytes: 1000, MaxTotalBytes: 1000, Timeout: 5 * time.Second, Streams: hub})
+	server := httptest.NewServer(limited)
+	t.Cleanup(server.Close)
+	s.put(t, rec(5, "f", "a", 1))
+	events := listen(t, server.URL+"/analytics/cpu/stream?database=db", "")
+	events.want("present")
+	s.put(t, rec(4, "f", "a", 1))
+	require.Contains(t, events.want("bucket").data, `"records":[{`)
+	s.put(t, rec(3, "f", "a", 1), rec(3, "g", "a", 1))
+	require.Equal(t, `{"time_bucket":"2026-01-02T03:01:00Z","large":true}`, events.want("bucket").data)
+	metrics := (&service{Handler: limited}).get(t, "/metrics").Body.String()
+	require.Contains(t, metrics, `analytics_api_refused_total{reason="stream_bytes"} 1`)
+	require.Contains(t, metrics, "analytics_api_answer_bytes 0\n")
+}
+
 func TestStreamsOfOtherTablesDoNotExist(t *testing.T) {
 	t.Parallel()
 	s, _, _ := streaming(t, 3)

@@ -6,7 +6,8 @@
 // connection broke can resume. Each event has an identity. A subscriber that gives the identity of its last event gets the
 // buckets that have changed since; if the topic does not remember these any more, it gets the event Reset instead.
 //
-// Everything is bounded: a subscriber that does not read its events fast enough is dropped, and its error is [ErrSlow].
+// Everything is bounded: a subscriber that does not read its events fast enough is dropped, and its error is [ErrSlow]. The
+// records of events that wait are counted in a [Budget]; without room there, an event has no records.
 package stream
 
 import (
@@ -19,6 +20,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
@@ -42,6 +44,14 @@ type Source interface {
 	Watch(ctx context.Context, t record.Table, ready func(), changed func(starts []time.Time)) error
 	// Bucket returns the JSON of the records of a bucket, none if it has expired, or [ErrLarge].
 	Bucket(ctx context.Context, t record.Table, start time.Time) ([]string, error)
+}
+
+// Budget bounds the memory of events. Its functions are called concurrently.
+type Budget struct {
+	// Take returns false, and takes nothing, if there is no room for so many bytes.
+	Take func(bytes int) bool
+	// Give returns bytes that were taken.
+	Give func(bytes int)
 }
 
 // Options bound a hub. Each is above zero.
@@ -74,11 +84,43 @@ type Event struct {
 	Start time.Time
 	// Records are the JSON of all records of the bucket.
 	Records []string
-	// Large means that the bucket is too large for an event, which has no records then.
+	// Large means that the bucket is too large for an event or for the budget. The event has no records then.
 	Large bool
 
 	once sync.Once
 	data []byte
+
+	give  func(bytes int) // returns size, or nil
+	size  int             // what the event takes of the budget
+	users atomic.Int64    // subscriptions with the event in their queue, and the hub while it sends the event
+}
+
+// eventCost is about how many bytes of memory a record of an event needs in addition to its texts.
+const eventCost = 32
+
+// newEvent returns the event of a bucket, which the caller uses. It is Large if the records do not fit into the budget.
+func (h *Hub) newEvent(start time.Time, records []string) *Event {
+	e := &Event{At: time.Now(), Start: start, Records: records}
+	e.users.Store(1)
+	if h.budget.Take == nil {
+		return e
+	}
+	for _, text := range records {
+		e.size += 2*len(text) + eventCost // the text, and its copy in the data
+	}
+	if !h.budget.Take(e.size) {
+		e.Records, e.Large, e.size = nil, true, 0
+		return e
+	}
+	e.give = h.budget.Give
+	return e
+}
+
+// Done ends the use of an event by a subscriber, who must call it once for each event from its channel.
+func (e *Event) Done() {
+	if e.users.Add(-1) == 0 && e.give != nil {
+		e.give(e.size)
+	}
 }
 
 // Data returns the result of render, which is called once for all subscribers that want the event in the same form. They must
@@ -93,9 +135,10 @@ type Hub struct {
 	source Source
 	o      Options
 
-	ctx  context.Context // ends with Close
-	stop context.CancelFunc
-	runs sync.WaitGroup
+	ctx    context.Context // ends with Close
+	stop   context.CancelFunc
+	runs   sync.WaitGroup
+	budget Budget
 
 	mu     sync.Mutex
 	reads  chan struct{} // holds an element for each bucket that is being read
@@ -109,6 +152,10 @@ func New(source Source, o Options) *Hub {
 	h.ctx, h.stop = context.WithCancel(context.Background())
 	return h
 }
+
+// UseBudget sets the budget of the events. It must be called before the first subscription. Without it, they have no bound but
+// their number.
+func (h *Hub) UseBudget(b Budget) { h.budget = b }
 
 // Close ends all subscriptions with [ErrClosed] and waits until no source is used any more.
 func (h *Hub) Close() {
@@ -127,10 +174,15 @@ func (h *Hub) read(ctx context.Context, t record.Table, start time.Time) (*Event
 	case h.reads <- struct{}{}:
 		defer func() { <-h.reads }()
 		records, err := h.source.Bucket(ctx, t, start)
-		if errors.Is(err, ErrLarge) {
-			return &Event{At: time.Now(), Start: start, Large: true}, nil
+		switch {
+		case errors.Is(err, ErrLarge):
+			e := h.newEvent(start, nil)
+			e.Large = true
+			return e, nil
+		case err != nil:
+			return nil, err
 		}
-		return &Event{At: time.Now(), Start: start, Records: records}, err
+		return h.newEvent(start, records), nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -161,8 +213,13 @@ func (s *Subscription) Events() <-chan *Event { return s.events }
 // Err returns why the subscription ended. It must be called after the channel of Events was closed.
 func (s *Subscription) Err() error { return s.err }
 
-// Close ends the subscription. It may be called more than once.
-func (s *Subscription) Close() { s.hub.leave(s, context.Canceled) }
+// Close ends the subscription. It may be called more than once. Events that were not read are lost.
+func (s *Subscription) Close() {
+	s.hub.leave(s, context.Canceled)
+	for e := range s.events {
+		e.Done()
+	}
+}
 
 // Subscribe begins a subscription to a table. last is the identity of the last event of an earlier subscription, or empty.
 // The first events are the buckets that have changed since then. Then comes an event without records, whose identity stands
@@ -357,6 +414,7 @@ func (tp *topic) sendPending(ctx context.Context) {
 		event, err := tp.hub.read(ctx, tp.table, start)
 		if err == nil {
 			tp.send(event)
+			event.Done()
 			continue
 		}
 		if ctx.Err() == nil && len(failed) == 0 && tp.hub.o.Failed != nil {
@@ -400,9 +458,11 @@ func (tp *topic) reset() {
 // offer puts an event into the queue of each subscriber and returns those whose queue is full. The caller holds mu.
 func (tp *topic) offer(event *Event) (slow []*Subscription) {
 	for s := range tp.live {
+		event.users.Add(1)
 		select {
 		case s.events <- event:
 		default:
+			event.Done()
 			slow = append(slow, s)
 		}
 	}

@@ -268,6 +268,63 @@ func TestABucketThatIsTooLargeIsAnEventWithoutRecords(t *testing.T) {
 	require.Empty(t, e.Records)
 }
 
+// budget is a Budget that counts.
+type budget struct {
+	mu          sync.Mutex
+	most, taken int
+}
+
+func (b *budget) Take(n int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.taken+n > b.most {
+		return false
+	}
+	b.taken += n
+	return true
+}
+
+func (b *budget) Give(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.taken -= n
+}
+
+func (b *budget) now() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.taken
+}
+
+// Events that wait take memory of the budget, each once for all subscribers. Beyond it, they have no records.
+func TestMemoryOfWaitingEventsIsBounded(t *testing.T) {
+	t.Parallel()
+	s, b := newSource(), &budget{most: 110} // an event of one character takes 34
+	h := hub(t, s, nil)
+	h.UseBudget(stream.Budget{Take: b.Take, Give: b.Give})
+	slow, other, gone := subscribe(t, h, ""), subscribe(t, h, ""), subscribe(t, h, "")
+	want(t, other, "present")
+	large := 0
+	for i := range 4 {
+		s.write(int64(60 * i))
+		e := <-other.Events()
+		if e.Large {
+			require.Empty(t, e.Records)
+			large++
+		}
+		e.Done()
+	}
+	require.Equal(t, 1, large)
+	require.Equal(t, 102, b.now())
+	gone.Close()
+	require.Equal(t, 102, b.now())
+	want(t, slow, "present")
+	(<-slow.Events()).Done()
+	require.Equal(t, 68, b.now())
+	slow.Close()
+	require.Zero(t, b.now())
+}
+
 func TestStreamsAreLimited(t *testing.T) {
 	t.Parallel()
 	src := newSource()
