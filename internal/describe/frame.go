@@ -42,6 +42,15 @@ func topCountCell(r *profile.Row) show.Cell {
 	return show.Count(r.TopCount, !r.Exact)
 }
 
+// factNames returns the names of all facts.
+func factNames() []string {
+	names := make([]string, len(facts))
+	for i := range facts {
+		names[i] = facts[i].name
+	}
+	return names
+}
+
 // factOf returns the fact of a name, or nil.
 func factOf(name string) *fact {
 	i := slices.IndexFunc(facts, func(f fact) bool { return f.name == name })

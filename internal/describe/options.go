@@ -235,10 +235,7 @@ func (f *flags) checkStats(o *options) error {
 	if o.profile.Selection, err = stats.NewSelection(known, method); err != nil {
 		// Each of several errors is on a line of its own, and lists the statistics that are known, without the facts.
 		list := strings.Join(stats.Names(), ", ")
-		longer := list
-		for _, f := range facts {
-			longer += ", " + f.name
-		}
+		longer := strings.Join(append(stats.Names(), factNames()...), ", ")
 		return fmt.Errorf("--stats: %s", strings.NewReplacer("\n", "; ", list, longer).Replace(err.Error()))
 	}
 	o.columns = outputColumns(names, o.profile.Selection)

@@ -30,6 +30,7 @@ type cell struct {
 	escaped    bool // whether two quotes in it are one
 }
 
+// errQuote is the error of a record that ends within quotes.
 var errQuote = errors.New("a quote is not closed")
 
 // record reads the cells of the record that starts at i into p.cells, and returns where the next one starts. If there is an

@@ -72,6 +72,7 @@ func (s *source) header(buf []byte) (start int, known bool, err error) {
 	return start, err == nil, err
 }
 
+// newline is the line end by which contents are cut. A carriage return before it belongs to the record.
 var newline = []byte{'\n'}
 
 // fill reads until buf has size bytes, or to the end of the content. The result may be in new memory.

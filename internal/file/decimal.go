@@ -139,6 +139,8 @@ func (m *marked) add(cell []byte) {
 // acceptMarks sets the marks of the column, if it is to be read with any. Then cells that fit are numbers and not others.
 func (s *sample) acceptMarks(decimal Decimal, delimiter byte) {
 	detect := decimal == DetectDecimal
+	// A column is one of numbers if all but a few cells are, as for columns without marks: see mostly. wrong are numbers with a point that
+	// would be read as another value.
 	others, all := s.others, s.numbers+s.bools+s.times+s.others
 	fits := func(n, wrong int) bool { return n > 0 && s.times == 0 && (others-n+wrong)*100 <= (100-mostly)*all }
 	if decimal == DecimalComma || detect && delimiter != ',' && s.onlyCommas > 0 {
@@ -156,6 +158,7 @@ func (s *sample) acceptMarks(decimal Decimal, delimiter byte) {
 	}
 }
 
+// accept makes numbers of n others, which are read with the marks m.
 func (s *sample) accept(m marks, n int) {
 	s.marks = m
 	s.numbers, s.others = s.numbers+n, s.others-n

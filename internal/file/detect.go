@@ -93,18 +93,24 @@ func oneLine(data []byte) error {
 	return nil
 }
 
+// notText are the first bytes of content that people take for text, and what to do with it. No text of the formats that are read
+// begins so.
+var notText = []struct{ magic, name string }{
+	{"\xff\xfe", "UTF-16, want UTF-8 (iconv -f UTF-16 -t UTF-8)"},
+	{"\xfe\xff", "UTF-16, want UTF-8 (iconv -f UTF-16 -t UTF-8)"},
+	{"PAR1", "a Parquet file, want text"},
+	{"PK\x03\x04", "a ZIP file (unzip -p FILE | telegraf-describe describe -) or an Excel workbook (save it as CSV)"},
+	{"\xd0\xcf\x11\xe0", "an old Excel workbook (save it as CSV)"},
+	{"BZh", "compressed by bzip2 (bzcat FILE | telegraf-describe describe -)"},
+	{"\xfd7zXZ", "compressed by xz (xzcat FILE | telegraf-describe describe -)"},
+	{"SQLite format 3", "an SQLite database, want text"},
+}
+
 // readable returns where the text starts: after a byte order mark. It refuses content that is not text.
 func (s *source) readable(data []byte) (start int, err error) {
-	// The first bytes of what people take for text: each begins no text of the formats that are read.
-	for magic, name := range map[string]string{
-		"\xff\xfe": "UTF-16, want UTF-8 (iconv -f UTF-16 -t UTF-8)", "\xfe\xff": "UTF-16, want UTF-8 (iconv -f UTF-16 -t UTF-8)",
-		"PAR1": "a Parquet file, want text", "PK\x03\x04": "a ZIP file (unzip -p FILE | telegraf-describe describe -) or an Excel workbook (save it as CSV)",
-		"\xd0\xcf\x11\xe0": "an old Excel workbook (save it as CSV)",
-		"BZh":              "compressed by bzip2 (bzcat FILE | telegraf-describe describe -)", "\xfd7zXZ": "compressed by xz (xzcat FILE | telegraf-describe describe -)",
-		"SQLite format 3": "an SQLite database, want text",
-	} {
-		if bytes.HasPrefix(data, []byte(magic)) {
-			return 0, errors.New("the content is " + name)
+	for _, known := range notText {
+		if bytes.HasPrefix(data, []byte(known.magic)) {
+			return 0, errors.New("the content is " + known.name)
 		}
 	}
 	const looked = 64 << 10

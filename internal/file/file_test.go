@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -345,7 +346,7 @@ func TestNextGoesOnAfterAnError(t *testing.T) {
 	folder := t.TempDir()
 	var paths []string
 	for i, content := range []string{"gone", "a\x00b", "a,b\n1,2\n"} {
-		path := filepath.Join(folder, fmt.Sprint(i))
+		path := filepath.Join(folder, strconv.Itoa(i))
 		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
 		paths = append(paths, path)
 	}

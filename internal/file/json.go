@@ -114,6 +114,7 @@ func (p *jsonParser) next() byte {
 	return p.data[p.i]
 }
 
+// errEnd is the error of an object that goes on behind the line.
 var errEnd = errors.New("the object is not complete")
 
 // unexpected returns the error of a character that is not the wanted one.

@@ -42,11 +42,12 @@ type value struct {
 // form is how a number is written.
 type form uint8
 
+// The forms. They decide on the type of the column, see package profile.
 const (
-	whole form = iota
-	fraction
-	boolean
-	missing // no number: the cell is missing
+	whole    form = iota // without a point and an exponent, such as 5 and 5i
+	fraction             // with one of these, and each float of line protocol
+	boolean              // a truth value
+	missing              // no number: the cell is missing
 )
 
 // parse fills b from a chunk, see [Parser.Parse].

@@ -84,6 +84,7 @@ type Parser struct {
 	parse  func(data []byte, b *Batch)
 }
 
+// newParser returns a parser for the chunks of a source whose format is detected.
 func newParser(s *source) *Parser {
 	p := &Parser{source: s}
 	switch s.format {
@@ -246,6 +247,7 @@ type counting struct {
 	read *atomic.Int64
 }
 
+// Read implements io.Reader.
 func (c counting) Read(p []byte) (int, error) {
 	n, err := c.Reader.Read(p)
 	c.read.Add(int64(n))

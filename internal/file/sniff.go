@@ -42,6 +42,7 @@ type csvSchema struct {
 	time      int // the column with the time of a row, or −1
 }
 
+// csvColumn is how the cells of one column are read.
 type csvColumn struct {
 	name  string
 	kind  Kind

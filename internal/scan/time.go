@@ -82,6 +82,7 @@ func (t Times) Epoch(b []byte) (ns int64, ok bool) {
 
 // Float returns the nanoseconds since 1970 of a number of units, rounded down. ok is false if int64 cannot hold them.
 func (t Times) Float(v float64) (ns int64, ok bool) {
+	// The whole units and the rest are scaled apart: their sum has 63 bits, and a float64 only 53.
 	unit := t.unit(math.Abs(v))
 	whole, fraction := math.Modf(v)
 	if math.Abs(whole) >= math.MaxInt64/2 {
@@ -95,12 +96,14 @@ func (t Times) Float(v float64) (ns int64, ok bool) {
 	return scaled + int64(math.Floor(fraction*float64(unit))), true
 }
 
+// scaled returns n units in nanoseconds. ok is false if int64 cannot hold them.
 func (t Times) scaled(n int64) (int64, bool) {
 	unit := int64(t.unit(math.Abs(float64(n))))
 	scaled := n * unit
 	return scaled, scaled/unit == n
 }
 
+// unit returns the unit of a number of that magnitude: the one that is set, or what Auto makes of it.
 func (t Times) unit(magnitude float64) Unit {
 	switch {
 	case t.Unit != Auto:
@@ -162,7 +165,8 @@ func date(b []byte) (year, month, day int, ok bool) {
 	return year, month, day, ok
 }
 
-// clock reads what follows a date: nothing, or a time of day and perhaps an offset.
+// clock reads what follows a date: nothing, or a time of day and perhaps an offset. Without an offset the time is one of the zone;
+// [time.Date] decides on hours that a zone has twice or skips. Times with an offset and those of UTC are computed here.
 func (t Times) clock(b []byte, year, month, day int) (ns int64, ok bool) {
 	var hour, minute, second int
 	if len(b) > 0 {
@@ -254,6 +258,7 @@ func two(b []byte) (n int, ok bool) {
 	return int(tens)*10 + int(ones), tens <= 9 && ones <= 9
 }
 
+// daysIn returns the days of a month, of which the second depends on the year.
 func daysIn(year, month int) int {
 	switch month {
 	case 2:

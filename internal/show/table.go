@@ -30,6 +30,7 @@ type Cell struct {
 // kind is which value a cell has.
 type kind uint8
 
+// The kinds of cells.
 const (
 	empty kind = iota
 	ofText

@@ -16,6 +16,7 @@ import (
 )
 
 const (
+	// fileVersion is the version that is written, and the only one that is read.
 	fileVersion = 1
 	// maxFile is the largest size of a file of tokens: about 50,000 tokens.
 	maxFile = 16 << 20

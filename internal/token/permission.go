@@ -19,6 +19,7 @@ const (
 	Metrics Action = "metrics" // the export to Prometheus
 )
 
+// actions are all actions.
 var actions = []Action{Read, Stream, Metrics}
 
 // systemMetrics is the permission for the metrics of the service itself.

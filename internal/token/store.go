@@ -18,8 +18,8 @@ const pause = time.Second
 
 // Store finds the grants of tokens. It reads its file again after a change. It is safe for concurrent use.
 //
-// A request looks at the file if the last look was a second ago, so that a deleted token is valid for about a second longer. There is no goroutine that watches the file: nobody would have to stop it, and file systems differ in what they
-// report.
+// A request looks at the file if the last look was a second ago, so that a deleted token is valid for about a second longer. There is no
+// goroutine that watches the file: somebody would have to stop it, and file systems differ in the events that they report.
 type Store struct {
 	path    string
 	now     func() time.Time

@@ -24,8 +24,8 @@ import (
 
 const (
 	prefix       = "aapi_"
-	idLength     = 8
-	secretLength = 32
+	idLength     = 8  // characters, of 5 random bits each
+	secretLength = 32 // the same
 	// textLength is the length of every token.
 	textLength = len(prefix) + idLength + 1 + secretLength
 )
@@ -78,6 +78,7 @@ func (t *Token) check() error {
 // hash is the SHA-256 of a token. Its text is "sha256:" and 64 hexadecimal digits.
 type hash [sha256.Size]byte
 
+// hashPrefix names the algorithm, so that another one could be told apart.
 const hashPrefix = "sha256:"
 
 // MarshalText returns the text of the hash.

@@ -1,6 +1,8 @@
 // Command tags prints the build tags that select upstream's plugins for a build of telegraf-describe: those of
 // plugins.txt, of the flag -plugins and of the plugins in the configurations of -config. A name that upstream does
-// not have is an error.
+// not have is an error: go build ignores an unknown tag, and the plugin would be missing without a word.
+//
+//	go build -tags "$(go run ./tags -config telegraf.conf)"
 package main
 
 import (
@@ -56,7 +58,7 @@ func run(args []string, out io.Writer) error {
 // own reports whether a plugin is one of ours. Every build has them.
 func own(tag string) bool { return tag == "aggregators.describe" || tag == "outputs.rediscache" }
 
-// listed returns the tags in a file. A # begins a comment.
+// listed returns the tags in a file, in its order. A # begins a comment.
 func listed(path string) ([]string, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -46,6 +46,8 @@ func alike(tag string, known map[string]bool) string {
 	return ", want " + strings.Join(found, " or ")
 }
 
+// Each file that registers a plugin has a line such as "//go:build !custom || inputs || inputs.cpu", with a tag of its kind and one of
+// its own.
 var (
 	constraint = regexp.MustCompile(`(?m)^//go:build !custom \|\| .*$`)
 	oneTag     = regexp.MustCompile(`[a-z]+(\.\w+)?`)

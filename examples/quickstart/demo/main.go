@@ -28,6 +28,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/secret"
 )
 
+// What the demo runs with, from the top folder of the project.
 const (
 	apiConfig      = "examples/quickstart/analytics-api.toml"
 	telegrafConfig = "examples/quickstart/telegraf.conf"

@@ -37,6 +37,7 @@ type gate struct {
 	command       bytes.Buffer // the command that is being returned, or read
 }
 
+// newGate returns a gate for a connection that was just accepted.
 func newGate(conn net.Conn, password string) *gate {
 	_ = conn.SetReadDeadline(time.Now().Add(authTime))
 	return &gate{Conn: conn, r: bufio.NewReader(conn), password: password}

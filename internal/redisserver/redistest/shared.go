@@ -43,10 +43,13 @@ func Main(m *testing.M) {
 // test.
 type lasting struct{ testing.TB }
 
+// Cleanup registers a function that Main calls. The caller holds the lock of shared.
 func (lasting) Cleanup(f func()) { shared.cleanups = append(shared.cleanups, f) }
 
+// Context returns a context that does not end with the test.
 func (lasting) Context() context.Context { return context.Background() }
 
+// TempDir returns a new folder that Main removes.
 func (l lasting) TempDir() string {
 	dir, err := os.MkdirTemp("", "redistest")
 	require.NoError(l, err)
