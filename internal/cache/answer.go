@@ -94,6 +94,8 @@ func diagnoseServer(err error, n Names) (meaning string, check []string) {
 		return ": Redis reads its data after a start, and then accepts writes", nil
 	case hasPrefix(err, "CLUSTERDOWN"):
 		return ": a part of the cluster has no server; with cluster-require-full-coverage no in Redis, the tables on the other servers are written", nil
+	case hasPrefix(err, "TRYAGAIN", "MOVED", "ASK"):
+		return ": the cluster moves the table to another server, and then accepts writes", nil
 	case hasPrefix(err, "ERR max number of clients"):
 		return ": raise maxclients in Redis, or close other connections", nil
 	case hasPrefix(err, "DENIED"):

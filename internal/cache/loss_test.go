@@ -212,6 +212,24 @@ func TestTheVersionOfATableNeverComesAgain(t *testing.T) {
 	})
 }
 
+// Otherwise every write of the table would be refused, and its rows would fill the buffer of the caller.
+func TestAVersionThatIsNoNumberIsReplaced(t *testing.T) {
+	t.Parallel()
+	eachRedis(t, func(t *testing.T, client redis.UniversalClient) {
+		table := newTable()
+		w := keeping(t, client, nil)
+		for i, garbage := range []string{"abc", "", "1.5", "9223372036854775807"} {
+			require.NoError(t, client.Set(t.Context(), cache.VersionKey(table), garbage, 0).Err())
+			put(t, w, table, rec(60, "f", "h", float64(i)))
+			require.Equal(t, jsonOf(rec(60, "f", "h", float64(i))), all(t, client, table, record.Range{}))
+			version, _, err := cache.NewReader(client).Index(t.Context(), table, record.Range{})
+			require.NoError(t, err)
+			require.Greater(t, version, int64(1e14))
+			require.InDelta(t, time.Hour, ttl(t, client, cache.VersionKey(table)), float64(time.Minute))
+		}
+	})
+}
+
 func TestABucketThatMaxBucketsHasRemovedIsNotLost(t *testing.T) {
 	t.Parallel()
 	client := server(t)

@@ -70,7 +70,7 @@ func TestAFewBucketsAtTheEdgeOfARangeDoNotReadTheWholeIndex(t *testing.T) {
 	for b := range 1000 {
 		records = append(records, rec(int64(b)*10, "f", "h", 1))
 	}
-	put(t, writerOf(t, client, nil), table, records...)
+	put(t, writerOf(t, client, func(o *cache.Options) { o.CompatRecords = 0 }), table, records...)
 	var read members
 	client.AddHook(&read)
 	reader := cache.NewReader(client)

@@ -217,13 +217,23 @@ func (w *Writer) send(ctx context.Context, t record.Table, s *tableState, b *bat
 	before, next := s.mark, s.mark.score(expiry)
 	s.mark.try(next)
 	var found *redis.StringSliceCmd
-	if err := w.transact(ctx, func(pipe redis.Pipeliner) {
+	queue := func(pipe redis.Pipeliner) {
 		life := w.lifetime()
 		found = before.queue(ctx, pipe, t)
 		b.queue(ctx, pipe, t, expiry, life)
 		pipe.ZAdd(ctx, writersKey(t), redis.Z{Score: next, Member: w.member})
 		life.expire(ctx, pipe, writersKey(t))
-	}); err != nil {
+	}
+	err := w.transact(ctx, queue)
+	if hasPrefix(err, "ERR value is not an integer", "ERR increment or decrement would overflow") {
+		// The version is the only integer. What another program has made of it would refuse every write of the table. All other
+		// commands of the transaction have had their effect, so that the mark may have its new score.
+		before = s.mark
+		if err = w.advance(ctx, t, 0); err == nil {
+			err = w.transact(ctx, queue)
+		}
+	}
+	if err != nil {
 		return err
 	}
 	w.notice(s, found, now)

@@ -1,0 +1,133 @@
+package cache_test
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
+)
+
+// A transaction was sent before Redis stopped to answer, and the writer gave it up after its timeout. Redis runs it after the
+// later ones, which came by other connections.
+func TestATransactionThatRedisRunsTooLateIsUndone(t *testing.T) {
+	t.Parallel()
+	client := server(t)
+	var late []redis.Cmder
+	client.AddHook(pipelines(func(commands []redis.Cmder, next func() error) error {
+		if late == nil && named(commands, "hset") > 0 {
+			late = commands
+		}
+		return next()
+	}))
+	w := keeping(t, client, nil)
+	put(t, w, table, of(record.Open, 60, "f", 1), of(record.Open, 120, "f", 1))
+	put(t, w, table, finalAt(60, "f", 0, 2), of(record.Open, 120, "f", 2))
+	put(t, w, table, of(record.Open, 120, "f", 3))
+	other := redistest.Open(t, client.Options().Addr)
+	tx := other.TxPipeline()
+	require.NoError(t, tx.Do(t.Context(), "select", client.Options().DB).Err())
+	for _, c := range late {
+		if name := c.Name(); name != "multi" && name != "exec" {
+			tx.Do(t.Context(), c.Args()...)
+		}
+	}
+	_, err := tx.Exec(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, jsonOf(of(record.Open, 60, "f", 1), of(record.Open, 120, "f", 1)), all(t, client, table, record.Range{}))
+	put(t, w, table, of(record.Open, 180, "f", 1))
+	eventually(t, client, table, finalAt(60, "f", 0, 2), of(record.Open, 120, "f", 3), of(record.Open, 180, "f", 1))
+}
+
+// While a cluster moves a slot, a transaction can have keys on both servers.
+func TestATableIsWrittenAfterItsSlotHasMoved(t *testing.T) {
+	t.Parallel()
+	addrs := redistest.Cluster(t)
+	client := dial(t, cache.DialOptions{Servers: []string{"redis://" + addrs[0], "redis://" + addrs[1]}})
+	w := keeping(t, client, func(o *cache.Options) {
+		o.CompatRecords = 0
+		o.Restored = func(int, int) { t.Error("nothing is lost") }
+	})
+	put(t, w, table, finalAt(60, "f", 1, 1), of(record.Open, 120, "f", 1))
+	move := moveSlot(t, addrs, cache.VersionKey(table))
+
+	next := []record.Record{finalAt(60, "f", 0, 9), of(record.Open, 120, "f", 2), of(record.Open, 180, "f", 1)}
+	keys := keysOf(table, "60", "120")
+	move.begin()
+	for i := range keys { // a part of the keys has moved
+		move.key(keys[i])
+		if i%5 > 0 {
+			continue
+		}
+		if err := w.Put(t.Context(), table, next); err != nil {
+			require.ErrorContains(t, err, "TRYAGAIN")
+			require.ErrorContains(t, cache.DialOptions{}.Explain(err, cache.Names{}), ": the cluster moves the table to another server")
+		}
+		require.NoError(t, w.Audit(t.Context()))
+	}
+	move.end()
+	put(t, w, table, next...)
+	require.Equal(t, jsonOf(finalAt(60, "f", 1, 1), of(record.Open, 120, "f", 2), of(record.Open, 180, "f", 1)), all(t, client, table, record.Range{}))
+	require.NoError(t, w.Audit(t.Context()))
+	require.Positive(t, w.Outdated())
+}
+
+// slotMove moves the slot of a key to another server of a cluster.
+type slotMove struct {
+	t        *testing.T
+	slot     int64
+	from, to *redis.Client
+	ids      [2]string
+	others   []*redis.Client
+}
+
+func moveSlot(t *testing.T, addrs []string, key string) *slotMove {
+	t.Helper()
+	m := &slotMove{t: t}
+	for _, addr := range addrs {
+		m.others = append(m.others, redistest.Open(t, addr))
+	}
+	m.slot = m.others[0].ClusterKeySlot(t.Context(), key).Val()
+	at := 0
+	for i, c := range m.others {
+		if c.Exists(t.Context(), key).Val() == 1 { // MOVED is an error
+			at = i
+		}
+	}
+	m.from, m.to = m.others[at], m.others[(at+1)%len(m.others)]
+	for i, c := range []*redis.Client{m.from, m.to} {
+		id, err := c.Do(t.Context(), "CLUSTER", "MYID").Text()
+		require.NoError(t, err)
+		m.ids[i] = id
+	}
+	return m
+}
+
+func (m *slotMove) begin() {
+	m.t.Helper()
+	require.NoError(m.t, m.to.Do(m.t.Context(), "CLUSTER", "SETSLOT", m.slot, "IMPORTING", m.ids[0]).Err())
+	require.NoError(m.t, m.from.Do(m.t.Context(), "CLUSTER", "SETSLOT", m.slot, "MIGRATING", m.ids[1]).Err())
+}
+
+func (m *slotMove) key(key string) {
+	m.t.Helper()
+	host, port, err := net.SplitHostPort(m.to.Options().Addr)
+	require.NoError(m.t, err)
+	require.NoError(m.t, m.from.Migrate(m.t.Context(), host, port, key, 0, 5*time.Second).Err(), key)
+}
+
+func (m *slotMove) end() {
+	m.t.Helper()
+	for _, key := range m.from.Do(m.t.Context(), "CLUSTER", "GETKEYSINSLOT", m.slot, 100).Val().([]any) { //nolint:forcetypeassert // a list
+		text, _ := key.(string)
+		m.key(text)
+	}
+	for _, c := range append([]*redis.Client{m.to, m.from}, m.others...) {
+		require.NoError(m.t, c.Do(m.t.Context(), "CLUSTER", "SETSLOT", m.slot, "NODE", m.ids[1]).Err())
+	}
+}
