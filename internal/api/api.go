@@ -41,8 +41,8 @@ type Reader interface {
 	// one part without records. The part belongs to yield. An error of yield ends the reading and is returned. If want
 	// is above 0, about that many records are enough.
 	Records(ctx context.Context, t record.Table, starts []time.Time, want int, yield func(record.Part) error) error
-	// Summaries calls yield once for each bucket, in the order of starts, with the summaries of its records. An error of
-	// yield ends the reading and is returned.
+	// Summaries calls yield for each bucket, in the order of starts, with the summaries of its records, and several times for a
+	// large bucket. An error of yield ends the reading and is returned.
 	Summaries(ctx context.Context, t record.Table, starts []time.Time, yield func(record.Summaries) error) error
 }
 

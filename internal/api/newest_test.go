@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/api"
+	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
@@ -226,4 +228,45 @@ func TestExportHasTheRecordsOfTheAPI(t *testing.T) {
 			require.Len(t, got.histograms, 3)
 		}
 	}
+}
+
+// slicesOf is a cache that returns the summaries of a bucket one by one, the first one twice: at first without its values.
+type slicesOf struct{ *cache.Reader }
+
+func (s slicesOf) Summaries(ctx context.Context, t record.Table, starts []time.Time, yield func(record.Summaries) error) error {
+	return s.Reader.Summaries(ctx, t, starts, func(b record.Summaries) error {
+		for i, p := range b.Parts {
+			one := record.Summaries{Start: b.Start, Parts: []record.SummaryPart{p}, Last: i == len(b.Parts)-1}
+			if i == 0 {
+				older := p
+				older.Summary = nil
+				one.Parts = []record.SummaryPart{older, p}
+			}
+			if err := yield(one); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func TestLargeBucketsOfSummariesComeInParts(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, exportCPU)
+	for m := 10; m < 13; m++ {
+		for _, host := range []string{"a", "b"} {
+			s.put(t, describedBy("A", m, host, 1, 2), describedBy("B", m, host, 3), describedBy("C", m, host, float64(m)))
+		}
+	}
+	s.clock.Store(0)
+	o := api.Options{MaxRecords: 1000, MaxBuckets: 500, MaxBytes: 1 << 20, Timeout: time.Minute, ExportBuckets: 100, Now: func() time.Time { return now }}
+	exportCPU(&o)
+	sliced := &service{Handler: api.New(slicesOf{s.reader}, o)}
+	for _, path := range []string{
+		"/analytics/cpu?database=db", "/analytics/cpu?database=db&bucket=1h&stats=count,p50", "/analytics/cpu?database=db&group_by=&stats=mean", "/metrics/analytics",
+	} {
+		require.Equal(t, s.get(t, path).Body.String(), sliced.get(t, path).Body.String(), path)
+	}
+	require.Equal(t, parse(t, s.accept(t, acceptProto)), parse(t, sliced.accept(t, acceptProto)))
+	require.Contains(t, sliced.get(t, "/metrics").Body.String(), "analytics_api_answer_bytes 0\n", "the memory of the parts is given back")
 }

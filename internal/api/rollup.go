@@ -333,6 +333,7 @@ func (s *server) merge(ctx context.Context, a *answer) (sel selection, err error
 // addSummaries reads the summaries of buckets and calls add for each bucket, in the order of starts. It returns how many texts
 // were skipped because they are not records.
 func (s *server) addSummaries(ctx context.Context, t record.Table, starts []time.Time, work *work, add func(record.Summaries) error) (invalid int, err error) {
+	var whole joiner
 	err = s.summaries(ctx, t, starts, func(b record.Summaries) error {
 		invalid += b.Invalid
 		if read := work.read + len(b.Parts); read > s.MaxScanned {
@@ -345,9 +346,49 @@ func (s *server) addSummaries(ctx context.Context, t record.Table, starts []time
 		if err := work.add(ctx, len(b.Parts), size); err != nil {
 			return err
 		}
-		return add(b)
+		if b.Last && whole.places == nil {
+			return add(b)
+		}
+		cost := size + len(b.Parts)*partCost
+		if err := work.grow(cost); err != nil {
+			return err
+		}
+		whole.add(b, cost)
+		if !b.Last {
+			return nil
+		}
+		err := add(whole.bucket)
+		work.shrink(whole.cost)
+		whole = joiner{}
+		return err
 	})
 	return invalid, err
+}
+
+// partCost is about how many bytes of memory a part of a joined bucket needs beside its summary.
+const partCost = 400
+
+// joiner joins the parts of a large bucket.
+type joiner struct {
+	bucket record.Summaries
+	places map[partKey]int // in bucket.Parts, because a part may come again
+	cost   int             // bytes of the budget
+}
+
+func (j *joiner) add(b record.Summaries, cost int) {
+	if j.places == nil {
+		j.bucket.Start, j.bucket.Last, j.places = b.Start, true, make(map[partKey]int)
+	}
+	j.cost += cost
+	for _, p := range b.Parts {
+		key := partKey{tags: p.Tags, field: p.Field, agent: p.Agent, replica: p.Replica}
+		if place, again := j.places[key]; again {
+			j.bucket.Parts[place] = p
+			continue
+		}
+		j.places[key] = len(j.bucket.Parts)
+		j.bucket.Parts = append(j.bucket.Parts, p)
+	}
 }
 
 // settled is how long after the end of a bucket no more records are expected, if no later bucket of the table shows that.

@@ -96,12 +96,19 @@ func (t *tableScrape) readSummaries(ctx context.Context, reader Reader) error {
 		for _, place := range left {
 			starts = append(starts, t.starts[place])
 		}
+		var targets map[partKey]*target // of the bucket that is being read
 		err := reader.Summaries(ctx, t.export.Table, starts, func(b record.Summaries) error {
 			if t.scans -= len(b.Parts); t.scans < 0 {
 				return errEnough
 			}
-			t.distribute(wanted[left[0]], b.Parts)
-			left = left[1:]
+			if targets == nil {
+				targets = byKey(wanted[left[0]])
+			}
+			t.distribute(targets, b.Parts)
+			if b.Last {
+				t.completeAll(wanted[left[0]])
+				left, targets = left[1:], nil
+			}
 			return nil
 		})
 		if errors.Is(err, errEnough) {
@@ -115,22 +122,41 @@ func (t *tableScrape) readSummaries(ctx context.Context, reader Reader) error {
 	return nil
 }
 
-// distribute completes the targets of one bucket.
-func (t *tableScrape) distribute(targets []*target, parts []record.SummaryPart) {
-	byKey := make(map[partKey]*target, len(targets))
-	for _, tg := range targets {
-		byKey[tg.key] = tg
+// byKey returns targets by their keys.
+func byKey(all []*target) map[partKey]*target {
+	targets := make(map[partKey]*target, len(all))
+	for _, tg := range all {
+		targets[tg.key] = tg
 	}
+	return targets
+}
+
+// distribute gives parts to their targets.
+func (t *tableScrape) distribute(targets map[partKey]*target, parts []record.SummaryPart) {
 	for i := range parts {
 		p := &parts[i]
 		key := partKey{tags: t.tagsOf(p.Tags), field: p.Field}
 		if t.export.EachAgent {
 			key.agent, key.replica = p.Agent, p.Replica
 		}
-		if tg := byKey[key]; tg != nil {
-			tg.parts = append(tg.parts, *p)
+		if tg := targets[key]; tg != nil {
+			tg.add(p)
 		}
 	}
+}
+
+// add adds a part, or replaces the older version of one.
+func (tg *target) add(p *record.SummaryPart) {
+	i := slices.IndexFunc(tg.parts, func(q record.SummaryPart) bool { return q.Agent == p.Agent && q.Replica == p.Replica })
+	if i < 0 {
+		tg.parts = append(tg.parts, *p)
+		return
+	}
+	tg.parts[i] = *p
+}
+
+// completeAll completes the targets of one bucket.
+func (t *tableScrape) completeAll(targets []*target) {
 	for _, tg := range targets {
 		t.complete(tg)
 		tg.parts = nil

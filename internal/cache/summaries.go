@@ -15,8 +15,9 @@ import (
 // A bucket with more is read in parts of that size.
 const maxSummaries = 2500
 
-// Summaries reads the summaries of the buckets that begin at starts. It calls yield once for each bucket, in that order; an
-// expired bucket has no parts. An error of yield ends the reading and is returned.
+// Summaries reads the summaries of the buckets that begin at starts. It calls yield for each bucket, in that order, and several
+// times for a bucket of more than maxSummaries records; an expired bucket has no parts. An error of yield ends the reading and is
+// returned.
 //
 // The state of a record is read before its summary, so a summary is at least as new as its state.
 func (r *Reader) Summaries(ctx context.Context, t record.Table, starts []time.Time, yield func(record.Summaries) error) error {
@@ -60,11 +61,7 @@ func (r *Reader) sizes(ctx context.Context, t record.Table, starts []time.Time) 
 // summaries reads buckets of so many records together.
 func (r *Reader) summaries(ctx context.Context, t record.Table, starts []time.Time, records int64, yield func(record.Summaries) error) error {
 	if records > maxSummaries {
-		bucket, err := r.scanSummaries(ctx, t, starts[0])
-		if err != nil {
-			return err
-		}
-		return yield(bucket)
+		return r.scanSummaries(ctx, t, starts[0], yield)
 	}
 	pipe := r.client.Pipeline()
 	texts, encoded := make([]*redis.MapStringStringCmd, len(starts)), make([]*redis.MapStringStringCmd, len(starts))
@@ -76,7 +73,7 @@ func (r *Reader) summaries(ctx context.Context, t record.Table, starts []time.Ti
 		return err
 	}
 	for i, start := range starts {
-		bucket := record.Summaries{Start: start, Parts: make([]record.SummaryPart, 0, len(texts[i].Val()))}
+		bucket := record.Summaries{Start: start, Parts: make([]record.SummaryPart, 0, len(texts[i].Val())), Last: true}
 		summaries := encoded[i].Val()
 		form := record.NewForm(t.Name, start)
 		for field, text := range texts[i].Val() {
@@ -94,52 +91,50 @@ func (r *Reader) summaries(ctx context.Context, t record.Table, starts []time.Ti
 	return nil
 }
 
-// scanSummaries reads a large bucket in parts.
-func (r *Reader) scanSummaries(ctx context.Context, t record.Table, start time.Time) (record.Summaries, error) {
-	bucket := record.Summaries{Start: start}
+// scanSummaries reads a large bucket, some records at a time.
+func (r *Reader) scanSummaries(ctx context.Context, t record.Table, start time.Time, yield func(record.Summaries) error) error {
 	form := record.NewForm(t.Name, start)
-	places := make(map[string]int) // of the parts; -1 if the text is not a record
-	err := r.scanHash(ctx, bucketKey(t, startText(start)), func(field, text string) {
-		place, again := places[field]
-		part, ok := summaryPart(form, field, text, "")
-		switch {
-		case again && ok:
-			bucket.Parts[place] = part
-		case again:
-		case ok:
-			places[field] = len(bucket.Parts)
-			bucket.Parts = append(bucket.Parts, part)
-		default:
-			places[field] = -1
-			bucket.Invalid++
-		}
-	})
-	if err != nil {
-		return bucket, err
-	}
-	err = r.scanHash(ctx, summaryKey(t, startText(start)), func(field, summary string) {
-		if place, ok := places[field]; ok && place >= 0 {
-			bucket.Parts[place].Summary = []byte(summary)
-		}
-	})
-	return bucket, err
-}
-
-// scanHash calls yield for each field of a hash, at least once.
-func (r *Reader) scanHash(ctx context.Context, key string, yield func(field, value string)) error {
 	cursor := uint64(0)
 	for {
-		pairs, next, err := r.client.HScan(ctx, key, cursor, "", maxSummaries).Result()
+		pairs, next, err := r.client.HScan(ctx, bucketKey(t, startText(start)), cursor, "", maxSummaries).Result()
+		if err != nil {
+			return err
+		}
+		bucket := record.Summaries{Start: start, Parts: make([]record.SummaryPart, 0, len(pairs)/2), Last: next == 0}
+		encoded, err := r.summariesOf(ctx, t, start, pairs)
 		if err != nil {
 			return err
 		}
 		for i := 0; i+1 < len(pairs); i += 2 {
-			yield(pairs[i], pairs[i+1])
+			if part, ok := summaryPart(form, pairs[i], pairs[i+1], encoded[i/2]); ok {
+				bucket.Parts = append(bucket.Parts, part)
+			} else {
+				bucket.Invalid++
+			}
 		}
-		if cursor = next; cursor == 0 {
-			return nil
+		if err := yield(bucket); err != nil || next == 0 {
+			return err
 		}
+		cursor = next
 	}
+}
+
+// summariesOf reads the encoded summaries of records, given their hash fields and texts in turn. It is empty for a record without
+// one.
+func (r *Reader) summariesOf(ctx context.Context, t record.Table, start time.Time, pairs []string) ([]string, error) {
+	encoded := make([]string, len(pairs)/2)
+	if len(pairs) == 0 {
+		return encoded, nil
+	}
+	fields := make([]string, 0, len(pairs)/2)
+	for i := 0; i < len(pairs); i += 2 {
+		fields = append(fields, pairs[i])
+	}
+	values, err := r.client.HMGet(ctx, summaryKey(t, startText(start)), fields...).Result()
+	for i, v := range values {
+		encoded[i], _ = v.(string) // nil for a record that has none
+	}
+	return encoded, err
 }
 
 // summaryPart returns the part of a record with that hash field, JSON and encoded summary. It returns false for a hash field

@@ -43,12 +43,12 @@ func TestSummariesComeWithWhatIdentifiesTheirRecords(t *testing.T) {
 		put(t, writerOf(t, client, nil), table, a, b, c)
 		require.NoError(t, client.HSet(t.Context(), cache.BucketKey(table, "60"), "garbage", "{}", "x|%zz|a", "{}").Err())
 		require.Equal(t, []record.Summaries{
-			{Start: time.Unix(60, 0).UTC(), Parts: []record.SummaryPart{{Tags: "host=h", Field: "g", Agent: "a1", Summary: []byte{}}}, Invalid: 2},
-			{Start: time.Unix(7, 0).UTC(), Parts: []record.SummaryPart{}},
+			{Start: time.Unix(60, 0).UTC(), Parts: []record.SummaryPart{{Tags: "host=h", Field: "g", Agent: "a1", Summary: []byte{}}}, Invalid: 2, Last: true},
+			{Start: time.Unix(7, 0).UTC(), Parts: []record.SummaryPart{}, Last: true},
 			{Start: time.Unix(0, 0).UTC(), Parts: []record.SummaryPart{
 				{Tags: "host=h%2C%3D", Field: "f|%", Agent: "a|b", State: record.Final, Summary: []byte{0, 1, '"'}},
 				{Field: "g", Agent: "a1", Replica: "r|", State: record.Open, Summary: []byte{}},
-			}},
+			}, Last: true},
 		}, func() []record.Summaries {
 			got := summaries(t, client, table, 60, 7, 0)
 			slices.SortFunc(got[2].Parts, func(a, b record.SummaryPart) int { return strings.Compare(a.Field, b.Field) })
@@ -75,7 +75,19 @@ func TestSummariesOfBucketsOfAnySizeAreRead(t *testing.T) {
 			put(t, w, table, records...)
 		}
 		require.NoError(t, client.HSet(t.Context(), cache.BucketKey(table, "0"), "garbage", "{}").Err())
-		got := summaries(t, client, table, 0, 60, 120, 180, 240)
+		all := summaries(t, client, table, 0, 60, 120, 180, 240)
+		if !strings.HasSuffix(t.Name(), "in_process") { // whose HSCAN returns everything
+			require.Greater(t, len(all), 5, "the large bucket comes in several parts")
+		}
+		var got []record.Summaries
+		for i, s := range all {
+			if i == 0 || all[i-1].Last {
+				got = append(got, s)
+				continue
+			}
+			got[len(got)-1].Parts = append(got[len(got)-1].Parts, s.Parts...)
+			got[len(got)-1].Invalid += s.Invalid
+		}
 		require.Len(t, got, 5)
 		for i, s := range got {
 			require.Len(t, s.Parts, sizes[int64(i)*60])

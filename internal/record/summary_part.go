@@ -20,13 +20,16 @@ type SummaryPart struct {
 	Summary []byte
 }
 
-// Summaries are the parts of one bucket, in any order.
+// Summaries are the parts of one bucket, or some of them, in any order.
 type Summaries struct {
 	// Start is the start of the bucket.
 	Start time.Time
 	Parts []SummaryPart
 	// Invalid is the number of stored texts that were skipped because they are not records.
 	Invalid int
+	// Last is true if no more parts of the bucket come. Of a bucket that comes in several Summaries, a part may come again; the
+	// later one is then newer or equal.
+	Last bool
 }
 
 // StateOf returns the state of a record from its JSON. It does not parse the JSON: quotation marks inside strings are

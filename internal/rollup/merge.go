@@ -1,7 +1,6 @@
 package rollup
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
@@ -15,9 +14,7 @@ import (
 // The error wraps [ErrNoSummary] if a part that counts has no summary, and [stats.ErrFormat] if the bytes of a part are not
 // one.
 func Merge(parts []record.SummaryPart, exactLimit int) (*stats.Summary, error) {
-	slices.SortFunc(parts, func(a, b record.SummaryPart) int {
-		return cmp.Or(cmp.Compare(a.Agent, b.Agent), cmp.Compare(a.Replica, b.Replica))
-	})
+	slices.SortFunc(parts, compare)
 	var r Rollup
 	ignored, _, err := r.replicas(parts)
 	if err != nil {
