@@ -21,7 +21,7 @@ type scope int
 
 const (
 	scopeAny     scope = iota // any valid token; the zero value, so that no route is open by accident
-	scopeOpen                 // no token, and no limit of requests, for probes
+	scopeOpen                 // no token, and no limit of requests, for probes and the files of the page, of which a browser wants many at once
 	scopePublic               // no token, for pages and descriptions of the service
 	scopeRead                 // records of some database
 	scopeStream               // streams of some database

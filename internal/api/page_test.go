@@ -52,7 +52,7 @@ func TestFilesOfThePage(t *testing.T) {
 	problemOf(t, with(s, http.MethodPost, "/page/app.js"), http.StatusMethodNotAllowed)
 }
 
-// A browser shows the page before it can send a token. The limit of an address applies to the page too.
+// A browser shows the page before it can send a token. It loads all files of the page at once, so that they have no limit.
 func TestThePageNeedsNoToken(t *testing.T) {
 	t.Parallel()
 	g := guard(t, withPage)
@@ -61,6 +61,9 @@ func TestThePageNeedsNoToken(t *testing.T) {
 	problemOf(t, g.get(t, "/"), http.StatusUnauthorized)
 
 	g = guard(t, func(o *api.Options) { withPage(o); o.AddressRate = 1 })
-	require.Equal(t, http.StatusOK, g.get(t, "/page/app.js").Code)
-	problemOf(t, g.get(t, "/page/app.js"), http.StatusTooManyRequests)
+	require.Equal(t, "file ", with(g, http.MethodGet, "/", "Accept", browser).Body.String())
+	for range 5 {
+		require.Equal(t, http.StatusOK, g.get(t, "/page/app.js").Code)
+	}
+	problemOf(t, with(g, http.MethodGet, "/", "Accept", browser), http.StatusTooManyRequests)
 }

@@ -132,7 +132,7 @@ func (s *server) routes() []route {
 	}
 	if s.Page != nil {
 		routes[len(routes)-1].html = s.page
-		routes = append(routes, route{pattern: "/page/{file}", anyQuery: true, scope: scopePublic, unlisted: true, serve: s.page})
+		routes = append(routes, route{pattern: "/page/{file}", anyQuery: true, scope: scopeOpen, unlisted: true, serve: s.page})
 	}
 	if s.Streams != nil {
 		routes = slices.Insert(routes, 3, route{

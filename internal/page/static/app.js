@@ -85,6 +85,7 @@ class App {
     this.loading = new AbortController();
     const { signal } = this.loading;
     byId("main").setAttribute("aria-busy", "true");
+    this.showControls();
     try {
       if (await this.choose(signal)) await this.readRecords(signal);
     } catch (error) {

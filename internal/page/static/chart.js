@@ -124,7 +124,7 @@ function padded([least, most]) {
 class Chart {
   constructor(owner, zone) {
     Object.assign(this, { owner, zone });
-    this.name = element("h3", {});
+    this.name = element("h2", { class: "name" });
     this.readout = element("p", { class: "readout" });
     this.area = element("div", { class: "plot", tabindex: "0", role: "application", "aria-roledescription": "chart", onkeydown: (event) => this.key(event) });
     this.root = element("article", { class: "chart" }, element("div", { class: "caption" }, this.name, this.readout), this.area);
@@ -134,6 +134,7 @@ class Chart {
     const label = view.labels.get(series.key) ?? "";
     Object.assign(this, { series, view, label, values: padded(values) });
     this.name.textContent = label;
+    this.name.hidden = label === "";
     this.area.setAttribute("aria-label", `${[view.title, label].filter(Boolean).join(", ")}: ${count(series.length)} buckets. Arrow keys read them, Enter shows the distribution.`);
     const data = this.data();
     if (this.plot) this.plot.setData(data);

@@ -51,6 +51,6 @@ export function failed(problem) {
   let extra = "";
   if (problem.title === "Too much") extra = element("p", {}, "Choose a shorter range, a tag, or another field.");
   const again = problem.seconds ? ` The page tries again every ${problem.seconds} s.` : "";
-  const detail = problem.message.replace(/[^.!?]$/, "$&.");
+  const detail = problem.title === "Unavailable" ? "Records cannot be read until it does." : problem.message.replace(/[^.!?]$/, "$&.");
   show("alert", titles.get(problem.title) ?? problem.title, detail[0].toUpperCase() + detail.slice(1) + again, extra);
 }
