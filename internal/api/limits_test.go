@@ -51,7 +51,7 @@ func TestEachLimitSaysWhatToChange(t *testing.T) {
 		{func(o *api.Options) { o.MaxBytes = 800 }, "&bucket=1h&limit=4", "the page has 824 bytes or more, at most 800 are allowed: set a smaller limit"},
 		{func(o *api.Options) { o.MaxBuckets = 9 }, "", "the answer has 10 buckets or more, at most 9 are allowed: " + pages},
 		{func(o *api.Options) { o.MaxBuckets = 9 }, "&bucket=1h", "the request has to read 10 buckets or more, at most 9 are allowed: " + pages},
-		{func(o *api.Options) { o.MaxBuckets = 9 }, "&bucket=1h&limit=1", "the request has to read 10 buckets or more, at most 9 are allowed: narrow it down with start, end or last"},
+		{func(o *api.Options) { o.MaxBuckets = 9 }, "&bucket=1d&limit=1", "the request has to read 10 buckets or more, at most 9 are allowed: narrow it down with start, end or last"},
 		{func(o *api.Options) { o.MaxScanned = 38 }, "", "the request has to read 40 records or more, at most 38 are allowed: narrow it down with start, end or last"},
 		{func(o *api.Options) { o.MaxScanned = 38 }, "&bucket=1h", "the request has to read 40 records or more, at most 38 are allowed: narrow it down with start, end or last"},
 		{func(o *api.Options) { o.MaxScanned = 38 }, "&tag=host=none&limit=1", "the request has to read 40 records or more, at most 38 are allowed: narrow it down with start, end or last"},
