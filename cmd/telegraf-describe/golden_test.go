@@ -378,16 +378,21 @@ func TestABucketOfManyPeriodsIsOneRowInInfluxDB3(t *testing.T) {
 }
 
 // Two agents that describe the same series write to the same tables. Neither replaces records of the other, not even in
-// the compatibility key.
+// the compatibility key, and with summaries the API merges them.
 func TestTwoAgentsShareACache(t *testing.T) {
 	t.Parallel()
 	server := redistest.Database(t)
 	input := writeFile(t, "in.lp", "m,host=a v=1 1700000000000000000\n")
 	for _, agent := range []string{"a1", "a2"} {
-		runOnce(t, strings.Replace(describedWith(input, "", redisOutput(server, "db")), "\"a1\"", fmt.Sprintf("%q", agent), 1))
+		options := "  emit_summary = \"compact\"\n"
+		runOnce(t, strings.Replace(describedWith(input, options, redisOutput(server, "db")), "\"a1\"", fmt.Sprintf("%q", agent), 1))
 	}
-	var records []map[string]any
-	getJSON(t, apiOn(t, server)+"/analytics/m?database=db", &records)
+	var merged, records []map[string]any
+	api := apiOn(t, server)
+	getJSON(t, api+"/analytics/m?database=db", &merged)
+	require.Len(t, merged, 1)
+	require.Equal(t, 2.0, merged[0]["count"])
+	getJSON(t, api+"/analytics/m?database=db&agents=each", &records)
 	require.Len(t, records, 2)
 	require.Equal(t, []any{"a1", "a2"}, []any{records[0]["agent"], records[1]["agent"]})
 	client := redistest.Open(t, server)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
@@ -64,7 +65,7 @@ func (m *members) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 // The end of a range has the score of a bucket that is not in the range, and a start that is a nanosecond later too.
 func TestAFewBucketsAtTheEdgeOfARangeDoNotReadTheWholeIndex(t *testing.T) {
 	t.Parallel()
-	client, _ := inProcess(t)
+	client, server := inProcess(t)
 	table := newTable()
 	var records []record.Record
 	for b := range 1000 {
@@ -72,8 +73,9 @@ func TestAFewBucketsAtTheEdgeOfARangeDoNotReadTheWholeIndex(t *testing.T) {
 	}
 	put(t, writerOf(t, client, func(o *cache.Options) { o.CompatRecords = 0 }), table, records...)
 	var read members
-	client.AddHook(&read)
-	reader := cache.NewReader(client)
+	reading := redistest.Open(t, server.Addr()) // a client of its own, as the writer also reads
+	reading.AddHook(&read)
+	reader := cache.NewReader(reading)
 	for want, span := range map[string]record.Range{
 		"4970 4980 4990": {End: time.Unix(5000, 0), Last: 3},
 		"5010 5020 5030": {Start: time.Unix(5000, 1), First: 3},

@@ -51,7 +51,7 @@ func TestDataInAFolderSurvivesARestart(t *testing.T) {
 // A server with much data reads it for longer than Start waits for an answer. It answers that it does.
 func TestStartWaitsWhileTheServerReadsItsData(t *testing.T) {
 	t.Parallel()
-	const keys, patience = 10_000, 800 * time.Millisecond
+	const keys, patience = 10_000, 2 * time.Second
 	dir := t.TempDir()
 	s := redistest.Start(t, redisserver.Options{Dir: dir})
 	pipe := redistest.Client(t, s).Pipeline()
@@ -62,7 +62,7 @@ func TestStartWaitsWhileTheServerReadsItsData(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, s.Stop())
 	began := time.Now()
-	s, err = redisserver.StartWithin(t.Context(), redisserver.Options{Dir: dir, Args: []string{"--key-load-delay", "100"}}, patience) // µs a key
+	s, err = redisserver.StartWithin(t.Context(), redisserver.Options{Dir: dir, Args: []string{"--key-load-delay", "250"}}, patience) // µs a key
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Stop()) })
 	require.Greater(t, time.Since(began), patience)
