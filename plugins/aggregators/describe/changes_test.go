@@ -274,6 +274,7 @@ func TestABucketHasOneVersionOfARevisionWhateverOptionsChange(t *testing.T) {
 	for name, changes := range optionHistories {
 		for _, crash := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, ",crash=", crash), func(t *testing.T) {
+				t.Parallel()
 				h := newHistory(t, crash)
 				changes(h)
 				h.check(0)
@@ -335,6 +336,7 @@ func TestTheBucketsOfARemovedBlockCountOnceWhateverBlocksTheNextRunHas(t *testin
 	} {
 		for _, crashAgain := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, ",again=", crashAgain), func(t *testing.T) {
+				t.Parallel()
 				h := newHistory(t, false)
 				h.run(block("a"), block("b"))
 				h.add(0, x.Add(5*time.Hour), 1)
@@ -409,9 +411,9 @@ func TestTheOpenBucketsOfAnotherTelegrafJoinWhenItHasEnded(t *testing.T) {
 
 // Each series belongs to one block at a time, and everything else is random: blocks, their options, filters, crashes and times.
 func TestRandomChangesOfOptionsKeepOneVersionOfARevision(t *testing.T) {
-	seeds := uint64(20)
+	seeds := uint64(12)
 	if testing.Short() {
-		seeds = 4
+		seeds = 3
 	}
 	for seed := range seeds {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
@@ -476,4 +478,41 @@ func (h *history) crashEverywhere() {
 	}
 	h.crash = true
 	h.end()
+}
+
+// One goroutine adds the metrics of all blocks, as in Telegraf, while each block pushes in the background.
+func TestBucketsAreLentWhileBothBlocksPush(t *testing.T) {
+	const hosts = 300
+	h := newHistory(t, false)
+	addAll := func(o open) {
+		for host := range hosts {
+			o.Add(point(map[string]string{"host": strconv.Itoa(host)}, map[string]any{"v": 1.0}, y))
+		}
+	}
+	h.run(block("a"))
+	addAll(h.blocks[0])
+	h.push()
+	beside := func(d *Describe) { d.SetHost(Host{Background: true, Closes: true}) }
+	h.run(func(d *Describe) { d.Alias = "a"; beside(d) }, func(d *Describe) { d.Alias = "b"; beside(d) })
+	for range 5 {
+		for _, o := range h.blocks {
+			o.Push(&testutil.NopAccumulator{})
+		}
+		addAll(h.blocks[1])
+	}
+	for _, o := range h.blocks {
+		o.Stop()
+	}
+	h.blocks[0].push()
+	rows := h.blocks[1].push()
+	h.read(rows)
+	require.Len(t, rows, hosts)
+	for _, row := range rows {
+		require.Equal(t, int64(6), row.Fields()["count"])
+	}
+	h.linger()
+	for bucket, n := range h.counts {
+		require.Equal(t, int64(6), n, bucket)
+	}
+	require.Len(t, h.final, hosts)
 }
