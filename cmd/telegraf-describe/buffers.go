@@ -55,6 +55,7 @@ func (f *fill) emitted(block, rows int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.rows[block] = rows
+	// The last Push of each block: blocks with one period push at the same moment.
 	total := 0
 	for _, n := range f.rows {
 		total += n

@@ -91,6 +91,7 @@ func check(c *cli.Context, out io.Writer) error {
 	cfg := newConfig()
 	cfg.Agent.Quiet = isSet(c, "quiet")
 	cfg.TestMode = true // an agent may run with the same buffers on disk
+	// The same steps as in runner.read and runner.load, without those that change what an agent does.
 	sources, err := loadFiles(cfg, files)
 	if err != nil {
 		return err

@@ -39,7 +39,7 @@ func openGatesOf(ra *models.RunningAggregator, d *describe.Describe) {
 		d.Delay = &gate
 	}
 	ra.Config.Grace, ra.Config.Delay = time.Duration(*d.Grace), time.Duration(*d.Delay)
-	if d.Period > 0 {
+	if d.Period > 0 { // Init refuses others
 		ra.Config.Period = time.Duration(d.Period)
 	}
 }

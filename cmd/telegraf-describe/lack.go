@@ -28,6 +28,7 @@ func registered() map[string][]string {
 // lackError returns one error with every plugin of the sources that the build does not have, its first place, and the
 // command that builds them in. It returns nil if the build has all. Plugins that filters leave out are not needed.
 func lackError(c *config.Config, sources []source) error {
+	// Telegraf ends at the first plugin that it lacks: a user would have to build once for each of them.
 	names, seen := registered(), make(map[string]bool)
 	var lacking, paths []string
 	for _, s := range sources {

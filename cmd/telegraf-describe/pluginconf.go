@@ -44,7 +44,7 @@ func loadPluginConf(path string) (*pluginConf, error) {
 		return nil, err
 	}
 	c := newConfig()
-	c.Agent.OmitHostname = true
+	c.Agent.OmitHostname = true // the metrics have the tag host of the Telegraf that they come from
 	if err := c.LoadConfigData(data, path); err != nil {
 		if unknown := p.unknown(slices.Sorted(maps.Keys(c.UnusedFields))); unknown != nil {
 			return nil, unknown

@@ -14,7 +14,8 @@ func servePprof(address string) <-chan error {
 	if address == "" {
 		return failed
 	}
-	// A CPU profile takes 30 seconds by default.
+	// A CPU profile takes 30 seconds by default, and a user may ask for minutes. The handlers are those of package net/http/pprof in the
+	// default mux, as upstream has them.
 	server := &http.Server{Addr: address, ReadTimeout: 10 * time.Second, WriteTimeout: 5 * time.Minute}
 	log.Printf("I! Serving profiles at http://%s/debug/pprof/", address)
 	go func() { failed <- server.ListenAndServe() }()

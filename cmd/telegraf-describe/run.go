@@ -206,7 +206,7 @@ func (r *runner) runAgent(ctx context.Context, c *config.Config) error {
 	a := agent.NewAgent(c)
 	notifyState(daemon.SdNotifyReady)
 	switch {
-	case r.once:
+	case r.once: // with outputs, and before test: see options
 		return a.Once(running, r.wait)
 	case r.test:
 		return a.Test(running, r.wait)

@@ -56,7 +56,7 @@ func secretStores(c *cli.Context) (map[string]telegraf.SecretStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	config.ResetSecrets()
+	config.ResetSecrets() // Telegraf counts secrets in package variables
 	cfg := config.NewConfig()
 	cfg.Agent.Quiet = true
 	cfg.SecretStoreFilters = newFilters(c).secretstores

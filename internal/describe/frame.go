@@ -62,7 +62,7 @@ func factOf(name string) *fact {
 
 // outputColumn is one column of the output: a fact or a statistic.
 type outputColumn struct {
-	name     string
+	name     string // as in the output: the canonical one of a statistic
 	fact     *fact
 	stat     int // in the selection, if fact is nil
 	kind     stats.Kind
@@ -130,7 +130,7 @@ func (c *outputColumn) cell(r *profile.Row, o *options) show.Cell {
 		return show.Time(r.Earliest.In(o.zone))
 	case r.Type == profile.TypeTime && r.Count > 0 && c.kind == stats.Max:
 		return show.Time(r.Latest.In(o.zone))
-	case r.Stats == nil:
+	case r.Stats == nil: // of texts, and of columns without a value
 		return show.Cell{}
 	case c.kind == stats.ModeCount || c.kind == stats.ModeError:
 		if v := r.Stats[c.stat]; v >= 0 { // not NaN: these are counts, as floats
@@ -251,7 +251,7 @@ func (l *layout) cells(r *profile.Row, o *options) (cells []show.Cell) {
 
 // frame makes the table of the rows. Rows without an answer to what was asked are left out, see useful.
 func (o *options) frame(rows []profile.Row) *show.Table {
-	rows = slices.DeleteFunc(slices.Clone(rows), func(r profile.Row) bool { return !o.useful(&r) })
+	rows = slices.DeleteFunc(slices.Clone(rows), func(r profile.Row) bool { return !o.useful(&r) }) // the caller's rows stay
 	l := o.layoutOf(rows)
 	t := &show.Table{Columns: l.head()}
 	for i := range rows {

@@ -34,7 +34,7 @@ func (o *options) writeLP(w io.Writer, rows []profile.Row) error {
 			e.AddTag(tag.Key, tag.Value)
 		}
 		if fields := o.addFields(&e, r); fields == 0 {
-			continue
+			continue // a line needs a field
 		}
 		e.EndLine(r.Start)
 		if err := e.Err(); err != nil {
@@ -79,6 +79,7 @@ func (o *options) addFields(e *lineprotocol.Encoder, r *profile.Row) (n int) {
 			n++
 		}
 	}
+	// Counts are integers and all other numbers floats, as the aggregator has them: databases keep the first type of a field.
 	for i := range o.columns {
 		switch c := &o.columns[i]; {
 		case c.name == "type":

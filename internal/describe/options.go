@@ -138,20 +138,20 @@ func nearest(name string, s *flag.FlagSet) (hint string) {
 	return hint
 }
 
-// options are the checked options.
+// options are the checked options. They do not change once they are checked, except the parts that a Reader of files sets.
 type options struct {
 	profile profile.Options
 	file    file.Options
-	zone    *time.Location
-	output  string
-	columns []outputColumn
-	groupBy []string
-	asked   []string // the globs of --columns
-	name    string   // of the table in line protocol, of files that have no names of measurements
+	zone    *time.Location // of the output, and of times without an offset
+	output  string         // one of outputs
+	columns []outputColumn // of the output, behind those that identify a row
+	groupBy []string       // names and globs
+	asked   []string       // the globs of --columns
+	name    string         // of the table in line protocol, of files that have no names of measurements
 	flags   *flags
 }
 
-// outputs are the values of --output.
+// outputs are the values of --output. "md" is another name of "markdown".
 var outputs = []string{"table", "csv", "json", "jsonl", "markdown", "lp"}
 
 // check turns the options into values. It returns the error of the first option that is wrong, which names that and its value. It opens
@@ -183,7 +183,7 @@ func (f *flags) checkTime(o *options) (err error) {
 	if o.zone, err = bucket.LoadZone(f.tz); err != nil {
 		return fmt.Errorf("--tz: %w", err)
 	}
-	o.file.Times.Zone = o.zone
+	o.file.Times.Zone = o.zone // calendars, times without an offset and the output: one zone for all
 	if o.file.Times.Unit, err = scan.ParseUnit(f.timeUnit); err != nil {
 		return fmt.Errorf("--time-unit: %w", err)
 	}
@@ -246,6 +246,7 @@ func (f *flags) checkStats(o *options) error {
 func (f *flags) checkLimits(o *options) (err error) {
 	o.profile.Workers, o.profile.Strict = f.workers, f.strict
 	switch f.accuracy {
+	// exact is the default here and auto is that of the aggregator: a command ends, and the agent runs for ever.
 	case "exact":
 		o.profile.ExactLimit, o.profile.TextLimit = stats.Unlimited, math.MaxInt
 	case "auto":
@@ -324,6 +325,7 @@ func (f *flags) checkNames(o *options) error {
 			}
 		}
 	}
+	// Both packages get the function: cells that are not selected do not even become values.
 	if len(f.columns) > 0 {
 		o.profile.Select = func(name string) bool { return matches(f.columns, name) }
 		o.file.Select = o.profile.Select

@@ -50,6 +50,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintf(stderr, "describe: %s\n%s\n", show.Clean(err.Error()), usage)
 		return exitUsage
 	}
+	// Nothing is wrong with the command line: from here on, errors are those of files and have no usage.
 	defer collectOften()()
 	c := &command{options: o, stdout: stdout, stderr: stderr}
 	err = c.run(ctx, paths, stdin)
@@ -95,11 +96,11 @@ func status(err error, failed int) int {
 	return exitOK
 }
 
-// command is one run of the command.
+// command is one run of the command, for one goroutine. startProgress has another one, which only writes to stderr.
 type command struct {
 	*options
 
-	stdout, stderr io.Writer
+	stdout, stderr io.Writer // for the result, and for people
 }
 
 // say writes a line to stderr, cleaned of what a terminal would obey: names and cells are those of files. Its error is dropped, as there
@@ -167,6 +168,7 @@ func (c *command) report(result *profile.Result) error {
 			c.note("%s", bad)
 		}
 	}
+	// The number of lines that were lost is an error, though a small one: --quiet does not suppress it.
 	if result.BadCount > 0 {
 		c.say("%d of %s could not be read", result.BadCount, show.Counted(result.Lines, "line"))
 	}
@@ -187,6 +189,7 @@ func (c *command) report(result *profile.Result) error {
 	if result.Over {
 		c.note("the summaries of all groups need more than --memory-limit %s", c.flags.memoryLimit)
 	}
+	// An empty file is fine, for the sake of scripts; a file of which nothing fits what was asked for is not.
 	switch {
 	case result.Points == 0 && result.BadCount > 0:
 		return errors.New("no line could be read")

@@ -250,7 +250,7 @@ func (s *Server) body(r *http.Request) (body string, status int) {
 		}
 		in = z
 	}
-	b, err := io.ReadAll(io.LimitReader(in, s.options.MaxBytes+1))
+	b, err := io.ReadAll(io.LimitReader(in, s.options.MaxBytes+1)) // one byte more shows that it is too large
 	switch {
 	case err != nil:
 		return "", http.StatusBadRequest

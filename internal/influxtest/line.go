@@ -39,6 +39,7 @@ func endOfLine(body string) int {
 	if newline := strings.IndexByte(body, '\n'); newline >= 0 && strings.HasPrefix(body[start:], "#") {
 		return newline
 	}
+	// A value follows an equals sign that no comma has followed yet: only there does a quotation mark begin a string.
 	inFields, quoted, equals, commas := false, false, 0, 0
 	for i := start; i < len(body); i++ {
 		switch c := body[i]; {

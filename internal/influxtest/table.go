@@ -96,11 +96,11 @@ type lineError struct {
 	Line    string `json:"original_line"`
 }
 
-// batch holds the lines of one body. It changes no table before commit.
+// batch holds the lines of one body. It changes no table before commit: whether the good lines are written may depend on the last one.
 type batch struct {
 	tables   map[tableKey]*table
 	database string
-	random   *rand.Rand         // nil keeps the newest values
+	random   *rand.Rand         // that of the Server; nil keeps the newest values
 	columns  map[string]columns // by table, including those of the lines in good
 	good     []point
 	bad      []lineError

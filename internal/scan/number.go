@@ -93,7 +93,8 @@ func isExponent(b []byte) bool {
 	return len(b) > 0
 }
 
-// slow reads a number of the grammar of Number.
+// slow reads a number of the grammar of Number, all of which ParseFloat reads. It refuses those beyond float64, and rounds those near
+// zero to 0.
 func slow(b []byte) (v float64, whole, ok bool) {
 	v, err := strconv.ParseFloat(string(b), 64)
 	return v, false, err == nil && !math.IsInf(v, 0)
@@ -113,7 +114,7 @@ func Trim(b []byte) []byte {
 // Missing reports whether a cell without spaces around it has no value: it is empty or one of NA, #NA, N/A, #N/A, <NA>, NaN,
 // -NaN, nil, null and None, in lower case, in upper case or as written here.
 func Missing(b []byte) bool {
-	if len(b) > 4 {
+	if len(b) > len("#N/A") { // the longest of them: most cells need no comparison
 		return false
 	}
 	switch string(b) {
@@ -134,7 +135,8 @@ func Infinite(b []byte) bool {
 	return (len(b) == len(short) || len(b) == len(long)) && (bytes.EqualFold(b, []byte(short)) || bytes.EqualFold(b, []byte(long)))
 }
 
-// Bool reads true or false, in lower case, in upper case or with a capital.
+// Bool reads true or false, in lower case, in upper case or with a capital. Words such as yes and on are texts, as the data may
+// have a third one.
 func Bool(b []byte) (v, ok bool) {
 	switch string(b) {
 	case "true", "True", "TRUE":

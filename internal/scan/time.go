@@ -36,7 +36,8 @@ func ParseUnit(name string) (Unit, error) {
 	return Auto, fmt.Errorf("unknown unit of time %q, want auto, s, ms, us or ns", name)
 }
 
-// Times reads times. Zone is that of times without an offset; nil is UTC.
+// Times reads times. Zone is that of times without an offset; nil is UTC. The zero Times reads times in UTC, and decides on units. It may
+// be used by several goroutines.
 type Times struct {
 	Zone *time.Location
 	Unit Unit

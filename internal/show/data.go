@@ -11,7 +11,7 @@ import (
 // CSV writes a table as CSV with a header, as RFC 4180 defines it but with line feeds as line ends. With clean, control characters in
 // texts are escapes, for a terminal.
 func CSV(w io.Writer, table *Table, clean bool) error {
-	out := csv.NewWriter(w)
+	out := csv.NewWriter(w) // it quotes cells with commas, quotes and line ends
 	record := make([]string, len(table.Columns))
 	for i, c := range table.Columns {
 		record[i] = cleaned(c.Name, clean)

@@ -113,7 +113,7 @@ func (c Cell) human() string {
 func Digits(v float64) string {
 	a := math.Abs(v)
 	switch {
-	case a >= 1e15 || a != 0 && a < 1e-4:
+	case a >= 1e15 || a != 0 && a < 1e-4: // as a power of ten: more digits could not be compared at a glance
 		return strconv.FormatFloat(v, 'g', 6, 64)
 	case v == math.Trunc(v):
 		return strconv.FormatFloat(v, 'f', 0, 64)

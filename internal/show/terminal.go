@@ -13,6 +13,7 @@ type Terminal struct {
 	Transpose bool // whether rows are written as columns
 }
 
+// The widths of texts, in columns of the terminal.
 const (
 	gap = "  " // between columns
 	// widestText is the most that a text takes in a table.
@@ -190,6 +191,7 @@ func (t Terminal) transposed(w io.Writer, table *Table) error {
 		turned.cells = append(turned.cells, line)
 	}
 	turned.clip(widestText)
+	// Each block has the names and at least one row, even if that alone is too wide.
 	for next := 1; next < len(flat.cells); {
 		columns := []int{0}
 		for next < len(flat.cells) {

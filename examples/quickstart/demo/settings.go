@@ -33,6 +33,7 @@ func choose(out io.Writer) (settings, error) {
 	if err != nil {
 		return s, err
 	}
+	// Each port that is not set must differ from the other one, which may be set to its default.
 	err = errors.Join(
 		choosePort(out, "DEMO_API_PORT", "the API", defaultAPIPort, s.redisPort, &s.apiPort),
 		choosePort(out, "DEMO_REDIS_PORT", "Redis", defaultRedisPort, s.apiPort, &s.redisPort),

@@ -54,6 +54,7 @@ const header = "%-8s %-11s %-12s %5s %7s %7s %7s %7s %7s\n"
 
 // short formats a number with at most four significant digits, in at most seven columns for numbers up to 1e15.
 func short(x float64) string {
+	// Thousands until less than 1000 are left, then digits until the text fits.
 	suffix := ""
 	for _, s := range []string{"k", "M", "G", "T"} {
 		if math.Abs(x) < 1000 {
@@ -100,7 +101,7 @@ func (v *view) show(ctx context.Context) error {
 // drawing returns the text that prints a table. On a terminal, escape sequences remove the last table and cut off long
 // lines, so that each row of the table is one line.
 func (v *view) drawing(table string) string {
-	const noWrap, wrap = "\x1b[?7l", "\x1b[?7h"
+	const noWrap, wrap = "\x1b[?7l", "\x1b[?7h" // DECAWM, which terminals have as xterm has it
 	switch {
 	case !v.terminal:
 		return table + "\n"

@@ -29,11 +29,16 @@ const noAuth = "*2\r\n$3\r\nGET\r\n$1\r\nx\r\n"
 
 // gate is a connection whose Read returns whole commands only: arrays of strings within the limits. Before the client
 // has given the password, it returns only commands that do so.
+//
+//	*2\r\n $3\r\nGET\r\n $1\r\nk\r\n      an array of two strings: the only form of RESP in which clients send commands
+//
+// Inline commands, which people type into telnet, are refused. One goroutine reads from a gate, that of the server.
 type gate struct {
 	net.Conn
+
 	r             *bufio.Reader
 	password      string
-	authenticated bool
+	authenticated bool         // whether the client has given the password; it stays so
 	command       bytes.Buffer // the command that is being returned, or read
 }
 
@@ -54,7 +59,8 @@ func (g *gate) Read(p []byte) (int, error) {
 	return g.command.Read(p)
 }
 
-// next reads a command.
+// next reads a command into g.command. An error ends the connection: after bytes that are no command, nobody knows where the next one
+// begins.
 func (g *gate) next() error {
 	mostArgs, mostBytes := maxArgs, maxBytes
 	if !g.authenticated {
@@ -101,7 +107,9 @@ func (g *gate) number(kind byte, least, most int) (int, error) {
 	return n, nil
 }
 
-// identify finds the password in a command, and replaces commands of clients that have not given it.
+// identify finds the password in a command, and replaces commands of clients that have not given it. The server checks the password too:
+// its answers to the client are the ones that count, and a wrong one leaves the gate closed. The forms are AUTH [user] password and
+// HELLO version AUTH user password.
 func (g *gate) identify(args []string) {
 	if g.authenticated {
 		return

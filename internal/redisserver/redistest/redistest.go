@@ -1,5 +1,14 @@
 // Package redistest starts real Redis servers for tests. Without an installed redis-server, the tests are skipped:
 // see [Need].
+//
+//	Database, SharedCluster   one server or cluster for all tests of a package: see Main. The fastest
+//	Server, Cluster           of the test alone: for options, and for what changes more than keys
+//	ReplicatedCluster         with replicas, for the loss of primaries: Kill, Pause
+//	Sentinels                 the same with Sentinels
+//	Slow                      a network with a delay, between a client and any server
+//	TLS                       certificates, and servers that want them
+//
+// What is started ends with the test. The functions are for the goroutine of the test, as they may end it.
 package redistest
 
 import (
