@@ -285,10 +285,14 @@ class App {
   note() {
     const notes = [];
     const series = this.store.series.size;
-    if (this.plan.merges) notes.push(`The ${plural(this.probe.matching(this.state.tags).length, "series")} are merged into one. Choose tags, or what to split by under “Series”.`);
+    if (this.plan.merges) {
+      const all = plural(this.probe.matching(this.state.tags).length, "series");
+      notes.push(`The ${all} are merged into one. Choose tags, or what to split by under “Series”.`);
+    }
     if (series > mostCharts) notes.push(`The charts show ${mostCharts} of ${plural(series, "series")}. Choose tags, or merge series.`);
     if (!this.probe.summaries && this.store.rows() / Math.max(1, series) > this.charts.width(series)) {
-      notes.push("There are more buckets than pixels. They cannot be merged, because they have no summaries: set emit_summary = \"compact\" in [[aggregators.describe]].");
+      notes.push("There are more buckets than pixels. They cannot be merged, because they have no summaries:",
+        'set emit_summary = "compact" in [[aggregators.describe]].');
     }
     return notes.join(" ");
   }
@@ -309,7 +313,8 @@ class App {
     byId("own-scale").checked = s.ownScale;
     byId("open-key").hidden = !series.some((one) => one.states.includes(0));
     this.controls.setShown(this.plan.from, this.plan.to);
-    this.charts.update(series, { from: this.plan.from, to: this.plan.to, zone: s.zone, width: this.plan.width, labels, ownScale: s.ownScale, full: s.full, at, title: this.title() });
+    const { from, to, width } = this.plan;
+    this.charts.update(series, { from, to, width, zone: s.zone, labels, ownScale: s.ownScale, full: s.full, at, title: this.title() });
     byId("full").checked = s.full;
     byId("peaks-key").hidden = !this.charts.cut;
     this.table.update(all, { sort: s.sort, zone: s.zone, labels, at });

@@ -135,7 +135,8 @@ class Chart {
     Object.assign(this, { series, view, label, values: padded(values) });
     this.name.textContent = label;
     this.name.hidden = label === "";
-    this.area.setAttribute("aria-label", `${[view.title, label].filter(Boolean).join(", ")}: ${count(series.length)} buckets. Arrow keys read them, Enter shows the distribution.`);
+    const name = [view.title, label].filter(Boolean).join(", ");
+    this.area.setAttribute("aria-label", `${name}: ${count(series.length)} buckets. Arrow keys read them, Enter shows the distribution.`);
     const data = this.data();
     if (this.plot) this.plot.setData(data);
     else this.plot = new uPlot(this.options(), data, this.area);
@@ -172,13 +173,18 @@ class Chart {
     const axis = { stroke: color("text"), font: "12px system-ui, sans-serif", ticks: { show: false }, grid: { stroke: color("grid"), width: 1 } };
     return {
       ...this.size(), ms: 1, tzDate: (stamp) => uPlot.tzDate(new Date(stamp), this.zone), legend: { show: false }, padding: [8, 22, 0, 0],
-      cursor: { y: false, drag: { x: true, y: false, setScale: false, dist: dragged }, sync: { key: shared.key, setSeries: false }, points: { size: 7, fill: (_, i) => this.pointColor(i), stroke: "transparent" } },
+      cursor: {
+        y: false, drag: { x: true, y: false, setScale: false, dist: dragged }, sync: { key: shared.key, setSeries: false },
+        points: { size: 7, fill: (_, i) => this.pointColor(i), stroke: "transparent" },
+      },
       scales: { x: { time: true, range: () => [this.view.from, this.view.to] }, y: { range: () => this.values } },
       series: [{}, { points: { show: false } }, { points: { show: false } }, line("p95", 1.25, [4, 3]), line("median", 2)],
       bands: [{ series: [1, 2], fill: color("band") }],
-      axes: [{ ...axis, values: stamps, space: 80, size: 44 }, { ...axis, size: (_, texts) => 16 + 7 * Math.max(4, ...(texts ?? []).map((text) => text.length)), space: 34, values: (_, all) => all.map(axisNumber) }],
+      axes: [{ ...axis, values: stamps, space: 80, size: 44 }, { ...axis, size: axisWidth, space: 34, values: (_, all) => all.map(axisNumber) }],
       hooks: {
-        drawClear: [(plot) => this.drawOpen(plot), (plot) => this.drawAlone(plot)], draw: [(plot) => this.drawPeaks(plot), (plot) => this.drawChosen(plot)], setCursor: [(plot) => this.read(plot.cursor.idx)],
+        drawClear: [(plot) => this.drawOpen(plot), (plot) => this.drawAlone(plot)],
+        draw: [(plot) => this.drawPeaks(plot), (plot) => this.drawChosen(plot)],
+        setCursor: [(plot) => this.read(plot.cursor.idx)],
         setSelect: [(plot) => this.zoom(plot)], ready: [(plot) => this.listen(plot.over)],
       },
     };
@@ -189,8 +195,8 @@ class Chart {
   }
 
   size() {
-    const few = this.owner.root.classList.contains("several");
-    return { width: Math.max(200, this.area.clientWidth), height: few ? 210 : 320 };
+    const several = this.owner.root.classList.contains("several");
+    return { width: Math.max(200, this.area.clientWidth), height: several ? 210 : 320 };
   }
 
   resize() {
@@ -338,8 +344,11 @@ class Chart {
   }
 }
 
+// axisWidth returns the pixels for the texts of the axis of values.
+const axisWidth = (_, texts) => 16 + 7 * Math.max(4, ...(texts ?? []).map((text) => text.length));
+
 // alone returns the points that have no neighbour on either side, as lines do not show them.
-function alone(plot, series, show, gaps) {
+function alone(plot, series) {
   const data = plot.data[series];
   const found = [];
   for (let i = 0; i < data.length; i++) {

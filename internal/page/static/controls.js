@@ -47,7 +47,8 @@ export class Controls {
     const names = Object.entries(rangeNames);
     options(this.range.input, [...(state.range ? [] : [["", "…"]]), ...names, ["custom", "Own range"]], state.range);
     const own = state.split !== null && !["each", "merged", ...choices.tagKeys].includes(state.split) ? [[state.split, "By " + state.split]] : [];
-    options(this.split.input, [["auto", "Auto"], ["each", "Each"], ["merged", "Merged"], ...choices.tagKeys.map((key) => [key, "By " + key]), ...own], state.split ?? "auto");
+    const keys = choices.tagKeys.map((key) => [key, "By " + key]);
+    options(this.split.input, [["auto", "Auto"], ["each", "Each"], ["merged", "Merged"], ...keys, ...own], state.split ?? "auto");
     this.showChips(state.tags);
     this.ends.hidden = state.range !== "custom";
     if (state.range === "custom") {

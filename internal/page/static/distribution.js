@@ -8,8 +8,9 @@ const height = 100; // of the tallest bar, in units of the picture; a part is on
 // showDistribution shows a distribution, a problem, or that it is being read. close is called by its button.
 export function showDistribution({ start, series, zone, title, spread, problem, close }) {
   const box = byId("distribution");
+  const bucket = [time(start, zone), title || tagText(series.tags)].filter(Boolean).join(" · ");
   const heading = element("div", { class: "heading" },
-    element("div", {}, element("h2", {}, "Distribution"), element("p", { class: "muted" }, [time(start, zone), title || tagText(series.tags)].filter(Boolean).join(" · "))),
+    element("div", {}, element("h2", {}, "Distribution"), element("p", { class: "muted" }, bucket)),
     element("button", { type: "button", class: "quiet", onclick: close }, "Close"));
   let body = element("p", { class: "muted" }, "Reading the summary…");
   if (problem) body = element("p", { role: "alert" }, problem.message);

@@ -43,7 +43,7 @@ export function span(ms) {
   return `${plain.format(seconds / size)} ${unit}`;
 }
 
-// ago returns a rough length of time, such as "3 days".
+// rough returns a rough length of time, such as "3 days".
 export function rough(ms) {
   for (const [noun, size] of [["day", 86400e3], ["hour", 3600e3], ["minute", 60e3]]) {
     if (ms >= size) return plural(Math.floor(ms / size), noun);

@@ -10,7 +10,7 @@ export const rangeNames = {
 const ownZone = () => Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
 
 // isZone reports whether the browser knows a time zone.
-export function isZone(zone) {
+function isZone(zone) {
   try {
     return Boolean(new Intl.DateTimeFormat("en", { timeZone: zone }));
   } catch {

@@ -24,7 +24,7 @@ export class Table {
     this.draw();
   }
 
-  // show turns to the page that has a row of the order.
+  // turn shows a page, which is a number from 0.
   turn(page) {
     this.page = page;
     this.draw();
