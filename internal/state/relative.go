@@ -28,11 +28,11 @@ import (
 // Which final buckets of a relative count depends on who may still change them:
 //
 //   - Nobody changes a store that is retired or drained. All its final buckets count, if their retention has not passed.
-//   - Another block of this process may have a store. The filter of that block may have changed at the start of this run,
-//     so its final buckets count if their last values came before. They must have one of the fields of the new value, because two blocks
-//     can share the fields of a series.
-//   - A program that does not run may have a store, and go on with it later. Its final buckets count if their last values
-//     came before this store was created: the program may have other options now.
+//   - Another block of this process may use a store. The filter of that block may have changed at the start of this run, so
+//     its final buckets count if their last values came before that. They must have a field of the new value, because two
+//     blocks can have different fields of the same series.
+//   - Another program may have a store, and go on with it later. Its final buckets count if it does not run, and if their
+//     last values came before this store was created: the program may have other options now.
 const (
 	bornFile = "born"
 	retired  = ".retired-"

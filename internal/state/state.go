@@ -25,7 +25,8 @@
 // A store belongs to one identity: the options that make buckets comparable. Each identity has a folder of its own in
 // [Options.Dir]. [Orphans] lists the folders that have no store any more. If the buckets of such a folder are those of an
 // empty store, [Store.Continue] makes it the folder of that store. Otherwise [OpenFolder] opens it. Then [Store.Drain]
-// yields its open buckets, or [Store.Join] adds them to another store, and [Store.Retire] renames the folder.
+// yields its open buckets, or [Store.Join] adds them to another store, and [Store.Retire] renames the folder. [Store.Relate]
+// looks for the stores whose final buckets [Store.Latest] must find too.
 //
 // # Damage
 //

@@ -15,10 +15,12 @@ import (
 // happens to its buckets depends on the options that changed:
 //
 //   - If the buckets have the same bounds and tables as those of a block, that block is the heir. If the state of the heir
-//     is empty, it continues the orphan with all its buckets. So a late value still corrects a final bucket. An heir with
-//     buckets of its own joins the open buckets of the orphan with them, and those that are final can no longer be
-//     corrected: values for them are late.
-//   - Otherwise, some block makes the open buckets final and emits their rows.
+//     is empty, it continues the orphan with all its buckets. An heir with buckets of its own joins the open buckets of
+//     the orphan with them, and the orphan is retired.
+//   - Otherwise, some block makes the open buckets final, emits their rows, and retires the orphan.
+//
+// A late value for a final bucket of a retired store corrects it, because all stores in the folder whose rows are in the same
+// tables are relatives: see package state. An open bucket of another block is borrowed if its next value comes to this one.
 //
 // This happens before the first metric: a value that opens a bucket must find the final one. The first block to get a metric
 // does it for all blocks with their state in the same folder, because the value may be for a bucket that another one inherits.
