@@ -314,6 +314,7 @@ func TestPagesOfConfiguredOriginsMayReadAnswers(t *testing.T) {
 	w := with(g, http.MethodGet, "/databases", "Origin", page, "Authorization", "Bearer "+g.token(t, "db:*:read"))
 	require.Equal(t, http.StatusOK, w.Code)
 	require.Equal(t, page, w.Header().Get("Access-Control-Allow-Origin"))
+	require.Equal(t, "ETag, Link, Retry-After, X-Request-Id", w.Header().Get("Access-Control-Expose-Headers"))
 	require.Equal(t, []string{"Authorization", "Origin"}, w.Header().Values("Vary"))
 	require.Empty(t, w.Header().Get("Access-Control-Allow-Credentials"))
 	for _, origin := range []string{other, "null", page + ".evil.com", "http://page.example.com", ""} {

@@ -25,7 +25,7 @@ func (s *server) cors(next http.Handler) http.Handler {
 			origin = "*"
 		}
 		h.Set("Access-Control-Allow-Origin", origin)
-		h.Set("Access-Control-Expose-Headers", "ETag, Retry-After, X-Request-Id")
+		h.Set("Access-Control-Expose-Headers", "ETag, Link, Retry-After, X-Request-Id")
 		if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
 			next.ServeHTTP(w, r)
 			return
