@@ -83,13 +83,13 @@ func TestExportWaitsForTheSlowestAgent(t *testing.T) {
 	for m := 13; m > 11; m-- {
 		s.put(t, describedBy("A", m, "h", 1, 2, 3), describedBy("B", m, "h", 4))
 	}
-	s.put(t, describedBy("A", 11, "h", 1, 2, 3, 5))
+	s.put(t, describedBy("A", 11, "h", 1, 2, 3, 5, 6))
 	require.Equal(t, map[string]float64{"h": 4}, s.values(t), "the bucket before, of both")
 	s.put(t, describedBy("B", 11, "other", 4))
-	require.Equal(t, map[string]float64{"h": 4, "other": 1}, s.values(t), "B has no values of h in the bucket")
+	require.Equal(t, map[string]float64{"h": 5, "other": 1}, s.values(t), "B has no values of h in the bucket")
 	require.Equal(t, float64(rec(11, "", "", 0).Start.Unix()), gauges(t, s.get(t, "/metrics/analytics"), "analytics_cpu_bucket_start_seconds", "host")["h"])
 	s.put(t, describedBy("B", 11, "h", 4, 5))
-	require.Equal(t, map[string]float64{"h": 6, "other": 1}, s.values(t))
+	require.Equal(t, map[string]float64{"h": 7, "other": 1}, s.values(t))
 	require.Empty(t, s.dropped(t))
 }
 
