@@ -29,11 +29,10 @@ const timeout = 90 * time.Second
 
 // find returns the path of an installed Chromium.
 func find() (string, error) {
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		return exec.LookPath("chromium-browser")
+	if path, err := exec.LookPath("chromium-browser"); err == nil {
+		return path, nil
 	}
-	return path, nil
+	return exec.LookPath("chromium") // the name in Debian, which the error has
 }
 
 // Browser is a running Chromium. It is safe for concurrent use.
