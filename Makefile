@@ -118,8 +118,8 @@ attack: ## attack analytics-api beside a good client and print what it did (2 mi
 	ATTACK=$(or $(ATTACK),1) go test -count 1 -v -timeout 10m ./internal/attack
 
 .PHONY: bench-api
-bench-api: ## measure requests of analytics-api beside a handler that writes one word, and on tables of 1,000,000 records
-	$(BENCH) -bench 'Served|TableSize' -benchtime 0.3s ./internal/api
+bench-api: ## measure requests of analytics-api beside a handler of one word and redis-benchmark, and on tables of 1,000,000 records
+	$(BENCH) -bench 'Served|Handler|TableSize' -benchtime 1s ./internal/api
 	$(BENCH) -bench 'Write$$' -benchtime 100x ./internal/cache
 
 .PHONY: bench

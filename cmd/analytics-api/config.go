@@ -121,7 +121,8 @@ func (d *duration) UnmarshalText(b []byte) error {
 // defaults returns the default settings.
 func defaults() config {
 	return config{
-		Listen: "127.0.0.1:8001", MaxConnections: 1000, MaxPerAddress: 250, Hosts: []string{}, TrustedProxies: []string{}, CORSOrigins: []string{}, LogFormat: "text", LogLevel: "info",
+		Listen: "127.0.0.1:8001", MaxConnections: 1000, MaxPerAddress: 250, Hosts: []string{},
+		TrustedProxies: []string{}, CORSOrigins: []string{}, LogFormat: "text", LogLevel: "info",
 		Redis: []string{"redis://127.0.0.1:6379"}, RedisTimeout: duration(5 * time.Second), EmbeddedListen: "127.0.0.1:6379",
 		MaxRecords: api.DefaultMaxRecords, MaxBuckets: api.DefaultMaxBuckets, MaxBytes: api.DefaultMaxBytes,
 		MaxScanned: api.DefaultMaxScanned, MaxStreams: api.DefaultMaxStreams, MaxTotalBytes: api.DefaultMaxTotalBytes, CacheSize: api.DefaultCacheBytes,

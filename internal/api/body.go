@@ -81,7 +81,7 @@ func sendBody(w http.ResponseWriter, r *http.Request, contentType string, body [
 	}
 	var err error
 	if len(body) <= writeSize {
-		_, err = w.Write(body) // the timeout of the server is slowGrace
+		_, err = w.Write(body) //nolint:gosec // as in pacedWriter.Write; the timeout of the server is slowGrace
 	} else {
 		_, err = newPacedWriter(w).Write(body)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -21,7 +22,7 @@ func TestTheEntryThatWasUsedLongestAgoGoesFirst(t *testing.T) {
 	t.Parallel()
 	c := rendered.New[int](8 * 2700)
 	for i := range 8 {
-		c.Put(key(fmt.Sprint(i)), i, make([]byte, 1500))
+		c.Put(key(strconv.Itoa(i)), i, make([]byte, 1500))
 	}
 	require.Equal(t, 8, c.Stats().Entries)
 	require.NotNil(t, c.Get(key("0")))
@@ -101,7 +102,7 @@ func TestConcurrentUseKeepsTheLimit(t *testing.T) {
 	for i := range 8 {
 		wg.Go(func() {
 			for j := range 200 {
-				text := fmt.Sprint((i*7 + j) % 40)
+				text := strconv.Itoa((i*7 + j) % 40)
 				if e := c.Get(key(text)); e != nil {
 					e.Gzip()
 					continue
