@@ -121,7 +121,7 @@ func TestAListOfTablesHasTheTablesWhoseServerDoesNotAnswer(t *testing.T) {
 func TestConcurrentRequestsShareOneReadOfTheCatalogue(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		const requests, slow = 16, 10 * time.Second
+		const requests, slow = 8, 10 * time.Second
 		reads := 0
 		h := newAPI(t, broken{tables: func() ([]record.TableEntry, error) {
 			reads++

@@ -36,6 +36,7 @@ var update = flag.Bool("update", false, "write the answers to the examples of th
 type description struct {
 	openapi.Document
 	text    []byte
+	mu      sync.Mutex           // guards the field below
 	schemas *jsonschema.Compiler // validates values by the parts of the document
 	paths   *http.ServeMux       // finds the path of a request
 }
@@ -107,7 +108,9 @@ func (d *description) check(t testing.TB, r *http.Request, status int, h http.He
 // validate fails the test if a JSON text is not as the schema at a place of the document.
 func (d *description) validate(t testing.TB, at string, text []byte) {
 	t.Helper()
+	d.mu.Lock()
 	schema, err := d.schemas.Compile("document" + at)
+	d.mu.Unlock()
 	require.NoError(t, err)
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 	require.NoError(t, err, "%s", text)

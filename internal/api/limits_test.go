@@ -307,7 +307,7 @@ func TestRequestsThatReadAtTheSameTimeAreLimited(t *testing.T) {
 }
 
 // 16 places are for one client, so that it leaves places for others.
-func TestOneClientHasHalfOfThePlaces(t *testing.T) {
+func TestOneClientHasAQuarterOfThePlaces(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var reading atomic.Int64
@@ -332,10 +332,10 @@ func TestOneClientHasHalfOfThePlaces(t *testing.T) {
 			get("10.0.0.1:1")
 		}
 		time.Sleep(time.Second)
-		require.Equal(t, int64(16), reading.Load())
+		require.Equal(t, int64(8), reading.Load())
 		get("10.0.0.2:1")
 		synctest.Wait()
-		require.Equal(t, int64(17), reading.Load())
+		require.Equal(t, int64(9), reading.Load())
 		cancel()
 		wg.Wait()
 	})
