@@ -3,27 +3,10 @@ package api
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
-
-// stateOf returns the state of a record from its JSON. It does not parse the JSON: quotation marks inside strings are
-// escaped, so the text that it searches for can only be a member. The values of tags are strings, so it cannot
-// confuse a tag named "final" with the member.
-func stateOf(text string) record.State {
-	const member = `"` + record.FinalName + `":`
-	switch i := strings.Index(text, member); {
-	case i < 0:
-		return record.Unmarked
-	case strings.HasPrefix(text[i+len(member):], "true"):
-		return record.Final
-	case strings.HasPrefix(text[i+len(member):], "false"):
-		return record.Open
-	}
-	return record.Unmarked
-}
 
 // timeline describes the buckets of a table at the time of a request, as far as their starts show it.
 type timeline struct {
@@ -87,7 +70,7 @@ func (l timeline) next(starts []time.Time, now time.Time) time.Time {
 // isFinal reports whether a record is final. start is the start of its bucket. A record without the member "final"
 // counts as final once its bucket has ended, because such records do not mark their last version.
 func (l timeline) isFinal(start time.Time, text string) bool {
-	switch stateOf(text) {
+	switch record.StateOf(text) {
 	case record.Final:
 		return true
 	case record.Open:

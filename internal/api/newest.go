@@ -143,7 +143,7 @@ func (t *tableScrape) readParts(ctx context.Context, reader Reader, starts []tim
 func (t *tableScrape) take(place int, part record.Part) {
 	form := record.NewForm(t.export.Name, part.Start)
 	for _, text := range part.Texts {
-		state := stateOf(text)
+		state := record.StateOf(text)
 		t.marked, t.unmarked = t.marked || state != record.Unmarked, t.unmarked || state == record.Unmarked
 		if !t.plan.isFinal(part.Start, text) || state == record.Unmarked && part.Start.Before(t.plan.oldest) {
 			continue
