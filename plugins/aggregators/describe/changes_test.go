@@ -54,8 +54,9 @@ type history struct {
 	folder string
 	at     time.Time
 	blocks []open
-	crash  bool             // whether runs end by a crash
-	sent   map[string]int64 // the number of values of each bucket, without the late ones
+	crash  bool              // whether runs end by a crash
+	sent   map[string]int64  // the number of values of each bucket, without the late ones
+	beside []func(*Describe) // blocks of the runs of removeBlock, beside the others
 }
 
 func newHistory(t *testing.T, crash bool) *history {
@@ -334,41 +335,61 @@ func TestTheBucketsOfARemovedBlockCountOnceWhateverBlocksTheNextRunHas(t *testin
 		"another one":                 {block("c")},
 		"another one and the removed": {block("c"), block("b")},
 	} {
-		for _, crashAgain := range []bool{false, true} {
-			t.Run(fmt.Sprint(name, ",again=", crashAgain), func(t *testing.T) {
-				t.Parallel()
-				h := newHistory(t, false)
-				h.run(block("a"), block("b"))
-				h.add(0, x.Add(5*time.Hour), 1)
-				h.add(1, x, 3)
-				h.linger()
-				h.add(0, y.Add(time.Hour), 2)
-				h.add(1, y.Add(time.Hour), 4)
-				h.add(1, y, 4)
-				for _, o := range h.blocks {
-					o.push() // not read, because each block has a part of the last bucket
-				}
-				h.run(block("a"))
-				h.crashInJoin(0)
-				h.run(next...)
-				if crashAgain {
-					h.crashInJoin(0)
+		for _, third := range []bool{false, true} {
+			for _, crashAgain := range []bool{false, true} {
+				t.Run(fmt.Sprint(name, ",third=", third, ",again=", crashAgain), func(t *testing.T) {
+					t.Parallel()
+					h := newHistory(t, false)
+					if third { // the other block has a state of its own
+						h.run(block("c"))
+						h.add(0, x.Add(6*time.Hour), 1)
+						h.linger()
+						h.beside = []func(*Describe){block("c")}
+					}
+					h.removeBlock()
 					h.run(next...)
-				}
-				h.push()
-				h.add(0, y, 1)
-				h.add(0, x, 1)
-				h.check(0)
-				orphans, _, err := state.Orphans(h.folder, "me", h.at)
-				require.NoError(t, err)
-				require.Empty(t, orphans)
-				h.end()
-				markers, err := filepath.Glob(filepath.Join(h.folder, "describe-"+strings.Repeat("?", 16), "heir"))
-				require.NoError(t, err)
-				require.Empty(t, markers)
-			})
+					if crashAgain {
+						h.crashInJoin(0)
+						h.run(next...)
+					}
+					h.push()
+					h.add(0, y, 1)
+					h.add(0, x, 1)
+					h.check(0)
+					h.checkNoOrphans()
+				})
+			}
 		}
 	}
+}
+
+// removeBlock removes the block "b", and ends the run when its buckets have been taken over.
+func (h *history) removeBlock() {
+	h.t.Helper()
+	h.run(append([]func(*Describe){block("a"), block("b")}, h.beside...)...)
+	h.add(0, x.Add(5*time.Hour), 1)
+	h.add(1, x, 3)
+	h.linger()
+	h.add(0, y.Add(time.Hour), 2)
+	h.add(1, y.Add(time.Hour), 4)
+	h.add(1, y, 4)
+	for _, o := range h.blocks {
+		o.push() // not read, because each block has a part of the last bucket
+	}
+	h.run(append([]func(*Describe){block("a")}, h.beside...)...)
+	h.crashInJoin(0)
+}
+
+// checkNoOrphans ends the run and checks that it has left no state that waits for a block.
+func (h *history) checkNoOrphans() {
+	h.t.Helper()
+	orphans, _, err := state.Orphans(h.folder, "me", h.at)
+	require.NoError(h.t, err)
+	require.Empty(h.t, orphans)
+	h.end()
+	markers, err := filepath.Glob(filepath.Join(h.folder, "describe-"+strings.Repeat("?", 16), "heir"))
+	require.NoError(h.t, err)
+	require.Empty(h.t, markers)
 }
 
 // The open buckets of a Telegraf that runs, or may run again, are its own. Until they join, the rows of the new one lack their
