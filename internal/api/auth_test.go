@@ -310,7 +310,7 @@ func TestPagesOfConfiguredOriginsMayReadAnswers(t *testing.T) {
 	preflight := with(g, http.MethodOptions, "/analytics/cpu?database=db", "Origin", page, "Access-Control-Request-Method", "GET", "Access-Control-Request-Headers", "authorization")
 	require.Equal(t, http.StatusNoContent, preflight.Code)
 	require.Equal(t, page, preflight.Header().Get("Access-Control-Allow-Origin"))
-	require.Equal(t, "Authorization, If-None-Match", preflight.Header().Get("Access-Control-Allow-Headers"))
+	require.Equal(t, "Authorization, If-None-Match, Last-Event-ID", preflight.Header().Get("Access-Control-Allow-Headers"))
 	w := with(g, http.MethodGet, "/databases", "Origin", page, "Authorization", "Bearer "+g.token(t, "db:*:read"))
 	require.Equal(t, http.StatusOK, w.Code)
 	require.Equal(t, page, w.Header().Get("Access-Control-Allow-Origin"))
