@@ -44,7 +44,7 @@ func serve(t testing.TB, client redis.UniversalClient, edit func(*api.Options)) 
 // options are those of the service of a test.
 func options(s *service) api.Options {
 	return api.Options{
-		MaxRecords: 1000, MaxBuckets: 500, MaxBytes: 1 << 20, Timeout: 5 * time.Second, ExportMaxSeries: 100, ExportBuckets: 1000, Storage: "a test", Version: "v1",
+		MaxRecords: 1000, MaxBuckets: 500, MaxBytes: 1 << 20, Timeout: time.Minute, ExportMaxSeries: 100, ExportBuckets: 1000, Storage: "a test", Version: "v1",
 		Now: func() time.Time { return now.Add(time.Duration(s.clock.Load()) * time.Second) },
 	}
 }

@@ -46,7 +46,7 @@ func (c *countedReads) Records(ctx context.Context, t record.Table, starts []tim
 // beside returns another service on the same cache with the same clock.
 func (s *service) beside(reader api.Reader, edit func(*api.Options)) *service {
 	o := api.Options{
-		MaxRecords: 1000, MaxBuckets: 500, MaxBytes: 1 << 20, Timeout: 5 * time.Second, ExportMaxSeries: 100, ExportBuckets: 1000,
+		MaxRecords: 1000, MaxBuckets: 500, MaxBytes: 1 << 20, Timeout: time.Minute, ExportMaxSeries: 100, ExportBuckets: 1000,
 		Now: func() time.Time { return now.Add(time.Duration(s.clock.Load()) * time.Second) },
 	}
 	edit(&o)
