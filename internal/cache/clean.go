@@ -191,18 +191,9 @@ func (w *Writer) cleanOldest(ctx context.Context, t record.Table, now time.Time)
 	if w.o.MaxBuckets <= 0 {
 		return nil
 	}
-	members, err := w.client.ZRangeByScore(ctx, indexKey(t), &redis.ZRangeBy{Min: "-inf", Max: "+inf"}).Result()
-	if err != nil {
+	oldest, _, err := w.divide(ctx, t, now)
+	if err != nil || len(oldest) == 0 {
 		return err
-	}
-	starts := parseStarts(members)
-	begun := len(starts)
-	if i := slices.IndexFunc(starts, func(at time.Time) bool { return at.After(now) }); i >= 0 {
-		begun = i
-	}
-	oldest := slices.Concat(w.beyond(starts[:begun]), w.beyond(starts[begun:]))
-	if len(oldest) == 0 {
-		return nil
 	}
 	return transact(ctx, w.client, func(pipe redis.Pipeliner) {
 		for _, start := range oldest {
@@ -215,11 +206,27 @@ func (w *Writer) cleanOldest(ctx context.Context, t record.Table, now time.Time)
 	})
 }
 
-// beyond returns the texts of all starts but the newest MaxBuckets. The starts are ascending.
-func (w *Writer) beyond(starts []time.Time) []string {
-	oldest := starts[:max(0, len(starts)-w.o.MaxBuckets)]
-	texts := make([]string, 0, len(oldest))
-	for _, start := range oldest {
+// divide returns the starts of the buckets beyond MaxBuckets and those of the others.
+func (w *Writer) divide(ctx context.Context, t record.Table, now time.Time) (oldest, newest []string, err error) {
+	members, err := w.client.ZRangeByScore(ctx, indexKey(t), &redis.ZRangeBy{Min: "-inf", Max: "+inf"}).Result()
+	if err != nil {
+		return nil, nil, err
+	}
+	starts := parseStarts(members)
+	begun := len(starts)
+	if i := slices.IndexFunc(starts, func(at time.Time) bool { return at.After(now) }); i >= 0 {
+		begun = i
+	}
+	for _, part := range [][]time.Time{starts[:begun], starts[begun:]} {
+		beyond := max(0, len(part)-w.o.MaxBuckets)
+		oldest, newest = append(oldest, startTexts(part[:beyond])...), append(newest, startTexts(part[beyond:])...)
+	}
+	return oldest, newest, nil
+}
+
+func startTexts(starts []time.Time) []string {
+	texts := make([]string, 0, len(starts))
+	for _, start := range starts {
 		texts = append(texts, startText(start))
 	}
 	return texts

@@ -1,9 +1,11 @@
 package cache_test
 
 import (
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -249,7 +251,51 @@ func TestABucketThatMaxBucketsHasRemovedIsNotLost(t *testing.T) {
 	put(t, other, table, rec(240, "f", "h", 1))
 	put(t, w, table, of(record.Open, 120, "f", 2), of(record.Open, 240, "f", 2))
 	require.NoError(t, w.Audit(t.Context()))
+
+	// A third agent makes a removed bucket again.
+	put(t, w, table, of(record.Open, 300, "f", 2), of(record.Open, 300, "g", 2))
+	c.at.Add(61)
+	put(t, other, table, rec(360, "f", "h", 1))
+	require.Equal(t, []int64{360}, startsOf(t, client, table))
+	put(t, writerOf(t, client, nil), table, asAgent(rec(300, "f", "h", 1), "late"), asAgent(rec(420, "f", "h", 1), "late"))
+	put(t, w, table, of(record.Open, 300, "f", 3))
+	require.NoError(t, w.Audit(t.Context()))
 	require.NoError(t, w.Close(closing))
+}
+
+// Agents write the same buckets at the same time, in any order.
+func TestNoLossIsNoticedIfNothingIsLost(t *testing.T) {
+	t.Parallel()
+	eachRedis(t, func(t *testing.T, client redis.UniversalClient) {
+		table := newTable()
+		var agents sync.WaitGroup
+		for n := range 3 {
+			c := newClock(time.Now().Unix())
+			w := keeping(t, client, func(o *cache.Options) {
+				o.Now = c.now
+				o.Restored = func(tables, records int) { t.Errorf("%d tables, %d records", tables, records) }
+			})
+			random := rand.New(rand.NewPCG(1, uint64(n)))
+			agents.Go(func() {
+				for i := range 100 {
+					c.at.Add(random.Int64N(30))
+					var records []record.Record
+					for range 1 + random.IntN(10) {
+						start, field := int64(max(0, i/5-random.IntN(4)))*60, "f"+strconv.Itoa(random.IntN(5))
+						r := of(record.Open, start, field, float64(i))
+						if random.IntN(3) == 0 {
+							r = finalAt(start, field, random.Int64N(4), float64(i))
+						}
+						records = append(records, asAgent(r, strconv.Itoa(n)))
+					}
+					if !assert.NoError(t, w.Put(t.Context(), table, records)) || i%10 == 0 && !assert.NoError(t, w.Audit(t.Context())) {
+						return
+					}
+				}
+			})
+		}
+		agents.Wait()
+	})
 }
 
 // The records of a bucket are read before a write only if its revisions are in doubt.

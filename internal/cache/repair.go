@@ -196,6 +196,12 @@ func (w *Writer) repair(ctx context.Context, t record.Table, s *tableState) (los
 			s.lost.join(lost)
 		}
 	}()
+	if err := w.dropOldest(ctx, t, s, &lost, now); err != nil {
+		return lost, 0, err
+	}
+	if !lost.any() {
+		return loss{}, 0, nil
+	}
 	if lost.all || lost.index {
 		if err := w.mendIndex(ctx, t, now); err != nil {
 			return lost, 0, err
@@ -255,6 +261,26 @@ func (w *Writer) mendIndex(ctx context.Context, t record.Table, now time.Time) e
 			life.expire(ctx, pipe, key)
 		}
 	})
+}
+
+// dropOldest removes the buckets beyond MaxBuckets from a loss, and those that were removed already, and forgets them. An agent may
+// have removed such a bucket, and another one may have made it again by a late record.
+func (w *Writer) dropOldest(ctx context.Context, t record.Table, s *tableState, lost *loss, now time.Time) error {
+	if w.o.MaxBuckets <= 0 || len(lost.buckets) == 0 || lost.waiting || lost.all || lost.index {
+		return nil
+	}
+	_, newest, err := w.divide(ctx, t, now)
+	if err != nil {
+		return err
+	}
+	for start := range lost.buckets {
+		if !slices.Contains(newest, start) {
+			delete(lost.buckets, start)
+			w.recent.forget(s, start)
+		}
+	}
+	lost.untold = lost.untold && (lost.names || len(lost.buckets) > 0)
+	return nil
 }
 
 // tell removes the marks of the other writers of a table, at most once in auditEvery, so that they look for what they have lost.

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/redis/go-redis/v9"
@@ -147,11 +148,37 @@ func (w *Writer) resolve(ctx context.Context, t record.Table, s *tableState, b *
 	if err != nil {
 		return err
 	}
+	if err := w.dropFound(ctx, t, found); err != nil {
+		return err
+	}
 	mended, err := w.mendRevisions(ctx, t, found)
 	if mended {
 		w.o.Restored(1, 0)
 	}
 	return err
+}
+
+// dropFound reads the sets again that lack revisions. Another agent may have written them between the reading of the set and that
+// of the records.
+func (w *Writer) dropFound(ctx context.Context, t record.Table, found map[string]*held) error {
+	var starts []string
+	for start, h := range found {
+		if len(h.missing) > 0 {
+			starts = append(starts, start)
+		}
+	}
+	if len(starts) == 0 {
+		return nil
+	}
+	again, err := w.hold(ctx, t, starts)
+	if err != nil {
+		return err
+	}
+	for _, start := range starts {
+		now := again[start].revisions
+		maps.DeleteFunc(found[start].missing, func(field string, revision int64) bool { return now[field] >= revision })
+	}
+	return nil
 }
 
 // eachRecord calls yield for each record of the buckets that begin at starts.
