@@ -33,6 +33,9 @@ func TestMain(m *testing.M) {
 	}
 }
 
+// clients is how many addresses the connections come from, because the places of one client are limited.
+const clients = 8
+
 // sendLoads runs the loads that come as JSON, and writes the cost of each.
 func sendLoads(r io.Reader, w io.Writer) error {
 	open := make(map[string][]*bufio.ReadWriter) // connections that stay open, by address
@@ -45,7 +48,8 @@ func sendLoads(r io.Reader, w io.Writer) error {
 			return err
 		}
 		for len(open[l.Address]) < l.Conns {
-			c, err := net.Dial("tcp", l.Address)
+			from := net.IPv4(127, 0, 0, byte(1+len(open[l.Address])%clients))
+			c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: from}}).Dial("tcp", l.Address)
 			if err != nil {
 				return err
 			}

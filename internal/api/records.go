@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -209,12 +210,15 @@ func etagOf(written time.Time, sel selection, q query) string {
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%d,", written.UnixMilli())
 	ended := 0
+	b := make([]byte, 0, 12*len(sel.starts))
 	for _, start := range sel.starts {
-		fmt.Fprintf(h, "%d.%d,", start.Unix(), start.Nanosecond())
+		b = binary.BigEndian.AppendUint64(b, uint64(start.Unix()))
+		b = binary.BigEndian.AppendUint32(b, uint32(start.Nanosecond()))
 		if !start.After(sel.timeline.ended) {
 			ended++
 		}
 	}
+	_, _ = h.Write(b)
 	fmt.Fprintf(h, "%d,%s,%t,%t", ended, q.format, q.pretty, q.descending)
 	return fmt.Sprintf(`"%d-%x"`, sel.version, h.Sum64())
 }
