@@ -55,8 +55,9 @@ func isURL(s string) bool {
 	return err == nil && u.Scheme != "" && u.Host != ""
 }
 
-// watchNotify watches by the events of the system, such as inotify. It watches the folders of the files, because editors replace a file by a new one, and a watch of the file would stay with the
-// old one. It watches until the context ends or one change is reported: a reload calls watchConfig again, as it may have other files.
+// watchNotify watches by the events of the system, such as inotify. It watches the folders of the files, because editors replace a
+// file by a new one, and a watch of the file would stay with the old one. It watches until the context ends or one change is
+// reported: a reload calls watchConfig again, as it may have other files.
 func (r *runner) watchNotify(ctx context.Context, paths []string, report func(string)) error {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
