@@ -30,6 +30,9 @@ const (
 // droppedReasons are the values of the label of droppedName.
 var droppedReasons = []string{"buckets", "future", "label_clash", "malformed", "name_clash", "no_summary", "overflow"}
 
+// distributionEnd is the end of the name of a table's histograms.
+const distributionEnd = "_distribution"
+
 // exposition has the newest final record of each series of the exported tables: gauges <table>_<statistic> for the statistics,
 // the gauge <table>_bucket_start_seconds for the start of the record's bucket, and in protobuf the native histogram
 // <table>_distribution of its values. One goroutine makes it. After that it does not change.
@@ -127,7 +130,7 @@ func (x *exposition) own(name, help string, v int, names ...string) {
 func (x *exposition) gauges(t record.Table, r *record.Record, labels string) {
 	prefix := metricName(t.Name)
 	start := prefix + "_bucket_start_seconds"
-	sent := []string{start}
+	sent := []string{start, prefix + distributionEnd} // names that no statistic may have
 	if f := x.family(start, t, "", helpOfStart(t)); f != nil {
 		x.add(f, sample{labels: labels, value: float64(r.Start.Unix()) + float64(r.Start.Nanosecond())/1e9})
 	}
@@ -153,7 +156,7 @@ func (x *exposition) histogram(t record.Table, s *stats.Summary, labels string) 
 	if err != nil {
 		panic(err) // such a message always marshals
 	}
-	if f := x.family(metricName(t.Name)+"_distribution", t, "", helpOfDistribution(t)); f != nil {
+	if f := x.family(metricName(t.Name)+distributionEnd, t, "", helpOfDistribution(t)); f != nil {
 		f.histogram = true
 		x.add(f, sample{labels: labels, histogram: string(b)})
 	}

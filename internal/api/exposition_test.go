@@ -335,6 +335,7 @@ func TestExportRenamesTagsThatClashWithLabels(t *testing.T) {
 		{{Key: "database", Value: "pg"}},
 		{{Key: "field.name", Value: "x"}},
 		{{Key: "database", Value: "pg"}, {Key: "database_tag", Value: "other"}}, // the new name is taken
+		{{Key: "le", Value: "0.5"}, {Key: "quantile", Value: "1"}},
 	} {
 		r := rec(1, fmt.Sprint("f", i), "h", 1.5)
 		r.Tags = tags
@@ -344,6 +345,7 @@ func TestExportRenamesTagsThatClashWithLabels(t *testing.T) {
 	for _, want := range []string{
 		`analytics_cpu_mean{database="db",database_tag="pg",field_name="f0"} 1.5`,
 		`analytics_cpu_mean{database="db",field_name="f1",field_name_tag="x"} 1.5`,
+		`analytics_cpu_mean{database="db",field_name="f3",le_tag="0.5",quantile_tag="1"} 1.5`,
 		`analytics_export_dropped{reason="label_clash"} 1`,
 	} {
 		require.Contains(t, body, want)
@@ -359,13 +361,14 @@ func TestExportDropsAStatisticNamedAsTheExportersOwnGauge(t *testing.T) {
 	s.fill(t)
 	r := rec(1, "f", "h", 1.5)
 	r.Table = "analytics_export"
-	r.Stats = append(r.Stats, record.Stat{Name: "dropped", Value: 1.0})
+	r.Stats = append(r.Stats, record.Stat{Name: "dropped", Value: 1.0}, record.Stat{Name: "distribution", Value: 1.0})
 	require.NoError(t, s.writer.Put(t.Context(), record.Table{Database: "db", Name: r.Table}, []record.Record{r}))
 	w := s.get(t, "/metrics/analytics")
 	require.Equal(t, http.StatusOK, w.Code, w.Body.String())
-	for _, want := range []string{"analytics_export_mean{", "analytics_cpu_mean{", `analytics_export_dropped{reason="name_clash"} 1`} {
+	for _, want := range []string{"analytics_export_mean{", "analytics_cpu_mean{", `analytics_export_dropped{reason="name_clash"} 2`} {
 		require.Contains(t, w.Body.String(), want)
 	}
+	require.NotContains(t, w.Body.String(), "analytics_export_distribution", "that is a name of histograms")
 }
 
 // hanging is a cache with one table whose records never come.

@@ -11,11 +11,15 @@ import (
 // ownLabels are the labels that a series can have beside its tags. Only a series of one agent has the last two.
 var ownLabels = []string{"database", record.FieldName, record.Agent, record.Replica}
 
+// partLabels distinguish the samples of a classic histogram or summary. promtool refuses them for gauges, and Telegraf's input
+// prometheus makes tags of them.
+var partLabels = []string{"le", "quantile"}
+
 // labels are the labels of a sample, sorted by name. The names are valid names of labels.
 type labels struct{ names, values []string }
 
-// labelsOf returns the labels of a record. A tag with the name of an own label becomes <name>_tag. It returns false if two labels
-// then have the same name.
+// labelsOf returns the labels of a record. A tag with the name of one of ownLabels or partLabels becomes <name>_tag. It returns
+// false if two labels then have the same name.
 func labelsOf(e Export, r *record.Record) (l labels, ok bool) {
 	all := make([]series.Tag, 0, len(ownLabels)+len(r.Tags))
 	all = append(all, series.Tag{Key: ownLabels[0], Value: e.Database}, series.Tag{Key: ownLabels[1], Value: r.Field})
@@ -27,7 +31,7 @@ func labelsOf(e Export, r *record.Record) (l labels, ok bool) {
 	}
 	for _, tag := range r.Tags {
 		name := labelName(tag.Key)
-		if slices.Contains(ownLabels, name) {
+		if slices.Contains(ownLabels, name) || slices.Contains(partLabels, name) {
 			name += series.ClashSuffix
 		}
 		all = append(all, series.Tag{Key: name, Value: strings.ToValidUTF8(tag.Value, "\uFFFD")})
