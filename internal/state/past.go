@@ -112,6 +112,7 @@ func (s *Store) resume() {
 		age = wall
 	}
 	s.clock.resume(age, now.Sub(time.Unix(0, wall)), time.Duration(s.finals.width))
+	s.beganAge = s.clock.time()
 }
 
 // readSegment reads a file of the log.
@@ -342,7 +343,10 @@ func (s *Store) adopt() {
 		}
 		h := s.track(b.handle, b.Bucket)
 		s.needed.remove(h.first)
-		h.first, h.since, h.touched = b.begin.commit, s.past.end, s.past.touched(b)
+		h.first, h.since = b.begin.commit, s.past.end
+		if h.touched = s.past.touched(b); h.touched > s.began { // the clock was set back
+			h.touched = s.began - 1
+		}
 		s.needed.add(h.first)
 	}
 }

@@ -142,7 +142,7 @@ func (s *Store) relate(folder string, live, drained []*Store, known []*relative)
 	case r.relation == Unrelated:
 		return nil, nil
 	case i >= 0:
-		r.store, r.before = live[i], s.began
+		r.store, r.before = live[i], max(s.began, live[i].began) // no block gets values before all are open
 		return r, nil
 	case j >= 0:
 		r.store, r.live, r.before, r.expired = drained[j], false, math.MaxInt64, math.MaxInt64
@@ -222,9 +222,15 @@ func (r *relative) find(series string, start, end int64, fields []string, o Opti
 			err = nil
 		}
 	case ok && err == nil:
-		ok = b.End == end && b.Touched < r.before && (!r.live || slices.ContainsFunc(b.Fields, func(f string) bool { return slices.Contains(fields, f) }))
+		ok = b.End == end && r.isBefore(b) && (!r.live || slices.ContainsFunc(b.Fields, func(f string) bool { return slices.Contains(fields, f) }))
 	}
 	return b, ok, err
+}
+
+// isBefore reports whether the last value of a final bucket came before r.before. If another block of this process has
+// the store, a bucket that became final in an earlier run counts too, because the clock may have been set back.
+func (r *relative) isBefore(b storedFinal) bool {
+	return b.Touched < r.before || r.store != nil && b.at <= r.store.beganAge
 }
 
 // read is find in the database.

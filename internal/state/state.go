@@ -212,6 +212,7 @@ type Store struct {
 	writer   writer
 	born     int64 // wall time at which the store was created
 	began    int64 // wall time at which this run began
+	beganAge int64 // age of the store at that time
 
 	// relating guards relatives and is held by Latest.
 	relating  sync.Mutex

@@ -284,6 +284,40 @@ func TestABucketHasOneVersionOfARevisionWhateverOptionsChange(t *testing.T) {
 	}
 }
 
+// If the clock is set back in a run or between two, values of an earlier run seem to be of this one.
+func TestABucketOfAnotherBlockIsCorrectedThoughTheClockWasSetBack(t *testing.T) {
+	for _, test := range []struct {
+		name              string
+		final             bool          // whether the bucket becomes final in the first run
+		during, beforeRun time.Duration // by how much the clock is set back
+	}{
+		{"final", true, 0, 30 * time.Minute},
+		{"final, in the first run", true, 30 * time.Minute, 0},
+		{"open", false, 0, 30 * time.Minute},
+		{"open, in the first run", false, 30 * time.Minute, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			h := newHistory(t, false)
+			h.run(block("a"))
+			h.add(0, x, 3)
+			h.push()
+			if test.final {
+				h.linger()
+			}
+			h.at = h.at.Add(-test.during)
+			h.push()
+			h.at = h.at.Add(-test.beforeRun)
+			h.run(block("a"), block("b"))
+			if !test.final {
+				h.linger()
+			}
+			h.add(1, x, 1)
+			h.check(0)
+		})
+	}
+}
+
 func TestAChangedBlockDoesNotStartWhileTheOldTelegrafRuns(t *testing.T) {
 	folder, at := t.TempDir(), time.Now()
 	old := stated(t, folder, at, block("a"))
