@@ -78,8 +78,11 @@ type tooMuch struct {
 const (
 	adviceAnswer = "narrow it down with start, end, last, field or tag, or read it in pages with limit"
 	advicePage   = "set a smaller limit"
-	advicePages  = "narrow it down with start, end or last, or read it in pages with limit"
+	advicePages  = adviceReads + orPages
 	adviceReads  = "narrow it down with start, end or last" // field and tag do not reduce what is read
+	// adviceBuckets is for a roll-up: start, end and last select whole buckets of it.
+	adviceBuckets = "narrow it down with start, end, last or a smaller bucket"
+	orPages       = ", or read it in pages with limit"
 )
 
 func (e tooMuch) Error() string {

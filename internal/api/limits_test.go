@@ -40,6 +40,7 @@ func TestRecordsReadAreLimitedWithTheNumbers(t *testing.T) {
 func TestEachLimitSaysWhatToChange(t *testing.T) {
 	t.Parallel()
 	const narrower, pages = "narrow it down with start, end, last, field or tag, or read it in pages with limit", "narrow it down with start, end or last, or read it in pages with limit"
+	const smaller = "narrow it down with start, end, last or a smaller bucket"
 	for _, c := range []struct {
 		edit        func(*api.Options)
 		query, want string
@@ -50,8 +51,10 @@ func TestEachLimitSaysWhatToChange(t *testing.T) {
 		{func(o *api.Options) { o.MaxBytes = 800 }, "&bucket=1h", "the answer has 824 bytes or more, at most 800 are allowed: " + narrower},
 		{func(o *api.Options) { o.MaxBytes = 800 }, "&bucket=1h&limit=4", "the page has 824 bytes or more, at most 800 are allowed: set a smaller limit"},
 		{func(o *api.Options) { o.MaxBuckets = 9 }, "", "the answer has 10 buckets or more, at most 9 are allowed: " + pages},
-		{func(o *api.Options) { o.MaxBuckets = 9 }, "&bucket=1h", "the request has to read 10 buckets or more, at most 9 are allowed: " + pages},
-		{func(o *api.Options) { o.MaxBuckets = 9 }, "&bucket=1d&limit=1", "the request has to read 10 buckets or more, at most 9 are allowed: narrow it down with start, end or last"},
+		{func(o *api.Options) { o.MaxBuckets = 9 }, "&bucket=1h", "the request has to read 10 buckets or more, at most 9 are allowed: " + smaller + ", or read it in pages with limit"},
+		{func(o *api.Options) { o.MaxBuckets = 9 }, "&group_by=", "the request has to read 10 buckets or more, at most 9 are allowed: " + pages},
+		{func(o *api.Options) { o.MaxBuckets = 9 }, "&bucket=1d&last=1&limit=1", "the request has to read 10 buckets or more, at most 9 are allowed: " + smaller},
+		{func(o *api.Options) { o.MaxBuckets = 9 }, "&bucket=1d&limit=1", "the request has to read 10 buckets or more, at most 9 are allowed: " + smaller},
 		{func(o *api.Options) { o.MaxScanned = 38 }, "", "the request has to read 40 records or more, at most 38 are allowed: narrow it down with start, end or last"},
 		{func(o *api.Options) { o.MaxScanned = 38 }, "&bucket=1h", "the request has to read 40 records or more, at most 38 are allowed: narrow it down with start, end or last"},
 		{func(o *api.Options) { o.MaxScanned = 38 }, "&tag=host=none&limit=1", "the request has to read 40 records or more, at most 38 are allowed: narrow it down with start, end or last"},

@@ -198,7 +198,7 @@ func (s *server) read(ctx context.Context, a *answer, starts []time.Time) error 
 	case err != nil:
 		return away(err)
 	case len(starts) > most:
-		return s.tooManyBuckets(a.buckets + len(starts) - len(ordered))
+		return s.tooManyBuckets(a.buckets+len(starts)-len(ordered), adviceReads)
 	}
 	return nil
 }

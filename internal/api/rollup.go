@@ -210,6 +210,10 @@ func (s *server) pinRollUp(ctx context.Context, q *query, work *work) error {
 	whole := *q
 	whole.limit = 0
 	sel, err := s.rollUpStarts(ctx, &whole)
+	if much, ok := err.(tooMuch); ok { //nolint:errorlint // as rollUpStarts returns it
+		much.advice = q.adviceOfRollUp()
+		return much
+	}
 	if err != nil || len(sel.starts) == 0 {
 		q.span.Last = 0
 		return err
@@ -248,7 +252,7 @@ func (s *server) rollUpStarts(ctx context.Context, q *query) (sel selection, err
 		return sel, nil
 	}
 	if q.limit == 0 {
-		return sel, tooMuch{what: fmt.Sprintf("the request has to read %d buckets or more", len(sel.starts)), limit: s.MaxBuckets, advice: advicePages}
+		return sel, tooMuch{what: fmt.Sprintf("the request has to read %d buckets or more", len(sel.starts)), limit: s.MaxBuckets, advice: q.adviceOfRollUp()}
 	}
 	sel.partial = true
 	if q.backward() {
@@ -259,9 +263,22 @@ func (s *server) rollUpStarts(ctx context.Context, q *query) (sel selection, err
 	return sel, nil
 }
 
+// adviceOfRollUp returns what a client can do about a roll-up that has to read too many buckets. All stored buckets of one bucket
+// of the answer are read, however small the page and the range are.
+func (q *query) adviceOfRollUp() string {
+	advice := adviceReads
+	if q.rolling.grid != nil {
+		advice = adviceBuckets
+	}
+	if q.limit == 0 {
+		advice += orPages
+	}
+	return advice
+}
+
 // tooManyBuckets returns the error for a request that has to read so many buckets.
-func (s *server) tooManyBuckets(n int) error {
-	return tooMuch{what: fmt.Sprintf("the request has to read %d buckets or more", n), limit: s.MaxBuckets, advice: adviceReads}
+func (s *server) tooManyBuckets(n int, advice string) error {
+	return tooMuch{what: fmt.Sprintf("the request has to read %d buckets or more", n), limit: s.MaxBuckets, advice: advice}
 }
 
 // etag returns the ETag of a rolled-up answer: a hash of its records and its form. Whether the last bucket is final depends on
@@ -313,7 +330,7 @@ func (s *server) merge(ctx context.Context, a *answer) (sel selection, err error
 		return a.endBefore(b.Start)
 	})
 	if err == nil && sel.partial {
-		err = s.tooManyBuckets(len(starts) + 1)
+		err = s.tooManyBuckets(len(starts)+1, a.adviceOfRollUp())
 	}
 	if err == nil {
 		err = merged.Close()
