@@ -78,7 +78,7 @@ type Describe struct {
 	owner      string                      // of the store; see state.Options. Empty is this command with its arguments
 	looked     time.Time                   // when other state in the folder was looked for; zero before the first metric and Push
 	siblings   atomic.Pointer[[]*Describe] // the other blocks whose state is in the same folder and whose rows are in the same tables
-	borrowed   loans                       // from siblings
+	borrowed   loans                       // from siblings, not yet saved
 	drained    []*state.Store              // with buckets whose rows leave with the next Push; then they are retired
 	point      engine.Point                // scratch of Add
 	ignored    atomic.Int64                // how many values were not numbers
@@ -132,7 +132,6 @@ func (d *Describe) push(acc telegraf.Accumulator, last bool) {
 	acc.SetPrecision(time.Nanosecond) // not in Push, because the push before may still be adding rows to the accumulator
 	d.rows.begin(d.now())
 	d.lookAgain()
-	borrowed := d.borrowed.take()
 	run := d.engine.Push
 	if last {
 		run = d.engine.Finish
@@ -152,11 +151,7 @@ func (d *Describe) push(acc telegraf.Accumulator, last bool) {
 	}
 	if err != nil {
 		acc.AddError(err)
-		for _, l := range borrowed {
-			d.borrowed.add(l)
-		}
 	} else {
-		d.saved(borrowed)
 		d.retireDrained()
 	}
 	counted := d.engine.Counters()

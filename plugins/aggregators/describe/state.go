@@ -158,7 +158,6 @@ type store struct {
 	d *Describe
 }
 
-func (s store) Open(b engine.Bucket) uint64             { return s.OpenBucket(state.Bucket(b)) }
 func (s store) Snapshot(handle uint64, b engine.Bucket) { s.Store.Snapshot(handle, state.Bucket(b)) }
 func (s store) Final(handle uint64, b engine.Bucket)    { s.Store.Final(handle, state.Bucket(b)) }
 
@@ -168,6 +167,25 @@ func (s store) Find(series string, start, end int64, fields []string) (engine.Bu
 		err = engine.ErrExpired
 	}
 	return engine.Bucket(b), ok, err
+}
+
+// Open also notes that a bucket which was borrowed is in the log.
+func (s store) Open(b engine.Bucket) uint64 {
+	handle := s.OpenBucket(state.Bucket(b))
+	s.d.borrowed.opened()
+	return handle
+}
+
+// Commit also notes that borrowed buckets were saved, before their rows leave. After a crash in the middle of that, which may take
+// seconds, two stores would have the bucket.
+func (s store) Commit() error {
+	borrowed := s.d.borrowed.take()
+	if err := s.Store.Commit(); err != nil {
+		s.d.borrowed.putBack(borrowed)
+		return err
+	}
+	s.d.saved(borrowed)
+	return nil
 }
 
 // Borrow borrows the bucket from a sibling.
@@ -182,7 +200,7 @@ func (s store) Borrow(series string, start, end int64, fields []string) (engine.
 			continue
 		}
 		if b, ok := from.engine.Lend(handle, series, start, end, fields); ok {
-			s.d.borrowed.add(loan{from, series, start})
+			s.d.borrowed.next = loan{from, series, start}
 			return b, true
 		}
 	}
@@ -196,16 +214,26 @@ type loan struct {
 	start  int64
 }
 
-// loans are the loans since the last Push. An engine adds them while it holds its lock, and Push takes them.
+// loans are the loans since the last Commit.
 type loans struct {
+	next loan // that is not in the log yet, or with from == nil; guarded by the lock of the engine
+
 	mu  sync.Mutex
-	all []loan
+	all []loan // guarded by mu
 }
 
-func (l *loans) add(b loan) {
+// opened adds the loan that is in the log now. The caller has the lock of the engine.
+func (l *loans) opened() {
+	if l.next.from != nil {
+		l.putBack([]loan{l.next})
+		l.next = loan{}
+	}
+}
+
+func (l *loans) putBack(all []loan) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.all = append(l.all, b)
+	l.all = append(l.all, all...)
 }
 
 func (l *loans) take() []loan {
