@@ -483,6 +483,8 @@ func missingStatistics(t *testing.T, b *browser.Browser) {
 	s.put(t, r)
 	tab := open(t, b, s.address())
 	require.Contains(t, textOf(tab, ".readout"), "median 2")
+	browser.Eval[bool](tab, "document.querySelector('#table tbody tr button').click(), true")
+	tab.Until("document.querySelector('#distribution').textContent.includes('3 values in 8 parts')")
 	bare := rec(ago(1), "other", true, nil, 1, 2, 3)
 	bare.Summary, bare.Stats = nil, r.Stats
 	s.put(t, bare)

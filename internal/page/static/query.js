@@ -154,7 +154,7 @@ const partsOf = (n) => Math.min(48, Math.max(8, Math.ceil(2 * Math.sqrt(n))));
 // its limits and its share.
 export async function distribution(plan, series, row, signal) {
   const start = series.starts[row];
-  const parameters = [...plan.parameters];
+  const parameters = plan.parameters.filter(([name]) => name !== "stats"); // it has its own
   const selected = new Set(parameters.filter(([name]) => name === "tag").map(([, text]) => text));
   for (const tag of series.tags.filter(canFilter)) if (!selected.has(tag.join("="))) parameters.push(["tag", tag.join("=")]);
   const edges = edgesOf(series, row);
