@@ -493,6 +493,25 @@ func missingStatistics(t *testing.T, b *browser.Browser) {
 	tab.Clean(s.URL)
 }
 
+// pauses of a page that is open for days must not add up.
+func pauses(t *testing.T, b *browser.Browser) {
+	s := start(t, nil)
+	s.put(t, rec(ago(1), "seconds", true, nil, 1, 2, 3))
+	tab := open(t, b, s.address())
+	browser.Eval[bool](tab, `import("./page/api.js").then(async ({ pause }) => {
+		const signal = new AbortController().signal;
+		const [add, remove] = [signal.addEventListener, signal.removeEventListener];
+		let listeners = 0;
+		signal.addEventListener = (...all) => (listeners++, add.apply(signal, all));
+		signal.removeEventListener = (...all) => (listeners--, remove.apply(signal, all));
+		await pause(1, signal);
+		window.listeners = listeners;
+	}), true`)
+	tab.Until("window.listeners !== undefined")
+	require.Zero(t, browser.Eval[int](tab, "window.listeners"))
+	tab.Clean(s.URL)
+}
+
 func agents(t *testing.T, b *browser.Browser) {
 	s := start(t, nil)
 	first, second := rec(ago(1), "seconds", true, []string{"host", "a"}, 1, 2), rec(ago(1), "seconds", true, []string{"host", "a"}, 30, 40)

@@ -150,6 +150,7 @@ func TestPage(t *testing.T) {
 		"many series are merged":              manySeries,
 		"statistics are merged when missing":  missingStatistics,
 		"agents are merged, or apart":         agents,
+		"pauses leave nothing":                pauses,
 		"the table is sorted":                 sorted,
 		"files have what is seen":             exports,
 		"an own range in the zone":            ownRange,

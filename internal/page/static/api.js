@@ -112,10 +112,15 @@ export async function follow(path, parameters, signal, on) {
   }
 }
 
-// pause waits, at most until signal ends.
+// pause waits, at most until signal ends. It leaves no listener, because a signal can last for days.
 export const pause = (ms, signal) => new Promise((done) => {
-  const timer = setTimeout(done, ms);
-  signal?.addEventListener("abort", () => { clearTimeout(timer); done(); }, { once: true });
+  const end = () => {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", end);
+    done();
+  };
+  const timer = setTimeout(end, ms);
+  signal?.addEventListener("abort", end);
 });
 
 // events yields the events of a stream.
