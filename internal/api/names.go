@@ -104,16 +104,18 @@ func (s *server) checkNames(ctx context.Context, t record.Table, asked []askedNa
 		return nil
 	}
 	var bad faults
+	lists := [2]bool{true, true} // whether the next fault lists the fields, or the keys of tags
 	for _, a := range unseen {
-		known, kind := info.Fields, "field"
+		known, kind, list := info.Fields, "field", &lists[0]
 		if a.tag {
-			known, kind = info.TagKeys, "key of a tag"
+			known, kind, list = info.TagKeys, "key of a tag", &lists[1]
 		}
 		if _, ok := slices.BinarySearch(known, a.name); ok {
 			s.names.add(seenName{t, a.tag, a.name}, now)
 			continue
 		}
-		bad.add(a.location, a.name, "unknown %s of %s%s", kind, shorten(t.Name), hint(a.name, known, len(bad)))
+		bad.add(a.location, a.name, "unknown %s of %s%s", kind, shorten(t.Name), hint(a.name, known, len(bad), *list))
+		*list = false
 	}
 	if bad == nil {
 		return nil
@@ -122,15 +124,15 @@ func (s *server) checkNames(ctx context.Context, t record.Table, asked []askedNa
 }
 
 // hint returns the part of a fault about the known names, given the number of faults before it. The first faults suggest a
-// name, and only the first one lists the names, so that the answer stays small.
-func hint(name string, known []string, before int) string {
+// name. Only the first fault of a kind lists the names, so that the answer stays small.
+func hint(name string, known []string, before int, list bool) string {
 	suggestion := ""
 	if before < maxSuggested && len(name) <= maxSuggestedWord && len(known) <= maxSuggestedNames {
 		near := slices.DeleteFunc(slices.Clone(known), func(k string) bool { return len(k) > len(name)+3 || len(k) < len(name)-3 })
 		suggestion = option.Suggest(name, near)
 	}
 	switch {
-	case before > 0:
+	case !list:
 		return suggestion
 	case suggestion == "":
 		return "; " + listed(known)

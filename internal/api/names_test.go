@@ -27,7 +27,10 @@ func TestUnknownFieldsAndTagKeysAreFaultsWithTheKnownOnes(t *testing.T) {
 		"&field=x": {{"query.field", `"x"`, `unknown field of "analytics_cpu", did you mean "f"? Known are "f", "g"` + rule}},
 		"&field=f&field=usage&tag=hots=a": {
 			{"query.field", `"usage"`, `unknown field of "analytics_cpu"; known are "f", "g"` + rule},
-			{"query.tag", `"hots"`, `unknown key of a tag of "analytics_cpu", did you mean "host"?`},
+			{"query.tag", `"hots"`, `unknown key of a tag of "analytics_cpu", did you mean "host"? Known are "cpu", "host"` + rule},
+		},
+		"&tag=x=1&tag=yyyyy=1": {
+			{"query.tag", `"x"`, `unknown key of a tag of "analytics_cpu"; known are "cpu", "host"` + rule}, {"query.tag", `"yyyyy"`, `unknown key of a tag of "analytics_cpu"`},
 		},
 		"&group_by=cpu,hosts": {{"query.group_by", `"hosts"`, `unknown key of a tag of "analytics_cpu", did you mean "host"? Known are "cpu", "host"` + rule}},
 		"&group_by=agent":     {{"query.group_by", `"agent"`, `unknown key of a tag of "analytics_cpu"; known are "cpu", "host"` + rule}},
