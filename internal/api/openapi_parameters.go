@@ -66,7 +66,8 @@ func rollupParameters() []parameter {
 		{name: "group_by", repeated: true, examples: []string{"host", ""},
 			about: "the tags to keep, repeated or separated by commas. Series that differ in other tags are merged, all of them if it is empty."},
 		{name: "bucket", examples: []string{"1h", "15m", "1d", "1mo"},
-			about: "the width of the buckets, such as `1h`, `1d`, `1w` or `1mo`. `start`, `end` and `last` then select whole buckets of that width."},
+			about: "the width of the buckets, such as `1h`, `1d`, `1w` or `1mo`. `start`, `end` and `last` then select whole buckets of that width. " +
+				"A stored bucket is not divided: it counts where it begins."},
 		{name: "timezone", with: "bucket", examples: []string{"Europe/Berlin"},
 			about: "the time zone in which days, weeks, months and years of `bucket` begin. Default: `UTC`."},
 		{name: "stats", repeated: true, examples: []string{"count,mean,p99.9", "max"},
