@@ -43,8 +43,8 @@ func TestBadRequestNamesEveryFault(t *testing.T) {
 	const base = "/analytics/cpu?database=db"
 	long := strings.Repeat("x", 300)
 	for path, want := range map[string][]api.Fault{
-		"/analytics/cpu":                              {{"query.database", `""`, "want a name"}},
-		"/analytics/cpu?database=":                    {{"query.database", `""`, "want a name"}},
+		"/analytics/cpu":                              {{"query.database", `""`, "want the name of a database, as GET /databases lists them"}},
+		"/analytics/cpu?database=":                    {{"query.database", `""`, "want the name of a database, as GET /databases lists them"}},
 		"/analytics/cpu?database=a%2Fb":               {{"query.database", `"a/b"`, "a name has none of { } /"}},
 		"/analytics/cpu?database=%7Ba%7D":             {{"query.database", `"{a}"`, "a name has none of { } /"}},
 		"/analytics/cpu?database=a%0Ab":               {{"query.database", `"a\nb"`, "a name has no control characters"}},
@@ -63,7 +63,7 @@ func TestBadRequestNamesEveryFault(t *testing.T) {
 		base + "&fields=f":                            {{"query.fields", `"f"`, "unknown parameter, known are database, start, end, last, limit, cursor, agents, final, field, tag, group_by, bucket, timezone, stats, method, share_le, format, pretty, order"}},
 		base + "&start=2026-01-02T00:00:00Z&end=-10d": {{"query.end", `"-10d"`, "want a time after start, which is 2026-01-02T00:00:00Z"}},
 		"/databases?x=1":                              {{"query.x", `"1"`, "unknown parameter, there are none"}},
-		"/analytics":                                  {{"query.database", `""`, "want a name"}},
+		"/analytics":                                  {{"query.database", `""`, "want the name of a database, as GET /databases lists them"}},
 	} {
 		require.Equal(t, want, problemOf(t, s.get(t, path), http.StatusBadRequest).Errors, path)
 	}

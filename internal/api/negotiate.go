@@ -18,7 +18,7 @@ func (e notAcceptable) Error() string {
 
 // format reads the parameters format and pretty and the header Accept. The parameter overrides the header.
 func (p *params) format(r *http.Request) (f format.Format, pretty bool, err error) {
-	pretty = p.onlyTrue("pretty")
+	pretty = p.onlyTrue("pretty", "JSON on one line")
 	if p.values.Has("format") {
 		if f, err = format.Parse(p.values.Get("format")); err != nil {
 			p.faults.add("query.format", p.values.Get("format"), "%v", err)

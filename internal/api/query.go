@@ -151,6 +151,10 @@ func (p *params) database(fallback string) string {
 		return fallback
 	}
 	name := p.values.Get("database")
+	if name == "" {
+		p.faults.add("query.database", name, "want the name of a database, as GET /databases lists them")
+		return name
+	}
 	p.checkName("query.database", name)
 	return name
 }
@@ -205,13 +209,13 @@ func (p *params) number(name string) int {
 	return n
 }
 
-// onlyTrue reads a parameter that must be absent or "true".
-func (p *params) onlyTrue(name string) bool {
+// onlyTrue reads a parameter that must be absent or "true". otherwise is what an absent one is for.
+func (p *params) onlyTrue(name, otherwise string) bool {
 	if !p.values.Has(name) {
 		return false
 	}
 	if text := p.values.Get(name); text != "true" {
-		p.faults.add("query."+name, text, "want true, or leave the parameter out for all records")
+		p.faults.add("query."+name, text, "want true, or leave the parameter out for %s", otherwise)
 	}
 	return true
 }
@@ -238,7 +242,7 @@ func (s *server) readQuery(r *http.Request, p *params) (query, error) {
 		fields: p.values["field"],
 		tags:   p.tags(),
 		limit:  p.number("limit"),
-		final:  p.onlyTrue("final"),
+		final:  p.onlyTrue("final", "all records"),
 		cursor: p.values.Get("cursor"),
 
 		rolling: p.rolling(),

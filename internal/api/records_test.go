@@ -263,6 +263,8 @@ func TestFinalSelectsFinalRecords(t *testing.T) {
 		p := problemOf(t, s.get(t, "/analytics/cpu?database=db&final="+value), http.StatusBadRequest)
 		require.Equal(t, []api.Fault{{Location: "query.final", Value: `"` + value + `"`, Message: "want true, or leave the parameter out for all records"}}, p.Errors)
 	}
+	pretty := problemOf(t, s.get(t, "/analytics/cpu?database=db&pretty=false"), http.StatusBadRequest)
+	require.Equal(t, "want true, or leave the parameter out for JSON on one line", pretty.Errors[0].Message)
 }
 
 // A bucket without a mark becomes final without a write, when it ends.

@@ -139,7 +139,7 @@ func (c *clients) leave(client string) {
 func (s *server) stream(w http.ResponseWriter, r *http.Request, p *params) error {
 	q := streamed{
 		table:  record.Table{Database: p.database(s.DefaultDatabase), Name: r.PathValue("table")},
-		fields: p.values["field"], tags: p.tags(), final: p.onlyTrue("final"),
+		fields: p.values["field"], tags: p.tags(), final: p.onlyTrue("final", "all records"),
 	}
 	p.checkName("path.table", q.table.Name)
 	if err := p.err(); err != nil {
