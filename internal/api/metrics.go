@@ -13,22 +13,24 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/rendered"
 )
 
-// metrics are the metrics of the service itself.
+// metrics are the metrics of the service itself, which it serves at /metrics. The exported tables are not among them: see
+// exposition. Counters begin at 0 with the process. It is safe for concurrent use.
 type metrics struct {
-	requests *prometheus.CounterVec
-	seconds  *prometheus.HistogramVec
-	failures *prometheus.CounterVec
-	refusals *prometheus.CounterVec
-	invalid  prometheus.Counter
-	corrupt  prometheus.Counter
-	tables   *prometheus.GaugeVec
-	hits     prometheus.Counter // requests that were answered with a kept answer
-	misses   prometheus.Counter // requests that could have been
-	serve    handler
+	requests *prometheus.CounterVec   // by route and status
+	seconds  *prometheus.HistogramVec // by route
+	failures *prometheus.CounterVec   // by status
+	refusals *prometheus.CounterVec   // by reason
+	invalid  prometheus.Counter       // texts, not requests
+	corrupt  prometheus.Counter       // requests
+	tables   *prometheus.GaugeVec     // 0 or 1, by database and table
+	hits     prometheus.Counter       // requests that were answered with a kept answer
+	misses   prometheus.Counter       // requests that could have been
+	serve    handler                  // answers a request with all of them
 }
 
 // newMetrics returns metrics in a new registry, so that several services can run in one process. bytes returns how many
-// bytes the budget of answers uses. more are metrics of others.
+// bytes the budget of answers uses, and is called for each scrape. more are metrics of others. A name that is there twice is a
+// panic.
 func newMetrics(version string, bytes func() int, more []prometheus.Collector) *metrics {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -49,14 +51,25 @@ func newMetrics(version string, bytes func() int, more []prometheus.Collector) *
 		tables: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "analytics_api_export_table_up", Help: "Whether a table of the settings [[export]] was in Redis at the last scrape of /metrics/analytics.",
 		}, []string{"database", "table"}),
+		corrupt: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "analytics_api_corrupt_summaries_total",
+			Help: "Requests that failed because a summary in Redis is corrupt. The log and the problem name it.",
+		}),
 	}
-	m.corrupt = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "analytics_api_corrupt_summaries_total", Help: "Requests that failed because a summary in Redis is corrupt. The log and the problem name it.",
-	})
 	kept := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "analytics_api_cache_requests_total", Help: "Requests for records, by whether their answer was kept from an earlier request.",
 	}, []string{"result"})
 	m.hits, m.misses = kept.WithLabelValues("hit"), kept.WithLabelValues("miss")
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(m.requests, m.seconds, m.failures, m.refusals, m.invalid, m.corrupt, m.tables, kept)
+	registry.MustRegister(processMetrics(version, bytes)...)
+	registry.MustRegister(more...)
+	m.serve = scraped(registry)
+	return m
+}
+
+// processMetrics are the metrics of the process: its version, the memory of the answers in work, and those of Go.
+func processMetrics(version string, bytes func() int) []prometheus.Collector {
 	inFlight := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "analytics_api_answer_bytes", Help: "Memory of the answers that are read or written now.",
 	}, func() float64 { return float64(bytes()) })
@@ -64,20 +77,21 @@ func newMetrics(version string, bytes func() int, more []prometheus.Collector) *
 		Name: "analytics_api_build_info", Help: "Always 1; the version is a label.", ConstLabels: prometheus.Labels{"version": version},
 	})
 	info.Set(1)
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(m.requests, m.seconds, m.failures, m.refusals, m.invalid, m.corrupt, m.tables, inFlight, info)
-	registry.MustRegister(kept)
-	registry.MustRegister(more...)
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	handler := promhttp.HandlerFor(registry, promhttp.HandlerOpts{DisableCompression: true})
-	m.serve = func(w http.ResponseWriter, r *http.Request, _ *params) error {
-		handler.ServeHTTP(w, r)
-		return nil
+	return []prometheus.Collector{
+		inFlight, info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	}
-	return m
 }
 
-// cacheMetrics are the metrics of the kept answers.
+// scraped returns the handler of a route that serves the metrics of a registry, in the format that the header Accept prefers.
+func scraped(registry *prometheus.Registry) handler {
+	scrape := promhttp.HandlerFor(registry, promhttp.HandlerOpts{DisableCompression: true})
+	return func(w http.ResponseWriter, r *http.Request, _ *params) error {
+		scrape.ServeHTTP(w, r)
+		return nil
+	}
+}
+
+// cacheMetrics are the metrics of the kept answers, which a scrape reads from the cache.
 func cacheMetrics(c *rendered.Cache[kept]) []prometheus.Collector {
 	gauge := func(name, help string, value func(rendered.Stats) int) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value(c.Stats())) })
@@ -90,8 +104,9 @@ func cacheMetrics(c *rendered.Cache[kept]) []prometheus.Collector {
 	}
 }
 
-// observer returns a function that counts a request of a route and its duration. It finds the metrics of the usual statuses
-// once, which halves its time.
+// observer returns a function that counts a request of a route and its duration. It is called once for each route, and its result
+// by any number of goroutines. It finds the metrics of the usual statuses once, which halves its time. It finds them when they are
+// first needed: otherwise a scrape would have a 0 for each route that nobody uses.
 func (m *metrics) observer(route string) func(status int, d time.Duration) {
 	seconds := sync.OnceValue(func() prometheus.Observer { return m.seconds.WithLabelValues(route) })
 	usual := make(map[int]func() prometheus.Counter)

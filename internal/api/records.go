@@ -203,9 +203,16 @@ func (s *server) read(ctx context.Context, a *answer, starts []time.Time) error 
 	return nil
 }
 
-// etagOf returns the ETag of an answer. It is a hash of the table's version; of the time of its last write, because
-// versions start again if Redis loses its data; of the buckets, which expire without a write; and, for final records,
-// of the time before which a bucket has ended; and of the form of the answer, which a header can select.
+// etagOf returns the ETag of an answer: the table's version, and a hash of everything else that can change the answer to
+// one address:
+//
+//   - the time of the last write. Our writers raise a version to the time in microseconds, so that it does not repeat after
+//     Redis has lost its data (see package cache). Those of older writers begin again at 1 and can repeat.
+//   - the starts of the buckets, because buckets expire without a write.
+//   - for final records, how many of the buckets have ended, because a bucket ends without a write too.
+//   - the form of the answer, because the header Accept can select the format.
+//
+// The other parameters, such as the field and the tags, are not in it: clients keep an ETag for one address.
 func etagOf(written time.Time, sel selection, q query) string {
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%d,", written.UnixMilli())

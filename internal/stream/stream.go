@@ -8,6 +8,14 @@
 //
 // Everything is bounded: a subscriber that does not read its events fast enough is dropped, and its error is [ErrSlow]. The
 // records of events that wait are counted in a [Budget]; without room there, an event has no records.
+//
+// An event has the whole bucket as it was read, not its change. So events of one bucket may be lost, joined or sent twice, as long
+// as one is sent after the last change.
+//
+// # Goroutines
+//
+// A topic has two: watch notes changes, and deliver reads buckets and sends them. They end when the topic is retired or the hub
+// is closed. Subscribers have none here. [Hub.mu] and [topic.mu] are never held at the same time.
 package stream
 
 import (
@@ -37,7 +45,7 @@ var (
 	ErrClosed = errors.New("the service ends")
 )
 
-// Source has the tables. Its methods are called concurrently.
+// Source has the tables. Its methods are called concurrently: Watch for each watched table, Bucket at most maxReads times.
 type Source interface {
 	// Watch calls changed with the starts of buckets whenever an agent has written them, until ctx ends or the connection
 	// breaks, and returns the reason. It calls ready once, when no later change can be missed.
@@ -68,13 +76,14 @@ type Options struct {
 	Linger time.Duration
 	// Retry is how long to wait after a failure of the source.
 	Retry time.Duration
-	// Failed receives the failures of the source. It may be nil.
+	// Failed receives the failures of the source. It may be nil. Goroutines of several tables call it.
 	Failed func(record.Table, error)
 }
 
 // Event is a change of a table. It is shared by all subscribers, who must not change it.
 type Event struct {
-	// ID is the identity of the event, for [Hub.Subscribe]. Several events can have the same one.
+	// ID is the identity of the event, for [Hub.Subscribe]. Several events can have the same one: those that repeat missed
+	// buckets have the identity that the subscriber resumed with.
 	ID string
 	// At is when the event was made: what is read after that is at least as new as the event.
 	At time.Time
@@ -87,8 +96,8 @@ type Event struct {
 	// Large means that the bucket is too large for an event or for the budget. The event has no records then.
 	Large bool
 
-	once sync.Once
-	data []byte
+	once sync.Once // makes data
+	data []byte    // see Data
 
 	give  func(bytes int) // returns size, or nil
 	size  int             // what the event takes of the budget
@@ -116,15 +125,16 @@ func (h *Hub) newEvent(start time.Time, records []string) *Event {
 	return e
 }
 
-// Done ends the use of an event by a subscriber, who must call it once for each event from its channel.
+// Done ends the use of an event by a subscriber, who must call it once for each event from its channel. After the last use, the
+// memory of its records is given back to the budget.
 func (e *Event) Done() {
 	if e.users.Add(-1) == 0 && e.give != nil {
 		e.give(e.size)
 	}
 }
 
-// Data returns the result of render, which is called once for all subscribers that want the event in the same form. They must
-// not change it.
+// Data returns the result of render, which is called once for an event: the render of each other subscriber must return the same.
+// They must not change the result.
 func (e *Event) Data(render func() []byte) []byte {
 	e.once.Do(func() { e.data = render() })
 	return e.data
@@ -137,13 +147,13 @@ type Hub struct {
 
 	ctx    context.Context // ends with Close
 	stop   context.CancelFunc
-	runs   sync.WaitGroup
-	budget Budget
+	runs   sync.WaitGroup // of the topics
+	budget Budget         // its Take is nil without a bound
+	reads  chan struct{}  // holds an element for each bucket that is being read
 
-	mu     sync.Mutex
-	reads  chan struct{} // holds an element for each bucket that is being read
+	mu     sync.Mutex // guards the fields below, and members and left of the topics
 	topics map[record.Table]*topic
-	count  int // subscriptions
+	count  int // subscriptions, also those that wait in Subscribe
 }
 
 // New returns a hub. The caller closes it.
@@ -165,10 +175,12 @@ func (h *Hub) Close() {
 	h.runs.Wait()
 }
 
-// maxReads is how many buckets are read at the same time.
+// maxReads is how many buckets of all tables are read at the same time. It bounds the memory of buckets before their events are
+// counted in the budget.
 const maxReads = 4
 
-// read returns an event, without an identity, of a bucket.
+// read reads a bucket and returns its event, which has no identity yet. The caller uses the event, and so must call its Done or hand
+// that duty on. A bucket that is too large is no error.
 func (h *Hub) read(ctx context.Context, t record.Table, start time.Time) (*Event, error) {
 	select {
 	case h.reads <- struct{}{}:
@@ -202,18 +214,20 @@ func (h *Hub) Subscribers() int {
 type Subscription struct {
 	hub    *Hub
 	topic  *topic
-	events chan *Event
-	err    error // set before events is closed
-	ended  bool  // guarded by topic.mu
+	events chan *Event // its capacity is Options.Queue; while the subscription is live, only holders of topic.mu send to it
+	err    error       // set before events is closed
+	ended  bool        // whether events is closed; guarded by topic.mu
 }
 
-// Events returns the channel of the events. It is closed when the subscription ends; Err then returns the reason.
+// Events returns the channel of the events. It is closed when the subscription ends; Err then returns the reason. Events that
+// waited before the end can still be read.
 func (s *Subscription) Events() <-chan *Event { return s.events }
 
 // Err returns why the subscription ended. It must be called after the channel of Events was closed.
 func (s *Subscription) Err() error { return s.err }
 
-// Close ends the subscription. It may be called more than once. Events that were not read are lost.
+// Close ends the subscription. It may be called more than once, but only by the goroutine that reads the events. Events that were
+// not read are lost, and their memory is given back.
 func (s *Subscription) Close() {
 	s.hub.leave(s, context.Canceled)
 	for e := range s.events {
@@ -225,7 +239,8 @@ func (s *Subscription) Close() {
 // The first events are the buckets that have changed since then. Then comes an event without records, whose identity stands
 // for the present: what a client reads after it is at least as new. It is a Reset if the changes since last are not known.
 //
-// It waits until the table is watched, or ctx ends.
+// It waits until the table is watched, or ctx ends. So each change after the return becomes an event, or a Reset follows. The
+// caller closes the subscription. The error can wrap [ErrFull] or [ErrClosed].
 func (h *Hub) Subscribe(ctx context.Context, t record.Table, last string) (*Subscription, error) {
 	tp, s, err := h.join(t)
 	if err != nil {
@@ -272,7 +287,7 @@ func (h *Hub) join(t record.Table) (*topic, *Subscription, error) {
 	return tp, &Subscription{hub: h, topic: tp, events: make(chan *Event, h.o.Queue)}, nil
 }
 
-// leave ends a subscription, unless it has ended.
+// leave ends a subscription, unless it has ended. The caller holds no mutex.
 func (h *Hub) leave(s *Subscription, reason error) {
 	if !s.topic.remove(s, reason) {
 		return
@@ -287,11 +302,14 @@ func (h *Hub) leave(s *Subscription, reason error) {
 }
 
 // topic is one watched table.
+//
+// It numbers the changes that it sends: the sequence. For a subscriber that resumes, it remembers the sequence of the last change
+// of each bucket, not the events. So it needs little memory, and a bucket that has changed often is read and sent once.
 type topic struct {
 	hub   *Hub
 	table record.Table
-	epoch string        // the first part of the identity of its events
-	ready chan struct{} // closed when changes are noticed
+	epoch string        // the first part of the identity of its events; random, so that those of other topics and runs are not known
+	ready chan struct{} // closed when changes are noticed for the first time
 
 	// guarded by hub.mu
 	members int       // subscriptions, also those that wait for ready
@@ -299,13 +317,13 @@ type topic struct {
 
 	wake chan struct{} // has an element when pending has grown
 
-	mu       sync.Mutex
-	pending  map[time.Time]bool // buckets that have changed and were not read since
-	sequence uint64             // of the last event
-	changed  map[time.Time]uint64
-	lost     uint64 // changes up to this one are not remembered
-	live     map[*Subscription]bool
-	closed   bool // whether the topic has ended
+	mu       sync.Mutex             // guards the fields below
+	pending  map[time.Time]bool     // starts of buckets that have changed and were not read since
+	sequence uint64                 // of the last event
+	changed  map[time.Time]uint64   // by start, the sequence of the last change; at most Options.Memory of them after forget
+	lost     uint64                 // changes up to this one are not remembered; those after it are in changed
+	live     map[*Subscription]bool // those that get each event
+	closed   bool                   // whether the topic has ended
 }
 
 func newTopic(h *Hub, t record.Table) *topic {
@@ -328,7 +346,8 @@ func (tp *topic) run() {
 	tp.end()
 }
 
-// watch keeps the source watched. After a failure, changes may have been missed, so all subscribers are reset.
+// watch keeps the source watched. After a failure, changes may have been missed, so all subscribers are reset. They are reset when
+// the table is watched again, not at the failure: what they read before that could miss a change too.
 func (tp *topic) watch(ctx context.Context) {
 	var once sync.Once
 	for first := true; ctx.Err() == nil; first = false {
@@ -358,11 +377,11 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// note adds changed buckets to those that wait to be read.
+// note adds changed buckets to those that wait to be read. It never blocks for long, because the source waits for it.
 func (tp *topic) note(starts []time.Time) {
 	tp.mu.Lock()
 	for _, start := range starts {
-		tp.pending[start.UTC()] = true
+		tp.pending[start.UTC()] = true // equal times of other zones are other keys of a map
 	}
 	tp.mu.Unlock()
 	select {
@@ -371,7 +390,8 @@ func (tp *topic) note(starts []time.Time) {
 	}
 }
 
-// deliver reads changed buckets and sends them, until ctx ends or the topic is not needed any more.
+// deliver reads changed buckets and sends them, until ctx ends or the topic is not needed any more. Before it reads them, it waits
+// for the time Collect: agents write many series of one bucket one after another.
 func (tp *topic) deliver(ctx context.Context) {
 	check := time.NewTicker(max(tp.hub.o.Linger/4, time.Millisecond))
 	defer check.Stop()
@@ -428,7 +448,8 @@ func (tp *topic) sendPending(ctx context.Context) {
 	}
 }
 
-// send sends a changed bucket to all subscribers.
+// send sends a changed bucket to all subscribers. It notes the change and offers the event under one lock, so that a subscriber that
+// is admitted meanwhile gets it once: as missed, or as an event.
 func (tp *topic) send(event *Event) {
 	tp.mu.Lock()
 	tp.sequence++
@@ -455,7 +476,8 @@ func (tp *topic) reset() {
 	}
 }
 
-// offer puts an event into the queue of each subscriber and returns those whose queue is full. The caller holds mu.
+// offer puts an event into the queue of each subscriber and returns those whose queue is full. It does not wait for these, which
+// would delay all others. The caller holds mu, and then ends the slow ones without it.
 func (tp *topic) offer(event *Event) (slow []*Subscription) {
 	for s := range tp.live {
 		event.users.Add(1)
@@ -469,7 +491,8 @@ func (tp *topic) offer(event *Event) (slow []*Subscription) {
 	return slow
 }
 
-// forget removes the oldest half of the remembered changes if there are too many. The caller holds mu.
+// forget removes the oldest half of the remembered changes if there are too many. It sorts them, so removing only the oldest one
+// would make each event slow. The caller holds mu.
 func (tp *topic) forget() {
 	if len(tp.changed) <= tp.hub.o.Memory {
 		return
@@ -479,7 +502,7 @@ func (tp *topic) forget() {
 	maps.DeleteFunc(tp.changed, func(_ time.Time, sequence uint64) bool { return sequence <= tp.lost })
 }
 
-// id returns the identity of an event.
+// id returns the identity of an event: "<epoch>-<sequence>".
 func (tp *topic) id(sequence uint64) string { return tp.epoch + "-" + strconv.FormatUint(sequence, 10) }
 
 // sequenceOf returns the sequence of an identity. It returns false if the identity is not of this topic, or if the topic does
@@ -495,6 +518,9 @@ const maxResume = 5
 
 // resume gives a subscriber the buckets that have changed since its last event, and then lets it get events. Until then its
 // events have the identity of the last one, so that it can resume there again.
+//
+// The buckets are read without a lock, so others can change meanwhile. It reads these in the next turn. After maxResume turns the
+// table changes faster than it can be read, and the subscriber gets a Reset.
 func (tp *topic) resume(ctx context.Context, s *Subscription, last string) error {
 	since := last
 	for range maxResume {
@@ -508,11 +534,11 @@ func (tp *topic) resume(ctx context.Context, s *Subscription, last string) error
 				return err
 			}
 			event.ID = last
-			s.events <- event
+			s.events <- event // admit has found room for it, and nobody else sends before the subscription is live
 		}
 		since = present
 	}
-	_, _, err := tp.admit(s, "lost")
+	_, _, err := tp.admit(s, "lost") // no topic knows this identity
 	return err
 }
 
@@ -535,7 +561,7 @@ func (tp *topic) admit(s *Subscription, last string) (missed []time.Time, presen
 		}
 		slices.SortFunc(missed, time.Time.Compare)
 	}
-	room := cap(s.events) - len(s.events) - 1
+	room := cap(s.events) - len(s.events) - 1 // one place is for the event of the present
 	if len(missed) > 0 && len(missed) <= room {
 		return missed, present, nil
 	}
