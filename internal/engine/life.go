@@ -44,6 +44,7 @@ type open struct {
 	changed    bool   // whether the bucket got values since the last Push
 	final      bool   // whether the running Push made the bucket final
 	lent       lending
+	looked     *schema // the fields in it were looked for in the store, or nil
 }
 
 // series is a series in the table: its measurement, the tags that Options.Keep selects, and its buckets.
@@ -103,7 +104,7 @@ func (e *Engine) newBucket(s *series, at span) *open {
 		s.reuse(b)
 		return b
 	}
-	found, ok, err := e.earlier(s, at)
+	found, ok, err := e.earlier(s, b, s.schema.names)
 	switch {
 	case errors.Is(err, ErrExpired):
 		return nil
@@ -118,19 +119,78 @@ func (e *Engine) newBucket(s *series, at span) *open {
 		s.reuse(b)
 		found = Bucket{Series: s.key(), Start: at.start, End: at.end}
 	}
-	b.handle = e.o.Store.Open(found)
+	b.handle, b.looked = e.o.Store.Open(found), s.schema
 	return b
 }
 
-// earlier returns the bucket with the values that it had before: those of another engine, or of the final bucket.
-func (e *Engine) earlier(s *series, at span) (b Bucket, ok bool, err error) {
+// recall adds to an open bucket the values that the fields which the series has got since then had before. It reports false,
+// and notes it, if the store fails.
+func (e *Engine) recall(s *series, o *open) bool {
+	was, from := o.looked, 0
+	if was != nil {
+		from = len(was.names) // the schema begins with them
+	}
+	o.looked = s.schema
+	if e.o.Store == nil {
+		return true
+	}
+	var names []string
+	for i := from; i < len(s.schema.names); i++ {
+		if !o.has(i) {
+			names = append(names, s.schema.names[i])
+		}
+	}
+	if len(names) == 0 {
+		return true
+	}
+	found, ok, err := e.earlier(s, o, names)
+	switch {
+	case err != nil && !errors.Is(err, ErrExpired): // the bucket was not expired when it opened
+		o.looked = was
+		e.counters.StateErrors++
+		e.notify(Notice{Kind: StateFailed, Err: err})
+		return false
+	case ok:
+		rest := found.without(func(field string) bool { return o.has(s.schema.leavingAs(field)) })
+		if len(rest.Fields) == 0 { // it is the final bucket that this one was made from
+			break
+		}
+		e.merge(s, o, rest)
+		e.widen(s)
+		o.looked = s.schema
+	}
+	return true
+}
+
+// has reports whether the bucket has values of the field with that position, apart from its stage.
+func (b *open) has(position int) bool {
+	return position >= 0 && position < len(b.fields) && b.fields[position].Count() > 0
+}
+
+// without returns b without some fields.
+func (b Bucket) without(drop func(field string) bool) Bucket {
+	rest := b
+	rest.Fields, rest.Summaries = nil, nil
+	for i, field := range b.Fields {
+		if !drop(field) {
+			rest.Fields, rest.Summaries = append(rest.Fields, field), append(rest.Summaries, b.Summaries[i])
+		}
+	}
+	return rest
+}
+
+// earlier returns the bucket with the values that it had before, if one of the fields had any: those of another engine, or of
+// the final bucket.
+func (e *Engine) earlier(s *series, o *open, fields []string) (b Bucket, ok bool, err error) {
 	if !e.adopting {
-		if b, ok = e.o.Store.Borrow(s.key(), at.start, at.end, s.schema.names); ok {
+		if b, ok = e.o.Store.Borrow(s.key(), o.start, o.end, fields); ok {
 			return b, true, nil
 		}
 	}
-	if b, ok, err = e.o.Store.Find(s.key(), at.start, at.end, s.schema.names); ok && err == nil {
-		e.counters.Revised++
+	if b, ok, err = e.o.Store.Find(s.key(), o.start, o.end, fields); ok && err == nil {
+		if o.revision == 0 { // else it is counted already
+			e.counters.Revised++
+		}
 		b.Revision++
 	}
 	return b, ok, err
@@ -254,7 +314,7 @@ func (e *Engine) compact(s *series) {
 	}
 	s.schema = e.table.schemas.extend(e.table.schemas.empty, names)
 	for _, b := range s.open {
-		b.fields = e.move(b.fields, old, s.schema)
+		b.fields, b.looked = e.move(b.fields, old, s.schema), nil
 		b.stage = stage{}
 		e.budget.hold(b)
 	}

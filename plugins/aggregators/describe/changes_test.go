@@ -318,6 +318,37 @@ func TestABucketOfAnotherBlockIsCorrectedThoughTheClockWasSetBack(t *testing.T) 
 	}
 }
 
+// Some inputs give each field in a metric of its own.
+func TestABucketIsLookedForWhenItGetsAnotherField(t *testing.T) {
+	for _, final := range []bool{false, true} {
+		for _, restart := range []bool{false, true} {
+			t.Run(fmt.Sprint("final=", final, ",restart=", restart), func(t *testing.T) {
+				t.Parallel()
+				h := newHistory(t, false)
+				add := func(block int, field string) {
+					h.blocks[block].Add(point(nil, map[string]any{field: float64(len(h.sent))}, x))
+					h.sent[fmt.Sprint(h.blocks[block].Prefix, "cpu", field, " ", x.Format(time.RFC3339))]++
+				}
+				h.run(block("a"), block("b"))
+				add(0, "w")
+				add(0, "w")
+				h.push()
+				if final {
+					h.linger()
+				}
+				h.run(block("a"), block("b"))
+				add(1, "v")
+				h.push()
+				if restart {
+					h.run(block("a"), block("b"))
+				}
+				add(1, "w")
+				h.check(0)
+			})
+		}
+	}
+}
+
 func TestAChangedBlockDoesNotStartWhileTheOldTelegrafRuns(t *testing.T) {
 	folder, at := t.TempDir(), time.Now()
 	old := stated(t, folder, at, block("a"))

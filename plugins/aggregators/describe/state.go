@@ -158,8 +158,7 @@ type store struct {
 	d *Describe
 }
 
-func (s store) Snapshot(handle uint64, b engine.Bucket) { s.Store.Snapshot(handle, state.Bucket(b)) }
-func (s store) Final(handle uint64, b engine.Bucket)    { s.Store.Final(handle, state.Bucket(b)) }
+func (s store) Final(handle uint64, b engine.Bucket) { s.Store.Final(handle, state.Bucket(b)) }
 
 func (s store) Find(series string, start, end int64, fields []string) (engine.Bucket, bool, error) {
 	b, ok, err := s.Latest(series, start, end, fields)
@@ -174,6 +173,12 @@ func (s store) Open(b engine.Bucket) uint64 {
 	handle := s.OpenBucket(state.Bucket(b))
 	s.d.borrowed.opened()
 	return handle
+}
+
+// Snapshot also notes that a bucket which was borrowed is in the log.
+func (s store) Snapshot(handle uint64, b engine.Bucket) {
+	s.Store.Snapshot(handle, state.Bucket(b))
+	s.d.borrowed.opened()
 }
 
 // Commit also notes that borrowed buckets were saved, before their rows leave. After a crash in the middle of that, which may take
