@@ -13,7 +13,9 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/token"
 )
 
-// validateListen checks the addresses that the command listens on.
+// validateListen checks the addresses that the command listens on. With tokens, other machines may reach the service. They
+// may always reach the probes, which return no records. The embedded Redis has a password but no TLS, so only allow_public
+// allows an address that they can reach.
 func (c *config) validateListen() error {
 	errs := []error{c.validateAddress("listen", c.Listen, c.AllowPublic || c.Tokens != "", "requests need no token; set tokens, or")}
 	if c.HealthListen != "" {
@@ -42,7 +44,8 @@ func (c *config) validateAddress(name, address string, public bool, reason strin
 		name, address, reason)
 }
 
-// isLoopback reports whether only this machine can reach the host.
+// isLoopback reports whether only this machine can reach the host. It resolves no names, so it is false for every name
+// other than localhost, and for "", which means all addresses.
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
@@ -60,7 +63,8 @@ func (c *config) validateAccess() error {
 	return errors.Join(c.validateTokens(), c.parseProxies(), c.validateOrigins(), c.validateTLS())
 }
 
-// validateTokens checks the settings of tokens and rates.
+// validateTokens checks the settings of tokens and rates. It reads the file of tokens and keeps nothing of it: see
+// [config.useTokens].
 func (c *config) validateTokens() error {
 	var errs []error
 	for name, rate := range map[string]int{"token_rate": c.TokenRate, "address_rate": c.AddressRate} {
@@ -85,7 +89,8 @@ func (c *config) validateTokens() error {
 	return errors.Join(errs...)
 }
 
-// parseProxies sets c.proxies. A single address is a network of one.
+// parseProxies sets c.proxies. A single address is a network of one. It rejects IPv4 addresses in the form of IPv6, such as
+// "::ffff:10.0.0.1", and addresses with a zone.
 func (c *config) parseProxies() error {
 	var errs []error
 	c.proxies = nil
@@ -114,7 +119,8 @@ func (c *config) validateOrigins() error {
 	return errors.Join(errs...)
 }
 
-// validateTLS checks the TLS settings of the service, and reads their files.
+// validateTLS checks the TLS settings of the service, and reads their files. It keeps nothing of them, because they are
+// read again when the service starts: see [config.encrypt].
 func (c *config) validateTLS() error {
 	switch {
 	case (c.TLSCert == "") != (c.TLSKey == ""):
@@ -128,7 +134,7 @@ func (c *config) validateTLS() error {
 	return err
 }
 
-// certificates returns the files of the TLS settings of the service.
+// certificates returns the files of the TLS settings of the service. log may be nil for a single load.
 func (c config) certificates(log *slog.Logger) *certificates {
 	return &certificates{cert: c.TLSCert, key: c.TLSKey, clientCA: c.TLSClientCA, log: log}
 }

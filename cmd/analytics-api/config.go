@@ -34,48 +34,58 @@ const defaultFile = "analytics-api.toml"
 const envPrefix = "ANALYTICS_API_"
 
 // config holds the settings of the command. Flags override the environment, and the environment overrides the file.
+//
+// analytics-api.toml describes every setting for users, with its default. A setting is a field here with its name in the
+// file, an element of [settings] and a default in [defaults]. [config.validate] checks all values once, so later code
+// does not ask again. A config is not changed after loadConfig has returned it.
 type config struct {
-	Listen         string   `toml:"listen"`
-	AllowPublic    bool     `toml:"allow_public"`
-	Hosts          []string `toml:"hosts"`
-	MaxConnections int      `toml:"max_connections"`
-	MaxPerAddress  int      `toml:"max_connections_per_address"`
-	HealthListen   string   `toml:"health_listen"`
+	// The listener: who can connect.
+	Listen         string   `toml:"listen"`                      // host:port; port 0 means any free one
+	AllowPublic    bool     `toml:"allow_public"`                // whether other machines may reach addresses without authentication
+	Hosts          []string `toml:"hosts"`                       // names in the header Host, in addition to loopback ones: see checksHost
+	MaxConnections int      `toml:"max_connections"`             // of all clients, above 0
+	MaxPerAddress  int      `toml:"max_connections_per_address"` // of one client, above 0
+	HealthListen   string   `toml:"health_listen"`               // host:port for probes only; "" for none
 
-	Tokens         string   `toml:"tokens"`
-	TokenRate      int      `toml:"token_rate"`
-	AddressRate    int      `toml:"address_rate"`
-	TrustedProxies []string `toml:"trusted_proxies"`
-	CORSOrigins    []string `toml:"cors_origins"`
-	TLSCert        string   `toml:"tls_cert"`
+	// Access: which requests are answered.
+	Tokens         string   `toml:"tokens"`          // the path of the file; "" if requests need no token
+	TokenRate      int      `toml:"token_rate"`      // requests per second of a token; 0 for no limit
+	AddressRate    int      `toml:"address_rate"`    // requests per second of a client's address; 0 for no limit
+	TrustedProxies []string `toml:"trusted_proxies"` // addresses and networks; parseProxies makes proxies of them
+	CORSOrigins    []string `toml:"cors_origins"`    // as browsers send them, or "*"
+	TLSCert        string   `toml:"tls_cert"`        // the paths of files; "" serves without TLS
 	TLSKey         string   `toml:"tls_key"`
-	TLSClientCA    string   `toml:"tls_client_ca"`
+	TLSClientCA    string   `toml:"tls_client_ca"` // "" if clients need no certificate
 
-	LogFormat string `toml:"log_format"`
+	LogFormat string `toml:"log_format"` // "text" or "json"
 	LogLevel  string `toml:"log_level"`
 
+	// The Redis that is read if Embedded is empty. No password has a flag of its own, because all users of a machine can see
+	// the arguments of its processes.
 	Redis              []string `toml:"redis"`
-	RedisMasterName    string   `toml:"redis_master_name"`
+	RedisMasterName    string   `toml:"redis_master_name"` // "" unless the URLs are those of Sentinels
 	RedisUsername      string   `toml:"redis_username"`
 	RedisPassword      string   `toml:"redis_password"`
-	RedisPasswordFile  string   `toml:"redis_password_file"`
+	RedisPasswordFile  string   `toml:"redis_password_file"` // read for each connection
 	RedisSentinelUser  string   `toml:"redis_sentinel_username"`
-	RedisSentinelPass  string   `toml:"redis_sentinel_password"`
-	RedisSentinelFile  string   `toml:"redis_sentinel_password_file"`
+	RedisSentinelPass  string   `toml:"redis_sentinel_password"`      // readSecrets sets it to the content of the file
+	RedisSentinelFile  string   `toml:"redis_sentinel_password_file"` // read once, at the start
 	RedisDB            int      `toml:"redis_db"`
-	RedisTimeout       duration `toml:"redis_timeout"`
+	RedisTimeout       duration `toml:"redis_timeout"` // also applies to the embedded Redis
 	RedisTLSCA         string   `toml:"redis_tls_ca"`
 	RedisTLSCert       string   `toml:"redis_tls_cert"`
 	RedisTLSKey        string   `toml:"redis_tls_key"`
 	RedisTLSServerName string   `toml:"redis_tls_server_name"`
 
-	Embedded       string `toml:"embedded"`
+	// The Redis that the command starts.
+	Embedded       string `toml:"embedded"` // "" for none, "auto", "redis-server" or "memory"
 	EmbeddedListen string `toml:"embedded_listen"`
-	EmbeddedDir    string `toml:"embedded_dir"`
+	EmbeddedDir    string `toml:"embedded_dir"` // "" keeps no records over a restart
 
-	EmbeddedPassword     string `toml:"embedded_password"`
-	EmbeddedPasswordFile string `toml:"embedded_password_file"`
+	EmbeddedPassword     string `toml:"embedded_password"`      // "" means that the command makes one
+	EmbeddedPasswordFile string `toml:"embedded_password_file"` // see embeddedPasswordFile for the default
 
+	// Limits of requests: see the fields of [api.Options] with these names. Sizes are in bytes.
 	DefaultDatabase string `toml:"default_database"`
 	MaxRecords      int    `toml:"max_records"`
 	MaxBuckets      int    `toml:"max_buckets"`
@@ -83,23 +93,26 @@ type config struct {
 	MaxScanned      int    `toml:"max_scanned"`
 	MaxStreams      int    `toml:"max_streams"`
 	MaxTotalBytes   int    `toml:"max_total_bytes"`
-	CacheSize       int    `toml:"cache_size"`
+	CacheSize       int    `toml:"cache_size"` // 0 keeps no answers; api.Options has a negative number for that
 
+	// What /metrics/analytics exports.
 	Export          []export `toml:"export"`
 	ExportMaxAge    duration `toml:"export_max_age"`
 	ExportMaxSeries int      `toml:"export_max_series"`
 	ExportBuckets   int      `toml:"export_buckets"`
 
-	tls                *tls.Config
-	proxies            []netip.Prefix // TrustedProxies
-	showVersion, check bool
+	// Made from the settings above by validate.
+	tls     *tls.Config    // of connections to Redis, from RedisTLS…; nil if none of these is set
+	proxies []netip.Prefix // from TrustedProxies
+
+	showVersion, check bool // the flags --version and --check, which are no settings
 }
 
 // export is a table for /metrics/analytics.
 type export struct {
 	Database string `toml:"database"`
 	Table    string `toml:"table"`
-	Agents   string `toml:"agents"`
+	Agents   string `toml:"agents"` // whether the agents of a series are one series: see the constants
 }
 
 // Values of export.Agents. The empty text is agentsMerged too.
@@ -118,7 +131,7 @@ func (d *duration) UnmarshalText(b []byte) error {
 	return err
 }
 
-// defaults returns the default settings.
+// defaults returns the default settings. Lists are empty instead of nil, as in analytics-api.toml: a test compares both.
 func defaults() config {
 	return config{
 		Listen: "127.0.0.1:8001", MaxConnections: 1000, MaxPerAddress: 250, Hosts: []string{},
@@ -132,16 +145,18 @@ func defaults() config {
 
 // setting describes a setting that an environment variable can set. If it has a usage, a flag can set it too.
 type setting struct {
-	name    string // the name in the file; the flag has "-" instead of "_"
-	usage   string // the usage of the flag; "" if there is no flag
-	boolean bool   // whether the flag may have no value, which means "true"
-	set     func(c *config, value string) error
+	name    string                              // the name in the file; the flag has "-" instead of "_"
+	usage   string                              // the usage of the flag; "" if there is no flag
+	boolean bool                                // whether the flag may have no value, which means "true"
+	set     func(c *config, value string) error // parses the value; only validate checks its range
 }
 
 // flag returns the name of the setting's flag.
 func (s setting) flag() string { return strings.ReplaceAll(s.name, "_", "-") }
 
-// The following functions return setters for the types of settings. at returns the address of the setting.
+// The following functions return setters for the types of settings. at returns the address of the setting. Their errors
+// contain the value but not the name of the setting: the caller adds the name of the variable or of the flag. text has no
+// error, so a password is in none.
 
 // text returns a setter for a text.
 func text(at func(*config) *string) func(*config, string) error {
@@ -175,11 +190,13 @@ func boolean(at func(*config) *bool) func(*config, string) error {
 	}
 }
 
+// span returns a setter for a time such as "5s".
 func span(at func(*config) *duration) func(*config, string) error {
 	return func(c *config, value string) error { return at(c).UnmarshalText([]byte(value)) }
 }
 
-// list returns a setter for a list, whose elements are separated by commas or spaces.
+// list returns a setter for a list, whose elements are separated by commas or spaces. An empty value is an empty list, so
+// the environment can remove the list of the file.
 func list(at func(*config) *[]string) func(*config, string) error {
 	return func(c *config, value string) error {
 		*at(c) = strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' })
@@ -187,8 +204,15 @@ func list(at func(*config) *[]string) func(*config, string) error {
 	}
 }
 
-// settings returns all settings except the export blocks, which only the file can contain.
+// settings returns all settings except the export blocks, which only the file can contain. A setting that is used often
+// has a flag; a flag for each of them would make --help hard to read. loadConfig defines the flag --redis, because it can be
+// repeated.
 func settings() []setting {
+	return slices.Concat(serviceSettings(), redisSettings(), limitSettings())
+}
+
+// serviceSettings returns the settings of the listener, of access to it and of the log.
+func serviceSettings() []setting {
 	return []setting{
 		{name: "listen", usage: "`address` to serve on", set: text(func(c *config) *string { return &c.Listen })},
 		{
@@ -209,6 +233,13 @@ func settings() []setting {
 		{name: "tls_client_ca", set: text(func(c *config) *string { return &c.TLSClientCA })},
 		{name: "log_format", set: text(func(c *config) *string { return &c.LogFormat })},
 		{name: "log_level", usage: "`level` of the log: debug, info, warn or error", set: text(func(c *config) *string { return &c.LogLevel })},
+	}
+}
+
+// redisSettings returns the settings of the Redis to read, and of the one that the command starts. None of the passwords has
+// a flag.
+func redisSettings() []setting {
+	return []setting{
 		{name: "redis", set: list(func(c *config) *[]string { return &c.Redis })},
 		{name: "redis_master_name", set: text(func(c *config) *string { return &c.RedisMasterName })},
 		{name: "redis_username", set: text(func(c *config) *string { return &c.RedisUsername })},
@@ -228,6 +259,12 @@ func settings() []setting {
 		{name: "embedded_dir", usage: "`folder` in which that Redis keeps its data", set: text(func(c *config) *string { return &c.EmbeddedDir })},
 		{name: "embedded_password", set: text(func(c *config) *string { return &c.EmbeddedPassword })},
 		{name: "embedded_password_file", set: text(func(c *config) *string { return &c.EmbeddedPasswordFile })},
+	}
+}
+
+// limitSettings returns the settings of requests, and of the export except for its tables.
+func limitSettings() []setting {
+	return []setting{
 		{name: "default_database", set: text(func(c *config) *string { return &c.DefaultDatabase })},
 		{name: "max_records", set: number(func(c *config) *int { return &c.MaxRecords })},
 		{name: "max_buckets", set: number(func(c *config) *int { return &c.MaxBuckets })},
@@ -243,7 +280,8 @@ func settings() []setting {
 }
 
 // loadConfig returns the configuration from the file, the environment and the flags. The error contains every fault
-// in it. For --help, it prints the usage to stderr and returns [flag.ErrHelp].
+// in it. For --help, it prints the usage to stderr and returns [flag.ErrHelp]. For --version it reads nothing but the
+// flags, so that a fault of the configuration does not hide the version.
 func loadConfig(args, environ []string, stderr io.Writer) (config, error) {
 	c := defaults()
 	flags := flag.NewFlagSet("analytics-api", flag.ContinueOnError)
@@ -251,7 +289,7 @@ func loadConfig(args, environ []string, stderr io.Writer) (config, error) {
 	file := flags.String("config", "", "configuration `file` (default: "+defaultFile+", if it exists)")
 	flags.BoolVar(&c.check, "check", false, "check the configuration and exit")
 	flags.BoolVar(&c.showVersion, "version", false, "print the version and exit")
-	given := defineFlags(flags)
+	given := defineFlags(flags) // applied last, as the file is read only when its name is known
 	var servers []string
 	flags.Func("redis", "`URL` of Redis, repeated for a cluster", func(value string) error {
 		servers = append(servers, value)
@@ -309,7 +347,8 @@ func defineFlags(flags *flag.FlagSet) map[string]string {
 }
 
 // readFile reads the configuration file. Its name is the first of these that is set: the flag, ANALYTICS_API_CONFIG,
-// the default. Only the default file may be missing.
+// the default. Only the default file may be missing. Settings that the file does not have stay as they are. An unknown
+// setting is an error: it is often a known one with a typing error, which would silently have no effect.
 func (c *config) readFile(named string, environ []string) error {
 	if named == "" {
 		named = lookup(environ, envPrefix+"CONFIG")
@@ -332,7 +371,7 @@ func (c *config) readFile(named string, environ []string) error {
 	return errors.Join(errs...)
 }
 
-// lookup returns the value of an environment variable, or "".
+// lookup returns the value of the first environment variable of that name, or "".
 func lookup(environ []string, name string) string {
 	for _, entry := range environ {
 		if value, ok := strings.CutPrefix(entry, name+"="); ok {
@@ -388,7 +427,7 @@ func isServiceLink(name, value string) bool {
 	return false
 }
 
-// readFlags sets the settings that were given as flags.
+// readFlags sets the settings that were given as flags, by their names. It returns the first error only.
 func (c *config) readFlags(given map[string]string) error {
 	for _, s := range settings() {
 		if value, ok := given[s.name]; ok {
@@ -434,7 +473,8 @@ func (c *config) validate() error {
 	return errors.Join(append(errs, c.validateAccess(), c.validateLog(), c.validateNames(), c.validateEmbeddedDir(), c.validateRedis())...)
 }
 
-// validateRedis checks the settings of the connection to Redis.
+// validateRedis checks the settings of the connection to Redis, also if the command starts a Redis and does not use them. It
+// reads the files of passwords and of TLS, but does not connect.
 func (c *config) validateRedis() error {
 	var errs []error
 	if c.RedisTimeout <= 0 {
@@ -489,7 +529,8 @@ func (c *config) validateNames() error {
 	return errors.Join(errs...)
 }
 
-// loadTLS reads the files of the TLS settings. If no TLS setting is set, c.tls stays nil.
+// loadTLS reads the files of the TLS settings of Redis. If none is set, c.tls stays nil: then the scheme of the URLs
+// decides whether TLS is used, with the authorities of the system.
 func (c *config) loadTLS() error {
 	if c.RedisTLSCA == "" && c.RedisTLSCert == "" && c.RedisTLSKey == "" && c.RedisTLSServerName == "" {
 		return nil
@@ -512,7 +553,8 @@ func (c *config) loadTLS() error {
 	return nil
 }
 
-// dialOptions returns the options of the connection to the configured Redis.
+// dialOptions returns the options of the connection to the configured Redis. The password in a file is read for each
+// connection, so that it can change without a restart.
 func (c config) dialOptions() cache.DialOptions {
 	o := cache.DialOptions{
 		Servers: c.Redis, MasterName: c.RedisMasterName, Username: c.RedisUsername, Password: c.RedisPassword, DB: c.RedisDB,
@@ -524,7 +566,8 @@ func (c config) dialOptions() cache.DialOptions {
 	return o
 }
 
-// apiOptions returns the options of the API. Storage describes where records are kept, and redis is its address.
+// apiOptions returns the options of the API. Storage describes where records are kept, and redis is its address. The caller
+// adds what only a running service has: Collectors, Tokens and Streams.
 func (c config) apiOptions(storage, redis string, log *slog.Logger) api.Options {
 	o := api.Options{
 		DefaultDatabase: c.DefaultDatabase, MaxRecords: c.MaxRecords, MaxBuckets: c.MaxBuckets, MaxBytes: c.MaxBytes, Timeout: api.DefaultTimeout,

@@ -14,17 +14,19 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/conns"
 )
 
-// refusal is the answer on a connection beyond the limits.
+// refusal is the answer on a connection beyond the limits. It is written without reading a request, so it cannot depend
+// on one.
 const refusal = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\n" +
 	"Content-Type: text/plain\r\nContent-Length: 21\r\n\r\ntoo many connections\n"
 
-// Limits of the connections of the listener for health.
+// Limits of the connections of the listener for health. They do not count towards the limits of the service, so clients that
+// use these up do not make a service manager think that the service is down.
 const (
 	maxProbes          = 64
 	maxProbesPerClient = 16
 )
 
-// limitConns limits the connections of a listener.
+// limitConns limits the connections of a listener. TLS is above the result, so a connection counts before its handshake.
 func (c config) limitConns(listener net.Listener) *conns.Listener {
 	text := refusal
 	if c.TLSCert != "" {
@@ -33,7 +35,7 @@ func (c config) limitConns(listener net.Listener) *conns.Listener {
 	return conns.Listen(listener, conns.Limits{Max: c.MaxConnections, PerClient: c.MaxPerAddress}, text)
 }
 
-// connMetrics are the metrics of the connections of a listener.
+// connMetrics are the metrics of the connections of a listener. They are read from it at each scrape.
 func connMetrics(l *conns.Listener) []prometheus.Collector {
 	return []prometheus.Collector{
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "analytics_api_connections", Help: "Open connections of clients."},
@@ -46,7 +48,8 @@ func connMetrics(l *conns.Listener) []prometheus.Collector {
 }
 
 // serveHealth serves the probes of a handler on the address of health_listen, without TLS and tokens, until stop is called.
-// It does nothing if the setting is empty.
+// It does nothing if the setting is empty. stop closes all connections, also those with a running probe, and waits until
+// the listener has ended. Without an error, stop is never nil.
 func (c config) serveHealth(handler http.Handler, log *slog.Logger) (stop func(), err error) {
 	if c.HealthListen == "" {
 		return func() {}, nil

@@ -16,18 +16,20 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/secret"
 )
 
-// embedded describes the Redis that the command has started. If it has started none, servers is nil.
+// embedded describes the Redis that the command has started. If it has started none, servers is nil, and storage and stop
+// are set all the same.
 type embedded struct {
-	servers   []string // its URLs, without the password
+	servers   []string // its URL, without the password
 	password  string
-	published *publication
+	published *publication    // the password for programs of the same user
 	storage   string          // describes where records are kept
 	ended     <-chan struct{} // closed when that Redis has ended
 	stop      func()          // ends that Redis and waits for its end
 }
 
 // startEmbedded starts a Redis if the setting embedded is set. It runs until stop is called, not until a context
-// ends, because requests that are running when the command ends still need it.
+// ends, because requests that are running when the command ends still need it. "auto" is memory only if no redis-server is
+// installed; a redis-server that does not start is an error, as memory would silently lose the records at the end.
 func (c config) startEmbedded() (embedded, error) {
 	none := embedded{storage: "Redis", stop: func() {}}
 	kind := c.Embedded
@@ -63,18 +65,19 @@ func (c config) dialEmbedded(e embedded) cache.DialOptions {
 	return cache.DialOptions{Servers: e.servers, Password: e.password, Timeout: time.Duration(c.RedisTimeout)}
 }
 
-// startServer starts a redis-server as a child process.
+// startServer starts a redis-server as a child process. Without a chosen password or a file for one, each start has a new
+// password.
 func (c config) startServer() (embedded, error) {
 	o := redisserver.Options{Addr: c.EmbeddedListen, Dir: c.EmbeddedDir, Password: c.EmbeddedPassword, PasswordFile: c.embeddedPasswordFile()}
 	if o.Password == "" && o.PasswordFile == "" {
 		o.Password = secret.New(passwordLength)
 	}
-	published := &publication{}
+	published := &publication{} // filled by Before
 	o.Before = c.publish(published)
 	s, err := redisserver.Start(context.Background(), o)
 	var path *fs.PathError
 	if err != nil {
-		_ = published.Close()
+		_ = published.Close() // the server may have failed after Before
 	}
 	switch {
 	case errors.As(err, &path) && c.EmbeddedDir != "":
@@ -98,7 +101,8 @@ func (c config) startServer() (embedded, error) {
 // passwordLength is the length of a new password, with 5 bits for each character.
 const passwordLength = 32
 
-// embeddedPasswordFile returns the path of the file that keeps the password of the embedded Redis over restarts, or "".
+// embeddedPasswordFile returns the path of the file that keeps the password of the embedded Redis over restarts. It is
+// "" if a setting has the password, or if each start makes a new one.
 func (c config) embeddedPasswordFile() string {
 	switch {
 	case c.EmbeddedPassword != "":
@@ -112,7 +116,7 @@ func (c config) embeddedPasswordFile() string {
 // errNothingKept is the error for an embedded_dir if there is no redis-server that stores data there.
 var errNothingKept = errors.New("a Redis in memory stores nothing in a folder: install redis-server, or remove embedded_dir")
 
-// startMemory starts a Redis in this process.
+// startMemory starts a Redis in this process. It ends only by stop, so ended is closed there.
 func (c config) startMemory() (embedded, error) {
 	if c.EmbeddedDir != "" {
 		return embedded{}, errNothingKept // embedded is "auto" and redis-server is not installed
@@ -144,14 +148,14 @@ func (c config) startMemory() (embedded, error) {
 	}, nil
 }
 
-// publication is the password of the embedded Redis for programs of the same user.
+// publication is the password of the embedded Redis for programs of the same user. The zero value publishes nothing.
 type publication struct {
-	*redisserver.Publication
-	err error
+	*redisserver.Publication       // nil if it is not published
+	err                      error // why publishing failed; the service runs nevertheless, and announce logs it
 }
 
-// publish publishes the password of the embedded Redis, unless the user has chosen it. This is done before clients can
-// connect: a program that finds a Redis but no password would give up.
+// publish returns a function that publishes the password of the embedded Redis in p, unless the user has chosen the
+// password. It is called before clients can connect: a program that finds a Redis but no password would give up.
 func (c config) publish(p *publication) func(addr, password string) {
 	return func(addr, password string) {
 		if c.EmbeddedPassword == "" {
@@ -160,7 +164,7 @@ func (c config) publish(p *publication) func(addr, password string) {
 	}
 }
 
-// announce logs the address of the embedded Redis and where its password is.
+// announce logs the address of the embedded Redis and where its password is. It never logs the password itself.
 func (c config) announce(e embedded, log *slog.Logger) {
 	attrs := []any{"storage", e.storage, "address", e.servers[0]}
 	if file := c.embeddedPasswordFile(); file != "" {

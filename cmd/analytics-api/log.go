@@ -6,7 +6,7 @@ import (
 	"log/slog"
 )
 
-// logLevel returns the level of the log, or an error for another word.
+// logLevel returns the level of the log, or an error for another word. [slog.Level] alone would accept more: "INFO+2".
 func (c *config) logLevel() (level slog.Level, err error) {
 	switch c.LogLevel {
 	case "debug", "info", "warn", "error":
@@ -25,9 +25,9 @@ func (c *config) validateLog() error {
 	return err
 }
 
-// newLog returns a log that writes lines to w.
+// newLog returns a log that writes lines to w, for settings that validate has accepted. It is safe for concurrent use.
 func (c *config) newLog(w io.Writer) *slog.Logger {
-	level, _ := c.logLevel() // which validateLog has checked
+	level, _ := c.logLevel() // validateLog has checked it
 	o := &slog.HandlerOptions{Level: level}
 	if c.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(w, o))

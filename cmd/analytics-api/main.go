@@ -1,5 +1,15 @@
 // Command analytics-api serves statistics over HTTP. It reads them from Redis, where the output rediscache stores
 // them.
+//
+//	flags, environment, file ─▶ config (config.go, access.go, secrets.go) ─▶ serve
+//
+//	clients ─▶ listener ─▶ limits ─▶ TLS ─▶ api ─▶ cache.Reader ─▶ Redis: the configured one,
+//	           (main)      (conns)   (tls)                         or one that the command starts (embedded)
+//	probes ──▶ a listener of their own, if health_listen is set (conns)
+//
+// The subcommand token changes the file of tokens and needs neither Redis nor a running service (token.go).
+//
+// Every part gets its arguments, environment and outputs from run, so tests can run the whole command in their own process.
 package main
 
 import (
@@ -30,7 +40,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/token"
 )
 
-// version is the semantic version of the command. The linker sets it; it is empty in other builds.
+// version is the semantic version of the command. The linker sets it; it is empty in other builds, for which
+// [buildinfo.Version] finds one.
 var version string
 
 func main() {
@@ -46,7 +57,7 @@ func main() {
 }
 
 // run runs the command until ctx ends. It prints the results of --version and --check to stdout, and the log to
-// stderr.
+// stderr. environ has the form of os.Environ. An end by ctx is no error.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
 	if len(args) > 0 && args[0] == "token" {
 		return runToken(args[1:], environ, stdout, stderr)
@@ -68,10 +79,14 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	return serve(ctx, c, environ, c.newLog(stderr))
 }
 
-// errEnded is the error when the embedded Redis ends before the service does.
+// errEnded is the error when the embedded Redis ends before the service does. The service then ends too, so that a service
+// manager can start both again.
 var errEnded = errors.New("the embedded Redis has ended")
 
-// serve serves until ctx or the embedded Redis ends.
+// serve starts the embedded Redis, if the configuration wants one, and serves until ctx or that Redis ends.
+//
+// The address is taken first: if it is in use, no Redis is started in vain. The Redis ends last, because requests that
+// still run need it.
 func serve(ctx context.Context, c config, environ []string, log *slog.Logger) error {
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
@@ -92,6 +107,12 @@ func serve(ctx context.Context, c config, environ []string, log *slog.Logger) er
 			cancel(errEnded)
 		}()
 	}
+	return c.serveFrom(ctx, embedded, listener, environ, log)
+}
+
+// serveFrom serves the records of a Redis on a listener until ctx ends. It ends everything that it has started before it
+// returns. The caller closes the listener and stops the Redis.
+func (c config) serveFrom(ctx context.Context, embedded embedded, listener net.Listener, environ []string, log *slog.Logger) error {
 	dial := c.dialEmbedded(embedded)
 	client, err := cache.Dial(dial)
 	if err != nil {
@@ -120,7 +141,8 @@ func serve(ctx context.Context, c config, environ []string, log *slog.Logger) er
 	return c.serveHTTP(ctx, limited, handler, environ, log)
 }
 
-// settingNames are the names of the settings, for the errors of package cache.
+// settingNames are the names of the settings, for the errors of package cache. Limits stay empty: the service writes
+// nothing to Redis, so none of its settings frees memory there.
 var settingNames = cache.Names{
 	Servers: "redis", MasterName: "redis_master_name", Username: "redis_username", Password: "redis_password", PasswordFile: "redis_password_file",
 	SentinelUsername: "redis_sentinel_username", SentinelPassword: "redis_sentinel_password", DB: "redis_db",
@@ -141,13 +163,13 @@ func (c config) tryRedis(ctx context.Context, reader *cache.Reader, dial cache.D
 	return wg.Wait
 }
 
-// Limits of the HTTP server.
+// Limits of the HTTP server. By default, the standard library has no limits of time, and accepts headers of 1 MiB.
 const (
-	headerTimeout = 5 * time.Second
-	writeTimeout  = 30 * time.Second
-	idleTimeout   = 60 * time.Second
-	stopTimeout   = 10 * time.Second
-	maxHeader     = 16 << 10
+	headerTimeout = 5 * time.Second  // until the header of a request is read
+	writeTimeout  = 30 * time.Second // to read a request, and to write its answer; package api expects 30 s, and extends it for large answers
+	idleTimeout   = 60 * time.Second // of a connection without a request
+	stopTimeout   = 10 * time.Second // for running requests, when the service ends
+	maxHeader     = 16 << 10         // bytes of the header of a request
 )
 
 // serveHTTP serves until ctx ends, and then waits at most stopTimeout for running requests. It returns errEnded if
@@ -159,7 +181,7 @@ func (c config) serveHTTP(ctx context.Context, limited *conns.Listener, handler 
 	}
 	server := newServer(handler, log)
 	server.ConnState = limited.ConnState
-	stopped := make(chan error, 1)
+	stopped := make(chan error, 1) // with room for the result, which is not read if Serve fails
 	context.AfterFunc(ctx, func() {
 		c.tell(environ, "STOPPING=1", log)
 		timeout, cancel := context.WithTimeout(context.Background(), stopTimeout)
@@ -179,7 +201,8 @@ func (c config) serveHTTP(ctx context.Context, limited *conns.Listener, handler 
 	return err
 }
 
-// newServer returns an HTTP server with the limits of one request.
+// newServer returns an HTTP server with the limits of one request. Faults of connections, such as failed handshakes, are
+// warnings in the log.
 func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: writeTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
@@ -203,7 +226,8 @@ func (c config) encrypt(listener net.Listener, log *slog.Logger) (encrypted net.
 	return tls.NewListener(listener, config), "https", nil
 }
 
-// useTokens sets the tokens of the API, if requests need some.
+// useTokens sets the tokens of the API, if requests need some. Without tokens o.Tokens stays nil, which means that every
+// request may read everything. A file without a token is valid: the service starts, and tokens can be added while it runs.
 func (c config) useTokens(o *api.Options, log *slog.Logger) error {
 	if c.Tokens == "" {
 		return nil

@@ -11,6 +11,7 @@ type poolMetrics struct {
 	open, idle, hits, misses, timeouts, waitings *prometheus.Desc
 }
 
+// newPoolMetrics returns the metrics of a client's connections. Their values are those of all its servers together.
 func newPoolMetrics(client redis.UniversalClient) *poolMetrics {
 	desc := func(name, help string) *prometheus.Desc {
 		return prometheus.NewDesc("analytics_api_redis_"+name, help, nil, nil)
@@ -26,14 +27,14 @@ func newPoolMetrics(client redis.UniversalClient) *poolMetrics {
 	}
 }
 
-// Describe sends the descriptions.
+// Describe sends the descriptions. It implements [prometheus.Collector].
 func (p *poolMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{p.open, p.idle, p.hits, p.misses, p.timeouts, p.waitings} {
 		ch <- d
 	}
 }
 
-// Collect sends the values.
+// Collect sends the values. It may be called concurrently.
 func (p *poolMetrics) Collect(ch chan<- prometheus.Metric) {
 	s := p.client.PoolStats()
 	send := func(d *prometheus.Desc, kind prometheus.ValueType, value uint32) {

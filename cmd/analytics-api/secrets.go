@@ -10,6 +10,7 @@ import (
 // readSecrets checks the settings of files with passwords, and reads the password of the Sentinels. That of Redis is read
 // for each connection: see [config.dialOptions].
 func (c *config) readSecrets() error {
+	// Reading the file only finds faults early: the field stays empty if there is a file.
 	redis, err := readSecret("redis_password", c.RedisPassword, c.RedisPasswordFile)
 	if c.RedisPasswordFile == "" {
 		c.RedisPassword = redis
@@ -19,7 +20,7 @@ func (c *config) readSecrets() error {
 	return errors.Join(err, sentinelErr, c.validateEmbeddedPassword())
 }
 
-// readSecret returns the value of a setting, or the only line of the file that is set instead.
+// readSecret returns the value of a setting, or the only line of the file that is set instead. Errors do not contain it.
 func readSecret(name, value, file string) (string, error) {
 	switch {
 	case file == "":
@@ -45,5 +46,5 @@ func (c *config) validateEmbeddedPassword() error {
 	return nil
 }
 
-// minPassword is the length of the shortest embedded_password.
+// minPassword is the length of the shortest embedded_password, in bytes. Passwords that the command makes are longer.
 const minPassword = 8

@@ -23,13 +23,14 @@ type certificates struct {
 	current *tls.Config
 }
 
-// stamp changes when the content of a file does. It is zero for a missing file.
+// stamp changes when the content of a file does. It is zero for a missing file. It costs a call of stat, while
+// comparing contents would read the files every second.
 type stamp struct {
 	size     int64
 	modified time.Time
 }
 
-// stat returns the stamps of the files.
+// stat returns the stamps of the files. For symbolic links, as Kubernetes has for secrets, they are those of the targets.
 func (c *certificates) stat() (found [3]stamp) {
 	for i, path := range []string{c.cert, c.key, c.clientCA} {
 		if info, err := os.Stat(path); err == nil { //nolint:gosec // the files of the settings
@@ -39,7 +40,7 @@ func (c *certificates) stat() (found [3]stamp) {
 	return found
 }
 
-// load reads the files.
+// load reads the files and returns a new configuration. It does not use the guarded fields.
 func (c *certificates) load() (*tls.Config, error) {
 	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
 	if err != nil {
@@ -57,7 +58,8 @@ func (c *certificates) load() (*tls.Config, error) {
 	return config, nil
 }
 
-// readAuthorities reads the certificates of authorities.
+// readAuthorities reads the certificates of authorities in PEM. A file without one is an error: an empty pool would reject
+// all certificates.
 func readAuthorities(path string) (*x509.CertPool, error) {
 	pem, err := os.ReadFile(path) //nolint:gosec // the files of the settings
 	if err != nil {
@@ -93,12 +95,12 @@ func (c *certificates) get(now time.Time) (*tls.Config, error) {
 	if c.current != nil && found == c.seen {
 		return c.current, nil
 	}
-	config, err := c.load()
+	config, err := c.load() // under mu: the other handshakes wait instead of reading the same files
 	switch {
 	case err != nil && c.current == nil:
 		return nil, err
 	case err != nil:
-		c.seen = found
+		c.seen = found // one warning for each change, not one a second
 		c.log.Warn("the changed TLS files are not valid, the last ones stay in use", "error", err)
 		return c.current, nil
 	case c.current != nil:

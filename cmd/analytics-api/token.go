@@ -17,6 +17,8 @@ import (
 // defaultTokens is the file of tokens that the subcommand token changes if no setting names one.
 const defaultTokens = "analytics-api.tokens" //nolint:gosec // the name of a file
 
+// usageOfToken is what token --help prints before the flags.
+//
 //nolint:gosec // a text for people
 const usageOfToken = `Usage:
   analytics-api token create --permission db:NAME:read [--permission …] [--expiry 90d] [--name TEXT]
@@ -29,19 +31,20 @@ database. The actions are read, stream and metrics. system:metrics:read is for t
 Flags:
 `
 
-// tokenCommand is one run of the subcommand token.
+// tokenCommand is one run of the subcommand token. parse sets the fields below the outputs.
 type tokenCommand struct {
-	now            func() time.Time
-	stdout, stderr io.Writer
+	now            func() time.Time // the clock, for expiry
+	stdout, stderr io.Writer        // results; and explanations, so that the output can be piped
 
-	file        string // of the tokens
-	permissions []token.Permission
-	name        string
-	expires     time.Time // zero for never
+	file        string             // the path of the file of tokens
+	permissions []token.Permission // of a new token; create wants one or more
+	name        string             // of a new token, for people
+	expires     time.Time          // of a new token; zero for never
 }
 
 // runToken runs "token create", "token list" or "token delete". It prints a new token to stdout, alone, and everything
-// about it to stderr.
+// about it to stderr. The id of delete may be before the flags or after them. A running service notices the change of the
+// file by itself.
 func runToken(args, environ []string, stdout, stderr io.Writer) error {
 	c := tokenCommand{now: time.Now, stdout: stdout, stderr: stderr}
 	verb, id := "", ""
@@ -71,7 +74,8 @@ func runToken(args, environ []string, stdout, stderr io.Writer) error {
 	return errors.New("want token create, token list or token delete: token --help explains them")
 }
 
-// parse reads the flags, and the id after them if there is one.
+// parse reads the flags, and the id after them if there is one and *id is empty. Without the flag --tokens, it also reads
+// the configuration of the service, so that both use the same file; it does not validate the other settings.
 func (c *tokenCommand) parse(args, environ []string, id *string) error {
 	flags := flag.NewFlagSet("analytics-api token", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -115,7 +119,8 @@ func (c *tokenCommand) parse(args, environ []string, id *string) error {
 	return nil
 }
 
-// parseExpiry parses a time such as "90d", "2w" or "12h".
+// parseExpiry parses a time such as "90d", "2w" or "12h", or another one that [time.ParseDuration] accepts. A day has 24
+// hours, and numbers of days and weeks are whole. The time is above zero.
 func parseExpiry(text string) (time.Duration, error) {
 	const day = 24 * time.Hour
 	d, err := time.ParseDuration(text)
@@ -132,6 +137,8 @@ func parseExpiry(text string) (time.Duration, error) {
 	return d, nil
 }
 
+// create adds a token to the file, and makes the file if it is missing. The token is printed after the file has its hash: a
+// token that was printed is valid.
 func (c *tokenCommand) create() error {
 	if len(c.permissions) == 0 {
 		return errors.New("a token needs a permission, such as --permission db:mydb:read")
@@ -155,6 +162,7 @@ func until(expires time.Time) string {
 	return "until " + expires.Format(time.RFC3339)
 }
 
+// list prints a table of all tokens without their secrets, also of those that have expired.
 func (c *tokenCommand) list() error {
 	tokens, err := token.List(c.file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -179,6 +187,7 @@ func (c *tokenCommand) list() error {
 	return w.Flush()
 }
 
+// delete removes the token with an id from the file. An unknown id is an error.
 func (c *tokenCommand) delete(id string) error {
 	if id == "" {
 		return errors.New("want the id of the token: analytics-api token list shows it")
