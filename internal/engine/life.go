@@ -118,8 +118,9 @@ func (e *Engine) newBucket(s *series, at span) *open {
 	default:
 		s.reuse(b)
 		found = Bucket{Series: s.key(), Start: at.start, End: at.end}
+		b.looked = s.schema // else recall looks for the fields that the bucket does not have
 	}
-	b.handle, b.looked = e.o.Store.Open(found), s.schema
+	b.handle = e.o.Store.Open(found)
 	return b
 }
 

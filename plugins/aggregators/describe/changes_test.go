@@ -349,6 +349,29 @@ func TestABucketIsLookedForWhenItGetsAnotherField(t *testing.T) {
 	}
 }
 
+func TestAFieldThatABorrowedBucketLacksIsLookedFor(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t, false)
+	add := func(block int, fields ...string) {
+		values := map[string]any{}
+		for _, field := range fields {
+			values[field] = float64(len(h.sent))
+			h.sent[fmt.Sprint(h.blocks[block].Prefix, "cpu", field, " ", x.Format(time.RFC3339))]++
+		}
+		h.blocks[block].Add(point(nil, values, x))
+	}
+	all := []func(*Describe){block("a"), block("b"), block("c")}
+	h.run(all...)
+	add(0, "v")
+	h.linger()
+	h.run(all...)
+	add(1, "w")
+	h.push()
+	h.run(all...)
+	add(2, "v", "w")
+	h.check(0)
+}
+
 func TestAChangedBlockDoesNotStartWhileTheOldTelegrafRuns(t *testing.T) {
 	folder, at := t.TempDir(), time.Now()
 	old := stated(t, folder, at, block("a"))
