@@ -9,14 +9,17 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/state"
 )
 
-// counters are the plugin's own statistics. Telegraf's input "internal" reports them as internal_describe.
+// counters are the plugin's own statistics. Telegraf's input "internal" reports them as internal_describe. Only Push sets them, so
+// they are as of the last Push, and adding a metric costs nothing more. [engine.Counters] explains most of them; durations are
+// nanoseconds, sizes bytes.
 type counters struct {
 	late, future, nan, outOfRange, ignored, seriesDropped, valuesOfDropped, forgotten, demotions selfstat.Stat // since the start
 	stateBytes, stateTime, stateErrors, revised                                                  selfstat.Stat // of the option state
 	series, buckets, exact, histograms, memory, pushTime                                         selfstat.Stat // as of the last Push
 }
 
-// init registers the statistics. Without a collector, as in tests, they are counted but not reported.
+// init registers the statistics. Without a collector, as in tests, they are counted but not reported. Users know the names: none may
+// change.
 func (c *counters) init(collector *selfstat.Collector) {
 	if collector == nil {
 		collector = selfstat.NewCollector(nil)
@@ -32,7 +35,8 @@ func (c *counters) init(collector *selfstat.Collector) {
 	}
 }
 
-// set copies the counters of the engine to the statistics. push is the duration of the last Push.
+// set copies the counters of the engine to the statistics. ignored is how many values were not numbers, which the engine never
+// sees. push is the duration of the last Push.
 func (c *counters) set(e engine.Counters, ignored int64, push time.Duration) {
 	c.late.Set(e.Late)
 	c.future.Set(e.Future)
@@ -51,7 +55,7 @@ func (c *counters) set(e engine.Counters, ignored int64, push time.Duration) {
 	c.pushTime.Set(push.Nanoseconds())
 }
 
-// setState copies the counts of the engine and its store about the state.
+// setState copies the counts of the engine and its store about the state. They are 0 without the option state.
 func (c *counters) setState(e engine.Counters, s state.Stats) {
 	c.stateBytes.Set(s.Bytes)
 	c.stateTime.Set(s.SaveTime.Nanoseconds())

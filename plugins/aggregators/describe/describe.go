@@ -3,6 +3,15 @@
 //
 // It is an adapter: it translates its options to those of an engine, metrics to points, and rows to metrics. Package
 // engine does the work.
+//
+//	telegraf.Metric ─ Add, metric.go ─▶ engine.Point ─▶ engine ─▶ engine.Row ─ rows.go, row.go ─▶ telegraf.Metric
+//	                                                   │    ▲
+//	                       open, closed and late buckets ▼    │ restart, late values
+//	                                             state.Store, with the option state: state.go, inherit.go
+//
+// The other files: options.go checks the options, host.go has what only a program around the plugin knows, unhosted.go
+// replaces that on a stock Telegraf, gates.go and warnings.go have what is logged, counters.go what is counted, and
+// statefile.go the state in Telegraf's own file.
 package describe
 
 import (
@@ -26,8 +35,10 @@ import (
 var sampleConfig string
 
 // Describe is the aggregator. Its options are those of sample.conf. Init checks them and must succeed before any
-// other method is called. Telegraf guarantees that calls of Add, Push and Reset never overlap.
+// other method is called. Telegraf guarantees that calls of Add, Push and Reset never overlap. With Host.Background, the work
+// of a Push overlaps with Add: the comments of the fields say which of the two uses them. The engine has a lock of its own.
 type Describe struct {
+	// Options. Their meaning is described in sample.conf. newDescribe has the defaults.
 	Bucket         string           `toml:"bucket"`
 	Timezone       string           `toml:"timezone"`
 	Origin         string           `toml:"origin"`
@@ -53,10 +64,12 @@ type Describe struct {
 	StateRetention config.Duration `toml:"state_retention"`
 	StateReplay    config.Duration `toml:"state_replay"`
 
-	// Settings that Telegraf itself has for every aggregator. It decodes them into the plugin too.
+	// Settings that Telegraf itself has for every aggregator. It decodes them into the plugin too, and applies them. The plugin
+	// needs them to find its default bucket (period), for warnings (grace, delay, drop_original), and to distinguish blocks in
+	// Telegraf's state file (the alias and the filters, see ID).
 	Period       config.Duration     `toml:"period"`
-	Grace        *config.Duration    `toml:"grace"`
-	Delay        *config.Duration    `toml:"delay"`
+	Grace        *config.Duration    `toml:"grace"` // nil if it is not set
+	Delay        *config.Duration    `toml:"delay"` // nil if it is not set
 	DropOriginal bool                `toml:"drop_original"`
 	Alias        string              `toml:"alias"`
 	NamePass     []string            `toml:"namepass"`
@@ -67,34 +80,45 @@ type Describe struct {
 	TagPass      map[string][]string `toml:"tagpass"`
 	TagDrop      map[string][]string `toml:"tagdrop"`
 
+	// Telegraf sets both before Init. Tests may leave Statistics nil.
 	Log        telegraf.Logger     `toml:"-"`
 	Statistics *selfstat.Collector `toml:"-"`
 
-	now        func() time.Time
-	options    engine.Options
-	engine     *engine.Engine
-	store      *state.Store                // nil without the option state
-	pushed     atomic.Bool                 // whether Push was called
-	owner      string                      // of the store; see state.Options. Empty is this command with its arguments
-	looked     time.Time                   // when other state in the folder was looked for; zero before the first metric and Push
-	siblings   atomic.Pointer[[]*Describe] // the other blocks whose state is in the same folder and whose rows are in the same tables
-	borrowed   loans                       // from siblings, not yet saved
-	drained    []*state.Store              // with buckets whose rows leave with the next Push; then they are retired
-	point      engine.Point                // scratch of Add
-	ignored    atomic.Int64                // how many values were not numbers
-	outOfRange atomic.Int64                // how many values had a time that int64 nanoseconds cannot hold
-	pusher     pusher
-	started    bool // whether a metric was added
-	rows       rowMaker
-	counters   counters
-	dropped    engine.Counters // the counters at the last Push
-	old        bool            // whether warnOld has logged its warning
+	// Set by Init. If the first look for orphans finds one that this block continues, it replaces engine and store, before the
+	// first metric and Push.
+	now     func() time.Time // the wall clock; tests replace it
+	options engine.Options   // as the checks have set them; engineOptions adds the rest
+	engine  *engine.Engine
+	store   *state.Store // nil without the option state
+	owner   string       // of the store; see state.Options. Empty is this command with its arguments
+
+	// For state that others have left or use: see inherit.go. running.inheriting guards looked and drained.
+	pushed   atomic.Bool                 // whether Push was called
+	looked   time.Time                   // when other state in the folder was looked for; zero before the first metric and Push
+	siblings atomic.Pointer[[]*Describe] // the other blocks whose state is in the same folder and whose rows are in the same tables
+	borrowed loans                       // from siblings
+	drained  []*state.Store              // with buckets whose rows leave with the next Push; then they are retired
+
+	// Used by Add, except that push reads the atomic ones.
+	started    bool         // whether a metric was added
+	point      engine.Point // scratch
+	ignored    atomic.Int64 // how many values were not numbers
+	outOfRange atomic.Int64 // how many values had a time that int64 nanoseconds cannot hold
+
+	pusher pusher // safe for concurrent use
+
+	// Used by push, which runs once at a time.
+	rows     rowMaker
+	counters counters
+	dropped  engine.Counters // the counters at the last Push
+	old      bool            // whether warnOld has logged its warning
 }
 
 // SampleConfig returns the documented options.
 func (*Describe) SampleConfig() string { return sampleConfig }
 
 // Add adds the metric's numeric values to their bucket, or drops and counts them. It keeps no part of the metric.
+// It returns no error, because Telegraf has no place for one here; the next Push logs what was dropped.
 func (d *Describe) Add(m telegraf.Metric) {
 	if !d.started {
 		d.start()
@@ -109,6 +133,7 @@ func (d *Describe) Add(m telegraf.Metric) {
 	d.engine.Add(&d.point)
 }
 
+// start does what must come before the first metric: its value may be for a bucket that is in the state of another block.
 func (d *Describe) start() {
 	d.started = true
 	d.inherit()
@@ -126,7 +151,11 @@ func (d *Describe) Push(acc telegraf.Accumulator) {
 	d.pusher.push(func(last bool) { d.push(acc, last) })
 }
 
-// push does the work of Push, perhaps in another goroutine. Only one push runs at a time.
+// push does the work of Push, perhaps in another goroutine. Only one push runs at a time. last is true if no Push follows: then,
+// without the option state, all open buckets become final.
+//
+// If the state could not be saved, rows have left nevertheless. But the loans stay noted and the drained stores are not retired, so
+// that their buckets are not lost in a crash: the next Push tries again.
 func (d *Describe) push(acc telegraf.Accumulator, last bool) {
 	begin := time.Now()
 	acc.SetPrecision(time.Nanosecond) // not in Push, because the push before may still be adding rows to the accumulator
@@ -161,7 +190,8 @@ func (d *Describe) push(acc telegraf.Accumulator, last bool) {
 	d.counters.setState(counted, d.stateStats())
 }
 
-// Reset does nothing, because buckets stay open after a period.
+// Reset does nothing. Telegraf calls it after each Push for aggregators that begin anew in each period, but buckets stay open after
+// a period.
 func (*Describe) Reset() {}
 
 // newDescribe returns a plugin with the default options.
@@ -188,6 +218,7 @@ func newDescribe() *Describe {
 	}
 }
 
+// init makes the plugin known to Telegraf, which calls the function for each block [[aggregators.describe]].
 func init() {
 	aggregators.Add("describe", func() telegraf.Aggregator { return newDescribe() })
 }

@@ -3,7 +3,12 @@ package describe
 import "time"
 
 // checkGates logs a warning if Telegraf will drop values that linger and max_future allow. Telegraf compares the time
-// of a metric with the current period before it calls the plugin; grace and delay are the tolerances.
+// of a metric with the current period before it calls the plugin; grace and delay are the tolerances:
+//
+//	  dropped      grace           period         delay     dropped
+//	───────────┼─────────────┼───────────────┼───────────┼───────────▶ time of the metric
+//
+// The plugin cannot count these values, because it never gets them.
 func (d *Describe) checkGates() {
 	var grace, delay time.Duration
 	if d.Grace != nil {

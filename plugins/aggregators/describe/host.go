@@ -27,14 +27,15 @@ type Host struct {
 	Test bool
 }
 
-// SetHost sets the facts about the run. It must be called before Init.
+// SetHost sets the facts about the run. It must be called before Init. The functions in it are called by other goroutines.
 func (d *Describe) SetHost(h Host) { d.pusher.host = h }
 
 // Stop makes every later Push wait until its rows were emitted. It may be called at any time after Init, from any
-// goroutine.
+// goroutine. It does not wait itself: a Push in the background may still be running when it returns.
 func (d *Describe) Stop() { d.pusher.stop() }
 
-// Close waits for a Push in the background and closes the state. The plugin must not be used after it.
+// Close waits for a Push in the background and closes the state, which keeps the open buckets. It emits nothing. The plugin must not
+// be used after it. Without the option state, it only waits.
 func (d *Describe) Close() error {
 	d.pusher.wait()
 	return d.closeState()
@@ -47,15 +48,17 @@ func (d *Describe) Abandon() {
 	d.abandonState()
 }
 
-// pusher runs a Push, in the background if the host allows it.
+// pusher runs a Push, in the background if the host allows it. A Push of many series takes long, and Telegraf adds no metric to
+// the plugin before Push has returned.
 type pusher struct {
-	host Host
+	host Host // set before Init, then only read
 
 	mu      sync.Mutex
 	stopped bool          // guarded by mu
 	running chan struct{} // of the Push in the background, closed when it has ended; nil before the first; guarded by mu
 }
 
+// stop ends the work in the background: each later push runs while its caller waits.
 func (p *pusher) stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -73,7 +76,10 @@ func (p *pusher) wait() {
 }
 
 // push calls run; last is true for the last Push. If the Push before is still running in the background, push does
-// nothing, and the next Push emits the changes.
+// nothing, and the next Push emits the changes. Pushes do not queue, because they would become more and more if each took
+// longer than a period. The last Push waits for the one before, since nobody would emit its changes later.
+//
+// A last Push is not last for the buckets if Telegraf saves them in its state file: they go on in the next run.
 func (p *pusher) push(run func(last bool)) {
 	last := p.host.IsLast != nil && p.host.IsLast() && !p.host.KeepsState
 	p.mu.Lock()
@@ -96,6 +102,7 @@ func (p *pusher) push(run func(last bool)) {
 	run(last)
 }
 
+// isClosed reports whether a channel is closed, to which nobody sends.
 func isClosed(c <-chan struct{}) bool {
 	select {
 	case <-c:

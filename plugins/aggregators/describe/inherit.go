@@ -24,11 +24,19 @@ import (
 //
 // This happens before the first metric: a value that opens a bucket must find the final one. The first block to get a metric
 // does it for all blocks with their state in the same folder, because the value may be for a bucket that another one inherits.
+//
+//	orphan ─ heirOf ─▶ heir with empty state ───▶ continueOrphan: the heir gets the folder
+//	   │         └───▶ heir with buckets ───────▶ drainAll: open buckets join, or become final ─┐
+//	   └─ no heir ───▶ the block that sees it first ─▶ drainAll: open buckets become final ─────┤
+//	                                                 Push emits their rows ─▶ retireDrained ◀──┘
+//
+// Until its rows have left, an orphan is not retired. So after a crash, the next run does the same again.
 
 // orphanInterval is how often the folder is searched for orphans.
 const orphanInterval = time.Hour
 
-// sameBuckets reports whether buckets of these two identities have the same bounds, and rows in the same tables.
+// sameBuckets reports whether buckets of these two identities have the same bounds, and rows in the same tables. Texts that differ
+// can mean the same bounds, such as "60s" and "1m". It returns false for an identity that it cannot read.
 func sameBuckets(a, b map[string]string) bool {
 	if a["prefix"] != b["prefix"] {
 		return false
@@ -56,7 +64,7 @@ func gridOf(identity map[string]string) (bucket.Grid, error) {
 	return bucket.NewGrid(width, origin, zone)
 }
 
-// likeness returns the number of options that are equal in both identities.
+// likeness returns the number of options that are equal in both identities. An option that one of them lacks is not equal.
 func likeness(a, b map[string]string) (n int) {
 	for option, value := range a {
 		if other, ok := b[option]; ok && other == value {
@@ -121,7 +129,8 @@ func joins(f state.Folder) int {
 }
 
 // inherit takes over the buckets of orphans, for all blocks with their state in the same folder. It does nothing if it was
-// called before.
+// called before. First each block with empty state continues an orphan; then the relatives are looked for; then the other orphans are
+// drained, for which values may need a relative.
 func (d *Describe) inherit() {
 	if d.store == nil {
 		return
@@ -145,7 +154,8 @@ func (d *Describe) inherit() {
 	}
 }
 
-// lookAgain takes over the buckets of orphans that came since the last look.
+// lookAgain takes over the buckets of orphans that came since the last look, at most once in orphanInterval. A store of another owner
+// becomes an orphan only after a day. An interval of the wall clock in either direction counts, as the clock may be set back.
 func (d *Describe) lookAgain() {
 	now := d.now()
 	if d.store == nil {
@@ -159,7 +169,8 @@ func (d *Describe) lookAgain() {
 	}
 }
 
-// takeOver takes over the buckets of orphans.
+// takeOver takes over the buckets of orphans. The caller holds running.inheriting, as do those of the functions below except
+// retireDrained.
 func (d *Describe) takeOver() {
 	own, others := d.orphans()
 	d.drainAll(append(own, others...))
@@ -173,7 +184,8 @@ func relateAll(folder string) {
 	}
 }
 
-// relate looks for the other blocks and stores whose rows are in the same tables.
+// relate looks for the other blocks and stores whose rows are in the same tables: blocks with open state are siblings, which can lend
+// open buckets, and the stores of all of them are relatives, in which late values find final ones.
 func (d *Describe) relate() {
 	var siblings []*Describe
 	var live, drained []*state.Store
@@ -240,6 +252,9 @@ func (d *Describe) retireDrained() {
 
 // drain gives the buckets of an orphan to the engine, and logs how many open ones there were. heir is the folder of the store that
 // has begun to join the orphan, or "".
+//
+// An open bucket that is one of this block's grid and tables joins. Any other becomes final in the orphan, and the next Push emits its
+// rows. Then the rows that left within state_replay before the end of the orphan's last run are emitted again, if that run crashed.
 func (d *Describe) drain(s *state.Store, heir string) {
 	prefix := s.Identity()["prefix"]
 	var joins []state.Bucket

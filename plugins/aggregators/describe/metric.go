@@ -6,7 +6,9 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/engine"
 )
 
-// readPoint fills d.point with the metric, except the time. The point shares the strings of the metric.
+// readPoint fills d.point with the metric, except the time. The point shares the strings of the metric, and its slices are those
+// of the point before, so a metric costs no allocation. Values that are not described are counted and left out; a point can end up
+// without fields.
 func (d *Describe) readPoint(m telegraf.Metric) {
 	p := &d.point
 	p.Measurement = m.Name()
@@ -16,7 +18,7 @@ func (d *Describe) readPoint(m telegraf.Metric) {
 	}
 	fields := p.Fields[:0]
 	for _, f := range m.FieldList() {
-		v, ok := f.Value.(float64)
+		v, ok := f.Value.(float64) // here and not in number, because most values are
 		if !ok {
 			if v, ok = d.number(f.Value); !ok {
 				d.ignored.Add(1)
@@ -28,8 +30,9 @@ func (d *Describe) readPoint(m telegraf.Metric) {
 	p.Tags, p.Fields = tags, fields
 }
 
-// number returns the value of a field that is not a float64 as a float64. It returns false if the value is not
-// described.
+// number returns the value of a field that is not a float64 as a float64: 1 and 0 for true and false. It returns false if the value
+// is not described: a text, or a truth value if the option booleans is "ignore". Integers beyond 2^53 in magnitude are rounded.
+// Telegraf converts the other types of numbers when a field is added.
 func (d *Describe) number(value any) (float64, bool) {
 	switch v := value.(type) {
 	case int64:

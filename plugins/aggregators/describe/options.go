@@ -29,7 +29,7 @@ const (
 	minLinger = 10 * time.Minute
 )
 
-// examples has a valid value for each option that can be invalid.
+// examples has a valid value for each option that can be invalid, in the syntax of TOML. Errors show it.
 var examples = option.Examples{
 	"accuracy": `"exact"`, "booleans": `"ignore"`, "bucket": `"10m"`, "bucket_tag": `"time_bucket"`, "emit": `"final"`,
 	"emit_summary": `"compact"`, "exact_limit": "512", "group_by": `["host"]`, "layout": `"rows"`, "linger": `"10m"`,
@@ -40,7 +40,7 @@ var examples = option.Examples{
 }
 
 // Check checks the options and turns them into values. It changes nothing outside of d and may be called several times.
-// The error joins one of type [option.Error] for each fault.
+// The error joins one of type [option.Error] for each fault, so that a user can correct all of them at once.
 func (d *Describe) Check() error {
 	return errors.Join(
 		d.initGrid(),
@@ -57,7 +57,8 @@ func (d *Describe) Check() error {
 	)
 }
 
-// Init checks the options as [Describe.Check] does, and opens the state.
+// Init checks the options as [Describe.Check] does, and opens the state. Telegraf calls it once, before Add, Push and
+// Reset; its error ends Telegraf. After an error, nothing is open.
 func (d *Describe) Init() error {
 	if err := d.Check(); err != nil {
 		return err
@@ -72,7 +73,8 @@ func (d *Describe) Init() error {
 	return nil
 }
 
-// engineOptions returns the options of the engine. The checks have set those that can be wrong.
+// engineOptions returns the options of the engine. The checks have set those that can be wrong. Encode stays nil, and rows have no
+// summary, if emit_summary is "off".
 func (d *Describe) engineOptions() engine.Options {
 	o := d.options
 	o.Prefix, o.MaxFuture, o.MaxSeries = d.Prefix, time.Duration(d.MaxFuture), d.MaxSeries
@@ -94,7 +96,8 @@ func (d *Describe) engineOptions() engine.Options {
 var timestamps = map[string]record.Timestamp{"start": record.AtStart, "end": record.AtEnd, "push": record.AtPush}
 
 // taken returns a function that reports whether rows use a tag key for another purpose, in addition to the keys that
-// are always reserved.
+// are always reserved. The engine gives such a tag another name. With columns, any tag that ends like a column is taken, whatever
+// fields there are: otherwise the name of a tag could change when a field comes.
 func (d *Describe) taken() func(key string) bool {
 	var suffixes []string
 	if d.Layout == "columns" {
@@ -105,7 +108,8 @@ func (d *Describe) taken() func(key string) bool {
 	return func(key string) bool { return key == d.BucketTag || key == d.StateTag || isColumnSuffix(key, suffixes) }
 }
 
-// initGrid sets the grid of buckets from period, bucket, timezone and origin.
+// initGrid sets the grid of buckets from period, bucket, timezone and origin. Without the option bucket, buckets are as long as the
+// period.
 func (d *Describe) initGrid() error {
 	period := time.Duration(d.Period)
 	if period < minPeriod {
@@ -209,12 +213,15 @@ func (d *Describe) initNames() error {
 	return errors.Join(same, d.checkPrefix(), checkTag("bucket_tag", d.BucketTag, record.TimeBucket), checkTag("state_tag", d.StateTag, record.BucketState))
 }
 
+// sendable is the rule of isSendable, for errors.
 const sendable = "want valid UTF-8 without control characters and backslashes at the end"
 
+// isSendable reports whether line protocol carries a name as it is, and the name has no control characters.
 func isSendable(name string) bool {
 	return ids.Sendable(name) == name && !strings.ContainsFunc(name, unicode.IsControl)
 }
 
+// checkPrefix checks the prefix of the names of tables.
 func (d *Describe) checkPrefix() error {
 	switch {
 	case d.Prefix == "":
@@ -239,7 +246,8 @@ func checkTag(name, tag, usual string) error {
 	return nil
 }
 
-// initLimits sets linger, whose default depends on the period, and checks the other limits.
+// initLimits sets linger, whose default depends on the period, and checks the other limits. The default is ten minutes, or two periods
+// if these are longer.
 func (d *Describe) initLimits() error {
 	d.options.Linger = max(minLinger, 2*time.Duration(d.Period))
 	if d.Linger != nil {

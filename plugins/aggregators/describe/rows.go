@@ -13,10 +13,15 @@ import (
 )
 
 // rowMaker makes metrics from rows: one metric for each row or, with columns, one metric for all rows of a bucket.
+//
+//	layout "rows"     row ─▶ metric, with the tag field_name and the fields count, mean, …
+//	layout "columns"  rows of a bucket ─▶ metric with the fields <field>_count, <field>_mean, … of all of them
+//
+// A Push calls begin, then add for each row, then end. A rowMaker is not safe for concurrent use.
 type rowMaker struct {
 	record.Layout
 	columns bool
-	pushed  time.Time // the time of the running Push
+	pushed  time.Time // the wall time of the running Push, for timestamp = "push"
 
 	fields fieldList // scratch: the fields of the row
 	tags   tagList   // the tags of the rows of one bucket
@@ -27,7 +32,9 @@ type rowMaker struct {
 	of   bucketKey       // the bucket that wide describes
 }
 
-// bucketKey identifies the rows of one bucket of one series.
+// bucketKey identifies the rows of one bucket of one series. Two states or revisions of a bucket are two keys, because one Push can
+// emit both. It compares series by the address of their tags, which is faster than comparing texts. Two series without tags can only
+// differ in the table.
 type bucketKey struct {
 	table    string
 	tags     *engine.Tag // the first tag of the series: the rows of a series share them
@@ -73,6 +80,7 @@ func (m *rowMaker) end(emit func(telegraf.Metric)) {
 	m.tagged = bucketKey{}
 }
 
+// endColumns calls emit for the metric that waits, if there is one.
 func (m *rowMaker) endColumns(emit func(telegraf.Metric)) {
 	if m.wide != nil {
 		emit(m.wide)
@@ -81,7 +89,7 @@ func (m *rowMaker) endColumns(emit func(telegraf.Metric)) {
 }
 
 // newRow returns the row as a metric. The fields are in m.fields. The rows of a bucket differ only in these and in the
-// name of the field.
+// name of the field, so the tags are made once for the bucket.
 func (m *rowMaker) newRow(key bucketKey, r *engine.Row) telegraf.Metric {
 	if m.tagged != key {
 		m.tags = m.tags[:0]
@@ -128,19 +136,19 @@ func columnName(field, statistic string) string {
 	return field + "_" + statistic
 }
 
-// isColumnSuffix reports whether the name of a column may be equal to the tag's key. InfluxDB 3 refuses a column that
-// is both a tag and a field.
+// isColumnSuffix reports whether the name of a column may be equal to the tag's key: that of some field and one of the statistics.
+// InfluxDB 3 refuses a column that is both a tag and a field.
 func isColumnSuffix(key string, statistics []string) bool {
 	return slices.ContainsFunc(statistics, func(name string) bool { return strings.HasSuffix(key, "_"+name) })
 }
 
-// fieldList collects the fields of a row. It is a [record.Metric].
+// fieldList collects the fields of a row, in the order in which the record adds them. It is a [record.Metric].
 type fieldList []telegraf.Field
 
 // AddTag does nothing.
 func (*fieldList) AddTag(string, string) {}
 
-// AddField appends a field.
+// AddField appends a field. A record adds no name twice.
 func (l *fieldList) AddField(name string, value any) {
 	*l = append(*l, telegraf.Field{Key: name, Value: value})
 }

@@ -17,6 +17,9 @@ import (
 
 // identity returns the options that make buckets comparable, each in one spelling, and the alias, which distinguishes
 // blocks that agree in all of these. A store belongs to one identity.
+//
+// The options that are not in it can change without an effect on the values of a bucket, such as stats or layout. The map and its
+// texts are written to the folder of the store: another spelling would make an orphan of each store that exists.
 func (d *Describe) identity() map[string]string {
 	width := bucket.Fixed(time.Duration(d.Period))
 	if w, err := bucket.ParseWidth(d.Bucket); err == nil {
@@ -34,7 +37,9 @@ func (d *Describe) identity() map[string]string {
 	}
 }
 
-// openState makes the engine. If the option state is set, it opens the store and gives it to the engine.
+// openState makes the engine. If the option state is set, it opens the store and gives it to the engine. A test run has no store,
+// so that it changes no file. Orphans are not looked for here, but before the first metric: before that, other blocks can still open
+// their stores.
 func (d *Describe) openState() error {
 	if d.State == "" || d.pusher.host.Test {
 		d.engine = engine.New(d.engineOptions())
@@ -59,7 +64,8 @@ func (d *Describe) openState() error {
 	return nil
 }
 
-// useState makes an engine with the store and its open buckets.
+// useState makes an engine with the store and its open buckets. An engine and its store belong together, because the engine has
+// the handles of the buckets. On an error, the caller closes the store.
 func (d *Describe) useState(s *state.Store) error {
 	o := d.engineOptions()
 	o.Store = store{s, d}
@@ -70,6 +76,7 @@ func (d *Describe) useState(s *state.Store) error {
 	return nil
 }
 
+// stateOptions returns the options of the store of this block. Those of orphans ignore what belongs to another identity.
 func (d *Describe) stateOptions() state.Options {
 	return state.Options{
 		Dir: d.State, Identity: d.identity(), Owner: d.owner, Retention: time.Duration(d.StateRetention), Replay: time.Duration(d.StateReplay),
@@ -99,7 +106,8 @@ func processOwner() string {
 }
 
 // replayState opens the buckets of the last run. If that run did not end cleanly, the first Push emits the rows again
-// that an output may not have sent.
+// that an output may not have sent: those of open buckets whose last value came within state_replay before now, and the final ones
+// that left within state_replay before the end of that run.
 func (d *Describe) replayState() error {
 	replay := d.engine.BeginReplay()
 	if err := d.store.Replay(replayer{replay}); err != nil {
@@ -119,7 +127,7 @@ func (d *Describe) replayState() error {
 	return err
 }
 
-// closeState closes the store.
+// closeState closes the store. It does nothing without one.
 func (d *Describe) closeState() error {
 	if d.store == nil {
 		return nil
@@ -132,7 +140,7 @@ func (d *Describe) closeState() error {
 	return d.store.Close()
 }
 
-// abandonState ends the run of the store as a crash does.
+// abandonState ends the run of the store, and those of drained stores, as a crash does. What was committed stays.
 func (d *Describe) abandonState() {
 	running.remove(d)
 	for _, s := range d.drained {
@@ -152,7 +160,8 @@ func (d *Describe) stateStats() state.Stats {
 	return d.store.Stats()
 }
 
-// store adapts a [state.Store] to [engine.Store].
+// store adapts a [state.Store] to [engine.Store]. The two have the same bucket as types of their own, because neither package imports
+// the other. A conversion between these copies a small struct, not the summaries.
 type store struct {
 	*state.Store
 	d *Describe
@@ -160,6 +169,7 @@ type store struct {
 
 func (s store) Final(handle uint64, b engine.Bucket) { s.Store.Final(handle, state.Bucket(b)) }
 
+// Find returns the final bucket that a late value corrects, in this store or a relative.
 func (s store) Find(series string, start, end int64, fields []string) (engine.Bucket, bool, error) {
 	b, ok, err := s.Latest(series, start, end, fields)
 	if errors.Is(err, state.ErrExpired) {
@@ -193,7 +203,9 @@ func (s store) Commit() error {
 	return nil
 }
 
-// Borrow borrows the bucket from a sibling.
+// Borrow borrows the open bucket from a sibling: another block got its values in the last run, and this one gets the next value. It
+// returns false if no sibling has such a bucket without values in this run. The engine calls it while it holds its lock. It cannot
+// wait for a sibling that waits for it, because Telegraf adds one metric at a time.
 func (s store) Borrow(series string, start, end int64, fields []string) (engine.Bucket, bool) {
 	siblings := s.d.siblings.Load()
 	if siblings == nil {
@@ -212,11 +224,12 @@ func (s store) Borrow(series string, start, end int64, fields []string) (engine.
 	return engine.Bucket{}, false
 }
 
-// loan is a bucket that was borrowed from a sibling, and not yet saved.
+// loan is a bucket that was borrowed from a sibling, and not yet saved. Until then the store of the sibling keeps it, so that a crash
+// does not lose it.
 type loan struct {
-	from   *Describe
-	series string
-	start  int64
+	from   *Describe // the sibling
+	series string    // the key of the series
+	start  int64     // of the bucket, nanoseconds since 1970
 }
 
 // loans are the loans since the last Commit.
@@ -241,6 +254,7 @@ func (l *loans) putBack(all []loan) {
 	l.all = append(l.all, all...)
 }
 
+// take returns the loans and forgets them. If they cannot be saved, the caller adds them again.
 func (l *loans) take() []loan {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -249,7 +263,7 @@ func (l *loans) take() []loan {
 	return all
 }
 
-// saved notes that the borrowed buckets were saved here, so that the siblings need them no longer.
+// saved notes that the borrowed buckets were saved here, so that the siblings need them no longer. Each lender is committed once.
 func (d *Describe) saved(all []loan) {
 	lenders := make(map[*state.Store]struct{})
 	for _, l := range all {
@@ -275,7 +289,8 @@ func (r replayer) Final(handle uint64) (state.Bucket, bool) {
 	return state.Bucket(b), ok
 }
 
-// warnVolatile logs a warning if a restart would lose the open buckets.
+// warnVolatile logs a warning if a restart would lose the open buckets. It logs none for buckets of a minute or less, which are
+// small losses.
 func (d *Describe) warnVolatile() {
 	if h := d.pusher.host; d.State != "" || h.KeepsState || h.Bounded {
 		return

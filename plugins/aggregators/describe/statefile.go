@@ -14,9 +14,10 @@ import (
 )
 
 // Telegraf's own state file (agent.statefile) contains the open buckets after a clean stop. With the option state, it
-// contains none.
+// contains none. It is a second way to keep buckets over a restart, which needs no option of the plugin; but a crash loses them, and
+// late values correct no bucket of the last run.
 
-// fileVersion is the version of [FileState].
+// fileVersion is the version of [FileState]. A state of another version is ignored.
 const fileVersion = 1
 
 // FileState is the plugin's part of Telegraf's state file. Telegraf encodes it as JSON.
@@ -30,10 +31,10 @@ type FileState struct {
 // FileBucket is an open bucket in a [FileState].
 type FileBucket struct {
 	Series    string            `json:"series"` // the key of the series
-	Start     int64             `json:"start"`  // nanoseconds since 1970
+	Start     int64             `json:"start"`  // nanoseconds since 1970, as the next two
 	End       int64             `json:"end"`
-	Touched   int64             `json:"touched"`
-	Summaries map[string][]byte `json:"summaries"` // encoded, by field
+	Touched   int64             `json:"touched"`   // the wall time of the last value
+	Summaries map[string][]byte `json:"summaries"` // encoded, by field; without empty ones
 }
 
 // ID identifies the plugin in Telegraf's state file. Each block must have another ID. The ID depends on the options
@@ -54,7 +55,7 @@ func (d *Describe) ID() string {
 	return id
 }
 
-// identityText returns the identity as a text.
+// identityText returns the identity as a text. JSON has the names in ascending order, so equal identities are equal texts.
 func (d *Describe) identityText() string {
 	text, err := json.Marshal(d.identity())
 	if err != nil {
@@ -63,7 +64,8 @@ func (d *Describe) identityText() string {
 	return string(text)
 }
 
-// continues reports whether buckets of that identity, as text, continue under the options of this block.
+// continues reports whether buckets of that identity, as text, continue under the options of this block: they do if the bounds and
+// the prefix are the same. A text of no identity continues nothing.
 func (d *Describe) continues(identity string) bool {
 	var before map[string]string
 	return json.Unmarshal([]byte(identity), &before) == nil && sameBuckets(before, d.identity())
@@ -94,7 +96,8 @@ func (d *Describe) GetState() any {
 }
 
 // SetState opens the buckets of a [FileState]. If the buckets belong to other options, they become final. It logs and
-// ignores a state that it cannot use, because an error would end the agent.
+// ignores a state that it cannot use, because an error would end the agent. With the option state, it does nothing: the store has the
+// newer buckets. Telegraf calls it after Init and before the first metric.
 func (d *Describe) SetState(state any) error {
 	f, ok := state.(FileState)
 	if !ok || f.Version != fileVersion {

@@ -15,7 +15,7 @@ import (
 // any of them. So when an instance is initialized, each one that has pushed is of an agent that has stopped. Its last Push came
 // after its last metric, so its state is complete.
 type instances struct {
-	mu  sync.Mutex
+	mu  sync.Mutex           // guards all; it may be locked while inheriting is held, but not the other way round
 	all map[*Describe]string // the folder of the option state, absolute
 
 	// inheriting is held by inherit and lookAgain, and guards looked, siblings and drained of all instances, and their engines and stores
@@ -23,6 +23,8 @@ type instances struct {
 	inheriting sync.Mutex
 }
 
+// running are the instances of this process. It is a variable of the package because Telegraf creates the instances, and passes
+// nothing to them that they share.
 var running = instances{all: make(map[*Describe]string)}
 
 // add adds an instance whose state is open.
@@ -32,6 +34,7 @@ func (i *instances) add(d *Describe) {
 	i.all[d] = absolute(d.State)
 }
 
+// remove removes an instance whose state is closed, or will be at once. It does nothing if the instance is not there.
 func (i *instances) remove(d *Describe) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -66,6 +69,7 @@ func (i *instances) with(folder string) (all []*Describe) {
 	return all
 }
 
+// absolute returns the absolute path of a folder, because two blocks can name one folder in different ways. Links are not followed.
 func absolute(folder string) string {
 	if path, err := filepath.Abs(folder); err == nil {
 		return path

@@ -9,7 +9,7 @@ import (
 )
 
 // ambiguousBefore is the first time whose nanoseconds InfluxDB 3 recognizes as nanoseconds if a write does not name
-// the precision.
+// the precision: 27 February 1970. It takes smaller numbers for another unit.
 var ambiguousBefore = time.Unix(0, 5e15).UTC()
 
 // warnOld logs a warning, once, if InfluxDB 3 would misread a timestamp.
@@ -22,7 +22,8 @@ func (d *Describe) warnOld(at time.Time) {
 		at.Format(time.RFC3339Nano), ambiguousBefore.Format(time.RFC3339Nano))
 }
 
-// warnDropped logs how many values were dropped since the last Push, by reason.
+// warnDropped logs how many values were dropped since the last Push, by reason, in one line. Values that are not numbers are not
+// among them: a text in each metric would cause a warning in each period. The statistic values_ignored counts them.
 func (d *Describe) warnDropped(now engine.Counters) {
 	before := d.dropped
 	d.dropped = now
@@ -46,7 +47,8 @@ func (d *Describe) warnDropped(now engine.Counters) {
 	}
 }
 
-// notice logs a notice of the engine.
+// notice logs a notice of the engine, which sends each kind about once. Each text names the option to change, or the statistic that
+// counts.
 func (d *Describe) notice(n engine.Notice) {
 	switch n.Kind {
 	case engine.TagRenamed: // with each start, as for the tag mode of inputs.disk
