@@ -10,7 +10,9 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
-// batch is the state of one Write: the records by table, and the result for each metric.
+// batch is the state of one Write: the records by table, and the result for each metric. Metrics are known by their index in
+// the argument of Write, as Telegraf wants it in [partialError]. A metric is in accepted, in rejected or in neither; Telegraf
+// writes those in neither again.
 type batch struct {
 	tables   map[record.Table]*part
 	order    []record.Table // the tables in the order of their first metrics
@@ -18,7 +20,7 @@ type batch struct {
 	accepted []int          // the indices of the metrics that are written
 	rejected []int          // the indices of the metrics that cannot be written
 	reasons  []error        // the reason for each index in rejected
-	unfit    []error        // those reasons that are faults of the metric itself
+	unfit    []error        // those reasons that are faults of the metric itself; they are logged, not returned
 	refused  []error        // one for each table that Redis rejects permanently
 	failed   []error        // one for each table whose metrics must be written again
 	away     []away         // the tables of a cluster whose server does not answer
@@ -31,7 +33,7 @@ type away struct {
 	err   error // nil if it was not tried, because the server did not answer for another table
 }
 
-// part holds the records of one table.
+// part holds the records of one table, in the order of their metrics. Both slices have the same length.
 type part struct {
 	records []record.Record
 	indices []int // the index of the metric of each record
@@ -58,11 +60,12 @@ func (r *RedisCache) sort(metrics []telegraf.Metric) *batch {
 	return b
 }
 
+// reject notes that a metric is never written, and why.
 func (b *batch) reject(i int, reason error) {
 	b.rejected, b.reasons = append(b.rejected, i), append(b.reasons, reason)
 }
 
-// refuse rejects all metrics of a table.
+// refuse rejects all metrics of a table. The reason is returned to Telegraf once, not for each metric.
 func (b *batch) refuse(p *part, reason error) {
 	for _, i := range p.indices {
 		b.reject(i, reason)
@@ -73,6 +76,9 @@ func (b *batch) refuse(p *part, reason error) {
 // err returns the result in the form that Telegraf expects. Metrics that are not records cause no error, because
 // Telegraf would log it with every batch for as long as such metrics reach this output. They are counted, and each
 // reason is logged once.
+//
+// Without a result for any metric, a plain error makes Telegraf keep the whole batch. Otherwise the error is a
+// [partialError], with which Telegraf keeps only the metrics that are neither accepted nor rejected.
 func (b *batch) err() error {
 	errs := append(slices.Clone(b.refused), b.failed...)
 	switch {
@@ -84,9 +90,12 @@ func (b *batch) err() error {
 	return &partialError{err: errors.Join(errs...), accept: b.accepted, reject: b.rejected, reasons: b.reasons}
 }
 
-// read returns the record of a metric and the table that it belongs to. It does not change the metric.
+// read returns the record of a metric and the table that it belongs to, and adds to b.ignored. It does not change the metric;
+// the record has the same strings, so that the record costs no copy of them. A metric without database_tag belongs to the
+// database of the options.
 func (r *RedisCache) read(m telegraf.Metric, b *batch) (record.Table, record.Record, error) {
 	t := record.Table{Database: r.Database, Name: m.Name()}
+	// record.FromRow reads tags and fields in place. The tag of the database is left out, so that it is no tag of the record.
 	tags := func(yield func(key, value string) bool) {
 		for _, tag := range m.TagList() {
 			if r.DatabaseTag != "" && tag.Key == r.DatabaseTag {

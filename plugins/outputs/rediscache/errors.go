@@ -14,10 +14,10 @@ func isPermanent(err error) bool { return redis.HasErrorPrefix(err, "WRONGTYPE")
 // method As fills a target of such a type by the names of its fields: see
 // https://github.com/influxdata/telegraf/blob/v1.39.3/internal/errors.go
 
-// startupError has the methods of Telegraf's internal.StartupError, which other modules cannot import.
+// startupError stands for Telegraf's internal.StartupError.
 type startupError struct {
 	err   error
-	retry bool
+	retry bool // whether a second Connect may succeed
 }
 
 func (e *startupError) Error() string { return e.err.Error() }
@@ -28,11 +28,12 @@ func (e *startupError) As(target any) bool {
 	return fill(target, "StartupError", map[string]any{"Err": e.err, "Retry": e.retry})
 }
 
-// partialError stands for Telegraf's internal.PartialWriteError.
+// partialError stands for Telegraf's internal.PartialWriteError. The indices are those of the metrics in the argument of
+// Write. Telegraf removes both kinds from its buffer, and writes the others again.
 type partialError struct {
 	err            error
 	accept, reject []int
-	reasons        []error
+	reasons        []error // one for each of reject
 }
 
 func (e *partialError) Error() string { return e.err.Error() }
@@ -46,7 +47,8 @@ func (e *partialError) As(target any) bool {
 }
 
 // fill sets target, a pointer to a pointer to Telegraf's type of that name, to a new value with these fields. It returns
-// false for any other target.
+// false for any other target. It also does so if a version of Telegraf lacks one of the fields: the error is then like any other
+// for Telegraf, which keeps the whole batch after an error of Write.
 func fill(target any, name string, fields map[string]any) bool {
 	pointer := reflect.ValueOf(target).Elem()
 	if pointer.Kind() != reflect.Pointer {

@@ -5,10 +5,11 @@ import (
 	"time"
 )
 
-// outage is the time since the first of the writes or connections that failed. The zero outage is none.
+// outage is the time since the first of the writes or connections that failed. The zero outage is none. Only the methods that
+// Telegraf calls use it, one at a time.
 type outage struct {
-	since    time.Time
-	attempts int // that have failed
+	since    time.Time // when the first attempt failed; not set while attempts is 0
+	attempts int       // how many failed, one after another
 }
 
 // fail notes a failed attempt.
@@ -36,14 +37,16 @@ const (
 	upkeepOver = 2 * time.Minute
 )
 
-// upkeep is the state of the work that the writer tries again by itself. Its methods may be called concurrently.
+// upkeep is the state of the work that the writer tries again by itself: cleaning, repairs, the list of tables and
+// the compatibility keys. The writer reports only errors, so the end of one is seen by the time without another. Its methods may be called
+// concurrently.
 type upkeep struct {
 	mu     sync.Mutex // guards the fields below
 	logged time.Time  // when an error was last logged; zero if upkeep works
 	failed time.Time  // the last error
 }
 
-// fail notes an error. It returns whether to log it.
+// fail notes an error. It returns whether to log it: the first one, and then at most one in upkeepEvery.
 func (u *upkeep) fail(now time.Time) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()

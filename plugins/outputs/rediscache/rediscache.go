@@ -1,5 +1,15 @@
 // Package rediscache is a Telegraf output that writes the statistics of the describe aggregator to Redis.
 // analytics-api reads them from there.
+//
+//	Write ─▶ sort: metrics ─▶ records by table (batch.go) ─▶ putAll ─▶ cache.Writer ─▶ Redis
+//	             │                                             │
+//	             └─ not a row of describe: rejected            ├─ refused for good: rejected
+//	                                                           ├─ failed: Telegraf keeps the metrics and writes them again
+//	                                                           └─ a server of a cluster is away: the writer keeps them (Defer)
+//
+// The package only translates: it turns options into those of package cache, metrics into records, and results into
+// errors that Telegraf understands (errors.go), counters and log lines. Of errors that last, it logs at most one a minute,
+// unless their reason changes, and then their end (outage.go).
 package rediscache
 
 import (
@@ -26,60 +36,77 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/secret"
 )
 
+// sampleConfig is the reference of the options. The README contains it.
+//
 //go:embed sample.conf
 var sampleConfig string
 
 // RedisCache is the output. Its options are those of sample.conf. Telegraf calls its methods one at a
-// time.
+// time, so most fields need no lock. The writer may call report and logRestored from its own goroutine: these use only the
+// options, the counters, the log and upkeep.
 type RedisCache struct {
-	Servers          []string        `toml:"servers"`
-	MasterName       string          `toml:"master_name"`
+	Servers          []string        `toml:"servers"`     // URLs, one or more
+	MasterName       string          `toml:"master_name"` // "" unless the servers are Sentinels
 	Username         config.Secret   `toml:"username"`
 	Password         config.Secret   `toml:"password"`
-	PasswordFile     string          `toml:"password_file"`
+	PasswordFile     string          `toml:"password_file"` // instead of Password; read for each connection
 	SentinelUsername config.Secret   `toml:"sentinel_username"`
 	SentinelPassword config.Secret   `toml:"sentinel_password"`
 	DB               int             `toml:"db"`
-	Timeout          config.Duration `toml:"timeout"`
-	Database         string          `toml:"database"`
-	DatabaseTag      string          `toml:"database_tag"`
-	Agent            string          `toml:"agent"`
-	Replica          string          `toml:"replica"`
-	Retention        config.Duration `toml:"retention"`
-	MaxBuckets       int             `toml:"max_buckets"`
+	Timeout          config.Duration `toml:"timeout"`      // of one command, see patience
+	Database         string          `toml:"database"`     // of metrics without DatabaseTag; may be "" if there is a DatabaseTag
+	DatabaseTag      string          `toml:"database_tag"` // "" for none
+	Agent            string          `toml:"agent"`        // Check sets the default, the name of the host
+	Replica          string          `toml:"replica"`      // "" unless several Telegrafs have the same Agent
+	Retention        config.Duration `toml:"retention"`    // 1s or more
+	MaxBuckets       int             `toml:"max_buckets"`  // of a table; 0 for all
 	CompatMaxRecords int             `toml:"compat_max_records"`
-	RestoreLimit     config.Size     `toml:"restore_limit"`
+	RestoreLimit     config.Size     `toml:"restore_limit"` // bytes; 0 keeps nothing
 	tls.ClientConfig
 
-	Log        telegraf.Logger     `toml:"-"`
+	Log telegraf.Logger `toml:"-"` // Telegraf sets it before Init
+	// Statistics registers the counters, with the tags of this output. Telegraf sets it; if it is nil, Init makes one without tags.
 	Statistics *selfstat.Collector `toml:"-"`
 
-	client   redis.UniversalClient // client and writer are nil without a connection
-	writer   *cache.Writer
-	silent   map[string]bool // the servers of a cluster that did not answer in the last Write, by their addresses
-	outdated int64           // how many outdated records of the writer are in the counter already
-	notKept  int64           // the same for records that the writer does not keep
-	late     int64           // the same for records that have waited
-	lost     int64           // the same for records that were lost while they waited
-	outage   outage          // in which Redis accepts no writes
-	reason   string          // why there was no connection, as it was last logged
-	reasoned time.Time       // when that was
-	away     time.Time       // when it was last logged that a server of a cluster does not answer
+	client redis.UniversalClient // client and writer are nil without a connection
+	writer *cache.Writer
+	silent map[string]bool // the servers of a cluster that did not answer in the last Write, by their addresses
+
+	// The writer counts from its start, and the statistics of Telegraf are changed by differences. So these are how many the
+	// counters have already. Connect makes a new writer and sets them to 0.
+	outdated int64 // outdated records
+	notKept  int64 // records that the writer does not keep
+	late     int64 // records that were written after they had waited
+	lost     int64 // records that were lost while they waited
+
+	outage   outage    // in which Redis accepts no writes
+	reason   string    // why there was no connection, as it was last logged
+	reasoned time.Time // when that was
+	away     time.Time // when it was last logged that a server of a cluster does not answer
 	counters counters
-	logged   map[string]bool // reasons of rejection that were logged
-	upkeep   upkeep
+	logged   map[string]bool // reasons of rejection that were logged, at most maxReasons
+	upkeep   upkeep          // whether the writer's own work succeeds
 }
 
-// counters are the plugin's own statistics. Telegraf's input "internal" reports them as internal_rediscache.
+// counters are the plugin's own statistics. Telegraf's input "internal" reports them as internal_rediscache. They may be
+// changed concurrently.
 type counters struct {
-	written, outdated, rejected, ignored, faults selfstat.Stat
-	restored, notKept, keptBytes, waiting, lost  selfstat.Stat
+	written   selfstat.Stat // records in Redis, also those that have waited
+	outdated  selfstat.Stat // records of which Redis had a newer revision
+	rejected  selfstat.Stat // metrics that are not records, or that Redis refuses for good
+	ignored   selfstat.Stat // fields that have no place in a record
+	faults    selfstat.Stat // errors of upkeep: see report
+	restored  selfstat.Stat // records that were written again because Redis had lost them
+	notKept   selfstat.Stat // written records beyond RestoreLimit, which cannot be written again
+	keptBytes selfstat.Stat // the memory of records that can be written again, now
+	waiting   selfstat.Stat // records that wait for a server of a cluster, now
+	lost      selfstat.Stat // records beyond RestoreLimit that waited
 }
 
 // SampleConfig returns the documented options.
 func (*RedisCache) SampleConfig() string { return sampleConfig }
 
-// examples has a valid value for each option that can be invalid.
+// examples has a valid value for each option that can be invalid. An error about the option shows it.
 var examples = option.Examples{ //nolint:gosec // the path of a file
 	"agent": `"web1"`, "compat_max_records": "1000", "database": `"mydb"`, "database_tag": `"tenant"`, "db": "0", "master_name": `"mymaster"`,
 	"max_buckets": "1000", "restore_limit": `"64MiB"`, "retention": `"30d"`, "servers": `["redis://127.0.0.1:6379"]`, "timeout": `"5s"`,
@@ -99,7 +126,8 @@ func (r *RedisCache) Check() error {
 	return errors.Join(r.checkServers(), r.checkDatabase(), r.checkLimits())
 }
 
-// Init checks the options as [RedisCache.Check] does. It does not connect.
+// Init checks the options as [RedisCache.Check] does, and registers the counters. It does not connect. Telegraf calls it
+// once, before Connect.
 func (r *RedisCache) Init() error {
 	if err := r.Check(); err != nil {
 		return err
@@ -126,7 +154,8 @@ func (r *RedisCache) Init() error {
 	return nil
 }
 
-// checkServers checks servers, db and the TLS settings.
+// checkServers checks servers, credentials, db and the TLS settings. Its errors contain no secret. It returns the first
+// one only.
 func (r *RedisCache) checkServers() error {
 	if err := (cache.DialOptions{Servers: r.Servers, MasterName: r.MasterName, DB: r.DB}).Check(); err != nil {
 		hint := ""
@@ -150,7 +179,8 @@ func (r *RedisCache) checkServers() error {
 	return nil
 }
 
-// checkDatabase checks database and database_tag.
+// checkDatabase checks database and database_tag. The values of database_tag are only known with the metrics: see
+// [RedisCache.read]. Tags with which describe marks its rows cannot be the tag.
 func (r *RedisCache) checkDatabase() error {
 	if r.Database == "" && r.DatabaseTag == "" {
 		return examples.Errorf("database", " \"\", want the name of a database, or a 'database_tag'")
@@ -171,7 +201,8 @@ func (r *RedisCache) checkDatabase() error {
 	return nil
 }
 
-// checkLimits checks the durations and the numbers.
+// checkLimits checks the durations and the numbers. The retention is a second or more because keys expire after whole
+// seconds.
 func (r *RedisCache) checkLimits() error {
 	var errs []error
 	if retention := time.Duration(r.Retention); retention < time.Second {
@@ -192,6 +223,7 @@ func (r *RedisCache) checkLimits() error {
 	return errors.Join(errs...)
 }
 
+// optionNames are the names of the options, for the errors of package cache.
 var optionNames = cache.Names{
 	Servers: "servers", MasterName: "master_name", Username: "username", Password: "password", PasswordFile: "password_file",
 	SentinelUsername: "sentinel_username", SentinelPassword: "sentinel_password", DB: "db",
@@ -200,6 +232,8 @@ var optionNames = cache.Names{
 
 // Connect connects to Redis. It may be called again after an error. Telegraf's startup_error_behavior applies to the
 // error, except if a second try cannot help, as with wrong credentials. The error contains the options to check.
+//
+// cache.Dial alone would not connect, and the first Write would find a fault. So Connect sends a PING.
 func (r *RedisCache) Connect() error {
 	o, err := r.dialOptions()
 	if err != nil {
@@ -227,7 +261,8 @@ func (r *RedisCache) Connect() error {
 	return nil
 }
 
-// maxCommands is how many commands one after another it takes at most to connect, or to write a table.
+// maxCommands is how many commands one after another it takes at most to connect, or to write a table. With timeout alone as
+// the bound of the whole, a network whose round trips take 3 s never connected with a timeout of 5 s.
 const maxCommands = 20
 
 // patience bounds a connection or the writing of tables. The option timeout bounds each command, so this bound is reached
@@ -249,7 +284,9 @@ func (r *RedisCache) logNoConnection(err error, now time.Time) {
 	r.reason, r.reasoned = reason, now
 }
 
-// dialOptions returns the options of the connection, with the secrets.
+// dialOptions returns the options of the connection, with the secrets. It reads the options that are secrets from their
+// store, so that happens at each Connect. A password from a file, or of a Redis that analytics-api has started, is read for
+// each connection, because it may change while Telegraf runs.
 func (r *RedisCache) dialOptions() (cache.DialOptions, error) {
 	o := cache.DialOptions{Servers: r.Servers, MasterName: r.MasterName, DB: r.DB, Timeout: time.Duration(r.Timeout)}
 	for _, s := range []struct {
@@ -280,7 +317,8 @@ func (r *RedisCache) dialOptions() (cache.DialOptions, error) {
 	return o, nil
 }
 
-// reveal returns the text of a secret, or "" for a secret that is not set.
+// reveal returns the text of a secret, or "" for a secret that is not set. The text is a copy, because
+// that of Telegraf's buffer is valid only until Destroy.
 func reveal(s *config.Secret) (string, error) {
 	if s.Empty() {
 		return "", nil
@@ -307,7 +345,7 @@ func (r *RedisCache) report(err error) {
 	}
 }
 
-// logRestored logs and counts that Redis had lost records: see [cache.Options].
+// logRestored logs and counts that Redis had lost records: see [cache.Options]. It may be called concurrently.
 func (r *RedisCache) logRestored(tables, records int) {
 	r.counters.restored.Incr(int64(records))
 	r.Log.Warnf("Redis at %s had lost data of %d tables, as after FLUSHALL, a restart without persistence, a failover or an eviction; "+
@@ -320,7 +358,9 @@ func (r *RedisCache) addrs() string {
 }
 
 // Write writes the records of a batch, one transaction for each table. Writing a batch twice has the same effect as
-// writing it once. Metrics that are not rows of describe are rejected; the others are written.
+// writing it once, so Telegraf may repeat a batch of which it does not know what was written. Metrics that are not rows of
+// describe are rejected; the others are written. The error is nil, or of the form that [batch.err] describes. Write does
+// not change the metrics and keeps none.
 func (r *RedisCache) Write(metrics []telegraf.Metric) error {
 	b := r.sort(metrics)
 	ctx, cancel := context.WithTimeout(context.Background(), r.patience(len(b.tables)))
@@ -338,12 +378,15 @@ func (r *RedisCache) Write(metrics []telegraf.Metric) error {
 // putAll writes the records of all tables. After a server has not answered, it does not try its other tables. In a cluster
 // the tables of other servers are written all the same, before those of servers that did not answer the last time.
 func (r *RedisCache) putAll(ctx context.Context, b *batch) {
-	nodes := make([]string, 0, len(b.order)) // "" without a cluster
+	nodes := make([]string, 0, len(b.order)) // the server of each table; "" without a cluster
 	for _, t := range b.order {
 		nodes = append(nodes, r.writer.Node(ctx, t))
 	}
 	before := r.silent
 	r.silent = make(map[string]bool)
+	// Each table of a silent server costs a timeout. So servers that answered the last time come first, and a server is
+	// not tried again in this Write after it was silent. Without a cluster the remaining tables are then left to Telegraf,
+	// which keeps all metrics that the result does not mention.
 	for _, silent := range []bool{false, true} {
 		for i, t := range b.order {
 			switch {
@@ -358,7 +401,7 @@ func (r *RedisCache) putAll(ctx context.Context, b *batch) {
 	r.deferAway(ctx, b)
 }
 
-// put writes the records of one table. It returns false if Redis does not answer.
+// put writes the records of one table, and notes the result in the batch. It returns false if Redis does not answer.
 func (r *RedisCache) put(ctx context.Context, b *batch, t record.Table, cluster bool) bool {
 	part := b.tables[t]
 	err := r.writer.Put(ctx, t, part.records)
@@ -385,7 +428,7 @@ func (r *RedisCache) deferAway(ctx context.Context, b *batch) {
 	if len(b.away) == 0 {
 		return
 	}
-	answers := len(b.accepted) > 0 || r.writer.Ping(ctx) == nil
+	answers := len(b.accepted) > 0 || r.writer.Ping(ctx) == nil // a ping that any server of the cluster answers is enough
 	for _, a := range b.away {
 		part := b.tables[a.table]
 		switch {
@@ -413,7 +456,7 @@ func (r *RedisCache) logAway(err error, now time.Time) {
 }
 
 // count adds the results of a batch to the plugin's statistics. Records that the writer skipped are outdated, not
-// written.
+// written. Accepted records that wait count as written only when they are: late is the number of those.
 func (r *RedisCache) count(b *batch) {
 	outdated := r.writer.Outdated() - r.outdated
 	r.outdated += outdated
@@ -432,7 +475,8 @@ func (r *RedisCache) count(b *batch) {
 	r.late, r.lost = late, lost
 }
 
-// logRecovery notes whether Redis accepts writes, and logs when it does so again for all tables.
+// logRecovery notes whether Redis accepts writes, and logs when it does so again for all tables. A batch without records that
+// were written shows neither.
 func (r *RedisCache) logRecovery(b *batch) {
 	switch {
 	case len(b.failed) > 0 || b.deferred > 0:
@@ -446,7 +490,8 @@ func (r *RedisCache) logRecovery(b *batch) {
 	}
 }
 
-// logRejected logs each reason of rejection once.
+// logRejected logs each reason of rejection once. Refusals of Redis are not among them: Telegraf logs these with the error
+// of Write.
 func (r *RedisCache) logRejected(b *batch) {
 	for _, err := range b.unfit {
 		if reason := err.Error(); !r.logged[reason] && len(r.logged) < maxReasons {
@@ -456,11 +501,13 @@ func (r *RedisCache) logRejected(b *batch) {
 	}
 }
 
-// maxReasons is the largest number of different reasons for rejection that are logged.
+// maxReasons is the largest number of different reasons for rejection that are logged. Reasons may contain names from the
+// metrics, so their number has no other bound.
 const maxReasons = 100
 
-// Close rebuilds outdated compatibility keys if Redis answers, and disconnects. It may be called without a
-// connection.
+// Close writes again what Redis is known to have lost, rebuilds outdated compatibility keys if Redis answers, and
+// disconnects. It may be called without a connection. Records that still wait for a server of a cluster are then lost, and
+// the error has their number.
 func (r *RedisCache) Close() error {
 	if r.client == nil {
 		return nil
@@ -473,6 +520,7 @@ func (r *RedisCache) Close() error {
 	return nil
 }
 
+// init registers the plugin with the defaults of sample.conf.
 func init() {
 	outputs.Add("rediscache", func() telegraf.Output {
 		return &RedisCache{
