@@ -181,18 +181,23 @@ func (b Bucket) without(drop func(field string) bool) Bucket {
 }
 
 // earlier returns the bucket with the values that it had before, if one of the fields had any: those of another engine, or of
-// the final bucket.
+// the final bucket. An older final bucket can have fields of which another engine has more values.
 func (e *Engine) earlier(s *series, o *open, fields []string) (b Bucket, ok bool, err error) {
+	b, ok, err = e.o.Store.Find(s.key(), o.start, o.end, fields)
+	if err != nil && !errors.Is(err, ErrExpired) {
+		return b, ok, err
+	}
+	if ok = ok && err == nil; ok {
+		b.Revision++
+	}
 	if !e.adopting {
-		if b, ok = e.o.Store.Borrow(s.key(), o.start, o.end, fields); ok {
-			return b, true, nil
+		if lent, yes := e.o.Store.Borrow(s.key(), o.start, o.end, slices.Concat(fields, b.Fields)); yes {
+			lent.Revision = max(lent.Revision, b.Revision)
+			return lent.with(b), true, nil
 		}
 	}
-	if b, ok, err = e.o.Store.Find(s.key(), o.start, o.end, fields); ok && err == nil {
-		if o.revision == 0 { // else it is counted already
-			e.counters.Revised++
-		}
-		b.Revision++
+	if ok && o.revision == 0 { // else it is counted already
+		e.counters.Revised++
 	}
 	return b, ok, err
 }

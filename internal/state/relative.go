@@ -80,6 +80,15 @@ func (s *Store) Relate(live, drained []*Store) error {
 			all = append(all, r)
 		}
 	}
+	slices.SortStableFunc(all, func(a, b *relative) int {
+		switch {
+		case a.live == b.live:
+			return 0
+		case b.live:
+			return -1
+		}
+		return 1
+	})
 	s.relating.Lock()
 	defer s.relating.Unlock()
 	s.relatives = all
@@ -285,8 +294,9 @@ func (s *Store) Latest(series string, start, end int64, fields []string) (Bucket
 	var versions []Bucket
 	if ok {
 		versions = append(versions, own.Bucket)
+		fields = slices.Concat(fields, own.Fields)
 	}
-	for _, r := range s.relatives {
+	for _, r := range s.relatives { // those that nobody changes come first
 		b, ok, err := r.find(series, start, end, fields, s.o)
 		switch {
 		case errors.Is(err, ErrExpired):
@@ -295,6 +305,7 @@ func (s *Store) Latest(series string, start, end int64, fields []string) (Bucket
 			return Bucket{}, ok, err
 		case ok:
 			versions = append(versions, b.Bucket)
+			fields = slices.Concat(fields, b.Fields) // of which another block may have more values
 		}
 	}
 	switch {

@@ -216,7 +216,7 @@ type Store struct {
 
 	// relating guards relatives and is held by Latest.
 	relating  sync.Mutex
-	relatives []*relative
+	relatives []*relative // those that nobody changes come first
 
 	// Commit holds committing, which guards log and queue.
 	committing sync.Mutex

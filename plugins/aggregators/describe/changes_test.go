@@ -547,9 +547,9 @@ func TestTheOpenBucketsOfAnotherTelegrafJoinWhenItHasEnded(t *testing.T) {
 	}
 }
 
-// Each series belongs to one block at a time, and everything else is random: blocks, their options, filters, crashes and times.
+// Each series belongs to one block at a time, and everything else is random: blocks, options, fields, filters, crashes and times.
 func TestRandomChangesOfOptionsKeepOneVersionOfARevision(t *testing.T) {
-	seeds := uint64(12)
+	seeds := uint64(24)
 	if testing.Short() {
 		seeds = 3
 	}
@@ -561,12 +561,12 @@ func TestRandomChangesOfOptionsKeepOneVersionOfARevision(t *testing.T) {
 			for range 6 {
 				h.crash = r.IntN(2) == 0
 				owners := h.randomRun(r)
-				if r.IntN(5) == 0 {
+				for range r.IntN(18) {
+					h.randomStep(r, owners)
+				}
+				if r.IntN(4) == 0 {
 					h.crashEverywhere()
 					continue
-				}
-				for range 12 {
-					h.randomStep(r, owners)
 				}
 				h.push()
 			}
@@ -597,13 +597,16 @@ func (h *history) randomStep(r *rand.Rand, owners []int) {
 	case 0:
 		h.push()
 	case 1:
-		h.at = h.at.Add(time.Duration(r.IntN(11)) * time.Minute)
+		h.at = h.at.Add(time.Duration(r.IntN(14)-3) * time.Minute) // the clock may be set back
 		h.push()
 	default:
 		host, start := r.IntN(len(owners)), bucketStart.Add(time.Duration(r.IntN(3))*time.Hour)
-		o, tag := h.blocks[owners[host]], strconv.Itoa(host)
-		o.Add(point(map[string]string{"host": tag}, map[string]any{"v": float64(r.IntN(100))}, start.Add(time.Minute)))
-		h.sent[fmt.Sprint(o.Prefix, "cpuv", tag, " ", start.Format(time.RFC3339))]++
+		o, tag, values := h.blocks[owners[host]], strconv.Itoa(host), map[string]any{}
+		for _, field := range [][]string{{"v"}, {"w"}, {"v", "w"}}[r.IntN(3)] {
+			values[field] = float64(r.IntN(100))
+			h.sent[fmt.Sprint(o.Prefix, "cpu", field, tag, " ", start.Format(time.RFC3339))]++
+		}
+		o.Add(point(map[string]string{"host": tag}, values, start.Add(time.Minute)))
 	}
 }
 
