@@ -12,7 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// IsAnswer reports whether Redis answered with this error. Any other error means that Redis did not answer.
+// IsAnswer reports whether Redis answered with this error. Any other error means that Redis did not answer. It is false for nil.
 func IsAnswer(err error) bool {
 	var answer redis.Error
 	return errors.As(err, &answer)
@@ -49,6 +49,9 @@ func (o DialOptions) Explain(err error, n Names) error {
 }
 
 // diagnose returns the meaning of an error, which begins with a separator or is empty, and the options to check.
+//
+// The order of the cases matters: an error of a Sentinel, a refusal or a failure of TLS would also match a more general case
+// below it.
 func diagnose(err error, n Names) (meaning string, check []string) {
 	switch {
 	case errors.Is(err, errSentinel):
@@ -131,6 +134,7 @@ func isTLS(err error) bool {
 		errors.As(err, &alert) && (alert.Op == "remote error" || alert.Op == "local error") // the names of alerts in crypto/tls
 }
 
+// isNoDB reports whether the database does not exist. A cluster refuses SELECT.
 func isNoDB(err error) bool {
 	return errors.Is(err, errOneDatabase) || hasPrefix(err, "ERR DB index", "ERR SELECT is not allowed")
 }

@@ -23,13 +23,17 @@ const (
 
 // batch is the data that one Put writes. Its buffers hold the texts of all records. The pairs of the buckets are
 // slices of these buffers, so that a record costs no allocation for its texts.
+//
+//	newBatch ─▶ dropOutdated (revision.go) ─▶ queue ─▶ answers ─▶ noticeEvicted (loss.go)
+//
+// A batch of records that are written again has only buckets and newest: see [Writer.rewriteSome]. One goroutine uses a
+// batch.
 type batch struct {
-	buckets []*bucket
+	buckets []*bucket          // those of newBatch ascend by text, not by time
 	byStart map[string]*bucket // by their start as text
 	fields  map[string]bool    // the names of described fields
 	tags    map[string]bool    // the keys of tags
 	newest  time.Time          // the start of the newest bucket
-	again   bool               // whether the records are written again
 
 	json   []byte       // of all records, one after another
 	hash   []byte       // the hash fields of all records, one after another
@@ -66,7 +70,7 @@ type bucket struct {
 
 	// How recent knows the bucket before the write.
 	kept  bool // whether it has the bucket
-	lives bool // whether the records that it has are in Redis, unless they are lost
+	lives bool // whether the records that it has are in Redis, unless they are lost: they were written and have not expired
 	fresh int  // how many different records it does not have
 
 	// Of the last queue.
@@ -101,7 +105,7 @@ func newBatch(records []record.Record) *batch {
 	return b
 }
 
-// bucketOf returns the part of the batch for the bucket that begins at start.
+// bucketOf returns the part of the batch for the bucket that begins at start, and makes it if it is new.
 func (b *batch) bucketOf(start time.Time) *bucket {
 	text := startText(start)
 	found := b.byStart[text]
@@ -116,7 +120,8 @@ func (b *batch) bucketOf(start time.Time) *bucket {
 	return found
 }
 
-// add adds a record to the part of its bucket.
+// add adds a record to the part of its bucket. Records of one series often follow each other, so tags that are those of the
+// record before are not added again.
 func (b *batch) add(to *bucket, r *record.Record) {
 	// If append allocates a new buffer, the slices of the old buffer stay valid.
 	at := len(b.json)
@@ -151,7 +156,8 @@ func (p *bucket) addText(field any, json, summary []byte, revision int64) {
 	}
 }
 
-// hashField returns the field of a record in the hash of its bucket, see [appendHashField].
+// hashField returns the field of a record in the hash of its bucket, see [appendHashField]. It makes the part of the tags
+// once for records of one series that follow each other.
 func (b *batch) hashField(r *record.Record) []byte {
 	if b.of == nil || !slices.Equal(b.of, r.Tags) {
 		b.of, b.series = r.Tags, series.AppendTags(b.series[:0], r.Tags)
@@ -161,7 +167,11 @@ func (b *batch) hashField(r *record.Record) []byte {
 	return b.hash[at:len(b.hash):len(b.hash)]
 }
 
-// queue adds the commands of the transaction to the pipeline. The records expire at expiry or later.
+// queue adds the commands of the transaction to the pipeline. The records expire at expiry or later. It may be called again,
+// for a second try: the answers are then those of the last call.
+//
+// Buckets that recent has get a ZADD of their own, whose answer shows whether that bucket was in the index. The others share
+// one, as one command for all costs less.
 func (b *batch) queue(ctx context.Context, pipe redis.Pipeliner, t record.Table, expiry time.Time, life lifetime) {
 	index, expiries := make([]redis.Z, 0, len(b.buckets)), make([]redis.Z, 0, len(b.buckets))
 	starts := make([]string, 0, len(b.buckets))

@@ -10,12 +10,24 @@
 // never replaces a newer one (revision.go). No operation scans the keyspace, and every key expires; key.go makes
 // every key.
 //
+//	            ┌─ Tables ────▶ catalogue
+//	[Reader] ───┼─ Info, Version, Index, Buckets ─▶ names, version and index of a table
+//	            ├─ Records, Summaries ─▶ hashes of buckets, in bounded round trips (scan.go, summaries.go)
+//	            └─ Watch ─────▶ channel of a table: the starts of changed buckets
+//
+// Readers and writers share only the keys. Neither locks anything in Redis: what needs several round trips allows for writes
+// of other agents in between.
+//
+// [Dial] makes the client of both: for a single server (topology.go), a cluster (cluster.go) or the primary of Sentinels.
+// answer.go explains errors to operators.
+//
 // A writer and a reader send no other commands than these, so that an ACL can list them:
 //
-//	Writer  PING HSET EXPIRE ZADD ZREM ZRANGEBYSCORE ZREMRANGEBYSCORE INCR GET SET PUBLISH HVALS TIME MULTI EXEC
-//	Reader  PING GET HLEN HVALS HGETALL HSCAN ZRANGEBYSCORE ZREVRANGE ZREVRANGEBYSCORE INFO SUBSCRIBE
+//	Writer  PING HSET EXPIRE ZADD ZREM ZRANGEBYSCORE ZREMRANGEBYSCORE INCR GET SET PUBLISH HVALS HGETALL TIME MULTI EXEC
+//	Reader  PING GET HLEN HVALS HGETALL HMGET HSCAN ZRANGEBYSCORE ZREVRANGE ZREVRANGEBYSCORE INFO SUBSCRIBE
 //
-// Both also send SELECT for a database other than 0, and HELLO, which no ACL can deny.
+// Both also send SELECT for a database other than 0, and HELLO, which no ACL can deny. In a cluster, the client also sends
+// commands that read its structure, such as CLUSTER SLOTS: the README of rediscache has the rules.
 package cache
 
 import (
@@ -41,7 +53,8 @@ func parseStarts(members []string) []time.Time {
 }
 
 // readBuckets returns the JSON of the records of each bucket, sorted, and no records for an expired bucket. It takes
-// one round trip.
+// one round trip, so the caller bounds the number of buckets. HVALS returns records in any order; sorting them makes the
+// result of the same records the same for all agents.
 func readBuckets(ctx context.Context, client redis.UniversalClient, t record.Table, starts []time.Time) ([][]string, error) {
 	pipe := client.Pipeline()
 	cmds := make([]*redis.StringSliceCmd, len(starts))

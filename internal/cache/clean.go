@@ -13,6 +13,10 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
+// Hashes of buckets expire by themselves, but the members of sorted sets do not. So each writer removes the members whose time
+// has passed. Other agents may write meanwhile. So an expired bucket is removed from the index only after its hash is gone, and
+// after the removal the writer looks again: a bucket that another agent has written in between is entered again.
+
 const (
 	// cleanEvery is the shortest time between two cleanings of a table's index.
 	cleanEvery = time.Minute
@@ -20,7 +24,8 @@ const (
 	maxCleaned = 5000
 )
 
-// cleanIfDue cleans the index of a table that was written, at most once in cleanEvery.
+// cleanIfDue cleans the index of a table that was written, at most once in cleanEvery. It reports an error instead of returning
+// it, because the records are written; the next cleaning tries again.
 func (w *Writer) cleanIfDue(ctx context.Context, t record.Table) {
 	if !w.isCleanDue(t) {
 		return
@@ -53,8 +58,8 @@ func (w *Writer) isCleanDue(t record.Table) bool {
 	return true
 }
 
-// clean removes expired buckets, the buckets beyond MaxBuckets, and expired fields and tag keys from the sets of the
-// table.
+// clean removes expired buckets, the buckets beyond MaxBuckets, and expired fields, tag keys and writers from the sets of the
+// table. Each part is tried even if another one fails.
 func (w *Writer) clean(ctx context.Context, t record.Table, now time.Time) error {
 	return errors.Join(w.cleanExpired(ctx, t, now), w.cleanOldest(ctx, t, now), w.cleanNames(ctx, t, now), w.cleanWriters(ctx, t, now))
 }
@@ -79,7 +84,8 @@ func (w *Writer) cleanNames(ctx context.Context, t record.Table, now time.Time) 
 }
 
 // cleanExpired removes at most maxCleaned buckets whose expiry time has passed, if Redis has already removed their
-// hashes. A hash that still exists was written by an agent that used another clock.
+// hashes. A hash that still exists was written by an agent that used another clock. More expired buckets are left to the next
+// cleanings.
 func (w *Writer) cleanExpired(ctx context.Context, t record.Table, now time.Time) error {
 	expired := &redis.ZRangeBy{Min: "-inf", Max: millis(now), Count: maxCleaned}
 	starts, err := w.client.ZRangeByScore(ctx, expiryKey(t), expired).Result()
@@ -186,7 +192,7 @@ func split(ctx context.Context, client redis.UniversalClient, names []string, ke
 }
 
 // cleanOldest removes the oldest buckets beyond MaxBuckets, first of those that have begun and then of those that begin
-// in the future.
+// in the future. EXPIRE with 0 deletes a key; DEL is not in the documented ACL.
 func (w *Writer) cleanOldest(ctx context.Context, t record.Table, now time.Time) error {
 	if w.o.MaxBuckets <= 0 {
 		return nil
@@ -206,7 +212,8 @@ func (w *Writer) cleanOldest(ctx context.Context, t record.Table, now time.Time)
 	})
 }
 
-// divide returns the starts of the buckets beyond MaxBuckets and those of the others.
+// divide returns the starts of the buckets beyond MaxBuckets and those of the others. It reads the whole index, because the
+// documented ACL of a writer has no command that reads it from its end. MaxBuckets is above 0.
 func (w *Writer) divide(ctx context.Context, t record.Table, now time.Time) (oldest, newest []string, err error) {
 	members, err := w.client.ZRangeByScore(ctx, indexKey(t), &redis.ZRangeBy{Min: "-inf", Max: "+inf"}).Result()
 	if err != nil {
@@ -224,6 +231,7 @@ func (w *Writer) divide(ctx context.Context, t record.Table, now time.Time) (old
 	return oldest, newest, nil
 }
 
+// startTexts returns the starts in the form that keys have.
 func startTexts(starts []time.Time) []string {
 	texts := make([]string, 0, len(starts))
 	for _, start := range starts {
@@ -232,6 +240,7 @@ func startTexts(starts []time.Time) []string {
 	return texts
 }
 
+// anys returns the texts as arguments of a command.
 func anys(texts []string) []any {
 	all := make([]any, len(texts))
 	for i, text := range texts {

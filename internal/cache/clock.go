@@ -14,11 +14,14 @@ const clockEvery = time.Minute
 // serverClock is the clock of Redis. All agents take the expiry times and the limit between past and future from it, so
 // an agent whose own clock is wrong neither removes nor displaces the records of others. Its methods may be called
 // concurrently.
+//
+// In a cluster, it is the clock of the server whose table was written when a comparison was due: the clocks of the servers
+// should agree.
 type serverClock struct {
-	local func() time.Time
+	local func() time.Time // Options.Now
 
 	mu       sync.Mutex    // guards the fields below
-	compared time.Time     // when the clocks were last compared; zero before that
+	compared time.Time     // when the clocks were last compared, by the clock of the machine; zero before that
 	ahead    time.Duration // how far the clock of Redis is ahead of the local one
 	server   bool          // whether ahead is known
 }
@@ -38,7 +41,8 @@ func (c *serverClock) isOfServer() bool {
 }
 
 // compare compares the clocks, at most once in clockEvery. If the ACL of the user does not have TIME, the clock stays as
-// it is. The error means that Redis did not answer.
+// it is. The error means that Redis did not answer. The time of the round trip is an error of the comparison, so now may be
+// behind Redis by as much.
 func (c *serverClock) compare(ctx context.Context, client redis.Cmdable) error {
 	c.mu.Lock()
 	due := c.compared.IsZero() || time.Since(c.compared) >= clockEvery

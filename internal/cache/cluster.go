@@ -31,7 +31,8 @@ func newCluster(u *redis.UniversalOptions) *redis.ClusterClient {
 	return client
 }
 
-// reloading is a hook of a cluster that makes it read the map of the slots after an error.
+// reloading is a hook of a cluster that makes it read the map of the slots after an error: a primary that has died does not
+// answer, and so never answers MOVED.
 type reloading struct{ cluster *redis.ClusterClient }
 
 // DialHook changes nothing.
@@ -55,6 +56,7 @@ func (r reloading) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pro
 	}
 }
 
+// after reads the map if Redis did not answer, or if the answer shows that the map may be outdated.
 func (r reloading) after(ctx context.Context, err error) {
 	if err != nil && (!IsAnswer(err) || hasPrefix(err, "CLUSTERDOWN", "READONLY")) {
 		r.cluster.ReloadState(ctx) // in the background, one reading at a time
@@ -65,10 +67,11 @@ func (r reloading) after(ctx context.Context, err error) {
 var errPaused = errors.New("the server has not answered a command")
 
 // pausing is a hook of a node of a cluster. It refuses commands for pauseAfter after one was not answered in time.
+// Its methods may be called concurrently.
 type pausing struct {
-	addr    string
-	timeout time.Duration
-	until   atomic.Int64 // nanoseconds since 1970
+	addr    string        // of the node, for errors
+	timeout time.Duration // of the client for one read
+	until   atomic.Int64  // the end of the pause in nanoseconds since 1970; 0 before the first one
 }
 
 // DialHook changes nothing.

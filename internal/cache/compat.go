@@ -39,13 +39,19 @@ const (
 // records, ascending by bucket. compat reads the records from Redis, because a batch has only some of a table's
 // records and other agents write too. So all agents build the same value, and the last agent that writes a table also
 // writes a value with all its records.
+//
+//	Put ─▶ mark: dirty ─▶ run: due? ─▶ refresh ─▶ rebuild: version, records, SET, version again
+//	                        ▲                        │
+//	                        └── still dirty, at the earliest at rested ◀── the versions differ, or an error
+//
+// There is one goroutine for all tables, so the values are built one after another.
 type compat struct {
 	client   redis.UniversalClient
-	records  int // the most records of a value
-	lifetime func() lifetime
-	report   func(error)
-	now      func() time.Time
-	every    time.Duration // compatEvery, shorter in tests
+	records  int              // the most records of a value
+	lifetime func() lifetime  // of the writer, which may learn that the server is old
+	report   func(error)      // Options.Report
+	now      func() time.Time // the clock of Redis, which separates past and future buckets
+	every    time.Duration    // compatEvery, shorter in tests
 
 	wake  chan struct{} // holds an element after a table was marked
 	quit  chan struct{} // closed to end run
@@ -78,7 +84,8 @@ func newCompat(w *Writer) *compat {
 	}
 }
 
-// mark notes that the table was written, up to the bucket that begins at newest. The first mark starts run.
+// mark notes that the table was written, up to the bucket that begins at newest. The first mark starts run. mark never waits
+// for a rebuild.
 func (c *compat) mark(t record.Table, newest time.Time) {
 	c.mu.Lock()
 	table := c.tables[t]
@@ -101,8 +108,8 @@ func (c *compat) mark(t record.Table, newest time.Time) {
 	}
 }
 
-// close ends run and rebuilds the values of tables that were written since their last rebuild. mark must not be
-// called after close.
+// close ends run and rebuilds the values of tables that were written since their last rebuild, each within the timeout. If
+// Redis does not answer for one, it skips the rest. mark must not be called after close.
 func (c *compat) close(timeout time.Duration) error {
 	c.mu.Lock()
 	started := c.started
@@ -202,7 +209,8 @@ func (c *compat) wait() (wait time.Duration, more bool) {
 	return max(wait, time.Millisecond), more
 }
 
-// refresh rebuilds a value. The table stays dirty if the value is not current after that.
+// refresh rebuilds a value. The table stays dirty if the value is not current after that. An error is reported and tried again
+// like any other rebuild: never before c.every has passed since the last one began.
 func (c *compat) refresh(t record.Table) {
 	c.begin(t)
 	start := time.Now()
@@ -215,7 +223,7 @@ func (c *compat) refresh(t record.Table) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	table := c.tables[t]
-	table.dirty, table.busy = table.dirty || !current, false
+	table.dirty, table.busy = table.dirty || !current, false // a mark during the rebuild also made it dirty
 	if table.gone && !table.dirty {
 		delete(c.tables, t)
 	}
@@ -344,7 +352,8 @@ func (c *compat) remember(t record.Table, low string) {
 	c.tables[t].low = low
 }
 
-// index returns the starts of the buckets between two scores, ascending.
+// index returns the starts of the buckets between two scores, ascending. The scores have the form of ZRANGEBYSCORE: "(" before
+// one excludes it, and "-inf" and "+inf" have no limit.
 func (c *compat) index(ctx context.Context, t record.Table, low, high string) ([]time.Time, error) {
 	members, err := c.client.ZRangeByScore(ctx, indexKey(t), &redis.ZRangeBy{Min: low, Max: high}).Result()
 	return parseStarts(members), err

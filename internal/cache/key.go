@@ -10,6 +10,9 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
+// The keys of a table (derived) and what they hold are listed below, at bucketKey. Their names and the form of their members
+// are an interface: other versions of this program read and write them too, so they can be added but not changed.
+
 // catalogueKey is the sorted set of all tables. A table has two members: its name by the time when it expires, and its
 // name after a colon by the negative time of its last write, both in milliseconds. In a catalogue of an older writer a
 // table has only its name, by the time of its last write.
@@ -80,7 +83,7 @@ const minNameExpiry = 1e14
 // versionOf returns the version key of the table of a member of the catalogue.
 func versionOf(member string) string { return "{" + member + "}:ver" }
 
-// Prefixes of the members of a table's names.
+// Prefixes of the members of a table's names, as a field and a tag may have the same name.
 const (
 	fieldName = "f:"
 	tagName   = "t:"
@@ -125,7 +128,7 @@ func score(start time.Time) float64 {
 	return float64(start.Unix()) + float64(start.Nanosecond())/1e9
 }
 
-// scoreText returns the score as an argument of a command.
+// scoreText returns the score as an argument of a command, in the shortest form that Redis parses to the same number.
 func scoreText(start time.Time) string { return strconv.FormatFloat(score(start), 'f', -1, 64) }
 
 // appendHashField appends the part of a record's hash field that follows the tags. A whole hash field is the tags as

@@ -11,7 +11,7 @@ import (
 // lifetime extends the lives of keys and of members of sorted sets whose scores are expiry times. Agents with different
 // retentions may write the same key, so a life is never shortened.
 type lifetime struct {
-	retention time.Duration
+	retention time.Duration // from the command on, of this writer
 	// old is true for a server before Redis 7, which cannot compare times to live. Such a server gives a key the
 	// retention of its last writer.
 	old bool
@@ -29,7 +29,8 @@ func (l lifetime) expire(ctx context.Context, pipe redis.Pipeliner, key string) 
 	return first
 }
 
-// extend adds members to a sorted set whose scores are expiry times. A member keeps its score if that is higher.
+// extend adds members to a sorted set whose scores are expiry times. A member keeps its score if that is higher. ZADD GT is
+// new in Redis 6.2, so it is not sent to an old server.
 func (l lifetime) extend(ctx context.Context, pipe redis.Pipeliner, key string, members ...redis.Z) {
 	if l.old {
 		pipe.ZAdd(ctx, key, members...)
@@ -38,7 +39,8 @@ func (l lifetime) extend(ctx context.Context, pipe redis.Pipeliner, key string, 
 	pipe.ZAddGT(ctx, key, members...)
 }
 
-// set adds the commands that set a string.
+// set adds the commands that set a string. A plain SET would remove the time to live, which may be the longer one of another
+// agent.
 func (l lifetime) set(ctx context.Context, pipe redis.Pipeliner, key, value string) {
 	if l.old {
 		pipe.Set(ctx, key, value, l.retention)

@@ -25,6 +25,10 @@ import (
 //
 // A writer that finds a key evicted removes the marks of the others (tell), so that they write their records again too: they
 // could not notice it if this writer has made the key again.
+//
+//	answers to a write ─▶ notice, noticeEvicted ─┐
+//	every auditEvery ───▶ audit ─────────────────┼─▶ tableState.lost ─▶ repairer (repair.go) ─▶ records of recent, again
+//	Defer ───────────────────────────────────────┘
 
 // expiryMargin is how long a key must have to live at least for its absence to be a loss: clocks differ.
 const expiryMargin = 10 * time.Second
@@ -36,10 +40,11 @@ func (w *Writer) margin() time.Duration { return min(expiryMargin, w.o.Retention
 // score was set, so it may be in a range. The zero mark is unknown.
 type mark struct {
 	known     bool
-	low, high float64
+	low, high float64 // the range, both inclusive; equal after a write without an error
 }
 
-// newMember returns a random member for a new writer.
+// newMember returns a random member for a new writer. It is not the name of the agent, because several processes may have
+// the same name.
 func newMember() string {
 	id := make([]byte, 8)
 	_, _ = rand.Read(id) // it never fails
@@ -50,7 +55,7 @@ func newMember() string {
 // have the same.
 func (mark) score(expiry time.Time) float64 { return float64(expiry.UnixMicro()) }
 
-// try notes that a score may be set.
+// try notes that a score may be set: a write is sent, and may have its effect even if its answer does not come.
 func (m *mark) try(score float64) {
 	if m.known {
 		m.low, m.high = min(m.low, score), max(m.high, score)
@@ -68,6 +73,7 @@ func (m mark) queue(ctx context.Context, pipe redis.Pipeliner, t record.Table) *
 	return pipe.ZRangeByScore(ctx, writersKey(t), &redis.ZRangeBy{Min: microsText(m.low), Max: microsText(m.high)})
 }
 
+// microsText returns a score of a mark as an argument of a command.
 func microsText(score float64) string { return strconv.FormatFloat(score, 'f', -1, 64) }
 
 // notice notes whether the answers to a successful transaction show that the table is not as this writer left it. The caller
@@ -122,6 +128,7 @@ func (p *bucket) isEvicted() bool {
 // before Redis 7.
 func isNew(ttl *redis.BoolCmd) bool { return ttl != nil && ttl.Val() }
 
+// contains reports whether the answer has the member.
 func contains(found *redis.StringSliceCmd, member string) bool {
 	for _, m := range found.Val() {
 		if m == member {
@@ -157,7 +164,8 @@ func (w *Writer) audit(ctx context.Context, t record.Table, s *tableState) error
 	return nil
 }
 
-// look returns what is lost of a table, together with what is known to be lost already.
+// look returns what is lost of a table, together with what is known to be lost already. It takes at most two round
+// trips. GET shows whether a key exists at the cost of a short answer: see existence.
 func (w *Writer) look(ctx context.Context, t record.Table, s *tableState, alive time.Time) (loss, error) {
 	lost := s.lost
 	pipe := w.client.Pipeline()

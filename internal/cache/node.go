@@ -9,7 +9,7 @@ import (
 )
 
 // Node returns the address of the server that has the keys of a table in a cluster. It returns "" if there is no cluster,
-// or none that answers.
+// or none that answers. The keys of a table are in one slot, so the version stands for all of them.
 func (w *Writer) Node(ctx context.Context, t record.Table) string {
 	if node := nodeOf(ctx, w.client, versionKey(t)); node != nil {
 		return node.Options().Addr
@@ -26,7 +26,7 @@ func (w *Writer) serverOf(ctx context.Context, t record.Table) redis.Cmdable {
 }
 
 // nodeOf returns the client of the node of a cluster that has the key, or nil if there is no cluster or none that
-// answers.
+// answers. For a single address it is also nil before the first command, which finds out whether there is a cluster.
 func nodeOf(ctx context.Context, client redis.UniversalClient, key string) *redis.Client {
 	var cluster *redis.ClusterClient
 	switch c := client.(type) {

@@ -23,7 +23,7 @@ const maxPipeline = 100
 // [IsAnswer]. The only exception is [record.Corrupt], for data of a table that no writer has stored.
 type Reader struct {
 	client redis.UniversalClient
-	means  recordSizes
+	means  recordSizes // of the tables that were read, to bound the next reading: see scan
 }
 
 // NewReader returns a reader that uses the client. The caller closes the client.
@@ -185,8 +185,9 @@ func (r *Reader) Version(ctx context.Context, t record.Table) (int64, error) {
 }
 
 // Index returns the version of the table, which each write increases and which is 0 for a table that does not exist, and
-// its buckets as [Reader.Buckets] does. A write between the two readings changes the version but is in the buckets. An index with a
-// bucket that begins or is sorted beyond the years 1 to 9999 is an error.
+// its buckets as [Reader.Buckets] does. The version is read first. So after a write between the two readings, the buckets may
+// be newer than the version but never older, and a caller that compares versions reads once too often instead of missing
+// a bucket. An index with a bucket that begins or is sorted beyond the years 1 to 9999 is an error.
 func (r *Reader) Index(ctx context.Context, t record.Table, span record.Range) (version int64, starts []time.Time, err error) {
 	pipe := r.client.Pipeline()
 	get := pipe.Get(ctx, versionKey(t))

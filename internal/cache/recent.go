@@ -23,6 +23,13 @@ const (
 // those without open records and last those that wait.
 //
 // A whole bucket of a table enters and leaves at once, because that costs no order among its records.
+//
+//	Put ─┬─ with open records ─▶ open ── no record is open any more ──▶ closed ── keepFor after the last write ──▶ pruned
+//	     └─ without ──────────────────────────────────────────────────────▲
+//	Defer ─▶ waiting ── written by a repair (settle) ──▶ open or closed
+//
+// The records of a bucket are changed under both the lock of their table and mu, so either is enough to read them. The lock of
+// the table is taken first.
 type recent struct {
 	limit int64 // bytes
 
@@ -40,16 +47,16 @@ type recent struct {
 type keptBucket struct {
 	of      *tableState
 	start   time.Time
-	text    string    // start, in the form that keys have
-	expiry  time.Time // until when the records are in Redis at least
-	written time.Time // when the bucket was last written
-	size    int64
-	opened  int           // how many records are open
-	revised bool          // whether a record has a revision above 0
-	waits   bool          // whether records may not be written yet
-	in      *list.List    // the list that has place
-	place   *list.Element // nil once the bucket has left
-	records map[string]*keptRecord
+	text    string                 // start, in the form that keys have
+	expiry  time.Time              // until when the records are in Redis at least
+	written time.Time              // when the bucket was last written
+	size    int64                  // bytes of the records, each with keptOverhead
+	opened  int                    // how many records are open
+	revised bool                   // whether a record has a revision above 0
+	waits   bool                   // whether records may not be written yet
+	in      *list.List             // the list of recent that has place
+	place   *list.Element          // nil once the bucket has left
+	records map[string]*keptRecord // by their hash field
 }
 
 // keptRecord is a record as it was written. Its texts are copies.
@@ -62,6 +69,7 @@ type keptRecord struct {
 	known bool
 }
 
+// size returns about how many bytes of memory a record needs, given the length of its hash field.
 func (k *keptRecord) size(field int) int64 { return int64(keptOverhead + field + cap(k.text)) }
 
 // add keeps the records of a batch that was written, or that waits. It sets what the batch has about the kept records before
@@ -95,7 +103,10 @@ func (r *recent) add(s *tableState, b *batch, expiry, now, alive time.Time, wait
 	}
 }
 
-// keep keeps a record, or counts it if there is no room. It never replaces a newer revision.
+// keep keeps a record, or counts it if there is no room. It never replaces a newer revision. The texts of the batch are copied:
+// they are parts of large buffers, which would stay in memory as long as one record does.
+//
+// The copy of an earlier version of the record is used again if it is large enough, and not more than twice as large as needed.
 func (r *recent) keep(k *keptBucket, field, json []byte, source *record.Record, known bool) {
 	old := k.records[string(field)]
 	need := len(json) + len(source.Summary)
@@ -136,6 +147,7 @@ func (r *recent) fill(k *keptBucket, kept *keptRecord, json []byte, source *reco
 	k.setOpen(kept, source.State == record.Open)
 }
 
+// setOpen sets whether a record is open, and counts the open ones. The caller files the bucket after that.
 func (k *keptBucket) setOpen(kept *keptRecord, open bool) {
 	if kept.open != open {
 		kept.open = open
@@ -147,6 +159,7 @@ func (k *keptBucket) setOpen(kept *keptRecord, open bool) {
 	}
 }
 
+// remove removes a record from its bucket. The bucket stays, even without records.
 func (r *recent) remove(k *keptBucket, field string, kept *keptRecord) {
 	k.setOpen(kept, false)
 	delete(k.records, field)
@@ -345,6 +358,7 @@ func (r *recent) stats() (count, size, dropped int64) {
 	return r.count, r.size, r.dropped
 }
 
+// later returns the later of two times.
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a

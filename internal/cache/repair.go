@@ -19,11 +19,17 @@ const (
 	auditEvery = time.Minute
 	// retryEvery is the time until a repair is tried again after an error.
 	retryEvery = time.Second
-	// maxRepaired is the largest number of records that one transaction of a repair writes.
+	// maxRepaired is about how many records one transaction of a repair writes; it is always less than two times as many.
 	maxRepaired = 1000
 )
 
 // repairer writes again what Redis has lost, in a goroutine. So a Put that notices a loss does not wait.
+//
+//	request, auditEvery ─▶ auditAll (if others may have lost something) ─▶ repairAll ─▶ repair of each table with a loss
+//	                                                                         │
+//	                             again after retryEvery ◀── an error, or records wait for a server
+//
+// One goroutine for all tables bounds how much of Redis a repair takes from the writes.
 type repairer struct {
 	w     *Writer
 	every time.Duration // auditEvery, shorter in tests
@@ -38,6 +44,7 @@ type repairer struct {
 	unlisted atomic.Bool // whether the catalogue may lack tables
 }
 
+// newRepairer returns the repairer of a writer. Its goroutine starts with begin.
 func newRepairer(w *Writer) *repairer {
 	r := &repairer{w: w, every: auditEvery, wake: make(chan struct{}, 1)}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
@@ -96,6 +103,7 @@ func (r *repairer) run() {
 	}
 }
 
+// report passes an error on, unless run was told to end.
 func (r *repairer) report(err error) {
 	if err != nil && r.ctx.Err() == nil {
 		r.w.o.Report(err)
@@ -202,23 +210,8 @@ func (w *Writer) repair(ctx context.Context, t record.Table, s *tableState) (los
 	if !lost.any() {
 		return loss{}, 0, nil
 	}
-	if lost.all || lost.index {
-		if err := w.mendIndex(ctx, t, now); err != nil {
-			return lost, 0, err
-		}
-	}
-	if records, err = w.rewrite(ctx, t, s, lost, now); err != nil {
+	if records, err = w.mend(ctx, t, s, lost, now); err != nil {
 		return lost, records, err
-	}
-	if lost.all || lost.names {
-		if err := w.rename(ctx, t, s, now); err != nil {
-			return lost, records, err
-		}
-	}
-	if lost.untold {
-		if err := w.tell(ctx, t, s, now); err != nil {
-			return lost, records, err
-		}
 	}
 	if w.compat != nil && (lost.compat || lost.isWritten() || lost.waiting) {
 		w.compat.mark(t, s.newest)
@@ -227,6 +220,28 @@ func (w *Writer) repair(ctx context.Context, t record.Table, s *tableState) (los
 		w.repairer.unlisted.Store(true)
 	}
 	return lost, records, nil
+}
+
+// mend writes what a loss lists: the index, the records of this writer and the names. At last it lets the other writers know.
+// It returns how many records it wrote, also with an error. The caller holds the lock of the table.
+func (w *Writer) mend(ctx context.Context, t record.Table, s *tableState, lost loss, now time.Time) (records int, err error) {
+	if lost.all || lost.index {
+		if err := w.mendIndex(ctx, t, now); err != nil {
+			return 0, err
+		}
+	}
+	if records, err = w.rewrite(ctx, t, s, lost, now); err != nil {
+		return records, err
+	}
+	if lost.all || lost.names {
+		if err := w.rename(ctx, t, s, now); err != nil {
+			return records, err
+		}
+	}
+	if lost.untold {
+		return records, w.tell(ctx, t, s, now)
+	}
+	return records, nil
 }
 
 // mendIndex adds the buckets that are only in the index or only in the expiry times to both. One of these sets is often left
@@ -303,7 +318,8 @@ func (w *Writer) tell(ctx context.Context, t record.Table, s *tableState, now ti
 	return nil
 }
 
-// rewrite writes the kept records of the lost buckets, or of all buckets of the table. It returns how many it wrote.
+// rewrite writes the kept records of the lost buckets, or of all buckets of the table, some buckets at a time. It returns how
+// many it wrote.
 func (w *Writer) rewrite(ctx context.Context, t record.Table, s *tableState, lost loss, now time.Time) (records int, err error) {
 	kept := w.recent.buckets(s, now.Add(w.margin()))
 	if !lost.all && !lost.index {
@@ -325,36 +341,44 @@ func (w *Writer) rewrite(ctx context.Context, t record.Table, s *tableState, los
 	return records, nil
 }
 
-// rewriteSome writes the records of kept buckets, except for those of which Redis has newer ones.
-func (w *Writer) rewriteSome(ctx context.Context, t record.Table, s *tableState, kept []*keptBucket, now time.Time) (records int, err error) {
+// compare reads what Redis has of kept buckets, by their starts as text, and the places of the records in Redis that are newer
+// than the kept ones. It completes the sets of revisions from the records.
+func (w *Writer) compare(ctx context.Context, t record.Table, kept []*keptBucket) (found map[string]*held, newer map[place]bool, err error) {
 	starts, byStart := make([]string, 0, len(kept)), make(map[string]*keptBucket, len(kept))
 	for _, k := range kept {
 		starts, byStart[k.text] = append(starts, k.text), k
 	}
-	found, err := w.hold(ctx, t, starts)
-	if err != nil {
-		return 0, err
+	if found, err = w.hold(ctx, t, starts); err != nil {
+		return nil, nil, err
 	}
-	newer := make(map[place]bool)
+	newer = make(map[place]bool)
 	if err := w.eachRecord(ctx, t, starts, func(start, field, text string) {
 		found[start].learn(field, text)
 		if record := byStart[start].records[field]; record != nil && record.isOlder(text) {
 			newer[place{start, field}] = true
 		}
 	}); err != nil {
+		return nil, nil, err
+	}
+	_, err = w.mendRevisions(ctx, t, found)
+	return found, newer, err
+}
+
+// rewriteSome writes the records of kept buckets, except for those of which Redis has newer ones. One transaction writes about
+// maxRepaired records, so that other clients of Redis wait only briefly. After an error, what was written stays written.
+func (w *Writer) rewriteSome(ctx context.Context, t record.Table, s *tableState, kept []*keptBucket, now time.Time) (records int, err error) {
+	found, newer, err := w.compare(ctx, t, kept)
+	if err != nil {
 		return 0, err
 	}
-	if _, err := w.mendRevisions(ctx, t, found); err != nil {
-		return 0, err
-	}
-	b := &batch{newest: s.newest, again: true}
+	b := &batch{newest: s.newest}
 	size := 0
 	flush := func() error {
 		if size == 0 {
 			return nil
 		}
 		err := w.send(ctx, t, s, b, now.Add(w.o.Retention))
-		records, size, b = records+size, 0, &batch{newest: s.newest, again: true}
+		records, size, b = records+size, 0, &batch{newest: s.newest}
 		return err
 	}
 	for _, k := range kept {

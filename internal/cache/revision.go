@@ -29,6 +29,7 @@ const proof = "complete"
 // place identifies a record within its table: the start of its bucket, as text, and its field in the hash.
 type place struct{ start, field string }
 
+// placeOf returns the place of a record.
 func placeOf(r *record.Record) place {
 	return place{startText(r.Start), string(appendHashField(series.AppendTags(nil, r.Tags), r))}
 }
@@ -104,7 +105,7 @@ func (w *Writer) dropOutdated(ctx context.Context, t record.Table, s *tableState
 }
 
 // hold reads the sets of revisions of the buckets that begin at starts, and whether the buckets have records. It takes one
-// round trip.
+// round trip. The result has an entry for each start, also for buckets that do not exist.
 func (w *Writer) hold(ctx context.Context, t record.Table, starts []string) (map[string]*held, error) {
 	pipe := w.client.Pipeline()
 	sets, records := make([]*redis.ZSliceCmd, len(starts)), make([]*redis.StringCmd, len(starts))
@@ -158,8 +159,8 @@ func (w *Writer) resolve(ctx context.Context, t record.Table, s *tableState, b *
 	return err
 }
 
-// dropFound reads the sets again that lack revisions. Another agent may have written them between the reading of the set and that
-// of the records.
+// dropFound reads the sets again that lack revisions, and removes from missing what they have by now. Another agent may have
+// written between the reading of the set and that of the records; its revisions are not lost.
 func (w *Writer) dropFound(ctx context.Context, t record.Table, found map[string]*held) error {
 	var starts []string
 	for start, h := range found {
@@ -181,7 +182,8 @@ func (w *Writer) dropFound(ctx context.Context, t record.Table, found map[string
 	return nil
 }
 
-// eachRecord calls yield for each record of the buckets that begin at starts.
+// eachRecord calls yield for each record of the buckets that begin at starts, in any order within a bucket. It reads whole
+// buckets, at most compatPipeline in one round trip.
 func (w *Writer) eachRecord(ctx context.Context, t record.Table, starts []string, yield func(start, field, text string)) error {
 	for part := range slices.Chunk(starts, compatPipeline) {
 		pipe := w.client.Pipeline()

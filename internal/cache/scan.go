@@ -33,6 +33,9 @@ const (
 // scan reads the records of buckets. The first few buckets are read by HSCAN, which reads a part of a large bucket, in one
 // round trip. It then asks for the number of records of each bucket in advance, reads several small buckets in one round
 // trip by HVALS, which costs Redis a fifth of HSCAN, and large ones in parts. One goroutine uses it.
+//
+//	first: HSCAN of a few buckets, HLEN of the next ──▶ loop: fitting buckets ─▶ round: HVALS, HLEN of the next
+//	                                                          a large bucket ─▶ parts: HSCAN until the cursor is 0
 type scan struct {
 	client redis.UniversalClient
 	table  record.Table
@@ -51,7 +54,8 @@ type recordSizes struct {
 	means map[record.Table]int
 }
 
-// maxRecordSizes is how many tables have a mean size in memory.
+// maxRecordSizes is how many tables have a mean size in memory. At the limit all are forgotten: a mean that is unknown costs
+// only a smaller first round trip.
 const maxRecordSizes = 10_000
 
 // of returns the mean size of the records of a table, or 0 if it is not known.
@@ -61,6 +65,7 @@ func (r *recordSizes) of(t record.Table) int {
 	return r.means[t]
 }
 
+// set notes the mean size of the records of a table, in bytes.
 func (r *recordSizes) set(t record.Table, mean int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -160,7 +165,8 @@ func (s *scan) addSizes(sizes []*redis.IntCmd) {
 	}
 }
 
-// room returns how many records the next round trip may read.
+// room returns how many records the next round trip may read: by the mean size of those read so far, or else of those that
+// were read of this table before. It is at least 1.
 func (s *scan) room() int64 {
 	if s.records > 0 {
 		return int64(min(max(maxRead/(s.bytes/s.records+1), 1), maxRecords))

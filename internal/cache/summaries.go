@@ -41,7 +41,7 @@ func (r *Reader) Summaries(ctx context.Context, t record.Table, starts []time.Ti
 	return nil
 }
 
-// sizes returns the number of records of each bucket.
+// sizes returns the number of records of each bucket, 0 for one that does not exist. It takes one round trip.
 func (r *Reader) sizes(ctx context.Context, t record.Table, starts []time.Time) ([]int64, error) {
 	pipe := r.client.Pipeline()
 	cmds := make([]*redis.IntCmd, len(starts))
@@ -58,7 +58,8 @@ func (r *Reader) sizes(ctx context.Context, t record.Table, starts []time.Time) 
 	return sizes, nil
 }
 
-// summaries reads buckets of so many records together.
+// summaries reads buckets of so many records together. More than maxSummaries are those of a single bucket, which is read in
+// parts. The hash of records is read before that of summaries.
 func (r *Reader) summaries(ctx context.Context, t record.Table, starts []time.Time, records int64, yield func(record.Summaries) error) error {
 	if records > maxSummaries {
 		return r.scanSummaries(ctx, t, starts[0], yield)

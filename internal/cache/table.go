@@ -10,17 +10,18 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
-// tableState is what a writer remembers of a table that it has written.
+// tableState is what a writer remembers of a table that it has written, to notice a loss. The records themselves are in
+// recent. It is made by the first Put or Defer, and forgotten after the keys have expired.
 type tableState struct {
-	mu      sync.Mutex // held while the table is written, audited or repaired; guards the fields below but buckets
-	mark    mark
+	mu      sync.Mutex         // held while the table is written, audited or repaired; guards the fields below but buckets
+	mark    mark               // of this writer, as its last write has left it
 	expiry  time.Time          // until when the keys of the table exist at least; zero before the first write
 	written time.Time          // the last write, by the local clock
 	newest  time.Time          // the newest bucket
 	names   map[string]float64 // the members of the table's names by their scores, see namesKey
-	lost    loss
-	told    time.Time // when other writers were last told of a loss, by the local clock
-	gone    bool      // whether the writer has forgotten the table, so that it has another state or none
+	lost    loss               // what the next repair writes
+	told    time.Time          // when other writers were last told of a loss, by the local clock
+	gone    bool               // whether the writer has forgotten the table, so that it has another state or none
 
 	buckets map[string]*keptBucket // by their start as text, guarded by recent.mu
 }
@@ -41,6 +42,7 @@ func (l *loss) isWritten() bool {
 	return l.all || l.index || !l.waiting && (l.names || len(l.buckets) > 0)
 }
 
+// any reports whether there is something to repair. waiting alone is nothing: the buckets that wait are in buckets.
 func (l *loss) any() bool {
 	return l.all || l.index || l.names || l.compat || l.untold || len(l.buckets) > 0
 }
@@ -62,7 +64,8 @@ func (l *loss) add(start string) {
 	l.buckets[start] = true
 }
 
-// lock returns the state of a table, which the caller unlocks.
+// lock returns the state of a table, which the caller unlocks. A state may be forgotten between finding it and locking it; then
+// lock takes the new one.
 func (w *Writer) lock(t record.Table) *tableState {
 	for {
 		s := w.table(t)
@@ -74,7 +77,7 @@ func (w *Writer) lock(t record.Table) *tableState {
 	}
 }
 
-// table returns the state of a table.
+// table returns the state of a table, and makes it if there is none.
 func (w *Writer) table(t record.Table) *tableState {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -86,7 +89,8 @@ func (w *Writer) table(t record.Table) *tableState {
 	return s
 }
 
-// forget forgets a table whose keys have expired, if no records of it are kept. The caller holds the lock of the table.
+// forget forgets a table whose keys have expired, so that tables that are not written any more cost no memory. If records of it
+// are kept, the table stays, as one of which Redis has nothing. The caller holds the lock of the table.
 func (w *Writer) forget(t record.Table, s *tableState) {
 	s.forget()
 	if w.recent.keeps(s) {
@@ -102,7 +106,7 @@ func (w *Writer) forget(t record.Table, s *tableState) {
 	}
 }
 
-// allTables returns the tables that were written.
+// allTables returns the tables that were written. The map is a copy, so the caller may lock the tables one after another.
 func (w *Writer) allTables() map[record.Table]*tableState {
 	w.mu.Lock()
 	defer w.mu.Unlock()

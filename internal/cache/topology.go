@@ -24,6 +24,7 @@ type oneServer struct {
 	topology *topology
 }
 
+// newOneServer returns the client. It does not connect.
 func newOneServer(u *redis.UniversalOptions) *oneServer {
 	c := &oneServer{Client: redis.NewClient(u.Simple()), topology: &topology{options: u}}
 	c.AddHook(c.topology)
@@ -48,6 +49,9 @@ func (c *oneServer) PoolStats() *redis.PoolStats {
 }
 
 // topology is a hook that passes the commands of a client on to a cluster, if the server of the client is one.
+//
+// It asks with a client of its own, because the commands of the other client wait for the answer in this hook. Until an answer
+// shows the mode, each command asks again. After that, cluster or single stays as it is.
 type topology struct {
 	options *redis.UniversalOptions
 	single  atomic.Bool                         // true once the server has answered that it is not a node of a cluster
@@ -95,6 +99,7 @@ func (t *topology) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pro
 	}
 }
 
+// queueAll returns a function that adds the commands to a pipeline. Their results are set in the commands themselves.
 func queueAll(ctx context.Context, cmds []redis.Cmder) func(redis.Pipeliner) error {
 	return func(pipe redis.Pipeliner) error {
 		return pipe.BatchProcess(ctx, cmds...)
@@ -157,6 +162,7 @@ func (t *topology) ask(ctx context.Context) (string, error) {
 	return "", nil
 }
 
+// noDatabase returns the error for a database of a cluster.
 func noDatabase(number int) error {
 	return fmt.Errorf("database %d of Redis, but %w", number, errOneDatabase)
 }

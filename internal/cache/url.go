@@ -10,7 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// server is a parsed URL of a server.
+// server is a parsed URL of a server. Its options may have a password, so messages contain only shown or the address.
 type server struct {
 	*redis.Options
 	shown    string // the URL without its secrets

@@ -23,12 +23,16 @@ func (r *Reader) Watch(ctx context.Context, t record.Table, ready func(), change
 	return r.watch(ctx, t, watchQuiet, ready, changed)
 }
 
+// watch is Watch with the time quiet in place of watchQuiet.
+//
+//	quiet without a message ─▶ PING ─▶ any message within the timeout ─▶ quiet again
+//	                                   none ─▶ the connection is broken
 func (r *Reader) watch(ctx context.Context, t record.Table, quiet time.Duration, ready func(), changed func(starts []time.Time)) error {
 	sub := r.client.Subscribe(ctx, channel(t))
 	defer func() { _ = sub.Close() }()
 	stop := context.AfterFunc(ctx, func() { _ = sub.Close() }) // ends a Receive that waits
 	defer stop()
-	asked := false
+	asked := false // whether a PING was sent after the last message
 	for {
 		wait := quiet
 		if asked {

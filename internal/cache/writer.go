@@ -48,19 +48,22 @@ type Options struct {
 }
 
 // Writer writes records. Its methods may be called concurrently.
+//
+// compat and repairer have a goroutine each, which starts with the first write. Close ends them. Locks are taken in this order:
+// closing, the lock of a table, then mu or recent.mu; mu before that of compat. The locks of two tables are never held together.
 type Writer struct {
 	client   redis.UniversalClient
 	o        Options
 	compat   *compat // nil if CompatRecords is 0
 	repairer *repairer
-	recent   recent
-	member   string // identifies the writer among those of a table
-	outdated atomic.Int64
-	restored atomic.Int64
-	late     atomic.Int64
-	clock    *serverClock
-	old      atomic.Bool // whether the server is older than Redis 7: see lifetime
-	listed   atomic.Bool // whether the writer has entered a table into the catalogue
+	recent   recent       // the records that can be written again
+	member   string       // identifies the writer among those of a table
+	outdated atomic.Int64 // records, see Outdated
+	restored atomic.Int64 // records, see Restored
+	late     atomic.Int64 // records that were written after they had waited
+	clock    *serverClock // for every time in Redis; o.Now is for times that only this process uses, and for the last write
+	old      atomic.Bool  // whether the server is older than Redis 7: see lifetime
+	listed   atomic.Bool  // whether the writer has entered a table into the catalogue
 
 	closing sync.RWMutex // Put holds it for reading, Close for writing
 	closed  bool         // guarded by closing
@@ -186,7 +189,8 @@ func (w *Writer) check(t record.Table) error {
 	return CheckTable(t)
 }
 
-// put writes a batch, and then the entry in the catalogue.
+// put writes a batch, and then the entry in the catalogue. Only these two can fail it: what follows from the write is tried
+// again later by itself. The caller holds the lock of the table.
 func (w *Writer) put(ctx context.Context, t record.Table, s *tableState, b *batch) error {
 	now := w.clock.now()
 	expiry := now.Add(w.o.Retention)
@@ -211,7 +215,10 @@ func (w *Writer) put(ctx context.Context, t record.Table, s *tableState, b *batc
 	return nil
 }
 
-// send writes a batch in one transaction, and notices what Redis has lost of the table.
+// send writes a batch in one transaction, and notices what Redis has lost of the table. The records expire at expiry or later.
+// The caller holds the lock of the table.
+//
+// The transaction reads the mark of the last write before it sets the new one, so this costs no round trip.
 func (w *Writer) send(ctx context.Context, t record.Table, s *tableState, b *batch, expiry time.Time) error {
 	now := w.clock.now()
 	before, next := s.mark, s.mark.score(expiry)
@@ -328,12 +335,12 @@ func queueEntry(ctx context.Context, pipe redis.Pipeliner, life lifetime, t reco
 	pipe.ZAdd(ctx, catalogueKey, redis.Z{Score: -float64(written.UnixMilli()), Member: writtenPrefix + member(t)})
 }
 
+// millis returns a time as an argument of a command, in milliseconds since 1970.
 func millis(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }
 
 // Close waits until all running calls of Put have returned. Then it writes again what it knows Redis to have lost, within
 // the timeout, and rebuilds the compatibility values that are outdated, each within the timeout; if Redis does not answer,
-// it skips the remaining ones. After Close, Put returns
-// [ErrClosed]. A second Close does nothing. The client stays open.
+// it skips the remaining ones. After Close, Put returns [ErrClosed]. A second Close does nothing. The client stays open.
 func (w *Writer) Close(timeout time.Duration) error {
 	w.closing.Lock()
 	defer w.closing.Unlock()
