@@ -1,6 +1,13 @@
 // Requests of the API. Addresses are relative to the page, so that it also works below a path of a proxy.
+//
+//   get, request ─▶ fetch ─▶ answer, or a Problem
+//   follow ─▶ request ─▶ events ─▶ on.event        again after an interruption
+//
+// request and get throw a Problem for an error that the reader should see, and the browser's own error if signal has ended: then nobody
+// waits for the result any more.
 
-// Problem is an error with words for the reader. status is 0 if the service did not answer.
+// Problem is an error with words for the reader. status is that of HTTP, or 0 if the service did not answer or the answer broke off.
+// title is one of a few, which other modules compare; message is the detail.
 export class Problem extends Error {
   constructor(status, title, detail, seconds = 0) {
     super(detail);
@@ -16,8 +23,10 @@ try {
   current = sessionStorage.getItem("token") ?? "";
 } catch { /* it is asked for again */ }
 
+// token returns the token, or "" if there is none.
 export const token = () => current;
 
+// setToken replaces the token for the next requests. It does not check it.
 export function setToken(text) {
   current = text;
   try {
@@ -25,12 +34,15 @@ export function setToken(text) {
   } catch { /* as above */ }
 }
 
-// ahead is how far the service's clock is ahead of this one, in milliseconds. A difference within two seconds is the network.
+// ahead is how far the service's clock is ahead of this one, in milliseconds. A difference within two seconds is the network, and the
+// header Date has whole seconds.
 let ahead = 0;
 
-// now returns the time of the service.
+// now returns the time of the service, in milliseconds since 1970. Ranges up to now need it: a wrong clock of the reader's machine
+// would hide the newest buckets.
 export const now = () => Date.now() + ahead;
 
+// noteClock reads the header Date of an answer. A missing one changes nothing.
 function noteClock(date) {
   const difference = Date.parse(date) - Date.now();
   if (!Number.isNaN(difference)) ahead = Math.abs(difference) > 2000 ? difference : 0;
@@ -45,7 +57,8 @@ export function address(path, parameters = []) {
 // tablePath returns the path of a table.
 export const tablePath = (table) => "analytics/" + encodeURIComponent(table);
 
-// request sends a request and returns its answer, or throws a Problem.
+// request sends a request and returns its answer, or throws a Problem. parameters are pairs of a name and a value; a name may come
+// more than once. The body is not read yet.
 export async function request(path, parameters, { signal, headers = {} } = {}) {
   if (token()) headers.Authorization = "Bearer " + token();
   let answer;
@@ -85,8 +98,9 @@ export async function get(path, parameters, options) {
 // follow reads server-sent events until signal ends, and connects again after interruptions, with the id of the last event. It
 // is based on fetch, because an EventSource cannot send a token.
 //
-// on.event(name, data) gets each event, and on.state(problem) whether the connection stands: undefined, or the Problem. A problem
-// that another try does not solve ends it.
+// on.event(name, data) gets each event, and on.state(problem) whether there is a connection: undefined, or the Problem. Only a status
+// of an error without the header Retry-After ends it, because another try would not solve that. Between two tries there are at least
+// two seconds.
 export async function follow(path, parameters, signal, on) {
   let id = "";
   while (!signal.aborted) {
@@ -123,7 +137,7 @@ export const pause = (ms, signal) => new Promise((done) => {
   signal?.addEventListener("abort", end);
 });
 
-// events yields the events of a stream.
+// events yields the events of a stream. An event ends with an empty line; a part of one stays in text until the rest comes.
 async function* events(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
@@ -141,7 +155,8 @@ async function* events(body) {
   }
 }
 
-// eventOf reads the lines of one event. The service writes each as "name: value".
+// eventOf reads the lines of one event. The service writes each as "name: value". Comments, which keep the connection alive, are events
+// without a name. An event without id leaves the last one valid.
 function eventOf(block) {
   const event = { name: "", data: "", id: undefined };
   for (const line of block.split("\n")) {

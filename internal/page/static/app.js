@@ -1,4 +1,12 @@
 // The page: reads its state from its address, asks the API for the records, and shows them.
+//
+//   address ─ state.js ─▶ state ─▶ choose: names and probe ─▶ plan ─ query.js ─▶ records ─▶ store ─ series.js ─▶ draw
+//      ▲                    ▲                                  │                            ▲                  ├─ chart.js
+//      └──── history ───────┤                                  └── follow: events ─▶ changed┘                  ├─ table.js
+//                           └── change, adjust ◀── what the reader does ◀── controls.js ◀──────────────────────┴─ distribution.js
+//
+// load does the whole way, and begins anew when the reader changes the state. An event of the stream only changes the store: a changed
+// bucket is added if its records are shown as they are stored, and read again if they are merged.
 
 import { Problem, address, follow, get, now, pause, request, tablePath, token } from "./api.js";
 import { Charts } from "./chart.js";
@@ -16,13 +24,25 @@ const statistics = "count,min,max,mean,median,p95"; // of records that lack thos
 const drawPause = 250; // milliseconds between two drawings of live buckets
 const readPause = 1000; // milliseconds between two readings of merged buckets that have changed
 
+// App is the page. Beside the fields of the constructor it has, among others:
+//
+//   plan       how the shown records are read, from the last readPlanned
+//   probe      what is known of the series of the table, for the tags of the state; if it has all, that is for all tags
+//   etag       of the records of the plan's range; its value is set by read
+//   loading    ends the running load; its signal also ends readings that an event began
+//   following  ends the stream; undefined without one
+//   changes    the first and last start of buckets that readSoon will read; undefined if it waits for none
+//   reading    whether readAgain runs
+//   missed     whether a bucket changed while the whole range was read, so it must be read again
+//   drawn      whether records were drawn, so that they can stay after a failure
+//   rangeIsOurs  whether the page has chosen the range, so that another table may have another one
 class App {
   constructor() {
     this.state = parse(location.search);
-    this.databases = [];
-    this.tables = [];
-    this.probes = new Map();
-    this.store = new Store();
+    this.databases = []; // as the API describes them
+    this.tables = []; // of the database of the state, as the API describes them
+    this.probes = new Map(); // by filters and table, for a minute
+    this.store = new Store(); // the shown records
     this.controls = new Controls({ change: (part) => this.change(part), refresh: () => this.refresh() });
     this.charts = new Charts({ onpick: (s, start) => this.pick(s, start), onzoom: (from, to) => this.change({ range: "custom", from, to }) });
     this.table = new Table({ onsort: (sort) => this.adjust({ sort }), onpick: (s, start) => this.pick(s, start) });
@@ -31,6 +51,7 @@ class App {
     setInterval(() => this.slide(), 5000);
   }
 
+  // listen listens to the parts of the page that have no module of their own.
   listen() {
     addEventListener("popstate", () => {
       this.state = parse(location.search);
@@ -57,7 +78,7 @@ class App {
     else if (this.state.live && !this.following) this.load();
   }
 
-  // change takes what the reader chose, and loads it.
+  // change takes what the reader chose, and loads it. It is a step of the browser's history.
   change(part) {
     if (part.range) this.rangeIsOurs = false;
     if ("table" in part && this.rangeIsOurs) part.range = "";
@@ -67,18 +88,20 @@ class App {
     this.load();
   }
 
-  // adjust takes a part of the state that needs no other records.
+  // adjust takes a part of the state that needs no other records. It is no step of the browser's history.
   adjust(part) {
     this.state = { ...this.state, ...part };
     this.remember();
     this.draw();
   }
 
+  // remember puts the state into the address.
   remember() {
     history.replaceState(null, "", "?" + format(this.state));
   }
 
-  // load reads everything that the state needs. Only the last call goes on.
+  // load reads everything that the state needs. Only the last call goes on: it aborts the one before. What is shown stays until the
+  // records are there.
   async load() {
     this.loading?.abort();
     clearTimeout(this.retry);
@@ -116,6 +139,7 @@ class App {
     this.again(error.seconds);
   }
 
+  // again plans another load, or none after 0 seconds.
   again(seconds) {
     clearTimeout(this.retry);
     if (seconds > 0) this.retry = setTimeout(() => this.load(), seconds * 1000);
@@ -156,7 +180,8 @@ class App {
     return this.tables.find((info) => info.table === table) ?? this.tables.find((info) => tableName(info.table) === table);
   }
 
-  // readProbe reads which series there are, unless it did so a short time ago.
+  // readProbe reads which series there are, unless it did so less than a minute ago. It asks without tags, so that other tags can be
+  // offered. If that finds no series with the chosen tags, or not all series, it asks with the tags too.
   async readProbe(signal) {
     const s = { ...this.state, tags: [] };
     const known = async (state) => {
@@ -190,6 +215,8 @@ class App {
     return new Set(names).size === names.length ? names : this.tables.map((info) => info.table);
   }
 
+  // showControls shows the state and what is known of the choices. It is called after each step of choose, so that the reader can
+  // choose before the next one has ended.
   showControls() {
     const tags = new Map();
     for (const series of (this.probe?.all ?? this.probe)?.series ?? []) for (const tag of series.filter(canFilter)) tags.set(tag.join("="), tag);
@@ -248,7 +275,7 @@ class App {
     }
   }
 
-  // showEmpty tells that the range has no buckets, and when the newest ones were.
+  // showEmpty shows that the range has no buckets, and when the newest one began. Its button shows that one and about 60 before it.
   showEmpty() {
     byId("view").hidden = true;
     const { newest, width } = this.probe;
@@ -273,10 +300,12 @@ class App {
     this.draw();
   }
 
+  // title names the charts and the files that are downloaded.
   title() {
     return `${tableName(this.state.table)} ${this.state.field}`;
   }
 
+  // exportAddress returns the address of the shown records in a format. It has no token.
   exportAddress(name) {
     return address(tablePath(this.state.table), [...this.plan.parameters, ...this.plan.range, ["format", name]]);
   }
@@ -297,7 +326,8 @@ class App {
     return notes.join(" ");
   }
 
-  // draw draws the store as it is.
+  // draw draws the store as it is, with the parts of the state that need no other records. It reads nothing. The charts show the first
+  // series only, the table all of them.
   draw() {
     if (!this.plan || this.store.rows() === 0) return;
     const begin = performance.now();
@@ -323,12 +353,14 @@ class App {
     performance.measure("draw", { start: begin });
   }
 
+  // summary describes the records in a line: the tags that all series have, how many series and buckets, and their width.
   summary(series) {
     const common = series[0].tags.filter(([key, value]) => series.every((s) => s.tags.some(([k, v]) => k === key && v === value)));
     const width = this.plan.width > 0 ? ` of ${this.widthText()}` : "";
     return [tagText(common), plural(series.length, "series"), plural(this.store.rows(), "bucket") + width].filter(Boolean).join(" · ");
   }
 
+  // widthText returns the width of buckets. Weeks, months and years have no fixed length in a zone, so they are named.
   widthText() {
     const rolled = this.plan.parameters.find(([name]) => name === "bucket");
     return rolled && /(w|mo|y)$/.test(rolled[1]) ? { w: "a week", mo: "a month", y: "a year" }[rolled[1].replace(/\d+/, "")] : span(this.plan.width);
@@ -340,6 +372,7 @@ class App {
     return series.find((s) => sameTags(s.tags, this.state.of) && s.find(this.state.at) >= 0);
   }
 
+  // pick shows the distribution of a bucket, and unpick hides it. Then the focus is where it was before.
   pick(series, start) {
     this.origin = document.activeElement;
     this.adjust({ at: start, of: series.tags });
@@ -413,12 +446,14 @@ class App {
     });
   }
 
+  // unfollow ends the stream.
   unfollow() {
     this.following?.abort();
     this.following = undefined;
     this.showLive("off");
   }
 
+  // showLive shows whether changes arrive: "connecting", "live", "broken" or "off".
   showLive(name, problem) {
     const words = { connecting: "Connecting", live: "Live", broken: "Not live", off: "Live off" };
     byId("live").dataset.state = name;
@@ -449,6 +484,7 @@ class App {
     else this.readSoon(at);
   }
 
+  // drawSoon draws after drawPause, once for all buckets that change until then.
   drawSoon() {
     this.drawing ??= setTimeout(() => {
       this.drawing = undefined;
@@ -456,7 +492,8 @@ class App {
     }, drawPause);
   }
 
-  // readSoon reads a bucket again, with others that change meanwhile.
+  // readSoon reads a bucket again, with others that change within readPause and those between them: one request is cheaper than
+  // several.
   async readSoon(at) {
     if (this.changes) {
       this.changes = [Math.min(this.changes[0], at), Math.max(this.changes[1], at)];
@@ -510,7 +547,8 @@ class App {
     }
   }
 
-  // slide moves the range on to the present and draws what there is.
+  // slide moves the range on to the present and draws what there is. It is called after changes and every five seconds. It does
+  // nothing while nobody sees the page or records are being read.
   slide() {
     if (!this.plan || document.hidden || byId("main").getAttribute("aria-busy") === "true") return;
     if (this.state.live && this.state.range !== "custom") {
@@ -532,6 +570,7 @@ class App {
     } catch { /* the page works without */ }
   }
 
+  // nextTheme changes from the theme of the system to light, dark, and back. theme.js sets it when the page is opened again.
   nextTheme() {
     const themes = ["", "light", "dark"];
     const next = themes[(themes.indexOf(document.documentElement.dataset.theme ?? "") + 1) % themes.length];
@@ -544,6 +583,7 @@ class App {
     this.charts.recolor();
   }
 
+  // showTheme shows the chosen theme on its button.
   showTheme() {
     const theme = document.documentElement.dataset.theme;
     byId("theme").textContent = { light: "○ Light", dark: "● Dark" }[theme] ?? "◐ Auto";

@@ -1,4 +1,8 @@
 // Charts of series: the band from min to max, the median and the 95th percentile of each bucket.
+//
+// uPlot draws the lines and the band on a canvas. This module draws the rest on the same canvas: open buckets, buckets without
+// neighbours, cut peaks and the chosen bucket. All charts have one cursor and, unless the reader wants otherwise, one scale.
+// A canvas has no text for screen readers: the arrow keys read the buckets, and the table has all of them.
 
 import { announce, byId, element } from "./dom.js";
 import { axisNumber, count, number, time } from "./format.js";
@@ -9,7 +13,8 @@ const [median, p95, low, high] = ["median", "p95", "min", "max"];
 const dragged = 6; // pixels that make a click a drag
 const shared = uPlot.sync("charts"); // one cursor for all charts
 
-// Texts of the axis of time, by the distance of its marks.
+// Texts of the axis of time, by the smallest distance of its marks in milliseconds, in the form that uPlot wants: the text of each mark,
+// and what is added at the first mark of a year, a day or a minute.
 const stamps = [
   [31536e6, "{YYYY}", null, null, null, null, null, null, 1],
   [2419200e3, "{MMM}", "\n{YYYY}", null, null, null, null, null, 1],
@@ -32,17 +37,20 @@ function colors() {
 export class Charts {
   // onpick gets a series and the start of a bucket, and onzoom the ends of a range.
   constructor({ onpick, onzoom }) {
-    Object.assign(this, { root: byId("charts"), onpick, onzoom, charts: new Map() });
+    Object.assign(this, { root: byId("charts"), onpick, onzoom, charts: new Map() }); // charts by the key of their series
     new ResizeObserver(() => this.resize()).observe(this.root);
   }
 
-  // width returns how many pixels wide a chart of so many is.
+  // width returns how many pixels wide the plot of a chart is, if there are so many series. More buckets than that cannot be seen.
   width(series) {
     const columns = series > 1 && this.root.clientWidth >= 900 ? 2 : 1;
     return (this.root.clientWidth || document.body.clientWidth - 40) / columns - 60;
   }
 
-  // update shows series. view has the range from and to, the zone, the width of buckets, labels by key, ownScale, and at.
+  // update shows series. view has the range from and to and the width of buckets in milliseconds, the zone, labels by key, ownScale
+  // (whether each chart has a scale of its own), full (whether peaks are shown whole), at (the start and the key of the series of the
+  // chosen bucket, or undefined) and title. Charts of series that are shown already are kept: a new one would lose the cursor. cut is
+  // then whether any series has peaks.
   update(series, view) {
     const keys = new Set(series.map((s) => s.key));
     for (const [key, chart] of this.charts) if (!keys.has(key) || chart.zone !== view.zone) this.remove(key);
@@ -59,6 +67,7 @@ export class Charts {
     });
   }
 
+  // remove removes the chart of a series.
   remove(key) {
     this.charts.get(key).destroy();
     this.charts.delete(key);
@@ -111,7 +120,8 @@ function cuts(s) {
   return whole[0] !== part[0] || whole[1] !== part[1];
 }
 
-// padded returns the ends of an axis for values. It begins at 0 unless that would leave most of it empty.
+// padded returns the ends of an axis for values, with 6 % of room. It begins at 0 unless that would leave the lower half empty or more.
+// Without values it is [0, 1].
 function padded([least, most]) {
   if (!(least <= most)) return [0, 1];
   if (least === most) return least === 0 ? [0, 1] : [Math.min(0, 2 * least), Math.max(0, 2 * most)];
@@ -120,7 +130,7 @@ function padded([least, most]) {
   return [bottom, most + room];
 }
 
-// Chart is the chart of one series.
+// Chart is the chart of one series. Its zone is fixed, because uPlot takes it once; Charts makes another one for another zone.
 class Chart {
   constructor(owner, zone) {
     Object.assign(this, { owner, zone });
@@ -130,6 +140,7 @@ class Chart {
     this.root = element("article", { class: "chart" }, element("div", { class: "caption" }, this.name, this.readout), this.area);
   }
 
+  // update shows a series. values are the least and the largest value of the axis. uPlot is made at the first update.
   update(series, view, values) {
     const label = view.labels.get(series.key) ?? "";
     Object.assign(this, { series, view, label, values: padded(values) });
@@ -144,7 +155,7 @@ class Chart {
   }
 
   // data returns the columns of the chart. rows has the row of the series for each point, or -1 where buckets are missing, which
-  // interrupts the lines.
+  // interrupts the lines. Buckets of months differ in length, so only a distance of more than 1.6 widths is a gap.
   data() {
     const { starts } = this.series;
     const gap = 1.6 * this.view.width;
@@ -167,6 +178,7 @@ class Chart {
     })];
   }
 
+  // options returns the options of uPlot. Colours are functions, so that redrawing uses those of another theme.
   options() {
     const color = (name) => () => this.owner.colors[name];
     const line = (name, width, dash) => ({ stroke: color(name), width, dash, points: { filter: alone, size: 4, stroke: color(name), fill: color(name) } });
@@ -190,10 +202,12 @@ class Chart {
     };
   }
 
+  // pointColor returns the colour of the cursor's point of column i of the data; the ends of the band have none.
   pointColor(i) {
     return i === 3 ? this.owner.colors.p95 : i === 4 ? this.owner.colors.median : "transparent";
   }
 
+  // size returns the width and the height of the plot in pixels.
   size() {
     const several = this.owner.root.classList.contains("several");
     return { width: Math.max(200, this.area.clientWidth), height: several ? 210 : 320 };
@@ -204,7 +218,7 @@ class Chart {
     if (this.plot && (width !== this.plot.width || height !== this.plot.height)) this.plot.setSize({ width, height });
   }
 
-  // drawOpen hatches the buckets that are open.
+  // drawOpen hatches the buckets that are open. Those that follow each other are one rectangle, so that no seams are seen.
   drawOpen(plot) {
     const { starts, states } = this.series;
     const { ctx, bbox } = plot;
@@ -277,6 +291,7 @@ class Chart {
     return row >= 0 ? row : this.series.length - 1;
   }
 
+  // read shows the numbers of the bucket at a point, or of the newest one if the cursor is nowhere.
   read(index) {
     if (!this.rows) return;
     this.readBucket(this.row(index));
@@ -313,6 +328,7 @@ class Chart {
     if (row >= 0) this.owner.onpick(this.series, this.series.starts[row]);
   }
 
+  // zoom chooses the range that was selected by dragging. uPlot does not zoom itself, because the range has other records.
   zoom(plot) {
     const { left, width } = plot.select;
     if (width === 0) return;
@@ -321,6 +337,7 @@ class Chart {
     if (to > from) this.owner.onzoom(from, to);
   }
 
+  // key moves the cursor from bucket to bucket, and picks one. reading is the row of the cursor; the first key begins at the newest one.
   key(event) {
     const step = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -Infinity, End: Infinity }[event.key];
     const last = this.series.length - 1;
@@ -357,7 +374,7 @@ function alone(plot, series) {
   return found;
 }
 
-let pattern;
+let pattern; // the last one: a colour and its fill
 
 // hatch returns diagonal lines of a colour.
 function hatch(ctx, color) {

@@ -2,11 +2,14 @@
 
 import { element } from "./dom.js";
 
-const mostShown = 200;
-let made = 0;
+const mostShown = 200; // choices in the list; typing finds the others
+let made = 0; // comboboxes, for the ids of their lists
 
-// Combobox has choices, which are texts. It calls choose with the chosen one. With free, it accepts each text for which free
-// returns true, beside the choices.
+// Combobox has choices, which are texts. It calls choose with the chosen one, but not if that is the value already. With free, it
+// accepts each text for which free returns true, beside the choices. root is the element to add to the page.
+//
+// value is the chosen one, typed what filters the list, shown the filtered choices, and active the index in shown of the choice that
+// Enter takes, or -1. The focus stays in the field: aria-activedescendant is what screen readers follow.
 export class Combobox {
   constructor({ label, id, choose, placeholder = "", free = () => false, empty = "Nothing to choose" }) {
     Object.assign(this, { choose, free, empty });
@@ -47,7 +50,7 @@ export class Combobox {
     this.open();
   }
 
-  // open shows the choices that contain what was typed.
+  // open shows the choices that contain what was typed, in any case. Without a text it shows all, and marks the value.
   open(typed = "") {
     this.typed = typed;
     const part = typed.toLowerCase();
@@ -86,6 +89,7 @@ export class Combobox {
     this.input.setAttribute("aria-activedescendant", option.id);
   }
 
+  // key handles the keys of the pattern. A key that does nothing here stays with the browser.
   key(event) {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step && !this.isOpen()) this.open();
@@ -108,6 +112,7 @@ export class Combobox {
     else if (this.free(typed)) this.pick(typed);
   }
 
+  // pick takes a value.
   pick(value) {
     this.close();
     const changed = value !== this.value;
@@ -116,6 +121,7 @@ export class Combobox {
     if (changed) this.choose(value);
   }
 
+  // leave takes the typed text when the focus leaves the field, if it is a choice, and else shows the value again.
   leave() {
     const typed = this.input.value;
     this.close();

@@ -1,4 +1,5 @@
-// The fields above the charts.
+// The fields above the charts. They show a state, and report what the reader chooses as parts of a new state. Another choice resets
+// what depends on it: another database the table, the field and the tags.
 
 import { Combobox } from "./combobox.js";
 import { byId, element } from "./dom.js";
@@ -30,13 +31,14 @@ export class Controls {
     byId("controls").addEventListener("focusin", (event) => event.target.getAttribute("role") === "combobox" && refresh());
   }
 
+  // makeEnds returns the fields of an own range, which are hidden for other ranges.
   makeEnds() {
     const input = (id, label) => element("div", { class: "field" }, element("label", { for: id }, label),
       element("input", { type: "datetime-local", id, step: "1", onchange: () => this.chooseEnds() }));
     return element("fieldset", { class: "ends", hidden: true }, element("legend", { class: "hidden" }, "Own range"), input("from", "From"), input("to", "To"));
   }
 
-  // show shows a state. choices has databases, tables, fields, tags and tagKeys.
+  // show shows a state. choices has databases, tables, fields, tags and tagKeys, as texts except for tags, which are pairs.
   show(state, choices) {
     this.state = state;
     this.database.set(choices.databases, state.db);
@@ -57,6 +59,7 @@ export class Controls {
     }
   }
 
+  // showChips shows a button for each chosen tag, which removes it.
   showChips(tags) {
     this.chips.replaceChildren(...tags.map((tag) => element("button", {
       type: "button", class: "chip", "aria-label": `Remove the tag ${tag.join("=")}`,
@@ -73,6 +76,7 @@ export class Controls {
     this.change({ tags: [...this.state.tags.filter(([key]) => key !== tag[0]), tag], at: NaN });
   }
 
+  // chooseRange chooses a range up to now, or begins an own one with what is shown.
   chooseRange(value) {
     if (value !== "custom") this.change({ range: value, from: NaN, to: NaN });
     else this.change({ range: "custom", ...this.shown() });
@@ -83,6 +87,7 @@ export class Controls {
     this.shown = () => ({ from: Math.floor(from / 1000) * 1000, to: Math.ceil(to / 1000) * 1000 });
   }
 
+  // chooseEnds chooses an own range, if it ends after it begins.
   chooseEnds() {
     const [from, to] = ["from", "to"].map((id) => moment(byId(id).value, this.state.zone));
     if (from < to) this.change({ range: "custom", from, to });
@@ -91,11 +96,13 @@ export class Controls {
   }
 }
 
+// select returns a list of choices with its label: root is both.
 function select(id, label, choose) {
   const input = element("select", { id, onchange: () => choose(input.value) });
   return { input, root: element("div", { class: "field" }, element("label", { for: id }, label), input) };
 }
 
+// options replaces the choices of a list, which are pairs of a value and a text.
 function options(input, all, value) {
   input.replaceChildren(...all.map(([name, text]) => element("option", { value: name }, text)));
   input.value = value;
@@ -107,7 +114,9 @@ function local(ms, zone) {
   return parts.replace(" ", "T");
 }
 
-// moment returns the time of an input in a zone. Where a clock is set back, it is the first of the two.
+// moment returns the time of an input in a zone. Where a clock is set back, it is the first of the two. Browsers know the offset only of
+// a time, not of what a clock shows, so it tries the offsets of a day before and after. Where a clock is set forward, no time fits, and
+// it takes the offset at about that time. It returns NaN for an input that is not filled in.
 function moment(text, zone) {
   const wanted = Date.parse(text + "Z");
   if (Number.isNaN(wanted)) return NaN;

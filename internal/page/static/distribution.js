@@ -1,11 +1,13 @@
-// The distribution of the values of one bucket: bars of shares, and percentiles.
+// The distribution of the values of one bucket: bars of shares, and percentiles. The shares come from query.js, in parts between two
+// edges; this module only shows them.
 
 import { byId, element, picture } from "./dom.js";
 import { count, number, tagText, time } from "./format.js";
 
 const height = 100; // of the tallest bar, in units of the picture; a part is one unit wide
 
-// showDistribution shows a distribution, a problem, or that it is being read. close is called by its button.
+// showDistribution shows a distribution (spread, see query.js), a problem, or, without both, that it is being read. series is that of
+// the chart, and start the start of the bucket. close is called by its button.
 export function showDistribution({ start, series, zone, title, spread, problem, close }) {
   const box = byId("distribution");
   const bucket = [time(start, zone), title || tagText(series.tags)].filter(Boolean).join(" · ");
@@ -19,12 +21,14 @@ export function showDistribution({ start, series, zone, title, spread, problem, 
   box.hidden = false;
 }
 
+// hideDistribution also removes the elements, so that nothing old is seen when the next one is shown.
 export function hideDistribution() {
   byId("distribution").hidden = true;
   byId("distribution").replaceChildren();
 }
 
-// chart returns the bars. The list of percentiles beside it has the same for those who cannot see it.
+// chart returns the bars. The list of percentiles beside it has the same for those who cannot see it. The tallest bar is as high as the
+// picture; a part with any values is at least 1 high, so that it is seen.
 function chart({ series, parts, error, log }) {
   const total = series.value("count", 0);
   const [low, high] = [series.value("min", 0), series.value("max", 0)];
@@ -44,8 +48,10 @@ function chart({ series, parts, error, log }) {
   return element("figure", {}, image, axis, element("figcaption", { class: "muted" }, notes.join(", ") + "."));
 }
 
+// The statistics of the list, in its order. Those that the record lacks are left out.
 const names = ["min", "p1", "p5", "p25", "median", "p75", "p95", "p99", "p99_9", "max", "mean", "stddev"];
 
+// figures returns the list of percentiles and other statistics. The series has one row.
 function figures({ series }) {
   const rows = names.filter((name) => !Number.isNaN(series.value(name, 0)))
     .map((name) => element("div", {}, element("dt", {}, name.replace("_", ".")), element("dd", {}, number(series.value(name, 0)))));

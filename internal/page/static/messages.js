@@ -1,4 +1,4 @@
-// Words for what went wrong or is missing.
+// Words for what went wrong or is missing. There is one message at a time.
 
 import { setToken, token } from "./api.js";
 import { byId, element } from "./dom.js";
@@ -11,6 +11,7 @@ function show(role, title, text, ...more) {
   box.hidden = false;
 }
 
+// clear removes the message.
 export function clear() {
   byId("message").hidden = true;
   byId("message").replaceChildren();
@@ -44,6 +45,7 @@ export function noBuckets(newest, look) {
   show("status", "No buckets in this range", newest, button);
 }
 
+// Words for some titles of problems of the API, which are for readers of JSON.
 const titles = new Map([["Unavailable", "Redis does not answer"], ["Busy", "The service is busy"], ["Too much", "This is more than one answer may have"]]);
 
 // failed shows a problem. The page tries again by itself if that makes sense.

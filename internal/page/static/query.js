@@ -1,4 +1,10 @@
 // What to ask the API for: a width of buckets that suits the page, within the limits of one answer.
+//
+//   state ─▶ probe: the newest records ─▶ Probe: series, width ─▶ Plan: parameters ─▶ read ─▶ records
+//
+// A chart has some hundred pixels, and an answer at most 10,000 records. So for a long range, the API merges stored buckets into wider
+// ones (the parameter bucket), and many series into one (group_by). Both need the summaries of the records. Without them, the stored
+// records are read as they are.
 
 import { Problem, get, request, tablePath } from "./api.js";
 import { ranges } from "./state.js";
@@ -16,7 +22,8 @@ export const mostCharts = 60; // at the same time
 const probed = 500; // records that show which series there are
 const shownStatistics = ["min", "median", "p95", "max"];
 
-// filters returns the parameters that select the records of a state, without the range.
+// filters returns the parameters that select the records of a state, without the range. Parameters are pairs of a name and a value
+// everywhere in this module.
 export function filters(state) {
   return [["database", state.db], ["field", state.field], ...state.tags.map(([key, value]) => ["tag", `${key}=${value}`])];
 }
@@ -24,7 +31,7 @@ export function filters(state) {
 // canFilter reports whether the API can select series by a tag: it takes the text up to the first "=" as the key.
 export const canFilter = ([key]) => !key.includes("=");
 
-// Probe is what the newest records of a field tell.
+// Probe is what is known of a field from its newest records: which series there are, how wide the buckets are, and how new.
 export class Probe {
   constructor(records) {
     const store = new Store();
@@ -45,7 +52,8 @@ export class Probe {
   }
 }
 
-// probe reads the newest records of a field.
+// probe reads the newest records of a field. It asks for the newest first, as the limit leaves out the others, and gives them to Probe
+// in ascending order.
 export async function probe(state, signal) {
   const parameters = [...filters(state), ["limit", probed], ["order", "desc"], ["agents", "each"]]; // agents need no merging to be counted
   return new Probe((await get(tablePath(state.table), parameters, { signal })).reverse());
@@ -63,8 +71,9 @@ export function suitableRange(probe, info, now) {
 
 // Plan is how the records of a state are read.
 //
-// parameters select them and range their time, from and to in milliseconds. coarse tells whether stored buckets are merged into
-// wider ones, and width is that of the buckets in milliseconds, or NaN. split is null for each series apart, or the tags that are kept.
+// parameters select them and range their time; both are parameters of the API. from and to are the ends of the charts, in milliseconds.
+// coarse is whether stored buckets are merged into wider ones, and width is that of the buckets in milliseconds, or NaN. split is null
+// for each series apart, or the tags that are kept. merges is whether the page merges series by itself, which a note then explains.
 export class Plan {
   constructor(state, probe, info, pixels, now) {
     [this.from, this.to] = extent(state, probe, info, now);
@@ -110,7 +119,7 @@ function splitOf(state, probe) {
   return many && probe.summaries ? [] : null;
 }
 
-// seriesCount returns about how many series the answer has.
+// seriesCount returns about how many series the answer has: the probe may not have seen all of them.
 function seriesCount(state, probe, split) {
   const matching = probe.matching(state.tags);
   if (split === null) return matching.length;
@@ -125,7 +134,9 @@ function coarser(stored, length, points) {
     ?? widths.find(([seconds]) => seconds * 1000 > stored && length / (seconds * 1000) <= points) ?? widths.at(-1);
 }
 
-// read returns the records of a plan, or undefined if nothing has changed since the answer with that ETag.
+// read returns the records of a plan, or undefined if nothing has changed since the answer with that ETag. tag is an object whose value
+// is the ETag; read changes it. The
+// browser sends the ETag of its own copy, and then shows this copy as an answer with the status 200.
 export async function read(plan, range, { signal, tag = {} }) {
   const answer = await request(tablePath(plan.table), [...plan.parameters, ...range], { signal, headers: { Accept: "application/json" } });
   const etag = answer.headers.get("ETag");
@@ -169,7 +180,8 @@ export async function distribution(plan, series, row, signal) {
   return spread(store.list()[i], edges);
 }
 
-// edgesOf divides the range of a bucket's values into parts of equal width, or of equal ratio if most values are near the least.
+// edgesOf divides the range of a bucket's values into parts of equal width, or of equal ratio if most values are near the least: parts
+// of equal width would then leave all bars but the first empty. It returns the edges, one more than there are parts.
 function edgesOf(series, row) {
   const [low, high, p95] = ["min", "max", "p95"].map((name) => series.value(name, row));
   if (!(high > low)) return [low, high];
@@ -179,7 +191,8 @@ function edgesOf(series, row) {
   return Array.from({ length: bars + 1 }, (_, i) => (i === 0 ? low : i === bars ? high : part(i)));
 }
 
-// spread returns the shares between the edges.
+// spread returns the shares between the edges. The API has for each edge the share of the values up to it, so the share of a part is a
+// difference. error is the largest error of these shares, 0 if the summary is exact. log is whether the parts are of equal ratio.
 function spread(series, edges) {
   const shares = new Map();
   let error = 0;

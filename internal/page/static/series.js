@@ -1,13 +1,15 @@
 // Series of buckets, made from records. The statistics of a series are columns of numbers, which take a tenth of the memory of
 // the records.
 
+// Texts of a record that are no tags.
 const members = new Set(["table_name", "field_name", "time_bucket", "agent", "replica"]);
-const numbers = new Set(["time", "revision"]); // that are no statistics
+const numbers = new Set(["time", "revision"]); // numbers of a record that are no statistics
 
-// Values of Series.states.
+// Values of Series.states. unmarked is that of records without the member final.
 export const [open, final, unmarked] = [0, 1, 2];
 
-// Series has the buckets of one series, ascending by start.
+// Series has the buckets of one series, ascending by start. A row is the index of a bucket in starts, states, agents and each column,
+// which all have the same length.
 class Series {
   constructor(key, tags, who) {
     this.key = key;
@@ -42,7 +44,7 @@ class Series {
   }
 }
 
-// Store has the series of an answer.
+// Store has the series of an answer. Records of a stream are added to it.
 export class Store {
   constructor() {
     this.byAgent = false;
@@ -72,6 +74,8 @@ export class Store {
     return true;
   }
 
+  // put adds a record, or replaces that of the same series and bucket. It returns false if another agent has one. A new row begins with
+  // NaN in each column. Most records are newer than those before, so that inserting moves nothing.
   put(record) {
     const tags = [];
     for (const key in record) if (typeof record[key] === "string" && !members.has(key)) tags.push([key, record[key]]);
@@ -96,6 +100,7 @@ export class Store {
     return true;
   }
 
+  // column returns the column of a statistic of a series, and adds it if there is none.
   column(s, name) {
     let column = s.columns.get(name);
     if (!column) {
@@ -105,6 +110,7 @@ export class Store {
     return column;
   }
 
+  // agent returns the number of an agent. There are few, so a list is enough.
   agent(who) {
     const i = this.who.indexOf(who);
     return i >= 0 ? i : this.who.push(who) - 1;
@@ -133,6 +139,7 @@ export class Store {
   }
 }
 
+// insert inserts a value at an index.
 function insert(list, i, value) {
   if (i === list.length) list.push(value);
   else list.splice(i, 0, value);
@@ -140,6 +147,7 @@ function insert(list, i, value) {
 
 const natural = new Intl.Collator("en", { numeric: true });
 
+// tagOrder compares series by their tags, so that "cpu2" comes before "cpu10".
 function tagOrder(a, b) {
   return natural.compare(a.tags.flat().join("\0") + a.who, b.tags.flat().join("\0") + b.who);
 }

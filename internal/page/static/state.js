@@ -1,4 +1,6 @@
 // What the page shows, as the query of its address has it. A link to the page shows the same.
+//
+// parse and format are opposites. Times are in the query as RFC 3339, and as milliseconds since 1970 in the state.
 
 // Names of ranges up to now, and their lengths in milliseconds.
 export const ranges = { "5m": 300e3, "15m": 900e3, "1h": 3600e3, "6h": 21600e3, "1d": 86400e3, "7d": 604800e3, "30d": 2592000e3, all: Infinity };
@@ -7,6 +9,7 @@ export const rangeNames = {
   "5m": "5 minutes", "15m": "15 minutes", "1h": "1 hour", "6h": "6 hours", "1d": "1 day", "7d": "7 days", "30d": "30 days", all: "All",
 };
 
+// ownZone returns the time zone of the browser.
 const ownZone = () => Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
 
 // isZone reports whether the browser knows a time zone.
@@ -41,17 +44,19 @@ export function parse(query) {
   };
 }
 
-// pair reads "key=value", or returns undefined.
+// pair reads "key=value", or returns undefined. The key ends at the first "=", as in the API.
 export function pair(text) {
   const i = text.indexOf("=");
   return i > 0 ? [text.slice(0, i), text.slice(i + 1)] : undefined;
 }
 
-// A key of a tag may contain "=".
+// A key of a tag may contain "=", which pair would take as its end. So tags in "of" are escaped once more. Those in "tag" are not: the
+// API cannot filter by such a key.
 const escaped = (text) => text.replaceAll("%", "%25").replaceAll("=", "%3D");
 const unescaped = (text) => text.replaceAll("%3D", "=").replaceAll("%25", "%");
 
-// format returns the query of a state.
+// format returns the query of a state. What has its default value is left out, so that addresses are short, except the zone: a reader
+// elsewhere must see the same times.
 export function format(s) {
   const p = new URLSearchParams();
   for (const [name, value] of [["db", s.db], ["table", s.table], ["field", s.field]]) if (value) p.append(name, value);

@@ -8,7 +8,8 @@ const pageSize = 50;
 const usual = ["count", "min", "mean", "median", "p95", "max"]; // the order of the first columns
 const wholes = new Set(["count", "mode_count"]);
 
-// Table shows the rows of a list of series.
+// Table shows the rows of a list of series, a page at a time: thousands of rows of elements would make the page slow. It is made anew at
+// each update, so it keeps the focus by the attribute data-id of the focused button.
 export class Table {
   // onsort gets a new order, such as "-time"; onpick a series and a start.
   constructor({ onsort, onpick }) {
@@ -30,6 +31,7 @@ export class Table {
     this.draw();
   }
 
+  // draw shows the rows of the page. There can be fewer pages than before.
   draw() {
     const pages = Math.max(1, Math.ceil(this.order.length / pageSize));
     this.page = Math.min(this.page, pages - 1);
@@ -43,6 +45,7 @@ export class Table {
     this.drawPager(pages, rows.length);
   }
 
+  // head returns the head of a column. Its button sorts by the column: numbers first descending, texts ascending, and then the other way.
   head(column) {
     const [down, name] = [this.sort.startsWith("-"), this.sort.replace(/^-/, "")];
     const sorted = name === column.name;
@@ -53,6 +56,7 @@ export class Table {
     return element("th", { scope: "col", class: column.text ? "text" : "", "aria-sort": sorted ? (down ? "descending" : "ascending") : "none" }, label);
   }
 
+  // row returns the row of a bucket. The start is a button that shows the distribution.
   row(s, row) {
     const start = s.starts[row];
     const chosen = this.at?.start === start && this.at?.key === s.key;
@@ -69,6 +73,7 @@ export class Table {
     return element("tr", { class: s.states[row] === open ? "open" : undefined, "aria-current": chosen ? "true" : undefined }, ...cells);
   }
 
+  // cell returns the text of a cell that is not the start.
   cell(column, s, row) {
     if (column.name === "series") return this.labels.get(s.key) || "all";
     if (column.name === "state") return s.states[row] === open ? "open" : s.states[row] === final ? "final" : "";
@@ -76,6 +81,7 @@ export class Table {
     return wholes.has(column.name) ? count(value) : number(value);
   }
 
+  // drawPager shows which rows are shown, and buttons if there are several pages.
   drawPager(pages, shown) {
     const first = this.page * pageSize;
     const turn = (label, page, possible) => element("button", { type: "button", class: "quiet", disabled: !possible, onclick: () => this.turn(page) }, label);
@@ -98,7 +104,8 @@ function columnsOf(series) {
   return columns;
 }
 
-// ordered returns the rows of all series in an order. Rows without a value come last.
+// ordered returns the rows of all series in an order, as pairs of a series and a row. Rows without a value come last in both directions.
+// Equal ones are in the order of the newest start, and then of the series.
 function ordered(series, sort) {
   const rows = series.flatMap((s) => Array.from(s.starts, (_, row) => [s, row]));
   const [down, name] = [sort.startsWith("-"), sort.replace(/^-/, "")];

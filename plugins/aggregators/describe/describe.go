@@ -154,8 +154,8 @@ func (d *Describe) Push(acc telegraf.Accumulator) {
 // push does the work of Push, perhaps in another goroutine. Only one push runs at a time. last is true if no Push follows: then,
 // without the option state, all open buckets become final.
 //
-// If the state could not be saved, rows have left nevertheless. But the loans stay noted and the drained stores are not retired, so
-// that their buckets are not lost in a crash: the next Push tries again.
+// If the state could not be saved, rows have left nevertheless. But the drained stores are not retired, so that
+// their buckets are not lost in a crash: the next Push tries again.
 func (d *Describe) push(acc telegraf.Accumulator, last bool) {
 	begin := time.Now()
 	acc.SetPrecision(time.Nanosecond) // not in Push, because the push before may still be adding rows to the accumulator
