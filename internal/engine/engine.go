@@ -177,7 +177,7 @@ func (e *Engine) Add(p *Point) {
 		return
 	}
 	b := e.open(s, e.span)
-	if b == nil || b.looked != s.schema && !e.recall(s, b) {
+	if b == nil || b.stage.schema != s.schema && b.looked != s.schema && !e.recall(s, b) {
 		e.counters.Late += int64(n)
 		return
 	}

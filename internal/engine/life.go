@@ -37,6 +37,7 @@ type open struct {
 	start, end int64
 	touched    time.Time       // time of the first Push after the last value
 	fields     []stats.Summary // by position in the schema of the series
+	looked     *schema         // the fields in it were looked for in the store, or nil
 	stage      stage
 	handle     uint64 // identifies the bucket in the store; 0 without a store
 	revision   int64  // the revision of the next final row: how often the bucket was final before
@@ -44,7 +45,6 @@ type open struct {
 	changed    bool   // whether the bucket got values since the last Push
 	final      bool   // whether the running Push made the bucket final
 	lent       lending
-	looked     *schema // the fields in it were looked for in the store, or nil
 }
 
 // series is a series in the table: its measurement, the tags that Options.Keep selects, and its buckets.
