@@ -28,7 +28,8 @@ func (c *config) validateListen() error {
 }
 
 // validateAddress returns an error for a malformed address and, unless public is true, for an address that is not a
-// loopback address. reason is the reason of that error, and what to do instead of setting allow_public.
+// loopback address. name is that of the setting. reason is the reason of the latter error, and what to do instead of setting
+// allow_public; the text of the error goes on after it.
 func (c *config) validateAddress(name, address string, public bool, reason string) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -52,7 +53,8 @@ func isLoopback(host string) bool {
 }
 
 // checksHost reports whether the header Host of requests is checked. It is if only this machine can reach the service and
-// requests need no token: a page in a browser on this machine could otherwise read the records under a name of its own.
+// requests need no token: a page in a browser on this machine could otherwise read the records under a name of its own, which
+// it lets point to this machine after it was loaded (DNS rebinding). A token stops such a page, as it does not know one.
 func (c *config) checksHost() bool {
 	host, _, err := net.SplitHostPort(c.Listen)
 	return err == nil && isLoopback(host) && c.Tokens == ""
@@ -107,7 +109,8 @@ func (c *config) parseProxies() error {
 	return errors.Join(errs...)
 }
 
-// validateOrigins checks that each origin is as browsers send it: a scheme, a host and perhaps a port.
+// validateOrigins checks that each origin is as browsers send it: a scheme, a host and perhaps a port. Origins are compared as
+// texts, so one with a path or a "/" at its end would silently match none.
 func (c *config) validateOrigins() error {
 	var errs []error
 	for _, origin := range c.CORSOrigins {

@@ -124,7 +124,7 @@ const (
 // duration is a time.Duration that is written as text in TOML, such as "5s".
 type duration time.Duration
 
-// UnmarshalText reads a duration such as "5s".
+// UnmarshalText reads a duration such as "5s". It implements [encoding.TextUnmarshaler], for the TOML library.
 func (d *duration) UnmarshalText(b []byte) error {
 	v, err := time.ParseDuration(string(b))
 	*d = duration(v)
@@ -289,7 +289,7 @@ func loadConfig(args, environ []string, stderr io.Writer) (config, error) {
 	file := flags.String("config", "", "configuration `file` (default: "+defaultFile+", if it exists)")
 	flags.BoolVar(&c.check, "check", false, "check the configuration and exit")
 	flags.BoolVar(&c.showVersion, "version", false, "print the version and exit")
-	given := defineFlags(flags) // applied last, as the file is read only when its name is known
+	given := defineFlags(flags)
 	var servers []string
 	flags.Func("redis", "`URL` of Redis, repeated for a cluster", func(value string) error {
 		servers = append(servers, value)
@@ -312,13 +312,14 @@ func loadConfig(args, environ []string, stderr io.Writer) (config, error) {
 	if err := errors.Join(c.readFile(*file, environ), c.readEnvironment(environ), c.readFlags(given)); err != nil {
 		return c, err
 	}
-	if len(servers) > 0 {
+	if len(servers) > 0 { // they replace those of the file and the environment, instead of being added
 		c.Redis = servers
 	}
 	return c, c.validate()
 }
 
-// shownArgument returns a space and an argument in quotes, or "" for one that may have a password, such as a URL.
+// shownArgument returns a space and an argument in quotes, or "" for one that may have a password, such as a URL. Words of
+// lower-case letters are shown: they are often a subcommand or a flag with a typing error.
 func shownArgument(arg string) string {
 	if strings.Trim(arg, "abcdefghijklmnopqrstuvwxyz-") != "" {
 		return ""
@@ -327,7 +328,8 @@ func shownArgument(arg string) string {
 }
 
 // defineFlags defines the flags of all settings that have one. Parsing the flags adds their values to the returned
-// map, by the name of the setting.
+// map, by the name of the setting. It does not set them: the flags are parsed first, because one of them names the file, but
+// they override the file and the environment.
 func defineFlags(flags *flag.FlagSet) map[string]string {
 	given := make(map[string]string)
 	for _, s := range settings() {
@@ -439,8 +441,9 @@ func (c *config) readFlags(given map[string]string) error {
 	return nil
 }
 
-// validate returns an error that contains every fault of the settings, or nil. It also reads the files of the TLS
-// settings.
+// validate returns an error that contains every fault of the settings, or nil. It also reads the files that settings name:
+// passwords, tokens, certificates. So --check finds what is wrong with them, and the service does not start with a fault
+// that only a later request would show.
 func (c *config) validate() error {
 	errs := []error{c.validateListen()}
 	for _, limit := range []struct {
@@ -456,7 +459,7 @@ func (c *config) validate() error {
 			errs = append(errs, fmt.Errorf("invalid '%s' setting %d, want more than 0", limit.name, limit.value))
 		}
 	}
-	if c.MaxTotalBytes > 0 && c.MaxTotalBytes/2 < c.MaxBytes {
+	if c.MaxTotalBytes > 0 && c.MaxTotalBytes/2 < c.MaxBytes { // one client can use half of it, so the largest answer must fit into that
 		errs = append(errs, fmt.Errorf("invalid 'max_total_bytes' setting %d, want at least two times max_bytes, %d", c.MaxTotalBytes, c.MaxBytes))
 	}
 	if c.CacheSize < 0 {
@@ -508,7 +511,8 @@ func (c *config) validateEmbeddedDir() error {
 	return nil
 }
 
-// validateNames returns an error for names that a database or table in the cache cannot have.
+// validateNames returns an error for names that a database or table in the cache cannot have. It does not look whether they
+// exist: tables come and go.
 func (c *config) validateNames() error {
 	var errs []error
 	check := func(setting, name string) {

@@ -30,7 +30,7 @@ const (
 func (c config) limitConns(listener net.Listener) *conns.Listener {
 	text := refusal
 	if c.TLSCert != "" {
-		text = "" // the client wants a TLS handshake
+		text = "" // a client that begins a TLS handshake could not read it
 	}
 	return conns.Listen(listener, conns.Limits{Max: c.MaxConnections, PerClient: c.MaxPerAddress}, text)
 }

@@ -113,7 +113,8 @@ func (c config) embeddedPasswordFile() string {
 	return c.EmbeddedPasswordFile
 }
 
-// errNothingKept is the error for an embedded_dir if there is no redis-server that stores data there.
+// errNothingKept is the error for an embedded_dir if there is no redis-server that stores data there. Without an error, records
+// would be lost that the user wants to keep.
 var errNothingKept = errors.New("a Redis in memory stores nothing in a folder: install redis-server, or remove embedded_dir")
 
 // startMemory starts a Redis in this process. It ends only by stop, so ended is closed there.

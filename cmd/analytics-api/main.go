@@ -59,7 +59,7 @@ func main() {
 // run runs the command until ctx ends. It prints the results of --version and --check to stdout, and the log to
 // stderr. environ has the form of os.Environ. An end by ctx is no error.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
-	if len(args) > 0 && args[0] == "token" {
+	if len(args) > 0 && args[0] == "token" { // it has flags of its own
 		return runToken(args[1:], environ, stdout, stderr)
 	}
 	c, err := loadConfig(args, environ, stderr)
@@ -120,7 +120,7 @@ func (c config) serveFrom(ctx context.Context, embedded embedded, listener net.L
 	}
 	defer client.Close()
 	reader := cache.NewReader(client)
-	defer c.tryRedis(ctx, reader, dial, log)()
+	defer c.tryRedis(ctx, reader, dial, log)() // waits for its ping before the client is closed
 	options := c.apiOptions(embedded.storage, strings.Join(dial.Addrs(), ", "), log)
 	limited := c.limitConns(listener)
 	options.Collectors = append(connMetrics(limited), newPoolMetrics(client))
@@ -173,7 +173,8 @@ const (
 )
 
 // serveHTTP serves until ctx ends, and then waits at most stopTimeout for running requests. It returns errEnded if
-// that is the cause of the end of ctx.
+// that is the cause of the end of ctx. It tells the service manager when the service accepts requests, and when it begins to
+// stop.
 func (c config) serveHTTP(ctx context.Context, limited *conns.Listener, handler http.Handler, environ []string, log *slog.Logger) error {
 	listener, scheme, err := c.encrypt(limited, log)
 	if err != nil {
@@ -211,7 +212,7 @@ func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 }
 
 // encrypt returns a listener for TLS if the service has a certificate, or else the listener itself, with the scheme of its
-// address.
+// address. The certificate may change while the service runs.
 func (c config) encrypt(listener net.Listener, log *slog.Logger) (encrypted net.Listener, scheme string, err error) {
 	if c.TLSCert == "" {
 		if host, _, err := net.SplitHostPort(c.Listen); c.Tokens != "" && err == nil && !isLoopback(host) {
