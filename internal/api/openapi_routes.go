@@ -83,7 +83,8 @@ func streamDocs() docs {
 			"- `present`: what is read after this event is at least as new\n" +
 			"- `reset`: changes may have been missed, so everything must be read again\n" +
 			"- `dropped`: the service ends the stream; the data has the `reason`\n\n" +
-			"The data of `bucket` has `time_bucket`, and in `records` all records of the bucket that the request wants, those of each agent apart; of more than 256 KiB " +
+			"The data of `bucket` has `time_bucket`, and in `records` all records of the bucket that the request wants, those of each agent apart; " +
+			"of more than 256 KiB " +
 			"`large: true` instead. Every 15 seconds there is a comment.",
 		headers: []parameter{{
 			name: "Last-Event-ID", examples: []string{"0"},
