@@ -68,10 +68,10 @@ type bucket struct {
 	source []*record.Record // the records in the order of the pairs; none for records that are written again
 	held   *held            // what Redis has, if it was read
 
-	// How recent knows the bucket before the write.
-	kept  bool // whether it has the bucket
-	lives bool // whether the records that it has are in Redis, unless they are lost: they were written and have not expired
-	fresh int  // how many different records it does not have
+	// What recent had of the bucket before the write.
+	kept  bool // whether it had the bucket
+	lives bool // whether its records are in Redis, unless they are lost: they were written and have not expired
+	fresh int  // how many different records of the batch it did not have
 
 	// Of the last queue.
 	added   [2][]*redis.IntCmd // how many fields were new to the two hashes

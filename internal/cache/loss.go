@@ -88,8 +88,8 @@ func (w *Writer) notice(s *tableState, found *redis.StringSliceCmd, now time.Tim
 // noticeEvicted notes which keys the answers to a successful write show to be evicted. The caller holds the lock of the table.
 //
 // The keys of a table are made together, and so are those of a bucket and its place in the index. So a key is evicted if it was
-// new but others were not. A hash is also evicted if more of its fields were new than the writer does not keep, as another
-// writer may have made it again.
+// new but others were not. A hash was also evicted if more of its fields were new than there are records that recent does not
+// have: those that it has should have been there. Another writer may have made the key again before this one.
 func (w *Writer) noticeEvicted(s *tableState, b *batch) {
 	lost := loss{
 		index: isNew(b.ttl[indexTTL]) != isNew(b.ttl[expiriesTTL]),
@@ -112,8 +112,8 @@ func (w *Writer) noticeEvicted(s *tableState, b *batch) {
 	}
 }
 
-// isEvicted reports whether a key of a bucket was evicted, of which the writer keeps records. A bucket that was not in the
-// index was removed because of MaxBuckets, by any agent.
+// isEvicted reports whether a key was evicted of a bucket that recent has. A bucket that was not in the index was not evicted but
+// removed because of MaxBuckets, by any agent.
 func (p *bucket) isEvicted() bool {
 	switch {
 	case !p.lives || p.indexed == nil || p.indexed.Val() > 0:
@@ -212,8 +212,9 @@ type probe struct {
 	missing func()
 }
 
-// addEvicted adds those of the missing buckets to a loss that were evicted. A bucket that was removed because of MaxBuckets, by
-// any agent, or that has expired, is not in the expiry times any more, or its time has passed; it is forgotten.
+// addEvicted adds the missing buckets that were evicted to a loss, and forgets the others. The expiry times show which are which:
+// a bucket that was removed because of MaxBuckets, by any agent, is no longer among them, and the time of an expired one has
+// passed.
 func (w *Writer) addEvicted(ctx context.Context, t record.Table, s *tableState, lost *loss, missing map[string]bool) error {
 	if len(missing) == 0 || lost.all || lost.index {
 		return nil // all buckets are written again

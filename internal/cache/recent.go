@@ -72,8 +72,8 @@ type keptRecord struct {
 // size returns about how many bytes of memory a record needs, given the length of its hash field.
 func (k *keptRecord) size(field int) int64 { return int64(keptOverhead + field + cap(k.text)) }
 
-// add keeps the records of a batch that was written, or that waits. It sets what the batch has about the kept records before
-// that, where records that do not live beyond the time alive do not count. The caller holds the lock of the table.
+// add keeps the records of a batch that was written, or that waits. It first notes in the batch what was kept before that:
+// lives and fresh of each bucket. Records that expire at alive or earlier do not live. The caller holds the lock of the table.
 func (r *recent) add(s *tableState, b *batch, expiry, now, alive time.Time, waits bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

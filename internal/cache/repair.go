@@ -59,7 +59,8 @@ func (r *repairer) begin() {
 	})
 }
 
-// request asks for a repair of what is lost, and for an audit of all tables before if others may have lost something too.
+// request asks for a repair of what is lost. If audit is true, all tables are audited before, because others may have lost
+// something too. It does not wait.
 func (r *repairer) request(audit bool) {
 	if audit {
 		r.auditing.Store(true)
@@ -157,8 +158,8 @@ func (r *repairer) each(ctx context.Context, do func(ctx context.Context, t reco
 	return errors.Join(errs...)
 }
 
-// repairAll writes what is lost and what waits, and counts it. It returns whether something is still lost or waits. It
-// returns no error because records wait for a server that still does not answer.
+// repairAll writes what is lost and what waits, and counts it. It returns whether records still wait. Records that wait for a
+// server that still does not answer are no error.
 func (r *repairer) repairAll(ctx context.Context) (again bool, err error) {
 	tables, restored := 0, 0
 	var errs []error
@@ -186,8 +187,8 @@ func (r *repairer) repairAll(ctx context.Context) (again bool, err error) {
 	return again, errors.Join(errs...)
 }
 
-// repair writes what is lost of a table or waits. It returns what that was, and how many records it wrote. After an error, it
-// is still lost.
+// repair writes what is lost of a table, and the records that wait. It returns what was lost, and how many records it wrote.
+// After an error, s.lost has all of it again, also what was written.
 func (w *Writer) repair(ctx context.Context, t record.Table, s *tableState) (lost loss, records int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -299,6 +300,7 @@ func (w *Writer) dropOldest(ctx context.Context, t record.Table, s *tableState, 
 }
 
 // tell removes the marks of the other writers of a table, at most once in auditEvery, so that they look for what they have lost.
+// If the last time was less than that ago, the loss stays untold until a later repair.
 func (w *Writer) tell(ctx context.Context, t record.Table, s *tableState, now time.Time) error {
 	if local := w.o.Now(); local.Sub(s.told) < auditEvery {
 		s.lost.untold = true

@@ -23,7 +23,8 @@ import (
 // it before, and that made a new hash field, or its revision was certain then. Otherwise the writer reads the JSON of the
 // bucket's records, once.
 
-// proof is the member of a set of revisions, by score 0, that the set is complete. A hash field has "|".
+// proof is a member with the score 0, which marks a set of revisions as complete. No hash field is equal to it, because these
+// have a "|".
 const proof = "complete"
 
 // place identifies a record within its table: the start of its bucket, as text, and its field in the hash.

@@ -13,9 +13,9 @@ import (
 // Limits of one round trip. They bound the memory of a reading, and how long Redis is busy with it while its other clients
 // wait: about 0.1 ms for 1,000 records by HVALS and 0.6 ms by HSCAN.
 const (
-	// firstRecords bounds the records of the first round trip, which are of at most firstBuckets buckets, and unknownRecords does
-	// if the size of the table's records is not known. Many clients that asked for 1,000 records of 4 kB kept Redis and the
-	// service busy for 0.1 s.
+	// firstRecords bounds the records of the first round trip if the size of the table's records is known, and unknownRecords if
+	// it is not: many clients that asked for 1,000 records of 4 kB kept Redis and the service busy for 0.1 s. The first round
+	// trip reads at most firstBuckets buckets.
 	firstRecords   = 1000
 	unknownRecords = 250
 	firstBuckets   = 10

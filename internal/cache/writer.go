@@ -135,8 +135,8 @@ func (w *Writer) Defer(t record.Table, records []record.Record) bool {
 	return true
 }
 
-// Waiting returns how many records wait because of [Writer.Defer] at most, how many have been written after they waited, and
-// how many were lost because of Options.RecentBytes.
+// Waiting returns at most how many records wait because of [Writer.Defer], how many have been written after they waited, and
+// how many were lost because of Options.RecentBytes. The first number also counts written records of the buckets that wait.
 func (w *Writer) Waiting() (now, written, lost int64) {
 	now, lost = w.recent.backlog()
 	return now, w.late.Load(), lost
