@@ -12,7 +12,7 @@ import (
 //
 // Its methods may be called concurrently.
 type clock struct {
-	now func() time.Time
+	now func() time.Time // set before the first call
 
 	mu   sync.Mutex // guards the fields below
 	age  int64      // the age at the time read

@@ -21,6 +21,9 @@ import (
 //
 // zigzag(v) is 2v for v ≥ 0 and −2v−1 below. The decoded bits of every value are those that were encoded, except for
 // NaN, of which only the fact that it is NaN is encoded. −0 is never encoded as a whole number.
+//
+// The kinds are few and simple, because a Push waits for the encoding. They suit fields of metrics: many do not change for some time,
+// and many are small whole numbers.
 const (
 	columnRaw = iota
 	columnConstant
@@ -86,7 +89,8 @@ func wholeValue(code uint64) float64 {
 	return float64(int64(code>>1) ^ -int64(code&1))
 }
 
-// column reads column f of n rows, which have width values each, into rows.
+// column reads column f of n rows, which have width values each, into rows. n is not in the column; the caller has checked it, so that
+// a column of few bytes cannot fill any amount of memory.
 func (d *decoder) column(rows []float64, f, width int) {
 	switch kind := d.byte(); kind {
 	case columnRaw:
@@ -95,7 +99,7 @@ func (d *decoder) column(rows []float64, f, width int) {
 			d.fail("it ends early")
 			return
 		}
-		b := d.b[:8*n]
+		b := d.b[:8*n] // the length is checked once, not for each value
 		for i := f; len(b) >= 8 && i < len(rows); i += width {
 			rows[i] = math.Float64frombits(binary.LittleEndian.Uint64(b))
 			b = b[8:]

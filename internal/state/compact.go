@@ -34,7 +34,7 @@ func (w *pageWalk) used() int64 {
 	return int64(n) * int64(w.meta.pageSize)
 }
 
-// shrink compacts the database if most of it is free. used is the number of its bytes that are in use. If compacting
+// shrink compacts the database if most of it is free. It must not be open. used is the number of its bytes that are in use. If compacting
 // fails, shrink logs the reason, and the database is unchanged.
 func (s *Store) shrink(f *finals, used int64) {
 	path := f.path + compactSuffix
@@ -62,7 +62,8 @@ func (s *Store) shrink(f *finals, used int64) {
 	s.mu.Unlock()
 }
 
-// copyDatabase copies the contents of a database, and makes the copy durable.
+// copyDatabase copies the contents of a database, and makes the copy durable. It syncs once at the end, because an unfinished copy is
+// deleted anyway.
 func copyDatabase(from, to string) (err error) {
 	src, err := bbolt.Open(from, 0o600, &bbolt.Options{Timeout: time.Second, ReadOnly: true})
 	if err != nil {

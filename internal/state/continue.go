@@ -21,7 +21,13 @@ func (s *Store) Empty() bool {
 // deleted, and s is closed. Use Continue only if the options of the two stores give the same bounds and keys to buckets:
 // then a late value finds its final bucket.
 //
-// A crash in the middle loses nothing, and the next run may call Continue again. With an error, Continue returns s, or a
+// A crash in the middle loses nothing, and the next run may call Continue again:
+//
+//	before the identity is written     the orphan is as before, and s is there
+//	before the folder of s is deleted  the orphan has the options of s, and the folder of s is there
+//	before the orphan is renamed       the folder of s is not there; a new run makes an empty one and continues the orphan again
+//
+// With an error, Continue returns s, or a
 // new empty store if s is closed already, or nil if that cannot be opened.
 func (s *Store) Continue(orphan Folder) (*Store, error) {
 	if !s.Empty() {
@@ -65,7 +71,8 @@ func (s *Store) deleteFolder() error {
 	return os.RemoveAll(s.folder)
 }
 
-// moveFolder renames a folder whose lock the caller has, and releases the lock.
+// moveFolder renames a folder whose lock the caller has, and releases the lock. The lock is released last, except on Windows, so
+// that no process opens the store by the old name meanwhile.
 func moveFolder(from, to string, lock *folderLock) error {
 	if runtime.GOOS == "windows" { // which renames no folder with open files
 		lock.release()

@@ -1,10 +1,13 @@
 package state
 
 // counts is a multiset of commit numbers. It returns the smallest one in constant time on average, because added
-// numbers are never below earlier ones. The zero counts is empty.
+// numbers are never below earlier ones. The exception is the start of a run, which adds the commits of the last one in any order.
+// The zero counts is empty. It is not safe for concurrent use.
+//
+// The store counts here from which commit on each open bucket needs the log. Files that are older than the smallest one can be deleted.
 type counts struct {
-	n   map[uint64]int
-	low uint64 // no number below it is in the multiset
+	n   map[uint64]int // how often each number is in the multiset, above 0
+	low uint64         // no number below it is in the multiset
 }
 
 // add adds a number. It takes constant time.

@@ -10,11 +10,12 @@ import (
 // errFormat is wrapped by every error about bytes that are not in the format of the store.
 var errFormat = errors.New("not of this format")
 
-// decoder reads untrusted bytes. After the first error, all methods return zero values. The results share no memory
-// with the input, except those of the method bytes.
+// decoder reads untrusted bytes. After the first error, all methods return zero values, so callers test the error once, before they
+// use what they have read. Lengths are checked before memory is allocated from them. The results share no memory with the input, except
+// those of the method bytes.
 type decoder struct {
-	b   []byte
-	err error
+	b   []byte // what is not read yet; nil after an error
+	err error  // the first error
 }
 
 // fail sets the error, which wraps errFormat, unless there is one already. Nothing more is read after it.
@@ -114,6 +115,7 @@ func (d *decoder) end() error {
 	return d.err
 }
 
+// appendString appends the length of a text and the text.
 func appendString(dst []byte, s string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 }

@@ -31,13 +31,14 @@ func (s *Store) Drain(yield func(handle uint64, b Bucket) error) error {
 	return nil
 }
 
-// collector is a Replayer that keeps the buckets.
+// collector is a Replayer that keeps the buckets. A replay calls Rows and Demoted concurrently, but for buckets of different series,
+// so a bucket needs no lock, and the map of the open ones does not change meanwhile.
 type collector struct {
-	limit int
-	open  map[uint64]*Bucket
+	limit int                // exact limit of the summaries
+	open  map[uint64]*Bucket // by handle
 
-	mu   sync.Mutex // guards lent
-	lent map[uint64]bool
+	mu   sync.Mutex      // guards lent
+	lent map[uint64]bool // by handle
 }
 
 // Open implements [Replayer].
@@ -78,6 +79,7 @@ func (c *collector) Rows(handle uint64, fields []string, rows []float64, times [
 // Lent implements [Replayer].
 func (c *collector) Lent(handle uint64) { c.setLent(handle, true) }
 
+// setLent notes whether a bucket is lent. A row takes that back.
 func (c *collector) setLent(handle uint64, lent bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -88,6 +90,7 @@ func (c *collector) setLent(handle uint64, lent bool) {
 	}
 }
 
+// Demoted implements [Replayer].
 func (c *collector) Demoted(handle uint64, field string) {
 	c.summary(c.open[handle], field).Demote()
 }

@@ -46,7 +46,7 @@ const (
 
 var expiredBucket = []byte("expired")
 
-// span is the time [start, end).
+// span is the time [start, end), in nanoseconds since 1970.
 type span struct{ start, end int64 }
 
 // spans are spans in ascending order with gaps between them.
@@ -87,7 +87,8 @@ func (s spans) limit(most int) spans {
 	return s
 }
 
-// expiredKey is the key of a record.
+// expiredKey is the key of a record. It is a hash of constant size, because there may be a million of them, and two series with the
+// same first 16 bytes of a SHA-256 are not to be expected.
 type expiredKey [expiredKeySize]byte
 
 func expiredKeyOf(series string) expiredKey {
@@ -130,9 +131,10 @@ func decodeExpired(key, value []byte) (age int64, all spans, err error) {
 // expired are spans by series.
 type expired map[expiredKey]spans
 
+// add adds a span of a series.
 func (e expired) add(key expiredKey, s span) { e[key] = e[key].add(s) }
 
-// put merges the spans into the records of the database. age is the current age of the store.
+// put merges the spans into the records of the database. age is the current age of the store. It writes in the order of the keys.
 func (e expired) put(tx *bbolt.Tx, age int64) error {
 	if len(e) == 0 {
 		return nil
@@ -183,7 +185,8 @@ func (f *finals) removeSlot(slot, age int64) (n int, err error) {
 	return n, err
 }
 
-// noteExpired raises expiredEnd to the largest end of the spans.
+// noteExpired raises expiredEnd to the largest end of the spans. It never lowers it: a bucket that starts later has not expired, so
+// most new buckets need no lookup.
 func (f *finals) noteExpired(all expired) {
 	end := f.expiredEnd.Load()
 	for _, s := range all {
@@ -215,7 +218,7 @@ func (f *finals) collectExpired(slot, from []byte) (found expired, n int, next [
 	return found, n, next, err
 }
 
-// expiredOf returns the key of the record and the span for a final bucket in the database.
+// expiredOf returns the key of the record and the span for a final bucket in the database. Of a damaged bucket, only the start is known.
 func expiredOf(key, value []byte) (expiredKey, span) {
 	at := span{start: orderedInt(key)}
 	if d, err := checkFinal(key, value); err == nil {

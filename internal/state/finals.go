@@ -71,17 +71,19 @@ var (
 // errDamaged is wrapped by errors about a database with damaged pages.
 var errDamaged = errors.New("database is damaged")
 
-// final is a bucket that became final.
+// final is a bucket that became final and is not in the database yet.
 type final struct {
 	handle     *handle
-	series     string
-	start, end int64
-	commit     uint64 // the bucket may be stored when this commit is durable
-	slot       int64
-	at         int64  // age of the store when it became final
-	bucket     Bucket // until it is encoded
-	encoded    bool
-	value      []byte // nil before it is encoded, and if it was dropped
+	series     string // its key
+	start, end int64  // nanoseconds since 1970
+	// commit is that of the record that it became final. The bucket may be stored when this commit is durable. 0 means that
+	// the log lacks the record, so it may be stored at once.
+	commit  uint64
+	slot    int64  // the end of its slot
+	at      int64  // age of the store when it became final
+	bucket  Bucket // until it is encoded
+	encoded bool
+	value   []byte // nil before it is encoded, and if it was dropped
 }
 
 // newFinal returns a bucket that becomes final in a commit, at an age of the store.
@@ -92,9 +94,10 @@ func (s *Store) newFinal(h *handle, b Bucket, commit uint64, at int64) *final {
 	}
 }
 
-// finals is the database of final buckets.
+// finals is the database of final buckets. It may be read and written concurrently: bbolt lets one goroutine write at a time. The
+// starts of its buckets are in memory, but not their series, so a new bucket with a new start needs no lookup.
 type finals struct {
-	db     *bbolt.DB
+	db     *bbolt.DB // nil while it is closed
 	path   string
 	width  int64             // of new slots, nanoseconds
 	starts map[int64][]int64 // slots that have buckets with that start, guarded by Store.mu
@@ -117,10 +120,12 @@ func slotWidth(retention time.Duration) int64 {
 // negative and at most about maxAge, so the result does not overflow.
 func (f *finals) slotOf(age int64) int64 { return age - age%f.width + f.width }
 
+// orderedBytes returns 8 bytes that are in the order of the numbers.
 func orderedBytes(v int64) []byte {
 	return binary.BigEndian.AppendUint64(nil, uint64(v)^1<<63)
 }
 
+// orderedInt returns the number of the first 8 bytes of b, as orderedBytes has encoded it.
 func orderedInt(b []byte) int64 {
 	return int64(binary.BigEndian.Uint64(b) ^ 1<<63)
 }
@@ -168,6 +173,7 @@ func appendFinal(v []byte, b Bucket, handle uint64, at int64) []byte {
 	return v
 }
 
+// finalSum returns the checksum of a final bucket. The key is in it, so a value under a wrong key is damage too.
 func finalSum(key, value []byte) uint32 {
 	return crc32.Update(checksum(key), crcTable, value[5:])
 }
@@ -214,7 +220,8 @@ func (d *decoder) finalHead() (b storedFinal) {
 }
 
 // guard calls f, which reads or writes the database. It returns a panic or a memory fault in f as an error that wraps
-// errDamaged.
+// errDamaged. bbolt reads the file as memory and panics for pages that it does not understand, also when the file was damaged after it
+// was opened. Panics in goroutines that f starts are not caught.
 func guard(f func() error) (err error) {
 	before := debug.SetPanicOnFault(true)
 	defer func() {
@@ -263,7 +270,8 @@ func (f *finals) open() error {
 	return nil
 }
 
-// load reads the numbers of the meta bucket, the slots, and the starts of the buckets in each slot.
+// load reads the numbers of the meta bucket, the slots, and the starts of the buckets in each slot. It seeks from one start to the next,
+// so that it does not read the buckets of each series.
 func (f *finals) load() error {
 	f.starts, f.slots = make(map[int64][]int64), nil
 	return f.db.View(func(tx *bbolt.Tx) error {
@@ -318,6 +326,7 @@ func parseMetaNumber(value []byte) (n uint64, ok bool) {
 	return binary.BigEndian.Uint64(value), true
 }
 
+// formatMetaNumber returns the value of a number of the meta bucket.
 func formatMetaNumber(n uint64) []byte {
 	b := binary.BigEndian.AppendUint64(nil, n)
 	return binary.LittleEndian.AppendUint32(b, checksum(b))
@@ -331,6 +340,7 @@ func (f *finals) close() error {
 	return guard(f.db.Close)
 }
 
+// size returns the size of the file, or 0 if it cannot be read.
 func (f *finals) size() int64 {
 	info, err := os.Stat(f.path)
 	if err != nil {
@@ -368,7 +378,7 @@ func finalHandle(key, value []byte) uint64 {
 	return d.finalHead().handle
 }
 
-// put stores the buckets of the batch, all or none.
+// put stores the buckets of the batch and the numbers of the meta bucket, all or none. So "stored" is right after each crash.
 func (f *finals) put(batch *finalBatch) error {
 	return guard(func() error {
 		return f.db.Update(func(tx *bbolt.Tx) error {
@@ -428,7 +438,7 @@ func putFinal(tx *bbolt.Tx, b *final, older []int64) error {
 	return bucket.Put(key, b.value)
 }
 
-// added notes that a slot has buckets with that start.
+// added notes that a slot has buckets with that start. The caller holds Store.mu, also for removed.
 func (f *finals) added(start, slot int64) {
 	if i, ok := slices.BinarySearch(f.slots, slot); !ok {
 		f.slots = slices.Insert(f.slots, i, slot)

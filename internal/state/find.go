@@ -4,21 +4,24 @@ import (
 	"fmt"
 )
 
-// pendingFinals are the final buckets that are not in the database yet.
+// pendingFinals are the final buckets that are not in the database yet. Store.mu guards them.
+//
+//	Final ─▶ waiting ─ encodeFinals ─▶ order ─ writer ─▶ database
+//	   └───────────────── newest, for Find ──────────────────┘
 type pendingFinals struct {
-	waiting []*final // for Commit to encode them; ascending by commit as order
-	order   []*final // encoded; ascending by commit, except those that are in no commit
-	newest  map[finalID]*final
-	bytes   int64 // of the encoded ones
+	waiting []*final           // for Commit to encode them; ascending by commit as order
+	order   []*final           // encoded; ascending by commit, except those that are in no commit
+	newest  map[finalID]*final // of each bucket that waits or is in order, the version that became final last
+	bytes   int64              // of the encoded ones
 	// unstored is the first commit with a final bucket that was dropped from memory because the database could not
 	// store it, or 0. The log keeps the bucket for the next run.
 	unstored uint64
 	dropped  int64 // how many
 }
 
-// finalID identifies a bucket.
+// finalID identifies a bucket. The end does not, because a store has one grid.
 type finalID struct {
-	series string
+	series string // its key
 	start  int64
 }
 
@@ -31,7 +34,7 @@ func (p *pendingFinals) note(f *final) {
 }
 
 // encodeFinals encodes the final buckets that wait for it, and lets them wait for the writer. The caller has locked
-// committing.
+// committing. It unlocks mu for each bucket, because encoding takes microseconds and values are added meanwhile.
 func (s *Store) encodeFinals() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -48,7 +51,7 @@ func (s *Store) encodeFinals() {
 	p.waiting = nil
 }
 
-// pend adds an encoded final bucket to those that wait for the writer.
+// pend adds an encoded final bucket to those that wait for the writer. The caller holds mu, also for dropFinal and unpend.
 func (s *Store) pend(f *final) {
 	p := &s.pending
 	if p.bytes+int64(len(f.value)) > int64(s.o.MaxPending) {

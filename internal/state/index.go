@@ -4,6 +4,8 @@ import "iter"
 
 // index finds the buckets of a log by handle. The records of each Push are usually in the same order. So find first
 // tries the bucket that followed the previous one the last time, which saves most lookups in the map.
+//
+// A bucket that was removed has the handle 0 and may still be the next of another one; find does not return it.
 type index struct {
 	byHandle map[uint64]*pastBucket
 	previous *pastBucket // the last result of find, or nil

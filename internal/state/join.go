@@ -73,7 +73,8 @@ func leaveJoined(folder string) error {
 	return moveFolder(folder, filepath.Join(filepath.Dir(folder), folderPrefix+hex.EncodeToString(sum[:8])), lock)
 }
 
-// joined describes an orphan whose open buckets this store has got. Its log is needed until the orphan is retired.
+// joined describes an orphan whose open buckets this store has got. The log of this store that has the records of it is needed until the
+// orphan is retired: after a crash, the next run learns from them which buckets not to add again.
 type joined struct {
 	commit uint64 // the first one with a record of it
 	done   int    // how many of the buckets

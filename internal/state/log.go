@@ -4,6 +4,15 @@ import (
 	"time"
 )
 
+// This file has the methods that an engine calls for its open buckets. Those that log only append records in memory; Commit writes
+// them:
+//
+//	OpenBucket, Rows, … ─▶ records ─ take ─▶ queue ─ segments.write, fdatasync ─▶ file
+//	                        (mu)             (committing)
+//
+// A commit that failed stays in the queue. If records and queue exceed MaxPending, both are dropped (full), and all open buckets are
+// lost until a Snapshot logs them whole.
+
 const (
 	// rollAge is the age of the oldest log of an open bucket at which the bucket should be logged whole, so that the
 	// older log can be deleted.
@@ -52,7 +61,7 @@ func (h *handle) correct(b *Bucket) {
 	}
 }
 
-// logOpen logs the bucket whole.
+// logOpen logs the bucket whole. The caller holds mu.
 func (s *Store) logOpen(h *handle, b Bucket) {
 	n := len(s.records.buf)
 	s.records.open(h.number, b)
@@ -121,7 +130,7 @@ func (s *Store) Drop(handle uint64) {
 	}
 }
 
-// mark logs a record of an open bucket, and returns the bucket or nil.
+// mark logs a record of an open bucket, and returns the bucket, or nil if there is none with that number. A lost bucket is logged later.
 func (s *Store) mark(number uint64, kind byte) *handle {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -210,7 +219,7 @@ func (s *Store) again(series string, start int64) {
 	s.bound()
 }
 
-// finish removes a bucket from the open ones. Its log is needed until the bucket is in the database.
+// finish removes a bucket from the open ones. Its log is needed until the bucket is in the database. The caller holds mu.
 func (s *Store) finish(h *handle) {
 	h.final = true
 	s.busy(h)
@@ -219,7 +228,8 @@ func (s *Store) finish(h *handle) {
 	s.roll.open--
 }
 
-// bound wakes the writer for a commit if much was logged. If the waiting records take too much memory, it drops them.
+// bound wakes the writer for a commit if much was logged. If the waiting records take too much memory, it drops them. It cannot drop
+// the queue, which Commit may be writing; discard lets the next Commit do it. The caller holds mu.
 func (s *Store) bound() {
 	if len(s.records.buf) >= commitBytes {
 		s.writer.wake()
@@ -304,7 +314,7 @@ func (s *Store) take() (needed uint64, ok bool) {
 	return s.needed.min(s.commit), len(s.queue) > 0
 }
 
-// committed updates the counters and the state after a commit.
+// committed updates the counters and the state after a commit. The caller holds committing and mu.
 func (s *Store) committed(err error, wrote bool) {
 	s.stats.LogBytes = s.log.size()
 	if err != nil {
@@ -326,12 +336,14 @@ func (s *Store) committed(err error, wrote bool) {
 	}
 }
 
-// rollBudget bounds how many buckets are logged whole: in an hour, at most 1.1 times the number of open buckets.
+// rollBudget bounds how many buckets are logged whole: in an hour, at most 1.1 times the number of open buckets. It is a bucket of
+// tokens: each bucket that is logged takes one. At most a 120th of the open buckets, and one, can be logged at once, so no Push is much
+// slower than others.
 type rollBudget struct {
-	open   int   // buckets
-	live   int64 // the bytes of the log that open buckets need
-	tokens float64
-	last   int64 // the age of the store at which tokens was updated
+	open   int     // buckets
+	live   int64   // the bytes of the log that open buckets need
+	tokens float64 // how many buckets may be logged now
+	last   int64   // the age of the store at which tokens was updated
 }
 
 // take reports whether another bucket may be logged whole at that age of the store.

@@ -11,33 +11,34 @@ import (
 	"time"
 )
 
-// past describes the log of the last run.
+// past describes the log of the last run. Open reads the log once to learn which buckets are open, where each begins, and what is
+// damaged. Replay reads it a second time, and then only the records that are needed: reading twice needs no memory for the values.
 type past struct {
-	clean   bool
-	last    uint64 // number of the last commit
-	end     int64  // age of the store at that commit
-	wall    int64  // wall time of that commit
-	replay  int64  // Options.Replay, nanoseconds
-	next    uint64 // largest handle
-	buckets index
-	recent  []finalRecord // final buckets whose rows were emitted, for the first time or again, within replay before the end
-	joined  map[string]joined
-	walls   []commitWall     // of the commits, ascending
-	strays  map[uint64]int64 // the number of rows of handles whose open record is missing or damaged
-	damaged []string         // names of files
-	commits int64            // lost
-	torn    int64            // bytes
-	file    []byte           // memory for a file of the log
-	payload []byte           // memory for the payload of a commit
+	clean   bool              // whether the last record is the end of a run
+	last    uint64            // number of the last commit
+	end     int64             // age of the store at that commit
+	wall    int64             // wall time of that commit
+	replay  int64             // Options.Replay, nanoseconds
+	next    uint64            // largest handle
+	buckets index             // by handle, all that the log has; after adopt, those that are not in the database
+	recent  []finalRecord     // final buckets whose rows were emitted, for the first time or again, within replay before the end
+	joined  map[string]joined // by id of the orphan
+	walls   []commitWall      // of the commits, ascending
+	strays  map[uint64]int64  // the number of rows of handles whose open record is missing or damaged
+	damaged []string          // names of files
+	commits int64             // lost
+	torn    int64             // bytes
+	file    []byte            // memory for a file of the log
+	payload []byte            // memory for the payload of a commit
 }
 
 // pastBucket is a bucket in the log.
 type pastBucket struct {
-	Bucket // without fields
-	handle uint64
-	begin  recordAt
-	named  bool // the commit in which it opened is lost
-	final  bool
+	Bucket             // without fields
+	handle uint64      // 0 if it was removed from the index
+	begin  recordAt    // the last record that has it whole: earlier ones are not needed
+	named  bool        // the commit in which it opened is lost
+	final  bool        // whether it became final
 	ended  uint64      // the commit in which it became final
 	rows   uint64      // the commit of its last rows, or 0
 	at     int64       // age of the store when its final row left
@@ -66,7 +67,7 @@ func (p *past) touched(b *pastBucket) int64 {
 // recordAt is the place of a record in the log.
 type recordAt struct {
 	commit uint64
-	index  int
+	index  int // within the commit, from 0
 }
 
 func (a recordAt) before(b recordAt) bool {
@@ -115,7 +116,8 @@ func (s *Store) resume() {
 	s.beganAge = s.clock.time()
 }
 
-// readSegment reads a file of the log.
+// readSegment reads a file of the log. A file in which nothing can be read is renamed and left out. One that is damaged in part stays a
+// part of the log, and is renamed when it is no longer needed.
 func (s *Store) readSegment(number uint64) error {
 	path := s.log.path(number)
 	b, err := readLogFile(path, s.past.file)
@@ -334,7 +336,8 @@ func (p *past) prune() {
 	}
 }
 
-// adopt adds the buckets of the last run to this run, except the final ones that are in the database.
+// adopt adds the buckets of the last run to this run, except the final ones that are in the database. They keep their handles. The
+// database is asked for each of them, because a bucket whose final record was dropped for lack of room is open in the log.
 func (s *Store) adopt() {
 	for b := range s.past.buckets.all() {
 		if b.final && b.ended <= s.finals.stored || s.isStored(b) {

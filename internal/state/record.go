@@ -61,12 +61,13 @@ const (
 	recordDropped
 )
 
-// recorder collects the records of a commit.
+// recorder collects the records of a commit. A schema is defined anew in each commit, so that a lost commit makes no other one
+// unreadable. Store.mu guards it.
 type recorder struct {
-	buf     []byte
+	buf     []byte              // the payload so far
 	schemas map[uint64]struct{} // defined in this commit
-	scratch []byte
-	values  int64 // in the rows
+	scratch []byte              // the record under construction, because its length comes first
+	values  int64               // in the rows
 }
 
 // reset begins an empty payload, in the memory of buf.
@@ -145,6 +146,7 @@ func (r *recorder) rows(handle, schema uint64, fields []string, rows []float64, 
 	r.values += int64(len(rows))
 }
 
+// demoted appends a record that the summary of a field became a histogram.
 func (r *recorder) demoted(handle uint64, field string) {
 	r.begin(recordDemoted, handle)
 	r.scratch = appendString(r.scratch, field)
@@ -161,6 +163,7 @@ func (r *recorder) final(handle uint64, b Bucket, at int64) {
 	r.put()
 }
 
+// again appends a record that the row of a final bucket left again, at an age of the store.
 func (r *recorder) again(series string, start, at int64) {
 	r.begin(recordAgain, 0)
 	r.scratch = appendString(r.scratch, series)
@@ -169,6 +172,7 @@ func (r *recorder) again(series string, start, at int64) {
 	r.put()
 }
 
+// joined appends a record of how many open buckets of an orphan were added.
 func (r *recorder) joined(id string, done int) {
 	r.begin(recordJoined, 0)
 	r.scratch = appendString(r.scratch, id)
@@ -189,11 +193,13 @@ func (r *recorder) time(wall, age int64) {
 	r.put()
 }
 
+// end appends a record that the run ended cleanly.
 func (r *recorder) end() {
 	r.scratch = append(r.scratch[:0], recordEnd)
 	r.put()
 }
 
+// appendStrings appends strings in the format above.
 func appendStrings(dst []byte, all []string) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(all)))
 	for _, s := range all {
@@ -212,6 +218,7 @@ func appendBucket(dst []byte, b Bucket) []byte {
 	return appendFields(dst, b)
 }
 
+// appendFields appends the fields whose summaries are not empty.
 func appendFields(dst []byte, b Bucket) []byte {
 	n := 0
 	for i := range b.Summaries {
@@ -248,6 +255,7 @@ func appendSummary(dst []byte, s *stats.Summary) []byte {
 	return dst[:at+n+size]
 }
 
+// strings reads what appendStrings has written.
 func (d *decoder) strings() []string {
 	all := make([]string, d.length(1))
 	for i := range all {
@@ -342,15 +350,16 @@ func (d *decoder) times(b *rowBlocks, n int) {
 	}
 }
 
-// finalRecord is a decoded record of a bucket that became final.
+// finalRecord is a decoded record of a bucket that became final, or whose final rows left again.
 type finalRecord struct {
-	handle   uint64
-	series   string
-	start    int64
-	revision int64
-	at       int64
+	handle   uint64 // 0 if the rows left again
+	series   string // its key
+	start    int64  // nanoseconds since 1970
+	revision int64  // of the final row; 0 if the rows left again
+	at       int64  // age of the store when the row left
 }
 
+// final reads the rest of a record of a bucket that became final.
 func (d *decoder) final(handle uint64) finalRecord {
 	return finalRecord{handle: handle, series: d.string(), start: d.varint(), revision: d.whole(), at: d.varint()}
 }

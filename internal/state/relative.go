@@ -100,7 +100,7 @@ func (s *Store) Relate(live, drained []*Store) error {
 	return err
 }
 
-// unrelate forgets all relatives.
+// unrelate forgets all relatives, and closes the databases of those that no store has open.
 func (s *Store) unrelate() (err error) {
 	s.relating.Lock()
 	defer s.relating.Unlock()

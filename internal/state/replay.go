@@ -74,15 +74,21 @@ func (s *Store) Replay(r Replayer) error {
 	return nil
 }
 
-// replay is the state of a running replay.
+// replay is the state of a running replay. One goroutine reads the log and collects changes; when a window is full, it waits until the
+// goroutines of all parts have replayed theirs:
+//
+//	log ─ record ─▶ wait: changes by bucket ─ flush ─▶ work of each part ─ hand ─▶ Replayer.Rows, Demoted
+//	          └───────── open, lent, final: the changes of that bucket first ────▶ Replayer.Open, Lent, Final
+//
+// A series belongs to one part, so that the calls for a series never overlap.
 type replay struct {
 	s       *Store
 	r       Replayer
-	commit  uint64
+	commit  uint64           // the one that is being read
 	schemas map[uint64]int32 // of the commit: the index in fields, by number
 	lists   map[string]int32 // the same, by the encoded list
-	fields  [][]string
-	seed    maphash.Seed
+	fields  [][]string       // the different lists of fields
+	seed    maphash.Seed     // of the hash that assigns series to parts
 
 	bytes   []byte   // the bodies of the changes that wait
 	changes []change // that wait
@@ -105,7 +111,7 @@ type waiting struct {
 // part is the work of one goroutine.
 type part struct {
 	buckets []*pastBucket // with changes
-	blocks  rowBlocks
+	blocks  rowBlocks     // scratch: the rows of the next call of Replayer.Rows
 }
 
 // record reads a record. Rows and demotions are collected; other records are replayed at once.

@@ -41,24 +41,27 @@ type segment struct {
 	damaged bool // the file is renamed instead of deleted
 }
 
-// segments are the files of the log. If file is not nil, it is the last one, and commits are written to it.
+// segments are the files of the log. If file is not nil, it is the last one, and commits are written to it. The files of the last run
+// are never written again. The log is several files because a part that is no longer needed is deleted as a whole file.
+// Store.committing guards it.
 type segments struct {
 	folder   string
 	openFile func(path string) (logFile, error)
-	all      []segment
-	next     uint64 // number of the next file
-	file     logFile
-	began    int64 // age of the store at the first commit in file
-	frames   []byte
+	all      []segment // ascending by number
+	next     uint64    // number of the next file
+	file     logFile   // nil before the first commit and after an error
+	began    int64     // age of the store at the first commit in file
+	frames   []byte    // memory for the frames of a commit
 }
 
 // batch is a commit that is not durable yet.
 type batch struct {
-	commit  uint64
-	payload []byte
-	time    int64 // age of the store
+	commit  uint64 // its number
+	payload []byte // its records
+	time    int64  // age of the store
 }
 
+// path returns the path of a file of the log.
 func (s *segments) path(number uint64) string {
 	return filepath.Join(s.folder, fmt.Sprintf("%s%016d", logPrefix, number))
 }
@@ -156,6 +159,7 @@ func (s *segments) leave() error {
 	return file.Close()
 }
 
+// close closes the open file, if there is one. The receiver may be nil.
 func (s *segments) close() error {
 	if s == nil || s.file == nil {
 		return nil

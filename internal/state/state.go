@@ -28,6 +28,22 @@
 // yields its open buckets, or [Store.Join] adds them to another store, and [Store.Retire] renames the folder. [Store.Relate]
 // looks for the stores whose final buckets [Store.Latest] must find too.
 //
+// # Why two files
+//
+// Open buckets get values at each Push. Encoding their summaries each time would take longer than the Push itself, while a value in
+// the log takes about 6 bytes. Final buckets are looked up one at a time and removed after their retention, for which a log is no
+// help. BenchmarkSave and BenchmarkFinal measure both.
+//
+// # Life of a bucket
+//
+//	OpenBucket ─▶ open ─ Rows, Demoted, Snapshot ─▶ Final ─▶ waiting ─ Commit ─▶ pending ─ writer ─▶ database ─ retention ─▶ expired
+//	               │ log needed from handle.first on                    log still needed          │
+//	               └─ Lent ─▶ Drop: another store has it                                          └─ Find, and OpenBucket again
+//
+// # Locks
+//
+// A goroutine locks in this order: committing, relating, encoding, mu. Files are written without mu, so Rows does not wait for them.
+//
 // # Damage
 //
 // All data have checksums (CRC32C). A damaged frame costs the commit that it belongs to. Damaged pages of the database
@@ -203,16 +219,16 @@ type Stats struct {
 // Recent before all of them but Find.
 type Store struct {
 	o        Options
-	folder   string
-	identity map[string]string
-	lock     *folderLock
-	clock    clock
-	past     *past // what Open found in the log
-	finals   *finals
-	writer   writer
-	born     int64 // wall time at which the store was created
-	began    int64 // wall time at which this run began
-	beganAge int64 // age of the store at that time
+	folder   string            // its path; Retire and Continue rename it
+	identity map[string]string // the options that it belongs to
+	lock     *folderLock       // of the folder, until it is closed
+	clock    clock             // its age
+	past     *past             // what Open found in the log
+	finals   *finals           // the database
+	writer   writer            // moves final buckets into it
+	born     int64             // wall time at which the store was created
+	began    int64             // wall time at which this run began
+	beganAge int64             // age of the store at that time
 
 	// relating guards relatives and is held by Latest.
 	relating  sync.Mutex
@@ -230,9 +246,9 @@ type Store struct {
 	// mu guards the fields below. It may be locked while the mutexes above are held, but not the other way round.
 	mu      sync.Mutex
 	closed  bool
-	suffix  string // of the folder when the store is closed; empty leaves its name
-	handles map[uint64]*handle
-	next    uint64 // the next handle
+	suffix  string             // of the folder when the store is closed; empty leaves its name
+	handles map[uint64]*handle // of the open buckets, by number
+	next    uint64             // the last handle that was given; they ascend over all runs
 	records recorder
 	commit  uint64    // number of the commit that the records will be
 	durable uint64    // number of the last commit that is durable
@@ -240,7 +256,7 @@ type Store struct {
 	full    bool      // records are dropped until a commit succeeds
 	discard bool      // Commit drops the queue
 	spare   []byte    // memory for the next records
-	opened  []*handle // in the commit under construction
+	opened  []*handle // in the commit under construction; the next one repeats their names
 	needed  counts    // how many handles need the log from each commit on
 	roll    rollBudget
 	pending pendingFinals
@@ -251,11 +267,11 @@ type Store struct {
 	heir   *Store             // of an orphan: the store that its buckets were added to; nil before Join
 }
 
-// handle is a bucket that is open in the log, or final and not in the database yet.
+// handle is a bucket that is open in the log, or final and not in the database yet. Store.mu guards it.
 type handle struct {
-	number   uint64
-	series   string
-	start    int64
+	number   uint64 // what the engine and the records name it by
+	series   string // its key
+	start    int64  // nanoseconds since 1970, as end
 	end      int64
 	revision int64
 	first    uint64 // the commit from which on the log is needed
@@ -263,7 +279,7 @@ type handle struct {
 	bytes    int64  // logged since then
 	touched  int64  // an upper bound of the wall time of the last value, if it came in an earlier run; else 0
 	lost     bool   // whether the log lacks a part of the bucket
-	final    bool
+	final    bool   // whether it became final
 }
 
 // Open opens the store of that identity, and creates it if there is none. It returns an error that wraps ErrLocked if the
@@ -385,7 +401,8 @@ func (s *Store) Abandon() {
 	_ = s.shut()
 }
 
-// Retire closes the store and renames its folder with the suffix ".retired-<time>".
+// Retire closes the store and renames its folder with the suffix ".retired-<time>". It deletes nothing: relatives find the final
+// buckets in it. After an error, the folder keeps its name, and the next run finds it as an orphan.
 func (s *Store) Retire() error {
 	s.mu.Lock()
 	s.suffix = "retired"

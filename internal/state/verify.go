@@ -48,9 +48,14 @@ const (
 // native is the byte order of bbolt.
 var native = binary.NativeEndian
 
-// boltMeta is one of the two headers of a bbolt file.
+// boltMeta is one of the two headers of a bbolt file. Transactions write them in turn, so the one with the larger txid counts, and the
+// other has the tree before the last transaction.
 type boltMeta struct {
-	pageSize, root, freelist, high, txid uint64
+	pageSize uint64 // bytes
+	root     uint64 // number of the root page of the root bucket
+	freelist uint64 // number of the page of the list of free pages, or boltNoFreelist
+	high     uint64 // above the number of each used page
+	txid     uint64 // number of the transaction
 }
 
 // parseBoltMeta reads the header in a page. ok reports whether the page has a header, and intact whether its checksum
@@ -101,16 +106,17 @@ func readBoltMetas(f io.ReaderAt) (metas []boltMeta, intact bool) {
 	return metas, intact
 }
 
-// pageWalk walks the pages of a bbolt file.
+// pageWalk walks the pages of a bbolt file. It ends for any contents: a page is read once, the depth has a bound, and nothing is
+// allocated from a number that was not compared with the size of the file.
 type pageWalk struct {
 	f       io.ReaderAt
-	size    int64
+	size    int64 // of the file, bytes
 	meta    boltMeta
-	seen    []uint64 // a bit for each page
-	value   func(bucket, key, value []byte)
-	lenient bool // whether the walk continues after damage
-	bad     int
-	first   error // the first damage
+	seen    []uint64                        // a bit for each page
+	value   func(bucket, key, value []byte) // gets what is intact; the slices are valid during the call
+	lenient bool                            // whether the walk continues after damage
+	bad     int                             // how often damage was found
+	first   error                           // the first damage
 }
 
 // newPageWalk returns a walk of a file of that size that calls value for each intact final bucket and each value of the
@@ -470,13 +476,13 @@ func (f *finals) copyFrom(path string, retention int64) (saved, bad int, err err
 	return c.saved, bad, c.err
 }
 
-// finalCopy stores final buckets in batches.
+// finalCopy stores final buckets in batches. After the first error it stores nothing more.
 type finalCopy struct {
 	to    *finals
-	batch finalBatch
-	size  int
-	saved int
-	err   error
+	batch finalBatch // that is not stored yet
+	size  int        // bytes of the values in it
+	saved int        // buckets that were stored
+	err   error      // the first error
 
 	strays    bool  // whether final buckets in pages that no other page refers to are stored
 	retention int64 // of the store

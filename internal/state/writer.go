@@ -8,20 +8,21 @@ import (
 )
 
 // writer moves final buckets into the database, in the background, removes those whose retention has passed, and commits
-// when much was logged since the last Commit.
+// when much was logged since the last Commit. A transaction of the database takes much longer than a commit of the log, so no Push waits
+// for it, unless too many buckets wait (maxPendingFinals).
 type writer struct {
 	s       *Store
-	wakeup  chan struct{}
-	quit    chan struct{}
-	done    chan struct{}
+	wakeup  chan struct{} // has an element when there may be work
+	quit    chan struct{} // closed by stop
+	done    chan struct{} // closed when the goroutine has ended
 	stopped sync.Once
 	checked int64 // age of the store when the retention was checked last
 
-	// mu guards failing.
+	// mu guards failing and running for those that wait. Only the writer sets them, and reads them without mu.
 	mu      sync.Mutex
 	idle    *sync.Cond // on mu, signalled after each transaction
 	failing bool       // the last transaction failed
-	running bool
+	running bool       // the goroutine has not ended
 }
 
 // start starts the goroutine of the writer, unless the options freeze it.
