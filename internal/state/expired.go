@@ -91,6 +91,7 @@ func (s spans) limit(most int) spans {
 // same first 16 bytes of a SHA-256 are not to be expected.
 type expiredKey [expiredKeySize]byte
 
+// expiredKeyOf returns the key of the record of a series.
 func expiredKeyOf(series string) expiredKey {
 	sum := sha256.Sum256([]byte(series))
 	return expiredKey(sum[:])

@@ -18,6 +18,24 @@ import (
 	"time"
 )
 
+// Files
+//
+// The folder Options.Dir has a folder for each store, named after a hash of its identity:
+//
+//	describe-<16 digits>/
+//	    options           the identity, as text
+//	    owner             Options.Owner
+//	    born              the wall time at which the store was created, nanoseconds since 1970
+//	    lock              locked while the store is open; its lines are those of a locker
+//	    heir              while another store joins this one, see join.go
+//	    log-<16 digits>   the log, see frame.go
+//	    finals.db         the final buckets, see finals.go
+//	    *.damaged-<time>  files that were set aside
+//	describe-<16 digits>.retired-<time>/
+//	                      a store whose open buckets others have or that has none
+//
+// The lock is one of the operating system, so it ends with the process. It is in the folder, and a folder can be renamed while another
+// process opens the file: lockFolderOnce finds that out.
 const (
 	folderPrefix   = "describe-"
 	identityFile   = "options"
@@ -26,7 +44,8 @@ const (
 	ownerFile      = "owner"
 	// orphanAge is how long a store of another owner must not have been used to be an orphan.
 	orphanAge = 24 * time.Hour
-	stamp     = "20060102T150405.000000000Z"
+	// stamp is the format of the times in names. It has no colons, which Windows does not allow in names.
+	stamp = "20060102T150405.000000000Z"
 )
 
 // errBusy is returned by tryLock if another store has the lock.
@@ -144,7 +163,7 @@ func lastUsed(folder string) (last time.Time) {
 	return last
 }
 
-// writeFile writes a file whole or not at all.
+// writeFile writes a file whole or not at all: it writes and syncs another file, and renames it.
 func writeFile(path string, text []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".tmp-*")
 	if err != nil {
@@ -258,6 +277,7 @@ var process = func() locker {
 	return locker{strconv.Itoa(os.Getpid()), host, strconv.FormatInt(time.Now().UnixNano(), 10)}
 }()
 
+// String returns the contents of the file of the lock, which holder reads.
 func (l locker) String() string { return l.pid + "\n" + l.host + "\n" + l.start + "\n" }
 
 // holder returns the process that has the lock.
@@ -292,6 +312,7 @@ func (s *Store) overlap() error {
 	return err
 }
 
+// release unlocks the folder. It must be called once.
 func (l *folderLock) release() { unlock(l.f) }
 
 // Folder is the folder of a store.

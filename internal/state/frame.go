@@ -38,14 +38,15 @@ const (
 
 var crcTable = crc32.MakeTable(crc32.Castagnoli)
 
+// checksum returns the CRC32C of b, for which processors have an instruction.
 func checksum(b []byte) uint32 { return crc32.Checksum(b, crcTable) }
 
 // frame is the header of a frame.
 type frame struct {
-	length int
-	commit uint64
-	number uint32
-	crc    uint32
+	length int    // of the data, bytes; 0 ends the commit
+	commit uint64 // number of the commit
+	number uint32 // of the frame within the commit, from 0
+	crc    uint32 // of the data
 }
 
 // appendFrame appends a frame in the format above.
@@ -93,7 +94,7 @@ type commitReader struct {
 	commit  uint64
 	next    uint32 // number of its next frame
 	intact  bool   // all frames so far were there
-	payload []byte
+	payload []byte // the data of these
 
 	end     int // the end of the last whole commit, returned or skipped
 	damaged int // bytes before end that are not a frame, or that belong to an incomplete commit

@@ -70,6 +70,7 @@ type recordAt struct {
 	index  int // within the commit, from 0
 }
 
+// before reports whether a comes before b in the log.
 func (a recordAt) before(b recordAt) bool {
 	return a.commit < b.commit || a.commit == b.commit && a.index < b.index
 }

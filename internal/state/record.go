@@ -304,6 +304,7 @@ type rowBlocks struct {
 	timed bool
 }
 
+// reset removes all rows and keeps their memory.
 func (b *rowBlocks) reset(timed bool) {
 	*b = rowBlocks{b.rows[:0], b.times[:0], b.sizes[:0], timed}
 }

@@ -50,16 +50,16 @@ const (
 	SameBuckets          // and all their buckets have the same bounds
 )
 
-// relative is another store in the folder.
+// relative is another store in the folder. Store.relating guards it.
 type relative struct {
-	folder   string
-	relation Relation
-	store    *Store  // if this process has it open; else finals is set
-	finals   *finals // for reading
-	shared   bool    // another process may open it, so its database is open during a lookup only
-	live     bool    // its final buckets count only if they have one of the fields
-	before   int64   // the final buckets whose last value came before this wall time count
-	expired  int64   // the expired buckets that end until this time count
+	folder   string   // as it was at the last Relate
+	relation Relation // not Unrelated
+	store    *Store   // if this process has it open; else finals is set
+	finals   *finals  // for reading
+	shared   bool     // another process may open it, so its database is open during a lookup only
+	live     bool     // its final buckets count only if they have one of the fields
+	before   int64    // the final buckets whose last value came before this wall time count
+	expired  int64    // the expired buckets that end until this time count
 }
 
 // Relate looks for the relatives of the store, for Latest. live are the other stores that this process has open and uses,

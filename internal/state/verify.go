@@ -155,6 +155,7 @@ func (w *pageWalk) stop() bool { return w.first != nil && !w.lenient }
 // keyRange is the range of keys that a page may have: [min, max), without an upper bound if max is nil.
 type keyRange struct{ min, max []byte }
 
+// has reports whether the range contains a key.
 func (r keyRange) has(key []byte) bool {
 	return bytes.Compare(key, r.min) >= 0 && (r.max == nil || bytes.Compare(key, r.max) < 0)
 }

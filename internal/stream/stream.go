@@ -326,6 +326,7 @@ type topic struct {
 	closed   bool                   // whether the topic has ended
 }
 
+// newTopic returns a topic that nobody watches yet: the caller starts run.
 func newTopic(h *Hub, t record.Table) *topic {
 	return &topic{
 		hub: h, table: t, epoch: strconv.FormatUint(rand.Uint64(), 36), ready: make(chan struct{}), wake: make(chan struct{}, 1),

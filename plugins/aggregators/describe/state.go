@@ -248,13 +248,14 @@ func (l *loans) opened() {
 	}
 }
 
+// putBack adds loans that take has returned, or new ones.
 func (l *loans) putBack(all []loan) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.all = append(l.all, all...)
 }
 
-// take returns the loans and forgets them. If they cannot be saved, the caller adds them again.
+// take returns the loans and forgets them. If they cannot be saved, the caller puts them back.
 func (l *loans) take() []loan {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -280,10 +281,12 @@ func (d *Describe) saved(all []loan) {
 // replayer adapts an [engine.Replay] to [state.Replayer].
 type replayer struct{ *engine.Replay }
 
+// Open implements [state.Replayer], with a bucket of the engine.
 func (r replayer) Open(handle uint64, b state.Bucket) error {
 	return r.Replay.Open(handle, engine.Bucket(b))
 }
 
+// Final implements [state.Replayer], with a bucket of the store.
 func (r replayer) Final(handle uint64) (state.Bucket, bool) {
 	b, ok := r.Replay.Final(handle)
 	return state.Bucket(b), ok
