@@ -32,7 +32,7 @@ import (
 //	    finals.db         the final buckets, see finals.go
 //	    *.damaged-<time>  files that were set aside
 //	describe-<16 digits>.retired-<time>/
-//	                      a store whose open buckets others have or that has none
+//	                      a store that was set aside: its open buckets are final or in another store
 //
 // The lock is one of the operating system, so it ends with the process. It is in the folder, and a folder can be renamed while another
 // process opens the file: lockFolderOnce finds that out.
