@@ -120,7 +120,7 @@ func (c *tokenCommand) parse(args, environ []string, id *string) error {
 }
 
 // parseExpiry parses a time such as "90d", "2w" or "12h", or another one that [time.ParseDuration] accepts. A day has 24
-// hours, and numbers of days and weeks are whole. The time is above zero.
+// hours, and numbers of days and weeks are whole. The time is above zero, and at most maxExpiry.
 func parseExpiry(text string) (time.Duration, error) {
 	const day = 24 * time.Hour
 	d, err := time.ParseDuration(text)
@@ -128,14 +128,23 @@ func parseExpiry(text string) (time.Duration, error) {
 		if number, ok := strings.CutSuffix(text, suffix); ok {
 			var n uint64
 			n, err = strconv.ParseUint(number, 10, 16)
-			d = time.Duration(n) * unit
+			d = maxExpiry + 1
+			if n <= uint64(maxExpiry/unit) {
+				d = time.Duration(n) * unit
+			}
 		}
 	}
-	if err != nil || d <= 0 {
+	switch {
+	case err != nil || d <= 0:
 		return 0, errors.New("want a time such as 90d, 2w or 12h")
+	case d > maxExpiry:
+		return 0, errors.New("want at most 36500d; without it the token does not expire")
 	}
 	return d, nil
 }
+
+// maxExpiry is the longest time until a token expires: a hundred years.
+const maxExpiry = 36500 * 24 * time.Hour
 
 // create adds a token to the file, and makes the file if it is missing. The token is printed after the file has its hash: a
 // token that was printed is valid.

@@ -46,20 +46,23 @@ func TestTokenCommandsMakeListAndDeleteTokens(t *testing.T) {
 
 func TestTokenCommandsReportMistakes(t *testing.T) {
 	for command, want := range map[string]string{
-		"":                       "want token create, token list or token delete",
-		"make":                   "want token create, token list or token delete",
-		"create":                 "a token needs a permission, such as --permission db:mydb:read",
-		"create --permission x":  `permission "x", want one such as "db:mydb:read"`,
-		"create --expiry 0d":     "want a time such as 90d, 2w or 12h",
-		"create --expiry -1h":    "want a time such as 90d, 2w or 12h",
-		"create --expiry soon":   "want a time such as 90d, 2w or 12h",
-		"create --expiry 99999d": "want a time such as 90d, 2w or 12h",
-		"create x":               "a token needs a permission",
-		"create x y":             "too many arguments",
-		"create --permision x":   "flag provided but not defined: -permision",
-		"list":                   "analytics-api token create makes the first token",
-		"delete":                 "want the id of the token: analytics-api token list shows it",
-		"list --config /none":    "configuration /none",
+		"":                        "want token create, token list or token delete",
+		"make":                    "want token create, token list or token delete",
+		"create":                  "a token needs a permission, such as --permission db:mydb:read",
+		"create --permission x":   `permission "x", want one such as "db:mydb:read"`,
+		"create --expiry 0d":      "want a time such as 90d, 2w or 12h",
+		"create --expiry -1h":     "want a time such as 90d, 2w or 12h",
+		"create --expiry soon":    "want a time such as 90d, 2w or 12h",
+		"create --expiry 99999d":  "want a time such as 90d, 2w or 12h",
+		"create --expiry 36501d":  "want at most 36500d; without it the token does not expire",
+		"create --expiry 35000w":  "want at most 36500d; without it the token does not expire",
+		"create --expiry 900000h": "want at most 36500d; without it the token does not expire",
+		"create x":                "a token needs a permission",
+		"create x y":              "too many arguments",
+		"create --permision x":    "flag provided but not defined: -permision",
+		"list":                    "analytics-api token create makes the first token",
+		"delete":                  "want the id of the token: analytics-api token list shows it",
+		"list --config /none":     "configuration /none",
 	} {
 		_, _, err := runOnce(t, nil, append([]string{"token"}, strings.Fields(command)...)...)
 		require.ErrorContains(t, err, want, command)
