@@ -335,3 +335,11 @@ func TestADatabaseThatCannotBeCompactedIsUsedAsItIs(t *testing.T) {
 	require.Equal(t, "final", find(t, s, "kept", 0))
 	require.Contains(t, fmt.Sprint(logged), "cannot be compacted")
 }
+
+// Of a final bucket that is damaged only the start is known, so the record of it must not name other buckets.
+func TestADamagedFinalBucketLeavesNoOtherBucketExpired(t *testing.T) {
+	t.Parallel()
+	for _, start := range []int64{-100 * hour, 0, 100 * hour} {
+		require.Equal(t, start+1, state.ExpiresUntil("m", start, []byte("damaged")))
+	}
+}

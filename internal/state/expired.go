@@ -222,6 +222,7 @@ func (f *finals) collectExpired(slot, from []byte) (found expired, n int, next [
 // expiredOf returns the key of the record and the span for a final bucket in the database. Of a damaged bucket, only the start is known.
 func expiredOf(key, value []byte) (expiredKey, span) {
 	at := span{start: orderedInt(key)}
+	at.end = at.start + 1 // unless the record can be read
 	if d, err := checkFinal(key, value); err == nil {
 		at.end = d.finalHead().End
 	}

@@ -123,3 +123,9 @@ func WriteIdentity(t testing.TB, folder string, identity map[string]string) {
 		t.Fatal(err)
 	}
 }
+
+// ExpiresUntil returns the end of the span that stays in the record of a final bucket with that value when the bucket is removed.
+func ExpiresUntil(series string, start int64, value []byte) int64 {
+	_, s := expiredOf(finalKey(series, start), value)
+	return s.end
+}
