@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,14 +18,31 @@ import (
 
 const refusal = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
+// listener is one whose tests can wait until a connection is idle: the client has the answer before that.
+type listener struct {
+	*conns.Listener
+	idled atomic.Int64 // how often a connection became idle
+}
+
+func (l *listener) waitIdle(t *testing.T, times int64) {
+	t.Helper()
+	require.Eventually(t, func() bool { return l.idled.Load() == times }, 10*time.Second, time.Millisecond)
+}
+
 // serve starts an HTTP server with limits. The path /wait is answered when the test ends.
-func serve(t *testing.T, limits conns.Limits) *conns.Listener {
+func serve(t *testing.T, limits conns.Limits) *listener {
 	t.Helper()
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	l := conns.Listen(inner, limits, refusal)
+	l := &listener{Listener: conns.Listen(inner, limits, refusal)}
 	ended := make(chan struct{})
-	server := &http.Server{ConnState: l.ConnState, ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	state := func(c net.Conn, state http.ConnState) {
+		l.ConnState(c, state)
+		if state == http.StateIdle {
+			l.idled.Add(1)
+		}
+	}
+	server := &http.Server{ConnState: state, ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/wait" {
 			select {
 			case <-ended:
@@ -100,14 +118,17 @@ func TestIdleConnectionsAreClosedForOthers(t *testing.T) {
 	t.Parallel()
 	l := serve(t, conns.Limits{Max: 5, PerClient: 4})
 	var idle []net.Conn
-	for range 4 {
+	for i := range 4 {
 		c := connect(t, l, "127.0.0.2")
 		require.Equal(t, http.StatusOK, get(t, c))
+		l.waitIdle(t, int64(i+1))
 		idle = append(idle, c)
 	}
 	require.Equal(t, http.StatusOK, get(t, connect(t, l, "127.0.0.2")), "in place of the first one of the client")
 	require.Zero(t, status(t, idle[0]))
+	l.waitIdle(t, 5)
 	require.Equal(t, http.StatusOK, get(t, connect(t, l, "127.0.0.3")))
+	l.waitIdle(t, 6)
 	require.Equal(t, http.StatusOK, get(t, connect(t, l, "127.0.0.4")), "in place of the longest idle one of the client with most of them")
 	require.Zero(t, status(t, idle[1]))
 	require.Equal(t, http.StatusOK, get(t, idle[3]), "others stay open")
