@@ -442,8 +442,7 @@ func (c *config) readFlags(given map[string]string) error {
 }
 
 // validate returns an error that contains every fault of the settings, or nil. It also reads the files that settings name:
-// passwords, tokens, certificates. So --check finds what is wrong with them, and the service does not start with a fault
-// that only a later request would show.
+// passwords, tokens and certificates. Otherwise only a later request would show their faults.
 func (c *config) validate() error {
 	errs := []error{c.validateListen()}
 	for _, limit := range []struct {

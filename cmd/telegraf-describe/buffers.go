@@ -12,7 +12,7 @@ import (
 )
 
 // warnBuffers logs a warning for each output that buffers fewer rows than describe may emit in one Push. Only max_series bounds
-// the rows before the first value, so blocks without it are not counted here; fill follows what they emit.
+// the rows before the first value, so blocks without it are not counted here. Later, [fill] warns of what they emit.
 //
 // Telegraf's buffer drops the oldest metrics when it is full, with a line in the log that does not name a remedy.
 func warnBuffers(c *config.Config) {

@@ -23,7 +23,7 @@ type query struct {
 	limit  int    // the most records of a page, or 0 for an answer with all records
 	final  bool   // only final records
 	apart  bool   // the records of each agent, instead of one record of all
-	cursor string // the parameter, as it is
+	cursor string // the parameter, not yet decoded
 	hash   uint64 // of the parameters that select records
 	after  *place // the place where the page begins, or nil for a first page
 	// rolling is nil unless the records are rolled up.

@@ -160,8 +160,8 @@ func (w *Writer) resolve(ctx context.Context, t record.Table, s *tableState, b *
 	return err
 }
 
-// dropFound reads the sets again that lack revisions, and removes from missing what they have by now. Another agent may have
-// written between the reading of the set and that of the records; its revisions are not lost.
+// dropFound reads those sets again that lack revisions, and forgets the revisions that are there now: they are not lost. Another
+// agent may have written them after the set was read and before its records were.
 func (w *Writer) dropFound(ctx context.Context, t record.Table, found map[string]*held) error {
 	var starts []string
 	for start, h := range found {
