@@ -48,24 +48,23 @@ func (b *Bulk) AddAll(vs []float64, at []int64) int {
 	return added
 }
 
-// note updates the first and the last value. The values are in two places, so that both look empty to
-// [Summary.note] when they are.
+// note updates the first and the last value before values are added, as [Summary.note] does. That method treats b.counted as
+// empty if it counts no values, but the blocks may have some: then note adds to the times that b.counted has.
 func (b *Bulk) note(vs []float64, at []int64) {
-	if b.counted.Count() == 0 && b.single > 0 {
-		if at == nil {
-			b.counted.times = nil
-		}
-		if b.counted.times == nil {
-			return
-		}
-		for i, v := range vs {
-			if v-v == 0 {
-				b.counted.times.include(point{at[i], v + 0})
-			}
-		}
+	if b.counted.Count() > 0 || b.single == 0 {
+		b.counted.note(vs, at)
 		return
 	}
-	b.counted.note(vs, at)
+	for i, v := range vs {
+		switch {
+		case v-v != 0: // NaN and infinities are not added
+		case at == nil:
+			b.counted.times = nil
+			return
+		case b.counted.times != nil:
+			b.counted.times.include(point{at[i], v + 0})
+		}
+	}
 }
 
 // fewDistinct reports whether finding a value among the counted ones is fast.

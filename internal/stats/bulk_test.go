@@ -95,6 +95,31 @@ func sameBits(t *testing.T, want, got []float64) {
 	}
 }
 
+// A block without a finite value adds nothing, so its missing times do not matter.
+func TestBlocksWithoutValuesKeepTheTimesOfABulk(t *testing.T) {
+	t.Parallel()
+	selection := selectionOf(t, everyStatistic)
+	for name, values := range bulkShapes(3000) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			at := make([]int64, len(values))
+			for i := range at {
+				at[i] = int64(i * 31 % 1000)
+			}
+			var b stats.Bulk
+			s := stats.New(stats.Unlimited)
+			for _, block := range [][]float64{values, {math.NaN()}, nil} {
+				times := at
+				if len(block) < len(values) {
+					times = nil
+				}
+				require.Equal(t, s.AddAll(block, times), b.AddAll(block, times))
+			}
+			sameBits(t, selection.Append(nil, &s), selection.Append(nil, b.Summary(nil)))
+		})
+	}
+}
+
 // A summary made by a Bulk takes further values and merges as any other.
 func TestSummaryOfABulkTakesMoreValues(t *testing.T) {
 	t.Parallel()
