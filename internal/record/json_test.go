@@ -116,15 +116,19 @@ func TestParseErrorsNameTheFault(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		``: "EOF", `[]`: "found [, want {", `{`: "EOF", `{}`: `no member "table_name"`,
-		`{"table_name":"t","field_name":"f","time_bucket":"2026-01-02T02:04:00Z"} 1`: "more text after the object",
-		`{"table_name":"t","table_name":"t"}`:                                        `member "table_name" occurs twice`,
-		`{"time_bucket":"yesterday"}`:                                                "time_bucket",
-		`{"x":{}}`:                                                                   `member "x" is {`,
-		`{"table_name":"t","field_name":true}`:                                       `member "field_name" is true, want a string`,
-		`{"final":"yes"}`:                                                            `member "final" is yes, want a boolean`,
-		`{"revision":-1}`:                                                            `member "revision" is -1, want an integer of 0 or more`,
-		`{"revision":"1"}`:                                                           `member "revision" is 1, want an integer of 0 or more`,
-		`{"x":1e999}`:                                                                `member "x"`,
+		`{"table_name":"t","field_name":"f","time_bucket":"2026-01-02T02:04:00Z"} 1`:              "more text after the object",
+		`{"table_name":"t","field_name":"f","time_bucket":"2026-01-02T02:04:00Z"}}`:               "more text after the object",
+		`{"table_name":"t","field_name":"f","time_bucket":"2026-01-02T02:04:00Z"}]`:               "more text after the object",
+		`{"table_name":"t","table_name":"t"}`:                                                     `member "table_name" occurs twice`,
+		`{"table_name":"t","field_name":"f","time_bucket":"2026-01-02T02:04:00Z","time":{"x":1}}`: `member "time" is {, want a number`,
+		`{"time":"noon"}`:                      `member "time" is noon, want a number`,
+		`{"time_bucket":"yesterday"}`:          "time_bucket",
+		`{"x":{}}`:                             `member "x" is {`,
+		`{"table_name":"t","field_name":true}`: `member "field_name" is true, want a string`,
+		`{"final":"yes"}`:                      `member "final" is yes, want a boolean`,
+		`{"revision":-1}`:                      `member "revision" is -1, want an integer of 0 or more`,
+		`{"revision":"1"}`:                     `member "revision" is 1, want an integer of 0 or more`,
+		`{"x":1e999}`:                          `member "x"`,
 	} {
 		_, err := record.Parse([]byte(text))
 		require.ErrorIs(t, err, record.ErrFormat, text)

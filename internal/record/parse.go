@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"time"
 
@@ -35,7 +36,7 @@ func Parse(b []byte) (Record, error) {
 	if err := delim(dec, '}'); err != nil {
 		return Record{}, err
 	}
-	if dec.More() {
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return Record{}, fmt.Errorf("%w: found more text after the object", ErrFormat)
 	}
 	for _, name := range []string{TableName, FieldName, TimeBucket} {
@@ -89,7 +90,10 @@ func (r *Record) set(name string, value json.Token) error {
 		}
 		return r.setText(name, text)
 	case Time:
-		return nil // time_bucket has the same time, and the nanoseconds
+		if _, ok := value.(json.Number); !ok {
+			return fmt.Errorf("%w: member %q is %v, want a number", ErrFormat, name, value)
+		}
+		return nil // the number is not used: time_bucket has the same time, and the nanoseconds
 	case FinalName:
 		return r.setFinal(value)
 	case Revision:
