@@ -23,6 +23,7 @@ type Filter struct {
 	fields  map[string]bool // the JSON of the wanted values of field_name; none selects all
 	members []string        // the JSON contains each of these
 	exact   []series.Tag    // these tags could be confused with other members in the text, so the record is parsed for them
+	single  bool            // the JSON has no member replica, as of a record whose replica is empty
 	none    bool            // no record has the tags
 }
 
@@ -34,6 +35,9 @@ func NewFilter(table string, w Wanted) Filter {
 	}
 	for _, tag := range w.Tags {
 		switch {
+		case tag.Key == Replica && tag.Value == "":
+			f.single = true
+			continue
 		case tag.Key == Agent, tag.Key == Replica: // no tag has these names in JSON, so the text can only be that member
 		case Reserved(tag.Key) || isMember(tag.Key):
 			f.none = true // in JSON, such a tag has another name
@@ -49,12 +53,12 @@ func NewFilter(table string, w Wanted) Filter {
 }
 
 // All reports whether the filter selects every record.
-func (f Filter) All() bool { return len(f.fields) == 0 && len(f.members) == 0 }
+func (f Filter) All() bool { return len(f.fields) == 0 && len(f.members) == 0 && !f.single }
 
 // Match reports whether the record with this JSON is wanted. The text must be a result of [Record.AppendJSON]: for
 // any other text the result has no meaning.
 func (f Filter) Match(text string) bool {
-	if f.none {
+	if f.none || f.single && strings.Contains(text, replicaMember) {
 		return false
 	}
 	if len(f.fields) > 0 && !f.matchField(text) {

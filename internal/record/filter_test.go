@@ -64,7 +64,7 @@ func isWanted(w record.Wanted, r record.Record) bool {
 		field = field || r.Field == name
 	}
 	for _, tag := range w.Tags {
-		found := tag.Key == "agent" && r.Agent == tag.Value || tag.Key == "replica" && r.Replica == tag.Value && tag.Value != ""
+		found := tag.Key == "agent" && r.Agent == tag.Value || tag.Key == "replica" && r.Replica == tag.Value
 		for _, t := range r.Tags {
 			found = found || t == tag
 		}

@@ -41,7 +41,7 @@ func (r *Record) appendHead(dst []byte) []byte {
 	dst = appendAgent(dst, r.Start)
 	dst = appendString(dst, r.Agent)
 	if r.Replica != "" {
-		dst = append(dst, `,"replica":`...)
+		dst = append(dst, replicaMember...)
 		dst = appendString(dst, r.Replica)
 	}
 	switch r.State {
@@ -58,9 +58,12 @@ func (r *Record) appendHead(dst []byte) []byte {
 	return dst
 }
 
-// finalMember occurs in the JSON of final records only. It cannot occur inside of a string, where its quotes would be
-// escaped.
-const finalMember = `,"final":true`
+// Parts of the JSON of records that are final, and of records that have a replica. Other records do not contain them: inside of
+// a string, their quotes would be escaped.
+const (
+	finalMember   = `,"final":true`
+	replicaMember = `,"replica":`
+)
 
 // appendNames appends the start of a record's JSON, up to the value of field_name.
 func appendNames(dst []byte, table, field string) []byte {
