@@ -21,6 +21,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/api"
 	"github.com/telegraf-describe/telegraf-describe/internal/buildinfo"
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/exporter"
 	"github.com/telegraf-describe/telegraf-describe/internal/page"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/secret"
@@ -581,7 +582,7 @@ func (c config) apiOptions(storage, redis string, log *slog.Logger) api.Options 
 		Storage: storage, Redis: redis, Version: buildinfo.Version(version), Log: log, Page: page.New(),
 	}
 	for _, e := range c.Export {
-		o.Export = append(o.Export, api.Export{Table: record.Table{Database: e.Database, Name: e.Table}, EachAgent: e.Agents == agentsEach})
+		o.Export = append(o.Export, exporter.Table{Table: record.Table{Database: e.Database, Name: e.Table}, EachAgent: e.Agents == agentsEach})
 	}
 	return o
 }

@@ -25,6 +25,7 @@ import (
 
 	"github.com/telegraf-describe/telegraf-describe/internal/api"
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/exporter"
 	"github.com/telegraf-describe/telegraf-describe/internal/promtest"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
@@ -53,7 +54,7 @@ func service(t *testing.T, values map[[2]string][]float64) string {
 	require.NoError(t, writer.Put(t.Context(), table, records))
 	server := httptest.NewServer(api.New(cache.NewReader(client), api.Options{
 		MaxRecords: 1000, MaxBuckets: 1000, MaxBytes: 1 << 20, Timeout: time.Minute, ExportMaxSeries: 1000, ExportBuckets: 1000,
-		Export: []api.Export{{Table: record.Table{Database: "demo", Name: "latency"}}},
+		Export: []exporter.Table{{Table: record.Table{Database: "demo", Name: "latency"}}},
 	}))
 	t.Cleanup(server.Close)
 	return server.Listener.Addr().String()

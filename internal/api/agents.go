@@ -92,7 +92,7 @@ func isFuller(r, other *entry) (fuller, known bool) {
 
 // isFinal reports whether an entry is final, or the query does not want final records only.
 func (a *answer) isFinal(e *entry) bool {
-	return !a.final || a.rolling != nil || a.timeline.isFinal(a.current.start, e.text)
+	return !a.final || a.rolling != nil || a.timeline.IsFinal(a.current.start, e.text)
 }
 
 // merging are the records of a bucket that are merged from the summaries of several agents.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/telegraf-describe/telegraf-describe/internal/format"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/timeline"
 )
 
 // errEnough ends the reading when the answer is complete. No caller of [server.read] gets it.
@@ -27,9 +28,9 @@ type answer struct {
 	query
 	work                             *work // the memory of the records is counted as its bytes
 	filter                           record.Filter
-	form                             record.Form // of the table
-	spare                            int         // bytes of the budget that work has and no record uses
-	timeline                         timeline    // for the query's final
+	form                             record.Form       // of the table
+	spare                            int               // bytes of the budget that work has and no record uses
+	timeline                         timeline.Timeline // for the query's final
 	maxRecords, maxBytes, maxScanned int
 
 	// kept has the records by bucket, in the order in which the buckets are read, and after arrange in that of the answer. Those
@@ -250,7 +251,7 @@ func (a *answer) advice() string {
 // is final only if all its records are. It counts a text that is not a record, and returns false for it.
 func (a *answer) wanted(part record.Part, text string) (o record.Outline, ok bool) {
 	if a.final {
-		final := a.timeline.isFinal(part.Start, text)
+		final := a.timeline.IsFinal(part.Start, text)
 		a.current.hasFinal = a.current.hasFinal || final
 		if !final && a.apart {
 			return o, false

@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/telegraf-describe/telegraf-describe/internal/exporter"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/rendered"
 	"github.com/telegraf-describe/telegraf-describe/internal/stream"
@@ -71,7 +72,7 @@ type Options struct {
 	CheckHost bool
 	Hosts     []string
 	// Export has the tables of /metrics/analytics.
-	Export []Export
+	Export []exporter.Table
 	// ExportMaxSeries is the largest number of exported series, of all tables together.
 	ExportMaxSeries int
 	// ExportMaxAge limits the age of the newest final bucket of an exported series, counted from the start of the
@@ -161,7 +162,7 @@ func New(reader Reader, o Options) http.Handler {
 	}
 	s.versions = versions{read: reader.Version, now: o.Now, timeout: o.Timeout}
 	s.addresses, s.tokens = newRates("address", o.AddressRate, o.Now), newRates("token", o.TokenRate, o.Now)
-	s.scrapes = newScrapes(s.newExposition, o.Timeout, &s.limits.budget)
+	s.scrapes = newScrapes(s.readExported, o.Timeout, &s.limits.budget)
 	s.catalogue = catalogue{read: reader.Tables, exists: s.exists, now: o.Now, timeout: o.Timeout}
 	s.table = s.routes()
 	s.documents = newDocuments(s)

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/api"
+	"github.com/telegraf-describe/telegraf-describe/internal/exporter"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/token"
 )
@@ -40,7 +41,7 @@ func guard(t testing.TB, edit func(*api.Options)) *guarded {
 	g.service = inProcess(t, func(o *api.Options) {
 		o.Tokens = store
 		for _, database := range []string{"db", "db2", "secret"} {
-			o.Export = append(o.Export, api.Export{Table: record.Table{Database: database, Name: "cpu"}})
+			o.Export = append(o.Export, exporter.Table{Table: record.Table{Database: database, Name: "cpu"}})
 		}
 		if edit != nil {
 			edit(o)

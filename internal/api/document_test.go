@@ -24,6 +24,7 @@ import (
 
 	"github.com/telegraf-describe/telegraf-describe/internal/api"
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/exporter"
 	"github.com/telegraf-describe/telegraf-describe/internal/openapi"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
@@ -172,7 +173,7 @@ func (w *copiedWriter) Write(b []byte) (int, error) {
 func sample(t testing.TB, edit func(*api.Options)) *service {
 	t.Helper()
 	s := withStreams(t, func(o *api.Options) {
-		o.Export = []api.Export{{Table: record.Table{Database: "mydb", Name: "cpu"}}}
+		o.Export = []exporter.Table{{Table: record.Table{Database: "mydb", Name: "cpu"}}}
 		if edit != nil {
 			edit(o)
 		}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/telegraf-describe/telegraf-describe/internal/api"
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/exporter"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
@@ -38,9 +39,9 @@ func gauges(t *testing.T, w *httptest.ResponseRecorder, name, label string) map[
 }
 
 // exports are tables of the database db.
-func exports(names ...string) (all []api.Export) {
+func exports(names ...string) (all []exporter.Table) {
 	for _, name := range names {
-		all = append(all, api.Export{Table: record.Table{Database: "db", Name: name}})
+		all = append(all, exporter.Table{Table: record.Table{Database: "db", Name: name}})
 	}
 	return all
 }

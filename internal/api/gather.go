@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/common/expfmt"
 
+	"github.com/telegraf-describe/telegraf-describe/internal/exporter"
 	"github.com/telegraf-describe/telegraf-describe/internal/token"
 )
 
@@ -22,7 +23,7 @@ const scrapesClient = "scrapes"
 // scrapes shares one reading of the exported tables among the scrapes that come while it runs and that are equal in their
 // [gatheringKey]. It is safe for concurrent use.
 type scrapes struct {
-	read    func(ctx context.Context, grant token.Grant, protobuf bool) (*exposition, error)
+	read    func(ctx context.Context, grant token.Grant, protobuf bool) (*exporter.Exposition, error)
 	timeout time.Duration // bounds one reading
 	budget  *budget
 	places  chan struct{} // holds an element for each scrape
@@ -37,7 +38,7 @@ type gatheringKey struct {
 	protobuf  bool   // whether they get native histograms
 }
 
-func newScrapes(read func(context.Context, token.Grant, bool) (*exposition, error), timeout time.Duration, b *budget) *scrapes {
+func newScrapes(read func(context.Context, token.Grant, bool) (*exporter.Exposition, error), timeout time.Duration, b *budget) *scrapes {
 	return &scrapes{read: read, timeout: timeout, budget: b, places: make(chan struct{}, maxScrapes), current: make(map[gatheringKey]*gathering)}
 }
 
@@ -48,7 +49,7 @@ type gathering struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 
-	exposition *exposition
+	exposition *exporter.Exposition
 	counted    bool // whether the budget has the size of the exposition
 	err        error
 	panicked   any // the value of a panic, or nil
@@ -82,7 +83,7 @@ func (s *server) export(w http.ResponseWriter, r *http.Request, p *params) error
 	if g.err != nil {
 		return g.err
 	}
-	return g.exposition.send(w, r, format)
+	return sendExposition(w, r, g.exposition, format)
 }
 
 // exportedTo returns the databases of the exported tables that a request may read, for a gatheringKey.
@@ -142,7 +143,7 @@ func (s *scrapes) finish(g *gathering) {
 		delete(s.current, g.key)
 	}
 	if g.exposition != nil {
-		g.err = s.budget.take(scrapesClient, 0, g.exposition.size)
+		g.err = s.budget.take(scrapesClient, 0, g.exposition.Size())
 		g.counted = g.err == nil
 	}
 	close(g.done)
@@ -154,37 +155,48 @@ func (s *scrapes) finish(g *gathering) {
 // release gives the memory of an exposition back. The caller holds mu.
 func (s *scrapes) release(g *gathering) {
 	if g.counted {
-		s.budget.give(scrapesClient, g.exposition.size)
+		s.budget.give(scrapesClient, g.exposition.Size())
 		g.counted = false
 	}
 }
 
-// send writes the exposition in a format. It is made sample by sample, so that a slow client needs little memory.
-func (x *exposition) send(w http.ResponseWriter, r *http.Request, format expfmt.Format) error {
+// sendExposition writes an exposition in a format. It is made sample by sample, so that a slow client needs little memory.
+func sendExposition(w http.ResponseWriter, r *http.Request, x *exporter.Exposition, format expfmt.Format) (err error) {
 	w.Header().Set("Content-Type", string(format))
 	w.Header().Add("Vary", "Accept")
 	if r.Method == http.MethodHead {
 		return nil
 	}
 	body := newPacedWriter(w)
-	out := &writer{b: make([]byte, 0, 2*writeSize), flush: func(b []byte) ([]byte, error) {
-		if len(b) < writeSize {
-			return b, nil
-		}
-		_, err := body.Write(b)
-		return b[:0], err
-	}}
-	var err error
 	if format.FormatType() == expfmt.TypeProtoDelim {
-		err = x.proto(out)
+		err = x.WriteProto(body)
 	} else {
-		err = x.text(out, format.FormatType() == expfmt.TypeOpenMetrics)
-	}
-	if err == nil {
-		_, err = body.Write(out.b)
+		err = x.WriteText(body, format.FormatType() == expfmt.TypeOpenMetrics)
 	}
 	if err != nil {
 		return gone{err}
 	}
 	return nil
+}
+
+// readExported reads the exported tables that a request may read.
+func (s *server) readExported(ctx context.Context, grant token.Grant, protobuf bool) (*exporter.Exposition, error) {
+	var sources []exporter.Source
+	for i, e := range s.Export {
+		again := slices.ContainsFunc(s.Export[:i], func(other exporter.Table) bool { return other.Table == e.Table })
+		if again || !grant.Allows(token.Metrics, e.Database) {
+			continue
+		}
+		entry, err := s.catalogue.resolve(ctx, grant, token.Metrics, e.Table)
+		_, missing := err.(notFound) //nolint:errorlint // as resolve returns it
+		if err != nil && !missing {
+			return nil, err
+		}
+		s.foundExport(e.Table, !missing)
+		sources = append(sources, exporter.Source{Table: e, Stored: entry.Table, Missing: missing})
+	}
+	x, err := exporter.Read(ctx, s.reader, sources, protobuf, exporter.Options{
+		MaxSeries: s.ExportMaxSeries, MaxBuckets: s.ExportBuckets, MaxScanned: s.MaxScanned, MaxAge: s.ExportMaxAge, Now: s.Now,
+	})
+	return x, away(err)
 }

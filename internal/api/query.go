@@ -11,6 +11,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/format"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
+	"github.com/telegraf-describe/telegraf-describe/internal/timeline"
 	"github.com/telegraf-describe/telegraf-describe/internal/token"
 )
 
@@ -54,7 +55,7 @@ func (q *query) rest() record.Range {
 	switch {
 	case q.after == nil:
 	case q.descending:
-		span.End = after(q.after.start)
+		span.End = timeline.After(q.after.start)
 	default:
 		span.Start = q.after.start
 	}

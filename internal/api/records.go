@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/timeline"
 	"github.com/telegraf-describe/telegraf-describe/internal/token"
 )
 
@@ -89,7 +90,7 @@ type selection struct {
 	// the oldest.
 	partial bool
 	// timeline is set only if the query wants final records.
-	timeline timeline
+	timeline timeline.Timeline
 }
 
 // openAllowance is how many of the newest buckets of a table are expected to have no final record, because they wait
@@ -101,8 +102,8 @@ const openAllowance = 100
 // final record, these are more than n buckets, because only reading a bucket shows whether it has a final record.
 func (s *server) selectBuckets(ctx context.Context, q *query, work *work) (sel selection, err error) {
 	if q.final {
-		if sel.timeline, err = s.timeline(ctx, q.table); err != nil {
-			return selection{}, err
+		if sel.timeline, err = timeline.Read(ctx, s.reader, q.table, s.Now()); err != nil {
+			return selection{}, away(err)
 		}
 	}
 	if err := s.pin(ctx, q, sel.timeline, work); err != nil {
@@ -130,7 +131,7 @@ func (s *server) selectBuckets(ctx context.Context, q *query, work *work) (sel s
 
 // pin replaces the parameter last of a query for a page by the range of the buckets that it selects now, so that the later pages
 // are of the same buckets.
-func (s *server) pin(ctx context.Context, q *query, line timeline, work *work) error {
+func (s *server) pin(ctx context.Context, q *query, line timeline.Timeline, work *work) error {
 	if q.limit == 0 || q.span.Last == 0 {
 		return nil
 	}
@@ -141,7 +142,7 @@ func (s *server) pin(ctx context.Context, q *query, line timeline, work *work) e
 		q.span.Last = 0
 		return err
 	}
-	from, until := sel.starts[0], after(sel.starts[len(sel.starts)-1])
+	from, until := sel.starts[0], timeline.After(sel.starts[len(sel.starts)-1])
 	if q.final {
 		a := s.newAnswer(whole, selection{timeline: line}, work)
 		a.probe = true
@@ -221,7 +222,7 @@ func etagOf(written time.Time, sel selection, q query) string {
 	for _, start := range sel.starts {
 		b = binary.BigEndian.AppendUint64(b, uint64(start.Unix()))
 		b = binary.BigEndian.AppendUint32(b, uint32(start.Nanosecond()))
-		if !start.After(sel.timeline.ended) {
+		if !start.After(sel.timeline.Ended) {
 			ended++
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/rollup"
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
+	"github.com/telegraf-describe/telegraf-describe/internal/timeline"
 )
 
 // rollupBytes is about how much memory a roll-up needs beside the records of its answer: the parts of the buckets that are
@@ -218,7 +219,7 @@ func (s *server) pinRollUp(ctx context.Context, q *query, work *work) error {
 		q.span.Last = 0
 		return err
 	}
-	from, until := sel.starts[0], after(sel.starts[len(sel.starts)-1])
+	from, until := sel.starts[0], timeline.After(sel.starts[len(sel.starts)-1])
 	if q.final {
 		a := s.newAnswer(whole, selection{}, work)
 		a.probe = true
@@ -385,6 +386,9 @@ func (s *server) addSummaries(ctx context.Context, t record.Table, starts []time
 // partCost is about how many bytes of memory a part of a joined bucket needs beside its summary.
 const partCost = 400
 
+// partKey identifies a part of a bucket.
+type partKey struct{ tags, field, agent, replica string }
+
 // joiner joins the parts of a large bucket.
 type joiner struct {
 	bucket record.Summaries
@@ -416,18 +420,18 @@ const settled = time.Hour
 // settled. Agents that store only final records store them some minutes after the end of a bucket.
 func (s *server) complete(ctx context.Context, q query) (ended, upTo time.Time, err error) {
 	if q.final {
-		line, err := s.timeline(ctx, q.table)
+		line, err := timeline.Read(ctx, s.reader, q.table, s.Now())
 		if err != nil {
-			return ended, upTo, err
+			return ended, upTo, away(err)
 		}
-		ended = line.ended
+		ended = line.Ended
 	}
 	if q.rolling.grid == nil {
 		return ended, upTo, nil
 	}
 	now := s.Now()
 	upTo = now.Add(-settled)
-	newest, err := s.reader.Buckets(ctx, q.table, record.Range{End: after(now), Last: 1})
+	newest, err := s.reader.Buckets(ctx, q.table, record.Range{End: timeline.After(now), Last: 1})
 	if err != nil {
 		return ended, upTo, away(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/timeline"
 )
 
 // validity is until when an answer stays right while its table is not written: until the zero time, if that does not depend
@@ -49,8 +50,8 @@ func (s *server) validityOf(ctx context.Context, p *params, q query, sel selecti
 	if p.moves("end") && !s.allBefore(ctx, q.table, q.span.End) {
 		v.unknown()
 	}
-	if q.final && !sel.timeline.until.IsZero() {
-		v.endsAt(sel.timeline.until)
+	if q.final && !sel.timeline.Until.IsZero() {
+		v.endsAt(sel.timeline.Until)
 	}
 	return v
 }
@@ -72,12 +73,12 @@ func (s *server) rollupValidity(ctx context.Context, p *params, q query, starts 
 		v.unknown()
 	}
 	if q.final {
-		line, err := s.timeline(ctx, q.table)
+		line, err := timeline.Read(ctx, s.reader, q.table, s.Now())
 		switch {
 		case err != nil:
 			v.unknown()
-		case !line.until.IsZero():
-			v.endsAt(line.until)
+		case !line.Until.IsZero():
+			v.endsAt(line.Until)
 		}
 	}
 	if q.rolling.grid != nil {

@@ -1,4 +1,4 @@
-package api
+package exporter
 
 import (
 	"context"
@@ -22,9 +22,9 @@ const (
 // tableScrape is the state of the export of one table. It first finds the newest final records of each series, by agent. Then it
 // exports each series from one bucket: as the record is if one agent has described it, or else merged from the summaries.
 type tableScrape struct {
-	*exposition
-	export           Export
-	plan             scrapePlan
+	*Exposition
+	export           Table
+	plan             plan
 	starts           []time.Time // of the recent buckets and then of the late ones, the newest first; a place is an index here
 	buckets          int         // how many more buckets may be read
 	marked, unmarked bool        // whether records with and without the member "final" were read
@@ -78,9 +78,9 @@ func (p places) from(place int) int {
 	return -1
 }
 
-func newTableScrape(x *exposition, e Export, plan scrapePlan, buckets int) *tableScrape {
+func newTableScrape(x *Exposition, e Table, plan plan, buckets int) *tableScrape {
 	return &tableScrape{
-		exposition: x, export: e, plan: plan, starts: slices.Concat(plan.recent, plan.late), buckets: buckets,
+		Exposition: x, export: e, plan: plan, starts: slices.Concat(plan.recent, plan.late), buckets: buckets,
 		series: make(map[seriesKey]*found), agents: make(map[string]int), refused: make(map[uint64]bool), hashing: maphash.MakeSeed(),
 		exported: make(map[string]bool), wanted: make(map[int][]*target), tags: make(map[string]string),
 	}
@@ -145,7 +145,7 @@ func (t *tableScrape) take(place int, part record.Part) {
 	for _, text := range part.Texts {
 		state := record.StateOf(text)
 		t.marked, t.unmarked = t.marked || state != record.Unmarked, t.unmarked || state == record.Unmarked
-		if !t.plan.isFinal(part.Start, text) || state == record.Unmarked && part.Start.Before(t.plan.oldest) {
+		if !t.plan.IsFinal(part.Start, text) || state == record.Unmarked && part.Start.Before(t.plan.oldest) {
 			continue
 		}
 		o, ok := form.Outline(text)
@@ -266,7 +266,7 @@ func (t *tableScrape) choose(f *found) int {
 	for _, feed := range f.feeds {
 		fastest = min(fastest, t.agents[feed.outline.Agent])
 	}
-	wait := max(minAgentWait, agentWidths*t.plan.width)
+	wait := max(minAgentWait, agentWidths*t.plan.Width)
 	slowest := fastest
 	for _, feed := range f.feeds {
 		if place := t.agents[feed.outline.Agent]; t.starts[fastest].Sub(t.starts[place]) <= wait {

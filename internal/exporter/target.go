@@ -1,4 +1,4 @@
-package api
+package exporter
 
 import (
 	"context"
@@ -79,7 +79,7 @@ func (t *tableScrape) exportGauges(tg *target) bool {
 		return false
 	}
 	t.exported[tg.labels] = true
-	t.size += len(tg.labels) + textCost
+	t.size += len(tg.labels) + labelsCost
 	t.gauges(t.export.Table, &tg.record, tg.labels)
 	tg.exported = true
 	return true
@@ -223,6 +223,9 @@ func stillOpen(parts []record.SummaryPart) bool {
 		return p.State == record.Open && !slices.ContainsFunc(parts, func(q record.SummaryPart) bool { return q.Agent == p.Agent && q.State != record.Open })
 	})
 }
+
+// maxErrorName is the statistic that every merged record has, as the error depends on the merged values.
+const maxErrorName = "max_error"
 
 // statsOf returns the statistics of a summary by their names in records, and its largest error, as merged records of the API
 // have them. Names that are not those of statistics are left out.

@@ -1,4 +1,4 @@
-package api
+package timeline
 
 import (
 	"strings"
@@ -20,27 +20,5 @@ func TestCommonDistanceIsTheMedian(t *testing.T) {
 			times = append(times, time.Unix(0, 0).Add(seconds))
 		}
 		require.Equal(t, want*time.Second, commonDistance(times), starts)
-	}
-}
-
-func TestPlacesAreFoundInOrder(t *testing.T) {
-	t.Parallel()
-	var p places
-	require.Equal(t, -1, p.from(0))
-	all := []int{0, 5, 63, 64, 65, 127, 128, 300}
-	for _, place := range all {
-		p.add(place)
-		p.add(place)
-	}
-	for at := range 310 {
-		want := -1
-		for _, place := range all {
-			if place >= at {
-				want = place
-				break
-			}
-		}
-		require.Equal(t, want, p.from(at), at)
-		require.Equal(t, want == at, p.has(at), at)
 	}
 }

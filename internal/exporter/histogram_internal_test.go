@@ -1,4 +1,4 @@
-package export_test
+package exporter
 
 import (
 	"math"
@@ -10,14 +10,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/stretchr/testify/require"
-	otlp "go.opentelemetry.io/proto/otlp/metrics/v1"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/telegraf-describe/telegraf-describe/internal/export"
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// histogram is a histogram of either system: counts by the exponent i of the lower boundary 2^(i/2^scale).
+// histogram is a native histogram as counts by the exponent i of the lower boundary 2^(i/2^scale).
 type histogram struct {
 	scale              int
 	positive, negative map[int]uint64
@@ -46,8 +44,8 @@ func bucketOf(a float64, scale int) int {
 	return i
 }
 
-// want counts the values themselves by the definition of the buckets.
-func want(values []float64, scale int, threshold float64) histogram {
+// counted counts the values themselves by the definition of the buckets.
+func counted(values []float64, scale int, threshold float64) histogram {
 	h := histogram{scale: scale, threshold: threshold, positive: map[int]uint64{}, negative: map[int]uint64{}}
 	for _, v := range values {
 		switch {
@@ -83,22 +81,6 @@ func ofPrometheus(h *dto.Histogram) histogram {
 		scale: int(h.GetSchema()), zero: h.GetZeroCount(), threshold: h.GetZeroThreshold(),
 		positive: counts(h.GetPositiveSpan(), h.GetPositiveDelta()),
 		negative: counts(h.GetNegativeSpan(), h.GetNegativeDelta()),
-	}
-}
-
-func ofOTLP(p *otlp.ExponentialHistogramDataPoint) histogram {
-	counts := func(b *otlp.ExponentialHistogramDataPoint_Buckets) map[int]uint64 {
-		m := map[int]uint64{}
-		for k, n := range b.GetBucketCounts() {
-			if n > 0 {
-				m[int(b.GetOffset())+k] = n
-			}
-		}
-		return m
-	}
-	return histogram{
-		scale: int(p.GetScale()), zero: p.GetZeroCount(), threshold: p.GetZeroThreshold(),
-		positive: counts(p.GetPositive()), negative: counts(p.GetNegative()),
 	}
 }
 
@@ -150,24 +132,18 @@ func requireAsClientGolang(t *testing.T, got *dto.Histogram, counts histogram) {
 }
 
 func TestBucketsCountTheValuesOfTheirRange(t *testing.T) {
-	start, end := time.Unix(1000, 0), time.Unix(1060, 0)
 	for name, values := range shapes() {
 		t.Run(name, func(t *testing.T) {
 			for _, limit := range []int{1, stats.DefaultExactLimit, stats.Unlimited} {
 				s := stats.New(limit)
 				s.AddAll(values, nil)
 
-				h := export.Prometheus(&s)
+				h := nativeHistogram(&s)
 				require.Equal(t, uint64(len(values)), h.GetSampleCount())
 				require.Equal(t, s.Sum(), h.GetSampleSum())
 				got := ofPrometheus(h)
-				require.Equal(t, want(values, got.scale, got.threshold), got)
+				require.Equal(t, counted(values, got.scale, got.threshold), got)
 				requireAsClientGolang(t, h, got)
-
-				p := export.OTLP(&s, start, end)
-				require.Equal(t, got, ofOTLP(p), "both systems have the same buckets")
-				require.Equal(t, uint64(len(values)), p.GetCount())
-				require.Equal(t, uint64(60e9), p.GetTimeUnixNano()-p.GetStartTimeUnixNano())
 			}
 		})
 	}
@@ -176,27 +152,10 @@ func TestBucketsCountTheValuesOfTheirRange(t *testing.T) {
 func TestCollapsedBinsBelongToTheZeroBucket(t *testing.T) {
 	s := stats.New(1)
 	s.AddAll(shapes()["collapsed"], nil)
-	p := export.OTLP(&s, time.Unix(0, 0), time.Unix(1, 0))
+	p := nativeHistogram(&s)
 	require.Positive(t, p.GetZeroThreshold())
 	require.LessOrEqual(t, p.GetZeroThreshold(), 2e-5*s.Max())
 	require.Greater(t, p.GetZeroCount(), uint64(1000), "the zeros and the values near them")
-}
-
-func TestOTLPHasNoSumOfNegativeValuesAndNoRangeOfAnEmptySummary(t *testing.T) {
-	var empty stats.Summary
-	p := export.OTLP(&empty, time.Unix(0, 0), time.Unix(1, 0))
-	require.Nil(t, p.Min)
-	require.Nil(t, p.Max)
-	require.Nil(t, p.Sum)
-	s := stats.New(10)
-	s.AddAll([]float64{-1, 2}, nil)
-	p = export.OTLP(&s, time.Unix(0, 0), time.Unix(1, 0))
-	require.Nil(t, p.Sum)
-	require.Equal(t, -1.0, p.GetMin())
-	require.Equal(t, 2.0, p.GetMax())
-	s = stats.New(10)
-	s.AddAll([]float64{1, 2}, nil)
-	require.Equal(t, 3.0, export.OTLP(&s, time.Unix(0, 0), time.Unix(1, 0)).GetSum())
 }
 
 // filled returns the index of the only bucket of a native histogram with schema 8 that client_golang filled.
@@ -208,10 +167,17 @@ func filled(t *testing.T, v float64) int {
 	var out dto.Metric
 	require.NoError(t, h.Write(&out))
 	require.EqualValues(t, 8, out.GetHistogram().GetSchema())
-	for i := range ofPrometheus(out.GetHistogram()).positive {
+	return only(t, out.GetHistogram())
+}
+
+// only returns the index of the only bucket of a histogram.
+func only(t *testing.T, h *dto.Histogram) int {
+	t.Helper()
+	buckets := ofPrometheus(h).positive
+	require.Len(t, buckets, 1)
+	for i := range buckets {
 		return i
 	}
-	t.Fatal("no bucket")
 	return 0
 }
 
@@ -221,9 +187,9 @@ func TestBucketsAreThoseOfClientGolangExceptNextToABoundary(t *testing.T) {
 	bucket := func(v float64) int {
 		var s stats.Summary
 		s.Add(v)
-		p := export.OTLP(&s, time.Unix(0, 0), time.Unix(1, 0))
-		require.EqualValues(t, 8, p.GetScale())
-		return int(p.GetPositive().GetOffset())
+		h := nativeHistogram(&s)
+		require.EqualValues(t, 8, h.GetSchema())
+		return only(t, h)
 	}
 	differ := 0
 	for j := range 256 {

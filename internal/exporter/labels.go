@@ -1,4 +1,4 @@
-package api
+package exporter
 
 import (
 	"slices"
@@ -20,7 +20,7 @@ type labels struct{ names, values []string }
 
 // labelsOf returns the labels of a record. A tag with the name of one of ownLabels or partLabels becomes <name>_tag. It returns
 // false if two labels then have the same name.
-func labelsOf(e Export, r *record.Record) (l labels, ok bool) {
+func labelsOf(e Table, r *record.Record) (l labels, ok bool) {
 	all := make([]series.Tag, 0, len(ownLabels)+len(r.Tags))
 	all = append(all, series.Tag{Key: ownLabels[0], Value: e.Database}, series.Tag{Key: ownLabels[1], Value: r.Field})
 	if e.EachAgent {

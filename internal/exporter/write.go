@@ -1,6 +1,7 @@
-package api
+package exporter
 
 import (
+	"io"
 	"maps"
 	"math"
 	"slices"
@@ -11,22 +12,36 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// writer appends an exposition piece by piece, so that a slow client needs little memory. flush is called after each piece, and
-// returns the slice to append to. What follows the last piece stays in b.
+// writeSize is about how many bytes are written at a time.
+const writeSize = 64 << 10
+
+// writer writes an exposition sample by sample, so that a slow client needs little memory. Samples are appended to b.
 type writer struct {
-	b     []byte
-	flush func([]byte) ([]byte, error)
+	b  []byte
+	to io.Writer
 }
 
-// piece ends a piece.
-func (w *writer) piece() (err error) {
-	w.b, err = w.flush(w.b)
+func newWriter(to io.Writer) *writer { return &writer{make([]byte, 0, 2*writeSize), to} }
+
+// sample ends a sample.
+func (w *writer) sample() error {
+	if len(w.b) < writeSize {
+		return nil
+	}
+	return w.flush()
+}
+
+// flush writes what is not written yet.
+func (w *writer) flush() error {
+	_, err := w.to.Write(w.b)
+	w.b = w.b[:0]
 	return err
 }
 
-// text writes the exposition in the text format of Prometheus, version 0.0.4, or in that of OpenMetrics, version 1.0.0. For
+// WriteText writes the exposition in the text format of Prometheus, version 0.0.4, or in that of OpenMetrics, version 1.0.0. For
 // gauges, they differ in the help and at the end.
-func (x *exposition) text(w *writer, openMetrics bool) error {
+func (x *Exposition) WriteText(to io.Writer, openMetrics bool) error {
+	w := newWriter(to)
 	escape := strings.NewReplacer(`\`, `\\`, "\n", `\n`)
 	if openMetrics {
 		escape = escapeLabel
@@ -38,7 +53,7 @@ func (x *exposition) text(w *writer, openMetrics bool) error {
 		for _, s := range f.samples {
 			w.b = append(append(append(w.b, name...), s.labels...), ' ')
 			w.b = append(strconv.AppendFloat(w.b, s.value, 'g', -1, 64), '\n')
-			if err := w.piece(); err != nil {
+			if err := w.sample(); err != nil {
 				return err
 			}
 		}
@@ -46,7 +61,7 @@ func (x *exposition) text(w *writer, openMetrics bool) error {
 	if openMetrics {
 		w.b = append(w.b, "# EOF\n"...)
 	}
-	return nil
+	return w.flush()
 }
 
 // The numbers of fields in the messages of client_model, package io.prometheus.client.
@@ -60,9 +75,10 @@ const (
 // gaugeSize is the size of the message Gauge: a tag and eight bytes.
 const gaugeSize = 9
 
-// proto writes the exposition as messages MetricFamily, each after its length. The samples of a family are not held as messages,
+// WriteProto writes the exposition as messages MetricFamily, each after its length. The samples of a family are not held as messages,
 // because the deltas of 10,000 histograms would need 30 MB.
-func (x *exposition) proto(w *writer) error {
+func (x *Exposition) WriteProto(to io.Writer) error {
+	w := newWriter(to)
 	for _, name := range slices.Sorted(maps.Keys(x.families)) {
 		f := x.families[name]
 		head := f.protoHead(name)
@@ -80,12 +96,12 @@ func (x *exposition) proto(w *writer) error {
 				w.b = protowire.AppendVarint(protowire.AppendTag(w.b, metricGauge, protowire.BytesType), gaugeSize)
 				w.b = protowire.AppendFixed64(protowire.AppendTag(w.b, gaugeValue, protowire.Fixed64Type), math.Float64bits(s.value))
 			}
-			if err := w.piece(); err != nil {
+			if err := w.sample(); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
+	return w.flush()
 }
 
 // protoHead returns the fields of a family before its metrics.

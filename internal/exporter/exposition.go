@@ -1,4 +1,4 @@
-package api
+package exporter
 
 import (
 	"context"
@@ -7,21 +7,11 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/telegraf-describe/telegraf-describe/internal/export"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
-	"github.com/telegraf-describe/telegraf-describe/internal/token"
 )
 
-// Export is a table that /metrics/analytics exports.
-type Export struct {
-	record.Table
-	// EachAgent makes the records of each agent series of their own, with the labels agent and replica. Otherwise the agents that
-	// describe the same series are merged.
-	EachAgent bool
-}
-
-// The exporter's own gauges. No table can have a gauge of one of these names: [exposition.family] counts a clash.
+// The exporter's own gauges. No table can have a gauge of one of these names: [Exposition.family] counts a clash.
 const (
 	droppedName = "analytics_export_dropped"
 	tableUpName = "analytics_export_table_up"
@@ -33,10 +23,8 @@ var droppedReasons = []string{"buckets", "future", "label_clash", "malformed", "
 // distributionEnd is the end of the name of a table's histograms.
 const distributionEnd = "_distribution"
 
-// exposition has the newest final record of each series of the exported tables: gauges <table>_<statistic> for the statistics,
-// the gauge <table>_bucket_start_seconds for the start of the record's bucket, and in protobuf the native histogram
-// <table>_distribution of its values. One goroutine makes it. After that it does not change.
-type exposition struct {
+// Exposition has the samples of one scrape. It does not change, so it is safe for concurrent use.
+type Exposition struct {
 	families map[string]*family
 	protobuf bool           // the encoding of the labels, and whether there are histograms
 	dropped  map[string]int // how many series, gauges, records and buckets are not exported, by reason
@@ -45,7 +33,7 @@ type exposition struct {
 	// Used while it is made.
 	room   int                   // how many more series may be exported
 	scans  int                   // how many more records may be read
-	tables map[record.Table]bool // tables that are exported already; the options can name a table with and without its prefix
+	tables map[record.Table]bool // tables that are exported already; two sources can be stored as one table
 }
 
 // family are the samples of one name, which belong to one table.
@@ -63,18 +51,15 @@ type sample struct {
 	histogram string // the encoded message Histogram
 }
 
-// newExposition reads the records of the exported tables that are allowed.
-func (s *server) newExposition(ctx context.Context, grant token.Grant, protobuf bool) (*exposition, error) {
-	x := &exposition{
+// Read reads the newest final records of the sources from Redis. With protobuf, the exposition is for [Exposition.WriteProto] and
+// has histograms, or else it is for [Exposition.WriteText]. An error is that of the reader.
+func Read(ctx context.Context, reader Reader, sources []Source, protobuf bool, o Options) (*Exposition, error) {
+	x := &Exposition{
 		families: make(map[string]*family), protobuf: protobuf, dropped: make(map[string]int),
-		room: s.ExportMaxSeries, scans: s.MaxScanned, tables: make(map[record.Table]bool),
+		room: o.MaxSeries, scans: o.MaxScanned, tables: make(map[record.Table]bool),
 	}
-	for i, e := range s.Export {
-		again := slices.ContainsFunc(s.Export[:i], func(other Export) bool { return other.Table == e.Table })
-		if again || !grant.Allows(token.Metrics, e.Database) {
-			continue
-		}
-		if err := x.addTable(ctx, s, grant, e); err != nil {
+	for _, source := range sources {
+		if err := x.addTable(ctx, reader, source, &o); err != nil {
 			return nil, err
 		}
 	}
@@ -87,33 +72,29 @@ func (s *server) newExposition(ctx context.Context, grant token.Grant, protobuf 
 	return x, nil
 }
 
+// Size returns about how many bytes of memory the exposition needs.
+func (x *Exposition) Size() int { return x.size }
+
 // addTable adds the samples of one table, and whether the table exists.
-func (x *exposition) addTable(ctx context.Context, s *server, grant token.Grant, e Export) error {
-	entry, err := s.catalogue.resolve(ctx, grant, token.Metrics, e.Table)
-	_, missing := err.(notFound) //nolint:errorlint // as resolve returns it
-	if err != nil && !missing {
-		return err
-	}
-	s.foundExport(e.Table, !missing)
+func (x *Exposition) addTable(ctx context.Context, reader Reader, source Source, o *Options) error {
 	up := 1
-	if missing {
+	if source.Missing {
 		up = 0
 	}
-	x.own(tableUpName, "Whether a table of the settings [[export]] is in Redis.", up, "database", e.Database, "table", e.Name)
-	if missing || x.tables[entry.Table] {
+	x.own(tableUpName, "Whether a table of the settings [[export]] is in Redis.", up, "database", source.Database, "table", source.Name)
+	if source.Missing || x.tables[source.Stored] {
 		return nil
 	}
-	x.tables[entry.Table] = true
-	plan, err := s.planScrape(ctx, entry.Table)
+	x.tables[source.Stored] = true
+	plan, err := newPlan(ctx, reader, source.Stored, o)
 	if err != nil {
 		return err
 	}
-	t := newTableScrape(x, Export{entry.Table, e.EachAgent}, plan, s.ExportBuckets)
-	return away(t.run(ctx, s.reader))
+	return newTableScrape(x, Table{source.Stored, source.EachAgent}, plan, o.MaxBuckets).run(ctx, reader)
 }
 
 // own adds a gauge of the exporter itself. names has the names and values of its labels in turn.
-func (x *exposition) own(name, help string, v int, names ...string) {
+func (x *Exposition) own(name, help string, v int, names ...string) {
 	f := x.families[name]
 	if f == nil {
 		f = &family{help: help}
@@ -127,7 +108,7 @@ func (x *exposition) own(name, help string, v int, names ...string) {
 }
 
 // gauges adds the gauges of a record, whose labels are encoded.
-func (x *exposition) gauges(t record.Table, r *record.Record, labels string) {
+func (x *Exposition) gauges(t record.Table, r *record.Record, labels string) {
 	prefix := metricName(t.Name)
 	start := prefix + "_bucket_start_seconds"
 	sent := []string{start, prefix + distributionEnd} // names that no statistic may have
@@ -151,8 +132,8 @@ func (x *exposition) gauges(t record.Table, r *record.Record, labels string) {
 }
 
 // histogram adds the native histogram of a summary.
-func (x *exposition) histogram(t record.Table, s *stats.Summary, labels string) {
-	b, err := proto.Marshal(export.Prometheus(s))
+func (x *Exposition) histogram(t record.Table, s *stats.Summary, labels string) {
+	b, err := proto.Marshal(nativeHistogram(s))
 	if err != nil {
 		panic(err) // such a message always marshals
 	}
@@ -165,7 +146,7 @@ func (x *exposition) histogram(t record.Table, s *stats.Summary, labels string) 
 // family returns the family of a name for samples of a table. The help is that of the statistic unless help has it. If another
 // table or the exporter itself has a family of that name, it counts a clash and returns nil: different names in the cache can
 // become the same name in Prometheus.
-func (x *exposition) family(name string, t record.Table, stat, help string) *family {
+func (x *Exposition) family(name string, t record.Table, stat, help string) *family {
 	f := x.families[name]
 	switch {
 	case name == droppedName || name == tableUpName || f != nil && f.table != t.Name:
@@ -182,10 +163,14 @@ func (x *exposition) family(name string, t record.Table, stat, help string) *fam
 }
 
 // add adds a sample to a family.
-func (x *exposition) add(f *family, s sample) {
+func (x *Exposition) add(f *family, s sample) {
 	f.samples = append(f.samples, s)
 	x.size += sampleCost + len(s.histogram)
 }
 
-// sampleCost is about how many bytes of memory a sample needs beside its labels, which the samples of a record share.
-const sampleCost = 56
+// About how many bytes of memory are needed for a sample without its labels, and for the labels of a record, which its samples
+// share, without their text.
+const (
+	sampleCost = 56
+	labelsCost = 32
+)
