@@ -358,3 +358,21 @@ func TestNullsOfJSONMakeAColumn(t *testing.T) {
 	require.Equal(t, "column,type,count,missing\na,text,1,2\n", ok(t, `{"a":null}`+"\n"+`{"a":"x"}`+"\n"+`{"a":null}`+"\n", args...))
 	require.Equal(t, "column,type,count,missing\na,integer,1,1\n", ok(t, `{"a":3}`+"\n"+`{"a":null}`+"\n", args...))
 }
+
+// Rows are grouped by any field of line protocol and any member of JSON, also by numbers and truth values. Of a tag and a field with
+// one name, rows are grouped by the tag, and the field is described.
+func TestGroupsOfFields(t *testing.T) {
+	t.Parallel()
+	args := strings.Fields("-o csv --group-by zz --stats count,sum -")
+	for _, c := range []struct{ content, want string }{
+		{"m,zz=x zz=1,v=2\nm,zz=y zz=3,v=2\n", "measurement,zz,column,count,sum\nm,x,zz,1,1\nm,x,v,1,2\nm,y,zz,1,3\nm,y,v,1,2\n"},
+		{"m,zz=x zz=\"s\",v=2\nm,zz=x zz=\"t\",v=3\n", "measurement,zz,column,count,sum\nm,x,v,2,5\n"},
+		{"m zz=\"s\",v=2\nm,zz=x zz=\"t\",v=3\n", "measurement,zz,column,count,sum\nm,,v,1,2\nm,x,v,1,3\n"},
+		{"m zz=7i,v=2\nm zz=8i,v=2\nm zz=7i,v=3\n", "measurement,zz,column,count,sum\nm,7,v,2,5\nm,8,v,1,2\n"},
+		{"m zz=t,v=2\nm zz=false,v=2\nm zz=TRUE,v=3\n", "measurement,zz,column,count,sum\nm,false,v,1,2\nm,true,v,2,5\n"},
+		{`{"zz":true,"v":2}` + "\n" + `{"zz":false,"v":2}` + "\n" + `{"zz":null,"v":3}`, "zz,column,count,sum\n,v,1,3\nfalse,v,1,2\ntrue,v,1,2\n"},
+		{`{"zz":7,"v":2}` + "\n" + `{"zz":"x","v":2}`, "zz,column,count,sum\n7,v,1,2\nx,v,1,2\n"},
+	} {
+		require.Equal(t, c.want, ok(t, c.content, args...), c.content)
+	}
+}

@@ -195,6 +195,8 @@ func (p *jsonParser) member(t *Table, b *Batch, depth int) error {
 		return err
 	}
 	switch {
+	case !null && p.source.o.Group != nil && p.source.o.Group(string(p.name), false):
+		p.add(t, value{kind: Text, text: b.keep(p.data[start:p.i])})
 	case !null:
 		p.add(t, value{kind: Number, form: boolean, number: truth(v)})
 	case p.source.asText(string(p.name)):

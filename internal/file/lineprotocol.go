@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/influxdata/line-protocol/v2/lineprotocol"
@@ -185,13 +186,39 @@ func (p *lineParser) fields(d *lineprotocol.Decoder, t *Table, b *Batch) error {
 			return fmt.Errorf("field %q: %w", key, err)
 		}
 		if p.source.reads(key, false) {
-			if v.kind == Number && v.form != boolean && p.source.o.AsText != nil && p.source.o.AsText(string(key)) {
-				v = value{kind: Text, text: b.keep(text)}
+			if v.kind == Number && p.texts(key, v.form, t) {
+				v = value{kind: Text, text: b.keep(written(v, text))}
 			}
 			v.column = t.expect(len(p.row), key, v.kind, false)
 			p.row = append(p.row, v)
 		}
 	}
+}
+
+// texts reports whether a field of numbers or truth values is read as one of texts: numbers that the options want so, and what rows
+// are grouped by. If a tag has the name too, rows are grouped by the tag.
+func (p *lineParser) texts(key []byte, f form, t *Table) bool {
+	o := p.source.o
+	if f != boolean && o.AsText != nil && o.AsText(string(key)) {
+		return true
+	}
+	return o.Group != nil && o.Group(string(key), false) && !p.hasTag(key, t)
+}
+
+// hasTag reports whether a tag of the row has that name.
+func (p *lineParser) hasTag(name []byte, t *Table) bool {
+	return slices.ContainsFunc(p.row, func(v value) bool { c := t.Columns[v.column]; return c.Tag && c.Name == string(name) })
+}
+
+// written returns the text of a value as it is written, but truth values as true and false, in whichever way they are written.
+func written(v value, text []byte) []byte {
+	switch {
+	case v.form != boolean:
+		return text
+	case v.number != 0:
+		return []byte("true")
+	}
+	return []byte("false")
 }
 
 // field returns the value of a field, without its column. Integers beyond 2^53 are rounded to float64, see [Column.Large].

@@ -112,7 +112,7 @@ func (g *grouper) divide(q *part) {
 		q.keys, q.rows = []groupKey{{}}, []int{q.table.Rows} // one group; g.of is not needed
 		return
 	}
-	slices.SortFunc(by, func(a, b cursor) int { return cmp.Compare(a.column.Name, b.column.Name) })
+	by = sortedTags(by)
 	g.seen, g.index, g.names = make(map[localKey]int), make(map[string]int32), g.names[:0]
 	g.of = slices.Grow(g.of[:0], q.table.Rows)[:q.table.Rows]
 	key, end, group := localKey{}, int64(0), -1
@@ -136,6 +136,21 @@ func (g *grouper) divide(q *part) {
 		g.of[row] = int32(group)
 		q.rows[group]++
 	}
+}
+
+// sortedTags returns the columns by name. Of a tag and a field with one name it returns the tag if that has cells, and otherwise the
+// field: a group has one value for each name.
+func sortedTags(by []cursor) []cursor {
+	later := func(c *file.Column) int {
+		if c.Tag && c.Len() > 0 { // a tag without cells is of another chunk, and which chunks share a batch is by chance
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(by, func(a, b cursor) int {
+		return cmp.Or(cmp.Compare(a.column.Name, b.column.Name), later(a.column)-later(b.column), b.column.Len()-a.column.Len())
+	})
+	return slices.CompactFunc(by, func(a, b cursor) bool { return a.column.Name == b.column.Name })
 }
 
 // tagsOf returns the number of the texts of a row, which is the one after that of the last call. before is the number that was

@@ -329,7 +329,7 @@ func (t *table) column(b *file.Batch, c *file.Column, o Options) *column {
 	known := t.index[key]
 	if known == nil {
 		known = &column{name: c.Name, kind: c.Kind, tag: c.Tag, position: len(t.columns)}
-		known.hidden = o.Select != nil && !o.Select(c.Name) || o.Group != nil && o.Group(c.Name, c.Tag)
+		known.hidden = o.Select != nil && !o.Select(c.Name) || t.groupedBy(c, o)
 		t.index[key] = known
 		t.columns = append(t.columns, known)
 	}
@@ -349,6 +349,11 @@ func (t *table) column(b *file.Batch, c *file.Column, o Options) *column {
 		return nil
 	}
 	return known
+}
+
+// groupedBy reports whether rows are grouped by a column. Of a tag and a field with one name it is the tag: tags come first in a row.
+func (t *table) groupedBy(c *file.Column, o Options) bool {
+	return o.Group != nil && c.Kind == file.Text && o.Group(c.Name, c.Tag) && (c.Tag || t.index[columnKey{c.Name, true}] == nil)
 }
 
 // firstCell returns the text of the first cell of c, or "" if there is none. Of a long text it is the start.
