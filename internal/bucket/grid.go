@@ -77,8 +77,9 @@ func fixedGrid(width int64, origin time.Time) Grid {
 	return Grid{width: width, offset: ns.Int64()}
 }
 
-// Start returns the inclusive start of the bucket that holds t. It returns false if int64 nanoseconds cannot hold the
-// start. That happens only in the first bucket of the range, which may start before the range does.
+// Start returns the inclusive start of the bucket that holds t. Both are in nanoseconds since 1970. It returns 0 and false
+// if int64 cannot hold the start. That happens only in the first bucket of the range, which may start before the range
+// does.
 func (g Grid) Start(t int64) (start int64, ok bool) {
 	if g.calendar != nil {
 		return g.calendar.start(t)
@@ -98,7 +99,7 @@ func (g Grid) Start(t int64) (start int64, ok bool) {
 }
 
 // End returns the exclusive end of the bucket that begins at start, or the largest int64 if the end is larger. start
-// must be a result of Start or Bounds.
+// must be a result of Start or Bounds, in nanoseconds since 1970.
 func (g Grid) End(start int64) int64 {
 	if g.calendar != nil {
 		return g.calendar.end(start)
@@ -110,7 +111,7 @@ func (g Grid) End(start int64) int64 {
 }
 
 // Bounds returns the bucket [start, end) that holds t. The results are those of Start and End, but one call takes
-// less time than two.
+// less time than two. If ok is false, start and end are 0.
 func (g Grid) Bounds(t int64) (start, end int64, ok bool) {
 	if g.calendar != nil {
 		return g.calendar.bounds(t)
@@ -130,8 +131,8 @@ func (g Grid) Equal(o Grid) bool {
 	return g.calendar.equal(o.calendar)
 }
 
-// Nano returns t in nanoseconds since 1970, or false if int64 cannot hold them: before September 1677 and after April
-// 2262.
+// Nano returns t in nanoseconds since 1970. It returns 0 and false for times before 21 September 1677 and after 11 April
+// 2262, which int64 cannot hold, and also for those within two seconds of the first and the last time that it can hold.
 func Nano(t time.Time) (int64, bool) {
 	const seconds = math.MaxInt64 / int64(time.Second)
 	if s := t.Unix(); s <= -seconds || s >= seconds {

@@ -13,7 +13,7 @@ const maxSpans = 1000
 // Spans is a set of buckets, kept as the spans of time that they cover. The zero Spans is empty. It is not safe for
 // concurrent use, and a copy shares memory with the original.
 //
-// The memory of a set is bounded. If there are more than 1,000 spans with gaps between them, the two oldest spans
+// The memory of a set is bounded. If there are more than 1,000 spans with gaps between them, the two earliest spans
 // become one, and the set then also contains the buckets in the gap between these two.
 type Spans struct {
 	all []span // ascending, neither overlapping nor adjacent
@@ -29,7 +29,8 @@ func (s *Spans) Contains(start int64) bool {
 	return i < len(s.all) && s.all[i].start <= start
 }
 
-// Add adds the bucket [start, end), which may be in the set already. start is below end.
+// Add adds the bucket [start, end), which may be in the set already. start is below end. It takes time in proportion to the
+// number of spans after start.
 func (s *Spans) Add(start, end int64) {
 	i, _ := slices.BinarySearchFunc(s.all, start, func(x span, start int64) int { return cmp.Compare(x.end, start) })
 	j := i

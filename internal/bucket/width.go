@@ -23,7 +23,7 @@ type Width struct {
 	clock  time.Duration // of absolute time, 0 or more; with days at 24 h it fits int64
 }
 
-// Fixed returns the width of d in absolute time. A [Grid] refuses it unless it is above zero.
+// Fixed returns the width of d in absolute time. [NewGrid] refuses it unless it is above zero.
 func Fixed(d time.Duration) Width { return Width{clock: d} }
 
 // units are the units of a width in the order in which they may follow each other.
@@ -44,7 +44,7 @@ var errWidth = errors.New(`want whole numbers with the units y, mo, w, d, h, m o
 
 // ParseWidth reads a width: whole numbers with the units y (12 months), mo (months), w (7 days), d
 // (days), h, m (minutes) and s, the largest first and each at most once, such as "30s", "1h30m", "10d"
-// or "1mo". A width is above zero and at most 292 years.
+// or "1mo". A width is above zero and at most 292 years. The error quotes s and describes the form.
 //
 // Years and months do not combine with the other units, because a month has no fixed number of days.
 // Weeks and days combine with shorter units, but [NewGrid] accepts this only where every day has 24

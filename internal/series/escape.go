@@ -11,7 +11,7 @@ import (
 const Reserved = "%{}:|,="
 
 // Escape returns s with each character of reserved, each control character and each byte that is not valid UTF-8
-// percent-encoded, as in RFC 3986: %, two upper-case hexadecimal digits. reserved contains "%". The result contains
+// percent-encoded, as in RFC 3986: %, two upper-case hexadecimal digits. reserved must contain "%". The result contains
 // no reserved character except "%", so the other ones can separate escaped texts. Different texts have different
 // results.
 func Escape(s, reserved string) string {
@@ -62,10 +62,11 @@ func isPlain(s, reserved string) bool {
 	return true
 }
 
+// isControl reports whether r is a control character: C0, DEL or C1 of Unicode.
 func isControl(r rune) bool { return r < 0x20 || r >= 0x7f && r < 0xa0 }
 
-// Unescape returns the text for which [Escape] returns s. It returns an error if Escape returns s for no text, so
-// every text has one escaped form only.
+// Unescape returns the text for which [Escape] returns s with the same reserved characters. It returns an error if Escape
+// returns s for no text, so every text has one escaped form only.
 func Unescape(s, reserved string) (string, error) {
 	if isPlain(s, reserved) {
 		return s, nil

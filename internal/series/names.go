@@ -10,8 +10,9 @@ import (
 const ClashSuffix = "_tag"
 
 // Sendable returns s as a reader of line protocol receives it. Telegraf writes tabs, newlines, form feeds and
-// carriage returns as an escape of two characters, line protocol cannot express a backslash at the end of a name, and
-// InfluxDB accepts valid UTF-8 only. Two texts have the same result if a reader receives the same text for both.
+// carriage returns as an escape of two characters. Line protocol cannot express a backslash at the end of a name, so
+// Sendable removes these. InfluxDB accepts valid UTF-8 only, so each run of other bytes becomes U+FFFD. The result may be
+// empty. Two texts have the same result if a reader receives the same text for both.
 func Sendable(s string) string {
 	if utf8.ValidString(s) && !strings.ContainsAny(s, "\t\n\f\r") && !strings.HasSuffix(s, `\`) {
 		return s
@@ -22,7 +23,8 @@ func Sendable(s string) string {
 
 // RenameTags gives the tags keys that line protocol can carry. Each new key is a result of [Sendable], not empty,
 // different from the other keys, and not taken. A key that clashes gets [ClashSuffix] once or more, until it is free.
-// RenameTags changes tags in place, keeps their order, and returns the old keys of the tags that it renamed.
+// RenameTags changes tags in place, keeps their order even if the new keys are not ascending, and returns the old keys of
+// the tags that it renamed.
 func RenameTags(tags []Tag, taken func(key string) bool) (renamed []string) {
 	for i := range tags {
 		old := tags[i].Key

@@ -21,13 +21,13 @@ type Tag struct {
 	Key, Value string
 }
 
-// Series is a measurement and its tags. No two tags have the same key.
+// Series is a measurement and its tags. The tags are in any order, and no two of them have the same key.
 type Series struct {
 	Measurement string
 	Tags        []Tag
 }
 
-// SortTags sorts tags by key, the order in which keys list them.
+// SortTags sorts tags by key, in place and byte by byte: the order in which [Series.AppendKey] lists them.
 func SortTags(tags []Tag) {
 	slices.SortFunc(tags, func(a, b Tag) int { return strings.Compare(a.Key, b.Key) })
 }
@@ -47,8 +47,8 @@ func (s Series) AppendKey(dst []byte) []byte {
 	return dst
 }
 
-// AppendTags appends the part of the key that follows the measurement and its comma: host=a,region=eu. It is
-// empty for a series without tags.
+// AppendTags appends the part of the key that follows the measurement and its comma, host=a,region=eu, and returns the
+// extended slice. Without tags it appends nothing. It does not change tags.
 func AppendTags(dst []byte, tags []Tag) []byte {
 	for i, tag := range ordered(tags) {
 		if i > 0 {

@@ -2,7 +2,7 @@ package stats
 
 // AddBlocks makes s what it would be, to the last bit, if [Summary.AddAll] had been called for each block of values: for
 // the first sizes[0] of vs and, unless at is nil, of at, then for the next sizes[1], and so on. The sizes are not negative,
-// and their sum is the number of values.
+// and their sum is the number of values. AddBlocks keeps none of the slices.
 //
 // The sums of a histogram depend on the blocks in their last bits. The values of an exact summary do not, so they are
 // added at once.

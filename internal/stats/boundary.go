@@ -51,8 +51,10 @@ func octaveBoundaries() (bounds [perOctave + 1]uint64) {
 	return bounds
 }
 
+// cellBits is how many of the highest bits of a mantissa are the index of its cell.
 const cellBits = 9
 
+// octaveCells counts the boundaries below each cell.
 func octaveCells() (cells [1 << cellBits]uint16) {
 	for c := range cells {
 		start := uint64(c) << (mantissaBits - cellBits)

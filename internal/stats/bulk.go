@@ -26,8 +26,8 @@ type Bulk struct {
 	check   int         // of single: when to look whether the values repeat
 }
 
-// AddAll adds values, with their times unless at is nil, and returns how many it added. NaN and the infinities are not
-// added. AddAll keeps neither vs nor at.
+// AddAll adds values, with their times unless at is nil, and returns how many it added, as [Summary.AddAll] does. NaN and
+// the infinities are not added. AddAll keeps neither vs nor at.
 func (b *Bulk) AddAll(vs []float64, at []int64) int {
 	if b.check == 0 {
 		b.counted, b.check = New(Unlimited), bulkBlock
@@ -123,8 +123,8 @@ func (b *Bulk) room() *[]float64 {
 	return &b.blocks[last]
 }
 
-// look sorts the values of the blocks. If they repeat, it counts them, and if not, it looks again when there are many
-// more.
+// look sorts the values of the blocks. If each occurs four times on average, it keeps them with their counts. If not, room
+// calls it again when there are 16 times as many values.
 func (b *Bulk) look() {
 	values := make([]float64, b.single)
 	sortInto(values, b.blocks)
@@ -141,7 +141,8 @@ func (b *Bulk) look() {
 // Count returns how many values were added.
 func (b *Bulk) Count() uint64 { return b.counted.Count() + uint64(b.single) }
 
-// Bytes returns how much memory the values hold. [Bulk.Summary] takes up to 8 bytes a value more for the sorted values.
+// Bytes returns how many bytes of memory the values hold beyond the struct b. [Bulk.Summary] takes up to 8 bytes a value
+// more for the sorted values.
 func (b *Bulk) Bytes() int {
 	size := b.counted.Bytes() + sliceSize*cap(b.blocks)
 	for _, block := range b.blocks {
@@ -191,7 +192,8 @@ func (b *Bulk) Summary(scratch *Scratch) *Summary {
 	return &s
 }
 
-// Distinct returns how many different values an exact summary has, and 0 of a histogram, which has forgotten them.
+// Distinct returns how many different values an exact summary has. It returns 0 for a histogram, which does not keep its
+// values.
 func (s *Summary) Distinct() uint64 {
 	if !s.Exact() {
 		return 0
@@ -200,7 +202,7 @@ func (s *Summary) Distinct() uint64 {
 }
 
 // Values calls yield for each different value of an exact summary, in ascending order, until yield returns false. It
-// yields none of a histogram, which has forgotten them.
+// yields none for a histogram, which does not keep its values. yield must not change s.
 func (s *Summary) Values(yield func(v float64) bool) {
 	if !s.Exact() {
 		return
@@ -216,8 +218,8 @@ func (s *Summary) Values(yield func(v float64) bool) {
 }
 
 const (
-	// partSize is how many values of one part sortInto aims at, maxParts is the largest number of parts, and maxDepth is
-	// how often it divides a part again.
+	// sortInto makes so many parts that each has partSize values on average, at most maxParts. It divides a large part again,
+	// up to maxDepth times in all.
 	partSize = 256
 	maxParts = 1 << 16
 	maxDepth = 4
@@ -258,7 +260,7 @@ func join(joined []float64, blocks [][]float64) {
 	}
 }
 
-// divide sorts the values of the blocks into sorted, which has as many places. It divides parts again up to depth times.
+// divide sorts the values of the blocks into sorted, which has as many places. It divides them up to depth times.
 func divide(sorted []float64, blocks [][]float64, depth int) {
 	low, high := math.Inf(1), math.Inf(-1)
 	for _, block := range blocks {

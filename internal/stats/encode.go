@@ -142,6 +142,7 @@ func appendWhole(dst []byte, values []float64) []byte {
 	return dst
 }
 
+// appendFloats appends the bits of each value, −0 as 0.
 func appendFloats(dst []byte, values []float64) []byte {
 	n := len(dst)
 	dst = slices.Grow(dst, 8*len(values))[:n+8*len(values)]
@@ -179,6 +180,7 @@ func (s *Summary) appendHistogram(dst []byte, h *histogram) []byte {
 	return s.appendTimes(dst)
 }
 
+// append appends the unit and the sums. The bins and the zeros of the histogram have the number of values.
 func (m *moments) append(dst []byte) []byte {
 	dst = append(dst, byte(slices.Index(units[:], m.unit)))
 	for _, v := range [...]float64{m.sum.high, m.sum.low, m.m2.high, m.m2.low} {
@@ -187,6 +189,7 @@ func (m *moments) append(dst []byte) []byte {
 	return dst
 }
 
+// append appends the bins in use as a run, or an empty run for nil.
 func (b *bins) append(dst []byte) []byte {
 	if b.empty() {
 		return append(dst, 0)

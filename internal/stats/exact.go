@@ -42,6 +42,7 @@ func (x *exact) fits(n uint64, distinct int) bool {
 // roomForSingle reports whether n values may be kept as single values.
 func (x *exact) roomForSingle(n uint64) bool { return n <= min(x.maxExact(), maxSingle) }
 
+// count returns how many values there are.
 func (x *exact) count() uint64 {
 	n := uint64(len(x.single))
 	if x.table != nil {
@@ -309,6 +310,7 @@ func (x *exact) reset() {
 // drop removes all values and releases their memory.
 func (x *exact) drop() { *x = exact{limit: x.limit} }
 
+// clone returns a copy that shares no memory with x.
 func (x *exact) clone() exact {
 	c := exact{single: slices.Clone(x.single), sorted: x.sorted, limit: x.limit}
 	if x.table != nil {

@@ -6,7 +6,8 @@ import "math"
 // exponential histograms of OpenTelemetry have the same buckets. The native histograms of Prometheus have them too,
 // with indexes that are one higher.
 //
-// Every value is counted once: Count is the sum of ZeroCount and of the counts of both runs. Boundaries are real
+// Every value is counted once: Count is the sum of ZeroCount and of the counts of both runs. Sum is that of
+// [Summary.Sum]. Boundaries are real
 // numbers, as both specifications define them. Libraries that compare with boundaries rounded to float64 count some
 // values next to a boundary in the neighbouring bucket.
 type Exponential struct {
@@ -28,7 +29,8 @@ type Run struct {
 	Counts []uint64
 }
 
-// Exponential returns the values as a histogram. It does not change s. The result shares no memory with s.
+// Exponential returns the values as a histogram. It does not change the statistics of s. The caller owns the result, which
+// shares no memory with s.
 func (s *Summary) Exponential() Exponential {
 	if s.Count() == 0 {
 		return Exponential{Scale: maxBinScale, Min: math.NaN(), Max: math.NaN()}

@@ -152,6 +152,7 @@ func (h *heavy) mode() (value float64, count uint64) {
 	return value, count
 }
 
+// candidates returns a copy of the candidates, with room for as many new ones.
 func (h *heavy) candidates() (c candidates) {
 	c.n = copy(c.all[:], h.kept())
 	return c
@@ -170,6 +171,7 @@ func (h *heavy) keep(c *candidates, n uint64) {
 	h.store(c)
 }
 
+// clone returns a copy that shares no memory with h.
 func (h *heavy) clone() heavy {
 	c := heavy{missed: h.missed, n: h.n}
 	if h.n > 0 {
@@ -179,6 +181,7 @@ func (h *heavy) clone() heavy {
 	return c
 }
 
+// bytes returns how many bytes of memory the candidates hold.
 func (h *heavy) bytes() int {
 	if h.all == nil {
 		return 0

@@ -167,6 +167,7 @@ type extent struct{ lo, hi int32 }
 
 var noExtent = extent{math.MaxInt32, math.MinInt32}
 
+// include extends the extent to the bin of a, which is finite and above zero.
 func (e *extent) include(a float64) {
 	i := binOf(a)
 	e.lo, e.hi = min(e.lo, i), max(e.hi, i)
@@ -270,6 +271,7 @@ func (h *histogram) mode() (value float64, count uint64) {
 	return h.min, 1
 }
 
+// clone returns a copy that shares no memory with h.
 func (h *histogram) clone() *histogram {
 	c := *h
 	c.positive, c.heavy = h.positive.clone(), h.heavy.clone()

@@ -26,8 +26,8 @@ var (
 	p75 = Percentile{num: 75}
 )
 
-// ParsePercentile reads a percentile such as "95" or "99.9": a decimal from 0 to 100 with at most nine decimals and
-// without sign or exponent.
+// ParsePercentile reads a percentile such as "95" or "99.9": a decimal from 0 to 100, both included, without sign or
+// exponent. It has a digit before the point and one after it, and at most nine decimals apart from zeros at the end.
 func ParsePercentile(s string) (Percentile, error) {
 	whole, fraction, dotted := strings.Cut(s, ".")
 	if !digits(whole) || dotted && !digits(fraction) {
@@ -61,7 +61,7 @@ func (p Percentile) String() string {
 	return s[:point] + "." + s[point:]
 }
 
-// Compare orders percentiles by rank.
+// Compare returns -1, 0 or 1 if p is smaller than q, equal to q, or larger.
 func (p Percentile) Compare(q Percentile) int {
 	ph, pl := bits.Mul64(p.num, q.denominator())
 	qh, ql := bits.Mul64(q.num, p.denominator())

@@ -22,7 +22,7 @@ const (
 
 var methodNames = [...]string{Linear: "linear", NearestRank: "nearest_rank", FloorRank: "floor_rank"}
 
-// ParseMethod reads the name of a method: "linear", "nearest_rank" or "floor_rank".
+// ParseMethod reads the name of a method: "linear", "nearest_rank" or "floor_rank". The error for another name lists these.
 func ParseMethod(name string) (Method, error) {
 	for m, known := range methodNames {
 		if name == known {
@@ -35,8 +35,8 @@ func ParseMethod(name string) (Method, error) {
 // String returns the method's name, which ParseMethod accepts.
 func (m Method) String() string { return methodNames[m] }
 
-// Quantile returns the percentile p of the values by method m. It is within [min, max], or NaN for an empty summary.
-// Its error is at most [Summary.MaxError].
+// Quantile returns the percentile p of the values by method m. It is within [min, max], or NaN for an empty summary. Of an
+// exact summary it is exact up to rounding; of a histogram its error is that of [Summary.MaxError].
 func (s *Summary) Quantile(p Percentile, m Method) float64 {
 	n := s.Count()
 	if n == 0 {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Kind is what a [Statistic] measures.
+// Kind is what a [Statistic] measures. The package comment defines each kind.
 type Kind uint8
 
 // The kinds in order of output.
@@ -82,7 +82,7 @@ func Defaults() []Statistic {
 }
 
 // ParseStatistic reads the name of a statistic as users write it: "mean", "p95", "p99.9". The error
-// for an unknown name lists the known ones.
+// for an unknown name lists the known ones, and that for a percentile is the one of [ParsePercentile].
 func ParseStatistic(name string) (Statistic, error) {
 	if i := slices.Index(Names(), name); i >= 0 && Kind(i) != Quantile {
 		return Statistic{kind: Kind(i)}, nil

@@ -55,7 +55,7 @@ type Summary struct {
 	times *times // nil unless every value came with its time
 }
 
-// New returns an empty summary with that exact limit, from 1 to [Unlimited].
+// New returns an empty summary with that exact limit, from 1 to [Unlimited]. The limit 0 is [DefaultExactLimit].
 func New(limit int) Summary { return Summary{exact: exact{limit: int32(limit)}} }
 
 // Add adds a value. It returns false for NaN and the infinities, which it does not add.
@@ -67,8 +67,9 @@ func (s *Summary) AddAt(v float64, time int64) bool {
 	return s.AddAll([]float64{v}, []int64{time}) == 1
 }
 
-// AddAll adds values, with their times unless at is nil, and returns how many it added. NaN and the infinities are not
-// added. If there would be more than 2^63−1 values in all, none is added. AddAll keeps neither vs nor at.
+// AddAll adds values, with their times unless at is nil, and returns how many it added. A time belongs to the value at the
+// same index, so at has as many elements as vs. NaN and the infinities are not added. If there would be more than 2^63−1
+// values in all, none is added. AddAll keeps neither vs nor at.
 func (s *Summary) AddAll(vs []float64, at []int64) int {
 	if uint64(len(vs)) > maxCount-s.Count() {
 		return 0
@@ -245,13 +246,14 @@ func (s *Summary) Max() float64 {
 	return s.exact.order().max()
 }
 
-// MaxError returns the largest relative error of an order statistic of s: 0 if s is exact, otherwise the width of its
-// bins as a share of their lower bound. The width is 0.27 % when the magnitudes of the values are within a factor of
-// 4, 0.54 % within 16, 1.09 % within 256 and 2.19 % beyond.
+// MaxError returns the largest relative error of an order statistic of s: 0 if s is exact or empty, otherwise the width
+// of its bins as a share of their lower bound. The width depends on the magnitudes of the values above zero and of those
+// below, each for themselves: it is 0.27 % when both are within a factor of 4, 0.54 % within 16, 1.09 % within 256 and
+// 2.19 % beyond.
 //
-// Two more errors are possible. If the magnitudes are not within a factor of 65,536, the error of an order statistic
-// may be larger by 0.0016 % of the largest magnitude. Below 2^-1022, where float64 has fewer digits, it may be larger
-// by half the smallest float64. A quantile between two values has the error of the one with the larger magnitude.
+// Two more errors are possible. If the magnitudes of one sign are not within a factor of 65,536, the error of an order
+// statistic may be larger by 0.0016 % of the largest of them. Below 2^-1022, where float64 has fewer digits, it may be
+// larger by half the smallest float64. A quantile between two values has the error of the one with the larger magnitude.
 func (s *Summary) MaxError() float64 {
 	if s.histogram() == nil {
 		return 0

@@ -149,6 +149,7 @@ func (t *table) settle() {
 	t.merge(runs[0])
 }
 
+// clone returns a copy that shares no memory with t.
 func (t *table) clone() *table {
 	c := &table{n: t.n, ordered: t.ordered.clone()}
 	if t.later != nil {

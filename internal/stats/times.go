@@ -33,7 +33,7 @@ func (t *times) merge(o *times) {
 }
 
 // First returns the value with the smallest time. Among several values of that time, it is the one that was added
-// first. It is NaN unless all values were added with a time.
+// first. It is NaN for an empty summary, and unless all values were added with a time.
 func (s *Summary) First() float64 {
 	if s.times == nil {
 		return math.NaN()
@@ -42,7 +42,7 @@ func (s *Summary) First() float64 {
 }
 
 // Last returns the value with the largest time. Among several values of that time, it is the one that was added last.
-// It is NaN unless all values were added with a time.
+// It is NaN for an empty summary, and unless all values were added with a time.
 func (s *Summary) Last() float64 {
 	if s.times == nil {
 		return math.NaN()
