@@ -10,7 +10,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
-// table collects the columns of records.
+// table collects records and the columns that they need. A column exists if one record has it.
 type table struct {
 	records []record.Record
 	// replica, final and revision are whether a record has that member.
@@ -19,9 +19,10 @@ type table struct {
 	tagAt, statAt            map[string]int // their positions
 }
 
-// appendCSV appends a line with the names of the columns, and one for each record. The columns are the members of the
-// records in the order that their JSON has, but all tags come before all statistics, and the keys of tags are sorted. A
-// record without a member has an empty cell.
+// appendCSV appends a line with the names of the columns, and one for each record (RFC 4180, with "\n" at the ends of
+// lines). The columns are the members of the records in the order that their JSON has, but all tags come before all
+// statistics, and the keys of tags are sorted. A record without a member has an empty cell. More than limit cells in the
+// lines of the records are the error [TooManyCells].
 func appendCSV(dst []byte, texts []string, limit int) ([]byte, error) {
 	t := table{tagAt: make(map[string]int), statAt: make(map[string]int)}
 	for _, text := range texts {
@@ -130,7 +131,7 @@ func inert(text string) string {
 	return text
 }
 
-// cell returns the value of a statistic as its JSON has it.
+// cell returns the value of a statistic as the record's JSON has it.
 func cell(v any) string {
 	switch v := v.(type) {
 	case int64:

@@ -36,7 +36,7 @@ var formats = [...]struct{ name, media, contentType string }{
 // aliases are other media types of the formats.
 var aliases = map[string]Format{"application/x-ndjson": JSONLines, "application/x-jsonlines": JSONLines}
 
-// Parse returns the format of a name: "json", "jsonl", "csv" or "lp".
+// Parse returns the format of a name: "json", "jsonl", "csv" or "lp". The error for another name lists these.
 func Parse(name string) (Format, error) {
 	var names []string
 	for f, known := range formats {
@@ -51,13 +51,14 @@ func Parse(name string) (Format, error) {
 // String returns the name of the format, which [Parse] accepts.
 func (f Format) String() string { return formats[f].name }
 
-// ContentType returns the value of the header Content-Type.
+// ContentType returns the value of the header Content-Type for the format.
 func (f Format) ContentType() string { return formats[f].contentType }
 
 // Negotiate returns the format that a header Accept (RFC 9110, section 12.5.1) prefers: the one with the largest weight,
-// among equal weights the one that is named first, and among those of one range the first of JSON, JSON lines, CSV and line
-// protocol. The weight of a format is that of the most specific range: "text/csv;q=0, text/*" excludes CSV. Negotiate returns
-// false if the header allows no format. An empty header allows all, and JSON is preferred.
+// among equal weights the one that is named first, and among the formats of one range the first of JSON, JSON lines, CSV and
+// line protocol. The weight of a format is that of the most specific range: "text/csv;q=0, text/*" excludes CSV. Parameters
+// of a range other than q are ignored. Negotiate returns JSON and false if the header allows no format. An empty header
+// allows all, and JSON is preferred.
 func Negotiate(accept string) (Format, bool) {
 	if strings.TrimSpace(accept) == "" {
 		return JSON, true
@@ -83,8 +84,9 @@ func Negotiate(accept string) (Format, bool) {
 	return best, found.weight > 0
 }
 
-// Weight returns the weight of a media type in a header Accept, in thousandths: that of its most specific element, and 0 if it
-// is not accepted.
+// Weight returns the weight of a media type, such as "application/json" in lower case, in a header Accept. The weight is
+// in thousandths, 0 to 1000: that of the most specific range that has the type, or 0 if none has. An empty header has no
+// range.
 func Weight(accept, media string) int {
 	weight, best := 0, 0
 	for part := range strings.SplitSeq(accept, ",") {
@@ -121,8 +123,8 @@ func matching(media string, f Format) int {
 // exactly is the result of covers for a range that is the media type.
 const exactly = 3
 
-// covers returns how specific a range of a header Accept is for a media type: 0 for a range without it, 1 for all types, 2 for
-// the types of its kind, and exactly for the type itself.
+// covers returns how specific a range of a header Accept is for a media type: 0 for a range without it, 1 for "*/*", 2 for a
+// range such as "text/*", and exactly for the type itself.
 func covers(element, media string) int {
 	kind, _, _ := strings.Cut(media, "/")
 	switch element {
@@ -163,21 +165,29 @@ func weightOf(parameters string) int {
 	return 1000
 }
 
-// TooManyCells is the error of [Format.Append] for a CSV with more cells than the limit. Its value is their number.
+// TooManyCells is the error of [Format.Append] for a CSV with more cells than the limit. Its value is their number. Use
+// errors.As to find it.
 type TooManyCells int
 
+// Error returns a text with the number of cells.
 func (n TooManyCells) Error() string { return fmt.Sprintf("the table has %d cells", int(n)) }
 
 // ErrInexpressible is wrapped by the error of [Format.Append] for a record that line protocol cannot express.
 var ErrInexpressible = errors.New("line protocol cannot express this")
 
-// Append appends the records to dst in the format and returns the extended slice. texts are the records as JSON. With
-// pretty, which only JSON has, each record is on a line of its own and indented. A CSV has at most limit cells, as each has a
-// byte at least: records with many different members would make a table that is far longer than they are.
+// Append appends the records to dst in the format and returns the extended slice. texts are the records as JSON, in the
+// order of the output. With pretty, which only JSON has, each record begins on a line of its own and is indented.
 //
-// An error means that a record is not one ([record.ErrFormat]), or that line protocol cannot express it ([ErrInexpressible]):
-// its bucket begins before 1678 or after 2261, its table has a name that begins with #, which would be a comment, or two of its
-// tags have names that differ only in characters that line protocol cannot carry.
+// Without records, JSON is an empty array and CSV a line with the names of the columns that every record has; the other
+// formats append nothing. JSON lines, and JSON without pretty, do not check that texts are records.
+//
+// A CSV has at most limit cells in its records, because each cell takes at least a byte: records with many different members
+// would make a table that is far longer than they are. More cells are the error [TooManyCells].
+//
+// Other errors wrap [record.ErrFormat] for a text that is not a record, or [ErrInexpressible] for a record that line protocol
+// cannot express: its bucket begins before 1678 or after 2261, its table has a name that begins with #, which would be a
+// comment, or two of its tags have names that differ only in characters that line protocol cannot carry. After an error the
+// result has no meaning.
 func (f Format) Append(dst []byte, texts []string, pretty bool, limit int) ([]byte, error) {
 	switch f {
 	case JSONLines:

@@ -8,7 +8,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
-// appendJSON appends an array of the records.
+// appendJSON appends an array of the records and a newline.
 func appendJSON(dst []byte, texts []string, pretty bool) ([]byte, error) {
 	dst = append(dst, '[')
 	for i, text := range texts {

@@ -7,7 +7,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// The names of a record's own members and columns.
+// The names of a record's own members in JSON, and of the tags and fields of its row.
 const (
 	TableName  = "table_name"  // the table, in JSON
 	FieldName  = "field_name"  // the described field: a tag of the metric, a member in JSON
@@ -77,7 +77,8 @@ func isMember(name string) bool {
 }
 
 // RenameTags gives tags keys that do not clash with the names of a record: see [series.RenameTags]. A key clashes if it
-// is [Reserved] or if taken reports it; a nil taken reports none.
+// is [Reserved] or if taken returns true for it; a nil taken returns true for none. It returns the old keys of the renamed
+// tags.
 func RenameTags(tags []series.Tag, taken func(key string) bool) (renamed []string) {
 	return series.RenameTags(tags, func(key string) bool { return Reserved(key) || taken != nil && taken(key) })
 }

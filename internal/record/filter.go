@@ -10,9 +10,13 @@ import (
 
 // Wanted describes which records of a table to select. The zero value of a member selects all.
 type Wanted struct {
-	Fields []string     // the field of the record is one of these
-	Tags   []series.Tag // the record has all of these tags; a tag with the key [Agent] or [Replica] is compared with the record's agent or replica too
-	Final  bool         // the state of the record is [Final]
+	// Fields are names of fields. The record has one of them.
+	Fields []string
+	// Tags are tags with the names of [Record.JSONTags]. The record has all of them. A tag with the key [Agent] or [Replica] is
+	// compared with the agent or the replica of the record; the empty replica selects the records without one.
+	Tags []series.Tag
+	// Final selects records with the state [Final] only.
+	Final bool
 }
 
 // Filter selects records by their JSON. It does so without parsing most records, because [Record.AppendJSON] writes
@@ -27,7 +31,7 @@ type Filter struct {
 	none    bool            // no record has the tags
 }
 
-// NewFilter returns a filter for the records of the table of that name.
+// NewFilter returns a filter for the records of the table of that name. It keeps nothing of w.
 func NewFilter(table string, w Wanted) Filter {
 	f := Filter{names: NewForm(table, time.Time{}).names, fields: make(map[string]bool)}
 	for _, field := range w.Fields {

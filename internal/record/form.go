@@ -12,7 +12,7 @@ type Form struct {
 	start string // the members from time_bucket up to the value of agent
 }
 
-// NewForm returns the form of the records in the bucket of a table that begins at start.
+// NewForm returns the form of the records in the bucket that begins at start. table is the whole name of the table.
 func NewForm(table string, start time.Time) Form {
 	return Form{names: strings.TrimSuffix(string(appendNames(nil, table, "")), `""`)}.At(start)
 }

@@ -13,11 +13,16 @@ import (
 
 // AppendJSON appends the record as one JSON object to dst and returns the extended slice.
 //
-// The members are, in this order: table_name, field_name, time_bucket (RFC 3339), time (milliseconds since 1970),
-// agent, replica (absent if empty), final (true or false, absent if the record is [Unmarked]), revision (absent if 0), the tags as strings by key,
-// the statistics as numbers or booleans. Tags are renamed as in [Record.JSONTags]; a statistic that has the
-// name of one of the first eight members is left out. A value that is not a finite number or a boolean is null. Invalid
-// UTF-8 becomes U+FFFD.
+// The members are, in this order:
+//
+//   - table_name, field_name, time_bucket (RFC 3339 in UTC, with a fraction of the second unless it is 0), time
+//     (milliseconds since 1970, rounded down) and agent,
+//   - replica unless it is empty, final (true or false) unless the record is [Unmarked], and revision unless it is 0,
+//   - the tags as strings, by key and with the names of [Record.JSONTags],
+//   - the statistics as numbers or booleans, in the order of r.Stats. One that has the name of one of the first eight
+//     members is left out. A value that is neither a finite number nor a boolean is null.
+//
+// Invalid UTF-8 becomes U+FFFD. The summary is not part of the JSON.
 func (r *Record) AppendJSON(dst []byte) []byte {
 	dst = r.appendHead(dst)
 	for _, tag := range r.JSONTags() {
@@ -102,8 +107,8 @@ func AppendSeries(dst []byte, field string, tags []series.Tag) []byte {
 }
 
 // JSONTags returns the tags in ascending order of keys, under the names that [Record.AppendJSON] gives them: a tag whose
-// key is [Reserved], another member of the object or a statistic of the record is renamed by [series.RenameTags]. The
-// caller must not change the slice: without such a clash it is r.Tags itself.
+// key is [Reserved], another member of the object, a statistic of the record or no result of [series.Sendable] is renamed
+// by [series.RenameTags]. The caller must not change the slice: without such a tag it is r.Tags itself.
 func (r *Record) JSONTags() []series.Tag {
 	if !slices.ContainsFunc(r.Tags, func(tag series.Tag) bool { return r.clashes(tag.Key) || series.Sendable(tag.Key) != tag.Key }) {
 		return r.Tags

@@ -12,14 +12,16 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
-// ErrFormat is wrapped by every error of [Parse].
+// ErrFormat is wrapped by every error of [Parse] and [Outline.Record].
 var ErrFormat = errors.New("not a record")
 
-// Parse reads a record from the JSON that [Record.AppendJSON] writes. Members after revision are tags if they are
-// strings and statistics if they are numbers or booleans; null is skipped. Numbers written without a point or exponent
-// are returned as int64 or uint64 if they fit, all others as float64, so a float without a fraction comes back as an
-// integer. Tags and statistics keep their order. A record without the member revision has HasRevision false. Errors
-// wrap [ErrFormat].
+// Parse reads a record from the JSON that [Record.AppendJSON] writes, or from another object with these members in any
+// order. table_name, field_name and time_bucket must be there, and no member may occur twice. Other members than the first
+// eight of AppendJSON are tags if they are strings and statistics if they are numbers or booleans; null is skipped.
+//
+// Numbers written without a point or exponent are returned as int64 or uint64 if they fit, all others as float64, so a
+// float without a fraction comes back as an integer. Tags and statistics keep their order. A record without the member
+// revision has HasRevision false. The record keeps no part of b. Errors wrap [ErrFormat].
 func Parse(b []byte) (Record, error) {
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.UseNumber()
@@ -138,6 +140,7 @@ func (r *Record) setText(name, value string) error {
 	return nil
 }
 
+// setFinal stores the member final.
 func (r *Record) setFinal(value json.Token) error {
 	switch value {
 	case true:
@@ -150,6 +153,7 @@ func (r *Record) setFinal(value json.Token) error {
 	return nil
 }
 
+// setRevision stores the member revision.
 func (r *Record) setRevision(value json.Token) error {
 	number, _ := value.(json.Number)
 	revision, err := strconv.ParseInt(number.String(), 10, 64)

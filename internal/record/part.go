@@ -11,20 +11,21 @@ type Part struct {
 	Start time.Time
 	// Texts are the JSON of the records, in any order.
 	Texts []string
-	// Names has a name for each text that is different for the other records of the bucket. It is nil if the bucket has
+	// Names has a name for each of Texts, which no other record of the bucket has. It is nil if the bucket has
 	// one part. A later part may have a record again, with the same name; the later text is then newer or equal.
 	Names []string
 	// Last is true if this is the last part of the bucket. A bucket without records has one part, which is empty.
 	Last bool
 }
 
-// Corrupt is the error for stored data of a table that no writer has stored, such as a key of another type. It does not
-// go away by a second try.
+// Corrupt is the error for stored data that no writer of records has stored, such as a key of another type. A second try
+// gives the same error. Use errors.As with a *Corrupt to find it.
 type Corrupt struct {
 	Table Table  // zero for the list of all tables
 	What  string // the fault, in words that a client may see
 }
 
+// Error returns the table and the fault.
 func (e *Corrupt) Error() string {
 	if e.Table == (Table{}) {
 		return "the list of tables is corrupt: " + e.What

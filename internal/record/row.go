@@ -44,7 +44,7 @@ type Layout struct {
 	Timestamp Timestamp
 }
 
-// AddTags adds the tags of the record's row to m, except [FieldName].
+// AddTags adds the tags of the record's row to m, except [FieldName], which the caller adds.
 func (l *Layout) AddTags(m Metric, r *Record) {
 	for _, tag := range r.Tags {
 		m.AddTag(tag.Key, tag.Value)
@@ -90,7 +90,7 @@ func (l *Layout) Time(r *Record, end, pushed time.Time) time.Time {
 // FromRow returns the record of a row. The row was made by a [Layout] with the timestamp AtStart or with the
 // BucketTag [TimeBucket], because the start of the bucket is read from one of these. FromRow reads the state from the
 // tag [BucketState]. table is the name of the metric, and at is its time. Tags may be in any order, each key once.
-// Agent stays empty. The record keeps the strings of the row.
+// Agent and Replica stay empty. The record keeps the strings and the values of the row.
 //
 // A record has no place for string fields other than the summary: FromRow skips them and returns their number as
 // ignored. It returns an error for a row without the tag [FieldName] or without a statistic, and for a value of
@@ -171,6 +171,7 @@ func (r *Record) readField(name string, value any) (used bool, err error) {
 	return true, nil
 }
 
+// readRevision stores the field [Revision].
 func (r *Record) readRevision(value any) error {
 	revision, ok := value.(int64)
 	if !ok || revision < 0 {

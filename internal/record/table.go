@@ -31,6 +31,7 @@ func CheckName(name string) error {
 	return nil
 }
 
+// isControl reports whether r is a control character: C0, DEL or C1 of Unicode.
 func isControl(r rune) bool { return r < 0x20 || r >= 0x7f && r < 0xa0 }
 
 // Table names a table of a database.
@@ -50,7 +51,7 @@ func (t Table) Check() error {
 	return nil
 }
 
-// String returns the table as "database:name".
+// String returns the table as "database:name", for people: names can contain a colon.
 func (t Table) String() string { return t.Database + ":" + t.Name }
 
 // maxShown is how many bytes of a name an error shows.

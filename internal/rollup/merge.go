@@ -8,11 +8,11 @@ import (
 )
 
 // Merge returns the values that several agents have described of one series and field in one bucket. Of the replicas of one
-// agent, the fullest counts. The result does not depend on the order of the parts, which Merge changes. exactLimit is the
-// exact limit of the result.
+// agent, it takes the fullest, as [Rollup.Add] does. exactLimit is the exact limit of the result, 1 or more. Without parts
+// the result is empty. Merge sorts parts in place, so the result does not depend on their order, and keeps none of them.
 //
-// The error wraps [ErrNoSummary] if a part that counts has no summary, and [stats.ErrFormat] if the bytes of a part are not
-// one.
+// The error wraps [ErrNoSummary] if a part that is not ignored has no summary, [stats.ErrFormat] if the bytes of a part are
+// not a summary, and [stats.ErrOverflow] if there are too many values to count.
 func Merge(parts []record.SummaryPart, exactLimit int) (*stats.Summary, error) {
 	slices.SortFunc(parts, compare)
 	var r Rollup

@@ -30,23 +30,23 @@ var ErrTooMany = errors.New("too many series")
 // ErrRange is wrapped by the error of [Rollup.Add] for a bucket that no bucket of the grid contains.
 var ErrRange = errors.New("a time out of range")
 
-// Plan defines a roll-up. It is not changed by one, so several can use it at the same time.
+// Plan defines a roll-up. A roll-up does not change its plan, so several can use one at the same time.
 type Plan struct {
 	// Table is the name of the table in the records of the result.
 	Table string
-	// Wanted selects the records that are merged. If it selects final records, the others are merged too, but only records of
-	// the result that are final are yielded: a part of the values would be a wrong number.
+	// Wanted selects the records that are merged. If Wanted.Final is set, open records are merged too, but only final records
+	// of the result are yielded: a result without the values of the open records would be wrong.
 	Wanted record.Wanted
 	// Ended is used if Wanted selects final records: a record without a state counts as final if its bucket begins at or
 	// before this time.
 	Ended time.Time
 	// Only, unless it is nil, selects the series and fields that are merged, for each bucket of the result. The tags are those of
-	// [record.Record.JSONTags]. It must not keep them.
+	// [record.Record.JSONTags]. Only must neither change nor keep them.
 	Only func(start time.Time, field string, tags []series.Tag) bool
-	// Apart keeps the records of agents and of replicas apart, instead of adding agents up and ignoring all replicas but one.
+	// Apart makes a record for each agent and replica, instead of adding agents up and ignoring all replicas but one.
 	Apart bool
-	// Grouped drops the tags whose keys are not in GroupBy, and merges the series that then have the same tags. A series
-	// without a tag of GroupBy is in the group without that tag.
+	// Grouped removes the tags whose keys are not in GroupBy, and merges the series that then have the same tags. A series
+	// without a tag of GroupBy is in the group without that tag. If Grouped is false, GroupBy is not used.
 	Grouped bool
 	GroupBy []string
 	// Grid, unless it is nil, divides time into the buckets of the result. A stored bucket belongs to the one that
@@ -61,7 +61,8 @@ type Plan struct {
 	ExactLimit int
 	// MaxGroups is the largest number of records for one bucket of the result, 1 or more.
 	MaxGroups int
-	// Complete is the time up to which all values have arrived: a bucket of the Grid that ends after it is open.
+	// Complete is the time up to which all values have arrived. A record of a Grid's bucket that ends after it is open, even
+	// if all stored records of the bucket are final.
 	Complete time.Time
 }
 
@@ -86,7 +87,7 @@ type Rollup struct {
 // replica too.
 type identity struct{ tags, field string }
 
-// identity returns the identity of a part, given a text of its tags.
+// identity returns the identity of a part. tags is the text of its tags, or of those that are left of them.
 func (p *Plan) identity(tags string, part *record.SummaryPart) identity {
 	if p.Apart {
 		tags = string(series.AppendEscaped(append(series.AppendEscaped([]byte(tags+"|"), part.Agent), '|'), part.Replica))
@@ -117,8 +118,10 @@ type group struct {
 	summary stats.Summary
 }
 
-// New returns a roll-up that yields each record of the result. The record and what it refers to are valid until yield
-// returns. An error of yield ends the call of Add or Close that called it and is returned.
+// New returns a roll-up that yields each record of the result. The buckets come in the order in which Add begins them; within
+// one, records come by field, and those of one field always in the same order. The record and the memory that it refers to
+// are valid until yield returns. An error of yield ends the call of Add or Close that called it and is returned. The plan
+// must not change while the roll-up is used.
 func New(p *Plan, yield func(*record.Record) error) *Rollup {
 	r := &Rollup{plan: p, yield: yield, groups: make(map[identity]*group), members: make(map[identity]*group), tags: make(map[string][]series.Tag)}
 	for _, s := range p.Selection.Statistics() {
@@ -127,11 +130,15 @@ func New(p *Plan, yield func(*record.Record) error) *Rollup {
 	return r
 }
 
-// Add adds the parts of the stored bucket that begins at start. Each bucket comes once, and all that belong to one bucket of the
-// result come one after another. Add yields the records of the bucket of the result before. It keeps no part. After an error the roll-up cannot be used again.
+// Add adds the parts of the stored bucket that begins at start, in any order. The caller adds each stored bucket once, and
+// all stored buckets that belong to one bucket of the result one after another. When a bucket of the result begins, Add
+// yields the records of the one before. It does not change parts and keeps none of them. After an error the roll-up cannot
+// be used again.
 //
-// The error wraps [ErrNoSummary] if a part has no summary, [stats.ErrFormat] if its bytes are not one, and [ErrTooMany] if
-// the bucket of the result has more than MaxGroups records.
+// Beside the errors of yield, an error wraps one of these: [ErrNoSummary] if a wanted part has no summary, [stats.ErrFormat]
+// if its bytes are not a summary, [series.ErrKey] if its tags are malformed, [stats.ErrOverflow] if there are too many
+// values to count, [ErrTooMany] if the bucket of the result has more than MaxGroups records, and [ErrRange] if the grid has
+// no bucket for start.
 func (r *Rollup) Add(start time.Time, parts []record.SummaryPart) error {
 	if err := r.begin(start); err != nil {
 		return err
@@ -157,7 +164,7 @@ func in(start time.Time, p *record.SummaryPart, err error) error {
 	return fmt.Errorf("field %q of the series %q in the bucket %s: %w", p.Field, p.Tags, start.UTC().Format(time.RFC3339Nano), err)
 }
 
-// Close yields the records of the last bucket.
+// Close yields the records of the last bucket. It returns the error of yield.
 func (r *Rollup) Close() error { return r.flush() }
 
 // compare is the order in which parts are merged, so that a roll-up of the same parts is the same to the last bit.
@@ -165,7 +172,8 @@ func compare(a, b record.SummaryPart) int {
 	return cmp.Or(cmp.Compare(a.Field, b.Field), cmp.Compare(a.Tags, b.Tags), cmp.Compare(a.Agent, b.Agent), cmp.Compare(a.Replica, b.Replica))
 }
 
-// wanted returns the parts whose agents are wanted, sorted, with the states that they have if Wanted selects final records.
+// wanted returns a sorted copy of the parts whose agents and replicas are wanted. If Wanted selects final records, parts
+// without a state that have ended are final there.
 func (r *Rollup) wanted(start time.Time, parts []record.SummaryPart) []record.SummaryPart {
 	parts = slices.Clone(parts)
 	slices.SortFunc(parts, compare)
@@ -207,8 +215,8 @@ func (r *Rollup) begin(start time.Time) error {
 }
 
 // replicas returns which parts are ignored because another replica of the agent has more values, or nil if there are no
-// replicas. Among replicas with equally many values, a final record precedes an open one, then the first in order. An error is
-// that of the part at an index.
+// replicas. Among replicas with equally many values it takes a final record rather than an open one, and then the one whose
+// name is first. at is the index of the part that an error is about.
 func (r *Rollup) replicas(parts []record.SummaryPart) (ignored []bool, at int, err error) {
 	if !slices.ContainsFunc(parts, isReplica) {
 		return nil, 0, nil
@@ -264,7 +272,7 @@ func (r *Rollup) countReplicas(start time.Time, parts []record.SummaryPart) (kep
 	return kept, ignored, nil
 }
 
-// fuller reports whether replica p, of n values, is used rather than q, of m values.
+// fuller reports whether replica p, which has n values, is taken rather than q, which has m.
 func fuller(n uint64, p *record.SummaryPart, m uint64, q *record.SummaryPart) bool {
 	if n != m {
 		return n > m
@@ -401,7 +409,7 @@ func (r *Rollup) newGroup(tags []series.Tag, field string) *group {
 	return g
 }
 
-// flush yields the records of the bucket, by field, tags and agent, and ends the bucket.
+// flush yields the records of the bucket, by field, tags and agent, and ends the bucket. Without a bucket it does nothing.
 func (r *Rollup) flush() error {
 	order := make([]identity, 0, len(r.groups))
 	for key := range r.groups {
