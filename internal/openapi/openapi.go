@@ -7,7 +7,7 @@ import "encoding/json"
 // Version is the value of [Document.OpenAPI].
 const Version = "3.1.1"
 
-// Document is a whole document.
+// Document is a whole document. The types have the names of the specification, and their fields are its members.
 type Document struct {
 	OpenAPI    string          `json:"openapi"`
 	Info       Info            `json:"info"`
@@ -49,7 +49,7 @@ type Operation struct {
 	Description string              `json:"description"`
 	Parameters  []Parameter         `json:"parameters,omitempty"`
 	Responses   map[string]Response `json:"responses"` // by status
-	// Security lists what a request needs; an empty list means nothing. It is nil if that is not known.
+	// Security lists what a request needs; an empty list means nothing. It is not nil: the specification has no null here.
 	Security []map[string][]string `json:"security"`
 	// Samples are requests, in the form that several viewers show.
 	Samples []Sample `json:"x-codeSamples,omitempty"`
@@ -64,7 +64,7 @@ type Parameter struct {
 	Schema      Schema `json:"schema"`
 }
 
-// Schema describes a value by JSON Schema 2020-12. Only the members that are set matter.
+// Schema describes a value by JSON Schema 2020-12. Members with their zero value are left out of the document.
 type Schema struct {
 	Type     string   `json:"type,omitempty"`
 	Items    *Schema  `json:"items,omitempty"`

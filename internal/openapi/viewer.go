@@ -22,7 +22,7 @@ const index = "index.html"
 // requests. Its files are at /docs/{name}. It is safe for concurrent use.
 type Viewer struct{ files static.Files }
 
-// NewViewer returns the viewer.
+// NewViewer returns the viewer. It compresses files, so it is called once.
 func NewViewer() *Viewer {
 	files, err := static.New(embedded)
 	if err != nil {
@@ -31,8 +31,8 @@ func NewViewer() *Viewer {
 	return &Viewer{files}
 }
 
-// ServeFile answers with a file. The empty name is the page itself. It returns false, and has written nothing, if there is
-// no such file.
+// ServeFile answers a GET or HEAD request with a file. The empty name is the page itself. It returns false, and has written
+// nothing, if there is no such file.
 func (v *Viewer) ServeFile(w http.ResponseWriter, r *http.Request, name string) bool {
 	switch name {
 	case "":

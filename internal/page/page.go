@@ -10,7 +10,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/static"
 )
 
-// The folder uplot has a library of others, with its licence.
+// The folder uplot has the library uPlot, with its licence.
 //
 //go:embed static uplot/*.js uplot/*.css
 var embedded embed.FS
@@ -22,7 +22,7 @@ const policy = "base-uri 'none'; form-action 'none'; object-src 'none'; require-
 // index is the file of the page itself.
 const index = "index.html"
 
-// Page has the files of the page. It is safe for concurrent use.
+// Page serves the files of the page. It is safe for concurrent use.
 type Page struct{ files static.Files }
 
 // New returns the page. It compresses the files once, which takes some 15 ms.
@@ -34,8 +34,8 @@ func New() *Page {
 	return &Page{files}
 }
 
-// ServeFile answers with a file. The empty name is the page itself. It returns false, and has written nothing, if there is no
-// such file.
+// ServeFile answers a GET or HEAD request with a file. The empty name is the page itself. It returns false, and has written
+// nothing, if there is no such file.
 func (p *Page) ServeFile(w http.ResponseWriter, r *http.Request, name string) bool {
 	switch name {
 	case index: // its addresses are relative to that of the page

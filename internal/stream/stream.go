@@ -6,8 +6,8 @@
 // connection broke can resume. Each event has an identity. A subscriber that gives the identity of its last event gets the
 // buckets that have changed since; if the topic does not remember these any more, it gets the event Reset instead.
 //
-// Everything is bounded: a subscriber that does not read its events fast enough is dropped, and its error is [ErrSlow]. The
-// records of events that wait are counted in a [Budget]; without room there, an event has no records.
+// Everything is bounded. The subscription of a client that does not read its events fast enough ends with [ErrSlow]. The
+// records of events that wait are counted in a [Budget]; an event for which it has no bytes left is sent without records.
 //
 // An event has the whole bucket as it was read, not its change. So events of one bucket may be lost, joined or sent twice, as long
 // as one is sent after the last change.
@@ -45,12 +45,15 @@ var (
 	ErrClosed = errors.New("the service ends")
 )
 
-// Source has the tables. Its methods are called concurrently: Watch for each watched table, Bucket at most maxReads times.
+// Source has the tables. Its methods are called concurrently: Watch once for each watched table, and Bucket for a few
+// buckets.
 type Source interface {
 	// Watch calls changed with the starts of buckets whenever an agent has written them, until ctx ends or the connection
-	// breaks, and returns the reason. It calls ready once, when no later change can be missed.
+	// breaks, and returns the reason. It calls ready once, when no later change can be missed. The functions do not block,
+	// and changed does not keep starts.
 	Watch(ctx context.Context, t record.Table, ready func(), changed func(starts []time.Time)) error
-	// Bucket returns the JSON of the records of a bucket, none if it has expired, or [ErrLarge].
+	// Bucket returns the JSON of the records of a bucket, none if it has expired. The error wraps [ErrLarge] for a bucket that
+	// is too large for an event. The hub keeps the slice.
 	Bucket(ctx context.Context, t record.Table, start time.Time) ([]string, error)
 }
 
@@ -62,7 +65,7 @@ type Budget struct {
 	Give func(bytes int)
 }
 
-// Options bound a hub. Each is above zero.
+// Options bound a hub. Every number and every duration is above zero.
 type Options struct {
 	// Subscribers is the largest number of subscriptions, and Tables that of watched tables.
 	Subscribers, Tables int
@@ -82,8 +85,8 @@ type Options struct {
 
 // Event is a change of a table. It is shared by all subscribers, who must not change it.
 type Event struct {
-	// ID is the identity of the event, for [Hub.Subscribe]. Several events can have the same one: those that repeat missed
-	// buckets have the identity that the subscriber resumed with.
+	// ID is the identity of the event, for [Hub.Subscribe]. Several events can have the same one: those of the buckets that a
+	// subscriber has missed have the identity with which it resumed.
 	ID string
 	// At is when the event was made: what is read after that is at least as new as the event.
 	At time.Time
@@ -93,7 +96,8 @@ type Event struct {
 	Start time.Time
 	// Records are the JSON of all records of the bucket.
 	Records []string
-	// Large means that the bucket is too large for an event or for the budget. The event has no records then.
+	// Large means that the bucket is too large for an event, or that the budget had no room for it. The event then has no
+	// records.
 	Large bool
 
 	once sync.Once // makes data
@@ -125,16 +129,16 @@ func (h *Hub) newEvent(start time.Time, records []string) *Event {
 	return e
 }
 
-// Done ends the use of an event by a subscriber, who must call it once for each event from its channel. After the last use, the
-// memory of its records is given back to the budget.
+// Done ends the use of an event by a subscriber. Each subscriber calls it once for each event that it has received, and then
+// uses neither the event nor its data. After the last call, the bytes of the records are given back to the budget.
 func (e *Event) Done() {
 	if e.users.Add(-1) == 0 && e.give != nil {
 		e.give(e.size)
 	}
 }
 
-// Data returns the result of render, which is called once for an event: the render of each other subscriber must return the same.
-// They must not change the result.
+// Data returns the result of render. It calls the render of one subscriber only, and returns that result to all of them, so
+// the functions of all subscribers must return the same bytes. Nobody may change the result.
 func (e *Event) Data(render func() []byte) []byte {
 	e.once.Do(func() { e.data = render() })
 	return e.data
@@ -223,7 +227,8 @@ type Subscription struct {
 // waited before the end can still be read.
 func (s *Subscription) Events() <-chan *Event { return s.events }
 
-// Err returns why the subscription ended. It must be called after the channel of Events was closed.
+// Err returns why the subscription ended: [ErrSlow], [ErrClosed], or [context.Canceled] after Close. It must be called after
+// the channel of Events was closed.
 func (s *Subscription) Err() error { return s.err }
 
 // Close ends the subscription. It may be called more than once, but only by the goroutine that reads the events. Events that were
@@ -236,11 +241,11 @@ func (s *Subscription) Close() {
 }
 
 // Subscribe begins a subscription to a table. last is the identity of the last event of an earlier subscription, or empty.
-// The first events are the buckets that have changed since then. Then comes an event without records, whose identity stands
-// for the present: what a client reads after it is at least as new. It is a Reset if the changes since last are not known.
+// The first events are the buckets that have changed since then. Then comes an event without records, whose identity is that
+// of the present: what a client reads after it is at least as new. It is a Reset if the changes since last are not known.
 //
 // It waits until the table is watched, or ctx ends. So each change after the return becomes an event, or a Reset follows. The
-// caller closes the subscription. The error can wrap [ErrFull] or [ErrClosed].
+// caller closes the subscription. The error wraps [ErrFull] or [ErrClosed], or is that of ctx or of [Source.Bucket].
 func (h *Hub) Subscribe(ctx context.Context, t record.Table, last string) (*Subscription, error) {
 	tp, s, err := h.join(t)
 	if err != nil {
