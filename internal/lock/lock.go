@@ -14,10 +14,12 @@ var ErrHeld = errors.New("locked by another process")
 // retry is the time between two attempts to get a lock.
 const retry = 20 * time.Millisecond
 
-// Acquire locks a file, which it creates with mode 0600 if it is missing, and waits at most that long for another process to
-// release it. Then the error wraps [ErrHeld]. Closing the returned file, or the end of the process, releases the lock.
-// A child that has inherited the file holds the lock too. The file stays, because removing it would let two processes
-// lock two files of one name.
+// Acquire locks a file, which it creates with mode 0600 if it is missing. It waits at most that long for another holder of
+// the lock; then the error wraps [ErrHeld]. A symbolic link is an error. Two calls in one process exclude each other too.
+//
+// The lock is held until the returned file is closed, or until the process ends. The caller must keep a reference to the
+// file: the garbage collector closes a file without one. A child that has inherited the file holds the lock too. Acquire
+// never removes the file, because two processes could then lock two files of one name.
 //
 // Only Unix has these locks. On other systems Acquire always succeeds.
 func Acquire(path string, wait time.Duration) (*os.File, error) {
@@ -36,7 +38,8 @@ func Acquire(path string, wait time.Duration) (*os.File, error) {
 	}
 }
 
-// Held reports whether a process holds the lock of a file. A missing file has no lock. On systems without locks, Held
+// Held reports whether a process, which may be this one, holds the lock of a file. A missing file has no lock. For a moment
+// Held takes a free lock itself, so an Acquire at the same time may have to try again. On systems without locks, Held
 // reports whether the file exists.
 func Held(path string) (bool, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|noFollow, 0)

@@ -34,8 +34,8 @@ func (e *Error) Unwrap() error { return e.Err }
 // Examples has a valid value in TOML for each option of a plugin, by name. Errors of options that it lacks have no example.
 type Examples map[string]string
 
-// Errorf returns an [Error]. The format continues the text "invalid '<name>' setting" and begins with a space or a colon, as
-// fmt.Errorf reads it: %w keeps the cause.
+// Errorf returns an [Error] of the option name. The format, as of [fmt.Errorf], continues the text "invalid '<name>' setting",
+// so it begins with a space or a colon. %w keeps the cause.
 func (x Examples) Errorf(name, format string, args ...any) error {
 	e := &Error{Option: name, Err: fmt.Errorf(format, args...)}
 	if value, ok := x[name]; ok {
@@ -44,7 +44,7 @@ func (x Examples) Errorf(name, format string, args ...any) error {
 	return e
 }
 
-// OneOf returns an [Error] that lists the known values unless value is one of them, letter by letter.
+// OneOf returns nil if value is one of the known values, letter by letter. Otherwise it returns an [Error] that lists them.
 func (x Examples) OneOf(name, value string, known ...string) error {
 	if slices.Contains(known, value) {
 		return nil
@@ -52,8 +52,8 @@ func (x Examples) OneOf(name, value string, known ...string) error {
 	return x.Errorf(name, " %q, known are %q%s", value, known, Suggest(value, known))
 }
 
-// All returns the errors that err joins by errors.Join, at any depth, in their order; err itself if it joins none; and nothing for
-// nil.
+// All returns the errors that err joins, at any depth and in their order; err itself if it joins none; and nothing for nil. An
+// error joins others if it was made by [errors.Join], or by [fmt.Errorf] with more than one %w.
 func All(err error) []error {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		parts := joined.Unwrap()
@@ -69,7 +69,8 @@ func All(err error) []error {
 	return []error{err}
 }
 
-// Of returns the name of the option that an error is about, or "" if it is about none. Of joined errors it is that of the first.
+// Of returns the name of the option that an error is about, or "" if it is about none. For joined errors it returns that of
+// the first one that is about an option.
 func Of(err error) string {
 	var e *Error
 	if errors.As(err, &e) {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Suggest returns `, did you mean "mean"?` with the known word nearest to the given one, or "" if none is near.
+// Suggest returns a text such as `, did you mean "mean"?` with the word that [Nearest] finds, or "" if it finds none.
 func Suggest(word string, known []string) string {
 	if nearest := Nearest(word, known); nearest != "" {
 		return fmt.Sprintf(", did you mean %q?", nearest)
@@ -13,9 +13,10 @@ func Suggest(word string, known []string) string {
 	return ""
 }
 
-// Nearest returns the first of the known words with the fewest edits from the given one, or "" if none is near. A word is
-// near if at most a third of its letters have to be inserted, removed, replaced or exchanged with their neighbour, at
-// least one and at most three. Case, and "-" in place of "_", do not count.
+// Nearest returns the known word with the fewest edits from the given one, the first among ties, or "" if none is near. An
+// edit inserts, removes or replaces a byte, or exchanges two neighbours. Case, and "-" in place of "_", do not count. A known
+// word is near if the edits are at most a third of its bytes; one edit is always near, four never are. The word itself is
+// not a result.
 func Nearest(word string, known []string) string {
 	nearest, fewest := "", 4
 	for _, candidate := range known {

@@ -18,15 +18,15 @@ const maxSize = 4096
 // alphabet has no characters that look alike or that a URL or a shell treats specially.
 var alphabet = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
-// New returns a random text of n characters a-z and 2-7, each with 5 bits: 32 characters have 160 bits.
+// New returns a random text of n characters a-z and 2-7, each with 5 bits: 32 characters have 160 bits. n is 0 or more.
 func New(n int) string {
 	b := make([]byte, (n*5+7)/8)
 	_, _ = rand.Read(b) // it never fails
 	return alphabet.EncodeToString(b)[:n]
 }
 
-// Read returns the only line of a file, without the end of the line. The error of an empty or too large file, or of one
-// with several lines, contains no part of it.
+// Read returns the only line of a file, without the end of the line. A file that is empty, has more than 4096 bytes, several
+// lines or a NUL byte is an error, which contains no part of the file. Read does not check the mode of the file.
 func Read(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -44,13 +44,14 @@ func Read(path string) (string, error) {
 	case text == "":
 		return "", fmt.Errorf("%s is empty, want one line", path)
 	case strings.ContainsAny(text, "\r\n\x00"):
-		return "", fmt.Errorf("%s has several lines, want one", path)
+		return "", fmt.Errorf("%s has several lines or a NUL byte, want one line", path)
 	}
 	return text, nil
 }
 
-// Write replaces a file, or creates it, whole or not at all. Its mode is 0600. A file that exists keeps its owner, if the
-// process may give files away. If path is a symbolic link, the link is replaced and its target stays as it is.
+// Write replaces a file, or creates it, whole or not at all, and returns after it is on disk. Its mode is 0600. Only root can
+// keep the owner of a file that exists; otherwise the file belongs to the user of the process. If path is a symbolic link,
+// the link is replaced and its target stays as it is.
 func Write(path string, data []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // with mode 0600
 	if err != nil {

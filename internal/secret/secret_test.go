@@ -60,7 +60,7 @@ func TestReadRefusesAFileThatIsNotOneLine(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "secret")
 	for text, want := range map[string]string{
-		"": "is empty, want one line", "\n": "is empty, want one line", "S3cret\nPW\n": "has several lines, want one", "S3cret\x00": "has several lines, want one",
+		"": "is empty, want one line", "\n": "is empty, want one line", "S3cret\nPW\n": "has several lines or a NUL byte, want one line", "S3cret\x00": "has several lines or a NUL byte, want one line",
 		strings.Repeat("S3cret", 1000): "has more than 4096 bytes, want one line",
 	} {
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))

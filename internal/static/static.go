@@ -16,7 +16,7 @@ import (
 	"strings"
 )
 
-// Files are files by their names without folders. It is safe for concurrent use.
+// Files are files by their names without folders. They do not change, and are safe for concurrent use.
 type Files map[string]file
 
 // file is one file in the forms in which it is sent. One of the two is nil.
@@ -27,9 +27,9 @@ type file struct {
 	packed      []byte // compressed with gzip
 }
 
-// New returns all files of a file system. The content of a file whose name ends in ".gz" is that of the file without this
-// end, compressed with gzip. Other files are compressed here if that makes them much smaller. Two files with the same name
-// are an error.
+// New returns all files of a file system, at any depth. The content of a file whose name ends in ".gz" is that of the file
+// without this end, compressed with gzip. Other files are compressed here if that makes them at least a tenth smaller. Two
+// files with the same name are an error.
 func New(from fs.FS) (Files, error) {
 	files := make(Files)
 	err := fs.WalkDir(from, ".", func(name string, entry fs.DirEntry, err error) error {
@@ -50,9 +50,10 @@ func New(from fs.FS) (Files, error) {
 	return files, err
 }
 
-// Of returns one file that is not embedded.
+// Of returns Files with one file. It keeps content, which must not change.
 func Of(name string, content []byte) Files { return Files{name: newFile(name, content, false)} }
 
+// newFile returns a file in the form in which it is kept. isPacked is whether content is compressed with gzip.
 func newFile(name string, content []byte, isPacked bool) file {
 	sum := sha256.Sum256(content)
 	f := file{contentType: contentType(name), etag: `W/"` + hex.EncodeToString(sum[:8]) + `"`}
@@ -91,8 +92,8 @@ func contentType(name string) string {
 	return mime.TypeByExtension(path.Ext(name))
 }
 
-// Serve answers with the file of that name. It returns false, and has written nothing, if there is none. Browsers keep the
-// file and ask each time whether it has changed.
+// Serve answers a GET or HEAD request with the file of that name, and with 304 if the client has it. It returns false, and has
+// written nothing, if there is no such file. It sets no Cache-Control: the caller decides whether clients keep the file.
 func (f Files) Serve(w http.ResponseWriter, r *http.Request, name string) bool {
 	file, ok := f[name]
 	if !ok {
@@ -136,7 +137,8 @@ func unpack(packed []byte) []byte {
 	return content
 }
 
-// AcceptsGzip reports whether the client of a request with these headers decodes gzip.
+// AcceptsGzip reports whether a request with these headers accepts an answer in gzip (RFC 9110, section 12.5.3). The coding
+// must be named: "*" is not enough.
 func AcceptsGzip(h http.Header) bool {
 	for part := range strings.SplitSeq(strings.Join(h.Values("Accept-Encoding"), ","), ",") {
 		coding, weight, _ := strings.Cut(part, ";")

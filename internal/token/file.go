@@ -24,13 +24,14 @@ const (
 	lockTime = 30 * time.Second
 )
 
-// file is the JSON of a file of tokens. It is indented, as administrators read it, and may be edited by hand: a Store reads it again.
+// file is the JSON of a file of tokens. It is indented because administrators read it. They may edit it: a Store reads it again.
 type file struct {
 	Version int     `json:"version"`
 	Tokens  []Token `json:"tokens"`
 }
 
-// List returns the tokens of a file, in the order of their creation. The error of a missing file is [fs.ErrNotExist].
+// List returns the tokens of a file, in the order of the file. The error for a missing file wraps [fs.ErrNotExist]. A file that
+// other users can change, that is larger than 16 MiB or that has an unknown member or an invalid token is an error too.
 func List(path string) ([]Token, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -44,8 +45,9 @@ func List(path string) ([]Token, error) {
 	return tokens, nil
 }
 
-// decode reads a file of tokens. It refuses mistakes of those who edit it: a mode that lets everybody change it, unknown members, a
-// second value after the first. The mode is that of the open file, which nobody can exchange in between.
+// decode reads a file of tokens. It refuses what a person who edits it may overlook: a mode that lets other users change it,
+// unknown members, a second value after the first. It checks the mode of the open file, because another file could be put in
+// its place between a check by name and the reading.
 func decode(f *os.File) ([]Token, error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -91,7 +93,9 @@ func checkAll(tokens []Token) error {
 	return nil
 }
 
-// Add adds a token to a file, which it creates if it is missing. Several processes may change the file at the same time.
+// Add adds a token to a file, which it creates with mode 0600 if it is missing. Several processes may change the file at the
+// same time: Add waits up to 30 s for another one, and then the error wraps [lock.ErrHeld]. The file changes whole or not
+// at all. A file that [List] refuses, and a token with an id that the file has, are errors.
 func Add(path string, t Token) error {
 	return change(path, func(tokens []Token) ([]Token, error) { return append(tokens, t), nil })
 }
@@ -99,7 +103,8 @@ func Add(path string, t Token) error {
 // ErrUnknown is the error of Delete if the file has no such token.
 var ErrUnknown = errors.New("no token has this id")
 
-// Delete removes a token from a file. The error for an id that the file does not have wraps [ErrUnknown].
+// Delete removes a token from a file, in the same way as [Add] adds one. The error for an id that the file does not have wraps
+// [ErrUnknown].
 func Delete(path, id string) error {
 	return change(path, func(tokens []Token) ([]Token, error) {
 		left := slices.DeleteFunc(slices.Clone(tokens), func(t Token) bool { return t.ID == id })

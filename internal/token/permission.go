@@ -33,7 +33,7 @@ const example = `, want one such as "db:mydb:read", "db:site1,plant_*:read,metri
 // that * alone matches every database. In a name, %2C is a comma, %2A a star and %25 a percent sign. A colon may be in a name: the
 // last one in the text begins the actions.
 //
-// The zero Permission allows nothing. A Permission does not change.
+// The zero Permission allows nothing. A Permission is immutable and safe for concurrent use.
 type Permission struct {
 	text      string // that was parsed
 	databases []pattern
@@ -47,7 +47,7 @@ type pattern struct {
 	prefix bool
 }
 
-// matches reports whether a database is the one of the pattern, or one of those.
+// matches reports whether the pattern has the name of the database or a prefix of it.
 func (p pattern) matches(database string) bool {
 	if p.prefix {
 		return strings.HasPrefix(database, p.name)
@@ -55,7 +55,7 @@ func (p pattern) matches(database string) bool {
 	return database == p.name
 }
 
-// ParsePermission parses the text of a permission. The error has an example. Databases need not exist.
+// ParsePermission parses the text of a permission. The error contains the fault and examples. The databases need not exist.
 func ParsePermission(text string) (Permission, error) {
 	p := Permission{text: text, system: text == systemMetrics}
 	if p.system {
@@ -102,7 +102,7 @@ func parsePattern(raw string) (pattern, error) {
 // String returns the text that was parsed.
 func (p Permission) String() string { return p.text }
 
-// Grant is the permissions of one token. The zero Grant allows nothing. A Grant does not change and is safe for concurrent use.
+// Grant has the permissions of one token. The zero Grant allows nothing. A Grant is immutable and safe for concurrent use.
 type Grant struct {
 	id          string
 	permissions []Permission // any of them is enough
@@ -112,7 +112,7 @@ type Grant struct {
 // All returns a Grant that allows everything, for a service without tokens.
 func All() Grant { return Grant{all: true} }
 
-// ID returns the id of the token, which is not secret, or "".
+// ID returns the id of the token, which is not secret. It is "" for the zero Grant and for [All].
 func (g Grant) ID() string { return g.id }
 
 // Allows reports whether the action is allowed in a database.
@@ -128,7 +128,7 @@ func (g Grant) Allows(a Action, database string) bool {
 	return false
 }
 
-// AllowsSome reports whether the action is allowed in any database, which may not exist.
+// AllowsSome reports whether the action is allowed in at least one database. That database need not exist.
 func (g Grant) AllowsSome(a Action) bool {
 	return g.all || slices.ContainsFunc(g.permissions, func(p Permission) bool { return slices.Contains(p.actions, a) })
 }

@@ -13,13 +13,13 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/secret"
 )
 
-// pause is how often a Store looks for a change of its file, at most.
+// pause is the shortest time between two looks of a Store at its file.
 const pause = time.Second
 
 // Store finds the grants of tokens. It reads its file again after a change. It is safe for concurrent use.
 //
-// A request looks at the file if the last look was a second ago, so that a deleted token is valid for about a second longer. There is no
-// goroutine that watches the file: somebody would have to stop it, and file systems differ in the events that they report.
+// [Store.Check] looks at the file if the last look was a second ago, so a deleted token is valid for about a second longer. No
+// goroutine watches the file: the caller would have to stop it, and file systems differ in the events that they report.
 type Store struct {
 	path    string
 	now     func() time.Time
@@ -32,11 +32,12 @@ type Store struct {
 	seen    fs.FileInfo // of the file that was last read; nil if it was missing
 }
 
-// Open reads a file of tokens and returns its store. It calls changed after it has read the file again, with the number
-// of tokens, or with an error if the file is not valid. The tokens stay as they were then: a mistake in the file must not lock all
-// clients out. If the file is missing later on, no token is valid; at first that is an error. now is the clock.
+// Open reads a file of tokens and returns its store. The error for a missing file wraps [fs.ErrNotExist]. now is the clock.
 //
-// changed is called by [Store.Check], within a request, one call at a time.
+// After the file has changed, the store reads it again and calls changed with the number of tokens. If the file is not valid
+// then, it calls changed with the error, and the last tokens stay valid: a mistake in the file must not lock all clients
+// out. If the file is gone, no token is valid. [Store.Check] makes these calls before it returns, one at a time. changed is
+// not nil.
 func Open(path string, now func() time.Time, changed func(tokens int, err error)) (*Store, error) {
 	s := &Store{path: path, now: now, changed: changed, checked: now()}
 	info, err := os.Stat(path)
@@ -64,7 +65,7 @@ func (s *Store) set(tokens []Token) {
 	s.tokens.Store(&byID)
 }
 
-// nobody stands in for a token whose id is unknown, so that such a request needs the same time as one with a wrong
+// nobody is used in place of a token whose id is unknown, so that such a request needs the same time as one with a wrong
 // secret. No token has its hash.
 var nobody = func() *Token {
 	_, t := New("", nil, time.Time{}, time.Time{})
@@ -72,9 +73,9 @@ var nobody = func() *Token {
 	return &t
 }()
 
-// Check returns the grant of a token, and false if the token is unknown or has expired. It needs the same time for an
-// unknown id and for a wrong secret, so that the time does not show which ids there are. It never shows how much of a secret is
-// right, as hashes are compared.
+// Check returns the grant of a token. It returns the zero Grant and false for a text that is not a token of the file, and for
+// a token that has expired. It needs the same time for an unknown id and for a wrong secret, so the time does not show which
+// ids exist. The time does not show either how much of a secret is right, because hashes are compared.
 func (s *Store) Check(text string) (Grant, bool) {
 	s.refresh()
 	if len(text) > textLength { // hashing a long text would need more time
@@ -92,7 +93,7 @@ func (s *Store) Check(text string) (Grant, bool) {
 	return Grant{id: t.ID, permissions: t.Permissions}, true
 }
 
-// refresh reads the file again if it has changed. One caller does that; others use the tokens that are there.
+// refresh reads the file again if it has changed. One caller does that; the others do not wait and use the last tokens.
 func (s *Store) refresh() {
 	if !s.mu.TryLock() {
 		return
@@ -123,8 +124,8 @@ func (s *Store) refresh() {
 	s.changed(len(tokens), nil)
 }
 
-// same reports whether both describe the same content of a file, or are nil. secret.Write replaces the file, so that even a change
-// within the resolution of its time makes it another one.
+// same reports whether both describe the same content of a file, or are nil. secret.Write makes a new file each time, so two
+// changes within the resolution of the file's time differ too.
 func same(a, b fs.FileInfo) bool {
 	if a == nil || b == nil {
 		return a == nil && b == nil

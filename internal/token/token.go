@@ -30,8 +30,8 @@ const (
 	textLength = len(prefix) + idLength + 1 + secretLength
 )
 
-// Token describes a token without its secret. In the file of a [Store] it is an object of JSON. A Store shares it between goroutines,
-// so that it does not change once it was read.
+// Token describes a token without its secret. In the file of a [Store] it is an object of JSON. A Store shares its tokens between
+// goroutines and never changes one.
 type Token struct {
 	ID          string       `json:"id"`
 	Name        string       `json:"name,omitempty"` // for people
@@ -41,8 +41,9 @@ type Token struct {
 	Expires     time.Time    `json:"expires,omitzero"` // the first moment at which the token is invalid; zero for never
 }
 
-// New returns a new token and its description, with times in whole seconds, as people read them in the file. Only the returned text
-// contains the secret. expires is zero for a token that does not expire.
+// New returns a new token and its description. Only the text contains the secret. expires is zero for a token that does not
+// expire. The times of the description are rounded down to whole seconds in UTC, as people read them in the file. The
+// description keeps permissions.
 func New(name string, permissions []Permission, created, expires time.Time) (text string, t Token) {
 	t = Token{
 		ID: secret.New(idLength), Name: name, Permissions: permissions,
@@ -53,7 +54,7 @@ func New(name string, permissions []Permission, created, expires time.Time) (tex
 	return text, t
 }
 
-// idOf returns the id in a text, or "" if the text does not have the form of a token. Whether it is one, only its hash can show.
+// idOf returns the id in a text, or "" if the text does not have the form of a token. Only its hash shows whether it is one.
 func idOf(text string) string {
 	if len(text) != textLength || !strings.HasPrefix(text, prefix) {
 		return ""
@@ -78,7 +79,7 @@ func (t *Token) check() error {
 // hash is the SHA-256 of a token. Its text is "sha256:" and 64 hexadecimal digits.
 type hash [sha256.Size]byte
 
-// hashPrefix names the algorithm, so that another one could be told apart.
+// hashPrefix names the algorithm, so that files can have hashes of another one later.
 const hashPrefix = "sha256:"
 
 // MarshalText returns the text of the hash.
