@@ -64,7 +64,8 @@ func Start(t testing.TB) *Browser {
 	return &Browser{ctx}
 }
 
-// Tab is a tab of the browser with cookies and storage of its own. It records what its page requests and complains of.
+// Tab is a tab of the browser with cookies and storage of its own. It records the requests and the errors of its page. It can be
+// used for 90 seconds. Its methods are called by the goroutine of the test, because they may end it.
 type Tab struct {
 	t   testing.TB
 	ctx context.Context
@@ -212,14 +213,16 @@ func (tab *Tab) Requests() []string {
 	return slices.Clone(tab.requests)
 }
 
-// Complaints returns the exceptions and errors of the page.
+// Complaints returns the exceptions of the page, and the errors and warnings of the console and of the browser. Answers with an
+// error status are not among them.
 func (tab *Tab) Complaints() []string {
 	tab.mu.Lock()
 	defer tab.mu.Unlock()
 	return slices.Clone(tab.complaints)
 }
 
-// Clean fails the test if the page complained, or requested anything from elsewhere than the address of a server.
+// Clean fails the test if the page had an error, or requested anything that is not of the server at an address such as
+// "http://127.0.0.1:8001".
 func (tab *Tab) Clean(address string) {
 	tab.t.Helper()
 	require.Empty(tab.t, tab.Complaints())

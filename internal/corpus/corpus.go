@@ -6,8 +6,8 @@
 //	latency.lp   a heavy tail                quantiles far from the mean, histograms
 //	awkward.lp   escapes, clashing names     what line protocol and the names of fields can carry
 //
-// A test compares the files with what Files returns, so that neither changes alone; the expected results of several packages depend on
-// each byte.
+// A test compares the files with the result of [Files], so that neither changes alone. The expected results of several packages
+// depend on each byte.
 package corpus
 
 import (
@@ -21,7 +21,7 @@ import (
 // start is the time of the first line of every corpus.
 var start = time.Date(2024, 3, 1, 0, 0, 0, 0, time.UTC)
 
-// Files returns the content of every file by its name. Every call returns the same content.
+// Files returns the content of every file by its name. Every call returns the same content, in memory of its own.
 func Files() map[string][]byte {
 	return map[string][]byte{
 		"sensors.lp": sensors(),

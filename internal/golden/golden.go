@@ -1,6 +1,7 @@
 // Package golden reads public data sets with statistics that an independent reference computed. Only tests import it.
 //
-// The data are no part of the project: they are in ../shared/golden, beside its folder. Without them, every function skips the test.
+// The data are not part of the project: they are in the folder shared/golden beside the folder of the project. Without them,
+// every function skips the test.
 package golden
 
 import (
@@ -99,7 +100,7 @@ func ReadTable(t testing.TB, name, rest string) (table Table) {
 	return table
 }
 
-// File returns the content of another file of the folder.
+// File returns the content of another file of the folder, by its name there.
 func File(t testing.TB, name string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(folder(t), name))

@@ -9,9 +9,9 @@
 //	body ─▶ split ─▶ parse ─▶ columns.check ─▶ batch ─▶ commit ─▶ tables ─▶ Rows
 //	        lines    points   types, limits    good and bad lines           of the test
 //
-// The rules that writers meet are those of the database: a column keeps the type of its first value, a point is its table, tags and
-// time, a body with bad lines is written without these unless the client wants all or nothing, and there are limits of columns and of
-// bodies. There are no queries, no retention and no files.
+// It has these rules of the database: a column keeps the type of its first value. A table, tags and a time identify a point. The
+// good lines of a body with bad ones are written, unless the client wants all or nothing. The number of columns and the size of a
+// body are limited. There are no queries, no retention and no files.
 package influxtest
 
 import (
@@ -163,14 +163,14 @@ func (s *Server) Tables(database string) []string {
 	return names
 }
 
-// Refused returns a message for each refused line: the reason and the line.
+// Refused returns a message for each refused line, in the order of their arrival: the reason and the line.
 func (s *Server) Refused() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.refused)
 }
 
-// Requests returns the number of answered requests, including those that [Server.Fail] made fail.
+// Requests returns the number of requests to the write endpoint, including those that [Server.Fail] made fail.
 func (s *Server) Requests() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -70,8 +70,8 @@ type point struct {
 	time   int64          // nanoseconds since 1970
 }
 
-// parse parses a line. It rejects the lines that the database rejects. A line without a time has that of now. unit is that of the time,
-// see readTime.
+// parse parses a line. It rejects the lines that the database rejects. A line without a time gets the time now. unit is the unit of
+// times in nanoseconds: see readTime.
 func parse(line string, unit int64, now time.Time) (point, error) {
 	p := point{tags: make(map[string]string), fields: make(map[string]any), types: make(columns)}
 	d := lineprotocol.NewDecoderWithBytes([]byte(line))

@@ -65,8 +65,8 @@ func (r *Row) differs(fields map[string]any) bool {
 	return false
 }
 
-// check returns the reason why a table with these columns refuses the point, or nil. Of several reasons it is that of the first
-// column by name, so that it is the same each time.
+// check returns the reason why a table with these columns refuses the point, or nil. Of several columns with a reason it takes the
+// first by name, so that the result is the same each time.
 func (c columns) check(p point) error {
 	added := 0
 	for _, name := range slices.Sorted(maps.Keys(p.types)) {

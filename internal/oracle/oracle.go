@@ -8,8 +8,8 @@ import (
 	"slices"
 )
 
-// Values are the values of one group in ascending order. They are finite, and every method but Count needs at least
-// one. Negative zero is equal to zero.
+// Values are the values of one group in ascending order. They are finite. Every method but Count, Distinct, Sum and CountOf
+// needs at least one value. Negative zero is equal to zero.
 type Values []float64
 
 // Of returns the values of xs in ascending order. It does not change xs.
@@ -88,7 +88,7 @@ func (v Values) CountOf(x float64) (n int) {
 }
 
 // Linear returns the quantile num/den, from 0 to 1, by interpolation between the two values beside rank (n-1)·num/den:
-// type 7 of Hyndman and Fan (1996). Only its result is rounded.
+// type 7 of Hyndman and Fan, "Sample Quantiles in Statistical Packages" (1996). Only its result is rounded.
 func (v Values) Linear(num, den int64) float64 {
 	last := int64(len(v) - 1)
 	rank := big.NewRat(num, den)

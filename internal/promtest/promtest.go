@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Need skips the test if prometheus or promtool is not on PATH. If the environment variable REQUIRE_PROMETHEUS is 1, it fails the
-// test instead.
+// Need skips the test if prometheus or promtool is not on PATH. If the environment variable REQUIRE_PROMETHEUS is 1, it fails
+// the test instead. It must be called in the goroutine of the test.
 func Need(t testing.TB) {
 	t.Helper()
 	for _, program := range []string{"prometheus", "promtool"} {

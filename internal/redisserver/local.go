@@ -16,18 +16,20 @@ import (
 // localWait is how long Publish waits for a program that is reading the file, or that ends.
 const localWait = 5 * time.Second
 
-// Publication is the password of a running server, in a file that only programs of the same user can read. So a Telegraf beside
-// analytics-api reaches the Redis of that without a password in its configuration.
+// Publication is the password of a running server, in a file that only programs of the same user can read. So a Telegraf on the
+// same machine connects to the Redis of analytics-api without a password in its configuration.
 //
-// Three checks make a found password one of this user and of now: the folder belongs to the user alone, the file is no symbolic
-// link, and its lock is held, which ends with the process even if that is killed.
+// [LocalPassword] makes three checks, so that it returns only passwords that this user has published and that are still valid:
+// the folder belongs to the user alone, the file is not a symbolic link, and its lock is held. The lock ends with the process,
+// even if that is killed.
 type Publication struct {
 	Path string   // of the file
 	file *os.File // locked while the server runs, so that the file of a killed process is recognized
 }
 
-// Publish stores the password of the server at an address, for [LocalPassword], until the Publication is closed. Only the port of the
-// address counts: the server of a port is the same for all addresses of this machine.
+// Publish stores the password of the server at an address, host:port, for [LocalPassword], until the Publication is closed. Only
+// the port of the address is used: LocalPassword finds the password under every address of this machine. If another process
+// has published a password for the port, the error wraps [lock.ErrHeld] after 5 s.
 func Publish(addr, password string) (*Publication, error) {
 	path, err := localPath(addr)
 	if err != nil {
@@ -54,8 +56,8 @@ func Publish(addr, password string) (*Publication, error) {
 	return &Publication{Path: path, file: f}, nil
 }
 
-// acquire locks the file at a path, see [lock.Acquire]. A program that ends removes its file, as Close does, while another one may
-// wait for the lock of it. That one would write into a file without a name, and so begins again.
+// acquire locks the file at a path: see [lock.Acquire]. While it waits, the program that holds the lock may end and remove the
+// file, as Close does. Then the locked file has no name any more, and acquire begins again.
 func acquire(path string) (*os.File, error) {
 	for {
 		f, err := lock.Acquire(path, localWait)
@@ -74,7 +76,7 @@ func acquire(path string) (*os.File, error) {
 	}
 }
 
-// Close removes the file. A nil Publication has none.
+// Close removes the file. It does nothing for a nil Publication. It is called once.
 func (p *Publication) Close() error {
 	if p == nil {
 		return nil
@@ -82,8 +84,8 @@ func (p *Publication) Close() error {
 	return errors.Join(os.Remove(p.Path), p.file.Close())
 }
 
-// LocalPassword returns the password of the server at an address, if that runs as a child of a program of the same user
-// on this machine, which has published the password. It returns "" if there is none.
+// LocalPassword returns the password that a program of the same user on this machine has published for the port of an address,
+// host:port. It returns "" if there is none. The caller makes sure that the host of the address is this machine.
 func LocalPassword(addr string) (string, error) {
 	path, err := localPath(addr)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 // othersWrite are the permissions of a folder in which other users can write.
 const othersWrite = 0o002
 
-// checkOwner returns an error for a folder that is not of this user alone. Another user could have made it, as everybody
-// can make folders among the temporary files.
+// checkOwner returns an error for a folder that belongs to another user or that other users can read or change. Every user can
+// make folders among the temporary files, so another one could have made it.
 func checkOwner(path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {

@@ -1,8 +1,8 @@
 // Package redisserver runs a redis-server as a child process, for analytics-api and for tests.
 //
-// A server without a folder keeps nothing. One with a folder has an append-only file there, and keeps others away: by permissions,
-// and by a lock that the child inherits. The password never is an argument or in the environment, where other users of the machine
-// can see it. [Publish] offers it to programs of the same user.
+// A server without a folder stores nothing. A server with a folder has an append-only file there. Permissions protect the folder
+// from other users, and a lock that the child inherits protects it from other servers. The password is never an argument or in
+// the environment, where other users of the machine can see it. Programs of the same user can find it by [Publish].
 //
 //	Start:  find the port ─▶ lock the folder ─▶ read or make the password ─▶ Before ─▶ run ─▶ PING until it answers
 //	Stop:   SIGTERM (it saves its data) ─▶ SIGKILL after 10 s ─▶ unlock the folder
@@ -50,7 +50,8 @@ type Options struct {
 	// PasswordFile is a file with the password, instead of Password. If it is missing, Start creates it with a new
 	// password.
 	PasswordFile string
-	// Before, if it is not nil, is called before clients can connect, with the address and the password that they will need.
+	// Before, if it is not nil, is called before clients can connect, with the address and the password that they will need. Start
+	// may still fail after that.
 	Before func(addr, password string)
 	Args   []string // more arguments of redis-server
 
@@ -68,7 +69,7 @@ type Server struct {
 	err      error // of the process; set before done is closed
 }
 
-// Find returns the path of redis-server, or the error [ErrNotFound].
+// Find returns the path of the redis-server on PATH, or the error [ErrNotFound].
 func Find() (string, error) {
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
@@ -77,9 +78,11 @@ func Find() (string, error) {
 	return path, nil
 }
 
-// Start starts a server and waits until it answers. The server ends when ctx is canceled, when Stop is called and, on
-// Linux, when this process ends. If the address is in use, the error wraps that of [net.Listen]. If another server uses
-// the folder, the error wraps [lock.ErrHeld].
+// Start starts a server and waits until it answers: up to 20 s, and as long as it needs to load its data. The server ends when
+// ctx is canceled, when Stop is called and, on Linux, when this process ends.
+//
+// If the address is in use, the error wraps that of [net.Listen]. If another server still uses the folder after 5 s, the
+// error wraps [lock.ErrHeld]. If the process ends or does not answer, the error contains its first output.
 func Start(ctx context.Context, o Options) (*Server, error) {
 	if o.Binary == "" {
 		path, err := Find()
@@ -150,7 +153,8 @@ func (o Options) password() (string, error) {
 	return ReadPassword(o.PasswordFile)
 }
 
-// ReadPassword returns the password in a file. If the file is missing, it creates it with a new password.
+// ReadPassword returns the password in a file: see [secret.Read]. If the file is missing, it creates it with a new password and
+// the mode 0600.
 func ReadPassword(path string) (string, error) {
 	password, err := secret.Read(path)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -234,8 +238,8 @@ func (s *Server) Password() string { return s.password }
 // Done returns a channel that is closed when the server has ended, for any reason.
 func (s *Server) Done() <-chan struct{} { return s.done }
 
-// Stop asks the server to save its data and to end, waits for its end, and kills it after 10 seconds. Calling it
-// again has no effect. It returns an error if waiting for the process fails; an exit status is not an error.
+// Stop asks the server to save its data and to end, waits for its end, and kills it after 10 seconds. Another call only waits
+// for the end. It returns an error if waiting for the process fails; an exit status is not an error.
 func (s *Server) Stop() error {
 	s.stop.Do(func() {
 		_ = terminate(s.cmd.Process)
@@ -261,7 +265,7 @@ type head struct {
 	buf bytes.Buffer // guarded by mu
 }
 
-// Write implements io.Writer. It never fails.
+// Write keeps what fits into maxOutput. It implements [io.Writer] and never fails.
 func (t *head) Write(b []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -59,8 +59,8 @@ func (g *gate) Read(p []byte) (int, error) {
 	return g.command.Read(p)
 }
 
-// next reads a command into g.command. An error ends the connection: after bytes that are no command, nobody knows where the next one
-// begins.
+// next reads a command into g.command. An error ends the connection: after bytes that are not a command, the start of the next one
+// is not known.
 func (g *gate) next() error {
 	mostArgs, mostBytes := maxArgs, maxBytes
 	if !g.authenticated {

@@ -24,8 +24,8 @@ type Server struct {
 	running  sync.WaitGroup
 }
 
-// Start starts a server on an address, whose clients need the password. It calls before, if it is not nil, with the address
-// before clients are served. If the address is in use, the error wraps that of [net.Listen].
+// Start starts a server on an address, host:port, whose clients need the password, which must not be empty. It calls before, if
+// that is not nil, with the address before clients are served. If the address is in use, the error wraps that of [net.Listen].
 func Start(addr, password string, before func(addr string)) (*Server, error) {
 	if password == "" {
 		return nil, errors.New("a Redis in memory needs a password")

@@ -8,7 +8,8 @@
 //	Slow                      a network with a delay, between a client and any server
 //	TLS                       certificates, and servers that want them
 //
-// What is started ends with the test. The functions are for the goroutine of the test, as they may end it.
+// Servers end with the test that has started them, and shared ones with Main. The functions must be called in the goroutine of
+// the test, because they may end it.
 package redistest
 
 import (
@@ -69,7 +70,8 @@ type node struct {
 	client *redis.Client
 }
 
-// Cluster starts a Redis Cluster of three primaries and returns their addresses. It stops them when the test ends.
+// Cluster starts a Redis Cluster of three primaries without replicas and returns their addresses, host:port. It stops them when
+// the test ends.
 func Cluster(t testing.TB) []string {
 	t.Helper()
 	const primaries = 3

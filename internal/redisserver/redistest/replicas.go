@@ -68,8 +68,8 @@ func Info(t testing.TB, client redis.Cmdable, section string) string {
 	return client.Info(t.Context(), section).Val()
 }
 
-// Kill ends the server at an address at once, as a crash does. The address may have a
-// password, as in ":password@127.0.0.1:6379". The result does nothing.
+// Kill ends the server at an address at once, as a crash does, and waits until its port is free. The address may have a
+// password, as in ":password@127.0.0.1:6379". The result does nothing; it makes Kill a function of the same type as [Pause].
 func Kill(t testing.TB, addr string) (resume func()) {
 	t.Helper()
 	require.NoError(t, processOf(t, addr).Kill())

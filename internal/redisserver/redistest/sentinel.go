@@ -15,8 +15,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
 )
 
-// Sentinel starts a Sentinel that watches the primary as "main", and stops it when the test ends. more are lines of its
-// configuration.
+// Sentinel starts a Sentinel that watches the primary, host:port, as "main", and stops it when the test ends. more has further
+// lines of its configuration.
 func Sentinel(t testing.TB, primary, more string) *redisserver.Server {
 	t.Helper()
 	Need(t)

@@ -9,8 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Slow returns an address that passes connections on to the server at addr. Bytes arrive half of the round trip later in
-// each direction, as in a slow network of any bandwidth. It stops when the test ends.
+// Slow returns an address at which it listens, and connects clients to the server at addr. Bytes arrive half of the round trip
+// later in each direction, as in a slow network of unlimited bandwidth. It stops listening when the test ends, and then waits
+// until all clients have closed their connections.
 func Slow(t testing.TB, addr string, roundTrip time.Duration) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
