@@ -181,7 +181,7 @@ func (c config) serveHTTP(ctx context.Context, limited *conns.Listener, handler 
 		return err
 	}
 	server := newServer(handler, log)
-	server.ConnState = limited.ConnState
+	server.ConnState, server.ConnContext = limited.ConnState, limited.ConnContext
 	stopped := make(chan error, 1) // with room for the result, which is not read if Serve fails
 	context.AfterFunc(ctx, func() {
 		c.tell(environ, "STOPPING=1", log)

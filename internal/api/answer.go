@@ -341,7 +341,7 @@ func (a *answer) stream(w http.ResponseWriter, r *http.Request) error {
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	body := newPacedWriter(w)
+	body := newBodyWriter(w, r, size)
 	b := append(make([]byte, 0, min(size, 2*writeSize)), '[')
 	comma, cost := false, 0
 	for _, records := range a.kept {

@@ -2,9 +2,12 @@ package api
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/conns"
 )
 
 // An answer must be read at slowestRate on average, except for the first slowGrace. A client that reads more slowly is
@@ -37,7 +40,7 @@ func (p *pacedWriter) Write(b []byte) (int, error) {
 		part := b[:min(len(b), writeSize)]
 		allowed := slowGrace + time.Duration(p.written)*time.Second/slowestRate
 		_ = p.control.SetWriteDeadline(p.start.Add(allowed)) // writers in tests have no deadline
-		n, err := p.w.Write(part)                            //nolint:gosec // the header nosniff keeps browsers from reading an answer as HTML
+		n, err := p.w.Write(part)
 		p.written, total = p.written+int64(n), total+n
 		if err != nil {
 			return total, err
@@ -79,16 +82,19 @@ func sendBody(w http.ResponseWriter, r *http.Request, contentType string, body [
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	var err error
-	if len(body) <= writeSize {
-		_, err = w.Write(body) //nolint:gosec // as in pacedWriter.Write; the timeout of the server is slowGrace
-	} else {
-		_, err = newPacedWriter(w).Write(body)
-	}
-	if err != nil {
+	if _, err := newBodyWriter(w, r, len(body)).Write(body); err != nil {
 		return gone{err}
 	}
 	return nil
+}
+
+// newBodyWriter returns a writer of a body of so many bytes, the first writeSize of which are written at once.
+func newBodyWriter(w http.ResponseWriter, r *http.Request, size int) io.Writer {
+	conns.Join(r.Context(), min(size, writeSize))
+	if size <= writeSize {
+		return w // the server's timeout for writing is slowGrace
+	}
+	return newPacedWriter(w)
 }
 
 // setJSON sets the headers of a JSON body of so many bytes.

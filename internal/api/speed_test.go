@@ -47,8 +47,8 @@ func serveHTTP(b *testing.B, h http.Handler) string {
 	require.NoError(b, err)
 	l := conns.Listen(inner, conns.Limits{Max: 1000, PerClient: 250}, "")
 	server := &http.Server{
-		Handler: h, ConnState: l.ConnState, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second,
-		IdleTimeout: time.Minute,
+		Handler: h, ConnState: l.ConnState, ConnContext: l.ConnContext, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
+		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
 	}
 	go func() { _ = server.Serve(l) }()
 	b.Cleanup(func() { _ = server.Close() })

@@ -67,6 +67,7 @@ type conn struct {
 	listener *Listener
 	client   netip.Addr
 	accepted time.Time
+	joining  joining
 
 	// Guarded by the listener's mu.
 	waits *list.Element // the place in the listener's idle, or nil during a request
