@@ -255,8 +255,12 @@ func lockFolderOnce(folder string) (*folderLock, error) {
 		unlock(f)
 		return nil, fmt.Errorf("%q: %w", path, errMoved)
 	}
-	if err := f.Truncate(0); err == nil { // the text is for errors only
-		_, _ = f.WriteAt([]byte(process.String()), 0)
+	last, before := holders(path)
+	if last != process { // else it is opened once more, as after a reload
+		before = last
+	}
+	if err := f.Truncate(0); err == nil { // without the text, only errors and orphans know less
+		_, _ = f.WriteAt([]byte(process.String()+before.String()), 0)
 	}
 	return &folderLock{f}, nil
 }
@@ -268,7 +272,8 @@ func isAt(f *os.File, path string) bool {
 	return openErr == nil && err == nil && os.SameFile(open, there)
 }
 
-// locker is a process that has a lock. The file of the lock has a line for each of its fields.
+// locker is a process that has a lock. The file of the lock has a line for each of its fields, and then those of the process
+// that had the lock before.
 type locker struct{ pid, host, start string }
 
 // process is this process. In containers, the numbers of two processes can be equal, but hardly the times too.
@@ -277,17 +282,29 @@ var process = func() locker {
 	return locker{strconv.Itoa(os.Getpid()), host, strconv.FormatInt(time.Now().UnixNano(), 10)}
 }()
 
-// String returns the contents of the file of the lock, which holder reads.
+// String returns the lines in the file of the lock, which holders reads.
 func (l locker) String() string { return l.pid + "\n" + l.host + "\n" + l.start + "\n" }
 
-// holder returns the process that has the lock.
+// unknown is a process that cannot be read from the file of a lock.
+var unknown = locker{pid: "(unknown)"}
+
+// holder returns the process that has the lock, or had it last.
 func holder(path string) locker {
-	text, err := os.ReadFile(path)
-	lines := append(strings.Split(string(text), "\n"), "", "", "")
-	if _, bad := strconv.Atoi(lines[0]); err != nil || bad != nil {
-		return locker{pid: "(unknown)"}
+	last, _ := holders(path)
+	return last
+}
+
+// holders returns the process that has the lock, or had it last, and the one before it.
+func holders(path string) (last, before locker) {
+	text, _ := os.ReadFile(path) // nothing is known without it
+	lines := append(strings.Split(string(text), "\n"), make([]string, 6)...)
+	parse := func(lines []string) locker {
+		if _, err := strconv.Atoi(lines[0]); err != nil {
+			return unknown
+		}
+		return locker{lines[0], lines[1], lines[2]}
 	}
-	return locker{lines[0], lines[1], lines[2]}
+	return parse(lines), parse(lines[3:])
 }
 
 // overlap returns an error that wraps ErrLocked if another process of this host and owner has a relative open. Then the former
@@ -326,9 +343,9 @@ type Folder struct {
 // Orphans returns the folders in dir with stores whose options are no longer used, and those that this owner has open,
 // both ascending by path.
 //
-// Orphans are the stores of this owner that no process has open, and those of other owners that no process has open and
-// that were not used for a day before now: another owner may be about to start again with the same options. Call it after
-// all stores of this process were opened, so that their folders are no orphans.
+// Orphans are the stores that no process has open, if they are of this owner or of an earlier run of this program. Those of other
+// owners are orphans when they were not used for a day before now: another owner may be about to start again with the same options.
+// Call it after all stores of this process were opened, so that their folders are no orphans.
 func Orphans(dir, owner string, now time.Time) (orphans, used []Folder, err error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -337,6 +354,8 @@ func Orphans(dir, owner string, now time.Time) (orphans, used []Folder, err erro
 	if err != nil {
 		return nil, nil, err
 	}
+	runs := earlierRuns{of: map[locker]bool{process: true}}
+	var foreign []Folder
 	for _, e := range entries {
 		digits, ok := strings.CutPrefix(e.Name(), folderPrefix)
 		if _, err := hex.DecodeString(digits); !ok || err != nil || !e.IsDir() {
@@ -352,17 +371,58 @@ func Orphans(dir, owner string, now time.Time) (orphans, used []Folder, err erro
 			f.Heir = heir
 		}
 		mine := readOwner(folder) == owner
-		if !mine && now.Sub(lastUsed(folder)) < orphanAge {
-			continue
-		}
 		lock, err := tryLock(filepath.Join(folder, lockFile))
 		switch {
 		case err == nil:
 			unlock(lock)
-			orphans = append(orphans, f)
-		case mine && errors.Is(err, errBusy):
-			used = append(used, f)
+			if mine || now.Sub(lastUsed(folder)) >= orphanAge {
+				orphans = append(orphans, f)
+				break
+			}
+			foreign = append(foreign, f)
+			runs.noteForeign(folder)
+		case errors.Is(err, errBusy):
+			if mine {
+				used = append(used, f)
+			}
+			runs.noteUsed(folder)
 		}
 	}
+	foreign = slices.DeleteFunc(foreign, func(f Folder) bool { return !runs.had(f.Path) })
+	orphans = append(orphans, foreign...)
+	slices.SortFunc(orphans, func(a, b Folder) int { return strings.Compare(a.Path, b.Path) })
 	return orphans, used, nil
+}
+
+// earlierRuns finds the processes that were this program, which had other arguments. An earlier run had a store that this process
+// has now. If all stores of this process are new, the stores of other owners are of an earlier run if one process had all of them
+// last, and no other process has a store in the folder: two programs that share it would have left two.
+type earlierRuns struct {
+	of      map[locker]bool // this process, and those that had its stores before
+	foreign map[locker]bool // those that had the other stores last
+	shared  bool            // whether another process has a store
+}
+
+// noteUsed notes the processes of a store that is locked.
+func (e *earlierRuns) noteUsed(folder string) {
+	last, before := holders(filepath.Join(folder, lockFile))
+	if last != process {
+		e.shared = true
+	} else if before != unknown {
+		e.of[before] = true
+	}
+}
+
+// noteForeign notes the process that had the store of another owner last.
+func (e *earlierRuns) noteForeign(folder string) {
+	if e.foreign == nil {
+		e.foreign = make(map[locker]bool)
+	}
+	e.foreign[holder(filepath.Join(folder, lockFile))] = true
+}
+
+// had reports whether an earlier run of this program had the store of another owner.
+func (e *earlierRuns) had(folder string) bool {
+	by := holder(filepath.Join(folder, lockFile))
+	return by != unknown && (e.of[by] || len(e.of) == 1 && len(e.foreign) == 1 && !e.shared)
 }

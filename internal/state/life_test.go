@@ -283,6 +283,11 @@ func TestTheStoreOfAnotherOwnerIsNoOrphanUntilItWasNotUsedForADay(t *testing.T) 
 	o.Owner = "me"
 	s := mustOpen(t, o)
 	require.NoError(t, s.Close())
+	other := o
+	other.Owner, other.Identity = "other", map[string]string{"bucket": "1d"}
+	for i, folder := range []string{s.Folder(), mustOpen(t, other).Folder()} { // else the other one is an earlier run of this one
+		require.NoError(t, os.WriteFile(filepath.Join(folder, "lock"), fmt.Appendf(nil, "%d\nhost\n1\n", i+1), 0o600))
+	}
 	orphans := func(owner string, after time.Duration) int {
 		all, _, err := state.Orphans(o.Dir, owner, time.Now().Add(after))
 		require.NoError(t, err)

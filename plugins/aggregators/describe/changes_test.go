@@ -262,12 +262,16 @@ var optionHistories = map[string]func(h *history){
 		h.run(block("a"))
 		h.add(0, x, 3)
 		h.linger()
+		h.add(0, y, 4)
+		h.push()
 		h.run(func(d *Describe) { d.Alias, d.owner = "b", "another" })
 		h.add(0, x, 1)
+		h.add(0, y, 1)
 		h.linger()
 		h.at = h.at.Add(25 * time.Hour)
 		h.push()
 		h.add(0, x, 1)
+		h.add(0, y, 1)
 	},
 }
 
@@ -509,16 +513,25 @@ func (h *history) checkNoOrphans() {
 	require.Empty(h.t, markers)
 }
 
+// heldBy makes a store seem to be of another process.
+func heldBy(t *testing.T, o open, process string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(filepath.Join(o.store.Folder(), "lock"), []byte(process), 0o600))
+	running.remove(o.Describe)
+}
+
 // The open buckets of a Telegraf that runs, or may run again, are its own. Until they join, the rows of the new one lack their
 // values.
 func TestTheOpenBucketsOfAnotherTelegrafJoinWhenItHasEnded(t *testing.T) {
+	const first, second = "1\nanother host\n2\n", "2\nanother host\n3\n"
 	for _, test := range []struct {
 		name, owner string
-		runs        bool // whether the new one starts before the old one has ended
+		runs        bool   // whether the new one starts before the old one has ended
+		beside      string // the process of a third one with the same folder
 		wait        time.Duration
 	}{
-		{"another container with the same arguments", "me", true, time.Hour},
-		{"other arguments", "another", false, 25 * time.Hour},
+		{"another container with the same arguments", "me", true, "", time.Hour},
+		{"other arguments", "another", false, second, 25 * time.Hour},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			folder, at := t.TempDir(), time.Now()
@@ -528,12 +541,14 @@ func TestTheOpenBucketsOfAnotherTelegrafJoinWhenItHasEnded(t *testing.T) {
 			old := start("a", "me")
 			old.values(y, 1.0, 2.0, 3.0)
 			old.push()
-			if test.runs {
-				lock := filepath.Join(old.store.Folder(), "lock")
-				require.NoError(t, os.WriteFile(lock, []byte("1\nanother host\n2\n"), 0o600))
-				running.remove(old.Describe) // as if it were another process
-			} else {
+			if !test.runs {
 				require.NoError(t, old.Close())
+			}
+			heldBy(t, old, first)
+			if test.beside != "" {
+				third := start("c", "a third one")
+				require.NoError(t, third.Close())
+				heldBy(t, third, test.beside)
 			}
 			o := start("b", test.owner)
 			o.values(y, 4.0)
@@ -543,6 +558,49 @@ func TestTheOpenBucketsOfAnotherTelegrafJoinWhenItHasEnded(t *testing.T) {
 			require.NoError(t, old.Close())
 			o.clock.set(at.Add(test.wait))
 			require.Equal(t, []string{"open r1 n4"}, counts(o.push()))
+		})
+	}
+}
+
+// A service whose file has other arguments and whose block has another alias is the same Telegraf.
+func TestTheOpenBucketsOfAnEarlierRunWithOtherArgumentsContinue(t *testing.T) {
+	const before, another = "1\nhost\n2\n", "2\nhost\n3\n"
+	for _, test := range []struct {
+		name   string
+		kept   bool   // whether another block keeps its alias
+		beside string // the process that had a third store last
+		want   []string
+	}{
+		{"all blocks", false, "", []string{"open r0 n4"}},
+		{"one of two blocks", true, "", []string{"open r0 n4"}},
+		{"one of two blocks, beside another Telegraf", true, another, []string{"open r0 n4"}},
+		{"all blocks, beside another Telegraf", false, another, []string{"open r0 n1"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			folder, at := t.TempDir(), time.Now()
+			start := func(alias, owner string) open {
+				return stated(t, folder, at, func(d *Describe) { d.Alias, d.owner = alias, owner })
+			}
+			stop := func(o open, process string) {
+				require.NoError(t, o.Close())
+				heldBy(t, o, process)
+			}
+			old := start("a", "me")
+			old.values(y, 1.0, 2.0, 3.0)
+			old.push()
+			if test.kept {
+				stop(start("k", "me"), before)
+			}
+			if test.beside != "" {
+				stop(start("c", "a third one"), test.beside)
+			}
+			stop(old, before)
+			if test.kept {
+				start("k", "changed")
+			}
+			o := start("b", "changed")
+			o.values(y, 4.0)
+			require.Equal(t, test.want, counts(o.push()))
 		})
 	}
 }

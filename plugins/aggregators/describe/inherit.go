@@ -96,7 +96,8 @@ func heirOf(orphan state.Folder, used, orphans []state.Folder) string {
 
 // orphans returns the folders that this block must take care of: its own inheritance, the most alike first, and the
 // folders without an heir. All blocks open their stores before the first metric, so their folders are no orphans. The
-// stores of another Telegraf are left alone, even if it does not run, until they were not used for a day.
+// stores of another Telegraf are left alone, even if it does not run, until they were not used for a day. An earlier run with other
+// arguments is no other Telegraf.
 func (d *Describe) orphans() (own, others []state.Folder) {
 	orphans, used, err := state.Orphans(d.State, d.owner, d.now())
 	if err != nil {
