@@ -141,7 +141,7 @@ func (s *sample) acceptMarks(decimal Decimal, delimiter byte) {
 	detect := decimal == DetectDecimal
 	// A column is one of numbers if all but a few cells are, as for columns without marks: see mostly. wrong are numbers with a point that
 	// would be read as another value.
-	others, all := s.others, s.numbers+s.bools+s.times+s.others
+	others, all := s.others, s.all()
 	fits := func(n, wrong int) bool { return n > 0 && s.times == 0 && (others-n+wrong)*100 <= (100-mostly)*all }
 	if decimal == DecimalComma || detect && delimiter != ',' && s.onlyCommas > 0 {
 		m, wrong := commas, s.points

@@ -208,6 +208,8 @@ type sample struct {
 	thousands int    // of these, the ones whose point may group thousands, such as 1.234
 	dates     int    // others that look like dates with the day or the month first
 	firstDate string // the first of these
+	zoned     int    // others that are times behind which a name of a zone is
+	firstZone string // the first of these
 	marks     marks  // of the numbers, see acceptMarks
 }
 
@@ -248,6 +250,11 @@ func (s *sample) add(cell []byte, o *Options) {
 			s.firstDate = string(clip(cell))
 		}
 	}
+	if i := bytes.LastIndexByte(cell, ' '); i > 0 && o.Times.Written(cell[:i]) {
+		if s.zoned++; s.zoned == 1 {
+			s.firstZone = string(clip(cell))
+		}
+	}
 }
 
 // looksLikeDate reports whether a cell begins with three numbers of one to four digits, the last of four, with slashes, points
@@ -271,10 +278,13 @@ func looksLikeDate(cell []byte) bool {
 	return false
 }
 
+// all returns how many cells are of any kind.
+func (s *sample) all() int { return s.numbers + s.bools + s.times + s.others }
+
 // kind returns the kind of the column. Without values it is one of numbers, which a later chunk may have. A column of times and
 // numbers, neither of which are the most, is one of texts: they have no mean in common.
 func (s *sample) kind() Kind {
-	all := s.numbers + s.bools + s.times + s.others
+	all := s.all()
 	switch {
 	case s.others*100 > (100-mostly)*all:
 		return Text
@@ -371,25 +381,37 @@ func (c *csvSchema) decide(samples []sample, s *source) error {
 // noteTexts notes the columns that are read as text although most of their cells look like numbers or dates.
 func (c *csvSchema) noteTexts(samples []sample, s *source) {
 	for i := range c.columns {
-		column, n := &c.columns[i], &samples[i]
+		column := &c.columns[i]
 		asked := s.o.AsText != nil && s.o.AsText(column.name) || s.o.Group != nil && s.o.Group(column.name, false)
-		if column.kind != Text || asked || n.others == 0 {
+		if column.kind != Text || asked {
 			continue
 		}
-		switch {
-		case s.o.Decimal == DetectDecimal && max(n.commas, n.grouped)*100 >= mostly*n.others:
-			s.o.note(s.name(), fmt.Sprintf("column %q is read as text: its cells look like numbers with commas, such as %q "+
-				"(--decimal comma reads decimal commas, --decimal point commas between thousands)", column.name, n.first))
-		case n.dates*100 >= mostly*n.others:
-			s.o.note(s.name(), fmt.Sprintf("column %q is read as text: its cells look like dates, such as %q "+
-				"(dates are read as 2026-12-31, 2026/12/31 or 31.12.2026)", column.name, n.firstDate))
+		if looks := samples[i].looks(s.o.Decimal); looks != "" {
+			s.o.note(s.name(), fmt.Sprintf("column %q is read as text: its cells look like %s", column.name, looks))
 		}
 	}
 }
 
+// looks returns what most cells of a column of texts look like, with an example and how to read it; "" if there is nothing to say.
+func (s *sample) looks(decimal Decimal) string {
+	most := func(n int) bool { return n > 0 && n*100 >= mostly*s.others }
+	switch {
+	case decimal == DetectDecimal && most(max(s.commas, s.grouped)):
+		return fmt.Sprintf("numbers with commas, such as %q (--decimal comma reads decimal commas, --decimal point commas between thousands)", s.first)
+	case most(s.dates):
+		return fmt.Sprintf("dates, such as %q (dates are read as 2026-12-31, 2026/12/31 or 31.12.2026)", s.firstDate)
+	case most(s.zoned):
+		return fmt.Sprintf("times of a zone by its name, such as %q (--tz with a zone that uses this name reads them)", s.firstZone)
+	}
+	return ""
+}
+
 // timeNames are the names of columns that are looked at for the time first, in this order: as InfluxDB (time, _time), Telegraf
 // (timestamp) and Elasticsearch (@timestamp) write them, and as people do.
-var timeNames = []string{"time", "timestamp", "_time", "@timestamp", "ts", "datetime", "date_time", "date"}
+var timeNames = []string{
+	"time", "timestamp", "_time", "@timestamp", "ts", "datetime", "date_time", "date", "epoch", "unixtime", "unix_time",
+	"timestamp_ms", "timestamp_us", "timestamp_ns", "time_ms", "time_us", "time_ns", "ts_ms", "ts_us", "ts_ns", "epoch_ms",
+}
 
 // findTime sets the column with the time of a row: the one that the options name, the first of the usual names whose cells
 // are times or numbers of the time since 1970, or the first one whose cells are times.
@@ -408,7 +430,7 @@ func (c *csvSchema) findTime(samples []sample, s *source) error {
 			if !strings.EqualFold(c.columns[i].name, name) {
 				continue
 			}
-			if n := &samples[i]; c.columns[i].kind == Time || n.plausible > 0 && n.plausible == n.numbers+n.bools+n.times+n.others {
+			if n := &samples[i]; c.columns[i].kind == Time || n.plausible > 0 && n.plausible == n.all() {
 				c.setTime(i)
 				return nil
 			}
@@ -421,9 +443,25 @@ func (c *csvSchema) findTime(samples []sample, s *source) error {
 		}
 	}
 	if s.o.NeedTime && len(c.columns) > 0 {
-		return fmt.Errorf("no column has times, name it by --time; the columns are %s", c.names())
+		return c.noTime(samples, s.o.Decimal)
 	}
 	return nil
+}
+
+// noTime returns the error of a file without a column that is certainly the time. It names the first column that may be the time.
+func (c *csvSchema) noTime(samples []sample, decimal Decimal) error {
+	hint := ""
+	for i := range samples {
+		n := &samples[i]
+		if n.plausible > 0 && n.plausible == n.numbers && n.numbers == n.all() {
+			hint = ", such as --time " + c.columns[i].name
+			break
+		}
+		if looks := n.looks(decimal); n.dates+n.zoned > 0 && looks != "" {
+			return fmt.Errorf("no column has times: the cells of %q look like %s", c.columns[i].name, looks)
+		}
+	}
+	return fmt.Errorf("no column has times, name it by --time%s; the columns are %s", hint, c.names())
 }
 
 // setTime makes column i the one with the time of a row.

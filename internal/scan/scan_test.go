@@ -136,11 +136,42 @@ func TestTimesThatAreNumbers(t *testing.T) {
 	}
 }
 
+func TestTimesWithNamesOfZones(t *testing.T) {
+	t.Parallel()
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	require.NoError(t, err)
+	const midnight = 1_793_491_200 * int64(1e9) // 2026-11-01T00:00:00Z
+	for text, want := range map[string]int64{
+		"2026-11-01 00:00:00 GMT": midnight, "2026-11-01T00:00GMT": midnight, "2026-11-01 00:00:00 +0000 UTC": midnight, "2026-11-01 01:00:00.5 +0100 CET": midnight + 5e8,
+		"2026-11-01T01:00:00+01:00[Europe/Berlin]": midnight, "2026-11-01T00:00:00Z[UTC]": midnight, "20261101T000000Z": midnight, "20261101T0100+0100": midnight,
+		"20261101T000000.25": midnight + 25e7,
+	} {
+		ns, ok := scan.Times{}.Read([]byte(text))
+		require.True(t, ok, text)
+		require.Equal(t, want, ns, text)
+		require.True(t, scan.Times{}.Written([]byte(text)), text)
+	}
+	// On 2026-10-25, the hour from 2 to 3 o'clock was twice in Berlin.
+	for text, want := range map[string]string{
+		"2026-11-01 00:00:00 CET": "2026-10-31T23:00:00Z", "2026-07-01 12:30 CEST": "2026-07-01T10:30:00Z", "2026-10-25 02:30:00.5 CEST": "2026-10-25T00:30:00.5Z",
+		"2026-10-25 02:30:00 CET": "2026-10-25T01:30:00Z",
+	} {
+		ns, ok := scan.Times{Zone: berlin}.Read([]byte(text))
+		require.True(t, ok, text)
+		require.Equal(t, want, time.Unix(0, ns).UTC().Format(time.RFC3339Nano))
+		_, ok = scan.Times{}.Read([]byte(text))
+		require.False(t, ok, "%s without a zone that has the name", text)
+	}
+	_, ok := scan.Times{Zone: berlin}.Read([]byte("2026-11-01 00:00:00 EST"))
+	require.False(t, ok, "a name that Berlin does not have")
+}
+
 func TestTimesRefuseOtherTexts(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
 		"", "x", "2026-02-29", "2026-13-01", "2026-00-10", "2026-01-00", "2026-01-01T", "2026-01-01T24:00:00", "2026-01-01T12:60", "2026-01-01T12:00:60",
-		"2026-01-01T12:00:00+1", "2026-01-01T12:00:00+24:00", "2026-01-01T12:00:00+01:60", "2026-01-01T12:00:00 CET", "2026-01/01", "1600-01-01", "2300-01-01",
+		"2026-01-01T12:00:00+01:00[", "2026-01-01T12:00:00+01:00[]", "2026-01-01T12:00:00+01:00 C3T", "2026-01-01T12:00:00 ", "2026-01-01T12:00:00 [UTC]",
+		"20260101T", "20260101T12", "20261301T1200", "20260101T12:00", "20260101T120", "2026-01-01T12:00:00+1", "2026-01-01T12:00:00+24:00", "2026-01-01T12:00:00+01:60", "2026-01-01T12:00:00 CET", "2026-01/01", "1600-01-01", "2300-01-01",
 		"1e30", "9223372036854775808", "2026-01-01T12:00:00.", "2026-01-01x12:00", "99999999999999",
 		"31.02.2026", "13.13.2026", "1.02.2026", "01.02.26", "01/02/2026", "01.02/2026", "0.12.20261", "01.02.2026.",
 	} {

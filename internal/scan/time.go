@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"time"
@@ -46,10 +47,13 @@ type Times struct {
 // Read reads a date, a date and time, or a number of units since 1970, and returns nanoseconds since 1970:
 //
 //	2026-11-01   2026/11/01   01.11.2026   2026-11-01T12:30   2026-11-01 12:30:00.25   2026-11-01T12:30:00+01:00   1793536200
+//	20261101T123000Z   2026-11-01 12:30:00 CET   2026-11-01 12:30:00 +0100 CET   2026-11-01T12:30:00+01:00[Europe/Berlin]
 //
 // A date with points has the day first, as in most of Europe. Dates such as 01/11/2026 are not read, as Americans write the
-// month first. An offset is Z, UTC, ±hh, ±hhmm or ±hh:mm, with or without a space before it; a comma may replace the point of
-// a second. A leap second, :60 in the last minute of a day in UTC, is the start of the next day, as in Unix time.
+// month first. An offset is Z, UTC, GMT, ±hh, ±hhmm or ±hh:mm, with or without a space before it; a comma may replace the point of
+// a second. A name of a zone behind an offset has no meaning, as Go and Java write it. Without an offset, a short name such as CET must
+// be one that Zone uses: the same letters mean different offsets in different countries. A leap second, :60 in the last minute of a
+// day in UTC, is the start of the next day, as in Unix time.
 //
 // ok is false for any other text, for dates that the calendar does not have, and for times that int64 nanoseconds cannot hold
 // (before 1678 and after 2261).
@@ -57,13 +61,36 @@ func (t Times) Read(b []byte) (ns int64, ok bool) {
 	if year, month, day, ok := date(b); ok {
 		return t.clock(b[len("2006-01-02"):], year, month, day)
 	}
+	var long [64]byte
+	if b, ok := extended(b, long[:0]); ok {
+		return t.Read(b)
+	}
 	return t.Epoch(b)
+}
+
+// extended returns a time in the basic format of ISO 8601, 20060102T1504 or 20060102T150405, in the extended format, which has
+// hyphens and colons. The result is in the memory of dst, or in new memory where that is too small.
+func extended(b, dst []byte) (long []byte, ok bool) {
+	const date, hhmm = len("20060102"), len("20060102T1504")
+	if len(b) < hhmm || b[date] != 'T' {
+		return nil, false
+	}
+	dst = append(append(append(dst, b[:4]...), '-'), b[4:6]...)
+	dst = append(append(append(dst, '-'), b[6:11]...), ':')
+	dst, b = append(dst, b[11:hhmm]...), b[hhmm:]
+	if len(b) > 0 && b[0]-'0' <= 9 {
+		dst = append(dst, ':')
+	}
+	return append(dst, b...), true
 }
 
 // Written reports whether b is a time in words, not a number.
 func (t Times) Written(b []byte) bool {
 	if _, _, _, ok := date(b); !ok {
-		return false
+		var long [64]byte
+		if _, ok := extended(b, long[:0]); !ok {
+			return false
+		}
 	}
 	_, ok := t.Read(b)
 	return ok
@@ -186,9 +213,39 @@ func (t Times) clock(b []byte, year, month, day int) (ns int64, ok bool) {
 		at := time.Date(year, time.Month(month), day, hour, minute, second, int(ns), t.Zone)
 		return at.UnixNano(), second < leap || at.Unix()%secondsOfDay == 0
 	}
+	if len(b) == 4 || len(b) == 5 {
+		if name, ok := abbreviation(b); ok {
+			return t.named(name, year, month, day, hour, minute, second, ns)
+		}
+	}
 	offset, ok := offsetOf(b)
 	seconds := daysSince1970(year, month, day)*secondsOfDay + int64(hour*3600+minute*60+second-offset)
 	return seconds*1e9 + ns, ok && (second < leap || seconds%secondsOfDay == 0)
+}
+
+// abbreviation returns the name of a zone that is a space and three or four capital letters, other than UTC and GMT.
+func abbreviation(b []byte) (name []byte, ok bool) {
+	if b[0] != ' ' || string(b[1:]) == "UTC" || string(b[1:]) == "GMT" {
+		return nil, false
+	}
+	for _, c := range b[1:] {
+		if c-'A' > 'Z'-'A' {
+			return nil, false
+		}
+	}
+	return b[1:], true
+}
+
+// named returns a time with the short name of a zone. ok is false unless t.Zone has that name.
+func (t Times) named(name []byte, year, month, day, hour, minute, second int, ns int64) (int64, bool) {
+	if t.Zone == nil || second >= 60 {
+		return 0, false
+	}
+	// Of an hour that a zone has twice, the name decides which one it is: package time knows, and gives a time of t.Zone only if that
+	// has the name.
+	text := fmt.Sprintf("%04d-%02d-%02dT%02d:%02d:%02d %s", year, month, day, hour, minute, second, name)
+	at, err := time.ParseInLocation("2006-01-02T15:04:05 MST", text, t.Zone)
+	return at.UnixNano() + ns, err == nil && at.Location() == t.Zone
 }
 
 // timeOfDay reads hh:mm, hh:mm:ss or hh:mm:ss.fraction and returns the rest. Fractions beyond nanoseconds are cut off. The
@@ -224,15 +281,15 @@ func fraction(b []byte) (ns int64, rest []byte) {
 	return ns, b
 }
 
-// offsetOf reads an offset in seconds: nothing, Z, ±hh, ±hhmm or ±hh:mm.
+// offsetOf reads an offset in seconds: nothing, Z, ±hh, ±hhmm or ±hh:mm, perhaps with the name of a zone behind it.
 func offsetOf(b []byte) (seconds int, ok bool) {
 	if len(b) == 0 {
 		return 0, true
 	}
-	if b[0] == ' ' {
-		b = b[1:]
+	if b = withoutName(bytes.TrimPrefix(b, []byte{' '})); len(b) == 0 {
+		return 0, false
 	}
-	if string(b) == "Z" || string(b) == "z" || string(b) == "UTC" {
+	if string(b) == "Z" || string(b) == "z" || string(b) == "UTC" || string(b) == "GMT" {
 		return 0, true
 	}
 	const hh, hhmm, withColon = 3, 5, 6
@@ -251,6 +308,29 @@ func offsetOf(b []byte) (seconds int, ok bool) {
 		seconds = -seconds
 	}
 	return seconds, ok && hours < 24 && minutes < 60
+}
+
+// withoutName returns an offset without the name of a zone behind it: [Europe/Berlin], or a space and letters.
+func withoutName(b []byte) []byte {
+	if len(b) == 0 || b[0] != 'Z' && b[0] != '+' && b[0] != '-' {
+		return b
+	}
+	for i, c := range b {
+		if c != '[' && c != ' ' {
+			continue
+		}
+		name := b[i+1:]
+		if c == '[' && (len(name) < 2 || name[len(name)-1] != ']') {
+			return b
+		}
+		for _, l := range name {
+			if c == ' ' && l|0x20-'a' > 'z'-'a' {
+				return b
+			}
+		}
+		return b[:i]
+	}
+	return b
 }
 
 // two reads two digits at the start of b, which has them.
