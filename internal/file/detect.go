@@ -94,10 +94,11 @@ func oneLine(data []byte) error {
 }
 
 // notText are the first bytes of content that people take for text, and what to do with it. No text of the formats that are read
-// begins so.
+// begins so. The mark of UTF-32 begins as that of UTF-16.
 var notText = []struct{ magic, name string }{
-	{"\xff\xfe", "UTF-16, want UTF-8 (iconv -f UTF-16 -t UTF-8)"},
-	{"\xfe\xff", "UTF-16, want UTF-8 (iconv -f UTF-16 -t UTF-8)"},
+	{"\xff\xfe\x00\x00", converted("UTF-32")},
+	{"\xff\xfe", converted("UTF-16")},
+	{"\xfe\xff", converted("UTF-16")},
 	{"PAR1", "a Parquet file, want text"},
 	{"PK\x03\x04", "a ZIP file (unzip -p FILE | telegraf-describe describe -) or an Excel workbook (save it as CSV)"},
 	{"\xd0\xcf\x11\xe0", "an old Excel workbook (save it as CSV)"},
@@ -106,7 +107,27 @@ var notText = []struct{ magic, name string }{
 	{"SQLite format 3", "an SQLite database, want text"},
 }
 
-// readable returns where the text starts: after a byte order mark. It refuses content that is not text.
+// converted returns the name of an encoding, and how to convert it.
+func converted(encoding string) string {
+	return encoding + ", want UTF-8 (iconv -f " + encoding + " -t UTF-8 FILE | telegraf-describe describe -)"
+}
+
+// wideEncoding returns the encoding of data whose first NUL is at byte i, or which has none if i is negative: UTF-16 without a byte
+// order mark, if the first characters are ASCII in it, as those of a header are. Otherwise it returns "".
+func wideEncoding(data []byte, i int) string {
+	const looked = 16
+	if i < 0 || i > 1 || len(data) < 4 {
+		return ""
+	}
+	for k, c := range data[:min(len(data), looked)] {
+		if isNUL := c == 0; isNUL != (k%2 == i) {
+			return ""
+		}
+	}
+	return []string{"UTF-16BE", "UTF-16LE"}[i]
+}
+
+// readable returns where the text starts: after byte order marks. It refuses content that is not text.
 func (s *source) readable(data []byte) (start int, err error) {
 	for _, known := range notText {
 		if bytes.HasPrefix(data, []byte(known.magic)) {
@@ -114,13 +135,23 @@ func (s *source) readable(data []byte) (start int, err error) {
 		}
 	}
 	const looked = 64 << 10
-	if i := bytes.IndexByte(data[:min(len(data), looked)], 0); i >= 0 && s.o.Format == Auto {
+	i := bytes.IndexByte(data[:min(len(data), looked)], 0)
+	if encoding := wideEncoding(data, i); encoding != "" {
+		return 0, errors.New("the content is " + converted(encoding))
+	}
+	if i >= 0 && s.o.Format == Auto {
 		return 0, fmt.Errorf("byte %d is NUL, so the content is not text (--format reads it all the same)", i+1)
 	}
-	if bytes.HasPrefix(data, []byte("\xef\xbb\xbf")) {
-		return 3, nil
+	return markLength(data), nil
+}
+
+// markLength returns how many bytes at the start of data are byte order marks. Programs that add one to a file that has one make two.
+func markLength(data []byte) (n int) {
+	const mark = "\xef\xbb\xbf"
+	for bytes.HasPrefix(data[n:], []byte(mark)) {
+		n += len(mark)
 	}
-	return 0, nil
+	return n
 }
 
 // formatOf returns the format of a text: JSON lines if it starts with a brace or a bracket, line protocol if its first line that

@@ -15,7 +15,9 @@ const peeked = 64 << 10
 func asLines(content io.Reader) io.Reader {
 	r := bufio.NewReaderSize(content, peeked)
 	start, _ := r.Peek(peeked) // fewer bytes are all there is, or an error that comes again with the first Read
-	start = bytes.TrimLeft(bytes.TrimPrefix(start, []byte("\xef\xbb\xbf")), " \t\r\n")
+	mark := markLength(start)
+	_, _ = r.Discard(mark) // which Peek has read
+	start = bytes.TrimLeft(start[mark:], " \t\r\n")
 	array, ok := bytes.CutPrefix(start, []byte{'['})
 	if array = bytes.TrimLeft(array, " \t\r\n"); ok && len(array) > 0 && (array[0] == '{' || array[0] == ']') {
 		return &elements{content: r, array: true, state: outside}

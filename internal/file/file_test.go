@@ -145,6 +145,19 @@ var inputCases = []inputCase{
 		name: "dates with slashes", content: "day,v\n1/2/2026,1\n31/12/2026 10:00,2\n", rows: []string{`day="1/2/2026" v=1`, `day="31/12/2026 10:00" v=2`},
 		notes: []string{`column "day" is read as text: its cells look like dates, such as "1/2/2026" (dates are read as 2026-12-31, 2026/12/31 or 31.12.2026)`},
 	},
+	{
+		name: "names of zones", content: "time,v\n2026-11-01 00:00:00 CET,1\n2026-11-01 00:00 CET,2\n", rows: []string{`time="2026-11-01 00:00:00 CET" v=1`, `time="2026-11-01 00:00 CET" v=2`},
+		notes: []string{`column "time" is read as text: its cells look like times of a zone by its name, such as "2026-11-01 00:00:00 CET" (--tz with a zone that uses this name reads them)`},
+	},
+	{
+		name: "dates with slashes where times are needed", content: "v,day\n1,1/2/2026\n", o: file.Options{NeedTime: true},
+		err: `no column has times: the cells of "day" look like dates, such as "1/2/2026" (dates are read as 2026-12-31, 2026/12/31 or 31.12.2026)`,
+	},
+	{
+		name: "times since 1970 under a name of their own", content: "v,created\n1,1793491200\n", o: file.Options{NeedTime: true},
+		err: "no column has times, name it by --time, such as --time created; the columns are v, created",
+	},
+	{name: "times since 1970 with their unit in the name", content: "v,timestamp_ms\n1,1793491200000\n", rows: []string{"timestamp_ms=@1793491200000000000 v=1"}},
 	{name: "texts that begin as dates do", content: "a,b,c\n1/2/2026x,1/2/20265,1/2\n", o: file.Options{Header: file.WithHeader}, rows: []string{`a="1/2/2026x" b="1/2/20265" c="1/2"`}, notes: []string{}},
 	{name: "no header", content: "1,2\n3,4\n", rows: []string{"c1=1 c2=2", "c1=3 c2=4"}},
 	{name: "header of numbers", content: "2020,2021\n3,4\n", o: file.Options{Header: file.WithHeader}, rows: []string{"2020=3 2021=4"}},
@@ -198,7 +211,17 @@ var inputCases = []inputCase{
 	{name: "text after a quote", content: "a,b\n1,\"x\"y\n3,z\n", rows: []string{`a=3 b="z"`}, bad: []string{"2: cell 2 has text after its closing quote"}},
 	{name: "NUL", content: "a,b\n1,\x00\n", err: "byte 7 is NUL, so the content is not text (--format reads it all the same)"},
 	{name: "NUL in CSV", content: "a,b\n1,\x00\n", o: file.Options{Format: file.CSV}, rows: []string{`a=1 b="\x00"`}},
-	{name: "UTF-16", content: "\xff\xfea\x00", err: "the content is UTF-16, want UTF-8 (iconv -f UTF-16 -t UTF-8)"},
+	{name: "UTF-16", content: "\xff\xfea\x00", err: "the content is UTF-16, want UTF-8 (iconv -f UTF-16 -t UTF-8 FILE | telegraf-describe describe -)"},
+	{name: "UTF-32", content: "\xff\xfe\x00\x00a\x00\x00\x00", err: "the content is UTF-32, want UTF-8 (iconv -f UTF-32 -t UTF-8 FILE | telegraf-describe describe -)"},
+	{
+		name: "UTF-16 without a mark", content: "a\x00,\x00b\x00\n\x00", o: file.Options{Format: file.CSV},
+		err: "the content is UTF-16LE, want UTF-8 (iconv -f UTF-16LE -t UTF-8 FILE | telegraf-describe describe -)",
+	},
+	{name: "UTF-16BE without a mark", content: "\x00a\x00,\x00b\x00\n", err: "the content is UTF-16BE, want UTF-8 (iconv -f UTF-16BE -t UTF-8 FILE | telegraf-describe describe -)"},
+	{name: "two byte order marks", content: "\xef\xbb\xbf\xef\xbb\xbfa,b\n1,x\n", rows: []string{`a=1 b="x"`}},
+	{name: "a byte order mark before line protocol", content: "\xef\xbb\xbfm v=1 1\nm v=2 2\n", rows: []string{"m time=@1 v=1", "m time=@2 v=2"}},
+	{name: "a byte order mark before JSON on several lines", content: "\xef\xbb\xbf{\n\"a\":1}\n{\"a\":2}\n", rows: []string{"a=1", "a=2"}},
+	{name: "null as databases write it", content: "a,b\n1,\\N\n2,x\n", rows: []string{"a=1", `a=2 b="x"`}},
 
 	{
 		name: "line protocol", content: "# comment\ncpu,host=a\\ b usage=1.5,n=2i,u=3u,on=t,s=\"x, \\\"y\\\"\" 17\nmem free=1\n",
@@ -261,6 +284,17 @@ var inputCases = []inputCase{
 	},
 	{name: "JSON array that is not complete", content: `[{"a":1},{"a":2`, err: "the content ends within the JSON array"},
 	{name: "a string of two lines in a JSON array", content: "[{\"a\":\"x\ny\"},{\"a\":2}]", rows: []string{"a=2"}, bad: []string{"1: a string is not closed", `2: found "y\"}", want an object`}},
+	{
+		name: "NaN and infinities of JSON", content: `[{"v":NaN,"w":"x"},{"v":2,"w":"y"},{"v":Infinity,"w":"z"},{"v":-Infinity,"w":[NaN,-Infinity]}]`,
+		rows: []string{`v: 2 invalid, "Infinity"`, `w="x"`, `v=2 w="y"`, `w="z"`, `w="[NaN,-Infinity]"`},
+	},
+	{
+		name: "JSON as texts", content: `{"v":true}` + "\n" + `{"v":-Infinity}` + "\n" + `{"v":null}` + "\n" + `{"v":1.50}`,
+		o: file.Options{AsText: func(name string) bool { return name == "v" }}, rows: []string{`v="true"`, `v="-Infinity"`, "", `v="1.50"`},
+	},
+	{name: "words like infinities of JSON", content: "{\"v\":-Inf}\n{\"v\":-I}\n{\"v\":Nan}\n", bad: []string{
+		`1: found "-Inf}" at byte 6, want a value`, `2: found "-I}" at byte 6, want a value`, `3: found "Nan}" at byte 6, want a value`,
+	}},
 	{name: "JSON array of numbers", content: "[1,2]", err: `the content begins with "[1,2]", want JSON objects, one a line or in an array`},
 }
 
@@ -506,7 +540,12 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// A line is a JSON object exactly if encoding/json reads it as one, except for numbers beyond float64 and deep nesting.
+// notStrict reports whether a text has a word that is no JSON and that is read.
+func notStrict(text string) bool {
+	return strings.Contains(text, "NaN") || strings.Contains(text, "Infinity")
+}
+
+// A line is a JSON object exactly if encoding/json reads it as one, except for numbers beyond float64, NaN, infinities and deep nesting.
 func FuzzJSON(f *testing.F) {
 	for _, c := range inputCases {
 		if strings.HasPrefix(c.content, "{") {
@@ -514,7 +553,7 @@ func FuzzJSON(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, line string) {
-		if strings.ContainsAny(line, "\r\n") || !strings.HasPrefix(line, "{") || strings.Count(line, "{")+strings.Count(line, "[") > 50 {
+		if strings.ContainsAny(line, "\r\n") || notStrict(line) || !strings.HasPrefix(line, "{") || strings.Count(line, "{")+strings.Count(line, "[") > 50 {
 			return
 		}
 		rows, bad, err := read([]byte(line), file.Options{Format: file.JSONLines})
@@ -527,7 +566,8 @@ func FuzzJSON(f *testing.F) {
 	})
 }
 
-// The objects of an array are read exactly if encoding/json reads the array, except for numbers beyond float64 and deep nesting.
+// The objects of an array are read exactly if encoding/json reads the array, except for numbers beyond float64, NaN, infinities and deep
+// nesting.
 func FuzzJSONArray(f *testing.F) {
 	for _, c := range inputCases {
 		if strings.HasPrefix(c.content, "[") {
@@ -536,7 +576,7 @@ func FuzzJSONArray(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, content string) {
 		if inner := strings.TrimLeft(content, "[ \t\r\n"); !strings.HasPrefix(content, "[") || !strings.HasPrefix(inner, "{") ||
-			strings.ContainsRune(content, 0) || strings.Count(content, "{")+strings.Count(content, "[") > 50 {
+			strings.ContainsRune(content, 0) || notStrict(content) || strings.Count(content, "{")+strings.Count(content, "[") > 50 {
 			return
 		}
 		rows, bad, err := read([]byte(content), file.Options{Format: file.JSONLines})

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"unicode/utf8"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/scan"
@@ -14,7 +15,8 @@ import (
 const maxDepth = 100
 
 // jsonParser reads lines that are JSON objects (RFC 8259). Members of nested objects are columns whose names are joined by
-// points. Arrays are texts. A null is a missing cell; a member that is always null is a column without cells.
+// points. Arrays are texts. A null is a missing cell; a member that is always null is a column without cells. NaN and the
+// infinities, which Python writes although they are not JSON, are read as in CSV: NaN is missing, and an infinity is invalid.
 //
 //	{"id": 7, "room": {"name": "a", "sizes": [2, 3]}}   ─▶   id=7   room.name="a"   room.sizes="[2,3]"
 //
@@ -183,28 +185,30 @@ func (p *jsonParser) member(t *Table, b *Batch, depth int) error {
 		p.addText(p.compact(p.data[start:p.i]), t, b)
 		return nil
 	}
-	if c == '-' || c-'0' <= 9 {
+	if c != 0 && isNumber(p.data[start:]) {
 		text, err := p.number()
 		if err == nil {
 			err = p.addNumber(text, t, b)
 		}
 		return err
 	}
-	v, null, err := p.literal()
+	v, err := p.literal()
 	if err != nil || p.isTime() || !p.source.reads(p.name, false) {
 		return err
 	}
-	switch {
-	case !null && p.source.o.Group != nil && p.source.o.Group(string(p.name), false):
-		p.add(t, value{kind: Text, text: b.keep(p.data[start:p.i])})
-	case !null:
-		p.add(t, value{kind: Number, form: boolean, number: truth(v)})
-	case p.source.asText(string(p.name)):
-		p.add(t, value{kind: Text, form: missing})
-	default:
-		p.add(t, value{kind: Number, form: missing})
+	if p.source.asText(string(p.name)) {
+		v.kind = Text
+		if v.form != missing {
+			v.text = b.keep(p.data[start:p.i])
+		}
 	}
+	p.add(t, v)
 	return nil
+}
+
+// isNumber reports whether a value begins as a number.
+func isNumber(text []byte) bool {
+	return text[0]-'0' <= 9 || text[0] == '-' && !bytes.HasPrefix(text, []byte("-I"))
 }
 
 // isTime reports whether the current member has the time of the row.
@@ -260,7 +264,7 @@ func (p *jsonParser) addNumber(text []byte, t *Table, b *Batch) error {
 	return nil
 }
 
-// asText reports whether numbers of a column are to be read as texts.
+// asText reports whether numbers and truth values of a column are to be read as texts.
 func (s *source) asText(name string) bool {
 	return s.o.AsText != nil && s.o.AsText(name) || s.o.Group != nil && s.o.Group(name, false)
 }
@@ -335,15 +339,28 @@ func (p *jsonParser) digits() int {
 	return p.i - start
 }
 
-// literal reads true, false or null.
-func (p *jsonParser) literal() (v, null bool, err error) {
-	for _, word := range []string{"true", "false", "null"} {
-		if bytes.HasPrefix(p.data[p.i:], []byte(word)) {
-			p.i += len(word)
-			return word == "true", word == "null", nil
+// literals are the values that are words.
+var literals = []struct {
+	word  string
+	value value
+}{
+	{"true", value{kind: Number, form: boolean, number: 1}},
+	{"false", value{kind: Number, form: boolean}},
+	{"null", value{kind: Number, form: missing}},
+	{"NaN", value{kind: Number, form: missing}},
+	{"Infinity", value{kind: Number, form: infinite, number: math.Inf(1)}},
+	{"-Infinity", value{kind: Number, form: infinite, number: math.Inf(-1)}},
+}
+
+// literal reads one of the literals and returns its value.
+func (p *jsonParser) literal() (v value, err error) {
+	for i := range literals {
+		if bytes.HasPrefix(p.data[p.i:], []byte(literals[i].word)) {
+			p.i += len(literals[i].word)
+			return literals[i].value, nil
 		}
 	}
-	return false, false, p.unexpected("a value")
+	return value{}, p.unexpected("a value")
 }
 
 // array reads an array, whose bracket is next, and checks it.
@@ -387,10 +404,10 @@ func (p *jsonParser) element(depth int) (err error) {
 		return p.inner(depth - 1)
 	case c == '"':
 		_, err = p.text()
-	case c == '-' || c-'0' <= 9:
+	case c != 0 && isNumber(p.data[p.i:]):
 		_, err = p.number()
 	default:
-		_, _, err = p.literal()
+		_, err = p.literal()
 	}
 	return err
 }

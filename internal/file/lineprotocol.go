@@ -49,6 +49,7 @@ const (
 	fraction             // with one of these, and each float of line protocol
 	boolean              // a truth value
 	missing              // no number: the cell is missing
+	infinite             // an infinity of JSON: the cell is invalid
 )
 
 // parse fills b from a chunk, see [Parser.Parse].
@@ -125,6 +126,10 @@ func (t *Table) commit(row []value) {
 			c.Declared = true
 			continue
 		}
+		if v.form == infinite && v.kind == Number {
+			c.addInvalid(infinityText(v.number))
+			continue
+		}
 		if n := c.Len(); n > 0 && c.Row(n-1) == t.Rows {
 			c.dropLast()
 		}
@@ -140,10 +145,18 @@ func (t *Table) commit(row []value) {
 			c.Fraction = true
 		case boolean:
 			c.Bool = true
-		case missing: // added no cell
+		case missing, infinite: // added no cell
 		}
 	}
 	t.Rows++
+}
+
+// infinityText returns an infinity as it is written in JSON.
+func infinityText(v float64) []byte {
+	if v < 0 {
+		return []byte("-Infinity")
+	}
+	return []byte("Infinity")
 }
 
 // tags adds the tags of a line to the row.
@@ -186,7 +199,7 @@ func (p *lineParser) fields(d *lineprotocol.Decoder, t *Table, b *Batch) error {
 			return fmt.Errorf("field %q: %w", key, err)
 		}
 		if p.source.reads(key, false) {
-			if v.kind == Number && p.texts(key, v.form, t) {
+			if v.kind == Number && p.texts(key, t) {
 				v = value{kind: Text, text: b.keep(written(v, text))}
 			}
 			v.column = t.expect(len(p.row), key, v.kind, false)
@@ -195,11 +208,11 @@ func (p *lineParser) fields(d *lineprotocol.Decoder, t *Table, b *Batch) error {
 	}
 }
 
-// texts reports whether a field of numbers or truth values is read as one of texts: numbers that the options want so, and what rows
-// are grouped by. If a tag has the name too, rows are grouped by the tag.
-func (p *lineParser) texts(key []byte, f form, t *Table) bool {
+// texts reports whether a field of numbers or truth values is read as one of texts: because the options want that, or because rows are
+// grouped by it. If a tag has the name too, rows are grouped by the tag.
+func (p *lineParser) texts(key []byte, t *Table) bool {
 	o := p.source.o
-	if f != boolean && o.AsText != nil && o.AsText(string(key)) {
+	if o.AsText != nil && o.AsText(string(key)) {
 		return true
 	}
 	return o.Group != nil && o.Group(string(key), false) && !p.hasTag(key, t)

@@ -112,14 +112,14 @@ func Trim(b []byte) []byte {
 }
 
 // Missing reports whether a cell without spaces around it has no value: it is empty or one of NA, #NA, N/A, #N/A, <NA>, NaN,
-// -NaN, nil, null and None, in lower case, in upper case or as written here.
+// -NaN, nil, null and None, in lower case, in upper case or as written here, or \N, as PostgreSQL and MySQL write null.
 func Missing(b []byte) bool {
 	if len(b) > len("#N/A") { // the longest of them: most cells need no comparison
 		return false
 	}
 	switch string(b) {
 	case "", "NA", "na", "#NA", "#na", "N/A", "n/a", "#N/A", "#n/a", "<NA>", "<na>", "NaN", "nan", "NAN", "-NaN", "-nan", "-NAN",
-		"nil", "NIL", "null", "NULL", "Null", "None", "none", "NONE":
+		"nil", "NIL", "null", "NULL", "Null", "None", "none", "NONE", `\N`:
 		return true
 	}
 	return false
