@@ -1,7 +1,9 @@
 package state
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"path/filepath"
 	"testing"
 	"time"
@@ -57,7 +59,7 @@ func FinalSize(b Bucket) int { return len(appendFinal(nil, b, 1, 0)) }
 
 // DecodeLog decodes bytes as a file of the log as far as it can, and returns the number of commits and of records.
 func DecodeLog(b []byte) (commits, all int) {
-	r, _ := newCommitReader(b, 0, nil)
+	r := newCommitReader(bytes.NewReader(b), 0, nil, nil)
 	var blocks rowBlocks
 	for {
 		_, payload, ok := r.read()
@@ -66,6 +68,29 @@ func DecodeLog(b []byte) (commits, all int) {
 		}
 		commits++
 		all += decodePayload(payload, &blocks)
+	}
+}
+
+// ReadBytes is how much of a file of the log is in memory at a time.
+const ReadBytes = readBytes
+
+// AppendLog appends the frames of a commit, with a file header if dst is empty.
+func AppendLog(dst []byte, commit uint64, payload []byte) []byte {
+	if len(dst) == 0 {
+		dst = append(dst, logMagic...)
+	}
+	return appendCommit(dst, commit, payload)
+}
+
+// ReadLog reads a file of the log and returns the payloads of its commits, and how many bytes are damaged before the last one and after.
+func ReadLog(file io.Reader) (payloads [][]byte, damaged, torn int, err error) {
+	r := newCommitReader(file, 0, nil, nil)
+	for {
+		_, payload, ok := r.read()
+		if !ok {
+			return payloads, r.damaged, r.damage, r.err
+		}
+		payloads = append(payloads, bytes.Clone(payload))
 	}
 }
 
@@ -81,7 +106,7 @@ func decodePayload(b []byte, blocks *rowBlocks) (n int) {
 		case recordSchema:
 			p.schemas[number] = p.list(d)
 		case recordOpen, recordName:
-			d.bucket(0)
+			d.bucket("", 0)
 		case recordRows:
 			if i := p.rowFields(d); d.err == nil {
 				width := len(p.fields[i])

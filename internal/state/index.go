@@ -2,16 +2,27 @@ package state
 
 import "iter"
 
+const (
+	// pageBuckets is the number of handles of a page of an index, a power of 2. Handles ascend, so most of those in a log are
+	// close to each other.
+	pageBuckets = 64
+	// chunkBuckets is how many buckets of an index are allocated at a time. It is as many at first and then more.
+	chunkBuckets = 16
+)
+
 // index finds the buckets of a log by handle. The records of each Push are usually in the same order. So find first
 // tries the bucket that followed the previous one the last time, which saves most lookups in the map.
 //
-// A bucket that was removed has the handle 0 and may still be the next of another one; find does not return it.
+// The map has pages of buckets, because a map of buckets took twice the time to fill: BenchmarkRestart. A bucket that was removed
+// has the handle 0 and may still be the next of another one; find does not return it.
 type index struct {
-	byHandle map[uint64]*pastBucket
-	previous *pastBucket // the last result of find, or nil
+	pages    map[uint64]*[pageBuckets]*pastBucket // by handle divided by pageBuckets
+	previous *pastBucket                          // the last result of find, or nil
+	chunk    []pastBucket                         // memory for more buckets
+	size     int                                  // of the last chunk
 }
 
-func newIndex() index { return index{byHandle: make(map[uint64]*pastBucket)} }
+func newIndex() index { return index{pages: make(map[uint64]*[pageBuckets]*pastBucket)} }
 
 // find returns the bucket with that handle, or nil.
 func (x *index) find(handle uint64) *pastBucket {
@@ -23,7 +34,11 @@ func (x *index) find(handle uint64) *pastBucket {
 		x.previous = previous.next
 		return x.previous
 	}
-	b := x.byHandle[handle]
+	page := x.pages[handle/pageBuckets]
+	if page == nil {
+		return nil
+	}
+	b := page[handle%pageBuckets]
 	if b == nil {
 		return nil
 	}
@@ -34,21 +49,38 @@ func (x *index) find(handle uint64) *pastBucket {
 	return b
 }
 
-// put adds a bucket. Its handle is not 0, and the index does not have it.
-func (x *index) put(b *pastBucket) { x.byHandle[b.handle] = b }
+// add adds an empty bucket and returns it. The handle is not 0, and the index does not have it.
+func (x *index) add(handle uint64) *pastBucket {
+	if len(x.chunk) == 0 {
+		x.size = min(2*x.size+chunkBuckets, 64*chunkBuckets)
+		x.chunk = make([]pastBucket, x.size)
+	}
+	b := &x.chunk[0]
+	x.chunk = x.chunk[1:]
+	b.handle = handle
+	page := x.pages[handle/pageBuckets]
+	if page == nil {
+		page = new([pageBuckets]*pastBucket)
+		x.pages[handle/pageBuckets] = page
+	}
+	page[handle%pageBuckets] = b
+	return b
+}
 
 // remove removes a bucket.
 func (x *index) remove(b *pastBucket) {
-	delete(x.byHandle, b.handle)
+	x.pages[b.handle/pageBuckets][b.handle%pageBuckets] = nil
 	b.handle = 0 // find must not find it after another one
 }
 
 // all yields all buckets, of which remove may remove the one that it yielded last.
 func (x *index) all() iter.Seq[*pastBucket] {
 	return func(yield func(*pastBucket) bool) {
-		for _, b := range x.byHandle {
-			if !yield(b) {
-				return
+		for _, page := range x.pages {
+			for _, b := range page {
+				if b != nil && !yield(b) {
+					return
+				}
 			}
 		}
 	}

@@ -34,7 +34,7 @@ func (s *Store) OpenBucket(b Bucket) (handle uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.next++
-	h := s.track(s.next, b)
+	h := s.track(s.next, b, s.commit, s.clock.time())
 	if s.full {
 		h.lost = true
 		return h.number
@@ -44,10 +44,9 @@ func (s *Store) OpenBucket(b Bucket) (handle uint64) {
 	return h.number
 }
 
-// track adds an open bucket whose log begins with the commit under construction.
-func (s *Store) track(number uint64, b Bucket) *handle {
-	h := &handle{number: number, series: b.Series, start: b.Start, end: b.End, revision: b.Revision}
-	h.first, h.since = s.commit, s.clock.time()
+// track adds an open bucket whose log begins with the commit first, at the age since of the store.
+func (s *Store) track(number uint64, b Bucket, first uint64, since int64) *handle {
+	h := &handle{number: number, series: b.Series, start: b.Start, end: b.End, revision: b.Revision, first: first, since: since}
 	s.handles[number] = h
 	s.needed.add(h.first)
 	s.roll.open++

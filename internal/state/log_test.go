@@ -1,11 +1,15 @@
 package state_test
 
 import (
+	"bytes"
+	"io"
 	"math/rand/v2"
 	"testing"
+	"testing/iotest"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telegraf-describe/telegraf-describe/internal/state"
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
@@ -92,4 +96,32 @@ func TestUnknownHandlesAndEmptyBlocksHaveNoEffect(t *testing.T) {
 	s.Rows(h, 1, nil, nil, nil)
 	s.Rows(h, 1, []string{"a"}, nil, nil)
 	require.Equal(t, before, s.Stats().PendingBytes)
+}
+
+// A file of the log is read in parts. Frames and damage at the end of a part are read as those within it.
+func TestPartsOfAFileHideNoFrame(t *testing.T) {
+	t.Parallel()
+	const junk = "\xf5TD" // the beginning of a frame, but not the whole mark of one
+	first, second := bytes.Repeat([]byte("a"), 1000), bytes.Repeat([]byte("b"), 2000)
+	b := state.AppendLog(make([]byte, 0, state.ReadBytes+4000), 1, first)
+	start := len(b)
+	for at := state.ReadBytes - 60; at < state.ReadBytes+10; at++ {
+		damaged := at - start
+		b = append(b[:start], bytes.Repeat([]byte(junk), damaged/len(junk)+1)[:damaged]...)
+		b = state.AppendLog(b, 2, second)
+		payloads, before, after, err := state.ReadLog(bytes.NewReader(append(b, junk...)))
+		require.NoError(t, err)
+		require.Len(t, payloads, 2, at)
+		require.True(t, bytes.Equal(first, payloads[0]) && bytes.Equal(second, payloads[1]), at)
+		require.Equal(t, damaged, before, at)
+		require.Equal(t, len(junk), after, at)
+	}
+}
+
+func TestAnErrorOfAFileOfTheLogIsReturned(t *testing.T) {
+	t.Parallel()
+	b := state.AppendLog(nil, 1, []byte("a"))
+	payloads, _, _, err := state.ReadLog(io.MultiReader(bytes.NewReader(b), iotest.ErrReader(io.ErrNoProgress)))
+	require.ErrorIs(t, err, io.ErrNoProgress)
+	require.Empty(t, payloads, "a part of a file that cannot be read is not used")
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,7 +27,7 @@ type past struct {
 	damaged []string          // names of files
 	commits int64             // lost
 	torn    int64             // bytes
-	file    []byte            // memory for a file of the log
+	file    []byte            // memory for a part of a file of the log
 	payload []byte            // memory for the payload of a commit
 }
 
@@ -37,7 +36,6 @@ type pastBucket struct {
 	Bucket             // without fields
 	handle uint64      // 0 if it was removed from the index
 	begin  recordAt    // the last record that has it whole: earlier ones are not needed
-	named  bool        // the commit in which it opened is lost
 	final  bool        // whether it became final
 	ended  uint64      // the commit in which it became final
 	rows   uint64      // the commit of its last rows, or 0
@@ -121,19 +119,9 @@ func (s *Store) resume() {
 // part of the log, and is renamed when it is no longer needed.
 func (s *Store) readSegment(number uint64) error {
 	path := s.log.path(number)
-	b, err := readLogFile(path, s.past.file)
-	if err != nil && !errors.Is(err, errFormat) {
-		return err
-	}
 	p := s.past
-	r, known := newCommitReader(b, p.last, p.payload)
-	defer func() { p.file, p.payload = b, r.payload }()
-	seg := segment{number: number, size: int64(len(b)), damaged: !known && len(b) > 0}
-	for {
-		commit, payload, ok := r.read()
-		if !ok {
-			break
-		}
+	seg := segment{number: number}
+	r, err := p.readFile(path, p.last, func(commit uint64, payload []byte) {
 		if p.last > 0 && commit > p.last+1 {
 			p.commits += int64(min(commit-p.last-1, 1<<32))
 			seg.damaged = true
@@ -144,11 +132,16 @@ func (s *Store) readSegment(number uint64) error {
 			seg.damaged = true
 		}
 		seg.last, seg.time = commit, p.end
+	})
+	foreign := errors.Is(err, errFormat)
+	if err != nil && !foreign {
+		return err
 	}
-	if seg.damaged = seg.damaged || r.damaged > 0; seg.damaged {
+	seg.size = int64(r.size)
+	if seg.damaged = seg.damaged || r.damaged > 0 || !r.known && r.size > 0; seg.damaged {
 		p.damaged = append(p.damaged, filepath.Base(path))
 	}
-	if !known && len(b) > 0 && seg.last == 0 || errors.Is(err, errFormat) {
+	if !r.known && r.size > 0 && seg.last == 0 || foreign {
 		name, err := setAside(path, "damaged", s.o.Now())
 		if err != nil {
 			return err
@@ -161,34 +154,40 @@ func (s *Store) readSegment(number uint64) error {
 	return nil
 }
 
-// readLogFile reads a file of the log, into buf if it is large enough. If the file is too large for a file of the
-// log, the error wraps errFormat.
-func readLogFile(path string, buf []byte) ([]byte, error) {
-	f, err := os.Open(path)
+// readFile calls f for each commit after last in a file of the log, and returns the reader of the file. The payload is valid until f
+// returns. If the file is too large for a file of the log, the error wraps errFormat.
+func (p *past) readFile(path string, last uint64, f func(commit uint64, payload []byte)) (commitReader, error) {
+	file, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return commitReader{}, err
 	}
-	defer f.Close()
-	info, err := f.Stat()
+	defer file.Close()
+	info, err := file.Stat()
 	if err != nil {
-		return nil, err
+		return commitReader{}, err
 	}
 	if info.Size() > maxSegment {
-		return nil, fmt.Errorf("%w: %d bytes, want at most %d", errFormat, info.Size(), int64(maxSegment))
+		return commitReader{}, fmt.Errorf("%w: %d bytes, want at most %d", errFormat, info.Size(), int64(maxSegment))
 	}
-	buf = slices.Grow(buf[:0], int(info.Size()))[:info.Size()]
-	n, err := io.ReadFull(f, buf)
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		err = nil // the file was cut meanwhile
+	r := newCommitReader(file, last, p.file, p.payload)
+	for {
+		commit, payload, ok := r.read()
+		if !ok {
+			break
+		}
+		f(commit, payload)
 	}
-	return buf[:n], err
+	p.file, p.payload = r.buf, r.payload
+	return *r, r.err
 }
 
-// records calls f for each record of a payload, with its kind and a decoder of the rest. It stops at the first error.
+// records calls f for each record of a payload, with its kind and a decoder of the rest, which f must not keep. It stops at the first
+// error.
 func records(payload []byte, f func(index int, kind byte, d *decoder) error) error {
 	d := decoder{b: payload}
+	var body decoder // one for all records, as it is on the heap
 	for i := 0; len(d.b) > 0; i++ {
-		body := decoder{b: d.bytes()}
+		body = decoder{b: d.bytes()}
 		kind := body.byte()
 		if err := errors.Join(d.err, body.err); err != nil {
 			return err
@@ -229,28 +228,27 @@ func (p *past) read(commit uint64, payload []byte) error {
 func (p *past) open(at recordAt, kind byte, d *decoder) {
 	number := d.uvarint()
 	series := d.bytes()
-	b := pastBucket{handle: number, begin: at, named: kind == recordName}
-	b.Start = d.varint()
-	b.End = int64(uint64(b.Start) + d.uvarint())
-	b.Revision = d.whole()
-	b.Touched = d.varint()
+	var read Bucket
+	read.Start = d.varint()
+	read.End = int64(uint64(read.Start) + d.uvarint())
+	read.Revision = d.whole()
+	read.Touched = d.varint()
 	if d.err != nil || number == 0 {
 		return
 	}
 	p.next = max(p.next, number)
-	known := p.buckets.find(number)
+	b := p.buckets.find(number)
 	switch {
-	case known == nil:
-		b.Series = string(series)
-		p.buckets.put(&b)
+	case b == nil:
+		b = p.buckets.add(number)
 		delete(p.strays, number)
-	case !b.named:
-		b.Series, b.next = known.Series, known.next
-		if string(series) != known.Series {
-			b.Series = string(series)
-		}
-		*known = b
+	case kind == recordName:
+		return
 	}
+	if read.Series = b.Series; string(series) != b.Series {
+		read.Series = string(series)
+	}
+	*b = pastBucket{Bucket: read, handle: number, begin: at, next: b.next}
 }
 
 // rows reads the head of a record of rows. It only counts rows of handles that no record has opened.
@@ -345,13 +343,10 @@ func (s *Store) adopt() {
 			s.past.buckets.remove(b)
 			continue
 		}
-		h := s.track(b.handle, b.Bucket)
-		s.needed.remove(h.first)
-		h.first, h.since = b.begin.commit, s.past.end
+		h := s.track(b.handle, b.Bucket, b.begin.commit, s.past.end)
 		if h.touched = s.past.touched(b); h.touched > s.began { // the clock was set back
 			h.touched = s.began - 1
 		}
-		s.needed.add(h.first)
 	}
 }
 

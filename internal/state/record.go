@@ -264,9 +264,10 @@ func (d *decoder) strings() []string {
 	return all
 }
 
-// bucket reads a bucket. Its summaries get the given exact limit.
-func (d *decoder) bucket(limit int) Bucket {
-	b := Bucket{Series: d.string(), Start: d.varint()}
+// bucket reads a bucket of a series whose key is known. Its summaries get the given exact limit.
+func (d *decoder) bucket(series string, limit int) Bucket {
+	d.bytes() // the key
+	b := Bucket{Series: series, Start: d.varint()}
 	b.End = int64(uint64(b.Start) + d.uvarint())
 	b.Revision = d.whole()
 	b.Touched = d.varint()

@@ -31,6 +31,8 @@ const (
 	// order of the log, each Push would load all of them again. The two also bound the memory of a replay.
 	windowBytes   = 32 << 20
 	windowChanges = 1 << 20
+	// fewBytes is the length of a record of a few rows. Lists of changes are made for records of that length.
+	fewBytes = 64
 	// windowValues is the largest number of values in one call of Replayer.Rows. A record has at most maxBlock
 	// values.
 	windowValues = 1 << 14
@@ -49,25 +51,18 @@ func (s *Store) Replay(r Replayer) error {
 		s: s, r: r, schemas: make(map[uint64]int32), lists: make(map[string]int32), seed: maphash.MakeSeed(),
 		parts: make([]part, min(runtime.GOMAXPROCS(0), maxReplayers)),
 	}
-	p.bytes = make([]byte, 0, min(int64(s.o.window), s.log.size()))
+	size := min(int64(s.o.window), s.log.size())
+	p.bytes, p.changes = make([]byte, 0, size), make([]change, 0, min(size/fewBytes, windowChanges))
 	last := uint64(0)
 	for _, seg := range s.log.all {
-		b, err := readLogFile(s.log.path(seg.number), s.past.file)
+		_, err := s.past.readFile(s.log.path(seg.number), last, func(commit uint64, payload []byte) {
+			last, p.commit = commit, commit
+			clear(p.schemas)
+			_ = records(payload, p.record) // what is damaged was reported by Open
+		})
 		if err != nil {
 			return fmt.Errorf("state: replay: %w", err)
 		}
-		reader, _ := newCommitReader(b, last, s.past.payload)
-		for {
-			commit, payload, ok := reader.read()
-			if !ok {
-				break
-			}
-			last = commit
-			p.commit = commit
-			clear(p.schemas)
-			_ = records(payload, p.record) // what is damaged was reported by Open
-		}
-		s.past.file, s.past.payload = b, reader.payload
 	}
 	p.flush()
 	s.past.buckets, s.past.file, s.past.payload = index{}, nil, nil
@@ -262,7 +257,7 @@ func (p *replay) open(b *pastBucket, at recordAt, d *decoder) error {
 	if b.begin != at {
 		return nil // repeats the name
 	}
-	bucket := d.bucket(p.s.o.ExactLimit)
+	bucket := d.bucket(b.Series, p.s.o.ExactLimit)
 	b.part = int(maphash.String(p.seed, b.Series) % uint64(len(p.parts)))
 	if d.err == nil {
 		d.err = p.r.Open(b.handle, bucket)
