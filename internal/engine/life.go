@@ -113,7 +113,7 @@ func (e *Engine) newBucket(s *series, at span) *open {
 		e.notify(Notice{Kind: StateFailed, Err: err})
 		return nil
 	case ok:
-		e.restore(s, b, found)
+		e.restore(s, b, found, e.o.Now())
 		e.widen(s) // the bucket may have fields that the schema no longer had
 	default:
 		s.reuse(b)

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -71,6 +72,7 @@ type Replay struct {
 	began  time.Time
 	placed placed       // of the last series, guarded by Engine.mu
 	grown  atomic.Int64 // by how many bytes Rows made buckets larger, which the budget does not count before End
+	rooms  sync.Pool    // of *stats.Room
 }
 
 // opened is an open bucket of a replay.
@@ -85,7 +87,7 @@ func (e *Engine) BeginReplay() *Replay {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.handles = make(map[uint64]*opened)
-	return &Replay{e: e, began: e.o.Now()}
+	return &Replay{e: e, began: e.o.Now(), rooms: sync.Pool{New: func() any { return new(stats.Room) }}}
 }
 
 // Open opens a bucket with its summaries. If a bucket with this handle is open, Open replaces it: the bucket was
@@ -100,7 +102,7 @@ func (r *Replay) Open(handle uint64, b Bucket) error {
 		return err
 	}
 	o := &opened{series: s, bucket: &open{start: b.Start, end: b.End, handle: handle}}
-	for f, position := range e.restore(s, o.bucket, b) {
+	for f, position := range e.restore(s, o.bucket, b, r.began) {
 		if b.Summaries[f].Exact() && !o.bucket.fields[position].Exact() {
 			o.demoted = append(o.demoted, position)
 		}
@@ -129,6 +131,8 @@ func (r *Replay) Rows(handle uint64, fields []string, rows []float64, times []in
 	if n := len(s.schema.names); len(b.fields) < n {
 		b.fields = r.e.grow(b.fields, n)
 	}
+	room := r.rooms.Get().(*stats.Room)
+	defer r.rooms.Put(room)
 	var space [64]float64
 	column := space[:0]
 	for f := range fields {
@@ -142,7 +146,7 @@ func (r *Replay) Rows(handle uint64, fields []string, rows []float64, times []in
 		}
 		summary := &b.fields[position]
 		exact := summary.Exact()
-		if summary.AddBlocks(column, times, blocks); exact && !summary.Exact() {
+		if room.AddBlocks(summary, column, times, blocks); exact && !summary.Exact() {
 			o.demoted = append(o.demoted, position)
 		}
 	}
@@ -411,15 +415,15 @@ func (e *Engine) seriesByKey(key string) (*series, error) {
 	if s := e.table.index[key]; s != nil {
 		return s, nil
 	}
-	s, err := ids.ParseKey(key)
+	leaving, err := ids.ParseKey(key)
 	if err != nil {
 		return nil, err
 	}
-	return e.addSeries(key, s), nil
+	return e.addSeries(key, identity{leaving, leaving}), nil
 }
 
-// restore copies b to an empty open bucket of the series. It returns the position of each field.
-func (e *Engine) restore(s *series, o *open, b Bucket) (positions []int) {
+// restore copies b to an empty open bucket of the series at the time now. It returns the position of each field.
+func (e *Engine) restore(s *series, o *open, b Bucket, now time.Time) (positions []int) {
 	positions = e.positions(s, b.Fields)
 	o.fields = e.grow(o.fields, len(s.schema.names))
 	for i, position := range positions {
@@ -428,9 +432,9 @@ func (e *Engine) restore(s *series, o *open, b Bucket) (positions []int) {
 	o.revision = b.Revision
 	// The time is relative to now, which has a reading of the monotonic clock: a clock that is set back later does not
 	// keep the bucket open. A time ahead of the clock means that a clock was wrong, and would do the same.
-	o.touched = e.o.Now()
-	if ago := o.touched.Sub(time.Unix(0, b.Touched)); b.Touched != 0 && ago > 0 {
-		o.touched = o.touched.Add(-ago)
+	o.touched = now
+	if ago := now.Sub(time.Unix(0, b.Touched)); b.Touched != 0 && ago > 0 {
+		o.touched = now.Add(-ago)
 	}
 	e.budget.hold(o)
 	return positions

@@ -130,7 +130,7 @@ func (e *Engine) newSeries(arriving ids.Series, p *Point) *series {
 			e.drop(p, &e.counters.ValuesOfDropped)
 			return nil
 		}
-		s = e.addSeries(key, arriving)
+		s = e.addSeries(key, identityOf(key, arriving))
 	}
 	if string(e.key) != key && len(s.keys) < maxKeys {
 		s.keys = append(s.keys, string(e.key))
@@ -139,16 +139,21 @@ func (e *Engine) newSeries(arriving ids.Series, p *Point) *series {
 	return s
 }
 
-// addSeries adds a series to the table. key is the key of its rows. It keeps no part of arriving.
-func (e *Engine) addSeries(key string, arriving ids.Series) *series {
+// identityOf returns the identity of the series of a point. key is the key of its rows. It keeps no part of arriving.
+func identityOf(key string, arriving ids.Series) identity {
 	leaving, err := ids.ParseKey(key) // most of its strings are parts of the key, so they take no memory
 	if err != nil {
-		panic(err) // the key was made by AppendKey, or was parsed before
+		panic(err) // the key was made by AppendKey
 	}
-	s := &series{identity: identity{leaving, leaving}, schema: e.table.schemas.empty, keys: []string{key}}
-	if arriving.Measurement != leaving.Measurement || !slices.Equal(arriving.Tags, leaving.Tags) {
-		s.arriving = ids.Series{Measurement: strings.Clone(arriving.Measurement), Tags: cloneTags(arriving.Tags)}
+	if arriving.Measurement == leaving.Measurement && slices.Equal(arriving.Tags, leaving.Tags) {
+		return identity{leaving, leaving}
 	}
+	return identity{ids.Series{Measurement: strings.Clone(arriving.Measurement), Tags: cloneTags(arriving.Tags)}, leaving}
+}
+
+// addSeries adds a series to the table. key is the key of its rows.
+func (e *Engine) addSeries(key string, id identity) *series {
+	s := &series{identity: id, schema: e.table.schemas.empty, keys: []string{key}}
 	if e.o.Store == nil {
 		s.final = e.table.quiet.wake(key)
 	}

@@ -14,18 +14,20 @@ import (
 // further values.
 func TestAddingBlocksIsAddingOneAfterAnother(t *testing.T) {
 	t.Parallel()
+	var room stats.Room // of all summaries
 	for seed := range sampled(uint64(300), 40) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		limit := []int{1, 20, 64, stats.DefaultExactLimit, stats.Unlimited}[r.IntN(5)]
-		want, got := stats.New(limit), stats.New(limit)
+		want, got, roomy := stats.New(limit), stats.New(limit), stats.New(limit)
 		timed, distinct := r.IntN(2) == 0, 1+r.IntN(2000)
 		for range 1 + r.IntN(6) {
 			var vs []float64
 			var at []int64
 			var sizes []int
+			most := []int{2, 40}[r.IntN(2)]
 			for range r.IntN(12) {
 				begin := len(vs)
-				for range r.IntN(40) {
+				for range r.IntN(most) {
 					v := r.NormFloat64()
 					if r.IntN(3) == 0 {
 						v = float64(r.IntN(distinct)) / 8
@@ -46,7 +48,35 @@ func TestAddingBlocksIsAddingOneAfterAnother(t *testing.T) {
 				want.AddAll(vs[begin:], times)
 			}
 			got.AddBlocks(vs, at, sizes)
+			room.AddBlocks(&roomy, vs, at, sizes)
 			requireSameEncoding(t, &want, &got)
+			requireSameEncoding(t, &want, &roomy)
+		}
+	}
+}
+
+// Summaries whose first values are in one room do not change each other.
+func TestSummariesOfARoomAreApart(t *testing.T) {
+	t.Parallel()
+	var room stats.Room
+	r := rand.New(rand.NewPCG(1, 1))
+	want, got := make([]stats.Summary, 100), make([]stats.Summary, 100)
+	for range 20 {
+		for i := range want {
+			vs := make([]float64, 1+i%16)
+			for j := range vs {
+				vs[j] = float64(r.IntN(1 + i*i/4))
+			}
+			want[i].AddAll(vs, nil)
+			room.AddBlocks(&got[i], vs, nil, []int{len(vs)})
+			if r.IntN(20) == 0 {
+				want[i].Reset()
+				got[i].Reset()
+			}
+		}
+		for i := range want {
+			requireSameEncoding(t, &want[i], &got[i])
+			require.Equal(t, want[i].Bytes(), got[i].Bytes(), "a summary of a room takes another form")
 		}
 	}
 }
