@@ -28,8 +28,8 @@ func (c *config) validateListen() error {
 }
 
 // validateAddress returns an error for a malformed address and, unless public is true, for an address that is not a
-// loopback address. name is that of the setting. The error for the latter begins with reason, which says why the address is refused
-// and what to do other than to set allow_public.
+// loopback address. name is the name of the setting. reason is a part of the error for an address that is not loopback: why it
+// is refused, and what the user can do other than to set allow_public.
 func (c *config) validateAddress(name, address string, public bool, reason string) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {

@@ -130,7 +130,7 @@ func TestServiceWithTokensMayListenEverywhere(t *testing.T) {
 	require.ErrorContains(t, err, "invalid 'embedded_listen' setting \"0.0.0.0:2\": this address is reachable from other machines and its traffic is not encrypted; set allow_public")
 
 	c := start(t, nil, "--listen", "0.0.0.0:0", "--tokens", file)
-	require.Contains(t, c.stderr.String(), "tokens cross the network without encryption")
+	require.Contains(t, c.stderr.String(), "tokens are sent without encryption")
 	_, port, err := net.SplitHostPort(strings.TrimPrefix(c.url, "http://"))
 	require.NoError(t, err)
 	c.url = "http://127.0.0.1:" + port

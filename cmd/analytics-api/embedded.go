@@ -16,8 +16,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/secret"
 )
 
-// embedded describes the Redis that the command has started. If it has started none, servers is nil, and storage and stop
-// are set all the same.
+// embedded describes the Redis that the command has started. If it has started none, only storage and stop are set.
 type embedded struct {
 	servers   []string // its URL, without the password
 	password  string

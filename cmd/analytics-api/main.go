@@ -216,7 +216,7 @@ func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 func (c config) encrypt(listener net.Listener, log *slog.Logger) (encrypted net.Listener, scheme string, err error) {
 	if c.TLSCert == "" {
 		if host, _, err := net.SplitHostPort(c.Listen); c.Tokens != "" && err == nil && !isLoopback(host) {
-			log.Warn("tokens cross the network without encryption, unless a proxy adds TLS; check 'tls_cert' and 'tls_key'")
+			log.Warn("tokens are sent without encryption, unless a proxy adds TLS: set tls_cert and tls_key")
 		}
 		return listener, "http", nil
 	}

@@ -20,7 +20,7 @@ type batch struct {
 	accepted []int          // the indices of the metrics that are written
 	rejected []int          // the indices of the metrics that cannot be written
 	reasons  []error        // the reason for each index in rejected
-	unfit    []error        // those reasons that are faults of the metric itself; they are logged, not returned
+	unfit    []error        // the reasons of metrics that are not records; they are logged, not returned
 	refused  []error        // one for each table that Redis rejects permanently
 	failed   []error        // one for each table whose metrics must be written again
 	away     []away         // the tables of a cluster whose server does not answer

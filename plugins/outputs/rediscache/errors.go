@@ -6,15 +6,15 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// isPermanent reports whether a second write would fail too, because a key of the table has another type. Temporary
-// errors, and those that an operator can correct (credentials, memory), are not permanent.
+// isPermanent reports whether every further write of the table would fail too, because one of its keys has another type.
+// Temporary errors, and those that an operator can correct (credentials, memory), are not permanent.
 func isPermanent(err error) bool { return redis.HasErrorPrefix(err, "WRONGTYPE") }
 
 // Telegraf recognizes these errors by the types of an internal package, which other modules cannot import. So the
 // method As fills a target of such a type by the names of its fields: see
 // https://github.com/influxdata/telegraf/blob/v1.39.3/internal/errors.go
 
-// startupError stands for Telegraf's internal.StartupError.
+// startupError has the content of Telegraf's internal.StartupError.
 type startupError struct {
 	err   error
 	retry bool // whether a second Connect may succeed
@@ -28,8 +28,8 @@ func (e *startupError) As(target any) bool {
 	return fill(target, "StartupError", map[string]any{"Err": e.err, "Retry": e.retry})
 }
 
-// partialError stands for Telegraf's internal.PartialWriteError. The indices are those of the metrics in the argument of
-// Write. Telegraf removes both kinds from its buffer, and writes the others again.
+// partialError has the content of Telegraf's internal.PartialWriteError. The indices are those of the metrics in the argument
+// of Write. Telegraf removes accepted and rejected metrics from its buffer, and writes the others again.
 type partialError struct {
 	err            error
 	accept, reject []int

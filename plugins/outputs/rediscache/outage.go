@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// outage is the time since the first of the writes or connections that failed. The zero outage is none. Only the methods that
-// Telegraf calls use it, one at a time.
+// outage is a time in which writes or connections fail. It begins with the first attempt that fails. The zero outage is none.
+// Only the methods that Telegraf calls use it, one at a time.
 type outage struct {
 	since    time.Time // when the first attempt failed; not set while attempts is 0
 	attempts int       // how many failed, one after another
@@ -38,8 +38,8 @@ const (
 )
 
 // upkeep is the state of the work that the writer tries again by itself: cleaning, repairs, the list of tables and
-// the compatibility keys. The writer reports only errors, so the end of one is seen by the time without another. Its methods may be called
-// concurrently.
+// the compatibility keys. The writer reports only errors, so upkeep takes a while without errors for success. Its methods
+// may be called concurrently.
 type upkeep struct {
 	mu     sync.Mutex // guards the fields below
 	logged time.Time  // when an error was last logged; zero if upkeep works

@@ -261,8 +261,8 @@ func (r *RedisCache) Connect() error {
 	return nil
 }
 
-// maxCommands is how many commands one after another it takes at most to connect, or to write a table. With timeout alone as
-// the bound of the whole, a network whose round trips take 3 s never connected with a timeout of 5 s.
+// maxCommands is how many commands are sent one after another, at most, to connect or to write a table. When the timeout of
+// one command bounded all of them, a timeout of 5 s never allowed a connection over a network with round trips of 3 s.
 const maxCommands = 20
 
 // patience bounds a connection or the writing of tables. The option timeout bounds each command, so this bound is reached
@@ -348,8 +348,8 @@ func (r *RedisCache) report(err error) {
 // logRestored logs and counts that Redis had lost records: see [cache.Options]. It may be called concurrently.
 func (r *RedisCache) logRestored(tables, records int) {
 	r.counters.restored.Incr(int64(records))
-	r.Log.Warnf("Redis at %s had lost data of %d tables, as after FLUSHALL, a restart without persistence, a failover or an eviction; "+
-		"the records that were written last, %d, are written again", r.addrs(), tables, records)
+	r.Log.Warnf("Redis at %s has lost data of %d tables, as after FLUSHALL, a restart without persistence, a failover or an eviction; "+
+		"the last records, %d, are written again", r.addrs(), tables, records)
 }
 
 // addrs returns the addresses of the servers for the log.
