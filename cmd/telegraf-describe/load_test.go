@@ -76,7 +76,7 @@ func TestErrorsOfOptionsNameFileLineAndBlock(t *testing.T) {
 	require.Error(t, err)
 	for _, want := range []string{
 		one + ":4: aggregators.describe: invalid 'bucket' setting",
-		one + `:5: aggregators.describe: invalid 'emit' setting "finale", known are ["both" "final" "update"], did you mean "final"?; for example emit = "final"`,
+		one + `:5: aggregators.describe: invalid 'emit' setting "finale", want "both", "final" or "update", did you mean "final"?; for example emit = "final"`,
 		two + `:2: outputs.rediscache: invalid 'database' setting "", want the name of a database, or a 'database_tag'; for example database = "mydb"`,
 		two + `:6: aggregators.describe::hourly: invalid 'layout' setting "rows ", known are`,
 	} {

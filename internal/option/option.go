@@ -1,7 +1,7 @@
 // Package option makes errors about the options of a plugin. Each names the option, its value, the rule and a value that
 // is valid; for a near miss it suggests the name that was probably meant:
 //
-//	invalid 'emit' setting "finl", known are ["both" "final" "update"], did you mean "final"?; for example emit = "both"
+//	invalid 'emit' setting "finl", want "both", "final" or "update", did you mean "final"?; for example emit = "both"
 //
 // Init of a plugin joins the errors of all options, and [All] and [Of] take them apart for those who show each beside its line.
 package option
@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // Error is the error of one option of a plugin. Use errors.As to find it.
@@ -49,7 +51,17 @@ func (x Examples) OneOf(name, value string, known ...string) error {
 	if slices.Contains(known, value) {
 		return nil
 	}
-	return x.Errorf(name, " %q, known are %q%s", value, known, Suggest(value, known))
+	return x.Errorf(name, " %q, want %s%s", value, alternatives(known), Suggest(value, known))
+}
+
+// alternatives returns the words, at least two, as `"a", "b" or "c"`.
+func alternatives(words []string) string {
+	quoted := make([]string, len(words))
+	for i, word := range words {
+		quoted[i] = strconv.Quote(word)
+	}
+	last := len(quoted) - 1
+	return strings.Join(quoted[:last], ", ") + " or " + quoted[last]
 }
 
 // All returns the errors that err joins, at any depth and in their order; err itself if it joins none; and nothing for nil. An

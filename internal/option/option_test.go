@@ -14,7 +14,7 @@ func TestAnErrorNamesTheOptionTheValueTheRuleAndAnExample(t *testing.T) {
 	t.Parallel()
 	examples := option.Examples{"layout": `"rows"`}
 	require.EqualError(t, examples.OneOf("layout", "row", "rows", "columns"),
-		`invalid 'layout' setting "row", known are ["rows" "columns"], did you mean "rows"?; for example layout = "rows"`)
+		`invalid 'layout' setting "row", want "rows" or "columns", did you mean "rows"?; for example layout = "rows"`)
 	require.NoError(t, examples.OneOf("layout", "rows", "rows", "columns"))
 	require.EqualError(t, examples.Errorf("emit", ": %w", errors.ErrUnsupported), "invalid 'emit' setting: unsupported operation")
 	require.ErrorIs(t, examples.Errorf("emit", ": %w", errors.ErrUnsupported), errors.ErrUnsupported)

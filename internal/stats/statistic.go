@@ -81,8 +81,9 @@ func Defaults() []Statistic {
 	}
 }
 
-// ParseStatistic reads the name of a statistic as users write it: "mean", "p95", "p99.9". The error
-// for an unknown name lists the known ones, and that for a percentile is the one of [ParsePercentile].
+// ParseStatistic reads the name of a statistic as users write it: "mean", "p95", "p99.9". The error for an unknown name has our name
+// if other programs use that one, as "avg" for "mean"; otherwise it lists the known names. The error for a percentile is that of
+// [ParsePercentile].
 func ParseStatistic(name string) (Statistic, error) {
 	if i := slices.Index(Names(), name); i >= 0 && Kind(i) != Quantile {
 		return Statistic{kind: Kind(i)}, nil
@@ -93,6 +94,9 @@ func ParseStatistic(name string) (Statistic, error) {
 			return Statistic{}, fmt.Errorf("statistic %q: %w", name, err)
 		}
 		return Statistic{kind: Quantile, percentile: p}, nil
+	}
+	if meant := synonym(name); meant != "" {
+		return Statistic{}, fmt.Errorf("unknown statistic %q, did you mean %q?", name, meant)
 	}
 	return Statistic{}, fmt.Errorf("unknown statistic %q, known are %s", name, strings.Join(Names(), ", "))
 }

@@ -1,6 +1,7 @@
 package stats_test
 
 import (
+	"fmt"
 	"math"
 	"testing"
 
@@ -69,6 +70,23 @@ func TestTheErrorOfAnUnknownStatisticListsTheKnownOnes(t *testing.T) {
 	} {
 		_, err := stats.ParseStatistic(name)
 		require.ErrorContains(t, err, want, name)
+	}
+}
+
+func TestTheErrorOfANameOfOtherProgramsHasOurs(t *testing.T) {
+	for name, want := range map[string]string{
+		"avg": "mean", "std": "stddev", "standard_deviation": "stddev", "var": "variance", "Median": "median", "MAX": "max",
+		"95": "p95", "P95": "p95", "q99": "p99", "99.9%": "p99.9", "p99_9": "p99.9", "95Percentile": "p95", "95th_percentile": "p95", "percentile95": "p95",
+		"quantile_50": "p50",
+	} {
+		_, err := stats.ParseStatistic(name)
+		require.EqualError(t, err, fmt.Sprintf("unknown statistic %q, did you mean %q?", name, want))
+		_, err = stats.ParseStatistic(want)
+		require.NoError(t, err)
+	}
+	for _, name := range []string{"950", "s", "percentile", "0.95.1"} {
+		_, err := stats.ParseStatistic(name)
+		require.ErrorContains(t, err, "known are", name)
 	}
 }
 
