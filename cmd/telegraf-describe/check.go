@@ -115,20 +115,24 @@ func unknownOptions(s source) error {
 	return errors.Join(errs...)
 }
 
-// optionsOf returns the names of the options of a plugin's type, as the TOML library finds them: by the tag of a field, and in embedded
-// structs such as those of Telegraf's TLS options.
-func optionsOf(plugin reflect.Type) (names []string) {
+// optionsOf returns the names of the options of a plugin's type, in alphabetical order.
+func optionsOf(plugin reflect.Type) []string { return slices.Sorted(maps.Keys(optionTypes(plugin))) }
+
+// optionTypes returns the types of the options of a plugin's type by name, as the TOML library finds them: by the tag of a field, and in
+// embedded structs such as those of Telegraf's TLS options.
+func optionTypes(plugin reflect.Type) map[string]reflect.Type {
+	types := map[string]reflect.Type{}
 	for i := range plugin.NumField() {
 		f := plugin.Field(i)
 		switch name, ok := f.Tag.Lookup("toml"); {
 		case f.Anonymous && f.Type.Kind() == reflect.Struct:
-			names = append(names, optionsOf(f.Type)...)
+			maps.Copy(types, optionTypes(f.Type))
 		case ok && name != "-":
 			name, _, _ = strings.Cut(name, ",")
-			names = append(names, name)
+			types[name] = f.Type
 		}
 	}
-	return names
+	return types
 }
 
 // generalOptions are the options that Telegraf has for aggregators and outputs of any kind. Telegraf does not export its list; a test loads

@@ -82,7 +82,7 @@ func TestInvalidConfigurations(t *testing.T) {
 		{"flush interval", "[agent]\n  flush_interval = \"0s\"\n" + input + output, "agent flush_interval must be positive, found 0s"},
 		{"plugin that is not in this build", "[[inputs.prometheus]]\n" + output, "this build lacks 1 plugin that the configuration needs: inputs.prometheus ("},
 		{"unknown option", input + output + "[[aggregators.describe]]\n  buckt = \"1h\"\n", `telegraf.conf:5: aggregators.describe has no option "buckt", did you mean "bucket"?`},
-		{"wrong type", input + output + "[[aggregators.describe]]\n  stats = 7\n", "(describe.Describe.Stats) cannot unmarshal TOML integer into []string"},
+		{"wrong type", input + output + "[[aggregators.describe]]\n  stats = 7\n", `telegraf.conf:5: aggregators.describe: invalid 'stats' setting 7, want a list`},
 		{"width with an unknown unit", input + output + "[[aggregators.describe]]\n  bucket = \"10x\"\n", "telegraf.conf:5: aggregators.describe: invalid 'bucket' setting"},
 		{"width of nothing", input + output + "[[aggregators.describe]]\n  bucket = \"0s\"\n", "0s"},
 		{"width below nothing", input + output + "[[aggregators.describe]]\n  bucket = \"-1d\"\n", "-1d"},

@@ -32,6 +32,9 @@ func loadFiles(c *config.Config, paths []string) ([]source, error) {
 		found, _ := blocks.Parse(text) // Telegraf reports the error
 		sources = append(sources, source{path: path, text: text, blocks: found})
 	}
+	if err := checkTypes(sources); err != nil {
+		return nil, err
+	}
 	for _, s := range sources {
 		if err := c.LoadConfigData(s.text, s.path); err != nil {
 			return nil, explainLoad(c, sources, s, err)

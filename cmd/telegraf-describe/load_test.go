@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/influxdata/telegraf/config"
@@ -78,7 +80,7 @@ func TestErrorsOfOptionsNameFileLineAndBlock(t *testing.T) {
 		one + ":4: aggregators.describe: invalid 'bucket' setting",
 		one + `:5: aggregators.describe: invalid 'emit' setting "finale", want "both", "final" or "update", did you mean "final"?; for example emit = "final"`,
 		two + `:2: outputs.rediscache: invalid 'database' setting "", want the name of a database, or a 'database_tag'; for example database = "mydb"`,
-		two + `:6: aggregators.describe::hourly: invalid 'layout' setting "rows ", known are`,
+		two + `:6: aggregators.describe::hourly: invalid 'layout' setting "rows ", want "rows"`,
 	} {
 		require.ErrorContains(t, err, want)
 	}
@@ -99,6 +101,68 @@ func TestUnknownOptionsOfOurPluginsAreSuggested(t *testing.T) {
 		paths[0]+`:4: aggregators.describe has no option "name_pass", did you mean "namepass"?`, got)
 	_, err = loading(t, nil, "[[inputs.file]]\n  nonesuch = 1\n")
 	require.ErrorContains(t, err, `configuration specified the fields ["nonesuch"]`)
+}
+
+func TestValuesOfTheWrongTypeAreErrorsWithAnExample(t *testing.T) {
+	t.Parallel()
+	paths, err := loading(t, nil, `[[aggregators.describe]]
+  period = 30
+  bucket = 60
+  stats = "p95"
+  emit_summary = true
+  max_series = "10"
+  memory_limit = "1G"
+  linger = "1w"
+  drop_original = "yes"
+  namepass = "cpu"
+[[outputs.rediscache]]
+  database = "d"
+  retention = "10 days"
+  servers = "redis://127.0.0.1:6379"
+  metric_batch_size = "5"
+`)
+	var want []string
+	for line, text := range []string{
+		2:  `aggregators.describe: invalid 'period' setting 30, want a duration in quotes; for example period = "30s"`,
+		3:  `aggregators.describe: invalid 'bucket' setting 60, want a text in quotes; for example bucket = "10m"`,
+		4:  `aggregators.describe: invalid 'stats' setting "p95", want a list of texts in brackets; for example stats = ["p95"]`,
+		5:  `aggregators.describe: invalid 'emit_summary' setting true, want a text in quotes; for example emit_summary = "compact"`,
+		6:  `aggregators.describe: invalid 'max_series' setting "10", want a whole number without quotes; for example max_series = 100000`,
+		7:  `aggregators.describe: invalid 'memory_limit' setting "1G", want a size with the units KiB, MiB and GiB; for example memory_limit = "1GiB"`,
+		8:  `aggregators.describe: invalid 'linger' setting "1w", want a duration with the units ms, s, m, h and d; for example linger = "10m"`,
+		9:  `aggregators.describe: invalid 'drop_original' setting "yes", want true or false; for example drop_original = true`,
+		10: `aggregators.describe: invalid 'namepass' setting "cpu", want a list of texts in brackets; for example namepass = ["cpu"]`,
+		13: `outputs.rediscache: invalid 'retention' setting "10 days", want a duration with the units ms, s, m, h and d; for example retention = "30d"`,
+		14: `outputs.rediscache: invalid 'servers' setting "redis://127.0.0.1:6379", want a list of texts in brackets; for example servers = ["redis://127.0.0.1:6379"]`,
+		15: `outputs.rediscache: invalid 'metric_batch_size' setting "5", want a whole number without quotes`,
+	} {
+		if text != "" {
+			want = append(want, fmt.Sprintf("%s:%d: %s", paths[0], line, text))
+		}
+	}
+	require.Error(t, err)
+	require.ElementsMatch(t, want, strings.Split(err.Error(), "\n"))
+}
+
+func TestValuesThatTelegrafAcceptsAreOfTheRightType(t *testing.T) {
+	_, err := loading(t, nil, `[[aggregators.describe]]
+  period = "90s"
+  linger = 600
+  memory_limit = 1000000
+  stats = []
+  bucket = "${BUCKET:-1h}"
+[[outputs.rediscache]]
+  database = "d"
+  timeout = 2.5
+  insecure_skip_verify = false
+`)
+	require.NoError(t, err)
+	config.NonStrictEnvVarHandling = true
+	t.Cleanup(func() { config.NonStrictEnvVarHandling = false })
+	t.Setenv("SERIES", "7")
+	t.Setenv("PERIOD", `"9s"`)
+	_, err = loading(t, nil, "[[aggregators.describe]]\n  max_series = ${SERIES}\n  period = ${PERIOD}\n")
+	require.NoError(t, err)
 }
 
 // Options that Telegraf accepts in any block are not unknown.

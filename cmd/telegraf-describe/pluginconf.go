@@ -40,7 +40,7 @@ func loadPluginConf(path string) (*pluginConf, error) {
 	if p.tables, err = describeTables(root); err != nil {
 		return nil, fmt.Errorf("%s:%w", path, err)
 	}
-	if err := p.checkSecrets(); err != nil {
+	if err := errors.Join(p.checkSecrets(), p.checkTypes(data)); err != nil {
 		return nil, err
 	}
 	c := newConfig()
@@ -114,6 +114,17 @@ func (p *pluginConf) checkSecrets() error {
 		}
 	}
 	return nil
+}
+
+// checkTypes returns an error for options whose value has the wrong type: see typeErrors. text is that of the file.
+func (p *pluginConf) checkTypes(text []byte) error {
+	var errs []error
+	for i, table := range p.tables {
+		for _, err := range typeErrors(new(describe.Describe), table, text) {
+			errs = append(errs, p.at(i, option.Of(err), err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // unknown returns an error for options that Telegraf did not use, or nil if they are in no block.

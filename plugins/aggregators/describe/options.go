@@ -39,6 +39,10 @@ var examples = option.Examples{
 	"timezone": `"Europe/Berlin"`,
 }
 
+// Examples returns a valid value for each option that can be invalid, for errors of those who read the options from a file. The caller must
+// not change it.
+func (*Describe) Examples() option.Examples { return examples }
+
 // Check checks the options and turns them into values. It changes nothing outside of d and may be called several times.
 // The error joins one of type [option.Error] for each fault, so that a user can correct all of them at once.
 func (d *Describe) Check() error {

@@ -113,6 +113,10 @@ var examples = option.Examples{ //nolint:gosec // the path of a file
 	"password_file": `"/etc/telegraf/redis.password"`,
 }
 
+// Examples returns a valid value for each option that can be invalid, for errors of those who read the options from a file. The caller must
+// not change it.
+func (*RedisCache) Examples() option.Examples { return examples }
+
 // Check checks the options and sets the default of agent. It may be called several times. The error joins one of type
 // [option.Error] for each fault, except for those of TLS settings.
 func (r *RedisCache) Check() error {

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/influxdata/telegraf/config"
+	"github.com/influxdata/telegraf/plugins/aggregators"
+	"github.com/influxdata/telegraf/plugins/outputs"
+	"github.com/influxdata/toml/ast"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/option"
+)
+
+// generalTypes are the types of options that Telegraf reads itself. It ignores a number as a period, and a text as a limit, without an error.
+var generalTypes = map[string]reflect.Type{
+	"alias": reflect.TypeFor[string](), "delay": reflect.TypeFor[time.Duration](), "drop_original": reflect.TypeFor[bool](),
+	"fieldexclude": reflect.TypeFor[[]string](), "fieldinclude": reflect.TypeFor[[]string](), "flush_interval": reflect.TypeFor[time.Duration](),
+	"grace": reflect.TypeFor[time.Duration](), "metric_batch_size": reflect.TypeFor[int](), "metric_buffer_limit": reflect.TypeFor[int](),
+	"name_override": reflect.TypeFor[string](), "name_prefix": reflect.TypeFor[string](), "name_suffix": reflect.TypeFor[string](),
+	"namedrop": reflect.TypeFor[[]string](), "namepass": reflect.TypeFor[[]string](), "period": reflect.TypeFor[time.Duration](),
+	"tagexclude": reflect.TypeFor[[]string](), "taginclude": reflect.TypeFor[[]string](),
+}
+
+// checkTypes returns an error with the options of our blocks whose value has the wrong type, or is no duration or size. Telegraf's
+// own errors for these name Go types, and have no example.
+func checkTypes(sources []source) error {
+	plugins := map[string]any{
+		"aggregators.describe": aggregators.Aggregators["describe"](), "outputs.rediscache": outputs.Outputs["rediscache"](),
+	}
+	var errs []error
+	for _, s := range sources {
+		for _, b := range s.blocks {
+			if plugins[b.Plugin()] == nil {
+				continue
+			}
+			for _, err := range typeErrors(plugins[b.Plugin()], b.Table, s.text) {
+				errs = append(errs, fmt.Errorf("%s:%d: %s: %w", s.path, b.Line(option.Of(err)), b.Plugin(), err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// typeErrors returns an [option.Error] for each option of a table whose value does not suit the type that the plugin has for it, in the
+// order of the names. text is the file of the table. A value in a line with a variable is not checked: Telegraf replaces variables later.
+func typeErrors(plugin any, table *ast.Table, text []byte) (errs []error) {
+	types := optionTypes(reflect.TypeOf(plugin).Elem())
+	maps.Copy(types, generalTypes)
+	examples := option.Examples{"drop_original": "true"}
+	if p, ok := plugin.(interface{ Examples() option.Examples }); ok {
+		maps.Copy(examples, p.Examples())
+	}
+	lines := bytes.Split(text, []byte("\n"))
+	for _, name := range slices.Sorted(maps.Keys(table.Fields)) {
+		kv, ok := table.Fields[name].(*ast.KeyValue)
+		t := types[name]
+		if !ok || t == nil || kv.Line < 1 || kv.Line > len(lines) || bytes.ContainsAny(lines[kv.Line-1], "$@") {
+			continue
+		}
+		if want := misfit(t, kv.Value); want != "" {
+			if _, isText := kv.Value.(*ast.String); isText && t == reflect.TypeFor[[]string]() {
+				examples[name] = "[" + kv.Value.Source() + "]"
+			}
+			errs = append(errs, examples.Errorf(name, " %s, want %s", kv.Value.Source(), want))
+		}
+	}
+	return errs
+}
+
+// misfit returns what an option of that type wants instead of a value, or "" if the value suits it. Values of other types than those
+// below suit: Telegraf checks them.
+func misfit(t reflect.Type, value ast.Value) string {
+	text, isText := value.(*ast.String)
+	_, isNumber := value.(*ast.Integer)
+	_, isFloat := value.(*ast.Float)
+	_, isTruth := value.(*ast.Boolean)
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch t {
+	case reflect.TypeFor[time.Duration]():
+		if !isText {
+			return "a duration in quotes"
+		}
+		if _, err := time.ParseDuration(text.Value); err != nil {
+			return "a duration with the units ms, s, m and h"
+		}
+	case reflect.TypeFor[config.Duration]():
+		if !isNumber && !isFloat && (!isText || new(config.Duration).UnmarshalText([]byte(text.Value)) != nil) {
+			return "a duration with the units ms, s, m, h and d"
+		}
+	case reflect.TypeFor[config.Size]():
+		if !isNumber && (!isText || new(config.Size).UnmarshalText([]byte(text.Value)) != nil) {
+			return "a size with the units KiB, MiB and GiB"
+		}
+	case reflect.TypeFor[string](), reflect.TypeFor[config.Secret]():
+		if !isText {
+			return "a text in quotes"
+		}
+	case reflect.TypeFor[int](), reflect.TypeFor[int64]():
+		if !isNumber {
+			return "a whole number without quotes"
+		}
+	case reflect.TypeFor[bool]():
+		if !isTruth {
+			return "true or false"
+		}
+	case reflect.TypeFor[[]string]():
+		if !isTexts(value) {
+			return "a list of texts in brackets"
+		}
+	}
+	return ""
+}
+
+// isTexts reports whether a value is a list of texts only.
+func isTexts(value ast.Value) bool {
+	list, ok := value.(*ast.Array)
+	return ok && !slices.ContainsFunc(list.Value, func(v ast.Value) bool { _, text := v.(*ast.String); return !text })
+}
