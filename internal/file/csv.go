@@ -236,7 +236,7 @@ func (p *csvParser) row(data []byte, t *Table, b *Batch) error {
 			if timed {
 				c.addTime(t.Rows, at)
 			}
-		case c.Kind == Number && p.schema.columns[i].marks != (marks{}):
+		case c.Kind == Number && p.schema.columns[i].marks.decimal != 0:
 			p.readMarked(c, t.Rows, scan.Trim(p.value(data, p.cells[i])), p.schema.columns[i].marks)
 		case c.Kind == Number:
 			readNumber(c, t.Rows, p.value(data, p.cells[i]))
@@ -268,15 +268,16 @@ func readNumber(c *Column, row int, text []byte) {
 	c.addNumber(row, v)
 }
 
-// readMarked adds a cell to a column of numbers with decimal commas or grouped digits. A point where commas are decimal and
-// none groups is invalid: it may be either.
+// readMarked adds a cell to a column of numbers with decimal commas, grouped digits or a unit. A point where commas are decimal and
+// none groups is invalid: it may be either. So is a number without the unit: 0.5 among percents may be 50 %.
 func (p *csvParser) readMarked(c *Column, row int, text []byte, m marks) {
-	number, ok := m.plain(text, p.number)
+	number, ok := m.read(text, p.number)
 	switch {
 	case ok:
 		p.number = number
 		readNumber(c, row, number)
-	case m.decimal == ',' && bytes.IndexByte(text, '.') >= 0:
+	case scan.Missing(text):
+	case m.unit != "" || m.decimal == ',' && bytes.IndexByte(text, '.') >= 0:
 		c.addInvalid(text)
 	default:
 		readNumber(c, row, text)

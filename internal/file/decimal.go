@@ -38,8 +38,9 @@ func ParseDecimal(name string) (Decimal, error) {
 
 // marks are the characters within the numbers of a column. The zero marks are those of scan.Number: a point and no groups.
 type marks struct {
-	decimal byte // before the fraction
-	group   byte // between thousands; 0 if digits are not grouped
+	decimal byte   // before the fraction; 0 only in the zero marks
+	group   byte   // between thousands; 0 if digits are not grouped, and see apart
+	unit    string // before or behind each number; "" if there is none
 }
 
 // The marks of columns. Those with groups also read numbers without groups.
@@ -81,7 +82,7 @@ func (m marks) plain(cell, scratch []byte) (number []byte, ok bool) {
 func isGrouped(cell []byte, mark byte) bool {
 	const full = 3
 	groups, digits := 1, 0 // digits of the current group
-	for i, c := range bytes.TrimLeft(cell, "+-") {
+	for i, c := range bytes.TrimLeft(cell, "+-−") {
 		switch {
 		case c == mark && digits > 0 && (groups == 1 || digits == full):
 			groups++
@@ -138,6 +139,9 @@ func (m *marked) add(cell []byte) {
 
 // acceptMarks sets the marks of the column, if it is to be read with any. Then cells that fit are numbers and not others.
 func (s *sample) acceptMarks(decimal Decimal, delimiter byte) {
+	if s.acceptAmounts(decimal, delimiter); s.marks != (marks{}) {
+		return
+	}
 	detect := decimal == DetectDecimal
 	// A column is one of numbers if all but a few cells are, as for columns without marks: see mostly. wrong are numbers with a point that
 	// would be read as another value.

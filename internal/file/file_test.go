@@ -76,6 +76,16 @@ func cells(b *file.Batch) (rows []string) {
 	return rows
 }
 
+// unitNote returns the note on a column whose numbers are read without their unit.
+func unitNote(column, unit, cell, number string) string {
+	return fmt.Sprintf("column %q: numbers are read without %q, so that %q is %s (--text %s reads them as text)", column, unit, cell, number, column)
+}
+
+// differentUnits returns the note on a column of texts with several units.
+func differentUnits(column, cell string) string {
+	return fmt.Sprintf("column %q is read as text: its cells look like numbers with different signs, or some without one, such as %q", column, cell)
+}
+
 // eitherComma is the note on a column whose commas may be decimal ones or between thousands.
 func eitherComma(column, cell string) string {
 	return fmt.Sprintf("column %q is read as text: its cells look like numbers with commas, such as %q "+
@@ -200,6 +210,39 @@ var inputCases = []inputCase{
 		name: "points among decimal commas", content: "t;v\n" + strings.Repeat("1,5;2\n", 39) + "1.500;3\n1.5;4\n",
 		rows: slices.Concat([]string{`t: 2 invalid, "1.500"`}, slices.Repeat([]string{"t=1.5 v=2"}, 39), []string{"v=3", "v=4"}),
 	},
+	{
+		name: "apostrophes and spaces between thousands", content: "a;b;c;d\n1'234.5;1\u202f234,5;1 234;1’234’567\n-7;12\u00a0345;\u22121 234 567;\u22122,5\n2.25;,5;9;\n", notes: []string{},
+		rows: []string{"a=1234.5 b=1234.5 c=1234 d=1.234567e+06", "a=-7 b=12345 c=-1.234567e+06 d=-2.5", "a=2.25 b=0.5 c=9"},
+	},
+	{
+		name: "apostrophes and spaces that do not group", content: "a;b;c\n1'23;12 34;1'234.5\n1'234';1  234;1'234,5\n",
+		rows: []string{`a="1'23" b="12 34" c="1'234.5"`, `a="1'234'" b="1  234" c="1'234,5"`},
+	},
+	{name: "the minus of Unicode", content: "a;b\n\u22121.5;\u22121,5\n2;2,5\n", rows: []string{"a=-1.5 b=-1.5", "a=2 b=2.5"}},
+	{name: "the minus of Unicode beyond the sample", content: "a\n" + strings.Repeat("1\n", 10_000) + "\u22122\n", rows: append(slices.Repeat([]string{"a=1"}, 10_000), "a=-2")},
+	{
+		name: "currencies", content: "a;b;c;d\n$1,234.50;1.234,50 €;R$ 2;-£3\n-$2;-2 €;R$ -1;£−4.5\n($3.10);;R$ 0;NA\n$ 4;0,5€;(R$ 5);£1\n",
+		rows:  []string{"a=1234.5 b=1234.5 c=2 d=-3", "a=-2 b=-2 c=-1 d=-4.5", "a=-3.1 c=0", "a=4 b=0.5 c=-5 d=1"},
+		notes: []string{unitNote("a", "$", "$1,234.50", "1234.50"), unitNote("b", "€", "1.234,50 €", "1234.50"), unitNote("c", "R$", "R$ 2", "2"), unitNote("d", "£", "-£3", "-3")},
+	},
+	{
+		name: "percents", content: "a;b\n12%;1,5 %\n12.5%;\u22122 %\n", rows: []string{"a=12 b=1.5", "a=12.5 b=-2"},
+		notes: []string{unitNote("a", "%", "12%", "12"), unitNote("b", "%", "1,5 %", "1.5")},
+	},
+	{
+		name: "a few cells without the unit", content: "a,b\n" + strings.Repeat("5%,1\n", 39) + "0.5,2\n$1,3\n",
+		rows: slices.Concat([]string{`a: 2 invalid, "0.5"`}, slices.Repeat([]string{"a=5 b=1"}, 39), []string{"b=2", "b=3"}),
+	},
+	{
+		name: "several units", content: "a,b,c\n€1,12%,$ 1 $\n$2,0.5,%5\n", rows: []string{`a="€1" b="12%" c="$ 1 $"`, `a="$2" b="0.5" c="%5"`},
+		notes: []string{differentUnits("a", "€1"), differentUnits("b", "12%")},
+	},
+	{
+		name: "amounts whose comma can be either", content: "a;b\n$1,234;1\n$5,678;2\n", rows: []string{`a="$1,234" b=1`, `a="$5,678" b=2`},
+		notes: []string{eitherComma("a", "1,234")},
+	},
+	{name: "amounts without a header", content: "$1,2%\n$3,4%\n", rows: []string{"c1=1 c2=2", "c1=3 c2=4"}},
+	{name: "texts with signs", content: "a,b,c\n$,(1),1€2\n$x,(2),-$-1\n", o: file.Options{Header: file.WithHeader}, rows: []string{`a="$" b="(1)" c="1€2"`, `a="$x" b="(2)" c="-$-1"`}, notes: []string{}},
 	{name: "named time", content: "n,v\n5,1\n", o: file.Options{Time: "n", Times: scan.Times{Unit: scan.Seconds}}, rows: []string{"n=@5000000000 v=1"}},
 	{name: "no such time", content: "n,v\n5,1\n", o: file.Options{Time: "when"}, err: `there is no column "when" for the time, the columns are n, v`},
 	{name: "no time", content: "n,v\n5,1\n", o: file.Options{NeedTime: true}, err: "no column has times, name it by --time; the columns are n, v"},

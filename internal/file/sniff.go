@@ -199,7 +199,8 @@ func cellCounts(data []byte, delimiter byte) (counts []int) {
 // sample counts the kinds of the cells of a column. Missing cells are of no kind, and neither are infinities: they are in
 // columns of numbers, where they are invalid, but do not make a column one.
 type sample struct {
-	marked // among the others
+	marked  // among the others
+	amounts // the same
 
 	numbers, bools, times, others int
 
@@ -245,6 +246,7 @@ func (s *sample) add(cell []byte, o *Options) {
 	}
 	s.others++
 	s.marked.add(cell)
+	s.amounts.add(cell, o)
 	if looksLikeDate(cell) {
 		if s.dates++; s.dates == 1 {
 			s.firstDate = string(clip(cell))
@@ -318,7 +320,7 @@ func (s *sample) reads(cell []byte) bool {
 	if s.marks == (marks{}) {
 		return false
 	}
-	_, ok := s.marks.plain(scan.Trim(cell), nil)
+	_, ok := s.marks.read(scan.Trim(cell), nil)
 	return ok
 }
 
@@ -375,6 +377,7 @@ func (c *csvSchema) decide(samples []sample, s *source) error {
 		}
 	}
 	c.noteTexts(samples, s)
+	c.noteUnits(samples, s)
 	return nil
 }
 
@@ -400,6 +403,10 @@ func (s *sample) looks(decimal Decimal) string {
 		return fmt.Sprintf("numbers with commas, such as %q (--decimal comma reads decimal commas, --decimal point commas between thousands)", s.first)
 	case most(s.dates):
 		return fmt.Sprintf("dates, such as %q (dates are read as 2026-12-31, 2026/12/31 or 31.12.2026)", s.firstDate)
+	case s.bare != nil && s.bare.all()*100 >= mostly*s.all():
+		return s.bare.looks(decimal)
+	case s.units > 0 && (s.units+s.numbers)*100 >= mostly*s.all():
+		return fmt.Sprintf("numbers with different signs, or some without one, such as %q", s.firstUnit)
 	case most(s.zoned):
 		return fmt.Sprintf("times of a zone by its name, such as %q (--tz with a zone that uses this name reads them)", s.firstZone)
 	}

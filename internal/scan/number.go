@@ -19,7 +19,8 @@ var powers = [maxExact + 1]float64{
 }
 
 // Number reads a decimal number: an optional sign, digits with at most one point among, before or behind them, and an
-// optional exponent, such as "-12", "+.5", "3." or "1.5e-3". whole reports that it has neither a point nor an exponent.
+// optional exponent, such as "-12", "+.5", "3." or "1.5e-3". The sign may be the minus of Unicode, U+2212. whole reports that it
+// has neither a point nor an exponent.
 //
 // The value is the float64 nearest to the number, as from [strconv.ParseFloat]. ok is false for any other text and for
 // numbers beyond the range of float64. Digits are not grouped, spaces are not skipped, and infinities and NaN are not numbers.
@@ -46,7 +47,7 @@ func Number(b []byte) (v float64, whole, ok bool) {
 		whole = false
 	}
 	if n == 0 {
-		return 0, false, false
+		return unicodeMinus(b)
 	}
 	if i < len(b) {
 		if !isExponent(b[i:]) {
@@ -66,6 +67,16 @@ func Number(b []byte) (v float64, whole, ok bool) {
 		v = -v // −0 too
 	}
 	return v, whole, true
+}
+
+// unicodeMinus reads a number with the minus sign of Unicode before it, which typesetters and some programs write instead of the hyphen.
+func unicodeMinus(b []byte) (v float64, whole, ok bool) {
+	rest, found := bytes.CutPrefix(b, []byte("−"))
+	if !found || len(rest) == 0 || rest[0] != '.' && rest[0]-'0' > 9 {
+		return 0, false, false
+	}
+	v, whole, ok = Number(rest)
+	return -v, whole, ok
 }
 
 // digits appends the digits of b from i on to the decimal number mantissa, modulo 2^64. It returns where they end.

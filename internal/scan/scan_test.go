@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,6 +25,9 @@ var (
 func checkNumber(t *testing.T, text string) {
 	t.Helper()
 	v, whole, ok := scan.Number([]byte(text))
+	if rest, found := strings.CutPrefix(text, "−"); found && !strings.HasPrefix(rest, "-") && !strings.HasPrefix(rest, "+") {
+		text = "-" + rest // as it is read
+	}
 	want, err := strconv.ParseFloat(text, 64)
 	if wantOK := grammar.MatchString(text) && err == nil; ok != wantOK {
 		t.Fatalf("Number(%q) is ok=%t, want %t", text, ok, wantOK)
@@ -44,7 +48,8 @@ var numbers = []string{
 	"21.5", "0.1", "0.123456", "123456789.123456", "9007199254740992", "9007199254740993", "9007199254740993.5", "0.3", "179769313486231570000",
 	"1.7976931348623157e308", "1.7976931348623159e308", "4.9e-324", "2.2250738585072011e-308", "00000000000000000000001", "1.00000000000000000000000",
 	"0.0000000000000000000000000001", "1_000", "1,000", "0x10", "inf", "Inf", "NaN", "nan", "1 ", " 1", "--1", "1.2.3", "1e5.5", "99999999999999999999",
-	"18446744073709551616", "18446744073709551617.5", "1\x00", "１",
+	"18446744073709551616", "18446744073709551617.5", "1\x00", "１", "−1.5", "−.5", "−", "−-1", "−−1", "−12345678901234567890", "−1e5", "1−",
+	"−1e400",
 }
 
 func TestNumberIsTheNearestFloat(t *testing.T) {
