@@ -33,7 +33,7 @@ func (c *config) validateListen() error {
 func (c *config) validateAddress(name, address string, public bool, reason string) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return fmt.Errorf("invalid '%s' setting %q, want host:port: %w", name, address, err)
+		return fmt.Errorf("invalid '%s' setting %q, want host:port such as \"127.0.0.1:8001\": %w", name, address, err)
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return fmt.Errorf("invalid '%s' setting %q: port %q, want a number from 0 (any free one) to 65535", name, address, port)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -22,6 +23,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/buildinfo"
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/exporter"
+	"github.com/telegraf-describe/telegraf-describe/internal/option"
 	"github.com/telegraf-describe/telegraf-describe/internal/page"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/secret"
@@ -144,10 +146,10 @@ func defaults() config {
 	}
 }
 
-// setting describes a setting that an environment variable can set. If it has a usage, a flag can set it too.
+// setting describes a setting that an environment variable can set, and perhaps a flag.
 type setting struct {
 	name    string                              // the name in the file; the flag has "-" instead of "_"
-	usage   string                              // the usage of the flag; "" if there is no flag
+	flagged bool                                // whether there is a flag, which the constant help describes
 	boolean bool                                // whether the flag may have no value, which means "true"
 	set     func(c *config, value string) error // parses the value; only validate checks its range
 }
@@ -206,7 +208,7 @@ func list(at func(*config) *[]string) func(*config, string) error {
 }
 
 // settings returns all settings except the export blocks, which only the file can contain. A setting that is used often
-// has a flag; a flag for each of them would make --help hard to read. loadConfig defines the flag --redis, because it can be
+// has a flag, which the constant help describes; a flag for each of them would make it hard to read. loadConfig defines the flag --redis, because it can be
 // repeated.
 func settings() []setting {
 	return slices.Concat(serviceSettings(), redisSettings(), limitSettings())
@@ -215,25 +217,22 @@ func settings() []setting {
 // serviceSettings returns the settings of the listener, of access to it and of the log.
 func serviceSettings() []setting {
 	return []setting{
-		{name: "listen", usage: "`address` to serve on", set: text(func(c *config) *string { return &c.Listen })},
-		{
-			name: "allow_public", usage: "allow addresses that other machines can reach without tokens", boolean: true,
-			set: boolean(func(c *config) *bool { return &c.AllowPublic }),
-		},
+		{name: "listen", flagged: true, set: text(func(c *config) *string { return &c.Listen })},
+		{name: "allow_public", flagged: true, boolean: true, set: boolean(func(c *config) *bool { return &c.AllowPublic })},
 		{name: "hosts", set: list(func(c *config) *[]string { return &c.Hosts })},
 		{name: "max_connections", set: number(func(c *config) *int { return &c.MaxConnections })},
 		{name: "max_connections_per_address", set: number(func(c *config) *int { return &c.MaxPerAddress })},
 		{name: "health_listen", set: text(func(c *config) *string { return &c.HealthListen })},
-		{name: "tokens", usage: "`file` of the tokens that requests need; token create makes one", set: text(func(c *config) *string { return &c.Tokens })},
+		{name: "tokens", flagged: true, set: text(func(c *config) *string { return &c.Tokens })},
 		{name: "token_rate", set: number(func(c *config) *int { return &c.TokenRate })},
 		{name: "address_rate", set: number(func(c *config) *int { return &c.AddressRate })},
 		{name: "trusted_proxies", set: list(func(c *config) *[]string { return &c.TrustedProxies })},
 		{name: "cors_origins", set: list(func(c *config) *[]string { return &c.CORSOrigins })},
-		{name: "tls_cert", usage: "`file` of the certificate of the service", set: text(func(c *config) *string { return &c.TLSCert })},
-		{name: "tls_key", usage: "`file` of its key", set: text(func(c *config) *string { return &c.TLSKey })},
+		{name: "tls_cert", flagged: true, set: text(func(c *config) *string { return &c.TLSCert })},
+		{name: "tls_key", flagged: true, set: text(func(c *config) *string { return &c.TLSKey })},
 		{name: "tls_client_ca", set: text(func(c *config) *string { return &c.TLSClientCA })},
 		{name: "log_format", set: text(func(c *config) *string { return &c.LogFormat })},
-		{name: "log_level", usage: "`level` of the log: debug, info, warn or error", set: text(func(c *config) *string { return &c.LogLevel })},
+		{name: "log_level", flagged: true, set: text(func(c *config) *string { return &c.LogLevel })},
 	}
 }
 
@@ -255,9 +254,9 @@ func redisSettings() []setting {
 		{name: "redis_tls_cert", set: text(func(c *config) *string { return &c.RedisTLSCert })},
 		{name: "redis_tls_key", set: text(func(c *config) *string { return &c.RedisTLSKey })},
 		{name: "redis_tls_server_name", set: text(func(c *config) *string { return &c.RedisTLSServerName })},
-		{name: "embedded", usage: "start a Redis: auto, redis-server or memory", set: text(func(c *config) *string { return &c.Embedded })},
-		{name: "embedded_listen", usage: "`address` of that Redis", set: text(func(c *config) *string { return &c.EmbeddedListen })},
-		{name: "embedded_dir", usage: "`folder` in which that Redis keeps its data", set: text(func(c *config) *string { return &c.EmbeddedDir })},
+		{name: "embedded", flagged: true, set: text(func(c *config) *string { return &c.Embedded })},
+		{name: "embedded_listen", flagged: true, set: text(func(c *config) *string { return &c.EmbeddedListen })},
+		{name: "embedded_dir", flagged: true, set: text(func(c *config) *string { return &c.EmbeddedDir })},
 		{name: "embedded_password", set: text(func(c *config) *string { return &c.EmbeddedPassword })},
 		{name: "embedded_password_file", set: text(func(c *config) *string { return &c.EmbeddedPasswordFile })},
 	}
@@ -281,31 +280,27 @@ func limitSettings() []setting {
 }
 
 // loadConfig returns the configuration from the file, the environment and the flags. The error contains every fault
-// in it. For --help, it prints the usage to stderr and returns [flag.ErrHelp]. For --version it reads nothing but the
+// in it. For --help it returns [flag.ErrHelp]. For --version it reads nothing but the
 // flags, so that a fault of the configuration does not hide the version.
-func loadConfig(args, environ []string, stderr io.Writer) (config, error) {
+func loadConfig(args, environ []string) (config, error) {
 	c := defaults()
 	flags := flag.NewFlagSet("analytics-api", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // the error has the reason
-	file := flags.String("config", "", "configuration `file` (default: "+defaultFile+", if it exists)")
-	flags.BoolVar(&c.check, "check", false, "check the configuration and exit")
-	flags.BoolVar(&c.showVersion, "version", false, "print the version and exit")
+	flags.Usage = func() {}     // help has all flags
+	file := flags.String("config", "", "")
+	flags.BoolVar(&c.check, "check", false, "")
+	flags.BoolVar(&c.showVersion, "version", false, "")
 	given := defineFlags(flags)
 	var servers []string
-	flags.Func("redis", "`URL` of Redis, repeated for a cluster", func(value string) error {
+	flags.Func("redis", "", func(value string) error {
 		servers = append(servers, value)
 		return nil
 	})
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		flags.SetOutput(stderr)
-		flags.Usage()
-		return c, err
-	case err != nil:
-		return c, fmt.Errorf("%w: --help lists the flags", err)
+	if err := flags.Parse(args); err != nil {
+		return c, explainFlag(err, flags)
 	}
 	if flags.NArg() > 0 {
-		return c, fmt.Errorf("unknown argument%s, want flags only: --help lists them", shownArgument(flags.Arg(0)))
+		return c, fmt.Errorf("unknown argument%s, want flags, or first the word token: --help explains them", shownArgument(flags.Arg(0)))
 	}
 	if c.showVersion {
 		return c, nil
@@ -317,6 +312,23 @@ func loadConfig(args, environ []string, stderr io.Writer) (config, error) {
 		c.Redis = servers
 	}
 	return c, c.validate()
+}
+
+// explainFlag returns the error of flags in our words: with a suggestion for a flag that does not exist. It returns [flag.ErrHelp] as it is.
+func explainFlag(err error, flags *flag.FlagSet) error {
+	if errors.Is(err, flag.ErrHelp) {
+		return err
+	}
+	if name, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); unknown {
+		var known []string
+		flags.VisitAll(func(f *flag.Flag) { known = append(known, f.Name) })
+		suggestion := ""
+		if nearest := option.Nearest(name, known); nearest != "" {
+			suggestion = ", did you mean --" + nearest + "?"
+		}
+		return fmt.Errorf("unknown flag --%s%s: --help lists the flags", name, suggestion)
+	}
+	return fmt.Errorf("%w: --help lists the flags", err)
 }
 
 // shownArgument returns a space and an argument in quotes, or "" for one that may have a password, such as a URL. Words of
@@ -334,14 +346,14 @@ func shownArgument(arg string) string {
 func defineFlags(flags *flag.FlagSet) map[string]string {
 	given := make(map[string]string)
 	for _, s := range settings() {
-		if s.usage == "" {
+		if !s.flagged {
 			continue
 		}
 		define := flags.Func
 		if s.boolean {
 			define = flags.BoolFunc
 		}
-		define(s.flag(), s.usage, func(value string) error {
+		define(s.flag(), "", func(value string) error {
 			given[s.name] = value
 			return nil
 		})
@@ -365,13 +377,33 @@ func (c *config) readFile(named string, environ []string) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("configuration %s: %w", path, err)
+		return fmt.Errorf("configuration %s: %w", path, explainType(err))
+	}
+	known := []string{"export", "database", "table", "agents"}
+	for _, s := range settings() {
+		known = append(known, s.name)
 	}
 	var errs []error
 	for _, key := range meta.Undecoded() {
-		errs = append(errs, fmt.Errorf("configuration %s: unknown setting %q", path, key))
+		errs = append(errs, fmt.Errorf("configuration %s: unknown setting %q%s", path, key, option.Suggest(key[len(key)-1], known)))
 	}
 	return errors.Join(errs...)
+}
+
+// wrongType matches the error of the TOML library for a value of another type than its setting, which has no type of its own.
+var wrongType = regexp.MustCompile(`^toml: (line \d+) \(last key ("[^"]*")\): incompatible types: .*destination has type (\w+)$`)
+
+// explainType returns an error of the TOML library in the words of users if it is about a value of the wrong type, else err.
+func explainType(err error) error {
+	m := wrongType.FindStringSubmatch(err.Error())
+	want := map[string]string{
+		"string": "a text in quotes", "integer": "a whole number without quotes", "boolean": "true or false", "bool": "true or false",
+		"slice": `a list in brackets, such as ["a", "b"]`,
+	}
+	if m == nil || want[m[3]] == "" {
+		return err
+	}
+	return fmt.Errorf("%s: invalid value of the setting %s, want %s", m[1], m[2], want[m[3]])
 }
 
 // lookup returns the value of the first environment variable of that name, or "".
@@ -404,7 +436,7 @@ func (c *config) readEnvironment(environ []string) error {
 				errs = append(errs, fmt.Errorf("environment variable %s: %w", name, err))
 			}
 		case !isServiceLink(name, value):
-			errs = append(errs, fmt.Errorf("unknown environment variable %s", name))
+			errs = append(errs, fmt.Errorf("unknown environment variable %s%s", name, option.Suggest(name, slices.Sorted(maps.Keys(known)))))
 		}
 	}
 	return errors.Join(errs...)

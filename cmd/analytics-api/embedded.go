@@ -46,8 +46,8 @@ func (c config) startEmbedded() (embedded, error) {
 	var inUse *net.OpError
 	switch {
 	case errors.As(err, &inUse):
-		return none, fmt.Errorf("embedded Redis: %w; set another address with --embedded-listen, ANALYTICS_API_EMBEDDED_LISTEN or "+
-			"embedded_listen in the configuration", err)
+		return none, fmt.Errorf("embedded Redis: %w; if a Redis runs there already, start without --embedded to use it; otherwise set another address with "+
+			"--embedded-listen, ANALYTICS_API_EMBEDDED_LISTEN or embedded_listen in the configuration", err)
 	case err != nil:
 		return none, fmt.Errorf("embedded Redis: %w", err)
 	}

@@ -56,16 +56,22 @@ func main() {
 	}
 }
 
-// run runs the command until ctx ends. It prints the results of --version and --check to stdout, and the log to
-// stderr. environ has the form of os.Environ. An end by ctx is no error.
+// run runs the command until ctx ends. It prints the results of --help, --version and --check to stdout, and the
+// log to stderr. environ has the form of os.Environ. An end by ctx is no error.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
-	if len(args) > 0 && args[0] == "token" { // it has flags of its own
-		return runToken(args[1:], environ, stdout, stderr)
+	if len(args) > 0 {
+		switch args[0] {
+		case "token": // it has flags of its own
+			return runToken(args[1:], environ, stdout, stderr)
+		case "help", "version": // as telegraf-describe has them
+			args = []string{"--" + args[0]}
+		}
 	}
-	c, err := loadConfig(args, environ, stderr)
+	c, err := loadConfig(args, environ)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		return nil
+		_, err := io.WriteString(stdout, help)
+		return err
 	case err != nil:
 		return err
 	case c.showVersion:
@@ -157,7 +163,7 @@ func (c config) tryRedis(ctx context.Context, reader *cache.Reader, dial cache.D
 		ctx, cancel := context.WithTimeout(ctx, time.Duration(c.RedisTimeout))
 		defer cancel()
 		if err := reader.Ping(ctx); err != nil && !errors.Is(err, context.Canceled) {
-			log.Warn("Redis does not answer, requests fail until it does", "error", dial.Explain(err, settingNames))
+			log.Warn("cannot read from Redis, requests fail until that works", "error", dial.Explain(err, settingNames))
 		}
 	})
 	return wg.Wait

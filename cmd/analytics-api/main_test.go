@@ -250,6 +250,7 @@ func TestPortInUseIsReportedWithItsSetting(t *testing.T) {
 		_, _, err = runOnce(t, nil, "--listen", "127.0.0.1:0", "--embedded", kind, "--embedded-listen", addr)
 		require.ErrorContains(t, err, addr)
 		require.ErrorContains(t, err, "--embedded-listen, ANALYTICS_API_EMBEDDED_LISTEN or embedded_listen")
+		require.ErrorContains(t, err, "if a Redis runs there already, start without --embedded to use it")
 	}
 }
 
@@ -294,13 +295,13 @@ func TestKubernetesServiceVariablesAreIgnored(t *testing.T) {
 	for _, variable := range []string{"ANALYTICS_API_PORT=8001", "ANALYTICS_API_LISTEN_PORT=8001", "ANALYTICS_API_SERVICE=x", "ANALYTICS_API_SERVICE_PORT=x"} {
 		_, err := load(t, "", []string{variable})
 		name, _, _ := strings.Cut(variable, "=")
-		require.EqualError(t, err, "unknown environment variable "+name)
+		require.ErrorContains(t, err, "unknown environment variable "+name)
 	}
 }
 
 func TestUnknownFlagIsReportedInOneLine(t *testing.T) {
 	_, stderr, err := runOnce(t, nil, "--lisen", "x")
-	require.EqualError(t, err, "flag provided but not defined: -lisen: --help lists the flags")
+	require.EqualError(t, err, "unknown flag --lisen, did you mean --listen?: --help lists the flags")
 	require.Empty(t, stderr)
 }
 
@@ -311,11 +312,54 @@ func TestVersionCheckAndHelpPrintAndExit(t *testing.T) {
 	out, _, err = runOnce(t, nil, "--check")
 	require.NoError(t, err)
 	require.Equal(t, "the configuration is valid\n", out)
-	_, help, err := runOnce(t, nil, "--help")
+	again, _, err := runOnce(t, nil, "version")
 	require.NoError(t, err)
-	for _, flag := range []string{"-config", "-listen", "-redis", "-embedded", "-embedded-listen", "-embedded-dir", "-check", "-version", "-allow-public"} {
-		require.Contains(t, help, flag)
+	require.Equal(t, "analytics-api "+buildinfo.Version("")+"\n", again)
+	for _, flag := range []string{"--help", "-h", "help"} {
+		out, errs, err := runOnce(t, nil, flag)
+		require.NoError(t, err)
+		require.Equal(t, help, out)
+		require.Empty(t, errs)
 	}
+}
+
+// The text of --help is written by hand.
+func TestHelpHasEveryFlagAndTheDefaults(t *testing.T) {
+	t.Parallel()
+	want := []string{"--check", "--config", "--help", "--redis", "--version"}
+	for _, s := range settings() {
+		if s.flagged {
+			want = append(want, "--"+s.flag())
+		}
+	}
+	described := regexp.MustCompile(`(?m)^  (--[a-z-]+)`).FindAllString(help, -1)
+	for i := range described {
+		described[i] = strings.TrimSpace(described[i])
+	}
+	require.ElementsMatch(t, want, described)
+	d := defaults()
+	for _, value := range []string{d.Listen, d.Redis[0], d.EmbeddedListen, d.LogLevel, defaultFile} {
+		require.Contains(t, help, value)
+	}
+	for line := range strings.SplitSeq(help, "\n") {
+		require.True(t, len(line) <= 84 || strings.HasPrefix(line, "https://"), line)
+	}
+}
+
+func TestMistakesInTheFileAreExplained(t *testing.T) {
+	for file, want := range map[string]string{
+		`redis = "redis://127.0.0.1:6379"`: `configuration analytics-api.toml: line 1: invalid value of the setting "redis", want a list in brackets, such as ["a", "b"]`,
+		`max_records = "5"`:                `line 1: invalid value of the setting "max_records", want a whole number without quotes`,
+		`listen = 8001`:                    `line 1: invalid value of the setting "listen", want a text in quotes`,
+		`allow_public = "yes"`:             `line 1: invalid value of the setting "allow_public", want true or false`,
+		`lisen = "127.0.0.1:1"`:            `configuration analytics-api.toml: unknown setting "lisen", did you mean "listen"?`,
+		"[[export]]\ntabel = \"cpu\"":      `unknown setting "export.tabel", did you mean "table"?`,
+	} {
+		_, err := load(t, file, nil)
+		require.ErrorContains(t, err, want)
+	}
+	_, err := load(t, "", []string{"ANALYTICS_API_LISTENN=x"})
+	require.EqualError(t, err, `unknown environment variable ANALYTICS_API_LISTENN, did you mean "ANALYTICS_API_LISTEN"?`)
 }
 
 func load(t *testing.T, file string, env []string, args ...string) (config, error) {
@@ -324,7 +368,7 @@ func load(t *testing.T, file string, env []string, args ...string) (config, erro
 	if file != "" {
 		require.NoError(t, os.WriteFile(defaultFile, []byte(file), 0o600))
 	}
-	return loadConfig(args, env, io.Discard)
+	return loadConfig(args, env)
 }
 
 func TestFlagsOverrideTheEnvironmentWhichOverridesTheFile(t *testing.T) {
@@ -453,7 +497,7 @@ func TestBadSettingIsReportedWithValueAndRule(t *testing.T) {
 		{[]string{"ANALYTICS_API_EXPORT_MAX_AGE=x"}, nil, `environment variable ANALYTICS_API_EXPORT_MAX_AGE: time: invalid duration "x"`},
 		{[]string{"ANALYTICS_API_ALLOW_PUBLIC=x"}, nil, `environment variable ANALYTICS_API_ALLOW_PUBLIC: "x" is neither true nor false`},
 		{[]string{"ANALYTICS_API_DEFAULT_DATABASE=\xff"}, nil, `invalid 'default_database' setting "\xff": a name is valid UTF-8`},
-		{nil, []string{"--lisen", "x"}, "flag provided but not defined: -lisen"},
+		{nil, []string{"--lisen", "x"}, "unknown flag --lisen"},
 		{nil, []string{"--check", "--embedded-dir", "d"}, `invalid 'embedded_dir' setting "d": only an embedded redis-server stores data there`},
 		{nil, []string{"--check", "--embedded", "memory", "--embedded-dir", "d"}, `invalid 'embedded_dir' setting "d": a Redis in memory stores nothing`},
 		{nil, []string{"serve"}, `unknown argument "serve"`},

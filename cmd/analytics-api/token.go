@@ -17,18 +17,27 @@ import (
 // defaultTokens is the file of tokens that the subcommand token changes if no setting names one.
 const defaultTokens = "analytics-api.tokens" //nolint:gosec // the name of a file
 
-// usageOfToken is what token --help prints before the flags.
+// usageOfToken is what token --help prints. A test compares it with the flags.
 //
 //nolint:gosec // a text for people
-const usageOfToken = `Usage:
-  analytics-api token create --permission db:NAME:read [--permission …] [--expiry 90d] [--name TEXT]
-  analytics-api token list
-  analytics-api token delete ID
+const usageOfToken = `usage: analytics-api token create --permission PERMISSION [--expiry TIME] [--name TEXT]
+       analytics-api token list
+       analytics-api token delete ID
 
-A permission is db:NAME[,NAME…]:ACTION[,ACTION…]. A name that ends with * is a prefix, and * alone means every
-database. The actions are read, stream and metrics. system:metrics:read is for the metrics of the service itself.
+  --permission PERMISSION  of the new token, repeated for several
+  --expiry TIME            after which the token is invalid, such as 90d (units h, d,
+                           w; default: never)
+  --name TEXT              that helps people to recognize the token
+  --tokens FILE            of the tokens (default: the setting tokens, or else
+                           ` + defaultTokens + `)
+  --config FILE            of the service, whose setting tokens names the file of the
+                           tokens (default analytics-api.toml, if it exists)
 
-Flags:
+A permission is db:NAME[,NAME…]:ACTION[,ACTION…], such as db:mydb:read. A name that
+ends with * is a prefix, and * alone means every database. The actions are read,
+stream and metrics. system:metrics:read is for the metrics of the service itself.
+
+create prints the token on the standard output, once: only its hash is stored.
 `
 
 // tokenCommand is one run of the subcommand token. parse sets the fields below the outputs.
@@ -79,24 +88,23 @@ func runToken(args, environ []string, stdout, stderr io.Writer) error {
 func (c *tokenCommand) parse(args, environ []string, id *string) error {
 	flags := flag.NewFlagSet("analytics-api token", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	config := flags.String("config", "", "configuration `file`, whose setting tokens names the file of the tokens")
-	flags.StringVar(&c.file, "tokens", "", "`file` of the tokens (default: the setting tokens, or else "+defaultTokens+")")
-	flags.StringVar(&c.name, "name", "", "`text` that helps people to recognize the token")
-	flags.Func("permission", "`permission` of the token, repeated for several", func(text string) error {
+	flags.Usage = func() {}
+	config := flags.String("config", "", "")
+	flags.StringVar(&c.file, "tokens", "", "")
+	flags.StringVar(&c.name, "name", "", "")
+	flags.Func("permission", "", func(text string) error {
 		p, err := token.ParsePermission(text)
 		c.permissions = append(c.permissions, p)
 		return err
 	})
-	flags.Func("expiry", "`time` after which the token is invalid, such as 90d (units h, d, w; default: never)", func(text string) error {
+	flags.Func("expiry", "", func(text string) error {
 		d, err := parseExpiry(text)
 		c.expires = c.now().Add(d)
 		return err
 	})
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(c.stderr, usageOfToken)
-		flags.SetOutput(c.stderr)
-		flags.PrintDefaults()
+		fmt.Fprint(c.stdout, usageOfToken)
 		return err
 	case err != nil:
 		return fmt.Errorf("%w: token --help lists the flags", err)
