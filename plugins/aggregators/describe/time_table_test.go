@@ -91,7 +91,7 @@ var fates = map[string]func(l *life){
 			l.requireLate(1)
 		}
 	},
-	"is late, but its bucket is still open": func(l *life) {
+	"arrives late, but its bucket is still open": func(l *life) {
 		l.values(bucketStart, 1.0)
 		l.push()
 		l.clock.set(l.clock.now().Add(9 * time.Minute))
