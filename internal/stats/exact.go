@@ -5,6 +5,9 @@ import "slices"
 const (
 	// maxSingle is how many values are kept one by one. More are kept with their counts.
 	maxSingle = 512
+	// fewValues is how many values are kept one by one in any case: a table of them takes more memory, and two or three
+	// times as long.
+	fewValues = 8
 	// fewDistinct is the number of distinct values up to which a table is kept even if it takes more memory.
 	fewDistinct = 16
 )
@@ -56,7 +59,7 @@ func (x *exact) count() uint64 {
 func (x *exact) add(vs []float64, low, high float64) bool {
 	n := x.count() + uint64(len(vs))
 	if x.table == nil {
-		if x.roomForSingle(n) && (len(x.single) > 0 || continuous(vs)) {
+		if x.roomForSingle(n) && (n <= fewValues || len(x.single) > fewValues || len(x.single) == 0 && continuous(vs)) {
 			x.append(vs)
 			return true
 		}
@@ -101,8 +104,8 @@ func continuous(vs []float64) bool {
 // append appends single values. Memory grows in small steps, because most summaries have this form most of the time.
 func (x *exact) append(vs []float64) {
 	if need := len(x.single) + len(vs); need > cap(x.single) {
-		const small = 128
-		size := max(cap(x.single), 16)
+		const least, small = 4, 128
+		size := max(cap(x.single), least)
 		for size < need {
 			size += max(min(size, small), size/8)
 		}
