@@ -191,38 +191,3 @@ func (s *server) secure(next http.Handler) http.Handler {
 		next.ServeHTTP(w, r)
 	})
 }
-
-// statusGone is the status in the metrics for a request whose client closed the connection before the answer. nginx
-// uses the same number.
-const statusGone = 499
-
-// statusWriter records the status of the answer.
-type statusWriter struct {
-	http.ResponseWriter
-	code int // 0 until the header is written
-}
-
-func (w *statusWriter) WriteHeader(code int) {
-	if w.code == 0 {
-		w.code = code
-	}
-	w.ResponseWriter.WriteHeader(code)
-}
-
-func (w *statusWriter) Write(b []byte) (int, error) {
-	if w.code == 0 {
-		w.code = http.StatusOK
-	}
-	return w.ResponseWriter.Write(b)
-}
-
-// status returns the status of the answer, which is 200 if the handler wrote nothing.
-func (w *statusWriter) status() int {
-	if w.code == 0 {
-		return http.StatusOK
-	}
-	return w.code
-}
-
-// Unwrap returns the writer below, for [http.ResponseController].
-func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

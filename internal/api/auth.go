@@ -88,9 +88,9 @@ func (e forbidden) Error() string {
 }
 
 // admit returns what a request may read, or the reason to refuse it.
-func (s *server) admit(r *http.Request, rt *route) (token.Grant, error) {
-	if rt.scope != scopeOpen {
-		if err := s.addresses.allow(clientOf(r)); err != nil {
+func (s *server) admit(w http.ResponseWriter, r *http.Request, rt *route) (token.Grant, error) {
+	if rt.scope != scopeOpen && s.addresses.limited() {
+		if err := s.addresses.allow(clientOf(w)); err != nil {
 			return token.Grant{}, err
 		}
 	}

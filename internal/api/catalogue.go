@@ -120,21 +120,17 @@ func (s *server) exists(ctx context.Context, t record.Table) (bool, error) {
 // or the action is not allowed in their database, the error is a notFound. The time of the last write is zero if the
 // catalogue does not have the table.
 func (c *catalogue) resolve(ctx context.Context, grant token.Grant, action token.Action, named record.Table) (record.TableEntry, error) {
-	prefixed := record.Table{Database: named.Database, Name: tablePrefix + named.Name}
-	candidates := []record.Table{prefixed, named}
-	if strings.HasPrefix(named.Name, tablePrefix) {
-		candidates = []record.Table{named, prefixed}
-	}
-	if !grant.Allows(action, named.Database) {
-		return record.TableEntry{}, noTable(candidates[0])
-	}
-	index := c.soon(ctx)
-	for _, t := range candidates {
-		if e, ok := index[t]; ok {
+	allowed := grant.Allows(action, named.Database)
+	if allowed { // the usual case, which allocates nothing
+		if e, ok := c.soon(ctx).entryOf(named); ok {
 			return e, checkEntry(e)
 		}
 	}
-	for _, t := range candidates {
+	first, second := namings(named)
+	if !allowed {
+		return record.TableEntry{}, noTable(first)
+	}
+	for _, t := range [...]record.Table{first, second} {
 		if t.Check() != nil { // the prefix makes the name too long
 			continue
 		}
@@ -142,24 +138,40 @@ func (c *catalogue) resolve(ctx context.Context, grant token.Grant, action token
 			return record.TableEntry{Table: t}, away(err)
 		}
 	}
-	return record.TableEntry{}, noTable(candidates[0])
+	return record.TableEntry{}, noTable(first)
 }
 
-// soon returns the tables of the catalogue, or nil if the catalogue cannot be read soon.
-func (c *catalogue) soon(ctx context.Context) map[record.Table]record.TableEntry {
+// namings returns the tables that a name can mean, the preferred one first: with the prefix, and as it is.
+func namings(named record.Table) (first, second record.Table) {
+	prefixed := record.Table{Database: named.Database, Name: tablePrefix + named.Name}
+	if strings.HasPrefix(named.Name, tablePrefix) {
+		return named, prefixed
+	}
+	return prefixed, named
+}
+
+// entryOf returns the table that a name means.
+func (l listing) entryOf(named record.Table) (record.TableEntry, bool) {
+	first, second := namings(named)
+	if e, ok := l.index[first]; ok {
+		return e, true
+	}
+	e, ok := l.index[second]
+	return e, ok
+}
+
+// soon returns the tables of the catalogue, or none if the catalogue cannot be read soon.
+func (c *catalogue) soon(ctx context.Context) listing {
 	if all, ok := c.known(); ok {
-		return all.index
+		return all
 	}
 	if c.failing() {
-		return nil
+		return listing{}
 	}
 	ctx, cancel := context.WithTimeout(ctx, resolveWait)
 	defer cancel()
-	all, err := c.tables(ctx)
-	if err != nil {
-		return nil
-	}
-	return all.index
+	all, _ := c.tables(ctx)
+	return all
 }
 
 // known returns the tables of the newest reading, and false if it has not ended or is not usable.
@@ -200,7 +212,7 @@ func (s *server) databases(w http.ResponseWriter, r *http.Request, p *params) er
 	if err := p.err(); err != nil {
 		return err
 	}
-	work, err := s.limits.begin(r)
+	work, err := s.limits.begin(r.Context(), clientOf(w))
 	if err != nil {
 		return err
 	}
@@ -248,7 +260,7 @@ func (s *server) tables(w http.ResponseWriter, r *http.Request, p *params) error
 	if err := p.err(); err != nil {
 		return err
 	}
-	work, err := s.limits.begin(r)
+	work, err := s.limits.begin(r.Context(), clientOf(w))
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,9 @@ func (s *server) client(r *http.Request) string {
 		return host
 	}
 	if len(s.TrustedProxies) == 0 {
+		if address.Is4() {
+			return host // as clientName writes it
+		}
 		return clientName(address)
 	}
 	list := strings.Join(r.Header.Values(forwardedFor), ",")

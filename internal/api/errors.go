@@ -245,7 +245,7 @@ func (s *server) problem(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.As(err, &full):
 		s.metrics.refused(full.reason)
 	case status >= http.StatusInternalServerError:
-		s.logFailure(r, status, err)
+		s.logFailure(r, idOf(w), status, err)
 		s.metrics.failed(status)
 	}
 	h := w.Header()

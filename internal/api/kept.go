@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,13 +25,13 @@ type kept struct {
 	state int64             // the version of the table
 	at    time.Time         // when the answer was made
 	until time.Time         // from then on the answer is another one though the table is not written; zero if there is no such time
-	etag  string
+	etag  entityTag
 	kind  string // the content type
 	link  string // the header Link, or empty
 }
 
 // with returns k for an answer from a version of the table, or nil if the answer is not right for later requests.
-func (k *kept) with(version int64, etag string, v validity) *kept {
+func (k *kept) with(version int64, etag entityTag, v validity) *kept {
 	if !v.lasts() {
 		return nil
 	}
@@ -54,14 +55,14 @@ func (s *server) sendKept(w http.ResponseWriter, r *http.Request, grant token.Gr
 		return false, nil
 	}
 	s.metrics.hits.Inc()
-	w.Header()["Vary"] = append(w.Header()["Vary"], varying...)
+	vary(w.Header())
 	if e.Value.link != "" {
 		w.Header().Set("Link", e.Value.link)
 	}
 	if notModified(w, r, e.Value.etag) {
 		return true, nil
 	}
-	client := clientOf(r)
+	client := clientOf(w)
 	if err := s.limits.budget.take(client, 0, len(e.Body)); err != nil {
 		return true, err
 	}
@@ -69,8 +70,17 @@ func (s *server) sendKept(w http.ResponseWriter, r *http.Request, grant token.Gr
 	return true, sendEntry(w, r, e)
 }
 
-// varying are the headers of a request that its records depend on.
-var varying = []string{"Accept", "Accept-Encoding"}
+// varying are the headers of a request that its records depend on. Nobody changes it.
+var varying = []string{"Accept, Accept-Encoding"}
+
+// vary adds these to the header Vary.
+func vary(h http.Header) {
+	if others := h["Vary"]; len(others) > 0 {
+		h["Vary"] = slices.Concat(others, varying)
+		return
+	}
+	h["Vary"] = varying
+}
 
 // isCurrent reports whether a kept answer is that of a request now. Errors are left to the reading of the answer.
 func (s *server) isCurrent(ctx context.Context, k *kept, grant token.Grant) bool {
@@ -94,7 +104,7 @@ func sendEntry(w http.ResponseWriter, r *http.Request, e *rendered.Entry[kept]) 
 		if compressed := e.Gzip(); compressed != nil {
 			body = compressed
 			w.Header().Set("Content-Encoding", "gzip")
-			w.Header().Set("ETag", "W/"+e.Value.etag)
+			w.Header()[etagHeader] = e.Value.etag.weak
 		}
 	}
 	return sendBody(w, r, e.Value.kind, body)

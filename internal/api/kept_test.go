@@ -175,7 +175,7 @@ func TestAKeptAnswerIsForThoseWhoMayReadIt(t *testing.T) {
 		w := get(mine)
 		require.Equal(t, http.StatusOK, w.Code)
 		require.Equal(t, "private, no-cache", w.Header().Get("Cache-Control"))
-		require.Equal(t, []string{"Authorization", "Accept", "Accept-Encoding"}, w.Header()["Vary"])
+		require.Equal(t, []string{"Authorization", "Accept, Accept-Encoding"}, w.Header()["Vary"])
 		require.NotContains(t, get(other).Body.String(), "db-host")
 		require.Equal(t, http.StatusNotFound, get(other).Code)
 		require.Equal(t, http.StatusUnauthorized, get("Bearer nobody").Code)
@@ -222,6 +222,29 @@ func TestKeptAnswersAreCompressedForClientsThatAcceptIt(t *testing.T) {
 		require.Equal(t, known, w.Header().Get("ETag"), "of the form that the client has")
 		require.Empty(t, w.Header().Get("Content-Encoding"))
 		require.Zero(t, w.Body.Len())
+	}
+}
+
+func TestIfNoneMatchHasSeveralETags(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	s.fill(t)
+	const path, other = "/analytics/cpu?database=db", `"other"`
+	etag := s.get(t, path).Header().Get("ETag")
+	for _, test := range []struct {
+		headers []string
+		status  int
+		etag    string
+	}{
+		{[]string{"If-None-Match", other + ",  W/" + etag}, http.StatusNotModified, "W/" + etag},
+		{[]string{"If-None-Match", other, "If-None-Match", etag}, http.StatusNotModified, etag},
+		{[]string{"If-None-Match", "*"}, http.StatusNotModified, etag},
+		{[]string{"If-None-Match", other, "If-None-Match", other}, http.StatusOK, etag},
+		{[]string{"If-None-Match", "W/W/" + etag}, http.StatusOK, etag},
+	} {
+		w := with(s, http.MethodGet, path, test.headers...)
+		require.Equal(t, test.status, w.Code, test.headers)
+		require.Equal(t, test.etag, w.Header().Get("ETag"), test.headers)
 	}
 }
 

@@ -45,9 +45,12 @@ func newRates(what string, perSecond int, now func() time.Time) *rates {
 
 func (r *rates) limiter() *rate.Limiter { return rate.NewLimiter(rate.Limit(r.perSecond), r.perSecond) }
 
+// limited reports whether there is a limit.
+func (r *rates) limited() bool { return r.perSecond > 0 }
+
 // allow counts a request of a client, or returns a limited error.
 func (r *rates) allow(client string) error {
-	if r.perSecond == 0 {
+	if !r.limited() {
 		return nil
 	}
 	now := r.now()

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -18,35 +17,6 @@ const requestID = "X-Request-Id"
 // maxRequestID is the length of the longest id that a client can give to its request.
 const maxRequestID = 64
 
-type callKey struct{}
-
-// call is what is known of a request before its route. It is in the context of the request, whose goroutine uses it.
-type call struct {
-	id     [1]string // the value of the header requestID
-	client string    // see [server.client]; empty until it is asked for
-	find   func(*http.Request) string
-}
-
-// callOf returns the call of a request.
-func callOf(r *http.Request) *call {
-	if c, ok := r.Context().Value(callKey{}).(*call); ok {
-		return c
-	}
-	return &call{}
-}
-
-// idOf returns the id of a request.
-func idOf(r *http.Request) string { return callOf(r).id[0] }
-
-// clientOf returns the client of a request: see [server.client].
-func clientOf(r *http.Request) string {
-	c := callOf(r)
-	if c.client == "" && c.find != nil {
-		c.client = c.find(r)
-	}
-	return c.client
-}
-
 // ids makes ids that are unique in this process and, very probably, among processes. A random text for each request would
 // need 0.3 µs more. It is safe for concurrent use.
 type ids struct {
@@ -56,7 +26,9 @@ type ids struct {
 
 func newIDs() *ids { return &ids{prefix: secret.New(8) + "-"} }
 
-func (i *ids) next() string { return i.prefix + strconv.FormatUint(i.last.Add(1), 10) }
+func (i *ids) next() string {
+	return string(strconv.AppendUint(append(make([]byte, 0, 40), i.prefix...), i.last.Add(1), 10))
+}
 
 // identify gives each request an id, which the answer has too. An id of the client, such as a proxy, is kept if it has
 // only letters, digits and the characters . _ - so that it cannot be taken for another part of a line of the log.
@@ -67,9 +39,9 @@ func (s *server) identify(next http.Handler) http.Handler {
 		if !validID(id) {
 			id = made.next()
 		}
-		c := &call{id: [1]string{id}, find: find}
-		w.Header()[requestID] = c.id[:]
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callKey{}, c)))
+		x := &exchange{ResponseWriter: w, request: r, find: find, id: [1]string{id}}
+		w.Header()[requestID] = x.id[:]
+		next.ServeHTTP(x, r)
 	})
 }
 
@@ -81,18 +53,18 @@ func validID(id string) bool {
 }
 
 // logRequest logs an answer if the level of the log is debug. The query is left out, because it can be long.
-func (s *server) logRequest(r *http.Request, rt *route, tokenID string, status int, took time.Duration) {
+func (s *server) logRequest(x *exchange, r *http.Request, rt *route, tokenID string, took time.Duration) {
 	if !s.Log.Enabled(r.Context(), slog.LevelDebug) {
 		return
 	}
-	s.Log.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("request", idOf(r)), slog.String("method", r.Method), slog.String("path", r.URL.Path),
-		slog.String("route", rt.name), slog.Int("status", status), slog.Duration("took", took), slog.String("client", clientOf(r)),
+	s.Log.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("request", x.id[0]), slog.String("method", r.Method), slog.String("path", r.URL.Path),
+		slog.String("route", rt.name), slog.Int("status", x.status()), slog.Duration("took", took), slog.String("client", clientOf(x)),
 		slog.String("token", tokenID))
 }
 
 // logFailure logs the cause of a failure and, if Redis did not answer, its address. The client gets neither.
-func (s *server) logFailure(r *http.Request, status int, err error) {
-	attrs := []any{"request", idOf(r), "path", r.URL.Path, "status", status}
+func (s *server) logFailure(r *http.Request, id string, status int, err error) {
+	attrs := []any{"request", id, "path", r.URL.Path, "status", status}
 	if status == http.StatusServiceUnavailable {
 		attrs = append(attrs, "redis", s.Redis)
 	}

@@ -2,13 +2,10 @@ package api
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
@@ -20,7 +17,7 @@ import (
 // the parameters limit and cursor, the answer has all records of the query, or is an error with their number if these are too
 // many. With one of them it is a page, and has the address of the next page if there is one.
 func (s *server) records(w http.ResponseWriter, r *http.Request, p *params) error {
-	w.Header()["Vary"] = append(w.Header()["Vary"], varying...)
+	vary(w.Header())
 	k := &kept{at: s.Now()}
 	q, err := s.readQuery(r, p)
 	if err != nil {
@@ -34,7 +31,7 @@ func (s *server) records(w http.ResponseWriter, r *http.Request, p *params) erro
 	if err := q.resume(p.values); err != nil {
 		return err
 	}
-	work, err := s.limits.begin(r)
+	work, err := s.limits.begin(r.Context(), clientOf(w))
 	if err != nil {
 		return err
 	}
@@ -202,65 +199,4 @@ func (s *server) read(ctx context.Context, a *answer, starts []time.Time) error 
 		return s.tooManyBuckets(a.buckets+len(starts)-len(ordered), adviceReads)
 	}
 	return nil
-}
-
-// etagOf returns the ETag of an answer: the table's version, and a hash of everything else that can change the answer to
-// one address:
-//
-//   - the time of the last write. Our writers raise a version to the time in microseconds, so that it does not repeat after
-//     Redis has lost its data (see package cache). Those of older writers begin again at 1 and can repeat.
-//   - the starts of the buckets, because buckets expire without a write.
-//   - for final records, how many of the buckets have ended, because a bucket ends without a write too.
-//   - the form of the answer, because the header Accept can select the format.
-//
-// The other parameters, such as the field and the tags, are not in it: clients keep an ETag for one address.
-func etagOf(written time.Time, sel selection, q query) string {
-	h := fnv.New64a()
-	fmt.Fprintf(h, "%d,", written.UnixMilli())
-	ended := 0
-	b := make([]byte, 0, 12*len(sel.starts))
-	for _, start := range sel.starts {
-		b = binary.BigEndian.AppendUint64(b, uint64(start.Unix()))
-		b = binary.BigEndian.AppendUint32(b, uint32(start.Nanosecond()))
-		if !start.After(sel.timeline.Ended) {
-			ended++
-		}
-	}
-	_, _ = h.Write(b)
-	fmt.Fprintf(h, "%d,%s,%t,%t", ended, q.format, q.pretty, q.descending)
-	return fmt.Sprintf(`"%d-%x"`, sel.version, h.Sum64())
-}
-
-// notModified sets the ETag of an answer. If the client has that answer, it answers with that, and returns true.
-func notModified(w http.ResponseWriter, r *http.Request, etag string) bool {
-	h := w.Header()
-	own, ok := matching(r.Header.Get("If-None-Match"), etag)
-	if !ok {
-		h.Set("ETag", etag)
-		return false
-	}
-	h.Set("ETag", own) // it is weak if the client has the compressed form
-	for _, name := range aboutContent {
-		delete(h, name)
-	}
-	w.WriteHeader(http.StatusNotModified)
-	return true
-}
-
-// aboutContent are headers that have a meaning only for an answer with a body. The client has these of its answer.
-var aboutContent = []string{"X-Content-Type-Options", "Referrer-Policy", "Content-Security-Policy"}
-
-// matching returns the ETag in a header If-None-Match that matches an ETag, and whether there is one. Weak ETags match too, as
-// RFC 9110 defines for this header.
-func matching(header, etag string) (own string, ok bool) {
-	for candidate := range strings.SplitSeq(header, ",") {
-		candidate = strings.TrimSpace(candidate)
-		switch {
-		case candidate == "*":
-			return etag, true
-		case strings.TrimPrefix(candidate, "W/") == etag:
-			return candidate, true
-		}
-	}
-	return "", false
 }

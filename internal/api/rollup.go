@@ -284,7 +284,7 @@ func (s *server) tooManyBuckets(n int, advice string) error {
 
 // etag returns the ETag of a rolled-up answer: a hash of its records and its form. Whether the last bucket is final depends on
 // the time too, so the version of the table is not enough.
-func (a *answer) etag() string {
+func (a *answer) etag() entityTag {
 	h := fnv.New64a()
 	for _, records := range a.kept {
 		for _, text := range records {
@@ -292,7 +292,7 @@ func (a *answer) etag() string {
 		}
 	}
 	fmt.Fprintf(h, "%s,%t,%t,%t", a.format, a.pretty, a.descending, a.more)
-	return fmt.Sprintf(`"r-%x"`, h.Sum64())
+	return newEntityTag(fmt.Sprintf(`"r-%x"`, h.Sum64()))
 }
 
 // backwards returns starts, which are ascending, in the order of a reading that begins with the newest bucket of the grid.

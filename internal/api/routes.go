@@ -204,30 +204,30 @@ func (s *server) handle(rt route, h handler) http.Handler {
 	observe := s.metrics.observer(rt.name)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		sw := &statusWriter{ResponseWriter: w}
-		grant, refused := s.admit(r, &rt)
+		x := w.(*exchange)
+		grant, refused := s.admit(x, r, &rt)
 		defer func() {
 			if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // compared as net/http does
-				s.Log.Error("a handler panicked", "request", idOf(r), "route", rt.name, "panic", p)
-				s.problem(sw, r, errPanic)
+				s.Log.Error("a handler panicked", "request", idOf(x), "route", rt.name, "panic", p)
+				s.problem(x, r, errPanic)
 			}
 			took := time.Since(start)
-			observe(sw.status(), took)
-			s.logRequest(r, &rt, grant.ID(), sw.status(), took)
+			observe(x.status(), took)
+			s.logRequest(x, r, &rt, grant.ID(), took)
 		}()
 		if refused != nil {
-			s.problem(sw, r, refused)
+			s.problem(x, r, refused)
 			return
 		}
-		switch err := s.answer(&rt, h, sw, r, grant); {
+		switch err := s.answer(&rt, h, x, r, grant); {
 		case err == nil:
 		case errors.Is(err, os.ErrDeadlineExceeded) && errors.As(err, &gone{}):
 			s.metrics.refused("slow_client")
-			sw.code = statusGone
+			x.code = statusGone
 		case r.Context().Err() != nil, errors.As(err, &gone{}): // the client has closed the connection; Redis did not fail
-			sw.code = statusGone
+			x.code = statusGone
 		default:
-			s.problem(sw, r, err)
+			s.problem(x, r, err)
 		}
 	})
 }

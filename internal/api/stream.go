@@ -145,7 +145,7 @@ func (s *server) stream(w http.ResponseWriter, r *http.Request, p *params) error
 	if err := p.err(); err != nil {
 		return err
 	}
-	client := clientOf(r)
+	client := clientOf(w)
 	if id := p.grant.ID(); id != "" {
 		client = id
 	}

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -92,18 +91,18 @@ type work struct {
 }
 
 // begin waits for a place among the quick requests. The caller must call end.
-func (l *limits) begin(r *http.Request) (*work, error) {
-	w := &work{limits: l, client: clientOf(r)}
+func (l *limits) begin(ctx context.Context, client string) (*work, error) {
+	w := &work{limits: l, client: client}
 	t := l.join(w.client)
 	end := time.Now().Add(quickWait)
-	if !enter(r.Context(), t.places, end) {
+	if !enter(ctx, t.places, end) {
 		l.leave(w.client, t)
-		return nil, waited(r.Context(), "quick")
+		return nil, waited(ctx, "quick")
 	}
 	w.turn = t
-	if !enter(r.Context(), l.quick, end) {
+	if !enter(ctx, l.quick, end) {
 		w.rest()
-		return nil, waited(r.Context(), "quick")
+		return nil, waited(ctx, "quick")
 	}
 	w.place = l.quick
 	return w, nil

@@ -1,0 +1,80 @@
+package api
+
+import (
+	"encoding/binary"
+	"hash/fnv"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// entityTag is an ETag, as values of headers: of the answer as it is, and weak, of its compressed form, whose bytes are others. All
+// answers with the ETag share these slices, which nobody changes: the methods of [http.Header] replace them.
+type entityTag struct{ strong, weak []string }
+
+func newEntityTag(text string) entityTag { return entityTag{[]string{text}, []string{"W/" + text}} }
+
+// etagHeader is the key of the ETag in an [http.Header].
+const etagHeader = "Etag"
+
+// etagOf returns the ETag of an answer: the table's version, and a hash of everything else that can change the answer to
+// one address:
+//
+//   - the time of the last write. Our writers raise a version to the time in microseconds, so that it does not repeat after
+//     Redis has lost its data (see package cache). Those of older writers begin again at 1 and can repeat.
+//   - the starts of the buckets, because buckets expire without a write.
+//   - for final records, how many of the buckets have ended, because a bucket ends without a write too.
+//   - the form of the answer, because the header Accept can select the format.
+//
+// The other parameters, such as the field and the tags, are not in it: clients keep an ETag for one address.
+func etagOf(written time.Time, sel selection, q query) entityTag {
+	b := append(strconv.AppendInt(make([]byte, 0, 64+12*len(sel.starts)), written.UnixMilli(), 10), ',')
+	ended := 0
+	for _, start := range sel.starts {
+		b = binary.BigEndian.AppendUint64(b, uint64(start.Unix()))
+		b = binary.BigEndian.AppendUint32(b, uint32(start.Nanosecond()))
+		if !start.After(sel.timeline.Ended) {
+			ended++
+		}
+	}
+	b = append(append(strconv.AppendInt(b, int64(ended), 10), ','), q.format.String()...)
+	b = strconv.AppendBool(append(strconv.AppendBool(append(b, ','), q.pretty), ','), q.descending)
+	h := fnv.New64a()
+	_, _ = h.Write(b)
+	text := append(strconv.AppendInt(append(b[:0], '"'), sel.version, 10), '-')
+	return newEntityTag(string(append(strconv.AppendUint(text, h.Sum64(), 16), '"')))
+}
+
+// notModified sets the ETag of an answer. If the client has that answer, it answers with that, and returns true.
+func notModified(w http.ResponseWriter, r *http.Request, tag entityTag) bool {
+	h := w.Header()
+	own, ok := tag.match(strings.Join(r.Header["If-None-Match"], ","))
+	if !ok {
+		h[etagHeader] = tag.strong
+		return false
+	}
+	h[etagHeader] = own
+	for _, name := range aboutContent {
+		delete(h, name)
+	}
+	w.WriteHeader(http.StatusNotModified)
+	return true
+}
+
+// aboutContent are headers that have a meaning only for an answer with a body. The client has these of its answer.
+var aboutContent = []string{"X-Content-Type-Options", "Referrer-Policy", "Content-Security-Policy"}
+
+// match returns the form of the ETag that matches a header If-None-Match, and whether there is one: the client has the compressed
+// form if it is weak. Weak ETags match too, as RFC 9110 defines for this header.
+func (t entityTag) match(header string) (own []string, ok bool) {
+	for candidate := range strings.SplitSeq(header, ",") {
+		switch strings.TrimSpace(candidate) {
+		case "*", t.strong[0]:
+			return t.strong, true
+		case t.weak[0]:
+			return t.weak, true
+		}
+	}
+	return nil, false
+}
