@@ -86,11 +86,11 @@ func TestSeveralFilesAreOneTable(t *testing.T) {
 
 func TestBadLinesAreCountedAndShown(t *testing.T) {
 	t.Parallel()
-	content := "a,b\n1,2\n3\n" + strings.Repeat("1,2\n", 40) + "x\x1b[31m,2\n"
+	content := "a,b\n1,2\n3,4,5\n" + strings.Repeat("1,2\n", 40) + "x\x1b[31m,2\n"
 	stdout, stderr, status := run(t, content, "-o", "csv", "--stats", "count,missing", "-")
 	require.Zero(t, status)
 	require.Equal(t, "column,count,missing\na,41,1\nb,42,0\n", stdout)
-	require.Equal(t, `describe: standard input:3: 1 cell, want 2
+	require.Equal(t, `describe: standard input:3: 3 cells, want 2
 describe: 1 of 44 lines could not be read
 describe: column "a": 1 value is not of the type integer, such as "x\x1b[31m" (--text a reads all as text)
 `, stderr)
@@ -98,7 +98,22 @@ describe: column "a": 1 value is not of the type integer, such as "x\x1b[31m" (-
 	stdout, stderr, status = run(t, content, "--strict", "-")
 	require.Equal(t, 1, status)
 	require.Empty(t, stdout)
-	require.Equal(t, "describe: standard input:3: 1 cell, want 2\n", stderr)
+	require.Equal(t, "describe: standard input:3: 3 cells, want 2\n", stderr)
+}
+
+// Rows with too few cells are described and counted, as are headers between the rows.
+func TestShortRowsAndRepeatedHeadersAreCounted(t *testing.T) {
+	t.Parallel()
+	const content = "a,b,c\n1,2,3\n\n4,5\n6\na,b,c\n"
+	stdout, stderr, status := run(t, content, "-o", "csv", "--stats", "count,missing", "-")
+	require.Zero(t, status)
+	require.Equal(t, "column,count,missing\na,3,0\nb,2,1\nc,1,2\n", stdout)
+	require.Equal(t, "describe: 2 rows have fewer cells than the header, the first in standard input:4: the others are missing\n"+
+		"describe: left out 1 line equal to the header\n", stderr)
+
+	_, stderr, status = run(t, content, "--strict", "-")
+	require.Equal(t, 1, status)
+	require.Equal(t, "describe: standard input:4: 2 cells, want 3\n", stderr)
 }
 
 func TestExitStatuses(t *testing.T) {

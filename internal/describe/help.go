@@ -50,7 +50,8 @@ How to read
                       thousands, as in 1.234,5
   --header            the first line has the names of the columns
   --no-header         the first line is data; the columns are c1, c2, …
-  --strict            end at the first line that cannot be read
+  --strict            end at the first line that cannot be read, or that has
+                      too few cells
 
 How to write
   -o, --output FORM   table (default), csv, json, jsonl, markdown or lp

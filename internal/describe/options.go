@@ -244,7 +244,7 @@ func (f *flags) checkStats(o *options) error {
 
 // checkLimits checks the options of memory, accuracy and workers.
 func (f *flags) checkLimits(o *options) (err error) {
-	o.profile.Workers, o.profile.Strict = f.workers, f.strict
+	o.profile.Workers, o.profile.Strict, o.file.Strict = f.workers, f.strict, f.strict
 	switch f.accuracy {
 	// exact is the default here and auto is that of the aggregator: a command ends, and the agent runs for ever.
 	case "exact":

@@ -172,6 +172,17 @@ func (c *command) report(result *profile.Result) error {
 	if result.BadCount > 0 {
 		c.say("%d of %s could not be read", result.BadCount, show.Counted(result.Lines, "line"))
 	}
+	if result.Short > 0 {
+		have := "have"
+		if result.Short == 1 {
+			have = "has"
+		}
+		c.note("%s %s fewer cells than the header, the first in %s:%d: the others are missing", show.Counted(result.Short, "row"), have,
+			result.FirstShort.Path, result.FirstShort.Line)
+	}
+	if result.Repeated > 0 {
+		c.note("left out %s equal to the header", show.Counted(result.Repeated, "line"))
+	}
 	for _, invalid := range result.Invalid {
 		are := "are"
 		if invalid.Count == 1 {

@@ -201,7 +201,11 @@ type Batch struct {
 	Lines    int      // line ends in the chunk
 	Bad      []Bad    // the first bad lines
 	BadCount int      // of all bad lines
-	Bytes    []byte   // what the texts are parts of
+	Short    int      // rows of CSV with fewer cells than columns; those that lack are missing
+	// FirstShort is how many lines of the chunk come before the first of them.
+	FirstShort int
+	Repeated   int    // lines of CSV that are the header again; they are no rows
+	Bytes      []byte // what the texts are parts of
 
 	source *source // of the chunk; nil after Reset of a batch whose columns were not kept
 	byName map[string]*Table

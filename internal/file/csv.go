@@ -91,13 +91,37 @@ func (p *csvParser) isBlank(data []byte, i int) bool {
 	return len(p.cells) == 1 && p.cells[0].start == i && len(scan.Trim(data[i:p.cells[0].end])) == 0
 }
 
-// fits reports whether the record has n cells. An empty cell more is none: some programs end each line of data, but not the
-// header, with a delimiter.
-func (p *csvParser) fits(n int) bool {
+// fit makes p.cells, the cells of the record data[start:end], as many as there are columns, and returns how many cells were added. It
+// returns an error if the record cannot be a row.
+//
+// An empty cell more is none: some programs end each line of data, but not the header, with a delimiter. Cells that lack at the
+// end are missing: other programs leave out empty ones. But a last line without a line end has most likely been cut off, and its last
+// cell too.
+func (p *csvParser) fit(data []byte, start, end int) (added int, err error) {
+	n := len(p.schema.columns)
 	if len(p.cells) == n+1 && p.cells[n].start == p.cells[n].end {
 		p.cells = p.cells[:n]
 	}
-	return len(p.cells) == n
+	found := len(p.cells)
+	if found < n && !p.source.o.Strict && data[start] != '#' && data[end-1] == '\n' {
+		for len(p.cells) < n {
+			p.cells = append(p.cells, cell{})
+		}
+	}
+	if len(p.cells) != n {
+		return 0, fmt.Errorf("%s, want %d", counted(found, "cell"), n)
+	}
+	return n - found, nil
+}
+
+// repeatsHeader reports whether a record is the header again, as where several files were put together.
+func (p *csvParser) repeatsHeader(record []byte) bool {
+	header := p.schema.header
+	if len(header) == 0 || record[0] != header[0] && record[0] != '\xef' { // nearly all rows begin with another character
+		return false
+	}
+	record = record[markLength(record):]
+	return bytes.Equal(bytes.TrimRight(record, "\r\n"), header)
 }
 
 // firstRecord returns the cells of the first record that is not blank, and where the record after it starts. It returns
@@ -118,13 +142,16 @@ func (p *csvParser) firstRecord(data []byte) (cells [][]byte, end int, err error
 	return nil, len(data), nil
 }
 
-// sample counts the kinds of the cells of the first rows, up to sampleRows, by column. Rows that have not that many cells are
-// left out: they will be bad lines.
-func (p *csvParser) sample(data []byte, cells int, o *Options) []sample {
-	samples := make([]sample, cells)
+// sample counts the kinds of the cells of the first rows, up to sampleRows, by column. Records that are no rows are left out.
+func (p *csvParser) sample(data []byte, o *Options) []sample {
+	samples := make([]sample, len(p.schema.columns))
 	for i, rows := 0, 0; i < len(data) && rows < sampleRows; rows++ {
 		var err error
-		if i, err = p.record(data, i); err != nil || !p.fits(cells) {
+		start := i
+		if i, err = p.record(data, i); err != nil || p.repeatsHeader(data[start:i]) {
+			continue
+		}
+		if _, err = p.fit(data, start, i); err != nil {
 			continue
 		}
 		for k, c := range p.cells {
@@ -157,16 +184,43 @@ func (p *csvParser) parse(data []byte, b *Batch) {
 		case err != nil:
 		case p.isBlank(data, start):
 			continue
-		case !p.fits(len(p.schema.columns)):
-			err = fmt.Errorf("%s, want %d", counted(len(p.cells), "cell"), len(p.schema.columns))
+		case p.repeatsHeader(data[start:i]):
+			b.Repeated++
+			continue
 		default:
-			err = p.row(data, t, b)
+			err = p.wholeRow(data, start, i, t, b)
 		}
 		if err != nil {
-			b.bad(bytes.Count(data[:start], newline), err.Error())
+			b.bad(lineOf(data, start, len(b.Bad) < maxBad), err.Error())
 		}
 	}
 	b.Lines = lines(data)
+}
+
+// wholeRow adds the record data[start:end], whose cells were read, as a row. If there is an error, it adds none.
+func (p *csvParser) wholeRow(data []byte, start, end int, t *Table, b *Batch) error {
+	added, err := p.fit(data, start, end)
+	if err != nil {
+		return err
+	}
+	if err := p.row(data, t, b); err != nil {
+		return err
+	}
+	if added > 0 {
+		if b.Short++; b.Short == 1 {
+			b.FirstShort = lineOf(data, start, true)
+		}
+	}
+	return nil
+}
+
+// lineOf returns how many lines are before a position, if that is wanted, and otherwise 0. Counting them for each bad line of a chunk
+// would take longer than reading the chunk.
+func lineOf(data []byte, position int, wanted bool) int {
+	if !wanted {
+		return 0
+	}
+	return bytes.Count(data[:position], newline)
 }
 
 // lines returns how many lines there are, the last of which may lack its line end.

@@ -41,13 +41,15 @@ type Options struct {
 	Time string
 	// NeedTime makes a row without a time a bad line.
 	NeedTime bool
-	Times    scan.Times                       // how times are written
-	Select   func(name string) bool           // the columns to read; nil reads all
-	AsText   func(name string) bool           // the columns to read as texts; nil reads none so
-	Group    func(name string, tag bool) bool // the columns that are read in any case, as texts; nil is none
-	Table    func(path string) string         // the name of the table of a file that is not line protocol; nil is ""
-	Note     func(path, text string)          // receives what a user should read about the detection; nil drops it
-	Size     int                              // of chunks in bytes; 0 is 1 MiB for the first one of a file and 256 KiB for the others
+	// Strict makes a row of CSV with too few cells a bad line.
+	Strict bool
+	Times  scan.Times                       // how times are written
+	Select func(name string) bool           // the columns to read; nil reads all
+	AsText func(name string) bool           // the columns to read as texts; nil reads none so
+	Group  func(name string, tag bool) bool // the columns that are read in any case, as texts; nil is none
+	Table  func(path string) string         // the name of the table of a file that is not line protocol; nil is ""
+	Note   func(path, text string)          // receives what a user should read about the detection; nil drops it
+	Size   int                              // of chunks in bytes; 0 is 1 MiB for the first one of a file and 256 KiB for the others
 
 	first int // Size of the first chunk of a file
 	// known are the kinds of the columns of earlier files of CSV: a column is of one kind in all of them, that of the first file in
@@ -111,6 +113,7 @@ func (p *Parser) Parse(c *Chunk, b *Batch) {
 	}
 	p.parse(c.Data, b)
 	b.Lines += c.Skipped
+	b.FirstShort += c.Skipped
 	for i := range b.Bad {
 		b.Bad[i].Line += c.Skipped
 	}

@@ -38,6 +38,7 @@ const (
 // csvSchema is how the rows of a file are read. It does not change once it is detected: the parsers of a file share it.
 type csvSchema struct {
 	delimiter byte
+	header    []byte // without its line end; empty if there is none, or if it has one cell
 	columns   []csvColumn
 	time      int // the column with the time of a row, or −1
 }
@@ -124,7 +125,11 @@ func (s *source) sniffRecords(data []byte, delimiter byte) (header int, err erro
 		return 0, fmt.Errorf("the first line has %d columns, want at most %d", len(first), maxColumns)
 	}
 	// The kinds of the columns show whether the first record has names, and its own cells count only if it has none.
-	samples := p.sample(data[header:], len(first), s.o)
+	schema.columns = make([]csvColumn, len(first))
+	if len(first) > 1 {
+		schema.header = bytes.Clone(bytes.Trim(data[:header], "\r\n"))
+	}
+	samples := p.sample(data[header:], s.o)
 	named := s.o.Header == WithHeader
 	if s.o.Header == DetectHeader {
 		if named = isHeader(first, samples, s.o); !named {
@@ -136,7 +141,8 @@ func (s *source) sniffRecords(data []byte, delimiter byte) (header int, err erro
 		}
 	}
 	if !named {
-		samples = p.sample(data, len(first), s.o)
+		schema.header = nil
+		samples = p.sample(data, s.o)
 		header = 0
 	}
 	schema.name(first, named)
@@ -327,7 +333,6 @@ func (s *sample) reads(cell []byte) bool {
 // name sets the names of the columns, which are unique: an empty name becomes c and the number of the column, from 1, and a name that
 // was there before gets a number, as in a, a_2, a_3. Bytes that are not UTF-8 become U+FFFD.
 func (c *csvSchema) name(first [][]byte, named bool) {
-	c.columns = make([]csvColumn, len(first))
 	seen := make(map[string]int, len(first))
 	for i := range first {
 		name := "c" + strconv.Itoa(i+1)

@@ -63,9 +63,13 @@ type Result struct {
 	Points   int   // how many rows these had
 	Bad      []Bad // the first bad lines
 	BadCount int
-	Invalid  []Invalid
-	Demoted  int  // how many columns and groups became estimates for want of memory
-	Over     bool // whether memory was exceeded all the same
+	Short    int // rows of CSV with fewer cells than the header; those that lack are missing
+	// FirstShort is where the first of them is.
+	FirstShort Bad
+	Repeated   int // lines of CSV that are the header again; they are no rows
+	Invalid    []Invalid
+	Demoted    int  // how many columns and groups became estimates for want of memory
+	Over       bool // whether memory was exceeded all the same
 	// Rounded are the described columns with whole numbers that float64 may not have, see [file.MaxWhole].
 	Rounded []string
 	Grouped bool // whether a column of Options.Group was found
@@ -245,6 +249,11 @@ func (p *run) count(b *file.Batch) error {
 			p.result.Bad = append(p.result.Bad, Bad{b.Path, p.lines + bad.Line + 1, bad.Reason})
 		}
 	}
+	if b.Short > 0 && p.result.Short == 0 {
+		p.result.FirstShort = Bad{Path: b.Path, Line: p.lines + b.FirstShort + 1}
+	}
+	p.result.Short += b.Short
+	p.result.Repeated += b.Repeated
 	p.result.BadCount += b.BadCount
 	p.lines += b.Lines
 	p.result.Lines += b.Lines
