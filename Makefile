@@ -66,8 +66,7 @@ demo: ## run the quickstart; DEMO_SECONDS, DEMO_API_PORT, DEMO_REDIS_PORT
 test: ## run all tests; some want redis-server or chromium on PATH, REQUIRE_REDIS=1 and REQUIRE_CHROMIUM=1 insist
 	@command -v redis-server >/dev/null || echo "redis-server is not on PATH: the tests that need it are skipped"
 	@command -v chromium >/dev/null || echo "chromium is not on PATH: the tests that need it are skipped"
-	@$(MAKE) --no-print-directory -j2 test-race test-command
-	@$(MAKE) --no-print-directory -j3 test-long test-command-race test-attack
+	@$(MAKE) --no-print-directory -j3 test-race test-command test-attack test-long test-command-race
 
 # The hostile clients mostly wait. On a machine that does other work their times mean nothing, so that only failed requests and memory count.
 .PHONY: test-attack
@@ -77,28 +76,33 @@ test-attack:
 # The linker leaves out the tables for debuggers, which take about a sixth of its time. Traces of panics and of data races need none.
 TEST_FLAGS := -ldflags=-w
 
-# With the race detector, tests of much data take a sample of it. They are the tests that call testing.Short.
+# With the race detector, tests of much data take a sample of it. They are the tests that call testing.Short. The packages that
+# take the longest come first. At its end, a process with the detector would wait a second for races of goroutines that still run.
+RACE := GORACE="atexit_sleep_ms=50 $(GORACE)" go test -race
+
 .PHONY: test-race
 test-race:
-	go test -race -short -shuffle=on $(TEST_FLAGS) ./...
+	$(RACE) -short -shuffle=on $(TEST_FLAGS) ./internal/api ./internal/page ./internal/cache ./plugins/outputs/rediscache ./...
 
 .PHONY: test-long
 test-long: ## run all data and times, as the whole calendar, in the tests that take a sample with the race detector
-	go test -shuffle=on $(TEST_FLAGS) $$(grep -rl 'testing\.Short()' --include=*_test.go . | grep -v '^./$(COMMAND)/' | xargs -n1 dirname | sort -u)
+	@tests=$$(go run ./internal/longtests) && set -x && go test -shuffle=on $(TEST_FLAGS) $$tests
+
+# The tests of what the command does at the same time as something else: signals, reloads, values that come during a Push.
+AT_THE_SAME_TIME := TestSIG|Reload|TestAChangedConfiguration|TestCrashes
 
 # Most tests of the command wait for a process, so that more of them than processors run at once.
 .PHONY: test-command
 test-command:
 	$(eval TAGS := $(test_tags))
 	@test "$(TAGS)" != failed
-	cd $(COMMAND) && go test -shuffle=on $(TEST_FLAGS) -parallel 8 -tags "$(TAGS)" ./...
+	cd $(COMMAND) && go test -shuffle=on $(TEST_FLAGS) -parallel 8 -tags "$(TAGS)" -skip '$(AT_THE_SAME_TIME)' ./...
 
-# The tests of what the command does at the same time as something else: signals, reloads, values that come during a Push.
 .PHONY: test-command-race
 test-command-race:
 	$(eval TAGS := $(test_tags))
 	@test "$(TAGS)" != failed
-	cd $(COMMAND) && CRASHES=$(or $(CRASHES),1) go test -race -shuffle=on $(TEST_FLAGS) -parallel 8 -tags "$(TAGS)" -run 'TestSIG|Reload|TestAChangedConfiguration|TestCrashes' .
+	cd $(COMMAND) && CRASHES=$(or $(CRASHES),3) $(RACE) -shuffle=on $(TEST_FLAGS) -parallel 8 -tags "$(TAGS)" -run '$(AT_THE_SAME_TIME)' .
 
 BENCH := go test -run '^$$'
 
