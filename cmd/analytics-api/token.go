@@ -18,8 +18,6 @@ import (
 const defaultTokens = "analytics-api.tokens" //nolint:gosec // the name of a file
 
 // usageOfToken is what token --help prints. A test compares it with the flags.
-//
-//nolint:gosec // a text for people
 const usageOfToken = `usage: analytics-api token create --permission PERMISSION [--expiry TIME] [--name TEXT]
        analytics-api token list
        analytics-api token delete ID

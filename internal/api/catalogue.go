@@ -271,7 +271,7 @@ func (s *server) tables(w http.ResponseWriter, r *http.Request, p *params) error
 	}
 	entries = slices.DeleteFunc(entries, func(e record.TableEntry) bool { return e.Database != database })
 	if len(entries) == 0 {
-		return notFound{fmt.Sprintf("no database %q", database)}
+		return notFound{fmt.Sprintf("no database %q; GET /databases lists the databases", database)}
 	}
 	all, err := s.infos(r.Context(), entries)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
@@ -14,7 +15,7 @@ import (
 
 var (
 	errPanic   = constant{"the service failed to answer this request", internalError}
-	errNoRoute = constant{"there is nothing at this address", nothingFound}
+	errNoRoute = constant{"there is nothing at this address, /docs describes the routes", nothingFound}
 	errMethod  = constant{"only " + allowedMethods + " are allowed here", wrongMethod}
 )
 
@@ -230,7 +231,7 @@ func kindOf(err error) (kind problemKind, detail string) {
 		return noAnswer, "the list of all tables is on a server that does not answer, try again; " +
 			"a table that the address names can be read if its own server answers"
 	case errors.As(err, &away), errors.Is(err, context.DeadlineExceeded):
-		return noAnswer, "the cache does not answer, try again"
+		return noAnswer, "Redis cannot be read now, try again; the log of the service has the reason"
 	}
 	return internalError, errPanic.Error()
 }
@@ -268,12 +269,10 @@ func (s *server) problem(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.As(err, &bad) {
 		body.Errors = bad[:min(len(bad), maxFaults)]
 	}
-	b, err := json.Marshal(body)
-	if err != nil {
-		b = []byte(`{"title":"Internal error","status":500}`)
-	}
 	w.WriteHeader(status)
-	_, _ = w.Write(append(b, '\n'))
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false) // people read it: "p<q>", and not "p\u003cq\u003e"
+	_ = encoder.Encode(body)     // the client may be gone
 }
 
 // away wraps an error of the reader as unavailable. It returns nil for nil. [kindOf] finds a [record.Corrupt] and the
@@ -287,5 +286,5 @@ func away(err error) error {
 
 // noTable returns the error for a table that does not exist.
 func noTable(t record.Table) error {
-	return notFound{fmt.Sprintf("no table %q in database %q", t.Name, t.Database)}
+	return notFound{fmt.Sprintf("no table %q in database %q; GET /analytics?database=%s lists the tables", t.Name, t.Database, url.QueryEscape(t.Database))}
 }

@@ -60,7 +60,7 @@ func TestBadRequestNamesEveryFault(t *testing.T) {
 		base + "&limit=1001&last=-1":                  {{"query.last", `"-1"`, "want a number from 1 to 500"}, {"query.limit", `"1001"`, "want a number from 1 to 1000"}},
 		base + "&tag=host":                            {{"query.tag", `"host"`, "want key=value, such as tag=host=a"}},
 		base + "&last=1&last=2":                       {{"query.last", `"1,2"`, "want this parameter once"}},
-		base + "&fields=f":                            {{"query.fields", `"f"`, "unknown parameter, known are database, start, end, last, limit, cursor, agents, final, field, tag, group_by, bucket, timezone, stats, method, share_le, format, pretty, order"}},
+		base + "&fields=f":                            {{"query.fields", `"f"`, "unknown parameter, did you mean \"field\"? Known are database, start, end, last, limit, cursor, agents, final, field, tag, group_by, bucket, timezone, stats, method, share_le, format, pretty, order"}},
 		base + "&start=2026-01-02T00:00:00Z&end=-10d": {{"query.end", `"-10d"`, "want a time after start, which is 2026-01-02T00:00:00Z"}},
 		"/databases?x=1":                              {{"query.x", `"1"`, "unknown parameter, there are none"}},
 		"/analytics":                                  {{"query.database", `""`, "want the name of a database, as GET /databases lists them"}},
@@ -88,17 +88,39 @@ func TestTimeWithASpaceInsteadOfAPlusGetsAHint(t *testing.T) {
 	require.Len(t, array(t, s.get(t, "/analytics/cpu?database=db&start=2024-01-01T00:00:00%2B01:00")), 40)
 }
 
+func TestNearMissesOfTimesAndParametersAreCorrected(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	s.fill(t)
+	for query, want := range map[string]string{
+		"start=2024-01-01T00:00:00":   "; in UTC, write 2024-01-01T00:00:00Z",
+		"start=2024-01-01+00:00":      "; in UTC, write 2024-01-01T00:00:00Z",
+		"start=2024-01-01T00:00:00.5": "; in UTC, write 2024-01-01T00:00:00.5Z",
+		"end=6h":                      "; write -6h",
+		"start=yesterday":             "(units s, m, h, d, w)",
+		"lst=1":                       `, did you mean "last"? Known are `,
+		"db=x":                        `, did you mean "database"? Known are `,
+		"from=now":                    `, did you mean "start"? Known are `,
+		"x=1":                         "unknown parameter, known are database, ",
+		"stats=p<q>":                  `unknown statistic "p<q>", known are`,
+	} {
+		w := s.get(t, "/analytics/cpu?database=db&"+query)
+		require.Contains(t, w.Body.String(), strings.ReplaceAll(want, `"`, `\"`), query)
+		require.Contains(t, problemOf(t, w, http.StatusBadRequest).Errors[0].Message, want)
+	}
+}
+
 func TestNotFoundNamesTheTableOrDatabase(t *testing.T) {
 	t.Parallel()
 	s := inProcess(t, nil)
 	s.fill(t)
 	for path, want := range map[string]string{
-		"/analytics/mem?database=db":        `no table "analytics_mem" in database "db"`,
-		"/analytics/cpu?database=other":     `no table "analytics_cpu" in database "other"`,
-		"/analytics?database=other":         `no database "other"`,
-		"/nothing":                          "there is nothing at this address",
-		"/analytics/a/b?database=db":        "there is nothing at this address",
-		"/analytics/analytics_x?database=é": `no table "analytics_x" in database "é"`,
+		"/analytics/mem?database=db":        `no table "analytics_mem" in database "db"; GET /analytics?database=db lists the tables`,
+		"/analytics/cpu?database=other":     `no table "analytics_cpu" in database "other"; GET /analytics?database=other lists the tables`,
+		"/analytics?database=other":         `no database "other"; GET /databases lists the databases`,
+		"/nothing":                          "there is nothing at this address, /docs describes the routes",
+		"/analytics/a/b?database=db":        "there is nothing at this address, /docs describes the routes",
+		"/analytics/analytics_x?database=é": `no table "analytics_x" in database "é"; GET /analytics?database=%C3%A9 lists the tables`,
 	} {
 		require.Equal(t, want, problemOf(t, s.get(t, path), http.StatusNotFound).Detail, path)
 	}
@@ -119,7 +141,7 @@ func TestServiceRecoversWhenRedisComesBack(t *testing.T) {
 	for _, path := range []string{"/ready", "/analytics/cpu?database=db", "/analytics?database=db", "/databases", "/metrics/analytics"} {
 		w := s.get(t, path)
 		p := problemOf(t, w, http.StatusServiceUnavailable)
-		require.Equal(t, "the cache does not answer, try again", p.Detail)
+		require.Equal(t, "Redis cannot be read now, try again; the log of the service has the reason", p.Detail)
 		require.Equal(t, "5", w.Header().Get("Retry-After"))
 	}
 	require.Equal(t, http.StatusOK, s.get(t, "/health").Code)

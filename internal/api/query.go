@@ -1,6 +1,8 @@
 package api
 
 import (
+	"cmp"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -9,6 +11,7 @@ import (
 	"time"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/format"
+	"github.com/telegraf-describe/telegraf-describe/internal/option"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 	"github.com/telegraf-describe/telegraf-describe/internal/timeline"
@@ -89,7 +92,7 @@ func newParams(r *http.Request, rt *route, grant token.Grant) *params {
 		own := find(rt.parameters, name)
 		switch {
 		case own == nil:
-			p.faults.add("query."+shortName(name), strings.Join(all, ","), "unknown parameter, %s", known(rt.parameters))
+			p.faults.add("query."+shortName(name), strings.Join(all, ","), "unknown parameter%s", known(name, rt.parameters, len(p.faults)))
 		case len(all) > 1 && !own.repeated:
 			p.faults.add("query."+name, strings.Join(all, ","), "want this parameter once")
 		case len(all) > maxRepeated:
@@ -110,16 +113,27 @@ func find(parameters []parameter, name string) *parameter {
 	return nil
 }
 
-// known lists the parameters for an error.
-func known(parameters []parameter) string {
+// otherNames are names that other APIs have for our parameters.
+var otherNames = map[string]string{"db": "database", "from": "start", "since": "start", "to": "end", "until": "end"}
+
+// known returns the part of a fault about the parameters of a route. It suggests one if the unknown name is near to it; before is the
+// number of faults before this one, of which only the first have a suggestion.
+func known(unknown string, parameters []parameter, before int) string {
 	if len(parameters) == 0 {
-		return "there are none"
+		return ", there are none"
 	}
 	names := make([]string, 0, len(parameters))
 	for _, p := range parameters {
 		names = append(names, p.name)
 	}
-	return "known are " + strings.Join(names, ", ")
+	list := "known are " + strings.Join(names, ", ")
+	if before >= maxSuggested || len(unknown) > maxSuggestedWord {
+		return ", " + list
+	}
+	if meant := cmp.Or(otherNames[unknown], option.Nearest(unknown, names)); slices.Contains(names, meant) {
+		return fmt.Sprintf(", did you mean %q? %s", meant, upper(list))
+	}
+	return ", " + list
 }
 
 // shortName returns the name of a parameter as it is, or quoted and shortened if it is long or has special characters.
@@ -167,8 +181,8 @@ func (p *params) time(name string, now time.Time) (at time.Time, ok bool) {
 	}
 	text := p.values.Get(name)
 	if at, ok = parseTime(text, now); !ok {
-		p.faults.add("query."+name, text, "want a time as in RFC 3339, a date, seconds, milliseconds, microseconds or nanoseconds since 1970, "+
-			"\"now\", or a time ago such as \"-6h\" (units s, m, h, d, w)%s", plusHint(text, now))
+		p.faults.add("query."+name, text, "want a time such as 2026-12-31T23:00:00Z, a date such as 2026-12-31, seconds, milliseconds, "+
+			"microseconds or nanoseconds since 1970, \"now\", or a time ago such as \"-6h\" (units s, m, h, d, w)%s", timeHint(text, now))
 	}
 	return at, ok
 }
@@ -187,13 +201,22 @@ func (p *params) span(now time.Time) record.Range {
 	return record.Range{Start: start, End: end, Last: p.number("last")}
 }
 
-// plusHint returns a hint if text is a time after its spaces are replaced by plus signs. In a query, a plus means a
-// space, so the offset +01:00 arrives with a space.
-func plusHint(text string, now time.Time) string {
-	if _, ok := parseTime(strings.ReplaceAll(text, " ", "+"), now); !ok {
-		return ""
+// timeHint returns how to write a text that is nearly a time, or "". In a query, a plus means a space, so the offset +01:00 arrives with a
+// space. A time without an offset is not read as UTC, because programs such as Python write local times so.
+func timeHint(text string, now time.Time) string {
+	if _, ok := parseTime(strings.ReplaceAll(text, " ", "+"), now); ok {
+		return "; write + as %2B"
 	}
-	return "; write + as %2B"
+	if _, ok := parseTime("-"+text, now); ok {
+		return "; write -" + text
+	}
+	text = strings.Replace(text, " ", "T", 1)
+	for _, missing := range []string{"Z", ":00Z"} {
+		if _, ok := parseTime(text+missing, now); ok {
+			return "; in UTC, write " + text + missing
+		}
+	}
+	return ""
 }
 
 // number reads a number from 1 to the largest one that the table of routes has for the parameter.

@@ -346,6 +346,27 @@ func emptyRange(t *testing.T, b *browser.Browser) {
 	tab.Clean(s.URL)
 }
 
+func unknownTable(t *testing.T, b *browser.Browser) {
+	s := start(t, nil)
+	s.put(t, latencies(3, "api")...)
+	tab := b.Tab(t)
+	tab.Open(s.address("db", "db", "table", "latenci"))
+	tab.Until("document.querySelector('#message').getAttribute('role') === 'alert'")
+	text := textOf(tab, "#message")
+	require.Contains(t, text, `No table "analytics_latenci" in database "db".`)
+	require.Contains(t, text, "The lists above have the databases and tables that there are.")
+	require.NotContains(t, text, "GET")
+}
+
+// A single bucket shows no width. The page assumes the 30 s that describe has by default.
+func firstBucket(t *testing.T, b *browser.Browser) {
+	s := start(t, nil)
+	s.put(t, rec(time.Now().Add(-20*time.Second), "seconds", false, nil, 1, 2))
+	tab := open(t, b, s.address())
+	require.Equal(t, "15m", browser.Eval[string](tab, "document.querySelector('#range').value"))
+	tab.Clean(s.URL)
+}
+
 func away(t *testing.T, b *browser.Browser) {
 	s := start(t, nil)
 	s.put(t, latencies(20, "api")...)

@@ -142,6 +142,8 @@ func TestPage(t *testing.T) {
 		"a token is asked for":                tokens,
 		"a service without tables":            empty,
 		"a range without buckets":             emptyRange,
+		"a table that does not exist":         unknownTable,
+		"the first bucket":                    firstBucket,
 		"Redis is away":                       away,
 		"a limit is explained":                limited,
 		"keys":                                keys,
@@ -168,10 +170,18 @@ func TestPage(t *testing.T) {
 // ready is true when the page shows records.
 const ready = "document.querySelector('#main').ariaBusy === 'false' && !document.querySelector('#view').hidden && document.querySelector('#table tbody tr')"
 
+// cutOff has the selects whose text is wider than the room for it: the width less the padding and some 20 pixels for the arrow.
+const cutOff = `[...document.querySelectorAll("select")].filter((select) => {
+	const style = getComputedStyle(select), context = document.createElement("canvas").getContext("2d");
+	context.font = style.fontSize + " " + style.fontFamily;
+	const room = select.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight) - 20;
+	return context.measureText(select.selectedOptions[0].text).width > room;
+}).map((select) => select.id)`
+
 func looks(t *testing.T, b *browser.Browser) {
 	s := start(t, nil)
 	s.put(t, latencies(300, "api", "web")...)
-	for _, size := range [][2]int64{{1440, 1000}, {400, 860}} {
+	for _, size := range [][2]int64{{1440, 1000}, {390, 844}} {
 		for _, dark := range []bool{false, true} {
 			tab := b.Tab(t)
 			tab.Size(size[0], size[1])
@@ -184,6 +194,9 @@ func looks(t *testing.T, b *browser.Browser) {
 			tab.Until(ready)
 			tab.Until("document.querySelector('#live').dataset.state === 'live'")
 			tab.Screenshot(name)
+			require.EqualValues(t, size[0], browser.Eval[float64](tab, "document.documentElement.scrollWidth"), "nothing is wider than the window")
+			require.LessOrEqual(t, browser.Eval[float64](tab, "document.querySelector('#theme').getBoundingClientRect().right"), float64(size[0]-8), "the header has a margin")
+			require.Empty(t, browser.Eval[[]string](tab, cutOff), "texts of choices that do not fit")
 			if size[0] == 1440 {
 				browser.Eval[bool](tab, "document.querySelector('#table tbody tr:nth-child(9) button').click(), true")
 				tab.Until("document.querySelector('#distribution svg')")

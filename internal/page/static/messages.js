@@ -51,8 +51,10 @@ const titles = new Map([["Unavailable", "Redis does not answer"], ["Busy", "The 
 // failed shows a problem. The page tries again by itself if that makes sense.
 export function failed(problem) {
   let extra = "";
+  if (problem.title === "Not found") extra = element("p", {}, "The lists above have the databases and tables that there are.");
   if (problem.title === "Too much") extra = element("p", {}, "Choose a shorter range, a tag, or another field.");
   const again = problem.seconds ? ` The page tries again every ${problem.seconds} s.` : "";
-  const detail = problem.title === "Unavailable" ? "Records cannot be read until it does." : problem.message.replace(/[^.!?]$/, "$&.");
+  const said = problem.message.replace(/; GET .*$/, ""); // addresses are for readers of JSON
+  const detail = problem.title === "Unavailable" ? "Records cannot be read until it does." : said.replace(/[^.!?]$/, "$&.");
   show("alert", titles.get(problem.title) ?? problem.title, detail[0].toUpperCase() + detail.slice(1) + again, extra);
 }

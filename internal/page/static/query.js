@@ -63,7 +63,7 @@ export async function probe(state, signal) {
 // all, but 20 at least.
 export function suitableRange(probe, info, now) {
   if (Number.isNaN(probe.newest)) return "1h";
-  const width = probe.width || 60e3;
+  const width = probe.width || 30e3; // a single bucket shows no width: 30 s is the default of describe
   const age = now - Date.parse(info?.first_bucket ?? "");
   const length = Math.max(age < 60 * width ? Math.max(age, 20 * width) : 60 * width, 1.2 * (now - probe.newest));
   return Object.keys(ranges).find((name) => ranges[name] >= length);
