@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/describe"
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
 const small = "time,host,v\n2026-01-01T00:00:00Z,a,1\n2026-01-01T00:30:00Z,b,2\n2026-01-01T01:00:00Z,a,4\n"
@@ -125,8 +126,8 @@ func TestExitStatuses(t *testing.T) {
 	}{
 		{"", "", 2, "describe: no file is named\n"},
 		{"--by 1x -", small, 2, `describe: --by: width "1x": want whole numbers`},
-		{"--stats foo -", small, 2, `describe: --stats: unknown statistic "foo", known are count, min, max, sum, mean, range, stddev, variance, ` +
-			"median, mode, mode_count, mode_error, p<q>, iqr, first, last, max_error, type, missing, distinct, top, top_count\n"},
+		{"--stats foo -", small, 2, `describe: --stats: unknown statistic "foo", known are ` +
+			strings.Join(stats.Names(), ", ") + ", type, missing, distinct, top, top_count\n"},
 		{"--stats mean,mean -", small, 2, `describe: --stats: statistic "mean" is listed twice, the first time as "mean"` + "\n"},
 		{"--stats type,count,type -", small, 2, `describe: --stats: "type" is listed twice` + "\n"},
 		{"--stats p101 -", small, 2, `describe: --stats: statistic "p101": percentile "101" is above 100` + "\n"},
