@@ -1,5 +1,5 @@
 // Command longtests prints arguments for go test that run the tests that take a sample of their data with -short, and no others.
-// These are the tests that call testing.Short, themselves or in a function of their package:
+// These are the tests that call testing.Short, themselves or through functions of the module:
 //
 //	go test $(go run ./internal/longtests)
 package main
@@ -11,7 +11,6 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -30,31 +29,46 @@ func main() {
 
 // arguments returns a flag -run, then the packages below a folder that have such tests. Nested modules are left out.
 func arguments(root string) ([]string, error) {
-	folders, err := testFiles(root)
+	all, err := functions(root)
 	if err != nil {
 		return nil, err
 	}
-	var names, packages []string
-	for _, folder := range slices.Sorted(maps.Keys(folders)) {
-		tests, err := longTests(folders[folder])
-		if err != nil {
-			return nil, err
-		}
-		if len(tests) > 0 {
-			names, packages = append(names, tests...), append(packages, "./"+filepath.ToSlash(folder))
+	long := map[string]bool{"testing.Short": true}
+	for before := 0; before < len(long); {
+		before = len(long)
+		for _, f := range all {
+			if slices.ContainsFunc(f.uses, func(name string) bool { return long[name] }) {
+				long[f.name] = true
+			}
 		}
 	}
-	if len(names) == 0 {
+	var tests, packages []string
+	for _, f := range all {
+		if f.test != "" && long[f.name] {
+			tests, packages = append(tests, f.test), append(packages, f.folder)
+		}
+	}
+	if len(tests) == 0 {
 		return nil, errors.New("no test calls testing.Short")
 	}
-	slices.Sort(names)
-	return append([]string{"-run=^(" + strings.Join(slices.Compact(names), "|") + ")$"}, packages...), nil
+	slices.Sort(tests)
+	slices.Sort(packages)
+	return append([]string{"-run=^(" + strings.Join(slices.Compact(tests), "|") + ")$"}, slices.Compact(packages)...), nil
 }
 
-// testFiles returns the paths of test files by their folder.
-func testFiles(root string) (map[string][]string, error) {
-	folders := make(map[string][]string)
-	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+// function is a function or method. Its name and those that it uses begin with the last part of the path of their package, as in
+// stats.New. A name may be that of several functions; then a test too many is found, which does no harm.
+type function struct {
+	name, folder string
+	test         string // its name without the package, if it is a test
+	uses         []string
+}
+
+var isTest = regexp.MustCompile(`^(Test|Fuzz)`)
+
+// functions returns all functions below a folder.
+func functions(root string) (all []function, err error) {
+	err = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -64,65 +78,47 @@ func testFiles(root string) (map[string][]string, error) {
 			}
 			return nil
 		}
-		if strings.HasSuffix(path, "_test.go") {
-			folder, err := filepath.Rel(root, filepath.Dir(path))
-			if err != nil {
-				return err
+		if filepath.Ext(path) != ".go" {
+			return nil
+		}
+		folder, err := filepath.Rel(root, filepath.Dir(path))
+		if err != nil {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		for _, decl := range file.Decls {
+			if decl, ok := decl.(*ast.FuncDecl); ok {
+				f := newFunction(decl, filepath.Base(folder))
+				f.folder = "./" + filepath.ToSlash(folder)
+				if strings.HasSuffix(path, "_test.go") && isTest.MatchString(decl.Name.Name) {
+					f.test = decl.Name.Name
+				}
+				all = append(all, f)
 			}
-			folders[folder] = append(folders[folder], path)
 		}
 		return nil
 	})
-	return folders, err
+	return all, err
 }
 
-var isTest = regexp.MustCompile(`^(Test|Fuzz)`)
-
-// longTests returns the tests in the files of a package that call testing.Short. A function counts as called where its name
-// occurs, because a test too many does no harm.
-func longTests(files []string) ([]string, error) {
-	used, err := usedNames(files)
-	if err != nil {
-		return nil, err
-	}
-	long := map[string]bool{"Short": true}
-	for before := 0; before < len(long); {
-		before = len(long)
-		for name, uses := range used {
-			if slices.ContainsFunc(uses, func(use string) bool { return long[use] }) {
-				long[name] = true
+// newFunction returns a function of a package.
+func newFunction(decl *ast.FuncDecl, pkg string) function {
+	f := function{name: pkg + "." + decl.Name.Name}
+	ast.Inspect(decl, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.SelectorExpr:
+			if x, ok := n.X.(*ast.Ident); ok {
+				f.uses = append(f.uses, x.Name+"."+n.Sel.Name)
+			}
+		case *ast.Ident:
+			if n != decl.Name {
+				f.uses = append(f.uses, pkg+"."+n.Name)
 			}
 		}
-	}
-	var tests []string
-	for name := range long {
-		if isTest.MatchString(name) {
-			tests = append(tests, name)
-		}
-	}
-	return tests, nil
-}
-
-// usedNames returns the names in the bodies of functions, by the function's name.
-func usedNames(files []string) (map[string][]string, error) {
-	used := make(map[string][]string)
-	for _, path := range files {
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
-		if err != nil {
-			return nil, err
-		}
-		for _, decl := range file.Decls {
-			f, ok := decl.(*ast.FuncDecl)
-			if !ok {
-				continue
-			}
-			ast.Inspect(f, func(n ast.Node) bool {
-				if name, ok := n.(*ast.Ident); ok && name != f.Name {
-					used[f.Name.Name] = append(used[f.Name.Name], name.Name)
-				}
-				return true
-			})
-		}
-	}
-	return used, nil
+		return true
+	})
+	return f
 }

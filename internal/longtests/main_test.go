@@ -18,6 +18,8 @@ func TestTestsThatTakeASampleAreFound(t *testing.T) {
 		"b/b_test.go":      "func TestWithoutASample(t *testing.T) {}",
 		"b/b.go":           "func TestNoTestFile() { testing.Short() }",
 		"c/c_test.go":      "type x struct{}\nfunc (x) sample() int { testing.Short(); return 1 }\nfunc TestByAMethod(t *testing.T) { x{}.sample() }",
+		"data/data.go":     "func Sets() { if testing.Short() {} }\nfunc One() {}",
+		"d/d_test.go":      "func TestOfAnotherPackage(t *testing.T) { data.Sets() }\nfunc TestOne(t *testing.T) { data.One() }",
 		"nested/go.mod":    "",
 		"nested/a_test.go": "func TestNested(t *testing.T) { testing.Short() }",
 	} {
@@ -30,7 +32,7 @@ func TestTestsThatTakeASampleAreFound(t *testing.T) {
 	}
 	got, err := arguments(root)
 	require.NoError(t, err)
-	require.Equal(t, []string{"-run=^(FuzzSeeds|TestByAHelper|TestByAMethod|TestDirect)$", "./a", "./c"}, got)
+	require.Equal(t, []string{"-run=^(FuzzSeeds|TestByAHelper|TestByAMethod|TestDirect|TestOfAnotherPackage)$", "./a", "./c", "./d"}, got)
 
 	_, err = arguments(filepath.Join(root, "b"))
 	require.ErrorContains(t, err, "no test calls testing.Short")
