@@ -392,3 +392,35 @@ func TestGroupsOfFields(t *testing.T) {
 		require.Equal(t, c.want, ok(t, c.content, args...), c.content)
 	}
 }
+
+// A column whose first cells come late is of their kind: the sample has none of them.
+func TestLateColumns(t *testing.T) {
+	t.Parallel()
+	const rows = 70_000 // some MB: more than the first chunk
+	var b strings.Builder
+	b.WriteString("n,error,sensor,mixed,flag\n")
+	for i := range rows {
+		late := ",,,"
+		if i >= rows/2 {
+			late = []string{"timeout,1.5,2,true", "404,2.5,,", ",,x,false"}[i%3]
+		}
+		fmt.Fprintf(&b, "%030d,%s\n", i, late)
+	}
+	for _, workers := range []string{"1", "3"} {
+		stdout, stderr, status := run(t, b.String(), "-o", "csv", "--workers", workers, "--stats", "type,count,missing,distinct,sum,top,top_count", "-")
+		require.Zero(t, status)
+		require.Equal(t, "column,type,count,missing,distinct,sum,top,top_count\nn,integer,70000,0,70000,2449965000,,\n"+
+			"error,text,23333,46667,2,,timeout,11667\nsensor,float,23333,46667,2,46665.5,,\nmixed,text,23334,46666,2,,2,11667\nflag,boolean,23334,46666,2,11667,,\n", stdout)
+		require.Empty(t, stderr)
+	}
+}
+
+// The kind of a late column that is nearly always a number is that, and texts are counted as not of it.
+func TestLateColumnOfNumbersWithAText(t *testing.T) {
+	t.Parallel()
+	content := "n,v\n" + strings.Repeat("1,\n", 10_000) + strings.Repeat("1,2\n", 40) + "1,x\n"
+	stdout, stderr, status := run(t, content, "-o", "csv", "--columns", "v", "--stats", "type,count,missing", "-")
+	require.Zero(t, status)
+	require.Equal(t, "column,type,count,missing\nv,integer,40,10001\n", stdout)
+	require.Equal(t, "describe: column \"v\": 1 value is not of the type integer, such as \"x\" (--text v reads all as text)\n", stderr)
+}

@@ -44,6 +44,10 @@ type Column struct {
 	Fraction     bool   // whether there is a number with a point or an exponent
 	Bool         bool   // whether there is a truth value
 	Large        bool   // whether there is a whole number of at least MaxWhole in magnitude
+
+	// Open is whether the sample had no cell of the column, so that Number is no more than a guess. Then a column of the kind Text with
+	// the same name follows, which is Raw: it has all cells as they are written, the numbers too.
+	Open, Raw bool
 }
 
 // Len returns how many cells the column has.
@@ -130,7 +134,7 @@ func (c *Column) addInvalid(text []byte) {
 // reset empties the column and keeps its memory, except that of Rows: nil means that there is no gap.
 func (c *Column) reset() {
 	*c = Column{
-		Name: c.Name, Kind: c.Kind, Tag: c.Tag, Declared: c.Declared,
+		Name: c.Name, Kind: c.Kind, Tag: c.Tag, Declared: c.Declared, Open: c.Open, Raw: c.Raw,
 		Numbers: c.Numbers[:0], Texts: c.Texts[:0], Times: c.Times[:0],
 	}
 }

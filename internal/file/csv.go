@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/scan"
@@ -19,6 +20,7 @@ type csvParser struct {
 	schema  *csvSchema
 	cells   []cell    // of the current row
 	columns []*Column // of the current batch, by the number of the cell; nil for those that are skipped
+	raw     []*Column // those that are Raw, where columns are Open; nil until there is a cell
 	text    []byte    // scratch of value
 	number  []byte    // scratch of readMarked
 }
@@ -248,6 +250,8 @@ func (p *csvParser) prepare(b *Batch) *Table {
 	}
 	t := b.table([]byte(name))
 	p.columns = p.columns[:0]
+	p.raw = slices.Grow(p.raw[:0], len(p.schema.columns))[:len(p.schema.columns)]
+	clear(p.raw)
 	for i := range p.schema.columns {
 		c := &p.schema.columns[i]
 		if c.kind == Skip {
@@ -255,6 +259,7 @@ func (p *csvParser) prepare(b *Batch) *Table {
 			continue
 		}
 		column := t.Columns[t.expectDeclared(i, c)]
+		column.Open = c.open
 		p.columns = append(p.columns, column)
 		if i == p.schema.time {
 			t.Time = column
@@ -292,6 +297,8 @@ func (p *csvParser) row(data []byte, t *Table, b *Batch) error {
 			}
 		case c.Kind == Number && p.schema.columns[i].marks.decimal != 0:
 			p.readMarked(c, t.Rows, scan.Trim(p.value(data, p.cells[i])), p.schema.columns[i].marks)
+		case c.Open:
+			p.readOpen(i, t, p.value(data, p.cells[i]), b)
 		case c.Kind == Number:
 			readNumber(c, t.Rows, p.value(data, p.cells[i]))
 		default:
@@ -320,6 +327,19 @@ func readNumber(c *Column, row int, text []byte) {
 		c.Fraction = true
 	}
 	c.addNumber(row, v)
+}
+
+// readOpen adds a cell to column i of the row, which is Open, and to its column of texts.
+func (p *csvParser) readOpen(i int, t *Table, text []byte, b *Batch) {
+	if scan.Missing(scan.Trim(text)) {
+		return
+	}
+	if p.raw[i] == nil {
+		p.raw[i] = t.Columns[t.column([]byte(p.schema.columns[i].name), Text, false)]
+		p.raw[i].Raw = true
+	}
+	p.raw[i].addText(t.Rows, b.keep(text))
+	readNumber(p.columns[i], t.Rows, text)
 }
 
 // readMarked adds a cell to a column of numbers with decimal commas, grouped digits or a unit. A point where commas are decimal and

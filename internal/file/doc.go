@@ -22,7 +22,7 @@
 //	              ─▶ decimal mark   decimal.go  of the numbers of each column
 //
 // A kind is a guess from a sample. Cells that do not fit it are counted as invalid, and never change it: chunks that are parsed
-// already cannot be read again.
+// already cannot be read again. Only the kind of a column without a cell in the sample is left open, see [Column].
 //
 // An array of objects, or objects of several lines, are rewritten by the goroutine of the Reader, so that they are read at the
 // speed of one processor.

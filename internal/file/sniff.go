@@ -47,6 +47,7 @@ type csvSchema struct {
 type csvColumn struct {
 	name  string
 	kind  Kind
+	open  bool  // see Column.Open
 	marks marks // of numbers; zero for a point without groups
 }
 
@@ -209,6 +210,7 @@ type sample struct {
 	amounts // the same
 
 	numbers, bools, times, others int
+	infinite                      bool // whether there is an infinity
 
 	plausible int    // numbers that are likely times: of the years 2001 to 2100 in any unit
 	points    int    // numbers with a decimal point
@@ -223,7 +225,11 @@ type sample struct {
 // add counts one cell. A number is never a time here, however plausible: only the name of its column can make it one, see findTime.
 func (s *sample) add(cell []byte, o *Options) {
 	cell = scan.Trim(cell)
-	if scan.Missing(cell) || scan.Infinite(cell) {
+	if scan.Missing(cell) {
+		return
+	}
+	if scan.Infinite(cell) {
+		s.infinite = true
 		return
 	}
 	if v, whole, ok := scan.Number(cell); ok {
@@ -367,6 +373,7 @@ func (c *csvSchema) decide(samples []sample, s *source) error {
 			o.known[column.name] = kind // a later file decides on a column without values
 		}
 		column.kind, column.marks = kind, samples[i].marks
+		column.open = !known && kind == Number && samples[i] == (sample{})
 	}
 	if err := c.findTime(samples, s); err != nil {
 		return err

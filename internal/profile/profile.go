@@ -343,7 +343,10 @@ func (t *table) column(b *file.Batch, c *file.Column, o Options) *column {
 		t.columns = append(t.columns, known)
 	}
 	if !known.settled {
-		known.kind, known.settled = c.Kind, c.Len()+c.Invalid > 0
+		known.settle(c)
+	}
+	if c.Raw && known.kind != file.Text || c.Open && known.kind == file.Text {
+		return nil // the other column of the two has the cells
 	}
 	known.large = known.large || c.Large
 	known.whole = known.whole || c.Whole
@@ -358,6 +361,17 @@ func (t *table) column(b *file.Batch, c *file.Column, o Options) *column {
 		return nil
 	}
 	return known
+}
+
+// settle decides on the kind of a column by its first cells. If the sample had none of them, it is one of texts unless nearly all of
+// them are numbers.
+func (c *column) settle(from *file.Column) {
+	const few = 20 // one of so many
+	cells := from.Len() + from.Invalid
+	c.kind, c.settled = from.Kind, cells > 0
+	if from.Open && from.Invalid*few > cells {
+		c.kind = file.Text
+	}
 }
 
 // groupedBy reports whether rows are grouped by a column. Of a tag and a field with one name it is the tag: tags come first in a row.
