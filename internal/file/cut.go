@@ -54,15 +54,17 @@ func (r *Reader) cut(buf []byte) (*Chunk, error) {
 }
 
 // header returns where in buf the records start. In the first content of a file, that is after a byte order mark, comments and
-// the header of CSV, and the format is detected; later it is 0. known is false if buf has too little for that: no line yet.
+// the header of CSV, and the format is detected; later it is 0. known is false if buf has too little for that: less than two lines.
 func (s *source) header(buf []byte) (start int, known bool, err error) {
 	if s.format != Auto {
 		return 0, true, nil
 	}
-	if !s.ended && bytes.IndexByte(buf, '\n') < 0 {
-		if len(buf) < MaxRecord {
-			return 0, false, nil
-		}
+	first := bytes.IndexByte(buf, '\n')
+	switch {
+	case s.ended:
+	case len(buf) < MaxRecord && bytes.IndexByte(buf[first+1:], '\n') < 0: // one line may be a header, and kinds need a row
+		return 0, false, nil
+	case first < 0:
 		if err := oneLine(buf); err != nil {
 			return 0, false, err
 		}

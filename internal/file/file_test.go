@@ -130,6 +130,29 @@ var inputCases = []inputCase{
 	{name: "a last row that is cut off", content: "a,b\n1,2\n3.1", rows: []string{"a=1 b=2"}, bad: []string{"3: 1 cell, want 2"}},
 	{name: "a row without the cell of the time", content: "v,time\n1,2026-11-01\n2\n", o: file.Options{NeedTime: true}, rows: []string{"time=@1793491200000000000 v=1"}, bad: []string{`3: "" in column "time" is not a time`}},
 	{name: "the header several times", content: "\na,b\n1,x\na,b\r\n\xef\xbb\xbfa,b\na,c\n2,y\n" + strings.Repeat("3,z\n", 30), rows: append([]string{`a: 1 invalid, "a"`, `a=1 b="x"`, `b="c"`, `a=2 b="y"`}, slices.Repeat([]string{`a=3 b="z"`}, 30)...)},
+	{
+		name: "one column of texts with commas", content: "text\nfirst, second\nthird\n\n\"a, \"\"b\"\", c\"\n", rows: []string{`text="first, second"`, `text="third"`, `text="a, \"b\", c"`},
+		notes: []string{"read as one column, as the first line has no delimiter (--delimiter divides the lines)"},
+	},
+	{name: "one column of names", content: "name\nDoe, Jane\nRoe, Richard\n", rows: []string{`name="Doe, Jane"`, `name="Roe, Richard"`}},
+	{name: "one column with decimal commas", content: "t\n1,5\n-2,25\n", rows: []string{"t=1.5", "t=-2.25"}},
+	{name: "one column that the options divide", content: "a\n1,5\n2\n", o: file.Options{Delimiter: ','}, rows: []string{"a=2"}, bad: []string{"2: 2 cells, want 1"}},
+	{
+		name: "no name above the names of rows", content: "\"a\",\"b\"\n\"x\",1,2\n\"y\",3,\n", rows: []string{`a=1 b=2 c1="x"`, `a=3 c1="y"`},
+		notes: []string{"the header has one cell less than the rows, whose first cells are the column c1"},
+	},
+	{
+		name: "a title", content: "a title\n\nx,y,z\n1,2,3\n", bad: []string{"3: 3 cells, want 1", "4: 3 cells, want 1"},
+		notes: []string{"the first line has 1 cell and the next ones have 3: a title must be removed"},
+	},
+	{
+		name: "a title before semicolons", content: "a title\nx;y\n1;2\n", rows: []string{`a title="x;y"`, `a title="1;2"`},
+		notes: []string{"the first line has 1 cell and the next ones have 2: a title must be removed"},
+	},
+	{name: "blank lines before a header with semicolons", content: "\n\na;b\n1;2\n", rows: []string{"a=1 b=2"}},
+	{name: "a first row that is long", content: "time;v\n2026-11-01;" + strings.Repeat("x", 3000) + "\n2026-11-02;y\n", o: file.Options{Size: 1000, NeedTime: true}, rows: []string{
+		"time=@1793491200000000000 v=\"" + strings.Repeat("x", 3000) + "\"", `time=@1793577600000000000 v="y"`,
+	}},
 	{name: "the header of one column as a value", content: "a\na\nb\n", rows: []string{`a="a"`, `a="b"`}},
 	{name: "blank lines", content: "\n\na,b\n\n1,x\n\n", rows: []string{`a=1 b="x"`}},
 	{name: "lines of spaces", content: "a,b\n  \t\n1,x\n \r\n2,\n", rows: []string{`a=1 b="x"`, "a=2"}},

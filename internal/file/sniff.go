@@ -55,6 +55,7 @@ type csvColumn struct {
 // delimiter, comments and the header.
 func (s *source) sniffCSV(data []byte) (start int, err error) {
 	delimiter, before := separatorLine(data)
+	named := before // 0 if no line names the delimiter
 	if before == 0 {
 		before, delimiter = s.comments(data)
 		if before > 0 {
@@ -63,9 +64,44 @@ func (s *source) sniffCSV(data []byte) (start int, err error) {
 	}
 	if s.o.Delimiter != 0 {
 		delimiter = s.o.Delimiter
+	} else if named == 0 && isOneColumn(data[before:], delimiter) {
+		delimiter = noDelimiter
+		s.o.note(s.name(), "read as one column, as the first line has no delimiter (--delimiter divides the lines)")
 	}
 	header, err := s.sniffRecords(data[before:], delimiter)
 	return before + header, err
+}
+
+// noDelimiter is the delimiter of a file with one column: a line end ends a cell in any case.
+const noDelimiter = '\n'
+
+// isOneColumn reports whether a file whose first record has one cell has one column, although the delimiter is in other records: in
+// different numbers, as of commas in texts, or as decimal commas, or once in each and before a space, as in names.
+func isOneColumn(data []byte, delimiter byte) bool {
+	counts := cellCounts(data, delimiter)
+	if len(counts) < 2 || counts[0] > 1 || slices.Max(counts) == 1 {
+		return false
+	}
+	most := slices.Max(counts[1:])
+	if most > slices.Min(counts[1:]) {
+		return true
+	}
+	var scratch [64]byte
+	number, rows, numbers, spaces := 0, 0, 0, 0
+	for line := range bytes.Lines(data) {
+		line = scan.Trim(bytes.TrimRight(line, "\r\n"))
+		if number++; number == 1 || number > sampleLines || len(line) == 0 {
+			continue
+		}
+		rows++
+		if _, ok := commas.plain(line, scratch[:]); ok {
+			numbers++
+		}
+		if bytes.Contains(line, []byte{delimiter, ' '}) {
+			spaces++
+		}
+	}
+	return numbers == rows || most == 2 && spaces == rows
 }
 
 // separatorLine returns the delimiter that the first line of data names, and where the line after it starts: 0 if the first
@@ -125,6 +161,7 @@ func (s *source) sniffRecords(data []byte, delimiter byte) (header int, err erro
 	if len(first) > maxColumns {
 		return 0, fmt.Errorf("the first line has %d columns, want at most %d", len(first), maxColumns)
 	}
+	first, note := s.fitHeader(first, data[header:])
 	// The kinds of the columns show whether the first record has names, and its own cells count only if it has none.
 	schema.columns = make([]csvColumn, len(first))
 	if len(first) > 1 {
@@ -146,8 +183,46 @@ func (s *source) sniffRecords(data []byte, delimiter byte) (header int, err erro
 		samples = p.sample(data, s.o)
 		header = 0
 	}
+	if named && note != "" {
+		s.o.note(s.name(), note)
+	}
 	schema.name(first, named)
 	return header, schema.decide(samples, s)
+}
+
+// fitHeader returns the first record with as many cells as the records after it have, if it has one less than each of them: R and
+// pandas write no name above the names of rows. It also returns a note on that, or on a first record that has too few cells otherwise.
+func (s *source) fitHeader(first [][]byte, data []byte) (fitted [][]byte, note string) {
+	delimiter := s.schema.delimiter
+	if len(first) == 1 && delimiter != noDelimiter && s.o.Delimiter == 0 {
+		delimiter = delimiterOf(data) // the first line has none, by which one could be found
+	}
+	counts := cellCounts(data, delimiter)
+	if len(counts) == 0 || s.o.Header == NoHeader || slices.Min(counts) != slices.Max(counts) || counts[0] <= len(first) {
+		return first, ""
+	}
+	switch {
+	case counts[0] > len(first)+1 || delimiter != s.schema.delimiter:
+		return first, fmt.Sprintf("the first line has %s and the next ones have %d: a title must be removed", counted(len(first), "cell"), counts[0])
+	case s.endsWithDelimiter(data):
+		return first, ""
+	}
+	return slices.Insert(slices.Clone(first), 0, nil), "the header has one cell less than the rows, whose first cells are the column c1"
+}
+
+// endsWithDelimiter reports whether each of the first lines ends with the delimiter.
+func (s *source) endsWithDelimiter(data []byte) bool {
+	number := 0
+	for line := range bytes.Lines(data) {
+		line = bytes.TrimRight(line, "\r\n")
+		if number++; number > sampleLines {
+			break
+		}
+		if len(line) > 0 && line[len(line)-1] != s.schema.delimiter {
+			return false
+		}
+	}
+	return true
 }
 
 // note passes a text on to Note, if there is one.
@@ -182,11 +257,11 @@ func delimiterOf(data []byte) byte {
 	return best
 }
 
-// cellCounts returns how many cells each of the first records has, up to sampleLines; it ends before a quote that is not closed. A
-// blank line is one cell.
+// cellCounts returns how many cells each of the first records has, up to sampleLines; it ends before a quote that is not closed. Blank
+// lines do not count.
 func cellCounts(data []byte, delimiter byte) (counts []int) {
 	for i := 0; i < len(data) && len(counts) < sampleLines; {
-		cells := 0
+		cells, start := 0, i
 		for i < len(data) {
 			end, ok := cellEnd(data, i, delimiter)
 			if !ok {
@@ -198,7 +273,9 @@ func cellCounts(data []byte, delimiter byte) (counts []int) {
 				break
 			}
 		}
-		counts = append(counts, cells)
+		if cells > 1 || len(bytes.TrimSpace(data[start:min(i, len(data))])) > 0 {
+			counts = append(counts, cells)
+		}
 	}
 	return counts
 }
