@@ -69,7 +69,7 @@ func TestBadRequestNamesEveryFault(t *testing.T) {
 	}
 	p := problemOf(t, s.get(t, base+"&start=yesterday&nope=1"), http.StatusBadRequest)
 	require.Len(t, p.Errors, 2)
-	require.Contains(t, p.Errors[1].Message, `want a time as in RFC 3339`)
+	require.Contains(t, p.Errors[1].Message, `want a time such as 2026-12-31T23:00:00Z`)
 	require.Contains(t, p.Detail, "2 parameters are wrong")
 	problemOf(t, s.get(t, base+"&x=%zz"), http.StatusBadRequest)
 }
