@@ -142,3 +142,16 @@ func appendHashField(dst []byte, r *record.Record) []byte {
 	}
 	return dst
 }
+
+// parseHashField returns the names in the part of a hash field that follows the tags and the first "|". It returns false for a text
+// that appendHashField does not write.
+func parseHashField(text string) (field, agent, replica string, ok bool) {
+	field, text, ok = strings.Cut(text, "|")
+	agent, replica, _ = strings.Cut(text, "|")
+	for _, name := range [...]*string{&field, &agent, &replica} {
+		unescaped, err := series.Unescape(*name, series.Reserved)
+		ok = ok && err == nil
+		*name = unescaped
+	}
+	return field, agent, replica, ok
+}

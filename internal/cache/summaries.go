@@ -8,7 +8,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
-	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
 // maxSummaries is about how many summaries one round trip reads: as long as Redis is busy with them, its other clients wait.
@@ -143,16 +142,7 @@ func (r *Reader) summariesOf(ctx context.Context, t record.Table, start time.Tim
 func summaryPart(form record.Form, field, text, summary string) (part record.SummaryPart, ok bool) {
 	part = record.SummaryPart{State: record.StateOf(text), Summary: []byte(summary)}
 	tags, rest, _ := strings.Cut(field, "|")
-	name, rest, ok := strings.Cut(rest, "|")
-	agent, replica, _ := strings.Cut(rest, "|")
 	part.Tags = tags
-	for _, x := range [...]struct {
-		escaped string
-		to      *string
-	}{{name, &part.Field}, {agent, &part.Agent}, {replica, &part.Replica}} {
-		text, err := series.Unescape(x.escaped, series.Reserved)
-		ok = ok && err == nil
-		*x.to = text
-	}
+	part.Field, part.Agent, part.Replica, ok = parseHashField(rest)
 	return part, ok && form.Matches(text)
 }

@@ -76,6 +76,35 @@ func (f Filter) Match(text string) bool {
 	return len(f.exact) == 0 || f.matchExact(text)
 }
 
+// MatchOutline is [Filter.Match] for the outline of a record; it needs no Stats. The filter must not want final records only.
+func (f Filter) MatchOutline(o *Outline) bool {
+	if f.none || len(f.fields) > 0 && !f.fields[o.Field] {
+		return false
+	}
+	for _, member := range f.members {
+		if !strings.Contains(o.Tags, member) && !isMemberOf(member, agentMember, o.Agent) && !isMemberOf(member, replicaMember, o.Replica) {
+			return false
+		}
+	}
+	if len(f.exact) == 0 {
+		return true
+	}
+	r, err := (&Outline{Field: o.Field, Agent: o.Agent, Tags: o.Tags}).Record()
+	return err == nil && hasAll(r.Tags, f.exact)
+}
+
+// The members agent and replica, up to their values.
+const (
+	agentMember   = `,"` + Agent + `":`
+	replicaMember = `,"` + Replica + `":`
+)
+
+// isMemberOf reports whether member is the member that begins with a name and has the value, which is not empty.
+func isMemberOf(member, name, value string) bool {
+	rest, ok := strings.CutPrefix(member, name)
+	return ok && value != "" && rest == value
+}
+
 // matchField reports whether the record has one of the wanted fields. The time does not depend on their number.
 func (f Filter) matchField(text string) bool {
 	rest, ok := strings.CutPrefix(text, f.names)
@@ -86,13 +115,10 @@ func (f Filter) matchField(text string) bool {
 // record.
 func (f Filter) matchExact(text string) bool {
 	r, err := Parse([]byte(text))
-	if err != nil {
-		return false
-	}
-	for _, tag := range f.exact {
-		if !slices.Contains(r.Tags, tag) {
-			return false
-		}
-	}
-	return true
+	return err == nil && hasAll(r.Tags, f.exact)
+}
+
+// hasAll reports whether tags contains all of the wanted ones.
+func hasAll(tags, wanted []series.Tag) bool {
+	return !slices.ContainsFunc(wanted, func(tag series.Tag) bool { return !slices.Contains(tags, tag) })
 }

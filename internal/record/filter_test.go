@@ -50,6 +50,10 @@ func TestFilterSelectsAsTheParsedRecordWould(t *testing.T) {
 			require.NoError(t, err)
 			want := isWanted(w, parsed)
 			require.Equal(t, want, filter.Match(text), "%+v of %s", w, text)
+			outline, ok := record.NewForm("analytics_t", r.Start).Outline(text)
+			require.True(t, ok)
+			outline.Stats = ""
+			require.True(t, w.Final || filter.MatchOutline(&outline) == want, "%+v of %s", w, text)
 			if want {
 				matches++
 			}

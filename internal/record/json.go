@@ -99,12 +99,20 @@ func appendTag(dst []byte, tag series.Tag) []byte {
 // AppendSeries appends the field and the tags of a record to dst as [Outline] has them, Field and then Tags, and returns the
 // extended slice. The tags are those of [Record.JSONTags].
 func AppendSeries(dst []byte, field string, tags []series.Tag) []byte {
-	dst = appendString(dst, field)
+	return AppendTags(AppendText(dst, field), tags)
+}
+
+// AppendTags appends tags to dst as Tags of an [Outline], and returns the extended slice. The tags are those of
+// [Record.JSONTags].
+func AppendTags(dst []byte, tags []series.Tag) []byte {
 	for _, tag := range tags {
 		dst = appendTag(dst, tag)
 	}
 	return dst
 }
+
+// AppendText appends s to dst as the JSON string that it is in a record, and returns the extended slice.
+func AppendText(dst []byte, s string) []byte { return appendString(dst, s) }
 
 // JSONTags returns the tags in ascending order of keys, under the names that [Record.AppendJSON] gives them: a tag whose
 // key is [Reserved], another member of the object, a statistic of the record or no result of [series.Sendable] is renamed

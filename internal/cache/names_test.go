@@ -1,0 +1,143 @@
+package cache_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
+)
+
+// outlines reads the names of a bucket, each once, and returns what they show, and what Names returns.
+func outlines(t testing.TB, client redis.UniversalClient, table record.Table, start time.Time) (names map[string]record.Outline, size int, err error) {
+	t.Helper()
+	names = make(map[string]record.Outline)
+	size, err = cache.NewReader(client).Names(t.Context(), table, start, func(part []record.Name) error {
+		for _, n := range part {
+			names[strings.Clone(n.Text)] = n.Outline
+		}
+		return nil
+	})
+	return names, size, err
+}
+
+// A name shows what the JSON of its record has before the statistics, whatever characters it contains.
+func TestNamesShowTheOutlinesOfTheirRecords(t *testing.T) {
+	t.Parallel()
+	eachRedis(t, func(t *testing.T, client redis.UniversalClient) {
+		table := newTable()
+		texts := []string{"", "a", "a b", "a,b=c", `q"\`, "%|{}:", "\xff", "é<>&", "\x00\n", "x\\", "agent", "time", "count", "p99", "host"}
+		var records []record.Record
+		for i, text := range texts {
+			r := rec(0, "f"+text, "h", float64(i))
+			r.Agent, r.Replica = "a"+text, text
+			r.Tags = []series.Tag{{Key: text, Value: texts[(i+3)%len(texts)]}, {Key: text + "x", Value: text}}
+			records = append(records, r)
+		}
+		records[0].Tags = nil
+		put(t, writerOf(t, client, nil), table, records...)
+		names, size, err := outlines(t, client, table, records[0].Start)
+		require.NoError(t, err)
+		require.Equal(t, len(records), size)
+		require.Len(t, names, len(records))
+		form := record.NewForm(table.Name, records[0].Start)
+		for _, r := range records {
+			want, ok := form.Outline(string(r.AppendJSON(nil)))
+			require.True(t, ok)
+			want.Stats = ""
+			require.Equal(t, want, names[cache.HashField(r)], "%q", cache.HashField(r))
+		}
+	})
+}
+
+// A tag with the name of a statistic has another name in JSON. If that is not certain from the names, they are not used.
+func TestNamesThatDoNotShowTheirRecordAreAnError(t *testing.T) {
+	t.Parallel()
+	client := server(t)
+	for what, edit := range map[string]func(*record.Record){
+		"a tag with the name of a statistic": func(r *record.Record) { r.Stats = append(r.Stats, record.Stat{Name: "host", Value: 1.5}) },
+		"a tag that could be a renamed one":  func(r *record.Record) { r.Tags = append(r.Tags, series.Tag{Key: "host_tag", Value: "b"}) },
+	} {
+		table, r := newTable(), rec(0, "f", "a", 1)
+		edit(&r)
+		put(t, writerOf(t, client, nil), table, rec(0, "f", "b", 1), r)
+		_, _, err := outlines(t, client, table, r.Start)
+		require.ErrorIs(t, err, record.ErrUnclear, what)
+	}
+	for _, garbage := range []string{"garbage", "host|f|a1", "host=%zz|f|a1", "host=a|%zz|a1", "h%zz=a|f|a1"} {
+		table, r := newTable(), rec(0, "f", "a", 1)
+		put(t, writerOf(t, client, nil), table, r)
+		require.NoError(t, client.HSet(t.Context(), cache.BucketKey(table, "0"), garbage, "{}").Err())
+		_, _, err := outlines(t, client, table, r.Start)
+		require.ErrorIs(t, err, record.ErrUnclear, garbage)
+	}
+	table := newTable()
+	require.NoError(t, client.Set(t.Context(), cache.BucketKey(table, "60"), "x", time.Minute).Err())
+	_, _, err := outlines(t, client, table, time.Unix(60, 0))
+	require.ErrorAs(t, err, new(*record.Corrupt))
+}
+
+// The names of a large bucket come in parts. Their number is not known if records are added meanwhile.
+func TestNamesOfALargeBucket(t *testing.T) {
+	t.Parallel()
+	client, table := server(t), newTable()
+	start := fillBuckets(t, client, table, 6000)[0]
+	names, size, err := outlines(t, client, table, start)
+	require.NoError(t, err)
+	require.Len(t, names, 6000)
+	require.Equal(t, 6000, size)
+	w, parts, reader := writerOf(t, client, nil), 0, cache.NewReader(client)
+	size, err = reader.Names(t.Context(), table, start, func([]record.Name) error {
+		parts++
+		put(t, w, table, rec(0, "f", fmt.Sprint("later", parts), 1))
+		return nil
+	})
+	require.NoError(t, err)
+	require.Greater(t, parts, 2)
+	require.Equal(t, -1, size)
+	enough := errors.New("enough")
+	_, err = reader.Names(t.Context(), table, start, func([]record.Name) error { return enough })
+	require.ErrorIs(t, err, enough)
+}
+
+func TestNamedRecordsAreRead(t *testing.T) {
+	t.Parallel()
+	eachRedis(t, func(t *testing.T, client redis.UniversalClient) {
+		table := newTable()
+		start := fillBuckets(t, client, table, 3000)[0]
+		var names, want []string
+		for i := range 3000 {
+			r := rec(0, "f", fmt.Sprintf("host%06d", i), 0)
+			names, want = append(names, cache.HashField(r)), append(want, string(r.AppendJSON(nil)))
+		}
+		names, want = slices.Insert(names, 1700, "no such name"), slices.Insert(want, 1700, "")
+		reader := cache.NewReader(client)
+		var got []string
+		trips := 0
+		for ; len(got) < len(names); trips++ {
+			texts, size, err := reader.Named(t.Context(), table, start, names[len(got):])
+			require.NoError(t, err)
+			require.NotEmpty(t, texts)
+			require.Equal(t, 3000, size)
+			got = append(got, texts...)
+		}
+		require.Equal(t, want, got)
+		require.Greater(t, trips, 1)
+		got, size, err := reader.Named(t.Context(), table, start.Add(time.Minute), names[:2])
+		require.NoError(t, err)
+		require.Equal(t, []string{"", ""}, got)
+		require.Zero(t, size)
+		got, size, err = reader.Named(t.Context(), table, start, nil)
+		require.NoError(t, err)
+		require.Empty(t, got)
+		require.Equal(t, 3000, size)
+	})
+}
