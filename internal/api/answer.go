@@ -32,6 +32,9 @@ type answer struct {
 	spare                            int               // bytes of the budget that work has and no record uses
 	timeline                         timeline.Timeline // for the query's final
 	maxRecords, maxBytes, maxScanned int
+	largeBucket                      int  // a bucket of a page with more records is read by names
+	whole                            bool // whether no bucket is read by names now
+	named                            int  // names read
 
 	// kept has the records by bucket, in the order in which the buckets are read, and after arrange in that of the answer. Those
 	// of a bucket are in the order of the answer.
@@ -59,6 +62,8 @@ type bucketRecords struct {
 	room     int            // how many entries there are before they are trimmed
 	bound    *entry         // entries after this one are not kept, as they are beyond the page; nil if there is no such bound
 	hasFinal bool           // whether there is a final record, counted if the query wants final records
+	read     int            // how many of its records were read
+	invalid  int            // answer.invalid before it
 }
 
 // newAnswer returns an answer without records.
@@ -66,7 +71,7 @@ func (s *server) newAnswer(q query, sel selection, work *work) *answer {
 	return &answer{
 		query: q, work: work, form: record.NewForm(q.table.Name, time.Time{}), timeline: sel.timeline,
 		filter:     record.NewFilter(q.table.Name, record.Wanted{Fields: q.fields, Tags: q.tags}),
-		maxRecords: s.MaxRecords, maxBytes: s.MaxBytes, maxScanned: s.MaxScanned,
+		maxRecords: s.MaxRecords, maxBytes: s.MaxBytes, maxScanned: s.MaxScanned, largeBucket: s.LargeBucket,
 	}
 }
 
@@ -90,8 +95,8 @@ func (a *answer) enough() int {
 	return a.most() + 1
 }
 
-// take keeps the wanted records of a part of a bucket. It returns errEnough if the answer is complete, and another error
-// if the answer or the request exceeds a limit.
+// take keeps the wanted records of a part of a bucket. It returns errEnough if the answer is complete, errLarge if the bucket is
+// better read by names, and another error if the answer or the request exceeds a limit.
 func (a *answer) take(ctx context.Context, part record.Part) error {
 	if !a.current.started {
 		a.begin(part.Start)
@@ -99,8 +104,11 @@ func (a *answer) take(ctx context.Context, part record.Part) error {
 			a.current.places = make(map[string]int)
 		}
 	}
-	if err := a.keep(part); err != nil {
+	if err := a.keepPart(part); err != nil {
 		return err
+	}
+	if a.isLarge(part) {
+		return errLarge
 	}
 	if part.Last {
 		if err := a.endBucket(); err != nil {
@@ -111,19 +119,34 @@ func (a *answer) take(ctx context.Context, part record.Part) error {
 			return err
 		}
 	}
-	if read := a.work.read + len(part.Texts); read > a.maxScanned {
-		return tooMuch{what: fmt.Sprintf("the request has to read %d records or more", read), limit: a.maxScanned, advice: adviceReads}
+	return a.proceed(ctx)
+}
+
+// proceed returns an error if the request has read too much, and waits for a place if it has read much.
+func (a *answer) proceed(ctx context.Context) error {
+	if err := a.checkRead(); err != nil {
+		return err
+	}
+	return a.work.moveOn(ctx)
+}
+
+// keepPart keeps the wanted records of a part, and counts those that were read.
+func (a *answer) keepPart(part record.Part) error {
+	if err := a.keep(part); err != nil {
+		return err
 	}
 	size := 0
 	for _, text := range part.Texts {
 		size += len(text)
 	}
-	return a.work.add(ctx, len(part.Texts), size)
+	a.current.read += len(part.Texts)
+	a.work.count(len(part.Texts), size)
+	return nil
 }
 
 // begin begins a bucket.
 func (a *answer) begin(start time.Time) {
-	a.current = bucketRecords{started: true, start: start, form: a.form.At(start), entries: a.current.entries[:0], room: a.most() + 1}
+	a.current = bucketRecords{started: true, start: start, form: a.form.At(start), entries: a.current.entries[:0], room: a.most() + 1, invalid: a.invalid}
 }
 
 // most returns how many records the answer may have beside those that it has.
@@ -179,18 +202,8 @@ const minTrimmed = 100
 // read. It returns an error if the answer has too many records.
 func (a *answer) trim() error {
 	b := &a.current
-	slices.SortFunc(b.entries, a.compare)
-	most, found, end := a.most(), 0, 0
-	for end < len(b.entries) && found <= most {
-		n := 1
-		if !a.apart {
-			n = sameSeries(b.entries[end:])
-		}
-		if !slices.ContainsFunc(b.entries[end:end+n], func(e entry) bool { return !a.isFinal(&e) }) {
-			found++
-		}
-		end += n
-	}
+	found, end := a.count()
+	most := a.most()
 	if a.limit == 0 && found > most {
 		return a.tooMany(found)
 	}
@@ -204,6 +217,24 @@ func (a *answer) trim() error {
 	}
 	b.room = 2 * max(len(b.entries), minTrimmed)
 	return nil
+}
+
+// count sorts the entries of the current bucket and returns how many records of the answer they become, at most one more than it may
+// have, and the end of the entries of these.
+func (a *answer) count() (found, end int) {
+	entries := a.current.entries
+	slices.SortFunc(entries, a.compare)
+	for end < len(entries) && found <= a.most() {
+		n := 1
+		if !a.apart {
+			n = sameSeries(entries[end:])
+		}
+		if !slices.ContainsFunc(entries[end:end+n], func(e entry) bool { return !a.isFinal(&e) }) {
+			found++
+		}
+		end += n
+	}
+	return found, end
 }
 
 // drop removes the entries of the current bucket from an index on.

@@ -42,6 +42,14 @@ type Reader interface {
 	// one part without records. The part belongs to yield. An error of yield ends the reading and is returned. If want
 	// is above 0, about that many records are enough.
 	Records(ctx context.Context, t record.Table, starts []time.Time, want int, yield func(record.Part) error) error
+	// Names calls yield with the names of all records of a bucket, some at a time, in a slice that yield must not keep. A name may come twice. It
+	// returns the number of records, or -1 if that changed meanwhile. As long as a bucket has that number, it has the same
+	// names. The error is [record.ErrUnclear] if names do not show the outlines of their records. An error of yield ends the
+	// reading and is returned.
+	Names(ctx context.Context, t record.Table, start time.Time, yield func([]record.Name) error) (size int, err error)
+	// Named reads records of a bucket by their names: those of the first names, at least one of them unless there are none. It
+	// returns their JSON, "" for a name without a record, and the number of all records of the bucket.
+	Named(ctx context.Context, t record.Table, start time.Time, names []string) (texts []string, size int, err error)
 	// Summaries calls yield for each bucket, in the order of starts, with the summaries of its records, and several times for a
 	// large bucket. An error of yield ends the reading and is returned.
 	Summaries(ctx context.Context, t record.Table, starts []time.Time, yield func(record.Summaries) error) error
@@ -57,6 +65,9 @@ type Options struct {
 	// MaxScanned is the largest number of records that one request reads to find those of its answer. 0 means
 	// DefaultMaxScanned.
 	MaxScanned int
+	// LargeBucket is the number of records from which on a bucket is large: a page then reads the names of its records, and not all
+	// of the records. 0 means DefaultLargeBucket.
+	LargeBucket int
 	// MaxTotalBytes bounds the memory of all answers that are read or written at the same time, at least 2 × MaxBytes. One
 	// client can use half of it. 0 means the larger of DefaultMaxTotalBytes and 4 × MaxBytes.
 	MaxTotalBytes int
@@ -115,6 +126,7 @@ const (
 	DefaultMaxBuckets      = 10_000
 	DefaultMaxBytes        = 32 << 20
 	DefaultMaxScanned      = 1_000_000
+	DefaultLargeBucket     = 2000
 	DefaultMaxTotalBytes   = 128 << 20
 	DefaultCacheBytes      = 32 << 20
 	DefaultTimeout         = 20 * time.Second
@@ -136,6 +148,7 @@ type server struct {
 	limits    *limits
 	versions  versions
 	starts    starts
+	windows   *windows
 	rendered  *rendered.Cache[kept]
 	scrapes   *scrapes
 	skips     skips
@@ -153,6 +166,7 @@ func New(reader Reader, o Options) http.Handler {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	o.MaxScanned = cmp.Or(o.MaxScanned, DefaultMaxScanned)
+	o.LargeBucket = cmp.Or(o.LargeBucket, DefaultLargeBucket)
 	o.MaxTotalBytes = cmp.Or(o.MaxTotalBytes, max(DefaultMaxTotalBytes, 4*o.MaxBytes))
 	o.ReadyTimeout = cmp.Or(o.ReadyTimeout, o.Timeout)
 	s := &server{Options: o, reader: reader, limits: newLimits(o.MaxTotalBytes), rendered: rendered.New[kept](cmp.Or(o.CacheBytes, DefaultCacheBytes))}
@@ -161,6 +175,7 @@ func New(reader Reader, o Options) http.Handler {
 		o.Streams.UseBudget(s.streamBudget())
 	}
 	s.versions = versions{read: reader.Version, now: o.Now, timeout: o.Timeout}
+	s.windows = newWindows(reader, s.limits, &s.Options)
 	s.addresses, s.tokens = newRates("address", o.AddressRate, o.Now), newRates("token", o.TokenRate, o.Now)
 	s.scrapes = newScrapes(s.readExported, o.Timeout, &s.limits.budget)
 	s.catalogue = catalogue{read: reader.Tables, exists: s.exists, now: o.Now, timeout: o.Timeout}

@@ -3,10 +3,13 @@ package api_test
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/api"
@@ -73,4 +76,81 @@ func BenchmarkTableSize(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkLargeBucket measures pages of a bucket of 100,000 records: the first page of a service that has not read the bucket, the
+// same page again, and each of the pages of 1,000 records. Beside the time, it reports the processor time of this process and of
+// Redis.
+func BenchmarkLargeBucket(b *testing.B) {
+	const records = 100_000
+	client := redistest.Client(b, redistest.Server(b))
+	s := serve(b, client, nil)
+	var batch []record.Record
+	for i := range records {
+		if batch = append(batch, rec(1, fmt.Sprint("field", i%10), fmt.Sprint("host", i/10), 1)); len(batch) == 5000 {
+			s.put(b, batch...)
+			batch = batch[:0]
+		}
+	}
+	fresh := func() *service {
+		f := s.beside(s.reader, func(o *api.Options) { o.MaxRecords, o.MaxBytes, o.CacheBytes = 10_000, 32<<20, -1 })
+		require.Equal(b, http.StatusOK, f.get(b, "/databases").Code) // reads the list of tables
+		return f
+	}
+	page := func(s *service, path string, n int) string {
+		w := s.get(b, path)
+		if got := strings.Count(w.Body.String(), `{"table_name"`); got != n {
+			b.Fatalf("%d records, want %d", got, n)
+		}
+		return next(b, w, path)
+	}
+	first, many := cpuPath+"&limit=1", cpuPath+"&limit=1000"
+	b.Run("limit=1/first", func(b *testing.B) {
+		var f *service
+		measured(b, client, func() { f = fresh() }, func() { page(f, first, 1) })
+	})
+	kept := fresh()
+	page(kept, first, 1)
+	b.Run("limit=1/again", func(b *testing.B) {
+		measured(b, client, func() {}, func() { page(kept, first, 1) })
+	})
+	b.Run("limit=1000", func(b *testing.B) {
+		path := many
+		measured(b, client, func() {}, func() {
+			if path = page(kept, path, 1000); path == "" {
+				path = many
+			}
+		})
+	})
+}
+
+// measured is the loop of a benchmark. It reports the processor time of this process and of Redis for each call of run, without that
+// of prepare.
+func measured(b *testing.B, client *redis.Client, prepare, run func()) {
+	redisTime := func() time.Duration {
+		info, err := client.Info(b.Context(), "cpu").Result()
+		require.NoError(b, err)
+		total := 0.0
+		for line := range strings.Lines(info) {
+			name, text, _ := strings.Cut(strings.TrimSpace(line), ":")
+			if strings.HasSuffix(name, "main_thread") {
+				seconds, err := strconv.ParseFloat(text, 64)
+				require.NoError(b, err)
+				total += seconds
+			}
+		}
+		return time.Duration(total * float64(time.Second))
+	}
+	var own, other time.Duration
+	for range b.N {
+		b.StopTimer()
+		prepare()
+		before, beforeInRedis := processorTime(), redisTime()
+		b.StartTimer()
+		run()
+		b.StopTimer()
+		own, other = own+processorTime()-before, other+redisTime()-beforeInRedis
+	}
+	b.ReportMetric(own.Seconds()*1e3/float64(b.N), "cpu-ms/op")
+	b.ReportMetric(other.Seconds()*1e3/float64(b.N), "redis-ms/op")
 }

@@ -74,7 +74,7 @@ func TestEachLimitSaysWhatToChange(t *testing.T) {
 // parted is a cache that returns the records of each bucket one by one, the first one twice.
 type parted struct {
 	*cache.Reader
-	parts int // returned
+	parts atomic.Int64 // returned
 }
 
 func (p *parted) Records(ctx context.Context, t record.Table, starts []time.Time, want int, yield func(record.Part) error) error {
@@ -86,7 +86,7 @@ func (p *parted) Records(ctx context.Context, t record.Table, starts []time.Time
 				older := strings.Replace(text, `"count":6`, `"count":5`, 1)
 				one.Texts, one.Names = []string{older, text}, []string{name, name}
 			}
-			p.parts++
+			p.parts.Add(1)
 			if err := yield(one); err != nil {
 				return err
 			}
@@ -110,9 +110,9 @@ func TestAnswerDoesNotDependOnThePartsOfABucket(t *testing.T) {
 	require.Equal(t, texts(all, everything), array(t, p.get(t, "/analytics/cpu?database=db")))
 	require.Equal(t, texts(all[36:], func(r record.Record) bool { return r.Field == "g" }), array(t, p.get(t, "/analytics/cpu?database=db&last=1&field=g")))
 	require.Len(t, array(t, p.get(t, "/analytics/cpu?database=db&limit=6")), 6)
-	reader.parts = 0
+	reader.parts.Store(0)
 	require.Len(t, array(t, p.get(t, "/analytics/cpu?database=db&limit=1")), 1)
-	require.Equal(t, 4, reader.parts, "limit=1 reads one bucket")
+	require.EqualValues(t, 4, reader.parts.Load(), "limit=1 reads one bucket")
 	problemOf(t, limited(func(o *api.Options) { o.MaxRecords = 3 }).get(t, "/analytics/cpu?database=db&last=1"), http.StatusUnprocessableEntity)
 	problemOf(t, limited(func(o *api.Options) { o.MaxBytes = 300 }).get(t, "/analytics/cpu?database=db&last=1"), http.StatusUnprocessableEntity)
 }
@@ -271,6 +271,14 @@ func (s *stored) Records(ctx context.Context, _ record.Table, starts []time.Time
 		}
 	}
 	return nil
+}
+
+func (*stored) Names(context.Context, record.Table, time.Time, func([]record.Name) error) (int, error) {
+	return -1, record.ErrUnclear
+}
+
+func (*stored) Named(context.Context, record.Table, time.Time, []string) ([]string, int, error) {
+	return nil, 0, errors.New("there are no names")
 }
 
 func (*stored) Summaries(context.Context, record.Table, []time.Time, func(record.Summaries) error) error {

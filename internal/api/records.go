@@ -188,7 +188,7 @@ func (s *server) read(ctx context.Context, a *answer, starts []time.Time) error 
 		slices.Reverse(ordered)
 	}
 	ordered = ordered[:min(len(ordered), most)]
-	err := s.reader.Records(ctx, a.table, ordered, a.enough(), func(part record.Part) error { return a.take(ctx, part) })
+	err := s.readPage(ctx, a, ordered)
 	switch {
 	case errors.Is(err, errEnough):
 		a.complete = true

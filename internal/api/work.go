@@ -93,19 +93,28 @@ type work struct {
 // begin waits for a place among the quick requests. The caller must call end.
 func (l *limits) begin(ctx context.Context, client string) (*work, error) {
 	w := &work{limits: l, client: client}
+	if err := w.enter(ctx); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// enter waits for a place among the quick requests. The request has no place.
+func (w *work) enter(ctx context.Context) error {
+	l := w.limits
 	t := l.join(w.client)
 	end := time.Now().Add(quickWait)
 	if !enter(ctx, t.places, end) {
 		l.leave(w.client, t)
-		return nil, waited(ctx, "quick")
+		return waited(ctx, "quick")
 	}
 	w.turn = t
 	if !enter(ctx, l.quick, end) {
 		w.rest()
-		return nil, waited(ctx, "quick")
+		return waited(ctx, "quick")
 	}
 	w.place = l.quick
-	return w, nil
+	return nil
 }
 
 // enter puts an element into a list of places. It returns false if there was no room until the end, or until ctx ended.
@@ -133,29 +142,58 @@ func waited(ctx context.Context, reason string) error {
 	return busy{what: "other requests are being answered", reason: reason}
 }
 
-// add counts records that were read, and their bytes. A request that has read more than quickRecords or quickBytes waits for
-// a place among the long requests.
+// add counts records that were read, and their bytes, and moves on: see moveOn.
 func (w *work) add(ctx context.Context, records, bytes int) error {
-	w.read, w.size = w.read+records, w.size+bytes
+	w.count(records, bytes)
+	return w.moveOn(ctx)
+}
+
+// count counts records that were read, and their bytes.
+func (w *work) count(records, bytes int) { w.read, w.size = w.read+records, w.size+bytes }
+
+// moveOn makes a request that has read more than quickRecords or quickBytes wait for a place among the long requests.
+func (w *work) moveOn(ctx context.Context) error {
 	if w.read <= quickRecords && w.size <= quickBytes || w.place != w.limits.quick {
 		return nil
 	}
-	w.rest()
-	if w.limits.waiting.Add(1) > maxWaiting {
-		w.limits.waiting.Add(-1)
-		return busy{what: "other requests with many records wait", reason: "long"}
-	}
-	defer w.limits.waiting.Add(-1)
-	timeout, cancel := context.WithTimeout(ctx, longWait)
-	defer cancel()
-	select {
-	case w.limits.long <- struct{}{}:
+	return w.wait(func() error {
+		if err := w.limits.enterLong(ctx); err != nil {
+			return err
+		}
 		w.place = w.limits.long
 		return nil
-	case <-timeout.Done():
+	})
+}
+
+// share calls f, which waits for work that other requests may have begun. Meanwhile the request has no place. After that, it waits
+// for one among the quick requests.
+func (w *work) share(ctx context.Context, f func() error) error {
+	if err := w.wait(f); err != nil {
+		return err
+	}
+	return w.enter(ctx)
+}
+
+// wait gives up the place and calls f, which waits. It returns an error at once if too many requests wait.
+func (w *work) wait(f func() error) error {
+	w.rest()
+	defer w.limits.waiting.Add(-1)
+	if w.limits.waiting.Add(1) > maxWaiting {
+		return busy{what: "other requests with many records wait", reason: "long"}
+	}
+	return f()
+}
+
+// enterLong waits for a place among the long requests. The caller gives it back by leaveLong.
+func (l *limits) enterLong(ctx context.Context) error {
+	if !enter(ctx, l.long, time.Now().Add(longWait)) {
 		return waited(ctx, "long")
 	}
+	return nil
 }
+
+// leaveLong gives up a place among the long requests.
+func (l *limits) leaveLong() { <-l.long }
 
 // grow takes n more bytes of the budget.
 func (w *work) grow(n int) error {

@@ -93,11 +93,8 @@ func (f Filter) MatchOutline(o *Outline) bool {
 	return err == nil && hasAll(r.Tags, f.exact)
 }
 
-// The members agent and replica, up to their values.
-const (
-	agentMember   = `,"` + Agent + `":`
-	replicaMember = `,"` + Replica + `":`
-)
+// agentMember begins the member agent.
+const agentMember = `,"` + Agent + `":`
 
 // isMemberOf reports whether member is the member that begins with a name and has the value, which is not empty.
 func isMemberOf(member, name, value string) bool {

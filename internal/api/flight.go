@@ -1,0 +1,92 @@
+package api
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// flights shares work among the requests that want the same at the same time: the first one begins it, and the others wait for its
+// result. It is safe for concurrent use.
+type flights[K comparable, T any] struct {
+	timeout time.Duration // bounds the time of one flight
+
+	mu      sync.Mutex // guards the field below, and flight.users
+	running map[K]*flight[T]
+}
+
+// flight is work that requests share. Its results are set before done is closed.
+type flight[T any] struct {
+	users  int // requests that wait for it
+	cancel context.CancelFunc
+	done   chan struct{}
+
+	value    T
+	err      error
+	panicked any // the value of a panic, or nil
+}
+
+// do returns the result of the flight of that key that is running, or else of run, and whether this call began it. When ctx ends,
+// do returns the reason, and the flight goes on for the others. If nobody waits for it any more, the context of run ends.
+func (f *flights[K, T]) do(ctx context.Context, key K, run func(context.Context) (T, error)) (value T, first bool, err error) {
+	l, first := f.join(ctx, key, run)
+	defer f.leave(key, l)
+	select {
+	case <-l.done:
+	case <-ctx.Done():
+		return value, first, ctx.Err()
+	}
+	if l.panicked != nil {
+		panic(l.panicked) // in the goroutine of the request, whose handler answers with a problem
+	}
+	return l.value, first, l.err
+}
+
+// join returns the flight of that key that is running, or begins one. The caller must call leave.
+func (f *flights[K, T]) join(ctx context.Context, key K, run func(context.Context) (T, error)) (l *flight[T], first bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l = f.running[key]
+	if l == nil {
+		first = true
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.timeout)
+		l = &flight[T]{cancel: cancel, done: make(chan struct{})}
+		if f.running == nil {
+			f.running = make(map[K]*flight[T])
+		}
+		f.running[key] = l
+		go func() {
+			defer cancel()
+			defer close(l.done)
+			defer f.end(key, l)
+			defer func() { l.panicked = recover() }()
+			l.value, l.err = run(ctx)
+		}()
+	}
+	l.users++
+	return l, first
+}
+
+// leave ends the waiting of a request.
+func (f *flights[K, T]) leave(key K, l *flight[T]) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if l.users--; l.users == 0 {
+		l.cancel()
+		f.forget(key, l)
+	}
+}
+
+// end makes the next request begin another flight.
+func (f *flights[K, T]) end(key K, l *flight[T]) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.forget(key, l)
+}
+
+// forget removes a flight from those that are running, if it is still one of them. The caller holds mu.
+func (f *flights[K, T]) forget(key K, l *flight[T]) {
+	if f.running[key] == l {
+		delete(f.running, key)
+	}
+}

@@ -1,0 +1,260 @@
+package api_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/api"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
+)
+
+// namedReads is a cache whose buckets come in parts of one record, so that pages read them by names. It counts the readings.
+type namedReads struct {
+	parted
+	scans, named, records atomic.Int64                // readings of all names, and records that were read by name or not
+	scanned               func(context.Context) error // called before names are read
+}
+
+func (n *namedReads) Names(ctx context.Context, t record.Table, start time.Time, yield func([]record.Name) error) (int, error) {
+	n.scans.Add(1)
+	if n.scanned != nil {
+		if err := n.scanned(ctx); err != nil {
+			return -1, err
+		}
+	}
+	return n.Reader.Names(ctx, t, start, yield)
+}
+
+func (n *namedReads) Named(ctx context.Context, t record.Table, start time.Time, names []string) ([]string, int, error) {
+	texts, size, err := n.Reader.Named(ctx, t, start, names[:min(len(names), 7)])
+	n.named.Add(int64(len(texts)))
+	return texts, size, err
+}
+
+func (n *namedReads) Records(ctx context.Context, t record.Table, starts []time.Time, want int, yield func(record.Part) error) error {
+	return n.parted.Records(ctx, t, starts, want, func(part record.Part) error {
+		n.records.Add(int64(len(part.Texts)))
+		return yield(part)
+	})
+}
+
+// large returns the service with such a cache.
+func (s *service) large(edit func(*api.Options)) (*service, *namedReads) {
+	reader := &namedReads{parted: parted{Reader: s.reader}}
+	return s.beside(reader, func(o *api.Options) {
+		o.LargeBucket, o.CacheBytes = 1, -1
+		if edit != nil {
+			edit(o)
+		}
+	}), reader
+}
+
+// crowd writes two buckets of many records, whose names are of all kinds.
+func (s *service) crowd(t testing.TB) {
+	t.Helper()
+	rnd := rand.New(rand.NewPCG(3, 4))
+	hosts := []string{"a", "a b", "a!", "a,b=c", `"q"`, "é", "\xff", "%", "", strings.Repeat("h", 250) + "1", strings.Repeat("h", 250) + "2", strings.Repeat("h", 300)}
+	var all []record.Record
+	for _, m := range []int{1, 2} {
+		for _, host := range hosts {
+			for _, field := range []string{"f", "f g", "g"} {
+				for _, agent := range []string{"a1", "a2", strings.Repeat("a", 300)} {
+					r := summed(marked(rec(m, field, host, 0), rnd.IntN(3) > 0), agent, "", float64(rnd.IntN(9)))
+					if rnd.IntN(4) == 0 {
+						r.Tags = append(r.Tags, series.Tag{Key: "max", Value: "x"}, series.Tag{Key: "rack", Value: strconv.Itoa(rnd.IntN(3))})
+					}
+					if all = append(all, r); rnd.IntN(5) == 0 {
+						all = append(all, summed(r, agent, "r", 1, 2, 3))
+					}
+				}
+			}
+		}
+	}
+	rnd.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	s.put(t, all...)
+	s.clock.Store(0)
+}
+
+func TestPagesOfBucketsThatAreReadByNamesAreTheWholeAnswer(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	s.crowd(t)
+	l, reader := s.large(nil)
+	for _, query := range []string{
+		"", "&agents=each", "&final=true", "&final=true&agents=each", "&last=1", "&field=f+g", "&field=g&tag=host=a", "&tag=agent=a2&tag=cpu=cpu0",
+		"&tag=replica=r&agents=each", "&tag=max_tag=x", "&tag=rack=1&final=true", "&tag=host=a%20b&tag=agent=a1", "&start=-2m",
+	} {
+		for _, order := range []string{"", "&order=desc"} {
+			path := cpuPath + query + order
+			whole := array(t, s.get(t, path))
+			require.NotEmpty(t, whole, path)
+			for _, size := range []int{2, 20} {
+				before := reader.named.Load()
+				got, pages := l.paged(t, fmt.Sprintf("%s&limit=%d", path, size), nil)
+				require.Equal(t, whole, got, "%s in pages of %d", path, size)
+				require.Equal(t, max(1, (len(whole)+size-1)/size), pages, "%s in pages of %d", path, size)
+				if len(whole) > 5*size {
+					require.Greater(t, reader.named.Load(), before, "%s in pages of %d", path, size)
+				}
+			}
+		}
+	}
+}
+
+// The pages after the first one, and the same page of another client, read the records of the page and no names.
+func TestAPageOfALargeBucketReadsItsRecordsOnly(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	s.crowd(t)
+	l, reader := s.large(nil)
+	path := cpuPath + "&limit=2&agents=each"
+	first := l.get(t, path)
+	require.Equal(t, http.StatusOK, first.Code)
+	require.EqualValues(t, 1, reader.scans.Load())
+	require.LessOrEqual(t, reader.records.Load()+reader.named.Load(), int64(10))
+	for range 3 {
+		reader.named.Store(0)
+		reader.records.Store(0)
+		require.Equal(t, array(t, first), array(t, l.get(t, path)))
+		require.Len(t, array(t, l.get(t, next(t, first, path))), 2)
+		require.EqualValues(t, 6, reader.named.Load(), "and one record more to know that there are more")
+		require.Zero(t, reader.records.Load())
+	}
+	s.put(t, summed(rec(0, "f", "a", 1), "a1", "", 1), summed(marked(rec(2, "f", "a", 0), true), "a1", "", 7))
+	require.Len(t, array(t, l.get(t, path)), 2)
+	require.EqualValues(t, 1, reader.scans.Load(), "records of other buckets, and newer ones of the same names, change no names")
+	s.put(t, summed(marked(rec(2, "a", "a", 0), true), "a1", "", 7))
+	require.Contains(t, array(t, l.get(t, path))[0], `"field_name":"a"`)
+	require.EqualValues(t, 2, reader.scans.Load())
+}
+
+func TestACursorInALargeBucketStaysValidWhileDataArrives(t *testing.T) {
+	t.Parallel()
+	for _, query := range []string{"", "&order=desc", "&agents=each", "&agents=each&order=desc", "&field=g"} {
+		s := inProcess(t, nil)
+		s.crowd(t)
+		each := strings.Contains(query, "each")
+		before := names(array(t, s.get(t, cpuPath+query)), each)
+		l, _ := s.large(nil)
+		rnd := rand.New(rand.NewPCG(5, 6))
+		all, _ := l.paged(t, cpuPath+query+"&limit=3", func(page int) {
+			if page%4 > 0 {
+				return
+			}
+			m := rnd.IntN(2) + 1
+			s.put(t,
+				summed(marked(rec(m, "f", fmt.Sprint("new", page), 0), true), "a1", "", 1), // a new series
+				summed(marked(rec(m, "g", "a", 0), true), fmt.Sprint("a0", page), "", 1),   // another agent
+				summed(marked(rec(m, "f", "a", 0), true), "a1", "", 1, 2, 3, 4),            // another revision
+			)
+		})
+		got := names(all, each)
+		require.Len(t, got, len(all), "%s: no record is repeated", query)
+		for name := range before {
+			require.True(t, got[name], "%s: %s", query, name)
+		}
+	}
+}
+
+// If names do not show the order of the records, the page reads all of them.
+func TestPagesOfALargeBucketWithUnclearNames(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	s.crowd(t)
+	odd := summed(rec(1, "f", "h", 1), "a1", "", 1)
+	odd.Stats = append(odd.Stats, record.Stat{Name: "host", Value: 1.5})
+	s.put(t, odd)
+	whole := array(t, s.get(t, cpuPath))
+	l, reader := s.large(nil)
+	got, _ := l.paged(t, cpuPath+"&limit=9", nil)
+	require.Equal(t, whole, got)
+	require.Positive(t, reader.scans.Load())
+	require.Zero(t, reader.named.Load())
+}
+
+// Requests that need the same names at the same time read them once. One that is gone does not end the reading for the others, and
+// the reading ends with the last one.
+func TestRequestsShareTheReadingOfNames(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	s.crowd(t)
+	l, reader := s.large(nil)
+	begun, proceed, ended := make(chan struct{}, 10), make(chan struct{}, 10), make(chan struct{}, 10)
+	reader.scanned = func(ctx context.Context) error {
+		begun <- struct{}{}
+		select {
+		case <-proceed:
+			return nil
+		case <-ctx.Done():
+			ended <- struct{}{}
+			return ctx.Err()
+		}
+	}
+	request := func(ctx context.Context) <-chan int {
+		code := make(chan int, 1)
+		go func() {
+			w := httptest.NewRecorder()
+			l.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, cpuPath+"&limit=2", http.NoBody))
+			code <- w.Code
+		}()
+		return code
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	first := request(gone)
+	<-begun
+	others := []<-chan int{request(t.Context()), request(t.Context()), request(t.Context())}
+	require.Eventually(t, func() bool { return reader.records.Load() >= 4*5 }, 10*time.Second, time.Millisecond, "all know that the bucket is large")
+	cancel()
+	<-first
+	proceed <- struct{}{}
+	for _, code := range others {
+		require.Equal(t, http.StatusOK, <-code)
+	}
+	require.EqualValues(t, 1, reader.scans.Load())
+
+	gone, cancel = context.WithCancel(t.Context())
+	path := cpuPath + "&limit=2&field=g"
+	go l.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(gone, http.MethodGet, path, http.NoBody))
+	<-begun
+	cancel()
+	<-ended
+}
+
+// The names that are kept use at most an eighth of the bytes of all answers, and are part of these.
+func TestKeptNamesAreBounded(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	s.crowd(t)
+	const total = 2 << 20
+	l, reader := s.large(func(o *api.Options) { o.MaxTotalBytes = total })
+	used := func() int {
+		m := regexp.MustCompile(`(?m)^analytics_api_answer_bytes (\S+)`).FindStringSubmatch(s.get(t, "/metrics").Body.String())
+		require.NotNil(t, m)
+		n, err := strconv.ParseFloat(m[1], 64)
+		require.NoError(t, err)
+		return int(n)
+	}
+	s.Handler = l.Handler
+	most := 0
+	for i := range 150 {
+		require.Len(t, array(t, l.get(t, cpuPath+"&limit=1&agents=each"+strings.Repeat("&field=g", i%75+1))), 1)
+		if i%10 == 0 {
+			most = max(most, used())
+		}
+	}
+	require.Greater(t, reader.scans.Load(), int64(75), "some were removed and read again")
+	require.Greater(t, most, total/16)
+	require.LessOrEqual(t, most, total/8)
+}

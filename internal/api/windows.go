@@ -1,0 +1,181 @@
+package api
+
+import (
+	"container/list"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+)
+
+const (
+	// windowsShare divides the budget of bytes: the windows that are kept use at most this part of it. One window uses at most half
+	// of that, and twice as much while it is made.
+	windowsShare = 8
+	// windowsClient is the client that the memory of windows is counted for, because all clients share them.
+	windowsClient = "windows"
+	// minWindow is how many names the window of a first page has at least. It has pagesAhead times the names of the page, so that a few
+	// more pages need no other window. Most clients want no more, and a small window takes half the time of a large one.
+	minWindow  = 1000
+	pagesAhead = 4
+	// windowAge is how long a window is used. Its bucket is noticed to be another one if its number of records changes or a record of
+	// a page is gone. The age is for a bucket that expired and was written again with as many other records.
+	windowAge = 10 * time.Minute
+	// windowCost is about how many bytes a window needs beside its names.
+	windowCost = 1 << 10
+)
+
+// windows makes windows and keeps those that were used last. Requests that need the same window at the same time share its making.
+// It is safe for concurrent use.
+//
+//	page ─▶ find ─ a window that covers the place ─▶ the names of the page ─▶ their records
+//	          └── none ─▶ make: all names of the bucket ─▶ the first ones after the place ─▶ put
+type windows struct {
+	reader  Reader
+	limits  *limits
+	limit   int // bytes of the windows that are kept
+	scanned int // the most names that one window reads
+	now     func() time.Time
+	making  flights[making, *window]
+
+	mu   sync.Mutex // guards the fields below
+	of   map[windowOf][]*list.Element
+	used *list.List // of *keptWindow, the newest use first
+	size int        // the sum of their bytes
+}
+
+// keptWindow is a window and when its making began.
+type keptWindow struct {
+	*window
+	at time.Time
+}
+
+// making identifies the making of a window.
+type making struct {
+	of    windowOf
+	from  bound // the zero bound for the beginning of the bucket
+	names int   // the most names of the window
+}
+
+func newWindows(reader Reader, l *limits, o *Options) *windows {
+	return &windows{
+		reader: reader, limits: l, limit: o.MaxTotalBytes / windowsShare, scanned: o.MaxScanned, now: o.Now,
+		making: flights[making, *window]{timeout: o.Timeout}, of: make(map[windowOf][]*list.Element), used: list.New(),
+	}
+}
+
+// known reports whether there is a window of a bucket, so that it is known to be large.
+func (s *windows) known(of windowOf) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.of[of]) > 0
+}
+
+// find returns a window that is kept and covers the place after a bound, or nil.
+func (s *windows) find(of windowOf, after *bound) *window {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.of[of] {
+		w := e.Value.(*keptWindow)
+		if w.covers(after) && s.now().Sub(w.at).Abs() < windowAge {
+			s.used.MoveToFront(e)
+			return w.window
+		}
+	}
+	return nil
+}
+
+// put keeps a window, whose bytes the budget has already, in place of those that were used longest ago.
+func (s *windows) put(w *window, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.of[w.of] = append(s.of[w.of], s.used.PushFront(&keptWindow{w, at}))
+	for s.size += w.bytes; s.size > s.limit; {
+		s.remove(s.used.Back())
+	}
+}
+
+// drop removes a window whose bucket has other names now, and those of the same query that do not have its number of records.
+func (s *windows) drop(w *window, size int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range slices.Clone(s.of[w.of]) {
+		if other := e.Value.(*keptWindow).window; other == w || other.size != size {
+			s.remove(e)
+		}
+	}
+}
+
+// remove removes an element of s.used. The caller holds mu.
+func (s *windows) remove(e *list.Element) {
+	w := s.used.Remove(e).(*keptWindow)
+	s.size -= w.bytes
+	s.limits.budget.give(windowsClient, w.bytes)
+	others := slices.DeleteFunc(s.of[w.of], func(other *list.Element) bool { return other == e })
+	if s.of[w.of] = others; len(others) == 0 {
+		delete(s.of, w.of)
+	}
+}
+
+// make makes a window of at most so many names that begins after a bound, or waits for a request that does so. own reports whether
+// this call has made it, so that it has all records that were there before the call.
+func (s *windows) make(ctx context.Context, of windowOf, filter record.Filter, from *bound, names int) (w *window, own bool, err error) {
+	key := making{of: of, names: names}
+	if from != nil {
+		key.from = *from
+	}
+	return s.making.do(ctx, key, func(ctx context.Context) (*window, error) {
+		if err := s.limits.enterLong(ctx); err != nil {
+			return nil, err
+		}
+		defer s.limits.leaveLong()
+		at := s.now()
+		c := &collector{window: window{of: of, from: from}, filter: filter, most: names, mostBytes: s.limit / 2}
+		if err := s.collect(ctx, c); err != nil {
+			s.limits.budget.give(windowsClient, c.counted)
+			return nil, err
+		}
+		s.put(&c.window, at)
+		return &c.window, nil
+	})
+}
+
+// collect reads the names of a bucket. Their memory is counted as it grows.
+func (s *windows) collect(ctx context.Context, c *collector) (err error) {
+	c.size, err = s.reader.Names(ctx, c.of.table, c.of.start, func(names []record.Name) error {
+		if c.read += len(names); c.read > s.scanned {
+			return tooMuch{what: fmt.Sprintf("the request has to read %d records or more", c.read), limit: s.scanned, advice: adviceReads}
+		}
+		for i := range names {
+			c.add(&names[i])
+		}
+		if c.isFull() && !c.cut() {
+			return record.ErrUnclear
+		}
+		return s.count(c)
+	})
+	if err == nil && !c.cut() {
+		err = record.ErrUnclear
+	}
+	if err != nil {
+		return err
+	}
+	c.complete = c.until == nil
+	c.bytes += windowCost
+	return s.count(c)
+}
+
+// count makes the budget count the bytes of a collector.
+func (s *windows) count(c *collector) error {
+	n := c.bytes - c.counted
+	if n < 0 {
+		s.limits.budget.give(windowsClient, -n)
+	} else if err := s.limits.budget.take(windowsClient, c.counted, n); err != nil {
+		return err
+	}
+	c.counted = c.bytes
+	return nil
+}
