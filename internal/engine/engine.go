@@ -21,7 +21,7 @@
 //	        budget.go  makes histograms of the largest summaries if all of them take too much memory
 //	Push ─▶ push.go    collects the rows, commits the store, and lets the rows leave
 //	        store.go   defines the [Store] that keeps buckets over a restart, and restores them
-//	        lend.go    gives a bucket to the engine of another block, if the values of its series come there now
+//	        lend.go    gives fields of a bucket to the engine of another block, if their values come there now
 package engine
 
 import (
@@ -112,7 +112,8 @@ type Engine struct {
 	previous *series            // the series of the last point, or nil
 	handles  map[uint64]*opened // the open buckets of a replay; nil except during one
 	again    []again            // final buckets whose rows the next Push emits again
-	adopting bool               // whether Adopt is running: it does not borrow, so that two engines never wait for each other
+	held     []string           // while Adopt is running: the fields of its bucket that other engines have open
+	sharing  bool               // whether Share was called
 
 	key     []byte    // scratch of Add: the key of the point's series
 	row     []float64 // scratch of Add: the point's values by position; NaN for a field that the point does not have
@@ -177,7 +178,7 @@ func (e *Engine) Add(p *Point) {
 		return
 	}
 	b := e.open(s, e.span)
-	if b == nil || b.stage.schema != s.schema && b.looked != s.schema && !e.recall(s, b) {
+	if b == nil || b.looked != s.schema && !e.claim(s, b) {
 		e.counters.Late += int64(n)
 		return
 	}

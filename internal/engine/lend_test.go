@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -11,15 +12,25 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
-// borrower is a recorder whose engine borrows the buckets with a handle of another engine.
+// borrower is a recorder whose engine borrows fields of another engine.
 type borrower struct {
 	*recorder
-	from   *engine.Engine
-	handle uint64
+	from *engine.Engine
+	got  []string // the fields that were lent last
 }
 
-func (b borrower) Borrow(series string, start, end int64, fields []string) (engine.Bucket, bool) {
-	return b.from.Lend(b.handle, series, start, end, fields)
+func (b *borrower) Borrow(series string, start, end int64, fields []string) (engine.Bucket, []string, bool) {
+	lent, _, ok := b.from.Lend(series, start, end, fields)
+	b.got = lent.Fields
+	held, _ := b.from.Holding(series, start, end)
+	return lent, held, ok
+}
+
+func (b *borrower) GiveBack() { b.from.TakeBack(seriesA, start.UnixNano(), b.got) }
+
+func (b *borrower) Shared(series string, start, end int64) bool {
+	_, idle := b.from.Holding(series, start, end)
+	return idle
 }
 
 // lending returns a lender that has replayed a bucket of the host "a" with three values, its store, and an engine that may
@@ -33,7 +44,9 @@ func lending(t *testing.T) (lender tested, store *recorder, other tested) {
 	store = before.reopened()
 	lender = withStore(t, store, 20, 1<<30)
 	before.replay(lender.Engine)
-	other = withStore(t, borrower{newRecorder(t, 20), lender.Engine, 1}, 20, 1<<30)
+	lender.Share()
+	other = withStore(t, &borrower{recorder: newRecorder(t, 20), from: lender.Engine}, 20, 1<<30)
+	other.Share()
 	return lender, store, other
 }
 
@@ -63,7 +76,7 @@ func TestABorrowedBucketContinuesAndTheLenderDropsIt(t *testing.T) {
 	require.Equal(t, []any{record.Open, int64(4)}, counted(other.rows(t)))
 	lender.wait(t, 2*lingering)
 	require.Empty(t, store.log, "the bucket stays, as the copy may not be saved")
-	lender.LentSafely(seriesA, start.UnixNano())
+	lender.LentSafely(seriesA, start.UnixNano(), []string{"v"})
 	require.Empty(t, lender.rows(t))
 	require.Equal(t, []string{"lent", "dropped"}, kinds(store.log))
 	lender.rows(t)
@@ -91,45 +104,171 @@ func TestALenderThatGetsValuesKeepsItsBucket(t *testing.T) {
 		lender, store, other := lending(t)
 		other.values("a", start, 4)
 		if when == "after it is safe" {
-			lender.LentSafely(seriesA, start.UnixNano())
+			lender.LentSafely(seriesA, start.UnixNano(), []string{"v"})
 		}
 		lender.values("a", start, 4)
-		lender.LentSafely(seriesA, start.UnixNano())
+		lender.LentSafely(seriesA, start.UnixNano(), []string{"v"})
 		require.Equal(t, []any{record.Open, int64(4)}, counted(lender.rows(t)))
-		lender.LentSafely(seriesA, start.UnixNano())
+		lender.LentSafely(seriesA, start.UnixNano(), []string{"v"})
 		lender.clock.at = lender.clock.at.Add(2 * lingering)
 		require.Equal(t, []any{record.Final, int64(4)}, counted(lender.rows(t)), when)
 		require.NotContains(t, kinds(store.log), "dropped")
 	}
 }
 
-func TestABucketIsLentOnceAndWithTheFieldsThatItHas(t *testing.T) {
+func TestAFieldIsLentOnceAndOnlyIfItHasNoValuesOfThisRun(t *testing.T) {
 	t.Parallel()
 	at := start.UnixNano()
 	end := start.Add(time.Minute).UnixNano()
 	lender, _, _ := lending(t)
 	for _, refused := range []struct {
-		handle     uint64
 		series     string
 		start, end int64
 		field      string
 	}{
-		{2, seriesA, at, end, "v"}, {1, "cpu,host=b", at, end, "v"}, {1, seriesA, end, 2*end - at, "v"}, {1, seriesA, at, end + 1, "v"},
-		{1, seriesA, at, end, "w"},
+		{"cpu,host=b", at, end, "v"}, {seriesA, end, 2*end - at, "v"}, {seriesA, at, end + 1, "v"}, {seriesA, at, end, "w"},
 	} {
-		_, ok := lender.Lend(refused.handle, refused.series, refused.start, refused.end, []string{refused.field})
+		_, _, ok := lender.Lend(refused.series, refused.start, refused.end, []string{refused.field})
 		require.False(t, ok, "%v", refused)
 	}
-	b, ok := lender.Lend(1, seriesA, at, end, []string{"u", "v"})
+	b, handle, ok := lender.Lend(seriesA, at, end, []string{"u", "v"})
 	require.True(t, ok)
+	require.Equal(t, uint64(1), handle)
+	require.Equal(t, []string{"v"}, b.Fields)
 	require.Equal(t, uint64(3), b.Summaries[0].Count())
-	_, ok = lender.Lend(1, seriesA, at, end, []string{"v"})
+	_, _, ok = lender.Lend(seriesA, at, end, []string{"v"})
 	require.False(t, ok, "the other engine may have more values already")
+	lender.TakeBack(seriesA, at, []string{"v"})
+	_, _, ok = lender.Lend(seriesA, at, end, []string{"v"})
+	require.True(t, ok)
 
 	lender, _, _ = lending(t)
 	lender.values("a", start, 4)
-	_, ok = lender.Lend(1, seriesA, at, end, []string{"v"})
+	_, _, ok = lender.Lend(seriesA, at, end, []string{"v"})
 	require.False(t, ok, "it has values that are not in the summaries yet")
+}
+
+// lendingTwo is lending with a second field, w, which has two values.
+func lendingTwo(t *testing.T) (lender tested, store *recorder, other tested) {
+	t.Helper()
+	before := newRecorder(t, 20)
+	first := withStore(t, before, 20, 1<<30)
+	for _, v := range []float64{1, 2} {
+		first.add("a", start, engine.Field{Name: "v", Value: v}, engine.Field{Name: "w", Value: v})
+	}
+	first.values("a", start, 3)
+	first.rows(t)
+	store = before.reopened()
+	lender = withStore(t, store, 20, 1<<30)
+	before.replay(lender.Engine)
+	lender.Share()
+	other = withStore(t, &borrower{recorder: newRecorder(t, 20), from: lender.Engine}, 20, 1<<30)
+	other.Share()
+	return lender, store, other
+}
+
+// byField returns the states and the counts of rows by field.
+func byField(rows []engine.Row) map[string][]any {
+	all := map[string][]any{}
+	for i := range rows {
+		all[rows[i].Field] = append(all[rows[i].Field], rows[i].State, statistics(&rows[i])["count"])
+	}
+	return all
+}
+
+func TestAFieldMovesAndTheOthersStay(t *testing.T) {
+	t.Parallel()
+	lender, store, other := lendingTwo(t)
+	lender.rows(t) // those of the last run
+	other.values("a", start, 4)
+	require.Equal(t, map[string][]any{"v": {record.Open, int64(4)}}, byField(other.rows(t)))
+	lender.add("a", start, engine.Field{Name: "w", Value: 5})
+	require.Equal(t, map[string][]any{"w": {record.Open, int64(3)}}, byField(lender.rows(t)), "v is lent")
+	lender.LentSafely(seriesA, start.UnixNano(), []string{"v"})
+	require.Equal(t, []string{"v"}, store.log[len(store.log)-1].fields)
+	lender.clock.at = lender.clock.at.Add(2 * lingering)
+	require.Equal(t, map[string][]any{"w": {record.Final, int64(3)}}, byField(lender.rows(t)))
+	require.Equal(t, []string{"w"}, fieldsOf(store.final[finalKey{seriesA, start.UnixNano()}]))
+	lender.rows(t)
+	require.Zero(t, lender.Counters().Memory)
+	other.clock.at = other.clock.at.Add(2 * lingering)
+	require.Equal(t, map[string][]any{"v": {record.Final, int64(4)}}, byField(other.rows(t)))
+}
+
+// noneHeld returns no fields.
+func noneHeld(string, int64, int64) []string { return nil }
+
+// fieldsOf returns the fields that have values.
+func fieldsOf(b engine.Bucket) (names []string) {
+	for i := range b.Summaries {
+		if b.Summaries[i].Count() > 0 {
+			names = append(names, b.Fields[i])
+		}
+	}
+	return names
+}
+
+func TestALentFieldIsNotInALaterSnapshotOfTheBucket(t *testing.T) {
+	t.Parallel()
+	lender, store, other := lendingTwo(t)
+	lender.rows(t)
+	other.values("a", start, 4)
+	store.old = 1
+	lender.rows(t)
+	require.NotContains(t, kinds(store.log), "open", "the copy may not be saved")
+	lender.LentSafely(seriesA, start.UnixNano(), []string{"v"})
+	lender.rows(t)
+	last := store.log[len(store.log)-1]
+	require.Equal(t, "open", last.kind)
+	require.Equal(t, []string{"w"}, fieldsOf(last.bucket))
+	checkBudget(t, lender)
+}
+
+func TestAFieldIsTakenBackIfTheFinalBucketCannotBeRead(t *testing.T) {
+	t.Parallel()
+	lender, _, other := lendingTwo(t)
+	store := newRecorder(t, 20)
+	store.findErr = errors.New("damaged")
+	other = withStore(t, &borrower{recorder: store, from: lender.Engine}, 20, 1<<30)
+	other.values("a", start, 4)
+	require.Equal(t, int64(1), other.Counters().Late)
+	lender.rows(t)
+	lender.clock.at = lender.clock.at.Add(2 * lingering)
+	require.Equal(t, map[string][]any{"v": {record.Final, int64(3)}, "w": {record.Final, int64(2)}}, byField(lender.rows(t)))
+}
+
+// The store of the other engine has recorded that it has the field, and the process was killed before this one was told.
+func TestAFieldIsGivenUpAtTheStart(t *testing.T) {
+	t.Parallel()
+	lender, store, _ := lendingTwo(t)
+	lender.GiveUp(2, seriesA, start.UnixNano(), []string{"v"}) // another bucket
+	require.Empty(t, store.log)
+	lender.GiveUp(1, seriesA, start.UnixNano(), []string{"v", "x"})
+	require.Equal(t, []string{"open"}, kinds(store.log))
+	require.Equal(t, []string{"w"}, fieldsOf(store.log[0].bucket))
+	lender.GiveUp(1, seriesA, start.UnixNano(), []string{"w"})
+	require.Equal(t, []string{"open", "dropped"}, kinds(store.log))
+	require.Empty(t, lender.rows(t))
+	require.Zero(t, lender.Counters().Memory)
+}
+
+func TestALentFieldIsDroppedByAReplayAndTheOthersStay(t *testing.T) {
+	t.Parallel()
+	store := newRecorder(t, 20)
+	e := withStore(t, store, 20, 1<<30)
+	replay := e.BeginReplay()
+	require.NoError(t, replay.Open(1, engine.Bucket{Series: seriesA, Start: start.UnixNano(), End: start.Add(time.Minute).UnixNano()}))
+	row := func(v, w float64) {
+		replay.Rows(1, []string{"v", "w"}, []float64{v, w}, []int64{start.UnixNano()}, []int{1})
+	}
+	row(1, 1)
+	replay.Lent(1, []string{"v"})
+	row(zero/zero, 2)
+	replay.End(time.Time{})
+	require.Equal(t, []string{"open"}, kinds(store.log), "a later replay must not add new values to the lent ones")
+	require.Equal(t, []string{"w"}, fieldsOf(store.log[0].bucket))
+	require.Equal(t, map[string][]any{"w": {record.Open, int64(2)}}, byField(e.rows(t)))
+	checkBudget(t, e)
 }
 
 // The filters may have changed again: the next value is for the copy.
@@ -142,7 +281,7 @@ func TestALentBucketIsDroppedByAReplayUnlessItGotValues(t *testing.T) {
 		require.NoError(t, replay.Open(1, engine.Bucket{Series: seriesA, Start: start.UnixNano(), End: start.Add(time.Minute).UnixNano()}))
 		row := func() { replay.Rows(1, []string{"v"}, []float64{1}, []int64{start.UnixNano()}, []int{1}) }
 		row()
-		replay.Lent(1)
+		replay.Lent(1, nil)
 		for range rows {
 			row()
 		}
@@ -167,7 +306,7 @@ func TestAnAdoptedBucketReplacesAnEarlierRevision(t *testing.T) {
 	require.Equal(t, []string{"v", "w"}, b.Fields)
 	b.Revision, b.Fields, b.Summaries = 1, b.Fields[:1], b.Summaries[:1]
 	b.Summaries[0].Add(3)
-	a := e.Adopt([]engine.Bucket{b})
+	a := e.Adopt([]engine.Bucket{b}, noneHeld)
 	require.Equal(t, engine.Adopted{Final: 1}, a)
 	require.Equal(t, []any{record.Final, int64(3), record.Final, int64(1)}, counted(e.rows(t)))
 	found := store.final[finalKey{seriesA, start.UnixNano()}]
@@ -176,6 +315,6 @@ func TestAnAdoptedBucketReplacesAnEarlierRevision(t *testing.T) {
 
 	store.findErr = engine.ErrExpired
 	b.Revision = 2
-	require.Equal(t, engine.Adopted{Final: 1}, e.Adopt([]engine.Bucket{b}))
+	require.Equal(t, engine.Adopted{Final: 1}, e.Adopt([]engine.Bucket{b}, noneHeld))
 	require.Equal(t, int64(2), store.final[finalKey{seriesA, start.UnixNano()}].Revision)
 }

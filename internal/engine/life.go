@@ -37,14 +37,16 @@ type open struct {
 	start, end int64
 	touched    time.Time       // time of the first Push after the last value
 	fields     []stats.Summary // by position in the schema of the series
-	looked     *schema         // the fields in it were looked for in the store, or nil
 	stage      stage
-	handle     uint64 // identifies the bucket in the store; 0 without a store
-	revision   int64  // the revision of the next final row: how often the bucket was final before
-	footprint         // what the budget counts for this bucket
-	changed    bool   // whether the bucket got values since the last Push
-	final      bool   // whether the running Push made the bucket final
-	lent       lending
+	looked     *schema  // no other store has earlier values of the fields in it; nil if that is not known
+	handle     uint64   // identifies the bucket in the store; 0 without a store
+	revision   int64    // the revision of the next final row: how often the bucket was final before
+	footprint           // what the budget counts for this bucket
+	changed    bool     // whether the bucket got values since the last Push
+	final      bool     // whether the running Push made the bucket final
+	shared     bool     // whether another store has fields of the bucket, so each new field is looked for
+	before     []uint64 // by position: how many values came in an earlier run; see noteIdle. Nil means none
+	loans      []loan   // fields that other engines have got, usually nil
 }
 
 // series is a series in the table: its measurement, the tags that Options.Keep selects, and its buckets.
@@ -68,8 +70,8 @@ type spare struct {
 	bytes  int             // what the budget counts for it
 }
 
-// open returns the open bucket of the series with that span. If there is none, it opens the bucket. It returns nil if
-// the bucket is final and cannot be opened again.
+// open returns the open bucket of the series with that span. If there is none, it opens the bucket, with the earlier values of the
+// fields of the point. It returns nil if the bucket is final and cannot be opened again.
 func (e *Engine) open(s *series, at span) *open {
 	if s.recent != nil && s.recent.start == at.start {
 		return s.recent
@@ -104,7 +106,7 @@ func (e *Engine) newBucket(s *series, at span) *open {
 		s.reuse(b)
 		return b
 	}
-	found, ok, err := e.earlier(s, b, s.schema.names)
+	found, ok, err := e.earlier(s, b, e.lacking(s, b))
 	switch {
 	case errors.Is(err, ErrExpired):
 		return nil
@@ -115,52 +117,72 @@ func (e *Engine) newBucket(s *series, at span) *open {
 	case ok:
 		e.restore(s, b, found, e.o.Now())
 		e.widen(s) // the bucket may have fields that the schema no longer had
+		if e.sharing {
+			b.noteIdle()
+		}
 	default:
 		s.reuse(b)
 		found = Bucket{Series: s.key(), Start: at.start, End: at.end}
-		b.looked = s.schema // else recall looks for the fields that the bucket does not have
 	}
+	e.noteLooked(s, b)
 	b.handle = e.o.Store.Open(found)
 	return b
 }
 
-// recall adds to an open bucket the values that the fields which the series has got since then had before. It reports false,
-// and notes it, if the store fails.
-func (e *Engine) recall(s *series, o *open) bool {
-	was, from := o.looked, 0
-	if was != nil {
-		from = len(was.names) // the schema begins with them
+// noteLooked notes whether other stores have fields of a bucket for which it was looked just now.
+func (e *Engine) noteLooked(s *series, b *open) {
+	if b.shared = e.o.Store.Shared(s.key(), b.start, b.end); !b.shared {
+		b.looked = s.schema
 	}
-	o.looked = s.schema
+}
+
+// claim adds to an open bucket the earlier values of those fields of the point that have none in it. It reports false, and notes it,
+// if the store fails.
+func (e *Engine) claim(s *series, o *open) bool {
 	if e.o.Store == nil {
+		o.looked = s.schema
 		return true
 	}
-	var names []string
-	for i := from; i < len(s.schema.names); i++ {
-		if !o.has(i) {
-			names = append(names, s.schema.names[i])
-		}
+	names := e.lacking(s, o)
+	if len(names) > 0 {
+		e.settle(o)
+		names = e.lacking(s, o)
 	}
-	if len(names) == 0 {
+	if len(names) == 0 && o.shared {
 		return true
 	}
 	found, ok, err := e.earlier(s, o, names)
 	switch {
 	case err != nil && !errors.Is(err, ErrExpired): // the bucket was not expired when it opened
-		o.looked = was
 		e.counters.StateErrors++
 		e.notify(Notice{Kind: StateFailed, Err: err})
 		return false
-	case ok:
-		rest := found.without(func(field string) bool { return o.has(s.schema.leavingAs(field)) })
-		if len(rest.Fields) == 0 { // it is the final bucket that this one was made from
-			break
+	case ok && len(names) > 0:
+		found = found.Without(func(field string) bool { return !slices.Contains(names, field) })
+		if len(found.Fields) > 0 || found.Revision > o.revision {
+			e.merge(s, o, found)
+			e.widen(s)
 		}
-		e.merge(s, o, rest)
-		e.widen(s)
-		o.looked = s.schema
 	}
+	e.noteLooked(s, o)
 	return true
+}
+
+// lacking returns the fields of the point that have no values in the bucket, apart from its stage.
+func (e *Engine) lacking(s *series, o *open) (names []string) {
+	if !e.sparse {
+		for i, v := range e.row {
+			if isNumber(v) && !o.has(i) {
+				names = append(names, s.schema.names[i])
+			}
+		}
+	}
+	for _, v := range e.samples {
+		if name := s.schema.names[v.position]; !o.has(v.position) && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // has reports whether the bucket has values of the field with that position, apart from its stage.
@@ -168,8 +190,8 @@ func (b *open) has(position int) bool {
 	return position >= 0 && position < len(b.fields) && b.fields[position].Count() > 0
 }
 
-// without returns b without some fields.
-func (b Bucket) without(drop func(field string) bool) Bucket {
+// Without returns b without some fields.
+func (b Bucket) Without(drop func(field string) bool) Bucket {
 	rest := b
 	rest.Fields, rest.Summaries = nil, nil
 	for i, field := range b.Fields {
@@ -180,26 +202,40 @@ func (b Bucket) without(drop func(field string) bool) Bucket {
 	return rest
 }
 
-// earlier returns the bucket with the values that it had before, if one of the fields had any: those of another engine, or of
-// the final bucket. An older final bucket can have fields of which another engine has more values.
+// earlier returns the bucket with the values that the fields had before: those of other engines, or of the final bucket. It has other
+// fields of the final bucket too, if no other engine has got them since. Without fields, only its revision counts.
 func (e *Engine) earlier(s *series, o *open, fields []string) (b Bucket, ok bool, err error) {
-	b, ok, err = e.o.Store.Find(s.key(), o.start, o.end, fields)
-	if err != nil && !errors.Is(err, ErrExpired) {
-		return b, ok, err
-	}
-	if ok = ok && err == nil; ok {
-		b.Revision++
-	}
-	if !e.adopting {
-		if lent, yes := e.o.Store.Borrow(s.key(), o.start, o.end, slices.Concat(fields, b.Fields)); yes {
-			lent.Revision = max(lent.Revision, b.Revision)
-			return lent.with(b), true, nil
+	// Before Find: a bucket that the other engine makes final meanwhile is found.
+	lent, held, borrowed := e.o.Store.Borrow(s.key(), o.start, o.end, fields)
+	b, ok, err = e.o.Store.Find(s.key(), o.start, o.end, fields, 0)
+	switch {
+	case err != nil && !errors.Is(err, ErrExpired):
+		if borrowed {
+			e.o.Store.GiveBack()
 		}
+		return Bucket{}, false, err
+	case err == nil && ok:
+		b.Revision++
+	case !borrowed:
+		return b, false, err
 	}
-	if ok && o.revision == 0 { // else it is counted already
+	b = b.unheld(held, fields)
+	if borrowed {
+		lent.Revision = max(lent.Revision, b.Revision)
+		return lent.With(b), true, nil
+	}
+	if len(b.Fields) > 0 && o.revision == 0 { // else it is counted already
 		e.counters.Revised++
 	}
-	return b, ok, err
+	return b, true, nil
+}
+
+// unheld returns b without the fields that other engines have open, unless they are among the wanted ones.
+func (b Bucket) unheld(held, wanted []string) Bucket {
+	if len(held) == 0 {
+		return b
+	}
+	return b.Without(func(field string) bool { return slices.Contains(held, field) && !slices.Contains(wanted, field) })
 }
 
 // reuse moves the spare memory of the series, if there is any, to an empty bucket.
@@ -217,9 +253,16 @@ func (e *Engine) isDue(b *open, now time.Time) bool {
 	return (b.end <= wall || b.start > wall) && now.Sub(b.touched) >= e.o.Linger
 }
 
-// finish makes a due bucket of the series final. Its rows have been collected, and its stage is empty. The caller
-// removes it from s.open.
+// finish makes a due bucket of the series final, or drops it if all its fields are lent. Its rows have been collected, and its stage is
+// empty. The caller removes it from s.open.
 func (e *Engine) finish(s *series, b *open) {
+	if b.loans != nil {
+		if e.dropLent(b); b.isEmpty() {
+			e.o.Store.Drop(b.handle)
+			e.budget.release(b)
+			return
+		}
+	}
 	if e.o.Store != nil {
 		e.o.Store.Final(b.handle, e.whole(s, b))
 		e.push.lent = append(e.push.lent, lent{s, b}) // until the store has encoded it
@@ -321,6 +364,7 @@ func (e *Engine) compact(s *series) {
 	s.schema = e.table.schemas.extend(e.table.schemas.empty, names)
 	for _, b := range s.open {
 		b.fields, b.looked = e.move(b.fields, old, s.schema), nil
+		b.moveBefore(old, s.schema)
 		b.stage = stage{}
 		e.budget.hold(b)
 	}

@@ -144,16 +144,16 @@ func (e *Engine) collectSeries(s *series, now time.Time, all bool, held *Counter
 		changed := b.changed
 		if changed {
 			e.settle(b)
-			b.changed, b.touched, b.lent = false, now, notLent
+			b.changed, b.touched = false, now
 		} else {
 			e.quieten(b)
 		}
 		held.Buckets, held.Exact, held.Histograms = held.Buckets+1, held.Exact+int64(b.exact), held.Histograms+int64(b.histograms)
-		if b.final = all || e.isDue(b, now) && b.lent != lentUnsafely; b.final {
+		unsafely := b.loans != nil && b.hasUnsafe()
+		if b.final = all || e.isDue(b, now) && !unsafely; b.final {
 			final++
 		}
 		switch {
-		case b.final && b.lent == lentSafely:
 		case b.final && e.o.Emit != EmitUpdate:
 			e.collectBucket(s, b, e.finalState())
 		case changed && e.o.Emit == EmitBoth:
@@ -162,13 +162,10 @@ func (e *Engine) collectSeries(s *series, now time.Time, all bool, held *Counter
 			e.collectBucket(s, b, record.Unmarked)
 		}
 		switch {
-		case b.final && b.lent == lentSafely:
-			e.o.Store.Drop(b.handle)
-			e.budget.release(b)
 		case b.final:
 			e.finish(s, b)
-		case e.o.Store != nil && b.lent == notLent && e.o.Store.Old(b.handle):
-			e.o.Store.Snapshot(b.handle, e.whole(s, b))
+		case e.o.Store != nil && !unsafely && e.o.Store.Old(b.handle):
+			e.snapshot(s, b)
 		}
 	}
 	if final > 0 {
@@ -185,9 +182,12 @@ func (e *Engine) finalState() record.State {
 	return record.Unmarked
 }
 
-// collectBucket collects a row for each field that has values in the bucket.
+// collectBucket collects a row for each field that has values in the bucket and is not lent.
 func (e *Engine) collectBucket(s *series, b *open, state record.State) {
 	for i := range b.fields {
+		if b.loans != nil && b.lentAs(i) != nil {
+			continue
+		}
 		e.collectRow(pending{
 			prefix: e.o.Prefix, leaving: &s.leaving, field: s.schema.names[i], start: b.start, end: b.end, revision: b.revision, state: state,
 		}, &b.fields[i])

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"sync"
@@ -45,17 +46,25 @@ type Store interface {
 	// the next Commit, and does not use the fields and summaries of b before that has returned: encoding them takes
 	// much longer than the other methods, so Commit does it, without the lock of the engine.
 	Final(handle uint64, b Bucket)
-	// Lent logs that another store has a copy of an open bucket and continues it. Rows takes that back.
-	Lent(handle uint64)
-	// Drop logs that an open bucket is not needed any more, because it was lent.
+	// Lent logs that another store has a copy of fields of an open bucket and continues them. Rows with values of a field takes that
+	// back for the field.
+	Lent(handle uint64, fields []string)
+	// Drop logs that an open bucket is not needed any more, because all its fields were lent.
 	Drop(handle uint64)
-	// Find returns the final bucket of a series with that start and end, or false if there is none. It may be of another
-	// engine, if it has one of the fields. The error [ErrExpired] means that the bucket existed and was removed after its
+	// Find returns the newest final version of the fields of a bucket with that series, start and end, in this store or another one,
+	// or false if there is none. It also has the other fields of the final bucket of this store, except those of which another store
+	// has a newer version. It has no fields if there only are final rows at the same start of a bucket with another end: then the next rows
+	// need a later revision. Of the fields, versions before the revision from do not count. The error [ErrExpired] means that the bucket existed and was removed after its
 	// retention. Any other error means that the bucket may exist but cannot be read.
-	Find(series string, start, end int64, fields []string) (Bucket, bool, error)
-	// Borrow returns a copy of the bucket of a series with that start and end that is open in another engine, but got no
-	// values in this run, or false if there is none with one of the fields. See [Engine.Lend].
-	Borrow(series string, start, end int64, fields []string) (Bucket, bool)
+	Find(series string, start, end int64, fields []string, from int64) (Bucket, bool, error)
+	// Borrow returns copies of those of the fields that are open in other engines, but got no values there in this run, or false if
+	// there are none. See [Engine.Lend]. The next call of Open or Snapshot is for a bucket with the copies. held are the fields that other
+	// engines have open and keep.
+	Borrow(series string, start, end int64, fields []string) (b Bucket, held []string, ok bool)
+	// GiveBack notes that what Borrow has returned last is not used.
+	GiveBack()
+	// Shared reports whether other stores may have fields of the bucket with values of earlier runs.
+	Shared(series string, start, end int64) bool
 	// Commit makes the log so far durable. If it fails, the next Commit tries again.
 	Commit() error
 }
@@ -123,7 +132,7 @@ func (r *Replay) Rows(handle uint64, fields []string, rows []float64, times []in
 		return
 	}
 	b, s := o.bucket, o.series
-	b.touched, b.lent = r.began, notLent
+	b.touched = r.began
 	var positions []int // nil if each field has the position that it has in the rows, as mostly
 	if !startsWith(s.schema.names, fields) {
 		positions = r.positions(s, fields)
@@ -185,12 +194,19 @@ type placed struct {
 	positions []int
 }
 
-// Lent marks an open bucket as lent. Later rows of the bucket take that back.
-func (r *Replay) Lent(handle uint64) {
+// Lent marks fields of an open bucket as lent, or all of them if fields is empty. Later values of a field take that back.
+func (r *Replay) Lent(handle uint64, fields []string) {
 	r.e.mu.Lock()
 	defer r.e.mu.Unlock()
-	if o, ok := r.e.handles[handle]; ok {
-		o.bucket.lent = lentSafely
+	o, ok := r.e.handles[handle]
+	if !ok {
+		return
+	}
+	b := o.bucket
+	for i := range b.fields {
+		if name := o.series.schema.names[i]; b.has(i) && (len(fields) == 0 || slices.Contains(fields, name)) {
+			b.loans = append(b.loans, loan{position: i, count: b.fields[i].Count(), safe: true})
+		}
 	}
 }
 
@@ -237,20 +253,27 @@ func (r *Replay) drop(handle uint64) {
 	}
 }
 
-// End ends the replay. It drops the buckets that are lent. The next Push emits again the rows of the buckets that got a value at or after since.
+// End ends the replay. It drops the fields that are lent: values that come from now on are for the copy, which another store has. The
+// next Push emits again the rows of the buckets that got a value at or after since.
 func (r *Replay) End(since time.Time) {
 	e := r.e
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for handle, o := range e.handles {
-		if o.bucket.lent != notLent { // values that come from now on are for the copy, which the other store has
-			r.drop(handle)
-			e.o.Store.Drop(handle)
-			continue
+		b := o.bucket
+		if b.loans != nil {
+			if e.dropLent(b); b.isEmpty() {
+				r.drop(handle)
+				e.o.Store.Drop(handle)
+				continue
+			}
+			e.o.Store.Snapshot(handle, e.whole(o.series, b)) // else a later replay would add new values to the lent ones
 		}
-		o.bucket.changed = !o.bucket.touched.Before(since)
+		b.changed = !b.touched.Before(since)
 		for _, position := range o.demoted { // under a larger exact limit, whose log has no demotion
-			e.o.Store.Demoted(handle, o.series.schema.names[position])
+			if b.has(position) {
+				e.o.Store.Demoted(handle, o.series.schema.names[position])
+			}
 		}
 	}
 	e.budget.held += int(r.grown.Swap(0))
@@ -303,12 +326,19 @@ type Adopted struct {
 // final one as its next revision. Without such a bucket, the adopted one is stored as final, so that late values correct
 // it. The same holds if it is a later revision of the final bucket, because it then has the values of that, also if the store
 // knows the earlier one only as expired. The engine must have a store, and the caller must commit that before the next Push.
-func (e *Engine) Adopt(all []Bucket) (a Adopted) {
+//
+// held returns the fields of a bucket that other engines have open. Adopt calls it before it takes the lock, so that two engines never
+// wait for each other.
+func (e *Engine) Adopt(all []Bucket, held func(series string, start, end int64) []string) (a Adopted) {
+	fields := make([][]string, len(all))
+	for i, b := range all {
+		fields[i] = held(b.Series, b.Start, b.End)
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.adopting = true
-	defer func() { e.adopting = false }()
-	for _, b := range all {
+	defer func() { e.held = nil }()
+	for i, b := range all {
+		e.held = fields[i]
 		e.adopt(b, &a)
 	}
 	return a
@@ -316,27 +346,62 @@ func (e *Engine) Adopt(all []Bucket) (a Adopted) {
 
 // adopt is Adopt for one bucket.
 func (e *Engine) adopt(b Bucket, a *Adopted) {
-	if e.openBucket(b.Series, b.Start) == nil {
-		found, final, err := e.o.Store.Find(b.Series, b.Start, b.End, b.Fields)
-		if err == nil && (!final || found.Revision < b.Revision) || errors.Is(err, ErrExpired) && b.Revision > 0 {
-			b = b.with(found)
-			e.o.Store.Final(e.o.Store.Open(b), b)
-			e.again = append(e.again, again{b, e.o.Prefix})
-			a.Final++
+	if len(b.Fields) == 0 { // another store has all of them
+		return
+	}
+	if o := e.openBucket(b.Series, b.Start); o != nil {
+		if s := e.table.index[b.Series]; !o.lends(b.Fields, s.schema) {
+			e.merge(s, o, b)
+			a.Joined++
 			return
 		}
+		e.refuse(b, nil, a)
+		return
 	}
-	s, err := e.seriesByKey(b.Series)
+	found, ok, err := e.o.Store.Find(b.Series, b.Start, b.End, b.Fields, b.Revision)
+	s, keyErr := e.seriesByKey(b.Series)
+	switch {
+	case errors.Is(err, ErrExpired) && b.Revision == 0:
+		e.refuse(b, nil, a)
+		return
+	case err != nil && !errors.Is(err, ErrExpired) || keyErr != nil:
+		e.refuse(b, cmp.Or(err, keyErr), a)
+		return
+	case err == nil && ok:
+		found = found.unheld(e.held, b.Fields)
+		b.Revision = max(b.Revision, found.Revision+1)
+	}
+	if !slices.ContainsFunc(found.Fields, func(name string) bool { return slices.Contains(b.Fields, name) }) {
+		b = b.With(found)
+		e.o.Store.Final(e.o.Store.Open(b), b)
+		e.again = append(e.again, again{b, e.o.Prefix})
+		a.Final++
+		return
+	}
+	found.Revision = b.Revision
+	e.merge(s, e.reopen(s, found), b)
+	e.counters.Revised++
+	a.Joined++
+}
+
+// reopen opens a bucket with the values of a final one.
+func (e *Engine) reopen(s *series, b Bucket) *open {
+	o := &open{start: b.Start, end: b.End, shared: true}
+	e.restore(s, o, b, e.o.Now())
+	if e.sharing {
+		o.noteIdle()
+	}
+	o.handle = e.o.Store.Open(b)
+	i, _ := s.find(b.Start)
+	s.open = slices.Insert(s.open, i, o)
+	return o
+}
+
+// refuse drops and counts the values of a bucket that cannot be adopted, for a reason other than its age if err is not nil.
+func (e *Engine) refuse(b Bucket, err error, a *Adopted) {
 	if err != nil {
 		e.counters.StateErrors++
 		e.notify(Notice{Kind: StateFailed, Err: err})
-		a.Expired++
-		return
-	}
-	if o := e.open(s, span{b.Start, b.End}); o != nil {
-		e.merge(s, o, b)
-		a.Joined++
-		return
 	}
 	a.Expired++
 	for i := range b.Summaries {
@@ -344,8 +409,8 @@ func (e *Engine) adopt(b Bucket, a *Adopted) {
 	}
 }
 
-// with returns b with the fields of an older version that it does not have.
-func (b Bucket) with(older Bucket) Bucket {
+// With returns b with the fields of an older version that it does not have.
+func (b Bucket) With(older Bucket) Bucket {
 	for i, field := range older.Fields {
 		if !slices.Contains(b.Fields, field) {
 			b.Fields, b.Summaries = append(b.Fields, field), append(b.Summaries, older.Summaries[i])
@@ -354,18 +419,25 @@ func (b Bucket) with(older Bucket) Bucket {
 	return b
 }
 
-// merge adds the values of b to an open bucket of the series.
+// merge adds the values of b to an open bucket of the series. A field stays idle.
 func (e *Engine) merge(s *series, o *open, b Bucket) {
 	e.settle(o)
 	positions := e.positions(s, b.Fields)
 	o.fields = e.grow(o.fields, len(s.schema.names))
+	if e.sharing && len(o.before) < len(o.fields) {
+		o.before = append(o.before, make([]uint64, len(o.fields)-len(o.before))...)
+	}
 	for i, position := range positions {
+		idle := e.sharing && (!o.has(position) || o.isIdle(position))
 		if err := o.fields[position].Merge(&b.Summaries[i]); err != nil {
 			e.notify(Notice{Kind: StateFailed, Err: err})
 		}
+		if idle {
+			o.before[position] = o.fields[position].Count()
+		}
 	}
 	o.revision, o.changed, o.touched = max(o.revision, b.Revision), true, e.o.Now()
-	e.o.Store.Snapshot(o.handle, e.whole(s, o))
+	e.snapshot(s, o)
 	e.budget.hold(o)
 }
 

@@ -106,19 +106,30 @@ func (r *recorder) Final(handle uint64, b engine.Bucket) {
 	r.final[finalKey{b.Series, b.Start}] = b
 }
 
-func (r *recorder) Lent(handle uint64) { r.log = append(r.log, logged{kind: "lent", handle: handle}) }
+func (r *recorder) Lent(handle uint64, fields []string) {
+	r.log = append(r.log, logged{kind: "lent", handle: handle, fields: fields})
+}
 
 func (r *recorder) Drop(handle uint64) {
 	r.log = append(r.log, logged{kind: "dropped", handle: handle})
 }
 
 // Borrow finds nothing.
-func (r *recorder) Borrow(string, int64, int64, []string) (engine.Bucket, bool) {
-	return engine.Bucket{}, false
+func (r *recorder) Borrow(string, int64, int64, []string) (engine.Bucket, []string, bool) {
+	return engine.Bucket{}, nil, false
 }
 
-func (r *recorder) Find(series string, start, _ int64, _ []string) (engine.Bucket, bool, error) {
+// GiveBack does nothing.
+func (r *recorder) GiveBack() {}
+
+// Shared returns false.
+func (r *recorder) Shared(string, int64, int64) bool { return false }
+
+func (r *recorder) Find(series string, start, _ int64, fields []string, from int64) (engine.Bucket, bool, error) {
 	b, ok := r.final[finalKey{series, start}]
+	if b.Revision < from {
+		b = b.Without(func(field string) bool { return slices.Contains(fields, field) })
+	}
 	return clone(b), ok, r.findErr
 }
 
@@ -495,14 +506,14 @@ func TestAnAdoptedBucketCorrectsTheFinalBucketOfTheStore(t *testing.T) {
 	e.rows(t)
 	e.clock.at = e.clock.at.Add(time.Hour)
 	require.Equal(t, int64(2), only(t, e.rows(t))["count"])
-	e.Adopt([]engine.Bucket{adopted("a"), adopted("a")})
+	e.Adopt([]engine.Bucket{adopted("a"), adopted("a")}, noneHeld)
 	require.Equal(t, int64(4), only(t, e.rows(t))["count"])
 	e.clock.at = e.clock.at.Add(time.Hour)
 	final := e.rows(t)
 	require.Equal(t, int64(4), only(t, final)["count"])
 	require.Equal(t, []any{record.Final, int64(1)}, []any{final[0].State, final[0].Revision})
 
-	e.Adopt([]engine.Bucket{adopted("b"), adopted("b")})
+	e.Adopt([]engine.Bucket{adopted("b"), adopted("b")}, noneHeld)
 	rows := e.rows(t)
 	newest := rows[0]
 	for _, r := range rows {
@@ -515,7 +526,7 @@ func TestAnAdoptedBucketCorrectsTheFinalBucketOfTheStore(t *testing.T) {
 	for _, err := range []error{engine.ErrExpired, errors.New("damaged")} {
 		store.findErr = err
 		before := e.Counters()
-		e.Adopt([]engine.Bucket{adopted("c")})
+		e.Adopt([]engine.Bucket{adopted("c")}, noneHeld)
 		require.Empty(t, e.rows(t), "its row would replace the one of all values")
 		require.Equal(t, before.Late+1, e.Counters().Late)
 	}

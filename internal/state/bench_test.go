@@ -130,7 +130,7 @@ func (c *counter) Rows(_ uint64, _ []string, rows []float64, _ []int64, _ []int)
 
 func (c *counter) Demoted(uint64, string) {}
 
-func (c *counter) Lent(uint64)                       {}
+func (c *counter) Lent(uint64, []string)             {}
 func (c *counter) Final(uint64) (state.Bucket, bool) { return state.Bucket{}, false }
 
 // benchSummaries returns the summaries of a bucket of 360 values a field.

@@ -5,21 +5,25 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
 // Drain replays the open buckets of the last run and yields them whole, with their handles, in the order of their series and
-// starts, but not those that were lent. It is for a store whose options have changed, so that no engine will continue its buckets. The buckets stay open in
+// starts, without the fields that were lent. A bucket whose fields were all lent is left out. It is for a store whose options have changed, so that no engine will continue its buckets. The buckets stay open in
 // the store unless the caller makes them final, and a Drain in a later run would yield them again: call Retire after their
 // rows were emitted. Drain returns the first error of yield.
 func (s *Store) Drain(yield func(handle uint64, b Bucket) error) error {
-	c := collector{limit: s.o.ExactLimit, open: make(map[uint64]*Bucket), lent: make(map[uint64]bool)}
+	c := collector{limit: s.o.ExactLimit, open: make(map[uint64]*Bucket), lent: make(map[uint64][]lentField)}
 	if err := s.Replay(&c); err != nil {
 		return err
 	}
-	maps.DeleteFunc(c.open, func(handle uint64, _ *Bucket) bool { return c.lent[handle] })
+	for handle, fields := range s.givenUp {
+		if c.open[handle] != nil {
+			c.Lent(handle, fields)
+		}
+	}
+	c.dropLent()
 	all := slices.SortedFunc(maps.Keys(c.open), func(a, b uint64) int {
 		return cmp.Or(cmp.Compare(c.open[a].Series, c.open[b].Series), cmp.Compare(c.open[a].Start, c.open[b].Start))
 	})
@@ -37,8 +41,13 @@ type collector struct {
 	limit int                // exact limit of the summaries
 	open  map[uint64]*Bucket // by handle
 
-	mu   sync.Mutex      // guards lent
-	lent map[uint64]bool // by handle
+	lent map[uint64][]lentField // by handle
+}
+
+// lentField is a field that another store had when it had that many values here.
+type lentField struct {
+	name  string
+	count uint64
 }
 
 // Open implements [Replayer].
@@ -64,7 +73,6 @@ func (c *collector) summary(b *Bucket, field string) *stats.Summary {
 // Rows implements [Replayer]. It adds the values column by column, as the engine does, so that the summaries are
 // equal.
 func (c *collector) Rows(handle uint64, fields []string, rows []float64, times []int64, blocks []int) {
-	c.setLent(handle, false)
 	b := c.open[handle]
 	column := make([]float64, 0, len(rows)/len(fields))
 	for f, field := range fields {
@@ -77,16 +85,30 @@ func (c *collector) Rows(handle uint64, fields []string, rows []float64, times [
 }
 
 // Lent implements [Replayer].
-func (c *collector) Lent(handle uint64) { c.setLent(handle, true) }
+func (c *collector) Lent(handle uint64, fields []string) {
+	b := c.open[handle]
+	for i, name := range b.Fields {
+		if len(fields) == 0 || slices.Contains(fields, name) {
+			c.lent[handle] = append(c.lent[handle], lentField{name, b.Summaries[i].Count()})
+		}
+	}
+}
 
-// setLent notes whether a bucket is lent. A row takes that back.
-func (c *collector) setLent(handle uint64, lent bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if lent {
-		c.lent[handle] = true
-	} else if len(c.lent) > 0 {
-		delete(c.lent, handle)
+// dropLent removes the fields that got no values after they were lent, and the buckets that have no others.
+func (c *collector) dropLent() {
+	for handle, all := range c.lent {
+		b := c.open[handle]
+		if b == nil { // it became final
+			continue
+		}
+		for _, l := range all {
+			if i := slices.Index(b.Fields, l.name); i >= 0 && b.Summaries[i].Count() == l.count {
+				b.Fields, b.Summaries = slices.Delete(b.Fields, i, i+1), slices.Delete(b.Summaries, i, i+1)
+			}
+		}
+		if len(b.Fields) == 0 {
+			delete(c.open, handle)
+		}
 	}
 }
 

@@ -26,6 +26,7 @@ import (
 //	    options           the identity, as text
 //	    owner             Options.Owner
 //	    born              the wall time at which the store was created, nanoseconds since 1970
+//	    id                a random text, which stays when the folder is renamed, see loans.go
 //	    lock              locked while the store is open; its lines are those of a locker
 //	    heir              while another store joins this one, see join.go
 //	    log-<16 digits>   the log, see frame.go
@@ -345,8 +346,9 @@ type Folder struct {
 //
 // Orphans are the stores that no process has open, if they are of this owner or of an earlier run of this program. Those of other
 // owners are orphans when they were not used for a day before now: another owner may be about to start again with the same options.
-// Call it after all stores of this process were opened, so that their folders are no orphans.
-func Orphans(dir, owner string, now time.Time) (orphans, used []Folder, err error) {
+// Call it after all stores of this process were opened, so that their folders are no orphans. related returns how the stores of this
+// program and one with that identity are related.
+func Orphans(dir, owner string, related func(identity map[string]string) Relation, now time.Time) (orphans, used []Folder, err error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil
@@ -388,7 +390,7 @@ func Orphans(dir, owner string, now time.Time) (orphans, used []Folder, err erro
 			runs.noteUsed(folder)
 		}
 	}
-	foreign = slices.DeleteFunc(foreign, func(f Folder) bool { return !runs.had(f.Path) })
+	foreign = slices.DeleteFunc(foreign, func(f Folder) bool { return !runs.had(f.Path, related(f.Identity)) })
 	orphans = append(orphans, foreign...)
 	slices.SortFunc(orphans, func(a, b Folder) int { return strings.Compare(a.Path, b.Path) })
 	return orphans, used, nil
@@ -396,7 +398,8 @@ func Orphans(dir, owner string, now time.Time) (orphans, used []Folder, err erro
 
 // earlierRuns finds the processes that were this program, which had other arguments. An earlier run had a store that this process
 // has now. If all stores of this process are new, the stores of other owners are of an earlier run if one process had all of them
-// last, and no other process has a store in the folder: two programs that share it would have left two.
+// last, and no other process has a store in the folder: two programs that share it would have left two. This holds only for stores
+// whose rows are in the same tables, as another program may be down for the first time.
 type earlierRuns struct {
 	of      map[locker]bool // this process, and those that had its stores before
 	foreign map[locker]bool // those that had the other stores last
@@ -422,7 +425,7 @@ func (e *earlierRuns) noteForeign(folder string) {
 }
 
 // had reports whether an earlier run of this program had the store of another owner.
-func (e *earlierRuns) had(folder string) bool {
+func (e *earlierRuns) had(folder string, to Relation) bool {
 	by := holder(filepath.Join(folder, lockFile))
-	return by != unknown && (e.of[by] || len(e.of) == 1 && len(e.foreign) == 1 && !e.shared)
+	return by != unknown && (e.of[by] || to != Unrelated && len(e.of) == 1 && len(e.foreign) == 1 && !e.shared)
 }

@@ -85,22 +85,21 @@ type joined struct {
 // added once, even if the process is killed at any time until from.Retire has returned, and the next run calls Join again
 // with the same buckets in the same order: a commit has all or nothing of a call of add. Until then, the options of from may
 // be used again: Open gives them an empty store. If the next run has another store instead of this one, that must join this
-// store before it joins from, and pass this store as before; else before is nil.
+// store before it joins from, without the first buckets: see Joined.
 //
 // If the error is not nil, a later Commit tries again to make all of it durable. Until one succeeds, from must not be
 // retired.
-func (s *Store) Join(from, before *Store, all []Bucket, add func([]Bucket)) error {
+func (s *Store) Join(from *Store, all []Bucket, add func([]Bucket)) error {
 	if len(all) == 0 {
 		return nil
 	}
-	id := from.id()
-	done := s.doneOf(id)
-	if before != nil {
-		done = max(done, before.doneOf(id))
-	} else if err := setHeir(from.folder, s.folder, id); err != nil {
-		return err
+	id := from.joinID()
+	if _, _, begun := heirOf(from.folder); !begun { // else the first store that has begun is the heir
+		if err := setHeir(from.folder, s.folder, id); err != nil {
+			return err
+		}
 	}
-	done = min(done, len(all))
+	done := min(s.Joined(from), len(all))
 	from.heir = s
 	var err error
 	for done < len(all) {
@@ -113,16 +112,17 @@ func (s *Store) Join(from, before *Store, all []Bucket, add func([]Bucket)) erro
 	return err
 }
 
-// id identifies an orphan, also if another store has the same folder later.
-func (s *Store) id() string {
+// joinID identifies an orphan, also if another store has the same folder later.
+func (s *Store) joinID() string {
 	if _, id, _ := heirOf(s.folder); id != "" {
 		return id
 	}
 	return fmt.Sprintf("%s@%d", filepath.Base(s.folder), s.past.end)
 }
 
-// doneOf returns how many of the buckets of an orphan were added to this store.
-func (s *Store) doneOf(id string) int {
+// Joined returns how many buckets of an orphan were added to this store: the first ones that Join was called with.
+func (s *Store) Joined(from *Store) int {
+	id := from.joinID()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.joined[id].done

@@ -74,7 +74,7 @@ func TestAnOrphanWithTheOptionsOfItsHeirIsContinued(t *testing.T) {
 	orphan := orphaned(t, o, c, 1)
 	state.WriteIdentity(t, orphan.Path, o.Identity)
 	s := mustOpen(t, o)
-	orphans, used, err := state.Orphans(o.Dir, "me", time.Now())
+	orphans, used, err := state.Orphans(o.Dir, "me", unrelated, time.Now())
 	require.NoError(t, err)
 	require.Equal(t, []state.Folder{{Path: orphan.Path, Identity: o.Identity}}, orphans)
 	require.Equal(t, []state.Folder{{Path: s.Folder(), Identity: o.Identity}}, used)
@@ -120,7 +120,7 @@ func join(t *testing.T, o state.Options, orphan state.Folder) (heir, error) {
 	h.from = from
 	var all []state.Bucket
 	require.NoError(t, from.Drain(func(_ uint64, b state.Bucket) error { all = append(all, b); return nil }))
-	return h, h.Join(from, nil, all, func(part []state.Bucket) {
+	return h, h.Join(from, all, func(part []state.Bucket) {
 		for _, b := range part {
 			h.OpenBucket(b)
 			h.got[b.Series]++
@@ -207,7 +207,7 @@ func TestAStoreThatWasJoinedBeginsEmptyAndItsOpenBucketsStayWithTheHeir(t *testi
 	o.Identity = orphan.Identity
 	s := mustOpen(t, o)
 	require.True(t, s.Empty())
-	orphans, _, err := state.Orphans(o.Dir, "me", time.Now())
+	orphans, _, err := state.Orphans(o.Dir, "me", unrelated, time.Now())
 	require.NoError(t, err)
 	require.Len(t, orphans, 2)
 	heirs := map[string]string{}
@@ -220,7 +220,7 @@ func TestAStoreThatWasJoinedBeginsEmptyAndItsOpenBucketsStayWithTheHeir(t *testi
 	s, err = s.Continue(state.Folder{Path: heir})
 	require.NoError(t, err)
 	t.Cleanup(s.Abandon)
-	orphans, _, err = state.Orphans(o.Dir, "me", time.Now())
+	orphans, _, err = state.Orphans(o.Dir, "me", unrelated, time.Now())
 	require.NoError(t, err)
 	require.Len(t, orphans, 1)
 	require.Equal(t, folder, orphans[0].Heir)

@@ -196,12 +196,12 @@ func TestAStoreOfOtherOptionsIsDrainedAndRetired(t *testing.T) {
 	changed.Identity = map[string]string{"bucket": "2h\n\"quoted\""}
 	other := mustOpen(t, changed)
 	require.NotEqual(t, old, other.Folder())
-	orphans, used, err := state.Orphans(dir, "me", time.Now())
+	orphans, used, err := state.Orphans(dir, "me", unrelated, time.Now())
 	require.NoError(t, err)
 	require.Empty(t, orphans, "both are open")
 	require.ElementsMatch(t, []state.Folder{{Path: old, Identity: s.Identity()}, {Path: other.Folder(), Identity: changed.Identity}}, used)
 	require.NoError(t, s.Close())
-	orphans, used, err = state.Orphans(dir, "me", time.Now())
+	orphans, used, err = state.Orphans(dir, "me", unrelated, time.Now())
 	require.NoError(t, err)
 	require.Equal(t, []state.Folder{{Path: old, Identity: s.Identity()}}, orphans)
 	require.Equal(t, []state.Folder{{Path: other.Folder(), Identity: changed.Identity}}, used)
@@ -222,11 +222,11 @@ func TestAStoreOfOtherOptionsIsDrainedAndRetired(t *testing.T) {
 	retired, err := filepath.Glob(old + ".retired-*")
 	require.NoError(t, err)
 	require.Len(t, retired, 1)
-	orphans, _, err = state.Orphans(dir, "me", time.Now())
+	orphans, _, err = state.Orphans(dir, "me", unrelated, time.Now())
 	require.NoError(t, err)
 	require.Empty(t, orphans)
 	require.NoError(t, other.Close())
-	orphans, _, err = state.Orphans(dir, "me", time.Now())
+	orphans, _, err = state.Orphans(dir, "me", unrelated, time.Now())
 	require.NoError(t, err)
 	require.Equal(t, []state.Folder{{Path: other.Folder(), Identity: changed.Identity}}, orphans)
 	other, err = state.OpenFolder(other.Folder(), o)
@@ -276,6 +276,9 @@ func TestTheFolderIsCreatedAndTheIdentityIsReadable(t *testing.T) {
 	require.Error(t, err)
 }
 
+// unrelated is for options that no other store has anything to do with.
+func unrelated(map[string]string) state.Relation { return state.Unrelated }
+
 // Another process that shares the folder may restart any time, with the options of its store.
 func TestTheStoreOfAnotherOwnerIsNoOrphanUntilItWasNotUsedForADay(t *testing.T) {
 	t.Parallel()
@@ -289,7 +292,7 @@ func TestTheStoreOfAnotherOwnerIsNoOrphanUntilItWasNotUsedForADay(t *testing.T) 
 		require.NoError(t, os.WriteFile(filepath.Join(folder, "lock"), fmt.Appendf(nil, "%d\nhost\n1\n", i+1), 0o600))
 	}
 	orphans := func(owner string, after time.Duration) int {
-		all, _, err := state.Orphans(o.Dir, owner, time.Now().Add(after))
+		all, _, err := state.Orphans(o.Dir, owner, unrelated, time.Now().Add(after))
 		require.NoError(t, err)
 		return len(all)
 	}

@@ -67,6 +67,9 @@ func (s *Store) logOpen(h *handle, b Bucket) {
 	h.bytes = int64(len(s.records.buf) - n)
 	s.roll.live += h.bytes
 	s.opened = append(s.opened, h)
+	if len(s.loans) > 0 {
+		s.logLoans(h)
+	}
 }
 
 // Rows logs rows that were just added to an open bucket, as one block: row by row, len(fields) values each, NaN where
@@ -82,7 +85,7 @@ func (s *Store) Rows(handle, schema uint64, fields []string, rows []float64, tim
 	if h == nil {
 		return
 	}
-	s.busy(h)
+	h.touched = 0
 	if h.lost {
 		s.stats.Unlogged += int64(len(rows))
 		return
@@ -115,30 +118,31 @@ func (s *Store) Demoted(handle uint64, field string) {
 	}
 }
 
-// Lent logs that another store has a copy of an open bucket, and will make it final. If the bucket gets rows later, it is
+// Lent logs that another store has copies of fields of an open bucket, and will make them final. A field that gets values later is
 // not lent any more.
-func (s *Store) Lent(handle uint64) { s.mark(handle, recordLent) }
-
-// Drop logs that an open bucket that was lent is not needed any more.
-func (s *Store) Drop(handle uint64) {
-	if h := s.mark(handle, recordDropped); h != nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.finish(h)
-		s.needed.remove(h.first)
+func (s *Store) Lent(handle uint64, fields []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h := s.handles[handle]; h != nil && !h.lost {
+		s.records.lent(handle, fields)
+		s.bound()
 	}
 }
 
-// mark logs a record of an open bucket, and returns the bucket, or nil if there is none with that number. A lost bucket is logged later.
-func (s *Store) mark(number uint64, kind byte) *handle {
+// Drop logs that an open bucket that was lent is not needed any more.
+func (s *Store) Drop(handle uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h := s.handles[number]
-	if h != nil && !h.lost {
-		s.records.mark(kind, number)
+	h := s.handles[handle]
+	if h == nil {
+		return
+	}
+	if !h.lost { // else the log has nothing of it, or only until a record of a lost commit
+		s.records.mark(recordDropped, handle)
 		s.bound()
 	}
-	return h
+	s.finish(h)
+	s.needed.remove(h.first)
 }
 
 // Old reports whether the open bucket should be logged whole with Snapshot. It should if its log is older than an
@@ -221,7 +225,6 @@ func (s *Store) again(series string, start int64) {
 // finish removes a bucket from the open ones. Its log is needed until the bucket is in the database. The caller holds mu.
 func (s *Store) finish(h *handle) {
 	h.final = true
-	s.busy(h)
 	delete(s.handles, h.number)
 	s.roll.live -= h.bytes
 	s.roll.open--
@@ -241,6 +244,7 @@ func (s *Store) bound() {
 	s.records.reset(nil)
 	s.commit++ // a reader sees by the missing number that records are missing
 	s.opened = nil
+	s.dropLoans()
 	for _, h := range s.handles {
 		h.lost = true
 	}

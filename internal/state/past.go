@@ -22,6 +22,7 @@ type past struct {
 	buckets index             // by handle, all that the log has; after adopt, those that are not in the database
 	recent  []finalRecord     // final buckets whose rows were emitted, for the first time or again, within replay before the end
 	joined  map[string]joined // by id of the orphan
+	loans   map[uint64]loaned // that are not settled, by number
 	walls   []commitWall      // of the commits, ascending
 	strays  map[uint64]int64  // the number of rows of handles whose open record is missing or damaged
 	damaged []string          // names of files
@@ -77,6 +78,7 @@ func (a recordAt) before(b recordAt) bool {
 func (s *Store) readPast() error {
 	s.past = &past{
 		clean: true, replay: int64(s.o.Replay), buckets: newIndex(), strays: make(map[uint64]int64), joined: make(map[string]joined),
+		loans: make(map[uint64]loaned),
 	}
 	s.log = &segments{folder: s.folder, openFile: s.o.openFile, next: 1}
 	numbers, err := listSegments(s.folder)
@@ -96,6 +98,7 @@ func (s *Store) readPast() error {
 	s.stats.LogBytes = s.log.size()
 	s.adopt()
 	s.adoptJoined()
+	s.adoptLoans()
 	s.report()
 	return nil
 }
@@ -112,7 +115,6 @@ func (s *Store) resume() {
 		age = wall
 	}
 	s.clock.resume(age, now.Sub(time.Unix(0, wall)), time.Duration(s.finals.width))
-	s.beganAge = s.clock.time()
 }
 
 // readSegment reads a file of the log. A file in which nothing can be read is renamed and left out. One that is damaged in part stays a
@@ -217,6 +219,10 @@ func (p *past) read(commit uint64, payload []byte) error {
 			p.time(d)
 		case recordJoined:
 			p.join(commit, d)
+		case recordLoan:
+			p.loan(commit, d)
+		case recordSettled:
+			delete(p.loans, d.uvarint())
 		case recordEnd:
 			p.clean = true
 		}
@@ -312,6 +318,15 @@ func (p *past) join(commit uint64, d *decoder) {
 	}
 	j.done = int(done)
 	p.joined[id] = j
+}
+
+// loan reads a record of a loan. It may repeat an earlier one.
+func (p *past) loan(commit uint64, d *decoder) {
+	number := d.uvarint()
+	if l := d.loan(number); d.err == nil {
+		p.next = max(p.next, number)
+		p.loans[number] = loaned{Loan: l, commit: commit}
+	}
 }
 
 // time reads the wall time and the age of a commit.

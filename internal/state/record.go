@@ -30,8 +30,12 @@ import (
 //	9 again     uvarint 0, string series, varint start, varint age. The row of a final bucket of the last run left again.
 //	10 joined   uvarint 0, string id of an orphan, uvarint how many of its open buckets were added to this store: see
 //	            Store.Join
-//	11 lent     uvarint handle. Another store has a copy of the open bucket: see Store.Lent
+//	11 lent     uvarint handle, strings fields. Another store has copies of these fields of the open bucket, or of all fields if
+//	            there is no list: see Store.Lent
 //	12 dropped  uvarint handle. The bucket is not open any more
+//	13 loan     uvarint number, string id of another store, uvarint handle there, string series, varint start, strings fields.
+//	            This store has got these fields of the open bucket: see loans.go
+//	14 settled  uvarint number. The other store has noted the loan
 //
 // A bucket is
 //
@@ -59,6 +63,8 @@ const (
 	recordJoined
 	recordLent
 	recordDropped
+	recordLoan
+	recordSettled
 )
 
 // recorder collects the records of a commit. A schema is defined anew in each commit, so that a lost commit makes no other one
@@ -180,7 +186,25 @@ func (r *recorder) joined(id string, done int) {
 	r.put()
 }
 
-// mark appends a record of a handle only.
+// lent appends a record that another store has fields of an open bucket.
+func (r *recorder) lent(handle uint64, fields []string) {
+	r.begin(recordLent, handle)
+	r.scratch = appendStrings(r.scratch, fields)
+	r.put()
+}
+
+// loan appends a record of fields that another store had.
+func (r *recorder) loan(number uint64, l Loan) {
+	r.begin(recordLoan, number)
+	r.scratch = appendString(r.scratch, l.Lender)
+	r.scratch = binary.AppendUvarint(r.scratch, l.Handle)
+	r.scratch = appendString(r.scratch, l.Series)
+	r.scratch = binary.AppendVarint(r.scratch, l.Start)
+	r.scratch = appendStrings(r.scratch, l.Fields)
+	r.put()
+}
+
+// mark appends a record of a number only.
 func (r *recorder) mark(kind byte, handle uint64) {
 	r.begin(kind, handle)
 	r.put()
@@ -350,6 +374,19 @@ func (d *decoder) times(b *rowBlocks, n int) {
 		last += d.varint()
 		b.times = append(b.times, last)
 	}
+}
+
+// loan reads the rest of a record of a loan.
+func (d *decoder) loan(number uint64) Loan {
+	return Loan{Number: number, Lender: d.string(), Handle: d.uvarint(), Series: d.string(), Start: d.varint(), Fields: d.strings()}
+}
+
+// lent reads the fields of a record of the kind lent. None means all.
+func (d *decoder) lent() []string {
+	if len(d.b) == 0 {
+		return nil
+	}
+	return d.strings()
 }
 
 // finalRecord is a decoded record of a bucket that became final, or whose final rows left again.

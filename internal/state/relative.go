@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -28,9 +29,8 @@ import (
 // Which final buckets of a relative count depends on who may still change them:
 //
 //   - Nobody changes a store that is retired or drained. All its final buckets count, if their retention has not passed.
-//   - Another block of this process may use a store. The filter of that block may have changed at the start of this run, so
-//     its final buckets count if their last values came before that. They must have a field of the new value, because two
-//     blocks can have different fields of the same series.
+//   - Another block of this process may use a store, for other fields of the same series. Its final buckets count for the fields that
+//     this block gets values of. A field is of the store with its newest revision: that block has got its values last.
 //   - Another program may have a store, and go on with it later. Its final buckets count if it does not run, and if their
 //     last values came before this store was created: the program may have other options now.
 const (
@@ -57,8 +57,8 @@ type relative struct {
 	store    *Store   // if this process has it open; else finals is set
 	finals   *finals  // for reading
 	shared   bool     // another process may open it, so its database is open during a lookup only
-	live     bool     // its final buckets count only if they have one of the fields
-	before   int64    // the final buckets whose last value came before this wall time count
+	live     bool     // only those fields of its final buckets count that get a value
+	before   int64    // of a shared one, the final buckets whose last value came before this wall time count
 	expired  int64    // the expired buckets that end until this time count
 }
 
@@ -111,34 +111,6 @@ func (s *Store) unrelate() (err error) {
 	return err
 }
 
-// Idle returns the handle of an open bucket of the last run that has got no rows in this run, or false if there is none of
-// the series with that start.
-func (s *Store) Idle(series string, start int64) (handle uint64, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.idle == nil {
-		s.idle = make(map[finalID]uint64)
-		for _, h := range s.handles {
-			if h.touched != 0 {
-				s.idle[finalID{h.series, h.start}] = h.number
-			}
-		}
-	}
-	if len(s.idle) == 0 { // as soon as the buckets of the last run have got rows or are final
-		return 0, false
-	}
-	handle, ok = s.idle[finalID{series, start}]
-	return handle, ok
-}
-
-// busy notes that a bucket is not idle.
-func (s *Store) busy(h *handle) {
-	if h.touched != 0 {
-		h.touched = 0
-		delete(s.idle, finalID{h.series, h.start})
-	}
-}
-
 // relate returns the relative in a folder, or nil if there is none. It may be called by one goroutine at a time.
 func (s *Store) relate(folder string, live, drained []*Store, known []*relative) (*relative, error) {
 	r := &relative{folder: folder, live: true, before: s.born, expired: s.born}
@@ -151,13 +123,13 @@ func (s *Store) relate(folder string, live, drained []*Store, known []*relative)
 	case r.relation == Unrelated:
 		return nil, nil
 	case i >= 0:
-		r.store, r.before = live[i], max(s.began, live[i].began) // no block gets values before all are open
+		r.store = live[i]
 		return r, nil
 	case j >= 0:
-		r.store, r.live, r.before, r.expired = drained[j], false, math.MaxInt64, math.MaxInt64
+		r.store, r.live, r.expired = drained[j], false, math.MaxInt64
 		return r, nil
 	case strings.Contains(filepath.Base(folder), retired):
-		r.live, r.before, r.expired = false, math.MaxInt64, math.MaxInt64
+		r.live, r.expired = false, math.MaxInt64
 	default:
 		r.shared = true
 	}
@@ -215,9 +187,9 @@ func (r *relative) close() error {
 	return err
 }
 
-// find returns the final bucket with that start and end, if it counts. The error is ErrExpired if it was removed after its
-// retention or should be.
-func (r *relative) find(series string, start, end int64, fields []string, o Options) (b storedFinal, ok bool, err error) {
+// find returns the final bucket with that start, and with any end, if it counts. The error is ErrExpired if the one with that end was removed after
+// its retention or should be.
+func (r *relative) find(series string, start, end int64, o Options) (b storedFinal, ok bool, err error) {
 	if r.store != nil {
 		if b, ok, err = r.store.find(series, start); errors.Is(err, ErrClosed) { // until the next Relate
 			return b, false, fmt.Errorf("state %q: %w: it is being set aside", r.folder, ErrUnreadable)
@@ -231,15 +203,20 @@ func (r *relative) find(series string, start, end int64, fields []string, o Opti
 			err = nil
 		}
 	case ok && err == nil:
-		ok = b.End == end && r.isBefore(b) && (!r.live || slices.ContainsFunc(b.Fields, func(f string) bool { return slices.Contains(fields, f) }))
+		ok = !r.shared || b.Touched < r.before
 	}
 	return b, ok, err
 }
 
-// isBefore reports whether the last value of a final bucket came before r.before. If another block of this process has
-// the store, a bucket that became final in an earlier run counts too, because the clock may have been set back.
-func (r *relative) isBefore(b storedFinal) bool {
-	return b.Touched < r.before || r.store != nil && b.at <= r.store.beganAge
+// has reports whether the relative may have a final bucket of the series with that start.
+func (r *relative) has(series string, start int64) bool {
+	if r.store == nil {
+		return len(r.finals.starts[start]) > 0
+	}
+	s := r.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.finals.starts[start]) > 0 || s.pending.newest[finalID{series, start}] != nil
 }
 
 // read is find in the database.
@@ -280,56 +257,80 @@ func (r *relative) read(series string, start int64, o Options) (b storedFinal, o
 	return b, true, nil
 }
 
-// Latest returns the newest version of the final bucket of a series with that start and end, in this store and its relatives.
-// If several have it, each field is of the newest revision that has the field. A bucket of another block must have one of the
-// fields. The results are those of Find. The error also wraps ErrUnreadable while a relative is opened or retired.
-func (s *Store) Latest(series string, start, end int64, fields []string) (Bucket, bool, error) {
+// Latest returns the newest version of fields of the final bucket of a series with that start and end, in this store and its relatives.
+// It also has the other fields that are in this store, or in a relative that nobody changes, if no relative has a newer version of them.
+//
+// The revision is the newest one of these fields, also if it is of a bucket with another end, whose rows have the same time. A result
+// without fields has only that. Of the fields, versions before the revision from do not count. The results are those of Find. The error also wraps ErrUnreadable while a relative is opened or retired.
+func (s *Store) Latest(series string, start, end int64, fields []string, from int64) (Bucket, bool, error) {
 	own, ok, err := s.find(series, start)
 	s.relating.Lock()
 	defer s.relating.Unlock()
 	expired := errors.Is(err, ErrExpired)
-	if len(s.relatives) == 0 || err != nil && !expired {
+	if len(s.relatives) == 0 && from == 0 || err != nil && !expired {
 		return own.Bucket, ok, err
 	}
-	var versions []Bucket
+	var all []version
 	if ok {
-		versions = append(versions, own.Bucket)
-		fields = slices.Concat(fields, own.Fields)
+		own.End = end // a store has one grid
+		all = append(all, version{own.Bucket, true})
 	}
 	for _, r := range s.relatives { // those that nobody changes come first
-		b, ok, err := r.find(series, start, end, fields, s.o)
+		b, ok, err := r.find(series, start, end, s.o)
 		switch {
 		case errors.Is(err, ErrExpired):
 			expired = true
 		case err != nil:
 			return Bucket{}, ok, err
 		case ok:
-			versions = append(versions, b.Bucket)
-			fields = slices.Concat(fields, b.Fields) // of which another block may have more values
+			all = append(all, version{b.Bucket, !r.live})
 		}
 	}
-	switch {
-	case len(versions) > 0:
-		return newest(versions), true, nil
-	case expired:
+	b, found := newest(all, series, start, end, fields, from)
+	if !found && !ok && expired {
 		return Bucket{}, false, ErrExpired
 	}
-	return Bucket{}, false, nil
+	return b, found, nil
 }
 
-// newest returns one bucket of several versions of it. Of those with the same revision, the first counts.
-func newest(versions []Bucket) Bucket {
-	slices.SortStableFunc(versions, func(a, b Bucket) int { return int(max(min(b.Revision-a.Revision, 1), -1)) })
-	b := versions[0]
-	for _, older := range versions[1:] {
-		b.Touched = max(b.Touched, older.Touched)
-		for i, field := range older.Fields {
-			if !slices.Contains(b.Fields, field) {
-				b.Fields, b.Summaries = append(b.Fields, field), append(b.Summaries, older.Summaries[i])
+// Elsewhere reports whether a relative may have a final bucket of the series with that start.
+func (s *Store) Elsewhere(series string, start int64) bool {
+	s.relating.Lock()
+	defer s.relating.Unlock()
+	return slices.ContainsFunc(s.relatives, func(r *relative) bool { return r.has(series, start) })
+}
+
+// version is a final bucket of one of several stores.
+type version struct {
+	Bucket
+	whole bool // whether all its fields count, not only those that get a value
+}
+
+// newest returns one bucket of several versions of it, each field of the newest revision. Of those with the same revision, the first
+// counts. ok is false if no version has one of its fields.
+func newest(all []version, series string, start, end int64, fields []string, from int64) (b Bucket, ok bool) {
+	slices.SortStableFunc(all, func(a, b version) int { return cmp.Compare(b.Revision, a.Revision) })
+	b = Bucket{Series: series, Start: start, End: end}
+	seen := make(map[string]bool)
+	for _, v := range all {
+		if v.End != end {
+			continue
+		}
+		for i, field := range v.Fields {
+			wanted := slices.Contains(fields, field)
+			if !seen[field] && (wanted && v.Revision >= from || !wanted && v.whole) {
+				b.Fields, b.Summaries = append(b.Fields, field), append(b.Summaries, v.Summaries[i])
+				b.Touched = max(b.Touched, v.Touched)
 			}
+			seen[field] = true
 		}
 	}
-	return b
+	for _, v := range all {
+		if slices.ContainsFunc(v.Fields, func(f string) bool { return slices.Contains(fields, f) || slices.Contains(b.Fields, f) }) {
+			b.Revision, ok = max(b.Revision, v.Revision), true
+		}
+	}
+	return b, ok
 }
 
 // setBorn reads the wall time at which the store was created. If isNew, it is now. For a store of a version that did not

@@ -3,6 +3,7 @@ package state_test
 import (
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -51,7 +52,7 @@ func finalOf(t *testing.T, s *state.Store, c *clock, start, revision int64, coun
 // latest returns what Latest finds for a bucket of an hour and a value of the field "a", as text.
 func latest(t *testing.T, s *state.Store, start int64) string {
 	t.Helper()
-	b, ok, err := s.Latest("m", start, start+hour, []string{"a"})
+	b, ok, err := s.Latest("m", start, start+hour, []string{"a"}, 0)
 	switch {
 	case err != nil:
 		require.ErrorIs(t, err, state.ErrExpired)
@@ -88,14 +89,14 @@ func TestTheLatestVersionOfABucketHasEachFieldOfItsNewestRevision(t *testing.T) 
 		require.Equal(t, "r1 a1 b6", latest(t, s, hour))
 		require.Equal(t, "r2 b1", latest(t, s, 2*hour))
 		require.Equal(t, "none", latest(t, s, 3*hour))
-		b, ok, err := s.Latest("m", 0, 2*hour, nil)
+		b, ok, err := s.Latest("m", 0, 2*hour, nil, 0)
 		require.NoError(t, err)
 		require.True(t, ok)
 		require.Equal(t, []string{"a", "b"}, b.Fields, "the bucket of the other store has another end")
 		require.NoError(t, other.Retire())
-		_, _, err = s.Latest("m", 5*hour, 6*hour, nil)
+		_, _, err = s.Latest("m", 5*hour, 6*hour, nil, 0)
 		require.NoError(t, err, "a new bucket does not depend on it")
-		if _, _, err = s.Latest("m", 0, hour, nil); i == 0 {
+		if _, _, err = s.Latest("m", 0, hour, nil, 0); i == 0 {
 			require.ErrorIs(t, err, state.ErrUnreadable)
 		}
 		require.NoError(t, s.Relate(nil, nil))
@@ -116,21 +117,52 @@ func TestAStoreOfOtherTablesIsNoRelative(t *testing.T) {
 	require.Equal(t, "none", latest(t, s, 0))
 }
 
-// Two blocks can have different fields of the same series. Each keeps its own buckets, but for those that it got before this
-// run, when filters may have changed.
-func TestAFinalBucketOfASiblingCountsIfItIsOfAnEarlierRunAndHasTheField(t *testing.T) {
+// Two blocks can have different fields of the same series. Each gets those for which it gets values.
+func TestAFinalBucketOfASiblingCountsForTheFieldsThatGetAValue(t *testing.T) {
 	t.Parallel()
 	o, c := relatives(t)
 	sibling := relative(t, o, "buckets", "sibling")
-	finalOf(t, sibling, c, 0, 0, map[string]int{"a": 5})
-	finalOf(t, sibling, c, hour, 0, map[string]int{"b": 5})
-	c.advance(time.Second)
 	s := mustOpen(t, o)
-	finalOf(t, sibling, c, 2*hour, 0, map[string]int{"a": 5})
+	finalOf(t, sibling, c, 0, 0, map[string]int{"a": 5, "b": 5})
+	finalOf(t, sibling, c, hour, 0, map[string]int{"b": 5})
+	finalOf(t, sibling, c, 2*hour, 3, map[string]int{"b": 5})
+	finalOf(t, s, c, 2*hour, 2, map[string]int{"a": 1, "b": 1, "c": 1})
 	require.NoError(t, s.Relate([]*state.Store{sibling}, nil))
 	require.Equal(t, "r0 a5", latest(t, s, 0))
 	require.Equal(t, "none", latest(t, s, hour))
-	require.Equal(t, "none", latest(t, s, 2*hour))
+	require.Equal(t, "r2 a1 c1", latest(t, s, 2*hour), "the sibling has a newer version of b")
+	for start, want := range map[int64]bool{0: true, hour: true, 3 * hour: false} {
+		require.Equal(t, want, s.Elsewhere("m", start))
+	}
+	require.NoError(t, sibling.Retire())
+	require.NoError(t, s.Relate(nil, nil))
+	require.Equal(t, "r0 a5 b5", latest(t, s, 0), "nobody else has b")
+	require.True(t, s.Elsewhere("m", 0))
+}
+
+// Rows of two buckets that begin at the same time are the same point for a database.
+func TestABucketWithAnotherEndHasALaterRevision(t *testing.T) {
+	t.Parallel()
+	o, c := relatives(t)
+	s := mustOpen(t, o)
+	other := relative(t, o, "tables", "other")
+	finalOf(t, other, c, 0, 4, map[string]int{"a": 5})
+	finalOf(t, other, c, hour, 4, map[string]int{"a": 5})
+	finalOf(t, other, c, 2*hour, 4, map[string]int{"b": 5})
+	finalOf(t, s, c, hour, 1, map[string]int{"a": 1})
+	require.NoError(t, s.Relate(nil, []*state.Store{other}))
+	for start, want := range map[int64]Found{0: {true, 4, nil}, hour: {true, 4, []string{"a"}}, 2 * hour: {}} {
+		b, ok, err := s.Latest("m", start, start+2*hour, []string{"a"}, 0)
+		require.NoError(t, err)
+		require.Equal(t, want, Found{ok, b.Revision, b.Fields})
+	}
+}
+
+// Found is a result of Latest.
+type Found struct {
+	ok       bool
+	revision int64
+	fields   []string
 }
 
 // The time of the last value is that of its commit, and not of the replay in a later run.
@@ -145,9 +177,6 @@ func TestABucketThatEndsInALaterRunHasTheTimeOfItsLastValue(t *testing.T) {
 	last := c.now()
 	c.advance(time.Minute)
 	s = mustOpen(t, o)
-	handle, ok := s.Idle("m", 0)
-	require.True(t, ok)
-	require.Equal(t, h, handle)
 	b.Touched = c.now().UnixNano()
 	s.Final(h, b)
 	require.NoError(t, s.Commit())
@@ -155,25 +184,6 @@ func TestABucketThatEndsInALaterRunHasTheTimeOfItsLastValue(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, ok)
 	require.Equal(t, last.UnixNano(), found.Touched)
-	_, ok = s.Idle("m", 0)
-	require.False(t, ok)
-}
-
-func TestABucketWithRowsInThisRunIsNotIdle(t *testing.T) {
-	t.Parallel()
-	o := options(t, t.TempDir())
-	s := mustOpen(t, o)
-	h := s.OpenBucket(bucketOf("m", 0))
-	s.Rows(h, 0, []string{"a"}, []float64{1}, nil)
-	_, ok := s.Idle("m", 0)
-	require.False(t, ok)
-	require.NoError(t, s.Close())
-	s = mustOpen(t, o)
-	_, ok = s.Idle("m", 0)
-	require.True(t, ok)
-	s.Rows(h, 0, []string{"a"}, []float64{1}, nil)
-	_, ok = s.Idle("m", 0)
-	require.False(t, ok)
 }
 
 // A program that does not run may go on with its store. What it had before this store was created counts.
@@ -195,7 +205,7 @@ func TestTheFinalBucketsOfAnotherProgramCountIfTheyAreOlderThanTheStore(t *testi
 	require.Equal(t, "r3 a5", latest(t, s, 0))
 	require.Equal(t, "none", latest(t, s, hour))
 	other = relative(t, foreign, "buckets", "other")
-	_, _, err := s.Latest("m", 0, hour, []string{"a"})
+	_, _, err := s.Latest("m", 0, hour, []string{"a"}, 0)
 	require.ErrorIs(t, err, state.ErrUnreadable, "it is running again, so the value is dropped and counted")
 	require.Equal(t, "none", latest(t, s, 0), "and the next one begins the bucket")
 	require.NoError(t, other.Close())
@@ -239,31 +249,53 @@ func TestADamagedRelativeIsReportedAndLeftAsItIs(t *testing.T) {
 	require.Equal(t, damaged, text)
 }
 
-func TestALentBucketIsNotDrainedUnlessItGotRowsLater(t *testing.T) {
+func TestALentFieldIsNotDrainedUnlessItGotValuesLater(t *testing.T) {
 	t.Parallel()
-	for _, rows := range []int{0, 1} {
-		for _, dropped := range []bool{false, true} {
+	for _, test := range []struct {
+		name    string
+		lent    []string
+		later   []float64 // a row of a and b
+		dropped bool
+		want    map[string]uint64
+	}{
+		{"all", []string{"a", "b"}, nil, false, nil},
+		{"one", []string{"a"}, nil, false, map[string]uint64{"b": 1}},
+		{"a log of an earlier version", nil, nil, false, nil},
+		{"a value of another field", []string{"a"}, []float64{math.NaN(), 2}, false, map[string]uint64{"b": 2}},
+		{"a value of the field", []string{"a"}, []float64{2, math.NaN()}, false, map[string]uint64{"a": 2, "b": 1}},
+		{"dropped", []string{"a", "b"}, nil, true, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			o := options(t, t.TempDir())
 			s := mustOpen(t, o)
 			h := s.OpenBucket(bucketOf("m", 0))
-			s.Rows(h, 0, []string{"a"}, []float64{1}, nil)
-			s.Lent(h)
-			for range rows {
-				s.Rows(h, 0, []string{"a"}, []float64{1}, nil)
+			s.Rows(h, 0, []string{"a", "b"}, []float64{1, 1}, nil)
+			s.Lent(h, test.lent)
+			if test.later != nil {
+				s.Rows(h, 0, []string{"a", "b"}, test.later, nil)
 			}
-			if dropped {
+			if test.dropped {
 				s.Drop(h)
 			}
 			require.NoError(t, s.Close())
-			s = mustOpen(t, o)
-			want := rows
-			if dropped {
-				want = 0
-				require.Zero(t, s.Stats().Open)
-			}
-			n := 0
-			require.NoError(t, s.Drain(func(uint64, state.Bucket) error { n++; return nil }))
-			require.Equal(t, want, n)
-		}
+			require.Equal(t, test.want, drained(t, o))
+		})
 	}
+}
+
+// drained returns the counts of the fields of the only open bucket of a store.
+func drained(t *testing.T, o state.Options) (counts map[string]uint64) {
+	t.Helper()
+	s := mustOpen(t, o)
+	require.NoError(t, s.Drain(func(_ uint64, b state.Bucket) error {
+		require.Nil(t, counts)
+		counts = map[string]uint64{}
+		for i, field := range b.Fields {
+			counts[field] = b.Summaries[i].Count()
+		}
+		return nil
+	}))
+	require.NoError(t, s.Close())
+	return counts
 }

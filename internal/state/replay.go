@@ -19,8 +19,8 @@ type Replayer interface {
 	Rows(handle uint64, fields []string, rows []float64, times []int64, blocks []int)
 	// Demoted makes a histogram of the summary of a field.
 	Demoted(handle uint64, field string)
-	// Lent marks an open bucket as lent. Rows takes that back.
-	Lent(handle uint64)
+	// Lent marks fields of an open bucket as lent, or all of them if fields is empty. Rows with values of a field takes that back for it.
+	Lent(handle uint64, fields []string)
 	// Final removes an open bucket that became final, and returns it. ok is false if there is no such bucket.
 	Final(handle uint64) (b Bucket, ok bool)
 }
@@ -133,7 +133,9 @@ func (p *replay) record(index int, kind byte, d *decoder) error {
 		}
 	case recordLent:
 		p.hand(b, &p.parts[b.part])
-		p.r.Lent(b.handle)
+		if fields := d.lent(); d.err == nil {
+			p.r.Lent(b.handle, fields)
+		}
 	case recordFinal:
 		p.hand(b, &p.parts[b.part])
 		p.final(b)

@@ -26,7 +26,8 @@
 // [Options.Dir]. [Orphans] lists the folders that have no store any more. If the buckets of such a folder are those of an
 // empty store, [Store.Continue] makes it the folder of that store. Otherwise [OpenFolder] opens it. Then [Store.Drain]
 // yields its open buckets, or [Store.Join] adds them to another store, and [Store.Retire] renames the folder. [Store.Relate]
-// looks for the stores whose final buckets [Store.Latest] must find too.
+// looks for the stores whose final buckets [Store.Latest] must find too. Fields of an open bucket can move to another store:
+// [Store.Borrowed] and [Store.Lent] log that.
 //
 // # Why two files
 //
@@ -38,7 +39,7 @@
 //
 //	OpenBucket ─▶ open ─ Rows, Demoted, Snapshot ─▶ Final ─▶ waiting ─ Commit ─▶ pending ─ writer ─▶ database ─ retention ─▶ expired
 //	               │ log needed from handle.first on                    log still needed          │
-//	               └─ Lent ─▶ Drop: another store has it                                          └─ Find, and OpenBucket again
+//	               └─ Lent ─▶ Drop: another store has it, see loans.go                            └─ Find, and OpenBucket again
 //
 // # Locks
 //
@@ -52,6 +53,7 @@
 package state
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime"
@@ -221,6 +223,7 @@ type Store struct {
 	o        Options
 	folder   string            // its path; Retire and Continue rename it
 	identity map[string]string // the options that it belongs to
+	id       string            // see ID
 	lock     *folderLock       // of the folder, until it is closed
 	clock    clock             // its age
 	past     *past             // what Open found in the log
@@ -228,7 +231,9 @@ type Store struct {
 	writer   writer            // moves final buckets into it
 	born     int64             // wall time at which the store was created
 	began    int64             // wall time at which this run began
-	beganAge int64             // age of the store at that time
+
+	// givenUp are the fields of open buckets of the last run that other stores have, by handle: see GiveUp.
+	givenUp map[uint64][]string
 
 	// relating guards relatives and is held by Latest.
 	relating  sync.Mutex
@@ -262,8 +267,8 @@ type Store struct {
 	pending pendingFinals
 	stats   Stats
 
-	idle   map[finalID]uint64 // see Idle; nil before its first call
 	joined map[string]joined  // by id of the orphan
+	loans  map[uint64]*loaned // that are not settled, by number
 	heir   *Store             // of an orphan: the store that its buckets were added to; nil before Join
 }
 
@@ -341,7 +346,7 @@ func openLocked(folder string, lock *folderLock, o Options) (s *Store, err error
 	s = &Store{o: o, began: o.Now().UnixNano(), folder: folder, identity: o.Identity, lock: lock, handles: make(map[uint64]*handle)}
 	isNew, err := s.checkIdentity()
 	if err == nil {
-		err = s.setBorn(isNew)
+		err = cmp.Or(s.setBorn(isNew), s.setID())
 	}
 	if err != nil {
 		return nil, err
@@ -407,7 +412,7 @@ func (s *Store) Retire() error {
 	s.mu.Lock()
 	s.suffix = "retired"
 	s.mu.Unlock()
-	id := s.id()
+	id := s.joinID()
 	err := s.Close()
 	if err == nil && s.heir != nil {
 		s.heir.unpin(id)

@@ -82,7 +82,7 @@ func (m *model) summary(b *state.Bucket, field string) *stats.Summary {
 
 func (m *model) Demoted(handle uint64, field string) { m.summary(m.open[handle], field).Demote() }
 
-func (m *model) Lent(uint64) {}
+func (m *model) Lent(uint64, []string) {}
 
 func (m *model) Final(handle uint64) (state.Bucket, bool) {
 	b, ok := m.open[handle]

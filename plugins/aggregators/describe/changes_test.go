@@ -103,9 +103,16 @@ func (h *history) add(block int, start time.Time, n int) {
 // push pushes all blocks.
 func (h *history) push() {
 	h.t.Helper()
-	for _, o := range h.blocks {
-		o.clock.set(h.at)
-		h.read(o.push())
+	h.pushOthers(-1)
+}
+
+// pushOthers pushes all blocks but one.
+func (h *history) pushOthers(block int) {
+	h.t.Helper()
+	for i, o := range h.blocks {
+		if o.clock.set(h.at); i != block {
+			h.read(o.push())
+		}
 	}
 }
 
@@ -122,13 +129,16 @@ func (h *history) check(late int64) {
 	h.t.Helper()
 	h.linger()
 	missing := int64(0)
+	var wrong []string
 	for bucket, n := range h.sent {
-		missing += n - h.counts[bucket]
+		if missing += n - h.counts[bucket]; n != h.counts[bucket] {
+			wrong = append(wrong, fmt.Sprintf("%s has %d of %d values", bucket, h.counts[bucket], n))
+		}
 	}
 	for _, o := range h.blocks {
 		require.Zero(h.t, o.engine.Counters().StateErrors)
 	}
-	require.Equal(h.t, late, missing, "got %v, want %v", h.counts, h.sent)
+	require.Equal(h.t, late, missing, "%v", wrong)
 }
 
 func block(alias string) func(*Describe) { return func(d *Describe) { d.Alias = alias } }
@@ -445,6 +455,118 @@ func TestABucketThatWasLentHasOneVersionAfterACrashWhileItsRowsLeave(t *testing.
 	}
 }
 
+// killed is what a kill panics with.
+type killed struct{}
+
+// kill ends the run at a point of the commits of a block's Push. It reports whether the Push has come there.
+func (h *history) kill(block int, point string) (reached bool) {
+	h.t.Helper()
+	o := h.blocks[block]
+	o.atCommit = func(at string) {
+		if at == point {
+			panic(killed{})
+		}
+	}
+	var rows []telegraf.Metric
+	func() {
+		defer func() {
+			if r := recover(); r != nil {
+				require.Equal(h.t, killed{}, r)
+				reached = true
+			}
+		}()
+		o.inherit()
+		require.NoError(h.t, o.engine.Push(func(r *engine.Row) { o.rows.add(r, func(m telegraf.Metric) { rows = append(rows, m.Copy()) }) }))
+	}()
+	h.read(rows)
+	h.crash = true
+	h.end()
+	return reached
+}
+
+// commitPoints are the points of a commit with borrowed fields: before it, after each of the three commits that it takes, and when the rows
+// are about to leave.
+var commitPoints = []string{"begin", "borrower", "lender", "settled"}
+
+func TestAFieldThatMovesCountsOnceWhereverTheProcessIsKilled(t *testing.T) {
+	nexts := map[string][]func(*Describe){
+		"both blocks":                  {block("a"), block("b")},
+		"the lender":                   {block("a")},
+		"the borrower":                 {block("b")},
+		"another one":                  {block("c")},
+		"another one and the lender":   {block("c"), block("a")},
+		"another one and the borrower": {block("c"), block("b")},
+	}
+	for name, next := range nexts {
+		for _, point := range commitPoints {
+			for _, stays := range []bool{false, true} {
+				t.Run(fmt.Sprint(name, ",killed=", point, ",another field stays=", stays), func(t *testing.T) {
+					t.Parallel()
+					h := newHistory(t, false)
+					h.run(block("a"))
+					h.add(0, x.Add(5*time.Hour), 1)
+					h.add(0, y, 4)
+					if stays {
+						h.addField(0, "w", y)
+					}
+					h.push()
+					h.run(block("a"), block("b"))
+					h.add(1, y, 1)
+					require.True(t, h.kill(1, point))
+					if point == "begin" {
+						h.sent["analytics_cpuv "+y.Format(time.RFC3339)]-- // it came after the last commit
+					}
+					h.run(next...)
+					h.push()
+					h.add(len(next)-1, y, 1)
+					if stays {
+						h.addField(0, "w", y)
+					}
+					h.check(0)
+				})
+			}
+		}
+	}
+}
+
+// addField adds a value of a field to the bucket of the block that begins at start.
+func (h *history) addField(block int, field string, start time.Time) {
+	h.blocks[block].Add(point(nil, map[string]any{field: 1.0}, start))
+	h.sent[fmt.Sprint(h.blocks[block].Prefix, "cpu", field, " ", start.Format(time.RFC3339))]++
+}
+
+// A field can come back before the run ends that has noted the loan.
+func TestAFieldThatMovesThereAndBackCountsOnce(t *testing.T) {
+	for _, point := range commitPoints {
+		t.Run(point, func(t *testing.T) {
+			t.Parallel()
+			h := newHistory(t, false)
+			both := []func(*Describe){block("a"), block("b")}
+			h.run(both...)
+			h.add(0, y, 4)
+			h.addField(0, "w", y)
+			h.push()
+			h.run(both...)
+			h.add(1, y, 1)
+			require.True(t, h.kill(1, point))
+			if point == "begin" {
+				h.sent["analytics_cpuv "+y.Format(time.RFC3339)]--
+			}
+			h.run(both...)
+			h.add(0, y, 1)
+			h.push()
+			h.crash = true
+			for i := range 3 {
+				h.run(both...)
+				h.add(i%2, y, 1)
+				h.addField(1-i%2, "w", y)
+				h.push()
+			}
+			h.check(0)
+		})
+	}
+}
+
 // The state of a removed block may still be there when the next run begins, and the values of its open buckets are in the
 // state of the other block too.
 func TestTheBucketsOfARemovedBlockCountOnceWhateverBlocksTheNextRunHas(t *testing.T) {
@@ -504,7 +626,7 @@ func (h *history) removeBlock() {
 // checkNoOrphans ends the run and checks that it has left no state that waits for a block.
 func (h *history) checkNoOrphans() {
 	h.t.Helper()
-	orphans, _, err := state.Orphans(h.folder, "me", h.at)
+	orphans, _, err := state.Orphans(h.folder, "me", func(map[string]string) state.Relation { return state.SameBuckets }, h.at)
 	require.NoError(h.t, err)
 	require.Empty(h.t, orphans)
 	h.end()
@@ -605,11 +727,15 @@ func TestTheOpenBucketsOfAnEarlierRunWithOtherArgumentsContinue(t *testing.T) {
 	}
 }
 
-// Each series belongs to one block at a time, and everything else is random: blocks, options, fields, filters, crashes and times.
+// Each field of a series belongs to one block at a time, and everything else is random: blocks, options, fields, filters, arguments,
+// crashes and times.
 func TestRandomChangesOfOptionsKeepOneVersionOfARevision(t *testing.T) {
 	seeds := uint64(24)
 	if testing.Short() {
 		seeds = 3
+	}
+	if n, err := strconv.ParseUint(os.Getenv("SEEDS"), 10, 64); err == nil {
+		seeds = n
 	}
 	for seed := range seeds {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
@@ -618,38 +744,58 @@ func TestRandomChangesOfOptionsKeepOneVersionOfARevision(t *testing.T) {
 			h := newHistory(t, false)
 			for range 6 {
 				h.crash = r.IntN(2) == 0
-				owners := h.randomRun(r)
+				owners, end := h.randomRun(r), r.IntN(8)
+				if end > 5 {
+					h.push() // the rows of the last run, so that the last Push has one commit
+				}
 				for range r.IntN(18) {
 					h.randomStep(r, owners)
 				}
-				if r.IntN(4) == 0 {
+				switch end {
+				case 0, 1:
 					h.crashEverywhere()
-					continue
+				case 6, 7: // values are lost before the first commit only
+					last := r.IntN(len(h.blocks))
+					h.pushOthers(last)
+					h.kill(last, commitPoints[1+r.IntN(len(commitPoints)-1)])
+				default:
+					h.push()
 				}
-				h.push()
 			}
+			h.randomRun(r)
 			h.check(0)
 		})
 	}
 }
 
-// randomRun starts a run with some blocks, and returns the block of each of four series.
-func (h *history) randomRun(r *rand.Rand) (owners []int) {
+// randomFields are the fields of the series in the random test.
+var randomFields = []string{"v", "w", "x"}
+
+// owners are the blocks of the fields of each series, in the order of randomFields.
+type owners [4][3]int
+
+// randomRun starts a run with some blocks, and returns the block of each field of each series.
+func (h *history) randomRun(r *rand.Rand) (of owners) {
 	h.t.Helper()
-	prefix := []string{"p_", "p_", "q_"}[r.IntN(3)]
+	prefix, owner := []string{"p_", "p_", "q_"}[r.IntN(3)], []string{"me", "me", "me", "other arguments"}[r.IntN(4)]
 	var blocks []func(*Describe)
 	for _, alias := range r.Perm(3)[:1+r.IntN(3)] {
-		blocks = append(blocks, func(d *Describe) { d.Alias, d.Prefix = strconv.Itoa(alias), prefix })
+		blocks = append(blocks, func(d *Describe) { d.Alias, d.Prefix, d.owner = strconv.Itoa(alias), prefix, owner })
 	}
 	h.run(blocks...)
-	for range 4 {
-		owners = append(owners, r.IntN(len(blocks)))
+	for series := range of {
+		whole, all := r.IntN(2) == 0, r.IntN(len(blocks))
+		for field := range of[series] {
+			if of[series][field] = all; !whole {
+				of[series][field] = r.IntN(len(blocks))
+			}
+		}
 	}
-	return owners
+	return of
 }
 
 // randomStep adds values, pushes, or lets time pass.
-func (h *history) randomStep(r *rand.Rand, owners []int) {
+func (h *history) randomStep(r *rand.Rand, of owners) {
 	h.t.Helper()
 	switch r.IntN(4) {
 	case 0:
@@ -658,13 +804,20 @@ func (h *history) randomStep(r *rand.Rand, owners []int) {
 		h.at = h.at.Add(time.Duration(r.IntN(14)-3) * time.Minute) // the clock may be set back
 		h.push()
 	default:
-		host, start := r.IntN(len(owners)), bucketStart.Add(time.Duration(r.IntN(3))*time.Hour)
-		o, tag, values := h.blocks[owners[host]], strconv.Itoa(host), map[string]any{}
-		for _, field := range [][]string{{"v"}, {"w"}, {"v", "w"}}[r.IntN(3)] {
-			values[field] = float64(r.IntN(100))
-			h.sent[fmt.Sprint(o.Prefix, "cpu", field, tag, " ", start.Format(time.RFC3339))]++
+		series, start := r.IntN(len(of)), bucketStart.Add(time.Duration(r.IntN(3))*time.Hour)
+		tag := strconv.Itoa(series)
+		for block, o := range h.blocks {
+			values := map[string]any{}
+			for i, field := range randomFields {
+				if of[series][i] == block && r.IntN(2) == 0 {
+					values[field] = float64(r.IntN(100))
+					h.sent[fmt.Sprint(o.Prefix, "cpu", field, tag, " ", start.Format(time.RFC3339))]++
+				}
+			}
+			if len(values) > 0 {
+				o.Add(point(map[string]string{"host": tag}, values, start.Add(time.Minute)))
+			}
 		}
-		o.Add(point(map[string]string{"host": tag}, values, start.Add(time.Minute)))
 	}
 }
 

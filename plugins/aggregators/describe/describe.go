@@ -86,11 +86,12 @@ type Describe struct {
 
 	// Set by Init. If the first look for orphans finds one that this block continues, it replaces engine and store, before the
 	// first metric and Push.
-	now     func() time.Time // the wall clock; tests replace it
-	options engine.Options   // as the checks have set them; engineOptions adds the rest
-	engine  *engine.Engine
-	store   *state.Store // nil without the option state
-	owner   string       // of the store; see state.Options. Empty is this command with its arguments
+	now      func() time.Time   // the wall clock; tests replace it
+	atCommit func(point string) // called at points of the commit order; nil but in tests
+	options  engine.Options     // as the checks have set them; engineOptions adds the rest
+	engine   *engine.Engine
+	store    *state.Store // nil without the option state
+	owner    string       // of the store; see state.Options. Empty is this command with its arguments
 
 	// For state that others have left or use: see inherit.go. running.inheriting guards looked and drained.
 	pushed   atomic.Bool                 // whether Push was called

@@ -20,14 +20,14 @@ import (
 //   - Otherwise, some block makes the open buckets final, emits their rows, and retires the orphan.
 //
 // A late value for a final bucket of a retired store corrects it, because all stores in the folder whose rows are in the same
-// tables are relatives: see package state. An open bucket of another block is borrowed if its next value comes to this one.
+// tables are relatives: see package state. A field of an open bucket of another block is borrowed if its next value comes to this one.
 //
 // This happens before the first metric: a value that opens a bucket must find the final one. The first block to get a metric
 // does it for all blocks with their state in the same folder, because the value may be for a bucket that another one inherits.
 //
 //	orphan ─ heirOf ─▶ heir with empty state ───▶ continueOrphan: the heir gets the folder
-//	   │         └───▶ heir with buckets ───────▶ drainAll: open buckets join, or become final ─┐
-//	   └─ no heir ───▶ the block that sees it first ─▶ drainAll: open buckets become final ─────┤
+//	   │         └───▶ heir with buckets ───────▶ drain: open buckets join, or become final ─┐
+//	   └─ no heir ───▶ the block that sees it first ─▶ drain: open buckets become final ─────┤
 //	                                                 Push emits their rows ─▶ retireDrained ◀──┘
 //
 // Until its rows have left, an orphan is not retired. So after a crash, the next run does the same again.
@@ -99,7 +99,7 @@ func heirOf(orphan state.Folder, used, orphans []state.Folder) string {
 // stores of another Telegraf are left alone, even if it does not run, until they were not used for a day. An earlier run with other
 // arguments is no other Telegraf.
 func (d *Describe) orphans() (own, others []state.Folder) {
-	orphans, used, err := state.Orphans(d.State, d.owner, d.now())
+	orphans, used, err := state.Orphans(d.State, d.owner, d.related, d.now())
 	if err != nil {
 		d.Log.Errorf("Looking for other state in %q: %v", d.State, err)
 	}
@@ -114,19 +114,25 @@ func (d *Describe) orphans() (own, others []state.Folder) {
 			others = append(others, f)
 		}
 	}
+	later := func(a, b state.Folder) int { return heirs(a, orphans) - heirs(b, orphans) }
 	slices.SortStableFunc(own, func(a, b state.Folder) int {
-		return cmp.Or(joins(a)-joins(b), likeness(b.Identity, d.store.Identity())-likeness(a.Identity, d.store.Identity()))
+		return cmp.Or(later(a, b), likeness(b.Identity, d.store.Identity())-likeness(a.Identity, d.store.Identity()))
 	})
-	slices.SortStableFunc(others, func(a, b state.Folder) int { return joins(a) - joins(b) })
+	slices.SortStableFunc(others, later)
 	return own, others
 }
 
-// joins returns 1 if another store has begun to join that one, which must then be joined after that, and else 0.
-func joins(f state.Folder) int {
-	if f.Heir != "" {
-		return 1
+// heirs returns how many of the orphans have begun to join that one, or one that has: it is needed until that is retired.
+func heirs(f state.Folder, orphans []state.Folder) (n int) {
+	for f.Heir != "" && n <= len(orphans) {
+		n++
+		i := slices.IndexFunc(orphans, func(h state.Folder) bool { return h.Path == f.Heir })
+		if i < 0 {
+			break
+		}
+		f = orphans[i]
 	}
-	return 0
+	return n
 }
 
 // inherit takes over the buckets of orphans, for all blocks with their state in the same folder. It does nothing if it was
@@ -150,9 +156,7 @@ func (d *Describe) inherit() {
 		}
 	}
 	relateAll(d.State)
-	for _, o := range first {
-		o.takeOver()
-	}
+	takeOver(d.State, first)
 }
 
 // lookAgain takes over the buckets of orphans that came since the last look, at most once in orphanInterval. A store of another owner
@@ -166,15 +170,38 @@ func (d *Describe) lookAgain() {
 	defer running.inheriting.Unlock()
 	if now.Sub(d.looked).Abs() >= orphanInterval {
 		d.looked = now
-		d.takeOver()
+		takeOver(d.State, []*Describe{d})
 	}
 }
 
-// takeOver takes over the buckets of orphans. The caller holds running.inheriting, as do those of the functions below except
+// takeOver lets blocks take over the buckets of orphans. All of these are open before the loans between stores are settled, and then drained.
+// retireDrained must be called when the rows have left. The caller holds running.inheriting, as do those of the functions below except
 // retireDrained.
-func (d *Describe) takeOver() {
-	own, others := d.orphans()
-	d.drainAll(append(own, others...))
+func takeOver(folder string, blocks []*Describe) {
+	var all []*orphan
+	for _, d := range blocks {
+		own, others := d.orphans()
+		for _, f := range append(own, others...) {
+			s, err := state.OpenFolder(f.Path, d.stateOptions())
+			if err != nil {
+				continue // another block drains it, or it is damaged, which was logged
+			}
+			d.drained = append(d.drained, s)
+			all = append(all, &orphan{Store: s, d: d, heir: f.Heir})
+		}
+	}
+	if len(all) > 0 {
+		relateAll(folder)
+	}
+	for _, d := range blocks[:min(1, len(blocks))] {
+		d.settleLoans()
+	}
+	for _, o := range all {
+		o.drain(all)
+	}
+	for _, o := range all {
+		o.join(all)
+	}
 }
 
 // relateAll looks for the relatives of all blocks with their state in the folder. It must be called when a store was opened or
@@ -198,6 +225,9 @@ func (d *Describe) relate() {
 		}
 	}
 	d.siblings.Store(&siblings)
+	if len(siblings) > 0 {
+		d.engine.Share()
+	}
 	d.logReading(d.store, d.store.Relate(live, drained))
 }
 
@@ -221,19 +251,6 @@ func (d *Describe) continueOrphan(orphan state.Folder) bool {
 	return err == nil
 }
 
-// drainAll gives the buckets of orphans to the engine. retireDrained must be called when the rows have left.
-func (d *Describe) drainAll(orphans []state.Folder) {
-	for _, f := range orphans {
-		s, err := state.OpenFolder(f.Path, d.stateOptions())
-		if err != nil {
-			continue // another block drains it, or it is damaged, which was logged
-		}
-		d.drained = append(d.drained, s)
-		relateAll(d.State)
-		d.drain(s, f.Heir)
-	}
-}
-
 // retireDrained sets the folders of drained stores aside.
 func (d *Describe) retireDrained() {
 	running.inheriting.Lock()
@@ -251,60 +268,122 @@ func (d *Describe) retireDrained() {
 	relateAll(d.State)
 }
 
-// drain gives the buckets of an orphan to the engine, and logs how many open ones there were. heir is the folder of the store that
-// has begun to join the orphan, or "".
-//
-// An open bucket that is one of this block's grid and tables joins. Any other becomes final in the orphan, and the next Push emits its
-// rows. Then the rows that left within state_replay before the end of the orphan's last run are emitted again, if that run crashed.
-func (d *Describe) drain(s *state.Store, heir string) {
-	prefix := s.Identity()["prefix"]
-	var joins []state.Bucket
-	var again []engine.Bucket
-	d.logReading(s, s.Drain(func(handle uint64, b state.Bucket) error {
-		if start, end, ok := d.options.Grid.Bounds(b.Start); prefix == d.Prefix && ok && start == b.Start && end == b.End {
-			joins = append(joins, b)
-		} else {
-			again = append(again, engine.Bucket(b))
-			s.Final(handle, b)
+// orphan is the store of an orphan that a block takes over.
+type orphan struct {
+	*state.Store
+	d     *Describe
+	heir  string              // the folder of the store that has begun to join it, or ""
+	joins []state.Bucket      // its open buckets that are buckets of the block
+	again []engine.Bucket     // those that are not, and become final
+	open  map[openID][]string // the fields of those that join, until they are in the engine
+}
+
+// openID identifies an open bucket.
+type openID struct {
+	series string
+	start  int64
+}
+
+// drain reads the open buckets of the orphan. One that is a bucket of the block's grid and tables will join. Any other becomes final in
+// the orphan. Those that another store has got before a crash are left out.
+func (o *orphan) drain(all []*orphan) {
+	o.open = make(map[openID][]string)
+	skip, done := o.joinedBefore(all), o.d.store.Joined(o.Store)
+	o.d.logReading(o.Store, o.Drain(func(handle uint64, b state.Bucket) error {
+		switch {
+		case skip(b):
+		case fits(b, o.Identity()["prefix"], o.d.identity()):
+			if o.joins = append(o.joins, b); len(o.joins) > done {
+				o.open[openID{b.Series, b.Start}] = b.Fields
+			}
+		default:
+			o.again = append(o.again, engine.Bucket(b))
+			o.Final(handle, b)
 		}
 		return nil
 	}))
-	if err := s.Commit(); err != nil { // a block with the former options finds the final buckets, when there is one again
-		d.Log.Errorf("Saving the buckets of the state in %q: %v", s.Folder(), err)
+	if err := o.Commit(); err != nil { // a block with the former options finds the final buckets, when there is one again
+		o.d.Log.Errorf("Saving the buckets of the state in %q: %v", o.Folder(), err)
 	}
-	adopted := d.join(s, heir, joins)
-	adopted.Final += len(again)
-	d.Log.Warnf("No describe block has the options %v any more: of their open buckets, %d are final now, %d continue in this block, and %d "+
-		"were expired, so their values are dropped. Their state is set aside as \"%s.retired-…\"",
-		s.Identity(), adopted.Final, adopted.Joined, adopted.Expired, s.Folder())
-	d.logReading(s, s.Recent(func(b state.Bucket) error {
-		again = append(again, engine.Bucket(b))
-		return nil
-	}))
-	d.engine.Again(prefix, again)
 }
 
-// join adds open buckets of an orphan to the engine. If all its buckets are like those of this block, the final ones
-// become expired. They are not copied: there may be gigabytes of them.
-func (d *Describe) join(s *state.Store, heir string, all []state.Bucket) (adopted engine.Adopted) {
-	var before *state.Store
-	if i := slices.IndexFunc(d.drained, func(o *state.Store) bool { return o.Folder() == heir }); i >= 0 {
-		before = d.drained[i]
+// fits reports whether a bucket of a store with the prefix is a bucket with these options.
+func fits(b state.Bucket, prefix string, identity map[string]string) bool {
+	grid, err := gridOf(identity)
+	if err != nil || prefix != identity["prefix"] {
+		return false
 	}
-	if err := d.store.Join(s, before, all, func(part []state.Bucket) {
+	start, end, ok := grid.Bounds(b.Start)
+	return ok && start == b.Start && end == b.End
+}
+
+// joinedBefore returns whether a bucket is one of those that orphans have got which have begun to join this one. It must be called for the
+// buckets in their order.
+func (o *orphan) joinedBefore(all []*orphan) func(state.Bucket) bool {
+	type part struct {
+		left     int
+		identity map[string]string
+	}
+	var parts []*part
+	for heir := o.heir; ; {
+		i := slices.IndexFunc(all, func(h *orphan) bool { return h.Folder() == heir })
+		if i < 0 {
+			break
+		}
+		parts = append(parts, &part{all[i].Joined(o.Store), all[i].Identity()})
+		heir = all[i].heir
+	}
+	return func(b state.Bucket) bool {
+		for _, p := range parts {
+			if p.left > 0 && fits(b, o.Identity()["prefix"], p.identity) {
+				p.left--
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// join gives the buckets of the orphan to the engine, and logs how many open ones there were. The next Push emits their rows. Then the rows
+// that left within state_replay before the end of the orphan's last run are emitted again, if that run crashed.
+//
+// If all its buckets are like those of the block, the final ones become expired. They are not copied: there may be gigabytes of them.
+func (o *orphan) join(all []*orphan) {
+	d, adopted := o.d, engine.Adopted{Final: len(o.again)}
+	if err := d.store.Join(o.Store, o.joins, func(part []state.Bucket) {
 		buckets := make([]engine.Bucket, len(part))
 		for i, b := range part {
 			buckets[i] = engine.Bucket(b)
 		}
-		a := d.engine.Adopt(buckets)
+		a := d.engine.Adopt(buckets, func(series string, start, end int64) []string { return o.heldElsewhere(all, series, start, end) })
 		adopted.Final, adopted.Joined, adopted.Expired = adopted.Final+a.Final, adopted.Joined+a.Joined, adopted.Expired+a.Expired
 	}); err != nil {
-		d.Log.Errorf("Saving the buckets of the state in %q: %v", s.Folder(), err)
+		d.Log.Errorf("Saving the buckets of the state in %q: %v", o.Folder(), err)
 	}
-	if sameBuckets(s.Identity(), d.store.Identity()) {
-		d.logReading(s, d.store.Expire(s))
+	o.joins, o.open = nil, nil
+	if sameBuckets(o.Identity(), d.store.Identity()) {
+		d.logReading(o.Store, d.store.Expire(o.Store))
 	}
-	return adopted
+	d.Log.Warnf("No describe block has the options %v any more: of their open buckets, %d are final now, %d continue in this block, and %d "+
+		"were expired, so their values are dropped. Their state is set aside as \"%s.retired-…\"",
+		o.Identity(), adopted.Final, adopted.Joined, adopted.Expired, o.Folder())
+	again := o.again
+	d.logReading(o.Store, o.Recent(func(b state.Bucket) error {
+		again = append(again, engine.Bucket(b))
+		return nil
+	}))
+	d.engine.Again(o.Identity()["prefix"], again)
+}
+
+// heldElsewhere returns the fields of a bucket that siblings have open, or orphans that have not joined yet.
+func (o *orphan) heldElsewhere(all []*orphan, series string, start, end int64) []string {
+	fields := o.d.held(series, start, end)
+	for _, other := range all {
+		if other != o {
+			fields = append(fields, other.open[openID{series, start}]...)
+		}
+	}
+	return fields
 }
 
 // logReading logs an error of reading the store of an orphan.

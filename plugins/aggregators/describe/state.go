@@ -170,81 +170,125 @@ type store struct {
 func (s store) Final(handle uint64, b engine.Bucket) { s.Store.Final(handle, state.Bucket(b)) }
 
 // Find returns the final bucket that a late value corrects, in this store or a relative.
-func (s store) Find(series string, start, end int64, fields []string) (engine.Bucket, bool, error) {
-	b, ok, err := s.Latest(series, start, end, fields)
+func (s store) Find(series string, start, end int64, fields []string, from int64) (engine.Bucket, bool, error) {
+	b, ok, err := s.Latest(series, start, end, fields, from)
 	if errors.Is(err, state.ErrExpired) {
 		err = engine.ErrExpired
 	}
 	return engine.Bucket(b), ok, err
 }
 
-// Open also notes that a bucket which was borrowed is in the log.
+// Shared reports whether a sibling has the bucket open with fields of an earlier run, or a relative may have it as a final one.
+func (s store) Shared(series string, start, end int64) bool {
+	for _, from := range s.d.lenders() {
+		if _, idle := from.engine.Holding(series, start, end); idle {
+			return true
+		}
+	}
+	return s.Elsewhere(series, start)
+}
+
+// Open also notes that the fields which were borrowed are in the log.
 func (s store) Open(b engine.Bucket) uint64 {
 	handle := s.OpenBucket(state.Bucket(b))
 	s.d.borrowed.opened()
 	return handle
 }
 
-// Snapshot also notes that a bucket which was borrowed is in the log.
+// Snapshot also notes that the fields which were borrowed are in the log.
 func (s store) Snapshot(handle uint64, b engine.Bucket) {
 	s.Store.Snapshot(handle, state.Bucket(b))
 	s.d.borrowed.opened()
 }
 
-// Commit also notes that borrowed buckets were saved, before their rows leave. After a crash in the middle of that, which may take
-// seconds, two stores would have the bucket.
+// Commit also notes in the siblings that borrowed fields were saved, before their rows leave. If the process is killed in the middle
+// of that, the next run does it: see settleLoans.
 func (s store) Commit() error {
+	s.d.reached("begin")
 	borrowed := s.d.borrowed.take()
+	for i := range borrowed {
+		s.d.checkLent(&borrowed[i])
+	}
 	if err := s.Store.Commit(); err != nil {
 		s.d.borrowed.putBack(borrowed)
 		return err
 	}
+	s.d.reached("borrower")
 	s.d.saved(borrowed)
+	s.d.reached("settled")
 	return nil
 }
 
-// Borrow borrows the open bucket from a sibling: another block got its values in the last run, and this one gets the next value. It
-// returns false if no sibling has such a bucket without values in this run. The engine calls it while it holds its lock. It cannot
-// wait for a sibling that waits for it, because Telegraf adds one metric at a time.
-func (s store) Borrow(series string, start, end int64, fields []string) (engine.Bucket, bool) {
-	siblings := s.d.siblings.Load()
-	if siblings == nil {
-		return engine.Bucket{}, false
+// lenders returns the siblings, from which fields can be borrowed.
+func (d *Describe) lenders() []*Describe {
+	if siblings := d.siblings.Load(); siblings != nil {
+		return *siblings
 	}
-	for _, from := range *siblings {
-		handle, ok := from.store.Idle(series, start)
-		if !ok {
-			continue
-		}
-		if b, ok := from.engine.Lend(handle, series, start, end, fields); ok {
-			s.d.borrowed.next = loan{from, series, start}
-			return b, true
-		}
-	}
-	return engine.Bucket{}, false
+	return nil
 }
 
-// loan is a bucket that was borrowed from a sibling, and not yet saved. Until then the store of the sibling keeps it, so that a crash
-// does not lose it.
+// Borrow borrows fields of an open bucket from siblings: other blocks got their values in the last run, and this one gets the next
+// values. It returns false if no sibling has one of the fields without values in this run. The engine calls it while it holds its
+// lock. It cannot wait for a sibling that waits for it, because Telegraf adds one metric at a time.
+func (s store) Borrow(series string, start, end int64, fields []string) (b engine.Bucket, held []string, ok bool) {
+	for _, from := range s.d.lenders() {
+		part, handle, lent := from.engine.Lend(series, start, end, fields)
+		if !lent {
+			continue
+		}
+		number := s.Borrowed(state.Loan{Lender: from.store.ID(), Handle: handle, Series: part.Series, Start: start, Fields: part.Fields})
+		s.d.borrowed.next = append(s.d.borrowed.next, loan{from, number, part.Series, start, part.Fields})
+		if !ok {
+			b, ok = part, true
+			continue
+		}
+		part.Revision = max(part.Revision, b.Revision)
+		b = part.With(b)
+	}
+	return b, s.d.held(series, start, end), ok
+}
+
+// held returns the fields of a bucket that siblings have open.
+func (d *Describe) held(series string, start, end int64) (fields []string) {
+	for _, from := range d.lenders() {
+		open, _ := from.engine.Holding(series, start, end)
+		fields = append(fields, open...)
+	}
+	return fields
+}
+
+// GiveBack gives what Borrow has returned last back to the siblings.
+func (s store) GiveBack() {
+	for _, l := range s.d.borrowed.next {
+		l.from.engine.TakeBack(l.series, l.start, l.fields)
+		s.Settled(l.number)
+	}
+	s.d.borrowed.next = nil
+}
+
+// loan is fields that were borrowed from a sibling, and not yet saved. Until then the store of the sibling keeps them, so that a crash
+// does not lose them.
 type loan struct {
 	from   *Describe // the sibling
+	number uint64    // of the loan in the store of this block
 	series string    // the key of the series
 	start  int64     // of the bucket, nanoseconds since 1970
+	fields []string
 }
 
 // loans are the loans since the last Commit.
 type loans struct {
-	next loan // that is not in the log yet, or with from == nil; guarded by the lock of the engine
+	next []loan // that are not in the log yet; guarded by the lock of the engine
 
 	mu  sync.Mutex
 	all []loan // guarded by mu
 }
 
-// opened adds the loan that is in the log now. The caller has the lock of the engine.
+// opened adds the loans that are in the log now. The caller has the lock of the engine.
 func (l *loans) opened() {
-	if l.next.from != nil {
-		l.putBack([]loan{l.next})
-		l.next = loan{}
+	if len(l.next) > 0 {
+		l.putBack(l.next)
+		l.next = nil
 	}
 }
 
@@ -264,17 +308,97 @@ func (l *loans) take() []loan {
 	return all
 }
 
-// saved notes that the borrowed buckets were saved here, so that the siblings need them no longer. Each lender is committed once.
-func (d *Describe) saved(all []loan) {
-	lenders := make(map[*state.Store]struct{})
-	for _, l := range all {
-		l.from.engine.LentSafely(l.series, l.start)
-		lenders[l.from.store] = struct{}{}
+// checkLent leaves out of a loan the fields that the sibling has got values for since, and keeps.
+func (d *Describe) checkLent(l *loan) {
+	if l.fields = l.from.engine.Lent(l.series, l.start, l.fields); len(l.fields) == 0 {
+		d.store.Settled(l.number)
 	}
-	for s := range lenders {
-		if err := s.Commit(); err != nil && !errors.Is(err, state.ErrClosed) {
-			d.Log.Errorf("Saving the state in %q: %v", s.Folder(), err)
+}
+
+// saved notes that the borrowed fields were saved here, so that the siblings need them no longer. Each lender is committed once. A
+// loan that the log lacks, because there was no room, waits.
+func (d *Describe) saved(all []loan) {
+	lenders := make(map[*state.Store][]loan)
+	for _, l := range all {
+		switch {
+		case len(l.fields) == 0:
+		case !d.store.HasLoan(l.number):
+			d.borrowed.putBack([]loan{l})
+		default:
+			l.from.engine.LentSafely(l.series, l.start, l.fields)
+			lenders[l.from.store] = append(lenders[l.from.store], l)
 		}
+	}
+	for s, settled := range lenders {
+		if err := s.Commit(); err != nil {
+			if !errors.Is(err, state.ErrClosed) {
+				d.Log.Errorf("Saving the state in %q: %v", s.Folder(), err)
+			}
+			continue // the next run settles them
+		}
+		d.reached("lender")
+		for _, l := range settled {
+			d.store.Settled(l.number)
+		}
+	}
+}
+
+// settleLoans notes, in stores of the last run, the loans that other stores have from them: that run was killed before it had. It must be
+// called before the first value and before one of the stores is drained. Loans from other stores than these wait, unless
+// their lender has no folder any more.
+func (d *Describe) settleLoans() {
+	blocks := running.with(d.State)
+	var drained, borrowers []*state.Store
+	for _, o := range blocks {
+		drained = append(drained, o.drained...)
+		borrowers = append(borrowers, o.store)
+	}
+	for _, s := range append(borrowers, drained...) {
+		loans := s.Loans()
+		for _, l := range loans {
+			lender := giveUp(l, blocks, drained)
+			switch {
+			case lender == nil && state.HasStore(d.State, l.Lender):
+			case lender == nil || d.commit(lender):
+				s.Settled(l.Number)
+			}
+		}
+		if len(loans) > 0 {
+			d.commit(s)
+		}
+	}
+}
+
+// giveUp notes a loan in the store of the lender, and returns that store, or nil if it is not there.
+func giveUp(l state.Loan, blocks []*Describe, drained []*state.Store) *state.Store {
+	for _, o := range blocks {
+		if o.store.ID() == l.Lender {
+			o.engine.GiveUp(l.Handle, l.Series, l.Start, l.Fields)
+			return o.store
+		}
+	}
+	for _, s := range drained {
+		if s.ID() == l.Lender {
+			s.GiveUp(l.Handle, l.Fields)
+			return s
+		}
+	}
+	return nil
+}
+
+// commit commits a store, and logs an error. It reports whether there was none.
+func (d *Describe) commit(s *state.Store) bool {
+	err := s.Commit()
+	if err != nil {
+		d.Log.Errorf("Saving the state in %q: %v", s.Folder(), err)
+	}
+	return err == nil
+}
+
+// reached tells a test that a Push has reached a point of the commit order.
+func (d *Describe) reached(point string) {
+	if d.atCommit != nil {
+		d.atCommit(point)
 	}
 }
 

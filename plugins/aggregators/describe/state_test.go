@@ -186,6 +186,7 @@ func TestTheStateOfAnotherTelegrafIsLeftAlone(t *testing.T) {
 	other.values(bucketStart, 1.0)
 	other.push()
 	require.NoError(t, other.Close()) // it is about to come back
+	heldBy(t, other, "1\nhost\n2\n")
 	mine := stated(t, folder, at, nil)
 	require.Empty(t, mine.push())
 	mine.clock.set(at.Add(2 * time.Hour))
