@@ -94,7 +94,7 @@ func TestPagesOfBucketsThatAreReadByNamesAreTheWholeAnswer(t *testing.T) {
 	l, reader := s.large(nil)
 	for _, query := range []string{
 		"", "&agents=each", "&final=true", "&final=true&agents=each", "&last=1", "&field=f+g", "&field=g&tag=host=a", "&tag=agent=a2&tag=cpu=cpu0",
-		"&tag=replica=r&agents=each", "&tag=max_tag=x", "&tag=rack=1&final=true", "&tag=host=a%20b&tag=agent=a1", "&start=-2m",
+		"&tag=replica=r&agents=each", "&tag=replica=&agents=each", "&tag=max_tag=x", "&tag=rack=1&final=true", "&tag=host=a%20b&tag=agent=a1", "&start=-2m",
 	} {
 		for _, order := range []string{"", "&order=desc"} {
 			path := cpuPath + query + order

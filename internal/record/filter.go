@@ -78,7 +78,7 @@ func (f Filter) Match(text string) bool {
 
 // MatchOutline is [Filter.Match] for the outline of a record; it needs no Stats. The filter must not want final records only.
 func (f Filter) MatchOutline(o *Outline) bool {
-	if f.none || len(f.fields) > 0 && !f.fields[o.Field] {
+	if f.none || f.single && o.Replica != "" || len(f.fields) > 0 && !f.fields[o.Field] {
 		return false
 	}
 	for _, member := range f.members {
