@@ -424,3 +424,14 @@ func TestLateColumnOfNumbersWithAText(t *testing.T) {
 	require.Equal(t, "column,type,count,missing\nv,integer,40,10001\n", stdout)
 	require.Equal(t, "describe: column \"v\": 1 value is not of the type integer, such as \"x\" (--text v reads all as text)\n", stderr)
 }
+
+// The time of rows is not described beside its buckets, unless there is nothing else or --columns has it.
+func TestBucketsShowTheTime(t *testing.T) {
+	t.Parallel()
+	args := strings.Fields("-o csv --by 1h --stats count,max -")
+	require.Equal(t, "bucket,column,count,max\n2026-01-01T00:00:00Z,v,2,2\n2026-01-01T01:00:00Z,v,1,4\n", ok(t, small, args...))
+	require.Equal(t, "bucket,column,count,max\n2026-01-01T00:00:00Z,time,2,2026-01-01T00:30:00Z\n2026-01-01T01:00:00Z,time,1,2026-01-01T01:00:00Z\n",
+		ok(t, small, append(args, "--columns", "time")...))
+	require.Equal(t, "measurement,bucket,column,count,max\nm,1970-01-01T00:00:00Z,v,1,1\n", ok(t, "m v=1 1\n", args...))
+	require.Equal(t, "bucket,column,count,max\n2026-01-01T00:00:00Z,time,2,2026-01-01T00:20:00Z\n", ok(t, "time\n2026-01-01T00:10:00Z\n2026-01-01T00:20:00Z\n", args...))
+}

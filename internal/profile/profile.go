@@ -22,6 +22,7 @@ type Options struct {
 	// Group selects the tags and columns of texts whose values divide the rows; nil selects none.
 	Group func(name string, tag bool) bool
 	// Select selects the columns to describe; nil selects all. Columns of Group are not described.
+	// Without Select and with a Grid, the column with the time of a row is described only if there is no other: buckets show the time.
 	Select func(name string) bool
 	// Selection is the statistics of columns of numbers.
 	Selection *stats.Selection
@@ -285,6 +286,7 @@ type column struct {
 	tag      bool
 	position int  // in table.columns
 	hidden   bool // whether it is not described: not selected, or grouped by
+	time     bool // whether it has the time of a row
 	settled  bool // whether there were cells or invalid ones
 
 	invalid                         Invalid
@@ -321,6 +323,9 @@ func (p *run) resolve(q *part) {
 	for i := range q.columns {
 		c := &q.columns[i]
 		c.to = t.column(q.batch, c.from, p.o)
+		if c.to != nil && c.from == q.table.Time {
+			c.to.time = true
+		}
 	}
 	for i := range q.keys {
 		g := t.group(q.keys[i])

@@ -107,6 +107,11 @@ func (p *run) finish(ctx context.Context) error {
 func (p *run) pairs() []pair {
 	slices.SortStableFunc(p.order, func(a, b *table) int { return cmp.Compare(a.name, b.name) })
 	all := p.o.Grid == nil && p.o.Group == nil
+	if p.o.Grid != nil && p.o.Select == nil {
+		for _, t := range p.order {
+			t.hideTime()
+		}
+	}
 	var pairs []pair
 	for _, t := range p.order {
 		slices.SortFunc(t.order, func(a, b *group) int {
@@ -121,6 +126,15 @@ func (p *run) pairs() []pair {
 		}
 	}
 	return pairs
+}
+
+// hideTime hides the column with the time of a row, unless no other one is described.
+func (t *table) hideTime() {
+	i := slices.IndexFunc(t.columns, func(c *column) bool { return c.time })
+	others := slices.ContainsFunc(t.columns, func(c *column) bool { return !c.time && !c.hidden })
+	if i >= 0 && others {
+		t.columns[i].hidden = true
+	}
 }
 
 // compareTags orders tags as texts: by the first key, its value, the next key and so on.
