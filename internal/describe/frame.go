@@ -141,12 +141,14 @@ func (c *outputColumn) cell(r *profile.Row, o *options) show.Cell {
 }
 
 // drop returns when a table that is too wide loses the column, see show.Column: the count last, then the statistics that the user
-// named, the last one of them first; of those that nobody asked for, mode before the percentiles.
-func (c *outputColumn) drop(position int) int {
-	if c.fact != nil {
-		return c.fact.drop
-	}
+// named, the last one of them first; of those that nobody asked for, mode before the percentiles. If most rows are of texts, what
+// describes texts stays longer than what describes numbers.
+func (c *outputColumn) drop(position int, texts bool) int {
 	switch {
+	case c.fact != nil && texts && slices.Contains([]string{"distinct", "top", "top_count"}, c.name):
+		return 2
+	case c.fact != nil:
+		return c.fact.drop
 	case c.kind == stats.Count:
 		return 1
 	case c.standard && c.kind == stats.Mode:
@@ -183,12 +185,21 @@ type layout struct {
 	buckets   bool     // whether rows have the start of a bucket
 	keys      []string // of the tags, ascending
 	columns   []outputColumn
+	standard  bool // whether the user named none of these
+	texts     bool // whether most rows are of texts
 	estimated bool // whether a last column names the estimates: for programs, as people see a tilde
 }
 
 // layoutOf returns the columns that the rows need.
 func (o *options) layoutOf(rows []profile.Row) *layout {
-	l := &layout{buckets: o.profile.Grid != nil, columns: slices.Clone(o.columns)}
+	l := &layout{buckets: o.profile.Grid != nil, columns: slices.Clone(o.columns), standard: len(o.flags.stats) == 0}
+	texts := 0
+	for i := range rows {
+		if rows[i].TopCount > 0 {
+			texts++
+		}
+	}
+	l.texts = texts*2 > len(rows)
 	if !slices.ContainsFunc(rows, func(r profile.Row) bool { return !r.Exact && r.Stats != nil }) {
 		l.columns = slices.DeleteFunc(l.columns, func(c outputColumn) bool { return c.ifEstimated })
 	}
@@ -199,7 +210,9 @@ func (o *options) layoutOf(rows []profile.Row) *layout {
 
 // head returns the names of the columns. A tag whose name another column has gets another name, as the aggregator names it.
 func (l *layout) head() (columns []show.Column) {
-	add := func(name string, drop int) { columns = append(columns, show.Column{Name: name, Drop: drop}) }
+	add := func(name string, drop int) {
+		columns = append(columns, show.Column{Name: name, Drop: drop, Optional: l.standard && drop > 1})
+	}
 	if l.tables {
 		add("measurement", 0)
 	}
@@ -220,7 +233,7 @@ func (l *layout) head() (columns []show.Column) {
 	}
 	add("column", 0)
 	for i := range l.columns {
-		add(l.columns[i].name, l.columns[i].drop(i))
+		add(l.columns[i].name, l.columns[i].drop(i, l.texts))
 	}
 	if l.estimated {
 		add("estimated", 0)

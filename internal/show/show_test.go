@@ -68,6 +68,54 @@ func TestTableDropsColumnsUntilItFits(t *testing.T) {
 	}
 }
 
+// In a column, all times have the same parts, and numbers and times are never cut.
+func TestTimesOfAColumnAreComparable(t *testing.T) {
+	t.Parallel()
+	at := func(text string) show.Cell {
+		v, err := time.Parse(time.RFC3339Nano, text)
+		require.NoError(t, err)
+		return show.Time(v)
+	}
+	table := &show.Table{Columns: []show.Column{{Name: "a"}, {Name: "b"}, {Name: "c"}, {Name: "d"}, {Name: "e"}}, Rows: [][]show.Cell{
+		{at("2026-01-01T00:00:00Z"), at("2026-01-01T00:00:00Z"), at("2026-01-01T00:00:01Z"), at("2026-01-01T00:00:00Z"), at("2026-01-01T00:00:00Z")},
+		{at("2026-01-02T00:00:00Z"), at("2026-01-01T01:00:00Z"), at("2026-01-01T01:00:00Z"), at("2026-01-01T00:00:00.001002Z"), at("2026-01-01T00:00:00.000002Z")},
+	}}
+	var b strings.Builder
+	require.NoError(t, show.Terminal{Width: 30}.Write(&b, table))
+	require.Equal(t, "A           B                 C                    D                        E\n"+
+		"2026-01-01  2026-01-01 00:00  2026-01-01 00:00:01  2026-01-01 00:00:00.000  2026-01-01 00:00:00.000000000\n"+
+		"2026-01-02  2026-01-01 01:00  2026-01-01 01:00:00  2026-01-01 00:00:00.001  2026-01-01 00:00:00.000002000\n", b.String())
+}
+
+// People do not see optional columns that are empty, and programs do.
+func TestEmptyColumnsAreNotForPeople(t *testing.T) {
+	t.Parallel()
+	table := &show.Table{
+		Columns: []show.Column{{Name: "a"}, {Name: "b", Drop: 1}, {Name: "c", Drop: 2, Optional: true}, {Name: "d", Drop: 3, Optional: true}},
+		Rows:    [][]show.Cell{{show.Text("x"), {}, {}, {}}, {show.Text("y"), {}, {}, show.Number(1)}},
+	}
+	var terminal, transposed, markdown, csv strings.Builder
+	require.NoError(t, show.Terminal{}.Write(&terminal, table))
+	require.Equal(t, "A  B  D\nx\ny     1\n", terminal.String())
+	require.NoError(t, show.Terminal{Transpose: true}.Write(&transposed, table))
+	require.Equal(t, "A  x  y\nB\nD     1\n", transposed.String())
+	require.NoError(t, show.Markdown(&markdown, table))
+	require.Contains(t, markdown.String(), "| a | b | d |\n")
+	require.NoError(t, show.CSV(&csv, table, false))
+	require.Equal(t, "a,b,c,d\nx,,,\ny,,,1\n", csv.String())
+}
+
+// Texts are as long as the columns that are left allow.
+func TestTextsFillTheWidth(t *testing.T) {
+	t.Parallel()
+	table := &show.Table{Columns: []show.Column{{Name: "name"}, {Name: "n", Drop: 1}}, Rows: [][]show.Cell{{show.Text("123456789_123456789_123456789_"), show.Number(123456)}}}
+	for width, want := range map[int]string{30: "123456789_123456789_1…  123456", 38: "123456789_123456789_123456789_  123456", 28: "123456789_123456789…  123456"} {
+		var b strings.Builder
+		require.NoError(t, show.Terminal{Width: width}.Write(&b, table))
+		require.Contains(t, b.String(), want+"\n")
+	}
+}
+
 func TestTransposedTableContinuesBelow(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder

@@ -2,6 +2,7 @@ package show
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +16,8 @@ type Column struct {
 	Name string // in the terminal it is in capitals
 	// Drop is when a table that is too wide loses the column: those with the largest number first, and those with 0 never.
 	Drop int
+	// Optional is whether people see the column only if it has a cell that is not empty.
+	Optional bool
 }
 
 // Cell is one cell. The zero Cell is empty. It keeps the value, and each form of output decides on the text of it.
@@ -65,6 +68,31 @@ type Table struct {
 	Rows    [][]Cell
 }
 
+// forPeople returns the table without the optional columns that are empty.
+func (t *Table) forPeople() *Table {
+	empty := func(i int) bool {
+		return t.Columns[i].Optional && !slices.ContainsFunc(t.Rows, func(row []Cell) bool { return !row[i].Empty() })
+	}
+	var kept []int
+	for i := range t.Columns {
+		if !empty(i) {
+			kept = append(kept, i)
+		}
+	}
+	less := &Table{}
+	for _, i := range kept {
+		less.Columns = append(less.Columns, t.Columns[i])
+	}
+	for _, row := range t.Rows {
+		cells := make([]Cell, len(kept))
+		for k, i := range kept {
+			cells[k] = row[i]
+		}
+		less.Rows = append(less.Rows, cells)
+	}
+	return less
+}
+
 // precise returns the cell for programs: numbers with all their digits, times by RFC 3339, nothing for an empty cell.
 func (c Cell) precise() string {
 	switch c.kind {
@@ -89,8 +117,8 @@ func appendFloat(dst []byte, v float64) []byte {
 	return strconv.AppendFloat(dst, v, 'f', -1, 64)
 }
 
-// human returns the cell for people: short and clean. See [Digits] and [Clean].
-func (c Cell) human() string {
+// human returns the cell for people: short and clean, times with that layout. See [Digits] and [Clean].
+func (c Cell) human(layout string) string {
 	switch c.kind {
 	case ofText:
 		return Clean(c.text)
@@ -102,7 +130,7 @@ func (c Cell) human() string {
 		}
 		return strconv.FormatUint(c.count, 10)
 	case ofTime:
-		return shortTime(c.time)
+		return c.time.Format(layout)
 	case empty:
 	}
 	return ""
@@ -131,15 +159,35 @@ func Digits(v float64) string {
 	return strings.TrimSuffix(strings.TrimRight(s, "0"), ".")
 }
 
-// shortTime returns a time without the parts at its end that are zero, in its zone, whose offset is not written.
-func shortTime(t time.Time) string {
-	switch {
-	case t.Second() != 0 || t.Nanosecond() != 0:
-		return t.Format("2006-01-02 15:04:05.999999999")
-	case t.Hour() != 0 || t.Minute() != 0:
-		return t.Format("2006-01-02 15:04")
+// layouts are those of times, each with more parts than the one before. Offsets are not written.
+var layouts = []string{time.DateOnly, "2006-01-02 15:04", "2006-01-02 15:04:05", "2006-01-02 15:04:05.000", "2006-01-02 15:04:05.000000000"}
+
+// layoutOf returns the shortest layout that shows all times among the cells of column i. All of them have it, as times that are below each
+// other are compared.
+func layoutOf(rows [][]Cell, i int) string {
+	most := 0
+	for _, row := range rows {
+		if t := row[i].time; row[i].kind == ofTime {
+			most = max(most, partsOf(t))
+		}
 	}
-	return t.Format(time.DateOnly)
+	return layouts[most]
+}
+
+// partsOf returns the first of the layouts that shows a time. Of fractions of a second, milliseconds are enough if there are any.
+func partsOf(t time.Time) int {
+	const ofMilliseconds, ofNanoseconds = 3, 4
+	switch {
+	case t.Nanosecond() >= int(time.Millisecond):
+		return ofMilliseconds
+	case t.Nanosecond() > 0:
+		return ofNanoseconds
+	case t.Second() != 0:
+		return 2
+	case t.Hour() != 0 || t.Minute() != 0:
+		return 1
+	}
+	return 0
 }
 
 // Clean returns a text that a terminal only prints: control characters and those that turn the direction of writing are

@@ -30,6 +30,7 @@ func (t Terminal) Write(w io.Writer, table *Table) error {
 	if len(table.Rows) == 0 {
 		return nil
 	}
+	table = table.forPeople()
 	if t.Transpose {
 		return t.transposed(w, table)
 	}
@@ -38,12 +39,9 @@ func (t Terminal) Write(w io.Writer, table *Table) error {
 	for i := range kept {
 		kept[i] = i
 	}
-	grid.clip(widestText)
-	if t.Width > 0 && grid.width(kept) > t.Width {
-		grid.clip(narrowText)
-	}
+	narrow := grid.clipped(narrowText)
 	var hidden []string
-	for t.Width > 0 && grid.width(kept) > t.Width {
+	for t.Width > 0 && narrow.width(kept) > t.Width {
 		i := dropped(table.Columns, kept)
 		if i < 0 {
 			break
@@ -51,6 +49,12 @@ func (t Terminal) Write(w io.Writer, table *Table) error {
 		hidden = append(hidden, table.Columns[kept[i]].Name)
 		kept = slices.Delete(kept, i, i+1)
 	}
+	// What is left may have room for more of the texts.
+	widest := widestText
+	for widest > narrowText && t.Width > 0 && grid.clipped(widest).width(kept) > t.Width {
+		widest--
+	}
+	grid = grid.clipped(widest)
 	if err := t.lines(w, grid, kept); err != nil || len(hidden) == 0 {
 		return err
 	}
@@ -95,7 +99,8 @@ func dropped(columns []Column, kept []int) int {
 // grid is the texts of a table: rows of cells, of which the first has the names of the columns.
 type grid struct {
 	cells [][]string
-	right []bool // by column: whether it is aligned to the right, as numbers are
+	right []bool   // by column: whether it is aligned to the right, as numbers are
+	whole [][]bool // by cell: whether it is never cut, as a number or a time would be another one then
 }
 
 // gridOf returns the texts of a table for people. A column is aligned as numbers are if one of its cells is a number or a count.
@@ -105,27 +110,35 @@ func gridOf(table *Table) *grid {
 	for i, c := range table.Columns {
 		head[i] = strings.ToUpper(Clean(c.Name))
 	}
-	g.cells = append(g.cells, head)
+	g.cells, g.whole = append(g.cells, head), append(g.whole, make([]bool, len(head)))
+	layouts := make([]string, len(table.Columns))
+	for i := range layouts {
+		layouts[i] = layoutOf(table.Rows, i)
+	}
 	for _, row := range table.Rows {
-		line := make([]string, len(row))
+		line, whole := make([]string, len(row)), make([]bool, len(row))
 		for i, c := range row {
-			line[i] = c.human()
+			line[i], whole[i] = c.human(layouts[i]), c.kind != ofText
 			g.right[i] = g.right[i] || c.kind == ofNumber || c.kind == ofCount
 		}
-		g.cells = append(g.cells, line)
+		g.cells, g.whole = append(g.cells, line), append(g.whole, whole)
 	}
 	return g
 }
 
-// clip cuts all texts, also numbers and names, that are wider than widest.
-func (g *grid) clip(widest int) {
-	for _, line := range g.cells {
+// clipped returns the grid with texts and names that are not wider than widest. Numbers and times stay as they are.
+func (g *grid) clipped(widest int) *grid {
+	short := &grid{right: g.right, whole: g.whole}
+	for n, line := range g.cells {
+		line = slices.Clone(line)
 		for i, s := range line {
-			if width(s) > widest {
+			if !g.whole[n][i] && width(s) > widest {
 				line[i] = clipped(s, widest)
 			}
 		}
+		short.cells = append(short.cells, line)
 	}
+	return short
 }
 
 // widths returns the width of each of these columns: that of its widest cell.
@@ -183,14 +196,14 @@ func (t Terminal) transposed(w io.Writer, table *Table) error {
 	flat := gridOf(table)
 	turned := &grid{right: make([]bool, len(flat.cells))}
 	for i := range table.Columns {
-		line := make([]string, len(flat.cells))
+		line, whole := make([]string, len(flat.cells)), make([]bool, len(flat.cells))
 		for k := range flat.cells {
-			line[k] = flat.cells[k][i]
+			line[k], whole[k] = flat.cells[k][i], flat.whole[k][i]
 			turned.right[k] = k > 0
 		}
-		turned.cells = append(turned.cells, line)
+		turned.cells, turned.whole = append(turned.cells, line), append(turned.whole, whole)
 	}
-	turned.clip(widestText)
+	turned = turned.clipped(widestText)
 	// Each block has the names and at least one row, even if that alone is too wide.
 	for next := 1; next < len(flat.cells); {
 		columns := []int{0}
@@ -216,6 +229,7 @@ func (t Terminal) transposed(w io.Writer, table *Table) error {
 // Markdown writes a table in Markdown, as GitHub reads it (https://github.github.com/gfm/#tables-extension-). Characters of texts that
 // mean something in it are escaped.
 func Markdown(w io.Writer, table *Table) error {
+	table = table.forPeople()
 	g := gridOf(table)
 	var b strings.Builder
 	for n, line := range g.cells {
