@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -203,6 +204,20 @@ func TestHelpListsEveryOption(t *testing.T) {
 	}
 	for line := range strings.Lines(help) {
 		require.LessOrEqual(t, utf8.RuneCountInString(line), 81, line)
+	}
+}
+
+// A new statistic is part of "all" and of the help.
+func TestAllIsEveryStatistic(t *testing.T) {
+	t.Parallel()
+	help := ok(t, "", "--help")
+	header, _, _ := strings.Cut(ok(t, small, "--stats", "all", "-o", "csv", "-"), "\n")
+	columns := strings.Split(header, ",")
+	for _, name := range stats.Names() {
+		require.Regexp(t, `\b`+regexp.QuoteMeta(name), help)
+		if name != "p<q>" {
+			require.Contains(t, columns, name)
+		}
 	}
 }
 

@@ -35,8 +35,8 @@ What to describe
 What to compute
   --stats NAME,…      type, count, missing, distinct, min, max, sum, mean,
                       range, stddev, variance, median, mode, mode_count,
-                      p<q> (such as p99.9), iqr, first, last, top, top_count,
-                      or all
+                      mode_error, p<q> (such as p99.9), iqr, first, last,
+                      max_error, top, top_count, or all
   --quantile-method M linear (default, as NumPy), nearest_rank or floor_rank
   --accuracy exact    (default) keep every value; auto: histograms beyond 512
                       values per column and group, in bounded memory
