@@ -58,7 +58,7 @@ func pluginsCommand(out io.Writer) *cli.Command {
 			Flags: []cli.Flag{&cli.BoolFlag{Name: "deprecated", Usage: "print only deprecated plugins"}},
 			Action: func(c *cli.Context) error {
 				if c.NArg() > 0 {
-					return fmt.Errorf("unknown command %q", c.Args().First())
+					return unknownCommand(c)
 				}
 				return listPlugins(out, len(levels(c, "deprecated")) > 0, only...)
 			},

@@ -35,14 +35,28 @@ func TestHelpListsFlagsAndSubcommands(t *testing.T) {
 	}
 }
 
+func TestHelpOfDescribeIsTheSameBothWays(t *testing.T) {
+	t.Parallel()
+	want := runTelegraf(t, "describe", "--help")
+	require.Contains(t, want.stdout, "--group-by")
+	require.Equal(t, want.stdout, runTelegraf(t, "help", "describe").stdout)
+}
+
 func TestInvalidCommandLines(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		args []string
 		want string
 	}{
-		{[]string{"--bogus"}, "flag provided but not defined: -bogus"},
-		{[]string{"bogus"}, `unknown command "bogus"`},
+		{[]string{"--bogus"}, "unknown flag --bogus: --help lists the flags"},
+		{[]string{"--confg", "x"}, "unknown flag --confg, did you mean --config?: --help lists the flags"},
+		{[]string{"config", "check", "--confg", "x"}, "unknown flag --confg, did you mean --config?"},
+		{[]string{"execd"}, "execd needs --config FILE"},
+		{[]string{"execd", "--confg", "x"}, "unknown flag --confg, did you mean --config?"},
+		{[]string{"bogus"}, `unknown command "bogus": --help lists the commands`},
+		{[]string{"confg"}, `unknown command "confg", did you mean "config"?`},
+		{[]string{"config", "chek"}, `unknown command "chek", did you mean "check"?`},
+		{[]string{"plugins", "agregators"}, `unknown command "agregators", did you mean "aggregators"?`},
 		{[]string{"config", "bogus"}, `unknown command "bogus"`},
 		{[]string{"plugins", "bogus"}, `unknown command "bogus"`},
 		{[]string{"--usage", "bogus"}, `this build has no plugin "bogus"`},
@@ -54,7 +68,7 @@ func TestInvalidCommandLines(t *testing.T) {
 		{[]string{"--strict-env-handling", "--non-strict-env-handling"}, "cannot be used together"},
 		{[]string{"--strict-env-handling", "config", "check", "--non-strict-env-handling"}, "cannot be used together"},
 		{[]string{"--select", "nonsense"}, "nonsense"},
-		{[]string{}, "no config file specified, and could not find one"},
+		{[]string{}, "telegraf.d/*.conf: name a file with --config; the command 'config create' prints one"},
 		{[]string{"config", "check"}, "no config file specified, and could not find one"},
 		{[]string{"--config", "/nowhere/telegraf.conf"}, "/nowhere/telegraf.conf"},
 		{[]string{"--config-directory", "/nowhere"}, "/nowhere"},
@@ -63,7 +77,8 @@ func TestInvalidCommandLines(t *testing.T) {
 			t.Parallel()
 			r := runTelegraf(t, c.args...)
 			require.Equal(t, 1, r.code)
-			require.Contains(t, r.stdout+r.stderr, c.want)
+			require.Contains(t, r.stderr, c.want)
+			require.Empty(t, r.stdout)
 			require.NotContains(t, r.stderr, "panic")
 		})
 	}

@@ -23,7 +23,7 @@ import (
 func configCommand(out io.Writer) *cli.Command {
 	create := func(c *cli.Context) error {
 		if c.NArg() > 0 {
-			return fmt.Errorf("unknown command %q", c.Args().First())
+			return unknownCommand(c)
 		}
 		return printConfig(out, newFilters(c))
 	}
@@ -64,7 +64,11 @@ func configFiles(files, folders []string) ([]string, error) {
 	if len(all) > 0 {
 		return all, nil
 	}
-	return config.GetDefaultConfigPath()
+	all, err := config.GetDefaultConfigPath()
+	if err != nil {
+		err = fmt.Errorf("%w: name a file with --config; the command 'config create' prints one", err)
+	}
+	return all, err
 }
 
 // chosenFiles sets up logging, environment variables and secrets of a subcommand, and returns the configuration files of its

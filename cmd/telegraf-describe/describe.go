@@ -18,7 +18,9 @@ func describeCommand() *cli.Command {
 		Usage:           "describe the columns of files: line protocol, CSV, JSON",
 		ArgsUsage:       "FILE…",
 		SkipFlagParsing: true,
-		Before:          defaultSignals,
+		// "help describe" prints it. "describe --help" does not get here.
+		CustomHelpTemplate: describe.Help,
+		Before:             defaultSignals,
 		Action: func(c *cli.Context) error {
 			if status := describe.Main(c.Args().Slice()); status != 0 {
 				return cli.Exit("", status)

@@ -25,7 +25,7 @@ func execdCommand(signals <-chan os.Signal) *cli.Command {
 		Name:  "execd",
 		Usage: "describe the metrics of a stock Telegraf: its processors.execd starts this command",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "config", Usage: "file with [[aggregators.describe]] tables", Required: true},
+			&cli.StringFlag{Name: "config", Usage: "`FILE` with [[aggregators.describe]] tables, required"},
 			&cli.BoolFlag{Name: "round-interval", Usage: "align the ends of periods with the clock, as the agent's option does", Value: true},
 			&cli.BoolFlag{Name: "debug", Usage: "log debug messages"},
 			&cli.BoolFlag{Name: "quiet", Usage: "log errors only"},
@@ -64,6 +64,9 @@ func logExecd(c *cli.Context, stderr *os.File, run func() error) error {
 func runExecd(c *cli.Context, in io.Reader, out *os.File, signals <-chan os.Signal) error {
 	if c.NArg() > 0 {
 		return errors.New("execd has no arguments, only flags")
+	}
+	if c.String("config") == "" {
+		return errors.New("execd needs --config FILE, a file with [[aggregators.describe]] tables: --help lists the flags")
 	}
 	// A write to a closed stdout must return an error, and not end the process.
 	signal.Ignore(syscall.SIGPIPE)

@@ -71,7 +71,7 @@ func run(args []string, out io.Writer, signals <-chan os.Signal) error {
 // newApp returns the command line of upstream, with the commands describe and execd. out gets what a user asked for, such as a list of
 // plugins. Logs and errors go to os.Stderr.
 func newApp(out io.Writer, signals <-chan os.Signal) *cli.App {
-	return &cli.App{
+	app := &cli.App{
 		Name:      "telegraf-describe",
 		Usage:     "Telegraf with statistics of metrics",
 		Writer:    out,
@@ -91,7 +91,10 @@ func newApp(out io.Writer, signals <-chan os.Signal) *cli.App {
 			describeCommand(),
 			execdCommand(signals),
 		},
+		OnUsageError: wrongFlag,
 	}
+	explainUsage(app.Commands)
+	return app
 }
 
 // printVersion prints one line, for the flag and for the command.
@@ -104,7 +107,7 @@ func printVersion(out io.Writer) error {
 func act(c *cli.Context, out io.Writer, signals <-chan os.Signal) error {
 	switch {
 	case c.NArg() > 0:
-		return fmt.Errorf("unknown command %q", c.Args().First())
+		return unknownCommand(c)
 	case c.Bool("version"):
 		return printVersion(out)
 	case c.String("usage") != "":

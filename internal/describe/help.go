@@ -3,8 +3,8 @@ package describe
 // usage is written below each error of the options.
 const usage = "usage: telegraf-describe describe [options] FILE… (--help lists the options)"
 
-// help is the answer to --help. A test looks for each option in it, and for lines that are too wide for a terminal.
-const help = `Describe the columns of files: count, missing and distinct values, min, max,
+// Help is the answer to --help. A test looks for each option in it, and for lines that are too wide for a terminal.
+const Help = `Describe the columns of files: count, missing and distinct values, min, max,
 mean, median, mode, percentiles and more, as describe() of pandas does.
 
 usage: telegraf-describe describe [options] FILE…

@@ -33,7 +33,7 @@ const (
 // autoTexts is how many different texts of a column are counted exactly with --accuracy auto.
 const autoTexts = 10_000
 
-// flags are the options as they are written; check makes options of them. help describes each.
+// flags are the options as they are written; check makes options of them. Help describes each.
 type flags struct {
 	by, tz, origin          string
 	groupBy, columns, text  list

@@ -36,7 +36,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	var f flags
 	paths, err := f.parse(args)
 	if f.showHelp && err == nil {
-		_, err = io.WriteString(stdout, help)
+		_, err = io.WriteString(stdout, Help)
 		return status(err, exitFailed)
 	}
 	var o *options

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/option"
+)
+
+// explainUsage makes all commands return one line for a mistake in their flags. By default, cli prints the whole help, in which the line that
+// matters is easily missed.
+func explainUsage(commands []*cli.Command) {
+	for _, c := range commands {
+		c.OnUsageError = wrongFlag
+		explainUsage(c.Subcommands)
+	}
+}
+
+// wrongFlag returns the error of a command's flags in our words: with a suggestion for a flag that does not exist.
+func wrongFlag(c *cli.Context, err error, _ bool) error {
+	name, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: -")
+	if !unknown {
+		return fmt.Errorf("%w: --help lists the flags", err)
+	}
+	known := []string{"help"}
+	for _, f := range c.Command.Flags {
+		known = append(known, f.Names()...)
+	}
+	suggestion := ""
+	if nearest := option.Nearest(name, known); nearest != "" {
+		suggestion = ", did you mean --" + nearest + "?"
+	}
+	return fmt.Errorf("unknown flag --%s%s: --help lists the flags", name, suggestion)
+}
+
+// unknownCommand returns the error for the first argument of a command that has no arguments of its own: it is no subcommand either.
+func unknownCommand(c *cli.Context) error {
+	name := c.Args().First()
+	known := make([]string, 0, len(c.Command.Subcommands))
+	for _, sub := range c.Command.Subcommands {
+		known = append(known, sub.Name)
+	}
+	return fmt.Errorf("unknown command %q%s: --help lists the commands", name, option.Suggest(name, known))
+}
