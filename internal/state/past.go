@@ -353,6 +353,13 @@ func (p *past) prune() {
 // adopt adds the buckets of the last run to this run, except the final ones that are in the database. They keep their handles. The
 // database is asked for each of them, because a bucket whose final record was dropped for lack of room is open in the log.
 func (s *Store) adopt() {
+	open := 0
+	for b := range s.past.buckets.all() {
+		if !b.final {
+			open++
+		}
+	}
+	s.handles = make(map[uint64]*handle, open)
 	for b := range s.past.buckets.all() {
 		if b.final && b.ended <= s.finals.stored || s.isStored(b) {
 			s.past.buckets.remove(b)

@@ -8,7 +8,7 @@ package stats
 // added at once.
 func (s *Summary) AddBlocks(vs []float64, at []int64, sizes []int) {
 	if s.histogram() == nil && s.exact.count()+uint64(len(vs)) <= s.exact.maxExact() {
-		s.AddAll(vs, at)
+		s.addExact(vs, at)
 		return
 	}
 	var times []int64
@@ -19,4 +19,19 @@ func (s *Summary) AddBlocks(vs []float64, at []int64, sizes []int) {
 		s.AddAll(vs[:n], times)
 		vs = vs[n:]
 	}
+}
+
+// addExact adds values to a summary that stays exact. The first batch decides whether they are kept one by one. If they are, memory for all of
+// them is allocated at once.
+func (s *Summary) addExact(vs []float64, at []int64) {
+	n := min(len(vs), batchSize)
+	first, rest := at, at
+	if at != nil {
+		first, rest = at[:n], at[n:]
+	}
+	s.AddAll(vs[:n], first)
+	if x := &s.exact; x.table == nil && x.roomForSingle(x.count()+uint64(len(vs)-n)) {
+		x.grow(len(vs) - n)
+	}
+	s.AddAll(vs[n:], rest)
 }

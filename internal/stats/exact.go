@@ -101,17 +101,24 @@ func continuous(vs []float64) bool {
 	return len(vs) >= batchSize/2
 }
 
-// append appends single values. Memory grows in small steps, because most summaries have this form most of the time.
+// append appends single values.
 func (x *exact) append(vs []float64) {
-	if need := len(x.single) + len(vs); need > cap(x.single) {
-		const least, small = 4, 128
-		size := max(cap(x.single), least)
-		for size < need {
-			size += max(min(size, small), size/8)
-		}
-		x.single = append(make([]float64, 0, size), x.single...)
-	}
+	x.grow(len(vs))
 	x.single = append(x.single, vs...)
+}
+
+// grow makes room for n more single values. Memory grows in small steps, because most summaries have this form most of the time.
+func (x *exact) grow(n int) {
+	need := len(x.single) + n
+	if need <= cap(x.single) {
+		return
+	}
+	const least, small = 4, 128
+	size := max(cap(x.single), least)
+	for size < need {
+		size += max(min(size, small), size/8)
+	}
+	x.single = append(make([]float64, 0, size), x.single...)
 }
 
 // reserve allocates memory for the single values, at most for 128, unless there is some already.
