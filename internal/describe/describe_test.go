@@ -144,16 +144,23 @@ func TestExitStatuses(t *testing.T) {
 		{"--workers 1000000 -", small, 2, "describe: --workers 1000000, want 1 to 256\n"},
 		{"--width 1 -", small, 2, "describe: --width 1, want 0 or at least 20\n"},
 		{"--width -5 -", small, 2, "describe: --width -5, want 0 or at least 20\n"},
-		{"--stats= -", small, 2, `describe: invalid value "" for flag -stats: want at least one name` + "\n"},
-		{"--columns=, -", small, 2, `describe: invalid value "," for flag -columns: want at least one name` + "\n"},
-		{"--group-by= -", small, 2, `describe: invalid value "" for flag -group-by: want at least one name` + "\n"},
+		{"--stats= -", small, 2, `describe: --stats "", want at least one name` + "\n"},
+		{"--columns=, -", small, 2, `describe: --columns ",", want at least one name` + "\n"},
+		{"--group-by= -", small, 2, `describe: --group-by "", want at least one name` + "\n"},
 		{"- -", small, 2, "describe: the standard input (-) is named more than once\n"},
 		{"--origin 2026-01-01T00:00:00Z -", small, 2, "describe: --origin needs --by"},
-		{"/does/not/exist", "", 1, "describe: stat /does/not/exist: no such file or directory\n"},
-		{"--columns x -", small, 1, "describe: no column matches --columns x\n"},
-		{"--group-by x -", small, 1, "describe: no tag and no column of texts matches --group-by x\n"},
+		{"/does/not/exist", "", 1, "describe: /does/not/exist: no such file or directory\n"},
+		{"--columns x -", small, 1, "describe: no column matches --columns x, there are host, time, v\n"},
+		{"--group-by x -", small, 1, "describe: no tag and no column matches --group-by x, there are host, time, v\n"},
 		{"--by 1h -", "a,b\n1,2\n", 1, "describe: standard input: no column has times, name it by --time; the columns are a, b\n"},
-		{"--format jsonl -", "x\ny\n", 1, `describe: standard input:1: found "x", want an object`},
+		{"--format jsonl -", "x\ny\n", 1, "describe: standard input: read as JSON, as --format wants, but it looks like CSV\ndescribe: standard input:1: found \"x\", want an object\n"},
+		{"--width abc -", small, 2, `describe: --width "abc", want a whole number` + "\n"},
+		{"- --by", small, 2, "describe: option --by needs a value\n"},
+		{"- -o", small, 2, "describe: option -o needs a value\n"},
+		{"--strict=maybe -", small, 2, `describe: --strict "maybe", want true or false` + "\n"},
+		{"--decimal dot -", small, 2, `describe: --decimal "dot", want auto, point or comma` + "\n"},
+		{"/", "", 1, "describe: / is a directory, want a file\n"},
+		{"--columns x* -", "m a=1,b=2 1\n", 1, "describe: no column matches --columns x*, there are a, b, time\n"},
 		{"-", "", 0, "describe: there are no rows\n"},
 		{"-", "\n\r\n\n", 0, "describe: there are no rows\n"},
 		{"-", "a,b\n", 0, "describe: there are no rows\n"},
@@ -449,4 +456,20 @@ func TestBucketsShowTheTime(t *testing.T) {
 		ok(t, small, append(args, "--columns", "time")...))
 	require.Equal(t, "measurement,bucket,column,count,max\nm,1970-01-01T00:00:00Z,v,1,1\n", ok(t, "m v=1 1\n", args...))
 	require.Equal(t, "bucket,column,count,max\n2026-01-01T00:00:00Z,time,2,2026-01-01T00:20:00Z\n", ok(t, "time\n2026-01-01T00:10:00Z\n2026-01-01T00:20:00Z\n", args...))
+}
+
+// Names in options that no column has are noted, and the names that there are.
+func TestNamesThatNoColumnHasAreNoted(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ args, stdin, stderr string }{
+		{"--columns v,x*", small, "describe: no column matches x* of --columns, there are host, time, v\n"},
+		{"--text v,x,y", small, "describe: no column matches x, y of --text, there are host, time, v\n"},
+		{"--group-by host,x", small, "describe: no column matches x of --group-by, there are host, time, v\n"},
+		{"--group-by *", "m,t=a v=1 1\n", ""},
+		{"--text s --columns s,v", `{"s":"x","v":1,"w":2}`, ""},
+	} {
+		_, stderr, status := run(t, c.stdin, append(strings.Fields(c.args), "-")...)
+		require.Zero(t, status)
+		require.Equal(t, c.stderr, stderr, c.args)
+	}
 }

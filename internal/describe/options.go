@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"path"
 	"runtime"
 	"slices"
 	"strconv"
@@ -115,16 +114,44 @@ func (f *flags) parse(args []string) (paths []string, err error) {
 	s := f.set()
 	for {
 		if err := s.Parse(args); err != nil {
-			if name, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); unknown {
-				return nil, fmt.Errorf("unknown option --%s%s", name, nearest(name, s))
-			}
-			return nil, err
+			return nil, plain(err, s)
 		}
 		if args = s.Args(); len(args) == 0 {
 			return append(paths, rest...), nil
 		}
 		paths, args = append(paths, args[0]), args[1:]
 	}
+}
+
+// plain returns an error of package flag in our words.
+func plain(err error, s *flag.FlagSet) error {
+	text := err.Error()
+	if name, unknown := strings.CutPrefix(text, "flag provided but not defined: -"); unknown {
+		return fmt.Errorf("unknown option --%s%s", name, nearest(name, s))
+	}
+	if name, found := strings.CutPrefix(text, "flag needs an argument: -"); found {
+		return fmt.Errorf("option %s needs a value", dashed(name))
+	}
+	var value, name, reason string
+	if n, _ := fmt.Sscanf(text, "invalid boolean value %q for -%s", &value, &name); n == 2 {
+		return fmt.Errorf("%s %q, want true or false", dashed(strings.TrimSuffix(name, ":")), value)
+	}
+	if n, _ := fmt.Sscanf(text, "invalid value %q for flag -%s", &value, &name); n == 2 {
+		name = strings.TrimSuffix(name, ":")
+		if _, reason, _ = strings.Cut(text, "-"+name+": "); reason == "parse error" {
+			reason = "want a whole number"
+		}
+		return fmt.Errorf("%s %q, %s", dashed(name), value, reason)
+	}
+	return err
+}
+
+// dashed returns an option as help writes it.
+func dashed(name string) string {
+	if len(name) == 1 {
+		return "-" + name
+	}
+	return "--" + name
 }
 
 // nearest returns a hint at the first option by name that begins with the same three letters as the given one, or with which that
@@ -147,8 +174,11 @@ type options struct {
 	columns []outputColumn // of the output, behind those that identify a row
 	groupBy []string       // names and globs
 	asked   []string       // the globs of --columns
-	name    string         // of the table in line protocol, of files that have no names of measurements
-	flags   *flags
+	// columnNames, groupNames and textNames are --columns, --group-by and --text.
+	columnNames, groupNames, textNames *selector
+
+	name  string // of the table in line protocol, of files that have no names of measurements
+	flags *flags
 }
 
 // outputs are the values of --output. "md" is another name of "markdown".
@@ -303,7 +333,7 @@ func (f *flags) checkFormat(o *options) (err error) {
 		o.file.Format = file.CSV
 	}
 	if o.file.Decimal, err = file.ParseDecimal(f.decimal); err != nil {
-		return fmt.Errorf("--decimal: %w", err)
+		return fmt.Errorf("--decimal %w", err)
 	}
 	switch {
 	case f.header && f.noHeader:
@@ -317,46 +347,30 @@ func (f *flags) checkFormat(o *options) (err error) {
 }
 
 // checkNames makes functions of the options that select columns.
-func (f *flags) checkNames(o *options) error {
-	for option, globs := range map[string]list{"columns": f.columns, "group-by": f.groupBy, "text": f.text} {
-		for _, glob := range globs {
-			if _, err := path.Match(glob, ""); err != nil {
-				return fmt.Errorf("--%s %q: %w", option, glob, err)
-			}
-		}
+func (f *flags) checkNames(o *options) (err error) {
+	if o.columnNames, err = newSelector("--columns", f.columns); err != nil {
+		return err
+	}
+	if o.groupNames, err = newSelector("--group-by", f.groupBy); err != nil {
+		return err
+	}
+	if o.textNames, err = newSelector("--text", f.text); err != nil {
+		return err
 	}
 	// Both packages get the function: cells that are not selected do not even become values.
 	if len(f.columns) > 0 {
-		o.profile.Select = func(name string) bool { return matches(f.columns, name) }
+		o.profile.Select = o.columnNames.has
 		o.file.Select = o.profile.Select
 	}
 	if len(f.text) > 0 {
-		o.file.AsText = func(name string) bool { return matches(f.text, name) }
+		o.file.AsText = o.textNames.has
 	}
-	// A * alone is all tags, and not the columns of texts too: these are rarely what rows are grouped by.
 	if len(f.groupBy) > 0 {
-		o.profile.Group = func(name string, tag bool) bool {
-			return slices.ContainsFunc(f.groupBy, func(glob string) bool { return glob == "*" && tag || glob != "*" && match(glob, name) })
-		}
+		// A * alone is all tags, and not the columns of texts too: these are rarely what rows are grouped by.
+		allTags := slices.Contains(f.groupBy, "*")
+		o.groupNames.globs = slices.DeleteFunc(slices.Clone(f.groupBy), func(glob string) bool { return glob == "*" })
+		o.profile.Group = func(name string, tag bool) bool { return tag && allTags || o.groupNames.has(name) }
 		o.file.Group = o.profile.Group
 	}
 	return nil
 }
-
-// matches reports whether a name matches one of the globs.
-func matches(globs []string, name string) bool {
-	return slices.ContainsFunc(globs, func(glob string) bool { return match(glob, name) })
-}
-
-// match reports whether a name is the glob itself or matches it, as path.Match has it. A slash is a character as any other: names are
-// no paths, and so slashes are replaced by a character that no name has. A name with brackets matches itself.
-func match(glob, name string) bool {
-	if glob == name {
-		return true
-	}
-	ok, err := path.Match(strings.ReplaceAll(glob, "/", "\x00"), strings.ReplaceAll(name, "/", "\x00"))
-	return ok && err == nil
-}
-
-// isGlob reports whether a name may match other names than itself.
-func isGlob(name string) bool { return strings.ContainsAny(name, `*?[\`) }

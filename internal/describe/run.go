@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -58,9 +59,19 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitInterrupted
 	}
 	if err != nil {
-		c.say("%s", err)
+		c.say("%s", withoutOperation(err))
 	}
 	return status(err, exitFailed)
+}
+
+// withoutOperation returns an error of the file system without the name of the system call, which says nothing to people: the path
+// and what is wrong with it.
+func withoutOperation(err error) string {
+	var failed *fs.PathError
+	if errors.As(err, &failed) {
+		return strings.Replace(err.Error(), failed.Error(), failed.Path+": "+failed.Err.Error(), 1)
+	}
+	return err.Error()
 }
 
 // collectOften makes the garbage collector run before the heap has grown by half, unless the environment variable GOGC sets
@@ -207,11 +218,29 @@ func (c *command) report(result *profile.Result) error {
 	case result.Points == 0:
 		c.note("there are no rows")
 	case len(c.groupBy) > 0 && !result.Grouped:
-		return fmt.Errorf("no tag and no column of texts matches --group-by %s", c.flags.groupBy.String())
+		names, _ := c.found(result.Columns)
+		return fmt.Errorf("no tag and no column matches --group-by %s, there are %s", c.flags.groupBy.String(), listed(names))
 	case len(result.Rows) == 0 && len(c.asked) > 0:
-		return fmt.Errorf("no column matches --columns %s", c.flags.columns.String())
+		names, _ := c.found(result.Columns)
+		return fmt.Errorf("no column matches --columns %s, there are %s", c.flags.columns.String(), listed(names))
+	}
+	if result.Points > 0 {
+		c.noteUnmatched(result)
 	}
 	return nil
+}
+
+// noteUnmatched notes the names in options that no column has.
+func (c *command) noteUnmatched(result *profile.Result) {
+	names, complete := c.found(result.Columns)
+	if !complete {
+		return
+	}
+	for _, s := range []*selector{c.columnNames, c.groupNames, c.textNames} {
+		if globs := s.unmatched(names); len(globs) > 0 {
+			c.note("no column matches %s of %s, there are %s", listed(globs), s.option, listed(names))
+		}
+	}
 }
 
 // demoted returns what became estimates: columns, or columns in single buckets and groups.

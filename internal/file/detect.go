@@ -21,6 +21,11 @@ const (
 	JSONLines
 )
 
+// String returns the name of a format for people.
+func (f Format) String() string {
+	return [...]string{Auto: "auto", LineProtocol: "line protocol", CSV: "CSV", JSONLines: "JSON"}[f]
+}
+
 // ParseFormat reads the name of a format, in any case. "tsv" is CSV; that its delimiter is a tab is for the caller to set.
 func ParseFormat(name string) (Format, error) {
 	switch strings.ToLower(name) {
@@ -47,9 +52,12 @@ func (s *source) detect(data []byte) (start int, err error) {
 			return 0, err
 		}
 	}
-	format := s.o.Format
+	format, looks := s.o.Format, formatOf(data[start:])
 	if format == Auto {
-		format = formatOf(data[start:])
+		format = looks
+	}
+	if format != looks && len(bytes.TrimSpace(data[start:])) > 0 {
+		s.o.note(s.name(), fmt.Sprintf("read as %s, as --format wants, but it looks like %s", format, looks))
 	}
 	switch format {
 	case JSONLines:

@@ -538,7 +538,7 @@ func TestReaderRefusesWhatItCannotOpen(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	_, err := file.NewReader([]string{dir}, nil, &file.Options{})
-	require.EqualError(t, err, dir+" is a directory")
+	require.EqualError(t, err, dir+" is a directory, want a file")
 	_, err = file.NewReader([]string{filepath.Join(dir, "missing")}, nil, &file.Options{})
 	require.ErrorIs(t, err, os.ErrNotExist)
 }

@@ -180,7 +180,7 @@ func NewReader(paths []string, stdin io.Reader, o *Options) (*Reader, error) {
 		case err != nil:
 			return nil, err
 		case info.IsDir():
-			return nil, fmt.Errorf("%s is a directory", path)
+			return nil, fmt.Errorf("%s is a directory, want a file", path)
 		case !info.Mode().IsRegular():
 			r.size = -1
 		case r.size >= 0:

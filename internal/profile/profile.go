@@ -73,7 +73,8 @@ type Result struct {
 	Over       bool // whether memory was exceeded all the same
 	// Rounded are the described columns with whole numbers that float64 may not have, see [file.MaxWhole].
 	Rounded []string
-	Grouped bool // whether a column of Options.Group was found
+	Grouped bool     // whether a column of Options.Group was found
+	Columns []string // the names of all columns that were read, of each table as they came
 }
 
 // maxBad is how many bad lines a result has: enough to see what is wrong, and few enough to hold. BadCount counts all.

@@ -90,6 +90,7 @@ func (p *run) finish(ctx context.Context) error {
 	}
 	for _, t := range p.order {
 		for _, c := range t.columns {
+			p.result.Columns = append(p.result.Columns, c.name)
 			if c.large && !c.hidden {
 				p.result.Rounded = append(p.result.Rounded, c.name)
 			}

@@ -1,0 +1,98 @@
+package describe
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// maxNames is how many names a selector keeps: of more, as files with random names have, matching each time costs less than keeping them.
+const maxNames = 1000
+
+// selector decides which columns the names and globs of an option mean, and keeps the names that it was asked about: to answer again
+// without matching, and to name them if none matches. Several goroutines may use it at once.
+type selector struct {
+	option string // such as --columns
+	globs  []string
+
+	seen atomic.Pointer[map[string]bool] // the answers by name; a new map for each new name, so that reading needs no lock
+	mu   sync.Mutex                      // of making one
+}
+
+// newSelector returns a selector, or an error if one of the globs has no meaning.
+func newSelector(option string, globs []string) (*selector, error) {
+	for _, glob := range globs {
+		if _, err := path.Match(glob, ""); err != nil {
+			return nil, fmt.Errorf("%s %q: %w", option, glob, err)
+		}
+	}
+	s := &selector{option: option, globs: globs}
+	s.seen.Store(new(map[string]bool))
+	return s, nil
+}
+
+// has reports whether a name is meant.
+func (s *selector) has(name string) bool {
+	if answer, known := (*s.seen.Load())[name]; known {
+		return answer
+	}
+	answer := slices.ContainsFunc(s.globs, func(glob string) bool { return match(glob, name) })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if seen := *s.seen.Load(); len(seen) < maxNames {
+		more := maps.Clone(seen)
+		if more == nil {
+			more = make(map[string]bool)
+		}
+		more[name] = answer
+		s.seen.Store(&more)
+	}
+	return answer
+}
+
+// unmatched returns the globs that mean none of the names.
+func (s *selector) unmatched(names []string) []string {
+	return slices.DeleteFunc(slices.Clone(s.globs), func(glob string) bool {
+		return slices.ContainsFunc(names, func(name string) bool { return match(glob, name) })
+	})
+}
+
+// found returns the names of all columns in ascending order: those that were read, and those that selectors were asked about. complete is false if there
+// may be more.
+func (o *options) found(read []string) (names []string, complete bool) {
+	names, complete = read, true
+	for _, s := range []*selector{o.columnNames, o.groupNames, o.textNames} {
+		if s != nil {
+			seen := *s.seen.Load()
+			complete = complete && len(seen) < maxNames
+			names = slices.AppendSeq(slices.Clip(names), maps.Keys(seen))
+		}
+	}
+	return slices.Compact(slices.Sorted(slices.Values(names))), complete
+}
+
+// listed returns names for a message, the first ones of many.
+func listed(names []string) string {
+	const shown = 20
+	if len(names) > shown {
+		names = append(slices.Clone(names[:shown]), "…")
+	}
+	return strings.Join(names, ", ")
+}
+
+// match reports whether a name is the glob itself or matches it, as path.Match has it. A slash is a character as any other: names are
+// no paths, and so slashes are replaced by a character that no name has. A name with brackets matches itself.
+func match(glob, name string) bool {
+	if glob == name {
+		return true
+	}
+	ok, err := path.Match(strings.ReplaceAll(glob, "/", "\x00"), strings.ReplaceAll(name, "/", "\x00"))
+	return ok && err == nil
+}
+
+// isGlob reports whether a name may match other names than itself.
+func isGlob(name string) bool { return strings.ContainsAny(name, `*?[\`) }
