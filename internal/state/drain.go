@@ -10,7 +10,7 @@ import (
 )
 
 // Drain replays the open buckets of the last run and yields them whole, with their handles, in the order of their series and
-// starts, without the fields that were lent. A bucket whose fields were all lent is left out. It is for a store whose options have changed, so that no engine will continue its buckets. The buckets stay open in
+// starts, without the fields that were lent or have no values. A bucket whose fields were all lent is left out. It is for a store whose options have changed, so that no engine will continue its buckets. The buckets stay open in
 // the store unless the caller makes them final, and a Drain in a later run would yield them again: call Retire after their
 // rows were emitted. Drain returns the first error of yield.
 func (s *Store) Drain(yield func(handle uint64, b Bucket) error) error {
@@ -28,11 +28,23 @@ func (s *Store) Drain(yield func(handle uint64, b Bucket) error) error {
 		return cmp.Or(cmp.Compare(c.open[a].Series, c.open[b].Series), cmp.Compare(c.open[a].Start, c.open[b].Start))
 	})
 	for _, handle := range all {
-		if err := yield(handle, *c.open[handle]); err != nil {
+		if err := yield(handle, c.open[handle].withoutEmpty()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// withoutEmpty returns the bucket without the fields that have no values: its rows had places for them.
+func (b *Bucket) withoutEmpty() Bucket {
+	found := *b
+	found.Fields, found.Summaries = nil, nil
+	for i := range b.Summaries {
+		if b.Summaries[i].Count() > 0 {
+			found.Fields, found.Summaries = append(found.Fields, b.Fields[i]), append(found.Summaries, b.Summaries[i])
+		}
+	}
+	return found
 }
 
 // collector is a Replayer that keeps the buckets. A replay calls Rows and Demoted concurrently, but for buckets of different series,
@@ -106,7 +118,7 @@ func (c *collector) dropLent() {
 				b.Fields, b.Summaries = slices.Delete(b.Fields, i, i+1), slices.Delete(b.Summaries, i, i+1)
 			}
 		}
-		if len(b.Fields) == 0 {
+		if len(b.withoutEmpty().Fields) == 0 {
 			delete(c.open, handle)
 		}
 	}

@@ -284,6 +284,16 @@ func TestALentFieldIsNotDrainedUnlessItGotValuesLater(t *testing.T) {
 	}
 }
 
+func TestAFieldWithoutValuesIsNotDrained(t *testing.T) {
+	t.Parallel()
+	o := options(t, t.TempDir())
+	s := mustOpen(t, o)
+	h := s.OpenBucket(bucketOf("m", 0))
+	s.Rows(h, 0, []string{"a", "b"}, []float64{math.NaN(), 1}, nil)
+	require.NoError(t, s.Close())
+	require.Equal(t, map[string]uint64{"b": 1}, drained(t, o))
+}
+
 // drained returns the counts of the fields of the only open bucket of a store.
 func drained(t *testing.T, o state.Options) (counts map[string]uint64) {
 	t.Helper()

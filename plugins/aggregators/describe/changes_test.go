@@ -606,6 +606,36 @@ func TestTheBucketsOfARemovedBlockCountOnceWhateverBlocksTheNextRunHas(t *testin
 	}
 }
 
+// The buckets of the removed block are in the state of the other one already, which has another grid now. The former grid comes back, so that
+// late values come for them.
+func TestTheBucketsOfARemovedBlockCountOnceIfTheGridChangesAfterACrash(t *testing.T) {
+	tenMinutes := func(d *Describe) { d.Alias, d.Bucket = "a", "10m" }
+	for _, crashAgain := range []bool{false, true} {
+		for _, back := range []bool{false, true} {
+			t.Run(fmt.Sprint("again=", crashAgain, ",back=", back), func(t *testing.T) {
+				t.Parallel()
+				h := newHistory(t, false)
+				h.removeBlock()
+				h.run(tenMinutes)
+				if crashAgain {
+					h.crashInJoin(0)
+					h.run(tenMinutes)
+				}
+				h.push()
+				h.add(0, x.Add(10*time.Minute), 1)
+				h.linger()
+				if back {
+					h.run(block("a"))
+					h.add(0, y, 1)
+					h.add(0, x, 1)
+				}
+				h.check(0)
+				h.checkNoOrphans()
+			})
+		}
+	}
+}
+
 // removeBlock removes the block "b", and ends the run when its buckets have been taken over.
 func (h *history) removeBlock() {
 	h.t.Helper()
