@@ -46,6 +46,9 @@ func (b *open) measure() footprint {
 	for i := range b.fields {
 		f.add(&b.fields[i])
 	}
+	for _, c := range b.copies {
+		f.bytes += summarySize + c.Bytes()
+	}
 	return f
 }
 

@@ -1,6 +1,10 @@
 package engine
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
+)
 
 // When the filters of blocks change, the values of a series, or of some of its fields, can come to another engine from then on. The
 // bucket with the values that they had before may be open in the engine that got them before. So an engine that gets the first
@@ -20,9 +24,15 @@ type loan struct {
 	safe     bool   // whether the store of the other engine has the copy, so that a crash does not lose it
 }
 
+// Two blocks can get the same values, and one of them can be new. It must not begin the buckets anew that the other one has open: the final
+// rows of both would differ. If it gets a value first, it borrows the fields, and the lender keeps them. If the lender gets the value first,
+// it makes a copy of the summary before, and lends that.
+
 // Share tells the engine that there are others whose fields it can get, and that may get its fields. It must be called before the
-// first point of a run. Without it, the engine does not note which fields are idle, and lends nothing.
-func (e *Engine) Share() {
+// first point of a run. Without it, the engine does not note which fields are idle, and lends nothing. Others that get the same values
+// may have begun at the wall time newest, nanoseconds since 1970, or before: they lack earlier values of open buckets that
+// start before that.
+func (e *Engine) Share(newest int64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.sharing {
@@ -32,6 +42,7 @@ func (e *Engine) Share() {
 	for _, s := range e.table.order {
 		for _, o := range s.open {
 			o.noteIdle()
+			o.copying = o.start < newest
 		}
 	}
 }
@@ -49,6 +60,30 @@ func (b *open) isIdle(position int) bool {
 	return b.has(position) && position < len(b.before) && b.fields[position].Count() == b.before[position]
 }
 
+// keepCopies copies the summaries of idle fields that are about to get the values of the stage.
+func (b *open) keepCopies() {
+	width := len(b.stage.schema.names)
+	for position := range min(width, len(b.before)) {
+		for i := position; i < len(b.stage.rows); i += width {
+			if isNumber(b.stage.rows[i]) {
+				b.keepCopy(position)
+				break
+			}
+		}
+	}
+}
+
+// keepCopy copies the summary of a field that is about to get a value, if the field is idle.
+func (b *open) keepCopy(position int) {
+	if !b.isIdle(position) || b.copies[position] != nil {
+		return
+	}
+	if b.copies == nil {
+		b.copies = make(map[int]*stats.Summary)
+	}
+	b.copies[position] = b.fields[position].Clone()
+}
+
 // lentAs returns the loan of the field with that position, or nil if it is not lent. The stage must be empty.
 func (b *open) lentAs(position int) *loan {
 	for i := range b.loans {
@@ -60,33 +95,38 @@ func (b *open) lentAs(position int) *loan {
 }
 
 // Lend returns a copy of some fields of the open bucket of a series with that start and end for another engine, and the handle of
-// the bucket. It is false if none of the fields is idle, or if they were lent before. The other engine either keeps the fields:
-// when its store has them, the caller must call [Engine.LentSafely]; or it does not: then the caller must call
+// the bucket. It has the fields that are idle and were not lent before: those are lent. It also has the fields of which this engine
+// keeps a copy: those are not lent. It has no fields if there are none of these. The other engine either keeps
+// the lent fields: when its store has them, the caller must call [Engine.LentSafely]; or it does not: then the caller must call
 // [Engine.TakeBack].
 //
 // It is called while another engine adds a point. So of all engines that lend each other fields, only one may add points
 // at a time, as Telegraf does.
-func (e *Engine) Lend(series string, start, end int64, fields []string) (b Bucket, handle uint64, ok bool) {
+func (e *Engine) Lend(series string, start, end int64, fields []string) (b Bucket, handle uint64, lent []string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	o := e.openBucket(series, start)
 	if o == nil || o.end != end {
-		return Bucket{}, 0, false
+		return Bucket{}, 0, nil
 	}
 	e.settle(o)
 	s := e.table.index[series]
 	b = Bucket{Series: s.key(), Start: start, End: end, Revision: o.revision, Touched: o.touched.UnixNano()}
 	for _, name := range fields {
 		i := s.schema.leavingAs(name)
-		if o.isIdle(i) && o.lentAs(i) == nil {
+		switch {
+		case o.isIdle(i) && o.lentAs(i) == nil:
 			b.Fields, b.Summaries = append(b.Fields, name), append(b.Summaries, *o.fields[i].Clone())
 			o.loans = append(o.loans, loan{position: i, count: o.fields[i].Count()})
+			lent = append(lent, name)
+		case o.copies[i] != nil:
+			b.Fields, b.Summaries = append(b.Fields, name), append(b.Summaries, *o.copies[i].Clone())
 		}
 	}
 	if o.allLent() {
 		o.changed = false // after a crash, its rows would leave again
 	}
-	return b, o.handle, len(b.Fields) > 0
+	return b, o.handle, lent
 }
 
 // allLent reports whether the bucket has no values but those of lent fields.
@@ -202,7 +242,7 @@ func (e *Engine) Holding(series string, start, end int64) (fields []string, idle
 	s := e.table.index[series]
 	for i := range o.fields {
 		if o.has(i) && o.lentAs(i) == nil {
-			fields, idle = append(fields, s.schema.names[i]), idle || o.isIdle(i)
+			fields, idle = append(fields, s.schema.names[i]), idle || o.isIdle(i) || o.copies[i] != nil
 		}
 	}
 	return fields, idle
@@ -252,7 +292,14 @@ func (b *open) moveBefore(from, to *schema) {
 		}
 		b.before = before
 	}
-	for i := range b.loans { // a lent field has values, so it is in both schemas
+	if b.copies != nil {
+		copies := make(map[int]*stats.Summary)
+		for position, c := range b.copies {
+			copies[to.leavingAs(from.names[position])] = c // it has values, so it is in both schemas
+		}
+		b.copies = copies
+	}
+	for i := range b.loans { // the same
 		b.loans[i].position = to.leavingAs(from.names[b.loans[i].position])
 	}
 }

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -20,10 +21,10 @@ type borrower struct {
 }
 
 func (b *borrower) Borrow(series string, start, end int64, fields []string) (engine.Bucket, []string, bool) {
-	lent, _, ok := b.from.Lend(series, start, end, fields)
-	b.got = lent.Fields
+	found, _, lent := b.from.Lend(series, start, end, fields)
+	b.got = lent
 	held, _ := b.from.Holding(series, start, end)
-	return lent, held, ok
+	return found, held, len(found.Fields) > 0
 }
 
 func (b *borrower) GiveBack() { b.from.TakeBack(seriesA, start.UnixNano(), b.got) }
@@ -44,9 +45,9 @@ func lending(t *testing.T) (lender tested, store *recorder, other tested) {
 	store = before.reopened()
 	lender = withStore(t, store, 20, 1<<30)
 	before.replay(lender.Engine)
-	lender.Share()
+	lender.Share(0)
 	other = withStore(t, &borrower{recorder: newRecorder(t, 20), from: lender.Engine}, 20, 1<<30)
-	other.Share()
+	other.Share(0)
 	return lender, store, other
 }
 
@@ -128,24 +129,54 @@ func TestAFieldIsLentOnceAndOnlyIfItHasNoValuesOfThisRun(t *testing.T) {
 	}{
 		{"cpu,host=b", at, end, "v"}, {seriesA, end, 2*end - at, "v"}, {seriesA, at, end + 1, "v"}, {seriesA, at, end, "w"},
 	} {
-		_, _, ok := lender.Lend(refused.series, refused.start, refused.end, []string{refused.field})
-		require.False(t, ok, "%v", refused)
+		b, _, _ := lender.Lend(refused.series, refused.start, refused.end, []string{refused.field})
+		require.Empty(t, b.Fields, "%v", refused)
 	}
-	b, handle, ok := lender.Lend(seriesA, at, end, []string{"u", "v"})
-	require.True(t, ok)
+	b, handle, lent := lender.Lend(seriesA, at, end, []string{"u", "v"})
+	require.Equal(t, []string{"v"}, lent)
 	require.Equal(t, uint64(1), handle)
 	require.Equal(t, []string{"v"}, b.Fields)
 	require.Equal(t, uint64(3), b.Summaries[0].Count())
-	_, _, ok = lender.Lend(seriesA, at, end, []string{"v"})
-	require.False(t, ok, "the other engine may have more values already")
+	b, _, _ = lender.Lend(seriesA, at, end, []string{"v"})
+	require.Empty(t, b.Fields, "the other engine may have more values already")
 	lender.TakeBack(seriesA, at, []string{"v"})
-	_, _, ok = lender.Lend(seriesA, at, end, []string{"v"})
-	require.True(t, ok)
+	b, _, _ = lender.Lend(seriesA, at, end, []string{"v"})
+	require.NotEmpty(t, b.Fields)
 
 	lender, _, _ = lending(t)
 	lender.values("a", start, 4)
-	_, _, ok = lender.Lend(seriesA, at, end, []string{"v"})
-	require.False(t, ok, "it has values that are not in the summaries yet")
+	b, _, _ = lender.Lend(seriesA, at, end, []string{"v"})
+	require.Empty(t, b.Fields, "it has values that are not in the summaries yet")
+}
+
+// A new block that gets the same values must not begin the bucket anew.
+func TestABucketThatBeganBeforeANewBlockIsLentAsItWasBeforeTheRun(t *testing.T) {
+	t.Parallel()
+	for _, sparse := range []bool{false, true} {
+		before := newRecorder(t, 20)
+		first := withStore(t, before, 20, 1<<30)
+		first.add("a", start, engine.Field{Name: "v", Value: 1}, engine.Field{Name: "w", Value: 1})
+		if sparse { // a point with few of the fields is not staged
+			for i := range 10 {
+				first.add("a", start, engine.Field{Name: "f" + strconv.Itoa(i), Value: 1})
+			}
+		}
+		first.rows(t)
+		lender := withStore(t, before.reopened(), 20, 1<<30)
+		before.replay(lender.Engine)
+		lender.Share(start.UnixNano() + 1)
+		lender.rows(t)
+		lender.values("a", start, 2)
+		checkBudget(t, lender)
+		b, _, lent := lender.Lend(seriesA, start.UnixNano(), start.Add(time.Minute).UnixNano(), []string{"v"})
+		require.Empty(t, lent)
+		require.Equal(t, []string{"v"}, b.Fields)
+		require.Equal(t, uint64(1), b.Summaries[0].Count())
+		require.Equal(t, []any{record.Open, int64(2)}, byField(lender.rows(t))["v"])
+		checkBudget(t, lender)
+		_, idle := lender.Holding(seriesA, start.UnixNano(), start.Add(time.Minute).UnixNano())
+		require.True(t, idle)
+	}
 }
 
 // lendingTwo is lending with a second field, w, which has two values.
@@ -161,9 +192,9 @@ func lendingTwo(t *testing.T) (lender tested, store *recorder, other tested) {
 	store = before.reopened()
 	lender = withStore(t, store, 20, 1<<30)
 	before.replay(lender.Engine)
-	lender.Share()
+	lender.Share(0)
 	other = withStore(t, &borrower{recorder: newRecorder(t, 20), from: lender.Engine}, 20, 1<<30)
-	other.Share()
+	other.Share(0)
 	return lender, store, other
 }
 

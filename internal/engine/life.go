@@ -38,15 +38,17 @@ type open struct {
 	touched    time.Time       // time of the first Push after the last value
 	fields     []stats.Summary // by position in the schema of the series
 	stage      stage
-	looked     *schema  // no other store has earlier values of the fields in it; nil if that is not known
-	handle     uint64   // identifies the bucket in the store; 0 without a store
-	revision   int64    // the revision of the next final row: how often the bucket was final before
-	footprint           // what the budget counts for this bucket
-	changed    bool     // whether the bucket got values since the last Push
-	final      bool     // whether the running Push made the bucket final
-	shared     bool     // whether another store has fields of the bucket, so each new field is looked for
-	before     []uint64 // by position: how many values came in an earlier run; see noteIdle. Nil means none
-	loans      []loan   // fields that other engines have got, usually nil
+	looked     *schema                // no other store has earlier values of the fields in it; nil if that is not known
+	handle     uint64                 // identifies the bucket in the store; 0 without a store
+	revision   int64                  // the revision of the next final row: how often the bucket was final before
+	footprint                         // what the budget counts for this bucket
+	changed    bool                   // whether the bucket got values since the last Push
+	final      bool                   // whether the running Push made the bucket final
+	shared     bool                   // whether another store has fields of the bucket, so each new field is looked for
+	before     []uint64               // by position: how many values came in an earlier run; see noteIdle. Nil means none
+	loans      []loan                 // fields that other engines have got, usually nil
+	copies     map[int]*stats.Summary // by position: what fields had before this run, for other engines; usually nil
+	copying    bool                   // whether copies are made
 }
 
 // series is a series in the table: its measurement, the tags that Options.Keep selects, and its buckets.

@@ -65,6 +65,9 @@ func (e *Engine) settle(b *open) {
 	if e.o.Store != nil {
 		e.o.Store.Rows(b.handle, st.schema.number, st.schema.names, st.rows, st.times)
 	}
+	if b.copying {
+		b.keepCopies()
+	}
 	if len(b.fields) < len(st.schema.names) {
 		b.fields = e.grow(b.fields, len(st.schema.names))
 	}
@@ -117,6 +120,10 @@ func (e *Engine) addSamples(s *series, b *open, t int64) {
 		times = []int64{t}
 	}
 	for _, v := range e.samples {
+		if b.copying {
+			b.keepCopy(v.position)
+			e.budget.hold(b)
+		}
 		summary := &b.fields[v.position]
 		var before, after footprint
 		before.add(summary)

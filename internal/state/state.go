@@ -368,6 +368,10 @@ func (s *Store) Folder() string { return s.folder }
 // Identity returns the identity of the store. The caller must not change it.
 func (s *Store) Identity() map[string]string { return s.identity }
 
+// Born returns the wall time at which the store was created, in nanoseconds since 1970. It is far in the past for a store of a version that
+// did not write it.
+func (s *Store) Born() int64 { return s.born }
+
 // Clean reports whether the last run ended with Close. It is true for a new store.
 func (s *Store) Clean() bool { return s.past.clean }
 

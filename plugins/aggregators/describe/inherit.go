@@ -3,6 +3,7 @@ package describe
 import (
 	"cmp"
 	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -226,7 +227,11 @@ func (d *Describe) relate() {
 	}
 	d.siblings.Store(&siblings)
 	if len(siblings) > 0 {
-		d.engine.Share()
+		newest := int64(math.MinInt64)
+		for _, s := range live {
+			newest = max(newest, s.Born())
+		}
+		d.engine.Share(newest)
 	}
 	d.logReading(d.store, d.store.Relate(live, drained))
 }

@@ -250,11 +250,13 @@ func (d *Describe) lenders() []*Describe {
 func (s store) Borrow(series string, start, end int64, fields []string) (b engine.Bucket, held []string, ok bool) {
 	for _, from := range s.d.lenders() {
 		part, handle, lent := from.engine.Lend(series, start, end, fields)
-		if !lent {
+		if len(part.Fields) == 0 {
 			continue
 		}
-		number := s.Borrowed(state.Loan{Lender: from.store.ID(), Handle: handle, Series: part.Series, Start: start, Fields: part.Fields})
-		s.d.borrowed.next = append(s.d.borrowed.next, loan{from, number, part.Series, start, part.Fields})
+		if len(lent) > 0 {
+			number := s.Borrowed(state.Loan{Lender: from.store.ID(), Handle: handle, Series: part.Series, Start: start, Fields: lent})
+			s.d.borrowed.next = append(s.d.borrowed.next, loan{from, number, part.Series, start, lent})
+		}
 		if !ok {
 			b, ok = part, true
 			continue
