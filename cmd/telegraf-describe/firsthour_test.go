@@ -259,3 +259,10 @@ func TestFirstHourRedisIsReadOnly(t *testing.T) {
 	require.Zero(t, p.wait().code)
 	s.compare("4-redis-is-read-only")
 }
+
+func TestTheREADMEHasTheBlocksOfTheFirstHour(t *testing.T) {
+	t.Parallel()
+	_, blocks, found := strings.Cut(readFile(t, example(t, "first-hour/describe.conf")), "[[aggregators.describe]]")
+	require.True(t, found)
+	require.Contains(t, readFile(t, example(t, "../README.md")), "```toml\n[[aggregators.describe]]"+blocks+"```")
+}
