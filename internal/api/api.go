@@ -143,6 +143,7 @@ type server struct {
 	catalogue catalogue
 	names     seenNames
 	metrics   *metrics
+	observer  func(route string) func(status int, took time.Duration) // that of metrics; a benchmark leaves it out
 	addresses *rates
 	tokens    *rates
 	limits    *limits
@@ -158,7 +159,10 @@ type server struct {
 
 // New returns the handler of all routes. It is safe for concurrent use. The server's timeout for writing must be 30 s: the handler
 // moves it only for answers of more than 64 KiB.
-func New(reader Reader, o Options) http.Handler {
+func New(reader Reader, o Options) http.Handler { return newServer(reader, o).handler() }
+
+// newServer returns a server with its routes.
+func newServer(reader Reader, o Options) *server {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -181,8 +185,14 @@ func New(reader Reader, o Options) http.Handler {
 	s.catalogue = catalogue{read: reader.Tables, exists: s.exists, now: o.Now, timeout: o.Timeout}
 	s.table = s.routes()
 	s.documents = newDocuments(s)
+	s.observer = s.metrics.observer
+	return s
+}
+
+// handler returns the handler of all routes.
+func (s *server) handler() http.Handler {
 	handler := s.cors(s.newMux())
-	if o.CheckHost {
+	if s.CheckHost {
 		handler = s.checkHost(handler)
 	}
 	return s.identify(s.secure(handler))

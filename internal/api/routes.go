@@ -201,7 +201,7 @@ func withoutSlash(w http.ResponseWriter, r *http.Request, _ *params) error {
 // handle returns the handler of a route. It refuses requests whose token does not allow the route. It calls h with a
 // timeout, answers with a problem if h returns an error or panics, and counts the request by route and status.
 func (s *server) handle(rt route, h handler) http.Handler {
-	observe := s.metrics.observer(rt.name)
+	observe := s.observer(rt.name)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		x := w.(*exchange)

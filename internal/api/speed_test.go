@@ -32,6 +32,7 @@ type rig struct {
 	load                      loader
 	hello, passthrough        string // addresses of a handler that writes one word, and of one that writes the value of a key
 	cached, uncached, guarded string // addresses of the service: with its cache, without it, and with its cache and tokens
+	bare, logged              string // as cached, but without metrics and log, and with a line in the log for each request
 	auth                      string // the header with a token
 }
 
@@ -66,8 +67,7 @@ func newRig(b *testing.B) *rig {
 	b.Cleanup(func() { _ = r.redis.Close() })
 	service := func(edit func(*api.Options)) *service {
 		return serve(b, c, func(o *api.Options) {
-			o.MaxRecords, o.MaxBuckets, o.MaxBytes, o.Now = api.DefaultMaxRecords, api.DefaultMaxBuckets, api.DefaultMaxBytes, time.Now
-			o.Log = slog.New(slog.NewTextHandler(io.Discard, nil)) // the level is info, as that of the command
+			asCommand(o)
 			edit(o)
 		})
 	}
@@ -82,7 +82,12 @@ func newRig(b *testing.B) *rig {
 	require.NoError(b, r.redis.Set(b.Context(), "value", s.get(b, "/analytics/cpu?database=db&last=7").Body.String(), 0).Err())
 	require.NoError(b, r.redis.Set(b.Context(), "large", s.get(b, "/analytics/cpu?database=db").Body.String(), 0).Err())
 	r.cached, r.uncached = serveHTTP(b, s), serveHTTP(b, service(func(o *api.Options) { o.CacheBytes = -1 }))
-	r.guarded = serveHTTP(b, service(func(o *api.Options) { o.Tokens = r.tokens(b) }))
+	o := options(s)
+	asCommand(&o)
+	r.bare, r.guarded = serveHTTP(b, api.NewBare(s.reader, o)), serveHTTP(b, service(func(o *api.Options) { o.Tokens = r.tokens(b) }))
+	r.logged = serveHTTP(b, service(func(o *api.Options) {
+		o.Log = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}))
 	r.hello = serveHTTP(b, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }))
 	r.passthrough = serveHTTP(b, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		value, err := c.Get(req.Context(), "value").Bytes()
@@ -94,6 +99,12 @@ func newRig(b *testing.B) *rig {
 		_, _ = w.Write(value)
 	}))
 	return r
+}
+
+// asCommand sets the options that the command sets by default.
+func asCommand(o *api.Options) {
+	o.MaxRecords, o.MaxBuckets, o.MaxBytes, o.Now = api.DefaultMaxRecords, api.DefaultMaxBuckets, api.DefaultMaxBytes, time.Now
+	o.Log = slog.New(slog.NewTextHandler(io.Discard, nil)) // its level is info
 }
 
 // tokens returns tokens one of which is that of the rig.
@@ -243,7 +254,11 @@ func BenchmarkServed(b *testing.B) {
 		}
 		measure("not-modified", of(r.cached, some, known, "304"), hello)
 		measure("cached-35", of(r.cached, some, "", "200"), hello)
-		measure("cached-35-token", of(r.guarded, some, r.auth, "200"), map[string]run{"cached": of(r.cached, some, "", "200")})
+		bare, kept := map[string]run{"bare": of(r.bare, some, "", "200")}, map[string]run{"cached": of(r.cached, some, "", "200")}
+		measure("cached-35-metrics", of(r.cached, some, "", "200"), bare)
+		measure("cached-35-token", of(r.guarded, some, r.auth, "200"), kept)
+		measure("cached-35-metrics-token", of(r.guarded, some, r.auth, "200"), bare)
+		measure("cached-35-debug-log", of(r.logged, some, "", "200"), kept)
 		measure("uncached-latest", of(r.uncached, latest, "", "200"), hello)
 		measure("uncached-35", of(r.uncached, some, "", "200"), hello)
 		measure("uncached-1000", of(r.uncached, all, "", "200"), hello)
