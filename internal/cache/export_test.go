@@ -85,3 +85,6 @@ func (w *Writer) Remembered(t record.Table) (tables, names int) {
 	defer w.compat.mu.Unlock()
 	return max(len(w.tables), len(w.cleaned)-1, len(w.compat.tables)), names // one more is cleaned, the list of all tables
 }
+
+// SetClock replaces the clock of a reader.
+func (r *Reader) SetClock(now func() time.Time) { r.known.now = now }

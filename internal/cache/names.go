@@ -76,7 +76,7 @@ func (r *Reader) hashFields(ctx context.Context, t record.Table, key string, cur
 
 // room returns how many records of a table one round trip may read, by their mean size.
 func (r *Reader) room(t record.Table) int64 {
-	if mean := r.means.of(t); mean > 0 {
+	if mean := r.known.meanOf(t); mean > 0 {
 		return int64(min(max(maxRead/mean, 1), maxRecords))
 	}
 	return unknownRecords

@@ -23,11 +23,13 @@ const maxPipeline = 100
 // [IsAnswer]. The only exception is [record.Corrupt], for data of a table that no writer has stored.
 type Reader struct {
 	client redis.UniversalClient
-	means  recordSizes // of the tables that were read, to bound the next reading: see scan
+	known  sizes // of the tables that were read, for the next reading: see scan
 }
 
 // NewReader returns a reader that uses the client. The caller closes the client.
-func NewReader(client redis.UniversalClient) *Reader { return &Reader{client: client} }
+func NewReader(client redis.UniversalClient) *Reader {
+	return &Reader{client: client, known: sizes{now: time.Now}}
+}
 
 // Ping returns an error if Redis does not answer. One primary of a cluster is enough.
 func (r *Reader) Ping(ctx context.Context) error { return ping(ctx, r.client) }
@@ -177,11 +179,14 @@ func parseVersion(cmd *redis.StringCmd, t record.Table) (int64, error) {
 
 // Version returns the version of the table, which each write increases and which is 0 for a table that does not exist.
 func (r *Reader) Version(ctx context.Context, t record.Table) (int64, error) {
+	before := r.known.now()
 	get := r.client.Get(ctx, versionKey(t))
 	if err := get.Err(); err != nil && !errors.Is(err, redis.Nil) {
 		return 0, explain(err, t)
 	}
-	return parseVersion(get, t)
+	version, err := parseVersion(get, t)
+	r.known.setVersion(t, version, before)
+	return version, err
 }
 
 // Index returns the version of the table, which each write increases and which is 0 for a table that does not exist, and
@@ -189,6 +194,7 @@ func (r *Reader) Version(ctx context.Context, t record.Table) (int64, error) {
 // be newer than the version but never older, and a caller that compares versions reads once too often instead of missing
 // a bucket. An index with a bucket that begins or is sorted beyond the years 1 to 9999 is an error.
 func (r *Reader) Index(ctx context.Context, t record.Table, span record.Range) (version int64, starts []time.Time, err error) {
+	before := r.known.now()
 	pipe := r.client.Pipeline()
 	get := pipe.Get(ctx, versionKey(t))
 	members, beyond := readIndex(ctx, pipe, t, span), readBeyond(ctx, pipe, t)
@@ -198,6 +204,7 @@ func (r *Reader) Index(ctx context.Context, t record.Table, span record.Range) (
 	if version, err = parseVersion(get, t); err != nil {
 		return 0, nil, err
 	}
+	r.known.setVersion(t, version, before)
 	if err := beyond.check(t); err != nil {
 		return 0, nil, err
 	}
@@ -302,5 +309,5 @@ func (r *Reader) selectStarts(ctx context.Context, t record.Table, span record.R
 // caller may keep and change the part. An error of yield ends the reading and is returned. If want is above 0, about that
 // many records are enough for the caller, so that fewer are read at a time.
 func (r *Reader) Records(ctx context.Context, t record.Table, starts []time.Time, want int, yield func(record.Part) error) error {
-	return (&scan{client: r.client, table: t, starts: starts, want: int64(want), means: &r.means, yield: yield}).run(ctx)
+	return (&scan{client: r.client, table: t, starts: starts, want: int64(want), known: &r.known, yield: yield}).run(ctx)
 }

@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -32,58 +31,36 @@ const (
 
 // scan reads the records of buckets. The first few buckets are read by HSCAN, which reads a part of a large bucket, in one
 // round trip. It then asks for the number of records of each bucket in advance, reads several small buckets in one round
-// trip by HVALS, which costs Redis a fifth of HSCAN, and large ones in parts. One goroutine uses it.
+// trip by HVALS, which costs Redis a fifth of HSCAN, and large ones in parts. If an earlier reading has found the sizes of the
+// first buckets, and the table has not changed since then, it begins with HVALS. One goroutine uses it.
 //
 //	first: HSCAN of a few buckets, HLEN of the next ──▶ loop: fitting buckets ─▶ round: HVALS, HLEN of the next
-//	                                                          a large bucket ─▶ parts: HSCAN until the cursor is 0
+//	 or sizes of an earlier reading ──────────────────┘       a large bucket ─▶ parts: HSCAN until the cursor is 0
 type scan struct {
 	client redis.UniversalClient
 	table  record.Table
 	starts []time.Time // of the buckets that are not read yet
 	sizes  []int64     // the number of records of the first of these buckets
 	want   int64       // how many records are enough, or 0 for all
-	means  *recordSizes
+	known  *sizes
 	yield  func(record.Part) error
 
-	records, bytes int // read so far
-}
-
-// recordSizes are the mean sizes of the records of tables that were read. It is safe for concurrent use.
-type recordSizes struct {
-	mu    sync.Mutex // guards the field below
-	means map[record.Table]int
-}
-
-// maxRecordSizes is how many tables have a mean size in memory. At the limit all are forgotten: a mean that is unknown costs
-// only a smaller first round trip.
-const maxRecordSizes = 10_000
-
-// of returns the mean size of the records of a table, or 0 if it is not known.
-func (r *recordSizes) of(t record.Table) int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.means[t]
-}
-
-// set notes the mean size of the records of a table, in bytes.
-func (r *recordSizes) set(t record.Table, mean int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.means == nil || len(r.means) >= maxRecordSizes {
-		r.means = make(map[record.Table]int)
-	}
-	r.means[t] = mean
+	mean           int         // bytes of the records of an earlier reading, or 0
+	all            []time.Time // of all buckets
+	counts         []int64     // how many records the first of all buckets have
+	records, bytes int         // read so far
 }
 
 // run calls yield for each part of the buckets, in order.
 func (s *scan) run(ctx context.Context) error {
-	defer func() {
-		if s.records > 0 {
-			s.means.set(s.table, s.bytes/s.records+1)
+	var version int64
+	s.all = s.starts
+	s.mean, version, s.sizes = s.known.begin(s.table, s.all)
+	defer func() { s.known.end(s.table, s.meanSize(), version, s.all, s.counts) }()
+	if len(s.sizes) == 0 {
+		if err := s.first(ctx); err != nil {
+			return err
 		}
-	}()
-	if err := s.first(ctx); err != nil {
-		return err
 	}
 	for len(s.starts) > 0 {
 		if n := s.fitting(); n > 0 || len(s.sizes) == 0 {
@@ -127,6 +104,7 @@ func (s *scan) first(ctx context.Context) error {
 		part := s.part(starts[i], pairs, cursor)
 		if part.Last {
 			part.Names = nil
+			s.size(starts[i], len(part.Texts))
 		}
 		if err := s.yield(part); err != nil {
 			return err
@@ -171,10 +149,18 @@ func (s *scan) room() int64 {
 	if s.records > 0 {
 		return int64(min(max(maxRead/(s.bytes/s.records+1), 1), maxRecords))
 	}
-	if mean := s.means.of(s.table); mean > 0 {
-		return int64(min(max(maxRead/mean, 1), firstRecords))
+	if s.mean > 0 {
+		return int64(min(max(maxRead/s.mean, 1), firstRecords))
 	}
 	return unknownRecords
+}
+
+// meanSize returns the mean size of the records that were read, or 0 if there are none.
+func (s *scan) meanSize() int {
+	if s.records == 0 {
+		return 0
+	}
+	return s.bytes/s.records + 1
 }
 
 // fitting returns how many of the next buckets to read in one round trip, or 0 if the next one is too large for that or
@@ -205,6 +191,7 @@ func (s *scan) round(ctx context.Context, n int) error {
 	s.addSizes(sizes)
 	for i, read := range reads {
 		s.count(read.Val())
+		s.size(starts[i], len(read.Val()))
 		if err := s.yield(record.Part{Start: starts[i], Texts: read.Val(), Last: true}); err != nil {
 			return err
 		}
@@ -244,5 +231,12 @@ func (s *scan) count(texts []string) {
 	s.records += len(texts)
 	for _, text := range texts {
 		s.bytes += len(text)
+	}
+}
+
+// size notes how many records a bucket has, if it is the next one after those of which that is noted.
+func (s *scan) size(start time.Time, n int) {
+	if next := len(s.counts); next < min(len(s.all), maxSized) && s.all[next].Equal(start) {
+		s.counts = append(s.counts, int64(n))
 	}
 }

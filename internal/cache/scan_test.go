@@ -205,3 +205,51 @@ func TestSummariesOfAKeyOfAnotherTypeAreCorrupt(t *testing.T) {
 	require.ErrorAs(t, err, &corrupt)
 	require.Equal(t, table, corrupt.Table)
 }
+
+// A reading of a table that has not changed since the last one needs no HSCAN, which is more expensive than HVALS.
+func TestSizesOfAnUnchangedTableAreKnown(t *testing.T) {
+	t.Parallel()
+	client, table := server(t), newTable()
+	starts := fillBuckets(t, client, table, 3, 4, 5)
+	reader, now := cache.NewReader(client), time.Now()
+	reader.SetClock(func() time.Time { return now })
+	scans, values := 0, 0
+	client.AddHook(pipelines(func(commands []redis.Cmder, next func() error) error {
+		scans, values = scans+named(commands, "hscan"), values+named(commands, "hvals")
+		return next()
+	}))
+	read := func(starts []time.Time, want, wantScans, wantValues int) {
+		t.Helper()
+		scans, values = 0, 0
+		records := 0
+		require.NoError(t, reader.Records(t.Context(), table, starts, 0, func(part record.Part) error {
+			records += len(part.Texts)
+			return nil
+		}))
+		require.Equal(t, []int{want, wantScans, wantValues}, []int{records, scans, values})
+	}
+	version := func() {
+		t.Helper()
+		now = now.Add(time.Millisecond)
+		_, err := reader.Version(t.Context(), table)
+		require.NoError(t, err)
+	}
+	read(starts, 12, 2, 1) // the first round trip reads two buckets
+	version()
+	read(starts, 12, 3, 0) // the first reading did not know the version
+	version()
+	read(starts, 12, 0, 3)
+	read(starts[:1], 3, 0, 1)
+	read(starts[1:], 9, 2, 0) // other buckets
+	read(starts[1:], 9, 0, 2)
+
+	put(t, cache.NewWriter(client, cache.Options{Retention: time.Hour}), table, rec(60, "f", "another", 1))
+	version()
+	read(starts[1:], 10, 2, 0)
+	now = now.Add(time.Millisecond)
+	_, _, err := reader.Index(t.Context(), table, record.Range{})
+	require.NoError(t, err)
+	read(starts[1:], 10, 0, 2)
+	now = now.Add(60 * time.Millisecond) // the version may be another one by now
+	read(starts[1:], 10, 2, 0)
+}
