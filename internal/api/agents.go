@@ -195,6 +195,7 @@ func (m *merger) find(start time.Time, field string, tags []series.Tag) (b *merg
 	return b, r, ok
 }
 
+// only is [rollup.Plan.Only]: it selects the series and fields that are merged.
 func (m *merger) only(start time.Time, field string, tags []series.Tag) bool {
 	_, _, ok := m.find(start, field, tags)
 	return ok

@@ -1,8 +1,14 @@
 // Package api serves the records of the cache over HTTP.
 //
-// routes.go is the table of all routes, and errors.go the only place where an error becomes a status. A request reads
-// through the interface [Reader]. Every limit of [Options] bounds the memory that one request uses, and
-// MaxTotalBytes that of all. work.go limits how many requests read at the same time.
+// routes.go is the table of all routes, and errors.go the only place where an error becomes a status. A request takes
+// these steps:
+//
+//	identify ─▶ secure ─▶ checkHost, cors ─▶ handle ─▶ admit ─▶ sendKept ─ a kept answer
+//	an id       headers   if they are set    metrics    token,     └─▶ the route's handler ─▶ Reader ─▶ answer ─▶ send
+//	                                         and log    rates
+//
+// Every limit of [Options] bounds the memory that one request uses, and MaxTotalBytes that of all requests. work.go limits
+// how many requests read at the same time.
 package api
 
 import (
@@ -22,7 +28,8 @@ import (
 )
 
 // Reader reads the stored records. Its methods are called concurrently. An error means that the store did not answer,
-// except for a [record.Corrupt]. A table that does not exist is not an error.
+// except for a [record.Corrupt]. A table that does not exist is not an error: it has no buckets, and its version is 0. The
+// caller owns the slices of the results.
 type Reader interface {
 	// Ping returns an error if the store does not answer.
 	Ping(ctx context.Context) error
@@ -39,31 +46,31 @@ type Reader interface {
 	// Buckets returns the starts of the table's buckets in the range, ascending. The records of some may have expired.
 	Buckets(ctx context.Context, t record.Table, r record.Range) ([]time.Time, error)
 	// Records calls yield for the parts of each bucket, in the order of starts. A bucket whose records have expired has
-	// one part without records. The part belongs to yield. An error of yield ends the reading and is returned. If want
-	// is above 0, about that many records are enough.
+	// one part without records. yield may keep the part and change it. An error of yield ends the reading and is returned.
+	// If want is above 0, about that many records are enough: a hint for how much to read at a time.
 	Records(ctx context.Context, t record.Table, starts []time.Time, want int, yield func(record.Part) error) error
-	// Names calls yield with the names of all records of a bucket, some at a time, in a slice that yield must not keep. A name may come twice. It
-	// returns the number of records, or -1 if that changed meanwhile. As long as a bucket has that number, it has the same
-	// names. The error is [record.ErrUnclear] if names do not show the outlines of their records. An error of yield ends the
-	// reading and is returned.
+	// Names calls yield with the names of all records of a bucket, some at a time, in a slice that yield must not keep. A
+	// name may come twice. Names returns the number of records, or -1 if that changed meanwhile. As long as a bucket has that
+	// number, it has the same names. The error is [record.ErrUnclear] if names do not show the outlines of their records. An
+	// error of yield ends the reading and is returned.
 	Names(ctx context.Context, t record.Table, start time.Time, yield func([]record.Name) error) (size int, err error)
 	// Named reads records of a bucket by their names: those of the first names, at least one of them unless there are none. It
 	// returns their JSON, "" for a name without a record, and the number of all records of the bucket.
 	Named(ctx context.Context, t record.Table, start time.Time, names []string) (texts []string, size int, err error)
 	// Summaries calls yield for each bucket, in the order of starts, with the summaries of its records, and several times for a
-	// large bucket. An error of yield ends the reading and is returned.
+	// large bucket. yield may keep its argument. An error of yield ends the reading and is returned.
 	Summaries(ctx context.Context, t record.Table, starts []time.Time, yield func(record.Summaries) error) error
 }
 
-// Options configure the service. All limits are above zero.
+// Options configure the service. All limits are above zero, except where 0 has a meaning.
 type Options struct {
 	// DefaultDatabase is the database of requests without the parameter database. If it is empty, such requests are
 	// refused.
 	DefaultDatabase string
 	// Limits of one request.
 	MaxRecords, MaxBuckets, MaxBytes int
-	// MaxScanned is the largest number of records that one request reads to find those of its answer. 0 means
-	// DefaultMaxScanned.
+	// MaxScanned is the largest number of records and names that one request reads to find the records of its answer. 0
+	// means DefaultMaxScanned.
 	MaxScanned int
 	// LargeBucket is the number of records from which on a bucket is large: a page then reads the names of its records, and not all
 	// of the records. 0 means DefaultLargeBucket.

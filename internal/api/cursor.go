@@ -93,6 +93,7 @@ type cursorDecoder struct {
 	bad bool
 }
 
+// varint reads a varint. Like the other methods, it returns a zero value and sets bad if the bytes are not valid.
 func (d *cursorDecoder) varint() int64 {
 	v, n := binary.Varint(d.b)
 	if n <= 0 {
@@ -103,12 +104,14 @@ func (d *cursorDecoder) varint() int64 {
 	return v
 }
 
+// time reads a time, in the years 0 to 10,000.
 func (d *cursorDecoder) time() time.Time {
 	t := time.Unix(d.varint(), d.varint()).UTC()
 	d.bad = d.bad || t.Year() < 0 || t.Year() > 10_000
 	return t
 }
 
+// text reads a text of at most maxBounded bytes.
 func (d *cursorDecoder) text() string {
 	size, n := binary.Uvarint(d.b)
 	if n <= 0 || size > maxBounded || size > uint64(len(d.b)-n) {

@@ -97,8 +97,8 @@ func (s *server) exportedTo(grant token.Grant) string {
 	return strings.Join(databases, "\x00")
 }
 
-// join returns the gathering of that key that is running, or starts one for requests with the grant. The caller must call leave. The end of ctx does not end
-// the gathering, because other scrapes may wait for it.
+// join returns the gathering of that key that is running, or starts one for requests with the grant. The caller must call leave.
+// The end of ctx does not end the gathering, because other scrapes may wait for it.
 func (s *scrapes) join(ctx context.Context, grant token.Grant, key gatheringKey) *gathering {
 	s.mu.Lock()
 	defer s.mu.Unlock()

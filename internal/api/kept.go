@@ -17,8 +17,8 @@ import (
 // have records that expired less than that ago.
 const keptAge = 10 * time.Second
 
-// kept is what a kept answer depends on, beside the text of the request. It says nothing about the token: the table decides who
-// may read the answer, and that is checked for each request.
+// kept is what a kept answer depends on, beside the text of the request. The token is not part of it: whether a token may read
+// the table of the answer is checked for each request.
 type kept struct {
 	named record.Table      // as the request names it
 	entry record.TableEntry // that table in the catalogue

@@ -37,12 +37,14 @@ type rates struct {
 	others  *rate.Limiter            // is shared by further clients while all of these are busy
 }
 
+// newRates returns rates that know no client yet. what is the word for a client in errors.
 func newRates(what string, perSecond int, now func() time.Time) *rates {
 	r := &rates{what: what, perSecond: perSecond, now: now, clients: make(map[string]*rate.Limiter)}
 	r.others = r.limiter()
 	return r
 }
 
+// limiter returns the limiter of a new client, who may send perSecond requests at once.
 func (r *rates) limiter() *rate.Limiter { return rate.NewLimiter(rate.Limit(r.perSecond), r.perSecond) }
 
 // limited reports whether there is a limit.

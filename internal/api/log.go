@@ -26,6 +26,7 @@ type ids struct {
 
 func newIDs() *ids { return &ids{prefix: secret.New(8) + "-"} }
 
+// next returns a new id: the prefix and a number, from 1 on.
 func (i *ids) next() string {
 	return string(strconv.AppendUint(append(make([]byte, 0, 40), i.prefix...), i.last.Add(1), 10))
 }
@@ -45,6 +46,7 @@ func (s *server) identify(next http.Handler) http.Handler {
 	})
 }
 
+// validID reports whether an id of a client is kept: see [server.identify].
 func validID(id string) bool {
 	const special = ".-_"
 	return id != "" && len(id) <= maxRequestID && strings.IndexFunc(id, func(c rune) bool {

@@ -14,7 +14,7 @@ import (
 )
 
 // metrics are the metrics of the service itself, which it serves at /metrics. The exported tables are not among them: see
-// exposition. Counters begin at 0 with the process. It is safe for concurrent use.
+// package exporter. Counters begin at 0 with the process. It is safe for concurrent use.
 type metrics struct {
 	requests *prometheus.CounterVec   // by route and status
 	seconds  *prometheus.HistogramVec // by route

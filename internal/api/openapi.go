@@ -41,7 +41,7 @@ type exampleAnswer struct {
 	Body        any    `json:"body"` // a text, unless the content type is JSON
 }
 
-// problemType and eventType are content types.
+// The content types of problems and of other JSON.
 const (
 	problemType = "application/problem+json"
 	jsonType    = "application/json"

@@ -297,9 +297,9 @@ func (s *server) readQuery(r *http.Request, p *params) (query, error) {
 	return q, err
 }
 
-// parseTime reads a time: RFC 3339, a date, which is midnight in UTC, a whole number since 1970, "now", or a time ago such as "-6h". As in InfluxDB 3,
-// the unit of a number depends on its magnitude: seconds below 5e9, milliseconds below 5e12, microseconds below 5e15,
-// else nanoseconds.
+// parseTime reads a time: RFC 3339, a date, which is midnight in UTC, a whole number since 1970, "now", or a time ago such as
+// "-6h". As in InfluxDB 3, the unit of a number depends on its magnitude: seconds below 5e9, milliseconds below 5e12,
+// microseconds below 5e15, else nanoseconds.
 func parseTime(s string, now time.Time) (time.Time, bool) {
 	if s == "now" {
 		return now, true

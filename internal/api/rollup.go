@@ -396,6 +396,7 @@ type joiner struct {
 	cost   int             // bytes of the budget
 }
 
+// add adds a part of the bucket, whose memory takes cost bytes of the budget.
 func (j *joiner) add(b record.Summaries, cost int) {
 	if j.places == nil {
 		j.bucket.Start, j.bucket.Last, j.places = b.Start, true, make(map[partKey]int)

@@ -11,9 +11,9 @@ import (
 // maxStarts bounds the starts of buckets in memory. They need 24 bytes each.
 const maxStarts = 100_000
 
-// starts are the starts of the newest or oldest buckets of tables, kept as long as answers are: until their table is written, and at most
-// for keptAge. So different requests for the newest buckets of a table need one round trip to Redis instead of two. It is safe
-// for concurrent use.
+// starts keeps the starts of the newest or oldest buckets of tables as long as answers are kept: until their table is written,
+// and at most for keptAge. So different requests for the newest buckets of a table need one round trip to Redis instead of two.
+// It is safe for concurrent use.
 type starts struct {
 	mu    sync.Mutex // guards the fields below
 	known map[ends]index
@@ -50,6 +50,7 @@ func (s *server) buckets(ctx context.Context, t record.Table, r record.Range) (v
 	return version, starts, err
 }
 
+// get returns the index that is kept for some buckets.
 func (s *starts) get(key ends) (index, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

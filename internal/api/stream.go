@@ -80,7 +80,8 @@ func (s streamSource) Bucket(ctx context.Context, t record.Table, start time.Tim
 	return texts, err
 }
 
-// streamsClient has the memory of the events that wait, which are of no client alone. It is not an address.
+// streamsClient is the client that the memory of waiting events is counted for, because several clients share an event. It is
+// not an address, so no client has this name.
 const streamsClient = "streams"
 
 // streamBudget returns the part of the memory of all answers that events can use: that of one client.
@@ -107,7 +108,7 @@ type streamed struct {
 
 // clients counts the streams of each client. It is safe for concurrent use.
 type clients struct {
-	mu     sync.Mutex
+	mu     sync.Mutex // guards the field below
 	counts map[string]int
 }
 

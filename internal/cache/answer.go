@@ -19,7 +19,7 @@ func IsAnswer(err error) bool {
 }
 
 // IsUnavailable reports whether the server of a table does not answer, or a cluster has no server for the table. Tables on
-// other servers of the cluster may be written all the same.
+// other servers of the cluster may be written all the same. It is false for nil.
 func IsUnavailable(err error) bool {
 	return err != nil && !IsAnswer(err) || hasPrefix(err, "CLUSTERDOWN")
 }
@@ -36,7 +36,8 @@ func IsPermanent(err error) bool {
 }
 
 // Explain adds the addresses of the servers, the meaning of the error where Redis does not give it, and the options to
-// check to an error of a command. It leaves out options whose names are empty. The result contains no secret.
+// check to an error of a command, which is not nil. It leaves out options whose names are empty. The result wraps err and
+// contains no secret.
 func (o DialOptions) Explain(err error, n Names) error {
 	at := strings.Join(o.Addrs(), ", ")
 	meaning, check := diagnose(err, n)

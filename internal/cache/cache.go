@@ -13,6 +13,7 @@
 //	            ┌─ Tables ────▶ catalogue
 //	[Reader] ───┼─ Info, Version, Index, Buckets ─▶ names, version and index of a table
 //	            ├─ Records, Summaries ─▶ hashes of buckets, in bounded round trips (scan.go, summaries.go)
+//	            ├─ Names, Named ─▶ the names of a large bucket without its records, and a few records by name (names.go)
 //	            └─ Watch ─────▶ channel of a table: the starts of changed buckets
 //
 // Readers and writers share only the keys. Neither locks anything in Redis: what needs several round trips allows for writes

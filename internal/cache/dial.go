@@ -38,7 +38,7 @@ type DialOptions struct {
 	Timeout time.Duration
 }
 
-// Addrs returns the addresses of the servers without credentials, for messages.
+// Addrs returns the addresses of the servers without credentials, for messages. It leaves out malformed ones.
 func (o DialOptions) Addrs() []string {
 	var addrs []string
 	for _, server := range o.Servers {
@@ -73,7 +73,8 @@ func (o DialOptions) Check() error {
 	return err
 }
 
-// Dial returns a client. It does not connect yet. Errors name the server without its credentials.
+// Dial returns a client, which the caller closes. It does not connect yet: the first command does. Errors are about the
+// options, and name the server without its credentials. The client is safe for concurrent use.
 func Dial(o DialOptions) (redis.UniversalClient, error) {
 	u, err := o.universal()
 	if err != nil {

@@ -20,7 +20,8 @@ import (
 const maxPipeline = 100
 
 // Reader reads records. Its methods may be called concurrently. They return the errors of the client unchanged: see
-// [IsAnswer]. The only exception is [record.Corrupt], for data of a table that no writer has stored.
+// [IsAnswer]. The only exceptions are a [record.Corrupt], for data of a table that no writer has stored, and
+// [record.ErrUnclear] of Names. The caller owns the results.
 type Reader struct {
 	client redis.UniversalClient
 	known  sizes // of the tables that were read, for the next reading: see scan

@@ -15,7 +15,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
-// ErrClosed is returned by [Writer.Put] after [Writer.Close].
+// ErrClosed is returned by [Writer.Put] after [Writer.Close]. Compare it by errors.Is.
 var ErrClosed = errors.New("the writer of the cache is closed")
 
 // Options of a [Writer].
@@ -146,8 +146,9 @@ func (w *Writer) Waiting() (now, written, lost int64) {
 // about 1.3 µs a record.
 const maxPut = 10_000
 
-// Put writes records of one table, at most maxPut in one transaction. Puts of one table run one after another. A record
-// replaces the stored one, unless that has a higher revision: see [record.Record]. Put does not keep the records.
+// Put writes records of one table, at most 10,000 in one transaction. Puts of one table run one after another. A record
+// replaces the stored one, unless that has a higher revision: see [record.Record]. Put does not keep the records. Without
+// records it does nothing.
 //
 // After an error, it is unknown which records were written. If the catalogue holds another type, the records are written, and
 // Put passes the error to Options.Report instead of returning it.
@@ -340,7 +341,8 @@ func millis(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }
 
 // Close waits until all running calls of Put have returned. Then it writes again what it knows Redis to have lost, within
 // the timeout, and rebuilds the compatibility values that are outdated, each within the timeout; if Redis does not answer,
-// it skips the remaining ones. After Close, Put returns [ErrClosed]. A second Close does nothing. The client stays open.
+// it skips the remaining ones. If records still wait then (see [Writer.Defer]), they are lost, and the error has their number.
+// After Close, Put returns [ErrClosed]. A second Close does nothing. The client stays open.
 func (w *Writer) Close(timeout time.Duration) error {
 	w.closing.Lock()
 	defer w.closing.Unlock()

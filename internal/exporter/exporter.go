@@ -1,7 +1,7 @@
 // Package exporter makes the exposition for Prometheus: the newest final record of each series of the exported tables. Its samples
 // are the gauges <table>_<statistic> for the statistics, the gauge <table>_bucket_start_seconds for the start of the record's
-// bucket, and in protobuf the native histogram <table>_distribution of its values. Two more gauges tell which tables are missing
-// and how much is left out, by reason.
+// bucket, and in protobuf the native histogram <table>_distribution of its values. Two more gauges are about the scrape: which
+// tables are missing, and how much is left out, by reason.
 //
 // A scrape of a table takes these steps, each of which has a file:
 //
@@ -56,7 +56,7 @@ type Reader interface {
 	// Buckets returns the starts of the table's buckets in the range, ascending.
 	Buckets(ctx context.Context, t record.Table, r record.Range) ([]time.Time, error)
 	// Records calls yield for the parts of each bucket, in the order of starts. A bucket whose records have expired has one part
-	// without records. The part belongs to yield. An error of yield ends the reading and is returned. want is 0.
+	// without records. yield may keep the part and change it. An error of yield ends the reading and is returned. want is 0.
 	Records(ctx context.Context, t record.Table, starts []time.Time, want int, yield func(record.Part) error) error
 	// Summaries calls yield for each bucket, in the order of starts, with the summaries of its records, and several times for a
 	// large bucket. An error of yield ends the reading and is returned.

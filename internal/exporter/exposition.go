@@ -51,8 +51,9 @@ type sample struct {
 	histogram string // the encoded message Histogram
 }
 
-// Read reads the newest final records of the sources from Redis. With protobuf, the exposition is for [Exposition.WriteProto] and
-// has histograms, or else it is for [Exposition.WriteText]. An error is that of the reader.
+// Read reads the newest final records of the sources from Redis. With protobuf, the exposition has histograms and can only be
+// written by [Exposition.WriteProto], or else only by [Exposition.WriteText]. An error is that of the reader; the limits of o
+// are not errors, but counted in the exposition.
 func Read(ctx context.Context, reader Reader, sources []Source, protobuf bool, o Options) (*Exposition, error) {
 	x := &Exposition{
 		families: make(map[string]*family), protobuf: protobuf, dropped: make(map[string]int),

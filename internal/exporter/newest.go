@@ -55,6 +55,7 @@ type feed struct {
 // places is a set of places.
 type places []uint64
 
+// add adds a place, 0 or more.
 func (p *places) add(place int) {
 	for len(*p) <= place/64 {
 		*p = append(*p, 0)
@@ -62,6 +63,7 @@ func (p *places) add(place int) {
 	(*p)[place/64] |= 1 << (place % 64)
 }
 
+// has reports whether a place is in the set.
 func (p places) has(place int) bool { return place/64 < len(p) && p[place/64]>>(place%64)&1 == 1 }
 
 // from returns the first place of the set that is not below the given one, or -1.
@@ -78,6 +80,7 @@ func (p places) from(place int) int {
 	return -1
 }
 
+// newTableScrape returns the state before the first bucket is read. At most so many buckets of the plan are read.
 func newTableScrape(x *Exposition, e Table, plan plan, buckets int) *tableScrape {
 	return &tableScrape{
 		Exposition: x, export: e, plan: plan, starts: slices.Concat(plan.recent, plan.late), buckets: buckets,

@@ -1,4 +1,4 @@
-// Package timeline tells from the starts of a table's buckets how wide the buckets are, and which of them have ended.
+// Package timeline derives from the starts of a table's buckets how wide the buckets are, and which of them have ended.
 package timeline
 
 import (
@@ -9,8 +9,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
-// Timeline describes the buckets of a table at one time, as far as their starts show it. It does not change. The zero Timeline
-// is that of a table without buckets.
+// Timeline describes the buckets of a table at one time, as far as their starts show it. It is immutable. The zero Timeline
+// describes a table without buckets.
 type Timeline struct {
 	// Newest is the start of the newest bucket, which may lie in the future. It is zero if the table has no bucket.
 	Newest time.Time
