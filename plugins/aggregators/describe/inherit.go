@@ -157,7 +157,21 @@ func (d *Describe) inherit() {
 		}
 	}
 	relateAll(d.State)
+	for _, o := range first {
+		o.share()
+	}
 	takeOver(d.State, first)
+}
+
+// share tells the engine about the siblings, which all blocks of a run have from its start.
+func (d *Describe) share() {
+	newest := int64(math.MinInt64)
+	for _, o := range d.lenders() {
+		newest = max(newest, o.store.Born())
+	}
+	if len(d.lenders()) > 0 {
+		d.engine.Share(newest)
+	}
 }
 
 // lookAgain takes over the buckets of orphans that came since the last look, at most once in orphanInterval. A store of another owner
@@ -226,13 +240,6 @@ func (d *Describe) relate() {
 		}
 	}
 	d.siblings.Store(&siblings)
-	if len(siblings) > 0 {
-		newest := int64(math.MinInt64)
-		for _, s := range live {
-			newest = max(newest, s.Born())
-		}
-		d.engine.Share(newest)
-	}
 	d.logReading(d.store, d.store.Relate(live, drained))
 }
 
@@ -263,12 +270,15 @@ func (d *Describe) retireDrained() {
 	if len(d.drained) == 0 {
 		return
 	}
+	running.renaming.Lock() // until the new names are known
+	defer running.renaming.Unlock()
 	for _, s := range slices.Backward(d.drained) { // a store that has begun to join another one is needed until that is set aside
 		folder := s.Folder()
 		if err := s.Retire(); err != nil {
 			d.Log.Errorf("Setting the state in %q aside: %v", folder, err)
 		}
 	}
+	d.reached("retired")
 	d.drained = nil
 	relateAll(d.State)
 }

@@ -154,6 +154,29 @@ func TestTheBucketsOfARemovedBlockAreJoined(t *testing.T) {
 	require.ElementsMatch(t, []string{"final r0 n3", "final r1 n2", "final r1 n2", "final r1 n3"}, counts(o.push()))
 }
 
+// Metrics are added while a Push in the background sets the folder aside.
+func TestALateValueWaitsWhileTheStateOfARemovedBlockIsSetAside(t *testing.T) {
+	o := withRemovedBlock(t, t.TempDir())
+	added := make(chan struct{})
+	o.atCommit = func(point string) {
+		if point != "retired" {
+			return
+		}
+		if running.renaming.TryRLock() { // which a value takes
+			running.renaming.RUnlock()
+			t.Error("a value can look for a bucket while nobody knows the new name of the folder")
+		}
+		go func() {
+			defer close(added)
+			o.values(bucketStart.Add(2*time.Hour), 7.0) // final in the removed block
+		}()
+	}
+	o.push()
+	<-added
+	require.Equal(t, []string{"open r1 n3"}, counts(o.push()))
+	require.Zero(t, o.engine.Counters().StateErrors)
+}
+
 // A folder that was set aside may be deleted. What is known without it is which buckets have been final.
 func TestAValueIsLateForABucketWhoseRetiredStateWasDeleted(t *testing.T) {
 	folder := t.TempDir()

@@ -188,7 +188,9 @@ func (s store) Final(handle uint64, b engine.Bucket) { s.Store.Final(handle, sta
 
 // Find returns the final bucket that a late value corrects, in this store or a relative.
 func (s store) Find(series string, start, end int64, fields []string, from int64) (engine.Bucket, bool, error) {
+	running.renaming.RLock()
 	b, ok, err := s.Latest(series, start, end, fields, from)
+	running.renaming.RUnlock()
 	if errors.Is(err, state.ErrExpired) {
 		err = engine.ErrExpired
 	}

@@ -21,6 +21,10 @@ type instances struct {
 	// inheriting is held by inherit and lookAgain, and guards looked, siblings and drained of all instances, and their engines and stores
 	// until they have got their first metric.
 	inheriting sync.Mutex
+
+	// renaming is held while folders of relatives are renamed: a late value waits for that, instead of being dropped. It may be locked while
+	// inheriting or the lock of an engine is held, but not the other way round.
+	renaming sync.RWMutex
 }
 
 // running are the instances of this process. It is a variable of the package because Telegraf creates the instances, and passes
