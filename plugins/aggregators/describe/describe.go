@@ -100,11 +100,14 @@ type Describe struct {
 	borrowed loans                       // from siblings
 	drained  []*state.Store              // with buckets whose rows leave with the next Push; then they are retired
 
-	// Used by Add, except that push reads the atomic ones.
+	// Used by Add and Push, except that push reads the atomic ones.
 	started    bool         // whether a metric was added
+	pushes     int          // how many times Push was called, up to those of noteSilence
 	point      engine.Point // scratch
 	ignored    atomic.Int64 // how many values were not numbers
 	outOfRange atomic.Int64 // how many values had a time that int64 nanoseconds cannot hold
+
+	described atomic.Bool // whether there was a value to describe, as of the last push
 
 	pusher pusher // safe for concurrent use
 
@@ -149,6 +152,7 @@ func (d *Describe) start() {
 func (d *Describe) Push(acc telegraf.Accumulator) {
 	d.pushed.Store(true)
 	d.inherit()
+	d.noteSilence()
 	d.pusher.push(func(last bool) { d.push(acc, last) })
 }
 
@@ -187,6 +191,9 @@ func (d *Describe) push(acc telegraf.Accumulator, last bool) {
 	counted := d.engine.Counters()
 	counted.OutOfRange += d.outOfRange.Load()
 	d.warnDropped(counted)
+	if counted.Series > 0 {
+		d.described.Store(true)
+	}
 	d.counters.set(counted, d.ignored.Load(), time.Since(begin))
 	d.counters.setState(counted, d.stateStats())
 }

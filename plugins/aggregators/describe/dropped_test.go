@@ -36,6 +36,33 @@ func TestEveryDroppedValueIsCountedAndLoggedOncePerPeriod(t *testing.T) {
 	}
 }
 
+func TestABlockThatDescribesNothingIsNotedOnce(t *testing.T) {
+	for name, test := range map[string]struct {
+		add  func(o open)
+		want string
+	}{
+		"no metric":   {func(open) {}, "No metric has come to this block so far: check its filters"},
+		"only texts":  {func(o open) { o.values(bucketStart, "on") }, "The metrics so far have no numbers to describe, only texts"},
+		"some values": {func(o open) { o.values(bucketStart, "on", 1.0) }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := describer(t, func(*Describe) {})
+			o.log.Clear()
+			for range 5 {
+				test.add(o)
+				o.push()
+			}
+			if test.want == "" {
+				require.Empty(t, infos(o))
+				return
+			}
+			require.Len(t, infos(o), 1)
+			require.Contains(t, infos(o)[0], test.want)
+			require.Empty(t, o.log.Warnings())
+		})
+	}
+}
+
 // Such a tag is normal: inputs.disk has the tag mode, and mode is a statistic.
 func TestARenamedTagIsLoggedButIsNoWarning(t *testing.T) {
 	o := describer(t, func(*Describe) {})

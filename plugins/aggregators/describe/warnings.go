@@ -22,6 +22,27 @@ func (d *Describe) warnOld(at time.Time) {
 		at.Format(time.RFC3339Nano), ambiguousBefore.Format(time.RFC3339Nano))
 }
 
+// silentPushes is how many Pushes without a value noteSilence waits for. The first period can be short, and the second can
+// end before an input has a difference to report, as that of a CPU.
+const silentPushes = 3
+
+// noteSilence logs, once, that nothing was described in the first periods, and what to look at. It is no warning, because some inputs have
+// metrics only now and then. Push calls it.
+func (d *Describe) noteSilence() {
+	if d.pushes >= silentPushes {
+		return
+	}
+	d.pushes++
+	switch {
+	case d.pushes < silentPushes || d.described.Load():
+	case !d.started:
+		d.Log.Info("No metric has come to this block so far: check its filters, such as namepass and fieldinclude, and the inputs (logged once)")
+	case d.ignored.Load() > 0:
+		d.Log.Info("The metrics so far have no numbers to describe, only texts, or booleans that are ignored: " +
+			"check the fields and data_format of the inputs (logged once)")
+	}
+}
+
 // warnDropped logs how many values were dropped since the last Push, by reason, in one line. Values that are not numbers are not
 // among them: a text in each metric would cause a warning in each period. The statistic values_ignored counts them.
 func (d *Describe) warnDropped(now engine.Counters) {
