@@ -14,8 +14,8 @@ const (
 // MaxWhole is 2^53. Whole numbers below it are exact as float64; from it on, different ones may be the same float64.
 const MaxWhole = 1 << 53
 
-// Span is a text in [Batch.Bytes], which is shorter than 4 GiB, as a chunk is. A Span has half the size of a string, and no
-// pointer for the garbage collector to follow.
+// Span is a text in [Batch.Bytes], which is shorter than 4 GiB, as a chunk is. See [Batch.Text]. A Span takes half the memory of a
+// string, and the garbage collector does not have to follow a pointer in it.
 type Span struct{ start, end uint32 }
 
 // Column has the cells of one column in one batch. Missing cells have no place in it:

@@ -8,22 +8,22 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/scan"
 )
 
-// Decimal is the character before the fraction of the numbers of a CSV. The other one of point and comma may group the digits
-// before it by thousands.
+// Decimal is the character before the fraction of the numbers of a CSV: the point or the comma. The other one of these may group
+// the digits before it by thousands.
 type Decimal uint8
 
 // The values of Decimal. DetectDecimal decides column by column, and reads a column as text where it is not certain:
 //
 //   - Commas are decimal ones if one of them cannot group thousands ("1,5", "1.234,50"), and the delimiter is another character.
 //   - Commas group thousands if one of them cannot be a decimal one ("1,234,567", "1,234.50").
-//   - "1,234" alone can be both. With a Decimal that is set it is read, without a sign of certainty.
+//   - "1,234" alone can be both, and makes the column one of texts. DecimalPoint reads it as 1234, and DecimalComma as 1.234.
 const (
 	DetectDecimal Decimal = iota
 	DecimalPoint
 	DecimalComma
 )
 
-// ParseDecimal reads the name of a Decimal, or the character itself.
+// ParseDecimal reads the name of a Decimal in any case, "auto", "point" or "comma", or the character itself.
 func ParseDecimal(name string) (Decimal, error) {
 	switch strings.ToLower(name) {
 	case "auto":

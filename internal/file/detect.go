@@ -13,7 +13,8 @@ import (
 // Format is how records are written.
 type Format uint8
 
-// The formats. Auto detects which of the others it is; the names of extensions play no part, as the standard input has none.
+// The formats. Auto detects which of the others it is by the content. It does not use the extension of the name, because the
+// standard input has none.
 const (
 	Auto Format = iota
 	LineProtocol
@@ -26,7 +27,8 @@ func (f Format) String() string {
 	return [...]string{Auto: "auto", LineProtocol: "line protocol", CSV: "CSV", JSONLines: "JSON"}[f]
 }
 
-// ParseFormat reads the name of a format, in any case. "tsv" is CSV; that its delimiter is a tab is for the caller to set.
+// ParseFormat reads the name of a format, in any case. "tsv" is CSV: the caller sets its delimiter, a tab. The error for another
+// name lists the names.
 func ParseFormat(name string) (Format, error) {
 	switch strings.ToLower(name) {
 	case "auto":

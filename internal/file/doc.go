@@ -10,8 +10,8 @@
 // cannot read are counted there. Memory is bounded by the size of chunks: a record of more than [MaxRecord] bytes is a bad
 // line.
 //
-// The Reader has to find line ends only, and of records with quotes the closing ones: the slow part, cells to numbers, is the work
-// of the Parsers, of which there is one for each processor.
+// The Reader only has to find line ends, and closing quotes in records with quotes. The Parsers, one for each processor, do the
+// slow part: they turn cells into numbers.
 //
 // What a file contains is detected from its first chunk, one step after the other. Options override each of them:
 //
@@ -21,12 +21,13 @@
 //	              ─▶ delimiter      sniff.go    of CSV, then its header, the kind of each column and which one is the time
 //	              ─▶ decimal mark   decimal.go  of the numbers of each column
 //
-// A kind is a guess from a sample. Cells that do not fit it are counted as invalid, and never change it: chunks that are parsed
-// already cannot be read again. Only the kind of a column without a cell in the sample is left open, see [Column].
+// A kind is a guess from a sample. Cells that do not fit it are counted as invalid. They never change the kind, because the
+// chunks before cannot be read again. Only the kind of a column without a cell in the sample stays open: see [Column].
 //
-// An array of objects, or objects of several lines, are rewritten by the goroutine of the Reader, so that they are read at the
-// speed of one processor.
+// The goroutine of the Reader rewrites an array of objects, and objects of several lines, so these are read at the speed of one
+// processor.
 //
 // The formats are those of RFC 4180 (CSV), RFC 8259 (JSON) and line protocol
-// (https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol/), read as generously as is possible without a guess about a value.
+// (https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol/). Deviations from these are accepted if they leave no
+// doubt about a value.
 package file

@@ -19,7 +19,7 @@ const (
 	chunkSize = 256 << 10
 	// firstSize is that of the first chunk of a file, by which the content is detected.
 	firstSize = 1 << 20
-	// MaxRecord is how many bytes a record may have.
+	// MaxRecord is how many bytes a record may have. A longer one is a bad line.
 	MaxRecord = 16 << 20
 	// maxWindow bounds the memory that decompressing zstd takes. A frame names its window, so that a few bytes could ask for
 	// gigabytes. "zstd --long=28" still fits, and the 128 MiB of "zstd --ultra -22" do.
@@ -29,9 +29,8 @@ const (
 // Stdin is the path of the standard input.
 const Stdin = "-"
 
-// Options are how to read files. The zero Options detect everything. A Reader changes those that it is made with, so that each
-// Reader needs its own; parsers read them from several goroutines at once, and so the functions must be safe for that, except Note,
-// which the goroutine of the Reader calls.
+// Options are how to read files. The zero Options detect everything. A Reader changes its Options, so each Reader needs its own.
+// Parsers call the functions from several goroutines at once, except Note, which only the goroutine of the Reader calls.
 type Options struct {
 	Format    Format
 	Delimiter byte    // of CSV; 0 detects it
@@ -79,8 +78,8 @@ func (c *Chunk) Parser(last *Parser) *Parser {
 	return newParser(c.source)
 }
 
-// Parser turns chunks of one file into batches. It is not safe for concurrent use, but the parsers of one file are beside
-// each other: they share the schema of the file, which none of them changes.
+// Parser turns chunks of one file into batches. It is not safe for concurrent use, but several parsers of one file may run at the
+// same time: they share the schema of the file, which does not change.
 type Parser struct {
 	source *source
 	parse  func(data []byte, b *Batch)
@@ -144,8 +143,8 @@ type Reader struct {
 	size    int64        // of all files; −1 if one of them is not a regular file
 }
 
-// source is one open file. The goroutine of the Reader sets what is detected before it returns the first chunk, and nobody
-// changes that later: parsers of other goroutines read it without a lock.
+// source is one open file. The goroutine of the Reader sets the results of the detection before it returns the first chunk. They
+// do not change after that, so parsers in other goroutines read them without a lock.
 type source struct {
 	path    string
 	o       *Options
@@ -160,9 +159,8 @@ type source struct {
 	skip  bool // whether the next bytes, up to a line end, are of a record that is too long
 }
 
-// NewReader returns a reader of the files, with stdin for the path [Stdin]. It opens none yet, but it returns an error if one
-// does not exist or is a directory: better now than after an hour of reading the others. It keeps o, which no other Reader may
-// have.
+// NewReader returns a reader of the files, with stdin for the path [Stdin]. It opens none yet. It returns an error if one does not
+// exist or is a directory, so that this is known before the others are read. It keeps o, which no other Reader may have.
 func NewReader(paths []string, stdin io.Reader, o *Options) (*Reader, error) {
 	r := &Reader{o: o, stdin: stdin, paths: paths}
 	o.first = o.Size
@@ -190,16 +188,17 @@ func NewReader(paths []string, stdin io.Reader, o *Options) (*Reader, error) {
 	return r, nil
 }
 
-// Size returns how many bytes all files have, or −1 if that is unknown.
+// Size returns how many bytes all files have, as they are stored, or −1 if one of them is not a regular file.
 func (r *Reader) Size() int64 { return r.size }
 
-// Read returns how many bytes were read so far, compressed ones as they are, so that it can be compared with Size.
+// Read returns how many bytes were read so far. Compressed content counts before it is decompressed, as in Size. Any goroutine
+// may call Read at any time.
 func (r *Reader) Read() int64 { return r.read.Load() }
 
 // Next returns the next chunk, or nil after the last one. It puts the content into the memory of buf, which may be nil, or into
-// a larger buffer that replaces it: the caller reuses the memory of Chunk.Data once it needs the chunk no longer.
+// a larger buffer. The caller may pass the memory of Chunk.Data to Next again when it does not need the chunk any more.
 //
-// An error names the file, which is then closed. The next call goes on with the file after it.
+// An error has the name of the file, which is then closed. The next call continues with the file after it.
 func (r *Reader) Next(buf []byte) (*Chunk, error) {
 	for {
 		if r.current == nil {
@@ -250,7 +249,7 @@ type counting struct {
 	read *atomic.Int64
 }
 
-// Read implements io.Reader.
+// Read reads and counts. It implements [io.Reader].
 func (c counting) Read(p []byte) (int, error) {
 	n, err := c.Reader.Read(p)
 	c.read.Add(int64(n))

@@ -13,10 +13,10 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/scan"
 )
 
-// Header says whether the first record of CSV has the names of the columns.
+// Header is whether the first record of CSV has the names of the columns.
 type Header uint8
 
-// The values of Header. DetectHeader looks at the kinds of the cells.
+// The values of Header. DetectHeader compares the kinds of the cells in the first record with those in the others.
 const (
 	DetectHeader Header = iota
 	WithHeader
