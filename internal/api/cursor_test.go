@@ -71,6 +71,15 @@ func (s *service) several(t testing.TB) {
 	s.clock.Store(0)
 }
 
+// pageSizes returns the numbers of records of a page that are tested with an answer of n records: with -short, those that need few
+// requests.
+func pageSizes(n int) []int {
+	if testing.Short() {
+		return []int{n/2 + 1, n}
+	}
+	return []int{1, 3, 7, n, 1000}
+}
+
 func TestPagesAreTheWholeAnswer(t *testing.T) {
 	t.Parallel()
 	s := inProcess(t, nil)
@@ -84,7 +93,7 @@ func TestPagesAreTheWholeAnswer(t *testing.T) {
 			path := cpuPath + query + order
 			whole := array(t, s.get(t, path))
 			require.NotEmpty(t, whole, path)
-			for _, size := range []int{1, 3, 7, len(whole), 1000} {
+			for _, size := range pageSizes(len(whole)) {
 				got, pages := s.paged(t, fmt.Sprintf("%s&limit=%d", path, size), nil)
 				require.Equal(t, whole, got, "%s in pages of %d", path, size)
 				require.Equal(t, max(1, (len(whole)+size-1)/size), pages, "%s in pages of %d", path, size)

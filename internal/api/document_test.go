@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -81,7 +82,7 @@ func pointer(parts ...string) string {
 	var text strings.Builder
 	text.WriteByte('#')
 	for _, part := range parts {
-		text.WriteString("/" + url.PathEscape(strings.NewReplacer("~", "~0", "/", "~1").Replace(part)))
+		text.WriteString("/" + url.PathEscape(strings.ReplaceAll(strings.ReplaceAll(part, "~", "~0"), "/", "~1")))
 	}
 	return text.String()
 }
@@ -133,8 +134,31 @@ func newAPI(t testing.TB, reader api.Reader, o api.Options) http.Handler {
 	if !ok { // it would make benchmarks slow, and the function of a fuzz test has another T
 		return h
 	}
-	o.Log = nil
-	return described{h, test, sync.OnceValue(func() *description { return describe(test, api.New(reader, o)) })}
+	return described{h, test, sync.OnceValue(func() *description { return describeOnce(test, reader, o) })}
+}
+
+// known has the descriptions of the services with some options, as each takes a tenth of a second to read.
+var known sync.Map
+
+// describeOnce returns the description of a service with the options, which may be that of another one. The document depends on
+// numbers and texts among the options, and on whether the others are set.
+func describeOnce(t *testing.T, reader api.Reader, o api.Options) *description {
+	t.Helper()
+	o.Log, o.Now, o.Collectors = nil, nil, nil
+	var key strings.Builder
+	for _, v := range reflect.ValueOf(o).Fields() {
+		switch v.Kind() {
+		case reflect.Pointer, reflect.Interface:
+			fmt.Fprintf(&key, "%t,", v.IsNil())
+		default:
+			fmt.Fprintf(&key, "%#v,", v)
+		}
+	}
+	if d, ok := known.Load(key.String()); ok {
+		return d.(*description)
+	}
+	d, _ := known.LoadOrStore(key.String(), describe(t, api.New(reader, o)))
+	return d.(*description)
 }
 
 // largestChecked is how many bytes of an answer are compared; more would make the tests slow.

@@ -44,6 +44,9 @@ func (a *atEnd) Read(p []byte) (int, error) {
 // With --accuracy auto, four times the rows need no more memory; with exact they need the memory of their values. This test
 // is not parallel, so that the heap has nothing of other tests.
 func TestAccuracyAutoNeedsNoMemoryForMoreRows(t *testing.T) { //nolint:paralleltest // it measures the heap
+	if testing.Short() {
+		t.Skip("a million rows take seconds with the race detector")
+	}
 	heap := func(rows int, accuracy string) int64 {
 		reading, writing := io.Pipe()
 		go func() {
