@@ -8,8 +8,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"testing"
@@ -56,9 +58,18 @@ func serveHTTP(b *testing.B, h http.Handler) string {
 	return l.Addr().String()
 }
 
+// collectAsCommand makes the garbage collector run as seldom as in the command.
+func collectAsCommand(b *testing.B) {
+	if os.Getenv("GOGC") == "" {
+		before := debug.SetGCPercent(200)
+		b.Cleanup(func() { debug.SetGCPercent(before) })
+	}
+}
+
 // newRig starts a rig with a table of 200 buckets of 5 records. Its compatibility value has 35 records.
 func newRig(b *testing.B) *rig {
 	b.Helper()
+	collectAsCommand(b)
 	addr := redistest.Server(b).Addr()
 	c, err := cache.Dial(cache.DialOptions{Servers: []string{"redis://" + addr}, Timeout: 5 * time.Second})
 	require.NoError(b, err)
