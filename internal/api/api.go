@@ -157,6 +157,7 @@ type server struct {
 	versions  versions
 	starts    starts
 	windows   *windows
+	inMaking  answersInMaking
 	rendered  *rendered.Cache[kept]
 	scrapes   *scrapes
 	skips     skips

@@ -113,6 +113,7 @@ func sendEntry(w http.ResponseWriter, r *http.Request, e *rendered.Entry[kept]) 
 // send writes an answer. Unless k is nil, it keeps the answer for the same requests.
 func (s *server) send(w http.ResponseWriter, r *http.Request, a *answer, k *kept) error {
 	if a.isPlain() && (k == nil || !s.rendered.Fits(a.size()) || a.work.grow(a.size()) != nil) {
+		a.work.made() // other requests do not wait for this client
 		return a.stream(w, r)
 	}
 	var body []byte
@@ -126,8 +127,11 @@ func (s *server) send(w http.ResponseWriter, r *http.Request, a *answer, k *kept
 	}
 	kind := a.format.ContentType()
 	if k == nil || !s.rendered.Fits(len(body)) {
+		a.work.made()
 		return sendBody(w, r, kind, body)
 	}
 	k.kind, k.link = kind, w.Header().Get("Link")
-	return sendEntry(w, r, s.rendered.Put(keyOf(r), *k, body))
+	e := s.rendered.Put(keyOf(r), *k, body)
+	a.work.made()
+	return sendEntry(w, r, e)
 }

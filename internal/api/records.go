@@ -17,6 +17,11 @@ import (
 // the parameters limit and cursor, the answer has all records of the query, or is an error with their number if these are too
 // many. With one of them it is a page, and has the address of the next page if there is one.
 func (s *server) records(w http.ResponseWriter, r *http.Request, p *params) error {
+	end, sent, err := s.share(r.Context(), w, r, p.grant)
+	if sent || err != nil {
+		return err
+	}
+	defer end()
 	vary(w.Header())
 	k := &kept{at: s.Now()}
 	q, err := s.readQuery(r, p)
@@ -36,6 +41,7 @@ func (s *server) records(w http.ResponseWriter, r *http.Request, p *params) erro
 		return err
 	}
 	defer work.end()
+	work.made = end
 	if err := s.checkNames(r.Context(), q.table, q.names()); err != nil {
 		return err
 	}

@@ -88,6 +88,7 @@ type work struct {
 	read   int           // how many records were read
 	size   int           // the bytes of these records
 	bytes  int           // the bytes of the budget that are in use
+	made   func()        // to be called when the answer is made: see [server.share]
 }
 
 // begin waits for a place among the quick requests. The caller must call end.

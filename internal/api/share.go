@@ -1,0 +1,58 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"sync"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/rendered"
+	"github.com/telegraf-describe/telegraf-describe/internal/token"
+)
+
+// answersInMaking are the answers that are being made now. The same request at the same time waits for one instead of making it
+// too. It is safe for concurrent use.
+type answersInMaking struct {
+	mu      sync.Mutex // guards the field below
+	running map[rendered.Key]chan struct{}
+}
+
+// begin begins an answer, and returns the function that ends its making, which may be called twice. If the answer is being made
+// already, it returns a channel that is closed at its end.
+func (m *answersInMaking) begin(key rendered.Key) (end func(), other <-chan struct{}) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if running, ok := m.running[key]; ok {
+		return nil, running
+	}
+	if m.running == nil {
+		m.running = make(map[rendered.Key]chan struct{})
+	}
+	made := make(chan struct{})
+	m.running[key] = made
+	return sync.OnceFunc(func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		delete(m.running, key)
+		close(made)
+	}), nil
+}
+
+// share lets requests for the same answer share its making: the first one makes it, and gets a function that it calls when the
+// answer is kept, or is known not to be. The others wait for that, and are answered with the kept answer. A request whose answer
+// was not kept, or has changed meanwhile, makes it too: it waits only once, so that clients who leave cannot delay others much.
+func (s *server) share(ctx context.Context, w http.ResponseWriter, r *http.Request, grant token.Grant) (end func(), sent bool, err error) {
+	if !s.rendered.Fits(1) {
+		return func() {}, false, nil // no answer is kept
+	}
+	end, other := s.inMaking.begin(keyOf(r))
+	if other == nil {
+		return end, false, nil
+	}
+	select {
+	case <-other:
+	case <-ctx.Done():
+		return nil, false, away(ctx.Err())
+	}
+	sent, err = s.sendKept(w, r, grant)
+	return func() {}, sent, err
+}

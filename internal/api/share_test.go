@@ -1,0 +1,131 @@
+package api_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/api"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+)
+
+// gatedReads is a cache that reads records when it may.
+type gatedReads struct {
+	countedReads
+	begun, proceed chan struct{}
+}
+
+func (g *gatedReads) Records(ctx context.Context, t record.Table, starts []time.Time, want int, yield func(record.Part) error) error {
+	g.begun <- struct{}{}
+	select {
+	case <-g.proceed:
+		return g.countedReads.Records(ctx, t, starts, want, yield)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// gated returns the service with such a cache, and a function that begins a request.
+func (s *service) gated(edit func(*api.Options)) (reader *gatedReads, k *service, request func(context.Context, string) <-chan *httptest.ResponseRecorder) {
+	reader = &gatedReads{countedReads: countedReads{Reader: s.reader}, begun: make(chan struct{}, 100), proceed: make(chan struct{}, 100)}
+	k = s.beside(reader, edit)
+	return reader, k, func(ctx context.Context, path string) <-chan *httptest.ResponseRecorder {
+		answer := make(chan *httptest.ResponseRecorder, 1)
+		go func() {
+			w := httptest.NewRecorder()
+			k.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, path, http.NoBody))
+			answer <- w
+		}()
+		return answer
+	}
+}
+
+// missed waits until n requests had no kept answer.
+func (s *service) missed(t *testing.T, n int) {
+	t.Helper()
+	want := fmt.Sprintf("\nanalytics_api_cache_requests_total{result=\"miss\"} %d\n", n)
+	require.Eventually(t, func() bool { return strings.Contains(s.get(t, "/metrics").Body.String(), want) }, 10*time.Second, time.Millisecond)
+}
+
+func TestTheSameRequestsAtTheSameTimeShareAnAnswer(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	s.fill(t)
+	for _, path := range []string{cpuPath, cpuPath + "&last=2&format=csv", cpuPath + "&limit=2"} {
+		reader, k, request := s.gated(func(*api.Options) {})
+		first := request(t.Context(), path)
+		<-reader.begun
+		var others []<-chan *httptest.ResponseRecorder
+		for range 20 {
+			others = append(others, request(t.Context(), path))
+		}
+		gone, cancel := context.WithCancel(t.Context())
+		leaving := request(gone, path)
+		k.missed(t, 22)
+		cancel()
+		<-leaving
+		close(reader.proceed)
+		want := <-first
+		require.Equal(t, http.StatusOK, want.Code)
+		for _, other := range others {
+			got := <-other
+			require.Equal(t, want.Body.String(), got.Body.String())
+			for _, name := range []string{"Etag", "Link", "Content-Type", "Vary"} {
+				require.Equal(t, want.Header()[name], got.Header()[name], name)
+			}
+		}
+		require.Empty(t, reader.begun, "nobody else has read records")
+	}
+}
+
+// If the first request fails, the others do not.
+func TestARequestDoesNotFailWithTheOneThatItWaitsFor(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	s.fill(t)
+	reader, k, request := s.gated(func(*api.Options) {})
+	gone, cancel := context.WithCancel(t.Context())
+	first := request(gone, cpuPath)
+	<-reader.begun
+	others := []<-chan *httptest.ResponseRecorder{request(t.Context(), cpuPath), request(t.Context(), cpuPath)}
+	k.missed(t, 3)
+	cancel()
+	<-first
+	for range others {
+		reader.proceed <- struct{}{}
+	}
+	for _, other := range others {
+		require.Equal(t, http.StatusOK, (<-other).Code)
+	}
+}
+
+// Requests do not wait for an answer that is not kept to be sent to a slow client.
+func TestNobodyWaitsForTheClientOfAnother(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	s.fill(t)
+	for _, size := range []int{1 << 20, 8 * 1000} { // in which the answer fits, and does not
+		reader, k, request := s.gated(func(o *api.Options) { o.CacheBytes = size })
+		slow := &stuckWriter{ResponseRecorder: httptest.NewRecorder(), stuck: make(chan struct{}), read: make(chan struct{})}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			k.ServeHTTP(slow, httptest.NewRequest(http.MethodGet, cpuPath, http.NoBody))
+		}()
+		<-reader.begun
+		other := request(t.Context(), cpuPath)
+		k.missed(t, 2)
+		reader.proceed <- struct{}{}
+		<-slow.stuck
+		reader.proceed <- struct{}{}
+		require.Equal(t, http.StatusOK, (<-other).Code)
+		close(slow.read)
+		<-done
+	}
+}
