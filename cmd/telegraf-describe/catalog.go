@@ -116,15 +116,17 @@ func printDeprecations(out io.Writer, f filters) error {
 	return nil
 }
 
-// printUsage prints the sample configuration of every plugin with the name, of any kind.
+// printUsage prints the sample configuration of every plugin with the name, of any kind, or of the one plugin whose name has the
+// kind before it, as the command plugins prints it: "aggregators.describe".
 func printUsage(out io.Writer, name string) error {
 	found := false
 	for _, k := range kinds() {
-		if k.create == nil || !slices.Contains(k.names, name) {
+		plugin := strings.TrimPrefix(name, k.name+".")
+		if k.create == nil || !slices.Contains(k.names, plugin) {
 			continue
 		}
 		found = true
-		if err := k.sample(out, name, ""); err != nil {
+		if err := k.sample(out, plugin, ""); err != nil {
 			return err
 		}
 	}

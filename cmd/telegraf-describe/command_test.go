@@ -161,6 +161,12 @@ func TestUsagePrintsTheOptionsOfEveryKind(t *testing.T) {
 		require.Zero(t, r.code)
 		require.Contains(t, r.stdout, "."+name+"]]")
 	}
+	full := runTelegraf(t, "--usage", "aggregators.describe") // as the command plugins prints it
+	require.Zero(t, full.code, full.stderr)
+	require.Contains(t, full.stdout, "[[aggregators.describe]]")
+	full = runTelegraf(t, "--usage", "outputs.file")
+	require.Contains(t, full.stdout, "[[outputs.file]]")
+	require.NotContains(t, full.stdout, "[[inputs.file]]")
 	r := runTelegraf(t, "--usage", "file")
 	require.Contains(t, r.stdout, "[[inputs.file]]")
 	require.Contains(t, r.stdout, "[[outputs.file]]")
