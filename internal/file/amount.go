@@ -3,6 +3,7 @@ package file
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"unicode"
 	"unicode/utf8"
 )
@@ -131,7 +132,7 @@ type amounts struct {
 // add counts a cell that is no number for scan.Number.
 func (n *amounts) add(cell []byte, o *Options) {
 	var scratch [64]byte
-	if len(cell) > len(scratch) {
+	if len(cell) > len(scratch) || !mayBeAmount(cell) {
 		return
 	}
 	a, ok := amountOf(cell, scratch[:])
@@ -142,6 +143,16 @@ func (n *amounts) add(cell []byte, o *Options) {
 	case bytes.IndexByte(a.bare, apart) >= 0:
 		n.addApart(a.bare)
 	}
+}
+
+// mayBeAmount reports whether a cell begins as an amount does: with a number or a parenthesis, or with the sign of a currency. Most texts
+// do not, and so need no closer look.
+func mayBeAmount(cell []byte) bool {
+	const sign = 3 // in a longer start, such as US$, the sign is the third character
+	if mayBeNumber(cell) || cell[0] == '(' || cell[0] == '-' || cell[0] == '+' {
+		return true
+	}
+	return slices.ContainsFunc(cell[:min(len(cell), sign)], func(c byte) bool { return c == '$' || c >= utf8.RuneSelf })
 }
 
 // addApart counts a number with groups.

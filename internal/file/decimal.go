@@ -82,7 +82,8 @@ func (m marks) plain(cell, scratch []byte) (number []byte, ok bool) {
 func isGrouped(cell []byte, mark byte) bool {
 	const full = 3
 	groups, digits := 1, 0 // digits of the current group
-	for i, c := range bytes.TrimLeft(cell, "+-−") {
+	_, cell = cutSign(cell)
+	for i, c := range cell {
 		switch {
 		case c == mark && digits > 0 && (groups == 1 || digits == full):
 			groups++
@@ -106,10 +107,16 @@ type marked struct {
 	first                   string // the first of all
 }
 
+// mayBeNumber reports whether a cell begins as a number does. Most texts do not, and so need no closer look.
+func mayBeNumber(cell []byte) bool {
+	_, rest := cutSign(cell)
+	return len(rest) > 0 && (rest[0]-'0' <= 9 || rest[0] == '.' || rest[0] == ',')
+}
+
 // add counts a cell that is no number for scan.Number.
 func (m *marked) add(cell []byte) {
 	var scratch [64]byte
-	if len(cell) > len(scratch) {
+	if len(cell) > len(scratch) || !mayBeNumber(cell) {
 		return
 	}
 	_, decimal := groupedCommas.plain(cell, scratch[:])

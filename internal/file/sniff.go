@@ -302,27 +302,15 @@ type sample struct {
 // add counts one cell. A number is never a time here, however plausible: only the name of its column can make it one, see findTime.
 func (s *sample) add(cell []byte, o *Options) {
 	cell = scan.Trim(cell)
+	if v, whole, ok := scan.Number(cell); ok { // most cells are numbers
+		s.addNumber(cell, v, whole)
+		return
+	}
 	if scan.Missing(cell) {
 		return
 	}
 	if scan.Infinite(cell) {
 		s.infinite = true
-		return
-	}
-	if v, whole, ok := scan.Number(cell); ok {
-		s.numbers++
-		if !whole && bytes.IndexByte(cell, '.') >= 0 {
-			s.points++
-			if isGrouped(cell, '.') {
-				s.thousands++
-			}
-		}
-		const from, to = 978_307_200, 4_102_444_800 // 2001-01-01 and 2100-01-01, in seconds since 1970
-		for _, unit := range []float64{1, 1e3, 1e6, 1e9} {
-			if v >= from*unit && v < to*unit {
-				s.plausible++
-			}
-		}
 		return
 	}
 	if _, ok := scan.Bool(cell); ok {
@@ -344,6 +332,27 @@ func (s *sample) add(cell []byte, o *Options) {
 	if i := bytes.LastIndexByte(cell, ' '); i > 0 && o.Times.Written(cell[:i]) {
 		if s.zoned++; s.zoned == 1 {
 			s.firstZone = string(clip(cell))
+		}
+	}
+}
+
+// addNumber counts a cell with the number v.
+func (s *sample) addNumber(cell []byte, v float64, whole bool) {
+	s.numbers++
+	if point := bytes.IndexByte(cell, '.'); !whole && point >= 0 {
+		s.points++
+		const group = len(".000")
+		if len(cell)-point == group && isGrouped(cell, '.') {
+			s.thousands++
+		}
+	}
+	const from, to = 978_307_200, 4_102_444_800 // 2001-01-01 and 2100-01-01, in seconds since 1970
+	if v < from {
+		return
+	}
+	for _, unit := range []float64{1, 1e3, 1e6, 1e9} {
+		if v >= from*unit && v < to*unit {
+			s.plausible++
 		}
 	}
 }
