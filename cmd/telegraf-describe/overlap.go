@@ -22,7 +22,7 @@ func warnOverlaps(all []*models.RunningAggregator) {
 		}
 		if slices.ContainsFunc(all[:i], func(b *models.RunningAggregator) bool { return overlap(a, b) }) {
 			d.Log.Warnf("Another describe block has the prefix %q too. If their buckets begin at the same time, the rows of one block replace those "+
-				"of the other: give each block its own prefix", d.Prefix)
+				"of the other: remove one of the blocks, or give each its own prefix", d.Prefix)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"log"
 	"slices"
 	"strings"
@@ -11,27 +12,49 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 )
 
-// warnUnreached logs a warning for each rediscache output whose namepass lets no row of any describe block through, such as
-// after a change of prefix.
+// warnUnreached logs a warning for each rediscache output that gets no row which it accepts: its namepass lets those of no describe block
+// through, such as after a change of prefix, or all of them are in the layout columns.
 func warnUnreached(c *config.Config) {
-	names := rowNames(c.Aggregators)
-	if len(names) == 0 {
-		return
-	}
 	for _, output := range c.Outputs {
-		pass := output.Config.Filter.NamePass
-		if output.Config.Name != "rediscache" || len(pass) == 0 || slices.ContainsFunc(names, func(n rowName) bool { return n.passesAny(pass) }) {
+		if output.Config.Name != "rediscache" {
 			continue
 		}
-		var want []string
-		for _, n := range names {
-			if pattern := n.pattern(); !slices.Contains(want, pattern) {
-				want = append(want, pattern)
+		if reason := unreached(c.Aggregators, output.Config.Filter.NamePass); reason != "" {
+			log.Printf("W! [%s] Nothing is cached: %s", output.LogName(), reason)
+		}
+	}
+}
+
+// unreached returns why no row of a describe block reaches a rediscache output with that namepass, or "". Without a describe block the rows
+// come from elsewhere.
+func unreached(all []*models.RunningAggregator, namepass []string) string {
+	var want []string
+	blocks, columns := 0, 0 // whose rows pass, and those of them in the layout columns
+	for _, ra := range all {
+		d, ok := ra.Aggregator.(*describe.Describe)
+		if !ok {
+			continue
+		}
+		name := nameOfRows(ra, d)
+		if !slices.Contains(want, name.pattern()) {
+			want = append(want, name.pattern())
+		}
+		if len(namepass) == 0 || name.passesAny(namepass) {
+			blocks++
+			if d.Layout == "columns" {
+				columns++
 			}
 		}
-		log.Printf("W! [%s] Nothing is cached: namepass = %q lets none of the rows of describe through, whose names match %q: set namepass = %q",
-			output.LogName(), pass, want, want)
 	}
+	switch {
+	case len(want) == 0:
+		return ""
+	case blocks == 0:
+		return fmt.Sprintf("namepass = %q lets none of the rows of describe through, whose names match %q: set namepass = %q", namepass, want, want)
+	case columns == blocks:
+		return `rediscache accepts only rows of the layout "rows": remove layout = "columns" from describe, or add a block for rediscache with another prefix`
+	}
+	return ""
 }
 
 // rowName describes the names of the rows of a describe block: they begin with a text, or are one name.

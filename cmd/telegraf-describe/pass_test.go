@@ -34,6 +34,10 @@ func TestANamepassThatNoRowPassesIsWarnedOf(t *testing.T) {
 		{`name_override = "cpu_stats"`, `namepass = ["cpu_stats"]`, ""},
 		{`name_override = "cpu_stats"`, `namepass = ["cpu_*"]`, ""},
 		{"name_override = \"cpu\"\n  name_suffix = \"_x\"", `namepass = ["cpu"]`, `set namepass = ["cpu_x"]`},
+		{`layout = "columns"`, `namepass = ["analytics_*"]`, `Nothing is cached: rediscache accepts only rows of the layout "rows"`},
+		{`layout = "columns"`, "", `remove layout = "columns" from describe`},
+		{"layout = \"columns\"\n[[aggregators.describe]]\n  prefix = \"rows_\"", "", ""},
+		{"layout = \"columns\"\n[[aggregators.describe]]\n  prefix = \"rows_\"", `namepass = ["analytics_*"]`, "Nothing is cached"},
 		{`name_prefix = "my_"`, `namepass = ["analytics_*"]`, `set namepass = ["my_analytics_*"]`},
 	} {
 		c := config.NewConfig()
