@@ -77,7 +77,7 @@ type Options struct {
 	// ExactLimit is the exact limit of the summaries: see [stats.New].
 	ExactLimit int
 	// MemoryLimit is the number of bytes of the open buckets above which the largest exact summaries become
-	// histograms.
+	// histograms. It is above zero.
 	MemoryLimit int
 	// Encode appends the encoding of a summary to dst, for [record.Record.Summary]; nil leaves it empty.
 	Encode func(dst []byte, s *stats.Summary) []byte
@@ -153,7 +153,8 @@ type sample struct {
 	value    float64
 }
 
-// Add adds the point's values to their bucket, or drops and counts them: see [Counters].
+// Add adds the point's values to their bucket, or drops and counts them: see [Counters]. It keeps no part of p. It waits while a
+// Push holds the lock, which takes a few milliseconds at a time.
 func (e *Engine) Add(p *Point) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

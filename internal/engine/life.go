@@ -192,7 +192,8 @@ func (b *open) has(position int) bool {
 	return position >= 0 && position < len(b.fields) && b.fields[position].Count() > 0
 }
 
-// Without returns b without some fields.
+// Without returns b without the fields for which drop returns true. The result has slices of its own, but its summaries share the
+// memory of those of b.
 func (b Bucket) Without(drop func(field string) bool) Bucket {
 	rest := b
 	rest.Fields, rest.Summaries = nil, nil

@@ -409,7 +409,8 @@ func (e *Engine) refuse(b Bucket, err error, a *Adopted) {
 	}
 }
 
-// With returns b with the fields of an older version that it does not have.
+// With returns b with the fields of an older version that it does not have. It may write behind the ends of b.Fields and
+// b.Summaries, so the caller must own their memory. The summaries are not copied.
 func (b Bucket) With(older Bucket) Bucket {
 	for i, field := range older.Fields {
 		if !slices.Contains(b.Fields, field) {
