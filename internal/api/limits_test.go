@@ -291,7 +291,7 @@ func TestRequestsThatReadAtTheSameTimeAreLimited(t *testing.T) {
 		reader := &stored{before: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}
 		r := rec(0, "f", "a", 1)
 		reader.add(&r)
-		h := newAPI(t, reader, api.Options{MaxRecords: 100, MaxBuckets: 100, MaxBytes: 1 << 20, Timeout: 20 * time.Second})
+		h := newAPI(t, reader, api.Options{MaxRecords: 100, MaxBuckets: 100, MaxBytes: 1 << 20, CacheBytes: -1, Timeout: 20 * time.Second})
 		start := time.Now()
 		codes := make(map[int]int)
 		var mu sync.Mutex
@@ -329,7 +329,7 @@ func TestOneClientHasAQuarterOfThePlaces(t *testing.T) {
 		}}
 		r := rec(0, "f", "a", 1)
 		reader.add(&r)
-		h := newAPI(t, reader, api.Options{MaxRecords: 100, MaxBuckets: 100, MaxBytes: 1 << 20, Timeout: time.Hour})
+		h := newAPI(t, reader, api.Options{MaxRecords: 100, MaxBuckets: 100, MaxBytes: 1 << 20, CacheBytes: -1, Timeout: time.Hour})
 		var wg sync.WaitGroup
 		ctx, cancel := context.WithCancel(t.Context())
 		get := func(address string) {
@@ -364,7 +364,7 @@ func TestQuickRequestsDoNotWaitForLongOnes(t *testing.T) {
 			}
 		}
 		slow := &slowParts{stored: reader}
-		h := newAPI(t, slow, api.Options{MaxRecords: 10_000, MaxBuckets: 100, MaxBytes: 10 << 20, Timeout: 20 * time.Second})
+		h := newAPI(t, slow, api.Options{MaxRecords: 10_000, MaxBuckets: 100, MaxBytes: 10 << 20, CacheBytes: -1, Timeout: 20 * time.Second})
 		get := func(query string) (code int, took time.Duration) {
 			start := time.Now()
 			w := httptest.NewRecorder()
