@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,40 +46,64 @@ func benchConfiguration(input, aggregator, options, output string) string {
 	return text
 }
 
-// BenchmarkProcess runs the whole command with --once over 300,000 lines of 10 fields, without an aggregator, with
-// basicstats, and with describe in buckets of an hour. Nothing is written. The metrics are:
+// BenchmarkProcess runs the whole command with --once over 300,000 lines of 10 fields: without an aggregator, with basicstats,
+// with final, and with describe in buckets of an hour. Nothing is written. Telegraf copies each metric for an aggregator, and
+// final only keeps the newest of each series, so its cost is about the least that an aggregator can have.
+//
+// An iteration runs all of them, so that they have the same conditions, and the metrics are medians:
 //
 //	cpu-s         CPU time of the process, from its start to its end
-//	x-none        cpu-s as a ratio to that without an aggregator in the same run
+//	x-none        cpu-s as a ratio to that without an aggregator
 //	x-basicstats  the same to that with basicstats
 func BenchmarkProcess(b *testing.B) {
 	input := benchInput(b)
 	checkBenchAnswer(b, input)
-	cost := make(map[string]float64)
-	for _, c := range []struct{ name, aggregator, options string }{
-		{"none", "", ""},
-		{"basicstats", "basicstats", ""},
-		{"describe-default", "describe", "  bucket = \"1h\"\n"},
-		{"describe-compact", "describe", "  bucket = \"1h\"\n  exact_limit = 64\n"},
-	} {
-		b.Run("aggregator="+c.name, func(b *testing.B) {
-			conf := writeFile(b, "telegraf.conf", benchConfiguration(input, c.aggregator, c.options, "[[outputs.discard]]\n"))
-			var used time.Duration
-			for b.Loop() {
-				p := startTelegraf(b, "--once", "--quiet", "--config", conf)
-				require.Zero(b, p.wait().code)
-				used += p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
-			}
-			cost[c.name] = used.Seconds() / float64(b.N)
-			b.ReportMetric(cost[c.name], "cpu-s")
-			if none := cost["none"]; none > 0 && c.aggregator != "" {
-				b.ReportMetric(cost[c.name]/none, "x-none")
-			}
-			if basic := cost["basicstats"]; basic > 0 && c.aggregator == "describe" {
-				b.ReportMetric(cost[c.name]/basic, "x-basicstats")
-			}
-		})
+	all := []benchProcess{
+		{name: "none"},
+		{name: "basicstats", aggregator: "basicstats"},
+		{name: "final", aggregator: "final"},
+		{name: "describe-default", aggregator: "describe", options: "  bucket = \"1h\"\n"},
+		{name: "describe-compact", aggregator: "describe", options: "  bucket = \"1h\"\n  exact_limit = 64\n"},
 	}
+	for i := range all {
+		all[i].conf = filepath.Join(b.TempDir(), "telegraf.conf")
+		text := benchConfiguration(input, all[i].aggregator, all[i].options, "[[outputs.discard]]\n")
+		require.NoError(b, os.WriteFile(all[i].conf, []byte(text), 0o600))
+	}
+	for b.Loop() {
+		for i := range all {
+			all[i].run(b)
+		}
+	}
+	none, basic := all[0].median(), all[1].median()
+	for i := range all {
+		c := &all[i]
+		b.ReportMetric(c.median(), c.name+"-cpu-s")
+		if c.aggregator != "" {
+			b.ReportMetric(c.median()/none, c.name+"-x-none")
+		}
+		if i > 1 {
+			b.ReportMetric(c.median()/basic, c.name+"-x-basicstats")
+		}
+	}
+}
+
+// benchProcess is a configuration of BenchmarkProcess, with one aggregator or none, and the CPU time of its runs in seconds.
+type benchProcess struct {
+	name, aggregator, options, conf string
+	used                            []float64
+}
+
+// run runs the command once.
+func (c *benchProcess) run(b *testing.B) {
+	p := startTelegraf(b, "--once", "--quiet", "--config", c.conf)
+	require.Zero(b, p.wait().code)
+	c.used = append(c.used, (p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()).Seconds())
+}
+
+func (c *benchProcess) median() float64 {
+	slices.Sort(c.used)
+	return c.used[len(c.used)/2]
 }
 
 // checkBenchAnswer checks that describe gets every value of the lines: the sum of the counts of its rows is their number.
