@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -87,26 +85,6 @@ func (s *transcript) compare(name string) {
 	require.Equal(s.t, readFile(s.t, path), got, "if the new text is right, run the test with -update")
 }
 
-// serveAPI builds analytics-api and starts it with a Redis of its own. It returns the addresses of both.
-func serveAPI(t *testing.T) (url, redis string) {
-	t.Helper()
-	redistest.Need(t)
-	bin := filepath.Join(t.TempDir(), "analytics-api")
-	build := exec.Command("go", "build", "-o", bin, "./cmd/analytics-api")
-	build.Dir = "../.."
-	out, err := build.CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	listen, redis := freeAddress(t), freeAddress(t)
-	api := exec.CommandContext(t.Context(), bin, "--embedded", "auto", "--listen", listen, "--embedded-listen", redis)
-	log := &output{}
-	api.Stdout, api.Stderr = log, log
-	api.Cancel = func() error { return api.Process.Signal(os.Interrupt) }
-	require.NoError(t, api.Start())
-	t.Cleanup(func() { _ = api.Wait() })
-	require.Eventually(t, func() bool { return get(t, "http://"+listen+"/ready") != "" }, patience, 20*time.Millisecond, log)
-	return "http://" + listen, redis
-}
-
 // get returns the body of an answer of status 200, and "" otherwise.
 func get(t *testing.T, url string) string {
 	t.Helper()
@@ -144,7 +122,8 @@ func TestFirstHourFirstRowsWithinAMinute(t *testing.T) {
 		}
 	}))
 	defer influx.Close()
-	url, redis := serveAPI(t)
+	redistest.Need(t)
+	url, redis := startAPI(t, "ANALYTICS_API_LISTEN=127.0.0.1:0", "ANALYTICS_API_EMBEDDED=auto", "ANALYTICS_API_EMBEDDED_LISTEN=127.0.0.1:0")
 	host, err := os.Hostname()
 	require.NoError(t, err)
 	s := &transcript{t: t}

@@ -6,7 +6,6 @@ import (
 	"math"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -288,30 +287,4 @@ func TestOriginal16TheServiceStartsItsRedisAndReadsItsVariables(t *testing.T) {
 	require.NoError(t, err)
 	resp.Body.Close()
 	require.Equal(t, http.StatusBadRequest, resp.StatusCode, "the variable sets max_records")
-}
-
-// startAPI builds and starts analytics-api with the environment variables, until the test ends. It returns the
-// addresses of the API and of its embedded Redis.
-func startAPI(t *testing.T, env ...string) (url, redisAddr string) {
-	t.Helper()
-	binary := filepath.Join(t.TempDir(), "analytics-api")
-	build := exec.Command("go", "build", "-o", binary, "./cmd/analytics-api")
-	build.Dir = "../.."
-	text, err := build.CombinedOutput()
-	require.NoError(t, err, string(text))
-	log := &output{}
-	cmd := exec.Command(binary)
-	cmd.Env, cmd.Dir, cmd.Stderr = append(os.Environ(), env...), t.TempDir(), log
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	require.Eventually(t, func() bool { return strings.Contains(log.String(), "msg=serving") }, patience, 10*time.Millisecond, "analytics-api is not ready")
-	address := func(scheme string) string {
-		found := regexp.MustCompile("address=" + scheme + `://(\S+)`).FindStringSubmatch(log.String())
-		require.NotNil(t, found, log.String())
-		return found[1]
-	}
-	return "http://" + address("http"), address("redis")
 }

@@ -32,6 +32,7 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	redistest.Main(m)
+	_ = os.RemoveAll(builtAPI.folder) // does nothing for ""
 }
 
 // result is the output and the exit status of a command.

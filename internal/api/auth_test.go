@@ -258,7 +258,8 @@ func TestFastClientsAreSlowedDownAlone(t *testing.T) {
 	require.Equal(t, http.StatusOK, from("[2001:db8:0:1::1]:1", "/"))
 	require.Equal(t, http.StatusOK, from("192.0.2.1:2", "/health"), "probes have no limit")
 	s.Handler = s.Handler.(described).Handler // the answers to so many requests are not compared with the document
-	for i := range 11_000 { // more than are known at the same time
+	const unknown = 11_000                    // more than are known at the same time
+	for i := range unknown {
 		from(fmt.Sprintf("10.%d.%d.%d:1", i>>16, i>>8&255, i&255), "/")
 	}
 	require.Equal(t, http.StatusTooManyRequests, from("10.9.9.9:1", "/"), "addresses beyond those that are known share a limit")

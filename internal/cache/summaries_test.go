@@ -1,6 +1,7 @@
 package cache_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -24,7 +25,9 @@ func summaries(t *testing.T, client redis.UniversalClient, table record.Table, s
 		times = append(times, time.Unix(start, 0).UTC())
 	}
 	require.NoError(t, cache.NewReader(client).Summaries(t.Context(), table, times, func(s record.Summaries) error {
-		slices.SortFunc(s.Parts, func(a, b record.SummaryPart) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+		slices.SortFunc(s.Parts, func(a, b record.SummaryPart) int {
+			return cmp.Or(strings.Compare(a.Tags, b.Tags), strings.Compare(a.Field, b.Field), strings.Compare(a.Agent, b.Agent), strings.Compare(a.Replica, b.Replica))
+		})
 		all = append(all, s)
 		return nil
 	}))

@@ -90,9 +90,9 @@ func longFile(t *testing.T) string {
 	t.Helper()
 	encoder, err := zstd.NewWriter(nil)
 	require.NoError(t, err)
-	frame := encoder.EncodeAll([]byte(strings.Repeat("1.5,2.25,3\n", 1<<20)), nil)
+	frame := encoder.EncodeAll([]byte(strings.Repeat("1.5,2.25,3\n", 1<<17)), nil)
 	path := filepath.Join(t.TempDir(), "long.csv.zst")
-	require.NoError(t, os.WriteFile(path, bytes.Repeat(frame, 1000), 0o600))
+	require.NoError(t, os.WriteFile(path, bytes.Repeat(frame, 8000), 0o600))
 	return path
 }
 

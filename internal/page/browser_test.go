@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http/httptest"
 	"net/url"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,6 +31,9 @@ type service struct {
 	writer *cache.Writer
 }
 
+// files are those of the page. Compressing them takes a tenth of a second.
+var files = sync.OnceValue(page.New)
+
 // start starts a service and stops it when the test ends.
 func start(t testing.TB, edit func(*api.Options)) *service {
 	t.Helper()
@@ -42,7 +46,7 @@ func start(t testing.TB, edit func(*api.Options)) *service {
 	t.Cleanup(hub.Close)
 	o := api.Options{
 		MaxRecords: 10_000, MaxBuckets: 50_000, MaxBytes: 32 << 20, Timeout: 20 * time.Second, Storage: "a test, not persistent", Version: "v1",
-		Streams: hub, Page: page.New(),
+		Streams: hub, Page: files(),
 	}
 	if edit != nil {
 		edit(&o)
