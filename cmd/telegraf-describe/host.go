@@ -4,9 +4,7 @@ import (
 	"log"
 	"runtime"
 	"slices"
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/influxdata/telegraf/config"
 	"github.com/influxdata/telegraf/models"
@@ -21,7 +19,6 @@ import (
 type host struct {
 	stopping atomic.Bool
 	plugins  []*describe.Describe // in the order of the configuration
-	windows  []*window            // of the plugins for which the last Push differs from others
 }
 
 // newHost sets the host of each describe aggregator. It must be called before the agent initializes the plugins. once and test are the flags
@@ -35,18 +32,13 @@ func newHost(c *config.Config, once, test bool) *host {
 		if !ok {
 			continue
 		}
-		w := &window{ra: ra, place: pushPlace}
 		keepsState := c.Agent.Statefile != "" && !once && !test
 		block, number := len(h.plugins), ids[d.ID()]
 		ids[d.ID()]++
-		if d.State == "" && !keepsState {
-			h.windows = append(h.windows, w)
-		}
 		d.SetHost(describe.Host{
 			Background: !once && !test,
-			Started:    w.observe,
 			Emitted:    func(rows int) { buffers.emitted(block, rows) },
-			IsLast:     func() bool { return w.isLast(h.stopping.Load()) },
+			IsLast:     func() bool { return isLast(pushPlace(), h.stopping.Load()) },
 			Closes:     true,
 			Number:     number,
 			KeepsState: keepsState,
@@ -58,109 +50,68 @@ func newHost(c *config.Config, once, test bool) *host {
 	return h
 }
 
-// window follows the periods of a running aggregator, to recognize its last Push. Telegraf pushes at the end of each
-// period, and once more when no metric follows. These are two calls in the code of Telegraf, so they differ in their
-// place. The place of the first kind is known from the first Push before the run stops.
-//
-// A run that stops in its first period has no such Push. There, a Push before the end of the period is the last one. So if that end is near,
-// stop waits for the Push at it before the agent may stop, and a Push at the end while the run stops moves the next end out of reach: see isLast.
-type window struct {
-	ra    *models.RunningAggregator
-	place func() uintptr // returns pushPlace; tests replace it
-	timer uintptr        // the place of a Push at the end of a period; 0 before the first; guarded by the lock of the aggregator
-
-	mu   sync.Mutex
-	end  time.Time // of the period under way; zero before the first; guarded by mu
-	sure bool      // whether timer is known; guarded by mu
-}
-
-const (
-	// slack is how much before the end of a period its timer may fire.
-	slack = 2 * time.Millisecond
-	// near is the longest time until the end of a period for which stop waits.
-	near = time.Second
-	// never is longer than any run.
-	never = 365 * 24 * time.Hour
-)
-
 // agentPush is the function of Telegraf that calls Push.
 const agentPush = "github.com/influxdata/telegraf/agent.(*Agent).push"
 
-// pushPlace returns the place in agentPush from which the caller was called, or 0 if it was called from elsewhere.
-func pushPlace() uintptr {
+// caller is from where in agentPush a Push is called. It calls Push at the end of each period, and once more when no metric follows. The
+// call is last if no other code of the function follows than its return. A test runs the agent to check that.
+type caller int
+
+const (
+	unknown   caller = iota // called from elsewhere
+	periodEnd               // at the end of a period
+	atStop                  // the last Push of a run
+)
+
+// pushPlace returns the place from which the caller was called.
+func pushPlace() caller {
 	var callers [32]uintptr
 	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers[:])])
 	for {
 		frame, more := frames.Next()
 		if frame.Function == agentPush {
-			return frame.PC
+			return placeOf(frame)
 		}
 		if !more {
-			return 0
+			return unknown
 		}
 	}
 }
 
-// observe reads the end of the period. It must be called with the lock of the aggregator held.
-func (w *window) observe() { w.set(w.ra.EndPeriod()) }
-
-// set stores the end of the period and returns the one before.
-func (w *window) set(end time.Time) (before time.Time) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	before, w.end, w.sure = w.end, end, w.timer != 0
-	return before
-}
-
-// isLast reports, during a Push, whether it is the last one. If the place of the Push does not show that, the last one is a Push
-// while the run stops and before the period has ended. If the run stops and this is not the last Push, the period that follows is then
-// made to never end, so that the next Push is the last one.
-func (w *window) isLast(stopping bool) bool {
-	place := w.place()
-	if !stopping {
-		w.timer = place
+// placeOf returns the place of a call in agentPush.
+func placeOf(frame runtime.Frame) caller {
+	if frame.Func == nil { // it is a part of another function
+		return unknown
 	}
-	end, now := w.set(w.ra.EndPeriod()), time.Now()
-	switch {
-	case !stopping:
-		return false
-	case w.timer != 0 && place != 0:
-		return place != w.timer
-	case now.Before(end.Add(-slack)):
-		return true
-	}
-	w.ra.UpdateWindow(now, now.Add(never))
-	w.observe()
-	return false
-}
-
-// wait waits for the Push at the end of the period, if that is near and its place is not known yet, and at most for the time near after it.
-// It polls, because the Push is seen only by observing the period.
-func (w *window) wait() {
-	w.mu.Lock()
-	end, sure := w.end, w.sure
-	w.mu.Unlock()
-	if sure || end.IsZero() || time.Until(end) > near {
-		return
-	}
-	for until := end.Add(near); time.Now().Before(until); time.Sleep(time.Millisecond) {
-		w.mu.Lock()
-		pushed := !w.end.Equal(end)
-		w.mu.Unlock()
-		if pushed {
-			return
+	entry := frame.Func.Entry()
+	later := make(map[int]bool) // lines
+	for pc := entry; ; pc++ {
+		if f := runtime.FuncForPC(pc); f == nil || f.Entry() != entry {
+			break
+		}
+		if file, line := frame.Func.FileLine(pc); file == frame.File && line > frame.Line {
+			later[line] = true
 		}
 	}
+	switch len(later) {
+	case 0:
+		return unknown
+	case 1:
+		return atStop
+	}
+	return periodEnd
 }
 
-// stop must be called before the agent's context ends. It takes up to about two seconds where the end of the first period is near.
+// isLast reports, during a Push, whether it is the last one. A Push that the agent does not call is the last one if the run stops.
+func isLast(place caller, stopping bool) bool {
+	return place == atStop || place == unknown && stopping
+}
+
+// stop must be called before the agent's context ends.
 func (h *host) stop() {
 	h.stopping.Store(true)
 	for _, d := range h.plugins {
 		d.Stop()
-	}
-	for _, w := range h.windows {
-		w.wait()
 	}
 }
 

@@ -13,7 +13,6 @@ import (
 	"github.com/influxdata/telegraf/config"
 	"github.com/influxdata/telegraf/metric"
 	"github.com/influxdata/telegraf/models"
-	"github.com/influxdata/telegraf/plugins/aggregators"
 	"github.com/stretchr/testify/require"
 )
 
@@ -88,7 +87,7 @@ func TestRowsThatAnOutputCannotHandleAreWarnedOf(t *testing.T) {
 
 // pushed is the plugin of a test that keeps the places of its Pushes.
 type pushed struct {
-	places []uintptr
+	places []caller
 	after  func(n int) // called after each Push, with the number of Pushes
 }
 
@@ -100,76 +99,41 @@ func (p *pushed) Push(telegraf.Accumulator) {
 	p.after(len(p.places))
 }
 
-// In the agent, the Pushes at the end of a period have one place, and the last Push has another.
+// A run that stops in its first period has only the last Push.
 func TestTheLastPushOfTheAgentHasAPlaceOfItsOwn(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithCancel(t.Context())
-	p := &pushed{after: func(n int) {
-		if n == 2 {
-			cancel()
+	for _, periods := range []int{0, 1, 2} {
+		ctx, cancel := context.WithCancel(t.Context())
+		p := &pushed{after: func(n int) {
+			if n == periods {
+				cancel()
+			}
+		}}
+		period := 20 * time.Millisecond
+		if periods == 0 {
+			period = time.Hour
+			time.AfterFunc(20*time.Millisecond, cancel)
 		}
-	}}
-	c := config.NewConfig()
-	require.NoError(t, c.LoadConfigData([]byte("[agent]\n  flush_interval = \"10ms\"\n[[inputs.mem]]\n[[outputs.discard]]\n"), config.EmptySourcePath))
-	c.Aggregators = append(c.Aggregators, models.NewRunningAggregator(p, &models.AggregatorConfig{Name: "pushed", Period: 20 * time.Millisecond}))
-	require.NoError(t, agent.NewAgent(c).Run(ctx))
-	n := len(p.places)
-	require.GreaterOrEqual(t, n, 3)
-	for _, place := range p.places[:n-1] {
-		require.Equal(t, p.places[0], place)
+		c := config.NewConfig()
+		require.NoError(t, c.LoadConfigData([]byte("[agent]\n  flush_interval = \"10ms\"\n[[inputs.mem]]\n[[outputs.discard]]\n"), config.EmptySourcePath))
+		c.Aggregators = append(c.Aggregators, models.NewRunningAggregator(p, &models.AggregatorConfig{Name: "pushed", Period: period}))
+		require.NoError(t, agent.NewAgent(c).Run(ctx))
+		n := len(p.places)
+		require.Greater(t, n, periods)
+		for _, place := range p.places[:n-1] {
+			require.Equal(t, periodEnd, place)
+		}
+		require.Equal(t, atStop, p.places[n-1])
 	}
-	require.NotZero(t, p.places[0])
-	require.NotContains(t, []uintptr{0, p.places[0]}, p.places[n-1])
 }
 
-// The last Push may come in the instant in which a period ends. Its place shows that it is the last one.
-func TestTheLastPushIsRecognizedByItsPlaceAtTheEndOfAPeriod(t *testing.T) {
+// The last Push may come in the instant in which a period ends, also the first one: only its place counts.
+func TestTheLastPushIsRecognizedByItsPlace(t *testing.T) {
 	t.Parallel()
-	const timer, last = 1, 2
-	at := uintptr(timer)
-	ra := models.NewRunningAggregator(aggregators.Aggregators["describe"](), &models.AggregatorConfig{Name: "describe", Period: time.Minute})
-	w := &window{ra: ra, place: func() uintptr { return at }}
-	ends := func() { ra.UpdateWindow(time.Now().Add(-time.Minute), time.Now()); w.observe() }
-	ends()
-	require.False(t, w.isLast(false))
-	ends()
-	w.wait() // returns at once
-	require.False(t, w.isLast(true), "the timer fires while the run stops")
-	ends()
-	at = last
-	require.True(t, w.isLast(true))
-}
-
-// Telegraf's timer may fire while the run stops. The Push after that is the last one, also if it comes when another period
-// would have ended.
-func TestTheLastPushIsRecognizedAtTheEndOfTheFirstPeriod(t *testing.T) {
-	t.Parallel()
-	const period = 20 * time.Millisecond
-	newWindow := func() (*window, *models.RunningAggregator) {
-		ra := models.NewRunningAggregator(aggregators.Aggregators["describe"](), &models.AggregatorConfig{Name: "describe", Period: period})
-		w := &window{ra: ra, place: func() uintptr { return 0 }}
-		ra.UpdateWindow(time.Now(), time.Now().Add(period))
-		w.observe()
-		return w, ra
+	for _, stopping := range []bool{false, true} {
+		require.True(t, isLast(atStop, stopping))
+		require.False(t, isLast(periodEnd, stopping))
+		require.Equal(t, stopping, isLast(unknown, stopping))
 	}
-	push := func(w *window, ra *models.RunningAggregator, stopping bool) bool {
-		ra.UpdateWindow(ra.EndPeriod(), ra.EndPeriod().Add(period)) // as Telegraf does
-		return w.isLast(stopping)
-	}
-	w, ra := newWindow()
-	require.False(t, push(w, ra, false), "it does not stop")
-	require.True(t, push(w, ra, true), "it is early")
-
-	w, ra = newWindow()
-	time.Sleep(period)
-	require.False(t, push(w, ra, true), "the timer fired")
-	time.Sleep(3 * period)
-	require.True(t, push(w, ra, true), "no timer fires any more")
-
-	w, ra = newWindow()
-	pushed := make(chan bool, 1)
-	time.AfterFunc(period, func() { pushed <- push(w, ra, true) })
-	w.wait()
-	require.False(t, <-pushed, "the host has waited for the timer")
-	require.True(t, push(w, ra, true))
+	require.Equal(t, unknown, pushPlace())
 }

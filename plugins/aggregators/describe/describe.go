@@ -141,9 +141,6 @@ func (d *Describe) Add(m telegraf.Metric) {
 func (d *Describe) start() {
 	d.started = true
 	d.inherit()
-	if d.pusher.host.Started != nil {
-		d.pusher.host.Started()
-	}
 }
 
 // Push emits the buckets that changed since the last Push, with the statistics of all their values, and makes due

@@ -8,8 +8,6 @@ type Host struct {
 	// Background lets Push return before its rows were emitted, so that metrics can be added at the same time.
 	// Telegraf closes the channel for rows after its last Push, so the program must call [Describe.Stop] before that.
 	Background bool
-	// Started is called once, before the first metric is added. It may be nil.
-	Started func()
 	// Emitted is called at the end of each Push with the number of metrics that it has emitted, perhaps in another goroutine
 	// than Push. It may be nil.
 	Emitted func(rows int)
