@@ -257,10 +257,10 @@ func TestALentFieldIsNotInALaterSnapshotOfTheBucket(t *testing.T) {
 
 func TestAFieldIsTakenBackIfTheFinalBucketCannotBeRead(t *testing.T) {
 	t.Parallel()
-	lender, _, other := lendingTwo(t)
+	lender, _, _ := lendingTwo(t)
 	store := newRecorder(t, 20)
 	store.findErr = errors.New("damaged")
-	other = withStore(t, &borrower{recorder: store, from: lender.Engine}, 20, 1<<30)
+	other := withStore(t, &borrower{recorder: store, from: lender.Engine}, 20, 1<<30)
 	other.values("a", start, 4)
 	require.Equal(t, int64(1), other.Counters().Late)
 	lender.rows(t)

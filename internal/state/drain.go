@@ -10,9 +10,10 @@ import (
 )
 
 // Drain replays the open buckets of the last run and yields them whole, with their handles, in the order of their series and
-// starts, without the fields that were lent or have no values. A bucket whose fields were all lent is left out. It is for a store whose options have changed, so that no engine will continue its buckets. The buckets stay open in
-// the store unless the caller makes them final, and a Drain in a later run would yield them again: call Retire after their
-// rows were emitted. Drain returns the first error of yield.
+// starts, without the fields that were lent or have no values. A bucket whose fields were all lent is left out. It is for a store
+// whose options have changed, so that no engine will continue its buckets. The buckets stay open in the store unless the caller makes
+// them final, and a Drain in a later run would yield them again: call Retire after their rows were emitted. Drain returns the first
+// error of yield.
 func (s *Store) Drain(yield func(handle uint64, b Bucket) error) error {
 	c := collector{limit: s.o.ExactLimit, open: make(map[uint64]*Bucket), lent: make(map[uint64][]lentField)}
 	if err := s.Replay(&c); err != nil {

@@ -258,10 +258,12 @@ func (r *relative) read(series string, start int64, o Options) (b storedFinal, o
 }
 
 // Latest returns the newest version of fields of the final bucket of a series with that start and end, in this store and its relatives.
-// It also has the other fields that are in this store, or in a relative that nobody changes, if no relative has a newer version of them.
+// Of these fields, versions before the revision from do not count. It also has the other fields that are in this store, or in a
+// relative that nobody changes, if no relative has a newer version of them.
 //
 // The revision is the newest one of these fields, also if it is of a bucket with another end, whose rows have the same time. A result
-// without fields has only that. Of the fields, versions before the revision from do not count. The results are those of Find. The error also wraps ErrUnreadable while a relative is opened or retired.
+// without fields has only that. The results are those of Find. The error also wraps ErrUnreadable while a relative is opened or
+// retired.
 func (s *Store) Latest(series string, start, end int64, fields []string, from int64) (Bucket, bool, error) {
 	own, ok, err := s.find(series, start)
 	s.relating.Lock()

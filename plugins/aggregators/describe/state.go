@@ -369,12 +369,13 @@ func (d *Describe) saved(all []loan) {
 // their lender has no folder any more.
 func (d *Describe) settleLoans() {
 	blocks := running.with(d.State)
-	var drained, borrowers []*state.Store
+	var drained []*state.Store
+	all := make([]*state.Store, 0, len(blocks))
 	for _, o := range blocks {
 		drained = append(drained, o.drained...)
-		borrowers = append(borrowers, o.store)
+		all = append(all, o.store)
 	}
-	for _, s := range append(borrowers, drained...) {
+	for _, s := range append(all, drained...) {
 		loans := s.Loans()
 		for _, l := range loans {
 			lender := giveUp(l, blocks, drained)
