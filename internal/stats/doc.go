@@ -28,7 +28,7 @@
 //	           New, Reset
 //	               │
 //	               ▼
-//	      ┌─────────────────┐  more than 512 values, or the first ones repeat   ┌────────────────────┐
+//	      ┌─────────────────┐  over 512 values, or over 8 that seem to repeat   ┌────────────────────┐
 //	Add ─▶│ single values,  │ ────────────────────────────────────────────────▶ │ table of distinct  │◀─ Add
 //	Merge │ 8 bytes each    │ ◀──────────────────────────────────────────────── │ values with counts,│   Merge
 //	      └─────────────────┘  few values, and a table takes more memory        │ 16 bytes each      │

@@ -10,7 +10,7 @@ const roomValues = 64
 // a Room is for summaries that live equally long. The zero Room is ready to use. It is not safe for concurrent use.
 type Room struct{ free []float64 }
 
-// AddBlocks is [Summary.AddBlocks]. If s is new and the values are few, they are in the memory of the room.
+// AddBlocks is [Summary.AddBlocks]. If s is new and there are at most 8 values, they are in the memory of the room.
 func (r *Room) AddBlocks(s *Summary, vs []float64, at []int64, sizes []int) {
 	if n := len(vs); s.hist == nil && s.exact.table == nil && cap(s.exact.single) == 0 && n <= fewValues {
 		if len(r.free) < n {

@@ -6,17 +6,18 @@ import (
 	"strings"
 )
 
-// synonyms are names that other programs, such as SQL, pandas and Telegraf's basicstats, have for our statistics. Underscores are left out.
+// synonyms are names of our statistics in SQL, pandas, Telegraf's basicstats and other programs, without underscores and in lower
+// case.
 var synonyms = map[string]string{
 	"average": "mean", "avg": "mean", "maximum": "max", "minimum": "min", "n": "count", "s2": "variance", "sd": "stddev",
 	"standarddeviation": "stddev", "std": "stddev", "stdev": "stddev", "total": "sum", "var": "variance",
 }
 
-// percentileName matches names that other programs have for a percentile: "95", "P95", "q95", "95%", "95th_percentile", "95Percentile",
-// "percentile_99_9".
+// percentileName matches names of a percentile in other programs, in lower case: "95", "p95", "q95", "95%", "95th_percentile",
+// "95percentile", "percentile_99_9".
 var percentileName = regexp.MustCompile(`^(?:p|pct|percentile|q|quantile)?[ _]?([0-9]+(?:[._][0-9]+)?)(?:%|st|nd|rd|th)?[ _]?(?:percentile)?$`)
 
-// synonym returns our name of the statistic that another program calls name, or "". Upper and lower case are the same.
+// synonym returns our name of the statistic that other programs call name, or "" if there is none. Case does not count.
 func synonym(name string) string {
 	name = strings.ToLower(name)
 	if m := percentileName.FindStringSubmatch(name); m != nil {
