@@ -1,6 +1,7 @@
 package cache_test
 
 import (
+	"context"
 	"net"
 	"testing"
 	"time"
@@ -64,10 +65,12 @@ func TestATableIsWrittenAfterItsSlotHasMoved(t *testing.T) {
 		if i%5 > 0 {
 			continue
 		}
-		if err := w.Put(t.Context(), table, next); err != nil {
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		if err := w.Put(ctx, table, next); err != nil {
 			require.ErrorContains(t, err, "TRYAGAIN")
 			require.ErrorContains(t, cache.DialOptions{}.Explain(err, cache.Names{}), ": the cluster moves the table to another server")
 		}
+		cancel()
 		require.NoError(t, w.Audit(t.Context()))
 	}
 	move.end()
@@ -75,6 +78,32 @@ func TestATableIsWrittenAfterItsSlotHasMoved(t *testing.T) {
 	require.Equal(t, jsonOf(finalAt(60, "f", 1, 1), of(record.Open, 120, "f", 2), of(record.Open, 180, "f", 1)), all(t, client, table, record.Range{}))
 	require.NoError(t, w.Audit(t.Context()))
 	require.Positive(t, w.Outdated())
+}
+
+// A write waits while the keys of its table are on two servers.
+func TestATableIsWrittenWhileItsSlotMoves(t *testing.T) {
+	t.Parallel()
+	addrs := redistest.Cluster(t)
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs})
+	t.Cleanup(func() { _ = client.Close() })
+	w := writerOf(t, client, nil)
+	put(t, w, table, of(record.Open, 60, "f", 1))
+	move := moveSlot(t, addrs, cache.VersionKey(table))
+	move.begin()
+	move.key(cache.VersionKey(table))
+	refused := 0
+	client.AddHook(pipelines(func(commands []redis.Cmder, next func() error) error {
+		err := next()
+		if redis.IsTryAgainError(err) || redis.IsExecAbortError(err) {
+			if refused++; refused == 2 {
+				move.end()
+			}
+		}
+		return err
+	}))
+	put(t, w, table, of(record.Open, 60, "f", 2), of(record.Open, 120, "f", 1))
+	require.Equal(t, 2, refused)
+	require.Equal(t, jsonOf(of(record.Open, 60, "f", 2), of(record.Open, 120, "f", 1)), all(t, client, table, record.Range{}))
 }
 
 // slotMove moves the slot of a key to another server of a cluster.
