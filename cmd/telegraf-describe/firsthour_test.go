@@ -245,3 +245,13 @@ func TestTheREADMEHasTheBlocksOfTheFirstHour(t *testing.T) {
 	require.True(t, found)
 	require.Contains(t, readFile(t, example(t, "../README.md")), "```toml\n[[aggregators.describe]]"+blocks+"```")
 }
+
+// Within single quotes, a backslash at the end of a line is a part of the text.
+func TestCommandsOfTheREADMEContinueOutsideOfQuotes(t *testing.T) {
+	t.Parallel()
+	for line := range strings.SplitSeq(readFile(t, example(t, "../README.md")), "\n") {
+		if strings.HasSuffix(line, `\`) {
+			require.Zero(t, strings.Count(line, "'")%2, line)
+		}
+	}
+}
