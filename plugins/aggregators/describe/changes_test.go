@@ -570,9 +570,11 @@ type killed struct{}
 func (h *history) kill(block int, point string) (reached bool) {
 	h.t.Helper()
 	o := h.blocks[block]
-	o.atCommit = func(at string) {
-		if at == point {
-			panic(killed{})
+	for _, b := range h.blocks { // each may be the one that takes over what the last run has left
+		b.atCommit = func(at string) {
+			if at == point {
+				panic(killed{})
+			}
 		}
 	}
 	var rows []telegraf.Metric
@@ -634,6 +636,38 @@ func TestAFieldThatMovesCountsOnceWhereverTheProcessIsKilled(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// The run that notes the loan in the lender can be killed too.
+func TestAFieldThatMovesCountsOnceIfTheNextRunIsKilledToo(t *testing.T) {
+	for name, next := range map[string][]func(*Describe){
+		"both blocks":  {block("a"), block("b")},
+		"the lender":   {block("a")},
+		"the borrower": {block("b")},
+		"another one":  {block("c")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHistory(t, false)
+			h.run(block("a"))
+			h.add(0, x.Add(5*time.Hour), 1)
+			h.add(0, y, 4)
+			h.addField(0, "w", y)
+			h.push()
+			h.run(block("a"), block("b"))
+			h.add(1, y, 1)
+			require.True(t, h.kill(1, "borrower"))
+			for range 2 {
+				h.run(next...)
+				require.True(t, h.kill(0, "noted"))
+			}
+			h.run(next...)
+			h.push()
+			h.add(len(next)-1, y, 1)
+			h.addField(0, "w", y)
+			h.check(0)
+		})
 	}
 }
 
@@ -866,7 +900,7 @@ func TestTheOpenBucketsOfAnEarlierRunWithOtherArgumentsContinue(t *testing.T) {
 }
 
 // Each field of a series belongs to one block at a time, and everything else is random: blocks, options, fields, filters, arguments,
-// crashes and times.
+// crashes and times. The variable SEEDS sets the number of histories.
 func TestRandomChangesOfOptionsKeepOneVersionOfARevision(t *testing.T) {
 	seeds := uint64(24)
 	if testing.Short() {

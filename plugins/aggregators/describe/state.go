@@ -382,6 +382,7 @@ func (d *Describe) settleLoans() {
 			switch {
 			case lender == nil && state.HasStore(d.State, l.Lender):
 			case lender == nil || d.commit(lender):
+				d.reached("noted")
 				s.Settled(l.Number)
 			}
 		}
