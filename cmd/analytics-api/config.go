@@ -208,8 +208,8 @@ func list(at func(*config) *[]string) func(*config, string) error {
 }
 
 // settings returns all settings except the export blocks, which only the file can contain. A setting that is used often
-// has a flag, which the constant help describes; a flag for each of them would make it hard to read. loadConfig defines the flag --redis, because it can be
-// repeated.
+// has a flag, which the constant help describes; a flag for each setting would make the help hard to read. loadConfig defines the
+// flag --redis, because it can be repeated.
 func settings() []setting {
 	return slices.Concat(serviceSettings(), redisSettings(), limitSettings())
 }
@@ -314,7 +314,8 @@ func loadConfig(args, environ []string) (config, error) {
 	return c, c.validate()
 }
 
-// explainFlag returns the error of flags in our words: with a suggestion for a flag that does not exist. It returns [flag.ErrHelp] as it is.
+// explainFlag returns an error of package flag in the form of our other errors, with a suggestion for a flag that does not exist. It
+// returns [flag.ErrHelp] as it is.
 func explainFlag(err error, flags *flag.FlagSet) error {
 	if errors.Is(err, flag.ErrHelp) {
 		return err
@@ -393,7 +394,8 @@ func (c *config) readFile(named string, environ []string) error {
 // wrongType matches the error of the TOML library for a value of another type than its setting, which has no type of its own.
 var wrongType = regexp.MustCompile(`^toml: (line \d+) \(last key ("[^"]*")\): incompatible types: .*destination has type (\w+)$`)
 
-// explainType returns an error of the TOML library in the words of users if it is about a value of the wrong type, else err.
+// explainType returns an error about a value of the wrong type in the words of the settings, without Go types. Other errors of the
+// TOML library it returns as they are.
 func explainType(err error) error {
 	m := wrongType.FindStringSubmatch(err.Error())
 	want := map[string]string{

@@ -7,8 +7,8 @@ const ownMemory = 128 << 20
 
 // limitMemory makes the garbage collector run more often when the service uses more memory than the sum of these: two times
 // the memory of all answers, the memory of kept answers, and ownMemory. The limit is soft: the service can exceed it, and only becomes
-// slower. Below the limit the collector runs when the live memory has grown by collectAfter percent. The runtime reads the environment
-// variables GOMEMLIMIT and GOGC by itself; what one of them sets is not changed.
+// slower. Below the limit, the collector runs when the live memory has grown by collectAfter percent. The runtime reads the environment
+// variables GOMEMLIMIT and GOGC by itself; a value that is set there is not changed.
 func (c config) limitMemory(environ []string) {
 	if lookup(environ, "GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(2*int64(c.MaxTotalBytes) + int64(c.CacheSize) + ownMemory)

@@ -53,8 +53,8 @@ func newHost(c *config.Config, once, test bool) *host {
 // agentPush is the function of Telegraf that calls Push.
 const agentPush = "github.com/influxdata/telegraf/agent.(*Agent).push"
 
-// caller is from where in agentPush a Push is called. It calls Push at the end of each period, and once more when no metric follows. The
-// call is last if no other code of the function follows than its return. A test runs the agent to check that.
+// caller is a place in agentPush that calls Push. agentPush calls Push at the end of each period, and once more after the last
+// metric. The call is the last one if only the return of the function follows it. A test runs the agent to check that.
 type caller int
 
 const (

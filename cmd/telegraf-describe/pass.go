@@ -12,8 +12,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 )
 
-// warnUnreached logs a warning for each rediscache output that gets no row which it accepts: its namepass lets those of no describe block
-// through, such as after a change of prefix, or all of them are in the layout columns.
+// warnUnreached logs a warning for each rediscache output that gets no row that it accepts: no row of a describe block passes its
+// namepass, as after a change of prefix, or all rows are in the layout columns.
 func warnUnreached(c *config.Config) {
 	for _, output := range c.Outputs {
 		if output.Config.Name != "rediscache" {

@@ -27,8 +27,8 @@ var generalTypes = map[string]reflect.Type{
 	"tagexclude": reflect.TypeFor[[]string](), "taginclude": reflect.TypeFor[[]string](),
 }
 
-// checkTypes returns an error with the options of our blocks whose value has the wrong type, or is no duration or size. Telegraf's
-// own errors for these name Go types, and have no example.
+// checkTypes returns an error with the options of our blocks whose value has the wrong type, or is not a duration or size that the
+// option needs. Telegraf's own errors for these contain Go types, and no example.
 func checkTypes(sources []source) error {
 	plugins := map[string]any{
 		"aggregators.describe": aggregators.Aggregators["describe"](), "outputs.rediscache": outputs.Outputs["rediscache"](),
@@ -73,8 +73,8 @@ func typeErrors(plugin any, table *ast.Table, text []byte) (errs []error) {
 	return errs
 }
 
-// misfit returns what an option of that type wants instead of a value, or "" if the value suits it. Values of other types than those
-// below suit: Telegraf checks them.
+// misfit returns the kind of value that an option of that type needs, or "" if the value is of that kind. It accepts every value
+// for types other than those below, because Telegraf checks them.
 func misfit(t reflect.Type, value ast.Value) string {
 	text, isText := value.(*ast.String)
 	_, isNumber := value.(*ast.Integer)

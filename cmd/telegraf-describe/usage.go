@@ -9,8 +9,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/option"
 )
 
-// explainUsage makes all commands return one line for a mistake in their flags. By default, cli prints the whole help, in which the line that
-// matters is easily missed.
+// explainUsage makes all commands return one line for a mistake in their flags. By default, cli prints the whole help, in which that
+// line is easily missed.
 func explainUsage(commands []*cli.Command) {
 	for _, c := range commands {
 		c.OnUsageError = wrongFlag
@@ -18,7 +18,8 @@ func explainUsage(commands []*cli.Command) {
 	}
 }
 
-// wrongFlag returns the error of a command's flags in our words: with a suggestion for a flag that does not exist.
+// wrongFlag returns an error about a command's flags in the form of our other errors, with a suggestion for a flag that does not
+// exist.
 func wrongFlag(c *cli.Context, err error, _ bool) error {
 	name, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: -")
 	if !unknown {
@@ -35,7 +36,8 @@ func wrongFlag(c *cli.Context, err error, _ bool) error {
 	return fmt.Errorf("unknown flag --%s%s: --help lists the flags", name, suggestion)
 }
 
-// unknownCommand returns the error for the first argument of a command that has no arguments of its own: it is no subcommand either.
+// unknownCommand returns the error for the first argument of a command that has no arguments of its own. The argument is not a
+// subcommand either.
 func unknownCommand(c *cli.Context) error {
 	name := c.Args().First()
 	known := make([]string, 0, len(c.Command.Subcommands))

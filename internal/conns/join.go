@@ -36,11 +36,11 @@ func Join(ctx context.Context, n int) {
 	}
 }
 
-// buffers hold first pieces.
+// buffers has buffers for the first pieces of answers, to use again.
 var buffers = sync.Pool{New: func() any { return new([httpBuffer]byte) }}
 
-// Write writes p. After Join, it keeps a p that is smaller than the body alone, until the next call: that one will come, because such
-// a p cannot be the end of the answer.
+// Write writes p. After Join, it keeps p until the next call if p is shorter than the body: another call follows, because p cannot be
+// the end of the answer then.
 func (c *conn) Write(p []byte) (int, error) {
 	body := c.joining.body
 	c.joining.body = 0

@@ -10,11 +10,12 @@ import (
 	"sync/atomic"
 )
 
-// maxNames is how many names a selector keeps: of more, as files with random names have, matching each time costs less than keeping them.
+// maxNames is how many names a selector keeps. A file with random names can have more; to keep these would need more memory than it
+// saves time.
 const maxNames = 1000
 
-// selector decides which columns the names and globs of an option mean, and keeps the names that it was asked about: to answer again
-// without matching, and to name them if none matches. Several goroutines may use it at once.
+// selector decides which columns the names and globs of an option select. It keeps the names of columns that it has decided on, to
+// decide faster the next time, and to list them if none was selected. It is safe for concurrent use.
 type selector struct {
 	option string // such as --columns
 	globs  []string
@@ -84,8 +85,8 @@ func listed(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// match reports whether a name is the glob itself or matches it, as path.Match has it. A slash is a character as any other: names are
-// no paths, and so slashes are replaced by a character that no name has. A name with brackets matches itself.
+// match reports whether a name is the glob itself or matches it by the rules of path.Match. Names are not paths, so a slash is a
+// character like any other: it is replaced by a character that no name has. A name with brackets matches itself.
 func match(glob, name string) bool {
 	if glob == name {
 		return true

@@ -123,7 +123,7 @@ func (f *flags) parse(args []string) (paths []string, err error) {
 	}
 }
 
-// plain returns an error of package flag in our words.
+// plain returns an error of package flag in the form of our other errors.
 func plain(err error, s *flag.FlagSet) error {
 	text := err.Error()
 	if name, unknown := strings.CutPrefix(text, "flag provided but not defined: -"); unknown {

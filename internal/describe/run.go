@@ -64,8 +64,8 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return status(err, exitFailed)
 }
 
-// withoutOperation returns an error of the file system without the name of the system call, which says nothing to people: the path
-// and what is wrong with it.
+// withoutOperation returns an error of the file system without the name of the system call, which does not help users: only the path
+// and the reason.
 func withoutOperation(err error) string {
 	var failed *fs.PathError
 	if errors.As(err, &failed) {
