@@ -25,6 +25,7 @@ const maxDepth = 100
 // make a map of strings and interfaces of each line. Cells are collected in row and added once the whole line is known to be good.
 type jsonParser struct {
 	source *source
+	names  *decisions
 
 	data  []byte // the current line
 	i     int    // of data: what was read
@@ -61,7 +62,7 @@ func (p *jsonParser) parse(data []byte, b *Batch) {
 
 // line reads one object. If there is an error, it adds no cell.
 func (p *jsonParser) line(text []byte, t *Table, b *Batch) error {
-	*p = jsonParser{source: p.source, data: text, name: p.name[:0], row: p.row[:0], tight: p.tight}
+	*p = jsonParser{source: p.source, names: p.names, data: text, name: p.name[:0], row: p.row[:0], tight: p.tight}
 	if text[0] != '{' {
 		return fmt.Errorf("found %q, want an object", clip(text))
 	}
@@ -193,10 +194,11 @@ func (p *jsonParser) member(t *Table, b *Batch, depth int) error {
 		return err
 	}
 	v, err := p.literal()
-	if err != nil || p.isTime() || !p.source.reads(p.name, false) {
+	wanted := p.names.of(p.name, false)
+	if err != nil || p.isTime() || !wanted.read {
 		return err
 	}
-	if p.source.asText(string(p.name)) {
+	if wanted.text {
 		v.kind = Text
 		if v.form != missing {
 			v.text = b.keep(p.data[start:p.i])
@@ -226,7 +228,7 @@ func (p *jsonParser) addText(text []byte, t *Table, b *Batch) {
 		p.readTime(text)
 		return
 	}
-	if p.source.reads(p.name, false) {
+	if p.names.of(p.name, false).read {
 		p.add(t, value{kind: Text, text: b.keep(text)})
 	}
 }
@@ -245,10 +247,11 @@ func (p *jsonParser) addNumber(text []byte, t *Table, b *Batch) error {
 		p.readTime(text)
 		return nil
 	}
-	if !p.source.reads(p.name, false) {
+	wanted := p.names.of(p.name, false)
+	if !wanted.read {
 		return nil
 	}
-	if p.source.asText(string(p.name)) {
+	if wanted.text {
 		p.add(t, value{kind: Text, text: b.keep(text)})
 		return nil
 	}
@@ -262,11 +265,6 @@ func (p *jsonParser) addNumber(text []byte, t *Table, b *Batch) error {
 	}
 	p.add(t, value{kind: Number, form: form, number: v})
 	return nil
-}
-
-// asText reports whether numbers and truth values of a column are to be read as texts.
-func (s *source) asText(name string) bool {
-	return s.o.AsText != nil && s.o.AsText(name) || s.o.Group != nil && s.o.Group(name, false)
 }
 
 // text reads a string, whose quote is next. The result is valid until the next line: without escapes it is a part of the line.

@@ -26,6 +26,7 @@ import (
 // scan.Number is faster than the decoder's own conversion.
 type lineParser struct {
 	source *source
+	names  *decisions
 	row    []value // the cells of the current line
 	data   []byte  // the content of the chunk
 	offset int     // of data: within the current line
@@ -169,18 +170,10 @@ func (p *lineParser) tags(d *lineprotocol.Decoder, t *Table, b *Batch) error {
 		if key == nil {
 			return nil
 		}
-		if p.source.reads(key, true) {
+		if p.names.of(key, true).read {
 			p.row = append(p.row, value{column: t.expect(len(p.row), key, Text, true), kind: Text, text: b.keep(text)})
 		}
 	}
-}
-
-// reads reports whether the cells of a column are wanted: to describe them or to group by them.
-func (s *source) reads(name []byte, tag bool) bool {
-	if s.o.Select == nil {
-		return true
-	}
-	return s.o.Select(string(name)) || s.o.Group != nil && s.o.Group(string(name), tag)
 }
 
 // fields adds the fields of a line to the row.
@@ -198,24 +191,15 @@ func (p *lineParser) fields(d *lineprotocol.Decoder, t *Table, b *Batch) error {
 		if err != nil {
 			return fmt.Errorf("field %q: %w", key, err)
 		}
-		if p.source.reads(key, false) {
-			if v.kind == Number && p.texts(key, t) {
+		if wanted := p.names.of(key, false); wanted.read {
+			// If a tag has the name of a field to group by, rows are grouped by the tag.
+			if v.kind == Number && wanted.text && !(wanted.group && p.hasTag(key, t)) {
 				v = value{kind: Text, text: b.keep(written(v, text))}
 			}
 			v.column = t.expect(len(p.row), key, v.kind, false)
 			p.row = append(p.row, v)
 		}
 	}
-}
-
-// texts reports whether a field of numbers or truth values is read as one of texts: because the options want that, or because rows are
-// grouped by it. If a tag has the name too, rows are grouped by the tag.
-func (p *lineParser) texts(key []byte, t *Table) bool {
-	o := p.source.o
-	if o.AsText != nil && o.AsText(string(key)) {
-		return true
-	}
-	return o.Group != nil && o.Group(string(key), false) && !p.hasTag(key, t)
 }
 
 // hasTag reports whether a tag of the row has that name.

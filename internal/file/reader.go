@@ -90,9 +90,9 @@ func newParser(s *source) *Parser {
 	p := &Parser{source: s}
 	switch s.format {
 	case LineProtocol:
-		p.parse = (&lineParser{source: s}).parse
+		p.parse = (&lineParser{source: s, names: newDecisions(s.o)}).parse
 	case JSONLines:
-		p.parse = (&jsonParser{source: s}).parse
+		p.parse = (&jsonParser{source: s, names: newDecisions(s.o)}).parse
 	case CSV, Auto:
 		p.parse = (&csvParser{source: s, schema: s.schema}).parse
 	}

@@ -1,0 +1,44 @@
+package file
+
+// decision is what the options want of the cells of a column.
+type decision struct {
+	read  bool // to describe them, or to group by them
+	text  bool // as texts
+	group bool // to group by them; then text is true too
+}
+
+// decisions asks the options about names and keeps the answers: the cells of a column come once a row, and asking takes longer than reading
+// them. It belongs to one parser.
+type decisions struct {
+	o            *Options
+	fields, tags map[string]decision
+}
+
+// newDecisions returns decisions by the options.
+func newDecisions(o *Options) *decisions {
+	return &decisions{o: o, fields: make(map[string]decision), tags: make(map[string]decision)}
+}
+
+// of returns the decision on a column.
+func (d *decisions) of(name []byte, tag bool) decision {
+	o := d.o
+	if o.Select == nil && o.AsText == nil && o.Group == nil {
+		return decision{read: true}
+	}
+	known := d.fields
+	if tag {
+		known = d.tags
+	}
+	if answer, ok := known[string(name)]; ok { // without a copy of the name
+		return answer
+	}
+	own := string(name)
+	answer := decision{group: o.Group != nil && o.Group(own, tag)}
+	answer.read = o.Select == nil || o.Select(own) || answer.group
+	answer.text = answer.group || o.AsText != nil && o.AsText(own)
+	const most = 10_000 // more names than that have no second cell each
+	if len(known) < most {
+		known[own] = answer
+	}
+	return answer
+}
