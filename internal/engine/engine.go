@@ -30,6 +30,7 @@ import (
 	"time"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/bucket"
+	"github.com/telegraf-describe/telegraf-describe/internal/handles"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	ids "github.com/telegraf-describe/telegraf-describe/internal/series"
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
@@ -108,12 +109,12 @@ type Engine struct {
 	budget   budget
 	counters Counters
 	noticed  notices
-	span     span               // the bucket of the last point
-	previous *series            // the series of the last point, or nil
-	handles  map[uint64]*opened // the open buckets of a replay; nil except during one
-	again    []again            // final buckets whose rows the next Push emits again
-	held     []string           // while Adopt is running: the fields of its bucket that other engines have open
-	sharing  bool               // whether Share was called
+	span     span                   // the bucket of the last point
+	previous *series                // the series of the last point, or nil
+	handles  *handles.Table[opened] // the open buckets of a replay; nil except during one
+	again    []again                // final buckets whose rows the next Push emits again
+	held     []string               // while Adopt is running: the fields of its bucket that other engines have open
+	sharing  bool                   // whether Share was called
 
 	key     []byte    // scratch of Add: the key of the point's series
 	row     []float64 // scratch of Add: the point's values by position; NaN for a field that the point does not have

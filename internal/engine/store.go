@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/telegraf-describe/telegraf-describe/internal/handles"
 	ids "github.com/telegraf-describe/telegraf-describe/internal/series"
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
@@ -95,7 +96,7 @@ type opened struct {
 func (e *Engine) BeginReplay() *Replay {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.handles = make(map[uint64]*opened)
+	e.handles = &handles.Table[opened]{}
 	return &Replay{e: e, began: e.o.Now(), rooms: sync.Pool{New: func() any { return new(stats.Room) }}}
 }
 
@@ -118,7 +119,7 @@ func (r *Replay) Open(handle uint64, b Bucket) error {
 	}
 	i, _ := s.find(b.Start)
 	s.open = slices.Insert(s.open, i, o.bucket)
-	e.handles[handle] = o
+	e.handles.Put(handle, o)
 	return nil
 }
 
@@ -127,8 +128,8 @@ func (r *Replay) Open(handle uint64, b Bucket) error {
 //
 // Rows and Demoted may be called concurrently for buckets of different series, but not together with other methods.
 func (r *Replay) Rows(handle uint64, fields []string, rows []float64, times []int64, blocks []int) {
-	o, ok := r.e.handles[handle]
-	if !ok {
+	o := r.e.handles.Find(handle)
+	if o == nil {
 		return
 	}
 	b, s := o.bucket, o.series
@@ -198,8 +199,8 @@ type placed struct {
 func (r *Replay) Lent(handle uint64, fields []string) {
 	r.e.mu.Lock()
 	defer r.e.mu.Unlock()
-	o, ok := r.e.handles[handle]
-	if !ok {
+	o := r.e.handles.Find(handle)
+	if o == nil {
 		return
 	}
 	b := o.bucket
@@ -215,7 +216,7 @@ func (r *Replay) Demoted(handle uint64, field string) {
 	e := r.e
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if o, ok := e.handles[handle]; ok {
+	if o := e.handles.Find(handle); o != nil {
 		if i := o.series.schema.leavingAs(field); i >= 0 && i < len(o.bucket.fields) {
 			o.bucket.fields[i].Demote()
 			o.demoted = slices.DeleteFunc(o.demoted, func(position int) bool { return position == i })
@@ -228,8 +229,8 @@ func (r *Replay) Demoted(handle uint64, field string) {
 func (r *Replay) Final(handle uint64) (b Bucket, ok bool) {
 	r.e.mu.Lock()
 	defer r.e.mu.Unlock()
-	o, ok := r.e.handles[handle]
-	if !ok {
+	o := r.e.handles.Find(handle)
+	if o == nil {
 		return Bucket{}, false
 	}
 	b = r.e.whole(o.series, o.bucket)
@@ -246,10 +247,10 @@ func (r *Replay) Drop(handle uint64) {
 
 // drop removes the bucket with the handle from its series and from the budget, if it is open.
 func (r *Replay) drop(handle uint64) {
-	if o, ok := r.e.handles[handle]; ok {
+	if o := r.e.handles.Find(handle); o != nil {
 		o.series.remove(func(b *open) bool { return b == o.bucket })
 		r.e.budget.release(o.bucket)
-		delete(r.e.handles, handle)
+		r.e.handles.Remove(handle)
 	}
 }
 
@@ -259,7 +260,7 @@ func (r *Replay) End(since time.Time) {
 	e := r.e
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for handle, o := range e.handles {
+	for handle, o := range e.handles.All() {
 		b := o.bucket
 		if b.loans != nil {
 			if e.dropLent(b); b.isEmpty() {

@@ -77,7 +77,7 @@ func (a recordAt) before(b recordAt) bool {
 // readPast reads the log of the last run, and prepares the log of this run.
 func (s *Store) readPast() error {
 	s.past = &past{
-		clean: true, replay: int64(s.o.Replay), buckets: newIndex(), strays: make(map[uint64]int64), joined: make(map[string]joined),
+		clean: true, replay: int64(s.o.Replay), strays: make(map[uint64]int64), joined: make(map[string]joined),
 		loans: make(map[uint64]loaned),
 	}
 	s.log = &segments{folder: s.folder, openFile: s.o.openFile, next: 1}
