@@ -199,7 +199,7 @@ func newServer(reader Reader, o Options) *server {
 
 // handler returns the handler of all routes.
 func (s *server) handler() http.Handler {
-	handler := s.cors(s.newMux())
+	handler := s.cors(s.clean(s.newMux()))
 	if s.CheckHost {
 		handler = s.checkHost(handler)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -188,14 +189,40 @@ func (s *server) mount(mux *http.ServeMux, rt route, pattern string, serve http.
 // withoutSlash redirects to the same address without the slash at its end. The FastAPI service that analytics-api
 // replaces did the same. The location is relative, so that it is also right behind a proxy that adds a prefix.
 func withoutSlash(w http.ResponseWriter, r *http.Request, _ *params) error {
-	path := strings.TrimSuffix(r.URL.EscapedPath(), "/")
-	location := ".." + path[strings.LastIndexByte(path, '/'):]
+	escaped := strings.TrimSuffix(r.URL.EscapedPath(), "/")
+	location := ".." + escaped[strings.LastIndexByte(escaped, '/'):]
 	if r.URL.RawQuery != "" {
 		location += "?" + r.URL.RawQuery
 	}
 	w.Header().Set("Location", location)
 	w.WriteHeader(http.StatusTemporaryRedirect)
 	return nil
+}
+
+// withoutSlashes redirects to an address without repeated slashes, and without one at the end. The one of [http.ServeMux] has
+// an absolute path. The location is relative, as that of withoutSlash.
+func withoutSlashes(w http.ResponseWriter, r *http.Request, _ *params) error {
+	escaped := r.URL.EscapedPath()
+	location := strings.Repeat("../", strings.Count(escaped, "/")-1) + path.Clean(escaped)[1:]
+	if r.URL.RawQuery != "" {
+		location += "?" + r.URL.RawQuery
+	}
+	w.Header().Set("Location", location)
+	w.WriteHeader(http.StatusTemporaryRedirect)
+	return nil
+}
+
+// clean redirects requests for paths with repeated slashes. Those with dots are left to next: clients resolve these themselves.
+func (s *server) clean(next http.Handler) http.Handler {
+	redirect := s.handle(route{name: "other", anyQuery: true, scope: scopePublic}, withoutSlashes)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// Path is decoded and can have slashes that are parts of names, so it is not enough.
+		if strings.Contains(r.URL.Path, "//") && strings.Contains(r.URL.EscapedPath(), "//") && !strings.Contains(r.URL.Path, "/.") {
+			redirect.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // handle returns the handler of a route. It refuses requests whose token does not allow the route. It calls h with a

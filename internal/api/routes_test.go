@@ -186,6 +186,35 @@ func TestTrailingSlashIsRedirected(t *testing.T) {
 	problemOf(t, w, http.StatusMethodNotAllowed)
 }
 
+func TestRepeatedSlashesAreRedirected(t *testing.T) {
+	t.Parallel()
+	g := guard(t, nil)
+	for path, want := range map[string]string{
+		"/analytics/cpu//?database=db":      "/analytics/cpu?database=db",
+		"//analytics//cpu":                  "/analytics/cpu",
+		"//example.com/analytics":           "/example.com/analytics",
+		"/analytics//a%2Fb///?limit=1&last": "/analytics/a%2Fb?limit=1&last",
+		"//":                                "/",
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+		target, err := url.ParseRequestURI(path)
+		require.NoError(t, err)
+		r.URL = target
+		w := httptest.NewRecorder()
+		g.ServeHTTP(w, r)
+		require.Equal(t, http.StatusTemporaryRedirect, w.Code, path)
+		require.Empty(t, w.Body.String())
+		location, err := url.Parse(w.Header().Get("Location"))
+		require.NoError(t, err)
+		for _, prefix := range []string{"", "/stats"} { // that a proxy adds
+			base, err := url.Parse("http://localhost" + prefix + path)
+			require.NoError(t, err)
+			require.Equal(t, "http://localhost"+prefix+want, base.ResolveReference(location).String(), path)
+		}
+	}
+	problemOf(t, with(g, http.MethodGet, "/analytics%2F%2Fcpu"), http.StatusUnauthorized) // one segment
+}
+
 // A proxy may serve the API below a path of its own, which a redirect keeps.
 func TestRedirectOfATrailingSlashKeepsTheQueryAndAPrefix(t *testing.T) {
 	t.Parallel()
