@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -191,8 +192,12 @@ func split(ctx context.Context, client redis.UniversalClient, names []string, ke
 	return existing, gone, nil
 }
 
+// removedFor is how long it is known that a bucket was removed because of MaxBuckets. An agent that lags behind can write the bucket
+// again, and then another agent must not take its own records, which are gone, for lost.
+const removedFor = time.Hour
+
 // cleanOldest removes the oldest buckets beyond MaxBuckets, first of those that have begun and then of those that begin
-// in the future. EXPIRE with 0 deletes a key; DEL is not in the documented ACL.
+// in the future, and notes that among the expiry times. EXPIRE with 0 deletes a key; DEL is not in the documented ACL.
 func (w *Writer) cleanOldest(ctx context.Context, t record.Table, now time.Time) error {
 	if w.o.MaxBuckets <= 0 {
 		return nil
@@ -209,7 +214,26 @@ func (w *Writer) cleanOldest(ctx context.Context, t record.Table, now time.Time)
 		}
 		pipe.ZRem(ctx, indexKey(t), anys(oldest)...)
 		pipe.ZRem(ctx, expiryKey(t), anys(oldest)...)
+		removed := make([]redis.Z, 0, len(oldest))
+		for _, start := range oldest {
+			removed = append(removed, redis.Z{Score: float64(now.Add(removedFor).UnixMilli()), Member: removedPrefix + start})
+		}
+		life := w.lifetime()
+		life.extend(ctx, pipe, expiryKey(t), removed...)
+		life.expire(ctx, pipe, expiryKey(t))
 	})
+}
+
+// removed returns the starts of the buckets that an agent has removed in the last hour because of its MaxBuckets.
+func (w *Writer) removed(ctx context.Context, t record.Table, now time.Time) (map[string]bool, error) {
+	members, err := w.client.ZRangeByScore(ctx, expiryKey(t), &redis.ZRangeBy{Min: millis(now), Max: "+inf"}).Result()
+	removed := make(map[string]bool)
+	for _, m := range members {
+		if start, ok := strings.CutPrefix(m, removedPrefix); ok {
+			removed[start] = true
+		}
+	}
+	return removed, err
 }
 
 // divide returns the starts of the buckets beyond MaxBuckets and those of the others. It reads the whole index, because the

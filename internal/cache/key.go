@@ -70,11 +70,15 @@ func bucketKey(t record.Table, start string) string   { return derived(t, "b:"+s
 func summaryKey(t record.Table, start string) string  { return derived(t, "q:"+start) } // hash of encoded summaries, by the same fields
 func revisionKey(t record.Table, start string) string { return derived(t, "r:"+start) } // sorted set of the same fields by revision, without 0
 func indexKey(t record.Table) string                  { return derived(t, "idx") }      // sorted set of bucket starts
-func expiryKey(t record.Table) string                 { return derived(t, "exp") }      // sorted set of bucket starts by expiry time, in ms
+func expiryKey(t record.Table) string                 { return derived(t, "exp") }      // sorted set of bucket starts by expiry time, in ms; see removedPrefix
 func namesKey(t record.Table) string                  { return derived(t, "names") }    // sorted set of fields and tag keys by expiry time, see minNameExpiry
 func versionKey(t record.Table) string                { return versionOf(member(t)) }   // a number that each write increases, see Writer.advance
 func writersKey(t record.Table) string                { return derived(t, "w") }        // sorted set of the writers by the expiry of their last write, in µs
 func channel(t record.Table) string                   { return derived(t, "ch") }       // publishes the starts of changed buckets
+
+// removedPrefix begins the members of a table's expiry times that are buckets which an agent has removed because of its MaxBuckets.
+// Older writers skip these, because they are no starts.
+const removedPrefix = "removed:"
 
 // minNameExpiry is the lowest score in a table's names that is an expiry time, in microseconds. Lower ones are times of the
 // last write, in milliseconds, of older writers.

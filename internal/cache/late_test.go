@@ -92,7 +92,7 @@ func TestATableIsWrittenWhileItsSlotMoves(t *testing.T) {
 	move.begin()
 	move.key(cache.VersionKey(table))
 	refused := 0
-	client.AddHook(pipelines(func(commands []redis.Cmder, next func() error) error {
+	client.AddHook(pipelines(func(_ []redis.Cmder, next func() error) error {
 		err := next()
 		if redis.IsTryAgainError(err) || redis.IsExecAbortError(err) {
 			if refused++; refused == 2 {

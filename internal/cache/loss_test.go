@@ -263,6 +263,29 @@ func TestABucketThatMaxBucketsHasRemovedIsNotLost(t *testing.T) {
 	require.NoError(t, w.Close(closing))
 }
 
+// An agent keeps fewer buckets than another one, or than it has itself now, and a third one writes a removed bucket again. So that
+// bucket has a place in the index and lacks records of the second.
+func TestABucketThatAnotherMaxBucketsHasRemovedIsNotLost(t *testing.T) {
+	t.Parallel()
+	for _, most := range []int{0, 5} {
+		client, table := server(t), newTable()
+		c := newClock(time.Now().Unix())
+		w := keeping(t, client, func(o *cache.Options) {
+			o.MaxBuckets, o.Now, o.CompatRecords = most, c.now, 0
+			o.Restored = func(_, records int) { t.Errorf("nothing is lost: max_buckets %d, %d records", most, records) }
+		})
+		put(t, w, table, of(record.Open, 60, "f", 1), of(record.Open, 60, "g", 1))
+		c.at.Add(61)
+		few := writerOf(t, client, func(o *cache.Options) { o.MaxBuckets, o.Now, o.CompatRecords = 1, c.now, 0 })
+		put(t, few, table, asAgent(rec(120, "f", "h", 1), "few"))
+		require.Equal(t, []int64{120}, startsOf(t, client, table))
+		put(t, writerOf(t, client, nil), table, asAgent(rec(60, "f", "h", 1), "late"))
+		put(t, w, table, of(record.Open, 60, "f", 2))
+		require.NoError(t, w.Audit(t.Context()))
+		require.NoError(t, w.Close(closing))
+	}
+}
+
 // Agents write the same buckets at the same time, in any order.
 func TestNoLossIsNoticedIfNothingIsLost(t *testing.T) {
 	t.Parallel()

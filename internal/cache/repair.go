@@ -279,18 +279,24 @@ func (w *Writer) mendIndex(ctx context.Context, t record.Table, now time.Time) e
 	})
 }
 
-// dropOldest removes the buckets beyond MaxBuckets from a loss, and those that were removed already, and forgets them. An agent may
-// have removed such a bucket, and another one may have made it again by a late record.
+// dropOldest removes the buckets beyond MaxBuckets from a loss, and those that were removed already because of the MaxBuckets of any
+// agent, and forgets them. An agent may have removed such a bucket, and another one may have made it again by a late record.
 func (w *Writer) dropOldest(ctx context.Context, t record.Table, s *tableState, lost *loss, now time.Time) error {
-	if w.o.MaxBuckets <= 0 || len(lost.buckets) == 0 || lost.waiting || lost.all || lost.index {
+	if len(lost.buckets) == 0 || lost.waiting || lost.all || lost.index {
 		return nil
 	}
-	_, newest, err := w.divide(ctx, t, now)
+	removed, err := w.removed(ctx, t, now)
 	if err != nil {
 		return err
 	}
+	var newest []string
+	if w.o.MaxBuckets > 0 {
+		if _, newest, err = w.divide(ctx, t, now); err != nil {
+			return err
+		}
+	}
 	for start := range lost.buckets {
-		if !slices.Contains(newest, start) {
+		if removed[start] || w.o.MaxBuckets > 0 && !slices.Contains(newest, start) {
 			delete(lost.buckets, start)
 			w.recent.forget(s, start)
 		}
