@@ -467,7 +467,7 @@ func plain(t *testing.T, b *browser.Browser) {
 	require.Contains(t, textOf(tab, "#note"), "emit_summary")
 	browser.Eval[bool](tab, "document.querySelector('#table tbody tr button').click(), true")
 	tab.Until("document.querySelector('#distribution [role=alert]')")
-	require.Contains(t, textOf(tab, "#distribution"), "emit_summary")
+	require.Contains(t, textOf(tab, "#distribution"), `This bucket has no summary of its values. With emit_summary = "compact"`)
 	tab.Open(s.address("range", "1h", "split", "merged"))
 	tab.Until("document.querySelector('#message').getAttribute('role') === 'alert'")
 	require.Contains(t, textOf(tab, "#message"), "No summaries")

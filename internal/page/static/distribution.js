@@ -15,10 +15,16 @@ export function showDistribution({ start, series, zone, title, spread, problem, 
     element("div", {}, element("h2", {}, "Distribution"), element("p", { class: "muted" }, bucket)),
     element("button", { type: "button", class: "quiet", onclick: close }, "Close"));
   let body = element("p", { class: "muted" }, "Reading the summary…");
-  if (problem) body = element("p", { role: "alert" }, problem.message);
+  if (problem) body = element("p", { role: "alert" }, inWords(problem));
   else if (spread) body = element("div", { class: "spread" }, chart(spread), figures(spread));
   box.replaceChildren(heading, body);
   box.hidden = false;
+}
+
+// inWords returns the text of a problem. That of a missing summary is not the one of the API, which names the series again.
+function inWords(problem) {
+  if (problem.title !== "No summaries") return problem.message;
+  return 'This bucket has no summary of its values. With emit_summary = "compact" in [[aggregators.describe]], new buckets have one.';
 }
 
 // hideDistribution also removes the elements, so that nothing old is seen when the next one is shown.

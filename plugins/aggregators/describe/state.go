@@ -1,6 +1,7 @@
 package describe
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -449,6 +450,6 @@ func (d *Describe) warnVolatile() {
 	width := time.Duration(d.options.Grid.End(start) - start)
 	if width > time.Minute {
 		d.Log.Warnf("A restart loses the open buckets, which are %s wide: the next row of a bucket has only the values that came after it and may replace "+
-			"a row with all of them; set state = \"/var/lib/telegraf-describe\" to keep them", width)
+			"a row with all of them; set state = \"/var/lib/telegraf-describe\" to keep them", cmp.Or(d.Bucket, width.String()))
 	}
 }
