@@ -158,11 +158,11 @@ func (e *elements) addWithin(c byte) {
 	}
 	e.nest(c)
 	switch {
-	case c != '\n' && c != '\r':
+	case c != '\n' && (c != '\r' || e.quoted): // in a string, a carriage return is an error where the line is read
 		e.out = append(e.out, c)
 	case !e.quoted:
 		e.out = append(e.out, ' ')
-	case c == '\n': // not allowed in a string: the line that ends here is an error
+	default: // a line end, not allowed in a string: the line that ends here is an error
 		e.end()
 		e.state = within
 	}

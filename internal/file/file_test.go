@@ -366,6 +366,7 @@ var inputCases = []inputCase{
 	{name: "words like infinities of JSON", content: "{\"v\":-Inf}\n{\"v\":-I}\n{\"v\":Nan}\n", bad: []string{
 		`1: found "-Inf}" at byte 6, want a value`, `2: found "-I}" at byte 6, want a value`, `3: found "Nan}" at byte 6, want a value`,
 	}},
+	{name: "a carriage return in a string of a JSON array", content: "[{\"a\":\"x\ry\"},\r\n{\"a\":2}]", rows: []string{"a=2"}, bad: []string{`1: found the control character '\r' in a string`}},
 	{name: "JSON array of numbers", content: "[1,2]", err: `the content begins with "[1,2]", want JSON objects, one a line or in an array`},
 }
 
@@ -624,7 +625,7 @@ func FuzzJSON(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, line string) {
-		if strings.ContainsAny(line, "\r\n") || notStrict(line) || !strings.HasPrefix(line, "{") || strings.Count(line, "{")+strings.Count(line, "[") > 50 {
+		if strings.ContainsAny(line, "\r\n\x00") || notStrict(line) || !strings.HasPrefix(line, "{") || strings.Count(line, "{")+strings.Count(line, "[") > 50 {
 			return
 		}
 		rows, bad, err := read([]byte(line), file.Options{Format: file.JSONLines})

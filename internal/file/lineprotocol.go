@@ -193,7 +193,7 @@ func (p *lineParser) fields(d *lineprotocol.Decoder, t *Table, b *Batch) error {
 		}
 		if wanted := p.names.of(key, false); wanted.read {
 			// If a tag has the name of a field to group by, rows are grouped by the tag.
-			if v.kind == Number && wanted.text && !(wanted.group && p.hasTag(key, t)) {
+			if v.kind == Number && wanted.text && (!wanted.group || !p.hasTag(key, t)) {
 				v = value{kind: Text, text: b.keep(written(v, text))}
 			}
 			v.column = t.expect(len(p.row), key, v.kind, false)
