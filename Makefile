@@ -76,13 +76,14 @@ test-attack:
 # The linker leaves out the tables for debuggers, which take about a sixth of its time. Traces of panics and of data races need none.
 TEST_FLAGS := -ldflags=-w
 
-# With the race detector, tests of much data take a sample of it. They are the tests that call testing.Short. The packages that
-# take the longest come first. At its end, a process with the detector would wait a second for races of goroutines that still run.
+# At its end, a process with the race detector would wait a second for races of goroutines that still run.
 RACE := GORACE="atexit_sleep_ms=50 $(GORACE)" go test -race
 
+# With the race detector, tests of much data take a sample of it. They are the tests that call testing.Short. The packages that
+# take the longest come first. Many tests wait for a server, so that more of them than processors run at once.
 .PHONY: test-race
 test-race:
-	$(RACE) -short -shuffle=on $(TEST_FLAGS) ./internal/api ./internal/page ./internal/cache ./plugins/outputs/rediscache ./...
+	$(RACE) -short -shuffle=on $(TEST_FLAGS) -parallel 4 ./internal/api ./internal/page ./internal/cache ./plugins/outputs/rediscache ./...
 
 .PHONY: test-long
 test-long: ## run all data and times, as the whole calendar, in the tests that take a sample with the race detector

@@ -99,5 +99,5 @@ func TestAFileIsReadWhenItIsComplete(t *testing.T) {
 
 func TestFilesSettleForAQuarterOfASecond(t *testing.T) {
 	t.Parallel()
-	require.Regexp(t, `--watch-debounce-interval value .*\(default: 250ms\)`, runTelegraf(t, "--help").stdout)
+	require.Regexp(t, `--watch-debounce-interval DURATION .*\(default: 250ms\)`, runTelegraf(t, "--help").stdout)
 }

@@ -229,9 +229,9 @@ func (w *world) finals(store *state.Store, old *model) map[id]string {
 
 func TestRandomRunsWithCrashesAreReplayedAsOfACommit(t *testing.T) {
 	t.Parallel()
-	runs := 40
+	runs := 20 // run every statement that 40 do
 	if testing.Short() {
-		runs = 10
+		runs = 5
 	}
 	for seed := range runs {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
