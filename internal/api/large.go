@@ -23,7 +23,7 @@ const maxStale = 3
 // readPage reads buckets in this order, until the page is complete.
 func (s *server) readPage(ctx context.Context, a *answer, starts []time.Time) error {
 	for len(starts) > 0 {
-		if !s.windows.known(a.windowOf(starts[0])) {
+		if !a.byNames() || !s.windows.known(a.windowOf(starts[0])) {
 			err := s.readWhole(ctx, a, starts)
 			if !errors.Is(err, errLarge) {
 				return err
@@ -50,9 +50,13 @@ func (s *server) readWhole(ctx context.Context, a *answer, starts []time.Time) e
 	return s.reader.Records(ctx, a.table, starts, a.enough(), func(part record.Part) error { return a.take(ctx, part) })
 }
 
+// byNames reports whether large buckets are read by names. Only for a page: other answers need all records that the query wants, or
+// know from other records too whether a bucket has a final one.
+func (a *answer) byNames() bool { return a.limit > 0 && !a.probe && !a.whole }
+
 // isLarge reports whether the current bucket is to be read by names. It is not if the page may need half of the bucket.
 func (a *answer) isLarge(part record.Part) bool {
-	return a.limit > 0 && !a.probe && !a.whole && !part.Last && a.current.read > max(a.largeBucket, 2*a.most())
+	return a.byNames() && !part.Last && a.current.read > max(a.largeBucket, 2*a.most())
 }
 
 // discard forgets the records of the current bucket, if one has begun, so that it can be read anew.

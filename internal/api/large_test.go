@@ -168,6 +168,25 @@ func TestACursorInALargeBucketStaysValidWhileDataArrives(t *testing.T) {
 	}
 }
 
+// The names of a bucket that are known are those of a query, so they do not show whether the table has a final record in it.
+func TestKnownNamesDoNotChangeOtherAnswers(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	s.crowd(t)
+	s.put(t, marked(rec(0, "open", "a", 0), false), marked(rec(0, "open", "b", 0), false), marked(rec(0, "open", "c", 0), false),
+		marked(rec(0, "open", "d", 0), false), marked(rec(1, "open", "a", 0), true), marked(rec(0, "f", "a", 0), true))
+	l, reader := s.large(nil)
+	for _, order := range []string{"", "&order=desc"} {
+		path := cpuPath + "&field=open" + order
+		l.paged(t, path+"&limit=1", nil)
+		require.Positive(t, reader.scans.Load())
+		reader.named.Store(0)
+		for _, query := range []string{"", "&final=true", "&final=true&last=1", "&final=true&last=1&limit=5", "&last=1"} {
+			require.Equal(t, array(t, s.get(t, path+query)), array(t, l.get(t, path+query)), query+order)
+		}
+	}
+}
+
 // If names do not show the order of the records, the page reads all of them.
 func TestPagesOfALargeBucketWithUnclearNames(t *testing.T) {
 	t.Parallel()
