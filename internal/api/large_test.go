@@ -9,10 +9,12 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/api"
@@ -276,4 +278,64 @@ func TestKeptNamesAreBounded(t *testing.T) {
 	require.Greater(t, reader.scans.Load(), int64(75), "some were removed and read again")
 	require.Greater(t, most, total/16)
 	require.LessOrEqual(t, most, total/8)
+}
+
+// unclearNames is a cache whose names do not show the records. It counts the requests that have read many records and go on.
+type unclearNames struct {
+	namedReads
+	mu         sync.Mutex
+	long, most int
+}
+
+func (*unclearNames) Names(context.Context, record.Table, time.Time, func([]record.Name) error) (int, error) {
+	return -1, record.ErrUnclear
+}
+
+func (u *unclearNames) Records(ctx context.Context, t record.Table, starts []time.Time, want int, yield func(record.Part) error) error {
+	read := 0
+	return u.Reader.Records(ctx, t, starts, want, func(part record.Part) error {
+		for i, text := range part.Texts {
+			one := record.Part{Start: part.Start, Texts: []string{text}, Names: []string{fmt.Sprint(i)}, Last: part.Last && i == len(part.Texts)-1}
+			if err := yield(one); err != nil {
+				return err
+			}
+			if read++; read == 5100 {
+				u.add(1)
+				time.Sleep(50 * time.Millisecond)
+				u.add(-1)
+			}
+		}
+		return nil
+	})
+}
+
+func (u *unclearNames) add(n int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.long += n
+	u.most = max(u.most, u.long)
+}
+
+// A page that reads all records of a large bucket after all, because its names are not clear, has a place for that.
+func TestPagesOfALargeBucketWithUnclearNamesHavePlaces(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	var all []record.Record
+	for i := range 5200 {
+		all = append(all, rec(0, fmt.Sprint("f", i), "a", 1))
+	}
+	s.put(t, all...)
+	reader := &unclearNames{namedReads: namedReads{parted: parted{Reader: s.reader}}}
+	l := s.beside(reader, func(o *api.Options) { o.LargeBucket, o.CacheBytes, o.MaxScanned = 1, -1, 100_000 })
+	var wg sync.WaitGroup
+	for range 6 {
+		wg.Go(func() {
+			w := httptest.NewRecorder()
+			l.ServeHTTP(w, httptest.NewRequest(http.MethodGet, cpuPath+"&limit=1", http.NoBody))
+			assert.Equal(t, http.StatusOK, w.Code)
+		})
+	}
+	wg.Wait()
+	require.Positive(t, reader.most)
+	require.LessOrEqual(t, reader.most, 2)
 }

@@ -1,10 +1,14 @@
 package api
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
 // Limits of the requests that read Redis at the same time.
@@ -167,12 +171,13 @@ func (w *work) moveOn(ctx context.Context) error {
 }
 
 // share calls f, which waits for work that other requests may have begun. Meanwhile the request has no place. After that, it waits
-// for one among the quick requests.
+// for one among the quick requests, also if the error is [record.ErrUnclear]: the request then reads in another way.
 func (w *work) share(ctx context.Context, f func() error) error {
-	if err := w.wait(f); err != nil {
+	err := w.wait(f)
+	if err != nil && !errors.Is(err, record.ErrUnclear) {
 		return err
 	}
-	return w.enter(ctx)
+	return cmp.Or(w.enter(ctx), err)
 }
 
 // wait gives up the place and calls f, which waits. It returns an error at once if too many requests wait.
