@@ -26,7 +26,7 @@ func pathOfAPI(t *testing.T) string {
 	t.Helper()
 	b := &builtAPI
 	b.once.Do(func() {
-		if b.folder, b.err = os.MkdirTemp("", "analytics-api"); b.err != nil {
+		if b.folder, b.err = os.MkdirTemp("", "analytics-api"); b.err != nil { //nolint:usetesting // other tests use it after this one
 			return
 		}
 		build := exec.Command("go", "build", "-ldflags=-w", "-o", b.folder, "./cmd/analytics-api")
