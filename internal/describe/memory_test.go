@@ -63,7 +63,7 @@ func TestAccuracyAutoNeedsNoMemoryForMoreRows(t *testing.T) { //nolint:parallelt
 	}
 	const rows, more = 120_000, 4 // with 120,000, all buffers of chunks are in use
 	for accuracy, limits := range map[string][2]int64{
-		"auto":  {math.MinInt64, 2 << 20}, // fewer buffers of chunks may be in use at the end
+		"auto":  {math.MinInt64, 2 << 20},                          // fewer buffers of chunks may be in use at the end
 		"exact": {16 * rows * (more - 1), 200 * rows * (more - 1)}, // 8 bytes a number, and each text
 	} {
 		few, many := heap(rows, accuracy), heap(rows*more, accuracy)
