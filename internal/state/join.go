@@ -70,7 +70,13 @@ func leaveJoined(folder string) error {
 		return err
 	}
 	sum := sha256.Sum256([]byte(id))
-	return moveFolder(folder, filepath.Join(filepath.Dir(folder), folderPrefix+hex.EncodeToString(sum[:8])), lock)
+	to := filepath.Join(filepath.Dir(folder), folderPrefix+hex.EncodeToString(sum[:8]))
+	// Before the folder is renamed: after a crash, it still has its own heir, so the next run does both again.
+	if err := renameHeir(folder, to); err != nil {
+		lock.release()
+		return err
+	}
+	return moveFolder(folder, to, lock)
 }
 
 // joined describes an orphan whose open buckets this store has got. The log of this store that has the records of it is needed until the

@@ -748,6 +748,36 @@ func TestTheBucketsOfARemovedBlockCountOnceWhateverBlocksTheNextRunHas(t *testin
 	}
 }
 
+// Each run is killed after its blocks have taken over the buckets of the run before. A block that comes back begins with an empty state, and
+// must not be taken for the one that had taken over buckets before.
+func TestTheBucketsOfARemovedBlockCountOnceThoughItsHeirIsRemovedAndComesBack(t *testing.T) {
+	for _, last := range []string{"a", "b"} {
+		for _, crashAgain := range []bool{false, true} {
+			t.Run(fmt.Sprint("last=", last, ",again=", crashAgain), func(t *testing.T) {
+				t.Parallel()
+				h := newHistory(t, false)
+				h.run(block("c")) // has a state of its own
+				h.add(0, x.Add(6*time.Hour), 1)
+				h.linger()
+				h.beside = []func(*Describe){block("c")}
+				h.removeBlock() // its heir is a
+				h.run(block("c"))
+				h.crashInJoin(0)
+				h.run(block(last))
+				if crashAgain {
+					h.crashInJoin(0)
+					h.run(block(last))
+				}
+				h.push()
+				h.add(0, y, 1)
+				h.add(0, x, 1)
+				h.check(0)
+				h.checkNoOrphans()
+			})
+		}
+	}
+}
+
 // The buckets of the removed block are in the state of the other one already, which has another grid now. The former grid comes back, so that
 // late values come for them.
 func TestTheBucketsOfARemovedBlockCountOnceIfTheGridChangesAfterACrash(t *testing.T) {
