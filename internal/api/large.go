@@ -84,7 +84,11 @@ func (s *server) readNamed(ctx context.Context, a *answer, start time.Time) erro
 		if err != nil {
 			return err
 		}
-		names := w.next(after, a.most()+1-found, a.apart)
+		n := a.most() + 1 - found
+		if a.final {
+			n = max(n, a.current.read) // few may be final
+		}
+		names := w.next(after, n, a.apart)
 		size, err := s.keepNamed(ctx, a, w, names)
 		if err != nil {
 			return err

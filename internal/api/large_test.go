@@ -26,6 +26,7 @@ import (
 type namedReads struct {
 	parted
 	scans, named, records atomic.Int64                // readings of all names, and records that were read by name or not
+	trips                 atomic.Int64                // readings by name
 	scanned               func(context.Context) error // called before names are read
 }
 
@@ -40,6 +41,7 @@ func (n *namedReads) Names(ctx context.Context, t record.Table, start time.Time,
 }
 
 func (n *namedReads) Named(ctx context.Context, t record.Table, start time.Time, names []string) ([]string, int, error) {
+	n.trips.Add(1)
 	texts, size, err := n.Reader.Named(ctx, t, start, names[:min(len(names), 7)])
 	n.named.Add(int64(len(texts)))
 	return texts, size, err
@@ -186,6 +188,23 @@ func TestKnownNamesDoNotChangeOtherAnswers(t *testing.T) {
 		for _, query := range []string{"", "&final=true", "&final=true&last=1", "&final=true&last=1&limit=5", "&last=1"} {
 			require.Equal(t, array(t, s.get(t, path+query)), array(t, l.get(t, path+query)), query+order)
 		}
+	}
+}
+
+// The more records of a bucket are not final, the more of them are read at a time.
+func TestAFinalRecordBehindManyOpenOnesNeedsFewTrips(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	var all []record.Record
+	for i := range 50 {
+		all = append(all, summed(marked(rec(0, fmt.Sprint("f", i+10), "a", 0), i == 30), "a1", "", 1))
+	}
+	s.put(t, all...)
+	l, reader := s.large(func(o *api.Options) { o.LargeBucket = 40 })
+	for _, query := range []string{"", "&agents=each"} {
+		reader.trips.Store(0)
+		require.Equal(t, array(t, s.get(t, cpuPath+"&final=true")), array(t, l.get(t, cpuPath+"&final=true&limit=1"+query)))
+		require.LessOrEqual(t, reader.trips.Load(), int64(15))
 	}
 }
 
