@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // entityTag is an ETag, as values of headers: of the answer as it is, and weak, of its compressed form, whose bytes are others. All
@@ -18,18 +17,16 @@ func newEntityTag(text string) entityTag { return entityTag{[]string{text}, []st
 // etagHeader is the key of the ETag in an [http.Header].
 const etagHeader = "Etag"
 
-// etagOf returns the ETag of an answer: the table's version, and a hash of everything else that can change the answer to
-// one address:
+// etagOf returns the ETag of an answer: the table's version, which does not repeat after Redis has lost its data (see package
+// cache), and a hash of everything else that can change the answer to one address:
 //
-//   - the time of the last write. Our writers raise a version to the time in microseconds, so that it does not repeat after
-//     Redis has lost its data (see package cache). Those of older writers begin again at 1 and can repeat.
 //   - the starts of the buckets, because buckets expire without a write.
 //   - for final records, how many of the buckets have ended, because a bucket ends without a write too.
 //   - the form of the answer, because the header Accept can select the format.
 //
 // The other parameters, such as the field and the tags, are not in it: clients keep an ETag for one address.
-func etagOf(written time.Time, sel selection, q query) entityTag {
-	b := append(strconv.AppendInt(make([]byte, 0, 64+12*len(sel.starts)), written.UnixMilli(), 10), ',')
+func etagOf(sel selection, q query) entityTag {
+	b := make([]byte, 0, 64+12*len(sel.starts))
 	ended := 0
 	for _, start := range sel.starts {
 		b = binary.BigEndian.AppendUint64(b, uint64(start.Unix()))

@@ -20,11 +20,11 @@ const keptAge = 10 * time.Second
 // kept is what a kept answer depends on, beside the text of the request. The token is not part of it: whether a token may read
 // the table of the answer is checked for each request.
 type kept struct {
-	named record.Table      // as the request names it
-	entry record.TableEntry // that table in the catalogue
-	state int64             // the version of the table
-	at    time.Time         // when the answer was made
-	until time.Time         // from then on the answer is another one though the table is not written; zero if there is no such time
+	named record.Table // as the request names it
+	table record.Table // the table that the name means
+	state int64        // the version of the table
+	at    time.Time    // when the answer was made
+	until time.Time    // from then on the answer is another one though the table is not written; zero if there is no such time
 	etag  entityTag
 	kind  string // the content type
 	link  string // the header Link, or empty
@@ -89,7 +89,7 @@ func (s *server) isCurrent(ctx context.Context, k *kept, grant token.Grant) bool
 		return false
 	}
 	entry, err := s.catalogue.resolve(ctx, grant, token.Read, k.named)
-	if err != nil || entry.Table != k.entry.Table || !entry.LastWrite.Equal(k.entry.LastWrite) {
+	if err != nil || entry.Table != k.table {
 		return false
 	}
 	version, err := s.versions.of(ctx, entry.Table, now)

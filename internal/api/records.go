@@ -32,7 +32,7 @@ func (s *server) records(w http.ResponseWriter, r *http.Request, p *params) erro
 	if err != nil {
 		return err
 	}
-	k.named, k.entry, q.table = q.table, entry, entry.Table
+	k.named, k.table, q.table = q.table, entry.Table, entry.Table
 	if err := q.resume(p.values); err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (s *server) stored(w http.ResponseWriter, r *http.Request, p *params, q que
 	if err != nil {
 		return err
 	}
-	etag := etagOf(k.entry.LastWrite, sel, q)
+	etag := etagOf(sel, q)
 	if notModified(w, r, etag) {
 		return nil
 	}
