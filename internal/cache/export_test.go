@@ -20,6 +20,7 @@ var (
 	BucketKey, SummaryKey, RevisionKey                     = bucketKey, summaryKey, revisionKey
 	IndexKey, ExpiryKey, NamesKey, VersionKey, ChannelName = indexKey, expiryKey, namesKey, versionKey, channel
 	Member, ParseMember                                    = member, parseMember
+	NameMember                                             = nameMember
 	StartText, ParseStart                                  = startText, parseStart
 )
 

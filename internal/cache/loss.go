@@ -43,8 +43,8 @@ type mark struct {
 	low, high float64 // the range, both inclusive; equal after a write without an error
 }
 
-// newMember returns a random member for a new writer. It is not the name of the agent, because several processes may have
-// the same name.
+// newMember returns a random text for the member of a new writer. The name of the agent is not enough, because several processes may
+// have the same name.
 func newMember() string {
 	id := make([]byte, 8)
 	_, _ = rand.Read(id) // it never fails
@@ -76,10 +76,14 @@ func (m mark) queue(ctx context.Context, pipe redis.Pipeliner, t record.Table) *
 // microsText returns a score of a mark as an argument of a command.
 func microsText(score float64) string { return strconv.FormatFloat(score, 'f', -1, 64) }
 
-// notice notes whether the answers to a successful transaction show that the table is not as this writer left it. The caller
-// holds the lock of the table.
+// notice notes whether the answers to a successful transaction show that the table is not as this writer left it, or that another
+// writer with the same name has written it. The caller holds the lock of the table.
 func (w *Writer) notice(s *tableState, found *redis.StringSliceCmd, now time.Time) {
-	if found != nil && s.expiry.After(now.Add(w.margin())) && !contains(found, w.member) {
+	switch {
+	case found == nil:
+	case contains(found, w.member):
+		s.twins.due = s.twins.due || w.name != "" && !contains(found, w.name)
+	case s.expiry.After(now.Add(w.margin())):
 		s.lost.all = true
 		w.repairer.request(true)
 	}

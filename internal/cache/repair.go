@@ -316,7 +316,7 @@ func (w *Writer) tell(ctx context.Context, t record.Table, s *tableState, now ti
 	s.mark.try(next)
 	if err := w.transact(ctx, func(pipe redis.Pipeliner) {
 		pipe.ZRemRangeByScore(ctx, writersKey(t), "-inf", "+inf")
-		pipe.ZAdd(ctx, writersKey(t), redis.Z{Score: next, Member: w.member})
+		w.setMark(ctx, pipe, t, next)
 		w.lifetime().expire(ctx, pipe, writersKey(t))
 	}); err != nil {
 		return err

@@ -21,6 +21,7 @@ type tableState struct {
 	names   map[string]float64 // the members of the table's names by their scores, see namesKey
 	lost    loss               // what the next repair writes
 	told    time.Time          // when other writers were last told of a loss, by the local clock
+	twins   twins              // of this writer
 	gone    bool               // whether the writer has forgotten the table, so that it has another state or none
 
 	buckets map[string]*keptBucket // by their start as text, guarded by recent.mu

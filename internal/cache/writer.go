@@ -38,8 +38,13 @@ type Options struct {
 	// Restored is called after the writer has written again what Redis had lost, with the number of tables and of their
 	// records. It may be called concurrently. The default does nothing.
 	Restored func(tables, records int)
-	// Report receives the errors of work that Put does not return: cleaning up, the compatibility value and the
-	// catalogue. The writer tries such work again later. Report may be called concurrently. The default ignores the
+	// Identity identifies the process that writes. Without an Agent, the writer does not look for twins, see Twin.
+	Identity Identity
+	// Twin is called while a table is written, when another running process has the same Agent and Replica as Identity and writes
+	// the same table, at most every five seconds for each table. It may be called concurrently. The default does nothing.
+	Twin func(t record.Table, other Identity)
+	// Report receives the errors of work that Put does not return: cleaning up, the compatibility value, the
+	// catalogue and the search for twins. The writer tries such work again later. Report may be called concurrently. The default ignores the
 	// errors.
 	Report func(error)
 	// Now is the local clock; the default is time.Now. The writer corrects it by the clock of Redis, except for the time
@@ -58,6 +63,7 @@ type Writer struct {
 	repairer *repairer
 	recent   recent       // the records that can be written again
 	member   string       // identifies the writer among those of a table
+	name     string       // the member that twins set too, or "": see twin.go
 	outdated atomic.Int64 // records, see Outdated
 	restored atomic.Int64 // records, see Restored
 	late     atomic.Int64 // records that were written after they had waited
@@ -84,8 +90,12 @@ func NewWriter(client redis.UniversalClient, o Options) *Writer {
 	if o.Restored == nil {
 		o.Restored = func(int, int) {}
 	}
+	if o.Twin == nil {
+		o.Twin = func(record.Table, Identity) {}
+	}
 	w := &Writer{
-		client: client, o: o, recent: recent{limit: o.RecentBytes}, member: newMember(), clock: &serverClock{local: o.Now},
+		client: client, o: o, recent: recent{limit: o.RecentBytes}, clock: &serverClock{local: o.Now},
+		member: memberOf(o.Identity), name: nameMember(o.Identity),
 		cleaned: make(map[record.Table]time.Time), tables: make(map[record.Table]*tableState),
 	}
 	w.repairer = newRepairer(w)
@@ -210,6 +220,7 @@ func (w *Writer) put(ctx context.Context, t record.Table, s *tableState, b *batc
 		return err
 	}
 	w.cleanIfDue(ctx, t)
+	w.findTwins(ctx, t, s)
 	if w.compat != nil {
 		w.compat.mark(t, b.newest)
 	}
@@ -229,7 +240,7 @@ func (w *Writer) send(ctx context.Context, t record.Table, s *tableState, b *bat
 		life := w.lifetime()
 		found = before.queue(ctx, pipe, t)
 		b.queue(ctx, pipe, t, expiry, life)
-		pipe.ZAdd(ctx, writersKey(t), redis.Z{Score: next, Member: w.member})
+		w.setMark(ctx, pipe, t, next)
 		life.expire(ctx, pipe, writersKey(t))
 	}
 	err := w.transact(ctx, queue)

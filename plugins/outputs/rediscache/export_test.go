@@ -18,6 +18,14 @@ func (r *RedisCache) Client() redis.UniversalClient { return r.client }
 // Errors returns an error of each of the types that Telegraf recognizes, which wrap err.
 func Errors(err error) []error { return []error{&startupError{err: err}, &partialError{err: err}} }
 
+// RunsAs makes the plugin, before Connect, that of a process with the PID and the clock.
+func (r *RedisCache) RunsAs(pid int, now func() time.Time) {
+	r.process = process{"web1", pid, time.Unix(int64(pid), 0), now}
+}
+
+// NameConflicts returns how often another Telegraf with the same name was noticed.
+func (r *RedisCache) NameConflicts() int64 { return r.counters.twins.Get() }
+
 // Restored returns how many records were written again because Redis had lost them.
 func (r *RedisCache) Restored() int64 { return r.counters.restored.Get() }
 

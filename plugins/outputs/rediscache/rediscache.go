@@ -83,6 +83,8 @@ type RedisCache struct {
 	reason   string    // why there was no connection, as it was last logged
 	reasoned time.Time // when that was
 	away     time.Time // when it was last logged that a server of a cluster does not answer
+	twin     time.Time // when another Telegraf with the same name was last logged
+	process  process   // this one; tests set it
 	counters counters
 	logged   map[string]bool // reasons of rejection that were logged, at most maxReasons
 	upkeep   upkeep          // whether the writer's own work succeeds
@@ -101,6 +103,7 @@ type counters struct {
 	keptBytes selfstat.Stat // the memory of records that can be written again, now
 	waiting   selfstat.Stat // records that wait for a server of a cluster, now
 	lost      selfstat.Stat // records beyond RestoreLimit that waited
+	twins     selfstat.Stat // how often another Telegraf with the same name was noticed: see logTwin
 }
 
 // SampleConfig returns the documented options.
@@ -152,6 +155,7 @@ func (r *RedisCache) Init() error {
 
 		waiting: collector.Register("rediscache", "records_waiting", nil),
 		lost:    collector.Register("rediscache", "records_lost", nil),
+		twins:   collector.Register("rediscache", "name_conflicts", nil),
 
 		keptBytes: collector.Register("rediscache", "kept_bytes", nil),
 	}
@@ -247,9 +251,11 @@ func (r *RedisCache) Connect() error {
 	if err != nil {
 		return err
 	}
+	process := r.process.orThis()
 	writer := cache.NewWriter(client, cache.Options{
 		Retention: time.Duration(r.Retention), MaxBuckets: r.MaxBuckets, CompatRecords: r.CompatMaxRecords,
 		RecentBytes: int64(r.RestoreLimit), Restored: r.logRestored, Report: r.report,
+		Identity: process.identity(r.Agent, r.Replica), Twin: r.logTwin, Now: process.now,
 	})
 	ctx, cancel := context.WithTimeout(context.Background(), r.patience(1))
 	defer cancel()
