@@ -161,6 +161,7 @@ type server struct {
 	rendered  *rendered.Cache[kept]
 	scrapes   *scrapes
 	skips     skips
+	outage    outage
 	exported  presence
 	streaming clients
 }
@@ -186,15 +187,30 @@ func newServer(reader Reader, o Options) *server {
 	if o.Streams != nil {
 		o.Streams.UseBudget(s.streamBudget())
 	}
-	s.versions = versions{read: reader.Version, now: o.Now, timeout: o.Timeout}
+	s.outage.now = o.Now
+	s.versions = versions{read: s.readVersion, now: o.Now, timeout: o.Timeout}
 	s.windows = newWindows(reader, s.limits, &s.Options)
 	s.addresses, s.tokens = newRates("address", o.AddressRate, o.Now), newRates("token", o.TokenRate, o.Now)
 	s.scrapes = newScrapes(s.readExported, o.Timeout, &s.limits.budget)
-	s.catalogue = catalogue{read: reader.Tables, exists: s.exists, now: o.Now, timeout: o.Timeout}
+	s.catalogue = catalogue{read: s.readTables, exists: s.exists, now: o.Now, timeout: o.Timeout}
 	s.table = s.routes()
 	s.documents = newDocuments(s)
 	s.observer = s.metrics.observer
 	return s
+}
+
+// readVersion reads the version of a table, as nearly every request for a table does.
+func (s *server) readVersion(ctx context.Context, t record.Table) (int64, error) {
+	version, err := s.reader.Version(ctx, t)
+	s.logAnswer(err)
+	return version, err
+}
+
+// readTables reads the list of all tables.
+func (s *server) readTables(ctx context.Context) ([]record.TableEntry, error) {
+	entries, err := s.reader.Tables(ctx)
+	s.logAnswer(err)
+	return entries, err
 }
 
 // handler returns the handler of all routes.

@@ -64,11 +64,30 @@ func (s *server) logRequest(x *exchange, r *http.Request, rt *route, tokenID str
 		slog.String("token", tokenID))
 }
 
-// logFailure logs the cause of a failure and, if Redis did not answer, its address. The client gets neither.
+// logFailure logs the cause of a failure and, if Redis did not answer, its address. The client gets neither. Of the failures of one
+// outage of Redis, it logs the first, and then at most one line in outageEvery.
 func (s *server) logFailure(r *http.Request, id string, status int, err error) {
 	attrs := []any{"request", id, "path", r.URL.Path, "status", status}
 	if status == http.StatusServiceUnavailable {
+		log, lasted, failed := s.outage.fail()
+		if !log {
+			return
+		}
+		if failed > 1 {
+			s.Log.Error("Redis still does not answer", "redis", s.Redis, "since", lasted.Round(time.Second), "failed", failed, "error", err)
+			return
+		}
 		attrs = append(attrs, "redis", s.Redis)
 	}
 	s.Log.Error("request failed", append(attrs, "error", err)...)
+}
+
+// logAnswer notes that Redis has answered if err is nil, and logs the end of an outage.
+func (s *server) logAnswer(err error) {
+	if err != nil {
+		return
+	}
+	if lasted, failed := s.outage.end(); failed > 0 {
+		s.Log.Info("Redis answers again", "redis", s.Redis, "after", lasted.Round(time.Second), "failed", failed)
+	}
 }
