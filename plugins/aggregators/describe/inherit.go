@@ -257,8 +257,8 @@ func (d *Describe) continueOrphan(orphan state.Folder) bool {
 		d.Log.Errorf("%v", err)
 	}
 	if err == nil {
-		d.Log.Warnf("The options %v of a describe block are now %v: its %d open buckets and its final ones continue",
-			orphan.Identity, next.Identity(), next.Stats().Open)
+		d.Log.Warnf("Options of a describe block have changed (%s): its %d open buckets and its final ones continue",
+			differences(orphan.Identity, next.Identity()), next.Stats().Open)
 	}
 	return err == nil
 }
@@ -379,9 +379,10 @@ func (o *orphan) join(all []*orphan) {
 	if sameBuckets(o.Identity(), d.store.Identity()) {
 		d.logReading(o.Store, d.store.Expire(o.Store))
 	}
-	d.Log.Warnf("No describe block has the options %v any more: of their open buckets, %d are final now, %d continue in this block, and %d "+
-		"were expired, so their values are dropped. Their state is set aside as \"%s.retired-…\"",
-		o.Identity(), adopted.Final, adopted.Joined, adopted.Expired, o.Folder())
+	changed := cmp.Or(differences(o.Identity(), d.store.Identity()), "none")
+	d.Log.Warnf("No describe block has the former options any more (changed: %s): of their open buckets, %d are final now, %d continue in this "+
+		"block, and %d were expired, so their values are dropped. Their state is set aside as \"%s.retired-…\"",
+		changed, adopted.Final, adopted.Joined, adopted.Expired, o.Folder())
 	again := o.again
 	d.logReading(o.Store, o.Recent(func(b state.Bucket) error {
 		again = append(again, engine.Bucket(b))

@@ -144,6 +144,7 @@ func withRemovedBlock(t *testing.T, folder string) open {
 func TestTheBucketsOfARemovedBlockAreJoined(t *testing.T) {
 	o := withRemovedBlock(t, t.TempDir())
 	require.Equal(t, []string{"final r0 n1", "open r0 n3"}, counts(o.push()))
+	require.Contains(t, strings.Join(o.log.Warnings(), "\n"), `(changed: alias = "removed" → ""): of their open buckets`)
 	require.Contains(t, strings.Join(o.log.Warnings(), "\n"), "1 are final now, 1 continue in this block, and 0 were expired")
 	o.values(bucketStart.Add(2*time.Hour), 7.0) // final in the removed block
 	require.Equal(t, []string{"open r1 n3"}, counts(o.push()))
