@@ -314,7 +314,7 @@ func (u *unclearNames) Records(ctx context.Context, t record.Table, starts []tim
 	read := 0
 	return u.Reader.Records(ctx, t, starts, want, func(part record.Part) error {
 		for i, text := range part.Texts {
-			one := record.Part{Start: part.Start, Texts: []string{text}, Names: []string{fmt.Sprint(i)}, Last: part.Last && i == len(part.Texts)-1}
+			one := record.Part{Start: part.Start, Texts: []string{text}, Names: []string{strconv.Itoa(i)}, Last: part.Last && i == len(part.Texts)-1}
 			if err := yield(one); err != nil {
 				return err
 			}
