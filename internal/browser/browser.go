@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -167,6 +168,17 @@ func Eval[T any](tab *Tab, expression string) T {
 func (tab *Tab) Click(selector string) {
 	tab.t.Helper()
 	tab.Run(chromedp.Click(chromedp.CSS(selector)))
+}
+
+// Hold presses the mouse in the middle of the first element of a selector. The returned function releases it there.
+func (tab *Tab) Hold(selector string) (release func()) {
+	tab.t.Helper()
+	at := Eval[[2]float64](tab, "(({ x, y, width, height }) => [x + width / 2, y + height / 2])(document.querySelector("+strconv.Quote(selector)+").getBoundingClientRect())")
+	tab.Run(chromedp.MouseEvent(chromedp.MousePressed, at[0], at[1], chromedp.ButtonLeft, chromedp.ClickCount(1)))
+	return func() {
+		tab.t.Helper()
+		tab.Run(chromedp.MouseEvent(chromedp.MouseReleased, at[0], at[1], chromedp.ButtonLeft, chromedp.ClickCount(1)))
+	}
 }
 
 // ClickAt clicks a point of the window.

@@ -13,7 +13,15 @@ const wholes = new Set(["count", "mode_count"]);
 export class Table {
   // onsort gets a new order, such as "-time"; onpick a series and a start.
   constructor({ onsort, onpick }) {
-    Object.assign(this, { onsort, onpick, page: 0, sort: "-time", series: [], order: [] });
+    Object.assign(this, { onsort, onpick, page: 0, sort: "-time", series: [], order: [], pressed: false, late: false });
+    for (const id of ["table", "pager"]) byId(id).addEventListener("pointerdown", (event) => { this.pressed = event.button === 0; });
+    for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => setTimeout(() => this.released()));
+  }
+
+  // released draws what waited for the end of a press. The click of the press has been handled before.
+  released() {
+    this.pressed = false;
+    if (this.late) this.draw();
   }
 
   // update shows series. at is the start and the key of the series of the chosen bucket.
@@ -31,8 +39,11 @@ export class Table {
     this.draw();
   }
 
-  // draw shows the rows of the page. There can be fewer pages than before.
+  // draw shows the rows of the page. There can be fewer pages than before. While a button of the mouse is down, it waits: a button of the page that
+  // is made anew between the press and the release gets no click.
   draw() {
+    this.late = this.pressed;
+    if (this.pressed) return;
     const pages = Math.max(1, Math.ceil(this.order.length / pageSize));
     this.page = Math.min(this.page, pages - 1);
     const rows = this.order.slice(this.page * pageSize, (this.page + 1) * pageSize);
