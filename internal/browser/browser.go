@@ -4,11 +4,11 @@ package browser
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -173,7 +173,8 @@ func (tab *Tab) Click(selector string) {
 // Hold presses the mouse in the middle of the first element of a selector. The returned function releases it there.
 func (tab *Tab) Hold(selector string) (release func()) {
 	tab.t.Helper()
-	at := Eval[[2]float64](tab, "(({ x, y, width, height }) => [x + width / 2, y + height / 2])(document.querySelector("+strconv.Quote(selector)+").getBoundingClientRect())")
+	const middle = "(({ x, y, width, height }) => [x + width / 2, y + height / 2])(document.querySelector(%q).getBoundingClientRect())"
+	at := Eval[[2]float64](tab, fmt.Sprintf(middle, selector))
 	tab.Run(chromedp.MouseEvent(chromedp.MousePressed, at[0], at[1], chromedp.ButtonLeft, chromedp.ClickCount(1)))
 	return func() {
 		tab.t.Helper()
