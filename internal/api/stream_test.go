@@ -24,7 +24,7 @@ import (
 // streaming serves an API with streams over TCP.
 func streaming(t testing.TB, most int) (s *service, address string, hub *stream.Hub) {
 	t.Helper()
-	client := redistest.Open(t, redistest.Database(t))
+	client := redistest.Client(t, redistest.Server(t)) // of its own, because all databases of a server have the same channels
 	s = serve(t, client, nil)
 	hub = api.NewStreams(s.reader, most, nil)
 	s.Handler = newAPI(t, s.reader, api.Options{

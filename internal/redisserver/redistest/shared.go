@@ -58,7 +58,8 @@ func (l lasting) TempDir() string {
 }
 
 // Database returns the address, as host:port/number, of an empty logical database that no other test uses. All these
-// databases are on one redis-server, which the tests of the package share.
+// databases are on one redis-server, which the tests of the package share. They have the same channels, so a test that subscribes
+// needs a server of its own.
 func Database(t testing.TB) string {
 	t.Helper()
 	Need(t)
