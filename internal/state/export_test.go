@@ -55,7 +55,7 @@ var OpenLogFile = openLogFile
 const FinalsFile = finalsFile
 
 // FinalSize returns the length of the value of a final bucket in the database.
-func FinalSize(b Bucket) int { return len(appendFinal(nil, b, 1, 0)) }
+func FinalSize(b Bucket) int { return len(appendFinal(nil, b, nil, 1, 0)) }
 
 // DecodeLog decodes bytes as a file of the log as far as it can, and returns the number of commits and of records.
 func DecodeLog(b []byte) (commits, all int) {

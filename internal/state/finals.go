@@ -32,7 +32,7 @@ import (
 //
 // and its value
 //
-//	1 byte    version: 1
+//	1 byte    version: 1, or 2 with earlier fields
 //	4 bytes   CRC32C, little endian, of the key and of what follows
 //	varint    start
 //	uvarint   how far the end is above the start, modulo 2^64
@@ -42,6 +42,12 @@ import (
 //	uvarint   handle: the later a bucket opened, the larger
 //	string    series
 //	uvarint   number of fields, and for each, string name, string summary (see record.go)
+//	uvarint   in version 2, the number of earlier revisions, and for each, uvarint revision, varint wall time of the last value,
+//	          and its fields, as above
+//
+// The earlier fields are those of earlier revisions that this one lacks, because another store has got their values since. They are kept
+// until the bucket is removed: if a crash loses the bucket of the other store, nothing else has these values. Readers take each field
+// from its newest revision, so they count no longer when the other store has saved a later one.
 //
 // The bolt bucket "meta" has numbers: "stored" is that of a commit, and all buckets that became final in it or before
 // are in the database; "handle" is not below any handle in it; "age" and "wall" are the age of the store and the wall time
@@ -49,6 +55,7 @@ import (
 const (
 	finalsFile   = "finals.db"
 	finalVersion = 1
+	keptVersion  = 2 // with earlier fields
 	maxSeriesKey = 1024
 	maxBatch     = 10_000
 	batchBytes   = 32 << 20
@@ -84,6 +91,7 @@ type final struct {
 	bucket  Bucket // until it is encoded
 	encoded bool
 	value   []byte // nil before it is encoded, and if it was dropped
+	before  *final // until it is encoded: the version before this one, if that was not in the database yet
 }
 
 // newFinal returns a bucket that becomes final in a commit, at an age of the store.
@@ -145,21 +153,85 @@ func finalKey(series string, start int64) []byte {
 func (s *Store) encode(f *final) {
 	s.encoding.Lock()
 	defer s.encoding.Unlock()
+	s.encodeLocked(f)
+}
+
+// encodeLocked is encode for a caller that has locked encoding.
+func (s *Store) encodeLocked(f *final) {
 	if f.encoded {
 		return
 	}
-	s.scratch = appendFinal(s.scratch[:0], f.bucket, f.handle.number, f.at)
+	kept := s.lacking(f)
+	s.scratch = appendFinal(s.scratch[:0], f.bucket, kept, f.handle.number, f.at)
 	value := bytes.Clone(s.scratch) // has no spare memory
 	if cap(s.scratch) > maxScratch {
 		s.scratch = nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f.value, f.bucket, f.encoded = value, Bucket{}, true
+	f.value, f.bucket, f.encoded, f.before = value, Bucket{}, true, nil
 }
 
-// appendFinal appends the value of a final bucket to the empty v.
-func appendFinal(v []byte, b Bucket, handle uint64, at int64) []byte {
+// lacking returns the fields of earlier revisions that a final bucket lacks, one bucket for each revision. The caller has locked encoding.
+func (s *Store) lacking(f *final) (kept []Bucket) {
+	if f.bucket.Revision == 0 {
+		return nil
+	}
+	earlier, ok, err := s.previous(f)
+	switch {
+	case err != nil:
+		s.mu.Lock()
+		s.stats.LostBuckets++
+		s.mu.Unlock()
+		s.warn("fields of the earlier revisions of series %q, start %d, may be lost: %v", f.series, f.start, err)
+		return nil
+	case !ok:
+		return nil
+	}
+	has := make(map[string]bool)
+	for i, field := range f.bucket.Fields {
+		has[field] = f.bucket.Summaries[i].Count() > 0
+	}
+	for _, b := range append([]Bucket{earlier.Bucket}, earlier.kept...) {
+		rest := Bucket{Revision: b.Revision, Touched: b.Touched}
+		for i, field := range b.Fields {
+			if !has[field] {
+				rest.Fields, rest.Summaries = append(rest.Fields, field), append(rest.Summaries, b.Summaries[i])
+			}
+		}
+		if len(rest.Fields) > 0 {
+			kept = append(kept, rest)
+		}
+	}
+	return kept
+}
+
+// previous returns the version of a final bucket that it will replace. ok is false if there is none.
+func (s *Store) previous(f *final) (b storedFinal, ok bool, err error) {
+	key := finalKey(f.series, f.start)
+	var value []byte
+	if f.before != nil {
+		s.encodeLocked(f.before)
+		s.mu.Lock()
+		value = f.before.value // nil if it was dropped, which was counted
+		s.mu.Unlock()
+	} else {
+		s.mu.Lock()
+		slots := s.finals.starts[f.start]
+		s.mu.Unlock()
+		if len(slots) > 0 {
+			value, err = s.finals.get(key, slots)
+		}
+	}
+	if err != nil || value == nil {
+		return b, false, err
+	}
+	b, err = decodeFinal(key, value, s.o.ExactLimit)
+	return b, err == nil && b.Series == f.series && b.handle < f.handle.number, err
+}
+
+// appendFinal appends the value of a final bucket, with the kept fields of earlier revisions, to the empty v.
+func appendFinal(v []byte, b Bucket, kept []Bucket, handle uint64, at int64) []byte {
 	v = append(v, finalVersion, 0, 0, 0, 0)
 	v = binary.AppendVarint(v, b.Start)
 	v = binary.AppendUvarint(v, uint64(b.End)-uint64(b.Start))
@@ -169,6 +241,15 @@ func appendFinal(v []byte, b Bucket, handle uint64, at int64) []byte {
 	v = binary.AppendUvarint(v, handle)
 	v = appendString(v, b.Series)
 	v = appendFields(v, b)
+	if len(kept) > 0 {
+		v[0] = keptVersion
+		v = binary.AppendUvarint(v, uint64(len(kept)))
+	}
+	for _, k := range kept {
+		v = binary.AppendUvarint(v, uint64(k.Revision))
+		v = binary.AppendVarint(v, k.Touched)
+		v = appendFields(v, k)
+	}
 	binary.LittleEndian.PutUint32(v[1:], finalSum(finalKey(b.Series, b.Start), v))
 	return v
 }
@@ -180,8 +261,8 @@ func finalSum(key, value []byte) uint32 {
 
 // checkFinal returns a decoder of what follows the checksum.
 func checkFinal(key, value []byte) (*decoder, error) {
-	if len(value) < 5 || value[0] != finalVersion {
-		return nil, fmt.Errorf("%w: no final bucket of version %d", errFormat, finalVersion)
+	if len(value) < 5 || value[0] != finalVersion && value[0] != keptVersion {
+		return nil, fmt.Errorf("%w: no final bucket of version %d or %d", errFormat, finalVersion, keptVersion)
 	}
 	if finalSum(key, value) != binary.LittleEndian.Uint32(value[1:]) {
 		return nil, fmt.Errorf("%w: wrong checksum", errFormat)
@@ -192,6 +273,7 @@ func checkFinal(key, value []byte) (*decoder, error) {
 // storedFinal is a decoded final bucket.
 type storedFinal struct {
 	Bucket
+	kept   []Bucket // the fields of earlier revisions that it lacks, one bucket for each revision
 	at     int64
 	handle uint64
 }
@@ -204,7 +286,20 @@ func decodeFinal(key, value []byte, limit int) (storedFinal, error) {
 	}
 	b := d.finalHead()
 	d.fields(&b.Bucket, limit)
+	if value[0] == keptVersion {
+		b.kept = d.kept(b.Bucket, limit)
+	}
 	return b, d.end()
+}
+
+// kept reads the fields of earlier revisions of a final bucket.
+func (d *decoder) kept(of Bucket, limit int) []Bucket {
+	all := make([]Bucket, d.length(3))
+	for i := range all {
+		all[i] = Bucket{Series: of.Series, Start: of.Start, End: of.End, Revision: d.whole(), Touched: d.varint()}
+		d.fields(&all[i], limit)
+	}
+	return all
 }
 
 // finalHead reads the part of a final bucket before its fields.

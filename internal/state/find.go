@@ -25,12 +25,13 @@ type finalID struct {
 	start  int64
 }
 
-// note makes Find return the bucket.
+// note makes Find return the bucket, which is not encoded yet.
 func (p *pendingFinals) note(f *final) {
 	if p.newest == nil {
 		p.newest = make(map[finalID]*final)
 	}
-	p.newest[finalID{f.series, f.start}] = f
+	id := finalID{f.series, f.start}
+	f.before, p.newest[id] = p.newest[id], f
 }
 
 // encodeFinals encodes the final buckets that wait for it, and lets them wait for the writer. The caller has locked
@@ -39,7 +40,7 @@ func (s *Store) encodeFinals() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := &s.pending
-	for len(p.waiting) > 0 {
+	for len(p.waiting) > 0 && !s.closed { // a closed store writes nothing
 		f := p.waiting[0]
 		s.mu.Unlock()
 		s.encode(f)

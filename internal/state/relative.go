@@ -269,13 +269,19 @@ func (s *Store) Latest(series string, start, end int64, fields []string, from in
 	s.relating.Lock()
 	defer s.relating.Unlock()
 	expired := errors.Is(err, ErrExpired)
-	if len(s.relatives) == 0 && from == 0 || err != nil && !expired {
+	if len(s.relatives) == 0 && from == 0 && len(own.kept) == 0 || err != nil && !expired {
 		return own.Bucket, ok, err
 	}
-	var all []version
+	var all, kept []version
+	add := func(b storedFinal, whole bool) {
+		all = append(all, version{b.Bucket, whole})
+		for _, k := range b.kept {
+			kept = append(kept, version{k, whole})
+		}
+	}
 	if ok {
-		own.End = end // a store has one grid
-		all = append(all, version{own.Bucket, true})
+		own.setEnd(end) // a store has one grid
+		add(own, true)
 	}
 	for _, r := range s.relatives { // those that nobody changes come first
 		b, ok, err := r.find(series, start, end, s.o)
@@ -285,14 +291,25 @@ func (s *Store) Latest(series string, start, end int64, fields []string, from in
 		case err != nil:
 			return Bucket{}, ok, err
 		case ok:
-			all = append(all, version{b.Bucket, !r.live})
+			add(b, !r.live)
 		}
+	}
+	if !expired { // else a later version of the kept fields may be the one that has expired
+		all = append(all, kept...)
 	}
 	b, found := newest(all, series, start, end, fields, from)
 	if !found && !ok && expired {
 		return Bucket{}, false, ErrExpired
 	}
 	return b, found, nil
+}
+
+// setEnd sets the end of the bucket.
+func (b *storedFinal) setEnd(end int64) {
+	b.End = end
+	for i := range b.kept {
+		b.kept[i].End = end
+	}
 }
 
 // Elsewhere reports whether a relative may have a final bucket of the series with that start.

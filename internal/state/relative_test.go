@@ -106,6 +106,82 @@ func TestTheLatestVersionOfABucketHasEachFieldOfItsNewestRevision(t *testing.T) 
 	require.Equal(t, "none", latest(t, s, 2*hour))
 }
 
+// The field a has moved to another store, which may lose its bucket in a crash before it has saved it.
+func TestAFinalBucketKeepsTheFieldsThatItsNextRevisionLacks(t *testing.T) {
+	t.Parallel()
+	for _, frozen := range []bool{false, true} { // with the earlier revisions in the database, or in the log only
+		t.Run(fmt.Sprint("frozen=", frozen), func(t *testing.T) {
+			t.Parallel()
+			o, c := relatives(t)
+			o.Identity = map[string]string{"relation": "buckets", "name": "s"}
+			other := o
+			if frozen {
+				o = state.Frozen(o)
+			}
+			s := mustOpen(t, o)
+			final := func(revision int64, fields ...string) {
+				b := bucketOf("m", 0)
+				b.Revision = revision
+				h := s.OpenBucket(b)
+				for _, field := range fields {
+					s.Rows(h, 0, []string{field}, []float64{1}, nil)
+					b.Fields, b.Summaries = append(b.Fields, field), append(b.Summaries, stats.Summary{})
+					b.Summaries[len(b.Fields)-1].Add(1)
+				}
+				s.Final(h, b)
+				require.NoError(t, s.Commit())
+			}
+			final(0, "a", "b")
+			if !frozen {
+				stored(t, s)
+			}
+			final(1, "b")
+			final(2, "b", "c")
+			if !frozen {
+				stored(t, s)
+			}
+			for range 2 { // before a crash and after it
+				require.Equal(t, "r2 a1 b1 c1", latest(t, s, 0))
+				b, ok, err := s.Find("m", 0)
+				require.NoError(t, err)
+				require.True(t, ok)
+				require.Equal(t, []string{"b", "c"}, b.Fields, "the rows of the last revision")
+				b, ok, err = s.Latest("m", 0, hour, []string{"a"}, 1)
+				require.NoError(t, err)
+				require.True(t, ok)
+				require.NotContains(t, b.Fields, "a", "the version that is kept has the revision 0")
+				s.Abandon()
+				s = mustOpen(t, o)
+				require.NoError(t, s.Replay(newModel(s)))
+			}
+			sibling := relative(t, other, "buckets", "sibling")
+			require.NoError(t, sibling.Relate([]*state.Store{s}, nil))
+			require.Equal(t, "r0 a1", latest(t, sibling, 0), "the field has the revision of its values")
+			require.NoError(t, s.Relate([]*state.Store{sibling}, nil))
+			finalOf(t, sibling, c, 0, 1, map[string]int{"a": 3})
+			require.Equal(t, "r2 a3 b1 c1", latest(t, s, 0), "the other store has saved a newer one")
+		})
+	}
+}
+
+func TestAFieldThatIsKeptDoesNotReplaceALaterVersionThatHasExpired(t *testing.T) {
+	t.Parallel()
+	o, c := relatives(t)
+	o.Identity = map[string]string{"relation": "buckets", "name": "s"}
+	s := mustOpen(t, o)
+	sibling := relative(t, o, "buckets", "sibling")
+	require.NoError(t, s.Relate([]*state.Store{sibling}, nil))
+	require.NoError(t, sibling.Relate([]*state.Store{s}, nil))
+	finalOf(t, s, c, 0, 0, map[string]int{"a": 1, "b": 1})
+	finalOf(t, sibling, c, 0, 1, map[string]int{"a": 2})
+	c.advance(50 * time.Minute)
+	finalOf(t, s, c, 0, 1, map[string]int{"b": 2})
+	c.advance(30 * time.Minute)
+	removed(t, sibling, 1)
+	require.Equal(t, "r1 b2", latest(t, s, 0))
+	require.Equal(t, "expired", latest(t, sibling, 0))
+}
+
 func TestAStoreOfOtherTablesIsNoRelative(t *testing.T) {
 	t.Parallel()
 	o, c := relatives(t)

@@ -298,10 +298,12 @@ func (p *replay) final(b *pastBucket) {
 	s.mu.Unlock()
 	if h != nil {
 		f := s.newFinal(h, bucket, b.ended, b.at)
+		s.mu.Lock()
+		s.pending.note(f)
+		s.mu.Unlock()
 		s.encode(f)
 		s.mu.Lock()
 		s.finish(h)
-		s.pending.note(f)
 		s.pend(f)
 		s.mu.Unlock()
 	}

@@ -709,6 +709,49 @@ func TestAFieldThatMovesThereAndBackCountsOnce(t *testing.T) {
 	}
 }
 
+// A late value of a field comes to another block, and one of another field to the block that has the final bucket. A kill loses the bucket
+// of the other block, while the first one saves its bucket without the field that has moved.
+func TestAFieldOfAFinalBucketThatMovesCountsOnceIfTheProcessIsKilled(t *testing.T) {
+	nexts := map[string][]func(*Describe){
+		"both blocks":                     {block("a"), block("b")},
+		"both blocks, in the other order": {block("b"), block("a")},
+		"the former block":                {block("a")},
+		"the other block":                 {block("b")},
+		"another block":                   {block("c")},
+	}
+	for name, next := range nexts {
+		for _, saved := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, ",saved=", saved), func(t *testing.T) {
+				t.Parallel()
+				h := newHistory(t, false)
+				both := []func(*Describe){block("a"), block("b")}
+				h.run(both...)
+				h.addField(1, "v", x.Add(5*time.Hour))
+				h.addField(0, "v", x)
+				h.addField(0, "u", x)
+				h.linger()
+				h.run(both...)
+				h.addField(1, "u", x)
+				h.addField(0, "w", x)
+				if h.pushOthers(1); saved {
+					h.push()
+				} else {
+					h.sent["analytics_cpuu "+x.Format(time.RFC3339)]-- // it came after the last commit of its block
+				}
+				h.crash = true
+				for i := range 3 {
+					h.run(next...)
+					h.linger()
+					h.addField(i%len(next), "u", x)
+					h.addField((i+1)%len(next), "v", x)
+					h.push()
+				}
+				h.check(0)
+			})
+		}
+	}
+}
+
 // The state of a removed block may still be there when the next run begins, and the values of its open buckets are in the
 // state of the other block too.
 func TestTheBucketsOfARemovedBlockCountOnceWhateverBlocksTheNextRunHas(t *testing.T) {
