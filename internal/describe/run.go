@@ -173,6 +173,29 @@ func tableName(path string) string {
 
 // report writes what of the input could not be described, and how. It returns an error if that is all of it.
 func (c *command) report(result *profile.Result) error {
+	c.noteLines(result)
+	c.noteValues(result)
+	// An empty file is fine, for the sake of scripts; a file of which nothing fits what was asked for is not.
+	switch {
+	case result.Points == 0 && result.BadCount > 0:
+		return errors.New("no line could be read")
+	case result.Points == 0:
+		c.note("there are no rows")
+	case len(c.groupBy) > 0 && !result.Grouped:
+		names, _ := c.found(result.Columns)
+		return fmt.Errorf("no tag and no column matches --group-by %s, there are %s", c.flags.groupBy.String(), listed(names))
+	case len(result.Rows) == 0 && len(c.asked) > 0:
+		names, _ := c.found(result.Columns)
+		return fmt.Errorf("no column matches --columns %s, there are %s", c.flags.columns.String(), listed(names))
+	}
+	if result.Points > 0 {
+		c.noteUnmatched(result)
+	}
+	return nil
+}
+
+// noteLines notes the lines that were not read as they are.
+func (c *command) noteLines(result *profile.Result) {
 	const shown = 5 // bad lines; the count of all follows
 	for i, bad := range result.Bad {
 		if i < shown {
@@ -194,6 +217,10 @@ func (c *command) report(result *profile.Result) error {
 	if result.Repeated > 0 {
 		c.note("left out %s equal to the header", show.Counted(result.Repeated, "line"))
 	}
+}
+
+// noteValues notes the values that do not fit their columns, or the memory.
+func (c *command) noteValues(result *profile.Result) {
 	for _, invalid := range result.Invalid {
 		are := "are"
 		if invalid.Count == 1 {
@@ -211,23 +238,6 @@ func (c *command) report(result *profile.Result) error {
 	if result.Over {
 		c.note("the summaries of all groups need more than --memory-limit %s", c.flags.memoryLimit)
 	}
-	// An empty file is fine, for the sake of scripts; a file of which nothing fits what was asked for is not.
-	switch {
-	case result.Points == 0 && result.BadCount > 0:
-		return errors.New("no line could be read")
-	case result.Points == 0:
-		c.note("there are no rows")
-	case len(c.groupBy) > 0 && !result.Grouped:
-		names, _ := c.found(result.Columns)
-		return fmt.Errorf("no tag and no column matches --group-by %s, there are %s", c.flags.groupBy.String(), listed(names))
-	case len(result.Rows) == 0 && len(c.asked) > 0:
-		names, _ := c.found(result.Columns)
-		return fmt.Errorf("no column matches --columns %s, there are %s", c.flags.columns.String(), listed(names))
-	}
-	if result.Points > 0 {
-		c.noteUnmatched(result)
-	}
-	return nil
 }
 
 // noteUnmatched notes the names in options that no column has.
