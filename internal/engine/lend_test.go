@@ -42,6 +42,12 @@ func lending(t *testing.T) (lender tested, store *recorder, other tested) {
 	first := withStore(t, before, 20, 1<<30)
 	first.values("a", start, 1, 2, 3)
 	first.rows(t)
+	return reopened(t, before)
+}
+
+// reopened returns an engine that has replayed a store, the store, and another engine that can borrow from it.
+func reopened(t *testing.T, before *recorder) (lender tested, store *recorder, other tested) {
+	t.Helper()
 	store = before.reopened()
 	lender = withStore(t, store, 20, 1<<30)
 	before.replay(lender.Engine)
@@ -189,13 +195,7 @@ func lendingTwo(t *testing.T) (lender tested, store *recorder, other tested) {
 	}
 	first.values("a", start, 3)
 	first.rows(t)
-	store = before.reopened()
-	lender = withStore(t, store, 20, 1<<30)
-	before.replay(lender.Engine)
-	lender.Share(0)
-	other = withStore(t, &borrower{recorder: newRecorder(t, 20), from: lender.Engine}, 20, 1<<30)
-	other.Share(0)
-	return lender, store, other
+	return reopened(t, before)
 }
 
 // byField returns the states and the counts of rows by field.
