@@ -314,8 +314,8 @@ func loadConfig(args, environ []string) (config, error) {
 	return c, c.validate()
 }
 
-// explainFlag returns an error of package flag in the form of our other errors, with a suggestion for a flag that does not exist. It
-// returns [flag.ErrHelp] as it is.
+// explainFlag returns an error of package flag in the form of our other errors, with a suggestion for a flag that does not exist.
+// [flag.ErrHelp] is returned unchanged.
 func explainFlag(err error, flags *flag.FlagSet) error {
 	if errors.Is(err, flag.ErrHelp) {
 		return err

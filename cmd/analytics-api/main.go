@@ -178,9 +178,8 @@ const (
 	maxHeader     = 16 << 10         // bytes of the header of a request
 )
 
-// serveHTTP serves until ctx ends, and then waits at most stopTimeout for running requests. If ctx was
-// canceled with the cause errEnded, it returns errEnded. It tells the service manager when the service accepts requests, and when
-// it begins to stop.
+// serveHTTP serves until ctx ends, and then waits at most stopTimeout for running requests. It returns errEnded if that is
+// the cause of the end of ctx. It tells the service manager when requests are accepted, and when the service begins to stop.
 func (c config) serveHTTP(ctx context.Context, limited *conns.Listener, handler http.Handler, environ []string, log *slog.Logger) error {
 	listener, scheme, err := c.encrypt(limited, log)
 	if err != nil {

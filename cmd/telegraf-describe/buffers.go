@@ -11,8 +11,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 )
 
-// warnBuffers logs a warning for each output that buffers fewer rows than describe may emit in one Push. Only max_series bounds
-// the rows before the first value, so blocks without it are not counted here. Later, [fill] warns of what they emit.
+// warnBuffers logs a warning for each output that buffers fewer rows than describe may emit in one Push. Before the
+// first value, the largest number of rows is known only of blocks with max_series. For the others, [fill] warns later.
 //
 // Telegraf's buffer drops the oldest metrics when it is full, with a line in the log that does not name a remedy.
 func warnBuffers(c *config.Config) {

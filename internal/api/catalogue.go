@@ -141,7 +141,7 @@ func (c *catalogue) resolve(ctx context.Context, grant token.Grant, action token
 	return record.TableEntry{}, noTable(first)
 }
 
-// namings returns the tables that a name can mean, the preferred one first: with the prefix, and as it is.
+// namings returns the two tables that a name can mean: the one whose name has a single prefix comes first.
 func namings(named record.Table) (first, second record.Table) {
 	prefixed := record.Table{Database: named.Database, Name: tablePrefix + named.Name}
 	if strings.HasPrefix(named.Name, tablePrefix) {

@@ -8,8 +8,9 @@ import (
 	"strings"
 )
 
-// entityTag is an ETag, as values of headers: of the answer as it is, and weak, of its compressed form, whose bytes are others. All
-// answers with the ETag share these slices, which nobody changes: the methods of [http.Header] replace them.
+// entityTag has the two ETags of an answer, as values of headers. The strong one is of the answer without compression. The weak one is of
+// its compressed form, which has other bytes. Many answers share these slices, so nobody changes them: the methods of [http.Header] replace
+// them.
 type entityTag struct{ strong, weak []string }
 
 func newEntityTag(text string) entityTag { return entityTag{[]string{text}, []string{"W/" + text}} }

@@ -26,8 +26,9 @@ type flight[T any] struct {
 	panicked any // the value of a panic, or nil
 }
 
-// do returns the result of the flight of that key that is running, or else of run, and whether this call began it. When ctx ends,
-// do returns the reason, and the flight goes on for the others. If nobody waits for it any more, the context of run ends.
+// do waits for the running flight of that key, or begins one by calling run. It returns the result, and whether this call began the
+// flight. When ctx ends, do returns the reason, and the flight goes on for the other callers. The context of run ends when no caller
+// waits any more.
 func (f *flights[K, T]) do(ctx context.Context, key K, run func(context.Context) (T, error)) (value T, first bool, err error) {
 	l, first := f.join(ctx, key, run)
 	defer f.leave(key, l)

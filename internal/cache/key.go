@@ -10,8 +10,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
-// The keys of a table (derived) and what they hold are listed below, at bucketKey. Their names and the form of their members
-// are an interface: other versions of this program read and write them too, so they can be added but not changed.
+// The functions from bucketKey on make the keys of a table, and say what each key holds. Other versions of this program read and write the
+// same keys. So new keys can be added, but the names of keys and the form of their members cannot change.
 
 // catalogueKey is the sorted set of all tables. A table has two members: its name by the time when it expires, and its
 // name after a colon by the negative time of its last write, both in milliseconds. In a catalogue of an older writer a

@@ -16,7 +16,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
-// outlines reads the names of a bucket, each once, and returns what they show, and what Names returns.
+// outlines reads the names of a bucket. It returns their outlines, and the results of Names.
 func outlines(t testing.TB, client redis.UniversalClient, table record.Table, start time.Time) (names map[string]record.Outline, size int, err error) {
 	t.Helper()
 	names = make(map[string]record.Outline)

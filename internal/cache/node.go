@@ -9,7 +9,7 @@ import (
 )
 
 // Node returns the address of the server that has the keys of a table in a cluster. It returns "" if there is no cluster,
-// or if no server of it answers. The keys of a table are in one slot, so the version stands for all of them.
+// or if no server of it answers. All keys of a table are in one slot, so the server of the version has all of them.
 func (w *Writer) Node(ctx context.Context, t record.Table) string {
 	if node := nodeOf(ctx, w.client, versionKey(t)); node != nil {
 		return node.Options().Addr

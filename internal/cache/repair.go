@@ -305,8 +305,8 @@ func (w *Writer) dropOldest(ctx context.Context, t record.Table, s *tableState, 
 	return nil
 }
 
-// tell removes the marks of the other writers of a table, so that these look for what they have lost. It does so at most once in
-// auditEvery. If the last time was less than that ago, the loss stays untold until a later repair.
+// tell removes the marks of the other writers of a table. A writer whose mark is gone looks for what it has lost. tell does nothing if
+// the last removal was less than auditEvery ago: the loss then stays untold until a later repair.
 func (w *Writer) tell(ctx context.Context, t record.Table, s *tableState, now time.Time) error {
 	if local := w.o.Now(); local.Sub(s.told) < auditEvery {
 		s.lost.untold = true
