@@ -297,7 +297,7 @@ func loadConfig(args, environ []string) (config, error) {
 		return nil
 	})
 	if err := flags.Parse(args); err != nil {
-		return c, explainFlag(err, flags)
+		return c, explainFlag(err, flags, "--help")
 	}
 	if flags.NArg() > 0 {
 		return c, fmt.Errorf("unknown argument%s, want flags, or first the word token: --help explains them", shownArgument(flags.Arg(0)))
@@ -315,21 +315,17 @@ func loadConfig(args, environ []string) (config, error) {
 }
 
 // explainFlag returns an error of package flag in the form of our other errors, with a suggestion for a flag that does not exist.
-// [flag.ErrHelp] is returned unchanged.
-func explainFlag(err error, flags *flag.FlagSet) error {
+// help is the flag that lists the flags. [flag.ErrHelp] is returned unchanged.
+func explainFlag(err error, flags *flag.FlagSet, help string) error {
 	if errors.Is(err, flag.ErrHelp) {
 		return err
 	}
-	if name, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); unknown {
-		var known []string
-		flags.VisitAll(func(f *flag.Flag) { known = append(known, f.Name) })
-		suggestion := ""
-		if nearest := option.Nearest(name, known); nearest != "" {
-			suggestion = ", did you mean --" + nearest + "?"
-		}
-		return fmt.Errorf("unknown flag --%s%s: --help lists the flags", name, suggestion)
+	var known []string
+	flags.VisitAll(func(f *flag.Flag) { known = append(known, f.Name) })
+	if name, unknown := option.UnknownFlag(err, known); unknown {
+		return fmt.Errorf("unknown flag %s: %s lists the flags", name, help)
 	}
-	return fmt.Errorf("%w: --help lists the flags", err)
+	return fmt.Errorf("%w: %s lists the flags", err, help)
 }
 
 // shownArgument returns a space and an argument in quotes, or "" for one that may have a password, such as a URL. Words of

@@ -105,7 +105,7 @@ func (c *tokenCommand) parse(args, environ []string, id *string) error {
 		fmt.Fprint(c.stdout, usageOfToken)
 		return err
 	case err != nil:
-		return fmt.Errorf("%w: token --help lists the flags", err)
+		return explainFlag(err, flags, "token --help")
 	}
 	if rest := flags.Args(); len(rest) == 1 && *id == "" {
 		*id = rest[0]

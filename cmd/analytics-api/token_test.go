@@ -60,7 +60,7 @@ func TestTokenCommandsReportMistakes(t *testing.T) {
 		"create --expiry 900000h": "want at most 36500d; without it the token does not expire",
 		"create x":                "a token needs a permission",
 		"create x y":              "too many arguments",
-		"create --permision x":    "flag provided but not defined: -permision",
+		"create --permision x":    "unknown flag --permision, did you mean --permission?: token --help lists the flags",
 		"list":                    "analytics-api token create makes the first token",
 		"delete":                  "want the id of the token: analytics-api token list shows it",
 		"list --config /none":     "configuration /none",

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -21,19 +20,14 @@ func explainUsage(commands []*cli.Command) {
 // wrongFlag returns an error about a command's flags in the form of our other errors, with a suggestion for a flag that does not
 // exist.
 func wrongFlag(c *cli.Context, err error, _ bool) error {
-	name, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: -")
-	if !unknown {
-		return fmt.Errorf("%w: --help lists the flags", err)
-	}
 	known := []string{"help"}
 	for _, f := range c.Command.Flags {
 		known = append(known, f.Names()...)
 	}
-	suggestion := ""
-	if nearest := option.Nearest(name, known); nearest != "" {
-		suggestion = ", did you mean --" + nearest + "?"
+	if flag, unknown := option.UnknownFlag(err, known); unknown {
+		return fmt.Errorf("unknown flag %s: --help lists the flags", flag)
 	}
-	return fmt.Errorf("unknown flag --%s%s: --help lists the flags", name, suggestion)
+	return fmt.Errorf("%w: --help lists the flags", err)
 }
 
 // unknownCommand returns the error for the first argument of a command that has no arguments of its own. The argument is not a

@@ -14,6 +14,7 @@ import (
 
 	"github.com/telegraf-describe/telegraf-describe/internal/bucket"
 	"github.com/telegraf-describe/telegraf-describe/internal/file"
+	"github.com/telegraf-describe/telegraf-describe/internal/option"
 	"github.com/telegraf-describe/telegraf-describe/internal/profile"
 	"github.com/telegraf-describe/telegraf-describe/internal/scan"
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
@@ -126,8 +127,10 @@ func (f *flags) parse(args []string) (paths []string, err error) {
 // plain returns an error of package flag in the form of our other errors.
 func plain(err error, s *flag.FlagSet) error {
 	text := err.Error()
-	if name, unknown := strings.CutPrefix(text, "flag provided but not defined: -"); unknown {
-		return fmt.Errorf("unknown option --%s%s", name, nearest(name, s))
+	var known []string
+	s.VisitAll(func(f *flag.Flag) { known = append(known, f.Name) })
+	if name, unknown := option.UnknownFlag(err, known); unknown {
+		return fmt.Errorf("unknown option %s", name)
 	}
 	if name, found := strings.CutPrefix(text, "flag needs an argument: -"); found {
 		return fmt.Errorf("option %s needs a value", dashed(name))
@@ -152,17 +155,6 @@ func dashed(name string) string {
 		return "-" + name
 	}
 	return "--" + name
-}
-
-// nearest returns a hint at the first option by name that begins with the same three letters as the given one, or with which that
-// begins; "" if there is none.
-func nearest(name string, s *flag.FlagSet) (hint string) {
-	s.VisitAll(func(f *flag.Flag) {
-		if hint == "" && len(f.Name) > 1 && (strings.HasPrefix(f.Name, name[:min(len(name), 3)]) || strings.HasPrefix(name, f.Name)) {
-			hint = fmt.Sprintf(", did you mean --%s?", f.Name)
-		}
-	})
-	return hint
 }
 
 // options are the checked options. They do not change once they are checked, except the parts that a Reader of files sets.

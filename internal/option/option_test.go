@@ -2,7 +2,9 @@ package option_test
 
 import (
 	"errors"
+	"flag"
 	"fmt"
+	"io"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -41,4 +43,27 @@ func TestTheNearestWordIsSuggested(t *testing.T) {
 	}
 	require.Equal(t, `, did you mean "stats"?`, option.Suggest("statss", known))
 	require.Empty(t, option.Suggest("nothing like it", known))
+}
+
+func TestAFlagThatDoesNotExistIsAnErrorWithTheNearestName(t *testing.T) {
+	t.Parallel()
+	flags := flag.NewFlagSet("", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	var known []string
+	for _, name := range []string{"listen", "group-by", "columns"} {
+		flags.String(name, "", "")
+		known = append(known, name)
+	}
+	for arg, want := range map[string]string{
+		"--lisen": "--lisen, did you mean --listen?", "-group": "--group, did you mean --group-by?",
+		"--colunms=x": "--colunms, did you mean --columns?", "--other": "--other",
+	} {
+		text, ok := option.UnknownFlag(flags.Parse([]string{arg}), known)
+		require.True(t, ok, arg)
+		require.Equal(t, want, text)
+	}
+	for _, arg := range []string{"--help", "--listen"} {
+		_, ok := option.UnknownFlag(flags.Parse([]string{arg}), known)
+		require.False(t, ok, arg)
+	}
 }

@@ -2,6 +2,7 @@ package option
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -26,6 +27,24 @@ func Nearest(word string, known []string) string {
 		}
 	}
 	return nearest
+}
+
+// UnknownFlag returns a text such as "--lisen, did you mean --listen?" for the error of package [flag] about a flag that does not
+// exist. known has the names of the flags without dashes. It suggests the name that [Nearest] finds, or else the first one that
+// begins with the given name. ok is false for any other error.
+func UnknownFlag(err error, known []string) (text string, ok bool) {
+	name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -")
+	if !ok {
+		return "", false
+	}
+	nearest := Nearest(name, known)
+	if i := slices.IndexFunc(known, func(k string) bool { return strings.HasPrefix(k, name) }); nearest == "" && i >= 0 {
+		nearest = known[i]
+	}
+	if nearest == "" {
+		return "--" + name, true
+	}
+	return "--" + name + ", did you mean --" + nearest + "?", true
 }
 
 // fold returns a word without the differences that do not count.
