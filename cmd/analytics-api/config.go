@@ -473,8 +473,12 @@ func (c *config) readFlags(given map[string]string) error {
 }
 
 // validate returns an error that contains every fault of the settings, or nil. It also reads the files that settings name:
-// passwords, tokens and certificates. Otherwise only a later request would show their faults.
+// passwords, tokens and certificates. Otherwise only a later request would show their faults. If a setting has a variable, the
+// error contains only such settings, because other faults can follow from it.
 func (c *config) validate() error {
+	if err := c.checkVariables(); err != nil {
+		return err
+	}
 	errs := []error{c.validateListen()}
 	for _, limit := range []struct {
 		name  string

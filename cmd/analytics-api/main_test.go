@@ -362,6 +362,28 @@ func TestMistakesInTheFileAreExplained(t *testing.T) {
 	require.EqualError(t, err, `unknown environment variable ANALYTICS_API_LISTENN, did you mean "ANALYTICS_API_LISTEN"?`)
 }
 
+// The file is not a Telegraf configuration, which replaces variables. Without this check, records would be in a folder "${DIR}".
+func TestVariablesInSettingsAreErrors(t *testing.T) {
+	for setting, value := range map[string]string{
+		"embedded_dir": `"${DIR}"`, "listen": `"$LISTEN"`, "redis": `["redis://:pa55${HOST}@a"]`, "tokens": `"/etc/$TOKENS/x"`, "default_database": `"$DB"`,
+		"redis_password": `"${DIR}"`, "embedded_password": `"${DIR}"`, "redis_sentinel_password": `"${DIR}"`, "redis_username": `"${DIR}"`,
+		"tls_cert": `"${DIR}"`, "log_level": `"${DIR}"`, "hosts": `["${DIR}"]`, "cors_origins": `["${DIR}"]`,
+	} {
+		t.Setenv("DIR", "x")
+		_, err := load(t, setting+" = "+value, nil)
+		require.ErrorContains(t, err, "invalid '"+setting+"' setting: it has the variable ")
+		require.ErrorContains(t, err, ", which is not replaced here: write the value, or set the environment variable ANALYTICS_API_"+strings.ToUpper(setting))
+		require.Len(t, strings.Split(err.Error(), "\n"), 1, "no other error about the setting")
+		require.NotContains(t, err.Error(), "pa55")
+	}
+	_, err := load(t, "[[export]]\ndatabase = \"d\"\ntable = \"${T}\"", nil)
+	require.ErrorContains(t, err, `invalid 'export.table' setting: it has the variable T, which is not replaced here: write the value`)
+	_, err = load(t, "", []string{"ANALYTICS_API_EMBEDDED_DIR=${DIR}"}, "--embedded", "auto")
+	require.ErrorContains(t, err, "invalid 'embedded_dir' setting: it has the variable DIR, ")
+	_, err = load(t, `redis_password = "a${DIR}$b"`, nil)
+	require.NoError(t, err, "a password may have these characters")
+}
+
 func load(t *testing.T, file string, env []string, args ...string) (config, error) {
 	t.Helper()
 	t.Chdir(t.TempDir())

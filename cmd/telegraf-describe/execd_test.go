@@ -232,6 +232,7 @@ func TestExecdRefusesAPluginConfWithFileAndLine(t *testing.T) {
 		"agent":          {"[agent]\n  debug = true\n" + block, `:1: found "agent"`},
 		"unknown option": {block + block + "  buckett = \"1m\"\n", ":5: block 2 of aggregators.describe: unknown option 'buckett', did you mean \"bucket\"?"},
 		"type":           {block + "  max_series = \"many\"\n", `:3: invalid 'max_series' setting "many", want a whole number without quotes`},
+		"variable":       {block + "  state = \"${NO_SUCH}\"\n", `:3: invalid 'state' setting: the environment variable NO_SUCH is not set`},
 		"secret":         {block + "  prefix = \"@{store:key}\"\n", `:3: option 'prefix' has the secret "@{store:key}"`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -144,6 +144,31 @@ func TestValuesOfTheWrongTypeAreErrorsWithAnExample(t *testing.T) {
 	require.ElementsMatch(t, want, strings.Split(err.Error(), "\n"))
 }
 
+func TestUnsetVariablesAreErrorsWithTheirLine(t *testing.T) {
+	t.Setenv("LIMIT", "5")
+	paths, err := loading(t, nil, `[[aggregators.describe]]
+  linger = "${NO_LINGER}"
+  state = "${NO_STATE}/${LIMIT}"
+  max_series = "${LIMIT}"
+  prefix = "$${NO_ESCAPE}_"
+  group_by = ["host", "${NO_TAG}"]
+[[outputs.rediscache]]
+  database = "${NO_DATABASE:-d}"
+  tls_ca = "${NO_CA}"
+  password = "a${NO_PASSWORD}"
+`)
+	require.Error(t, err)
+	unset := "invalid '%s' setting: the environment variable %s is not set"
+	require.Equal(t, []string{
+		paths[0] + ":6: aggregators.describe: " + fmt.Sprintf(unset, "group_by", "NO_TAG") + `; for example group_by = ["host"]`,
+		paths[0] + ":2: aggregators.describe: " + fmt.Sprintf(unset, "linger", "NO_LINGER") + `; for example linger = "10m"`,
+		paths[0] + `:4: aggregators.describe: invalid 'max_series' setting "${LIMIT}", want a whole number without quotes` +
+			"; outside of quotes, variables are replaced only with --non-strict-env-handling; for example max_series = 100000",
+		paths[0] + ":3: aggregators.describe: " + fmt.Sprintf(unset, "state", "NO_STATE") + `; for example state = "/var/lib/telegraf-describe"`,
+		paths[0] + ":9: outputs.rediscache: " + fmt.Sprintf(unset, "tls_ca", "NO_CA"),
+	}, strings.Split(err.Error(), "\n"))
+}
+
 func TestValuesThatTelegrafAcceptsAreOfTheRightType(t *testing.T) {
 	_, err := loading(t, nil, `[[aggregators.describe]]
   period = "90s"

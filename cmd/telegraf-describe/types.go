@@ -7,6 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/influxdata/telegraf/config"
@@ -48,7 +49,8 @@ func checkTypes(sources []source) error {
 }
 
 // typeErrors returns an [option.Error] for each option of a table whose value does not suit the type that the plugin has for it, in the
-// order of the names. text is the file of the table. A value in a line with a variable is not checked: Telegraf replaces variables later.
+// order of the names. text is the file of the table. Telegraf replaces variables later, so of a value in a line with one only that is
+// checked: see variableErrors.
 func typeErrors(plugin any, table *ast.Table, text []byte) (errs []error) {
 	types := optionTypes(reflect.TypeOf(plugin).Elem())
 	maps.Copy(types, generalTypes)
@@ -60,7 +62,11 @@ func typeErrors(plugin any, table *ast.Table, text []byte) (errs []error) {
 	for _, name := range slices.Sorted(maps.Keys(table.Fields)) {
 		kv, ok := table.Fields[name].(*ast.KeyValue)
 		t := types[name]
-		if !ok || t == nil || kv.Line < 1 || kv.Line > len(lines) || bytes.ContainsAny(lines[kv.Line-1], "$@") {
+		if !ok || t == nil || kv.Line < 1 || kv.Line > len(lines) {
+			continue
+		}
+		if bytes.ContainsAny(lines[kv.Line-1], "$@") {
+			errs = append(errs, variableErrors(examples, name, t, kv.Value)...)
 			continue
 		}
 		if want := misfit(t, kv.Value); want != "" {
@@ -68,6 +74,30 @@ func typeErrors(plugin any, table *ast.Table, text []byte) (errs []error) {
 				examples[name] = "[" + kv.Value.Source() + "]"
 			}
 			errs = append(errs, examples.Errorf(name, " %s, want %s", kv.Value.Source(), want))
+		}
+	}
+	return errs
+}
+
+// variableErrors returns errors about the variables in a value, before Telegraf replaces them: a variable that is not set, and one
+// in a text where the option is a number or a boolean. A password may have such characters: the plugin checks it.
+func variableErrors(x option.Examples, name string, t reflect.Type, value ast.Value) (errs []error) {
+	texts := []ast.Value{value}
+	if list, ok := value.(*ast.Array); ok {
+		texts = list.Value
+	}
+	for _, v := range texts {
+		text, ok := v.(*ast.String)
+		if !ok || t == reflect.TypeFor[config.Secret]() {
+			continue
+		}
+		unset := x.UnsetIn(name, strings.ReplaceAll(text.Value, "$$", "")) // Telegraf replaces "$$" by a "$" that is no variable
+		switch want := misfit(t, value); {
+		case want != "" && (t.Kind() == reflect.Bool || t.Kind() == reflect.Int):
+			errs = append(errs, x.Errorf(name, " %s, want %s; outside of quotes, variables are replaced only with --non-strict-env-handling",
+				value.Source(), want))
+		case unset != nil:
+			errs = append(errs, unset)
 		}
 	}
 	return errs

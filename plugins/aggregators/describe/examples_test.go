@@ -45,3 +45,30 @@ func TestEachFaultNamesItsOptionAndSuggestsANearName(t *testing.T) {
 		require.Equal(t, "emit_summary", option.Of(faults[1]))
 	}
 }
+
+// Telegraf leaves the name of such a variable in the option. Without this check, the state would be in a folder "${STATE}".
+func TestAnOptionWithAnUnsetVariableIsAnError(t *testing.T) {
+	for _, name := range []string{
+		"bucket", "timezone", "origin", "quantile_method", "booleans", "prefix", "bucket_tag", "timestamp", "layout", "emit", "state_tag",
+		"accuracy", "emit_summary", "state",
+	} {
+		require.EqualError(t, checked(t, name+` = "${NO_SUCH}"`), "invalid '"+name+"' setting: the environment variable NO_SUCH is not set"+
+			"; for example "+name+" = "+examples[name])
+	}
+	for _, name := range []string{"stats", "group_by"} {
+		require.ErrorContains(t, checked(t, name+` = ["$NO_SUCH"]`), "invalid '"+name+"' setting: the environment variable NO_SUCH is not set")
+	}
+	require.NoError(t, checked(t, "alias = \"${NO_SUCH}\"\n  namepass = [\"$SYS/broker\"]"), "options of Telegraf")
+	t.Setenv("LITERAL", "x")
+	require.NoError(t, checked(t, `prefix = "$${LITERAL}"`), "a text that is meant as it is")
+}
+
+// checked returns the error of a block with one setting.
+func checked(t *testing.T, setting string) error {
+	t.Helper()
+	cfg := config.NewConfig()
+	require.NoError(t, cfg.LoadConfigData([]byte("[[aggregators.describe]]\n  "+setting+"\n"), config.EmptySourcePath))
+	d, ok := cfg.Aggregators[0].Aggregator.(*Describe)
+	require.True(t, ok)
+	return d.Check()
+}

@@ -46,7 +46,7 @@ func (*Describe) Examples() option.Examples { return examples }
 // Check checks the options and turns them into values. It changes nothing outside of d and may be called several times.
 // The error joins one of type [option.Error] for each fault, so that a user can correct all of them at once.
 func (d *Describe) Check() error {
-	return errors.Join(
+	return option.Prefer(examples.Unset(d, "alias", "namepass", "namedrop"), errors.Join(
 		d.initGrid(),
 		d.initSelection(),
 		d.initGrouping(),
@@ -58,7 +58,7 @@ func (d *Describe) Check() error {
 		examples.OneOf("emit", d.Emit, "both", "final", "update"),
 		d.initAccuracy(),
 		examples.OneOf("emit_summary", d.EmitSummary, "off", "compact", "full"),
-	)
+	))
 }
 
 // Init checks the options as [Describe.Check] does, and opens the state. Telegraf calls it once, before Add, Push and

@@ -130,7 +130,21 @@ func (r *RedisCache) Check() error {
 		}
 		r.Agent = name
 	}
-	return errors.Join(r.checkServers(), r.checkDatabase(), r.checkLimits())
+	unset := errors.Join(examples.Unset(r), r.checkSecrets())
+	return option.Prefer(unset, errors.Join(r.checkServers(), r.checkDatabase(), r.checkLimits()))
+}
+
+// checkSecrets returns an error for each secret that is the name of an environment variable that is not set. Errors of a secret store
+// are left to Connect.
+func (r *RedisCache) checkSecrets() error {
+	var errs []error
+	for _, s := range r.secrets(new(cache.DialOptions)) {
+		text, err := reveal(s.value)
+		if missing := option.Unset(option.SecretVariable(text)); err == nil && missing != "" {
+			errs = append(errs, examples.Errorf(s.name, ": the environment variable %s is not set", missing))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Init checks the options as [RedisCache.Check] does, and registers the counters. It does not connect. Telegraf calls it
@@ -299,16 +313,7 @@ func (r *RedisCache) logNoConnection(err error, now time.Time) {
 // each connection, because it may change while Telegraf runs.
 func (r *RedisCache) dialOptions() (cache.DialOptions, error) {
 	o := cache.DialOptions{Servers: r.Servers, MasterName: r.MasterName, DB: r.DB, Timeout: time.Duration(r.Timeout)}
-	for _, s := range []struct {
-		name  string
-		value *config.Secret
-		text  *string
-	}{
-		{"username", &r.Username, &o.Username},
-		{"password", &r.Password, &o.Password},
-		{"sentinel_username", &r.SentinelUsername, &o.SentinelUsername},
-		{"sentinel_password", &r.SentinelPassword, &o.SentinelPassword},
-	} {
+	for _, s := range r.secrets(&o) {
 		text, err := reveal(s.value)
 		if err != nil {
 			return o, fmt.Errorf("getting '%s': %w", s.name, err)
@@ -325,6 +330,23 @@ func (r *RedisCache) dialOptions() (cache.DialOptions, error) {
 		o.PasswordFrom = func() (string, error) { return redisserver.LocalPassword(addr) }
 	}
 	return o, nil
+}
+
+// secretOption is an option that is a secret, and the place of its text in the options of the connection.
+type secretOption struct {
+	name  string
+	value *config.Secret
+	text  *string
+}
+
+// secrets returns the options that are secrets.
+func (r *RedisCache) secrets(o *cache.DialOptions) []secretOption {
+	return []secretOption{
+		{"username", &r.Username, &o.Username},
+		{"password", &r.Password, &o.Password},
+		{"sentinel_username", &r.SentinelUsername, &o.SentinelUsername},
+		{"sentinel_password", &r.SentinelPassword, &o.SentinelPassword},
+	}
 }
 
 // reveal returns the text of a secret, or "" for a secret that is not set. The text is a copy, because

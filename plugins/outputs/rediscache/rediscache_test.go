@@ -545,6 +545,23 @@ func TestBadOptionsNameTheOptionTheValueAndTheRule(t *testing.T) {
 	}
 }
 
+// Telegraf leaves the name of such a variable in the option.
+func TestAnOptionWithAnUnsetVariableIsAnError(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{
+		"master_name", "username", "password", "password_file", "sentinel_username", "sentinel_password", "database", "database_tag", "agent", "replica",
+	} {
+		err := load(t, "[[outputs.rediscache]]\n  "+name+" = \"${NO_SUCH}\"\n").Init()
+		require.ErrorContains(t, err, "invalid '"+name+"' setting: the environment variable NO_SUCH is not set")
+	}
+	err := load(t, "[[outputs.rediscache]]\n  database = \"$NO_DB\"\n  servers = [\"redis://:secret${NO_HOST}@127.0.0.1\"]\n").Init()
+	require.EqualError(t, err, "invalid 'servers' setting: the environment variable NO_HOST is not set; for example servers = [\"redis://127.0.0.1:6379\"]\n"+
+		"invalid 'database' setting: the environment variable NO_DB is not set; for example database = \"mydb\"")
+	for _, password := range []string{"$NO_SUCH", "a${NO_SUCH}", "${NO_SUCH}${"} {
+		require.NoError(t, load(t, "[[outputs.rediscache]]\n  database = \"d\"\n  password = \""+password+"\"\n").Init(), "a password may have these characters")
+	}
+}
+
 func TestTheSampleConfigurationShowsTheDefaults(t *testing.T) {
 	t.Parallel()
 	before, _, _ := strings.Cut(sampleConfig(), "  ## Optional TLS")
