@@ -80,7 +80,7 @@ func (x Examples) UnsetIn(name, text string) error {
 // Prefer joins the errors of first, and those of others about options that no error of first is about: they follow from it.
 func Prefer(first, others error) error {
 	errs := All(first)
-	var about []string
+	about := make([]string, 0, len(errs))
 	for _, err := range errs {
 		about = append(about, Of(err))
 	}
