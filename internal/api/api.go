@@ -191,7 +191,7 @@ func newServer(reader Reader, o Options) *server {
 	s.versions = versions{read: s.readVersion, now: o.Now, timeout: o.Timeout}
 	s.windows = newWindows(reader, s.limits, &s.Options)
 	s.addresses, s.tokens = newRates("address", o.AddressRate, o.Now), newRates("token", o.TokenRate, o.Now)
-	s.scrapes = newScrapes(s.readExported, o.Timeout, &s.limits.budget)
+	s.scrapes = newScrapes(o.Timeout, &s.limits.budget)
 	s.catalogue = catalogue{read: s.readTables, exists: s.exists, now: o.Now, timeout: o.Timeout}
 	s.table = s.routes()
 	s.documents = newDocuments(s)

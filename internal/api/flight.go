@@ -10,14 +10,16 @@ import (
 // result. It is safe for concurrent use.
 type flights[K comparable, T any] struct {
 	timeout time.Duration // bounds the time of one flight
+	free    func(T)       // called with the value of a flight when no request uses it any more, unless it is nil
 
-	mu      sync.Mutex // guards the field below, and flight.users
+	mu      sync.Mutex // guards the field below, and users and ended of each flight
 	running map[K]*flight[T]
 }
 
 // flight is work that requests share. Its results are set before done is closed.
 type flight[T any] struct {
-	users  int // requests that wait for it
+	users  int  // requests between join and leave
+	ended  bool // whether the work has ended
 	cancel context.CancelFunc
 	done   chan struct{}
 
@@ -32,18 +34,25 @@ type flight[T any] struct {
 func (f *flights[K, T]) do(ctx context.Context, key K, run func(context.Context) (T, error)) (value T, first bool, err error) {
 	l, first := f.join(ctx, key, run)
 	defer f.leave(key, l)
+	value, err = l.wait(ctx)
+	return value, first, err
+}
+
+// wait returns the result of a flight, or the reason when ctx ends before.
+func (l *flight[T]) wait(ctx context.Context) (value T, err error) {
 	select {
 	case <-l.done:
 	case <-ctx.Done():
-		return value, first, ctx.Err()
+		return value, ctx.Err()
 	}
 	if l.panicked != nil {
 		panic(l.panicked) // in the goroutine of the request, whose handler answers with a problem
 	}
-	return l.value, first, l.err
+	return l.value, l.err
 }
 
-// join returns the flight of that key that is running, or begins one. The caller must call leave.
+// join returns the flight of that key that is running, or begins one. The caller must call leave when it does not use the result any
+// more.
 func (f *flights[K, T]) join(ctx context.Context, key K, run func(context.Context) (T, error)) (l *flight[T], first bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -68,26 +77,37 @@ func (f *flights[K, T]) join(ctx context.Context, key K, run func(context.Contex
 	return l, first
 }
 
-// leave ends the waiting of a request.
+// leave ends the use of a flight by a request. If it was the last one, the work is canceled.
 func (f *flights[K, T]) leave(key K, l *flight[T]) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if l.users--; l.users == 0 {
 		l.cancel()
 		f.forget(key, l)
+		f.release(l)
 	}
 }
 
-// end makes the next request begin another flight.
+// end notes that the work has ended. The next request begins another flight.
 func (f *flights[K, T]) end(key K, l *flight[T]) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	l.ended = true
 	f.forget(key, l)
+	f.release(l)
 }
 
 // forget removes a flight from those that are running, if it is still one of them. The caller holds mu.
 func (f *flights[K, T]) forget(key K, l *flight[T]) {
 	if f.running[key] == l {
 		delete(f.running, key)
+	}
+}
+
+// release calls free if the flight has a value that no request uses any more. The end of the work and the last leave come in any
+// order; the later one of them calls free. The caller holds mu.
+func (f *flights[K, T]) release(l *flight[T]) {
+	if f.free != nil && l.ended && l.users == 0 && l.err == nil && l.panicked == nil {
+		f.free(l.value)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/prometheus/common/expfmt"
@@ -20,39 +19,23 @@ const maxScrapes = 64
 // scrapesClient is the client that the memory of expositions is counted for, because several scrapes share one.
 const scrapesClient = "scrapes"
 
-// scrapes shares one reading of the exported tables among the scrapes that come while it runs and that are equal in their
-// [gatheringKey]. It is safe for concurrent use.
-type scrapes struct {
-	read    func(ctx context.Context, grant token.Grant, protobuf bool) (*exporter.Exposition, error)
-	timeout time.Duration // bounds one reading
-	budget  *budget
-	places  chan struct{} // holds an element for each scrape
-
-	mu      sync.Mutex // guards the field below, and gathering.users
-	current map[gatheringKey]*gathering
-}
-
-// gatheringKey is what scrapes that share a reading are equal in.
+// gatheringKey is equal for scrapes that share one reading of the exported tables.
 type gatheringKey struct {
 	databases string // that they may read
 	protobuf  bool   // whether they get native histograms
 }
 
-func newScrapes(read func(context.Context, token.Grant, bool) (*exporter.Exposition, error), timeout time.Duration, b *budget) *scrapes {
-	return &scrapes{read: read, timeout: timeout, budget: b, places: make(chan struct{}, maxScrapes), current: make(map[gatheringKey]*gathering)}
+// scrapes has the scrapes that are being answered. It is safe for concurrent use.
+type scrapes struct {
+	places  chan struct{} // holds an element for each scrape
+	reading flights[gatheringKey, *exporter.Exposition]
 }
 
-// gathering is one reading of the exported tables. Its results are set before done is closed.
-type gathering struct {
-	key    gatheringKey
-	users  int // scrapes that wait for the exposition or write it
-	cancel context.CancelFunc
-	done   chan struct{}
-
-	exposition *exporter.Exposition
-	counted    bool // whether the budget has the size of the exposition
-	err        error
-	panicked   any // the value of a panic, or nil
+// newScrapes returns scrapes whose expositions are counted in a budget: by gather, until the last scrape has sent them.
+func newScrapes(timeout time.Duration, b *budget) *scrapes {
+	return &scrapes{places: make(chan struct{}, maxScrapes), reading: flights[gatheringKey, *exporter.Exposition]{
+		timeout: timeout, free: func(x *exporter.Exposition) { b.give(scrapesClient, x.Size()) },
+	}}
 }
 
 // export answers with the exported tables, in the format that the header Accept prefers: protobuf, OpenMetrics or the text format
@@ -70,20 +53,16 @@ func (s *server) export(w http.ResponseWriter, r *http.Request, p *params) error
 	default: // protobuf as text, which is for debugging
 		format = expfmt.NewFormat(expfmt.TypeTextPlain)
 	}
-	g := s.scrapes.join(r.Context(), p.grant, gatheringKey{s.exportedTo(p.grant), format.FormatType() == expfmt.TypeProtoDelim})
-	defer s.scrapes.leave(g)
-	select {
-	case <-g.done:
-	case <-r.Context().Done():
-		return away(r.Context().Err())
+	key := gatheringKey{s.exportedTo(p.grant), format.FormatType() == expfmt.TypeProtoDelim}
+	g, _ := s.scrapes.reading.join(r.Context(), key, func(ctx context.Context) (*exporter.Exposition, error) {
+		return s.gather(ctx, p.grant, key.protobuf)
+	})
+	defer s.scrapes.reading.leave(key, g)
+	x, err := g.wait(r.Context())
+	if err != nil {
+		return away(err)
 	}
-	if g.panicked != nil {
-		panic(g.panicked) // in the goroutine of the request, whose handler answers with a problem
-	}
-	if g.err != nil {
-		return g.err
-	}
-	return sendExposition(w, r, g.exposition, format)
+	return sendExposition(w, r, x, format)
 }
 
 // exportedTo returns the databases of the exported tables that a request may read, for a gatheringKey.
@@ -97,67 +76,13 @@ func (s *server) exportedTo(grant token.Grant) string {
 	return strings.Join(databases, "\x00")
 }
 
-// join returns the gathering of that key that is running, or starts one for requests with the grant. The caller must call leave.
-// The end of ctx does not end the gathering, because other scrapes may wait for it.
-func (s *scrapes) join(ctx context.Context, grant token.Grant, key gatheringKey) *gathering {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	g := s.current[key]
-	if g == nil {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
-		g = &gathering{key: key, cancel: cancel, done: make(chan struct{})}
-		s.current[key] = g
-		go s.run(ctx, grant, g)
+// gather reads the exported tables that a request may read, and counts the memory of the exposition.
+func (s *server) gather(ctx context.Context, grant token.Grant, protobuf bool) (*exporter.Exposition, error) {
+	x, err := s.readExported(ctx, grant, protobuf)
+	if err != nil {
+		return nil, err
 	}
-	g.users++
-	return g
-}
-
-// leave ends the use of a gathering. If no scrape uses it any more, it stops reading, or its memory is given back.
-func (s *scrapes) leave(g *gathering) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if g.users--; g.users > 0 {
-		return
-	}
-	g.cancel()
-	if s.current[g.key] == g {
-		delete(s.current, g.key)
-	}
-	s.release(g)
-}
-
-// run reads the exported tables and closes done.
-func (s *scrapes) run(ctx context.Context, grant token.Grant, g *gathering) {
-	defer g.cancel()
-	defer s.finish(g)
-	defer func() { g.panicked = recover() }()
-	g.exposition, g.err = s.read(ctx, grant, g.key.protobuf)
-}
-
-// finish counts the memory of the exposition and closes done. The next scrape starts another gathering.
-func (s *scrapes) finish(g *gathering) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.current[g.key] == g {
-		delete(s.current, g.key)
-	}
-	if g.exposition != nil {
-		g.err = s.budget.take(scrapesClient, 0, g.exposition.Size())
-		g.counted = g.err == nil
-	}
-	close(g.done)
-	if g.users == 0 {
-		s.release(g)
-	}
-}
-
-// release gives the memory of an exposition back. The caller holds mu.
-func (s *scrapes) release(g *gathering) {
-	if g.counted {
-		s.budget.give(scrapesClient, g.exposition.Size())
-		g.counted = false
-	}
+	return x, s.limits.budget.take(scrapesClient, 0, x.Size())
 }
 
 // sendExposition writes an exposition in a format. It is made sample by sample, so that a slow client needs little memory.

@@ -171,3 +171,32 @@ func TestMemoryOfExpositionsIsCounted(t *testing.T) {
 	require.Contains(t, problemOf(t, s.get(t, "/metrics/analytics"), http.StatusServiceUnavailable).Detail, "the memory for answers")
 	require.Contains(t, s.get(t, "/metrics").Body.String(), "analytics_api_answer_bytes 0\n")
 }
+
+// The memory is given back by the last scrape, or by the reading if all clients have left before its end.
+func TestMemoryOfExpositionsIsGivenBack(t *testing.T) {
+	t.Parallel()
+	for name, patience := range map[string]time.Duration{"by the last scrape": time.Minute, "by the reading": time.Second} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				h := scraped(t, func(context.Context) error {
+					time.Sleep(10 * time.Second)
+					return nil
+				})
+				var wg sync.WaitGroup
+				for range 3 {
+					wg.Go(func() {
+						ctx, cancel := context.WithTimeout(t.Context(), patience)
+						defer cancel()
+						scrape(ctx, h)
+					})
+				}
+				wg.Wait()
+				time.Sleep(time.Minute)
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
+				require.Contains(t, w.Body.String(), "analytics_api_answer_bytes 0\n")
+			})
+		})
+	}
+}
