@@ -130,6 +130,8 @@ func (c *catalogue) resolve(ctx context.Context, grant token.Grant, action token
 	if !allowed {
 		return record.TableEntry{}, noTable(first)
 	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
 	for _, t := range [...]record.Table{first, second} {
 		if t.Check() != nil { // the prefix makes the name too long
 			continue

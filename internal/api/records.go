@@ -17,11 +17,17 @@ import (
 // the parameters limit and cursor, the answer has all records of the query, or is an error with their number if these are too
 // many. With one of them it is a page, and has the address of the next page if there is one.
 func (s *server) records(w http.ResponseWriter, r *http.Request, p *params) error {
-	end, sent, err := s.share(r.Context(), w, r, p.grant)
+	work, err := s.limits.begin(r.Context(), clientOf(w))
+	if err != nil {
+		return err
+	}
+	defer work.end()
+	end, sent, err := s.share(r.Context(), w, r, p.grant, work)
 	if sent || err != nil {
 		return err
 	}
 	defer end()
+	work.made = end
 	vary(w.Header())
 	k := &kept{at: s.Now()}
 	q, err := s.readQuery(r, p)
@@ -36,12 +42,6 @@ func (s *server) records(w http.ResponseWriter, r *http.Request, p *params) erro
 	if err := q.resume(p.values); err != nil {
 		return err
 	}
-	work, err := s.limits.begin(r.Context(), clientOf(w))
-	if err != nil {
-		return err
-	}
-	defer work.end()
-	work.made = end
 	if err := s.checkNames(r.Context(), q.table, q.names()); err != nil {
 		return err
 	}

@@ -246,7 +246,7 @@ func (s *server) handle(rt route, h handler) http.Handler {
 			s.problem(x, r, refused)
 			return
 		}
-		switch err := s.answer(&rt, h, x, r, grant); {
+		switch err := s.answer(&rt, h, x, r, grant, start); {
 		case err == nil:
 		case errors.Is(err, os.ErrDeadlineExceeded) && errors.As(err, &gone{}):
 			s.metrics.refused("slow_client")
@@ -259,8 +259,9 @@ func (s *server) handle(rt route, h handler) http.Handler {
 	})
 }
 
-// answer answers a request that is allowed, with a kept answer or by the handler of the route, within the timeout.
-func (s *server) answer(rt *route, h handler, w http.ResponseWriter, r *http.Request, grant token.Grant) error {
+// answer answers a request that is allowed, with a kept answer or by the handler of the route. All waiting for Redis ends at the
+// timeout after the start. A kept answer has no timer of its own: it waits only for readings that end by themselves.
+func (s *server) answer(rt *route, h handler, w http.ResponseWriter, r *http.Request, grant token.Grant, start time.Time) error {
 	if rt.kept {
 		if sent, err := s.sendKept(w, r, grant); sent {
 			return err
@@ -268,7 +269,7 @@ func (s *server) answer(rt *route, h handler, w http.ResponseWriter, r *http.Req
 	}
 	ctx, cancel := r.Context(), context.CancelFunc(func() {})
 	if !rt.lasting {
-		ctx, cancel = context.WithTimeout(ctx, s.Timeout)
+		ctx, cancel = context.WithDeadline(ctx, start.Add(s.Timeout))
 	}
 	defer cancel()
 	return h(w, r.WithContext(ctx), newParams(r, rt, grant))

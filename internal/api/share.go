@@ -37,22 +37,34 @@ func (m *answersInMaking) begin(key rendered.Key) (end func(), other <-chan stru
 	}), nil
 }
 
-// share lets requests for the same answer share its making: the first one makes it, and gets a function that it calls when the
-// answer is kept, or is known not to be. The others wait for that, and are answered with the kept answer. A request whose answer
-// was not kept, or has changed meanwhile, makes it too: it waits only once, so that clients who leave cannot delay others much.
-func (s *server) share(ctx context.Context, w http.ResponseWriter, r *http.Request, grant token.Grant) (end func(), sent bool, err error) {
+// share lets requests for the same answer share its making: the first one that has a place makes it, and gets a function that it
+// calls when the answer is kept, or is known not to be. The others give up their places, wait for that, and are answered with the
+// kept answer. A request whose answer was not kept, or has changed meanwhile, takes a place again and makes it too: it waits only
+// once, so that clients who leave cannot delay others much.
+func (s *server) share(ctx context.Context, w http.ResponseWriter, r *http.Request, grant token.Grant, work *work) (end func(), sent bool, err error) {
 	if !s.rendered.Fits(1) {
 		return func() {}, false, nil // no answer is kept
 	}
 	end, other := s.inMaking.begin(keyOf(r))
 	if other == nil {
-		return end, false, nil
+		e := s.rendered.Get(keyOf(r)) // another request may have made it while this one waited for its place
+		if e == nil || !s.isCurrent(ctx, &e.Value, grant) {
+			return end, false, nil
+		}
+		end()
+	} else {
+		work.rest()
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return nil, false, away(ctx.Err())
+		}
 	}
-	select {
-	case <-other:
-	case <-ctx.Done():
-		return nil, false, away(ctx.Err())
+	if sent, err = s.sendKept(w, r, grant); sent || err != nil {
+		return nil, sent, err
 	}
-	sent, err = s.sendKept(w, r, grant)
-	return func() {}, sent, err
+	if work.place == nil {
+		err = work.enter(ctx)
+	}
+	return func() {}, false, err
 }

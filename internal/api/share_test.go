@@ -6,9 +6,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/api"
@@ -128,4 +132,83 @@ func TestNobodyWaitsForTheClientOfAnother(t *testing.T) {
 		close(slow.read)
 		<-done
 	}
+}
+
+// hung is a table of one record whose version or records are not read as long as the context lasts.
+type hung struct {
+	stored
+	versions, records atomic.Bool
+}
+
+func (h *hung) Version(ctx context.Context, _ record.Table) (int64, error) {
+	if h.versions.Load() {
+		<-ctx.Done()
+	}
+	return 1, ctx.Err()
+}
+
+// newHung returns the service with such a cache, and a function that answers a request of a client.
+func newHung(t *testing.T) (reader *hung, get func(client, query string) (code int, took time.Duration)) {
+	t.Helper()
+	reader = &hung{}
+	reader.before = func(ctx context.Context) error {
+		if reader.records.Load() {
+			<-ctx.Done()
+		}
+		return ctx.Err()
+	}
+	r := rec(0, "f", "a", 1)
+	reader.add(&r)
+	h := newAPI(t, reader, api.Options{MaxRecords: 100, MaxBuckets: 100, MaxBytes: 1 << 20, Timeout: 20 * time.Second})
+	return reader, func(client, query string) (int, time.Duration) {
+		start, w := time.Now(), httptest.NewRecorder()
+		r := httptest.NewRequest(http.MethodGet, cpuPath+query, http.NoBody)
+		r.RemoteAddr = client + ":1"
+		h.ServeHTTP(w, r)
+		return w.Code, time.Since(start)
+	}
+}
+
+// While Redis hangs, the same requests wait for each other: first for the version of a kept answer, then for the answer.
+func TestARequestWaitsForRedisAtMostForTheTimeout(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		reader, get := newHung(t)
+		code, _ := get("10.0.0.1", "")
+		require.Equal(t, http.StatusOK, code)
+		reader.versions.Store(true)
+		reader.records.Store(true)
+		time.Sleep(time.Second)
+		var wg sync.WaitGroup
+		defer time.Sleep(time.Minute) // until the last reading has ended
+		for range 10 {
+			wg.Go(func() {
+				code, took := get("10.0.0.1", "")
+				assert.Equal(t, http.StatusServiceUnavailable, code)
+				assert.LessOrEqual(t, took, 20*time.Second)
+			})
+			time.Sleep(3 * time.Second)
+		}
+		wg.Wait()
+	})
+}
+
+// A client whose requests use all of its places waits for a place. Another client with the same request does not wait for that.
+func TestNobodyWaitsForThePlaceOfAnother(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		reader, get := newHung(t)
+		reader.records.Store(true)
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		for i := range 8 {
+			wg.Go(func() { get("10.0.0.1", fmt.Sprint("&limit=", 1+i)) })
+		}
+		synctest.Wait()
+		reader.records.Store(false)
+		wg.Go(func() { get("10.0.0.1", "") })
+		synctest.Wait()
+		code, took := get("10.0.0.2", "")
+		require.Equal(t, []any{http.StatusOK, time.Duration(0)}, []any{code, took})
+	})
 }
