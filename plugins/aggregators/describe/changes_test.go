@@ -821,6 +821,25 @@ func TestTheBucketsOfARemovedBlockCountOnceThoughItsHeirIsRemovedAndComesBack(t 
 	}
 }
 
+// Two states that each note the other one as the store that joins them are damaged, as by a copy of one folder. A block must still start.
+func TestStatesThatJoinEachOtherDoNotStopABlock(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t, false)
+	h.run(block("a"), block("b"))
+	h.add(0, y, 1)
+	h.add(1, y.Add(time.Hour), 1)
+	h.push()
+	folders := []string{h.blocks[0].store.Folder(), h.blocks[1].store.Folder()}
+	h.end()
+	for i, folder := range folders {
+		heir := filepath.Base(folders[1-i]) + "\nid\n"
+		require.NoError(t, os.WriteFile(filepath.Join(folder, "heir"), []byte(heir), 0o600))
+	}
+	h.run(block("c"))
+	h.check(0)
+	h.checkNoOrphans()
+}
+
 // The buckets of the removed block are in the state of the other one already, which has another grid now. The former grid comes back, so that
 // late values come for them.
 func TestTheBucketsOfARemovedBlockCountOnceIfTheGridChangesAfterACrash(t *testing.T) {

@@ -27,9 +27,9 @@ import (
 // does it for all blocks with their state in the same folder, because the value may be for a bucket that another one inherits.
 //
 //	orphan ─ heirOf ─▶ heir with empty state ───▶ continueOrphan: the heir gets the folder
-//	   │         └───▶ heir with buckets ───────▶ drain: open buckets join, or become final ─┐
-//	   └─ no heir ───▶ the block that sees it first ─▶ drain: open buckets become final ─────┤
-//	                                                 Push emits their rows ─▶ retireDrained ◀──┘
+//	   │         └───▶ heir with buckets ───────────▶ drain: open buckets join, or become final ─┐
+//	   └─ no heir ───▶ the block that sees it first ─▶ drain: open buckets become final ────────┤
+//	                                                   retireDrained ◀─ Push emits their rows ◀─┘
 //
 // Until its rows have left, an orphan is not retired. So after a crash, the next run does the same again.
 
@@ -304,10 +304,11 @@ type openID struct {
 func (o *orphan) drain(all []*orphan) {
 	o.open = make(map[openID][]string)
 	skip, done := o.joinedBefore(all), o.d.store.Joined(o.Store)
+	fits := fitting(o.Identity()["prefix"], o.d.identity())
 	o.d.logReading(o.Store, o.Drain(func(handle uint64, b state.Bucket) error {
 		switch {
 		case skip(b):
-		case fits(b, o.Identity()["prefix"], o.d.identity()):
+		case fits(b):
 			if o.joins = append(o.joins, b); len(o.joins) > done {
 				o.open[openID{b.Series, b.Start}] = b.Fields
 			}
@@ -322,35 +323,38 @@ func (o *orphan) drain(all []*orphan) {
 	}
 }
 
-// fits reports whether a bucket of a store with the prefix is a bucket with these options.
-func fits(b state.Bucket, prefix string, identity map[string]string) bool {
+// fitting returns whether a bucket of a store with the prefix is a bucket with these options. It reads the options once, and not for
+// each of perhaps 100,000 buckets, because it takes the zone from the disk.
+func fitting(prefix string, identity map[string]string) func(state.Bucket) bool {
 	grid, err := gridOf(identity)
 	if err != nil || prefix != identity["prefix"] {
-		return false
+		return func(state.Bucket) bool { return false }
 	}
-	start, end, ok := grid.Bounds(b.Start)
-	return ok && start == b.Start && end == b.End
+	return func(b state.Bucket) bool {
+		start, end, ok := grid.Bounds(b.Start)
+		return ok && start == b.Start && end == b.End
+	}
 }
 
 // joinedBefore returns whether a bucket is one of those that orphans have got which have begun to join this one. It must be called for the
 // buckets in their order.
 func (o *orphan) joinedBefore(all []*orphan) func(state.Bucket) bool {
 	type part struct {
-		left     int
-		identity map[string]string
+		left int
+		fits func(state.Bucket) bool
 	}
 	var parts []*part
-	for heir := o.heir; ; {
+	for heir := o.heir; len(parts) < len(all); { // files of heirs that name each other have no end
 		i := slices.IndexFunc(all, func(h *orphan) bool { return h.Folder() == heir })
 		if i < 0 {
 			break
 		}
-		parts = append(parts, &part{all[i].Joined(o.Store), all[i].Identity()})
+		parts = append(parts, &part{all[i].Joined(o.Store), fitting(o.Identity()["prefix"], all[i].Identity())})
 		heir = all[i].heir
 	}
 	return func(b state.Bucket) bool {
 		for _, p := range parts {
-			if p.left > 0 && fits(b, o.Identity()["prefix"], p.identity) {
+			if p.left > 0 && p.fits(b) {
 				p.left--
 				return true
 			}
