@@ -302,6 +302,23 @@ func TestALentFieldIsDroppedByAReplayAndTheOthersStay(t *testing.T) {
 	checkBudget(t, e)
 }
 
+// The log has the values of a lent field, and the final bucket may not be in the database yet.
+func TestALentFieldIsNotInAFinalBucketOfAReplay(t *testing.T) {
+	t.Parallel()
+	e := withStore(t, newRecorder(t, 20), 20, 1<<30)
+	replay := e.BeginReplay()
+	require.NoError(t, replay.Open(1, engine.Bucket{Series: seriesA, Start: start.UnixNano(), End: start.Add(time.Minute).UnixNano()}))
+	replay.Rows(1, []string{"v", "w", "x"}, []float64{1, 1, 1}, []int64{start.UnixNano()}, []int{1})
+	replay.Lent(1, []string{"v", "x"})
+	replay.Rows(1, []string{"x"}, []float64{2}, []int64{start.UnixNano()}, []int{1}) // takes it back
+	b, ok := replay.Final(1)
+	require.True(t, ok)
+	require.Equal(t, []uint64{0, 1, 2}, []uint64{b.Summaries[0].Count(), b.Summaries[1].Count(), b.Summaries[2].Count()})
+	replay.End(time.Time{})
+	require.Zero(t, e.Counters().Memory)
+	checkBudget(t, e)
+}
+
 // The filters may have changed again: the next value is for the copy.
 func TestALentBucketIsDroppedByAReplayUnlessItGotValues(t *testing.T) {
 	t.Parallel()

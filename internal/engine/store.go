@@ -225,7 +225,7 @@ func (r *Replay) Demoted(handle uint64, field string) {
 	}
 }
 
-// Final removes an open bucket and returns it, or false if the handle is not open.
+// Final removes an open bucket and returns it without the fields that are lent, or false if the handle is not open.
 func (r *Replay) Final(handle uint64) (b Bucket, ok bool) {
 	r.e.mu.Lock()
 	defer r.e.mu.Unlock()
@@ -233,6 +233,7 @@ func (r *Replay) Final(handle uint64) (b Bucket, ok bool) {
 	if o == nil {
 		return Bucket{}, false
 	}
+	r.e.dropLent(o.bucket)
 	b = r.e.whole(o.series, o.bucket)
 	r.drop(handle)
 	return b, true

@@ -24,7 +24,11 @@ func (s *Store) Drain(yield func(handle uint64, b Bucket) error) error {
 			c.Lent(handle, fields)
 		}
 	}
-	c.dropLent()
+	for handle := range c.lent {
+		if c.dropLent(handle); len(c.open[handle].withoutEmpty().Fields) == 0 {
+			delete(c.open, handle)
+		}
+	}
 	all := slices.SortedFunc(maps.Keys(c.open), func(a, b uint64) int {
 		return cmp.Or(cmp.Compare(c.open[a].Series, c.open[b].Series), cmp.Compare(c.open[a].Start, c.open[b].Start))
 	})
@@ -107,20 +111,12 @@ func (c *collector) Lent(handle uint64, fields []string) {
 	}
 }
 
-// dropLent removes the fields that got no values after they were lent, and the buckets that have no others.
-func (c *collector) dropLent() {
-	for handle, all := range c.lent {
-		b := c.open[handle]
-		if b == nil { // it became final
-			continue
-		}
-		for _, l := range all {
-			if i := slices.Index(b.Fields, l.name); i >= 0 && b.Summaries[i].Count() == l.count {
-				b.Fields, b.Summaries = slices.Delete(b.Fields, i, i+1), slices.Delete(b.Summaries, i, i+1)
-			}
-		}
-		if len(b.withoutEmpty().Fields) == 0 {
-			delete(c.open, handle)
+// dropLent removes the fields of a bucket that got no values after they were lent.
+func (c *collector) dropLent(handle uint64) {
+	b := c.open[handle]
+	for _, l := range c.lent[handle] {
+		if i := slices.Index(b.Fields, l.name); i >= 0 && b.Summaries[i].Count() == l.count {
+			b.Fields, b.Summaries = slices.Delete(b.Fields, i, i+1), slices.Delete(b.Summaries, i, i+1)
 		}
 	}
 }
@@ -136,6 +132,8 @@ func (c *collector) Final(handle uint64) (Bucket, bool) {
 	if !ok {
 		return Bucket{}, false
 	}
+	c.dropLent(handle)
 	delete(c.open, handle)
+	delete(c.lent, handle)
 	return *b, true
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/state"
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
 // loanOf returns a loan of the field "a".
@@ -148,4 +149,25 @@ func TestAFieldThatIsGivenUpIsNotDrained(t *testing.T) {
 	}))
 	require.NoError(t, s.Close())
 	require.Equal(t, map[string]uint64{"b": 1}, drained(t, o))
+}
+
+// The background writer had not stored the bucket before the crash, so the log has its values and those of the lent field.
+func TestAFieldThatWasLentIsNotInTheFinalBucketThatADrainStores(t *testing.T) {
+	t.Parallel()
+	o := options(t, t.TempDir())
+	s := mustOpen(t, state.Frozen(o))
+	b := bucketOf("m", 0)
+	h := s.OpenBucket(b)
+	s.Rows(h, 0, []string{"a", "b"}, []float64{1, 1}, nil)
+	s.Lent(h, []string{"a"})
+	b.Fields, b.Summaries = []string{"b"}, make([]stats.Summary, 1)
+	b.Summaries[0].Add(1)
+	s.Final(h, b)
+	require.NoError(t, s.Commit())
+	s.Abandon()
+	require.Empty(t, drained(t, o))
+	found, ok, err := mustOpen(t, o).Find("m", 0)
+	require.NoError(t, err)
+	require.True(t, ok)
+	require.Equal(t, []string{"b"}, found.Fields)
 }

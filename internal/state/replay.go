@@ -21,7 +21,7 @@ type Replayer interface {
 	Demoted(handle uint64, field string)
 	// Lent marks fields of an open bucket as lent, or all of them if fields is empty. Rows with values of a field takes that back for it.
 	Lent(handle uint64, fields []string)
-	// Final removes an open bucket that became final, and returns it. ok is false if there is no such bucket.
+	// Final removes an open bucket that became final, and returns it without its lent fields. ok is false if there is no such bucket.
 	Final(handle uint64) (b Bucket, ok bool)
 }
 
