@@ -104,7 +104,7 @@ func check(c *cli.Context, out io.Writer) error {
 		return err
 	}
 	openGates(cfg.Aggregators)
-	warnOverlaps(cfg.Aggregators)
+	warnOverlaps(cfg.Aggregators, placesOf(sources, "aggregators.describe"))
 	warnMerges(cfg.Aggregators)
 	warnUnreached(cfg)
 	warnOutputMerges(cfg)

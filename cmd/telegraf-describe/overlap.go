@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -13,18 +14,34 @@ import (
 // warnOverlaps logs a warning for each describe aggregator that may overwrite rows of an earlier one. Two of them
 // overlap if they have the same prefix and bucket_tag and a metric may pass the filters of both: where buckets of both
 // begin at the same time, their rows have the same name, tags and time. A block with a filter by tags counts as
-// distinct from all others. warnOverlaps must be called once, after the configuration was loaded.
-func warnOverlaps(all []*models.RunningAggregator) {
-	for i, a := range all {
-		d, ok := a.Aggregator.(*describe.Describe)
-		if !ok {
+// distinct from all others. places has the file and line of each describe block in their order, for the warning; nil if they are not known.
+// warnOverlaps must be called once, after the configuration was loaded.
+func warnOverlaps(all []*models.RunningAggregator, places []string) {
+	blocks := slices.DeleteFunc(slices.Clone(all), func(ra *models.RunningAggregator) bool {
+		_, ok := ra.Aggregator.(*describe.Describe)
+		return !ok
+	})
+	for i, a := range blocks {
+		other := slices.IndexFunc(blocks[:i], func(b *models.RunningAggregator) bool { return overlap(a, b) })
+		if other < 0 {
 			continue
 		}
-		if slices.ContainsFunc(all[:i], func(b *models.RunningAggregator) bool { return overlap(a, b) }) {
-			d.Log.Warnf("Another describe block has the prefix %q too. If their buckets begin at the same time, the rows of one block replace those "+
-				"of the other: remove one of the blocks, or give each its own prefix", d.Prefix)
+		which := "Another describe block and this one"
+		if len(places) == len(blocks) {
+			which = fmt.Sprintf("The describe blocks in %s and %s", places[other], places[i])
 		}
+		d := a.Aggregator.(*describe.Describe) //nolint:forcetypeassert // all blocks are
+		d.Log.Warnf("%s have the prefix %q. If their buckets begin at the same time, the rows of one block replace those of the other: "+
+			"remove one of the blocks, or give each its own prefix", which, d.Prefix)
 	}
+}
+
+// placesOf returns the file and line of each block of a plugin, in the order in which Telegraf loads them.
+func placesOf(sources []source, plugin string) (places []string) {
+	for _, p := range positionsOf(sources, plugin) {
+		places = append(places, p.of(""))
+	}
+	return places
 }
 
 // overlap reports whether both aggregators are describe and may emit rows of the same name, tags and time. It errs on the side of

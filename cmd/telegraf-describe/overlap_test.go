@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/influxdata/telegraf"
@@ -10,13 +11,17 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 )
 
-// warningCounter counts the warnings that are logged. It has no other method of a logger.
+// warningCounter counts the warnings that are logged, and has the last one. It has no other method of a logger.
 type warningCounter struct {
 	telegraf.Logger
 	warnings int
+	last     string
 }
 
-func (c *warningCounter) Warnf(string, ...any) { c.warnings++ }
+func (c *warningCounter) Warnf(format string, args ...any) {
+	c.warnings++
+	c.last = fmt.Sprintf(format, args...)
+}
 
 func TestOverlappingDescribeBlocksAreLogged(t *testing.T) {
 	t.Parallel()
@@ -47,9 +52,24 @@ func TestOverlappingDescribeBlocksAreLogged(t *testing.T) {
 				d.Log = log
 			}
 		}
-		warnOverlaps(cfg.Aggregators)
+		warnOverlaps(cfg.Aggregators, []string{"a.conf:1", "b.conf:7"})
 		require.Equal(t, test.want, log.warnings, "%s and %s", test.first, test.second)
+		if test.want > 0 {
+			require.Contains(t, log.last, "The describe blocks in a.conf:1 and b.conf:7 have the prefix \"analytics_\"")
+			warnOverlaps(cfg.Aggregators, nil)
+			require.Contains(t, log.last, "Another describe block and this one have the prefix")
+		}
 	}
+}
+
+// A file of config create and describe.conf of the first hour have a block each.
+func TestTheWarningOfTwoBlocksNamesTheirLines(t *testing.T) {
+	t.Parallel()
+	first := writeFile(t, "telegraf.conf", "[[inputs.mem]]\n\n[[aggregators.describe]]\n")
+	second := writeFile(t, "describe.conf", "## added\n[[aggregators.describe]]\n[[outputs.discard]]\n")
+	r := runTelegraf(t, "config", "check", "--config", first, "--config", second)
+	require.Equal(t, 0, r.code)
+	require.Contains(t, r.stderr, "The describe blocks in "+first+":3 and "+second+":2 have the prefix")
 }
 
 func TestANameOverrideOfSeveralMeasurementsIsLogged(t *testing.T) {

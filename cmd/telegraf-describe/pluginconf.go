@@ -53,7 +53,7 @@ func loadPluginConf(path string) (*pluginConf, error) {
 	}
 	p.blocks = c.Aggregators
 	openGates(p.blocks)
-	warnOverlaps(p.blocks)
+	warnOverlaps(p.blocks, p.places())
 	warnMerges(p.blocks)
 	return p, nil
 }
@@ -177,6 +177,15 @@ func flatten(err error) []error {
 		}
 		err = inner
 	}
+}
+
+// places returns the file and line of each block.
+func (p *pluginConf) places() []string {
+	places := make([]string, len(p.tables))
+	for i, table := range p.tables {
+		places[i] = fmt.Sprintf("%s:%d", p.path, table.Line)
+	}
+	return places
 }
 
 // at adds the place of an option to an error: the file, the line, and the block if there are several. The line is that of the

@@ -83,7 +83,7 @@ func (c *cycle) signal(s os.Signal) {
 // checkNew returns an error if the agent could not run with the configuration that the files have now. It does not touch
 // anything that the running agent uses: no state, no buffer on disk, no log file.
 func (r *runner) checkNew() error {
-	c, err := r.read(true, true)
+	c, _, err := r.read(true, true)
 	if err != nil {
 		return err
 	}

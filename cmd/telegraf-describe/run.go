@@ -123,10 +123,10 @@ func (r *runner) loadAndRun(ctx context.Context, loaded chan<- struct{}) error {
 // read loads the configuration and checks the options of our plugins, but initializes none. In test mode, outputs have no buffers on disk,
 // which a running agent may use. quiet leaves out the log lines of loading. The secrets that Telegraf counts in package variables are reset,
 // so read must not run at the same time as another read; secrets that are linked stay valid.
-func (r *runner) read(testMode, quiet bool) (*config.Config, error) {
+func (r *runner) read(testMode, quiet bool) (*config.Config, []source, error) {
 	files, err := configFiles(r.files, r.folders)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	config.ResetSecrets()
 	c := newConfig()
@@ -136,21 +136,21 @@ func (r *runner) read(testMode, quiet bool) (*config.Config, error) {
 	c.TestMode = testMode
 	sources, err := loadFiles(c, files)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return c, checkOptions(c, sources)
+	return c, sources, checkOptions(c, sources)
 }
 
 // load reads the configuration, sets our defaults for describe and its outputs, and checks it. Its warnings come before the agent's log
 // is set up: at the first start they are on stderr, even if the configuration has a log file.
 func (r *runner) load() (*config.Config, error) {
-	c, err := r.read(r.test && !r.once, r.quiet)
+	c, sources, err := r.read(r.test && !r.once, r.quiet)
 	if err != nil {
 		return nil, err
 	}
 	openGates(c.Aggregators)
 	// From here on each line looks at the whole configuration, which a plugin alone never sees.
-	warnOverlaps(c.Aggregators)
+	warnOverlaps(c.Aggregators, placesOf(sources, "aggregators.describe"))
 	warnMerges(c.Aggregators)
 	warnUnreached(c)
 	warnOutputMerges(c)
