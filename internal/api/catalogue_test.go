@@ -79,10 +79,12 @@ func TestANamedTableIsFoundWithoutTheListOfAllTables(t *testing.T) {
 			}
 			problemOf(t, s.get(t, "/analytics/mem?database=db"), http.StatusNotFound)
 			problemOf(t, s.get(t, "/analytics/cpu?database=db2"), http.StatusNotFound)
-			if name == "fails" || name == "hangs" {
-				for _, path := range []string{"/databases", "/analytics?database=db"} {
-					p := problemOf(t, s.get(t, path), http.StatusServiceUnavailable)
-					require.Contains(t, p.Detail, "the list of all tables is on a server that does not answer")
+			for _, path := range []string{"/databases", "/analytics?database=db"} {
+				switch w := s.get(t, path); name {
+				case "fails", "hangs":
+					require.Contains(t, problemOf(t, w, http.StatusServiceUnavailable).Detail, "the list of all tables is on a server that does not answer")
+				case "corrupt":
+					require.Contains(t, problemOf(t, w, http.StatusInternalServerError).Type, "#corrupt-data")
 				}
 			}
 		})

@@ -179,7 +179,7 @@ var problemKinds = [...]struct {
 	},
 	corruptData: {
 		"corrupt-data", http.StatusInternalServerError, "Corrupt data",
-		"Redis has data of the table that no writer stores.",
+		"Redis has data of the table, or a list of all tables, that no writer stores.",
 	},
 	internalError: {
 		"internal-error", http.StatusInternalServerError, "Internal error",

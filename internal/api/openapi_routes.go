@@ -28,7 +28,7 @@ func databasesDocs() docs {
 		id: "databases", tag: tagRecords, summary: "List the databases",
 		about:    "All databases that have tables and that the token allows, by name.",
 		answers:  []answerDoc{{contentType: jsonType, schema: "Databases", about: "The databases."}},
-		problems: readProblems,
+		problems: append([]problemKind{corruptData}, readProblems...),
 		examples: []exampleDoc{{summary: "All databases", address: "/databases"}},
 	}
 }
@@ -38,7 +38,7 @@ func tablesDocs() docs {
 		id: "tables", tag: tagRecords, summary: "List the tables of a database",
 		about:    "The tables of a database by name, with their fields, the keys of their tags, and their first and last bucket.",
 		answers:  []answerDoc{{contentType: jsonType, schema: "Tables", about: "The tables."}},
-		problems: append([]problemKind{nothingFound}, readProblems...),
+		problems: append([]problemKind{nothingFound, corruptData}, readProblems...),
 		examples: []exampleDoc{{summary: "All tables", address: "/analytics?database=mydb"}},
 	}
 }
