@@ -166,23 +166,19 @@ type merger struct {
 	key []byte
 }
 
-// selection returns the statistics that any of the records has, and max_error.
+// selection returns the statistics that any of the records has, and [rollup.MaxError].
 func (m *merger) selection() *stats.Selection {
-	names := []string{maxErrorName}
+	var names []string
 	for _, b := range m.merging {
 		for _, r := range b.series {
 			for _, name := range r.stats {
-				if s, ok := record.ParseStatName(name); ok && !slices.Contains(names, s.String()) {
-					names = append(names, s.String())
+				if !slices.Contains(names, name) {
+					names = append(names, name)
 				}
 			}
 		}
 	}
-	sel, err := stats.NewSelection(names, stats.Linear)
-	if err != nil {
-		panic(err) // every name is that of a statistic, and occurs once
-	}
-	return sel
+	return rollup.Selection(names)
 }
 
 // find returns the record of a bucket, series and field that is merged.
@@ -207,7 +203,7 @@ func (m *merger) put(r *record.Record) error {
 	if !ok {
 		return fmt.Errorf("a record of field %q was merged that is not in the answer", r.Field)
 	}
-	r.Stats = slices.DeleteFunc(r.Stats, func(s record.Stat) bool { return s.Name != maxErrorName && !slices.Contains(place.stats, s.Name) })
+	r.Stats = slices.DeleteFunc(r.Stats, func(s record.Stat) bool { return s.Name != rollup.MaxError && !slices.Contains(place.stats, s.Name) })
 	text := string(r.AppendJSON(nil))
 	m.kept[b.bucket][place.place] = text
 	delete(b.series, string(m.key))

@@ -25,9 +25,6 @@ import (
 // read together, and the summaries that are merged.
 const rollupBytes = 8 << 20
 
-// maxErrorName is the statistic that every roll-up has, as the error depends on the merged values.
-const maxErrorName = "max_error"
-
 // rolling are the parameters of a request that rolls records up.
 type rolling struct {
 	grouped   bool
@@ -59,8 +56,8 @@ func (p *params) rolling() *rolling {
 		p.faults.add("query.method", p.values.Get("method"), "%v", err)
 	}
 	names := p.list("stats")
-	if len(names) > 0 && !slices.Contains(names, maxErrorName) {
-		names = append(names, maxErrorName)
+	if len(names) > 0 && !slices.Contains(names, rollup.MaxError) {
+		names = append(names, rollup.MaxError)
 	}
 	if r.selection, err = stats.NewSelection(names, method); err != nil {
 		p.faults.add("query.stats", strings.Join(p.values["stats"], ","), "%v", err)

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
@@ -224,22 +223,10 @@ func stillOpen(parts []record.SummaryPart) bool {
 	})
 }
 
-// maxErrorName is the statistic that every merged record has, as the error depends on the merged values.
-const maxErrorName = "max_error"
-
-// statsOf returns the statistics of a summary by their names in records, and its largest error, as merged records of the API
-// have them. Names that are not those of statistics are left out.
+// statsOf returns the statistics of a summary by their names in records, as merged records of the API have them: see
+// [rollup.Selection].
 func statsOf(s *stats.Summary, wanted []string) (result []record.Stat) {
-	names := []string{maxErrorName}
-	for _, name := range wanted {
-		if known, ok := record.ParseStatName(name); ok && name != maxErrorName {
-			names = append(names, known.String())
-		}
-	}
-	selection, err := stats.NewSelection(names, stats.Linear)
-	if err != nil {
-		panic("names of statistics that are not known: " + strings.Join(names, ", "))
-	}
+	selection := rollup.Selection(wanted)
 	for i, v := range selection.Append(nil, s) {
 		if !math.IsNaN(v) { // a statistic that the values have
 			result = append(result, record.Stat{Name: record.StatName(selection.Statistics()[i]), Value: v})

@@ -37,3 +37,23 @@ func Merge(parts []record.SummaryPart, exactLimit int) (*stats.Summary, error) {
 	}
 	return &merged, nil
 }
+
+// MaxError is the name of a statistic that every merged record has, because the error depends on the merged values.
+const MaxError = "max_error"
+
+// Selection returns the statistics of a record that is merged from stored records: [MaxError], and those that the stored records
+// have. names are the names in these records. Repeated ones, and those that are not of statistics, are left out. Percentiles are
+// [stats.Linear].
+func Selection(names []string) *stats.Selection {
+	selected := []string{MaxError}
+	for _, name := range names {
+		if s, ok := record.ParseStatName(name); ok && !slices.Contains(selected, s.String()) {
+			selected = append(selected, s.String())
+		}
+	}
+	selection, err := stats.NewSelection(selected, stats.Linear)
+	if err != nil {
+		panic(err) // every name is that of a statistic, and occurs once
+	}
+	return selection
+}

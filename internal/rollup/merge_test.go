@@ -92,3 +92,17 @@ func TestRollUpsDoNotDependOnTheOrderOfParts(t *testing.T) {
 		require.Equal(t, want, roll())
 	}
 }
+
+func TestMergedRecordsHaveTheStatisticsOfTheStoredOnesAndTheirError(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ names, want []string }{
+		{nil, []string{"max_error"}},
+		{[]string{"p99_9", "mean", "unknown", "mean", "max_error", "p_", "count"}, []string{"count", "mean", "p99.9", "max_error"}},
+	} {
+		var got []string
+		for _, s := range rollup.Selection(test.names).Statistics() {
+			got = append(got, s.String())
+		}
+		require.Equal(t, test.want, got)
+	}
+}
