@@ -202,7 +202,7 @@ func (w *Writer) cleanOldest(ctx context.Context, t record.Table, now time.Time)
 	if w.o.MaxBuckets <= 0 {
 		return nil
 	}
-	oldest, _, err := w.divide(ctx, t, now)
+	oldest, _, err := w.divide(ctx, t, now, nil)
 	if err != nil || len(oldest) == 0 {
 		return err
 	}
@@ -236,14 +236,16 @@ func (w *Writer) removed(ctx context.Context, t record.Table, now time.Time) (ma
 	return removed, err
 }
 
-// divide returns the starts of the buckets beyond MaxBuckets and those of the others. It reads the whole index, because the
-// documented ACL of a writer has no command that reads it from its end. MaxBuckets is above 0.
-func (w *Writer) divide(ctx context.Context, t record.Table, now time.Time) (oldest, newest []string, err error) {
+// divide returns the starts of the buckets beyond MaxBuckets and those of the others, among those of the index and of the lost ones.
+// It reads the whole index, because the documented ACL of a writer has no command that reads it from its end. MaxBuckets is above 0.
+func (w *Writer) divide(ctx context.Context, t record.Table, now time.Time, lost []string) (oldest, newest []string, err error) {
 	members, err := w.client.ZRangeByScore(ctx, indexKey(t), &redis.ZRangeBy{Min: "-inf", Max: "+inf"}).Result()
 	if err != nil {
 		return nil, nil, err
 	}
-	starts := parseStarts(members)
+	starts := parseStarts(append(members, lost...))
+	slices.SortFunc(starts, time.Time.Compare)
+	starts = slices.CompactFunc(starts, time.Time.Equal)
 	begun := len(starts)
 	if i := slices.IndexFunc(starts, func(at time.Time) bool { return at.After(now) }); i >= 0 {
 		begun = i

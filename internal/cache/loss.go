@@ -116,11 +116,11 @@ func (w *Writer) noticeEvicted(s *tableState, b *batch) {
 	}
 }
 
-// isEvicted reports whether a key was evicted of a bucket that recent has. A bucket that was not in the index was not evicted but
-// removed because of MaxBuckets, by any agent.
+// isEvicted reports whether a key was evicted of a bucket that recent has. It is also true for a bucket that was removed because of
+// MaxBuckets, by any agent: see dropOldest.
 func (p *bucket) isEvicted() bool {
 	switch {
-	case !p.lives || p.indexed == nil || p.indexed.Val() > 0:
+	case !p.lives:
 		return false
 	case p.new(recordsKey) > p.fresh || p.new(summariesKey) > p.fresh:
 		return true
@@ -216,26 +216,24 @@ type probe struct {
 	missing func()
 }
 
-// addEvicted adds the missing buckets that were evicted to a loss, and forgets the others. The expiry times show which are which:
-// a bucket that was removed because of MaxBuckets, by any agent, is no longer among them, and the time of an expired one has
-// passed.
+// addEvicted adds the missing buckets that were evicted to a loss, and forgets those that were removed because of MaxBuckets, by any
+// agent. The index and the expiry times do not show which are which: the places of the bucket may be evicted too, and other agents may
+// have made these keys again.
 func (w *Writer) addEvicted(ctx context.Context, t record.Table, s *tableState, lost *loss, missing map[string]bool) error {
 	if len(missing) == 0 || lost.all || lost.index {
 		return nil // all buckets are written again
 	}
-	living, err := w.client.ZRangeByScore(ctx, expiryKey(t), &redis.ZRangeBy{Min: millis(w.clock.now()), Max: "+inf"}).Result()
+	removed, err := w.removed(ctx, t, w.clock.now())
 	if err != nil {
 		return err
 	}
-	for _, start := range living {
-		if missing[start] {
-			lost.add(start)
-			lost.untold = true
-			delete(missing, start)
-		}
-	}
 	for start := range missing {
-		w.recent.forget(s, start)
+		if removed[start] {
+			w.recent.forget(s, start)
+			continue
+		}
+		lost.add(start)
+		lost.untold = true
 	}
 	return nil
 }

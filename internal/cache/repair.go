@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -280,7 +281,7 @@ func (w *Writer) mendIndex(ctx context.Context, t record.Table, now time.Time) e
 }
 
 // dropOldest removes the buckets beyond MaxBuckets from a loss, and those that were removed already because of the MaxBuckets of any
-// agent, and forgets them. An agent may have removed such a bucket, and another one may have made it again by a late record.
+// agent, and forgets them. Such a bucket may have been made again by a late record, of any agent.
 func (w *Writer) dropOldest(ctx context.Context, t record.Table, s *tableState, lost *loss, now time.Time) error {
 	if len(lost.buckets) == 0 || lost.waiting || lost.all || lost.index {
 		return nil
@@ -291,7 +292,7 @@ func (w *Writer) dropOldest(ctx context.Context, t record.Table, s *tableState, 
 	}
 	var newest []string
 	if w.o.MaxBuckets > 0 {
-		if _, newest, err = w.divide(ctx, t, now); err != nil {
+		if _, newest, err = w.divide(ctx, t, now, slices.Collect(maps.Keys(lost.buckets))); err != nil {
 			return err
 		}
 	}

@@ -151,6 +151,32 @@ func TestAWriteRestoresTheRestOfItsEvictedBucket(t *testing.T) {
 	}
 }
 
+// A bucket and its places in the index and in the expiry times are evicted, and other agents have made these keys again before
+// the writer looks at them.
+func TestABucketThatIsEvictedTogetherWithItsPlacesComesBack(t *testing.T) {
+	t.Parallel()
+	for _, most := range []int{0, 5} {
+		for name, look := range map[string]func(w *cache.Writer, table record.Table){
+			"audit": func(w *cache.Writer, _ record.Table) { require.NoError(t, w.Audit(t.Context())) },
+			"write": func(w *cache.Writer, table record.Table) { put(t, w, table, of(record.Open, 60, "g", 1)) },
+		} {
+			t.Run(fmt.Sprint(name, most), func(t *testing.T) {
+				t.Parallel()
+				client, table := server(t), newTable()
+				w := keeping(t, client, func(o *cache.Options) { o.CompatRecords, o.MaxBuckets = 0, most })
+				put(t, w, table, of(record.Final, 0, "f", 1), of(record.Open, 60, "f", 1), of(record.Open, 60, "g", 1), of(record.Open, 120, "f", 1))
+				keys := keysOf(table, "60")
+				before := contentsOf(t, client, keys)
+				client.Del(t.Context(), cache.BucketKey(table, "60"), cache.SummaryKey(table, "60"))
+				client.ZRem(t.Context(), cache.IndexKey(table), "60")
+				client.ZRem(t.Context(), cache.ExpiryKey(table), "60")
+				look(w, table)
+				require.EventuallyWithT(t, func(c *assert.CollectT) { assert.Equal(c, before, contentsOf(t, client, keys)) }, 5*time.Second, 5*time.Millisecond)
+			})
+		}
+	}
+}
+
 // The index names buckets that the writer does not keep: those of other agents, and older ones.
 func TestAnEvictedIndexComesBackFromTheExpiryTimesAndTheReverse(t *testing.T) {
 	t.Parallel()
