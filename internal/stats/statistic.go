@@ -81,9 +81,22 @@ func Defaults() []Statistic {
 	}
 }
 
-// ParseStatistic reads the name of a statistic as users write it: "mean", "p95", "p99.9". The error for an unknown name has our name
-// if other programs use that one, as "avg" for "mean"; otherwise it lists the known names. The error for a percentile is that of
-// [ParsePercentile].
+// UnknownStatistic is the error for a name that no statistic has. Use errors.As to find it.
+type UnknownStatistic struct {
+	Name  string
+	Meant string // our name, if other programs have that one for it, as "avg" for "mean"; otherwise ""
+}
+
+// Error suggests the name that was meant, or else lists the known ones.
+func (e UnknownStatistic) Error() string {
+	if e.Meant != "" {
+		return fmt.Sprintf("unknown statistic %q, did you mean %q?", e.Name, e.Meant)
+	}
+	return fmt.Sprintf("unknown statistic %q, known are %s", e.Name, strings.Join(Names(), ", "))
+}
+
+// ParseStatistic reads the name of a statistic as users write it: "mean", "p95", "p99.9". The error for an unknown name is an
+// [UnknownStatistic]. The error for a percentile is that of [ParsePercentile].
 func ParseStatistic(name string) (Statistic, error) {
 	if i := slices.Index(Names(), name); i >= 0 && Kind(i) != Quantile {
 		return Statistic{kind: Kind(i)}, nil
@@ -95,10 +108,7 @@ func ParseStatistic(name string) (Statistic, error) {
 		}
 		return Statistic{kind: Quantile, percentile: p}, nil
 	}
-	if meant := synonym(name); meant != "" {
-		return Statistic{}, fmt.Errorf("unknown statistic %q, did you mean %q?", name, meant)
-	}
-	return Statistic{}, fmt.Errorf("unknown statistic %q, known are %s", name, strings.Join(Names(), ", "))
+	return Statistic{}, UnknownStatistic{Name: name, Meant: synonym(name)}
 }
 
 // Kind returns what the statistic measures.

@@ -154,12 +154,14 @@ func (d *Describe) initSelection() error {
 	return nil
 }
 
-// suggestStats returns suggestions for the names in stats that are misspelled. The error of a name that other programs use has our name.
+// suggestStats returns suggestions for the names in stats that are misspelled. The error for a name of another program has one
+// already.
 func (d *Describe) suggestStats() string {
 	known := append(stats.Names(), "p50", "p95", "p99", "p99.9")
 	var all strings.Builder
 	for _, name := range d.Stats {
-		if _, err := stats.ParseStatistic(name); err != nil && !strings.Contains(err.Error(), "did you mean") {
+		var unknown stats.UnknownStatistic
+		if _, err := stats.ParseStatistic(name); errors.As(err, &unknown) && unknown.Meant == "" {
 			all.WriteString(option.Suggest(name, known))
 		}
 	}
