@@ -1,0 +1,33 @@
+package stats
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The sum of values in ascending order has a shorter way to the same bits.
+func TestSumOfAscendingHasTheBitsOfSumOfFloats(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(7, 7))
+	for name, value := range map[string]func() float64{
+		"positive":   func() float64 { return 50 + 10*r.NormFloat64() },
+		"both signs": r.NormFloat64,
+		"negative":   func() float64 { return -r.ExpFloat64() },
+		"heavy tail": func() float64 { return math.Exp(40 * r.NormFloat64()) },
+		"levels":     func() float64 { return float64(r.IntN(5)) / 10 },
+		"subnormal":  func() float64 { return float64(r.IntN(1000)) * math.SmallestNonzeroFloat64 },
+	} {
+		for n := 1; n < 100; n++ {
+			values := make([]float64, n)
+			for i := range values {
+				values[i] = value()
+			}
+			slices.Sort(values)
+			require.Equal(t, sumOfFloats(values), sumOfAscending(values), "%s, n=%d", name, n)
+		}
+	}
+}
