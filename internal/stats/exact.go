@@ -271,24 +271,17 @@ func (x *exact) sort() {
 	if len(tail) == 0 {
 		return
 	}
-	sortFloats(tail)
-	if head := x.single[:x.inOrder()]; len(head) > 0 && head[len(head)-1] > tail[0] {
-		mergeTail(x.single, len(head))
+	distinct := sortFloats(tail)
+	if head := x.single[:x.inOrder()]; len(head) > 0 {
+		if head[len(head)-1] > tail[0] {
+			mergeTail(x.single, len(head))
+		}
+		distinct = distinct && allDistinct(x.single)
 	}
 	x.markSorted()
-	if allDistinct(x.single) {
+	if distinct {
 		x.sorted = -x.sorted
 	}
-}
-
-// allDistinct reports whether no two of some ascending values are equal.
-func allDistinct(values []float64) bool {
-	for i := 1; i < len(values); i++ {
-		if values[i] == values[i-1] {
-			return false
-		}
-	}
-	return true
 }
 
 // mergeTail sorts values of which both values[:head] and values[head:] are in ascending order.

@@ -1,6 +1,9 @@
 package stats
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 const (
 	// Up to fewSorted values are sorted by insertion, and up to maxRadix by digits.
@@ -8,29 +11,31 @@ const (
 	fewSorted = 32
 )
 
-// sortFloats sorts finite values.
+// sortFloats sorts finite values, and reports whether all are distinct.
 //
 // A few hundred values are sorted by digits (radix sort): the range of the values is divided into 65,536 parts, and
 // the digits are the two bytes of the number of the part. An insertion sort then orders the values within each part,
 // which are few unless the data is very uneven. Sorting by digits has hardly any branches that the processor predicts
-// wrongly: it takes an eighth of the time of slices.Sort (BenchmarkSort, 360 values: 2.0 µs instead of 17).
-func sortFloats(values []float64) {
+// wrongly: it takes a tenth of the time of slices.Sort (BenchmarkSort, 360 values: 1.6 µs instead of 17).
+func sortFloats(values []float64) (distinct bool) {
 	switch {
 	case len(values) <= fewSorted:
-		insertionSort(values, len(values)*len(values))
-		return
+		_, distinct = insertionSort(values, len(values)*len(values))
+		return distinct
 	case len(values) > maxRadix:
 		slices.Sort(values)
-		return
+		return allDistinct(values)
 	}
 	low, high := ends(values)
 	if perUnit := (radixParts - 1) / (high - low); perUnit > 0 && perUnit*(high-low) < radixParts {
 		radixSort(values, low, perUnit)
 	}
 	// Without a radix sort, all values are equal, or they are too near or too far apart for the division.
-	if budget := 4 * len(values); !insertionSort(values, budget) {
-		slices.Sort(values)
+	if ok, distinct := insertionSort(values, 4*len(values)); ok {
+		return distinct
 	}
+	slices.Sort(values)
+	return allDistinct(values)
 }
 
 const radixParts = 1 << 16
@@ -66,16 +71,39 @@ func radixSort(values []float64, low, perUnit float64) {
 	}
 }
 
-// insertionSort sorts values with at most budget moves. If it needs more, it returns false, and the values are not in
-// order.
-func insertionSort(values []float64, budget int) bool {
-	for i := 1; i < len(values); i++ {
-		v, j := values[i], i
+// insertionSort sorts values with at most budget moves, and reports whether all are distinct. If it needs more, it
+// returns false, and the values are not in order. Equal values are found without a branch, which the processor would often
+// predict wrongly: with one, 360 values of a sensor with 250 distinct ones took 5.8 µs in BenchmarkSelection instead of 4.2.
+func insertionSort(values []float64, budget int) (ok, distinct bool) {
+	var equal uint64     // the highest bit is 1 once two values were equal
+	last := math.Inf(-1) // the value before
+	for i, v := range values {
+		if v >= last {
+			differ := math.Float64bits(v) ^ math.Float64bits(last)
+			equal |= (differ - 1) &^ differ // has the highest bit if differ is 0
+			last = v
+			continue
+		}
+		j := i
 		for ; j > 0 && values[j-1] > v; j-- {
 			values[j] = values[j-1]
 		}
 		values[j] = v
+		if j > 0 && values[j-1] == v {
+			equal = 1 << 63
+		}
+		last = values[i]
 		if budget -= i - j; budget < 0 {
+			return false, false
+		}
+	}
+	return true, equal>>63 == 0
+}
+
+// allDistinct reports whether no two of some ascending values are equal.
+func allDistinct(values []float64) bool {
+	for i := 1; i < len(values); i++ {
+		if values[i] == values[i-1] {
 			return false
 		}
 	}

@@ -25,9 +25,10 @@ func TestSortFloats(t *testing.T) {
 				want[i] = value(i)
 			}
 			got := slices.Clone(want)
-			sortFloats(got)
+			distinct := sortFloats(got)
 			slices.Sort(want)
 			require.Equal(t, want, got, "%s, n=%d", name, n)
+			require.Equal(t, len(slices.Compact(want)) == n, distinct, "%s, n=%d", name, n)
 		}
 	}
 	for name, xs := range map[string][]float64{
@@ -39,7 +40,7 @@ func TestSortFloats(t *testing.T) {
 	} {
 		got := slices.Repeat(xs, 20)
 		want := slices.Sorted(slices.Values(got))
-		sortFloats(got)
+		require.False(t, sortFloats(got), name)
 		require.Equal(t, want, got, name)
 	}
 }
