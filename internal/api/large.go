@@ -168,9 +168,14 @@ func (s *server) windowAt(ctx context.Context, a *answer, start time.Time, after
 // checkRead returns an error if the request has read too many records and names.
 func (a *answer) checkRead() error {
 	if read := a.work.read + a.named; read > a.maxScanned {
-		return tooMuch{what: fmt.Sprintf("the request has to read %d records or more", read), limit: a.maxScanned, advice: adviceReads}
+		return tooManyReads(read, a.maxScanned)
 	}
 	return nil
+}
+
+// tooManyReads returns the error for a request that has to read so many records and names.
+func tooManyReads(read, limit int) error {
+	return tooMuch{what: fmt.Sprintf("the request has to read %d records or more", read), limit: limit, advice: adviceReads}
 }
 
 // windowOf returns what the windows of a bucket have to be of.

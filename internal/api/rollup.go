@@ -250,7 +250,7 @@ func (s *server) rollUpStarts(ctx context.Context, q *query) (sel selection, err
 		return sel, nil
 	}
 	if q.limit == 0 {
-		return sel, tooMuch{what: fmt.Sprintf("the request has to read %d buckets or more", len(sel.starts)), limit: s.MaxBuckets, advice: q.adviceOfRollUp()}
+		return sel, s.tooManyBuckets(len(sel.starts), q.adviceOfRollUp())
 	}
 	sel.partial = true
 	if q.backward() {
@@ -352,7 +352,7 @@ func (s *server) addSummaries(ctx context.Context, t record.Table, starts []time
 	err = s.summaries(ctx, t, starts, func(b record.Summaries) error {
 		invalid += b.Invalid
 		if read := work.read + len(b.Parts); read > s.MaxScanned {
-			return tooMuch{what: fmt.Sprintf("the request has to read %d records or more", read), limit: s.MaxScanned, advice: adviceReads}
+			return tooManyReads(read, s.MaxScanned)
 		}
 		size := 0
 		for i := range b.Parts {

@@ -3,7 +3,6 @@ package api
 import (
 	"container/list"
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -147,7 +146,7 @@ func (s *windows) make(ctx context.Context, of windowOf, filter record.Filter, f
 func (s *windows) collect(ctx context.Context, c *collector) (err error) {
 	c.size, err = s.reader.Names(ctx, c.of.table, c.of.start, func(names []record.Name) error {
 		if c.read += len(names); c.read > s.scanned {
-			return tooMuch{what: fmt.Sprintf("the request has to read %d records or more", c.read), limit: s.scanned, advice: adviceReads}
+			return tooManyReads(c.read, s.scanned)
 		}
 		for i := range names {
 			c.add(&names[i])
