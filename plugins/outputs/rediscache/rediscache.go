@@ -380,8 +380,8 @@ func (r *RedisCache) report(err error) {
 // logRestored logs and counts that Redis had lost records: see [cache.Options]. It may be called concurrently.
 func (r *RedisCache) logRestored(tables, records int) {
 	r.counters.restored.Incr(int64(records))
-	r.Log.Warnf("Redis at %s has lost data of %d tables, as after FLUSHALL, a restart without persistence, a failover or an eviction; "+
-		"the last records, %d, are written again", r.addrs(), tables, records)
+	r.Log.Warnf("Redis at %s has lost data, as after FLUSHALL, a restart without persistence, a failover or an eviction. The last records are "+
+		"written again (tables: %d, records: %d)", r.addrs(), tables, records)
 }
 
 // addrs returns the addresses of the servers for the log.

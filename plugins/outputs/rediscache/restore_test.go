@@ -50,7 +50,7 @@ func TestAfterALossTheRecordsThatWereWrittenLastComeBack(t *testing.T) {
 					require.Equal(t, true, record["final"])
 				}
 				require.Len(t, log.Warnings(), 1)
-				require.Regexp(t, `Redis at .* has lost data of 1 tables, .*; the last records, \d+, are written again`, log.Warnings()[0])
+				require.Regexp(t, `Redis at .* has lost data, .*\. The last records are written again \(tables: 1, records: \d+\)`, log.Warnings()[0])
 				if limit == "0" {
 					require.Zero(t, r.Restored())
 				} else {
