@@ -3,11 +3,13 @@ package format
 import (
 	"bytes"
 	"encoding/csv"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
 // table collects records and the columns that they need. A column exists if one record has it.
@@ -21,8 +23,9 @@ type table struct {
 
 // appendCSV appends a line with the names of the columns, and one for each record (RFC 4180, with "\n" at the ends of
 // lines). The columns are the members of the records in the order that their JSON has, but all tags come before all
-// statistics, and the keys of tags are sorted. A record without a member has an empty cell. More than limit cells in the
-// lines of the records are the error [TooManyCells].
+// statistics, and the keys of tags are sorted. A record without a member has an empty cell. A tag that has the name of a statistic of
+// another record is renamed, as in the JSON of a record with both. More than limit cells in the lines of the records are the error
+// [TooManyCells].
 func appendCSV(dst []byte, texts []string, limit int) ([]byte, error) {
 	t := table{tagAt: make(map[string]int), statAt: make(map[string]int)}
 	for _, text := range texts {
@@ -30,12 +33,9 @@ func appendCSV(dst []byte, texts []string, limit int) ([]byte, error) {
 			return dst, err
 		}
 	}
+	t.placeTags()
 	if cells := len(t.records) * len(t.header()); cells > limit {
 		return dst, TooManyCells(cells)
-	}
-	slices.Sort(t.tags)
-	for i, key := range t.tags {
-		t.tagAt[key] = i
 	}
 	buf := bytes.NewBuffer(dst)
 	w := csv.NewWriter(buf)
@@ -74,6 +74,49 @@ func (t *table) add(text string) error {
 		}
 	}
 	return nil
+}
+
+// placeTags sorts the columns of tags and sets the position of each tag. Two tags share a column if one of them is renamed and no
+// record has both.
+func (t *table) placeTags() {
+	columns := make(map[string]string, len(t.tags)) // the name of the column by the key of the tag
+	for _, key := range t.tags {
+		if !t.isStat(key) {
+			columns[key] = key
+		}
+	}
+	for _, key := range t.tags {
+		name := key
+		for t.isStat(name) || t.shared(columns, key, name) {
+			name += series.ClashSuffix
+		}
+		columns[key] = name
+	}
+	t.tags = slices.Compact(slices.Sorted(maps.Values(columns)))
+	for key, name := range columns {
+		t.tagAt[key], _ = slices.BinarySearch(t.tags, name)
+	}
+}
+
+// isStat reports whether a record has a statistic of that name.
+func (t *table) isStat(name string) bool {
+	_, ok := t.statAt[name]
+	return ok
+}
+
+// shared reports whether a record has the tag key and another tag whose column has that name.
+func (t *table) shared(columns map[string]string, key, name string) bool {
+	for other, column := range columns {
+		if column == name && other != key && slices.ContainsFunc(t.records, func(r record.Record) bool { return hasTag(&r, key) && hasTag(&r, other) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasTag reports whether a record has a tag with that key.
+func hasTag(r *record.Record, key string) bool {
+	return slices.ContainsFunc(r.Tags, func(tag series.Tag) bool { return tag.Key == key })
 }
 
 // header returns the names of the columns.

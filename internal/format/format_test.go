@@ -70,6 +70,34 @@ func TestCSVHasAColumnForEachMember(t *testing.T) {
 	require.Equal(t, "table_name,field_name,time_bucket,time,agent\n", encoded(t, format.CSV, false))
 }
 
+// A record with a tag and a statistic of one name has the tag under another name. CSV has one header for all records.
+func TestCSVColumnsHaveDifferentNames(t *testing.T) {
+	t.Parallel()
+	rec := func(stat string, tags ...series.Tag) record.Record {
+		return record.Record{Table: "t", Field: "f", Agent: "a", Stats: []record.Stat{{Name: stat, Value: 1.5}}, Tags: tags}
+	}
+	columns := func(records ...record.Record) (header []string, cells [][]string) {
+		rows, err := csv.NewReader(strings.NewReader(encoded(t, format.CSV, false, records...))).ReadAll()
+		require.NoError(t, err)
+		for _, row := range rows {
+			cells = append(cells, row[5:])
+		}
+		return cells[0], cells[1:]
+	}
+	x, y := series.Tag{Key: "zz", Value: "x"}, series.Tag{Key: "zz", Value: "y"}
+	header, cells := columns(rec("mean", x), rec("zz", y), rec("zz"))
+	require.Equal(t, []string{"zz_tag", "mean", "zz"}, header)
+	require.Equal(t, [][]string{{"x", "1.5", ""}, {"y", "", "1.5"}, {"", "", "1.5"}}, cells)
+	header, cells = columns(rec("mean", x, series.Tag{Key: "zz_tag", Value: "other"}), rec("zz", y))
+	require.Equal(t, []string{"zz_tag", "zz_tag_tag", "mean", "zz"}, header)
+	require.Equal(t, [][]string{{"other", "x", "1.5", ""}, {"y", "", "", "1.5"}}, cells)
+	header, _ = columns(rec("mean", x), rec("zz"), rec("zz_tag"))
+	require.Equal(t, []string{"zz_tag_tag", "mean", "zz", "zz_tag"}, header)
+	header, cells = columns(rec("mean", x, series.Tag{Key: "zz_tag", Value: "other"}), rec("zz"), rec("zz_tag"))
+	require.Equal(t, []string{"zz_tag_tag", "zz_tag_tag_tag", "mean", "zz", "zz_tag"}, header)
+	require.ElementsMatch(t, []string{"x", "other"}, cells[0][:2])
+}
+
 func TestLinesAreThoseOfTheAggregator(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, `analytics_cpu,agent=a1,bucket_state=open,field_name=usage,host=h\ 1 count=3i,mean=2,ok=true 1767323040000000000
