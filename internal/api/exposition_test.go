@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/api"
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/exporter"
+	"github.com/telegraf-describe/telegraf-describe/internal/promtest"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
@@ -219,6 +221,25 @@ func TestExportDropsSeriesThatAreTooOld(t *testing.T) {
 	}
 }
 
+// After a pause, a table has two or three buckets whose starts are far apart. The distance is not their width.
+func TestExportLeavesOutTheBucketBeforeAPause(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, exportCPU)
+	for _, minutes := range []int{20*24*60 + 7, 1, 0} {
+		s.put(t, marked(rec(minutes, "f", "h", float64(minutes)), minutes != 0))
+		s.clock.Store(0)
+		want := map[string]float64{"h": 1}
+		if minutes > 1 {
+			want = map[string]float64{}
+		}
+		require.Equal(t, want, s.means(t), "the bucket of 20 days ago is not the newest value")
+	}
+	s = inProcess(t, exportCPU)
+	s.put(t, marked(rec(20*24*60+7, "f", "h", 20), true), marked(rec(0, "f", "h", 0), false))
+	s.clock.Store(0)
+	require.Empty(t, s.means(t))
+}
+
 // The width of buckets of three hours shows in the 30 days before now, and that of buckets of a week only in all of them.
 func TestExportFindsTheWidthBehindManyFutureBuckets(t *testing.T) {
 	t.Parallel()
@@ -280,6 +301,33 @@ func TestScrapeReadsOnlyRecentBuckets(t *testing.T) {
 	n, body = sizes(7)
 	require.Equal(t, 7+1, n)
 	require.Contains(t, body, `analytics_export_dropped{reason="buckets"} 8`)
+}
+
+// Prometheus has rules for names of gauges, and those of a histogram belong to the distribution.
+func TestStatisticsOfOtherProgramsHaveNamesThatPrometheusAllows(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, exportCPU)
+	r := rec(1, "f", "h", 1)
+	r.Stats = nil
+	for i, name := range []string{"a_count", "a_sum", "a_bucket", "a_total", "count", "bucket", "total", "distribution_count", "a_values"} {
+		r.Stats = append(r.Stats, record.Stat{Name: name, Value: float64(i)})
+	}
+	s.put(t, r)
+	s.clock.Store(0)
+	w := s.get(t, "/metrics/analytics")
+	for i, name := range []string{"", "a_sum_of_values", "a_bucket_value", "a_total_value", "values", "bucket_value", "total_value", "distribution_values", "a_values"} {
+		if name != "" {
+			require.Contains(t, w.Body.String(), fmt.Sprintf("\nanalytics_cpu_%s{cpu=", name), i)
+		}
+	}
+	require.Regexp(t, `analytics_cpu_a_values\{.*\} 0\n`, w.Body.String(), "the first of two with one name")
+	require.Equal(t, map[string]float64{"name_clash": 1}, s.dropped(t))
+	promtest.Need(t)
+	check := exec.CommandContext(t.Context(), "promtool", "check", "metrics")
+	check.Stdin = strings.NewReader(w.Body.String())
+	out, err := check.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.Empty(t, out)
 }
 
 // Series that differ in the cache can have the same labels in Prometheus. They are counted, and the others are exported.

@@ -83,16 +83,21 @@ func number(v any) (float64, bool) {
 	return 0, false
 }
 
-// statNames has the names in Prometheus of the statistics whose own names end as the parts of a histogram do. Such names of gauges
-// are refused by promtool, and would be those of the classic histogram of the distribution.
-var statNames = map[string]string{"count": "values", "sum": "sum_of_values", "mode_count": "mode_values"}
+// statEnds are the ends of names that Prometheus keeps for the parts of a histogram and for counters, and what replaces each: promtool
+// refuses such names of gauges, and some would be those of the classic histogram of the distribution.
+var statEnds = []struct{ name, instead string }{
+	{"count", "values"}, {"sum", "sum_of_values"}, {"bucket", "bucket_value"}, {"total", "total_value"},
+}
 
 // statName returns the end of the name of a statistic's gauge.
 func statName(s string) string {
-	if name, ok := statNames[s]; ok {
-		return name
+	name := metricName(s)
+	for _, end := range statEnds {
+		if rest, ok := strings.CutSuffix(name, end.name); ok && (rest == "" || strings.HasSuffix(rest, "_")) {
+			return rest + end.instead
+		}
 	}
-	return metricName(s)
+	return name
 }
 
 // metricName returns s as a name that every version of Prometheus allows: other characters become "_".

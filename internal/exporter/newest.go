@@ -269,7 +269,7 @@ func (t *tableScrape) choose(f *found) int {
 	for _, feed := range f.feeds {
 		fastest = min(fastest, t.agents[feed.outline.Agent])
 	}
-	wait := max(minAgentWait, agentWidths*t.plan.Width)
+	wait := max(minAgentWait, agentWidths*t.plan.Likely)
 	slowest := fastest
 	for _, feed := range f.feeds {
 		if place := t.agents[feed.outline.Agent]; t.starts[fastest].Sub(t.starts[place]) <= wait {

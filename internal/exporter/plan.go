@@ -45,7 +45,7 @@ func newPlan(ctx context.Context, reader Reader, t record.Table, o *Options) (pl
 	}
 	age, delay := o.MaxAge, time.Duration(0)
 	if age == 0 {
-		age, delay = max(minAge, ageWidths*line.Width), finalDelay
+		age, delay = max(minAge, ageWidths*line.Likely), finalDelay
 	}
 	p := plan{Timeline: line, oldest: now.Add(-age)}
 	if line.Newest.After(now) {

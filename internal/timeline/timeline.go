@@ -15,8 +15,11 @@ type Timeline struct {
 	// Newest is the start of the newest bucket, which may lie in the future. It is zero if the table has no bucket.
 	Newest time.Time
 	// Width estimates the width of a bucket: the median distance between the starts of the newest buckets that have
-	// begun. It is 0 if fewer than two have begun.
+	// begun. It is 0 if fewer than two have begun. It is too large while most of these few buckets are far apart.
 	Width time.Duration
+	// Likely is a second estimate of the width, for decisions in which a small one does no harm: of an even number of distances, the
+	// smaller of the two in the middle, and of one distance only one that can be a width: see begins. It is 0 if it is not known.
+	Likely time.Duration
 	// Ended is the latest start that a bucket can have if it has ended: the time of the timeline minus the width.
 	Ended time.Time
 	// Until is when the timeline becomes another one without a write, because a bucket begins or ends. It is zero if there is no
@@ -51,8 +54,8 @@ func Read(ctx context.Context, r Reader, t record.Table, now time.Time) (Timelin
 	} else if starts, err = r.Buckets(ctx, t, record.Range{End: After(now), Last: sampled}); err != nil {
 		return Timeline{}, err
 	}
-	width := commonDistance(starts[max(0, len(starts)-sampled):])
-	line := Timeline{Newest: newest[len(newest)-1], Width: width, Ended: now.Add(-width)}
+	width, likely := commonDistances(starts[max(0, len(starts)-sampled):])
+	line := Timeline{Newest: newest[len(newest)-1], Width: width, Likely: likely, Ended: now.Add(-width)}
 	line.Until = line.next(newest, now)
 	return line, nil
 }
@@ -98,16 +101,40 @@ func untilNow(starts []time.Time, now time.Time) []time.Time {
 // After returns the exclusive end of a range whose last time is t.
 func After(t time.Time) time.Time { return t.Add(1) }
 
-// commonDistance returns the median of the distances between successive starts. If their number is even, it is the
-// larger of the two middle distances. It is 0 for fewer than two starts. The starts are ascending.
-func commonDistance(starts []time.Time) time.Duration {
+// commonDistances returns the median of the distances between successive starts, for an even number of them the larger and the smaller
+// of the two in the middle: see [Timeline]. Both are 0 for fewer than two starts. The starts are ascending.
+func commonDistances(starts []time.Time) (width, likely time.Duration) {
 	if len(starts) < 2 {
-		return 0
+		return 0, 0
 	}
 	distances := make([]time.Duration, 0, len(starts)-1)
 	for i, start := range starts[1:] {
 		distances = append(distances, start.Sub(starts[i]))
 	}
+	if len(distances) == 1 && !begins(distances[0], starts[1]) {
+		return distances[0], 0
+	}
 	slices.Sort(distances)
-	return distances[len(distances)/2]
+	return distances[len(distances)/2], distances[(len(distances)-1)/2]
+}
+
+const day = 24 * time.Hour
+
+// begins reports whether a bucket of that width can begin at a time, with the usual origins: year 1, in UTC or at midnight of
+// any time zone, and 1970. Otherwise, two starts with that distance are of two narrower buckets.
+func begins(width time.Duration, start time.Time) bool {
+	seconds := int64(width / time.Second)
+	if time.Duration(seconds)*time.Second != width || start.Unix()%seconds == 0 || (start.Unix()-time.Time{}.Unix())%seconds == 0 {
+		return true // the widths of parts of a second are so small that they make no difference
+	}
+	days := width.Round(day)
+	if days == 0 || (width-days).Abs() > time.Hour || start.Unix()%(15*60) != 0 { // a day has 23 to 25 hours
+		return false
+	}
+	for _, midnight := range []time.Time{start.UTC().Truncate(day), start.UTC().Truncate(day).Add(day)} { // west and east of Greenwich
+		if midnight.Sub(start).Abs() <= 14*time.Hour && (width > 27*day && midnight.Day() == 1 || (midnight.Unix()-time.Time{}.Unix())%int64(days/time.Second) == 0) {
+			return true
+		}
+	}
+	return false
 }

@@ -19,6 +19,45 @@ func TestCommonDistanceIsTheMedian(t *testing.T) {
 			require.NoError(t, err)
 			times = append(times, time.Unix(0, 0).Add(seconds))
 		}
-		require.Equal(t, want*time.Second, commonDistance(times), starts)
+		upper, _ := commonDistances(times)
+		require.Equal(t, want*time.Second, upper, starts)
 	}
+}
+
+// Two starts can be of buckets that are far apart. Their distance is a width only if buckets of that width begin there.
+func TestOneDistanceIsAWidthOnlyWhereSuchBucketsBegin(t *testing.T) {
+	t.Parallel()
+	at := func(text string) time.Time {
+		start, err := time.Parse(time.RFC3339, text)
+		require.NoError(t, err)
+		return start
+	}
+	for starts, likely := range map[string]bool{
+		"2026-11-26T10:00:00Z 2026-11-26T11:00:00Z":           true,
+		"2026-11-26T10:00:00Z 2026-11-26T10:07:00Z":           false, // minutes: 10:07 is no multiple of 7 minutes
+		"2026-11-24T10:03:00Z 2026-11-26T11:04:00Z":           false,
+		"2026-11-22T00:00:00Z 2026-11-26T00:00:00Z":           false, // 26 November is no multiple of 4 days
+		"2026-11-25T00:00:00Z 2026-11-26T00:00:00Z":           true,
+		"2026-11-16T00:00:00Z 2026-11-23T00:00:00Z":           true, // Mondays
+		"2026-11-17T00:00:00Z 2026-11-24T00:00:00Z":           false,
+		"2026-11-25T00:00:00+01:00 2026-11-26T00:00:00+01:00": true,
+		"2026-10-25T00:00:00+02:00 2026-10-26T00:00:00+01:00": true, // 25 hours
+		"2026-10-01T00:00:00Z 2026-11-01T00:00:00Z":           true,
+		"2026-10-01T00:00:00-07:00 2026-11-01T00:00:00-07:00": true,
+		"2026-10-05T00:00:00Z 2026-11-05T00:00:00Z":           false,
+		"2025-01-01T00:00:00Z 2026-01-01T00:00:00Z":           true,
+		"2026-06-29T03:00:00Z 2026-11-26T11:00:00Z":           false,
+		"2026-11-26T11:00:00Z 2026-11-26T11:00:00.25Z":        true,
+	} {
+		first, second, _ := strings.Cut(starts, " ")
+		upper, lower := commonDistances([]time.Time{at(first), at(second)})
+		require.Equal(t, at(second).Sub(at(first)), upper, starts)
+		want := upper
+		if !likely {
+			want = 0
+		}
+		require.Equal(t, want, lower, starts)
+	}
+	upper, lower := commonDistances([]time.Time{at("2026-06-26T11:00:00Z"), at("2026-11-26T11:00:00Z"), at("2026-11-26T11:01:00Z")})
+	require.Equal(t, []time.Duration{153 * 24 * time.Hour, time.Minute}, []time.Duration{upper, lower})
 }
