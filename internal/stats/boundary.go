@@ -75,10 +75,8 @@ func binOf(a float64) int32 {
 		exponent = int32(bits>>mantissaBits) - up
 	}
 	mantissa := bits & mantissaMask
-	below := cells[mantissa>>(mantissaBits-cellBits)]
-	if mantissa > octave[below] {
-		below++
-	}
+	below := uint64(cells[mantissa>>(mantissaBits-cellBits)])
+	below += (octave[below] - mantissa) >> 63 // 1 if the mantissa is above; a branch would often be predicted wrongly
 	return (exponent-exponentBias)<<maxBinScale + int32(below) - 1
 }
 
