@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// Unknown is the version of a program that was built without one.
-const Unknown = "unknown"
+// unknown is the version of a program that was built without one.
+const unknown = "unknown"
 
 // Version returns the semantic version of the program, without the letter v. It is linked, the version that the linker
 // set, unless that is empty. Then it is the version of the main module, which "go install …@v0.2.0" and builds in a Git
-// checkout record, or Unknown.
+// checkout record, or unknown.
 func Version(linked string) string {
 	info, _ := debug.ReadBuildInfo()
 	return version(linked, info)
@@ -23,7 +23,7 @@ func version(linked string, info *debug.BuildInfo) string {
 	case linked != "":
 		return linked
 	case info == nil || info.Main.Version == "" || info.Main.Version == "(devel)":
-		return Unknown
+		return unknown
 	}
 	return strings.TrimPrefix(info.Main.Version, "v")
 }

@@ -18,7 +18,7 @@ func TestTheLinkedVersionPrecedesTheVersionOfTheModule(t *testing.T) {
 func TestABuildWithoutAVersionIsUnknown(t *testing.T) {
 	t.Parallel()
 	for _, info := range []*debug.BuildInfo{nil, {}, {Main: debug.Module{Version: "(devel)"}}} {
-		require.Equal(t, Unknown, version("", info))
+		require.Equal(t, unknown, version("", info))
 	}
 }
 

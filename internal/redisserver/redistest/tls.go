@@ -19,9 +19,9 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
 )
 
-// Certificate writes a self-signed certificate for the host, an IP address, and returns the names of its files. The
+// certificate writes a self-signed certificate for the host, an IP address, and returns the names of its files. The
 // certificate is valid for an hour, for servers and clients, and is its own authority.
-func Certificate(t testing.TB, host string) (cert, key string) {
+func certificate(t testing.TB, host string) (cert, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
@@ -49,7 +49,7 @@ func Certificate(t testing.TB, host string) (cert, key string) {
 // the server's own.
 func TLS(t testing.TB) (addr, cert, key string) {
 	t.Helper()
-	cert, key = Certificate(t, "127.0.0.1")
+	cert, key = certificate(t, "127.0.0.1")
 	startOn(t, func() redisserver.Options {
 		addr = busFree(t, "127.0.0.1")
 		return redisserver.Options{Args: tlsArgs(t, addr, cert, key, cert)}
@@ -68,7 +68,7 @@ func TLSCluster(t testing.TB) (addrs []string, authorities string) {
 		if !isFree(net.JoinHostPort(host, "0")) {
 			t.Skipf("this system has no address %s", host)
 		}
-		cert, key := Certificate(t, host)
+		cert, key := certificate(t, host)
 		pem, err := os.ReadFile(cert)
 		require.NoError(t, err)
 		certs, keys, all = append(certs, cert), append(keys, key), append(all, pem...)
