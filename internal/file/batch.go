@@ -1,9 +1,10 @@
 package file
 
-// Kind is what the cells of a column are. Truth values are numbers, as everywhere in this module.
+// Kind is what the cells of a column are. Truth values are numbers, as everywhere in this module. In CSV, a sample decides on the
+// kind of a column. In the other formats each value shows its kind, and a name with values of two kinds is two columns.
 type Kind uint8
 
-// The kinds. Columns of the kind Skip are not read.
+// The kinds. Columns of the kind Skip are not read: no Column has it.
 const (
 	Skip Kind = iota
 	Number
@@ -72,7 +73,9 @@ func (c *Column) Row(i int) int {
 	return int(c.Rows[i])
 }
 
-// at notes that the next cell is of that row, which is larger than that of the cell before. Rows are made at the first gap.
+// at notes that the next cell is of that row, which is larger than that of the cell before. Rows are made at the first gap, so a
+// column without a missing cell needs no memory for them. It must be called before the cell is added: it compares the row with
+// the number of cells.
 func (c *Column) at(row int) {
 	n := c.Len()
 	if c.Rows == nil {
@@ -93,7 +96,8 @@ func (c *Column) addNumber(row int, v float64) {
 	c.Numbers = append(c.Numbers, v)
 }
 
-// noteWhole notes that v, the cell added last, was written as a whole number.
+// noteWhole notes that v, the cell added last, was written as a whole number. Package profile needs that for the type of the
+// column: integers if all of its numbers were written so.
 func (c *Column) noteWhole(v float64) {
 	c.Whole = true
 	c.Large = c.Large || v >= MaxWhole || v <= -MaxWhole
@@ -139,7 +143,8 @@ func (c *Column) reset() {
 	}
 }
 
-// Table has the rows of one measurement of line protocol, or of a file of another format.
+// Table has the rows of one measurement of line protocol, or of a file of another format. Row i of a table is the i-th good line
+// of its measurement in the chunk; the columns have the numbers of these rows.
 type Table struct {
 	Name    string
 	Rows    int
@@ -159,7 +164,8 @@ type columnKey struct {
 	tag  bool
 }
 
-// column returns the index of a column, which it adds if there is none. It keeps no part of name.
+// column returns the index of a column, which it adds if there is none. It keeps no part of name, which is in the memory of a
+// chunk. Looking a name up does not allocate: the compiler does not copy name for the key of a lookup.
 func (t *Table) column(name []byte, kind Kind, tag bool) int {
 	if i, ok := t.index[columnKey{string(name), kind, tag}]; ok {
 		return i
@@ -189,7 +195,8 @@ func (t *Table) expect(i int, name []byte, kind Kind, tag bool) int {
 	return n
 }
 
-// Bad is a line that could not be read.
+// Bad is a line that could not be read. Its number counts from the start of the chunk, because chunks are parsed at the same time
+// and none knows how many lines the others have; package profile adds them up in the order of the file.
 type Bad struct {
 	Line   int // lines before it in the chunk
 	Reason string

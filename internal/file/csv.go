@@ -79,7 +79,7 @@ func (p *csvParser) record(data []byte, i int) (next int, err error) {
 	return len(data), err
 }
 
-// plainEnd returns where a cell without quotes ends.
+// plainEnd returns where a cell without quotes ends: at the delimiter, at the line feed or at the end of data.
 func plainEnd(data []byte, i int, delimiter byte) int {
 	for i < len(data) && data[i] != delimiter && data[i] != '\n' {
 		i++
@@ -225,7 +225,7 @@ func lineOf(data []byte, position int, wanted bool) int {
 	return bytes.Count(data[:position], newline)
 }
 
-// lines returns how many lines there are, the last of which may lack its line end.
+// lines returns how many lines there are, the last of which may lack its line end. Only the last chunk of a file has such a line.
 func lines(data []byte) int {
 	n := bytes.Count(data, newline)
 	if len(data) > 0 && data[len(data)-1] != '\n' {
@@ -242,7 +242,8 @@ func counted(n int, noun string) string {
 	return strconv.Itoa(n) + " " + noun + "s"
 }
 
-// prepare returns the table of the batch and sets p.columns to its columns, which it adds if the batch is new.
+// prepare returns the table of the batch and sets p.columns to its columns, which it adds if the batch is new. Afterwards
+// p.columns and p.raw have one element for each cell of a row, so that cells are added by position, without a lookup by name.
 func (p *csvParser) prepare(b *Batch) *Table {
 	name := ""
 	if p.source.o.Table != nil {
@@ -309,7 +310,8 @@ func (p *csvParser) row(data []byte, t *Table, b *Batch) error {
 	return nil
 }
 
-// readNumber adds a cell to a column of numbers: a number, a truth value as 1 or 0, or nothing if it is missing.
+// readNumber adds a cell to a column of numbers: a number, a truth value as 1 or 0, or nothing if it is missing. Any other text
+// is counted as invalid, see readBool. It tries the most frequent case first: a number without spaces around it.
 func readNumber(c *Column, row int, text []byte) {
 	v, whole, ok := scan.Number(text) // most cells have no spaces around them
 	if !ok {

@@ -77,7 +77,8 @@ func (s *source) header(buf []byte) (start int, known bool, err error) {
 // newline is the line end by which contents are cut. A carriage return before it belongs to the record.
 var newline = []byte{'\n'}
 
-// fill reads until buf has size bytes, or to the end of the content. The result may be in new memory.
+// fill reads until buf has size bytes, or to the end of the content. The result may be in new memory. It reads on after a short
+// read, as of a pipe, because the places where chunks end must not depend on how the bytes arrive.
 func (s *source) fill(buf []byte, size int) ([]byte, error) {
 	if cap(buf) < size {
 		buf = append(make([]byte, 0, size), buf...)
@@ -102,7 +103,8 @@ func incomplete(err error) error {
 	return err
 }
 
-// drop removes from the start of buf what belongs to a record that is too long, and clears skip if that ends in buf.
+// drop removes from the start of buf what belongs to a record that is too long, and clears skip if that ends in buf. It may be
+// called many times for one record: the memory that such a record takes stays that of one buffer.
 func (s *source) drop(buf []byte) []byte {
 	end := bytes.IndexByte(buf, '\n') + 1
 	if end == 0 {
@@ -179,8 +181,9 @@ func cellEnd(data []byte, i int, delimiter byte) (end int, ok bool) {
 	return i, true
 }
 
-// closingQuote returns the position after the quote that closes the one at i, or −1. Two quotes in a row are one quote of
-// the text (RFC 4180, 2.7).
+// closingQuote returns the position after the quote that closes the one at i, or −1. Two quotes in a row are one quote of the
+// text (RFC 4180, 2.7). At the end of data, a quote counts as the closing one, although another one may follow in the next
+// content: the record then has no line end yet, and is read again with more of it.
 func closingQuote(data []byte, i int) int {
 	for i++; ; i += 2 {
 		n := bytes.IndexByte(data[i:], '"')

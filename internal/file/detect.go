@@ -43,8 +43,9 @@ func ParseFormat(name string) (Format, error) {
 	return Auto, fmt.Errorf("unknown format %q, want auto, lp, csv, tsv or jsonl", name)
 }
 
-// detect sets the format of the source by its first content, which has a line end unless it is all there is, and what the
-// format needs: the schema of CSV, the name of the time of JSON. It returns where the records start.
+// detect sets the format of the source by its first content, which has a line end unless it is all there is, and what the format
+// needs: the schema of CSV, the name of the time of JSON. It returns where the records start. It is called once for a file,
+// before its first chunk is cut.
 func (s *source) detect(data []byte) (start int, err error) {
 	if start, err = s.readable(data); err != nil {
 		return 0, err
@@ -76,7 +77,8 @@ func (s *source) detect(data []byte) (start int, err error) {
 }
 
 // noteEncoding notes the first line of data that is not UTF-8. Its bytes are kept, so that texts are counted right, but they
-// cannot be shown. The last line is not looked at, as the data may end within a character of it.
+// cannot be shown. The last line is not looked at, as the data may end within a character of it. The note suggests Latin-1 as an
+// example: the bytes do not show which encoding they are of.
 func (s *source) noteEncoding(data []byte) {
 	number := 0
 	for line := range bytes.Lines(data) {
@@ -205,7 +207,8 @@ func areLineProtocol(data []byte) bool {
 }
 
 // isLineProtocol reports whether data begins with a line of line protocol, perhaps after comments: a measurement, at least one
-// field with a value of a known type, and a time or none. The decoder of influxdata decides, as when the lines are parsed.
+// field with a value of a known type, and a time or none. The decoder of influxdata decides, as when the lines are parsed. It
+// reads one line only. A header of CSV fails at its first comma or at its end, because no equals sign follows.
 func isLineProtocol(data []byte) bool {
 	d := lineprotocol.NewDecoderWithBytes(data)
 	if !d.Next() {

@@ -43,7 +43,8 @@ func severalLines(data []byte) bool {
 	return e.depth > 0 && !e.quoted
 }
 
-// place is where in the content an [elements] reader is.
+// place is where in the content an [elements] reader is. The constants are in the order in which an array passes them; Read
+// compares them, to know whether the array has ended.
 type place uint8
 
 const (
@@ -171,7 +172,8 @@ func (e *elements) addWithin(c byte) {
 	}
 }
 
-// line appends a line with one byte, which is an error where the line is read: an element is missing there.
+// line appends a line with one byte, which is an error where the line is read: an element is missing there. Such an error is
+// found by the parser and not here, so that it has the number of its line and counts as a bad line.
 func (e *elements) line(c byte) {
 	e.out = append(e.out, c)
 	e.end()
@@ -184,7 +186,8 @@ func (e *elements) end() {
 	e.state = between
 }
 
-// nest follows the nesting and the strings of a value: brackets within strings do not count, nor quotes after a backslash.
+// nest follows the nesting and the strings of a value: brackets within strings do not count, nor quotes after a backslash. It
+// does not check that a bracket closes the right one: the parser does.
 func (e *elements) nest(c byte) {
 	switch {
 	case e.escaped:

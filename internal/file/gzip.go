@@ -12,11 +12,12 @@ import (
 // gzipMagic begins each member of a gzip file.
 var gzipMagic = []byte{0x1f, 0x8b}
 
-// members reads the members of a gzip file one after the other. Like gzip itself it ignores zero bytes after the last one,
-// as tapes and block devices add them, and anything else there with a note. An incomplete or damaged member is an error.
+// members reads the members of a gzip file one after the other. Like gzip itself it ignores zero bytes after the last one, as
+// tapes and block devices add them, and anything else there with a note. An incomplete or damaged member is an error. It is not
+// safe for concurrent use.
 //
-// Programs that append to a compressed log write several members (RFC 1952, 2.2). gzip.Reader reads these by itself, but ends with
-// an error at bytes behind the last one, after all the data was right.
+// Programs that append to a compressed log write several members (RFC 1952, 2.2). gzip.Reader reads these by itself, but ends
+// with an error at bytes behind the last one, after all the data was right.
 type members struct {
 	current *gzip.Reader
 	content *bufio.Reader // compressed; current reads no further than the end of its member

@@ -233,7 +233,8 @@ func (p *jsonParser) addText(text []byte, t *Table, b *Batch) {
 	}
 }
 
-// readTime reads the time of the row: in words from a string, since 1970 from a number or a string.
+// readTime reads the time of the row: in words from a string, since 1970 from a number or a string. A member that occurs twice
+// counts the last time, as with encoding/json.
 func (p *jsonParser) readTime(text []byte) {
 	if p.at, p.timed = p.source.o.Times.Read(scan.Trim(text)); !p.timed {
 		p.wrong = bytes.Clone(text)
@@ -268,7 +269,8 @@ func (p *jsonParser) addNumber(text []byte, t *Table, b *Batch) error {
 }
 
 // text reads a string, whose quote is next. The result is valid until the next line: without escapes it is a part of the line.
-// Bytes that are not UTF-8 are kept there, and are U+FFFD beside escapes.
+// Bytes that are not UTF-8 are kept there, and are U+FFFD beside escapes. Strings with escapes are rare, so that encoding/json
+// may decode them.
 func (p *jsonParser) text() ([]byte, error) {
 	p.i++
 	start := p.i

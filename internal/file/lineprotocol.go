@@ -117,8 +117,9 @@ func (p *lineParser) line(d *lineprotocol.Decoder, b *Batch) error {
 	return nil
 }
 
-// commit adds the cells of a row, and with it the row. Of several cells of one column, the last one counts:
-// a row has at most one, on which the order of cells and rows depends.
+// commit adds the cells of a row, and with it the row. Of several cells of one column, the last one counts: a row has at most
+// one, on which the order of cells and rows depends. It is the only place where JSON and line protocol add cells, after the whole
+// line is known to be good, so it cannot fail.
 func (t *Table) commit(row []value) {
 	for i := range row {
 		v := &row[i]

@@ -31,6 +31,9 @@ const Stdin = "-"
 
 // Options are how to read files. The zero Options detect everything. A Reader changes its Options, so each Reader needs its own.
 // Parsers call the functions from several goroutines at once, except Note, which only the goroutine of the Reader calls.
+//
+// The decisions of the detection are made once for a file, before its first chunk is returned, except those in known: these hold
+// for all files of the Reader, because a column of several files is described as one.
 type Options struct {
 	Format    Format
 	Delimiter byte    // of CSV; 0 detects it
@@ -56,7 +59,9 @@ type Options struct {
 	known map[string]Kind
 }
 
-// Chunk is a part of a file that starts and ends where a record does. It is complete: parsing it needs no other chunk.
+// Chunk is a part of a file that starts and ends where a record does. It is complete: parsing it needs no other chunk. The chunks
+// of a file come in its order and have all of its records, except those of more than MaxRecord bytes. A Chunk does not change, so
+// another goroutine than that of the Reader may parse it.
 type Chunk struct {
 	Path string // for messages: "standard input" for [Stdin]
 	Data []byte // in the memory that Next was called with, or that replaced it
@@ -79,13 +84,15 @@ func (c *Chunk) Parser(last *Parser) *Parser {
 }
 
 // Parser turns chunks of one file into batches. It is not safe for concurrent use, but several parsers of one file may run at the
-// same time: they share the schema of the file, which does not change.
+// same time: they share the schema of the file, which does not change. A parser keeps its scratch memory from chunk to chunk; its
+// results do not depend on which chunks it has parsed before.
 type Parser struct {
 	source *source
 	parse  func(data []byte, b *Batch)
 }
 
-// newParser returns a parser for the chunks of a source whose format is detected.
+// newParser returns a parser for the chunks of a source whose format is detected. Each parser has its own decisions: sharing
+// their maps would need a lock for each cell.
 func newParser(s *source) *Parser {
 	p := &Parser{source: s}
 	switch s.format {
@@ -132,7 +139,13 @@ func (b *Batch) dropEmpty() {
 	}
 }
 
-// Reader reads files one after the other. It is not safe for concurrent use, except Read and Size.
+// Reader reads files one after the other. It is not safe for concurrent use, except Read and Size. Between calls of Next it keeps
+// the content that it has read behind the last chunk, at most MaxRecord bytes.
+//
+//	NewReader ─▶ Next ─▶ Chunk ─▶ Chunk.Parser ─▶ Parse ─▶ Batch ─▶ Reset, and Parse again
+//	              │        │                                │
+//	              │        └ its memory goes back to Next   └ its texts are valid until Reset
+//	              └ opens each file when it is its turn, detects its format, and closes it behind its last chunk
 type Reader struct {
 	o       *Options
 	stdin   io.Reader
@@ -243,7 +256,8 @@ func (s *source) name() string {
 	return s.path
 }
 
-// counting counts the bytes that are read from a file.
+// counting counts the bytes that are read from a file, before they are decompressed. So the progress can be compared with the
+// size of the file, which is that of the compressed content.
 type counting struct {
 	io.Reader
 	read *atomic.Int64
@@ -281,7 +295,9 @@ func (r *Reader) open(path string) error {
 	return nil
 }
 
-// decompress sets the content of the source: what follows the first bytes, decompressed if these are a magic number.
+// decompress sets the content of the source: what follows the first bytes, decompressed if these are a magic number. The magic
+// numbers are those of RFC 1952, section 2.3.1 (gzip), and RFC 8878, section 3.1.1 (zstd). The extension of the name is not used:
+// the standard input has none, and many compressed logs have another one.
 func (s *source) decompress(magic []byte, rest io.Reader) error {
 	whole := io.MultiReader(bytes.NewReader(magic), rest)
 	s.content = whole
@@ -301,6 +317,7 @@ func (s *source) decompress(magic []byte, rest io.Reader) error {
 		s.closers = append(s.closers, z.Close)
 		s.content = z
 	}
+	// Only JSON can have an array of records, or a record on several lines. With Auto, the content may be JSON.
 	if s.o.Format == Auto || s.o.Format == JSONLines {
 		s.content = asLines(s.content)
 	}
