@@ -132,7 +132,8 @@ func begins(width time.Duration, start time.Time) bool {
 		return false
 	}
 	for _, midnight := range []time.Time{start.UTC().Truncate(day), start.UTC().Truncate(day).Add(day)} { // west and east of Greenwich
-		if midnight.Sub(start).Abs() <= 14*time.Hour && (width > 27*day && midnight.Day() == 1 || (midnight.Unix()-time.Time{}.Unix())%int64(days/time.Second) == 0) {
+		of := (midnight.Unix() - time.Time{}.Unix()) / int64(day/time.Second) // days since year 1
+		if midnight.Sub(start).Abs() <= 14*time.Hour && (of%int64(days/day) == 0 || width > 27*day && midnight.Day() == 1) {
 			return true
 		}
 	}
