@@ -100,6 +100,15 @@ func (h *history) add(block int, start time.Time, n int) {
 	h.sent[fmt.Sprint(h.blocks[block].Prefix, "cpuv ", start.Format(time.RFC3339))] += int64(n)
 }
 
+// finalAndOpen adds values to two buckets of the first block: that of x becomes final, and that of y stays open.
+func (h *history) finalAndOpen() {
+	h.t.Helper()
+	h.add(0, x, 3)
+	h.linger()
+	h.add(0, y, 4)
+	h.push()
+}
+
 // push pushes all blocks.
 func (h *history) push() {
 	h.t.Helper()
@@ -154,10 +163,7 @@ var x, y = bucketStart.Add(time.Hour), bucketStart.Add(2 * time.Hour)
 var optionHistories = map[string]func(h *history){
 	"one block becomes two": func(h *history) {
 		h.run(block("a"))
-		h.add(0, x, 3)
-		h.linger()
-		h.add(0, y, 4)
-		h.push()
+		h.finalAndOpen()
 		h.run(block("a"), block("b"))
 		h.add(1, y, 1)
 		h.add(1, x, 1)
@@ -176,10 +182,7 @@ var optionHistories = map[string]func(h *history){
 	},
 	"one block becomes two, and Telegraf starts again": func(h *history) {
 		h.run(block("a"))
-		h.add(0, x, 3)
-		h.linger()
-		h.add(0, y, 4)
-		h.push()
+		h.finalAndOpen()
 		h.run(block("a"), block("b"))
 		h.push()
 		h.run(block("b"), block("a"))
@@ -229,10 +232,7 @@ var optionHistories = map[string]func(h *history){
 	},
 	"the prefix changes there and back": func(h *history) {
 		h.run(withPrefix("analytics_"))
-		h.add(0, x, 3)
-		h.linger()
-		h.add(0, y, 4)
-		h.push()
+		h.finalAndOpen()
 		h.run(withPrefix("other_"))
 		h.add(0, x, 1)
 		h.add(0, y, 1)
@@ -246,10 +246,7 @@ var optionHistories = map[string]func(h *history){
 	},
 	"the bucket changes there and back": func(h *history) {
 		h.run(withBucket("1h"))
-		h.add(0, x, 3)
-		h.linger()
-		h.add(0, y, 4)
-		h.push()
+		h.finalAndOpen()
 		h.run(withBucket("10m"))
 		h.add(0, x.Add(10*time.Minute), 1)
 		h.push()
@@ -270,10 +267,7 @@ var optionHistories = map[string]func(h *history){
 	},
 	"the arguments change together with the alias": func(h *history) {
 		h.run(block("a"))
-		h.add(0, x, 3)
-		h.linger()
-		h.add(0, y, 4)
-		h.push()
+		h.finalAndOpen()
 		h.run(func(d *Describe) { d.Alias, d.owner = "b", "another" })
 		h.add(0, x, 1)
 		h.add(0, y, 1)
@@ -598,6 +592,22 @@ func (h *history) kill(block int, point string) (reached bool) {
 // are about to leave.
 var commitPoints = []string{"begin", "borrower", "lender", "settled"}
 
+// killInLoan moves a field of an open bucket from the only block to a new one, and ends the run at a point of the commits of the new one. If
+// another field stays, the bucket has it too.
+func (h *history) killInLoan(point string, stays bool) {
+	h.t.Helper()
+	h.run(block("a"))
+	h.add(0, x.Add(5*time.Hour), 1)
+	h.add(0, y, 4)
+	if stays {
+		h.addField(0, "w", y)
+	}
+	h.push()
+	h.run(block("a"), block("b"))
+	h.add(1, y, 1)
+	require.True(h.t, h.kill(1, point))
+}
+
 func TestAFieldThatMovesCountsOnceWhereverTheProcessIsKilled(t *testing.T) {
 	nexts := map[string][]func(*Describe){
 		"both blocks":                  {block("a"), block("b")},
@@ -613,16 +623,7 @@ func TestAFieldThatMovesCountsOnceWhereverTheProcessIsKilled(t *testing.T) {
 				t.Run(fmt.Sprint(name, ",killed=", point, ",another field stays=", stays), func(t *testing.T) {
 					t.Parallel()
 					h := newHistory(t, false)
-					h.run(block("a"))
-					h.add(0, x.Add(5*time.Hour), 1)
-					h.add(0, y, 4)
-					if stays {
-						h.addField(0, "w", y)
-					}
-					h.push()
-					h.run(block("a"), block("b"))
-					h.add(1, y, 1)
-					require.True(t, h.kill(1, point))
+					h.killInLoan(point, stays)
 					if point == "begin" {
 						h.sent["analytics_cpuv "+y.Format(time.RFC3339)]-- // it came after the last commit
 					}
@@ -650,14 +651,7 @@ func TestAFieldThatMovesCountsOnceIfTheNextRunIsKilledToo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := newHistory(t, false)
-			h.run(block("a"))
-			h.add(0, x.Add(5*time.Hour), 1)
-			h.add(0, y, 4)
-			h.addField(0, "w", y)
-			h.push()
-			h.run(block("a"), block("b"))
-			h.add(1, y, 1)
-			require.True(t, h.kill(1, "borrower"))
+			h.killInLoan("borrower", true)
 			for range 2 {
 				h.run(next...)
 				require.True(t, h.kill(0, "noted"))
