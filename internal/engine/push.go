@@ -87,13 +87,17 @@ func (e *Engine) pushAll(yield func(*Row), all bool) (err error) {
 	now := e.o.Now()
 	held := Counters{}
 	again := e.collectAgain()
+	committed := false // one commit for all final rows that leave again, as the store has them already
 	for next := 0; next >= 0; {
 		if len(again) > 0 {
 			again = again[e.collectFinal(again):]
 		} else {
-			next = e.collectRows(next, now, all, &held)
+			next, committed = e.collectRows(next, now, all, &held), false
 		}
-		err = cmp.Or(err, e.leave(yield))
+		if !committed {
+			err, committed = cmp.Or(err, e.commit()), true
+		}
+		e.leave(yield)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -209,13 +213,18 @@ func (e *Engine) collectRow(r pending, summary *stats.Summary) {
 	p.rows = append(p.rows, r)
 }
 
-// leave commits the store and calls yield for each collected row. The lock is not held.
-func (e *Engine) leave(yield func(*Row)) (err error) {
-	p := &e.push
-	if e.o.Store != nil {
-		err = e.o.Store.Commit()
-		e.release()
+// commit commits the store, if there is one. The lock is not held.
+func (e *Engine) commit() error {
+	if e.o.Store == nil {
+		return nil
 	}
+	defer e.release()
+	return e.o.Store.Commit()
+}
+
+// leave calls yield for each collected row. The lock is not held.
+func (e *Engine) leave(yield func(*Row)) {
+	p := &e.push
 	values, summary := p.values, 0
 	width := len(e.names)
 	for i := range p.rows {
@@ -225,7 +234,6 @@ func (e *Engine) leave(yield func(*Row)) (err error) {
 		yield(&p.row)
 	}
 	p.rows, p.values, p.bytes = p.rows[:0], p.values[:0], p.bytes[:0]
-	return err
 }
 
 // fill fills the scratch row with a collected row. It omits the statistics that the summary does not have. A summary

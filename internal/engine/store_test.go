@@ -609,6 +609,24 @@ func TestAPushOfManyRowsCommitsInParts(t *testing.T) {
 	require.Equal(t, 2, store.commits)
 }
 
+// If the process is killed before all of them have left, all must leave again. The store knows that by the last commits.
+func TestTheFinalRowsThatLeaveAgainHaveOneCommit(t *testing.T) {
+	t.Parallel()
+	const buckets = 17_000
+	store := newRecorder(t, 100)
+	e := withStore(t, store, 100, 1<<30)
+	all := make([]engine.Bucket, buckets)
+	for i := range all {
+		all[i] = engine.Bucket{Series: seriesA, Start: int64(i), End: int64(i) + 1, Fields: []string{"v"}, Summaries: []stats.Summary{stats.New(1)}}
+		all[i].Summaries[0].Add(1)
+	}
+	e.Again("analytics_", all)
+	e.add("a", start, fields([]string{"v"}, 1)...)
+	seen := map[int]int{}
+	require.NoError(t, e.Push(func(*engine.Row) { seen[store.commits]++ }))
+	require.Equal(t, map[int]int{1: buckets, 2: 1}, seen)
+}
+
 // After a crash, rows that may not have arrived at an output are emitted again.
 func TestRowsOfTheLastRunAreEmittedAgain(t *testing.T) {
 	t.Parallel()

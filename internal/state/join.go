@@ -113,7 +113,7 @@ func (s *Store) Join(from *Store, all []Bucket, add func([]Bucket)) error {
 		done += len(part)
 		s.joinPart(part, add, id, done)
 		clear(part)
-		err = s.Commit()
+		err = s.Save()
 	}
 	return err
 }

@@ -83,6 +83,40 @@ func TestRecentFinalRowsLeaveAgainAfterAnUncleanEndOnly(t *testing.T) {
 	}
 }
 
+// A bucket can become final before a Push, at the start of a run. Other commits may come before that Push.
+func TestFinalRowsLeaveAgainUntilAPushHasReturnedHoweverLateItIs(t *testing.T) {
+	t.Parallel()
+	o, c := clocked(t, 0)
+	s := mustOpen(t, o)
+	again := func() (n int) {
+		t.Helper()
+		s.Abandon()
+		s = mustOpen(t, o)
+		require.NoError(t, s.Replay(newModel(s)))
+		require.NoError(t, s.Recent(func(state.Bucket) error { n++; return nil }))
+		return n
+	}
+	later := func(commit func() error) {
+		t.Helper()
+		c.advance(time.Hour)
+		s.OpenBucket(bucketOf("other", c.now().UnixNano()))
+		require.NoError(t, commit())
+	}
+	later(s.Commit)
+	finish(s, "m", 0, 1, c.now())
+	require.NoError(t, s.Save())
+	later(s.Save)
+	require.Equal(t, 1, again(), "no Push was there")
+	later(s.Save)
+	later(s.Commit)
+	require.Equal(t, 1, again(), "the Push may not have returned")
+	later(s.Save)
+	require.Equal(t, 1, again())
+	later(s.Commit)
+	later(s.Commit)
+	require.Zero(t, again())
+}
+
 func TestFinalBucketsAreRemovedAfterTheirRetention(t *testing.T) {
 	t.Parallel()
 	o, c := clocked(t, 24*time.Hour)

@@ -257,9 +257,17 @@ func (s *Store) bound() {
 	}
 }
 
-// Commit makes everything that was logged so far durable. If it returns an error, the log is not durable, and the
-// next Commit tries again. The store also commits by itself when much was logged since the last Commit.
+// Commit is Save in a Push, before its rows leave. Recent counts the time from the last one.
 func (s *Store) Commit() error {
+	s.mu.Lock()
+	s.pushes = pushes{s.clock.time(), s.pushes.last}
+	s.mu.Unlock()
+	return s.Save()
+}
+
+// Save makes everything that was logged so far durable. If it returns an error, the log is not durable, and the next Save or
+// Commit tries again. The store also saves by itself when much was logged since the last time.
+func (s *Store) Save() error {
 	s.committing.Lock()
 	s.encodeFinals()
 	err := s.save()
@@ -269,7 +277,7 @@ func (s *Store) Commit() error {
 	return err
 }
 
-// save is Commit without the final buckets. The caller has locked committing.
+// save is Save without the final buckets. The caller has locked committing.
 func (s *Store) save() error {
 	began := time.Now()
 	s.mu.Lock()
@@ -278,13 +286,14 @@ func (s *Store) save() error {
 		return ErrClosed
 	}
 	needed, ok := s.take()
+	since := s.pushes.since(s.o.Replay)
 	s.mu.Unlock()
 	err := error(nil)
 	if ok {
 		err = s.log.write(s.queue)
 	}
 	if err == nil {
-		err = s.log.remove(needed, s.clock.time()-int64(s.o.Replay), s.o.Now())
+		err = s.log.remove(needed, since, s.o.Now())
 	}
 	s.mu.Lock()
 	s.committed(err, ok)
@@ -301,7 +310,7 @@ func (s *Store) take() (needed uint64, ok bool) {
 	}
 	if len(s.records.buf) > 0 || s.full {
 		now := s.clock.time()
-		s.records.time(s.o.Now().UnixNano(), now)
+		s.records.time(s.o.Now().UnixNano(), now, s.pushes)
 		s.queue = append(s.queue, batch{commit: s.commit, payload: s.records.buf, time: now})
 		s.queued += len(s.records.buf)
 		s.records.reset(s.spare)

@@ -16,11 +16,12 @@ type past struct {
 	clean   bool              // whether the last record is the end of a run
 	last    uint64            // number of the last commit
 	end     int64             // age of the store at that commit
+	pushes  pushes            // as of that commit
 	wall    int64             // wall time of that commit
-	replay  int64             // Options.Replay, nanoseconds
+	replay  time.Duration     // Options.Replay
 	next    uint64            // largest handle
 	buckets index             // by handle, all that the log has; after adopt, those that are not in the database
-	recent  []finalRecord     // final buckets whose rows were emitted, for the first time or again, within replay before the end
+	recent  []finalRecord     // final buckets whose rows leave again: see pushes
 	joined  map[string]joined // by id of the orphan
 	loans   map[uint64]loaned // that are not settled, by number
 	walls   []commitWall      // of the commits, ascending
@@ -45,10 +46,11 @@ type pastBucket struct {
 	waiting
 }
 
-// commitWall is the wall time of a commit.
+// commitWall is the wall time and the age of the store at a commit.
 type commitWall struct {
 	commit uint64
 	wall   int64
+	age    int64
 }
 
 // touched returns an upper bound of the wall time of the last value of a bucket, or 0 if it is not known.
@@ -77,7 +79,7 @@ func (a recordAt) before(b recordAt) bool {
 // readPast reads the log of the last run, and prepares the log of this run.
 func (s *Store) readPast() error {
 	s.past = &past{
-		clean: true, replay: int64(s.o.Replay), strays: make(map[uint64]int64), joined: make(map[string]joined),
+		clean: true, replay: s.o.Replay, strays: make(map[uint64]int64), joined: make(map[string]joined),
 		loans: make(map[uint64]loaned),
 	}
 	s.log = &segments{folder: s.folder, openFile: s.o.openFile, next: 1}
@@ -91,6 +93,7 @@ func (s *Store) readPast() error {
 		}
 		s.log.next = number + 1
 	}
+	s.pushes = s.past.pushes
 	s.durable = max(s.past.last, s.finals.stored)
 	s.resume()
 	s.commit = s.durable + 1
@@ -335,19 +338,11 @@ func (p *past) time(d *decoder) {
 	if p.end = p.wall; len(d.b) > 0 { // else of a version without the age
 		p.end = d.varint()
 	}
-	p.walls = append(p.walls, commitWall{p.last, p.wall})
+	if p.pushes = (pushes{p.end, p.end}); len(d.b) > 0 { // else of a version without them
+		p.pushes = pushes{d.varint(), d.varint()}
+	}
+	p.walls = append(p.walls, commitWall{p.last, p.wall, p.end})
 	p.prune()
-}
-
-// prune drops from recent the buckets whose rows were emitted too long before the end, as far as the end is known.
-func (p *past) prune() {
-	n := 0
-	for n < len(p.recent) && p.recent[n].at < p.end-p.replay {
-		n++
-	}
-	if n > len(p.recent)/2 {
-		p.recent = slices.Clone(p.recent[n:])
-	}
 }
 
 // adopt adds the buckets of the last run to this run, except the final ones that are in the database. They keep their handles. The
@@ -394,36 +389,4 @@ func (s *Store) report() {
 		s.warn("the log is damaged in %q: %d commits are lost, and %d rows belong to no known bucket; the rest was read",
 			p.damaged, p.commits, s.stats.LostValues)
 	}
-}
-
-// Recent yields the final buckets whose rows were emitted within Options.Replay before the end of the last run, if
-// that run did not end cleanly: an output may not have sent these rows. The next Commit logs that they are emitted
-// again, so that they are emitted a third time if this run also ends soon without Close. A bucket that cannot be read
-// is logged and skipped. Recent returns the first error of yield.
-func (s *Store) Recent(yield func(Bucket) error) error {
-	if s.past.clean {
-		return nil
-	}
-	seen := make(map[finalID]struct{})
-	since := s.past.end - s.past.replay
-	for _, f := range s.past.recent {
-		id := finalID{f.series, f.start}
-		if _, ok := seen[id]; ok || f.at < since {
-			continue
-		}
-		seen[id] = struct{}{}
-		b, ok, err := s.Find(f.series, f.start)
-		if err != nil {
-			s.warn("the rows of a final bucket cannot be emitted again: %v", err)
-			continue
-		}
-		if ok {
-			if err := yield(b); err != nil {
-				return err
-			}
-			s.again(f.series, f.start)
-		}
-	}
-	s.past.recent = nil
-	return nil
 }

@@ -25,7 +25,7 @@ import (
 //	            a column for each field (see column.go)
 //	5 demoted   uvarint handle, string field
 //	6 final     uvarint handle, string series, varint start, uvarint revision, varint age at which the row left
-//	7 time      varint wall time of the commit, varint age
+//	7 time      varint wall time of the commit, varint age, and the ages of the last two Pushes, which are two varints: see pushes
 //	8 end       the run ended cleanly
 //	9 again     uvarint 0, string series, varint start, varint age. The row of a final bucket of the last run left again.
 //	10 joined   uvarint 0, string id of an orphan, uvarint how many of its open buckets were added to this store: see
@@ -210,10 +210,12 @@ func (r *recorder) mark(kind byte, handle uint64) {
 	r.put()
 }
 
-// time appends the wall time and the age of the commit.
-func (r *recorder) time(wall, age int64) {
-	r.scratch = binary.AppendVarint(append(r.scratch[:0], recordTime), wall)
-	r.scratch = binary.AppendVarint(r.scratch, age)
+// time appends the wall time and the age of the commit, and the ages of the last Pushes.
+func (r *recorder) time(wall, age int64, p pushes) {
+	r.scratch = append(r.scratch[:0], recordTime)
+	for _, at := range []int64{wall, age, p.last, p.before} {
+		r.scratch = binary.AppendVarint(r.scratch, at)
+	}
 	r.put()
 }
 

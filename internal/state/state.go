@@ -110,7 +110,7 @@ type Options struct {
 	// Only the time while the store is open counts, and a part of the time between two runs. So neither a clock that
 	// jumps nor a machine that was off for long removes buckets. 0 means 7 days.
 	Retention time.Duration
-	// Replay is the length of the time before the end of the last run whose final rows are emitted again: see Recent.
+	// Replay is the length of the time before the last Push whose final rows are emitted again: see Recent.
 	Replay time.Duration
 	// ExactLimit is the exact limit of the summaries that the store decodes. 0 means stats.DefaultExactLimit.
 	ExactLimit int
@@ -217,7 +217,7 @@ type Stats struct {
 
 // Store keeps the buckets of one engine.
 //
-// Commit, Find and Stats may be called at any time. The other methods must be called one at a time, and Replay and
+// Commit, Save, Find and Stats may be called at any time. The other methods must be called one at a time, and Replay and
 // Recent before all of them but Find.
 type Store struct {
 	o        Options
@@ -257,6 +257,7 @@ type Store struct {
 	records recorder
 	commit  uint64    // number of the commit that the records will be
 	durable uint64    // number of the last commit that is durable
+	pushes  pushes    // the last ones
 	queued  int       // bytes in queue
 	full    bool      // records are dropped until a commit succeeds
 	discard bool      // Commit drops the queue
@@ -390,7 +391,7 @@ func (s *Store) Stats() Stats {
 // Close makes everything durable, marks the end of the run and closes the files. The store cannot be used after
 // Close, even if Close returns an error.
 func (s *Store) Close() error {
-	err := s.Commit()
+	err := s.Save()
 	if errors.Is(err, ErrClosed) {
 		return nil
 	}
@@ -399,7 +400,7 @@ func (s *Store) Close() error {
 		s.mu.Lock()
 		s.records.end()
 		s.mu.Unlock()
-		err = s.Commit()
+		err = s.Save()
 	}
 	return errors.Join(err, s.shut())
 }

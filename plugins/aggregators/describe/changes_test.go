@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/influxdata/telegraf"
+	"github.com/influxdata/telegraf/config"
 	"github.com/influxdata/telegraf/testutil"
 	"github.com/stretchr/testify/require"
 
@@ -25,6 +26,7 @@ type reader struct {
 	final  map[string]string // texts of final rows by bucket and revision
 	counts map[string]int64  // of the newest row of each bucket
 	newest map[string]int64  // the newest revision of each bucket
+	open   map[string]bool   // whether the newest row of a bucket is an open one
 }
 
 func (r *reader) read(rows []telegraf.Metric) {
@@ -35,7 +37,7 @@ func (r *reader) read(rows []telegraf.Metric) {
 		revision, _ := m.Fields()["revision"].(int64)
 		if revision >= r.newest[bucket] {
 			require.GreaterOrEqual(r.t, count, r.counts[bucket], "a row of %s has fewer values", bucket)
-			r.counts[bucket], r.newest[bucket] = count, revision
+			r.counts[bucket], r.newest[bucket], r.open[bucket] = count, revision, m.Tags()["bucket_state"] != "final"
 		}
 		if m.Tags()["bucket_state"] != "final" {
 			continue
@@ -61,7 +63,7 @@ type history struct {
 
 func newHistory(t *testing.T, crash bool) *history {
 	return &history{
-		reader: reader{t: t, final: map[string]string{}, counts: map[string]int64{}, newest: map[string]int64{}},
+		reader: reader{t: t, final: map[string]string{}, counts: map[string]int64{}, newest: map[string]int64{}, open: map[string]bool{}},
 		folder: t.TempDir(), at: time.Now().Truncate(time.Second), crash: crash, sent: map[string]int64{},
 	}
 }
@@ -133,7 +135,7 @@ func (h *history) linger() {
 	h.push()
 }
 
-// check checks that all values are in the newest rows of their buckets, but for a number of late ones.
+// check checks that the newest row of each bucket is final and has all values, but for a number of late ones.
 func (h *history) check(late int64) {
 	h.t.Helper()
 	h.linger()
@@ -143,6 +145,7 @@ func (h *history) check(late int64) {
 		if missing += n - h.counts[bucket]; n != h.counts[bucket] {
 			wrong = append(wrong, fmt.Sprintf("%s has %d of %d values", bucket, h.counts[bucket], n))
 		}
+		require.False(h.t, h.open[bucket], "the newest row of %s is not final", bucket)
 	}
 	for _, o := range h.blocks {
 		require.Zero(h.t, o.engine.Counters().StateErrors)
@@ -826,12 +829,66 @@ func TestStatesThatJoinEachOtherDoNotStopABlock(t *testing.T) {
 	folders := []string{h.blocks[0].store.Folder(), h.blocks[1].store.Folder()}
 	h.end()
 	for i, folder := range folders {
-		heir := filepath.Base(folders[1-i]) + "\nid\n"
+		heir := fmt.Sprint(filepath.Base(folders[1-i]), "\nid", i, "\n")
 		require.NoError(t, os.WriteFile(filepath.Join(folder, "heir"), []byte(heir), 0o600))
 	}
 	h.run(block("c"))
 	h.check(0)
 	h.checkNoOrphans()
+}
+
+// The first Push can come later after the start than state_replay, and the process can be killed in it.
+func TestTheRowsOfARemovedBlockLeaveAlthoughTheProcessIsKilledInTheFirstPush(t *testing.T) {
+	short := func(alias string) func(*Describe) {
+		return func(d *Describe) { d.Alias, d.StateReplay = alias, config.Duration(time.Minute) }
+	}
+	for name, next := range map[string][]func(*Describe){
+		"the one that has taken over": {short("a")},
+		"both":                        {short("a"), short("b")},
+		"another one":                 {short("c")},
+	} {
+		for _, crash := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, ",crash=", crash), func(t *testing.T) {
+				t.Parallel()
+				h := newHistory(t, crash)
+				h.run(short("a"), short("b"))
+				h.add(0, x.Add(5*time.Hour), 1)
+				h.add(1, y, 4)
+				h.push()
+				h.run(short("a"))
+				for range 2 {
+					h.blocks[0].inherit()
+					h.at = h.at.Add(20 * time.Minute)
+					h.blocks[0].clock.set(h.at)
+					require.True(t, h.kill(0, "borrower"))
+					h.run(next...)
+				}
+				h.check(0)
+			})
+		}
+	}
+}
+
+// With emit = "update", an open bucket has no final row, and perhaps gets no other value.
+func TestAnUpdatedRowLeavesAlthoughTheProcessIsKilledInTheFirstPushAfterBucketsWereJoined(t *testing.T) {
+	t.Parallel()
+	update := func(alias string) func(*Describe) {
+		return func(d *Describe) { d.Alias, d.Emit, d.StateReplay = alias, "update", config.Duration(time.Minute) }
+	}
+	h := newHistory(t, false)
+	h.run(update("a"), update("b"))
+	h.addField(0, "w", y)
+	h.add(1, y, 4)
+	h.pushOthers(1)
+	require.True(t, h.kill(1, "settled"))
+	h.run(update("a"))
+	h.blocks[0].inherit()
+	h.at = h.at.Add(20 * time.Minute)
+	h.blocks[0].clock.set(h.at)
+	require.True(t, h.kill(0, "borrower"))
+	h.run(update("a"))
+	h.push()
+	require.Equal(t, int64(4), h.counts["analytics_cpuv "+y.Format(time.RFC3339)])
 }
 
 // The buckets of the removed block are in the state of the other one already, which has another grid now. The former grid comes back, so that

@@ -318,7 +318,7 @@ func (o *orphan) drain(all []*orphan) {
 		}
 		return nil
 	}))
-	if err := o.Commit(); err != nil { // a block with the former options finds the final buckets, when there is one again
+	if err := o.Save(); err != nil { // a block with the former options finds the final buckets, when there is one again
 		o.d.Log.Errorf("Saving the buckets of the state in %q: %v", o.Folder(), err)
 	}
 }

@@ -124,8 +124,7 @@ func processOwner() string {
 }
 
 // replayState opens the buckets of the last run. If that run did not end cleanly, the first Push emits the rows again
-// that an output may not have sent: those of open buckets whose last value came within state_replay before now, and the final ones
-// that left within state_replay before the end of that run.
+// that may not have left, or that an output may not have sent: see state.Store.Recent.
 func (d *Describe) replayState() error {
 	replay := d.engine.BeginReplay()
 	if err := d.store.Replay(replayer{replay}); err != nil {
@@ -135,7 +134,7 @@ func (d *Describe) replayState() error {
 		replay.End(d.now().Add(time.Hour)) // no bucket has a value that is so new, so no row is emitted again
 		return nil
 	}
-	replay.End(d.now().Add(-time.Duration(d.StateReplay)))
+	replay.End(d.store.Since())
 	var again []engine.Bucket
 	err := d.store.Recent(func(b state.Bucket) error {
 		again = append(again, engine.Bucket(b))
@@ -352,7 +351,7 @@ func (d *Describe) saved(all []loan) {
 		}
 	}
 	for s, settled := range lenders {
-		if err := s.Commit(); err != nil {
+		if err := s.Save(); err != nil {
 			if !errors.Is(err, state.ErrClosed) {
 				d.Log.Errorf("Saving the state in %q: %v", s.Folder(), err)
 			}
@@ -410,9 +409,9 @@ func giveUp(l state.Loan, blocks []*Describe, drained []*state.Store) *state.Sto
 	return nil
 }
 
-// commit commits a store, and logs an error. It reports whether there was none.
+// commit saves a store, and logs an error. It reports whether there was none.
 func (d *Describe) commit(s *state.Store) bool {
-	err := s.Commit()
+	err := s.Save()
 	if err != nil {
 		d.Log.Errorf("Saving the state in %q: %v", s.Folder(), err)
 	}
