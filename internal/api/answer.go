@@ -31,6 +31,7 @@ type answer struct {
 	form                             record.Form       // of the table
 	spare                            int               // bytes of the budget that work has and no record uses
 	timeline                         timeline.Timeline // for the query's final
+	version                          int64             // of the table, before the records are read
 	maxRecords, maxBytes, maxScanned int
 	largeBucket                      int  // a bucket of a page with more records is read by names
 	whole                            bool // whether no bucket is read by names now
@@ -69,7 +70,7 @@ type bucketRecords struct {
 // newAnswer returns an answer without records.
 func (s *server) newAnswer(q query, sel selection, work *work) *answer {
 	return &answer{
-		query: q, work: work, form: record.NewForm(q.table.Name, time.Time{}), timeline: sel.timeline,
+		query: q, work: work, form: record.NewForm(q.table.Name, time.Time{}), timeline: sel.timeline, version: sel.version,
 		filter:     record.NewFilter(q.table.Name, record.Wanted{Fields: q.fields, Tags: q.tags}),
 		maxRecords: s.MaxRecords, maxBytes: s.MaxBytes, maxScanned: s.MaxScanned, largeBucket: s.LargeBucket,
 	}

@@ -41,7 +41,8 @@ type Reader interface {
 	Info(ctx context.Context, t record.Table) (record.TableInfo, error)
 	// Version returns the number of Index.
 	Version(ctx context.Context, t record.Table) (int64, error)
-	// Index returns a number that every write of the table changes, and then the starts as Buckets does.
+	// Index returns a number to which each write of the table adds 1, and then the starts as Buckets does. If the store has lost the
+	// table, the number begins again at the time of the next write, in microseconds.
 	Index(ctx context.Context, t record.Table, r record.Range) (version int64, starts []time.Time, err error)
 	// Buckets returns the starts of the table's buckets in the range, ascending. The records of some may have expired.
 	Buckets(ctx context.Context, t record.Table, r record.Range) ([]time.Time, error)
@@ -51,9 +52,10 @@ type Reader interface {
 	Records(ctx context.Context, t record.Table, starts []time.Time, want int, yield func(record.Part) error) error
 	// Names calls yield with the names of all records of a bucket, some at a time, in a slice that yield must not keep. A
 	// name may come twice. Names returns the number of records, or -1 if that changed meanwhile. As long as a bucket has that
-	// number, it has the same names. The error is [record.ErrUnclear] if names do not show the outlines of their records. An
-	// error of yield ends the reading and is returned.
-	Names(ctx context.Context, t record.Table, start time.Time, yield func([]record.Name) error) (size int, err error)
+	// number and lives, it has the same names. lives is how long that is at least, from the call on; 0 if it is not known. The
+	// error is [record.ErrUnclear] if names do not show the outlines of their records. An error of yield ends the reading and is
+	// returned.
+	Names(ctx context.Context, t record.Table, start time.Time, yield func([]record.Name) error) (size int, lives time.Duration, err error)
 	// Named reads records of a bucket by their names: those of the first names, at least one of them unless there are none. It
 	// returns their JSON, "" for a name without a record, and the number of all records of the bucket.
 	Named(ctx context.Context, t record.Table, start time.Time, names []string) (texts []string, size int, err error)

@@ -147,7 +147,7 @@ func (s *server) keepNamed(ctx context.Context, a *answer, w *window, placed []p
 // windowAt returns a window that covers the place after a bound, and whether its names were read for this request.
 func (s *server) windowAt(ctx context.Context, a *answer, start time.Time, after *bound) (w *window, own bool, err error) {
 	of := a.windowOf(start)
-	if w := s.windows.find(of, after); w != nil {
+	if w := s.windows.find(of, after, a.version); w != nil {
 		return w, false, nil
 	}
 	names := math.MaxInt / 2
@@ -155,7 +155,7 @@ func (s *server) windowAt(ctx context.Context, a *answer, start time.Time, after
 		names = max(minWindow, pagesAhead*(a.most()+1))
 	}
 	err = a.work.share(ctx, func() (err error) {
-		w, own, err = s.windows.make(ctx, of, a.filter, after, names)
+		w, own, err = s.windows.make(ctx, of, a.filter, after, names, a.version)
 		return err
 	})
 	if err != nil {

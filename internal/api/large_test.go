@@ -14,10 +14,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/api"
+	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
@@ -28,16 +31,21 @@ type namedReads struct {
 	scans, named, records atomic.Int64                // readings of all names, and records that were read by name or not
 	trips                 atomic.Int64                // readings by name
 	scanned               func(context.Context) error // called before names are read
+	unknown               bool                        // whether it does not know how long a bucket lives
 }
 
-func (n *namedReads) Names(ctx context.Context, t record.Table, start time.Time, yield func([]record.Name) error) (int, error) {
+func (n *namedReads) Names(ctx context.Context, t record.Table, start time.Time, yield func([]record.Name) error) (int, time.Duration, error) {
 	n.scans.Add(1)
 	if n.scanned != nil {
 		if err := n.scanned(ctx); err != nil {
-			return -1, err
+			return -1, 0, err
 		}
 	}
-	return n.Reader.Names(ctx, t, start, yield)
+	size, lives, err := n.Reader.Names(ctx, t, start, yield)
+	if n.unknown {
+		lives = 0
+	}
+	return size, lives, err
 }
 
 func (n *namedReads) Named(ctx context.Context, t record.Table, start time.Time, names []string) ([]string, int, error) {
@@ -142,6 +150,60 @@ func TestAPageOfALargeBucketReadsItsRecordsOnly(t *testing.T) {
 	s.put(t, summed(marked(rec(2, "a", "a", 0), true), "a1", "", 7))
 	require.Contains(t, array(t, l.get(t, path))[0], `"field_name":"a"`)
 	require.EqualValues(t, 2, reader.scans.Load())
+}
+
+// A large bucket is lost, and written anew with as many other records: those of the page, another one between them, and one less
+// behind them.
+func TestTheNamesOfALostBucketAreNotUsedForTheNextOne(t *testing.T) {
+	t.Parallel()
+	for what, lose := range map[string]func(s *service, m *miniredis.Miniredis){
+		"expired": func(s *service, m *miniredis.Miniredis) {
+			s.clock.Add(301)
+			m.FastForward(301 * time.Second)
+		},
+		"the whole table is lost": func(s *service, m *miniredis.Miniredis) {
+			s.clock.Add(1)
+			m.SetTime(now)
+			m.FlushAll()
+		},
+	} {
+		m := miniredis.RunT(t)
+		m.SetTime(now.Add(-time.Hour))
+		client := redis.NewClient(&redis.Options{Addr: m.Addr()})
+		s := serve(t, client, nil)
+		write := func(fields ...string) {
+			w := cache.NewWriter(client, cache.Options{Retention: 5 * time.Minute})
+			for _, field := range fields {
+				require.NoError(t, w.Put(t.Context(), record.Table{Database: "db", Name: "analytics_cpu"}, []record.Record{rec(0, field, "a", 1)}))
+			}
+		}
+		write("f1", "f2", "f3", "f4", "f5", "f6")
+		s.put(t, rec(-1, "f1", "a", 1)) // the table lives longer than the bucket
+		l, reader := s.large(nil)
+		const path = cpuPath + "&limit=2"
+		require.Len(t, array(t, l.get(t, path)), 2)
+		require.Len(t, array(t, l.get(t, path)), 2)
+		require.EqualValues(t, 1, reader.scans.Load())
+		lose(s, m)
+		write("f1", "f15", "f2", "f3", "f4", "f5")
+		require.Equal(t, array(t, s.get(t, cpuPath))[:2], array(t, l.get(t, path)), what)
+		require.NoError(t, client.Close())
+	}
+}
+
+// If it is not known how long a bucket lives, its names are used until the table is written.
+func TestNamesOfABucketOfUnknownLifeAreUsedUntilAWrite(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	s.crowd(t)
+	l, reader := s.large(nil)
+	reader.unknown = true
+	for scans := range int64(3) {
+		first := l.get(t, cpuPath+"&limit=2")
+		require.Len(t, array(t, l.get(t, next(t, first, cpuPath+"&limit=2"))), 2)
+		require.Equal(t, scans+1, reader.scans.Load())
+		s.put(t, rec(0, "f", "a", 1))
+	}
 }
 
 func TestACursorInALargeBucketStaysValidWhileDataArrives(t *testing.T) {
@@ -306,8 +368,8 @@ type unclearNames struct {
 	long, most int
 }
 
-func (*unclearNames) Names(context.Context, record.Table, time.Time, func([]record.Name) error) (int, error) {
-	return -1, record.ErrUnclear
+func (*unclearNames) Names(context.Context, record.Table, time.Time, func([]record.Name) error) (int, time.Duration, error) {
+	return -1, 0, record.ErrUnclear
 }
 
 func (u *unclearNames) Records(ctx context.Context, t record.Table, starts []time.Time, want int, yield func(record.Part) error) error {

@@ -273,8 +273,8 @@ func (s *stored) Records(ctx context.Context, _ record.Table, starts []time.Time
 	return nil
 }
 
-func (*stored) Names(context.Context, record.Table, time.Time, func([]record.Name) error) (int, error) {
-	return -1, record.ErrUnclear
+func (*stored) Names(context.Context, record.Table, time.Time, func([]record.Name) error) (int, time.Duration, error) {
+	return -1, 0, record.ErrUnclear
 }
 
 func (*stored) Named(context.Context, record.Table, time.Time, []string) ([]string, int, error) {

@@ -14,9 +14,10 @@ import (
 // answer. So a page reads only its own records. It has all names of a series or none. It is immutable.
 type window struct {
 	of       windowOf
-	size     int    // how many records the bucket had, or -1 if that changed while they were read
-	read     int    // how many names were read
-	from     *bound // the names begin after it
+	size     int           // how many records the bucket had, or -1 if that changed while they were read
+	lives    time.Duration // how long the bucket lives at least, from the beginning of the reading on; 0 if that is not known
+	read     int           // how many names were read
+	from     *bound        // the names begin after it
 	names    []placed
 	complete bool // whether no names follow
 	bytes    int  // of memory, about

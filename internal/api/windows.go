@@ -20,9 +20,13 @@ const (
 	// more pages need no other window. Most clients want no more, and a small window takes half the time of a large one.
 	minWindow  = 1000
 	pagesAhead = 4
-	// windowAge is how long a window is used. Its bucket is noticed to be another one if its number of records changes or a record of
-	// a page is gone. The age is for a bucket that expired and was written again with as many other records.
+	// windowAge is how long a window is used, if its table is written. Records that are added to its bucket are noticed by their
+	// number. A bucket that was lost and written anew can have as many other records: see [keptWindow.isOf].
 	windowAge = 10 * time.Minute
+	// maxWrites is more than the writes of a table in a second, and writesGrace the time that is allowed for beside that between two
+	// readings of its version.
+	maxWrites   = 10_000
+	writesGrace = time.Second
 	// windowCost is about how many bytes a window needs beside its names.
 	windowCost = 1 << 10
 )
@@ -46,10 +50,21 @@ type windows struct {
 	size int        // the sum of their bytes
 }
 
-// keptWindow is a window and when its making began.
+// keptWindow is a window, when its making began, and the version that its table had at that time or before.
 type keptWindow struct {
 	*window
-	at time.Time
+	at      time.Time
+	version int64
+}
+
+// isOf reports whether a table that has that version now still has the bucket of the window, which can have more records since. It is
+// false if the bucket may have expired, and if the version has gone back, or forward by more than writes can explain: then the whole
+// table was lost. So only a bucket that was removed alone, as by the eviction of single keys, can be taken for the one before, if
+// it has as many records again and those of the page are among them.
+func (w *keptWindow) isOf(version int64, now time.Time) bool {
+	written, age := version-w.version, now.Sub(w.at).Abs()
+	most := int64(maxWrites * (age + writesGrace).Seconds())
+	return written == 0 || age < min(windowAge, w.lives) && written > 0 && written <= most
 }
 
 // making identifies the making of a window.
@@ -73,13 +88,13 @@ func (s *windows) known(of windowOf) bool {
 	return len(s.of[of]) > 0
 }
 
-// find returns a window that is kept and covers the place after a bound, or nil.
-func (s *windows) find(of windowOf, after *bound) *window {
+// find returns a window that is kept, covers the place after a bound, and is right for a table of that version, or nil.
+func (s *windows) find(of windowOf, after *bound, version int64) *window {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range s.of[of] {
 		w := e.Value.(*keptWindow)
-		if w.covers(after) && s.now().Sub(w.at).Abs() < windowAge {
+		if w.covers(after) && w.isOf(version, s.now()) {
 			s.used.MoveToFront(e)
 			return w.window
 		}
@@ -88,10 +103,10 @@ func (s *windows) find(of windowOf, after *bound) *window {
 }
 
 // put keeps a window, whose bytes the budget has already, in place of those that were used longest ago.
-func (s *windows) put(w *window, at time.Time) {
+func (s *windows) put(w *keptWindow) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.of[w.of] = append(s.of[w.of], s.used.PushFront(&keptWindow{w, at}))
+	s.of[w.of] = append(s.of[w.of], s.used.PushFront(w))
 	for s.size += w.bytes; s.size > s.limit; {
 		s.remove(s.used.Back())
 	}
@@ -120,8 +135,8 @@ func (s *windows) remove(e *list.Element) {
 }
 
 // make makes a window of at most so many names that begins after a bound, or waits for a request that does so. own reports whether
-// this call has made it, so that it has all records that were there before the call.
-func (s *windows) make(ctx context.Context, of windowOf, filter record.Filter, from *bound, names int) (w *window, own bool, err error) {
+// this call has made it, so that it has all records that were there before the call. The table had that version before.
+func (s *windows) make(ctx context.Context, of windowOf, filter record.Filter, from *bound, names int, version int64) (w *window, own bool, err error) {
 	key := making{of: of, names: names}
 	if from != nil {
 		key.from = *from
@@ -137,14 +152,14 @@ func (s *windows) make(ctx context.Context, of windowOf, filter record.Filter, f
 			s.limits.budget.give(windowsClient, c.counted)
 			return nil, err
 		}
-		s.put(&c.window, at)
+		s.put(&keptWindow{&c.window, at, version})
 		return &c.window, nil
 	})
 }
 
 // collect reads the names of a bucket. Their memory is counted as it grows.
 func (s *windows) collect(ctx context.Context, c *collector) (err error) {
-	c.size, err = s.reader.Names(ctx, c.of.table, c.of.start, func(names []record.Name) error {
+	c.size, c.lives, err = s.reader.Names(ctx, c.of.table, c.of.start, func(names []record.Name) error {
 		if c.read += len(names); c.read > s.scanned {
 			return tooManyReads(c.read, s.scanned)
 		}

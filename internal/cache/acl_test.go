@@ -3,7 +3,9 @@ package cache_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +22,7 @@ import (
 const (
 	writerACL = "resetchannels ~*:analytics_* ~analytics:tables &*:analytics_* -@all +ping +hset +expire +zadd +zrem +zrangebyscore +zremrangebyscore +incr +get +set " +
 		"+publish +hvals +hgetall +time +multi +exec"
-	readerACL = "resetchannels %R~*:analytics_* %R~analytics:tables &*:analytics_* -@all +ping +get +mget +hlen +hvals +hgetall +hmget +hscan " +
+	readerACL = "resetchannels %R~*:analytics_* %R~analytics:tables &*:analytics_* -@all +ping +get +mget +hlen +hvals +hgetall +hmget +hscan +pttl " +
 		"+zrangebyscore +zrevrange +zrevrangebyscore +subscribe +info"
 	selectACL  = " +select"
 	clusterACL = " +cluster|slots +cluster|shards +command +readonly"
@@ -93,6 +95,12 @@ func TestTheDocumentedACLsAllowWritingAndReading(t *testing.T) {
 	require.NoError(t, r.Ping(t.Context()))
 	require.Len(t, all(t, client, table, record.Range{}), 2)
 	require.Len(t, all(t, client, table, record.Range{Last: 1}), 1)
+	names, size, err := outlines(t, client, table, time.Unix(240, 0))
+	require.NoError(t, err)
+	require.Equal(t, 1, size)
+	texts, _, err := r.Named(t.Context(), table, time.Unix(240, 0), slices.Collect(maps.Keys(names)))
+	require.NoError(t, err)
+	require.Len(t, texts, 1)
 	entries, err := r.Tables(t.Context())
 	require.NoError(t, err)
 	require.Len(t, entries, 1)

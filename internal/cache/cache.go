@@ -25,7 +25,7 @@
 // A writer and a reader send no other commands than these, so that an ACL can list them:
 //
 //	Writer  PING HSET EXPIRE ZADD ZREM ZRANGEBYSCORE ZREMRANGEBYSCORE INCR GET SET PUBLISH HVALS HGETALL TIME MULTI EXEC
-//	Reader  PING GET HLEN HVALS HGETALL HMGET HSCAN ZRANGEBYSCORE ZREVRANGE ZREVRANGEBYSCORE INFO SUBSCRIBE
+//	Reader  PING GET HLEN HVALS HGETALL HMGET HSCAN PTTL ZRANGEBYSCORE ZREVRANGE ZREVRANGEBYSCORE INFO SUBSCRIBE
 //
 // Both also send SELECT for a database other than 0, and HELLO, which no ACL can deny. In a cluster, the client also sends
 // commands that read its structure, such as CLUSTER SLOTS: the README of rediscache has the rules.

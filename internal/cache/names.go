@@ -1,7 +1,9 @@
 package cache
 
 import (
+	"cmp"
 	"context"
+	"math"
 	"strings"
 	"time"
 
@@ -14,28 +16,48 @@ import (
 // Names reads the names of all records of a bucket, and calls yield with some of them at a time. A name may come twice. yield must
 // not keep the slice. An error of yield ends the reading and is returned. Names returns the number of records, or -1 if some were
 // added during the reading. Records of a bucket are never removed one by one, so the names are the same as long as their number
-// is. The error is [record.ErrUnclear] if a name does not show the outline of its record.
+// is, and the bucket does not expire. lives is how long it lives at least, from the call on; 0 if that is not known, as the user may
+// not send PTTL. The error is [record.ErrUnclear] if a name does not show the outline of its record.
+//
+// Before Redis 7, a writer can shorten the life of a bucket: see [Options.Retention].
 //
 // A server from Redis 7.4 and Valkey 8 on sends the names alone, others send them with the records: 2 to 4 times the time.
-func (r *Reader) Names(ctx context.Context, t record.Table, start time.Time, yield func([]record.Name) error) (size int, err error) {
+func (r *Reader) Names(ctx context.Context, t record.Table, start time.Time, yield func([]record.Name) error) (size int, lives time.Duration, err error) {
 	key := bucketKey(t, startText(start))
 	pipe := r.client.Pipeline()
 	before := pipe.HLen(ctx, key)
 	shown := pipe.ZRangeByScore(ctx, namesKey(t), &redis.ZRangeBy{Min: "-inf", Max: "+inf", Count: maxNames})
-	if _, err := pipe.Exec(ctx); err != nil {
-		return -1, explain(err, t)
+	ttl := pipe.PTTL(ctx, key)
+	_, _ = pipe.Exec(ctx) // the error of each command is checked below
+	if err := cmp.Or(before.Err(), shown.Err()); err != nil {
+		return -1, 0, explain(err, t)
+	}
+	if lives, err = lifeOf(ttl); err != nil {
+		return -1, 0, explain(err, t)
 	}
 	if len(shown.Val()) == maxNames {
-		return -1, record.ErrUnclear // these may not be all names
+		return -1, 0, record.ErrUnclear // these may not be all names
 	}
 	if err := r.scanNames(ctx, t, key, newNamer(shown.Val()), yield); err != nil {
-		return -1, err
+		return -1, 0, err
 	}
 	after, err := r.client.HLen(ctx, key).Result()
 	if err != nil || after != before.Val() {
-		return -1, explain(err, t)
+		return -1, lives, explain(err, t)
 	}
-	return int(after), nil
+	return int(after), lives, nil
+}
+
+// lifeOf returns how long a key lives, given the answer to PTTL.
+func lifeOf(ttl *redis.DurationCmd) (time.Duration, error) {
+	switch lives, err := ttl.Result(); {
+	case isRefused(err):
+		return 0, nil
+	case err == nil && lives == -1:
+		return math.MaxInt64, nil // it never expires
+	default:
+		return max(lives, 0), err
+	}
 }
 
 // scanNames reads the hash fields of a bucket and yields the names that n makes of them.

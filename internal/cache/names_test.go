@@ -3,16 +3,21 @@ package cache_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	resp "github.com/alicebob/miniredis/v2/server"
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
@@ -20,13 +25,82 @@ import (
 func outlines(t testing.TB, client redis.UniversalClient, table record.Table, start time.Time) (names map[string]record.Outline, size int, err error) {
 	t.Helper()
 	names = make(map[string]record.Outline)
-	size, err = cache.NewReader(client).Names(t.Context(), table, start, func(part []record.Name) error {
+	size, _, err = cache.NewReader(client).Names(t.Context(), table, start, func(part []record.Name) error {
 		for _, n := range part {
 			names[strings.Clone(n.Text)] = n.Outline
 		}
 		return nil
 	})
 	return names, size, err
+}
+
+// modern returns a client of a Redis in this process that sends the names of hash fields alone, as Redis 7.4 and Valkey 8 do: HSCAN
+// with NOVALUES answers with a cursor and fields. It counts the fields that it has sent alone.
+func modern(t testing.TB) (client *redis.Client, sent *atomic.Int64) {
+	t.Helper()
+	client, m := inProcess(t)
+	sent = new(atomic.Int64)
+	m.Server().SetPreHook(func(peer *resp.Peer, command string, args ...string) bool {
+		if command != "HSCAN" || !strings.EqualFold(args[len(args)-1], "novalues") || !m.Exists(args[0]) {
+			return false
+		}
+		fields, err := m.HKeys(args[0])
+		if err != nil {
+			return false
+		}
+		const most = 1000 // of one answer
+		from, _ := strconv.Atoi(args[1])
+		fields, next := fields[from:], 0
+		if len(fields) > most {
+			fields, next = fields[:most], from+most
+		}
+		sent.Add(int64(len(fields)))
+		peer.WriteLen(2)
+		peer.WriteBulk(strconv.Itoa(next))
+		peer.WriteStrings(fields)
+		return true
+	})
+	return client, sent
+}
+
+func TestNamesAreReadAloneIfTheServerSendsThem(t *testing.T) {
+	t.Parallel()
+	client, sent := modern(t)
+	start := fillBuckets(t, client, table, 2500)[0]
+	want := make(map[string]bool)
+	for _, field := range client.HKeys(t.Context(), cache.BucketKey(table, cache.StartText(start))).Val() {
+		want[field] = true
+	}
+	names, size, err := outlines(t, client, table, start)
+	require.NoError(t, err)
+	require.Equal(t, 2500, size)
+	require.EqualValues(t, 2500, sent.Load())
+	require.Len(t, names, 2500)
+	for name := range names {
+		require.True(t, want[name], name)
+	}
+}
+
+// How long a bucket lives shows until when its names are those that were read.
+func TestTheLifeOfABucketIsReadWithItsNames(t *testing.T) {
+	t.Parallel()
+	s := redistest.Server(t)
+	admin := redistest.Client(t, s)
+	setUser(t, admin, "reader", readerACL)
+	setUser(t, admin, "old", strings.Replace(readerACL, " +pttl", "", 1))
+	put(t, writerOf(t, admin, nil), table, rec(60, "f", "h", 1))
+	put(t, writerOf(t, admin, nil), table, rec(120, "f", "h", 1))
+	require.NoError(t, admin.Persist(t.Context(), cache.BucketKey(table, "120")).Err())
+	for _, test := range []struct {
+		user  string
+		start int64
+		want  time.Duration
+	}{{"reader", 60, time.Hour}, {"reader", 120, math.MaxInt64}, {"reader", 180, 0}, {"old", 60, 0}} {
+		_, lives, err := cache.NewReader(dialAs(t, test.user, 0, s.Addr())).Names(t.Context(), table, time.Unix(test.start, 0), func([]record.Name) error { return nil })
+		require.NoError(t, err)
+		require.InDelta(t, test.want, lives, float64(10*time.Second), test)
+		require.LessOrEqual(t, lives, test.want)
+	}
 }
 
 // A name shows what the JSON of its record has before the statistics, whatever characters it contains.
@@ -95,7 +169,7 @@ func TestNamesOfALargeBucket(t *testing.T) {
 	require.Len(t, names, 6000)
 	require.Equal(t, 6000, size)
 	w, parts, reader := writerOf(t, client, nil), 0, cache.NewReader(client)
-	size, err = reader.Names(t.Context(), table, start, func([]record.Name) error {
+	size, _, err = reader.Names(t.Context(), table, start, func([]record.Name) error {
 		parts++
 		put(t, w, table, rec(0, "f", fmt.Sprint("later", parts), 1))
 		return nil
@@ -104,7 +178,7 @@ func TestNamesOfALargeBucket(t *testing.T) {
 	require.Greater(t, parts, 2)
 	require.Equal(t, -1, size)
 	enough := errors.New("enough")
-	_, err = reader.Names(t.Context(), table, start, func([]record.Name) error { return enough })
+	_, _, err = reader.Names(t.Context(), table, start, func([]record.Name) error { return enough })
 	require.ErrorIs(t, err, enough)
 }
 
