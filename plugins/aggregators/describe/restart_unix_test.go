@@ -5,7 +5,10 @@ package describe
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
+	"runtime/metrics"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -17,7 +20,9 @@ import (
 )
 
 // BenchmarkRestart reads back open buckets of 10 fields after a crash: many that got a value in each of a few periods, and
-// an hour of three values each half a minute. It reports the wall time and the CPU time of each value.
+// an hour of three values each half a minute. It reports the wall time and the CPU time of each value, of which sys is that
+// of the system, for pages of memory above all, and gc that of the garbage collector, and the largest memory of a restart as a
+// multiple of what it holds after that.
 func BenchmarkRestart(b *testing.B) {
 	for _, shape := range []restart{{100_000, 6, 1}, {10_000, 120, 3}} {
 		b.Run(fmt.Sprintf("buckets=%d/pushes=%d/rows=%d", shape.buckets, shape.pushes, shape.rows), shape.run)
@@ -38,21 +43,31 @@ func (r restart) run(b *testing.B) {
 		return d
 	}
 	r.fill(b, start().store)
-	cpu := time.Duration(0)
+	var used cost
+	var peak, held float64
 	for b.Loop() {
-		before := cpuTime(b)
-		d := start()
-		cpu += cpuTime(b) - before
 		b.StopTimer()
+		debug.FreeOSMemory() // a restart is a new process, to which the system has to give each page of memory
+		b.StartTimer()
+		stop, before := watchMemory(), costSoFar(b)
+		d := start()
+		used.add(before, costSoFar(b))
+		b.StopTimer()
+		peak = max(peak, stop())
+		debug.FreeOSMemory()
+		held = takenMemory()
 		if got := len(d.pushedBuckets()); got != r.buckets {
 			b.Fatalf("%d buckets are open, want %d", got, r.buckets)
 		}
-		d.store.Abandon()
+		d.abandonState()
 		b.StartTimer()
 	}
 	values := float64(b.N * r.buckets * r.pushes * r.rows * processorFields)
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/values, "ns/value")
-	b.ReportMetric(float64(cpu.Nanoseconds())/values, "cpu-ns/value")
+	b.ReportMetric(1e9*used.cpu/values, "cpu-ns/value")
+	b.ReportMetric(1e9*used.sys/values, "sys-ns/value")
+	b.ReportMetric(1e9*used.gc/values, "gc-ns/value")
+	b.ReportMetric(peak/held, "peak/held")
 }
 
 // fill logs the values and ends the run as a crash does.
@@ -84,11 +99,51 @@ func (r restart) fill(b *testing.B, s *state.Store) {
 	s.Abandon()
 }
 
-// cpuTime returns the CPU time that the process has taken.
-func cpuTime(b *testing.B) time.Duration {
+// cost is CPU time in seconds: all of it, and the parts of the system and of the garbage collector.
+type cost struct{ cpu, sys, gc float64 }
+
+// add adds what was used between two times.
+func (c *cost) add(before, after cost) {
+	c.cpu += after.cpu - before.cpu
+	c.sys += after.sys - before.sys
+	c.gc += after.gc - before.gc
+}
+
+// costSoFar returns the CPU time that the process has taken. The part of the garbage collector is that of finished collections.
+func costSoFar(b *testing.B) cost {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
 		b.Fatal(err)
 	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+	user, sys := time.Duration(usage.Utime.Nano()), time.Duration(usage.Stime.Nano())
+	return cost{(user + sys).Seconds(), sys.Seconds(), readMetric("/cpu/classes/gc/total:cpu-seconds").Float64()}
+}
+
+// watchMemory notes the memory that the process takes until stop is called, which returns the largest.
+func watchMemory() (stop func() (peak float64)) {
+	var running sync.WaitGroup
+	done, peak := make(chan struct{}), 0.0
+	running.Go(func() {
+		for !isClosed(done) {
+			peak = max(peak, takenMemory())
+			time.Sleep(2 * time.Millisecond)
+		}
+	})
+	return func() float64 {
+		close(done)
+		running.Wait()
+		return peak
+	}
+}
+
+// takenMemory returns how many bytes of memory Go has taken from the system and not given back.
+func takenMemory() float64 {
+	taken, back := readMetric("/memory/classes/total:bytes"), readMetric("/memory/classes/heap/released:bytes")
+	return float64(taken.Uint64() - back.Uint64())
+}
+
+func readMetric(name string) metrics.Value {
+	sample := []metrics.Sample{{Name: name}}
+	metrics.Read(sample)
+	return sample[0].Value
 }
