@@ -290,7 +290,7 @@ func TestALentFieldIsDroppedByAReplayAndTheOthersStay(t *testing.T) {
 	replay := e.BeginReplay()
 	require.NoError(t, replay.Open(1, engine.Bucket{Series: seriesA, Start: start.UnixNano(), End: start.Add(time.Minute).UnixNano()}))
 	row := func(v, w float64) {
-		replay.Rows(1, []string{"v", "w"}, []float64{v, w}, []int64{start.UnixNano()}, []int{1})
+		replay.Rows(1, []string{"v", "w"}, []float64{v, w}, []int64{start.UnixNano()}, []int{1}, 0)
 	}
 	row(1, 1)
 	replay.Lent(1, []string{"v"})
@@ -308,9 +308,9 @@ func TestALentFieldIsNotInAFinalBucketOfAReplay(t *testing.T) {
 	e := withStore(t, newRecorder(t, 20), 20, 1<<30)
 	replay := e.BeginReplay()
 	require.NoError(t, replay.Open(1, engine.Bucket{Series: seriesA, Start: start.UnixNano(), End: start.Add(time.Minute).UnixNano()}))
-	replay.Rows(1, []string{"v", "w", "x"}, []float64{1, 1, 1}, []int64{start.UnixNano()}, []int{1})
+	replay.Rows(1, []string{"v", "w", "x"}, []float64{1, 1, 1}, []int64{start.UnixNano()}, []int{1}, 0)
 	replay.Lent(1, []string{"v", "x"})
-	replay.Rows(1, []string{"x"}, []float64{2}, []int64{start.UnixNano()}, []int{1}) // takes it back
+	replay.Rows(1, []string{"x"}, []float64{2}, []int64{start.UnixNano()}, []int{1}, 0) // takes it back
 	b, ok := replay.Final(1)
 	require.True(t, ok)
 	require.Equal(t, []uint64{0, 1, 2}, []uint64{b.Summaries[0].Count(), b.Summaries[1].Count(), b.Summaries[2].Count()})
@@ -327,7 +327,7 @@ func TestALentBucketIsDroppedByAReplayUnlessItGotValues(t *testing.T) {
 		lender := withStore(t, store, 20, 1<<30)
 		replay := lender.BeginReplay()
 		require.NoError(t, replay.Open(1, engine.Bucket{Series: seriesA, Start: start.UnixNano(), End: start.Add(time.Minute).UnixNano()}))
-		row := func() { replay.Rows(1, []string{"v"}, []float64{1}, []int64{start.UnixNano()}, []int{1}) }
+		row := func() { replay.Rows(1, []string{"v"}, []float64{1}, []int64{start.UnixNano()}, []int{1}, 0) }
 		row()
 		replay.Lent(1, nil)
 		for range rows {

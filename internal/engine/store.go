@@ -123,11 +123,12 @@ func (r *Replay) Open(handle uint64, b Bucket) error {
 	return nil
 }
 
-// Rows adds rows to an open bucket, as blocks of that many rows each. The log does not contain the time at which they
+// Rows adds rows to an open bucket, as blocks of that many rows each: column by column, one value a row, NaN for a field that a row does
+// not have. About more rows of these fields will come, so there is memory for them too. The log does not contain the time at which rows
 // arrived. For linger and for [Replay.End], they arrived when the replay began.
 //
 // Rows and Demoted may be called concurrently for buckets of different series, but not together with other methods.
-func (r *Replay) Rows(handle uint64, fields []string, rows []float64, times []int64, blocks []int) {
+func (r *Replay) Rows(handle uint64, fields []string, columns []float64, times []int64, blocks []int, more int) {
 	o := r.e.handles.Find(handle)
 	if o == nil {
 		return
@@ -143,20 +144,15 @@ func (r *Replay) Rows(handle uint64, fields []string, rows []float64, times []in
 	}
 	room := r.rooms.Get().(*stats.Room)
 	defer r.rooms.Put(room)
-	var space [64]float64
-	column := space[:0]
+	n := len(columns) / len(fields)
 	for f := range fields {
-		column = column[:0]
-		for i := f; i < len(rows); i += len(fields) {
-			column = append(column, rows[i])
-		}
 		position := f
 		if positions != nil {
 			position = positions[f]
 		}
 		summary := &b.fields[position]
 		exact := summary.Exact()
-		if room.AddBlocks(summary, column, times, blocks); exact && !summary.Exact() {
+		if room.AddBlocks(summary, columns[f*n:][:n], times, blocks, more); exact && !summary.Exact() {
 			o.demoted = append(o.demoted, position)
 		}
 	}

@@ -204,7 +204,12 @@ func (r *recorder) replay(e *engine.Engine) {
 		case "open":
 			require.NoError(r.t, replay.Open(l.handle, clone(l.bucket)))
 		case "rows":
-			replay.Rows(l.handle, l.fields, l.rows, l.times, []int{len(l.rows) / len(l.fields)})
+			n := len(l.rows) / len(l.fields)
+			columns := make([]float64, len(l.rows))
+			for i, v := range l.rows {
+				columns[i%len(l.fields)*n+i/len(l.fields)] = v
+			}
+			replay.Rows(l.handle, l.fields, columns, l.times, []int{n}, 0)
 		case "demoted":
 			replay.Demoted(l.handle, l.fields[0])
 		case "final":
@@ -672,7 +677,7 @@ func TestRowsAfterASnapshotAreEmittedAgainAndLinger(t *testing.T) {
 	replay := e.BeginReplay()
 	b := engine.Bucket{Series: "cpu", Start: start.UnixNano(), End: start.Add(time.Minute).UnixNano(), Touched: start.UnixNano()}
 	require.NoError(t, replay.Open(1, b))
-	replay.Rows(1, []string{"f"}, []float64{1, 2}, []int64{b.Start, b.Start}, []int{2})
+	replay.Rows(1, []string{"f"}, []float64{1, 2}, []int64{b.Start, b.Start}, []int{2}, 0)
 	replay.End(now.Add(-10 * time.Minute))
 	rows := e.rows(t)
 	require.Len(t, rows, 1)
@@ -718,7 +723,7 @@ func TestAnUpdateThatIsEmittedAgainHasTheNewestValues(t *testing.T) {
 	reopened.Revision = 1
 	replay := e.BeginReplay()
 	require.NoError(t, replay.Open(1, reopened))
-	replay.Rows(1, []string{"f"}, []float64{3}, nil, []int{1})
+	replay.Rows(1, []string{"f"}, []float64{3}, nil, []int{1}, 0)
 	replay.End(e.clock.at.Add(time.Hour))
 	e.Again("analytics_", []engine.Bucket{final})
 	require.Equal(t, int64(3), only(t, e.rows(t))["count"])

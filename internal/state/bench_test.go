@@ -124,8 +124,8 @@ type counter struct {
 
 func (c *counter) Open(uint64, state.Bucket) error { c.opened++; return nil }
 
-func (c *counter) Rows(_ uint64, _ []string, rows []float64, _ []int64, _ []int) {
-	c.values.Add(int64(len(rows)))
+func (c *counter) Rows(_ uint64, _ []string, columns []float64, _ []int64, _ []int, _ int) {
+	c.values.Add(int64(len(columns)))
 }
 
 func (c *counter) Demoted(uint64, string) {}

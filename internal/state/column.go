@@ -89,22 +89,20 @@ func wholeValue(code uint64) float64 {
 	return float64(int64(code>>1) ^ -int64(code&1))
 }
 
-// column reads column f of n rows, which have width values each, into rows. n is not in the column; the caller has checked it, so that
-// a column of few bytes cannot fill any amount of memory.
-func (d *decoder) column(rows []float64, f, width int) {
+// column reads a column of len(values) values. Their number is not in the column; the caller has checked it, so that a column of few
+// bytes cannot fill any amount of memory.
+func (d *decoder) column(values []float64) {
 	switch kind := d.byte(); kind {
 	case columnRaw:
-		n := len(rows) / width
-		if len(d.b) < 8*n {
+		if len(d.b) < 8*len(values) {
 			d.fail("it ends early")
 			return
 		}
-		b := d.b[:8*n] // the length is checked once, not for each value
-		for i := f; len(b) >= 8 && i < len(rows); i += width {
-			rows[i] = math.Float64frombits(binary.LittleEndian.Uint64(b))
-			b = b[8:]
+		b := d.b[:8*len(values)] // the length is checked once, not for each value
+		for i := range values {
+			values[i] = math.Float64frombits(binary.LittleEndian.Uint64(b[8*i:]))
 		}
-		d.b = d.b[8*n:]
+		d.b = d.b[8*len(values):]
 	case columnConstant, columnConstantWhole:
 		var v float64
 		if kind == columnConstant {
@@ -112,12 +110,12 @@ func (d *decoder) column(rows []float64, f, width int) {
 		} else {
 			v = wholeValue(d.uvarint())
 		}
-		for i := f; i < len(rows); i += width {
-			rows[i] = v
+		for i := range values {
+			values[i] = v
 		}
 	case columnWhole:
-		for i := f; i < len(rows); i += width {
-			rows[i] = wholeValue(d.uvarint())
+		for i := range values {
+			values[i] = wholeValue(d.uvarint())
 		}
 	default:
 		d.fail("kind of column %d, want at most %d", kind, columnConstantWhole)

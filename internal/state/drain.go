@@ -87,17 +87,11 @@ func (c *collector) summary(b *Bucket, field string) *stats.Summary {
 	return &b.Summaries[i]
 }
 
-// Rows implements [Replayer]. It adds the values column by column, as the engine does, so that the summaries are
-// equal.
-func (c *collector) Rows(handle uint64, fields []string, rows []float64, times []int64, blocks []int) {
-	b := c.open[handle]
-	column := make([]float64, 0, len(rows)/len(fields))
+// Rows implements [Replayer].
+func (c *collector) Rows(handle uint64, fields []string, columns []float64, times []int64, blocks []int, _ int) {
+	b, n := c.open[handle], len(columns)/len(fields)
 	for f, field := range fields {
-		column = column[:0]
-		for i := f; i < len(rows); i += len(fields) {
-			column = append(column, rows[i])
-		}
-		c.summary(b, field).AddBlocks(column, times, blocks)
+		c.summary(b, field).AddBlocks(columns[f*n:][:n], times, blocks)
 	}
 }
 

@@ -99,7 +99,7 @@ func DecodePayload(b []byte) int { return decodePayload(b, new(rowBlocks)) }
 
 func decodePayload(b []byte, blocks *rowBlocks) (n int) {
 	p := replay{schemas: map[uint64]int32{}, lists: map[string]int32{}}
-	_ = records(b, func(_ int, kind byte, d *decoder) error {
+	_ = records(b, func(_ int, kind byte, d *decoder, _ int) error {
 		n++
 		number := d.uvarint()
 		switch kind {
@@ -111,8 +111,8 @@ func decodePayload(b []byte, blocks *rowBlocks) (n int) {
 			if i := p.rowFields(d); d.err == nil {
 				width := len(p.fields[i])
 				n, timed := d.rowsHead(width)
-				blocks.reset(timed)
-				d.rows(blocks, n, width)
+				blocks.make([]int{n}, width, timed)
+				d.rows(blocks, 0, n, width)
 			}
 		case recordFinal:
 			d.final(number)

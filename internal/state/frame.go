@@ -106,16 +106,17 @@ type commitReader struct {
 	commit  uint64
 	next    uint32 // number of its next frame
 	intact  bool   // all frames so far were there
-	payload []byte // the data of these
+	payload []byte // the data of these, after those of earlier commits that the caller needs still
+	kept    int    // how many bytes of payload these take
 
 	end     int // the end of the last whole commit, returned or skipped
 	damaged int // bytes before end that are not a frame, or that belong to an incomplete commit
 	damage  int // the same since end
 }
 
-// newCommitReader returns a reader of the commits after last in a file. It uses the memory of buf and payload.
-func newCommitReader(file io.Reader, last uint64, buf, payload []byte) *commitReader {
-	r := &commitReader{file: file, last: last, buf: slices.Grow(buf[:0], readBytes), payload: payload[:0]}
+// newCommitReader returns a reader of the commits after last in a file. It uses the memory of buf, and it appends the payloads to kept.
+func newCommitReader(file io.Reader, last uint64, buf, kept []byte) *commitReader {
+	r := &commitReader{file: file, last: last, buf: slices.Grow(buf[:0], readBytes), payload: kept, kept: len(kept)}
 	r.fill()
 	if r.known = bytes.HasPrefix(r.b, []byte(logMagic)); r.known {
 		r.b, r.end = r.b[len(logMagic):], len(logMagic)
@@ -141,7 +142,7 @@ func (r *commitReader) fill() {
 	}
 }
 
-// read returns the next whole commit. The payload is valid until the next call. ok is false at the end.
+// read returns the next whole commit. The payload is valid until the next call, unless kept is increased. ok is false at the end.
 func (r *commitReader) read() (commit uint64, payload []byte, ok bool) {
 	for {
 		r.fill()
@@ -160,7 +161,7 @@ func (r *commitReader) read() (commit uint64, payload []byte, ok bool) {
 			continue
 		}
 		if r.take(f, data[:f.length]) {
-			return r.commit, r.payload, true
+			return r.commit, r.payload[r.kept:], true
 		}
 	}
 }
@@ -169,9 +170,9 @@ func (r *commitReader) read() (commit uint64, payload []byte, ok bool) {
 func (r *commitReader) take(f frame, data []byte) bool {
 	r.pass(frameHeader + f.length)
 	if f.number == 0 {
-		r.commit, r.next, r.intact, r.payload = f.commit, 0, f.length > 0, r.payload[:0]
+		r.commit, r.next, r.intact, r.payload = f.commit, 0, f.length > 0, r.payload[:r.kept]
 	}
-	if f.commit != r.commit || f.number != r.next || len(r.payload)+f.length > maxPayload {
+	if f.commit != r.commit || f.number != r.next || len(r.payload)-r.kept+f.length > maxPayload {
 		r.intact = false
 	}
 	if !r.intact {
@@ -186,7 +187,7 @@ func (r *commitReader) take(f frame, data []byte) bool {
 		return false
 	}
 	r.intact = false // a second end does not count
-	whole := int(r.next)*frameHeader + len(r.payload)
+	whole := int(r.next)*frameHeader + len(r.payload) - r.kept
 	r.end += r.damage
 	r.damaged += r.damage - whole
 	r.damage = 0

@@ -30,7 +30,7 @@ type past struct {
 	commits int64             // lost
 	torn    int64             // bytes
 	file    []byte            // memory for a part of a file of the log
-	payload []byte            // memory for the payload of a commit
+	payload []byte            // memory for the payloads of commits
 }
 
 // pastBucket is a bucket in the log.
@@ -41,6 +41,7 @@ type pastBucket struct {
 	final  bool        // whether it became final
 	ended  uint64      // the commit in which it became final
 	rows   uint64      // the commit of its last rows, or 0
+	left   int         // how many rows the log has after begin; while it is replayed, how many are left
 	at     int64       // age of the store when its final row left
 	next   *pastBucket // see index
 	waiting
@@ -126,7 +127,7 @@ func (s *Store) readSegment(number uint64) error {
 	path := s.log.path(number)
 	p := s.past
 	seg := segment{number: number}
-	r, err := p.readFile(path, p.last, func(commit uint64, payload []byte) {
+	r, err := p.readFile(path, p.last, s.o.window+commitBytes, func(_ *commitReader, commit uint64, payload []byte) {
 		if p.last > 0 && commit > p.last+1 {
 			p.commits += int64(min(commit-p.last-1, 1<<32))
 			seg.damaged = true
@@ -160,8 +161,9 @@ func (s *Store) readSegment(number uint64) error {
 }
 
 // readFile calls f for each commit after last in a file of the log, and returns the reader of the file. The payload is valid until f
-// returns. If the file is too large for a file of the log, the error wraps errFormat.
-func (p *past) readFile(path string, last uint64, f func(commit uint64, payload []byte)) (commitReader, error) {
+// returns, unless f sets the member kept of the reader to keep it. If there is no memory for payloads yet, it is made for that many bytes
+// or for the whole file. If the file is too large for a file of the log, the error wraps errFormat.
+func (p *past) readFile(path string, last uint64, room int, f func(r *commitReader, commit uint64, payload []byte)) (commitReader, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return commitReader{}, err
@@ -174,21 +176,24 @@ func (p *past) readFile(path string, last uint64, f func(commit uint64, payload 
 	if info.Size() > maxSegment {
 		return commitReader{}, fmt.Errorf("%w: %d bytes, want at most %d", errFormat, info.Size(), int64(maxSegment))
 	}
+	if p.payload == nil {
+		p.payload = make([]byte, 0, min(int64(room), info.Size()))
+	}
 	r := newCommitReader(file, last, p.file, p.payload)
 	for {
 		commit, payload, ok := r.read()
 		if !ok {
 			break
 		}
-		f(commit, payload)
+		f(r, commit, payload)
 	}
-	p.file, p.payload = r.buf, r.payload
+	p.file, p.payload = r.buf, r.payload[:r.kept]
 	return *r, r.err
 }
 
-// records calls f for each record of a payload, with its kind and a decoder of the rest, which f must not keep. It stops at the first
-// error.
-func records(payload []byte, f func(index int, kind byte, d *decoder) error) error {
+// records calls f for each record of a payload, with its kind, a decoder of the rest, which f must not keep, and the offset of its end
+// in the payload. It stops at the first error.
+func records(payload []byte, f func(index int, kind byte, d *decoder, end int) error) error {
 	d := decoder{b: payload}
 	var body decoder // one for all records, as it is on the heap
 	for i := 0; len(d.b) > 0; i++ {
@@ -197,7 +202,7 @@ func records(payload []byte, f func(index int, kind byte, d *decoder) error) err
 		if err := errors.Join(d.err, body.err); err != nil {
 			return err
 		}
-		if err := f(i, kind, &body); err != nil {
+		if err := f(i, kind, &body, len(payload)-len(d.b)); err != nil {
 			return err
 		}
 	}
@@ -206,7 +211,7 @@ func records(payload []byte, f func(index int, kind byte, d *decoder) error) err
 
 // read updates the past with the records of a commit.
 func (p *past) read(commit uint64, payload []byte) error {
-	return records(payload, func(index int, kind byte, d *decoder) error {
+	return records(payload, func(index int, kind byte, d *decoder, _ int) error {
 		switch kind {
 		case recordOpen, recordName:
 			p.open(recordAt{commit, index}, kind, d)
@@ -260,22 +265,23 @@ func (p *past) open(at recordAt, kind byte, d *decoder) {
 	*b = pastBucket{Bucket: read, handle: number, begin: at, next: b.next}
 }
 
-// rows reads the head of a record of rows. It only counts rows of handles that no record has opened.
+// rows reads the head of a record of rows, and counts the rows.
 func (p *past) rows(d *decoder) {
 	number := d.uvarint()
 	b := p.buckets.find(number)
+	if schema := d.uvarint(); schema == 0 {
+		d.skipStrings()
+	}
+	n := int(min(d.uvarint(), maxValues))
 	switch {
 	case d.err != nil:
-		return
 	case b != nil:
 		b.rows = p.last
-		return
+		b.left += n
+	default:
+		p.next = max(p.next, number)
+		p.strays[number] += int64(n) // rows, as the width may be unknown
 	}
-	p.next = max(p.next, number)
-	if schema := d.uvarint(); schema == 0 {
-		d.strings()
-	}
-	p.strays[number] += int64(min(d.uvarint(), maxValues)) // rows, as the width may be unknown
 }
 
 // final reads a record of a bucket that became final.

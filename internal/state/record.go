@@ -2,6 +2,7 @@ package state
 
 import (
 	"encoding/binary"
+	"math"
 	"slices"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
@@ -281,6 +282,13 @@ func appendSummary(dst []byte, s *stats.Summary) []byte {
 	return dst[:at+n+size]
 }
 
+// skipStrings reads past what appendStrings has written.
+func (d *decoder) skipStrings() {
+	for range d.length(1) {
+		d.bytes()
+	}
+}
+
 // strings reads what appendStrings has written.
 func (d *decoder) strings() []string {
 	all := make([]string, d.length(1))
@@ -325,56 +333,70 @@ func (d *decoder) fields(b *Bucket, limit int) {
 
 // rowBlocks are the rows of one or more records with the same fields.
 type rowBlocks struct {
-	rows  []float64 // row by row
-	times []int64   // one a row, if timed
-	sizes []int     // how many rows each record has
-	timed bool
+	values []float64 // column by column, one value of each row
+	times  []int64   // one a row; nil if the rows have no times
+	memory []int64   // of times
 }
 
-// reset removes all rows and keeps their memory.
-func (b *rowBlocks) reset(timed bool) {
-	*b = rowBlocks{b.rows[:0], b.times[:0], b.sizes[:0], timed}
+// make makes room for the rows of records of those sizes.
+func (b *rowBlocks) make(sizes []int, width int, timed bool) {
+	rows := 0
+	for _, n := range sizes {
+		rows += n
+	}
+	b.values = slices.Grow(b.values[:0], rows*width)[:rows*width]
+	if b.times = nil; timed {
+		b.memory = slices.Grow(b.memory[:0], rows)[:rows]
+		b.times = b.memory
+	}
 }
 
 // maxValues is the largest number of values of one record. A constant column takes few bytes for any number of rows,
 // so the length of the input is no bound. An engine logs blocks of some dozens of rows.
 const maxValues = 1 << 22
 
-// rowsHead reads how many rows of that many fields a record has, and whether they have times.
+// rowsHead reads how many rows of that many fields a record has, and whether they have times. After an error, n is 0.
 func (d *decoder) rowsHead(width int) (n int, timed bool) {
 	size := d.uvarint()
 	if d.err == nil && (width == 0 || size == 0 || size > maxValues/uint64(width)) {
 		d.fail("%d rows of %d fields, want 1 to %d values", size, width, maxValues)
 		return 0, false
 	}
-	timed = d.byte() == 1
+	if timed = d.byte() == 1; d.err != nil {
+		return 0, false
+	}
 	return int(size), timed
 }
 
-// rows reads the times, if the blocks are timed, and the columns of n rows of that many fields, and adds them to b. After
-// an error, b is as it was.
-func (d *decoder) rows(b *rowBlocks, n, width int) {
-	times, values := len(b.times), len(b.rows)
-	if b.timed {
-		d.times(b, n)
-	}
-	b.rows = slices.Grow(b.rows, n*width)[:values+n*width]
-	for f := 0; f < width && d.err == nil; f++ {
-		d.column(b.rows[values:], f, width)
-	}
-	if d.err != nil {
-		b.rows, b.times = b.rows[:values], b.times[:times]
+// rows reads n rows of that many fields into b, from row at on: the times, if they have times, and a column for each field. After an error,
+// these rows have no values.
+func (d *decoder) rows(b *rowBlocks, at, n, width int) {
+	if n == 0 {
 		return
 	}
-	b.sizes = append(b.sizes, n)
+	if b.times != nil {
+		d.times(b.times[at : at+n])
+	}
+	rows := len(b.values) / width
+	for i := at; i < len(b.values) && d.err == nil; i += rows {
+		d.column(b.values[i : i+n])
+	}
+	if d.err == nil {
+		return
+	}
+	for i := at; i < len(b.values); i += rows {
+		for k := range n {
+			b.values[i+k] = math.NaN()
+		}
+	}
 }
 
-// times appends n times to b. Each is encoded as its difference from the one before.
-func (d *decoder) times(b *rowBlocks, n int) {
+// times reads times. Each is encoded as its difference from the one before.
+func (d *decoder) times(times []int64) {
 	last := int64(0)
-	for i := 0; i < n && d.err == nil; i++ {
+	for i := range times {
 		last += d.varint()
-		b.times = append(b.times, last)
+		times[i] = last
 	}
 }
 

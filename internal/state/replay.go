@@ -14,9 +14,10 @@ type Replayer interface {
 	// Open opens a bucket with its summaries. The handle was not opened before. If Open returns an error, the bucket
 	// is lost, and there are no more calls for the handle.
 	Open(handle uint64, b Bucket) error
-	// Rows adds rows to an open bucket, in blocks of the given numbers of rows. The arguments are valid until it
-	// returns. Equal fields are usually the same slice.
-	Rows(handle uint64, fields []string, rows []float64, times []int64, blocks []int)
+	// Rows adds rows to an open bucket, in blocks of the given numbers of rows: column by column, NaN where a row has no value of
+	// the field. The arguments are valid until it returns. Equal fields are usually the same slice. About more rows of these fields
+	// will come for the bucket, or 0 if that is not known.
+	Rows(handle uint64, fields []string, columns []float64, times []int64, blocks []int, more int)
 	// Demoted makes a histogram of the summary of a field.
 	Demoted(handle uint64, field string)
 	// Lent marks fields of an open bucket as lent, or all of them if fields is empty. Rows with values of a field takes that back for it.
@@ -26,14 +27,13 @@ type Replayer interface {
 }
 
 const (
-	// windowBytes and windowChanges bound the part of the log whose changes are collected by bucket. All changes of a
-	// bucket in this part are replayed together, because the summaries of a bucket are far apart in memory: in the
-	// order of the log, each Push would load all of them again. The two also bound the memory of a replay.
-	windowBytes   = 32 << 20
-	windowChanges = 1 << 20
-	// fewBytes is the length of a record of a few rows. Lists of changes are made for records of that length.
-	fewBytes = 64
-	// windowValues is the largest number of values in one call of Replayer.Rows. A record has at most maxBlock
+	// windowBytes is how many bytes of the log are collected in memory, and the commit with which they become so many. All changes
+	// of a bucket in this part are replayed together, because the summaries of a bucket are far apart in memory: in the order of
+	// the log, each Push would load all of them again.
+	windowBytes = 32 << 20
+	// changeBytes bounds the number of changes that are collected: a window has one for so many bytes.
+	changeBytes = 32
+	// windowValues is the number of values from which on a call of Replayer.Rows gets no further record. A record has at most maxBlock
 	// values.
 	windowValues = 1 << 14
 	// maxReplayers is the largest number of goroutines of a replay.
@@ -51,14 +51,12 @@ func (s *Store) Replay(r Replayer) error {
 		s: s, r: r, schemas: make(map[uint64]int32), lists: make(map[string]int32), seed: maphash.MakeSeed(),
 		parts: make([]part, min(runtime.GOMAXPROCS(0), maxReplayers)),
 	}
-	size := min(int64(s.o.window), s.log.size())
-	p.bytes, p.changes = make([]byte, 0, size), make([]change, 0, min(size/fewBytes, windowChanges))
+	p.changes = make([]change, 0, min(int64(p.maxChanges()), s.log.size()/changeBytes))
 	last := uint64(0)
 	for _, seg := range s.log.all {
-		_, err := s.past.readFile(s.log.path(seg.number), last, func(commit uint64, payload []byte) {
-			last, p.commit = commit, commit
-			clear(p.schemas)
-			_ = records(payload, p.record) // what is damaged was reported by Open
+		_, err := s.past.readFile(s.log.path(seg.number), last, s.o.window+commitBytes, func(r *commitReader, commit uint64, payload []byte) {
+			last = commit
+			p.read(r, commit, payload)
 		})
 		if err != nil {
 			return fmt.Errorf("state: replay: %w", err)
@@ -85,14 +83,15 @@ type replay struct {
 	fields  [][]string       // the different lists of fields
 	seed    maphash.Seed     // of the hash that assigns series to parts
 
-	bytes   []byte   // the bodies of the changes that wait
+	window  []byte   // the payloads of the commits whose changes wait, up to that which is being read
+	begin   int      // of that one's
 	changes []change // that wait
 	parts   []part   // one for each goroutine
 }
 
 // change is a record of rows or of a demotion that was read but not yet replayed.
 type change struct {
-	at, end uint32 // where its body is in replay.bytes
+	at, end uint32 // where its body is in replay.window
 	next    int32  // the next change of the bucket, by index plus 1; 0 if there is none
 	fields  int32  // of rows: their fields, by index in replay.fields; −1 if the change is a demotion
 }
@@ -106,11 +105,27 @@ type waiting struct {
 // part is the work of one goroutine.
 type part struct {
 	buckets []*pastBucket // with changes
-	blocks  rowBlocks     // scratch: the rows of the next call of Replayer.Rows
+	blocks  rowBlocks     // scratch of rows
+	sizes   []int         // scratch of rows
 }
 
-// record reads a record. Rows and demotions are collected; other records are replayed at once.
-func (p *replay) record(index int, kind byte, d *decoder) error {
+// read reads a commit. It keeps the payload for the changes that wait, until the window is full.
+func (p *replay) read(r *commitReader, commit uint64, payload []byte) {
+	p.commit, p.window, p.begin = commit, r.payload, r.kept
+	clear(p.schemas)
+	_ = records(payload, p.record) // what is damaged was reported by Open
+	if len(r.payload) >= p.s.o.window {
+		p.flush()
+	}
+	r.kept = len(r.payload)
+	if len(p.changes) == 0 {
+		r.kept = 0
+	}
+}
+
+// record reads a record, which ends at that offset of the payload. Rows and demotions are collected; other records are replayed at
+// once.
+func (p *replay) record(index int, kind byte, d *decoder, end int) error {
 	number := d.uvarint()
 	if kind == recordSchema {
 		p.schemas[number] = p.list(d)
@@ -125,11 +140,11 @@ func (p *replay) record(index int, kind byte, d *decoder) error {
 		return p.open(b, recordAt{p.commit, index}, d)
 	case recordRows:
 		if fields := p.rowFields(d); d.err == nil {
-			p.wait(b, change{fields: fields}, d.b)
+			p.wait(b, fields, d, end)
 		}
 	case recordDemoted:
 		if d.err == nil {
-			p.wait(b, change{fields: -1}, d.b)
+			p.wait(b, -1, d, end)
 		}
 	case recordLent:
 		p.hand(b, &p.parts[b.part])
@@ -147,11 +162,7 @@ func (p *replay) record(index int, kind byte, d *decoder) error {
 // the same lists.
 func (p *replay) list(d *decoder) int32 {
 	encoded := d.b
-	n := d.length(1)
-	for range n {
-		d.bytes()
-	}
-	if d.err != nil {
+	if d.skipStrings(); d.err != nil {
 		return 0
 	}
 	encoded = encoded[:len(encoded)-len(d.b)]
@@ -178,15 +189,17 @@ func (p *replay) rowFields(d *decoder) int32 {
 	return fields
 }
 
-// wait adds a change to those of the bucket. If many changes wait, it replays them all.
-func (p *replay) wait(b *pastBucket, c change, body []byte) {
-	if len(p.bytes)+len(body) > p.s.o.window || len(p.changes) >= windowChanges {
+// maxChanges returns the largest number of changes that wait.
+func (p *replay) maxChanges() int { return max(1, p.s.o.window/changeBytes) }
+
+// wait adds a change to those of the bucket: that which d has not read yet, up to that offset of the payload. If many changes wait, it
+// replays them all.
+func (p *replay) wait(b *pastBucket, fields int32, d *decoder, end int) {
+	if len(p.changes) >= p.maxChanges() {
 		p.flush()
 	}
-	c.at = uint32(len(p.bytes))
-	p.bytes = append(p.bytes, body...)
-	c.end = uint32(len(p.bytes))
-	p.changes = append(p.changes, c)
+	end += p.begin
+	p.changes = append(p.changes, change{at: uint32(end - len(d.b)), end: uint32(end), fields: fields})
 	n := int32(len(p.changes))
 	if b.first == 0 {
 		b.first = n
@@ -205,7 +218,7 @@ func (p *replay) flush() {
 		running.Go(func() { p.work(&p.parts[i]) })
 	}
 	running.Wait()
-	p.bytes, p.changes = p.bytes[:0], p.changes[:0]
+	p.changes = p.changes[:0]
 }
 
 // work replays the waiting changes of all buckets of one goroutine.
@@ -218,40 +231,58 @@ func (p *replay) work(w *part) {
 
 // hand replays the changes of a bucket that wait.
 func (p *replay) hand(b *pastBucket, w *part) {
-	fields := int32(-1) // of the collected rows
-	w.blocks.reset(false)
-	for i := b.first; i > 0; i = p.changes[i-1].next {
+	for i := b.first; i > 0; {
 		c := &p.changes[i-1]
-		d := decoder{b: p.bytes[c.at:c.end]}
-		if c.fields < 0 {
-			p.rows(b.handle, fields, w, false)
-			if field := d.string(); d.err == nil {
-				p.r.Demoted(b.handle, field)
-			}
+		if c.fields >= 0 {
+			i = p.rows(b, i, w)
 			continue
 		}
-		width := len(p.fields[c.fields])
-		n, timed := d.rowsHead(width)
-		if c.fields != fields || timed != w.blocks.timed || len(w.blocks.rows) > windowValues {
-			p.rows(b.handle, fields, w, timed)
-			fields = c.fields
+		d := decoder{b: p.window[c.at:c.end]}
+		if field := d.string(); d.err == nil {
+			p.r.Demoted(b.handle, field)
 		}
-		d.rows(&w.blocks, n, width)
+		i = c.next
 	}
-	p.rows(b.handle, fields, w, false)
 	b.first, b.last = 0, 0
 }
 
-// rows passes the collected rows to the Replayer, and begins to collect new ones.
-func (p *replay) rows(number uint64, fields int32, w *part, timed bool) {
-	if b := &w.blocks; len(b.sizes) > 0 {
-		times := b.times
-		if !b.timed {
-			times = nil
+// rows passes the rows of the i-th change to the Replayer, together with those of the changes after it that have the same fields. It
+// returns the number of the first change that it did not pass.
+func (p *replay) rows(b *pastBucket, i int32, w *part) (next int32) {
+	all, fields := i == b.first, p.changes[i-1].fields
+	width, total, timed := len(p.fields[fields]), 0, false
+	w.sizes = w.sizes[:0]
+	for next = i; next > 0; {
+		c := &p.changes[next-1]
+		if c.fields != fields || total*width > windowValues {
+			break
 		}
-		p.r.Rows(number, p.fields[fields], b.rows, times, b.sizes)
+		d := decoder{b: p.window[c.at:c.end]}
+		n, t := d.rowsHead(width)
+		if len(w.sizes) > 0 && t != timed {
+			break
+		}
+		c.at = c.end - uint32(len(d.b))
+		w.sizes = append(w.sizes, n)
+		total, timed, next = total+n, t, c.next
 	}
-	w.blocks.reset(timed)
+	if total == 0 {
+		return next
+	}
+	w.blocks.make(w.sizes, width, timed)
+	at := 0
+	for _, n := range w.sizes {
+		c := &p.changes[i-1]
+		d := decoder{b: p.window[c.at:c.end]}
+		d.rows(&w.blocks, at, n, width)
+		at, i = at+n, c.next
+	}
+	more := 0
+	if b.left -= total; all && next == 0 { // else the other rows may be of other fields
+		more = max(b.left, 0)
+	}
+	p.r.Rows(b.handle, p.fields[fields], w.blocks.values, w.blocks.times, w.sizes, more)
+	return next
 }
 
 // open opens a bucket that the log contains as a whole. A bucket that cannot be opened is logged and lost.

@@ -3,6 +3,7 @@ package state_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -56,6 +57,45 @@ func TestTheBlocksOfABucketAreReplayedInOrderHoweverManyAreCollected(t *testing.
 		require.Equal(t, m.snapshot(), again.snapshot(), "window %d", window)
 		s.Abandon()
 	}
+}
+
+// Each call of Rows has the number of rows that later calls will have, unless the rows of a bucket have several lists of fields.
+func TestAReplayKnowsHowManyRowsWillCome(t *testing.T) {
+	t.Parallel()
+	o := options(t, t.TempDir())
+	s := mustOpen(t, o)
+	one, two := s.OpenBucket(bucketOf("m,host=1", 0)), s.OpenBucket(bucketOf("m,host=2", 0))
+	s.Rows(one, 1, []string{"a"}, []float64{1, 2}, nil)
+	s.Snapshot(one, bucketOf("m,host=1", 0)) // the replay begins here
+	for i := range 3 {
+		v := float64(i)
+		s.Rows(one, 1, []string{"a"}, []float64{v, v + 0.5, v}, nil)
+		s.Rows(one, 1, []string{"a"}, []float64{v}, nil)
+		s.Rows(two, 0, []string{"a"}, []float64{v}, nil)
+		s.Rows(two, 0, []string{"b"}, []float64{v}, nil)
+		require.NoError(t, s.Commit())
+	}
+	s.Abandon()
+	s, err := state.Open(state.WithWindow(o, 128)) // each commit is a window
+	require.NoError(t, err)
+	m := counting{model: newModel(s), calls: map[uint64][]string{}}
+	require.NoError(t, s.Replay(&m))
+	require.Equal(t, []string{"4 and 8", "4 and 4", "4 and 0"}, m.calls[one])
+	require.Equal(t, []string{"1 and 0", "1 and 0", "1 and 0", "1 and 0", "1 and 0", "1 and 0"}, m.calls[two])
+}
+
+// counting is a model that also notes the numbers of rows of each call of Rows, by handle.
+type counting struct {
+	*model
+	mu    sync.Mutex // guards calls
+	calls map[uint64][]string
+}
+
+func (c *counting) Rows(handle uint64, fields []string, columns []float64, times []int64, blocks []int, more int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.calls[handle] = append(c.calls[handle], fmt.Sprintf("%d and %d", len(columns)/len(fields), more))
+	c.model.Rows(handle, fields, columns, times, blocks, more)
 }
 
 // replayed opens the store and replays it.

@@ -47,7 +47,12 @@ func (m *model) Open(handle uint64, b state.Bucket) error {
 	return nil
 }
 
-func (m *model) Rows(handle uint64, fields []string, rows []float64, times []int64, blocks []int) {
+func (m *model) Rows(handle uint64, fields []string, columns []float64, times []int64, blocks []int, _ int) {
+	rows := make([]float64, len(columns))
+	for i, v := range columns {
+		n := len(columns) / len(fields)
+		rows[i%n*len(fields)+i/n] = v
+	}
 	for _, n := range blocks {
 		var at []int64
 		if times != nil {

@@ -6,9 +6,12 @@ package stats
 //
 // The sums of a histogram depend on the blocks in their last bits. The values of an exact summary do not, so they are
 // added at once.
-func (s *Summary) AddBlocks(vs []float64, at []int64, sizes []int) {
+func (s *Summary) AddBlocks(vs []float64, at []int64, sizes []int) { s.addBlocks(vs, at, sizes, 0) }
+
+// addBlocks is AddBlocks with an estimate of how many more values will come.
+func (s *Summary) addBlocks(vs []float64, at []int64, sizes []int, more int) {
 	if s.histogram() == nil && s.exact.count()+uint64(len(vs)) <= s.exact.maxExact() {
-		s.addExact(vs, at)
+		s.addExact(vs, at, more)
 		return
 	}
 	var times []int64
@@ -22,16 +25,16 @@ func (s *Summary) AddBlocks(vs []float64, at []int64, sizes []int) {
 }
 
 // addExact adds values to a summary that stays exact. The first batch decides whether they are kept one by one. If they are, memory for all of
-// them is allocated at once.
-func (s *Summary) addExact(vs []float64, at []int64) {
+// them is allocated at once, and for those that will come, as far as a summary keeps so many one by one.
+func (s *Summary) addExact(vs []float64, at []int64, more int) {
 	n := min(len(vs), batchSize)
 	first, rest := at, at
 	if at != nil {
 		first, rest = at[:n], at[n:]
 	}
-	s.AddAll(vs[:n], first)
+	added := s.AddAll(vs[:n], first)
 	if x := &s.exact; x.table == nil && x.roomForSingle(x.count()+uint64(len(vs)-n)) {
-		x.grow(len(vs) - n)
+		x.growTo(len(x.single)+len(vs)-n, more*added/max(n, 1))
 	}
 	s.AddAll(vs[n:], rest)
 }

@@ -48,7 +48,7 @@ func TestAddingBlocksIsAddingOneAfterAnother(t *testing.T) {
 				want.AddAll(vs[begin:], times)
 			}
 			got.AddBlocks(vs, at, sizes)
-			room.AddBlocks(&roomy, vs, at, sizes)
+			room.AddBlocks(&roomy, vs, at, sizes, []int{0, 3, 100, 1 << 40}[r.IntN(4)])
 			requireSameEncoding(t, &want, &got)
 			requireSameEncoding(t, &want, &roomy)
 		}
@@ -68,7 +68,7 @@ func TestSummariesOfARoomAreApart(t *testing.T) {
 				vs[j] = float64(r.IntN(1 + i*i/4))
 			}
 			want[i].AddAll(vs, nil)
-			room.AddBlocks(&got[i], vs, nil, []int{len(vs)})
+			room.AddBlocks(&got[i], vs, nil, []int{len(vs)}, 0)
 			if r.IntN(20) == 0 {
 				want[i].Reset()
 				got[i].Reset()
@@ -79,6 +79,33 @@ func TestSummariesOfARoomAreApart(t *testing.T) {
 			require.LessOrEqual(t, got[i].Bytes(), 2*want[i].Bytes(), "a summary of a room takes much more memory")
 		}
 	}
+}
+
+// A summary of a room gets memory once for its values and those that will come, but not for more than it keeps one by one.
+func TestARoomMakesMemoryForValuesThatWillCome(t *testing.T) {
+	t.Parallel()
+	var room stats.Room
+	r := rand.New(rand.NewPCG(1, 1))
+	values := make([]float64, 360)
+	for i := range values {
+		values[i] = r.Float64()
+	}
+	for _, part := range []int{5, 40, 360} {
+		for _, limit := range []int{2, 100, 512} {
+			s := stats.New(limit)
+			room.AddBlocks(&s, values[:part], nil, []int{part}, len(values)-part)
+			first := s.Bytes()
+			room.AddBlocks(&s, values[part:], nil, []int{len(values) - part}, 0)
+			if limit == 512 && part > 8 {
+				require.Equal(t, 8*len(values), first)
+				require.Equal(t, first, s.Bytes())
+			}
+			require.Equal(t, limit == 512, s.Exact())
+		}
+	}
+	s := stats.New(0)
+	room.AddBlocks(&s, values, nil, []int{len(values)}, 1<<40)
+	require.Equal(t, 8*512, s.Bytes())
 }
 
 func requireSameEncoding(t *testing.T, want, got *stats.Summary) {

@@ -121,6 +121,16 @@ func (x *exact) grow(n int) {
 	x.single = append(make([]float64, 0, size), x.single...)
 }
 
+// growTo makes room for size single values, and for more if there are so many that further ones will not make a table of them.
+func (x *exact) growTo(size, more int) {
+	if size > fewValues {
+		size = int(min(uint64(size+more), x.maxExact(), maxSingle))
+	}
+	if size > cap(x.single) {
+		x.single = append(make([]float64, 0, size), x.single...)
+	}
+}
+
 // reserve allocates memory for the single values, at most for 128, unless there is some already.
 func (x *exact) reserve() {
 	if x.table == nil && cap(x.single) == 0 {

@@ -10,14 +10,34 @@ const roomValues = 64
 // a Room is for summaries that live equally long. The zero Room is ready to use. It is not safe for concurrent use.
 type Room struct{ free []float64 }
 
-// AddBlocks is [Summary.AddBlocks]. If s is new and there are at most 8 values, they are in the memory of the room.
-func (r *Room) AddBlocks(s *Summary, vs []float64, at []int64, sizes []int) {
-	if n := len(vs); s.hist == nil && s.exact.table == nil && cap(s.exact.single) == 0 && n <= fewValues {
+// AddBlocks is [Summary.AddBlocks], with an estimate of how many more values will come. If s is new and there will be at most 8 values,
+// they are in the memory of the room.
+func (r *Room) AddBlocks(s *Summary, vs []float64, at []int64, sizes []int, more int) {
+	if n := len(vs) + more; s.hist == nil && s.exact.table == nil && cap(s.exact.single) == 0 && n <= fewValues {
 		if len(r.free) < n {
 			r.free = make([]float64, roomValues)
 		}
 		s.exact.single = r.free[:0:n]
 		r.free = r.free[n:]
+		if s.addFew(vs, at) {
+			return
+		}
 	}
-	s.AddBlocks(vs, at, sizes)
+	s.addBlocks(vs, at, sizes, more)
+}
+
+// addFew adds values to a summary without values and with memory for them. It reports false, and adds none, if the summary would not keep
+// them as they are.
+func (s *Summary) addFew(vs []float64, at []int64) bool {
+	if len(vs) == 0 || !s.exact.roomForSingle(uint64(len(vs))) {
+		return false
+	}
+	if _, _, plain := span(vs); !plain {
+		return false
+	}
+	if at != nil {
+		s.note(vs, at)
+	}
+	s.exact.single = append(s.exact.single, vs...)
+	return true
 }

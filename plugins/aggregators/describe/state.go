@@ -68,8 +68,8 @@ func (d *Describe) openState() error {
 }
 
 // collectLess makes garbage collections rarer until the returned function is called. A restart fills the memory with buckets that stay, so
-// most collections find little garbage: with the usual setting they took 30 % of the CPU time of BenchmarkRestart. The peak of memory is the
-// same for buckets of a few values, and a third higher for buckets of hundreds.
+// most collections find little garbage: with the usual setting they took 30 % of the CPU time of BenchmarkRestart. The peak of memory is
+// 1.4 times what the buckets take.
 //
 // If the user has a setting that collects as rarely, or another block restarts at the same time, the setting stays as it is.
 func collectLess() (restore func()) {
