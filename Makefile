@@ -66,7 +66,7 @@ demo: ## run the quickstart; DEMO_SECONDS, DEMO_API_PORT, DEMO_REDIS_PORT
 test: ## run all tests; some want redis-server or chromium on PATH, REQUIRE_REDIS=1 and REQUIRE_CHROMIUM=1 insist
 	@command -v redis-server >/dev/null || echo "redis-server is not on PATH: the tests that need it are skipped"
 	@command -v chromium >/dev/null || echo "chromium is not on PATH: the tests that need it are skipped"
-	@$(MAKE) --no-print-directory -j3 test-race test-command test-attack test-long test-command-race
+	@$(MAKE) --no-print-directory -j3 test-race test-command test-attack test-plain test-long test-command-race
 
 # The hostile clients mostly wait. On a machine that does other work their times mean nothing, so that only failed requests and memory count.
 .PHONY: test-attack
@@ -83,11 +83,17 @@ RACE := GORACE="atexit_sleep_ms=50 $(GORACE)" go test -race
 # take the longest come first. Many tests wait for a server, so that more of them than processors run at once.
 .PHONY: test-race
 test-race:
-	$(RACE) -short -shuffle=on $(TEST_FLAGS) -parallel 4 ./internal/api ./internal/page ./internal/cache ./plugins/outputs/rediscache ./...
+	@packages=$$(go run ./internal/longtests race) && set -x && \
+	$(RACE) -short -shuffle=on $(TEST_FLAGS) -parallel 4 ./internal/api ./internal/page ./internal/cache ./plugins/outputs/rediscache $$packages
+
+# In the other packages nothing happens at the same time, so that the detector would find nothing.
+.PHONY: test-plain
+test-plain:
+	@packages=$$(go run ./internal/longtests plain) && set -x && go test -shuffle=on $(TEST_FLAGS) $$packages
 
 .PHONY: test-long
-test-long: ## run all data and times, as the whole calendar, in the tests that take a sample with the race detector
-	@tests=$$(go run ./internal/longtests) && set -x && go test -shuffle=on $(TEST_FLAGS) $$tests
+test-long: ## run all data and times in the tests that take a sample with the race detector
+	@tests=$$(go run ./internal/longtests whole) && set -x && go test -shuffle=on $(TEST_FLAGS) $$tests
 
 # The tests of what the command does at the same time as something else: signals, reloads, values that come during a Push.
 AT_THE_SAME_TIME := TestSIG|Reload|TestAChangedConfiguration|TestCrashes
