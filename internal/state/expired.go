@@ -19,7 +19,8 @@ import (
 //
 // A final bucket is removed after its retention. A later value for it must not begin a new bucket, because a row of
 // that value alone would replace the right one. So the bolt bucket "expired" has a record for each series with
-// removed buckets. The key is the first 16 bytes of the SHA-256 of the key of the series, and the value is
+// removed buckets. The key is the first 16 bytes of the SHA-256 of the key of the series. The id of another store follows if the
+// buckets are those of that store: see Expire. The value is
 //
 //	4 bytes   CRC32C, little endian, of the key and of what follows
 //	varint    age of the store when a bucket of the series was removed last
@@ -87,15 +88,18 @@ func (s spans) limit(most int) spans {
 	return s
 }
 
-// expiredKey is the key of a record. It is a hash of constant size, because there may be a million of them, and two series with the
-// same first 16 bytes of a SHA-256 are not to be expected.
-type expiredKey [expiredKeySize]byte
+// expiredKey is the key of a record. It begins with a hash of constant size, because there may be a million of them, and two series with
+// the same first 16 bytes of a SHA-256 are not to be expected.
+type expiredKey string
 
 // expiredKeyOf returns the key of the record of a series.
 func expiredKeyOf(series string) expiredKey {
 	sum := sha256.Sum256([]byte(series))
-	return expiredKey(sum[:])
+	return expiredKey(sum[:expiredKeySize])
 }
+
+// store returns the id of the store that had the buckets of a record, or "" for the store with the record.
+func (k expiredKey) store() string { return string(k[expiredKeySize:]) }
 
 // encodeExpired returns the value of a record, in the format above.
 func encodeExpired(key expiredKey, age int64, all spans) []byte {
@@ -108,13 +112,13 @@ func encodeExpired(key expiredKey, age int64, all spans) []byte {
 		v = binary.AppendUvarint(v, uint64(s.end)-uint64(s.start))
 		last = s.end
 	}
-	binary.LittleEndian.PutUint32(v, checksum(append(key[:], v[4:]...)))
+	binary.LittleEndian.PutUint32(v, checksum(append([]byte(key), v[4:]...)))
 	return v
 }
 
 // decodeExpired returns the age and the spans of a record.
 func decodeExpired(key, value []byte) (age int64, all spans, err error) {
-	if len(key) != expiredKeySize || len(value) < 4 || checksum(slices.Concat(key, value[4:])) != binary.LittleEndian.Uint32(value) {
+	if len(key) < expiredKeySize || len(value) < 4 || checksum(slices.Concat(key, value[4:])) != binary.LittleEndian.Uint32(value) {
 		return 0, nil, fmt.Errorf("%w: no record of expired buckets", errFormat)
 	}
 	d := decoder{b: value[4:]}
@@ -144,16 +148,16 @@ func (e expired) put(tx *bbolt.Tx, age int64) error {
 	if err != nil {
 		return err
 	}
-	for _, key := range slices.SortedFunc(maps.Keys(e), func(a, b expiredKey) int { return bytes.Compare(a[:], b[:]) }) {
+	for _, key := range slices.Sorted(maps.Keys(e)) {
 		all := e[key]
-		if before := b.Get(key[:]); before != nil {
-			_, more, _ := decodeExpired(key[:], before) // a damaged record has no spans
+		if before := b.Get([]byte(key)); before != nil {
+			_, more, _ := decodeExpired([]byte(key), before) // a damaged record has no spans
 			for _, s := range more {
 				all = all.add(s)
 			}
 		}
 		all = all.limit(maxSpans)
-		if err := b.Put(key[:], encodeExpired(key, age, all)); err != nil {
+		if err := b.Put([]byte(key), encodeExpired(key, age, all)); err != nil {
 			return err
 		}
 	}
@@ -227,26 +231,29 @@ func expiredOf(key, value []byte) (expiredKey, span) {
 		at.end = d.finalHead().End
 	}
 	if key = key[8:]; len(key) == 1+sha256.Size && key[0] == 0xff {
-		return expiredKey(key[1:]), at
+		return expiredKey(key[1 : 1+expiredKeySize]), at
 	}
 	return expiredKeyOf(string(key)), at
 }
 
-// hasExpired reports whether a bucket of the series with that start was removed after its retention.
-func (f *finals) hasExpired(series string, start int64) (found bool, err error) {
-	key := expiredKeyOf(series)
+// hasExpired reports whether a bucket of the series with that start was removed after its retention, from this store or from one for
+// whose id gone returns true.
+func (f *finals) hasExpired(series string, start int64, gone func(id string) bool) (found bool, err error) {
+	prefix := []byte(expiredKeyOf(series))
 	err = guard(func() error {
 		return f.db.View(func(tx *bbolt.Tx) error {
 			b := tx.Bucket(expiredBucket)
 			if b == nil {
 				return nil
 			}
-			value := b.Get(key[:])
-			if value == nil {
-				return nil
+			c := b.Cursor()
+			for key, value := c.Seek(prefix); bytes.HasPrefix(key, prefix); key, value = c.Next() {
+				_, all, bad := decodeExpired(key, value)
+				if id := expiredKey(key).store(); all.has(start) && (id == "" || gone(id)) {
+					found = true
+				}
+				err = errors.Join(err, bad)
 			}
-			_, all, err := decodeExpired(key[:], value)
-			found = all.has(start)
 			return err
 		})
 	})
@@ -293,7 +300,7 @@ func (f *finals) forgetExpired(age int64, most int) (early int, err error) {
 			old, _ := slices.BinarySearchFunc(all, age-int64(expiredLife), func(r record, at int64) int { return cmp.Compare(r.age, at) })
 			early = max(len(all)-most-old, 0)
 			for _, r := range all[:old+early] {
-				err = errors.Join(err, b.Delete(r.key[:]))
+				err = errors.Join(err, b.Delete([]byte(r.key)))
 			}
 			return err
 		})
@@ -307,7 +314,7 @@ func (s *Store) absent(series string, start int64) error {
 	if start >= s.finals.expiredEnd.Load() {
 		return nil
 	}
-	found, err := s.finals.hasExpired(series, start)
+	found, err := s.finals.hasExpired(series, start, s.isGone)
 	switch {
 	case err != nil:
 		return fmt.Errorf("state %q: %w", s.finals.path, err)

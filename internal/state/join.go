@@ -189,12 +189,13 @@ func (s *Store) adoptJoined() {
 	}
 }
 
-// Expire makes the final and the expired buckets of from expired in this store, unless this store has a final bucket of
-// the same series and start. So a value for one of them is late, and does not begin the bucket anew. It may be repeated.
+// Expire makes the final and the expired buckets of from expired in this store, for the time when there is no folder of from any more:
+// the user may delete it after it was retired. Then a value for one of them is late, and does not begin the bucket anew, unless this
+// store has a final bucket of the same series and start. It may be repeated.
 func (s *Store) Expire(from *Store) error {
 	age := s.clock.time()
 	found := from.pendingSpans()
-	if err := s.finals.expire(found, age); err != nil {
+	if err := s.finals.expire(found, from.id, age); err != nil {
 		return err
 	}
 	from.mu.Lock()
@@ -206,7 +207,7 @@ func (s *Store) Expire(from *Store) error {
 			if found, _, next, err = from.finals.collectExpired(orderedBytes(slot), next); err != nil {
 				return err
 			}
-			if err := s.finals.expire(found, age); err != nil {
+			if err := s.finals.expire(found, from.id, age); err != nil {
 				return err
 			}
 			if next == nil {
@@ -214,7 +215,7 @@ func (s *Store) Expire(from *Store) error {
 			}
 		}
 	}
-	return s.finals.expireRecords(from.finals, age)
+	return s.finals.expireRecords(from.finals, from.id, age)
 }
 
 // pendingSpans returns the spans of the final buckets that are not in the database yet.
@@ -228,19 +229,26 @@ func (s *Store) pendingSpans() expired {
 	return found
 }
 
-// expire adds spans to the records of expired buckets.
-func (f *finals) expire(found expired, age int64) error {
+// expire adds spans to the records of expired buckets. Those that are not of a third store are of the store with that id.
+func (f *finals) expire(found expired, id string, age int64) error {
 	if len(found) == 0 {
 		return nil
 	}
-	f.noteExpired(found)
+	named := make(expired, len(found))
+	for key, all := range found {
+		if key.store() == "" {
+			key += expiredKey(id)
+		}
+		named[key] = all
+	}
+	f.noteExpired(named)
 	return guard(func() error {
-		return f.db.Update(func(tx *bbolt.Tx) error { return found.put(tx, age) })
+		return f.db.Update(func(tx *bbolt.Tx) error { return named.put(tx, age) })
 	})
 }
 
-// expireRecords adds the records of expired buckets of another database.
-func (f *finals) expireRecords(from *finals, age int64) error {
+// expireRecords adds the records of expired buckets of the database of the store with that id.
+func (f *finals) expireRecords(from *finals, id string, age int64) error {
 	found := make(expired)
 	err := guard(func() error {
 		return from.db.View(func(tx *bbolt.Tx) error {
@@ -256,11 +264,11 @@ func (f *finals) expireRecords(from *finals, age int64) error {
 				if len(found) < expiredBatch {
 					return nil
 				}
-				err := f.expire(found, age)
+				err := f.expire(found, id, age)
 				clear(found)
 				return err
 			})
 		})
 	})
-	return errors.Join(err, f.expire(found, age))
+	return errors.Join(err, f.expire(found, id, age))
 }

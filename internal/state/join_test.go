@@ -246,25 +246,43 @@ func TestAStoreWhoseHeirIsGoneContinues(t *testing.T) {
 	require.Equal(t, 3, mustOpen(t, o).Stats().Open)
 }
 
-func TestExpireMakesTheFinalBucketsOfAnOrphanExpired(t *testing.T) {
+// Until the user deletes the folder of the orphan, its own database says what is final and what has expired.
+func TestTheFinalBucketsOfAnOrphanAreExpiredWhenItsFolderIsDeleted(t *testing.T) {
 	t.Parallel()
 	o, c := clocked(t, time.Hour)
 	orphan := orphaned(t, o, c, 1)
 	s := mustOpen(t, o)
 	finish(s, "final", 8*hour, 1, c.now())
+	finish(s, "own", hour, 1, c.now())
 	from, err := state.OpenFolder(orphan.Path, state.Frozen(o))
 	require.NoError(t, err)
 	finish(from, "pending", 3*hour, 1, c.now())
-	for range 2 {
-		require.NoError(t, s.Expire(from))
-		require.Equal(t, "expired", find(t, s, "final", 5*hour))
-		require.Equal(t, "final", find(t, s, "final", 8*hour), "a bucket of the store itself")
-		require.Equal(t, "expired", find(t, s, "expired", 0))
-		require.Equal(t, "expired", find(t, s, "pending", 3*hour))
+	check := func(s *state.Store, want string) {
+		t.Helper()
+		require.NoError(t, s.Relate(nil, nil))
+		require.Equal(t, want, find(t, s, "final", 5*hour))
+		require.Equal(t, want, find(t, s, "expired", 0))
+		require.Equal(t, want, find(t, s, "pending", 3*hour))
 		require.Equal(t, "none", find(t, s, "final", 6*hour))
 	}
+	for range 2 {
+		require.NoError(t, s.Expire(from))
+		check(s, "none")
+	}
 	require.NoError(t, from.Retire())
+	check(s, "none")
 	require.NoError(t, s.Close())
 	s = mustOpen(t, o)
-	require.Equal(t, "expired", find(t, s, "final", 5*hour))
+	o.Identity = map[string]string{"name": "the next heir"}
+	next := mustOpen(t, o)
+	require.NoError(t, next.Expire(s))
+	require.NoError(t, os.RemoveAll(from.Folder()))
+	check(s, "expired")
+	require.Equal(t, "final", find(t, s, "final", 8*hour), "a bucket of the store itself")
+	require.NoError(t, s.Retire())
+	check(next, "expired")
+	require.Equal(t, "none", find(t, next, "own", hour))
+	require.NoError(t, os.RemoveAll(s.Folder()))
+	check(next, "expired")
+	require.Equal(t, "expired", find(t, next, "own", hour))
 }

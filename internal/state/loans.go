@@ -61,12 +61,17 @@ func (s *Store) setID() error {
 	return writeFile(path, []byte(s.id+"\n"))
 }
 
+// readID returns the id of the store in a folder, or "" if it has none.
+func readID(folder string) string {
+	text, _ := os.ReadFile(filepath.Join(folder, idFile))
+	return strings.TrimSpace(string(text))
+}
+
 // HasStore reports whether a folder in dir has the store with that id, and is not retired. It is true if that is not known.
 func HasStore(dir, id string) bool {
 	folders, err := storeFolders(dir)
 	return err != nil || slices.ContainsFunc(folders, func(folder string) bool {
-		text, _ := os.ReadFile(filepath.Join(folder, idFile)) // without a file, it has another id
-		return strings.TrimSpace(string(text)) == id && !strings.Contains(filepath.Base(folder), retired)
+		return readID(folder) == id && !strings.Contains(filepath.Base(folder), retired)
 	})
 }
 

@@ -95,6 +95,9 @@ func (s *Store) readPast() error {
 		s.log.next = number + 1
 	}
 	s.pushes = s.past.pushes
+	if s.past.clean { // all rows have left
+		s.pushes = pushes{s.past.end, s.past.end}
+	}
 	s.durable = max(s.past.last, s.finals.stored)
 	s.resume()
 	s.commit = s.durable + 1

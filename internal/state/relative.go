@@ -71,7 +71,9 @@ func (s *Store) Relate(live, drained []*Store) error {
 	known := s.relatives
 	s.relating.Unlock()
 	var all []*relative
+	there := make(map[string]bool)
 	for _, folder := range folders {
+		there[readID(folder)] = true
 		if folder == s.folder {
 			continue
 		}
@@ -89,6 +91,9 @@ func (s *Store) Relate(live, drained []*Store) error {
 		}
 		return 1
 	})
+	if err == nil { // else there may be others
+		s.there.Store(&there)
+	}
 	s.relating.Lock()
 	defer s.relating.Unlock()
 	s.relatives = all
@@ -98,6 +103,12 @@ func (s *Store) Relate(live, drained []*Store) error {
 		}
 	}
 	return err
+}
+
+// isGone reports whether no folder had the store with that id when Relate was called last.
+func (s *Store) isGone(id string) bool {
+	there := s.there.Load()
+	return there != nil && !(*there)[id]
 }
 
 // unrelate forgets all relatives, and closes the databases of those that no store has open.
@@ -189,13 +200,13 @@ func (r *relative) close() error {
 
 // find returns the final bucket with that start, and with any end, if it counts. The error is ErrExpired if the one with that end was removed after
 // its retention or should be.
-func (r *relative) find(series string, start, end int64, o Options) (b storedFinal, ok bool, err error) {
+func (r *relative) find(s *Store, series string, start, end int64) (b storedFinal, ok bool, err error) {
 	if r.store != nil {
 		if b, ok, err = r.store.find(series, start); errors.Is(err, ErrClosed) { // until the next Relate
 			return b, false, fmt.Errorf("state %q: %w: it is being set aside", r.folder, ErrUnreadable)
 		}
 	} else {
-		b, ok, err = r.read(series, start, o)
+		b, ok, err = r.read(s, series, start)
 	}
 	switch {
 	case errors.Is(err, ErrExpired):
@@ -220,19 +231,19 @@ func (r *relative) has(series string, start int64) bool {
 }
 
 // read is find in the database.
-func (r *relative) read(series string, start int64, o Options) (b storedFinal, ok bool, err error) {
+func (r *relative) read(s *Store, series string, start int64) (b storedFinal, ok bool, err error) {
 	slots := r.finals.starts[start]
 	if len(slots) == 0 && start >= r.finals.expiredEnd.Load() {
 		return b, false, nil
 	}
 	// The age goes on when the store is not open: nobody removes its old buckets.
-	age := r.finals.age + max(o.Now().UnixNano()-r.finals.wall, 0)
+	age := r.finals.age + max(s.o.Now().UnixNano()-r.finals.wall, 0)
 	var value []byte
 	expired := false
 	key := finalKey(series, start)
 	err = r.use(func() (err error) {
 		if value, err = r.finals.get(key, slots); value == nil && err == nil {
-			expired, err = r.finals.hasExpired(series, start)
+			expired, err = r.finals.hasExpired(series, start, s.isGone)
 		}
 		return err
 	})
@@ -248,10 +259,10 @@ func (r *relative) read(series string, start int64, o Options) (b storedFinal, o
 	case value == nil:
 		return b, false, nil
 	}
-	if b, err = decodeFinal(key, value, o.ExactLimit); err != nil || b.Series != series {
+	if b, err = decodeFinal(key, value, s.o.ExactLimit); err != nil || b.Series != series {
 		return b, true, fmt.Errorf("state %q: series %q, start %d: %w: %w", r.finals.path, series, start, ErrUnreadable, err)
 	}
-	if b.at < age-int64(o.Retention) {
+	if b.at < age-int64(s.o.Retention) {
 		return b, false, ErrExpired
 	}
 	return b, true, nil
@@ -284,7 +295,7 @@ func (s *Store) Latest(series string, start, end int64, fields []string, from in
 		add(own, true)
 	}
 	for _, r := range s.relatives { // those that nobody changes come first
-		b, ok, err := r.find(series, start, end, s.o)
+		b, ok, err := r.find(s, series, start, end)
 		switch {
 		case errors.Is(err, ErrExpired):
 			expired = true

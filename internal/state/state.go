@@ -58,6 +58,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
@@ -238,6 +239,9 @@ type Store struct {
 	// relating guards relatives and is held by Latest.
 	relating  sync.Mutex
 	relatives []*relative // those that nobody changes come first
+
+	// there has the ids of all stores with a folder in Options.Dir at the last Relate; nil before the first.
+	there atomic.Pointer[map[string]bool]
 
 	// Commit holds committing, which guards log and queue.
 	committing sync.Mutex

@@ -562,7 +562,7 @@ func (c *finalCopy) expire(key expiredKey, s span) {
 
 // hasExpired reports whether the new database has a record that the bucket has expired. After an error, it has not.
 func (c *finalCopy) hasExpired(series string, start int64) bool {
-	found, err := c.to.hasExpired(series, start)
+	found, err := c.to.hasExpired(series, start, func(string) bool { return false })
 	return err == nil && found
 }
 

@@ -837,6 +837,35 @@ func TestStatesThatJoinEachOtherDoNotStopABlock(t *testing.T) {
 	h.checkNoOrphans()
 }
 
+// A final bucket of a removed block has one field. Then the block comes back, and the first value of another field comes to the block that
+// has taken over.
+func TestAFieldIsNotLateBecauseABlockWithAnotherFieldWasRemoved(t *testing.T) {
+	for _, crash := range []bool{false, true} { // before the state of the removed block is set aside
+		for _, corrected := range []bool{false, true} {
+			t.Run(fmt.Sprint("crash=", crash, ",corrected=", corrected), func(t *testing.T) {
+				t.Parallel()
+				h := newHistory(t, false)
+				both := []func(*Describe){block("a"), block("b")}
+				h.run(both...)
+				h.add(0, x, 3)
+				h.add(1, x.Add(5*time.Hour), 1)
+				h.linger()
+				if h.run(block("b")); crash {
+					h.crashInJoin(0)
+				} else {
+					h.push()
+				}
+				if h.run(both...); corrected {
+					h.add(0, x, 1)
+					h.linger()
+				}
+				h.addField(1, "u", x)
+				h.check(0)
+			})
+		}
+	}
+}
+
 // The first Push can come later after the start than state_replay, and the process can be killed in it.
 func TestTheRowsOfARemovedBlockLeaveAlthoughTheProcessIsKilledInTheFirstPush(t *testing.T) {
 	short := func(alias string) func(*Describe) {
