@@ -3,6 +3,7 @@ package api_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -69,7 +70,7 @@ func (s *service) means(t *testing.T) map[string]float64 {
 func (s *service) dropped(t *testing.T) map[string]float64 {
 	t.Helper()
 	all := gauges(t, s.get(t, "/metrics/analytics"), "analytics_export_dropped", "reason")
-	require.Len(t, all, 7)
+	require.Len(t, all, 8)
 	maps.DeleteFunc(all, func(_ string, v float64) bool { return v == 0 })
 	return all
 }
@@ -503,4 +504,52 @@ func TestMissingTablesOfTheExportAreReported(t *testing.T) {
 	require.Equal(t, map[string]float64{"cpu": 1, "later": 1}, up("/metrics/analytics", "analytics_export_table_up"))
 	require.Equal(t, map[string]float64{"cpu": 1, "later": 1}, up("/metrics", "analytics_api_export_table_up"))
 	require.Contains(t, log.String(), `msg="a table of [[export]] is in Redis now" database=db table=later`)
+}
+
+// lostTable is a cache in which the server of one table does not answer, or none.
+type lostTable struct {
+	*cache.Reader
+	all bool
+}
+
+func (l *lostTable) Buckets(ctx context.Context, t record.Table, r record.Range) ([]time.Time, error) {
+	if l.all || t.Name == "analytics_away" {
+		return nil, errors.New("dial tcp 10.0.0.1: refused")
+	}
+	return l.Reader.Buckets(ctx, t, r)
+}
+
+// A table whose data is corrupt, and one whose server in a cluster is away, do not keep others from being exported.
+func TestATableThatCannotBeReadDoesNotEndAScrape(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	s.fill(t)
+	for _, name := range []string{"analytics_away", "analytics_corrupt"} {
+		r := rec(1, "f", "h", 1.5)
+		r.Table = name
+		require.NoError(t, s.writer.Put(t.Context(), record.Table{Database: "db", Name: name}, []record.Record{r}))
+	}
+	require.NoError(t, s.client.Del(t.Context(), "{db:analytics_corrupt}:idx").Err())
+	require.NoError(t, s.client.Set(t.Context(), "{db:analytics_corrupt}:idx", "x", 0).Err())
+	s.clock.Add(10)
+	var log bytes.Buffer
+	reader := &lostTable{Reader: s.reader}
+	l := s.beside(reader, func(o *api.Options) {
+		o.Export, o.ExportMaxSeries, o.Log = exports("away", "cpu", "corrupt", "analytics_away"), 100, slog.New(slog.NewTextHandler(&log, nil))
+	})
+	for range 2 {
+		require.Equal(t, map[string]float64{"unreadable": 3}, l.dropped(t))
+		require.Contains(t, l.get(t, "/metrics/analytics").Body.String(), "analytics_cpu_mean{")
+		up := gauges(t, l.get(t, "/metrics/analytics"), "analytics_export_table_up", "table")
+		require.Equal(t, map[string]float64{"away": 0, "analytics_away": 0, "cpu": 1, "corrupt": 0}, up)
+		require.Equal(t, up, gauges(t, l.get(t, "/metrics"), "analytics_api_export_table_up", "table"))
+	}
+	require.Equal(t, 3, strings.Count(log.String(), "\n"), log.String())
+	require.Contains(t, log.String(), "table=away error=\"dial tcp 10.0.0.1: refused\"")
+	require.Contains(t, log.String(), "is corrupt: a key in Redis has another type")
+	require.NoError(t, s.client.Del(t.Context(), "{db:analytics_corrupt}:idx").Err())
+	l.get(t, "/metrics/analytics")
+	require.Contains(t, log.String(), "is in Redis now\" database=db table=corrupt")
+	reader.all = true
+	problemOf(t, l.get(t, "/metrics/analytics"), http.StatusServiceUnavailable)
 }

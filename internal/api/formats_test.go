@@ -115,7 +115,7 @@ func TestPrometheusReadsTheSameFromEveryFormat(t *testing.T) {
 	require.Equal(t, "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8", open.Header().Get("Content-Type"))
 	require.Contains(t, proto.Header().Get("Content-Type"), "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited")
 	want := parse(t, text)
-	require.Len(t, want.samples, 12*5+7+3)
+	require.Len(t, want.samples, 12*5+8+3)
 	require.Contains(t, want.samples, `{__name__="analytics_cpu_mean", database="db", field_name="f", host="line\nbreak \"quoted\" back\\slash \\n é <>& \x7f"}`)
 	require.Contains(t, want.samples, `{__name__="analytics_te_x_t___mean", database="db", field_name="f", tag__name__="x"}`)
 	require.Equal(t, "Number of the values in the newest final bucket of each series of the table analytics_te\"x\\t é.", want.helps["analytics_te_x_t___values"])

@@ -114,14 +114,19 @@ func (s *server) readExported(ctx context.Context, grant token.Grant, protobuf b
 		}
 		entry, err := s.catalogue.resolve(ctx, grant, token.Metrics, e.Table)
 		_, missing := err.(notFound) //nolint:errorlint // as resolve returns it
-		if err != nil && !missing {
-			return nil, err
+		if missing {
+			err = nil
 		}
-		s.foundExport(e.Table, !missing)
-		sources = append(sources, exporter.Source{Table: e, Stored: entry.Table, Missing: missing})
+		sources = append(sources, exporter.Source{Table: e, Stored: entry.Table, Missing: missing, Err: err})
 	}
 	x, err := exporter.Read(ctx, s.reader, sources, protobuf, exporter.Options{
 		MaxSeries: s.ExportMaxSeries, MaxBuckets: s.ExportBuckets, MaxScanned: s.MaxScanned, MaxAge: s.ExportMaxAge, Now: s.Now,
 	})
-	return x, away(err)
+	if err != nil {
+		return nil, away(err)
+	}
+	for i, source := range sources {
+		s.foundExport(source.Table.Table, source.Missing, x.Failed(i))
+	}
+	return x, nil
 }

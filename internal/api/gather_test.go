@@ -82,7 +82,7 @@ func TestScrapesShareAReadingOverTheTextFormats(t *testing.T) {
 					return
 				}
 				p := parse(t, w)
-				assert.Len(t, p.samples, 3+7+1)
+				assert.Len(t, p.samples, 3+8+1)
 				assert.Equal(t, "Accept", w.Header().Get("Vary"))
 			})
 		}

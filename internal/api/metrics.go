@@ -49,7 +49,8 @@ func newMetrics(version string, bytes func() int, more []prometheus.Collector) *
 			Name: "analytics_api_invalid_records_total", Help: "Texts in Redis that requests selected and that are not records.",
 		}),
 		tables: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "analytics_api_export_table_up", Help: "Whether a table of the settings [[export]] was in Redis at the last scrape of /metrics/analytics.",
+			Name: "analytics_api_export_table_up",
+			Help: "Whether a table of the settings [[export]] was in Redis, and could be read, at the last scrape of /metrics/analytics.",
 		}, []string{"database", "table"}),
 		corrupt: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "analytics_api_corrupt_summaries_total",

@@ -224,7 +224,7 @@ func TestExportHasTheRecordsOfTheAPI(t *testing.T) {
 				}
 				require.InDelta(t, v, got.samples[series], 1e-9*math.Abs(v), series)
 			}
-			require.Len(t, got.samples, len(want)+3+7+1)
+			require.Len(t, got.samples, len(want)+3+8+1)
 			require.Len(t, got.histograms, 3)
 		}
 	}

@@ -135,7 +135,7 @@ func exportDocs() docs {
 			{contentType: "application/openmetrics-text", about: "OpenMetrics, without histograms."},
 			{contentType: "application/vnd.google.protobuf", about: "Messages of Prometheus, with native histograms."},
 		},
-		problems: append([]problemKind{corruptData}, readProblems...),
+		problems: readProblems,
 		examples: []exampleDoc{{summary: "A scrape", address: "/metrics/analytics"}},
 	}
 }

@@ -6,39 +6,48 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
-// presence remembers which exported tables are missing, so that each is logged once. It is safe for concurrent use.
+// presence remembers which exported tables are missing or cannot be read, so that each is logged once. It is safe for concurrent
+// use.
 type presence struct {
-	mu      sync.Mutex // guards the field below
-	missing map[record.Table]bool
+	mu     sync.Mutex // guards the field below
+	absent map[record.Table]string
 }
 
-// change notes whether a table was found, and reports whether that is another result than before. At first, tables count as
-// found.
-func (p *presence) change(t record.Table, found bool) bool {
+// change notes why a table is not exported, "" if it is, and reports whether that is another reason than before. At first, tables
+// count as exported.
+func (p *presence) change(t record.Table, absent string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.missing[t] != found {
+	if p.absent[t] == absent {
 		return false
 	}
-	if p.missing == nil {
-		p.missing = make(map[record.Table]bool)
+	if p.absent == nil {
+		p.absent = make(map[record.Table]string)
 	}
-	p.missing[t] = !found
+	p.absent[t] = absent
 	return true
 }
 
-// foundExport notes in the log and in the metrics whether an exported table is in Redis.
-func (s *server) foundExport(t record.Table, found bool) {
-	up := 0.0
-	if found {
-		up = 1
+// foundExport notes in the log and in the metrics whether an exported table is missing, or could not be read because of an error.
+func (s *server) foundExport(t record.Table, missing bool, err error) {
+	up, absent := 1.0, ""
+	if missing {
+		up, absent = 0, "missing"
+	}
+	if err != nil {
+		up, absent = 0, "unreadable"
 	}
 	s.metrics.tables.WithLabelValues(t.Database, t.Name).Set(up)
-	switch changed := s.exported.change(t, found); {
-	case changed && found:
+	if !s.exported.change(t, absent) {
+		return
+	}
+	switch absent {
+	case "":
 		s.Log.Info("a table of [[export]] is in Redis now", "database", t.Database, "table", t.Name)
-	case changed:
+	case "missing":
 		s.Log.Warn("a table of [[export]] is not in Redis: no agent has written it, or its records have expired; check the names",
 			"database", t.Database, "table", t.Name)
+	default:
+		s.Log.Warn("a table of [[export]] cannot be read, others are exported", "database", t.Database, "table", t.Name, "error", err)
 	}
 }

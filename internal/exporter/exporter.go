@@ -34,6 +34,8 @@ type Source struct {
 	Stored record.Table
 	// Missing is true if Redis has no such table.
 	Missing bool
+	// Err is why it is not known where the table is, or nil.
+	Err error
 }
 
 // Options are limits of one scrape. All except MaxAge are above zero.

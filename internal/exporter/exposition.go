@@ -2,6 +2,7 @@ package exporter
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -18,7 +19,7 @@ const (
 )
 
 // droppedReasons are the values of the label of droppedName.
-var droppedReasons = []string{"buckets", "future", "label_clash", "malformed", "name_clash", "no_summary", "overflow"}
+var droppedReasons = []string{"buckets", "future", "label_clash", "malformed", "name_clash", "no_summary", "overflow", "unreadable"}
 
 // distributionEnd is the end of the name of a table's histograms.
 const distributionEnd = "_distribution"
@@ -29,11 +30,12 @@ type Exposition struct {
 	protobuf bool           // the encoding of the labels, and whether there are histograms
 	dropped  map[string]int // how many series, gauges, records and buckets are not exported, by reason
 	size     int            // about how many bytes of memory the samples need
+	failed   []error        // why each source could not be read, nil if it could
 
 	// Used while it is made.
-	room   int                   // how many more series may be exported
-	scans  int                   // how many more records may be read
-	tables map[record.Table]bool // tables that are exported already; two sources can be stored as one table
+	room   int                    // how many more series may be exported
+	scans  int                    // how many more records may be read
+	tables map[record.Table]error // the results of tables that were read; two sources can be stored as one table
 }
 
 // family are the samples of one name, which belong to one table.
@@ -52,17 +54,19 @@ type sample struct {
 }
 
 // Read reads the newest final records of the sources from Redis. With protobuf, the exposition has histograms and can only be
-// written by [Exposition.WriteProto], or else only by [Exposition.WriteText]. An error is that of the reader; the limits of o
-// are not errors, but counted in the exposition.
+// written by [Exposition.WriteProto], or else only by [Exposition.WriteText]. The limits of o are not errors, but counted in the
+// exposition. So is a table whose data is corrupt, or whose server does not answer: see [Exposition.Failed]. The error is that of
+// ctx, or of the reader if it did not answer for any table.
 func Read(ctx context.Context, reader Reader, sources []Source, protobuf bool, o Options) (*Exposition, error) {
 	x := &Exposition{
 		families: make(map[string]*family), protobuf: protobuf, dropped: make(map[string]int),
-		room: o.MaxSeries, scans: o.MaxScanned, tables: make(map[record.Table]bool),
+		room: o.MaxSeries, scans: o.MaxScanned, tables: make(map[record.Table]error),
 	}
 	for _, source := range sources {
-		if err := x.addTable(ctx, reader, source, &o); err != nil {
-			return nil, err
-		}
+		x.failed = append(x.failed, x.addTable(ctx, reader, source, &o))
+	}
+	if err := x.failure(ctx); err != nil {
+		return nil, err
 	}
 	for _, reason := range droppedReasons {
 		x.own(droppedName, "Series, gauges, records and buckets that this scrape leaves out, by reason.", x.dropped[reason], "reason", reason)
@@ -73,25 +77,54 @@ func Read(ctx context.Context, reader Reader, sources []Source, protobuf bool, o
 	return x, nil
 }
 
+// Failed returns why the source with that index could not be read, or nil. Samples of it can be missing.
+func (x *Exposition) Failed(source int) error { return x.failed[source] }
+
+// failure returns the error of Read.
+func (x *Exposition) failure(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	for _, err := range x.failed {
+		if err == nil || errors.As(err, new(*record.Corrupt)) {
+			return nil // the reader answers
+		}
+	}
+	return errors.Join(x.failed...)
+}
+
 // Size returns about how many bytes of memory the exposition needs.
 func (x *Exposition) Size() int { return x.size }
 
-// addTable adds the samples of one table, and whether the table exists.
+// addTable adds the samples of one table, and whether the table exists. It returns why the table could not be read, or nil.
 func (x *Exposition) addTable(ctx context.Context, reader Reader, source Source, o *Options) error {
+	err := source.Err
+	if err == nil && !source.Missing {
+		err = x.readTable(ctx, reader, source, o)
+	}
 	up := 1
-	if source.Missing {
+	switch {
+	case err != nil:
+		x.dropped["unreadable"]++
+		up = 0
+	case source.Missing:
 		up = 0
 	}
-	x.own(tableUpName, "Whether a table of the settings [[export]] is in Redis.", up, "database", source.Database, "table", source.Name)
-	if source.Missing || x.tables[source.Stored] {
-		return nil
-	}
-	x.tables[source.Stored] = true
-	plan, err := newPlan(ctx, reader, source.Stored, o)
-	if err != nil {
+	x.own(tableUpName, "Whether a table of the settings [[export]] is in Redis and can be read.", up, "database", source.Database, "table", source.Name)
+	return err
+}
+
+// readTable reads the table of a source, once if several sources are stored as one table.
+func (x *Exposition) readTable(ctx context.Context, reader Reader, source Source, o *Options) error {
+	if err, again := x.tables[source.Stored]; again {
 		return err
 	}
-	return newTableScrape(x, Table{source.Stored, source.EachAgent}, plan, o.MaxBuckets).run(ctx, reader)
+	plan, err := newPlan(ctx, reader, source.Stored, o)
+	if err == nil {
+		err = newTableScrape(x, Table{source.Stored, source.EachAgent}, plan, o.MaxBuckets).run(ctx, reader)
+	}
+	x.tables[source.Stored] = err
+	return err
 }
 
 // own adds a gauge of the exporter itself. names has the names and values of its labels in turn.
