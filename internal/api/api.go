@@ -3,9 +3,9 @@
 // routes.go is the table of all routes, and errors.go the only place where an error becomes a status. A request takes
 // these steps:
 //
-//	identify ─▶ secure ─▶ checkHost, cors ─▶ handle ─▶ admit ─▶ sendKept ─ a kept answer
-//	an id       headers   if they are set    metrics    token,     └─▶ the route's handler ─▶ Reader ─▶ answer ─▶ send
-//	                                         and log    rates
+//	exchanged ─▶ checkHost, cors ─▶ handle ─▶ admit ─▶ sendKept ─ a kept answer
+//	id, headers  if they are set    metrics    token,     └─▶ the route's handler ─▶ Reader ─▶ answer ─▶ send
+//	                                and log    rates
 //
 // Every limit of [Options] bounds the memory that one request uses, and MaxTotalBytes that of all requests. work.go limits
 // how many requests read at the same time.
@@ -156,6 +156,7 @@ type server struct {
 	addresses *rates
 	tokens    *rates
 	limits    *limits
+	ids       *ids
 	versions  versions
 	starts    starts
 	windows   *windows
@@ -189,7 +190,7 @@ func newServer(reader Reader, o Options) *server {
 	if o.Streams != nil {
 		o.Streams.UseBudget(s.streamBudget())
 	}
-	s.outage.now = o.Now
+	s.outage.now, s.ids = o.Now, newIDs()
 	s.versions = versions{read: s.readVersion, now: o.Now, timeout: o.Timeout}
 	s.windows = newWindows(reader, s.limits, &s.Options)
 	s.addresses, s.tokens = newRates("address", o.AddressRate, o.Now), newRates("token", o.TokenRate, o.Now)
@@ -221,24 +222,5 @@ func (s *server) handler() http.Handler {
 	if s.CheckHost {
 		handler = s.checkHost(handler)
 	}
-	return s.identify(s.secure(handler))
-}
-
-// secure sets the headers of every answer. With tokens, answers depend on the token, so only the client's own cache may
-// keep them.
-func (s *server) secure(next http.Handler) http.Handler {
-	// Nobody changes these slices, which all answers share: the methods of http.Header replace them.
-	nosniff, referrer, policy := []string{"nosniff"}, []string{"no-referrer"}, []string{"default-src 'self'; frame-ancestors 'none'"}
-	caching, vary := []string{"no-cache"}, []string(nil)
-	if s.Tokens != nil {
-		caching, vary = []string{"private, no-cache"}, []string{"Authorization"}
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h["X-Content-Type-Options"], h["Referrer-Policy"], h["Content-Security-Policy"], h["Cache-Control"] = nosniff, referrer, policy, caching
-		if vary != nil {
-			h["Vary"] = vary
-		}
-		next.ServeHTTP(w, r)
-	})
+	return s.exchanged(handler)
 }

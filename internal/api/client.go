@@ -11,10 +11,10 @@ import (
 // forwardedFor is the header in which proxies list the addresses that a request came through, the nearest one last.
 const forwardedFor = "X-Forwarded-For"
 
-// client returns the client of a request for limits and logs: see [clientName]. It is the address of the connection. If that
+// clientOf returns the client of a request for limits and logs: see [clientName]. It is the address of the connection. If that
 // is a trusted proxy, it is the last address in X-Forwarded-For that is not one. A client can write the addresses before
 // that, so they are not used.
-func (s *server) client(r *http.Request) string {
+func (s *server) clientOf(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		return r.RemoteAddr

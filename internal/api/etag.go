@@ -53,15 +53,9 @@ func notModified(w http.ResponseWriter, r *http.Request, tag entityTag) bool {
 		return false
 	}
 	h[etagHeader] = own
-	for _, name := range aboutContent {
-		delete(h, name)
-	}
 	w.WriteHeader(http.StatusNotModified)
 	return true
 }
-
-// aboutContent are headers that have a meaning only for an answer with a body. The client has these of its answer.
-var aboutContent = []string{"X-Content-Type-Options", "Referrer-Policy", "Content-Security-Policy"}
 
 // match returns the form of the ETag that matches a header If-None-Match, and whether there is one: the client has the compressed
 // form if it is weak. Weak ETags match too, as RFC 9110 defines for this header.

@@ -6,35 +6,87 @@ import "net/http"
 // copy of the request. The goroutine of the request uses it.
 type exchange struct {
 	http.ResponseWriter
+	server  *server
 	request *http.Request // as it arrived
-	find    func(*http.Request) string
-	client  string    // the result of find, or empty until it is asked for
-	id      [1]string // the value of the header requestID
-	code    int       // the status of the answer, or 0 until the header is written
+	client  string        // empty until it is asked for
+	id      [1]string     // empty until it is asked for
+	code    int           // the status of the answer, or 0 until the header is written
+}
+
+// exchanged calls next with an exchange as the writer of the answer. If next writes nothing, the answer is a 200 without a body.
+func (s *server) exchanged(next http.Handler) http.Handler {
+	caching, vary := []string{"no-cache"}, []string(nil)
+	if s.Tokens != nil { // answers depend on the token, so only the client's own cache may keep them
+		caching, vary = []string{"private, no-cache"}, []string{"Authorization"}
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		x := &exchange{ResponseWriter: w, server: s, request: r}
+		h := w.Header()
+		h["Cache-Control"] = caching
+		if vary != nil {
+			h["Vary"] = vary
+		}
+		if id := r.Header.Get(requestID); validID(id) {
+			x.id[0] = id
+			h[requestID] = x.id[:]
+		}
+		next.ServeHTTP(x, r)
+		if x.code == 0 {
+			x.WriteHeader(http.StatusOK)
+		}
+	})
 }
 
 // idOf returns the id of a request, given the writer of its answer.
-func idOf(w http.ResponseWriter) string { return w.(*exchange).id[0] }
+func idOf(w http.ResponseWriter) string {
+	x := w.(*exchange)
+	if x.id[0] == "" {
+		x.id[0] = x.server.ids.next()
+	}
+	return x.id[0]
+}
 
-// clientOf returns the client of a request, given the writer of its answer: see [server.client].
+// clientOf returns the client of a request, given the writer of its answer: see [server.clientOf].
 func clientOf(w http.ResponseWriter) string {
 	x := w.(*exchange)
 	if x.client == "" {
-		x.client = x.find(x.request)
+		x.client = x.server.clientOf(x.request)
 	}
 	return x.client
 }
 
+// Headers of all answers except 304, whose client has them from the answer that it keeps. Nobody changes these slices, which all
+// answers share: the methods of http.Header replace them.
+var (
+	nosniff  = []string{"nosniff"}
+	referrer = []string{"no-referrer"}
+	policy   = []string{"default-src 'self'; frame-ancestors 'none'"} // of answers without a policy of their own
+)
+
+// WriteHeader sets the headers that all answers have, and writes the header.
 func (x *exchange) WriteHeader(code int) {
 	if x.code == 0 {
 		x.code = code
+		if code != http.StatusNotModified {
+			x.complete()
+		}
 	}
 	x.ResponseWriter.WriteHeader(code)
 }
 
+// complete sets the headers of all answers except 304.
+func (x *exchange) complete() {
+	h := x.Header()
+	idOf(x)
+	h["X-Content-Type-Options"], h["Referrer-Policy"], h[requestID] = nosniff, referrer, x.id[:]
+	if len(h["Content-Security-Policy"]) == 0 {
+		h["Content-Security-Policy"] = policy
+	}
+}
+
 func (x *exchange) Write(b []byte) (int, error) {
 	if x.code == 0 {
-		x.code = http.StatusOK
+		x.WriteHeader(http.StatusOK)
 	}
 	return x.ResponseWriter.Write(b)
 }

@@ -36,9 +36,12 @@ func (s *server) isOwnHost(host string) bool {
 		host = name
 	}
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	if ip, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil && ip.IsLoopback() {
+	if host == "" || host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return true
 	}
-	return host == "" || host == "localhost" || strings.HasSuffix(host, ".localhost") ||
-		slices.ContainsFunc(s.Hosts, func(own string) bool { return strings.EqualFold(own, host) })
+	if slices.ContainsFunc(s.Hosts, func(own string) bool { return strings.EqualFold(own, host) }) {
+		return true
+	}
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && ip.IsLoopback()
 }

@@ -31,22 +31,8 @@ func (i *ids) next() string {
 	return string(strconv.AppendUint(append(make([]byte, 0, 40), i.prefix...), i.last.Add(1), 10))
 }
 
-// identify gives each request an id, which the answer has too. An id of the client, such as a proxy, is kept if it has
-// only letters, digits and the characters . _ - so that it cannot be taken for another part of a line of the log.
-func (s *server) identify(next http.Handler) http.Handler {
-	made, find := newIDs(), s.client
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id := r.Header.Get(requestID)
-		if !validID(id) {
-			id = made.next()
-		}
-		x := &exchange{ResponseWriter: w, request: r, find: find, id: [1]string{id}}
-		w.Header()[requestID] = x.id[:]
-		next.ServeHTTP(x, r)
-	})
-}
-
-// validID reports whether an id of a client is kept: see [server.identify].
+// validID reports whether an id that a client, such as a proxy, gives to its request is kept: it has only letters, digits and the
+// characters . _ - so that it cannot be taken for another part of a line of the log.
 func validID(id string) bool {
 	const special = ".-_"
 	return id != "" && len(id) <= maxRequestID && strings.IndexFunc(id, func(c rune) bool {
@@ -59,7 +45,7 @@ func (s *server) logRequest(x *exchange, r *http.Request, rt *route, tokenID str
 	if !s.Log.Enabled(r.Context(), slog.LevelDebug) {
 		return
 	}
-	s.Log.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("request", x.id[0]), slog.String("method", r.Method), slog.String("path", r.URL.Path),
+	s.Log.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("request", idOf(x)), slog.String("method", r.Method), slog.String("path", r.URL.Path),
 		slog.String("route", rt.name), slog.Int("status", x.status()), slog.Duration("took", took), slog.String("client", clientOf(x)),
 		slog.String("token", tokenID))
 }

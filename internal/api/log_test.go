@@ -49,6 +49,19 @@ func TestAnIDOfTheClientIsKeptIfItIsPlain(t *testing.T) {
 	}
 }
 
+// A client that has the answer also has its headers.
+func TestNotModifiedHasOnlyTheHeadersThatItNeeds(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	s.fill(t)
+	const path = "/analytics/cpu?database=db"
+	etag := s.get(t, path).Header().Get("ETag")
+	w := with(s, http.MethodGet, path, "If-None-Match", etag)
+	require.Equal(t, http.StatusNotModified, w.Code)
+	require.Equal(t, http.Header{"Etag": {etag}, "Cache-Control": {"no-cache"}, "Vary": {"Accept, Accept-Encoding"}}, w.Header())
+	require.Equal(t, "mine", with(s, http.MethodGet, path, "If-None-Match", etag, "X-Request-Id", "mine").Header().Get("X-Request-Id"))
+}
+
 func TestAFailureIsLoggedWithTheIDOfTheRequest(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer

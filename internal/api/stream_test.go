@@ -171,6 +171,7 @@ func TestAStreamEndsWhenItsTokenIsDeleted(t *testing.T) {
 	g.put(t, rec(1, "f", "a", 1))
 	s.want("bucket")
 	require.NoError(t, token.Delete(g.file, streaming[len("aapi_"):len("aapi_")+8]))
+	g.clock.Add(2) // the service reads the file again
 	g.put(t, rec(1, "f", "a", 2))
 	require.Contains(t, s.want("dropped").data, "the token is not valid any more")
 	_, ok := s.next()

@@ -15,9 +15,9 @@ import (
 //go:embed static uplot/*.js uplot/*.css
 var embedded embed.FS
 
-// policy adds rules to the Content-Security-Policy of the API: both apply. Text that becomes HTML is an error in the browser,
-// so that no name of the data can become an element.
-const policy = "base-uri 'none'; form-action 'none'; object-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+// policy is the Content-Security-Policy of the page. Text that becomes HTML is an error in the browser, so that no name of the data can
+// become an element.
+const policy = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; object-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
 // index is the file of the page itself.
 const index = "index.html"
@@ -41,7 +41,7 @@ func (p *Page) ServeFile(w http.ResponseWriter, r *http.Request, name string) bo
 	case index: // its addresses are relative to that of the page
 		return false
 	case "":
-		w.Header().Add("Content-Security-Policy", policy)
+		w.Header().Set("Content-Security-Policy", policy)
 		name = index
 	}
 	return p.files.Serve(w, r, name)
