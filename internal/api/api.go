@@ -3,9 +3,9 @@
 // routes.go is the table of all routes, and errors.go the only place where an error becomes a status. A request takes
 // these steps:
 //
-//	exchanged ─▶ checkHost, cors ─▶ handle ─▶ admit ─▶ sendKept ─ a kept answer
-//	id, headers  if they are set    metrics    token,     └─▶ the route's handler ─▶ Reader ─▶ answer ─▶ send
-//	                                and log    rates
+//	exchanged ─▶ checkHost, cors ─▶ keptFirst ─▶ mux ─▶ handle ─▶ admit ─▶ sendKept ─ a kept answer
+//	id, headers  if they are set        └───────────────▶ metrics  token,     └─▶ the route's handler ─▶ Reader ─▶ answer ─▶ send
+//	                                                      and log  rates
 //
 // Every limit of [Options] bounds the memory that one request uses, and MaxTotalBytes that of all requests. work.go limits
 // how many requests read at the same time.
@@ -161,7 +161,7 @@ type server struct {
 	starts    starts
 	windows   *windows
 	inMaking  answersInMaking
-	rendered  *rendered.Cache[kept]
+	rendered  *rendered.Cache[*kept]
 	scrapes   *scrapes
 	skips     skips
 	outage    outage
@@ -185,7 +185,7 @@ func newServer(reader Reader, o Options) *server {
 	o.LargeBucket = cmp.Or(o.LargeBucket, DefaultLargeBucket)
 	o.MaxTotalBytes = cmp.Or(o.MaxTotalBytes, max(DefaultMaxTotalBytes, 4*o.MaxBytes))
 	o.ReadyTimeout = cmp.Or(o.ReadyTimeout, o.Timeout)
-	s := &server{Options: o, reader: reader, limits: newLimits(o.MaxTotalBytes), rendered: rendered.New[kept](cmp.Or(o.CacheBytes, DefaultCacheBytes))}
+	s := &server{Options: o, reader: reader, limits: newLimits(o.MaxTotalBytes), rendered: rendered.New[*kept](cmp.Or(o.CacheBytes, DefaultCacheBytes))}
 	s.metrics = newMetrics(o.Version, s.limits.budget.bytes, append(cacheMetrics(s.rendered), o.Collectors...))
 	if o.Streams != nil {
 		o.Streams.UseBudget(s.streamBudget())
@@ -218,7 +218,8 @@ func (s *server) readTables(ctx context.Context) ([]record.TableEntry, error) {
 
 // handler returns the handler of all routes.
 func (s *server) handler() http.Handler {
-	handler := s.cors(s.clean(s.newMux()))
+	mux, keeping := s.newMux()
+	handler := s.cors(s.keptFirst(keeping, s.clean(mux)))
 	if s.CheckHost {
 		handler = s.checkHost(handler)
 	}

@@ -1,16 +1,21 @@
 package api
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/rendered"
+)
 
 // exchange is a request with its answer. Every handler gets it as the writer of the answer: a context that has it would need a
 // copy of the request. The goroutine of the request uses it.
 type exchange struct {
 	http.ResponseWriter
 	server  *server
-	request *http.Request // as it arrived
-	client  string        // empty until it is asked for
-	id      [1]string     // empty until it is asked for
-	code    int           // the status of the answer, or 0 until the header is written
+	request *http.Request          // as it arrived
+	kept    *rendered.Entry[*kept] // a kept answer to the same request, or nil; it may not be right any more
+	client  string                 // empty until it is asked for
+	id      [1]string              // empty until it is asked for
+	code    int                    // the status of the answer, or 0 until the header is written
 }
 
 // exchanged calls next with an exchange as the writer of the answer. If next writes nothing, the answer is a 200 without a body.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
@@ -28,6 +29,14 @@ type kept struct {
 	etag  entityTag
 	kind  string // the content type
 	link  string // the header Link, or empty
+
+	checked atomic.Pointer[check] // the last time that the answer was right, or nil
+}
+
+// check is a time when a kept answer was right.
+type check struct {
+	at        time.Time // when the reading of the version began
+	forgotten uint64    // of the versions, before that
 }
 
 // with returns k for an answer from a version of the table, or nil if the answer is not right for later requests.
@@ -39,35 +48,68 @@ func (k *kept) with(version int64, etag entityTag, v validity) *kept {
 	return k
 }
 
-// keyOf returns the key of the answer to a request.
+// keyOf returns the key of the answer to a request. Requests with the same key have the same route. RawPath is a part of it, because
+// encoded dots can be a name, and others are a part of a path.
 func keyOf(r *http.Request) rendered.Key {
-	return rendered.Key{Path: r.URL.Path, Query: r.URL.RawQuery, Accept: strings.Join(r.Header.Values("Accept"), ",")}
+	return rendered.Key{Path: r.URL.Path, RawPath: r.URL.RawPath, Query: r.URL.RawQuery, Accept: strings.Join(r.Header["Accept"], ",")}
 }
 
-// sendKept answers a request with a kept answer, and returns true. It returns false if there is none that is right.
-func (s *server) sendKept(w http.ResponseWriter, r *http.Request, grant token.Grant) (sent bool, err error) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return false, nil
-	}
-	e := s.rendered.Get(keyOf(r))
-	if e == nil || !s.isCurrent(r.Context(), &e.Value, grant) {
+// keptFirst passes a request that has a kept answer to the handler of the route that keeps answers. Looking for the route would take
+// longer than the answer, and the same request had this route before. Other requests go to next.
+func (s *server) keptFirst(keeping, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if x := w.(*exchange); r.Method == http.MethodGet || r.Method == http.MethodHead {
+			if x.kept = s.rendered.Get(keyOf(r)); x.kept != nil {
+				keeping.ServeHTTP(x, r)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// sendKept answers a request with its kept answer, and returns true. It returns false if there is none, or if that is not right at a time
+// of the request.
+func (s *server) sendKept(x *exchange, r *http.Request, grant token.Grant, now time.Time) (sent bool, err error) {
+	e := x.kept
+	if e == nil || !s.isCurrent(r.Context(), e.Value, grant, now) {
 		s.metrics.misses.Inc()
+		if e != nil {
+			r.SetPathValue("table", e.Value.named.Name) // keptFirst has not looked for the route
+		}
 		return false, nil
 	}
 	s.metrics.hits.Inc()
-	vary(w.Header())
+	vary(x.Header())
 	if e.Value.link != "" {
-		w.Header().Set("Link", e.Value.link)
+		x.Header().Set("Link", e.Value.link)
 	}
-	if notModified(w, r, e.Value.etag) {
+	if notModified(x, r, e.Value.etag) {
 		return true, nil
 	}
-	client := clientOf(w)
+	client := clientOf(x)
 	if err := s.limits.budget.take(client, 0, len(e.Body)); err != nil {
 		return true, err
 	}
 	defer s.limits.budget.give(client, len(e.Body))
-	return true, sendEntry(w, r, e)
+	return true, sendEntry(x, r, e)
+}
+
+// keptWith returns the kept answer to a request if it has an ETag, given the writer of the answer. Otherwise it returns nil.
+func keptWith(w http.ResponseWriter, tag entityTag) *rendered.Entry[*kept] {
+	if e := w.(*exchange).kept; e != nil && e.Value.etag.strong[0] == tag.strong[0] {
+		return e
+	}
+	return nil
+}
+
+// renew keeps a kept answer longer, as k, because it is still right. Unless k is nil, it has the ETag of e. If it were not renewed, an
+// answer whose clients all have it would be kept for keptAge only.
+func (s *server) renew(e *rendered.Entry[*kept], r *http.Request, k *kept) {
+	if k != nil {
+		k.kind, k.link = e.Value.kind, e.Value.link
+		s.rendered.Put(keyOf(r), k, e.Body)
+	}
 }
 
 // varying are the headers of a request that its records depend on. Nobody changes it.
@@ -82,23 +124,31 @@ func vary(h http.Header) {
 	h["Vary"] = varying
 }
 
-// isCurrent reports whether a kept answer is that of a request now. Errors are left to the reading of the answer.
-func (s *server) isCurrent(ctx context.Context, k *kept, grant token.Grant) bool {
-	now := s.Now()
+// isCurrent reports whether a kept answer is that of a request now. Errors are left to the reading of the answer. What it finds in the
+// catalogue and as the version of the table holds for versionAge.
+func (s *server) isCurrent(ctx context.Context, k *kept, grant token.Grant, now time.Time) bool {
 	if age := now.Sub(k.at); age < 0 || age >= keptAge || !k.until.IsZero() && !now.Before(k.until) {
 		return false
+	}
+	forgotten := s.versions.forgotten.Load()
+	if last := k.checked.Load(); last != nil && last.forgotten == forgotten && now.Sub(last.at).Abs() < versionAge {
+		return grant.Allows(token.Read, k.named.Database)
 	}
 	entry, err := s.catalogue.resolve(ctx, grant, token.Read, k.named)
 	if err != nil || entry.Table != k.table {
 		return false
 	}
-	version, err := s.versions.of(ctx, entry.Table, now)
-	return err == nil && version == k.state
+	version, at, err := s.versions.of(ctx, entry.Table, now)
+	if err != nil || version != k.state {
+		return false
+	}
+	k.checked.Store(&check{at, forgotten})
+	return true
 }
 
 // sendEntry writes a kept answer, compressed if the client accepts that. The compressed form has a weak ETag, as its bytes are
 // others. The caller has set the ETag of the other form.
-func sendEntry(w http.ResponseWriter, r *http.Request, e *rendered.Entry[kept]) error {
+func sendEntry(w http.ResponseWriter, r *http.Request, e *rendered.Entry[*kept]) error {
 	body := e.Body
 	if static.AcceptsGzip(r.Header) {
 		if compressed := e.Gzip(); compressed != nil {
@@ -131,7 +181,7 @@ func (s *server) send(w http.ResponseWriter, r *http.Request, a *answer, k *kept
 		return sendBody(w, r, kind, body)
 	}
 	k.kind, k.link = kind, w.Header().Get("Link")
-	e := s.rendered.Put(keyOf(r), *k, body)
+	e := s.rendered.Put(keyOf(r), k, body)
 	a.work.made()
 	return sendEntry(w, r, e)
 }

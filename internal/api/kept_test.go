@@ -229,6 +229,50 @@ func TestKeptAnswersAreCompressedForClientsThatAcceptIt(t *testing.T) {
 	}
 }
 
+// Clients that all have an answer get 304, and the answer is kept also after the time for which one is kept without a look at the table.
+func TestAnAnswerThatAllClientsHaveStaysKept(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	for m := range 3 {
+		s.put(t, summarized(rec(m, "f", "a", 1), 1, 2))
+	}
+	reader := &countedReads{Reader: s.reader}
+	k := s.beside(reader, func(*api.Options) {})
+	for _, path := range []string{"/analytics/cpu?database=db", "/analytics/cpu?database=db&limit=2", "/analytics/cpu?database=db&bucket=2m", "/analytics/cpu?database=db&start=-1h"} {
+		first := k.get(t, path)
+		require.Equal(t, http.StatusOK, first.Code)
+		conditional := func() (readings int64) {
+			before := reader.others.Load()
+			w := with(k, http.MethodGet, path, "If-None-Match", first.Header().Get("ETag"))
+			require.Equal(t, http.StatusNotModified, w.Code)
+			require.Equal(t, first.Header()["Vary"], w.Header()["Vary"])
+			return reader.others.Load() - before
+		}
+		require.Zero(t, conditional(), path)
+		s.clock.Add(11)
+		require.NotZero(t, conditional(), path)
+		require.Zero(t, conditional(), path)
+		require.Equal(t, first.Body.String(), k.get(t, path).Body.String())
+		require.Equal(t, first.Header()["Link"], k.get(t, path).Header()["Link"])
+	}
+}
+
+// Two encodings of a path can have two routes, although both are decoded to the same text: dots are the name of a table only if they are
+// encoded.
+func TestAKeptAnswerIsForTheSameRoute(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	r := rec(0, "f", "a", 1)
+	r.Table = "analytics_.."
+	require.NoError(t, s.writer.Put(t.Context(), record.Table{Database: "db", Name: r.Table}, []record.Record{r}))
+	for range 2 {
+		require.Len(t, array(t, s.get(t, "/analytics/%2E%2E?database=db")), 1)
+		require.Equal(t, http.StatusTemporaryRedirect, s.get(t, "/analytics/..?database=db").Code)
+		problemOf(t, with(s, http.MethodPost, "/analytics/%2E%2E?database=db"), http.StatusMethodNotAllowed)
+	}
+	require.Equal(t, 1, s.kept(t))
+}
+
 func TestIfNoneMatchHasSeveralETags(t *testing.T) {
 	t.Parallel()
 	s := inProcess(t, nil)

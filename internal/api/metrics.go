@@ -93,7 +93,7 @@ func scraped(registry *prometheus.Registry) handler {
 }
 
 // cacheMetrics are the metrics of the kept answers, which a scrape reads from the cache.
-func cacheMetrics(c *rendered.Cache[kept]) []prometheus.Collector {
+func cacheMetrics(c *rendered.Cache[*kept]) []prometheus.Collector {
 	gauge := func(name, help string, value func(rendered.Stats) int) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value(c.Stats())) })
 	}

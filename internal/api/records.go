@@ -59,6 +59,9 @@ func (s *server) stored(w http.ResponseWriter, r *http.Request, p *params, q que
 	}
 	etag := etagOf(sel, q)
 	if notModified(w, r, etag) {
+		if e := keptWith(w, etag); e != nil {
+			s.renew(e, r, k.with(sel.version, etag, s.validityOf(r.Context(), p, q, sel, k.at)))
+		}
 		return nil
 	}
 	a := s.newAnswer(q, sel, work)

@@ -194,8 +194,13 @@ func (s *server) rollUp(w http.ResponseWriter, r *http.Request, p *params, q que
 	work.rest()
 	a.arrange()
 	a.link(w, r)
-	if etag := a.etag(); !notModified(w, r, etag) {
-		return s.send(w, r, a, k.with(sel.version, etag, v))
+	etag := a.etag()
+	k = k.with(sel.version, etag, v)
+	if !notModified(w, r, etag) {
+		return s.send(w, r, a, k)
+	}
+	if e := keptWith(w, etag); e != nil {
+		s.renew(e, r, k)
 	}
 	return nil
 }

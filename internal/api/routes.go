@@ -29,7 +29,7 @@ type route struct {
 	anyQuery bool
 	// scope is what the token of a request must allow.
 	scope scope
-	// kept means that answers are kept for the same requests: see [server.sendKept].
+	// kept means that answers are kept for the same requests: see [server.keptFirst]. It is true for one route.
 	kept bool
 	// lasting means that the request may take longer than the timeout.
 	lasting bool
@@ -150,11 +150,14 @@ func (s *server) routes() []route {
 // rootPattern matches the path "/" alone.
 const rootPattern = "/{$}"
 
-// newMux returns a handler of all routes. Every other path is answered with a problem.
-func (s *server) newMux() *http.ServeMux {
-	mux := http.NewServeMux()
+// newMux returns a handler of all routes, and that of the route whose answers are kept. Every other path is answered with a problem.
+func (s *server) newMux() (mux *http.ServeMux, keeping http.Handler) {
+	mux = http.NewServeMux()
 	for _, rt := range s.table {
 		serve := s.handle(rt, rt.serve)
+		if rt.kept {
+			keeping = serve
+		}
 		if rt.html != nil {
 			open := rt
 			open.scope = scopePublic
@@ -166,7 +169,7 @@ func (s *server) newMux() *http.ServeMux {
 		}
 	}
 	mux.Handle("/", s.handle(route{name: "other", anyQuery: true}, func(http.ResponseWriter, *http.Request, *params) error { return errNoRoute }))
-	return mux
+	return mux, keeping
 }
 
 // mount adds the handlers of all methods for a pattern of a route.
@@ -230,7 +233,7 @@ func (s *server) clean(next http.Handler) http.Handler {
 func (s *server) handle(rt route, h handler) http.Handler {
 	observe := s.observer(rt.name)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start := time.Now()
+		start := s.Now()
 		x := w.(*exchange)
 		grant, refused := s.admit(x, r, &rt)
 		defer func() {
@@ -238,7 +241,7 @@ func (s *server) handle(rt route, h handler) http.Handler {
 				s.Log.Error("a handler panicked", "request", idOf(x), "route", rt.name, "panic", p)
 				s.problem(x, r, errPanic)
 			}
-			took := time.Since(start)
+			took := s.Now().Sub(start)
 			observe(x.status(), took)
 			s.logRequest(x, r, &rt, grant.ID(), took)
 		}()
@@ -261,18 +264,18 @@ func (s *server) handle(rt route, h handler) http.Handler {
 
 // answer answers a request that is allowed, with a kept answer or by the handler of the route. All waiting for Redis ends at the
 // timeout after the start. A kept answer has no timer of its own: it waits only for readings that end by themselves.
-func (s *server) answer(rt *route, h handler, w http.ResponseWriter, r *http.Request, grant token.Grant, start time.Time) error {
+func (s *server) answer(rt *route, h handler, x *exchange, r *http.Request, grant token.Grant, start time.Time) error {
 	if rt.kept {
-		if sent, err := s.sendKept(w, r, grant); sent {
+		if sent, err := s.sendKept(x, r, grant, start); sent {
 			return err
 		}
 	}
 	ctx, cancel := r.Context(), context.CancelFunc(func() {})
 	if !rt.lasting {
-		ctx, cancel = context.WithDeadline(ctx, start.Add(s.Timeout))
+		ctx, cancel = context.WithTimeout(ctx, s.Timeout-s.Now().Sub(start))
 	}
 	defer cancel()
-	return h(w, r.WithContext(ctx), newParams(r, rt, grant))
+	return h(x, r.WithContext(ctx), newParams(r, rt, grant))
 }
 
 // index answers with the version and the addresses of all routes.

@@ -45,10 +45,11 @@ func (s *server) share(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	if !s.rendered.Fits(1) {
 		return func() {}, false, nil // no answer is kept
 	}
-	end, other := s.inMaking.begin(keyOf(r))
+	x, key := w.(*exchange), keyOf(r)
+	end, other := s.inMaking.begin(key)
 	if other == nil {
-		e := s.rendered.Get(keyOf(r)) // another request may have made it while this one waited for its place
-		if e == nil || !s.isCurrent(ctx, &e.Value, grant) {
+		x.kept = s.rendered.Get(key) // another request may have made it while this one waited for its place
+		if x.kept == nil || !s.isCurrent(ctx, x.kept.Value, grant, s.Now()) {
 			return end, false, nil
 		}
 		end()
@@ -56,11 +57,12 @@ func (s *server) share(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		work.rest()
 		select {
 		case <-other:
+			x.kept = s.rendered.Get(key)
 		case <-ctx.Done():
 			return nil, false, away(ctx.Err())
 		}
 	}
-	if sent, err = s.sendKept(w, r, grant); sent || err != nil {
+	if sent, err = s.sendKept(x, r, grant, s.Now()); sent || err != nil {
 		return nil, sent, err
 	}
 	if work.place == nil {

@@ -95,7 +95,7 @@ func newRig(b *testing.B) *rig {
 	r.cached, r.uncached = serveHTTP(b, s), serveHTTP(b, service(func(o *api.Options) { o.CacheBytes = -1 }))
 	o := options(s)
 	asCommand(&o)
-	r.bare, r.guarded = serveHTTP(b, api.NewBare(s.reader, o)), serveHTTP(b, service(func(o *api.Options) { o.Tokens = r.tokens(b) }))
+	r.bare, r.guarded = serveHTTP(b, api.NewBare(s.reader, o)), serveHTTP(b, service(func(o *api.Options) { o.Tokens, o.CheckHost = r.tokens(b), false }))
 	r.logged = serveHTTP(b, service(func(o *api.Options) {
 		o.Log = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}))
@@ -112,8 +112,9 @@ func newRig(b *testing.B) *rig {
 	return r
 }
 
-// asCommand sets the options that the command sets by default.
+// asCommand sets the options that the command sets by default, without tokens.
 func asCommand(o *api.Options) {
+	o.CheckHost, o.Hosts = true, []string{"example.com"} // the host of requests that tests make without a connection
 	o.MaxRecords, o.MaxBuckets, o.MaxBytes, o.Now = api.DefaultMaxRecords, api.DefaultMaxBuckets, api.DefaultMaxBytes, time.Now
 	o.Log = slog.New(slog.NewTextHandler(io.Discard, nil)) // its level is info
 }
@@ -200,7 +201,7 @@ func (r *rig) requests(address, path, headers, status string, conns int) run {
 	size := -1
 	return func(b *testing.B, n int) cost {
 		b.Helper()
-		request := "GET " + path + " HTTP/1.1\r\nHost: localhost\r\n" + headers + "\r\n"
+		request := "GET " + path + " HTTP/1.1\r\nHost: " + address + "\r\n" + headers + "\r\n"
 		if size < 0 {
 			size = sizeOf(b, address, request)
 		}

@@ -38,7 +38,7 @@ func (s *server) buckets(ctx context.Context, t record.Table, r record.Range) (v
 	key, now := ends{t, r.First, r.Last}, s.Now()
 	keeps := r.Start.IsZero() && r.End.IsZero()
 	if known, ok := s.starts.get(key); ok && keeps && now.Sub(known.at).Abs() < keptAge {
-		version, err := s.versions.of(ctx, t, now)
+		version, _, err := s.versions.of(ctx, t, now)
 		if err != nil || version == known.version {
 			return version, known.starts, err
 		}

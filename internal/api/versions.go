@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
@@ -26,17 +27,19 @@ type versions struct {
 	now     func() time.Time
 	timeout time.Duration // bounds one reading
 
+	forgotten atomic.Uint64 // how often forget was called
+
 	mu     sync.Mutex // guards the field below
 	newest map[record.Table]*reading[int64]
 }
 
-// of returns a version that the table had at most versionAge before the time asked, or later.
-func (v *versions) of(ctx context.Context, t record.Table, asked time.Time) (int64, error) {
+// of returns a version that the table had at most versionAge before the time asked, or later, and when its reading began.
+func (v *versions) of(ctx context.Context, t record.Table, asked time.Time) (version int64, at time.Time, err error) {
 	for now := asked; ; now = v.now() {
 		r := v.current(ctx, t, now)
 		version, err := r.wait(ctx)
 		if err != nil || asked.Sub(r.at) < versionAge {
-			return version, err
+			return version, r.at, err
 		}
 	}
 }
@@ -60,6 +63,7 @@ func (v *versions) current(ctx context.Context, t record.Table, now time.Time) *
 func (v *versions) forget(t record.Table, at time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.forgotten.Add(1)
 	if r := v.newest[t]; r != nil && r.at.Before(at) {
 		delete(v.newest, t)
 	}

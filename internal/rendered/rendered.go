@@ -26,9 +26,9 @@ const (
 	minCompressed = 1400
 )
 
-// Key identifies a request as it was sent: its path, its query, and its header Accept. Parameters in another order are another
-// key. That is rare, and a request is found without parsing it.
-type Key struct{ Path, Query, Accept string }
+// Key identifies a request as it was sent: its path, also as it was encoded if that is not the usual encoding, its query, and its header
+// Accept. Parameters in another order are another key. That is rare, and a request is found without parsing it.
+type Key struct{ Path, RawPath, Query, Accept string }
 
 // Cache keeps a value with its body for each key, and removes the ones that were used longest ago. V is what the caller has to
 // know of a body to judge it. It is safe for concurrent use.
@@ -87,7 +87,7 @@ func (c *Cache[V]) Put(key Key, value V, body []byte) *Entry[V] {
 		c.remove(old)
 	}
 	c.entries[key] = c.used.PushFront(e)
-	c.grow(e, cap(body)+len(key.Path)+len(key.Query)+len(key.Accept)+overhead)
+	c.grow(e, cap(body)+len(key.Path)+len(key.RawPath)+len(key.Query)+len(key.Accept)+overhead)
 	return e
 }
 
