@@ -17,7 +17,8 @@ var embedded embed.FS
 
 // policy is the Content-Security-Policy of the page. Text that becomes HTML is an error in the browser, so that no name of the data can
 // become an element.
-const policy = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; object-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+const policy = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; object-src 'none'; " +
+	"require-trusted-types-for 'script'; trusted-types 'none'"
 
 // index is the file of the page itself.
 const index = "index.html"
