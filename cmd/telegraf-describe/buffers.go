@@ -29,12 +29,14 @@ func warnBuffers(c *config.Config) {
 
 // fill follows how many rows the describe blocks emit in one Push, and logs a warning before an output's buffer is too small for
 // them. It is safe for concurrent use.
+//
+// There are as many places in rows as describe blocks, and emitted is called with the index of one of them: see newHost.
 type fill struct {
-	outputs []*models.RunningOutput // those that the rows can reach
+	outputs []*models.RunningOutput // those that the rows can reach; only read
 
-	mu     sync.Mutex
-	rows   []int // of each block's last Push; guarded by mu
-	warned int   // the rows in the last warning; guarded by mu
+	mu     sync.Mutex // guards the fields below; blocks push in goroutines of their own
+	rows   []int      // of each block's last Push
+	warned int        // the rows in the last warning; 0 before the first
 }
 
 // newFill returns a fill for the describe blocks of a configuration.

@@ -22,9 +22,9 @@ import (
 // kind is a kind of plugin, with the plugins of this build. It makes one of upstream's registries, each a map of its own type, usable
 // in a loop.
 type kind struct {
-	name       string   // as in a configuration, such as "inputs"
-	names      []string // of the plugins, sorted; they are keys of the registry that create reads
-	deprecated map[string]telegraf.DeprecationInfo
+	name       string                              // as in a configuration, such as "inputs"
+	names      []string                            // of the plugins, sorted; they are keys of the registry that create reads
+	deprecated map[string]telegraf.DeprecationInfo // by name; also of plugins that upstream has removed
 	// create returns a new plugin, which is not initialized. It is nil for kinds without a section in a configuration, whose options are
 	// in the sections of other plugins.
 	create func(name string) telegraf.PluginDescriber

@@ -52,8 +52,8 @@ func checkOptions(c *config.Config, sources []source) error {
 
 // loadedBlock is a block of one of our plugins: its name and alias as in the log, and its check.
 type loadedBlock struct {
-	name  string
-	check func() error
+	name  string       // such as "aggregators.describe::alias"
+	check func() error // joins all faults, each an [option.Error] where it is about one option
 }
 
 // checkBlocks checks all blocks of one plugin. Telegraf loads them in the order of the files and lines, which is what connects a plugin
@@ -75,7 +75,7 @@ func checkBlocks(all []loadedBlock, sources []source, plugin string) error {
 
 // position is where a block is written.
 type position struct {
-	path  string
+	path  string // of the file, or its URL
 	block *blocks.Block
 }
 

@@ -17,7 +17,7 @@ import (
 // aggregator has no Stop or Close. newHost is called first, then stop, unless the agent ends by itself, and close after the agent
 // has ended. stop runs beside the agent; the plugins call the functions of describe.Host from several goroutines.
 type host struct {
-	stopping atomic.Bool
+	stopping atomic.Bool          // whether a Push that the agent does not call is the last one
 	plugins  []*describe.Describe // in the order of the configuration
 }
 
@@ -63,7 +63,8 @@ const (
 	atStop                  // the last Push of a run
 )
 
-// pushPlace returns the place from which the caller was called.
+// pushPlace returns the place from which the caller was called. agentPush is five or six frames above, so 32 are enough: the question is
+// asked before a Push goes on in the background, in a goroutine whose callers are others.
 func pushPlace() caller {
 	var callers [32]uintptr
 	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers[:])])
@@ -78,7 +79,12 @@ func pushPlace() caller {
 	}
 }
 
-// placeOf returns the place of a call in agentPush.
+// placeOf returns the place of a call in agentPush, from the line numbers that the compiler has recorded: it walks through the instructions
+// of the function and collects the lines behind the one of the call. Behind the last call is only the line of the return, and behind the
+// other ones that call too. No line behind the call at all means that the source is not the one that this was written for, and then
+// isLast falls back to the stop of the run.
+//
+// It reads every instruction's line, a byte of code at a time, but only during a Push, once for each block.
 func placeOf(frame runtime.Frame) caller {
 	if frame.Func == nil { // it is a part of another function
 		return unknown

@@ -12,13 +12,16 @@ import (
 
 // source is one file or URL of a configuration. It is kept while the configuration is checked, as only its text has the lines for errors.
 type source struct {
-	path   string
-	text   []byte
+	path   string          // as in the flags, or from a folder of them; may be a URL
+	text   []byte          // before variables and secrets are replaced
 	blocks []*blocks.Block // in the order of their lines; nil if the text is no TOML
 }
 
 // loadFiles loads files and URLs into a configuration that has our defaults, and returns their blocks for messages. It
 // replaces LoadAll of [config.Config], whose errors name only the first plugin that the build lacks.
+//
+// All texts are read before the first is loaded, since Telegraf stops at the first fault: lackError can list the plugins of all files then,
+// and checkTypes the wrong types of all blocks.
 func loadFiles(c *config.Config, paths []string) ([]source, error) {
 	sources := make([]source, 0, len(paths))
 	for _, path := range paths {

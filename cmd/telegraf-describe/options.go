@@ -14,11 +14,11 @@ import (
 
 // options are the flags of the agent.
 type options struct {
-	files, folders        []string // both empty for the default files; a file may be a URL
-	filters               filters
+	files, folders        []string      // both empty for the default files; a file may be a URL
+	filters               filters       // of the plugins to load; sections, aggregators and processors only choose what is printed
 	test, once            bool          // gather once; if both are set, once counts
 	wait                  time.Duration // for service inputs, after the start of a run that gathers once
-	debug, quiet          bool
+	debug, quiet          bool          // for the log; the configuration may set both too
 	unprotected           bool          // secrets are in memory that is not locked
 	urlRetries            int           // attempts; -1 for no limit, 0 for Telegraf's default of 3
 	urlWatchInterval      time.Duration // 0 for never

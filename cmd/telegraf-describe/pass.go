@@ -59,8 +59,8 @@ func unreached(all []*models.RunningAggregator, namepass []string) string {
 
 // rowName describes the names of the rows of a describe block: they begin with a text, or are one name.
 type rowName struct {
-	text  string
-	whole bool // whether text is the whole name
+	text  string // may be empty: then, unless whole, every name matches
+	whole bool   // whether text is the whole name
 }
 
 // rowNames returns the names of the rows of each describe block. Telegraf applies name_override, name_prefix and name_suffix.

@@ -20,7 +20,7 @@ import (
 
 // pluginConf is a plugin.conf: the describe blocks for the command execd, as they are in a telegraf.conf.
 type pluginConf struct {
-	path   string
+	path   string                      // as in --config; may be a URL
 	tables []*ast.Table                // in the order of the file; at least one
 	blocks []*models.RunningAggregator // of the same tables, in the same order; not initialized
 }

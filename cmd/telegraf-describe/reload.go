@@ -22,12 +22,12 @@ import (
 // A signal that stops wins over a reload at any time.
 type cycle struct {
 	*runner
-	cancel   context.CancelFunc
-	loaded   chan struct{} // closed when the configuration is loaded
-	checked  chan error    // gets the result of the check of a new configuration; nil while there is none
-	repeat   bool          // whether another reload was asked for during that check
-	again    bool          // whether another agent follows
-	stopping bool          // whether the command ends
+	cancel   context.CancelFunc // ends the agent of this cycle, and the watching of its configuration
+	loaded   chan struct{}      // closed when the configuration is loaded
+	checked  chan error         // gets the result of the check of a new configuration, once; has room for it; nil while there is no check
+	repeat   bool               // whether another reload was asked for during that check
+	again    bool               // whether another agent follows
+	stopping bool               // whether the command ends
 }
 
 // reload begins a reload. While an agent runs, it begins with a check of the new configuration, so that the agent is

@@ -27,8 +27,8 @@ import (
 // loadAndRun and checkNew, which run beside runOnce and change nothing of it.
 type runner struct {
 	options
-	signals <-chan os.Signal
-	failed  <-chan error // gets the error that ended the server of profiles; nothing comes without that server
+	signals <-chan os.Signal // those of catchSignals; one that comes during a reload waits in it for the next cycle
+	failed  <-chan error     // gets the error that ended the server of profiles; nothing comes without that server
 	pid     pidFile
 }
 

@@ -102,7 +102,8 @@ func (r *runner) reportEvents(ctx context.Context, w *fsnotify.Watcher, paths, b
 }
 
 // concerned returns the path that an event concerns, or "". It is the file of the event, the folder of a *.conf file, or a
-// file whose stamp is not the one of before, for example because a link above it was moved.
+// file whose stamp is not the one of before, for example because a link above it was moved. Kubernetes mounts a ConfigMap in that way: the
+// files are links into a folder that is itself a link, and an update replaces that one.
 func concerned(event fsnotify.Event, paths, before []string) string {
 	// Events are of whole folders, with files that are not of the configuration.
 	if event.Op == fsnotify.Chmod { // reading a file causes it too, on a file system that records access times

@@ -44,7 +44,8 @@ type Options struct {
 	Drained func(cancel <-chan struct{}) error
 	// Signals request the end of the run: see [Run].
 	Signals <-chan os.Signal
-	Log     telegraf.Logger
+	// Log gets the messages of the run. Those of a block leave by the block's own logger.
+	Log telegraf.Logger
 }
 
 // Run passes metrics on and describes them until the input ends. Then it pushes a last time, writes everything and closes the
@@ -73,18 +74,25 @@ func Run(o Options) error {
 }
 
 // loop is a run. Its methods are for one goroutine, except watch.
+//
+// It has no lock. The loop owns the blocks, the splitter and the parser, and meets the other goroutines at the output, which has a lock,
+// and at channels. stop, ended and done are closed once, and nothing is sent on them: watch closes stop for the loop, the loop closes
+// ended for watch, and Run closes done for watch and the reader.
+//
+// A Push returns before its rows are written, because the blocks have the host option Background: a goroutine of the block writes them
+// to the output, beside the originals of the loop. A Push after plugin.Stop, such as the last one, returns when its rows are written.
 type loop struct {
 	log     telegraf.Logger
-	blocks  []*block
+	blocks  []*block // the initialized ones, in the order of Options.Blocks; start changes them, and nothing after it
 	in      *reader
 	lines   splitter
 	parser  parser
-	passed  []byte // originals that were not written yet
+	passed  []byte // originals that were not written yet, of one call of takeLines; its memory is used again
 	bad     badLines
 	out     *output
-	drained func(cancel <-chan struct{}) error
+	drained func(cancel <-chan struct{}) error // Options.Drained
 
-	last  atomic.Bool   // whether the Push under way is the last one
+	last  atomic.Bool   // whether the Push under way is the last one; read by the blocks
 	stop  chan struct{} // closed when the input should not be read any more
 	ended chan struct{} // closed when it is not read any more
 	done  chan struct{} // closed when Run returns
@@ -94,8 +102,8 @@ type loop struct {
 type block struct {
 	*models.RunningAggregator // filters, renames and knows the period, as in Telegraf
 
-	plugin *describe.Describe // its Aggregator
-	acc    telegraf.Accumulator
+	plugin *describe.Describe   // its Aggregator
+	acc    telegraf.Accumulator // writes the rows to the output
 }
 
 // start initializes the blocks and begins their first period. After an error no block is open.
@@ -186,7 +194,8 @@ func (l *loop) push() {
 	l.bad.report(l.log)
 }
 
-// finish pushes a last time, waits until the output was read, and closes the blocks. If the output failed, it abandons them: their state
+// finish pushes a last time, waits until the output was read, and closes the blocks. The order matters: closing a state records that all
+// rows have left, so nothing may be lost after it. If the output failed, it abandons them: their state
 // is left as after a crash, and the rows leave again in the next run.
 func (l *loop) finish() error {
 	for _, b := range l.blocks {

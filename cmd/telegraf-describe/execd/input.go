@@ -23,10 +23,15 @@ const (
 )
 
 // reader reads the input in a goroutine of its own, because a read cannot be interrupted.
+//
+//	free ─▶ run: read ─▶ full ─▶ loop: copy into the splitter ─▶ free
+//
+// The two buffers go round in this circle. full has no room, so run waits with a full buffer until the loop takes it: a loop that waits
+// for the output stops the reading, and so whoever writes to the input.
 type reader struct {
 	in   io.Reader
-	full chan []byte // what was read; closed at the end of the input
-	free chan []byte // buffers that may be written to
+	full chan []byte // what was read, at least one byte; closed by run at the end of the input
+	free chan []byte // buffers of chunkSize that may be written to; has room for all of them, so a send never waits, and is never closed
 	err  error       // why the input ended; read after full is closed
 }
 
@@ -140,8 +145,8 @@ func (l *loop) endInput() {
 
 // parser parses single lines with Telegraf's own parser, so that metrics are the same as within Telegraf.
 type parser struct {
-	handler *influx.MetricHandler
-	machine interface {
+	handler *influx.MetricHandler // gets the parts of a line from machine, and makes a metric of them
+	machine interface {           // Telegraf's type for it is not exported
 		SetData(data []byte)
 		Next() error
 	}
@@ -168,8 +173,8 @@ func (p parser) parse(line []byte) (telegraf.Metric, error) {
 
 // badLines counts lines that cannot be parsed.
 type badLines struct {
-	count int // since the last report
-	first string
+	count int    // since the last report
+	first string // the error of the first of them, and the start of the line; of an earlier report if count is 0
 }
 
 // add counts a line. It keeps the start of the first one since the last report.

@@ -18,17 +18,20 @@ const outputLimit = 256 << 10
 // errStuck is the error of an output that is not read when the run has to end.
 var errStuck = errors.New("it is not read")
 
-// output writes to w in a goroutine of its own, as much at a time as there is. Its methods may be called concurrently.
+// output writes to w in a goroutine of its own, as much at a time as there is. Its methods may be called concurrently, except run.
+//
+// It ends in one of three ways. After close, run writes what there is and returns. After a failed write, run returns at once, and what it
+// did not write is lost. When watch calls fail, a write may hang: run stays in it until the process ends, and close does not wait for it.
 type output struct {
-	w      io.Writer
+	w      io.Writer     // used by run only
 	failed chan struct{} // closed after the first error
 	ended  chan struct{} // closed when run returns
 
 	mu      sync.Mutex // guards the fields below
-	changed *sync.Cond
-	buf     []byte // not written yet
-	err     error  // the first error; nothing is written after it
-	closed  bool   // whether nothing more will be written
+	changed *sync.Cond // signaled after each change of them: run waits for bytes or the end, write for room or an error
+	buf     []byte     // not written yet: fewer than outputLimit bytes and one write more
+	err     error      // the first error; nothing is written after it
+	closed  bool       // whether nothing more will be written
 }
 
 // newOutput returns an output, of which run must be called.
@@ -55,6 +58,7 @@ func (o *output) run() {
 
 // take returns what is to be written. It waits until there is something; the result is empty if nothing will come. The bytes of
 // spare are used again.
+//
 // The two buffers are exchanged, so that a write to w copies nothing and the lock is free meanwhile.
 func (o *output) take(spare []byte) []byte {
 	o.mu.Lock()
@@ -115,10 +119,12 @@ func (o *output) close() error {
 
 // accumulator writes the rows of a block. The embedded interface is nil: describe calls only the methods that are implemented
 // here. Telegraf's own accumulator sends metrics to a channel, which would need another goroutine and a limit of its own.
+//
+// It is for one goroutine at a time, as a block runs one Push at a time; the serializer has a buffer.
 type accumulator struct {
 	telegraf.Accumulator
-	running    *models.RunningAggregator
-	serializer influx.Serializer
+	running    *models.RunningAggregator // the block, for its options and its log
+	serializer influx.Serializer         // of Telegraf, so that rows look as if an output had written them
 	out        *output
 }
 

@@ -20,6 +20,9 @@ var errLong = errors.New("a line of more than 1 MiB")
 //
 // Telegraf's stream parser finds lines too, but not their bytes: originals would have to be serialized again to be passed on, and a
 // line would not leave as it came.
+//
+// It is for one goroutine. 0 <= line <= pos <= len(buf): what is before line is of no use any more, and add removes what is before pos.
+// buf holds at most maxLine bytes without an end of a line, and what one add brings.
 type splitter struct {
 	buf   []byte
 	line  int  // start of the line that next returned last
