@@ -94,7 +94,7 @@ func TestBadLinesAreCountedAndShown(t *testing.T) {
 	require.Equal(t, "column,count,missing\na,41,1\nb,42,0\n", stdout)
 	require.Equal(t, `describe: standard input:3: 3 cells, want 2
 describe: 1 of 44 lines could not be read
-describe: column "a": 1 value is not of the type integer, such as "x\x1b[31m" (--text a reads all as text)
+describe: column "a": 1 value is not of the type integer, such as "x\x1b[31m" (--text a reads the whole column as text)
 `, stderr)
 
 	stdout, stderr, status = run(t, content, "--strict", "-")
@@ -110,8 +110,8 @@ func TestShortRowsAndRepeatedHeadersAreCounted(t *testing.T) {
 	stdout, stderr, status := run(t, content, "-o", "csv", "--stats", "count,missing", "-")
 	require.Zero(t, status)
 	require.Equal(t, "column,count,missing\na,3,0\nb,2,1\nc,1,2\n", stdout)
-	require.Equal(t, "describe: 2 rows have fewer cells than the header, the first in standard input:4: the others are missing\n"+
-		"describe: left out 1 line equal to the header\n", stderr)
+	require.Equal(t, "describe: 2 rows have fewer cells than the header, the first in standard input:4: the cells that are not there count as missing\n"+
+		"describe: 1 line repeats the header and counts as no row\n", stderr)
 
 	_, stderr, status = run(t, content, "--strict", "-")
 	require.Equal(t, 1, status)
@@ -139,7 +139,7 @@ func TestExitStatuses(t *testing.T) {
 		{"-o xml -", small, 2, `describe: --output "xml", want table, csv, json, jsonl, markdown, lp`},
 		{"--delimiter ab -", small, 2, `describe: --delimiter "ab"`},
 		{"--header --no-header -", small, 2, "describe: --header and --no-header exclude each other"},
-		{"--columns [ -", small, 2, `describe: --columns "[": syntax error in pattern`},
+		{"--columns [ -", small, 2, `describe: --columns "[" is no name or pattern: write a backslash before a [ or \ that means itself`},
 		{"--workers 0 -", small, 2, "describe: --workers 0, want 1 to 256\n"},
 		{"--workers 1000000 -", small, 2, "describe: --workers 1000000, want 1 to 256\n"},
 		{"--width 1 -", small, 2, "describe: --width 1, want 0 or at least 20\n"},
@@ -150,8 +150,8 @@ func TestExitStatuses(t *testing.T) {
 		{"- -", small, 2, "describe: the standard input (-) is named more than once\n"},
 		{"--origin 2026-01-01T00:00:00Z -", small, 2, "describe: --origin needs --by"},
 		{"/does/not/exist", "", 1, "describe: /does/not/exist: no such file or directory\n"},
-		{"--columns x -", small, 1, "describe: no column matches --columns x, there are host, time, v\n"},
-		{"--group-by x -", small, 1, "describe: no tag and no column matches --group-by x, there are host, time, v\n"},
+		{"--columns x -", small, 1, "describe: no column matches --columns x: the input has host, time, v\n"},
+		{"--group-by x -", small, 1, "describe: no tag or column matches --group-by x: the input has host, time, v\n"},
 		{"--by 1h -", "a,b\n1,2\n", 1, "describe: standard input: no column has times, name it by --time; the columns are a, b\n"},
 		{"--format jsonl -", "x\ny\n", 1, "describe: standard input: read as JSON, as --format wants, but it looks like CSV\ndescribe: standard input:1: found \"x\", want an object\n"},
 		{"--width abc -", small, 2, `describe: --width "abc", want a whole number` + "\n"},
@@ -160,10 +160,10 @@ func TestExitStatuses(t *testing.T) {
 		{"--strict=maybe -", small, 2, `describe: --strict "maybe", want true or false` + "\n"},
 		{"--decimal dot -", small, 2, `describe: --decimal "dot", want auto, point or comma` + "\n"},
 		{"/", "", 1, "describe: / is a directory, want a file\n"},
-		{"--columns x* -", "m a=1,b=2 1\n", 1, "describe: no column matches --columns x*, there are a, b, time\n"},
-		{"-", "", 0, "describe: there are no rows\n"},
-		{"-", "\n\r\n\n", 0, "describe: there are no rows\n"},
-		{"-", "a,b\n", 0, "describe: there are no rows\n"},
+		{"--columns x* -", "m a=1,b=2 1\n", 1, "describe: no column matches --columns x*: the input has a, b, time\n"},
+		{"-", "", 0, "describe: the input has no rows\n"},
+		{"-", "\n\r\n\n", 0, "describe: the input has no rows\n"},
+		{"-", "a,b\n", 0, "describe: the input has no rows\n"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			t.Parallel()
@@ -196,7 +196,7 @@ func TestNoteOnOtherTypesHasTheFirstValue(t *testing.T) {
 	} {
 		_, stderr, status := run(t, fmt.Sprintf("{\"a\":%s}\n{\"a\":%s}\n", c.first, c.second), "-")
 		require.Zero(t, status)
-		require.Equal(t, fmt.Sprintf("describe: column \"a\": 1 value is not of the type %s, such as \"%s\" (--text a reads all as text)\n", c.kind, c.value), stderr)
+		require.Equal(t, fmt.Sprintf("describe: column \"a\": 1 value is not of the type %s, such as \"%s\" (--text a reads the whole column as text)\n", c.kind, c.value), stderr)
 	}
 }
 
@@ -325,7 +325,7 @@ func TestEstimatesAreMarked(t *testing.T) {
 
 	_, stderr, status := run(t, b.String(), "--memory-limit", "100kB", "-")
 	require.Zero(t, status)
-	require.Equal(t, "describe: estimates for 2 columns, as all values need more than --memory-limit 100kB\n", stderr)
+	require.Equal(t, "describe: the statistics of 2 columns are estimates: to keep all values needs more than --memory-limit 100kB\n", stderr)
 }
 
 // The result of CSV, JSON lines and line protocol of the same data is the same.
@@ -444,7 +444,7 @@ func TestLateColumnOfNumbersWithAText(t *testing.T) {
 	stdout, stderr, status := run(t, content, "-o", "csv", "--columns", "v", "--stats", "type,count,missing", "-")
 	require.Zero(t, status)
 	require.Equal(t, "column,type,count,missing\nv,integer,40,10001\n", stdout)
-	require.Equal(t, "describe: column \"v\": 1 value is not of the type integer, such as \"x\" (--text v reads all as text)\n", stderr)
+	require.Equal(t, "describe: column \"v\": 1 value is not of the type integer, such as \"x\" (--text v reads the whole column as text)\n", stderr)
 }
 
 // The time of rows is not described beside its buckets, unless there is nothing else or --columns has it.
@@ -462,9 +462,9 @@ func TestBucketsShowTheTime(t *testing.T) {
 func TestNamesThatNoColumnHasAreNoted(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ args, stdin, stderr string }{
-		{"--columns v,x*", small, "describe: no column matches x* of --columns, there are host, time, v\n"},
-		{"--text v,x,y", small, "describe: no column matches x, y of --text, there are host, time, v\n"},
-		{"--group-by host,x", small, "describe: no column matches x of --group-by, there are host, time, v\n"},
+		{"--columns v,x*", small, "describe: nothing matches x* of --columns: the input has host, time, v\n"},
+		{"--text v,x,y", small, "describe: nothing matches x, y of --text: the input has host, time, v\n"},
+		{"--group-by host,x", small, "describe: nothing matches x of --group-by: the input has host, time, v\n"},
 		{"--group-by *", "m,t=a v=1 1\n", ""},
 		{"--text s --columns s,v", `{"s":"x","v":1,"w":2}`, ""},
 	} {

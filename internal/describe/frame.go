@@ -14,10 +14,12 @@ import (
 type fact struct {
 	name string // as the user writes it in --stats, and in the output
 	drop int    // see show.Column
+	// read returns the cell of a row, which is empty if the row has no such property. It does not change the row.
 	read func(r *profile.Row) show.Cell
 }
 
-// facts are all of them, in the order of the default output.
+// facts are all of them, in the order of the default output. Their numbers of drop and those of outputColumn.drop are of one order, with
+// gaps for more of them: only which is larger counts.
 var facts = []fact{
 	{"type", 50, func(r *profile.Row) show.Cell { return show.Text(r.Type) }},
 	{"missing", 40, func(r *profile.Row) show.Cell { return show.Count(r.Missing, false) }},
@@ -62,11 +64,11 @@ func factOf(name string) *fact {
 
 // outputColumn is one column of the output: a fact or a statistic.
 type outputColumn struct {
-	name     string // as in the output: the canonical one of a statistic
-	fact     *fact
-	stat     int // in the selection, if fact is nil
-	kind     stats.Kind
-	standard bool // whether the user named no statistics
+	name     string     // as in the output: the canonical one of a statistic
+	fact     *fact      // nil for a statistic
+	stat     int        // in the selection, if fact is nil
+	kind     stats.Kind // of the statistic, if fact is nil
+	standard bool       // whether the user named no statistics
 	// ifEstimated is whether the column is only there if a row is not exact.
 	ifEstimated bool
 }
@@ -181,13 +183,13 @@ func (o *options) useful(r *profile.Row) bool {
 //
 // All but column are only there if a row has something for them.
 type layout struct {
-	tables    bool     // whether rows have names of measurements
-	buckets   bool     // whether rows have the start of a bucket
-	keys      []string // of the tags, ascending
-	columns   []outputColumn
-	standard  bool // whether the user named none of these
-	texts     bool // whether most rows are of texts
-	estimated bool // whether a last column names the estimates: for programs, as people see a tilde
+	tables    bool           // whether rows have names of measurements
+	buckets   bool           // whether rows have the start of a bucket
+	keys      []string       // of the tags, ascending
+	columns   []outputColumn // of the options, without those that no row needs
+	standard  bool           // whether the user named none of these
+	texts     bool           // whether most rows are of texts
+	estimated bool           // whether a last column names the estimates: for programs, as people see a tilde
 }
 
 // layoutOf returns the columns that the rows need.

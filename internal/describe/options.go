@@ -35,18 +35,18 @@ const autoTexts = 10_000
 
 // flags are the options as they are written; check makes options of them. Help describes each.
 type flags struct {
-	by, tz, origin          string
-	groupBy, columns, text  list
-	time, timeUnit          string
-	stats                   list
+	by, tz, origin          string // by is empty for no buckets, and origin for the one of package bucket
+	groupBy, columns, text  list   // names and globs; empty for no groups, all columns, and none to read as text
+	time, timeUnit          string // time is empty for the detected column
+	stats                   list   // empty for defaultNames
 	method, accuracy        string
-	memoryLimit             string
-	format, delimiter       string
+	memoryLimit             string // a size: see parseSize
+	format, delimiter       string // delimiter is empty for the detected one
 	decimal                 string
-	header, noHeader        bool
+	header, noHeader        bool // at most one; neither for detection
 	output                  string
 	transpose               bool
-	width, workers          int
+	width, workers          int // width is ownWidth, 0 for no limit, or minWidth and more
 	strict, quiet, showHelp bool
 }
 
@@ -160,7 +160,7 @@ func dashed(name string) string {
 // options are the checked options. They do not change once they are checked, except the parts that a Reader of files sets.
 type options struct {
 	profile profile.Options
-	file    file.Options
+	file    file.Options   // command.run adds Note
 	zone    *time.Location // of the output, and of times without an offset
 	output  string         // one of outputs
 	columns []outputColumn // of the output, behind those that identify a row
@@ -169,8 +169,8 @@ type options struct {
 	// columnNames, groupNames and textNames are --columns, --group-by and --text.
 	columnNames, groupNames, textNames *selector
 
-	name  string // of the table in line protocol, of files that have no names of measurements
-	flags *flags
+	name  string // of the table in line protocol, of files that have no names of measurements; command.run sets it
+	flags *flags // as they were written, for messages and for what needs no check
 }
 
 // outputs are the values of --output. "md" is another name of "markdown".

@@ -2,7 +2,6 @@ package describe
 
 import (
 	"fmt"
-	"io"
 	"sync"
 	"time"
 
@@ -17,41 +16,47 @@ const (
 )
 
 // startProgress shows the progress of reading on stderr, if that is a terminal. stop ends it, waits for that and removes the line:
-// what is written afterwards begins on an empty one.
+// what is written afterwards begins on an empty one. It must be called once.
 func (c *command) startProgress(r *file.Reader) (stop func()) {
 	if c.flags.quiet || !isTerminal(c.stderr) {
 		return func() {}
 	}
 	done := make(chan struct{})
 	var drawing sync.WaitGroup
-	drawing.Go(func() { drawProgress(c.stderr, r, done) })
+	drawing.Go(func() { c.showProgress(r, done) })
 	return func() {
 		close(done)
 		drawing.Wait()
 	}
 }
 
-// drawProgress writes the progress over itself, from the left edge (\r) to the end of the line (ESC [ K), until done is closed. The
-// terminal may change its width between two times.
-func drawProgress(w io.Writer, r *file.Reader, done <-chan struct{}) {
+// showProgress draws the progress until done is closed, and removes it then. The terminal may change its width between two times.
+func (c *command) showProgress(r *file.Reader, done <-chan struct{}) {
 	start := time.Now()
 	tick := time.NewTicker(redrawEvery)
 	defer tick.Stop()
-	drawn := false
 	for {
 		select {
 		case <-done:
-			if drawn {
-				fmt.Fprint(w, "\r\x1b[K")
-			}
+			c.draw("")
 			return
 		case <-tick.C:
 			if took := time.Since(start); took >= quietFor {
-				fmt.Fprint(w, "\r"+cut(progress(r.Read(), r.Size(), took), terminalWidth(w)-1)+"\x1b[K")
-				drawn = true
+				c.draw(cut(progress(r.Read(), r.Size(), took), terminalWidth(c.stderr)-1))
 			}
 		}
 	}
+}
+
+// draw writes a line without its end over the one that it has written before, from the left edge (\r) to the end (ESC [ K). An empty line
+// only removes that.
+func (c *command) draw(line string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if line != "" || c.drawn {
+		fmt.Fprint(c.stderr, "\r"+line+"\x1b[K")
+	}
+	c.drawn = line != ""
 }
 
 // cut returns the start of a line of ASCII, of at most n bytes: a line that the terminal wraps could not be removed.

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/term"
@@ -107,17 +108,28 @@ func status(err error, failed int) int {
 	return exitOK
 }
 
-// command is one run of the command, for one goroutine. startProgress has another one, which only writes to stderr.
+// command is one run of the command, for one goroutine, except that say, note and draw may be called by any: the one that reads files has
+// notes on them, and startProgress has one of its own.
 type command struct {
 	*options
 
 	stdout, stderr io.Writer // for the result, and for people
+
+	mu    sync.Mutex // of writing to stderr
+	drawn bool       // whether the last line there is the progress, which has no end; guarded by mu
 }
 
 // say writes a line to stderr, cleaned of what a terminal would obey: names and cells are those of files. Its error is dropped, as there
-// is no other place to report it.
+// is no other place to report it. It replaces the progress, which is drawn again below it.
 func (c *command) say(format string, args ...any) {
-	fmt.Fprintln(c.stderr, "describe: "+show.Clean(fmt.Sprintf(format, args...)))
+	line := "describe: " + show.Clean(fmt.Sprintf(format, args...))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.drawn {
+		line = "\r\x1b[K" + line
+	}
+	fmt.Fprintln(c.stderr, line)
+	c.drawn = false
 }
 
 // note is say for what --quiet suppresses.
@@ -180,13 +192,13 @@ func (c *command) report(result *profile.Result) error {
 	case result.Points == 0 && result.BadCount > 0:
 		return errors.New("no line could be read")
 	case result.Points == 0:
-		c.note("there are no rows")
+		c.note("the input has no rows")
 	case len(c.groupBy) > 0 && !result.Grouped:
 		names, _ := c.found(result.Columns)
-		return fmt.Errorf("no tag and no column matches --group-by %s, there are %s", c.flags.groupBy.String(), listed(names))
+		return fmt.Errorf("no tag or column matches --group-by %s: the input has %s", c.flags.groupBy.String(), listed(names))
 	case len(result.Rows) == 0 && len(c.asked) > 0:
 		names, _ := c.found(result.Columns)
-		return fmt.Errorf("no column matches --columns %s, there are %s", c.flags.columns.String(), listed(names))
+		return fmt.Errorf("no column matches --columns %s: the input has %s", c.flags.columns.String(), listed(names))
 	}
 	if result.Points > 0 {
 		c.noteUnmatched(result)
@@ -211,11 +223,15 @@ func (c *command) noteLines(result *profile.Result) {
 		if result.Short == 1 {
 			have = "has"
 		}
-		c.note("%s %s fewer cells than the header, the first in %s:%d: the others are missing", show.Counted(result.Short, "row"), have,
+		c.note("%s %s fewer cells than the header, the first in %s:%d: the cells that are not there count as missing", show.Counted(result.Short, "row"), have,
 			result.FirstShort.Path, result.FirstShort.Line)
 	}
 	if result.Repeated > 0 {
-		c.note("left out %s equal to the header", show.Counted(result.Repeated, "line"))
+		repeat := "repeat the header and count as no rows"
+		if result.Repeated == 1 {
+			repeat = "repeats the header and counts as no row"
+		}
+		c.note("%s %s", show.Counted(result.Repeated, "line"), repeat)
 	}
 }
 
@@ -226,17 +242,17 @@ func (c *command) noteValues(result *profile.Result) {
 		if invalid.Count == 1 {
 			are = "is"
 		}
-		c.note("column %q: %s %s not of the type %s, such as %q (--text %s reads all as text)", invalid.Column,
+		c.note("column %q: %s %s not of the type %s, such as %q (--text %s reads the whole column as text)", invalid.Column,
 			show.Counted(invalid.Count, "value"), are, invalid.Kind, invalid.First, invalid.Column)
 	}
 	for _, name := range result.Rounded {
 		c.note("column %q: whole numbers of 2^53 or more are rounded to 53 bits (--text %s counts them exactly)", name, name)
 	}
 	if result.Demoted > 0 {
-		c.note("estimates for %s, as all values need more than --memory-limit %s", c.demoted(result.Demoted), c.flags.memoryLimit)
+		c.note("the statistics of %s are estimates: to keep all values needs more than --memory-limit %s", c.demoted(result.Demoted), c.flags.memoryLimit)
 	}
 	if result.Over {
-		c.note("the summaries of all groups need more than --memory-limit %s", c.flags.memoryLimit)
+		c.note("even with estimates, the columns and groups need more memory than --memory-limit %s", c.flags.memoryLimit)
 	}
 }
 
@@ -248,7 +264,7 @@ func (c *command) noteUnmatched(result *profile.Result) {
 	}
 	for _, s := range []*selector{c.columnNames, c.groupNames, c.textNames} {
 		if globs := s.unmatched(names); len(globs) > 0 {
-			c.note("no column matches %s of %s, there are %s", listed(globs), s.option, listed(names))
+			c.note("nothing matches %s of %s: the input has %s", listed(globs), s.option, listed(names))
 		}
 	}
 }

@@ -123,6 +123,28 @@ func TestCtrlCRemovesTheProgressBar(t *testing.T) {
 	}
 }
 
+// A note that comes while the progress is shown replaces it, and does not stand behind it. The first file is a pipe, which stays open until
+// there is a bar; opening the second one makes the note.
+func TestANoteReplacesTheProgressBar(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	slow, noted := filepath.Join(folder, "slow.csv"), filepath.Join(folder, "noted.csv")
+	require.NoError(t, syscall.Mkfifo(slow, 0o600))
+	require.NoError(t, os.WriteFile(noted, []byte("v\n1 %\n2 %\n"), 0o600))
+	pipe, err := os.OpenFile(slow, os.O_RDWR, 0) // which waits for no reader
+	require.NoError(t, err)
+	x := newTerminal(t, 200)
+	var stdout bytes.Buffer
+	c := x.start(t, &stdout, slow, noted)
+	_, err = pipe.WriteString("v\n1\n2\n")
+	require.NoError(t, err)
+	x.readUntil(t, regexp.MustCompile(`\r[^\r\x1b]+ read, [^\r\x1b]+/s\x1b\[K`))
+	require.NoError(t, pipe.Close())
+	rest := x.readUntil(t, nil)
+	require.NoError(t, c.Wait())
+	require.Regexp(t, `\r\x1b\[Kdescribe: \S+noted.csv: column "v": numbers are read without "%"`, rest)
+}
+
 // On a terminal, the table has its width and a bold header; the notes name what did not fit.
 func TestTableFitsTheTerminal(t *testing.T) {
 	t.Parallel()

@@ -11,16 +11,19 @@ import (
 // adders are goroutines that add cells to fields. Each pair of a column and a group belongs to one of them, so that fields need no
 // lock: adder (position of the column + number of the group) modulo their number. Neighbouring columns, which have about as many
 // cells, are so spread evenly, and the groups of a single column are too.
+//
+// An adder reads every job and adds its own share of it, in the order of the jobs: values of one field are never added in another order,
+// which the first and the last value, and the most frequent texts, depend on.
 type adders struct {
-	queues  []chan addition // one for each
+	queues  []chan addition // one for each; the collector sends, and stop closes them
 	running sync.WaitGroup  // the goroutines
-	pending sync.WaitGroup  // additions in the queues
+	pending sync.WaitGroup  // additions that were sent and are not done; only the collector waits, and it is the one that sends
 }
 
 // addition is a job to add, and what to do once all adders have done so.
 type addition struct {
-	job  *job
-	free func() // called by the last of them
+	job  *job   // the same for all adders
+	free func() // called by the last of them, in its goroutine: nobody reads the job any more
 }
 
 // startAdders starts n adders. Each queue has room for as many jobs as there are, so that add never waits. stop ends them.
@@ -83,7 +86,8 @@ func (j *job) add(me, n int) {
 	}
 }
 
-// worthDemoting is how many bytes a field must hold to be made an estimate, which takes some thousands of bytes itself.
+// worthDemoting is how many bytes a field must hold to be made an estimate, which takes some thousands of bytes itself. So many small
+// fields can exceed the limit together: Result.Over tells.
 const worthDemoting = 10_000
 
 // measure measures the memory of all fields. If it is above the limit, the fields that hold most become estimates until

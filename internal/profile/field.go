@@ -8,6 +8,8 @@ import (
 
 // field describes the cells of one column in one group. Its adder is the only goroutine that uses it, or, while the adders are idle,
 // the collector and then the goroutines of finish. It has either numbers or texts.
+//
+// A field only grows, in the order of the files. fill reads it once, at the end, and it is of no use afterwards.
 type field struct {
 	numbers *numbers     // of a column of numbers, or of times less base
 	texts   *tally.Texts // of a column of texts

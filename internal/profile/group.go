@@ -19,30 +19,33 @@ import (
 // So a field gets all its cells of a batch in one piece. A parsing goroutine makes the part; the collector adds groups, columns.to
 // and columns.fields; the adders read it.
 type part struct {
-	table   *file.Table
-	batch   *file.Batch
-	keys    []groupKey // of the groups in the order of their first rows
-	rows    []int      // how many each group has
-	groups  []*group   // the same groups in the table of the run
-	columns []partColumn
-	grouped bool // whether the table has a column to group by
+	table   *file.Table  // of batch
+	batch   *file.Batch  // has the texts that spans point into; reused with its job
+	keys    []groupKey   // of the groups in the order of their first rows
+	rows    []int        // how many each group has
+	groups  []*group     // the same groups in the table of the run
+	columns []partColumn // those with a cell, with an invalid one, or that the file names
+	grouped bool         // whether the table has a column to group by
 }
 
 // partColumn is a column whose cells are in the order of the groups.
+//
+// One of numbers, texts and times has the cells, and the others are empty: which of them follows from the kind of from. runs and fields
+// have the same length, and the last run ends at the number of cells.
 type partColumn struct {
 	from *file.Column
 	to   *column // nil if the cells are not described
-	runs []span
+	runs []span  // ascending by group, without those of groups that have no cell
 	// fields are those that the cells of each run are added to; the collector sets them before it passes on the part.
 	fields []*field
 
-	numbers []float64
-	texts   []file.Span
-	times   []int64
-	at      []int64 // the time of the row of each number; nil if no statistic needs it
+	numbers []float64   // those of from with a single group, copies otherwise; so are texts and times
+	texts   []file.Span // in part.batch
+	times   []int64     // in nanoseconds since 1970
+	at      []int64     // the time of the row of each number; nil if no statistic needs it
 }
 
-// span is the cells of one group: those from the end of the run before up to end.
+// span is the cells of one group, which is the number of a group in the part: those from the end of the run before up to end.
 type span struct{ group, end int }
 
 // bytes returns how much memory the cells may take once they are added: more than they will, so that the limit of memory is not
@@ -58,6 +61,9 @@ func (q *part) bytes() (n int) {
 
 // grouper divides batches. It is not safe for concurrent use: each parsing goroutine has one. Its maps are of one table at a time, as
 // the numbers of groups within a batch mean nothing outside it.
+//
+// A group has three numbers: its index in grouper.of and part.keys, which is of one part; the index of its texts in names, which is of one
+// table of one batch; and group.number, which the collector gives it for the whole run.
 type grouper struct {
 	o     *Options
 	timed bool    // whether a statistic needs the time of values
@@ -73,7 +79,7 @@ type grouper struct {
 
 // localKey is a group within a batch. It is compared for each row, which is why it has the number of the tags instead of their text.
 type localKey struct {
-	start int64
+	start int64 // of the bucket, in nanoseconds since 1970; 0 without buckets
 	tags  int32 // in grouper.names
 }
 
@@ -92,10 +98,10 @@ func (g *grouper) group(b *file.Batch, dst []*part) []*part {
 	return dst
 }
 
-// cursor reads the texts of a column row by row.
+// cursor reads the texts of a column row by row. Rows without a cell in the column are not in it, so the next cell may be of a later row.
 type cursor struct {
 	column *file.Column
-	next   int
+	next   int // the cell that was not read yet
 }
 
 // divide finds the group of each row: it sets keys, rows and grouped of the part, and g.of. Rows often follow rows of their group,

@@ -41,9 +41,9 @@ type Options struct {
 
 // Bad is a line that could not be read.
 type Bad struct {
-	Path   string
-	Line   int // counted from 1
-	Reason string
+	Path   string // of the file as the user named it
+	Line   int    // counted from 1, over the whole file
+	Reason string // for people, in one line, without the path
 }
 
 // Error returns the line as compilers write it: path:line: reason.
@@ -51,9 +51,9 @@ func (b Bad) Error() string { return fmt.Sprintf("%s:%d: %s", b.Path, b.Line, b.
 
 // Invalid counts the cells of a column that are not of its kind. They are not described, and are missing in [Row].
 type Invalid struct {
-	Column string
+	Column string // its name; two tables may have columns of one name, with an Invalid each
 	Kind   string // the type of the column, such as [TypeInteger]
-	Count  int
+	Count  int    // at least 1 in a Result
 	First  string // the start of the first of them
 }
 
@@ -62,15 +62,15 @@ type Result struct {
 	Rows     []Row // by table, bucket, group and column
 	Lines    int   // how many lines were read
 	Points   int   // how many rows these had
-	Bad      []Bad // the first bad lines
-	BadCount int
-	Short    int // rows of CSV with fewer cells than the header; those that lack are missing
+	Bad      []Bad // the first bad lines, at most maxBad
+	BadCount int   // how many there are in all
+	Short    int   // rows of CSV with fewer cells than the header; those that lack are missing
 	// FirstShort is where the first of them is.
 	FirstShort Bad
-	Repeated   int // lines of CSV that are the header again; they are no rows
-	Invalid    []Invalid
-	Demoted    int  // how many columns and groups became estimates for want of memory
-	Over       bool // whether memory was exceeded all the same
+	Repeated   int       // lines of CSV that are the header again; they are no rows
+	Invalid    []Invalid // of the described columns that have invalid cells, by table
+	Demoted    int       // how many columns and groups became estimates for want of memory
+	Over       bool      // whether memory was exceeded all the same
 	// Rounded are the described columns with whole numbers that float64 may not have, see [file.MaxWhole].
 	Rounded []string
 	Grouped bool     // whether a column of Options.Group was found
@@ -82,10 +82,13 @@ const maxBad = 10
 
 // job is one chunk on its way, see the diagram in the package comment. One goroutine after the other has it; only the adders have it
 // at the same time, and only read it.
+//
+// Who has it: read, until it has sent it on todo; a parser, until it closes done; the collector, until it has called adders.add; the
+// adders, until left is 0; then it is in run.free, or lost if the run ends early.
 type job struct {
-	chunk *file.Chunk
-	buf   []byte // the memory of chunk.Data, for the next chunk
-	batch *file.Batch
+	chunk *file.Chunk   // set by read
+	buf   []byte        // the memory of chunk.Data, for the next chunk
+	batch *file.Batch   // its memory is used again for each chunk
 	parts []*part       // of the batch, which they point into
 	done  chan struct{} // closed once it is parsed
 	left  atomic.Int32  // the adders that have not added it yet
@@ -124,17 +127,17 @@ func Run(ctx context.Context, r *file.Reader, o Options) (*Result, error) {
 // channel; read alone sets failure, before it closes the channel of jobs from which the collector learns of it.
 type run struct {
 	o       Options
-	free    chan *job // jobs to reuse; their number bounds the memory
+	free    chan *job // jobs to reuse; their number bounds the memory; has room for all, so a send never waits, and is never closed
 	adders  *adders
 	tables  map[string]*table // by name
-	order   []*table          // as they came
-	result  Result
-	path    string // of the batch before
-	lines   int    // of that file so far
-	unknown int    // bytes that may have been added since the memory was last measured
-	held    int    // bytes of the values when it was
-	next    int    // memory is measured again once held and unknown exceed it
-	failure error  // of reading; set before the channel of jobs is closed
+	order   []*table          // as they came, until finish sorts them
+	result  Result            // counted on the way; finish adds what is known at the end
+	path    string            // of the batch before
+	lines   int               // of that file so far
+	unknown int               // bytes that may have been added since the memory was last measured
+	held    int               // bytes of the values when it was
+	next    int               // memory is measured again once held and unknown exceed it
+	failure error             // of reading; set before the channel of jobs is closed
 }
 
 // newRun returns a run with its jobs, and starts its adders.
@@ -266,32 +269,34 @@ func (p *run) count(b *file.Batch) error {
 }
 
 // table is a measurement of line protocol, or all files of another format.
+//
+// Only the collector uses it, except for the fields of its groups. Columns and groups are only added, so that their numbers stay.
 type table struct {
-	name    string
-	columns []*column // as they came
-	index   map[columnKey]*column
-	groups  map[groupKey]*group
-	order   []*group // as they came, until finish sorts them
+	name    string                // "" without measurements
+	columns []*column             // as they came
+	index   map[columnKey]*column // the same
+	groups  map[groupKey]*group   // those of order
+	order   []*group              // as they came, until finish sorts them
 }
 
 // columnKey identifies a column of a table. The columns of file.Table that differ in kind only are one here.
 type columnKey struct {
 	name string
-	tag  bool
+	tag  bool // line protocol may have a tag and a field of one name
 }
 
 // column is a column of a table. The kind of its first cells is that of all; until there are any, the kind is a guess.
 type column struct {
 	name     string
-	kind     file.Kind
-	tag      bool
-	position int  // in table.columns
-	hidden   bool // whether it is not described: not selected, or grouped by
-	time     bool // whether it has the time of a row
-	settled  bool // whether there were cells or invalid ones
+	kind     file.Kind // never changes once settled
+	tag      bool      // of line protocol
+	position int       // in table.columns
+	hidden   bool      // whether it is not described: not selected, or grouped by
+	time     bool      // whether it has the time of a row
+	settled  bool      // whether there were cells or invalid ones
 
-	invalid                         Invalid
-	whole, fraction, boolean, large bool // see file.Column
+	invalid                         Invalid // Column and Kind are set by finish
+	whole, fraction, boolean, large bool    // see file.Column
 }
 
 // groupKey identifies a group of a table, and of a part.
@@ -306,8 +311,8 @@ type group struct {
 
 	number int          // in table.order, as the groups came
 	tags   []series.Tag // what groupKey.tags encodes
-	rows   int
-	fields []*field // by column.position; nil for those without cells, which may also be beyond its end
+	rows   int          // in all batches so far
+	fields []*field     // by column.position; nil for those without cells, which may also be beyond its end
 }
 
 // resolve finds the columns and groups of a part, and adds those that are new. It is the only step for which parts must come in order:

@@ -26,11 +26,11 @@ const (
 
 // Row describes one column in one bucket and group.
 type Row struct {
-	Table  string    // the measurement, or "" without one
-	Start  time.Time // of the bucket, in UTC; zero if there are no buckets
-	Tags   []series.Tag
+	Table  string       // the measurement, or "" without one
+	Start  time.Time    // of the bucket, in UTC; zero if there are no buckets
+	Tags   []series.Tag // of the group, ascending by key; rows of one group share them
 	Column string
-	Type   string
+	Type   string // one of the constants above
 
 	Count    uint64 // cells with a value
 	Missing  uint64 // rows without one, also those whose cell is not of the column's type
@@ -43,8 +43,8 @@ type Row struct {
 	Top           string    // the most frequent text of a column of texts
 	TopCount      uint64    // how often it occurs; 0 if there is none
 	Earliest      time.Time // of a column of times
-	Latest        time.Time
-	DistinctExact bool
+	Latest        time.Time // of a column of times; both are zero of other columns
+	DistinctExact bool      // Distinct alone, which is an estimate also where exact values were rounded to a float64
 }
 
 // needsTime reports whether a statistic needs the times of values.
@@ -57,8 +57,8 @@ func needsTime(selection *stats.Selection) bool {
 // pair is a column in a group: what a row describes.
 type pair struct {
 	table  *table
-	column *column
-	group  *group
+	column *column // of table
+	group  *group  // of table
 }
 
 // finish completes the result. No adder is at work. If ctx ends before, it returns the error of ctx.
