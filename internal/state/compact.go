@@ -39,7 +39,7 @@ func (w *pageWalk) used() int64 {
 func (s *Store) shrink(f *finals, used int64) {
 	path := f.path + compactSuffix
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.warn("%v", err) // an unfinished copy of an earlier run
+		s.warn("an unfinished copy of the database, of an earlier run, cannot be removed: %v", err)
 	}
 	size := f.size()
 	if free := size - used; free < s.o.compactFree || free < size/2 {
@@ -50,12 +50,12 @@ func (s *Store) shrink(f *finals, used int64) {
 		err = os.Rename(path, f.path)
 	}
 	if err != nil {
-		s.warn("the database cannot be compacted (%d bytes, of which %d are in use): %v", size, used, err)
+		s.warn("the database cannot be compacted, and stays at %d bytes, of which %d are in use: %v", size, used, err)
 		_ = os.Remove(path)
 		return
 	}
 	if err := syncFolder(filepath.Dir(f.path)); err != nil {
-		s.warn("%v", err)
+		s.warn("after a crash of the system, the database may be as it was before it was compacted: %v", err)
 	}
 	s.mu.Lock()
 	s.stats.Compacted = size - f.size()

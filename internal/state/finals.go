@@ -183,7 +183,7 @@ func (s *Store) lacking(f *final) (kept []Bucket) {
 		s.mu.Lock()
 		s.stats.LostBuckets++
 		s.mu.Unlock()
-		s.warn("fields of the earlier revisions of series %q, start %d, may be lost: %v", f.series, f.start, err)
+		s.warn("a changed final bucket may have lost the fields that only its earlier revisions had: %s: %v", finalID{f.series, f.start}, err)
 		return nil
 	case !ok:
 		return nil

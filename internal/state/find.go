@@ -2,6 +2,7 @@ package state
 
 import (
 	"fmt"
+	"time"
 )
 
 // pendingFinals are the final buckets that are not in the database yet. Store.mu guards them.
@@ -22,7 +23,12 @@ type pendingFinals struct {
 // finalID identifies a bucket. The end does not, because a store has one grid.
 type finalID struct {
 	series string // its key
-	start  int64
+	start  int64  // in nanoseconds since 1970
+}
+
+// String returns the bucket as errors have it.
+func (id finalID) String() string {
+	return fmt.Sprintf("series %q, start %s", id.series, time.Unix(0, id.start).UTC().Format(time.RFC3339Nano))
 }
 
 // note makes Find return the bucket, which is not encoded yet.
@@ -69,7 +75,7 @@ func (s *Store) dropFinal(f *final) {
 	f.value = nil
 	p := &s.pending
 	if s.stats.LostBuckets++; p.dropped == 0 {
-		s.warn("more than %d bytes of final buckets could not be stored; values for further ones are lost until the next start", s.o.MaxPending)
+		s.warn("more than %d bytes of final buckets could not be stored: late values of further ones are lost until the next start", s.o.MaxPending)
 	}
 	p.dropped++
 	if f.commit > 0 && p.unstored == 0 {
@@ -125,7 +131,7 @@ func (s *Store) find(series string, start int64) (b storedFinal, ok bool, err er
 	var value []byte
 	if pending != nil {
 		if value = s.valueOf(pending); value == nil {
-			return b, true, fmt.Errorf("state %q: series %q, start %d: %w: there was no room for it", s.folder, series, start, ErrUnreadable)
+			return b, true, fmt.Errorf("state %q: %s: %w: there was no room for it", s.folder, finalID{series, start}, ErrUnreadable)
 		}
 	} else if value, err = s.finals.get(key, slots); err != nil {
 		return b, false, fmt.Errorf("state %q: %w", s.finals.path, err)
@@ -133,17 +139,24 @@ func (s *Store) find(series string, start int64) (b storedFinal, ok bool, err er
 	if value == nil {
 		return b, false, s.absent(series, start)
 	}
-	b, err = decodeFinal(key, value, s.o.ExactLimit)
-	if err == nil && b.Series == series && b.Start == start {
-		return b, true, nil
-	}
+	b, err = decodeFound(series, start, value, s.o.ExactLimit)
 	if err == nil {
-		err = fmt.Errorf("%w: it is of series %q and start %d", errFormat, b.Series, b.Start)
+		return b, true, nil
 	}
 	s.mu.Lock()
 	s.stats.LostBuckets++
 	s.mu.Unlock()
-	return b, true, fmt.Errorf("state %q: series %q, start %d: %w: %w", s.finals.path, series, start, ErrUnreadable, err)
+	return b, true, fmt.Errorf("state %q: %s: %w: %w", s.finals.path, finalID{series, start}, ErrUnreadable, err)
+}
+
+// decodeFound decodes the value that was found for a bucket. It is an error if the value is of another one: the checksum has the key, in
+// which a long series is only a hash, so the series itself is compared too.
+func decodeFound(series string, start int64, value []byte, limit int) (storedFinal, error) {
+	b, err := decodeFinal(finalKey(series, start), value, limit)
+	if err == nil && (b.Series != series || b.Start != start) {
+		err = fmt.Errorf("%w: it is of %s", errFormat, finalID{b.Series, b.Start})
+	}
+	return b, err
 }
 
 // valueOf returns the value of a pending final bucket, or nil if it was dropped.

@@ -179,7 +179,7 @@ func (s *Store) adoptJoined() {
 	}
 	folders, err := storeFolders(filepath.Dir(s.folder))
 	if err != nil {
-		s.warn("the stores that were joined are not known: %v", err)
+		s.warn("the folders of other states cannot be listed, so it is not known what was taken over from them: %v", err)
 	}
 	for _, folder := range folders {
 		_, id, _ := heirOf(folder)

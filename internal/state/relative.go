@@ -152,7 +152,7 @@ func (s *Store) relate(folder string, live, drained []*Store, known []*relative)
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, bolterrors.ErrTimeout) { // another process has it open
 			return nil, nil
 		}
-		return nil, fmt.Errorf("state %q: its final buckets are not known: %w", folder, err)
+		return nil, fmt.Errorf("state %q: its final buckets cannot be read: %w", folder, err)
 	}
 	return r, nil
 }
@@ -203,7 +203,7 @@ func (r *relative) close() error {
 func (r *relative) find(s *Store, series string, start, end int64) (b storedFinal, ok bool, err error) {
 	if r.store != nil {
 		if b, ok, err = r.store.find(series, start); errors.Is(err, ErrClosed) { // until the next Relate
-			return b, false, fmt.Errorf("state %q: %w: it is being set aside", r.folder, ErrUnreadable)
+			return b, false, fmt.Errorf("state %q: %w: its folder is being set aside", r.folder, ErrUnreadable)
 		}
 	} else {
 		b, ok, err = r.read(s, series, start)
@@ -251,7 +251,7 @@ func (r *relative) read(s *Store, series string, start int64) (b storedFinal, ok
 	case errors.Is(err, bolterrors.ErrTimeout): // another process has opened it meanwhile
 		r.finals.starts = nil
 		r.finals.expiredEnd.Store(math.MinInt64) // so the next lookup does not wait
-		return b, false, fmt.Errorf("state %q: %w: it is in use", r.folder, ErrUnreadable)
+		return b, false, fmt.Errorf("state %q: %w: another process has its database open", r.folder, ErrUnreadable)
 	case err != nil:
 		return b, false, fmt.Errorf("state %q: %w", r.finals.path, err)
 	case expired:
@@ -259,8 +259,8 @@ func (r *relative) read(s *Store, series string, start int64) (b storedFinal, ok
 	case value == nil:
 		return b, false, nil
 	}
-	if b, err = decodeFinal(key, value, s.o.ExactLimit); err != nil || b.Series != series {
-		return b, true, fmt.Errorf("state %q: series %q, start %d: %w: %w", r.finals.path, series, start, ErrUnreadable, err)
+	if b, err = decodeFound(series, start, value, s.o.ExactLimit); err != nil {
+		return b, true, fmt.Errorf("state %q: %s: %w: %w", r.finals.path, finalID{series, start}, ErrUnreadable, err)
 	}
 	if b.at < age-int64(s.o.Retention) {
 		return b, false, ErrExpired

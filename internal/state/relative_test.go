@@ -318,7 +318,7 @@ func TestADamagedRelativeIsReportedAndLeftAsItIs(t *testing.T) {
 	damaged := []byte("this is not a database")
 	require.NoError(t, os.WriteFile(path, damaged, 0o600))
 	s := mustOpen(t, o)
-	require.ErrorContains(t, s.Relate(nil, nil), "its final buckets are not known")
+	require.ErrorContains(t, s.Relate(nil, nil), "its final buckets cannot be read")
 	require.Equal(t, "none", latest(t, s, 0))
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)

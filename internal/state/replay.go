@@ -59,7 +59,7 @@ func (s *Store) Replay(r Replayer) error {
 			p.read(r, commit, payload)
 		})
 		if err != nil {
-			return fmt.Errorf("state: replay: %w", err)
+			return fmt.Errorf("state %q: reading the log: %w", s.folder, err)
 		}
 	}
 	p.flush()
@@ -296,7 +296,7 @@ func (p *replay) open(b *pastBucket, at recordAt, d *decoder) error {
 		d.err = p.r.Open(b.handle, bucket)
 	}
 	if d.err != nil {
-		p.s.warn("the open bucket of series %q at %d is lost: %v", b.Series, b.Start, d.err)
+		p.s.warn("an open bucket is lost: %s: %v", finalID{b.Series, b.Start}, d.err)
 		p.forget(b)
 		d.err = nil
 	}

@@ -409,7 +409,7 @@ func verifyDatabase(path string) (used int64, err error) {
 	}
 	metas, intact := readBoltMetas(f)
 	if !intact {
-		return 0, fmt.Errorf("%w: its headers are", errDamaged)
+		return 0, fmt.Errorf("%w: at least one of its two headers is not intact", errDamaged)
 	}
 	w := newPageWalk(f, info.Size(), metas[1], func(_, _, _ []byte) {})
 	w.tree(nil, w.meta.root, keyRange{}, 0)
@@ -428,7 +428,7 @@ func (s *Store) salvage(f *finals, damage error) error {
 	}
 	saved, bad, err := f.copyFrom(name, int64(s.o.Retention))
 	s.stats.LostBuckets += int64(bad)
-	s.warn("%d final buckets of the damaged database were read, and %d parts of it could not be", saved, bad)
+	s.warn("%d final buckets of the damaged database are in the new one; %d parts of the damaged one could not be read", saved, bad)
 	if err != nil {
 		return errors.Join(err, f.close())
 	}

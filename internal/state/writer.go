@@ -133,7 +133,7 @@ func (w *writer) store() {
 		w.state(w.running, err != nil)
 		if err != nil {
 			if !failed {
-				w.s.warn("final buckets cannot be stored, which is tried again: %v", err)
+				w.s.warn("final buckets cannot be stored, it will be tried again: %v", err)
 			}
 			return
 		}
@@ -224,7 +224,7 @@ func (w *writer) expire() {
 		}
 		n, err := s.finals.removeSlot(slot, age)
 		if err != nil {
-			s.warn("final buckets whose retention has passed cannot be removed, which is tried again: %v", err)
+			s.warn("final buckets whose retention has passed cannot be removed, it will be tried again: %v", err)
 			return
 		}
 		removed = true
@@ -243,13 +243,13 @@ func (w *writer) forget(age int64) {
 	s := w.s
 	early, err := s.finals.forgetExpired(age, s.o.maxExpired)
 	if err != nil {
-		s.warn("old records of expired buckets cannot be removed, which is tried again: %v", err)
+		s.warn("old records of expired buckets cannot be removed, it will be tried again: %v", err)
 		return
 	}
 	if early == 0 {
 		return
 	}
-	s.warn("more than %d series have expired buckets: those of the %d oldest are forgotten, and a late value begins them anew", s.o.maxExpired, early)
+	s.warn("more than %d series have expired buckets: those of the %d oldest series are forgotten, and a late value would begin such a bucket anew", s.o.maxExpired, early)
 	s.mu.Lock()
 	s.stats.Forgotten += int64(early)
 	s.mu.Unlock()
