@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -38,7 +39,7 @@ func sortedLines(text string) []string {
 func TestExamplesSetSkipProcessorsAfterAggregators(t *testing.T) {
 	files, err := filepath.Glob("../../examples/*/telegraf.conf")
 	require.NoError(t, err)
-	require.Len(t, files, 4)
+	require.Len(t, files, 5)
 	for _, file := range files {
 		t.Setenv("INFLUX_TOKEN", "secret")
 		c := config.NewConfig()
@@ -65,6 +66,58 @@ func TestExampleMigrateFromPythonPlugin(t *testing.T) {
 	host, err := os.Hostname()
 	require.NoError(t, err)
 	require.Contains(t, plain, strings.Replace(documented, `"host1"`, fmt.Sprintf("%q", host), 1), "the record in the README")
+}
+
+func TestExampleDescribeFilesContinuouslyHasTheNumbersOfDescribe(t *testing.T) {
+	t.Parallel()
+	server, file := redistest.Database(t), example(t, "describe-files/rooms.csv")
+	conf := strings.Replace(readFile(t, example(t, "describe-files/telegraf.conf")), `period = "10s"`, `period = "200ms"`, 1)
+	p := startTelegrafWith(t, []string{"REDIS_URL=redis://" + server, "INPUT_FILE=" + file}, "--config", writeFile(t, "telegraf.conf", conf),
+		"--config", impatient(t))
+	once := runTelegraf(t, "describe", "--by", "1d", "--tz", "Europe/Berlin", "--group-by", "room", "-o", "jsonl", file)
+	require.Zero(t, once.code, once.stderr)
+	want := map[string]string{}
+	for line := range strings.Lines(once.stdout) {
+		var r struct{ Bucket, Room, Column, Type string }
+		require.NoError(t, json.Unmarshal([]byte(line), &r))
+		if r.Type != "text" && r.Type != "time" {
+			want[r.Bucket+r.Room+r.Column] = numbers(t, line)
+		}
+	}
+	require.Len(t, want, 17)
+	url := apiOn(t, server) + "/analytics/rooms?database=files"
+	p.waitFor("the records of all rows", func() bool {
+		resp, err := http.Get(url) //nolint:noctx // bounded by waitFor
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		var records []json.RawMessage
+		return resp.StatusCode == http.StatusOK && json.NewDecoder(resp.Body).Decode(&records) == nil && len(records) == len(want)
+	})
+	var records []json.RawMessage
+	getJSON(t, url, &records)
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	require.NoError(t, err)
+	got := map[string]string{}
+	for _, text := range records {
+		var r struct {
+			Start time.Time `json:"time_bucket"`
+			Room  string    `json:"room"`
+			Field string    `json:"field_name"`
+		}
+		require.NoError(t, json.Unmarshal(text, &r))
+		got[r.Start.In(berlin).Format(time.RFC3339)+r.Room+r.Field] = numbers(t, string(text))
+	}
+	require.Equal(t, want, got)
+}
+
+// numbers returns the statistics of a record as text.
+func numbers(t *testing.T, record string) string {
+	t.Helper()
+	var all map[string]any
+	require.NoError(t, json.Unmarshal([]byte(record), &all))
+	return fmt.Sprint(all["count"], all["min"], all["max"], all["mean"], all["median"], all["mode"], all["p95"])
 }
 
 func TestExampleInfluxDB3(t *testing.T) {
