@@ -5,10 +5,12 @@ import (
 	"runtime"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/influxdata/telegraf/config"
 	"github.com/influxdata/telegraf/models"
 
+	"github.com/telegraf-describe/telegraf-describe/internal/bucket"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 )
@@ -152,10 +154,25 @@ func dropOpenRows(c *config.Config) error {
 		if err := f.Compile(); err != nil {
 			return err
 		}
-		log.Printf("I! [%s] Writes the final rows of describe only: tagexclude = %q was added, and tagdrop drops those that are \"open\"",
-			output.LogName(), added)
+		log.Printf("I! [%s] Gets the rows of a bucket once, when it has ended and got no value for %s (linger): tagexclude = %q was added, and "+
+			"tagdrop of the rows that are \"open\"", output.LogName(), quiet(c.Aggregators), added)
 	}
 	return nil
+}
+
+// quiet returns the times after which buckets of describe blocks become final, as a text such as "10m" or "30s to 10m".
+func quiet(all []*models.RunningAggregator) string {
+	var times []time.Duration
+	for _, ra := range all {
+		if d, ok := ra.Aggregator.(*describe.Describe); ok {
+			times = append(times, d.Quiet())
+		}
+	}
+	shortest, longest := slices.Min(times), slices.Max(times)
+	if shortest == longest {
+		return bucket.Fixed(shortest).String()
+	}
+	return bucket.Fixed(shortest).String() + " to " + bucket.Fixed(longest).String()
 }
 
 // warnRewrites warns of describe blocks whose rows an output cannot handle: InfluxDB 3 may keep either version of a row

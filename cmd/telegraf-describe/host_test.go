@@ -60,6 +60,24 @@ func TestInfluxDB3GetsFinalRowsUnlessTheOutputNamesTheTag(t *testing.T) {
 	}
 }
 
+// A new user sees no row in InfluxDB 3 for ten minutes. The log explains when the first ones are written.
+func TestTheLogHasTheTimeAfterWhichRowsAreWrittenToInfluxDB3(t *testing.T) {
+	for block, want := range map[string]string{
+		"":                                           " and got no value for 10m (linger)",
+		"  linger = \"90s\"\n":                        " and got no value for 1m30s (linger)",
+		"[[aggregators.describe]]\n  period = \"1h\"\n": " and got no value for 10m to 2h (linger)",
+	} {
+		c := config.NewConfig()
+		text := "[[inputs.mem]]\n[[aggregators.describe]]\n" + block + "[[outputs.influxdb_v3]]\n  database = \"db\"\n"
+		require.NoError(t, c.LoadConfigData([]byte(text), config.EmptySourcePath))
+		var logged strings.Builder
+		log.SetOutput(&logged)
+		require.NoError(t, dropOpenRows(c))
+		log.SetOutput(os.Stderr)
+		require.Contains(t, logged.String(), "Gets the rows of a bucket once, when it has ended"+want)
+	}
+}
+
 func TestRowsThatAnOutputCannotHandleAreWarnedOf(t *testing.T) {
 	for _, test := range []struct{ options, want string }{
 		{"[[outputs.influxdb_v2]]\n", "write [outputs.influxdb_v2.tagdrop] with bucket_state = [\"open\"]"},

@@ -71,7 +71,7 @@ func TestARenamedTagIsLoggedButIsNoWarning(t *testing.T) {
 	o.push()
 	require.Empty(t, o.log.Warnings())
 	require.Len(t, infos(o), 1)
-	require.Contains(t, infos(o)[0], `Tag "mode" is renamed`)
+	require.Contains(t, infos(o)[0], `The tag "mode" gets the end "_tag" in analytics_*`)
 }
 
 // infos returns the messages of the level information.

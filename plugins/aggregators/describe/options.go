@@ -252,13 +252,18 @@ func checkTag(name, tag, usual string) error {
 	return nil
 }
 
-// initLimits sets linger, whose default depends on the period, and checks the other limits. The default is ten minutes, or two periods
-// if these are longer.
-func (d *Describe) initLimits() error {
-	d.options.Linger = max(minLinger, 2*time.Duration(d.Period))
+// Quiet returns how long a bucket must get no value before it becomes final: the option linger, or its default of ten minutes,
+// or two periods if these are longer.
+func (d *Describe) Quiet() time.Duration {
 	if d.Linger != nil {
-		d.options.Linger = time.Duration(*d.Linger)
+		return time.Duration(*d.Linger)
 	}
+	return max(minLinger, 2*time.Duration(d.Period))
+}
+
+// initLimits sets linger and checks the other limits.
+func (d *Describe) initLimits() error {
+	d.options.Linger = d.Quiet()
 	var errs []error
 	if d.options.Linger < 0 {
 		errs = append(errs, examples.Errorf("linger", " %q, want 0s or more", d.options.Linger))

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/engine"
+	ids "github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
 // ambiguousBefore is the first time whose nanoseconds InfluxDB 3 recognizes as nanoseconds if a write does not name
@@ -73,7 +74,8 @@ func (d *Describe) warnDropped(now engine.Counters) {
 func (d *Describe) notice(n engine.Notice) {
 	switch n.Kind {
 	case engine.TagRenamed: // with each start, as for the tag mode of inputs.disk
-		d.Log.Infof("Tag %q is renamed in %s*: the statistics use its name, or line protocol cannot carry it (logged once)", n.Text, d.Prefix)
+		d.Log.Infof("The tag %q gets the end %q in %s*: statistics or other columns of the rows have its name, or line protocol cannot carry it (logged once)",
+			n.Text, ids.ClashSuffix, d.Prefix)
 	case engine.SummariesDemoted:
 		d.Log.Warnf("The summaries exceeded the memory_limit of %d bytes: the %d largest are histograms now, "+
 			"with the errors max_error and mode_error (logged once, demotions counts them)", d.MemoryLimit, n.Number)
