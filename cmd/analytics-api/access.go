@@ -84,8 +84,10 @@ func (c *config) validateTokens() error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		err = fmt.Errorf("%w; make the first token with: analytics-api token create --tokens %s --permission db:NAME:read", err, c.Tokens)
-		fallthrough
-	case err != nil:
+	case errors.Is(err, fs.ErrPermission):
+		err = fmt.Errorf("%w; the user of the service must own the file: run analytics-api token create as this user", err)
+	}
+	if err != nil {
 		errs = append(errs, fmt.Errorf("invalid 'tokens' setting: %w", err))
 	}
 	return errors.Join(errs...)

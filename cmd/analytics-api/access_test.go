@@ -124,6 +124,12 @@ func TestServiceWithTokensMayListenEverywhere(t *testing.T) {
 	require.ErrorContains(t, err, "invalid 'tokens' setting: open "+file)
 	require.ErrorContains(t, err, "make the first token with: analytics-api token create --tokens "+file)
 	text := createToken(t, file, "db:*:read")
+	if os.Getuid() != 0 { // root may read every file
+		require.NoError(t, os.Chmod(file, 0))
+		_, err = load(t, "", []string{"ANALYTICS_API_TOKENS=" + file})
+		require.ErrorContains(t, err, "invalid 'tokens' setting: open "+file+": permission denied; the user of the service must own the file")
+		require.NoError(t, os.Chmod(file, 0o600))
+	}
 	_, err = load(t, "listen = \"0.0.0.0:1\"\n", []string{"ANALYTICS_API_TOKENS=" + file})
 	require.NoError(t, err)
 	_, err = load(t, "listen = \"0.0.0.0:1\"\nembedded = \"auto\"\nembedded_listen = \"0.0.0.0:2\"\n", []string{"ANALYTICS_API_TOKENS=" + file})

@@ -105,7 +105,7 @@ func FromRow(table string, at time.Time, tags iter.Seq2[string, string], fields 
 		}
 	}
 	if r.Field == "" {
-		return r, 0, fmt.Errorf("metric %q has no tag %q, want rows of the describe aggregator", table, FieldName)
+		return r, 0, fmt.Errorf("metric %q has no tag %q, want rows of the describe aggregator: set namepass = [\"analytics_*\"]", table, FieldName)
 	}
 	series.SortTags(r.Tags)
 	for name, value := range fields {

@@ -106,7 +106,7 @@ func TestFromRowRejectsRowsThatNoLayoutWrites(t *testing.T) {
 		return m
 	}
 	for want, m := range map[string]*metric{
-		`metric "m" has no tag "field_name", want rows of the describe aggregator`:             {name: "m", fields: map[string]any{"mean": 1.0}},
+		`metric "m" has no tag "field_name", want rows of the describe aggregator: set namepass = ["analytics_*"]`:             {name: "m", fields: map[string]any{"mean": 1.0}},
 		`metric "m" has no number, want statistics`:                                            {name: "m", tags: map[string]string{"field_name": "f"}, fields: map[string]any{"text": "x", "revision": int64(1)}},
 		`metric "m" has the tag time_bucket="noon", want a time in the format RFC 3339`:        edit("time_bucket", "noon", "", nil),
 		`metric "m" has the tag bucket_state="closed", want "open" or "final"`:                 edit("bucket_state", "closed", "", nil),

@@ -161,7 +161,7 @@ func TestMetricsThatAreNotRecordsAreRejectedCountedAndLoggedOnce(t *testing.T) {
 	require.Len(t, records(t, r.Client(), cpu), 1)
 	require.Equal(t, [5]int64{3, 0, 15, 0, 0}, r.Counts())
 	require.Len(t, log.Errors(), 5)
-	for i, want := range []string{`"cpu" has no tag "field_name"`, "has no number", `time_bucket="noon"`, "not base64", "no control characters"} {
+	for i, want := range []string{`"cpu" has no tag "field_name", want rows of the describe aggregator: set namepass = ["analytics_*"]`, "has no number", `time_bucket="noon"`, "not base64", "no control characters"} {
 		require.Contains(t, log.Errors()[i], want)
 	}
 }
@@ -567,7 +567,9 @@ func TestTheSampleConfigurationShowsTheDefaults(t *testing.T) {
 	before, _, _ := strings.Cut(sampleConfig(), "  ## Optional TLS")
 	for name, text := range map[string]string{"as it is": sampleConfig(), "uncommented": strings.ReplaceAll(before, "  # ", "  ")} {
 		t.Run(name, func(t *testing.T) {
-			r, ok := load(t, text).Output.(*rediscache.RedisCache)
+			ro := load(t, text)
+			require.Equal(t, []string{"analytics_*"}, ro.Config.Filter.NamePass, "without it, the log would have an error for each measurement")
+			r, ok := ro.Output.(*rediscache.RedisCache)
 			require.True(t, ok)
 			require.NoError(t, r.Init())
 			host, err := os.Hostname()
