@@ -26,11 +26,11 @@ const distributionEnd = "_distribution"
 
 // Exposition has the samples of one scrape. It does not change, so it is safe for concurrent use.
 type Exposition struct {
-	families map[string]*family
-	protobuf bool           // the encoding of the labels, and whether there are histograms
-	dropped  map[string]int // how many series, gauges, records and buckets are not exported, by reason
-	size     int            // about how many bytes of memory the samples need
-	failed   []error        // why each source could not be read, nil if it could
+	families map[string]*family // by name
+	protobuf bool               // the encoding of the labels, and whether there are histograms
+	dropped  map[string]int     // how many series, gauges, records and buckets are not exported, by reason
+	size     int                // about how many bytes of memory the samples need
+	failed   []error            // why each source could not be read, nil if it could
 
 	// Used while it is made.
 	room   int                    // how many more series may be exported
@@ -40,17 +40,17 @@ type Exposition struct {
 
 // family are the samples of one name, which belong to one table.
 type family struct {
-	table     string // empty for the exporter's own gauges
-	help      string
-	histogram bool
-	samples   []sample
+	table     string   // empty for the exporter's own gauges
+	help      string   // not escaped
+	histogram bool     // whether the samples are native histograms; they are gauges otherwise
+	samples   []sample // with different labels; sorted by these once all are there
 }
 
 // sample is one gauge or one native histogram.
 type sample struct {
-	labels    string // in the encoding of the exposition
-	value     float64
-	histogram string // the encoded message Histogram
+	labels    string  // in the encoding of the exposition; the samples of a record share its memory
+	value     float64 // of a gauge
+	histogram string  // the encoded message Histogram
 }
 
 // Read reads the newest final records of the sources from Redis. With protobuf, the exposition has histograms and can only be

@@ -45,14 +45,17 @@ func helpOfStat(t record.Table, name string) string {
 	return helpOf(t, helps[s.Kind()].what, helps[s.Kind()].unit)
 }
 
+// helpOfStart returns the help of the gauge of the starts of buckets.
 func helpOfStart(t record.Table) string {
 	return fmt.Sprintf("Start of the newest final bucket of each series of the table %s, in seconds since 1970.", t.Name)
 }
 
+// helpOfDistribution returns the help of the histograms.
 func helpOfDistribution(t record.Table) string {
 	return helpOf(t, "Distribution of the values", unitOfField)
 }
 
+// helpOf returns a help in the words that all share. unit is empty or begins with a comma.
 func helpOf(t record.Table, what, unit string) string {
 	return fmt.Sprintf("%s in the newest final bucket of each series of the table %s%s.", what, t.Name, unit)
 }

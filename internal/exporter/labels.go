@@ -19,7 +19,7 @@ var partLabels = []string{"le", "quantile"}
 type labels struct{ names, values []string }
 
 // labelsOf returns the labels of a record. A tag with the name of one of ownLabels or partLabels becomes <name>_tag. It returns
-// false if two labels then have the same name.
+// false if two labels then have the same name, as the tags "a-b" and "a.b" have: Prometheus would refuse the whole exposition.
 func labelsOf(e Table, r *record.Record) (l labels, ok bool) {
 	all := make([]series.Tag, 0, len(ownLabels)+len(r.Tags))
 	all = append(all, series.Tag{Key: ownLabels[0], Value: e.Database}, series.Tag{Key: ownLabels[1], Value: r.Field})
@@ -62,6 +62,7 @@ func (l labels) encode(protobuf bool) string {
 	return string(append(b, '}'))
 }
 
+// escapeLabel escapes the value of a label in both text formats, and a help in that of OpenMetrics.
 var escapeLabel = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
 
 // number returns the value of a statistic as a float64; true is 1 and false is 0. It returns false if the value is

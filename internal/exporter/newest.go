@@ -21,8 +21,11 @@ const (
 
 // tableScrape is the state of the export of one table. It first finds the newest final records of each series, by agent. Then it
 // exports each series from one bucket: as the record is if one agent has described it, or else merged from the summaries.
+//
+// It is for one goroutine and one scrape. The records of one bucket are in memory at a time, and of each series the outlines of its newest
+// record: the limits of series, buckets and records bound the rest.
 type tableScrape struct {
-	*Exposition
+	*Exposition      // gets the samples and the counts, and has the limits that tables share
 	export           Table
 	plan             plan
 	starts           []time.Time // of the recent buckets and then of the late ones, the newest first; a place is an index here
@@ -42,7 +45,7 @@ type tableScrape struct {
 // seriesKey identifies a series of the exposition by parts of its outlines. Agent and replica are empty if agents are merged.
 type seriesKey struct{ field, tags, agent, replica string }
 
-// found is one series of the exposition.
+// found is one series of the exposition. It has at least one feed, each of another agent or replica.
 type found struct{ feeds []feed }
 
 // feed has the final records that one agent, or one replica of an agent, has of a series.
@@ -52,7 +55,8 @@ type feed struct {
 	final   places         // of all of them
 }
 
-// places is a set of places.
+// places is a set of places, a bit for each: place p is bit p mod 64 of the element p / 64. A smaller place is a newer bucket. The nil set
+// is empty.
 type places []uint64
 
 // add adds a place, 0 or more.

@@ -31,7 +31,7 @@ type plan struct {
 	// recent are the buckets that begin in [oldest, now]. late are older buckets, of which only records that are
 	// marked as final are exported. Both lists begin with the newest bucket.
 	recent, late []time.Time
-	oldest       time.Time
+	oldest       time.Time // now less the largest age
 	// future is the newest bucket of the table if it begins after now, or else empty.
 	future []time.Time
 }

@@ -16,19 +16,23 @@ import (
 
 // target is a series whose summaries in one bucket are needed: for its histogram, for its gauges if they are merged, and to see
 // whether another agent still has an open record there.
+//
+// A merged series has no record of its own: record has its labels and start, and gets its statistics once all parts are there. A series
+// of one agent is exported at once, and only its histogram waits for the summary.
 type target struct {
 	found    *found
-	place    int
-	key      partKey
+	place    int           // of the bucket
+	key      partKey       // of its summaries in that bucket
 	record   record.Record // of the agent that described it; a merged one has no statistics at first
 	merged   bool
 	names    []string // of the statistics of a merged one
 	exported bool     // whether its gauges are exported, which then have these labels
 	labels   string
-	parts    []record.SummaryPart
+	parts    []record.SummaryPart // the newest version of each agent and replica, as they are read
 }
 
 // partKey identifies the summaries of one series of the exposition.
+// tags are those of series.AppendTags; agent and replica are empty if agents are merged.
 type partKey struct{ tags, field, agent, replica string }
 
 // exportSeries exports the gauges of a series from the bucket at a place, or makes it a target if its summaries are needed.

@@ -17,10 +17,11 @@ const writeSize = 64 << 10
 
 // writer writes an exposition sample by sample, so that a slow client needs little memory. Samples are appended to b.
 type writer struct {
-	b  []byte
+	b  []byte // not written yet: about writeSize at most, and one sample more
 	to io.Writer
 }
 
+// newWriter returns a writer, of which flush must be called at the end.
 func newWriter(to io.Writer) *writer { return &writer{make([]byte, 0, 2*writeSize), to} }
 
 // sample ends a sample.
@@ -64,7 +65,12 @@ func (x *Exposition) WriteText(to io.Writer, openMetrics bool) error {
 	return w.flush()
 }
 
-// The numbers of fields in the messages of client_model, package io.prometheus.client.
+// The numbers of fields in the messages of client_model, package io.prometheus.client:
+//
+//	MetricFamily  1 name  2 help  3 type  4 metric …
+//	Metric        1 label …  2 gauge  7 histogram
+//	LabelPair     1 name  2 value
+//	Gauge         1 value, a double
 const (
 	familyName, familyHelp, familyType, familyMetric = 1, 2, 3, 4
 	metricLabel, metricGauge, metricHistogram        = 1, 2, 7

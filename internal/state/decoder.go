@@ -13,6 +13,9 @@ var errFormat = errors.New("not of this format")
 // decoder reads untrusted bytes. After the first error, all methods return zero values, so callers test the error once, before they
 // use what they have read. Lengths are checked before memory is allocated from them. The results share no memory with the input, except
 // those of the method bytes.
+//
+// The methods read what the functions append that are named like them: byte and uint64 (8 bytes, little endian) have a fixed length,
+// uvarint and varint are those of package encoding/binary, and bytes, string and length begin with a uvarint.
 type decoder struct {
 	b   []byte // what is not read yet; nil after an error
 	err error  // the first error
@@ -26,6 +29,7 @@ func (d *decoder) fail(format string, args ...any) {
 	d.b = nil
 }
 
+// byte reads one byte.
 func (d *decoder) byte() byte {
 	if len(d.b) < 1 {
 		d.fail("it ends early")
@@ -36,6 +40,7 @@ func (d *decoder) byte() byte {
 	return v
 }
 
+// uint64 reads 8 bytes.
 func (d *decoder) uint64() uint64 {
 	if len(d.b) < 8 {
 		d.fail("it ends early")
@@ -46,6 +51,7 @@ func (d *decoder) uint64() uint64 {
 	return v
 }
 
+// uvarint reads a number from 0 on, of 1 to 10 bytes.
 func (d *decoder) uvarint() uint64 {
 	if len(d.b) > 0 && d.b[0] < 0x80 { // most numbers are small
 		v := d.b[0]
@@ -66,6 +72,7 @@ func (d *decoder) longUvarint() uint64 {
 	return v
 }
 
+// varint reads a number of either sign, of 1 to 10 bytes.
 func (d *decoder) varint() int64 {
 	v, n := binary.Varint(d.b)
 	if n <= 0 {
@@ -105,6 +112,7 @@ func (d *decoder) bytes() []byte {
 	return b
 }
 
+// string reads a length and a text of that many bytes, which may be any: the caller checks whether they are UTF-8 if that matters.
 func (d *decoder) string() string { return string(d.bytes()) }
 
 // end returns the first error. It is an error if there are bytes left.

@@ -55,7 +55,7 @@ func (b *Bucket) withoutEmpty() Bucket {
 // collector is a Replayer that keeps the buckets. A replay calls Rows and Demoted concurrently, but for buckets of different series,
 // so a bucket needs no lock, and the map of the open ones does not change meanwhile.
 type collector struct {
-	limit int                // exact limit of the summaries
+	limit int                // exact limit of the summaries, as Options.ExactLimit
 	open  map[uint64]*Bucket // by handle
 
 	lent map[uint64][]lentField // by handle

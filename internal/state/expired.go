@@ -45,12 +45,13 @@ const (
 	expiredBatch = 100_000
 )
 
+// expiredBucket is the name of the bolt bucket with the records.
 var expiredBucket = []byte("expired")
 
-// span is the time [start, end), in nanoseconds since 1970.
+// span is the time [start, end), in nanoseconds since 1970. The end is above the start, except in the argument of add.
 type span struct{ start, end int64 }
 
-// spans are spans in ascending order with gaps between them.
+// spans are spans in ascending order with gaps between them: an end is always below the next start, so that has can search by start.
 type spans []span
 
 // has reports whether a span contains the time at.

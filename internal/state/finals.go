@@ -55,10 +55,12 @@ import (
 const (
 	finalsFile   = "finals.db"
 	finalVersion = 1
-	keptVersion  = 2 // with earlier fields
-	maxSeriesKey = 1024
-	maxBatch     = 10_000
-	batchBytes   = 32 << 20
+	keptVersion  = 2    // with earlier fields
+	maxSeriesKey = 1024 // bytes; bbolt allows 32,768
+	// maxBatch and batchBytes bound the final buckets of one transaction, and the bytes of their values: bbolt holds all pages that a
+	// transaction changes in memory, and the writer the buckets.
+	maxBatch   = 10_000
+	batchBytes = 32 << 20
 	// fillPercent is the share of a page that bbolt fills when it splits pages. It is high because most buckets are
 	// written in the order of their keys: one start after another, and the series of one start in one or a few
 	// transactions.
@@ -67,6 +69,7 @@ const (
 	maxScratch = 1 << 20
 )
 
+// The bolt bucket with the numbers, and the keys of these: see the format above.
 var (
 	metaBucket = []byte("meta")
 	storedKey  = []byte("stored")
@@ -79,17 +82,20 @@ var (
 var errDamaged = errors.New("database is damaged")
 
 // final is a bucket that became final and is not in the database yet.
+//
+// Whoever needs the value first encodes it, the next Commit or a reader: see encode. Then it waits for its commit to be durable, and
+// for the transaction that stores it.
 type final struct {
-	handle     *handle
-	series     string // its key
-	start, end int64  // nanoseconds since 1970
+	handle     *handle // the bucket while it was open; its number is stored
+	series     string  // its key
+	start, end int64   // nanoseconds since 1970
 	// commit is that of the record that it became final. The bucket may be stored when this commit is durable. 0 means that
 	// the log lacks the record, so it may be stored at once.
 	commit  uint64
 	slot    int64  // the end of its slot
 	at      int64  // age of the store when it became final
 	bucket  Bucket // until it is encoded
-	encoded bool
+	encoded bool   // whether value was made, also if it was dropped since
 	value   []byte // nil before it is encoded, and if it was dropped
 	before  *final // until it is encoded: the version before this one, if that was not in the database yet
 }
@@ -105,9 +111,9 @@ func (s *Store) newFinal(h *handle, b Bucket, commit uint64, at int64) *final {
 // finals is the database of final buckets. It may be read and written concurrently: bbolt lets one goroutine write at a time. The
 // starts of its buckets are in memory, but not their series, so a new bucket with a new start needs no lookup.
 type finals struct {
-	db     *bbolt.DB // nil while it is closed
-	path   string
-	width  int64             // of new slots, nanoseconds
+	db     *bbolt.DB         // nil while it is closed
+	path   string            // of the file
+	width  int64             // of new slots, nanoseconds; slots of an earlier run may have another
 	starts map[int64][]int64 // slots that have buckets with that start, guarded by Store.mu
 	slots  []int64           // ascending, guarded by Store.mu
 	stored uint64            // see the key "stored", as of Open
@@ -274,8 +280,8 @@ func checkFinal(key, value []byte) (*decoder, error) {
 type storedFinal struct {
 	Bucket
 	kept   []Bucket // the fields of earlier revisions that it lacks, one bucket for each revision
-	at     int64
-	handle uint64
+	at     int64    // age of the store when its final row left
+	handle uint64   // the later the bucket opened, the larger
 }
 
 // decodeFinal decodes a final bucket. limit is the exact limit of its summaries.

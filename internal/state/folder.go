@@ -218,7 +218,8 @@ func syncFolder(folder string) error {
 	return errors.Join(err, f.Close())
 }
 
-// folderLock is the lock of a folder.
+// folderLock is the lock of a folder. The system releases it when the process ends in any way, so that no lock is left by a crash. The
+// lock file stays: to remove it would let two processes lock two files of one name.
 type folderLock struct{ f *os.File }
 
 // lockFolder creates the folder if it does not exist and locks it.
@@ -274,7 +275,8 @@ func isAt(f *os.File, path string) bool {
 }
 
 // locker is a process that has a lock. The file of the lock has a line for each of its fields, and then those of the process
-// that had the lock before.
+// that had the lock before. pid is a number, host the name of the system, and start nanoseconds since 1970. They are only compared, and
+// shown.
 type locker struct{ pid, host, start string }
 
 // process is this process. In containers, the numbers of two processes can be equal, but hardly the times too.
@@ -335,8 +337,8 @@ func (l *folderLock) release() { unlock(l.f) }
 
 // Folder is the folder of a store.
 type Folder struct {
-	Path     string
-	Identity map[string]string
+	Path     string            // of the folder, below the one that Orphans was called with
+	Identity map[string]string // the options of the store: see Options.Identity
 	// Heir is the folder of the store that has begun to join this one, or "". See Store.Join.
 	Heir string
 }

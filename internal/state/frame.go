@@ -39,6 +39,7 @@ const (
 	maxPayload = 1 << 31
 )
 
+// crcTable is that of CRC32C, of RFC 3720.
 var crcTable = crc32.MakeTable(crc32.Castagnoli)
 
 // checksum returns the CRC32C of b, for which processors have an instruction.

@@ -14,10 +14,10 @@ const chunkBuckets = 16
 //
 // A bucket that was removed has the handle 0 and may still be the next of another one; find does not return it.
 type index struct {
-	byHandle handles.Table[pastBucket]
-	previous *pastBucket  // the last result of find, or nil
-	chunk    []pastBucket // memory for more buckets
-	size     int          // of the last chunk
+	byHandle handles.Table[pastBucket] // all that were added and not removed
+	previous *pastBucket               // the last result of find, or nil
+	chunk    []pastBucket              // memory for more buckets
+	size     int                       // of the last chunk
 }
 
 // find returns the bucket with that handle, or nil.

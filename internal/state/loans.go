@@ -26,12 +26,12 @@ import (
 
 // Loan describes fields that this store has got from an open bucket of another store.
 type Loan struct {
-	Number uint64 // identifies the loan in this store; set by Borrowed
-	Lender string // the other store, see Store.ID
-	Handle uint64 // of the bucket there
-	Series string // its key
-	Start  int64  // nanoseconds since 1970
-	Fields []string
+	Number uint64   // identifies the loan in this store; set by Borrowed
+	Lender string   // the other store, see Store.ID
+	Handle uint64   // of the bucket there
+	Series string   // its key
+	Start  int64    // nanoseconds since 1970
+	Fields []string // names, at least one
 }
 
 // loaned is a loan that is not settled.

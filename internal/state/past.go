@@ -49,9 +49,9 @@ type pastBucket struct {
 
 // commitWall is the wall time and the age of the store at a commit.
 type commitWall struct {
-	commit uint64
-	wall   int64
-	age    int64
+	commit uint64 // its number
+	wall   int64  // nanoseconds since 1970; may go back
+	age    int64  // nanoseconds; never goes back
 }
 
 // touched returns an upper bound of the wall time of the last value of a bucket, or 0 if it is not known.
@@ -68,8 +68,8 @@ func (p *past) touched(b *pastBucket) int64 {
 
 // recordAt is the place of a record in the log.
 type recordAt struct {
-	commit uint64
-	index  int // within the commit, from 0
+	commit uint64 // its number
+	index  int    // within the commit, from 0
 }
 
 // before reports whether a comes before b in the log.

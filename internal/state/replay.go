@@ -74,9 +74,12 @@ func (s *Store) Replay(r Replayer) error {
 //	          └───────── open, lent, final: the changes of that bucket first ────▶ Replayer.Open, Lent, Final
 //
 // A series belongs to one part, so that the calls for a series never overlap.
+//
+// Only the goroutine that reads the log uses the fields, except that each part has its goroutine while flush waits for all of them. Memory
+// for changes does not grow with the log: a window is Options.window bytes and one commit more.
 type replay struct {
 	s       *Store
-	r       Replayer
+	r       Replayer         // of the caller
 	commit  uint64           // the one that is being read
 	schemas map[uint64]int32 // of the commit: the index in fields, by number
 	lists   map[string]int32 // the same, by the encoded list
@@ -98,8 +101,8 @@ type change struct {
 
 // waiting is the list of changes of a bucket that were not yet replayed: their indexes plus 1, or 0 for none.
 type waiting struct {
-	first, last int32
-	part        int // the goroutine of the series
+	first, last int32 // both are 0, or neither is
+	part        int   // the goroutine of the series
 }
 
 // part is the work of one goroutine.

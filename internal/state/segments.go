@@ -12,6 +12,7 @@ import (
 )
 
 const (
+	// logPrefix begins the name of a file of the log. Its number follows, with zeros before it, so that names are in order.
 	logPrefix = "log-"
 	// segmentBytes is the size of a file at which the log continues in a new file.
 	segmentBytes = 32 << 20
@@ -24,7 +25,8 @@ const (
 
 // logFile is a file of the log that is open for writing.
 type logFile interface {
-	Write(b []byte) (int, error)
+	// Write appends b, of which n bytes are in the file after an error.
+	Write(b []byte) (n int, err error)
 	// Sync makes what was written durable.
 	Sync() error
 	// Truncate cuts the file.
@@ -34,24 +36,24 @@ type logFile interface {
 
 // segment is a file of the log.
 type segment struct {
-	number  uint64
+	number  uint64 // in its name
 	last    uint64 // number of its last commit, 0 if it has none
 	time    int64  // age of the store at it
-	size    int64
-	damaged bool // the file is renamed instead of deleted
+	size    int64  // bytes
+	damaged bool   // the file is renamed instead of deleted
 }
 
 // segments are the files of the log. If file is not nil, it is the last one, and commits are written to it. The files of the last run
 // are never written again. The log is several files because a part that is no longer needed is deleted as a whole file.
 // Store.committing guards it.
 type segments struct {
-	folder   string
-	openFile func(path string) (logFile, error)
-	all      []segment // ascending by number
-	next     uint64    // number of the next file
-	file     logFile   // nil before the first commit and after an error
-	began    int64     // age of the store at the first commit in file
-	frames   []byte    // memory for the frames of a commit
+	folder   string                             // of the store
+	openFile func(path string) (logFile, error) // Options.openFile
+	all      []segment                          // ascending by number
+	next     uint64                             // number of the next file
+	file     logFile                            // nil before the first commit and after an error
+	began    int64                              // age of the store at the first commit in file
+	frames   []byte                             // memory for the frames of a commit
 }
 
 // batch is a commit that is not durable yet.
@@ -211,4 +213,5 @@ func openLogFile(path string) (logFile, error) {
 	return osFile{f}, nil
 }
 
+// Sync makes the bytes durable, and of what the system knows about the file only what is needed to read them.
 func (f osFile) Sync() error { return syncData(f.File) }

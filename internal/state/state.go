@@ -143,6 +143,7 @@ type Options struct {
 	window int
 }
 
+// The defaults of Options.Retention and Options.MaxPending.
 const (
 	defaultRetention  = 7 * 24 * time.Hour
 	defaultMaxPending = 256 << 20
@@ -221,7 +222,7 @@ type Stats struct {
 // Commit, Save, Find and Stats may be called at any time. The other methods must be called one at a time, and Replay and
 // Recent before all of them but Find.
 type Store struct {
-	o        Options
+	o        Options           // with defaults; not changed
 	folder   string            // its path; Retire and Continue rename it
 	identity map[string]string // the options that it belongs to
 	id       string            // see ID
@@ -245,8 +246,8 @@ type Store struct {
 
 	// Commit holds committing, which guards log and queue.
 	committing sync.Mutex
-	log        *segments
-	queue      []batch // not durable yet, ascending by commit
+	log        *segments // the files
+	queue      []batch   // not durable yet, ascending by commit
 
 	// encoding guards scratch, and the fields bucket and encoded of final buckets. It may be locked while committing is held.
 	encoding sync.Mutex
@@ -254,23 +255,23 @@ type Store struct {
 
 	// mu guards the fields below. It may be locked while the mutexes above are held, but not the other way round.
 	mu      sync.Mutex
-	closed  bool
+	closed  bool               // by Close, Abandon or Retire; nothing is logged any more
 	suffix  string             // of the folder when the store is closed; empty leaves its name
 	handles map[uint64]*handle // of the open buckets, by number
 	next    uint64             // the last handle that was given; they ascend over all runs
-	records recorder
-	commit  uint64    // number of the commit that the records will be
-	durable uint64    // number of the last commit that is durable
-	pushes  pushes    // the last ones
-	queued  int       // bytes in queue
-	full    bool      // records are dropped until a commit succeeds
-	discard bool      // Commit drops the queue
-	spare   []byte    // memory for the next records
-	opened  []*handle // in the commit under construction; the next one repeats their names
-	needed  counts    // how many handles need the log from each commit on
-	roll    rollBudget
-	pending pendingFinals
-	stats   Stats
+	records recorder           // the commit under construction
+	commit  uint64             // number of the commit that the records will be
+	durable uint64             // number of the last commit that is durable
+	pushes  pushes             // the last ones
+	queued  int                // bytes in queue
+	full    bool               // records are dropped until a commit succeeds
+	discard bool               // Commit drops the queue
+	spare   []byte             // memory for the next records
+	opened  []*handle          // in the commit under construction; the next one repeats their names
+	needed  counts             // how many handles need the log from each commit on
+	roll    rollBudget         // how many open buckets are logged anew, so that old files of the log can be deleted
+	pending pendingFinals      // final buckets that are not in the database
+	stats   Stats              // the counts; Stats adds the sizes
 
 	joined map[string]joined  // by id of the orphan
 	loans  map[uint64]*loaned // that are not settled, by number
@@ -282,7 +283,7 @@ type handle struct {
 	number   uint64 // what the engine and the records name it by
 	series   string // its key
 	start    int64  // nanoseconds since 1970, as end
-	end      int64
+	end      int64  // above start
 	revision int64
 	first    uint64 // the commit from which on the log is needed
 	since    int64  // age of the store at that commit

@@ -110,8 +110,8 @@ func readBoltMetas(f io.ReaderAt) (metas []boltMeta, intact bool) {
 // allocated from a number that was not compared with the size of the file.
 type pageWalk struct {
 	f       io.ReaderAt
-	size    int64 // of the file, bytes
-	meta    boltMeta
+	size    int64                           // of the file, bytes
+	meta    boltMeta                        // the header whose pages are walked through
 	seen    []uint64                        // a bit for each page
 	value   func(bucket, key, value []byte) // gets what is intact; the slices are valid during the call
 	lenient bool                            // whether the walk continues after damage
@@ -153,6 +153,8 @@ func (w *pageWalk) damage(format string, args ...any) {
 func (w *pageWalk) stop() bool { return w.first != nil && !w.lenient }
 
 // keyRange is the range of keys that a page may have: [min, max), without an upper bound if max is nil.
+// A page of a tree has the keys from the one that its branch has for it, up to the one of the next page. bbolt searches by that, so that a
+// key elsewhere would never be found.
 type keyRange struct{ min, max []byte }
 
 // has reports whether the range contains a key.
@@ -479,7 +481,7 @@ func (f *finals) copyFrom(path string, retention int64) (saved, bad int, err err
 
 // finalCopy stores final buckets in batches. After the first error it stores nothing more.
 type finalCopy struct {
-	to    *finals
+	to    *finals    // the new database, which is open
 	batch finalBatch // that is not stored yet
 	size  int        // bytes of the values in it
 	saved int        // buckets that were stored

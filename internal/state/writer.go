@@ -11,12 +11,12 @@ import (
 // when much was logged since the last Commit. A transaction of the database takes much longer than a commit of the log, so no Push waits
 // for it, unless too many buckets wait (maxPendingFinals).
 type writer struct {
-	s       *Store
+	s       *Store        // set by start
 	wakeup  chan struct{} // has an element when there may be work
 	quit    chan struct{} // closed by stop
 	done    chan struct{} // closed when the goroutine has ended
-	stopped sync.Once
-	checked int64 // age of the store when the retention was checked last
+	stopped sync.Once     // of stop
+	checked int64         // age of the store when the retention was checked last
 
 	// mu guards failing and running for those that wait. Only the writer sets them, and reads them without mu.
 	mu      sync.Mutex
