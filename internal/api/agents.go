@@ -97,9 +97,9 @@ func (a *answer) isFinal(e *entry) bool {
 
 // merging are the records of a bucket that are merged from the summaries of several agents.
 type merging struct {
-	start  time.Time
-	bucket int // its index in answer.kept
-	series map[string]mergedRecord
+	start  time.Time               // of the bucket
+	bucket int                     // its index in answer.kept, before arrange reverses that
+	series map[string]mergedRecord // by field and tags, as record.AppendSeries has them
 }
 
 // mergedRecord is a record that is made by merging.

@@ -23,7 +23,13 @@ const (
 	entryCost = 160
 )
 
-// answer collects the records of a query.
+// answer collects the records of a query. One goroutine uses it, that of the request.
+//
+//	begin ─▶ take: a part of a bucket … ─▶ endBucket ─▶ … the next bucket ─▶ arrange ─▶ render, stream or renderFormatted
+//	             └ trim, if the bucket is large
+//
+// The records of the bucket that is being read are entries, which can still be sorted, merged and dropped. Those of a bucket that has ended
+// are only texts, in their order. The budget counts both: entries with entryCost, texts with textCost.
 type answer struct {
 	query
 	work                             *work // the memory of the records is counted as its bytes
@@ -54,9 +60,9 @@ type answer struct {
 
 // bucketRecords is what is known of the bucket that is being read.
 type bucketRecords struct {
-	started  bool
-	start    time.Time
-	form     record.Form
+	started  bool           // whether a part was taken, and the bucket has not ended
+	start    time.Time      // of the bucket
+	form     record.Form    // of its records
 	entries  []entry        // the wanted records
 	places   map[string]int // the places in entries by name, if the bucket has several parts
 	size     int            // the bytes of the entries, with entryCost

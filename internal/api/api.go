@@ -143,7 +143,18 @@ const (
 	DefaultExportBuckets   = 1000
 )
 
-// server holds the state of the service; its methods are the handlers of the routes. It is safe for concurrent use.
+// server holds the state of the service; its methods are the handlers of the routes. It is safe for concurrent use: what can change has a
+// lock of its own, and all else is set before the first request. Everything in memory is bounded and can be lost: after a restart only
+// the first requests are slower.
+//
+// What is kept, and what makes it wrong:
+//
+//	catalogue  the list of tables        a second, see catalogueAge
+//	versions   the version of a table    20 ms, see versionAge; an event of a stream
+//	starts     the starts of buckets     another version of the table, or keptAge
+//	names      fields and tags           a minute, see nameAge
+//	rendered   whole answers             another version of the table, or the time of kept.until
+//	windows    names of large buckets    another number of records, or windowAge
 type server struct {
 	Options
 	reader    Reader
@@ -153,20 +164,20 @@ type server struct {
 	names     seenNames
 	metrics   *metrics
 	observer  func(route string) func(status int, took time.Duration) // that of metrics; a benchmark leaves it out
-	addresses *rates
-	tokens    *rates
-	limits    *limits
-	ids       *ids
+	addresses *rates                                                  // of Options.AddressRate
+	tokens    *rates                                                  // of Options.TokenRate
+	limits    *limits                                                 // of work and memory, which requests share
+	ids       *ids                                                    // of requests
 	versions  versions
 	starts    starts
 	windows   *windows
-	inMaking  answersInMaking
-	rendered  *rendered.Cache[*kept]
+	inMaking  answersInMaking        // shared by equal requests
+	rendered  *rendered.Cache[*kept] // the answers that are kept
 	scrapes   *scrapes
-	skips     skips
-	outage    outage
-	exported  presence
-	streaming clients
+	skips     skips    // bounds the lines of the log about texts that are not records
+	outage    outage   // bounds those about a Redis that does not answer
+	exported  presence // bounds those about tables of the export
+	streaming clients  // how many streams each client has
 }
 
 // New returns the handler of all routes. It is safe for concurrent use. The server's timeout for writing must be 30 s: the handler

@@ -76,6 +76,7 @@ type unauthorized struct {
 	reason string // for the metrics: "no_token" or "bad_token"
 }
 
+// Error tells how to send a token, and not what is wrong with the one that was sent.
 func (unauthorized) Error() string {
 	return "want a valid token in the header Authorization, as in \"Authorization: Bearer TOKEN\""
 }
@@ -83,6 +84,7 @@ func (unauthorized) Error() string {
 // forbidden is the error for a token that does not allow the route.
 type forbidden struct{ scope scope }
 
+// Error names a permission that would do, with NAME for a database.
 func (e forbidden) Error() string {
 	return "the token does not allow this, want one with a permission such as " + e.scope.needs()
 }

@@ -21,11 +21,13 @@ const (
 
 // pacedWriter writes the body of an answer. Before each write, it moves the deadline of the connection by the bytes that
 // were written.
+//
+// The deadline is start + slowGrace + written / slowestRate, so a client may be slow for a while and catch up. One goroutine uses it.
 type pacedWriter struct {
 	w       http.ResponseWriter
-	control *http.ResponseController
-	start   time.Time
-	written int64
+	control *http.ResponseController // of w, for the deadline
+	start   time.Time                // when the body began
+	written int64                    // bytes of the body that w has taken
 }
 
 // newPacedWriter returns a writer of the body.

@@ -15,11 +15,15 @@ const (
 )
 
 // budget bounds the bytes of all answers that are read or written at the same time. It is safe for concurrent use.
+//
+// Nobody waits for bytes: what does not fit is refused, because requests that wait for each other's memory could wait for ever. The numbers
+// are estimates of the memory, and each holder gives back exactly what it took: used is the sum of clients, and 0 when nothing runs
+// and no window is kept.
 type budget struct {
-	limit int
+	limit int // bytes
 
-	mu      sync.Mutex // guards the fields below
-	used    int
+	mu      sync.Mutex     // guards the fields below
+	used    int            // bytes
 	clients map[string]int // the bytes by client, all above 0
 }
 

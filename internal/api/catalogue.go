@@ -33,8 +33,8 @@ const (
 // In a cluster, the list is on another server than most tables, and can be lost alone. So a table that a request names is
 // found by its own keys if the list does not have it, or cannot be read.
 type catalogue struct {
-	read    func(context.Context) ([]record.TableEntry, error)
-	exists  func(context.Context, record.Table) (bool, error) // whether a table has keys
+	read    func(context.Context) ([]record.TableEntry, error) // all tables
+	exists  func(context.Context, record.Table) (bool, error)  // whether a table has keys
 	now     func() time.Time
 	timeout time.Duration // bounds one reading
 
@@ -43,7 +43,7 @@ type catalogue struct {
 	wasFailing bool              // whether the reading before the newest has failed
 }
 
-// listing are all tables. It is immutable.
+// listing are all tables. It is immutable, and several requests have it at once.
 type listing struct {
 	entries []record.TableEntry                // sorted by database and name
 	index   map[record.Table]record.TableEntry // entries by table

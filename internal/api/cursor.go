@@ -33,6 +33,7 @@ import (
 const cursorVersion = 1
 
 const (
+	// maxBounded is the most bytes of a bounded text: the beginning and a hash, see bounded.
 	maxBounded = maxName + 16
 	// maxCursor is the most bytes of a cursor, beyond those that any cursor has.
 	maxCursor = 1 + 8 + 3*2*binary.MaxVarintLen64 + 2*(2+maxBounded) + 4
@@ -42,9 +43,12 @@ const (
 const cursorHint = "; want the cursor of the Link header of a page, or an empty one for the first page"
 
 // cursor is a decoded cursor.
+//
+// A client can send any bytes. The check finds damage, and not a cursor that was made up: such a one only begins a page elsewhere, in a table
+// that the client may read.
 type cursor struct {
-	query       uint64
-	from, until time.Time
+	query       uint64    // the hash of the parameters that select records
+	from, until time.Time // the range of all pages; zero for no bound
 	place
 }
 
@@ -89,8 +93,8 @@ func decodeCursor(text string) (c cursor, err error) {
 
 // cursorDecoder reads the bytes of a cursor.
 type cursorDecoder struct {
-	b   []byte
-	bad bool
+	b   []byte // not read yet
+	bad bool   // whether something was not valid; then all results are to be thrown away
 }
 
 // varint reads a varint. Like the other methods, it returns a zero value and sets bad if the bytes are not valid.

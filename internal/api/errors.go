@@ -13,6 +13,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
+// Errors without parameters.
 var (
 	errPanic   = constant{"the service failed to answer this request", internalError}
 	errNoRoute = constant{"there is nothing at this address, /docs describes the routes", nothingFound}
@@ -21,8 +22,8 @@ var (
 
 // constant is an error that is always the same.
 type constant struct {
-	text string
-	of   problemKind
+	text string      // for clients
+	of   problemKind // what it becomes
 }
 
 func (e constant) Error() string { return e.text }
@@ -42,6 +43,7 @@ func (f *faults) add(location, value, format string, args ...any) {
 	*f = append(*f, Fault{Location: location, Value: shorten(value), Message: fmt.Sprintf(format, args...)})
 }
 
+// Error names the first fault and how many there are: the members errors of the problem have all.
 func (f faults) Error() string {
 	if len(f) == 1 {
 		return fmt.Sprintf("%s: found %s, %s", f[0].Location, f[0].Value, f[0].Message)
@@ -86,6 +88,7 @@ const (
 	orPages       = ", or read it in pages with limit"
 )
 
+// Error has the number that was found, the limit and the advice, so that a client can correct the request.
 func (e tooMuch) Error() string {
 	return fmt.Sprintf("%s, at most %d are allowed: %s", e.what, e.limit, cmp.Or(e.advice, adviceAnswer))
 }
@@ -102,9 +105,10 @@ type unlisted struct{ err error }
 func (e unlisted) Error() string { return e.err.Error() }
 func (e unlisted) Unwrap() error { return e.err }
 
-// problemKind is a kind of problem.
+// problemKind is a kind of problem: an index in problemKinds.
 type problemKind int
 
+// The kinds.
 const (
 	badRequest problemKind = iota
 	needsToken

@@ -13,6 +13,7 @@ import (
 // them.
 type entityTag struct{ strong, weak []string }
 
+// newEntityTag returns the tags of a text, which has its quotation marks.
 func newEntityTag(text string) entityTag { return entityTag{[]string{text}, []string{"W/" + text}} }
 
 // etagHeader is the key of the ETag in an [http.Header].

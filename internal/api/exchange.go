@@ -89,6 +89,7 @@ func (x *exchange) complete() {
 	}
 }
 
+// Write writes a part of the body, with the status 200 unless the header was written.
 func (x *exchange) Write(b []byte) (int, error) {
 	if x.code == 0 {
 		x.WriteHeader(http.StatusOK)

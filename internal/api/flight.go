@@ -12,16 +12,22 @@ type flights[K comparable, T any] struct {
 	timeout time.Duration // bounds the time of one flight
 	free    func(T)       // called with the value of a flight when no request uses it any more, unless it is nil
 
-	mu      sync.Mutex // guards the field below, and users and ended of each flight
-	running map[K]*flight[T]
+	mu      sync.Mutex       // guards the field below, and users and ended of each flight
+	running map[K]*flight[T] // nil until the first
 }
 
 // flight is work that requests share. Its results are set before done is closed.
+//
+//	join ─▶ run, in a goroutine of its own ─▶ end ─▶ done is closed ─▶ every user reads the results ─▶ leave
+//	          └ no users any more: cancel ─▶ run returns soon, and nobody reads the results
+//
+// A flight is in running until it ends or nobody uses it. A request that comes after that begins another one. One that comes while it runs
+// shares the result, parts of which may have been read before it came.
 type flight[T any] struct {
-	users  int  // requests between join and leave
-	ended  bool // whether the work has ended
-	cancel context.CancelFunc
-	done   chan struct{}
+	users  int                // requests between join and leave
+	ended  bool               // whether the work has ended
+	cancel context.CancelFunc // ends the context of run
+	done   chan struct{}      // closed when the work has ended; nothing is sent on it
 
 	value    T
 	err      error

@@ -15,17 +15,20 @@ const sweepPause = time.Second
 
 // limited is the error for a client that sends requests too fast.
 type limited struct {
-	what string // "token" or "address"
-	rate int
+	what string        // "token" or "address"
 	wait time.Duration // until the next request is allowed
 }
 
+// Error does not have the wait, which is in the header Retry-After.
 func (e limited) Error() string {
 	return "too many requests with this " + e.what
 }
 
 // rates limits the requests of each client to a number per second, and allows as many at once after a pause. It is safe
 // for concurrent use.
+//
+// A client has a bucket of tokens: each request takes one of perSecond, and each second puts perSecond back. A client that is not known has
+// a full one, so that one whose bucket is full can be forgotten.
 type rates struct {
 	what      string // for errors
 	perSecond int    // 0 for no limit
@@ -61,7 +64,7 @@ func (r *rates) allow(client string) error {
 		return nil
 	}
 	missing := 1 - limiter.TokensAt(now)
-	return limited{what: r.what, rate: r.perSecond, wait: time.Duration(missing / float64(r.perSecond) * float64(time.Second))}
+	return limited{what: r.what, wait: time.Duration(missing / float64(r.perSecond) * float64(time.Second))}
 }
 
 // of returns the limiter of a client.

@@ -20,10 +20,11 @@ const maxRequestID = 64
 // ids makes ids that are unique in this process and, very probably, among processes. A random text for each request would
 // need 0.3 µs more. It is safe for concurrent use.
 type ids struct {
-	prefix string
-	last   atomic.Uint64
+	prefix string        // random, of this process
+	last   atomic.Uint64 // the number of the last id
 }
 
+// newIDs returns ids with a new prefix.
 func newIDs() *ids { return &ids{prefix: secret.New(8) + "-"} }
 
 // next returns a new id: the prefix and a number, from 1 on.

@@ -31,9 +31,9 @@ const (
 
 // askedName is a field or the key of a tag that a request names.
 type askedName struct {
-	location string // of the parameter
+	location string // of the parameter, for a fault
 	tag      bool   // whether it is the key of a tag
-	name     string
+	name     string // as the client wrote it
 }
 
 // seenName is a name that a table has.

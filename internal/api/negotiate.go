@@ -12,6 +12,7 @@ import (
 // notAcceptable is the error for a header Accept that allows none of the formats.
 type notAcceptable struct{ accept string }
 
+// Error lists the formats that there are.
 func (e notAcceptable) Error() string {
 	return "the header Accept " + shorten(e.accept) + " allows none of application/json, application/jsonl, text/csv and text/plain (line protocol)"
 }

@@ -270,6 +270,7 @@ type documents struct {
 // documentName is the name of the file in documents.
 const documentName = "openapi.json"
 
+// newDocuments returns the documents of a server with its table of routes.
 func newDocuments(s *server) documents {
 	of := func(version string) func() static.Files {
 		return sync.OnceValue(func() static.Files {

@@ -4,6 +4,7 @@ import "slices"
 
 // The examples of parameters and requests are of the table cpu in the database mydb, as in the README.
 
+// databaseParameter is the parameter of every route that reads a database. preset is the setting default_database, which may be empty.
 func databaseParameter(preset string) parameter {
 	return parameter{
 		name: "database", listed: true, preset: preset, examples: []string{"mydb"},
@@ -16,6 +17,7 @@ func tableParameter() parameter {
 	return parameter{name: "table", examples: []string{"cpu", "analytics_cpu"}, about: "The table, with or without its prefix `analytics_`."}
 }
 
+// fieldParameter selects records by their field.
 func fieldParameter() parameter {
 	return parameter{
 		name: "field", repeated: true, examples: []string{"usage_idle"},
@@ -23,6 +25,7 @@ func fieldParameter() parameter {
 	}
 }
 
+// tagParameter selects records by a tag.
 func tagParameter() parameter {
 	return parameter{
 		name: "tag", repeated: true, examples: []string{"host=a"},

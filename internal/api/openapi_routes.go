@@ -23,6 +23,9 @@ func (s *server) problems(rt route) (kinds []problemKind) {
 	return kinds
 }
 
+// The following functions describe one route each, for server.routes. A test sends each example and compares the answer with examples.json.
+
+// databasesDocs describes GET /databases.
 func databasesDocs() docs {
 	return docs{
 		id: "databases", tag: tagRecords, summary: "List the databases",
@@ -33,6 +36,7 @@ func databasesDocs() docs {
 	}
 }
 
+// tablesDocs describes GET /analytics.
 func tablesDocs() docs {
 	return docs{
 		id: "tables", tag: tagRecords, summary: "List the tables of a database",
@@ -43,6 +47,7 @@ func tablesDocs() docs {
 	}
 }
 
+// recordsDocs describes GET /analytics/{table}. Its parameters are those of recordParameters.
 func recordsDocs() docs {
 	return docs{
 		id: "records", tag: tagRecords, summary: "Read the records of a table",
@@ -76,6 +81,7 @@ func recordsDocs() docs {
 	}
 }
 
+// streamDocs describes GET /analytics/{table}/stream.
 func streamDocs() docs {
 	return docs{
 		id: "stream", tag: tagRecords, summary: "Receive changed buckets",
@@ -96,6 +102,7 @@ func streamDocs() docs {
 	}
 }
 
+// healthDocs describes GET /health, which does not depend on Redis.
 func healthDocs() docs {
 	return docs{
 		id: "health", tag: tagService, summary: "Check that the service runs",
@@ -106,6 +113,7 @@ func healthDocs() docs {
 	}
 }
 
+// readyDocs describes GET /ready, which does.
 func readyDocs() docs {
 	return docs{
 		id: "ready", tag: tagService, summary: "Check that records can be read",
@@ -116,6 +124,7 @@ func readyDocs() docs {
 	}
 }
 
+// metricsDocs describes GET /metrics, about the service.
 func metricsDocs() docs {
 	return docs{
 		id: "metrics", tag: tagPrometheus, summary: "Scrape the service",
@@ -125,6 +134,7 @@ func metricsDocs() docs {
 	}
 }
 
+// exportDocs describes GET /metrics/analytics, about the records.
 func exportDocs() docs {
 	return docs{
 		id: "export", tag: tagPrometheus, summary: "Scrape the newest records",
@@ -140,6 +150,7 @@ func exportDocs() docs {
 	}
 }
 
+// indexDocs describes GET /, for programs; browsers get the page.
 func indexDocs() docs {
 	return docs{
 		id: "index", tag: tagService, summary: "List the addresses",
@@ -149,6 +160,7 @@ func indexDocs() docs {
 	}
 }
 
+// openAPIDocs describes GET /openapi.json.
 func openAPIDocs() docs {
 	return docs{
 		id: "openapi", tag: tagService, summary: "Read this document",
@@ -159,6 +171,7 @@ func openAPIDocs() docs {
 	}
 }
 
+// viewerDocs describes GET /docs.
 func viewerDocs() docs {
 	return docs{
 		id: "docs", tag: tagService, summary: "Show this document",

@@ -9,8 +9,8 @@ import (
 // presence remembers which exported tables are missing or cannot be read, so that each is logged once. It is safe for concurrent
 // use.
 type presence struct {
-	mu     sync.Mutex // guards the field below
-	absent map[record.Table]string
+	mu     sync.Mutex              // guards the field below
+	absent map[record.Table]string // why a table is not exported, "" if it is; the tables are those of the settings
 }
 
 // change notes why a table is not exported, "" if it is, and reports whether that is another reason than before. At first, tables

@@ -18,18 +18,18 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/token"
 )
 
-// query is a request for records.
+// query is a request for records, whose parameters were checked.
 type query struct {
-	table  record.Table
-	span   record.Range
-	fields []string
-	tags   []series.Tag
-	limit  int    // the most records of a page, or 0 for an answer with all records
-	final  bool   // only final records
-	apart  bool   // the records of each agent, instead of one record of all
-	cursor string // the parameter, not yet decoded
-	hash   uint64 // of the parameters that select records
-	after  *place // the place where the page begins, or nil for a first page
+	table  record.Table // the one that the name in the request means
+	span   record.Range // of the starts of buckets
+	fields []string     // any of them; empty for all
+	tags   []series.Tag // all of them; empty for no condition
+	limit  int          // the most records of a page, or 0 for an answer with all records
+	final  bool         // only final records
+	apart  bool         // the records of each agent, instead of one record of all
+	cursor string       // the parameter, not yet decoded
+	hash   uint64       // of the parameters that select records
+	after  *place       // the place where the page begins, or nil for a first page
 	// rolling is nil unless the records are rolled up.
 	rolling    *rolling
 	format     format.Format
@@ -68,9 +68,9 @@ func (q *query) rest() record.Range {
 // params reads the parameters of a request and collects their faults. Its methods return the zero value for a
 // parameter that is absent or wrong.
 type params struct {
-	values url.Values
+	values url.Values  // as they were sent, with those that are not known; nil for a route that ignores them
 	known  []parameter // those of the route
-	faults faults
+	faults faults      // so far; err returns them once all parameters were read
 	grant  token.Grant // what the request may read
 }
 

@@ -6,9 +6,12 @@ import (
 )
 
 // reading is one reading of Redis whose result several requests share. Its results are set before done is closed.
+//
+// Unlike a flight, it is kept after its end as long as it is usable, and nobody can cancel it: it costs little, and the next request
+// needs it too.
 type reading[T any] struct {
-	at   time.Time // when the reading began
-	done chan struct{}
+	at   time.Time     // when the reading began
+	done chan struct{} // closed at its end; nothing is sent on it
 
 	value    T
 	err      error

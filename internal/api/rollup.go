@@ -27,11 +27,11 @@ const rollupBytes = 8 << 20
 
 // rolling are the parameters of a request that rolls records up.
 type rolling struct {
-	grouped   bool
-	groupBy   []string
-	grid      *bucket.Grid // nil for the stored buckets
-	selection *stats.Selection
-	shares    []float64
+	grouped   bool             // whether there is the parameter group_by; without it, series stay apart
+	groupBy   []string         // keys of tags; empty, if grouped, for one record of all series
+	grid      *bucket.Grid     // nil for the stored buckets
+	selection *stats.Selection // of the merged records
+	shares    []float64        // limits of the values whose share is wanted; finite, each once
 }
 
 // rollsUp reports whether the request has a parameter of roll-ups.
@@ -391,7 +391,7 @@ const partCost = 400
 // partKey identifies a part of a bucket.
 type partKey struct{ tags, field, agent, replica string }
 
-// joiner joins the parts of a large bucket.
+// joiner joins the parts of a large bucket, which the reader yields some at a time. It is used for one bucket.
 type joiner struct {
 	bucket record.Summaries
 	places map[partKey]int // in bucket.Parts, because a part may come again
@@ -497,6 +497,7 @@ type unmergeable struct {
 	agents bool // whether the records are those of several agents in a query without a roll-up
 }
 
+// Error has the setting that would help: without summaries, only the records of single agents and buckets can be read.
 func (e unmergeable) Error() string {
 	const setting = `set emit_summary = "compact" in [[aggregators.describe]]`
 	if e.agents {

@@ -11,6 +11,9 @@ import (
 
 // answersInMaking are the answers that are being made now. The same request at the same time waits for one instead of making it
 // too. It is safe for concurrent use.
+//
+// A channel of running is closed, and removed, when the answer is kept or is known not to be. Those that wait for it get no result from here:
+// they look for the kept answer.
 type answersInMaking struct {
 	mu      sync.Mutex // guards the field below
 	running map[rendered.Key]chan struct{}

@@ -17,7 +17,7 @@ const maxStarts = 100_000
 type starts struct {
 	mu    sync.Mutex // guards the fields below
 	known map[ends]index
-	size  int // of all starts
+	size  int // how many starts these have, and one more for each index; at most maxStarts, unless one index alone has more
 }
 
 // ends are the newest buckets of a table, or its oldest ones.
@@ -28,9 +28,9 @@ type ends struct {
 
 // index is a result of [Reader.Index]. It is immutable.
 type index struct {
-	version int64
-	starts  []time.Time
-	at      time.Time // before it was read
+	version int64       // of the table when the starts were read
+	starts  []time.Time // ascending
+	at      time.Time   // before it was read
 }
 
 // buckets is [Reader.Index]. The caller must not change the starts.

@@ -101,15 +101,15 @@ func (s *server) streamBudget() stream.Budget {
 // streamed is a request for a stream.
 type streamed struct {
 	table  record.Table
-	fields []string
-	tags   []series.Tag
-	final  bool
+	fields []string     // any of them; empty for all
+	tags   []series.Tag // all of them
+	final  bool         // whether only final records are wanted
 }
 
 // clients counts the streams of each client. It is safe for concurrent use.
 type clients struct {
-	mu     sync.Mutex // guards the field below
-	counts map[string]int
+	mu     sync.Mutex     // guards the field below
+	counts map[string]int // by client; all above 0
 }
 
 // join counts a stream of a client, unless it has so many already.
@@ -184,11 +184,12 @@ func (s *server) subscribe(r *http.Request, grant token.Grant, q *streamed) (*st
 	return sub, nil
 }
 
-// eventWriter writes server-sent events.
+// eventWriter writes server-sent events, of which the HTML standard defines the format: lines "event", "id" and "data", and an empty line at
+// the end. Each is flushed at once, and must be written within streamWrite. One goroutine uses it.
 type eventWriter struct {
 	w       http.ResponseWriter
-	control *http.ResponseController
-	buf     []byte
+	control *http.ResponseController // of w, for flushing and the deadline
+	buf     []byte                   // memory for the head of an event
 }
 
 // write writes texts and flushes them.

@@ -23,14 +23,14 @@ const (
 // versions are the versions of tables, each kept in memory for versionAge. There is at most one reading of a table at a time.
 // It is safe for concurrent use.
 type versions struct {
-	read    func(context.Context, record.Table) (int64, error)
+	read    func(context.Context, record.Table) (int64, error) // reads the version from Redis
 	now     func() time.Time
 	timeout time.Duration // bounds one reading
 
 	forgotten atomic.Uint64 // how often forget was called
 
-	mu     sync.Mutex // guards the field below
-	newest map[record.Table]*reading[int64]
+	mu     sync.Mutex                       // guards the field below
+	newest map[record.Table]*reading[int64] // the last reading of each table, which may still run; all are forgotten at maxVersions
 }
 
 // of returns a version that the table had at most versionAge before the time asked, or later, and when its reading began.

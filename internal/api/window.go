@@ -12,22 +12,27 @@ import (
 
 // window has names of a large bucket: those of the records that a query wants and that follow each other in the order of its
 // answer. So a page reads only its own records. It has all names of a series or none. It is immutable.
+//
+//	names of the bucket, in the order of the answer   a1 a2 b1 c1 c2 c3 d1 e1 e2
+//	a window                                          from ─▶ b1 c1 c2 c3 d1
+//
+// The size tells whether the bucket has the same names still: see Reader.Names.
 type window struct {
 	of       windowOf
 	size     int           // how many records the bucket had, or -1 if that changed while they were read
 	lives    time.Duration // how long the bucket lives at least, from the beginning of the reading on; 0 if that is not known
 	read     int           // how many names were read
 	from     *bound        // the names begin after it
-	names    []placed
-	complete bool // whether no names follow
-	bytes    int  // of memory, about
+	names    []placed      // in the order of the answer, each once
+	complete bool          // whether no names follow
+	bytes    int           // of memory, about
 }
 
 // windowOf identifies the windows of one query: the bucket, the wanted records, and their order.
 type windowOf struct {
-	table      record.Table
-	start      time.Time // in UTC
-	wanted     string    // the fields and tags of the query
+	table      record.Table // the stored one
+	start      time.Time    // in UTC
+	wanted     string       // the fields and tags of the query
 	descending bool
 }
 
@@ -176,5 +181,6 @@ func (c *collector) cut() bool {
 	return true
 }
 
-// isFull reports whether it is time to cut.
+// isFull reports whether it is time to cut. A cut sorts all names, so that it is worth it only when half of them go. So a window needs twice
+// its memory while it is made.
 func (c *collector) isFull() bool { return len(c.names) > 2*c.most || c.bytes > 2*c.mostBytes }

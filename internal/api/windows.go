@@ -38,23 +38,23 @@ const (
 //	          └── none ─▶ make: all names of the bucket ─▶ the first ones after the place ─▶ put
 type windows struct {
 	reader  Reader
-	limits  *limits
-	limit   int // bytes of the windows that are kept
-	scanned int // the most names that one window reads
+	limits  *limits // of the server: a window is made in a place of long requests, and the budget counts its bytes
+	limit   int     // bytes of the windows that are kept
+	scanned int     // the most names that one window reads
 	now     func() time.Time
 	making  flights[making, *window]
 
-	mu   sync.Mutex // guards the fields below
-	of   map[windowOf][]*list.Element
-	used *list.List // of *keptWindow, the newest use first
-	size int        // the sum of their bytes
+	mu   sync.Mutex                   // guards the fields below
+	of   map[windowOf][]*list.Element // the elements of used; no list is empty
+	used *list.List                   // of *keptWindow, the newest use first
+	size int                          // the sum of their bytes
 }
 
 // keptWindow is a window, when its making began, and the version that its table had at that time or before.
 type keptWindow struct {
 	*window
-	at      time.Time
-	version int64
+	at      time.Time // before the names were read
+	version int64     // that of the table, as it was known before that
 }
 
 // isOf reports whether a table that has that version now still has the bucket of the window, which can have more records since. It is
@@ -69,11 +69,12 @@ func (w *keptWindow) isOf(version int64, now time.Time) bool {
 
 // making identifies the making of a window.
 type making struct {
-	of    windowOf
-	from  bound // the zero bound for the beginning of the bucket
-	names int   // the most names of the window
+	of    windowOf // the query
+	from  bound    // the zero bound for the beginning of the bucket
+	names int      // the most names of the window
 }
 
+// newWindows returns windows that keep none yet.
 func newWindows(reader Reader, l *limits, o *Options) *windows {
 	return &windows{
 		reader: reader, limits: l, limit: o.MaxTotalBytes / windowsShare, scanned: o.MaxScanned, now: o.Now,

@@ -34,16 +34,24 @@ type busy struct {
 	client bool   // whether it is a limit of one client
 }
 
+// Error is for clients, so it does not say who the others are.
 func (e busy) Error() string { return e.what + ", try again later" }
 
 // limits are the limits that all requests share. It is safe for concurrent use.
+//
+//	begin ─▶ a place of the client, of maxQuickClient ─▶ a place in quick, of maxQuick ─▶ reads
+//	           └ after quickWait: busy                       └ the same                     │ more than quickRecords or quickBytes
+//	                                                                                        ▼
+//	                      busy ◀─ maxWaiting others wait, or after longWait ─ a place in long, of maxLong ─▶ reads on
+//
+// A request gives its place back before it sends the answer, so that a slow client has memory of the budget but no place.
 type limits struct {
 	quick, long chan struct{} // hold an element for each request that reads
 	waiting     atomic.Int64  // requests that wait for a place in long
 	budget      budget
 
-	mu      sync.Mutex // guards the field below, and turn.users
-	clients map[string]*turn
+	mu      sync.Mutex       // guards the field below, and turn.users
+	clients map[string]*turn // those with users
 }
 
 // turn has the places of one client among the quick requests.
@@ -85,8 +93,8 @@ func (l *limits) leave(client string, t *turn) {
 // work is the part of the limits that one request uses. One goroutine uses it. It begins with a place among the quick
 // requests.
 type work struct {
-	limits *limits
-	client string
+	limits *limits       // shared
+	client string        // whom the places and the bytes are counted for
 	turn   *turn         // of the client if place is quick, or nil
 	place  chan struct{} // the list with the request's place, or nil
 	read   int           // how many records were read
