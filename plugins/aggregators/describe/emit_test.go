@@ -1,7 +1,9 @@
 package describe
 
 import (
+	"fmt"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -9,6 +11,9 @@ import (
 	"github.com/influxdata/telegraf/config"
 	"github.com/influxdata/telegraf/testutil"
 	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/engine"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
 // states returns the tag bucket_state of metrics.
@@ -104,6 +109,41 @@ func TestColumnsAreOneMetricForEachSeriesAndBucket(t *testing.T) {
 		}
 		require.Equal(t, map[string]any{"f_count": int64(1), "f_max": 1.0, "f_p99_9": 1.0, "g_count": int64(1), "g_max": 2.0, "g_p99_9": 2.0}, fields)
 	}
+}
+
+// Rows of a field have different statistics: a bucket of one value has no standard deviation.
+func TestColumnsAreThoseOfTheirBucketAndHaveOneRevision(t *testing.T) {
+	t.Parallel()
+	m := rowMaker{columns: true}
+	var got []string
+	emit := func(metric telegraf.Metric) {
+		text := metric.Name()
+		for _, f := range metric.FieldList() {
+			text += fmt.Sprintf(" %s=%v", f.Key, f.Value)
+		}
+		got = append(got, text)
+	}
+	add := func(start int64, field string, statistics ...record.Stat) {
+		r := engine.Row{Record: record.Record{Table: "t", Field: field, Start: time.Unix(start, 0), Stats: statistics, State: record.Final}}
+		r.HasRevision, r.Revision = true, 2
+		m.add(&r, emit)
+	}
+	count, deviation, p95 := record.Stat{Name: "count", Value: int64(1)}, record.Stat{Name: "stddev", Value: 2.5}, record.Stat{Name: "p95", Value: 3.5}
+	for range 2 {
+		m.begin(time.Now())
+		add(0, "f", count, p95)
+		add(0, "g", count)
+		add(60, "f", count, deviation, p95)
+		add(60, "g", count, deviation, p95)
+		add(120, "f", p95)
+		m.end(emit)
+	}
+	want := []string{
+		"t f_count=1 f_p95=3.5 revision=2 g_count=1",
+		"t f_count=1 f_stddev=2.5 f_p95=3.5 revision=2 g_count=1 g_stddev=2.5 g_p95=3.5",
+		"t f_p95=3.5 revision=2",
+	}
+	require.Equal(t, slices.Repeat(want, 2), got)
 }
 
 func TestNoTwoColumnsHaveOneName(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/influxdata/telegraf"
-	"github.com/influxdata/telegraf/metric"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/engine"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
@@ -28,9 +27,17 @@ type rowMaker struct {
 	name   int       // the index of the tag field_name in tags
 	tagged bucketKey // the bucket that tags are of; the zero key before the first row
 
-	wide telegraf.Metric // the metric with the columns of the bucket of the last row; nil before the first row
-	of   bucketKey       // the bucket that wide describes
+	wide  fieldList           // with columns: those of the bucket of the last row; empty if no metric waits
+	of    bucketKey           // the bucket that wide describes
+	at    time.Time           // the time of its metric; m.tags has the tags
+	names map[string][]column // the names of the columns of each field, at most maxNames fields
 }
+
+// column is the name of the column of a statistic of a field.
+type column struct{ statistic, name string }
+
+// maxNames is the largest number of fields whose column names a rowMaker keeps.
+const maxNames = 1000
 
 // bucketKey identifies the rows of one bucket of one series. Two states or revisions of a bucket are two keys, because one Push can
 // emit both. It compares series by the address of their tags, which is faster than comparing texts. Two series without tags can only
@@ -53,7 +60,7 @@ func keyOf(r *engine.Row) bucketKey {
 }
 
 // begin prepares for the rows of a Push at the given time.
-func (m *rowMaker) begin(now time.Time) { m.pushed, m.wide = now, nil }
+func (m *rowMaker) begin(now time.Time) { m.pushed, m.wide = now, m.wide[:0] }
 
 // add calls emit for each metric that is complete. The rows of a bucket must be added one after another.
 func (m *rowMaker) add(r *engine.Row, emit func(telegraf.Metric)) {
@@ -63,12 +70,12 @@ func (m *rowMaker) add(r *engine.Row, emit func(telegraf.Metric)) {
 	switch {
 	case !m.columns:
 		emit(m.newRow(key, r))
-	case m.wide == nil || key != m.of:
+	case len(m.wide) == 0 || key != m.of:
 		m.endColumns(emit)
-		m.of, m.wide = key, m.newWide(r)
-		m.addColumns(r)
+		m.beginColumns(key, r)
+		m.addColumns(r.Field, m.fields)
 	default:
-		m.addColumns(r)
+		m.addColumns(r.Field, slices.DeleteFunc(m.fields, isRevision)) // one field for all columns
 	}
 }
 
@@ -76,16 +83,17 @@ func (m *rowMaker) add(r *engine.Row, emit func(telegraf.Metric)) {
 func (m *rowMaker) end(emit func(telegraf.Metric)) {
 	m.endColumns(emit)
 	clear(m.fields[:cap(m.fields)])
+	clear(m.wide[:cap(m.wide)])
 	clear(m.tags[:cap(m.tags)])
 	m.tagged = bucketKey{}
 }
 
 // endColumns calls emit for the metric that waits, if there is one.
 func (m *rowMaker) endColumns(emit func(telegraf.Metric)) {
-	if m.wide != nil {
-		emit(m.wide)
+	if len(m.wide) > 0 {
+		emit(newRow(m.of.table, m.at, m.tags, m.wide))
 	}
-	m.wide = nil
+	m.wide = m.wide[:0]
 }
 
 // newRow returns the row as a metric. The fields are in m.fields. The rows of a bucket differ only in these and in the
@@ -102,23 +110,45 @@ func (m *rowMaker) newRow(key bucketKey, r *engine.Row) telegraf.Metric {
 	return newRow(r.Table, m.Time(&r.Record, r.End, m.pushed), m.tags, m.fields)
 }
 
-// newWide returns a metric without columns, with the name, the time and the tags that all rows of a bucket have.
-func (m *rowMaker) newWide(r *engine.Row) telegraf.Metric {
-	wide := metric.New(r.Table, nil, nil, m.Time(&r.Record, r.End, m.pushed))
-	m.AddTags(wide, &r.Record)
-	return wide
+// beginColumns begins a metric with the name, the time and the tags that all rows of a bucket have.
+func (m *rowMaker) beginColumns(key bucketKey, r *engine.Row) {
+	m.of, m.at = key, m.Time(&r.Record, r.End, m.pushed)
+	m.tags = m.tags[:0]
+	m.AddTags(&m.tags, &r.Record)
 }
 
-// addColumns adds the fields of the row to the metric of its bucket.
-func (m *rowMaker) addColumns(r *engine.Row) {
-	for _, f := range m.fields {
-		if f.Key == record.Revision {
-			m.wide.AddField(f.Key, f.Value) // one field for all columns
-		} else {
-			m.wide.AddField(columnName(r.Field, f.Key), f.Value)
+// addColumns adds the statistics of a field to the metric of its bucket. Names are made once for all rows of a field, and
+// statistics mostly come in the order of the row before.
+func (m *rowMaker) addColumns(field string, statistics fieldList) {
+	names := m.names[field]
+	next := 0
+	for _, f := range statistics {
+		if isRevision(f) {
+			m.wide = append(m.wide, f)
+			continue
 		}
+		if next == len(names) || names[next].statistic != f.Key {
+			if next = slices.IndexFunc(names, func(c column) bool { return c.statistic == f.Key }); next < 0 {
+				next = len(names)
+				names = append(names, column{f.Key, columnName(field, f.Key)})
+				m.keepNames(field, names)
+			}
+		}
+		m.wide = append(m.wide, telegraf.Field{Key: names[next].name, Value: f.Value})
+		next++
 	}
 }
+
+// keepNames keeps the names of the columns of a field for the next rows.
+func (m *rowMaker) keepNames(field string, names []column) {
+	if m.names == nil || len(m.names) >= maxNames && m.names[field] == nil {
+		m.names = make(map[string][]column)
+	}
+	m.names[field] = names
+}
+
+// isRevision reports whether a field of a row is the revision of its bucket, which is no statistic.
+func isRevision(f telegraf.Field) bool { return f.Key == record.Revision }
 
 // columnName returns the name of the column of a statistic of a field: <field>_<statistic>. No two columns have the
 // same name. The count of a field a_mode would have the name of the mode_count of a field a, so its name is
