@@ -138,8 +138,8 @@ func (e *Engine) noteLooked(s *series, b *open) {
 	}
 }
 
-// claim adds to an open bucket the earlier values of those fields of the point that have none in it. It reports false, and notes it,
-// if the store fails.
+// claim adds to an open bucket the earlier values of those fields of the point that have none in it. It reports false if they have
+// expired, or if the store fails, which it notes.
 func (e *Engine) claim(s *series, o *open) bool {
 	if e.o.Store == nil {
 		o.looked = s.schema
@@ -155,7 +155,9 @@ func (e *Engine) claim(s *series, o *open) bool {
 	}
 	found, ok, err := e.earlier(s, o, names)
 	switch {
-	case err != nil && !errors.Is(err, ErrExpired): // the bucket was not expired when it opened
+	case errors.Is(err, ErrExpired) && len(names) > 0: // other fields of the bucket had not expired
+		return false
+	case err != nil && !errors.Is(err, ErrExpired):
 		e.counters.StateErrors++
 		e.notify(Notice{Kind: StateFailed, Err: err})
 		return false
@@ -211,8 +213,9 @@ func (e *Engine) earlier(s *series, o *open, fields []string) (b Bucket, ok bool
 	// Before Find: a bucket that the other engine makes final meanwhile is found.
 	lent, held, borrowed := e.o.Store.Borrow(s.key(), o.start, o.end, fields)
 	b, ok, err = e.o.Store.Find(s.key(), o.start, o.end, fields, 0)
+	lacks := func(field string) bool { return !slices.Contains(lent.Fields, field) }
 	switch {
-	case err != nil && !errors.Is(err, ErrExpired):
+	case err != nil && (!errors.Is(err, ErrExpired) || slices.ContainsFunc(fields, lacks)):
 		if borrowed {
 			e.o.Store.GiveBack()
 		}

@@ -590,6 +590,20 @@ func TestALateValueIsDroppedAndReportedIfTheStoreFails(t *testing.T) {
 	require.Equal(t, int64(1), only(t, e.rows(t))["count"])
 }
 
+// Another store may have a field of the bucket that has not expired, so the bucket can open for that.
+func TestAFieldThatHasExpiredIsLateInAnOpenBucket(t *testing.T) {
+	t.Parallel()
+	store := newRecorder(t, 20)
+	e := withStore(t, store, 20, 1<<30)
+	e.add("a", start, fields([]string{"v"}, 1)...)
+	store.findErr = engine.ErrExpired
+	e.add("a", start, fields([]string{"v", "w"}, 2, 2)...)
+	e.add("a", start, fields([]string{"v"}, 3)...)
+	require.Equal(t, map[string][]any{"v": {record.Open, int64(2)}}, byField(e.rows(t)))
+	require.Equal(t, int64(2), e.Counters().Late)
+	require.Zero(t, e.Counters().StateErrors)
+}
+
 func TestRowsAreEmittedEvenIfTheStoreCannotCommit(t *testing.T) {
 	t.Parallel()
 	store := newRecorder(t, 100)

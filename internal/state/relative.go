@@ -59,7 +59,7 @@ type relative struct {
 	shared   bool     // another process may open it, so its database is open during a lookup only
 	live     bool     // only those fields of its final buckets count that get a value
 	before   int64    // of a shared one, the final buckets whose last value came before this wall time count
-	expired  int64    // the expired buckets that end until this time count
+	expired  int64    // the expired buckets that end until this time count; later ones can be of other fields than those of this store
 }
 
 // Relate looks for the relatives of the store, for Latest. live are the other stores that this process has open and uses,
@@ -210,7 +210,7 @@ func (r *relative) find(s *Store, series string, start, end int64) (b storedFina
 	}
 	switch {
 	case errors.Is(err, ErrExpired):
-		if same := b.End == end || b.Series == "" && r.relation == SameBuckets; !same || end > r.expired {
+		if same := b.End == end || b.Series == "" && r.relation == SameBuckets; !same {
 			err = nil
 		}
 	case ok && err == nil:
@@ -273,13 +273,15 @@ func (r *relative) read(s *Store, series string, start int64) (b storedFinal, ok
 // relative that nobody changes, if no relative has a newer version of them.
 //
 // The revision is the newest one of these fields, also if it is of a bucket with another end, whose rows have the same time. A result
-// without fields has only that. The results are those of Find. The error also wraps ErrUnreadable while a relative is opened or
+// without fields has only that. The results are those of Find. The error is ErrExpired also if one of the fields may have expired and the
+// others are there. The error also wraps ErrUnreadable while a relative is opened or
 // retired.
 func (s *Store) Latest(series string, start, end int64, fields []string, from int64) (Bucket, bool, error) {
 	own, ok, err := s.find(series, start)
 	s.relating.Lock()
 	defer s.relating.Unlock()
 	expired := errors.Is(err, ErrExpired)
+	removed := expired // whether a later version of a kept field may have expired
 	if len(s.relatives) == 0 && from == 0 && len(own.kept) == 0 || err != nil && !expired {
 		return own.Bucket, ok, err
 	}
@@ -298,21 +300,33 @@ func (s *Store) Latest(series string, start, end int64, fields []string, from in
 		b, ok, err := r.find(s, series, start, end)
 		switch {
 		case errors.Is(err, ErrExpired):
-			expired = true
+			removed = true
+			expired = expired || end <= r.expired
 		case err != nil:
 			return Bucket{}, ok, err
 		case ok:
 			add(b, !r.live)
 		}
 	}
-	if !expired { // else a later version of the kept fields may be the one that has expired
+	if !removed {
 		all = append(all, kept...)
 	}
+	expired = expired || removed && slices.ContainsFunc(kept, func(v version) bool { return v.End == end && v.hasAny(fields) })
 	b, found := newest(all, series, start, end, fields, from)
-	if !found && !ok && expired {
+	if expired && (!found && !ok || from == 0 && !b.hasAll(fields)) {
 		return Bucket{}, false, ErrExpired
 	}
 	return b, found, nil
+}
+
+// hasAny reports whether the bucket has one of the fields.
+func (b *Bucket) hasAny(fields []string) bool {
+	return slices.ContainsFunc(fields, func(field string) bool { return slices.Contains(b.Fields, field) })
+}
+
+// hasAll reports whether the bucket has all of the fields.
+func (b *Bucket) hasAll(fields []string) bool {
+	return !slices.ContainsFunc(fields, func(field string) bool { return !slices.Contains(b.Fields, field) })
 }
 
 // setEnd sets the end of the bucket.
@@ -356,7 +370,7 @@ func newest(all []version, series string, start, end int64, fields []string, fro
 		}
 	}
 	for _, v := range all {
-		if slices.ContainsFunc(v.Fields, func(f string) bool { return slices.Contains(fields, f) || slices.Contains(b.Fields, f) }) {
+		if v.hasAny(fields) || v.hasAny(b.Fields) {
 			b.Revision, ok = max(b.Revision, v.Revision), true
 		}
 	}

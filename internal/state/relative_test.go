@@ -52,7 +52,13 @@ func finalOf(t *testing.T, s *state.Store, c *clock, start, revision int64, coun
 // latest returns what Latest finds for a bucket of an hour and a value of the field "a", as text.
 func latest(t *testing.T, s *state.Store, start int64) string {
 	t.Helper()
-	b, ok, err := s.Latest("m", start, start+hour, []string{"a"}, 0)
+	return latestOf(t, s, start, "a")
+}
+
+// latestOf is latest for values of other fields.
+func latestOf(t *testing.T, s *state.Store, start int64, fields ...string) string {
+	t.Helper()
+	b, ok, err := s.Latest("m", start, start+hour, fields, 0)
 	switch {
 	case err != nil:
 		require.ErrorIs(t, err, state.ErrExpired)
@@ -164,22 +170,51 @@ func TestAFinalBucketKeepsTheFieldsThatItsNextRevisionLacks(t *testing.T) {
 	}
 }
 
+// The field a has moved to another store, and its later version there has expired. A third store may be there since before the bucket began:
+// then its fields of the bucket do not expire with those of others.
 func TestAFieldThatIsKeptDoesNotReplaceALaterVersionThatHasExpired(t *testing.T) {
+	t.Parallel()
+	for _, start := range []int64{0, epoch.UnixNano()} {
+		o, c := relatives(t)
+		o.Identity = map[string]string{"relation": "buckets", "name": "s"}
+		s := mustOpen(t, o)
+		sibling, third := relative(t, o, "buckets", "sibling"), relative(t, o, "buckets", "third")
+		require.NoError(t, s.Relate([]*state.Store{sibling, third}, nil))
+		require.NoError(t, sibling.Relate([]*state.Store{s, third}, nil))
+		require.NoError(t, third.Relate([]*state.Store{s, sibling}, nil))
+		finalOf(t, s, c, start, 0, map[string]int{"a": 1, "b": 1})
+		finalOf(t, sibling, c, start, 1, map[string]int{"a": 2})
+		c.advance(50 * time.Minute)
+		finalOf(t, s, c, start, 1, map[string]int{"b": 2})
+		c.advance(30 * time.Minute)
+		removed(t, sibling, 1)
+		for _, store := range []*state.Store{s, sibling, third} {
+			require.Equal(t, "expired", latest(t, store, start))
+		}
+		require.Equal(t, "r1 b2", latestOf(t, s, start, "b"))
+		require.Equal(t, "r1 b2", latestOf(t, third, start, "b"))
+		require.Equal(t, map[int64]string{0: "expired", epoch.UnixNano(): "none"}[start], latestOf(t, third, start, "c"))
+	}
+}
+
+// A row of the late value alone would follow one with all values, although another field of the bucket has not expired.
+func TestAFieldThatHasExpiredIsLateIfAnotherStoreHasOtherFieldsOfTheBucket(t *testing.T) {
 	t.Parallel()
 	o, c := relatives(t)
 	o.Identity = map[string]string{"relation": "buckets", "name": "s"}
 	s := mustOpen(t, o)
-	sibling := relative(t, o, "buckets", "sibling")
-	require.NoError(t, s.Relate([]*state.Store{sibling}, nil))
-	require.NoError(t, sibling.Relate([]*state.Store{s}, nil))
-	finalOf(t, s, c, 0, 0, map[string]int{"a": 1, "b": 1})
-	finalOf(t, sibling, c, 0, 1, map[string]int{"a": 2})
-	c.advance(50 * time.Minute)
-	finalOf(t, s, c, 0, 1, map[string]int{"b": 2})
-	c.advance(30 * time.Minute)
-	removed(t, sibling, 1)
-	require.Equal(t, "r1 b2", latest(t, s, 0))
-	require.Equal(t, "expired", latest(t, sibling, 0))
+	other := relative(t, o, "buckets", "other")
+	finalOf(t, s, c, 0, 0, map[string]int{"a": 3})
+	c.advance(2 * time.Hour)
+	removed(t, s, 1)
+	finalOf(t, other, c, 0, 0, map[string]int{"b": 3})
+	for _, open := range [][]*state.Store{{other}, nil} {
+		require.NoError(t, s.Relate(nil, open))
+		require.Equal(t, "expired", latestOf(t, s, 0, "a"))
+		require.Equal(t, "expired", latestOf(t, s, 0, "a", "b"))
+		require.Equal(t, "r0 b3", latestOf(t, s, 0, "b"))
+		require.NoError(t, other.Retire())
+	}
 }
 
 func TestAStoreOfOtherTablesIsNoRelative(t *testing.T) {
