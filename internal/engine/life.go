@@ -44,7 +44,7 @@ type open struct {
 	footprint                         // what the budget counts for this bucket
 	changed    bool                   // whether the bucket got values since the last Push
 	final      bool                   // whether the running Push made the bucket final
-	shared     bool                   // whether another store has fields of the bucket, so each new field is looked for
+	shared     bool                   // whether a store has more fields of the bucket, so each new field is looked for
 	before     []uint64               // by position: how many values came in an earlier run; see noteIdle. Nil means none
 	loans      []loan                 // fields that other engines have got, usually nil
 	copies     map[int]*stats.Summary // by position: what fields had before this run, for other engines; usually nil
@@ -131,9 +131,10 @@ func (e *Engine) newBucket(s *series, at span) *open {
 	return b
 }
 
-// noteLooked notes whether other stores have fields of a bucket for which it was looked just now.
+// noteLooked notes whether a store may have more fields of a bucket than those for which it was looked just now: another store, or the own
+// one, as a field of the final bucket that was left to another engine can come back after a crash.
 func (e *Engine) noteLooked(s *series, b *open) {
-	if b.shared = e.o.Store.Shared(s.key(), b.start, b.end); !b.shared {
+	if b.shared = b.revision > 0 || e.o.Store.Shared(s.key(), b.start, b.end); !b.shared {
 		b.looked = s.schema
 	}
 }

@@ -749,6 +749,27 @@ func TestAFieldOfAFinalBucketThatMovesCountsOnceIfTheProcessIsKilled(t *testing.
 	}
 }
 
+// The block that has the final bucket has opened it for another field. Then a kill loses the field that had moved, and it comes back.
+func TestAFieldOfAnOpenRevisionThatMovedAndWasLostIsLookedForWhenItComesBack(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t, false)
+	both := []func(*Describe){block("a"), block("b")}
+	h.run(both...)
+	h.addField(0, "u", x)
+	h.linger()
+	h.run(both...)
+	h.addField(1, "u", x)
+	h.addField(0, "v", x)
+	h.pushOthers(1)
+	h.sent["analytics_cpuu "+x.Format(time.RFC3339)]-- // it came after the last commit of its block
+	h.crash = true
+	h.run(both...)
+	h.addField(0, "u", x.Add(time.Hour)) // the series has both fields
+	h.addField(0, "v", x)
+	h.addField(0, "u", x)
+	h.check(0)
+}
+
 // The state of a removed block may still be there when the next run begins, and the values of its open buckets are in the
 // state of the other block too.
 func TestTheBucketsOfARemovedBlockCountOnceWhateverBlocksTheNextRunHas(t *testing.T) {
