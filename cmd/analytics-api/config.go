@@ -36,7 +36,9 @@ const defaultFile = "analytics-api.toml"
 // envPrefix is the prefix of the environment variables that override the configuration file.
 const envPrefix = "ANALYTICS_API_"
 
-// config holds the settings of the command. Flags override the environment, and the environment overrides the file.
+// config holds the settings of the command. Flags override the environment, and the environment overrides the file:
+//
+//	defaults ─▶ analytics-api.toml ─▶ ANALYTICS_API_… ─▶ --flags ─▶ validate ─▶ the program
 //
 // analytics-api.toml describes every setting for users, with its default. A setting is a field here with its name in the
 // file, an element of [settings] and a default in [defaults]. [config.validate] checks all values once, so later code
@@ -111,7 +113,7 @@ type config struct {
 	showVersion, check bool // the flags --version and --check, which are no settings
 }
 
-// export is a table for /metrics/analytics.
+// export is a table for /metrics/analytics: one block [[export]] of the file.
 type export struct {
 	Database string `toml:"database"`
 	Table    string `toml:"table"`

@@ -12,21 +12,23 @@ import (
 
 // certificates are the files of the TLS settings of the service. They are read again after a change, so a renewed
 // certificate needs no restart. Handshakes use them concurrently.
+//
+// Connections keep the configuration that they began with. A file that is not valid, or not complete yet, changes nothing: see get.
 type certificates struct {
-	cert, key string
-	clientCA  string // "" if clients need no certificate
-	log       *slog.Logger
+	cert, key string       // paths
+	clientCA  string       // "" if clients need no certificate
+	log       *slog.Logger // for changes
 
-	mu      sync.Mutex // guards the fields below
-	checked time.Time  // when the files were last looked at
-	seen    [3]stamp   // of the files that were last read
-	current *tls.Config
+	mu      sync.Mutex  // guards the fields below; held while files are read
+	checked time.Time   // when the files were last looked at
+	seen    [3]stamp    // of the files that were last read, in the order of stat
+	current *tls.Config // of the last files that were valid; nil before the first
 }
 
 // stamp changes when the content of a file does. It is zero for a missing file. It costs a call of stat, while
 // comparing contents would read the files every second.
 type stamp struct {
-	size     int64
+	size     int64 // bytes
 	modified time.Time
 }
 

@@ -13,12 +13,16 @@ const worthDemoting = 1600
 
 // budget counts the memory of the summaries and compares it with Options.MemoryLimit. The zero budget must be
 // initialized by init.
+//
+// held is an estimate from the sizes that were requested, and is changed only where the memory of a bucket changes: hold after it grew,
+// replace for a part of it, release before it goes. Engine.mu guards the budget.
 type budget struct {
-	limit int
+	limit int // bytes, above 0
 	held  int // bytes that the engine requested for all open buckets and spares; the allocator rounds each block up
 	next  int // summaries are demoted once held exceeds it; at least limit
 }
 
+// init makes an empty budget.
 func (m *budget) init(limit int) { *m = budget{limit: limit, next: limit} }
 
 // footprint is the memory of a bucket and the number of its summaries by kind.
@@ -81,10 +85,11 @@ func (m *budget) relax() {
 type demotable struct {
 	in    *open
 	name  string // of the field
-	field int
-	bytes int
+	field int    // its position in the schema of the series
+	bytes int    // of the summary
 }
 
+// summary returns the summary, which is that of the bucket itself.
 func (d demotable) summary() *stats.Summary { return &d.in.fields[d.field] }
 
 // demote makes histograms of exact summaries, the largest first. It stops when an eighth of the limit is free, or

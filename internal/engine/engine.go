@@ -95,6 +95,10 @@ type Options struct {
 
 // Engine collects points in buckets and computes the statistics of each bucket. Its methods may be called
 // concurrently.
+//
+// pushing is locked before mu, never the other way round. Push holds pushing all the time and mu for some buckets at a time, so that Add
+// waits for milliseconds only. Between two of these times, points may be added, and with them buckets and series.
+// Store.Commit and the yield of Push are called without mu.
 type Engine struct {
 	o      Options
 	timed  bool     // whether a statistic needs the times of the values
@@ -141,7 +145,7 @@ func New(o Options) *Engine {
 	return e
 }
 
-// span is the bucket [start, end) of the grid.
+// span is the bucket [start, end) of the grid, in nanoseconds since 1970. The zero span contains no time.
 type span struct{ start, end int64 }
 
 // sparseFields limits the share of empty places in staged rows. If a series has more than sparseFields times as many

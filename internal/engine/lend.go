@@ -19,7 +19,7 @@ import (
 
 // loan is a field of an open bucket that another engine has got.
 type loan struct {
-	position int
+	position int    // of the field in the schema of the series
 	count    uint64 // of the values that were lent: with more values, the field is kept
 	safe     bool   // whether the store of the other engine has the copy, so that a crash does not lose it
 }

@@ -421,11 +421,12 @@ type quiet struct {
 
 // quietSeries is a retired series.
 type quietSeries struct {
-	final  bucket.Spans
-	number int64 // the number of its retirement
+	final  bucket.Spans // its final buckets; no value of them is taken
+	number int64        // the number of its retirement
 }
 
-// retirement is the retirement of a series.
+// retirement is the retirement of a series. It counts only if quiet.series has the series with that number: a series that came back, and
+// perhaps retired again, leaves an old retirement in the order.
 type retirement struct {
 	key    string
 	number int64

@@ -28,7 +28,8 @@ const (
 	// few milliseconds.
 	lockedBuckets = 64
 	// committedRows is the number of rows that a Push collects before it commits the store and emits them. It bounds
-	// the memory of a Push: about 100 bytes a row, and the encoded summaries, which committedBytes bounds.
+	// the memory of a Push: about 100 bytes a row, and the encoded summaries, which committedBytes bounds. The rows of one more part of
+	// lockedBuckets come on top.
 	committedRows  = 16_384
 	committedBytes = 4 << 20
 	// committedFinals is the same for the buckets that became final, which the store keeps until the commit.
@@ -47,13 +48,13 @@ type push struct {
 
 // pending is a row that was collected but not yet emitted. Its statistics and its encoded summary are in push.
 type pending struct {
-	prefix     string // of the table
-	leaving    *ids.Series
-	field      string
-	start, end int64
-	revision   int64
-	state      record.State
-	summary    int // the end of its encoded summary in push.bytes
+	prefix     string       // of the table
+	leaving    *ids.Series  // the series as rows have it; immutable, so that it may be read without the lock of the engine
+	field      string       // its name in rows
+	start, end int64        // of the bucket, in nanoseconds since 1970
+	revision   int64        // of the bucket
+	state      record.State // what the row is marked as
+	summary    int          // the end of its encoded summary in push.bytes
 }
 
 // Row describes the values of one field of one bucket of one series.

@@ -31,7 +31,7 @@ type schema struct {
 // known is the name of a field in points and its position.
 type known struct {
 	name     string
-	position int
+	position int // in schema.names; two fields that have one name in rows share it
 }
 
 // find returns the index of a name in known, or −1.
@@ -56,6 +56,7 @@ type schemas struct {
 	number uint64 // the largest number of a schema so far
 }
 
+// init makes a tree of the root alone.
 func (t *schemas) init() { t.empty, t.count, t.limit = &schema{}, 0, fewSchemas }
 
 // extend returns the schema with the fields of s and more names. The names are all different, and none is in s. Their

@@ -33,6 +33,7 @@ func (st *stage) grow(width int, timed bool) {
 	}
 }
 
+// bytes returns how many bytes of memory the rows and times hold, with the room for more.
 func (st *stage) bytes() int { return 8 * (cap(st.rows) + cap(st.times)) }
 
 // isFull reports whether there are stageRows rows.
@@ -155,4 +156,5 @@ func (e *Engine) grow(fields []stats.Summary, size int) []stats.Summary {
 	return fields
 }
 
+// summarySize is the size of a Summary, without the memory that it points to: see stats.Summary.Bytes.
 const summarySize = int(unsafe.Sizeof(stats.Summary{}))

@@ -187,9 +187,9 @@ func (r *Replay) positions(s *series, fields []string) []int {
 
 // placed are the positions that fields got in a series, and its schema before and after that.
 type placed struct {
-	fields    []string
-	from, to  *schema // nil before the first
-	positions []int
+	fields    []string // as they were logged
+	from, to  *schema  // nil before the first
+	positions []int    // of these fields in to
 }
 
 // Lent marks fields of an open bucket as lent, or all of them if fields is empty. Later values of a field take that back.

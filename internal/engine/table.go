@@ -35,6 +35,7 @@ type table struct {
 	keep    map[string]bool // answers of Options.Keep by tag key
 }
 
+// init makes an empty table.
 func (t *table) init() {
 	t.index, t.keep = make(map[string]*series), make(map[string]bool)
 	t.schemas.init()

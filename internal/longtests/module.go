@@ -15,10 +15,12 @@ import (
 )
 
 // module is what the source of a module says. Folders are relative to that of the module, with slashes.
+//
+// It is read from the syntax alone, without types: names are compared as they are written.
 type module struct {
-	path      string
+	path      string          // as in go.mod
 	packages  map[string]*pkg // by folder
-	functions []function
+	functions []function      // of all packages, those of tests too
 }
 
 // pkg is a package, with its tests and those of the package beside it whose name ends in _test.
@@ -37,6 +39,7 @@ type function struct {
 	uses         []string
 }
 
+// modulePath finds the path of a module in its go.mod, and isTest the names of functions that go test runs.
 var (
 	modulePath = regexp.MustCompile(`(?m)^module (\S+)`)
 	isTest     = regexp.MustCompile(`^(Test|Fuzz|Example)`)

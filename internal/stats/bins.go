@@ -23,6 +23,7 @@ type bins struct {
 	width  uint8  // bytes of a counter: 1, 2, 4 or 8
 }
 
+// empty reports whether all counts are 0. It may be called on nil.
 func (b *bins) empty() bool { return b == nil || len(b.data) == 0 }
 
 // at returns the count of bin i. The bin must be within the run.
@@ -260,6 +261,8 @@ func (b *bins) merge(o *bins, shift int8) {
 	}
 }
 
+// Masks of the eight bytes of a word, each of which is a counter. The sum of two words is made without their top bits first, so that no
+// carry leaves a byte, and the top bits are added by an exclusive or. evenBytes are every second byte, with room for a carry beside each.
 const (
 	sevenBits = 0x7f7f7f7f7f7f7f7f
 	topBits   = 0x8080808080808080

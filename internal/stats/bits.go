@@ -7,7 +7,7 @@ import (
 
 // bitWriter appends bits to bytes, the most significant first.
 type bitWriter struct {
-	bytes []byte
+	bytes []byte // the whole bytes so far
 	word  uint64 // the bits that are not in bytes yet, from the most significant bit on
 	used  int    // the number of bits in word, at most 7 between calls
 }
@@ -55,10 +55,11 @@ func (w *bitWriter) writeLong(v uint64, n int) {
 // maxPeek is how many bits can be read or written at a time if they may begin at any bit of a byte.
 const maxPeek = 57
 
-// bitReader reads bits from bytes, the most significant first.
+// bitReader reads bits from bytes, the most significant first. Reading beyond the end gives zeros, so that
+// peek needs no branch for it: golomb compares at with the number of bits once a number is read.
 type bitReader struct {
-	bytes []byte
-	at    int // how many bits were read; more than there are, if zeros beyond the end were read
+	bytes []byte // untrusted
+	at    int    // how many bits were read; more than there are, if zeros beyond the end were read
 }
 
 // peek returns the next 64 bits, the next one as the most significant bit. Only the first maxPeek of them are right.

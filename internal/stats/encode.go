@@ -9,8 +9,11 @@ import (
 )
 
 const (
+	// version1 is the first byte of an encoding. Summaries of it are in databases and state files, so a change of the format needs another
+	// version, and this one must be read for ever.
 	version1 = 1
 
+	// The flags, in the second byte. Unknown ones are an error.
 	flagHistogram = 1 << 0
 	flagTimes     = 1 << 1
 	flagWhole     = 1 << 2 // every value is a whole number, and of an exact summary at most maxWhole in magnitude
@@ -232,6 +235,7 @@ func (s *Summary) appendTimes(dst []byte) []byte {
 	return appendFloat(appendFloat(dst, t.first.value), t.last.value)
 }
 
+// appendFloat appends the bits of a number, with 0 for −0: equal values have equal encodings.
 func appendFloat(dst []byte, v float64) []byte {
 	return binary.LittleEndian.AppendUint64(dst, math.Float64bits(v+0))
 }

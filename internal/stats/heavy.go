@@ -25,8 +25,8 @@ type heavy struct {
 
 // candidate is a value and a lower bound of its count.
 type candidate struct {
-	value float64
-	count uint64
+	value float64 // finite
+	count uint64  // at least 1
 }
 
 // add counts at most maxHeavy values, which may repeat. n is the number of all values, including these.
@@ -189,6 +189,7 @@ func (h *heavy) bytes() int {
 	return maxHeavy * candidateSize
 }
 
+// hasOnce reports whether one of the candidates was seen once, as far as is known.
 func hasOnce(all []candidate) bool {
 	return slices.ContainsFunc(all, func(c candidate) bool { return c.count == 1 })
 }

@@ -9,17 +9,20 @@ import "math"
 //
 // A value is known only to the width of its bin, at most the share [binWidth] of the value. In a collapsed bin, it is
 // known to 1.6·10^-5 of the largest magnitude, because 513 bins at scale 5 span 16 powers of two.
+//
+// It is never shared: a Summary owns its histogram. An empty one has min above max, the finest scale and no bins.
 type histogram struct {
-	min, max   float64
-	moments    moments
-	scale      int8
-	fractional bool   // whether at least one value is not a whole number
-	zero       uint64 // how many values are zero
-	positive   bins   // of the values above zero
-	negative   *bins  // of the magnitudes of the values below zero, nil if there are none, as in most histograms
+	min, max   float64 // exact
+	moments    moments // of all values, with their count
+	scale      int8    // 5 to 8; the coarser, the wider the bins
+	fractional bool    // whether at least one value is not a whole number
+	zero       uint64  // how many values are zero
+	positive   bins    // of the values above zero
+	negative   *bins   // of the magnitudes of the values below zero, nil if there are none, as in most histograms
 	heavy      heavy
 }
 
+// emptyHistogram returns a histogram without values.
 func emptyHistogram() *histogram {
 	return &histogram{scale: maxBinScale, min: math.Inf(1), max: math.Inf(-1)}
 }
@@ -165,6 +168,7 @@ func (h *histogram) countValue(v float64, n uint64) {
 // extent is a range of bins at the finest scale, both ends included. It is empty if hi is below lo.
 type extent struct{ lo, hi int32 }
 
+// noExtent is the empty extent: including any bin makes it that bin alone.
 var noExtent = extent{math.MaxInt32, math.MinInt32}
 
 // include extends the extent to the bin of a, which is finite and above zero.

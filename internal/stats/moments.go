@@ -76,6 +76,10 @@ type moments struct {
 }
 
 // The units. Values whose largest magnitude is from 1/unitLimit to unitLimit have the unit 0.
+//
+// A float64 goes up to 2^1024, and is precise down to 2^-1022. The distance of two values up to 2^400 is at most 2^401, so the sum of 2^63
+// squares is at most 2^865; and the square of 2^-400 is precise. Larger values, divided by 2^700, are at most 2^324. Smaller ones, divided
+// by 2^-600, are at most 2^200, and the smallest of all, 2^-1074, becomes 2^-474, whose square is precise too.
 const (
 	unitLimit = 0x1p400
 	unitTiny  = -600
@@ -315,6 +319,7 @@ func (a *accumulator) over(n float64) (quotient, rest float64) {
 	return quotient, (math.FMA(-quotient, n, a.high) + a.low) / n
 }
 
+// sum returns the sum, rounded once.
 func (a *accumulator) sum() float64 { return a.high + a.low }
 
 // saturate returns v, or the largest float64 of its sign if v is infinite.

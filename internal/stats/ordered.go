@@ -7,9 +7,11 @@ import "slices"
 //
 // With counts, the values are distinct, and values[i] occurs counts[i] times. Without counts, values may repeat, and
 // each element counts once.
+//
+// It is a value of two slices, so a copy of it shares their memory: a method that changes the elements says so.
 type ordered struct {
-	values []float64
-	counts []uint64
+	values []float64 // finite, ascending
+	counts []uint64  // nil, or as long as values and all above 0
 }
 
 // run returns how often values[i] occurs, and the position of the next distinct value. i must be the first position
@@ -74,6 +76,7 @@ func (o ordered) count(i int) uint64 {
 	return o.counts[i]
 }
 
+// min returns the smallest value, and max the largest. There must be one.
 func (o ordered) min() float64 { return o.values[0] }
 
 func (o ordered) max() float64 { return o.values[len(o.values)-1] }
@@ -232,6 +235,7 @@ func grown[E any](s []E, n int) []E {
 	return s[:size]
 }
 
+// clone returns a copy that shares no memory with o.
 func (o ordered) clone() ordered {
 	return ordered{slices.Clone(o.values), slices.Clone(o.counts)}
 }

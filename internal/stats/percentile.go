@@ -20,6 +20,7 @@ type Percentile struct {
 	decimals uint8  // the fewest that the rank needs
 }
 
+// The percentiles of the median and of iqr.
 var (
 	p25 = Percentile{num: 25}
 	p50 = Percentile{num: 50}
@@ -46,6 +47,7 @@ func ParsePercentile(s string) (Percentile, error) {
 	return p, err
 }
 
+// digits reports whether s has digits only, at least one.
 func digits(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
 }

@@ -20,6 +20,7 @@ const (
 	FloorRank
 )
 
+// methodNames are the names of the methods in options and requests.
 var methodNames = [...]string{Linear: "linear", NearestRank: "nearest_rank", FloorRank: "floor_rank"}
 
 // ParseMethod reads the name of a method: "linear", "nearest_rank" or "floor_rank". The error for another name lists these.

@@ -38,6 +38,7 @@ func sortFloats(values []float64) (distinct bool) {
 	return allDistinct(values)
 }
 
+// radixParts is how many parts radixSort has: as many as two bytes can number.
 const radixParts = 1 << 16
 
 // radixSort sorts values by the number of their part: their distance from low times perUnit, rounded down. The number

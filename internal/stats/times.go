@@ -7,8 +7,8 @@ type times struct{ first, last point }
 
 // point is a value at a time.
 type point struct {
-	time  int64 // nanoseconds since 1970
-	value float64
+	time  int64   // nanoseconds since 1970
+	value float64 // finite
 }
 
 // include adds a point after all others. Among points of the same time, first is the one that was added first and
