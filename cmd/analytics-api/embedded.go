@@ -18,8 +18,8 @@ import (
 
 // embedded describes the Redis that the command has started. If it has started none, only storage and stop are set.
 type embedded struct {
-	servers   []string // its URL, without the password
-	password  string
+	servers   []string        // its URL, without the password
+	password  string          // its password, which also the reader of this command needs
 	published *publication    // the password for programs of the same user
 	storage   string          // describes where records are kept
 	ended     <-chan struct{} // closed when that Redis has ended

@@ -7,7 +7,9 @@ import (
 
 // poolMetrics are the metrics of the connections to Redis. They are read from the client at each scrape.
 type poolMetrics struct {
-	client                                       redis.UniversalClient
+	client redis.UniversalClient
+	// The first two are gauges, the others counters. A counter of misses that grows as fast as that of hits means that connections are not used
+	// again, for example as the pool is too small or the server closes them. Waits and timeouts mean that there are too few for the requests.
 	open, idle, hits, misses, timeouts, waitings *prometheus.Desc
 }
 

@@ -176,18 +176,18 @@ func layoutOf(rows [][]Cell, i int) string {
 
 // partsOf returns the first of the layouts that shows a time. Of fractions of a second, milliseconds are enough if there are any.
 func partsOf(t time.Time) int {
-	const ofMilliseconds, ofNanoseconds = 3, 4
+	const ofDays, ofMinutes, ofSeconds, ofMilliseconds, ofNanoseconds = 0, 1, 2, 3, 4 // indexes of layouts
 	switch {
 	case t.Nanosecond() >= int(time.Millisecond):
 		return ofMilliseconds
 	case t.Nanosecond() > 0:
 		return ofNanoseconds
 	case t.Second() != 0:
-		return 2
+		return ofSeconds
 	case t.Hour() != 0 || t.Minute() != 0:
-		return 1
+		return ofMinutes
 	}
-	return 0
+	return ofDays
 }
 
 // Clean returns a text that a terminal only prints: control characters and those that turn the direction of writing are

@@ -97,10 +97,12 @@ func dropped(columns []Column, kept []int) int {
 }
 
 // grid is the texts of a table: rows of cells, of which the first has the names of the columns.
+//
+// Its methods do not change it: clipped returns another one. A width is counted in columns of the terminal, not in bytes or characters.
 type grid struct {
-	cells [][]string
-	right []bool   // by column: whether it is aligned to the right, as numbers are
-	whole [][]bool // by cell: whether it is never cut, as a number or a time would be another one then
+	cells [][]string // clean, and as many in each row
+	right []bool     // by column: whether it is aligned to the right, as numbers are
+	whole [][]bool   // by cell: whether it is never cut, as a number or a time would be another one then
 }
 
 // gridOf returns the texts of a table for people. A column is aligned as numbers are if one of its cells is a number or a count.
@@ -226,6 +228,9 @@ func (t Terminal) transposed(w io.Writer, table *Table) error {
 	return nil
 }
 
+// markdownText escapes what means something in the cell of a table in Markdown.
+var markdownText = strings.NewReplacer("|", `\|`, `\`, `\\`, "<", `\<`, "*", `\*`, "_", `\_`, "`", "\\`")
+
 // Markdown writes a table in Markdown, as GitHub reads it (https://github.github.com/gfm/#tables-extension-). Characters of texts that
 // mean something in it are escaped.
 func Markdown(w io.Writer, table *Table) error {
@@ -237,7 +242,7 @@ func Markdown(w io.Writer, table *Table) error {
 			if n == 0 {
 				s = Clean(table.Columns[i].Name)
 			}
-			b.WriteString("| " + strings.NewReplacer("|", `\|`, `\`, `\\`, "<", `\<`, "*", `\*`, "_", `\_`, "`", "\\`").Replace(s) + " ")
+			b.WriteString("| " + markdownText.Replace(s) + " ")
 		}
 		b.WriteString("|\n")
 		if n > 0 {

@@ -20,10 +20,13 @@ import (
 type Files map[string]file
 
 // file is one file in the forms in which it is sent. One of the two is nil.
+//
+// Only one form is in memory: a client that does not accept gzip gets a packed file unpacked for it, and a file that gzip does not make
+// smaller is sent as it is.
 type file struct {
 	contentType string
 	etag        string // weak, because it is the same for both forms
-	plain       []byte
+	plain       []byte // as it is
 	packed      []byte // compressed with gzip
 }
 

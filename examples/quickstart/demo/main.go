@@ -78,8 +78,8 @@ func run(ctx context.Context, out io.Writer) error {
 // demo is one run of the quickstart.
 type demo struct {
 	settings
-	folder  string // has the logs and the played recording
-	out     io.Writer
+	folder  string      // has the logs and the played recording
+	out     io.Writer   // for the user
 	started time.Time   // records of buckets that ended before are of an earlier run
 	ended   chan string // receives the name of each child that ends; it has room for both
 }

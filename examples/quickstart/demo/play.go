@@ -15,7 +15,7 @@ const speed = 5
 
 // line is a line of line protocol without its time.
 type line struct {
-	text  string
+	text  string        // without the space before the time
 	after time.Duration // since the first line, at the speed of playing
 }
 

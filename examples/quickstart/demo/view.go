@@ -44,7 +44,7 @@ type row struct {
 // view shows the newest records and counts the fresh ones. A record that is shown again counts again.
 type view struct {
 	*demo
-	terminal bool
+	terminal bool           // whether the output is a terminal, on which a table replaces the one before
 	fresh    map[string]int // number of fresh records by kind
 	drawn    int            // lines of the last table, 0 for none
 }
