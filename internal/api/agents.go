@@ -42,6 +42,10 @@ func allDifferent(entries []entry) bool {
 
 // one returns the record of a series and field from those of its agents: the fullest replica if there is one agent, else one to
 // be merged later. It returns false if the query wants final records and the values of an agent are not final.
+//
+// Replicas of one agent describe the same values, so one of their records is enough, and adding them would count each value twice. Agents
+// describe different values of one series, so their summaries are merged. Without the statistic count, it is not known which
+// replica is the fullest: the merging then compares their summaries.
 func (a *answer) one(records []entry) (e entry, ok bool) {
 	if len(records) == 1 {
 		return records[0], a.isFinal(&records[0])
@@ -214,7 +218,8 @@ func (m *merger) put(r *record.Record) error {
 	return m.grow(len(text) + 1 + textCost)
 }
 
-// finish removes the records that were not merged because they have expired meanwhile.
+// finish removes the records that were not merged because they have expired meanwhile: between the reading of the records and that of their
+// summaries.
 func (m *merger) finish() {
 	for _, b := range m.merging {
 		if len(b.series) == 0 {

@@ -7,6 +7,11 @@ import (
 
 // cors lets pages of the origins in CORSOrigins read the answers. The origin "*" means all. Browsers send no credentials
 // of their own to the API, so the header for these is never set. A page sends a token as any other client.
+//
+// A browser sends the page's origin in the header Origin, and shows the answer to the page only if that allows the origin. Before a request
+// that a form could not send, such as one with the header Authorization, it asks by OPTIONS, which is answered here: without a
+// token, as the browser does not send it then. A request of another origin is answered all the same: it is the browser that
+// hides the answer.
 func (s *server) cors(next http.Handler) http.Handler {
 	if len(s.CORSOrigins) == 0 {
 		return next

@@ -12,7 +12,12 @@ import (
 )
 
 // A page needs few records of a large bucket, but only all names of the bucket show which ones come first. So these names are read
-// without the records, or known already (see windows), and then the records of the page by their names.
+// without the records, or known already (see windows), and then the records of the page by their names:
+//
+//	readWhole ─ the bucket is large ─▶ readNamed: windowAt ─▶ keepNamed ─▶ enough for the page ─▶ endBucket
+//	    ▲                                             ▲            ├ not enough ─▶ the next names
+//	    │                                             └────────────┴ other names than the window has: anew, up to maxStale times
+//	    └─ ErrUnclear: the names do not show the order, change all the time, or few of the records are final
 
 // errLarge ends the reading of a large bucket of a page.
 var errLarge = errors.New("the bucket is large")
@@ -93,7 +98,7 @@ func (s *server) readNamed(ctx context.Context, a *answer, start time.Time) erro
 		if err != nil {
 			return err
 		}
-		if !own && (size < 0 || size != w.size) {
+		if !own && (size < 0 || size != w.size) { // the window is of before this request, and the bucket has changed since
 			s.windows.drop(w, size)
 			if stale++; stale == maxStale {
 				return record.ErrUnclear
@@ -150,7 +155,7 @@ func (s *server) windowAt(ctx context.Context, a *answer, start time.Time, after
 	if w := s.windows.find(of, after, a.version); w != nil {
 		return w, false, nil
 	}
-	names := math.MaxInt / 2
+	names := math.MaxInt / 2 // no limit: isFull compares with twice the number
 	if after == nil {
 		names = max(minWindow, pagesAhead*(a.most()+1))
 	}

@@ -16,6 +16,14 @@ import (
 // records answers with the records of a table, in their order: a JSON array, ascending by bucket, field, tags and agent. Without
 // the parameters limit and cursor, the answer has all records of the query, or is an error with their number if these are too
 // many. With one of them it is a page, and has the address of the next page if there is one.
+//
+//	begin: a place ─▶ share: a kept answer, or one in making ─▶ readQuery ─▶ resolve: the table ─▶ resume: the cursor ─▶ checkNames
+//	        ┌─────────────────────────────────────────────────────────────────────────────────────────────────────────┘
+//	        ├▶ stored:  selectBuckets ─▶ 304, or read ─▶ mergeAgents ─▶ arrange ─▶ send, and keep the answer
+//	        └▶ rollUp:  rollUpStarts ─▶ merge ─▶ arrange ─▶ 304, or the same
+//
+// The version of the table is read before the buckets and the records. A write meanwhile makes the answer newer than its version, never
+// older: at worst it is read once more.
 func (s *server) records(w http.ResponseWriter, r *http.Request, p *params) error {
 	work, err := s.limits.begin(r.Context(), clientOf(w))
 	if err != nil {
@@ -27,7 +35,7 @@ func (s *server) records(w http.ResponseWriter, r *http.Request, p *params) erro
 		return err
 	}
 	defer end()
-	work.made = end
+	work.made = end // send calls it once the answer is kept, before a slow client has read it
 	vary(w.Header())
 	k := &kept{at: s.Now()}
 	q, err := s.readQuery(r, p)
@@ -38,7 +46,7 @@ func (s *server) records(w http.ResponseWriter, r *http.Request, p *params) erro
 	if err != nil {
 		return err
 	}
-	k.named, k.table, q.table = q.table, entry.Table, entry.Table
+	k.named, k.table, q.table = q.table, entry.Table, entry.Table // from here on, the table is the stored one
 	if err := q.resume(p.values); err != nil {
 		return err
 	}
@@ -58,7 +66,7 @@ func (s *server) stored(w http.ResponseWriter, r *http.Request, p *params, q que
 		return err
 	}
 	etag := etagOf(sel, q)
-	if notModified(w, r, etag) {
+	if notModified(w, r, etag) { // no record was read; a kept answer that has this ETag is right again
 		if e := keptWith(w, etag); e != nil {
 			s.renew(e, r, k.with(sel.version, etag, s.validityOf(r.Context(), p, q, sel, k.at)))
 		}
@@ -136,7 +144,8 @@ func (s *server) selectBuckets(ctx context.Context, q *query, work *work) (sel s
 }
 
 // pin replaces the parameter last of a query for a page by the range of the buckets that it selects now, so that the later pages
-// are of the same buckets.
+// are of the same buckets: the cursor has the range. Of last buckets with a final record, only reading shows which these are: an answer
+// that is a probe finds them, and keeps nothing.
 func (s *server) pin(ctx context.Context, q *query, line timeline.Timeline, work *work) error {
 	if q.limit == 0 || q.span.Last == 0 {
 		return nil
@@ -186,7 +195,8 @@ func (s *server) readRest(ctx context.Context, a *answer, starts []time.Time) er
 	return s.read(ctx, a, older)
 }
 
-// read reads buckets into an answer, in the order of its reading, until it is complete. The starts are ascending.
+// read reads buckets into an answer, in the order of its reading, until it is complete. The starts are ascending. Too many buckets are an
+// error before anything is read, unless the answer can end before all of them: then only if it did not.
 func (s *server) read(ctx context.Context, a *answer, starts []time.Time) error {
 	most := s.MaxBuckets - a.buckets
 	if !a.endsEarly() && len(starts) > most {

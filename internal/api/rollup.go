@@ -157,7 +157,8 @@ func (r *rolling) startOf(at time.Time) (time.Time, bool) {
 // endOf returns the end of the bucket of the grid that begins at start.
 func (r *rolling) endOf(start time.Time) time.Time { return time.Unix(0, r.grid.End(start.UnixNano())) }
 
-// newest returns the stored buckets of the last n buckets of the answer. The starts are ascending.
+// newest returns the stored buckets of the last n buckets of the answer, n above 0. The starts are ascending. Buckets of the answer without a
+// stored one do not count.
 func (r *rolling) newest(starts []time.Time, n int) []time.Time {
 	if r.grid == nil {
 		return starts[max(0, len(starts)-n):]
@@ -177,7 +178,8 @@ func (r *rolling) newest(starts []time.Time, n int) []time.Time {
 	return starts
 }
 
-// rollUp answers with records that are merged from the summaries of the stored records.
+// rollUp answers with records that are merged from the summaries of the stored records. Unlike stored, it cannot answer 304 before it has read
+// and merged: whether the last bucket is complete depends on the clock, and so the ETag is of the result.
 func (s *server) rollUp(w http.ResponseWriter, r *http.Request, p *params, q query, work *work, k *kept) error {
 	if err := work.grow(rollupBytes); err != nil {
 		return err
@@ -444,7 +446,8 @@ func (s *server) complete(ctx context.Context, q query) (ended, upTo time.Time, 
 	return ended, upTo, nil
 }
 
-// summaries reads the summaries of buckets and calls yield for each, in order. It reads ahead while yield runs.
+// summaries reads the summaries of buckets and calls yield for each, in order. It reads ahead while yield runs, in a goroutine that has ended
+// when summaries returns: after an error of yield, it cancels the reading and drops what still comes.
 func (s *server) summaries(ctx context.Context, t record.Table, starts []time.Time, yield func(record.Summaries) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -32,12 +32,12 @@ const (
 //
 // One goroutine for all tables bounds how much of Redis a repair takes from the writes.
 type repairer struct {
-	w     *Writer
+	w     *Writer       // that the repairer is of
 	every time.Duration // auditEvery, shorter in tests
 
-	start  sync.Once
-	wake   chan struct{} // holds an element after request
-	ctx    context.Context
+	start  sync.Once          // of run, by the first write
+	wake   chan struct{}      // holds an element after request
+	ctx    context.Context    // of all work of run
 	cancel context.CancelFunc // ends run
 	ended  chan struct{}      // closed by run at its end; nil before start
 
@@ -189,7 +189,8 @@ func (r *repairer) repairAll(ctx context.Context) (again bool, err error) {
 }
 
 // repair writes what is lost of a table, and the records that wait. It returns what was lost, and how many records it wrote.
-// After an error, s.lost has all of it again, also what was written.
+// After an error, s.lost has all of it again, also what was written: writing it once more does no harm. It holds the lock of the table all the
+// time, so writes of the table wait for it.
 func (w *Writer) repair(ctx context.Context, t record.Table, s *tableState) (lost loss, records int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

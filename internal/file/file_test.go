@@ -143,11 +143,11 @@ var inputCases = []inputCase{
 	},
 	{
 		name: "a title", content: "a title\n\nx,y,z\n1,2,3\n", bad: []string{"3: 3 cells, want 1", "4: 3 cells, want 1"},
-		notes: []string{"the first line has 1 cell and the next ones have 3: a title must be removed"},
+		notes: []string{"the first line has 1 cell and the next ones have 3: if it is a title, remove it"},
 	},
 	{
 		name: "a title before semicolons", content: "a title\nx;y\n1;2\n", rows: []string{`a title="x;y"`, `a title="1;2"`},
-		notes: []string{"the first line has 1 cell and the next ones have 2: a title must be removed"},
+		notes: []string{"the first line has 1 cell and the next ones have 2: if it is a title, remove it"},
 	},
 	{name: "blank lines before a header with semicolons", content: "\n\na;b\n1;2\n", rows: []string{"a=1 b=2"}},
 	{name: "a first row that is long", content: "time;v\n2026-11-01;" + strings.Repeat("x", 3000) + "\n2026-11-02;y\n", o: file.Options{Size: 1000, NeedTime: true}, rows: []string{

@@ -36,6 +36,10 @@ const (
 )
 
 // csvSchema is how the rows of a file are read. It does not change once it is detected: the parsers of a file share it.
+//
+// It is found from the first chunk, in this order, as each step needs the ones before it:
+//
+//	a line sep= ─▶ comments ─▶ the delimiter ─▶ the header ─▶ the kinds of the columns ─▶ the column with the time
 type csvSchema struct {
 	delimiter byte
 	header    []byte // without its line end; empty if there is none, or if it has one cell
@@ -203,7 +207,7 @@ func (s *source) fitHeader(first [][]byte, data []byte) (fitted [][]byte, note s
 	}
 	switch {
 	case counts[0] > len(first)+1 || delimiter != s.schema.delimiter:
-		return first, fmt.Sprintf("the first line has %s and the next ones have %d: a title must be removed", counted(len(first), "cell"), counts[0])
+		return first, fmt.Sprintf("the first line has %s and the next ones have %d: if it is a title, remove it", counted(len(first), "cell"), counts[0])
 	case s.endsWithDelimiter(data):
 		return first, ""
 	}
