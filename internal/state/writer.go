@@ -249,7 +249,8 @@ func (w *writer) forget(age int64) {
 	if early == 0 {
 		return
 	}
-	s.warn("more than %d series have expired buckets: those of the %d oldest series are forgotten, and a late value would begin such a bucket anew", s.o.maxExpired, early)
+	s.warn("more than %d series have expired buckets: those of the %d oldest series are forgotten, and a late value would begin such a bucket anew",
+		s.o.maxExpired, early)
 	s.mu.Lock()
 	s.stats.Forgotten += int64(early)
 	s.mu.Unlock()
