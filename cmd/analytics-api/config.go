@@ -59,38 +59,39 @@ type config struct {
 	TrustedProxies []string `toml:"trusted_proxies"` // addresses and networks; parseProxies makes proxies of them
 	CORSOrigins    []string `toml:"cors_origins"`    // as browsers send them, or "*"
 	TLSCert        string   `toml:"tls_cert"`        // the paths of files; "" serves without TLS
-	TLSKey         string   `toml:"tls_key"`
-	TLSClientCA    string   `toml:"tls_client_ca"` // "" if clients need no certificate
+	TLSKey         string   `toml:"tls_key"`         // set if TLSCert is
+	TLSClientCA    string   `toml:"tls_client_ca"`   // "" if clients need no certificate
 
 	LogFormat string `toml:"log_format"` // "text" or "json"
-	LogLevel  string `toml:"log_level"`
+	LogLevel  string `toml:"log_level"`  // "debug", "info", "warn" or "error"
 
 	// The Redis that is read if Embedded is empty. No password has a flag of its own, because all users of a machine can see
 	// the arguments of its processes.
 	Redis              []string `toml:"redis"`
 	RedisMasterName    string   `toml:"redis_master_name"` // "" unless the URLs are those of Sentinels
 	RedisUsername      string   `toml:"redis_username"`
-	RedisPassword      string   `toml:"redis_password"`
+	RedisPassword      string   `toml:"redis_password"`      // "" for none, or if the file is set
 	RedisPasswordFile  string   `toml:"redis_password_file"` // read for each connection
 	RedisSentinelUser  string   `toml:"redis_sentinel_username"`
 	RedisSentinelPass  string   `toml:"redis_sentinel_password"`      // readSecrets sets it to the content of the file
 	RedisSentinelFile  string   `toml:"redis_sentinel_password_file"` // read once, at the start
-	RedisDB            int      `toml:"redis_db"`
-	RedisTimeout       duration `toml:"redis_timeout"` // also applies to the embedded Redis
-	RedisTLSCA         string   `toml:"redis_tls_ca"`
+	RedisDB            int      `toml:"redis_db"`                     // 0 or more
+	RedisTimeout       duration `toml:"redis_timeout"`                // also applies to the embedded Redis
+	RedisTLSCA         string   `toml:"redis_tls_ca"`                 // the paths of files; "" for the authorities of the system, and for no certificate
 	RedisTLSCert       string   `toml:"redis_tls_cert"`
 	RedisTLSKey        string   `toml:"redis_tls_key"`
-	RedisTLSServerName string   `toml:"redis_tls_server_name"`
+	RedisTLSServerName string   `toml:"redis_tls_server_name"` // "" for the host of the address
 
 	// The Redis that the command starts.
-	Embedded       string `toml:"embedded"` // "" for none, "auto", "redis-server" or "memory"
-	EmbeddedListen string `toml:"embedded_listen"`
-	EmbeddedDir    string `toml:"embedded_dir"` // "" keeps no records over a restart
+	Embedded       string `toml:"embedded"`        // "" for none, "auto", "redis-server" or "memory"
+	EmbeddedListen string `toml:"embedded_listen"` // host:port; port 0 means any free one
+	EmbeddedDir    string `toml:"embedded_dir"`    // "" keeps no records over a restart
 
 	EmbeddedPassword     string `toml:"embedded_password"`      // "" means that the command makes one
 	EmbeddedPasswordFile string `toml:"embedded_password_file"` // see embeddedPasswordFile for the default
 
-	// Limits of requests: see the fields of [api.Options] with these names. Sizes are in bytes.
+	// Limits of requests: see the fields of [api.Options] with these names. Sizes are in bytes. All are above 0, except CacheSize, and
+	// MaxTotalBytes is at least twice MaxBytes: one client may use half of it, into which the largest answer must fit.
 	DefaultDatabase string `toml:"default_database"`
 	MaxRecords      int    `toml:"max_records"`
 	MaxBuckets      int    `toml:"max_buckets"`
@@ -102,8 +103,8 @@ type config struct {
 
 	// What /metrics/analytics exports.
 	Export          []export `toml:"export"`
-	ExportMaxAge    duration `toml:"export_max_age"`
-	ExportMaxSeries int      `toml:"export_max_series"`
+	ExportMaxAge    duration `toml:"export_max_age"`    // 0 for a time that depends on the width of the buckets
+	ExportMaxSeries int      `toml:"export_max_series"` // above 0, as the next one
 	ExportBuckets   int      `toml:"export_buckets"`
 
 	// Made from the settings above by validate.

@@ -92,7 +92,12 @@ var errEnded = errors.New("the embedded Redis has ended")
 // serve starts the embedded Redis, if the configuration wants one, and serves until ctx or that Redis ends.
 //
 // The address is taken first: if it is in use, no Redis is started in vain. The Redis ends last, because requests that
-// still run need it.
+// still run need it:
+//
+//	start   listener ─▶ embedded Redis ─▶ client, a first ping ─▶ tokens ─▶ streams ─▶ listener for probes ─▶ READY=1, requests
+//	stop    STOPPING=1, streams, running requests up to stopTimeout ─▶ probes ─▶ client ─▶ embedded Redis ─▶ listener
+//
+// Nothing else has to be ended: the service writes no files, and all that it keeps in memory may be lost.
 func serve(ctx context.Context, c config, environ []string, log *slog.Logger) error {
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
@@ -187,7 +192,7 @@ func (c config) serveHTTP(ctx context.Context, limited *conns.Listener, handler 
 	}
 	server := newServer(handler, log)
 	server.ConnState, server.ConnContext = limited.ConnState, limited.ConnContext
-	stopped := make(chan error, 1) // with room for the result, which is not read if Serve fails
+	stopped := make(chan error, 1) // gets the result of Shutdown, once; with room for it, as it is not read if Serve fails
 	context.AfterFunc(ctx, func() {
 		c.tell(environ, "STOPPING=1", log)
 		timeout, cancel := context.WithTimeout(context.Background(), stopTimeout)

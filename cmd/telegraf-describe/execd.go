@@ -60,7 +60,8 @@ func logExecd(c *cli.Context, stderr *os.File, run func() error) error {
 	return err
 }
 
-// runExecd describes line protocol from in until it ends.
+// runExecd describes line protocol from in until it ends. Its errors name the file and line of the block, as those of the agent do. Telegraf
+// starts the command again after an error: see processors.execd, restart_delay.
 func runExecd(c *cli.Context, in io.Reader, out *os.File, signals <-chan os.Signal) error {
 	if c.NArg() > 0 {
 		return errors.New("execd has no arguments, only flags")

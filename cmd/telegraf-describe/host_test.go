@@ -63,8 +63,8 @@ func TestInfluxDB3GetsFinalRowsUnlessTheOutputNamesTheTag(t *testing.T) {
 // A new user sees no row in InfluxDB 3 for ten minutes. The log explains when the first ones are written.
 func TestTheLogHasTheTimeAfterWhichRowsAreWrittenToInfluxDB3(t *testing.T) {
 	for block, want := range map[string]string{
-		"":                                           " and got no value for 10m (linger)",
-		"  linger = \"90s\"\n":                        " and got no value for 1m30s (linger)",
+		"":                     " and got no value for 10m (linger)",
+		"  linger = \"90s\"\n": " and got no value for 1m30s (linger)",
 		"[[aggregators.describe]]\n  period = \"1h\"\n": " and got no value for 10m to 2h (linger)",
 	} {
 		c := config.NewConfig()

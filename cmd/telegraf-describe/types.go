@@ -48,6 +48,9 @@ func checkTypes(sources []source) error {
 	return errors.Join(errs...)
 }
 
+// The types are those of the Go struct of the plugin, as the TOML library of Telegraf decodes into it: no list of them has to be kept up to
+// date. An option that has neither a type here nor one of generalTypes is left to Telegraf.
+
 // typeErrors returns an [option.Error] for each option of a table whose value does not suit the type that the plugin has for it, in the
 // order of the names. text is the file of the table. Telegraf replaces variables later, so of a value in a line with one only that is
 // checked: see variableErrors.
