@@ -103,7 +103,8 @@ func ParseTags(text string) ([]Tag, error) {
 		return nil, nil
 	}
 	tags := make([]Tag, 0, strings.Count(text, ",")+1)
-	for part := range strings.SplitSeq(text, ",") {
+	for part, more := "", true; more; {
+		part, text, more = strings.Cut(text, ",") // SplitSeq took twice as long
 		tag, err := parseTag(part)
 		if err != nil {
 			return nil, err
