@@ -58,10 +58,12 @@ type series struct {
 	open   []*open      // in ascending order of start
 	recent *open        // the open bucket of the last point, or nil
 	final  bucket.Spans // the final buckets; empty if there is a store
-	keys   []string     // all keys of the series in the table; the first is the key of its rows
-	next   *series      // the series of the point that came after the last point of this series, or nil
-	spare  *spare       // usually nil
-	gone   bool         // whether the series is retired
+	rowKey string       // the key of its rows
+	// pointKeys are the other keys under which the table has the series: those of points whose names rows cannot carry.
+	pointKeys []string
+	next      *series // the series of the point that came after the last point of this series, or nil
+	spare     *spare  // usually nil
+	gone      bool    // whether the series is retired
 }
 
 // spare is the memory of a final bucket. The next bucket of the series uses it again, because it probably needs as
@@ -397,7 +399,8 @@ func (e *Engine) retire() {
 		if len(s.open) > 0 || s.spare != nil {
 			return false
 		}
-		for _, key := range s.keys {
+		delete(t.index, s.rowKey)
+		for _, key := range s.pointKeys {
 			delete(t.index, key)
 		}
 		s.gone, s.next = true, nil

@@ -83,7 +83,15 @@ type Replay struct {
 	began  time.Time
 	placed placed       // of the last series, guarded by Engine.mu
 	grown  atomic.Int64 // by how many bytes Rows made buckets larger, which the budget does not count before End
-	rooms  sync.Pool    // of *stats.Room
+	hands  sync.Pool    // of *hand
+	chunk  []opened     // memory for more buckets
+}
+
+// hand is what one of several concurrent calls of Rows uses.
+type hand struct {
+	room   stats.Room
+	fields []string // that the names of schema begin with, or nil
+	schema *schema
 }
 
 // opened is an open bucket of a replay.
@@ -98,7 +106,14 @@ func (e *Engine) BeginReplay() *Replay {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.handles = &handles.Table[opened]{}
-	return &Replay{e: e, began: e.o.Now(), rooms: sync.Pool{New: func() any { return new(stats.Room) }}}
+	return &Replay{e: e, began: e.o.Now(), hands: sync.Pool{New: func() any { return new(hand) }}}
+}
+
+// Expect makes memory for so many series. It must come before the first Open.
+func (r *Replay) Expect(number int) {
+	r.e.mu.Lock()
+	defer r.e.mu.Unlock()
+	r.e.table.index, r.e.table.order = make(map[string]*series, number), make([]*series, 0, number)
 }
 
 // Open opens a bucket with its summaries. If a bucket with this handle is open, Open replaces it: the bucket was
@@ -112,7 +127,8 @@ func (r *Replay) Open(handle uint64, b Bucket) error {
 	if err != nil {
 		return err
 	}
-	o := &opened{series: s, bucket: &open{start: b.Start, end: b.End, handle: handle}}
+	o := r.newOpened()
+	o.series, o.bucket = s, &open{start: b.Start, end: b.End, handle: handle}
 	for f, position := range e.restore(s, o.bucket, b, r.began) {
 		if b.Summaries[f].Exact() && !o.bucket.fields[position].Exact() {
 			o.demoted = append(o.demoted, position)
@@ -122,6 +138,17 @@ func (r *Replay) Open(handle uint64, b Bucket) error {
 	s.open = slices.Insert(s.open, i, o.bucket)
 	e.handles.Put(handle, o)
 	return nil
+}
+
+// newOpened returns memory for an open bucket of the replay. It is needed until the end, so it is a part of a large block.
+func (r *Replay) newOpened() *opened {
+	if len(r.chunk) == 0 {
+		const size = 64
+		r.chunk = make([]opened, size)
+	}
+	o := &r.chunk[0]
+	r.chunk = r.chunk[1:]
+	return o
 }
 
 // Rows adds rows to an open bucket, as blocks of that many rows each: column by column, one value a row, NaN for a field that a row does
@@ -136,15 +163,15 @@ func (r *Replay) Rows(handle uint64, fields []string, columns []float64, times [
 	}
 	b, s := o.bucket, o.series
 	b.touched = r.began
+	h := r.hands.Get().(*hand)
+	defer r.hands.Put(h)
 	var positions []int // nil if each field has the position that it has in the rows, as mostly
-	if !startsWith(s.schema.names, fields) {
+	if !h.startsWith(s.schema, fields) {
 		positions = r.positions(s, fields)
 	}
 	if n := len(s.schema.names); len(b.fields) < n {
 		b.fields = r.e.grow(b.fields, n)
 	}
-	room := r.rooms.Get().(*stats.Room)
-	defer r.rooms.Put(room)
 	n := len(columns) / len(fields)
 	for f := range fields {
 		position := f
@@ -153,7 +180,7 @@ func (r *Replay) Rows(handle uint64, fields []string, columns []float64, times [
 		}
 		summary := &b.fields[position]
 		exact := summary.Exact()
-		if room.AddBlocks(summary, columns[f*n:][:n], times, blocks, more); exact && !summary.Exact() {
+		if h.room.AddBlocks(summary, columns[f*n:][:n], times, blocks, more); exact && !summary.Exact() {
 			o.demoted = append(o.demoted, position)
 		}
 	}
@@ -162,9 +189,17 @@ func (r *Replay) Rows(handle uint64, fields []string, columns []float64, times [
 	b.footprint = now
 }
 
-// startsWith reports whether the first names are those fields.
-func startsWith(names, fields []string) bool {
-	return len(fields) <= len(names) && slices.Equal(names[:len(fields)], fields)
+// startsWith reports whether the names of the schema begin with those fields. It compares no names if the schema and the slice of the
+// fields are those of the bucket before.
+func (h *hand) startsWith(of *schema, fields []string) bool {
+	if of == h.schema && len(fields) == len(h.fields) && &fields[0] == &h.fields[0] {
+		return true
+	}
+	if len(fields) > len(of.names) || !slices.Equal(of.names[:len(fields)], fields) {
+		return false
+	}
+	h.schema, h.fields = of, fields
+	return true
 }
 
 // positions is Engine.positions for concurrent calls. It takes the lock, as series share schemas. The result must not be

@@ -24,7 +24,7 @@ type identity struct {
 }
 
 // key returns the key of the series as in its rows.
-func (s *series) key() string { return s.keys[0] }
+func (s *series) key() string { return s.rowKey }
 
 // table holds the series that have open buckets.
 type table struct {
@@ -133,9 +133,9 @@ func (e *Engine) newSeries(arriving ids.Series, p *Point) *series {
 		}
 		s = e.addSeries(key, identityOf(key, arriving))
 	}
-	if string(e.key) != key && len(s.keys) < maxKeys {
-		s.keys = append(s.keys, string(e.key))
-		e.table.index[s.keys[len(s.keys)-1]] = s
+	if string(e.key) != key && 1+len(s.pointKeys) < maxKeys {
+		s.pointKeys = append(s.pointKeys, string(e.key))
+		e.table.index[s.pointKeys[len(s.pointKeys)-1]] = s
 	}
 	return s
 }
@@ -154,7 +154,7 @@ func identityOf(key string, arriving ids.Series) identity {
 
 // addSeries adds a series to the table. key is the key of its rows.
 func (e *Engine) addSeries(key string, id identity) *series {
-	s := &series{identity: id, schema: e.table.schemas.empty, keys: []string{key}}
+	s := &series{identity: id, schema: e.table.schemas.empty, rowKey: key}
 	if e.o.Store == nil {
 		s.final = e.table.quiet.wake(key)
 	}

@@ -92,32 +92,60 @@ func wholeValue(code uint64) float64 {
 // column reads a column of len(values) values. Their number is not in the column; the caller has checked it, so that a column of few
 // bytes cannot fill any amount of memory.
 func (d *decoder) column(values []float64) {
-	switch kind := d.byte(); kind {
+	if len(d.b) == 0 {
+		d.fail("it ends early")
+		return
+	}
+	kind, b := d.b[0], d.b[1:] // b is in registers, which d.b would not be
+	ok := true
+	switch kind {
 	case columnRaw:
-		if len(d.b) < 8*len(values) {
-			d.fail("it ends early")
-			return
+		if ok = len(b) >= 8*len(values); ok {
+			for i := range values {
+				values[i] = math.Float64frombits(binary.LittleEndian.Uint64(b[8*i:]))
+			}
+			b = b[8*len(values):]
 		}
-		b := d.b[:8*len(values)] // the length is checked once, not for each value
-		for i := range values {
-			values[i] = math.Float64frombits(binary.LittleEndian.Uint64(b[8*i:]))
+	case columnConstant:
+		if ok = len(b) >= 8; ok {
+			fill(values, math.Float64frombits(binary.LittleEndian.Uint64(b)))
+			b = b[8:]
 		}
-		d.b = d.b[8*len(values):]
-	case columnConstant, columnConstantWhole:
-		var v float64
-		if kind == columnConstant {
-			v = math.Float64frombits(d.uint64())
-		} else {
-			v = wholeValue(d.uvarint())
-		}
-		for i := range values {
-			values[i] = v
+	case columnConstantWhole:
+		if b, ok = wholes(b, values[:1]); ok {
+			fill(values, values[0])
 		}
 	case columnWhole:
-		for i := range values {
-			values[i] = wholeValue(d.uvarint())
-		}
+		b, ok = wholes(b, values)
 	default:
 		d.fail("kind of column %d, want at most %d", kind, columnConstantWhole)
+		return
+	}
+	if !ok {
+		d.fail("it ends early")
+		return
+	}
+	d.b = b
+}
+
+// wholes reads values that are encoded as whole numbers, and returns the rest of b. It reports false if b ends before.
+func wholes(b []byte, values []float64) (rest []byte, ok bool) {
+	for i := range values {
+		code, n := uint64(0), 1
+		if len(b) > 0 && b[0] < 0x80 { // most numbers are small
+			code = uint64(b[0])
+		} else if code, n = binary.Uvarint(b); n <= 0 {
+			return nil, false
+		}
+		values[i] = wholeValue(code)
+		b = b[n:]
+	}
+	return b, true
+}
+
+// fill sets all values.
+func fill(values []float64, v float64) {
+	for i := range values {
+		values[i] = v
 	}
 }

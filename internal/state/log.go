@@ -34,7 +34,8 @@ func (s *Store) OpenBucket(b Bucket) (handle uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.next++
-	h := s.track(s.next, b, s.commit, s.clock.time())
+	h := new(newHandle(s.next, b, s.commit, s.clock.time()))
+	s.track(h)
 	if s.full {
 		h.lost = true
 		return h.number
@@ -44,13 +45,16 @@ func (s *Store) OpenBucket(b Bucket) (handle uint64) {
 	return h.number
 }
 
-// track adds an open bucket whose log begins with the commit first, at the age since of the store.
-func (s *Store) track(number uint64, b Bucket, first uint64, since int64) *handle {
-	h := &handle{number: number, series: b.Series, start: b.Start, end: b.End, revision: b.Revision, first: first, since: since}
-	s.handles[number] = h
+// newHandle returns an open bucket whose log begins with the commit first, at the age since of the store.
+func newHandle(number uint64, b Bucket, first uint64, since int64) handle {
+	return handle{number: number, series: b.Series, start: b.Start, end: b.End, revision: b.Revision, first: first, since: since}
+}
+
+// track adds an open bucket.
+func (s *Store) track(h *handle) {
+	s.handles[h.number] = h
 	s.needed.add(h.first)
 	s.roll.open++
-	return h
 }
 
 // correct sets the time of the last value, if it came in an earlier run. The engine then has the time of its replay.

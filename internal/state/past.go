@@ -20,6 +20,7 @@ type past struct {
 	wall    int64             // wall time of that commit
 	replay  time.Duration     // Options.Replay
 	next    uint64            // largest handle
+	series  int               // the largest number of open buckets with the same start
 	buckets index             // by handle, all that the log has; after adopt, those that are not in the database
 	recent  []finalRecord     // final buckets whose rows leave again: see pushes
 	joined  map[string]joined // by id of the orphan
@@ -202,8 +203,8 @@ func records(payload []byte, f func(index int, kind byte, d *decoder, end int) e
 	for i := 0; len(d.b) > 0; i++ {
 		body = decoder{b: d.bytes()}
 		kind := body.byte()
-		if err := errors.Join(d.err, body.err); err != nil {
-			return err
+		if d.err != nil || body.err != nil {
+			return errors.Join(d.err, body.err)
 		}
 		if err := f(i, kind, &body, len(payload)-len(d.b)); err != nil {
 			return err
@@ -364,12 +365,22 @@ func (s *Store) adopt() {
 		}
 	}
 	s.handles = make(map[uint64]*handle, open)
+	var chunk []handle
+	starts := make(map[int64]int)
 	for b := range s.past.buckets.all() {
 		if b.final && b.ended <= s.finals.stored || s.isStored(b) {
 			s.past.buckets.remove(b)
 			continue
 		}
-		h := s.track(b.handle, b.Bucket, b.begin.commit, s.past.end)
+		if len(chunk) == 0 {
+			chunk = make([]handle, chunkBuckets)
+		}
+		h := &chunk[0]
+		chunk = chunk[1:]
+		*h = newHandle(b.handle, b.Bucket, b.begin.commit, s.past.end)
+		s.track(h)
+		starts[b.Start]++
+		s.past.series = max(s.past.series, starts[b.Start])
 		if h.touched = s.past.touched(b); h.touched > s.began { // the clock was set back
 			h.touched = s.began - 1
 		}

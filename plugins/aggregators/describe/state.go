@@ -127,6 +127,7 @@ func processOwner() string {
 // that may not have left, or that an output may not have sent: see state.Store.Recent.
 func (d *Describe) replayState() error {
 	replay := d.engine.BeginReplay()
+	replay.Expect(d.store.Series())
 	if err := d.store.Replay(replayer{replay}); err != nil {
 		return err
 	}
