@@ -106,14 +106,14 @@ func TestFromRowRejectsRowsThatNoLayoutWrites(t *testing.T) {
 		return m
 	}
 	for want, m := range map[string]*metric{
-		`metric "m" has no tag "field_name", want rows of the describe aggregator: set namepass = ["analytics_*"]`:             {name: "m", fields: map[string]any{"mean": 1.0}},
-		`metric "m" has no number, want statistics`:                                            {name: "m", tags: map[string]string{"field_name": "f"}, fields: map[string]any{"text": "x", "revision": int64(1)}},
-		`metric "m" has the tag time_bucket="noon", want a time in the format RFC 3339`:        edit("time_bucket", "noon", "", nil),
-		`metric "m" has the tag bucket_state="closed", want "open" or "final"`:                 edit("bucket_state", "closed", "", nil),
-		`metric "m" has a summary that is not base64: illegal base64 data at input byte 0`:     edit("", "", "summary", "%"),
-		`metric "m" has the field revision=-1, want an integer of 0 or more`:                   edit("", "", "revision", int64(-1)),
-		`metric "m" has the field revision=1.5, want an integer of 0 or more`:                  edit("", "", "revision", 1.5),
-		`metric "m" has the field revision=18446744073709551615, want an integer of 0 or more`: edit("", "", "revision", ^uint64(0)),
+		`metric "m" has no tag "field_name", want rows of the describe aggregator: set namepass = ["analytics_*"]`: {name: "m", fields: map[string]any{"mean": 1.0}},
+		`metric "m" has no number, want statistics`:                                                                {name: "m", tags: map[string]string{"field_name": "f"}, fields: map[string]any{"text": "x", "revision": int64(1)}},
+		`metric "m" has the tag time_bucket="noon", want a time in the format RFC 3339`:                            edit("time_bucket", "noon", "", nil),
+		`metric "m" has the tag bucket_state="closed", want "open" or "final"`:                                     edit("bucket_state", "closed", "", nil),
+		`metric "m" has a summary that is not base64: illegal base64 data at input byte 0`:                         edit("", "", "summary", "%"),
+		`metric "m" has the field revision=-1, want an integer of 0 or more`:                                       edit("", "", "revision", int64(-1)),
+		`metric "m" has the field revision=1.5, want an integer of 0 or more`:                                      edit("", "", "revision", 1.5),
+		`metric "m" has the field revision=18446744073709551615, want an integer of 0 or more`:                     edit("", "", "revision", ^uint64(0)),
 	} {
 		_, _, err := read(m)
 		require.EqualError(t, err, want)
