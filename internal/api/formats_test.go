@@ -8,7 +8,9 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -21,6 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/api"
+	"github.com/telegraf-describe/telegraf-describe/internal/format"
 	"github.com/telegraf-describe/telegraf-describe/internal/promtest"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
@@ -196,6 +199,20 @@ func TestNativeHistogramsHaveTheValuesOfTheSummaries(t *testing.T) {
 		require.Equal(t, uint64(len(values)), counted)
 	}
 	require.Empty(t, s.dropped(t))
+}
+
+// A new format needs a description in the document, with which newAPI compares the answers, and in the README.
+func TestEveryFormatIsDescribed(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	s.fill(t)
+	readme, err := os.ReadFile("../../cmd/analytics-api/README.md")
+	require.NoError(t, err)
+	about := regexp.MustCompile("(?m)^.*`format` .*$").FindString(string(readme))
+	for _, name := range format.Names() {
+		require.Equal(t, http.StatusOK, s.get(t, "/analytics/cpu?database=db&format="+name).Code, name)
+		require.Contains(t, about, "`"+name+"`")
+	}
 }
 
 func TestPromtoolAcceptsTheMetrics(t *testing.T) {

@@ -1,6 +1,10 @@
 package api
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/format"
+)
 
 // The examples of parameters and requests are of the table cpu in the database mydb, as in the README.
 
@@ -91,7 +95,7 @@ func rollupParameters() []parameter {
 // formatParameters are the parameters of the form of an answer.
 func formatParameters() []parameter {
 	return []parameter{
-		{name: "format", choices: []string{"json", "jsonl", "csv", "lp"}, examples: []string{"csv", "jsonl", "lp"},
+		{name: "format", choices: format.Names(), examples: []string{"csv", "jsonl", "lp"},
 			about: "The format. Without it the header `Accept` selects: `application/json`, `application/jsonl`, `text/csv` or `text/plain` (line protocol)."},
 		{name: "pretty", choices: []string{"true"}, examples: []string{"true"}, about: "JSON that people can read."},
 		{name: "order", preset: "asc", choices: []string{"asc", "desc"}, examples: []string{"desc"},

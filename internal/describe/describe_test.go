@@ -214,6 +214,22 @@ func TestHelpListsEveryOption(t *testing.T) {
 	}
 }
 
+// The error of an unknown form lists all. A new one is in the help and differs from the others.
+func TestEveryOutputIsAFormOfItsOwn(t *testing.T) {
+	t.Parallel()
+	_, stderr, _ := run(t, small, "-o", "none", "-")
+	first, _, _ := strings.Cut(stderr, "\n")
+	_, list, _ := strings.Cut(first, ", want ")
+	help, forms := ok(t, "", "--help"), map[string]string{}
+	for name := range strings.SplitSeq(list, ", ") {
+		require.Regexp(t, `--output FORM .*\b`+name+`\b`, help)
+		form := ok(t, small, "-o", name, "--by", "1d", "--columns", "v", "-")
+		require.NotContains(t, forms, form, "the form of %s and %s", name, forms[form])
+		forms[form] = name
+	}
+	require.Len(t, forms, 6)
+}
+
 // A new statistic is part of "all" and of the help.
 func TestAllIsEveryStatistic(t *testing.T) {
 	t.Parallel()

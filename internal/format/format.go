@@ -7,6 +7,7 @@ package format
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -36,16 +37,21 @@ var formats = [...]struct{ name, media, contentType string }{
 // aliases are other media types of the formats.
 var aliases = map[string]Format{"application/x-ndjson": JSONLines, "application/x-jsonlines": JSONLines}
 
-// Parse returns the format of a name: "json", "jsonl", "csv" or "lp". The error for another name lists these.
-func Parse(name string) (Format, error) {
-	var names []string
-	for f, known := range formats {
-		if name == known.name {
-			return Format(f), nil
-		}
-		names = append(names, known.name)
+// Names returns the names of all formats: "json", "jsonl", "csv" and "lp".
+func Names() []string {
+	names := make([]string, len(formats))
+	for f := range formats {
+		names[f] = formats[f].name
 	}
-	return 0, fmt.Errorf("unknown format %q, known are %s", name, strings.Join(names, ", "))
+	return names
+}
+
+// Parse returns the format of a name. The error for a name that is not one of [Names] lists these.
+func Parse(name string) (Format, error) {
+	if f := slices.Index(Names(), name); f >= 0 {
+		return Format(f), nil
+	}
+	return 0, fmt.Errorf("unknown format %q, known are %s", name, strings.Join(Names(), ", "))
 }
 
 // String returns the name of the format, which [Parse] accepts.
