@@ -312,13 +312,9 @@ func (b *bins) mergeWide(o *bins, shift int8) int {
 func (b *bins) seek(rank uint64) (bin int32, within, count uint64) {
 	i := b.lo
 	if b.width == 1 {
-		for ; i+8 <= b.hi; i += 8 {
-			n := sumBytes(binary.LittleEndian.Uint64(b.data[i-b.first:]))
-			if rank < n {
-				break
-			}
-			rank -= n
-		}
+		var skipped uint64
+		skipped, i = b.skip(rank)
+		rank -= skipped
 	}
 	for ; ; i++ {
 		n := b.at(i)
@@ -327,6 +323,29 @@ func (b *bins) seek(rank uint64) (bin int32, within, count uint64) {
 		}
 		rank -= n
 	}
+}
+
+// skip returns a bin such that the lower bins have at most rank values, and how many they have. It is at most seven bins
+// below the one that seek finds, or the last ones. All counters have one byte.
+func (b *bins) skip(rank uint64) (skipped uint64, bin int32) {
+	data := b.data[b.lo-b.first : b.hi-b.first]
+	k := 0
+	for ; k+32 <= len(data); k += 32 {
+		word := data[k : k+32]
+		n := sumPairs(pairs(word[0:]) + pairs(word[8:]) + pairs(word[16:]) + pairs(word[24:]))
+		if rank-skipped < n {
+			break
+		}
+		skipped += n
+	}
+	for ; k+8 <= len(data); k += 8 {
+		n := sumPairs(pairs(data[k:]))
+		if rank-skipped < n {
+			break
+		}
+		skipped += n
+	}
+	return skipped, b.lo + int32(k)
 }
 
 // next returns the lowest bin above the given one whose count is not 0, the rank 0, and the count. There must be such
@@ -339,12 +358,15 @@ func (b *bins) next(bin int32) (next int32, within, count uint64) {
 	}
 }
 
-// sumBytes returns the sum of the eight bytes of x. With one byte at a time, BenchmarkQuantiles/limit=64/data=continuous
-// took three times as long.
-func sumBytes(x uint64) uint64 {
-	pairs := x&evenBytes + x>>8&evenBytes
-	return pairs * 0x0001000100010001 >> 48
+// pairs returns four numbers of 16 bits: the sums of two neighbours of the first eight bytes.
+func pairs(data []byte) uint64 {
+	x := binary.LittleEndian.Uint64(data)
+	return x&evenBytes + x>>8&evenBytes
 }
+
+// sumPairs returns the sum of four numbers of 16 bits, which must be below 65,536. With one byte at a time,
+// BenchmarkQuantiles/limit=64/data=continuous took three times as long.
+func sumPairs(x uint64) uint64 { return x * 0x0001000100010001 >> 48 }
 
 // total returns the sum of all counts.
 func (b *bins) total() uint64 {
@@ -355,7 +377,7 @@ func (b *bins) total() uint64 {
 	i := b.lo
 	if b.width == 1 {
 		for ; i+8 <= b.hi; i += 8 {
-			n += sumBytes(binary.LittleEndian.Uint64(b.data[i-b.first:]))
+			n += sumPairs(pairs(b.data[i-b.first:]))
 		}
 	}
 	for ; i <= b.hi; i++ {
