@@ -44,6 +44,8 @@ type push struct {
 	row    Row
 	lent   []lent            // the buckets that became final since the store was committed
 	tables map[string]string // the name of the table of each measurement
+	named  *ids.Series       // the series for which table was looked up last, or nil
+	table  string            // the name of its table
 }
 
 // pending is a row that was collected but not yet emitted. Its statistics and its encoded summary are in push.
@@ -243,7 +245,7 @@ func (e *Engine) fill(r *pending, values []float64, summary []byte) {
 	row := &e.push.row
 	*row = Row{
 		Record: record.Record{
-			Table: e.tableOf(r.prefix, r.leaving.Measurement), Field: r.field, Tags: r.leaving.Tags, Start: time.Unix(0, r.start).UTC(),
+			Table: e.tableOf(r), Field: r.field, Tags: r.leaving.Tags, Start: time.Unix(0, r.start).UTC(),
 			State: r.state, Stats: row.Stats[:0], Summary: summary,
 		},
 		End: time.Unix(0, r.end).UTC(),
@@ -262,19 +264,24 @@ func (e *Engine) fill(r *pending, values []float64, summary []byte) {
 	}
 }
 
-// tableOf returns the name of the table of a measurement.
-func (e *Engine) tableOf(prefix, measurement string) string {
-	if prefix != e.o.Prefix {
-		return prefix + measurement
+// tableOf returns the name of the table of a row. Most rows have the series of the row before.
+func (e *Engine) tableOf(r *pending) string {
+	p := &e.push
+	if r.leaving == p.named && r.prefix == e.o.Prefix {
+		return p.table
 	}
-	name, ok := e.push.tables[measurement]
+	if r.prefix != e.o.Prefix {
+		return r.prefix + r.leaving.Measurement
+	}
+	name, ok := p.tables[r.leaving.Measurement]
 	if !ok {
-		if len(e.push.tables) >= maxTables {
-			clear(e.push.tables)
+		if len(p.tables) >= maxTables {
+			clear(p.tables)
 		}
-		name = prefix + measurement
-		e.push.tables[measurement] = name
+		name = r.prefix + r.leaving.Measurement
+		p.tables[r.leaving.Measurement] = name
 	}
+	p.named, p.table = r.leaving, name
 	return name
 }
 
