@@ -328,7 +328,7 @@ func (s *server) merge(ctx context.Context, a *answer) (sel selection, err error
 		return sel, err
 	}
 	merged := rollup.New(&plan, a.merged)
-	invalid, err := s.addSummaries(ctx, a.table, starts, a.work, func(b record.Summaries) error {
+	invalid, err := s.addSummaries(ctx, a.table, starts, a.fields, a.work, func(b record.Summaries) error {
 		if err := merged.Add(b.Start, b.Parts); err != nil {
 			return err
 		}
@@ -352,10 +352,13 @@ func (s *server) merge(ctx context.Context, a *answer) (sel selection, err error
 	return sel, s.rollupError(a.table, err)
 }
 
-// addSummaries reads the summaries of buckets and calls add for each bucket, in the order of starts. It returns how many texts
-// were skipped because they are not records.
-func (s *server) addSummaries(ctx context.Context, t record.Table, starts []time.Time, work *work, add func(record.Summaries) error) (invalid int, err error) {
-	var whole joiner
+// addSummaries reads the summaries of buckets and calls add for each bucket, in the order of starts. Of a bucket that comes in parts,
+// it leaves out summaries of other fields, unless there are no fields. It returns how many texts were skipped because they are not
+// records.
+func (s *server) addSummaries(
+	ctx context.Context, t record.Table, starts []time.Time, fields []string, work *work, add func(record.Summaries) error,
+) (invalid int, err error) {
+	whole, most := joiner{fields: fields}, s.MaxTotalBytes/clientShare-work.bytes
 	err = s.summaries(ctx, t, starts, func(b record.Summaries) error {
 		invalid += b.Invalid
 		if read := work.read + len(b.Parts); read > s.MaxScanned {
@@ -371,17 +374,19 @@ func (s *server) addSummaries(ctx context.Context, t record.Table, starts []time
 		if b.Last && whole.places == nil {
 			return add(b)
 		}
-		cost := size + len(b.Parts)*partCost
+		cost := whole.add(b)
+		if whole.cost > most {
+			return tooMuch{what: fmt.Sprintf("a bucket has summaries of %d bytes or more", whole.cost), limit: most, advice: adviceFields}
+		}
 		if err := work.grow(cost); err != nil {
 			return err
 		}
-		whole.add(b, cost)
 		if !b.Last {
 			return nil
 		}
 		err := add(whole.bucket)
 		work.shrink(whole.cost)
-		whole = joiner{}
+		whole = joiner{fields: fields}
 		return err
 	})
 	return invalid, err
@@ -395,18 +400,22 @@ type partKey struct{ tags, field, agent, replica string }
 
 // joiner joins the parts of a large bucket, which the reader yields some at a time. It is used for one bucket.
 type joiner struct {
+	fields []string // of the summaries that are kept, or none for all
 	bucket record.Summaries
 	places map[partKey]int // in bucket.Parts, because a part may come again
-	cost   int             // bytes of the budget
+	cost   int             // about how many bytes of memory it needs
 }
 
-// add adds a part of the bucket, whose memory takes cost bytes of the budget.
-func (j *joiner) add(b record.Summaries, cost int) {
+// add adds a part of the bucket. It returns by how much that raises the cost.
+func (j *joiner) add(b record.Summaries) (cost int) {
 	if j.places == nil {
 		j.bucket.Start, j.bucket.Last, j.places = b.Start, true, make(map[partKey]int)
 	}
-	j.cost += cost
 	for _, p := range b.Parts {
+		if len(j.fields) > 0 && !slices.Contains(j.fields, p.Field) {
+			continue
+		}
+		cost += len(p.Summary) + partCost
 		key := partKey{tags: p.Tags, field: p.Field, agent: p.Agent, replica: p.Replica}
 		if place, again := j.places[key]; again {
 			j.bucket.Parts[place] = p
@@ -415,6 +424,8 @@ func (j *joiner) add(b record.Summaries, cost int) {
 		j.places[key] = len(j.bucket.Parts)
 		j.bucket.Parts = append(j.bucket.Parts, p)
 	}
+	j.cost += cost
+	return cost
 }
 
 // settled is how long after the end of a bucket no more records are expected, if no later bucket of the table shows that.

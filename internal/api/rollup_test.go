@@ -193,6 +193,31 @@ func TestRollUpsAreLimited(t *testing.T) {
 	}
 }
 
+// A bucket whose summaries are too large for one round trip comes in parts, which stay in memory until all are there.
+func TestSummariesOfALargeBucketAreLimited(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, func(o *api.Options) { o.MaxTotalBytes = 20 << 20 })
+	sum := stats.New(4000)
+	for i := range 4000 {
+		sum.Add(math.Sqrt(float64(i)))
+	}
+	encoded, err := sum.MarshalBinary()
+	require.NoError(t, err)
+	require.Greater(t, len(encoded), 20_000)
+	var all []record.Record
+	for i := range 100 {
+		r := rec(0, fmt.Sprint("f", i%2), fmt.Sprint("h", i), 1)
+		r.Summary = encoded
+		all = append(all, r)
+	}
+	s.put(t, all...)
+	const path = "/analytics/cpu?database=db&stats=p50"
+	detail := problemOf(t, s.get(t, path), http.StatusUnprocessableEntity).Detail
+	require.Regexp(t, "^a bucket has summaries of [0-9]{7} bytes or more, at most [0-9]{7} are allowed: select fields with field$", detail)
+	require.Len(t, array(t, s.get(t, path+"&field=f1")), 50)
+	require.Len(t, array(t, s.get(t, path+"&field=f0")), 50)
+}
+
 func TestACSVWithManyColumnsIsLimited(t *testing.T) {
 	t.Parallel()
 	s := inProcess(t, func(o *api.Options) { o.MaxBytes = 200_000 })

@@ -30,6 +30,7 @@ type sizes struct {
 // tableSizes are the sizes of a table.
 type tableSizes struct {
 	mean    int       // bytes of a record, or 0 if it is not known
+	summary int       // bytes of a record and its summary, or 0 if it is not known
 	version int64     // the newest one that was read
 	read    time.Time // before that
 	sized   int64     // the version since which the counts are right
@@ -55,6 +56,20 @@ func (s *sizes) meanOf(t record.Table) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.of(t).mean
+}
+
+// summaryOf returns the mean size of the records of a table with their summaries, or 0 if it is not known.
+func (s *sizes) summaryOf(t record.Table) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.of(t).summary
+}
+
+// setSummary notes that mean size.
+func (s *sizes) setSummary(t record.Table, mean int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.of(t).summary = mean
 }
 
 // setVersion notes a version of a table, and the time before it was read.

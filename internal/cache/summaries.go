@@ -10,28 +10,39 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
-// maxSummaries is about how many summaries one round trip reads: as long as Redis is busy with them, its other clients wait.
-// A bucket with more is read in parts of that size.
-const maxSummaries = 2500
+const (
+	// maxSummaries bounds the summaries that one round trip reads: as long as Redis is busy with them, its other clients wait. They
+	// also have at most about maxRead bytes, by the mean size of those before.
+	maxSummaries = 2500
+	// firstSummaries is that bound if the size of the table's summaries is not known: exact ones can have 100 kB each.
+	firstSummaries = 50
+)
 
 // Summaries reads the summaries of the buckets that begin at starts. It calls yield for each bucket, in that order, and several
-// times for a bucket of more than maxSummaries records; an expired bucket has no parts. An error of yield ends the reading and is
+// times for a bucket that one round trip does not read; an expired bucket has no parts. An error of yield ends the reading and is
 // returned.
 //
 // The state of a record is read before its summary, so a summary is at least as new as its state.
 func (r *Reader) Summaries(ctx context.Context, t record.Table, starts []time.Time, yield func(record.Summaries) error) error {
+	s := &summing{r: r, client: r.client, table: t, mean: r.known.summaryOf(t), yield: yield}
+	defer s.end()
 	for len(starts) > 0 {
 		sizes, err := r.sizes(ctx, t, starts[:min(len(starts), maxPipeline)])
 		if err != nil {
 			return explain(err, t)
 		}
 		for len(sizes) > 0 {
-			n, total := 0, int64(0)
-			for n < len(sizes) && (n == 0 || total+sizes[n] <= maxSummaries) {
+			n, total, room := 0, int64(0), s.room()
+			for n < len(sizes) && (n == 0 || total+sizes[n] <= room) {
 				total += sizes[n]
 				n++
 			}
-			if err := r.summaries(ctx, t, starts[:n], total, yield); err != nil {
+			if total > room {
+				err = s.parts(ctx, starts[0])
+			} else {
+				err = s.whole(ctx, starts[:n])
+			}
+			if err != nil {
 				return explain(err, t)
 			}
 			starts, sizes = starts[n:], sizes[n:]
@@ -39,6 +50,43 @@ func (r *Reader) Summaries(ctx context.Context, t record.Table, starts []time.Ti
 	}
 	return nil
 }
+
+// summing reads the summaries of buckets of a table. One goroutine uses it.
+type summing struct {
+	r      *Reader
+	client redis.UniversalClient
+	table  record.Table
+	mean   int // bytes of a record and its summary in an earlier reading, or 0
+	yield  func(record.Summaries) error
+
+	records, bytes int // read so far
+}
+
+// room returns how many summaries the next round trip may read. It is at least 1.
+func (s *summing) room() int64 {
+	mean := s.meanSize()
+	if mean == 0 {
+		return firstSummaries
+	}
+	return int64(min(max(maxRead/mean, 1), maxSummaries))
+}
+
+// meanSize returns the mean size of a record and its summary: of those that were read, or else of those of an earlier reading.
+func (s *summing) meanSize() int {
+	if s.records == 0 {
+		return s.mean
+	}
+	return s.bytes/s.records + 1
+}
+
+// count adds a record and its summary to those that were read.
+func (s *summing) count(text, summary string) {
+	s.records++
+	s.bytes += len(text) + len(summary)
+}
+
+// end notes the mean size for the next reading.
+func (s *summing) end() { s.r.known.setSummary(s.table, s.meanSize()) }
 
 // sizes returns the number of records of each bucket, 0 for one that does not exist. It takes one round trip.
 func (r *Reader) sizes(ctx context.Context, t record.Table, starts []time.Time) ([]int64, error) {
@@ -57,17 +105,13 @@ func (r *Reader) sizes(ctx context.Context, t record.Table, starts []time.Time) 
 	return sizes, nil
 }
 
-// summaries reads buckets of so many records together. More than maxSummaries are those of a single bucket, which is read in
-// parts. The hash of records is read before that of summaries.
-func (r *Reader) summaries(ctx context.Context, t record.Table, starts []time.Time, records int64, yield func(record.Summaries) error) error {
-	if records > maxSummaries {
-		return r.scanSummaries(ctx, t, starts[0], yield)
-	}
-	pipe := r.client.Pipeline()
+// whole reads buckets in one round trip. The hash of records is read before that of summaries.
+func (s *summing) whole(ctx context.Context, starts []time.Time) error {
+	pipe := s.client.Pipeline()
 	texts, encoded := make([]*redis.MapStringStringCmd, len(starts)), make([]*redis.MapStringStringCmd, len(starts))
 	for i, start := range starts {
-		texts[i] = pipe.HGetAll(ctx, bucketKey(t, startText(start)))
-		encoded[i] = pipe.HGetAll(ctx, summaryKey(t, startText(start)))
+		texts[i] = pipe.HGetAll(ctx, bucketKey(s.table, startText(start)))
+		encoded[i] = pipe.HGetAll(ctx, summaryKey(s.table, startText(start)))
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return err
@@ -75,45 +119,44 @@ func (r *Reader) summaries(ctx context.Context, t record.Table, starts []time.Ti
 	for i, start := range starts {
 		bucket := record.Summaries{Start: start, Parts: make([]record.SummaryPart, 0, len(texts[i].Val())), Last: true}
 		summaries := encoded[i].Val()
-		form := record.NewForm(t.Name, start)
+		form := record.NewForm(s.table.Name, start)
 		for field, text := range texts[i].Val() {
-			part, ok := summaryPart(form, field, text, summaries[field])
-			if !ok {
-				bucket.Invalid++
-				continue
-			}
-			bucket.Parts = append(bucket.Parts, part)
+			s.count(text, summaries[field])
+			add(&bucket, form, field, text, summaries[field])
 		}
-		if err := yield(bucket); err != nil {
+		if err := s.yield(bucket); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// scanSummaries reads a large bucket, some records at a time.
-func (r *Reader) scanSummaries(ctx context.Context, t record.Table, start time.Time, yield func(record.Summaries) error) error {
-	form := record.NewForm(t.Name, start)
-	cursor := uint64(0)
-	for {
-		pairs, next, err := r.client.HScan(ctx, bucketKey(t, startText(start)), cursor, "", maxSummaries).Result()
+// parts reads a large bucket, some records at a time.
+func (s *summing) parts(ctx context.Context, start time.Time) error {
+	form := record.NewForm(s.table.Name, start)
+	for cursor := uint64(0); ; {
+		pairs, next, err := s.client.HScan(ctx, bucketKey(s.table, startText(start)), cursor, "", s.room()).Result()
 		if err != nil {
 			return err
 		}
-		bucket := record.Summaries{Start: start, Parts: make([]record.SummaryPart, 0, len(pairs)/2), Last: next == 0}
-		encoded, err := r.summariesOf(ctx, t, start, pairs)
-		if err != nil {
-			return err
-		}
-		for i := 0; i+1 < len(pairs); i += 2 {
-			if part, ok := summaryPart(form, pairs[i], pairs[i+1], encoded[i/2]); ok {
-				bucket.Parts = append(bucket.Parts, part)
-			} else {
-				bucket.Invalid++
+		for first := true; first || len(pairs) > 0; first = false { // HSCAN may return more than it should
+			n := min(2*int(s.room()), len(pairs))
+			bucket := record.Summaries{Start: start, Parts: make([]record.SummaryPart, 0, n/2), Last: next == 0 && n == len(pairs)}
+			encoded, err := s.summariesOf(ctx, start, pairs[:n])
+			if err != nil {
+				return err
 			}
+			for i := 0; i+1 < n; i += 2 {
+				s.count(pairs[i+1], encoded[i/2])
+				add(&bucket, form, pairs[i], pairs[i+1], encoded[i/2])
+			}
+			if err := s.yield(bucket); err != nil {
+				return err
+			}
+			pairs = pairs[n:]
 		}
-		if err := yield(bucket); err != nil || next == 0 {
-			return err
+		if next == 0 {
+			return nil
 		}
 		cursor = next
 	}
@@ -121,7 +164,7 @@ func (r *Reader) scanSummaries(ctx context.Context, t record.Table, start time.T
 
 // summariesOf reads the encoded summaries of records, given their hash fields and texts in turn. It is empty for a record without
 // one.
-func (r *Reader) summariesOf(ctx context.Context, t record.Table, start time.Time, pairs []string) ([]string, error) {
+func (s *summing) summariesOf(ctx context.Context, start time.Time, pairs []string) ([]string, error) {
 	encoded := make([]string, len(pairs)/2)
 	if len(pairs) == 0 {
 		return encoded, nil
@@ -130,11 +173,20 @@ func (r *Reader) summariesOf(ctx context.Context, t record.Table, start time.Tim
 	for i := 0; i < len(pairs); i += 2 {
 		fields = append(fields, pairs[i])
 	}
-	values, err := r.client.HMGet(ctx, summaryKey(t, startText(start)), fields...).Result()
+	values, err := s.client.HMGet(ctx, summaryKey(s.table, startText(start)), fields...).Result()
 	for i, v := range values {
 		encoded[i], _ = v.(string) // nil for a record that has none
 	}
 	return encoded, err
+}
+
+// add adds the part of a record to those of its bucket, or counts a record that no writer has made.
+func add(bucket *record.Summaries, form record.Form, field, text, summary string) {
+	if part, ok := summaryPart(form, field, text, summary); ok {
+		bucket.Parts = append(bucket.Parts, part)
+	} else {
+		bucket.Invalid++
+	}
 }
 
 // summaryPart returns the part of a record with that hash field, JSON and encoded summary. It returns false for a hash field

@@ -102,6 +102,49 @@ func TestSummariesOfBucketsOfAnySizeAreRead(t *testing.T) {
 	})
 }
 
+// The first summaries show how large the others probably are, in many small buckets and in a large one. The second reading knows it.
+func TestFewLargeSummariesAreReadAtATime(t *testing.T) {
+	t.Parallel()
+	client := server(t)
+	trips := []int{0} // how many hashes of summaries were read in each
+	client.AddHook(pipelines(func(commands []redis.Cmder, next func() error) error {
+		if n := named(commands, "hgetall"); n > 0 {
+			trips = append(trips, n/2)
+		}
+		return next()
+	}))
+	const summary = 50_000 // bytes, so that 20 of them are about a megabyte
+	for what, width := range map[string]int64{"many buckets": 60, "a large bucket": 0} {
+		table := newTable()
+		var records []record.Record
+		var starts []time.Time
+		for i := range int64(200) {
+			r := rec(i*width, fmt.Sprint("f", i), "h", 1)
+			r.Summary = make([]byte, summary)
+			records = append(records, r)
+			if i == 0 || width > 0 {
+				starts = append(starts, r.Start)
+			}
+		}
+		put(t, writerOf(t, client, func(o *cache.Options) { o.CompatRecords = 0 }), table, records...)
+		reader := cache.NewReader(client)
+		for _, first := range []int{50, 20} {
+			trips = trips[:1]
+			var parts []int
+			require.NoError(t, reader.Summaries(t.Context(), table, starts, func(b record.Summaries) error {
+				parts = append(parts, len(b.Parts))
+				return nil
+			}))
+			if width > 0 {
+				parts = trips[1:]
+			}
+			require.InDelta(t, first, parts[0], 5, what)
+			require.LessOrEqual(t, slices.Max(parts[1:]), 25, what)
+			require.LessOrEqual(t, len(parts), 14, "%s: %v", what, parts)
+		}
+	}
+}
+
 // BenchmarkSummaries reads 24,000 summaries of 480 buckets.
 func BenchmarkSummaries(b *testing.B) {
 	client := server(b)
