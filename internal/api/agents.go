@@ -148,7 +148,7 @@ func (s *server) mergeAgents(ctx context.Context, a *answer) error {
 		return err
 	}
 	merged := rollup.New(&plan, m.put)
-	_, err := s.addSummaries(ctx, a.table, starts, a.fields, a.work, func(b record.Summaries) error { return merged.Add(b.Start, b.Parts) })
+	_, err := s.addSummaries(ctx, a.table, starts, merged.Wants, a.work, func(b record.Summaries) error { return merged.Add(b.Start, b.Parts) })
 	if err == nil {
 		err = merged.Close()
 	}

@@ -85,7 +85,7 @@ const (
 	adviceReads  = "narrow it down with start, end or last" // field and tag do not reduce what is read
 	// adviceBuckets is for a roll-up: start, end and last select whole buckets of it.
 	adviceBuckets = "narrow it down with start, end, last or a smaller bucket"
-	adviceFields  = "select fields with field"
+	adviceSeries  = "select series with field or tag"
 	orPages       = ", or read it in pages with limit"
 )
 

@@ -328,7 +328,7 @@ func (s *server) merge(ctx context.Context, a *answer) (sel selection, err error
 		return sel, err
 	}
 	merged := rollup.New(&plan, a.merged)
-	invalid, err := s.addSummaries(ctx, a.table, starts, a.fields, a.work, func(b record.Summaries) error {
+	invalid, err := s.addSummaries(ctx, a.table, starts, merged.Wants, a.work, func(b record.Summaries) error {
 		if err := merged.Add(b.Start, b.Parts); err != nil {
 			return err
 		}
@@ -353,12 +353,11 @@ func (s *server) merge(ctx context.Context, a *answer) (sel selection, err error
 }
 
 // addSummaries reads the summaries of buckets and calls add for each bucket, in the order of starts. Of a bucket that comes in parts,
-// it leaves out summaries of other fields, unless there are no fields. It returns how many texts were skipped because they are not
-// records.
+// it leaves out summaries that are not wanted. It returns how many texts were skipped because they are not records.
 func (s *server) addSummaries(
-	ctx context.Context, t record.Table, starts []time.Time, fields []string, work *work, add func(record.Summaries) error,
+	ctx context.Context, t record.Table, starts []time.Time, wanted func(time.Time, *record.SummaryPart) bool, work *work, add func(record.Summaries) error,
 ) (invalid int, err error) {
-	whole, most := joiner{fields: fields}, s.MaxTotalBytes/clientShare-work.bytes
+	whole, most := joiner{wanted: wanted}, s.MaxTotalBytes/clientShare-work.bytes
 	err = s.summaries(ctx, t, starts, func(b record.Summaries) error {
 		invalid += b.Invalid
 		if read := work.read + len(b.Parts); read > s.MaxScanned {
@@ -376,7 +375,7 @@ func (s *server) addSummaries(
 		}
 		cost := whole.add(b)
 		if whole.cost > most {
-			return tooMuch{what: fmt.Sprintf("a bucket has summaries of %d bytes or more", whole.cost), limit: most, advice: adviceFields}
+			return tooMuch{what: fmt.Sprintf("a bucket has summaries of %d bytes or more", whole.cost), limit: most, advice: adviceSeries}
 		}
 		if err := work.grow(cost); err != nil {
 			return err
@@ -386,7 +385,7 @@ func (s *server) addSummaries(
 		}
 		err := add(whole.bucket)
 		work.shrink(whole.cost)
-		whole = joiner{fields: fields}
+		whole = joiner{wanted: wanted}
 		return err
 	})
 	return invalid, err
@@ -400,7 +399,7 @@ type partKey struct{ tags, field, agent, replica string }
 
 // joiner joins the parts of a large bucket, which the reader yields some at a time. It is used for one bucket.
 type joiner struct {
-	fields []string // of the summaries that are kept, or none for all
+	wanted func(time.Time, *record.SummaryPart) bool
 	bucket record.Summaries
 	places map[partKey]int // in bucket.Parts, because a part may come again
 	cost   int             // about how many bytes of memory it needs
@@ -412,7 +411,7 @@ func (j *joiner) add(b record.Summaries) (cost int) {
 		j.bucket.Start, j.bucket.Last, j.places = b.Start, true, make(map[partKey]int)
 	}
 	for _, p := range b.Parts {
-		if len(j.fields) > 0 && !slices.Contains(j.fields, p.Field) {
+		if !j.wanted(b.Start, &p) {
 			continue
 		}
 		cost += len(p.Summary) + partCost

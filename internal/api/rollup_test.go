@@ -213,9 +213,9 @@ func TestSummariesOfALargeBucketAreLimited(t *testing.T) {
 	s.put(t, all...)
 	const path = "/analytics/cpu?database=db&stats=p50"
 	detail := problemOf(t, s.get(t, path), http.StatusUnprocessableEntity).Detail
-	require.Regexp(t, "^a bucket has summaries of [0-9]{7} bytes or more, at most [0-9]{7} are allowed: select fields with field$", detail)
+	require.Regexp(t, "^a bucket has summaries of [0-9]{7} bytes or more, at most [0-9]{7} are allowed: select series with field or tag$", detail)
 	require.Len(t, array(t, s.get(t, path+"&field=f1")), 50)
-	require.Len(t, array(t, s.get(t, path+"&field=f0")), 50)
+	require.Len(t, array(t, s.get(t, path+"&tag=host=h7")), 1)
 }
 
 func TestACSVWithManyColumnsIsLimited(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -20,6 +21,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
 func TestMain(m *testing.M) {
@@ -118,6 +121,32 @@ func TestLargeBuckets(t *testing.T) {
 		require.Equal(t, http.StatusOK, one.status)
 	}
 	t.Logf("one request with limit=1: %v", one.took)
+}
+
+// Ten roll-ups of a bucket whose exact summaries have 10,000 distinct values each.
+func TestLargeSummaries(t *testing.T) {
+	sum := stats.New(10_000)
+	for i := range 10_000 {
+		sum.Add(math.Sqrt(float64(i)))
+	}
+	encoded, err := sum.MarshalBinary()
+	require.NoError(t, err)
+	s := start(t, "", func(w *cache.Writer) {
+		put(t, w, "exact", func(table string, yield func([]record.Record)) {
+			bucketsOf(1, 1000, "")(table, func(records []record.Record) {
+				for i := range records {
+					records[i].Summary = encoded
+				}
+				yield(records)
+			})
+		})
+	})
+	c := clientFrom(t, hostile)
+	var answers []answer
+	m := s.beside(t, func() {
+		answers = all(10, func(i int) answer { return s.get(c, fmt.Sprintf("/analytics/exact?database=db&stats=p9%d", i)) })
+	})
+	m.check(t, fmt.Sprintf("10 roll-ups of 1,000 summaries of %d kB: %s", len(encoded)>>10, counts(answers)))
 }
 
 const exportTable = "[[export]]\ndatabase = \"db\"\ntable = \"series\"\n"

@@ -184,14 +184,33 @@ func (r *Rollup) wanted(start time.Time, parts []record.SummaryPart) []record.Su
 			}
 		}
 	}
-	return slices.DeleteFunc(parts, func(p record.SummaryPart) bool {
-		for _, tag := range r.plan.Wanted.Tags {
-			if tag.Key == record.Agent && p.Agent != tag.Value || tag.Key == record.Replica && p.Replica != tag.Value {
-				return true
-			}
+	return slices.DeleteFunc(parts, func(p record.SummaryPart) bool { return !r.fromWanted(&p) })
+}
+
+// fromWanted reports whether a part is from a wanted agent and replica.
+func (r *Rollup) fromWanted(p *record.SummaryPart) bool {
+	for _, tag := range r.plan.Wanted.Tags {
+		if tag.Key == record.Agent && p.Agent != tag.Value || tag.Key == record.Replica && p.Replica != tag.Value {
+			return false
 		}
-		return false
-	})
+	}
+	return true
+}
+
+// Wants reports whether Add would merge a part of the bucket that begins at start. Other parts can be left out, so that a caller
+// which collects the parts of a bucket needs less memory. It is also true for a part for which Add returns an error.
+func (r *Rollup) Wants(start time.Time, p *record.SummaryPart) bool {
+	_, wanted, err := r.wants(start, p)
+	return err != nil || wanted && r.fromWanted(p)
+}
+
+// wants reports whether the field and the series of a part are wanted, and returns the tags of the series.
+func (r *Rollup) wants(start time.Time, p *record.SummaryPart) (tags []series.Tag, wanted bool, err error) {
+	if fields := r.plan.Wanted.Fields; len(fields) > 0 && !slices.Contains(fields, p.Field) {
+		return nil, false, nil
+	}
+	tags, err = r.tagsOf(p.Tags)
+	return tags, err == nil && r.matches(tags) && (r.plan.Only == nil || r.plan.Only(start, p.Field, tags)), err
 }
 
 // begin begins the bucket of the result that a stored bucket belongs to, unless it has begun.
@@ -341,12 +360,9 @@ func (r *Rollup) group(p *record.SummaryPart) (*group, error) {
 
 // groupOf is group for the first part of a series and field in a bucket.
 func (r *Rollup) groupOf(p *record.SummaryPart) (*group, error) {
-	if fields := r.plan.Wanted.Fields; len(fields) > 0 && !slices.Contains(fields, p.Field) {
-		return nil, nil //nolint:nilnil // not wanted
-	}
-	tags, err := r.tagsOf(p.Tags)
-	if err != nil || !r.matches(tags) || r.plan.Only != nil && !r.plan.Only(r.start, p.Field, tags) {
-		return nil, err
+	tags, wanted, err := r.wants(r.start, p)
+	if err != nil || !wanted {
+		return nil, err //nolint:nilnil // not wanted
 	}
 	if r.plan.Grouped {
 		tags = slices.DeleteFunc(slices.Clone(tags), func(tag series.Tag) bool { return !slices.Contains(r.plan.GroupBy, tag.Key) })
