@@ -341,6 +341,26 @@ func TestTheStoreOfAnotherOwnerIsNoOrphanUntilItWasNotUsedForADay(t *testing.T) 
 	require.Equal(t, 1, orphans("another", 0), "the last owner counts")
 }
 
+// Nobody reads the log of a retired store.
+func TestAStoreIsNotSetAsideBeforeItsFinalBucketsAreInTheDatabase(t *testing.T) {
+	t.Parallel()
+	o, c := clocked(t, 0)
+	s := mustOpen(t, state.Frozen(o)) // as if the database had no room
+	finish(s, "m", 0, 1, c.now())
+	folder := s.Folder()
+	require.ErrorContains(t, s.Retire(), "1 final buckets are not in the database")
+	require.DirExists(t, folder)
+	s, err := state.OpenFolder(folder, o)
+	require.NoError(t, err)
+	t.Cleanup(s.Abandon)
+	require.NoError(t, s.Drain(func(uint64, state.Bucket) error { return errors.New("an open bucket") }))
+	require.NoError(t, s.Retire())
+	s, err = state.OpenFolder(s.Folder(), o)
+	require.NoError(t, err)
+	t.Cleanup(s.Abandon)
+	require.Equal(t, "final", find(t, s, "m", 0))
+}
+
 func TestARetiredFolderIsLockedUntilItHasItsNewName(t *testing.T) {
 	t.Parallel()
 	o := options(t, t.TempDir())

@@ -438,13 +438,16 @@ func (s *Store) shut() error {
 	s.committing.Lock()
 	defer s.committing.Unlock()
 	s.mu.Lock()
-	closed := s.closed
+	closed, pending := s.closed, len(s.pending.order)+len(s.pending.waiting)+int(s.pending.dropped)
 	s.closed = true
 	s.mu.Unlock()
 	if closed {
 		return nil
 	}
 	err := errors.Join(s.log.close(), s.finals.close(), s.unrelate())
+	if s.suffix != "" && pending > 0 { // nobody reads the log by another name
+		err = errors.Join(err, fmt.Errorf("state %q: %d final buckets are not in the database", s.folder, pending))
+	}
 	if s.suffix == "" || err != nil {
 		s.lock.release()
 		return err
