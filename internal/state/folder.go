@@ -351,7 +351,7 @@ type Folder struct {
 // Call it after all stores of this process were opened, so that their folders are no orphans. related returns how the stores of this
 // program and one with that identity are related.
 func Orphans(dir, owner string, related func(identity map[string]string) Relation, now time.Time) (orphans, used []Folder, err error) {
-	entries, err := os.ReadDir(dir)
+	folders, err := storeFolders(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil
 	}
@@ -360,14 +360,9 @@ func Orphans(dir, owner string, related func(identity map[string]string) Relatio
 	}
 	runs := earlierRuns{of: map[locker]bool{process: true}}
 	var foreign []Folder
-	for _, e := range entries {
-		digits, ok := strings.CutPrefix(e.Name(), folderPrefix)
-		if _, err := hex.DecodeString(digits); !ok || err != nil || !e.IsDir() {
-			continue
-		}
-		folder := filepath.Join(dir, e.Name())
+	for _, folder := range folders {
 		identity, err := readIdentity(folder)
-		if err != nil {
+		if err != nil || strings.Contains(filepath.Base(folder), retired) {
 			continue
 		}
 		f := Folder{Path: folder, Identity: identity}
