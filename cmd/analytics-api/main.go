@@ -97,7 +97,7 @@ var errEnded = errors.New("the embedded Redis has ended")
 //	start   listener ─▶ embedded Redis ─▶ client, a first ping ─▶ tokens ─▶ streams ─▶ listener for probes ─▶ READY=1, requests
 //	stop    STOPPING=1, streams, running requests up to stopTimeout ─▶ probes ─▶ client ─▶ embedded Redis ─▶ listener
 //
-// Nothing else has to be ended: the service writes no files, and all that it keeps in memory may be lost.
+// Nothing else has to be saved at the end: all that the service keeps in memory may be lost.
 func serve(ctx context.Context, c config, environ []string, log *slog.Logger) error {
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {

@@ -22,8 +22,8 @@ const (
 // tableScrape is the state of the export of one table. It first finds the newest final records of each series, by agent. Then it
 // exports each series from one bucket: as the record is if one agent has described it, or else merged from the summaries.
 //
-// It is for one goroutine and one scrape. The records of one bucket are in memory at a time, and of each series the outlines of its newest
-// record: the limits of series, buckets and records bound the rest.
+// It is for one goroutine and one scrape. Of the records that it reads, it keeps the newest outline of each series and agent: the limits of
+// series, buckets and records bound the memory.
 type tableScrape struct {
 	*Exposition      // gets the samples and the counts, and has the limits that tables share
 	export           Table

@@ -30,8 +30,8 @@ type part struct {
 
 // partColumn is a column whose cells are in the order of the groups.
 //
-// One of numbers, texts and times has the cells, and the others are empty: which of them follows from the kind of from. runs and fields
-// have the same length, and the last run ends at the number of cells.
+// One of numbers, texts and times has the cells, and the others are empty: which of them follows from the kind of from. The last run ends
+// at the number of cells. If to is set, there is a field for each run.
 type partColumn struct {
 	from *file.Column
 	to   *column // nil if the cells are not described
