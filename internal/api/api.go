@@ -158,26 +158,33 @@ const (
 type server struct {
 	Options
 	reader    Reader
-	table     []route // of [server.routes]
-	documents documents
+	table     []route   // of [server.routes]
+	documents documents // that describe it
+	metrics   *metrics
+	// observer is that of metrics; a benchmark leaves it out.
+	observer func(route string) func(status int, took time.Duration)
+
+	// What the requests of one client, and of all, may use.
+	addresses *rates  // of Options.AddressRate
+	tokens    *rates  // of Options.TokenRate
+	limits    *limits // of work and memory
+	streaming clients // how many streams each client has
+
+	// What is kept, and what requests share while it is made.
 	catalogue catalogue
 	names     seenNames
-	metrics   *metrics
-	observer  func(route string) func(status int, took time.Duration) // that of metrics; a benchmark leaves it out
-	addresses *rates                                                  // of Options.AddressRate
-	tokens    *rates                                                  // of Options.TokenRate
-	limits    *limits                                                 // of work and memory, which requests share
-	ids       *ids                                                    // of requests
 	versions  versions
 	starts    starts
 	windows   *windows
 	inMaking  answersInMaking        // shared by equal requests
 	rendered  *rendered.Cache[*kept] // the answers that are kept
 	scrapes   *scrapes
-	skips     skips    // bounds the lines of the log about texts that are not records
-	outage    outage   // bounds those about a Redis that does not answer
-	exported  presence // bounds those about tables of the export
-	streaming clients  // how many streams each client has
+
+	// The log.
+	ids      *ids     // of requests
+	skips    skips    // bounds the lines about texts that are not records
+	outage   outage   // bounds those about a Redis that does not answer
+	exported presence // bounds those about tables of the export
 }
 
 // New returns the handler of all routes. It is safe for concurrent use. The server's timeout for writing must be 30 s: the handler
