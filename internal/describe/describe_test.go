@@ -152,7 +152,7 @@ func TestExitStatuses(t *testing.T) {
 		{"/does/not/exist", "", 1, "describe: /does/not/exist: no such file or directory\n"},
 		{"--columns x -", small, 1, "describe: no column matches --columns x: the input has host, time, v\n"},
 		{"--group-by x -", small, 1, "describe: no tag or column matches --group-by x: the input has host, time, v\n"},
-		{"--by 1h -", "a,b\n1,2\n", 1, "describe: standard input: no column has times, name it by --time; the columns are a, b\n"},
+		{"--by 1h -", "a,b\n1,2\n", 1, "describe: standard input: no column is recognized as the time: name one by --time; the columns are a, b\n"},
 		{"--format jsonl -", "x\ny\n", 1, "describe: standard input: read as JSON, as --format wants, but it looks like CSV\ndescribe: standard input:1: found \"x\", want an object\n"},
 		{"--width abc -", small, 2, `describe: --width "abc", want a whole number` + "\n"},
 		{"- --by", small, 2, "describe: option --by needs a value\n"},

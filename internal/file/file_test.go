@@ -193,7 +193,7 @@ var inputCases = []inputCase{
 	},
 	{
 		name: "times since 1970 under a name of their own", content: "v,created\n1,1793491200\n", o: file.Options{NeedTime: true},
-		err: "no column has times, name it by --time, such as --time created; the columns are v, created",
+		err: "no column is recognized as the time: name one by --time, such as --time created; the columns are v, created",
 	},
 	{name: "times since 1970 with their unit in the name", content: "v,timestamp_ms\n1,1793491200000\n", rows: []string{"timestamp_ms=@1793491200000000000 v=1"}},
 	{name: "texts that begin as dates do", content: "a,b,c\n1/2/2026x,1/2/20265,1/2\n", o: file.Options{Header: file.WithHeader}, rows: []string{`a="1/2/2026x" b="1/2/20265" c="1/2"`}, notes: []string{}},
@@ -273,7 +273,7 @@ var inputCases = []inputCase{
 	{name: "texts with signs", content: "a,b,c\n$,(1),1€2\n$x,(2),-$-1\n", o: file.Options{Header: file.WithHeader}, rows: []string{`a="$" b="(1)" c="1€2"`, `a="$x" b="(2)" c="-$-1"`}, notes: []string{}},
 	{name: "named time", content: "n,v\n5,1\n", o: file.Options{Time: "n", Times: scan.Times{Unit: scan.Seconds}}, rows: []string{"n=@5000000000 v=1"}},
 	{name: "no such time", content: "n,v\n5,1\n", o: file.Options{Time: "when"}, err: `there is no column "when" for the time, the columns are n, v`},
-	{name: "no time", content: "n,v\n5,1\n", o: file.Options{NeedTime: true}, err: "no column has times, name it by --time; the columns are n, v"},
+	{name: "no time", content: "n,v\n5,1\n", o: file.Options{NeedTime: true}, err: "no column is recognized as the time: name one by --time; the columns are n, v"},
 	{
 		name: "row without a time", content: "time,v\n2026-11-01,1\n,2\n", o: file.Options{NeedTime: true}, rows: []string{"time=@1793491200000000000 v=1"},
 		bad: []string{`3: "" in column "time" is not a time`},

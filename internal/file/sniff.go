@@ -570,7 +570,7 @@ func (c *csvSchema) noTime(samples []sample, decimal Decimal) error {
 			return fmt.Errorf("no column has times: the cells of %q look like %s", c.columns[i].name, looks)
 		}
 	}
-	return fmt.Errorf("no column has times, name it by --time%s; the columns are %s", hint, c.names())
+	return fmt.Errorf("no column is recognized as the time: name one by --time%s; the columns are %s", hint, c.names())
 }
 
 // setTime makes column i the one with the time of a row.
@@ -603,7 +603,7 @@ func (s *source) sniffJSON(data []byte) error {
 	p := &jsonParser{source: s}
 	s.time = p.findTime(data)
 	if s.time == "" && s.o.NeedTime && len(bytes.TrimSpace(data)) > 0 {
-		return errors.New("no member has times, name it by --time")
+		return errors.New("no member is recognized as the time: name one by --time")
 	}
 	return nil
 }
