@@ -39,6 +39,9 @@ const (
 )
 
 // Listener accepts connections within limits. Its methods may be called concurrently.
+//
+// The HTTP server reports what a connection does (ConnState), so that idle has exactly those that wait for a request: a connection is in idle
+// or active, and counted in clients and open, from admit until it is removed.
 type Listener struct {
 	net.Listener
 	limits Limits
@@ -64,10 +67,10 @@ func Listen(l net.Listener, limits Limits, refuse string) *Listener {
 // conn is an open connection. It is counted from admit to the first remove, by Close or for another connection.
 type conn struct {
 	net.Conn
-	listener *Listener
-	client   netip.Addr
-	accepted time.Time
-	joining  joining
+	listener *Listener  // that counts it
+	client   netip.Addr // whom it is counted for: an address, or the first one of a network
+	accepted time.Time  // when it was, for freshTime
+	joining  joining    // of the answer that is being written
 
 	// Guarded by the listener's mu.
 	waits *list.Element // the place in the listener's idle, or nil during a request

@@ -17,6 +17,7 @@ type joining struct {
 	kept []byte // the first piece, or nil
 }
 
+// connKey is the key of the connection in the context of a request.
 type connKey struct{}
 
 // ConnContext makes a connection known to [Join]. It is the hook ConnContext of [http.Server]. A connection of TLS stays unknown: TLS

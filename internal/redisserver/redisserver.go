@@ -60,13 +60,13 @@ type Options struct {
 
 // Server is a running redis-server. Its methods may be called concurrently.
 type Server struct {
-	addr     string
-	password string
-	cmd      *exec.Cmd
+	addr     string        // host:port
+	password string        // of the default user, or ""
+	cmd      *exec.Cmd     // the process
 	folder   *folder       // closed by the goroutine that waits for the process
 	done     chan struct{} // closed when the process has ended
-	stop     sync.Once
-	err      error // of the process; set before done is closed
+	stop     sync.Once     // of terminating it
+	err      error         // of the process; set before done is closed
 }
 
 // Find returns the path of the redis-server on PATH, or the error [ErrNotFound].
@@ -261,7 +261,7 @@ func (s *Server) Stop() error {
 // head keeps the first maxOutput bytes of the server's output. If the server does not start, they contain the reason.
 // It is safe for concurrent use.
 type head struct {
-	mu  sync.Mutex
+	mu  sync.Mutex   // the output and the errors of the process may come at once
 	buf bytes.Buffer // guarded by mu
 }
 

@@ -67,20 +67,23 @@ type Plan struct {
 }
 
 // Rollup merges the parts of one table. It is not safe for concurrent use.
+//
+// It has one bucket of the result in memory: as many groups as that has records, each with a merged summary. The groups of a bucket that was
+// yielded are used again, so that the memory does not grow with the number of buckets.
 type Rollup struct {
 	plan  *Plan
-	yield func(*record.Record) error
+	yield func(*record.Record) error // gets the records of the result
 
-	open    bool      // whether groups belong to a bucket
-	start   time.Time // the start of that bucket
-	groups  map[identity]*group
-	members map[identity]*group // the group of each series and field of this bucket, nil for one that is not wanted
-	spare   []*group            // groups of earlier buckets, to use again
-	tags    map[string][]series.Tag
-	scratch stats.Summary
-	values  []float64
-	names   []name
-	fullest map[replicated]int
+	open    bool                    // whether groups belong to a bucket
+	start   time.Time               // the start of that bucket
+	groups  map[identity]*group     // of that bucket, by what is left of tags
+	members map[identity]*group     // the group of each series and field of this bucket, nil for one that is not wanted
+	spare   []*group                // groups of earlier buckets, to use again
+	tags    map[string][]series.Tag // the tags of a text that was parsed lately; see maxTags
+	scratch stats.Summary           // the summary of the part that is being added
+	values  []float64               // scratch of a record: the values of its statistics
+	names   []name                  // of the statistics of the selection, in its order
+	fullest map[replicated]int      // scratch of replicas: the index of the fullest one so far
 }
 
 // identity identifies the summaries that belong together. If they are kept apart by agents, tags contains the agent and the
@@ -103,19 +106,19 @@ type replicated struct {
 
 // name is the name of a statistic in a record, and whether its values are counts.
 type name struct {
-	text  string
-	count bool
+	text  string // as records have it
+	count bool   // counts are integers in records, and other statistics floats
 }
 
 // group is one record of the result before its bucket is complete.
 type group struct {
-	tags    []series.Tag
+	tags    []series.Tag // of the result
 	field   string
 	agent   string // the agent of all parts, or empty if they have several
 	replica string // that of all parts if they are kept apart, or else empty
 	parts   int
 	state   record.State
-	summary stats.Summary
+	summary stats.Summary // of all parts so far
 }
 
 // New returns a roll-up that yields each record of the result. The buckets come in the order in which Add begins them; within
@@ -268,6 +271,7 @@ func (r *Rollup) replicas(parts []record.SummaryPart) (ignored []bool, at int, e
 	return ignored, 0, nil
 }
 
+// isReplica reports whether a part is of an agent that has replicas.
 func isReplica(p record.SummaryPart) bool { return p.Replica != "" }
 
 // countReplicas returns which parts are ignored, as replicas does. If some parts are replicas, it leaves out the parts whose
@@ -400,6 +404,7 @@ func (r *Rollup) tagsOf(text string) ([]series.Tag, error) {
 	return tags, nil
 }
 
+// maxTags is how many texts of tags a Rollup keeps parsed: all are forgotten when there are more. The same texts come again in each bucket.
 const maxTags = 10_000
 
 // matches reports whether a series with these tags is wanted. The agent and the replica are checked by wanted.

@@ -40,8 +40,8 @@ func ParseUnit(name string) (Unit, error) {
 // Times reads times. Zone is that of times without an offset; nil is UTC. The zero Times reads times in UTC, and decides on units. It may
 // be used by several goroutines.
 type Times struct {
-	Zone *time.Location
-	Unit Unit
+	Zone *time.Location // nil for UTC
+	Unit Unit           // of numbers; Auto decides by their size
 }
 
 // Read reads a date, a date and time, or a number of units since 1970, and returns nanoseconds since 1970:
