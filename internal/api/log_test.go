@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -43,10 +44,23 @@ func TestAnIDOfTheClientIsKeptIfItIsPlain(t *testing.T) {
 	for id, kept := range map[string]bool{
 		"a-B_9.z": true, strings.Repeat("a", 64): true, strings.Repeat("a", 65): false, "": false, "a b": false, "a\"b": false, "ä": false, "a=b": false,
 	} {
-		got := with(s, http.MethodGet, "/health", "X-Request-Id", id).Header().Get("X-Request-Id")
+		got := with(s, http.MethodGet, "/nothing", "X-Request-Id", id).Header().Get("X-Request-Id")
 		require.NotEmpty(t, got)
 		require.Equal(t, kept, got == id, "%q became %q", id, got)
 	}
+}
+
+// An id is of use only if the log has it too.
+func TestAnAnswerWithoutALineOfTheLogHasNoIDOfOurs(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	require.NotContains(t, with(s, http.MethodGet, "/health").Header(), "X-Request-Id")
+	require.Equal(t, []string{"mine"}, with(s, http.MethodGet, "/health", "X-Request-Id", "mine").Header()["X-Request-Id"])
+	require.Len(t, with(s, http.MethodGet, "/nothing").Header()["X-Request-Id"], 1)
+	debug := inProcess(t, func(o *api.Options) {
+		o.Log = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	require.Len(t, with(debug, http.MethodGet, "/health").Header()["X-Request-Id"], 1)
 }
 
 // A client that has the answer also has its headers.

@@ -88,8 +88,8 @@ const tokenScheme = "token"
 // introduction describes what is the same for all routes, and the limits of this service.
 func (s *server) introduction() string {
 	return fmt.Sprintf("The service only reads. Each address answers GET; HEAD, without a body; and OPTIONS, with the methods and without a token. "+
-		"A path with a slash at its end is redirected to the one without. Each answer except 304 has the header `X-Request-Id`, which the log has too. "+
-		"An error is a problem of RFC 9457 with a `type` of its own.\n\n"+
+		"A path with a slash at its end is redirected to the one without. An error is a problem of RFC 9457 with a `type` of its own, "+
+		"and has the header `X-Request-Id`: the lines of the log about the request have the same id.\n\n"+
 		"The limits of this service: an answer has at most %d records, %d buckets and %d bytes, a request reads at most %d records, "+
 		"and it is answered within %s, except for a stream.",
 		s.MaxRecords, s.MaxBuckets, s.MaxBytes, s.MaxScanned, s.Timeout)
