@@ -522,6 +522,7 @@ func TestBadSettingIsReportedWithValueAndRule(t *testing.T) {
 		{nil, []string{"--lisen", "x"}, "unknown flag --lisen"},
 		{nil, []string{"--check", "--embedded-dir", "d"}, `invalid 'embedded_dir' setting "d": only an embedded redis-server stores data there`},
 		{nil, []string{"--check", "--embedded", "memory", "--embedded-dir", "d"}, `invalid 'embedded_dir' setting "d": a Redis in memory stores nothing`},
+		{nil, []string{"--check", "--embedded", "auto", "--embedded-dir", "~/redis"}, `invalid 'embedded_dir' setting "~/redis": "~" is not replaced here: write the whole path`},
 		{nil, []string{"serve"}, `unknown argument "serve"`},
 		{nil, []string{"--config", "/no/such.toml"}, "/no/such.toml"},
 	} {

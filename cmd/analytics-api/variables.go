@@ -32,14 +32,17 @@ func (c *config) checkVariables() error {
 	return errors.Join(errs...)
 }
 
-// checkVariable returns an error if the text of a setting refers to an environment variable. A password may contain "$" and "{": only one
-// that is nothing but a reference is an error. The error has no part of the text except for the name of the variable.
+// checkVariable returns an error if the text of a setting refers to an environment variable or the home folder. A password may contain "$" and "{": only one
+// that is nothing but a reference is an error. The error for a variable has no part of the text but its name.
 func checkVariable(name, text string) error {
 	variables := option.Variables(text)
 	if strings.HasSuffix(name, "_password") {
 		variables = strings.Fields(option.SecretVariable(text))
 	}
-	if len(variables) == 0 {
+	switch {
+	case option.Home(text) && !strings.HasSuffix(name, "_password"):
+		return fmt.Errorf("invalid '%s' setting %q: \"~\" is not replaced here: write the whole path", name, text)
+	case len(variables) == 0:
 		return nil
 	}
 	instead := ""

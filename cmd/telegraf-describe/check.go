@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -106,7 +107,8 @@ func unknownOptions(s source) error {
 		for _, p := range positionsOf([]source{s}, plugin) {
 			for _, name := range slices.Sorted(maps.Keys(p.block.Table.Fields)) {
 				if !slices.Contains(known, name) {
-					errs = append(errs, fmt.Errorf("%s: %s has no option %q%s", p.of(name), plugin, name, option.Suggest(name, known)))
+					suggestion := cmp.Or(option.Suggest(name, known), ": telegraf-describe --usage "+plugin+" prints all")
+					errs = append(errs, fmt.Errorf("%s: %s has no option %q%s", p.of(name), plugin, name, suggestion))
 				}
 			}
 		}

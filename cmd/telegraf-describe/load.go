@@ -1,13 +1,18 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/influxdata/telegraf/config"
+	"github.com/influxdata/toml/ast"
 
 	"github.com/telegraf-describe/telegraf-describe/cmd/telegraf-describe/blocks"
+	"github.com/telegraf-describe/telegraf-describe/internal/option"
 )
 
 // source is one file or URL of a configuration. It is kept while the configuration is checked, as only its text has the lines for errors.
@@ -58,7 +63,11 @@ func explainLoad(c *config.Config, all []source, s source, err error) error {
 	switch text := err.Error(); {
 	case strings.Contains(text, "undefined but requested"), strings.Contains(text, "parser not found"),
 		strings.Contains(text, "serializer not found"):
-		better = lackError(c, all)
+		if better = unknownSections(s); better == nil {
+			better = lackError(c, all)
+		}
+	case strings.Contains(text, "unsupported config format"):
+		better = singleBrackets(s)
 	case strings.Contains(text, "but they were not used"):
 		better = unknownOptions(s)
 	}
@@ -66,4 +75,28 @@ func explainLoad(c *config.Config, all []source, s source, err error) error {
 		return better
 	}
 	return loadError(s.path, err)
+}
+
+// singleBrackets returns an error for the plugins of a source that are written as a table such as [aggregators.describe], or nil. Telegraf
+// accepts that of inputs and outputs.
+func singleBrackets(s source) error {
+	var errs []error
+	for _, b := range s.blocks {
+		if b.Table.Type == ast.TableTypeNormal && b.Kind != "inputs" && b.Kind != "outputs" {
+			errs = append(errs, fmt.Errorf("%s:%d: found [%s], want two brackets: [[%s]]", s.path, b.Table.Line, b.Plugin(), b.Plugin()))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// unknownSections returns an error for the sections of a source whose name is near to one that Telegraf has, or nil.
+func unknownSections(s source) error {
+	var errs []error
+	found := blocks.Sections(s.text)
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		if nearest := option.Nearest(name, blocks.Kinds); nearest != "" && !slices.Contains(blocks.Kinds, name) {
+			errs = append(errs, fmt.Errorf("%s:%d: found the section %q, did you mean %q?", s.path, found[name], name, nearest))
+		}
+	}
+	return errors.Join(errs...)
 }

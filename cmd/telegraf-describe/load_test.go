@@ -96,11 +96,33 @@ func TestUnknownOptionsOfOurPluginsAreSuggested(t *testing.T) {
 	paths, err := loading(t, nil, text+"[[outputs.rediscache]]\n  database = \"d\"\n  tls_cert = \"x\"\n  nothing_like_it = 1\n")
 	got := err.Error()
 	// Telegraf stops at the first block with an unknown option. All of them are in the error.
-	require.Equal(t, paths[0]+`:10: outputs.rediscache has no option "nothing_like_it"`+"\n"+
+	require.Equal(t, paths[0]+`:10: outputs.rediscache has no option "nothing_like_it": telegraf-describe --usage outputs.rediscache prints all`+"\n"+
 		paths[0]+`:2: aggregators.describe has no option "bukcet", did you mean "bucket"?`+"\n"+
 		paths[0]+`:4: aggregators.describe has no option "name_pass", did you mean "namepass"?`, got)
 	_, err = loading(t, nil, "[[inputs.file]]\n  nonesuch = 1\n")
 	require.ErrorContains(t, err, `configuration specified the fields ["nonesuch"]`)
+}
+
+func TestWrongBracketsAndSectionsAreExplained(t *testing.T) {
+	t.Parallel()
+	paths, err := loading(t, nil, "[inputs.mem]\n[aggregators.describe]\n  bucket = \"1h\"\n[outputs.discard]\n")
+	require.EqualError(t, err, paths[0]+":2: found [aggregators.describe], want two brackets: [[aggregators.describe]]")
+	for section, want := range map[string]string{
+		"[[aggregator.describe]]": `found the section "aggregator", did you mean "aggregators"?`,
+		"[[output.rediscache]]":   `found the section "output", did you mean "outputs"?`,
+		"[[ouputs.file]]":         `found the section "ouputs", did you mean "outputs"?`,
+	} {
+		paths, err = loading(t, nil, "[[outputs.discard]]\n\n"+section+"\n")
+		require.EqualError(t, err, paths[0]+":3: "+want)
+	}
+	_, err = loading(t, nil, "[[something.else]]\n")
+	require.ErrorContains(t, err, "undefined but requested input: something")
+}
+
+func TestAnUnknownOptionWithoutANearOneNamesTheCommandThatListsAll(t *testing.T) {
+	t.Parallel()
+	paths, err := loading(t, nil, "[[outputs.rediscache]]\n  database = \"d\"\n  url = \"redis://a\"\n")
+	require.EqualError(t, err, paths[0]+`:3: outputs.rediscache has no option "url": telegraf-describe --usage outputs.rediscache prints all`)
 }
 
 func TestValuesOfTheWrongTypeAreErrorsWithAnExample(t *testing.T) {

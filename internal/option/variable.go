@@ -21,6 +21,12 @@ func Variables(text string) (names []string) {
 	return names
 }
 
+// Home reports whether a path begins with "~", which shells replace by the home folder of the user. Nothing replaces it in a
+// configuration.
+func Home(path string) bool {
+	return path == "~" || strings.HasPrefix(path, "~/") || strings.HasPrefix(path, `~\`)
+}
+
 // SecretVariable returns the name of the environment variable that a password consists of, or "". A password may contain "$" and
 // "${" otherwise, so only the whole text ${NAME} is a reference.
 func SecretVariable(secret string) string {

@@ -20,6 +20,13 @@ func TestVariablesAreReferencesThatATextCannotMeanOtherwise(t *testing.T) {
 	}
 }
 
+func TestHomeIsATildeAtTheBeginning(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]bool{"~": true, "~/a": true, `~\a`: true, "~a": false, "/~/a": false, "": false} {
+		require.Equal(t, want, option.Home(path), path)
+	}
+}
+
 func TestAPasswordMayContainAReference(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, "PW", option.SecretVariable("${PW}"))

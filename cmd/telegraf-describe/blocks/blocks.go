@@ -87,6 +87,45 @@ func Parse(text []byte) ([]*Block, error) {
 	return all, nil
 }
 
+// Sections returns the names of the tables of a configuration with the line of each, or of its first table. It returns none for text that
+// is no TOML.
+func Sections(text []byte) map[string]int {
+	root, err := parse(text)
+	if err != nil {
+		return nil
+	}
+	lines := map[string]int{}
+	for name, node := range root.Fields {
+		if line := firstLine(node); line > 0 {
+			lines[name] = line
+		}
+	}
+	return lines
+}
+
+// firstLine returns the smallest line of a table and the tables in it, or 0 if node is no table. The table of [[inputs.cpu]] has a line,
+// that of inputs has none.
+func firstLine(node any) (first int) {
+	var inner []int
+	switch node := node.(type) {
+	case *ast.Table:
+		inner = append(inner, node.Line)
+		for _, n := range node.Fields {
+			inner = append(inner, firstLine(n))
+		}
+	case []*ast.Table:
+		for _, table := range node {
+			inner = append(inner, table.Line)
+		}
+	}
+	for _, line := range inner {
+		if line > 0 && (first == 0 || line < first) {
+			first = line
+		}
+	}
+	return first
+}
+
 // variable matches an environment variable as Telegraf replaces it: ${NAME}, also with a default, and $NAME.
 var variable = regexp.MustCompile(`\$\{[^}]*\}|\$[A-Za-z_][A-Za-z0-9_]*`)
 

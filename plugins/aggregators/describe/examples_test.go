@@ -63,6 +63,14 @@ func TestAnOptionWithAnUnsetVariableIsAnError(t *testing.T) {
 	require.NoError(t, checked(t, `prefix = "$${LITERAL}"`), "a text that is meant as it is")
 }
 
+// A shell replaces it, and Telegraf does not: the state would be in a folder "~".
+func TestAPathThatBeginsWithATildeIsAnError(t *testing.T) {
+	for _, path := range []string{"~", "~/state", `~\\state`} {
+		require.ErrorContains(t, checked(t, `state = "`+path+`"`), `, "~" is not replaced: want the path of a folder`)
+	}
+	require.NoError(t, checked(t, `state = "/var/~x"`))
+}
+
 // checked returns the error of a block with one setting.
 func checked(t *testing.T, setting string) error {
 	t.Helper()

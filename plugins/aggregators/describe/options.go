@@ -52,6 +52,7 @@ func (d *Describe) Check() error {
 		d.initGrouping(),
 		d.initNames(),
 		d.initLimits(),
+		d.checkState(),
 		examples.OneOf("booleans", d.Booleans, "number", "ignore"),
 		d.checkTimestamp(),
 		examples.OneOf("layout", d.Layout, "rows", "columns"),
@@ -74,6 +75,14 @@ func (d *Describe) Init() error {
 	d.rows = rowMaker{Layout: record.Layout{BucketTag: d.BucketTag, StateTag: d.StateTag, Timestamp: timestamps[d.Timestamp]}, columns: d.Layout == "columns"}
 	d.checkGates()
 	d.warnVolatile()
+	return nil
+}
+
+// checkState checks the path of the state. Whether the folder can be used is known when it is opened.
+func (d *Describe) checkState() error {
+	if option.Home(d.State) {
+		return examples.Errorf("state", " %q, \"~\" is not replaced: want the path of a folder", d.State)
+	}
 	return nil
 }
 
