@@ -97,7 +97,7 @@ func (d *decoder) column(values []float64) {
 		return
 	}
 	kind, b := d.b[0], d.b[1:] // b is in registers, which d.b would not be
-	ok := true
+	var ok bool
 	switch kind {
 	case columnRaw:
 		if ok = len(b) >= 8*len(values); ok {
@@ -126,6 +126,28 @@ func (d *decoder) column(values []float64) {
 		return
 	}
 	d.b = b
+}
+
+// short reads a column of one value, if it is not near the end of the input and not a large whole number. Otherwise it reports false and
+// reads nothing. Many metrics come once in a period, so their blocks have one row.
+func (d *decoder) short(v *float64) bool {
+	b := d.b
+	if len(b) < 9 {
+		return false
+	}
+	switch b[0] {
+	case columnRaw, columnConstant:
+		*v = math.Float64frombits(binary.LittleEndian.Uint64(b[1:]))
+		d.b = b[9:]
+		return true
+	case columnWhole, columnConstantWhole:
+		if b[1] < 0x80 {
+			*v = wholeValue(uint64(b[1]))
+			d.b = b[2:]
+			return true
+		}
+	}
+	return false
 }
 
 // wholes reads values that are encoded as whole numbers, and returns the rest of b. It reports false if b ends before.

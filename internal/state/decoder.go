@@ -41,17 +41,6 @@ func (d *decoder) byte() byte {
 }
 
 // uint64 reads 8 bytes.
-func (d *decoder) uint64() uint64 {
-	if len(d.b) < 8 {
-		d.fail("it ends early")
-		return 0
-	}
-	v := binary.LittleEndian.Uint64(d.b)
-	d.b = d.b[8:]
-	return v
-}
-
-// uvarint reads a number from 0 on, of 1 to 10 bytes.
 func (d *decoder) uvarint() uint64 {
 	if len(d.b) > 0 && d.b[0] < 0x80 { // most numbers are small
 		v := d.b[0]

@@ -245,6 +245,10 @@ func (p *past) read(commit uint64, payload []byte) error {
 // open reads a record of the kind open or name. A bucket of the kind name is only used if its open record is missing.
 func (p *past) open(at recordAt, kind byte, d *decoder) {
 	number := d.uvarint()
+	b := p.buckets.find(number)
+	if b != nil && kind == recordName {
+		return
+	}
 	series := d.bytes()
 	var read Bucket
 	read.Start = d.varint()
@@ -255,13 +259,9 @@ func (p *past) open(at recordAt, kind byte, d *decoder) {
 		return
 	}
 	p.next = max(p.next, number)
-	b := p.buckets.find(number)
-	switch {
-	case b == nil:
+	if b == nil {
 		b = p.buckets.add(number)
 		delete(p.strays, number)
-	case kind == recordName:
-		return
 	}
 	if read.Series = b.Series; string(series) != b.Series {
 		read.Series = string(series)

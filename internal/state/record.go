@@ -379,6 +379,9 @@ func (d *decoder) rows(b *rowBlocks, at, n, width int) {
 	}
 	rows := len(b.values) / width
 	for i := at; i < len(b.values) && d.err == nil; i += rows {
+		if n == 1 && d.short(&b.values[i]) {
+			continue
+		}
 		d.column(b.values[i : i+n])
 	}
 	if d.err == nil {

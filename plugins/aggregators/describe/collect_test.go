@@ -11,12 +11,26 @@ import (
 func TestARestartGivesTheSettingOfTheCollectorBack(t *testing.T) {
 	original := debug.SetGCPercent(100)
 	defer debug.SetGCPercent(original)
+	setting := func() int {
+		percent := debug.SetGCPercent(never)
+		debug.SetGCPercent(percent)
+		return percent
+	}
 	for _, own := range []int{-1, 50, 100, 400, 800} {
 		debug.SetGCPercent(own)
-		first := collectLess()
-		second := collectLess() // of another block at the same time
+		first := garbage.collect(rarely)
+		second := garbage.collect(rarely) // of another block at the same time
+		third := garbage.collect(never)
+		require.Equal(t, never, setting())
 		first()
+		require.Equal(t, never, setting())
+		third()
+		want := max(own, rarely)
+		if own == never {
+			want = never
+		}
+		require.Equal(t, want, setting())
 		second()
-		require.Equal(t, own, debug.SetGCPercent(own))
+		require.Equal(t, own, setting())
 	}
 }

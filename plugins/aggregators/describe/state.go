@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -51,7 +50,7 @@ func (d *Describe) openState() error {
 	if d.owner == "" {
 		d.owner = processOwner()
 	}
-	defer collectLess()()
+	defer garbage.collect(rarely)()
 	s, err := state.Open(d.stateOptions())
 	if errors.Is(err, state.ErrLocked) {
 		return examples.Errorf("state", " %q: %w; want a folder that no other Telegraf uses, and another 'alias' for each describe block "+
@@ -67,27 +66,15 @@ func (d *Describe) openState() error {
 	return nil
 }
 
-// collectLess makes garbage collections rarer until the returned function is called. A restart fills the memory with buckets that stay, so
-// most collections find little garbage: with the usual setting they took 30 % of the CPU time of BenchmarkRestart. The peak of memory is
-// 1.4 times what the buckets take.
-//
-// If the user has a setting that collects as rarely, or another block restarts at the same time, the setting stays as it is.
-func collectLess() (restore func()) {
-	const percent = 400
-	before := debug.SetGCPercent(percent)
-	if before < 0 || before >= percent {
-		debug.SetGCPercent(before)
-		return func() {}
-	}
-	return func() { debug.SetGCPercent(before) }
-}
-
 // useState makes an engine with the store and its open buckets. An engine and its store belong together, because the engine has
 // the handles of the buckets. On an error, the caller closes the store.
 func (d *Describe) useState(s *state.Store) error {
 	o := d.engineOptions()
 	o.Store = store{s, d}
 	d.store, d.engine = s, engine.New(o)
+	if s.Stats().LogBytes <= shortLog {
+		defer garbage.collect(never)()
+	}
 	if err := d.replayState(); err != nil {
 		return fmt.Errorf("reading the state in %q: %w", d.State, err)
 	}
