@@ -81,7 +81,7 @@ func (x *exchange) WriteHeader(code int) {
 // complete sets the headers that all answers with its status have.
 func (x *exchange) complete() {
 	h := x.Header()
-	if x.code >= http.StatusBadRequest || x.server.logsRequests() {
+	if x.code >= http.StatusBadRequest {
 		h[requestID] = []string{idOf(x)}
 	}
 	if x.code == http.StatusNotModified {

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -12,8 +11,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/secret"
 )
 
-// requestID is the header that has the id of a request. The lines of the log about a request have it, so answers have it if there can be
-// such lines, or if the request had one.
+// requestID is the header that has the id of a request, which the lines of the log about the request have too. Errors have it, and all
+// answers to requests that had one.
 const requestID = "X-Request-Id"
 
 // maxRequestID is the length of the longest id that a client can give to its request.
@@ -43,12 +42,9 @@ func validID(id string) bool {
 	}) < 0
 }
 
-// logsRequests reports whether each request is logged, and not only failures.
-func (s *server) logsRequests() bool { return s.Log.Enabled(context.Background(), slog.LevelDebug) }
-
-// logRequest logs an answer if each is logged. The query is left out, because it can be long.
+// logRequest logs an answer if the level of the log is debug. The query is left out, because it can be long.
 func (s *server) logRequest(x *exchange, r *http.Request, rt *route, tokenID string, took time.Duration) {
-	if !s.logsRequests() {
+	if !s.Log.Enabled(r.Context(), slog.LevelDebug) {
 		return
 	}
 	s.Log.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("request", idOf(x)), slog.String("method", r.Method), slog.String("path", r.URL.Path),

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -34,7 +33,7 @@ func TestRequestsAreLoggedWithTheIDOfTheAnswer(t *testing.T) {
 		"status": 404.0, "client": "192.0.2.1", "token": auth[5:13],
 	}, line)
 	require.NotContains(t, log.String(), auth)
-	other := with(g, http.MethodGet, "/health")
+	other := with(g, http.MethodGet, "/nothing")
 	require.NotEqual(t, w.Header().Get("X-Request-Id"), other.Header().Get("X-Request-Id"))
 }
 
@@ -50,17 +49,12 @@ func TestAnIDOfTheClientIsKeptIfItIsPlain(t *testing.T) {
 	}
 }
 
-// An id is of use only if the log has it too.
-func TestAnAnswerWithoutALineOfTheLogHasNoIDOfOurs(t *testing.T) {
+func TestErrorsHaveAnID(t *testing.T) {
 	t.Parallel()
 	s := inProcess(t, nil)
 	require.NotContains(t, with(s, http.MethodGet, "/health").Header(), "X-Request-Id")
 	require.Equal(t, []string{"mine"}, with(s, http.MethodGet, "/health", "X-Request-Id", "mine").Header()["X-Request-Id"])
 	require.Len(t, with(s, http.MethodGet, "/nothing").Header()["X-Request-Id"], 1)
-	debug := inProcess(t, func(o *api.Options) {
-		o.Log = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	})
-	require.Len(t, with(debug, http.MethodGet, "/health").Header()["X-Request-Id"], 1)
 }
 
 // A client that has the answer also has its headers.
