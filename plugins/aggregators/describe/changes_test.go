@@ -839,6 +839,31 @@ func TestTheBucketsOfARemovedBlockCountOnceThoughItsHeirIsRemovedAndComesBack(t 
 	}
 }
 
+// Two blocks of the next run take over one state each. The second state is more like the first one than like its heir.
+func TestEachRemovedBlockHasAnHeirAlthoughItIsMoreLikeAnotherRemovedBlock(t *testing.T) {
+	with := func(alias, booleans, timezone, origin string) func(*Describe) {
+		return func(d *Describe) { d.Alias, d.Booleans, d.Timezone, d.Origin = alias, booleans, timezone, origin }
+	}
+	const former, now = "1970-01-01T00:00:00Z", "0001-01-01T00:00:00Z"
+	for _, zones := range [][]string{{"UTC", "Europe/Berlin"}, {"Europe/Berlin", "UTC"}} { // in one case, the first block looks first
+		t.Run(zones[0], func(t *testing.T) {
+			t.Parallel()
+			h := newHistory(t, false)
+			kept := []func(*Describe){with("a", "number", zones[0], now), with("b", "number", zones[1], now)}
+			h.run(append(kept, with("c", "ignore", zones[0], former), with("d", "ignore", zones[1], former))...)
+			for i := range h.blocks {
+				h.addField(i, fmt.Sprint("f", i), x)
+			}
+			h.linger()
+			h.run(kept...)
+			h.addField(0, "f3", x)
+			h.addField(1, "f2", x)
+			h.check(0)
+			h.checkNoOrphans()
+		})
+	}
+}
+
 // Two states that each note the other one as the store that joins them are damaged, as by a copy of one folder. A block must still start.
 func TestStatesThatJoinEachOtherDoNotStopABlock(t *testing.T) {
 	t.Parallel()

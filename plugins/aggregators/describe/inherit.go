@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"math"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -104,6 +105,7 @@ func (d *Describe) orphans() (own, others []state.Folder) {
 	if err != nil {
 		d.Log.Errorf("Looking for other state in %q: %v", d.State, err)
 	}
+	used = slices.DeleteFunc(used, isDrained) // those will be set aside
 	for _, f := range orphans {
 		if f.Heir != "" && !slices.ContainsFunc(slices.Concat(orphans, used), func(o state.Folder) bool { return o.Path == f.Heir }) {
 			continue // another Telegraf may join it
@@ -121,6 +123,13 @@ func (d *Describe) orphans() (own, others []state.Folder) {
 	})
 	slices.SortStableFunc(others, later)
 	return own, others
+}
+
+// isDrained reports whether a block of this process drains the store in a folder.
+func isDrained(f state.Folder) bool {
+	return slices.ContainsFunc(running.with(filepath.Dir(f.Path)), func(o *Describe) bool {
+		return slices.ContainsFunc(o.drained, func(s *state.Store) bool { return s.Folder() == f.Path })
+	})
 }
 
 // heirs returns how many of the orphans have begun to join that one, or one that has: it is needed until that is retired.
@@ -193,10 +202,14 @@ func (d *Describe) lookAgain() {
 // retireDrained must be called when the rows have left. The caller holds running.inheriting, as do those of the functions below except
 // retireDrained.
 func takeOver(folder string, blocks []*Describe) {
-	var all []*orphan
-	for _, d := range blocks {
+	found := make([][]state.Folder, len(blocks)) // of all blocks, before one of them opens a folder, which is no orphan then
+	for i, d := range blocks {
 		own, others := d.orphans()
-		for _, f := range append(own, others...) {
+		found[i] = append(own, others...)
+	}
+	var all []*orphan
+	for i, d := range blocks {
+		for _, f := range found[i] {
 			s, err := state.OpenFolder(f.Path, d.stateOptions())
 			if err != nil {
 				continue // another block drains it, or it is damaged, which was logged
