@@ -287,9 +287,9 @@ func (s *Store) Latest(series string, start, end int64, fields []string, from in
 	}
 	var all, kept []version
 	add := func(b storedFinal, whole bool) {
-		all = append(all, version{b.Bucket, whole})
+		all = append(all, version{Bucket: b.Bucket, whole: whole})
 		for _, k := range b.kept {
-			kept = append(kept, version{k, whole})
+			kept = append(kept, version{Bucket: k, whole: whole})
 		}
 	}
 	if ok {
@@ -302,6 +302,7 @@ func (s *Store) Latest(series string, start, end int64, fields []string, from in
 		case errors.Is(err, ErrExpired):
 			removed = true
 			expired = expired || end <= r.expired
+			all = append(all, version{Bucket: b.Bucket, expired: true}) // without fields if it was removed
 		case err != nil:
 			return Bucket{}, ok, err
 		case ok:
@@ -347,7 +348,8 @@ func (s *Store) Elsewhere(series string, start int64) bool {
 // version is a final bucket of one of several stores.
 type version struct {
 	Bucket
-	whole bool // whether all its fields count, not only those that get a value
+	whole   bool // whether all its fields count, not only those that get a value
+	expired bool // whether its fields have expired, and with them those of earlier versions
 }
 
 // newest returns one bucket of several versions of it, each field of the newest revision. Of those with the same revision, the first
@@ -362,7 +364,7 @@ func newest(all []version, series string, start, end int64, fields []string, fro
 		}
 		for i, field := range v.Fields {
 			wanted := slices.Contains(fields, field)
-			if !seen[field] && (wanted && v.Revision >= from || !wanted && v.whole) {
+			if !seen[field] && !v.expired && (wanted && v.Revision >= from || !wanted && v.whole) {
 				b.Fields, b.Summaries = append(b.Fields, field), append(b.Summaries, v.Summaries[i])
 				b.Touched = max(b.Touched, v.Touched)
 			}

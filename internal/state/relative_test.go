@@ -343,6 +343,24 @@ func TestABucketOfARetiredStoreExpires(t *testing.T) {
 	}
 }
 
+// A store that is in use removes its buckets some at a time, so it can have an earlier version longer.
+func TestAnEarlierVersionDoesNotReplaceAVersionOfARetiredStoreThatHasExpired(t *testing.T) {
+	t.Parallel()
+	o, c := relatives(t)
+	s := mustOpen(t, o)
+	other := relative(t, o, "buckets", "other")
+	finalOf(t, other, c, 0, 1, map[string]int{"a": 2})
+	require.NoError(t, other.Retire())
+	c.advance(10 * time.Minute)
+	finalOf(t, s, c, 0, 0, map[string]int{"a": 1, "b": 1})
+	require.NoError(t, s.Relate(nil, nil))
+	require.Equal(t, "r1 a2 b1", latest(t, s, 0))
+	c.advance(o.Retention - 5*time.Minute)
+	require.Equal(t, "expired", latest(t, s, 0))
+	require.Equal(t, "expired", latestOf(t, s, 0, "a", "b"))
+	require.Equal(t, "r0 b1", latestOf(t, s, 0, "b"))
+}
+
 func TestADamagedRelativeIsReportedAndLeftAsItIs(t *testing.T) {
 	t.Parallel()
 	o, c := relatives(t)
