@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -117,11 +118,12 @@ func TestColumnsAreThoseOfTheirBucketAndHaveOneRevision(t *testing.T) {
 	m := rowMaker{columns: true}
 	var got []string
 	emit := func(metric telegraf.Metric) {
-		text := metric.Name()
+		var text strings.Builder
+		text.WriteString(metric.Name())
 		for _, f := range metric.FieldList() {
-			text += fmt.Sprintf(" %s=%v", f.Key, f.Value)
+			fmt.Fprintf(&text, " %s=%v", f.Key, f.Value)
 		}
-		got = append(got, text)
+		got = append(got, text.String())
 	}
 	add := func(start int64, field string, statistics ...record.Stat) {
 		r := engine.Row{Record: record.Record{Table: "t", Field: field, Start: time.Unix(start, 0), Stats: statistics, State: record.Final}}
