@@ -21,7 +21,7 @@ import (
 // The ACL rules in the README of rediscache.
 const (
 	writerACL = "resetchannels ~*:analytics_* ~analytics:tables &*:analytics_* -@all +ping +hset +expire +zadd +zrem +zrangebyscore +zremrangebyscore +incr +get +set " +
-		"+publish +hvals +hgetall +time +multi +exec"
+		"+publish +hvals +hgetall +hscan +time +multi +exec"
 	readerACL = "resetchannels %R~*:analytics_* %R~analytics:tables &*:analytics_* -@all +ping +get +mget +hlen +hvals +hgetall +hmget +hscan +pttl " +
 		"+zrangebyscore +zrevrange +zrevrangebyscore +subscribe +info"
 	selectACL  = " +select"
@@ -117,6 +117,22 @@ func TestTheDocumentedACLsAllowWritingAndReading(t *testing.T) {
 	cancel()
 	require.ErrorIs(t, <-ended, context.Canceled)
 	require.ErrorContains(t, cache.NewWriter(client, cache.Options{Retention: time.Hour}).Put(t.Context(), table, []record.Record{rec(0, "f", "h", 1)}), "NOPERM")
+}
+
+// An earlier ACL of writers did not have HSCAN.
+func TestAWriterWithoutHScanReadsWholeBuckets(t *testing.T) {
+	t.Parallel()
+	s := redistest.Server(t)
+	admin := redistest.Client(t, s)
+	setUser(t, admin, "writer", strings.Replace(writerACL, " +hscan", "", 1))
+	w := writerOf(t, dialAs(t, "writer", 0, s.Addr()), func(o *cache.Options) { o.RecentBytes = 1 << 20 })
+	put(t, w, table, revised(1, 2))
+	require.NoError(t, w.Settle(table, closing))
+	require.Len(t, compat(t, admin, table), 1)
+	start := cache.StartText(revised(1, 2).Start)
+	require.NoError(t, admin.Del(t.Context(), cache.RevisionKey(table, start), cache.SummaryKey(table, start)).Err())
+	require.NoError(t, w.Audit(t.Context()))
+	require.EqualValues(t, 2, admin.Exists(t.Context(), cache.RevisionKey(table, start), cache.SummaryKey(table, start)).Val())
 }
 
 func TestADatabaseOtherThanZeroNeedsSelect(t *testing.T) {

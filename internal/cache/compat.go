@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -73,6 +74,8 @@ type compatTable struct {
 	rested time.Time // from when on the value may be rebuilt again
 	newest time.Time // the newest bucket that this agent has written
 	low    string    // the score of the oldest bucket in the last value; "" before the first value
+	sized  bool      // whether buckets were read, so that large is known
+	large  bool      // whether one of them had more than maxRecords records
 }
 
 // newCompat returns the compat of a writer.
@@ -384,18 +387,92 @@ func (c *compat) collect(ctx context.Context, t record.Table, starts []time.Time
 	return all, oldest, nil
 }
 
-// read reads the buckets that are not in the cache yet.
+// read reads the newest records of the buckets that are not in the cache yet. HVALS costs Redis a fifth of HSCAN, but it answers no
+// other client meanwhile: for 0.9 s with 500,000 records. So it is sent only if the buckets before were small, or if the ACL of the
+// user does not have HSCAN.
 func (c *compat) read(ctx context.Context, t record.Table, starts []time.Time, read bucketCache) error {
 	missing := slices.DeleteFunc(slices.Clone(starts), func(at time.Time) bool { _, ok := read[at]; return ok })
 	if len(missing) == 0 {
 		return nil
 	}
+	if !c.isSmall(t) {
+		err := c.scan(ctx, t, missing, read)
+		if !isRefused(err) {
+			return err
+		}
+	}
 	buckets, err := readBuckets(ctx, c.client, t, missing)
 	if err != nil {
 		return err
 	}
+	most := 0
 	for i, at := range missing {
 		read[at] = buckets[i]
+		most = max(most, len(buckets[i]))
 	}
+	c.size(t, most)
 	return nil
+}
+
+// scan reads the newest records of buckets in parts, the first part of all in one round trip.
+func (c *compat) scan(ctx context.Context, t record.Table, starts []time.Time, read bucketCache) error {
+	pipe := c.client.Pipeline()
+	parts := make([]*redis.ScanCmd, len(starts))
+	for i, start := range starts {
+		parts[i] = pipe.HScan(ctx, bucketKey(t, startText(start)), 0, "", maxScan)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return err
+	}
+	most := 0
+	for i, start := range starts {
+		found := make(map[string]string) // by name, as HSCAN can return a record twice
+		pairs, cursor := parts[i].Val()
+		for records := 0; ; {
+			records += len(pairs) / 2
+			most = max(most, records)
+			for i := 0; i+1 < len(pairs); i += 2 {
+				found[pairs[i]] = pairs[i+1]
+			}
+			if len(found) > 2*c.records {
+				keepLast(found, c.records)
+			}
+			if cursor == 0 {
+				break
+			}
+			var err error
+			if pairs, cursor, err = c.client.HScan(ctx, bucketKey(t, startText(start)), cursor, "", maxScan).Result(); err != nil {
+				return err
+			}
+		}
+		keepLast(found, c.records)
+		read[start] = slices.Sorted(maps.Values(found))
+	}
+	c.size(t, most)
+	return nil
+}
+
+// keepLast removes all but the n last texts.
+func keepLast(found map[string]string, n int) {
+	if len(found) <= n {
+		return
+	}
+	sorted := slices.Sorted(maps.Values(found))
+	first := sorted[len(sorted)-n]
+	maps.DeleteFunc(found, func(_, text string) bool { return text < first })
+}
+
+// isSmall reports whether buckets of a table were read, and all of them were small.
+func (c *compat) isSmall(t record.Table) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.tables[t].sized && !c.tables[t].large
+}
+
+// size notes how many records the largest of some buckets has.
+func (c *compat) size(t record.Table, most int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	table := c.tables[t]
+	table.sized, table.large = true, table.large || most > maxRecords
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -164,7 +165,7 @@ func TestCloseDoesNotWriteAValueThatIsOutdated(t *testing.T) {
 	reads, interfering := 0, true
 	client.AddHook(pipelines(func(commands []redis.Cmder, next func() error) error {
 		err := next()
-		if named(commands, "hvals") > 0 {
+		if named(commands, "hvals", "hscan") > 0 {
 			reads++
 			if interfering {
 				put(t, other, table, rec(60, "f", "h", 2)) // at the same millisecond as all others
@@ -233,10 +234,44 @@ func TestALargeTableIsReadFromItsNewestBucketsOnly(t *testing.T) {
 	put(t, w, table, records...)
 	read := 0
 	client.AddHook(pipelines(func(commands []redis.Cmder, next func() error) error {
-		read += named(commands, "hvals")
+		read += named(commands, "hvals", "hscan")
 		return next()
 	}))
 	require.NoError(t, w.Close(closing))
 	require.Len(t, compat(t, client, table), 30)
 	require.LessOrEqual(t, read, 3*40, "each try reads two pipelines of 20 buckets")
+}
+
+// A large bucket is read in parts, so that Redis answers others meanwhile. Small ones are read by the cheaper HVALS.
+func TestALargeBucketIsReadInPartsForTheCompatibilityValue(t *testing.T) {
+	t.Parallel()
+	client := server(t)
+	var records []record.Record
+	for i := range 3000 {
+		records = append(records, rec(0, "f", fmt.Sprint("h", i), float64(i)))
+	}
+	table := newTable()
+	w := writerOf(t, client, func(o *cache.Options) { o.CompatRecords = 20 })
+	put(t, w, table, records...)
+	var whole atomic.Int64
+	client.AddHook(pipelines(func(commands []redis.Cmder, next func() error) error {
+		whole.Add(int64(named(commands, "hvals")))
+		return next()
+	}))
+	require.NoError(t, w.Settle(table, closing))
+	want := jsonOf(records...)
+	slices.Sort(want)
+	require.Equal(t, "["+strings.Join(want[len(want)-20:], ",")+"]", client.Get(t.Context(), table.String()).Val())
+	require.Zero(t, whole.Load())
+
+	few := newTable()
+	w2 := writerOf(t, client, func(o *cache.Options) { o.CompatRecords = 20 })
+	w2.Hasten()
+	for i := range 5 {
+		put(t, w2, few, rec(0, "f", "h", float64(i)))
+		require.Eventually(t, func() bool {
+			return client.Get(t.Context(), few.String()).Val() == "["+jsonOf(rec(0, "f", "h", float64(i)))[0]+"]"
+		}, 20*time.Second, time.Millisecond)
+	}
+	require.Positive(t, whole.Load())
 }

@@ -328,7 +328,7 @@ func TestRecordsAreNotReadBeforeTheyAreWritten(t *testing.T) {
 	var trips, reads atomic.Int64
 	client.AddHook(pipelines(func(commands []redis.Cmder, next func() error) error {
 		trips.Add(1)
-		reads.Add(int64(named(commands, "hgetall", "hvals")))
+		reads.Add(int64(named(commands, "hgetall", "hvals", "hscan")))
 		return next()
 	}))
 	open := func(agent string) *cache.Writer {

@@ -183,22 +183,61 @@ func (w *Writer) dropFound(ctx context.Context, t record.Table, found map[string
 	return nil
 }
 
-// eachRecord calls yield for each record of the buckets that begin at starts, in any order within a bucket. It reads whole
-// buckets, at most compatPipeline in one round trip.
+// eachRecord calls yield for each record of the buckets that begin at starts, in any order within a bucket, and sometimes twice. It
+// reads large buckets in parts, unless the ACL of the user does not have HSCAN, and at most compatPipeline buckets in one round trip.
 func (w *Writer) eachRecord(ctx context.Context, t record.Table, starts []string, yield func(start, field, text string)) error {
 	for part := range slices.Chunk(starts, compatPipeline) {
-		pipe := w.client.Pipeline()
-		reads := make([]*redis.MapStringStringCmd, len(part))
-		for i, start := range part {
-			reads[i] = pipe.HGetAll(ctx, bucketKey(t, start))
+		err := w.scanRecords(ctx, t, part, yield)
+		if isRefused(err) {
+			err = w.allRecords(ctx, t, part, yield)
 		}
-		if _, err := pipe.Exec(ctx); err != nil {
+		if err != nil {
 			return err
 		}
-		for i, start := range part {
-			for field, text := range reads[i].Val() {
-				yield(start, field, text)
+	}
+	return nil
+}
+
+// scanRecords is eachRecord for a few buckets, which it reads in parts.
+func (w *Writer) scanRecords(ctx context.Context, t record.Table, starts []string, yield func(start, field, text string)) error {
+	pipe := w.client.Pipeline()
+	parts := make([]*redis.ScanCmd, len(starts))
+	for i, start := range starts {
+		parts[i] = pipe.HScan(ctx, bucketKey(t, start), 0, "", maxScan)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return err
+	}
+	for i, start := range starts {
+		for pairs, cursor := parts[i].Val(); ; {
+			for i := 0; i+1 < len(pairs); i += 2 {
+				yield(start, pairs[i], pairs[i+1])
 			}
+			if cursor == 0 {
+				break
+			}
+			var err error
+			if pairs, cursor, err = w.client.HScan(ctx, bucketKey(t, start), cursor, "", maxScan).Result(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// allRecords is eachRecord for a few buckets, which it reads whole.
+func (w *Writer) allRecords(ctx context.Context, t record.Table, starts []string, yield func(start, field, text string)) error {
+	pipe := w.client.Pipeline()
+	reads := make([]*redis.MapStringStringCmd, len(starts))
+	for i, start := range starts {
+		reads[i] = pipe.HGetAll(ctx, bucketKey(t, start))
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return err
+	}
+	for i, start := range starts {
+		for field, text := range reads[i].Val() {
+			yield(start, field, text)
 		}
 	}
 	return nil
