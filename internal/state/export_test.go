@@ -105,6 +105,7 @@ func decodePayload(b []byte, blocks *rowBlocks) (n int) {
 		switch kind {
 		case recordSchema:
 			p.schemas[number] = p.list(d)
+			return d.err // as replay.record
 		case recordOpen, recordName:
 			d.bucket("", 0)
 		case recordRows:
