@@ -88,10 +88,11 @@ RACE := GORACE="atexit_sleep_ms=50 $(GORACE)" go test -race
 
 # With the race detector, tests of much data take a sample of it. They are the tests that call testing.Short. The packages that
 # take the longest come first. Many tests wait for a server, so that more of them than processors run at once.
+LONGEST := ./internal/api ./internal/page ./plugins/aggregators/describe ./plugins/outputs/rediscache ./cmd/analytics-api ./internal/engine
 .PHONY: test-race
 test-race:
 	@packages=$$(go run ./internal/longtests race) && set -x && \
-	$(RACE) -short -shuffle=on $(TEST_FLAGS) -parallel 4 ./internal/api ./internal/page ./internal/cache ./plugins/outputs/rediscache $$packages
+	$(RACE) -short -shuffle=on $(TEST_FLAGS) -parallel 4 $(LONGEST) $$packages
 
 # In the other packages nothing happens at the same time, so that the detector would find nothing.
 .PHONY: test-plain
