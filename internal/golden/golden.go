@@ -48,14 +48,14 @@ type Record struct {
 	StdDev    *float64 `json:"stddev_samp"` // nil for one value
 }
 
-// Names returns the names of the data sets, with -short only two that take little time with the race detector.
+// Names returns the names of the data sets, with -short only one that takes little time with the race detector.
 func Names(t testing.TB) (names []string) {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(folder(t), "*.lp.gz"))
 	require.NoError(t, err)
 	for _, path := range paths {
 		name := strings.TrimSuffix(filepath.Base(path), ".lp.gz")
-		if !testing.Short() || strings.HasPrefix(name, "docs_bitcoin") || strings.HasPrefix(name, "nab_ec2") {
+		if !testing.Short() || strings.HasPrefix(name, "docs_bitcoin") {
 			names = append(names, name)
 		}
 	}
