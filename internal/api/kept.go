@@ -14,8 +14,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/token"
 )
 
-// keptAge is how long an answer is kept although its table is not written. Buckets expire without a write, so an answer can
-// have records that expired less than that ago.
+// keptAge is how long an answer, or a list of starts, is kept although its table is not written. Buckets expire without a write, so an
+// answer can have records that expired less than twice that ago: an answer is renewed if a list that has its buckets is kept.
 const keptAge = 10 * time.Second
 
 // kept is what a kept answer depends on, beside the text of the request. The token is not part of it: whether a token may read

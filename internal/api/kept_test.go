@@ -14,7 +14,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/klauspost/compress/gzip"
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/api"
@@ -255,6 +257,32 @@ func TestAnAnswerThatAllClientsHaveStaysKept(t *testing.T) {
 		require.Equal(t, first.Body.String(), k.get(t, path).Body.String())
 		require.Equal(t, first.Header()["Link"], k.get(t, path).Header()["Link"])
 	}
+}
+
+// A bucket expires without a write, and stays in the index of its table until the next one. Clients that have an older answer get another
+// one, and do not keep it for others.
+func TestAnAnswerWithABucketThatHasExpiredIsAnotherOne(t *testing.T) {
+	t.Parallel()
+	m := miniredis.RunT(t)
+	client := redis.NewClient(&redis.Options{Addr: m.Addr()})
+	t.Cleanup(func() { _ = client.Close() })
+	s := serve(t, client, nil)
+	write := func(at time.Time, r record.Record) { // m has no clock for the lives of keys, only FastForward
+		m.SetTime(at)
+		require.NoError(t, cache.NewWriter(client, cache.Options{Retention: time.Hour}).Put(t.Context(), record.Table{Database: "db", Name: "analytics_cpu"}, []record.Record{r}))
+	}
+	write(time.Now().Add(-70*time.Minute), rec(5, "f", "old", 1))
+	m.FastForward(40 * time.Minute)
+	write(time.Now().Add(-30*time.Minute), rec(4, "f", "new", 2))
+	const path = "/analytics/cpu?database=db"
+	first := s.get(t, path)
+	require.Len(t, array(t, first), 2)
+	m.FastForward(30 * time.Minute)
+	s.clock.Add(11)
+	after := with(s, http.MethodGet, path, "If-None-Match", first.Header().Get("ETag"))
+	require.Len(t, array(t, after), 1)
+	require.Len(t, array(t, s.get(t, path)), 1)
+	require.Equal(t, http.StatusNotModified, with(s, http.MethodGet, path, "If-None-Match", after.Header().Get("ETag")).Code)
 }
 
 // Two encodings of a path can have two routes, although both are decoded to the same text: dots are the name of a table only if they are

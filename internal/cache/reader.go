@@ -193,12 +193,14 @@ func (r *Reader) Version(ctx context.Context, t record.Table) (int64, error) {
 // Index returns the version of the table, which each write increases and which is 0 for a table that does not exist, and
 // its buckets as [Reader.Buckets] does. The version is read first. So after a write between the two readings, the buckets may
 // be newer than the version but never older, and a caller that compares versions reads once too often instead of missing
-// a bucket. An index with a bucket that begins or is sorted beyond the years 1 to 9999 is an error.
+// a bucket. An index with a bucket that begins or is sorted beyond the years 1 to 9999 is an error. Buckets that have expired are
+// left out, as far as the clock here shows them: see [Reader.expired].
 func (r *Reader) Index(ctx context.Context, t record.Table, span record.Range) (version int64, starts []time.Time, err error) {
 	before := r.known.now()
 	pipe := r.client.Pipeline()
 	get := pipe.Get(ctx, versionKey(t))
 	members, beyond := readIndex(ctx, pipe, t, span), readBeyond(ctx, pipe, t)
+	passed := pipe.ZRevRangeByScore(ctx, expiryKey(t), &redis.ZRangeBy{Min: "-inf", Max: millis(before), Count: maxPassed})
 	if err := execRead(ctx, pipe); err != nil {
 		return 0, nil, explain(err, t)
 	}
@@ -209,8 +211,34 @@ func (r *Reader) Index(ctx context.Context, t record.Table, span record.Range) (
 	if err := beyond.check(t); err != nil {
 		return 0, nil, err
 	}
-	starts, err = r.selectStarts(ctx, t, span, members.Val())
+	gone, err := r.expired(ctx, t, members.Val(), passed.Val())
+	if err != nil {
+		return 0, nil, err
+	}
+	starts, err = r.selectStarts(ctx, t, span, members.Val(), gone)
 	return version, starts, err
+}
+
+// maxPassed bounds the buckets that one reading of an index looks at because their expiry time has passed. Those that expired last are
+// looked at, so that a bucket that expires changes the starts also if more have expired since the last write.
+const maxPassed = 100
+
+// expired returns the members of an index that have expired, of those whose expiry time has passed. Only a write removes them from the
+// index. The second round trip, for the members that are in both lists, is needed because the clock here can be ahead of that of Redis.
+func (r *Reader) expired(ctx context.Context, t record.Table, members, passed []string) (gone []string, err error) {
+	if len(passed) == 0 {
+		return nil, nil
+	}
+	hasPassed := make(map[string]bool, len(passed))
+	for _, start := range passed {
+		hasPassed[start] = true
+	}
+	both := slices.DeleteFunc(slices.Clone(members), func(start string) bool { return !hasPassed[start] })
+	if len(both) == 0 {
+		return nil, nil
+	}
+	_, gone, err = split(ctx, r.client, both, func(start string) string { return bucketKey(t, start) })
+	return gone, err
 }
 
 // Buckets returns the starts of the table's buckets in the range, ascending. Some of the buckets may have expired:
@@ -220,7 +248,7 @@ func (r *Reader) Buckets(ctx context.Context, t record.Table, span record.Range)
 	if err != nil {
 		return nil, explain(err, t)
 	}
-	return r.selectStarts(ctx, t, span, members)
+	return r.selectStarts(ctx, t, span, members, nil)
 }
 
 // The scores of the first and of the last second of the years 1 to 9999. RFC 3339 cannot express the times of other years.
@@ -279,12 +307,14 @@ func (b beyond) check(t record.Table) error {
 	return nil
 }
 
-// selectStarts returns the starts of the range among the members that readIndex has read, ascending. If members that are
-// not starts, or not in the range, have taken the place of others, it reads more members.
-func (r *Reader) selectStarts(ctx context.Context, t record.Table, span record.Range, members []string) (starts []time.Time, err error) {
-	most := max(span.First, span.Last)
+// selectStarts returns the starts of the range among the members that readIndex has read, ascending and without those that are gone. If
+// members that are gone, not starts, or not in the range, have taken the place of others, it reads more members.
+func (r *Reader) selectStarts(ctx context.Context, t record.Table, span record.Range, members, gone []string) (starts []time.Time, err error) {
+	most, dead := max(span.First, span.Last), parseStarts(gone)
 	for wider := span; ; {
-		starts = slices.DeleteFunc(parseStarts(members), func(at time.Time) bool { return !span.Contains(at) })
+		starts = slices.DeleteFunc(parseStarts(members), func(at time.Time) bool {
+			return !span.Contains(at) || slices.ContainsFunc(dead, at.Equal)
+		})
 		if len(starts) >= most || len(members) < max(wider.First, wider.Last) {
 			break
 		}
