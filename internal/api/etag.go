@@ -58,6 +58,17 @@ func notModified(w http.ResponseWriter, r *http.Request, tag entityTag) bool {
 	return true
 }
 
+// matchesAny reports whether a request wants no answer that exists, whatever its ETag is. Only the whole answer shows that there is none but
+// an error, so it is read.
+func matchesAny(r *http.Request) bool {
+	for candidate := range strings.SplitSeq(strings.Join(r.Header["If-None-Match"], ","), ",") {
+		if strings.TrimSpace(candidate) == "*" {
+			return true
+		}
+	}
+	return false
+}
+
 // match returns the form of the ETag that matches a header If-None-Match, and whether there is one: the client has the compressed
 // form if it is weak. Weak ETags match too, as RFC 9110 defines for this header.
 func (t entityTag) match(header string) (own []string, ok bool) {

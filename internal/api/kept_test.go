@@ -324,6 +324,22 @@ func TestIfNoneMatchHasSeveralETags(t *testing.T) {
 	}
 }
 
+// The ETag * is that of every answer, but not of an error.
+func TestIfNoneMatchHidesNoError(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, func(o *api.Options) { o.MaxRecords = 1 })
+	s.fill(t)
+	for _, etag := range []string{"*", `"other", *`} {
+		problemOf(t, with(s, http.MethodGet, cpuPath, "If-None-Match", etag), http.StatusUnprocessableEntity)
+		w := with(s, http.MethodGet, cpuPath+"&limit=1&field=f", "If-None-Match", etag)
+		require.Equal(t, http.StatusNotModified, w.Code)
+		require.Zero(t, w.Body.Len())
+		kept := s.get(t, cpuPath+"&limit=1&field=f") // from the second time on
+		require.Len(t, array(t, kept), 1)
+		require.Equal(t, kept.Header().Get("ETag"), w.Header().Get("ETag"))
+	}
+}
+
 // slow is a table whose version is read for 50 ms.
 type slow struct {
 	stored

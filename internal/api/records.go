@@ -66,7 +66,10 @@ func (s *server) stored(w http.ResponseWriter, r *http.Request, p *params, q que
 		return err
 	}
 	etag := etagOf(sel, q)
-	if notModified(w, r, etag) { // no record was read; a kept answer that has this ETag is right again
+	anyTag := matchesAny(r)
+	if anyTag {
+		w.Header()[etagHeader] = etag.strong
+	} else if notModified(w, r, etag) { // no record was read; a kept answer that has this ETag is right again
 		if e := keptWith(w, etag); e != nil {
 			s.renew(e, r, k.with(sel.version, etag, s.validityOf(r.Context(), p, q, sel, k.at)))
 		}
@@ -93,6 +96,10 @@ func (s *server) stored(w http.ResponseWriter, r *http.Request, p *params, q que
 	}
 	a.arrange()
 	a.link(w, r)
+	if anyTag {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
 	return s.send(w, r, a, k)
 }
 
