@@ -73,13 +73,11 @@ func (s *server) keptFirst(keeping, next http.Handler) http.Handler {
 func (s *server) sendKept(x *exchange, r *http.Request, grant token.Grant, now time.Time) (sent bool, err error) {
 	e := x.kept
 	if e == nil || !s.isCurrent(r.Context(), e.Value, grant, now) {
-		s.metrics.misses.Inc()
 		if e != nil {
 			r.SetPathValue("table", e.Value.named.Name) // keptFirst has not looked for the route
 		}
 		return false, nil
 	}
-	s.metrics.hits.Inc()
 	vary(x.Header())
 	if e.Value.link != "" {
 		x.Header().Set("Link", e.Value.link)
@@ -134,6 +132,8 @@ func (s *server) isCurrent(ctx context.Context, k *kept, grant token.Grant, now 
 	if last := k.checked.Load(); last != nil && last.forgotten == forgotten && now.Sub(last.at).Abs() < versionAge {
 		return grant.Allows(token.Read, k.named.Database)
 	}
+	ctx, cancel := context.WithTimeout(ctx, s.Timeout) // a second reading can begin when one of another request ends
+	defer cancel()
 	entry, err := s.catalogue.resolve(ctx, grant, token.Read, k.named)
 	if err != nil || entry.Table != k.table {
 		return false

@@ -23,7 +23,7 @@ type metrics struct {
 	invalid  prometheus.Counter       // texts, not requests
 	corrupt  prometheus.Counter       // requests
 	tables   *prometheus.GaugeVec     // 0 or 1, by database and table
-	hits     prometheus.Counter       // requests that were answered with a kept answer
+	hits     prometheus.Counter       // requests that were answered with the answer that was kept when they came
 	misses   prometheus.Counter       // requests that could have been
 	serve    handler                  // answers a request with all of them
 }
@@ -126,6 +126,15 @@ func (m *metrics) observer(route string) func(status int, d time.Duration) {
 
 // failed counts a request that the service could not answer.
 func (m *metrics) failed(status int) { m.failures.WithLabelValues(strconv.Itoa(status)).Inc() }
+
+// asked counts a request by whether it was answered with the answer that was kept when it came.
+func (m *metrics) asked(kept bool) {
+	if kept {
+		m.hits.Inc()
+	} else {
+		m.misses.Inc()
+	}
+}
 
 // refused counts a request that was refused or ended because of a limit.
 func (m *metrics) refused(reason string) { m.refusals.WithLabelValues(reason).Inc() }

@@ -263,10 +263,12 @@ func (s *server) handle(rt route, h handler) http.Handler {
 }
 
 // answer answers a request that is allowed, with a kept answer or by the handler of the route. All waiting for Redis ends at the
-// timeout after the start. A kept answer has no timer of its own: it waits only for readings that end by themselves.
+// timeout after the start. A kept answer that was checked just now needs no timer: see [server.isCurrent].
 func (s *server) answer(rt *route, h handler, x *exchange, r *http.Request, grant token.Grant, start time.Time) error {
 	if rt.kept {
-		if sent, err := s.sendKept(x, r, grant, start); sent {
+		sent, err := s.sendKept(x, r, grant, start)
+		s.metrics.asked(sent)
+		if sent {
 			return err
 		}
 	}

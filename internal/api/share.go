@@ -51,11 +51,18 @@ func (s *server) share(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	x, key := w.(*exchange), keyOf(r)
 	end, other := s.inMaking.begin(key)
 	if other == nil {
+		making := false
+		defer func() {
+			if !making {
+				end() // also if isCurrent panics
+			}
+		}()
 		x.kept = s.rendered.Get(key) // another request may have made it while this one waited for its place
 		if x.kept == nil || !s.isCurrent(ctx, x.kept.Value, grant, s.Now()) {
+			making = true
 			return end, false, nil
 		}
-		end()
+		end() // before this client has read the answer
 	} else {
 		work.rest()
 		select {

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -86,6 +87,56 @@ func TestTheSameRequestsAtTheSameTimeShareAnAnswer(t *testing.T) {
 		}
 		require.Empty(t, reader.begun, "nobody else has read records")
 	}
+}
+
+// Each request counts once, also if it waits for the answer of another one.
+func TestARequestThatWaitsForAnAnswerIsCountedOnce(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	s.fill(t)
+	reader, k, request := s.gated(func(*api.Options) {})
+	first := request(t.Context(), cpuPath)
+	<-reader.begun
+	others := []<-chan *httptest.ResponseRecorder{request(t.Context(), cpuPath), request(t.Context(), cpuPath)}
+	k.missed(t, 3)
+	close(reader.proceed)
+	<-first
+	for _, other := range others {
+		require.Equal(t, http.StatusOK, (<-other).Code)
+	}
+	require.Zero(t, k.kept(t))
+	k.missed(t, 3)
+}
+
+// panicking is a cache of which one reading of a version fails, and the next one panics.
+type panicking struct {
+	countedReads
+	left atomic.Int64 // how many readings do so
+}
+
+func (p *panicking) Version(ctx context.Context, t record.Table) (int64, error) {
+	switch p.left.Add(-1) {
+	case 1:
+		return 0, errors.New("broken")
+	case 0:
+		panic("broken")
+	}
+	return p.countedReads.Version(ctx, t)
+}
+
+// A request that panics while it looks for the answer of another one does not make later ones wait.
+func TestNobodyWaitsForARequestThatPanicked(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	s.fill(t)
+	reader := &panicking{countedReads: countedReads{Reader: s.reader}}
+	k := s.beside(reader, func(o *api.Options) { o.Timeout = time.Second })
+	require.Equal(t, http.StatusOK, k.get(t, cpuPath).Code)
+	s.clock.Add(1)
+	reader.left.Store(2)
+	require.Equal(t, http.StatusInternalServerError, k.get(t, cpuPath).Code)
+	s.clock.Add(10) // the kept answer is too old
+	require.Equal(t, http.StatusOK, k.get(t, cpuPath).Code)
 }
 
 // If the first request fails, the others do not.
@@ -188,6 +239,46 @@ func TestARequestWaitsForRedisAtMostForTheTimeout(t *testing.T) {
 				assert.LessOrEqual(t, took, 20*time.Second)
 			})
 			time.Sleep(3 * time.Second)
+		}
+		wg.Wait()
+	})
+}
+
+// late is a table whose version is read slowly once, and then not as long as the context lasts.
+type late struct {
+	hung
+	readings atomic.Int64
+}
+
+func (l *late) Version(ctx context.Context, t record.Table) (int64, error) {
+	if l.readings.Add(1) == 2 {
+		time.Sleep(19 * time.Second)
+		return 1, nil
+	}
+	return l.hung.Version(ctx, t)
+}
+
+// A reading that other requests have begun long ago is followed by another one, which has the rest of the time.
+func TestARequestWaitsForTwoReadingsAtMostForTheTimeout(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		reader := &late{}
+		r := rec(0, "f", "a", 1)
+		reader.add(&r)
+		s := &service{Handler: api.New(reader, api.Options{MaxRecords: 100, MaxBuckets: 100, MaxBytes: 1 << 20, Timeout: 20 * time.Second})}
+		require.Equal(t, http.StatusOK, s.get(t, cpuPath).Code)
+		s.get(t, cpuPath)
+		time.Sleep(100 * time.Millisecond)
+		reader.versions.Store(true)
+		var wg sync.WaitGroup
+		defer time.Sleep(time.Minute) // until the last reading has ended
+		for range 2 {
+			wg.Go(func() {
+				start := time.Now()
+				s.get(t, cpuPath)
+				assert.LessOrEqual(t, time.Since(start), 20*time.Second)
+			})
+			time.Sleep(time.Second)
 		}
 		wg.Wait()
 	})
