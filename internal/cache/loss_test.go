@@ -80,12 +80,12 @@ func TestTheLossOfAnyKeyBetweenTwoWritesIsMended(t *testing.T) {
 					put(t, w, table, of(record.Open, 120, "f", 5))
 					put(t, other, table, asAgent(of(record.Open, 180, "f", 1), "a2"))
 				})
-				require.Equal(t, []int64{60, 120, 180}, startsOf(t, client, table))
-				require.Subset(t, client.ZRange(t.Context(), cache.ExpiryKey(table), 0, -1).Val(), []string{"60", "120", "180"})
-				require.Eventually(t, func() bool {
-					return client.Exists(t.Context(), table.String()).Val() == 1 && slices.Contains(tablesOf(t, client), table)
-				},
-					10*time.Second, 10*time.Millisecond)
+				require.EventuallyWithT(t, func(c *assert.CollectT) {
+					require.Equal(c, []int64{60, 120, 180}, startsOf(t, client, table))
+					require.Subset(c, client.ZRange(t.Context(), cache.ExpiryKey(table), 0, -1).Val(), []string{"60", "120", "180"})
+					require.Equal(c, int64(1), client.Exists(t.Context(), table.String()).Val())
+					require.Contains(c, tablesOf(t, client), table)
+				}, 10*time.Second, 10*time.Millisecond)
 			})
 		}
 	})
