@@ -67,7 +67,7 @@ test: ## run all tests; some want redis-server or chromium on PATH, REQUIRE_REDI
 	@command -v redis-server >/dev/null || echo "redis-server is not on PATH: the tests that need it are skipped"
 	@command -v chromium >/dev/null || echo "chromium is not on PATH: the tests that need it are skipped"
 	@folder=$$($(TEST_FOLDER)) && trap 'rm -rf "$$folder"' EXIT INT TERM && export GOTMPDIR="$${GOTMPDIR:-$${TMPDIR:-/tmp}}" TMPDIR="$$folder" && \
-	$(MAKE) --no-print-directory -j3 test-race test-command test-attack test-plain test-long test-command-race
+	$(MAKE) --no-print-directory -j3 test-race test-command test-attack test-long test-command-race
 
 # The tests sync many files. Where memory has room for their folder, they take about 15 s less of processor time and do not wait for the
 # disk. A folder whose programs cannot be run, or that is as small as that of a container, is not used.
@@ -87,21 +87,16 @@ TEST_FLAGS := -ldflags=-w
 RACE := GORACE="atexit_sleep_ms=50 $(GORACE)" go test -race
 
 # With the race detector, tests of much data take a sample of it. They are the tests that call testing.Short. The packages that
-# take the longest come first. Many tests wait for a server, so that more of them than processors run at once.
+# take the longest come first. Many tests wait for a server, so that more of them than processors run at once. The hostile clients
+# have a target of their own.
 LONGEST := ./internal/api ./internal/page ./plugins/aggregators/describe ./plugins/outputs/rediscache ./cmd/analytics-api ./internal/engine
 .PHONY: test-race
 test-race:
-	@packages=$$(go run ./internal/longtests race) && set -x && \
-	$(RACE) -short -shuffle=on $(TEST_FLAGS) -parallel 4 $(LONGEST) $$packages
-
-# In the other packages nothing happens at the same time, so that the detector would find nothing.
-.PHONY: test-plain
-test-plain:
-	@packages=$$(go run ./internal/longtests plain) && set -x && go test -shuffle=on $(TEST_FLAGS) $$packages
+	$(RACE) -short -shuffle=on $(TEST_FLAGS) -parallel 4 $(LONGEST) $$(go list ./... | grep -v /internal/attack)
 
 .PHONY: test-long
-test-long: ## run all data and times in the tests that take a sample with the race detector
-	@tests=$$(go run ./internal/longtests whole) && set -x && go test -shuffle=on $(TEST_FLAGS) $$tests
+test-long: ## run all data and times, as the whole calendar, in the tests that take a sample with the race detector
+	@tests=$$(go run ./internal/longtests) && set -x && go test -shuffle=on $(TEST_FLAGS) $$tests
 
 # The tests of what the command does at the same time as something else: signals, reloads, values that come during a Push.
 AT_THE_SAME_TIME := TestSIG|Reload|TestAChangedConfiguration|TestCrashes

@@ -1,103 +1,124 @@
-// Command longtests divides the packages of this module among the targets of make test. It prints arguments for go test:
+// Command longtests prints arguments for go test that run the tests that take a sample of their data with -short, and no others.
+// These are the tests that call testing.Short, themselves or through functions of the module:
 //
-//	longtests race    the packages whose tests run with the race detector, on a sample of much data: go test -race -short
-//	longtests plain   the packages in which nothing happens at the same time: they have no goroutines that the detector could watch
-//	longtests whole   the tests that take a sample with -short, in the packages of race: go test without -short
+//	go test $(go run ./internal/longtests)
 package main
 
 import (
 	"errors"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 )
 
 func main() {
-	words, err := arguments(".", os.Args[1:])
+	args, err := arguments(".")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "longtests:", err)
 		os.Exit(1)
 	}
-	fmt.Println(strings.Join(words, " "))
+	fmt.Println(strings.Join(args, " "))
 }
 
-// arguments returns the words to print for the arguments of the command, about the module in a folder.
-func arguments(root string, args []string) ([]string, error) {
-	m, err := read(root)
+// arguments returns a flag -run, then the packages below a folder that have such tests. Nested modules are left out.
+func arguments(root string) ([]string, error) {
+	all, err := functions(root)
 	if err != nil {
 		return nil, err
 	}
-	var words []string
-	switch strings.Join(args, " ") {
-	case "race":
-		words = m.tested(true)
-	case "plain":
-		words = m.tested(false)
-	case "whole":
-		words = m.whole()
-	default:
-		return nil, fmt.Errorf("arguments %q, want race, plain or whole", args)
-	}
-	if len(words) == 0 {
-		return nil, errors.New("there is no such test")
-	}
-	return words, nil
-}
-
-// tested returns the packages with tests in which something happens at the same time, or the others.
-func (m *module) tested(concurrent bool) (folders []string) {
-	for folder, p := range m.packages {
-		if p.tests && m.concurrentTests(folder) == concurrent {
-			folders = append(folders, "./"+folder)
-		}
-	}
-	slices.Sort(folders)
-	return folders
-}
-
-// concurrentTests reports whether the tests of a package, the package or one that these import start goroutines.
-func (m *module) concurrentTests(folder string) bool {
-	p := m.packages[folder]
-	if p.testsConcurrent {
-		return true
-	}
-	seen := make(map[string]bool)
-	return slices.ContainsFunc(slices.Concat(p.testImports, []string{folder}), func(folder string) bool { return m.concurrent(folder, seen) })
-}
-
-// concurrent reports whether a package, or one that it imports, starts goroutines or is made for several. Packages that were
-// seen are not looked at again.
-func (m *module) concurrent(folder string, seen map[string]bool) bool {
-	p := m.packages[folder]
-	if p == nil || seen[folder] {
-		return false
-	}
-	seen[folder] = true
-	return p.concurrent || slices.ContainsFunc(p.imports, func(folder string) bool { return m.concurrent(folder, seen) })
-}
-
-// whole returns a flag -run with the tests that call testing.Short, themselves or through functions of the module, then their packages.
-func (m *module) whole() []string {
 	long := map[string]bool{"testing.Short": true}
 	for before := 0; before < len(long); {
 		before = len(long)
-		for _, f := range m.functions {
+		for _, f := range all {
 			if slices.ContainsFunc(f.uses, func(name string) bool { return long[name] }) {
 				long[f.name] = true
 			}
 		}
 	}
-	var tests, folders []string
-	for _, f := range m.functions {
-		if f.test != "" && long[f.name] && m.concurrentTests(f.folder) {
-			tests, folders = append(tests, f.test), append(folders, "./"+f.folder)
+	var tests, packages []string
+	for _, f := range all {
+		if f.test != "" && long[f.name] {
+			tests, packages = append(tests, f.test), append(packages, f.folder)
 		}
 	}
 	if len(tests) == 0 {
-		return nil
+		return nil, errors.New("no test calls testing.Short")
 	}
 	slices.Sort(tests)
-	slices.Sort(folders)
-	return append([]string{"-run=^(" + strings.Join(slices.Compact(tests), "|") + ")$"}, slices.Compact(folders)...)
+	slices.Sort(packages)
+	return append([]string{"-run=^(" + strings.Join(slices.Compact(tests), "|") + ")$"}, slices.Compact(packages)...), nil
+}
+
+// function is a function or method. Its name and those that it uses begin with the last part of the path of their package, as in
+// stats.New. A name may be that of several functions; then a test too many is found, which does no harm.
+type function struct {
+	name, folder string
+	test         string // its name without the package, if it is a test
+	uses         []string
+}
+
+var isTest = regexp.MustCompile(`^(Test|Fuzz)`)
+
+// functions returns all functions below a folder.
+func functions(root string) (all []function, err error) {
+	err = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			if _, err := os.Stat(filepath.Join(path, "go.mod")); err == nil && path != root {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if filepath.Ext(path) != ".go" {
+			return nil
+		}
+		folder, err := filepath.Rel(root, filepath.Dir(path))
+		if err != nil {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		for _, decl := range file.Decls {
+			if decl, ok := decl.(*ast.FuncDecl); ok {
+				f := newFunction(decl, filepath.Base(folder))
+				f.folder = "./" + filepath.ToSlash(folder)
+				if strings.HasSuffix(path, "_test.go") && isTest.MatchString(decl.Name.Name) {
+					f.test = decl.Name.Name
+				}
+				all = append(all, f)
+			}
+		}
+		return nil
+	})
+	return all, err
+}
+
+// newFunction returns a function of a package.
+func newFunction(decl *ast.FuncDecl, pkg string) function {
+	f := function{name: pkg + "." + decl.Name.Name}
+	ast.Inspect(decl, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.SelectorExpr:
+			if x, ok := n.X.(*ast.Ident); ok {
+				f.uses = append(f.uses, x.Name+"."+n.Sel.Name)
+			}
+		case *ast.Ident:
+			if n != decl.Name {
+				f.uses = append(f.uses, pkg+"."+n.Name)
+			}
+		}
+		return true
+	})
+	return f
 }
