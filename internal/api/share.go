@@ -49,20 +49,20 @@ func (s *server) share(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		return func() {}, false, nil // no answer is kept
 	}
 	x, key := w.(*exchange), keyOf(r)
-	end, other := s.inMaking.begin(key)
+	made, other := s.inMaking.begin(key)
 	if other == nil {
 		making := false
 		defer func() {
 			if !making {
-				end() // also if isCurrent panics
+				made() // also if isCurrent panics
 			}
 		}()
 		x.kept = s.rendered.Get(key) // another request may have made it while this one waited for its place
 		if x.kept == nil || !s.isCurrent(ctx, x.kept.Value, grant, s.Now()) {
 			making = true
-			return end, false, nil
+			return made, false, nil
 		}
-		end() // before this client has read the answer
+		made() // before this client has read the answer
 	} else {
 		work.rest()
 		select {
