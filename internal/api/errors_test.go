@@ -170,3 +170,19 @@ func TestProblemsDoNotRevealInternalErrors(t *testing.T) {
 	require.NotContains(t, w.Body.String(), "secret")
 	problemOf(t, w, http.StatusServiceUnavailable)
 }
+
+// brokenBody is an answer whose body cannot be written, with a panic.
+type brokenBody struct{ *httptest.ResponseRecorder }
+
+func (brokenBody) Write([]byte) (int, error) { panic("broken") }
+
+// After a panic in the middle of an answer, the connection is closed: a problem would be taken for a part of the body.
+func TestAPanicInTheMiddleOfAnAnswerClosesTheConnection(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	s.fill(t)
+	w := brokenBody{httptest.NewRecorder()}
+	require.PanicsWithValue(t, http.ErrAbortHandler, func() { s.ServeHTTP(w, httptest.NewRequest(http.MethodGet, cpuPath, http.NoBody)) })
+	require.Equal(t, http.StatusOK, w.Code)
+	require.Contains(t, s.get(t, "/metrics").Body.String(), `analytics_api_failures_total{status="500"} 1`+"\n")
+}

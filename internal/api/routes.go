@@ -229,7 +229,7 @@ func (s *server) clean(next http.Handler) http.Handler {
 }
 
 // handle returns the handler of a route. It refuses requests whose token does not allow the route. It calls h with a
-// timeout, answers with a problem if h returns an error or panics, and counts the request by route and status.
+// timeout, answers with a problem if h returns an error or panics before the answer, and counts the request by route and status.
 func (s *server) handle(rt route, h handler) http.Handler {
 	observe := s.observer(rt.name)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -237,13 +237,16 @@ func (s *server) handle(rt route, h handler) http.Handler {
 		x := w.(*exchange)
 		grant, refused := s.admit(x, r, &rt)
 		defer func() {
-			if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // compared as net/http does
-				s.Log.Error("a handler panicked", "request", idOf(x), "route", rt.name, "panic", p)
-				s.problem(x, r, errPanic)
+			p, begun := recover(), x.code != 0
+			if p != nil {
+				s.panicked(x, r, &rt, p)
 			}
 			took := s.Now().Sub(start)
 			observe(x.status(), took)
 			s.logRequest(x, r, &rt, grant.ID(), took)
+			if p != nil && begun {
+				panic(http.ErrAbortHandler) // net/http closes the connection
+			}
 		}()
 		if refused != nil {
 			s.problem(x, r, refused)
@@ -260,6 +263,17 @@ func (s *server) handle(rt route, h handler) http.Handler {
 			s.problem(x, r, err)
 		}
 	})
+}
+
+// panicked logs and counts a panic of a handler, and answers with a problem unless the answer has begun: after a part of a body, a problem
+// would be taken for the rest of it.
+func (s *server) panicked(x *exchange, r *http.Request, rt *route, p any) {
+	s.Log.Error("a handler panicked", "request", idOf(x), "route", rt.name, "panic", p)
+	if x.code == 0 {
+		s.problem(x, r, errPanic)
+		return
+	}
+	s.metrics.failed(http.StatusInternalServerError)
 }
 
 // answer answers a request that is allowed, with a kept answer or by the handler of the route. All waiting for Redis ends at the
