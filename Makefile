@@ -89,10 +89,10 @@ RACE := GORACE="atexit_sleep_ms=50 $(GORACE)" go test -race
 # With the race detector, tests of much data take a sample of it. They are the tests that call testing.Short. The packages that
 # take the longest come first. Many tests wait for a server, so that more of them than processors run at once. The hostile clients
 # have a target of their own.
-LONGEST := ./internal/api ./internal/page ./plugins/aggregators/describe ./plugins/outputs/rediscache ./cmd/analytics-api ./internal/engine
+LONGEST := ./internal/api ./internal/page ./internal/state ./internal/cache ./plugins/aggregators/describe ./plugins/outputs/rediscache ./cmd/analytics-api ./internal/engine
 .PHONY: test-race
 test-race:
-	$(RACE) -short -shuffle=on $(TEST_FLAGS) -parallel 4 $(LONGEST) $$(go list ./... | grep -v /internal/attack)
+	$(RACE) -short -shuffle=on $(TEST_FLAGS) -p 3 -parallel 4 $(LONGEST) $$(go list ./... | grep -v /internal/attack)
 
 .PHONY: test-long
 test-long: ## run all data and times, as the whole calendar, in the tests that take a sample with the race detector
