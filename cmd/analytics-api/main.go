@@ -184,7 +184,7 @@ const (
 )
 
 // serveHTTP serves until ctx ends, and then waits at most stopTimeout for running requests. It returns errEnded if that is
-// the cause of the end of ctx. It tells the service manager when requests are accepted, and when the service begins to stop.
+// the cause of the end of ctx. It notifies the service manager when requests are accepted, and when the service begins to stop.
 func (c config) serveHTTP(ctx context.Context, limited *conns.Listener, handler http.Handler, environ []string, log *slog.Logger) error {
 	listener, scheme, err := c.encrypt(limited, log)
 	if err != nil {
@@ -192,7 +192,7 @@ func (c config) serveHTTP(ctx context.Context, limited *conns.Listener, handler 
 	}
 	server := newServer(handler, log)
 	server.ConnState, server.ConnContext = limited.ConnState, limited.ConnContext
-	stopped := make(chan error, 1) // gets the result of Shutdown, once; with room for it, as it is not read if Serve fails
+	stopped := make(chan error, 1) // gets the result of Shutdown; buffered, because nothing reads it if Serve fails
 	context.AfterFunc(ctx, func() {
 		c.tell(environ, "STOPPING=1", log)
 		timeout, cancel := context.WithTimeout(context.Background(), stopTimeout)

@@ -65,8 +65,8 @@ const (
 	atStop                  // the last Push of a run
 )
 
-// pushPlace returns the place from which the caller was called. agentPush is five or six frames above, so 32 are enough: the question is
-// asked before a Push goes on in the background, in a goroutine whose callers are others.
+// pushPlace returns the place from which the caller was called. agentPush is five or six frames above, so 32 are enough. It is
+// called before a Push continues in the background, because that goroutine has other callers.
 func pushPlace() caller {
 	var callers [32]uintptr
 	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers[:])])

@@ -76,7 +76,7 @@ type unauthorized struct {
 	reason string // for the metrics: "no_token" or "bad_token"
 }
 
-// Error tells how to send a token, and not what is wrong with the one that was sent.
+// Error explains how to send a token. It does not say why the one that was sent is invalid.
 func (unauthorized) Error() string {
 	return "want a valid token in the header Authorization, as in \"Authorization: Bearer TOKEN\""
 }

@@ -35,7 +35,7 @@ type flight[T any] struct {
 }
 
 // do waits for the running flight of that key, or begins one by calling run. It returns the result, and whether this call began the
-// flight. When ctx ends, do returns the reason, and the flight goes on for the other callers. The context of run ends when no caller
+// flight. When ctx ends, do returns the reason, and the flight continues for the other callers. The context of run ends when no caller
 // waits any more.
 func (f *flights[K, T]) do(ctx context.Context, key K, run func(context.Context) (T, error)) (value T, first bool, err error) {
 	l, first := f.join(ctx, key, run)

@@ -13,7 +13,7 @@ import (
 // entry is a record of the bucket that is being read.
 type entry struct {
 	record.Outline
-	text string // its JSON, as it is stored
+	text string // its JSON, unchanged
 	name string // of the record in its bucket, if the bucket has several parts
 	// merged means that the record is made from the summaries of several records later, with these statistics.
 	merged bool

@@ -7,7 +7,7 @@ import (
 
 // reading is one reading of Redis whose result several requests share. Its results are set before done is closed.
 //
-// Unlike a flight, it is kept after its end as long as it is usable, and nobody can cancel it: it costs little, and the next request
+// Unlike a flight, its result is kept while it can be used, and no caller can cancel it: it costs little, and the next request
 // needs it too.
 type reading[T any] struct {
 	at   time.Time     // when the reading began

@@ -16,7 +16,7 @@ import (
 //	names of the bucket, in the order of the answer   a1 a2 b1 c1 c2 c3 d1 e1 e2
 //	a window                                          from ─▶ b1 c1 c2 c3 d1
 //
-// The size tells whether the bucket has the same names still: see Reader.Names.
+// The bucket still has the same names if it has the same size and has not expired: see Reader.Names.
 type window struct {
 	of       windowOf
 	size     int           // how many records the bucket had, or -1 if that changed while they were read

@@ -87,7 +87,7 @@ func (j *job) add(me, n int) {
 }
 
 // worthDemoting is how many bytes a field must hold to be made an estimate, which takes some thousands of bytes itself. So many small
-// fields can exceed the limit together: Result.Over tells.
+// fields can exceed the limit together, which Result.Over reports.
 const worthDemoting = 10_000
 
 // measure measures the memory of all fields. If it is above the limit, the fields that hold most become estimates until

@@ -83,8 +83,8 @@ const maxBad = 10
 // job is one chunk on its way, see the diagram in the package comment. One goroutine after the other has it; only the adders have it
 // at the same time, and only read it.
 //
-// Who has it: read, until it has sent it on todo; a parser, until it closes done; the collector, until it has called adders.add; the
-// adders, until left is 0; then it is in run.free, or lost if the run ends early.
+// Its owner is first read, until it is sent on todo; then a parser, until done is closed; then the collector, until it has called
+// adders.add; then the adders, until left is 0. After that it is in run.free, or garbage if the run ends early.
 type job struct {
 	chunk *file.Chunk   // set by read
 	buf   []byte        // the memory of chunk.Data, for the next chunk

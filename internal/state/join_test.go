@@ -246,7 +246,7 @@ func TestAStoreWhoseHeirIsGoneContinues(t *testing.T) {
 	require.Equal(t, 3, mustOpen(t, o).Stats().Open)
 }
 
-// Until the user deletes the folder of the orphan, its own database says what is final and what has expired.
+// Until the user deletes the folder of the orphan, its own database has what is final and what has expired.
 func TestTheFinalBucketsOfAnOrphanAreExpiredWhenItsFolderIsDeleted(t *testing.T) {
 	t.Parallel()
 	o, c := clocked(t, time.Hour)

@@ -22,11 +22,11 @@ type Files map[string]file
 // file is one file in the forms in which it is sent. One of the two is nil.
 //
 // Only one form is in memory: a client that does not accept gzip gets a packed file unpacked for it, and a file that gzip does not make
-// smaller is sent as it is.
+// smaller is sent without compression.
 type file struct {
 	contentType string
 	etag        string // weak, because it is the same for both forms
-	plain       []byte // as it is
+	plain       []byte // not compressed
 	packed      []byte // compressed with gzip
 }
 
