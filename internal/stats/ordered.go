@@ -8,7 +8,7 @@ import "slices"
 // With counts, the values are distinct, and values[i] occurs counts[i] times. Without counts, values may repeat, and
 // each element counts once.
 //
-// It is a value of two slices, so a copy of it shares their memory: a method that changes the elements says so.
+// It is a value of two slices, so a copy of it shares their memory. The comment of a method that changes the elements mentions it.
 type ordered struct {
 	values []float64 // finite, ascending
 	counts []uint64  // nil, or as long as values and all above 0

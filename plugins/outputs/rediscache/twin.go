@@ -15,7 +15,7 @@ const twinEvery = 10 * time.Minute
 // started is about when this process started. It distinguishes the processes of containers, which have few PIDs.
 var started = time.Now()
 
-// process identifies a running Telegraf. The zero process stands for this one.
+// process identifies a running Telegraf. The zero process is this one.
 type process struct {
 	host    string
 	pid     int
