@@ -17,7 +17,11 @@ const apart = '\''
 //	"$1,234.50"     "1,234.50"   "$"
 //	"−1 234,50 €"   "-1'234,50"  "€"
 //	"($3)"          "-3"         "$"    as accountants write amounts below zero
+//	"US$5"          "5"          "US$"
 //	"12.5 %"        "12.5"       "%"
+//	"abc"           "abc"        ""     which is no number
+//
+// Cells are taken apart twice: for the sample (amounts), which finds the unit of a column, and when they are read (marks.read).
 type amount struct {
 	bare []byte // the number: its marks may be those of any [marks]
 	unit []byte // a part of the cell; empty without one
@@ -90,7 +94,8 @@ func (a *amount) cutUnitBehind(b []byte) (number []byte, ok bool) {
 	return bytes.TrimRightFunc(b[:len(b)-size], unicode.IsSpace), true
 }
 
-// appendDigits appends b, with apart in the place of each apostrophe and space.
+// appendDigits appends b, with apart in the place of each apostrophe and space: those of ASCII, the typographic apostrophe, and all
+// spaces of Unicode, as the one that does not break a line is the usual one in numbers.
 func appendDigits(dst, b []byte) []byte {
 	for i, r := range string(b) {
 		switch {
@@ -106,7 +111,7 @@ func appendDigits(dst, b []byte) []byte {
 }
 
 // read returns a number with these marks as scan.Number reads it. The result is in the memory of scratch, or in new memory where that is
-// too small. ok is false for any other text.
+// too small. ok is false for any other text, and for a number with another unit or without the unit of the marks.
 func (m marks) read(cell, scratch []byte) (number []byte, ok bool) {
 	if m.unit == "" && m.group != apart {
 		return m.plain(cell, scratch)
@@ -120,6 +125,9 @@ func (m marks) read(cell, scratch []byte) (number []byte, ok bool) {
 }
 
 // amounts counts the cells of a column that are numbers only without a unit, or with digits that are grouped by apostrophes or spaces.
+//
+// A column has one unit, that of its first cell with one. The numbers of this unit have a sample of their own, bare, because each may
+// have decimal commas or groups: "1.234,50 €" needs both, the unit and the marks.
 type amounts struct {
 	apart                   int     // grouped so
 	apartPoints, apartComma int     // of these, the ones with a decimal point, and those with a decimal comma
@@ -129,7 +137,7 @@ type amounts struct {
 	firstUnit               string  // the first of these
 }
 
-// add counts a cell that is no number for scan.Number.
+// add counts a cell that is no number for scan.Number. A cell of more than 64 bytes is a text without a closer look.
 func (n *amounts) add(cell []byte, o *Options) {
 	var scratch [64]byte
 	if len(cell) > len(scratch) || !mayBeAmount(cell) {
@@ -155,7 +163,8 @@ func mayBeAmount(cell []byte) bool {
 	return slices.ContainsFunc(cell[:min(len(cell), sign)], func(c byte) bool { return c == '$' || c >= utf8.RuneSelf })
 }
 
-// addApart counts a number with groups.
+// addApart counts a number with groups. One without a fraction, such as 1'234, counts in apart alone, as it does not show the decimal
+// mark of the column.
 func (n *amounts) addApart(bare []byte) {
 	var scratch [64]byte
 	_, point := marks{decimal: '.', group: apart}.plain(bare, scratch[:])
@@ -170,7 +179,7 @@ func (n *amounts) addApart(bare []byte) {
 	}
 }
 
-// addUnit counts a cell with a unit.
+// addUnit counts a cell with a unit, if the rest is a number or can be one with marks: "3-4 %" is not counted.
 func (n *amounts) addUnit(a amount, cell []byte, o *Options) {
 	var bare sample
 	if bare.add(a.bare, o); bare.numbers+bare.commas+bare.grouped+bare.apart == 0 {
@@ -185,9 +194,12 @@ func (n *amounts) addUnit(a amount, cell []byte, o *Options) {
 }
 
 // acceptAmounts makes the cells with a unit numbers if nearly all cells of the column have this unit, and otherwise those with groups, if
-// all but a few cells are numbers then.
+// all but a few cells are numbers then. Otherwise the marks stay zero.
+//
+// Numbers without the unit count as others in a column with one: readMarked finds them invalid.
 func (s *sample) acceptAmounts(decimal Decimal, delimiter byte) {
 	if s.bare != nil && s.bare.all()*100 >= mostly*s.all() {
+		// The marks of the bare numbers are detected as those of a column without a unit.
 		s.bare.acceptMarks(decimal, delimiter)
 		if s.bare.numbers*100 >= mostly*s.all() {
 			m := s.bare.marks
@@ -203,6 +215,8 @@ func (s *sample) acceptAmounts(decimal Decimal, delimiter byte) {
 	if s.apart == 0 || s.times > 0 {
 		return
 	}
+	// n is how many of the others become numbers. wrong is how many numbers can no longer be read: those with a point, if commas are
+	// decimal. Commas are decimal if a grouped number has a decimal comma, or if other numbers have one and no number has a point.
 	m, n := marks{decimal: '.', group: apart}, s.apart-s.apartComma
 	wrong := 0
 	if s.apartComma > 0 || s.apartPoints+s.points == 0 && s.commas > 0 {

@@ -25,6 +25,11 @@ type Span struct{ start, end uint32 }
 //	cells             1.5   2.5         3.5        Rows     {0, 1, 3}
 //
 // So package stats adds the Numbers as they are. Most columns have no missing cell, and then no Rows either.
+//
+// Only the slice of the kind has cells: Numbers, Texts or Times. Rows, unless it is nil, is as long as that slice. A row has at most
+// one cell in a column. Numbers has neither NaN nor an infinity: the first is missing, the second invalid.
+//
+// The marks Whole, Fraction, Bool and Large are of this batch alone. A mark stays if its cell is replaced by a later one of the same row.
 type Column struct {
 	Name string
 	Kind Kind
@@ -79,6 +84,7 @@ func (c *Column) Row(i int) int {
 func (c *Column) at(row int) {
 	n := c.Len()
 	if c.Rows == nil {
+		// As long as there was no gap, cell i is of row i.
 		if n == row {
 			return
 		}
@@ -115,7 +121,8 @@ func (c *Column) addTime(row int, ns int64) {
 	c.Times = append(c.Times, ns)
 }
 
-// dropLast removes the last cell of a column of numbers or texts.
+// dropLast removes the last cell of a column of numbers or texts, of which there must be one. Rows may be empty afterwards, but not nil
+// again.
 func (c *Column) dropLast() {
 	if c.Kind == Number {
 		c.Numbers = c.Numbers[:len(c.Numbers)-1]
@@ -145,11 +152,13 @@ func (c *Column) reset() {
 
 // Table has the rows of one measurement of line protocol, or of a file of another format. Row i of a table is the i-th good line
 // of its measurement in the chunk; the columns have the numbers of these rows.
+//
+// A column without cells may be one of an earlier chunk: a batch that is used again keeps its columns.
 type Table struct {
-	Name    string
-	Rows    int
+	Name    string    // the measurement, or the result of Options.Table for another format
+	Rows    int       // good lines; columns count rows from 0
 	Columns []*Column // in the order in which they appeared
-	// Time is the column with the time of each row, or nil. If the options want times, it has one for every row.
+	// Time is the column with the time of each row, or nil. If the options want times, it has one for every row. It is one of Columns.
 	Time *Column
 
 	index map[columnKey]int // in Columns
@@ -179,8 +188,9 @@ func (t *Table) column(name []byte, kind Kind, tag bool) int {
 	return len(t.Columns) - 1
 }
 
-// expect returns the index of the column of cell i of a row. Most rows have the columns of the row before, so that comparing a
-// name with that one usually saves looking it up in a map.
+// expect returns the index of the column of cell i of a row, and adds the column if there is none. Most rows have the columns of the row
+// before, so that comparing a name with that one usually saves looking it up in a map. Only cells that are asked for in their order, from
+// 0 and without a gap, are remembered for the next row.
 func (t *Table) expect(i int, name []byte, kind Kind, tag bool) int {
 	if i < len(t.order) {
 		if c := t.Columns[t.order[i]]; c.Kind == kind && c.Tag == tag && c.Name == string(name) {
@@ -198,22 +208,28 @@ func (t *Table) expect(i int, name []byte, kind Kind, tag bool) int {
 // Bad is a line that could not be read. Its number counts from the start of the chunk, because chunks are parsed at the same time
 // and none knows how many lines the others have; package profile adds them up in the order of the file.
 type Bad struct {
-	Line   int // lines before it in the chunk
-	Reason string
+	Line   int    // lines before it in the chunk, those of a header included
+	Reason string // for people, in one line; long cells are clipped
 }
 
 // maxBad is how many bad lines of a batch are kept.
 const maxBad = 10
 
-// Batch is what a [Parser] read from one chunk. It is used by one goroutine at a time; once filled, several may read it.
+// Batch is what a [Parser] read from one chunk. It is used by one goroutine at a time; once filled, several may read it. The zero Batch
+// is empty and ready to use.
+//
+//	new ─▶ Parse ─▶ read by others ─▶ Reset ─▶ Parse a chunk of the same or of another file ─▶ …
+//
+// Every line of the chunk is in exactly one of these: a row of a table, a bad line, a header, a comment or a blank line. Records of CSV
+// and strings of line protocol may have several lines.
 type Batch struct {
-	Path     string
+	Path     string   // of the file, as Chunk.Path
 	Tables   []*Table // each has at least one row
-	Lines    int      // line ends in the chunk
-	Bad      []Bad    // the first bad lines
+	Lines    int      // lines of the chunk, those of a header before its records included
+	Bad      []Bad    // the first bad lines, at most maxBad
 	BadCount int      // of all bad lines
 	Short    int      // rows of CSV with fewer cells than columns; those that lack are missing
-	// FirstShort is how many lines of the chunk come before the first of them.
+	// FirstShort is how many lines of the chunk come before the first of them. It has no meaning if Short is 0.
 	FirstShort int
 	Repeated   int    // lines of CSV that are the header again; they are no rows
 	Bytes      []byte // what the texts are parts of
@@ -226,7 +242,8 @@ type Batch struct {
 // Text returns a text of the batch. It is valid until the batch is reset.
 func (b *Batch) Text(s Span) []byte { return b.Bytes[s.start:s.end] }
 
-// keep copies a text into the batch.
+// keep copies a text into the batch. The texts of a line that turns out to be bad are taken back by shortening Bytes to its length before
+// the line: no cell has them yet.
 func (b *Batch) keep(text []byte) Span {
 	start := len(b.Bytes)
 	b.Bytes = append(b.Bytes, text...)
@@ -260,6 +277,9 @@ func (b *Batch) table(name []byte) *Table {
 
 // Reset empties the batch, and ends what Text and the columns returned before. It keeps the memory of the cells if the batch had
 // one table, as most have. Of many tables or columns, another chunk may have others, and memory kept for each would add up.
+//
+// The columns of a kept table stay too, without cells, so that the next chunk of the file finds them in the same order. They are of no
+// use for another file, which Parse sees by the source.
 func (b *Batch) Reset() {
 	const wide = 1000 // columns
 	if len(b.Tables) != 1 || len(b.Tables[0].Columns) > wide {

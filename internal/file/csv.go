@@ -15,6 +15,16 @@ import (
 //
 // encoding/csv was not used: it copies each record into strings, which takes longer than reading the numbers in it, and a quote
 // that is not closed takes the rest of the file with it.
+//
+// A record takes these steps, in this order:
+//
+//	record          finds its cells; a bad line if it cannot
+//	isBlank         a blank line is no row
+//	repeatsHeader   neither is the header; it is counted
+//	fit             makes one cell for each column; a bad line if it cannot
+//	row             reads the cells into the columns of the batch
+//
+// The detection uses a csvParser too, while the schema is not complete.
 type csvParser struct {
 	source  *source
 	schema  *csvSchema
@@ -37,6 +47,13 @@ var errQuote = errors.New("a quote is not closed")
 
 // record reads the cells of the record that starts at i into p.cells, and returns where the next one starts. If there is an
 // error, that is after the first line end: so a stray quote costs its line, and not all lines up to the next quote.
+//
+//	a,"b ""c""",⏎     three cells: a, b "c" and an empty one
+//	a"b,c⏎            two cells: a"b and c
+//	"a"x,b⏎           an error: x is behind the closing quote
+//	⏎                 one empty cell, as of any line without a delimiter
+//
+// Without an error there is at least one cell. After one, p.cells has no meaning.
 func (p *csvParser) record(data []byte, i int) (next int, err error) {
 	p.cells = p.cells[:0]
 	start := i
@@ -68,6 +85,7 @@ func (p *csvParser) record(data []byte, i int) (next int, err error) {
 		if i >= len(data) {
 			return len(data), nil
 		}
+		// data[i] is a delimiter or a line end. With noDelimiter it is both, and ends the record.
 		i++
 		if data[i-1] == '\n' {
 			return i, nil
@@ -116,7 +134,8 @@ func (p *csvParser) fit(data []byte, start, end int) (added int, err error) {
 	return n - found, nil
 }
 
-// repeatsHeader reports whether a record is the header again, as where several files were put together.
+// repeatsHeader reports whether a record is the header again, as where several files were put together. It compares bytes, after byte
+// order marks: a header that is written in another way is a row.
 func (p *csvParser) repeatsHeader(record []byte) bool {
 	header := p.schema.header
 	if len(header) == 0 || record[0] != header[0] && record[0] != '\xef' { // nearly all rows begin with another character
@@ -127,7 +146,8 @@ func (p *csvParser) repeatsHeader(record []byte) bool {
 }
 
 // firstRecord returns the cells of the first record that is not blank, and where the record after it starts. It returns
-// none if there is no such record.
+// none if there is no such record. The cells are copies. An error ends the reading of the file: without its first record nothing is
+// known about the columns.
 func (p *csvParser) firstRecord(data []byte) (cells [][]byte, end int, err error) {
 	for end < len(data) {
 		start := end
@@ -144,7 +164,9 @@ func (p *csvParser) firstRecord(data []byte) (cells [][]byte, end int, err error
 	return nil, len(data), nil
 }
 
-// sample counts the kinds of the cells of the first rows, up to sampleRows, by column. Records that are no rows are left out.
+// sample counts the kinds of the cells of the first rows, up to sampleRows, by column. Records that are no rows are left out, but count
+// towards sampleRows. The schema needs to have its delimiter and the number of its columns. data is the content before it is cut into a
+// chunk, and may end within a record: then that record is too short and left out, or its last cell is and counts as it is.
 func (p *csvParser) sample(data []byte, o *Options) []sample {
 	samples := make([]sample, len(p.schema.columns))
 	for i, rows := 0, 0; i < len(data) && rows < sampleRows; rows++ {
@@ -244,6 +266,7 @@ func counted(n int, noun string) string {
 
 // prepare returns the table of the batch and sets p.columns to its columns, which it adds if the batch is new. Afterwards
 // p.columns and p.raw have one element for each cell of a row, so that cells are added by position, without a lookup by name.
+// It is called once a chunk: the next one may come with another batch.
 func (p *csvParser) prepare(b *Batch) *Table {
 	name := ""
 	if p.source.o.Table != nil {
@@ -277,7 +300,7 @@ func (t *Table) expectDeclared(i int, c *csvColumn) int {
 }
 
 // row adds the cells of a row to their columns. If there is an error, it adds none: the time, the only cell that can make a row a
-// bad line, is read first.
+// bad line, is read first. p.cells has as many cells as there are columns.
 func (p *csvParser) row(data []byte, t *Table, b *Batch) error {
 	var at int64
 	timed := false
@@ -331,7 +354,8 @@ func readNumber(c *Column, row int, text []byte) {
 	c.addNumber(row, v)
 }
 
-// readOpen adds a cell to column i of the row, which is Open, and to its column of texts.
+// readOpen adds a cell to column i of the row, which is Open, and to its column of texts. The column of texts is made by the first cell
+// in the chunk: most columns without a cell in the sample stay empty. Package profile uses one of the two, and ignores the other.
 func (p *csvParser) readOpen(i int, t *Table, text []byte, b *Batch) {
 	if scan.Missing(scan.Trim(text)) {
 		return
@@ -345,7 +369,8 @@ func (p *csvParser) readOpen(i int, t *Table, text []byte, b *Batch) {
 }
 
 // readMarked adds a cell to a column of numbers with decimal commas, grouped digits or a unit. A point where commas are decimal and
-// none groups is invalid: it may be either. So is a number without the unit: 0.5 among percents may be 50 %.
+// none groups is invalid: it may be either. So is a number without the unit: 0.5 among percents may be 50 %. In a column without a unit,
+// other cells such as truth values are read as in a column without marks.
 func (p *csvParser) readMarked(c *Column, row int, text []byte, m marks) {
 	number, ok := m.read(text, p.number)
 	switch {

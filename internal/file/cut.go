@@ -12,12 +12,19 @@ import (
 // It reads size bytes and ends the chunk after the last complete record in them. The bytes behind that are the start of the next
 // chunk. If no record ends there, it doubles the size and reads on, up to MaxRecord. Sizes, not reads, decide where chunks end,
 // so that the chunks of a file are the same however its bytes arrive.
+//
+//	├───────────────────── size ─────────────────────┤
+//	header       record   record   …   record   half a record
+//	├─ Skipped ─┤├─────────── Data ───────────┤├─── rest ───┤
+//
+// Data is in the memory of buf, or of a larger buffer, and belongs to the caller from then on. So rest is a copy in memory of the Reader.
+// After an error the file is of no further use; Next closes it.
 func (r *Reader) cut(buf []byte) (*Chunk, error) {
 	s := r.current
 	buf = append(buf[:0], r.rest...)
 	r.rest = r.rest[:0]
 	size := r.o.Size
-	if s.format == Auto {
+	if s.format == Auto { // not detected yet: this is the first chunk
 		size = r.o.first
 	}
 	for ; ; size = min(max(2*len(buf), size), MaxRecord) {
@@ -25,6 +32,7 @@ func (r *Reader) cut(buf []byte) (*Chunk, error) {
 		if buf, err = s.fill(buf, size); err != nil {
 			return nil, err
 		}
+		// The end of a record that is too long comes first. As long as it is not there, buf is empty, and is filled again.
 		if s.skip {
 			if buf = s.drop(buf); s.skip && !s.ended {
 				continue
@@ -37,11 +45,13 @@ func (r *Reader) cut(buf []byte) (*Chunk, error) {
 		if !known {
 			continue
 		}
+		// At the end of the content the last record may lack its line end, and even its closing quote: the parser decides on it.
 		end := len(buf)
 		if !s.ended {
 			end = header + s.lastEnd(buf[header:])
 		}
 		switch {
+		// A chunk of a header alone has no Data, but counts its lines.
 		case end > header || header > 0 || end == len(buf) && end > 0:
 			r.rest = append(r.rest, buf[end:]...)
 			return &Chunk{Path: s.name(), Data: buf[header:end], Skipped: bytes.Count(buf[:header], newline), source: s}, nil
@@ -55,6 +65,8 @@ func (r *Reader) cut(buf []byte) (*Chunk, error) {
 
 // header returns where in buf the records start. In the first content of a file, that is after a byte order mark, comments and
 // the header of CSV, and the format is detected; later it is 0. known is false if buf has too little for that: less than two lines.
+// The caller reads more then, and calls it again. With MaxRecord bytes or all of the content it decides in any case: one line of at most
+// that size is enough, and a longer one is an error, as nothing can be detected from a part of it.
 func (s *source) header(buf []byte) (start int, known bool, err error) {
 	if s.format != Auto {
 		return 0, true, nil
@@ -77,8 +89,10 @@ func (s *source) header(buf []byte) (start int, known bool, err error) {
 // newline is the line end by which contents are cut. A carriage return before it belongs to the record.
 var newline = []byte{'\n'}
 
-// fill reads until buf has size bytes, or to the end of the content. The result may be in new memory. It reads on after a short
-// read, as of a pipe, because the places where chunks end must not depend on how the bytes arrive.
+// fill reads until buf has size bytes, or to the end of the content, and then sets ended. The result may be in new memory. It reads on
+// after a short read, as of a pipe, because the places where chunks end must not depend on how the bytes arrive.
+//
+// A buf that is longer already, because the rest behind an earlier chunk is, stays as it is.
 func (s *source) fill(buf []byte, size int) ([]byte, error) {
 	if cap(buf) < size {
 		buf = append(make([]byte, 0, size), buf...)
@@ -104,7 +118,8 @@ func incomplete(err error) error {
 }
 
 // drop removes from the start of buf what belongs to a record that is too long, and clears skip if that ends in buf. It may be
-// called many times for one record: the memory that such a record takes stays that of one buffer.
+// called many times for one record: the memory that such a record takes stays that of one buffer. The record ends at the first line end,
+// also if that is within quotes.
 func (s *source) drop(buf []byte) []byte {
 	end := bytes.IndexByte(buf, '\n') + 1
 	if end == 0 {
@@ -127,10 +142,12 @@ func (r *Reader) tooLong(buf []byte) *Chunk {
 	return &Chunk{Path: s.name(), TooLong: true, Lines: 1, source: s}
 }
 
-// lastEnd returns where the last complete record of data ends, after its line end; 0 if none does.
+// lastEnd returns where the last complete record of data ends, after its line end; 0 if none does. data starts where a record does.
 //
 // Without quotes that is the last line end, found from behind. With quotes each record is followed from the start: whether a line
 // end is within quotes cannot be known from behind. Records without quotes are skipped a line at a time.
+//
+//	1,a⏎2,"b⏎c"⏎3,"d⏎e        ends after the line end of record 2, not after the last one, which is within the quotes of record 3
 func (s *source) lastEnd(data []byte) int {
 	// JSON has no line ends in strings, and elements.go removes those between tokens.
 	if s.format == JSONLines || bytes.IndexByte(data, '"') < 0 {
@@ -155,6 +172,7 @@ func (s *source) recordEnd(data []byte) int {
 	if s.format == LineProtocol {
 		return lineEnd(data)
 	}
+	// Cell by cell, as a quote opens a text only at the start of a cell.
 	for i := 0; i < len(data); i++ {
 		next, ok := cellEnd(data, i, s.schema.delimiter)
 		if !ok || next == len(data) {
@@ -198,7 +216,11 @@ func closingQuote(data []byte, i int) int {
 
 // lineEnd returns where the first line of line protocol in data ends, after its line end; 0 if it does not. A string may
 // contain line ends. A string can only be the value of a field: its quote follows an equals sign, after the first space that is
-// not escaped. Quotes elsewhere are characters of names and tags.
+// not escaped. Quotes elsewhere are characters of names and tags. data must not be empty.
+//
+//	m,t=a s="x⏎y" 1⏎    one line: the quote follows s=
+//	m,t=" f=1⏎          one line: the quote is the value of the tag t
+//	m \="=1⏎            one line: the equals sign is escaped, so \=" is the name of a field
 func lineEnd(data []byte) int {
 	if data[0] == '#' {
 		return bytes.IndexByte(data, '\n') + 1

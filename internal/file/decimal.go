@@ -51,7 +51,13 @@ var (
 )
 
 // plain returns a number with these marks as scan.Number reads it. The result is in the memory of scratch, or in new memory
-// where that is too small. ok is false for any other text, also for a number with marks of another kind.
+// where that is too small. ok is false for any other text, also for a number with marks of another kind. It does not know the unit, see
+// read. m must not be the zero marks, whose decimal mark is no character.
+//
+//	               "1.5"   "1,5"   "1.234"   "1.234,5"   "1,234.5"
+//	commas                 1.5
+//	groupedCommas          1.5     1234      1234.5
+//	groupedPoints  1.5             1.234                 1234.5
 func (m marks) plain(cell, scratch []byte) (number []byte, ok bool) {
 	whole, fraction, found := bytes.Cut(cell, []byte{m.decimal})
 	number = scratch[:0]
@@ -78,7 +84,7 @@ func (m marks) plain(cell, scratch []byte) (number []byte, ok bool) {
 }
 
 // isGrouped reports whether a mark groups the digits of a cell by thousands, as in "1,234,567" with a comma: at least two
-// groups, the first of one to three digits without a leading zero, the others of three.
+// groups, the first of one to three digits without a leading zero, the others of three. There may be a sign, but no fraction.
 func isGrouped(cell []byte, mark byte) bool {
 	const full = 3
 	groups, digits := 1, 0 // digits of the current group
@@ -97,7 +103,13 @@ func isGrouped(cell []byte, mark byte) bool {
 	return groups > 1 && digits == full
 }
 
-// marked counts the cells of a column that are numbers only if commas have a meaning.
+// marked counts the cells of a column that are numbers only if commas have a meaning. A cell that can be read in both ways counts
+// in commas and in grouped; one that shows which way it is also counts in onlyCommas or onlyGrouped:
+//
+//	"1,5" "12,34"       commas, onlyCommas
+//	"1.234,5"           commas, onlyCommas and groups
+//	"1,234"             commas and grouped
+//	"1,234.5"           grouped, onlyGrouped
 type marked struct {
 	commas  int // with decimal commas, perhaps points between thousands
 	grouped int // with commas between thousands, perhaps a decimal point
@@ -113,7 +125,7 @@ func mayBeNumber(cell []byte) bool {
 	return len(rest) > 0 && (rest[0]-'0' <= 9 || rest[0] == '.' || rest[0] == ',')
 }
 
-// add counts a cell that is no number for scan.Number.
+// add counts a cell that is no number for scan.Number. A cell of more than 64 bytes is a text without a closer look.
 func (m *marked) add(cell []byte) {
 	var scratch [64]byte
 	if len(cell) > len(scratch) || !mayBeNumber(cell) {
@@ -144,7 +156,10 @@ func (m *marked) add(cell []byte) {
 	}
 }
 
-// acceptMarks sets the marks of the column, if it is to be read with any. Then cells that fit are numbers and not others.
+// acceptMarks sets the marks of the column, if it is to be read with any. Then cells that fit are numbers and not others. It is called
+// once, after all cells of the sample were added, and before kind. Amounts come first: their numbers may have commas too.
+//
+// With the delimiter comma, decimal commas are not detected: a cell can have one only if it is in quotes.
 func (s *sample) acceptMarks(decimal Decimal, delimiter byte) {
 	if s.acceptAmounts(decimal, delimiter); s.marks != (marks{}) {
 		return

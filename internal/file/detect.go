@@ -46,6 +46,9 @@ func ParseFormat(name string) (Format, error) {
 // detect sets the format of the source by its first content, which has a line end unless it is all there is, and what the format
 // needs: the schema of CSV, the name of the time of JSON. It returns where the records start. It is called once for a file,
 // before its first chunk is cut.
+//
+// A format that the options name is used in any case, with a note if the content looks like another one. Nothing more is detected for
+// line protocol: each line has its measurement, its names, kinds and time.
 func (s *source) detect(data []byte) (start int, err error) {
 	if start, err = s.readable(data); err != nil {
 		return 0, err
@@ -91,7 +94,7 @@ func (s *source) noteEncoding(data []byte) {
 }
 
 // oneLine returns an error if data, which has no line feed, has a carriage return within it that is not quoted: such content
-// has the line ends of old Macs, and would be one long line.
+// has the line ends of old Macs, and would be one long line. Carriage returns at the end of data divide nothing and do not count.
 func oneLine(data []byte) error {
 	quoted := false
 	for _, c := range bytes.TrimRight(data, "\r") {
@@ -106,7 +109,8 @@ func oneLine(data []byte) error {
 }
 
 // notText are the first bytes of content that people take for text, and what to do with it. No text of the formats that are read
-// begins so. The mark of UTF-32 begins as that of UTF-16.
+// begins so. The first that fits counts: the mark of UTF-32 begins as that of UTF-16, so it comes before that one. The names continue
+// the sentence "the content is …".
 var notText = []struct{ magic, name string }{
 	{"\xff\xfe\x00\x00", converted("UTF-32")},
 	{"\xff\xfe", converted("UTF-16")},
@@ -126,6 +130,9 @@ func converted(encoding string) string {
 
 // wideEncoding returns the encoding of data whose first NUL is at byte i, or which has none if i is negative: UTF-16 without a byte
 // order mark, if the first characters are ASCII in it, as those of a header are. Otherwise it returns "".
+//
+//	"a,"   00 61 00 2c   UTF-16BE, the first NUL at byte 0
+//	"a,"   61 00 2c 00   UTF-16LE, the first NUL at byte 1
 func wideEncoding(data []byte, i int) string {
 	const looked = 16
 	if i < 0 || i > 1 || len(data) < 4 {
@@ -139,7 +146,8 @@ func wideEncoding(data []byte, i int) string {
 	return []string{"UTF-16BE", "UTF-16LE"}[i]
 }
 
-// readable returns where the text starts: after byte order marks. It refuses content that is not text.
+// readable returns where the text starts: after byte order marks. It refuses content that is not text: what notText lists and UTF-16
+// always, other content with a NUL in its first 64 KiB only while the format is to be detected.
 func (s *source) readable(data []byte) (start int, err error) {
 	for _, known := range notText {
 		if bytes.HasPrefix(data, []byte(known.magic)) {
@@ -168,6 +176,13 @@ func markLength(data []byte) (n int) {
 
 // formatOf returns the format of a text: JSON lines if it starts with a brace or a bracket, line protocol if its first line that
 // is not a comment is one, and CSV otherwise. A text of comments alone is line protocol without lines.
+//
+//	{"a": 1}              JSON lines
+//	weather temp=21.5     line protocol
+//	# made by hand        goes on with the next line; line protocol if there is none
+//	# time,temp           CSV: a comment with a comma or a tab may be its header
+//	time,temp             CSV
+//	p=21.5 1793536200     line protocol if the next lines are: with an equals sign in it, the first line may be cut, as by tail -c
 func formatOf(data []byte) Format {
 	format := CSV
 	for len(data) > 0 {

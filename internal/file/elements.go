@@ -11,7 +11,12 @@ import (
 const peeked = 64 << 10
 
 // asLines returns the content of JSON with one value a line, if it is an array of objects or begins with an object of several lines.
-// Any other content is returned as it is.
+// Any other content is returned as it is, except that byte order marks at its start are gone. It waits for the first bytes of content.
+//
+//	[{"a": 1}, {"a": 2}]      an array of objects, which begins with [ and { or is empty
+//	{⏎ "a": 1⏎}⏎{⏎ …          objects of several lines
+//	{"a": 1}⏎{"a": 2}⏎        as it is: one object a line
+//	[1, 2]⏎[3, 4]⏎            as it is: an array of other values has no columns
 func asLines(content io.Reader) io.Reader {
 	r := bufio.NewReaderSize(content, peeked)
 	start, _ := r.Peek(peeked) // fewer bytes are all there is, or an error that comes again with the first Read
@@ -29,7 +34,7 @@ func asLines(content io.Reader) io.Reader {
 }
 
 // severalLines reports whether data begins with an object that goes on after the first line. An object that is not complete and is
-// followed by another one is taken for a damaged line.
+// followed by another one is taken for a damaged line. So is one whose first line ends within a string, as no string has a line end.
 func severalLines(data []byte) bool {
 	first, rest, _ := bytes.Cut(data, newline)
 	rest = bytes.TrimLeft(rest, " \t\r\n")
@@ -67,21 +72,30 @@ const (
 //	5     ]
 //
 // It is a filter of bytes that holds no value as a whole, so that an array and its elements may have any size.
+//
+// A byte moves it from place to place as follows; "a value" is any other byte that is not white space. Objects that are in no array
+// are only between and within, and each ends with the brace that closes it.
+//
+//	outside ── [ ─▶ between ── a value ─▶ within ── , at depth 0 ─▶ between
+//	                   │                    └────── ] at depth 0 ─▶ behind ── a value ─▶ wrong
+//	                   └────── ] ─▶ behind
 type elements struct {
 	content *bufio.Reader
-	array   bool
+	array   bool // whether the values are the elements of an array; otherwise they follow each other
 
 	state   place
 	depth   int  // of the nesting within the value
 	quoted  bool // within a string
 	escaped bool // after a backslash in a string
 	empty   bool // whether an element must follow, as there was a comma
-	read    int  // line ends that were read
-	written int  // line ends that were returned
+	// Before a value, line ends are returned until written is read. So the value has the number of the line that it begins on, unless
+	// more values than lines came before it.
+	read    int // line ends that were read
+	written int // line ends that were returned
 
-	out  []byte // to return
-	next int    // of out
-	err  error  // of the content
+	out  []byte // what the bytes that were read became
+	next int    // where in out the next Read goes on
+	err  error  // of the content; returned once out is
 }
 
 // errArrayOpen is the error of a content that ends within an array.
@@ -109,7 +123,8 @@ func (e *elements) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// add appends to out what the next byte of the content becomes.
+// add appends to out what the next byte of the content becomes. The order of the cases matters: white space is a part of a value, and is
+// left out everywhere else.
 func (e *elements) add(c byte) {
 	if c == '\n' {
 		e.read++
@@ -187,7 +202,8 @@ func (e *elements) end() {
 }
 
 // nest follows the nesting and the strings of a value: brackets within strings do not count, nor quotes after a backslash. It
-// does not check that a bracket closes the right one: the parser does.
+// does not check that a bracket closes the right one: the parser does. At the end of a value that is complete, depth is 0 again and
+// quoted and escaped are false.
 func (e *elements) nest(c byte) {
 	switch {
 	case e.escaped:

@@ -18,14 +18,24 @@ var gzipMagic = []byte{0x1f, 0x8b}
 //
 // Programs that append to a compressed log write several members (RFC 1952, 2.2). gzip.Reader reads these by itself, but ends
 // with an error at bytes behind the last one, after all the data was right.
+//
+// A file and the calls of advance:
+//
+//	member │ member │ 00 00 00 …          the end
+//	member │ member │ anything else       a note, and the end
+//	member │ half of a member             an error from Read
 type members struct {
-	current *gzip.Reader
-	content *bufio.Reader // compressed; current reads no further than the end of its member
-	note    func(text string)
-	ended   bool
+	current *gzip.Reader      // of one member, see gzip.Reader.Multistream
+	content *bufio.Reader     // compressed; current reads no further than the end of its member
+	note    func(text string) // not nil
+	ended   bool              // whether the last member was read; Read returns io.EOF from then on
 }
 
-// newMembers returns a reader of content, which begins with a member. It calls note at most once, from within Read.
+// newMembers returns a reader of content, which begins with a member. It calls note at most once, from within Read. An error is one of the
+// header of that member.
+//
+// The members are read from a bufio.Reader of ours. gzip.Reader puts one of its own around a reader without the method ReadByte, and the
+// bytes behind the member would be in there, out of reach.
 func newMembers(content io.Reader, note func(text string)) (*members, error) {
 	m := &members{content: bufio.NewReader(content), note: note}
 	z, err := gzip.NewReader(m.content)
@@ -54,7 +64,8 @@ func (m *members) Read(p []byte) (int, error) {
 	return 0, io.EOF
 }
 
-// advance goes to the next member, or to the end if there is none.
+// advance goes to the next member, or to the end if there is none. It is called once current has returned io.EOF, so that content is
+// behind the checksum of its member.
 func (m *members) advance() error {
 	next, err := m.content.Peek(len(gzipMagic))
 	if bytes.Equal(next, gzipMagic) {
@@ -65,6 +76,7 @@ func (m *members) advance() error {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
+	// Everything behind the last member is read up to the first byte that is not zero, however long that takes.
 	m.ended = true
 	for {
 		c, err := m.content.ReadByte()

@@ -23,21 +23,23 @@ const maxDepth = 100
 // It is a recursive descent over the bytes of the line, one method for each rule of the grammar: object, key, member, array, element,
 // text, number, literal. The syntax is checked to the end, but only the members that are wanted become cells; encoding/json would
 // make a map of strings and interfaces of each line. Cells are collected in row and added once the whole line is known to be good.
+//
+// Each method begins at data[i], and leaves i behind what it has read. After an error i has no meaning but for the message.
 type jsonParser struct {
 	source *source
 	names  *decisions
 
-	data  []byte // the current line
-	i     int    // of data: what was read
-	name  []byte // of the current member
-	row   []value
-	tight []byte // scratch of compact
-	at    int64  // the time of the row
-	timed bool
-	wrong []byte // a time that cannot be read
+	data  []byte  // the current line, without white space around it
+	i     int     // of data: what was read
+	name  []byte  // of the current member: the names on the way to it, joined by points
+	row   []value // the cells of the line so far, without the time
+	tight []byte  // scratch of compact
+	at    int64   // the time of the row, in nanoseconds since 1970
+	timed bool    // whether there is one
+	wrong []byte  // a copy of a time that cannot be read; means nothing if timed, as a later member of the name was read
 }
 
-// parse fills b from a chunk, see [Parser.Parse].
+// parse fills b from a chunk, see [Parser.Parse]. All lines of a file are of one table. Blank lines are no rows, but count as lines.
 func (p *jsonParser) parse(data []byte, b *Batch) {
 	name := ""
 	if p.source.o.Table != nil {
@@ -62,6 +64,7 @@ func (p *jsonParser) parse(data []byte, b *Batch) {
 
 // line reads one object. If there is an error, it adds no cell.
 func (p *jsonParser) line(text []byte, t *Table, b *Batch) error {
+	// Everything starts anew, except for the scratch memory.
 	*p = jsonParser{source: p.source, names: p.names, data: text, name: p.name[:0], row: p.row[:0], tight: p.tight}
 	if text[0] != '{' {
 		return fmt.Errorf("found %q, want an object", clip(text))
@@ -85,7 +88,8 @@ func (p *jsonParser) line(text []byte, t *Table, b *Batch) error {
 	return nil
 }
 
-// addTime adds the time of the row, or counts it as invalid. The column is made by the first row with one.
+// addTime adds the time of the row, or counts it as invalid. The column is made by the first row with one. It is called before commit,
+// which counts the row: t.Rows is still the number of this one.
 func (p *jsonParser) addTime(t *Table) {
 	if t.Time == nil {
 		t.Time = t.Columns[t.column([]byte(p.source.time), Time, false)]
@@ -109,7 +113,8 @@ func (p *jsonParser) space() {
 	}
 }
 
-// next returns the next character that is not a space, or 0 at the end.
+// next returns the next character that is not a space, or 0 at the end. It does not read it. A NUL in the content also is 0; it begins no
+// token, and so is an error like the end.
 func (p *jsonParser) next() byte {
 	if p.space(); p.i == len(p.data) {
 		return 0
@@ -165,7 +170,11 @@ func (p *jsonParser) object(t *Table, b *Batch, depth int) error {
 	}
 }
 
-// member reads the value of the member p.name. Where that is an object, its members are read in its place.
+// member reads the value of the member p.name. Where that is an object, its members are read in its place. depth is that of the object
+// which has the member.
+//
+// Every value is read to its end, also one that is not wanted: only so is it known where the next member begins, and that the line
+// is good.
 func (p *jsonParser) member(t *Table, b *Batch, depth int) error {
 	c := p.next()
 	if c == '{' {
@@ -208,7 +217,7 @@ func (p *jsonParser) member(t *Table, b *Batch, depth int) error {
 	return nil
 }
 
-// isNumber reports whether a value begins as a number.
+// isNumber reports whether a value, which is not empty, begins as a number. A minus may also begin the literal -Infinity.
 func isNumber(text []byte) bool {
 	return text[0]-'0' <= 9 || text[0] == '-' && !bytes.HasPrefix(text, []byte("-I"))
 }
@@ -339,7 +348,8 @@ func (p *jsonParser) digits() int {
 	return p.i - start
 }
 
-// literals are the values that are words.
+// literals are the values that are words: those of RFC 8259, section 3, and those that Python's json writes for floats that are no
+// numbers.
 var literals = []struct {
 	word  string
 	value value
@@ -352,7 +362,8 @@ var literals = []struct {
 	{"-Infinity", value{kind: Number, form: infinite, number: math.Inf(-1)}},
 }
 
-// literal reads one of the literals and returns its value.
+// literal reads one of the literals and returns its value. What follows is not looked at: the caller finds that "nullx" has an x in the
+// place of a comma.
 func (p *jsonParser) literal() (v value, err error) {
 	for i := range literals {
 		if bytes.HasPrefix(p.data[p.i:], []byte(literals[i].word)) {
@@ -363,7 +374,8 @@ func (p *jsonParser) literal() (v value, err error) {
 	return value{}, p.unexpected("a value")
 }
 
-// array reads an array, whose bracket is next, and checks it.
+// array reads an array, whose bracket is next, and checks it. Its elements become no cells: the array is one text. depth is how many
+// objects and arrays may be nested, this one included.
 func (p *jsonParser) array(depth int) error {
 	if depth == 0 {
 		return fmt.Errorf("arrays are nested more than %d deep", maxDepth)
@@ -413,7 +425,9 @@ func (p *jsonParser) element(depth int) (err error) {
 }
 
 // compact returns JSON without the white space between its tokens, so that an array is the same text however it is indented.
-// It is valid until the next call.
+// It is valid until the next call. data must be valid JSON.
+//
+//	[ 1, "a b", {"c" : 2} ]   ─▶   [1,"a b",{"c":2}]
 func (p *jsonParser) compact(data []byte) []byte {
 	p.tight = p.tight[:0]
 	quoted, escaped := false, false
@@ -428,7 +442,7 @@ func (p *jsonParser) compact(data []byte) []byte {
 	return p.tight
 }
 
-// inner reads and checks an object in an array.
+// inner reads and checks an object in an array. Unlike object, it makes no cells of the members, and does not change p.name.
 func (p *jsonParser) inner(depth int) error {
 	if depth == 0 {
 		return fmt.Errorf("objects are nested more than %d deep", maxDepth)
@@ -459,7 +473,10 @@ func (p *jsonParser) key() ([]byte, error) {
 
 // findTime returns the name of the member with the time: the first of the usual names whose value in one of the first
 // objects is a time in words, or a number of the time since 1970. It returns "" if there is none. Only members of the outermost
-// object are looked at.
+// object are looked at, and names have to be in lower case as in timeNames.
+//
+// The first object that has such a member decides. Lines that are no objects are passed over. There are few lines, so that
+// encoding/json may read them; UseNumber keeps the digits of a time, of which a float64 would lose the last ones.
 func (p *jsonParser) findTime(data []byte) string {
 	for range sampleLines {
 		line, rest, more := bytes.Cut(data, newline)

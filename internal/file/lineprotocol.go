@@ -24,6 +24,9 @@ import (
 //
 // The decoder is that of influxdata (line-protocol/v2), which finds the next line after a bad one. Values are taken as bytes, as
 // scan.Number is faster than the decoder's own conversion.
+//
+// The cells of a line are collected in row, and commit adds them once the time, the last part of the line, is read. What the decoder
+// returns is valid until its next call only, so that texts are copied at once.
 type lineParser struct {
 	source *source
 	names  *decisions
@@ -32,13 +35,14 @@ type lineParser struct {
 	offset int     // of data: within the current line
 }
 
-// value is one cell of a row that is not yet known to be good: a line with an error must not leave half of its cells behind.
+// value is one cell of a row that is not yet known to be good: a line with an error must not leave half of its cells behind. JSON and
+// line protocol use it.
 type value struct {
-	column int // in Table.Columns
-	kind   Kind
-	number float64
-	form   form // of a number; missing also for a text that is a null of JSON
-	text   Span
+	column int     // in Table.Columns
+	kind   Kind    // Number or Text; times are kept apart from the row
+	number float64 // of the kind Number
+	form   form    // of a number; missing also for a text that is a null of JSON
+	text   Span    // of the kind Text
 }
 
 // form is how a number is written.
@@ -86,7 +90,8 @@ func (p *lineParser) note(text []byte) {
 	}
 }
 
-// line reads one line. If there is an error, it adds no cell.
+// line reads one line. If there is an error, it adds no cell. It may have added a table or columns then, which stay without cells from
+// this line: Parse removes tables without rows, and columns without cells are left out by package profile.
 func (p *lineParser) line(d *lineprotocol.Decoder, b *Batch) error {
 	p.row = p.row[:0]
 	kept := len(b.Bytes)
@@ -161,7 +166,7 @@ func infinityText(v float64) []byte {
 	return []byte("Infinity")
 }
 
-// tags adds the tags of a line to the row.
+// tags adds the tags of a line to the row, those that the options want. The decoder returns a nil key after the last one.
 func (p *lineParser) tags(d *lineprotocol.Decoder, t *Table, b *Batch) error {
 	for {
 		key, text, err := d.NextTag()
@@ -177,7 +182,8 @@ func (p *lineParser) tags(d *lineprotocol.Decoder, t *Table, b *Batch) error {
 	}
 }
 
-// fields adds the fields of a line to the row.
+// fields adds the fields of a line to the row, those that the options want. The values of the others are checked all the same: whether
+// a line is bad must not depend on the options.
 func (p *lineParser) fields(d *lineprotocol.Decoder, t *Table, b *Batch) error {
 	for {
 		key, kind, text, err := d.NextFieldBytes()
@@ -220,6 +226,8 @@ func written(v value, text []byte) []byte {
 }
 
 // field returns the value of a field, without its column. Integers beyond 2^53 are rounded to float64, see [Column.Large].
+//
+// text is without the quotes of a string and the suffix of an integer: 5 of 5i and 5u. An integer that its type cannot hold is an error.
 func (p *lineParser) field(kind lineprotocol.ValueKind, text []byte, b *Batch) (v value, err error) {
 	v.kind = Number
 	ok := true
@@ -250,7 +258,7 @@ func (p *lineParser) field(kind lineprotocol.ValueKind, text []byte, b *Batch) (
 	return v, nil
 }
 
-// boolOf reads a truth value of line protocol.
+// boolOf reads a truth value of line protocol: t, T, f, F, or a word that scan.Bool knows.
 func boolOf(text []byte) (v float64, ok bool) {
 	if len(text) == 1 {
 		switch text[0] {

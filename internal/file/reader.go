@@ -54,8 +54,8 @@ type Options struct {
 	Size   int                              // of chunks in bytes; 0 is 1 MiB for the first one of a file and 256 KiB for the others
 
 	first int // Size of the first chunk of a file
-	// known are the kinds of the columns of earlier files of CSV: a column is of one kind in all of them, that of the first file in
-	// which it has a value.
+	// known are the kinds of the columns of earlier files of CSV, by name: a column is of one kind in all of them, that of the first
+	// file in which it has a value in the sample. Only the goroutine of the Reader uses it.
 	known map[string]Kind
 }
 
@@ -91,8 +91,8 @@ type Parser struct {
 	parse  func(data []byte, b *Batch)
 }
 
-// newParser returns a parser for the chunks of a source whose format is detected. Each parser has its own decisions: sharing
-// their maps would need a lock for each cell.
+// newParser returns a parser for the chunks of a source whose format is detected: it returned a chunk. Each parser has its own
+// decisions: sharing their maps would need a lock for each cell.
 func newParser(s *source) *Parser {
 	p := &Parser{source: s}
 	switch s.format {
@@ -107,7 +107,9 @@ func newParser(s *source) *Parser {
 }
 
 // Parse fills b, which is new or was Reset, from a chunk of the parser's file. The batch has no part of c: what it needs of its
-// Data is copied.
+// Data is copied. So the memory of the chunk is free for the Reader as soon as Parse returns.
+//
+// There is no error: whatever cannot be read is a bad line or an invalid cell of the batch.
 func (p *Parser) Parse(c *Chunk, b *Batch) {
 	if b.source != p.source {
 		*b = Batch{source: p.source} // the columns of another file may be in another order
@@ -118,6 +120,7 @@ func (p *Parser) Parse(c *Chunk, b *Batch) {
 		return
 	}
 	p.parse(c.Data, b)
+	// The parser counted from the start of Data, and the callers count from the start of the file.
 	b.Lines += c.Skipped
 	b.FirstShort += c.Skipped
 	for i := range b.Bad {
@@ -158,11 +161,19 @@ type Reader struct {
 
 // source is one open file. The goroutine of the Reader sets the results of the detection before it returns the first chunk. They
 // do not change after that, so parsers in other goroutines read them without a lock.
+//
+// Its content passes these, of which most are left out for most files:
+//
+//	file ─▶ counting ─▶ members or zstd ─▶ elements ─▶ fill ─▶ the buffer of a chunk
+//	        progress    decompressed       one JSON
+//	                                       value a line
+//
+// A source outlives its file: chunks and batches refer to it, and compare it to find out whether they are of the same file.
 type source struct {
 	path    string
-	o       *Options
-	content io.Reader // decompressed
-	closers []func()
+	o       *Options   // those of the Reader
+	content io.Reader  // decompressed, with JSON one value a line
+	closers []func()   // in the order of opening; called by Reader.Close
 	format  Format     // Auto until it is detected
 	schema  *csvSchema // of CSV
 	time    string     // of JSON lines: the name of the time; "" if there is none
@@ -238,7 +249,8 @@ func (r *Reader) Next(buf []byte) (*Chunk, error) {
 	}
 }
 
-// Close closes the open file, if there is one. The next call of Next opens the file after it.
+// Close closes the open file, if there is one, and forgets the content behind its last chunk. The next call of Next opens the file after
+// it. It may be called again. Chunks that were returned stay valid.
 func (r *Reader) Close() {
 	if r.current != nil {
 		for _, f := range r.current.closers {
@@ -270,10 +282,11 @@ func (c counting) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// open opens a file as r.current, and looks at its first bytes. If there is an error, Close closes what was opened.
+// open opens a file as r.current, and looks at its first bytes. If there is an error, Close closes what was opened. Errors have the name
+// of the file, which those of package os have already.
 func (r *Reader) open(path string) error {
 	s := &source{path: path, o: r.o}
-	r.current = s
+	r.current = s // before anything is opened, so that Close finds the closers
 	content := r.stdin
 	if path != Stdin {
 		f, err := os.Open(path)
@@ -295,7 +308,7 @@ func (r *Reader) open(path string) error {
 	return nil
 }
 
-// decompress sets the content of the source: what follows the first bytes, decompressed if these are a magic number. The magic
+// decompress sets the content of the source: the first bytes and the rest, decompressed if the first are a magic number. The magic
 // numbers are those of RFC 1952, section 2.3.1 (gzip), and RFC 8878, section 3.1.1 (zstd). The extension of the name is not used:
 // the standard input has none, and many compressed logs have another one.
 func (s *source) decompress(magic []byte, rest io.Reader) error {

@@ -13,6 +13,9 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/scan"
 )
 
+// The detection of CSV: sniffCSV is its start, and a csvSchema its result. Everything is decided by a sample of the first chunk, because
+// a pipe can be read once only. Most guesses that may be wrong come with a note, which names the option that overrides them.
+
 // Header is whether the first record of CSV has the names of the columns.
 type Header uint8
 
@@ -29,7 +32,7 @@ const (
 	// sampleLines is how many lines are looked at for the delimiter.
 	sampleLines = 100
 	// mostly is the share of the cells of a sample that must be of a kind for the column to be of it, in percent. The
-	// others are counted as invalid.
+	// others are counted as invalid. Shares are compared as n*100 >= mostly*all, in integers.
 	mostly = 95
 	// maxColumns is how many columns a file may have.
 	maxColumns = 1 << 20
@@ -40,19 +43,23 @@ const (
 // It is found from the first chunk, in this order, as each step needs the ones before it:
 //
 //	a line sep= ─▶ comments ─▶ the delimiter ─▶ the header ─▶ the kinds of the columns ─▶ the column with the time
+//
+// A content of blank lines alone has no columns.
 type csvSchema struct {
-	delimiter byte
-	header    []byte // without its line end; empty if there is none, or if it has one cell
-	columns   []csvColumn
-	time      int // the column with the time of a row, or −1
+	delimiter byte // noDelimiter if the lines are not divided
+	// header is a copy of the header as it is written, without its line end: repeatsHeader looks for it between the rows. It is empty
+	// if there is none, and also in a file of one column, where a row may be the same word.
+	header  []byte
+	columns []csvColumn // by the number of the cell in a row
+	time    int         // the column with the time of a row, or −1
 }
 
 // csvColumn is how the cells of one column are read.
 type csvColumn struct {
-	name  string
-	kind  Kind
-	open  bool  // see Column.Open
-	marks marks // of numbers; zero for a point without groups
+	name  string // different from those of the other columns
+	kind  Kind   // Skip for a column that the options do not want
+	open  bool   // see Column.Open
+	marks marks  // of numbers; zero for a point without groups; of no meaning for the other kinds
 }
 
 // sniffCSV sets the schema of the source from its first chunk, and returns where the records start: after a line with the
@@ -81,6 +88,11 @@ const noDelimiter = '\n'
 
 // isOneColumn reports whether a file whose first record has one cell has one column, although the delimiter is in other records: in
 // different numbers, as of commas in texts, or as decimal commas, or once in each and before a space, as in names.
+//
+//	text⏎one, two⏎one, two, three⏎       the rows have two and three cells
+//	temp⏎21,5⏎22,25⏎                     each row is a number with a decimal comma
+//	name⏎Doe, Jane⏎Roe, Richard⏎         each row has one comma, before a space
+//	title⏎a,b,c⏎1,2,3⏎                   no: more likely the first line is a title
 func isOneColumn(data []byte, delimiter byte) bool {
 	counts := cellCounts(data, delimiter)
 	if len(counts) < 2 || counts[0] > 1 || slices.Max(counts) == 1 {
@@ -125,6 +137,11 @@ func separatorLine(data []byte) (delimiter byte, end int) {
 
 // comments returns how long the comments at the start of data are, and the delimiter of the rest. Lines that start with #
 // are comments if each has fewer cells than the first line after them; otherwise one of them may be the header.
+//
+//	# made by hand⏎time,temp⏎…    a comment of one cell, and a header of two
+//	#time,temp⏎1,21.5⏎…           the header: it has as many cells as the row
+//
+// A delimiter that the options name is used for the counts, and returned.
 func (s *source) comments(data []byte) (end int, delimiter byte) {
 	for end < len(data) && data[end] == '#' {
 		n := bytes.IndexByte(data[end:], '\n') + 1
@@ -153,7 +170,8 @@ func (s *source) comments(data []byte) (end int, delimiter byte) {
 	return end, delimiter
 }
 
-// sniffRecords sets the schema of records that follow each other from the start of data, and returns how long the header is.
+// sniffRecords sets the schema of records that follow each other from the start of data, and returns how long the header is: 0 if the
+// first record is a row. data has neither comments nor a line sep=. If it has blank lines only, the schema has no columns.
 func (s *source) sniffRecords(data []byte, delimiter byte) (header int, err error) {
 	schema := &csvSchema{delimiter: delimiter, time: -1}
 	s.schema = schema
@@ -182,7 +200,7 @@ func (s *source) sniffRecords(data []byte, delimiter byte) (header int, err erro
 			s.o.note(s.name(), "the first line is read as data, as it has no names; "+columns+" (--header reads names)")
 		}
 	}
-	if !named {
+	if !named { // the first record is a row, and the others were sampled without it
 		schema.header = nil
 		samples = p.sample(data, s.o)
 		header = 0
@@ -196,6 +214,12 @@ func (s *source) sniffRecords(data []byte, delimiter byte) (header int, err erro
 
 // fitHeader returns the first record with as many cells as the records after it have, if it has one less than each of them: R and
 // pandas write no name above the names of rows. It also returns a note on that, or on a first record that has too few cells otherwise.
+//
+//	mpg,cyl⏎Mazda RX4,21,6⏎…        ─▶ "",mpg,cyl   with the first column c1, see csvSchema.name
+//	mpg,cyl⏎21,6,⏎…                 ─▶ mpg,cyl      as the rows end with a delimiter, and have no third cell
+//	My cars⏎mpg,cyl,hp⏎21,6,110⏎…   ─▶ My cars      with a note that it may be a title
+//
+// data is what follows the first record. The note is for a first record that is read as names.
 func (s *source) fitHeader(first [][]byte, data []byte) (fitted [][]byte, note string) {
 	delimiter := s.schema.delimiter
 	if len(first) == 1 && delimiter != noDelimiter && s.o.Delimiter == 0 {
@@ -214,7 +238,7 @@ func (s *source) fitHeader(first [][]byte, data []byte) (fitted [][]byte, note s
 	return slices.Insert(slices.Clone(first), 0, nil), "the header has one cell less than the rows, whose first cells are the column c1"
 }
 
-// endsWithDelimiter reports whether each of the first lines ends with the delimiter.
+// endsWithDelimiter reports whether each of the first lines ends with the delimiter, blank lines apart.
 func (s *source) endsWithDelimiter(data []byte) bool {
 	number := 0
 	for line := range bytes.Lines(data) {
@@ -238,7 +262,11 @@ func (o *Options) note(path, text string) {
 
 // delimiterOf returns which of comma, semicolon, tab and bar divides the most lines into the same number of cells, more
 // than one; the comma if none does. Among equals it is the semicolon rather than the comma, which may be a decimal comma
-// then, and otherwise the one that makes the most cells.
+// then, and otherwise the one that makes the most cells. The number of cells to compare with is that of the first record.
+//
+//	a;b⏎1,5;2,5⏎       semicolon: the first line has no comma
+//	a;b,c⏎1;2,3⏎       semicolon, although each line has a comma too
+//	a,b⏎1,5;2,5⏎       comma: the first line has no semicolon
 func delimiterOf(data []byte) byte {
 	best, bestScore := byte(','), 0
 	for _, delimiter := range []byte{',', '\t', ';', '|'} {
@@ -262,7 +290,7 @@ func delimiterOf(data []byte) byte {
 }
 
 // cellCounts returns how many cells each of the first records has, up to sampleLines; it ends before a quote that is not closed. Blank
-// lines do not count.
+// lines do not count. It is more lenient than csvParser.record: whatever follows a closing quote is of that cell.
 func cellCounts(data []byte, delimiter byte) (counts []int) {
 	for i := 0; i < len(data) && len(counts) < sampleLines; {
 		cells, start := 0, i
@@ -286,6 +314,10 @@ func cellCounts(data []byte, delimiter byte) (counts []int) {
 
 // sample counts the kinds of the cells of a column. Missing cells are of no kind, and neither are infinities: they are in
 // columns of numbers, where they are invalid, but do not make a column one.
+//
+// Each other cell counts in exactly one of numbers, bools, times and others; the counts below these are of some cells among them. If
+// the column turns out to have marks, cells move from others to numbers (see accept). The zero sample is a column without a cell, whose
+// kind stays open.
 type sample struct {
 	marked  // among the others
 	amounts // the same
@@ -361,9 +393,9 @@ func (s *sample) addNumber(cell []byte, v float64, whole bool) {
 	}
 }
 
-// looksLikeDate reports whether a cell begins with three numbers of one to four digits, the last of four, with slashes, points
+// looksLikeDate reports whether a cell begins with two numbers of one or two digits and one of four, with slashes, points
 // or hyphens between them, as in 1/31/2026. Package scan reads none of these but 31.01.2026: whether 1/2/2026 is in January
-// or in February cannot be known.
+// or in February cannot be known. A space and anything else may follow, as a time of day does.
 func looksLikeDate(cell []byte) bool {
 	const parts, longest, ofYear = 3, 4, 4
 	for part := 1; part <= parts; part++ {
@@ -386,7 +418,8 @@ func looksLikeDate(cell []byte) bool {
 func (s *sample) all() int { return s.numbers + s.bools + s.times + s.others }
 
 // kind returns the kind of the column. Without values it is one of numbers, which a later chunk may have. A column of times and
-// numbers, neither of which are the most, is one of texts: they have no mean in common.
+// numbers, neither of which are the most, is one of texts: they have no mean in common. Truth values are numbers. acceptMarks must have
+// been called, as it decides which of the others are numbers.
 func (s *sample) kind() Kind {
 	all := s.all()
 	switch {
@@ -402,6 +435,11 @@ func (s *sample) kind() Kind {
 
 // isHeader reports whether the first record has names: if a column whose other cells are numbers, truth values or times
 // begins with something else, or if there is no such column at all.
+//
+//	temp⏎21.5⏎          yes: temp is no number
+//	21.5⏎22⏎            no
+//	name⏎Jane⏎          yes: of texts alone the first line most likely has the names
+//	NA,a⏎1,b⏎           no: the first cell is missing, which is no name
 func isHeader(first [][]byte, samples []sample, o *Options) bool {
 	typed := false
 	for i, cell := range first {
@@ -427,8 +465,13 @@ func (s *sample) reads(cell []byte) bool {
 }
 
 // name sets the names of the columns, which are unique: an empty name becomes c and the number of the column, from 1, and a name that
-// was there before gets a number, as in a, a_2, a_3. Bytes that are not UTF-8 become U+FFFD.
+// was there before gets a number, as in a, a_2, a_3. Bytes that are not UTF-8 become U+FFFD. If the first record has no names, all are
+// made so.
+//
+//	a,,a       a, c2, a_2
+//	a,a_2,a    a, a_2, a_3
 func (c *csvSchema) name(first [][]byte, named bool) {
+	// By name, the largest number that a column of that name has got; 1 for the name alone. So a header of equal names takes linear time.
 	seen := make(map[string]int, len(first))
 	for i := range first {
 		name := "c" + strconv.Itoa(i+1)
@@ -447,7 +490,14 @@ func (c *csvSchema) name(first [][]byte, named bool) {
 	}
 }
 
-// decide sets the kinds of the columns and which of them is the time.
+// decide sets the kinds of the columns and which of them is the time. In order of precedence, the kind of a column is
+//
+//	Text       if the options group by it
+//	Skip       if the options do not select it, unless it is the time
+//	Time       if it is the time
+//	as before  if an earlier file had a value in it, see Options.known
+//	Text       if the options read it as text
+//	           the kind of the sample
 func (c *csvSchema) decide(samples []sample, s *source) error {
 	o := s.o
 	for i := range c.columns {
@@ -483,7 +533,8 @@ func (c *csvSchema) decide(samples []sample, s *source) error {
 	return nil
 }
 
-// noteTexts notes the columns that are read as text although most of their cells look like numbers or dates.
+// noteTexts notes the columns that are read as text although most of their cells look like numbers or dates. Columns that the user asked
+// to read so are not noted.
 func (c *csvSchema) noteTexts(samples []sample, s *source) {
 	for i := range c.columns {
 		column := &c.columns[i]
@@ -497,7 +548,8 @@ func (c *csvSchema) noteTexts(samples []sample, s *source) {
 	}
 }
 
-// looks returns what most cells of a column of texts look like, with an example and how to read it; "" if there is nothing to say.
+// looks returns what most cells of a column of texts look like, with an example and how to read it; "" if there is nothing to say. The
+// text continues "its cells look like …".
 func (s *sample) looks(decimal Decimal) string {
 	most := func(n int) bool { return n > 0 && n*100 >= mostly*s.others }
 	switch {
@@ -523,7 +575,10 @@ var timeNames = []string{
 }
 
 // findTime sets the column with the time of a row: the one that the options name, the first of the usual names whose cells
-// are times or numbers of the time since 1970, or the first one whose cells are times.
+// are times or numbers of the time since 1970, or the first one whose cells are times. The usual names are compared in any case, and
+// names that come earlier in timeNames win over columns that come earlier in the file.
+//
+// Without such a column the file has no times, which is an error if the options need them.
 func (c *csvSchema) findTime(samples []sample, s *source) error {
 	if name := s.o.Time; name != "" {
 		for i := range c.columns {
@@ -576,7 +631,7 @@ func (c *csvSchema) noTime(samples []sample, decimal Decimal) error {
 // setTime makes column i the one with the time of a row.
 func (c *csvSchema) setTime(i int) { c.time, c.columns[i].kind = i, Time }
 
-// names returns the names of the first columns, for messages.
+// names returns the names of the first columns, for messages, with … after them if there are more.
 func (c *csvSchema) names() string {
 	const shown = 20
 	var names []string
@@ -609,7 +664,9 @@ func (s *source) sniffJSON(data []byte) error {
 }
 
 // noteRows notes a single object whose member has the rows, as APIs wrap them. It is only noted, as a file of one object may also
-// be one row.
+// be one row. Every such member is noted, in the order of names.
+//
+//	{"status": "ok", "rows": [{"a": 1}, {"a": 2}]}   ─▶   a note on "rows"
 func (s *source) noteRows(data []byte) {
 	first, rest, _ := bytes.Cut(bytes.TrimSpace(data), newline)
 	if len(bytes.TrimSpace(rest)) > 0 {
