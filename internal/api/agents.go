@@ -13,14 +13,28 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// settle returns the records of the current bucket from its entries, which are sorted: one for each series and field, unless
-// the query wants the records of each agent. It reuses the memory of the entries.
+// Several agents can describe one series, field and bucket, and each agent can have several replicas. Unless the query has agents=each, the
+// answer has one record for them. For example, of four stored records of usage_idle of host a in one bucket:
+//
+//	agent x             count 10 ─────────────────▶ x ┐
+//	agent y, replica 1  count 7  ─ dropped            ├─▶ merged from the summaries of x and y/2: count 18
+//	agent y, replica 2  count 8  ─ the fullest of y ▶ y/2 ┘
+//
+// The records of a bucket are judged when all of them were read (settle). Their summaries are read when the records of all buckets are
+// there (mergeAgents), because a page needs the summaries of its own records only. Until then a merged record has its place in the answer,
+// and an empty text.
+
+// settle returns the records of the current bucket from its entries, which are sorted: one for each series and field, unless the
+// query wants the records of each agent. It reuses the memory of the entries. The usual bucket of one agent is returned as it is,
+// unless final records are wanted: then each record is checked.
 func (a *answer) settle(entries []entry) []entry {
+	// The records of a roll-up are merged already, and those that are not final were left out by it.
 	if a.apart || a.rolling != nil || !a.final && allDifferent(entries) {
 		return entries
 	}
 	settled := entries[:0]
 	for len(entries) > 0 {
+		// The records of a series and field follow each other, and within them those of an agent.
 		n := sameSeries(entries)
 		if e, ok := a.one(entries[:n]); ok {
 			settled = append(settled, e)
@@ -50,6 +64,7 @@ func (a *answer) one(records []entry) (e entry, ok bool) {
 	if len(records) == 1 {
 		return records[0], a.isFinal(&records[0])
 	}
+	// chosen has the fullest replica of each agent so far. counted is false once two replicas could not be compared.
 	counted := true
 	var chosen []entry
 	for i := range records {
@@ -64,12 +79,15 @@ func (a *answer) one(records []entry) (e entry, ok bool) {
 			*last = *r
 		}
 	}
+	// One open record makes the whole one open: values of that agent may still come.
 	if slices.ContainsFunc(chosen, func(e entry) bool { return !a.isFinal(&e) }) {
 		return e, false
 	}
 	if e = chosen[0]; len(chosen) == 1 && counted {
 		return e, true
 	}
+	// The merged record has every statistic that one of the records has, also one that was not chosen: the merging may choose another
+	// replica.
 	e.merged = true
 	for i := range records {
 		e.stats = records[i].AppendStatNames(e.stats)
@@ -77,8 +95,9 @@ func (a *answer) one(records []entry) (e entry, ok bool) {
 	return e, true
 }
 
-// isFuller reports whether a replica has more values than another one: among equally full ones a final record is preferred to
-// an open one, then the first in order. It returns known false if a record has no statistic count.
+// isFuller reports whether a replica has more values than another one: among equally full ones a final record is preferred to an
+// open one, then the first in order. It returns known false if a record has no statistic count. Of two replicas that have one, always
+// the same one is fuller, in whatever order they come.
 func isFuller(r, other *entry) (fuller, known bool) {
 	n, ok := r.Count()
 	m, okOther := other.Count()
@@ -94,19 +113,21 @@ func isFuller(r, other *entry) (fuller, known bool) {
 	return r.Replica < other.Replica, true
 }
 
-// isFinal reports whether an entry is final, or the query does not want final records only.
+// isFinal reports whether an entry is final, or the query does not want final records only. A roll-up has judged its records
+// itself: see [rollup.Plan.Wanted].
 func (a *answer) isFinal(e *entry) bool {
 	return !a.final || a.rolling != nil || a.timeline.IsFinal(a.current.start, e.text)
 }
 
-// merging are the records of a bucket that are merged from the summaries of several agents.
+// merging are the records of a bucket that are merged from the summaries of several agents. It belongs to one answer. put removes a
+// record from series when it has its text, so what is left at the end has expired.
 type merging struct {
 	start  time.Time               // of the bucket
 	bucket int                     // its index in answer.kept, before arrange reverses that
 	series map[string]mergedRecord // by field and tags, as record.AppendSeries has them
 }
 
-// mergedRecord is a record that is made by merging.
+// mergedRecord is a record that is made by merging. Names are as the JSON has them.
 type mergedRecord struct {
 	place int      // among the records of its bucket
 	stats []string // the names of its statistics
@@ -124,11 +145,14 @@ func (a *answer) note(start time.Time, entries []entry) {
 			m = merging{start: start, bucket: len(a.kept), series: make(map[string]mergedRecord)}
 			a.merging = append(a.merging, m)
 		}
+		// Such as "usage_idle","cpu":"0","host":"a": the member of the field's name, and the tags as they follow in the JSON.
 		m.series[e.Field+e.Tags] = mergedRecord{place: i, stats: e.stats}
 	}
 }
 
-// mergeAgents makes the records of an answer that are merged from those of several agents.
+// mergeAgents makes the records of an answer that are merged from those of several agents: it reads the summaries of their buckets
+// once more and puts each result into its place. The error is an unmergeable if a summary is missing, although the query has no
+// parameter of a roll-up. Otherwise it is one of [server.rollupError] or of a limit.
 func (s *server) mergeAgents(ctx context.Context, a *answer) error {
 	if len(a.merging) == 0 {
 		return nil
@@ -138,12 +162,15 @@ func (s *server) mergeAgents(ctx context.Context, a *answer) error {
 	for i := range a.merging {
 		b := &a.merging[i]
 		starts = append(starts, b.start)
+		// Equal times in two locations would be two keys.
 		m.at[b.start.UTC()] = b
 	}
+	// Only limits the groups to records that were read, so MaxGroups, which must be above 0, is never reached.
 	plan := rollup.Plan{
 		Table: a.table.Name, Wanted: record.Wanted{Fields: a.fields, Tags: a.tags}, Selection: m.selection(),
 		ExactLimit: stats.DefaultExactLimit, MaxGroups: s.MaxScanned, Only: m.only,
 	}
+	// The memory of the merging is counted while it lasts; that of its results is counted by put.
 	if err := a.work.grow(rollupBytes); err != nil {
 		return err
 	}
@@ -163,14 +190,15 @@ func (s *server) mergeAgents(ctx context.Context, a *answer) error {
 	return nil
 }
 
-// merger puts merged records into an answer.
+// merger puts merged records into an answer. It is used once, by the goroutine of the request.
 type merger struct {
 	*answer
 	at  map[time.Time]*merging // by the start of the bucket, in UTC
 	key []byte
 }
 
-// selection returns the statistics that any of the records has, and [rollup.MaxError].
+// selection returns the statistics that any of the records has, and [rollup.MaxError]. The roll-up computes the same statistics for
+// all records; put removes those that a record does not have.
 func (m *merger) selection() *stats.Selection {
 	var names []string
 	for _, b := range m.merging {
@@ -185,7 +213,8 @@ func (m *merger) selection() *stats.Selection {
 	return rollup.Selection(names)
 }
 
-// find returns the record of a bucket, series and field that is merged.
+// find returns the record of a bucket, series and field that is merged. The key is that of note. It is made in m.key, so that the
+// roll-up's question for each summary allocates nothing.
 func (m *merger) find(start time.Time, field string, tags []series.Tag) (b *merging, r mergedRecord, ok bool) {
 	if b = m.at[start.UTC()]; b == nil {
 		return nil, r, false
@@ -201,7 +230,8 @@ func (m *merger) only(start time.Time, field string, tags []series.Tag) bool {
 	return ok
 }
 
-// put puts a merged record, with the statistics that the stored records have, into its place.
+// put puts a merged record, with the statistics that the stored records have, into its place. The error is a tooMuch if the answer
+// becomes too large. The record is valid only during the call, so its JSON is copied.
 func (m *merger) put(r *record.Record) error {
 	b, place, ok := m.find(r.Start, r.Field, r.Tags)
 	if !ok {

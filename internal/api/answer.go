@@ -28,8 +28,9 @@ const (
 //	begin ─▶ take: a part of a bucket … ─▶ endBucket ─▶ … the next bucket ─▶ arrange ─▶ render, stream or renderFormatted
 //	             └ trim, if the bucket is large
 //
-// The records of the bucket that is being read are entries, which can still be sorted, merged and dropped. Those of a bucket that has ended
-// are only texts, in their order. The budget counts both: entries with entryCost, texts with textCost.
+// The records of the bucket that is being read are entries, which can still be sorted, merged and dropped. Those of a bucket that
+// has ended are only texts, in their order. The budget counts both: entries with entryCost, texts with textCost. So work counts,
+// for the records of an answer: of kept, each text with its comma and textCost; current.size; and spare.
 type answer struct {
 	query
 	work                             *work // the memory of the records is counted as its bytes
@@ -85,7 +86,8 @@ func (s *server) newAnswer(q query, sel selection, work *work) *answer {
 // endsEarly reports whether the answer can be complete before all buckets of the query are read.
 func (a *answer) endsEarly() bool { return a.limit > 0 || a.lastFinals() }
 
-// arrange puts the buckets into the order of the answer, when all records are there.
+// arrange puts the buckets into the order of the answer, when all records are there, and gives the rest of the memory back. The
+// records of a bucket are in that order already.
 func (a *answer) arrange() {
 	a.work.shrink(a.spare)
 	a.spare = 0
@@ -94,7 +96,8 @@ func (a *answer) arrange() {
 	}
 }
 
-// enough returns how many records that the reader returns are enough for the answer, or 0 if that is not known.
+// enough returns how many records that the reader returns are enough for the answer, or 0 if that is not known: if the query leaves
+// some of them out, or needs all of them. It is one more than the page has, because that one shows that there is another page.
 func (a *answer) enough() int {
 	if a.limit == 0 || a.final || !a.filter.All() {
 		return 0
@@ -103,7 +106,8 @@ func (a *answer) enough() int {
 }
 
 // take keeps the wanted records of a part of a bucket. It returns errEnough if the answer is complete, errLarge if the bucket is
-// better read by names, and another error if the answer or the request exceeds a limit.
+// better read by names, and another error if the answer or the request exceeds a limit. The parts of a bucket come one after
+// another; the first one begins it, and the last one ends it.
 func (a *answer) take(ctx context.Context, part record.Part) error {
 	if !a.current.started {
 		a.begin(part.Start)
@@ -151,12 +155,14 @@ func (a *answer) keepPart(part record.Part) error {
 	return nil
 }
 
-// begin begins a bucket.
+// begin begins a bucket. The memory of the entries of the bucket before is used again, which endBucket has cleared, so that it
+// keeps no texts.
 func (a *answer) begin(start time.Time) {
 	a.current = bucketRecords{started: true, start: start, form: a.form.At(start), entries: a.current.entries[:0], room: a.most() + 1, invalid: a.invalid}
 }
 
-// most returns how many records the answer may have beside those that it has.
+// most returns how many records the answer may have beside those that it has: the rest of the page, or of the limit for any answer.
+// The current bucket does not count until it ends.
 func (a *answer) most() int {
 	if a.limit > 0 {
 		return a.limit - a.records
@@ -164,7 +170,8 @@ func (a *answer) most() int {
 	return a.maxRecords - a.records
 }
 
-// keep adds the wanted records of a part to the current bucket.
+// keep adds the wanted records of a part to the current bucket. A record that comes again replaces the one before, whose text is
+// older or the same. The error is busy if the budget has no room.
 func (a *answer) keep(part record.Part) error {
 	b, before := &a.current, a.current.size
 	for i, text := range part.Texts {
@@ -173,6 +180,7 @@ func (a *answer) keep(part record.Part) error {
 			continue
 		}
 		e := entry{Outline: outline, text: text}
+		// A record of the bound's own series is kept, because it can belong to the record at the end of the page.
 		if b.bound != nil && !e.SameSeries(&b.bound.Outline) && a.compare(e, *b.bound) > 0 {
 			continue
 		}
@@ -191,8 +199,8 @@ func (a *answer) keep(part record.Part) error {
 	return a.grow(b.size - before)
 }
 
-// grow takes n bytes of the budget for records. Bytes of earlier buckets that are not used any more are used first, because
-// the budget has a lock.
+// grow takes n bytes of the budget for records, or gives -n of them back to spare if n is negative. Bytes of earlier buckets that
+// are not used any more are used first, because the budget has a lock.
 func (a *answer) grow(n int) error {
 	if n <= a.spare {
 		a.spare -= n
@@ -206,7 +214,8 @@ func (a *answer) grow(n int) error {
 const minTrimmed = 100
 
 // trim removes entries of a bucket with many records that cannot become a part of the answer, before all parts of the bucket are
-// read. It returns an error if the answer has too many records.
+// read. It returns an error if the answer has too many records. So a page of a large bucket needs the memory of
+// about twice its records, and not of all of them.
 func (a *answer) trim() error {
 	b := &a.current
 	found, end := a.count()
@@ -214,20 +223,24 @@ func (a *answer) trim() error {
 	if a.limit == 0 && found > most {
 		return a.tooMany(found)
 	}
+	// Without a limit, every record belongs to the answer. Its number alone shows that there are too many.
 	if a.limit > 0 && (a.apart || !a.final) { // a record that is not read yet can remove final ones
 		a.drop(end)
 	}
+	// Sorting has moved the entries.
 	for i := range b.entries {
 		if b.places != nil {
 			b.places[b.entries[i].name] = i
 		}
 	}
+	// The entries are sorted again only when there are twice as many, so that a record takes part in about two sortings on average.
 	b.room = 2 * max(len(b.entries), minTrimmed)
 	return nil
 }
 
-// count sorts the entries of the current bucket and returns how many records of the answer they become, at most one more than it may
-// have, and the end of the entries of these.
+// count sorts the entries of the current bucket and returns how many records of the answer they become, at most one more than it
+// may have, and the end of the entries of these. It compares whole series and fields, because the records of several agents become
+// one.
 func (a *answer) count() (found, end int) {
 	entries := a.current.entries
 	slices.SortFunc(entries, a.compare)
@@ -244,7 +257,8 @@ func (a *answer) count() (found, end int) {
 	return found, end
 }
 
-// drop removes the entries of the current bucket from an index on.
+// drop removes the entries of the current bucket from an index on, and the records that follow them from now on: the last entry
+// that stays is the bound. Without entries to remove, there is no new bound. end is above 0 if there are.
 func (a *answer) drop(end int) {
 	b, before := &a.current, a.current.size
 	if end < len(b.entries) {
@@ -287,6 +301,8 @@ func (a *answer) advice() string {
 // records, it notes whether the bucket has a final record, even one that does not match the query, because the parameter last
 // counts buckets of the table. Other records are wanted too, unless the query wants the records of each agent: a merged record
 // is final only if all its records are. It counts a text that is not a record, and returns false for it.
+//
+// The outline keeps the memory of the text.
 func (a *answer) wanted(part record.Part, text string) (o record.Outline, ok bool) {
 	if a.final {
 		final := a.timeline.IsFinal(part.Start, text)
@@ -305,8 +321,8 @@ func (a *answer) wanted(part record.Part, text string) (o record.Outline, ok boo
 	return o, !a.passed(part.Start, &o)
 }
 
-// endBucket adds the records of the current bucket to the answer. It returns errEnough if the answer is complete, and another
-// error if it exceeds a limit.
+// endBucket adds the records of the current bucket to the answer. It returns errEnough if the answer is complete, and another error
+// if it exceeds a limit. After the limit of a page, one more record shows that there is another page; it is not kept.
 func (a *answer) endBucket() error {
 	b := &a.current
 	slices.SortFunc(b.entries, a.compare)
@@ -317,6 +333,7 @@ func (a *answer) endBucket() error {
 	if a.limit > 0 && len(entries) > 0 {
 		a.last = a.placeOf(b.start, &entries[len(entries)-1].Outline)
 	}
+	// note takes the index of the bucket from len(a.kept), so it comes before the append.
 	a.note(b.start, entries)
 	texts, bytes := make([]string, len(entries)), 0
 	for i := range entries {
@@ -325,6 +342,8 @@ func (a *answer) endBucket() error {
 			bytes += len(e.text) + 1
 		}
 	}
+	// The difference between the costs of entries and of texts is free for the next bucket. The text of a merged record is counted by
+	// put.
 	a.kept = append(a.kept, texts)
 	a.records, a.bytes = a.records+len(texts), a.bytes+bytes
 	a.spare += b.size - bytes - len(texts)*textCost
@@ -332,6 +351,7 @@ func (a *answer) endBucket() error {
 	if b.hasFinal {
 		a.finals++
 	}
+	// The texts must not stay reachable by the memory that the next bucket uses again.
 	clear(b.entries)
 	b.started = false
 	switch {
@@ -351,7 +371,8 @@ func (a *answer) size() int { return len("[]\n") + max(a.bytes-1, 0) } // a.byte
 // isPlain reports whether the answer is the records as they are, as a JSON array.
 func (a *answer) isPlain() bool { return a.format == format.JSON && !a.pretty }
 
-// render returns the body of a plain answer. Its bytes are counted already.
+// render returns the body of a plain answer. Its bytes are counted already. The records are released, as nothing needs them any
+// more.
 func (a *answer) render() []byte {
 	body := append(make([]byte, 0, a.size()), '[')
 	for _, records := range a.kept {
@@ -373,6 +394,9 @@ func (a *answer) release(n int) {
 }
 
 // stream writes the records as a JSON array. It gives back the memory of the records as they are written.
+//
+// The whole body is not in memory: about writeSize bytes of it are, while the records are still there. An error is a gone: the
+// status and a part of the body can be sent already, so there is no other answer.
 func (a *answer) stream(w http.ResponseWriter, r *http.Request) error {
 	size := a.size()
 	setJSON(w, size)
@@ -388,6 +412,7 @@ func (a *answer) stream(w http.ResponseWriter, r *http.Request) error {
 				b = append(b, ',')
 			}
 			comma, b, cost = true, append(b, text...), cost+len(text)+1+textCost
+			// The garbage collector can free the text while a slow client reads on.
 			records[i] = ""
 			if len(b) < writeSize {
 				continue

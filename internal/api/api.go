@@ -27,9 +27,9 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stream"
 )
 
-// Reader reads the stored records. Its methods are called concurrently. An error means that the store did not answer,
-// except for a [record.Corrupt]. A table that does not exist is not an error: it has no buckets, and its version is 0. The
-// caller owns the slices of the results.
+// Reader reads the stored records. Its methods are called concurrently. An error means that the store did not answer, except for a
+// [record.Corrupt]. A table that does not exist is not an error: it has no buckets, and its version is 0. The caller owns the
+// slices of the results.
 type Reader interface {
 	// Ping returns an error if the store does not answer.
 	Ping(ctx context.Context) error
@@ -129,7 +129,8 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Default limits.
+// Default limits, which [Options] describe. DefaultTimeout is less than the 30 s that the server has for writing, so that a request
+// that waits for Redis until the timeout can still be answered with a problem.
 const (
 	DefaultMaxRecords      = 10_000
 	DefaultMaxBuckets      = 10_000
@@ -191,7 +192,8 @@ type server struct {
 // moves it only for answers of more than 64 KiB.
 func New(reader Reader, o Options) http.Handler { return newServer(reader, o).handler() }
 
-// newServer returns a server with its routes.
+// newServer returns a server with its routes. Zero limits become their defaults here. The metrics come before the routes, one of
+// which serves them.
 func newServer(reader Reader, o Options) *server {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -220,7 +222,8 @@ func newServer(reader Reader, o Options) *server {
 	return s
 }
 
-// readVersion reads the version of a table, as nearly every request for a table does.
+// readVersion reads the version of a table, as nearly every request for a table does. An answer ends an outage in the log: see
+// [server.logAnswer].
 func (s *server) readVersion(ctx context.Context, t record.Table) (int64, error) {
 	version, err := s.reader.Version(ctx, t)
 	s.logAnswer(err)
@@ -234,7 +237,7 @@ func (s *server) readTables(ctx context.Context) ([]record.TableEntry, error) {
 	return entries, err
 }
 
-// handler returns the handler of all routes.
+// handler returns the handler of all routes. The first one that gets a request is the last one here: see the package comment.
 func (s *server) handler() http.Handler {
 	mux, keeping := s.newMux()
 	handler := s.cors(s.keptFirst(keeping, s.clean(mux)))

@@ -10,7 +10,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/token"
 )
 
-// Tokens finds what a token allows. Its method is called concurrently.
+// Tokens finds what a token allows. Its method is called concurrently. Tokens can be added and deleted while the service runs, so
+// an answer holds for one request only.
 type Tokens interface {
 	// Check returns false for a text that is not a valid token. It needs the same time for each such text.
 	Check(text string) (token.Grant, bool)
@@ -29,7 +30,8 @@ const (
 	scopeSystem               // the metrics of the service itself
 )
 
-// allows reports whether a grant is enough for the scope.
+// allows reports whether a grant is enough for the scope. The database is not known here, so a grant for some database is enough
+// for the scopes of records.
 func (sc scope) allows(g token.Grant) bool {
 	switch sc {
 	case scopeRead:
@@ -45,10 +47,12 @@ func (sc scope) allows(g token.Grant) bool {
 	}
 }
 
-// isOpen reports whether requests need no token.
+// isOpen reports whether requests need no token. A valid token is looked for nevertheless: /health and /openapi.json have details
+// for those who have one.
 func (sc scope) isOpen() bool { return sc == scopeOpen || sc == scopePublic }
 
-// public returns the scope of requests that need no token and are limited as those of sc.
+// public returns the scope of requests that need no token and are limited as those of sc. It is for OPTIONS, which browsers send
+// without a token.
 func (sc scope) public() scope {
 	if sc == scopeOpen {
 		return scopeOpen
@@ -89,7 +93,15 @@ func (e forbidden) Error() string {
 	return "the token does not allow this, want one with a permission such as " + e.scope.needs()
 }
 
-// admit returns what a request may read, or the reason to refuse it.
+// admit returns what a request may read, or the reason to refuse it. It checks in this order:
+//
+//	the rate of the address   429   not for scopeOpen; before the token, so that it also bounds guesses of tokens
+//	the token                 401   not for scopeOpen and scopePublic, where an invalid one is as good as none
+//	its scope                 403
+//	the rate of the token     429   only requests that it allows count
+//
+// Without Options.Tokens every request gets the grant of everything, and nothing but the rate of its address is checked. The
+// databases that a grant allows are checked by the handlers, because a table that it does not allow is a 404 and not a 403.
 func (s *server) admit(w http.ResponseWriter, r *http.Request, rt *route) (token.Grant, error) {
 	if rt.scope != scopeOpen && s.addresses.limited() {
 		if err := s.addresses.allow(clientOf(w)); err != nil {
@@ -114,8 +126,14 @@ func (s *server) admit(w http.ResponseWriter, r *http.Request, rt *route) (token
 	return g, s.tokens.allow(g.ID())
 }
 
-// tokenOf returns the token in the header Authorization, and whether the request has such a header. The schemes Bearer
-// and Token mean the same. Two headers are no token, because a proxy could have checked the other one.
+// tokenOf returns the token in the header Authorization, and whether the request has such a header. The schemes Bearer and Token
+// mean the same. Two headers are no token, because a proxy could have checked the other one. The text is not checked here: without
+// a header it is empty, which is no valid token either.
+//
+//	Authorization: Bearer aapi_…    "aapi_…", true
+//	Authorization: token aapi_…     "aapi_…", true
+//	Authorization: Basic dXNlcg==   "", true
+//	no header                       "", false
 func tokenOf(h http.Header) (text string, given bool) {
 	all := h.Values("Authorization")
 	if len(all) != 1 {
@@ -128,7 +146,9 @@ func tokenOf(h http.Header) (text string, given bool) {
 	return strings.TrimLeft(text, " "), true
 }
 
-// refuse counts a request that admit has refused, and sets the headers of its answer.
+// refuse counts a request that admit has refused, and sets the headers of its answer. Other errors change nothing. WWW-Authenticate
+// is what RFC 9110 requires of a 401. Retry-After is rounded up to whole seconds, so that a client that obeys it does
+// not come back too early.
 func (s *server) refuse(h http.Header, err error) {
 	var anonymous unauthorized
 	var denied forbidden

@@ -23,6 +23,9 @@ const (
 // were written.
 //
 // The deadline is start + slowGrace + written / slowestRate, so a client may be slow for a while and catch up. One goroutine uses it.
+//
+// For example, a client to which 1 MiB was written has 46 s from the beginning on to read the next part. The server's own timeout for
+// writing would end every answer after 30 s, however fast the client reads.
 type pacedWriter struct {
 	w       http.ResponseWriter
 	control *http.ResponseController // of w, for the deadline
@@ -53,12 +56,16 @@ func (p *pacedWriter) Write(b []byte) (int, error) {
 }
 
 // gone wraps the error of writing a body: the client has closed the connection, or reads too slowly.
+//
+// The handler has no answer to give any more, so it is counted with statusGone, and is no failure of the service.
 type gone struct{ err error }
 
 func (e gone) Error() string { return "the client is gone: " + e.err.Error() }
 func (e gone) Unwrap() error { return e.err }
 
-// writeJSON answers with v as JSON. If work is not nil, the body is counted as its bytes.
+// writeJSON answers with v as JSON. If work is not nil, the body is counted as its bytes. The work gives up its place first, as
+// nothing more is read. The error is busy if the budget has no room for the body, and a gone if the client does not read it.
+// net/http removes the body from the answer to HEAD.
 func writeJSON(w http.ResponseWriter, work *work, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -78,7 +85,7 @@ func writeJSON(w http.ResponseWriter, work *work, v any) error {
 	return nil
 }
 
-// sendBody writes a body, or only its headers for the method HEAD.
+// sendBody writes a body, or only its headers for the method HEAD. The error is a gone.
 func sendBody(w http.ResponseWriter, r *http.Request, contentType string, body []byte) error {
 	setBody(w, contentType, len(body))
 	if r.Method == http.MethodHead {
@@ -90,7 +97,8 @@ func sendBody(w http.ResponseWriter, r *http.Request, contentType string, body [
 	return nil
 }
 
-// newBodyWriter returns a writer of a body of so many bytes, the first writeSize of which are written at once.
+// newBodyWriter returns a writer of a body of so many bytes, the first writeSize of which are written at once. The caller must do
+// so, or return an error: see [conns.Join].
 func newBodyWriter(w http.ResponseWriter, r *http.Request, size int) io.Writer {
 	conns.Join(r.Context(), min(size, writeSize))
 	if size <= writeSize {

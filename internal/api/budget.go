@@ -5,6 +5,9 @@ import (
 )
 
 // Rules of the byte budget, so that neither one client nor a few large answers use all of it.
+//
+// With the default of 128 MiB, answers of at most 1 MiB can use all of it, larger ones until 96 MiB are in use, and one client 64
+// MiB. So a small answer finds room while large ones are refused.
 const (
 	// smallAnswer is the most bytes of an answer that may use the whole budget.
 	smallAnswer = 1 << 20
@@ -27,8 +30,9 @@ type budget struct {
 	clients map[string]int // the bytes by client, all above 0
 }
 
-// take adds n bytes to an answer of the client that has size bytes already. It returns an error, and adds nothing, if
-// they do not fit.
+// take adds n bytes to an answer of the client that has size bytes already. It returns an error, and adds nothing, if they do not
+// fit. size is only compared with smallAnswer: an answer that grows is large from there on. The error is a busy, and names whether
+// the limit is that of the client.
 func (b *budget) take(client string, size, n int) error {
 	limit := b.limit
 	if size+n > smallAnswer {
@@ -47,7 +51,7 @@ func (b *budget) take(client string, size, n int) error {
 	return nil
 }
 
-// give returns n bytes of an answer of the client.
+// give returns n bytes of an answer of the client. The client is the one of take, and n is at most what it has.
 func (b *budget) give(client string, n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

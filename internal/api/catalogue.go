@@ -32,6 +32,11 @@ const (
 //
 // In a cluster, the list is on another server than most tables, and can be lost alone. So a table that a request names is
 // found by its own keys if the list does not have it, or cannot be read.
+//
+// A request that names a table finds it in this way:
+//
+//	soon ─ the newest reading, or a wait of resolveWait for it ─ in the list ─▶ the table
+//	 └─ not in the list, or no list soon ─▶ exists, for each of the two names ─▶ the table, or a notFound
 type catalogue struct {
 	read    func(context.Context) ([]record.TableEntry, error) // all tables
 	exists  func(context.Context, record.Table) (bool, error)  // whether a table has keys
@@ -43,13 +48,14 @@ type catalogue struct {
 	wasFailing bool              // whether the reading before the newest has failed
 }
 
-// listing are all tables. It is immutable, and several requests have it at once.
+// listing are all tables. It is immutable, and several requests have it at once. The zero listing has no tables.
 type listing struct {
 	entries []record.TableEntry                // sorted by database and name
 	index   map[record.Table]record.TableEntry // entries by table
 }
 
-// tables returns all tables. It returns an error when ctx ends, while the reading continues for other requests.
+// tables returns all tables, as they were at most catalogueAge before the call, or later. It returns an error when ctx ends, while
+// the reading continues for other requests. A reading that fails is not kept: the next call begins another one.
 func (c *catalogue) tables(ctx context.Context) (listing, error) {
 	if err := ctx.Err(); err != nil {
 		return listing{}, away(err)
@@ -69,7 +75,7 @@ func (c *catalogue) current(ctx context.Context) *reading[listing] {
 	return c.newest
 }
 
-// list reads the catalogue.
+// list reads the catalogue. The order is that of the answers to /databases and /analytics.
 func (c *catalogue) list(ctx context.Context) (listing, error) {
 	entries, err := c.read(ctx)
 	if err != nil {
@@ -91,10 +97,12 @@ func (c *catalogue) allowed(ctx context.Context, grant token.Grant) ([]record.Ta
 	if err != nil {
 		return nil, err
 	}
+	// Other requests use the same listing.
 	return slices.DeleteFunc(slices.Clone(all.entries), func(e record.TableEntry) bool { return !grant.Allows(token.Read, e.Database) }), nil
 }
 
-// listed returns the tables whose databases may be read. The error is an unlisted if only the catalogue cannot be read.
+// listed returns the tables whose databases may be read. The error is an unlisted if only the catalogue cannot be read: a short
+// ping shows whether the store answers at all.
 func (s *server) listed(ctx context.Context, grant token.Grant) ([]record.TableEntry, error) {
 	entries, err := s.catalogue.allowed(ctx, grant)
 	var away unavailable
@@ -109,7 +117,7 @@ func (s *server) listed(ctx context.Context, grant token.Grant) ([]record.TableE
 	return entries, err
 }
 
-// exists reports whether a table has keys.
+// exists reports whether a table has keys. Its version or one bucket is enough: buckets expire, and Redis can evict a single key.
 func (s *server) exists(ctx context.Context, t record.Table) (bool, error) {
 	version, starts, err := s.reader.Index(ctx, t, record.Range{Last: 1})
 	return version > 0 || len(starts) > 0, err
@@ -126,6 +134,7 @@ func (c *catalogue) resolve(ctx context.Context, grant token.Grant, action token
 			return e, checkEntry(e)
 		}
 	}
+	// A table of a database that may not be read is answered like one that does not exist, and nothing is read for it.
 	first, second := namings(named)
 	if !allowed {
 		return record.TableEntry{}, noTable(first)
@@ -143,7 +152,8 @@ func (c *catalogue) resolve(ctx context.Context, grant token.Grant, action token
 	return record.TableEntry{}, noTable(first)
 }
 
-// namings returns the two tables that a name can mean: the one whose name has a single prefix comes first.
+// namings returns the two tables that a name can mean: the one whose name has a single prefix comes first. So "cpu" is
+// analytics_cpu and then cpu, and "analytics_cpu" is analytics_cpu and then analytics_analytics_cpu.
 func namings(named record.Table) (first, second record.Table) {
 	prefixed := record.Table{Database: named.Database, Name: tablePrefix + named.Name}
 	if strings.HasPrefix(named.Name, tablePrefix) {
@@ -162,7 +172,8 @@ func (l listing) entryOf(named record.Table) (record.TableEntry, bool) {
 	return e, ok
 }
 
-// soon returns the tables of the catalogue, or none if the catalogue cannot be read soon.
+// soon returns the tables of the catalogue, or none if the catalogue cannot be read soon. A request does not need the list, because
+// it can look for the keys of its table, so it does not wait long for the list.
 func (c *catalogue) soon(ctx context.Context) listing {
 	if all, ok := c.known(); ok {
 		return all
@@ -197,6 +208,7 @@ func (c *catalogue) failing() bool {
 	case r.ended():
 		return r.err != nil && c.now().Sub(r.at) < catalogueAge
 	}
+	// The reading still runs.
 	return c.wasFailing || c.now().Sub(r.at) >= resolveWait
 }
 
@@ -210,6 +222,12 @@ func checkEntry(e record.TableEntry) error {
 }
 
 // databases answers with every database.
+//
+// For example:
+//
+//	[{"database":"mydb","tables":1,"last_write":"2026-01-02T03:04:05Z"}]
+//
+// last_write is null if no table of the database has a valid one.
 func (s *server) databases(w http.ResponseWriter, r *http.Request, p *params) error {
 	if err := p.err(); err != nil {
 		return err
@@ -229,6 +247,7 @@ func (s *server) databases(w http.ResponseWriter, r *http.Request, p *params) er
 		LastWrite *time.Time `json:"last_write"`
 	}
 	all := []database{}
+	// The tables of a database follow each other.
 	for _, e := range entries {
 		if len(all) == 0 || all[len(all)-1].Name != e.Database {
 			all = append(all, database{Name: e.Database})
@@ -256,7 +275,8 @@ type tableInfo struct {
 	Error string `json:"error,omitempty"`
 }
 
-// tables answers with the tables of a database.
+// tables answers with the tables of a database. The error is a notFound for a database without tables, and for one that the
+// token does not allow.
 func (s *server) tables(w http.ResponseWriter, r *http.Request, p *params) error {
 	database := p.database(s.DefaultDatabase)
 	if err := p.err(); err != nil {
@@ -282,13 +302,15 @@ func (s *server) tables(w http.ResponseWriter, r *http.Request, p *params) error
 	return writeJSON(w, work, all)
 }
 
-// infos reads the description of each table, maxReads at the same time. A table whose data is corrupt, or whose server does
-// not answer while others do, has the reason in its description.
+// infos reads the description of each table, maxReads at the same time. A table whose data is corrupt, or whose server does not
+// answer while others do, has the reason in its description. The error is an unavailable if no table could be read or ctx has
+// ended.
 func (s *server) infos(ctx context.Context, entries []record.TableEntry) ([]tableInfo, error) {
 	all, errs := make([]tableInfo, len(entries)), make([]error, len(entries))
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, maxReads)
 	for i, e := range entries {
+		// Each goroutine writes only its own elements of all and errs.
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()

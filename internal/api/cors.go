@@ -12,6 +12,13 @@ import (
 // that a form could not send, such as one with the header Authorization, it asks by OPTIONS, which is answered here: without a
 // token, as the browser does not send it then. A request of another origin is answered all the same: it is the browser that
 // hides the answer.
+//
+// The headers are those of https://fetch.spec.whatwg.org/#http-cors-protocol:
+//
+//	Access-Control-Allow-Origin     who may see the answer
+//	Access-Control-Expose-Headers   headers of the answer that scripts can read, beside the usual ones
+//	Access-Control-Allow-Headers    headers of a request that a form could not send
+//	Access-Control-Max-Age          for how many seconds the browser need not ask again
 func (s *server) cors(next http.Handler) http.Handler {
 	if len(s.CORSOrigins) == 0 {
 		return next
@@ -19,6 +26,7 @@ func (s *server) cors(next http.Handler) http.Handler {
 	all := slices.Contains(s.CORSOrigins, "*")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h, origin := w.Header(), r.Header.Get("Origin")
+		// The answer depends on the origin, also if this request has none.
 		if !all {
 			h.Add("Vary", "Origin")
 		}
@@ -31,6 +39,7 @@ func (s *server) cors(next http.Handler) http.Handler {
 		}
 		h.Set("Access-Control-Allow-Origin", origin)
 		h.Set("Access-Control-Expose-Headers", "ETag, Link, Retry-After, X-Request-Id")
+		// Only a browser that asks sends this header. Another OPTIONS is for the route.
 		if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
 			next.ServeHTTP(w, r)
 			return

@@ -30,6 +30,12 @@ import (
 //
 // A time is the seconds since 1970 and the nanoseconds, as varints; the zero time is no bound. A text is its length as a uvarint
 // and its bytes. The range is part of the cursor because start=-6h and last=5 mean others later.
+//
+// For example, with the hash 1, a range from 2026-01-02T00:00:00Z to 1 ns after 03:04:00, and the last record usage_idle of host a
+// in the bucket of 03:04:00, but without the spaces:
+//
+//	AQAAAAAAAAAB gKq4lQ0A wNa5lQ0C wNa5lQ0A FyJ1c2FnZV9pZGxlIiwiaG9zdCI6ImEi AHNblP4
+//	version,hash from     until    start    series                           agent, check
 const cursorVersion = 1
 
 const (
@@ -65,12 +71,13 @@ func (c *cursor) encode() string {
 	return base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b)))
 }
 
-// decodeCursor returns the cursor of a text.
+// decodeCursor returns the cursor of a text. The error is for the client, and becomes a fault of the parameter.
 func decodeCursor(text string) (c cursor, err error) {
 	if len(text) > base64.RawURLEncoding.EncodedLen(maxCursor) {
 		return c, fmt.Errorf("a cursor has at most %d bytes, this one has %d", base64.RawURLEncoding.EncodedLen(maxCursor), len(text))
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	// The version, the query and the check have a fixed size.
 	if err != nil || len(b) < 1+8+4 {
 		return c, errors.New("this is not a cursor")
 	}
@@ -85,13 +92,14 @@ func decodeCursor(text string) (c cursor, err error) {
 	c.query = binary.BigEndian.Uint64(b[1:9])
 	c.from, c.until, c.start = d.time(), d.time(), d.time()
 	c.series, c.agent = d.text(), d.text()
+	// The check can be right although the bytes were made up.
 	if d.bad || len(d.b) > 0 {
 		return c, errors.New("the cursor is damaged")
 	}
 	return c, nil
 }
 
-// cursorDecoder reads the bytes of a cursor.
+// cursorDecoder reads the bytes of a cursor. So its caller checks for errors once, at the end.
 type cursorDecoder struct {
 	b   []byte // not read yet
 	bad bool   // whether something was not valid; then all results are to be thrown away
@@ -127,7 +135,8 @@ func (d *cursorDecoder) text() string {
 	return text
 }
 
-// resume makes a query that of the page after its cursor. The error is a fault of the cursor.
+// resume makes a query that of the page after its cursor. It does nothing for a query that is not for a page. The error is a fault
+// of the cursor, such as one of another table or of other parameters: its place would have no meaning.
 func (q *query) resume(values url.Values) error {
 	if q.limit == 0 {
 		return nil
@@ -145,14 +154,18 @@ func (q *query) resume(values url.Values) error {
 		bad.add("query.cursor", q.cursor, "%s%s", err, cursorHint)
 		return bad
 	}
+	// The range of the first page, so that -6h and last=5 mean the same on each page.
 	q.span, q.after = record.Range{Start: c.from, End: c.until}, &c.place
 	return nil
 }
 
-// formParameters do not select records, so the pages of a query may differ in them.
+// formParameters do not select records, so the pages of a query may differ in them. The database is one of them because the hash
+// has that of the table, whether it is a parameter or the default.
 var formParameters = []string{"cursor", "limit", "format", "pretty", "database"}
 
-// hashOf returns a hash of the table and the parameters of a query.
+// hashOf returns a hash of the table and the parameters of a query. The order of the parameters does not matter, and the order of
+// the values of one parameter does. Names and values are quoted, so that they cannot be divided in another way. The hash is no
+// secret: it only finds mistakes.
 func hashOf(t record.Table, values url.Values) uint64 {
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%q", []string{t.Database, t.Name})
@@ -166,6 +179,8 @@ func hashOf(t record.Table, values url.Values) uint64 {
 
 // link sets the header Link of a page to the address of the next page, if there is one: RFC 8288. The address is relative, so
 // that it is also right behind a proxy that adds a prefix.
+//
+// For example: Link: <?cursor=AQAAAA…&database=mydb&limit=100>; rel="next"
 func (a *answer) link(w http.ResponseWriter, r *http.Request) {
 	if !a.more {
 		return

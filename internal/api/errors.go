@@ -28,7 +28,7 @@ type constant struct {
 
 func (e constant) Error() string { return e.text }
 
-// Fault describes one wrong parameter of a request.
+// Fault describes one wrong parameter of a request. It is a member of errors in a problem.
 type Fault struct {
 	Location string `json:"location"` // such as "query.start"
 	Value    string `json:"value"`    // the value found, quoted and shortened
@@ -38,7 +38,8 @@ type Fault struct {
 // faults are all wrong parameters of a request.
 type faults []Fault
 
-// add appends a fault. The format and args make its message.
+// add appends a fault. The format and args make its message. The message follows "found" and the value in a sentence, so it begins
+// with a lower-case letter and has no full stop.
 func (f *faults) add(location, value, format string, args ...any) {
 	*f = append(*f, Fault{Location: location, Value: shorten(value), Message: fmt.Sprintf(format, args...)})
 }
@@ -57,7 +58,8 @@ const maxFaults = 20
 // maxShown is how many bytes of a value an error shows.
 const maxShown = 80
 
-// shorten quotes s and cuts it after maxShown bytes.
+// shorten quotes s and cuts it after maxShown bytes. It can divide a character of several bytes, whose first bytes are then shown
+// as escapes. The result is safe in logs: control characters are escaped.
 func shorten(s string) string {
 	if len(s) > maxShown {
 		return strconv.Quote(s[:maxShown]) + "…"
@@ -94,19 +96,21 @@ func (e tooMuch) Error() string {
 	return fmt.Sprintf("%s, at most %d are allowed: %s", e.what, e.limit, cmp.Or(e.advice, adviceAnswer))
 }
 
-// unavailable wraps the error of a store that does not answer.
+// unavailable wraps the error of a store that does not answer. Clients get a general sentence instead of its text, which can have
+// addresses. The log has the text.
 type unavailable struct{ err error }
 
 func (e unavailable) Error() string { return e.err.Error() }
 func (e unavailable) Unwrap() error { return e.err }
 
-// unlisted wraps the error of a store that answers, but not with the list of all tables.
+// unlisted wraps the error of a store that answers, but not with the list of all tables. A client can still read tables by their
+// names.
 type unlisted struct{ err error }
 
 func (e unlisted) Error() string { return e.err.Error() }
 func (e unlisted) Unwrap() error { return e.err }
 
-// problemKind is a kind of problem: an index in problemKinds.
+// problemKind is a kind of problem: an index in problemKinds. Their order is that of the OpenAPI document.
 type problemKind int
 
 // The kinds.
@@ -128,6 +132,8 @@ const (
 )
 
 // problemKinds describe the kinds of problems. The name is the end of the problem's type. docs/problems.md describes each.
+//
+// The names are a part of the interface: clients compare the types of problems.
 var problemKinds = [...]struct {
 	name   string
 	status int
@@ -220,8 +226,9 @@ func (e busy) kind() problemKind {
 	return overloaded
 }
 
-// kindOf returns the kind of the problem that an error becomes, and its detail. It is the only place where an error
-// becomes a status.
+// kindOf returns the kind of the problem that an error becomes, and its detail. It is the only place where an error becomes a
+// status. Errors that explain themselves come first, because most errors of a reading are wrapped by away, also those that an
+// answer makes while it takes records. An error that nobody expects is an internalError, and its text is only in the log.
 func kindOf(err error) (kind problemKind, detail string) {
 	var known explained
 	var corrupt *record.Corrupt
@@ -242,6 +249,15 @@ func kindOf(err error) (kind problemKind, detail string) {
 }
 
 // problem answers with a problem document of RFC 9457. It also logs and counts failures of the service.
+//
+// It must be called at most once for a request, before anything of the answer was written. For example:
+//
+//	HTTP/1.1 400 Bad Request
+//	Content-Type: application/problem+json
+//
+//	{"type":"https://…/docs/problems.md#bad-request","title":"Bad request","status":400,
+//	 "detail":"query.last: found \"0\", want a number from 1 to 500","instance":"/analytics/cpu",
+//	 "errors":[{"location":"query.last","value":"\"0\"","message":"want a number from 1 to 500"}]}
 func (s *server) problem(w http.ResponseWriter, r *http.Request, err error) {
 	number, detail := kindOf(err)
 	kind := problemKinds[number]
@@ -256,9 +272,11 @@ func (s *server) problem(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	h := w.Header()
 	s.refuse(h, err)
+	// The handler may have set the ETag of the answer that failed.
 	h.Del("ETag")
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")
+	// refuse has set the header already if it knows the time.
 	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 		h.Set("Retry-After", cmp.Or(h.Get("Retry-After"), "5"))
 	}
@@ -289,7 +307,7 @@ func away(err error) error {
 	return unavailable{err}
 }
 
-// noTable returns the error for a table that does not exist.
+// noTable returns the error for a table that does not exist. It is the same for a table that the token does not allow.
 func noTable(t record.Table) error {
 	return notFound{fmt.Sprintf("no table %q in database %q; GET /analytics?database=%s lists the tables", t.Name, t.Database, url.QueryEscape(t.Database))}
 }

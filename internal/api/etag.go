@@ -11,6 +11,12 @@ import (
 // entityTag has the two ETags of an answer, as values of headers. The strong one is of the answer without compression. The weak one is of
 // its compressed form, which has other bytes. Many answers share these slices, so nobody changes them: the methods of [http.Header] replace
 // them.
+//
+// RFC 9110, section 8.8.3, defines the form. A client sends it back in If-None-Match, and the answer is 304 if it is still right:
+//
+//	"1767323045000123-3aa4356c92ca4041"     of stored records: the version of the table, and a hash
+//	W/"1767323045000123-3aa4356c92ca4041"   the same answer, compressed
+//	"r-5d3b0c9f0d1e2a47"                    of a roll-up: a hash of the records, see [answer.etag]
 type entityTag struct{ strong, weak []string }
 
 // newEntityTag returns the tags of a text, which has its quotation marks.
@@ -28,6 +34,7 @@ const etagHeader = "Etag"
 //
 // The other parameters, such as the field and the tags, are not in it: clients keep an ETag for one address.
 func etagOf(sel selection, q query) entityTag {
+	// Each start adds 12 bytes to the text that is hashed, its seconds and nanoseconds, and is not formatted.
 	b := make([]byte, 0, 64+12*len(sel.starts))
 	ended := 0
 	for _, start := range sel.starts {
@@ -45,7 +52,8 @@ func etagOf(sel selection, q query) entityTag {
 	return newEntityTag(string(append(strconv.AppendUint(text, h.Sum64(), 16), '"')))
 }
 
-// notModified sets the ETag of an answer. If the client has that answer, it answers with that, and returns true.
+// notModified sets the ETag of an answer. If the client has that answer, it answers with that, and returns true. Otherwise the
+// handler goes on, and sends the answer with this ETag.
 func notModified(w http.ResponseWriter, r *http.Request, tag entityTag) bool {
 	h := w.Header()
 	own, ok := tag.match(strings.Join(r.Header["If-None-Match"], ","))
@@ -58,8 +66,8 @@ func notModified(w http.ResponseWriter, r *http.Request, tag entityTag) bool {
 	return true
 }
 
-// matchesAny reports whether a request wants no answer that exists, whatever its ETag is. Only the whole answer shows that there is none but
-// an error, so it is read.
+// matchesAny reports whether a request wants no answer that exists, whatever its ETag is. Only the whole answer shows that there is
+// none but an error, so it is read. For another value of the header the ETag is enough, because a client has it from an answer.
 func matchesAny(r *http.Request) bool {
 	for candidate := range strings.SplitSeq(strings.Join(r.Header["If-None-Match"], ","), ",") {
 		if strings.TrimSpace(candidate) == "*" {

@@ -8,6 +8,9 @@ import (
 
 // exchange is a request with its answer. Every handler gets it as the writer of the answer: a context that has it would need a
 // copy of the request. The goroutine of the request uses it.
+//
+// Each handler below [server.exchanged] can rely on that, and finds it by a type assertion: see idOf and clientOf. What costs time
+// is made only when it is asked for, because many answers need neither an id nor a client.
 type exchange struct {
 	http.ResponseWriter
 	server  *server
@@ -19,6 +22,7 @@ type exchange struct {
 }
 
 // exchanged calls next with an exchange as the writer of the answer. If next writes nothing, the answer is a 200 without a body.
+// The headers that do not depend on the answer are set before, so that a handler can replace them.
 func (s *server) exchanged(next http.Handler) http.Handler {
 	caching, vary := []string{"no-cache"}, []string(nil)
 	if s.Tokens != nil { // answers depend on the token, so only the client's own cache may keep them
@@ -42,7 +46,7 @@ func (s *server) exchanged(next http.Handler) http.Handler {
 	})
 }
 
-// idOf returns the id of a request, given the writer of its answer.
+// idOf returns the id of a request, given the writer of its answer. It makes one unless the client gave one.
 func idOf(w http.ResponseWriter) string {
 	x := w.(*exchange)
 	if x.id == "" {
@@ -51,7 +55,8 @@ func idOf(w http.ResponseWriter) string {
 	return x.id
 }
 
-// clientOf returns the client of a request, given the writer of its answer: see [server.clientOf].
+// clientOf returns the client of a request, given the writer of its answer: see [server.clientOf]. It is found once for each
+// request.
 func clientOf(w http.ResponseWriter) string {
 	x := w.(*exchange)
 	if x.client == "" {
@@ -78,7 +83,8 @@ func (x *exchange) WriteHeader(code int) {
 	x.ResponseWriter.WriteHeader(code)
 }
 
-// complete sets the headers that all answers with its status have.
+// complete sets the headers that all answers with its status have. A handler that sets a policy of its own keeps it, as the page
+// does.
 func (x *exchange) complete() {
 	h := x.Header()
 	if x.code >= http.StatusBadRequest {
@@ -109,8 +115,8 @@ func (x *exchange) status() int {
 	return x.code
 }
 
-// statusGone is the status in the metrics for a request whose client closed the connection before the answer. nginx
-// uses the same number.
+// statusGone is the status in the metrics for a request whose client closed the connection before the answer. nginx uses the same
+// number. No client gets it.
 const statusGone = 499
 
 // Unwrap returns the writer below, for [http.ResponseController].

@@ -65,6 +65,7 @@ func (f *flights[K, T]) join(ctx context.Context, key K, run func(context.Contex
 	l = f.running[key]
 	if l == nil {
 		first = true
+		// The context has the values of the first request's one, but neither its end nor its deadline: others wait too.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.timeout)
 		l = &flight[T]{cancel: cancel, done: make(chan struct{})}
 		if f.running == nil {
@@ -72,6 +73,8 @@ func (f *flights[K, T]) join(ctx context.Context, key K, run func(context.Contex
 		}
 		f.running[key] = l
 		go func() {
+			// These run in the opposite order: a panic is kept, later requests begin another flight, the users get the result, and the
+			// timer is stopped.
 			defer cancel()
 			defer close(l.done)
 			defer f.end(key, l)
@@ -83,7 +86,8 @@ func (f *flights[K, T]) join(ctx context.Context, key K, run func(context.Contex
 	return l, first
 }
 
-// leave ends the use of a flight by a request. If it was the last one, the work is canceled.
+// leave ends the use of a flight by a request. If it was the last one, the work is canceled. It must be called once for each join,
+// also if the wait for the result has failed.
 func (f *flights[K, T]) leave(key K, l *flight[T]) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

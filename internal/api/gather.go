@@ -19,13 +19,19 @@ const maxScrapes = 64
 // scrapesClient is the client that the memory of expositions is counted for, because several scrapes share one.
 const scrapesClient = "scrapes"
 
-// gatheringKey is equal for scrapes that share one reading of the exported tables.
+// gatheringKey is equal for scrapes that share one reading of the exported tables. Scrapes with other tokens share it too, if these allow
+// the same of the exported databases. The text formats are written from one exposition.
 type gatheringKey struct {
 	databases string // that they may read
 	protobuf  bool   // whether they get native histograms
 }
 
 // scrapes has the scrapes that are being answered. It is safe for concurrent use.
+//
+// A scrape takes these steps:
+//
+//	a place ─▶ join, by gatheringKey ─▶ gather: readExported, and its bytes of the budget ─▶ sendExposition ─▶ leave
+//	 └ none: busy        └ others with the same key wait for this one                              the last one gives the bytes back
 type scrapes struct {
 	places  chan struct{} // holds an element for each scrape
 	reading flights[gatheringKey, *exporter.Exposition]
@@ -39,7 +45,7 @@ func newScrapes(timeout time.Duration, b *budget) *scrapes {
 }
 
 // export answers with the exported tables, in the format that the header Accept prefers: protobuf, OpenMetrics or the text format
-// of Prometheus.
+// of Prometheus. A scrape beyond maxScrapes is refused at once.
 func (s *server) export(w http.ResponseWriter, r *http.Request, p *params) error {
 	select {
 	case s.scrapes.places <- struct{}{}:
@@ -54,6 +60,7 @@ func (s *server) export(w http.ResponseWriter, r *http.Request, p *params) error
 		format = expfmt.NewFormat(expfmt.TypeTextPlain)
 	}
 	key := gatheringKey{s.exportedTo(p.grant), format.FormatType() == expfmt.TypeProtoDelim}
+	// The exposition is used until it is sent, so that its bytes are counted for so long.
 	g, _ := s.scrapes.reading.join(r.Context(), key, func(ctx context.Context) (*exporter.Exposition, error) {
 		return s.gather(ctx, p.grant, key.protobuf)
 	})
@@ -65,7 +72,8 @@ func (s *server) export(w http.ResponseWriter, r *http.Request, p *params) error
 	return sendExposition(w, r, x, format)
 }
 
-// exportedTo returns the databases of the exported tables that a request may read, for a gatheringKey.
+// exportedTo returns the databases of the exported tables that a request may read, for a gatheringKey: each once, in the order of
+// the settings. No name has the byte 0 between them, as names have no control characters.
 func (s *server) exportedTo(grant token.Grant) string {
 	var databases []string
 	for _, t := range s.Export {
@@ -76,7 +84,8 @@ func (s *server) exportedTo(grant token.Grant) string {
 	return strings.Join(databases, "\x00")
 }
 
-// gather reads the exported tables that a request may read, and counts the memory of the exposition.
+// gather reads the exported tables that a request may read, and counts the memory of the exposition. If the budget has no room for
+// that, the error is busy, and the flight gives nothing back.
 func (s *server) gather(ctx context.Context, grant token.Grant, protobuf bool) (*exporter.Exposition, error) {
 	x, err := s.readExported(ctx, grant, protobuf)
 	if err != nil {
@@ -85,7 +94,8 @@ func (s *server) gather(ctx context.Context, grant token.Grant, protobuf bool) (
 	return x, s.limits.budget.take(scrapesClient, 0, x.Size())
 }
 
-// sendExposition writes an exposition in a format. It is made sample by sample, so that a slow client needs little memory.
+// sendExposition writes an exposition in a format. It is made sample by sample, so that a slow client needs little memory. The
+// labels of the samples are encoded already, and differ between text and protobuf: see gatheringKey.
 func sendExposition(w http.ResponseWriter, r *http.Request, x *exporter.Exposition, format expfmt.Format) (err error) {
 	w.Header().Set("Content-Type", string(format))
 	w.Header().Add("Vary", "Accept")
@@ -104,10 +114,13 @@ func sendExposition(w http.ResponseWriter, r *http.Request, x *exporter.Expositi
 	return nil
 }
 
-// readExported reads the exported tables that a request may read.
+// readExported reads the exported tables that a request may read. A table that is missing or cannot be read does not end the
+// scrape: the exposition has a gauge for it, and the log a line when that changes. The error is an unavailable if no table could be
+// read.
 func (s *server) readExported(ctx context.Context, grant token.Grant, protobuf bool) (*exporter.Exposition, error) {
 	var sources []exporter.Source
 	for i, e := range s.Export {
+		// A table can be in the settings twice.
 		again := slices.ContainsFunc(s.Export[:i], func(other exporter.Table) bool { return other.Table == e.Table })
 		if again || !grant.Allows(token.Metrics, e.Database) {
 			continue

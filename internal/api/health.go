@@ -5,8 +5,9 @@ import (
 	"net/http"
 )
 
-// health answers that the service is running. The answer does not depend on Redis, because a restart of the service
-// would not help if Redis is down. Without a valid token, where tokens are needed, it has no details.
+// health answers that the service is running. The answer does not depend on Redis, because a restart of the service would not help
+// if Redis is down. Without a valid token, where tokens are needed, it has no details. The answer is always 200, such as
+// {"status":"ok","storage":"Redis","version":"v1.2.0"}.
 func (s *server) health(w http.ResponseWriter, _ *http.Request, p *params) error {
 	if s.Tokens != nil && p.grant.ID() == "" {
 		return writeJSON(w, nil, map[string]string{"status": "ok"})
@@ -14,8 +15,8 @@ func (s *server) health(w http.ResponseWriter, _ *http.Request, p *params) error
 	return writeJSON(w, nil, map[string]string{"status": "ok", "version": s.Version, "storage": s.Storage})
 }
 
-// ready answers with success if the store answers within ReadyTimeout, because requests for records need it. The answer
-// has the store's warnings.
+// ready answers with success if the store answers within ReadyTimeout, because requests for records need it. The answer has the
+// store's warnings. Otherwise it is a problem with the status 503.
 func (s *server) ready(w http.ResponseWriter, r *http.Request, _ *params) error {
 	ctx, cancel := context.WithTimeout(r.Context(), s.ReadyTimeout)
 	defer cancel()
@@ -33,7 +34,8 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request, _ *params) error 
 	}{"ready", warnings})
 }
 
-// Probes returns a handler that answers /health and /ready as h does, for any Host, and nothing else.
+// Probes returns a handler that answers /health and /ready as h does, for any Host, and nothing else. It is for a second listener,
+// whose probes are answered also while clients use up the connections of the first one. Other paths get the plain 404 of net/http.
 func Probes(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/health" && r.URL.Path != "/ready" {

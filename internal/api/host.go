@@ -18,6 +18,8 @@ func (e wrongHost) Error() string {
 // checkHost refuses requests whose Host is neither a loopback name or address nor one of [Options.Hosts]. A page from the
 // internet can have the browser of this machine send requests to loopback, by a name whose DNS entry it changes; such
 // requests have that name as Host.
+//
+// This attack is known as DNS rebinding. It fails where requests need tokens, because the page has none to send.
 func (s *server) checkHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !s.isOwnHost(r.Host) {
@@ -29,8 +31,10 @@ func (s *server) checkHost(next http.Handler) http.Handler {
 	})
 }
 
-// isOwnHost reports whether a header Host, with or without a port, names this machine. Browsers always send the header,
-// so requests without it are accepted.
+// isOwnHost reports whether a header Host, with or without a port, names this machine. Browsers always send the header, so requests
+// without it are accepted. Letters are compared without case, and a dot at the end of a name means nothing. Own names are
+// localhost, everything below .localhost, the addresses of loopback, such as 127.0.0.1, 127.1.2.3 and [::1], and those of the
+// settings.
 func (s *server) isOwnHost(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -42,6 +46,7 @@ func (s *server) isOwnHost(host string) bool {
 	if slices.ContainsFunc(s.Hosts, func(own string) bool { return strings.EqualFold(own, host) }) {
 		return true
 	}
+	// An IPv6 address without a port still has its brackets.
 	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	return err == nil && ip.IsLoopback()
 }

@@ -16,6 +16,12 @@ import (
 
 // keptAge is how long an answer, or a list of starts, is kept although its table is not written. Buckets expire without a write, so an
 // answer can have records that expired less than twice that ago: an answer is renewed if a list that has its buckets is kept.
+//
+// The life of a kept answer:
+//
+//	made from a version of the table ─▶ rendered.Put ─▶ isCurrent for each request ─▶ sendKept
+//	                                        ▲             └ another version, keptAge, or kept.until: it is made anew
+//	                                        └ renew: the new answer has the same ETag, so its body is kept on
 const keptAge = 10 * time.Second
 
 // kept is what a kept answer depends on, beside the text of the request. The token is not part of it: whether a token may read
@@ -33,13 +39,15 @@ type kept struct {
 	checked atomic.Pointer[check] // the last time that the answer was right, or nil
 }
 
-// check is a time when a kept answer was right.
+// check is a time when a kept answer was right. Within versionAge of it, and without a call of forget since, the answer is right
+// without another look.
 type check struct {
 	at        time.Time // when the reading of the version began
 	forgotten uint64    // of the versions, before that
 }
 
-// with returns k for an answer from a version of the table, or nil if the answer is not right for later requests.
+// with completes k for an answer from a version of the table, and returns it, or returns nil if the answer is not right for later
+// requests. k is not shared yet.
 func (k *kept) with(version int64, etag entityTag, v validity) *kept {
 	if !v.lasts() {
 		return nil
@@ -48,14 +56,16 @@ func (k *kept) with(version int64, etag entityTag, v validity) *kept {
 	return k
 }
 
-// keyOf returns the key of the answer to a request. Requests with the same key have the same route. RawPath is a part of it, because
-// encoded dots can be a name, and others are a part of a path.
+// keyOf returns the key of the answer to a request. Requests with the same key have the same route. RawPath is a part of it,
+// because encoded dots can be a name, and others are a part of a path. The method is no part of it: HEAD has the headers of GET.
+// Neither is the token, as a kept answer belongs to all that may read its table.
 func keyOf(r *http.Request) rendered.Key {
 	return rendered.Key{Path: r.URL.Path, RawPath: r.URL.RawPath, Query: r.URL.RawQuery, Accept: strings.Join(r.Header["Accept"], ",")}
 }
 
-// keptFirst passes a request that has a kept answer to the handler of the route that keeps answers. Looking for the route would take
-// longer than the answer, and the same request had this route before. Other requests go to next.
+// keptFirst passes a request that has a kept answer to the handler of the route that keeps answers. Looking for the route would
+// take longer than the answer, and the same request had this route before. Other requests go to next. Whether the answer is still
+// right, and whether the client may have it, is decided by the handler.
 func (s *server) keptFirst(keeping, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if x := w.(*exchange); r.Method == http.MethodGet || r.Method == http.MethodHead {
@@ -68,8 +78,9 @@ func (s *server) keptFirst(keeping, next http.Handler) http.Handler {
 	})
 }
 
-// sendKept answers a request with its kept answer, and returns true. It returns false if there is none, or if that is not right at a time
-// of the request.
+// sendKept answers a request with its kept answer, and returns true. It returns false if there is none, or if that is not right at
+// a time of the request. now is a time of the request, at which the answer must be right. The error is busy if the budget has no
+// room for the body, or a gone.
 func (s *server) sendKept(x *exchange, r *http.Request, grant token.Grant, now time.Time) (sent bool, err error) {
 	e := x.kept
 	if e == nil || !s.isCurrent(r.Context(), e.Value, grant, now) {
@@ -85,6 +96,7 @@ func (s *server) sendKept(x *exchange, r *http.Request, grant token.Grant, now t
 	if notModified(x, r, e.Value.etag) {
 		return true, nil
 	}
+	// A slow client holds the body in memory, although the cache may have removed it.
 	client := clientOf(x)
 	if err := s.limits.budget.take(client, 0, len(e.Body)); err != nil {
 		return true, err
@@ -122,12 +134,18 @@ func vary(h http.Header) {
 	h["Vary"] = varying
 }
 
-// isCurrent reports whether a kept answer is that of a request now. Errors are left to the reading of the answer. What it finds in the
-// catalogue and as the version of the table holds for versionAge.
+// isCurrent reports whether a kept answer is that of a request now. Errors are left to the reading of the answer. What it finds in
+// the catalogue and as the version of the table holds for versionAge. It checks, in this order:
+//
+//  1. that the answer is younger than keptAge, and the time before kept.until;
+//  2. whether the answer was checked within versionAge: then only the database of the token remains to be checked;
+//  3. that the token may read the table that the name means now, and that this is the table of the answer;
+//  4. that the table still has the version from which the answer was made.
 func (s *server) isCurrent(ctx context.Context, k *kept, grant token.Grant, now time.Time) bool {
 	if age := now.Sub(k.at); age < 0 || age >= keptAge || !k.until.IsZero() && !now.Before(k.until) {
 		return false
 	}
+	// This is read before the version, so that a call of forget meanwhile makes the check invalid.
 	forgotten := s.versions.forgotten.Load()
 	if last := k.checked.Load(); last != nil && last.forgotten == forgotten && now.Sub(last.at).Abs() < versionAge {
 		return grant.Allows(token.Read, k.named.Database)
@@ -147,7 +165,8 @@ func (s *server) isCurrent(ctx context.Context, k *kept, grant token.Grant, now 
 }
 
 // sendEntry writes a kept answer, compressed if the client accepts that. The compressed form has a weak ETag, as its bytes are
-// others. The caller has set the ETag of the other form.
+// others. The caller has set the ETag of the other form. The first request that wants it compressed waits for the compression: see
+// [rendered.Entry.Gzip].
 func sendEntry(w http.ResponseWriter, r *http.Request, e *rendered.Entry[*kept]) error {
 	body := e.Body
 	if static.AcceptsGzip(r.Header) {
@@ -160,8 +179,11 @@ func sendEntry(w http.ResponseWriter, r *http.Request, e *rendered.Entry[*kept])
 	return sendBody(w, r, e.Value.kind, body)
 }
 
-// send writes an answer. Unless k is nil, it keeps the answer for the same requests.
+// send writes an answer. Unless k is nil, it keeps the answer for the same requests, if it is not too large for that. A plain
+// answer that is not kept is streamed, as its whole body need not be in memory; the other formats are made whole: see
+// [answer.renderFormatted].
 func (s *server) send(w http.ResponseWriter, r *http.Request, a *answer, k *kept) error {
+	// If the budget has no room for a body beside the records, the answer is streamed too.
 	if a.isPlain() && (k == nil || !s.rendered.Fits(a.size()) || a.work.grow(a.size()) != nil) {
 		a.work.made() // other requests do not wait for this client
 		return a.stream(w, r)
@@ -181,6 +203,7 @@ func (s *server) send(w http.ResponseWriter, r *http.Request, a *answer, k *kept
 		return sendBody(w, r, kind, body)
 	}
 	k.kind, k.link = kind, w.Header().Get("Link")
+	// Those who wait for the answer in [server.share] find it from here on.
 	e := s.rendered.Put(keyOf(r), k, body)
 	a.work.made()
 	return sendEntry(w, r, e)

@@ -40,7 +40,7 @@ type rates struct {
 	others  *rate.Limiter            // is shared by further clients while all of these are busy
 }
 
-// newRates returns rates that know no client yet. what is the word for a client in errors.
+// newRates returns rates that know no client yet. what is the word for a client in errors. perSecond is 0 for no limit.
 func newRates(what string, perSecond int, now func() time.Time) *rates {
 	r := &rates{what: what, perSecond: perSecond, now: now, clients: make(map[string]*rate.Limiter)}
 	r.others = r.limiter()
@@ -53,7 +53,8 @@ func (r *rates) limiter() *rate.Limiter { return rate.NewLimiter(rate.Limit(r.pe
 // limited reports whether there is a limit.
 func (r *rates) limited() bool { return r.perSecond > 0 }
 
-// allow counts a request of a client, or returns a limited error.
+// allow counts a request of a client, or returns a limited error. A request that is refused does not count, so a client that goes
+// on at the allowed rate is answered again at once.
 func (r *rates) allow(client string) error {
 	if !r.limited() {
 		return nil
@@ -67,7 +68,7 @@ func (r *rates) allow(client string) error {
 	return limited{what: r.what, wait: time.Duration(missing / float64(r.perSecond) * float64(time.Second))}
 }
 
-// of returns the limiter of a client.
+// of returns the limiter of a client. If maxLimited clients are known and none can be forgotten, further ones share one limiter.
 func (r *rates) of(client string, now time.Time) *rate.Limiter {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -86,7 +87,7 @@ func (r *rates) of(client string, now time.Time) *rate.Limiter {
 	return l
 }
 
-// forget removes the clients whose limiters are as good as new ones.
+// forget removes the clients whose limiters are as good as new ones. It looks at each of them. The caller holds mu.
 func (r *rates) forget(now time.Time) {
 	for client, l := range r.clients {
 		if l.TokensAt(now) >= float64(r.perSecond) {

@@ -18,8 +18,8 @@ const requestID = "X-Request-Id"
 // maxRequestID is the length of the longest id that a client can give to its request.
 const maxRequestID = 64
 
-// ids makes ids that are unique in this process and, very probably, among processes. A random text for each request would
-// need 0.3 µs more. It is safe for concurrent use.
+// ids makes ids that are unique in this process and, very probably, among processes. A random text for each request would need 0.3
+// µs more. It is safe for concurrent use. An example of an id is "avpw6gka-1".
 type ids struct {
 	prefix string        // random, of this process
 	last   atomic.Uint64 // the number of the last id
@@ -34,7 +34,7 @@ func (i *ids) next() string {
 }
 
 // validID reports whether an id that a client, such as a proxy, gives to its request is kept: it has only letters, digits and the
-// characters . _ - so that it cannot be taken for another part of a line of the log.
+// characters . _ - so that it cannot be taken for another part of a line of the log. Another id is replaced by one of ours.
 func validID(id string) bool {
 	const special = ".-_"
 	return id != "" && len(id) <= maxRequestID && strings.IndexFunc(id, func(c rune) bool {
@@ -42,7 +42,8 @@ func validID(id string) bool {
 	}) < 0
 }
 
-// logRequest logs an answer if the level of the log is debug. The query is left out, because it can be long.
+// logRequest logs an answer if the level of the log is debug. The query is left out, because it can be long. The line has the id of
+// the token, which is no secret, or an empty one.
 func (s *server) logRequest(x *exchange, r *http.Request, rt *route, tokenID string, took time.Duration) {
 	if !s.Log.Enabled(r.Context(), slog.LevelDebug) {
 		return
@@ -53,7 +54,8 @@ func (s *server) logRequest(x *exchange, r *http.Request, rt *route, tokenID str
 }
 
 // logFailure logs the cause of a failure and, if Redis did not answer, its address. The client gets neither. Of the failures of one
-// outage of Redis, it logs the first, and then at most one line in outageEvery.
+// outage of Redis, it logs the first, and then at most one line in outageEvery. A problem with the status 503 also counts as a
+// failed request of the outage. The other failures, such as corrupt data, are logged each time.
 func (s *server) logFailure(r *http.Request, id string, status int, err error) {
 	attrs := []any{"request", id, "path", r.URL.Path, "status", status}
 	if status == http.StatusServiceUnavailable {
@@ -70,7 +72,8 @@ func (s *server) logFailure(r *http.Request, id string, status int, err error) {
 	s.Log.Error("request failed", append(attrs, "error", err)...)
 }
 
-// logAnswer notes that Redis has answered if err is nil, and logs the end of an outage.
+// logAnswer notes that Redis has answered if err is nil, and logs the end of an outage. It is called for each reading of the list
+// of tables and of a version, which nearly all requests need.
 func (s *server) logAnswer(err error) {
 	if err != nil {
 		return

@@ -13,6 +13,13 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
+// A request may name fields and keys of tags that the table does not have, mostly by a typing error. That is a fault with the known
+// names, and not an empty answer:
+//
+//	askedNames ─▶ names seen within nameAge are right ─▶ else Info of the table ─▶ known: seen from now on
+//	                                                                            └▶ unknown: a fault, with a hint
+//
+// A new field is known with its first record, so a name that was unknown is looked up again by each request.
 const (
 	// maxNames is the number of names of a table from which the reader's list of them can be incomplete.
 	maxNames = 10_000
@@ -50,7 +57,8 @@ type seenNames struct {
 	seen map[seenName]time.Time
 }
 
-// has reports whether the table had the name within nameAge.
+// has reports whether the table had the name within nameAge. A time before that at which it was seen, as after a change of the
+// clock, counts as not seen.
 func (s *seenNames) has(name seenName, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -68,10 +76,12 @@ func (s *seenNames) add(name seenName, now time.Time) {
 	if s.seen == nil || len(s.seen) >= maxSeen {
 		s.seen = make(map[seenName]time.Time)
 	}
+	// The name can be a part of the text of a large request.
 	s.seen[seenName{name.table, name.tag, strings.Clone(name.name)}] = now
 }
 
-// askedNames returns the names of the parameters field, tag and group_by, without those of records' own members.
+// askedNames returns the names of the parameters field, tag and group_by. The keys agent and replica of the parameter tag are left out:
+// they select records by members that are no tags.
 func askedNames(fields []string, tags []series.Tag, groupBy []string) []askedName {
 	asked := make([]askedName, 0, len(fields)+len(tags)+len(groupBy))
 	for _, field := range fields {
@@ -88,8 +98,9 @@ func askedNames(fields []string, tags []series.Tag, groupBy []string) []askedNam
 	return asked
 }
 
-// checkNames returns faults for names that the table does not have. It reads the table's names only if one of the names was
-// not seen lately. A table whose list of names is lost or too long has no unknown names.
+// checkNames returns faults for names that the table does not have. It reads the table's names only if one of the names was not
+// seen lately. A table whose list of names is lost or too long has no unknown names. It changes the slice of the asked names. The
+// error is a faults, or an unavailable.
 func (s *server) checkNames(ctx context.Context, t record.Table, asked []askedName) error {
 	now := s.Now()
 	unseen := slices.DeleteFunc(asked, func(a askedName) bool { return s.names.has(seenName{t, a.tag, a.name}, now) })
@@ -123,11 +134,14 @@ func (s *server) checkNames(ctx context.Context, t record.Table, asked []askedNa
 	return bad
 }
 
-// hint returns the part of a fault about the known names, given the number of faults before it. The first faults suggest a
-// name. Only the first fault of a kind lists the names, so that the answer stays small.
+// hint returns the part of a fault about the known names, given the number of faults before it. The first faults suggest a name.
+// Only the first fault of a kind lists the names, so that the answer stays small. For example, for the field usage_idel:
+//
+//	, did you mean "usage_idle"? Known are "usage_idle", "usage_user"; others are known after their first record
 func hint(name string, known []string, before int, list bool) string {
 	suggestion := ""
 	if before < maxSuggested && len(name) <= maxSuggestedWord && len(known) <= maxSuggestedNames {
+		// A suggestion needs at most 3 edits, so names whose lengths differ more need no comparison.
 		near := slices.DeleteFunc(slices.Clone(known), func(k string) bool { return len(k) > len(name)+3 || len(k) < len(name)-3 })
 		suggestion = option.Suggest(name, near)
 	}
@@ -143,7 +157,8 @@ func hint(name string, known []string, before int, list bool) string {
 // upper returns a sentence that begins with an upper-case letter.
 func upper(sentence string) string { return strings.ToUpper(sentence[:1]) + sentence[1:] }
 
-// listed returns a sentence with the known names, or the first of them.
+// listed returns a sentence with the known names, or the first of them. It has neither an upper-case letter at the beginning nor a
+// full stop.
 func listed(known []string) string {
 	if len(known) == 0 {
 		return "there are none yet"

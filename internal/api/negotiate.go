@@ -17,13 +17,16 @@ func (e notAcceptable) Error() string {
 	return "the header Accept " + shorten(e.accept) + " allows none of application/json, application/jsonl, text/csv and text/plain (line protocol)"
 }
 
-// format reads the parameters format and pretty and the header Accept. The parameter overrides the header.
+// format reads the parameters format and pretty and the header Accept. The parameter overrides the header. Without a header Accept,
+// or with one that allows everything, it is JSON. The error is a notAcceptable.
 func (p *params) format(r *http.Request) (f format.Format, pretty bool, err error) {
 	pretty = p.onlyTrue("pretty", "JSON on one line")
 	if p.values.Has("format") {
 		if f, err = format.Parse(p.values.Get("format")); err != nil {
 			p.faults.add("query.format", p.values.Get("format"), "%v", err)
 		}
+		// A format that the header has selected ignores pretty, because clients such as browsers send a header that their user does not
+		// know.
 		if pretty && f != format.JSON {
 			p.faults.add("query.pretty", "true", "want it with the format json only")
 		}
@@ -36,11 +39,12 @@ func (p *params) format(r *http.Request) (f format.Format, pretty bool, err erro
 	return f, pretty, nil
 }
 
-// texts returns the records of the answer.
+// texts returns the records of the answer. The slice is new, and has the texts themselves.
 func (a *answer) texts() []string { return slices.Concat(a.kept...) }
 
 // renderFormatted returns the records in the format of the query. Unlike the JSON of the stored bytes, the whole body is made
-// before any of it is sent, so that an error is answered with a problem.
+// before any of it is sent, so that an error is answered with a problem. The errors that a client can do something about are a
+// tooMuch for a table with too many cells of CSV, and a fault for records that line protocol cannot express.
 func (a *answer) renderFormatted() ([]byte, error) {
 	body, err := a.format.Append(make([]byte, 0, a.bytes+a.bytes/4), a.texts(), a.pretty, a.maxBytes)
 	var cells format.TooManyCells
@@ -52,6 +56,7 @@ func (a *answer) renderFormatted() ([]byte, error) {
 	case err != nil:
 		return nil, err
 	}
+	// From here on the memory is that of the body, and no longer that of the records.
 	if err := a.work.grow(len(body)); err != nil {
 		return nil, err
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
-// entry is a record of the bucket that is being read.
+// entry is a record of the bucket that is being read. Its texts share the memory of the JSON, except name.
 type entry struct {
 	record.Outline
 	text string // its JSON, unchanged
@@ -23,7 +23,8 @@ type entry struct {
 // maxName is how many bytes of the names of a record decide its place in the order of an answer, so that a cursor is small.
 const maxName = 256
 
-// bounded returns a text that decides the place of a name: the name, or for a long one its beginning and a hash.
+// bounded returns a text that decides the place of a name: the name, or for a long one its beginning and a hash. The result has at
+// most maxBounded bytes. Two different names have different results, as far as SHA-256 can ensure it.
 func bounded(name string) string {
 	if len(name) <= maxName {
 		return name
@@ -32,8 +33,8 @@ func bounded(name string) string {
 	return name[:maxName] + string(hash[:16])
 }
 
-// compareNames compares the bounded concatenations of two pairs of names. No JSON string is the beginning of another one, so
-// short names need not be put together.
+// compareNames compares the bounded concatenations of two pairs of names. No JSON string is the beginning of another one, so short
+// names need not be put together. It is the order of bounded(a+b) and bounded(c+d).
 func compareNames(a, b, c, d string) int {
 	if len(a)+len(b) <= maxName && len(c)+len(d) <= maxName {
 		return cmp.Or(strings.Compare(a, c), strings.Compare(b, d))
@@ -54,7 +55,8 @@ func beginning(a, b string) string {
 }
 
 // compareEntries compares the places of two records of a bucket: by field and tags, then by agent and replica. The place of a
-// record never changes, so that a cursor stays valid.
+// record depends only on these four, and not on the records beside it, so that a cursor stays valid while data arrives. The order
+// is that of the bytes of their JSON.
 func compareEntries(a, b entry) int {
 	if c := compareNames(a.Field, a.Tags, b.Field, b.Tags); c != 0 {
 		return c
@@ -70,7 +72,7 @@ func (a *answer) compare(x, y entry) int {
 	return compareEntries(x, y)
 }
 
-// sameSeries returns how many of the first entries, which are sorted, are of one series and field.
+// sameSeries returns how many of the first entries, which are sorted, are of one series and field. There is at least one entry.
 func sameSeries(entries []entry) int {
 	n := slices.IndexFunc(entries, func(e entry) bool { return !e.SameSeries(&entries[0].Outline) })
 	if n < 0 {
@@ -81,6 +83,10 @@ func sameSeries(entries []entry) int {
 
 // place is the place of a record in the order of an answer. series and agent are bounded; agent is empty unless the query wants
 // the records of each agent.
+//
+// For example, of the record of usage_idle of host a:
+//
+//	place{start: 2026-01-02T03:04:00Z, series: `"usage_idle","host":"a"`, agent: ""}
 type place struct {
 	start         time.Time
 	series, agent string
@@ -95,7 +101,8 @@ func (a *answer) placeOf(start time.Time, o *record.Outline) place {
 	return p
 }
 
-// passed reports whether a record is not after the place where the answer begins.
+// passed reports whether a record is not after the place where the answer begins. Without agents=each, all records of the last
+// series of a page are passed, as they were one record there.
 func (a *answer) passed(start time.Time, o *record.Outline) bool {
 	if a.after == nil || !start.Equal(a.after.start) {
 		return false // the buckets before it are not read

@@ -14,6 +14,9 @@ const (
 )
 
 // outage is a time in which requests fail because Redis does not answer. The zero outage is none. It is safe for concurrent use.
+//
+// For example, an outage of two and a half minutes in which requests come all the time gives four lines: the first failure, one after a minute
+// and one after two minutes, and the end.
 type outage struct {
 	now func() time.Time
 
@@ -24,8 +27,8 @@ type outage struct {
 	failed int        // requests since the first one; 0 without an outage
 }
 
-// fail notes a failed request. It returns whether to log it, how long the outage has lasted, and how many requests it has failed. The
-// first request of an outage is logged with a duration of 0.
+// fail notes a failed request. It returns whether to log it, how long the outage has lasted, and how many requests it has failed.
+// The first request of an outage is logged with a duration of 0. Between two lines, it returns false and zeros.
 func (o *outage) fail() (log bool, lasted time.Duration, failed int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -42,8 +45,8 @@ func (o *outage) fail() (log bool, lasted time.Duration, failed int) {
 	return true, now.Sub(o.since), o.failed
 }
 
-// end ends the outage, if no request has failed for outageOver. It returns how long requests failed, and how many, 0 if no
-// outage has ended.
+// end ends the outage, if no request has failed for outageOver. It returns how long requests failed, and how many, 0 if no outage
+// has ended. It is called for each answer of Redis, of which most find no outage.
 func (o *outage) end() (lasted time.Duration, failed int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

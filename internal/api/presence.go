@@ -14,7 +14,7 @@ type presence struct {
 }
 
 // change notes why a table is not exported, "" if it is, and reports whether that is another reason than before. At first, tables
-// count as exported.
+// count as exported. The reason is one of a few words, not an error, so that the same reason with another text is not logged again.
 func (p *presence) change(t record.Table, absent string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -29,6 +29,7 @@ func (p *presence) change(t record.Table, absent string) bool {
 }
 
 // foundExport notes in the log and in the metrics whether an exported table is missing, or could not be read because of an error.
+// It is called for each exported table after each reading of the export. If it is missing and there is an error, it counts as unreadable.
 func (s *server) foundExport(t record.Table, missing bool, err error) {
 	up, absent := 1.0, ""
 	if missing {

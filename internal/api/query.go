@@ -18,7 +18,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/token"
 )
 
-// query is a request for records, whose parameters were checked.
+// query is a request for records, whose parameters were checked. Later steps complete it: resolve replaces the name of the table by
+// the stored one, resume sets hash and after, and pin the range of a page. From then on it does not change.
 type query struct {
 	table  record.Table // the one that the name in the request means
 	span   record.Range // of the starts of buckets
@@ -37,7 +38,7 @@ type query struct {
 	descending bool // the newest bucket first
 }
 
-// names returns the fields and the keys of tags that the query names.
+// names returns the fields and the keys of tags that the query names. They are to be checked by [server.checkNames].
 func (q *query) names() []askedName {
 	if q.rolling == nil {
 		return askedNames(q.fields, q.tags, nil)
@@ -48,11 +49,13 @@ func (q *query) names() []askedName {
 // lastFinals reports whether the query wants the last buckets that have a final record.
 func (q *query) lastFinals() bool { return q.final && q.span.Last > 0 }
 
-// backward reports whether the newest bucket is read first: for an answer that can be complete before all buckets are read, if
-// the newest bucket is the first of the answer, or if the query wants the last ones.
+// backward reports whether the newest bucket is read first: for an answer that can be complete before all buckets are read, if the
+// newest bucket is the first of the answer, or if the query wants the last ones. Which buckets come first in the answer does not
+// depend on it: see [answer.arrange].
 func (q *query) backward() bool { return q.descending || q.limit == 0 }
 
-// rest returns the range of the buckets that are not on earlier pages.
+// rest returns the range of the buckets that are not on earlier pages. The bucket in which the page before ended belongs to it,
+// because that bucket can have more records.
 func (q *query) rest() record.Range {
 	span := q.span
 	switch {
@@ -65,8 +68,8 @@ func (q *query) rest() record.Range {
 	return span
 }
 
-// params reads the parameters of a request and collects their faults. Its methods return the zero value for a
-// parameter that is absent or wrong.
+// params reads the parameters of a request and collects their faults. Its methods return the zero value for a parameter that is
+// absent or wrong. A client then gets all its faults at once. One goroutine uses it, that of the request.
 type params struct {
 	values url.Values  // as they were sent, with those that are not known; nil for a route that ignores them
 	known  []parameter // those of the route
@@ -77,8 +80,9 @@ type params struct {
 // maxRepeated is how often a request may repeat a parameter.
 const maxRepeated = 100
 
-// newParams reads the query of a request. It adds a fault for each parameter that the route does not have, and for
-// each that is given more than once although it is not repeatable.
+// newParams reads the query of a request. It adds a fault for each parameter that the route does not have, and for each that is
+// given more than once although it is not repeatable. A query that cannot be parsed has a fault for that, and those of the
+// parameters that could be parsed. The faults are sorted, because the order of a map is random.
 func newParams(r *http.Request, rt *route, grant token.Grant) *params {
 	if rt.anyQuery {
 		return &params{grant: grant}
@@ -103,7 +107,7 @@ func newParams(r *http.Request, rt *route, grant token.Grant) *params {
 	return p
 }
 
-// find returns the parameter of that name, or nil.
+// find returns the parameter of that name, or nil. The pointer is into the slice.
 func find(parameters []parameter, name string) *parameter {
 	for i := range parameters {
 		if parameters[i].name == name {
@@ -118,6 +122,10 @@ var otherNames = map[string]string{"db": "database", "from": "start", "since": "
 
 // known returns the part of a fault about the parameters of a route. It suggests one if the unknown name is near to it; before is the
 // number of faults before this one, of which only the first have a suggestion.
+//
+// For example, for the parameter from of a route with start and end:
+//
+//	, did you mean "start"? Known are start, end
 func known(unknown string, parameters []parameter, before int) string {
 	if len(parameters) == 0 {
 		return ", there are none"
@@ -174,7 +182,7 @@ func (p *params) database(fallback string) string {
 	return name
 }
 
-// time reads a time: see [parseTime]. It returns false if the parameter is absent or wrong.
+// time reads a time: see [parseTime]. It returns false if the parameter is absent or wrong. A relative time counts from now.
 func (p *params) time(name string, now time.Time) (at time.Time, ok bool) {
 	if !p.values.Has(name) {
 		return time.Time{}, false
@@ -188,7 +196,7 @@ func (p *params) time(name string, now time.Time) (at time.Time, ok bool) {
 }
 
 // span reads the parameters start, end and last. In a [record.Range] the zero time is no bound, so an end at that time,
-// 0001-01-01T00:00:00Z, becomes the time before it.
+// 0001-01-01T00:00:00Z, becomes the time before it. The end is exclusive.
 func (p *params) span(now time.Time) record.Range {
 	start, hasStart := p.time("start", now)
 	end, hasEnd := p.time("end", now)
@@ -201,8 +209,9 @@ func (p *params) span(now time.Time) record.Range {
 	return record.Range{Start: start, End: end, Last: p.number("last")}
 }
 
-// timeHint returns how to write a text that is nearly a time, or "". In a query, a plus means a space, so the offset +01:00 arrives with a
-// space. A time without an offset is not read as UTC, because programs such as Python write local times so.
+// timeHint returns how to write a text that is nearly a time, or "". In a query, a plus means a space, so the offset +01:00 arrives
+// with a space. A time without an offset is not read as UTC, because programs such as Python write local times so. For example,
+// 2026-01-02 03:04 gets "; in UTC, write 2026-01-02T03:04:00Z", and 6h gets "; write -6h".
 func timeHint(text string, now time.Time) string {
 	if _, ok := parseTime(strings.ReplaceAll(text, " ", "+"), now); ok {
 		return "; write + as %2B"
@@ -219,7 +228,8 @@ func timeHint(text string, now time.Time) string {
 	return ""
 }
 
-// number reads a number from 1 to the largest one that the table of routes has for the parameter.
+// number reads a number from 1 to the largest one that the table of routes has for the parameter. An absent parameter is 0, which
+// no valid value is.
 func (p *params) number(name string) int {
 	if !p.values.Has(name) {
 		return 0
@@ -244,7 +254,8 @@ func (p *params) onlyTrue(name, otherwise string) bool {
 	return true
 }
 
-// tags reads the repeated parameter tag.
+// tags reads the repeated parameter tag. The key ends at the first "=", so a value can contain more of them. An empty value is
+// possible: replica= selects the records without one.
 func (p *params) tags() []series.Tag {
 	var tags []series.Tag
 	for _, text := range p.values["tag"] {
@@ -259,6 +270,8 @@ func (p *params) tags() []series.Tag {
 }
 
 // readQuery reads a request for records. The error contains every fault of its parameters.
+//
+// The header Accept is judged last: a notAcceptable is returned only if no parameter is wrong.
 func (s *server) readQuery(r *http.Request, p *params) (query, error) {
 	q := query{
 		table:  record.Table{Database: p.database(s.DefaultDatabase), Name: r.PathValue("table")},
@@ -271,6 +284,7 @@ func (s *server) readQuery(r *http.Request, p *params) (query, error) {
 
 		rolling: p.rolling(),
 	}
+	// The empty cursor of a first page makes it a page too.
 	if p.values.Has("cursor") && q.limit == 0 {
 		q.limit = s.MaxRecords
 	}
@@ -316,7 +330,8 @@ func parseTime(s string, now time.Time) (time.Time, bool) {
 	return ago(s, now)
 }
 
-// sinceEpoch returns the time of a number since 1970, in the unit that its size implies.
+// sinceEpoch returns the time of a number since 1970, in the unit that its size implies. Seconds reach to the year 2128. A number of
+// another unit that is within 58 days of 1970 is taken for one of the next larger unit.
 func sinceEpoch(n int64) time.Time {
 	size := max(n, -n)
 	switch {
@@ -332,7 +347,8 @@ func sinceEpoch(n int64) time.Time {
 	return time.Unix(0, n)
 }
 
-// ago reads a time before now, such as "-6h". The units are s, m, h, d of 24 hours and w of 7 days.
+// ago reads a time before now, such as "-6h". The units are s, m, h, d of 24 hours and w of 7 days. The number has at most 31 bits,
+// and the time ago is at most 146 years, so that no Duration overflows.
 func ago(s string, now time.Time) (time.Time, bool) {
 	if len(s) < 3 || s[0] != '-' {
 		return time.Time{}, false
