@@ -396,6 +396,22 @@ func TestLargeWholeNumbersAreNotedAndDistinctIsAnEstimate(t *testing.T) {
 
 func first(stdout, _ string, _ int) string { return stdout }
 
+// Rows can be grouped by the column with their time, as by any other. With --by, the times are needed for the buckets.
+func TestGroupsOfTheTime(t *testing.T) {
+	t.Parallel()
+	const jsonl = `{"time":"2026-01-01T00:00:00Z","v":1}` + "\n" + `{"time":"2026-01-02T00:00:00Z","v":2}` + "\n" + `{"time":"2026-01-02T00:00:00Z","v":4}` + "\n"
+	const want = "time,column,count,sum,first\n2026-01-01T00:00:00Z,v,1,1,1\n2026-01-02T00:00:00Z,v,2,6,2\n"
+	table := "time,v\n2026-01-01T00:00:00Z,1\n2026-01-02T00:00:00Z,2\n2026-01-02T00:00:00Z,4\n"
+	for _, content := range []string{table, jsonl} {
+		args := strings.Fields("-o csv --columns v --stats count,sum,first --group-by time -")
+		require.Equal(t, want, ok(t, content, args...), content)
+		require.Equal(t, want, ok(t, content, append([]string{"--time", "time"}, args...)...), content)
+		_, stderr, status := run(t, content, append([]string{"--by", "1d"}, args...)...)
+		require.Equal(t, 1, status)
+		require.Contains(t, stderr, `standard input: rows are not grouped by "time": it has their times, which --by needs`)
+	}
+}
+
 // The output has a column for each name of --group-by, whatever the data.
 func TestGroupColumnsAreThereWithoutValues(t *testing.T) {
 	t.Parallel()

@@ -492,9 +492,9 @@ func (c *csvSchema) name(first [][]byte, named bool) {
 
 // decide sets the kinds of the columns and which of them is the time. In order of precedence, the kind of a column is
 //
-//	Text       if the options group by it
-//	Skip       if the options do not select it, unless it is the time
+//	Text       if the options group by it; see groupsByTime for the time
 //	Time       if it is the time
+//	Skip       if the options do not select it
 //	as before  if an earlier file had a value in it, see Options.known
 //	Text       if the options read it as text
 //	           the kind of the sample
@@ -522,7 +522,9 @@ func (c *csvSchema) decide(samples []sample, s *source) error {
 	for i := range c.columns {
 		column := &c.columns[i]
 		switch {
-		case o.Group != nil && o.Group(column.name, false):
+		case i == c.time && s.groupsByTime(column.name):
+			column.kind, c.time = Text, -1
+		case i != c.time && o.Group != nil && o.Group(column.name, false):
 			column.kind = Text
 		case i != c.time && o.Select != nil && !o.Select(column.name):
 			column.kind = Skip
@@ -531,6 +533,18 @@ func (c *csvSchema) decide(samples []sample, s *source) error {
 	c.noteTexts(samples, s)
 	c.noteUnits(samples, s)
 	return nil
+}
+
+// groupsByTime reports whether the options group by the column of that name, which would have the time of a row otherwise: its texts make
+// the groups then, and rows have no time. If the options need times, the result is false, with a note: the column stays the time.
+func (s *source) groupsByTime(name string) bool {
+	if s.o.Group == nil || !s.o.Group(name, false) {
+		return false
+	}
+	if s.o.NeedTime {
+		s.o.note(s.name(), fmt.Sprintf("rows are not grouped by %q: it has their times, which --by needs", name))
+	}
+	return !s.o.NeedTime
 }
 
 // noteTexts notes the columns that are read as text although most of their cells look like numbers or dates. Columns that the user asked
@@ -651,14 +665,16 @@ func (s *source) sniffJSON(data []byte) error {
 		return fmt.Errorf("the content begins with %q, want JSON objects, one a line or in an array", clip(text))
 	}
 	s.noteRows(data)
-	if s.o.Time != "" {
-		s.time = s.o.Time
-		return nil
+	name := s.o.Time
+	if name == "" {
+		p := &jsonParser{source: s}
+		name = p.findTime(data)
 	}
-	p := &jsonParser{source: s}
-	s.time = p.findTime(data)
-	if s.time == "" && s.o.NeedTime && len(bytes.TrimSpace(data)) > 0 {
+	if name == "" && s.o.NeedTime && len(bytes.TrimSpace(data)) > 0 {
 		return errors.New("no member is recognized as the time: name one by --time")
+	}
+	if name != "" && !s.groupsByTime(name) {
+		s.time = name
 	}
 	return nil
 }
