@@ -26,7 +26,8 @@ type addition struct {
 	free func() // called by the last of them, in its goroutine: nobody reads the job any more
 }
 
-// startAdders starts n adders. Each queue has room for as many jobs as there are, so that add never waits. stop ends them.
+// startAdders starts n adders. Each queue has room for as many jobs as there are, so that add never waits: a job is free again only after
+// each adder has taken it from its queue. stop ends them.
 func startAdders(n, jobs int) *adders {
 	a := &adders{}
 	for i := range n {
@@ -58,7 +59,7 @@ func (a *adders) add(j *job, free func()) {
 // wait returns once all jobs were added. Then the fields may be used until the next add.
 func (a *adders) wait() { a.pending.Wait() }
 
-// stop ends the adders after all jobs were added.
+// stop ends the adders after all jobs were added, and returns when they are gone. It is called once, and no add may follow.
 func (a *adders) stop() {
 	for _, queue := range a.queues {
 		close(queue)
@@ -66,7 +67,8 @@ func (a *adders) stop() {
 	a.running.Wait()
 }
 
-// add adds the cells that belong to adder me of n. All adders of a job read it at once; none changes it.
+// add adds the cells that belong to adder me of n, from 0. All adders of a job read it at once; none changes it. Each looks at all runs
+// of the job, which are few beside the cells.
 func (j *job) add(me, n int) {
 	for _, q := range j.parts {
 		for i := range q.columns {
@@ -96,6 +98,9 @@ const worthDemoting = 10_000
 // It is called when what was held, and the most that was added since, exceed next. Measuring after every batch would look at each
 // field for each quarter of a megabyte. With an eighth of the limit free, the next time is an eighth of the limit away. Where fields
 // can no longer shrink, next grows with what they hold, so that measuring stays rare.
+//
+// Which fields are demoted depends on when it is called, and so on the cuts between chunks, but not on the number of workers: what
+// part.bytes adds up to is the same for any.
 func (p *run) measure() {
 	type sized struct {
 		*field

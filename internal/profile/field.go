@@ -45,7 +45,8 @@ func (f *field) add(b *file.Batch, c *partColumn, i, j int) {
 	}
 }
 
-// addTimes adds times, of which there is at least one.
+// addTimes adds times, of which there is at least one. They become differences from the first one, which numbers counts: nanoseconds
+// since 1970 themselves would be above 2^53 since April 1970, and be rounded to a multiple of 256 today.
 func (f *field) addTimes(times []int64) {
 	if f.numbers.count() == 0 {
 		f.base, f.earliest, f.latest = times[0], times[0], times[0]
@@ -64,7 +65,7 @@ func (f *field) addTimes(times []int64) {
 	}
 }
 
-// bytes returns about how much memory the values of the field hold.
+// bytes returns about how much memory the values of the field hold. No adder may be at work, as for exact and demote.
 func (f *field) bytes() int {
 	if f.texts != nil {
 		return f.texts.Bytes()
@@ -72,7 +73,7 @@ func (f *field) bytes() int {
 	return f.numbers.bytes()
 }
 
-// exact reports whether the field keeps all values.
+// exact reports whether the field keeps all values, at least as distinct ones with their counts.
 func (f *field) exact() bool {
 	if f.texts != nil {
 		return f.texts.Exact()
@@ -94,7 +95,9 @@ func (f *field) demote(scratch *stats.Scratch) {
 //	no limit   bulk (all values) ───── demote ─────▶ summary (a histogram) and distinct
 //	a limit    summary (all values) ── the limit ──▶ the same
 //
-// A histogram no longer knows how many different values it has, so that distinct counts these from then on.
+// A histogram no longer knows how many different values it has, so that distinct counts these from then on. distinct has all values, also
+// those from before: it is filled with them when it is made. At any time, one of bulk and summary is set, and distinct is set exactly if
+// the summary is a histogram.
 type numbers struct {
 	bulk     *stats.Bulk     // while exact without a limit
 	summary  *stats.Summary  // otherwise

@@ -17,7 +17,7 @@ import (
 //	                                               runs       {a 2} {b 4} {c 5}
 //
 // So a field gets all its cells of a batch in one piece. A parsing goroutine makes the part; the collector adds groups, columns.to
-// and columns.fields; the adders read it.
+// and columns.fields; the adders read it. It lives as long as the batch has this content: until its job is free again.
 type part struct {
 	table   *file.Table  // of batch
 	batch   *file.Batch  // has the texts that spans point into; reused with its job
@@ -32,6 +32,8 @@ type part struct {
 //
 // One of numbers, texts and times has the cells, and the others are empty: which of them follows from the kind of from. The last run ends
 // at the number of cells. If to is set, there is a field for each run.
+//
+// A column without cells has no runs. It is there all the same, so that the column is known and its invalid cells are counted.
 type partColumn struct {
 	from *file.Column
 	to   *column // nil if the cells are not described
@@ -49,7 +51,7 @@ type partColumn struct {
 type span struct{ group, end int }
 
 // bytes returns how much memory the cells may take once they are added: more than they will, so that the limit of memory is not
-// exceeded unseen, and not so much more that the fields are measured often.
+// exceeded unseen, and not so much more that the fields are measured often. Each run counts as if its field were new.
 func (q *part) bytes() (n int) {
 	const perCell, perText, perGroup = 16, 96, 512
 	for i := range q.columns {
@@ -67,7 +69,7 @@ func (q *part) bytes() (n int) {
 type grouper struct {
 	o     *Options
 	timed bool    // whether a statistic needs the time of values
-	of    []int32 // the group of each row
+	of    []int32 // the group of each row of the current table, unless it has a single group
 	next  []int   // scratch of arrange: where the next cell of each group goes
 
 	seen     map[localKey]int // the groups of a table
@@ -83,7 +85,8 @@ type localKey struct {
 	tags  int32 // in grouper.names
 }
 
-// group divides the tables of a batch and appends the parts to dst.
+// group divides the tables of a batch and appends the parts to dst. The parts point into the batch, which must not be reset as long as
+// they are used.
 func (g *grouper) group(b *file.Batch, dst []*part) []*part {
 	for _, t := range b.Tables {
 		q := &part{table: t, batch: b}
@@ -161,6 +164,11 @@ func sortedTags(by []cursor) []cursor {
 
 // tagsOf returns the number of the texts of a row, which is the one after that of the last call. before is the number that was
 // returned then. A row without a text in a column, and one with an empty text, are of one group.
+//
+// The texts are compared as raw: for each column the length as a uvarint, and the text. So "ab" and "c" differ from "a" and "bc":
+//
+//	"ab" and "c"   02 'a' 'b' 01 'c'
+//	"ab" and none  02 'a' 'b' 00
 func (g *grouper) tagsOf(b *file.Batch, by []cursor, row int, before int32) int32 {
 	g.raw, g.previous = g.previous[:0], g.raw
 	for i := range by {
@@ -200,7 +208,7 @@ func keyOf(raw []byte, by []cursor) string {
 	return string(series.AppendTags(nil, tags))
 }
 
-// find returns the number of a group in the part, to which it adds the group if it is new.
+// find returns the number of a group in the part, to which it adds the group if it is new. A new one has no rows yet.
 func (g *grouper) find(q *part, key localKey) int {
 	i, ok := g.seen[key]
 	if ok {
@@ -275,6 +283,7 @@ func (g *grouper) order(c *file.Column, groups int, p *partColumn) []int32 {
 }
 
 // permuted returns a copy of vs with each value at its place; nil if there are none, as a column has cells of one kind only.
+// place is a permutation of the indexes of vs, unless vs is empty: value i goes to place[i].
 func permuted[E any](vs []E, place []int32) []E {
 	if len(vs) == 0 {
 		return nil

@@ -85,6 +85,9 @@ const maxBad = 10
 //
 // Its owner is first read, until it is sent on todo; then a parser, until done is closed; then the collector, until it has called
 // adders.add; then the adders, until left is 0. After that it is in run.free, or garbage if the run ends early.
+//
+// It is sent twice, on ordered and on todo: the first keeps the order of the file, the second finds a parser that is idle. done connects
+// the two.
 type job struct {
 	chunk *file.Chunk   // set by read
 	buf   []byte        // the memory of chunk.Data, for the next chunk
@@ -99,6 +102,9 @@ type job struct {
 //
 // If ctx ends while the reader waits for input, Run returns and leaves that one call behind: a read from a terminal or a pipe
 // cannot be interrupted. Nothing else of Run is left.
+//
+// At the end of the input, read closes ordered and todo, which ends the collector and the parsers. After an error, or if ctx ends, stop ends
+// reading and parsing. In both cases the adders finish what was passed to them, and end last.
 func Run(ctx context.Context, r *file.Reader, o Options) (*Result, error) {
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
@@ -157,7 +163,7 @@ func newRun(o Options) *run {
 }
 
 // read cuts the input into jobs, until it ends or ctx does. Each job is first put in order, which never waits, and then given to
-// any parser.
+// any parser. After an error in one file it does not go on with the next one.
 func (p *run) read(ctx context.Context, r *file.Reader, todo, ordered chan<- *job) {
 	defer close(todo)
 	defer close(ordered)
@@ -206,6 +212,8 @@ func (p *run) parse(ctx context.Context, todo <-chan *job) {
 }
 
 // collect passes the batches on in the order of the files, and returns once all are with the adders.
+//
+// It may return nil although ctx has ended, as reading closes ordered then too. finish looks at ctx again.
 func (p *run) collect(ctx context.Context, ordered <-chan *job) error {
 	for {
 		select {
@@ -244,7 +252,8 @@ func (p *run) take(j *job) error {
 	return nil
 }
 
-// count counts lines and bad lines. Lines are numbered within their file: a batch knows only its own.
+// count counts lines and bad lines. Lines are numbered within their file: a batch knows only its own. It returns the first bad line as an
+// error if Options.Strict.
 func (p *run) count(b *file.Batch) error {
 	if b.Path != p.path {
 		p.path, p.lines = b.Path, 0
@@ -286,6 +295,8 @@ type columnKey struct {
 }
 
 // column is a column of a table. The kind of its first cells is that of all; until there are any, the kind is a guess.
+//
+// A hidden column has no fields and no row. It is in Result.Columns, which messages list.
 type column struct {
 	name     string
 	kind     file.Kind // never changes once settled
@@ -295,8 +306,9 @@ type column struct {
 	time     bool      // whether it has the time of a row
 	settled  bool      // whether there were cells or invalid ones
 
-	invalid                         Invalid // Column and Kind are set by finish
-	whole, fraction, boolean, large bool    // see file.Column
+	invalid Invalid // Column and Kind are set by finish
+	// Whether any batch had such a cell, also one of another kind than the column: see file.Column. They decide on the type.
+	whole, fraction, boolean, large bool
 }
 
 // groupKey identifies a group of a table, and of a part.
@@ -316,7 +328,7 @@ type group struct {
 }
 
 // resolve finds the columns and groups of a part, and adds those that are new. It is the only step for which parts must come in order:
-// the first cells of a column decide its kind.
+// the first cells of a column decide its kind. Columns and groups come before fields, which are made for pairs of them.
 func (p *run) resolve(q *part) {
 	t := p.tables[q.table.Name]
 	if t == nil {
@@ -343,7 +355,13 @@ func (p *run) resolve(q *part) {
 	}
 }
 
-// column returns the column that the cells of c, of the batch b, belong to, or nil if they are not of its kind.
+// column returns the column that the cells of c, of the batch b, belong to, or nil if they are not of its kind or not described.
+//
+//	the first cells are   the cells of c are   they are
+//	nothing yet           any                  added, and decide on the kind
+//	numbers               numbers              added
+//	numbers               texts                invalid, all of them
+//	of an Open column     in both forms        added in the form of the kind; the other form is left out
 func (t *table) column(b *file.Batch, c *file.Column, o Options) *column {
 	key := columnKey{c.Name, c.Tag}
 	known := t.index[key]

@@ -13,7 +13,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// The types of columns.
+// The types of columns, as users see them in the output.
 const (
 	TypeEmpty   = "empty" // no cell has a value
 	TypeInteger = "integer"
@@ -24,7 +24,11 @@ const (
 	TypeTag     = "tag" // of line protocol; its values are texts
 )
 
-// Row describes one column in one bucket and group.
+// Row describes one column in one bucket and group. Count and Missing add up to the rows of the group, so they are comparable between
+// its columns.
+//
+// A column of numbers has Stats, one of texts Top and TopCount, one of times Earliest and Latest. The rest of these is zero, and all are if
+// Count is 0.
 type Row struct {
 	Table  string       // the measurement, or "" without one
 	Start  time.Time    // of the bucket, in UTC; zero if there are no buckets
@@ -64,7 +68,7 @@ type pair struct {
 // finish completes the result. No adder is at work. If ctx ends before, it returns the error of ctx.
 //
 // Sorting the values of a field is most of the work, and there is no order among fields: each worker takes the largest one that is
-// left, and lets go of its values afterwards.
+// left, and lets go of its values afterwards. The rows have their places before, so that the order of the work does not show.
 func (p *run) finish(ctx context.Context) error {
 	pairs := p.pairs()
 	p.result.Rows = make([]Row, len(pairs))
@@ -129,7 +133,7 @@ func (p *run) pairs() []pair {
 	return pairs
 }
 
-// hideTime hides the column with the time of a row, unless no other one is described.
+// hideTime hides the column with the time of a row, unless no other one is described: a file of times alone would have no rows.
 func (t *table) hideTime() {
 	i := slices.IndexFunc(t.columns, func(c *column) bool { return c.time })
 	others := slices.ContainsFunc(t.columns, func(c *column) bool { return !c.time && !c.hidden })
@@ -159,7 +163,8 @@ func largestFirst(pairs []pair) []int {
 	return order
 }
 
-// field returns what describes the cells of the pair, or nil if there are none.
+// field returns what describes the cells of the pair, or nil if there are none. group.fields ends at the last column of which the group has
+// cells.
 func (q pair) field() *field {
 	if q.column.position >= len(q.group.fields) {
 		return nil
@@ -167,7 +172,8 @@ func (q pair) field() *field {
 	return q.group.fields[q.column.position]
 }
 
-// row describes the pair and lets go of its values. It uses scratch for them.
+// row describes the pair and lets go of its values. It uses scratch for them. Several goroutines may call it at the same time for
+// different pairs, each with a scratch of its own: they write to different elements of group.fields.
 func (q pair) row(o *Options, scratch *stats.Scratch) Row {
 	r := Row{Table: q.table.name, Tags: q.group.tags, Column: q.column.name, Type: q.column.typeName(), Exact: true, DistinctExact: true}
 	if o.Grid != nil {
@@ -185,6 +191,9 @@ func (q pair) row(o *Options, scratch *stats.Scratch) Row {
 }
 
 // fill sets what the field describes. It uses scratch for the values, and the field is of no use afterwards.
+//
+// Exact is about the values that were read, DistinctExact also about those in the file: whole numbers of 2^53 or more, and times far
+// from the first one, may have been rounded to one float64 before they were counted.
 func (f *field) fill(r *Row, c *column, o *Options, scratch *stats.Scratch) {
 	r.Exact = f.exact()
 	r.DistinctExact = r.Exact && !f.rounded
@@ -196,7 +205,7 @@ func (f *field) fill(r *Row, c *column, o *Options, scratch *stats.Scratch) {
 	s := f.numbers.summed(scratch)
 	r.Count, r.Distinct = s.Count(), s.Distinct()
 	if f.numbers.distinct != nil {
-		r.Distinct = min(f.numbers.distinct.Count(), r.Count)
+		r.Distinct = min(f.numbers.distinct.Count(), r.Count) // an estimate may be more than there are values
 	}
 	if c.kind == file.Time {
 		r.Earliest, r.Latest = time.Unix(0, f.earliest).UTC(), time.Unix(0, f.latest).UTC()
