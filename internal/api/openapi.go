@@ -48,11 +48,15 @@ const (
 )
 
 // document returns the OpenAPI document of the routes, as JSON.
+//
+// Its routes and parameters are those of s.table; only the schemas of bodies and the answers to the examples are files. The tests
+// compare the answers that they get with the document. An error means that one of these files is not valid.
 func (s *server) document(version string) ([]byte, error) {
 	var examples map[string]map[string]exampleAnswer
 	if err := json.Unmarshal(exampleAnswers, &examples); err != nil {
 		return nil, err
 	}
+	// The address is relative, so that it is also right behind a proxy that adds a prefix.
 	d := openapi.Document{
 		OpenAPI: openapi.Version,
 		Info:    openapi.Info{Title: "analytics-api", Version: version, Summary: "Statistics of buckets of time over HTTP", Description: s.introduction()},
@@ -95,7 +99,8 @@ func (s *server) introduction() string {
 		s.MaxRecords, s.MaxBuckets, s.MaxBytes, s.MaxScanned, s.Timeout)
 }
 
-// operation describes the requests of a route, given the answers to its examples.
+// operation describes the requests of a route, given the answers to its examples. HEAD is not described apart, as it only lacks the
+// body.
 func (s *server) operation(rt route, examples map[string]exampleAnswer) *openapi.Operation {
 	op := &openapi.Operation{
 		ID: rt.docs.id, Tags: []string{rt.docs.tag}, Summary: rt.docs.summary, Description: rt.docs.about, Security: s.security(rt.scope),
@@ -130,7 +135,8 @@ func (s *server) operation(rt route, examples map[string]exampleAnswer) *openapi
 	return op
 }
 
-// addExample adds the answer to an example to the description of its status.
+// addExample adds the answer to an example to the description of its status. Examples of one status and content type have the names
+// example1, example2 and so on. to.Content is a map, so that the caller sees the change.
 func addExample(to openapi.Response, e exampleDoc, answer exampleAnswer) {
 	media, _, _ := strings.Cut(answer.ContentType, ";")
 	body := to.Content[media]
@@ -141,7 +147,8 @@ func addExample(to openapi.Response, e exampleDoc, answer exampleAnswer) {
 	to.Content[media] = body
 }
 
-// security returns what a request needs.
+// security returns what a request needs. An empty list means that a request needs no token, and an empty list of permissions that
+// any token is enough.
 func (s *server) security(sc scope) []map[string][]string {
 	if s.Tokens == nil || sc.isOpen() {
 		return []map[string][]string{}
@@ -153,7 +160,8 @@ func (s *server) security(sc scope) []map[string][]string {
 	return []map[string][]string{{tokenScheme: permissions}}
 }
 
-// describe describes a parameter in a part of the request.
+// describe describes a parameter in a part of the request: "path", "query" or "header". A listed parameter without a preset is
+// required, as are those of the path.
 func describe(in string, p parameter) openapi.Parameter {
 	value := openapi.Schema{Type: "string", Enum: p.choices}
 	switch {
@@ -188,7 +196,8 @@ func (p parameter) example(text string) any {
 	return text
 }
 
-// addAnswers adds the answers with the status 200 or 304.
+// addAnswers adds the answers with the status 200 or 304. Conditional routes also get the header If-None-Match of the request and
+// the ETag of the answer, and those with pages its header Link.
 func (s *server) addAnswers(op *openapi.Operation, rt route) {
 	ok := openapi.Response{Content: make(map[string]openapi.MediaType)}
 	answers := rt.docs.answers
@@ -227,7 +236,8 @@ func (s *server) addAnswers(op *openapi.Operation, rt route) {
 // schemaPath is the path of the schemas in the document.
 const schemaPath = "#/components/schemas/"
 
-// addProblems adds the problems of a route by their status.
+// addProblems adds the problems of a route by their status. Several kinds can have one status: then the description has all of
+// them, and the schema allows the type of each.
 func (s *server) addProblems(op *openapi.Operation, rt route) {
 	types := make(map[int][]string)
 	for _, k := range s.problems(rt) {
@@ -247,7 +257,7 @@ func (s *server) addProblems(op *openapi.Operation, rt route) {
 	}
 }
 
-// problemHeaders describe the headers of a problem.
+// problemHeaders describe the headers of a problem. Most have none.
 func problemHeaders(status int) map[string]openapi.Header {
 	header := func(name, kind, about string) map[string]openapi.Header {
 		return map[string]openapi.Header{name: {Description: about, Schema: openapi.Schema{Type: kind}}}
@@ -270,7 +280,8 @@ type documents struct {
 // documentName is the name of the file in documents.
 const documentName = "openapi.json"
 
-// newDocuments returns the documents of a server with its table of routes.
+// newDocuments returns the documents of a server with its table of routes. The documents are made by the first request for them,
+// and then kept.
 func newDocuments(s *server) documents {
 	of := func(version string) func() static.Files {
 		return sync.OnceValue(func() static.Files {

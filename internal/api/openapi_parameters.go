@@ -8,7 +8,8 @@ import (
 
 // The examples of parameters and requests are of the table cpu in the database mydb, as in the README.
 
-// databaseParameter is the parameter of every route that reads a database. preset is the setting default_database, which may be empty.
+// databaseParameter is the parameter of every route that reads a database. preset is the setting default_database, which may be
+// empty. It is required without a preset.
 func databaseParameter(preset string) parameter {
 	return parameter{
 		name: "database", listed: true, preset: preset, examples: []string{"mydb"},
@@ -41,7 +42,7 @@ func tagParameter() parameter {
 const timeAbout = "RFC 3339, with `%2B` for `+`; a date, which is midnight in UTC; seconds, milliseconds, microseconds or " +
 	"nanoseconds since 1970, distinguished by their magnitude; `now`; or a time ago such as `-6h` (units s, m, h, d and w)."
 
-// recordParameters are the parameters of the route of records.
+// recordParameters are the parameters of the route of records. The limits of the service are the largest numbers that they allow.
 func (s *server) recordParameters() []parameter {
 	return slices.Concat([]parameter{
 		databaseParameter(s.DefaultDatabase),
@@ -69,6 +70,7 @@ func (s *server) recordParameters() []parameter {
 
 // rollupParameters are the parameters of roll-ups.
 func rollupParameters() []parameter {
+	// Each has rollup set below, which makes a request with it one for a roll-up, and its text begins with "Roll-up: ".
 	all := []parameter{
 		{name: "group_by", repeated: true, examples: []string{"host", ""},
 			about: "the tags to keep, repeated or separated by commas. Series that differ in other tags are merged, all of them if it is empty."},

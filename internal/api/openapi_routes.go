@@ -5,7 +5,9 @@ import "net/http"
 // readProblems are the problems of a route that reads Redis.
 var readProblems = []problemKind{tooFast, overloaded, noAnswer}
 
-// problems returns all problems of a route, in the order of problemKinds. Those of other methods are not among them.
+// problems returns all problems of a route, in the order of problemKinds: those of its docs, and those that follow from its
+// parameters and scope and from the settings of the service. For example, no route has the problem unauthorized while the service
+// needs no tokens. Those of other methods are not among them.
 func (s *server) problems(rt route) (kinds []problemKind) {
 	has := map[problemKind]bool{
 		badRequest: !rt.anyQuery, needsToken: s.Tokens != nil && !rt.scope.isOpen(), otherHost: s.CheckHost, internalError: true,

@@ -18,8 +18,8 @@ type reading[T any] struct {
 	panicked any // the value of a panic, or nil
 }
 
-// read begins a reading, which ends within the timeout. The end of ctx does not end it, because other requests may wait for
-// it.
+// read begins a reading, which ends within the timeout. The end of ctx does not end it, because other requests may wait for it. A
+// panic of from is kept for those who wait. at is the time just before, by the clock of the service.
 func read[T any](ctx context.Context, at time.Time, timeout time.Duration, from func(context.Context) (T, error)) *reading[T] {
 	r := &reading[T]{at: at, done: make(chan struct{})}
 	go func() {
@@ -42,12 +42,14 @@ func (r *reading[T]) ended() bool {
 	}
 }
 
-// usable reports whether the reading is still running, or has succeeded and began less than age before now.
+// usable reports whether the reading is still running, or has succeeded and began less than age before now. A reading that began
+// after now is not usable: the clock was put back.
 func (r *reading[T]) usable(now time.Time, age time.Duration) bool {
 	return !r.ended() || r.err == nil && r.panicked == nil && now.Sub(r.at) < age && !now.Before(r.at)
 }
 
-// wait returns the result, or an error when ctx ends, while the reading continues for other requests.
+// wait returns the result, or an error when ctx ends, while the reading continues for other requests. All who wait get the same
+// value, so they do not change it. Errors are wrapped by [away].
 func (r *reading[T]) wait(ctx context.Context) (value T, err error) {
 	select {
 	case <-r.done:

@@ -59,7 +59,8 @@ func (s *server) records(w http.ResponseWriter, r *http.Request, p *params) erro
 	return s.stored(w, r, p, q, work, k)
 }
 
-// stored answers with records as they are stored, except for those that several agents have described.
+// stored answers with records as they are stored, except for those that several agents have described. q is a copy, so that pin can
+// change it.
 func (s *server) stored(w http.ResponseWriter, r *http.Request, p *params, q query, work *work, k *kept) error {
 	sel, err := s.selectBuckets(r.Context(), &q, work)
 	if err != nil {
@@ -79,6 +80,7 @@ func (s *server) stored(w http.ResponseWriter, r *http.Request, p *params, q que
 	if err := s.read(r.Context(), a, sel.starts); err != nil {
 		return err
 	}
+	// With other buckets than those of sel, the answer is not kept, because neither its ETag nor its validity covers them.
 	k = k.with(sel.version, etag, s.validityOf(r.Context(), p, q, sel, k.at))
 	if sel.partial && !a.complete {
 		w.Header().Del("ETag") // the ETag does not cover the other buckets
@@ -97,13 +99,14 @@ func (s *server) stored(w http.ResponseWriter, r *http.Request, p *params, q que
 	a.arrange()
 	a.link(w, r)
 	if anyTag {
+		// There is an answer, and no error, so the star has matched.
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
 	return s.send(w, r, a, k)
 }
 
-// selection is the list of buckets that may contain the records of a query.
+// selection is the list of buckets that may contain the records of a query. The zero selection has no buckets.
 type selection struct {
 	version int64       // of the table, read before the starts, so that an ETag is never newer than the records of its answer
 	starts  []time.Time // ascending
@@ -127,9 +130,11 @@ func (s *server) selectBuckets(ctx context.Context, q *query, work *work) (sel s
 			return selection{}, away(err)
 		}
 	}
+	// pin calls selectBuckets in turn, with a query that is not for a page.
 	if err := s.pin(ctx, q, sel.timeline, work); err != nil {
 		return selection{}, err
 	}
+	// One bucket more than allowed shows that there are too many.
 	span, n := q.rest(), s.MaxBuckets+1
 	switch {
 	case q.limit > 0:
@@ -141,6 +146,7 @@ func (s *server) selectBuckets(ctx context.Context, q *query, work *work) (sel s
 	case span.Last > 0:
 		n = span.Last
 	}
+	// A page in ascending order needs the oldest buckets, and every other answer the newest ones.
 	span.First, span.Last = 0, n
 	if q.limit > 0 && !q.descending {
 		span.First, span.Last = n, 0
@@ -151,8 +157,8 @@ func (s *server) selectBuckets(ctx context.Context, q *query, work *work) (sel s
 }
 
 // pin replaces the parameter last of a query for a page by the range of the buckets that it selects now, so that the later pages
-// are of the same buckets: the cursor has the range. Of last buckets with a final record, only reading shows which these are: an answer
-// that is a probe finds them, and keeps nothing.
+// are of the same buckets: the cursor has the range. Of last buckets with a final record, only reading shows which these are: an
+// answer that is a probe finds them, and keeps nothing. The span then has no Last. Every other query stays as it is.
 func (s *server) pin(ctx context.Context, q *query, line timeline.Timeline, work *work) error {
 	if q.limit == 0 || q.span.Last == 0 {
 		return nil
@@ -161,6 +167,7 @@ func (s *server) pin(ctx context.Context, q *query, line timeline.Timeline, work
 	whole.limit = 0
 	sel, err := s.selectBuckets(ctx, &whole, work)
 	if err != nil || len(sel.starts) == 0 {
+		// No bucket is in the range, so none is lost without last.
 		q.span.Last = 0
 		return err
 	}
@@ -176,16 +183,19 @@ func (s *server) pin(ctx context.Context, q *query, line timeline.Timeline, work
 				return err
 			}
 		}
+		// The probe has read backward, and the last bucket that it read is the oldest one of those.
 		from = a.current.start
 	}
 	q.span = record.Range{Start: from, End: until}
 	return nil
 }
 
-// readRest reads the buckets of the query's range that starts, which are read, lack.
+// readRest reads the buckets of the query's range that starts, which are read, lack. At most one bucket more than the request may
+// still read is looked for. The starts are not empty.
 func (s *server) readRest(ctx context.Context, a *answer, starts []time.Time) error {
 	span, most := a.rest(), s.MaxBuckets+1-a.buckets
 	if !a.backward() {
+		// The range begins at a bucket that was read, because a Range includes its start.
 		newest := starts[len(starts)-1]
 		span.Start, span.First = newest, most+1
 		newer, err := s.reader.Buckets(ctx, a.table, span)
@@ -202,8 +212,9 @@ func (s *server) readRest(ctx context.Context, a *answer, starts []time.Time) er
 	return s.read(ctx, a, older)
 }
 
-// read reads buckets into an answer, in the order of its reading, until it is complete. The starts are ascending. Too many buckets are an
-// error before anything is read, unless the answer can end before all of them: then only if it did not.
+// read reads buckets into an answer, in the order of its reading, until it is complete. The starts are ascending. Too many buckets
+// are an error before anything is read, unless the answer can end before all of them: then only if it did not. The error is a
+// tooMuch, a busy, or that of the reader as an unavailable.
 func (s *server) read(ctx context.Context, a *answer, starts []time.Time) error {
 	most := s.MaxBuckets - a.buckets
 	if !a.endsEarly() && len(starts) > most {
@@ -222,6 +233,7 @@ func (s *server) read(ctx context.Context, a *answer, starts []time.Time) error 
 	case err != nil:
 		return away(err)
 	case len(starts) > most:
+		// The request may read no more buckets, and the answer is not complete.
 		return s.tooManyBuckets(a.buckets+len(starts)-len(ordered), adviceReads)
 	}
 	return nil

@@ -25,7 +25,7 @@ import (
 // read together, and the summaries that are merged.
 const rollupBytes = 8 << 20
 
-// rolling are the parameters of a request that rolls records up.
+// rolling are the parameters of a request that rolls records up. It is made by params.rolling and then not changed.
 type rolling struct {
 	grouped   bool             // whether there is the parameter group_by; without it, series stay apart
 	groupBy   []string         // keys of tags; empty, if grouped, for one record of all series
@@ -44,8 +44,8 @@ func (p *params) rollsUp() bool {
 	return false
 }
 
-// rolling reads the parameters of roll-ups. It returns nil if the request has none
-// of them.
+// rolling reads the parameters of roll-ups. It returns nil if the request has none of them. With a wrong parameter its result is
+// not used, as the request fails.
 func (p *params) rolling() *rolling {
 	if !p.rollsUp() {
 		return nil
@@ -56,6 +56,7 @@ func (p *params) rolling() *rolling {
 		p.faults.add("query.method", p.values.Get("method"), "%v", err)
 	}
 	names := p.list("stats")
+	// With max_error a client knows how exact the percentiles are. The default statistics have it for records that are not exact.
 	if len(names) > 0 && !slices.Contains(names, rollup.MaxError) {
 		names = append(names, rollup.MaxError)
 	}
@@ -85,8 +86,10 @@ func (p *params) orDefault(name, value string) string {
 	return value
 }
 
-// grid reads the parameters bucket and timezone. It returns nil if they are absent or wrong.
+// grid reads the parameters bucket and timezone. It returns nil if they are absent or wrong. The buckets have the usual origin, the
+// year 1: see [bucket.NewGrid].
 func (p *params) grid() *bucket.Grid {
+	// Each parameter is read although the other one may be wrong, so that the client gets the faults of both.
 	zone, err := bucket.LoadZone(p.orDefault("timezone", "UTC"))
 	if err != nil {
 		p.faults.add("query.timezone", p.values.Get("timezone"), "%v", err)
@@ -113,7 +116,8 @@ func (p *params) grid() *bucket.Grid {
 	return &grid
 }
 
-// shares reads the repeated parameter share_le.
+// shares reads the repeated parameter share_le, each number once, in the order of the request. Two texts of one number, such as 1
+// and 1.0, are one.
 func (p *params) shares() (shares []float64) {
 	for _, text := range p.values["share_le"] {
 		v, err := strconv.ParseFloat(text, 64)
@@ -129,7 +133,8 @@ func (p *params) shares() (shares []float64) {
 }
 
 // widen extends a range to whole buckets of the grid, so that no bucket of the answer lacks values. A bucket of the grid that
-// contains the start or the end of the range is in the answer.
+// contains the start or the end of the range is in the answer. For example, with bucket=1h, from 03:04 to 04:34 becomes from 03:00
+// to 05:00. It changes neither First nor Last.
 func (r *rolling) widen(span record.Range) record.Range {
 	if r.grid == nil {
 		return span
@@ -138,6 +143,7 @@ func (r *rolling) widen(span record.Range) record.Range {
 		span.Start = start
 	}
 	if !span.End.IsZero() {
+		// The end is exclusive, so the last time of the range decides.
 		if start, ok := r.startOf(span.End.Add(-1)); ok {
 			span.End = r.endOf(start)
 		}
@@ -145,7 +151,8 @@ func (r *rolling) widen(span record.Range) record.Range {
 	return span
 }
 
-// startOf returns the start of the bucket of the grid that contains a time.
+// startOf returns the start of the bucket of the grid that contains a time. It returns false for a time that no bucket of the grid
+// contains: outside of the years 1678 to 2261.
 func (r *rolling) startOf(at time.Time) (time.Time, bool) {
 	nanos, ok := bucket.Nano(at)
 	if ok {
@@ -154,11 +161,14 @@ func (r *rolling) startOf(at time.Time) (time.Time, bool) {
 	return time.Unix(0, nanos), ok
 }
 
-// endOf returns the end of the bucket of the grid that begins at start.
+// endOf returns the exclusive end of the bucket of the grid that begins at start, a result of startOf.
 func (r *rolling) endOf(start time.Time) time.Time { return time.Unix(0, r.grid.End(start.UnixNano())) }
 
 // newest returns the stored buckets of the last n buckets of the answer, n above 0. The starts are ascending. Buckets of the answer without a
 // stored one do not count.
+//
+// For example, with bucket=1h, the last 2 of the stored buckets at 00:00, 00:30, 01:00, 01:30 and 03:00 are those at 01:00, 01:30
+// and 03:00.
 func (r *rolling) newest(starts []time.Time, n int) []time.Time {
 	if r.grid == nil {
 		return starts[max(0, len(starts)-n):]
@@ -169,6 +179,7 @@ func (r *rolling) newest(starts []time.Time, n int) []time.Time {
 		if !ok || first.Equal(current) {
 			continue
 		}
+		// This stored bucket belongs to another bucket of the answer, and there are n of them already.
 		if n == 0 {
 			return starts[i+1:]
 		}
@@ -178,8 +189,9 @@ func (r *rolling) newest(starts []time.Time, n int) []time.Time {
 	return starts
 }
 
-// rollUp answers with records that are merged from the summaries of the stored records. Unlike stored, it cannot answer 304 before it has read
-// and merged: whether the last bucket is complete depends on the clock, and so the ETag is of the result.
+// rollUp answers with records that are merged from the summaries of the stored records. Unlike stored, it cannot answer 304 before
+// it has read and merged: whether the last bucket is complete depends on the clock, and so the ETag is of the result. The steps are
+// those of [server.records].
 func (s *server) rollUp(w http.ResponseWriter, r *http.Request, p *params, q query, work *work, k *kept) error {
 	if err := work.grow(rollupBytes); err != nil {
 		return err
@@ -192,6 +204,7 @@ func (s *server) rollUp(w http.ResponseWriter, r *http.Request, p *params, q que
 	if err != nil {
 		return err
 	}
+	// The validity counts from the time before the reading, so that it is never too long.
 	v := s.rollupValidity(r.Context(), p, q, sel.starts, k.at)
 	work.rest()
 	a.arrange()
@@ -207,7 +220,7 @@ func (s *server) rollUp(w http.ResponseWriter, r *http.Request, p *params, q que
 	return nil
 }
 
-// pinRollUp is pin for a roll-up.
+// pinRollUp is pin for a roll-up. It selects whole buckets of the grid.
 func (s *server) pinRollUp(ctx context.Context, q *query, work *work) error {
 	if q.limit == 0 || q.span.Last == 0 {
 		return nil
@@ -215,6 +228,7 @@ func (s *server) pinRollUp(ctx context.Context, q *query, work *work) error {
 	whole := *q
 	whole.limit = 0
 	sel, err := s.rollUpStarts(ctx, &whole)
+	// The advice of the whole query would be to use pages, which this request does.
 	if much, ok := err.(tooMuch); ok { //nolint:errorlint // as rollUpStarts returns it
 		much.advice = q.adviceOfRollUp()
 		return much
@@ -224,6 +238,7 @@ func (s *server) pinRollUp(ctx context.Context, q *query, work *work) error {
 		return err
 	}
 	from, until := sel.starts[0], timeline.After(sel.starts[len(sel.starts)-1])
+	// Only merging shows which buckets are final: a probe merges all of them and keeps nothing.
 	if q.final {
 		a := s.newAnswer(whole, selection{}, work)
 		a.probe = true
@@ -237,9 +252,11 @@ func (s *server) pinRollUp(ctx context.Context, q *query, work *work) error {
 }
 
 // rollUpStarts returns the stored buckets of a roll-up. If a page is of more buckets than a request may read, the selection is
-// partial: it has those that are read first, as the page can be complete without the others.
+// partial: it has those that are read first, as the page can be complete without the others. The error is a tooMuch if all of them
+// are needed and there are too many.
 func (s *server) rollUpStarts(ctx context.Context, q *query) (sel selection, err error) {
 	span, most := q.rolling.widen(q.rest()), s.MaxBuckets
+	// One more than allowed shows that there are more.
 	span.First, span.Last = 0, most+1
 	if !q.backward() {
 		span.First, span.Last = most+1, 0
@@ -260,6 +277,7 @@ func (s *server) rollUpStarts(ctx context.Context, q *query) (sel selection, err
 		return sel, s.tooManyBuckets(len(sel.starts), q.adviceOfRollUp())
 	}
 	sel.partial = true
+	// The one beyond the limit is the oldest one if the newest are read first, and else the newest one.
 	if q.backward() {
 		sel.starts = sel.starts[1:]
 	} else {
@@ -286,8 +304,8 @@ func (s *server) tooManyBuckets(n int, advice string) error {
 	return tooMuch{what: fmt.Sprintf("the request has to read %d buckets or more", n), limit: s.MaxBuckets, advice: advice}
 }
 
-// etag returns the ETag of a rolled-up answer: a hash of its records and its form. Whether the last bucket is final depends on
-// the time too, so the version of the table is not enough.
+// etag returns the ETag of a rolled-up answer: a hash of its records and its form. Whether the last bucket is final depends on the
+// time too, so the version of the table is not enough. It needs the whole answer, unlike that of [etagOf].
 func (a *answer) etag() entityTag {
 	h := fnv.New64a()
 	for _, records := range a.kept {
@@ -300,6 +318,9 @@ func (a *answer) etag() entityTag {
 }
 
 // backwards returns starts, which are ascending, in the order of a reading that begins with the newest bucket of the grid.
+//
+// For example, with bucket=1h, 00:00, 00:30, 01:00, 01:30 and 03:00 become 03:00, 01:00, 01:30, 00:00 and 00:30: within a bucket of
+// the grid the order stays, so that the same stored buckets are always merged in the same order.
 func (r *rolling) backwards(starts []time.Time) []time.Time {
 	ordered := make([]time.Time, 0, len(starts))
 	for len(starts) > 0 {
@@ -310,7 +331,8 @@ func (r *rolling) backwards(starts []time.Time) []time.Time {
 	return ordered
 }
 
-// merge reads the summaries of the query's buckets and adds the merged records to an answer.
+// merge reads the summaries of the query's buckets and adds the merged records to an answer. The selection has the buckets that
+// were read, and no timeline. The error is a tooMuch, an unmergeable, a busy, a corrupt table, or that of the reader.
 func (s *server) merge(ctx context.Context, a *answer) (sel selection, err error) {
 	if sel, err = s.rollUpStarts(ctx, &a.query); err != nil {
 		return sel, err
@@ -332,6 +354,7 @@ func (s *server) merge(ctx context.Context, a *answer) (sel selection, err error
 		if err := merged.Add(b.Start, b.Parts); err != nil {
 			return err
 		}
+		// The bucket of the answer ends with the first stored one of the next, which can be what a page needs to be complete.
 		return a.endBefore(b.Start)
 	})
 	if err == nil && sel.partial {
@@ -352,8 +375,10 @@ func (s *server) merge(ctx context.Context, a *answer) (sel selection, err error
 	return sel, s.rollupError(a.table, err)
 }
 
-// addSummaries reads the summaries of buckets and calls add for each bucket, in the order of starts. Of a bucket that comes in parts,
-// it leaves out summaries that are not wanted. It returns how many texts were skipped because they are not records.
+// addSummaries reads the summaries of buckets and calls add once for each bucket, in the order of starts, with all its summaries.
+// Of a bucket that comes in parts, it leaves out summaries that are not wanted; parts of that bucket are joined in memory, which
+// the budget counts until add has returned. add must not keep its argument. invalid is how many texts were skipped because they are
+// not records. The error is that of add, a tooMuch, a busy, or that of the reader.
 func (s *server) addSummaries(
 	ctx context.Context, t record.Table, starts []time.Time, wanted func(time.Time, *record.SummaryPart) bool, work *work, add func(record.Summaries) error,
 ) (invalid int, err error) {
@@ -370,6 +395,7 @@ func (s *server) addSummaries(
 		if err := work.add(ctx, len(b.Parts), size); err != nil {
 			return err
 		}
+		// The usual bucket comes whole, and is not copied.
 		if b.Last && whole.places == nil {
 			return add(b)
 		}
@@ -397,7 +423,8 @@ const partCost = 400
 // partKey identifies a part of a bucket.
 type partKey struct{ tags, field, agent, replica string }
 
-// joiner joins the parts of a large bucket, which the reader yields some at a time. It is used for one bucket.
+// joiner joins the parts of a large bucket, which the reader yields some at a time. It is used for one bucket. The zero joiner with
+// a filter is ready to use.
 type joiner struct {
 	wanted func(time.Time, *record.SummaryPart) bool
 	bucket record.Summaries
@@ -405,7 +432,8 @@ type joiner struct {
 	cost   int             // about how many bytes of memory it needs
 }
 
-// add adds a part of the bucket. It returns by how much that raises the cost.
+// add adds a part of the bucket. It returns by how much that raises the cost. A part that comes again replaces the one before, but
+// counts beside it, so that the cost is rather too high than too low.
 func (j *joiner) add(b record.Summaries) (cost int) {
 	if j.places == nil {
 		j.bucket.Start, j.bucket.Last, j.places = b.Start, true, make(map[partKey]int)
@@ -430,9 +458,10 @@ func (j *joiner) add(b record.Summaries) (cost int) {
 // settled is how long after the end of a bucket no more records are expected, if no later bucket of the table shows that.
 const settled = time.Hour
 
-// complete returns the start of the newest stored bucket that has ended, if the query wants final records, and the time up to
-// which the table has its records: the start of its newest bucket, without those that begin in the future, or the time of
-// settled. Agents that store only final records store them some minutes after the end of a bucket.
+// complete returns two times for a [rollup.Plan]. ended is the latest start that a stored bucket can have if it has ended: see
+// [timeline.Timeline]. It is zero unless the query wants final records. upTo is the time up to which the table has its records: the
+// start of its newest bucket, without those that begin in the future, or the time of settled. Agents that store only final records
+// store them some minutes after the end of a bucket. upTo is zero without a grid, where each record is a stored bucket.
 func (s *server) complete(ctx context.Context, q query) (ended, upTo time.Time, err error) {
 	if q.final {
 		line, err := timeline.Read(ctx, s.reader, q.table, s.Now())
@@ -456,8 +485,9 @@ func (s *server) complete(ctx context.Context, q query) (ended, upTo time.Time, 
 	return ended, upTo, nil
 }
 
-// summaries reads the summaries of buckets and calls yield for each, in order. It reads ahead while yield runs, in a goroutine that has ended
-// when summaries returns: after an error of yield, it cancels the reading and drops what still comes.
+// summaries reads the summaries of buckets and calls yield for each, in order. It reads ahead while yield runs, in a goroutine that
+// has ended when summaries returns: after an error of yield, it cancels the reading and drops what still comes. An error of yield
+// is returned as it is, and one of the reader as an unavailable.
 func (s *server) summaries(ctx context.Context, t record.Table, starts []time.Time, yield func(record.Summaries) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -482,13 +512,14 @@ func (s *server) summaries(ctx context.Context, t record.Table, starts []time.Ti
 			}
 		}
 	}
+	// The goroutine has sent it before it closed buckets.
 	if err := <-ended; failed == nil {
 		return away(err)
 	}
 	return failed
 }
 
-// rollupError returns the error of the API for an error of a roll-up.
+// rollupError returns the error of the API for an error of a roll-up. An error that is one of the API already stays as it is.
 func (s *server) rollupError(t record.Table, err error) error {
 	switch {
 	case errors.Is(err, rollup.ErrNoSummary):
@@ -520,7 +551,8 @@ func (e unmergeable) Error() string {
 	return e.what + ", and percentiles cannot be merged without: " + setting
 }
 
-// merged keeps a record of a roll-up.
+// merged keeps a record of a roll-up. It is the yield of the roll-up: records come by bucket, in the order of the reading. The
+// error is errEnough, or that of a limit.
 func (a *answer) merged(r *record.Record) error {
 	if a.current.started && !a.current.start.Equal(r.Start) {
 		if err := a.endBucket(); err != nil {
@@ -536,6 +568,7 @@ func (a *answer) merged(r *record.Record) error {
 	if !ok {
 		return fmt.Errorf("the merged record of field %q in the bucket %s is not valid", r.Field, r.Start)
 	}
+	// A page after the first one begins in the middle of a bucket, which is merged whole again.
 	if a.probe || a.passed(r.Start, &outline) {
 		return nil
 	}

@@ -17,6 +17,13 @@ import (
 // route is one address of the service. The table in [server.routes] is the only list of routes. The handlers, the
 // answers to other methods, the redirects of a trailing slash, the checks of parameters, the index, the OpenAPI document
 // and the label "route" of the service's metrics are made from this table.
+//
+// For example, the route of records has the pattern "/analytics/{table}", and answers these requests:
+//
+//	GET, HEAD /analytics/cpu?database=mydb    serve, with the parameters of the query
+//	GET, HEAD /analytics/cpu/                 a redirect to ../cpu
+//	OPTIONS   /analytics/cpu                  204 with the header Allow, without a token
+//	POST      /analytics/cpu                  405
 type route struct {
 	// pattern is the path in the syntax of [http.ServeMux], without a method.
 	pattern string
@@ -67,7 +74,7 @@ type answerDoc struct {
 	about       string // what the body has
 }
 
-// exampleDoc is a request.
+// exampleDoc is a request. It is for the table cpu in the database mydb, as a test fills them.
 type exampleDoc struct {
 	summary string
 	address string // its path and query
@@ -77,7 +84,8 @@ type exampleDoc struct {
 // wants returns the status of the answer.
 func (e exampleDoc) wants() int { return cmp.Or(e.status, http.StatusOK) }
 
-// parameter is one parameter of a query, a header or a part of the path.
+// parameter is one parameter of a query, a header or a part of the path. The OpenAPI document and the checks of a request use the
+// same fields.
 type parameter struct {
 	name string
 	// about describes the parameter. It is Markdown.
@@ -105,6 +113,8 @@ type parameter struct {
 
 // handler answers a request, or returns an error, which becomes a problem: see [kindOf]. p has the parameters of
 // the request. A handler that returns an error has written nothing.
+//
+// It must return soon after the end of r's context, which has the timeout of the service unless the route is lasting.
 type handler func(w http.ResponseWriter, r *http.Request, p *params) error
 
 // readMethods are the methods of every route: the service only reads. OPTIONS is answered for each route too.
@@ -113,7 +123,8 @@ var readMethods = []string{http.MethodGet, http.MethodHead}
 // allowedMethods is the value of the header Allow.
 const allowedMethods = "GET, HEAD, OPTIONS"
 
-// routes returns all routes, in the order of the index.
+// routes returns all routes, in the order of the index. Without Options.Page and Options.Streams, their routes do not exist, so
+// requests for them are a 404.
 func (s *server) routes() []route {
 	plain := func(pattern string, sc scope, serve handler, d docs) route {
 		return route{pattern: pattern, anyQuery: true, scope: sc, serve: serve, docs: d}
@@ -150,7 +161,9 @@ func (s *server) routes() []route {
 // rootPattern matches the path "/" alone.
 const rootPattern = "/{$}"
 
-// newMux returns a handler of all routes, and that of the route whose answers are kept. Every other path is answered with a problem.
+// newMux returns a handler of all routes, and that of the route whose answers are kept. Every other path is answered with a
+// problem. The patterns are those of net/http since Go 1.22: a method is part of the pattern, and a pattern without one gets the
+// other methods.
 func (s *server) newMux() (mux *http.ServeMux, keeping http.Handler) {
 	mux = http.NewServeMux()
 	for _, rt := range s.table {
@@ -159,6 +172,7 @@ func (s *server) newMux() (mux *http.ServeMux, keeping http.Handler) {
 			keeping = serve
 		}
 		if rt.html != nil {
+			// The page has no data, so only the JSON at the same address needs a token.
 			open := rt
 			open.scope = scopePublic
 			serve = byAccept(s.handle(open, rt.html), serve)
@@ -181,6 +195,7 @@ func (s *server) mount(mux *http.ServeMux, rt route, pattern string, serve http.
 		w.Header().Set("Allow", allowedMethods)
 		return errMethod
 	}))
+	// Browsers send OPTIONS without a token. Its query is checked with the request that follows.
 	rt.scope, rt.anyQuery = rt.scope.public(), true
 	mux.Handle(http.MethodOptions+" "+pattern, s.handle(rt, func(w http.ResponseWriter, _ *http.Request, _ *params) error {
 		w.Header().Set("Allow", allowedMethods)
@@ -191,6 +206,8 @@ func (s *server) mount(mux *http.ServeMux, rt route, pattern string, serve http.
 
 // withoutSlash redirects to the same address without the slash at its end. The FastAPI service that analytics-api
 // replaces did the same. The location is relative, so that it is also right behind a proxy that adds a prefix.
+//
+// For example, from /analytics/cpu/?database=mydb to ../cpu?database=mydb.
 func withoutSlash(w http.ResponseWriter, r *http.Request, _ *params) error {
 	escaped := strings.TrimSuffix(r.URL.EscapedPath(), "/")
 	location := ".." + escaped[strings.LastIndexByte(escaped, '/'):]
@@ -204,6 +221,8 @@ func withoutSlash(w http.ResponseWriter, r *http.Request, _ *params) error {
 
 // withoutSlashes redirects to an address without repeated slashes, and without one at the end. The one of [http.ServeMux] has
 // an absolute path. The location is relative, as that of withoutSlash.
+//
+// For example, from //analytics///a%2Fb to ../../../../analytics/a%2Fb. The path has at least one slash, and its encoding stays.
 func withoutSlashes(w http.ResponseWriter, r *http.Request, _ *params) error {
 	escaped := r.URL.EscapedPath()
 	location := strings.Repeat("../", strings.Count(escaped, "/")-1) + path.Clean(escaped)[1:]
@@ -228,8 +247,9 @@ func (s *server) clean(next http.Handler) http.Handler {
 	})
 }
 
-// handle returns the handler of a route. It refuses requests whose token does not allow the route. It calls h with a
-// timeout, answers with a problem if h returns an error or panics before the answer, and counts the request by route and status.
+// handle returns the handler of a route. It refuses requests whose token does not allow the route. It calls h with a timeout,
+// answers with a problem if h returns an error or panics before the answer, and counts the request by route and status. Each
+// request is counted and logged once, when its answer has ended, also if the client has gone.
 func (s *server) handle(rt route, h handler) http.Handler {
 	observe := s.observer(rt.name)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -254,11 +274,13 @@ func (s *server) handle(rt route, h handler) http.Handler {
 		}
 		switch err := s.answer(&rt, h, x, r, grant, start); {
 		case err == nil:
+		// The deadline of a write: see pacedWriter. Nothing can be sent any more.
 		case errors.Is(err, os.ErrDeadlineExceeded) && errors.As(err, &gone{}):
 			s.metrics.refused("slow_client")
 			x.code = statusGone
 		case r.Context().Err() != nil, errors.As(err, &gone{}): // the client has closed the connection; Redis did not fail
 			x.code = statusGone
+		// A handler that returns an error has written nothing.
 		default:
 			s.problem(x, r, err)
 		}
@@ -277,7 +299,8 @@ func (s *server) panicked(x *exchange, r *http.Request, rt *route, p any) {
 }
 
 // answer answers a request that is allowed, with a kept answer or by the handler of the route. All waiting for Redis ends at the
-// timeout after the start. A kept answer that was checked just now needs no timer: see [server.isCurrent].
+// timeout after the start. A kept answer that was checked just now needs no timer: see [server.isCurrent]. A request for a
+// route that keeps answers counts as a hit or a miss.
 func (s *server) answer(rt *route, h handler, x *exchange, r *http.Request, grant token.Grant, start time.Time) error {
 	if rt.kept {
 		sent, err := s.sendKept(x, r, grant, start)
@@ -287,6 +310,7 @@ func (s *server) answer(rt *route, h handler, x *exchange, r *http.Request, gran
 		}
 	}
 	ctx, cancel := r.Context(), context.CancelFunc(func() {})
+	// The time that a check of the kept answer took is a part of the timeout.
 	if !rt.lasting {
 		ctx, cancel = context.WithTimeout(ctx, s.Timeout-s.Now().Sub(start))
 	}
@@ -294,7 +318,8 @@ func (s *server) answer(rt *route, h handler, x *exchange, r *http.Request, gran
 	return h(x, r.WithContext(ctx), newParams(r, rt, grant))
 }
 
-// index answers with the version and the addresses of all routes.
+// index answers with the version and the addresses of all routes. For example:
+// {"name":"analytics-api","routes":["/databases","/analytics?database={database}"],"version":"v1"}, with all routes.
 func (s *server) index(w http.ResponseWriter, _ *http.Request, _ *params) error {
 	addresses := []string{}
 	for _, rt := range s.table {

@@ -44,6 +44,13 @@ func (m *answersInMaking) begin(key rendered.Key) (end func(), other <-chan stru
 // calls when the answer is kept, or is known not to be. The others give up their places, wait for that, and are answered with the
 // kept answer. A request whose answer was not kept, or has changed meanwhile, takes a place again and makes it too: it waits only
 // once, so that clients who leave cannot delay others much.
+//
+// The caller calls end, unless the answer was sent or there is an error. For two equal requests at the same time:
+//
+//	first    a place ─▶ begin: none runs ─▶ makes the answer ─▶ rendered.Put ─▶ end ─▶ sends it
+//	second   a place ─▶ begin: it runs ─▶ gives the place up, waits ──────────────┘ ─▶ sends the kept answer
+//
+// ctx has the deadline of the request, and w is its exchange. The error is an unavailable when ctx ends, or a busy without a place.
 func (s *server) share(ctx context.Context, w http.ResponseWriter, r *http.Request, grant token.Grant, work *work) (end func(), sent bool, err error) {
 	if !s.rendered.Fits(1) {
 		return func() {}, false, nil // no answer is kept
@@ -75,6 +82,7 @@ func (s *server) share(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	if sent, err = s.sendKept(x, r, grant, s.Now()); sent || err != nil {
 		return nil, sent, err
 	}
+	// The answer was not kept, or is not right for this request. It has no place if it has waited.
 	if work.place == nil {
 		err = work.enter(ctx)
 	}

@@ -17,8 +17,8 @@ type skips struct {
 	count  int        // texts since that line
 }
 
-// skipped counts n texts of a table that a request skipped because they are not records, and logs them, at most once in
-// skipsEvery.
+// skipped counts n texts of a table that a request skipped because they are not records, and logs them, at most once in skipsEvery.
+// The line has the number of all texts since the line before, of any table.
 func (s *server) skipped(t record.Table, n int) {
 	s.metrics.invalid.Add(float64(n))
 	s.skips.mu.Lock()

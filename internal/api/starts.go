@@ -20,7 +20,8 @@ type starts struct {
 	size  int // how many starts these have, and one more for each index; at most maxStarts, unless one index alone has more
 }
 
-// ends are the newest buckets of a table, or its oldest ones.
+// ends are the newest buckets of a table, or its oldest ones: at most one of first and last is above 0, as in [record.Range]. With
+// both 0, they are all buckets of the table.
 type ends struct {
 	table       record.Table
 	first, last int
@@ -33,11 +34,13 @@ type index struct {
 	at      time.Time   // before it was read
 }
 
-// buckets is [Reader.Index]. The caller must not change the starts.
+// buckets is [Reader.Index]. The caller must not change the starts, which other requests may have too. Only ranges without a start
+// and an end are kept, because times such as start=-6h are others in each request.
 func (s *server) buckets(ctx context.Context, t record.Table, r record.Range) (version int64, starts []time.Time, err error) {
 	key, now := ends{t, r.First, r.Last}, s.Now()
 	keeps := r.Start.IsZero() && r.End.IsZero()
 	if known, ok := s.starts.get(key); ok && keeps && now.Sub(known.at).Abs() < keptAge {
+		// The version may be up to versionAge old, as for kept answers.
 		version, _, err := s.versions.of(ctx, t, now)
 		if err != nil || version == known.version {
 			return version, known.starts, err
@@ -50,7 +53,7 @@ func (s *server) buckets(ctx context.Context, t record.Table, r record.Range) (v
 	return version, starts, err
 }
 
-// get returns the index that is kept for some buckets.
+// get returns the index that is kept for some buckets. It can be of another version, or too old.
 func (s *starts) get(key ends) (index, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,7 +61,7 @@ func (s *starts) get(key ends) (index, bool) {
 	return known, ok
 }
 
-// put keeps an index. If there are too many starts, it forgets the others.
+// put keeps an index. If there are too many starts, it forgets the others. The slice of the index is then shared.
 func (s *starts) put(key ends, x index) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -18,6 +18,20 @@ import (
 // DefaultMaxStreams is the largest number of streams at the same time. One client can have half of them.
 const DefaultMaxStreams = 2000
 
+// A client of /analytics/cpu/stream gets a text such as this one, while the connection stays open. The first event after the
+// connection is that of the present, or those of the buckets that a client with Last-Event-ID has missed:
+//
+//	retry: 2000
+//
+//	event: present
+//	id: …
+//	data: {}
+//
+//	event: bucket
+//	id: …
+//	data: {"time_bucket":"2026-01-02T03:04:00Z","records":[…]}
+//
+//	: heartbeat
 const (
 	// heartbeat is how often a stream without events gets a comment, so that proxies keep it open and a client that is gone
 	// is noticed. The token is checked again as often.
@@ -39,8 +53,8 @@ type Watched interface {
 	Watch(ctx context.Context, t record.Table, ready func(), changed func(starts []time.Time)) error
 }
 
-// NewStreams returns the streams of the tables that a reader reads, for [Options.Streams]. The caller closes them. failed
-// receives the failures of the reader.
+// NewStreams returns the streams of the tables that a reader reads, for [Options.Streams]. The caller closes them. failed receives
+// the failures of the reader.
 func NewStreams(reader Watched, most int, failed func(record.Table, error)) *stream.Hub {
 	return stream.New(streamSource{reader}, stream.Options{
 		Subscribers: most, Tables: 1000, Queue: streamQueue, Memory: 1000, Collect: 20 * time.Millisecond,
@@ -51,7 +65,8 @@ func NewStreams(reader Watched, most int, failed func(record.Table, error)) *str
 // streamSource is the source of the streams.
 type streamSource struct{ Watched }
 
-// Bucket returns the valid records of a bucket, sorted, or [stream.ErrLarge] if they have more than maxEvent bytes.
+// Bucket returns the valid records of a bucket, sorted, or [stream.ErrLarge] if they have more than maxEvent bytes. A later
+// version of a record replaces the one before, but counts beside it.
 func (s streamSource) Bucket(ctx context.Context, t record.Table, start time.Time) ([]string, error) {
 	form := record.NewForm(t.Name, start)
 	named := make(map[string]int)
@@ -84,7 +99,8 @@ func (s streamSource) Bucket(ctx context.Context, t record.Table, start time.Tim
 // not an address, so no client has this name.
 const streamsClient = "streams"
 
-// streamBudget returns the part of the memory of all answers that events can use: that of one client.
+// streamBudget returns the part of the memory of all answers that events can use: that of one client. An event without room is sent
+// without records, and counted as refused.
 func (s *server) streamBudget() stream.Budget {
 	return stream.Budget{
 		Take: func(bytes int) bool {
@@ -112,7 +128,8 @@ type clients struct {
 	counts map[string]int // by client; all above 0
 }
 
-// join counts a stream of a client, unless it has so many already.
+// join counts a stream of a client, unless it has so many already. It returns false if it has. The caller must call leave after
+// true.
 func (c *clients) join(client string, most int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -135,8 +152,9 @@ func (c *clients) leave(client string) {
 	}
 }
 
-// stream answers with server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html), one for each
-// changed bucket with all its records that the request wants.
+// stream answers with server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html), one for each changed
+// bucket with all its records that the request wants. A client is known by its token, or by its address without one. HEAD
+// subscribes too, and gets the header only.
 func (s *server) stream(w http.ResponseWriter, r *http.Request, p *params) error {
 	q := streamed{
 		table:  record.Table{Database: p.database(s.DefaultDatabase), Name: r.PathValue("table")},
@@ -146,6 +164,7 @@ func (s *server) stream(w http.ResponseWriter, r *http.Request, p *params) error
 	if err := p.err(); err != nil {
 		return err
 	}
+	// Clients behind one address have streams of their own if they have tokens.
 	client := clientOf(w)
 	if id := p.grant.ID(); id != "" {
 		client = id
@@ -162,7 +181,8 @@ func (s *server) stream(w http.ResponseWriter, r *http.Request, p *params) error
 	return s.sendEvents(w, r, q, sub)
 }
 
-// subscribe begins the subscription of a request.
+// subscribe begins the subscription of a request. It puts the stored table into q. The context is that of the beginning only: the
+// subscription lasts longer than the timeout of a request. The caller closes it.
 func (s *server) subscribe(r *http.Request, grant token.Grant, q *streamed) (*stream.Subscription, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), s.Timeout)
 	defer cancel()
@@ -192,7 +212,7 @@ type eventWriter struct {
 	buf     []byte                   // memory for the head of an event
 }
 
-// write writes texts and flushes them.
+// write writes texts and flushes them. The texts are not copied. The error is a gone.
 func (e *eventWriter) write(texts ...[]byte) error {
 	_ = e.control.SetWriteDeadline(time.Now().Add(streamWrite)) // writers in tests have no deadline
 	for _, b := range texts {
@@ -206,7 +226,12 @@ func (e *eventWriter) write(texts ...[]byte) error {
 	return nil
 }
 
-// event writes an event whose data has no line feed.
+// event writes an event. Name, id and data must have no line feed, which JSON on one line does not. Without an id, the client keeps
+// that of the event before. For example:
+//
+//	event: bucket
+//	id: 7-1
+//	data: {"time_bucket":"2026-01-02T03:04:00Z","records":[]}
 func (e *eventWriter) event(name, id string, data []byte) error {
 	e.buf = append(append(e.buf[:0], "event: "...), name...)
 	if id != "" {
@@ -216,7 +241,9 @@ func (e *eventWriter) event(name, id string, data []byte) error {
 	return e.write(e.buf, data, []byte("\n\n"))
 }
 
-// sendEvents writes the events of a subscription until it or the client ends, or its token is not valid any more.
+// sendEvents writes the events of a subscription until it or the client ends, or its token is not valid any more. It returns nil
+// when the client has closed the connection. A stream that the service ends has an event with the reason, so that a client can
+// distinguish that from a broken connection.
 func (s *server) sendEvents(w http.ResponseWriter, r *http.Request, q streamed, sub *stream.Subscription) error {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no") // nginx passes events on at once
@@ -253,6 +280,7 @@ func (s *server) sendEvents(w http.ResponseWriter, r *http.Request, q streamed, 
 				return out.dropped(sub.Err().Error())
 			}
 			s.versions.forget(q.table, event.At) // before the client reads what the event is about
+			// Also after an error: the memory of the event is counted until its last subscriber is done.
 			err := out.send(event, filter)
 			event.Done()
 			if err != nil {
@@ -262,7 +290,8 @@ func (s *server) sendEvents(w http.ResponseWriter, r *http.Request, q streamed, 
 	}
 }
 
-// mayStream reports whether the token of a request still allows streams of a database.
+// mayStream reports whether the token of a request still allows streams of a database. It is asked before each event and at each
+// heartbeat, so a deleted token ends its streams within heartbeat.
 func (s *server) mayStream(r *http.Request, database string) bool {
 	if s.Tokens == nil {
 		return true
@@ -281,7 +310,8 @@ func (e *eventWriter) dropped(reason string) error {
 	return e.event("dropped", "", data)
 }
 
-// send writes an event, unless none of its records is wanted.
+// send writes an event, unless none of its records is wanted. Clients without a filter share the data of the event, which is made
+// once.
 func (e *eventWriter) send(event *stream.Event, filter record.Filter) error {
 	switch {
 	case event.Reset:
@@ -298,7 +328,8 @@ func (e *eventWriter) send(event *stream.Event, filter record.Filter) error {
 	return nil
 }
 
-// eventData returns the data of an event with the wanted records, or nil if none is wanted.
+// eventData returns the data of an event with the wanted records, or nil if none is wanted. An event of a bucket whose records have
+// all expired has an empty list, and is for all. So is one that is too large.
 func eventData(event *stream.Event, filter record.Filter) []byte {
 	data := event.Start.UTC().AppendFormat([]byte(`{"time_bucket":"`), time.RFC3339Nano)
 	if event.Large {

@@ -20,8 +20,8 @@ const (
 	maxVersions = 10_000
 )
 
-// versions are the versions of tables, each kept in memory for versionAge. There is at most one reading of a table at a time.
-// It is safe for concurrent use.
+// versions are the versions of tables, each kept in memory for versionAge. Requests share the newest reading of a table, so that there
+// is at most one at a time, except after a call of forget or when there are maxVersions. It is safe for concurrent use.
 type versions struct {
 	read    func(context.Context, record.Table) (int64, error) // reads the version from Redis
 	now     func() time.Time
@@ -33,7 +33,8 @@ type versions struct {
 	newest map[record.Table]*reading[int64] // the last reading of each table, which may still run; all are forgotten at maxVersions
 }
 
-// of returns a version that the table had at most versionAge before the time asked, or later, and when its reading began.
+// of returns a version that the table had at most versionAge before the time asked, or later, and when its reading began. A reading
+// of another request that began too long before is waited for, and then another one is made. The error is an unavailable.
 func (v *versions) of(ctx context.Context, t record.Table, asked time.Time) (version int64, at time.Time, err error) {
 	for now := asked; ; now = v.now() {
 		r := v.current(ctx, t, now)
@@ -44,7 +45,7 @@ func (v *versions) of(ctx context.Context, t record.Table, asked time.Time) (ver
 	}
 }
 
-// current returns the newest reading if it is usable, or else begins a new one.
+// current returns the newest reading if it is usable, or else begins a new one. The caller waits for it without the lock.
 func (v *versions) current(ctx context.Context, t record.Table, now time.Time) *reading[int64] {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -59,7 +60,8 @@ func (v *versions) current(ctx context.Context, t record.Table, now time.Time) *
 	return r
 }
 
-// forget makes later calls of [versions.of] read the version of a table again, unless it was read after a time.
+// forget makes later calls of [versions.of] read the version of a table again, unless it was read after a time. It also makes the
+// checks of all kept answers invalid: see [check].
 func (v *versions) forget(t record.Table, at time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -11,7 +11,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
-// Limits of the requests that read Redis at the same time.
+// Limits of the requests that read Redis at the same time. A request does not know before how much it will read, so each one begins
+// as a quick one.
 const (
 	// maxQuick is how many requests read at the same time that have read at most quickRecords records and quickBytes
 	// bytes, and maxQuickClient is how many of them are of one client. Others wait for at most quickWait.
@@ -68,7 +69,8 @@ func newLimits(bytes int) *limits {
 	}
 }
 
-// join returns the turn of a client. The caller must call leave.
+// join returns the turn of a client. The caller must call leave. The turn exists as long as a request of the client has or wants a
+// place.
 func (l *limits) join(client string) *turn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -103,7 +105,8 @@ type work struct {
 	made   func()        // to be called when the answer is made: see [server.share]
 }
 
-// begin waits for a place among the quick requests. The caller must call end.
+// begin waits for a place among the quick requests, at most quickWait. The caller must call end. The error is a busy, or an
+// unavailable when ctx ends.
 func (l *limits) begin(ctx context.Context, client string) (*work, error) {
 	w := &work{limits: l, client: client}
 	if err := w.enter(ctx); err != nil {
@@ -121,6 +124,7 @@ func (w *work) enter(ctx context.Context) error {
 		l.leave(w.client, t)
 		return waited(ctx, "quick")
 	}
+	// The place of the client comes first: a client with too many requests waits here, and not with a place that others need.
 	w.turn = t
 	if !enter(ctx, l.quick, end) {
 		w.rest()
@@ -130,7 +134,8 @@ func (w *work) enter(ctx context.Context) error {
 	return nil
 }
 
-// enter puts an element into a list of places. It returns false if there was no room until the end, or until ctx ended.
+// enter puts an element into a list of places. It returns false if there was no room until the end, or until ctx ended. The caller
+// takes the element out again.
 func enter(ctx context.Context, places chan struct{}, end time.Time) bool {
 	select {
 	case places <- struct{}{}: // the usual case needs no timer
@@ -147,7 +152,8 @@ func enter(ctx context.Context, places chan struct{}, end time.Time) bool {
 	}
 }
 
-// waited returns the error of a request that did not get a place: that of its own context, or that the service is busy.
+// waited returns the error of a request that did not get a place: that of its own context, or that the service is busy. reason is
+// the label of the metric of refused requests.
 func waited(ctx context.Context, reason string) error {
 	if err := ctx.Err(); err != nil {
 		return away(err)
@@ -161,10 +167,11 @@ func (w *work) add(ctx context.Context, records, bytes int) error {
 	return w.moveOn(ctx)
 }
 
-// count counts records that were read, and their bytes.
+// count counts records that were read, and their bytes. moveOn and the limit MaxScanned use the sums.
 func (w *work) count(records, bytes int) { w.read, w.size = w.read+records, w.size+bytes }
 
-// moveOn makes a request that has read more than quickRecords or quickBytes wait for a place among the long requests.
+// moveOn makes a request that has read more than quickRecords or quickBytes wait for a place among the long requests. A
+// request that has one reads on. The error is a busy, or an unavailable when ctx ends; the request then has no place.
 func (w *work) moveOn(ctx context.Context) error {
 	if w.read <= quickRecords && w.size <= quickBytes || w.place != w.limits.quick {
 		return nil
@@ -185,10 +192,12 @@ func (w *work) share(ctx context.Context, f func() error) error {
 	if err != nil && !errors.Is(err, record.ErrUnclear) {
 		return err
 	}
+	// An error of enter comes before ErrUnclear.
 	return cmp.Or(w.enter(ctx), err)
 }
 
-// wait gives up the place and calls f, which waits. It returns an error at once if too many requests wait.
+// wait gives up the place and calls f, which waits. It returns an error at once if too many requests wait. The place is not given
+// back to it: f takes another one, or the caller does.
 func (w *work) wait(f func() error) error {
 	w.rest()
 	defer w.limits.waiting.Add(-1)
@@ -198,7 +207,7 @@ func (w *work) wait(f func() error) error {
 	return f()
 }
 
-// enterLong waits for a place among the long requests. The caller gives it back by leaveLong.
+// enterLong waits for a place among the long requests. The caller gives it back by leaveLong. It waits at most longWait.
 func (l *limits) enterLong(ctx context.Context) error {
 	if !enter(ctx, l.long, time.Now().Add(longWait)) {
 		return waited(ctx, "long")
@@ -209,7 +218,7 @@ func (l *limits) enterLong(ctx context.Context) error {
 // leaveLong gives up a place among the long requests.
 func (l *limits) leaveLong() { <-l.long }
 
-// grow takes n more bytes of the budget.
+// grow takes n more bytes of the budget, which end gives back at the latest. The error is a busy, and then nothing was taken.
 func (w *work) grow(n int) error {
 	if err := w.limits.budget.take(w.client, w.bytes, n); err != nil {
 		return err
@@ -238,7 +247,7 @@ func (w *work) rest() {
 	}
 }
 
-// end gives back everything. It may be called twice.
+// end gives back everything. It may be called twice. A request calls it after its answer.
 func (w *work) end() {
 	w.rest()
 	w.shrink(w.bytes)
