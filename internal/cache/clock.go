@@ -43,6 +43,8 @@ func (c *serverClock) isOfServer() bool {
 // compare compares the clocks, at most once in clockEvery. If the ACL of the user does not have TIME, the clock stays as
 // it is. The error means that Redis did not answer. The time of the round trip is an error of the comparison, so now may be
 // behind Redis by as much.
+//
+// The lock is not held during the round trip, so that now never waits for Redis. Two calls at the same time may both ask.
 func (c *serverClock) compare(ctx context.Context, client redis.Cmdable) error {
 	c.mu.Lock()
 	due := c.compared.IsZero() || time.Since(c.compared) >= clockEvery
@@ -56,7 +58,7 @@ func (c *serverClock) compare(ctx context.Context, client redis.Cmdable) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.compared = time.Now()
+	c.compared = time.Now() // also after a refusal: the next minute brings the same
 	if err == nil {
 		c.ahead, c.server = server.Sub(c.local()), true
 	}

@@ -60,7 +60,8 @@ func (o DialOptions) Local() (addr string, ok bool) {
 	return u.Addrs[0], err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
 }
 
-// Names are the names of the options of a [DialOptions] in the user's configuration, for messages.
+// Names are the names of the options of a [DialOptions] in the user's configuration, for messages. An empty one is not mentioned: the
+// user has no such option.
 type Names struct {
 	Servers, MasterName, Username, Password, PasswordFile, SentinelUsername, SentinelPassword, DB string
 	// Limits bound how much is kept.
@@ -89,7 +90,7 @@ func Dial(o DialOptions) (redis.UniversalClient, error) {
 	return redis.NewUniversalClient(u), nil
 }
 
-// universal returns the options for the client.
+// universal returns the options for the client, or the first error of the options. It does not connect.
 func (o DialOptions) universal() (*redis.UniversalOptions, error) {
 	if len(o.Servers) == 0 {
 		return nil, errors.New("no server, want a URL such as \"redis://127.0.0.1:6379\"")

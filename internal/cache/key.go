@@ -12,6 +12,20 @@ import (
 
 // The functions from bucketKey on make the keys of a table, and say what each key holds. Other versions of this program read and write the
 // same keys. So new keys can be added, but the names of keys and the form of their members cannot change.
+//
+// A table of one record, of the field usage of the series host=web1 that agent1 describes, in revision 2 of the bucket 2026-01-01T00:00:00Z:
+//
+//	key                                     type    content
+//	analytics:tables                        zset    metrics:analytics_cpu → 1795706099176, :metrics:analytics_cpu → -1795702499177
+//	metrics:analytics_cpu                   string  [{"table_name":"analytics_cpu","field_name":"usage",…}], the compatibility value
+//	{metrics:analytics_cpu}:b:1767225600    hash    host=web1|usage|agent1 → {"table_name":"analytics_cpu","field_name":"usage",…}
+//	{metrics:analytics_cpu}:q:1767225600    hash    host=web1|usage|agent1 → the encoded summary
+//	{metrics:analytics_cpu}:r:1767225600    zset    host=web1|usage|agent1 → 2, complete → 0
+//	{metrics:analytics_cpu}:idx             zset    1767225600 → 1767225600
+//	{metrics:analytics_cpu}:exp             zset    1767225600 → 1795706099176
+//	{metrics:analytics_cpu}:names           zset    f:usage → 1795706099176517, t:host → 1795706099176517
+//	{metrics:analytics_cpu}:ver             string  1795702499165415
+//	{metrics:analytics_cpu}:w               zset    {"id":"204e939a60587a17","agent":"agent1",…} and {"agent":"agent1"} → 1795706099176517
 
 // catalogueKey is the sorted set of all tables. A table has two members: its name by the time when it expires, and its
 // name after a colon by the negative time of its last write, both in milliseconds. In a catalogue of an older writer a
@@ -48,7 +62,8 @@ func member(t record.Table) string {
 	return series.Escape(t.Database, reservedInNames) + ":" + series.Escape(t.Name, reservedInNames)
 }
 
-// parseMember returns the table of a member of the catalogue.
+// parseMember returns the table of a member of the catalogue. A member with writtenPrefix is an error: the name behind its first colon
+// would have a colon that is not escaped.
 func parseMember(s string) (record.Table, error) {
 	database, name, ok := strings.Cut(s, ":")
 	if !ok {
@@ -93,7 +108,8 @@ const (
 	tagName   = "t:"
 )
 
-// startText returns a bucket's start as it is written in keys: seconds since 1970, with as many decimals as it needs.
+// startText returns a bucket's start as it is written in keys: seconds since 1970, with as many decimals as it needs, as 1767225600,
+// 1767222000.5 and -1.5. Each start has one text, so that a bucket has one key.
 func startText(start time.Time) string {
 	seconds, nanos := start.Unix(), start.Nanosecond()
 	if nanos == 0 {
@@ -106,7 +122,7 @@ func startText(start time.Time) string {
 	return fmt.Sprintf("%s%d.%s", sign, seconds, strings.TrimRight(fmt.Sprintf("%09d", nanos), "0"))
 }
 
-// parseStart returns the start whose startText is s.
+// parseStart returns the start whose startText is s, in UTC. Any other text is an error, also another form of a start, such as 1.50.
 func parseStart(s string) (time.Time, error) {
 	whole, fraction, _ := strings.Cut(s, ".")
 	seconds, err := strconv.ParseInt(whole, 10, 64)
@@ -138,6 +154,9 @@ func scoreText(start time.Time) string { return strconv.FormatFloat(score(start)
 // appendHashField appends the part of a record's hash field that follows the tags. A whole hash field is the tags as
 // in a series key, "|", the field, "|" and the agent, each escaped, and "|" and the replica if the record has one. So every
 // write of a record replaces the same hash field, and agents never overwrite each other's records.
+//
+//	tags host=web1, room=a; field usage; agent agent1              host=web1,room=a|usage|agent1
+//	no tags; field a|b; agent agent1; replica r2                   |a%7Cb|agent1|r2
 func appendHashField(dst []byte, r *record.Record) []byte {
 	dst = series.AppendEscaped(append(dst, '|'), r.Field)
 	dst = series.AppendEscaped(append(dst, '|'), r.Agent)

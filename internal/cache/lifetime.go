@@ -24,7 +24,9 @@ func (l lifetime) expire(ctx context.Context, pipe redis.Pipeliner, key string) 
 		pipe.Expire(ctx, key, l.retention)
 		return nil
 	}
-	first := pipe.ExpireNX(ctx, key, l.retention) // GT never sets the first time to live
+	// Two commands, as each covers what the other leaves out: NX sets the first time to live only, and GT never the first one, because for
+	// GT a key without one lives for ever.
+	first := pipe.ExpireNX(ctx, key, l.retention)
 	pipe.ExpireGT(ctx, key, l.retention)
 	return first
 }
@@ -50,7 +52,8 @@ func (l lifetime) set(ctx context.Context, pipe redis.Pipeliner, key, value stri
 	l.expire(ctx, pipe, key)
 }
 
-// isOldServer reports whether an error is the answer of a server before Redis 7 to EXPIRE with a condition.
+// isOldServer reports whether an error is the answer of a server before Redis 7 to EXPIRE with a condition: that the number of arguments is
+// wrong.
 func isOldServer(err error) bool {
 	return err != nil && strings.Contains(strings.ToLower(err.Error()), "wrong number of arguments for 'expire'")
 }

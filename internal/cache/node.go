@@ -56,7 +56,8 @@ func clusterOf(ctx context.Context, client redis.UniversalClient) (*redis.Cluste
 	return nil, nil //nolint:nilnil // documented above
 }
 
-// eachPrimary calls do for each primary of a cluster, concurrently, or once for a client without a cluster.
+// eachPrimary calls do for each primary of a cluster, concurrently, or once for a client without a cluster. It waits for all calls, and
+// returns one of their errors.
 func eachPrimary(ctx context.Context, client redis.UniversalClient, do func(ctx context.Context, client redis.Cmdable) error) error {
 	cluster, err := clusterOf(ctx, client)
 	switch {

@@ -37,7 +37,8 @@ func (r *Reader) Warnings(ctx context.Context) ([]string, error) {
 	return warnings, err
 }
 
-// infoField returns a field of the answer to INFO, or "".
+// infoField returns a field of the answer to INFO, or "". The answer has a line "name:value" for each, and lines such as "# Memory"
+// between them.
 func infoField(info, name string) string {
 	for line := range strings.Lines(info) {
 		if value, ok := strings.CutPrefix(strings.TrimSpace(line), name+":"); ok {

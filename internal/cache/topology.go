@@ -108,6 +108,14 @@ func queueAll(ctx context.Context, cmds []redis.Cmder) func(redis.Pipeliner) err
 
 // find returns the client of the cluster, or nil if the server is not a node of one. It asks the server until it has an
 // answer; an error means that there is none, or that the server cannot be used.
+//
+//	answer to HELLO                     find returns             the next command
+//	mode standalone                     nil                      asks no more
+//	mode cluster                        the client of a cluster  asks no more
+//	mode sentinel                       errSentinel              asks again
+//	unknown command                     nil                      asks no more
+//	another refusal, as of a password   nil                      asks again; this one gets the refusal too
+//	none                                the error                asks again
 func (t *topology) find(ctx context.Context) (*redis.ClusterClient, error) {
 	if cluster := t.cluster.Load(); cluster != nil || t.single.Load() {
 		return cluster, nil
@@ -139,7 +147,8 @@ func (t *topology) find(ctx context.Context) (*redis.ClusterClient, error) {
 	return cluster, nil
 }
 
-// ask returns the mode of the server: standalone, cluster or sentinel.
+// ask returns the mode of the server: standalone, cluster or sentinel. It is "" if the answer has no mode. HELLO answers a map with RESP3
+// and a list of keys and values with RESP2.
 func (t *topology) ask(ctx context.Context) (string, error) {
 	o := t.options.Simple()
 	o.DB, o.PoolSize = 0, 1 // a cluster and a Sentinel refuse another database

@@ -20,6 +20,12 @@ import (
 //
 // A writer that has ended never sets the name again, so its successor does not take it for a twin. A rolling update lets both
 // run for some seconds. So a twin is reported only when two searches, at least twinEvery apart, show that it has written in between.
+//
+// The set of writers after A, then B, then A have written the table, A and B being twins:
+//
+//	{"id":"…A…","agent":"x",…} → 30    {"id":"…B…","agent":"x",…} → 20    {"agent":"x"} → 30
+//
+// The next write of A finds its mark and the name, both at 30. The next write of B finds its mark at 20, but not the name: it searches.
 
 const (
 	// twinEvery is the shortest time between two searches for the twins of a table.
@@ -72,7 +78,8 @@ func parseMark(member string) (Identity, bool) {
 	return m.Identity, m.ID != ""
 }
 
-// nameMember returns the member that all writers with the same name set, or "" without an agent. It is JSON without an ID.
+// nameMember returns the member that all writers with the same name set, or "" without an agent. It is JSON without an ID, by which
+// parseMark tells it from a mark.
 func nameMember(id Identity) string {
 	if id.Agent == "" {
 		return ""

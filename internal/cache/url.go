@@ -11,6 +11,10 @@ import (
 )
 
 // server is a parsed URL of a server. Its options may have a password, so messages contain only shown or the address.
+//
+//	redis://user:secret@host:6380/2   Addr host:6380, DB 2, named and numbered, shown as redis://host:6380
+//	rediss://host                     Addr host:6379, with TLS
+//	unix:///run/redis.sock?db=1       Addr /run/redis.sock, DB 1, numbered
 type server struct {
 	*redis.Options
 	shown    string // the URL without its secrets
@@ -29,6 +33,7 @@ var errNotURL = errors.New("a server is not a URL, want one such as \"redis://12
 // host and, for a socket, the path.
 func parseServer(text string) (server, error) {
 	u, err := url.Parse(text)
+	// With a "/", "#" or "?" in the password, the host ends there, and the "@" before the real host is in a later part.
 	misplaced := err != nil || u.Opaque != "" || u.Scheme != "unix" && strings.Contains(u.Path+u.RawQuery+u.Fragment, "@")
 	switch {
 	case misplaced && strings.Contains(text, "@"):
@@ -55,7 +60,7 @@ func shown(u *url.URL) string {
 	return safe.String()
 }
 
-// checkURL returns an error if a part of the URL is wrong or would have no effect.
+// checkURL returns an error if a part of the URL is wrong or would have no effect. The error has no part of the URL but the host of a socket.
 func checkURL(u *url.URL) error {
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {

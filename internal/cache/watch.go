@@ -30,7 +30,8 @@ func (r *Reader) Watch(ctx context.Context, t record.Table, ready func(), change
 func (r *Reader) watch(ctx context.Context, t record.Table, quiet time.Duration, ready func(), changed func(starts []time.Time)) error {
 	sub := r.client.Subscribe(ctx, channel(t))
 	defer func() { _ = sub.Close() }()
-	stop := context.AfterFunc(ctx, func() { _ = sub.Close() }) // ends a Receive that waits
+	// A Receive that waits does not end with ctx, but with its connection.
+	stop := context.AfterFunc(ctx, func() { _ = sub.Close() })
 	defer stop()
 	asked := false // whether a PING was sent after the last message
 	for {
@@ -79,7 +80,7 @@ func readTimeout(client redis.UniversalClient) time.Duration {
 	return timeout
 }
 
-// changedStarts returns the starts in a message of a writer. It skips other words.
+// changedStarts returns the starts in a message of a writer, which are the startTexts with a space between them. It skips other words.
 func changedStarts(payload string) (starts []time.Time) {
 	for text := range strings.SplitSeq(payload, " ") {
 		if start, err := parseStart(text); err == nil {
