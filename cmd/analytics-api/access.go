@@ -13,9 +13,9 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/token"
 )
 
-// validateListen checks the addresses that the command listens on. With tokens, other machines may reach the service. They
-// may always reach the probes, which return no records. The embedded Redis has a password but no TLS, so only allow_public
-// allows an address that they can reach.
+// validateListen checks the addresses that the command listens on. With tokens, other machines may reach the service. They may
+// always reach the probes, which return no records. The embedded Redis has a password but no TLS, so only allow_public allows an
+// address that they can reach. It does not listen: whether an address is free is found by serve.
 func (c *config) validateListen() error {
 	errs := []error{c.validateAddress("listen", c.Listen, c.AllowPublic || c.Tokens != "", "requests need no token; set tokens, or")}
 	if c.HealthListen != "" {
@@ -27,9 +27,10 @@ func (c *config) validateListen() error {
 	return errors.Join(errs...)
 }
 
-// validateAddress returns an error for a malformed address and, unless public is true, for an address that is not a
-// loopback address. name is the name of the setting. reason is a part of the error for an address that is not loopback: why it
-// is refused, and what the user can do other than to set allow_public.
+// validateAddress returns an error for a malformed address and, unless public is true, for an address that is not a loopback
+// address. name is the name of the setting. reason is a part of the error for an address that is not loopback: why it is refused,
+// and what the user can do other than to set allow_public. For example, "127.0.0.1:8001" and "[::1]:0" are valid, and ":8001" needs
+// public, as it means all addresses.
 func (c *config) validateAddress(name, address string, public bool, reason string) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -45,8 +46,8 @@ func (c *config) validateAddress(name, address string, public bool, reason strin
 		name, address, reason)
 }
 
-// isLoopback reports whether only this machine can reach the host. It resolves no names, so it is false for every name
-// other than localhost, and for "", which means all addresses.
+// isLoopback reports whether only this machine can reach the host. It resolves no names, so it is false for every name other than
+// localhost, and for "", which means all addresses. A name could mean another machine later.
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
@@ -60,7 +61,7 @@ func (c *config) checksHost() bool {
 	return err == nil && isLoopback(host) && c.Tokens == ""
 }
 
-// validateAccess checks the settings of tokens, rates, CORS and TLS, and reads their files.
+// validateAccess checks the settings of tokens, rates, CORS and TLS, and reads their files. It sets c.proxies.
 func (c *config) validateAccess() error {
 	return errors.Join(c.validateTokens(), c.parseProxies(), c.validateOrigins(), c.validateTLS())
 }
@@ -69,6 +70,7 @@ func (c *config) validateAccess() error {
 // [config.useTokens].
 func (c *config) validateTokens() error {
 	var errs []error
+	// A rate of 0 is valid, so these two are not among the limits of validate.
 	for name, rate := range map[string]int{"token_rate": c.TokenRate, "address_rate": c.AddressRate} {
 		if rate < 0 {
 			errs = append(errs, fmt.Errorf("invalid '%s' setting %d, want requests per second, or 0 for no limit", name, rate))
@@ -82,6 +84,7 @@ func (c *config) validateTokens() error {
 	}
 	_, err := token.List(c.Tokens)
 	switch {
+	// A file without a token is valid, and a missing one is not: its name may be a typing error.
 	case errors.Is(err, fs.ErrNotExist):
 		err = fmt.Errorf("%w; make the first token with: analytics-api token create --tokens %s --permission db:NAME:read", err, c.Tokens)
 	case errors.Is(err, fs.ErrPermission):
@@ -94,7 +97,8 @@ func (c *config) validateTokens() error {
 }
 
 // parseProxies sets c.proxies. A single address is a network of one. It rejects IPv4 addresses in the form of IPv6, such as
-// "::ffff:10.0.0.1", and addresses with a zone.
+// "::ffff:10.0.0.1", and addresses with a zone. An address in that form would match no client, as the API compares
+// IPv4 addresses as such. For example, 10.0.0.0/8, 192.0.2.1 and 2001:db8::/32 are valid.
 func (c *config) parseProxies() error {
 	var errs []error
 	c.proxies = nil
@@ -112,7 +116,8 @@ func (c *config) parseProxies() error {
 }
 
 // validateOrigins checks that each origin is as browsers send it: a scheme, a host and perhaps a port. Origins are compared as
-// texts, so one with a path or a "/" at its end would silently match none.
+// texts, so one with a path or a "/" at its end would silently match none. For example, https://grafana.example.com and
+// http://127.0.0.1:3000 are valid.
 func (c *config) validateOrigins() error {
 	var errs []error
 	for _, origin := range c.CORSOrigins {
@@ -135,11 +140,12 @@ func (c *config) validateTLS() error {
 	case c.TLSCert == "":
 		return nil
 	}
+	// The same code as at the start, so that --check finds the same faults.
 	_, err := c.certificates(nil).load()
 	return err
 }
 
-// certificates returns the files of the TLS settings of the service. log may be nil for a single load.
+// certificates returns the files of the TLS settings of the service. log may be nil for a single load. No file is read yet.
 func (c config) certificates(log *slog.Logger) *certificates {
 	return &certificates{cert: c.TLSCert, key: c.TLSKey, clientCA: c.TLSClientCA, log: log}
 }

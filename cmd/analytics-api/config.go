@@ -131,6 +131,8 @@ const (
 type duration time.Duration
 
 // UnmarshalText reads a duration such as "5s". It implements [encoding.TextUnmarshaler], for the TOML library.
+//
+// A day has no unit: the units are those of time.ParseDuration.
 func (d *duration) UnmarshalText(b []byte) error {
 	v, err := time.ParseDuration(string(b))
 	*d = duration(v)
@@ -149,7 +151,8 @@ func defaults() config {
 	}
 }
 
-// setting describes a setting that an environment variable can set, and perhaps a flag.
+// setting describes a setting that an environment variable can set, and perhaps a flag. For example, the setting max_records has
+// the variable ANALYTICS_API_MAX_RECORDS and no flag, and tls_cert has ANALYTICS_API_TLS_CERT and --tls-cert.
 type setting struct {
 	name    string                              // the name in the file; the flag has "-" instead of "_"
 	flagged bool                                // whether there is a flag, which the constant help describes
@@ -201,8 +204,8 @@ func span(at func(*config) *duration) func(*config, string) error {
 	return func(c *config, value string) error { return at(c).UnmarshalText([]byte(value)) }
 }
 
-// list returns a setter for a list, whose elements are separated by commas or spaces. An empty value is an empty list, so
-// the environment can remove the list of the file.
+// list returns a setter for a list, whose elements are separated by commas or spaces. An empty value is an empty list, so the
+// environment can remove the list of the file. For example, "a, b" has two elements.
 func list(at func(*config) *[]string) func(*config, string) error {
 	return func(c *config, value string) error {
 		*at(c) = strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' })
@@ -305,6 +308,7 @@ func loadConfig(args, environ []string) (config, error) {
 	if flags.NArg() > 0 {
 		return c, fmt.Errorf("unknown argument%s, want flags, or first the word token: --help explains them", shownArgument(flags.Arg(0)))
 	}
+	// Before the file, so that its faults do not matter.
 	if c.showVersion {
 		return c, nil
 	}
@@ -361,9 +365,10 @@ func defineFlags(flags *flag.FlagSet) map[string]string {
 	return given
 }
 
-// readFile reads the configuration file. Its name is the first of these that is set: the flag, ANALYTICS_API_CONFIG,
-// the default. Only the default file may be missing. Settings that the file does not have stay as they are. An unknown
-// setting is an error: it is often a known one with a typing error, which would silently have no effect.
+// readFile reads the configuration file. Its name is the first of these that is set: the flag, ANALYTICS_API_CONFIG, the default.
+// Only the default file may be missing. Settings that the file does not have stay as they are. An unknown setting is an error: it
+// is often a known one with a typing error, which would silently have no effect. A fault of TOML ends the reading; unknown settings
+// are reported all together.
 func (c *config) readFile(named string, environ []string) error {
 	if named == "" {
 		named = lookup(environ, envPrefix+"CONFIG")
@@ -384,6 +389,7 @@ func (c *config) readFile(named string, environ []string) error {
 		known = append(known, s.name)
 	}
 	var errs []error
+	// A key is a path, such as "export.databse": the last element is compared with the known names.
 	for _, key := range meta.Undecoded() {
 		errs = append(errs, fmt.Errorf("configuration %s: unknown setting %q%s", path, key, option.Suggest(key[len(key)-1], known)))
 	}
@@ -394,7 +400,9 @@ func (c *config) readFile(named string, environ []string) error {
 var wrongType = regexp.MustCompile(`^toml: (line \d+) \(last key ("[^"]*")\): incompatible types: .*destination has type (\w+)$`)
 
 // explainType returns an error about a value of the wrong type in the words of the settings, without Go types. Other errors of the
-// TOML library it returns as they are.
+// TOML library it returns as they are. For example, for max_records = "10":
+//
+//	line 3: invalid value of the setting "max_records", want a whole number without quotes
 func explainType(err error) error {
 	m := wrongType.FindStringSubmatch(err.Error())
 	want := map[string]string{
@@ -417,8 +425,8 @@ func lookup(environ []string, name string) string {
 	return ""
 }
 
-// readEnvironment reads the variables that begin with ANALYTICS_API_. Unknown ones are errors, except those that
-// Kubernetes sets.
+// readEnvironment reads the variables that begin with ANALYTICS_API_. Unknown ones are errors, except those that Kubernetes sets.
+// An empty variable sets an empty value. Of a variable that is there twice, the last one counts.
 func (c *config) readEnvironment(environ []string) error {
 	known := map[string]func(*config, string) error{envPrefix + "CONFIG": func(*config, string) error { return nil }}
 	for _, s := range settings() {
@@ -446,6 +454,9 @@ func (c *config) readEnvironment(environ []string) error {
 // serviceLinks are the forms of the variables that Kubernetes sets in each pod for every service of the namespace.
 // Their names begin with the name of the service. So those of a service analytics-api, or analytics-api-redis as in a
 // sub-chart, begin with envPrefix.
+//
+// For example, for a service analytics-api-redis: ANALYTICS_API_REDIS_SERVICE_HOST=10.96.0.12,
+// ANALYTICS_API_REDIS_PORT=tcp://10.96.0.12:6379 and ANALYTICS_API_REDIS_PORT_6379_TCP_PROTO=tcp.
 var serviceLinks = []struct{ name, value *regexp.Regexp }{ // a nil value matches all values
 	{regexp.MustCompile(`_SERVICE_HOST$`), nil},
 	{regexp.MustCompile(`_SERVICE_PORT(_[A-Z0-9_]+)?$`), regexp.MustCompile(`^[0-9]+$`)},
@@ -513,8 +524,8 @@ func (c *config) validate() error {
 	return errors.Join(append(errs, c.validateAccess(), c.validateLog(), c.validateNames(), c.validateEmbeddedDir(), c.validateRedis())...)
 }
 
-// validateRedis checks the settings of the connection to Redis, also if the command starts a Redis and does not use them. It
-// reads the files of passwords and of TLS, but does not connect.
+// validateRedis checks the settings of the connection to Redis, also if the command starts a Redis and does not use them. It reads
+// the files of passwords and of TLS, but does not connect. It sets c.tls, and the password of the Sentinels.
 func (c *config) validateRedis() error {
 	var errs []error
 	if c.RedisTimeout <= 0 {
@@ -570,8 +581,8 @@ func (c *config) validateNames() error {
 	return errors.Join(errs...)
 }
 
-// loadTLS reads the files of the TLS settings of Redis. If none is set, c.tls stays nil: then the scheme of the URLs
-// decides whether TLS is used, with the authorities of the system.
+// loadTLS reads the files of the TLS settings of Redis. If none is set, c.tls stays nil: then the scheme of the URLs decides
+// whether TLS is used, with the authorities of the system. The files are read once, at the start.
 func (c *config) loadTLS() error {
 	if c.RedisTLSCA == "" && c.RedisTLSCert == "" && c.RedisTLSKey == "" && c.RedisTLSServerName == "" {
 		return nil

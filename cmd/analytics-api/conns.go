@@ -16,6 +16,8 @@ import (
 
 // refusal is the answer on a connection beyond the limits. It is written without reading a request, so it cannot depend
 // on one.
+//
+// For a listener with TLS there is none: see limitConns.
 const refusal = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\n" +
 	"Content-Type: text/plain\r\nContent-Length: 21\r\n\r\ntoo many connections\n"
 
@@ -26,7 +28,8 @@ const (
 	maxProbesPerClient = 16
 )
 
-// limitConns limits the connections of a listener. TLS is above the result, so a connection counts before its handshake.
+// limitConns limits the connections of a listener. TLS is above the result, so a connection counts before its handshake. The
+// connections of one client are at most max_connections_per_address of max_connections, so that one client cannot use all.
 func (c config) limitConns(listener net.Listener) *conns.Listener {
 	text := refusal
 	if c.TLSCert != "" {
@@ -35,7 +38,8 @@ func (c config) limitConns(listener net.Listener) *conns.Listener {
 	return conns.Listen(listener, conns.Limits{Max: c.MaxConnections, PerClient: c.MaxPerAddress}, text)
 }
 
-// connMetrics are the metrics of the connections of a listener. They are read from it at each scrape.
+// connMetrics are the metrics of the connections of a listener. They are read from it at each scrape. Those of the listener for
+// probes are not counted.
 func connMetrics(l *conns.Listener) []prometheus.Collector {
 	return []prometheus.Collector{
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "analytics_api_connections", Help: "Open connections of clients."},

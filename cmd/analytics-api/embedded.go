@@ -17,6 +17,12 @@ import (
 )
 
 // embedded describes the Redis that the command has started. If it has started none, only storage and stop are set.
+//
+// The password is found in this order, by startServer and startMemory:
+//
+//	embedded_password ─ set ─▶ used, and not published: the user knows it
+//	embedded_password_file, or redis.password in embedded_dir ─▶ read, or made and written if the file is missing; published
+//	neither ─▶ a new one at each start; published
 type embedded struct {
 	servers   []string        // its URL, without the password
 	password  string          // its password, which also the reader of this command needs
@@ -26,9 +32,10 @@ type embedded struct {
 	stop      func()          // ends that Redis and waits for its end
 }
 
-// startEmbedded starts a Redis if the setting embedded is set. It runs until stop is called, not until a context
-// ends, because requests that are running when the command ends still need it. "auto" is memory only if no redis-server is
-// installed; a redis-server that does not start is an error, as memory would silently lose the records at the end.
+// startEmbedded starts a Redis if the setting embedded is set. It runs until stop is called, not until a context ends, because
+// requests that are running when the command ends still need it. "auto" is memory only if no redis-server is installed; a
+// redis-server that does not start is an error, as memory would silently lose the records at the end. The caller calls stop, once,
+// unless there is an error.
 func (c config) startEmbedded() (embedded, error) {
 	none := embedded{storage: "Redis", stop: func() {}}
 	kind := c.Embedded
@@ -43,6 +50,7 @@ func (c config) startEmbedded() (embedded, error) {
 		start = c.startMemory
 	}
 	e, err := start()
+	// The usual reason for an error of listening is that another program has the address.
 	var inUse *net.OpError
 	switch {
 	case errors.As(err, &inUse):
@@ -64,8 +72,8 @@ func (c config) dialEmbedded(e embedded) cache.DialOptions {
 	return cache.DialOptions{Servers: e.servers, Password: e.password, Timeout: time.Duration(c.RedisTimeout)}
 }
 
-// startServer starts a redis-server as a child process. Without a chosen password or a file for one, each start has a new
-// password.
+// startServer starts a redis-server as a child process. Without a chosen password or a file for one, each start has a new password.
+// The context of the child has no end: stop ends it.
 func (c config) startServer() (embedded, error) {
 	o := redisserver.Options{Addr: c.EmbeddedListen, Dir: c.EmbeddedDir, Password: c.EmbeddedPassword, PasswordFile: c.embeddedPasswordFile()}
 	if o.Password == "" && o.PasswordFile == "" {
@@ -74,6 +82,7 @@ func (c config) startServer() (embedded, error) {
 	published := &publication{} // filled by Before
 	o.Before = c.publish(published)
 	s, err := redisserver.Start(context.Background(), o)
+	// Such an error is about the folder or the file of the password, which is in the folder by default.
 	var path *fs.PathError
 	if err != nil {
 		_ = published.Close() // the server may have failed after Before
@@ -97,7 +106,7 @@ func (c config) startServer() (embedded, error) {
 	}, nil
 }
 
-// passwordLength is the length of a new password, with 5 bits for each character.
+// passwordLength is the length of a new password, with 5 bits for each character: 160 bits.
 const passwordLength = 32
 
 // embeddedPasswordFile returns the path of the file that keeps the password of the embedded Redis over restarts. It is
@@ -121,6 +130,7 @@ func (c config) startMemory() (embedded, error) {
 	if c.EmbeddedDir != "" {
 		return embedded{}, errNothingKept // embedded is "auto" and redis-server is not installed
 	}
+	// redisserver.Start does the same for startServer.
 	password := c.EmbeddedPassword
 	if file := c.embeddedPasswordFile(); file != "" {
 		var err error
@@ -154,8 +164,9 @@ type publication struct {
 	err                      error // why publishing failed; the service runs nevertheless, and announce logs it
 }
 
-// publish returns a function that publishes the password of the embedded Redis in p, unless the user has chosen the
-// password. It is called before clients can connect: a program that finds a Redis but no password would give up.
+// publish returns a function that publishes the password of the embedded Redis in p, unless the user has chosen the password. It is
+// called before clients can connect: a program that finds a Redis but no password would give up. An error of publishing is kept in
+// p. The function is called at most once for each p.
 func (c config) publish(p *publication) func(addr, password string) {
 	return func(addr, password string) {
 		if c.EmbeddedPassword == "" {

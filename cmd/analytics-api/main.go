@@ -46,6 +46,7 @@ var version string
 
 func main() {
 	redis.SetLogger(&logging.VoidLogger{}) // the client also returns these messages as errors, which we log
+	// A second signal changes nothing: running requests have up to stopTimeout to end.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	keepFilesPrivate()
@@ -56,8 +57,8 @@ func main() {
 	}
 }
 
-// run runs the command until ctx ends. It prints the results of --help, --version and --check to stdout, and the
-// log to stderr. environ has the form of os.Environ. An end by ctx is no error.
+// run runs the command until ctx ends. It prints the results of --help, --version and --check to stdout, and the log to stderr.
+// environ has the form of os.Environ. An end by ctx is no error. The words help and version mean the same as the flags.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
 	if len(args) > 0 {
 		switch args[0] {
@@ -103,6 +104,7 @@ func serve(ctx context.Context, c config, environ []string, log *slog.Logger) er
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s: %w; set another address with --listen, ANALYTICS_API_LISTEN or listen in the configuration", c.Listen, err)
 	}
+	// Server.Shutdown closes it too. This one is for the errors before.
 	defer listener.Close()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -113,6 +115,7 @@ func serve(ctx context.Context, c config, environ []string, log *slog.Logger) er
 	defer embedded.stop()
 	if embedded.servers != nil {
 		c.announce(embedded, log)
+		// The goroutine ends with the Redis, which the deferred stop ends.
 		go func() {
 			<-embedded.ended
 			cancel(errEnded)
@@ -121,8 +124,9 @@ func serve(ctx context.Context, c config, environ []string, log *slog.Logger) er
 	return c.serveFrom(ctx, embedded, listener, environ, log)
 }
 
-// serveFrom serves the records of a Redis on a listener until ctx ends. It ends everything that it has started before it
-// returns. The caller closes the listener and stops the Redis.
+// serveFrom serves the records of a Redis on a listener until ctx ends. It ends everything that it has started before it returns.
+// The caller closes the listener and stops the Redis. Each of its parts ends by a deferred call, so the last one that was
+// started ends first.
 func (c config) serveFrom(ctx context.Context, embedded embedded, listener net.Listener, environ []string, log *slog.Logger) error {
 	dial := c.dialEmbedded(embedded)
 	client, err := cache.Dial(dial)
@@ -133,6 +137,7 @@ func (c config) serveFrom(ctx context.Context, embedded embedded, listener net.L
 	reader := cache.NewReader(client)
 	defer c.tryRedis(ctx, reader, dial, log)() // waits for its ping before the client is closed
 	options := c.apiOptions(embedded.storage, strings.Join(dial.Addrs(), ", "), log)
+	// The limits are below TLS, so that a connection counts before its handshake.
 	limited := c.limitConns(listener)
 	options.Collectors = append(connMetrics(limited), newPoolMetrics(client))
 	if err := c.useTokens(&options, log); err != nil {
@@ -141,6 +146,7 @@ func (c config) serveFrom(ctx context.Context, embedded embedded, listener net.L
 	options.Streams = api.NewStreams(reader, c.MaxStreams, func(t record.Table, err error) {
 		log.Warn("a table cannot be watched, or a changed bucket cannot be read; it is tried again", "table", t.String(), "error", err)
 	})
+	// The first of the next two is for an error on the way, the second for the end of ctx. Close may be called twice.
 	defer options.Streams.Close()
 	defer context.AfterFunc(ctx, options.Streams.Close)() // before the service waits for running requests
 	handler := api.New(reader, options)
@@ -183,8 +189,9 @@ const (
 	maxHeader     = 16 << 10         // bytes of the header of a request
 )
 
-// serveHTTP serves until ctx ends, and then waits at most stopTimeout for running requests. It returns errEnded if that is
-// the cause of the end of ctx. It notifies the service manager when requests are accepted, and when the service begins to stop.
+// serveHTTP serves until ctx ends, and then waits at most stopTimeout for running requests. After that it returns the error of the
+// deadline, and the connections of requests that still run are left open until the process ends. It returns errEnded if that is the
+// cause of the end of ctx. It notifies the service manager when requests are accepted, and when the service begins to stop.
 func (c config) serveHTTP(ctx context.Context, limited *conns.Listener, handler http.Handler, environ []string, log *slog.Logger) error {
 	listener, scheme, err := c.encrypt(limited, log)
 	if err != nil {
@@ -199,8 +206,10 @@ func (c config) serveHTTP(ctx context.Context, limited *conns.Listener, handler 
 		defer cancel()
 		stopped <- server.Shutdown(timeout)
 	})
+	// The listener has accepted connections since it was made: those that came before Serve wait in its queue.
 	log.Info("serving", "address", scheme+"://"+listener.Addr().String(), "version", buildinfo.Version(version))
 	c.tell(environ, "READY=1", log)
+	// Serve returns as soon as Shutdown begins, so the end of Shutdown is waited for.
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
@@ -212,8 +221,8 @@ func (c config) serveHTTP(ctx context.Context, limited *conns.Listener, handler 
 	return err
 }
 
-// newServer returns an HTTP server with the limits of one request. Faults of connections, such as failed handshakes, are
-// warnings in the log.
+// newServer returns an HTTP server with the limits of one request. Faults of connections, such as failed handshakes, are warnings
+// in the log. The streams of package api move the deadlines themselves.
 func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: writeTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
@@ -221,8 +230,9 @@ func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 	}
 }
 
-// encrypt returns a listener for TLS if the service has a certificate, or else the listener itself, with the scheme of its
-// address. The certificate may change while the service runs.
+// encrypt returns a listener for TLS if the service has a certificate, or else the listener itself, with the scheme of its address.
+// The certificate may change while the service runs. The warning is for the setting and not for the real address: a service behind
+// a proxy on this machine listens on loopback.
 func (c config) encrypt(listener net.Listener, log *slog.Logger) (encrypted net.Listener, scheme string, err error) {
 	if c.TLSCert == "" {
 		if host, _, err := net.SplitHostPort(c.Listen); c.Tokens != "" && err == nil && !isLoopback(host) {
@@ -237,8 +247,9 @@ func (c config) encrypt(listener net.Listener, log *slog.Logger) (encrypted net.
 	return tls.NewListener(listener, config), "https", nil
 }
 
-// useTokens sets the tokens of the API, if requests need some. Without tokens o.Tokens stays nil, which means that every
-// request may read everything. A file without a token is valid: the service starts, and tokens can be added while it runs.
+// useTokens sets the tokens of the API, if requests need some. Without tokens o.Tokens stays nil, which means that every request
+// may read everything. A file without a token is valid: the service starts, and tokens can be added while it runs. The log gets a
+// line for each change of the file.
 func (c config) useTokens(o *api.Options, log *slog.Logger) error {
 	if c.Tokens == "" {
 		return nil

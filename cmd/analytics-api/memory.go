@@ -9,6 +9,8 @@ const ownMemory = 128 << 20
 // the memory of all answers, the memory of kept answers, and ownMemory. The limit is soft: the service can exceed it, and only becomes
 // slower. Below the limit, the collector runs when the live memory has grown by collectAfter percent. The runtime reads the environment
 // variables GOMEMLIMIT and GOGC by itself; a value that is set there is not changed.
+//
+// With the default settings, the limit is 2 × 128 + 32 + 128 = 416 MiB.
 func (c config) limitMemory(environ []string) {
 	if lookup(environ, "GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(2*int64(c.MaxTotalBytes) + int64(c.CacheSize) + ownMemory)

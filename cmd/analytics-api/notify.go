@@ -9,6 +9,8 @@ import (
 // notify sends a state, such as "READY=1", to the service manager if that has set NOTIFY_SOCKET, as systemd does for a
 // service of Type=notify: see sd_notify(3). Without the variable it does nothing. The protocol is one datagram for each
 // state, so no library is needed.
+//
+// The states that the service sends are "READY=1", once it accepts requests, and "STOPPING=1".
 func notify(environ []string, state string) error {
 	socket := lookup(environ, "NOTIFY_SOCKET")
 	if socket == "" {

@@ -7,8 +7,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/secret"
 )
 
-// readSecrets checks the settings of files with passwords, and reads the password of the Sentinels. That of Redis is read
-// for each connection: see [config.dialOptions].
+// readSecrets checks the settings of files with passwords, and reads the password of the Sentinels. That of Redis is read for each
+// connection: see [config.dialOptions]. An embedded Redis has a file of its own: see embeddedPasswordFile.
 func (c *config) readSecrets() error {
 	// Reading the file only finds faults early: the field stays empty if there is a file.
 	redis, err := readSecret("redis_password", c.RedisPassword, c.RedisPasswordFile)
@@ -20,7 +20,8 @@ func (c *config) readSecrets() error {
 	return errors.Join(err, sentinelErr, c.validateEmbeddedPassword())
 }
 
-// readSecret returns the value of a setting, or the only line of the file that is set instead. Errors do not contain it.
+// readSecret returns the value of a setting, or the only line of the file that is set instead. Errors do not contain it. The name
+// is that of the setting without _file.
 func readSecret(name, value, file string) (string, error) {
 	switch {
 	case file == "":

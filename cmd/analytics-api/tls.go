@@ -74,7 +74,8 @@ func readAuthorities(path string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// server returns the configuration for a listener. It fails if the files are not valid now.
+// server returns the configuration for a listener. It fails if the files are not valid now. Each handshake asks it for the
+// configuration of now, so that a change needs no new listener.
 func (c *certificates) server() (*tls.Config, error) {
 	if _, err := c.get(time.Now()); err != nil {
 		return nil, err

@@ -39,6 +39,14 @@ create prints the token on the standard output, once: only its hash is stored.
 `
 
 // tokenCommand is one run of the subcommand token. parse sets the fields below the outputs.
+//
+// For example:
+//
+//	$ analytics-api token create --permission db:mydb:read --expiry 90d --name grafana
+//	aapi_…                                     on stdout; explanations are on stderr
+//	$ analytics-api token list
+//	ID        NAME       VALID                       PERMISSIONS
+//	qh5ducl7  "grafana"  until 2027-02-24T14:16:52Z  db:mydb:read
 type tokenCommand struct {
 	now            func() time.Time // the clock, for expiry
 	stdout, stderr io.Writer        // results; and explanations, so that the output can be piped
@@ -49,15 +57,15 @@ type tokenCommand struct {
 	expires     time.Time          // of a new token; zero for never
 }
 
-// runToken runs "token create", "token list" or "token delete". It prints a new token to stdout, alone, and everything
-// about it to stderr. The id of delete may be before the flags or after them. A running service notices the change of the
-// file by itself.
+// runToken runs "token create", "token list" or "token delete". It prints a new token to stdout, alone, and everything about it to
+// stderr. The id of delete may be before the flags or after them. A running service notices the change of the file by itself.
 func runToken(args, environ []string, stdout, stderr io.Writer) error {
 	c := tokenCommand{now: time.Now, stdout: stdout, stderr: stderr}
 	verb, id := "", ""
 	if len(args) > 0 {
 		verb, args = args[0], args[1:]
 	}
+	// The flag package stops at the first argument that is no flag, so the id is taken away before.
 	if verb == "delete" && len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		id, args = args[0], args[1:]
 	}
@@ -115,6 +123,7 @@ func (c *tokenCommand) parse(args, environ []string, id *string) error {
 	if c.file != "" {
 		return nil
 	}
+	// Only the file and the environment can have the setting, as the flags are those of the subcommand.
 	settings := defaults()
 	if err := errors.Join(settings.readFile(*config, environ), settings.readEnvironment(environ)); err != nil {
 		return err
@@ -125,8 +134,8 @@ func (c *tokenCommand) parse(args, environ []string, id *string) error {
 	return nil
 }
 
-// parseExpiry parses a time such as "90d", "2w" or "12h", or another one that [time.ParseDuration] accepts. A day has 24
-// hours, and numbers of days and weeks are whole. The time is above zero, and at most maxExpiry.
+// parseExpiry parses a time such as "90d", "2w" or "12h", or another one that [time.ParseDuration] accepts. A day has 24 hours, and
+// numbers of days and weeks are whole. The time is above zero, and at most maxExpiry. For example, 1.5h is valid, and 1.5d is not.
 func parseExpiry(text string) (time.Duration, error) {
 	const day = 24 * time.Hour
 	d, err := time.ParseDuration(text)
@@ -134,6 +143,7 @@ func parseExpiry(text string) (time.Duration, error) {
 		if number, ok := strings.CutSuffix(text, suffix); ok {
 			var n uint64
 			n, err = strconv.ParseUint(number, 10, 16)
+			// Without the comparison, the multiplication could overflow.
 			d = maxExpiry + 1
 			if n <= uint64(maxExpiry/unit) {
 				d = time.Duration(n) * unit
@@ -152,8 +162,8 @@ func parseExpiry(text string) (time.Duration, error) {
 // maxExpiry is the longest time until a token expires: a hundred years.
 const maxExpiry = 36500 * 24 * time.Hour
 
-// create adds a token to the file, and makes the file if it is missing. The token is printed after the file has its hash: a
-// token that was printed is valid.
+// create adds a token to the file, and makes the file if it is missing. The token is printed after the file has its hash: a token
+// that was printed is valid. If printing fails, the file has a token that nobody knows; it can be deleted by its id.
 func (c *tokenCommand) create() error {
 	if len(c.permissions) == 0 {
 		return errors.New("a token needs a permission, such as --permission db:mydb:read")
@@ -177,7 +187,8 @@ func until(expires time.Time) string {
 	return "until " + expires.Format(time.RFC3339)
 }
 
-// list prints a table of all tokens without their secrets, also of those that have expired.
+// list prints a table of all tokens without their secrets, also of those that have expired. Names are quoted, so that no control
+// character in one reaches the terminal.
 func (c *tokenCommand) list() error {
 	tokens, err := token.List(c.file)
 	if errors.Is(err, fs.ErrNotExist) {
