@@ -1,5 +1,12 @@
 // Package browser runs pages in a headless Chromium, for tests. Without an installed Chromium, the tests are skipped: see
 // [Start].
+//
+// The package drives Chromium by chromedp, over the DevTools protocol (https://chromedevtools.github.io/devtools-protocol/):
+//
+//	Start ─▶ Browser ─ Tab ─▶ Tab: Open, Run, Eval, Until, Click … ─▶ Clean
+//	                              └ meanwhile, note records its requests and complaints
+//
+// A method that fails ends the test. What was started ends with its test, in the opposite order.
 package browser
 
 import (
@@ -40,7 +47,7 @@ func find() (string, error) {
 	return exec.LookPath("chromium") // the name in Debian, which the error has
 }
 
-// Browser is a running Chromium. It is safe for concurrent use.
+// Browser is a running Chromium. It is safe for concurrent use. Its context ends with the test of Start.
 type Browser struct{ ctx context.Context }
 
 // Start starts a Chromium and stops it when the test ends. If none is on PATH, it skips the test; if the environment
@@ -80,7 +87,7 @@ type Tab struct {
 	complaints []string   // exceptions, errors of the console and of the browser, such as violations of the CSP
 }
 
-// Tab opens a tab and closes it when the test ends.
+// Tab opens a tab and closes it when the test ends. The tab must not be used after the test of Tab, or after that of Start.
 func (b *Browser) Tab(t testing.TB) *Tab {
 	t.Helper()
 	ctx, stop := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
@@ -90,6 +97,7 @@ func (b *Browser) Tab(t testing.TB) *Tab {
 	t.Cleanup(stop)
 	tab := &Tab{t: t, ctx: ctx}
 	require.NoError(t, chromedp.Listen(ctx, tab.note))
+	// These make the browser send the events that note records.
 	command(tab, network.Enable, network.EnableParams{})
 	command(tab, runtime.Enable, cdp.Empty{})
 	command(tab, log.Enable, cdp.Empty{})
@@ -97,7 +105,7 @@ func (b *Browser) Tab(t testing.TB) *Tab {
 	return tab
 }
 
-// command sends a command of the protocol to the tab.
+// command sends a command of the protocol to the tab. Its result is not used.
 func command[P, R any](tab *Tab, c cdp.Command[P, R], params P) {
 	tab.t.Helper()
 	_, err := chromedp.Call(tab.ctx, c, params)
@@ -135,7 +143,7 @@ func (tab *Tab) Run(actions ...chromedp.Action[chromedp.Void]) {
 	require.NoError(tab.t, chromedp.Do(tab.ctx, actions...))
 }
 
-// Open opens an address.
+// Open opens an address. It waits until the page has loaded, but not for what its scripts do after that: see Until.
 func (tab *Tab) Open(address string) {
 	tab.t.Helper()
 	tab.Run(chromedp.Navigate(address))
@@ -160,7 +168,10 @@ func (tab *Tab) Script(source string) {
 	command(tab, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: source})
 }
 
-// Eval evaluates an expression of JavaScript in the page of a tab and returns its value. It waits for a promise.
+// Eval evaluates an expression of JavaScript in the page of a tab and returns its value. It waits for a promise. It is no method,
+// because methods cannot have type parameters of their own. For example:
+//
+//	width := browser.Eval[float64](tab, "document.body.clientWidth")
 func Eval[T any](tab *Tab, expression string) T {
 	tab.t.Helper()
 	v, err := chromedp.Run(tab.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
@@ -168,7 +179,8 @@ func Eval[T any](tab *Tab, expression string) T {
 	return v
 }
 
-// Click clicks the middle of the first element of a selector.
+// Click clicks the middle of the first element of a selector. It waits until the element is
+// visible, and scrolls to it.
 func (tab *Tab) Click(selector string) {
 	tab.t.Helper()
 	tab.Run(chromedp.Click(chromedp.CSS(selector)))
@@ -223,7 +235,8 @@ func (tab *Tab) Heap() float64 {
 	return usage.UsedSize
 }
 
-// Requests returns the addresses that the page has requested.
+// Requests returns the addresses that the page has requested. They are in the order in which they began, also of requests that
+// failed.
 func (tab *Tab) Requests() []string {
 	tab.mu.Lock()
 	defer tab.mu.Unlock()

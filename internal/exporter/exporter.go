@@ -9,6 +9,17 @@
 //	newest.go   the final records in them, by series and agent, and the bucket that each series is exported from
 //	target.go   the summaries of the series that several agents describe, or that need a histogram
 //	write.go    the text format, OpenMetrics or protobuf
+//
+// For example, the record of one series, in OpenMetrics and without the lines of HELP:
+//
+//	# TYPE analytics_cpu_bucket_start_seconds gauge
+//	analytics_cpu_bucket_start_seconds{database="mydb",field_name="usage_idle",host="a"} 1.76732304e+09
+//	# TYPE analytics_cpu_mean gauge
+//	analytics_cpu_mean{database="mydb",field_name="usage_idle",host="a"} 94.5
+//	# TYPE analytics_cpu_values gauge
+//	analytics_cpu_values{database="mydb",field_name="usage_idle",host="a"} 6
+//	# TYPE analytics_export_table_up gauge
+//	analytics_export_table_up{database="mydb",table="cpu"} 1
 package exporter
 
 import (
@@ -27,7 +38,7 @@ type Table struct {
 	EachAgent bool
 }
 
-// Source is a table of the settings and where it is in Redis.
+// Source is a table of the settings and where it is in Redis. At most one of Missing and Err is set.
 type Source struct {
 	Table
 	// Stored is the table in Redis. Its name can have a prefix that the settings leave out.

@@ -18,13 +18,23 @@ const (
 	tableUpName = "analytics_export_table_up"
 )
 
-// droppedReasons are the values of the label of droppedName.
+// droppedReasons are the values of the label of droppedName. Each has a sample, also with the value 0:
+//
+//	buckets      buckets that a limit of buckets or records has left unread
+//	future       series of the newest bucket, if that begins after now, which are not exported from another bucket
+//	label_clash  series whose labels another series has, or which have one name twice
+//	malformed    texts in Redis that are not valid records, and series with a summary that is not valid
+//	name_clash   gauges whose name another table, another statistic or the exporter has
+//	no_summary   series of several agents that cannot be merged without summaries
+//	overflow     series beyond [Options.MaxSeries]
+//	unreadable   tables that could not be read
 var droppedReasons = []string{"buckets", "future", "label_clash", "malformed", "name_clash", "no_summary", "overflow", "unreadable"}
 
 // distributionEnd is the end of the name of a table's histograms.
 const distributionEnd = "_distribution"
 
-// Exposition has the samples of one scrape. It does not change, so it is safe for concurrent use.
+// Exposition has the samples of one scrape. It does not change, so it is safe for concurrent use. Its size includes neither the
+// names nor the help of the families, which are few.
 type Exposition struct {
 	families map[string]*family // by name
 	protobuf bool               // the encoding of the labels, and whether there are histograms
@@ -114,7 +124,8 @@ func (x *Exposition) addTable(ctx context.Context, reader Reader, source Source,
 	return err
 }
 
-// readTable reads the table of a source, once if several sources are stored as one table.
+// readTable reads the table of a source, once if several sources are stored as one table. That happens if the settings have a table
+// with its prefix and without.
 func (x *Exposition) readTable(ctx context.Context, reader Reader, source Source, o *Options) error {
 	if err, again := x.tables[source.Stored]; again {
 		return err
@@ -141,10 +152,11 @@ func (x *Exposition) own(name, help string, v int, names ...string) {
 	f.samples = append(f.samples, sample{labels: labels.encode(x.protobuf), value: float64(v)})
 }
 
-// gauges adds the gauges of a record, whose labels are encoded.
+// gauges adds the gauges of a record, whose labels are encoded. A statistic that is neither a number nor a boolean has no gauge.
 func (x *Exposition) gauges(t record.Table, r *record.Record, labels string) {
 	prefix := metricName(t.Name)
 	start := prefix + "_bucket_start_seconds"
+	// Two statistics can get one name, as other characters become "_": the first one wins.
 	sent := []string{start, prefix + distributionEnd} // names that no statistic may have
 	if f := x.family(start, t, "", helpOfStart(t)); f != nil {
 		x.add(f, sample{labels: labels, value: float64(r.Start.Unix()) + float64(r.Start.Nanosecond())/1e9})

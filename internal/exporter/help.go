@@ -39,6 +39,7 @@ func helpOfStat(t record.Table, name string) string {
 	if !ok {
 		return helpOf(t, "Statistic "+name, "")
 	}
+	// Without the p: the help of p99.9 has "Percentile 99.9".
 	if s.Kind() == stats.Quantile {
 		return helpOf(t, "Percentile "+s.String()[1:]+" of the values", unitOfField)
 	}

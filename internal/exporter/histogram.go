@@ -36,6 +36,13 @@ func nativeHistogram(s *stats.Summary) *dto.Histogram {
 const maxGap = 2
 
 // spans returns the spans of a run, and the differences between successive counts.
+//
+// The counts of a bucket are encoded as the difference from the bucket before. A span is a run of buckets, with its distance from
+// the end of the span before, which for the first one is its index. For example, the run {First: 3, Counts: 2 0 0 5 0 0 0 1} is the
+// buckets 4 to 11 of Prometheus. The gap of two is filled, that of three is not:
+//
+//	spans   {offset 4, length 4} {offset 3, length 1}
+//	deltas  2 -2 0 5             -4
 func spans(r stats.Run) (spans []*dto.BucketSpan, deltas []int64) {
 	end, last := 0, int64(0) // of the last span: the index after it, and its last count
 	for k, n := range r.Counts {

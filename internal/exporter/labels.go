@@ -19,7 +19,10 @@ var partLabels = []string{"le", "quantile"}
 type labels struct{ names, values []string }
 
 // labelsOf returns the labels of a record. A tag with the name of one of ownLabels or partLabels becomes <name>_tag. It returns
-// false if two labels then have the same name, as the tags "a-b" and "a.b" have: Prometheus would refuse the whole exposition.
+// false if two labels then have the same name, as the tags "a-b" and "a.b" have: Prometheus would refuse the whole exposition. For
+// example, of the series with the tags database=x and host=b:
+//
+//	{database="mydb",database_tag="x",field_name="usage_idle",host="b"}
 func labelsOf(e Table, r *record.Record) (l labels, ok bool) {
 	all := make([]series.Tag, 0, len(ownLabels)+len(r.Tags))
 	all = append(all, series.Tag{Key: ownLabels[0], Value: e.Database}, series.Tag{Key: ownLabels[1], Value: r.Field})
@@ -90,7 +93,8 @@ var statEnds = []struct{ name, instead string }{
 	{"count", "values"}, {"sum", "sum_of_values"}, {"bucket", "bucket_value"}, {"total", "total_value"},
 }
 
-// statName returns the end of the name of a statistic's gauge.
+// statName returns the end of the name of a statistic's gauge. For example, count becomes values, mode_count mode_values, and p99_9
+// stays.
 func statName(s string) string {
 	name := metricName(s)
 	for _, end := range statEnds {
@@ -101,7 +105,8 @@ func statName(s string) string {
 	return name
 }
 
-// metricName returns s as a name that every version of Prometheus allows: other characters become "_".
+// metricName returns s as a name that every version of Prometheus allows: other characters become "_". For example, disk-io.read
+// becomes disk_io_read, and 5min _5min.
 func metricName(s string) string {
 	name := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' {
@@ -115,8 +120,8 @@ func metricName(s string) string {
 	return name
 }
 
-// labelName returns s as the name of a label. Names that begin with "__" are reserved in Prometheus, so they get a
-// prefix.
+// labelName returns s as the name of a label. Names that begin with "__" are reserved in Prometheus, so they get a prefix. For
+// example, __x becomes tag__x.
 func labelName(s string) string {
 	name := metricName(s)
 	if strings.HasPrefix(name, "__") {

@@ -57,6 +57,8 @@ type feed struct {
 
 // places is a set of places, a bit for each: place p is bit p mod 64 of the element p / 64. A smaller place is a newer bucket. The nil set
 // is empty.
+//
+// For example, {0, 2, 65} is {5, 2}.
 type places []uint64
 
 // add adds a place, 0 or more.
@@ -94,12 +96,14 @@ func newTableScrape(x *Exposition, e Table, plan plan, buckets int) *tableScrape
 }
 
 // run reads the buckets of the plan and exports the series. It does not read the late buckets if the recent ones have only records
-// that are not marked as final or open: such records in late buckets are too old.
+// that are not marked as final or open: such records in late buckets are too old. The future bucket is read last, because it is
+// only for a count, and the limit of records applies to it too.
 func (t *tableScrape) run(ctx context.Context, reader Reader) error {
 	recent := len(t.plan.recent)
 	if err := t.readSome(ctx, reader, 0, recent); err != nil {
 		return err
 	}
+	// Without any record, it is not known which kind the table has.
 	if t.marked || !t.unmarked {
 		if err := t.readSome(ctx, reader, recent, len(t.starts)); err != nil {
 			return err
@@ -146,7 +150,8 @@ func (t *tableScrape) readParts(ctx context.Context, reader Reader, starts []tim
 	return len(starts) - done, err
 }
 
-// take notes the final records of a part of a bucket.
+// take notes the final records of a part of a bucket. Places come in ascending order, so the first final record of an agent is its
+// newest one.
 func (t *tableScrape) take(place int, part record.Part) {
 	form := record.NewForm(t.export.Name, part.Start)
 	for _, text := range part.Texts {
@@ -196,7 +201,7 @@ func (t *tableScrape) key(o *record.Outline) seriesKey {
 	return key
 }
 
-// refuse counts a series that is not exported, once.
+// refuse counts a series that is not exported, once for all reasons together.
 func (t *tableScrape) refuse(key seriesKey, reason string) {
 	hash := maphash.Comparable(t.hashing, key)
 	if !t.refused[hash] {
@@ -221,7 +226,8 @@ func (t *tableScrape) countFuture(part record.Part) {
 	}
 }
 
-// note notes a final record of the series. The newest one of each agent and replica comes first.
+// note notes a final record of the series. The newest one of each agent and replica comes first. A record in a later part is a
+// newer version only if it is of the same place.
 func (f *found) note(o record.Outline, place int) {
 	for i := range f.feeds {
 		if feed := &f.feeds[i]; feed.outline.Agent == o.Agent && feed.outline.Replica == o.Replica {
@@ -265,6 +271,15 @@ func (f *found) next(place int) int {
 // choose returns the place of the bucket that is exported: the newest one up to which all agents of the series have written
 // their final records of the table. An agent that is behind the fastest one by more than the longest wait is not waited for, so
 // that one that has ended does not hold the series up.
+//
+// For example, of a series of the agents x and y, where y writes its records a bucket later than x:
+//
+//	place      0      1      2
+//	agent x    final  final  final    its newest place is 0, so it is the fastest one
+//	agent y           final  final    its newest place is 1: the series is exported from there
+//
+// The newest place of an agent is that over all series: an agent may have no values of this series in a bucket. If no record is at
+// the slowest place or older, the newest one is exported.
 func (t *tableScrape) choose(f *found) int {
 	if !severalAgents(f.feeds) {
 		return f.next(0)

@@ -36,7 +36,8 @@ type plan struct {
 	future []time.Time
 }
 
-// newPlan reads the starts of a table's buckets and selects those to read.
+// newPlan reads the starts of a table's buckets and selects those to read. The lists are empty for a table without buckets. An
+// error is that of the reader.
 func newPlan(ctx context.Context, reader Reader, t record.Table, o *Options) (plan, error) {
 	now := o.Now()
 	line, err := timeline.Read(ctx, reader, t, now)
@@ -55,6 +56,7 @@ func newPlan(ctx context.Context, reader Reader, t record.Table, o *Options) (pl
 	if err != nil {
 		return plan{}, err
 	}
+	// From here on, the newest one is first.
 	slices.Reverse(starts)
 	n := slices.IndexFunc(starts, p.oldest.After)
 	if n < 0 {

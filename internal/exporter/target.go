@@ -35,11 +35,14 @@ type target struct {
 // tags are those of series.AppendTags; agent and replica are empty if agents are merged.
 type partKey struct{ tags, field, agent, replica string }
 
-// exportSeries exports the gauges of a series from the bucket at a place, or makes it a target if its summaries are needed.
+// exportSeries exports the gauges of a series from the bucket at a place, or makes it a target if its summaries are needed. A
+// series of one agent needs its summary only for a histogram. One of several agents needs the summaries in any case, also to see
+// whether an agent still has an open record there.
 func (t *tableScrape) exportSeries(f *found, place int) {
 	tg := &target{found: f, place: place}
 	feeds := f.at(place)
 	tg.merged = severalAgents(feeds)
+	// The record with its statistics is known only of the newest place of a feed; of an older place only the summaries are left.
 	for _, feed := range feeds {
 		tg.names = feed.outline.AppendStatNames(tg.names)
 		tg.merged = tg.merged || feed.newest != place // the outline is of another bucket
@@ -50,6 +53,7 @@ func (t *tableScrape) exportSeries(f *found, place int) {
 		return
 	}
 	tg.record.Start = t.starts[place]
+	// Nothing is left to do, or the labels are those of another series.
 	if !severalAgents(f.feeds) && (!t.exportGauges(tg) || !t.protobuf) {
 		return
 	}
@@ -73,7 +77,8 @@ func fullest(feeds []feed) *record.Outline {
 	return best
 }
 
-// exportGauges exports the gauges of a target. It returns false if their labels are those of another series.
+// exportGauges exports the gauges of a target. It returns false if their labels are those of another series. Of several series with
+// equal labels, the first one that was found is exported.
 func (t *tableScrape) exportGauges(tg *target) bool {
 	l, ok := labelsOf(t.export, &tg.record)
 	tg.labels = l.encode(t.protobuf)
@@ -91,6 +96,8 @@ func (t *tableScrape) exportGauges(tg *target) bool {
 // readSummaries completes the targets. It reads whole buckets, those with the newest series first. The limit of records applies
 // to them too.
 func (t *tableScrape) readSummaries(ctx context.Context, reader Reader) error {
+	// A turn can add targets in older buckets, for series that are still open in a newer one: see complete. Each turn moves such a
+	// series to an older place, so there is an end.
 	for len(t.wanted) > 0 {
 		wanted := t.wanted
 		t.wanted = make(map[int][]*target)
@@ -104,6 +111,7 @@ func (t *tableScrape) readSummaries(ctx context.Context, reader Reader) error {
 			if t.scans -= len(b.Parts); t.scans < 0 {
 				return errEnough
 			}
+			// The summaries of a large bucket come in several calls.
 			if targets == nil {
 				targets = byKey(wanted[left[0]])
 			}
@@ -166,7 +174,8 @@ func (t *tableScrape) completeAll(targets []*target) {
 	}
 }
 
-// tagsOf returns the tags of a part as they are in JSON, where some have another name.
+// tagsOf returns the tags of a part as they are in JSON, where some have another name. The results are kept, because the same
+// series come in each bucket. A text that is not valid stays as it is.
 func (t *tableScrape) tagsOf(text string) string {
 	renamed, known := t.tags[text]
 	if !known {
@@ -184,7 +193,9 @@ func (t *tableScrape) tagsOf(text string) string {
 	return renamed
 }
 
-// complete exports what is left to export of a target whose parts are known.
+// complete exports what is left to export of a target whose parts are known. There are four cases: an agent is still open, so the
+// series is exported from an older bucket; one agent, whose histogram is left; several agents, merged; and a summary that is
+// missing or not valid.
 func (t *tableScrape) complete(tg *target) {
 	if older := tg.found.next(tg.place + 1); older >= 0 && severalAgents(tg.found.feeds) && stillOpen(tg.parts) {
 		t.exportSeries(tg.found, older)
@@ -194,6 +205,7 @@ func (t *tableScrape) complete(tg *target) {
 		if !tg.exported && !t.exportGauges(tg) || !t.protobuf {
 			return
 		}
+		// Like the gauges, the histogram is of the agent's final records.
 		tg.parts = slices.DeleteFunc(tg.parts, func(p record.SummaryPart) bool { return p.Agent != tg.record.Agent || p.State == record.Open })
 	}
 	summary, err := rollup.Merge(tg.parts, stats.DefaultExactLimit)
@@ -220,7 +232,8 @@ func (t *tableScrape) complete(tg *target) {
 	}
 }
 
-// stillOpen reports whether one of the agents may still get values for the bucket.
+// stillOpen reports whether one of the agents may still get values for the bucket. An agent whose replicas include one that is not
+// open is final.
 func stillOpen(parts []record.SummaryPart) bool {
 	return slices.ContainsFunc(parts, func(p record.SummaryPart) bool {
 		return p.State == record.Open && !slices.ContainsFunc(parts, func(q record.SummaryPart) bool { return q.Agent == p.Agent && q.State != record.Open })

@@ -40,7 +40,8 @@ func (w *writer) flush() error {
 }
 
 // WriteText writes the exposition in the text format of Prometheus, version 0.0.4, or in that of OpenMetrics, version 1.0.0. For
-// gauges, they differ in the help and at the end.
+// gauges, they differ in the help and at the end. The exposition must be one without protobuf. Families come by name, and their
+// samples by labels, so that equal expositions have equal bytes. An error is that of the writer.
 func (x *Exposition) WriteText(to io.Writer, openMetrics bool) error {
 	w := newWriter(to)
 	escape := strings.NewReplacer(`\`, `\\`, "\n", `\n`)
@@ -90,6 +91,7 @@ func (x *Exposition) WriteProto(to io.Writer) error {
 		head := f.protoHead(name)
 		size := len(head)
 		for _, s := range f.samples {
+			// The length of a message comes before it, so the sizes are added up first.
 			size += protowire.SizeTag(familyMetric) + protowire.SizeBytes(f.protoSize(s))
 		}
 		w.b = append(protowire.AppendVarint(w.b, uint64(size)), head...)
@@ -121,7 +123,7 @@ func (f *family) protoHead(name string) []byte {
 	return protowire.AppendVarint(protowire.AppendTag(b, familyType, protowire.VarintType), uint64(kind))
 }
 
-// protoSize returns the size of a sample as a message Metric.
+// protoSize returns the size of a sample as a message Metric. It must agree with what WriteProto appends.
 func (f *family) protoSize(s sample) int {
 	if f.histogram {
 		return len(s.labels) + protowire.SizeTag(metricHistogram) + protowire.SizeBytes(len(s.histogram))

@@ -1,4 +1,10 @@
 // Package static serves files that are part of the program.
+//
+// A file does not change while the program runs, so its ETag is made once, and a client that has the file gets 304:
+//
+//	New or Of ─▶ Files, packed where that helps ─▶ Serve ─ the client has this ETag ─▶ 304
+//	                                                 ├ accepts gzip ─▶ the packed form
+//	                                                 └ does not ─────▶ the plain form, or the packed one unpacked for it
 package static
 
 import (
@@ -30,9 +36,9 @@ type file struct {
 	packed      []byte // compressed with gzip
 }
 
-// New returns all files of a file system, at any depth. The content of a file whose name ends in ".gz" is that of the file
-// without this end, compressed with gzip. Other files are compressed here if that makes them at least a tenth smaller. Two
-// files with the same name are an error.
+// New returns all files of a file system, at any depth. The content of a file whose name ends in ".gz" is that of the file without
+// this end, compressed with gzip. Other files are compressed here if that makes them at least a tenth smaller. Two files with the
+// same name are an error. The content is kept, and must not change.
 func New(from fs.FS) (Files, error) {
 	files := make(Files)
 	err := fs.WalkDir(from, ".", func(name string, entry fs.DirEntry, err error) error {
@@ -58,6 +64,7 @@ func Of(name string, content []byte) Files { return Files{name: newFile(name, co
 
 // newFile returns a file in the form in which it is kept. isPacked is whether content is compressed with gzip.
 func newFile(name string, content []byte, isPacked bool) file {
+	// Eight bytes are enough to tell the versions of one file apart.
 	sum := sha256.Sum256(content)
 	f := file{contentType: contentType(name), etag: `W/"` + hex.EncodeToString(sum[:8]) + `"`}
 	if isPacked {
@@ -82,7 +89,8 @@ func pack(content []byte) []byte {
 	return packed.Bytes()
 }
 
-// contentType returns the media type of a file by its name. Texts are UTF-8, which the libraries of others need too.
+// contentType returns the media type of a file by its name. Texts are UTF-8, which the libraries of others need too. The types of
+// package mime can depend on the system, so those that must not are here.
 func contentType(name string) string {
 	switch path.Ext(name) {
 	case ".js":
@@ -102,11 +110,13 @@ func (f Files) Serve(w http.ResponseWriter, r *http.Request, name string) bool {
 	if !ok {
 		return false
 	}
+	// A 304 has the same ETag and Vary as the answer with the file, as RFC 9110 requires.
 	h := w.Header()
 	h.Set("ETag", file.etag)
 	if file.packed != nil {
 		h.Add("Vary", "Accept-Encoding")
 	}
+	// The header can be a list. An ETag with its quotation marks is part of no other one.
 	if strings.Contains(r.Header.Get("If-None-Match"), file.etag) {
 		w.WriteHeader(http.StatusNotModified)
 		return true
@@ -127,7 +137,8 @@ func (f Files) Serve(w http.ResponseWriter, r *http.Request, name string) bool {
 	return true
 }
 
-// unpack is the opposite of pack. Few clients do not accept gzip, so the result is not kept.
+// unpack is the opposite of pack. Few clients do not accept gzip, so the result is not kept. A file that cannot be unpacked is a
+// mistake of the build.
 func unpack(packed []byte) []byte {
 	r, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
@@ -140,8 +151,8 @@ func unpack(packed []byte) []byte {
 	return content
 }
 
-// AcceptsGzip reports whether a request with these headers accepts an answer in gzip (RFC 9110, section 12.5.3). The coding
-// must be named: "*" is not enough.
+// AcceptsGzip reports whether a request with these headers accepts an answer in gzip (RFC 9110, section 12.5.3). The coding must be
+// named: "*" is not enough. For example, "gzip, br" and "gzip;q=0.5" accept it, and "gzip;q=0", "br" and "*" do not.
 func AcceptsGzip(h http.Header) bool {
 	for part := range strings.SplitSeq(strings.Join(h.Values("Accept-Encoding"), ","), ",") {
 		coding, weight, _ := strings.Cut(part, ";")
