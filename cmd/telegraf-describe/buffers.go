@@ -15,6 +15,9 @@ import (
 // first value, the largest number of rows is known only of blocks with max_series. For the others, [fill] warns later.
 //
 // Telegraf's buffer drops the oldest metrics when it is full, with a line in the log that does not name a remedy.
+//
+// With max_series = 8000 and the default of emit, for example, describe can emit 16,000 rows at once, and an output with
+// metric_buffer_limit = 10000 is warned of.
 func warnBuffers(c *config.Config) {
 	rows := mostRows(c.Aggregators)
 	names := rowNames(c.Aggregators)
@@ -31,6 +34,9 @@ func warnBuffers(c *config.Config) {
 // them. It is safe for concurrent use.
 //
 // There are as many places in rows as describe blocks, and emitted is called with the index of one of them: see newHost.
+//
+// An output with room for 10,000 rows, for example, is warned of at the first Push of more than 5,000 rows. After a warning at 6,000 rows
+// the next one comes at 12,000.
 type fill struct {
 	outputs []*models.RunningOutput // those that the rows can reach; only read
 
@@ -74,7 +80,8 @@ func (f *fill) emitted(block, rows int) {
 	}
 }
 
-// reaches reports whether the output's namepass may let rows with one of the names through.
+// reaches reports whether the output's namepass may let rows with one of the names through. An output without namepass is always reached,
+// even where there are no names.
 func reaches(names []rowName, output *models.RunningOutput) bool {
 	pass := output.Config.Filter.NamePass
 	return len(pass) == 0 || slices.ContainsFunc(names, func(n rowName) bool { return n.passesAny(pass) })

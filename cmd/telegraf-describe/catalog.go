@@ -19,6 +19,9 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
+// This file answers what the build has: "plugins" and --input-list print names, --usage the options of one plugin, "config create" a
+// configuration of all. All of them read upstream's registries through the type kind.
+
 // kind is a kind of plugin, with the plugins of this build. It makes one of upstream's registries, each a map of its own type, usable
 // in a loop.
 type kind struct {
@@ -103,7 +106,8 @@ func (k kind) list(out io.Writer, deprecated bool) error {
 	return nil
 }
 
-// printDeprecations prints the deprecated plugins and the deprecated options of other plugins.
+// printDeprecations prints the deprecated plugins and the deprecated options of other plugins. Telegraf finds the options by creating each
+// plugin that passes the filters and reading the tags of its struct.
 func printDeprecations(out io.Writer, f filters) error {
 	c := config.NewConfig()
 	infos := c.CollectDeprecationInfos(f.inputs, f.outputs, f.aggregators, f.processors)
@@ -140,6 +144,7 @@ func printUsage(out io.Writer, name string) error {
 // The kind must have sections, and the build the plugin.
 func (k kind) sample(out io.Writer, name, comment string) error {
 	text := k.create(name).SampleConfig()
+	// Some plugins have no options. Their section is printed all the same, because it is what enables them.
 	if strings.TrimSpace(text) == "" {
 		text = fmt.Sprintf("[[%s.%s]]\n  # no configuration\n", k.name, name)
 	}

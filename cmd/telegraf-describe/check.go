@@ -21,7 +21,8 @@ import (
 
 // initThrowaway initializes the plugins of a configuration that will not run. The state of describe is not opened; the caller
 // has loaded the configuration in test mode, so that the outputs have no buffers on disk. It finds what only Init of a plugin can: wrong
-// values of the options of other plugins.
+// values of the options of other plugins. Errors that appear only when a plugin starts, such as an address that is in use, are not found.
+// The configuration must not run afterwards, because its describe blocks have the host of a test.
 func initThrowaway(c *config.Config, h describe.Host) error {
 	h.Test = true
 	for _, ra := range c.Aggregators {
@@ -29,13 +30,15 @@ func initThrowaway(c *config.Config, h describe.Host) error {
 			d.SetHost(h)
 		}
 	}
+	// Telegraf sets this default in Agent.Run, which is not called here; InitPlugins would dereference nil.
 	if c.Agent.SkipProcessorsAfterAggregators == nil {
 		c.Agent.SkipProcessorsAfterAggregators = new(bool)
 	}
 	return agent.NewAgent(c).InitPlugins()
 }
 
-// checkOptions checks the options of our plugins. The error joins all faults of all blocks, each with its file and line.
+// checkOptions checks the options of our plugins. The error joins all faults of all blocks, each with its file and line. Init of a plugin
+// would find the same faults, but Telegraf initializes one plugin after the other and ends at the first error, which has no line.
 func checkOptions(c *config.Config, sources []source) error {
 	var describes, caches []loadedBlock
 	for _, ra := range c.Aggregators {
@@ -58,7 +61,8 @@ type loadedBlock struct {
 }
 
 // checkBlocks checks all blocks of one plugin. Telegraf loads them in the order of the files and lines, which is what connects a plugin
-// with its block: Telegraf keeps no positions. If it has skipped some, as flags can make it do, the errors have no file and line.
+// with its block: Telegraf keeps no positions. If it has skipped some, as flags can make it do, the errors have no file and line. The order
+// holds for the blocks of one plugin only: those of different plugins are loaded in the random order of a Go map.
 func checkBlocks(all []loadedBlock, sources []source, plugin string) error {
 	positions := positionsOf(sources, plugin)
 	var errs []error

@@ -49,9 +49,11 @@ func configCommand(out io.Writer) *cli.Command {
 	}
 }
 
-// configFiles returns the given files and the *.conf files of the folders, or the default files if there are none. A folder is searched
-// with the folders below it. The order matters: Telegraf loads the files in it, and a later value of [agent] replaces an earlier one. An
-// entry of files may be a URL. It is not requested here, and no file is opened.
+// configFiles returns the given files and the *.conf files of the folders, or the default files if there are none: the first that exists
+// of $TELEGRAF_CONFIG_PATH, ~/.telegraf/telegraf.conf, and /etc/telegraf/telegraf.conf with /etc/telegraf/telegraf.d. A folder is searched
+// with the folders below it, except those whose name begins with "..": Kubernetes keeps the targets of its links there. The order matters:
+// Telegraf loads the files in it, and a later value of [agent] replaces an earlier one. An entry of files may be a URL. It is not
+// requested here, and no file is opened.
 func configFiles(files, folders []string) ([]string, error) {
 	all := append([]string(nil), files...)
 	for _, folder := range folders {
@@ -71,8 +73,8 @@ func configFiles(files, folders []string) ([]string, error) {
 	return all, err
 }
 
-// chosenFiles sets up logging, environment variables and secrets of a subcommand, and returns the configuration files of its
-// flags.
+// chosenFiles sets up logging, environment variables and secrets of a subcommand, and returns the configuration files of its flags. As
+// newOptions, it changes variables of Telegraf's config package, so a process runs one command only.
 func chosenFiles(c *cli.Context) ([]string, error) {
 	if err := logger.SetupLogging(&logger.Config{Debug: isSet(c, "debug"), Quiet: isSet(c, "quiet")}); err != nil {
 		return nil, err
@@ -86,7 +88,7 @@ func chosenFiles(c *cli.Context) ([]string, error) {
 
 // check is the command "config check". It loads the configuration and initializes the plugins as the agent does, but opens
 // neither the state of describe nor buffers on disk. It prints OK, unless it is quiet. It may run beside an agent with the same
-// configuration.
+// configuration. Warnings do not change the exit status.
 func check(c *cli.Context, out io.Writer) error {
 	files, err := chosenFiles(c)
 	if err != nil {

@@ -14,7 +14,11 @@ import (
 const openGate = 290 * 8766 * time.Hour
 
 // openGates sets the grace and the delay of every describe aggregator so that values of any time reach it. By default
-// Telegraf drops a metric that is older or newer than the current period before the plugin sees it.
+// Telegraf drops a metric that is older or newer than the current period before the plugin sees it. The gate of a period is
+//
+//	start − grace ≤ time of the metric ≤ end + delay
+//
+// where Telegraf's defaults are 0 for grace and 100 ms for delay. With drop_original, the dropped metric does not reach the outputs either.
 //
 // A grace or delay that the configuration sets is kept. Telegraf ignores these settings, and period, where they are
 // plain numbers; openGates applies them as seconds.
@@ -29,7 +33,9 @@ func openGates(all []*models.RunningAggregator) {
 	}
 }
 
-// openGatesOf does it for one aggregator. The options of d are pointers: nil means that the configuration does not set them.
+// openGatesOf does it for one aggregator. Grace and Delay of d are pointers: nil means that the configuration does not set them. d has the
+// same toml keys as the general options of Telegraf, so each value is in two places: d, where describe reads it in Init, and ra.Config,
+// where Telegraf does. Afterwards grace and delay are the same in both.
 func openGatesOf(ra *models.RunningAggregator, d *describe.Describe) {
 	gate := config.Duration(openGate)
 	if d.Grace == nil {

@@ -18,13 +18,20 @@ import (
 // host informs the describe aggregators of a configuration that the agent stops. Plugins of Telegraf cannot see that themselves: an
 // aggregator has no Stop or Close. newHost is called first, then stop, unless the agent ends by itself, and close after the agent
 // has ended. stop runs beside the agent; the plugins call the functions of describe.Host from several goroutines.
+//
+//	newHost ─▶ Init ─▶ Push, Push … in the background      ─▶ stop ─▶ the agent's context ends ─▶ the last Push ─▶ close
+//	                   while metrics are added meanwhile              Telegraf closes the channel for rows after it
 type host struct {
 	stopping atomic.Bool          // whether a Push that the agent does not call is the last one
 	plugins  []*describe.Describe // in the order of the configuration
 }
 
-// newHost sets the host of each describe aggregator. It must be called before the agent initializes the plugins. once and test are the flags
-// of the command line. Blocks with the same ID get different numbers in the order of the configuration, so that each has a state of its own.
+// newHost sets the host of each describe aggregator. It must be called before the agent initializes the plugins. once and test are the
+// flags of the command line. Blocks with the same ID get different numbers in the order of the configuration, so that each has a state of
+// its own.
+//
+// Runs with --once or --test end after one gathering: their Pushes need no background, they leave Telegraf's state file alone, and each
+// Push that the agent does not call itself is the last one from the beginning.
 func newHost(c *config.Config, once, test bool) *host {
 	h := new(host)
 	h.stopping.Store(once || test) // these runs end by themselves
@@ -57,6 +64,18 @@ const agentPush = "github.com/influxdata/telegraf/agent.(*Agent).push"
 
 // caller is a place in agentPush that calls Push. agentPush calls Push at the end of each period, and once more after the last
 // metric. The call is the last one if only the return of the function follows it. A test runs the agent to check that.
+//
+//	select {
+//	case <-time.After(until):
+//		aggregator.Push(acc) // periodEnd: in the loop, the call below follows
+//	case <-ctx.Done():
+//		aggregator.Push(acc) // atStop
+//		return
+//	}
+//
+// The time of a Push does not show which call it is, because the run may stop in the instant in which a period ends. Without a state, the
+// last Push emits the open buckets as final. If it were not recognized, they would never leave as final rows. A Push that is wrongly taken
+// for the last one would end buckets that still get values.
 type caller int
 
 const (
@@ -115,7 +134,8 @@ func isLast(place caller, stopping bool) bool {
 	return place == atStop || place == unknown && stopping
 }
 
-// stop must be called before the agent's context ends.
+// stop must be called before the agent's context ends. After it every Push waits until its rows were emitted, because a Push in the
+// background could send to the channel that Telegraf closes after the last one.
 func (h *host) stop() {
 	h.stopping.Store(true)
 	for _, d := range h.plugins {
@@ -123,7 +143,8 @@ func (h *host) stop() {
 	}
 }
 
-// close must be called after the agent has ended.
+// close closes the state of each block, and must be called after the agent has ended. After a reload the blocks of the next agent open the
+// same folders, which are locked until then. An error is only logged.
 func (h *host) close() {
 	for _, d := range h.plugins {
 		if err := d.Close(); err != nil {
@@ -134,7 +155,13 @@ func (h *host) close() {
 
 // dropOpenRows makes every InfluxDB 3 output drop the open rows of describe and the tag that marks the final ones.
 // InfluxDB 3 does not promise that the newest write of a point wins, so a row must be written once, when it is final. An output whose
-// filters name the tag is left alone.
+// filters name the tag is left alone. It adds what a user could write in the block of the output:
+//
+//	tagexclude = ["bucket_state"]
+//	[outputs.influxdb_v3.tagdrop]
+//	  bucket_state = ["open"]
+//
+// Metrics without the tag pass. The filter of an output is compiled when it is loaded, so it must be compiled again.
 func dropOpenRows(c *config.Config) error {
 	warnRewrites(c)
 	tags := stateTags(c.Aggregators)
@@ -160,7 +187,8 @@ func dropOpenRows(c *config.Config) error {
 	return nil
 }
 
-// quiet returns the times after which buckets of describe blocks become final, as a text such as "10m" or "30s to 10m".
+// quiet returns the times after which buckets of describe blocks become final, as a text such as "10m" or "30s to 10m". There must be a
+// describe block.
 func quiet(all []*models.RunningAggregator) string {
 	var times []time.Duration
 	for _, ra := range all {
@@ -214,7 +242,8 @@ func warnUnknownServers(c *config.Config) {
 	}
 }
 
-// stateTags returns the tags that mark open rows.
+// stateTags returns the tags that mark open rows, each once. Only blocks with emit = "both" have one: with "final" or "update" all rows
+// are of one kind.
 func stateTags(all []*models.RunningAggregator) (tags []string) {
 	for _, ra := range all {
 		if d, ok := ra.Aggregator.(*describe.Describe); ok && d.Emit == "both" && d.StateTag != "" && !slices.Contains(tags, d.StateTag) {
@@ -224,7 +253,7 @@ func stateTags(all []*models.RunningAggregator) (tags []string) {
 	return tags
 }
 
-// namesTag reports whether a filter mentions the tag.
+// namesTag reports whether a filter mentions the tag by its whole name. A pattern such as "bucket_*" does not count.
 func namesTag(f *models.Filter, tag string) bool {
 	isIt := func(t models.TagFilter) bool { return t.Name == tag }
 	return slices.Contains(f.TagExclude, tag) || slices.Contains(f.TagInclude, tag) ||

@@ -13,7 +13,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/show"
 )
 
-// registered returns the names of the build's plugins by kind, as build tags spell them.
+// registered returns the names of the build's plugins by kind, as build tags spell them: "cpu" under "inputs", for the tag "inputs.cpu".
 func registered() map[string][]string {
 	names := make(map[string][]string)
 	for _, k := range kinds() {
@@ -26,7 +26,12 @@ func registered() map[string][]string {
 }
 
 // lackError returns one error with every plugin of the sources that the build does not have, its first place, and the
-// command that builds them in. It returns nil if the build has all. Plugins that filters leave out are not needed.
+// command that builds them in. It returns nil if the build has all. Plugins that filters leave out are not needed. Parsers and serializers
+// count as plugins: their place is the block with the data_format. The command contains the files that lack a plugin, but no URLs. The
+// error is in one line, such as
+//
+//	this build lacks 2 plugins that the configuration needs: inputs.sql (t.conf:1), parsers.avro (t.conf:4); add them with:
+//	make build CONFIG=/etc/telegraf/t.conf
 func lackError(c *config.Config, sources []source) error {
 	// Telegraf ends at the first plugin that it lacks: a user would have to build once for each of them.
 	names, seen := registered(), make(map[string]bool)
@@ -77,8 +82,8 @@ func leftOut(c *config.Config, b *blocks.Block) bool {
 	return labeled || len(chosen) > 0 && !slices.Contains(chosen, b.Name)
 }
 
-// absolutePath returns the path from the root, because make runs in the folder of the project. If the current folder is gone, it returns the
-// path as it is.
+// absolutePath returns the path from the root, because make runs in the folder of the project. If the current folder is gone, it returns
+// the path as it is.
 func absolutePath(path string) string {
 	if abs, err := filepath.Abs(path); err == nil {
 		return abs

@@ -15,6 +15,18 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/option"
 )
 
+// Telegraf's errors for the usual mistakes in a configuration name neither the line nor the remedy. So files are loaded one by one here,
+// and its error is replaced by ours where ours is better:
+//
+//	in the file              Telegraf's error            our error
+//	period = 30              none, it is ignored         a.conf:3: … invalid 'period' setting 30, want a duration in quotes; …
+//	[[inputs.prometheus]]    undefined but requested     this build lacks 1 plugin … inputs.prometheus (a.conf:1); add them with: …
+//	[[aggregator.describe]]  undefined but requested     a.conf:2: found the section "aggregator", did you mean "aggregators"?
+//	[aggregators.describe]   unsupported config format   a.conf:2: found [aggregators.describe], want two brackets: …
+//	stat = ["mean"]          but they were not used      a.conf:3: aggregators.describe has no option "stat", did you mean …
+//
+// The first of them is found before Telegraf loads anything, by checkTypes. The others are found by explainLoad after Telegraf's error.
+
 // source is one file or URL of a configuration. It is kept while the configuration is checked, as only its text has the lines for errors.
 type source struct {
 	path   string          // as in the flags, or from a folder of them; may be a URL
@@ -26,7 +38,7 @@ type source struct {
 // replaces LoadAll of [config.Config], whose errors name only the first plugin that the build lacks.
 //
 // All texts are read before the first is loaded, since Telegraf stops at the first fault: lackError can list the plugins of all files then,
-// and checkTypes the wrong types of all blocks.
+// and checkTypes the wrong types of all blocks. After an error the configuration is only partly loaded, and must not be used.
 func loadFiles(c *config.Config, paths []string) ([]source, error) {
 	sources := make([]source, 0, len(paths))
 	for _, path := range paths {
@@ -56,8 +68,12 @@ func loadError(path string, err error) error {
 	return fmt.Errorf("loading config file %s failed: %w", path, err)
 }
 
-// explainLoad returns a better error than Telegraf's for plugins that the build lacks and for unknown options of our
-// plugins. Telegraf's errors have no types, so their texts are compared.
+// explainLoad returns a better error than Telegraf's for plugins that the build lacks and for unknown options of our plugins. Telegraf's
+// errors have no types, so their texts are compared. s is the source that Telegraf did not load, and all are those of the configuration.
+// An error that has no better one is returned in the words of loadError.
+//
+// Telegraf ranges over the sections and plugins of a file as over a Go map. So which fault of a file it reports differs from run to run,
+// and each case below looks for all faults of its kind, not only for the one in the error.
 func explainLoad(c *config.Config, all []source, s source, err error) error {
 	var better error
 	switch text := err.Error(); {
@@ -78,7 +94,7 @@ func explainLoad(c *config.Config, all []source, s source, err error) error {
 }
 
 // singleBrackets returns an error for the plugins of a source that are written as a table such as [aggregators.describe], or nil. Telegraf
-// accepts that of inputs and outputs.
+// accepts that of inputs and outputs, as an old form of their blocks.
 func singleBrackets(s source) error {
 	var errs []error
 	for _, b := range s.blocks {
@@ -89,7 +105,9 @@ func singleBrackets(s source) error {
 	return errors.Join(errs...)
 }
 
-// unknownSections returns an error for the sections of a source whose name is near to one that Telegraf has, or nil.
+// unknownSections returns an error for the sections of a source whose name is near to one that Telegraf has, or nil. Telegraf takes a
+// section of any other name for an input, as old configurations name inputs. So its error for [[aggregator.describe]] is about an input
+// "aggregator".
 func unknownSections(s source) error {
 	var errs []error
 	found := blocks.Sections(s.text)

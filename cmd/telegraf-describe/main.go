@@ -53,7 +53,8 @@ func main() {
 }
 
 // run runs the command line and logs the error that it returns, so that main only sets the exit status. signals receives the signals that
-// stop or reload the agent. At the end the log is closed and the keys of protected secrets are destroyed.
+// stop or reload the agent. At the end the log is closed and the keys of protected secrets are destroyed. Both are deferred here and
+// not in main, because [os.Exit] runs no deferred functions.
 func run(args []string, out io.Writer, signals <-chan os.Signal) error {
 	defer memguard.Purge()
 	defer func() {
@@ -103,7 +104,8 @@ func printVersion(out io.Writer) error {
 	return err
 }
 
-// act runs the command without a subcommand: it prints the output of a flag such as --version, or runs the agent.
+// act runs the command without a subcommand: it prints the output of a flag such as --version, or runs the agent. Of several flags that
+// print, the first of the list below counts. They need no configuration, and the values of other flags beside them are not checked.
 func act(c *cli.Context, out io.Writer, signals <-chan os.Signal) error {
 	switch {
 	case c.NArg() > 0:

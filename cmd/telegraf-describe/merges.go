@@ -16,6 +16,10 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 )
 
+// Both warnings of this file are about one danger: a database knows a row by its name, tags and time, and a later row with the same three
+// replaces the earlier one without a message. One describe block emits no two such rows, except an open row and its later version. Options
+// of Telegraf that change names and tags afterwards can make rows equal.
+
 // warnMerges logs a warning for each describe aggregator whose name_override may give the rows of several measurements one
 // name. Telegraf applies it to the rows: fields of the same name then have the same name, tags and time.
 func warnMerges(all []*models.RunningAggregator) {
@@ -35,7 +39,7 @@ func passesOneName(f *models.Filter) bool {
 }
 
 // warnOutputMerges logs a warning for each output whose own options give different rows of a describe block the same name, tags
-// and time, so that one replaces the other where the output writes to.
+// and time, so that one replaces the other where the output writes to. An output gets one warning at most, for the first such block.
 func warnOutputMerges(c *config.Config) {
 	for _, output := range c.Outputs {
 		for _, ra := range c.Aggregators {
@@ -76,7 +80,9 @@ func mergedBy(o *models.OutputConfig, ra *models.RunningAggregator, d *describe.
 }
 
 // passedOn returns the row of a bucket in that state after the filters have changed it, or nil if they drop it. The name of the row is not
-// known before there are values: each pattern of namepass is tried as one. The filters are compiled, as after loading.
+// known before there are values: each pattern of namepass is tried as one, and for an output without namepass a name such as "analytics_x".
+// The filters are compiled, as after loading. Tags of a real row other than field_name and the state are missing, so an output with a
+// tagpass for one of those counts as one that gets no rows.
 func passedOn(f *models.Filter, name rowName, d *describe.Describe, state string) telegraf.Metric {
 	names := []string{name.text}
 	if !name.whole {

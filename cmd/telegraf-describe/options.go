@@ -12,7 +12,9 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// options are the flags of the agent.
+// options are the flags of the agent, as newOptions has checked them. They do not change afterwards, also not by a reload. Not here are
+// the flags that Telegraf keeps in variables of its config package: --select, --password, --print-plugin-config-source and those for
+// environment variables.
 type options struct {
 	files, folders        []string      // both empty for the default files; a file may be a URL
 	filters               filters       // of the plugins to load; sections, aggregators and processors only choose what is printed
@@ -174,8 +176,12 @@ func isSet(c *cli.Context, flag string) (value bool) {
 	return value
 }
 
-// levels returns the contexts that have the flag, in the order of the command line. There can be two: a flag
-// is accepted before and after a subcommand. urfave/cli itself reads a flag in one context only, the innermost.
+// levels returns the contexts that have the flag, in the order of the command line. There can be two: a flag is accepted before and after
+// a subcommand. urfave/cli itself reads a flag in one context only, the innermost. In
+//
+//	telegraf-describe --config a.conf config check --config b.conf
+//
+// the flag has two levels, and texts returns both files.
 func levels(c *cli.Context, flag string) []*cli.Context {
 	given := slices.DeleteFunc(c.Lineage(), func(level *cli.Context) bool {
 		return level.Command == nil || !slices.Contains(level.LocalFlagNames(), flag)

@@ -36,7 +36,7 @@ func warnOverlaps(all []*models.RunningAggregator, places []string) {
 	}
 }
 
-// placesOf returns the file and line of each block of a plugin, in the order in which Telegraf loads them.
+// placesOf returns the file and line of each block of a plugin, in the order in which Telegraf loads them: "telegraf.conf:12".
 func placesOf(sources []source, plugin string) (places []string) {
 	for _, p := range positionsOf(sources, plugin) {
 		places = append(places, p.of(""))
@@ -62,8 +62,8 @@ func renamed(a, b *models.AggregatorConfig) bool {
 		len(a.Tags)+len(b.Tags) > 0
 }
 
-// filteredByTag reports whether the filter depends on tags. Which metrics such a filter passes does not follow from names. Blocks that split
-// the metrics by a tag are usual, so no warning is logged for them.
+// filteredByTag reports whether the filter depends on tags. Which metrics such a filter passes does not follow from names. Blocks that
+// split the metrics by a tag are usual, so no warning is logged for them.
 func filteredByTag(f *models.Filter) bool { return len(f.TagPassFilters)+len(f.TagDropFilters) > 0 }
 
 // shareName reports whether a metric name may pass both filters. The names that are tried are the patterns of

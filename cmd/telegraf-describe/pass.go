@@ -58,6 +58,13 @@ func unreached(all []*models.RunningAggregator, namepass []string) string {
 }
 
 // rowName describes the names of the rows of a describe block: they begin with a text, or are one name.
+//
+//	options of the block                            text              whole   pattern
+//	none                                            "analytics_"      false   "analytics_*"
+//	name_prefix = "my_"                             "my_analytics_"   false   "my_analytics_*"
+//	name_override = "cpu", name_suffix = "_stats"   "cpu_stats"       true    "cpu_stats"
+//
+// A name_suffix alone is not part of it: the name of the measurement is between it and the text.
 type rowName struct {
 	text  string // may be empty: then, unless whole, every name matches
 	whole bool   // whether text is the whole name
@@ -94,7 +101,10 @@ func (n rowName) pattern() string {
 }
 
 // passesAny reports whether one of the patterns may let a row through. Up to its first wildcard, the pattern is compared with
-// the beginning of the names.
+// the beginning of the names. So it may be true for a pattern that no row matches, but is never false for one that a row matches.
+//
+// For names that begin with "analytics_" it is true for "analytics_cpu", "ana*", "analytics_c?u" and "*_cpu", and false for "cpu*" and
+// "analytics".
 func (n rowName) passesAny(patterns []string) bool {
 	return slices.ContainsFunc(patterns, func(pattern string) bool {
 		wild := strings.IndexAny(pattern, `*?[{\`)

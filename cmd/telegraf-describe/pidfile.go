@@ -6,7 +6,8 @@ import (
 	"os"
 )
 
-// pidFile is the file with the process id. It exists while the agent runs and during reloads.
+// pidFile is the file with the process id, in decimal and with a line end, such as "4711\n". It exists while the agent runs and during
+// reloads. Runs with --test and --once write none.
 type pidFile struct {
 	path    string // empty for no file
 	written bool   // by this process
@@ -25,7 +26,7 @@ func (p *pidFile) write() {
 }
 
 // writePID writes the process id. It returns an error for a symbolic link: an agent that runs as root would overwrite
-// the file that another user has linked to.
+// the file that another user has linked to. A regular file that exists is overwritten: it is that of an earlier run, which was killed.
 func writePID(path string) error {
 	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("%s is a %s, want a file or nothing", path, fileKind(info.Mode()))

@@ -18,7 +18,12 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 )
 
-// pluginConf is a plugin.conf: the describe blocks for the command execd, as they are in a telegraf.conf.
+// pluginConf is a plugin.conf: the describe blocks for the command execd, as they are in a telegraf.conf. It has no other sections, because
+// the inputs, outputs and [agent] are those of the Telegraf that starts the command:
+//
+//	[[aggregators.describe]]
+//	  period = "30s"
+//	  namepass = ["cpu"]
 type pluginConf struct {
 	path   string                      // as in --config; may be a URL
 	tables []*ast.Table                // in the order of the file; at least one
@@ -27,6 +32,10 @@ type pluginConf struct {
 
 // loadPluginConf loads a plugin.conf from a file or a URL. Environment variables in texts are replaced as in a telegraf.conf. The
 // errors name the file and the line.
+//
+// Our own checks read the parsed file and come first, because Telegraf's errors have no lines. Then Telegraf loads the same text, to
+// replace the variables and to build the blocks with their filters. Both have the blocks in the same order, so an index in tables is one
+// in blocks. The values of the options are checked by Init, when execd.Run starts: see locate.
 func loadPluginConf(path string) (*pluginConf, error) {
 	data, _, err := config.LoadConfigFile(path)
 	if err != nil {
@@ -145,7 +154,9 @@ func (p *pluginConf) unknown(options []string) error {
 // setting matches the beginning of describe's errors about options.
 var setting = regexp.MustCompile(`^invalid '(\w+)' setting`)
 
-// locate adds the file and the line to each error of a block.
+// locate adds the file and the line to each error of a block, which is counted from 0. The line is that of the option which the text of
+// the error names. "invalid 'bucket' setting …" of the first of several becomes "p.conf:2: block 1 of aggregators.describe: invalid
+// 'bucket' setting …".
 func (p *pluginConf) locate(block int, err error) error {
 	all := flatten(err)
 	errs := make([]error, 0, len(all))
@@ -160,7 +171,7 @@ func (p *pluginConf) locate(block int, err error) error {
 }
 
 // flatten returns the errors that were joined, at any depth. An error that only adds its type, without a text of its own, is unwrapped:
-// there may be joined ones within it.
+// there may be joined ones within it. An error that adds a text stays whole, as the text would be lost.
 func flatten(err error) []error {
 	for {
 		if joined, ok := err.(interface{ Unwrap() []error }); ok {

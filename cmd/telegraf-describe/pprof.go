@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// servePprof serves profiles on the address until the process ends. The channel that it returns gets the error of the server.
-// With an empty address it does nothing.
+// servePprof serves profiles on the address until the process ends. The channel that it returns gets the error of the server, such as that
+// of an address in use; it has room for it. With an empty address nothing is served, and the channel never gets anything.
 func servePprof(address string) <-chan error {
 	failed := make(chan error, 1)
 	if address == "" {

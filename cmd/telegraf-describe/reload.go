@@ -46,7 +46,8 @@ func (c *cycle) reload() {
 	}
 }
 
-// decide ends the agent if the new configuration is good, and else logs why the agent runs on.
+// decide ends the agent if the new configuration is good, and else logs why the agent runs on. err is the result of the check. After an
+// error, a reload that was asked for during the check begins now: the files may have been corrected since.
 func (c *cycle) decide(err error) {
 	repeat := c.repeat
 	c.checked, c.repeat = nil, false
@@ -55,6 +56,7 @@ func (c *cycle) decide(err error) {
 		return
 	}
 	log.Printf("E! The new configuration has an error, so the agent runs on with the old one: %s", oneLine(err))
+	// "systemctl reload" of a unit with Type=notify-reload waits for RELOADING and then READY, also after a reload that changed nothing.
 	notify(false)
 	notifyState(daemon.SdNotifyReady)
 	if repeat {
@@ -62,7 +64,9 @@ func (c *cycle) decide(err error) {
 	}
 }
 
-// end ends the agent, and the command unless another agent follows. It may be called more than once: a reload never undoes a stop.
+// end ends the agent, and the command unless another agent follows. It may be called more than once: a reload never undoes a stop. It does
+// not wait for the end of the agent, which runOnce receives from the channel ended. systemd is not notified of a stop while the
+// configuration is loading, because the process ends at once then.
 func (c *cycle) end(again bool) {
 	c.again, c.stopping = c.again || again, c.stopping || !again
 	c.cancel()
@@ -80,8 +84,9 @@ func (c *cycle) signal(s os.Signal) {
 	c.end(false)
 }
 
-// checkNew returns an error if the agent could not run with the configuration that the files have now. It does not touch
-// anything that the running agent uses: no state, no buffer on disk, no log file.
+// checkNew returns an error if the agent could not run with the configuration that the files have now. It does not touch anything that the
+// running agent uses: no state, no buffer on disk, no log file. It logs none of the warnings of load, because load follows if the
+// configuration is good. The plugins that it makes are never started, and are left to the garbage collector.
 func (r *runner) checkNew() error {
 	c, _, err := r.read(true, true)
 	if err != nil {
@@ -94,7 +99,7 @@ func (r *runner) checkNew() error {
 	return initThrowaway(c, describe.Host{Bounded: true})
 }
 
-// oneLine returns the text of an error in one line.
+// oneLine returns the text of an error in one line, for the log: joined errors have a line each, which become "first; second".
 func oneLine(err error) string {
 	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
 }

@@ -23,6 +23,17 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/show"
 )
 
+// The goroutines of a run, and the channels by which they report to runOnce. Only runOnce decides what follows, and only it changes the
+// cycle:
+//
+//	runOnce ─┬▶ loadAndRun: loads, then runs the agent            closes loaded, sends to ended
+//	         ├▶ the watchers of files and URLs                    send to changed
+//	         └▶ checkNew, once for each reload of a running agent sends to checked
+//	the server of profiles, if any, over all cycles               sends to failed
+//
+// Each of these channels has room for its value, so no goroutine is blocked after runOnce has returned. The context of the cycle ends the
+// agent and the watchers. The check and the loading of a configuration cannot be cancelled, as Telegraf's functions take no context.
+
 // runner runs the agent until a signal stops it, and runs it again after each reload. Its methods are for one goroutine, except
 // loadAndRun and checkNew, which run beside runOnce and change nothing of it.
 type runner struct {
@@ -47,12 +58,15 @@ func (r *runner) run() error {
 }
 
 // runOnce loads the configuration and runs the agent until it has ended: by itself, or because of a signal, a
-// change of the configuration or an error of the server of profiles. It reports whether to run again.
+// change of the configuration or an error of the server of profiles. It reports whether to run again, which it never does after a stop. The
+// error is that of the agent or of loading, joined with that of the server of profiles.
+//
+// After a stop while the configuration is loading, it does not wait: the goroutine that loads goes on until the process ends.
 func (r *runner) runOnce() (again bool, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	c := &cycle{runner: r, cancel: cancel, loaded: make(chan struct{})}
-	changed := r.watchConfig(ctx) // before loading, so that no change is missed
+	changed := r.watchConfig(ctx) // before loading, so that no change during it is missed
 	ended := make(chan error, 1)  // with room, as nobody may receive: see below
 	go func() { ended <- r.loadAndRun(ctx, c.loaded) }()
 	var failure error
@@ -61,12 +75,13 @@ func (r *runner) runOnce() (again bool, err error) {
 		case err := <-ended:
 			return c.again && !c.stopping, errors.Join(failure, err)
 		case err := <-r.failed:
+			// The agent is stopped as by a signal, with a last push and flush. The error ends the command after that.
 			failure = fmt.Errorf("serving profiles: %w", err)
 			c.end(false)
 		case s := <-r.signals:
 			c.signal(s)
 		case <-changed:
-			changed = r.watchConfig(ctx)
+			changed = r.watchConfig(ctx) // the watchers have ended: each reports one change
 			c.reload()
 		case err := <-c.checked:
 			c.decide(err)
@@ -104,7 +119,11 @@ func notifyState(state string) {
 	}
 }
 
-// loadAndRun loads the configuration, closes loaded, and runs the agent until the context ends.
+// loadAndRun loads the configuration, closes loaded, and runs the agent until the context ends. If the context has ended while it was
+// loading, it starts no agent. After an error of loading, loaded stays open.
+//
+// The error of a canceled context is not returned, because a stop is no failure: the agent returns it if it waited at that moment, for
+// example to connect an output again.
 func (r *runner) loadAndRun(ctx context.Context, loaded chan<- struct{}) error {
 	c, err := r.load()
 	if err != nil {
@@ -120,9 +139,10 @@ func (r *runner) loadAndRun(ctx context.Context, loaded chan<- struct{}) error {
 	return err
 }
 
-// read loads the configuration and checks the options of our plugins, but initializes none. In test mode, outputs have no buffers on disk,
-// which a running agent may use. quiet leaves out the log lines of loading. The secrets that Telegraf counts in package variables are reset,
-// so read must not run at the same time as another read; secrets that are linked stay valid.
+// read loads the configuration and checks the options of our plugins, but initializes none. The sources are those of the files, in the
+// order of loading. In test mode, outputs have no buffers on disk, which a running agent may use. quiet leaves out the log lines of
+// loading. The secrets that Telegraf counts in package variables are reset, so read must not run at the same time as another read; secrets
+// that are linked stay valid.
 func (r *runner) read(testMode, quiet bool) (*config.Config, []source, error) {
 	files, err := configFiles(r.files, r.folders)
 	if err != nil {
@@ -142,7 +162,10 @@ func (r *runner) read(testMode, quiet bool) (*config.Config, []source, error) {
 }
 
 // load reads the configuration, sets our defaults for describe and its outputs, and checks it. Its warnings come before the agent's log
-// is set up: at the first start they are on stderr, even if the configuration has a log file.
+// is set up: at the first start they are on stderr, even if the configuration has a log file. After a reload they are in the log of the
+// agent before.
+//
+// A new check or default must also be considered in check and checkNew, which have the same steps for a configuration that does not run.
 func (r *runner) load() (*config.Config, error) {
 	c, sources, err := r.read(r.test && !r.once, r.quiet)
 	if err != nil {
@@ -204,6 +227,7 @@ func (r *runner) runAgent(ctx context.Context, c *config.Config) error {
 		cancel()
 	})()
 	a := agent.NewAgent(c)
+	// The agent does not report when its plugins have started, so systemd is notified before that, as by upstream.
 	notifyState(daemon.SdNotifyReady)
 	switch {
 	case r.once: // with outputs, and before test: see options
@@ -215,8 +239,8 @@ func (r *runner) runAgent(ctx context.Context, c *config.Config) error {
 	return a.Run(running)
 }
 
-// setupLogging replaces the log of the process by the one of the configuration. A flag can make it more detailed or more quiet, but cannot
-// undo debug or quiet of the configuration.
+// setupLogging replaces the log of the process by the one of the configuration, and closes the one before. A flag can make it more detailed
+// or more quiet, but cannot undo debug or quiet of the configuration. Of both together, quiet counts.
 func (r *runner) setupLogging(c *config.Config) error {
 	return logger.SetupLogging(&logger.Config{
 		Debug:                   c.Agent.Debug || r.debug,
@@ -243,6 +267,7 @@ func (r *runner) announce(c *config.Config) {
 		log.Print("W! Outputs are not used in testing mode!")
 	}
 	log.Printf("I! Tags enabled: %s", c.ListTags())
+	// Three pages for each secret are upstream's estimate.
 	required, available := 3*c.NumberSecrets*uint64(os.Getpagesize()), lockedMemoryLimit()
 	if !r.unprotected && required > available {
 		log.Printf("W! Secrets need %d kB of locked memory, but the limit is %d kB: raise it, for example with 'ulimit -l'", required/1024, available/1024)
@@ -263,6 +288,7 @@ func announcePlugins(c *config.Config) {
 		{"secretstores", c.SecretstoreNames(), c.SecretstoreNamesWithSources()},
 		{"outputs", c.OutputNames(), c.OutputNamesWithSources()},
 	} {
+		// Deprecations has two counts for each kind: plugins and options.
 		log.Printf("I! Loaded %s: %s\n%s", loaded.kind, strings.Join(loaded.names, " "), loaded.sources)
 		if n := c.Deprecations[loaded.kind]; len(n) > 1 && n[0]+n[1] > 0 {
 			log.Printf("W! Deprecated %s: %s and %s", loaded.kind, show.Counted(n[0], "plugin"), show.Counted(n[1], "option"))

@@ -17,8 +17,8 @@ import (
 // secretsCommand returns the command "secrets" of upstream. Secrets are printed to out as they are; prompts and errors are on os.Stderr, so
 // that out can be redirected.
 //
-// A secret is wiped from memory once it was printed. That is as far as it goes: what the runtime or the writer has copied stays. A secret in
-// an argument of "set" is in the list of processes, and in the history of the shell; asking for it avoids both.
+// A secret is wiped from memory once it was printed. That is as far as it goes: what the runtime or the writer has copied stays. A secret
+// in an argument of "set" is in the list of processes, and in the history of the shell; asking for it avoids both.
 func secretsCommand(out io.Writer) *cli.Command {
 	return &cli.Command{
 		Name:   "secrets",
@@ -84,8 +84,8 @@ func secretStore(c *cli.Context) (telegraf.SecretStore, error) {
 	return store, nil
 }
 
-// listSecrets prints the keys of the stores that the arguments name, or of all stores in ascending order of their IDs. It returns the error of
-// the first store that cannot be read.
+// listSecrets prints the keys of the stores that the arguments name, or of all stores in ascending order of their IDs. It returns the
+// error of the first store that cannot be read.
 func listSecrets(c *cli.Context, out io.Writer) error {
 	stores, err := secretStores(c)
 	if err != nil {
@@ -108,6 +108,10 @@ func listSecrets(c *cli.Context, out io.Writer) error {
 }
 
 // listStore prints the keys of a store in ascending order, and with reveal their values. It wipes each value from memory after printing it.
+// The format is that of upstream:
+//
+//	Known secrets for store "id":
+//	    key                             value
 func listStore(out io.Writer, id string, store telegraf.SecretStore, reveal bool) error {
 	keys, err := store.List()
 	if err != nil {
@@ -128,7 +132,7 @@ func listStore(out io.Writer, id string, store telegraf.SecretStore, reveal bool
 	return nil
 }
 
-// getSecret prints one secret and wipes it from memory.
+// getSecret prints one secret, as "id:key = value" in the format of upstream, and wipes it from memory.
 func getSecret(c *cli.Context, out io.Writer) error {
 	if c.NArg() != 2 {
 		return errors.New("want two arguments: the ID of the secret store and the key")

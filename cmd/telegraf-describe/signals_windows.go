@@ -6,7 +6,8 @@ import (
 	"os/signal"
 )
 
-// catchSignals returns the signals that stop the agent.
+// catchSignals returns the signals that stop the agent. Windows has none for a reload or a flush: there, an agent reloads only if it
+// watches its configuration.
 func catchSignals() <-chan os.Signal {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, os.Interrupt)

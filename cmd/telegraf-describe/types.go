@@ -18,7 +18,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/option"
 )
 
-// generalTypes are the types of options that Telegraf reads itself. It ignores a number as a period, and a text as a limit, without an error.
+// generalTypes are the types of options that Telegraf reads itself. It ignores a number as a period, and a text as a limit, without an
+// error.
 var generalTypes = map[string]reflect.Type{
 	"alias": reflect.TypeFor[string](), "delay": reflect.TypeFor[time.Duration](), "drop_original": reflect.TypeFor[bool](),
 	"fieldexclude": reflect.TypeFor[[]string](), "fieldinclude": reflect.TypeFor[[]string](), "flush_interval": reflect.TypeFor[time.Duration](),
@@ -49,7 +50,13 @@ func checkTypes(sources []source) error {
 }
 
 // The types are those of the Go struct of the plugin, as the TOML library of Telegraf decodes into it: no list of them has to be kept up to
-// date. An option that has neither a type here nor one of generalTypes is left to Telegraf.
+// date. An option that has neither a type here nor one of generalTypes is left to Telegraf. Three of the errors:
+//
+//	period = 30      invalid 'period' setting 30, want a duration in quotes; for example period = "30s"
+//	bucket = 1       invalid 'bucket' setting 1, want a text in quotes; for example bucket = "10m"
+//	stats = "mean"   invalid 'stats' setting "mean", want a list of texts in brackets; for example stats = ["mean"]
+//
+// The example of the last one is made of the value in the file, the others are those of the plugin.
 
 // typeErrors returns an [option.Error] for each option of a table whose value does not suit the type that the plugin has for it, in the
 // order of the names. text is the file of the table. Telegraf replaces variables later, so of a value in a line with one only that is
@@ -107,7 +114,10 @@ func variableErrors(x option.Examples, name string, t reflect.Type, value ast.Va
 }
 
 // misfit returns the kind of value that an option of that type needs, or "" if the value is of that kind. It accepts every value
-// for types other than those below, because Telegraf checks them.
+// for types other than those below, because Telegraf checks them. A pointer to a type counts as the type.
+//
+// A time.Duration is one of Telegraf's general options, which it parses with [time.ParseDuration]: "24h" but not "1d". A [config.Duration]
+// accepts "1d", and a number as seconds.
 func misfit(t reflect.Type, value ast.Value) string {
 	text, isText := value.(*ast.String)
 	_, isNumber := value.(*ast.Integer)

@@ -18,7 +18,7 @@ func explainUsage(commands []*cli.Command) {
 }
 
 // wrongFlag returns an error about a command's flags in the form of our other errors, with a suggestion for a flag that does not
-// exist.
+// exist: "unknown flag --conf, did you mean --config?: --help lists the flags".
 func wrongFlag(c *cli.Context, err error, _ bool) error {
 	known := []string{"help"}
 	for _, f := range c.Command.Flags {
@@ -31,7 +31,7 @@ func wrongFlag(c *cli.Context, err error, _ bool) error {
 }
 
 // unknownCommand returns the error for the first argument of a command that has no arguments of its own. The argument is not a
-// subcommand either.
+// subcommand either: "unknown command "plugin", did you mean "plugins"?: --help lists the commands".
 func unknownCommand(c *cli.Context) error {
 	name := c.Args().First()
 	known := make([]string, 0, len(c.Command.Subcommands))

@@ -8,10 +8,11 @@ var version string
 // telegrafVersion is the version of Telegraf in go.mod. The linker sets upstream's internal.Version to it and a suffix.
 const telegrafVersion = "1.39.3"
 
-// versions returns the version of telegraf-describe and that of Telegraf, for users.
+// versions returns the version of telegraf-describe and that of Telegraf, for users: "telegraf-describe 1.2.0 (Telegraf 1.39.3)".
 func versions() string {
 	return "telegraf-describe " + buildinfo.Version(version) + " (Telegraf " + telegrafVersion + ")"
 }
 
-// userAgent identifies this program to servers of configurations, in the form of upstream.
+// userAgent identifies this program to servers of configurations, in the form of upstream. It is
+// "Telegraf/1.39.3-describe", to which Telegraf adds the version of Go when it loads the configuration itself.
 func userAgent() string { return "Telegraf/" + telegrafVersion + "-describe" }
