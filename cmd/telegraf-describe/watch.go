@@ -16,22 +16,33 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
+// The flags select how a configuration is watched. Files and URLs are watched independently:
+//
+//	--watch-config notify        events of the folders of the files
+//	--watch-config poll          the stamps of the files, every --watch-interval
+//	--config-url-watch-interval  the Last-Modified of the URLs, at that interval
+//
+// A change of a file is reported once the files have settled. A change of a URL is reported at once, as a server has no half-written file.
+
 // watchConfig returns a channel that receives when a watched configuration changes after the call. The flags
 // select whether files and URLs are watched. Errors of watching are logged. Watching ends with the context.
 //
-// Each watcher reports one change at most and ends: the caller asks again after it, with the files that there are then.
+// The channel receives once at most, and then all watchers of the call end: the caller asks again after it, with the files that there are
+// then. If nothing is watched, it never receives.
 func (r *runner) watchConfig(ctx context.Context) <-chan struct{} {
 	changed := make(chan struct{}, 1)
 	files, err := configFiles(r.files, r.folders)
 	if err != nil {
 		return changed // loading returns the same error
 	}
+	ctx, cancel := context.WithCancel(ctx)
 	report := func(path string) {
 		log.Printf("I! Configuration %q has changed", path)
 		select {
 		case changed <- struct{}{}:
-		default:
+		default: // another watcher was first
 		}
+		cancel()
 	}
 	local := slices.DeleteFunc(append(slices.Clone(files), r.folders...), isURL)
 	remote := slices.DeleteFunc(files, func(f string) bool { return !isURL(f) })
@@ -49,7 +60,7 @@ func (r *runner) watchConfig(ctx context.Context) <-chan struct{} {
 	return changed
 }
 
-// isURL reports whether s has a scheme and a host.
+// isURL reports whether s has a scheme and a host. A path has none, also not one of Windows, such as C:\telegraf.conf.
 func isURL(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && u.Scheme != "" && u.Host != ""
@@ -63,7 +74,7 @@ func (r *runner) watchNotify(ctx context.Context, paths []string, report func(st
 	if err != nil {
 		return err
 	}
-	before := stamps(paths)
+	before := stamps(paths) // taken first, so that a change while the watches are added differs from them
 	for _, path := range paths {
 		if err := w.Add(folderOf(path)); err != nil {
 			log.Printf("W! Cannot watch %q: %v", path, err)
@@ -81,7 +92,8 @@ func folderOf(path string) string {
 	return filepath.Dir(path)
 }
 
-// reportEvents reports the first change after the files have settled, and returns.
+// reportEvents reports the first change after the files have settled, and returns. It owns w and closes it. An error of w, such as an
+// overflow of its events, is logged and does not end the watching.
 func (r *runner) reportEvents(ctx context.Context, w *fsnotify.Watcher, paths, before []string, report func(string)) {
 	defer w.Close()
 	for {
@@ -103,7 +115,10 @@ func (r *runner) reportEvents(ctx context.Context, w *fsnotify.Watcher, paths, b
 
 // concerned returns the path that an event concerns, or "". It is the file of the event, the folder of a *.conf file, or a
 // file whose stamp is not the one of before, for example because a link above it was moved. Kubernetes mounts a ConfigMap in that way: the
-// files are links into a folder that is itself a link, and an update replaces that one.
+// files are links into a folder that is itself a link, and an update replaces that one. There the only event has the name of that link:
+//
+//	/etc/conf/telegraf.conf ─▶ ..data/telegraf.conf      the path of the flag
+//	/etc/conf/..data        ─▶ ..2026_07_01/             replaced by an update
 func concerned(event fsnotify.Event, paths, before []string) string {
 	// Events are of whole folders, with files that are not of the configuration.
 	if event.Op == fsnotify.Chmod { // reading a file causes it too, on a file system that records access times
@@ -158,8 +173,9 @@ func (r *runner) settled(ctx context.Context) bool {
 	}
 }
 
-// look returns the stamps of the local files of the configuration. If a file or folder of the flags is missing, it returns
-// the error and its text. A file that was removed from a folder is not an error.
+// look returns the stamps of the local files of the configuration, a line for each file. If a file or folder of the flags is missing, it
+// returns the error and its text, so that a fault which stays is stable too: see settled. A file that was removed from a folder is not an
+// error.
 func (r *runner) look() (string, error) {
 	files, err := configFiles(r.files, r.folders)
 	if err != nil {
@@ -187,8 +203,9 @@ func stamps(paths []string) []string {
 	return all
 }
 
-// stamp returns a text that changes when the file or folder changes. It has the size and the time of the last change only: a file that is
-// replaced by one of the same size and time counts as unchanged.
+// stamp returns a text that changes when the file or folder changes, or "absent". It has the size and the time of the last change only: a
+// file that is replaced by one of the same size and time counts as unchanged. It follows links. A folder changes when a file in it is
+// added, removed or renamed, but not when a file in it is written to.
 func stamp(path string) string {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -209,7 +226,7 @@ func wait(ctx context.Context, d time.Duration) bool {
 
 // watchURLs requests the Last-Modified of each URL at every interval. It reports the first change and returns. Later answers are compared
 // with the first one, so a change in the first interval is not noticed. A request that fails is logged and repeated at the next
-// interval.
+// interval. Times are compared as texts: any difference is a change, also an earlier time.
 func watchURLs(ctx context.Context, interval time.Duration, urls []string, report func(string)) {
 	before := make(map[string]string)
 	for wait(ctx, interval) {
@@ -230,7 +247,8 @@ func watchURLs(ctx context.Context, interval time.Duration, urls []string, repor
 	}
 }
 
-// lastModified returns the header Last-Modified of a URL. It waits at most ten seconds for the answer.
+// lastModified returns the header Last-Modified of a URL. It waits at most ten seconds for the answer. An answer of any status counts if it
+// has the header.
 func lastModified(ctx context.Context, u string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -95,6 +97,31 @@ func TestAFileIsReadWhenItIsComplete(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A file and a URL have a watcher each. If the new configuration has an error, the agent runs on and both are watched again, so the watcher
+// that has reported nothing must end too. Here it waits for a server that answers only when the request is canceled.
+func TestAllWatchersEndWithTheFirstChange(t *testing.T) {
+	t.Parallel()
+	var arrived time.Time
+	asked, canceled := make(chan struct{}), make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		arrived = time.Now()
+		close(asked)
+		<-r.Context().Done()
+		close(canceled)
+	}))
+	defer server.Close()
+	path := writeFile(t, "telegraf.conf", "before")
+	r := &runner{options: options{
+		files: []string{path, server.URL + "/telegraf.conf"}, watch: "poll", watchInterval: time.Millisecond, urlWatchInterval: time.Millisecond,
+	}}
+	changed := r.watchConfig(t.Context())
+	<-asked
+	require.NoError(t, os.WriteFile(path, []byte("after the change"), 0o600))
+	<-changed
+	<-canceled
+	require.Less(t, time.Since(arrived), 8*time.Second, "the request ended at its time limit, not with the change")
 }
 
 func TestFilesSettleForAQuarterOfASecond(t *testing.T) {
