@@ -1,4 +1,13 @@
 // Package blocks finds the plugins in a Telegraf configuration: which there are, where, and which build tags they need.
+//
+//	1  [agent]                        none: it has no plugins
+//	2  [[inputs.http]]                inputs.http, line 2; tags inputs.http, parsers.xpath
+//	3    data_format = "xpath_json"
+//	4  [[outputs.file]]               outputs.file, line 4; tags outputs.file, serializers.json
+//	5    data_format = "json"
+//
+// It reads the text only. Whether Telegraf has a plugin or a build contains it is for the callers: the agent, which names the places of
+// faults, and the command tags. It does not import Telegraf, so that the command tags is built in a moment.
 package blocks
 
 import (
@@ -12,10 +21,12 @@ import (
 	"github.com/influxdata/toml/ast"
 )
 
-// Kinds are the sections of a configuration that have plugins.
+// Kinds are the sections of a configuration that have plugins. Parsers and serializers are not among them, as they have no sections of
+// their own. It must not be changed.
 var Kinds = []string{"inputs", "outputs", "processors", "aggregators", "secretstores"}
 
-// Block is the table of one plugin, such as [[inputs.cpu]].
+// Block is the table of one plugin, such as [[inputs.cpu]]. A configuration has one for each time the table is written. Table is the text
+// as it was parsed: variables and references to secrets are not replaced, and no option is checked.
 type Block struct {
 	Kind, Name string // such as "inputs" and "cpu"
 	Table      *ast.Table
@@ -24,7 +35,8 @@ type Block struct {
 // Plugin returns the plugin as a build tag names it, such as "inputs.cpu".
 func (b *Block) Plugin() string { return b.Kind + "." + b.Name }
 
-// Line returns the line of an option in the file, or that of the block if the block does not set the option.
+// Line returns the line of an option in the file, or that of the block if the block does not set the option. Lines are counted from 1. An
+// option can be a table, such as [inputs.cpu.tags], or several tables of one name, of which the first counts.
 func (b *Block) Line(option string) int {
 	switch node := b.Table.Fields[option].(type) {
 	case *ast.KeyValue:
@@ -39,7 +51,7 @@ func (b *Block) Line(option string) int {
 	return b.Table.Line
 }
 
-// Text returns the text of an option in the file, or "" if the block does not have it.
+// Text returns the text of an option in the file, or "" if the block does not have it. The text of a string has its quotes: `"10s"`.
 func (b *Block) Text(option string) string {
 	if kv, ok := b.Table.Fields[option].(*ast.KeyValue); ok {
 		return kv.Value.Source()
@@ -47,7 +59,7 @@ func (b *Block) Text(option string) string {
 	return ""
 }
 
-// Tags returns the build tags of the plugin and of its data formats.
+// Tags returns the build tags of the plugin and of its data formats, the plugin first. Tags of formats may repeat, and are in no order.
 func (b *Block) Tags() []string {
 	found := formats(b.Table)
 	tags := append(make([]string, 0, 1+len(found)), b.Plugin())
@@ -57,8 +69,11 @@ func (b *Block) Tags() []string {
 	return tags
 }
 
-// Parse returns the blocks of a configuration in the order of their lines. The error of text that is no TOML is the one of the parser, which
-// names the line. Sections that have no plugins, such as [agent], are skipped.
+// Parse returns the blocks of a configuration in the order of their lines. The error of text that is no TOML is the one of the parser,
+// which names the line. Sections that have no plugins, such as [agent], are skipped, and so is an unknown section. Text without a plugin
+// has no blocks.
+//
+// A plugin in single brackets, such as [inputs.cpu], is a block too, although Telegraf refuses that of most kinds.
 func Parse(text []byte) ([]*Block, error) {
 	root, err := parse(text)
 	if err != nil {
@@ -88,7 +103,7 @@ func Parse(text []byte) ([]*Block, error) {
 }
 
 // Sections returns the names of the tables of a configuration with the line of each, or of its first table. It returns none for text that
-// is no TOML.
+// is no TOML. For [agent] in line 1 and [[aggregator.describe]] in line 3 it returns "agent": 1 and "aggregator": 3.
 func Sections(text []byte) map[string]int {
 	root, err := parse(text)
 	if err != nil {
@@ -129,8 +144,9 @@ func firstLine(node any) (first int) {
 // variable matches an environment variable as Telegraf replaces it: ${NAME}, also with a default, and $NAME.
 var variable = regexp.MustCompile(`\$\{[^}]*\}|\$[A-Za-z_][A-Za-z0-9_]*`)
 
-// parse parses a configuration. If that fails, it parses it with 0 in place of each variable, because a variable
-// can be a number or a boolean. Names of plugins have no variables.
+// parse parses a configuration. If that fails, it parses it with 0 in place of each variable, because a variable can be a number or a
+// boolean. Names of plugins have no variables. The error is that of the first attempt, which is about the text that the user wrote. A byte
+// order mark at the beginning is no part of TOML, but editors on Windows write it.
 func parse(text []byte) (*ast.Table, error) {
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
 	root, err := toml.Parse(text)

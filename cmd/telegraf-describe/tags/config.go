@@ -8,7 +8,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/cmd/telegraf-describe/blocks"
 )
 
-// configured returns the tags of the plugins in configurations. Each path is a file or a folder of *.conf files.
+// configured returns the tags of the plugins in configurations. Each path is a file or a folder of *.conf files. The tags may repeat. The
+// first file that cannot be read or is no TOML is an error.
 func configured(paths []string) ([]string, error) {
 	var tags []string
 	for _, path := range paths {

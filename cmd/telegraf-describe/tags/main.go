@@ -3,6 +3,9 @@
 // not have is an error: go build ignores an unknown tag, and the plugin would be missing without a word.
 //
 //	go build -tags "$(go run ./tags -config telegraf.conf)"
+//
+// The shell runs go build also after an error of this command, but then with no tags, which would build every plugin: so the Makefile looks
+// at its exit status. It runs in the folder cmd/telegraf-describe, where go.mod has the version of Telegraf and plugins.txt is.
 package main
 
 import (
@@ -26,7 +29,11 @@ func main() {
 }
 
 // run prints one line to out: the tags, sorted and separated by commas. The first is "custom": with it, a build has only
-// those of upstream's plugins that another tag selects.
+// those of upstream's plugins that another tag selects. The line is such as
+//
+//	custom,inputs.cpu,outputs.file,serializers.influx
+//
+// After an error it has printed nothing.
 func run(args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("tags", flag.ContinueOnError)
 	list := flags.String("list", "plugins.txt", "file with one tag a line")
@@ -55,10 +62,10 @@ func run(args []string, out io.Writer) error {
 	return err
 }
 
-// own reports whether a plugin is one of ours. Every build has them.
+// own reports whether a plugin is one of ours. Every build has them, and upstream does not know them, so they would be errors of check.
 func own(tag string) bool { return tag == "aggregators.describe" || tag == "outputs.rediscache" }
 
-// listed returns the tags in a file, in its order. A # begins a comment.
+// listed returns the tags in a file, in its order. A # begins a comment. A line may have several tags, or none.
 func listed(path string) ([]string, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -16,7 +16,8 @@ import (
 // upstream is the module with the plugins.
 const upstream = "github.com/influxdata/telegraf"
 
-// check returns an error with every tag that upstream does not have.
+// check returns an error with every tag that upstream does not have. A kind alone, such as "processors", is a tag of upstream too: it
+// selects all plugins of the kind.
 func check(tags []string) error {
 	known, err := upstreamTags()
 	if err != nil {
@@ -31,7 +32,8 @@ func check(tags []string) error {
 	return errors.Join(errs...)
 }
 
-// alike returns a hint with the plugins of the same name and another kind.
+// alike returns a hint with the plugins of the same name and another kind. For "prometheus" it is ", want inputs.prometheus or
+// parsers.prometheus or serializers.prometheus", and without such plugins an example of a name.
 func alike(tag string, known map[string]bool) string {
 	name := tag[strings.LastIndexByte(tag, '.')+1:]
 	var found []string
@@ -47,13 +49,15 @@ func alike(tag string, known map[string]bool) string {
 }
 
 // Each file that registers a plugin has a line such as "//go:build !custom || inputs || inputs.cpu", with a tag of its kind and one of
-// its own.
+// its own. These lines are what go build reads, so they cannot differ from it as a list of names could.
 var (
 	constraint = regexp.MustCompile(`(?m)^//go:build !custom \|\| .*$`)
-	oneTag     = regexp.MustCompile(`[a-z]+(\.\w+)?`)
+	oneTag     = regexp.MustCompile(`[a-z]+(\.\w+)?`) // in the line above: go, build, custom, inputs, inputs.cpu
 )
 
-// upstreamTags returns all tags in the build constraints of the files that register upstream's plugins.
+// upstreamTags returns all tags in the build constraints of the files that register upstream's plugins, which are
+// plugins/*/all/*.go. Plugins for one system only are among them on every system. The tag "migrations" selects the migrations of
+// configurations, which are in another folder.
 func upstreamTags() (map[string]bool, error) {
 	root, err := upstreamFolder()
 	if err != nil {
@@ -79,7 +83,8 @@ func upstreamTags() (map[string]bool, error) {
 	return known, nil
 }
 
-// upstreamFolder returns the folder of upstream's module. It downloads the module if it is missing.
+// upstreamFolder returns the folder of upstream's module. It downloads the module if it is missing, in the version of go.mod. The command
+// prints JSON also when it fails, with the reason in its member Error.
 func upstreamFolder() (string, error) {
 	download := exec.Command("go", "mod", "download", "-json", upstream)
 	download.Stderr = os.Stderr
