@@ -139,7 +139,8 @@ func (d *duration) UnmarshalText(b []byte) error {
 	return err
 }
 
-// defaults returns the default settings. Lists are empty instead of nil, as in analytics-api.toml: a test compares both.
+// defaults returns the default settings. Lists are empty instead of nil, as in analytics-api.toml: a test compares both. Settings
+// that are missing here have the zero value as their default.
 func defaults() config {
 	return config{
 		Listen: "127.0.0.1:8001", MaxConnections: 1000, MaxPerAddress: 250, Hosts: []string{},
@@ -288,6 +289,11 @@ func limitSettings() []setting {
 // loadConfig returns the configuration from the file, the environment and the flags. The error contains every fault
 // in it. For --help it returns [flag.ErrHelp]. For --version it reads nothing but the
 // flags, so that a fault of the configuration does not hide the version.
+//
+// The steps, each of which can fail:
+//
+//	flags.Parse ─▶ readFile ─▶ readEnvironment ─▶ readFlags ─▶ --redis ─▶ validate
+//	    └ given: the values of the flags, which readFlags sets after those of the file and the environment
 func loadConfig(args, environ []string) (config, error) {
 	c := defaults()
 	flags := flag.NewFlagSet("analytics-api", flag.ContinueOnError)
@@ -488,7 +494,8 @@ func (c *config) readFlags(given map[string]string) error {
 
 // validate returns an error that contains every fault of the settings, or nil. It also reads the files that settings name:
 // passwords, tokens and certificates. Otherwise only a later request would show their faults. If a setting has a variable, the
-// error contains only such settings, because other faults can follow from it.
+// error contains only such settings, because other faults can follow from it. It also makes c.tls and c.proxies, which later code
+// uses instead of the settings that they are made from.
 func (c *config) validate() error {
 	if err := c.checkVariables(); err != nil {
 		return err
@@ -559,8 +566,8 @@ func (c *config) validateEmbeddedDir() error {
 	return nil
 }
 
-// validateNames returns an error for names that a database or table in the cache cannot have. It does not look whether they
-// exist: tables come and go.
+// validateNames returns an error for names that a database or table in the cache cannot have. It does not look whether they exist:
+// tables come and go. The rules are those of the writers, so that no name is accepted here which no table can have.
 func (c *config) validateNames() error {
 	var errs []error
 	check := func(setting, name string) {

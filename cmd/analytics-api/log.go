@@ -26,6 +26,11 @@ func (c *config) validateLog() error {
 }
 
 // newLog returns a log that writes lines to w, for settings that validate has accepted. It is safe for concurrent use.
+//
+// For example, the same line in both formats:
+//
+//	time=2026-01-02T03:04:05.000Z level=INFO msg=serving address=http://127.0.0.1:8001 version=1.2.0
+//	{"time":"2026-01-02T03:04:05.000Z","level":"INFO","msg":"serving","address":"http://127.0.0.1:8001","version":"1.2.0"}
 func (c *config) newLog(w io.Writer) *slog.Logger {
 	level, _ := c.logLevel() // validateLog has checked it
 	o := &slog.HandlerOptions{Level: level}

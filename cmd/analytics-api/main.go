@@ -42,6 +42,8 @@ import (
 
 // version is the semantic version of the command. The linker sets it; it is empty in other builds, for which
 // [buildinfo.Version] finds one.
+//
+// For a release: go build -ldflags "-X main.version=1.2.0".
 var version string
 
 func main() {
@@ -181,6 +183,7 @@ func (c config) tryRedis(ctx context.Context, reader *cache.Reader, dial cache.D
 }
 
 // Limits of the HTTP server. By default, the standard library has no limits of time, and accepts headers of 1 MiB.
+// In net/http, the times to read count from the beginning of a request, and the time to write from the end of its header.
 const (
 	headerTimeout = 5 * time.Second  // until the header of a request is read
 	writeTimeout  = 30 * time.Second // to read a request, and to write its answer; package api expects 30 s, and extends it for large answers
@@ -222,7 +225,7 @@ func (c config) serveHTTP(ctx context.Context, limited *conns.Listener, handler 
 }
 
 // newServer returns an HTTP server with the limits of one request. Faults of connections, such as failed handshakes, are warnings
-// in the log. The streams of package api move the deadlines themselves.
+// in the log. The streams of package api move the deadlines themselves. The listener for probes has the same limits.
 func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: writeTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,

@@ -87,6 +87,13 @@ func (c *certificates) server() (*tls.Config, error) {
 
 // get returns the configuration. It looks for changed files at most once a second. If the new files are not valid, as
 // between the replacement of the certificate and that of its key, it returns the last configuration and logs a warning.
+//
+// What it does, at most once a second, depends on the files and on the configuration that it has:
+//
+//	files unchanged            current
+//	changed, valid             the new one, and a line in the log
+//	changed, not valid         current, and one warning until they change again
+//	not valid, and no current  an error: only at the start
 func (c *certificates) get(now time.Time) (*tls.Config, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

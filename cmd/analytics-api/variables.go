@@ -32,8 +32,9 @@ func (c *config) checkVariables() error {
 	return errors.Join(errs...)
 }
 
-// checkVariable returns an error if the text of a setting refers to an environment variable or the home folder. A password may contain "$" and "{": only one
-// that is nothing but a reference is an error. The error for a variable has no part of the text but its name.
+// checkVariable returns an error if the text of a setting refers to an environment variable or the home folder. A password may
+// contain "$" and "{": only one that is nothing but a reference is an error. The error for a variable has no part of the text but
+// its name. For example, "${USER_X}", "$HOME/x" and "~/x" are errors, and "v$session" and the password "pa${PW}x" are not.
 func checkVariable(name, text string) error {
 	variables := option.Variables(text)
 	if strings.HasSuffix(name, "_password") {

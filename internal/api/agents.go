@@ -14,11 +14,11 @@ import (
 )
 
 // Several agents can describe one series, field and bucket, and each agent can have several replicas. Unless the query has agents=each, the
-// answer has one record for them. For example, of four stored records of usage_idle of host a in one bucket:
+// answer has one record for them. For example, of three stored records of usage_idle of host a in one bucket:
 //
-//	agent x             count 10 ─────────────────▶ x ┐
-//	agent y, replica 1  count 7  ─ dropped            ├─▶ merged from the summaries of x and y/2: count 18
-//	agent y, replica 2  count 8  ─ the fullest of y ▶ y/2 ┘
+//	agent x             count 10 ─────────────────────▶ x   ┐
+//	agent y, replica 1  count 7  ─ dropped                  ├─▶ one record, merged from the summaries of x and y/2: count 18
+//	agent y, replica 2  count 8  ─ the fullest of y ──▶ y/2 ┘
 //
 // The records of a bucket are judged when all of them were read (settle). Their summaries are read when the records of all buckets are
 // there (mergeAgents), because a page needs the summaries of its own records only. Until then a merged record has its place in the answer,
@@ -145,7 +145,7 @@ func (a *answer) note(start time.Time, entries []entry) {
 			m = merging{start: start, bucket: len(a.kept), series: make(map[string]mergedRecord)}
 			a.merging = append(a.merging, m)
 		}
-		// Such as "usage_idle","cpu":"0","host":"a": the member of the field's name, and the tags as they follow in the JSON.
+		// For example "usage_idle","cpu":"0","host":"a": the field's name as JSON, and the members of the tags.
 		m.series[e.Field+e.Tags] = mergedRecord{place: i, stats: e.stats}
 	}
 }

@@ -29,8 +29,8 @@ const (
 //	             └ trim, if the bucket is large
 //
 // The records of the bucket that is being read are entries, which can still be sorted, merged and dropped. Those of a bucket that
-// has ended are only texts, in their order. The budget counts both: entries with entryCost, texts with textCost. So work counts,
-// for the records of an answer: of kept, each text with its comma and textCost; current.size; and spare.
+// has ended are only texts, in their order. The budget counts both: entries with entryCost, texts with textCost. For the
+// records of an answer, work counts the sum of these: the texts of kept, each with its comma and textCost; current.size; and spare.
 type answer struct {
 	query
 	work                             *work // the memory of the records is counted as its bytes
@@ -214,8 +214,8 @@ func (a *answer) grow(n int) error {
 const minTrimmed = 100
 
 // trim removes entries of a bucket with many records that cannot become a part of the answer, before all parts of the bucket are
-// read. It returns an error if the answer has too many records. So a page of a large bucket needs the memory of
-// about twice its records, and not of all of them.
+// read. It returns an error if the answer has too many records. So a page of a large
+// bucket needs the memory of about twice its own records, and not of all of them.
 func (a *answer) trim() error {
 	b := &a.current
 	found, end := a.count()

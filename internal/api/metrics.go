@@ -139,6 +139,6 @@ func (m *metrics) asked(kept bool) {
 	}
 }
 
-// refused counts a request that was refused or ended because of a limit. The reason is that of a busy, or one of the words in
-// admit, checkHost, the streams and handle: their number is small and fixed.
+// refused counts a request that was refused or ended because of a limit. Reasons are a few fixed words, because each is a time series:
+// those of a busy, and those in refuse, checkHost, handle and the streams.
 func (m *metrics) refused(reason string) { m.refusals.WithLabelValues(reason).Inc() }

@@ -56,7 +56,7 @@ func beginning(a, b string) string {
 
 // compareEntries compares the places of two records of a bucket: by field and tags, then by agent and replica. The place of a
 // record depends only on these four, and not on the records beside it, so that a cursor stays valid while data arrives. The order
-// is that of the bytes of their JSON.
+// is that of the bytes of their JSON; of long names, that of bounded.
 func compareEntries(a, b entry) int {
 	if c := compareNames(a.Field, a.Tags, b.Field, b.Tags); c != 0 {
 		return c
