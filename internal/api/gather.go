@@ -73,7 +73,7 @@ func (s *server) export(w http.ResponseWriter, r *http.Request, p *params) error
 }
 
 // exportedTo returns the databases of the exported tables that a request may read, for a gatheringKey: each once, in the order of
-// the settings. No name has the byte 0 between them, as names have no control characters.
+// the settings. They are separated by a byte 0, which no name has.
 func (s *server) exportedTo(grant token.Grant) string {
 	var databases []string
 	for _, t := range s.Export {

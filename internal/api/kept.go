@@ -79,8 +79,7 @@ func (s *server) keptFirst(keeping, next http.Handler) http.Handler {
 }
 
 // sendKept answers a request with its kept answer, and returns true. It returns false if there is none, or if that is not right at
-// a time of the request. now is a time of the request, at which the answer must be right. The error is busy if the budget has no
-// room for the body, or a gone.
+// now, which is a time of the request. The error is a busy if the budget has no room for the body, or a gone.
 func (s *server) sendKept(x *exchange, r *http.Request, grant token.Grant, now time.Time) (sent bool, err error) {
 	e := x.kept
 	if e == nil || !s.isCurrent(r.Context(), e.Value, grant, now) {

@@ -40,7 +40,7 @@ type rates struct {
 	others  *rate.Limiter            // is shared by further clients while all of these are busy
 }
 
-// newRates returns rates that know no client yet. what is the word for a client in errors. perSecond is 0 for no limit.
+// newRates returns rates that know no client yet. what is the word for a client in errors, and perSecond is 0 for no limit.
 func newRates(what string, perSecond int, now func() time.Time) *rates {
 	r := &rates{what: what, perSecond: perSecond, now: now, clients: make(map[string]*rate.Limiter)}
 	r.others = r.limiter()
