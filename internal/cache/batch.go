@@ -56,7 +56,8 @@ const (
 	versionTTL
 )
 
-// bucket is the part of a batch that goes into the hashes of one bucket.
+// bucket is the part of a batch that goes into the hashes of one bucket. The elements 2i and 2i+1 of records, those of summaries and
+// element i of source, if there is one, are of the same record.
 type bucket struct {
 	start     time.Time
 	text      string    // start, in the form that keys have
@@ -87,7 +88,7 @@ const (
 )
 
 // newBatch returns the batch of one or more records of one table. The batch keeps the summaries and the tags of the
-// records.
+// records, and pointers to them: the records must not change as long as the batch is used.
 func newBatch(records []record.Record) *batch {
 	b := &batch{
 		byStart: make(map[string]*bucket), fields: make(map[string]bool), tags: make(map[string]bool), newest: records[0].Start,
@@ -136,7 +137,8 @@ func (b *batch) add(to *bucket, r *record.Record) {
 	}
 }
 
-// add adds a record with its hash field and its JSON.
+// add adds a record with its hash field and its JSON, of which it keeps the slices. A record that is added twice is written twice, and the
+// later one stays.
 func (p *bucket) add(field, json []byte, r *record.Record) {
 	revision := int64(-1)
 	if r.HasRevision {
@@ -169,6 +171,9 @@ func (b *batch) hashField(r *record.Record) []byte {
 
 // queue adds the commands of the transaction to the pipeline. The records expire at expiry or later. It may be called again,
 // for a second try: the answers are then those of the last call.
+//
+// The life of a key is extended after the command that may make it, because EXPIRE does nothing for a key that does not exist.
+// The message to subscribers comes last. All of it is in one transaction, so a reader that gets the message finds the records.
 //
 // Buckets that recent has get a ZADD of their own, whose answer shows whether that bucket was in the index. The others share
 // one, as one command for all costs less.
@@ -226,6 +231,7 @@ func (p *bucket) queue(ctx context.Context, pipe redis.Pipeliner, t record.Table
 	if !p.revised {
 		return
 	}
+	// All revisions that the set lacked are known, so it is complete from now on: see proof.
 	members := p.revisions
 	if p.held != nil && p.held.certain() && !p.held.proved {
 		members = append(slices.Clone(members), redis.Z{Member: proof})

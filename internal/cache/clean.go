@@ -87,6 +87,8 @@ func (w *Writer) cleanNames(ctx context.Context, t record.Table, now time.Time) 
 // cleanExpired removes at most maxCleaned buckets whose expiry time has passed, if Redis has already removed their
 // hashes. A hash that still exists was written by an agent that used another clock. More expired buckets are left to the next
 // cleanings.
+//
+// Members with removedPrefix leave in the same way: no hash has such a name, so that they are gone as soon as their time has passed.
 func (w *Writer) cleanExpired(ctx context.Context, t record.Table, now time.Time) error {
 	expired := &redis.ZRangeBy{Min: "-inf", Max: millis(now), Count: maxCleaned}
 	starts, err := w.client.ZRangeByScore(ctx, expiryKey(t), expired).Result()
@@ -107,7 +109,7 @@ func (w *Writer) cleanExpired(ctx context.Context, t record.Table, now time.Time
 }
 
 // restore adds buckets to the index again that another agent wrote while this agent removed them. The hash of such a
-// bucket exists.
+// bucket exists. Its expiry time is then the one that this agent would give it, or a later one that is there already.
 func (w *Writer) restore(ctx context.Context, t record.Table, starts []string) error {
 	existing, _, err := split(ctx, w.client, starts, func(start string) string { return bucketKey(t, start) })
 	if err != nil {
@@ -132,6 +134,7 @@ func (w *Writer) restore(ctx context.Context, t record.Table, starts []string) e
 // cleanCatalogue removes at most maxCleaned tables whose expiry time has passed, if their keys have expired too. The
 // tables of older writers have no expiry time, and may exist although their score has passed.
 func (w *Writer) cleanCatalogue(ctx context.Context, now time.Time) error {
+	// From 0: the members with a time of the last write have negative scores, and leave together with their tables.
 	passed := &redis.ZRangeBy{Min: "0", Max: millis(now), Count: maxCleaned}
 	members, err := w.client.ZRangeByScore(ctx, catalogueKey, passed).Result()
 	if err != nil {
@@ -238,6 +241,8 @@ func (w *Writer) removed(ctx context.Context, t record.Table, now time.Time) (ma
 
 // divide returns the starts of the buckets beyond MaxBuckets and those of the others, among those of the index and of the lost ones.
 // It reads the whole index, because the documented ACL of a writer has no command that reads it from its end. MaxBuckets is above 0.
+//
+// With MaxBuckets 2, of the buckets 1, 2, 3 that have begun and 8, 9 that begin in the future, 1 is beyond it: the two are counted apart.
 func (w *Writer) divide(ctx context.Context, t record.Table, now time.Time, lost []string) (oldest, newest []string, err error) {
 	members, err := w.client.ZRangeByScore(ctx, indexKey(t), &redis.ZRangeBy{Min: "-inf", Max: "+inf"}).Result()
 	if err != nil {
@@ -246,7 +251,7 @@ func (w *Writer) divide(ctx context.Context, t record.Table, now time.Time, lost
 	starts := parseStarts(append(members, lost...))
 	slices.SortFunc(starts, time.Time.Compare)
 	starts = slices.CompactFunc(starts, time.Time.Equal)
-	begun := len(starts)
+	begun := len(starts) // how many of them have begun
 	if i := slices.IndexFunc(starts, func(at time.Time) bool { return at.After(now) }); i >= 0 {
 		begun = i
 	}

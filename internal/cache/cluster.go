@@ -67,7 +67,8 @@ func (r reloading) after(ctx context.Context, err error) {
 var errPaused = errors.New("the server has not answered a command")
 
 // pausing is a hook of a node of a cluster. It refuses commands for pauseAfter after one was not answered in time.
-// Its methods may be called concurrently.
+// Its methods may be called concurrently. After the pause the node gets all commands again; if it still does not answer, each of those that
+// were sent meanwhile waits for the timeout once more.
 type pausing struct {
 	addr    string        // of the node, for errors
 	timeout time.Duration // of the client for one read

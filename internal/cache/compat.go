@@ -46,6 +46,9 @@ const (
 //	                        └── still dirty, at the earliest at rested ◀── the versions differ, or an error
 //
 // There is one goroutine for all tables, so the values are built one after another.
+//
+// A table that is being rebuilt stays in tables: forget leaves it to refresh. So the methods of a rebuild find it there each time that they
+// take mu, which none of them holds during a command.
 type compat struct {
 	client   redis.UniversalClient
 	records  int              // the most records of a value
@@ -63,7 +66,9 @@ type compat struct {
 	tables  map[record.Table]*compatTable
 }
 
-// bucketCache holds the records of the buckets that were read for one value, by the start of the bucket.
+// bucketCache holds the records of the buckets that were read for one value, by the start of the bucket: searches that reach further
+// back find the same buckets again. The records of a bucket are sorted. Of one that was read in parts, they are at most the last
+// Options.CompatRecords.
 type bucketCache map[time.Time][]string
 
 // compatTable is the state of one table.
@@ -161,7 +166,7 @@ func (c *compat) settle(t record.Table, timeout time.Duration) error {
 }
 
 // run rebuilds values until quit is closed. It wakes up after each mark, and when the next written table may be
-// rebuilt.
+// rebuilt. A rebuild that has begun goes on after quit is closed, at most for compatTimeout.
 func (c *compat) run() {
 	defer close(c.ended)
 	timer := time.NewTimer(0)
@@ -230,6 +235,7 @@ func (c *compat) refresh(t record.Table) {
 	if table.gone && !table.dirty {
 		delete(c.tables, t)
 	}
+	// A rebuild of 10 ms is followed by the next one after a second, and one of 200 ms after four.
 	table.rested = start.Add(max(c.every, compatShare*time.Since(start)))
 }
 
@@ -256,7 +262,9 @@ func (c *compat) begin(t record.Table) {
 
 // rebuild writes the value of a table. It returns false if an agent wrote the table during the rebuild: the value may
 // then be outdated and must be rebuilt again. If rebuild finds this out before it writes the value, it writes the
-// value only if outdated is true.
+// value only if outdated is true. Without records it writes nothing, and leaves the value to expire.
+//
+// An outdated value is better than an older one, so run writes it. But the last writer to close must not leave one, see settle.
 func (c *compat) rebuild(ctx context.Context, t record.Table, outdated bool) (current bool, err error) {
 	before, err := c.version(ctx, t)
 	if err != nil {
@@ -279,7 +287,7 @@ func (c *compat) rebuild(ctx context.Context, t record.Table, outdated bool) (cu
 	return after == before, err
 }
 
-// version returns the table's version, which each write of any agent changes.
+// version returns the table's version, which each write of any agent changes, or "" if there is none. It is compared as text.
 func (c *compat) version(ctx context.Context, t record.Table) (string, error) {
 	version, err := c.client.Get(ctx, versionKey(t)).Result()
 	if errors.Is(err, redis.Nil) {
@@ -307,6 +315,9 @@ func (c *compat) newest(ctx context.Context, t record.Table) ([]string, error) {
 // begun returns the newest records of the buckets that have begun. It first searches from the oldest bucket of the
 // last value on, then further and further back, because the ACL of a writer has no command that reads the index from
 // its end.
+//
+// The searches end at now. After the first one they begin 1 h, 16 h, 10 days, 170 days and 7 years before the newest bucket of this agent;
+// the last one has all buckets.
 func (c *compat) begun(ctx context.Context, t record.Table, now time.Time) ([]string, error) {
 	low, newest := c.lookFrom(t, now)
 	read := make(bucketCache)
@@ -333,7 +344,8 @@ func (c *compat) begun(ctx context.Context, t record.Table, now time.Time) ([]st
 	}
 }
 
-// lookFrom returns the score at which the first search begins, and the newest bucket of this agent that has begun.
+// lookFrom returns the score at which the first search begins, and the newest bucket of this agent that has begun. If its newest bucket
+// begins in the future, that is now.
 func (c *compat) lookFrom(t record.Table, now time.Time) (low string, newest time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -363,7 +375,8 @@ func (c *compat) index(ctx context.Context, t record.Table, low, high string) ([
 }
 
 // collect returns the newest records of the buckets, at most n, ascending by bucket, and the start of the oldest
-// bucket among these. It takes buckets from the cache read, and adds those that it has to read from Redis.
+// bucket among these. It takes buckets from the cache read, and adds those that it has to read from Redis. It begins with the newest
+// bucket, and reads no more than it needs, rounded up to compatPipeline buckets. Of the oldest bucket, the last records are taken.
 func (c *compat) collect(ctx context.Context, t record.Table, starts []time.Time, n int, read bucketCache) (all []string, oldest time.Time, err error) {
 	var buckets [][]string
 	for len(starts) > 0 && n > 0 {
@@ -414,7 +427,8 @@ func (c *compat) read(ctx context.Context, t record.Table, starts []time.Time, r
 	return nil
 }
 
-// scan reads the newest records of buckets in parts, the first part of all in one round trip.
+// scan reads the newest records of buckets in parts, the first part of all in one round trip. It keeps at most about twice as many
+// records of a bucket as a value has, however large the bucket is.
 func (c *compat) scan(ctx context.Context, t record.Table, starts []time.Time, read bucketCache) error {
 	pipe := c.client.Pipeline()
 	parts := make([]*redis.ScanCmd, len(starts))
@@ -452,7 +466,7 @@ func (c *compat) scan(ctx context.Context, t record.Table, starts []time.Time, r
 	return nil
 }
 
-// keepLast removes all but the n last texts.
+// keepLast removes all but the n last texts in the order of bytes, in which readBuckets sorts them too.
 func keepLast(found map[string]string, n int) {
 	if len(found) <= n {
 		return

@@ -38,6 +38,9 @@ func (w *Writer) margin() time.Duration { return min(expiryMargin, w.o.Retention
 
 // mark is the score that the member of a writer has in the set of a table's writers. After an error it is unknown whether the
 // score was set, so it may be in a range. The zero mark is unknown.
+//
+//	zero ── set(5) ─▶ 5 ── try(8) ─▶ 5 to 8 ── an error ─▶ 5 to 8 ── try(9) ─▶ 5 to 9 ── set(9) ─▶ 9
+//	                                    └───── no error: set(8) ─▶ 8
 type mark struct {
 	known     bool
 	low, high float64 // the range, both inclusive; equal after a write without an error
@@ -65,7 +68,8 @@ func (m *mark) try(score float64) {
 // set notes that a score is set.
 func (m *mark) set(score float64) { *m = mark{true, score, score} }
 
-// queue adds a command that reads the members with the score of the mark.
+// queue adds a command that reads the members with the score of the mark. It returns nil for an unknown mark, as before the first write:
+// nothing can be missed then.
 func (m mark) queue(ctx context.Context, pipe redis.Pipeliner, t record.Table) *redis.StringSliceCmd {
 	if !m.known {
 		return nil
@@ -77,7 +81,8 @@ func (m mark) queue(ctx context.Context, pipe redis.Pipeliner, t record.Table) *
 func microsText(score float64) string { return strconv.FormatFloat(score, 'f', -1, 64) }
 
 // notice notes whether the answers to a successful transaction show that the table is not as this writer left it, or that another
-// writer with the same name has written it. The caller holds the lock of the table.
+// writer with the same name has written it. found are the members with the score of the mark, as they were before the transaction.
+// A table that may have expired is not lost. The caller holds the lock of the table.
 func (w *Writer) notice(s *tableState, found *redis.StringSliceCmd, now time.Time) {
 	switch {
 	case found == nil:
@@ -109,6 +114,7 @@ func (w *Writer) noticeEvicted(s *tableState, b *batch) {
 			made++
 		}
 	}
+	// More hashes than places in the index were new: a bucket that other writers may have records of was evicted.
 	lost.untold = lost.any() || b.indexed != nil && made > int(b.indexed.Val())
 	if lost.any() {
 		s.lost.join(lost)
@@ -142,7 +148,8 @@ func contains(found *redis.StringSliceCmd, member string) bool {
 	return false
 }
 
-// audit looks for the keys of a table, and notes what is lost.
+// audit looks for the keys of a table, and notes what is lost. If the keys have expired, it forgets the table. It holds the lock of the table,
+// and repairs nothing.
 func (w *Writer) audit(ctx context.Context, t record.Table, s *tableState) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -169,7 +176,7 @@ func (w *Writer) audit(ctx context.Context, t record.Table, s *tableState) error
 }
 
 // look returns what is lost of a table, together with what is known to be lost already. It takes at most two round
-// trips. GET shows whether a key exists at the cost of a short answer: see existence.
+// trips. GET shows whether a key exists at the cost of a short answer: see existence. The caller holds the lock of the table.
 func (w *Writer) look(ctx context.Context, t record.Table, s *tableState, alive time.Time) (loss, error) {
 	lost := s.lost
 	pipe := w.client.Pipeline()

@@ -96,7 +96,7 @@ func (r *Reader) hashFields(ctx context.Context, t record.Table, key string, cur
 	return fields, next, err
 }
 
-// room returns how many records of a table one round trip may read, by their mean size.
+// room returns how many records of a table one round trip may read, by their mean size in an earlier reading. It is at least 1.
 func (r *Reader) room(t record.Table) int64 {
 	if mean := r.known.meanOf(t); mean > 0 {
 		return int64(min(max(maxRead/mean, 1), maxRecords))
@@ -126,6 +126,8 @@ func (r *Reader) Named(ctx context.Context, t record.Table, start time.Time, nam
 
 // namer makes names of the hash fields of one bucket: see [appendHashField]. It remembers the parts that many fields have in
 // common, which makes it several times faster. One goroutine uses it.
+//
+//	host=web1,room=a%2Cb|usage|agent1  ─▶  Tags ,"host":"web1","room":"a,b"   Field "usage"   Agent "agent1"
 type namer struct {
 	shown map[string]bool           // the keys of tags that the JSON of the table's records has
 	keys  map[string]tagKey         // the keys of tags, by the key as a hash field has it
@@ -197,7 +199,8 @@ func (n *namer) end(text string) (o record.Outline, ok bool) {
 	return o, true
 }
 
-// appendTags appends the tags of a hash field to n.json, as JSON has them. It returns false if that is not certain.
+// appendTags appends the tags of a hash field to n.json, as JSON has them. It returns false if that is not certain. As long as no key is
+// renamed, the order of the tags is that of the hash field.
 func (n *namer) appendTags(text string) bool {
 	if text == "" {
 		return true
@@ -222,7 +225,7 @@ func (n *namer) appendTags(text string) bool {
 	return true
 }
 
-// appendRenamed is appendTags for tags of which JSON has some under other keys.
+// appendRenamed is appendTags for tags of which JSON has some under other keys. It is slower, as it makes a record; renamed tags are rare.
 func (n *namer) appendRenamed(text string) bool {
 	tags, err := series.ParseTags(text)
 	if err != nil {

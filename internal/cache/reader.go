@@ -67,7 +67,8 @@ func (r *Reader) Tables(ctx context.Context) ([]record.TableEntry, error) {
 	return entries, nil
 }
 
-// execRead sends the commands of a pipeline and returns the first error of a command, except that a key does not exist.
+// execRead sends the commands of a pipeline and returns the first error of a command, except that a key does not exist. The client itself
+// would return that as the error of the pipeline, in place of a later one that matters.
 func execRead(ctx context.Context, pipe redis.Pipeliner) error {
 	cmds, err := pipe.Exec(ctx)
 	if err == nil {
@@ -273,7 +274,7 @@ func readIndex(ctx context.Context, client redis.Cmdable, t record.Table, span r
 }
 
 // scores returns the scores of the range in the index. Scores are rounded, so a few buckets outside of the range may have
-// such a score too.
+// such a score too. So does a bucket that begins at the end of the range, which the range excludes: selectStarts removes these.
 func scores(r record.Range) *redis.ZRangeBy {
 	by := &redis.ZRangeBy{Min: minScore, Max: maxScore}
 	if !r.Start.IsZero() {
@@ -308,7 +309,8 @@ func (b beyond) check(t record.Table) error {
 }
 
 // selectStarts returns the starts of the range among the members that readIndex has read, ascending and without those that are gone. If
-// members that are gone, not starts, or not in the range, have taken the place of others, it reads more members.
+// members that are gone, not starts, or not in the range, have taken the place of others, it reads more members: twice as many each time,
+// until there are enough, or no more in the index.
 func (r *Reader) selectStarts(ctx context.Context, t record.Table, span record.Range, members, gone []string) (starts []time.Time, err error) {
 	most, dead := max(span.First, span.Last), parseStarts(gone)
 	for wider := span; ; {

@@ -43,7 +43,8 @@ type recent struct {
 	waiting list.List  // the same with records that are not written yet
 }
 
-// keptBucket holds the records of a bucket of a table.
+// keptBucket holds the records of a bucket of a table. It is in the map of its table and in one list of recent, or in neither: then it
+// has left, and place is nil.
 type keptBucket struct {
 	of      *tableState
 	start   time.Time
@@ -88,6 +89,7 @@ func (r *recent) add(s *tableState, b *batch, expiry, now, alive time.Time, wait
 		}
 		part.lives = !k.waits && k.expiry.After(alive)
 		part.fresh = 0
+		// If each record made a new hash field, Redis had no record before, and so no revision.
 		known := part.held != nil && part.held.certain() || !waits && part.new(recordsKey) == len(part.source)
 		k.expiry, k.written, k.waits = later(k.expiry, expiry), now, k.waits || waits
 		r.file(k)
@@ -99,7 +101,7 @@ func (r *recent) add(s *tableState, b *batch, expiry, now, alive time.Time, wait
 			}
 			r.keep(k, field, json, source, known)
 		}
-		r.file(k)
+		r.file(k) // again, as open records may have come or gone
 	}
 }
 
@@ -169,7 +171,8 @@ func (r *recent) remove(k *keptBucket, field string, kept *keptRecord) {
 	r.count--
 }
 
-// makeRoom drops buckets other than k until size bytes more are within the limit. It returns false if that is not enough.
+// makeRoom drops buckets other than k until size bytes more are within the limit. It returns false if that is not enough. Closed buckets
+// go first, then open ones, and last those that wait, whose records are nowhere else.
 func (r *recent) makeRoom(size int64, k *keptBucket) bool {
 	for r.size+size > r.limit {
 		var oldest *keptBucket
@@ -283,7 +286,8 @@ func (r *recent) find(s *tableState, b *batch) {
 	}
 }
 
-// knows reports whether Redis cannot have higher revisions of the records of a part of a batch than those that are kept.
+// knows reports whether Redis cannot have higher revisions of the records of a part of a batch than those that are kept. It is true for a
+// part without revisions, and false if one of its records with a revision is not kept.
 func (r *recent) knows(s *tableState, p *bucket) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -325,7 +329,8 @@ func (r *recent) keeps(s *tableState) bool {
 	return len(s.buckets) > 0
 }
 
-// buckets returns the kept buckets of a table that live beyond the time, ascending.
+// buckets returns the kept buckets of a table that live beyond the time, ascending. The caller holds the lock of the table, so their records
+// do not change; but they may leave meanwhile, to make room for other tables.
 func (r *recent) buckets(s *tableState, beyond time.Time) []*keptBucket {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -78,7 +78,8 @@ func (r *repairer) list() {
 	r.request(false)
 }
 
-// run audits and repairs until ctx is canceled.
+// run audits and repairs until ctx is canceled. It repairs each time that it wakes up, but audits only if that is due or was asked for:
+// an audit reads keys of every table.
 func (r *repairer) run() {
 	defer close(r.ended)
 	due := time.Now().Add(r.every)
@@ -112,7 +113,8 @@ func (r *repairer) report(err error) {
 	}
 }
 
-// close ends run, and then tries once to repair what is known to be lost.
+// close ends run, and then tries once to repair what is known to be lost. Canceling ctx ends a repair that runs; what it had not written
+// is in the loss of its table again. The caller holds closing of the writer, so that no write makes a loss meanwhile.
 func (r *repairer) close(timeout time.Duration) error {
 	r.cancel()
 	if r.ended == nil {
@@ -142,7 +144,8 @@ func (r *repairer) auditAll(ctx context.Context) error {
 	return err
 }
 
-// each calls do for all tables, except for those of a server that has not answered for another table.
+// each calls do for all tables, one after another, except for those of a server that has not answered for another table. It goes on
+// after an error, and returns all errors. Without a cluster, all tables are of one server.
 func (r *repairer) each(ctx context.Context, do func(ctx context.Context, t record.Table, s *tableState) error) error {
 	var errs []error
 	silent := make(map[string]bool)
@@ -164,7 +167,7 @@ func (r *repairer) each(ctx context.Context, do func(ctx context.Context, t reco
 func (r *repairer) repairAll(ctx context.Context) (again bool, err error) {
 	tables, restored := 0, 0
 	var errs []error
-	_ = r.each(ctx, func(ctx context.Context, t record.Table, s *tableState) error {
+	_ = r.each(ctx, func(ctx context.Context, t record.Table, s *tableState) error { // errs has the errors, without those of waiting records
 		lost, n, err := r.w.repair(ctx, t, s)
 		switch {
 		case err != nil && lost.waiting && IsUnavailable(err):
@@ -249,6 +252,9 @@ func (w *Writer) mend(ctx context.Context, t record.Table, s *tableState, lost l
 
 // mendIndex adds the buckets that are only in the index or only in the expiry times to both. One of these sets is often left
 // if the other is evicted. It also writes the version, so that the table exists and its readers notice the change.
+//
+// So the buckets of other writers come back at once. A bucket that expires before the new expiry time is left in the index until that
+// has passed: readers find no records in it. The caller holds the lock of the table.
 func (w *Writer) mendIndex(ctx context.Context, t record.Table, now time.Time) error {
 	pipe := w.client.Pipeline()
 	whole := &redis.ZRangeBy{Min: "-inf", Max: "+inf"}
@@ -283,6 +289,9 @@ func (w *Writer) mendIndex(ctx context.Context, t record.Table, now time.Time) e
 
 // dropOldest removes the buckets beyond MaxBuckets from a loss, and those that were removed already because of the MaxBuckets of any
 // agent, and forgets them. Such a bucket may have been made again by a late record, of any agent.
+//
+// It does nothing for records that wait, which were never written, and if the whole table or its index is lost: which buckets were
+// removed is not certain then.
 func (w *Writer) dropOldest(ctx context.Context, t record.Table, s *tableState, lost *loss, now time.Time) error {
 	if len(lost.buckets) == 0 || lost.waiting || lost.all || lost.index {
 		return nil
@@ -329,7 +338,7 @@ func (w *Writer) tell(ctx context.Context, t record.Table, s *tableState, now ti
 }
 
 // rewrite writes the kept records of the lost buckets, or of all buckets of the table, some buckets at a time. It returns how
-// many it wrote.
+// many it wrote, also with an error. The caller holds the lock of the table.
 func (w *Writer) rewrite(ctx context.Context, t record.Table, s *tableState, lost loss, now time.Time) (records int, err error) {
 	kept := w.recent.buckets(s, now.Add(w.margin()))
 	if !lost.all && !lost.index {
@@ -409,7 +418,12 @@ func (w *Writer) rewriteSome(ctx context.Context, t record.Table, s *tableState,
 }
 
 // isOlder reports whether a stored record has a higher revision, or is final while the kept one is open, or has more values,
-// so that it was written later, by another process of the same agent.
+// so that it was written later, by another process of the same agent. stored is the JSON of a record in the same place.
+//
+//	kept                    stored                  isOlder
+//	revision 1, final       revision 2, open        true: the revision is compared first
+//	open, 80 values         final, 75 values        true: then the state
+//	final, 80 values        final, 75 values        false: then the number of values
 func (k *keptRecord) isOlder(stored string) bool {
 	if revision := record.RevisionOf(stored); revision != max(k.revision, 0) {
 		return revision > k.revision
@@ -421,7 +435,8 @@ func (k *keptRecord) isOlder(stored string) bool {
 	return record.CountOf(stored) > record.CountOf(own)
 }
 
-// parts yields the kept records of a bucket in parts of at most n records, without those of which Redis has newer ones.
+// parts yields the kept records of a bucket in parts of at most n records, without those of which Redis has newer ones. A bucket without
+// records to write has no parts. The parts have the texts of the kept records, not copies.
 func (k *keptBucket) parts(h *held, newer map[place]bool, n int) func(yield func(*bucket) bool) {
 	return func(yield func(*bucket) bool) {
 		part := &bucket{start: k.start, text: k.text, held: h}
@@ -474,7 +489,7 @@ func (w *Writer) enterAll(ctx context.Context) error {
 		}
 		s.mu.Unlock()
 	}
-	w.repairer.unlisted.Store(false)
+	w.repairer.unlisted.Store(false) // before the commands: a table that is written meanwhile may set it again
 	if tables == 0 {
 		return nil
 	}

@@ -35,7 +35,11 @@ func placeOf(r *record.Record) place {
 	return place{startText(r.Start), string(appendHashField(series.AppendTags(nil, r.Tags), r))}
 }
 
-// held is what Redis has of the revisions of a bucket.
+// held is what Redis has of the revisions of a bucket. Whether these are all revisions is certain in three cases:
+//
+//	exists is false   there are no records, and so no revisions
+//	proved            the set has the proof, which an eviction of the set would have taken too
+//	read              the JSON of all records was read after the set
 type held struct {
 	exists    bool             // whether the bucket has records
 	proved    bool             // whether the set has the proof
@@ -60,7 +64,7 @@ func (h *held) lacks(kept map[string]int64) bool {
 	return !h.exists
 }
 
-// learn adds the revision of a stored record.
+// learn adds the revision of a stored record, given its hash field and JSON. It is called for all records of the bucket, or for none.
 func (h *held) learn(field, text string) {
 	h.read = true
 	revision := record.RevisionOf(text)
@@ -138,7 +142,8 @@ func (w *Writer) hold(ctx context.Context, t record.Table, starts []string) (map
 	return found, nil
 }
 
-// resolve reads the records of the buckets whose revisions are in doubt, and completes their sets.
+// resolve reads the records of the buckets whose revisions are in doubt, and completes their sets. A set that lacked revisions was evicted:
+// Options.Restored is called then, with one table and no records.
 func (w *Writer) resolve(ctx context.Context, t record.Table, s *tableState, b *batch, found map[string]*held) error {
 	var doubtful []string
 	for _, part := range b.buckets {
@@ -243,7 +248,7 @@ func (w *Writer) allRecords(ctx context.Context, t record.Table, starts []string
 	return nil
 }
 
-// mendRevisions adds the revisions that only the records have to the sets. It returns whether there were any.
+// mendRevisions adds the revisions that only the records have to the sets, with the proof. It returns whether there were any.
 func (w *Writer) mendRevisions(ctx context.Context, t record.Table, found map[string]*held) (mended bool, err error) {
 	for _, h := range found {
 		mended = mended || len(h.missing) > 0
@@ -268,12 +273,16 @@ func (w *Writer) mendRevisions(ctx context.Context, t record.Table, found map[st
 }
 
 // dropOutdated removes the records whose revision is lower than the highest known one, which is in held, in kept or in a
-// record before. It returns how many it has removed.
+// record before. It returns how many it has removed. Records of an equal revision stay: the later one replaces the earlier one.
+//
+//	stored   records of the batch, in order      written
+//	r2       r1, r2, none                        r2, none
+//	none     r3, r1                              r3
 func (p *bucket) dropOutdated(kept map[string]int64) (dropped int) {
 	if p.held == nil || len(p.revisions) == 0 && len(p.held.revisions) == 0 && len(kept) == 0 {
 		return 0
 	}
-	newest := make(map[string]int64)
+	newest := make(map[string]int64) // by hash field, among the records so far
 	all := *p
 	p.records, p.summaries, p.source, p.revisions = nil, nil, nil, nil
 	for i, r := range all.source {

@@ -36,6 +36,9 @@ const (
 //
 //	first: HSCAN of a few buckets, HLEN of the next ──▶ loop: fitting buckets ─▶ round: HVALS, HLEN of the next
 //	 or sizes of an earlier reading ──────────────────┘       a large bucket ─▶ parts: HSCAN until the cursor is 0
+//
+// sizes belongs to the first of starts, and is never longer: both are shortened together as buckets are read. A size is a guess by the time
+// of the reading, as writers may add records; then a round trip is longer than it should be, and nothing is lost.
 type scan struct {
 	client redis.UniversalClient
 	table  record.Table
@@ -78,7 +81,8 @@ func (s *scan) run(ctx context.Context) error {
 	return nil
 }
 
-// first reads the first buckets.
+// first reads the first buckets, whose sizes are not known, in one round trip, and the rest of those that are large. It also asks for the
+// sizes of the next ones. Its buckets share the room of a round trip equally.
 func (s *scan) first(ctx context.Context) error {
 	room := s.room()
 	n := min(len(s.starts), firstBuckets, int(max(room/minScan, 1)))
@@ -102,7 +106,7 @@ func (s *scan) first(ctx context.Context) error {
 	for i, read := range reads {
 		pairs, cursor := read.Val()
 		part := s.part(starts[i], pairs, cursor)
-		if part.Last {
+		if part.Last { // the only part of the bucket, as the cursor is 0 at once
 			part.Names = nil
 			s.size(starts[i], len(part.Texts))
 		}
@@ -176,7 +180,8 @@ func (s *scan) fitting() int {
 	return len(s.sizes)
 }
 
-// round reads the next n buckets, and the sizes of those after them.
+// round reads the next n buckets, and the sizes of those after them. With n = 0 it only asks for sizes, which is needed if those of an
+// earlier reading end before the buckets do.
 func (s *scan) round(ctx context.Context, n int) error {
 	pipe := s.client.Pipeline()
 	reads := make([]*redis.StringSliceCmd, n)
@@ -200,7 +205,7 @@ func (s *scan) round(ctx context.Context, n int) error {
 }
 
 // parts reads a bucket in parts, from a cursor on. HSCAN returns every record that is in the bucket during the whole
-// reading at least once.
+// reading at least once, and may return it twice: parts have names, by which the caller finds such records.
 func (s *scan) parts(ctx context.Context, start time.Time, cursor uint64) error {
 	key := bucketKey(s.table, startText(start))
 	for {

@@ -23,6 +23,9 @@ const (
 // returned.
 //
 // The state of a record is read before its summary, so a summary is at least as new as its state.
+//
+//	sizes of up to 100 buckets ─▶ as many as fit ─▶ whole: HGETALL of both hashes
+//	                              a larger one   ─▶ parts: HSCAN of the records, HMGET of their summaries
 func (r *Reader) Summaries(ctx context.Context, t record.Table, starts []time.Time, yield func(record.Summaries) error) error {
 	s := &summing{r: r, client: r.client, table: t, mean: r.known.summaryOf(t), yield: yield}
 	defer s.end()
@@ -131,7 +134,7 @@ func (s *summing) whole(ctx context.Context, starts []time.Time) error {
 	return nil
 }
 
-// parts reads a large bucket, some records at a time.
+// parts reads a large bucket, some records at a time. A record that HSCAN returns twice comes twice.
 func (s *summing) parts(ctx context.Context, start time.Time) error {
 	form := record.NewForm(s.table.Name, start)
 	for cursor := uint64(0); ; {

@@ -27,7 +27,10 @@ type tableState struct {
 	buckets map[string]*keptBucket // by their start as text, guarded by recent.mu
 }
 
-// loss lists what Redis has lost of a table.
+// loss lists what Redis has lost of a table. The zero loss is nothing. A repair takes the whole loss out of the state of the table, and puts
+// it back with join if it fails, beside what was noticed meanwhile.
+//
+// With all or index, every kept bucket is written again, whatever buckets lists.
 type loss struct {
 	waiting bool            // nothing is lost, but records of these buckets could not be written yet
 	all     bool            // the table is not as the writer left it, so that every record may be missing
@@ -38,7 +41,8 @@ type loss struct {
 	buckets map[string]bool // these buckets, by their start as text
 }
 
-// isWritten reports whether records that were written are lost.
+// isWritten reports whether records that were written are lost. If only records wait, their names and buckets are in the loss without
+// having been written.
 func (l *loss) isWritten() bool {
 	return l.all || l.index || !l.waiting && (l.names || len(l.buckets) > 0)
 }
@@ -66,7 +70,7 @@ func (l *loss) add(start string) {
 }
 
 // lock returns the state of a table, which the caller unlocks. A state may be forgotten between finding it and locking it; then
-// lock takes the new one.
+// lock takes the new one. The lock is held for whole writes and repairs, so lock may wait for several round trips to Redis.
 func (w *Writer) lock(t record.Table) *tableState {
 	for {
 		s := w.table(t)
@@ -114,7 +118,7 @@ func (w *Writer) allTables() map[record.Table]*tableState {
 	return maps.Clone(w.tables)
 }
 
-// wrote notes that a batch was written. The caller holds the lock of the table.
+// wrote notes that a batch was written. expiry is by the clock of Redis, and now by the local one. The caller holds the lock of the table.
 func (s *tableState) wrote(b *batch, expiry, now time.Time) {
 	s.expiry, s.written = later(s.expiry, expiry), now
 	s.newest = later(s.newest, b.newest)
@@ -123,7 +127,8 @@ func (s *tableState) wrote(b *batch, expiry, now time.Time) {
 	}
 }
 
-// dropNames forgets the names that have expired.
+// dropNames forgets the names that have expired, so that names that come and go cost no memory for ever. The caller holds the lock of the
+// table.
 func (s *tableState) dropNames(now time.Time) {
 	expired := float64(now.UnixMicro())
 	maps.DeleteFunc(s.names, func(_ string, expiry float64) bool { return expiry <= expired })

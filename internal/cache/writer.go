@@ -162,6 +162,16 @@ const maxPut = 10_000
 //
 // After an error, it is unknown which records were written. If the catalogue holds another type, the records are written, and
 // Put passes the error to Options.Report instead of returning it.
+//
+// Its round trips, for up to 10,000 records:
+//
+//	TIME                     once a minute for all tables (serverClock)
+//	revisions of buckets     if a record has a revision (dropOutdated)
+//	records of buckets       if their revisions are in doubt (resolve)
+//	the transaction          send; another one if the version is low (advance)
+//	the catalogue            enter
+//	cleaning                 once a minute for each table (clean)
+//	the marks of all writers if another one has the same name (findTwins)
 func (w *Writer) Put(ctx context.Context, t record.Table, records []record.Record) error {
 	w.closing.RLock()
 	defer w.closing.RUnlock()
@@ -205,6 +215,8 @@ func (w *Writer) check(t record.Table) error {
 func (w *Writer) put(ctx context.Context, t record.Table, s *tableState, b *batch) error {
 	now := w.clock.now()
 	expiry := now.Add(w.o.Retention)
+	// Which buckets recent has decides which answers are looked at, so find comes before the write; add comes after it, as it looks at the
+	// answers, and noticeEvicted compares both.
 	w.recent.find(s, b)
 	if err := w.send(ctx, t, s, b, expiry); err != nil {
 		return err
@@ -284,7 +296,7 @@ const (
 )
 
 // transact runs the commands that queue adds in one transaction. It returns the error of the first command that
-// failed.
+// failed. It may call queue several times, of which the last one counts.
 func transact(ctx context.Context, client redis.UniversalClient, queue func(redis.Pipeliner)) error {
 	for pause := firstMovePause; ; pause *= 2 {
 		err := transactOnce(ctx, client, queue)
