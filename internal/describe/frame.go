@@ -10,6 +10,9 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
+// This file makes a table of the rows of a profile. --stats names two kinds of columns, which are in one list for users: statistics of
+// numbers, which package stats computes, and facts, which package profile counts for columns of any type. An outputColumn is either.
+
 // fact is a property of a column that is not a statistic of numbers. Columns of all types have facts.
 type fact struct {
 	name string // as the user writes it in --stats, and in the output
@@ -62,7 +65,8 @@ func factOf(name string) *fact {
 	return &facts[i]
 }
 
-// outputColumn is one column of the output: a fact or a statistic.
+// outputColumn is one column of the output: a fact or a statistic. It belongs to the options, and is the same for all rows; a layout has
+// the columns that the rows of one run need.
 type outputColumn struct {
 	name     string     // as in the output: the canonical one of a statistic
 	fact     *fact      // nil for a statistic
@@ -73,7 +77,8 @@ type outputColumn struct {
 	ifEstimated bool
 }
 
-// defaultNames are what is shown unless the user names statistics.
+// defaultNames are what is shown unless the user names statistics. The last four are not always there: mode_error and max_error need an
+// estimate, and for people top and top_count need a text.
 var defaultNames = []string{
 	"type", "count", "missing", "distinct", "min", "max", "mean", "median", "mode", "p95", "mode_error", "max_error", "top", "top_count",
 }
@@ -95,7 +100,7 @@ func expanded(names []string) (all []string) {
 }
 
 // outputColumns returns the columns in the order of the names, or those that are shown by default. selection has the statistics among
-// the names.
+// the names. Names must have been checked: those that package stats does not know are left out.
 func outputColumns(names []string, selection *stats.Selection) []outputColumn {
 	standard := len(names) == 0
 	if standard {
@@ -120,7 +125,12 @@ func outputColumns(names []string, selection *stats.Selection) []outputColumn {
 }
 
 // cell returns the cell of a row. The minimum and the maximum of times are times; other statistics of times, and all of texts, are
-// empty.
+// empty. The number of values is there for each type:
+//
+//	type of the column       count    min, max   other statistics
+//	integer, float, boolean  a count  a number   a number, or a count for mode_count and mode_error
+//	time                     a count  a time     empty
+//	text, tag, empty         a count  empty      empty
 func (c *outputColumn) cell(r *profile.Row, o *options) show.Cell {
 	if c.fact != nil {
 		return c.fact.read(r)
@@ -142,9 +152,13 @@ func (c *outputColumn) cell(r *profile.Row, o *options) show.Cell {
 	return show.Number(r.Stats[c.stat])
 }
 
-// drop returns when a table that is too wide loses the column, see show.Column: the count last, then the statistics that the user
-// named, the last one of them first; of those that nobody asked for, mode before the percentiles. If most rows are of texts, what
-// describes texts stays longer than what describes numbers.
+// drop returns when a table that is too wide loses the column, see show.Column: the count last, then the statistics that the user named,
+// the last one of them first; of those that nobody asked for, mode before the percentiles. If most rows are of texts, what describes texts
+// stays longer than what describes numbers. Without --stats, most rows being of numbers, the order is: top_count, top, mode, distinct,
+// type, p95, missing, max_error, mode_error, median, mean, max, min, count.
+//
+// position is the place of the column among the columns of the layout, from 0. Places beyond 30 are equal, so that they stay below the
+// numbers of the facts.
 func (c *outputColumn) drop(position int, texts bool) int {
 	switch {
 	case c.fact != nil && texts && slices.Contains([]string{"distinct", "top", "top_count"}, c.name):
@@ -163,7 +177,7 @@ func (c *outputColumn) drop(position int, texts bool) int {
 
 // useful reports whether a row has an answer to --stats: any row without that option, and otherwise those of numbers, those of any
 // type if a fact was asked for or nothing but counts, and those of times for min and max. So `--stats mean` has no empty rows
-// for texts.
+// for texts, `--stats count` has a row for each column, and `--stats count,mean` one for each column of numbers.
 func (o *options) useful(r *profile.Row) bool {
 	if len(o.flags.stats) == 0 || r.Stats != nil {
 		return true
@@ -181,7 +195,12 @@ func (o *options) useful(r *profile.Row) bool {
 //
 //	measurement  bucket  <tag> …  column  <statistic or fact> …  estimated
 //
-// All but column are only there if a row has something for them.
+// All but column are only there if a row has something for them. --by 1h --group-by host for a file of line protocol, for example, gives
+//
+//	measurement,bucket,host,column,type,count,…
+//	cpu,2026-01-01T00:00:00Z,a,usage,float,60,…
+//
+// The columns before the statistics identify a row. A table that is too wide never loses them.
 type layout struct {
 	tables    bool           // whether rows have names of measurements
 	buckets   bool           // whether rows have the start of a bucket
@@ -192,7 +211,7 @@ type layout struct {
 	estimated bool           // whether a last column names the estimates: for programs, as people see a tilde
 }
 
-// layoutOf returns the columns that the rows need.
+// layoutOf returns the columns that the rows need. Only columns that the user did not ask for depend on the rows.
 func (o *options) layoutOf(rows []profile.Row) *layout {
 	l := &layout{buckets: o.profile.Grid != nil, columns: slices.Clone(o.columns), standard: len(o.flags.stats) == 0}
 	texts := 0
@@ -308,7 +327,9 @@ func tagCell(tags []series.Tag, key string) show.Cell {
 	return show.Cell{}
 }
 
-// estimates names what of a row is estimated, for programs: "distinct", "quantiles", "mode" and "top", with spaces between them.
+// estimates names what of a row is estimated, for programs: "distinct", "quantiles", "mode" and "top", with spaces between them. A row of a
+// histogram has "distinct quantiles mode", one of too many texts "distinct top", and an exact one an empty cell. People see a tilde before
+// an estimated count instead.
 func estimates(r *profile.Row) show.Cell {
 	var names []string
 	if !r.DistinctExact {

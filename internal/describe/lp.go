@@ -20,7 +20,12 @@ const prefix = "analytics_"
 
 // writeLP writes the rows as line protocol, as the aggregator emits them: the measurement analytics_<measurement>, the tags
 // of the group and field_name, the statistics as fields, and the start of the bucket as the time. Without buckets the lines
-// have no time.
+// have no time. For x.csv with --group-by host:
+//
+//	analytics_x,field_name=v,host=a type="float",count=2i,missing=0i,distinct=2i,min=1.5,max=7,mean=4.25,…
+//
+// A row without a field is left out. The error is that of w, or of a name that line protocol cannot carry; lines before it may have been
+// written.
 func (o *options) writeLP(w io.Writer, rows []profile.Row) error {
 	for i := range rows {
 		r := &rows[i]
@@ -71,6 +76,7 @@ func lpTags(r *profile.Row) []series.Tag {
 }
 
 // addFields adds the fields of a row and returns how many there are. What a row does not have is left out, as line protocol has no null.
+// The minimum and maximum of times are left out too: line protocol has no type for them.
 func (o *options) addFields(e *lineprotocol.Encoder, r *profile.Row) (n int) {
 	statistics := o.profile.Selection.Statistics()
 	add := func(name string, v any) {

@@ -39,7 +39,8 @@ func newSelector(option string, globs []string) (*selector, error) {
 	return s, nil
 }
 
-// has reports whether a name is meant.
+// has reports whether a name is meant. Two goroutines may decide on one name at the same time; both get the same answer. Beyond maxNames
+// it decides each time anew.
 func (s *selector) has(name string) bool {
 	if answer, known := (*s.seen.Load())[name]; known {
 		return answer
@@ -58,7 +59,8 @@ func (s *selector) has(name string) bool {
 	return answer
 }
 
-// unmatched returns the globs that mean none of the names: mostly misspelled ones.
+// unmatched returns the globs that mean none of the names: mostly misspelled ones. The "*" of --group-by is not among the globs, so it is
+// never unmatched.
 func (s *selector) unmatched(names []string) []string {
 	return slices.DeleteFunc(slices.Clone(s.globs), func(glob string) bool {
 		return slices.ContainsFunc(names, func(name string) bool { return match(glob, name) })
@@ -89,7 +91,8 @@ func listed(names []string) string {
 }
 
 // match reports whether a name is the glob itself or matches it by the rules of path.Match. Names are not paths, so a slash is a
-// character like any other: it is replaced by a character that no name has. A name with brackets matches itself.
+// character like any other: it is replaced by a character that no name has. A name with brackets matches itself. "temp*" matches "temp",
+// "temp_1" and "temp/1", "t[ab]" matches "ta" and "t[ab]", but not "t". Letters must have the same case.
 func match(glob, name string) bool {
 	if glob == name {
 		return true

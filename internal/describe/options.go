@@ -33,6 +33,12 @@ const (
 // autoTexts is how many different texts of a column are counted exactly with --accuracy auto.
 const autoTexts = 10_000
 
+// The options in three steps. parse only splits the command line, and check turns texts into values. So a wrong option is found before a
+// file is opened; only whether its names match columns is known later.
+//
+//	args ──parse──▶ flags, paths ──check──▶ options ──▶ file.Options, profile.Options, columns of the output
+//	                texts                   values
+
 // flags are the options as they are written; check makes options of them. Help describes each.
 type flags struct {
 	by, tz, origin          string // by is empty for no buckets, and origin for the one of package bucket
@@ -50,13 +56,15 @@ type flags struct {
 	strict, quiet, showHelp bool
 }
 
-// list is an option that may be repeated and whose values are separated by commas.
+// list is an option that may be repeated and whose values are separated by commas: "--columns a,b --columns c" is a, b and c. It implements
+// flag.Value. A name with a comma cannot be written; a glob can match it.
 type list []string
 
 // String returns the values as they may be written.
 func (l *list) String() string { return strings.Join(*l, ",") }
 
-// Set adds the values of s, without the spaces around them.
+// Set adds the values of s, without the spaces around them and without empty ones. An option without any value is an error, because an
+// empty list means that the option was not given.
 func (l *list) Set(s string) error {
 	before := len(*l)
 	for part := range strings.SplitSeq(s, ",") {
@@ -106,7 +114,8 @@ func (f *flags) set() *flag.FlagSet {
 }
 
 // parse reads the arguments and returns the paths. Options may come before, between and behind paths, up to "--": package flag ends at
-// the first path, and so is called again behind each of them. "-" alone is a path.
+// the first path, and so is called again behind each of them. "-" alone is a path. So "a.csv --by 1h b.csv -- --c.csv" has the paths a.csv,
+// b.csv and --c.csv. No paths are no error of parse: --help needs none.
 func (f *flags) parse(args []string) (paths []string, err error) {
 	var rest []string
 	if i := slices.Index(args, "--"); i >= 0 {
@@ -124,7 +133,15 @@ func (f *flags) parse(args []string) (paths []string, err error) {
 	}
 }
 
-// plain returns an error of package flag in the form of our other errors.
+// plain returns an error of package flag in the form of our other errors. s has the known flags. Package flag has no types for its errors,
+// so their texts are read:
+//
+//	flag provided but not defined: -foo                      unknown option --foo
+//	flag needs an argument: -by                              option --by needs a value
+//	invalid value "x" for flag -width: parse error           --width "x", want a whole number
+//	invalid boolean value "3" for -strict: parse error       --strict "3", want true or false
+//
+// A text that it does not know is returned as it is.
 func plain(err error, s *flag.FlagSet) error {
 	text := err.Error()
 	var known []string
@@ -157,7 +174,8 @@ func dashed(name string) string {
 	return "--" + name
 }
 
-// options are the checked options. They do not change once they are checked, except the parts that a Reader of files sets.
+// options are the checked options. They do not change once they are checked, except the parts that a Reader of files sets. All goroutines
+// of a run read them; the selectors in them keep answers, and are safe for that.
 type options struct {
 	profile profile.Options
 	file    file.Options   // command.run adds Note
@@ -177,7 +195,7 @@ type options struct {
 var outputs = []string{"table", "csv", "json", "jsonl", "markdown", "lp"}
 
 // check turns the options into values. It returns the error of the first option that is wrong, which names that and its value. It opens
-// no file.
+// no file. f must not change afterwards, because the options keep it.
 func (f *flags) check() (*options, error) {
 	o := &options{output: f.output, groupBy: f.groupBy, asked: f.columns, flags: f}
 	if f.output == "md" {
@@ -200,7 +218,8 @@ func (f *flags) check() (*options, error) {
 	return o, nil
 }
 
-// checkTime checks the options of times and buckets. A grid needs the time of each row.
+// checkTime checks the options of times and buckets. A grid needs the time of each row, so that with --by a file without times is an error.
+// The zero origin is that of package bucket, with which weeks start on Monday.
 func (f *flags) checkTime(o *options) (err error) {
 	if o.zone, err = bucket.LoadZone(f.tz); err != nil {
 		return fmt.Errorf("--tz: %w", err)
@@ -235,7 +254,8 @@ func (f *flags) checkTime(o *options) (err error) {
 	return nil
 }
 
-// checkStats checks --stats: the statistics of numbers are a selection of package stats, the facts are known here only.
+// checkStats checks --stats: the statistics of numbers are a selection of package stats, the facts are known here only. Package stats
+// refuses a statistic that is listed twice, and facts are checked here: they would make two columns of one name.
 func (f *flags) checkStats(o *options) error {
 	method, err := stats.ParseMethod(f.method)
 	if err != nil {
@@ -264,7 +284,8 @@ func (f *flags) checkStats(o *options) error {
 	return nil
 }
 
-// checkLimits checks the options of memory, accuracy and workers.
+// checkLimits checks the options of memory, accuracy and workers. The limit of memory holds for both accuracies: beyond it, exact columns
+// become estimates too, the largest ones first.
 func (f *flags) checkLimits(o *options) (err error) {
 	o.profile.Workers, o.profile.Strict, o.file.Strict = f.workers, f.strict, f.strict
 	switch f.accuracy {
@@ -283,7 +304,8 @@ func (f *flags) checkLimits(o *options) (err error) {
 	return nil
 }
 
-// sizeUnits are the units of sizes, the longer ones first.
+// sizeUnits are the units of sizes, the longer ones first: the first that a size ends with is its unit, and "MiB" also ends with "B". A
+// prefix with an i is a power of 1024, and one without a power of 1000.
 var sizeUnits = []struct {
 	name  string
 	bytes int
@@ -292,7 +314,8 @@ var sizeUnits = []struct {
 	{"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"K", 1e3}, {"M", 1e6}, {"G", 1e9}, {"T", 1e12}, {"B", 1},
 }
 
-// parseSize reads a number of bytes, such as "512MiB", "1.5 GB" or "1000000". It is larger than 0.
+// parseSize reads a number of bytes, such as "512MiB", "1.5 GB" or "1000000". It is larger than 0, and less than half of what an int64
+// holds. A fraction of a byte is cut off.
 func parseSize(s string) (int, error) {
 	number, factor := s, 1
 	for _, unit := range sizeUnits {
@@ -308,7 +331,8 @@ func parseSize(s string) (int, error) {
 	return int(v * float64(factor)), nil
 }
 
-// checkFormat checks the options of reading. A delimiter makes the format CSV, as it means nothing elsewhere.
+// checkFormat checks the options of reading. A delimiter makes the format CSV, as it means nothing elsewhere. Without an option, package
+// file detects the format, the delimiter, the header and the decimal mark of each file; an option holds for all files.
 func (f *flags) checkFormat(o *options) (err error) {
 	if o.file.Format, err = file.ParseFormat(f.format); err != nil {
 		return fmt.Errorf("--format: %w", err)
@@ -338,7 +362,8 @@ func (f *flags) checkFormat(o *options) (err error) {
 	return nil
 }
 
-// checkNames makes functions of the options that select columns.
+// checkNames makes functions of the options that select columns. They stay nil for options that are not given, which means all columns for
+// --columns and none for the others.
 func (f *flags) checkNames(o *options) (err error) {
 	if o.columnNames, err = newSelector("--columns", f.columns); err != nil {
 		return err

@@ -16,7 +16,7 @@ const (
 )
 
 // startProgress shows the progress of reading on stderr, if that is a terminal. stop ends it, waits for that and removes the line:
-// what is written afterwards begins on an empty one. It must be called once.
+// what is written afterwards begins on an empty one. It must be called once, also after an error.
 func (c *command) startProgress(r *file.Reader) (stop func()) {
 	if c.flags.quiet || !isTerminal(c.stderr) {
 		return func() {}
@@ -63,7 +63,12 @@ func (c *command) draw(line string) {
 func cut(line string, n int) string { return line[:min(len(line), max(n, 0))] }
 
 // progress returns the line for a number of bytes read of size, which is negative if it is unknown. What was read once size is reached
-// may go on growing with a file that is being written.
+// may go on growing with a file that is being written. took is more than 0. The lines for a known size, for the time after reading, and for
+// standard input:
+//
+//	[#####               ]  25 %  250 MB of 1 GB, 125 MB/s, 6s left
+//	1 GB read, computing
+//	5 kB read, 2.5 kB/s
 func progress(read, size int64, took time.Duration) string {
 	rate := float64(read) / took.Seconds()
 	if size <= 0 || read >= size {
@@ -88,7 +93,8 @@ func progress(read, size int64, took time.Duration) string {
 	return fmt.Sprintf("[%s] %3.0f %%  %s of %s, %s/s, %s left", bar, 100*share, byteSize(float64(read)), byteSize(float64(size)), byteSize(rate), left)
 }
 
-// byteSize returns a number of bytes for people, in units of powers of 1000: three digits are enough.
+// byteSize returns a number of bytes for people, in units of powers of 1000: three digits are enough. 1234 is "1.23 kB", and 999,600 is "1
+// MB" and not "1e+03 kB". n is not negative.
 func byteSize(n float64) string {
 	const limit = 999.5 // from there on, three digits are those of 1000
 	for _, unit := range []string{"B", "kB", "MB", "GB"} {

@@ -34,6 +34,9 @@ const (
 // Run runs the command with its arguments, without its name, and returns the exit status. The result goes to stdout in one
 // piece, once all of it is known; errors and notes go to stderr. If ctx ends before that, Run writes no result and returns
 // 130.
+//
+// While it runs it changes the share of the garbage collector, for the whole process: see collectOften. If ctx ends during a read of
+// stdin, a goroutine may stay in that read.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	var f flags
 	paths, err := f.parse(args)
@@ -66,7 +69,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 }
 
 // withoutOperation returns an error of the file system without the name of the system call, which does not help users: only the path
-// and the reason.
+// and the reason. "open x.csv: no such file or directory" becomes "x.csv: no such file or directory". Other errors keep their texts.
 func withoutOperation(err error) string {
 	var failed *fs.PathError
 	if errors.As(err, &failed) {
@@ -139,7 +142,9 @@ func (c *command) note(format string, args ...any) {
 	}
 }
 
-// run describes the files and writes the result. The error has not been written.
+// run describes the files and writes the result. The error has not been written. A user sees its steps in this order: the progress, which
+// is removed; notes on the input; the result; and on a terminal how long it took. An error of report comes before the result, because
+// nothing is written to stdout unless the status is 0.
 func (c *command) run(ctx context.Context, paths []string, stdin io.Reader) error {
 	c.file.Note = func(path, text string) { c.note("%s: %s", path, text) }
 	c.name = tableName(paths[0])
@@ -183,7 +188,8 @@ func tableName(path string) string {
 	return name
 }
 
-// report writes what of the input could not be described, and how. It returns an error if that is all of it.
+// report writes what of the input could not be described, and how. It returns an error if that is all of it: if no line could be read, or
+// if --group-by or --columns match nothing. That some lines or columns are missing is only noted.
 func (c *command) report(result *profile.Result) error {
 	c.noteLines(result)
 	c.noteValues(result)
@@ -206,7 +212,8 @@ func (c *command) report(result *profile.Result) error {
 	return nil
 }
 
-// noteLines notes the lines that were not read as they are.
+// noteLines notes the lines that were not read as they are: the first bad ones each, then the number of all, then rows with too few cells
+// and headers that were repeated. Notes are in that order for all files together, because package profile counts over all files.
 func (c *command) noteLines(result *profile.Result) {
 	const shown = 5 // bad lines; the count of all follows
 	for i, bad := range result.Bad {
@@ -256,7 +263,8 @@ func (c *command) noteValues(result *profile.Result) {
 	}
 }
 
-// noteUnmatched notes the names in options that no column has.
+// noteUnmatched notes the names in options that no column has. With so many columns that not all names were kept, it notes nothing, as a
+// name may be among the others.
 func (c *command) noteUnmatched(result *profile.Result) {
 	names, complete := c.found(result.Columns)
 	if !complete {
@@ -269,7 +277,7 @@ func (c *command) noteUnmatched(result *profile.Result) {
 	}
 }
 
-// demoted returns what became estimates: columns, or columns in single buckets and groups.
+// demoted returns what became estimates: columns, or columns in single buckets and groups. One column in two groups counts twice.
 func (c *command) demoted(n int) string {
 	switch {
 	case c.profile.Grid == nil && len(c.groupBy) == 0:
@@ -280,7 +288,8 @@ func (c *command) demoted(n int) string {
 	return fmt.Sprintf("%d columns of groups", n)
 }
 
-// write writes the rows in the form of --output.
+// write writes the rows in the form of --output to w. Whether people read it depends on stdout, to which w is copied: only for a terminal
+// are names bold, and control characters in CSV escapes.
 func (c *command) write(w io.Writer, rows []profile.Row) error {
 	switch c.output {
 	case "lp":

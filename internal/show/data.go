@@ -31,6 +31,9 @@ func CSV(w io.Writer, table *Table, clean bool) error {
 	return out.Error()
 }
 
+// This file has the forms for programs. They have every column and every digit, so that a number which is read back is the same float64,
+// and the names of columns as they are. They never depend on the width of a terminal.
+
 // cleaned returns a text, which it cleans if asked to.
 func cleaned(s string, clean bool) string {
 	if clean {
@@ -40,7 +43,12 @@ func cleaned(s string, clean bool) string {
 }
 
 // JSON writes a table as an array of objects, or, with lines, as one object a line. The members of each are in the order of the
-// columns. Empty cells are null, so that all objects have the same members. Times are strings by RFC 3339.
+// columns. Empty cells are null, so that all objects have the same members. Times are strings by RFC 3339. Names of columns must differ,
+// as the members of an object do.
+//
+//	{"name":"größe","count":3456,"mean":null,"top":null}
+//
+// A table without rows is "[" and "]" on two lines, or nothing with lines.
 func JSON(w io.Writer, table *Table, lines bool) error {
 	out := bufio.NewWriter(w)
 	names := make([]string, len(table.Columns))
@@ -55,7 +63,7 @@ func JSON(w io.Writer, table *Table, lines bool) error {
 		after = after[1:] // no line to end
 	}
 	write := func(b []byte) {
-		_, _ = out.Write(b) // Flush returns its error
+		_, _ = out.Write(b) // a bufio.Writer keeps its first error, which Flush returns
 	}
 	write([]byte(before))
 	for i, row := range table.Rows {

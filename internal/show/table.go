@@ -11,7 +11,7 @@ import (
 	"github.com/mattn/go-runewidth"
 )
 
-// Column is a column of a table.
+// Column is a column of a table. Drop and Optional are for people only: CSV and JSON have every column.
 type Column struct {
 	Name string // in the terminal it is in capitals
 	// Drop is when a table that is too wide loses the column: those with the largest number first, and those with 0 never.
@@ -20,7 +20,8 @@ type Column struct {
 	Optional bool
 }
 
-// Cell is one cell. The zero Cell is empty. It keeps the value, and each form of output decides on the text of it.
+// Cell is one cell. The zero Cell is empty. It keeps the value, and each form of output decides on the text of it: the count 3456 that is
+// an estimate is "~3456" for people and 3456 for programs. Only the fields of its kind are set.
 type Cell struct {
 	kind      kind
 	text      string    // ofText
@@ -62,7 +63,7 @@ func Time(t time.Time) Cell { return Cell{kind: ofTime, time: t} }
 // Empty reports whether the cell is empty.
 func (c Cell) Empty() bool { return c.kind == empty }
 
-// Table is rows of cells. Each row has one cell for each column.
+// Table is rows of cells. Each row has one cell for each column. No function of this package changes a Table.
 type Table struct {
 	Columns []Column
 	Rows    [][]Cell
@@ -109,7 +110,8 @@ func (c Cell) precise() string {
 	return ""
 }
 
-// appendFloat appends the shortest decimal that reads back as v, as encoding/json writes it.
+// appendFloat appends the shortest decimal that reads back as v, with an exponent below 1e-6 and from 1e21 on, as encoding/json does. The
+// exponent has two digits at least, as in 1e-09. v is finite.
 func appendFloat(dst []byte, v float64) []byte {
 	if a := math.Abs(v); a != 0 && (a < 1e-6 || a >= 1e21) {
 		return strconv.AppendFloat(dst, v, 'e', -1, 64)
@@ -137,7 +139,13 @@ func (c Cell) human(layout string) string {
 }
 
 // Digits returns a number for people: whole numbers in full up to 15 digits, others with six digits that count, and at least
-// one behind the point.
+// one behind the point. Zeros at the end are left out:
+//
+//	1234567        1234567        19.299999999999997   19.3
+//	1234567.891    1234567.9      0.001234567          0.00123457
+//	99.99999999    100            0.00001              1e-05
+//
+// So the points of numbers in one column are at different places.
 func Digits(v float64) string {
 	a := math.Abs(v)
 	switch {
@@ -159,7 +167,8 @@ func Digits(v float64) string {
 	return strings.TrimSuffix(strings.TrimRight(s, "0"), ".")
 }
 
-// layouts are those of times, each with more parts than the one before. Offsets are not written.
+// layouts are those of times, each with more parts than the one before: days, minutes, seconds, milliseconds and nanoseconds. Offsets are
+// not written: all times of a table are in one zone, which the user has chosen.
 var layouts = []string{time.DateOnly, "2006-01-02 15:04", "2006-01-02 15:04:05", "2006-01-02 15:04:05.000", "2006-01-02 15:04:05.000000000"}
 
 // layoutOf returns the shortest layout that shows all times among the cells of column i. All of them have it, as times that are below each

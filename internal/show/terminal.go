@@ -6,6 +6,12 @@ import (
 	"strings"
 )
 
+// A table is written in these steps. Widths are those of what is printed, so each step measures the texts and not the cells:
+//
+//	Table ─▶ forPeople ─▶ gridOf ─▶ drop columns ─▶ clip texts ─▶ lines, and "not shown: …"
+//	         optional     texts     until narrow    as little
+//	         columns                texts fit       as needed
+
 // Terminal is how to write for people.
 type Terminal struct {
 	Width     int  // of a line; 0 is no limit
@@ -85,7 +91,7 @@ func wrapped(words []string, limit int) string {
 }
 
 // dropped returns which of the kept columns is dropped next: its index in kept, or −1 if none may be. Among equals it is the one
-// farthest to the right.
+// farthest to the right. kept has indexes of columns, in ascending order.
 func dropped(columns []Column, kept []int) int {
 	worst := -1
 	for i, k := range kept {
@@ -193,7 +199,15 @@ func (t Terminal) lines(w io.Writer, g *grid, columns []int) error {
 }
 
 // transposed writes each row as a column, as many beside each other as fit, at least one. The names are before each such block. No
-// column is dropped: it is the form that has all.
+// column is dropped: it is the form that has all. Two rows beside each other, and one that did not fit:
+//
+//	NAME   a|b  größe
+//	COUNT   12  ~3456
+//	MEAN   1.5
+//
+//	NAME    日本
+//	COUNT
+//	MEAN   1e-09
 func (t Terminal) transposed(w io.Writer, table *Table) error {
 	flat := gridOf(table)
 	turned := &grid{right: make([]bool, len(flat.cells))}
