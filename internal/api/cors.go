@@ -24,6 +24,7 @@ func (s *server) cors(next http.Handler) http.Handler {
 		return next
 	}
 	all := slices.Contains(s.CORSOrigins, "*")
+	preflight := s.beside(scopeOpen, allowPage)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h, origin := w.Header(), r.Header.Get("Origin")
 		// The answer depends on the origin, also if this request has none.
@@ -44,9 +45,16 @@ func (s *server) cors(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		h.Set("Access-Control-Allow-Methods", "GET, HEAD")
-		h.Set("Access-Control-Allow-Headers", "Authorization, If-None-Match, Last-Event-ID")
-		h.Set("Access-Control-Max-Age", "600")
-		w.WriteHeader(http.StatusNoContent)
+		preflight.ServeHTTP(w, r)
 	})
+}
+
+// allowPage answers the question of a browser whether a page may send a request.
+func allowPage(w http.ResponseWriter, _ *http.Request, _ *params) error {
+	h := w.Header()
+	h.Set("Access-Control-Allow-Methods", "GET, HEAD")
+	h.Set("Access-Control-Allow-Headers", "Authorization, If-None-Match, Last-Event-ID")
+	h.Set("Access-Control-Max-Age", "600")
+	w.WriteHeader(http.StatusNoContent)
+	return nil
 }

@@ -21,10 +21,13 @@ func (e wrongHost) Error() string {
 //
 // This attack is known as DNS rebinding. It fails where requests need tokens, because the page has none to send.
 func (s *server) checkHost(next http.Handler) http.Handler {
+	refuse := s.beside(scopeOpen, func(_ http.ResponseWriter, r *http.Request, _ *params) error {
+		s.metrics.refused("host")
+		return wrongHost{r.Host}
+	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !s.isOwnHost(r.Host) {
-			s.metrics.refused("host")
-			s.problem(w, r, wrongHost{r.Host})
+			refuse.ServeHTTP(w, r)
 			return
 		}
 		next.ServeHTTP(w, r)

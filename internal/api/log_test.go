@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -35,6 +37,30 @@ func TestRequestsAreLoggedWithTheIDOfTheAnswer(t *testing.T) {
 	require.NotContains(t, log.String(), auth)
 	other := with(g, http.MethodGet, "/nothing")
 	require.NotEqual(t, w.Header().Get("X-Request-Id"), other.Header().Get("X-Request-Id"))
+}
+
+// Requests for another host and the questions of browsers reach no route.
+func TestRequestsWithoutARouteAreLoggedAndCounted(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	s := inProcess(t, func(o *api.Options) {
+		o.CheckHost, o.CORSOrigins = true, []string{"https://example.com"}
+		o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	get := func(method, path string, headers ...string) *httptest.ResponseRecorder {
+		return with(s, method, "http://localhost"+path, headers...)
+	}
+	for status, w := range map[int]*httptest.ResponseRecorder{
+		421: with(s, http.MethodGet, "http://evil.example/health"),
+		204: get(http.MethodOptions, "/health", "Origin", "https://example.com", "Access-Control-Request-Method", "GET"),
+		307: get(http.MethodGet, "//health"),
+		404: get(http.MethodGet, "/nothing"),
+	} {
+		require.Equal(t, status, w.Code)
+		require.Contains(t, log.String(), fmt.Sprintf("route=other status=%d ", status))
+		require.Contains(t, get(http.MethodGet, "/metrics").Body.String(), fmt.Sprintf("\nanalytics_api_requests_total{route=\"other\",status=\"%d\"} 1\n", status))
+	}
+	require.Contains(t, get(http.MethodGet, "/metrics").Body.String(), `analytics_api_refused_total{reason="host"} 1`)
 }
 
 func TestAnIDOfTheClientIsKeptIfItIsPlain(t *testing.T) {

@@ -182,7 +182,7 @@ func (s *server) newMux() (mux *http.ServeMux, keeping http.Handler) {
 			s.mount(mux, rt, rt.pattern+"/{$}", s.handle(rt, withoutSlash))
 		}
 	}
-	mux.Handle("/", s.handle(route{name: "other", anyQuery: true}, func(http.ResponseWriter, *http.Request, *params) error { return errNoRoute }))
+	mux.Handle("/", s.beside(scopeAny, func(http.ResponseWriter, *http.Request, *params) error { return errNoRoute }))
 	return mux, keeping
 }
 
@@ -236,7 +236,7 @@ func withoutSlashes(w http.ResponseWriter, r *http.Request, _ *params) error {
 
 // clean redirects requests for paths with repeated slashes. Those with dots are left to next: clients resolve these themselves.
 func (s *server) clean(next http.Handler) http.Handler {
-	redirect := s.handle(route{name: "other", anyQuery: true, scope: scopePublic}, withoutSlashes)
+	redirect := s.beside(scopePublic, withoutSlashes)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// Path is decoded and can have slashes that are parts of names, so it is not enough.
 		if strings.Contains(r.URL.Path, "//") && strings.Contains(r.URL.EscapedPath(), "//") && !strings.Contains(r.URL.Path, "/.") {
@@ -245,6 +245,11 @@ func (s *server) clean(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// beside returns a handler of requests that are not answered by a route. Their route in the metrics and in the log is "other".
+func (s *server) beside(sc scope, h handler) http.Handler {
+	return s.handle(route{name: "other", anyQuery: true, scope: sc}, h)
 }
 
 // handle returns the handler of a route. It refuses requests whose token does not allow the route. It calls h with a timeout,
