@@ -53,7 +53,7 @@ func etagOf(sel selection, q query) entityTag {
 }
 
 // notModified sets the ETag of an answer. If the client has that answer, it answers with that, and returns true. Otherwise the
-// handler goes on, and sends the answer with this ETag.
+// handler goes on, and sends the answer with this ETag. For the ETag * see matchesAny.
 func notModified(w http.ResponseWriter, r *http.Request, tag entityTag) bool {
 	h := w.Header()
 	own, ok := tag.match(strings.Join(r.Header["If-None-Match"], ","))
@@ -66,8 +66,8 @@ func notModified(w http.ResponseWriter, r *http.Request, tag entityTag) bool {
 	return true
 }
 
-// matchesAny reports whether a request wants no answer that exists, whatever its ETag is. Only the whole answer shows that there is
-// none but an error, so it is read. For another value of the header the ETag is enough, because a client has it from an answer.
+// matchesAny reports whether a request wants no answer that exists, whatever its ETag is. Only making the whole answer shows that there
+// is none but an error: see [server.send]. For another value of the header the ETag is enough, because a client has it from an answer.
 func matchesAny(r *http.Request) bool {
 	for candidate := range strings.SplitSeq(strings.Join(r.Header["If-None-Match"], ","), ",") {
 		if strings.TrimSpace(candidate) == "*" {
@@ -82,7 +82,7 @@ func matchesAny(r *http.Request) bool {
 func (t entityTag) match(header string) (own []string, ok bool) {
 	for candidate := range strings.SplitSeq(header, ",") {
 		switch strings.TrimSpace(candidate) {
-		case "*", t.strong[0]:
+		case t.strong[0]:
 			return t.strong, true
 		case t.weak[0]:
 			return t.weak, true

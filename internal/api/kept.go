@@ -95,6 +95,10 @@ func (s *server) sendKept(x *exchange, r *http.Request, grant token.Grant, now t
 	if notModified(x, r, e.Value.etag) {
 		return true, nil
 	}
+	if matchesAny(r) {
+		x.WriteHeader(http.StatusNotModified)
+		return true, nil
+	}
 	// A slow client holds the body in memory, although the cache may have removed it.
 	client := clientOf(x)
 	if err := s.limits.budget.take(client, 0, len(e.Body)); err != nil {
@@ -180,8 +184,11 @@ func sendEntry(w http.ResponseWriter, r *http.Request, e *rendered.Entry[*kept])
 
 // send writes an answer. Unless k is nil, it keeps the answer for the same requests, if it is not too large for that. A plain
 // answer that is not kept is streamed, as its whole body need not be in memory; the other formats are made whole: see
-// [answer.renderFormatted].
+// [answer.renderFormatted]. If the request wants no answer that exists, send only makes sure that there is no error, and answers with 304.
 func (s *server) send(w http.ResponseWriter, r *http.Request, a *answer, k *kept) error {
+	if matchesAny(r) {
+		return a.confirm(w)
+	}
 	// If the budget has no room for a body beside the records, the answer is streamed too.
 	if a.isPlain() && (k == nil || !s.rendered.Fits(a.size()) || a.work.grow(a.size()) != nil) {
 		a.work.made() // other requests do not wait for this client
@@ -206,4 +213,15 @@ func (s *server) send(w http.ResponseWriter, r *http.Request, a *answer, k *kept
 	e := s.rendered.Put(keyOf(r), k, body)
 	a.work.made()
 	return sendEntry(w, r, e)
+}
+
+// confirm answers with 304, unless the records cannot be written in the format of the query.
+func (a *answer) confirm(w http.ResponseWriter) error {
+	if !a.isPlain() {
+		if _, err := a.renderFormatted(); err != nil {
+			return err
+		}
+	}
+	w.WriteHeader(http.StatusNotModified)
+	return nil
 }

@@ -67,10 +67,7 @@ func (s *server) stored(w http.ResponseWriter, r *http.Request, p *params, q que
 		return err
 	}
 	etag := etagOf(sel, q)
-	anyTag := matchesAny(r)
-	if anyTag {
-		w.Header()[etagHeader] = etag.strong
-	} else if notModified(w, r, etag) { // no record was read; a kept answer that has this ETag is right again
+	if notModified(w, r, etag) { // no record was read; a kept answer that has this ETag is right again
 		if e := keptWith(w, etag); e != nil {
 			s.renew(e, r, k.with(sel.version, etag, s.validityOf(r.Context(), p, q, sel, k.at)))
 		}
@@ -98,11 +95,6 @@ func (s *server) stored(w http.ResponseWriter, r *http.Request, p *params, q que
 	}
 	a.arrange()
 	a.link(w, r)
-	if anyTag {
-		// There is an answer, and no error, so the star has matched.
-		w.WriteHeader(http.StatusNotModified)
-		return nil
-	}
 	return s.send(w, r, a, k)
 }
 

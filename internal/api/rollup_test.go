@@ -239,11 +239,17 @@ func TestABucketThatAFormatOrGridCannotExpressIsNamed(t *testing.T) {
 	s := inProcess(t, nil)
 	r := summarized(rec(0, "f", "a", 1), 1)
 	r.Start = time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC)
-	s.put(t, r)
+	other := summarized(rec(0, "f", "b", 1), 1)
+	other.Start = r.Start
+	s.put(t, r, other)
 	for query, want := range map[string]string{"format=lp": "out of range", "bucket=1h": "outside of the years 1678 to 2261"} {
 		w := s.get(t, "/analytics/cpu?database=db&"+query)
 		require.Equal(t, http.StatusBadRequest, w.Code, "%s: %s", query, w.Body)
 		require.Contains(t, w.Body.String(), want)
+	}
+	for _, query := range []string{"format=lp", "format=lp&limit=1", "format=lp&group_by=", "format=lp&group_by=host&limit=1"} {
+		w := with(s, http.MethodGet, "/analytics/cpu?database=db&"+query, "If-None-Match", "*")
+		require.Contains(t, problemOf(t, w, http.StatusBadRequest).Detail, "out of range", query)
 	}
 }
 
