@@ -274,6 +274,7 @@ func (s *server) problem(w http.ResponseWriter, r *http.Request, err error) {
 	s.refuse(h, err)
 	// The handler may have set the ETag of the answer that failed.
 	h.Del("ETag")
+	h.Del("Link")
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")
 	// refuse has set the header already if it knows the time.

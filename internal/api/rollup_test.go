@@ -250,6 +250,7 @@ func TestABucketThatAFormatOrGridCannotExpressIsNamed(t *testing.T) {
 	for _, query := range []string{"format=lp", "format=lp&limit=1", "format=lp&group_by=", "format=lp&group_by=host&limit=1"} {
 		w := with(s, http.MethodGet, "/analytics/cpu?database=db&"+query, "If-None-Match", "*")
 		require.Contains(t, problemOf(t, w, http.StatusBadRequest).Detail, "out of range", query)
+		require.NotContains(t, w.Header(), "Link", "a problem has no next page")
 	}
 }
 
