@@ -185,6 +185,7 @@ type server struct {
 	ids      *ids     // of requests
 	skips    skips    // bounds the lines about texts that are not records
 	outage   outage   // bounds those about a Redis that does not answer
+	repeats  repeats  // bounds those about corrupt tables
 	exported presence // bounds those about tables of the export
 }
 

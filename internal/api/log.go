@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -8,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/secret"
 )
 
@@ -55,9 +57,20 @@ func (s *server) logRequest(x *exchange, r *http.Request, rt *route, tokenID str
 
 // logFailure logs the cause of a failure and, if Redis did not answer, its address. The client gets neither. Of the failures of one
 // outage of Redis, it logs the first, and then at most one line in outageEvery. A problem with the status 503 also counts as a
-// failed request of the outage. The other failures, such as corrupt data, are logged each time.
+// failed request of the outage. Of the failures of one fault of a corrupt table, it logs at most one line in repeatsEvery. The other
+// failures are logged each time.
 func (s *server) logFailure(r *http.Request, id string, status int, err error) {
 	attrs := []any{"request", id, "path", r.URL.Path, "status", status}
+	var corrupt *record.Corrupt
+	if errors.As(err, &corrupt) {
+		log, failed := s.repeats.fail(*corrupt, s.Now())
+		if !log {
+			return
+		}
+		if failed > 1 {
+			attrs = append(attrs, "failed", failed)
+		}
+	}
 	if status == http.StatusServiceUnavailable {
 		log, lasted, failed := s.outage.fail()
 		if !log {

@@ -107,3 +107,29 @@ func TestAFailureIsLoggedWithTheIDOfTheRequest(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, w.Code)
 	require.Contains(t, log.String(), `msg="request failed" request=`+w.Header().Get("X-Request-Id")+` path=/databases status=503`)
 }
+
+// A corrupt table fails each request that reads it, and a client can send many.
+func TestACorruptTableIsLoggedOnceAMinute(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	s := inProcess(t, func(o *api.Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	lines := func(path string) []string {
+		log.Reset()
+		for range 5 {
+			problemOf(t, s.get(t, path), http.StatusInternalServerError)
+		}
+		return strings.Split(strings.TrimSuffix(log.String(), "\n"), "\n")
+	}
+	ctx := t.Context()
+	s.put(t, rec(0, "f", "h", 1))
+	require.NoError(t, s.client.Set(ctx, "{db:analytics_cpu}:ver", "abc", 0).Err())
+	require.NoError(t, s.client.Set(ctx, "{db:analytics_mem}:ver", "abc", 0).Err())
+	first := lines(cpuPath)
+	require.Len(t, first, 1)
+	require.Contains(t, first[0], `level=ERROR msg="request failed" request=`)
+	require.Contains(t, first[0], `path=/analytics/cpu status=500 error="table \"analytics_cpu\" of database \"db\" is corrupt: its version in Redis is not an integer"`)
+	require.Equal(t, []string{""}, lines(cpuPath+"&last=1"), "the same fault")
+	require.Len(t, lines("/analytics/mem?database=db"), 1, "another table")
+	s.clock.Add(60)
+	require.Contains(t, lines(cpuPath)[0], "status=500 failed=10 error=")
+}
