@@ -171,7 +171,7 @@ func (s *server) mergeAgents(ctx context.Context, a *answer) error {
 		ExactLimit: stats.DefaultExactLimit, MaxGroups: s.MaxScanned, Only: m.only,
 	}
 	// The memory of the merging is counted while it lasts; that of its results is counted by put.
-	if err := a.work.grow(rollupBytes); err != nil {
+	if err := a.work.beginMerge(ctx); err != nil {
 		return err
 	}
 	merged := rollup.New(&plan, m.put)
@@ -179,7 +179,7 @@ func (s *server) mergeAgents(ctx context.Context, a *answer) error {
 	if err == nil {
 		err = merged.Close()
 	}
-	a.work.shrink(rollupBytes)
+	a.work.endMerge()
 	switch {
 	case errors.Is(err, rollup.ErrNoSummary):
 		return unmergeable{what: err.Error(), agents: true}

@@ -393,6 +393,63 @@ func TestQuickRequestsDoNotWaitForLongOnes(t *testing.T) {
 	})
 }
 
+// slowSums is a cache whose summaries need 100 ms.
+type slowSums struct {
+	*stored
+	summaries []record.Summaries
+}
+
+func (s *slowSums) Summaries(_ context.Context, _ record.Table, _ []time.Time, yield func(record.Summaries) error) error {
+	time.Sleep(100 * time.Millisecond)
+	for _, bucket := range s.summaries {
+		if err := yield(bucket); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Roll-ups that come at the same time do not use the memory up with which some of them could answer.
+func TestRollUpsWaitForTheMemoryOfOthers(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		requests, clients int
+		want              map[int]int
+	}{
+		{requests: 12, clients: 1, want: map[int]int{http.StatusOK: 12}},
+		{requests: 12, clients: 12, want: map[int]int{http.StatusOK: 12}},
+		{requests: 30, clients: 1, want: map[int]int{http.StatusOK: 20, http.StatusTooManyRequests: 10}}, // 4 are answered, and 16 wait
+		{requests: 50, clients: 50, want: map[int]int{http.StatusOK: 38, http.StatusServiceUnavailable: 12}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			reader := &slowSums{stored: &stored{}}
+			r := summarized(rec(0, "f", "a", 1), 1)
+			reader.add(&r)
+			reader.summaries = []record.Summaries{{Start: r.Start, Parts: []record.SummaryPart{{Tags: "host=a", Field: "f", Summary: r.Summary}}, Last: true}}
+			h := newAPI(t, reader, api.Options{MaxRecords: 100, MaxBuckets: 100, MaxBytes: 1 << 20, CacheBytes: -1, Timeout: 20 * time.Second})
+			var mu sync.Mutex
+			var wg sync.WaitGroup
+			codes := make(map[int]int)
+			for i := range test.requests {
+				wg.Go(func() {
+					w := httptest.NewRecorder()
+					r := httptest.NewRequest(http.MethodGet, "/analytics/cpu?database=db&stats=p50", http.NoBody)
+					r.RemoteAddr = fmt.Sprintf("10.0.0.%d:1", i%test.clients)
+					h.ServeHTTP(w, r)
+					mu.Lock()
+					defer mu.Unlock()
+					codes[w.Code]++
+					assert.Equal(t, w.Code != http.StatusOK, w.Header().Get("Retry-After") != "", w.Body.String())
+				})
+			}
+			wg.Wait()
+			require.Equal(t, test.want, codes, "%d requests of %d clients", test.requests, test.clients)
+			require.Equal(t, http.StatusOK, with(h, http.MethodGet, "/analytics/cpu?database=db&stats=p50").Code)
+			require.Contains(t, with(h, http.MethodGet, "/metrics").Body.String(), "\nanalytics_api_answer_bytes 0\n")
+		})
+	}
+}
+
 // slowParts is a cache that needs 20 ms for a bucket. It counts how many requests read at the same time.
 type slowParts struct {
 	*stored

@@ -21,10 +21,6 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/timeline"
 )
 
-// rollupBytes is about how much memory a roll-up needs beside the records of its answer: the parts of the buckets that are
-// read together, and the summaries that are merged.
-const rollupBytes = 8 << 20
-
 // rolling are the parameters of a request that rolls records up. It is made by params.rolling and then not changed.
 type rolling struct {
 	grouped   bool             // whether there is the parameter group_by; without it, series stay apart
@@ -193,7 +189,7 @@ func (r *rolling) newest(starts []time.Time, n int) []time.Time {
 // it has read and merged: whether the last bucket is complete depends on the clock, and so the ETag is of the result. The steps are
 // those of [server.records].
 func (s *server) rollUp(w http.ResponseWriter, r *http.Request, p *params, q query, work *work, k *kept) error {
-	if err := work.grow(rollupBytes); err != nil {
+	if err := work.beginMerge(r.Context()); err != nil {
 		return err
 	}
 	if err := s.pinRollUp(r.Context(), &q, work); err != nil {
@@ -206,6 +202,7 @@ func (s *server) rollUp(w http.ResponseWriter, r *http.Request, p *params, q que
 	}
 	// The validity counts from the time before the reading, so that it is never too long.
 	v := s.rollupValidity(r.Context(), p, q, sel.starts, k.at)
+	work.endMerge()
 	work.rest()
 	a.arrange()
 	a.link(w, r)

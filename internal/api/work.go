@@ -22,10 +22,11 @@ const (
 	quickBytes     = 1 << 20
 	quickWait      = 2 * time.Second
 	// maxLong is how many requests read at the same time that have read more. It is small, so that quick requests
-	// stay quick beside them. At most maxWaiting others wait, for at most longWait.
-	maxLong    = 2
-	maxWaiting = 32
-	longWait   = 10 * time.Second
+	// stay quick beside them. At most maxWaiting others wait, maxWaitingClient of one client, for at most longWait.
+	maxLong          = 2
+	maxWaiting       = 32
+	maxWaitingClient = maxWaiting / 2
+	longWait         = 10 * time.Second
 )
 
 // busy is the error for a request beyond a limit that requests share. The same request may succeed later.
@@ -45,26 +46,31 @@ func (e busy) Error() string { return e.what + ", try again later" }
 //	                                                                                        ▼
 //	                      busy ◀─ maxWaiting others wait, or after longWait ─ a place in long, of maxLong ─▶ reads on
 //
-// A request gives its place back before it sends the answer, so that a slow client has memory of the budget but no place.
+// Those that merge summaries have another place beside these: see mergePlaces. A request gives its place back before it sends the
+// answer, so that a slow client has memory of the budget but no place.
 type limits struct {
 	quick, long chan struct{} // hold an element for each request that reads
-	waiting     atomic.Int64  // requests that wait for a place in long
+	merges      chan struct{} // holds an element for each request that merges summaries
+	ofClient    int           // the most of these that are of one client
+	waiting     atomic.Int64  // requests that wait for a place in long or merges
 	budget      budget
 
 	mu      sync.Mutex       // guards the field below, and turn.users
 	clients map[string]*turn // those with users
 }
 
-// turn has the places of one client among the quick requests.
+// turn has the places of one client among the quick requests, and among those that merge summaries.
 type turn struct {
-	places chan struct{} // holds an element for each place
-	users  int           // requests that have or want a place
+	places, merges chan struct{} // hold an element for each place
+	users          int           // requests that have or want a place, counted for each, or wait
+	waiting        atomic.Int64  // requests that wait for a place in limits.long or limits.merges
 }
 
 // newLimits returns limits with a budget of so many bytes.
 func newLimits(bytes int) *limits {
+	merges, ofClient := mergePlaces(bytes)
 	return &limits{
-		quick: make(chan struct{}, maxQuick), long: make(chan struct{}, maxLong),
+		quick: make(chan struct{}, maxQuick), long: make(chan struct{}, maxLong), merges: make(chan struct{}, merges), ofClient: ofClient,
 		budget: budget{limit: bytes, clients: make(map[string]int)}, clients: make(map[string]*turn),
 	}
 }
@@ -76,7 +82,7 @@ func (l *limits) join(client string) *turn {
 	defer l.mu.Unlock()
 	t := l.clients[client]
 	if t == nil {
-		t = &turn{places: make(chan struct{}, maxQuickClient)}
+		t = &turn{places: make(chan struct{}, maxQuickClient), merges: make(chan struct{}, l.ofClient)}
 		l.clients[client] = t
 	}
 	t.users++
@@ -99,10 +105,12 @@ type work struct {
 	client string        // whom the places and the bytes are counted for
 	turn   *turn         // of the client if place is quick, or nil
 	place  chan struct{} // the list with the request's place, or nil
-	read   int           // how many records were read
-	size   int           // the bytes of these records
-	bytes  int           // the bytes of the budget that are in use
-	made   func()        // to be called when the answer is made: see [server.share]
+	// merging is the turn of the client while the request has a place among those that merge summaries, or nil.
+	merging *turn
+	read    int    // how many records were read
+	size    int    // the bytes of these records
+	bytes   int    // the bytes of the budget that are in use
+	made    func() // to be called when the answer is made: see [server.share]
 }
 
 // begin waits for a place among the quick requests, at most quickWait. The caller must call end. The error is a busy, or an
@@ -197,12 +205,22 @@ func (w *work) share(ctx context.Context, f func() error) error {
 }
 
 // wait gives up the place and calls f, which waits. It returns an error at once if too many requests wait. The place is not given
-// back to it: f takes another one, or the caller does.
+// back to it: f takes another one, or the caller does. A request that merges summaries has waited already, and is not counted.
 func (w *work) wait(f func() error) error {
 	w.rest()
-	defer w.limits.waiting.Add(-1)
-	if w.limits.waiting.Add(1) > maxWaiting {
-		return busy{what: "other requests with many records wait", reason: "long"}
+	if w.merging != nil {
+		return f()
+	}
+	l := w.limits
+	t := l.join(w.client)
+	defer l.leave(w.client, t)
+	defer t.waiting.Add(-1)
+	if t.waiting.Add(1) > maxWaitingClient {
+		return busy{what: "other requests of this client with many records or summaries wait", reason: "client_long", client: true}
+	}
+	defer l.waiting.Add(-1)
+	if l.waiting.Add(1) > maxWaiting {
+		return busy{what: "other requests with many records or summaries wait", reason: "long"}
 	}
 	return f()
 }
@@ -250,5 +268,6 @@ func (w *work) rest() {
 // end gives back everything. It may be called twice. A request calls it after its answer.
 func (w *work) end() {
 	w.rest()
+	w.endMerge()
 	w.shrink(w.bytes)
 }
