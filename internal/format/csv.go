@@ -12,7 +12,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
-// table collects records and the columns that they need. A column exists if one record has it.
+// table collects records and the columns that they need. A column exists if one record has it. It is filled by add, then placeTags is
+// called once, and then the header and the rows are made: before placeTags, tagAt has the positions in which tags were found.
 type table struct {
 	records []record.Record
 	// replica, final and revision are whether a record has that member.
@@ -78,6 +79,10 @@ func (t *table) add(text string) error {
 
 // placeTags sorts the columns of tags and sets the position of each tag. Two tags share a column if one of them is renamed and no
 // record has both.
+//
+//	a record with the tags a and x, another one with the statistic x    columns a and x_tag
+//	a third one with the tag x_tag                                      the same: both tags are in the column x_tag
+//	a fourth one with the tags x and x_tag                              columns a, x_tag and, for x, x_tag_tag
 func (t *table) placeTags() {
 	columns := make(map[string]string, len(t.tags)) // the name of the column by the key of the tag
 	for _, key := range t.tags {

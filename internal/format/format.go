@@ -2,6 +2,10 @@
 //
 // The records come as the JSON of [record.Record.AppendJSON]. JSON and JSON lines pass these bytes on; the other formats
 // parse each record.
+//
+//	?format=csv ─▶ Parse ─────┐
+//	                          ├─▶ Format ─▶ ContentType, and Append(dst, texts, …) ─▶ the body of the answer
+//	Accept: ─────▶ Negotiate ─┘
 package format
 
 import (
@@ -65,6 +69,12 @@ func (f Format) ContentType() string { return formats[f].contentType }
 // line protocol. The weight of a format is that of the most specific range: "text/csv;q=0, text/*" excludes CSV. Parameters
 // of a range other than q are ignored. Negotiate returns JSON and false if the header allows no format. An empty header
 // allows all, and JSON is preferred.
+//
+//	text/csv, application/json                  CSV: the first of two with the weight 1
+//	text/csv;q=0.5, application/json            JSON
+//	text/*                                      CSV, which is before line protocol
+//	text/html, */*;q=0.8                        JSON, as of a browser
+//	text/html                                   JSON and false
 func Negotiate(accept string) (Format, bool) {
 	if strings.TrimSpace(accept) == "" {
 		return JSON, true

@@ -8,7 +8,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
-// appendJSON appends an array of the records and a newline.
+// appendJSON appends an array of the records and a newline: "[]\n" without records. With pretty, the brackets are on lines of their own,
+// and the members of a record are indented by four spaces. Only then is a text looked at, so only then can there be an error.
 func appendJSON(dst []byte, texts []string, pretty bool) ([]byte, error) {
 	dst = append(dst, '[')
 	for i, text := range texts {

@@ -40,10 +40,11 @@ func appendLines(dst []byte, texts []string) ([]byte, error) {
 	return e.Bytes(), nil
 }
 
-// encode encodes the line of a record that has a statistic.
+// encode encodes the line of a record that has a statistic. Its errors are those of the encoder, which keeps the first one.
 func encode(e *lineprotocol.Encoder, r *record.Record) {
 	e.StartLine(printable(r.Table))
 	var row line
+	// The tags are collected first, because the encoder wants them in the order of their keys.
 	layout.AddTags(&row, r)
 	row.AddTag(record.FieldName, r.Field)
 	row.AddTag(record.Agent, r.Agent)
@@ -57,7 +58,8 @@ func encode(e *lineprotocol.Encoder, r *record.Record) {
 	e.EndLine(layout.Time(r, r.Start, r.Start))
 }
 
-// line is the [record.Metric] to which a layout adds the row of a record.
+// line is the [record.Metric] to which a layout adds the row of a record. Tags are kept until all are there, and fields are encoded at
+// once: so encoder is set between the two.
 type line struct {
 	tags    []series.Tag
 	encoder *lineprotocol.Encoder

@@ -25,7 +25,9 @@ type folder struct {
 	lock      *os.File // nil for a temporary folder
 }
 
-// openFolder prepares a folder for one server, and makes it if it is missing. Without a path it makes a temporary one.
+// openFolder prepares a folder for one server, and makes it if it is missing. Without a path it makes a temporary one. It refuses a folder
+// in which every user can write, as redis-server would load what another user has put there. The files are looked at only after the
+// folder is locked: before that, an earlier server may still write them.
 func openFolder(path string) (*folder, error) {
 	if path == "" {
 		dir, err := os.MkdirTemp("", "redis-server-") // with mode 0700

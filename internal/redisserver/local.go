@@ -19,6 +19,8 @@ const localWait = 5 * time.Second
 // Publication is the password of a running server, in a file that only programs of the same user can read. So a Telegraf on the
 // same machine connects to the Redis of analytics-api without a password in its configuration.
 //
+//	/tmp/analytics-api-1000/redis-6379.password    of the user 1000, for port 6379: one line, with the mode 0600
+//
 // [LocalPassword] makes three checks, so that it returns only passwords that this user has published and that are still valid:
 // the folder belongs to the user alone, the file is not a symbolic link, and its lock is held. The lock ends with the process,
 // even if that is killed.
@@ -76,7 +78,8 @@ func acquire(path string) (*os.File, error) {
 	}
 }
 
-// Close removes the file. It does nothing for a nil Publication. It is called once.
+// Close removes the file. It does nothing for a nil Publication. It is called once. The file is removed while it is locked: nobody else
+// can have locked it and written another password in between.
 func (p *Publication) Close() error {
 	if p == nil {
 		return nil

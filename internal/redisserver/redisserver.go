@@ -119,7 +119,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	return s, nil
 }
 
-// run starts the process. It returns its output.
+// run starts the process. It returns its output, which goes on to grow. After an error nothing runs, and the folder is still open.
 func (s *Server) run(o Options) (*head, error) {
 	output := &head{}
 	s.cmd = exec.Command(o.Binary, o.args(s.addr, s.folder.path)...) //nolint:gosec // the caller's binary
@@ -176,7 +176,8 @@ func quote(s string) string {
 }
 
 // args returns the arguments. redis-server loads a dump from its working folder, so that is never the one of this
-// process.
+// process. Those of the options come last, so that they override the others. The first four are the host and the port, in this order:
+// the Sentinels of package redistest rely on that.
 func (o Options) args(addr, dir string) []string {
 	host, port, _ := net.SplitHostPort(addr)
 	args := []string{"--bind", host, "--port", port, "--save", "", "--daemonize", "no", "--dir", dir}

@@ -28,6 +28,12 @@ var powers = [maxExact + 1]float64{
 // A number of up to 2^53 with up to 22 decimals is one integer divided by a power of ten. Both are exact, so that one
 // rounding gives the nearest float64 (Clinger, "How to Read Floating Point Numbers Accurately", 1990). Others are left to
 // strconv, which takes two to five times as long for the first kind, of which nearly all cells are.
+//
+//	"12"       12, whole
+//	"12.0"     12, not whole
+//	"1e3"      1000, not whole
+//	"-0"       −0, whole
+//	"1,5"      not ok, and so are "1 000", "0x10", "inf" and ""
 func Number(b []byte) (v float64, whole, ok bool) {
 	i := 0
 	negative := false
@@ -46,7 +52,7 @@ func Number(b []byte) (v float64, whole, ok bool) {
 		n += decimals
 		whole = false
 	}
-	if n == 0 {
+	if n == 0 { // nothing but a sign or a point, or text
 		return unicodeMinus(b)
 	}
 	if i < len(b) {
@@ -105,13 +111,15 @@ func isExponent(b []byte) bool {
 }
 
 // slow reads a number of the grammar of Number, all of which ParseFloat reads. It refuses those beyond float64, and rounds those near
-// zero to 0.
+// zero to 0. whole is always false: a caller that knows better sets it. The conversion to a string stays on the stack for short texts, as
+// ParseFloat keeps no part of it.
 func slow(b []byte) (v float64, whole, ok bool) {
 	v, err := strconv.ParseFloat(string(b), 64)
 	return v, false, err == nil && !math.IsInf(v, 0)
 }
 
-// Trim returns b without the spaces and tabs around it.
+// Trim returns b without the spaces and tabs around it. Other white space stays: a line end within a cell is a part of its text. The result
+// is in the memory of b.
 func Trim(b []byte) []byte {
 	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
 		b = b[1:]

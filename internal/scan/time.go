@@ -69,7 +69,10 @@ func (t Times) Read(b []byte) (ns int64, ok bool) {
 }
 
 // extended returns a time in the basic format of ISO 8601, 20060102T1504 or 20060102T150405, in the extended format, which has
-// hyphens and colons. The result is in the memory of dst, or in new memory where that is too small.
+// hyphens and colons. The result is in the memory of dst, or in new memory where that is too small. It checks the length and the T only:
+// what else is wrong stays wrong, and Read refuses it.
+//
+//	20261101T123000.5Z   ─▶   2026-11-01T12:30:00.5Z
 func extended(b, dst []byte) (long []byte, ok bool) {
 	const date, hhmm = len("20060102"), len("20060102T1504")
 	if len(b) < hhmm || b[date] != 'T' {
@@ -84,7 +87,8 @@ func extended(b, dst []byte) (long []byte, ok bool) {
 	return append(dst, b...), true
 }
 
-// Written reports whether b is a time in words, not a number.
+// Written reports whether b is a time in words, not a number. It is true only for what Read reads with the same options: a time with the
+// name of a zone is one only with a Zone that has the name.
 func (t Times) Written(b []byte) bool {
 	if _, _, _, ok := date(b); !ok {
 		var long [64]byte
@@ -96,7 +100,8 @@ func (t Times) Written(b []byte) bool {
 	return ok
 }
 
-// Epoch reads a number of units since 1970.
+// Epoch reads a number of units since 1970, as a whole number or with a fraction, and returns nanoseconds. Whole numbers are exact; others
+// go through a float64, whose 53 bits are about 0.2 µs of seconds today.
 func (t Times) Epoch(b []byte) (ns int64, ok bool) {
 	if n, ok := integer(b); ok {
 		return t.scaled(n)
@@ -113,7 +118,7 @@ func (t Times) Float(v float64) (ns int64, ok bool) {
 	// The whole units and the rest are scaled apart: their sum has 63 bits, and a float64 only 53.
 	unit := t.unit(math.Abs(v))
 	whole, fraction := math.Modf(v)
-	if math.Abs(whole) >= math.MaxInt64/2 {
+	if math.Abs(whole) >= math.MaxInt64/2 { // also infinities and whatever the conversion to int64 could not hold
 		return 0, false
 	}
 	n := int64(whole)
@@ -172,7 +177,8 @@ func integer(b []byte) (n int64, ok bool) {
 	return int64(u), true
 }
 
-// date reads the ten characters of a date at the start of b.
+// date reads the ten characters of a date at the start of b: 2026-11-01, 2026/11/01 or 01.11.2026. It checks that the calendar has the
+// day, and not what follows. If ok is false, the other results have no meaning.
 func date(b []byte) (year, month, day int, ok bool) {
 	const length = len("2006-01-02")
 	y, m, d := 0, 5, 8 // where in b each part begins
@@ -195,6 +201,8 @@ func date(b []byte) (year, month, day int, ok bool) {
 
 // clock reads what follows a date: nothing, or a time of day and perhaps an offset. Without an offset the time is one of the zone;
 // [time.Date] decides on hours that a zone has twice or skips. Times with an offset and those of UTC are computed here.
+//
+// The years are those that lie in int64 nanoseconds as a whole, so that nothing overflows.
 func (t Times) clock(b []byte, year, month, day int) (ns int64, ok bool) {
 	var hour, minute, second int
 	if len(b) > 0 {
@@ -354,7 +362,8 @@ func daysIn(year, month int) int {
 }
 
 // daysSince1970 returns the days from 1970-01-01 to a date of the Gregorian calendar. It counts years from March, so that
-// the leap day is the last day of a year.
+// the leap day is the last day of a year. Then the days before a month follow from its number alone: with March as 3, they are
+// (153*(month-3)+2)/5, that is 0, 31, 61, 92, 122 and so on. The year must not be negative.
 func daysSince1970(year, month, day int) int64 {
 	const daysOf400Years, daysTo1970 = 146_097, 719_468
 	if month <= 2 {

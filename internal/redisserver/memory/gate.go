@@ -33,13 +33,15 @@ const noAuth = "*2\r\n$3\r\nGET\r\n$1\r\nx\r\n"
 //	*2\r\n $3\r\nGET\r\n $1\r\nk\r\n      an array of two strings: the only form of RESP in which clients send commands
 //
 // Inline commands, which people type into telnet, are refused. One goroutine reads from a gate, that of the server.
+//
+// The server reads each command again, by its own rules. What the gate returns is short enough and well-formed, so that these hold.
 type gate struct {
-	net.Conn
+	net.Conn // for everything but Read
 
-	r             *bufio.Reader
-	password      string
-	authenticated bool         // whether the client has given the password; it stays so
-	command       bytes.Buffer // the command that is being returned, or read
+	r             *bufio.Reader // of the connection; a line in it is at most 4096 bytes
+	password      string        // not empty
+	authenticated bool          // whether the client has given the password; it stays so
+	command       bytes.Buffer  // the command that is being returned, or read
 }
 
 // newGate returns a gate for a connection that was just accepted.
@@ -48,7 +50,7 @@ func newGate(conn net.Conn, password string) *gate {
 	return &gate{Conn: conn, r: bufio.NewReader(conn), password: password}
 }
 
-// Read returns bytes of the commands.
+// Read returns bytes of the commands. It begins with those of a command only after it has read the whole command.
 func (g *gate) Read(p []byte) (int, error) {
 	if g.command.Len() == 0 {
 		g.command.Reset()
@@ -78,7 +80,7 @@ func (g *gate) next() error {
 		}
 		start := g.command.Len()
 		// The buffer grows with the bytes that arrive, not with the size that the client gives.
-		if _, err := io.CopyN(&g.command, g.r, int64(size)+2); err != nil {
+		if _, err := io.CopyN(&g.command, g.r, int64(size)+2); err != nil { // with the "\r\n" behind the bytes
 			return err
 		}
 		if i < len(first) && size <= maxBytesAuth {
@@ -89,7 +91,8 @@ func (g *gate) next() error {
 	return nil
 }
 
-// number reads a line such as "*3" or "$12", whose number is within bounds.
+// number reads a line such as "*3" or "$12", whose number is within bounds, which are inclusive. It adds the line to g.command. So it
+// refuses a command of no strings, *0, which ends the process of miniredis.
 func (g *gate) number(kind byte, least, most int) (int, error) {
 	line, err := g.r.ReadSlice('\n')
 	if err != nil {

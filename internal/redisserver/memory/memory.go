@@ -1,5 +1,11 @@
 // Package memory is a Redis in this process, for a demo or a small site. It is miniredis behind a gate: miniredis alone
 // is for tests, and clients without a password could end the process with a malformed command.
+//
+//	client ─▶ listener ─▶ gate ─▶ miniredis
+//	          at most     whole commands within limits,
+//	          1000 open   only AUTH and HELLO before the password
+//
+// Answers go back through the connection as they are.
 package memory
 
 import (
@@ -18,7 +24,7 @@ const maxConnections = 1000
 
 // Server is a running server. It loses its records when it is closed.
 type Server struct {
-	redis    *miniredis.Miniredis
+	redis    *miniredis.Miniredis // listens on no port itself
 	listener net.Listener
 	stop     chan struct{} // closed by Close
 	running  sync.WaitGroup
@@ -41,7 +47,7 @@ func Start(addr, password string, before func(addr string)) (*Server, error) {
 		_ = listener.Close()
 		return nil, err
 	}
-	_ = first.Close() // it has started the server
+	_ = first.Close() // it has started the server, which has no method to start without a port
 	s.redis.Server().SetPreHook(refuseScripts)
 	if before != nil {
 		before(s.Addr())
@@ -54,7 +60,8 @@ func Start(addr, password string, before func(addr string)) (*Server, error) {
 // Addr returns the host and port on which the server listens.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
-// Close ends the server and its connections. It is called once.
+// Close ends the server and its connections. It is called once. accept ends first, as miniredis must not get a connection after it is
+// closed: nobody would close that one.
 func (s *Server) Close() {
 	close(s.stop)
 	_ = s.listener.Close()
@@ -77,7 +84,8 @@ func (s *Server) accept(password string) {
 	}
 }
 
-// expire advances the clock by which keys expire, once a second.
+// expire advances the clock by which keys expire, once a second: times to live stand still in miniredis otherwise. A key lives up to about a
+// second too long.
 func (s *Server) expire() {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()

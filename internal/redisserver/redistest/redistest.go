@@ -29,7 +29,7 @@ import (
 )
 
 // Need skips the test if no redis-server is on PATH. If the environment variable REQUIRE_REDIS is 1, it fails the test
-// instead.
+// instead, so that no test is skipped unnoticed where one must be installed. Every function that starts a server calls it.
 func Need(t testing.TB) {
 	t.Helper()
 	if _, err := redisserver.Find(); err != nil {
@@ -66,12 +66,12 @@ func Client(t testing.TB, s *redisserver.Server) *redis.Client {
 
 // node is one server of a cluster.
 type node struct {
-	addr   string
-	client *redis.Client
+	addr   string        // by which clients of the cluster connect to it; with TLS, that of the port for TLS
+	client *redis.Client // of the port without TLS
 }
 
 // Cluster starts a Redis Cluster of three primaries without replicas and returns their addresses, host:port. It stops them when
-// the test ends.
+// the test ends. Three are the fewest of a cluster that redis-cli would make.
 func Cluster(t testing.TB) []string {
 	t.Helper()
 	const primaries = 3
@@ -91,10 +91,14 @@ func clusterArgs(t testing.TB) []string {
 }
 
 // join forms a cluster of the nodes, with an equal share of the slots for each, and returns their addresses. The
-// nodes exchange their state in the background, so join polls until all agree.
+// nodes exchange their state in the background, so join polls until all agree. Of three nodes, the first has the slots 0 to 5460, the
+// second those to 10921 and the third those to 16383.
+//
+// Each node gets a configuration epoch of its own, as redis-cli does when it makes a cluster: if two nodes claim a slot, the higher epoch
+// decides. All nodes meet the first one, which introduces them to each other.
 func join(t testing.TB, nodes []node) []string {
 	t.Helper()
-	const slots = 16384
+	const slots = 16384 // of every cluster
 	ctx := t.Context()
 	addrs := make([]string, 0, len(nodes))
 	for i, n := range nodes {
@@ -117,7 +121,8 @@ func join(t testing.TB, nodes []node) []string {
 }
 
 // startOn starts a server with the options that next returns, and stops it when the test ends. If another process has
-// taken the port in the meantime, it calls next again, up to ten times.
+// taken the port in the meantime, it calls next again, up to ten times. Any other error also leads to another try, as that of a port for
+// the cluster bus or for TLS is only in the output of the server.
 func startOn(t testing.TB, next func() redisserver.Options) *redisserver.Server {
 	t.Helper()
 	Need(t)
@@ -136,7 +141,7 @@ func startOn(t testing.TB, next func() redisserver.Options) *redisserver.Server 
 
 // busFree returns an address of the host with a free port. The port 10,000 above, for the cluster bus, is free too.
 // The port is random, so that tests in several processes rarely choose the same one. Both ports are below those that
-// Linux assigns for port 0.
+// Linux assigns for port 0: from 10,000 to 31,999, where it begins at 32,768. They may be taken before they are used, see startOn.
 func busFree(t testing.TB, host string) string {
 	t.Helper()
 	for range 1000 {

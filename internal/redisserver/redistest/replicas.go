@@ -18,6 +18,12 @@ import (
 // ReplicatedCluster starts a Redis Cluster of three primaries with a replica each and returns their addresses, the primaries
 // first and the replicas in the same order. A replica takes over about two seconds after its primary has died. If all servers of
 // some slots are gone, the cluster serves the others. It stops the servers when the test ends.
+//
+// The primaries form a cluster first. Then the replicas meet it, and each is given its primary as soon as it knows that one. The cluster is
+// complete when every node knows three ranges of slots with two servers each, and every replica has its data.
+//
+// A node that is silent for a second counts as dead. A replica gets the data of its primary at once, not after a delay in which
+// more replicas may come.
 func ReplicatedCluster(t testing.TB) []string {
 	t.Helper()
 	const primaries = 3
@@ -79,7 +85,7 @@ func Kill(t testing.TB, addr string) (resume func()) {
 }
 
 // Pause makes the server at an address stop answering, like an unreachable host. The server answers again when the test
-// ends or resume is called.
+// ends or resume is called. The kernel still accepts connections to it, and what was sent meanwhile is read then.
 func Pause(t testing.TB, addr string) (resume func()) {
 	t.Helper()
 	process := processOf(t, addr)
@@ -89,7 +95,7 @@ func Pause(t testing.TB, addr string) (resume func()) {
 	return resume
 }
 
-// processOf returns the process of the server at an address.
+// processOf returns the process of the server at an address, which must answer: INFO has a line such as "process_id:4711".
 func processOf(t testing.TB, addr string) *os.Process {
 	t.Helper()
 	info := Info(t, Open(t, addr), "server")

@@ -16,7 +16,10 @@ import (
 )
 
 // Sentinel starts a Sentinel that watches the primary, host:port, as "main", and stops it when the test ends. more has further
-// lines of its configuration.
+// lines of its configuration. The 1 behind the port is the quorum: one Sentinel is enough to find that the primary is gone.
+//
+// A Sentinel needs a file of its configuration, which it writes to, as the first argument. Package redisserver gives only options of a
+// server. So its binary is a script here, which takes the second and the fourth of these, the host and the port.
 func Sentinel(t testing.TB, primary, more string) *redisserver.Server {
 	t.Helper()
 	Need(t)
@@ -32,16 +35,20 @@ func Sentinel(t testing.TB, primary, more string) *redisserver.Server {
 	return Start(t, redisserver.Options{Binary: wrapper})
 }
 
-// Watched has the addresses of a primary and its replica, and of three Sentinels that watch them as "main".
+// Watched has the addresses of a primary and its replica, and of three Sentinels that watch them as "main". The addresses are host:port. After
+// a failover, Primary and Replica still name the servers that were so at the start.
 type Watched struct {
 	Primary, Replica string
 	Sentinels        []string
 
-	password string
+	password string // of the primary and the replica
 }
 
 // Sentinels starts a primary, a replica and three Sentinels, and stops them when the test ends. About two seconds after the
 // primary has died, the replica takes over. The servers and the Sentinels each have a password, or none if it is empty.
+//
+// It returns after the replica has its data, and each Sentinel knows the replica and the other Sentinels. Before that there would be no
+// failover: a majority of the Sentinels that are known has to agree to it.
 func Sentinels(t testing.TB, password, sentinelPassword string) *Watched {
 	t.Helper()
 	own := []string{"--repl-diskless-sync-delay", "0"}

@@ -15,7 +15,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
 )
 
-// databases is the number of logical databases of the shared server. Each test uses at least one.
+// databases is the number of logical databases of the shared server. Each test uses at least one. None is used again: with -count=3, a
+// package uses three times as many.
 const databases = 1000
 
 // shared holds the servers that the tests of a package share. The first test that needs a server starts it, and
@@ -29,7 +30,8 @@ var shared struct {
 }
 
 // Main runs the tests of a package, and then stops the shared servers. A package that calls [Database] or
-// [SharedCluster] must call it in TestMain.
+// [SharedCluster] must call it in TestMain. Otherwise the servers stop only as this process ends: on Linux the kernel ends them, and their
+// temporary folders stay.
 func Main(m *testing.M) {
 	m.Run()
 	shared.mu.Lock()
@@ -40,7 +42,7 @@ func Main(m *testing.M) {
 }
 
 // lasting is the test that starts a shared server. It delays cleanups until Main, because the server must outlive the
-// test.
+// test. If starting it fails, that test fails, and the next one tries again.
 type lasting struct{ testing.TB }
 
 // Cleanup registers a function that Main calls. The caller holds the lock of shared.
@@ -74,7 +76,8 @@ func Database(t testing.TB) string {
 	return fmt.Sprintf("%s/%d", shared.server.Addr(), number)
 }
 
-// Open returns a client of the Redis at host:port or host:port/number, which closes with the test.
+// Open returns a client of the Redis at host:port or host:port/number, which closes with the test. A password may come before it, as in
+// ":password@127.0.0.1:6379".
 func Open(t testing.TB, addr string) *redis.Client {
 	t.Helper()
 	o, err := redis.ParseURL("redis://" + addr)

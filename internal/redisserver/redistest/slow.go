@@ -36,13 +36,14 @@ func Slow(t testing.TB, addr string, roundTrip time.Duration) string {
 }
 
 // delay copies from one connection to the other until either is closed, and then closes both. Each byte is written d
-// after it was read.
+// after it was read. One goroutine reads and another one writes, so that many parts are on their way at the same time: sleeping between
+// a read and its write would bound the bandwidth too.
 func delay(to, from net.Conn, d time.Duration) {
 	type chunk struct {
 		data []byte
-		due  time.Time
+		due  time.Time // when it is written
 	}
-	const inFlight = 1000
+	const inFlight = 1000 // chunks; beyond it, reading waits
 	chunks := make(chan chunk, inFlight)
 	go func() {
 		defer close(chunks)

@@ -19,8 +19,9 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
 )
 
-// certificate writes a self-signed certificate for the host, an IP address, and returns the names of its files. The
-// certificate is valid for an hour, for servers and clients, and is its own authority.
+// certificate writes a self-signed certificate for the host, an IP address, and returns the names of its files, which are PEM. The
+// certificate is valid for an hour, for servers and clients, and is its own authority: a file with it is also the list of authorities
+// by which the other side verifies it. It is valid from an hour ago, as clocks differ.
 func certificate(t testing.TB, host string) (cert, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -58,7 +59,10 @@ func TLS(t testing.TB) (addr, cert, key string) {
 }
 
 // TLSCluster starts a cluster with TLS, in which each node has its own host and certificate. It returns the addresses and
-// a file with all certificates.
+// a file with all certificates. Clients need no certificate. The test is skipped on a system that has only one loopback address.
+//
+// The hosts are 127.0.0.1 to 127.0.0.3: a client that verifies every node against the name of the first one fails at the others. Each node
+// also has a port without TLS, by which the cluster is made.
 func TLSCluster(t testing.TB) (addrs []string, authorities string) {
 	t.Helper()
 	Need(t)
@@ -89,7 +93,8 @@ func TLSCluster(t testing.TB) (addrs []string, authorities string) {
 	return join(t, nodes), authorities
 }
 
-// tlsArgs returns the arguments of a server that accepts TLS on the port of addr.
+// tlsArgs returns the arguments of a server that accepts TLS on the port of addr, beside its port without TLS. authorities is a file with
+// the certificates by which it judges those of clients and other nodes.
 func tlsArgs(t testing.TB, addr, cert, key, authorities string) []string {
 	t.Helper()
 	_, port, err := net.SplitHostPort(addr)
