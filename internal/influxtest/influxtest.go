@@ -12,6 +12,16 @@
 // It has these rules of the database: a column keeps the type of its first value. A table, tags and a time identify a point. The
 // good lines of a body with bad ones are written, unless the client wants all or nothing. The number of columns and the size of a
 // body are limited. There are no queries, no retention and no files.
+//
+//	status  when                                                    what was written
+//	204     every line is good, or the body has no line             all
+//	400     a line is bad, and accept_partial is not false          the good lines
+//	400     a line is bad with accept_partial=false; bad query      nothing
+//	        parameters; a damaged gzip body
+//	401     no token                                                nothing
+//	403     a wrong token                                           nothing
+//	413     the body is too large                                   nothing
+//	other   as a test asked for: see [Server.Fail]                  nothing
 package influxtest
 
 import (
@@ -36,7 +46,8 @@ import (
 const MaxColumns = 500
 
 // Overwrite is the rule for a point that is written again, with the same table, tags and time. Under every rule the row
-// has the fields of all writes; the rule decides between different values of one field.
+// has the fields of all writes; the rule decides between different values of one field. After the writes "m x=1,y=1 5" and "m x=2,z=3 5"
+// the row at 5 has y = 1, z = 3, and x = 2 under Newest; under Random x is 1 or 2.
 type Overwrite int
 
 const (
@@ -47,7 +58,8 @@ const (
 	Newest
 )
 
-// SeedVariable is the environment variable with the seed of [Random]. It is used if Options.Seed is 0.
+// SeedVariable is the environment variable with the seed of [Random]. It is used if Options.Seed is 0. The log of a test that failed has
+// the seed, so INFLUXTEST_SEED=<seed> repeats the choices.
 const SeedVariable = "INFLUXTEST_SEED"
 
 // Options configure the endpoint. The zero Options accept every token and keep random versions.
@@ -76,7 +88,7 @@ type Server struct {
 // tableKey identifies a table of one database.
 type tableKey struct{ database, name string }
 
-// fault is an answer to requests that are not processed.
+// fault is an answer to requests that are not processed. The zero fault is none.
 type fault struct {
 	status int // HTTP status; 0 closes the connection
 	left   int // how many of the next requests get this answer; below 0 means all
@@ -90,7 +102,8 @@ type Row struct {
 	Writes int            // number of writes of this row
 }
 
-// New starts an endpoint that stops at the end of the test.
+// New starts an endpoint that stops at the end of the test. It listens on a free port of the loopback interface; the field URL is its
+// address, to which a client adds /api/v3/write_lp. A database or table needs no creation: the first good line of it makes it.
 func New(t testing.TB, o Options) *Server {
 	t.Helper()
 	if o.MaxBytes == 0 {
@@ -177,7 +190,8 @@ func (s *Server) Requests() int {
 	return s.requests
 }
 
-// write handles POST /api/v3/write_lp.
+// write handles POST /api/v3/write_lp. The parameters are db, precision and accept_partial; others are ignored. A fault comes before all
+// checks, as that of a proxy or of a server that is down would.
 func (s *Server) write(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != "/api/v3/write_lp" || r.Method != http.MethodPost {
 		http.NotFound(w, r)
@@ -204,7 +218,8 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request) {
 	s.take(w, q.Get("db"), body, unit, q.Get("accept_partial") != "false")
 }
 
-// failing counts the request, answers it with the fault, if one is set, and reports whether it did.
+// failing counts the request, answers it with the fault, if one is set, and reports whether it did. For the fault that closes the
+// connection it does not return: the panic releases the lock, as it runs the deferred call.
 func (s *Server) failing(w http.ResponseWriter) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -224,7 +239,7 @@ func (s *Server) failing(w http.ResponseWriter) bool {
 }
 
 // authorize returns 0 for a request with the right token, or else the HTTP status of the answer: 401 without a token, 403 with a wrong
-// one.
+// one. The header is "Authorization: Bearer secret" or "Authorization: Token secret".
 func (s *Server) authorize(r *http.Request) (status int) {
 	if s.options.Token == "" {
 		return 0
@@ -288,7 +303,11 @@ func (s *Server) take(w http.ResponseWriter, database, body string, unit int64, 
 	}
 }
 
-// answer writes an answer as JSON. The database does not escape characters for HTML, so answer does not either.
+// answer writes an answer as JSON. The database does not escape characters for HTML, so answer does not either. A refusal with partial
+// writes is such as this one, in one line:
+//
+//	{"data":[{"error_message":"invalid column type for column 'n', expected iox::column_type::field::integer, got
+//	iox::column_type::field::float","line_number":2,"original_line":"m n=1"}],"error":"partial write of line protocol occurred"}
 func answer(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)

@@ -11,13 +11,17 @@ import (
 	"github.com/influxdata/line-protocol/v2/lineprotocol"
 )
 
+// Package lineprotocol parses a line, but the endpoint finds the ends of lines itself: an answer has the text and the number of each
+// refused line.
+
 // line is one line of line protocol in a body. It contains several lines of text if a string field contains newlines.
 type line struct {
 	number int // the number of its first line of text, counted from 1
 	text   string
 }
 
-// split returns the lines of a body without blank lines and comments.
+// split returns the lines of a body without blank lines and comments, which count in the numbers of the others. The last line needs no
+// newline.
 func split(body string) []line {
 	var lines []line
 	for number := 1; body != ""; {
@@ -33,7 +37,12 @@ func split(body string) []line {
 }
 
 // endOfLine returns the index of the end of the first line. A newline within a string does not end the line. A string
-// begins with a quotation mark directly after the equals sign of a field.
+// begins with a quotation mark directly after the equals sign of a field. Names may contain quotation marks, and strings commas and equals
+// signs:
+//
+//	m,t="a q="x=1,y" 5    the tag t is "a with its quotation mark, and the field q is the string x=1,y
+//
+// A string without an end takes the next line with it.
 func endOfLine(body string) int {
 	start := len(body) - len(strings.TrimLeft(body, " \t"))
 	if newline := strings.IndexByte(body, '\n'); newline >= 0 && strings.HasPrefix(body[start:], "#") {
@@ -61,7 +70,7 @@ func endOfLine(body string) int {
 	return len(body)
 }
 
-// point is a parsed line.
+// point is a parsed line. Its maps are its own, and are not nil. It has at least one field unless parse returned an error.
 type point struct {
 	table  string
 	tags   map[string]string
@@ -71,7 +80,7 @@ type point struct {
 }
 
 // parse parses a line. It rejects the lines that the database rejects. A line without a time gets the time now. unit is the unit of
-// times in nanoseconds: see readTime.
+// times in nanoseconds: see readTime. It knows the line only: whether the table takes the types is for columns.check.
 func parse(line string, unit int64, now time.Time) (point, error) {
 	p := point{tags: make(map[string]string), fields: make(map[string]any), types: make(columns)}
 	d := lineprotocol.NewDecoderWithBytes([]byte(line))
@@ -110,7 +119,8 @@ func (p *point) readTags(d *lineprotocol.Decoder, line string) error {
 	}
 }
 
-// inTheWordsOfTheDatabase replaces the error for a tag without a value by the message of the database.
+// inTheWordsOfTheDatabase replaces the error for a tag without a value by the message of the database, which has the rest of the line: for
+// "m,t= f=1i 1" it is "Expected tag value, got ` f=1i 1`". Columns of a DecodeError are bytes, counted from 1.
 func inTheWordsOfTheDatabase(err error, line string) error {
 	var at *lineprotocol.DecodeError
 	if errors.As(err, &at) && strings.HasPrefix(at.Err.Error(), "expected tag value") {
@@ -153,7 +163,8 @@ func fieldType(v lineprotocol.Value) string {
 	return "iox::column_type::field::" + names[v.Kind()]
 }
 
-// readTime reads the time. unit is in nanoseconds; if it is 0, guess chooses the unit.
+// readTime reads the time. unit is in nanoseconds; if it is 0, guess chooses the unit. A time that does not fit into an int64 of
+// nanoseconds is an error: it is before 1677 or after 2262.
 func (p *point) readTime(d *lineprotocol.Decoder, unit int64, now time.Time) error {
 	b, err := d.TimeBytes()
 	if err != nil {
@@ -177,7 +188,8 @@ func (p *point) readTime(d *lineprotocol.Decoder, unit int64, now time.Time) err
 	return nil
 }
 
-// guess returns the unit of a time in nanoseconds, as precision "auto" derives it from the magnitude.
+// guess returns the unit of a time in nanoseconds, as precision "auto" derives it from the magnitude. Nanoseconds within 57 days of 1970
+// are taken for a larger unit, so tests with such times must name the precision.
 func guess(t int64) int64 {
 	switch size := max(t, -t); {
 	case size < 5e9:

@@ -18,7 +18,7 @@ const (
 // columns are the types of a table's columns by name. The type of a column never changes.
 type columns map[string]string
 
-// table holds the columns and the rows of a table.
+// table holds the columns and the rows of a table. It has at least one row, because the first good line makes it.
 type table struct {
 	columns columns
 	rows    map[rowKey]*Row
@@ -26,8 +26,8 @@ type table struct {
 
 // rowKey identifies a row of a table. Two points with the same key are versions of one row.
 type rowKey struct {
-	time int64
-	tags string
+	time int64  // nanoseconds since 1970
+	tags string // all of them, by name and quoted, such as map["host":"a"]
 }
 
 // compare orders rows by time and then by tags.
@@ -55,7 +55,7 @@ func (t *table) add(p point, random *rand.Rand) {
 	maps.Copy(row.Fields, p.fields)
 }
 
-// differs reports whether the row has one of the fields with another value.
+// differs reports whether the row has one of the fields with another value. A field that only one of them has is no difference.
 func (r *Row) differs(fields map[string]any) bool {
 	for name, value := range fields {
 		if have, ok := r.Fields[name]; ok && have != value {
@@ -96,7 +96,9 @@ type lineError struct {
 	Line    string `json:"original_line"`
 }
 
-// batch holds the lines of one body. It changes no table before commit: whether the good lines are written may depend on the last one.
+// batch holds the lines of one body. It changes no table before commit: whether the good lines are written may depend on the last one. A
+// column that a refused body would have added does not exist afterwards, so a later body may give it another type. The Server's lock is
+// held for the life of a batch.
 type batch struct {
 	tables   map[tableKey]*table
 	database string
@@ -136,7 +138,7 @@ func (b *batch) columnsOf(name string) columns {
 	return c
 }
 
-// commit writes the good lines.
+// commit writes the good lines, in their order. It must be called once at most.
 func (b *batch) commit() {
 	for _, p := range b.good {
 		key := tableKey{b.database, p.table}

@@ -2,6 +2,13 @@
 // These are the tests that call testing.Short, themselves or through functions of the module:
 //
 //	go test $(go run ./internal/longtests)
+//
+// It reads the source, without types and without building it. So there is no list of these tests that somebody has to keep up to date: a
+// new test that calls testing.Short is found. The output is such as
+//
+//	-run=^(FuzzA|TestB)$ ./internal/state ./internal/stats
+//
+// One pattern is for all packages, because go test has one -run. A test of the same name in another of these packages runs too.
 package main
 
 import (
@@ -27,13 +34,15 @@ func main() {
 	fmt.Println(strings.Join(args, " "))
 }
 
-// arguments returns a flag -run, then the packages below a folder that have such tests. Nested modules are left out.
+// arguments returns a flag -run, then the packages below a folder that have such tests, both sorted and each once. Nested modules are left
+// out. That there is no such test is an error: go test without a pattern would run everything.
 func arguments(root string) ([]string, error) {
 	all, err := functions(root)
 	if err != nil {
 		return nil, err
 	}
 	long := map[string]bool{"testing.Short": true}
+	// Functions that use a long one are long too, until a pass finds no more. A function may be declared before those that it uses.
 	for before := 0; before < len(long); {
 		before = len(long)
 		for _, f := range all {
@@ -57,16 +66,18 @@ func arguments(root string) ([]string, error) {
 }
 
 // function is a function or method. Its name and those that it uses begin with the last part of the path of their package, as in
-// stats.New. A name may be that of several functions; then a test too many is found, which does no harm.
+// stats.New. A name may be that of several functions; then a test too many is found, which does no harm. Methods have no receiver in their
+// names, and an import under another name is not followed.
 type function struct {
-	name, folder string
-	test         string // its name without the package, if it is a test
-	uses         []string
+	name, folder string   // the folder is as go test wants it, such as ./internal/stats
+	test         string   // its name without the package, if it is a test
+	uses         []string // every name in it, with duplicates; those of types and variables do no harm
 }
 
 var isTest = regexp.MustCompile(`^(Test|Fuzz)`)
 
-// functions returns all functions below a folder.
+// functions returns all functions below a folder, those of test files too: helpers of tests call testing.Short. Build constraints are not
+// looked at. The first file that cannot be parsed is an error.
 func functions(root string) (all []function, err error) {
 	err = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
@@ -104,7 +115,8 @@ func functions(root string) (all []function, err error) {
 	return all, err
 }
 
-// newFunction returns a function of a package.
+// newFunction returns a function of a package. Both words of a selector such as stats.New also count as names of the package itself, so
+// that a name too many may match. The folder and test are not set.
 func newFunction(decl *ast.FuncDecl, pkg string) function {
 	f := function{name: pkg + "." + decl.Name.Name}
 	ast.Inspect(decl, func(n ast.Node) bool {

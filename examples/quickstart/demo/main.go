@@ -9,7 +9,10 @@
 // replayed file are given by arguments and the environment.
 //
 // Run it in the top folder of the project, with the two programs in bin. With the flag -check it only checks its settings
-// and ports.
+// and ports: make demo does so before it builds the programs, which can take minutes.
+//
+// Times of a run: the recording of an hour is played in 12 minutes, telegraf-describe emits the rows of its buckets of 10 s every 2 s, and
+// a new table is printed every 2 s.
 package main
 
 import (
@@ -41,7 +44,7 @@ const (
 )
 
 func main() {
-	// The demo stops its children before it ends, also if its terminal is closed or nothing reads its output.
+	// The demo stops its children before it ends, also if its terminal is closed (SIGHUP) or nothing reads its output (SIGPIPE).
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	check := len(os.Args) > 1 && os.Args[1] == "-check"
 	var err error
@@ -137,14 +140,16 @@ Or ask the API in another terminal:
 `, d.api(), database)
 }
 
-// child is a program that the demo started.
+// child is a program that the demo started. It belongs to demo.run, which stops it. A child that ends by itself is reported on demo.ended
+// too, and ends the demo.
 type child struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the program has ended
 }
 
-// start starts a program of the folder bin and writes its output to a log. env is added to the environment: it may have a password,
-// which arguments would show to other users of the machine.
+// start starts a program of the folder bin and writes its output to a log, such as analytics-api.log in the folder of the demo. env is
+// added to the environment: it may have a password, which arguments would show to other users of the machine. The child does not get
+// Ctrl-C of the terminal: see apart.
 func (d *demo) start(name string, env []string, args ...string) (*child, error) {
 	log, err := os.Create(filepath.Join(d.folder, name+".log"))
 	if err != nil {
@@ -185,7 +190,7 @@ var errStopped = errors.New("stopped before the API was ready")
 // with errStopped if ctx ends.
 func (d *demo) waitReady(ctx context.Context) error {
 	deadline := time.After(startTimeout)
-	for { // there is nothing to wait for but an answer
+	for { // the API has no other sign that it is ready
 		if _, err := get(ctx, d.api()+"/ready"); err == nil {
 			return nil
 		}
@@ -201,7 +206,7 @@ func (d *demo) waitReady(ctx context.Context) error {
 	}
 }
 
-// hasEnded returns the error for a child that ended by itself, with the end of its log.
+// hasEnded returns the error for a child that ended by itself, with the last five lines of its log.
 func (d *demo) hasEnded(name string) error {
 	b, _ := os.ReadFile(filepath.Join(d.folder, name+".log"))
 	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
@@ -209,7 +214,8 @@ func (d *demo) hasEnded(name string) error {
 }
 
 // watch shows the newest records of the API until the time is over or ctx ends. If a time is set, it returns an error
-// unless the API served fresh records.
+// unless the API served fresh records. It ends early with an error if a child ends or the API does not answer. Without a time, as when a
+// person looks at it, a stop is no failure.
 func (d *demo) watch(ctx context.Context) error {
 	var over <-chan time.Time
 	if d.seconds > 0 {

@@ -13,6 +13,14 @@ import (
 // speed is the ratio of the recorded time to the time of playing.
 const speed = 5
 
+// A recording is line protocol with the times of the day when it was recorded:
+//
+//	latency,service=web seconds=0.042153,bytes=182046u 1709251200816342358
+//	latency,service=web seconds=0.034532,bytes=522475u 1709251203694080323
+//
+// Played, the first line has the time of the start and the second one 0.58 s later, a fifth of 2.88 s. telegraf-describe reads the file
+// while it grows, by inputs.tail.
+
 // line is a line of line protocol without its time.
 type line struct {
 	text  string        // without the space before the time
@@ -48,7 +56,8 @@ func play(ctx context.Context, from, to string) error {
 	return nil
 }
 
-// read reads a recording that is sorted by time. Each line has a time in nanoseconds and at most 64 KiB.
+// read reads a recording that is sorted by time. Each line has a time in nanoseconds and at most 64 KiB. An empty recording is an error,
+// because play would repeat it without a pause.
 func read(path string) ([]line, error) {
 	f, err := os.Open(path)
 	if err != nil {

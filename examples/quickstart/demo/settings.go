@@ -21,8 +21,13 @@ const (
 	defaultRedisPort = 6379
 )
 
-// choose reads the settings from the environment. A port that is not set is the default port. If that is in use, it is a
-// free one, and a line on out names it. A port that is set and in use is an error.
+// choose reads the settings from the environment. A port that is not set is the default port. If that is in use, it is a free one, and a
+// line on out names it. A port that is set and in use is an error. The error joins the faults of all variables, so that a user can correct
+// them at once; after an error the settings must not be used.
+//
+//	DEMO_SECONDS=20      the run ends after 20 s, and fails without fresh records
+//	DEMO_API_PORT=8002   of the API and the page
+//	DEMO_REDIS_PORT=6380
 func choose(out io.Writer) (settings, error) {
 	s := settings{}
 	err := errors.Join(
@@ -101,7 +106,7 @@ func canListen(port int) error {
 	return l.Close()
 }
 
-// freePort returns a port that no program listens on, chosen by the kernel.
+// freePort returns a port that no program listens on, chosen by the kernel. As with canListen, another program may take it afterwards.
 func freePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -111,7 +116,7 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// another returns a port to suggest instead of one, from 1 to 65535.
+// another returns a port to suggest instead of one, from 1 to 65535: 18001 for 8001. Whether it is free is not checked.
 func another(port int) int {
 	if port > 55535 {
 		return port - 10000

@@ -13,6 +13,12 @@ import (
 	"time"
 )
 
+// The view prints such a table every 2 s:
+//
+//	BUCKET   TABLE       FIELD        COUNT     MIN  MEDIAN    MEAN     P95     MAX
+//	14:05:10 cpu         usage_user      10    3.02   4.271   4.518   7.128   7.538
+//	14:05:10 latency web seconds         12  0.0102 0.04513 0.05127  0.1012  0.1187
+
 // shown are the tables and fields that the demo shows, in this order.
 var shown = []struct{ table, field, kind string }{
 	{"cpu", "usage_user", live}, {"mem", "used_percent", live}, {"system", "load1", live},
@@ -25,7 +31,8 @@ const (
 	recorded = "recorded"
 )
 
-// row is a record of the API: the members that the demo shows.
+// row is a record of the API: the members that the demo shows. Service is a tag of the recording, and empty for live metrics. Members that
+// the API leaves out, as a statistic that there is not, are 0.
 type row struct {
 	Table   string  `json:"table_name"`
 	Field   string  `json:"field_name"`
@@ -41,7 +48,7 @@ type row struct {
 	P95     float64 `json:"p95"`
 }
 
-// view shows the newest records and counts the fresh ones. A record that is shown again counts again.
+// view shows the newest records and counts the fresh ones. A record that is shown again counts again. It is for one goroutine.
 type view struct {
 	*demo
 	terminal bool           // whether the output is a terminal, on which a table replaces the one before
@@ -52,7 +59,8 @@ type view struct {
 // header is the format of a line of the table: at most 79 columns, because the shown tables and fields have short names.
 const header = "%-8s %-11s %-12s %5s %7s %7s %7s %7s %7s\n"
 
-// short formats a number with at most four significant digits, in at most seven columns for numbers up to 1e15.
+// short formats a number with at most four significant digits, in at most seven columns for numbers up to 1e15: 258799 is "258.8k",
+// 0.0007083 is "0.00071", where four digits do not fit, and -123456789 is "-123.5M".
 func short(x float64) string {
 	// Thousands until less than 1000 are left, then digits until the text fits.
 	suffix := ""
@@ -98,8 +106,9 @@ func (v *view) show(ctx context.Context) error {
 	return err
 }
 
-// drawing returns the text that prints a table. On a terminal, escape sequences remove the last table and cut off long
-// lines, so that each row of the table is one line.
+// drawing returns the text that prints a table. On a terminal, escape sequences remove the last table and cut off long lines, so that each
+// row of the table is one line. A row that was wrapped would take two lines, and too few would be removed. ESC [ n A moves the cursor up n
+// lines, and ESC [ J removes everything from there on.
 func (v *view) drawing(table string) string {
 	const noWrap, wrap = "\x1b[?7l", "\x1b[?7h" // DECAWM, which terminals have as xterm has it
 	switch {
@@ -111,7 +120,8 @@ func (v *view) drawing(table string) string {
 	return fmt.Sprintf("\x1b[%dA\x1b[J", v.drawn) + noWrap + table + wrap + "\n"
 }
 
-// note counts a record that is fresh: its bucket ends after the start of this run.
+// note counts a record that is fresh: its bucket ends after the start of this run. Older ones are of an earlier run, and do not show that
+// this run works.
 func (v *view) note(kind string, r row) {
 	const bucket = 10 * time.Second // as telegraf.conf of the quickstart has it
 	if v.fresh == nil {
@@ -122,7 +132,8 @@ func (v *view) note(kind string, r row) {
 	}
 }
 
-// newest returns the records of a field in the newest bucket, or none if the API does not have the table yet.
+// newest returns the records of a field in the newest bucket, one for each series, or none if the API does not have the table yet. If ctx
+// has ended it returns none and no error, because watch sees the end itself.
 func (v *view) newest(ctx context.Context, table, field string) ([]row, error) {
 	body, err := get(ctx, fmt.Sprintf("%s/analytics/%s?database=%s&field=%s&last=1", v.api(), table, database, field))
 	var rows []row
@@ -165,7 +176,8 @@ type statusError int
 // Error returns a text for users of the demo.
 func (e statusError) Error() string { return fmt.Sprintf("the API answered %d", int(e)) }
 
-// get returns the body of an answer of status 200. The error for another status is a statusError.
+// get returns the body of an answer of status 200. The error for another status is a statusError. It waits 5 s at most, for the whole
+// answer.
 func get(ctx context.Context, url string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
