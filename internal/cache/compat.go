@@ -205,7 +205,8 @@ func (c *compat) due() (tables []record.Table) {
 	return tables
 }
 
-// wait returns how long to wait for the next table that is due, and false if no table was written.
+// wait returns how long to wait for the next table that is due, and false if no table was written. It is at least a millisecond: run
+// must not loop without a pause.
 func (c *compat) wait() (wait time.Duration, more bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -253,7 +254,8 @@ func (c *compat) forget(t record.Table) {
 	}
 }
 
-// begin notes that run rebuilds the value of a table.
+// begin notes that run rebuilds the value of a table. It clears dirty before anything is read, so that a mark during the rebuild is not
+// forgotten.
 func (c *compat) begin(t record.Table) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -113,7 +113,7 @@ const endMembers = 10
 const maxNames = 10_000
 
 // Info returns the description of a table, and the zero TableInfo for a table that does not exist. Fields and TagKeys have
-// at most 10,000 names together.
+// at most 10,000 names together. It takes one round trip, unless the ends of the index have no starts: see ends.
 func (r *Reader) Info(ctx context.Context, t record.Table) (record.TableInfo, error) {
 	pipe := r.client.Pipeline()
 	names := pipe.ZRangeByScore(ctx, namesKey(t), &redis.ZRangeBy{Min: "-inf", Max: "+inf", Count: maxNames})
@@ -167,7 +167,8 @@ func splitNames(members []string) (fields, tags []string) {
 	return fields, tags
 }
 
-// parseVersion returns the version that a command has read, and 0 if there was none.
+// parseVersion returns the version that a command has read, and 0 if there was none. The command must have no other error than
+// that the key does not exist.
 func parseVersion(cmd *redis.StringCmd, t record.Table) (int64, error) {
 	if errors.Is(cmd.Err(), redis.Nil) {
 		return 0, nil

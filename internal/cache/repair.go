@@ -361,7 +361,8 @@ func (w *Writer) rewrite(ctx context.Context, t record.Table, s *tableState, los
 }
 
 // compare reads what Redis has of kept buckets, by their starts as text, and the places of the records in Redis that are newer
-// than the kept ones. It completes the sets of revisions from the records.
+// than the kept ones. It completes the sets of revisions from the records. Only this agent writes these places, but another process of it
+// may do so: the one before, which was restarted, or a twin.
 func (w *Writer) compare(ctx context.Context, t record.Table, kept []*keptBucket) (found map[string]*held, newer map[place]bool, err error) {
 	starts, byStart := make([]string, 0, len(kept)), make(map[string]*keptBucket, len(kept))
 	for _, k := range kept {
@@ -458,7 +459,8 @@ func (k *keptBucket) parts(h *held, newer map[place]bool, n int) func(yield func
 	}
 }
 
-// rename adds the names of the table again, as far as they have not expired.
+// rename adds the names of the table again, as far as they have not expired, each with the expiry time that it had. It increases the
+// version, as readers see the names. The caller holds the lock of the table.
 func (w *Writer) rename(ctx context.Context, t record.Table, s *tableState, now time.Time) error {
 	var names []redis.Z
 	for member, expiry := range s.names {
@@ -477,7 +479,8 @@ func (w *Writer) rename(ctx context.Context, t record.Table, s *tableState, now 
 	})
 }
 
-// enterAll enters all tables into the catalogue that have not expired.
+// enterAll enters all tables into the catalogue that have not expired, in one pipeline. It takes the locks of the tables one after another,
+// and holds none of them during the round trip.
 func (w *Writer) enterAll(ctx context.Context) error {
 	pipe, life, now := w.client.Pipeline(), w.lifetime(), w.clock.now()
 	tables := 0

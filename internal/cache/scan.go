@@ -149,6 +149,10 @@ func (s *scan) addSizes(sizes []*redis.IntCmd) {
 
 // room returns how many records the next round trip may read: by the mean size of those read so far, or else of those that
 // were read of this table before. It is at least 1.
+//
+//	mean size   not known   99 bytes   999 bytes   10 kB   2 MB
+//	first       250         1000       1000        104     1
+//	others                  2500       1048        104     1
 func (s *scan) room() int64 {
 	if s.records > 0 {
 		return int64(min(max(maxRead/(s.bytes/s.records+1), 1), maxRecords))
@@ -168,7 +172,7 @@ func (s *scan) meanSize() int {
 }
 
 // fitting returns how many of the next buckets to read in one round trip, or 0 if the next one is too large for that or
-// no size is known.
+// no size is known. With want, it stops at the bucket with which there are enough records.
 func (s *scan) fitting() int {
 	room, found := s.room(), int64(0)
 	for n, size := range s.sizes {

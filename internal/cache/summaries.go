@@ -108,7 +108,8 @@ func (r *Reader) sizes(ctx context.Context, t record.Table, starts []time.Time) 
 	return sizes, nil
 }
 
-// whole reads buckets in one round trip. The hash of records is read before that of summaries.
+// whole reads buckets in one round trip. The hash of records is read before that of summaries. A write may come between the two: a record
+// that is new then has a summary and no state, and is left out.
 func (s *summing) whole(ctx context.Context, starts []time.Time) error {
 	pipe := s.client.Pipeline()
 	texts, encoded := make([]*redis.MapStringStringCmd, len(starts)), make([]*redis.MapStringStringCmd, len(starts))

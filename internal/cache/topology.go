@@ -78,7 +78,8 @@ func (t *topology) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-// ProcessPipelineHook passes a pipeline or a transaction on. Those of a transaction are between MULTI and EXEC.
+// ProcessPipelineHook passes a pipeline or a transaction on. The commands of a transaction are between MULTI and EXEC, which the client of
+// the cluster adds again by itself.
 func (t *topology) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		cluster, err := t.find(ctx)

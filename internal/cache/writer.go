@@ -343,7 +343,8 @@ func (w *Writer) transact(ctx context.Context, queue func(redis.Pipeliner)) erro
 func (w *Writer) lifetime() lifetime { return lifetime{retention: w.o.Retention, old: w.old.Load()} }
 
 // enter adds the table to the catalogue. In a cluster, the catalogue may be on another server than the table, which may be
-// gone. Then the table is written all the same, and the repairer enters it later.
+// gone. Then the table is written all the same, and the repairer enters it later. As long as that has not succeeded, enter does not try
+// again for such a table: each write would wait for the server that is gone.
 func (w *Writer) enter(ctx context.Context, t record.Table, expiry time.Time) error {
 	catalogue := nodeOf(ctx, w.client, catalogueKey)
 	elsewhere := catalogue != nil && catalogue.Options().Addr != w.Node(ctx, t)
@@ -368,7 +369,7 @@ func (w *Writer) enterNow(ctx context.Context, t record.Table, expiry time.Time)
 	if _, err := pipe.Exec(ctx); err != nil {
 		return fmt.Errorf("adding %s to the list of all tables, %q: %w", t, catalogueKey, err)
 	}
-	if w.listed.Swap(true) && isNew(ttl) {
+	if w.listed.Swap(true) && isNew(ttl) { // the catalogue that this writer has made or found before is lost, with all other tables
 		w.repairer.list()
 	}
 	w.cleanCatalogueIfDue(ctx)
@@ -395,6 +396,7 @@ func (w *Writer) Close(timeout time.Duration) error {
 		return nil
 	}
 	w.closed = true
+	// Repairs come first: the compatibility values are made of what is in Redis after them.
 	err := w.repairer.close(timeout)
 	if w.compat == nil {
 		return err
