@@ -26,7 +26,9 @@ type collector struct {
 	asked []int      // the settings that are wanted now
 }
 
-// collect makes collections as rare as wanted until the returned function is called. If they are rarer already, they stay so.
+// collect makes collections as rare as wanted until the returned function is called. If they are rarer already, they stay so. percent is
+// that of [debug.SetGCPercent]: by how much the heap may grow before the next collection, or never. Calls may overlap, in one block and in
+// several, and end in any order. restore must be called once.
 func (c *collector) collect(percent int) (restore func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -44,7 +46,7 @@ func (c *collector) collect(percent int) (restore func()) {
 	}
 }
 
-// set sets the rarest of all settings.
+// set sets the rarest of all settings: never before all others, and otherwise the largest number. The caller holds mu.
 func (c *collector) set() {
 	rarest := c.own
 	for _, percent := range c.asked {

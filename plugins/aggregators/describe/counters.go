@@ -36,7 +36,8 @@ func (c *counters) init(collector *selfstat.Collector) {
 }
 
 // set copies the counters of the engine to the statistics. ignored is how many values were not numbers, which the engine never
-// sees. push is the duration of the last Push.
+// sees. push is the duration of the last Push, with the commit of the state and the output of the rows. A [selfstat.Stat] may be set while
+// the input "internal" reads it.
 func (c *counters) set(e engine.Counters, ignored int64, push time.Duration) {
 	c.late.Set(e.Late)
 	c.future.Set(e.Future)

@@ -34,6 +34,13 @@ import (
 //go:embed sample.conf
 var sampleConfig string
 
+// The life of a block. The calls in brackets are those of a host, such as telegraf-describe: see Host.
+//
+//	[SetHost] ─▶ Init ─▶ SetState ─▶ Add, Push, Reset ─▶ [Stop] ─▶ the last Push ─▶ GetState ─▶ [Close or Abandon]
+//
+// SetState and GetState are called if Telegraf has a state file. The first Add or Push looks for state that other blocks have left:
+// inherit.
+
 // Describe is the aggregator. Its options are those of sample.conf. Init checks them and must succeed before any
 // other method is called. Telegraf guarantees that calls of Add, Push and Reset never overlap. With Host.Background, the work
 // of a Push overlaps with Add: the comments of the fields say which of the two uses them. The engine has a lock of its own.
@@ -137,7 +144,8 @@ func (d *Describe) Add(m telegraf.Metric) {
 	d.engine.Add(&d.point)
 }
 
-// start does what must come before the first metric: its value may be for a bucket that is in the state of another block.
+// start does what must come before the first metric: its value may be for a bucket that is in the state of another block. Add calls it
+// once, and not Init, because at that time other blocks have not been initialized.
 func (d *Describe) start() {
 	d.started = true
 	d.inherit()
@@ -158,6 +166,9 @@ func (d *Describe) Push(acc telegraf.Accumulator) {
 //
 // If the state could not be saved, rows have left nevertheless. But the drained stores are not retired, so that
 // their buckets are not lost in a crash: the next Push tries again.
+//
+// The order matters: buckets of orphans come into the engine before their rows are due, rows leave after the commit of the engine, and an
+// orphan is set aside after its rows have left. The counters are read at the end, so that they are those of this Push.
 func (d *Describe) push(acc telegraf.Accumulator, last bool) {
 	begin := time.Now()
 	acc.SetPrecision(time.Nanosecond) // not in Push, because the push before may still be adding rows to the accumulator

@@ -66,7 +66,8 @@ func gridOf(identity map[string]string) (bucket.Grid, error) {
 	return bucket.NewGrid(width, origin, zone)
 }
 
-// likeness returns the number of options that are equal in both identities. An option that one of them lacks is not equal.
+// likeness returns the number of options that are equal in both identities. An option that one of them lacks is not equal. It compares the
+// texts only.
 func likeness(a, b map[string]string) (n int) {
 	for option, value := range a {
 		if other, ok := b[option]; ok && other == value {
@@ -79,6 +80,9 @@ func likeness(a, b map[string]string) (n int) {
 // heirOf returns the folder of the open store that gets the buckets of an orphan: the one that has begun to join it, or that
 // gets the buckets of that one; else, of those with the same buckets, the one whose options are most alike, and the first one of
 // these. It returns "" if there is none.
+//
+// Of two blocks with buckets of an hour, for example, that differ in group_by and in the alias, an orphan with the group_by of the first
+// and the alias of neither goes to the first. A block with buckets of a day is never its heir.
 func heirOf(orphan state.Folder, used, orphans []state.Folder) string {
 	isHeir := func(f state.Folder) bool { return f.Path == orphan.Heir }
 	if slices.ContainsFunc(used, isHeir) {
@@ -125,7 +129,7 @@ func (d *Describe) orphans() (own, others []state.Folder) {
 	return own, others
 }
 
-// isDrained reports whether a block of this process drains the store in a folder.
+// isDrained reports whether a block of this process drains the store in a folder. Such a store is open, and so looks as if a block used it.
 func isDrained(f state.Folder) bool {
 	return slices.ContainsFunc(running.with(filepath.Dir(f.Path)), func(o *Describe) bool {
 		return slices.ContainsFunc(o.drained, func(s *state.Store) bool { return s.Folder() == f.Path })
@@ -276,7 +280,9 @@ func (d *Describe) continueOrphan(orphan state.Folder) bool {
 	return err == nil
 }
 
-// retireDrained sets the folders of drained stores aside.
+// retireDrained sets the folders of drained stores aside. It must be called after a Push without an error: the rows of the buckets have
+// left, and those that continue are in the state of this block. A folder that cannot be renamed is logged and stays an orphan; the next
+// run drains it again.
 func (d *Describe) retireDrained() {
 	running.inheriting.Lock()
 	defer running.inheriting.Unlock()
@@ -308,8 +314,8 @@ type orphan struct {
 
 // openID identifies an open bucket.
 type openID struct {
-	series string
-	start  int64
+	series string // the key of the series
+	start  int64  // nanoseconds since 1970
 }
 
 // drain reads the open buckets of the orphan. One that is a bucket of the block's grid and tables will join. Any other becomes final in

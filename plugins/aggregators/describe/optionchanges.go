@@ -7,7 +7,11 @@ import (
 )
 
 // differences returns the options that differ in two identities, for the log: "name = old → new" in the spelling of TOML, sorted by name
-// and separated by commas. An option that an identity lacks is "not known".
+// and separated by commas. An option that an identity lacks is "not known". For example:
+//
+//	bucket = "1h" → "1d", group_by = ["host"] → ["*"]
+//
+// It is empty for equal identities.
 func differences(before, after map[string]string) string {
 	var all []string
 	for _, from := range []map[string]string{before, after} {

@@ -44,7 +44,8 @@ var examples = option.Examples{
 func (*Describe) Examples() option.Examples { return examples }
 
 // Check checks the options and turns them into values. It changes nothing outside of d and may be called several times.
-// The error joins one of type [option.Error] for each fault, so that a user can correct all of them at once.
+// The error joins one of type [option.Error] for each fault, so that a user can correct all of them at once. An option with an environment
+// variable that is not set has that error only, because its text is not the value that the user meant.
 func (d *Describe) Check() error {
 	return option.Prefer(examples.Unset(d, "alias", "namepass", "namedrop"), errors.Join(
 		d.initGrid(),
@@ -110,7 +111,8 @@ var timestamps = map[string]record.Timestamp{"start": record.AtStart, "end": rec
 
 // taken returns a function that reports whether rows use a tag key for another purpose, in addition to the keys that
 // are always reserved. The engine gives such a tag another name. With columns, any tag that ends like a column is taken, whatever
-// fields there are: otherwise the name of a tag could change when a field comes.
+// fields there are: otherwise the name of a tag could change when a field comes. A tag cpu_mean, for example, is cpu_mean_tag in columns if
+// stats has mean, and stays cpu_mean in rows.
 func (d *Describe) taken() func(key string) bool {
 	var suffixes []string
 	if d.Layout == "columns" {
@@ -248,7 +250,7 @@ func (d *Describe) checkPrefix() error {
 }
 
 // checkTag checks the name of a tag that rows have in addition to the tags of the series. usual is the reserved name
-// that this tag may have.
+// that this tag may have: bucket_tag may be "time_bucket", but not "bucket_state" or "mean". An empty name means no tag.
 func checkTag(name, tag, usual string) error {
 	switch {
 	case tag == "" || tag == usual:

@@ -73,7 +73,7 @@ func (r *row) Field(key string) any {
 	return value
 }
 
-// String returns the metric as text for logs.
+// String returns the metric as text for logs, in the format of Telegraf's own metrics.
 func (r *row) String() string {
 	return metric.FromMetric(r).(telegraf.TemplateMetric).String()
 }

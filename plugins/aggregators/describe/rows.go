@@ -16,6 +16,15 @@ import (
 //	layout "rows"     row ─▶ metric, with the tag field_name and the fields count, mean, …
 //	layout "columns"  rows of a bucket ─▶ metric with the fields <field>_count, <field>_mean, … of all of them
 //
+// With stats = ["count", "mean"] and the fields idle and usage, a bucket of the host a is in line protocol
+//
+//	analytics_cpu,bucket_state=final,field_name=idle,host=a count=2i,mean=4 1767225600000000000
+//	analytics_cpu,bucket_state=final,field_name=usage,host=a count=2i,mean=2 1767225600000000000
+//
+// or, in columns,
+//
+//	analytics_cpu,bucket_state=final,host=a idle_count=2i,idle_mean=4,usage_count=2i,usage_mean=2 1767225600000000000
+//
 // A Push calls begin, then add for each row, then end. A rowMaker is not safe for concurrent use.
 type rowMaker struct {
 	record.Layout
@@ -33,7 +42,7 @@ type rowMaker struct {
 	names map[string][]column // the names of the columns of each field, at most maxNames fields
 }
 
-// column is the name of the column of a statistic of a field.
+// column is the name of the column of a statistic of a field: "mean" and "usage_mean".
 type column struct{ statistic, name string }
 
 // maxNames is the largest number of fields whose column names a rowMaker keeps.
@@ -139,7 +148,7 @@ func (m *rowMaker) addColumns(field string, statistics fieldList) {
 	}
 }
 
-// keepNames keeps the names of the columns of a field for the next rows.
+// keepNames keeps the names of the columns of a field for the next rows. At maxNames fields it forgets all of them and begins anew.
 func (m *rowMaker) keepNames(field string, names []column) {
 	if m.names == nil || len(m.names) >= maxNames && m.names[field] == nil {
 		m.names = make(map[string][]column)
@@ -152,7 +161,12 @@ func isRevision(f telegraf.Field) bool { return f.Key == record.Revision }
 
 // columnName returns the name of the column of a statistic of a field: <field>_<statistic>. No two columns have the
 // same name. The count of a field a_mode would have the name of the mode_count of a field a, so its name is
-// a_mode_field_count.
+// a_mode_field_count. That is the name which the count of a field a_mode_field would have, so that one gets another _field, and so on:
+//
+//	field          count                      mode_count
+//	a              a_count                    a_mode_count
+//	a_mode         a_mode_field_count         a_mode_mode_count
+//	a_mode_field   a_mode_field_field_count   a_mode_field_mode_count
 func columnName(field, statistic string) string {
 	if statistic == "count" {
 		base := field

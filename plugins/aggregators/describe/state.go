@@ -20,7 +20,13 @@ import (
 // blocks that agree in all of these. A store belongs to one identity.
 //
 // The options that are not in it can change without an effect on the values of a bucket, such as stats or layout. The map and its
-// texts are written to the folder of the store: another spelling would make an orphan of each store that exists.
+// texts are written to the folder of the store: another spelling would make an orphan of each store that exists. The identity of a
+// block without options is, with its names in the order of JSON:
+//
+//	alias      ""                       group_by   ["*"]
+//	booleans   "number"                 origin     "0001-01-01T00:00:00Z"
+//	bucket     "30s", as the period     prefix     "analytics_"
+//	                                    timezone   "UTC"
 func (d *Describe) identity() map[string]string {
 	width := bucket.Fixed(time.Duration(d.Period))
 	if w, err := bucket.ParseWidth(d.Bucket); err == nil {
@@ -38,9 +44,9 @@ func (d *Describe) identity() map[string]string {
 	}
 }
 
-// openState makes the engine. If the option state is set, it opens the store and gives it to the engine. A test run has no store,
-// so that it changes no file. Orphans are not looked for here, but before the first metric: before that, other blocks can still open
-// their stores.
+// openState makes the engine. If the option state is set, it opens the store and gives it to the engine. After an error nothing is open,
+// and d must not be used. A test run has no store, so that it changes no file. Orphans are not looked for here, but before the first
+// metric: before that, other blocks can still open their stores.
 func (d *Describe) openState() error {
 	if d.State == "" || d.pusher.host.Test {
 		d.engine = engine.New(d.engineOptions())
@@ -89,7 +95,8 @@ func (d *Describe) stateOptions() state.Options {
 	}
 }
 
-// related returns the relation of the store to one with that identity.
+// related returns the relation of the store to one with that identity. A store looks for final buckets in all stores that are related to
+// it.
 func (d *Describe) related(identity map[string]string) state.Relation {
 	switch own := d.identity(); {
 	case sameBuckets(own, identity):
@@ -209,7 +216,12 @@ func (s store) Snapshot(handle uint64, b engine.Bucket) {
 }
 
 // Commit also notes in the siblings that borrowed fields were saved, before their rows leave. If the process is killed in the middle
-// of that, the next run does it: see settleLoans.
+// of that, the next run does it: see settleLoans. The points that tests stop at, and what is on the disk there:
+//
+//	begin      the fields are in the log of the lender only
+//	borrower   they are in both logs, and the loan is in that of this block
+//	lender     the log of the lender has that they were lent
+//	settled    the loan is settled; the next commit of this block writes that
 func (s store) Commit() error {
 	s.d.reached("begin")
 	borrowed := s.d.borrowed.take()
@@ -380,7 +392,8 @@ func (d *Describe) settleLoans() {
 	}
 }
 
-// giveUp notes a loan in the store of the lender, and returns that store, or nil if it is not there.
+// giveUp notes a loan in the store of the lender, and returns that store, or nil if it is not there. A block does so by its engine, which
+// drops the fields too; a drained store has no engine. The caller saves the store.
 func giveUp(l state.Loan, blocks []*Describe, drained []*state.Store) *state.Store {
 	for _, o := range blocks {
 		if o.store.ID() == l.Lender {

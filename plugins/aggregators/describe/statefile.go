@@ -17,6 +17,12 @@ import (
 // contains none. It is a second way to keep buckets over a restart, which needs no option of the plugin; but a crash loses them, and
 // late values correct no bucket of the last run.
 
+// In the file, Telegraf has the base64 of such a JSON for the ID of each block:
+//
+//	{"version":1, "identity":"{\"alias\":\"\",\"booleans\":\"number\",…}",
+//	 "open":[{"series":"cpu,host=a","start":1767225600000000000,"end":1767229200000000000,"touched":…,"summaries":{"usage":"<base64>"}}],
+//	 "final":{"cpu,host=a":[[1767222000000000000,1767225600000000000]]}}
+
 // fileVersion is the version of [FileState]. A state of another version is ignored.
 const fileVersion = 1
 
@@ -37,9 +43,11 @@ type FileBucket struct {
 	Summaries map[string][]byte `json:"summaries"` // encoded, by field; without empty ones
 }
 
-// ID identifies the plugin in Telegraf's state file. Each block must have another ID. The ID depends on the options
-// that distinguish two describe blocks, and not on options that may change without an effect on the buckets. The host
-// numbers blocks that agree in all of these, as they may differ in their buckets or statistics only.
+// ID identifies the plugin in Telegraf's state file. Each block must have another ID. The ID depends on the options that distinguish two
+// describe blocks, and not on options that may change without an effect on the buckets. The host numbers blocks that agree in all of
+// these, as they may differ in their buckets or statistics only. It is such as "describe-0123456789abcdef", and
+// "describe-0123456789abcdef-1" for the second of two blocks that agree. On a stock Telegraf with a state file, such blocks are an error:
+// it registers an ID only once.
 func (d *Describe) ID() string {
 	text, err := json.Marshal([]any{
 		d.Prefix, d.Alias, d.NamePass, d.NameDrop, d.TagPass, d.TagDrop, d.FieldInclude, d.FieldExclude, d.MetricPass,

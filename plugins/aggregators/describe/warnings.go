@@ -45,7 +45,11 @@ func (d *Describe) noteSilence() {
 }
 
 // warnDropped logs how many values were dropped since the last Push, by reason, in one line. Values that are not numbers are not
-// among them: a text in each metric would cause a warning in each period. The statistic values_ignored counts them.
+// among them: a text in each metric would cause a warning in each period. The statistic values_ignored counts them. The line is such as
+//
+//	Values that were not described in the last period: 3 late, for a bucket that is final; 1 NaN or infinite
+//
+// It logs nothing if no value was dropped. now are the counters since the start, and d.dropped those of the Push before.
 func (d *Describe) warnDropped(now engine.Counters) {
 	before := d.dropped
 	d.dropped = now
