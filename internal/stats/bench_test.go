@@ -118,6 +118,25 @@ func BenchmarkAdd(b *testing.B) {
 	}
 }
 
+// BenchmarkAddFew adds a few values at a time to an empty summary, as when a Push comes after every third row.
+func BenchmarkAddFew(b *testing.B) {
+	const few = 3
+	eachBench(b, benchShapes, func(b *testing.B, shape string, limit int) {
+		xs := benchData(shape, benchValues, 1)
+		var s stats.Summary
+		b.ReportAllocs()
+		for b.Loop() {
+			s = stats.New(limit)
+			for i := 0; i < len(xs); i += few {
+				s.AddAll(xs[i:i+few], nil)
+			}
+		}
+		mustHave(b, &s, benchValues)
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*benchValues), "ns/value")
+		b.ReportMetric(float64(s.Bytes()), "B-held")
+	})
+}
+
 // BenchmarkAddMore adds values to a summary that has its distinct values already, as in a bucket that is open for a
 // long time.
 func BenchmarkAddMore(b *testing.B) {

@@ -10,7 +10,7 @@ func (s *Summary) AddBlocks(vs []float64, at []int64, sizes []int) { s.addBlocks
 
 // addBlocks is AddBlocks with an estimate of how many more values will come.
 func (s *Summary) addBlocks(vs []float64, at []int64, sizes []int, more int) {
-	if s.addFew(vs, at) {
+	if s.addSingle(vs, at, more) {
 		return
 	}
 	if s.histogram() == nil && s.exact.count()+uint64(len(vs)) <= s.exact.maxExact() {
@@ -27,12 +27,12 @@ func (s *Summary) addBlocks(vs []float64, at []int64, sizes []int, more int) {
 	}
 }
 
-// addFew adds values to a summary that keeps all of them as they are, because they are few and plain. Otherwise it returns false and adds
-// none. It does what AddAll does, in a third of the time.
-func (s *Summary) addFew(vs []float64, at []int64) bool {
+// addSingle adds values to a summary that keeps all of them one by one. It allocates memory for all of them at once, and for those that will
+// come. It returns false and adds none if the summary keeps them in another form, or if they are not plain. It does what AddAll does, in a third
+// of the time.
+func (s *Summary) addSingle(vs []float64, at []int64, more int) bool {
 	x := &s.exact
-	n := len(x.single) + len(vs)
-	if s.hist != nil || x.table != nil || len(vs) == 0 || n > fewValues || !x.roomForSingle(uint64(n)) {
+	if s.hist != nil || x.table != nil || len(vs) == 0 || !x.keepsSingle(vs) {
 		return false
 	}
 	if _, _, plain := span(vs); !plain {
@@ -41,7 +41,8 @@ func (s *Summary) addFew(vs []float64, at []int64) bool {
 	if s.times != nil || at != nil {
 		s.note(vs, at)
 	}
-	x.append(vs)
+	x.growTo(len(x.single)+len(vs), more)
+	x.single = append(x.single, vs...)
 	return true
 }
 

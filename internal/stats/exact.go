@@ -59,7 +59,7 @@ func (x *exact) count() uint64 {
 func (x *exact) add(vs []float64, low, high float64) bool {
 	n := x.count() + uint64(len(vs))
 	if x.table == nil {
-		if x.roomForSingle(n) && (n <= fewValues || len(x.single) > fewValues || len(x.single) == 0 && continuous(vs)) {
+		if x.keepsSingle(vs) {
 			x.append(vs)
 			return true
 		}
@@ -88,17 +88,27 @@ func (x *exact) add(vs []float64, low, high float64) bool {
 	return true
 }
 
-// continuous reports whether the values are at least half a batch and all distinct. Most later values will then be
-// distinct too.
-func continuous(vs []float64) bool {
+// keepsSingle reports whether new values are kept one by one, as those that there are. There is no table.
+func (x *exact) keepsSingle(vs []float64) bool {
+	n := len(x.single) + len(vs)
+	return x.roomForSingle(uint64(n)) && (n <= fewValues || len(x.single) > fewValues || continuous(x.single, vs))
+}
+
+// continuous reports whether the first values, at most fewValues that there are and new ones, are at least half a batch and all distinct.
+// Most later values will then be distinct too. It looks at no more values than a batch has.
+func continuous(single, vs []float64) bool {
+	vs = vs[:min(len(vs), batchSize-len(single))]
 	for i, v := range vs {
-		for _, w := range vs[:i] {
-			if v == w {
-				return false
-			}
+		if slices.Contains(single, v) || slices.Contains(vs[:i], v) {
+			return false
 		}
 	}
-	return len(vs) >= batchSize/2
+	for i, v := range single {
+		if slices.Contains(single[:i], v) {
+			return false
+		}
+	}
+	return len(single)+len(vs) >= batchSize/2
 }
 
 // append appends single values.
@@ -121,12 +131,14 @@ func (x *exact) grow(n int) {
 	x.single = append(make([]float64, 0, size), x.single...)
 }
 
-// growTo makes room for size single values, and for more if there are so many that further ones will not make a table of them.
+// growTo makes room for size single values, and for more that will probably come. While there are few values, it makes room for few only,
+// because further ones may make a table of them.
 func (x *exact) growTo(size, more int) {
-	if size > fewValues {
-		size = int(min(uint64(size+more), x.maxExact(), maxSingle))
+	most := uint64(maxSingle)
+	if size <= fewValues {
+		most = fewValues
 	}
-	if size > cap(x.single) {
+	if size = max(size, int(min(uint64(size+more), x.maxExact(), most))); size > cap(x.single) {
 		x.single = append(make([]float64, 0, size), x.single...)
 	}
 }
