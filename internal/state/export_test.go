@@ -39,6 +39,9 @@ func WithWindow(o Options, n int) Options {
 	return o
 }
 
+// WindowOf gives tests windowOf.
+var WindowOf = windowOf
+
 // LogFile is a file of the log that is written.
 type LogFile = logFile
 

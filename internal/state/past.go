@@ -32,6 +32,7 @@ type past struct {
 	torn    int64             // bytes
 	file    []byte            // memory for a part of a file of the log
 	payload []byte            // memory for the payloads of commits
+	longest int               // the length of the longest of these
 }
 
 // pastBucket is a bucket in the log.
@@ -85,10 +86,11 @@ func (s *Store) readPast() error {
 		loans: make(map[uint64]loaned),
 	}
 	s.log = &segments{folder: s.folder, openFile: s.o.openFile, next: 1}
-	numbers, err := listSegments(s.folder)
+	numbers, size, err := listSegments(s.folder)
 	if err != nil {
 		return err
 	}
+	s.past.payload = make([]byte, 0, min(windowBytes+2*commitBytes, size))
 	for _, number := range numbers {
 		if err := s.readSegment(number); err != nil {
 			return err
@@ -131,7 +133,8 @@ func (s *Store) readSegment(number uint64) error {
 	path := s.log.path(number)
 	p := s.past
 	seg := segment{number: number}
-	r, err := p.readFile(path, p.last, s.o.window+commitBytes, func(_ *commitReader, commit uint64, payload []byte) {
+	r, err := p.readFile(path, p.last, func(_ *commitReader, commit uint64, payload []byte) {
+		p.longest = max(p.longest, len(payload))
 		if p.last > 0 && commit > p.last+1 {
 			p.commits += int64(min(commit-p.last-1, 1<<32))
 			seg.damaged = true
@@ -165,9 +168,8 @@ func (s *Store) readSegment(number uint64) error {
 }
 
 // readFile calls f for each commit after last in a file of the log, and returns the reader of the file. The payload is valid until f
-// returns, unless f sets the member kept of the reader to keep it. If there is no memory for payloads yet, it is made for that many bytes
-// or for the whole file. If the file is too large for a file of the log, the error wraps errFormat.
-func (p *past) readFile(path string, last uint64, room int, f func(r *commitReader, commit uint64, payload []byte)) (commitReader, error) {
+// returns, unless f sets the member kept of the reader to keep it. If the file is too large for a file of the log, the error wraps errFormat.
+func (p *past) readFile(path string, last uint64, f func(r *commitReader, commit uint64, payload []byte)) (commitReader, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return commitReader{}, err
@@ -179,9 +181,6 @@ func (p *past) readFile(path string, last uint64, room int, f func(r *commitRead
 	}
 	if info.Size() > maxSegment {
 		return commitReader{}, fmt.Errorf("%w: %d bytes, want at most %d", errFormat, info.Size(), int64(maxSegment))
-	}
-	if p.payload == nil {
-		p.payload = make([]byte, 0, min(int64(room), info.Size()))
 	}
 	r := newCommitReader(file, last, p.file, p.payload)
 	for {

@@ -84,6 +84,22 @@ func TestAReplayKnowsHowManyRowsWillCome(t *testing.T) {
 	require.Equal(t, []string{"1 and 0", "1 and 0", "1 and 0", "1 and 0", "1 and 0", "1 and 0"}, m.calls[two])
 }
 
+// With many open buckets, a replay collects more of a long log, so that it visits each bucket less often. The memory for that is bounded.
+func TestManyOpenBucketsHaveALargerWindow(t *testing.T) {
+	t.Parallel()
+	const mega, giga = 1 << 20, 1 << 30
+	for _, c := range []struct{ buckets, log, want int }{
+		{0, 0, 32 * mega},
+		{1000, 10 * giga, 32 * mega},
+		{100_000, 100 * mega, 32 * mega},
+		{100_000, 200 * mega, 50 * mega},
+		{100_000, 10 * giga, 102_400_000},
+		{10_000_000, 10 * giga, 512 * mega},
+	} {
+		require.Equal(t, c.want, state.WindowOf(c.buckets, int64(c.log)), "%+v", c)
+	}
+}
+
 // counting is a model that also notes the numbers of rows of each call of Rows, by handle.
 type counting struct {
 	*model

@@ -68,22 +68,25 @@ func (s *segments) path(number uint64) string {
 	return filepath.Join(s.folder, fmt.Sprintf("%s%016d", logPrefix, number))
 }
 
-// listSegments returns the numbers of the files of the log in the folder, ascending.
-func listSegments(folder string) ([]uint64, error) {
+// listSegments returns the numbers of the files of the log in the folder, ascending, and the size of all of them.
+func listSegments(folder string) (numbers []uint64, size int64, err error) {
 	entries, err := os.ReadDir(folder) // sorted by name
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	var numbers []uint64
 	for _, e := range entries {
 		digits, ok := strings.CutPrefix(e.Name(), logPrefix)
 		number, err := strconv.ParseUint(digits, 10, 64)
 		if !ok || err != nil || len(digits) != 16 || !e.Type().IsRegular() {
 			continue
 		}
-		numbers = append(numbers, number)
+		info, err := e.Info()
+		if err != nil {
+			return nil, 0, err
+		}
+		numbers, size = append(numbers, number), size+info.Size()
 	}
-	return numbers, nil
+	return numbers, size, nil
 }
 
 // write makes the commits durable, all or none. After an error, the next write begins at the same position, or in a

@@ -139,7 +139,7 @@ type Options struct {
 	openFile func(path string) (logFile, error)
 	// frozen keeps the background writer from starting. Tests set it.
 	frozen bool
-	// window bounds the changes that a replay collects, in bytes. Tests set it.
+	// window replaces the result of Store.window. Tests set it.
 	window int
 }
 
@@ -180,9 +180,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.openFile == nil {
 		o.openFile = openLogFile
-	}
-	if o.window <= 0 {
-		o.window = windowBytes
 	}
 	return o
 }
