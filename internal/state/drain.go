@@ -54,6 +54,8 @@ func (b *Bucket) withoutEmpty() Bucket {
 
 // collector is a Replayer that keeps the buckets. A replay calls Rows and Demoted concurrently, but for buckets of different series,
 // so a bucket needs no lock, and the map of the open ones does not change meanwhile.
+//
+// It takes the place of an engine for a store whose options no block has any more.
 type collector struct {
 	limit int                // exact limit of the summaries, as Options.ExactLimit
 	open  map[uint64]*Bucket // by handle
@@ -61,7 +63,8 @@ type collector struct {
 	lent map[uint64][]lentField // by handle
 }
 
-// lentField is a field that another store had when it had that many values here.
+// lentField is a field that another store had when it had that many values here. With more values at the end, it has got values since, and
+// is not lent any more.
 type lentField struct {
 	name  string
 	count uint64
@@ -76,7 +79,8 @@ func (c *collector) Open(handle uint64, b Bucket) error {
 	return nil
 }
 
-// summary returns the summary of a field of the bucket.
+// summary returns the summary of a field of the bucket, which it adds if the bucket lacks the field. The pointer is valid until the next
+// call.
 func (c *collector) summary(b *Bucket, field string) *stats.Summary {
 	i := slices.Index(b.Fields, field)
 	if i < 0 {

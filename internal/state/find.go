@@ -31,7 +31,9 @@ func (id finalID) String() string {
 	return fmt.Sprintf("series %q, start %s", id.series, time.Unix(0, id.start).UTC().Format(time.RFC3339Nano))
 }
 
-// note makes Find return the bucket, which is not encoded yet.
+// note makes Find return the bucket, which is not encoded yet. A bucket may become final, open again for a late value and become final
+// again before the first version is stored; before links the versions, so that fields which a later one lacks are kept. The caller holds
+// mu.
 func (p *pendingFinals) note(f *final) {
 	if p.newest == nil {
 		p.newest = make(map[finalID]*final)
@@ -159,7 +161,8 @@ func decodeFound(series string, start int64, value []byte, limit int) (storedFin
 	return b, err
 }
 
-// valueOf returns the value of a pending final bucket, or nil if it was dropped.
+// valueOf returns the value of a pending final bucket, or nil if it was dropped. It encodes the bucket if nobody has. The caller must not
+// hold mu.
 func (s *Store) valueOf(f *final) []byte {
 	s.encode(f)
 	s.mu.Lock()

@@ -21,6 +21,15 @@ const joinBuckets = 1000
 // folder of that store, and the id of the orphan, which has to stay the same when the folder of the orphan is renamed.
 const heirFile = "heir"
 
+// The steps of joining an orphan, and what the next run finds after a crash that follows each of them:
+//
+//	setHeir in the folder of the orphan       the orphan has an heir: no other store joins it
+//	a commit for each part of its buckets     the heir has the first ones: Join goes on behind them
+//	the rows of a Push leave                  the heir has all: Join adds none
+//	Retire renames the folder of the orphan   nothing is left to do
+//
+// Each commit of a part has a record with the number of buckets so far. It is needed until Retire, so the heir keeps its log.
+
 // heirOf returns the folder of the store that joins the orphan in a folder, and the id of the orphan. ok is false if there is
 // no such store, or no longer.
 func heirOf(folder string) (heir, id string, ok bool) {
@@ -39,7 +48,7 @@ func setHeir(folder, heir, id string) error {
 	return writeFile(filepath.Join(folder, heirFile), []byte(filepath.Base(heir)+"\n"+id+"\n"))
 }
 
-// renameHeir replaces the name of a store in the files of the orphans that it joins.
+// renameHeir replaces the name of a store in the files of the orphans that it joins. from and to are folders in one folder.
 func renameHeir(from, to string) error {
 	folders, err := storeFolders(filepath.Dir(from))
 	for _, folder := range folders {
@@ -118,7 +127,8 @@ func (s *Store) Join(from *Store, all []Bucket, add func([]Bucket)) error {
 	return err
 }
 
-// joinID identifies an orphan, also if another store has the same folder later.
+// joinID identifies an orphan, also if another store has the same folder later. It is the name of the folder and the age of the store at
+// the end of its last run, such as "describe-0123456789abcdef@1767225600000000000", or what the file with the heir has once there is one.
 func (s *Store) joinID() string {
 	if _, id, _ := heirOf(s.folder); id != "" {
 		return id
@@ -153,7 +163,7 @@ func (s *Store) joinPart(part []Bucket, add func([]Bucket), id string, done int)
 	}
 }
 
-// pin keeps the log of an orphan that was joined.
+// pin keeps the log from the first record about an orphan on. The caller holds mu, or is Open.
 func (s *Store) pin(id string, j joined) {
 	if s.joined == nil {
 		s.joined = make(map[string]joined)
@@ -162,7 +172,7 @@ func (s *Store) pin(id string, j joined) {
 	s.needed.add(j.commit)
 }
 
-// unpin releases the log of an orphan that is retired.
+// unpin releases the log with the records about an orphan that is retired.
 func (s *Store) unpin(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -229,7 +239,8 @@ func (s *Store) pendingSpans() expired {
 	return found
 }
 
-// expire adds spans to the records of expired buckets. Those that are not of a third store are of the store with that id.
+// expire adds spans to the records of expired buckets. Those that are not of a third store are of the store with that id. The spans of one
+// call are one transaction.
 func (f *finals) expire(found expired, id string, age int64) error {
 	if len(found) == 0 {
 		return nil

@@ -11,7 +11,14 @@ import (
 //	                        (mu)             (committing)
 //
 // A commit that failed stays in the queue. If records and queue exceed MaxPending, both are dropped (full), and all open buckets are
-// lost until a Snapshot logs them whole.
+// lost until a Snapshot logs them whole. The flags, and what ends each:
+//
+//	Store.full      new records are dropped           a commit that succeeds
+//	Store.discard   the queue is to be dropped        the next take
+//	handle.lost     the log lacks a part of a bucket  its next Snapshot, or Final
+//
+// The methods that log return no error: they write to memory only, and the next Commit returns an error of the files. A handle that is not
+// open is ignored.
 
 const (
 	// rollAge is the age of the oldest log of an open bucket at which the bucket should be logged whole, so that the
@@ -50,7 +57,7 @@ func newHandle(number uint64, b Bucket, first uint64, since int64) handle {
 	return handle{number: number, series: b.Series, start: b.Start, end: b.End, revision: b.Revision, first: first, since: since}
 }
 
-// track adds an open bucket.
+// track adds an open bucket. The caller holds mu, or is Open.
 func (s *Store) track(h *handle) {
 	s.handles[h.number] = h
 	s.needed.add(h.first)
@@ -226,7 +233,8 @@ func (s *Store) again(series string, start int64) {
 	s.bound()
 }
 
-// finish removes a bucket from the open ones. Its log is needed until the bucket is in the database. The caller holds mu.
+// finish removes a bucket from the open ones. Its log is needed until the bucket is in the database: needed still counts it, and the caller
+// removes it there if nothing is to be stored. The caller holds mu.
 func (s *Store) finish(h *handle) {
 	h.final = true
 	delete(s.handles, h.number)
@@ -330,7 +338,8 @@ func (s *Store) take() (needed uint64, ok bool) {
 	return s.needed.min(s.commit), len(s.queue) > 0
 }
 
-// committed updates the counters and the state after a commit. The caller holds committing and mu.
+// committed updates the counters and the state after a commit. wrote is whether there was something to write. After an error the queue
+// stays as it is, and the next commit writes it again, with the same numbers. The caller holds committing and mu.
 func (s *Store) committed(err error, wrote bool) {
 	s.stats.LogBytes = s.log.size()
 	if err != nil {

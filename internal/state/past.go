@@ -10,8 +10,20 @@ import (
 	"time"
 )
 
+// How Open reads the log of the last run:
+//
+//	files ─▶ readSegment ─▶ commitReader ─▶ read ─▶ open, rows, final, …: a method for each kind of record
+//	         sets aside     frames          records      │
+//	         foreign ones                                ▼
+//	                                                    past ─▶ adopt, adoptJoined, adoptLoans ─▶ the Store
+//
+// No value is decoded here. Of an open bucket only its last whole record and the number of rows after that are noted.
+
 // past describes the log of the last run. Open reads the log once to learn which buckets are open, where each begins, and what is
 // damaged. Replay reads it a second time, and then only the records that are needed: reading twice needs no memory for the values.
+//
+// Open alone changes it, before the store has a second goroutine, except that Replay removes what it has replayed, and Recent what it
+// has yielded. After Replay, buckets is empty.
 type past struct {
 	clean   bool              // whether the last record is the end of a run
 	last    uint64            // number of the last commit
@@ -56,7 +68,8 @@ type commitWall struct {
 	age    int64  // nanoseconds; never goes back
 }
 
-// touched returns an upper bound of the wall time of the last value of a bucket, or 0 if it is not known.
+// touched returns an upper bound of the wall time of the last value of a bucket, or 0 if it is not known. Rows have no wall time in the
+// log, but their commit has: the values came before it.
 func (p *past) touched(b *pastBucket) int64 {
 	if b.rows == 0 {
 		return b.Touched
@@ -68,7 +81,8 @@ func (p *past) touched(b *pastBucket) int64 {
 	return max(b.Touched, p.walls[i].wall)
 }
 
-// recordAt is the place of a record in the log.
+// recordAt is the place of a record in the log. Of an open bucket, the records before pastBucket.begin are in the summaries of the record
+// at begin already: a replay that added them too would count their values twice.
 type recordAt struct {
 	commit uint64 // its number
 	index  int    // within the commit, from 0
@@ -113,7 +127,8 @@ func (s *Store) readPast() error {
 	return nil
 }
 
-// resume sets the clock to the end of the last run. If the log and the database differ in it, the later one counts.
+// resume sets the clock to the end of the last run. If the log and the database differ in it, the later one counts. They do when the files
+// of the log were lost, or when the writer stored something after the last commit.
 func (s *Store) resume() {
 	age, wall := s.past.end, s.past.wall
 	if s.finals.age > age {
@@ -128,7 +143,11 @@ func (s *Store) resume() {
 }
 
 // readSegment reads a file of the log. A file in which nothing can be read is renamed and left out. One that is damaged in part stays a
-// part of the log, and is renamed when it is no longer needed.
+// part of the log, and is renamed when it is no longer needed. An unfinished commit at the end is no damage, as a crash leaves one: it is
+// counted in torn.
+//
+// It returns only errors of the system. What is damaged costs commits, which are counted: one that cannot be decoded, and those whose
+// numbers are missing.
 func (s *Store) readSegment(number uint64) error {
 	path := s.log.path(number)
 	p := s.past
@@ -212,7 +231,8 @@ func records(payload []byte, f func(index int, kind byte, d *decoder, end int) e
 	return d.err
 }
 
-// read updates the past with the records of a commit.
+// read updates the past with the records of a commit. Records of a kind that it does not know, as of a later version, are skipped. After an
+// error the records before it have been taken, and those after it are lost.
 func (p *past) read(commit uint64, payload []byte) error {
 	return records(payload, func(index int, kind byte, d *decoder, _ int) error {
 		switch kind {
@@ -268,7 +288,8 @@ func (p *past) open(at recordAt, kind byte, d *decoder) {
 	*b = pastBucket{Bucket: read, handle: number, begin: at, next: b.next}
 }
 
-// rows reads the head of a record of rows, and counts the rows.
+// rows reads the head of a record of rows, and counts the rows. The number is for memory that a replay makes at once. Rows of a bucket
+// that is not known are values that were lost: the commit in which it opened is damaged, and so is the one after, which has its name.
 func (p *past) rows(d *decoder) {
 	number := d.uvarint()
 	b := p.buckets.find(number)
@@ -287,7 +308,8 @@ func (p *past) rows(d *decoder) {
 	}
 }
 
-// final reads a record of a bucket that became final.
+// final reads a record of a bucket that became final. The bucket stays in the index: if the database does not have it, a replay makes it
+// final again, from its open record and rows.
 func (p *past) final(commit uint64, d *decoder) {
 	number := d.uvarint()
 	f := d.final(number)
@@ -341,7 +363,8 @@ func (p *past) loan(commit uint64, d *decoder) {
 	}
 }
 
-// time reads the wall time and the age of a commit.
+// time reads the wall time and the age of a commit. The record was extended twice: what is missing in an older one is taken from what it
+// has. It is the last record of a commit.
 func (p *past) time(d *decoder) {
 	p.wall = d.varint()
 	if p.end = p.wall; len(d.b) > 0 { // else of a version without the age
@@ -356,6 +379,8 @@ func (p *past) time(d *decoder) {
 
 // adopt adds the buckets of the last run to this run, except the final ones that are in the database. They keep their handles. The
 // database is asked for each of them, because a bucket whose final record was dropped for lack of room is open in the log.
+//
+// Without a Replay they stay open: their handles keep the log that they need.
 func (s *Store) adopt() {
 	open := 0
 	for b := range s.past.buckets.all() {
@@ -386,7 +411,8 @@ func (s *Store) adopt() {
 	}
 }
 
-// isStored reports whether the database has the bucket, or one of the same series and start that opened later.
+// isStored reports whether the database has the bucket, or one of the same series and start that opened later. Handles ascend over all
+// runs, so that the larger one is of the bucket that opened later. If the database cannot be read, it has not.
 func (s *Store) isStored(b *pastBucket) bool {
 	slots := s.finals.starts[b.Start]
 	if len(slots) == 0 {

@@ -111,7 +111,7 @@ func (s *Store) isGone(id string) bool {
 	return there != nil && !(*there)[id]
 }
 
-// unrelate forgets all relatives, and closes the databases of those that no store has open.
+// unrelate forgets all relatives, and closes the databases of those that no store has open. The stores of others stay open.
 func (s *Store) unrelate() (err error) {
 	s.relating.Lock()
 	defer s.relating.Unlock()
@@ -157,7 +157,8 @@ func (s *Store) relate(folder string, live, drained []*Store, known []*relative)
 	return r, nil
 }
 
-// storeFolders returns the folders of stores in dir, those that are in use and the retired ones, ascending.
+// storeFolders returns the folders of stores in dir, those that are in use and the retired ones, ascending by name. With an error it
+// returns those that could be read.
 func storeFolders(dir string) (all []string, err error) {
 	entries, err := os.ReadDir(dir)
 	for _, e := range entries {
@@ -219,7 +220,8 @@ func (r *relative) find(s *Store, series string, start, end int64) (b storedFina
 	return b, ok, err
 }
 
-// has reports whether the relative may have a final bucket of the series with that start.
+// has reports whether the relative may have a final bucket of the series with that start. It does not read the database, so that the answer
+// may be true for a bucket of another series with the same start.
 func (r *relative) has(series string, start int64) bool {
 	if r.store == nil {
 		return len(r.finals.starts[start]) > 0
@@ -230,7 +232,8 @@ func (r *relative) has(series string, start int64) bool {
 	return len(s.finals.starts[start]) > 0 || s.pending.newest[finalID{series, start}] != nil
 }
 
-// read is find in the database.
+// read is find in the database of a relative that no store of this process has open. What it knows of a database is from the last Relate:
+// the starts, and the age of the store, which goes on with the wall clock.
 func (r *relative) read(s *Store, series string, start int64) (b storedFinal, ok bool, err error) {
 	slots := r.finals.starts[start]
 	if len(slots) == 0 && start >= r.finals.expiredEnd.Load() {
@@ -267,6 +270,13 @@ func (r *relative) read(s *Store, series string, start int64) (b storedFinal, ok
 	}
 	return b, true, nil
 }
+
+// An example of what Latest returns for the field a, from revision 0, if a relative of another block has got the values of a since:
+//
+//	this store     revision 0   a, b      the result has a of revision 2 and b of revision 0, and the revision 2,
+//	the relative   revision 2   a         so the row of the corrected bucket is revision 3
+//
+// If the relative had the field c too, c would not be in the result: another block gets its values.
 
 // Latest returns the newest version of fields of the final bucket of a series with that start and end, in this store and its relatives.
 // Of these fields, versions before the revision from do not count. It also has the other fields that are in this store, or in a
@@ -330,7 +340,7 @@ func (b *Bucket) hasAll(fields []string) bool {
 	return !slices.ContainsFunc(fields, func(field string) bool { return !slices.Contains(b.Fields, field) })
 }
 
-// setEnd sets the end of the bucket.
+// setEnd sets the end of the bucket and of its earlier fields. Earlier fields are stored without an end.
 func (b *storedFinal) setEnd(end int64) {
 	b.End = end
 	for i := range b.kept {

@@ -45,6 +45,11 @@ type segment struct {
 
 // segments are the files of the log. If file is not nil, it is the last one, and commits are written to it. The files of the last run
 // are never written again. The log is several files because a part that is no longer needed is deleted as a whole file.
+//
+//	log-0000000000000007   of the last run   ─ remove, once no bucket needs it and its rows cannot leave again
+//	log-0000000000000008   of this run, full
+//	log-0000000000000009   file: rotate opens it, write appends and syncs, leave closes it
+//
 // Store.committing guards it.
 type segments struct {
 	folder   string                             // of the store
@@ -68,7 +73,8 @@ func (s *segments) path(number uint64) string {
 	return filepath.Join(s.folder, fmt.Sprintf("%s%016d", logPrefix, number))
 }
 
-// listSegments returns the numbers of the files of the log in the folder, ascending, and the size of all of them.
+// listSegments returns the numbers of the files of the log in the folder, ascending, and the size of all of them. Files with other names,
+// such as those that were set aside, are left out.
 func listSegments(folder string) (numbers []uint64, size int64, err error) {
 	entries, err := os.ReadDir(folder) // sorted by name
 	if err != nil {
@@ -128,7 +134,8 @@ func (s *segments) undo(seg *segment) error {
 	return nil
 }
 
-// rotate makes sure that a file is open for writing, and opens a new one if the file is too large or too old.
+// rotate makes sure that a file is open for writing, and opens a new one if the file is too large or too old. The folder is synced before a
+// commit is written, or the new file could be missing after a crash of the system. now is the age of the store.
 func (s *segments) rotate(now int64) error {
 	if s.file != nil {
 		seg := s.all[len(s.all)-1]

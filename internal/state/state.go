@@ -330,7 +330,7 @@ func OpenFolder(folder string, o Options) (*Store, error) {
 	return open(folder, o)
 }
 
-// open opens the store in a folder.
+// open opens the store in a folder, and creates the folder and the store if there is none.
 func open(folder string, o Options) (*Store, error) {
 	lock, err := lockFolder(folder)
 	if err != nil {
@@ -339,7 +339,8 @@ func open(folder string, o Options) (*Store, error) {
 	return openLocked(folder, lock, o)
 }
 
-// openLocked opens the store in a folder whose lock the caller has. On an error, it releases the lock.
+// openLocked opens the store in a folder whose lock the caller has. On an error, it releases the lock. The database comes before the log,
+// which is read with the knowledge of what the database has. The writer comes last, because until then no other goroutine uses the store.
 func openLocked(folder string, lock *folderLock, o Options) (s *Store, err error) {
 	defer func() {
 		if err != nil {
@@ -430,7 +431,8 @@ func (s *Store) Retire() error {
 	return err
 }
 
-// shut closes all files and renames the folder if it must. A second call has no effect.
+// shut closes all files and renames the folder if it must. A second call has no effect. The writer must have ended. A folder with final
+// buckets that only the log has is not renamed: a relative reads the database only.
 func (s *Store) shut() error {
 	s.committing.Lock()
 	defer s.committing.Unlock()

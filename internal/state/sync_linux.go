@@ -5,7 +5,8 @@ import (
 	"syscall"
 )
 
-// syncData makes the contents of the file durable, and the metadata that is needed to read them.
+// syncData makes the contents of the file durable, and the metadata that is needed to read them: fdatasync(2) leaves out the times of the
+// file, which fsync would write too. A signal that interrupts the call is no error.
 func syncData(f *os.File) error {
 	conn, err := f.SyscallConn()
 	if err != nil {

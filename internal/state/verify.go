@@ -29,6 +29,24 @@ import (
 // An element of a branch is the position of the key relative to the element, its length (4 bytes each), and the number
 // of a page (8). That of a leaf is flags, the position of key and value, and their lengths (4 bytes each). With flag 1
 // the value is a bucket: 8 bytes the number of its root, 8 bytes a sequence, and if the root is 0, a leaf page.
+//
+// The first two pages are the headers. After the 16 bytes of the page each has
+//
+//	4 bytes   magic
+//	4 bytes   version
+//	4 bytes   size of a page
+//	4 bytes   flags
+//	8 bytes   number of the root page, and 8 bytes a sequence
+//	8 bytes   number of the page of the list of free pages
+//	8 bytes   a number above those of all used pages
+//	8 bytes   number of the transaction
+//	8 bytes   FNV-1a of the 56 bytes before
+//
+// The ways through this file:
+//
+//	Open ─▶ verifyDatabase ─ good ─────▶ bbolt opens the file
+//	          a strict walk └ damaged ─▶ salvage: rename, new database, copyFrom ─▶ finalCopy ─▶ finals.put
+//	                                                     a lenient walk for each header, and a scan of other pages
 const (
 	boltMagic      = 0xED0CDAED
 	boltVersion    = 2
@@ -78,6 +96,9 @@ func parseBoltMeta(page []byte) (m boltMeta, intact, ok bool) {
 
 // readBoltMetas returns the headers of the file, ascending by transaction. intact reports whether both are intact. It
 // also returns a damaged header if its page size is right, because the pages that it refers to may be intact.
+//
+// The second header is at the size of a page, which is known only from a header. As the first one may be damaged, each possible size is
+// tried.
 func readBoltMetas(f io.ReaderAt) (metas []boltMeta, intact bool) {
 	page := make([]byte, boltHeader+boltMetaSize)
 	read := func(at int64) (m boltMeta, intact, ok bool) {
@@ -108,6 +129,9 @@ func readBoltMetas(f io.ReaderAt) (metas []boltMeta, intact bool) {
 
 // pageWalk walks the pages of a bbolt file. It ends for any contents: a page is read once, the depth has a bound, and nothing is
 // allocated from a number that was not compared with the size of the file.
+//
+// A strict walk ends at the first damage: bbolt must not open the file then. A lenient one counts it, skips what is damaged and goes on, to
+// find what can be saved.
 type pageWalk struct {
 	f       io.ReaderAt
 	size    int64                           // of the file, bytes
@@ -162,7 +186,8 @@ func (r keyRange) has(key []byte) bool {
 	return bytes.Compare(key, r.min) >= 0 && (r.max == nil || bytes.Compare(key, r.max) < 0)
 }
 
-// tree walks the pages of a bucket, beginning with its root page.
+// tree walks the pages of a bucket, beginning with its root page. bucket is its name, and nil for the root bucket. depth counts the pages
+// above, also those of the buckets around it.
 func (w *pageWalk) tree(bucket []byte, number uint64, keys keyRange, depth int) {
 	if w.stop() {
 		return
@@ -184,7 +209,8 @@ func (w *pageWalk) tree(bucket []byte, number uint64, keys keyRange, depth int) 
 	}
 }
 
-// page reads a page with those that belong to it. It returns nil if it is damaged.
+// page reads a page with those that belong to it, and marks them as seen. It returns nil if it is damaged. A page that was seen is damage:
+// the tree would have a loop, or two branches would share a page.
 func (w *pageWalk) page(number uint64, depth int) []byte {
 	size := w.meta.pageSize
 	pages := min(uint64(w.size)/size, w.meta.high)
@@ -217,7 +243,8 @@ func (w *pageWalk) page(number uint64, depth int) []byte {
 	return page
 }
 
-// elements returns how many elements the page has, at most as many as fit.
+// elements returns how many elements the page has, at most as many as fit. A number that is too small is damage too: bbolt would find fewer
+// keys than there are, without an error.
 func (w *pageWalk) elements(page []byte) int {
 	n := int(native.Uint16(page[10:]))
 	if most := (len(page) - boltHeader) / 16; n > most {
@@ -241,7 +268,8 @@ func (w *pageWalk) elements(page []byte) int {
 	return n
 }
 
-// cut returns the bytes of an element at that position relative to it.
+// cut returns the bytes of an element at that position relative to it, or nil if they are not within the page. They share the memory of the
+// page, but appending to them does not change it.
 func (w *pageWalk) cut(page []byte, element int, pos, size uint32) []byte {
 	from := uint64(element) + uint64(pos)
 	if from+uint64(size) > uint64(len(page)) || from < boltHeader {
@@ -315,7 +343,8 @@ func (w *pageWalk) leaf(bucket, page []byte, keys keyRange, depth int) {
 }
 
 // scan looks for final buckets in the pages that the walk did not reach, as a damaged page led to them. They may be
-// older than those that are lost, or may have been removed; the checksums show only that they were right once.
+// older than those that are lost, or may have been removed; the checksums show only that they were right once. bbolt does not overwrite a
+// page when it is freed, so that a free page looks like a leaf until it is used again.
 func (w *pageWalk) scan() {
 	size := w.meta.pageSize
 	for number := uint64(2); number < uint64(w.size)/size; number++ {
@@ -335,7 +364,8 @@ func (w *pageWalk) scan() {
 	}
 }
 
-// scanPage looks for final buckets in a page that may be a leaf.
+// scanPage looks for final buckets in a page that may be a leaf. It trusts nothing of it but checksums, and skips what has none. It calls
+// value without the name of the bucket for a final bucket, because the slot is only known from the pages above.
 func (w *pageWalk) scanPage(page []byte) {
 	if len(page) < boltHeader {
 		return
@@ -360,7 +390,14 @@ func (w *pageWalk) scanPage(page []byte) {
 }
 
 // element walks what a leaf has under a key. The root bucket, which has no name, has the other buckets; these have
-// values.
+// values:
+//
+//	root bucket ─┬▶ "meta"           numbers
+//	             ├▶ expiredBucket    records of removed buckets, by series
+//	             └▶ 8 bytes, a slot  final buckets, by start and series
+//
+// A small bucket has its leaf page within the value, and not as a page of the file. Anything else is damage: this package has not
+// written it.
 func (w *pageWalk) element(bucket []byte, flags uint32, key, value []byte, depth int) {
 	switch {
 	case bucket == nil && flags == boltBucketFlag && len(value) >= 16:
@@ -397,8 +434,9 @@ func (w *pageWalk) element(bucket []byte, flags uint32, key, value []byte, depth
 	}
 }
 
-// verifyDatabase checks the file and returns how many bytes of it are used. Errors about its contents wrap errDamaged. An
-// empty file is not damaged: bbolt makes a database of it.
+// verifyDatabase checks the file and returns how many bytes of it are used. Errors about its contents wrap errDamaged. An empty file is
+// not damaged: bbolt makes a database of it. It must not be open for writing meanwhile. Both headers must be intact: with one, bbolt could
+// take the tree before the last transaction, and nobody would notice that the buckets of that one are lost.
 func verifyDatabase(path string) (used int64, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -418,7 +456,8 @@ func verifyDatabase(path string) (used int64, err error) {
 	return w.used(), w.first
 }
 
-// salvage renames a damaged database and opens a new one with what can be read of it.
+// salvage renames a damaged database and opens a new one with what can be read of it. f is closed before, and open afterwards unless there
+// is an error. The damaged file stays for the user.
 func (s *Store) salvage(f *finals, damage error) error {
 	name, err := setAside(f.path, "damaged", s.o.Now())
 	if err != nil {
@@ -441,7 +480,8 @@ func (s *Store) salvage(f *finals, damage error) error {
 // damaged parts it found.
 //
 // Pages that no other page refers to are read last, and those with final buckets after those with expired ones: they may
-// have buckets that were removed after their retention, perhaps of an older revision. Those must stay expired.
+// have buckets that were removed after their retention, perhaps of an older revision. Those must stay expired. A bucket that is found
+// several times, such as under both headers, is stored in the version that opened last: see finalBatch.careful.
 func (f *finals) copyFrom(path string, retention int64) (saved, bad int, err error) {
 	old, err := os.Open(path)
 	if err != nil {
@@ -491,7 +531,9 @@ type finalCopy struct {
 	retention int64 // of the store
 }
 
-// add copies a value of the damaged database to the new one, in batches. It skips a value with a wrong checksum.
+// add copies a value of the damaged database to the new one, in batches. It skips a value with a wrong checksum. bucket is the bolt bucket
+// of the value: the name of a slot is its end, and nil means a page that no other page refers to. A stray final bucket that is older than
+// the retention, or of which there is a record that it has expired, becomes expired.
 func (c *finalCopy) add(bucket, key, value []byte) {
 	switch {
 	case bytes.Equal(bucket, metaBucket):
@@ -526,7 +568,7 @@ func (c *finalCopy) add(bucket, key, value []byte) {
 	}
 }
 
-// number takes over a number of the meta bucket.
+// number takes over a number of the meta bucket, the largest one that is found. The number "stored" is not taken over: see flush.
 func (c *finalCopy) number(key, value []byte) {
 	n, ok := parseMetaNumber(value)
 	switch {

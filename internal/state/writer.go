@@ -10,6 +10,13 @@ import (
 // writer moves final buckets into the database, in the background, removes those whose retention has passed, and commits
 // when much was logged since the last Commit. A transaction of the database takes much longer than a commit of the log, so no Push waits
 // for it, unless too many buckets wait (maxPendingFinals).
+//
+//	Save, bound ─ wake ─▶ run: save, store, expire ─▶ idle ─▶ wait, of Save
+//	                       │      next ─▶ arrange ─▶ finals.put ─▶ unpend, or the same again after the next wake
+//	Close, Abandon ─ stop ─┘
+//
+// The order is safe at any crash: a bucket is stored after its commit is durable, and its log is released after the transaction. In
+// between it is in both; finalBatch.stored is the commit up to which the next run does not need the log for final buckets.
 type writer struct {
 	s       *Store        // set by start
 	wakeup  chan struct{} // has an element when there may be work
@@ -47,7 +54,8 @@ func (w *writer) wake() {
 	}
 }
 
-// stop ends the writer. If drain is true, it first stores what waits.
+// stop ends the writer, and waits for the end of its goroutine, which may be in a transaction. If drain is true, it then stores what
+// waits. A second call has no effect. It must not be called while committing or mu is held, as the goroutine locks both.
 func (w *writer) stop(drain bool) {
 	w.stopped.Do(func() {
 		close(w.quit)
@@ -58,7 +66,8 @@ func (w *writer) stop(drain bool) {
 	})
 }
 
-// run commits the log and stores pending buckets whenever it is woken, until quit is closed.
+// run commits the log and stores pending buckets whenever it is woken, until quit is closed. Each Save wakes it, so that a transaction
+// that failed is tried again after the next Push.
 func (w *writer) run() {
 	defer close(w.done)
 	defer w.state(false, false)
@@ -86,7 +95,7 @@ func (w *writer) save() {
 	}
 }
 
-// state notes whether the last transaction failed and whether the writer runs, for those that wait.
+// state notes whether the last transaction failed and whether the writer runs, for those that wait, and wakes them.
 func (w *writer) state(running, failing bool) {
 	w.mu.Lock()
 	w.running, w.failing = running, failing
@@ -94,7 +103,8 @@ func (w *writer) state(running, failing bool) {
 	w.idle.Broadcast()
 }
 
-// wait returns when at most that many bytes wait, or when waiting does not help.
+// wait returns when at most that many bytes wait, or when waiting does not help: the writer has ended, its last transaction failed, or what
+// waits needs a commit that is not durable. A Push with many final buckets is slower then, but does not fill the memory.
 func (w *writer) wait(most int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -113,7 +123,8 @@ func (s *Store) ready() int64 {
 	return s.pending.bytes
 }
 
-// store moves the final buckets whose commits are durable into the database.
+// store moves the final buckets whose commits are durable into the database, one batch after another, until none is left, a transaction
+// fails or the writer must end. A failure is logged once, until a transaction succeeds again, and counted each time.
 func (w *writer) store() {
 	for {
 		batch := w.next()
@@ -162,7 +173,9 @@ type finalBatch struct {
 	put     int // how many were stored, if careful
 }
 
-// next returns the final buckets that the next transaction stores: the first ones that wait.
+// next returns the final buckets that the next transaction stores: the first ones that wait. A batch may end within a commit. Then stored
+// is the commit before, so that after a crash the rest is taken from the log, and the part that is stored is recognized: see isStored.
+// Buckets that were dropped or are not encoded yet bound stored in the same way.
 func (w *writer) next() finalBatch {
 	s := w.s
 	s.mu.Lock()
@@ -206,7 +219,8 @@ func (w *writer) arrange(b *finalBatch) {
 	}
 }
 
-// expire removes the slots whose retention has passed, once a minute.
+// expire removes the slots whose retention has passed, once a minute of the age of the store. Slots ascend by their ends, so it stops at
+// the first one that must stay. After an error it goes on a minute later.
 func (w *writer) expire() {
 	s := w.s
 	age := s.clock.time()
@@ -238,7 +252,8 @@ func (w *writer) expire() {
 	}
 }
 
-// forget drops the oldest records of expired buckets.
+// forget drops the oldest records of expired buckets: those that are old enough, and more if there are too many series. Only for the latter
+// there is a warning.
 func (w *writer) forget(age int64) {
 	s := w.s
 	early, err := s.finals.forgetExpired(age, s.o.maxExpired)
