@@ -33,8 +33,9 @@ import (
 type Reader interface {
 	// Ping returns an error if the store does not answer.
 	Ping(ctx context.Context) error
-	// Warnings returns sentences about settings of the store with which it can lose records.
-	Warnings(ctx context.Context) ([]string, error)
+	// Warnings returns sentences about settings of the store with which it can lose records. Each has the addresses of the servers that
+	// it is about, which are for the log, or nil if there is only one server.
+	Warnings(ctx context.Context) (map[string][]string, error)
 	// Tables returns all tables in any order.
 	Tables(ctx context.Context) ([]record.TableEntry, error)
 	// Info describes a table.
@@ -187,6 +188,7 @@ type server struct {
 	outage   outage   // bounds those about a Redis that does not answer
 	repeats  repeats  // bounds those about corrupt tables
 	exported presence // bounds those about tables of the export
+	warned   warned   // bounds those about settings of Redis
 }
 
 // New returns the handler of all routes. It is safe for concurrent use. The server's timeout for writing must be 30 s: the handler

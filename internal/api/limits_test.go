@@ -1,9 +1,11 @@
 package api_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -237,8 +239,8 @@ func (s *stored) add(r *record.Record) {
 
 func (*stored) Ping(context.Context) error { return nil }
 
-func (*stored) Warnings(context.Context) ([]string, error) {
-	return []string{"something is wrong"}, nil
+func (*stored) Warnings(context.Context) (map[string][]string, error) {
+	return map[string][]string{"something is wrong": {"10.1.2.3:6379", "10.1.2.4:6379"}}, nil
 }
 
 func (*stored) Tables(context.Context) ([]record.TableEntry, error) {
@@ -618,12 +620,19 @@ func TestHostIsChecked(t *testing.T) {
 	}
 }
 
-func TestReadyHasTheWarningsOfTheCache(t *testing.T) {
+// Requests for /ready need no token, so only the log has the addresses of the servers. It has one line, not one for each probe.
+func TestReadyHasTheWarningsOfTheCacheWithoutItsAddresses(t *testing.T) {
 	t.Parallel()
-	h := newAPI(t, &stored{}, api.Options{MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1, Timeout: time.Minute})
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/ready", http.NoBody))
-	require.JSONEq(t, `{"status":"ready","warnings":["something is wrong"]}`, w.Body.String())
+	var log bytes.Buffer
+	h := newAPI(t, &stored{}, api.Options{
+		MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1, Timeout: time.Minute, Log: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	for range 2 {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/ready", http.NoBody))
+		require.JSONEq(t, `{"status":"ready","warnings":["something is wrong"]}`, w.Body.String())
+	}
+	require.Equal(t, 1, strings.Count(log.String(), `level=WARN msg="something is wrong" redis="10.1.2.3:6379, 10.1.2.4:6379"`), log.String())
 }
 
 // pinging is a cache that never answers a ping.

@@ -14,12 +14,15 @@ import (
 // writers keep the records.
 const wantPolicy = "noeviction"
 
-// Warnings returns a sentence for each primary whose maxmemory-policy is not noeviction, sorted. Such a server removes
-// records when its memory is full. A server that does not allow INFO, or does not name its policy, has no warning. An
-// error means that a server did not answer.
-func (r *Reader) Warnings(ctx context.Context) ([]string, error) {
+// Warnings returns a sentence for each maxmemory-policy of the primaries that is not noeviction, with the sorted addresses of the
+// cluster's nodes that have it; without a cluster they are nil. Such a server removes records when its memory is full. A server that
+// does not allow INFO, or does not name its policy, has no warning. An error means that a server did not answer; the warnings of the
+// others are returned beside it.
+//
+// No sentence has an address: GET /ready answers with the sentences, and needs no token. The addresses are for the log.
+func (r *Reader) Warnings(ctx context.Context) (map[string][]string, error) {
 	var mu sync.Mutex // eachPrimary calls concurrently
-	var warnings []string
+	warnings := make(map[string][]string)
 	err := eachPrimary(ctx, r.client, func(ctx context.Context, client redis.Cmdable) error {
 		info, err := client.Info(ctx, "memory").Result()
 		if err != nil && !IsAnswer(err) {
@@ -28,12 +31,14 @@ func (r *Reader) Warnings(ctx context.Context) ([]string, error) {
 		if policy := infoField(info, "maxmemory_policy"); policy != "" && policy != wantPolicy {
 			mu.Lock()
 			defer mu.Unlock()
-			warnings = append(warnings, fmt.Sprintf("maxmemory-policy of Redis%s is %s, want %s: records are removed when the memory of Redis is full",
-				addressOf(client), policy, wantPolicy))
+			text := fmt.Sprintf("maxmemory-policy of Redis is %s, want %s: records are removed when the memory of Redis is full", policy, wantPolicy)
+			warnings[text] = append(warnings[text], addressOf(client)...)
 		}
 		return nil
 	})
-	slices.Sort(warnings)
+	for _, addresses := range warnings {
+		slices.Sort(addresses)
+	}
 	return warnings, err
 }
 
@@ -48,10 +53,10 @@ func infoField(info, name string) string {
 	return ""
 }
 
-// addressOf returns " at " and the address of a node of a cluster, or "" for another client.
-func addressOf(client redis.Cmdable) string {
+// addressOf returns the address of a node of a cluster, or nil for another client.
+func addressOf(client redis.Cmdable) []string {
 	if node, ok := client.(*redis.Client); ok {
-		return " at " + node.Options().Addr
+		return []string{node.Options().Addr}
 	}
-	return ""
+	return nil
 }
