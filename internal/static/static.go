@@ -116,8 +116,8 @@ func (f Files) Serve(w http.ResponseWriter, r *http.Request, name string) bool {
 	if file.packed != nil {
 		h.Add("Vary", "Accept-Encoding")
 	}
-	// The header can be a list. An ETag with its quotation marks is part of no other one.
-	if strings.Contains(r.Header.Get("If-None-Match"), file.etag) {
+	// The header can be a list. An ETag with its quotation marks is part of no other one. "*" matches all ETags (RFC 9110, section 13.1.2).
+	if known := strings.Join(r.Header.Values("If-None-Match"), ","); strings.TrimSpace(known) == "*" || strings.Contains(known, file.etag) {
 		w.WriteHeader(http.StatusNotModified)
 		return true
 	}
