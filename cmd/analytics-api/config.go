@@ -390,16 +390,28 @@ func (c *config) readFile(named string, environ []string) error {
 	if err != nil {
 		return fmt.Errorf("configuration %s: %w", path, explainType(err))
 	}
-	known := []string{"export", "database", "table", "agents"}
-	for _, s := range settings() {
-		known = append(known, s.name)
-	}
 	var errs []error
-	// A key is a path, such as "export.databse": the last element is compared with the known names.
 	for _, key := range meta.Undecoded() {
-		errs = append(errs, fmt.Errorf("configuration %s: unknown setting %q%s", path, key, option.Suggest(key[len(key)-1], known)))
+		errs = append(errs, fmt.Errorf("configuration %s: unknown setting %q%s", path, key, option.Suggest(key[len(key)-1], siblings(key))))
 	}
 	return errors.Join(errs...)
+}
+
+// siblings returns the names that are allowed where the file has a key: in a block [[export]], such as "export.databse", or outside
+// of blocks. Other blocks have none.
+func siblings(key toml.Key) []string {
+	switch {
+	case len(key) == 1:
+		outside := settings()
+		known := make([]string, 0, len(outside)+1)
+		for _, s := range outside {
+			known = append(known, s.name)
+		}
+		return append(known, "export")
+	case len(key) == 2 && key[0] == "export":
+		return []string{"database", "table", "agents"}
+	}
+	return nil
 }
 
 // wrongType matches the error of the TOML library for a value of another type than its setting, which has no type of its own.

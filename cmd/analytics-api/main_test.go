@@ -354,9 +354,16 @@ func TestMistakesInTheFileAreExplained(t *testing.T) {
 		`allow_public = "yes"`:             `line 1: invalid value of the setting "allow_public", want true or false`,
 		`lisen = "127.0.0.1:1"`:            `configuration analytics-api.toml: unknown setting "lisen", did you mean "listen"?`,
 		"[[export]]\ntabel = \"cpu\"":      `unknown setting "export.tabel", did you mean "table"?`,
+		"[[exprot]]\ntable = \"cpu\"":      `unknown setting "exprot", did you mean "export"?`,
 	} {
 		_, err := load(t, file, nil)
 		require.ErrorContains(t, err, want)
+	}
+	// A name that is known only elsewhere in the file would be another mistake.
+	for _, file := range []string{`databse = "db"`, `tabel = "cpu"`, "[[export]]\nlisen = \"127.0.0.1:1\"", "[other]\ntabel = \"cpu\""} {
+		_, err := load(t, file, nil)
+		require.ErrorContains(t, err, "unknown setting")
+		require.NotContains(t, err.Error(), "did you mean", file)
 	}
 	_, err := load(t, "", []string{"ANALYTICS_API_LISTENN=x"})
 	require.EqualError(t, err, `unknown environment variable ANALYTICS_API_LISTENN, did you mean "ANALYTICS_API_LISTEN"?`)
