@@ -175,8 +175,8 @@ func (c *child) getWith(t *testing.T, path, text string) int {
 
 func TestSettingsOfAccessAreChecked(t *testing.T) {
 	for file, want := range map[string]string{
-		`tls_cert = "/none"`:                                    "'tls_cert' and 'tls_key' belong together",
-		"tls_cert = \"/none\"\ntls_key = \"/none\"":             "invalid 'tls_cert' or 'tls_key' setting: open /none",
+		`tls_cert = "/none"`: "'tls_cert' and 'tls_key' belong together",
+		"tls_cert = \"/tmp/none\"\ntls_key = \"/tmp/none\"":     "invalid 'tls_cert' or 'tls_key' setting: open /tmp/none",
 		`tls_client_ca = "/none"`:                               "invalid 'tls_client_ca' setting: there is no 'tls_cert'",
 		`address_rate = -1`:                                     "invalid 'address_rate' setting -1, want requests per second, or 0",
 		`token_rate = 5`:                                        "invalid 'token_rate' setting: there are no tokens",
@@ -186,7 +186,7 @@ func TestSettingsOfAccessAreChecked(t *testing.T) {
 		`cors_origins = ["https://example.com/"]`:               `invalid 'cors_origins' setting "https://example.com/"`,
 		`log_level = "all"`:                                     `invalid 'log_level' setting "all", want debug, info, warn or error`,
 		`log_format = "xml"`:                                    `invalid 'log_format' setting "xml", want text or json`,
-		`redis_password_file = "/none"`:                         "invalid 'redis_password_file' setting: open /none",
+		`redis_password_file = "/tmp/none"`:                     "invalid 'redis_password_file' setting: open /tmp/none",
 		"redis_password = \"p\"\nredis_password_file = \"/f\"":  "'redis_password' and 'redis_password_file' are both set, want one of them",
 		"redis_master_name = \"m\"\nredis_sentinel_password = \"p\"\nredis_sentinel_password_file = \"/f\"": "'redis_sentinel_password' and 'redis_sentinel_password_file' are both set",
 	} {
@@ -210,6 +210,9 @@ func TestNoMistakePrintsAPassword(t *testing.T) {
 	for _, file := range []string{
 		`redis_password = S3cretPW`, `redis_password = "S3cretPW`, "redis_password = 'S3cretPW\"", `redis = "redis://:S3cretPW@h`, `redis = redis://:S3cretPW@h`,
 		`redis_password = ["S3cretPW"]`, `redis = ["redis://h/S3cretPW"]`, `redis = ["redis:u:S3cretPW@h"]`, `redis_password = 1S3cretPW`, `redis_pasword = "S3cretPW"`,
+		`redis_password_file = "S3cretPW"`, "redis_password = \"p\"\nredis_password_file = \"S3cretPW\"", "redis_master_name = \"m\"\nredis_sentinel_password_file = \"/S3cretPW\"",
+		"tls_cert = \"access_test.go\"\ntls_key = \"\"\"-----BEGIN PRIVATE KEY-----\nS3cretPW\n\"\"\"", "redis_tls_cert = \"access_test.go\"\nredis_tls_key = \"S3cretPW\"",
+		"embedded_password = \"longenough\"\nembedded_password_file = \"S3cretPW\"",
 	} {
 		_, err := load(t, file, nil)
 		require.Error(t, err, file)

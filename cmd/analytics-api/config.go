@@ -617,7 +617,7 @@ func (c *config) loadTLS() error {
 	if c.RedisTLSCert != "" || c.RedisTLSKey != "" {
 		pair, err := tls.LoadX509KeyPair(c.RedisTLSCert, c.RedisTLSKey)
 		if err != nil {
-			return fmt.Errorf("invalid 'redis_tls_cert' or 'redis_tls_key' setting: %w", err)
+			return fmt.Errorf("invalid 'redis_tls_cert' or 'redis_tls_key' setting: %w", secret.HidePath(err))
 		}
 		c.tls.Certificates = []tls.Certificate{pair}
 	}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/secret"
 )
 
 // certificates are the files of the TLS settings of the service. They are read again after a change, so a renewed
@@ -46,7 +48,7 @@ func (c *certificates) stat() (found [3]stamp) {
 func (c *certificates) load() (*tls.Config, error) {
 	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
 	if err != nil {
-		return nil, fmt.Errorf("invalid 'tls_cert' or 'tls_key' setting: %w", err)
+		return nil, fmt.Errorf("invalid 'tls_cert' or 'tls_key' setting: %w", secret.HidePath(err))
 	}
 	// HTTP/2 has limits of its own for requests and memory. Without it, those of the connections are enough.
 	config := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"http/1.1"}}

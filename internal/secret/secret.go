@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,11 +27,11 @@ func New(n int) string {
 }
 
 // Read returns the only line of a file, without the end of the line. A file that is empty, has more than 4096 bytes, several
-// lines or a NUL byte is an error, which contains no part of the file. Read does not check the mode of the file.
+// lines or a NUL byte is an error, which contains no part of the file: see also [HidePath]. Read does not check the mode of the file.
 func Read(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return "", err
+		return "", HidePath(err)
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxSize+1))
@@ -47,6 +48,30 @@ func Read(path string) (string, error) {
 		return "", fmt.Errorf("%s has several lines or a NUL byte, want one line", path)
 	}
 	return text, nil
+}
+
+// HidePath returns the error of a file that was not opened, without the path if that may be no path: somebody may have set the
+// secret itself where the path of its file belongs. A path is one that exists, or whose folder does, if it has a folder other than the
+// root.
+func HidePath(err error) error {
+	var failed *fs.PathError
+	if !errors.As(err, &failed) || isPath(failed.Path) {
+		return err
+	}
+	return fmt.Errorf("the value is not shown, because it may be the secret itself, want the path of a file: %w", failed.Err)
+}
+
+// isPath reports whether a text is the path of a file, or of a missing one in a folder that exists.
+func isPath(text string) bool {
+	if _, err := os.Lstat(text); err == nil {
+		return true
+	}
+	folder := filepath.Dir(text)
+	if folder == "." || folder == filepath.Dir(folder) {
+		return false
+	}
+	info, err := os.Stat(folder)
+	return err == nil && info.IsDir()
 }
 
 // Write replaces a file, or creates it, whole or not at all, and returns after it is on disk. Its mode is 0600. Only root can

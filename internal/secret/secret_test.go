@@ -70,3 +70,21 @@ func TestReadRefusesAFileThatIsNotOneLine(t *testing.T) {
 	_, err := secret.Read(filepath.Join(t.TempDir(), "none"))
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
+
+// A password in place of the path of its file is not a part of the error, which is logged.
+func TestAnErrorOfReadHasNoSecretInPlaceOfAPath(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	for _, text := range []string{"S3cret", "/S3cret", "./S3cret", "a/S3cret", dir + "/none/S3cret", file + "/S3cret", "S3cret\nS3cret", strings.Repeat("S3cret", 1000)} {
+		_, err := secret.Read(text)
+		require.ErrorContains(t, err, "the value is not shown, because it may be the secret itself, want the path of a file: ")
+		require.NotContains(t, err.Error(), "S3cret")
+	}
+	_, err := secret.Read("S3cret")
+	require.ErrorIs(t, err, os.ErrNotExist)
+	_, err = secret.Read(dir + "/none")
+	require.ErrorContains(t, err, "open "+dir+"/none")
+	require.ErrorIs(t, err, os.ErrNotExist)
+}

@@ -29,7 +29,18 @@ func TestThePasswordFileIsReadForEachConnection(t *testing.T) {
 	require.NoError(t, r.Close())
 
 	err = load(t, "[[outputs.rediscache]]\n  database = \"db\"\n  password = \"S3cretPW\"\n  password_file = \"/f\"\n").Init()
-	require.ErrorContains(t, err, `invalid 'password_file' setting "/f" with a password, want one of them`)
+	require.ErrorContains(t, err, `invalid 'password_file' setting with a password, want one of them`)
+	require.NotContains(t, err.Error(), "S3cretPW")
+}
+
+func TestNoErrorHasASecretInPlaceOfItsFile(t *testing.T) {
+	t.Parallel()
+	r, _ := output(t, redistest.Server(t).Addr(), `  password_file = "S3cretPW"`)
+	err := r.Connect()
+	require.ErrorContains(t, err, "want the path of a file")
+	require.NotContains(t, err.Error(), "S3cretPW")
+	err = load(t, "[[outputs.rediscache]]\n  database = \"db\"\n  password = \"p\"\n  password_file = \"S3cretPW\"").Init()
+	require.Error(t, err)
 	require.NotContains(t, err.Error(), "S3cretPW")
 }
 

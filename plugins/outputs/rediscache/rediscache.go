@@ -190,7 +190,7 @@ func (r *RedisCache) checkServers() error {
 		return examples.Errorf("master_name", " \"\" with credentials of Sentinels, want the name of the primary that they watch")
 	}
 	if r.PasswordFile != "" && !r.Password.Empty() {
-		return examples.Errorf("password_file", " %q with a password, want one of them", r.PasswordFile)
+		return examples.Errorf("password_file", " with a password, want one of them")
 	}
 	if r.DB < 0 {
 		return examples.Errorf("db", " %d, want 0 or more", r.DB)
