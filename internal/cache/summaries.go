@@ -14,8 +14,9 @@ const (
 	// maxSummaries bounds the summaries that one round trip reads: as long as Redis is busy with them, its other clients wait. They
 	// also have at most about maxRead bytes, by the mean size of those before.
 	maxSummaries = 2500
-	// firstSummaries is that bound if the size of the table's summaries is not known: exact ones can have 100 kB each.
-	firstSummaries = 50
+	// summariesGrowth bounds the summaries of a round trip by those that were read before, if no earlier reading has shown their size.
+	// The first one is read alone: an exact summary can have megabytes.
+	summariesGrowth = 10
 )
 
 // Summaries reads the summaries of the buckets that begin at starts. It calls yield for each bucket, in that order, and several
@@ -69,9 +70,13 @@ type summing struct {
 func (s *summing) room() int64 {
 	mean := s.meanSize()
 	if mean == 0 {
-		return firstSummaries
+		return 1
 	}
-	return int64(min(max(maxRead/mean, 1), maxSummaries))
+	room := min(max(maxRead/mean, 1), maxSummaries)
+	if s.mean == 0 {
+		room = min(room, summariesGrowth*s.records)
+	}
+	return int64(room)
 }
 
 // meanSize returns the mean size of a record and its summary: of those that were read, or else of those of an earlier reading.

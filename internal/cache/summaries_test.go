@@ -34,6 +34,19 @@ func summaries(t *testing.T, client redis.UniversalClient, table record.Table, s
 	return all
 }
 
+// joined returns whole buckets.
+func joined(all []record.Summaries) (whole []record.Summaries) {
+	for i, s := range all {
+		if i == 0 || all[i-1].Last {
+			whole = append(whole, s)
+			continue
+		}
+		b := &whole[len(whole)-1]
+		b.Parts, b.Invalid, b.Last = append(b.Parts, s.Parts...), b.Invalid+s.Invalid, s.Last
+	}
+	return whole
+}
+
 func TestSummariesComeWithWhatIdentifiesTheirRecords(t *testing.T) {
 	t.Parallel()
 	eachRedis(t, func(t *testing.T, client redis.UniversalClient) {
@@ -45,18 +58,19 @@ func TestSummariesComeWithWhatIdentifiesTheirRecords(t *testing.T) {
 		c := rec(60, "g", "h", 1)
 		put(t, writerOf(t, client, nil), table, a, b, c)
 		require.NoError(t, client.HSet(t.Context(), cache.BucketKey(table, "60"), "garbage", "{}", "x|%zz|a", "{}").Err())
-		require.Equal(t, []record.Summaries{
+		want := []record.Summaries{
 			{Start: time.Unix(60, 0).UTC(), Parts: []record.SummaryPart{{Tags: "host=h", Field: "g", Agent: "a1", Summary: []byte{}}}, Invalid: 2, Last: true},
 			{Start: time.Unix(7, 0).UTC(), Parts: []record.SummaryPart{}, Last: true},
 			{Start: time.Unix(0, 0).UTC(), Parts: []record.SummaryPart{
 				{Tags: "host=h%2C%3D", Field: "f|%", Agent: "a|b", State: record.Final, Summary: []byte{0, 1, '"'}},
 				{Field: "g", Agent: "a1", Replica: "r|", State: record.Open, Summary: []byte{}},
 			}, Last: true},
-		}, func() []record.Summaries {
-			got := summaries(t, client, table, 60, 7, 0)
-			slices.SortFunc(got[2].Parts, func(a, b record.SummaryPart) int { return strings.Compare(a.Field, b.Field) })
-			return got
-		}())
+		}
+		got := joined(summaries(t, client, table, 60, 7, 0))
+		for _, b := range got {
+			slices.SortFunc(b.Parts, func(a, b record.SummaryPart) int { return strings.Compare(a.Field, b.Field) })
+		}
+		require.Equal(t, want, got)
 		stop := errors.New("stop")
 		require.ErrorIs(t, cache.NewReader(client).Summaries(t.Context(), table, []time.Time{a.Start}, func(record.Summaries) error { return stop }), stop)
 	})
@@ -82,15 +96,7 @@ func TestSummariesOfBucketsOfAnySizeAreRead(t *testing.T) {
 		if !strings.HasSuffix(t.Name(), "in_process") { // whose HSCAN returns everything
 			require.Greater(t, len(all), 5, "the large bucket comes in several parts")
 		}
-		var got []record.Summaries
-		for i, s := range all {
-			if i == 0 || all[i-1].Last {
-				got = append(got, s)
-				continue
-			}
-			got[len(got)-1].Parts = append(got[len(got)-1].Parts, s.Parts...)
-			got[len(got)-1].Invalid += s.Invalid
-		}
+		got := joined(all)
 		require.Len(t, got, 5)
 		for i, s := range got {
 			require.Len(t, s.Parts, sizes[int64(i)*60])
@@ -128,7 +134,7 @@ func TestFewLargeSummariesAreReadAtATime(t *testing.T) {
 		}
 		put(t, writerOf(t, client, func(o *cache.Options) { o.CompatRecords = 0 }), table, records...)
 		reader := cache.NewReader(client)
-		for _, first := range []int{50, 20} {
+		for _, first := range []int{1, 20} {
 			trips = trips[:1]
 			var parts []int
 			require.NoError(t, reader.Summaries(t.Context(), table, starts, func(b record.Summaries) error {
@@ -138,9 +144,9 @@ func TestFewLargeSummariesAreReadAtATime(t *testing.T) {
 			if width > 0 {
 				parts = trips[1:]
 			}
-			require.InDelta(t, first, parts[0], 5, what)
+			require.InDelta(t, first, parts[0], float64(first/4), what)
 			require.LessOrEqual(t, slices.Max(parts[1:]), 25, what)
-			require.LessOrEqual(t, len(parts), 14, "%s: %v", what, parts)
+			require.LessOrEqual(t, len(parts), 18, "%s: %v", what, parts) // HSCAN may return a few more than it should
 		}
 	}
 }
