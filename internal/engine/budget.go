@@ -15,7 +15,11 @@ const worthDemoting = 1600
 // initialized by init.
 //
 // held is an estimate from the sizes that were requested, and is changed only where the memory of a bucket changes: hold after it grew,
-// replace for a part of it, release before it goes. Engine.mu guards the budget.
+// replace for a part of it, release before it goes. Each bucket remembers its share of held in its footprint. Engine.mu guards the
+// budget.
+//
+// Add compares held with next after each point. To find the largest summaries, demote visits those of all open buckets. So next is above
+// the limit after a demotion that did not free enough: without that, each further point would repeat the visit.
 type budget struct {
 	limit int // bytes, above 0
 	held  int // bytes that the engine requested for all open buckets and spares; the allocator rounds each block up
@@ -44,7 +48,8 @@ func (f *footprint) add(s *stats.Summary) {
 	}
 }
 
-// measure returns the current footprint of the bucket. It visits every summary.
+// measure returns the current footprint of the bucket. It visits every summary. The few bytes of loans, and of the numbers of values in
+// earlier runs, are not counted.
 func (b *open) measure() footprint {
 	f := footprint{bytes: bucketSize + b.stage.bytes() + summarySize*cap(b.fields)}
 	for i := range b.fields {
@@ -94,6 +99,8 @@ func (d demotable) summary() *stats.Summary { return &d.in.fields[d.field] }
 
 // demote makes histograms of exact summaries, the largest first. It stops when an eighth of the limit is free, or
 // when all summaries of at least worthDemoting bytes are histograms.
+//
+// Staged rows stay staged: a summary gets them after its demotion, and the log of the store has them after it too.
 func (e *Engine) demote() {
 	m := &e.budget
 	demoted := 0

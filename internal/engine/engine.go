@@ -36,7 +36,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// Field is one numeric value of a point.
+// Field is one value of a point, as a number: the caller converts integers and booleans.
 type Field struct {
 	Name  string
 	Value float64
@@ -99,6 +99,10 @@ type Options struct {
 // pushing is locked before mu, never the other way round. Push holds pushing all the time and mu for some buckets at a time, so that Add
 // waits for milliseconds only. Between two of these times, points may be added, and with them buckets and series.
 // Store.Commit and the yield of Push are called without mu.
+//
+// The values of the point that is added are in scratch memory from read to the end of its Add. They are all in samples if sparse is set.
+// Otherwise they are in row, which has one place for each field of the schema of the series; samples then only has values of fields
+// that share their place with another field of the point.
 type Engine struct {
 	o      Options
 	timed  bool     // whether a statistic needs the times of the values
@@ -163,6 +167,7 @@ type sample struct {
 func (e *Engine) Add(p *Point) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	// Most points are in the bucket of the point before, so the grid computes no bounds for them.
 	if p.Time < e.span.start || p.Time >= e.span.end {
 		start, end, ok := e.o.Grid.Bounds(p.Time)
 		if !ok {
@@ -179,6 +184,8 @@ func (e *Engine) Add(p *Point) {
 	if s == nil {
 		return
 	}
+	// The values are read before the bucket is opened, because open looks in the store for their fields. If the bucket in the store has
+	// fields that the series does not have, open extends the schema and the row.
 	n := e.read(s, p)
 	if n == 0 {
 		return
@@ -197,7 +204,8 @@ func (e *Engine) Add(p *Point) {
 	}
 }
 
-// drop adds the number of the point's values to the counter of a reason.
+// drop adds the number of the point's values to the counter of a reason. Those that are NaN or infinite count as NaN, whatever the
+// reason is.
 func (e *Engine) drop(p *Point, reason *int64) {
 	for _, f := range p.Fields {
 		if isNumber(f.Value) {
@@ -221,6 +229,7 @@ func (e *Engine) read(s *series, p *Point) int {
 			e.row = make([]float64, width, 2*width)
 		}
 		e.row = e.row[:width]
+		// With as many known names as positions, no two names share a position: the index of a name in known is its position.
 		if len(p.Fields) == width && len(s.schema.known) == width && readSame(e.row, s.schema.known, p.Fields) {
 			return width
 		}
@@ -277,7 +286,8 @@ func (e *Engine) set(position int, v float64) {
 	e.samples = append(e.samples, sample{position, v})
 }
 
-// extend adds to the schema of the series every field of the point that has a number as its value.
+// extend adds to the schema of the series every field of the point that has a number as its value. All are added at once, so that a
+// point with many new fields makes one schema and not one for each field.
 func (e *Engine) extend(s *series, p *Point) {
 	var names []string
 	for i := range p.Fields {

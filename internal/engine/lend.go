@@ -95,8 +95,8 @@ func (b *open) lentAs(position int) *loan {
 }
 
 // Lend returns a copy of some fields of the open bucket of a series with that start and end for another engine, and the handle of
-// the bucket. It has the fields that are idle and were not lent before: those are lent. It also has the fields of which this engine
-// keeps a copy: those are not lent. It has no fields if there are none of these. The other engine either keeps
+// the bucket. It has the fields that are idle and were not lent before: those are lent, and lent has their names. It also has the
+// fields of which this engine keeps a copy: those are not lent. It has no fields if there are none of these. The other engine either keeps
 // the lent fields: when its store has them, the caller must call [Engine.LentSafely]; or it does not: then the caller must call
 // [Engine.TakeBack].
 //
@@ -152,7 +152,8 @@ func (b *open) hasUnsafe() bool {
 	return slices.ContainsFunc(b.loans, func(l loan) bool { return !l.safe && b.fields[l.position].Count() == l.count })
 }
 
-// loansOf returns the loans of fields in an open bucket that are lent, and the bucket. It empties the stage.
+// loansOf returns the loans of fields in an open bucket that are lent, their names in the same order, and the bucket, or nil if it is not
+// open. The loans are those in o.loans, valid until that changes. It empties the stage.
 func (e *Engine) loansOf(series string, start int64, fields []string) (o *open, names []string, all []*loan) {
 	if o = e.openBucket(series, start); o == nil {
 		return nil, nil, nil
@@ -197,6 +198,7 @@ func (e *Engine) TakeBack(series string, start int64, fields []string) {
 	if o, _, all := e.loansOf(series, start, fields); o != nil {
 		kept := o.loans[:0:0]
 		for i := range o.loans {
+			// The loans of loansOf are in o.loans itself. Those that values here have ended are not among them, and stay without an effect.
 			if !slices.Contains(all, &o.loans[i]) {
 				kept = append(kept, o.loans[i])
 			}
@@ -216,6 +218,7 @@ func (e *Engine) GiveUp(handle uint64, series string, start int64, fields []stri
 	}
 	s := e.table.index[series]
 	for _, name := range fields {
+		// Before Share, no field is noted as idle, but all are: no point has come.
 		if i := s.schema.leavingAs(name); o.has(i) && (!e.sharing || o.isIdle(i)) {
 			o.loans = append(o.loans, loan{position: i, count: o.fields[i].Count(), safe: true})
 		}

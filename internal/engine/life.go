@@ -32,7 +32,11 @@ const (
 	quietSize = 200
 )
 
-// open is an open bucket of a series.
+// open is an open bucket of a series, for the times [start, end) in nanoseconds since 1970.
+//
+// Its newest values may be in the stage only: Engine.settle comes before anything that needs all values. fields may be shorter than the
+// schema of the series; the bucket then has no values of the other fields. Engine.mu guards it, except during a replay, and except while
+// it is final and waits in push.lent, where nothing else refers to it.
 type open struct {
 	start, end int64
 	touched    time.Time       // time of the first Push after the last value
@@ -52,6 +56,9 @@ type open struct {
 }
 
 // series is a series in the table: its measurement, the tags that Options.Keep selects, and its buckets.
+//
+// recent is one of open or nil. Other series may still refer to a retired one as their next, so seriesOf checks gone. A series that comes
+// back after that is another *series, with a schema that begins anew.
 type series struct {
 	identity
 	schema *schema
@@ -149,11 +156,11 @@ func (e *Engine) claim(s *series, o *open) bool {
 		return true
 	}
 	names := e.lacking(s, o)
-	if len(names) > 0 {
+	if len(names) > 0 { // perhaps their first values are in the stage
 		e.settle(o)
 		names = e.lacking(s, o)
 	}
-	if len(names) == 0 && o.shared {
+	if len(names) == 0 && o.shared { // other fields may still be in a store, so looked stays as it is
 		return true
 	}
 	found, ok, err := e.earlier(s, o, names)
@@ -218,13 +225,14 @@ func (e *Engine) earlier(s *series, o *open, fields []string) (b Bucket, ok bool
 	b, ok, err = e.o.Store.Find(s.key(), o.start, o.end, fields, 0)
 	lacks := func(field string) bool { return !slices.Contains(lent.Fields, field) }
 	switch {
+	// That the final bucket has expired does not matter if the other engines have all of the fields open.
 	case err != nil && (!errors.Is(err, ErrExpired) || slices.ContainsFunc(fields, lacks)):
 		if borrowed {
 			e.o.Store.GiveBack()
 		}
 		return Bucket{}, false, err
 	case err == nil && ok:
-		b.Revision++
+		b.Revision++ // from the last final row to the next one
 	case !borrowed:
 		return b, false, err
 	}
@@ -282,7 +290,8 @@ func (e *Engine) finish(s *series, b *open) {
 	e.keepSpare(s, b)
 }
 
-// lent is a final bucket whose summaries the store uses until its next Commit has returned.
+// lent is a final bucket whose summaries the store uses until its next Commit has returned. This is not a loan of lend.go, which is
+// a field that another engine has got.
 type lent struct {
 	series *series
 	bucket *open
@@ -311,7 +320,8 @@ func (b *open) empty() {
 	}
 }
 
-// keepSpare makes the memory of an empty bucket the spare of its series, unless the series has one.
+// keepSpare makes the memory of an empty bucket the spare of its series, unless the series has one or is retired. A spare keeps the share
+// of the budget that the bucket had.
 func (e *Engine) keepSpare(s *series, b *open) {
 	if s.spare != nil || s.gone {
 		e.budget.release(b)
@@ -379,8 +389,8 @@ func (e *Engine) compact(s *series) {
 	}
 }
 
-// move returns the summaries in the order of another schema. A field of the schema from that is not in the schema to
-// is dropped.
+// move returns the summaries in the order of another schema, all of whose fields the schema from has. A field of from that is not in the
+// schema to is dropped.
 func (e *Engine) move(fields []stats.Summary, from, to *schema) []stats.Summary {
 	moved := e.grow(nil, len(to.names))
 	for _, k := range to.known {
@@ -414,6 +424,12 @@ func (e *Engine) retire() {
 }
 
 // quiet holds the spans of the final buckets of retired series, for engines without a store.
+//
+//	put ─▶ series by key ─ the series comes back ─▶ wake ─▶ series.final
+//	                     └ among the oldest beyond limit ─▶ forget
+//
+// A series has its spans in one place: here while it is retired, and else in the table. order has the last retirement of each series, so
+// it is never shorter than series.
 type quiet struct {
 	limit       int                    // the largest number of series
 	series      map[string]quietSeries // by key
@@ -467,6 +483,7 @@ func (q *quiet) forget() (forgotten int64) {
 			forgotten++
 		}
 	}
+	// Removing old retirements copies the order, so it waits until they are about half of it.
 	if len(q.order) > 2*len(q.series)+fewFields {
 		q.order = slices.DeleteFunc(slices.Clone(q.order), func(r retirement) bool { return q.series[r.key].number != r.number })
 	}

@@ -36,12 +36,12 @@ const (
 	committedFinals = 2048
 )
 
-// push is the scratch memory of Push.
+// push is the scratch memory of Push. rows, values and bytes are empty at the start of each part of a Push: see [Engine.pushAll].
 type push struct {
 	rows   []pending
-	values []float64 // the statistics of the rows, one row after another
-	bytes  []byte    // the encoded summaries of the rows, one after another
-	row    Row
+	values []float64         // the statistics of the rows, one row after another: len(Engine.names) each; NaN for none
+	bytes  []byte            // the encoded summaries of the rows, one after another
+	row    Row               // the one that yield gets
 	lent   []lent            // the buckets that became final since the store was committed
 	tables map[string]string // the name of the table of each measurement
 	named  *ids.Series       // the series for which table was looked up last, or nil
@@ -83,7 +83,14 @@ func (e *Engine) Finish(yield func(*Row)) error {
 }
 
 // pushAll is Push and, with all, makes every bucket final. It collects and emits rows in parts, which bounds its
-// memory.
+// memory:
+//
+//	each part:  collectRows ────▶ commit ────▶ leave ──▶ the next part, until there is no other series; then retire
+//	            some series at    the store,   yield of
+//	            a time, with mu   without mu   each row
+//
+// Rows that leave again come first, in parts of their own. The time is the same in all parts. The index of the next series stays right
+// between two parts: points only add series to the end of the table, and only retire removes some.
 func (e *Engine) pushAll(yield func(*Row), all bool) (err error) {
 	e.pushing.Lock()
 	defer e.pushing.Unlock()
@@ -127,7 +134,8 @@ func (e *Engine) collectRows(next int, now time.Time, all bool, held *Counters) 
 	return next
 }
 
-// collectSome is collectRows for about lockedBuckets buckets. It acquires the lock.
+// collectSome is collectRows for about lockedBuckets buckets. It acquires the lock. A series counts as one bucket more than it has, so that
+// many series without buckets do not hold the lock for long.
 func (e *Engine) collectSome(next int, now time.Time, all bool, held *Counters) int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -156,6 +164,7 @@ func (e *Engine) collectSeries(s *series, now time.Time, all bool, held *Counter
 			e.quieten(b)
 		}
 		held.Buckets, held.Exact, held.Histograms = held.Buckets+1, held.Exact+int64(b.exact), held.Histograms+int64(b.histograms)
+		// A bucket stays open while another engine has not saved what it borrowed from it: until then, this store keeps the fields.
 		unsafely := b.loans != nil && b.hasUnsafe()
 		if b.final = all || e.isDue(b, now) && !unsafely; b.final {
 			final++

@@ -17,6 +17,13 @@ const (
 // schema gives each field of a series a position. Series with the same fields share a schema. A schema is immutable:
 // if a series gets more fields, it gets another schema that begins with the same fields, so positions stay valid.
 // Fields with the same name in rows have the same position.
+//
+// For example, series with the field idle, some of which also got busy, or nice and user in one point, have these schemas:
+//
+//	(empty) ─ ",idle" ─▶ idle ─ ",busy" ──────▶ idle busy
+//	                          └ ",nice,user" ─▶ idle nice user
+//
+// Only index, grown and heir change after extend has returned a schema. Engine.mu guards these three. The rest may be read without it.
 type schema struct {
 	number  uint64         // different for each list of names; 0 for the empty one
 	names   []string       // in rows, by position
@@ -34,7 +41,8 @@ type known struct {
 	position int // in schema.names; two fields that have one name in rows share it
 }
 
-// find returns the index of a name in known, or −1.
+// find returns the index of a name in known, or −1. It makes the index if there is none, so the caller holds Engine.mu also if it changes
+// nothing else.
 func (s *schema) find(name string) int {
 	if s.index == nil {
 		s.index = make(map[string]int, len(s.known))
@@ -63,6 +71,7 @@ func (t *schemas) init() { t.empty, t.count, t.limit = &schema{}, 0, fewSchemas 
 // order does not matter. extend sorts the slice names and keeps no part of it.
 func (t *schemas) extend(s *schema, names []string) *schema {
 	slices.Sort(names)
+	// The key of the child in grown, such as ",nice,user". A comma in a name is escaped.
 	var added []byte
 	for _, name := range names {
 		added = ids.AppendEscaped(append(added, ','), name)
@@ -97,7 +106,7 @@ func (s *schema) child() *schema {
 	return c
 }
 
-// add adds a field by its name in points.
+// add adds a field by its name in points, which is not in the schema yet. Its name in rows may be: the two fields then share a position.
 func (s *schema) add(arriving string) {
 	name := ids.Sendable(arriving)
 	if name == "" {
@@ -126,8 +135,9 @@ func (s *schema) leavingAs(name string) int {
 	return -1
 }
 
-// sweep begins a new tree if there are too many schemas. Series keep their schemas. Schemas without a series become
-// garbage.
+// sweep begins a new tree if there are too many schemas, because a tree also keeps the schemas of retired series. Series keep their
+// schemas, and numbers are not used again. Schemas without a series become garbage. The next sweep, which visits all series, comes after
+// twice as many new schemas as are in use now, and fewSchemas more.
 func (t *schemas) sweep(all []*series) {
 	if t.count <= t.limit {
 		return

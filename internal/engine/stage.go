@@ -16,15 +16,23 @@ const (
 	fewRows = 4
 )
 
-// stage collects the points of one bucket as rows of values.
+// stage collects the points of one bucket as rows of values, in the order of their arrival. Its values are in no summary yet.
+//
+//	Add ─▶ collect ─▶ rows: up to stageRows ─ settle ─▶ log of the store (Rows)
+//	                                                 ├▶ copies for other engines (keepCopies), while the summaries lack the rows
+//	                                                 ├▶ summaries (addRows)
+//	                                                 └▶ log of the store (Demoted)
+//
+// A stage is settled when a row comes for which it is full or has another schema, before values that are not in a row, and before
+// anything that needs all values of the bucket, such as a Push.
 type stage struct {
 	rows   []float64 // row by row, len(schema.names) values each; NaN for a field that the point did not have
 	times  []int64   // one time for each row; nil if no statistic needs times
 	schema *schema   // of the rows; nil before the first one
 }
 
-// grow makes room for at least one more row of that width and, if timed, for its time. It makes room for at most
-// stageRows rows.
+// grow makes room for at least one more row of that width and, if timed, for its time: for fewRows at first, and then for four times as
+// many as there are, up to stageRows. The stage is not full.
 func (st *stage) grow(width int, timed bool) {
 	rows := min(max(fewRows, 4*len(st.rows)/width), stageRows)
 	st.rows = append(make([]float64, 0, rows*width), st.rows...)
@@ -57,7 +65,8 @@ func (e *Engine) collect(s *series, b *open, t int64) {
 	b.changed = true
 }
 
-// settle adds the staged rows to the summaries of the bucket and to the log of the store.
+// settle adds the staged rows to the summaries of the bucket and to the log of the store. The log has the rows before the demotions that
+// they cause. It does nothing for an empty stage.
 func (e *Engine) settle(b *open) {
 	st := &b.stage
 	if len(st.rows) == 0 {
@@ -111,7 +120,7 @@ func (e *Engine) addSamples(s *series, b *open, t int64) {
 	if len(e.samples) == 0 {
 		return
 	}
-	e.settle(b)
+	e.settle(b) // earlier values come first, for the statistics first and last
 	if width := len(s.schema.names); len(b.fields) < width {
 		b.fields = e.grow(b.fields, width)
 		e.budget.hold(b)

@@ -13,9 +13,9 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// Bucket is the whole state of one bucket of one series.
+// Bucket is the whole state of one bucket of one series. Fields and Summaries have the same length.
 type Bucket struct {
-	Series     string          // key of the series as in its rows
+	Series     string          // key of the series as in its rows, such as "cpu,host=a"
 	Start, End int64           // nanoseconds since 1970, [Start, End)
 	Revision   int64           // of the last final row if the bucket is final, or of the next final row if it is open
 	Touched    int64           // wall time of the last value, nanoseconds since 1970; 0 if it is unknown
@@ -78,6 +78,12 @@ var ErrExpired = errors.New("final bucket has expired")
 // Replay receives the log of a store in the order in which it was written. After the replay, the engine has the
 // summaries of the last run, equal to the last bit. Each method repeats the effect of the method of [Store] with the
 // same name. [Engine.BeginReplay] returns a Replay.
+//
+//	BeginReplay ─▶ Expect ─▶ for each bucket: Open, then Rows, Demoted and Lent, then Final or Drop, ─▶ End
+//	                         or neither if the last run had it open at its end
+//
+// After the end, the caller may make rows leave again ([Engine.Again]), take over buckets of other stores ([Engine.Adopt]) and, before
+// the first point, connect engines ([Engine.Share]).
 type Replay struct {
 	e      *Engine
 	began  time.Time
@@ -154,6 +160,9 @@ func (r *Replay) newOpened() *opened {
 // Rows adds rows to an open bucket, as blocks of that many rows each: column by column, one value a row, NaN for a field that a row does
 // not have. About more rows of these fields will come, so there is memory for them too. The log does not contain the time at which rows
 // arrived. For linger and for [Replay.End], they arrived when the replay began.
+//
+// For example, with the fields a and b, blocks [2 1] are two blocks with three rows in all. columns then has six values, which are a of
+// the three rows and then b of them, and times has three.
 //
 // Rows and Demoted may be called concurrently for buckets of different series, but not together with other methods.
 func (r *Replay) Rows(handle uint64, fields []string, columns []float64, times []int64, blocks []int, more int) {
@@ -378,7 +387,14 @@ func (e *Engine) Adopt(all []Bucket, held func(series string, start, end int64) 
 	return a
 }
 
-// adopt is Adopt for one bucket.
+// adopt is Adopt for one bucket. The cases in their order, and the number of Adopted that counts them:
+//
+//	the bucket is open here, and lends none of the fields        its values are added to the open one               Joined
+//	the bucket is open here, and lends one of them               refused                                            Expired
+//	a final one has expired, and b is not a later revision       refused                                            Expired
+//	the store fails, or the key of b is wrong                    refused, with a notice                             Expired
+//	no final one has its fields, but for earlier revisions       stored as final; its rows leave with the next Push Final
+//	a final one has some of its fields                           the final one is opened again and gets the values  Joined
 func (e *Engine) adopt(b Bucket, a *Adopted) {
 	if len(b.Fields) == 0 { // another store has all of them
 		return
@@ -431,7 +447,8 @@ func (e *Engine) reopen(s *series, b Bucket) *open {
 	return o
 }
 
-// refuse drops and counts the values of a bucket that cannot be adopted, for a reason other than its age if err is not nil.
+// refuse drops and counts the values of a bucket that cannot be adopted. err is a failure of the store or of the key, or nil if the bucket
+// is too old or lent.
 func (e *Engine) refuse(b Bucket, err error, a *Adopted) {
 	if err != nil {
 		e.counters.StateErrors++
@@ -454,7 +471,8 @@ func (b Bucket) With(older Bucket) Bucket {
 	return b
 }
 
-// merge adds the values of b to an open bucket of the series. A field stays idle.
+// merge adds the values of b to an open bucket of the series, whose revision becomes that of b if this is larger. A field stays idle. The
+// store gets the whole bucket, because its log has no record of a merge.
 func (e *Engine) merge(s *series, o *open, b Bucket) {
 	e.settle(o)
 	positions := e.positions(s, b.Fields)
@@ -565,7 +583,7 @@ func (e *Engine) positions(s *series, fields []string) []int {
 	return positions
 }
 
-// whole returns the whole state of an open bucket of the series. The result shares memory with the bucket.
+// whole returns the whole state of an open bucket of the series. The result shares memory with the bucket, and lacks what is in its stage.
 func (e *Engine) whole(s *series, o *open) Bucket {
 	return Bucket{
 		Series: s.key(), Start: o.start, End: o.end, Revision: o.revision, Touched: o.touched.UnixNano(),

@@ -26,7 +26,8 @@ type identity struct {
 // key returns the key of the series as in its rows.
 func (s *series) key() string { return s.rowKey }
 
-// table holds the series that have open buckets.
+// table holds the series that have open buckets. Others stay in it until the end of the next Push: see [Engine.retire]. The keys of index
+// are the rowKey and the pointKeys of each series in order, and no others.
 type table struct {
 	index   map[string]*series // by each of their keys
 	order   []*series          // in the order in which they were added
@@ -67,7 +68,8 @@ func (e *Engine) seriesOf(p *Point) *series {
 	return s
 }
 
-// arriving returns the measurement and the kept tags of the point. It shares memory with the point and with e.tags.
+// arriving returns the measurement and the kept tags of the point. It shares memory with the point and with e.tags, so it is valid until
+// the next point.
 func (e *Engine) arriving(p *Point) ids.Series {
 	if e.o.Keep == nil {
 		return ids.Series{Measurement: p.Measurement, Tags: p.Tags}
@@ -117,7 +119,8 @@ func (e *Engine) keeps(tag string) bool {
 }
 
 // newSeries returns the series of a point whose key, in e.key, is not in the table. It may return a series that is in
-// the table already: one whose rows have the same key.
+// the table already: one whose rows have the same key. For example, a point with the measurement cpu, the tag host=a and the empty
+// tag rack has the series whose rows have the key cpu,host=a. It returns nil if the point is dropped.
 func (e *Engine) newSeries(arriving ids.Series, p *Point) *series {
 	if !hasNumber(p) {
 		e.drop(p, &e.counters.NaN)
