@@ -1,17 +1,10 @@
 package prometheus_test
 
 import (
-	"bufio"
-	"encoding/json"
 	"fmt"
-	"io"
 	"math"
-	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -20,7 +13,6 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/api"
@@ -60,66 +52,6 @@ func service(t *testing.T, values map[[2]string][]float64) string {
 	return server.Listener.Addr().String()
 }
 
-// start starts Prometheus with the configuration of the example for an API at an address, and returns its own address.
-func start(t *testing.T, target string, flags ...string) string {
-	t.Helper()
-	b, err := os.ReadFile("prometheus.yml")
-	require.NoError(t, err)
-	text := strings.ReplaceAll(string(b), "127.0.0.1:8001", target)
-	text = strings.ReplaceAll(text, "scrape_interval: 15s", "scrape_interval: 1s\n  scrape_timeout: 1s")
-	require.Equal(t, 2, strings.Count(text, target))
-	config := filepath.Join(t.TempDir(), "prometheus.yml")
-	require.NoError(t, os.WriteFile(config, []byte(text), 0o600))
-	out, err := exec.Command("promtool", "check", "config", config).CombinedOutput()
-	require.NoError(t, err, string(out))
-
-	flags = append(flags, "--config.file="+config, "--storage.tsdb.path="+t.TempDir(), "--web.listen-address=127.0.0.1:0")
-	command := exec.Command("prometheus", flags...)
-	log, err := command.StderrPipe()
-	require.NoError(t, err)
-	require.NoError(t, command.Start())
-	t.Cleanup(func() {
-		_ = command.Process.Kill()
-		_ = command.Wait()
-	})
-	lines := bufio.NewScanner(log)
-	for lines.Scan() {
-		if m := regexp.MustCompile(`msg="Listening on" .*address=(127\.0\.0\.1:\d+)`).FindStringSubmatch(lines.Text()); m != nil {
-			go func() { _, _ = io.Copy(io.Discard, log) }()
-			return m[1]
-		}
-		t.Log(lines.Text())
-	}
-	t.Fatal("Prometheus does not listen")
-	return ""
-}
-
-// query returns the values of a query's result by one of their labels.
-func query(t assert.TestingT, address, text, label string) map[string]float64 {
-	resp, err := http.Get("http://" + address + "/api/v1/query?query=" + url.QueryEscape(text))
-	if !assert.NoError(t, err) {
-		return nil
-	}
-	defer resp.Body.Close()
-	var answer struct {
-		Data struct {
-			Result []struct {
-				Metric map[string]string `json:"metric"`
-				Value  [2]any            `json:"value"`
-			} `json:"result"`
-		} `json:"data"`
-	}
-	assert.NoError(t, json.NewDecoder(resp.Body).Decode(&answer))
-	values := make(map[string]float64)
-	for _, r := range answer.Data.Result {
-		var v float64
-		_, err := fmt.Sscan(fmt.Sprint(r.Value[1]), &v)
-		assert.NoError(t, err)
-		values[r.Metric[label]] = v
-	}
-	return values
-}
-
 // documented returns the queries in the README.
 func documented(t *testing.T) (queries []string) {
 	t.Helper()
@@ -139,23 +71,15 @@ func quantile(q float64, values ...float64) float64 {
 	return values[int(math.Ceil(q*float64(len(values))))-1]
 }
 
-// waitUp waits until Prometheus has scraped both jobs, which takes five seconds because it looks for targets that often.
-func waitUp(t *testing.T, address string) {
-	t.Helper()
-	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		assert.Equal(c, map[string]float64{"analytics": 1, "analytics-api": 1}, query(c, address, "up", "job"))
-	}, time.Minute, 50*time.Millisecond)
-}
-
 // Without the flag, Prometheus asks for OpenMetrics.
 func TestPrometheusStoresGaugesWithoutNativeHistograms(t *testing.T) {
 	t.Parallel()
 	promtest.Need(t)
-	address := start(t, service(t, map[[2]string][]float64{{"a", "api"}: {1, 2, 3}}))
-	waitUp(t, address)
-	require.Equal(t, map[string]float64{"api": 3}, query(t, address, "analytics_latency_values", "service"))
-	require.Equal(t, map[string]float64{"api": 2}, query(t, address, "analytics_latency_mean", "service"))
-	require.Empty(t, query(t, address, `{__name__=~"analytics_latency_distribution.*"}`, "__name__"))
+	address := promtest.Start(t, "prometheus.yml", service(t, map[[2]string][]float64{{"a", "api"}: {1, 2, 3}}))
+	promtest.WaitUp(t, address)
+	require.Equal(t, map[string]float64{"api": 3}, promtest.Query(t, address, "analytics_latency_values", "service"))
+	require.Equal(t, map[string]float64{"api": 2}, promtest.Query(t, address, "analytics_latency_mean", "service"))
+	require.Empty(t, promtest.Query(t, address, `{__name__=~"analytics_latency_distribution.*"}`, "__name__"))
 }
 
 // The values of "api" come from two agents, whose records are merged.
@@ -167,29 +91,29 @@ func TestPrometheusStoresGaugesAndNativeHistograms(t *testing.T) {
 		first, second, web = append(first, math.Exp(float64(i%50)/10)), append(second, 3+float64(i)/1000), append(web, float64(i%7-3))
 	}
 	both := append(slices.Clone(first), second...)
-	address := start(t, service(t, map[[2]string][]float64{{"a", "api"}: first, {"b", "api"}: second, {"a", "web"}: web}), "--enable-feature=native-histograms")
-	waitUp(t, address)
-	require.Equal(t, map[string]float64{"api": 4000, "web": 2000}, query(t, address, "analytics_latency_values", "service"))
-	require.InDelta(t, 0, query(t, address, "analytics_latency_mean", "service")["web"], .01)
-	require.Equal(t, map[string]float64{"latency": 1}, query(t, address, "analytics_export_table_up", "table"))
-	require.Less(t, query(t, address, "time() - analytics_latency_bucket_start_seconds", "service")["api"], 240.)
+	address := promtest.Start(t, "prometheus.yml", service(t, map[[2]string][]float64{{"a", "api"}: first, {"b", "api"}: second, {"a", "web"}: web}), "--enable-feature=native-histograms")
+	promtest.WaitUp(t, address)
+	require.Equal(t, map[string]float64{"api": 4000, "web": 2000}, promtest.Query(t, address, "analytics_latency_values", "service"))
+	require.InDelta(t, 0, promtest.Query(t, address, "analytics_latency_mean", "service")["web"], .01)
+	require.Equal(t, map[string]float64{"latency": 1}, promtest.Query(t, address, "analytics_export_table_up", "table"))
+	require.Less(t, promtest.Query(t, address, "time() - analytics_latency_bucket_start_seconds", "service")["api"], 240.)
 
-	require.Equal(t, map[string]float64{"api": 4000, "web": 2000}, query(t, address, "histogram_count(analytics_latency_distribution)", "service"))
+	require.Equal(t, map[string]float64{"api": 4000, "web": 2000}, promtest.Query(t, address, "histogram_count(analytics_latency_distribution)", "service"))
 	sum := 0.0
 	for _, v := range both {
 		sum += v
 	}
-	require.InEpsilon(t, sum, query(t, address, "histogram_sum(analytics_latency_distribution)", "service")["api"], 1e-9)
+	require.InEpsilon(t, sum, promtest.Query(t, address, "histogram_sum(analytics_latency_distribution)", "service")["api"], 1e-9)
 	for _, q := range []float64{.1, .5, .9, .99} {
-		got := query(t, address, fmt.Sprintf("histogram_quantile(%v, analytics_latency_distribution)", q), "service")
+		got := promtest.Query(t, address, fmt.Sprintf("histogram_quantile(%v, analytics_latency_distribution)", q), "service")
 		require.InEpsilon(t, quantile(q, both...), got["api"], .02, q)
-		all := query(t, address, fmt.Sprintf("histogram_quantile(%v, sum(analytics_latency_distribution))", q), "")
+		all := promtest.Query(t, address, fmt.Sprintf("histogram_quantile(%v, sum(analytics_latency_distribution))", q), "")
 		require.InDelta(t, quantile(q, append(slices.Clone(both), web...)...), all[""], .02*math.Abs(all[""])+.01, q)
 	}
-	negative := query(t, address, "histogram_quantile(0.2, analytics_latency_distribution)", "service")["web"]
+	negative := promtest.Query(t, address, "histogram_quantile(0.2, analytics_latency_distribution)", "service")["web"]
 	require.InEpsilon(t, -2, negative, .02)
 	for _, text := range documented(t) {
-		require.NotEmpty(t, query(t, address, text, ""), text)
+		require.NotEmpty(t, promtest.Query(t, address, text, ""), text)
 	}
-	require.Equal(t, map[string]float64{"analytics-api": 1}, query(t, address, "analytics_api_build_info", "job"))
+	require.Equal(t, map[string]float64{"analytics-api": 1}, promtest.Query(t, address, "analytics_api_build_info", "job"))
 }
