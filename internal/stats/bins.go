@@ -16,6 +16,14 @@ const (
 // bins counts values by bin in a contiguous run of counters. Counters have one byte at first. If one of them
 // overflows, all become twice as wide. The zero bins are empty. A nil *bins is empty too; methods that change bins
 // must not be called on it.
+//
+//	data    0 0 0 3 1 0 0 2 0 0 0 0
+//	        │     │       └ hi
+//	        │     └ lo
+//	        └ first
+//
+// The counters at both ends, outside of lo to hi, are 0. They are room for values that come later. The counts of lo and hi are not 0,
+// except between cover and the additions that its caller makes.
 type bins struct {
 	data   []byte // the counters, little endian
 	first  int32  // the bin of the first counter
@@ -279,8 +287,8 @@ func mergeBytes(to, from []byte) int {
 		if x == 0 {
 			continue
 		}
-		low := x&sevenBits + y&sevenBits
-		if (x&y|(x|y)&low)&topBits != 0 { // a carry out of a byte
+		low := x&sevenBits + y&sevenBits  // its top bits are the carries into the top bits of the sums
+		if (x&y|(x|y)&low)&topBits != 0 { // a carry out of a byte: two of x, y and low have its top bit
 			break
 		}
 		binary.LittleEndian.PutUint64(to[k:], low^(x^y)&topBits)
@@ -328,10 +336,11 @@ func (b *bins) seek(rank uint64) (bin int32, within, count uint64) {
 // skip returns a bin such that the lower bins have at most rank values, and how many they have. It is at most seven bins
 // below the one that seek finds, or the last ones. All counters have one byte.
 func (b *bins) skip(rank uint64) (skipped uint64, bin int32) {
-	data := b.data[b.lo-b.first : b.hi-b.first]
+	data := b.data[b.lo-b.first : b.hi-b.first] // without hi, so that a bin is left for seek
 	k := 0
 	for ; k+32 <= len(data); k += 32 {
 		word := data[k : k+32]
+		// The sum of 32 counters of one byte is at most 8,160, which fits into 16 bits.
 		n := sumPairs(pairs(word[0:]) + pairs(word[8:]) + pairs(word[16:]) + pairs(word[24:]))
 		if rank-skipped < n {
 			break

@@ -11,6 +11,12 @@ import (
 // are bin i of the next coarser scale. So the bin of a value at any scale is its bin at the finest scale, shifted
 // right.
 //
+// For example, at the finest scale:
+//
+//	bin −1    above 2^(-1/256), up to 1      the value 1
+//	bin 0     above 1, up to 2^(1/256)       the value 1.0000001
+//	bin 255   above 2^(255/256), up to 2     the value 2; at scale 5 it is in bin 255>>3 = 31, the last one up to 2
+//
 // Values are compared with the boundaries as real numbers, not with boundaries rounded to float64. So every value is
 // in the bin of the definition, even the float64 next to a boundary.
 const (

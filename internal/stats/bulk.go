@@ -18,6 +18,10 @@ const (
 // million distinct values that takes an eighth of the time (BenchmarkBulk), and 8 bytes a value. Values that mostly repeat
 // are kept with their counts.
 //
+//	AddAll ─▶ counted, while no block has values and counted has few distinct ones
+//	       └▶ blocks, after that ─▶ look: counted, if each value occurs four times on average
+//	Summary ─▶ the values of both, sorted and merged
+//
 // The zero Bulk is empty and ready to use. It is not safe for concurrent use.
 type Bulk struct {
 	counted Summary     // distinct values with counts, and the first and the last value of all; its limit is Unlimited
@@ -36,6 +40,7 @@ func (b *Bulk) AddAll(vs []float64, at []int64) int {
 		b.note(vs, at)
 	}
 	added := 0
+	// After each batch, there may be too many distinct values to go on.
 	for len(vs) > 0 && b.single == 0 && b.fewDistinct() {
 		k := min(len(vs), batchSize)
 		added += b.counted.addBatch(vs[:k])
@@ -67,7 +72,8 @@ func (b *Bulk) note(vs []float64, at []int64) {
 	}
 }
 
-// fewDistinct reports whether finding a value among the counted ones is fast.
+// fewDistinct reports whether finding a value among the counted ones is fast: they are single values, or a table into which new values
+// are inserted directly.
 func (b *Bulk) fewDistinct() bool {
 	t := b.counted.exact.table
 	return t == nil || len(t.values) <= maxDirect && t.later == nil

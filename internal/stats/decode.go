@@ -51,7 +51,7 @@ func (s *Summary) restoreHistogram(h histogram, t *times) {
 }
 
 // restore replaces the values of x by the distinct values o, which describe n values. x owns the memory of o from
-// then on.
+// then on. The values become single ones where a table would take more memory: see exact.shrink.
 func (x *exact) restore(o ordered, n uint64) {
 	t := x.table
 	x.drop()

@@ -138,7 +138,7 @@ func (d *decoder) check(h *histogram, kept uint64) {
 		d.fail("unit %d for values from %g to %g", h.moments.unit, h.min, h.max)
 	case !h.plausible():
 		d.fail("no %d values from %g to %g have these moments", n, h.min, h.max)
-	case kept > n || h.heavy.missed > (n-kept)/(maxHeavy+1):
+	case kept > n || h.heavy.missed > (n-kept)/(maxHeavy+1): // see heavy
 		d.fail("the candidates have more than their part of the values")
 	}
 	for _, c := range h.heavy.kept() {

@@ -85,6 +85,13 @@ var units = [...]int16{0, unitTiny, unitHuge}
 //	1 byte    k, an order: the smallest of those with which the counts take the fewest bits
 //	bits      of each number v, with q = ⌊v/2^k⌋+1 which has n bits: n−1 zeros, q, the lowest k bits of v (the
 //	          exponential Golomb code of order k); the most significant bits first, padded with zeros to whole bytes
+//
+// For example, the values 1, 2, 2 and 7 are the bytes 01 04 03 02 01 05 00 a8:
+//
+//	01 04     version 1, whole numbers
+//	03        3 distinct values
+//	02 01 05  the smallest is 1; the next are 1 and then 5 above the one before
+//	00 a8     counts less 1, which are 0, 1 and 0, of order 0: the bits 1, 010 and 1, and three bits of padding
 func (s *Summary) AppendBinary(dst []byte) ([]byte, error) {
 	if s.histogram() != nil {
 		return s.appendHistogram(dst, s.histogram()), nil

@@ -14,6 +14,11 @@ const (
 
 // exact keeps every value: as single values, or as a table of distinct values with counts. It uses the form that
 // takes less memory or time. No result of a summary depends on the form.
+//
+//	                  single values              table
+//	no table          all, up to maxSingle       none
+//	a small table     none                       all, in one run: up to maxDirect distinct values
+//	a large table     the newest, in any order   the others, in one run or more
 type exact struct {
 	// single holds single values, of which the first ones are in ascending order. If there is a table, these are the
 	// newest values, which are not in the table yet.
@@ -69,6 +74,7 @@ func (x *exact) add(vs []float64, low, high float64) bool {
 	}
 	t := x.table
 	if len(t.values) > maxDirect {
+		// How many of the values are distinct is known only after they are merged. That is needed only if too many could be.
 		if x.fits(n, t.spread()+len(x.single)+len(vs)) {
 			x.collect(vs)
 			return true
@@ -216,6 +222,7 @@ func (x *exact) appendOrdered(o ordered) {
 // would no longer be exact.
 func (x *exact) addOrdered(o ordered, m uint64) bool {
 	n := x.count() + m
+	// If the first values come with counts, they go to a table, and shrink decides whether they stay there.
 	if x.table == nil && x.roomForSingle(n) && (o.counts == nil || len(x.single) > 0) {
 		x.appendOrdered(o)
 		if len(x.single) == int(m) {
@@ -227,7 +234,7 @@ func (x *exact) addOrdered(o ordered, m uint64) bool {
 		return false
 	}
 	t := x.table
-	if !x.fits(n, t.spread()+len(x.single)+len(o.values)) {
+	if !x.fits(n, t.spread()+len(x.single)+len(o.values)) { // at most so many are distinct: perhaps they are fewer
 		x.settle()
 		if !x.fits(n, len(t.values)+t.missing(o)) {
 			return false
@@ -306,7 +313,8 @@ func (x *exact) sort() {
 	}
 }
 
-// mergeTail sorts values of which both values[:head] and values[head:] are in ascending order.
+// mergeTail sorts values of which both values[:head] and values[head:] are in ascending order. It copies the tail and fills the values from
+// the end, so the head needs no copy. A copy of up to 64 values is on the stack.
 func mergeTail(values []float64, head int) {
 	var space [64]float64
 	tail := append(space[:0], values[head:]...)

@@ -7,9 +7,8 @@ import "math"
 // with indexes that are one higher.
 //
 // Every value is counted once: Count is the sum of ZeroCount and of the counts of both runs. Sum is that of
-// [Summary.Sum]. Boundaries are real
-// numbers, as both specifications define them. Libraries that compare with boundaries rounded to float64 count some
-// values next to a boundary in the neighbouring bucket.
+// [Summary.Sum]. Boundaries are real numbers, as both specifications define them. Libraries that compare with boundaries rounded to
+// float64 count some values next to a boundary in the neighbouring bucket.
 type Exponential struct {
 	Scale         int // 5 to 8
 	Count         uint64
@@ -73,7 +72,7 @@ func (b *bins) run() Run {
 	return r
 }
 
-// cut removes the bins up to last from the run and returns the sum of their counts.
+// cut removes the bins up to last from the run, and empty bins that would then be the first, and returns the sum of their counts.
 func (r *Run) cut(last int) (n uint64) {
 	k := 0
 	for ; k < len(r.Counts) && (r.First+k <= last || r.Counts[k] == 0); k++ {

@@ -17,10 +17,19 @@ const (
 // other value occurs at most missed times. Merging keeps that true (Agarwal et al., "Mergeable Summaries", 2013). Of
 // n values, (maxHeavy+1)·missed is at most n minus the sum of the bounds, because missed grows by one only when
 // maxHeavy+1 values are dropped. The zero heavy describes no values.
+//
+// For example, with room for two candidates, after a a a b b:
+//
+//	a 3  b 2           missed 0
+//	a 3  b 2  c 1      the value c is a third one: 1 is subtracted from all three (see candidates.reduce)
+//	a 2  b 1           missed 1: a occurs 2 to 3 times, b 1 to 2 times, and c at most once
+//
+// Values that were seen once can also be dropped earlier: see keep and dropOnce. mayMiss allows that only while the bound of missed
+// holds.
 type heavy struct {
 	all    *[maxHeavy]candidate // the first n are the candidates, distinct and in any order; nil until there is one
-	missed uint64
-	n      int8
+	missed uint64               // how often a value may occur beyond its bound, or without being a candidate
+	n      int8                 // how many candidates there are
 }
 
 // candidate is a value and a lower bound of its count.
@@ -38,7 +47,7 @@ func (h *heavy) add(vs []float64, n uint64) {
 	}
 	c := h.candidates()
 	for _, v := range vs {
-		if allNew {
+		if allNew { // so none of them needs to be looked for
 			c.append(v, 1)
 		} else {
 			c.count(v, 1)
@@ -64,7 +73,7 @@ func (h *heavy) allNew(vs []float64) bool {
 }
 
 // mayMiss reports whether missed may grow by one. n is the number of all values, and kept is the sum of the bounds of
-// the candidates that stay.
+// the candidates that stay. Without this check, [Summary.ModeError] could be above n/17.
 func (h *heavy) mayMiss(kept, n uint64) bool { return (maxHeavy+1)*(h.missed+1) <= n-kept }
 
 // dropOnce drops the candidates that were seen once, and new values that were not kept. Each of these occurs once
@@ -228,7 +237,8 @@ func (c *candidates) append(v float64, n uint64) {
 }
 
 // reduce subtracts the 17th largest count from all counts, drops the candidates whose count becomes 0 or less, and
-// returns the number that it subtracted. So at most 16 candidates remain.
+// returns the number that it subtracted. So at most 16 candidates remain. It is 0 if there are fewer than 17 candidates, and then nothing
+// changes. The sum of the counts falls by at least 17 times the number.
 func (c *candidates) reduce() uint64 {
 	var largest [maxHeavy + 1]uint64 // descending
 	for _, k := range c.all[:c.n] {
@@ -257,7 +267,7 @@ func (c *candidates) filter(limit, less uint64) {
 	c.n = kept
 }
 
-// slotSet is a set of hashes of values.
+// slotSet is a set of hashes of values: one bit for each of 1,024 hashes.
 type slotSet [16]uint64
 
 // add adds the hash of v and reports whether it is new. If it is, v is new too.

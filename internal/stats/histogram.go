@@ -68,7 +68,7 @@ func (h *histogram) addOrdered(o ordered) {
 			h.countValue(v, o.counts[i])
 		}
 	}
-	n := h.moments.n
+	n := h.moments.n // of the values before
 	h.moments.merge(o.moments(len(o.values)))
 	h.heavy.addOrdered(o, n)
 }
@@ -95,6 +95,7 @@ func (h *histogram) binOnce(values []float64) {
 func (h *histogram) bin(vs []float64, low, high float64) {
 	within := h.min <= low && high <= h.max
 	h.bound(vs, low, high)
+	// In the second case, the bins of the values are within the run and none has collapsed, so there is room already.
 	switch {
 	case low <= 0:
 		h.fit(vs, low, high)
@@ -244,6 +245,7 @@ func (b *bins) include(e extent, scale int8) {
 
 // merge adds the values of o, which it does not change.
 func (h *histogram) merge(o *histogram) {
+	// Bins can be joined and not divided, so the coarser scale of the two is the finest possible one. cover may need a coarser one yet.
 	for h.scale > o.scale {
 		h.coarsen()
 	}

@@ -69,6 +69,10 @@ func (s *Summary) sums() moments {
 //
 // All values are divided by 2^unit, which depends on the largest magnitude, so that neither the sum nor a square is
 // out of range.
+//
+// A batch of values is added as moments of its own: their sum and mean first, and then their distances from that mean. The sum of the
+// squares of all values minus n times the square of the mean would be the same, but for large values that are near each other, such as
+// times, the difference of the two is mostly rounding errors.
 type moments struct {
 	n       uint64
 	sum, m2 accumulator
@@ -121,7 +125,8 @@ func (m *moments) add(vs []float64, largest float64) {
 	m.merge(o)
 }
 
-// merge adds the moments of other values (Chan, Golub and LeVeque 1983).
+// merge adds the moments of other values (Chan, Golub and LeVeque 1983). With a and b values, whose means differ by d, the squared
+// distances from the common mean are those from the own means and d²·a·b/(a+b) more.
 func (m *moments) merge(o moments) {
 	if o.n == 0 {
 		return

@@ -76,7 +76,7 @@ func (p Percentile) Compare(q Percentile) int {
 	return 1
 }
 
-// denominator returns the number by which num is divided to give a quantile from 0 to 1.
+// denominator returns the number by which num is divided to give a quantile from 0 to 1: 100 for p95, 1000 for p99.9.
 func (p Percentile) denominator() uint64 {
 	d := uint64(100)
 	for range p.decimals {
@@ -85,7 +85,8 @@ func (p Percentile) denominator() uint64 {
 	return d
 }
 
-// of returns the whole part of n·p/100, which is exact, and the fraction in [0, 1), rounded to a float64.
+// of returns the whole part of n·p/100, which is exact, and the fraction in [0, 1), rounded to a float64. For example, for p = 99.9 and
+// n = 10, it returns 9 and 0.99.
 func (p Percentile) of(n uint64) (whole uint64, rest float64) {
 	d := p.denominator()
 	hi, lo := bits.Mul64(n, p.num)

@@ -6,7 +6,12 @@ import (
 	"strings"
 )
 
-// Method defines the quantile q, from 0 to 1, of n ascending values x₀ … xₙ₋₁.
+// Method defines the quantile q, from 0 to 1, of n ascending values x₀ … xₙ₋₁. For example, the quantiles of 10, 20, 30 and 40:
+//
+//	              p50   p95
+//	Linear        25    38.5
+//	NearestRank   20    40
+//	FloorRank     30    40
 type Method uint8
 
 const (
@@ -98,7 +103,7 @@ func (h *histogram) at(rank uint64) float64 {
 	v := 0.0
 	negative := h.negative.total()
 	switch {
-	case rank < negative:
+	case rank < negative: // the smallest of the negative values has the largest magnitude
 		v = -h.valueAt(h.negative, negative-1-rank)
 	case rank >= negative+h.zero:
 		v = h.valueAt(&h.positive, rank-negative-h.zero)
@@ -127,7 +132,9 @@ func (h *histogram) atTwo(rank uint64) (low, high float64) {
 	return min(max(low, h.min), h.max), min(max(high, h.min), h.max)
 }
 
-// within estimates the magnitude with the given rank among the count values of bin i.
+// within estimates the magnitude with the given rank among the count values of bin i. Each value is thought to be in the middle of an
+// equal part of the bin, or of its whole numbers. The largest magnitude of all values may be below the end of the bin; then the parts end
+// there.
 func (h *histogram) within(i int32, rank, count uint64) float64 {
 	t := (float64(rank) + 0.5) / float64(count)
 	low, high := boundary(i, h.scale), min(boundary(i+1, h.scale), max(-h.min, h.max))

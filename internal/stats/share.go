@@ -4,7 +4,8 @@ import "sort"
 
 // AtMost returns how many of the values are less than or equal to v: at least low and at most high. The bounds are equal
 // for an exact summary. For a histogram they differ by at most the number of values in the bin of v. Both are 0 for an
-// empty summary and for NaN.
+// empty summary and for NaN. For example, a histogram of 1, 2, 3, 3.001 and 10 has 3 and 3.001 in one bin, so the bounds for 3 are 2 and
+// 4.
 func (s *Summary) AtMost(v float64) (low, high uint64) {
 	n := s.Count()
 	switch {
@@ -59,7 +60,8 @@ func (h *histogram) atMost(v float64) (low, high uint64) {
 }
 
 // split returns how many magnitudes are in the bins below bin i, and how many are in bin i or may have been in it before
-// the lower bins collapsed into the bin collapsed.
+// the lower bins collapsed into the bin collapsed. It returns 0 for bins below the run, unless they have collapsed: then all values of the
+// lowest bin may be from bin i.
 func (b *bins) split(i, collapsed int32) (below, within uint64) {
 	if b.empty() || i < b.lo && b.lo != collapsed {
 		return 0, 0

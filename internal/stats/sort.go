@@ -43,6 +43,9 @@ const radixParts = 1 << 16
 
 // radixSort sorts values by the number of their part: their distance from low times perUnit, rounded down. The number
 // is below radixParts. Values within a part keep their order.
+//
+// Two passes move the values: by the lower byte to moved, and by the upper byte back. The second one keeps the order that the first one has
+// made. The masks keep most indexes within their arrays without a check.
 func radixSort(values []float64, low, perUnit float64) {
 	var parts, movedParts [maxRadix]uint16
 	var moved [maxRadix]float64

@@ -120,7 +120,7 @@ func (s *Summary) add(vs []float64, low, high float64) {
 	s.hist.add(vs, low, high)
 }
 
-// estimate makes an exact summary a histogram of the same values.
+// estimate makes an exact summary a histogram of the same values. The values themselves are lost.
 func (s *Summary) estimate() {
 	if s.hist == nil {
 		s.hist = emptyHistogram()
@@ -154,6 +154,7 @@ func (s *Summary) Merge(o *Summary) error {
 		o = o.Clone()
 	}
 	s.mergeTimes(o)
+	// The result is a histogram if o is one, or if s is one, or if both together have too many values to stay exact.
 	if o.histogram() == nil {
 		s.mergeExact(o.exact.order(), m)
 		return nil

@@ -15,6 +15,9 @@ const (
 // Beyond maxDirect distinct values, new values are collected in later: further runs, each at least levelRatio times
 // as long as the next one. A value may be in several runs; settle merges them. So each value is moved a number of
 // times that is logarithmic in the number of values (O'Neil et al., "The Log-Structured Merge-Tree", 1996).
+//
+// For example, a table of 9,000 values has runs of 2,000 and 500 in later. A run of 400 comes, and no value is in two runs. 500 is less than
+// four times 400, so these two become one, of 900. For the same reason that and the 2,000 become one, and then all of them.
 type table struct {
 	n uint64 // the number of all values, the sum of the counts
 	ordered
@@ -124,7 +127,7 @@ func (t *table) push(run ordered, m uint64) {
 	}
 }
 
-// mergeLast merges the last run into the one before. There are at least two.
+// mergeLast merges the last run into the one before, or that into the last one if it is shorter. There are at least two.
 func mergeLast(runs []ordered) []ordered {
 	k := len(runs) - 1
 	a, b := &runs[k-1], &runs[k]
