@@ -57,8 +57,9 @@ func newFill(c *config.Config) *fill {
 	return f
 }
 
-// emitted takes the number of rows of a Push of the block with the given index. An output should hold the rows of two Pushes, as
-// it also needs room for rows that it could not write yet. Warnings are repeated only once the rows have doubled.
+// emitted takes the number of rows of a Push of the block with the given index. An output should hold the rows of two Pushes, as it also
+// needs room for rows that it could not write yet. Warnings are repeated only once the rows have doubled. The limit that they recommend
+// has room for four Pushes, so that the rows can double before the next warning.
 func (f *fill) emitted(block, rows int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -192,7 +192,9 @@ const globalSections = `# A configuration of telegraf-describe. Its format is th
 
 `
 
-// printConfig prints the sample configuration of the plugins and sections that pass the filters.
+// printConfig prints the sample configuration of the plugins and sections that pass the filters, section by section in the order of kinds.
+// [agent] and [global_tags] are one text, which the filter selects by either name. What it prints without filters can be loaded: a test
+// checks it.
 func printConfig(out io.Writer, f filters) error {
 	if wanted(f.sections, "agent") || wanted(f.sections, "global_tags") {
 		if _, err := fmt.Fprint(out, globalSections); err != nil {

@@ -141,8 +141,9 @@ func migrate(c *cli.Context) error {
 	return nil
 }
 
-// migrateFile writes the migrated configuration to file + ".migrated". That of a URL is written to the current folder. It writes nothing if
-// there is nothing to migrate. A file that exists is an error, unless force is set.
+// migrateFile writes the migrated configuration to file + ".migrated". That of a URL is written to the current folder: that of
+// http://example.com/a/telegraf.conf to telegraf.conf.migrated. It writes nothing if there is nothing to migrate. A file that exists is an
+// error, unless force is set. The file itself never changes.
 func migrateFile(file string, force bool) error {
 	data, remote, err := config.LoadConfigFile(file)
 	if err != nil {

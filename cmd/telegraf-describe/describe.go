@@ -7,7 +7,7 @@ import (
 )
 
 // isDescribe reports whether the command line is that of the subcommand describe, which needs nothing of Telegraf: it runs
-// before the rest of the program is set up.
+// before the rest of the program is set up. args has the name of the program first.
 func isDescribe(args []string) bool { return len(args) > 1 && args[1] == "describe" }
 
 // describeCommand lists the subcommand in the help of the program. It also runs it behind flags of the agent, which have no

@@ -62,6 +62,8 @@ func logExecd(c *cli.Context, stderr *os.File, run func() error) error {
 
 // runExecd describes line protocol from in until it ends. Its errors name the file and line of the block, as those of the agent do. Telegraf
 // starts the command again after an error: see processors.execd, restart_delay.
+//
+// An error of a locked state has a second line with its usual reason: a stock Telegraf that starts the command twice.
 func runExecd(c *cli.Context, in io.Reader, out *os.File, signals <-chan os.Signal) error {
 	if c.NArg() > 0 {
 		return errors.New("execd has no arguments, only flags")

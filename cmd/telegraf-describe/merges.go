@@ -56,7 +56,11 @@ func warnOutputMerges(c *config.Config) {
 }
 
 // mergedBy returns why an output makes one of different rows of a describe block, or "". It asks the filters of Telegraf themselves, with
-// rows such as the block would emit, so that their rules are not written here again.
+// rows such as the block would emit, so that their rules are not written here again. An output of each kind:
+//
+//	[[outputs.file]]         tagexclude = ["field_name"]     rows of different fields become one
+//	[[outputs.influxdb_v3]]  tagexclude = ["bucket_state"]   the open and the final row of a bucket become one
+//	[[outputs.file]]         name_override = "all"           rows of different measurements become one
 func mergedBy(o *models.OutputConfig, ra *models.RunningAggregator, d *describe.Describe) string {
 	name := nameOfRows(ra, d)
 	final := passedOn(&o.Filter, name, d, "final")

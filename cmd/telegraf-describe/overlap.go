@@ -67,7 +67,8 @@ func renamed(a, b *models.AggregatorConfig) bool {
 func filteredByTag(f *models.Filter) bool { return len(f.TagPassFilters)+len(f.TagDropFilters) > 0 }
 
 // shareName reports whether a metric name may pass both filters. The names that are tried are the patterns of
-// namepass, each taken as a name; without namepass in either filter, the answer is true.
+// namepass, each taken as a name; without namepass in either filter, the answer is true. So it finds that "cpu*" and "cpu_total" share a
+// name, but not that "cpu*" and "*_total" do: see overlap for the reason to prefer that error.
 func shareName(f, g *models.Filter) bool {
 	names := slices.Concat(f.NamePass, g.NamePass)
 	return len(names) == 0 || slices.ContainsFunc(names, func(name string) bool { return passes(f, name) && passes(g, name) })

@@ -54,6 +54,7 @@ func secretsFlags() []cli.Flag {
 }
 
 // secretStores loads the secret stores of the configuration by their IDs, without its inputs and outputs. The filter "-" matches no plugin.
+// A store that needs a password gets that of --password.
 func secretStores(c *cli.Context) (map[string]telegraf.SecretStore, error) {
 	files, err := chosenFiles(c)
 	if err != nil {

@@ -91,6 +91,9 @@ func typeErrors(plugin any, table *ast.Table, text []byte) (errs []error) {
 
 // variableErrors returns errors about the variables in a value, before Telegraf replaces them: a variable that is not set, and one
 // in a text where the option is a number or a boolean. A password may have such characters: the plugin checks it.
+//
+//	prefix = "${PRE}"     invalid 'prefix' setting: the environment variable PRE is not set; …
+//	max_series = "${N}"   invalid 'max_series' setting "${N}", want a whole number without quotes; outside of quotes, …
 func variableErrors(x option.Examples, name string, t reflect.Type, value ast.Value) (errs []error) {
 	texts := []ast.Value{value}
 	if list, ok := value.(*ast.Array); ok {

@@ -154,7 +154,7 @@ const pollInterval = 250 * time.Millisecond
 
 // settled waits until all files of the configuration exist and have not changed for the time r.settle, because editors
 // move or empty a file before they write it. It logs once that a file stays missing. It returns false if the context
-// ends first.
+// ends first. It looks at least once more after r.settle, unless that is 0: then it returns at once if all files exist.
 func (r *runner) settled(ctx context.Context) bool {
 	warned := false
 	for before := ""; ; {

@@ -83,7 +83,8 @@ var defaultNames = []string{
 	"type", "count", "missing", "distinct", "min", "max", "mean", "median", "mode", "p95", "mode_error", "max_error", "top", "top_count",
 }
 
-// expanded returns the names of statistics with "all" replaced by all of them, and the name that pandas has by ours.
+// expanded returns the names of statistics with "all" replaced by all of them, and the name that pandas has by ours. Of the percentiles,
+// which have no end, "all" has a fixed choice. A test wants each new statistic in it.
 func expanded(names []string) (all []string) {
 	for _, name := range names {
 		switch name {
@@ -229,7 +230,8 @@ func (o *options) layoutOf(rows []profile.Row) *layout {
 	return l
 }
 
-// head returns the names of the columns. A tag whose name another column has gets another name, as the aggregator names it.
+// head returns the names of the columns. A tag whose name another column has gets another name, as the aggregator names it: a tag count is
+// count_tag if there is a column count. Columns of head and cells of cells are in the same order.
 func (l *layout) head() (columns []show.Column) {
 	add := func(name string, drop int) {
 		columns = append(columns, show.Column{Name: name, Drop: drop, Optional: l.standard && drop > 1})
@@ -283,7 +285,8 @@ func (l *layout) cells(r *profile.Row, o *options) (cells []show.Cell) {
 	return cells
 }
 
-// frame makes the table of the rows. Rows without an answer to what was asked are left out, see useful.
+// frame makes the table of the rows, which stay in the order of package profile: by measurement, bucket, group and column. Rows without an
+// answer to what was asked are left out, see useful.
 func (o *options) frame(rows []profile.Row) *show.Table {
 	rows = slices.DeleteFunc(slices.Clone(rows), func(r profile.Row) bool { return !o.useful(&r) }) // the caller's rows stay
 	l := o.layoutOf(rows)
@@ -295,7 +298,8 @@ func (o *options) frame(rows []profile.Row) *show.Table {
 }
 
 // identities returns whether the rows have names of tables, and the keys of their tags in ascending order. The names in
-// groupBy, but not its globs, are keys even if no row has a value of them.
+// groupBy, but not its globs, are keys even if no row has a value of them: a script that asks for --group-by host finds the column in the
+// output of any file.
 func identities(rows []profile.Row, groupBy []string) (tables bool, keys []string) {
 	seen := make(map[string]bool)
 	for _, name := range groupBy {

@@ -57,7 +57,8 @@ func (o *options) writeLP(w io.Writer, rows []profile.Row) error {
 func sendable(name string) string { return series.Sendable(show.Clean(name)) }
 
 // lpTags returns the tags of a row in ascending order of keys, as the encoder wants them. A tag with the name of another part of the
-// line is renamed, as the aggregator does.
+// line is renamed, as the aggregator does: count is count_tag, and type is type_tag. A tag without a value is left out, because line
+// protocol cannot have it, and a column without a name is "_".
 func lpTags(r *profile.Row) []series.Tag {
 	var tags []series.Tag
 	for _, tag := range r.Tags {

@@ -67,8 +67,9 @@ func (s *selector) unmatched(names []string) []string {
 	})
 }
 
-// found returns the names of all columns in ascending order: those that were read, and those that selectors were asked about. complete is false if there
-// may be more.
+// found returns the names of all columns in ascending order: those that were read, and those that selectors were asked about, which were
+// not read if they are not selected. complete is false if there may be more, because a selector keeps at most maxNames. It changes neither
+// read nor the selectors.
 func (o *options) found(read []string) (names []string, complete bool) {
 	names, complete = read, true
 	for _, s := range []*selector{o.columnNames, o.groupNames, o.textNames} {
@@ -81,7 +82,7 @@ func (o *options) found(read []string) (names []string, complete bool) {
 	return slices.Compact(slices.Sorted(slices.Values(names))), complete
 }
 
-// listed returns names for a message, the first ones of many.
+// listed returns names for a message, with commas between them. Of more than twenty it returns the first twenty and "…".
 func listed(names []string) string {
 	const shown = 20
 	if len(names) > shown {

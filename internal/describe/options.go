@@ -78,7 +78,8 @@ func (l *list) Set(s string) error {
 	return nil
 }
 
-// set returns the options with their defaults. The texts of package flag are not used: help is written as a whole.
+// set returns the options with their defaults. The texts of package flag are not used: help is written as a whole. Two names of one option
+// set the same field, so that the last one on the command line counts; of a list, all of them.
 func (f *flags) set() *flag.FlagSet {
 	s := flag.NewFlagSet("describe", flag.ContinueOnError)
 	s.SetOutput(io.Discard)
@@ -166,7 +167,7 @@ func plain(err error, s *flag.FlagSet) error {
 	return err
 }
 
-// dashed returns an option as help writes it.
+// dashed returns an option as help writes it: -o, but --output. Package flag accepts one or two dashes for both.
 func dashed(name string) string {
 	if len(name) == 1 {
 		return "-" + name

@@ -8,6 +8,10 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/file"
 )
 
+// The progress is the last line of a terminal, without a line end. When another line has to be written, say removes the progress first, and
+// the next tick draws it again below. command.mu makes each of these steps whole, and command.drawn is whether there is something to
+// remove.
+
 const (
 	// quietFor is how long a run takes before its progress is shown.
 	quietFor = time.Second

@@ -112,7 +112,8 @@ func status(err error, failed int) int {
 }
 
 // command is one run of the command, for one goroutine, except that say, note and draw may be called by any: the one that reads files has
-// notes on them, and startProgress has one of its own.
+// notes on them, and startProgress has one of its own. Its options do not change once run has set the name of the table and the function
+// for notes.
 type command struct {
 	*options
 
@@ -179,7 +180,8 @@ func (c *command) run(ctx context.Context, paths []string, stdin io.Reader) erro
 	return nil
 }
 
-// tableName returns the name of a file without its folder and extensions, all of them: that of data.csv.gz is data.
+// tableName returns the name of a file without its folder and extensions, all of them: that of data.csv.gz is data. Of several files it is
+// that of the first one, since their rows are described together.
 func tableName(path string) string {
 	if path == file.Stdin {
 		return "stdin"
@@ -242,7 +244,7 @@ func (c *command) noteLines(result *profile.Result) {
 	}
 }
 
-// noteValues notes the values that do not fit their columns, or the memory.
+// noteValues notes the values that do not fit their columns, or the memory. Each note names the option that helps, if there is one.
 func (c *command) noteValues(result *profile.Result) {
 	for _, invalid := range result.Invalid {
 		are := "are"
@@ -307,7 +309,7 @@ func (c *command) write(w io.Writer, rows []profile.Row) error {
 	return t.Write(w, c.frame(rows))
 }
 
-// width returns the width of the table.
+// width returns the width of the table: --width, or else that of the terminal. 0 means no limit.
 func (c *command) width() int {
 	if c.flags.width != ownWidth {
 		return c.flags.width

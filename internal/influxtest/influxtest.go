@@ -276,7 +276,8 @@ func (s *Server) body(r *http.Request) (body string, status int) {
 }
 
 // take writes the valid lines of a body and answers. If a line is invalid and partial writes are not accepted, it writes none, and
-// names the first such line only. The lock is held for the whole body, so that it is written as one.
+// names the first such line only. The lock is held for the whole body, so that it is written as one. All lines without a time get the same
+// time.
 func (s *Server) take(w http.ResponseWriter, database, body string, unit int64, partial bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

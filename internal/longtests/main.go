@@ -74,6 +74,7 @@ type function struct {
 	uses         []string // every name in it, with duplicates; those of types and variables do no harm
 }
 
+// isTest matches the names of tests, and of fuzz tests, whose seeds run as tests. Benchmarks do not run with -run.
 var isTest = regexp.MustCompile(`^(Test|Fuzz)`)
 
 // functions returns all functions below a folder, those of test files too: helpers of tests call testing.Short. Build constraints are not

@@ -183,7 +183,8 @@ func layoutOf(rows [][]Cell, i int) string {
 	return layouts[most]
 }
 
-// partsOf returns the first of the layouts that shows a time. Of fractions of a second, milliseconds are enough if there are any.
+// partsOf returns the first of the layouts that shows a time. Of fractions of a second, milliseconds are enough if there are any: 1.5 ms
+// are shown as .001, and 2 µs as .000002000.
 func partsOf(t time.Time) int {
 	const ofDays, ofMinutes, ofSeconds, ofMilliseconds, ofNanoseconds = 0, 1, 2, 3, 4 // indexes of layouts
 	switch {
@@ -216,7 +217,8 @@ func Clean(s string) string {
 	return b.String()
 }
 
-// isClean reports whether a text has printable ASCII only, as most have.
+// isClean reports whether a text has printable ASCII only, as most have. A clean text with other letters is not recognized; Clean then
+// makes an equal copy.
 func isClean(s string) bool {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] >= 0x7f {

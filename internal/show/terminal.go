@@ -111,7 +111,8 @@ type grid struct {
 	whole [][]bool   // by cell: whether it is never cut, as a number or a time would be another one then
 }
 
-// gridOf returns the texts of a table for people. A column is aligned as numbers are if one of its cells is a number or a count.
+// gridOf returns the texts of a table for people. A column is aligned as numbers are if one of its cells is a number or a count. Names of
+// columns are in capitals, and may be cut like texts.
 func gridOf(table *Table) *grid {
 	g := &grid{right: make([]bool, len(table.Columns))}
 	head := make([]string, len(table.Columns))

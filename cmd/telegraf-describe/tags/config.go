@@ -34,8 +34,8 @@ func configured(paths []string) ([]string, error) {
 	return tags, nil
 }
 
-// filesOf returns the path of a file, or the *.conf files in a folder. A folder without one is an error, because a build without the plugins
-// that the user wanted would only fail when it runs.
+// filesOf returns the path of a file, or the *.conf files in a folder, but not in the folders below it. A folder without one is an error,
+// because a build without the plugins that the user wanted would only fail when it runs.
 func filesOf(path string) ([]string, error) {
 	info, err := os.Stat(path)
 	if err != nil || !info.IsDir() {

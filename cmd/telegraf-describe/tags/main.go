@@ -81,7 +81,7 @@ func listed(path string) ([]string, error) {
 	return tags, lines.Err()
 }
 
-// names splits a list of names at spaces and commas.
+// names splits a list of names at spaces, tabs and commas, so that both "inputs.cpu inputs.mem" and "inputs.cpu,inputs.mem" are two names.
 func names(list string) []string {
 	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
 }

@@ -91,7 +91,9 @@ type demo struct {
 func (d *demo) api() string { return fmt.Sprintf("http://127.0.0.1:%d", d.apiPort) }
 
 // run starts the API first: it has the Redis that telegraf-describe writes to. The children are stopped in the reverse order, so that the
-// last rows still reach Redis.
+// last rows still reach Redis. Redis has a password that only this run knows. The steps:
+//
+//	analytics-api ─▶ /ready answers ─▶ the recording plays ─▶ telegraf-describe ─▶ explain ─▶ watch, until the end
 func (d *demo) run(ctx context.Context) error {
 	redis := fmt.Sprintf("127.0.0.1:%d", d.redisPort)
 	password := secret.New(32)
@@ -123,7 +125,8 @@ func (d *demo) run(ctx context.Context) error {
 	return d.watch(ctx)
 }
 
-// explain prints the address of the page, and requests of the API for a second terminal.
+// explain prints the address of the page, and requests of the API for a second terminal. They have the ports of this run, so that they can
+// be copied.
 func (d *demo) explain() {
 	fmt.Fprintf(d.out, `
 Open the page in a browser:

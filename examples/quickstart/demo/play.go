@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// speed is the ratio of the recorded time to the time of playing.
+// speed is the ratio of the recorded time to the time of playing. Fields keep their values; only the times between lines are shorter.
 const speed = 5
 
 // A recording is line protocol with the times of the day when it was recorded:
