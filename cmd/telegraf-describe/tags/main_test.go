@@ -117,6 +117,24 @@ func TestSeveralConfigurationsAndFolders(t *testing.T) {
 	require.ElementsMatch(t, append(tagsOf(t), "inputs.sql", "outputs.http"), tags)
 }
 
+// Telegraf loads the files of folders below the given one too, but not those of Kubernetes, which are there twice.
+func TestFoldersBelowAFolderAreSearched(t *testing.T) {
+	folder := t.TempDir()
+	for name, text := range map[string]string{
+		"telegraf.conf": "[[inputs.sql]]", "telegraf.d/output.conf": "[[outputs.http]]", "telegraf.d/more/input.conf": "[[inputs.prometheus]]",
+		"telegraf.d/notes.txt": "no configuration", "..data/old.conf": "[[inputs.nonesuch]]",
+	} {
+		path := filepath.Join(folder, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	}
+	link := filepath.Join(t.TempDir(), "link")
+	require.NoError(t, os.Symlink(folder, link))
+	want := append(tagsOf(t), "inputs.sql", "outputs.http", "inputs.prometheus")
+	require.ElementsMatch(t, want, tagsOf(t, "-config", folder))
+	require.ElementsMatch(t, want, tagsOf(t, "-config", link))
+}
+
 func TestVariablesInAConfiguration(t *testing.T) {
 	path := writeConfig(t, "[agent]\n  metric_batch_size = ${BATCH:-1000}\n[[inputs.sql]]\n  dsn = \"${DSN}\"\n")
 	require.Contains(t, tagsOf(t, "-config", path), "inputs.sql")
