@@ -16,7 +16,7 @@ import (
 )
 
 // Telegraf's errors for the usual mistakes in a configuration name neither the line nor the remedy. So files are loaded one by one here,
-// and its error is replaced by ours where ours is better:
+// and Telegraf's error is replaced where ours is better:
 //
 //	in the file              Telegraf's error            our error
 //	period = 30              none, it is ignored         a.conf:3: … invalid 'period' setting 30, want a duration in quotes; …

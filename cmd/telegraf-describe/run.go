@@ -26,10 +26,10 @@ import (
 // The goroutines of a run, and the channels by which they report to runOnce. Only runOnce decides what follows, and only it changes the
 // cycle:
 //
-//	runOnce ─┬▶ loadAndRun: loads, then runs the agent            closes loaded, sends to ended
-//	         ├▶ the watchers of files and URLs                    send to changed
-//	         └▶ checkNew, once for each reload of a running agent sends to checked
-//	the server of profiles, if any, over all cycles               sends to failed
+//	runOnce ─┬▶ loadAndRun: loads, then runs the agent              closes loaded, sends to ended
+//	         ├▶ the watchers of files and URLs                      send to changed
+//	         └▶ checkNew, once for each reload of a running agent   sends to checked
+//	the server of profiles, if any, over all cycles                 sends to failed
 //
 // Each of these channels has room for its value, so no goroutine is blocked after runOnce has returned. The context of the cycle ends the
 // agent and the watchers. The check and the loading of a configuration cannot be cancelled, as Telegraf's functions take no context.

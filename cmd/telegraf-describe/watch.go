@@ -115,7 +115,7 @@ func (r *runner) reportEvents(ctx context.Context, w *fsnotify.Watcher, paths, b
 
 // concerned returns the path that an event concerns, or "". It is the file of the event, the folder of a *.conf file, or a
 // file whose stamp is not the one of before, for example because a link above it was moved. Kubernetes mounts a ConfigMap in that way: the
-// files are links into a folder that is itself a link, and an update replaces that one. There the only event has the name of that link:
+// files are links into a folder that is itself a link, and an update replaces that one. No event has the name of the file then:
 //
 //	/etc/conf/telegraf.conf ─▶ ..data/telegraf.conf      the path of the flag
 //	/etc/conf/..data        ─▶ ..2026_07_01/             replaced by an update
