@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -23,16 +24,13 @@ func CheckName(name string) error {
 		return fmt.Errorf("a name has at most %d bytes, this one has %d", maxName, len(name))
 	case !utf8.ValidString(name):
 		return errors.New("a name is valid UTF-8")
-	case strings.ContainsFunc(name, isControl):
+	case strings.ContainsFunc(name, unicode.IsControl):
 		return errors.New("a name has no control characters")
 	case strings.ContainsAny(name, "{}/"):
 		return errors.New("a name has none of { } /")
 	}
 	return nil
 }
-
-// isControl reports whether r is a control character: C0, DEL or C1 of Unicode.
-func isControl(r rune) bool { return r < 0x20 || r >= 0x7f && r < 0xa0 }
 
 // Table names a table of a database.
 type Table struct {

@@ -3,6 +3,7 @@ package series
 import (
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -31,7 +32,7 @@ func appendEscaped(dst []byte, s, reserved string) []byte {
 	}
 	for i := 0; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])
-		if r == utf8.RuneError && size == 1 || isControl(r) || strings.ContainsRune(reserved, r) {
+		if r == utf8.RuneError && size == 1 || unicode.IsControl(r) || strings.ContainsRune(reserved, r) {
 			for _, c := range []byte(s[i : i+size]) {
 				dst = fmt.Appendf(dst, "%%%02X", c)
 			}
@@ -53,7 +54,7 @@ func isPlain(s, reserved string) bool {
 	for i := range len(s) {
 		switch c := s[i]; {
 		case c >= utf8.RuneSelf:
-			return utf8.ValidString(s) && !strings.ContainsAny(s, reserved) && !strings.ContainsFunc(s, isControl)
+			return utf8.ValidString(s) && !strings.ContainsAny(s, reserved) && !strings.ContainsFunc(s, unicode.IsControl)
 		case special[c>>6]>>(c&63)&1 != 0:
 			return false
 		}
@@ -72,9 +73,6 @@ func specialOf(reserved string) [2]uint64 {
 	}
 	return special
 }
-
-// isControl reports whether r is a control character: C0, DEL or C1 of Unicode.
-func isControl(r rune) bool { return r < 0x20 || r >= 0x7f && r < 0xa0 }
 
 // Unescape returns the text for which [Escape] returns s with the same reserved characters. It returns an error if Escape
 // returns s for no text, so every text has one escaped form only.
