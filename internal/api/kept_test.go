@@ -362,9 +362,7 @@ func TestAWriteIsSeenWithin20Milliseconds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		reader := &slow{}
-		r := rec(0, "f", "a", 1)
-		reader.add(&r)
-		s := &service{Handler: api.New(reader, api.Options{MaxRecords: 100, MaxBuckets: 100, MaxBytes: 1 << 20, Timeout: time.Minute})}
+		s := &service{Handler: serveOne(t, reader, time.Minute, 0)}
 		const path = "/analytics/cpu?database=db"
 		require.Len(t, array(t, s.get(t, path)), 1)
 		go s.get(t, path) // begins to read the version

@@ -237,6 +237,17 @@ func (s *stored) add(r *record.Record) {
 	s.records[r.Start] = append(s.records[r.Start], string(r.AppendJSON(nil)))
 }
 
+// serveOne returns the API of a cache to which it adds one record.
+func serveOne(t *testing.T, reader interface {
+	api.Reader
+	add(*record.Record)
+}, timeout time.Duration, cacheBytes int) http.Handler {
+	t.Helper()
+	r := rec(0, "f", "a", 1)
+	reader.add(&r)
+	return newAPI(t, reader, api.Options{MaxRecords: 100, MaxBuckets: 100, MaxBytes: 1 << 20, CacheBytes: cacheBytes, Timeout: timeout})
+}
+
 func (*stored) Ping(context.Context) error { return nil }
 
 func (*stored) Warnings(context.Context) (map[string][]string, error) {
@@ -291,9 +302,7 @@ func TestRequestsThatReadAtTheSameTimeAreLimited(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		reader := &stored{before: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}
-		r := rec(0, "f", "a", 1)
-		reader.add(&r)
-		h := newAPI(t, reader, api.Options{MaxRecords: 100, MaxBuckets: 100, MaxBytes: 1 << 20, CacheBytes: -1, Timeout: 20 * time.Second})
+		h := serveOne(t, reader, 20*time.Second, -1)
 		start := time.Now()
 		codes := make(map[int]int)
 		var mu sync.Mutex
@@ -329,9 +338,7 @@ func TestOneClientHasAQuarterOfThePlaces(t *testing.T) {
 			<-ctx.Done()
 			return ctx.Err()
 		}}
-		r := rec(0, "f", "a", 1)
-		reader.add(&r)
-		h := newAPI(t, reader, api.Options{MaxRecords: 100, MaxBuckets: 100, MaxBytes: 1 << 20, CacheBytes: -1, Timeout: time.Hour})
+		h := serveOne(t, reader, time.Hour, -1)
 		var wg sync.WaitGroup
 		ctx, cancel := context.WithCancel(t.Context())
 		get := func(address string) {
@@ -425,10 +432,9 @@ func TestRollUpsWaitForTheMemoryOfOthers(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			reader := &slowSums{stored: &stored{}}
+			h := serveOne(t, reader, 20*time.Second, -1)
 			r := summarized(rec(0, "f", "a", 1), 1)
-			reader.add(&r)
 			reader.summaries = []record.Summaries{{Start: r.Start, Parts: []record.SummaryPart{{Tags: "host=a", Field: "f", Summary: r.Summary}}, Last: true}}
-			h := newAPI(t, reader, api.Options{MaxRecords: 100, MaxBuckets: 100, MaxBytes: 1 << 20, CacheBytes: -1, Timeout: 20 * time.Second})
 			var mu sync.Mutex
 			var wg sync.WaitGroup
 			codes := make(map[int]int)

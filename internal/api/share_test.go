@@ -236,9 +236,7 @@ func newHung(t *testing.T) (reader *hung, get func(ctx context.Context, client, 
 		}
 		return ctx.Err()
 	}
-	r := rec(0, "f", "a", 1)
-	reader.add(&r)
-	h := newAPI(t, reader, api.Options{MaxRecords: 100, MaxBuckets: 100, MaxBytes: 1 << 20, Timeout: 20 * time.Second})
+	h := serveOne(t, reader, 20*time.Second, 0)
 	return reader, func(ctx context.Context, client, query string) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
 		r := httptest.NewRequestWithContext(ctx, http.MethodGet, cpuPath+query, http.NoBody)
@@ -290,9 +288,7 @@ func TestARequestWaitsForTwoReadingsAtMostForTheTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		reader := &late{}
-		r := rec(0, "f", "a", 1)
-		reader.add(&r)
-		s := &service{Handler: api.New(reader, api.Options{MaxRecords: 100, MaxBuckets: 100, MaxBytes: 1 << 20, Timeout: 20 * time.Second})}
+		s := &service{Handler: serveOne(t, reader, 20*time.Second, 0)}
 		require.Equal(t, http.StatusOK, s.get(t, cpuPath).Code)
 		s.get(t, cpuPath)
 		time.Sleep(100 * time.Millisecond)
