@@ -169,8 +169,12 @@ func allInteger(values []float64) bool {
 	return values[0] >= -maxWhole && values[len(values)-1] <= maxWhole && whole(values)
 }
 
-// appendHistogram appends the encoding of the histogram h, with the times of s.
+// appendHistogram appends the encoding of the histogram h, with the times of s. If the moments of h are not plausible, it makes them so:
+// the encoding of every summary can be decoded.
 func (s *Summary) appendHistogram(dst []byte, h *histogram) []byte {
+	if !h.plausible() {
+		h.makePlausible()
+	}
 	flags := byte(flagHistogram)
 	if !h.fractional {
 		flags |= flagWhole

@@ -1,7 +1,9 @@
 package stats
 
 import (
+	"encoding/binary"
 	"math"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"testing"
@@ -18,18 +20,55 @@ func crafted(craft func(h *histogram)) *Summary {
 }
 
 func TestDecodingRejectsHistogramsThatNoValuesHave(t *testing.T) {
-	for want, s := range map[string]*Summary{
-		"min 1.0005000000000002 is above max 1.0005": crafted(func(h *histogram) { h.min = math.Nextafter(1.0005, 2) }),
-		"no 4 values from 1 to 1.0005 have these moments": crafted(func(h *histogram) { // the squares are those of a mean in the middle
-			h.min, h.scale = 1, minBinScale
-			h.positive = bins{data: []byte{1, 3}, first: -1, lo: -1, hi: 0, width: 1}
-			h.moments.sum.high = 4
-			h.moments.m2.high = 4 * 0.0005 * 0.0005 / 4
-		}),
-	} {
+	inverted := crafted(func(h *histogram) { h.min = math.Nextafter(1.0005, 2) })
+	require.ErrorContains(t, new(Summary).UnmarshalBinary(encodedBy(inverted)), "min 1.0005000000000002 is above max 1.0005")
+
+	// The mean is 1, and the squares are those of a mean in the middle.
+	b := encodedBy(crafted(func(h *histogram) {
+		h.min, h.scale = 1, minBinScale
+		h.positive = bins{data: []byte{1, 3}, first: -1, lo: -1, hi: 0, width: 1}
+		h.moments.sum = accumulator{high: 4}
+	}))
+	const squaresAt = 35
+	binary.LittleEndian.PutUint64(b[squaresAt:], math.Float64bits(4*0.0005*0.0005/4))
+	require.ErrorContains(t, new(Summary).UnmarshalBinary(b), "no 4 values from 1 to 1.0005 have these moments")
+}
+
+// The encodings of two summaries have moments that are just plausible. Rounding may make those of the merged summary implausible, but
+// its encoding can be decoded nevertheless.
+func TestASummaryMergedFromJustPlausibleOnesCanBeDecoded(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(1000) {
+		r := rand.New(rand.NewPCG(15, seed))
+		base := r.NormFloat64()
+		parts := make([]Summary, 2)
+		for i := range parts {
+			values := make([]float64, 1+r.IntN(9))
+			for k := range values {
+				values[k] = base + float64(r.IntN(4))*0x1p-50*float64(seed%2)
+			}
+			s := Summary{hist: histogramOf(ordered{sorted(values), nil})}
+			h := s.histogram()
+			for sign := r.Float64() - 0.5; h.plausible(); { // until the mean is too large or too small
+				h.moments.sum.high += math.Copysign(math.Abs(base)*0x1p-44, sign)
+			}
+			h.makePlausible()
+			_, most := h.bounds()
+			h.moments.m2 = accumulator{high: most}
+			require.NoError(t, parts[i].UnmarshalBinary(encodedBy(&s)))
+		}
+		require.NoError(t, parts[0].Merge(&parts[1]))
+		b := encodedBy(&parts[0])
 		var decoded Summary
-		require.ErrorContains(t, decoded.UnmarshalBinary(encodedBy(s)), want)
+		require.NoError(t, decoded.UnmarshalBinary(b), "seed %d", seed)
+		require.Equal(t, b, encodedBy(&decoded))
 	}
+}
+
+// sorted sorts values and returns them.
+func sorted(values []float64) []float64 {
+	slices.Sort(values)
+	return values
 }
 
 // Counters of eight bytes are allocated once, not first as narrower ones.
