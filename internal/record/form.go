@@ -25,8 +25,8 @@ func (f Form) At(start time.Time) Form {
 
 // Matches reports whether text is one JSON object in valid UTF-8 that begins as [Record.AppendJSON] writes a record of the
 // bucket and whose other members are strings, numbers, booleans and null. The members replica, final and revision must have
-// the type that [Parse] wants, and none of the first members may occur again. Matches does not notice that a tag or a
-// statistic occurs twice.
+// the type that [Parse] wants and be before all tags and statistics, and none of the first members may occur again. Matches does
+// not notice that another member occurs twice.
 func (f Form) Matches(text string) bool {
 	_, ok := f.Outline(text)
 	return ok

@@ -62,10 +62,12 @@ func TestFormMatchesNothingElse(t *testing.T) {
 	}
 	member := func(json string) string { return strings.TrimSuffix(text, "}") + "," + json + "}" }
 	require.True(t, form.Matches(member(`"x":1`)))
+	requireOutlined(t, form, member(`"tag":"after the statistics"`))
 	for _, json := range []string{
 		`"x":NaN`, `"x":nan`, `"x":01`, `"x":1.`, `"x":.5`, `"x":1e`, `"x":1e+`, `"x":-`, `"x":+1`, `"x":truefalse`, `"x":tru`, `"x":[1]`, `"x":{}`, `"x":`, `"x"`, `x:1`, "",
 		"\"x\":\"\xff\"", "\"x\":\"\n\"", `"x":"\x"`, `"x":"\u12g4"`, `"x":"\u12`, `"x":"`, `"x" :1`, `"x": 1`, `"x":1 `,
 		`"replica":1`, `"final":"yes"`, `"final":null`, `"final":1`, `"revision":-1`, `"revision":1.5`, `"revision":"1"`, `"agent":"b"`, `"time":1`, `"table_name":"t"`, `"time_bucket":"2000"`, `"field_name":1`,
+		`"final":true`, `"revision":2`, `"replica":"after the tags"`,
 	} {
 		require.False(t, form.Matches(member(json)), json)
 	}
@@ -79,6 +81,8 @@ func FuzzForm(f *testing.F) {
 	f.Add(text)
 	f.Add(strings.Replace(text, `"h"`, `"\u00e9\n"`, 1))
 	f.Add(strings.Replace(text, `-6`, `-6.25e+10`, 1))
+	f.Add(strings.Replace(text, `,"host"`, `,"before":true,"revision":3,"host"`, 1))
+	f.Add(strings.Replace(text, `,"host"`, `,"before":true,"host"`, 1))
 	f.Fuzz(func(t *testing.T, text string) {
 		if !form.Matches(text) {
 			return

@@ -22,7 +22,7 @@ type Outline struct {
 }
 
 // Outline returns the parts of a text. It returns false for a text that [Form.Matches] refuses. [Record.AppendJSON] writes all
-// tags before all statistics; if another program has not, Tags has everything from the first tag to the last.
+// tags before all statistics; if another program has not, Tags has everything from the first tag or statistic to the last tag.
 func (f Form) Outline(text string) (o Outline, ok bool) {
 	rest, ok := strings.CutPrefix(text, f.names)
 	if !ok {
@@ -55,18 +55,22 @@ func (o *Outline) members(all string) bool {
 		}
 		at := len(all) - len(rest)
 		rest = rest[1+len(name)+1+len(value):]
-		switch {
-		case value[0] != '"':
-			if first < 0 && (name == `"final"` || name == `"revision"`) {
-				end = len(all) - len(rest)
+		switch name {
+		case `"replica"`, `"final"`, `"revision"`:
+			if first >= 0 { // a writer puts it before the tags
+				return false
 			}
-		case name == `"replica"`:
-			o.Replica, end = value, len(all)-len(rest)
+			if value[0] == '"' {
+				o.Replica = value
+			}
+			end = len(all) - len(rest)
 		default:
 			if first < 0 {
 				first = at
 			}
-			end = len(all) - len(rest)
+			if value[0] == '"' {
+				end = len(all) - len(rest)
+			}
 		}
 	}
 	if rest != "}" {
