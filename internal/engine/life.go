@@ -165,7 +165,7 @@ func (e *Engine) claim(s *series, o *open) bool {
 	}
 	found, ok, err := e.earlier(s, o, names)
 	switch {
-	case errors.Is(err, ErrExpired) && len(names) > 0: // other fields of the bucket had not expired
+	case errors.Is(err, ErrExpired) && len(names) > 0 && !ok: // else fields that the open bucket has, or had
 		return false
 	case err != nil && !errors.Is(err, ErrExpired):
 		e.counters.StateErrors++
@@ -218,7 +218,8 @@ func (b Bucket) Without(drop func(field string) bool) Bucket {
 }
 
 // earlier returns the bucket with the values that the fields had before: those of other engines, or of the final bucket. It has other
-// fields of the final bucket too, if no other engine has got them since. Without fields, only its revision counts.
+// fields of the final bucket too, if no other engine has got them since. Without fields, only its revision counts. The error is that of
+// [Store.Find].
 func (e *Engine) earlier(s *series, o *open, fields []string) (b Bucket, ok bool, err error) {
 	// Before Find: a bucket that the other engine makes final meanwhile is found.
 	lent, held, borrowed := e.o.Store.Borrow(s.key(), o.start, o.end, fields)
@@ -230,7 +231,7 @@ func (e *Engine) earlier(s *series, o *open, fields []string) (b Bucket, ok bool
 		if borrowed {
 			e.o.Store.GiveBack()
 		}
-		return Bucket{}, false, err
+		return Bucket{}, ok, err
 	case err == nil && ok:
 		b.Revision++ // from the last final row to the next one
 	case !borrowed:

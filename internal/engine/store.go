@@ -56,8 +56,8 @@ type Store interface {
 	// or false if there is none. Of these fields, versions before the revision from do not count. The result also has the other fields of
 	// the final bucket of this store, except those of which another store has a newer version. It has no fields if there only are final
 	// rows at the same start of a bucket with another end: then the next rows need a later revision. The error [ErrExpired] means that
-	// the bucket, or one of the fields, existed and was removed after its retention. Any other error means that the bucket may exist but
-	// cannot be read.
+	// the bucket was removed after its retention: if ok is false, it may have had one of the fields, and the result has the revision of
+	// that; if ok is true, it had other fields. Any other error means that the bucket may exist but cannot be read.
 	Find(series string, start, end int64, fields []string, from int64) (Bucket, bool, error)
 	// Borrow returns copies of those of the fields that are open in other engines, but got no values there in this run, or false if
 	// there are none. See [Engine.Lend]. The next call of Open or Snapshot is for a bucket with the copies. held are the fields that other
@@ -411,9 +411,11 @@ func (e *Engine) adopt(b Bucket, a *Adopted) {
 	found, ok, err := e.o.Store.Find(b.Series, b.Start, b.End, b.Fields, b.Revision)
 	s, keyErr := e.seriesByKey(b.Series)
 	switch {
-	case errors.Is(err, ErrExpired) && b.Revision == 0:
+	case errors.Is(err, ErrExpired) && b.Revision == 0 && !ok:
 		e.refuse(b, nil, a)
 		return
+	case errors.Is(err, ErrExpired) && !ok:
+		b.Revision = max(b.Revision, found.Revision+1)
 	case err != nil && !errors.Is(err, ErrExpired) || keyErr != nil:
 		e.refuse(b, cmp.Or(err, keyErr), a)
 		return

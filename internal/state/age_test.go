@@ -323,7 +323,7 @@ func TestADatabaseThatCannotBeCompactedIsUsedAsItIs(t *testing.T) {
 	t.Parallel()
 	o, c := clocked(t, time.Hour)
 	s := mustOpen(t, o)
-	expireAll(t, s, c, 1000)
+	expireAll(t, s, c, 2000)
 	finish(s, "kept", 0, 1, c.now())
 	stored(t, s)
 	require.NoError(t, s.Close())

@@ -40,7 +40,18 @@ func (d *decoder) byte() byte {
 	return v
 }
 
-// uint64 reads 8 bytes.
+// uint32 reads 4 bytes, little endian.
+func (d *decoder) uint32() uint32 {
+	if len(d.b) < 4 {
+		d.fail("it ends early")
+		return 0
+	}
+	v := binary.LittleEndian.Uint32(d.b)
+	d.b = d.b[4:]
+	return v
+}
+
+// uvarint reads a number of 1 to 10 bytes.
 func (d *decoder) uvarint() uint64 {
 	if len(d.b) > 0 && d.b[0] < 0x80 { // most numbers are small
 		v := d.b[0]

@@ -27,18 +27,27 @@ import (
 //	uvarint   number of spans, and for each, ascending:
 //	          uvarint, how far its start is above the end of the one before, modulo 2^64 (above 0 for the first);
 //	          uvarint, its length
+//	uvarint   the largest revision of the buckets
+//	uvarint   number of fields, or 0 for every field, and for each, ascending:
+//	          4 bytes, CRC32C of its name, little endian
 //
 // A span covers removed buckets that follow each other without a gap, so a series that gets values all the time has
 // one span. Buckets in a gap were never final and may still be opened.
+//
+// The revision and the fields are for other stores, which have other fields of the series or other revisions of its buckets: see Latest.
+// They are those of all buckets in the record, so that the record of a series with many buckets is small. A record of an older version
+// of this program ends with the spans.
 const (
 	expiredKeySize = 16
 	// maxSpans is the largest number of spans of a record. Beyond it, the smallest gaps are closed, so values for
 	// buckets in these gaps are late and counted. The alternative, to drop a span, would be worse: values for its
 	// buckets would replace right rows.
 	maxSpans = 1024
+	// maxRemovedFields is the largest number of fields of a record. Beyond it, the record counts for every field.
+	maxRemovedFields = 256
 	// expiredLife is how long a record is kept after the last removal of a bucket of its series.
 	expiredLife = 366 * 24 * time.Hour
-	// maxExpired is the largest number of records, which take about 60 MB.
+	// maxExpired is the largest number of records, which take about 60 MB, and 4 MB more for each field of a series.
 	maxExpired = 1 << 20
 	// expiredBatch bounds the memory of the removal of a slot: it is the number of series whose spans are collected
 	// at a time.
@@ -89,6 +98,65 @@ func (s spans) limit(most int) spans {
 	return s
 }
 
+// fieldSet has the checksums of names of fields, ascending. Two names with the same checksum are one field, so a value of the wrong one is
+// late. nil means that the fields are not known, and an empty set that is not nil means every field.
+type fieldSet []uint32
+
+// fieldsOf returns the set of these fields.
+func fieldsOf(names ...string) fieldSet {
+	set := make(fieldSet, len(names))
+	for i, name := range names {
+		set[i] = checksum([]byte(name))
+	}
+	slices.Sort(set)
+	return slices.Compact(set).limited()
+}
+
+// limited returns the set, or that of every field if it is too large.
+func (f fieldSet) limited() fieldSet {
+	if len(f) > maxRemovedFields {
+		return fieldSet{}
+	}
+	return f
+}
+
+// has reports whether the field is known to be in the set.
+func (f fieldSet) has(name string) bool {
+	if f == nil {
+		return false
+	}
+	_, found := slices.BinarySearch(f, checksum([]byte(name)))
+	return found || len(f) == 0
+}
+
+// with returns the fields of both sets that are known.
+func (f fieldSet) with(o fieldSet) fieldSet {
+	switch {
+	case f == nil || o != nil && len(o) == 0:
+		return o
+	case o == nil || len(f) == 0 || slices.Equal(f, o):
+		return f
+	}
+	all := slices.Concat(f, o)
+	slices.Sort(all)
+	return slices.Compact(all).limited()
+}
+
+// removed describes removed buckets of a series, as a record does.
+type removed struct {
+	spans    spans
+	revision int64    // not below that of any of the buckets
+	fields   fieldSet // that the buckets had
+}
+
+// add adds buckets of the same series.
+func (r *removed) add(o removed) {
+	for _, s := range o.spans {
+		r.spans = r.spans.add(s)
+	}
+	r.revision, r.fields = max(r.revision, o.revision), r.fields.with(o.fields)
+}
+
 // expiredKey is the key of a record. It begins with a hash of constant size, because there may be a million of them, and two series with
 // the same first 16 bytes of a SHA-256 are not to be expected.
 type expiredKey string
@@ -103,44 +171,62 @@ func expiredKeyOf(series string) expiredKey {
 func (k expiredKey) store() string { return string(k[expiredKeySize:]) }
 
 // encodeExpired returns the value of a record, in the format above.
-func encodeExpired(key expiredKey, age int64, all spans) []byte {
-	v := make([]byte, 4, 32)
+func encodeExpired(key expiredKey, age int64, r removed) []byte {
+	v := make([]byte, 4, 32+4*len(r.fields))
 	v = binary.AppendVarint(v, age)
-	v = binary.AppendUvarint(v, uint64(len(all)))
+	v = binary.AppendUvarint(v, uint64(len(r.spans)))
 	last := int64(0)
-	for _, s := range all {
+	for _, s := range r.spans {
 		v = binary.AppendUvarint(v, uint64(s.start)-uint64(last))
 		v = binary.AppendUvarint(v, uint64(s.end)-uint64(s.start))
 		last = s.end
+	}
+	if r.fields != nil {
+		v = binary.AppendUvarint(v, uint64(r.revision))
+		v = binary.AppendUvarint(v, uint64(len(r.fields)))
+		for _, field := range r.fields {
+			v = binary.LittleEndian.AppendUint32(v, field)
+		}
 	}
 	binary.LittleEndian.PutUint32(v, checksum(append([]byte(key), v[4:]...)))
 	return v
 }
 
-// decodeExpired returns the age and the spans of a record.
-func decodeExpired(key, value []byte) (age int64, all spans, err error) {
+// decodeExpired returns the age and the buckets of a record.
+func decodeExpired(key, value []byte) (age int64, r removed, err error) {
 	if len(key) < expiredKeySize || len(value) < 4 || checksum(slices.Concat(key, value[4:])) != binary.LittleEndian.Uint32(value) {
-		return 0, nil, fmt.Errorf("%w: no record of expired buckets", errFormat)
+		return 0, removed{}, fmt.Errorf("%w: no record of expired buckets", errFormat)
 	}
 	d := decoder{b: value[4:]}
 	age = d.varint()
-	all = make(spans, d.length(2))
+	r.spans = make(spans, d.length(2))
 	last := int64(0)
-	for i := range all {
+	for i := range r.spans {
 		start := int64(uint64(last) + d.uvarint())
 		last = int64(uint64(start) + d.uvarint())
-		all[i] = span{start, last}
+		r.spans[i] = span{start, last}
 	}
-	return age, all, d.end()
+	if len(d.b) > 0 { // else of an older version
+		r.revision = d.whole()
+		r.fields = make(fieldSet, d.length(4))
+		for i := range r.fields {
+			r.fields[i] = d.uint32()
+		}
+	}
+	return age, r, d.end()
 }
 
-// expired are spans by series.
-type expired map[expiredKey]spans
+// expired are removed buckets by series.
+type expired map[expiredKey]removed
 
-// add adds a span of a series.
-func (e expired) add(key expiredKey, s span) { e[key] = e[key].add(s) }
+// add adds removed buckets of a series.
+func (e expired) add(key expiredKey, r removed) {
+	all := e[key]
+	all.add(r)
+	e[key] = all
+}
 
-// put merges the spans into the records of the database. age is the current age of the store. It writes in the order of the keys.
+// put merges the buckets into the records of the database. age is the current age of the store. It writes in the order of the keys.
 func (e expired) put(tx *bbolt.Tx, age int64) error {
 	if len(e) == 0 {
 		return nil
@@ -152,12 +238,10 @@ func (e expired) put(tx *bbolt.Tx, age int64) error {
 	for _, key := range slices.Sorted(maps.Keys(e)) {
 		all := e[key]
 		if before := b.Get([]byte(key)); before != nil {
-			_, more, _ := decodeExpired([]byte(key), before) // a damaged record has no spans
-			for _, s := range more {
-				all = all.add(s)
-			}
+			_, more, _ := decodeExpired([]byte(key), before) // a damaged record has no buckets
+			all.add(more)
 		}
-		all = all.limit(maxSpans)
+		all.spans = all.spans.limit(maxSpans)
 		if err := b.Put([]byte(key), encodeExpired(key, age, all)); err != nil {
 			return err
 		}
@@ -195,13 +279,13 @@ func (f *finals) removeSlot(slot, age int64) (n int, err error) {
 // most new buckets need no lookup.
 func (f *finals) noteExpired(all expired) {
 	end := f.expiredEnd.Load()
-	for _, s := range all {
-		end = max(end, s[len(s)-1].end)
+	for _, r := range all {
+		end = max(end, r.spans[len(r.spans)-1].end)
 	}
 	f.expiredEnd.Store(end)
 }
 
-// collectExpired returns the spans of n buckets of a slot, beginning with the key from. next is the key to continue
+// collectExpired returns n buckets of a slot, beginning with the key from. next is the key to continue
 // with, or nil at the end of the slot.
 func (f *finals) collectExpired(slot, from []byte) (found expired, n int, next []byte, err error) {
 	found = make(expired)
@@ -224,22 +308,42 @@ func (f *finals) collectExpired(slot, from []byte) (found expired, n int, next [
 	return found, n, next, err
 }
 
-// expiredOf returns the key of the record and the span for a final bucket in the database. Of a damaged bucket, only the start is known.
-func expiredOf(key, value []byte) (expiredKey, span) {
+// expiredOf returns the key of the record for a final bucket in the database, and what the record has of it. Of a damaged bucket, only the
+// start is known.
+func expiredOf(key, value []byte) (expiredKey, removed) {
 	at := span{start: orderedInt(key)}
-	at.end = at.start + 1 // unless the record can be read
+	at.end = at.start + 1 // unless the bucket can be read
+	r := removed{}
 	if d, err := checkFinal(key, value); err == nil {
-		at.end = d.finalHead().End
+		b := d.finalHead()
+		fields := d.fieldNames()
+		if value[0] == keptVersion {
+			for range d.length(3) {
+				d.whole()
+				d.varint()
+				fields = append(fields, d.fieldNames()...)
+			}
+		}
+		at.end, r.revision, r.fields = b.End, b.Revision, fieldsOf(fields...)
 	}
+	r.spans = spans{at}
 	if key = key[8:]; len(key) == 1+sha256.Size && key[0] == 0xff {
-		return expiredKey(key[1 : 1+expiredKeySize]), at
+		return expiredKey(key[1 : 1+expiredKeySize]), r
 	}
-	return expiredKeyOf(string(key)), at
+	return expiredKeyOf(string(key)), r
 }
 
-// hasExpired reports whether a bucket of the series with that start was removed after its retention, from this store or from one for
-// whose id gone returns true.
-func (f *finals) hasExpired(series string, start int64, gone func(id string) bool) (found bool, err error) {
+// removal is what a record has about a bucket that was removed.
+type removal struct {
+	revision int64    // not below that of the bucket
+	fields   fieldSet // that the bucket may have had
+	own      bool     // whether the store had the bucket itself, not one that it has joined
+	otherEnd bool     // whether the bucket may have had another end; relative.find sets it
+}
+
+// removals returns what there is about buckets of the series with that start that were removed after their retention, from this store or
+// from one for whose id gone returns true.
+func (f *finals) removals(series string, start int64, gone func(id string) bool) (found []removal, err error) {
 	prefix := []byte(expiredKeyOf(series))
 	err = guard(func() error {
 		return f.db.View(func(tx *bbolt.Tx) error {
@@ -249,9 +353,9 @@ func (f *finals) hasExpired(series string, start int64, gone func(id string) boo
 			}
 			c := b.Cursor()
 			for key, value := c.Seek(prefix); bytes.HasPrefix(key, prefix); key, value = c.Next() {
-				_, all, bad := decodeExpired(key, value)
-				if id := expiredKey(key).store(); all.has(start) && (id == "" || gone(id)) {
-					found = true
+				_, r, bad := decodeExpired(key, value)
+				if id := expiredKey(key).store(); r.spans.has(start) && (id == "" || gone(id)) {
+					found = append(found, removal{revision: r.revision, fields: r.fields, own: id == ""})
 				}
 				err = errors.Join(err, bad)
 			}
@@ -269,8 +373,8 @@ func (f *finals) loadExpired(tx *bbolt.Tx) error {
 		return nil
 	}
 	return b.ForEach(func(key, value []byte) error {
-		if _, all, err := decodeExpired(key, value); err == nil && len(all) > 0 {
-			f.noteExpired(expired{expiredKey(key): all})
+		if _, r, err := decodeExpired(key, value); err == nil && len(r.spans) > 0 {
+			f.noteExpired(expired{expiredKey(key): r})
 		}
 		return nil
 	})
@@ -309,18 +413,14 @@ func (f *finals) forgetExpired(age int64, most int) (early int, err error) {
 	return early, err
 }
 
-// absent returns the error of Find for a bucket that is not in the store: ErrExpired if it was removed after its
-// retention, or nil if it never existed.
-func (s *Store) absent(series string, start int64) error {
+// removals returns what there is about buckets of the series with that start that were removed after their retention.
+func (s *Store) removals(series string, start int64) ([]removal, error) {
 	if start >= s.finals.expiredEnd.Load() {
-		return nil
+		return nil, nil
 	}
-	found, err := s.finals.hasExpired(series, start, s.isGone)
-	switch {
-	case err != nil:
-		return fmt.Errorf("state %q: %w", s.finals.path, err)
-	case found:
-		return ErrExpired
+	found, err := s.finals.removals(series, start, s.isGone)
+	if err != nil {
+		return nil, fmt.Errorf("state %q: %w", s.finals.path, err)
 	}
-	return nil
+	return found, nil
 }

@@ -130,11 +130,11 @@ func decodePayload(b []byte, blocks *rowBlocks) (n int) {
 
 // DecodeExpired decodes bytes as a record of expired buckets, and returns how many spans it has.
 func DecodeExpired(key, value []byte) (int, error) {
-	_, all, err := decodeExpired(key, value)
+	_, r, err := decodeExpired(key, value)
 	if err != nil && !errors.Is(err, errFormat) {
 		panic(err)
 	}
-	return len(all), err
+	return len(r.spans), err
 }
 
 // DecodeFinal decodes bytes as a value of the database.
@@ -155,6 +155,27 @@ func WriteIdentity(t testing.TB, folder string, identity map[string]string) {
 
 // ExpiresUntil returns the end of the span that stays in the record of a final bucket with that value when the bucket is removed.
 func ExpiresUntil(series string, start int64, value []byte) int64 {
-	_, s := expiredOf(finalKey(series, start), value)
-	return s.end
+	_, r := expiredOf(finalKey(series, start), value)
+	return r.spans[0].end
+}
+
+// ExpireWithoutFields makes buckets of a series expired, in a record of a version of this program that did not write their fields.
+func (s *Store) ExpireWithoutFields(series string, start, end int64) error {
+	return s.finals.expire(expired{expiredKeyOf(series): {spans: spans{{start, end}}}}, "", s.clock.time())
+}
+
+// RemovedFields reports which of the fields a record of removed buckets has that was made of the sets, and encoded and decoded.
+func RemovedFields(sets [][]string, fields ...string) (has []string, err error) {
+	all := removed{spans: spans{{1, 2}}}
+	for _, set := range sets {
+		all.add(removed{fields: fieldsOf(set...)})
+	}
+	key := expiredKeyOf("m")
+	_, all, err = decodeExpired([]byte(key), encodeExpired(key, 1, all))
+	for _, field := range fields {
+		if all.fields.has(field) {
+			has = append(has, field)
+		}
+	}
+	return has, err
 }

@@ -282,6 +282,8 @@ type storedFinal struct {
 	kept   []Bucket // the fields of earlier revisions that it lacks, one bucket for each revision
 	at     int64    // age of the store when its final row left
 	handle uint64   // the later the bucket opened, the larger
+
+	removals []removal // of versions of it that were removed, as find and relative.find set them
 }
 
 // decodeFinal decodes a final bucket. limit is the exact limit of its summaries.

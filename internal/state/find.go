@@ -112,8 +112,8 @@ func (s *Store) Find(series string, start int64) (b Bucket, ok bool, err error) 
 	return found.Bucket, ok, err
 }
 
-// find is Find with the age and the handle of the bucket. It looks among the pending buckets first, then in the
-// database.
+// find is Find with the age and the handle of the bucket, and with what there is about removed versions of it. It looks among the pending
+// buckets first, then in the database.
 func (s *Store) find(series string, start int64) (b storedFinal, ok bool, err error) {
 	s.mu.Lock()
 	pending := s.pending.newest[finalID{series, start}]
@@ -126,8 +126,10 @@ func (s *Store) find(series string, start int64) (b storedFinal, ok bool, err er
 		return b, false, nil
 	case closed:
 		return b, false, ErrClosed
-	case pending == nil && len(slots) == 0:
-		return b, false, s.absent(series, start)
+	}
+	removals, err := s.removals(series, start)
+	if err != nil {
+		return b, false, err
 	}
 	key := finalKey(series, start)
 	var value []byte
@@ -139,10 +141,13 @@ func (s *Store) find(series string, start int64) (b storedFinal, ok bool, err er
 		return b, false, fmt.Errorf("state %q: %w", s.finals.path, err)
 	}
 	if value == nil {
-		return b, false, s.absent(series, start)
+		if b.removals = removals; len(removals) > 0 {
+			err = ErrExpired
+		}
+		return b, false, err
 	}
 	b, err = decodeFound(series, start, value, s.o.ExactLimit)
-	if err == nil {
+	if b.removals = removals; err == nil {
 		return b, true, nil
 	}
 	s.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -204,7 +205,7 @@ func (s *Store) adoptJoined() {
 // store has a final bucket of the same series and start. It may be repeated.
 func (s *Store) Expire(from *Store) error {
 	age := s.clock.time()
-	found := from.pendingSpans()
+	found := from.pendingExpired()
 	if err := s.finals.expire(found, from.id, age); err != nil {
 		return err
 	}
@@ -228,18 +229,20 @@ func (s *Store) Expire(from *Store) error {
 	return s.finals.expireRecords(from.finals, from.id, age)
 }
 
-// pendingSpans returns the spans of the final buckets that are not in the database yet.
-func (s *Store) pendingSpans() expired {
+// pendingExpired returns the final buckets that are not in the database yet, as they will be expired.
+func (s *Store) pendingExpired() expired {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	pending := slices.Collect(maps.Values(s.pending.newest))
+	s.mu.Unlock()
 	found := make(expired)
-	for _, f := range s.pending.newest {
-		found.add(expiredKeyOf(f.series), span{f.start, f.end})
+	for _, f := range pending {
+		found.add(expiredOf(finalKey(f.series, f.start), s.valueOf(f)))
+		found.add(expiredKeyOf(f.series), removed{spans: spans{{f.start, f.end}}}) // also if the value was dropped
 	}
 	return found
 }
 
-// expire adds spans to the records of expired buckets. Those that are not of a third store are of the store with that id. The spans of one
+// expire adds buckets to the records of expired buckets. Those that are not of a third store are of the store with that id. The buckets of one
 // call are one transaction.
 func (f *finals) expire(found expired, id string, age int64) error {
 	if len(found) == 0 {
@@ -268,9 +271,8 @@ func (f *finals) expireRecords(from *finals, id string, age int64) error {
 				return nil
 			}
 			return b.ForEach(func(key, value []byte) error {
-				_, all, _ := decodeExpired(key, value) // a damaged record has no spans
-				for _, s := range all {
-					found.add(expiredKey(key), s)
+				if _, r, _ := decodeExpired(key, value); len(r.spans) > 0 { // a damaged record has no spans
+					found.add(expiredKey(key), r)
 				}
 				if len(found) < expiredBatch {
 					return nil

@@ -331,6 +331,16 @@ func (d *decoder) fields(b *Bucket, limit int) {
 	}
 }
 
+// fieldNames reads what appendFields has written, without the summaries.
+func (d *decoder) fieldNames() []string {
+	all := make([]string, d.length(2))
+	for i := range all {
+		all[i] = d.string()
+		d.bytes()
+	}
+	return all
+}
+
 // rowBlocks are the rows of one or more records with the same fields.
 type rowBlocks struct {
 	values []float64 // column by column, one value of each row

@@ -59,7 +59,7 @@ type relative struct {
 	shared   bool     // another process may open it, so its database is open during a lookup only
 	live     bool     // only those fields of its final buckets count that get a value
 	before   int64    // of a shared one, the final buckets whose last value came before this wall time count
-	expired  int64    // the expired buckets that end until this time count; later ones can be of other fields than those of this store
+	expired  int64    // removed buckets whose fields are not known count if they end until this time; later ones can be of other fields
 }
 
 // Relate looks for the relatives of the store, for Latest. live are the other stores that this process has open and uses,
@@ -199,8 +199,8 @@ func (r *relative) close() error {
 	return err
 }
 
-// find returns the final bucket with that start, and with any end, if it counts. The error is ErrExpired if the one with that end was removed after
-// its retention or should be.
+// find returns the final bucket with that start, and with any end, if it counts, and what counts of its versions that were removed. A
+// bucket that has expired, but was not removed, is returned with ok false.
 func (r *relative) find(s *Store, series string, start, end int64) (b storedFinal, ok bool, err error) {
 	if r.store != nil {
 		if b, ok, err = r.store.find(series, start); errors.Is(err, ErrClosed) { // until the next Relate
@@ -209,27 +209,36 @@ func (r *relative) find(s *Store, series string, start, end int64) (b storedFina
 	} else {
 		b, ok, err = r.read(s, series, start)
 	}
-	switch {
-	case errors.Is(err, ErrExpired):
-		if same := b.End == end || b.Series == "" && r.relation == SameBuckets; !same {
-			err = nil
-		}
-	case ok && err == nil:
-		ok = !r.shared || b.Touched < r.before
+	if err != nil && !errors.Is(err, ErrExpired) {
+		return b, ok, err
 	}
-	return b, ok, err
+	for i := range b.removals {
+		b.removals[i].otherEnd = r.relation != SameBuckets
+	}
+	b.removals = slices.DeleteFunc(b.removals, func(m removal) bool {
+		return end > r.expired && (m.fields == nil || r.shared) || m.fields == nil && m.otherEnd
+	})
+	if r.shared && b.Touched >= r.before {
+		b.Bucket, b.kept, ok = Bucket{}, nil, false
+	}
+	return b, ok, nil
 }
 
-// has reports whether the relative may have a final bucket of the series with that start. It does not read the database, so that the answer
-// may be true for a bucket of another series with the same start.
+// has reports whether the relative may have a final bucket of the series with that start, or had one. For the former, it does not read the
+// database, so that the answer may be true for a bucket of another series with the same start.
 func (r *relative) has(series string, start int64) bool {
 	if r.store == nil {
-		return len(r.finals.starts[start]) > 0
+		return len(r.finals.starts[start]) > 0 || start < r.finals.expiredEnd.Load()
 	}
 	s := r.store
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.finals.starts[start]) > 0 || s.pending.newest[finalID{series, start}] != nil
+	there := len(s.finals.starts[start]) > 0 || s.pending.newest[finalID{series, start}] != nil
+	s.mu.Unlock()
+	if there {
+		return true
+	}
+	removals, err := s.removals(series, start)
+	return err != nil || len(removals) > 0
 }
 
 // read is find in the database of a relative that no store of this process has open. What it knows of a database is from the last Relate:
@@ -242,11 +251,11 @@ func (r *relative) read(s *Store, series string, start int64) (b storedFinal, ok
 	// The age goes on when the store is not open: nobody removes its old buckets.
 	age := r.finals.age + max(s.o.Now().UnixNano()-r.finals.wall, 0)
 	var value []byte
-	expired := false
+	var removals []removal
 	key := finalKey(series, start)
 	err = r.use(func() (err error) {
-		if value, err = r.finals.get(key, slots); value == nil && err == nil {
-			expired, err = r.finals.hasExpired(series, start, s.isGone)
+		if value, err = r.finals.get(key, slots); err == nil && start < r.finals.expiredEnd.Load() {
+			removals, err = r.finals.removals(series, start, s.isGone)
 		}
 		return err
 	})
@@ -257,12 +266,14 @@ func (r *relative) read(s *Store, series string, start int64) (b storedFinal, ok
 		return b, false, fmt.Errorf("state %q: %w: another process has its database open", r.folder, ErrUnreadable)
 	case err != nil:
 		return b, false, fmt.Errorf("state %q: %w", r.finals.path, err)
-	case expired:
-		return b, false, ErrExpired
 	case value == nil:
-		return b, false, nil
+		if b.removals = removals; len(removals) > 0 {
+			err = ErrExpired
+		}
+		return b, false, err
 	}
-	if b, err = decodeFound(series, start, value, s.o.ExactLimit); err != nil {
+	b, err = decodeFound(series, start, value, s.o.ExactLimit)
+	if b.removals = removals; err != nil {
 		return b, true, fmt.Errorf("state %q: %s: %w: %w", r.finals.path, finalID{series, start}, ErrUnreadable, err)
 	}
 	if b.at < age-int64(s.o.Retention) {
@@ -283,49 +294,37 @@ func (r *relative) read(s *Store, series string, start int64) (b storedFinal, ok
 // relative that nobody changes, if no relative has a newer version of them.
 //
 // The revision is the newest one of these fields, also if it is of a bucket with another end, whose rows have the same time. A result
-// without fields has only that. The results are those of Find. The error is ErrExpired also if one of the fields may have expired and the
-// others are there. The error also wraps ErrUnreadable while a relative is opened or
-// retired.
+// without fields has only that. The results are those of Find. The error is ErrExpired also if the newest version of one of the fields may
+// have expired, whatever there is of the others; ok is true if none of them has, but other fields of the bucket in this store. The
+// error also wraps ErrUnreadable while a relative is opened or retired.
 func (s *Store) Latest(series string, start, end int64, fields []string, from int64) (Bucket, bool, error) {
 	own, ok, err := s.find(series, start)
 	s.relating.Lock()
 	defer s.relating.Unlock()
-	expired := errors.Is(err, ErrExpired)
-	removed := expired // whether a later version of a kept field may have expired
-	if len(s.relatives) == 0 && from == 0 && len(own.kept) == 0 || err != nil && !expired {
+	isNew := err == nil && !ok && len(own.removals) == 0
+	if len(s.relatives) == 0 && (isNew || ok && err == nil && from == 0 && len(own.kept)+len(own.removals) == 0) ||
+		err != nil && !errors.Is(err, ErrExpired) {
 		return own.Bucket, ok, err
 	}
-	var all, kept []version
-	add := func(b storedFinal, whole bool) {
-		all = append(all, version{Bucket: b.Bucket, whole: whole})
-		for _, k := range b.kept {
-			kept = append(kept, version{Bucket: k, whole: whole})
-		}
-	}
-	if ok {
-		own.setEnd(end) // a store has one grid
-		add(own, true)
-	}
+	v := versions{series: series, start: start, end: end}
+	own.setEnd(end) // a store has one grid
+	v.add(own, ok, true)
 	for _, r := range s.relatives { // those that nobody changes come first
 		b, ok, err := r.find(s, series, start, end)
-		switch {
-		case errors.Is(err, ErrExpired):
-			removed = true
-			expired = expired || end <= r.expired
-			all = append(all, version{Bucket: b.Bucket, expired: true}) // without fields if it was removed
-		case err != nil:
+		if err != nil {
 			return Bucket{}, ok, err
-		case ok:
-			add(b, !r.live)
 		}
+		v.add(b, ok, !r.live)
 	}
-	if !removed {
-		all = append(all, kept...)
-	}
-	expired = expired || removed && slices.ContainsFunc(kept, func(v version) bool { return v.End == end && v.hasAny(fields) })
-	b, found := newest(all, series, start, end, fields, from)
-	if expired && (!found && !ok || from == 0 && !b.hasAll(fields)) {
-		return Bucket{}, false, ErrExpired
+	b, found := v.newest(fields, from)
+	lacking := b.lacking(fields)
+	switch {
+	case len(lacking) == 0:
+		return b, found, nil
+	case v.hasExpired(lacking, from):
+		return Bucket{Revision: b.Revision}, false, ErrExpired
+	case !ok && from == 0 && slices.ContainsFunc(own.removals, func(m removal) bool { return m.own }):
+		return Bucket{}, true, ErrExpired
 	}
 	return b, found, nil
 }
@@ -335,9 +334,9 @@ func (b *Bucket) hasAny(fields []string) bool {
 	return slices.ContainsFunc(fields, func(field string) bool { return slices.Contains(b.Fields, field) })
 }
 
-// hasAll reports whether the bucket has all of the fields.
-func (b *Bucket) hasAll(fields []string) bool {
-	return !slices.ContainsFunc(fields, func(field string) bool { return !slices.Contains(b.Fields, field) })
+// lacking returns those of the fields that the bucket does not have.
+func (b *Bucket) lacking(fields []string) []string {
+	return slices.DeleteFunc(slices.Clone(fields), func(field string) bool { return slices.Contains(b.Fields, field) })
 }
 
 // setEnd sets the end of the bucket and of its earlier fields. Earlier fields are stored without an end.
@@ -360,33 +359,82 @@ type version struct {
 	Bucket
 	whole   bool // whether all its fields count, not only those that get a value
 	expired bool // whether its fields have expired, and with them those of earlier versions
+	kept    bool // whether it has the fields that a later version in the same store lacks
 }
 
-// newest returns one bucket of several versions of it, each field of the newest revision. Of those with the same revision, the first
+// versions are what several stores have of a bucket.
+type versions struct {
+	series     string
+	start, end int64
+	all        []version
+	removals   []removal
+}
+
+// add adds what a store has. The bucket is expired if ok is false and it has fields.
+func (v *versions) add(b storedFinal, ok, whole bool) {
+	if len(b.Fields) > 0 {
+		v.all = append(v.all, version{Bucket: b.Bucket, whole: whole, expired: !ok})
+	}
+	for _, k := range b.kept {
+		v.all = append(v.all, version{Bucket: k, whole: whole, expired: !ok, kept: true})
+	}
+	v.removals = append(v.removals, b.removals...)
+}
+
+// hidden reports whether a field of a version does not count, because a later one may have been removed. If it is not known which fields
+// were removed, that holds for all that are kept.
+func (v *versions) hidden(of *version, field string) bool {
+	return slices.ContainsFunc(v.removals, func(r removal) bool {
+		return !r.otherEnd && (r.fields.has(field) && r.revision > of.Revision || of.kept && r.fields == nil)
+	})
+}
+
+// newest returns one bucket of the versions, each field of the newest revision. Of those with the same revision, the first
 // counts. ok is false if no version has one of its fields.
-func newest(all []version, series string, start, end int64, fields []string, from int64) (b Bucket, ok bool) {
-	slices.SortStableFunc(all, func(a, b version) int { return cmp.Compare(b.Revision, a.Revision) })
-	b = Bucket{Series: series, Start: start, End: end}
+func (v *versions) newest(fields []string, from int64) (b Bucket, ok bool) {
+	slices.SortStableFunc(v.all, func(a, b version) int { return cmp.Compare(b.Revision, a.Revision) })
+	b = Bucket{Series: v.series, Start: v.start, End: v.end}
 	seen := make(map[string]bool)
-	for _, v := range all {
-		if v.End != end {
+	for i := range v.all {
+		o := &v.all[i]
+		if o.End != v.end {
 			continue
 		}
-		for i, field := range v.Fields {
+		for i, field := range o.Fields {
 			wanted := slices.Contains(fields, field)
-			if !seen[field] && !v.expired && (wanted && v.Revision >= from || !wanted && v.whole) {
-				b.Fields, b.Summaries = append(b.Fields, field), append(b.Summaries, v.Summaries[i])
-				b.Touched = max(b.Touched, v.Touched)
+			counts := wanted && o.Revision >= from || !wanted && o.whole
+			if !seen[field] && counts && !o.expired && !v.hidden(o, field) {
+				b.Fields, b.Summaries = append(b.Fields, field), append(b.Summaries, o.Summaries[i])
+				b.Touched = max(b.Touched, o.Touched)
 			}
 			seen[field] = true
 		}
 	}
-	for _, v := range all {
-		if v.hasAny(fields) || v.hasAny(b.Fields) {
-			b.Revision, ok = max(b.Revision, v.Revision), true
+	for _, o := range v.all {
+		if o.hasAny(fields) || o.hasAny(b.Fields) {
+			b.Revision, ok = max(b.Revision, o.Revision), true
+		}
+	}
+	for _, r := range v.removals {
+		if slices.ContainsFunc(fields, r.fields.has) || slices.ContainsFunc(b.Fields, r.fields.has) {
+			b.Revision, ok = max(b.Revision, r.revision), true
 		}
 	}
 	return b, ok
+}
+
+// hasExpired reports whether one of the fields, none of which newest has returned, may have expired.
+func (v *versions) hasExpired(fields []string, from int64) bool {
+	for _, field := range fields {
+		if slices.ContainsFunc(v.all, func(o version) bool {
+			return o.End == v.end && o.Revision >= from && slices.Contains(o.Fields, field)
+		}) || slices.ContainsFunc(v.removals, func(r removal) bool {
+			return !r.otherEnd && (r.fields.has(field) && r.revision >= from || r.fields == nil && from == 0)
+		}) {
+			return true
+		}
+	}
+	return false
 }
 
 // setBorn reads the wall time at which the store was created. If isNew, it is now. For a store of a version that did not

@@ -584,21 +584,17 @@ func (c *finalCopy) number(key, value []byte) {
 
 // addExpired copies a record of expired buckets. It skips a damaged one.
 func (c *finalCopy) addExpired(key, value []byte) {
-	_, all, err := decodeExpired(key, value)
-	if err != nil {
-		return
-	}
-	for _, s := range all {
-		c.expire(expiredKey(key), s)
+	if _, r, err := decodeExpired(key, value); err == nil && len(r.spans) > 0 {
+		c.expire(expiredKey(key), r)
 	}
 }
 
-// expire stores a span of expired buckets.
-func (c *finalCopy) expire(key expiredKey, s span) {
+// expire stores expired buckets.
+func (c *finalCopy) expire(key expiredKey, r removed) {
 	if c.batch.expired == nil {
 		c.batch.expired = make(expired)
 	}
-	c.batch.expired.add(key, s)
+	c.batch.expired.add(key, r)
 	if len(c.batch.expired) >= expiredBatch {
 		c.flush()
 	}
@@ -606,8 +602,8 @@ func (c *finalCopy) expire(key expiredKey, s span) {
 
 // hasExpired reports whether the new database has a record that the bucket has expired. After an error, it has not.
 func (c *finalCopy) hasExpired(series string, start int64) bool {
-	found, err := c.to.hasExpired(series, start, func(string) bool { return false })
-	return err == nil && found
+	found, err := c.to.removals(series, start, func(string) bool { return false })
+	return err == nil && len(found) > 0
 }
 
 // flush stores the batch. What is stored up to which commit is left open, so that the log is asked for every bucket.
