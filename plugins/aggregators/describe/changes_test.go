@@ -59,6 +59,7 @@ type history struct {
 	crash  bool              // whether runs end by a crash
 	sent   map[string]int64  // the number of values of each bucket, without the late ones
 	beside []func(*Describe) // blocks of the runs of removeBlock, beside the others
+	edit   func(*Describe)   // of all blocks, or nil
 }
 
 func newHistory(t *testing.T, crash bool) *history {
@@ -89,6 +90,9 @@ func (h *history) run(blocks ...func(*Describe)) {
 	for _, edit := range blocks {
 		h.blocks = append(h.blocks, stated(h.t, h.folder, h.at, func(d *Describe) {
 			d.owner = "me"
+			if h.edit != nil {
+				h.edit(d)
+			}
 			edit(d)
 		}))
 	}
@@ -1118,16 +1122,9 @@ func TestTheOpenBucketsOfAnEarlierRunWithOtherArgumentsContinue(t *testing.T) {
 }
 
 // Each field of a series belongs to one block at a time, and everything else is random: blocks, options, fields, filters, arguments,
-// crashes and times. The variable SEEDS sets the number of histories.
+// crashes and times.
 func TestRandomChangesOfOptionsKeepOneVersionOfARevision(t *testing.T) {
-	seeds := uint64(24)
-	if testing.Short() {
-		seeds = 3
-	}
-	if n, err := strconv.ParseUint(os.Getenv("SEEDS"), 10, 64); err == nil {
-		seeds = n
-	}
-	for seed := range seeds {
+	for seed := range randomSeeds(t) {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			t.Parallel()
 			r := rand.New(rand.NewPCG(seed, 1))
@@ -1156,6 +1153,18 @@ func TestRandomChangesOfOptionsKeepOneVersionOfARevision(t *testing.T) {
 			h.check(0)
 		})
 	}
+}
+
+// randomSeeds returns how many histories a random test has. The variable SEEDS sets the number.
+func randomSeeds(t *testing.T) uint64 {
+	t.Helper()
+	if n, err := strconv.ParseUint(os.Getenv("SEEDS"), 10, 64); err == nil {
+		return n
+	}
+	if testing.Short() {
+		return 3
+	}
+	return 24
 }
 
 // randomFields are the fields of the series in the random test.
