@@ -31,9 +31,10 @@ func stored(t *testing.T, s *state.Store) {
 	require.Eventually(t, func() bool { return s.Stats().Pending == 0 }, waitFor, tick)
 }
 
-// removed waits until that many final buckets were removed.
+// removed waits until that many final buckets were removed: they stay until the Push after that with their rows.
 func removed(t *testing.T, s *state.Store, n int64) {
 	t.Helper()
+	require.NoError(t, s.Commit())
 	require.NoError(t, s.Commit())
 	require.Eventually(t, func() bool { return s.Stats().Expired == n }, waitFor, tick)
 }
@@ -334,6 +335,31 @@ func TestADatabaseThatCannotBeCompactedIsUsedAsItIs(t *testing.T) {
 	s = mustOpen(t, state.WithCompaction(o, 1<<12))
 	require.Equal(t, "final", find(t, s, "kept", 0))
 	require.Contains(t, fmt.Sprint(logged), "cannot be compacted")
+}
+
+// The rows of a final bucket leave with the Push after it was saved, or with a later one if the process is killed. They cannot leave if the
+// bucket is removed before.
+func TestAFinalBucketStaysUntilItsRowsHaveLeft(t *testing.T) {
+	t.Parallel()
+	o, c := clocked(t, time.Hour)
+	s := mustOpen(t, o)
+	require.NoError(t, s.Commit())
+	for range 3 {
+		finish(s, "m", 0, 1, c.now())
+		require.NoError(t, s.Save())
+		require.Eventually(t, func() bool { return s.Stats().Pending == 0 }, waitFor, tick)
+		c.advance(2 * time.Hour)
+		require.NoError(t, s.Save())
+		s.Abandon()
+		s = mustOpen(t, o)
+		require.NoError(t, s.Replay(newModel(s)))
+		require.Equal(t, []string{"m 1"}, recent(t, s))
+	}
+	require.NoError(t, s.Commit())
+	require.Equal(t, "final", find(t, s, "m", 0), "they may leave just now")
+	c.advance(2 * time.Hour)
+	removed(t, s, 1)
+	require.Equal(t, "expired", find(t, s, "m", 0))
 }
 
 // Of a final bucket that is damaged only the start is known, so the record of it must not name other buckets.

@@ -23,7 +23,7 @@ type writer struct {
 	quit    chan struct{} // closed by stop
 	done    chan struct{} // closed when the goroutine has ended
 	stopped sync.Once     // of stop
-	checked int64         // age of the store when the retention was checked last
+	removed int64         // age of the store until which buckets were removed last
 
 	// mu guards failing and running for those that wait. Only the writer sets them, and reads them without mu.
 	mu      sync.Mutex
@@ -219,21 +219,23 @@ func (w *writer) arrange(b *finalBatch) {
 	}
 }
 
-// expire removes the slots whose retention has passed, once a minute of the age of the store. Slots ascend by their ends, so it stops at
-// the first one that must stay. After an error it goes on a minute later.
+// expire removes the slots whose retention has passed, once a minute of the age of the store. It keeps the buckets whose rows may not have
+// left yet: after a crash, they leave again, however long ago the last Push was. Slots ascend by their ends, so it stops at the first one that
+// must stay. After an error it goes on a minute later.
 func (w *writer) expire() {
 	s := w.s
 	age := s.clock.time()
-	if age-w.checked < int64(time.Minute) {
-		return
-	}
-	w.checked = age
 	s.mu.Lock()
+	until := min(age-int64(s.o.Retention), s.pushes.since(s.o.Replay))
 	slots := slices.Clone(s.finals.slots)
 	s.mu.Unlock()
+	if until-w.removed < int64(time.Minute) {
+		return
+	}
+	w.removed = until
 	removed := false
 	for _, slot := range slots {
-		if slot > age-int64(s.o.Retention) {
+		if slot > until {
 			break
 		}
 		n, err := s.finals.removeSlot(slot, age)
