@@ -46,7 +46,8 @@ func IsCount(name string) bool { return name == Revision || name == countName }
 
 var countName = StatName(stats.Statistic{}) // the zero Statistic is count
 
-// ParseStatName returns the statistic for which [StatName] returns name. It returns false if there is none.
+// ParseStatName returns the statistic for which [StatName] returns name. It returns false if there is none, as for "p095" and "p95_0",
+// which are other texts for p95.
 func ParseStatName(name string) (stats.Statistic, bool) {
 	if len(name) < 2 || name[0] != 'p' || name[1] < '0' || name[1] > '9' {
 		s, ok := fixedNames[name]

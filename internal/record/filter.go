@@ -22,6 +22,12 @@ type Wanted struct {
 // Filter selects records by their JSON. It does so without parsing most records, because [Record.AppendJSON] writes
 // the members in a fixed order and each text in one form only. A Filter is immutable, so its methods may be called
 // concurrently.
+//
+// For example, for final records of the table analytics_cpu with the field idle and the tag host=a:
+//
+//	names    {"table_name":"analytics_cpu","field_name":
+//	fields   "idle"
+//	members  ,"host":"a"   and   ,"final":true
 type Filter struct {
 	names   string          // the JSON up to the value of field_name
 	fields  map[string]bool // the JSON of the wanted values of field_name; none selects all

@@ -8,8 +8,8 @@ import (
 // Form is the form that the JSON of every record of one bucket has. It finds texts that no writer stored, without parsing
 // them: a check takes about 0.2 µs, [Parse] takes 12 µs. A Form is immutable, so its methods may be called concurrently.
 type Form struct {
-	names string // the JSON up to the value of field_name
-	start string // the members from time_bucket up to the value of agent
+	names string // the JSON up to the value of field_name: {"table_name":"analytics_cpu","field_name":
+	start string // the members from time_bucket up to the value of agent: ,"time_bucket":"2026-01-02T03:04:00Z","time":1767323040000,"agent":
 }
 
 // NewForm returns the form of the records in the bucket that begins at start. table is the whole name of the table.
@@ -33,7 +33,8 @@ func (f Form) Matches(text string) bool {
 }
 
 // member returns the name, with its quotation marks, and the value of the member of an object at the beginning of s. The value
-// is empty if s does not begin with a member that may follow the agent of a record.
+// is empty if s does not begin with a member that may follow the agent of a record. For example, of `"host":"a","count":3}` it returns
+// `"host"` and `"a"`, and of `"final":1}` nothing, because that is not a boolean. It does not look at what follows the value.
 func member(s string) (name, value string) {
 	key := stringLen(s)
 	if key == 0 || key == len(s) || s[key] != ':' {

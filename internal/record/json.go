@@ -23,6 +23,11 @@ import (
 //     members is left out. A value that is neither a finite number nor a boolean is null.
 //
 // Invalid UTF-8 becomes U+FFFD. The summary is not part of the JSON.
+//
+// For example, without the line breaks:
+//
+//	{"table_name":"analytics_cpu","field_name":"idle","time_bucket":"2026-01-02T03:04:00Z","time":1767323040000,"agent":"web1",
+//	"final":true,"revision":1,"cpu":"0","host":"a","count":3,"mean":2.5}
 func (r *Record) AppendJSON(dst []byte) []byte {
 	dst = r.appendHead(dst)
 	for _, tag := range r.JSONTags() {

@@ -46,7 +46,7 @@ func (f Form) Outline(text string) (o Outline, ok bool) {
 
 // members reads the members after the agent and the end of the object. It returns false for a text that [Form.Matches] refuses.
 func (o *Outline) members(all string) bool {
-	first, end := -1, 0 // of the tags
+	first, end := -1, 0 // where the first tag or statistic begins, and where the last tag ends; both are the same without tags
 	rest := all
 	for strings.HasPrefix(rest, ",") {
 		name, value := member(rest[1:])
@@ -148,7 +148,8 @@ func (o *Outline) Record() (Record, error) {
 	return r, nil
 }
 
-// setOther stores a tag or a statistic whose value is JSON.
+// setOther stores a tag or a statistic whose value is JSON, as [Parse] does: a string is a tag, a number or boolean a statistic, and null
+// nothing. It keeps parts of name and value.
 func (r *Record) setOther(name, value string) error {
 	switch value[0] {
 	case '"':

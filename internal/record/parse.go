@@ -82,7 +82,8 @@ func (r *Record) parseMember(dec *json.Decoder, seen map[string]bool) error {
 	return r.set(name, value)
 }
 
-// set stores a member of the object in the record.
+// set stores a member of the object in the record. The first token of an array or of an object is a value of another type, so these are
+// errors.
 func (r *Record) set(name string, value json.Token) error {
 	switch name {
 	case TableName, FieldName, TimeBucket, Agent, Replica:

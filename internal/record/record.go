@@ -14,7 +14,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
-// Stat is one statistic of a record. Value is a float64, int64, uint64 or bool.
+// Stat is one statistic of a record. Value is a float64, int64, uint64 or bool. Name is that of [StatName], such as "p99_9", or any other
+// name if the record comes from another program.
 type Stat struct {
 	Name  string
 	Value any

@@ -36,6 +36,10 @@ const (
 //
 // A row has the field [Revision] if the record has a revision, but not if the bucket is open and was never final.
 //
+// For example, the second final row of a bucket, with the StateTag [BucketState], in line protocol:
+//
+//	analytics_cpu,bucket_state=final,cpu=0,field_name=idle,host=a count=3i,mean=2.5,revision=1i 1767323040000000001
+//
 // The rows of one bucket differ only in the tag FieldName and in their fields, so an adapter can make the rest once
 // and copy it. Rows of the zero Layout have neither of the two tags, and the start of the bucket as their time.
 type Layout struct {
@@ -152,7 +156,8 @@ func (r *Record) readTag(key, value string) error {
 	return nil
 }
 
-// readField stores a field of the row in the record. It returns false for a field that has no place in a record.
+// readField stores a field of the row in the record. It returns false for a field that has no place in a record. A number or boolean
+// of any name is a statistic.
 func (r *Record) readField(name string, value any) (used bool, err error) {
 	if name == Revision {
 		return true, r.readRevision(value)

@@ -32,7 +32,7 @@ func CheckName(name string) error {
 	return nil
 }
 
-// Table names a table of a database.
+// Table names a table of a database. It is comparable, so it can be the key of a map. Check finds names that must not be used.
 type Table struct {
 	Database string
 	Name     string // the whole name, such as "analytics_cpu"

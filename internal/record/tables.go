@@ -17,7 +17,8 @@ type TableInfo struct {
 
 // Range selects buckets of a table by their starts, in [Start, End). A zero time is no bound. If Last is above 0, only the
 // newest Last of these buckets are selected, and if First is above 0, only the oldest First of them. At most one of the two is
-// above 0. The zero Range selects all.
+// above 0. The zero Range selects all. For example, Range{Start: t, Last: 3} selects the newest three of the buckets that start at t or
+// later.
 type Range struct {
 	Start, End  time.Time
 	Last, First int
