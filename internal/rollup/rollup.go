@@ -4,7 +4,12 @@
 //	stored bucket ─ Add ─▶ fullest replica of each agent ─▶ group (tags, field, bucket) ─ Merge ─▶ record
 //
 // Two agents that describe the same series and bucket have described different values, so both are added. Replicas of one
-// agent have described the same values, so the one with the most values counts, and the others are ignored.
+// agent have described the same values, so the one with the most values counts, and the others are ignored. For example, the merged
+// record of these three has 150 values:
+//
+//	agent a, replica 1    97 values    ignored
+//	agent a, replica 2    100 values
+//	agent b               50 values
 package rollup
 
 import (
@@ -55,7 +60,8 @@ type Plan struct {
 	// Selection are the statistics of the result.
 	Selection *stats.Selection
 	// Shares are limits of values. For each, the result has the share of the values up to that limit, and the largest
-	// error of that share: see [stats.Summary.Share]. The statistics are named share_le_<limit> and share_le_<limit>_error.
+	// error of that share: see [stats.Summary.Share]. The statistics are named share_le_<limit> and share_le_<limit>_error, such
+	// as share_le_0.5 and share_le_0.5_error.
 	Shares []float64
 	// ExactLimit is the exact limit of merged summaries, 1 or more.
 	ExactLimit int
@@ -275,7 +281,8 @@ func (r *Rollup) replicas(parts []record.SummaryPart) (ignored []bool, at int, e
 func isReplica(p record.SummaryPart) bool { return p.Replica != "" }
 
 // countReplicas returns which parts are ignored, as replicas does. If some parts are replicas, it leaves out the parts whose
-// fields and series are not wanted, so that their summaries are not read.
+// fields and series are not wanted, so that their summaries are not read. It may make groups; each gets the fullest of its replicas, so
+// none stays empty.
 func (r *Rollup) countReplicas(start time.Time, parts []record.SummaryPart) (kept []record.SummaryPart, ignored []bool, err error) {
 	if r.plan.Apart || !slices.ContainsFunc(parts, isReplica) {
 		return parts, nil, nil
@@ -316,7 +323,7 @@ func (r *Rollup) add(p *record.SummaryPart) error {
 		return ErrNoSummary
 	}
 	g.note(p)
-	if g.parts == 1 {
+	if g.parts == 1 { // the summary of the group is empty, so nothing is merged
 		return g.summary.UnmarshalBinary(p.Summary)
 	}
 	if err := r.scratch.UnmarshalBinary(p.Summary); err != nil {

@@ -12,7 +12,13 @@ import (
 
 // batch is the state of one Write: the records by table, and the result for each metric. Metrics are known by their index in
 // the argument of Write, as Telegraf wants it in [partialError]. A metric is in accepted, in rejected or in neither; Telegraf
-// writes those in neither again.
+// writes those in neither again:
+//
+//	not a record                              rejected, unfit
+//	written                                   accepted
+//	waits in the writer for a server          accepted, counted in deferred
+//	of a table that Redis rejects for good    rejected, refused
+//	of a table that could not be written      neither; failed has the reason, unless Write did not try the table
 type batch struct {
 	tables   map[record.Table]*part
 	order    []record.Table // the tables in the order of their first metrics
@@ -112,7 +118,7 @@ func (r *RedisCache) read(m telegraf.Metric, b *batch) (record.Table, record.Rec
 			}
 		}
 	}
-	rec, ignored, err := record.FromRow(m.Name(), m.Time(), tags, fields)
+	rec, ignored, err := record.FromRow(m.Name(), m.Time(), tags, fields) // after that, t has the database of the tag
 	if err != nil {
 		return t, rec, err
 	}

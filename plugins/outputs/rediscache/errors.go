@@ -13,6 +13,11 @@ func isPermanent(err error) bool { return redis.HasErrorPrefix(err, "WRONGTYPE")
 // Telegraf recognizes these errors by the types of an internal package, which other modules cannot import. So the
 // method As fills a target of such a type by the names of its fields: see
 // https://github.com/influxdata/telegraf/blob/v1.39.3/internal/errors.go
+//
+// Telegraf asks like this, and [errors.As] calls the method As with &e:
+//
+//	var e *internal.PartialWriteError
+//	if errors.As(err, &e) { …
 
 // startupError has the content of Telegraf's internal.StartupError.
 type startupError struct {

@@ -6,7 +6,8 @@ import (
 )
 
 // outage is a time in which writes or connections fail. It begins with the first attempt that fails. The zero outage is none.
-// Only the methods that Telegraf calls use it, one at a time.
+// Only the methods that Telegraf calls use it, one at a time. An outage that begins at the start, in Connect, goes on until the first
+// Write that succeeds for all tables.
 type outage struct {
 	since    time.Time // when the first attempt failed; not set while attempts is 0
 	attempts int       // how many failed, one after another

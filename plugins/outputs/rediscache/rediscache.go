@@ -44,6 +44,9 @@ var sampleConfig string
 // RedisCache is the output. Its options are those of sample.conf. Telegraf calls its methods one at a
 // time, so most fields need no lock. The writer may call report and logRestored from its own goroutine: these use only the
 // options, the counters, the log and upkeep.
+//
+// Telegraf sets the options, Log and Statistics, and then calls Init once, Connect, perhaps several times, Write with each batch, and Close.
+// A program that only checks a configuration calls Check alone. That needs no Log.
 type RedisCache struct {
 	Servers          []string        `toml:"servers"`     // URLs, one or more
 	MasterName       string          `toml:"master_name"` // "" unless the servers are Sentinels
@@ -290,7 +293,7 @@ func (r *RedisCache) Connect() error {
 const maxCommands = 20
 
 // patience bounds a connection or the writing of tables. The option timeout bounds each command, so this bound is reached
-// only if the network is slow but every command succeeds.
+// only if the network is slow but every command succeeds. With a timeout of 5 s it is 100 s for each table.
 func (r *RedisCache) patience(tables int) time.Duration {
 	return time.Duration(max(tables, 1)) * maxCommands * time.Duration(r.Timeout)
 }
@@ -339,7 +342,7 @@ type secretOption struct {
 	text  *string
 }
 
-// secrets returns the options that are secrets.
+// secrets returns the options that are secrets, with pointers into r and o, in the order of sample.conf.
 func (r *RedisCache) secrets(o *cache.DialOptions) []secretOption {
 	return []secretOption{
 		{"username", &r.Username, &o.Username},
@@ -414,7 +417,7 @@ func (r *RedisCache) putAll(ctx context.Context, b *batch) {
 	for _, t := range b.order {
 		nodes = append(nodes, r.writer.Node(ctx, t))
 	}
-	before := r.silent
+	before := r.silent // without a cluster it has at most the server ""
 	r.silent = make(map[string]bool)
 	// Each table of a silent server costs a timeout. So servers that answered the last time come first, and a server is
 	// not tried again in this Write after it was silent. Without a cluster the remaining tables are then left to Telegraf,
@@ -433,7 +436,8 @@ func (r *RedisCache) putAll(ctx context.Context, b *batch) {
 	r.deferAway(ctx, b)
 }
 
-// put writes the records of one table, and notes the result in the batch. It returns false if Redis does not answer.
+// put writes the records of one table, and notes the result in the batch. It returns false if Redis does not answer. cluster is whether the
+// table has a server of its own, so that others may answer: the table is then away, and [RedisCache.deferAway] decides about its records.
 func (r *RedisCache) put(ctx context.Context, b *batch, t record.Table, cluster bool) bool {
 	part := b.tables[t]
 	err := r.writer.Put(ctx, t, part.records)
@@ -488,7 +492,8 @@ func (r *RedisCache) logAway(err error, now time.Time) {
 }
 
 // count adds the results of a batch to the plugin's statistics. Records that the writer skipped are outdated, not
-// written. Accepted records that wait count as written only when they are: late is the number of those.
+// written. Accepted records that wait count as written only when they are: late is the number of those. The numbers of the writer are
+// totals, so the statistics get the differences to the last count; the statistics that are a present number are set.
 func (r *RedisCache) count(b *batch) {
 	outdated := r.writer.Outdated() - r.outdated
 	r.outdated += outdated

@@ -17,9 +17,9 @@ var started = time.Now()
 
 // process identifies a running Telegraf. The zero process is this one.
 type process struct {
-	host    string
-	pid     int
-	started time.Time
+	host    string           // "" if it is unknown
+	pid     int              // not 0, except in the zero process
+	started time.Time        // to tell apart two that have the same host and PID, one after another
 	now     func() time.Time // its clock
 }
 
