@@ -259,7 +259,8 @@ func (e *Engine) fill(r *pending, values []float64, summary []byte) {
 		},
 		End: time.Unix(0, r.end).UTC(),
 	}
-	if e.o.Store != nil && e.o.Emit != EmitUpdate { // an update has no revision, because it must replace the row before it and so needs the same time
+	// An update has no revision, because it must replace the row before it and so needs the same time.
+	if e.o.Store != nil && e.o.Emit != EmitUpdate {
 		row.HasRevision, row.Revision = true, r.revision
 	}
 	for i, v := range values {

@@ -1,7 +1,15 @@
 // Package golden reads public data sets with statistics that an independent reference computed. Only tests import it.
 //
 // The data are not part of the project: they are in the folder shared/golden beside the folder of the project. Without them,
-// every function skips the test.
+// every function skips the test. The data set docs_bitcoin, for example, has these files, among others. Each JSON
+// is a [Table]:
+//
+//	docs_bitcoin.lp.gz                line protocol
+//	docs_bitcoin.1d.json.gz           the statistics of each day, over all series
+//	docs_bitcoin.1d.by_series.json.gz the statistics of each day and series
+//	docs_bitcoin.all.json.gz          the statistics of all values
+//
+// It also has members that are not read here, such as the definitions of the statistics.
 package golden
 
 import (
@@ -37,10 +45,10 @@ type Record struct {
 	Median    float64  `json:"median"`
 	Mode      float64  `json:"mode"` // the smallest of several
 	ModeCount float64  `json:"mode_count"`
-	ModeTies  int      `json:"mode_ties"` // how many values occur ModeCount times
-	P95Floor  float64  `json:"p95_original_index"`
-	P95Rank   float64  `json:"p95_nearest_rank"`
-	P95       float64  `json:"p95_r7"` // with linear interpolation, as P25 and P75
+	ModeTies  int      `json:"mode_ties"`          // how many values occur ModeCount times
+	P95Floor  float64  `json:"p95_original_index"` // by the method floor_rank of describe
+	P95Rank   float64  `json:"p95_nearest_rank"`   // by nearest_rank, as P25Rank and P75Rank
+	P95       float64  `json:"p95_r7"`             // with linear interpolation, as P25 and P75
 	P25       float64  `json:"p25_r7"`
 	P75       float64  `json:"p75_r7"`
 	P25Rank   float64  `json:"p25_nearest_rank"`
@@ -76,7 +84,8 @@ func LinesPath(t testing.TB, name string) string {
 	return filepath.Join(folder(t), name+".lp.gz")
 }
 
-// Tables returns the tables of a data set by the rest of their names: the width, and ".by_series" if each series is a group.
+// Tables returns the tables of a data set by the rest of their names: the width, and ".by_series" if each series is a group. It reads and
+// parses all of them, so a test that needs one calls [ReadTable].
 func Tables(t testing.TB, name string) map[string]Table {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(folder(t), name+".*.json.gz"))

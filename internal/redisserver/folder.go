@@ -19,9 +19,15 @@ const lockWait = 5 * time.Second
 const aofFolder = "appendonlydir"
 
 // folder is the working folder of a server. redis-server trusts its folder: it loads what is there at start.
+//
+//	redis-server.lock    locked while a server uses the folder, also by the server itself; never removed
+//	appendonlydir/       the data, with the mode 0700, since version 7 of Redis
+//	appendonly.aof       the data, with the mode 0600, of earlier versions
+//
+// A server without data has a temporary folder with a new name, so without a lock.
 type folder struct {
 	path      string
-	temporary bool     // whether it is removed at the end
+	temporary bool     // whether close removes it, with all that is in it
 	lock      *os.File // nil for a temporary folder
 }
 

@@ -47,6 +47,7 @@ func Publish(addr, password string) (*Publication, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A process that was killed has left its file, which is used again. The mode is right before the password is in the file.
 	err = errors.Join(f.Chmod(0o600), f.Truncate(0))
 	if err == nil {
 		_, err = f.WriteString(password + "\n")
@@ -102,7 +103,7 @@ func LocalPassword(addr string) (string, error) {
 		return "", err
 	}
 	password, err := secret.Read(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) { // the server has ended since then
 		return "", nil
 	}
 	return password, err

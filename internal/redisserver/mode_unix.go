@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// othersWrite are the permissions of a folder in which other users can write.
+// othersWrite are the permissions of a folder in which every user can write. A folder in which only its group can is accepted.
 const othersWrite = 0o002
 
 // checkOwner returns an error for a folder that belongs to another user or that other users can read or change. Every user can

@@ -59,6 +59,9 @@ type Options struct {
 }
 
 // Server is a running redis-server. Its methods may be called concurrently.
+//
+// One goroutine, of run, waits for the process. It sets err, closes the folder and then closes done, in this order: after Done, another
+// server can use the folder at once.
 type Server struct {
 	addr     string        // host:port
 	password string        // of the default user, or ""
@@ -119,7 +122,11 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	return s, nil
 }
 
-// run starts the process. It returns its output, which goes on to grow. After an error nothing runs, and the folder is still open.
+// run starts the process. It returns its output, which goes on to grow. After an error nothing runs, and the folder is still open. With a
+// folder and a password, the command and its standard input are such as:
+//
+//	redis-server --bind 127.0.0.1 --port 6379 --save "" --daemonize no --dir /var/lib/analytics-api --appendonly yes -
+//	requirepass "\x73\x33\x63"
 func (s *Server) run(o Options) (*head, error) {
 	output := &head{}
 	s.cmd = exec.Command(o.Binary, o.args(s.addr, s.folder.path)...) //nolint:gosec // the caller's binary
@@ -208,6 +215,7 @@ func (s *Server) ready(ctx context.Context, patience time.Duration) error {
 		Addr: s.addr, Password: s.password, MaxRetries: -1, DisableIdentity: true, ContextTimeoutEnabled: true,
 	})
 	defer client.Close()
+	// Each PING has the time that is left, and the next one comes 20 ms after it: the client itself does not try again.
 	for deadline := time.Now().Add(patience); ; {
 		ping, cancel := context.WithDeadline(ctx, deadline)
 		err := client.Ping(ping).Err()

@@ -27,9 +27,9 @@ func (s *Summary) addBlocks(vs []float64, at []int64, sizes []int, more int) {
 	}
 }
 
-// addSingle adds values to a summary that keeps all of them one by one. It allocates memory for all of them at once, and for those that will
-// come. It returns false and adds none if the summary keeps them in another form, or if they are not plain. It does what AddAll does, in a third
-// of the time.
+// addSingle adds values to a summary that keeps all of them one by one. It allocates memory for all of them at once, and for those that
+// will come. It returns false and adds none if the summary keeps them in another form, or if they are not plain. It does what AddAll does,
+// in a third of the time.
 func (s *Summary) addSingle(vs []float64, at []int64, more int) bool {
 	x := &s.exact
 	if s.hist != nil || x.table != nil || len(vs) == 0 || !x.keepsSingle(vs) {
@@ -46,8 +46,8 @@ func (s *Summary) addSingle(vs []float64, at []int64, more int) bool {
 	return true
 }
 
-// addExact adds values to a summary that stays exact. The first batch decides whether they are kept one by one. If they are, memory for all of
-// them is allocated at once, and for those that will come, as far as a summary keeps so many one by one.
+// addExact adds values to a summary that stays exact. The first batch decides whether they are kept one by one. If they are, memory for all
+// of them is allocated at once, and for those that will come, as far as a summary keeps so many one by one.
 func (s *Summary) addExact(vs []float64, at []int64, more int) {
 	n := min(len(vs), batchSize)
 	first, rest := at, at

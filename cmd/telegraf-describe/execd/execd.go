@@ -138,7 +138,8 @@ func (e *BlockError) Error() string { return e.Err.Error() }
 // Unwrap returns Err.
 func (e *BlockError) Unwrap() error { return e.Err }
 
-// firstPeriod returns the start and the end of the period under way. The end is later than now.
+// firstPeriod returns the start and the end of the period under way. The end is later than now. For example, a period of 10 s at 12:00:07
+// began at 12:00:00 if it is rounded, and else begins now.
 func firstPeriod(now time.Time, period time.Duration, round bool) (start, end time.Time) {
 	end = now.Add(period)
 	if round {

@@ -31,8 +31,8 @@ func RedirectLog(w io.Writer, level telegraf.LogLevel) (stop func(), err error) 
 	return func() { logger.RemoveCallback(id) }, err
 }
 
-// logLines returns the lines of a message. Each of them has the level, without which Telegraf would log it as an error. Longer lines are
-// cut.
+// logLines returns the lines of a message, such as "W! [aggregators.describe] …\n". Each of them has the level, without which Telegraf would
+// log it as an error. Longer lines than maxLogLine are cut.
 func logLines(level telegraf.LogLevel, source, text string) string {
 	if source != "" {
 		text = "[" + source + "] " + text

@@ -75,7 +75,8 @@ func (o *output) take(spare []byte) []byte {
 	return full
 }
 
-// write adds a copy of whole lines. It waits while too many bytes are not written. After an error it does nothing.
+// write adds a copy of whole lines, which stay together in the output although the loop and the blocks write at once. It waits while too
+// many bytes are not written. After an error it does nothing.
 func (o *output) write(lines []byte) {
 	if len(lines) == 0 {
 		return

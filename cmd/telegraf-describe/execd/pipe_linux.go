@@ -18,6 +18,7 @@ func awaitReader(f *os.File, cancel <-chan struct{}) error {
 		return nil
 	}
 	fd := int(f.Fd())
+	// For both ends of a pipe, TIOCINQ is how many bytes are in it. The writing end has POLLERR once the reading end is closed: poll(2).
 	for {
 		unread, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
 		if err != nil {

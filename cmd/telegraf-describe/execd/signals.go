@@ -16,6 +16,11 @@ const (
 )
 
 // watch ends the run after signals, as [Run] explains. It returns when the run has ended.
+//
+//	signal ─ inputTime, or another signal ─▶ stop ─ outputTime ─▶ the output fails, if it was not read by then
+//	the input ends ────────────────────────▶ stop
+//
+// The output fails only if there was a signal, before or after the time is over. Without one, it may take any time.
 func (l *loop) watch(signals <-chan os.Signal) {
 	var (
 		signaled, late bool

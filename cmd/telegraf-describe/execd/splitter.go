@@ -131,7 +131,8 @@ func lineLen(b []byte) int {
 }
 
 // fieldsStart returns where the first field may begin: after the space that follows measurement and tags. It is -1 for a
-// comment and for a line without fields, which quotation marks do not change.
+// comment and for a line without fields, which quotation marks do not change. For example, it is 14 for `cpu,host=a\ b f=1`, whose first
+// space is escaped.
 func fieldsStart(line []byte) int {
 	start := len(line) - len(bytes.TrimLeft(line, " \t\v\f\r"))
 	if start < len(line) && line[start] == '#' {
@@ -148,7 +149,8 @@ func fieldsStart(line []byte) int {
 	return -1
 }
 
-// textLen returns the length of a text with the quotation mark that ends it, or -1 if b does not have its end.
+// textLen returns the length of a text with the quotation mark that ends it, or -1 if b does not have its end. For example, it is 5 for
+// `a\"b" 2`.
 func textLen(b []byte) int {
 	for i := 0; i < len(b); i++ {
 		switch b[i] {
