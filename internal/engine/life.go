@@ -35,7 +35,7 @@ const (
 // open is an open bucket of a series, for the times [start, end) in nanoseconds since 1970.
 //
 // Its newest values may be in the stage only: Engine.settle comes before anything that needs all values. fields may be shorter than the
-// schema of the series; the bucket then has no values of the other fields. Engine.mu guards it, except during a replay, and except while
+// schema of the series; the bucket then has no values of the other fields. Engine.mu guards it, except in Replay.Rows, and except while
 // it is final and waits in push.lent, where nothing else refers to it.
 type open struct {
 	start, end int64
@@ -226,7 +226,7 @@ func (e *Engine) earlier(s *series, o *open, fields []string) (b Bucket, ok bool
 	b, ok, err = e.o.Store.Find(s.key(), o.start, o.end, fields, 0)
 	lacks := func(field string) bool { return !slices.Contains(lent.Fields, field) }
 	switch {
-	// That the final bucket has expired does not matter if the other engines have all of the fields open.
+	// That the final bucket has expired does not matter if Borrow has returned all of the fields.
 	case err != nil && (!errors.Is(err, ErrExpired) || slices.ContainsFunc(fields, lacks)):
 		if borrowed {
 			e.o.Store.GiveBack()

@@ -26,8 +26,8 @@ type identity struct {
 // key returns the key of the series as in its rows.
 func (s *series) key() string { return s.rowKey }
 
-// table holds the series that have open buckets. Others stay in it until the end of the next Push: see [Engine.retire]. The keys of index
-// are the rowKey and the pointKeys of each series in order, and no others.
+// table holds the series that have open buckets. Others stay in it until a Push retires them: see [Engine.retire]. The keys of index are
+// the rowKey and the pointKeys of each series in order, and no others.
 type table struct {
 	index   map[string]*series // by each of their keys
 	order   []*series          // in the order in which they were added

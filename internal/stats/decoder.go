@@ -13,8 +13,8 @@ type decoder struct {
 	err  error
 }
 
-// fail sets the error, which wraps [ErrFormat], unless there is one already. A text is such as "not an encoded summary: version 9, want
-// 1". Nothing is left to read then, so the methods need not check the error.
+// fail sets the error, which wraps [ErrFormat], unless there is one already. For example, its text is "not an encoded summary: version
+// 9, want 1". Nothing is left to read then, so the methods need not check the error.
 func (d *decoder) fail(format string, args ...any) {
 	if d.err == nil {
 		d.err = fmt.Errorf("%w: %s", ErrFormat, fmt.Sprintf(format, args...))
