@@ -19,6 +19,7 @@ type exchange struct {
 	client  string                 // empty until it is asked for
 	id      string                 // empty until it is asked for
 	code    int                    // the status of the answer, or 0 until the header is written
+	handled bool                   // whether a handler of [server.handle] has the request, which counts and logs it
 }
 
 // exchanged calls next with an exchange as the writer of the answer. If next writes nothing, the answer is a 200 without a body.

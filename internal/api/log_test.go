@@ -50,13 +50,20 @@ func TestRequestsWithoutARouteAreLoggedAndCounted(t *testing.T) {
 	get := func(method, path string, headers ...string) *httptest.ResponseRecorder {
 		return with(s, method, "http://localhost"+path, headers...)
 	}
+	connected, connect := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "http://localhost/health", http.NoBody)
+	connect.Method = http.MethodConnect
+	s.ServeHTTP(connected, connect)
 	for status, w := range map[int]*httptest.ResponseRecorder{
 		421: with(s, http.MethodGet, "http://evil.example/health"),
 		204: get(http.MethodOptions, "/health", "Origin", "https://example.com", "Access-Control-Request-Method", "GET"),
-		307: get(http.MethodGet, "//health"),
+		307: get(http.MethodGet, "/docs/../health"),
+		405: connected,
 		404: get(http.MethodGet, "/nothing"),
 	} {
 		require.Equal(t, status, w.Code)
+		if status >= 400 {
+			problemOf(t, w, status)
+		}
 		require.Contains(t, log.String(), fmt.Sprintf("route=other status=%d ", status))
 		require.Contains(t, get(http.MethodGet, "/metrics").Body.String(), fmt.Sprintf("\nanalytics_api_requests_total{route=\"other\",status=\"%d\"} 1\n", status))
 	}

@@ -191,10 +191,7 @@ func (s *server) mount(mux *http.ServeMux, rt route, pattern string, serve http.
 	for _, method := range readMethods {
 		mux.Handle(method+" "+pattern, serve)
 	}
-	mux.Handle(pattern, s.handle(rt, func(w http.ResponseWriter, _ *http.Request, _ *params) error {
-		w.Header().Set("Allow", allowedMethods)
-		return errMethod
-	}))
+	mux.Handle(pattern, s.handle(rt, refuseMethod))
 	// Browsers send OPTIONS without a token. Its query is checked with the request that follows.
 	rt.scope, rt.anyQuery = rt.scope.public(), true
 	mux.Handle(http.MethodOptions+" "+pattern, s.handle(rt, func(w http.ResponseWriter, _ *http.Request, _ *params) error {
@@ -202,6 +199,12 @@ func (s *server) mount(mux *http.ServeMux, rt route, pattern string, serve http.
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}))
+}
+
+// refuseMethod refuses a method that no route has.
+func refuseMethod(w http.ResponseWriter, _ *http.Request, _ *params) error {
+	w.Header().Set("Allow", allowedMethods)
+	return errMethod
 }
 
 // withoutSlash redirects to the same address without the slash at its end. The FastAPI service that analytics-api
@@ -234,22 +237,38 @@ func withoutSlashes(w http.ResponseWriter, r *http.Request, _ *params) error {
 	return nil
 }
 
-// clean redirects requests for paths with repeated slashes. Those with dots are left to next: clients resolve these themselves.
+// clean redirects requests for paths with repeated slashes, and refuses those without a path, such as CONNECT for a proxy. Paths with dots
+// are left to next, an [http.ServeMux], which redirects them: clients resolve these themselves. It counts and logs what next answers
+// without a handler of s.
 func (s *server) clean(next http.Handler) http.Handler {
-	redirect := s.beside(scopePublic, withoutSlashes)
+	redirect, refuse, other := s.beside(scopePublic, withoutSlashes), s.beside(scopePublic, refuseMethod), route{name: otherRoute}
+	observe := s.observer(other.name)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodConnect || !strings.HasPrefix(r.URL.Path, "/") {
+			refuse.ServeHTTP(w, r)
+			return
+		}
 		// Path is decoded and can have slashes that are parts of names, so it is not enough.
 		if strings.Contains(r.URL.Path, "//") && strings.Contains(r.URL.EscapedPath(), "//") && !strings.Contains(r.URL.Path, "/.") {
 			redirect.ServeHTTP(w, r)
 			return
 		}
-		next.ServeHTTP(w, r)
+		x, start := w.(*exchange), s.Now()
+		next.ServeHTTP(x, r)
+		if !x.handled {
+			took := s.Now().Sub(start)
+			observe(x.status(), took)
+			s.logRequest(x, r, &other, "", took)
+		}
 	})
 }
 
-// beside returns a handler of requests that are not answered by a route. Their route in the metrics and in the log is "other".
+// otherRoute is the label of requests that no route answers.
+const otherRoute = "other"
+
+// beside returns a handler of requests that are not answered by a route. Their route in the metrics and in the log is otherRoute.
 func (s *server) beside(sc scope, h handler) http.Handler {
-	return s.handle(route{name: "other", anyQuery: true, scope: sc}, h)
+	return s.handle(route{name: otherRoute, anyQuery: true, scope: sc}, h)
 }
 
 // handle returns the handler of a route. It refuses requests whose token does not allow the route. It calls h with a timeout,
@@ -260,6 +279,7 @@ func (s *server) handle(rt route, h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := s.Now()
 		x := w.(*exchange)
+		x.handled = true
 		grant, refused := s.admit(x, r, &rt)
 		defer func() {
 			p, begun := recover(), x.code != 0
