@@ -183,14 +183,13 @@ func (s *Store) unpin(id string) {
 	}
 }
 
-// adoptJoined continues the knowledge of the last run about orphans that are not retired.
-func (s *Store) adoptJoined() {
-	if len(s.past.joined) == 0 {
-		return
-	}
+// adoptJoined continues the knowledge of the last run about orphans that are not retired. It returns an error if the folders of other stores
+// cannot be listed. Then buckets could be added twice when they can be listed again, and a value could begin a bucket anew that is in one
+// of them.
+func (s *Store) adoptJoined() error {
 	folders, err := storeFolders(filepath.Dir(s.folder))
 	if err != nil {
-		s.warn("the folders of other states cannot be listed, so it is not known what was taken over from them: %v", err)
+		return fmt.Errorf("the folders of other states cannot be listed: %w", err)
 	}
 	for _, folder := range folders {
 		_, id, _ := heirOf(folder)
@@ -198,6 +197,7 @@ func (s *Store) adoptJoined() {
 			s.pin(id, j)
 		}
 	}
+	return nil
 }
 
 // Expire makes the final and the expired buckets of from expired in this store, for the time when there is no folder of from any more:

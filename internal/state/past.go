@@ -121,7 +121,9 @@ func (s *Store) readPast() error {
 	s.next = max(s.past.next, s.finals.handle)
 	s.stats.LogBytes = s.log.size()
 	s.adopt()
-	s.adoptJoined()
+	if err := s.adoptJoined(); err != nil {
+		return err
+	}
 	s.adoptLoans()
 	s.report()
 	return nil

@@ -13,13 +13,15 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/state"
 )
 
+// nobody is the number of a user and a group without rights.
+const nobody = 65534
+
 // asNobody calls f on a thread that accesses files as the user nobody, if the process is root's.
 func asNobody(f func()) {
 	if os.Geteuid() != 0 {
 		f()
 		return
 	}
-	const nobody = 65534
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -54,6 +56,32 @@ func TestAFolderThatCannotBeWrittenIsAnErrorAndStaysAsItIs(t *testing.T) {
 	if os.Geteuid() == 0 {
 		require.ErrorIs(t, err, fs.ErrPermission)
 	}
+}
+
+// A run that does not know what an earlier one has taken over from other states could add it twice.
+func TestAFolderOfStatesThatCannotBeListedIsAnError(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writeFinals(t, dir, 3)
+	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))
+	if os.Geteuid() == 0 {
+		require.NoError(t, filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+			require.NoError(t, err)
+			return os.Chown(path, nobody, nobody)
+		}))
+	}
+	t.Cleanup(func() { _ = os.Chmod(dir, 0o700) })
+	open := func(mode os.FileMode) (s *state.Store, err error) {
+		require.NoError(t, os.Chmod(dir, mode))
+		asNobody(func() { s, err = state.Open(options(t, dir)) })
+		return s, err
+	}
+	_, err := open(0o300)
+	require.ErrorIs(t, err, fs.ErrPermission)
+	require.ErrorContains(t, err, "cannot be listed: open "+dir)
+	s, err := open(0o700)
+	require.NoError(t, err, "it was closed")
+	require.NoError(t, s.Close())
 }
 
 func TestARealFullDiskLosesNothing(t *testing.T) {
