@@ -3,6 +3,7 @@ package handles_test
 import (
 	"maps"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -19,6 +20,7 @@ func TestTableIsAMap(t *testing.T) {
 	for range 20_000 {
 		number := []uint64{1, 1 << 40, 1<<64 - 300}[r.IntN(3)] + r.Uint64N(300)
 		require.Equal(t, want[number], table.Find(number))
+		require.Equal(t, len(want), table.Len())
 		if r.IntN(3) == 0 {
 			delete(want, number)
 			table.Remove(number)
@@ -32,4 +34,33 @@ func TestTableIsAMap(t *testing.T) {
 		table.Remove(number)
 	}
 	require.Empty(t, maps.Collect(table.All()))
+	require.Zero(t, table.Len())
+}
+
+// A table in which each handle is removed a while after it was put holds no more memory after a million of them.
+func TestTheMemoryOfRemovedHandlesIsReleased(t *testing.T) {
+	var table handles.Table[int]
+	const kept, rounds = 1000, 100_000
+	v := new(int)
+	move := func(from, to uint64) {
+		for handle := from; handle < to; handle++ {
+			table.Put(handle, v)
+			if handle > kept {
+				table.Remove(handle - kept)
+			}
+		}
+	}
+	move(1, rounds)
+	before := heap()
+	move(rounds, 10*rounds)
+	require.Less(t, heap()-before, 256<<10)
+	require.Equal(t, kept, table.Len())
+}
+
+// heap returns the bytes that are in use.
+func heap() int {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
 }

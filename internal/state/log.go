@@ -59,7 +59,7 @@ func newHandle(number uint64, b Bucket, first uint64, since int64) handle {
 
 // track adds an open bucket. The caller holds mu, or is Open.
 func (s *Store) track(h *handle) {
-	s.handles[h.number] = h
+	s.handles.Put(h.number, h)
 	s.needed.add(h.first)
 	s.roll.open++
 }
@@ -92,7 +92,7 @@ func (s *Store) Rows(handle, schema uint64, fields []string, rows []float64, tim
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h := s.handles[handle]
+	h := s.handles.Find(handle)
 	if h == nil {
 		return
 	}
@@ -123,7 +123,7 @@ func (s *Store) Rows(handle, schema uint64, fields []string, rows []float64, tim
 func (s *Store) Demoted(handle uint64, field string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if h := s.handles[handle]; h != nil && !h.lost {
+	if h := s.handles.Find(handle); h != nil && !h.lost {
 		s.records.demoted(handle, field)
 		s.bound()
 	}
@@ -134,7 +134,7 @@ func (s *Store) Demoted(handle uint64, field string) {
 func (s *Store) Lent(handle uint64, fields []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if h := s.handles[handle]; h != nil && !h.lost {
+	if h := s.handles.Find(handle); h != nil && !h.lost {
 		s.records.lent(handle, fields)
 		s.bound()
 	}
@@ -144,7 +144,7 @@ func (s *Store) Lent(handle uint64, fields []string) {
 func (s *Store) Drop(handle uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h := s.handles[handle]
+	h := s.handles.Find(handle)
 	if h == nil {
 		return
 	}
@@ -163,7 +163,7 @@ func (s *Store) Drop(handle uint64) {
 func (s *Store) Old(handle uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h := s.handles[handle]
+	h := s.handles.Find(handle)
 	switch {
 	case h == nil || s.full:
 		return false
@@ -182,7 +182,7 @@ func (s *Store) Old(handle uint64) bool {
 func (s *Store) Snapshot(handle uint64, b Bucket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h := s.handles[handle]
+	h := s.handles.Find(handle)
 	if h == nil || s.full {
 		return
 	}
@@ -201,7 +201,7 @@ func (s *Store) Snapshot(handle uint64, b Bucket) {
 func (s *Store) Final(handle uint64, b Bucket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h := s.handles[handle]
+	h := s.handles.Find(handle)
 	if h == nil {
 		return
 	}
@@ -237,7 +237,7 @@ func (s *Store) again(series string, start int64) {
 // removes it there if nothing is to be stored. The caller holds mu.
 func (s *Store) finish(h *handle) {
 	h.final = true
-	delete(s.handles, h.number)
+	s.handles.Remove(h.number)
 	s.roll.live -= h.bytes
 	s.roll.open--
 }
@@ -257,7 +257,7 @@ func (s *Store) bound() {
 	s.commit++ // a reader sees by the missing number that records are missing
 	s.opened = nil
 	s.dropLoans()
-	for _, h := range s.handles {
+	for _, h := range s.handles.All() {
 		h.lost = true
 	}
 	for _, all := range [][]*final{s.pending.order, s.pending.waiting} {

@@ -384,13 +384,6 @@ func (p *past) time(d *decoder) {
 //
 // Without a Replay they stay open: their handles keep the log that they need.
 func (s *Store) adopt() {
-	open := 0
-	for b := range s.past.buckets.all() {
-		if !b.final {
-			open++
-		}
-	}
-	s.handles = make(map[uint64]*handle, open)
 	var chunk []handle
 	starts := make(map[int64]int)
 	for b := range s.past.buckets.all() {

@@ -79,7 +79,7 @@ func (s *Store) window() int {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return windowOf(len(s.handles), s.log.size())
+	return windowOf(s.handles.Len(), s.log.size())
 }
 
 // windowOf returns the window for a number of open buckets and the size of the log. Many buckets have a larger one, so that it has a few
@@ -348,7 +348,7 @@ func (p *replay) forget(b *pastBucket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stats.LostBuckets++
-	if h := s.handles[b.handle]; h != nil {
+	if h := s.handles.Find(b.handle); h != nil {
 		s.finish(h)
 		s.needed.remove(h.first)
 	}
@@ -364,7 +364,7 @@ func (p *replay) final(b *pastBucket) {
 	}
 	s := p.s
 	s.mu.Lock()
-	h := s.handles[b.handle]
+	h := s.handles.Find(b.handle)
 	s.mu.Unlock()
 	if h != nil {
 		f := s.newFinal(h, bucket, b.ended, b.at)

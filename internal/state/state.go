@@ -61,6 +61,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/telegraf-describe/telegraf-describe/internal/handles"
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
@@ -252,23 +253,23 @@ type Store struct {
 
 	// mu guards the fields below. It may be locked while the mutexes above are held, but not the other way round.
 	mu      sync.Mutex
-	closed  bool               // by Close, Abandon or Retire; nothing is logged any more
-	suffix  string             // of the folder when the store is closed; empty leaves its name
-	handles map[uint64]*handle // of the open buckets, by number
-	next    uint64             // the last handle that was given; they ascend over all runs
-	records recorder           // the commit under construction
-	commit  uint64             // number of the commit that the records will be
-	durable uint64             // number of the last commit that is durable
-	pushes  pushes             // the last ones
-	queued  int                // bytes in queue
-	full    bool               // records are dropped until a commit succeeds
-	discard bool               // Commit drops the queue
-	spare   []byte             // memory for the next records
-	opened  []*handle          // in the commit under construction; the next one repeats their names
-	needed  counts             // how many handles need the log from each commit on
-	roll    rollBudget         // how many open buckets are logged anew, so that old files of the log can be deleted
-	pending pendingFinals      // final buckets that are not in the database
-	stats   Stats              // the counts; Stats adds the sizes
+	closed  bool                  // by Close, Abandon or Retire; nothing is logged any more
+	suffix  string                // of the folder when the store is closed; empty leaves its name
+	handles handles.Table[handle] // of the open buckets, by number
+	next    uint64                // the last handle that was given; they ascend over all runs
+	records recorder              // the commit under construction
+	commit  uint64                // number of the commit that the records will be
+	durable uint64                // number of the last commit that is durable
+	pushes  pushes                // the last ones
+	queued  int                   // bytes in queue
+	full    bool                  // records are dropped until a commit succeeds
+	discard bool                  // Commit drops the queue
+	spare   []byte                // memory for the next records
+	opened  []*handle             // in the commit under construction; the next one repeats their names
+	needed  counts                // how many handles need the log from each commit on
+	roll    rollBudget            // how many open buckets are logged anew, so that old files of the log can be deleted
+	pending pendingFinals         // final buckets that are not in the database
+	stats   Stats                 // the counts; Stats adds the sizes
 
 	joined map[string]joined  // by id of the orphan
 	loans  map[uint64]*loaned // that are not settled, by number
@@ -347,7 +348,7 @@ func openLocked(folder string, lock *folderLock, o Options) (s *Store, err error
 			lock.release()
 		}
 	}()
-	s = &Store{o: o, began: o.Now().UnixNano(), folder: folder, identity: o.Identity, lock: lock, handles: make(map[uint64]*handle)}
+	s = &Store{o: o, began: o.Now().UnixNano(), folder: folder, identity: o.Identity, lock: lock}
 	isNew, err := s.checkIdentity()
 	if err == nil {
 		err = cmp.Or(s.setBorn(isNew), s.setID())
@@ -388,7 +389,7 @@ func (s *Store) Stats() Stats {
 	defer s.mu.Unlock()
 	st := s.stats
 	st.Bytes = st.LogBytes + s.finals.size()
-	st.Open = len(s.handles)
+	st.Open = s.handles.Len()
 	st.Pending = len(s.pending.order) + len(s.pending.waiting)
 	st.PendingBytes = s.pending.bytes + int64(s.queued+len(s.records.buf))
 	return st
