@@ -45,6 +45,7 @@ type past struct {
 	file    []byte            // memory for a part of a file of the log
 	payload []byte            // memory for the payloads of commits
 	longest int               // the length of the longest of these
+	changes int               // how many records are changes of a replay, at most
 }
 
 // pastBucket is a bucket in the log.
@@ -104,7 +105,7 @@ func (s *Store) readPast() error {
 	if err != nil {
 		return err
 	}
-	s.past.payload = make([]byte, 0, min(windowBytes+2*commitBytes, size))
+	s.past.payload = make([]byte, 0, min(firstPayload, size))
 	for _, number := range numbers {
 		if err := s.readSegment(number); err != nil {
 			return err
@@ -242,6 +243,8 @@ func (p *past) read(commit uint64, payload []byte) error {
 			p.open(recordAt{commit, index}, kind, d)
 		case recordRows:
 			p.rows(d)
+		case recordDemoted:
+			p.changes++
 		case recordFinal:
 			p.final(commit, d)
 		case recordAgain:
@@ -293,6 +296,7 @@ func (p *past) open(at recordAt, kind byte, d *decoder) {
 // rows reads the head of a record of rows, and counts the rows. The number is for memory that a replay makes at once. Rows of a bucket
 // that is not known are values that were lost: the commit in which it opened is damaged, and so is the one after, which has its name.
 func (p *past) rows(d *decoder) {
+	p.changes++
 	number := d.uvarint()
 	b := p.buckets.find(number)
 	if schema := d.uvarint(); schema == 0 {

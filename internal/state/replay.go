@@ -31,6 +31,8 @@ const (
 	// of a bucket in this part are replayed together, because the summaries of a bucket are far apart in memory: in the order of
 	// the log, each Push would load all of them again. It is the least: see windowOf.
 	windowBytes = 32 << 20
+	// firstPayload is how many bytes of payloads there is memory for at first, unless the log is shorter.
+	firstPayload = windowBytes + 2*commitBytes
 	// maxWindow is the largest window. With one commit more, offsets in it fit into 32 bits.
 	maxWindow = 512 << 20
 	// changeBytes bounds the number of changes that are collected: a window has one for so many bytes.
@@ -53,7 +55,7 @@ func (s *Store) Replay(r Replayer) error {
 		s: s, r: r, schemas: make(map[uint64]int32), lists: make(map[string]int32), seed: maphash.MakeSeed(),
 		parts: make([]part, min(runtime.GOMAXPROCS(0), maxReplayers)), most: s.window(),
 	}
-	p.changes = make([]change, 0, min(int64(p.maxChanges()), s.log.size()/changeBytes))
+	p.changes = make([]change, 0, min(p.maxChanges(), s.past.changes))
 	if room := int(min(int64(p.most+s.past.longest), s.log.size())); cap(s.past.payload) < room {
 		s.past.payload = make([]byte, 0, room)
 	}
@@ -87,6 +89,9 @@ func (s *Store) window() int {
 // 15 % more CPU time: BenchmarkRestart of package describe.
 func windowOf(buckets int, log int64) int {
 	const perBucket = 1 << 10
+	if log <= firstPayload { // there is memory for all of it
+		return firstPayload
+	}
 	return int(min(max(windowBytes, min(perBucket*int64(buckets), log/4)), maxWindow))
 }
 

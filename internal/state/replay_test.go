@@ -89,7 +89,9 @@ func TestManyOpenBucketsHaveALargerWindow(t *testing.T) {
 	t.Parallel()
 	const mega, giga = 1 << 20, 1 << 30
 	for _, c := range []struct{ buckets, log, want int }{
-		{0, 0, 32 * mega},
+		{0, 0, 48 * mega},
+		{100_000, 48 * mega, 48 * mega},
+		{1000, 49 * mega, 32 * mega},
 		{1000, 10 * giga, 32 * mega},
 		{100_000, 100 * mega, 32 * mega},
 		{100_000, 200 * mega, 50 * mega},
