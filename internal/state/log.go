@@ -37,11 +37,13 @@ const (
 
 // OpenBucket logs that a bucket opened, with the summaries that it has at the start, and returns its handle, which is
 // not 0. Of b, it keeps only b.Series.
-func (s *Store) OpenBucket(b Bucket) (handle uint64) {
+func (s *Store) OpenBucket(b Bucket) (number uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.next++
-	h := new(newHandle(s.next, b, s.commit, s.clock.time()))
+	h := &handle{
+		number: s.next, series: b.Series, start: b.Start, end: b.End, revision: b.Revision, first: s.commit, since: s.clock.time(),
+	}
 	s.track(h)
 	if s.full {
 		h.lost = true
@@ -50,11 +52,6 @@ func (s *Store) OpenBucket(b Bucket) (handle uint64) {
 	s.logOpen(h, b)
 	s.bound()
 	return h.number
-}
-
-// newHandle returns an open bucket whose log begins with the commit first, at the age since of the store.
-func newHandle(number uint64, b Bucket, first uint64, since int64) handle {
-	return handle{number: number, series: b.Series, start: b.Start, end: b.End, revision: b.Revision, first: first, since: since}
 }
 
 // track adds an open bucket. The caller holds mu, or is Open.

@@ -50,16 +50,19 @@ type past struct {
 
 // pastBucket is a bucket in the log.
 type pastBucket struct {
-	Bucket             // without fields
-	handle uint64      // 0 if it was removed from the index
-	begin  recordAt    // the last record that has it whole: earlier ones are not needed
-	final  bool        // whether it became final
-	ended  uint64      // the commit in which it became final
-	rows   uint64      // the commit of its last rows, or 0
-	left   int         // how many rows the log has after begin; while it is replayed, how many are left
-	at     int64       // age of the store when its final row left
-	next   *pastBucket // see index
-	waiting
+	series     string // its key
+	start, end int64
+	revision   int64
+	touched    int64       // wall time of the last value when the bucket was logged whole, nanoseconds since 1970
+	handle     uint64      // 0 if it was removed from the index
+	begin      recordAt    // the last record that has it whole: earlier ones are not needed
+	ended      uint64      // the commit in which it became final
+	rows       uint64      // the commit of its last rows, or 0
+	left       int         // how many rows the log has after begin; while it is replayed, how many are left
+	at         int64       // age of the store when its final row left
+	next       *pastBucket // see index
+	waiting                // of a replay
+	final      bool        // whether it became final
 }
 
 // commitWall is the wall time and the age of the store at a commit.
@@ -73,13 +76,13 @@ type commitWall struct {
 // log, but their commit has: the values came before it.
 func (p *past) touched(b *pastBucket) int64 {
 	if b.rows == 0 {
-		return b.Touched
+		return b.touched
 	}
 	i, _ := slices.BinarySearchFunc(p.walls, b.rows, func(w commitWall, commit uint64) int { return cmp.Compare(w.commit, commit) })
 	if i == len(p.walls) {
 		return 0
 	}
-	return max(b.Touched, p.walls[i].wall)
+	return max(b.touched, p.walls[i].wall)
 }
 
 // recordAt is the place of a record in the log. Of an open bucket, the records before pastBucket.begin are in the summaries of the record
@@ -274,11 +277,10 @@ func (p *past) open(at recordAt, kind byte, d *decoder) {
 		return
 	}
 	series := d.bytes()
-	var read Bucket
-	read.Start = d.varint()
-	read.End = int64(uint64(read.Start) + d.uvarint())
-	read.Revision = d.whole()
-	read.Touched = d.varint()
+	read := pastBucket{handle: number, begin: at, start: d.varint()}
+	read.end = int64(uint64(read.start) + d.uvarint())
+	read.revision = d.whole()
+	read.touched = d.varint()
 	if d.err != nil || number == 0 {
 		return
 	}
@@ -287,10 +289,11 @@ func (p *past) open(at recordAt, kind byte, d *decoder) {
 		b = p.buckets.add(number)
 		delete(p.strays, number)
 	}
-	if read.Series = b.Series; string(series) != b.Series {
-		read.Series = string(series)
+	if read.series = b.series; string(series) != b.series {
+		read.series = string(series)
 	}
-	*b = pastBucket{Bucket: read, handle: number, begin: at, next: b.next}
+	read.next = b.next
+	*b = read
 }
 
 // rows reads the head of a record of rows, and counts the rows. The number is for memory that a replay makes at once. Rows of a bucket
@@ -400,10 +403,12 @@ func (s *Store) adopt() {
 		}
 		h := &chunk[0]
 		chunk = chunk[1:]
-		*h = newHandle(b.handle, b.Bucket, b.begin.commit, s.past.end)
+		*h = handle{
+			number: b.handle, series: b.series, start: b.start, end: b.end, revision: b.revision, first: b.begin.commit, since: s.past.end,
+		}
 		s.track(h)
-		starts[b.Start]++
-		s.past.series = max(s.past.series, starts[b.Start])
+		starts[b.start]++
+		s.past.series = max(s.past.series, starts[b.start])
 		if h.touched = s.past.touched(b); h.touched > s.began { // the clock was set back
 			h.touched = s.began - 1
 		}
@@ -413,11 +418,11 @@ func (s *Store) adopt() {
 // isStored reports whether the database has the bucket, or one of the same series and start that opened later. Handles ascend over all
 // runs, so that the larger one is of the bucket that opened later. If the database cannot be read, it has not.
 func (s *Store) isStored(b *pastBucket) bool {
-	slots := s.finals.starts[b.Start]
+	slots := s.finals.starts[b.start]
 	if len(slots) == 0 {
 		return false
 	}
-	key := finalKey(b.Series, b.Start)
+	key := finalKey(b.series, b.start)
 	value, err := s.finals.get(key, slots)
 	return err == nil && value != nil && finalHandle(key, value) >= b.handle
 }

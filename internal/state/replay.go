@@ -133,7 +133,7 @@ type change struct {
 // waiting is the list of changes of a bucket that were not yet replayed: their indexes plus 1, or 0 for none.
 type waiting struct {
 	first, last int32 // both are 0, or neither is
-	part        int   // the goroutine of the series
+	part        int32 // the goroutine of the series
 }
 
 // part is the work of one goroutine.
@@ -334,13 +334,13 @@ func (p *replay) open(b *pastBucket, at recordAt, d *decoder) error {
 	if b.begin != at {
 		return nil // repeats the name
 	}
-	bucket := d.bucket(b.Series, p.s.o.ExactLimit)
-	b.part = int(maphash.String(p.seed, b.Series) % uint64(len(p.parts)))
+	bucket := d.bucket(b.series, p.s.o.ExactLimit)
+	b.part = int32(maphash.String(p.seed, b.series) % uint64(len(p.parts)))
 	if d.err == nil {
 		d.err = p.r.Open(b.handle, bucket)
 	}
 	if d.err != nil {
-		p.s.warn("an open bucket is lost: %s: %v", finalID{b.Series, b.Start}, d.err)
+		p.s.warn("an open bucket is lost: %s: %v", finalID{b.series, b.start}, d.err)
 		p.forget(b)
 		d.err = nil
 	}
