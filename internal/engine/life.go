@@ -49,10 +49,10 @@ type open struct {
 	changed    bool                   // whether the bucket got values since the last Push
 	final      bool                   // whether the running Push made the bucket final
 	shared     bool                   // whether a store has more fields of the bucket, so each new field is looked for
+	copying    bool                   // whether copies are made, for other engines
 	before     []uint64               // by position: how many values came in an earlier run; see noteIdle. Nil means none
 	loans      []loan                 // fields that other engines have got, usually nil
-	copies     map[int]*stats.Summary // by position: what fields had before this run, for other engines; usually nil
-	copying    bool                   // whether copies are made
+	copies     map[int]*stats.Summary // by position: what fields had before this run; usually nil
 }
 
 // series is a series in the table: its measurement, the tags that Options.Keep selects, and its buckets.

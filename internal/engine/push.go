@@ -205,7 +205,7 @@ func (e *Engine) collectBucket(s *series, b *open, state record.State) {
 			continue
 		}
 		e.collectRow(pending{
-			prefix: e.o.Prefix, leaving: &s.leaving, field: s.schema.names[i], start: b.start, end: b.end, revision: b.revision, state: state,
+			prefix: e.o.Prefix, leaving: s.inRows(), field: s.schema.names[i], start: b.start, end: b.end, revision: b.revision, state: state,
 		}, &b.fields[i])
 	}
 }

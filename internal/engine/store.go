@@ -546,7 +546,7 @@ func (e *Engine) seriesByKey(key string) (*series, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e.addSeries(key, identity{leaving, leaving}), nil
+	return e.addSeries(key, identity{arriving: leaving}), nil
 }
 
 // restore copies b to an empty open bucket of the series at the time now. It returns the position of each field.

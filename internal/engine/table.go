@@ -19,8 +19,16 @@ const (
 // identity is a series in the form of points and in the form of rows. The two differ if line protocol cannot carry a name,
 // if a tag has no value, or if rows use a tag key for another purpose.
 type identity struct {
-	arriving ids.Series // the tags that are kept, in the order of the first point
-	leaving  ids.Series // the tags of the rows, in ascending order of keys
+	arriving ids.Series  // the tags that are kept, in the order of the first point
+	leaving  *ids.Series // the tags of the rows, in ascending order of keys; nil if it is equal to arriving
+}
+
+// inRows returns the series in the form of rows.
+func (id *identity) inRows() *ids.Series {
+	if id.leaving == nil {
+		return &id.arriving
+	}
+	return id.leaving
 }
 
 // key returns the key of the series as in its rows.
@@ -150,9 +158,10 @@ func identityOf(key string, arriving ids.Series) identity {
 		panic(err) // the key was made by AppendKey
 	}
 	if arriving.Measurement == leaving.Measurement && slices.Equal(arriving.Tags, leaving.Tags) {
-		return identity{leaving, leaving}
+		return identity{arriving: leaving}
 	}
-	return identity{ids.Series{Measurement: strings.Clone(arriving.Measurement), Tags: cloneTags(arriving.Tags)}, leaving}
+	own := ids.Series{Measurement: strings.Clone(arriving.Measurement), Tags: cloneTags(arriving.Tags)}
+	return identity{own, new(leaving)}
 }
 
 // addSeries adds a series to the table. key is the key of its rows.
