@@ -22,7 +22,7 @@ import (
 // BenchmarkRestart reads back open buckets of 10 fields after a crash: many that got a value in each of a few periods, as many that got
 // three values each half a minute for 6 minutes, and fewer that got those for an hour. It reports the wall time and the CPU time of each
 // value, of which sys is that of the system, for pages of memory above all, and gc that of the garbage collector, and the largest memory
-// of a restart as a multiple of what it holds after that.
+// of a restart as a multiple of what it holds after that, and the part of a bucket in that.
 func BenchmarkRestart(b *testing.B) {
 	for _, shape := range []restart{{100_000, 6, 1}, {100_000, 12, 3}, {10_000, 120, 3}} {
 		b.Run(fmt.Sprintf("buckets=%d/pushes=%d/rows=%d", shape.buckets, shape.pushes, shape.rows), shape.run)
@@ -44,10 +44,11 @@ func (r restart) run(b *testing.B) {
 	}
 	r.fill(b, start().store)
 	var used cost
-	var peak, held float64
+	var peak, held, others float64
 	for b.Loop() {
 		b.StopTimer()
 		debug.FreeOSMemory() // a restart is a new process, to which the system has to give each page of memory
+		others = takenMemory()
 		b.StartTimer()
 		stop, before := watchMemory(), costSoFar(b)
 		d := start()
@@ -68,6 +69,7 @@ func (r restart) run(b *testing.B) {
 	b.ReportMetric(1e9*used.sys/values, "sys-ns/value")
 	b.ReportMetric(1e9*used.gc/values, "gc-ns/value")
 	b.ReportMetric(peak/held, "peak/held")
+	b.ReportMetric((held-others)/float64(r.buckets), "B/bucket")
 }
 
 // fill logs the values and ends the run as a crash does.
