@@ -39,8 +39,8 @@ import (
 const cursorVersion = 1
 
 const (
-	// maxBounded is the most bytes of a bounded text: the beginning and a hash, see bounded.
-	maxBounded = maxName + 16
+	// maxBounded is the most bytes of a bounded text: the beginning and a hash, see [record.Bounded].
+	maxBounded = record.MaxPlace + 16
 	// maxCursor is the most bytes of a cursor, beyond those that any cursor has.
 	maxCursor = 1 + 8 + 3*2*binary.MaxVarintLen64 + 2*(2+maxBounded) + 4
 )

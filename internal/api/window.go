@@ -137,8 +137,8 @@ type collector struct {
 // add adds a name if it belongs to the window.
 func (c *collector) add(n *record.Name) {
 	series, agent := [2]string{n.Field, n.Tags}, [2]string{n.Agent, n.Replica}
-	if len(n.Field)+len(n.Tags) > maxName || len(n.Agent)+len(n.Replica) > maxName {
-		series, agent = [2]string{bounded(n.Field + n.Tags)}, [2]string{bounded(n.Agent + n.Replica)}
+	if len(n.Field)+len(n.Tags) > record.MaxPlace || len(n.Agent)+len(n.Replica) > record.MaxPlace {
+		series, agent = [2]string{record.Bounded(n.Field + n.Tags)}, [2]string{record.Bounded(n.Agent + n.Replica)}
 	}
 	descending := c.of.descending
 	if c.until != nil && c.until.isBefore(series, agent, descending) || !c.from.isBefore(series, agent, descending) || !c.filter.MatchOutline(&n.Outline) {
