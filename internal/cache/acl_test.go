@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -21,7 +22,7 @@ import (
 // The ACL rules in the README of rediscache.
 const (
 	writerACL = "resetchannels ~*:analytics_* ~analytics:tables &*:analytics_* -@all +ping +hset +expire +zadd +zrem +zrangebyscore +zremrangebyscore +incr +get +set " +
-		"+publish +hvals +hgetall +hscan +time +multi +exec"
+		"+publish +hvals +hgetall +hscan +time +multi +exec +hlen +zremrangebyrank"
 	readerACL = "resetchannels %R~*:analytics_* %R~analytics:tables &*:analytics_* -@all +ping +get +mget +hlen +hvals +hgetall +hmget +hscan +pttl " +
 		"+zrangebyscore +zrevrange +zrevrangebyscore +subscribe +info"
 	selectACL  = " +select"
@@ -117,6 +118,28 @@ func TestTheDocumentedACLsAllowWritingAndReading(t *testing.T) {
 	cancel()
 	require.ErrorIs(t, <-ended, context.Canceled)
 	require.ErrorContains(t, cache.NewWriter(client, cache.Options{Retention: time.Hour}).Put(t.Context(), table, []record.Record{rec(0, "f", "h", 1)}), "NOPERM")
+}
+
+// An earlier ACL of writers did not have the commands of heads.
+func TestTheFirstNamesOfALargeBucketNeedTheWholeACL(t *testing.T) {
+	t.Parallel()
+	s := redistest.Server(t)
+	admin := redistest.Client(t, s)
+	setUser(t, admin, "reader", readerACL)
+	reader := cache.NewReader(dialAs(t, "reader", 0, s.Addr()))
+	for i, test := range []struct {
+		rules string
+		size  int
+	}{
+		{writerACL, 800}, {strings.Replace(writerACL, " +hscan", "", 1), 800}, {strings.Replace(writerACL, " +hlen", "", 1), -1},
+		{strings.Replace(writerACL, " +zremrangebyrank", "", 1), -1},
+	} {
+		name, start := fmt.Sprint("writer", i), int64(60*i)
+		setUser(t, admin, name, test.rules)
+		put(t, writerOf(t, dialAs(t, name, 0, s.Addr()), nil), table, several(rand.New(rand.NewPCG(1, 1)), start, 0, 200)...)
+		_, size := headOf(t, reader, table, time.Unix(start, 0), false)
+		require.Equal(t, test.size, size, test.rules)
+	}
 }
 
 // An earlier ACL of writers did not have HSCAN.

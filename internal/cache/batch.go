@@ -72,12 +72,14 @@ type bucket struct {
 	// What recent had of the bucket before the write.
 	kept  bool // whether it had the bucket
 	lives bool // whether its records are in Redis, unless they are lost: they were written and have not expired
+	known int  // how many records of the bucket it had
 	fresh int  // how many different records of the batch it did not have
 
 	// Of the last queue.
 	added   [2][]*redis.IntCmd // how many fields were new to the two hashes
 	ttl     [3]*redis.BoolCmd  // the answers to EXPIRE NX of the two hashes and the revisions, nil on a server before Redis 7
 	indexed *redis.IntCmd      // whether the bucket was not in the index, nil unless it is kept
+	head    headPart
 }
 
 // The keys of a bucket, as indices.

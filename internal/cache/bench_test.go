@@ -198,3 +198,49 @@ func numbered(n int, prefix string) (names []string) {
 	}
 	return names
 }
+
+// BenchmarkHead compares Put into large buckets with a writer that keeps their heads and one that does not. Each call writes a
+// bucket of 10,000 records in ten batches, and then the same records again.
+func BenchmarkHead(b *testing.B) {
+	type side struct {
+		client   *redis.Client
+		w        *cache.Writer
+		new, old []float64
+	}
+	sides := map[string]*side{"with": {}, "without": {}}
+	for name, s := range sides {
+		s.client = redistest.Client(b, redistest.Server(b))
+		s.w = writerOf(b, s.client, func(o *cache.Options) { o.CompatRecords = 0 })
+		if name == "without" {
+			s.w.RefuseHeads()
+		}
+	}
+	for n := 0; b.Loop(); n++ {
+		for again := range 2 {
+			for batch := range 10 {
+				records := make([]record.Record, 1000)
+				for i := range records {
+					records[i] = rec(int64(n)*10, fields[i%10], fmt.Sprintf("host%04d", batch*100+i/10), float64(again))
+					records[i].Summary = summary
+				}
+				for _, s := range sides {
+					began := time.Now()
+					put(b, s.w, table, records...)
+					took := float64(time.Since(began).Nanoseconds()) / 1000
+					if again == 0 {
+						s.new = append(s.new, took)
+					} else {
+						s.old = append(s.old, took)
+					}
+				}
+			}
+		}
+	}
+	for name, s := range sides {
+		records := float64(len(s.new)+len(s.old)) * 1000
+		b.ReportMetric(median(s.new), name+"-new-ns/record")
+		b.ReportMetric(median(s.old), name+"-old-ns/record")
+		b.ReportMetric(usage(b, s.client, "cpu", "used_cpu_user_main_thread", "used_cpu_sys_main_thread")*1e9/records, name+"-redis-ns/record")
+		b.ReportMetric(usage(b, s.client, "memory", "used_memory_dataset")/records*2, name+"-B/record")
+	}
+}

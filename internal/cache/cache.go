@@ -7,12 +7,13 @@
 //
 // The records of a bucket are one hash, with a field for each series, field and agent. So writing a record twice has
 // the same effect as writing it once, and agents never overwrite each other's records. An older revision of a record
-// never replaces a newer one (revision.go). No operation scans the keyspace, and every key expires; key.go makes
-// every key.
+// never replaces a newer one (revision.go). A large bucket has a list of its first and last names (head.go). No operation scans the
+// keyspace, and every key expires; key.go makes every key.
 //
 //	            ┌─ Tables ────▶ catalogue
 //	[Reader] ───┼─ Info, Version, Index, Buckets ─▶ names, version and index of a table
 //	            ├─ Records, Summaries ─▶ hashes of buckets, in bounded round trips (scan.go, summaries.go)
+//	            ├─ Head ────────▶ the first names of a large bucket, or the last ones (headreader.go)
 //	            ├─ Names, Named ─▶ the names of a large bucket without its records, and a few records by name (names.go)
 //	            └─ Watch ─────▶ channel of a table: the starts of changed buckets
 //
@@ -24,7 +25,8 @@
 //
 // A writer and a reader send no other commands than these, so that an ACL can list them:
 //
-//	Writer  PING HSET EXPIRE ZADD ZREM ZRANGEBYSCORE ZREMRANGEBYSCORE INCR GET SET PUBLISH HVALS HGETALL HSCAN TIME MULTI EXEC
+//	Writer  PING HSET EXPIRE ZADD ZREM ZRANGEBYSCORE ZREMRANGEBYSCORE INCR GET SET PUBLISH HVALS HGETALL HSCAN TIME MULTI EXEC HLEN
+//	        ZREMRANGEBYRANK
 //	Reader  PING GET HLEN HVALS HGETALL HMGET HSCAN PTTL ZRANGEBYSCORE ZREVRANGE ZREVRANGEBYSCORE INFO SUBSCRIBE
 //
 // Both also send SELECT for a database other than 0, and HELLO, which no ACL can deny. In a cluster, the client also sends

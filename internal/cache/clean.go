@@ -214,6 +214,7 @@ func (w *Writer) cleanOldest(ctx context.Context, t record.Table, now time.Time)
 			pipe.Expire(ctx, bucketKey(t, start), 0)
 			pipe.Expire(ctx, summaryKey(t, start), 0)
 			pipe.Expire(ctx, revisionKey(t, start), 0)
+			pipe.Expire(ctx, headKey(t, start), 0)
 		}
 		pipe.ZRem(ctx, indexKey(t), anys(oldest)...)
 		pipe.ZRem(ctx, expiryKey(t), anys(oldest)...)

@@ -22,6 +22,7 @@ var (
 	Member, ParseMember                                    = member, parseMember
 	NameMember                                             = nameMember
 	StartText, ParseStart                                  = startText, parseStart
+	HeadKey, AppendHeadMember, NameOfMember                = headKey, appendHeadMember, nameOfMember
 )
 
 // HashField returns the field of a record in the hash of its bucket.
@@ -89,3 +90,12 @@ func (w *Writer) Remembered(t record.Table) (tables, names int) {
 
 // SetClock replaces the clock of a reader.
 func (r *Reader) SetClock(now func() time.Time) { r.known.now = now }
+
+// SetHeads replaces the limits of heads: see headRules.
+func (w *Writer) SetHeads(end, least, most int) { w.heads = headRules{end, least, most} }
+
+// SetHeads replaces the end of heads.
+func (r *Reader) SetHeads(end int) { r.heads.end = end }
+
+// RefuseHeads makes the writer keep no heads, as an earlier version.
+func (w *Writer) RefuseHeads() { w.headState.refused.Store(true) }

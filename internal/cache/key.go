@@ -84,6 +84,7 @@ func derived(t record.Table, rest string) string { return "{" + member(t) + "}:"
 func bucketKey(t record.Table, start string) string   { return derived(t, "b:"+start) } // hash of records
 func summaryKey(t record.Table, start string) string  { return derived(t, "q:"+start) } // hash of encoded summaries, by the same fields
 func revisionKey(t record.Table, start string) string { return derived(t, "r:"+start) } // sorted set of the same fields by revision, without 0
+func headKey(t record.Table, start string) string     { return derived(t, "h:"+start) } // sorted set of the first and last names of a large bucket, see head.go
 func indexKey(t record.Table) string                  { return derived(t, "idx") }      // sorted set of bucket starts
 func expiryKey(t record.Table) string                 { return derived(t, "exp") }      // sorted set of bucket starts by expiry time, in ms; see removedPrefix
 func namesKey(t record.Table) string                  { return derived(t, "names") }    // sorted set of fields and tag keys by expiry time, see minNameExpiry

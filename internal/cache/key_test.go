@@ -19,6 +19,7 @@ func TestKeysOfATable(t *testing.T) {
 	require.Equal(t, "{db:analytics_cpu}:b:1588723200", cache.BucketKey(table, "1588723200"))
 	require.Equal(t, "{db:analytics_cpu}:q:-1.5", cache.SummaryKey(table, "-1.5"))
 	require.Equal(t, "{db:analytics_cpu}:r:60", cache.RevisionKey(table, "60"))
+	require.Equal(t, "{db:analytics_cpu}:h:60", cache.HeadKey(table, "60"))
 	require.Equal(t, []string{"{db:analytics_cpu}:idx", "{db:analytics_cpu}:exp", "{db:analytics_cpu}:names", "{db:analytics_cpu}:ver", "{db:analytics_cpu}:ch"},
 		[]string{cache.IndexKey(table), cache.ExpiryKey(table), cache.NamesKey(table), cache.VersionKey(table), cache.ChannelName(table)})
 }
@@ -92,7 +93,7 @@ func TestCheckTableNamesTheRuleThatANameBreaks(t *testing.T) {
 func TestNoCompatibilityKeyIsAnotherKey(t *testing.T) {
 	t.Parallel()
 	victim := record.Table{Database: "db", Name: "analytics_solar"}
-	taken := []string{cache.CatalogueKey, cache.BucketKey(victim, "0"), cache.SummaryKey(victim, "0"), cache.RevisionKey(victim, "0"), cache.IndexKey(victim), cache.ExpiryKey(victim), cache.NamesKey(victim), cache.VersionKey(victim)}
+	taken := []string{cache.CatalogueKey, cache.BucketKey(victim, "0"), cache.SummaryKey(victim, "0"), cache.RevisionKey(victim, "0"), cache.HeadKey(victim, "0"), cache.IndexKey(victim), cache.ExpiryKey(victim), cache.NamesKey(victim), cache.VersionKey(victim)}
 	for _, key := range taken {
 		for i := range key {
 			if table := (record.Table{Database: key[:i], Name: key[min(i+1, len(key)):]}); key[i] == ':' {

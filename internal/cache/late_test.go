@@ -2,6 +2,7 @@ package cache_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"strings"
 	"testing"
@@ -39,8 +40,9 @@ func TestATransactionThatRedisRunsTooLateIsUndone(t *testing.T) {
 			tx.Do(t.Context(), c.Args()...)
 		}
 	}
-	_, err := tx.Exec(t.Context())
-	require.NoError(t, err)
+	if _, err := tx.Exec(t.Context()); !errors.Is(err, redis.Nil) { // the answer for buckets without a head
+		require.NoError(t, err)
+	}
 	require.Equal(t, jsonOf(of(record.Open, 60, "f", 1), of(record.Open, 120, "f", 1)), all(t, client, table, record.Range{}))
 	put(t, w, table, of(record.Open, 180, "f", 1))
 	eventually(t, client, table, finalAt(60, "f", 0, 2), of(record.Open, 120, "f", 3), of(record.Open, 180, "f", 1))

@@ -25,11 +25,12 @@ const maxPipeline = 100
 type Reader struct {
 	client redis.UniversalClient
 	known  sizes // of the tables that were read, for the next reading: see scan
+	heads  headRules
 }
 
 // NewReader returns a reader that uses the client. The caller closes the client.
 func NewReader(client redis.UniversalClient) *Reader {
-	return &Reader{client: client, known: sizes{now: time.Now}}
+	return &Reader{client: client, heads: defaultHeads(), known: sizes{now: time.Now}}
 }
 
 // Ping returns an error if Redis does not answer. One primary of a cluster is enough.

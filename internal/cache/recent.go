@@ -277,12 +277,14 @@ func (r *recent) has(s *tableState, start string, beyond time.Time) bool {
 	return k != nil && !k.waits && k.expiry.After(beyond)
 }
 
-// find notes which of the buckets of a batch are kept.
+// find notes which of the buckets of a batch are kept, and how many of their records.
 func (r *recent) find(s *tableState, b *batch) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, part := range b.buckets {
-		part.kept = s.buckets[part.text] != nil
+		if k := s.buckets[part.text]; k != nil {
+			part.kept, part.known = true, len(k.records)
+		}
 	}
 }
 

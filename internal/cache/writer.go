@@ -57,19 +57,21 @@ type Options struct {
 // compat and repairer have a goroutine each, which starts with the first write. Close ends them. Locks are taken in this order:
 // closing, the lock of a table, then mu or recent.mu; mu before that of compat. The locks of two tables are never held together.
 type Writer struct {
-	client   redis.UniversalClient
-	o        Options
-	compat   *compat // nil if CompatRecords is 0
-	repairer *repairer
-	recent   recent       // the records that can be written again
-	member   string       // identifies the writer among those of a table
-	name     string       // the member that twins set too, or "": see twin.go
-	outdated atomic.Int64 // records, see Outdated
-	restored atomic.Int64 // records, see Restored
-	late     atomic.Int64 // records that were written after they had waited
-	clock    *serverClock // for every time in Redis; o.Now is for times that only this process uses, and for the last write
-	old      atomic.Bool  // whether the server is older than Redis 7: see lifetime
-	listed   atomic.Bool  // whether the writer has entered a table into the catalogue
+	client    redis.UniversalClient
+	o         Options
+	compat    *compat // nil if CompatRecords is 0
+	repairer  *repairer
+	recent    recent       // the records that can be written again
+	member    string       // identifies the writer among those of a table
+	name      string       // the member that twins set too, or "": see twin.go
+	outdated  atomic.Int64 // records, see Outdated
+	restored  atomic.Int64 // records, see Restored
+	late      atomic.Int64 // records that were written after they had waited
+	clock     *serverClock // for every time in Redis; o.Now is for times that only this process uses, and for the last write
+	old       atomic.Bool  // whether the server is older than Redis 7: see lifetime
+	heads     headRules
+	headState headState
+	listed    atomic.Bool // whether the writer has entered a table into the catalogue
 
 	closing sync.RWMutex // Put holds it for reading, Close for writing
 	closed  bool         // guarded by closing
@@ -94,7 +96,7 @@ func NewWriter(client redis.UniversalClient, o Options) *Writer {
 		o.Twin = func(record.Table, Identity) {}
 	}
 	w := &Writer{
-		client: client, o: o, recent: recent{limit: o.RecentBytes}, clock: &serverClock{local: o.Now},
+		client: client, o: o, heads: defaultHeads(), recent: recent{limit: o.RecentBytes}, clock: &serverClock{local: o.Now},
 		member: memberOf(o.Identity), name: nameMember(o.Identity),
 		cleaned: make(map[record.Table]time.Time), tables: make(map[record.Table]*tableState),
 	}
@@ -244,16 +246,22 @@ func (w *Writer) put(ctx context.Context, t record.Table, s *tableState, b *batc
 //
 // The transaction reads the mark of the last write before it sets the new one, so this costs no round trip.
 func (w *Writer) send(ctx context.Context, t record.Table, s *tableState, b *batch, expiry time.Time) error {
-	now := w.clock.now()
+	now, heads := w.clock.now(), w.keepsHeads(ctx, t)
 	before, next := s.mark, s.mark.score(expiry)
 	s.mark.try(next)
 	var found *redis.StringSliceCmd
 	queue := func(pipe redis.Pipeliner) {
 		life := w.lifetime()
 		found = before.queue(ctx, pipe, t)
+		if heads {
+			b.beginHeads(ctx, pipe, t, w.heads, life)
+		}
 		b.queue(ctx, pipe, t, expiry, life)
 		w.setMark(ctx, pipe, t, next)
 		life.expire(ctx, pipe, writersKey(t))
+		if heads {
+			b.pendHeads(ctx, pipe, t, w.heads)
+		}
 	}
 	err := w.transact(ctx, queue)
 	if hasPrefix(err, "ERR value is not an integer", "ERR increment or decrement would overflow") {
@@ -270,6 +278,7 @@ func (w *Writer) send(ctx context.Context, t record.Table, s *tableState, b *bat
 	w.notice(s, found, now)
 	s.mark.set(next)
 	s.wrote(b, expiry, w.o.Now())
+	w.keepHeads(ctx, t, b)
 	return w.advance(ctx, t, b.version.Val())
 }
 
@@ -312,19 +321,23 @@ func transact(ctx context.Context, client redis.UniversalClient, queue func(redi
 }
 
 // transactOnce is transact without another try. If Redis cannot queue a command, only the answer to that command has the reason
-// (READONLY, OOM, NOPERM); the answer to the transaction is EXECABORT.
+// (READONLY, OOM, NOPERM); the answer to the transaction is EXECABORT. The answer nil to a command is no error.
 func transactOnce(ctx context.Context, client redis.UniversalClient, queue func(redis.Pipeliner)) error {
 	cmds, err := client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
 		queue(pipe)
 		return nil
 	})
-	if !redis.IsExecAbortError(err) {
+	isNil := errors.Is(err, redis.Nil)
+	if !isNil && !redis.IsExecAbortError(err) {
 		return err
 	}
 	for _, cmd := range cmds {
-		if cause := cmd.Err(); cause != nil && !redis.IsExecAbortError(cause) {
+		if cause := cmd.Err(); cause != nil && !redis.IsExecAbortError(cause) && !errors.Is(cause, redis.Nil) {
 			return cause
 		}
+	}
+	if isNil {
+		return nil
 	}
 	return err
 }
