@@ -57,6 +57,10 @@ type Reader interface {
 	// error is [record.ErrUnclear] if names do not show the outlines of their records. An error of yield ends the reading and is
 	// returned.
 	Names(ctx context.Context, t record.Table, start time.Time, yield func([]record.Name) error) (size int, lives time.Duration, err error)
+	// Head reads the first names of a bucket in the order of an answer, or the last ones in descending order. It has all names of a
+	// series or none, and all names of the bucket if there are size of them or more. size is -1 if the store does not know the first names. A
+	// name may be that of a record that the bucket does not have. lives and [record.ErrUnclear] are as for Names.
+	Head(ctx context.Context, t record.Table, start time.Time, last bool) (names []record.Name, size int, lives time.Duration, err error)
 	// Named reads records of a bucket by their names: those of the first names, at least one of them unless there are none. It
 	// returns their JSON, "" for a name without a record, and the number of all records of the bucket.
 	Named(ctx context.Context, t record.Table, start time.Time, names []string) (texts []string, size int, err error)

@@ -78,11 +78,11 @@ func BenchmarkTableSize(b *testing.B) {
 	}
 }
 
-// BenchmarkLargeBucket measures pages of a bucket of 100,000 records: the first page of a service that has not read the bucket, the
-// same page again, and each of the pages of 1,000 records. Beside the time, it reports the processor time of this process and of
-// Redis.
+// BenchmarkLargeBucket measures pages of a bucket of 500,000 records: the first page of a service that has not read the bucket, from
+// both ends and if Redis does not have the first names (scan), the same page again, and each of the pages of 1,000 records. Beside the time, it
+// reports the processor time of this process and of Redis, and the bytes that Redis sent.
 func BenchmarkLargeBucket(b *testing.B) {
-	const records = 100_000
+	const records = 500_000
 	client := redistest.Client(b, redistest.Server(b))
 	s := serve(b, client, nil)
 	var batch []record.Record
@@ -105,7 +105,14 @@ func BenchmarkLargeBucket(b *testing.B) {
 		return next(b, w, path)
 	}
 	first, many := cpuPath+"&limit=1", cpuPath+"&limit=1000"
-	b.Run("limit=1/first", func(b *testing.B) {
+	for name, path := range map[string]string{"first": first, "first/order=desc": first + "&order=desc"} {
+		b.Run("limit=1/"+name, func(b *testing.B) {
+			var f *service
+			measured(b, client, func() { f = fresh() }, func() { page(f, path, 1) })
+		})
+	}
+	require.NoError(b, client.Del(b.Context(), fmt.Sprintf("{db:analytics_cpu}:h:%d", rec(1, "", "", 0).Start.Unix())).Err())
+	b.Run("limit=1/scan", func(b *testing.B) {
 		var f *service
 		measured(b, client, func() { f = fresh() }, func() { page(f, first, 1) })
 	})
@@ -124,33 +131,34 @@ func BenchmarkLargeBucket(b *testing.B) {
 	})
 }
 
-// measured is the loop of a benchmark. It reports the processor time of this process and of Redis for each call of run, without that
-// of prepare.
+// measured is the loop of a benchmark. It reports the processor time of this process and of Redis, and the bytes that Redis sent, for each
+// call of run, without those of prepare.
 func measured(b *testing.B, client *redis.Client, prepare, run func()) {
-	redisTime := func() time.Duration {
-		info, err := client.Info(b.Context(), "cpu").Result()
+	info := func(section, suffix string) (total float64) {
+		text, err := client.Info(b.Context(), section).Result()
 		require.NoError(b, err)
-		total := 0.0
-		for line := range strings.Lines(info) {
-			name, text, _ := strings.Cut(strings.TrimSpace(line), ":")
-			if strings.HasSuffix(name, "main_thread") {
-				seconds, err := strconv.ParseFloat(text, 64)
+		for line := range strings.Lines(text) {
+			if name, value, _ := strings.Cut(strings.TrimSpace(line), ":"); strings.HasSuffix(name, suffix) {
+				n, err := strconv.ParseFloat(value, 64)
 				require.NoError(b, err)
-				total += seconds
+				total += n
 			}
 		}
-		return time.Duration(total * float64(time.Second))
+		return total
 	}
-	var own, other time.Duration
+	var own time.Duration
+	var redisTime, sent float64
 	for range b.N {
 		b.StopTimer()
 		prepare()
-		before, beforeInRedis := processorTime(), redisTime()
+		before, beforeInRedis, sentBefore := processorTime(), info("cpu", "main_thread"), info("stats", "total_net_output_bytes")
 		b.StartTimer()
 		run()
 		b.StopTimer()
-		own, other = own+processorTime()-before, other+redisTime()-beforeInRedis
+		sent += info("stats", "total_net_output_bytes") - sentBefore
+		own, redisTime = own+processorTime()-before, redisTime+info("cpu", "main_thread")-beforeInRedis
 	}
 	b.ReportMetric(own.Seconds()*1e3/float64(b.N), "cpu-ms/op")
-	b.ReportMetric(other.Seconds()*1e3/float64(b.N), "redis-ms/op")
+	b.ReportMetric(redisTime*1e3/float64(b.N), "redis-ms/op")
+	b.ReportMetric(sent/float64(b.N), "redis-B/op")
 }

@@ -12,7 +12,8 @@ import (
 )
 
 // A page needs few records of a large bucket, but only all names of the bucket show which ones come first. So these names are read
-// without the records, or known already (see windows), and then the records of the page by their names:
+// without the records, or known already (see windows), and then the records of the page by their names. The cache may have the first names
+// of the bucket, which are enough for a small page.
 //
 //	readWhole ─ the bucket is large ─▶ readNamed: windowAt ─▶ keepNamed ─▶ enough for the page ─▶ endBucket
 //	    ▲                                             ▲            ├ not enough ─▶ the next names
@@ -61,7 +62,7 @@ func (a *answer) byNames() bool { return a.limit > 0 && !a.probe && !a.whole }
 
 // isLarge reports whether the current bucket is to be read by names. It is not if the page may need half of the bucket.
 func (a *answer) isLarge(part record.Part) bool {
-	return a.byNames() && !part.Last && a.current.read > max(a.largeBucket, 2*a.most())
+	return a.byNames() && !part.Last && max(a.current.read, part.Size) > max(a.largeBucket, 2*a.most())
 }
 
 // discard forgets the records of the current bucket, if one has begun, so that it can be read anew.
@@ -77,15 +78,15 @@ func (a *answer) discard() {
 
 // readNamed reads a bucket of a page by names. The error is [record.ErrUnclear] if that does not work or is not worth it.
 func (s *server) readNamed(ctx context.Context, a *answer, start time.Time) error {
-	var after *bound // the names up to it are read
-	stale, found := 0, 0
+	var after *bound                 // the names up to it are read
+	stale, found, head := 0, 0, true // head is whether the first names of the bucket may be enough
 	anew := func() {
 		a.discard()
 		a.begin(start)
 		after, found = a.boundAt(start), 0
 	}
 	for anew(); ; {
-		w, own, err := s.windowAt(ctx, a, start, after)
+		w, own, err := s.windowAt(ctx, a, start, after, head)
 		if err != nil {
 			return err
 		}
@@ -98,7 +99,8 @@ func (s *server) readNamed(ctx context.Context, a *answer, start time.Time) erro
 		if err != nil {
 			return err
 		}
-		if !own && (size < 0 || size != w.size) { // the window is of before this request, and the bucket has changed since
+		if !own && size != w.size || w.isHead && size < 0 { // the window is of before this request, or of another bucket
+			head = false
 			s.windows.drop(w, size)
 			if stale++; stale == maxStale {
 				return record.ErrUnclear
@@ -149,11 +151,23 @@ func (s *server) keepNamed(ctx context.Context, a *answer, w *window, placed []p
 	}
 }
 
-// windowAt returns a window that covers the place after a bound, and whether its names were read for this request.
-func (s *server) windowAt(ctx context.Context, a *answer, start time.Time, after *bound) (w *window, own bool, err error) {
+// windowAt returns a window that covers the place after a bound, and whether its names were read for this request. If head is true, it
+// may be one of the first names only.
+func (s *server) windowAt(ctx context.Context, a *answer, start time.Time, after *bound, head bool) (w *window, own bool, err error) {
 	of := a.windowOf(start)
-	if w := s.windows.find(of, after, a.version); w != nil {
+	enough := func(w *window) bool { return after != nil || w.exceeds(a.most(), a.apart) }
+	if w := s.windows.find(of, after, a.version, enough); w != nil {
 		return w, false, nil
+	}
+	if after == nil && head {
+		w, err := s.windows.head(ctx, of, a.filter, a.version, enough)
+		if w != nil {
+			a.named += w.read
+			return w, true, a.checkRead()
+		}
+		if err != nil {
+			return nil, false, err
+		}
 	}
 	names := math.MaxInt / 2 // no limit: isFull compares with twice the number
 	if after == nil {

@@ -372,6 +372,10 @@ func (*unclearNames) Names(context.Context, record.Table, time.Time, func([]reco
 	return -1, 0, record.ErrUnclear
 }
 
+func (*unclearNames) Head(context.Context, record.Table, time.Time, bool) ([]record.Name, int, time.Duration, error) {
+	return nil, -1, 0, record.ErrUnclear
+}
+
 func (u *unclearNames) Records(ctx context.Context, t record.Table, starts []time.Time, want int, yield func(record.Part) error) error {
 	read := 0
 	return u.Reader.Records(ctx, t, starts, want, func(part record.Part) error {
@@ -419,4 +423,72 @@ func TestPagesOfALargeBucketWithUnclearNamesHavePlaces(t *testing.T) {
 	wg.Wait()
 	require.Positive(t, reader.most)
 	require.LessOrEqual(t, reader.most, 2)
+}
+
+// many returns records of a bucket that the cache has the first and the last names of.
+func many(n int) (all []record.Record) {
+	for i := range n {
+		all = append(all, rec(0, fmt.Sprintf("f%04d", i), "a", float64(i)))
+	}
+	return all
+}
+
+// A small page at either end of a large bucket, and the pages after it, read no names but the first or the last ones.
+func TestSmallPagesOfALargeBucketReadItsFirstNames(t *testing.T) {
+	t.Parallel()
+	s := inProcess(t, nil)
+	s.put(t, many(900)...)
+	for _, order := range []string{"", "&order=desc"} {
+		whole := array(t, s.get(t, cpuPath+order))
+		for _, query := range []string{"&limit=1", "&limit=30", "&limit=2&agents=each"} {
+			l, reader := s.large(nil)
+			first := l.get(t, cpuPath+query+order)
+			got := array(t, first)
+			require.Equal(t, whole[:len(got)], got, query+order)
+			require.Zero(t, reader.scans.Load(), query+order)
+			require.LessOrEqual(t, reader.records.Load()+reader.named.Load(), int64(3*len(got)+2), query+order)
+			if len(got) < 10 {
+				require.Equal(t, whole[len(got):2*len(got)], array(t, l.get(t, next(t, first, cpuPath+query+order))), query+order)
+				require.Zero(t, reader.scans.Load(), query+order)
+			}
+		}
+		l, reader := s.large(nil)
+		got, _ := l.paged(t, cpuPath+"&limit=20&field=f0001&field=f0007&field=f0890"+order, nil)
+		require.Len(t, got, 3)
+		require.EqualValues(t, 1, reader.scans.Load(), "the first names may not be all of the wanted ones")
+		got, _ = l.paged(t, cpuPath+"&limit=25"+order, nil)
+		require.Equal(t, whole, got)
+		require.Len(t, array(t, l.get(t, cpuPath+"&limit=400"+order)), 400)
+	}
+}
+
+// Names of a bucket that are not in the cache's list of the first ones, or not in the bucket any more, are noticed.
+func TestFirstNamesThatAreNotThoseOfTheBucketAreNotUsed(t *testing.T) {
+	t.Parallel()
+	key := "{db:analytics_cpu}:b:" + strconv.FormatInt(rec(0, "", "", 0).Start.Unix(), 10)
+	early := rec(0, "f", "a", 7)
+	for what, change := range map[string]func(t *testing.T, s *service){
+		"a new name": func(t *testing.T, s *service) { s.put(t, early) },
+		"a name of another program": func(t *testing.T, s *service) {
+			require.NoError(t, s.client.HSet(t.Context(), key, "cpu=cpu0,host=a|f|a1", early.AppendJSON(nil)).Err())
+		},
+		"another name in its place": func(t *testing.T, s *service) {
+			require.NoError(t, s.client.HDel(t.Context(), key, "cpu=cpu0,host=a|f0001|a1").Err())
+			require.NoError(t, s.client.HSet(t.Context(), key, "cpu=cpu0,host=a|f|a1", early.AppendJSON(nil)).Err())
+		},
+	} {
+		s := inProcess(t, nil)
+		s.put(t, many(600)...)
+		l, reader := s.large(nil)
+		const path = cpuPath + "&limit=3"
+		require.Equal(t, array(t, s.get(t, cpuPath))[:3], array(t, l.get(t, path)), what)
+		require.Zero(t, reader.scans.Load(), what)
+		change(t, s)
+		fresh, _ := s.large(nil)
+		for _, l := range []*service{l, fresh} {
+			got := array(t, l.get(t, path))
+			require.Contains(t, got[0], `"field_name":"f",`, what)
+			require.Equal(t, array(t, l.get(t, cpuPath))[:3], got, what)
+		}
+	}
 }

@@ -290,6 +290,10 @@ func (*stored) Names(context.Context, record.Table, time.Time, func([]record.Nam
 	return -1, 0, record.ErrUnclear
 }
 
+func (*stored) Head(context.Context, record.Table, time.Time, bool) ([]record.Name, int, time.Duration, error) {
+	panic("no head of this cache is read")
+}
+
 func (*stored) Named(context.Context, record.Table, time.Time, []string) ([]string, int, error) {
 	return nil, 0, errors.New("there are no names")
 }

@@ -25,6 +25,7 @@ type window struct {
 	from     *bound        // the names begin after it
 	names    []placed      // in the order of the answer, each once
 	complete bool          // whether no names follow
+	isHead   bool          // whether the cache had these names as the first ones, some of which may be those of an evicted bucket
 	bytes    int           // of memory, about
 }
 
@@ -123,6 +124,11 @@ func (w *window) covers(after *bound) bool {
 		return false
 	}
 	return w.complete || len(w.next(after, 1, true)) > 0
+}
+
+// exceeds reports whether the window has all names, or those of more than n records of an answer.
+func (w *window) exceeds(n int, apart bool) bool {
+	return w.complete || len(w.next(nil, n, apart)) < len(w.names)
 }
 
 // collector makes a window from the names of a bucket, which come in any order. It keeps the first ones.

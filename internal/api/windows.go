@@ -3,6 +3,7 @@ package api
 import (
 	"container/list"
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -35,6 +36,7 @@ const (
 // It is safe for concurrent use.
 //
 //	page ─▶ find ─ a window that covers the place ─▶ the names of the page ─▶ their records
+//	          ├── none ─▶ head, for a first page: the first names of the bucket, if the cache has them ─▶ put
 //	          └── none ─▶ make: all names of the bucket ─▶ the first ones after the place ─▶ put
 type windows struct {
 	reader  Reader
@@ -89,13 +91,13 @@ func (s *windows) known(of windowOf) bool {
 	return len(s.of[of]) > 0
 }
 
-// find returns a window that is kept, covers the place after a bound, and is right for a table of that version, or nil.
-func (s *windows) find(of windowOf, after *bound, version int64) *window {
+// find returns a window that is kept, covers the place after a bound, is right for a table of that version, and has enough names, or nil.
+func (s *windows) find(of windowOf, after *bound, version int64, enough func(*window) bool) *window {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range s.of[of] {
 		w := e.Value.(*keptWindow)
-		if w.covers(after) && w.isOf(version, s.now()) {
+		if w.covers(after) && w.isOf(version, s.now()) && enough(w.window) {
 			s.used.MoveToFront(e)
 			return w.window
 		}
@@ -156,6 +158,35 @@ func (s *windows) make(ctx context.Context, of windowOf, filter record.Filter, f
 		s.put(&keptWindow{&c.window, at, version})
 		return &c.window, nil
 	})
+}
+
+// head makes a window of the first names of a bucket. It returns nil if the cache does not have enough of them. The table had that version
+// before.
+func (s *windows) head(ctx context.Context, of windowOf, filter record.Filter, version int64, enough func(*window) bool) (*window, error) {
+	at := s.now()
+	names, size, lives, err := s.reader.Head(ctx, of.table, of.start, of.descending)
+	if errors.Is(err, record.ErrUnclear) || err == nil && size < 0 {
+		return nil, nil //nolint:nilnil // no window
+	}
+	if err != nil {
+		return nil, err
+	}
+	c := &collector{
+		window: window{of: of, size: size, lives: lives, read: len(names), complete: len(names) >= size, isHead: true},
+		filter: filter, most: len(names), mostBytes: s.limit / 2,
+	}
+	for i := range names {
+		c.add(&names[i])
+	}
+	if !c.cut() || c.until != nil || !enough(&c.window) { // until is set if there are too many bytes
+		return nil, nil //nolint:nilnil // no window
+	}
+	c.bytes += windowCost
+	if err := s.count(c); err != nil {
+		return nil, err
+	}
+	s.put(&keptWindow{&c.window, at, version})
+	return &c.window, nil
 }
 
 // collect reads the names of a bucket. Their memory is counted as it grows.

@@ -72,9 +72,9 @@ func (s *scan) run(ctx context.Context) error {
 			}
 			continue
 		}
-		start := s.starts[0]
+		start, size := s.starts[0], s.sizes[0]
 		s.starts, s.sizes = s.starts[1:], s.sizes[1:]
-		if err := s.parts(ctx, start, 0); err != nil {
+		if err := s.parts(ctx, start, 0, int(size)); err != nil {
 			return err
 		}
 	}
@@ -93,9 +93,12 @@ func (s *scan) first(ctx context.Context) error {
 		return nil
 	}
 	pipe := s.client.Pipeline()
-	reads := make([]*redis.ScanCmd, n)
+	reads, whole := make([]*redis.ScanCmd, n), make([]*redis.IntCmd, n)
 	for i, start := range s.starts[:n] {
 		reads[i] = pipe.HScan(ctx, bucketKey(s.table, startText(start)), 0, "", s.scanned(max(room/int64(n), 1)))
+		if s.want > 0 {
+			whole[i] = pipe.HLen(ctx, bucketKey(s.table, startText(start)))
+		}
 	}
 	starts, sizes := s.starts[:n], s.askSizes(ctx, pipe, n)
 	if _, err := pipe.Exec(ctx); err != nil {
@@ -106,6 +109,9 @@ func (s *scan) first(ctx context.Context) error {
 	for i, read := range reads {
 		pairs, cursor := read.Val()
 		part := s.part(starts[i], pairs, cursor)
+		if whole[i] != nil {
+			part.Size = int(whole[i].Val())
+		}
 		if part.Last { // the only part of the bucket, as the cursor is 0 at once
 			part.Names = nil
 			s.size(starts[i], len(part.Texts))
@@ -116,7 +122,7 @@ func (s *scan) first(ctx context.Context) error {
 		if part.Last {
 			continue
 		}
-		if err := s.parts(ctx, starts[i], cursor); err != nil {
+		if err := s.parts(ctx, starts[i], cursor, part.Size); err != nil {
 			return err
 		}
 	}
@@ -208,9 +214,9 @@ func (s *scan) round(ctx context.Context, n int) error {
 	return nil
 }
 
-// parts reads a bucket in parts, from a cursor on. HSCAN returns every record that is in the bucket during the whole
-// reading at least once, and may return it twice: parts have names, by which the caller finds such records.
-func (s *scan) parts(ctx context.Context, start time.Time, cursor uint64) error {
+// parts reads a bucket in parts, from a cursor on. The bucket has that size, or 0 if it is not known. HSCAN returns every record that is
+// in the bucket during the whole reading at least once, and may return it twice: parts have names, by which the caller finds such records.
+func (s *scan) parts(ctx context.Context, start time.Time, cursor uint64, size int) error {
 	key := bucketKey(s.table, startText(start))
 	for {
 		pairs, next, err := s.client.HScan(ctx, key, cursor, "", min(s.room(), maxScan)).Result()
@@ -218,6 +224,7 @@ func (s *scan) parts(ctx context.Context, start time.Time, cursor uint64) error 
 			return explain(err, s.table)
 		}
 		part := s.part(start, pairs, next)
+		part.Size = size
 		if err := s.yield(part); err != nil || part.Last {
 			return err
 		}

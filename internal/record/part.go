@@ -14,6 +14,8 @@ type Part struct {
 	// Names has a name for each of Texts, which no other record of the bucket has. It is nil if the bucket has
 	// one part. A later part may have a record again, with the same name; the later text is then newer or equal.
 	Names []string
+	// Size is the number of records of the bucket when its first part was read, or 0 if it is not known.
+	Size int
 	// Last is true if this is the last part of the bucket. A bucket without records has one part, which is empty.
 	Last bool
 }
