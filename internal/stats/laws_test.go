@@ -139,6 +139,27 @@ func TestTheLastDistinctValueEndsExactness(t *testing.T) {
 	}
 }
 
+// A large table keeps its newest values apart for a while. They count too.
+func TestTheNewestValuesOfALargeTableCountTowardsTheLimit(t *testing.T) {
+	t.Parallel()
+	const limit, settled = 1500, 600
+	var xs []float64
+	for i := range limit/2 + 1 {
+		xs = append(xs, float64(i)/3)
+	}
+	for name, add := range map[string]func(s *stats.Summary, x float64){
+		"added":  func(s *stats.Summary, x float64) { s.Add(x) },
+		"merged": func(s *stats.Summary, x float64) { require.NoError(t, s.Merge(untimed(limit, []float64{x}))) },
+	} {
+		for last, want := range map[float64]bool{xs[limit/2-1]: true, xs[limit/2]: false} {
+			s := untimed(limit, slices.Repeat(xs[:settled], 3))
+			s.AddAll(xs[settled:limit/2], nil)
+			add(s, last)
+			require.Equal(t, want, s.Exact(), "%s %v", name, last)
+		}
+	}
+}
+
 // randomValues returns values of one of several kinds.
 func randomValues(r *rand.Rand, n int) []float64 {
 	kind, scale := r.IntN(7), math.Exp2(float64(r.IntN(40)-20))

@@ -31,3 +31,16 @@ func TestSumOfAscendingHasTheBitsOfSumOfFloats(t *testing.T) {
 		}
 	}
 }
+
+// Which of two sums is merged into the other makes no difference.
+func TestMergingSumsIsSymmetric(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(8, 8))
+	for range 1000 {
+		a, b := accumulator{r.NormFloat64(), r.NormFloat64() * 0x1p-50}, accumulator{r.NormFloat64(), r.NormFloat64() * 0x1p-50}
+		ab, ba := a, b
+		ab.merge(b)
+		ba.merge(a)
+		require.Equal(t, ab, ba)
+	}
+}

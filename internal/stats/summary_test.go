@@ -284,3 +284,13 @@ func TestResetTwiceDropsTheMemoryOfAHistogram(t *testing.T) {
 	s.Reset()
 	require.Zero(t, s.Bytes())
 }
+
+// A histogram that is merged into an empty summary replaces the memory that the summary has kept for values.
+func TestAMergedHistogramReplacesTheMemoryOfExactValues(t *testing.T) {
+	s, histogram := stats.New(64), limited(1, shape("continuous", 100))
+	s.AddAll(shape("continuous", 60), nil)
+	s.Reset()
+	require.Positive(t, s.Bytes())
+	require.NoError(t, s.Merge(histogram))
+	require.Equal(t, s.Clone().Bytes(), s.Bytes())
+}
