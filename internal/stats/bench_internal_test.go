@@ -36,3 +36,31 @@ func BenchmarkSort(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkSortLarge compares sorting in parts with slices.Sort, and is the reason for sortInto.
+func BenchmarkSortLarge(b *testing.B) {
+	const n = 1_000_000
+	r := rand.New(rand.NewPCG(1, 1))
+	xs := make([]float64, n)
+	for i := range xs {
+		xs[i] = 50 + 10*r.NormFloat64()
+	}
+	got := make([]float64, n)
+	for _, by := range []struct {
+		name string
+		sort func()
+	}{
+		{"parts", func() { sortInto(got, [][]float64{xs}) }},
+		{"comparing", func() { copy(got, xs); slices.Sort(got) }},
+	} {
+		b.Run("by="+by.name, func(b *testing.B) {
+			for b.Loop() {
+				by.sort()
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/value")
+			if !slices.IsSorted(got) {
+				b.Fatal("not in order")
+			}
+		})
+	}
+}
