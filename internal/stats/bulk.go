@@ -1,9 +1,6 @@
 package stats
 
-import (
-	"math"
-	"slices"
-)
+import "math"
 
 const (
 	// bulkBlock is how many values the largest block of a Bulk has room for, and firstBlock is that of the smallest.
@@ -27,7 +24,7 @@ type Bulk struct {
 	counted Summary     // distinct values with counts, and the first and the last value of all; its limit is Unlimited
 	blocks  [][]float64 // values in the order in which they came; all are full but the last
 	single  int         // how many values the blocks have
-	check   int         // of single: when to look whether the values repeat
+	check   int         // once single has reached it, look finds out whether the values repeat
 }
 
 // AddAll adds values, with their times unless at is nil, and returns how many it added, as [Summary.AddAll] does. NaN and
@@ -196,123 +193,4 @@ func (b *Bulk) Summary(scratch *Scratch) *Summary {
 	}
 	*b = Bulk{}
 	return &s
-}
-
-// Distinct returns how many different values an exact summary has. It returns 0 for a histogram, which does not keep its
-// values.
-func (s *Summary) Distinct() uint64 {
-	if !s.Exact() {
-		return 0
-	}
-	return uint64(s.exact.order().distinct())
-}
-
-// Values calls yield for each different value of an exact summary, in ascending order, until yield returns false. It
-// yields none for a histogram, which does not keep its values. yield must not change s.
-func (s *Summary) Values(yield func(v float64) bool) {
-	if !s.Exact() {
-		return
-	}
-	o := s.exact.order()
-	for i := 0; i < len(o.values); {
-		_, next := o.run(i)
-		if !yield(o.values[i]) {
-			return
-		}
-		i = next
-	}
-}
-
-const (
-	// sortInto makes so many parts that each has partSize values on average, at most maxParts. It divides a large part again,
-	// up to maxDepth times in all.
-	partSize = 256
-	maxParts = 1 << 16
-	maxDepth = 4
-)
-
-// sortInto copies the values of the blocks, all finite, to sorted in ascending order. sorted has as many places as there are
-// values.
-//
-// It divides their range into equal parts, moves each value to its part and sorts the parts, which are a few hundred
-// values each unless the values are very uneven. For a million values that takes 14 ns a value, and slices.Sort takes 75
-// (BenchmarkSortLarge).
-func sortInto(sorted []float64, blocks [][]float64) {
-	if ascend(blocks) { // as counters and times do
-		join(sorted, blocks)
-		return
-	}
-	divide(sorted, blocks, maxDepth)
-}
-
-// ascend reports whether no value of the blocks is below the one before it.
-func ascend(blocks [][]float64) bool {
-	last := math.Inf(-1)
-	for _, block := range blocks {
-		for _, v := range block {
-			if v < last {
-				return false
-			}
-			last = v
-		}
-	}
-	return true
-}
-
-// join copies the values of the blocks to joined in the order in which they are.
-func join(joined []float64, blocks [][]float64) {
-	for _, block := range blocks {
-		joined = joined[copy(joined, block):]
-	}
-}
-
-// divide sorts the values of the blocks into sorted, which has as many places. It divides them up to depth times.
-func divide(sorted []float64, blocks [][]float64, depth int) {
-	low, high := math.Inf(1), math.Inf(-1)
-	for _, block := range blocks {
-		if len(block) > 0 {
-			l, h := ends(block)
-			low, high = min(low, l), max(high, h)
-		}
-	}
-	parts := min(max(len(sorted)/partSize, 1), maxParts)
-	perUnit := float64(parts-1) / (high - low)
-	if depth == 0 || len(sorted) <= maxRadix || !(perUnit > 0 && perUnit*(high-low) < float64(parts)) {
-		join(sorted, blocks)
-		if high > low {
-			sortFloats(sorted)
-		}
-		return
-	}
-	starts := distribute(sorted, blocks, low, perUnit, parts)
-	for i := range parts {
-		if part := sorted[starts[i]:starts[i+1]]; len(part) <= maxRadix {
-			sortFloats(part)
-		} else {
-			divide(part, [][]float64{slices.Clone(part)}, depth-1)
-		}
-	}
-}
-
-// distribute moves the values of the blocks to sorted, part by part, and returns where each part starts and where the
-// last one ends. The number of a value's part is its distance from low times perUnit, rounded down.
-func distribute(sorted []float64, blocks [][]float64, low, perUnit float64, parts int) []int {
-	next := make([]int, parts+1)
-	for _, block := range blocks {
-		for _, v := range block {
-			next[int32((v-low)*perUnit)+1]++
-		}
-	}
-	for i := range parts {
-		next[i+1] += next[i]
-	}
-	starts := slices.Clone(next)
-	for _, block := range blocks {
-		for _, v := range block {
-			p := int32((v - low) * perUnit)
-			sorted[next[p]] = v
-			next[p]++
-		}
-	}
-	return starts
 }
