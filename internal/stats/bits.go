@@ -56,8 +56,8 @@ func (w *bitWriter) writeLong(v uint64, n int) {
 // maxPeek is how many bits can be read or written at a time if they may begin at any bit of a byte.
 const maxPeek = 57
 
-// bitReader reads bits from bytes, the most significant first. Reading beyond the end gives zeros, so that
-// peek needs no branch for it: golomb compares at with the number of bits once a number is read.
+// bitReader reads bits from bytes, the most significant first. Reading beyond the end gives zeros
+// and is no error. Once a number is read, golomb checks whether it ends within the bytes.
 type bitReader struct {
 	bytes []byte // untrusted
 	at    int    // how many bits were read; more than there are, if zeros beyond the end were read

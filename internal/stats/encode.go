@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// version1 is the first byte of an encoding. Summaries of it are in databases and state files, so a change of the format needs another
-	// version, and this one must be read for ever.
+	// version1 is the first byte of an encoding. Databases and state files have summaries of this version. So a change of the format needs
+	// another version, and this one must stay readable.
 	version1 = 1
 
 	// The flags, in the second byte. Unknown ones are an error.
