@@ -95,10 +95,11 @@ func (b *open) lentAs(position int) *loan {
 }
 
 // Lend returns a copy of some fields of the open bucket of a series with that start and end for another engine, and the handle of
-// the bucket. It has the fields that are idle and were not lent before: those are lent, and lent has their names. It also has the
-// fields of which this engine keeps a copy: those are not lent. It has no fields if there are none of these. The other engine either keeps
-// the lent fields: when its store has them, the caller must call [Engine.LentSafely]; or it does not: then the caller must call
-// [Engine.TakeBack].
+// the bucket. The copy has the fields that are idle and were not lent before. From then on they are lent, and lent has their names. The
+// copy also has the fields of which this engine keeps a copy, which are not lent. It may have no fields.
+//
+// If the other engine keeps the lent fields, the caller must call [Engine.LentSafely] when its store has them. Otherwise the caller must
+// call [Engine.TakeBack].
 //
 // It is called while another engine adds a point. So of all engines that lend each other fields, only one may add points
 // at a time, as Telegraf does.
@@ -191,7 +192,7 @@ func (e *Engine) LentSafely(series string, start int64, fields []string) {
 	}
 }
 
-// TakeBack notes that another engine does not keep fields of an open bucket that it has got.
+// TakeBack ends the loans of fields of an open bucket, because the other engine does not keep them.
 func (e *Engine) TakeBack(series string, start int64, fields []string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -207,8 +208,8 @@ func (e *Engine) TakeBack(series string, start int64, fields []string) {
 	}
 }
 
-// GiveUp drops fields of an open bucket: before the run, a crash kept the engine from noting that another one has them. It must be
-// called before the first point. It does nothing if the bucket has another handle.
+// GiveUp drops fields of an open bucket that another engine has, if a crash of the last run came before this engine noted that. It must
+// be called before the first point. It does nothing if the bucket has another handle.
 func (e *Engine) GiveUp(handle uint64, series string, start int64, fields []string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -284,7 +285,7 @@ func (e *Engine) snapshot(s *series, o *open) {
 	e.o.Store.Snapshot(o.handle, e.whole(s, o))
 }
 
-// moveBefore is Engine.move for what the bucket knows of its fields in earlier runs and in other engines.
+// moveBefore is Engine.move for before, copies and loans, which have positions of fields too.
 func (b *open) moveBefore(from, to *schema) {
 	if b.before != nil {
 		before := make([]uint64, len(to.names))
@@ -302,7 +303,7 @@ func (b *open) moveBefore(from, to *schema) {
 		}
 		b.copies = copies
 	}
-	for i := range b.loans { // the same
+	for i := range b.loans { // a field that is lent has values too
 		b.loans[i].position = to.leavingAs(from.names[b.loans[i].position])
 	}
 }

@@ -204,19 +204,6 @@ func (b *open) has(position int) bool {
 	return position >= 0 && position < len(b.fields) && b.fields[position].Count() > 0
 }
 
-// Without returns b without the fields for which drop returns true. The result has slices of its own, but its summaries share the
-// memory of those of b.
-func (b Bucket) Without(drop func(field string) bool) Bucket {
-	rest := b
-	rest.Fields, rest.Summaries = nil, nil
-	for i, field := range b.Fields {
-		if !drop(field) {
-			rest.Fields, rest.Summaries = append(rest.Fields, field), append(rest.Summaries, b.Summaries[i])
-		}
-	}
-	return rest
-}
-
 // earlier returns the bucket with the values that the fields had before: those of other engines, or of the final bucket. It has other
 // fields of the final bucket too, if no other engine has got them since. Without fields, only its revision counts. The error is that of
 // [Store.Find].
@@ -491,4 +478,5 @@ func (q *quiet) forget() (forgotten int64) {
 	return forgotten
 }
 
+// init makes an empty quiet.
 func (q *quiet) init() { q.limit, q.series = maxQuiet, make(map[string]quietSeries) }

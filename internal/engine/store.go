@@ -47,23 +47,27 @@ type Store interface {
 	// the next Commit, and does not use the fields and summaries of b before that has returned: encoding them takes
 	// much longer than the other methods, so Commit does it, without the lock of the engine.
 	Final(handle uint64, b Bucket)
-	// Lent logs that another store has a copy of fields of an open bucket and continues them. Rows with values of a field takes that
-	// back for the field.
+	// Lent logs that another store has a copy of fields of an open bucket and continues them. A later call of Rows with a value of one of
+	// the fields takes that back for this field.
 	Lent(handle uint64, fields []string)
 	// Drop logs that an open bucket is not needed any more, because all its fields were lent.
 	Drop(handle uint64)
 	// Find returns the newest final version of the fields of a bucket with that series, start and end, in this store or another one,
-	// or false if there is none. Of these fields, versions before the revision from do not count. The result also has the other fields of
-	// the final bucket of this store, except those of which another store has a newer version. It has no fields if there only are final
-	// rows at the same start of a bucket with another end: then the next rows need a later revision. The error [ErrExpired] means that
-	// the bucket was removed after its retention: if ok is false, it may have had one of the fields, and the result has the revision of
-	// that; if ok is true, it had other fields. Any other error means that the bucket may exist but cannot be read.
+	// or false if there is none. It ignores versions of these fields with a revision below from. The result also has the other fields of
+	// the final bucket of this store, except those of which another store has a newer version.
+	//
+	// A bucket of the same start and another end has rows with the same time, so the next rows need a revision later than those. If
+	// there is only such a bucket, the result has its revision and no fields.
+	//
+	// The error [ErrExpired] means that the bucket was removed after its retention: if ok is false, it may have had one of the fields, and
+	// the result has the revision of that; if ok is true, it had other fields. Any other error means that the bucket may exist but cannot
+	// be read.
 	Find(series string, start, end int64, fields []string, from int64) (Bucket, bool, error)
-	// Borrow returns copies of those of the fields that are open in other engines, but got no values there in this run, or false if
-	// there are none. See [Engine.Lend]. The next call of Open or Snapshot is for a bucket with the copies. held are the fields that other
+	// Borrow returns copies of those fields that other engines have open and that got no values there in this run, or false if there
+	// are none. See [Engine.Lend]. The next call of Open or Snapshot is for a bucket with the copies. held are the fields that other
 	// engines have open and keep.
 	Borrow(series string, start, end int64, fields []string) (b Bucket, held []string, ok bool)
-	// GiveBack notes that what Borrow has returned last is not used.
+	// GiveBack notes that the engine does not use the fields that Borrow returned last.
 	GiveBack()
 	// Shared reports whether other stores may have fields of the bucket with values of earlier runs.
 	Shared(series string, start, end int64) bool
@@ -158,8 +162,8 @@ func (r *Replay) newOpened() *opened {
 }
 
 // Rows adds rows to an open bucket, as blocks of that many rows each: column by column, one value a row, NaN for a field that a row does
-// not have. About more rows of these fields will come, so there is memory for them too. The log does not contain the time at which rows
-// arrived. For linger and for [Replay.End], they arrived when the replay began.
+// not have. more is an estimate of how many rows of these fields will come later: Rows makes room for them. The log does not contain the
+// time at which rows arrived. For linger and for [Replay.End], they arrived when the replay began.
 //
 // For example, with the fields a and b, blocks [2 1] are two blocks with three rows in all. columns then has six values, which are a of
 // the three rows and then b of them, and times has three.
@@ -367,8 +371,9 @@ type Adopted struct {
 //
 // There must not be two versions of a bucket: an open or final bucket of the same series and start gets the values, a
 // final one as its next revision. Without such a bucket, the adopted one is stored as final, so that late values correct
-// it. The same holds if it is a later revision of the final bucket, because it then has the values of that, also if the store
-// knows the earlier one only as expired. The engine must have a store, and the caller must commit that before the next Push.
+// it. An adopted bucket that is a later revision of the final one is stored as final too, because it has all values of the
+// earlier one, even if that has expired in the store. The engine must have a store, and the caller must commit that before the
+// next Push.
 //
 // held returns the fields of a bucket that other engines have open. Adopt calls it before it takes the lock, so that two engines never
 // wait for each other.
@@ -473,8 +478,21 @@ func (b Bucket) With(older Bucket) Bucket {
 	return b
 }
 
-// merge adds the values of b to an open bucket of the series, whose revision becomes that of b if this is larger. A field stays idle. The
-// store gets the whole bucket, because its log has no record of a merge.
+// Without returns b without the fields for which drop returns true. The result has slices of its own, but its summaries share the
+// memory of those of b.
+func (b Bucket) Without(drop func(field string) bool) Bucket {
+	rest := b
+	rest.Fields, rest.Summaries = nil, nil
+	for i, field := range b.Fields {
+		if !drop(field) {
+			rest.Fields, rest.Summaries = append(rest.Fields, field), append(rest.Summaries, b.Summaries[i])
+		}
+	}
+	return rest
+}
+
+// merge adds the values of b to an open bucket of the series, whose revision becomes that of b if this is larger. An idle field stays
+// idle. The store gets the whole bucket, because its log has no record of a merge.
 func (e *Engine) merge(s *series, o *open, b Bucket) {
 	e.settle(o)
 	positions := e.positions(s, b.Fields)
