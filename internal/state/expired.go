@@ -102,22 +102,13 @@ func (s spans) limit(most int) spans {
 // late. nil means that the fields are not known, and an empty set that is not nil means every field.
 type fieldSet []uint32
 
-// fieldsOf returns the set of these fields.
-func fieldsOf(names ...string) fieldSet {
-	set := make(fieldSet, len(names))
-	for i, name := range names {
-		set[i] = checksum([]byte(name))
-	}
-	slices.Sort(set)
-	return slices.Compact(set).limited()
-}
-
-// limited returns the set, or that of every field if it is too large.
-func (f fieldSet) limited() fieldSet {
-	if len(f) > maxRemovedFields {
+// newFieldSet returns the set of checksums in any order, in the same memory. It is that of every field if there are too many.
+func newFieldSet(sums []uint32) fieldSet {
+	slices.Sort(sums)
+	if sums = slices.Compact(sums); len(sums) > maxRemovedFields {
 		return fieldSet{}
 	}
-	return f
+	return sums
 }
 
 // has reports whether the field is known to be in the set.
@@ -137,9 +128,7 @@ func (f fieldSet) with(o fieldSet) fieldSet {
 	case o == nil || len(f) == 0 || slices.Equal(f, o):
 		return f
 	}
-	all := slices.Concat(f, o)
-	slices.Sort(all)
-	return slices.Compact(all).limited()
+	return newFieldSet(slices.Concat(f, o))
 }
 
 // removed describes removed buckets of a series, as a record does.
@@ -316,15 +305,15 @@ func expiredOf(key, value []byte) (expiredKey, removed) {
 	r := removed{}
 	if d, err := checkFinal(key, value); err == nil {
 		b := d.finalHead()
-		fields := d.fieldNames()
+		fields := d.fieldSums()
 		if value[0] == keptVersion {
 			for range d.length(3) {
 				d.whole()
 				d.varint()
-				fields = append(fields, d.fieldNames()...)
+				fields = append(fields, d.fieldSums()...)
 			}
 		}
-		at.end, r.revision, r.fields = b.End, b.Revision, fieldsOf(fields...)
+		at.end, r.revision, r.fields = b.End, b.Revision, newFieldSet(fields)
 	}
 	r.spans = spans{at}
 	if key = key[8:]; len(key) == 1+sha256.Size && key[0] == 0xff {

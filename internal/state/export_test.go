@@ -168,7 +168,11 @@ func (s *Store) ExpireWithoutFields(series string, start, end int64) error {
 func RemovedFields(sets [][]string, fields ...string) (has []string, err error) {
 	all := removed{spans: spans{{1, 2}}}
 	for _, set := range sets {
-		all.add(removed{fields: fieldsOf(set...)})
+		sums := make([]uint32, len(set))
+		for i, name := range set {
+			sums[i] = checksum([]byte(name))
+		}
+		all.add(removed{fields: newFieldSet(sums)})
 	}
 	key := expiredKeyOf("m")
 	_, all, err = decodeExpired([]byte(key), encodeExpired(key, 1, all))

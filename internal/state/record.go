@@ -331,12 +331,12 @@ func (d *decoder) fields(b *Bucket, limit int) {
 	}
 }
 
-// fieldNames reads what appendFields has written, without the summaries.
-func (d *decoder) fieldNames() []string {
-	all := make([]string, d.length(2))
+// fieldSums reads what appendFields has written, and returns the checksums of the names.
+func (d *decoder) fieldSums() []uint32 {
+	all := make([]uint32, d.length(2))
 	for i := range all {
-		all[i] = d.string()
-		d.bytes()
+		all[i] = checksum(d.bytes())
+		d.bytes() // the summary
 	}
 	return all
 }
