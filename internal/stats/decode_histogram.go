@@ -75,7 +75,7 @@ func (d *decoder) bins(b *bins, scale int8) uint64 {
 	counts := space[:size]
 	n, largest := d.counts(counts, 0)
 	if d.err == nil && (counts[0] == 0 || counts[size-1] == 0) {
-		d.fail("the lowest or the highest bin is empty")
+		d.fail("the lowest bin has %d values and the highest has %d, want 1 or more", counts[0], counts[size-1])
 	}
 	if d.err == nil {
 		b.fill(int32(lo), counts, largest)

@@ -359,6 +359,10 @@ func malformed() map[string][]byte {
 	}
 	bits := func(v float64) []byte { return binary.LittleEndian.AppendUint64(nil, math.Float64bits(v)) }
 	const values, counts = 3, 3 + 3*8
+	timed := func(first int64, later uint64) []byte { // one value, 1, with these times
+		b := binary.AppendUvarint(binary.AppendVarint([]byte{1, 6, 1, 2, 0, 0x80}, first), later)
+		return append(append(b, bits(1)...), bits(1)...)
+	}
 	cases := map[string][]byte{
 		"empty":               {},
 		"version only":        {1},
@@ -387,6 +391,7 @@ func malformed() map[string][]byte {
 		"cut in high order":   append(append([]byte{1, 0, 1}, bits(2.5)...), 63, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff),
 		"cut in a count":      append(append([]byte{1, 0, 1}, bits(2.5)...), 0, 0b0000_0001),
 		"whole beyond 2^53":   append(append([]byte{1, 4, 1}, binary.AppendVarint(nil, 1<<53+1)...), 0, 0x80),
+		"last before first":   timed(math.MaxInt64, 1),
 		"histogram of none":   {1, 1},
 		"histogram of a byte": {1, 1, 0},
 	}
@@ -410,6 +415,32 @@ func TestDecodingRejectsMalformedBytes(t *testing.T) {
 			require.ErrorIs(t, err, stats.ErrFormat)
 			require.Equal(t, before, encoded(t, s), "the receiver is as it was")
 		})
+	}
+}
+
+// Whole numbers are written as integers up to 2^53 in magnitude.
+func TestWholeNumbersBeyond2To53AreWrittenAsFloats(t *testing.T) {
+	t.Parallel()
+	const most = 1 << 53
+	for _, x := range []float64{most, -most, most + 2, -most - 2, 1e300} {
+		b := encoded(t, summaryOf([]float64{x, 1}))
+		require.Equal(t, math.Abs(x) <= most, b[1]&4 != 0, "%g", x)
+		var s stats.Summary
+		require.NoError(t, s.UnmarshalBinary(b), "%g", x)
+		require.Equal(t, x+1, s.Sum())
+	}
+}
+
+// Bins are counted from the lowest one, whose number has 32 bits.
+func TestDecodingRejectsBinsBeyondTheRangeOfFloats(t *testing.T) {
+	t.Parallel()
+	b := demoted(t, 1.5)
+	const runAt = squaresLowAt + 8 + 2 // after the scale and the zeros
+	_, size := binary.Varint(b[runAt+1:])
+	lowest, _ := binary.Varint(b[runAt+1:])
+	for _, lo := range []int64{lowest + 1<<32, lowest - 1<<32, 1 << 20, -1 << 20} {
+		moved := append(binary.AppendVarint(slices.Clone(b[:runAt+1]), lo), b[runAt+1+size:]...)
+		require.ErrorContains(t, new(stats.Summary).UnmarshalBinary(moved), fmt.Sprintf("1 bins from %d on", lo))
 	}
 }
 

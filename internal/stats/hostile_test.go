@@ -152,6 +152,14 @@ func Contradictions() map[string][]byte {
 	contradict("min 0 or max 358.5 is not whole", whole, end(0, 358.5))
 	contradict("min -359.5 or max 359 is not whole", append(slices.Clone(whole), -360), end(-359.5, 359))
 	contradict("unit 700 for values from 200.5 to 559.5", above, func(h *histogram) { h.moments.rescale(unitHuge) })
+	contradict("the lowest bin has 1 values and the highest has 0, want 1 or more", []float64{1.5}, func(h *histogram) {
+		h.max = 1.52
+		h.positive.cover(binOf(1.5), binOf(1.52))
+	})
+	contradict("the lowest bin has 0 values and the highest has 1, want 1 or more", []float64{1.5}, func(h *histogram) {
+		h.min = 1.48
+		h.positive.cover(binOf(1.48), binOf(1.5))
+	})
 	candidate := func(value float64) func(h *histogram) {
 		return func(h *histogram) { h.heavy.all[0].value = value }
 	}

@@ -45,6 +45,15 @@ func TestAtMostBoundsTheTrueCount(t *testing.T) {
 	}
 }
 
+// At least the smallest value is at most a value between the ends, and the largest is not.
+func TestAtMostKnowsTheEndsOfAHistogram(t *testing.T) {
+	t.Parallel()
+	s := summaryOf([]float64{1.001, 1.0011, 1.0012}) // in one bin
+	s.Demote()
+	low, high := s.AtMost(1.0011)
+	require.Equal(t, []uint64{1, 2}, []uint64{low, high})
+}
+
 func TestShareIsTheMiddleOfItsBounds(t *testing.T) {
 	t.Parallel()
 	exact := summaryOf([]float64{1, 2, 2, 4})
