@@ -311,7 +311,7 @@ func (b *open) empty() {
 // keepSpare makes the memory of an empty bucket the spare of its series, unless the series has one or is retired. A spare keeps the share
 // of the budget that the bucket had.
 func (e *Engine) keepSpare(s *series, b *open) {
-	if s.spare != nil || s.gone {
+	if s.spare != nil {
 		e.budget.release(b)
 		return
 	}
