@@ -40,6 +40,14 @@ func (e *Engine) Measured() (h Held) {
 // SeriesInTable returns how many series the table holds, and under how many keys.
 func (e *Engine) SeriesInTable() (series, keys int) { return len(e.table.order), len(e.table.index) }
 
+// Followers returns how many series, which may be retired, the first series of the table refers to as next.
+func (e *Engine) Followers() (n int) {
+	for s := e.table.order[0].next; s != nil; s = s.next {
+		n++
+	}
+	return n
+}
+
 // Schemas returns how many schemas are shared.
 func (e *Engine) Schemas() int { return e.table.schemas.count }
 

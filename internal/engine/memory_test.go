@@ -74,6 +74,35 @@ func TestMemoryIsReleasedWhenSeriesGetNoMoreValues(t *testing.T) {
 	require.Zero(t, series+keys)
 }
 
+// A series refers to the one whose point came next. A retired series refers to none, so that no chain of them stays in memory.
+func TestARetiredSeriesRefersToNoOther(t *testing.T) {
+	t.Parallel()
+	e := newTested(t, time.Hour, func(o *engine.Options) { o.Linger = 0 })
+	e.add("stays", e.clock.at, engine.Field{Name: "v", Value: 1})
+	const retired = 50
+	for i := range retired {
+		e.add(strconv.Itoa(i), start, engine.Field{Name: "v", Value: 1})
+	}
+	require.Equal(t, retired, e.Followers())
+	e.wait(t, 0)
+	series, _ := e.SeriesInTable()
+	require.Equal(t, 1, series)
+	require.Equal(t, 1, e.Followers())
+}
+
+// The times of rows that are not in the summaries yet count as memory.
+func TestTheTimesOfStagedRowsAreCounted(t *testing.T) {
+	t.Parallel()
+	held := func(statistic string) int {
+		e := newTested(t, time.Hour, nil, statistic)
+		for range engine.StageRows {
+			e.values("", start, 1)
+		}
+		return e.Counted().Bytes
+	}
+	require.Equal(t, held("count")+8*engine.StageRows, held("first"))
+}
+
 // Of each four fields, one is constant, one has few distinct values, one has one frequent value, and in one no value
 // occurs twice. A few allocations are allowed, far fewer than one for each stage that is added to the summaries.
 func TestAddAllocatesNothingInSteadyState(t *testing.T) {
