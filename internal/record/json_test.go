@@ -3,6 +3,7 @@ package record_test
 import (
 	"encoding/json"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -74,13 +75,18 @@ func TestValuesThatAreNotNumbersAreNull(t *testing.T) {
 	}
 }
 
+// Floats have an exponent where those of encoding/json have one, and read back.
 func TestFloatsAreWrittenAsEncodingJSONWritesThem(t *testing.T) {
 	t.Parallel()
-	for _, v := range []float64{0, 1, -1, 0.1, 1e-6, 9.99e-7, 1e20, 1e21, 123456789.125, math.MaxFloat64, math.SmallestNonzeroFloat64} {
+	for _, v := range []float64{0, 1, -1, 0.1, 1e-6, 9.99e-7, 1e20, math.Nextafter(1e21, 0), 1e21, 123456789.125, math.MaxFloat64, math.SmallestNonzeroFloat64} {
 		r := record.Record{Stats: []record.Stat{{Name: "x", Value: v}}}
 		var got struct{ X float64 }
 		require.NoError(t, json.Unmarshal(r.AppendJSON(nil), &got))
 		require.Equal(t, v, got.X)
+		want, err := json.Marshal(v)
+		require.NoError(t, err)
+		text := string(record.AppendFloat(nil, v))
+		require.Equal(t, strings.Contains(string(want), "e"), strings.Contains(text, "e"), text)
 	}
 }
 
