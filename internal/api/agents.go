@@ -20,15 +20,15 @@ import (
 //	agent y, replica 1  count 7  ─ dropped                  ├─▶ one record, merged from the summaries of x and y/2: count 18
 //	agent y, replica 2  count 8  ─ the fullest of y ──▶ y/2 ┘
 //
-// The records of a bucket are judged when all of them were read (settle). Their summaries are read when the records of all buckets are
-// there (mergeAgents), because a page needs the summaries of its own records only. Until then a merged record has its place in the answer,
-// and an empty text.
+// settle chooses the records of a bucket when all of them were read. mergeAgents reads the summaries, but only after the records of all
+// buckets, because a page needs no summaries of records that are not on it. Until then a merged record has its place in the answer and an
+// empty text.
 
 // settle returns the records of the current bucket from its entries, which are sorted: one for each series and field, unless the
 // query wants the records of each agent. It reuses the memory of the entries. The usual bucket of one agent is returned as it is,
 // unless final records are wanted: then each record is checked.
 func (a *answer) settle(entries []entry) []entry {
-	// The records of a roll-up are merged already, and those that are not final were left out by it.
+	// A roll-up has merged its records already, and has left out those that are not final. With agents=each, wanted has left these out.
 	if a.apart || a.rolling != nil || !a.final && allDifferent(entries) {
 		return entries
 	}
@@ -95,9 +95,9 @@ func (a *answer) one(records []entry) (e entry, ok bool) {
 	return e, true
 }
 
-// isFuller reports whether a replica has more values than another one: among equally full ones a final record is preferred to an
-// open one, then the first in order. It returns known false if a record has no statistic count. Of two replicas that have one, always
-// the same one is fuller, in whatever order they come.
+// isFuller reports whether a replica has more values than another one: among equally full ones a final record is preferred to an open
+// one, then the first in order. It returns known false if a record has no statistic count. The order of the arguments does not matter: of
+// two replicas with a count, the same one is always the fuller.
 func isFuller(r, other *entry) (fuller, known bool) {
 	n, ok := r.Count()
 	m, okOther := other.Count()
@@ -113,14 +113,14 @@ func isFuller(r, other *entry) (fuller, known bool) {
 	return r.Replica < other.Replica, true
 }
 
-// isFinal reports whether an entry is final, or the query does not want final records only. A roll-up has judged its records
-// itself: see [rollup.Plan.Wanted].
+// isFinal reports whether an entry is final. It returns true for every entry if the query has no parameter final, and for those of a
+// roll-up, which leaves out records that are not final: see [rollup.Plan.Wanted].
 func (a *answer) isFinal(e *entry) bool {
 	return !a.final || a.rolling != nil || a.timeline.IsFinal(a.current.start, e.text)
 }
 
 // merging are the records of a bucket that are merged from the summaries of several agents. It belongs to one answer. put removes a
-// record from series when it has its text, so what is left at the end has expired.
+// record from series when it has its text, so the records that are left at the end have expired.
 type merging struct {
 	start  time.Time               // of the bucket
 	bucket int                     // its index in answer.kept, before arrange reverses that
@@ -150,9 +150,9 @@ func (a *answer) note(start time.Time, entries []entry) {
 	}
 }
 
-// mergeAgents makes the records of an answer that are merged from those of several agents: it reads the summaries of their buckets
-// once more and puts each result into its place. The error is an unmergeable if a summary is missing, although the query has no
-// parameter of a roll-up. Otherwise it is one of [server.rollupError] or of a limit.
+// mergeAgents makes the records of an answer that are merged from those of several agents: it reads the summaries of their buckets once
+// more and puts each result into its place. If a summary is missing, the error is an unmergeable with the advice for a query without a
+// roll-up. Otherwise it is one of [server.rollupError] or of a limit.
 func (s *server) mergeAgents(ctx context.Context, a *answer) error {
 	if len(a.merging) == 0 {
 		return nil
@@ -165,7 +165,8 @@ func (s *server) mergeAgents(ctx context.Context, a *answer) error {
 		// Equal times in two locations would be two keys.
 		m.at[b.start.UTC()] = b
 	}
-	// Only limits the groups to records that were read, so MaxGroups, which must be above 0, is never reached.
+	// MaxGroups must be above 0. It is never reached, because the function in the field Only allows no other groups than the records that
+	// were read.
 	plan := rollup.Plan{
 		Table: a.table.Name, Wanted: record.Wanted{Fields: a.fields, Tags: a.tags}, Selection: m.selection(),
 		ExactLimit: stats.DefaultExactLimit, MaxGroups: s.MaxScanned, Only: m.only,
@@ -213,8 +214,8 @@ func (m *merger) selection() *stats.Selection {
 	return rollup.Selection(names)
 }
 
-// find returns the record of a bucket, series and field that is merged. The key is that of note. It is made in m.key, so that the
-// roll-up's question for each summary allocates nothing.
+// find returns the record of a bucket, series and field that is merged. The key is that of note. It is made in m.key, so that only, which
+// the roll-up calls for each summary, allocates nothing.
 func (m *merger) find(start time.Time, field string, tags []series.Tag) (b *merging, r mergedRecord, ok bool) {
 	if b = m.at[start.UTC()]; b == nil {
 		return nil, r, false

@@ -86,8 +86,8 @@ func (s *server) newAnswer(q query, sel selection, work *work) *answer {
 // endsEarly reports whether the answer can be complete before all buckets of the query are read.
 func (a *answer) endsEarly() bool { return a.limit > 0 || a.lastFinals() }
 
-// arrange puts the buckets into the order of the answer, when all records are there, and gives the rest of the memory back. The
-// records of a bucket are in that order already.
+// arrange puts the buckets into the order of the answer and returns the spare bytes to the budget. It is called when all records are
+// there. The records of a bucket are in that order already.
 func (a *answer) arrange() {
 	a.work.shrink(a.spare)
 	a.spare = 0
@@ -96,8 +96,8 @@ func (a *answer) arrange() {
 	}
 }
 
-// enough returns how many records that the reader returns are enough for the answer, or 0 if that is not known: if the query leaves
-// some of them out, or needs all of them. It is one more than the page has, because that one shows that there is another page.
+// enough returns how many records the reader needs to return for a page, or 0 if that is not known, because the query needs all records
+// or leaves some of them out. It is one more than the page has: the last one shows that there is another page.
 func (a *answer) enough() int {
 	if a.limit == 0 || a.final || !a.filter.All() {
 		return 0
@@ -155,14 +155,13 @@ func (a *answer) keepPart(part record.Part) error {
 	return nil
 }
 
-// begin begins a bucket. The memory of the entries of the bucket before is used again, which endBucket has cleared, so that it
-// keeps no texts.
+// begin begins a bucket. It uses the memory of the entries of the bucket before, which endBucket has cleared.
 func (a *answer) begin(start time.Time) {
 	a.current = bucketRecords{started: true, start: start, form: a.form.At(start), entries: a.current.entries[:0], room: a.most() + 1, invalid: a.invalid}
 }
 
-// most returns how many records the answer may have beside those that it has: the rest of the page, or of the limit for any answer.
-// The current bucket does not count until it ends.
+// most returns how many more records the answer may have: the rest of the page, or the rest of MaxRecords without a page. The current
+// bucket does not count until it ends.
 func (a *answer) most() int {
 	if a.limit > 0 {
 		return a.limit - a.records
@@ -199,8 +198,8 @@ func (a *answer) keep(part record.Part) error {
 	return a.grow(b.size - before)
 }
 
-// grow takes n bytes of the budget for records, or gives -n of them back to spare if n is negative. Bytes of earlier buckets that
-// are not used any more are used first, because the budget has a lock.
+// grow takes n bytes of the budget for records, or gives -n of them back to spare if n is negative. It uses spare bytes first, because
+// the budget has a lock.
 func (a *answer) grow(n int) error {
 	if n <= a.spare {
 		a.spare -= n
@@ -213,9 +212,9 @@ func (a *answer) grow(n int) error {
 // minTrimmed is how many entries of a bucket are worth a second sorting.
 const minTrimmed = 100
 
-// trim removes entries of a bucket with many records that cannot become a part of the answer, before all parts of the bucket are
-// read. It returns an error if the answer has too many records. So a page of a large
-// bucket needs the memory of about twice its own records, and not of all of them.
+// trim removes entries of a bucket with many records that cannot become a part of the answer, before all parts of the bucket are read. So
+// a page of a large bucket needs the memory of about twice its own records, and not that of all records. trim returns an error if the
+// answer has too many records.
 func (a *answer) trim() error {
 	b := &a.current
 	found, end := a.count()
@@ -223,7 +222,7 @@ func (a *answer) trim() error {
 	if a.limit == 0 && found > most {
 		return a.tooMany(found)
 	}
-	// Without a limit, every record belongs to the answer. Its number alone shows that there are too many.
+	// Without a limit, every record belongs to the answer, so none is dropped.
 	if a.limit > 0 && (a.apart || !a.final) { // a record that is not read yet can remove final ones
 		a.drop(end)
 	}
@@ -238,9 +237,9 @@ func (a *answer) trim() error {
 	return nil
 }
 
-// count sorts the entries of the current bucket and returns how many records of the answer they become, at most one more than it
-// may have, and the end of the entries of these. It compares whole series and fields, because the records of several agents become
-// one.
+// count sorts the entries of the current bucket. It returns how many records of the answer they become, and the index after the last
+// entry that it counted: it stops at one record more than the answer may have. The entries of one series and field are counted together,
+// because the records of several agents become one.
 func (a *answer) count() (found, end int) {
 	entries := a.current.entries
 	slices.SortFunc(entries, a.compare)
@@ -257,8 +256,8 @@ func (a *answer) count() (found, end int) {
 	return found, end
 }
 
-// drop removes the entries of the current bucket from an index on, and the records that follow them from now on: the last entry
-// that stays is the bound. Without entries to remove, there is no new bound. end is above 0 if there are.
+// drop removes the entries of the current bucket from the index end on. The last entry that stays becomes the bound, so keep does not add
+// later records that follow it. If there are no entries to remove, the bound does not change; if there are, end is above 0.
 func (a *answer) drop(end int) {
 	b, before := &a.current, a.current.size
 	if end < len(b.entries) {
@@ -302,7 +301,7 @@ func (a *answer) advice() string {
 // counts buckets of the table. Other records are wanted too, unless the query wants the records of each agent: a merged record
 // is final only if all its records are. It counts a text that is not a record, and returns false for it.
 //
-// The outline keeps the memory of the text.
+// The outline refers to the memory of the text.
 func (a *answer) wanted(part record.Part, text string) (o record.Outline, ok bool) {
 	if a.final {
 		final := a.timeline.IsFinal(part.Start, text)
@@ -371,8 +370,8 @@ func (a *answer) size() int { return len("[]\n") + max(a.bytes-1, 0) } // a.byte
 // isPlain reports whether the answer is the records as they are, as a JSON array.
 func (a *answer) isPlain() bool { return a.format == format.JSON && !a.pretty }
 
-// render returns the body of a plain answer. Its bytes are counted already. The records are released, as nothing needs them any
-// more.
+// render returns the body of a plain answer. The caller has taken its bytes from the budget. render releases the records, which nothing
+// needs any more.
 func (a *answer) render() []byte {
 	body := append(make([]byte, 0, a.size()), '[')
 	for _, records := range a.kept {
@@ -395,8 +394,8 @@ func (a *answer) release(n int) {
 
 // stream writes the records as a JSON array. It gives back the memory of the records as they are written.
 //
-// The whole body is not in memory: about writeSize bytes of it are, while the records are still there. An error is a gone: the
-// status and a part of the body can be sent already, so there is no other answer.
+// Only about writeSize bytes of the body are in memory at a time, beside the records that are not written yet. The error is a gone: the
+// status and a part of the body may have been sent, so the client cannot get a problem any more.
 func (a *answer) stream(w http.ResponseWriter, r *http.Request) error {
 	size := a.size()
 	setJSON(w, size)

@@ -27,14 +27,14 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stream"
 )
 
-// Reader reads the stored records. Its methods are called concurrently. An error means that the store did not answer, except for a
-// [record.Corrupt]. A table that does not exist is not an error: it has no buckets, and its version is 0. The caller owns the
-// slices of the results.
+// Reader reads the stored records. Its methods are called concurrently. An error is a [record.Corrupt], one that the comment of the
+// method names, or means that the store did not answer. A table that does not exist is not an error: it has no buckets, and its version
+// is 0. The caller owns the slices of the results.
 type Reader interface {
 	// Ping returns an error if the store does not answer.
 	Ping(ctx context.Context) error
-	// Warnings returns sentences about settings of the store with which it can lose records. Each has the addresses of the servers that
-	// it is about, which are for the log, or nil if there is only one server.
+	// Warnings returns sentences about settings with which the store can lose records. The value of each is the addresses of the servers
+	// with that setting, for the log, or nil if there is only one server.
 	Warnings(ctx context.Context) (map[string][]string, error)
 	// Tables returns all tables in any order.
 	Tables(ctx context.Context) ([]record.TableEntry, error)
@@ -199,8 +199,8 @@ type server struct {
 // moves it only for answers of more than 64 KiB.
 func New(reader Reader, o Options) http.Handler { return newServer(reader, o).handler() }
 
-// newServer returns a server with its routes. Zero limits become their defaults here. The metrics come before the routes, one of
-// which serves them.
+// newServer returns a server with its routes. It sets the defaults of [Options]; MaxRecords, MaxBuckets, MaxBytes and Timeout have none.
+// The metrics come before the routes, one of which serves them.
 func newServer(reader Reader, o Options) *server {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -244,7 +244,7 @@ func (s *server) readTables(ctx context.Context) ([]record.TableEntry, error) {
 	return entries, err
 }
 
-// handler returns the handler of all routes. The first one that gets a request is the last one here: see the package comment.
+// handler returns the handler of all routes. The one that is added last gets a request first: see the package comment.
 func (s *server) handler() http.Handler {
 	mux, keeping := s.newMux()
 	handler := s.cors(s.keptFirst(keeping, s.clean(mux)))

@@ -47,8 +47,8 @@ func (sc scope) allows(g token.Grant) bool {
 	}
 }
 
-// isOpen reports whether requests need no token. A valid token is looked for nevertheless: /health and /openapi.json have details
-// for those who have one.
+// isOpen reports whether requests need no token. A token is checked nevertheless, because /health and /openapi.json have more details for
+// requests with a valid one.
 func (sc scope) isOpen() bool { return sc == scopeOpen || sc == scopePublic }
 
 // public returns the scope of requests that need no token and are limited as those of sc. It is for OPTIONS, which browsers send

@@ -57,7 +57,7 @@ func (p *pacedWriter) Write(b []byte) (int, error) {
 
 // gone wraps the error of writing a body: the client has closed the connection, or reads too slowly.
 //
-// The handler has no answer to give any more, so it is counted with statusGone, and is no failure of the service.
+// Such a request is counted with statusGone. It is not a failure of the service.
 type gone struct{ err error }
 
 func (e gone) Error() string { return "the client is gone: " + e.err.Error() }
@@ -97,8 +97,8 @@ func sendBody(w http.ResponseWriter, r *http.Request, contentType string, body [
 	return nil
 }
 
-// newBodyWriter returns a writer of a body of so many bytes, the first writeSize of which are written at once. The caller must do
-// so, or return an error: see [conns.Join].
+// newBodyWriter returns a writer of a body of so many bytes. The caller must write the first writeSize of them, or all, in one call, or
+// return an error: see [conns.Join].
 func newBodyWriter(w http.ResponseWriter, r *http.Request, size int) io.Writer {
 	conns.Join(r.Context(), min(size, writeSize))
 	if size <= writeSize {

@@ -30,9 +30,9 @@ type budget struct {
 	clients map[string]int // the bytes by client, all above 0
 }
 
-// take adds n bytes to an answer of the client that has size bytes already. It returns an error, and adds nothing, if they do not
-// fit. size is only compared with smallAnswer: an answer that grows is large from there on. The error is a busy, and names whether
-// the limit is that of the client.
+// take adds n bytes to an answer of the client that has size bytes already. It returns an error, and adds nothing, if they do not fit.
+// size is only compared with smallAnswer: an answer that grows is large from there on. The error is a busy, whose field client shows
+// whether the limit is that of the client.
 func (b *budget) take(client string, size, n int) error {
 	limit := b.limit
 	if size+n > smallAnswer {

@@ -302,9 +302,8 @@ func (s *server) tables(w http.ResponseWriter, r *http.Request, p *params) error
 	return writeJSON(w, work, all)
 }
 
-// infos reads the description of each table, maxReads at the same time. A table whose data is corrupt, or whose server does not
-// answer while others do, has the reason in its description. The error is an unavailable if none of the
-// servers answers or ctx has ended.
+// infos reads the description of each table, maxReads at the same time. A table whose data is corrupt, or whose server does not answer
+// while others do, has the reason in its description. The error is an unavailable if no server answers or ctx has ended.
 func (s *server) infos(ctx context.Context, entries []record.TableEntry) ([]tableInfo, error) {
 	all, errs := make([]tableInfo, len(entries)), make([]error, len(entries))
 	var wg sync.WaitGroup

@@ -42,7 +42,7 @@ func (s *server) clientOf(r *http.Request) string {
 		at := strings.LastIndexByte(list, ',')
 		next, ok := parseForwarded(list[at+1:])
 		if !ok {
-			// What a trusted proxy wrote is no address, so the proxy itself is the client.
+			// A trusted proxy wrote a text that is not an address, so the proxy itself is the client.
 			break
 		}
 		address, list = next, list[:max(at, 0)]
@@ -68,8 +68,8 @@ func parseForwarded(text string) (netip.Addr, bool) {
 	return address, err == nil
 }
 
-// clientName returns an IPv4 address, or the network of 64 bits of an IPv6 address, because one client usually has that many:
-// for example 203.0.113.9 or 2001:db8:1:2::/64.
+// clientName returns an IPv4 address, or the /64 network of an IPv6 address, because one client usually has all addresses of such a
+// network: for example 203.0.113.9 or 2001:db8:1:2::/64.
 func clientName(address netip.Addr) string {
 	if address = address.Unmap(); address.Is4() {
 		return address.String()

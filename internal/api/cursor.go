@@ -31,8 +31,8 @@ import (
 // A time is the seconds since 1970 and the nanoseconds, as varints; the zero time is no bound. A text is its length as a uvarint
 // and its bytes. The range is part of the cursor because start=-6h and last=5 mean others later.
 //
-// For example, with the hash 1, a range from 2026-01-02T00:00:00Z to 1 ns after 03:04:00, and the last record usage_idle of host a
-// in the bucket of 03:04:00, but without the spaces:
+// For example, this is the cursor after the record of usage_idle of host a in the bucket of 03:04:00, with the hash 1 and a range from
+// 2026-01-02T00:00:00Z to 1 ns after 03:04:00. A real one has no spaces:
 //
 //	AQAAAAAAAAAB gKq4lQ0A wNa5lQ0C wNa5lQ0A FyJ1c2FnZV9pZGxlIiwiaG9zdCI6ImEi AHNblP4
 //	version,hash from     until    start    series                           agent, check
@@ -99,7 +99,7 @@ func decodeCursor(text string) (c cursor, err error) {
 	return c, nil
 }
 
-// cursorDecoder reads the bytes of a cursor. So its caller checks for errors once, at the end.
+// cursorDecoder reads the bytes of a cursor. It remembers that an error occurred, so that its caller checks for errors once, at the end.
 type cursorDecoder struct {
 	b   []byte // not read yet
 	bad bool   // whether something was not valid; then all results are to be thrown away
@@ -135,7 +135,7 @@ func (d *cursorDecoder) text() string {
 	return text
 }
 
-// resume makes a query that of the page after its cursor. It does nothing for a query that is not for a page. The error is a fault
+// resume changes a query to that of the page after its cursor. It does nothing for a query that is not for a page. The error is a fault
 // of the cursor, such as one of another table or of other parameters: its place would have no meaning.
 func (q *query) resume(values url.Values) error {
 	if q.limit == 0 {
@@ -163,9 +163,9 @@ func (q *query) resume(values url.Values) error {
 // has that of the table, whether it is a parameter or the default.
 var formParameters = []string{"cursor", "limit", "format", "pretty", "database"}
 
-// hashOf returns a hash of the table and the parameters of a query. The order of the parameters does not matter, and the order of
-// the values of one parameter does. Names and values are quoted, so that they cannot be divided in another way. The hash is no
-// secret: it only finds mistakes.
+// hashOf returns a hash of the table and the parameters of a query. The order of the parameters does not matter, and the order of the
+// values of one parameter does. Names and values are quoted, so that different parameters cannot be written as the same text. The hash is
+// no secret: it only finds mistakes.
 func hashOf(t record.Table, values url.Values) uint64 {
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%q", []string{t.Database, t.Name})

@@ -256,8 +256,8 @@ func kindOf(err error) (kind problemKind, detail string) {
 //	Content-Type: application/problem+json
 //
 //	{"type":"https://…/docs/problems.md#bad-request","title":"Bad request","status":400,
-//	 "detail":"query.last: found \"0\", want a number from 1 to 500","instance":"/analytics/cpu",
-//	 "errors":[{"location":"query.last","value":"\"0\"","message":"want a number from 1 to 500"}]}
+//	 "detail":"query.last: found \"0\", want a number from 1 to 10000","instance":"/analytics/cpu",
+//	 "errors":[{"location":"query.last","value":"\"0\"","message":"want a number from 1 to 10000"}]}
 func (s *server) problem(w http.ResponseWriter, r *http.Request, err error) {
 	number, detail := kindOf(err)
 	kind := problemKinds[number]
@@ -272,7 +272,7 @@ func (s *server) problem(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	h := w.Header()
 	s.refuse(h, err)
-	// The handler may have set the ETag of the answer that failed.
+	// The handler may have set the headers ETag and Link of the answer that failed.
 	h.Del("ETag")
 	h.Del("Link")
 	h.Set("Content-Type", "application/problem+json")

@@ -34,7 +34,7 @@ const etagHeader = "Etag"
 //
 // The other parameters, such as the field and the tags, are not in it: clients keep an ETag for one address.
 func etagOf(sel selection, q query) entityTag {
-	// Each start adds 12 bytes to the text that is hashed, its seconds and nanoseconds, and is not formatted.
+	// Each start adds 12 bytes to what is hashed, its seconds and nanoseconds.
 	b := make([]byte, 0, 64+12*len(sel.starts))
 	ended := 0
 	for _, start := range sel.starts {
@@ -52,8 +52,8 @@ func etagOf(sel selection, q query) entityTag {
 	return newEntityTag(string(append(strconv.AppendUint(text, h.Sum64(), 16), '"')))
 }
 
-// notModified sets the ETag of an answer. If the client has that answer, it answers with that, and returns true. Otherwise the
-// handler goes on, and sends the answer with this ETag. For the ETag * see matchesAny.
+// notModified sets the ETag of an answer. If the client has that answer, it answers with 304 and returns true. Otherwise the handler
+// sends the answer with this ETag. It ignores the value * of If-None-Match: see matchesAny.
 func notModified(w http.ResponseWriter, r *http.Request, tag entityTag) bool {
 	h := w.Header()
 	own, ok := tag.match(strings.Join(r.Header["If-None-Match"], ","))
@@ -66,8 +66,9 @@ func notModified(w http.ResponseWriter, r *http.Request, tag entityTag) bool {
 	return true
 }
 
-// matchesAny reports whether a request wants no answer that exists, whatever its ETag is. Only making the whole answer shows that there
-// is none but an error: see [server.send]. For another value of the header the ETag is enough, because a client has it from an answer.
+// matchesAny reports whether the header If-None-Match of a request has the value *, which every ETag matches. The answer is then 304 if
+// it exists, or the error, so it must be made to find out which: see [server.send]. Any other value that matches is from an earlier
+// answer, so its ETag is enough.
 func matchesAny(r *http.Request) bool {
 	for candidate := range strings.SplitSeq(strings.Join(r.Header["If-None-Match"], ","), ",") {
 		if strings.TrimSpace(candidate) == "*" {

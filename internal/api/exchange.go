@@ -9,8 +9,8 @@ import (
 // exchange is a request with its answer. Every handler gets it as the writer of the answer: a context that has it would need a
 // copy of the request. The goroutine of the request uses it.
 //
-// Each handler below [server.exchanged] can rely on that, and finds it by a type assertion: see idOf and clientOf. What costs time
-// is made only when it is asked for, because many answers need neither an id nor a client.
+// Each handler below [server.exchanged] can rely on that, and finds it by a type assertion: see idOf and clientOf. These make the id and
+// the client when they are first called, because many answers need neither.
 type exchange struct {
 	http.ResponseWriter
 	server  *server
@@ -116,8 +116,8 @@ func (x *exchange) status() int {
 	return x.code
 }
 
-// statusGone is the status in the metrics for a request whose client closed the connection before the answer. nginx uses the same
-// number. No client gets it.
+// statusGone is the status in the metrics for a request whose client closed the connection before the end of the answer, or read too
+// slowly. nginx uses the same number. No client gets it.
 const statusGone = 499
 
 // Unwrap returns the writer below, for [http.ResponseController].

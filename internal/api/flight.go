@@ -65,7 +65,7 @@ func (f *flights[K, T]) join(ctx context.Context, key K, run func(context.Contex
 	l = f.running[key]
 	if l == nil {
 		first = true
-		// The context has the values of the first request's one, but neither its end nor its deadline: others wait too.
+		// The context has the values of that of the first request, but does not end with it, because other requests may wait too.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.timeout)
 		l = &flight[T]{cancel: cancel, done: make(chan struct{})}
 		if f.running == nil {

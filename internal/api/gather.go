@@ -19,8 +19,8 @@ const maxScrapes = 64
 // scrapesClient is the client that the memory of expositions is counted for, because several scrapes share one.
 const scrapesClient = "scrapes"
 
-// gatheringKey is equal for scrapes that share one reading of the exported tables. Scrapes with other tokens share it too, if these allow
-// the same of the exported databases. The text formats are written from one exposition.
+// gatheringKey is equal for scrapes that share one reading of the exported tables. Scrapes with different tokens share it too, if the
+// tokens allow the same exported databases. The text formats are written from one exposition.
 type gatheringKey struct {
 	databases string // that they may read
 	protobuf  bool   // whether they get native histograms
@@ -60,7 +60,7 @@ func (s *server) export(w http.ResponseWriter, r *http.Request, p *params) error
 		format = expfmt.NewFormat(expfmt.TypeTextPlain)
 	}
 	key := gatheringKey{s.exportedTo(p.grant), format.FormatType() == expfmt.TypeProtoDelim}
-	// The exposition is used until it is sent, so that its bytes are counted for so long.
+	// The flight is left only when the exposition is sent, so that its bytes are counted until then.
 	g, _ := s.scrapes.reading.join(r.Context(), key, func(ctx context.Context) (*exporter.Exposition, error) {
 		return s.gather(ctx, p.grant, key.protobuf)
 	})

@@ -56,9 +56,9 @@ func (k *kept) with(version int64, etag entityTag, v validity) *kept {
 	return k
 }
 
-// keyOf returns the key of the answer to a request. Requests with the same key have the same route. RawPath is a part of it,
-// because encoded dots can be a name, and others are a part of a path. The method is no part of it: HEAD has the headers of GET.
-// Neither is the token, as a kept answer belongs to all that may read its table.
+// keyOf returns the key of the answer to a request. Requests with the same key have the same route. RawPath is a part of it, because
+// encoded dots can be a name, while others are a part of a path. The method is not: HEAD has the headers of GET. Neither is the token, as
+// a kept answer belongs to all that may read its table.
 func keyOf(r *http.Request) rendered.Key {
 	return rendered.Key{Path: r.URL.Path, RawPath: r.URL.RawPath, Query: r.URL.RawQuery, Accept: strings.Join(r.Header["Accept"], ",")}
 }
@@ -141,7 +141,7 @@ func vary(h http.Header) {
 // the catalogue and as the version of the table holds for versionAge. It checks, in this order:
 //
 //  1. that the answer is younger than keptAge, and the time before kept.until;
-//  2. whether the answer was checked within versionAge: then only the database of the token remains to be checked;
+//  2. whether the answer was checked within versionAge: then it only remains to check that the token allows the database;
 //  3. that the token may read the table that the name means now, and that this is the table of the answer;
 //  4. that the table still has the version from which the answer was made.
 func (s *server) isCurrent(ctx context.Context, k *kept, grant token.Grant, now time.Time) bool {
@@ -182,9 +182,9 @@ func sendEntry(w http.ResponseWriter, r *http.Request, e *rendered.Entry[*kept])
 	return sendBody(w, r, e.Value.kind, body)
 }
 
-// send writes an answer. Unless k is nil, it keeps the answer for the same requests, if it is not too large for that. A plain
-// answer that is not kept is streamed, as its whole body need not be in memory; the other formats are made whole: see
-// [answer.renderFormatted]. If the request wants no answer that exists, send only makes sure that there is no error, and answers with 304.
+// send writes an answer. Unless k is nil, it keeps the answer for the same requests, if it is not too large for that. A plain answer that
+// is not kept is streamed, as its whole body need not be in memory; the other formats are made whole: see [answer.renderFormatted]. If
+// the request has If-None-Match: *, send only checks that the answer is not an error, and answers with 304.
 func (s *server) send(w http.ResponseWriter, r *http.Request, a *answer, k *kept) error {
 	if matchesAny(r) {
 		return a.confirm(w)

@@ -53,8 +53,8 @@ func (r *rates) limiter() *rate.Limiter { return rate.NewLimiter(rate.Limit(r.pe
 // limited reports whether there is a limit.
 func (r *rates) limited() bool { return r.perSecond > 0 }
 
-// allow counts a request of a client, or returns a limited error. A request that is refused takes nothing
-// from the bucket, so a client that slows down is answered again soon.
+// allow counts a request of a client, or returns a limited error. A request that is refused takes nothing from the bucket of the client,
+// so a client that slows down is answered again soon.
 func (r *rates) allow(client string) error {
 	if !r.limited() {
 		return nil

@@ -10,15 +10,16 @@ import (
 // buckets that are read together, and the summaries that are merged.
 const mergeBytes = 8 << 20
 
-// Requests that merge summaries have places of their own, for whose memory half of the budget is enough, and half of the share of each
-// client. Without these, requests that came at the same time used the whole share at their beginning, and each of them was
-// refused when it needed more for its answer. Now they wait before they use memory, and those that have a place get the rest.
+// mergePlaces returns how many requests may merge summaries at the same time, of all clients and of one, with a budget of so many bytes.
+// Each needs mergeBytes. Together they take at most half of what large answers may use, and those of one client half of its share; there
+// is at least one place. The rest is for their answers. Without these places, requests that arrive together would use all the memory at
+// their beginning, and each of them would be refused when it needs more for its answer.
 func mergePlaces(bytes int) (all, client int) {
 	client = max(1, bytes/clientShare/2/mergeBytes)
 	return max(client, bytes/4*largeShare/2/mergeBytes), client
 }
 
-// beginMerge waits for a place among the requests that merge summaries, and takes their memory. While it waits, the request
+// beginMerge waits for a place among the requests that merge summaries, and takes mergeBytes of the budget. While it waits, the request
 // has no place among those that read. The caller must call endMerge, or end.
 func (w *work) beginMerge(ctx context.Context) error {
 	err := w.enterMerges(ctx, time.Now())
@@ -31,7 +32,7 @@ func (w *work) beginMerge(ctx context.Context) error {
 	return w.grow(mergeBytes)
 }
 
-// enterMerges waits for a place until the end.
+// enterMerges waits until the time end for a place of the client and then for one of all. With an error, the request has neither.
 func (w *work) enterMerges(ctx context.Context, end time.Time) error {
 	l := w.limits
 	t := l.join(w.client)
@@ -48,7 +49,8 @@ func (w *work) enterMerges(ctx context.Context, end time.Time) error {
 	return nil
 }
 
-// waitedToMerge is waited for a request that merges. client is whether all places of its client were in use.
+// waitedToMerge returns the error of a request that got no place to merge, as waited does for the other places. client is whether all
+// places of its client were in use.
 func waitedToMerge(ctx context.Context, client bool) error {
 	if err := ctx.Err(); err != nil {
 		return away(err)

@@ -57,8 +57,8 @@ type seenNames struct {
 	seen map[seenName]time.Time
 }
 
-// has reports whether the table had the name within nameAge. A time before that at which it was seen, as after a change of the
-// clock, counts as not seen.
+// has reports whether the table had the name within nameAge. If the name was seen after now, because the clock was put back, the result
+// is false.
 func (s *seenNames) has(name seenName, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,12 +76,12 @@ func (s *seenNames) add(name seenName, now time.Time) {
 	if s.seen == nil || len(s.seen) >= maxSeen {
 		s.seen = make(map[seenName]time.Time)
 	}
-	// The name can be a part of the text of a large request.
+	// The name can be a part of the text of a large request, which must not stay in memory.
 	s.seen[seenName{name.table, name.tag, strings.Clone(name.name)}] = now
 }
 
-// askedNames returns the names of the parameters field, tag and group_by. The keys agent and replica of the parameter tag are left out:
-// they select records by members that are no tags.
+// askedNames returns the names in the parameters field, tag and group_by. The keys agent and replica of the parameter tag are left out,
+// because these members of a record are not tags.
 func askedNames(fields []string, tags []series.Tag, groupBy []string) []askedName {
 	asked := make([]askedName, 0, len(fields)+len(tags)+len(groupBy))
 	for _, field := range fields {

@@ -39,7 +39,7 @@ func (p *params) format(r *http.Request) (f format.Format, pretty bool, err erro
 	return f, pretty, nil
 }
 
-// texts returns the records of the answer. The slice is new, and has the texts themselves.
+// texts returns the records of the answer, in its order. The slice is new.
 func (a *answer) texts() []string { return slices.Concat(a.kept...) }
 
 // renderFormatted returns the records in the format of the query. Unlike the JSON of the stored bytes, the whole body is made
@@ -56,7 +56,7 @@ func (a *answer) renderFormatted() ([]byte, error) {
 	case err != nil:
 		return nil, err
 	}
-	// From here on the memory is that of the body, and no longer that of the records.
+	// The bytes of the body are taken before those of the records are returned, because both are in memory now.
 	if err := a.work.grow(len(body)); err != nil {
 		return nil, err
 	}

@@ -99,8 +99,8 @@ func (s *server) introduction() string {
 		s.MaxRecords, s.MaxBuckets, s.MaxBytes, s.MaxScanned, s.Timeout)
 }
 
-// operation describes the requests of a route, given the answers to its examples. HEAD is not described apart, as it only lacks the
-// body.
+// operation describes the requests of a route, given the answers to its examples. HEAD has no description of its own, because its answers
+// only lack the body.
 func (s *server) operation(rt route, examples map[string]exampleAnswer) *openapi.Operation {
 	op := &openapi.Operation{
 		ID: rt.docs.id, Tags: []string{rt.docs.tag}, Summary: rt.docs.summary, Description: rt.docs.about, Security: s.security(rt.scope),

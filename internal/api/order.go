@@ -87,8 +87,8 @@ func (a *answer) placeOf(start time.Time, o *record.Outline) place {
 	return p
 }
 
-// passed reports whether a record is not after the place where the answer begins. Without agents=each, all records of the last
-// series of a page are passed, as they were one record there.
+// passed reports whether a record is not after the place where the answer begins. Without agents=each, all records of the last series of
+// the page before are passed, because they were one record there.
 func (a *answer) passed(start time.Time, o *record.Outline) bool {
 	if a.after == nil || !start.Equal(a.after.start) {
 		return false // the buckets before it are not read

@@ -18,8 +18,9 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/token"
 )
 
-// query is a request for records, whose parameters were checked. Later steps complete it: resolve replaces the name of the table by
-// the stored one, resume sets hash and after, and pin the range of a page. From then on it does not change.
+// query is a request for records, whose parameters were checked. Later steps complete it: records replaces the name of the table by the
+// stored one, resume sets hash, and for a later page its range and after, and pin sets the range of the first page. From then on it does
+// not change.
 type query struct {
 	table  record.Table // the one that the name in the request means
 	span   record.Range // of the starts of buckets
@@ -49,13 +50,12 @@ func (q *query) names() []askedName {
 // lastFinals reports whether the query wants the last buckets that have a final record.
 func (q *query) lastFinals() bool { return q.final && q.span.Last > 0 }
 
-// backward reports whether the newest bucket is read first: for an answer that can be complete before all buckets are read, if the
-// newest bucket is the first of the answer, or if the query wants the last ones. Which buckets come first in the answer does not
-// depend on it: see [answer.arrange].
+// backward reports whether the newest bucket is read first. Only a page in ascending order needs the oldest bucket first; another answer
+// that is complete before all buckets are read has the newest ones. The order of the answer does not depend on it: see [answer.arrange].
 func (q *query) backward() bool { return q.descending || q.limit == 0 }
 
-// rest returns the range of the buckets that are not on earlier pages. The bucket in which the page before ended belongs to it,
-// because that bucket can have more records.
+// rest returns the range of the buckets that are not on earlier pages. The last bucket of the page before is in the range, because it can
+// have more records.
 func (q *query) rest() record.Range {
 	span := q.span
 	switch {
@@ -331,7 +331,7 @@ func parseTime(s string, now time.Time) (time.Time, bool) {
 }
 
 // sinceEpoch returns the time of a number since 1970, in the unit that its size implies. Seconds reach to the year 2128. A number of
-// another unit that is within 58 days of 1970 is taken for one of the next larger unit.
+// milliseconds, microseconds or nanoseconds within 58 days of 1970 is taken for one of a larger unit.
 func sinceEpoch(n int64) time.Time {
 	size := max(n, -n)
 	switch {

@@ -148,9 +148,9 @@ func (s *server) selectBuckets(ctx context.Context, q *query, work *work) (sel s
 	return sel, away(err)
 }
 
-// pin replaces the parameter last of a query for a page by the range of the buckets that it selects now, so that the later pages
-// are of the same buckets: the cursor has the range. Of last buckets with a final record, only reading shows which these are: an
-// answer that is a probe finds them, and keeps nothing. The span then has no Last. Every other query stays as it is.
+// pin replaces the parameter last of a query for a page by the range of the buckets that it selects now, so that the later pages are of
+// the same buckets: the cursor has the range. Which buckets have a final record is known only after reading them, so for final=true a
+// probe reads them: an answer that keeps no records. The span then has no Last. Any other query does not change.
 func (s *server) pin(ctx context.Context, q *query, line timeline.Timeline, work *work) error {
 	if q.limit == 0 || q.span.Last == 0 {
 		return nil
@@ -175,19 +175,19 @@ func (s *server) pin(ctx context.Context, q *query, line timeline.Timeline, work
 				return err
 			}
 		}
-		// The probe has read backward, and the last bucket that it read is the oldest one of those.
+		// The probe has read from the newest bucket on, so the bucket that it read last is the oldest one of the page.
 		from = a.current.start
 	}
 	q.span = record.Range{Start: from, End: until}
 	return nil
 }
 
-// readRest reads the buckets of the query's range that starts, which are read, lack. At most one bucket more than the request may
-// still read is looked for. The starts are not empty.
+// readRest reads the buckets of the query's range that are not in starts, whose buckets were read before. It looks for at most one bucket
+// more than the request may still read. starts must not be empty.
 func (s *server) readRest(ctx context.Context, a *answer, starts []time.Time) error {
 	span, most := a.rest(), s.MaxBuckets+1-a.buckets
 	if !a.backward() {
-		// The range begins at a bucket that was read, because a Range includes its start.
+		// A Range includes its start, so the first bucket that is found was read before, and is left out below.
 		newest := starts[len(starts)-1]
 		span.Start, span.First = newest, most+1
 		newer, err := s.reader.Buckets(ctx, a.table, span)
@@ -204,9 +204,9 @@ func (s *server) readRest(ctx context.Context, a *answer, starts []time.Time) er
 	return s.read(ctx, a, older)
 }
 
-// read reads buckets into an answer, in the order of its reading, until it is complete. The starts are ascending. Too many buckets
-// are an error before anything is read, unless the answer can end before all of them: then only if it did not. The error is a
-// tooMuch, a busy, or that of the reader as an unavailable.
+// read reads buckets into an answer, in the order of its reading, until it is complete. The starts are ascending. If the answer needs all
+// buckets, too many of them are an error before anything is read. Otherwise they are an error only if the answer is not complete after as
+// many as are allowed. The error is a tooMuch, a busy, or that of the reader as an unavailable.
 func (s *server) read(ctx context.Context, a *answer, starts []time.Time) error {
 	most := s.MaxBuckets - a.buckets
 	if !a.endsEarly() && len(starts) > most {

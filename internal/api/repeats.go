@@ -10,7 +10,7 @@ import (
 const (
 	// repeatsEvery is the shortest time between two log lines about the same fault of a table.
 	repeatsEvery = time.Minute
-	// maxRepeats is how many faults are told apart. Further ones share one line.
+	// maxRepeats is how many different faults are remembered. The lines of further ones are limited together.
 	maxRepeats = 100
 )
 
@@ -41,7 +41,8 @@ func (r *repeats) fail(fault record.Corrupt, now time.Time) (log bool, failed in
 	return true, failed
 }
 
-// of returns what is known of a fault. If there are too many, it forgets those that have not failed lately. The caller holds mu.
+// of returns what is known of a fault. If there are too many, it forgets those that were not logged within repeatsEvery. The caller holds
+// mu.
 func (r *repeats) of(fault record.Corrupt, now time.Time) *repeated {
 	if f := r.faults[fault]; f != nil {
 		return f

@@ -175,7 +175,7 @@ func (r *rolling) newest(starts []time.Time, n int) []time.Time {
 		if !ok || first.Equal(current) {
 			continue
 		}
-		// This stored bucket belongs to another bucket of the answer, and there are n of them already.
+		// This stored bucket belongs to one more bucket of the answer, and there are as many as wanted already.
 		if n == 0 {
 			return starts[i+1:]
 		}
@@ -185,9 +185,9 @@ func (r *rolling) newest(starts []time.Time, n int) []time.Time {
 	return starts
 }
 
-// rollUp answers with records that are merged from the summaries of the stored records. Unlike stored, it cannot answer 304 before
-// it has read and merged: whether the last bucket is complete depends on the clock, and so the ETag is of the result. The steps are
-// those of [server.records].
+// rollUp answers with records that are merged from the summaries of the stored records. Unlike stored, it cannot answer 304 before it has
+// read and merged: whether the last bucket is complete depends on the clock, and so the ETag is of the result. [server.records] has
+// checked the parameters and the names.
 func (s *server) rollUp(w http.ResponseWriter, r *http.Request, p *params, q query, work *work, k *kept) error {
 	if err := work.beginMerge(r.Context()); err != nil {
 		return err
@@ -328,8 +328,9 @@ func (r *rolling) backwards(starts []time.Time) []time.Time {
 	return ordered
 }
 
-// merge reads the summaries of the query's buckets and adds the merged records to an answer. The selection has the buckets that
-// were read, and no timeline. The error is a tooMuch, an unmergeable, a busy, a corrupt table, or that of the reader.
+// merge reads the summaries of the query's buckets and adds the merged records to an answer. The selection has no timeline. Its last
+// buckets in the order of the reading are not read if the answer is complete before. The error is a tooMuch, an unmergeable, a busy, a
+// [record.Corrupt], or that of the reader.
 func (s *server) merge(ctx context.Context, a *answer) (sel selection, err error) {
 	if sel, err = s.rollUpStarts(ctx, &a.query); err != nil {
 		return sel, err
@@ -351,7 +352,7 @@ func (s *server) merge(ctx context.Context, a *answer) (sel selection, err error
 		if err := merged.Add(b.Start, b.Parts); err != nil {
 			return err
 		}
-		// The bucket of the answer ends with the first stored one of the next, which can be what a page needs to be complete.
+		// The first stored bucket of the next bucket of the answer ends the bucket before. A page can be complete then.
 		return a.endBefore(b.Start)
 	})
 	if err == nil && sel.partial {
@@ -429,8 +430,8 @@ type joiner struct {
 	cost   int             // about how many bytes of memory it needs
 }
 
-// add adds a part of the bucket. It returns by how much that raises the cost. A part that comes again replaces the one before, but
-// counts beside it, so that the cost is rather too high than too low.
+// add adds a part of the bucket. It returns by how much that raises the cost. A part that comes again replaces the one before. The cost
+// counts both, so it is never too low.
 func (j *joiner) add(b record.Summaries) (cost int) {
 	if j.places == nil {
 		j.bucket.Start, j.bucket.Last, j.places = b.Start, true, make(map[partKey]int)
@@ -456,9 +457,10 @@ func (j *joiner) add(b record.Summaries) (cost int) {
 const settled = time.Hour
 
 // complete returns two times for a [rollup.Plan]. ended is the latest start that a stored bucket can have if it has ended: see
-// [timeline.Timeline]. It is zero unless the query wants final records. upTo is the time up to which the table has its records: the
-// start of its newest bucket, without those that begin in the future, or the time of settled. Agents that store only final records
-// store them some minutes after the end of a bucket. upTo is zero without a grid, where each record is a stored bucket.
+// [timeline.Timeline]. It is zero unless the query wants final records. upTo is the time up to which the table has its records: the start
+// of its newest bucket, without those that begin in the future, or the time that is settled before now if it is later. Agents that store
+// only final records store them some minutes after the end of a bucket. upTo is zero without a grid, where each record is a stored
+// bucket.
 func (s *server) complete(ctx context.Context, q query) (ended, upTo time.Time, err error) {
 	if q.final {
 		line, err := timeline.Read(ctx, s.reader, q.table, s.Now())

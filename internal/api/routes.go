@@ -344,7 +344,7 @@ func (s *server) answer(rt *route, h handler, x *exchange, r *http.Request, gran
 }
 
 // index answers with the version and the addresses of all routes. For example:
-// {"name":"analytics-api","routes":["/databases","/analytics?database={database}"],"version":"v1"}, with all routes.
+// {"name":"analytics-api","routes":["/databases","/analytics?database={database}"],"version":"v1"}, but with all routes.
 func (s *server) index(w http.ResponseWriter, _ *http.Request, _ *params) error {
 	addresses := []string{}
 	for _, rt := range s.table {

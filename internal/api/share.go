@@ -82,7 +82,7 @@ func (s *server) share(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	if sent, err = s.sendKept(x, r, grant, s.Now()); sent || err != nil {
 		return nil, sent, err
 	}
-	// The answer was not kept, or is not right for this request. It has no place if it has waited.
+	// The answer was not kept, or is not right for this request. A request that has waited has no place.
 	if work.place == nil {
 		err = work.enter(ctx)
 	}

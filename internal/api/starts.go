@@ -61,7 +61,7 @@ func (s *starts) get(key ends) (index, bool) {
 	return known, ok
 }
 
-// put keeps an index. If there are too many starts, it forgets the others. The slice of the index is then shared.
+// put keeps an index. If there are too many starts, it forgets all others. From then on, several requests share the slice of the index.
 func (s *starts) put(key ends, x index) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

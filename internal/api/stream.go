@@ -18,8 +18,8 @@ import (
 // DefaultMaxStreams is the largest number of streams at the same time. One client can have half of them.
 const DefaultMaxStreams = 2000
 
-// A client of /analytics/cpu/stream gets a text such as this one, while the connection stays open. The first event after the
-// connection is that of the present, or those of the buckets that a client with Last-Event-ID has missed:
+// A client of /analytics/cpu/stream gets a text such as this one, while the connection stays open. The first event is present; for a
+// client with Last-Event-ID, the first ones are of the buckets that it has missed:
 //
 //	retry: 2000
 //
@@ -65,8 +65,8 @@ func NewStreams(reader Watched, most int, failed func(record.Table, error)) *str
 // streamSource is the source of the streams.
 type streamSource struct{ Watched }
 
-// Bucket returns the valid records of a bucket, sorted, or [stream.ErrLarge] if they have more than maxEvent bytes. A later
-// version of a record replaces the one before, but counts beside it.
+// Bucket returns the valid records of a bucket, sorted, or [stream.ErrLarge] if they have more than maxEvent bytes. A later version of a
+// record replaces the one before, but the bytes of both count.
 func (s streamSource) Bucket(ctx context.Context, t record.Table, start time.Time) ([]string, error) {
 	form := record.NewForm(t.Name, start)
 	named := make(map[string]int)
@@ -226,8 +226,8 @@ func (e *eventWriter) write(texts ...[]byte) error {
 	return nil
 }
 
-// event writes an event. Name, id and data must have no line feed, which JSON on one line does not. Without an id, the client keeps
-// that of the event before. For example:
+// event writes an event. Name, id and data must not have a line feed; JSON on one line has none. Without an id, the client keeps that of
+// the event before. For example:
 //
 //	event: bucket
 //	id: 7-1
@@ -328,8 +328,8 @@ func (e *eventWriter) send(event *stream.Event, filter record.Filter) error {
 	return nil
 }
 
-// eventData returns the data of an event with the wanted records, or nil if none is wanted. An event of a bucket whose records have
-// all expired has an empty list, and is for all. So is one that is too large.
+// eventData returns the data of an event with the wanted records, or nil if none is wanted. An event of a bucket whose records have all
+// expired has an empty list. Every client gets it, and also the event of a bucket that is too large, which has no list.
 func eventData(event *stream.Event, filter record.Filter) []byte {
 	data := event.Start.UTC().AppendFormat([]byte(`{"time_bucket":"`), time.RFC3339Nano)
 	if event.Large {

@@ -9,9 +9,9 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/timeline"
 )
 
-// validity is until when an answer stays right while its table is not written: until the zero time, if that does not depend on the
-// clock. It begins with no end, and endsAt can only shorten it. If it is too short, the answer is made anew too early; if it were
-// too long, a client would get a wrong answer. So what is not known ends it at once.
+// validity is how long an answer stays right while its table is not written: before the time until, or always if that is zero. It begins
+// without an end, and endsAt can only shorten it. If it is too short, the answer is made anew too early; if it were too long, a client
+// would get a wrong answer. So in doubt it ends at once.
 type validity struct {
 	asked time.Time // a time at the beginning of the request, or before it
 	until time.Time
@@ -30,8 +30,8 @@ func (v *validity) unknown() { v.endsAt(v.asked) }
 // lasts reports whether the answer is right for later requests.
 func (v *validity) lasts() bool { return v.until.IsZero() || v.until.After(v.asked) }
 
-// after returns by how much a time of the request was after another one. For example, it is 6 h for the start of the
-// range of start=-6h: a bucket leaves that range 6 h after its start.
+// after returns by how much the request was after another time. For example, it is 6 h for the start of the range of start=-6h: a bucket
+// leaves that range 6 h after its start.
 func (v *validity) after(at time.Time) time.Duration { return v.asked.Sub(at) }
 
 // moves reports whether the value of a parameter is a time that depends on the clock: see [parseTime].

@@ -62,7 +62,7 @@ type limits struct {
 // turn has the places of one client among the quick requests, and among those that merge summaries.
 type turn struct {
 	places, merges chan struct{} // hold an element for each place
-	users          int           // requests that have or want a place, counted for each, or wait
+	users          int           // calls of join without leave; a request can have several
 	waiting        atomic.Int64  // requests that wait for a place in limits.long or limits.merges
 }
 
@@ -200,12 +200,12 @@ func (w *work) share(ctx context.Context, f func() error) error {
 	if err != nil && !errors.Is(err, record.ErrUnclear) {
 		return err
 	}
-	// An error of enter comes before ErrUnclear.
+	// An error of enter is returned rather than ErrUnclear, because the request has no place then.
 	return cmp.Or(w.enter(ctx), err)
 }
 
-// wait gives up the place and calls f, which waits. It returns an error at once if too many requests wait. The place is not given
-// back to it: f takes another one, or the caller does. A request that merges summaries has waited already, and is not counted.
+// wait gives up the place and calls f, which waits. It returns an error at once if too many requests wait. When it returns, the request
+// has a place only if f has taken one. A request that has a place to merge has waited for that, and is not counted again.
 func (w *work) wait(f func() error) error {
 	w.rest()
 	if w.merging != nil {
@@ -225,7 +225,8 @@ func (w *work) wait(f func() error) error {
 	return f()
 }
 
-// enterLong waits for a place among the long requests. The caller gives it back by leaveLong. It waits at most longWait.
+// enterLong waits for a place among the long requests. The caller gives it back by leaveLong, or by [work.rest] if it is the place of a
+// work. It waits at most longWait.
 func (l *limits) enterLong(ctx context.Context) error {
 	if !enter(ctx, l.long, time.Now().Add(longWait)) {
 		return waited(ctx, "long")
