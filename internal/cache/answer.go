@@ -14,8 +14,8 @@ import (
 
 // IsAnswer reports whether Redis answered with this error. Any other error means that Redis did not answer. It is false for nil.
 //
-// Answers are such as "NOPERM No permissions to run the 'get' command": the first word is the kind of the error, and ERR is any other
-// kind. The functions below compare the beginnings of answers.
+// Such an answer is a text like "NOPERM No permissions to run the 'get' command". Its first word is the kind of the error; ERR is for
+// errors without a kind of their own. The functions below compare the beginnings of answers.
 func IsAnswer(err error) bool {
 	var answer redis.Error
 	return errors.As(err, &answer)

@@ -56,8 +56,8 @@ const (
 	versionTTL
 )
 
-// bucket is the part of a batch that goes into the hashes of one bucket. The elements 2i and 2i+1 of records, those of summaries and
-// element i of source, if there is one, are of the same record.
+// bucket is the part of a batch that goes into the hashes of one bucket. The elements 2i and 2i+1 of records and of summaries, and the
+// element i of source if there is one, belong to the same record.
 type bucket struct {
 	start     time.Time
 	text      string    // start, in the form that keys have

@@ -243,7 +243,8 @@ func (w *Writer) removed(ctx context.Context, t record.Table, now time.Time) (ma
 // divide returns the starts of the buckets beyond MaxBuckets and those of the others, among those of the index and of the lost ones.
 // It reads the whole index, because the documented ACL of a writer has no command that reads it from its end. MaxBuckets is above 0.
 //
-// With MaxBuckets 2, of the buckets 1, 2, 3 that have begun and 8, 9 that begin in the future, 1 is beyond it: the two are counted apart.
+// With MaxBuckets 2, of the buckets 1, 2, 3 that have begun and 8, 9 that begin in the future, only 1 is beyond it: the buckets that have
+// begun and those of the future are counted separately.
 func (w *Writer) divide(ctx context.Context, t record.Table, now time.Time, lost []string) (oldest, newest []string, err error) {
 	members, err := w.client.ZRangeByScore(ctx, indexKey(t), &redis.ZRangeBy{Min: "-inf", Max: "+inf"}).Result()
 	if err != nil {

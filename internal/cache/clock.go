@@ -58,7 +58,7 @@ func (c *serverClock) compare(ctx context.Context, client redis.Cmdable) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.compared = time.Now() // also after a refusal: the next minute brings the same
+	c.compared = time.Now() // also after a refusal, because another TIME would be refused too
 	if err == nil {
 		c.ahead, c.server = server.Sub(c.local()), true
 	}

@@ -24,8 +24,8 @@ func (l lifetime) expire(ctx context.Context, pipe redis.Pipeliner, key string) 
 		pipe.Expire(ctx, key, l.retention)
 		return nil
 	}
-	// Two commands, as each covers what the other leaves out: NX sets the first time to live only, and GT never the first one, because for
-	// GT a key without one lives for ever.
+	// Both commands are needed. NX only sets the time to live of a key that has none, and GT only raises the one of a key that has one:
+	// for GT, a key without one lives for ever.
 	first := pipe.ExpireNX(ctx, key, l.retention)
 	pipe.ExpireGT(ctx, key, l.retention)
 	return first

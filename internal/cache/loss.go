@@ -68,8 +68,8 @@ func (m *mark) try(score float64) {
 // set notes that a score is set.
 func (m *mark) set(score float64) { *m = mark{true, score, score} }
 
-// queue adds a command that reads the members with the score of the mark. It returns nil for an unknown mark, as before the first write:
-// nothing can be missed then.
+// queue adds a command that reads the members with the score of the mark. It returns nil for an unknown mark, such as that of a writer
+// before its first write, which cannot have lost anything.
 func (m mark) queue(ctx context.Context, pipe redis.Pipeliner, t record.Table) *redis.StringSliceCmd {
 	if !m.known {
 		return nil

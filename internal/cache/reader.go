@@ -68,8 +68,8 @@ func (r *Reader) Tables(ctx context.Context) ([]record.TableEntry, error) {
 	return entries, nil
 }
 
-// execRead sends the commands of a pipeline and returns the first error of a command, except that a key does not exist. The client itself
-// would return that as the error of the pipeline, in place of a later one that matters.
+// execRead sends the commands of a pipeline and returns the first error of a command that is not [redis.Nil], the answer for a key that
+// does not exist. The client itself returns the first error of any command, which can be redis.Nil although a later one matters.
 func execRead(ctx context.Context, pipe redis.Pipeliner) error {
 	cmds, err := pipe.Exec(ctx)
 	if err == nil {

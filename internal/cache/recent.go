@@ -89,7 +89,7 @@ func (r *recent) add(s *tableState, b *batch, expiry, now, alive time.Time, wait
 		}
 		part.lives = !k.waits && k.expiry.After(alive)
 		part.fresh = 0
-		// If each record made a new hash field, Redis had no record before, and so no revision.
+		// If each record of the batch made a new hash field, Redis had none of them before, and so no revision of them.
 		known := part.held != nil && part.held.certain() || !waits && part.new(recordsKey) == len(part.source)
 		k.expiry, k.written, k.waits = later(k.expiry, expiry), now, k.waits || waits
 		r.file(k)
@@ -288,8 +288,8 @@ func (r *recent) find(s *tableState, b *batch) {
 	}
 }
 
-// knows reports whether Redis cannot have higher revisions of the records of a part of a batch than those that are kept. It is true for a
-// part without revisions, and false if one of its records with a revision is not kept.
+// knows reports whether Redis cannot have higher revisions of the records of a part of a batch than those that are kept. It is false if
+// the bucket is not kept, or one of its records with a revision. Records without a revision do not count.
 func (r *recent) knows(s *tableState, p *bucket) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -37,8 +37,8 @@ const (
 //	first: HSCAN of a few buckets, HLEN of the next ──▶ loop: fitting buckets ─▶ round: HVALS, HLEN of the next
 //	 or sizes of an earlier reading ──────────────────┘       a large bucket ─▶ parts: HSCAN until the cursor is 0
 //
-// sizes belongs to the first of starts, and is never longer: both are shortened together as buckets are read. A size is a guess by the time
-// of the reading, as writers may add records; then a round trip is longer than it should be, and nothing is lost.
+// sizes belongs to the first of starts, and is never longer: both are shortened together as buckets are read. A bucket can have grown
+// since its size was read. Then the round trip takes longer than it should, but no record is left out.
 type scan struct {
 	client redis.UniversalClient
 	table  record.Table

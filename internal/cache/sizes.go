@@ -27,13 +27,13 @@ type sizes struct {
 	tables map[record.Table]*tableSizes
 }
 
-// tableSizes are the sizes of a table. starts and counts are of the first buckets of the last reading, at most maxSized, and as long as each
-// other. They are right as long as version, the newest one that is known, is still sized.
+// tableSizes are the sizes of a table. starts and counts are of the first buckets of the last reading, at most maxSized, and have the
+// same length. They are right as long as version, the newest one that is known, is equal to sized.
 type tableSizes struct {
 	mean    int       // bytes of a record, or 0 if it is not known
 	summary int       // bytes of a record and its summary, or 0 if it is not known
 	version int64     // the newest one that was read
-	read    time.Time // before that, by sizes.now
+	read    time.Time // when that reading began, by sizes.now
 	sized   int64     // the version since which the counts are right
 	starts  []time.Time
 	counts  []int64 // how many records the buckets have that begin at starts

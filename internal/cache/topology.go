@@ -112,7 +112,7 @@ func queueAll(ctx context.Context, cmds []redis.Cmder) func(redis.Pipeliner) err
 //
 //	answer to HELLO                     find returns             the next command
 //	mode standalone                     nil                      asks no more
-//	mode cluster                        the client of a cluster  asks no more
+//	mode cluster                        the client of a cluster  asks no more, unless a database is set: an error, asks again
 //	mode sentinel                       errSentinel              asks again
 //	unknown command                     nil                      asks no more
 //	another refusal, as of a password   nil                      asks again; this one gets the refusal too

@@ -78,8 +78,8 @@ func parseMark(member string) (Identity, bool) {
 	return m.Identity, m.ID != ""
 }
 
-// nameMember returns the member that all writers with the same name set, or "" without an agent. It is JSON without an ID, by which
-// parseMark tells it from a mark.
+// nameMember returns the member that all writers with the same name set, or "" without an agent. It is JSON without an ID, so that
+// parseMark does not take it for a mark.
 func nameMember(id Identity) string {
 	if id.Agent == "" {
 		return ""

@@ -217,8 +217,8 @@ func (w *Writer) check(t record.Table) error {
 func (w *Writer) put(ctx context.Context, t record.Table, s *tableState, b *batch) error {
 	now := w.clock.now()
 	expiry := now.Add(w.o.Retention)
-	// Which buckets recent has decides which answers are looked at, so find comes before the write; add comes after it, as it looks at the
-	// answers, and noticeEvicted compares both.
+	// find comes before the write, because the commands depend on which buckets are in recent. add needs the answers to the write, and
+	// noticeEvicted needs what add notes in the batch.
 	w.recent.find(s, b)
 	if err := w.send(ctx, t, s, b, expiry); err != nil {
 		return err

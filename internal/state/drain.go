@@ -63,8 +63,8 @@ type collector struct {
 	lent map[uint64][]lentField // by handle
 }
 
-// lentField is a field that another store had when it had that many values here. With more values at the end, it has got values since, and
-// is not lent any more.
+// lentField is a field that was marked as lent when it had count values. If it has more values at the end of the replay, a row with a
+// value has come since, and it is not lent any more.
 type lentField struct {
 	name  string
 	count uint64

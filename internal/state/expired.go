@@ -215,7 +215,8 @@ func (e expired) add(key expiredKey, r removed) {
 	e[key] = all
 }
 
-// put merges the buckets into the records of the database. age is the current age of the store. It writes in the order of the keys.
+// put merges the buckets into the records of the database. age is the current age of the store. It writes in the order of the keys, which
+// is the order of the pages of the database.
 func (e expired) put(tx *bbolt.Tx, age int64) error {
 	if len(e) == 0 {
 		return nil

@@ -296,8 +296,8 @@ func (p *past) open(at recordAt, kind byte, d *decoder) {
 	*b = read
 }
 
-// rows reads the head of a record of rows, and counts the rows. The number is for memory that a replay makes at once. Rows of a bucket
-// that is not known are values that were lost: the commit in which it opened is damaged, and so is the one after, which has its name.
+// rows reads the head of a record of rows, and counts the rows. A replay allocates memory by their number. Rows of a bucket that is not
+// known are values that were lost: the commit in which it opened is damaged, and so is the one after, which has its name.
 func (p *past) rows(d *decoder) {
 	p.changes++
 	number := d.uvarint()
@@ -416,7 +416,7 @@ func (s *Store) adopt() {
 }
 
 // isStored reports whether the database has the bucket, or one of the same series and start that opened later. Handles ascend over all
-// runs, so that the larger one is of the bucket that opened later. If the database cannot be read, it has not.
+// runs, so that the larger one is of the bucket that opened later. If the database cannot be read, the result is false.
 func (s *Store) isStored(b *pastBucket) bool {
 	slots := s.finals.starts[b.start]
 	if len(slots) == 0 {

@@ -103,8 +103,8 @@ func windowOf(buckets int, log int64) int {
 //
 // A series belongs to one part, so that the calls for a series never overlap.
 //
-// Only the goroutine that reads the log uses the fields, except that each part has its goroutine while flush waits for all of them. Memory
-// for changes does not grow with the log: a window is Store.window bytes and one commit more.
+// Only the goroutine that reads the log uses the fields, except that each part has its goroutine while flush waits for all of them. The
+// memory for changes is bounded: a window has at most Store.window bytes and one commit more.
 type replay struct {
 	s            *Store
 	r            Replayer         // of the caller

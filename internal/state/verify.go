@@ -435,8 +435,8 @@ func (w *pageWalk) element(bucket []byte, flags uint32, key, value []byte, depth
 }
 
 // verifyDatabase checks the file and returns how many bytes of it are used. Errors about its contents wrap errDamaged. An empty file is
-// not damaged: bbolt makes a database of it. It must not be open for writing meanwhile. Both headers must be intact: with one, bbolt could
-// take the tree before the last transaction, and nobody would notice that the buckets of that one are lost.
+// not damaged: bbolt makes a database of it. It must not be open for writing meanwhile. Both headers must be intact: with one, bbolt
+// could use the tree before the last transaction, and nobody would notice that the buckets of the last one are lost.
 func verifyDatabase(path string) (used int64, err error) {
 	f, err := os.Open(path)
 	if err != nil {
