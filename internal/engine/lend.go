@@ -199,7 +199,8 @@ func (e *Engine) TakeBack(series string, start int64, fields []string) {
 	if o, _, all := e.loansOf(series, start, fields); o != nil {
 		kept := o.loans[:0:0]
 		for i := range o.loans {
-			// The loans of loansOf are in o.loans itself. Those that values here have ended are not among them, and stay without an effect.
+			// The result of loansOf points into o.loans. Loans that have ended because of values here are not in it: they stay, and have
+			// no effect.
 			if !slices.Contains(all, &o.loans[i]) {
 				kept = append(kept, o.loans[i])
 			}

@@ -165,7 +165,7 @@ func (e *Engine) claim(s *series, o *open) bool {
 	}
 	found, ok, err := e.earlier(s, o, names)
 	switch {
-	case errors.Is(err, ErrExpired) && len(names) > 0 && !ok: // else fields that the open bucket has, or had
+	case errors.Is(err, ErrExpired) && len(names) > 0 && !ok: // with ok, only fields have expired that the open bucket has or had
 		return false
 	case err != nil && !errors.Is(err, ErrExpired):
 		e.counters.StateErrors++

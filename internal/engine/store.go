@@ -398,7 +398,7 @@ func (e *Engine) Adopt(all []Bucket, held func(series string, start, end int64) 
 //	the bucket is open here, and lends one of them               refused                                            Expired
 //	a final one has expired, and b is not a later revision       refused                                            Expired
 //	the store fails, or the key of b is wrong                    refused, with a notice                             Expired
-//	no final one has its fields, but for earlier revisions       stored as final; its rows leave with the next Push Final
+//	no final one has its fields in the same or a later revision  stored as final; its rows leave with the next Push Final
 //	a final one has some of its fields                           the final one is opened again and gets the values  Joined
 func (e *Engine) adopt(b Bucket, a *Adopted) {
 	if len(b.Fields) == 0 { // another store has all of them

@@ -19,7 +19,7 @@ const apart = '\''
 //	"($3)"          "-3"         "$"    as accountants write amounts below zero
 //	"US$5"          "5"          "US$"
 //	"12.5 %"        "12.5"       "%"
-//	"abc"           "abc"        ""     which is no number
+//	"abc"           "abc"        ""     ok is true, but this is not a number
 //
 // Cells are taken apart twice: for the sample (amounts), which finds the unit of a column, and when they are read (marks.read).
 type amount struct {
@@ -95,7 +95,7 @@ func (a *amount) cutUnitBehind(b []byte) (number []byte, ok bool) {
 }
 
 // appendDigits appends b, with apart in the place of each apostrophe and space: those of ASCII, the typographic apostrophe, and all
-// spaces of Unicode, as the one that does not break a line is the usual one in numbers.
+// spaces of Unicode, because many programs group digits with a no-break space.
 func appendDigits(dst, b []byte) []byte {
 	for i, r := range string(b) {
 		switch {
@@ -137,7 +137,7 @@ type amounts struct {
 	firstUnit               string  // the first of these
 }
 
-// add counts a cell that is no number for scan.Number. A cell of more than 64 bytes is a text without a closer look.
+// add counts a cell that scan.Number does not read. A cell of more than 64 bytes is not counted: it is a text.
 func (n *amounts) add(cell []byte, o *Options) {
 	var scratch [64]byte
 	if len(cell) > len(scratch) || !mayBeAmount(cell) {
@@ -163,7 +163,7 @@ func mayBeAmount(cell []byte) bool {
 	return slices.ContainsFunc(cell[:min(len(cell), sign)], func(c byte) bool { return c == '$' || c >= utf8.RuneSelf })
 }
 
-// addApart counts a number with groups. One without a fraction, such as 1'234, counts in apart alone, as it does not show the decimal
+// addApart counts a number with groups. One without a fraction, such as 1'234, counts in apart only, because it does not show the decimal
 // mark of the column.
 func (n *amounts) addApart(bare []byte) {
 	var scratch [64]byte

@@ -278,8 +278,8 @@ func (b *Batch) table(name []byte) *Table {
 // Reset empties the batch, and ends what Text and the columns returned before. It keeps the memory of the cells if the batch had
 // one table, as most have. Of many tables or columns, another chunk may have others, and memory kept for each would add up.
 //
-// The columns of a kept table stay too, without cells, so that the next chunk of the file finds them in the same order. They are of no
-// use for another file, which Parse sees by the source.
+// The columns of a kept table stay too, without cells, so that the next chunk of the file finds them in the same order. For the first
+// chunk of another file, Parse drops them: see Batch.source.
 func (b *Batch) Reset() {
 	const wide = 1000 // columns
 	if len(b.Tables) != 1 || len(b.Tables[0].Columns) > wide {

@@ -20,7 +20,7 @@ import (
 //
 //	record          finds its cells; a bad line if it cannot
 //	isBlank         a blank line is no row
-//	repeatsHeader   neither is the header; it is counted
+//	repeatsHeader   a header in the middle of the file is not a row; it is counted
 //	fit             makes one cell for each column; a bad line if it cannot
 //	row             reads the cells into the columns of the batch
 //
@@ -51,7 +51,7 @@ var errQuote = errors.New("a quote is not closed")
 //	a,"b ""c""",⏎     three cells: a, b "c" and an empty one
 //	a"b,c⏎            two cells: a"b and c
 //	"a"x,b⏎           an error: x is behind the closing quote
-//	⏎                 one empty cell, as of any line without a delimiter
+//	⏎                 one empty cell: each record has at least one
 //
 // Without an error there is at least one cell. After one, p.cells has no meaning.
 func (p *csvParser) record(data []byte, i int) (next int, err error) {
@@ -134,8 +134,8 @@ func (p *csvParser) fit(data []byte, start, end int) (added int, err error) {
 	return n - found, nil
 }
 
-// repeatsHeader reports whether a record is the header again, as where several files were put together. It compares bytes, after byte
-// order marks: a header that is written in another way is a row.
+// repeatsHeader reports whether a record is the header again, as in a file that was made of several files. It ignores byte order marks at
+// the start, and then compares bytes: a header that is written in another way is a row.
 func (p *csvParser) repeatsHeader(record []byte) bool {
 	header := p.schema.header
 	if len(header) == 0 || record[0] != header[0] && record[0] != '\xef' { // nearly all rows begin with another character
@@ -165,8 +165,8 @@ func (p *csvParser) firstRecord(data []byte) (cells [][]byte, end int, err error
 }
 
 // sample counts the kinds of the cells of the first rows, up to sampleRows, by column. Records that are no rows are left out, but count
-// towards sampleRows. The schema needs to have its delimiter and the number of its columns. data is the content before it is cut into a
-// chunk, and may end within a record: then that record is too short and left out, or its last cell is and counts as it is.
+// towards sampleRows. The schema needs to have its delimiter and the number of its columns. data is not yet cut at the end of a record.
+// If its last record has too few cells, it is left out. Otherwise its last cell may be incomplete, and is counted all the same.
 func (p *csvParser) sample(data []byte, o *Options) []sample {
 	samples := make([]sample, len(p.schema.columns))
 	for i, rows := 0, 0; i < len(data) && rows < sampleRows; rows++ {

@@ -32,7 +32,8 @@ func (r *Reader) cut(buf []byte) (*Chunk, error) {
 		if buf, err = s.fill(buf, size); err != nil {
 			return nil, err
 		}
-		// The end of a record that is too long comes first. As long as it is not there, buf is empty, and is filled again.
+		// After a record that is too long, the rest of that record is removed first. Until its end is in buf, buf becomes empty and is
+		// filled again.
 		if s.skip {
 			if buf = s.drop(buf); s.skip && !s.ended {
 				continue
@@ -92,7 +93,7 @@ var newline = []byte{'\n'}
 // fill reads until buf has size bytes, or to the end of the content, and then sets ended. The result may be in new memory. It reads on
 // after a short read, as of a pipe, because the places where chunks end must not depend on how the bytes arrive.
 //
-// A buf that is longer already, because the rest behind an earlier chunk is, stays as it is.
+// If buf has more than size bytes already, because so many were left from the chunk before, it stays as it is.
 func (s *source) fill(buf []byte, size int) ([]byte, error) {
 	if cap(buf) < size {
 		buf = append(make([]byte, 0, size), buf...)

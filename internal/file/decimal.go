@@ -125,7 +125,7 @@ func mayBeNumber(cell []byte) bool {
 	return len(rest) > 0 && (rest[0]-'0' <= 9 || rest[0] == '.' || rest[0] == ',')
 }
 
-// add counts a cell that is no number for scan.Number. A cell of more than 64 bytes is a text without a closer look.
+// add counts a cell that scan.Number does not read. A cell of more than 64 bytes is not counted: it is a text.
 func (m *marked) add(cell []byte) {
 	var scratch [64]byte
 	if len(cell) > len(scratch) || !mayBeNumber(cell) {

@@ -38,7 +38,7 @@ func (d *decisions) of(name []byte, tag bool) decision {
 	answer := decision{group: o.Group != nil && o.Group(own, tag)}
 	answer.read = o.Select == nil || o.Select(own) || answer.group
 	answer.text = answer.group || o.AsText != nil && o.AsText(own)
-	const most = 10_000 // more names than that have no second cell each
+	const most = 10_000 // with so many names, most occur only once
 	if len(known) < most {
 		known[own] = answer
 	}

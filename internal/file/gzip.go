@@ -19,7 +19,7 @@ var gzipMagic = []byte{0x1f, 0x8b}
 // Programs that append to a compressed log write several members (RFC 1952, 2.2). gzip.Reader reads these by itself, but ends
 // with an error at bytes behind the last one, after all the data was right.
 //
-// A file and the calls of advance:
+// What comes after the first members of a file, and what the reader does then:
 //
 //	member │ member │ 00 00 00 …          the end
 //	member │ member │ anything else       a note, and the end

@@ -86,8 +86,9 @@ func (s *source) sniffCSV(data []byte) (start int, err error) {
 // noDelimiter is the delimiter of a file with one column: a line end ends a cell in any case.
 const noDelimiter = '\n'
 
-// isOneColumn reports whether a file whose first record has one cell has one column, although the delimiter is in other records: in
-// different numbers, as of commas in texts, or as decimal commas, or once in each and before a space, as in names.
+// isOneColumn reports whether a file whose first record has one cell has one column, although other records contain the delimiter. So it
+// is if their numbers of delimiters differ, as of commas in texts; if all delimiters are decimal commas; or if each record has one,
+// before a space, as names have.
 //
 //	text⏎one, two⏎one, two, three⏎       the rows have two and three cells
 //	temp⏎21,5⏎22,25⏎                     each row is a number with a decimal comma
@@ -238,7 +239,7 @@ func (s *source) fitHeader(first [][]byte, data []byte) (fitted [][]byte, note s
 	return slices.Insert(slices.Clone(first), 0, nil), "the header has one cell less than the rows, whose first cells are the column c1"
 }
 
-// endsWithDelimiter reports whether each of the first lines ends with the delimiter, blank lines apart.
+// endsWithDelimiter reports whether each of the first lines that are not blank ends with the delimiter.
 func (s *source) endsWithDelimiter(data []byte) bool {
 	number := 0
 	for line := range bytes.Lines(data) {
@@ -417,9 +418,9 @@ func looksLikeDate(cell []byte) bool {
 // all returns how many cells are of any kind.
 func (s *sample) all() int { return s.numbers + s.bools + s.times + s.others }
 
-// kind returns the kind of the column. Without values it is one of numbers, which a later chunk may have. A column of times and
-// numbers, neither of which are the most, is one of texts: they have no mean in common. Truth values are numbers. acceptMarks must have
-// been called, as it decides which of the others are numbers.
+// kind returns the kind of the column. Without values it is one of numbers, which a later chunk may have. A column that has times, but
+// fewer than mostly, is one of texts, because times and other values have no mean in common. Truth values are numbers. acceptMarks must
+// have been called, as it decides which of the others are numbers.
 func (s *sample) kind() Kind {
 	all := s.all()
 	switch {

@@ -28,7 +28,7 @@ const (
 // holds.
 type heavy struct {
 	all    *[maxHeavy]candidate // the first n are the candidates, distinct and in any order; nil until there is one
-	missed uint64               // how often a value may occur beyond its bound, or without being a candidate
+	missed uint64               // how much more often than its bound a candidate may occur, and how often any other value
 	n      int8                 // how many candidates there are
 }
 

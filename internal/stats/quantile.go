@@ -132,7 +132,7 @@ func (h *histogram) atTwo(rank uint64) (low, high float64) {
 	return min(max(low, h.min), h.max), min(max(high, h.min), h.max)
 }
 
-// within estimates the magnitude with the given rank among the count values of bin i. Each value is thought to be in the middle of an
+// within estimates the magnitude with the given rank among the count values of bin i. It assumes that each value is in the middle of an
 // equal part of the bin, or of its whole numbers. The largest magnitude of all values may be below the end of the bin; then the parts end
 // there.
 func (h *histogram) within(i int32, rank, count uint64) float64 {

@@ -52,7 +52,7 @@ func (sel *Selection) Statistics() []Statistic { return sel.stats }
 // summary. All others are finite. If a summary has a statistic, it still has it after more values are added, except
 // first and last if the values have no times.
 func (sel *Selection) Append(dst []float64, s *Summary) []float64 {
-	// exact is whether the errors are left out.
+	// The default list leaves out max_error and mode_error of an exact summary, which are 0.
 	empty, exact := s.Count() == 0, sel.standard && s.Exact()
 	for _, st := range sel.stats {
 		v := math.NaN()
