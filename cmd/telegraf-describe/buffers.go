@@ -16,8 +16,8 @@ import (
 //
 // Telegraf's buffer drops the oldest metrics when it is full, with a line in the log that does not name a remedy.
 //
-// With max_series = 8000 and the default of emit, for example, describe can emit 16,000 rows at once, and an output with
-// metric_buffer_limit = 10000 is warned of.
+// For example, with max_series = 8000 and the default of emit, describe can emit 16,000 rows at once, so there is a warning for an output
+// with metric_buffer_limit = 10000.
 func warnBuffers(c *config.Config) {
 	rows := mostRows(c.Aggregators)
 	names := rowNames(c.Aggregators)
@@ -35,8 +35,8 @@ func warnBuffers(c *config.Config) {
 //
 // There are as many places in rows as describe blocks, and emitted is called with the index of one of them: see newHost.
 //
-// An output with room for 10,000 rows, for example, is warned of at the first Push of more than 5,000 rows. After a warning at 6,000 rows
-// the next one comes at 12,000.
+// For example, the warning for an output with room for 10,000 rows comes at the first Push of more than 5,000 rows. After a warning at
+// 6,000 rows, the next one comes at 12,000.
 type fill struct {
 	outputs []*models.RunningOutput // those that the rows can reach; only read
 

@@ -19,8 +19,8 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// This file answers what the build has: "plugins" and --input-list print names, --usage the options of one plugin, "config create" a
-// configuration of all. All of them read upstream's registries through the type kind.
+// The commands of this file print what the build has: "plugins" and --input-list print names, --usage prints the options of one plugin,
+// and "config create" a configuration with all plugins. All of them read upstream's registries through the type kind.
 
 // kind is a kind of plugin, with the plugins of this build. It makes one of upstream's registries, each a map of its own type, usable
 // in a loop.

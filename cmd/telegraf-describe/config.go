@@ -73,7 +73,7 @@ func configFiles(files, folders []string) ([]string, error) {
 	return all, err
 }
 
-// chosenFiles sets up logging, environment variables and secrets of a subcommand, and returns the configuration files of its flags. As
+// chosenFiles sets up logging, environment variables and secrets of a subcommand, and returns the configuration files of its flags. Like
 // newOptions, it changes variables of Telegraf's config package, so a process runs one command only.
 func chosenFiles(c *cli.Context) ([]string, error) {
 	if err := logger.SetupLogging(&logger.Config{Debug: isSet(c, "debug"), Quiet: isSet(c, "quiet")}); err != nil {

@@ -33,9 +33,9 @@ func openGates(all []*models.RunningAggregator) {
 	}
 }
 
-// openGatesOf does it for one aggregator. Grace and Delay of d are pointers: nil means that the configuration does not set them. d has the
-// same toml keys as the general options of Telegraf, so each value is in two places: d, where describe reads it in Init, and ra.Config,
-// where Telegraf does. Afterwards grace and delay are the same in both.
+// openGatesOf opens the gates of one aggregator. Grace and Delay of d are pointers: nil means that the configuration does not set them. d
+// has the same toml keys as the general options of Telegraf, so each value is in two places: d, where describe reads it in Init, and
+// ra.Config, where Telegraf does. Afterwards grace and delay are the same in both.
 func openGatesOf(ra *models.RunningAggregator, d *describe.Describe) {
 	gate := config.Duration(openGate)
 	if d.Grace == nil {

@@ -17,8 +17,8 @@ import (
 // secretsCommand returns the command "secrets" of upstream. Secrets are printed to out as they are; prompts and errors are on os.Stderr, so
 // that out can be redirected.
 //
-// A secret is wiped from memory once it was printed. That is as far as it goes: what the runtime or the writer has copied stays. A secret
-// in an argument of "set" is in the list of processes, and in the history of the shell; asking for it avoids both.
+// A secret is wiped from memory once it was printed. Copies that the runtime or the writer has made are not. A secret in an argument of
+// "set" is in the list of processes, and in the history of the shell; asking for it avoids both.
 func secretsCommand(out io.Writer) *cli.Command {
 	return &cli.Command{
 		Name:   "secrets",

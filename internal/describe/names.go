@@ -39,8 +39,8 @@ func newSelector(option string, globs []string) (*selector, error) {
 	return s, nil
 }
 
-// has reports whether a name is meant. Two goroutines may decide on one name at the same time; both get the same answer. Beyond maxNames
-// it decides each time anew.
+// has reports whether the option selects a name. Two goroutines may decide on one name at the same time; both get the same answer. Beyond
+// maxNames it decides each time anew.
 func (s *selector) has(name string) bool {
 	if answer, known := (*s.seen.Load())[name]; known {
 		return answer
@@ -59,8 +59,8 @@ func (s *selector) has(name string) bool {
 	return answer
 }
 
-// unmatched returns the globs that mean none of the names: mostly misspelled ones. The "*" of --group-by is not among the globs, so it is
-// never unmatched.
+// unmatched returns the globs that match none of the names, which are misspelled in most cases. The "*" of --group-by is not among the
+// globs, so it is never unmatched.
 func (s *selector) unmatched(names []string) []string {
 	return slices.DeleteFunc(slices.Clone(s.globs), func(glob string) bool {
 		return slices.ContainsFunc(names, func(name string) bool { return match(glob, name) })

@@ -115,8 +115,8 @@ func (f *flags) set() *flag.FlagSet {
 }
 
 // parse reads the arguments and returns the paths. Options may come before, between and behind paths, up to "--": package flag ends at
-// the first path, and so is called again behind each of them. "-" alone is a path. So "a.csv --by 1h b.csv -- --c.csv" has the paths a.csv,
-// b.csv and --c.csv. No paths are no error of parse: --help needs none.
+// the first path, and so is called again behind each of them. "-" alone is a path. So "a.csv --by 1h b.csv -- --c.csv" has the paths
+// a.csv, b.csv and --c.csv. Without paths there is no error, because --help needs none.
 func (f *flags) parse(args []string) (paths []string, err error) {
 	var rest []string
 	if i := slices.Index(args, "--"); i >= 0 {

@@ -20,7 +20,8 @@ const (
 //	signal ─ inputTime, or another signal ─▶ stop ─ outputTime ─▶ the output fails, if it was not read by then
 //	the input ends ────────────────────────▶ stop
 //
-// The output fails only if there was a signal, before or after the time is over. Without one, it may take any time.
+// The output fails only if there was a signal: after outputTime, or at the signal if that comes later. Without a signal, it may take any
+// time.
 func (l *loop) watch(signals <-chan os.Signal) {
 	var (
 		signaled, late bool

@@ -19,7 +19,7 @@ var started = time.Now()
 type process struct {
 	host    string           // "" if it is unknown
 	pid     int              // not 0, except in the zero process
-	started time.Time        // to tell apart two that have the same host and PID, one after another
+	started time.Time        // distinguishes processes that have the same host and PID, one after another
 	now     func() time.Time // its clock
 }
 
