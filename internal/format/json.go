@@ -9,7 +9,7 @@ import (
 )
 
 // appendJSON appends an array of the records and a newline: "[]\n" without records. With pretty, the brackets are on lines of their own,
-// and the members of a record are indented by four spaces. Only then is a text looked at, so only then can there be an error.
+// and the members of a record are indented by four spaces. Without pretty, the texts are not parsed and there is no error.
 func appendJSON(dst []byte, texts []string, pretty bool) ([]byte, error) {
 	dst = append(dst, '[')
 	for i, text := range texts {

@@ -9,7 +9,7 @@
 //	docs_bitcoin.1d.by_series.json.gz the statistics of each day and series
 //	docs_bitcoin.all.json.gz          the statistics of all values
 //
-// It also has members that are not read here, such as the definitions of the statistics.
+// The JSON also has members that are not read here, such as the definitions of the statistics.
 package golden
 
 import (

@@ -164,7 +164,7 @@ func fieldType(v lineprotocol.Value) string {
 }
 
 // readTime reads the time. unit is in nanoseconds; if it is 0, guess chooses the unit. A time that does not fit into an int64 of
-// nanoseconds is an error: it is before 1677 or after 2262.
+// nanoseconds is an error: it is outside of September 1677 to April 2262.
 func (p *point) readTime(d *lineprotocol.Decoder, unit int64, now time.Time) error {
 	b, err := d.TimeBytes()
 	if err != nil {

@@ -34,8 +34,8 @@ func main() {
 	fmt.Println(strings.Join(args, " "))
 }
 
-// arguments returns a flag -run, then the packages below a folder that have such tests, both sorted and each once. Nested modules are left
-// out. That there is no such test is an error: go test without a pattern would run everything.
+// arguments returns a flag -run, then the packages below a folder that have such tests, both sorted and each once. Nested modules are
+// left out. If there is no such test, it returns an error: go test without a pattern would run everything.
 func arguments(root string) ([]string, error) {
 	all, err := functions(root)
 	if err != nil {
@@ -117,7 +117,7 @@ func functions(root string) (all []function, err error) {
 }
 
 // newFunction returns a function of a package. Both words of a selector such as stats.New also count as names of the package itself, so
-// that a name too many may match. The folder and test are not set.
+// more names may match than the function uses. The folder and test are not set.
 func newFunction(decl *ast.FuncDecl, pkg string) function {
 	f := function{name: pkg + "." + decl.Name.Name}
 	ast.Inspect(decl, func(n ast.Node) bool {

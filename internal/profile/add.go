@@ -99,8 +99,8 @@ const worthDemoting = 10_000
 // field for each quarter of a megabyte. With an eighth of the limit free, the next time is an eighth of the limit away. Where fields
 // can no longer shrink, next grows with what they hold, so that measuring stays rare.
 //
-// Which fields are demoted depends on when it is called, and so on the cuts between chunks, but not on the number of workers: what
-// part.bytes adds up to is the same for any.
+// Which fields are demoted depends on when it is called, and so on the cuts between chunks, but not on the number of workers: the sum of
+// part.bytes is the same for any number of them.
 func (p *run) measure() {
 	type sized struct {
 		*field

@@ -27,7 +27,7 @@ const (
 // Row describes one column in one bucket and group. Count and Missing add up to the rows of the group, so they are comparable between
 // its columns.
 //
-// A column of numbers has Stats, one of texts Top and TopCount, one of times Earliest and Latest. The rest of these is zero, and all are if
+// A column of numbers has Stats, one of texts Top and TopCount, one of times Earliest and Latest. The others are zero, and all of them if
 // Count is 0.
 type Row struct {
 	Table  string       // the measurement, or "" without one
@@ -67,8 +67,8 @@ type pair struct {
 
 // finish completes the result. No adder is at work. If ctx ends before, it returns the error of ctx.
 //
-// Sorting the values of a field is most of the work, and there is no order among fields: each worker takes the largest one that is
-// left, and lets go of its values afterwards. The rows have their places before, so that the order of the work does not show.
+// Sorting the values of a field is most of the work, and there is no order among fields: each worker takes the largest one that is left,
+// and lets go of its values afterwards. The place of each row is fixed before, so the result does not depend on the order of the work.
 func (p *run) finish(ctx context.Context) error {
 	pairs := p.pairs()
 	p.result.Rows = make([]Row, len(pairs))

@@ -100,8 +100,8 @@ func (t Times) Written(b []byte) bool {
 	return ok
 }
 
-// Epoch reads a number of units since 1970, as a whole number or with a fraction, and returns nanoseconds. Whole numbers are exact; others
-// go through a float64, whose 53 bits are about 0.2 µs of seconds today.
+// Epoch reads a number of units since 1970, as a whole number or with a fraction, and returns nanoseconds. Whole numbers are exact;
+// others go through a float64, which is exact to about 0.2 µs for a time of today in seconds.
 func (t Times) Epoch(b []byte) (ns int64, ok bool) {
 	if n, ok := integer(b); ok {
 		return t.scaled(n)

@@ -50,9 +50,8 @@ func Read(path string) (string, error) {
 	return text, nil
 }
 
-// HidePath returns the error of a file that was not opened, without the path if that may be no path: somebody may have set the
-// secret itself where the path of its file belongs. A path is one that exists, or whose folder does, if it has a folder other than the
-// root.
+// HidePath returns the error of a file that was not opened, without the path if that may not be a path: somebody may have set the secret
+// itself where the path of its file belongs. A path is one that exists, or whose folder does, if it has a folder other than the root.
 func HidePath(err error) error {
 	var failed *fs.PathError
 	if !errors.As(err, &failed) || isPath(failed.Path) {

@@ -64,7 +64,7 @@ func Of(name string, content []byte) Files { return Files{name: newFile(name, co
 
 // newFile returns a file in the form in which it is kept. isPacked is whether content is compressed with gzip.
 func newFile(name string, content []byte, isPacked bool) file {
-	// Eight bytes are enough to tell the versions of one file apart.
+	// Eight bytes are enough to distinguish the versions of one file.
 	sum := sha256.Sum256(content)
 	f := file{contentType: contentType(name), etag: `W/"` + hex.EncodeToString(sum[:8]) + `"`}
 	if isPacked {

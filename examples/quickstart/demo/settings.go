@@ -21,9 +21,9 @@ const (
 	defaultRedisPort = 6379
 )
 
-// choose reads the settings from the environment. A port that is not set is the default port. If that is in use, it is a free one, and a
-// line on out names it. A port that is set and in use is an error. The error joins the faults of all variables, so that a user can correct
-// them at once; after an error the settings must not be used.
+// choose reads the settings from the environment. A port that is not set is the default port. If the default port is in use, a free one
+// is chosen, and a line on out names it. A port that is set and in use is an error. The error joins the faults of all variables, so that
+// a user can correct them at once; after an error the settings must not be used.
 //
 //	DEMO_SECONDS=20      the run ends after 20 s, and fails without fresh records
 //	DEMO_API_PORT=8002   of the API and the page

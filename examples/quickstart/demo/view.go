@@ -31,8 +31,8 @@ const (
 	recorded = "recorded"
 )
 
-// row is a record of the API: the members that the demo shows. Service is a tag of the recording, and empty for live metrics. Members that
-// the API leaves out, as a statistic that there is not, are 0.
+// row is a record of the API: the members that the demo shows. Service is a tag of the recording, and empty for live metrics. Members
+// that the API leaves out, such as a missing statistic, are 0.
 type row struct {
 	Table   string  `json:"table_name"`
 	Field   string  `json:"field_name"`

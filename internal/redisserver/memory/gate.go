@@ -34,7 +34,7 @@ const noAuth = "*2\r\n$3\r\nGET\r\n$1\r\nx\r\n"
 //
 // Inline commands, which people type into telnet, are refused. One goroutine reads from a gate, that of the server.
 //
-// The server reads each command again, by its own rules. What the gate returns is short enough and well-formed, so that these hold.
+// The server parses each command again. The gate passes on only well-formed commands within the limits.
 type gate struct {
 	net.Conn // for everything but Read
 
