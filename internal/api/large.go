@@ -99,7 +99,7 @@ func (s *server) readNamed(ctx context.Context, a *answer, start time.Time) erro
 		if err != nil {
 			return err
 		}
-		if !own && size != w.size || w.isHead && size < 0 { // the window is of before this request, or of another bucket
+		if !own && size != w.size || w.isHead && size < 0 { // the window was read before this request, or is of another bucket
 			head = false
 			s.windows.drop(w, size)
 			if stale++; stale == maxStale {

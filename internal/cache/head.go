@@ -21,15 +21,15 @@ import (
 //	each bucket      ZADD XX INCR: pending added to the count        ├▶ ZADD of names, ZREMRANGEBYRANK of those in the middle,
 //	                 HSET: added is how many names are new ──────────┘   ZADD XX INCR: added - pending
 //
-// A name is new in the bucket once, so the count is never too high, and it is too low if a name was not offered: by a writer that
-// does not keep heads, or one that ended in between, because pending is larger than any number of records. It is a random number, so
-// that several of them, added or subtracted by the repeated command of a client, do not compensate each other. If the head is evicted, the
-// count is gone too, because it is a member of it. If only the bucket is evicted, the count stays too high: it still has the names of
-// the evicted bucket, and all new ones are added. A name that was removed from the middle of the head can never be one of its first
-// or last names again, because names are only added. So the order of writers, repetitions and repairs do not matter.
+// A name is new in the bucket once, so the count is never too high, and it is too low if a name was not offered: by a writer that does
+// not keep heads, or one that ended in between, because pending is larger than any number of records. It is a random number, so that
+// several of them, added or subtracted by the repeated command of a client, do not compensate each other. If the head is evicted, the
+// count is gone too, because it is a member of it. If only the bucket is evicted, the count stays too high: it still has the names of the
+// evicted bucket, and all new ones are added. A name that was removed from the middle of the head can never be one of its first or last
+// names again, because names are only added. So the order of writers, repetitions and repairs does not matter.
 //
-// There is one exception: if the count is too high, because only the bucket was evicted or a client has repeated both transactions, and then
-// writers that do not keep heads write exactly as many names as it is too high, the head counts as complete. Most such heads have
+// There is one exception: if the count is too high, because only the bucket was evicted or a client has repeated both transactions, and
+// then writers that do not keep heads write exactly as many names as the difference, the head counts as complete. Most such heads have
 // names that the bucket does not have, which readers notice.
 //
 // A head that begins when its bucket has names already is completed from these, unless they are too many.

@@ -21,7 +21,7 @@ func (r *Reader) Head(ctx context.Context, t record.Table, start time.Time, last
 	key := bucketKey(t, startText(start))
 	pipe := r.client.Pipeline()
 	head := pipe.ZRangeByScoreWithScores(ctx, headKey(t, startText(start)), &redis.ZRangeBy{Min: "-inf", Max: "+inf", Count: int64(2*r.heads.end + 2)})
-	length := pipe.HLen(ctx, key) // after the head: if it is the count, the bucket had no other names when the head was read
+	length := pipe.HLen(ctx, key) // after the head: if it equals the count, the bucket had no other names when the head was read
 	shown := pipe.ZRangeByScore(ctx, namesKey(t), &redis.ZRangeBy{Min: "-inf", Max: "+inf", Count: maxNames})
 	ttl := pipe.PTTL(ctx, key)
 	_, _ = pipe.Exec(ctx) // the error of each command is checked below

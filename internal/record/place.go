@@ -6,7 +6,7 @@ import "crypto/sha256"
 const MaxPlace = 256
 
 // Bounded returns a text that decides the place of a name: the name, or for one that is longer than MaxPlace its beginning and a hash. The
-// result has at most MaxPlace+16 bytes. Two different names have different results, as far as SHA-256 can ensure it.
+// result has at most MaxPlace+16 bytes. Different names have different results, except for a collision of the first 128 bits of SHA-256.
 func Bounded(name string) string {
 	if len(name) <= MaxPlace {
 		return name
