@@ -49,8 +49,8 @@ func (sel *Selection) Statistics() []Statistic { return sel.stats }
 //
 // A statistic that s does not have is NaN: the standard deviation of a single value, everything but the count of an
 // empty summary, first and last of values without times, and in the default list max_error and mode_error of an exact
-// summary. All others are finite. If a summary has a statistic, it still has it after more values are added, except
-// first and last if the values have no times.
+// summary. All others are finite, and 0 is never −0. If a summary has a statistic, it still has it after more values are
+// added, except first and last if the values have no times.
 func (sel *Selection) Append(dst []float64, s *Summary) []float64 {
 	// The default list leaves out max_error and mode_error of an exact summary, which are 0.
 	empty, exact := s.Count() == 0, sel.standard && s.Exact()
@@ -59,7 +59,7 @@ func (sel *Selection) Append(dst []float64, s *Summary) []float64 {
 		if st.kind == Count || !empty && (!exact || !st.isError()) {
 			v = kinds[st.kind].read(s, st.percentile, sel.method)
 		}
-		dst = append(dst, v)
+		dst = append(dst, v+0) // a mean or quantile that underflows from below zero is 0, not −0
 	}
 	return dst
 }

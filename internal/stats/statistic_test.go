@@ -134,6 +134,16 @@ func TestSelectionReadsEveryStatistic(t *testing.T) {
 	}
 }
 
+// Half of the subnormal just below zero is rounded to −0.
+func TestNoSelectedStatisticIsNegativeZero(t *testing.T) {
+	t.Parallel()
+	for _, limit := range []int{1, 512} {
+		for i, v := range mustSelect(t).Append(nil, untimed(limit, []float64{-math.SmallestNonzeroFloat64, 0})) {
+			require.False(t, v == 0 && math.Signbit(v), "limit %d, statistic %d", limit, i)
+		}
+	}
+}
+
 func TestMedianOfFloorRankIsInterpolated(t *testing.T) {
 	s := summaryOf([]float64{1, 2, 3, 4})
 	require.Equal(t, 2.5, s.Median(stats.Linear))
