@@ -94,17 +94,19 @@ func (w *Writer) notice(s *tableState, found *redis.StringSliceCmd, now time.Tim
 	}
 }
 
-// noticeEvicted notes which keys the answers to a successful write show to be evicted. The caller holds the lock of the table.
+// noticeEvicted notes which keys the answers to a successful write show to be evicted. lives is whether the keys of the table, which
+// this writer had made or found, had not expired before the write. The caller holds the lock of the table.
 //
-// The keys of a table are made together, and so are those of a bucket and its place in the index. So a key is evicted if it was
-// new but others were not. A hash was also evicted if more of its fields were new than there are records that recent does not
-// have: those that it has should have been there. Another writer may have made the key again before this one.
-func (w *Writer) noticeEvicted(s *tableState, b *batch) {
+// If the table lived, each key of it that was new was evicted. Otherwise the keys of a table are made together, so one is evicted if
+// it was new but others were not. The same holds for the hashes of a bucket. A hash was also evicted if more of its fields were new
+// than there are records that recent does not have: those that it has should have been there. Another writer may have made the key
+// again before this one.
+func (w *Writer) noticeEvicted(s *tableState, b *batch, lives bool) {
+	index, expiries, version := isNew(b.ttl[indexTTL]), isNew(b.ttl[expiriesTTL]), isNew(b.ttl[versionTTL])
 	lost := loss{
-		index: isNew(b.ttl[indexTTL]) != isNew(b.ttl[expiriesTTL]),
-		names: isNew(b.ttl[namesTTL]) && !isNew(b.ttl[versionTTL]),
+		index: index != expiries || (lives || !version) && index || lives && version,
+		names: isNew(b.ttl[namesTTL]) && (lives || !version),
 	}
-	lost.index = lost.index || isNew(b.ttl[indexTTL]) && !isNew(b.ttl[versionTTL])
 	made := 0
 	for _, part := range b.buckets {
 		switch {
@@ -128,8 +130,10 @@ func (p *bucket) isEvicted() bool {
 	switch {
 	case !p.lives:
 		return false
+	case isNew(p.ttl[recordsKey]) || isNew(p.ttl[summariesKey]):
+		return true // even if all records of the batch are new
 	case p.new(recordsKey) > p.fresh || p.new(summariesKey) > p.fresh:
-		return true
+		return true // another writer has made the key again
 	}
 	return isNew(p.ttl[revisionsKey]) && p.held != nil && (p.held.proved || len(p.held.revisions) > 0)
 }

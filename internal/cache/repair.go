@@ -318,20 +318,25 @@ func (w *Writer) dropOldest(ctx context.Context, t record.Table, s *tableState, 
 
 // tell removes the marks of the other writers of a table. A writer whose mark is gone looks for what it has lost. tell does nothing if
 // the last removal was less than auditEvery ago: the loss then stays untold until a later repair.
+//
+// It sets the mark of this writer, so it first looks for that, as send does: another writer may have removed it meanwhile.
 func (w *Writer) tell(ctx context.Context, t record.Table, s *tableState, now time.Time) error {
 	if local := w.o.Now(); local.Sub(s.told) < auditEvery {
 		s.lost.untold = true
 		return nil
 	}
-	next := s.mark.score(now.Add(w.o.Retention))
+	before, next := s.mark, s.mark.score(now.Add(w.o.Retention))
 	s.mark.try(next)
+	var found *redis.StringSliceCmd
 	if err := w.transact(ctx, func(pipe redis.Pipeliner) {
+		found = before.queue(ctx, pipe, t)
 		pipe.ZRemRangeByScore(ctx, writersKey(t), "-inf", "+inf")
 		w.setMark(ctx, pipe, t, next)
 		w.lifetime().expire(ctx, pipe, writersKey(t))
 	}); err != nil {
 		return err
 	}
+	w.notice(s, found, now)
 	s.mark.set(next)
 	s.told = w.o.Now()
 	return nil

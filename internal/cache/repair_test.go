@@ -3,6 +3,7 @@ package cache_test
 import (
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -149,6 +150,69 @@ func TestAWriteRestoresTheRestOfItsEvictedBucket(t *testing.T) {
 			require.Eventually(t, func() bool { return fmt.Sprint(dump(t, client)[key]) == fmt.Sprint(before[key]) }, 10*time.Second, 10*time.Millisecond)
 		})
 	}
+}
+
+// Telegraf cuts batches at any metric, so the next batch of an evicted bucket may have none of the records that were in it.
+func TestAWriteOfNewRecordsRestoresTheOthersOfTheirEvictedBucket(t *testing.T) {
+	t.Parallel()
+	eachRedis(t, func(t *testing.T, client redis.UniversalClient) {
+		for _, kind := range []string{"b:60", "q:60"} {
+			table := newTable()
+			w := keeping(t, client, func(o *cache.Options) { o.CompatRecords = 0 })
+			put(t, w, table, of(record.Open, 60, "f", 1), of(record.Open, 60, "g", 1))
+			require.Equal(t, int64(1), client.Del(t.Context(), cache.Key(table, kind)).Val())
+			put(t, w, table, of(record.Open, 60, "new", 1))
+			eventually(t, client, table, of(record.Open, 60, "f", 1), of(record.Open, 60, "g", 1), of(record.Open, 60, "new", 1))
+			require.Eventually(t, func() bool { return client.HLen(t.Context(), cache.SummaryKey(table, "60")).Val() == 3 }, 10*time.Second, 10*time.Millisecond)
+		}
+	})
+}
+
+// Each write makes these keys again, so that none of them is missing after it.
+func TestKeysOfATableThatAreEvictedTogetherComeBack(t *testing.T) {
+	t.Parallel()
+	client := server(t)
+	for evicted := 1; evicted < 1<<4; evicted++ {
+		table := newTable()
+		keys := []string{cache.IndexKey(table), cache.ExpiryKey(table), cache.NamesKey(table), cache.VersionKey(table)}
+		w := keeping(t, client, func(o *cache.Options) { o.CompatRecords = 0 })
+		put(t, w, table, of(record.Final, 0, "old", 1), of(record.Open, 60, "f", 1))
+		for i, key := range keys {
+			if evicted&(1<<i) != 0 {
+				require.Equal(t, int64(1), client.Del(t.Context(), key).Val())
+			}
+		}
+		put(t, w, table, of(record.Open, 120, "f", 1))
+		require.EventuallyWithT(t, func(c *assert.CollectT) {
+			require.Equal(c, []int64{0, 60, 120}, startsOf(t, client, table))
+			require.ElementsMatch(c, []string{"0", "60", "120"}, client.ZRange(t.Context(), cache.ExpiryKey(table), 0, -1).Val())
+			require.Equal(c, []string{"f", "old"}, fieldsOf(t, client, table))
+		}, 10*time.Second, 10*time.Millisecond, "%04b", evicted)
+	}
+}
+
+// Two agents notice a loss each at the same time, so that each removes the mark of the other one. The hook is the other agent: it has
+// made the bucket 0 again.
+func TestAgentsThatLetEachOtherKnowOfALossBothNotice(t *testing.T) {
+	t.Parallel()
+	client := server(t)
+	admin := redistest.Open(t, fmt.Sprintf("%s/%d", client.Options().Addr, client.Options().DB))
+	theirs := asAgent(of(record.Final, 0, "f", 2), "a2")
+	var once sync.Once
+	client.AddHook(pipelines(func(commands []redis.Cmder, next func() error) error {
+		if named(commands, "zremrangebyscore") > 0 && named(commands, "multi") > 0 {
+			once.Do(func() {
+				admin.Del(t.Context(), cache.BucketKey(table, "0"), cache.Key(table, "w"))
+				admin.HSet(t.Context(), cache.BucketKey(table, "0"), cache.HashField(theirs), jsonOf(theirs)[0])
+			})
+		}
+		return next()
+	}))
+	w := keeping(t, client, func(o *cache.Options) { o.CompatRecords = 0 })
+	put(t, w, table, of(record.Final, 0, "f", 1), of(record.Open, 60, "f", 1))
+	require.Equal(t, int64(1), admin.Del(t.Context(), cache.BucketKey(table, "60")).Val())
+	put(t, w, table, of(record.Open, 60, "f", 1))
+	eventually(t, admin, table, of(record.Final, 0, "f", 1), theirs, of(record.Open, 60, "f", 1))
 }
 
 // A bucket and its places in the index and in the expiry times are evicted, and other agents have made these keys again before

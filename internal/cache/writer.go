@@ -220,11 +220,12 @@ func (w *Writer) put(ctx context.Context, t record.Table, s *tableState, b *batc
 	// find comes before the write, because the commands depend on which buckets are in recent. add needs the answers to the write, and
 	// noticeEvicted needs what add notes in the batch.
 	w.recent.find(s, b)
+	lives := s.expiry.After(now.Add(w.margin()))
 	if err := w.send(ctx, t, s, b, expiry); err != nil {
 		return err
 	}
 	w.recent.add(s, b, expiry, w.o.Now(), now.Add(w.margin()), false)
-	w.noticeEvicted(s, b)
+	w.noticeEvicted(s, b, lives)
 	w.repairer.begin()
 	err := w.enter(ctx, t, expiry)
 	switch {
