@@ -12,8 +12,8 @@ import (
 )
 
 // A page needs few records of a large bucket, but only all names of the bucket show which ones come first. So these names are read
-// without the records, or known already (see windows), and then the records of the page by their names. The cache may have the first names
-// of the bucket, which are enough for a small page.
+// without the records, or known already (see windows), and then the records of the page by their names. The cache may have the first
+// names of the bucket, which are enough for a small page.
 //
 //	readWhole ─ the bucket is large ─▶ readNamed: windowAt ─▶ keepNamed ─▶ enough for the page ─▶ endBucket
 //	    ▲                                             ▲            ├ not enough ─▶ the next names

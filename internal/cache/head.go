@@ -38,8 +38,8 @@ const (
 	// headEnd is how many names a head has from each end of the order. It is enough for pages of up to 31 records. A head needs about
 	// 10 kB in Redis, which are 20 bytes for each record of the smallest bucket with a head.
 	headEnd = 32
-	// headLeast is how many records a writer writes into a bucket, at once or as far as it keeps them, before the bucket has a head. Batches of
-	// Telegraf have 1,000 records, often of two buckets or tables. Readers read buckets of up to 2,000 records whole.
+	// headLeast is how many records a writer writes into a bucket, at once or as far as it keeps them, before the bucket has a head.
+	// Batches of Telegraf have 1,000 records, often of two buckets or tables. Readers read buckets of up to 2,000 records whole.
 	headLeast = 500
 	// headMost is how many names a bucket has at most when its head begins. Reading them takes Redis 6 ms.
 	headMost = 10_000
@@ -55,8 +55,8 @@ type headRules struct{ end, least, most int }
 // defaultHeads returns the limits of heads.
 func defaultHeads() headRules { return headRules{end: headEnd, least: headLeast, most: headMost} }
 
-// count returns the member of a head whose score is the count. Another end has another member, so heads of that are not complete. Its score is
-// 0 or more, so that it is the last member.
+// count returns the member of a head whose score is the count. Another end has another member, so heads of that are not complete. Its
+// score is 0 or more, so that it is the last member.
 func (h headRules) count() string { return strconv.Itoa(h.end) }
 
 // nameScore is the score of the names in a head, which are sorted by their bytes.

@@ -209,7 +209,10 @@ func TestAHeadThatIsUsedIsRight(t *testing.T) {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			t.Parallel()
 			client, _ := inProcess(t)
-			m := &headModel{T: t, rnd: rand.New(rand.NewPCG(seed, 1)), client: client, reader: cache.NewReader(client), outdated: seed%3 == 0, busy: make(map[*cache.Writer]bool)}
+			m := &headModel{
+				T: t, rnd: rand.New(rand.NewPCG(seed, 1)), client: client, reader: cache.NewReader(client),
+				outdated: seed%3 == 0, busy: make(map[*cache.Writer]bool),
+			}
 			m.reader.SetHeads(3)
 			for i := range 4 {
 				m.writers = append(m.writers, m.writer(i))
@@ -268,13 +271,14 @@ func (m *headModel) writer(i int) *cache.Writer {
 // step writes a batch, or evicts a key.
 func (m *headModel) step() {
 	start := int64(60 * (1 + m.rnd.IntN(4)))
+	bucket := cache.StartText(time.Unix(start, 0))
 	switch n := m.rnd.IntN(100); {
 	case n < 2:
-		m.client.Del(m.Context(), cache.HeadKey(table, cache.StartText(time.Unix(start, 0))))
+		m.client.Del(m.Context(), cache.HeadKey(table, bucket))
 	case n < 4 && m.outdated:
-		m.client.Del(m.Context(), cache.HeadKey(table, cache.StartText(time.Unix(start, 0))), cache.BucketKey(table, cache.StartText(time.Unix(start, 0))))
+		m.client.Del(m.Context(), cache.HeadKey(table, bucket), cache.BucketKey(table, bucket))
 	case n < 4:
-		m.client.Del(m.Context(), cache.BucketKey(table, cache.StartText(time.Unix(start, 0))))
+		m.client.Del(m.Context(), cache.BucketKey(table, bucket))
 	case n < 5:
 		m.client.FlushAll(m.Context())
 	default:

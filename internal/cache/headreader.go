@@ -20,7 +20,8 @@ import (
 func (r *Reader) Head(ctx context.Context, t record.Table, start time.Time, last bool) (names []record.Name, size int, lives time.Duration, err error) {
 	key := bucketKey(t, startText(start))
 	pipe := r.client.Pipeline()
-	head := pipe.ZRangeByScoreWithScores(ctx, headKey(t, startText(start)), &redis.ZRangeBy{Min: "-inf", Max: "+inf", Count: int64(2*r.heads.end + 2)})
+	most := int64(2*r.heads.end + 2) // one more than a head has
+	head := pipe.ZRangeByScoreWithScores(ctx, headKey(t, startText(start)), &redis.ZRangeBy{Min: "-inf", Max: "+inf", Count: most})
 	length := pipe.HLen(ctx, key) // after the head: if it equals the count, the bucket had no other names when the head was read
 	shown := pipe.ZRangeByScore(ctx, namesKey(t), &redis.ZRangeBy{Min: "-inf", Max: "+inf", Count: maxNames})
 	ttl := pipe.PTTL(ctx, key)
