@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -116,6 +119,7 @@ func BenchmarkLargeBucket(b *testing.B) {
 		var f *service
 		measured(b, client, func() { f = fresh() }, func() { page(f, first, 1) })
 	})
+	b.Run("limit=1/filters=10", func(b *testing.B) { benchmarkFilters(b, client, fresh) })
 	kept := fresh()
 	page(kept, first, 1)
 	b.Run("limit=1/again", func(b *testing.B) {
@@ -129,6 +133,49 @@ func BenchmarkLargeBucket(b *testing.B) {
 			}
 		})
 	})
+}
+
+// benchmarkFilters measures ten requests with different filters at the same time, and the 99th percentile of the times that PING takes
+// meanwhile.
+func benchmarkFilters(b *testing.B, client *redis.Client, fresh func() *service) {
+	var f *service
+	var pings []time.Duration
+	var refused atomic.Int64
+	other := redis.NewClient(&redis.Options{Addr: client.Options().Addr})
+	defer other.Close()
+	measured(b, client, func() { f = fresh() }, func() {
+		var wg, pinging sync.WaitGroup
+		done := make(chan struct{})
+		pinging.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				case <-time.After(2 * time.Millisecond):
+					began := time.Now()
+					_ = other.Ping(b.Context()).Err()
+					pings = append(pings, time.Since(began))
+				}
+			}
+		})
+		for i := range 10 {
+			wg.Go(func() {
+				path := fmt.Sprintf("%s&limit=1&field=field%d&tag=host=host%d", cpuPath, i, i)
+				switch w := f.get(b, path); {
+				case w.Code == http.StatusServiceUnavailable:
+					refused.Add(1)
+				case strings.Count(w.Body.String(), `{"table_name"`) != 1:
+					b.Errorf("%s: %d %s", path, w.Code, w.Body)
+				}
+			})
+		}
+		wg.Wait()
+		close(done)
+		pinging.Wait()
+	})
+	b.ReportMetric(float64(refused.Load())/float64(b.N), "refused/op")
+	slices.Sort(pings)
+	b.ReportMetric(float64(pings[len(pings)*99/100].Microseconds())/1000, "ping-p99-ms")
 }
 
 // measured is the loop of a benchmark. It reports the processor time of this process and of Redis, and the bytes that Redis sent, for each

@@ -32,19 +32,20 @@ const (
 	windowCost = 1 << 10
 )
 
-// windows makes windows and keeps those that were used last. Requests that need the same window at the same time share its making.
+// windows makes windows and keeps those that were used last. Requests that need the same window at the same time share its making, and
+// those that need other windows of the same bucket share the reading of its names: see scans.
 // It is safe for concurrent use.
 //
 //	page ─▶ find ─ a window that covers the place ─▶ the names of the page ─▶ their records
 //	          ├── none ─▶ head, for a first page: the first names of the bucket, if the cache has them ─▶ put
 //	          └── none ─▶ make: all names of the bucket ─▶ the first ones after the place ─▶ put
 type windows struct {
-	reader  Reader
-	limits  *limits // of the server: a window is made in a place of long requests, and the budget counts its bytes
-	limit   int     // bytes of the windows that are kept
-	scanned int     // the most names that one window reads
-	now     func() time.Time
-	making  flights[making, *window]
+	reader Reader
+	limits *limits // of the server: the budget counts the bytes of windows
+	limit  int     // bytes of the windows that are kept
+	scans  scans   // the readings of names
+	now    func() time.Time
+	making flights[making, *window]
 
 	mu   sync.Mutex                   // guards the fields below
 	of   map[windowOf][]*list.Element // the elements of used; no list is empty
@@ -79,7 +80,8 @@ type making struct {
 // newWindows returns windows that keep none yet.
 func newWindows(reader Reader, l *limits, o *Options) *windows {
 	return &windows{
-		reader: reader, limits: l, limit: o.MaxTotalBytes / windowsShare, scanned: o.MaxScanned, now: o.Now,
+		reader: reader, limits: l, limit: o.MaxTotalBytes / windowsShare, now: o.Now,
+		scans:  scans{reader: reader, limits: l, room: maxLong * o.MaxTotalBytes / windowsShare, scanned: o.MaxScanned, now: o.Now},
 		making: flights[making, *window]{timeout: o.Timeout}, of: make(map[windowOf][]*list.Element), used: list.New(),
 	}
 }
@@ -145,13 +147,9 @@ func (s *windows) make(ctx context.Context, of windowOf, filter record.Filter, f
 		key.from = *from
 	}
 	return s.making.do(ctx, key, func(ctx context.Context) (*window, error) {
-		if err := s.limits.enterLong(ctx); err != nil {
-			return nil, err
-		}
-		defer s.limits.leaveLong()
-		at := s.now()
 		c := &collector{window: window{of: of, from: from}, filter: filter, most: names, mostBytes: s.limit / 2}
-		if err := s.collect(ctx, c); err != nil {
+		at, err := s.scans.collect(ctx, c)
+		if err != nil {
 			s.limits.budget.give(windowsClient, c.counted)
 			return nil, err
 		}
@@ -182,46 +180,9 @@ func (s *windows) head(ctx context.Context, of windowOf, filter record.Filter, v
 		return nil, nil //nolint:nilnil // no window
 	}
 	c.bytes += windowCost
-	if err := s.count(c); err != nil {
+	if err := s.limits.count(c); err != nil {
 		return nil, err
 	}
 	s.put(&keptWindow{&c.window, at, version})
 	return &c.window, nil
-}
-
-// collect reads the names of a bucket. Their memory is counted as it grows.
-func (s *windows) collect(ctx context.Context, c *collector) (err error) {
-	c.size, c.lives, err = s.reader.Names(ctx, c.of.table, c.of.start, func(names []record.Name) error {
-		if c.read += len(names); c.read > s.scanned {
-			return tooManyReads(c.read, s.scanned)
-		}
-		for i := range names {
-			c.add(&names[i])
-		}
-		if c.isFull() && !c.cut() {
-			return record.ErrUnclear
-		}
-		return s.count(c)
-	})
-	if err == nil && !c.cut() {
-		err = record.ErrUnclear
-	}
-	if err != nil {
-		return err
-	}
-	c.complete = c.until == nil
-	c.bytes += windowCost
-	return s.count(c)
-}
-
-// count makes the budget count the bytes of a collector.
-func (s *windows) count(c *collector) error {
-	n := c.bytes - c.counted
-	if n < 0 {
-		s.limits.budget.give(windowsClient, -n)
-	} else if err := s.limits.budget.take(windowsClient, c.counted, n); err != nil {
-		return err
-	}
-	c.counted = c.bytes
-	return nil
 }
