@@ -32,7 +32,9 @@ func TestFilterSelectsAsTheParsedRecordWould(t *testing.T) {
 			records = append(records, r)
 		}
 	}
-	var wanted []record.Wanted
+	// The JSON of these tags, "+":"x,",":":"y", contains that of the tag "," with the value ":".
+	records = append(records, record.Record{Table: "analytics_t", Tags: tagsOf("+", "x,", ":", "y"), Stats: []record.Stat{{Name: "mean", Value: 1.0}}})
+	wanted := []record.Wanted{{Tags: tagsOf(",", ":")}}
 	for i, text := range texts {
 		other := texts[(i+4)%len(texts)]
 		wanted = append(wanted, record.Wanted{Fields: []string{text}}, record.Wanted{Fields: []string{text, other}, Final: i%2 == 0},
