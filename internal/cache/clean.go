@@ -74,14 +74,9 @@ func (w *Writer) cleanWriters(ctx context.Context, t record.Table, now time.Time
 	return w.client.ZRemRangeByScore(ctx, writersKey(t), "-inf", strconv.FormatInt(now.UnixMicro(), 10)).Err()
 }
 
-// cleanNames removes the fields and tag keys whose expiry time has passed. It removes those of older writers, which have
-// no expiry time, if they were not written within the retention.
+// cleanNames removes the fields and tag keys whose expiry time has passed.
 func (w *Writer) cleanNames(ctx context.Context, t record.Table, now time.Time) error {
-	pipe := w.client.Pipeline()
-	pipe.ZRemRangeByScore(ctx, namesKey(t), "-inf", millis(now.Add(-w.o.Retention)))
-	pipe.ZRemRangeByScore(ctx, namesKey(t), strconv.FormatFloat(minNameExpiry, 'f', 0, 64), strconv.FormatInt(now.UnixMicro(), 10))
-	_, err := pipe.Exec(ctx)
-	return err
+	return w.client.ZRemRangeByScore(ctx, namesKey(t), "-inf", strconv.FormatInt(now.UnixMicro(), 10)).Err()
 }
 
 // cleanExpired removes at most maxCleaned buckets whose expiry time has passed, if Redis has already removed their
@@ -131,8 +126,8 @@ func (w *Writer) restore(ctx context.Context, t record.Table, starts []string) e
 	})
 }
 
-// cleanCatalogue removes at most maxCleaned tables whose expiry time has passed, if their keys have expired too. The
-// tables of older writers have no expiry time, and may exist although their score has passed.
+// cleanCatalogue removes at most maxCleaned tables whose expiry time has passed, if their keys have expired too: a table that
+// an agent with another clock wrote may exist although its time has passed.
 func (w *Writer) cleanCatalogue(ctx context.Context, now time.Time) error {
 	// From 0: the members with a time of the last write have negative scores, and leave together with their tables.
 	passed := &redis.ZRangeBy{Min: "0", Max: millis(now), Count: maxCleaned}

@@ -28,12 +28,11 @@ import (
 //	{metrics:analytics_cpu}:w               zset    {"id":"204e939a60587a17","agent":"agent1",…} and {"agent":"agent1"} → 1795706099176517
 
 // catalogueKey is the sorted set of all tables. A table has two members: its name by the time when it expires, and its
-// name after a colon by the negative time of its last write, both in milliseconds. In a catalogue of an older writer a
-// table has only its name, by the time of its last write.
+// name after a colon by the negative time of its last write, both in milliseconds.
 const catalogueKey = "analytics:tables"
 
-// writtenPrefix begins the members of the catalogue that have the time of the last write. Older readers skip these,
-// because no table has an empty name of a database.
+// writtenPrefix begins the members of the catalogue that have the time of the last write. No table has such a member,
+// because no database has an empty name.
 const writtenPrefix = ":"
 
 // CheckTable returns an error if the cache cannot store the table: a name breaks a rule of [record.CheckName], or the
@@ -87,18 +86,14 @@ func revisionKey(t record.Table, start string) string { return derived(t, "r:"+s
 func headKey(t record.Table, start string) string     { return derived(t, "h:"+start) } // sorted set of the first and last names of a large bucket, see head.go
 func indexKey(t record.Table) string                  { return derived(t, "idx") }      // sorted set of bucket starts
 func expiryKey(t record.Table) string                 { return derived(t, "exp") }      // sorted set of bucket starts by expiry time, in ms; see removedPrefix
-func namesKey(t record.Table) string                  { return derived(t, "names") }    // sorted set of fields and tag keys by expiry time, see minNameExpiry
+func namesKey(t record.Table) string                  { return derived(t, "names") }    // sorted set of fields and tag keys by expiry time
 func versionKey(t record.Table) string                { return versionOf(member(t)) }   // a number that each write increases, see Writer.advance
 func writersKey(t record.Table) string                { return derived(t, "w") }        // sorted set of the writers by the expiry of their last write, in µs
 func channel(t record.Table) string                   { return derived(t, "ch") }       // publishes the starts of changed buckets
 
-// removedPrefix begins the members of a table's expiry times that are buckets which an agent has removed because of its MaxBuckets.
-// Older writers skip these, because they are no starts.
+// removedPrefix begins the members of a table's expiry times that are buckets which an agent has removed because of its MaxBuckets. They
+// are no starts, so that no bucket has such a member.
 const removedPrefix = "removed:"
-
-// minNameExpiry is the lowest score in a table's names that is an expiry time, in microseconds. Lower ones are times of the
-// last write, in milliseconds, of older writers.
-const minNameExpiry = 1e14
 
 // versionOf returns the version key of the table of a member of the catalogue.
 func versionOf(member string) string { return "{" + member + "}:ver" }

@@ -37,7 +37,7 @@ func NewReader(client redis.UniversalClient) *Reader {
 func (r *Reader) Ping(ctx context.Context) error { return ping(ctx, r.client) }
 
 // Tables returns the tables of the catalogue, the last written one first. It skips members that cannot be tables; our
-// writers add none. The time of the last write is zero if the catalogue has a time for it that is not in the years 1 to
+// writers add none. The time of the last write is zero if the catalogue has none, or one that is not in the years 1 to
 // 9999.
 func (r *Reader) Tables(ctx context.Context) ([]record.TableEntry, error) {
 	members, err := r.client.ZRevRangeWithScores(ctx, catalogueKey, 0, -1).Result()
@@ -59,8 +59,8 @@ func (r *Reader) Tables(ctx context.Context) ([]record.TableEntry, error) {
 			continue
 		}
 		last, ok := written[text]
-		if !ok { // an older writer
-			last = m.Score
+		if !ok {
+			last = math.NaN()
 		}
 		entries = append(entries, record.TableEntry{Table: t, LastWrite: writeTime(last)})
 	}

@@ -183,7 +183,7 @@ func TestTimeOfTheLastWriteThatIsNoTimeIsZero(t *testing.T) {
 		name := fmt.Sprint("analytics_", i)
 		require.NoError(t, client.ZAdd(t.Context(), cache.CatalogueKey, redis.Z{Score: score, Member: "db:" + name}, redis.Z{Score: -score, Member: ":db:" + name}).Err())
 	}
-	require.NoError(t, client.ZAdd(t.Context(), cache.CatalogueKey, redis.Z{Score: 1000, Member: "db:analytics_good"}).Err())
+	require.NoError(t, client.ZAdd(t.Context(), cache.CatalogueKey, redis.Z{Score: 5000, Member: "db:analytics_good"}, redis.Z{Score: -1000, Member: ":db:analytics_good"}).Err())
 	entries, err := cache.NewReader(client).Tables(t.Context())
 	require.NoError(t, err)
 	require.Len(t, entries, 6)

@@ -149,30 +149,6 @@ func TestRecordsOfNowStayIfAnAgentsClockIsAhead(t *testing.T) {
 	}
 }
 
-// Older writers gave a table the time of its last write as its score in the catalogue, and names likewise.
-func TestTablesAndNamesOfOlderWritersStay(t *testing.T) {
-	t.Parallel()
-	client, m := inProcess(t)
-	c := newClock(time.Now().Unix())
-	written := time.Now().Add(-time.Minute).Truncate(time.Millisecond).UTC()
-	old := record.Table{Database: "db", Name: "analytics_old"}
-	require.NoError(t, client.ZAdd(t.Context(), cache.CatalogueKey, redis.Z{Score: float64(written.UnixMilli()), Member: cache.Member(old)}).Err())
-	require.NoError(t, client.Set(t.Context(), cache.VersionKey(old), 1, 2*time.Hour).Err())
-	require.NoError(t, client.ZAdd(t.Context(), cache.NamesKey(table), redis.Z{Score: float64(written.UnixMilli()), Member: "f:older"}).Err())
-	w := agent(t, client, time.Hour, c)
-	put(t, w, table, rec(60, "f", "h", 1))
-	require.ElementsMatch(t, []record.Table{old, table}, tablesOf(t, client))
-	require.Equal(t, []string{"f", "older"}, fieldsOf(t, client, table))
-	entries, err := cache.NewReader(client).Tables(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, written, entries[1].LastWrite)
-	m.FastForward(3 * time.Hour)
-	c.at.Add(3 * 3600)
-	put(t, w, table, rec(60, "g", "h", 1))
-	require.Equal(t, []record.Table{table}, tablesOf(t, client), "its keys have expired")
-	require.Equal(t, []string{"g"}, fieldsOf(t, client, table))
-}
-
 // beforeRedis7 returns a hook that answers as a server before Redis 7: EXPIRE has no conditions, and a transaction that has
 // one is refused as a whole.
 func beforeRedis7(refused *int) pipelines {

@@ -283,8 +283,7 @@ func (w *Writer) send(ctx context.Context, t record.Table, s *tableState, b *bat
 	return w.advance(ctx, t, b.version.Val())
 }
 
-// minVersion is the lowest version of a table whose versions begin with a time. A lower one was incremented from nothing, or by
-// an older writer.
+// minVersion is the lowest version of a table whose versions begin with a time. A lower one was incremented from nothing.
 const minVersion = 1e14
 
 // advance raises the version of a table to the time in microseconds, if it is a low one. So a version that a reader has seen
