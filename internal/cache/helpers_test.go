@@ -99,6 +99,14 @@ func put(t testing.TB, w *cache.Writer, table record.Table, records ...record.Re
 	require.NoError(t, w.Put(t.Context(), table, records))
 }
 
+// putOnce writes records of a table with a writer that is closed then.
+func putOnce(t testing.TB, client redis.UniversalClient, table record.Table, records ...record.Record) {
+	t.Helper()
+	w := cache.NewWriter(client, cache.Options{Retention: time.Hour})
+	put(t, w, table, records...)
+	require.NoError(t, w.Close(closing))
+}
+
 // jsonOf returns the JSON of records as the cache stores it.
 func jsonOf(records ...record.Record) (texts []string) {
 	for _, r := range records {

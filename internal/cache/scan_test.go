@@ -20,6 +20,7 @@ import (
 func fillBuckets(t testing.TB, client redis.UniversalClient, table record.Table, sizes ...int) (starts []time.Time) {
 	t.Helper()
 	w := cache.NewWriter(client, cache.Options{Retention: time.Hour})
+	defer func() { require.NoError(t, w.Close(closing)) }()
 	for b, size := range sizes {
 		records := make([]record.Record, 0, size)
 		for i := range size {
@@ -85,6 +86,7 @@ func TestFewLargeRecordsAreReadAtATime(t *testing.T) {
 	t.Parallel()
 	client, table := server(t), newTable()
 	w := cache.NewWriter(client, cache.Options{Retention: time.Hour})
+	defer func() { require.NoError(t, w.Close(closing)) }()
 	var starts []time.Time
 	for b := range 100 {
 		r := rec(int64(b)*60, "f", strings.Repeat("x", 100_000), 1)
@@ -131,7 +133,7 @@ func TestTheFirstReadingOfATableIsSmall(t *testing.T) {
 func corrupted(t *testing.T, client redis.UniversalClient, edit func(table record.Table)) record.Table {
 	t.Helper()
 	table := newTable()
-	put(t, cache.NewWriter(client, cache.Options{Retention: time.Hour}), table, rec(60, "f", "h", 1), rec(120, "f", "h", 1))
+	putOnce(t, client, table, rec(60, "f", "h", 1), rec(120, "f", "h", 1))
 	edit(table)
 	return table
 }
@@ -243,7 +245,7 @@ func TestSizesOfAnUnchangedTableAreKnown(t *testing.T) {
 	read(starts[1:], 9, 2, 0) // other buckets
 	read(starts[1:], 9, 0, 2)
 
-	put(t, cache.NewWriter(client, cache.Options{Retention: time.Hour}), table, rec(60, "f", "another", 1))
+	putOnce(t, client, table, rec(60, "f", "another", 1))
 	version()
 	read(starts[1:], 10, 2, 0)
 	now = now.Add(time.Millisecond)

@@ -146,7 +146,8 @@ func TestFewLargeSummariesAreReadAtATime(t *testing.T) {
 			}
 			require.InDelta(t, first, parts[0], float64(first/4), what)
 			require.LessOrEqual(t, slices.Max(parts[1:]), 25, what)
-			require.LessOrEqual(t, len(parts), 18, "%s: %v", what, parts) // HSCAN may return a few more than it should
+			// HSCAN returns 20 or more, and those beyond 20 are a part of their own. The first reading has up to two parts more.
+			require.LessOrEqual(t, len(parts), 2*200/20+2, "%s: %v", what, parts)
 		}
 	}
 }
