@@ -139,6 +139,7 @@ func (c config) serveFrom(ctx context.Context, embedded embedded, listener net.L
 	reader := cache.NewReader(client)
 	defer c.tryRedis(ctx, reader, dial, log)() // waits for its ping before the client is closed
 	options := c.apiOptions(embedded.storage, strings.Join(dial.Addrs(), ", "), log)
+	options.Explain = func(err error) error { return explain(err, dial) }
 	// The limits are below TLS, so that a connection counts before its handshake.
 	limited := c.limitConns(listener)
 	options.Collectors = append(connMetrics(limited), newPoolMetrics(client))
@@ -146,7 +147,7 @@ func (c config) serveFrom(ctx context.Context, embedded embedded, listener net.L
 		return err
 	}
 	options.Streams = api.NewStreams(reader, c.MaxStreams, func(t record.Table, err error) {
-		log.Warn("a table cannot be watched, or a changed bucket cannot be read; it is tried again", "table", t.String(), "error", err)
+		log.Warn("a table cannot be watched, or a changed bucket cannot be read; it is tried again", "table", t.String(), "error", options.Explain(err))
 	})
 	// The first of the next two is for an error on the way, the second for the end of ctx. Close may be called twice.
 	defer options.Streams.Close()
@@ -166,6 +167,14 @@ var settingNames = cache.Names{
 	Servers: "redis", MasterName: "redis_master_name", Username: "redis_username", Password: "redis_password", PasswordFile: "redis_password_file",
 	SentinelUsername: "redis_sentinel_username", SentinelPassword: "redis_sentinel_password", DB: "redis_db",
 	TLS: []string{"redis_tls_ca", "redis_tls_cert", "redis_tls_key", "redis_tls_server_name"},
+}
+
+// explain adds to an error of reading from Redis what it means and the settings to check. Corrupt data have nothing to do with these.
+func explain(err error, dial cache.DialOptions) error {
+	if corrupt := (*record.Corrupt)(nil); errors.As(err, &corrupt) {
+		return err
+	}
+	return dial.Explain(err, settingNames)
 }
 
 // tryRedis pings Redis once in the background. If the ping fails, it logs a warning with the settings to check. The

@@ -576,6 +576,18 @@ func TestRefusedPasswordIsReportedButNotShown(t *testing.T) {
 	}
 }
 
+// Redis answers, also to the ping at the start, but refuses a command of the requests.
+func TestARefusedCommandIsReportedWithWhatToChange(t *testing.T) {
+	t.Parallel()
+	server := redistest.Server(t)
+	require.NoError(t, redistest.Client(t, server).Do(t.Context(), "ACL", "SETUSER", "default", "-zrevrange").Err())
+	c := start(t, nil, "--listen", "127.0.0.1:0", "--redis", "redis://"+server.Addr())
+	status, body := c.get(t, "/databases")
+	require.Equal(t, http.StatusServiceUnavailable, status)
+	require.Contains(t, body, "the list of all tables cannot be read now, try again; the log of the service has the reason")
+	c.stderr.wait(t, "run the 'zrevrange' command: the user lacks a rule of the documented ACL, add it by ACL SETUSER; check 'redis_username', 'redis'")
+}
+
 func TestTLSFailureIsReportedWithItsSettings(t *testing.T) {
 	t.Parallel()
 	addr, _, _ := redistest.TLS(t)

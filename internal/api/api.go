@@ -130,6 +130,9 @@ type Options struct {
 	Collectors []prometheus.Collector
 	// Log receives failures. The default discards them.
 	Log *slog.Logger
+	// Explain adds to an error of the reader what it means and which settings to check, for the log. The default changes nothing. It
+	// may be called concurrently.
+	Explain func(error) error
 	// Now is the clock. The default is time.Now.
 	Now func() time.Time
 }
@@ -207,6 +210,9 @@ func newServer(reader Reader, o Options) *server {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Explain == nil {
+		o.Explain = func(err error) error { return err }
 	}
 	o.MaxScanned = cmp.Or(o.MaxScanned, DefaultMaxScanned)
 	o.LargeBucket = cmp.Or(o.LargeBucket, DefaultLargeBucket)

@@ -82,7 +82,7 @@ func TestANamedTableIsFoundWithoutTheListOfAllTables(t *testing.T) {
 			for _, path := range []string{"/databases", "/analytics?database=db"} {
 				switch w := s.get(t, path); name {
 				case "fails", "hangs":
-					require.Contains(t, problemOf(t, w, http.StatusServiceUnavailable).Detail, "the list of all tables is on a server that does not answer")
+					require.Contains(t, problemOf(t, w, http.StatusServiceUnavailable).Detail, "the list of all tables cannot be read now")
 				case "corrupt":
 					require.Contains(t, problemOf(t, w, http.StatusInternalServerError).Type, "#corrupt-data")
 				}

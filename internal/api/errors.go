@@ -186,7 +186,7 @@ var problemKinds = [...]struct {
 	},
 	noAnswer: {
 		"unavailable", http.StatusServiceUnavailable, "Unavailable",
-		"Redis does not answer. The header Retry-After has the seconds to wait.",
+		"Redis does not answer, or refuses a command. The header Retry-After has the seconds to wait.",
 	},
 	corruptData: {
 		"corrupt-data", http.StatusInternalServerError, "Corrupt data",
@@ -240,8 +240,8 @@ func kindOf(err error) (kind problemKind, detail string) {
 	case errors.As(err, &corrupt):
 		return corruptData, corrupt.Error()
 	case errors.As(err, &list):
-		return noAnswer, "the list of all tables is on a server that does not answer, try again; " +
-			"a table that the address names can be read if its own server answers"
+		return noAnswer, "the list of all tables cannot be read now, try again; the log of the service has the reason. " +
+			"A table that the address names may be read"
 	case errors.As(err, &away), errors.Is(err, context.DeadlineExceeded):
 		return noAnswer, "Redis cannot be read now, try again; the log of the service has the reason"
 	}

@@ -32,7 +32,7 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request, _ *params) error 
 	found, err := s.reader.Warnings(ctx)
 	warnings := slices.Sorted(maps.Keys(found))
 	if err != nil { // one server of a cluster, while others answer
-		s.Log.Warn("the settings of a server cannot be read", "redis", s.Redis, "error", err)
+		s.Log.Warn("the settings of a server cannot be read", "redis", s.Redis, "error", s.Explain(err))
 		warnings = append(warnings, "a server does not answer, so its settings are unknown and requests for some tables fail")
 	} else {
 		s.logWarnings(found)

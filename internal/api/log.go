@@ -55,8 +55,8 @@ func (s *server) logRequest(x *exchange, r *http.Request, rt *route, tokenID str
 		slog.String("token", tokenID))
 }
 
-// logFailure logs the cause of a failure and, if Redis did not answer, its address. The client gets neither. Of the failures of one
-// outage of Redis, it logs the first, and then at most one line in outageEvery. A problem with the status 503 also counts as a
+// logFailure logs the cause of a failure and, if Redis could not be read, its address and what to check. The client gets neither. Of the
+// failures of one outage of Redis, it logs the first, and then at most one line in outageEvery. A problem with the status 503 also counts as a
 // failed request of the outage. Of the failures of one fault of a corrupt table, it logs at most one line in repeatsEvery. The other
 // failures are logged each time.
 func (s *server) logFailure(r *http.Request, id string, status int, err error) {
@@ -76,8 +76,9 @@ func (s *server) logFailure(r *http.Request, id string, status int, err error) {
 		if !log {
 			return
 		}
+		err = s.Explain(err)
 		if failed > 1 {
-			s.Log.Error("Redis still does not answer", "redis", s.Redis, "since", lasted.Round(time.Second), "failed", failed, "error", err)
+			s.Log.Error("Redis still cannot be read", "redis", s.Redis, "since", lasted.Round(time.Second), "failed", failed, "error", err)
 			return
 		}
 		attrs = append(attrs, "redis", s.Redis)
@@ -92,6 +93,6 @@ func (s *server) logAnswer(err error) {
 		return
 	}
 	if lasted, failed := s.outage.end(); failed > 0 {
-		s.Log.Info("Redis answers again", "redis", s.Redis, "after", lasted.Round(time.Second), "failed", failed)
+		s.Log.Info("Redis can be read again", "redis", s.Redis, "after", lasted.Round(time.Second), "failed", failed)
 	}
 }

@@ -67,7 +67,7 @@ func TestAnOutageOfRedisIsLoggedOnceAMinute(t *testing.T) {
 
 		later := f.lines(1200)
 		require.Len(t, later, 2)
-		require.Contains(t, later[0], `level=ERROR msg="Redis still does not answer"`)
+		require.Contains(t, later[0], `level=ERROR msg="Redis still cannot be read"`)
 		require.Contains(t, later[0], `redis=redis:6379`)
 		require.Contains(t, later[0], `since=1m0s failed=601 error="connection refused"`)
 		require.Contains(t, later[1], `since=2m0s failed=1201 `)
@@ -76,7 +76,7 @@ func TestAnOutageOfRedisIsLoggedOnceAMinute(t *testing.T) {
 		f.away = nil
 		over := f.lines(1200)
 		require.Len(t, over, 1)
-		require.Contains(t, over[0], `level=INFO msg="Redis answers again"`)
+		require.Contains(t, over[0], `level=INFO msg="Redis can be read again"`)
 		require.Contains(t, over[0]+"\n", `redis=redis:6379 after=2m59s failed=`+strconv.Itoa(f.failed)+"\n")
 
 		f.away = errors.New("connection refused")

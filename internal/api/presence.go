@@ -49,6 +49,6 @@ func (s *server) foundExport(t record.Table, missing bool, err error) {
 		s.Log.Warn("a table of [[export]] is not in Redis: no agent has written it, or its records have expired; check the names",
 			"database", t.Database, "table", t.Name)
 	default:
-		s.Log.Warn("a table of [[export]] cannot be read, others are exported", "database", t.Database, "table", t.Name, "error", err)
+		s.Log.Warn("a table of [[export]] cannot be read, others are exported", "database", t.Database, "table", t.Name, "error", s.Explain(err))
 	}
 }

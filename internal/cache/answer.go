@@ -97,6 +97,8 @@ func diagnoseServer(err error, n Names) (meaning string, check []string) {
 		return ": Redis cannot write to its disk, see its log", nil
 	case hasPrefix(err, "NOREPLICAS"):
 		return ": fewer replicas are connected than min-replicas-to-write in Redis", nil
+	case hasPrefix(err, "BUSY"):
+		return ": a script of another program keeps Redis busy; it can be ended by SCRIPT KILL", nil
 	case hasPrefix(err, "LOADING"):
 		return ": Redis reads its data after a start, and then accepts writes", nil
 	case hasPrefix(err, "CLUSTERDOWN"):

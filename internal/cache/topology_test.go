@@ -112,6 +112,7 @@ func TestAnAnswerOfRedisHasItsMeaningAndWhatToChange(t *testing.T) {
 		"OOM command":                       ": raise maxmemory in Redis, or keep less; check 'retention'",
 		"MISCONF Redis":                     ": Redis cannot write to its disk, see its log",
 		"NOREPLICAS Not":                    ": fewer replicas are connected than min-replicas-to-write in Redis",
+		"BUSY Redis":                        ": a script of another program keeps Redis busy; it can be ended by SCRIPT KILL",
 		"LOADING Redis":                     ": Redis reads its data after a start, and then accepts writes",
 		"CLUSTERDOWN The":                   ": a part of the cluster has no server; with cluster-require-full-coverage no in Redis, the tables on the other servers are written",
 		"TRYAGAIN Multiple":                 ": the cluster moves the table to another server, and then accepts writes",

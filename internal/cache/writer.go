@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -339,8 +340,19 @@ func transactOnce(ctx context.Context, client redis.UniversalClient, queue func(
 	if isNil {
 		return nil
 	}
+	if _, cause, ok := strings.Cut(err.Error(), "EXECABORT Transaction discarded because of: "); ok {
+		return refusal(cause) // Redis 7 refused EXEC itself
+	}
 	return err
 }
+
+// refusal is the reason in an answer of Redis. It implements [redis.Error], as an answer of its own would.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+// RedisError does nothing.
+func (refusal) RedisError() {}
 
 // transact is the function transact. If the server turns out to be older than Redis 7, it runs the transaction again
 // without the commands that such a server lacks. It had refused the first transaction as a whole.

@@ -299,4 +299,10 @@ func TestPutReturnsTheAnswerToTheCommandThatRedisRefused(t *testing.T) {
 	err = cache.NewWriter(client, cache.Options{Retention: time.Hour}).Put(t.Context(), table, []record.Record{rec(60, "f", "h", 1)})
 	require.ErrorContains(t, err, "NOPERM")
 	require.ErrorContains(t, err, "'hset'")
+	client = user(t, strings.ReplaceAll(writerACL, "+exec", ""))
+	err = cache.NewWriter(client, cache.Options{Retention: time.Hour}).Put(t.Context(), table, []record.Record{rec(60, "f", "h", 1)})
+	require.ErrorContains(t, err, "NOPERM")
+	require.ErrorContains(t, err, "'exec'")
+	require.NotContains(t, err.Error(), "EXECABORT")
+	require.True(t, cache.IsAnswer(err))
 }

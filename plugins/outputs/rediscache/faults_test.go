@@ -301,7 +301,7 @@ func (l *traffic) requireNamedTables(tables []record.Table) {
 	for _, path := range []string{"/databases", "/analytics?database=db"} {
 		w := get(path)
 		require.Equal(l.t, http.StatusServiceUnavailable, w.Code, w.Body)
-		require.Contains(l.t, w.Body.String(), "the list of all tables is on a server that does not answer")
+		require.Contains(l.t, w.Body.String(), "the list of all tables cannot be read now")
 	}
 }
 
