@@ -34,6 +34,7 @@ func TestDeferredRecordsAreWrittenWhenTheServerAnswersAgain(t *testing.T) {
 	require.Eventually(t, func() bool { return len(tablesOf(t, client)) == 2 }, 10*time.Second, 10*time.Millisecond)
 	require.Equal(t, []string{"f"}, fieldsOf(t, client, other))
 	require.Eventually(t, func() bool { waiting, written, _ := w.Waiting(); return waiting == 0 && written >= 1 }, 10*time.Second, 10*time.Millisecond)
+	require.NoError(t, w.Close(closing)) // before the server ends
 }
 
 func TestARecordOfALaterPutIsNotReplacedByADeferredOne(t *testing.T) {

@@ -106,6 +106,7 @@ func TestAfterARestartFromAnOlderFileTheNewerRecordsComeBack(t *testing.T) {
 	require.Len(t, all(t, client, table, record.Range{}), 2, "the file has the first two")
 	put(t, w, table, open)
 	eventually(t, client, table, old, final, open, of(record.Open, 120, "g", 1))
+	require.NoError(t, w.Close(closing)) // before the server ends
 }
 
 // Redis may evict any key. The next write of the bucket, or otherwise the audit, restores it.
@@ -338,6 +339,7 @@ func TestRecordsStayWhileRedisIsAway(t *testing.T) {
 	redistest.Start(t, redisserver.Options{Addr: s.Addr()})
 	put(t, w, table, of(record.Open, 60, "f", 1))
 	eventually(t, client, table, of(record.Final, 0, "f", 1), of(record.Open, 60, "f", 1))
+	require.NoError(t, w.Close(closing)) // before the server ends
 }
 
 func TestTheKeptRecordsAreBoundedAndTheRestIsCounted(t *testing.T) {
