@@ -40,6 +40,12 @@ func Upkeep() (fail, end func(now time.Time) bool) {
 	return u.fail, u.end
 }
 
+// Losses returns the functions of losses.
+func Losses() (add func(tables, records int), take func(now time.Time) (times, tables, records int)) {
+	l := &losses{}
+	return l.add, l.take
+}
+
 // Waiting returns how many records wait for a server of a cluster.
 func (r *RedisCache) Waiting() int64 {
 	waiting, _, _ := r.writer.Waiting()

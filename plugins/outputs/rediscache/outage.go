@@ -69,3 +69,36 @@ func (u *upkeep) end(now time.Time) bool {
 	u.logged = time.Time{}
 	return true
 }
+
+// lossesEvery is the shortest time between two messages about losses. With a maxmemory-policy that evicts keys, a full Redis loses some
+// at every write.
+const lossesEvery = time.Minute
+
+// losses counts the losses of data in Redis that are not logged yet. The zero losses is ready to use. Its methods may be called
+// concurrently.
+type losses struct {
+	mu      sync.Mutex // guards the fields below
+	logged  time.Time  // when losses were last logged
+	times   int        // how often data was lost since then
+	tables  int        // of all these times, so that a table can count several times
+	records int
+}
+
+// add notes a loss.
+func (l *losses) add(tables, records int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.times, l.tables, l.records = l.times+1, l.tables+tables, l.records+records
+}
+
+// take returns the losses to log, of which times is 0 if there are none, or if others were logged less than lossesEvery ago.
+func (l *losses) take(now time.Time) (times, tables, records int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.times == 0 || now.Sub(l.logged) < lossesEvery {
+		return 0, 0, 0
+	}
+	times, tables, records = l.times, l.tables, l.records
+	l.logged, l.times, l.tables, l.records = now, 0, 0, 0
+	return times, tables, records
+}

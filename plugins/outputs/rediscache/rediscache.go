@@ -43,7 +43,7 @@ var sampleConfig string
 
 // RedisCache is the output. Its options are those of sample.conf. Telegraf calls its methods one at a
 // time, so most fields need no lock. The writer may call report and logRestored from its own goroutine: these use only the
-// options, the counters, the log and upkeep.
+// options, the counters, the log, upkeep and losses.
 //
 // Telegraf sets the options, Log and Statistics, and then calls Init once, Connect, perhaps several times, Write with each batch, and Close.
 // A program that only checks a configuration calls Check alone. That needs no Log.
@@ -91,6 +91,7 @@ type RedisCache struct {
 	counters counters
 	logged   map[string]bool // reasons of rejection that were logged, at most maxReasons
 	upkeep   upkeep          // whether the writer's own work succeeds
+	losses   losses          // of data in Redis that are not logged yet
 }
 
 // counters are the plugin's own statistics. Telegraf's input "internal" reports them as internal_rediscache. They may be
@@ -271,7 +272,7 @@ func (r *RedisCache) Connect() error {
 	process := r.process.orThis()
 	writer := cache.NewWriter(client, cache.Options{
 		Retention: time.Duration(r.Retention), MaxBuckets: r.MaxBuckets, CompatRecords: r.CompatMaxRecords,
-		RecentBytes: int64(r.RestoreLimit), Restored: r.logRestored, Report: r.report,
+		RecentBytes: int64(r.RestoreLimit), Restored: r.noteRestored, Report: r.report,
 		Identity: process.identity(r.Agent, r.Replica), Twin: r.logTwin, Now: process.now,
 	})
 	ctx, cancel := context.WithTimeout(context.Background(), r.patience(1))
@@ -380,11 +381,24 @@ func (r *RedisCache) report(err error) {
 	}
 }
 
-// logRestored logs and counts that Redis had lost records: see [cache.Options]. It may be called concurrently.
-func (r *RedisCache) logRestored(tables, records int) {
+// noteRestored counts and logs that Redis had lost records: see [cache.Options]. It may be called concurrently.
+func (r *RedisCache) noteRestored(tables, records int) {
 	r.counters.restored.Incr(int64(records))
-	r.Log.Warnf("Redis at %s has lost data, as after FLUSHALL, a restart without persistence, a failover or an eviction. The last records are "+
-		"written again (tables: %d, records: %d)", r.addrs(), tables, records)
+	r.losses.add(tables, records)
+	r.logLosses(time.Now())
+}
+
+// logLosses logs that Redis had lost records, at most once in lossesEvery. It may be called concurrently.
+func (r *RedisCache) logLosses(now time.Time) {
+	times, tables, records := r.losses.take(now)
+	switch {
+	case times == 1:
+		r.Log.Warnf("Redis at %s has lost data, as after FLUSHALL, a restart without persistence, a failover or an eviction. The last records are "+
+			"written again (tables: %d, records: %d)", r.addrs(), tables, records)
+	case times > 1:
+		r.Log.Warnf("Redis at %s has lost data %d times since the last message, as with a 'maxmemory-policy' other than noeviction. The last records are "+
+			"written again (records: %d)", r.addrs(), times, records)
+	}
 }
 
 // addrs returns the addresses of the servers for the log.
@@ -404,6 +418,7 @@ func (r *RedisCache) Write(metrics []telegraf.Metric) error {
 	r.count(b)
 	r.logRejected(b)
 	r.logRecovery(b)
+	r.logLosses(time.Now())
 	if r.upkeep.end(time.Now()) {
 		r.Log.Infof("Recovered: cleaning, the list of tables and the compatibility keys work again")
 	}

@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/influxdata/telegraf"
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
+	"github.com/telegraf-describe/telegraf-describe/plugins/outputs/rediscache"
 )
 
 // The rows of 30 series in 37 buckets. Each bucket is open in one write and final two writes later, and is not written
@@ -59,6 +61,40 @@ func TestAfterALossTheRecordsThatWereWrittenLastComeBack(t *testing.T) {
 			})
 		}
 	}
+}
+
+func TestLossesAreLoggedOnceAMinute(t *testing.T) {
+	t.Parallel()
+	add, take := rediscache.Losses()
+	at := func(seconds int) (sums [3]int) {
+		sums[0], sums[1], sums[2] = take(time.Unix(1e9, 0).Add(time.Duration(seconds) * time.Second))
+		return sums
+	}
+	require.Zero(t, at(0), "nothing is lost")
+	add(1, 10)
+	require.Equal(t, [3]int{1, 1, 10}, at(0))
+	add(1, 20)
+	require.Zero(t, at(1))
+	add(2, 30)
+	require.Zero(t, at(59))
+	require.Equal(t, [3]int{2, 3, 50}, at(60))
+	require.Zero(t, at(200))
+	add(1, 1)
+	require.Equal(t, [3]int{1, 1, 1}, at(201))
+}
+
+// A Redis that evicts a key after each write.
+func TestConstantEvictionDoesNotFillTheLog(t *testing.T) {
+	t.Parallel()
+	server := redistest.Server(t)
+	client := redistest.Client(t, server)
+	r, log := connected(t, server.Addr(), "  compat_max_records = 0\n")
+	for i := range int64(5) {
+		require.NoError(t, r.Write([]telegraf.Metric{row(nil, mean(1), 0)}))
+		require.Eventually(t, func() bool { return r.Restored() == i }, 10*time.Second, time.Millisecond)
+		require.NoError(t, client.Del(t.Context(), "{db:analytics_cpu}:b:0").Err())
+	}
+	require.Len(t, log.Warnings(), 1)
 }
 
 func TestRecordsBeyondTheLimitAreCountedAndTheMemoryIsShown(t *testing.T) {
