@@ -146,9 +146,8 @@ func (c config) serveFrom(ctx context.Context, embedded embedded, listener net.L
 	if err := c.useTokens(&options, log); err != nil {
 		return err
 	}
-	options.Streams = api.NewStreams(reader, c.MaxStreams, func(t record.Table, err error) {
-		log.Warn("a table cannot be watched, or a changed bucket cannot be read; it is tried again", "table", t.String(), "error", options.Explain(err))
-	})
+	watches := watchLog{log: log, explain: options.Explain, now: time.Now}
+	options.Streams = api.NewStreams(reader, c.MaxStreams, watches.fail, watches.end)
 	// The first of the next two is for an error on the way, the second for the end of ctx. Close may be called twice.
 	defer options.Streams.Close()
 	defer context.AfterFunc(ctx, options.Streams.Close)() // before the service waits for running requests

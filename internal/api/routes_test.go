@@ -59,7 +59,7 @@ func everyRoute(t testing.TB, s *service) map[string]string {
 func withStreams(t testing.TB, edit func(*api.Options)) *service {
 	t.Helper()
 	return inProcess(t, func(o *api.Options) {
-		o.Streams = api.NewStreams(unwatched{}, 10, nil)
+		o.Streams = api.NewStreams(unwatched{}, 10, nil, nil)
 		t.Cleanup(o.Streams.Close)
 		if edit != nil {
 			edit(o)

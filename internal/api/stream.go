@@ -53,12 +53,12 @@ type Watched interface {
 	Watch(ctx context.Context, t record.Table, ready func(), changed func(starts []time.Time)) error
 }
 
-// NewStreams returns the streams of the tables that a reader reads, for [Options.Streams]. The caller closes them. failed receives
-// the failures of the reader.
-func NewStreams(reader Watched, most int, failed func(record.Table, error)) *stream.Hub {
+// NewStreams returns the streams of the tables that a reader reads, for [Options.Streams]. The caller closes them. failed and recovered are
+// those of [stream.Options].
+func NewStreams(reader Watched, most int, failed func(record.Table, error), recovered func(record.Table)) *stream.Hub {
 	return stream.New(streamSource{reader}, stream.Options{
 		Subscribers: most, Tables: 1000, Queue: streamQueue, Memory: 1000, Collect: 20 * time.Millisecond,
-		Linger: time.Minute, Retry: time.Second, Failed: failed,
+		Linger: time.Minute, Retry: time.Second, Failed: failed, Recovered: recovered,
 	})
 }
 

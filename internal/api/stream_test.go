@@ -26,7 +26,7 @@ func streaming(t testing.TB, most int) (s *service, address string, hub *stream.
 	t.Helper()
 	client := redistest.Client(t, redistest.Server(t)) // of its own, because all databases of a server have the same channels
 	s = serve(t, client, nil)
-	hub = api.NewStreams(s.reader, most, nil)
+	hub = api.NewStreams(s.reader, most, nil, nil)
 	s.Handler = newAPI(t, s.reader, api.Options{
 		MaxRecords: 1000, MaxBuckets: 500, MaxBytes: 1 << 20, Timeout: 5 * time.Second, Streams: hub, Now: func() time.Time { return now.Add(time.Duration(s.clock.Load()) * time.Second) },
 	})
@@ -156,7 +156,7 @@ func TestAStreamEndsWhenItsTokenIsDeleted(t *testing.T) {
 	clock := func() time.Time { return now.Add(time.Duration(g.clock.Load()) * time.Second) }
 	store, err := token.Open(g.file, clock, func(_ int, err error) { require.NoError(t, err) })
 	require.NoError(t, err)
-	hub := api.NewStreams(g.reader, 10, nil)
+	hub := api.NewStreams(g.reader, 10, nil, nil)
 	t.Cleanup(hub.Close)
 	g.Handler = newAPI(t, g.reader, api.Options{MaxRecords: 10, MaxBuckets: 10, MaxBytes: 1 << 20, Timeout: 5 * time.Second, Tokens: store, Streams: hub, Now: clock})
 	server := httptest.NewServer(g)

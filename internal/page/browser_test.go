@@ -42,7 +42,7 @@ func start(t testing.TB, edit func(*api.Options)) *service {
 	t.Cleanup(func() { _ = client.Close() })
 	s.writer = cache.NewWriter(client, cache.Options{Retention: 24 * time.Hour})
 	reader := cache.NewReader(client)
-	hub := api.NewStreams(reader, 100, nil)
+	hub := api.NewStreams(reader, 100, nil, nil)
 	t.Cleanup(hub.Close)
 	o := api.Options{
 		MaxRecords: 10_000, MaxBuckets: 50_000, MaxBytes: 32 << 20, Timeout: 20 * time.Second, Storage: "a test, not persistent", Version: "v1",

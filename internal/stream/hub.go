@@ -65,8 +65,10 @@ type Options struct {
 	Linger time.Duration
 	// Retry is how long to wait after a failure of the source.
 	Retry time.Duration
-	// Failed receives the failures of the source. It may be nil. Goroutines of several tables call it.
-	Failed func(record.Table, error)
+	// Failed receives the failures of the source, and Recovered is called when a table of which there were some is watched and read
+	// again, or is not watched any more. They may be nil. Goroutines of several tables call them, and two of each table.
+	Failed    func(record.Table, error)
+	Recovered func(record.Table)
 }
 
 // Hub is the set of topics. It is safe for concurrent use.

@@ -230,8 +230,11 @@ func TestASlowSubscriberIsDropped(t *testing.T) {
 func TestABrokenWatchResetsSubscribers(t *testing.T) {
 	t.Parallel()
 	src := newSource()
-	var failures atomic.Int64
-	h := hub(t, src, func(o *stream.Options) { o.Failed = func(record.Table, error) { failures.Add(1) } })
+	var failures, recovered atomic.Int64
+	h := hub(t, src, func(o *stream.Options) {
+		o.Failed = func(record.Table, error) { failures.Add(1) }
+		o.Recovered = func(record.Table) { recovered.Add(1) }
+	})
 	s := subscribe(t, h, "")
 	last := want(t, s, "present")
 	src.breakWatches()
@@ -239,18 +242,21 @@ func TestABrokenWatchResetsSubscribers(t *testing.T) {
 	require.Equal(t, int64(1), failures.Load())
 	src.write(60)
 	want(t, s, "60[1]")
+	require.Equal(t, int64(1), recovered.Load())
 	want(t, subscribe(t, h, last), "reset")
 }
 
 func TestABucketThatCannotBeReadIsReadAgain(t *testing.T) {
 	t.Parallel()
 	src := newSource()
-	h := hub(t, src, nil)
+	recovered := make(chan record.Table, 10)
+	h := hub(t, src, func(o *stream.Options) { o.Recovered = func(t record.Table) { recovered <- t } })
 	s := subscribe(t, h, "")
 	last := want(t, s, "present")
 	src.fail.Store(3) // both, and the first one again, which does not hold up the other
 	src.write(0, 60)
 	want(t, s, "60[1]", "0[1]")
+	require.Equal(t, cpu, <-recovered)
 	src.fail.Store(1)
 	_, err := h.Subscribe(t.Context(), cpu, last)
 	require.EqualError(t, err, "no answer")

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
@@ -27,6 +28,8 @@ type topic struct {
 	left    time.Time // when the last one left
 
 	wake chan struct{} // has an element when pending has grown
+
+	unwatched, unread atomic.Bool // whether the last Watch, or the last reading of a bucket, has failed
 
 	mu       sync.Mutex             // guards the fields below
 	pending  map[time.Time]bool     // starts of buckets that have changed and were not read since
@@ -68,14 +71,28 @@ func (tp *topic) watch(ctx context.Context) {
 			if !first {
 				tp.reset()
 			}
+			tp.works(&tp.unwatched)
 		}, tp.note)
 		if ctx.Err() != nil {
 			return
 		}
-		if tp.hub.o.Failed != nil {
-			tp.hub.o.Failed(tp.table, err)
-		}
+		tp.fails(&tp.unwatched, err)
 		sleep(ctx, tp.hub.o.Retry)
+	}
+}
+
+// fails notes and reports a failure. part is one of unwatched and unread.
+func (tp *topic) fails(part *atomic.Bool, err error) {
+	part.Store(true)
+	if tp.hub.o.Failed != nil {
+		tp.hub.o.Failed(tp.table, err)
+	}
+}
+
+// works notes that a part works. It reports that if the part had failed and the other one works too.
+func (tp *topic) works(part *atomic.Bool) {
+	if part.Swap(false) && !tp.unwatched.Load() && !tp.unread.Load() && tp.hub.o.Recovered != nil {
+		tp.hub.o.Recovered(tp.table)
 	}
 }
 
@@ -149,15 +166,17 @@ func (tp *topic) sendPending(ctx context.Context) {
 			event.Done()
 			continue
 		}
-		if ctx.Err() == nil && len(failed) == 0 && tp.hub.o.Failed != nil {
-			tp.hub.o.Failed(tp.table, err)
+		if ctx.Err() == nil && len(failed) == 0 {
+			tp.fails(&tp.unread, err)
 		}
 		failed = append(failed, start)
 	}
 	if len(failed) > 0 {
 		sleep(ctx, tp.hub.o.Retry)
 		tp.note(failed)
+		return
 	}
+	tp.works(&tp.unread)
 }
 
 // send sends a changed bucket to all subscribers. It notes the change and offers the event under one lock, so that a subscriber that
@@ -226,4 +245,6 @@ func (tp *topic) end() {
 	for _, s := range live {
 		tp.hub.leave(s, ErrClosed)
 	}
+	tp.works(&tp.unread)
+	tp.works(&tp.unwatched)
 }
