@@ -30,13 +30,22 @@ import (
 //	uvarint   the largest revision of the buckets
 //	uvarint   number of fields, or 0 for every field, and for each, ascending:
 //	          4 bytes, CRC32C of its name, little endian
+//	          if not all buckets had the same fields, for each era, ascending, up to the end of the value:
+//	          uvarint, how far its begin is above that of the one before, modulo 2^64 (of the first: 0);
+//	          1 byte, 0 if its fields are not known, 1 for every field, or else the number of bytes that follow, plus 1;
+//	          a bit for each of the fields above, from the lowest bit of the first byte, 1 if the era has the field
 //
 // A span covers removed buckets that follow each other without a gap, so a series that gets values all the time has
 // one span. Buckets in a gap were never final and may still be opened.
 //
 // The revision and the fields are for other stores, which have other fields of the series or other revisions of its buckets: see Latest.
-// They are those of all buckets in the record, so that the record of a series with many buckets is small. A record of an older version
-// of this program ends with the spans.
+// The revision is that of all buckets in the record. The fields of a series change seldom, as when filters change, so the record has them by
+// eras: buckets that follow each other and had the same fields are one era, whatever gaps are between them. For example:
+//
+//	buckets   u v   u v         u     u     u     u v
+//	eras      └ u v from −∞ ──┘ └ u ──────────┘ └ u v ─▶
+//
+// A record of an older version of this program ends with the spans, or with the fields of all its buckets.
 const (
 	expiredKeySize = 16
 	// maxSpans is the largest number of spans of a record. Beyond it, the smallest gaps are closed, so values for
@@ -45,6 +54,10 @@ const (
 	maxSpans = 1024
 	// maxRemovedFields is the largest number of fields of a record. Beyond it, the record counts for every field.
 	maxRemovedFields = 256
+	// maxEras is the largest number of eras of a record. Beyond it, the two oldest become one, with the fields of both, so some values for
+	// old buckets are late in other stores although they need not be. It bounds the record of a series whose fields differ from bucket to
+	// bucket: such a record takes 16 times 7 bytes more.
+	maxEras = 16
 	// expiredLife is how long a record is kept after the last removal of a bucket of its series.
 	expiredLife = 366 * 24 * time.Hour
 	// maxExpired is the largest number of records, which take about 60 MB, and 4 MB more for each field of a series.
@@ -131,19 +144,168 @@ func (f fieldSet) with(o fieldSet) fieldSet {
 	return newFieldSet(slices.Concat(f, o))
 }
 
+// or returns the fields that one of two buckets had: every field if those of only one of them are known.
+func (f fieldSet) or(o fieldSet) fieldSet {
+	if (f == nil) != (o == nil) {
+		return fieldSet{}
+	}
+	return f.with(o)
+}
+
+// equal reports whether both sets are known and have the same fields, or both are not known.
+func (f fieldSet) equal(o fieldSet) bool { return (f == nil) == (o == nil) && slices.Equal(f, o) }
+
+// The sets of an era that have no bits. A larger number is that of the bytes with bits, plus one.
+const (
+	unknownFields = 0
+	everyField    = 1
+)
+
+// appendBits appends the set in the format of an era. all has the fields of f, unless f has every field.
+func (f fieldSet) appendBits(dst []byte, all fieldSet) []byte {
+	switch {
+	case f == nil:
+		return append(dst, unknownFields)
+	case len(f) == 0:
+		return append(dst, everyField)
+	}
+	size := (len(all) + 7) / 8
+	dst = append(dst, byte(everyField+size))
+	at := len(dst)
+	dst = append(dst, make([]byte, size)...)
+	for _, field := range f {
+		i, _ := slices.BinarySearch(all, field)
+		dst[at+i/8] |= 1 << (i % 8)
+	}
+	return dst
+}
+
+// fieldBits reads what appendBits has written.
+func (d *decoder) fieldBits(all fieldSet) fieldSet {
+	kind, size := d.byte(), (len(all)+7)/8
+	switch {
+	case d.err != nil || kind == unknownFields:
+		return nil
+	case kind == everyField:
+		return fieldSet{}
+	case int(kind) != everyField+size || len(d.b) < size:
+		d.fail("an era with %d bytes for %d fields", kind-everyField, len(all))
+		return nil
+	}
+	f := make(fieldSet, 0, len(all))
+	for i, field := range all {
+		if d.b[i/8]&(1<<(i%8)) != 0 {
+			f = append(f, field)
+		}
+	}
+	if d.b = d.b[size:]; len(f) == 0 {
+		d.fail("an era without a field")
+	}
+	return f
+}
+
 // removed describes removed buckets of a series, as a record does.
 type removed struct {
 	spans    spans
-	revision int64    // not below that of any of the buckets
-	fields   fieldSet // that the buckets had
+	revision int64 // not below that of any of the buckets
+	eras     []era // ascending; the first one is from math.MinInt64. None if there are no buckets
 }
 
-// add adds buckets of the same series.
+// era has the fields of the removed buckets that start at a time or later, but before the next era.
+type era struct {
+	from   int64    // nanoseconds since 1970
+	fields fieldSet // that the buckets had
+}
+
+// removedBuckets returns removed buckets with the same fields.
+func removedBuckets(at span, revision int64, fields fieldSet) removed {
+	return removed{spans: spans{at}, revision: revision, eras: []era{{math.MinInt64, fields}}}
+}
+
+// at returns the fields of the removed bucket that contains the time. ok is false if there is none.
+func (r *removed) at(time int64) (fields fieldSet, ok bool) {
+	if !r.spans.has(time) {
+		return nil, false
+	}
+	i, found := slices.BinarySearchFunc(r.eras, time, func(e era, time int64) int { return cmp.Compare(e.from, time) })
+	if !found {
+		i--
+	}
+	return r.eras[i].fields, true
+}
+
+// add adds buckets of the same series. A bucket that is in both has the fields of both.
 func (r *removed) add(o removed) {
+	switch {
+	case len(o.spans) == 0:
+		return
+	case len(r.spans) == 0:
+		r.eras = o.eras
+	case !r.continues(&o):
+		r.eras = r.erasWith(&o)
+	}
 	for _, s := range o.spans {
 		r.spans = r.spans.add(s)
 	}
-	r.revision, r.fields = max(r.revision, o.revision), r.fields.with(o.fields)
+	r.revision = max(r.revision, o.revision)
+}
+
+// continues reports whether the buckets of o have the fields of the last era of r and belong to it, as mostly.
+func (r *removed) continues(o *removed) bool {
+	last := r.eras[len(r.eras)-1]
+	return len(o.eras) == 1 && o.spans[0].start >= last.from && last.fields.equal(o.eras[0].fields)
+}
+
+// erasWith returns the eras of the buckets of both.
+func (r *removed) erasWith(o *removed) (all []era) {
+	var cuts []int64 // the times at which the fields can change
+	for _, part := range []*removed{r, o} {
+		for _, s := range part.spans {
+			cuts = append(cuts, s.start, s.end)
+		}
+		for _, e := range part.eras {
+			cuts = append(cuts, e.from)
+		}
+	}
+	slices.Sort(cuts)
+	for _, time := range slices.Compact(cuts) {
+		fields, ok := r.at(time)
+		others, there := o.at(time)
+		switch {
+		case !ok && !there:
+			continue
+		case !ok:
+			fields = others
+		case there:
+			fields = fields.with(others)
+		}
+		if len(all) == 0 || !all[len(all)-1].fields.equal(fields) {
+			all = append(all, era{time, fields})
+		}
+	}
+	return limitEras(all)
+}
+
+// limitEras makes the oldest eras one, so that at most maxEras remain, and begins the first one at the lowest time.
+func limitEras(all []era) []era {
+	for len(all) > maxEras || len(all) > 1 && all[0].fields.equal(all[1].fields) {
+		all[1].fields = all[0].fields.or(all[1].fields)
+		all = all[1:]
+	}
+	if len(all) > 0 {
+		all[0].from = math.MinInt64
+	}
+	return all
+}
+
+// known returns the fields of all eras whose fields are known, and which do not have every field. ok is false if there are too many.
+func (r *removed) known() (fields fieldSet, ok bool) {
+	for _, e := range r.eras {
+		if len(e.fields) > 0 {
+			fields = fields.with(e.fields)
+		}
+	}
+	return fields, fields == nil || len(fields) > 0
 }
 
 // expiredKey is the key of a record. It begins with a hash of constant size, because there may be a million of them, and two series with
@@ -161,7 +323,11 @@ func (k expiredKey) store() string { return string(k[expiredKeySize:]) }
 
 // encodeExpired returns the value of a record, in the format above.
 func encodeExpired(key expiredKey, age int64, r removed) []byte {
-	v := make([]byte, 4, 32+4*len(r.fields))
+	fields, ok := r.known()
+	if !ok {
+		r.eras = []era{{math.MinInt64, fieldSet{}}}
+	}
+	v := make([]byte, 4, 32+4*len(fields))
 	v = binary.AppendVarint(v, age)
 	v = binary.AppendUvarint(v, uint64(len(r.spans)))
 	last := int64(0)
@@ -170,14 +336,29 @@ func encodeExpired(key expiredKey, age int64, r removed) []byte {
 		v = binary.AppendUvarint(v, uint64(s.end)-uint64(s.start))
 		last = s.end
 	}
-	if r.fields != nil {
+	if len(r.eras) > 1 || len(r.eras) == 1 && r.eras[0].fields != nil {
 		v = binary.AppendUvarint(v, uint64(r.revision))
-		v = binary.AppendUvarint(v, uint64(len(r.fields)))
-		for _, field := range r.fields {
-			v = binary.LittleEndian.AppendUint32(v, field)
-		}
+		v = appendEras(v, r.eras, fields)
 	}
 	binary.LittleEndian.PutUint32(v, checksum(append([]byte(key), v[4:]...)))
+	return v
+}
+
+// appendEras appends the fields and, if there are several, the eras.
+func appendEras(v []byte, eras []era, fields fieldSet) []byte {
+	v = binary.AppendUvarint(v, uint64(len(fields)))
+	for _, field := range fields {
+		v = binary.LittleEndian.AppendUint32(v, field)
+	}
+	if len(eras) == 1 {
+		return v
+	}
+	last := int64(math.MinInt64)
+	for _, e := range eras {
+		v = binary.AppendUvarint(v, uint64(e.from)-uint64(last))
+		v = e.fields.appendBits(v, fields)
+		last = e.from
+	}
 	return v
 }
 
@@ -195,14 +376,35 @@ func decodeExpired(key, value []byte) (age int64, r removed, err error) {
 		last = int64(uint64(start) + d.uvarint())
 		r.spans[i] = span{start, last}
 	}
-	if len(d.b) > 0 { // else of an older version
-		r.revision = d.whole()
-		r.fields = make(fieldSet, d.length(4))
-		for i := range r.fields {
-			r.fields[i] = d.uint32()
-		}
+	r.eras = d.eras(&r.revision)
+	if err := d.end(); err != nil {
+		return 0, removed{}, err
 	}
-	return age, r, d.end()
+	return age, r, nil
+}
+
+// eras reads the rest of a record of expired buckets.
+func (d *decoder) eras(revision *int64) []era {
+	if len(d.b) == 0 { // of an older version
+		return []era{{from: math.MinInt64}}
+	}
+	*revision = d.whole()
+	fields := make(fieldSet, d.length(4))
+	for i := range fields {
+		fields[i] = d.uint32()
+	}
+	if len(d.b) == 0 {
+		return []era{{math.MinInt64, fields}}
+	}
+	var all []era
+	for last := int64(math.MinInt64); len(d.b) > 0; {
+		last = int64(uint64(last) + d.uvarint())
+		all = append(all, era{last, d.fieldBits(fields)})
+	}
+	if all[0].from != math.MinInt64 || !slices.IsSortedFunc(all, func(a, b era) int { return cmp.Compare(a.from, b.from) }) {
+		d.fail("eras that do not ascend")
+	}
+	return all
 }
 
 // expired are removed buckets by series.
@@ -303,7 +505,8 @@ func (f *finals) collectExpired(slot, from []byte) (found expired, n int, next [
 func expiredOf(key, value []byte) (expiredKey, removed) {
 	at := span{start: orderedInt(key)}
 	at.end = at.start + 1 // unless the bucket can be read
-	r := removed{}
+	var revision int64
+	var had fieldSet
 	if d, err := checkFinal(key, value); err == nil {
 		b := d.finalHead()
 		fields := d.fieldSums()
@@ -314,9 +517,9 @@ func expiredOf(key, value []byte) (expiredKey, removed) {
 				fields = append(fields, d.fieldSums()...)
 			}
 		}
-		at.end, r.revision, r.fields = b.End, b.Revision, newFieldSet(fields)
+		at.end, revision, had = b.End, b.Revision, newFieldSet(fields)
 	}
-	r.spans = spans{at}
+	r := removedBuckets(at, revision, had)
 	if key = key[8:]; len(key) == 1+sha256.Size && key[0] == 0xff {
 		return expiredKey(key[1 : 1+expiredKeySize]), r
 	}
@@ -344,8 +547,9 @@ func (f *finals) removals(series string, start int64, gone func(id string) bool)
 			c := b.Cursor()
 			for key, value := c.Seek(prefix); bytes.HasPrefix(key, prefix); key, value = c.Next() {
 				_, r, bad := decodeExpired(key, value)
-				if id := expiredKey(key).store(); r.spans.has(start) && (id == "" || gone(id)) {
-					found = append(found, removal{revision: r.revision, fields: r.fields, own: id == ""})
+				fields, ok := r.at(start)
+				if id := expiredKey(key).store(); ok && (id == "" || gone(id)) {
+					found = append(found, removal{revision: r.revision, fields: fields, own: id == ""})
 				}
 				err = errors.Join(err, bad)
 			}

@@ -161,25 +161,62 @@ func ExpiresUntil(series string, start int64, value []byte) int64 {
 
 // ExpireWithoutFields makes buckets of a series expired, in a record of a version of this program that did not write their fields.
 func (s *Store) ExpireWithoutFields(series string, start, end int64) error {
-	return s.finals.expire(expired{expiredKeyOf(series): {spans: spans{{start, end}}}}, "", s.clock.time())
+	return s.finals.expire(expired{expiredKeyOf(series): removedBuckets(span{start, end}, 0, nil)}, "", s.clock.time())
 }
 
-// RemovedFields reports which of the fields a record of removed buckets has that was made of the sets, and encoded and decoded.
-func RemovedFields(sets [][]string, fields ...string) (has []string, err error) {
-	all := removed{spans: spans{{1, 2}}}
-	for _, set := range sets {
-		sums := make([]uint32, len(set))
-		for i, name := range set {
+// Removed are removed buckets of a series with the same fields. Without Fields, these are not known.
+type Removed struct {
+	Start, End int64
+	Fields     []string
+}
+
+// add adds the buckets to a record, and encodes and decodes it. It returns the encoded one.
+func (b Removed) add(record *removed) (value []byte, err error) {
+	var set fieldSet
+	if len(b.Fields) > 0 {
+		sums := make([]uint32, len(b.Fields))
+		for i, name := range b.Fields {
 			sums[i] = checksum([]byte(name))
 		}
-		all.add(removed{fields: newFieldSet(sums)})
+		set = newFieldSet(sums)
 	}
+	record.add(removedBuckets(span{b.Start, b.End}, 0, set))
 	key := expiredKeyOf("m")
-	_, all, err = decodeExpired([]byte(key), encodeExpired(key, 1, all))
+	value = encodeExpired(key, 1, *record)
+	_, *record, err = decodeExpired([]byte(key), value)
+	return value, err
+}
+
+// has returns those of the fields that the removed bucket has that contains a time.
+func (r *removed) has(at int64, fields []string) (has []string) {
+	set, _ := r.at(at)
 	for _, field := range fields {
-		if all.fields.has(field) {
+		if set.has(field) {
 			has = append(has, field)
 		}
 	}
-	return has, err
+	return has
+}
+
+// RemovedFields returns the size of a record of removed buckets, which were added in their order, and which of the fields the record has for the
+// bucket at a time. The record is encoded and decoded after each bucket.
+func RemovedFields(all []Removed, at int64, fields ...string) (size int, has []string, err error) {
+	var record removed
+	for _, b := range all {
+		value, err := b.add(&record)
+		if err != nil {
+			return 0, nil, err
+		}
+		size = len(value)
+	}
+	return size, record.has(at, fields), nil
+}
+
+// FieldsWith returns which of the fields a record of the series "m" has for the bucket at a time after more buckets were added.
+func FieldsWith(value []byte, more Removed, at int64, fields ...string) ([]string, error) {
+	_, record, err := decodeExpired([]byte(expiredKeyOf("m")), value)
+	if err == nil {
+		_, err = more.add(&record)
+	}
+	return record.has(at, fields), err
 }

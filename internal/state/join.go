@@ -236,8 +236,11 @@ func (s *Store) pendingExpired() expired {
 	s.mu.Unlock()
 	found := make(expired)
 	for _, f := range pending {
-		found.add(expiredOf(finalKey(f.series, f.start), s.valueOf(f)))
-		found.add(expiredKeyOf(f.series), removed{spans: spans{{f.start, f.end}}}) // also if the value was dropped
+		if value := s.valueOf(f); value != nil {
+			found.add(expiredOf(finalKey(f.series, f.start), value))
+		} else { // it was dropped
+			found.add(expiredKeyOf(f.series), removedBuckets(span{f.start, f.end}, 0, nil))
+		}
 	}
 	return found
 }

@@ -1,6 +1,7 @@
 package state_test
 
 import (
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"math"
@@ -291,13 +292,15 @@ func TestABucketThatAnotherStoreHasRemovedWithUnknownFields(t *testing.T) {
 	finalOf(t, other, c, later+hour, 0, map[string]int{"a": 1})
 	c.advance(2 * time.Hour)
 	removed(t, other, 1)
-	for _, start := range []int64{0, later, later + hour} { // one record has all of them
-		require.Equal(t, "expired", latest(t, s, start))
-		require.Equal(t, "none", latestOf(t, s, start, "b"))
+	for _, field := range []string{"a", "b"} { // one record has all of them
+		require.Equal(t, "expired", latestOf(t, s, 0, field))
+		require.Equal(t, "none", latestOf(t, s, later, field))
 	}
+	require.Equal(t, "expired", latest(t, s, later+hour))
+	require.Equal(t, "none", latestOf(t, s, later+hour, "b"))
 }
 
-func TestARecordHasTheFieldsOfAllRemovedBuckets(t *testing.T) {
+func TestARecordHasTheFieldsOfAllVersionsOfARemovedBucket(t *testing.T) {
 	t.Parallel()
 	many := make([]string, 300)
 	for i := range many {
@@ -307,16 +310,115 @@ func TestARecordHasTheFieldsOfAllRemovedBuckets(t *testing.T) {
 		sets [][]string
 		want []string
 	}{
-		{nil, nil}, // not known
+		{[][]string{nil}, nil}, // not known
 		{[][]string{{"a"}}, []string{"a"}},
+		{[][]string{nil, {"a"}}, []string{"a"}},
 		{[][]string{{"a"}, {"b", "a"}, {"a"}}, []string{"a", "b"}},
 		{[][]string{many[:250], {"a"}}, []string{"a", "f0"}},
 		{[][]string{{"a"}, many[:250], many[250:]}, []string{"a", "b", "f0"}}, // too many, so it has every field
 		{[][]string{many, {"a"}}, []string{"a", "b", "f0"}},
 	} {
-		has, err := state.RemovedFields(test.sets, "a", "b", "f0")
+		var all []state.Removed
+		for _, set := range test.sets {
+			all = append(all, state.Removed{Start: 1, End: 2, Fields: set})
+		}
+		_, has, err := state.RemovedFields(all, 1, "a", "b", "f0")
 		require.NoError(t, err)
 		require.Equal(t, test.want, has)
+	}
+}
+
+// A filter that changes moves a field to another store. The buckets from before then had the field, and those after then have not.
+func TestARecordHasTheFieldsOfEachRemovedBucket(t *testing.T) {
+	t.Parallel()
+	many := make([]string, 250)
+	for i := range many {
+		many[i] = fmt.Sprint("f", i)
+	}
+	for name, sets := range map[string][][]string{
+		"a field is removed":          {{"a", "b"}, {"a", "b"}, {"b"}, {"b"}},
+		"a field is removed and back": {{"a", "b"}, {"b"}, {"b"}, {"a", "b"}},
+		"no field in common":          {{"a"}, {"b"}, {"c"}, {"a"}},
+		"a gap":                       {{"a", "b"}, {"b"}, {}, {}, {"b"}, {"a"}},
+		"one is not known":            {{"a"}, nil, {"b"}},
+		"many fields":                 {{"a"}, many, {"a", "b"}},
+	} {
+		for _, order := range []string{"ascending", "descending"} {
+			t.Run(name+", "+order, func(t *testing.T) {
+				t.Parallel()
+				var all []state.Removed
+				for i, set := range sets {
+					if set == nil || len(set) > 0 {
+						all = append(all, state.Removed{Start: int64(i) * hour, End: int64(i+1) * hour, Fields: set})
+					}
+				}
+				if order == "descending" {
+					slices.Reverse(all)
+				}
+				for _, b := range all {
+					_, has, err := state.RemovedFields(all, b.Start, "a", "b", "c", "f0")
+					require.NoError(t, err)
+					require.ElementsMatch(t, intersection(b.Fields, "a", "b", "c", "f0"), has)
+				}
+			})
+		}
+	}
+}
+
+// Older versions of this program have written one set of fields in each record, or none.
+func TestARecordOfAnOlderVersionIsRead(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		record string
+		want   []string
+	}{
+		{"b7e032bb0e020080c0e285e36880c0e285e3688080c58bc6d101", nil},
+		{"226511490e020080c0e285e36880c0e285e3688080c58bc6d10103023043d0c1c4b080d2", []string{"a", "b"}},
+	} {
+		record, err := hex.DecodeString(test.record)
+		require.NoError(t, err)
+		for start, want := range map[int64][]string{0: test.want, hour: nil, 3 * hour: test.want, 4 * hour: nil, 5 * hour: {"b"}} {
+			has, err := state.FieldsWith(record, state.Removed{Start: 5 * hour, End: 6 * hour, Fields: []string{"b"}}, start, "a", "b")
+			require.NoError(t, err)
+			require.Equal(t, want, has, "the bucket of %d", start)
+		}
+	}
+}
+
+// intersection returns those of the fields that all has.
+func intersection(all []string, fields ...string) (both []string) {
+	for _, field := range fields {
+		if slices.Contains(all, field) {
+			both = append(both, field)
+		}
+	}
+	return both
+}
+
+// A series whose fields differ from bucket to bucket has a record of bounded size, and no field of a bucket is missing in it.
+func TestARecordOfChangingFieldsIsBounded(t *testing.T) {
+	t.Parallel()
+	names := []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"}
+	var same, changing []state.Removed
+	for i := range int64(300) {
+		at := state.Removed{Start: i * hour, End: (i + 1) * hour, Fields: names}
+		same = append(same, at)
+		at.Fields = []string{names[i%10], names[i%7]}
+		changing = append(changing, at)
+	}
+	small, _, err := state.RemovedFields(same, 0)
+	require.NoError(t, err)
+	for i, b := range changing {
+		if i%10 > 0 && i <= len(changing)-16 {
+			continue // each takes long
+		}
+		size, has, err := state.RemovedFields(changing, b.Start, names...)
+		require.NoError(t, err)
+		require.LessOrEqual(t, size, small+16*12)
+		require.Subset(t, has, b.Fields)
+		if i > len(changing)-16 {
+			require.ElementsMatch(t, intersection(b.Fields, names...), has, "the newest ones")
+		}
 	}
 }
 

@@ -1266,3 +1266,47 @@ func TestBucketsAreLentWhileBothBlocksPush(t *testing.T) {
 	}
 	require.Len(t, h.final, hosts)
 }
+
+// Filters change, so a field comes to another block. Later that block is removed while it has a bucket open. The block that takes it over
+// had the field in other buckets of the series, and has removed all its buckets since.
+func TestAnOpenBucketOfARemovedBlockBecomesFinalThoughItsHeirHadTheFieldInOtherBuckets(t *testing.T) {
+	for _, crash := range []bool{false, true} {
+		for _, removed := range []time.Time{y, y.Add(time.Hour)} { // the bucket with the field is before the open one, or after it
+			t.Run(fmt.Sprint("crash=", crash, ",removed=", removed.Hour()), func(t *testing.T) {
+				t.Parallel()
+				h := newHistory(t, crash)
+				h.edit = func(d *Describe) { d.StateRetention = config.Duration(time.Hour) }
+				both := []func(*Describe){block("a"), block("b")}
+				h.run(both...)
+				h.addField(0, "u", removed)
+				h.addField(0, "v", removed)
+				h.addField(1, "v", y.Add(5*time.Hour)) // the other block has a state of its own
+				h.linger()
+				h.run(both...)
+				for _, start := range []time.Time{y, y.Add(time.Hour)} {
+					if start != removed {
+						h.addField(0, "u", start)
+						h.add(1, start, 3)
+					}
+				}
+				h.push()
+				h.expire(0, 2)
+				h.run(block("a"))
+				h.check(0)
+				require.Contains(t, strings.Join(h.blocks[0].log.Warnings(), "\n"), "1 are final now, 0 continue in this block, and 0 were expired")
+			})
+		}
+	}
+}
+
+// expire lets the time pass until a block has removed n final buckets. It pushes only that block.
+func (h *history) expire(block, n int) {
+	h.t.Helper()
+	o := h.blocks[block]
+	for range 12 {
+		h.at = h.at.Add(10 * time.Minute)
+		o.clock.set(h.at)
+		h.read(o.push())
+	}
+	require.Eventually(h.t, func() bool { return o.store.Stats().Expired == int64(n) }, time.Minute, time.Millisecond)
+}
