@@ -220,3 +220,25 @@ func FieldsWith(value []byte, more Removed, at int64, fields ...string) ([]strin
 	}
 	return record.has(at, fields), err
 }
+
+// The names of files with a checksum.
+const (
+	IDFile   = idFile
+	HeirFile = heirFile
+)
+
+// ErrFormat is wrapped by errors about bytes in another format.
+var ErrFormat = errFormat
+
+// WriteChecked writes a file with a checksum.
+var WriteChecked = writeChecked
+
+// ReadChecked reads a file with a checksum, as that with its name is read.
+func ReadChecked(path string) (string, error) {
+	old := isID
+	if filepath.Base(path) == heirFile {
+		old = isHeir
+	}
+	text, _, err := readChecked(path, old)
+	return text, err
+}

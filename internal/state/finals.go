@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -51,7 +52,8 @@ import (
 //
 // The bolt bucket "meta" has numbers: "stored" is that of a commit, and all buckets that became final in it or before
 // are in the database; "handle" is not below any handle in it; "age" and "wall" are the age of the store and the wall time
-// as of the last transaction. A number is 8 bytes, big endian, and their CRC32C, 4 bytes, little endian.
+// as of the last transaction; "id" is the id of the store, see loans.go. A number is 8 bytes, big endian, and their CRC32C, 4 bytes, little
+// endian.
 const (
 	finalsFile   = "finals.db"
 	finalVersion = 1
@@ -76,6 +78,7 @@ var (
 	handleKey  = []byte("handle")
 	ageKey     = []byte("age")
 	wallKey    = []byte("wall")
+	idKey      = []byte("id")
 )
 
 // errDamaged is wrapped by errors about a database with damaged pages.
@@ -120,6 +123,7 @@ type finals struct {
 	handle uint64            // see the key "handle", as of Open
 	age    int64             // of the store, as of the end of the last run; 0 if it is new
 	wall   int64             // wall time of that
+	id     uint64            // of the store; 0 if the database does not have it
 	// expiredEnd is not below the end of any bucket that was removed after its retention.
 	expiredEnd atomic.Int64
 }
@@ -381,6 +385,7 @@ func (f *finals) load() error {
 		if meta := tx.Bucket(metaBucket); meta != nil {
 			f.stored, f.handle = metaNumber(meta, storedKey), metaNumber(meta, handleKey)
 			f.age, f.wall = int64(metaNumber(meta, ageKey)), int64(metaNumber(meta, wallKey))
+			f.id = metaNumber(meta, idKey)
 		}
 		if err := f.loadExpired(tx); err != nil {
 			return err
@@ -433,6 +438,24 @@ func parseMetaNumber(value []byte) (n uint64, ok bool) {
 func formatMetaNumber(n uint64) []byte {
 	b := binary.BigEndian.AppendUint64(nil, n)
 	return binary.LittleEndian.AppendUint32(b, checksum(b))
+}
+
+// keepID stores the id of the store, unless the database has it. After an error, the next transaction stores it.
+func (f *finals) keepID(id string) {
+	n, _ := strconv.ParseUint(id, 16, 64) // it is an id
+	if f.id == n {
+		return
+	}
+	f.id = n
+	_ = guard(func() error {
+		return f.db.Update(func(tx *bbolt.Tx) error {
+			meta, err := tx.CreateBucketIfNotExists(metaBucket)
+			if err != nil {
+				return err
+			}
+			return meta.Put(idKey, formatMetaNumber(n))
+		})
+	})
 }
 
 // close closes the database. It may be called twice, and on a nil receiver.
@@ -503,6 +526,7 @@ func (f *finals) put(batch *finalBatch) error {
 				return err
 			}
 			return errors.Join(
+				meta.Put(idKey, formatMetaNumber(f.id)),
 				meta.Put(storedKey, formatMetaNumber(batch.stored)),
 				meta.Put(handleKey, formatMetaNumber(batch.handle)),
 				meta.Put(ageKey, formatMetaNumber(uint64(batch.age))),

@@ -26,9 +26,9 @@ import (
 //	    options           the identity, as text
 //	    owner             Options.Owner
 //	    born              the wall time at which the store was created, nanoseconds since 1970
-//	    id                a random text, which stays when the folder is renamed, see loans.go
+//	    id                a random text, which stays when the folder is renamed, see loans.go and checked.go
 //	    lock              locked while the store is open; its lines are those of a locker
-//	    heir              while another store joins this one, see join.go
+//	    heir              while another store joins this one, see join.go and checked.go
 //	    log-<16 digits>   the log, see frame.go
 //	    finals.db         the final buckets, see finals.go
 //	    *.damaged-<time>  files that were set aside
@@ -187,19 +187,40 @@ func writeFile(path string, text []byte) error {
 // setAside renames a file or folder and returns the new name: the old name, ".", what, and the time. It never
 // replaces a file.
 func setAside(path, what string, now time.Time) (string, error) {
+	name, err := asideName(path, what, now)
+	if err != nil {
+		return "", err
+	}
+	if err := os.Rename(path, name); err != nil {
+		return "", err
+	}
+	return name, syncFolder(filepath.Dir(path))
+}
+
+// asideName returns a name for setAside that no file has.
+func asideName(path, what string, now time.Time) (string, error) {
 	for n := 0; ; n++ {
 		name := fmt.Sprintf("%s.%s-%s", path, what, now.UTC().Add(time.Duration(n)).Format(stamp))
-		if _, err := os.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
-			if err != nil {
-				return "", err
-			}
-			continue
-		}
-		if err := os.Rename(path, name); err != nil {
+		if _, err := os.Lstat(name); errors.Is(err, fs.ErrNotExist) {
+			return name, nil
+		} else if err != nil {
 			return "", err
 		}
-		return name, syncFolder(filepath.Dir(path))
 	}
+}
+
+// copyAside copies a file to the name that setAside would give it, which it returns. It is for a file that is replaced after that: a kill must
+// not leave the folder without it.
+func copyAside(path, what string, now time.Time) (string, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	name, err := asideName(path, what, now)
+	if err != nil {
+		return "", err
+	}
+	return name, writeFile(name, text)
 }
 
 // syncFolder makes new, renamed and deleted names in the folder durable.
@@ -348,7 +369,8 @@ type Folder struct {
 //
 // Orphans are the stores that no process has open, if they are of this owner or of an earlier run of this program. Those of other
 // owners are orphans when they were not used for a day before now: another owner may be about to start again with the same options.
-// Call it after all stores of this process were opened, so that their folders are no orphans. related returns how the stores of this
+// Call it after all stores of this process were opened, so that their folders are no orphans. A folder is left out, with an error, if it
+// became damaged since then so that it is not known whether another store has its open buckets. related returns how the stores of this
 // program and one with that identity are related.
 func Orphans(dir, owner string, related func(identity map[string]string) Relation, now time.Time) (orphans, used []Folder, err error) {
 	folders, err := storeFolders(dir)
@@ -360,13 +382,15 @@ func Orphans(dir, owner string, related func(identity map[string]string) Relatio
 	}
 	runs := earlierRuns{of: map[locker]bool{process: true}}
 	var foreign []Folder
+	var damaged error
 	for _, folder := range folders {
 		identity, err := readIdentity(folder)
 		if err != nil || strings.Contains(filepath.Base(folder), retired) {
 			continue
 		}
 		f := Folder{Path: folder, Identity: identity}
-		if heir, _, ok := heirOf(folder); ok {
+		heir, _, ok, bad := readHeir(folder)
+		if ok {
 			f.Heir = heir
 		}
 		mine := readOwner(folder) == owner
@@ -374,6 +398,10 @@ func Orphans(dir, owner string, related func(identity map[string]string) Relatio
 		switch {
 		case err == nil:
 			unlock(lock)
+			if bad != nil { // its open buckets may be in another store; the next Open finds out
+				damaged = errors.Join(damaged, bad)
+				break
+			}
 			if mine || now.Sub(lastUsed(folder)) >= orphanAge {
 				orphans = append(orphans, f)
 				break
@@ -390,7 +418,7 @@ func Orphans(dir, owner string, related func(identity map[string]string) Relatio
 	foreign = slices.DeleteFunc(foreign, func(f Folder) bool { return !runs.had(f.Path, related(f.Identity)) })
 	orphans = append(orphans, foreign...)
 	slices.SortFunc(orphans, func(a, b Folder) int { return strings.Compare(a.Path, b.Path) })
-	return orphans, used, nil
+	return orphans, used, damaged
 }
 
 // earlierRuns finds the processes that were this program, which had other arguments. An earlier run had a store that this process

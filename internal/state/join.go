@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.etcd.io/bbolt"
@@ -18,7 +19,7 @@ import (
 // joinBuckets is the number of buckets that Join adds in one commit.
 const joinBuckets = 1000
 
-// heirFile is a file in the folder of an orphan while another store joins it. The lines of the file are the name of the
+// heirFile is a file in the folder of an orphan while another store joins it, see checked.go. The lines of its text are the name of the
 // folder of that store, and the id of the orphan, which has to stay the same when the folder of the orphan is renamed.
 const heirFile = "heir"
 
@@ -31,22 +32,42 @@ const heirFile = "heir"
 //
 // Each commit of a part has a record with the number of buckets so far. It is needed until Retire, so the heir keeps its log.
 
-// heirOf returns the folder of the store that joins the orphan in a folder, and the id of the orphan. ok is false if there is
-// no such store, or no longer.
-func heirOf(folder string) (heir, id string, ok bool) {
-	text, err := os.ReadFile(filepath.Join(folder, heirFile))
-	if err != nil {
-		return "", "", false
+// readHeir returns the folder of the store that joins the orphan in a folder, and the id of the orphan. ok is false if there is
+// no such store, or no longer. err is not nil if the file is damaged, or cannot be read.
+func readHeir(folder string) (heir, id string, ok bool, err error) {
+	text, _, err := readChecked(filepath.Join(folder, heirFile), isHeir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", "", false, nil
 	}
-	name, id, _ := strings.Cut(strings.TrimSuffix(string(text), "\n"), "\n")
+	if err != nil {
+		return "", "", false, err
+	}
+	name, id, _ := strings.Cut(strings.TrimSuffix(text, "\n"), "\n")
 	heir = filepath.Join(filepath.Dir(folder), filepath.Base(name))
-	_, err = os.Stat(heir)
-	return heir, id, err == nil && name != ""
+	_, err = os.Stat(heir) //nolint:gosec // its name has no folder
+	return heir, id, err == nil && name != "", nil
+}
+
+// heirOf is readHeir without the error: a file that cannot be read is no file.
+func heirOf(folder string) (heir, id string, ok bool) {
+	heir, id, ok, _ = readHeir(folder)
+	return heir, id, ok
+}
+
+// isHeir reports whether a text is that of a file with an heir.
+func isHeir(text string) bool {
+	lines := strings.Split(text, "\n")
+	if len(lines) != 3 || lines[2] != "" {
+		return false
+	}
+	heir, ok := strings.CutPrefix(lines[0], folderPrefix)
+	_, _, isID := parseJoinID(lines[1])
+	return ok && isHex(heir, 16) && isID
 }
 
 // setHeir writes the file with the heir.
 func setHeir(folder, heir, id string) error {
-	return writeFile(filepath.Join(folder, heirFile), []byte(filepath.Base(heir)+"\n"+id+"\n"))
+	return writeChecked(filepath.Join(folder, heirFile), filepath.Base(heir)+"\n"+id+"\n")
 }
 
 // renameHeir replaces the name of a store in the files of the orphans that it joins. from and to are folders in one folder.
@@ -71,7 +92,10 @@ func forgetHeir(folder string) error {
 // leaveJoined renames the folder of a store that another one joins: its open buckets are not its own any more. The folder
 // becomes that of an orphan, and the store with its options begins empty.
 func leaveJoined(folder string) error {
-	_, id, ok := heirOf(folder)
+	_, id, ok, err := readHeir(folder)
+	if err != nil {
+		return err
+	}
 	if !ok {
 		return forgetHeir(folder)
 	}
@@ -79,14 +103,19 @@ func leaveJoined(folder string) error {
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256([]byte(id))
-	to := filepath.Join(filepath.Dir(folder), folderPrefix+hex.EncodeToString(sum[:8]))
+	to := filepath.Join(filepath.Dir(folder), leftName(id))
 	// Before the folder is renamed: after a crash, it still has its own heir, so the next run does both again.
 	if err := renameHeir(folder, to); err != nil {
 		lock.release()
 		return err
 	}
 	return moveFolder(folder, to, lock)
+}
+
+// leftName returns the name of the folder of an orphan whose options another store has now.
+func leftName(id string) string {
+	sum := sha256.Sum256([]byte(id))
+	return folderPrefix + hex.EncodeToString(sum[:8])
 }
 
 // joined describes an orphan whose open buckets this store has got. The log of this store that has the records of it is needed until the
@@ -135,6 +164,14 @@ func (s *Store) joinID() string {
 		return id
 	}
 	return fmt.Sprintf("%s@%d", filepath.Base(s.folder), s.past.end)
+}
+
+// parseJoinID returns the parts of the id of an orphan: the name of its folder and the age of the store. ok is false if it is no such id.
+func parseJoinID(id string) (name string, age int64, ok bool) {
+	name, digits, ok := strings.Cut(id, "@")
+	hash, isFolder := strings.CutPrefix(name, folderPrefix)
+	age, err := strconv.ParseInt(digits, 10, 64)
+	return name, age, ok && isFolder && isHex(hash, 16) && err == nil && strconv.FormatInt(age, 10) == digits
 }
 
 // Joined returns how many buckets of an orphan were added to this store: the first ones that Join was called with.
@@ -189,7 +226,7 @@ func (s *Store) unpin(id string) {
 func (s *Store) adoptJoined() error {
 	folders, err := storeFolders(filepath.Dir(s.folder))
 	if err != nil {
-		return fmt.Errorf("the folders of other states cannot be listed: %w", err)
+		return unlisted(err)
 	}
 	for _, folder := range folders {
 		_, id, _ := heirOf(folder)
@@ -198,6 +235,11 @@ func (s *Store) adoptJoined() error {
 		}
 	}
 	return nil
+}
+
+// unlisted is the error of a folder of stores that cannot be listed.
+func unlisted(err error) error {
+	return fmt.Errorf("the folders of other states cannot be listed: %w", err)
 }
 
 // Expire makes the final and the expired buckets of from expired in this store, for the time when there is no folder of from any more:

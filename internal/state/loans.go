@@ -5,9 +5,9 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -42,36 +42,91 @@ type loaned struct {
 	past   bool   // whether it is of an earlier run
 }
 
-// idFile is the file with the id of the store.
+// idFile is the file with the id of the store, see checked.go. The database has the id too: without it, the next run would not find the
+// lender of a loan, and both stores would keep the fields.
 const idFile = "id"
 
-// setID reads the id of the store, or makes one.
+// setID reads the id of the store, or makes one. If the file is damaged, it is renamed and written again.
 func (s *Store) setID() error {
 	path := filepath.Join(s.folder, idFile)
-	text, err := os.ReadFile(path)
-	if err == nil {
-		s.id = strings.TrimSpace(string(text))
-	}
-	if s.id != "" || err != nil && !errors.Is(err, fs.ErrNotExist) {
+	text, unchecked, err := readChecked(path, isID)
+	damaged := errors.Is(err, errFormat)
+	switch {
+	case err == nil:
+		s.id = strings.TrimSuffix(text, "\n")
+	case !damaged && !errors.Is(err, fs.ErrNotExist):
 		return err
+	case s.finals.id > 0:
+		s.id = formatID(s.finals.id)
+	default:
+		var random [8]byte
+		_, _ = rand.Read(random[:]) // never fails
+		s.id = hex.EncodeToString(random[:])
 	}
-	var random [8]byte
-	_, _ = rand.Read(random[:]) // never fails
-	s.id = hex.EncodeToString(random[:])
-	return writeFile(path, []byte(s.id+"\n"))
+	if damaged {
+		if err := s.renewID(path); err != nil {
+			return err
+		}
+	}
+	if err != nil || unchecked {
+		if err := writeChecked(path, s.id+"\n"); err != nil {
+			return err
+		}
+	}
+	s.finals.keepID(s.id)
+	return nil
 }
 
-// readID returns the id of the store in a folder, or "" if it has none.
-func readID(folder string) string {
-	text, _ := os.ReadFile(filepath.Join(folder, idFile))
-	return strings.TrimSpace(string(text))
+// renewID renames the damaged file with the id.
+func (s *Store) renewID(path string) error {
+	name, err := setAside(path, "damaged", s.o.Now())
+	if err != nil {
+		return err
+	}
+	what := "and written again, as the database has the id too"
+	if s.finals.id == 0 {
+		what = "and the state has a new id, as the database has none: if a field was moving to another block when Telegraf was killed last, its values " +
+			"may count twice, and values for final buckets of a removed block may be late"
+	}
+	s.warn("the file %q is damaged; it was renamed to %q %s", idFile, filepath.Base(name), what)
+	return nil
+}
+
+// formatID returns the id that the database has as a number.
+func formatID(n uint64) string { return fmt.Sprintf("%016x", n) }
+
+// isID reports whether a text is that of a file with an id.
+func isID(text string) bool {
+	id, ok := strings.CutSuffix(text, "\n")
+	return ok && isHex(id, 16)
+}
+
+// readID returns the id of the store in a folder, or "" if it has none. If the file is damaged, it returns an error, and the id if the
+// database has it.
+func readID(folder string) (string, error) {
+	text, _, err := readChecked(filepath.Join(folder, idFile), isID)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", nil
+	case errors.Is(err, errFormat):
+		r := relative{finals: &finals{path: filepath.Join(folder, finalsFile)}, shared: true}
+		if bad := r.use(r.finals.load); bad != nil || r.finals.id == 0 {
+			return "", errors.Join(err, bad)
+		}
+		return formatID(r.finals.id), err
+	}
+	return strings.TrimSuffix(text, "\n"), err
 }
 
 // HasStore reports whether a folder in dir has the store with that id, and is not retired. It is true if that is not known.
 func HasStore(dir, id string) bool {
 	folders, err := storeFolders(dir)
 	return err != nil || slices.ContainsFunc(folders, func(folder string) bool {
-		return readID(folder) == id && !strings.Contains(filepath.Base(folder), retired)
+		if strings.Contains(filepath.Base(folder), retired) {
+			return false
+		}
+		there, err := readID(folder)
+		return there == id || there == "" && err != nil
 	})
 }
 

@@ -71,14 +71,19 @@ func (s *Store) Relate(live, drained []*Store) error {
 	known := s.relatives
 	s.relating.Unlock()
 	var all []*relative
-	there := make(map[string]bool)
+	there, unknown := make(map[string]bool), err != nil
 	for _, folder := range folders {
-		there[readID(folder)] = true
+		id, bad := readID(folder)
+		err = errors.Join(err, bad)
+		there[id], unknown = true, unknown || id == "" && bad != nil
 		if folder == s.folder {
 			continue
 		}
 		r, bad := s.relate(folder, live, drained, known)
-		if err = errors.Join(err, bad); r != nil {
+		if bad != nil {
+			err, unknown = errors.Join(err, bad), true
+		}
+		if r != nil {
 			all = append(all, r)
 		}
 	}
@@ -91,7 +96,7 @@ func (s *Store) Relate(live, drained []*Store) error {
 		}
 		return 1
 	})
-	if err == nil { // else there may be others
+	if !unknown { // else there may be others
 		s.there.Store(&there)
 	}
 	s.relating.Lock()
@@ -437,18 +442,24 @@ func (v *versions) hasExpired(fields []string, from int64) bool {
 	return false
 }
 
-// setBorn reads the wall time at which the store was created. If isNew, it is now. For a store of a version that did not
-// write it, it is before all values.
+// setBorn reads the wall time at which the store was created. If isNew, it is now.
 func (s *Store) setBorn(isNew bool) error {
 	path := filepath.Join(s.folder, bornFile)
-	text, err := os.ReadFile(path)
-	if isNew && errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(path); isNew && errors.Is(err, fs.ErrNotExist) {
 		s.born = s.began
 		return writeFile(path, []byte(strconv.FormatInt(s.born, 10)+"\n"))
 	}
-	s.born = math.MinInt64
-	if n, bad := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && bad == nil {
-		s.born = n
-	}
+	s.born = readBorn(s.folder)
 	return nil
+}
+
+// readBorn returns the wall time at which the store in a folder was created. For a store of a version that did not write it, it is before
+// all values.
+func readBorn(folder string) int64 {
+	text, err := os.ReadFile(filepath.Join(folder, bornFile))
+	n, bad := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	if err != nil || bad != nil {
+		return math.MinInt64
+	}
+	return n
 }

@@ -48,7 +48,8 @@
 // # Damage
 //
 // All data have checksums (CRC32C). A damaged frame costs the commit that it belongs to. Damaged pages of the database
-// cost the buckets in them. Damaged and foreign files are renamed with the suffix ".damaged-<time>" and never deleted.
+// cost the buckets in them. What the files "id" and "heir" have is in the database or in a log too: see checked.go. Damaged and foreign files
+// are renamed with the suffix ".damaged-<time>" and never deleted.
 // Each loss is logged once with [Options.Log] and counted in [Stats].
 package state
 
@@ -301,7 +302,7 @@ func Open(o Options) (*Store, error) {
 		return nil, errors.New("state: no folder")
 	}
 	folder := folderOf(o.Dir, o.Identity)
-	if err := leaveJoined(folder); err != nil {
+	if err := cmp.Or(mendHeirs(o), leaveJoined(folder)); err != nil {
 		return nil, err
 	}
 	s, err := open(folder, o)
@@ -351,7 +352,7 @@ func openLocked(folder string, lock *folderLock, o Options) (s *Store, err error
 	s = &Store{o: o, began: o.Now().UnixNano(), folder: folder, identity: o.Identity, lock: lock}
 	isNew, err := s.checkIdentity()
 	if err == nil {
-		err = cmp.Or(s.setBorn(isNew), s.setID())
+		err = s.setBorn(isNew)
 	}
 	if err != nil {
 		return nil, err
@@ -360,7 +361,7 @@ func openLocked(folder string, lock *folderLock, o Options) (s *Store, err error
 	if s.finals, err = openFinals(s); err != nil {
 		return nil, err
 	}
-	if err := s.readPast(); err != nil {
+	if err := cmp.Or(s.setID(), s.readPast()); err != nil {
 		return nil, errors.Join(err, s.finals.close())
 	}
 	s.writer.start(s)

@@ -579,6 +579,8 @@ func (c *finalCopy) number(key, value []byte) {
 		c.batch.age = max(c.batch.age, int64(n))
 	case bytes.Equal(key, wallKey):
 		c.batch.wall = max(c.batch.wall, int64(n))
+	case bytes.Equal(key, idKey):
+		c.to.id = n
 	}
 }
 

@@ -672,6 +672,77 @@ func TestAFieldThatMovesCountsOnceIfTheNextRunIsKilledToo(t *testing.T) {
 	}
 }
 
+// warnings returns what the blocks of the run have logged as warnings.
+func (h *history) warnings() string {
+	var all []string
+	for _, o := range h.blocks {
+		all = append(all, o.log.Warnings()...)
+	}
+	return strings.Join(all, "\n")
+}
+
+// damage flips a bit in each file of that name in the folders of states.
+func (h *history) damage(name string) {
+	h.t.Helper()
+	all, err := filepath.Glob(filepath.Join(h.folder, "*", name))
+	require.NoError(h.t, err)
+	require.NotEmpty(h.t, all)
+	for _, path := range all {
+		text, err := os.ReadFile(path)
+		require.NoError(h.t, err)
+		text[len(text)-3] ^= 1
+		require.NoError(h.t, os.WriteFile(path, text, 0o600))
+	}
+}
+
+// The loan names the lender by its id.
+func TestAFieldThatMovesCountsOnceThoughTheIDsAreDamagedAfterAKill(t *testing.T) {
+	for name, next := range map[string][]func(*Describe){
+		"both blocks":              {block("a"), block("b")},
+		"the lender":               {block("a")},
+		"the borrower":             {block("b")},
+		"another one and the last": {block("c"), block("b")},
+	} {
+		for _, point := range commitPoints[1:] {
+			t.Run(fmt.Sprint(name, ",killed=", point), func(t *testing.T) {
+				t.Parallel()
+				h := newHistory(t, false)
+				h.killInLoan(point, true)
+				h.damage("id")
+				h.run(next...)
+				h.push()
+				require.Contains(t, h.warnings(), `the file "id" is damaged`)
+				h.add(len(next)-1, y, 1)
+				h.addField(0, "w", y)
+				h.check(0)
+			})
+		}
+	}
+}
+
+func TestTheBucketsOfARemovedBlockCountOnceThoughItsHeirIsDamaged(t *testing.T) {
+	for name, next := range map[string][]func(*Describe){
+		"the one that has taken over": {block("a")},
+		"both":                        {block("a"), block("b")},
+		"another one":                 {block("c")},
+		"another one and the removed": {block("c"), block("b")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHistory(t, false)
+			h.removeBlock()
+			h.damage("heir")
+			h.run(next...)
+			require.Contains(t, h.warnings(), `the file "heir" is damaged`)
+			h.push()
+			h.add(0, y, 1)
+			h.add(0, x, 1)
+			h.check(0)
+			h.checkNoOrphans()
+		})
+	}
+}
+
 // addField adds a value of a field to the bucket of the block that begins at start.
 func (h *history) addField(block int, field string, start time.Time) {
 	h.blocks[block].Add(point(nil, map[string]any{field: 1.0}, start))
@@ -879,7 +950,7 @@ func TestStatesThatJoinEachOtherDoNotStopABlock(t *testing.T) {
 	folders := []string{h.blocks[0].store.Folder(), h.blocks[1].store.Folder()}
 	h.end()
 	for i, folder := range folders {
-		heir := fmt.Sprint(filepath.Base(folders[1-i]), "\nid", i, "\n")
+		heir := fmt.Sprint(filepath.Base(folders[1-i]), "\n", filepath.Base(folder), "@", i, "\n")
 		require.NoError(t, os.WriteFile(filepath.Join(folder, "heir"), []byte(heir), 0o600))
 	}
 	h.run(block("c"))
