@@ -103,7 +103,7 @@ func diagnoseServer(err error, n Names) (meaning string, check []string) {
 		return ": Redis reads its data after a start, and then accepts writes", nil
 	case hasPrefix(err, "CLUSTERDOWN"):
 		return ": a part of the cluster has no server; with cluster-require-full-coverage no in Redis, the tables on the other servers are written", nil
-	case hasPrefix(err, "TRYAGAIN", "MOVED", "ASK"):
+	case isMoving(err):
 		return ": the cluster moves the table to another server, and then accepts writes", nil
 	case hasPrefix(err, "ERR max number of clients"):
 		return ": raise maxclients in Redis, or close other connections", nil
@@ -121,6 +121,9 @@ func isOfSentinel(err error) bool { return strings.Contains(err.Error(), "all se
 
 // isUnknownPrimary reports whether the Sentinels answered that they do not watch the primary.
 func isUnknownPrimary(err error) bool { return isOfSentinel(err) && errors.Is(err, redis.Nil) }
+// isMoving reports whether a server of a cluster refused a command because its slot is on another server, or is being moved to one.
+func isMoving(err error) bool { return hasPrefix(err, "TRYAGAIN ", "MOVED ", "ASK ") }
+
 
 // isNoSentinel reports whether a server that should be a Sentinel does not know the commands of one.
 func isNoSentinel(err error) bool { return isOfSentinel(err) && hasPrefix(err, "ERR unknown command") }

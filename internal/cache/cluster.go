@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -27,6 +28,7 @@ func newCluster(u *redis.UniversalOptions) *redis.ClusterClient {
 	o.MaxRetries = -1 // the client of the cluster tries again itself; the number of tries would multiply
 	client := redis.NewClusterClient(o)
 	client.AddHook(reloading{client})
+	client.AddHook(moving{})
 	client.OnNewNode(func(node *redis.Client) { node.AddHook(&pausing{timeout: o.ReadTimeout, addr: node.Options().Addr}) })
 	return client
 }
@@ -60,6 +62,83 @@ func (r reloading) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pro
 func (r reloading) after(ctx context.Context, err error) {
 	if err != nil && (!IsAnswer(err) || hasPrefix(err, "CLUSTERDOWN", "READONLY")) {
 		r.cluster.ReloadState(ctx) // in the background, one reading at a time
+	}
+}
+
+// While a cluster moves a slot, a transaction is refused as long as its keys are on two servers: a fraction of a second, unless
+// the table is large. Servers may also disagree for a moment about which of them has the slot. The client itself goes where the answers
+// send it at once, and gives up at the fourth one. Commands are then sent again after these pauses.
+const (
+	firstMovePause = 50 * time.Millisecond
+	lastMovePause  = 400 * time.Millisecond // each pause is twice as long as the one before
+)
+
+// moving is a hook of a cluster that sends commands again if they were refused because the cluster moves their slot. After the last
+// pause, or when ctx ends, the error is the last answer. The commands had no effect: a transaction is refused as a whole.
+type moving struct{}
+
+// DialHook changes nothing.
+func (moving) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+// ProcessHook sends a command again.
+func (moving) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		for pause := firstMovePause; isMoving(err) && rest(ctx, &pause); {
+			err = next(ctx, cmd)
+		}
+		return err
+	}
+}
+
+// ProcessPipelineHook sends a transaction again, or those commands of a pipeline that were refused.
+func (moving) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		err := next(ctx, cmds)
+		for pause := firstMovePause; slices.ContainsFunc(cmds, refused) && rest(ctx, &pause); {
+			if cmds[0].Name() == "multi" {
+				err = sendAgain(ctx, cmds, next)
+				continue
+			}
+			_ = sendAgain(ctx, slices.DeleteFunc(slices.Clone(cmds), func(cmd redis.Cmder) bool { return !refused(cmd) }), next)
+			err = firstError(cmds)
+		}
+		return err
+	}
+}
+
+// sendAgain sends commands that have the errors of an earlier try.
+func sendAgain(ctx context.Context, cmds []redis.Cmder, next redis.ProcessPipelineHook) error {
+	for _, cmd := range cmds {
+		cmd.SetErr(nil)
+	}
+	return next(ctx, cmds)
+}
+
+// refused reports whether a command was refused because the cluster moves its slot.
+func refused(cmd redis.Cmder) bool { return isMoving(cmd.Err()) }
+
+// firstError returns the error of the first command that has one, or nil.
+func firstError(cmds []redis.Cmder) error {
+	for _, cmd := range cmds {
+		if err := cmd.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rest waits for the pause, and doubles it. It returns false without waiting after the last pause, and if ctx ends.
+func rest(ctx context.Context, pause *time.Duration) bool {
+	if *pause > lastMovePause {
+		return false
+	}
+	select {
+	case <-time.After(*pause):
+		*pause *= 2
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

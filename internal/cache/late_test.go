@@ -4,11 +4,16 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
@@ -98,8 +103,7 @@ func putWithin(t *testing.T, w *cache.Writer, most time.Duration, records []reco
 func TestATableIsWrittenWhileItsSlotMoves(t *testing.T) {
 	t.Parallel()
 	addrs := redistest.Cluster(t)
-	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs})
-	t.Cleanup(func() { _ = client.Close() })
+	client := dial(t, cache.DialOptions{Servers: []string{"redis://" + addrs[0], "redis://" + addrs[1]}})
 	w := writerOf(t, client, nil)
 	put(t, w, table, of(record.Open, 60, "f", 1))
 	move := moveSlot(t, addrs, cache.VersionKey(table))
@@ -120,35 +124,109 @@ func TestATableIsWrittenWhileItsSlotMoves(t *testing.T) {
 	require.Equal(t, jsonOf(of(record.Open, 60, "f", 2), of(record.Open, 120, "f", 1)), all(t, client, table, record.Range{}))
 }
 
-// slotMove moves the slot of a key to another server of a cluster.
+// A slot goes from server to server while its table is written. No write fails, whatever it meets: keys on the old server, on both, on the
+// new one, or a server that another one still takes for the owner.
+func TestNoWriteFailsWhileASlotMovesAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	addrs := redistest.Cluster(t)
+	for name, servers := range map[string][]string{"one address": addrs[:1], "all addresses": addrs} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			table := newTable()
+			var o cache.DialOptions
+			for _, addr := range servers {
+				o.Servers = append(o.Servers, "redis://"+addr)
+			}
+			w := keeping(t, dial(t, o), func(o *cache.Options) {
+				o.Restored = func(tables, records int) {
+					t.Errorf("nothing is lost, but %d records of %d tables are written again", records, tables)
+				}
+			})
+			put(t, w, table, finalAt(0, "f", 1, 1))
+			var writes atomic.Int64
+			var stopped sync.WaitGroup
+			stop := make(chan struct{})
+			end := sync.OnceFunc(func() {
+				close(stop)
+				stopped.Wait()
+			})
+			defer end()
+			stopped.Go(func() {
+				for n := int64(1); ; n++ {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					records := []record.Record{finalAt(60*(n%7), "f", n, float64(n)), of(record.Open, 600+60*(n%50), "f", float64(n))}
+					assert.NoError(t, w.Put(t.Context(), table, records), "write %d", n)
+					writes.Add(1)
+				}
+			})
+			move := moveSlot(t, addrs, cache.VersionKey(table))
+			for range slotMoves() {
+				before := writes.Load()
+				move.begin()
+				move.end()
+				require.Eventually(t, func() bool { return writes.Load() > before+1 }, 10*time.Second, time.Millisecond)
+				move = move.next()
+			}
+			end()
+			t.Logf("%d writes", writes.Load())
+			require.NoError(t, w.Audit(t.Context()))
+			require.Zero(t, w.Restored())
+		})
+	}
+}
+
+// slotMoves returns how often a test moves a slot: the number in the environment variable SLOT_MOVES, or a few times.
+func slotMoves() int {
+	if n, err := strconv.Atoi(os.Getenv("SLOT_MOVES")); err == nil {
+		return n
+	}
+	return 15
+}
+
+// slotMove moves a slot of a cluster to another server.
 type slotMove struct {
 	t        *testing.T
 	slot     int64
+	all      []*redis.Client // of the servers
+	owner    int             // which of them has the slot before the move
 	from, to *redis.Client
 	ids      [2]string
-	others   []*redis.Client
 }
 
+// moveSlot returns a move of the slot of a key that exists.
 func moveSlot(t *testing.T, addrs []string, key string) *slotMove {
 	t.Helper()
-	m := &slotMove{t: t}
-	for _, addr := range addrs {
-		m.others = append(m.others, redistest.Open(t, addr))
-	}
-	m.slot = m.others[0].ClusterKeySlot(t.Context(), key).Val()
-	at := 0
-	for i, c := range m.others {
+	all, owner := make([]*redis.Client, 0, len(addrs)), 0
+	for i, addr := range addrs {
+		c := redistest.Open(t, addr)
 		if c.Exists(t.Context(), key).Val() == 1 { // MOVED is an error
-			at = i
+			owner = i
 		}
+		all = append(all, c)
 	}
-	m.from, m.to = m.others[at], m.others[(at+1)%len(m.others)]
+	return newMove(t, all, all[0].ClusterKeySlot(t.Context(), key).Val(), owner)
+}
+
+// newMove returns the move of a slot from a server to the one after that.
+func newMove(t *testing.T, all []*redis.Client, slot int64, owner int) *slotMove {
+	t.Helper()
+	m := &slotMove{t: t, slot: slot, all: all, owner: owner, from: all[owner], to: all[(owner+1)%len(all)]}
 	for i, c := range []*redis.Client{m.from, m.to} {
 		id, err := c.Do(t.Context(), "CLUSTER", "MYID").Text()
 		require.NoError(t, err)
 		m.ids[i] = id
 	}
 	return m
+}
+
+// next returns the move after this one, to the next server.
+func (m *slotMove) next() *slotMove {
+	m.t.Helper()
+	return newMove(m.t, m.all, m.slot, (m.owner+1)%len(m.all))
 }
 
 func (m *slotMove) begin() {
@@ -166,11 +244,17 @@ func (m *slotMove) key(key string) {
 
 func (m *slotMove) end() {
 	m.t.Helper()
-	for _, key := range m.from.Do(m.t.Context(), "CLUSTER", "GETKEYSINSLOT", m.slot, 100).Val().([]any) { //nolint:forcetypeassert // a list
-		text, _ := key.(string)
-		m.key(text)
+	for {
+		keys, err := m.from.ClusterGetKeysInSlot(m.t.Context(), int(m.slot), 100).Result()
+		require.NoError(m.t, err)
+		if len(keys) == 0 {
+			break
+		}
+		for _, key := range keys {
+			m.key(key)
+		}
 	}
-	for _, c := range append([]*redis.Client{m.to, m.from}, m.others...) {
+	for _, c := range append([]*redis.Client{m.to, m.from}, m.all...) {
 		require.NoError(m.t, c.Do(m.t.Context(), "CLUSTER", "SETSLOT", m.slot, "NODE", m.ids[1]).Err())
 	}
 }

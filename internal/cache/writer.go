@@ -298,32 +298,11 @@ func (w *Writer) advance(ctx context.Context, t record.Table, version int64) err
 	})
 }
 
-// While a cluster moves a slot, a transaction is refused as long as its keys are on two servers: a fraction of a second, unless
-// the table is large. It is then sent again after these pauses, beside the tries of the client, which end after 0.1 s.
-const (
-	firstMovePause = 50 * time.Millisecond
-	lastMovePause  = 400 * time.Millisecond // each pause is twice as long as the one before
-)
-
-// transact runs the commands that queue adds in one transaction. It returns the error of the first command that
-// failed. It may call queue several times, of which the last one counts.
+// transact runs the commands that queue adds in one transaction. It returns the error of the first command that failed.
+//
+// If Redis cannot queue a command, only the answer to that command has the reason (READONLY, OOM, NOPERM); the answer to the transaction
+// is EXECABORT. The answer nil to a command is no error.
 func transact(ctx context.Context, client redis.UniversalClient, queue func(redis.Pipeliner)) error {
-	for pause := firstMovePause; ; pause *= 2 {
-		err := transactOnce(ctx, client, queue)
-		if pause > lastMovePause || !hasPrefix(err, "TRYAGAIN") {
-			return err
-		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return err
-		}
-	}
-}
-
-// transactOnce is transact without another try. If Redis cannot queue a command, only the answer to that command has the reason
-// (READONLY, OOM, NOPERM); the answer to the transaction is EXECABORT. The answer nil to a command is no error.
-func transactOnce(ctx context.Context, client redis.UniversalClient, queue func(redis.Pipeliner)) error {
 	cmds, err := client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
 		queue(pipe)
 		return nil
@@ -355,7 +334,8 @@ func (r refusal) Error() string { return string(r) }
 func (refusal) RedisError() {}
 
 // transact is the function transact. If the server turns out to be older than Redis 7, it runs the transaction again
-// without the commands that such a server lacks. It had refused the first transaction as a whole.
+// without the commands that such a server lacks. It had refused the first transaction as a whole. So queue may be called twice, of which
+// the last call counts.
 func (w *Writer) transact(ctx context.Context, queue func(redis.Pipeliner)) error {
 	err := transact(ctx, w.client, queue)
 	if !isOldServer(err) || w.old.Swap(true) {
