@@ -12,7 +12,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// IsAnswer reports whether Redis answered with this error. Any other error means that Redis did not answer. It is false for nil.
+// IsAnswer reports whether Redis answered a command with this error. Any other error means that Redis did not answer it. It is false for
+// nil, and if Redis has turned the client away, as at its maxclients.
 //
 // Such an answer is a text like "NOPERM No permissions to run the 'get' command". Its first word is the kind of the error; ERR is for
 // errors without a kind of their own. The functions below compare the beginnings of answers.
@@ -76,6 +77,11 @@ func diagnose(err error, n Names) (meaning string, check []string) {
 		return "", []string{n.DB, n.Servers}
 	case isTLS(err):
 		return "", append(slices.Clone(n.TLS), n.Servers)
+	case isTurnedAway(err):
+		if meaning, check = diagnoseServer(err, n); meaning == "" {
+			return ": Redis has closed the connection", []string{n.Servers}
+		}
+		return meaning, check
 	case errors.Is(err, io.EOF):
 		return ": the server closed the connection; it may want TLS (\"rediss://\")", []string{n.Servers}
 	case !IsAnswer(err):
@@ -115,15 +121,15 @@ func diagnoseServer(err error, n Names) (meaning string, check []string) {
 	return "", nil
 }
 
+// isMoving reports whether a server of a cluster refused a command because its slot is on another server, or is being moved to one.
+func isMoving(err error) bool { return hasPrefix(err, "TRYAGAIN ", "MOVED ", "ASK ") }
+
 // isOfSentinel reports whether an error is that of the connection to a Sentinel. The client marks such errors by their
 // text only.
 func isOfSentinel(err error) bool { return strings.Contains(err.Error(), "all sentinels specified") }
 
 // isUnknownPrimary reports whether the Sentinels answered that they do not watch the primary.
 func isUnknownPrimary(err error) bool { return isOfSentinel(err) && errors.Is(err, redis.Nil) }
-// isMoving reports whether a server of a cluster refused a command because its slot is on another server, or is being moved to one.
-func isMoving(err error) bool { return hasPrefix(err, "TRYAGAIN ", "MOVED ", "ASK ") }
-
 
 // isNoSentinel reports whether a server that should be a Sentinel does not know the commands of one.
 func isNoSentinel(err error) bool { return isOfSentinel(err) && hasPrefix(err, "ERR unknown command") }
@@ -148,8 +154,23 @@ func isNoDB(err error) bool {
 	return errors.Is(err, errOneDatabase) || hasPrefix(err, "ERR DB index", "ERR SELECT is not allowed")
 }
 
-// hasPrefix reports whether err is an answer of Redis that begins with one of the prefixes.
+// isTurnedAway reports whether Redis has closed the connection after it had answered with the reason.
+func isTurnedAway(err error) bool {
+	var away *turnedAway
+	return errors.As(err, &away)
+}
+
+// hasPrefix reports whether err is an answer of Redis that begins with one of the prefixes, or the reason why it closed the connection.
 func hasPrefix(err error, prefixes ...string) bool {
 	var answer redis.Error
-	return errors.As(err, &answer) && slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(answer.Error(), p) })
+	var away *turnedAway
+	switch {
+	case errors.As(err, &answer):
+		err = answer
+	case errors.As(err, &away):
+		err = away
+	default:
+		return false
+	}
+	return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(err.Error(), p) })
 }

@@ -107,6 +107,7 @@ func (o DialOptions) universal() (*redis.UniversalOptions, error) {
 	if err := o.parse(u); err != nil {
 		return nil, err
 	}
+	u.Dialer = dialer(u)
 	if o.PasswordFrom != nil {
 		u.CredentialsProviderContext = func(context.Context) (username, password string, err error) {
 			password, err = o.PasswordFrom()

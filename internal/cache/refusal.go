@@ -1,0 +1,115 @@
+package cache
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// A server that turns a client away answers with the reason before it has read a command, and closes the connection: when it has
+// maxclients connections, or in protected mode. The client takes that answer for one to its first command, HELLO, which a server need
+// not know, and goes on. So the next command fails because the connection is closed, and the reason is gone. For this, each connection
+// keeps the answer.
+//
+//	server                                   client
+//	-ERR max number of clients reached ────▶ HELLO: an error, as that of a server without HELLO
+//	closes the connection ─────────────────▶ PING: broken pipe, reset or EOF ─▶ turnedAway with the answer
+
+// turnedAway is the error of a connection that Redis has closed after an answer, which is the reason. It is not a [redis.Error], after
+// which the client would use the connection again.
+type turnedAway struct {
+	answer string // such as "ERR max number of clients reached"
+	cause  error  // of the connection
+}
+
+func (e *turnedAway) Error() string { return e.answer }
+
+// Unwrap returns a list, because the client removes the outermost error of a connection that fails at once, if that wraps a single one.
+func (e *turnedAway) Unwrap() []error { return []error{e.cause} }
+
+// dialer returns the function with which all clients of the options connect.
+func dialer(u *redis.UniversalOptions) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := redis.NewDialer(&redis.Options{DialTimeout: u.DialTimeout, TLSConfig: u.TLSConfig})(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return keepReason(conn), nil
+	}
+}
+
+// keepReason returns a connection that keeps the reason why Redis closes it. The client looks at the sockets of connections that have
+// been idle, and of TLS, at what is below it.
+func keepReason(conn net.Conn) net.Conn {
+	kept := &reasonedConn{Conn: conn}
+	switch conn := conn.(type) {
+	case syscall.Conn:
+		return struct {
+			*reasonedConn
+			syscall.Conn
+		}{kept, conn}
+	case layered:
+		return struct {
+			*reasonedConn
+			layered
+		}{kept, conn}
+	}
+	return kept
+}
+
+// layered is a connection of TLS, which has another one below it.
+type layered interface{ NetConn() net.Conn }
+
+// reasonedConn is a connection with what the server sent first, if that is an error and all that it has sent. One goroutine may read
+// while another one writes.
+type reasonedConn struct {
+	net.Conn
+
+	answered bool                   // whether the server has sent something; used by the reader only
+	reason   atomic.Pointer[string] // nil if there is none
+}
+
+func (c *reasonedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 {
+		c.note(b[:n])
+	}
+	return n, c.explain(err)
+}
+
+func (c *reasonedConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	return n, c.explain(err)
+}
+
+// note notes what the server has sent.
+func (c *reasonedConn) note(b []byte) {
+	var reason *string
+	if text, ok := bytes.CutPrefix(b, []byte("-")); ok && !c.answered {
+		if line, rest, ended := bytes.Cut(text, []byte("\r\n")); ended && len(rest) == 0 {
+			answer := string(line)
+			reason = &answer
+		}
+	}
+	if !c.answered || c.reason.Load() != nil {
+		c.reason.Store(reason)
+	}
+	c.answered = true
+}
+
+// explain adds the reason to an error of a connection that the server has closed.
+func (c *reasonedConn) explain(err error) error {
+	if err == nil || errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	if reason := c.reason.Load(); reason != nil {
+		return &turnedAway{*reason, err}
+	}
+	return err
+}
