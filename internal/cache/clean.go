@@ -26,12 +26,12 @@ const (
 )
 
 // cleanIfDue cleans the index of a table that was written, at most once in cleanEvery. It reports an error instead of returning
-// it, because the records are written; the next cleaning tries again.
-func (w *Writer) cleanIfDue(ctx context.Context, t record.Table) {
+// it, because the records are written; the next cleaning tries again. The caller holds the lock of the table.
+func (w *Writer) cleanIfDue(ctx context.Context, t record.Table, s *tableState) {
 	if !w.isCleanDue(t) {
 		return
 	}
-	if err := w.clean(ctx, t, w.clock.now()); err != nil {
+	if err := w.clean(ctx, t, s, w.clock.now()); err != nil {
 		w.o.Report(fmt.Errorf("cleaning the index of %s: %w", t, err))
 	}
 }
@@ -61,17 +61,46 @@ func (w *Writer) isCleanDue(t record.Table) bool {
 
 // clean removes expired buckets, the buckets beyond MaxBuckets, and expired fields, tag keys and writers from the sets of the
 // table. Each part is tried even if another one fails.
-func (w *Writer) clean(ctx context.Context, t record.Table, now time.Time) error {
-	return errors.Join(w.cleanExpired(ctx, t, now), w.cleanOldest(ctx, t, now), w.cleanNames(ctx, t, now), w.cleanWriters(ctx, t, now))
+func (w *Writer) clean(ctx context.Context, t record.Table, s *tableState, now time.Time) error {
+	return errors.Join(w.cleanExpired(ctx, t, now), w.cleanOldest(ctx, t, now), w.cleanNames(ctx, t, now), w.cleanWriters(ctx, t, s, now))
 }
 
-// cleanWriters removes the marks of writers that have not written the table within their retention. A writer that does not
-// know the clock of Redis leaves that to others: without its mark, a writer writes everything again.
-func (w *Writer) cleanWriters(ctx context.Context, t record.Table, now time.Time) error {
+const (
+	// endedAfter is how long a mark whose time has passed stays the same before its writer has ended. A writer that does not know the
+	// clock of Redis, and whose own one is behind, sets its mark to times that have passed. It writes once a day at least.
+	endedAfter = 48 * time.Hour
+	// mostPassed is how many marks whose time has passed there are at most. Writers that each end within endedAfter remove none by that.
+	mostPassed = 1000
+)
+
+// cleanWriters removes the marks of writers that have not written the table within their retention, and that have ended: without its
+// mark, a running writer would write everything again. A writer that does not know the clock of Redis leaves that to others.
+//
+// It removes marks by their scores, because a writer that still runs may have set its mark to another one meanwhile.
+func (w *Writer) cleanWriters(ctx context.Context, t record.Table, s *tableState, now time.Time) error {
 	if !w.clock.isOfServer() {
 		return nil
 	}
-	return w.client.ZRemRangeByScore(ctx, writersKey(t), "-inf", strconv.FormatInt(now.UnixMicro(), 10)).Err()
+	marks, err := w.client.ZRangeByScoreWithScores(ctx, writersKey(t), &redis.ZRangeBy{Min: "-inf", Max: microsText(float64(now.UnixMicro()))}).Result()
+	if err != nil {
+		return err
+	}
+	local, before := w.o.Now(), s.passed
+	s.passed = make(map[float64]time.Time, len(marks))
+	pipe := w.client.Pipeline()
+	for i, z := range marks {
+		since, known := before[z.Score]
+		if !known {
+			since = local
+		}
+		if i < len(marks)-mostPassed || local.Sub(since) >= endedAfter {
+			pipe.ZRemRangeByScore(ctx, writersKey(t), microsText(z.Score), microsText(z.Score))
+		} else {
+			s.passed[z.Score] = since
+		}
+	}
+	_, err = pipe.Exec(ctx)
+	return err
 }
 
 // cleanNames removes the fields and tag keys whose expiry time has passed.

@@ -125,6 +125,47 @@ func TestAnAgentWhoseClockIsAheadRemovesNothingOfOthers(t *testing.T) {
 }
 
 // The agent whose clock is ahead has limits that its own records of the future exceed.
+// One agent's clock is 40 days behind, more than the retention, and its ACL is one without TIME. So its mark has expired at once for the
+// other agent, which has the clock of Redis.
+func TestAnAgentWhoseClockIsBehindReportsNoLoss(t *testing.T) {
+	t.Parallel()
+	s := redistest.Server(t)
+	admin := redistest.Client(t, s)
+	setUser(t, admin, "current", writerACL)
+	setUser(t, admin, "before", strings.ReplaceAll(writerACL, "+time", ""))
+	now := time.Now().Unix()
+	good, behind := newClock(now), newClock(now-40*86400)
+	w := agent(t, dialAs(t, "current", 0, s.Addr()), 30*day, good)
+	slow := writerOf(t, dialAs(t, "before", 0, s.Addr()), func(o *cache.Options) {
+		o.Retention, o.Now, o.RecentBytes = 30*day, behind.now, 1<<20
+		o.Restored = func(tables, records int) { t.Errorf("%d records of %d tables are written again", records, tables) }
+	})
+	for i := range int64(5) {
+		put(t, slow, table, rec(now-300+i*60, "slow", "h", 9))
+		put(t, w, table, rec(now-300+i*60, "f", "h", 1))
+		require.NoError(t, slow.Audit(t.Context()))
+		good.at.Add(86300)
+		behind.at.Add(86300)
+	}
+	require.Equal(t, int64(2), admin.ZCard(t.Context(), cache.Key(table, "w")).Val())
+
+	require.NoError(t, slow.Close(closing))
+	for range 4 { // and once the other one has ended, its mark leaves
+		put(t, w, table, rec(now, "f", "h", 1))
+		good.at.Add(86300)
+	}
+	require.Equal(t, int64(1), admin.ZCard(t.Context(), cache.Key(table, "w")).Val())
+
+	require.NoError(t, admin.Del(t.Context(), cache.Key(table, "w")).Err())
+	var ended []redis.Z
+	for i := range 3000 {
+		ended = append(ended, redis.Z{Score: float64(i), Member: i})
+	}
+	require.NoError(t, admin.ZAdd(t.Context(), cache.Key(table, "w"), ended...).Err())
+	put(t, w, table, rec(now, "f", "h", 1))
+	require.Equal(t, int64(1001), admin.ZCard(t.Context(), cache.Key(table, "w")).Val(), "their number is bounded")
+}
+
 func TestRecordsOfNowStayIfAnAgentsClockIsAhead(t *testing.T) {
 	t.Parallel()
 	client := server(t)

@@ -235,7 +235,7 @@ func (w *Writer) put(ctx context.Context, t record.Table, s *tableState, b *batc
 	case err != nil:
 		return err
 	}
-	w.cleanIfDue(ctx, t)
+	w.cleanIfDue(ctx, t, s)
 	w.findTwins(ctx, t, s)
 	if w.compat != nil {
 		w.compat.mark(t, b.newest)
