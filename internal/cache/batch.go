@@ -41,19 +41,19 @@ type batch struct {
 	of     []series.Tag // the tags from which series was made
 	shown  []series.Tag // the tags whose keys were added last
 
-	// Of the last queue: the members of the table's names, and the answers to EXPIRE NX, nil on a server before Redis 7.
+	// Of the last queue: the members of the table's names, and which keys of the table were new.
 	names   []redis.Z
-	ttl     [versionTTL + 1]*redis.BoolCmd
+	births  [versionBirth + 1]birth
 	indexed *redis.IntCmd // how many of the buckets were not in the index, of those that are not kept
 	version *redis.IntCmd
 }
 
-// Indices of the keys of a table in ttl.
+// Indices of the keys of a table in births.
 const (
-	indexTTL = iota
-	expiriesTTL
-	namesTTL
-	versionTTL
+	indexBirth = iota
+	expiriesBirth
+	namesBirth
+	versionBirth
 )
 
 // bucket is the part of a batch that goes into the hashes of one bucket. The elements 2i and 2i+1 of records and of summaries, and the
@@ -77,7 +77,7 @@ type bucket struct {
 
 	// Of the last queue.
 	added   [2][]*redis.IntCmd // how many fields were new to the two hashes
-	ttl     [3]*redis.BoolCmd  // the answers to EXPIRE NX of the two hashes and the revisions, nil on a server before Redis 7
+	births  [3]birth           // whether the two hashes and the revisions were new
 	indexed *redis.IntCmd      // whether the bucket was not in the index, nil unless it is kept
 	head    headPart
 }
@@ -180,31 +180,38 @@ func (b *batch) hashField(r *record.Record) []byte {
 // Buckets that recent has get a ZADD of their own, whose answer shows whether that bucket was in the index. The others share
 // one, as one command for all costs less.
 func (b *batch) queue(ctx context.Context, pipe redis.Pipeliner, t record.Table, expiry time.Time, life lifetime) {
-	index, expiries := make([]redis.Z, 0, len(b.buckets)), make([]redis.Z, 0, len(b.buckets))
-	starts := make([]string, 0, len(b.buckets))
+	expiries, starts := make([]redis.Z, 0, len(b.buckets)), make([]string, 0, len(b.buckets))
 	for _, part := range b.buckets {
 		part.queue(ctx, pipe, t, life)
+		expiries = append(expiries, redis.Z{Score: float64(expiry.UnixMilli()), Member: part.text})
+		starts = append(starts, part.text)
+	}
+	b.names = b.namesUntil(float64(expiry.UnixMicro()))
+	b.births[indexBirth] = life.bear(ctx, pipe, indexKey(t), func() { b.queueIndex(ctx, pipe, t) })
+	b.births[expiriesBirth] = life.bear(ctx, pipe, expiryKey(t), func() { life.extend(ctx, pipe, expiryKey(t), expiries...) })
+	b.births[namesBirth] = life.bear(ctx, pipe, namesKey(t), func() {
+		if len(b.names) > 0 {
+			life.extend(ctx, pipe, namesKey(t), b.names...)
+		}
+	})
+	b.births[versionBirth] = life.bear(ctx, pipe, versionKey(t), func() { b.version = pipe.Incr(ctx, versionKey(t)) })
+	pipe.Publish(ctx, channel(t), strings.Join(starts, " "))
+}
+
+// queueIndex adds the commands that enter the buckets into the index.
+func (b *batch) queueIndex(ctx context.Context, pipe redis.Pipeliner, t record.Table) {
+	index := make([]redis.Z, 0, len(b.buckets))
+	for _, part := range b.buckets {
 		z := redis.Z{Score: score(part.start), Member: part.text}
 		if part.kept {
 			part.indexed = pipe.ZAdd(ctx, indexKey(t), z)
 		} else {
 			index = append(index, z)
 		}
-		expiries = append(expiries, redis.Z{Score: float64(expiry.UnixMilli()), Member: part.text})
-		starts = append(starts, part.text)
 	}
 	if len(index) > 0 {
 		b.indexed = pipe.ZAdd(ctx, indexKey(t), index...)
 	}
-	life.extend(ctx, pipe, expiryKey(t), expiries...)
-	if b.names = b.namesUntil(float64(expiry.UnixMicro())); len(b.names) > 0 {
-		life.extend(ctx, pipe, namesKey(t), b.names...)
-	}
-	b.version = pipe.Incr(ctx, versionKey(t))
-	for i, key := range []string{indexTTL: indexKey(t), expiriesTTL: expiryKey(t), namesTTL: namesKey(t), versionTTL: versionKey(t)} {
-		b.ttl[i] = life.expire(ctx, pipe, key)
-	}
-	pipe.Publish(ctx, channel(t), strings.Join(starts, " "))
 }
 
 // namesUntil returns the members for the table's names: its fields and tag keys, with their expiry time in microseconds as
@@ -225,10 +232,11 @@ func (p *bucket) queue(ctx context.Context, pipe redis.Pipeliner, t record.Table
 	for i, pairs := range [...][]any{recordsKey: p.records, summariesKey: p.summaries} {
 		key := [...]string{bucketKey(t, p.text), summaryKey(t, p.text)}[i]
 		p.added[i] = p.added[i][:0]
-		for part := range slices.Chunk(pairs, 2*maxFields) {
-			p.added[i] = append(p.added[i], pipe.HSet(ctx, key, part...))
-		}
-		p.ttl[i] = life.expire(ctx, pipe, key)
+		p.births[i] = life.bear(ctx, pipe, key, func() {
+			for part := range slices.Chunk(pairs, 2*maxFields) {
+				p.added[i] = append(p.added[i], pipe.HSet(ctx, key, part...))
+			}
+		})
 	}
 	if !p.revised {
 		return
@@ -238,11 +246,12 @@ func (p *bucket) queue(ctx context.Context, pipe redis.Pipeliner, t record.Table
 	if p.held != nil && p.held.certain() && !p.held.proved {
 		members = append(slices.Clone(members), redis.Z{Member: proof})
 	}
-	if len(members) > 0 {
-		pipe.ZAdd(ctx, revisionKey(t, p.text), members...)
-	}
 	// Even if no revision is above 0, an older set must expire together with its bucket.
-	p.ttl[revisionsKey] = life.expire(ctx, pipe, revisionKey(t, p.text))
+	p.births[revisionsKey] = life.bear(ctx, pipe, revisionKey(t, p.text), func() {
+		if len(members) > 0 {
+			pipe.ZAdd(ctx, revisionKey(t, p.text), members...)
+		}
+	})
 }
 
 // new returns how many fields the last queue has added to one of the two hashes.

@@ -74,6 +74,20 @@ func eachRedis(t *testing.T, test func(t *testing.T, client redis.UniversalClien
 	})
 }
 
+// eachVersion is eachRedis, and runs the test also with a redis-server that answers as before Redis 7.
+func eachVersion(t *testing.T, test func(t *testing.T, client redis.UniversalClient)) {
+	t.Helper()
+	eachRedis(t, test)
+	t.Run("before Redis 7", func(t *testing.T) {
+		t.Parallel()
+		client := server(t)
+		var refused atomic.Int64
+		client.AddHook(beforeRedis7(&refused))
+		t.Cleanup(func() { require.Positive(t, refused.Load()) })
+		test(t, client)
+	})
+}
+
 // writerOf returns a writer that fails the test if it reports an error. It closes with the test.
 func writerOf(t testing.TB, client redis.UniversalClient, edit func(*cache.Options)) *cache.Writer {
 	t.Helper()

@@ -17,6 +17,34 @@ type lifetime struct {
 	old bool
 }
 
+// birth shows whether commands have made a key. The zero birth is that of a key that they have not made.
+type birth struct {
+	answer *redis.BoolCmd // to EXPIRE
+	born   bool           // the answer for a new key
+}
+
+// isNew reports whether the commands have made the key.
+func (b birth) isNew() bool {
+	return b.answer != nil && b.answer.Err() == nil && b.answer.Val() == b.born
+}
+
+// bear adds the commands of queue, which may make a key, and those after which it lives for the retention or longer.
+//
+// On a server before Redis 7, an EXPIRE before the others shows whether the key exists. It has two commands for the life of a key then,
+// as on other servers.
+func (l lifetime) bear(ctx context.Context, pipe redis.Pipeliner, key string, queue func()) birth {
+	var before *redis.BoolCmd
+	if l.old {
+		before = pipe.Expire(ctx, key, l.retention)
+	}
+	queue()
+	after := l.expire(ctx, pipe, key)
+	if l.old {
+		return birth{answer: before, born: false}
+	}
+	return birth{answer: after, born: true}
+}
+
 // expire adds the commands after which the key lives for the retention or longer. Its result is true if the key had no
 // time to live, which means that it is new. It returns nil for a server before Redis 7.
 func (l lifetime) expire(ctx context.Context, pipe redis.Pipeliner, key string) *redis.BoolCmd {

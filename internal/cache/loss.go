@@ -102,17 +102,17 @@ func (w *Writer) notice(s *tableState, found *redis.StringSliceCmd, now time.Tim
 // than there are records that recent does not have: those that it has should have been there. Another writer may have made the key
 // again before this one.
 func (w *Writer) noticeEvicted(s *tableState, b *batch, lives bool) {
-	index, expiries, version := isNew(b.ttl[indexTTL]), isNew(b.ttl[expiriesTTL]), isNew(b.ttl[versionTTL])
+	index, expiries, version := b.births[indexBirth].isNew(), b.births[expiriesBirth].isNew(), b.births[versionBirth].isNew()
 	lost := loss{
 		index: index != expiries || (lives || !version) && index || lives && version,
-		names: isNew(b.ttl[namesTTL]) && (lives || !version),
+		names: b.births[namesBirth].isNew() && (lives || !version),
 	}
 	made := 0
 	for _, part := range b.buckets {
 		switch {
 		case part.isEvicted():
 			lost.add(part.text)
-		case part.indexed == nil && (isNew(part.ttl[recordsKey]) || isNew(part.ttl[summariesKey])):
+		case part.indexed == nil && (part.births[recordsKey].isNew() || part.births[summariesKey].isNew()):
 			made++
 		}
 	}
@@ -130,17 +130,13 @@ func (p *bucket) isEvicted() bool {
 	switch {
 	case !p.lives:
 		return false
-	case isNew(p.ttl[recordsKey]) || isNew(p.ttl[summariesKey]):
+	case p.births[recordsKey].isNew() || p.births[summariesKey].isNew():
 		return true // even if all records of the batch are new
 	case p.new(recordsKey) > p.fresh || p.new(summariesKey) > p.fresh:
 		return true // another writer has made the key again
 	}
-	return isNew(p.ttl[revisionsKey]) && p.held != nil && (p.held.proved || len(p.held.revisions) > 0)
+	return p.births[revisionsKey].isNew() && p.held != nil && (p.held.proved || len(p.held.revisions) > 0)
 }
-
-// isNew reports whether the answer to EXPIRE NX shows that the command before it made the key. It is false on a server
-// before Redis 7.
-func isNew(ttl *redis.BoolCmd) bool { return ttl != nil && ttl.Val() }
 
 // contains reports whether the answer has the member.
 func contains(found *redis.StringSliceCmd, member string) bool {

@@ -51,7 +51,7 @@ func sameContents(t testing.TB, client redis.UniversalClient, before map[string]
 // writes do not wait for the audit, which comes a minute later.
 func TestTheLossOfAnyKeyBetweenTwoWritesIsMended(t *testing.T) {
 	t.Parallel()
-	eachRedis(t, func(t *testing.T, client redis.UniversalClient) {
+	eachVersion(t, func(t *testing.T, client redis.UniversalClient) {
 		for place := range keysOf(table, "60", "120") {
 			table := newTable()
 			keys := keysOf(table, "60", "120")
@@ -94,7 +94,7 @@ func TestTheLossOfAnyKeyBetweenTwoWritesIsMended(t *testing.T) {
 // The process that wrote the revisions has ended, so that only Redis has them.
 func TestAnEvictedSetOfRevisionsIsRebuiltFromTheRecords(t *testing.T) {
 	t.Parallel()
-	eachRedis(t, func(t *testing.T, client redis.UniversalClient) {
+	eachVersion(t, func(t *testing.T, client redis.UniversalClient) {
 		table := newTable()
 		key := cache.RevisionKey(table, "60")
 		first := writerOf(t, client, nil)
@@ -289,7 +289,7 @@ func TestABucketThatAnotherMaxBucketsHasRemovedIsNotLost(t *testing.T) {
 // Agents write the same buckets at the same time, in any order.
 func TestNoLossIsNoticedIfNothingIsLost(t *testing.T) {
 	t.Parallel()
-	eachRedis(t, func(t *testing.T, client redis.UniversalClient) {
+	eachVersion(t, func(t *testing.T, client redis.UniversalClient) {
 		table := newTable()
 		var agents sync.WaitGroup
 		for n := range 3 {

@@ -156,7 +156,7 @@ func TestAWriteRestoresTheRestOfItsEvictedBucket(t *testing.T) {
 // Telegraf cuts batches at any metric, so the next batch of an evicted bucket may have none of the records that were in it.
 func TestAWriteOfNewRecordsRestoresTheOthersOfTheirEvictedBucket(t *testing.T) {
 	t.Parallel()
-	eachRedis(t, func(t *testing.T, client redis.UniversalClient) {
+	eachVersion(t, func(t *testing.T, client redis.UniversalClient) {
 		for _, kind := range []string{"b:60", "q:60"} {
 			table := newTable()
 			w := keeping(t, client, func(o *cache.Options) { o.CompatRecords = 0 })
@@ -172,24 +172,25 @@ func TestAWriteOfNewRecordsRestoresTheOthersOfTheirEvictedBucket(t *testing.T) {
 // Each write makes these keys again, so that none of them is missing after it.
 func TestKeysOfATableThatAreEvictedTogetherComeBack(t *testing.T) {
 	t.Parallel()
-	client := server(t)
-	for evicted := 1; evicted < 1<<4; evicted++ {
-		table := newTable()
-		keys := []string{cache.IndexKey(table), cache.ExpiryKey(table), cache.NamesKey(table), cache.VersionKey(table)}
-		w := keeping(t, client, func(o *cache.Options) { o.CompatRecords = 0 })
-		put(t, w, table, of(record.Final, 0, "old", 1), of(record.Open, 60, "f", 1))
-		for i, key := range keys {
-			if evicted&(1<<i) != 0 {
-				require.Equal(t, int64(1), client.Del(t.Context(), key).Val())
+	eachVersion(t, func(t *testing.T, client redis.UniversalClient) {
+		for evicted := 1; evicted < 1<<4; evicted++ {
+			table := newTable()
+			keys := []string{cache.IndexKey(table), cache.ExpiryKey(table), cache.NamesKey(table), cache.VersionKey(table)}
+			w := keeping(t, client, func(o *cache.Options) { o.CompatRecords = 0 })
+			put(t, w, table, of(record.Final, 0, "old", 1), of(record.Open, 60, "f", 1))
+			for i, key := range keys {
+				if evicted&(1<<i) != 0 {
+					require.Equal(t, int64(1), client.Del(t.Context(), key).Val())
+				}
 			}
+			put(t, w, table, of(record.Open, 120, "f", 1))
+			require.EventuallyWithT(t, func(c *assert.CollectT) {
+				require.Equal(c, []int64{0, 60, 120}, startsOf(t, client, table))
+				require.ElementsMatch(c, []string{"0", "60", "120"}, client.ZRange(t.Context(), cache.ExpiryKey(table), 0, -1).Val())
+				require.Equal(c, []string{"f", "old"}, fieldsOf(t, client, table))
+			}, 10*time.Second, 10*time.Millisecond, "%04b", evicted)
 		}
-		put(t, w, table, of(record.Open, 120, "f", 1))
-		require.EventuallyWithT(t, func(c *assert.CollectT) {
-			require.Equal(c, []int64{0, 60, 120}, startsOf(t, client, table))
-			require.ElementsMatch(c, []string{"0", "60", "120"}, client.ZRange(t.Context(), cache.ExpiryKey(table), 0, -1).Val())
-			require.Equal(c, []string{"f", "old"}, fieldsOf(t, client, table))
-		}, 10*time.Second, 10*time.Millisecond, "%04b", evicted)
-	}
+	})
 }
 
 // Two agents notice a loss each at the same time, so that each removes the mark of the other one. The hook is the other agent: it has

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -124,7 +125,6 @@ func TestAnAgentWhoseClockIsAheadRemovesNothingOfOthers(t *testing.T) {
 	}
 }
 
-// The agent whose clock is ahead has limits that its own records of the future exceed.
 // One agent's clock is 40 days behind, more than the retention, and its ACL is one without TIME. So its mark has expired at once for the
 // other agent, which has the clock of Redis.
 func TestAnAgentWhoseClockIsBehindReportsNoLoss(t *testing.T) {
@@ -166,6 +166,7 @@ func TestAnAgentWhoseClockIsBehindReportsNoLoss(t *testing.T) {
 	require.Equal(t, int64(1001), admin.ZCard(t.Context(), cache.Key(table, "w")).Val(), "their number is bounded")
 }
 
+// The agent whose clock is ahead has limits that its own records of the future exceed.
 func TestRecordsOfNowStayIfAnAgentsClockIsAhead(t *testing.T) {
 	t.Parallel()
 	client := server(t)
@@ -192,12 +193,12 @@ func TestRecordsOfNowStayIfAnAgentsClockIsAhead(t *testing.T) {
 
 // beforeRedis7 returns a hook that answers as a server before Redis 7: EXPIRE has no conditions, and a transaction that has
 // one is refused as a whole.
-func beforeRedis7(refused *int) pipelines {
+func beforeRedis7(refused *atomic.Int64) pipelines {
 	return func(commands []redis.Cmder, next func() error) error {
 		if !slices.ContainsFunc(commands, func(c redis.Cmder) bool { return c.Name() == "expire" && len(c.Args()) > 3 }) {
 			return next()
 		}
-		*refused++
+		refused.Add(1)
 		err := oldAnswer("ERR wrong number of arguments for 'expire' command")
 		for _, c := range commands {
 			c.SetErr(err)
@@ -214,13 +215,13 @@ func (oldAnswer) RedisError()     {}
 func TestAServerBeforeRedis7GetsPlainTimesToLive(t *testing.T) {
 	t.Parallel()
 	client := server(t)
-	refused := 0
+	var refused atomic.Int64
 	client.AddHook(beforeRedis7(&refused))
 	w := writerOf(t, client, nil)
 	put(t, w, table, revised(1, 1))
 	put(t, w, table, revised(1, 2))
 	require.NoError(t, w.Close(closing))
-	require.Equal(t, 1, refused, "the writer remembers the answer")
+	require.Equal(t, int64(1), refused.Load(), "the writer remembers the answer")
 	require.Len(t, compat(t, client, table), 1)
 	for _, key := range []string{table.String(), cache.BucketKey(table, "60"), cache.IndexKey(table), cache.CatalogueKey} {
 		require.InDelta(t, time.Hour, ttl(t, client, key), float64(time.Minute), key)

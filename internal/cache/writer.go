@@ -369,12 +369,11 @@ func (w *Writer) enter(ctx context.Context, t record.Table, expiry time.Time) er
 // its own, so it cannot be part of the transaction of the table.
 func (w *Writer) enterNow(ctx context.Context, t record.Table, expiry time.Time) error {
 	pipe, life := w.client.Pipeline(), w.lifetime()
-	queueEntry(ctx, pipe, life, t, expiry, w.o.Now())
-	ttl := life.expire(ctx, pipe, catalogueKey)
+	found := life.bear(ctx, pipe, catalogueKey, func() { queueEntry(ctx, pipe, life, t, expiry, w.o.Now()) })
 	if _, err := pipe.Exec(ctx); err != nil {
 		return fmt.Errorf("adding %s to the list of all tables, %q: %w", t, catalogueKey, err)
 	}
-	if w.listed.Swap(true) && isNew(ttl) { // the catalogue that this writer has made or found before is lost, with all other tables
+	if w.listed.Swap(true) && found.isNew() { // the catalogue that this writer has made or found before is lost, with all other tables
 		w.repairer.list()
 	}
 	w.cleanCatalogueIfDue(ctx)
