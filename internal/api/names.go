@@ -143,7 +143,9 @@ func hint(name string, known []string, before int, list bool) string {
 	if before < maxSuggested && len(name) <= maxSuggestedWord && len(known) <= maxSuggestedNames {
 		// A suggestion needs at most 3 edits, so names whose lengths differ more need no comparison.
 		near := slices.DeleteFunc(slices.Clone(known), func(k string) bool { return len(k) > len(name)+3 || len(k) < len(name)-3 })
-		suggestion = option.Suggest(name, near)
+		if nearest := option.Nearest(name, near); nearest != "" { // one is enough beside the list of all
+			suggestion = fmt.Sprintf(", did you mean %q?", nearest)
+		}
 	}
 	switch {
 	case !list:

@@ -45,6 +45,15 @@ func TestTheNearestWordIsSuggested(t *testing.T) {
 	require.Empty(t, option.Suggest("nothing like it", known))
 }
 
+// One of two names that are equally near would often be the wrong one.
+func TestAllNamesThatAreEquallyNearAreSuggested(t *testing.T) {
+	t.Parallel()
+	known := []string{"bucket", "state", "stats", "state"}
+	require.Equal(t, `, did you mean "state" or "stats"?`, option.Suggest("stat", known))
+	require.Equal(t, `, did you mean "stats"?`, option.Suggest("statss", known), "one edit is nearer than two")
+	require.Equal(t, `, did you mean "p50", "p51" or "p52"?`, option.Suggest("p5", []string{"p50", "p51", "p52", "p53"}))
+}
+
 func TestAFlagThatDoesNotExistIsAnErrorWithTheNearestName(t *testing.T) {
 	t.Parallel()
 	flags := flag.NewFlagSet("", flag.ContinueOnError)

@@ -6,12 +6,20 @@ import (
 	"strings"
 )
 
-// Suggest returns a text such as `, did you mean "mean"?` with the word that [Nearest] finds, or "" if it finds none.
+// maxSuggested is how many words a suggestion has.
+const maxSuggested = 3
+
+// Suggest returns a text such as `, did you mean "mean"?` with the word that [Nearest] finds, or "" if it finds none. If others are as
+// near, it has up to three of them, as in `, did you mean "state" or "stats"?` for stat.
 func Suggest(word string, known []string) string {
-	if nearest := Nearest(word, known); nearest != "" {
-		return fmt.Sprintf(", did you mean %q?", nearest)
+	near := allNearest(word, known)
+	switch near = near[:min(len(near), maxSuggested)]; len(near) {
+	case 0:
+		return ""
+	case 1:
+		return fmt.Sprintf(", did you mean %q?", near[0])
 	}
-	return ""
+	return ", did you mean " + alternatives(near) + "?"
 }
 
 // Nearest returns the known word with the fewest edits from the given one, the first among ties, or "" if none is near. An
@@ -19,14 +27,27 @@ func Suggest(word string, known []string) string {
 // word is near if the edits are at most a third of its bytes; one edit is always near, four never are. The word itself is
 // not a result.
 func Nearest(word string, known []string) string {
-	nearest, fewest := "", 4
-	for _, candidate := range known {
-		limit := min(max(len(candidate)/3, 1), 3)
-		if d := distance(fold(word), fold(candidate)); d <= limit && d < fewest && candidate != word {
-			nearest, fewest = candidate, d
-		}
+	if near := allNearest(word, known); len(near) > 0 {
+		return near[0]
 	}
-	return nearest
+	return ""
+}
+
+// allNearest returns the known words with the fewest edits from the given one, without repetitions: see [Nearest].
+func allNearest(word string, known []string) (near []string) {
+	fewest := 3
+	for _, candidate := range known {
+		limit := min(max(len(candidate)/3, 1), fewest)
+		d := distance(fold(word), fold(candidate))
+		if d > limit || candidate == word || d == fewest && slices.Contains(near, candidate) {
+			continue
+		}
+		if d < fewest {
+			near, fewest = nil, d
+		}
+		near = append(near, candidate)
+	}
+	return near
 }
 
 // UnknownFlag returns a text such as "--lisen, did you mean --listen?" for the error of package [flag] about a flag that does not
