@@ -184,10 +184,14 @@ func sendEntry(w http.ResponseWriter, r *http.Request, e *rendered.Entry[*kept])
 
 // send writes an answer. Unless k is nil, it keeps the answer for the same requests, if it is not too large for that. A plain answer that
 // is not kept is streamed, as its whole body need not be in memory; the other formats are made whole: see [answer.renderFormatted]. If
-// the request has If-None-Match: *, send only checks that the answer is not an error, and answers with 304.
+// the request has If-None-Match: *, send only checks that the answer is not an error, and answers with 304. The request gives up its place
+// before a client has to read anything: the plain answer at once, the others when they are made.
 func (s *server) send(w http.ResponseWriter, r *http.Request, a *answer, k *kept) error {
+	if a.isPlain() {
+		a.work.rest()
+	}
 	if matchesAny(r) {
-		return a.confirm(w)
+		return a.confirm(r.Context(), w)
 	}
 	// If the budget has no room for a body beside the records, the answer is streamed too.
 	if a.isPlain() && (k == nil || !s.rendered.Fits(a.size()) || a.work.grow(a.size()) != nil) {
@@ -199,7 +203,7 @@ func (s *server) send(w http.ResponseWriter, r *http.Request, a *answer, k *kept
 		body = a.render()
 	} else {
 		var err error
-		if body, err = a.renderFormatted(); err != nil {
+		if body, err = a.renderFormatted(r.Context()); err != nil {
 			return err
 		}
 	}
@@ -216,9 +220,9 @@ func (s *server) send(w http.ResponseWriter, r *http.Request, a *answer, k *kept
 }
 
 // confirm answers with 304, unless the records cannot be written in the format of the query.
-func (a *answer) confirm(w http.ResponseWriter) error {
+func (a *answer) confirm(ctx context.Context, w http.ResponseWriter) error {
 	if !a.isPlain() {
-		if _, err := a.renderFormatted(); err != nil {
+		if _, err := a.renderFormatted(ctx); err != nil {
 			return err
 		}
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/api"
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
 func TestRecordsReadAreLimitedWithTheNumbers(t *testing.T) {
@@ -403,6 +404,57 @@ func TestQuickRequestsDoNotWaitForLongOnes(t *testing.T) {
 		require.Equal(t, map[int]int{http.StatusOK: 5}, codes)
 		require.Equal(t, 5, slow.most, "at the same time")
 		require.Equal(t, 2, slow.mostLong, "after 5,000 records")
+	})
+}
+
+// stuck is a cache that does not end a reading of more than 5,000 records.
+type stuck struct{ *stored }
+
+func (s stuck) Records(ctx context.Context, t record.Table, starts []time.Time, want int, yield func(record.Part) error) error {
+	read := 0
+	return s.stored.Records(ctx, t, starts, want, func(part record.Part) error {
+		if read > 5000 {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		read += len(part.Texts)
+		return yield(part)
+	})
+}
+
+// The records are few, but each has a column of its own, so that the CSV has a million cells.
+func TestALargeCSVIsMadeWithAPlaceAmongTheLongRequests(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		reader := &stored{}
+		for m := range 60 {
+			for i := range 100 {
+				r := rec(m, "f", "a", 1)
+				r.Tags = []series.Tag{{Key: fmt.Sprint("tag", m, "_", i), Value: "v"}}
+				reader.add(&r)
+			}
+		}
+		h := newAPI(t, stuck{reader}, api.Options{MaxRecords: 10_000, MaxBuckets: 100, MaxBytes: 10 << 20, CacheBytes: -1, Timeout: 20 * time.Second})
+		get := func(query string) *httptest.ResponseRecorder {
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/analytics/cpu?database=db"+query, http.NoBody))
+			return w
+		}
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() { assert.Equal(t, http.StatusServiceUnavailable, get("").Code) })
+		}
+		synctest.Wait()
+		start := time.Now()
+		for query, want := range map[string]int{"&limit=1000": http.StatusOK, "&limit=1000&format=jsonl": http.StatusOK, "&limit=100&format=csv": http.StatusOK} {
+			require.Equal(t, want, get(query).Code, query)
+		}
+		require.Zero(t, time.Since(start), "small answers need no such place")
+		problemOf(t, get("&limit=1000&format=csv"), http.StatusServiceUnavailable)
+		require.Equal(t, 10*time.Second, time.Since(start))
+		require.Contains(t, with(&service{Handler: h}, http.MethodGet, "/metrics").Body.String(), `analytics_api_refused_total{reason="long"} 1`)
+		wg.Wait()
+		require.Equal(t, http.StatusOK, get("&limit=1000&format=csv").Code)
 	})
 }
 

@@ -1,7 +1,9 @@
 package api
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -42,15 +44,27 @@ func (p *params) format(r *http.Request) (f format.Format, pretty bool, err erro
 // texts returns the records of the answer, in its order. The slice is new.
 func (a *answer) texts() []string { return slices.Concat(a.kept...) }
 
+// quickCells is how many cells a CSV has at most that is made without a place among the long requests. Most of the cells can be empty, so
+// that quickBytes does not bound them.
+const quickCells = 500_000
+
 // renderFormatted returns the records in the format of the query. Unlike the JSON of the stored bytes, the whole body is made
-// before any of it is sent, so that an error is answered with a problem. The errors that a client can do something about are a
-// tooMuch for a table with too many cells of CSV, and a fault for records that line protocol cannot express.
-func (a *answer) renderFormatted() ([]byte, error) {
-	body, err := a.format.Append(make([]byte, 0, a.bytes+a.bytes/4), a.texts(), a.pretty, a.maxBytes)
-	var cells format.TooManyCells
+// before any of it is sent, so that an error is answered with a problem. A large body needs a place among the long requests, as its
+// records are parsed. The errors that a client can do something about are a busy, a tooMuch for a table with too many cells of CSV, and a
+// fault for records that line protocol cannot express.
+func (a *answer) renderFormatted(ctx context.Context) ([]byte, error) {
+	parsed := a.format != format.JSONLines
+	if err := a.work.makeLong(ctx, parsed && (a.records > quickRecords || a.bytes > quickBytes)); err != nil {
+		return nil, err
+	}
+	body, err := a.format.Append(make([]byte, 0, a.bytes+a.bytes/4), a.texts(), a.pretty, func(cells int) error {
+		if cells > a.maxBytes {
+			return tooMuch{what: fmt.Sprintf("the table has %d cells", cells), limit: a.maxBytes, advice: a.advice() + ", or use format=jsonl"}
+		}
+		return a.work.makeLong(ctx, cells > quickCells)
+	})
+	a.work.rest()
 	switch {
-	case errors.As(err, &cells):
-		return nil, tooMuch{what: err.Error(), limit: a.maxBytes, advice: a.advice() + ", or use format=jsonl"}
 	case errors.Is(err, format.ErrInexpressible):
 		return nil, faults{{Location: "query.format", Value: "\"lp\"", Message: err.Error() + "; want another format"}}
 	case err != nil:

@@ -89,7 +89,6 @@ func (s *server) stored(w http.ResponseWriter, r *http.Request, p *params, q que
 	if err := s.mergeAgents(r.Context(), a); err != nil {
 		return err
 	}
-	work.rest()
 	if a.invalid > 0 {
 		s.skipped(q.table, a.invalid)
 	}

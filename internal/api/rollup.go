@@ -203,7 +203,6 @@ func (s *server) rollUp(w http.ResponseWriter, r *http.Request, p *params, q que
 	// The validity counts from the time before the reading, so that it is never too long.
 	v := s.rollupValidity(r.Context(), p, q, sel.starts, k.at)
 	work.endMerge()
-	work.rest()
 	a.arrange()
 	a.link(w, r)
 	etag := a.etag()

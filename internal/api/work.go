@@ -184,6 +184,14 @@ func (w *work) moveOn(ctx context.Context) error {
 	if w.read <= quickRecords && w.size <= quickBytes || w.place != w.limits.quick {
 		return nil
 	}
+	return w.makeLong(ctx, true)
+}
+
+// makeLong makes the request wait for a place among the long requests if long is true and it has none. The errors are those of moveOn.
+func (w *work) makeLong(ctx context.Context, long bool) error {
+	if !long || w.place == w.limits.long {
+		return nil
+	}
 	return w.wait(func() error {
 		if err := w.limits.enterLong(ctx); err != nil {
 			return err

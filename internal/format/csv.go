@@ -25,9 +25,8 @@ type table struct {
 // appendCSV appends a line with the names of the columns, and one for each record (RFC 4180, with "\n" at the ends of
 // lines). The columns are the members of the records in the order that their JSON has, but all tags come before all
 // statistics, and the keys of tags are sorted. A record without a member has an empty cell. A tag that has the name of a statistic of
-// another record is renamed, as in the JSON of a record with both. More than limit cells in the lines of the records are the error
-// [TooManyCells].
-func appendCSV(dst []byte, texts []string, limit int) ([]byte, error) {
+// another record is renamed, as in the JSON of a record with both. cells is that of [Format.Append].
+func appendCSV(dst []byte, texts []string, cells func(n int) error) ([]byte, error) {
 	t := table{tagAt: make(map[string]int), statAt: make(map[string]int)}
 	for _, text := range texts {
 		if err := t.add(text); err != nil {
@@ -35,12 +34,13 @@ func appendCSV(dst []byte, texts []string, limit int) ([]byte, error) {
 		}
 	}
 	t.placeTags()
-	if cells := len(t.records) * len(t.header()); cells > limit {
-		return dst, TooManyCells(cells)
+	header := t.header()
+	if err := cells(len(t.records) * len(header)); err != nil {
+		return dst, err
 	}
 	buf := bytes.NewBuffer(dst)
 	w := csv.NewWriter(buf)
-	if err := w.Write(t.header()); err != nil {
+	if err := w.Write(header); err != nil {
 		return dst, err
 	}
 	for i := range t.records {
@@ -84,22 +84,27 @@ func (t *table) add(text string) error {
 //	a third one with the tag x_tag                                      the same: both tags are in the column x_tag
 //	a fourth one with the tags x and x_tag                              columns a, x_tag and, for x, x_tag_tag
 func (t *table) placeTags() {
-	columns := make(map[string]string, len(t.tags)) // the name of the column by the key of the tag
+	columns := make(map[string][]string, len(t.tags)) // the keys of the tags by the name of their column
 	for _, key := range t.tags {
 		if !t.isStat(key) {
-			columns[key] = key
+			columns[key] = []string{key}
 		}
 	}
 	for _, key := range t.tags {
-		name := key
-		for t.isStat(name) || t.shared(columns, key, name) {
+		if !t.isStat(key) {
+			continue // it keeps its name, and the tags that are renamed give way
+		}
+		name := key + series.ClashSuffix
+		for t.isStat(name) || t.shared(columns[name], key) {
 			name += series.ClashSuffix
 		}
-		columns[key] = name
+		columns[name] = append(columns[name], key)
 	}
-	t.tags = slices.Compact(slices.Sorted(maps.Values(columns)))
-	for key, name := range columns {
-		t.tagAt[key], _ = slices.BinarySearch(t.tags, name)
+	t.tags = slices.Sorted(maps.Keys(columns))
+	for i, name := range t.tags {
+		for _, key := range columns[name] {
+			t.tagAt[key] = i
+		}
 	}
 }
 
@@ -109,14 +114,11 @@ func (t *table) isStat(name string) bool {
 	return ok
 }
 
-// shared reports whether a record has the tag key and another tag whose column has that name.
-func (t *table) shared(columns map[string]string, key, name string) bool {
-	for other, column := range columns {
-		if column == name && other != key && slices.ContainsFunc(t.records, func(r record.Record) bool { return hasTag(&r, key) && hasTag(&r, other) }) {
-			return true
-		}
-	}
-	return false
+// shared reports whether a record has the tag key and one of the other tags.
+func (t *table) shared(others []string, key string) bool {
+	return slices.ContainsFunc(others, func(other string) bool {
+		return slices.ContainsFunc(t.records, func(r record.Record) bool { return hasTag(&r, key) && hasTag(&r, other) })
+	})
 }
 
 // hasTag reports whether a record has a tag with that key.

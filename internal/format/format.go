@@ -181,13 +181,6 @@ func weightOf(parameters string) int {
 	return 1000
 }
 
-// TooManyCells is the error of [Format.Append] for a CSV with more cells than the limit. Its value is their number. Use
-// errors.As to find it.
-type TooManyCells int
-
-// Error returns a text with the number of cells.
-func (n TooManyCells) Error() string { return fmt.Sprintf("the table has %d cells", int(n)) }
-
 // ErrInexpressible is wrapped by the error of [Format.Append] for a record that line protocol cannot express.
 var ErrInexpressible = errors.New("line protocol cannot express this")
 
@@ -197,14 +190,15 @@ var ErrInexpressible = errors.New("line protocol cannot express this")
 // Without records, JSON is an empty array and CSV a line with the names of the columns that every record has; the other
 // formats append nothing. JSON lines, and JSON without pretty, do not check that texts are records.
 //
-// A CSV has at most limit cells in its records, because each cell takes at least a byte: records with many different members
-// would make a table that is far longer than they are. More cells are the error [TooManyCells].
+// For CSV, cells is called once with the number of cells in the lines of the records, before the lines are made. Its error ends Append,
+// and is returned. Each cell takes at least a byte, so that records with many different members can make a table that is far longer
+// than they are.
 //
 // Other errors wrap [record.ErrFormat] for a text that is not a record, or [ErrInexpressible] for a record that line protocol
 // cannot express: its bucket begins before 1678 or after 2261, its table has a name that begins with #, which would be a
 // comment, or two of its tags have names that differ only in characters that line protocol cannot carry. After an error the
 // result has no meaning.
-func (f Format) Append(dst []byte, texts []string, pretty bool, limit int) ([]byte, error) {
+func (f Format) Append(dst []byte, texts []string, pretty bool, cells func(n int) error) ([]byte, error) {
 	switch f {
 	case JSONLines:
 		for _, text := range texts {
@@ -212,7 +206,7 @@ func (f Format) Append(dst []byte, texts []string, pretty bool, limit int) ([]by
 		}
 		return dst, nil
 	case CSV:
-		return appendCSV(dst, texts, limit)
+		return appendCSV(dst, texts, cells)
 	case LineProtocol:
 		return appendLines(dst, texts)
 	case JSON:
