@@ -63,10 +63,24 @@ func decode(f *os.File) ([]Token, error) {
 	if err != nil {
 		return nil, err
 	}
+	tokens, err := parse(b)
+	if err == nil {
+		return tokens, nil
+	}
+	if line := lineOf(b, err); line > 0 {
+		return nil, fmt.Errorf("%w, at line %d", err, line)
+	}
+	return nil, err
+}
+
+// parse parses the content of a file of tokens.
+func parse(b []byte) ([]Token, error) {
 	var content file
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields() // a misspelled "expires" would be a token that never expires
-	if err := d.Decode(&content); err != nil {
+	d := strictly(b)
+	switch err := d.Decode(&content); {
+	case errors.Is(err, io.EOF):
+		return nil, errors.New("not a file of tokens: it is empty")
+	case err != nil:
 		return nil, fmt.Errorf("not a file of tokens: %w", err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
@@ -76,6 +90,60 @@ func decode(f *os.File) ([]Token, error) {
 		return nil, fmt.Errorf("version %d of a file of tokens, want %d", content.Version, fileVersion)
 	}
 	return content.Tokens, checkAll(content.Tokens)
+}
+
+// strictly returns a decoder that refuses unknown members: a misspelled "expires" would be a token that never expires.
+func strictly(b []byte) *json.Decoder {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	return d
+}
+
+// lineOf returns the line, from 1, of an error of parse. If the error is about a token, it is the line in which that token begins. It
+// returns 0 for an error about the whole file.
+func lineOf(b []byte, err error) int {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		return lineAt(b, syntax.Offset)
+	case errors.As(err, &kind):
+		return lineAt(b, kind.Offset)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return lineAt(b, int64(len(b)))
+	}
+	d := strictly(b)
+	for {
+		switch name, err := d.Token(); {
+		case err != nil:
+			return 0
+		case name == "tokens":
+			return lineOfToken(b, d)
+		}
+	}
+}
+
+// lineOfToken returns the line of the first token that is wrong, or 0. The decoder has read the name of the list of tokens.
+func lineOfToken(b []byte, d *json.Decoder) int {
+	if start, err := d.Token(); err != nil || start != json.Delim('[') {
+		return 0
+	}
+	seen := make(map[string]bool)
+	for d.More() {
+		before := d.InputOffset() // the end of the token before
+		begin := before + int64(len(b[before:])-len(bytes.TrimLeft(b[before:], " \t\r\n,")))
+		var t Token
+		if err := d.Decode(&t); err != nil || t.check() != nil || seen[t.ID] {
+			return lineAt(b, begin+1)
+		}
+		seen[t.ID] = true
+	}
+	return 0
+}
+
+// lineAt returns the line of the byte before an offset.
+func lineAt(b []byte, offset int64) int {
+	return 1 + bytes.Count(b[:max(0, min(offset-1, int64(len(b))))], []byte("\n"))
 }
 
 // checkAll returns an error if a token is malformed or two tokens have the same id.

@@ -2,6 +2,7 @@ package token_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -180,7 +181,7 @@ func TestMalformedFileIsRefused(t *testing.T) {
 	hash := `"hash":"sha256:` + strings.Repeat("0a", 32) + `"`
 	one := `{"id":"abcdefgh",` + hash + `,"permissions":["db:a:read"],"created":"2026-01-02T03:04:05Z"}`
 	for text, want := range map[string]string{
-		``:                            "not a file of tokens: EOF",
+		``:                            "not a file of tokens: it is empty",
 		`[]`:                          "not a file of tokens",
 		`{"version":2}`:               "version 2 of a file of tokens, want 1",
 		`{"tokens":[]}`:               "version 0 of a file of tokens, want 1",
@@ -196,6 +197,20 @@ func TestMalformedFileIsRefused(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 		_, err := token.Open(path, time.Now, nil)
 		require.ErrorContains(t, err, want)
+	}
+	for text, line := range map[string]int{
+		"{\n\"version\":1,\n\"tokens\":[\n" + one + ",\n{\"id\":\"abcdefgi\"}]}":                        5,
+		"{\n\"version\":1,\n\"tokens\":[\n" + one + ",\n" + one + "]}":                                  5,
+		"{\n\"version\":1,\n\"tokens\":[" + one + "\n,\n\n" + strings.Replace(one, "db:", "", 1) + "]}": 6,
+		"{\n\"version\":1,\n\"tokens\":[\n" + one + "\n":                                                4,
+		"{\n\"version\":1,\n\"tokens\":\n5}":                                                            4,
+		"\n{\"version\":1,\"tokns\":[]}":                                                                0,
+	} {
+		path := filepath.Join(t.TempDir(), "tokens")
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		_, err := token.List(path)
+		require.Error(t, err)
+		require.Equal(t, line > 0, strings.HasSuffix(err.Error(), fmt.Sprintf(", at line %d", line)), "%s: %v", text, err)
 	}
 	large := filepath.Join(t.TempDir(), "large")
 	require.NoError(t, os.WriteFile(large, nil, 0o600))
