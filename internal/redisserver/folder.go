@@ -46,12 +46,8 @@ func openFolder(path string) (*folder, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, err
 	}
-	info, err := os.Stat(path)
-	if err != nil {
+	if err := CheckFolder(path); err != nil {
 		return nil, err
-	}
-	if info.Mode().Perm()&othersWrite != 0 {
-		return nil, fmt.Errorf("every user can write in the folder %s (mode %04o), want one for redis-server alone, with mode 0700", path, info.Mode().Perm())
 	}
 	held, err := lock.Acquire(filepath.Join(path, "redis-server.lock"), lockWait)
 	if errors.Is(err, lock.ErrHeld) {
@@ -65,6 +61,27 @@ func openFolder(path string) (*folder, error) {
 		return nil, err
 	}
 	return &folder{path: path, lock: held}, nil
+}
+
+// CheckFolder returns an error for a folder that Start would refuse, as far as that is known without making or locking it. A missing
+// folder is valid if it can be made. The path is not empty.
+func CheckFolder(path string) error {
+	info, err := os.Stat(path)
+	for errors.Is(err, fs.ErrNotExist) && path != filepath.Dir(path) {
+		path = filepath.Dir(path)
+		if info, err = os.Stat(path); err == nil {
+			return canWrite(path)
+		}
+	}
+	switch {
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return fmt.Errorf("%s is not a folder", path)
+	case info.Mode().Perm()&othersWrite != 0:
+		return fmt.Errorf("every user can write in the folder %s (mode %04o), want one for redis-server alone, with mode 0700", path, info.Mode().Perm())
+	}
+	return canWrite(path)
 }
 
 // close releases the folder. It is called once, after the end of the server.

@@ -12,3 +12,6 @@ func checkOwner(path string) error {
 	_, err := os.Stat(path)
 	return err
 }
+
+// canWrite does nothing: the system decides when files are made.
+func canWrite(string) error { return nil }

@@ -4,6 +4,7 @@ package redisserver
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"syscall"
 )
@@ -21,6 +22,15 @@ func checkOwner(path string) error {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !info.IsDir() || info.Mode().Perm()&0o077 != 0 || !ok || int(stat.Uid) != os.Getuid() {
 		return fmt.Errorf("%s is not a folder of this user alone (mode %s)", path, info.Mode())
+	}
+	return nil
+}
+
+// canWrite returns an error for a folder in which this process cannot make files.
+func canWrite(path string) error {
+	const write, search = 2, 1
+	if err := syscall.Access(path, write|search); err != nil {
+		return &fs.PathError{Op: "write in", Path: path, Err: err}
 	}
 	return nil
 }

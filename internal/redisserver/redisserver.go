@@ -171,6 +171,16 @@ func ReadPassword(path string) (string, error) {
 	return password, secret.Write(path, []byte(password+"\n"))
 }
 
+// CheckPasswordFile returns an error for a file from which [ReadPassword] could not read a password, and which it could not make.
+// It makes no file.
+func CheckPasswordFile(path string) error {
+	_, err := secret.Read(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return secret.CheckNew(path)
+	}
+	return err
+}
+
 // quote returns a text as a quoted word of the configuration of redis-server: each byte is an escape, so that none has a meaning there.
 func quote(s string) string {
 	var b strings.Builder

@@ -27,7 +27,7 @@ func New(n int) string {
 }
 
 // Read returns the only line of a file, without the end of the line. A file that is empty, has more than 4096 bytes, several
-// lines or a NUL byte is an error, which contains no part of the file: see also [HidePath]. Read does not check the mode of the file.
+// lines, a NUL byte or a byte order mark is an error, which contains no part of the file: see also [HidePath]. Read does not check the mode of the file.
 func Read(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -46,6 +46,8 @@ func Read(path string) (string, error) {
 		return "", fmt.Errorf("%s is empty, want one line", path)
 	case strings.ContainsAny(text, "\r\n\x00"):
 		return "", fmt.Errorf("%s has several lines or a NUL byte, want one line", path)
+	case strings.HasPrefix(text, "\ufeff"): // some editors write it, and nobody sees it
+		return "", fmt.Errorf("%s begins with a byte order mark, want the line alone", path)
 	}
 	return text, nil
 }
@@ -58,6 +60,19 @@ func HidePath(err error) error {
 		return err
 	}
 	return fmt.Errorf("the value is not shown, because it may be the secret itself, want the path of a file: %w", failed.Err)
+}
+
+// CheckNew returns an error for the path of a file that is to be made, unless its folder exists and is a part of the path: a secret in
+// place of the path would become the name of a file. A path in the working folder begins with "./". Nothing is made. The error
+// does not have the path.
+func CheckNew(path string) error {
+	folder := filepath.Dir(path)
+	info, err := os.Stat(folder)
+	if here := strings.HasPrefix(path, "./") || strings.HasPrefix(path, `.\`); err == nil && info.IsDir() && (here || isPath(path)) {
+		return nil
+	}
+	return errors.New("there is no such file; the value is not shown, because it may be the secret itself, want the path of a file, " +
+		"or of a new one in a folder that exists, such as \"./redis.password\"")
 }
 
 // isPath reports whether a text is the path of a file, or of a missing one in a folder that exists.

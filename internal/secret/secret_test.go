@@ -61,7 +61,7 @@ func TestReadRefusesAFileThatIsNotOneLine(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "secret")
 	for text, want := range map[string]string{
 		"": "is empty, want one line", "\n": "is empty, want one line", "S3cret\nPW\n": "has several lines or a NUL byte, want one line", "S3cret\x00": "has several lines or a NUL byte, want one line",
-		strings.Repeat("S3cret", 1000): "has more than 4096 bytes, want one line",
+		"\ufeffS3cret\n": "begins with a byte order mark, want the line alone", strings.Repeat("S3cret", 1000): "has more than 4096 bytes, want one line",
 	} {
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 		_, err := secret.Read(path)
@@ -69,6 +69,25 @@ func TestReadRefusesAFileThatIsNotOneLine(t *testing.T) {
 	}
 	_, err := secret.Read(filepath.Join(t.TempDir(), "none"))
 	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+func TestANewFileIsMadeOnlyAtAPathWithAFolder(t *testing.T) {
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.Mkdir("folder", 0o700))
+	require.NoError(t, os.WriteFile("file", nil, 0o600))
+	for path, valid := range map[string]bool{
+		"./S3cret": true, "../S3cret": true, "folder/S3cret": true, "file": true, filepath.Join(t.TempDir(), "S3cret"): true,
+		"S3cret": false, "/S3cret": false, "none/S3cret": false, "./none/S3cret": false, "file/S3cret": false, "": false, "S3cret\x00": false,
+	} {
+		err := secret.CheckNew(path)
+		require.Equal(t, valid, err == nil, path)
+		if err != nil {
+			require.NotContains(t, err.Error(), "S3cret")
+		}
+	}
+	names, err := os.ReadDir(".")
+	require.NoError(t, err)
+	require.Len(t, names, 2, "nothing is made")
 }
 
 // A password in place of the path of its file is not a part of the error, which is logged.
