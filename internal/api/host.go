@@ -42,14 +42,14 @@ func (s *server) isOwnHost(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	// An IPv6 address without a port still has its brackets.
+	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
 	if host == "" || host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return true
 	}
 	if slices.ContainsFunc(s.Hosts, func(own string) bool { return strings.EqualFold(own, host) }) {
 		return true
 	}
-	// An IPv6 address without a port still has its brackets.
-	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.IsLoopback()
 }

@@ -658,11 +658,11 @@ func TestEndInYearOneIsBeforeEveryBucket(t *testing.T) {
 
 func TestHostIsChecked(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, func(o *api.Options) { o.CheckHost, o.Hosts = true, []string{"stats.example.com"} })
+	s := inProcess(t, func(o *api.Options) { o.CheckHost, o.Hosts = true, []string{"stats.example.com", "2001:db8::1"} })
 	s.fill(t)
 	for host, want := range map[string]int{
 		"localhost": 200, "LOCALHOST:8001": 200, "localhost.": 200, "a.localhost:1": 200, "127.0.0.1:8001": 200, "127.9.9.9": 200, "[::1]:8001": 200, "[::1]": 200,
-		"::1": 200, "": 200, "stats.example.com": 200, "Stats.Example.com:443": 200,
+		"::1": 200, "": 200, "stats.example.com": 200, "Stats.Example.com:443": 200, "[2001:db8::1]": 200, "[2001:DB8::1]:80": 200,
 		"evil.example": 421, "evil.example:8001": 421, "localhost.evil.example": 421, "127.0.0.1.evil.example": 421, "10.0.0.1": 421, "[::2]:1": 421, "evillocalhost": 421,
 	} {
 		for _, path := range []string{"/analytics/cpu?database=db", "/health", "/nothing"} {
