@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/token"
 )
@@ -24,7 +25,42 @@ func (c *config) validateListen() error {
 	if c.Embedded != "" {
 		errs = append(errs, c.validateAddress("embedded_listen", c.EmbeddedListen, c.AllowPublic, "its traffic is not encrypted;"))
 	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return c.validateDistinct()
+}
+
+// validateDistinct returns an error if two addresses to listen on are the same. They are valid.
+func (c *config) validateDistinct() error {
+	type listener struct{ name, address string }
+	all := []listener{{"listen", c.Listen}}
+	if c.HealthListen != "" {
+		all = append(all, listener{"health_listen", c.HealthListen})
+	}
+	if c.Embedded != "" {
+		all = append(all, listener{"embedded_listen", c.EmbeddedListen})
+	}
+	var errs []error
+	for i, l := range all {
+		for _, other := range all[:i] {
+			if overlap(l.address, other.address) {
+				errs = append(errs, invalid(l.name, " %q, want another address than that of '%s', %q", l.address, other.name, other.address))
+			}
+		}
+	}
 	return errors.Join(errs...)
+}
+
+// overlap reports whether only one of two addresses, host:port, can be listened on: those with one port and the same host, or a host that
+// means all addresses. Names of hosts are compared as they are. Port 0 is another port each time.
+func overlap(a, b string) bool {
+	hostA, portA, _ := net.SplitHostPort(a)
+	hostB, portB, _ := net.SplitHostPort(b)
+	everywhere := func(host string) bool { return host == "" || net.ParseIP(host).IsUnspecified() }
+	numberA, _ := strconv.Atoi(portA)
+	numberB, _ := strconv.Atoi(portB)
+	return numberA == numberB && numberA != 0 && (hostA == hostB || everywhere(hostA) || everywhere(hostB))
 }
 
 // validateAddress returns an error for a malformed address and, unless public is true, for an address that is not a loopback
@@ -34,16 +70,15 @@ func (c *config) validateListen() error {
 func (c *config) validateAddress(name, address string, public bool, reason string) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return fmt.Errorf("invalid '%s' setting %q, want host:port such as \"127.0.0.1:8001\": %w", name, address, err)
+		return invalid(name, " %q, want host:port such as \"127.0.0.1:8001\": %w", address, err)
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return fmt.Errorf("invalid '%s' setting %q: port %q, want a number from 0 (any free one) to 65535", name, address, port)
+		return invalid(name, " %q: port %q, want a number from 0 (any free one) to 65535", address, port)
 	}
 	if public || isLoopback(host) {
 		return nil
 	}
-	return fmt.Errorf("invalid '%s' setting %q: this address is reachable from other machines and %s set allow_public or --allow-public to allow that",
-		name, address, reason)
+	return invalid(name, " %q: this address is reachable from other machines and %s set allow_public or --allow-public to allow that", address, reason)
 }
 
 // isLoopback reports whether only this machine can reach the host. It resolves no names, so it is false for every name other than
@@ -61,23 +96,17 @@ func (c *config) checksHost() bool {
 	return err == nil && isLoopback(host) && c.Tokens == ""
 }
 
-// validateAccess checks the settings of tokens, rates, CORS and TLS, and reads their files. It sets c.proxies.
+// validateAccess checks the settings of tokens, proxies, hosts, CORS and TLS, and reads their files. It sets c.proxies.
 func (c *config) validateAccess() error {
-	return errors.Join(c.validateTokens(), c.parseProxies(), c.validateOrigins(), c.validateTLS())
+	return errors.Join(c.validateTokens(), c.parseProxies(), c.validateHosts(), c.validateOrigins(), c.validateTLS())
 }
 
-// validateTokens checks the settings of tokens and rates. It reads the file of tokens and keeps nothing of it: see
+// validateTokens checks the settings of tokens. It reads the file of tokens and keeps nothing of it: see
 // [config.useTokens].
 func (c *config) validateTokens() error {
 	var errs []error
-	// A rate of 0 is valid, so these two are not among the limits of validate.
-	for name, rate := range map[string]int{"token_rate": c.TokenRate, "address_rate": c.AddressRate} {
-		if rate < 0 {
-			errs = append(errs, fmt.Errorf("invalid '%s' setting %d, want requests per second, or 0 for no limit", name, rate))
-		}
-	}
-	if c.TokenRate > 0 && c.Tokens == "" {
-		errs = append(errs, errors.New("invalid 'token_rate' setting: there are no tokens, want 'tokens' or 'address_rate'"))
+	if c.TokenRate > 0 && c.TokenRate <= mostCount && c.Tokens == "" {
+		errs = append(errs, invalid("token_rate", ": there are no tokens, want 'tokens' or 'address_rate'"))
 	}
 	if c.Tokens == "" {
 		return errors.Join(errs...)
@@ -91,7 +120,7 @@ func (c *config) validateTokens() error {
 		err = fmt.Errorf("%w; the user of the service must own the file: run analytics-api token create as this user", err)
 	}
 	if err != nil {
-		errs = append(errs, fmt.Errorf("invalid 'tokens' setting: %w", err))
+		errs = append(errs, invalid("tokens", ": %w", err))
 	}
 	return errors.Join(errs...)
 }
@@ -108,25 +137,52 @@ func (c *config) parseProxies() error {
 			network, err = netip.PrefixFrom(address, address.BitLen()), nil
 		}
 		if err != nil || network.Addr().Is4In6() {
-			errs = append(errs, fmt.Errorf("invalid 'trusted_proxies' setting %q, want an address or a network such as \"10.0.0.0/8\"", text))
+			errs = append(errs, invalid("trusted_proxies", " %q, want an address or a network such as \"10.0.0.0/8\"", text))
 		}
 		c.proxies = append(c.proxies, network)
 	}
 	return errors.Join(errs...)
 }
 
-// validateOrigins checks that each origin is as browsers send it: a scheme, a host and perhaps a port. Origins are compared as
-// texts, so one with a path or a "/" at its end would silently match none. For example, https://grafana.example.com and
-// http://127.0.0.1:3000 are valid.
-func (c *config) validateOrigins() error {
+// validateHosts checks that each host is a name or an address alone. One with a port, a scheme or a dot at its end would silently
+// match no request: see the option Hosts of the API. For example, stats.example.com, 192.0.2.1 and 2001:db8::1 are valid.
+func (c *config) validateHosts() error {
 	var errs []error
-	for _, origin := range c.CORSOrigins {
-		u, err := url.Parse(origin)
-		if origin != "*" && (err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || origin != u.Scheme+"://"+u.Host) {
-			errs = append(errs, fmt.Errorf("invalid 'cors_origins' setting %q, want an origin such as \"https://grafana.example.com\", or \"*\"", origin))
+	for _, host := range c.Hosts {
+		_, notAddress := netip.ParseAddr(host)
+		if notAddress != nil && (host == "" || strings.ContainsAny(host, ":/[]@ \t\r\n") || strings.HasSuffix(host, ".")) {
+			errs = append(errs, invalid("hosts", " %q, want the name or address of a host, without a port, such as \"stats.example.com\"", host))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// validateOrigins checks that each origin is as browsers send it: a scheme, a host in lower case and a port other than that of the
+// scheme. Origins are compared as texts, so one with a path or a "/" at its end would silently match none. For example,
+// https://grafana.example.com and http://127.0.0.1:3000 are valid.
+func (c *config) validateOrigins() error {
+	var errs []error
+	for _, origin := range c.CORSOrigins {
+		if origin != "*" && !isOrigin(origin) {
+			errs = append(errs, invalid("cors_origins", " %q, want an origin such as \"https://grafana.example.com\", or \"*\"", origin))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// isOrigin reports whether a browser can send a text as an origin.
+func isOrigin(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() == "" || text != u.Scheme+"://"+u.Host || text != strings.ToLower(text) {
+		return false
+	}
+	switch u.Scheme {
+	case "http":
+		return u.Port() != "80" && !strings.HasSuffix(u.Host, ":")
+	case "https":
+		return u.Port() != "443" && !strings.HasSuffix(u.Host, ":")
+	}
+	return false
 }
 
 // validateTLS checks the TLS settings of the service, and reads their files. It keeps nothing of them, because they are
@@ -134,9 +190,9 @@ func (c *config) validateOrigins() error {
 func (c *config) validateTLS() error {
 	switch {
 	case (c.TLSCert == "") != (c.TLSKey == ""):
-		return errors.New("'tls_cert' and 'tls_key' belong together, want both or none")
+		return invalid(oneOf("tls_cert", c.TLSCert, "tls_key"), ": 'tls_cert' and 'tls_key' belong together, want both or none")
 	case c.TLSCert == "" && c.TLSClientCA != "":
-		return errors.New("invalid 'tls_client_ca' setting: there is no 'tls_cert', and only TLS has certificates of clients")
+		return invalid("tls_client_ca", ": there is no 'tls_cert', and only TLS has certificates of clients")
 	case c.TLSCert == "":
 		return nil
 	}

@@ -27,13 +27,19 @@ import (
 // pair is a certificate of its own authority, in files.
 type pair struct{ cert, key string }
 
-// writePair writes a new certificate for 127.0.0.1 with a name into a folder.
+// writePair writes a new certificate for 127.0.0.1 with a name into a folder. It is valid for an hour.
 func writePair(t *testing.T, dir, name string) pair {
+	t.Helper()
+	return writePairUntil(t, dir, name, time.Now().Add(time.Hour))
+}
+
+// writePairUntil is writePair with the end of the certificate.
+func writePairUntil(t *testing.T, dir, name string, end time.Time) pair {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, NotAfter: end,
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
@@ -176,9 +182,9 @@ func (c *child) getWith(t *testing.T, path, text string) int {
 func TestSettingsOfAccessAreChecked(t *testing.T) {
 	for file, want := range map[string]string{
 		`tls_cert = "/none"`: "'tls_cert' and 'tls_key' belong together",
-		"tls_cert = \"/tmp/none\"\ntls_key = \"/tmp/none\"":     "invalid 'tls_cert' or 'tls_key' setting: open /tmp/none",
+		"tls_cert = \"/tmp/none\"\ntls_key = \"/tmp/none\"":     "invalid 'tls_cert' setting: open /tmp/none",
 		`tls_client_ca = "/none"`:                               "invalid 'tls_client_ca' setting: there is no 'tls_cert'",
-		`address_rate = -1`:                                     "invalid 'address_rate' setting -1, want requests per second, or 0",
+		`address_rate = -1`:                                     "invalid 'address_rate' setting -1, want a number from 0 to 1000000000",
 		`token_rate = 5`:                                        "invalid 'token_rate' setting: there are no tokens",
 		`cors_origins = ["example.com"]`:                        `invalid 'cors_origins' setting "example.com", want an origin such as`,
 		`trusted_proxies = ["proxy"]`:                           `invalid 'trusted_proxies' setting "proxy", want an address or a network such as "10.0.0.0/8"`,

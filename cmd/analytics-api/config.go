@@ -7,17 +7,15 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"maps"
+	"math"
 	"net/netip"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/BurntSushi/toml"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/api"
 	"github.com/telegraf-describe/telegraf-describe/internal/buildinfo"
@@ -135,8 +133,11 @@ type duration time.Duration
 // A day has no unit: the units are those of time.ParseDuration.
 func (d *duration) UnmarshalText(b []byte) error {
 	v, err := time.ParseDuration(string(b))
+	if err != nil {
+		return fmt.Errorf("%q is not a time, want one such as \"5s\" or \"1h30m\"", b)
+	}
 	*d = duration(v)
-	return err
+	return nil
 }
 
 // defaults returns the default settings. Lists are empty instead of nil, as in analytics-api.toml: a test compares both. Settings
@@ -318,13 +319,14 @@ func loadConfig(args, environ []string) (config, error) {
 	if c.showVersion {
 		return c, nil
 	}
-	if err := errors.Join(c.readFile(*file, environ), c.readEnvironment(environ), c.readFlags(given)); err != nil {
+	from := make(sources)
+	if err := errors.Join(c.readFile(*file, environ, from), c.readEnvironment(environ, from), c.readFlags(given, from)); err != nil {
 		return c, err
 	}
 	if len(servers) > 0 { // they replace those of the file and the environment, instead of being added
-		c.Redis = servers
+		c.Redis, from["redis"] = servers, "flag --redis"
 	}
-	return c, c.validate()
+	return c, from.locate(c.validate())
 }
 
 // explainFlag returns an error of package flag in the form of our other errors, with a suggestion for a flag that does not exist.
@@ -371,68 +373,6 @@ func defineFlags(flags *flag.FlagSet) map[string]string {
 	return given
 }
 
-// readFile reads the configuration file. Its name is the first of these that is set: the flag, ANALYTICS_API_CONFIG, the default.
-// Only the default file may be missing. Settings that the file does not have stay as they are. An unknown setting is an error: it
-// is often a known one with a typing error, which would silently have no effect. A fault of TOML ends the reading; unknown settings
-// are reported all together.
-func (c *config) readFile(named string, environ []string) error {
-	if named == "" {
-		named = lookup(environ, envPrefix+"CONFIG")
-	}
-	path := named
-	if path == "" {
-		path = defaultFile
-	}
-	meta, err := toml.DecodeFile(path, c)
-	if named == "" && errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("configuration %s: %w", path, explainType(err))
-	}
-	var errs []error
-	for _, key := range meta.Undecoded() {
-		errs = append(errs, fmt.Errorf("configuration %s: unknown setting %q%s", path, key, option.Suggest(key[len(key)-1], siblings(key))))
-	}
-	return errors.Join(errs...)
-}
-
-// siblings returns the names that are allowed where the file has a key: in a block [[export]], such as "export.databse", or outside
-// of blocks. Other blocks have none.
-func siblings(key toml.Key) []string {
-	switch {
-	case len(key) == 1:
-		outside := settings()
-		known := make([]string, 0, len(outside)+1)
-		for _, s := range outside {
-			known = append(known, s.name)
-		}
-		return append(known, "export")
-	case len(key) == 2 && key[0] == "export":
-		return []string{"database", "table", "agents"}
-	}
-	return nil
-}
-
-// wrongType matches the error of the TOML library for a value of another type than its setting, which has no type of its own.
-var wrongType = regexp.MustCompile(`^toml: (line \d+) \(last key ("[^"]*")\): incompatible types: .*destination has type (\w+)$`)
-
-// explainType returns an error about a value of the wrong type in the words of the settings, without Go types. Other errors of the
-// TOML library it returns as they are. For example, for max_records = "10":
-//
-//	line 3: invalid value of the setting "max_records", want a whole number without quotes
-func explainType(err error) error {
-	m := wrongType.FindStringSubmatch(err.Error())
-	want := map[string]string{
-		"string": "a text in quotes", "integer": "a whole number without quotes", "boolean": "true or false", "bool": "true or false",
-		"slice": `a list in brackets, such as ["a", "b"]`,
-	}
-	if m == nil || want[m[3]] == "" {
-		return err
-	}
-	return fmt.Errorf("%s: invalid value of the setting %s, want %s", m[1], m[2], want[m[3]])
-}
-
 // lookup returns the value of the first environment variable of that name, or "".
 func lookup(environ []string, name string) string {
 	for _, entry := range environ {
@@ -444,11 +384,11 @@ func lookup(environ []string, name string) string {
 }
 
 // readEnvironment reads the variables that begin with ANALYTICS_API_. Unknown ones are errors, except those that Kubernetes sets.
-// An empty variable sets an empty value. Of a variable that is there twice, the last one counts.
-func (c *config) readEnvironment(environ []string) error {
-	known := map[string]func(*config, string) error{envPrefix + "CONFIG": func(*config, string) error { return nil }}
+// An empty variable sets an empty value. Of a variable that is there twice, the last one counts. The variables are added to from.
+func (c *config) readEnvironment(environ []string, from sources) error {
+	known := map[string]setting{envPrefix + "CONFIG": {set: func(*config, string) error { return nil }}}
 	for _, s := range settings() {
-		known[envPrefix+strings.ToUpper(s.name)] = s.set
+		known[envPrefix+strings.ToUpper(s.name)] = s
 	}
 	var errs []error
 	for _, entry := range environ {
@@ -456,10 +396,11 @@ func (c *config) readEnvironment(environ []string) error {
 		if !strings.HasPrefix(name, envPrefix) {
 			continue
 		}
-		set, ok := known[name]
+		s, ok := known[name]
 		switch {
 		case ok:
-			if err := set(c, value); err != nil {
+			from[s.name] = "environment variable " + name
+			if err := s.set(c, value); err != nil {
 				errs = append(errs, fmt.Errorf("environment variable %s: %w", name, err))
 			}
 		case !isServiceLink(name, value):
@@ -492,16 +433,18 @@ func isServiceLink(name, value string) bool {
 	return false
 }
 
-// readFlags sets the settings that were given as flags, by their names. It returns the first error only.
-func (c *config) readFlags(given map[string]string) error {
+// readFlags sets the settings that were given as flags, by their names. The flags are added to from.
+func (c *config) readFlags(given map[string]string, from sources) error {
+	var errs []error
 	for _, s := range settings() {
 		if value, ok := given[s.name]; ok {
+			from[s.name] = "flag --" + s.flag()
 			if err := s.set(c, value); err != nil {
-				return fmt.Errorf("flag --%s: %w", s.flag(), err)
+				errs = append(errs, fmt.Errorf("flag --%s: %w", s.flag(), err))
 			}
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // validate returns an error that contains every fault of the settings, or nil. It also reads the files that settings name:
@@ -512,35 +455,46 @@ func (c *config) validate() error {
 	if err := c.checkVariables(); err != nil {
 		return err
 	}
-	errs := []error{c.validateListen()}
+	return errors.Join(c.validateListen(), c.validateLimits(), c.validateAccess(), c.validateLog(), c.validateNames(), c.validateEmbedded(), c.validateRedis())
+}
+
+// invalid returns an error about a setting: see [option.Examples.Errorf]. The place where it was set is added by [sources.locate].
+func invalid(name, format string, args ...any) error {
+	return option.Examples(nil).Errorf(name, format, args...)
+}
+
+// Largest values of numbers, far above what is useful, so that sums of limits cannot overflow.
+const (
+	mostCount = 1_000_000_000 // of things, and of requests per second
+	mostBytes = min(1<<40, math.MaxInt)
+)
+
+// validateLimits checks the numbers that limit something.
+func (c *config) validateLimits() error {
+	var errs []error
 	for _, limit := range []struct {
-		name  string
-		value int
+		name               string
+		value, least, most int
 	}{
-		{"max_connections", c.MaxConnections}, {"max_connections_per_address", c.MaxPerAddress},
-		{"max_records", c.MaxRecords}, {"max_buckets", c.MaxBuckets}, {"max_bytes", c.MaxBytes},
-		{"max_scanned", c.MaxScanned}, {"max_streams", c.MaxStreams}, {"max_total_bytes", c.MaxTotalBytes},
-		{"export_max_series", c.ExportMaxSeries}, {"export_buckets", c.ExportBuckets},
+		{"max_connections", c.MaxConnections, 1, mostCount}, {"max_connections_per_address", c.MaxPerAddress, 1, mostCount},
+		{"token_rate", c.TokenRate, 0, mostCount}, {"address_rate", c.AddressRate, 0, mostCount},
+		{"max_records", c.MaxRecords, 1, mostCount}, {"max_buckets", c.MaxBuckets, 1, mostCount}, {"max_bytes", c.MaxBytes, 1, mostBytes},
+		{"max_scanned", c.MaxScanned, 1, mostCount}, {"max_streams", c.MaxStreams, 1, mostCount}, {"max_total_bytes", c.MaxTotalBytes, 1, mostBytes},
+		{"cache_size", c.CacheSize, 0, mostBytes}, {"export_max_series", c.ExportMaxSeries, 1, mostCount}, {"export_buckets", c.ExportBuckets, 1, mostCount},
+		{"redis_db", c.RedisDB, 0, math.MaxInt32},
 	} {
-		if limit.value <= 0 {
-			errs = append(errs, fmt.Errorf("invalid '%s' setting %d, want more than 0", limit.name, limit.value))
+		if limit.value < limit.least || limit.value > limit.most {
+			errs = append(errs, invalid(limit.name, " %d, want a number from %d to %d", limit.value, limit.least, limit.most))
 		}
 	}
-	if c.MaxTotalBytes > 0 && c.MaxTotalBytes/2 < c.MaxBytes { // one client can use half of it, so the largest answer must fit into that
-		errs = append(errs, fmt.Errorf("invalid 'max_total_bytes' setting %d, want at least two times max_bytes, %d", c.MaxTotalBytes, c.MaxBytes))
-	}
-	if c.CacheSize < 0 {
-		errs = append(errs, fmt.Errorf("invalid 'cache_size' setting %d, want a number of bytes, or 0 to keep no answers", c.CacheSize))
+	// One client can use half of it, so the largest answer must fit into that.
+	if c.MaxTotalBytes > 0 && c.MaxBytes <= mostBytes && c.MaxTotalBytes/2 < c.MaxBytes {
+		errs = append(errs, invalid("max_total_bytes", " %d, want at least two times max_bytes, %d", c.MaxTotalBytes, c.MaxBytes))
 	}
 	if c.ExportMaxAge < 0 {
-		errs = append(errs, fmt.Errorf("invalid 'export_max_age' setting %q, want 0s or more", time.Duration(c.ExportMaxAge)))
+		errs = append(errs, invalid("export_max_age", " %q, want 0s or more", time.Duration(c.ExportMaxAge)))
 	}
-	switch c.Embedded {
-	case "", "auto", "redis-server", "memory":
-	default:
-		errs = append(errs, fmt.Errorf("invalid 'embedded' setting %q, want auto, redis-server or memory", c.Embedded))
-	}
-	return errors.Join(append(errs, c.validateAccess(), c.validateLog(), c.validateNames(), c.validateEmbeddedDir(), c.validateRedis())...)
+	return errors.Join(errs...)
 }
 
 // validateRedis checks the settings of the connection to Redis, also if the command starts a Redis and does not use them. It reads
@@ -548,34 +502,17 @@ func (c *config) validate() error {
 func (c *config) validateRedis() error {
 	var errs []error
 	if c.RedisTimeout <= 0 {
-		errs = append(errs, fmt.Errorf("invalid 'redis_timeout' setting %q, want more than 0s", time.Duration(c.RedisTimeout)))
-	}
-	if c.RedisDB < 0 {
-		errs = append(errs, fmt.Errorf("invalid 'redis_db' setting %d, want 0 or more", c.RedisDB))
+		errs = append(errs, invalid("redis_timeout", " %q, want more than 0s", time.Duration(c.RedisTimeout)))
 	}
 	errs = append(errs, c.readSecrets())
 	if c.RedisMasterName == "" && c.RedisSentinelUser+c.RedisSentinelPass != "" {
-		errs = append(errs, errors.New("invalid 'redis_master_name' setting \"\" with credentials of Sentinels, want the name of the primary that they watch"))
+		errs = append(errs, invalid("redis_master_name", " \"\" with credentials of Sentinels, want the name of the primary that they watch"))
 	}
 	errs = append(errs, c.loadTLS())
 	if err := c.dialOptions().Check(); err != nil {
-		errs = append(errs, fmt.Errorf("invalid 'redis' setting: %w", err))
+		errs = append(errs, invalid("redis", ": %w", err))
 	}
 	return errors.Join(errs...)
-}
-
-// validateEmbeddedDir returns an error for a folder in which nothing would be stored.
-func (c *config) validateEmbeddedDir() error {
-	switch {
-	case c.EmbeddedDir == "":
-		return nil
-	case c.Embedded == "":
-		return fmt.Errorf("invalid 'embedded_dir' setting %q: only an embedded redis-server stores data there, want 'embedded' to be auto or redis-server",
-			c.EmbeddedDir)
-	case c.Embedded == "memory":
-		return fmt.Errorf("invalid 'embedded_dir' setting %q: %w", c.EmbeddedDir, errNothingKept)
-	}
-	return nil
 }
 
 // validateNames returns an error for names that a database or table in the cache cannot have. It does not look whether they exist:
@@ -584,7 +521,7 @@ func (c *config) validateNames() error {
 	var errs []error
 	check := func(setting, name string) {
 		if err := record.CheckName(name); err != nil {
-			errs = append(errs, fmt.Errorf("invalid '%s' setting %q: %w", setting, name, err))
+			errs = append(errs, invalid(setting, " %q: %w", name, err))
 		}
 	}
 	if c.DefaultDatabase != "" {
@@ -594,7 +531,7 @@ func (c *config) validateNames() error {
 		check("export.database", e.Database)
 		check("export.table", e.Table)
 		if !slices.Contains([]string{"", agentsMerged, agentsEach}, e.Agents) {
-			errs = append(errs, fmt.Errorf("invalid 'export.agents' setting %q, want %q or %q", e.Agents, agentsMerged, agentsEach))
+			errs = append(errs, invalid("export.agents", " %q, want %q or %q", e.Agents, agentsMerged, agentsEach))
 		}
 	}
 	return errors.Join(errs...)
@@ -607,21 +544,32 @@ func (c *config) loadTLS() error {
 		return nil
 	}
 	c.tls = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.RedisTLSServerName}
+	var errs []error
 	if c.RedisTLSCA != "" {
 		pool, err := readAuthorities(c.RedisTLSCA)
 		if err != nil {
-			return fmt.Errorf("invalid 'redis_tls_ca' setting: %w", err)
+			errs = append(errs, invalid("redis_tls_ca", ": %w", err))
 		}
 		c.tls.RootCAs = pool
 	}
-	if c.RedisTLSCert != "" || c.RedisTLSKey != "" {
-		pair, err := tls.LoadX509KeyPair(c.RedisTLSCert, c.RedisTLSKey)
-		if err != nil {
-			return fmt.Errorf("invalid 'redis_tls_cert' or 'redis_tls_key' setting: %w", secret.HidePath(err))
-		}
+	switch {
+	case (c.RedisTLSCert == "") != (c.RedisTLSKey == ""):
+		errs = append(errs, invalid(oneOf("redis_tls_cert", c.RedisTLSCert, "redis_tls_key"),
+			": 'redis_tls_cert' and 'redis_tls_key' belong together, want both or none"))
+	case c.RedisTLSCert != "":
+		pair, err := readPair("redis_tls_cert", c.RedisTLSCert, "redis_tls_key", c.RedisTLSKey)
+		errs = append(errs, err)
 		c.tls.Certificates = []tls.Certificate{pair}
 	}
-	return nil
+	return errors.Join(errs...)
+}
+
+// oneOf returns the name of the first setting if it is set, or else that of the second.
+func oneOf(first, value, second string) string {
+	if value != "" {
+		return first
+	}
+	return second
 }
 
 // dialOptions returns the options of the connection to the configured Redis. The password in a file is read for each

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -30,6 +31,53 @@ type embedded struct {
 	storage   string          // describes where records are kept
 	ended     <-chan struct{} // closed when that Redis has ended
 	stop      func()          // ends that Redis and waits for its end
+}
+
+// validateEmbedded checks the settings of the Redis that the command starts: also what only this machine shows, such as whether
+// redis-server is installed and what is in files. So --check finds these faults too. It makes and locks nothing.
+func (c *config) validateEmbedded() error {
+	_, missing := redisserver.Find()
+	switch c.Embedded {
+	case "":
+		if c.EmbeddedDir != "" {
+			return invalid("embedded_dir", " %q: only an embedded redis-server stores data there, want 'embedded' to be auto or redis-server", c.EmbeddedDir)
+		}
+		return nil
+	case "redis-server":
+		if missing != nil {
+			return invalid("embedded", " %q: %w, want it to be installed, or another kind", c.Embedded, missing)
+		}
+	case "auto", "memory":
+	default:
+		return invalid("embedded", " %q, want auto, redis-server or memory", c.Embedded)
+	}
+	var errs []error
+	switch {
+	case c.EmbeddedDir == "":
+	case c.Embedded == "memory", missing != nil:
+		errs = append(errs, invalid("embedded_dir", " %q: %w", c.EmbeddedDir, errNothingKept))
+	default:
+		if err := redisserver.CheckFolder(c.EmbeddedDir); err != nil {
+			errs = append(errs, invalid("embedded_dir", " %q: %w; want a folder for its data", c.EmbeddedDir, err))
+		}
+	}
+	return errors.Join(append(errs, c.validatePasswordFile())...)
+}
+
+// validatePasswordFile checks the file of the password of the embedded Redis, which may be missing.
+func (c *config) validatePasswordFile() error {
+	file := c.EmbeddedPasswordFile
+	if file == "" {
+		// The default file is in a folder that may be missing too, or may be no folder.
+		file = c.embeddedPasswordFile()
+		if _, err := os.Stat(file); err != nil {
+			return nil //nolint:nilerr // it is made at the start
+		}
+	}
+	if err := redisserver.CheckPasswordFile(file); err != nil {
+		return invalid("embedded_password_file", ": %w", err)
+	}
+	return nil
 }
 
 // startEmbedded starts a Redis if the setting embedded is set. It runs until stop is called, not until a context ends, because

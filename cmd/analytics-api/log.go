@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 	"io"
 	"log/slog"
 )
@@ -13,15 +13,15 @@ func (c *config) logLevel() (level slog.Level, err error) {
 		err = level.UnmarshalText([]byte(c.LogLevel))
 		return level, err
 	}
-	return 0, fmt.Errorf("invalid 'log_level' setting %q, want debug, info, warn or error", c.LogLevel)
+	return 0, invalid("log_level", " %q, want debug, info, warn or error", c.LogLevel)
 }
 
 // validateLog checks the settings of the log.
 func (c *config) validateLog() error {
-	if c.LogFormat != "text" && c.LogFormat != "json" {
-		return fmt.Errorf("invalid 'log_format' setting %q, want text or json", c.LogFormat)
-	}
 	_, err := c.logLevel()
+	if c.LogFormat != "text" && c.LogFormat != "json" {
+		return errors.Join(invalid("log_format", " %q, want text or json", c.LogFormat), err)
+	}
 	return err
 }
 

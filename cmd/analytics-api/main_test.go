@@ -266,7 +266,7 @@ func TestEmbeddedRedisThatCannotStartReportsTheReason(t *testing.T) {
 	require.NotContains(t, err.Error(), "--embedded-listen")
 	t.Setenv("PATH", "/nowhere")
 	_, _, err = runOnce(t, nil, "--listen", "127.0.0.1:0", "--embedded", "redis-server", "--embedded-listen", "127.0.0.1:0")
-	require.EqualError(t, err, "embedded Redis: no redis-server on PATH")
+	require.EqualError(t, err, `flag --embedded: invalid 'embedded' setting "redis-server": no redis-server on PATH, want it to be installed, or another kind`)
 }
 
 // The password, database and TLS settings are for the Redis that would be used otherwise.
@@ -352,7 +352,7 @@ func TestMistakesInTheFileAreExplained(t *testing.T) {
 		`max_records = "5"`:                `line 1: invalid value of the setting "max_records", want a whole number without quotes`,
 		`listen = 8001`:                    `line 1: invalid value of the setting "listen", want a text in quotes`,
 		`allow_public = "yes"`:             `line 1: invalid value of the setting "allow_public", want true or false`,
-		`lisen = "127.0.0.1:1"`:            `configuration analytics-api.toml: unknown setting "lisen", did you mean "listen"?`,
+		`lisen = "127.0.0.1:1"`:            `configuration analytics-api.toml: line 1: unknown setting "lisen", did you mean "listen"?`,
 		"[[export]]\ntabel = \"cpu\"":      `unknown setting "export.tabel", did you mean "table"?`,
 		"[[exprot]]\ntable = \"cpu\"":      `unknown setting "exprot", did you mean "export"?`,
 	} {
@@ -494,11 +494,11 @@ func TestBadSettingIsReportedWithValueAndRule(t *testing.T) {
 		`listen = "127.0.0.1:"`:                                         `invalid 'listen' setting "127.0.0.1:": port "", want a number`,
 		"embedded = \"auto\"\nembedded_listen = \"127.0.0.1:-1\"":       `invalid 'embedded_listen' setting "127.0.0.1:-1": port "-1", want a number`,
 		`redis_sentinel_password = "p"`:                                 `invalid 'redis_master_name' setting "" with credentials of Sentinels, want the name of the primary`,
-		`redis_db = -1`:                                                 "invalid 'redis_db' setting -1, want 0 or more",
+		`redis_db = -1`:                                                 "invalid 'redis_db' setting -1, want a number from 0 to 2147483647",
 		`redis_timeout = "-1s"`:                                         `invalid 'redis_timeout' setting "-1s", want more than 0s`,
 		`redis_timeout = "0s"`:                                          `invalid 'redis_timeout' setting "0s", want more than 0s`,
 		`embedded = "yes"`:                                              `invalid 'embedded' setting "yes", want auto, redis-server or memory`,
-		`max_records = 0`:                                               "invalid 'max_records' setting 0, want more than 0",
+		`max_records = 0`:                                               "configuration analytics-api.toml: line 1: invalid 'max_records' setting 0, want a number from 1 to 1000000000",
 		`export_max_age = "-1s"`:                                        `invalid 'export_max_age' setting "-1s", want 0s or more`,
 		`redis_timeout = "soon"`:                                        "redis_timeout",
 		`redis = []`:                                                    "invalid 'redis' setting: no server, want a URL",
@@ -523,7 +523,7 @@ func TestBadSettingIsReportedWithValueAndRule(t *testing.T) {
 	}{
 		{[]string{"ANALYTICS_API_LISEN=x"}, nil, "unknown environment variable ANALYTICS_API_LISEN"},
 		{[]string{"ANALYTICS_API_MAX_RECORDS=x"}, nil, `environment variable ANALYTICS_API_MAX_RECORDS: "x" is not a whole number`},
-		{[]string{"ANALYTICS_API_EXPORT_MAX_AGE=x"}, nil, `environment variable ANALYTICS_API_EXPORT_MAX_AGE: time: invalid duration "x"`},
+		{[]string{"ANALYTICS_API_EXPORT_MAX_AGE=x"}, nil, `environment variable ANALYTICS_API_EXPORT_MAX_AGE: "x" is not a time, want one such as "5s" or "1h30m"`},
 		{[]string{"ANALYTICS_API_ALLOW_PUBLIC=x"}, nil, `environment variable ANALYTICS_API_ALLOW_PUBLIC: "x" is neither true nor false`},
 		{[]string{"ANALYTICS_API_DEFAULT_DATABASE=\xff"}, nil, `invalid 'default_database' setting "\xff": a name is valid UTF-8`},
 		{nil, []string{"--lisen", "x"}, "unknown flag --lisen"},

@@ -31,7 +31,7 @@ func readSecret(name, value, file string) (string, error) {
 	}
 	text, err := secret.Read(file)
 	if err != nil {
-		return "", fmt.Errorf("invalid '%s_file' setting: %w", name, err)
+		return "", invalid(name+"_file", ": %w", err)
 	}
 	return text, nil
 }
@@ -42,7 +42,7 @@ func (c *config) validateEmbeddedPassword() error {
 	case c.EmbeddedPassword != "" && c.EmbeddedPasswordFile != "":
 		return errors.New("'embedded_password' and 'embedded_password_file' are both set, want one of them")
 	case c.EmbeddedPassword != "" && len(c.EmbeddedPassword) < minPassword:
-		return fmt.Errorf("invalid 'embedded_password' setting: it has %d bytes, want %d or more", len(c.EmbeddedPassword), minPassword)
+		return invalid("embedded_password", ": it has %d bytes, want %d or more", len(c.EmbeddedPassword), minPassword)
 	}
 	return nil
 }

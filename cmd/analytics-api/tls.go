@@ -3,9 +3,13 @@ package main
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,34 +25,45 @@ type certificates struct {
 	clientCA  string       // "" if clients need no certificate
 	log       *slog.Logger // for changes
 
-	mu      sync.Mutex  // guards the fields below; held while files are read
-	checked time.Time   // when the files were last looked at
-	seen    [3]stamp    // of the files that were last read, in the order of stat
-	current *tls.Config // of the last files that were valid; nil before the first
+	mu      sync.Mutex     // guards the fields below; held while files are read
+	checked time.Time      // when the files were last looked at
+	seen    [3]fs.FileInfo // of the files that were last read, in the order of stat
+	current *tls.Config    // of the last files that were valid; nil before the first
 }
 
-// stamp changes when the content of a file does. It is zero for a missing file. It costs a call of stat, while
-// comparing contents would read the files every second.
-type stamp struct {
-	size     int64 // bytes
-	modified time.Time
-}
-
-// stat returns the stamps of the files. For symbolic links, as Kubernetes has for secrets, they are those of the targets.
-func (c *certificates) stat() (found [3]stamp) {
+// stat returns what is known of the files without reading them, nil for a missing one. For symbolic links, as Kubernetes has for secrets,
+// it is that of the targets.
+func (c *certificates) stat() (found [3]fs.FileInfo) {
 	for i, path := range []string{c.cert, c.key, c.clientCA} {
 		if info, err := os.Stat(path); err == nil { //nolint:gosec // the files of the settings
-			found[i] = stamp{info.Size(), info.ModTime()}
+			found[i] = info
 		}
 	}
 	return found
 }
 
+// unchanged reports whether both describe the same content of the files. A new file in place of another one is a change, even if it has its
+// size and time, as files that a tool has copied with their times can have.
+func unchanged(a, b [3]fs.FileInfo) bool {
+	for i := range a {
+		if a[i] == nil || b[i] == nil {
+			if a[i] != b[i] {
+				return false
+			}
+			continue
+		}
+		if !os.SameFile(a[i], b[i]) || a[i].Size() != b[i].Size() || !a[i].ModTime().Equal(b[i].ModTime()) {
+			return false
+		}
+	}
+	return true
+}
+
 // load reads the files and returns a new configuration. It does not use the guarded fields.
 func (c *certificates) load() (*tls.Config, error) {
-	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
+	pair, err := readPair("tls_cert", c.cert, "tls_key", c.key)
 	if err != nil {
-		return nil, fmt.Errorf("invalid 'tls_cert' or 'tls_key' setting: %w", secret.HidePath(err))
+		return nil, err
 	}
 	// HTTP/2 has limits of its own for requests and memory. Without it, those of the connections are enough.
 	config := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"http/1.1"}}
@@ -56,22 +71,70 @@ func (c *certificates) load() (*tls.Config, error) {
 		return config, nil
 	}
 	if config.ClientCAs, err = readAuthorities(c.clientCA); err != nil {
-		return nil, fmt.Errorf("invalid 'tls_client_ca' setting: %w", err)
+		return nil, invalid("tls_client_ca", ": %w", err)
 	}
 	config.ClientAuth = tls.RequireAndVerifyClientCert
 	return config, nil
 }
 
+// maxPEM is the largest size of a file of certificates, in bytes. The authorities of a system have about 200,000.
+const maxPEM = 16 << 20
+
+// readPair reads a certificate and its key, in PEM, from the files of two settings. A certificate that has expired is an error: no
+// client would accept it. The error is about the setting whose file is wrong, and has nothing of the key.
+func readPair(certSetting, cert, keySetting, key string) (pair tls.Certificate, err error) {
+	certText, err := readAtMost(cert, maxPEM)
+	if err != nil {
+		return pair, invalid(certSetting, ": %w", secret.HidePath(err))
+	}
+	keyText, err := readAtMost(key, maxPEM)
+	if err != nil {
+		return pair, invalid(keySetting, ": %w", secret.HidePath(err))
+	}
+	leaf, err := firstCertificate(certText)
+	if err != nil {
+		return pair, invalid(certSetting, ": %s %w", cert, err)
+	}
+	if time.Now().After(leaf.NotAfter) {
+		return pair, invalid(certSetting, ": the certificate in %s has expired at %s, want a valid one", cert, leaf.NotAfter.Format(time.RFC3339))
+	}
+	if !strings.Contains(keyText, "PRIVATE KEY-----") {
+		return pair, invalid(keySetting, ": %s has no private key, want one in PEM", key)
+	}
+	if pair, err = tls.X509KeyPair([]byte(certText), []byte(keyText)); err != nil {
+		return pair, invalid(keySetting, ": %s is not the key of the certificate in %s: %w", key, cert, err)
+	}
+	return pair, nil
+}
+
+// firstCertificate returns the first certificate in a text in PEM, which is the one of the service: the others are of authorities.
+func firstCertificate(text string) (*x509.Certificate, error) {
+	for rest := []byte(text); ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return nil, errors.New("has no certificate, want one in PEM")
+		}
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		parsed, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("has a malformed certificate: %w", err)
+		}
+		return parsed, nil
+	}
+}
+
 // readAuthorities reads the certificates of authorities in PEM. A file without one is an error: an empty pool would reject
 // all certificates.
 func readAuthorities(path string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(path) //nolint:gosec // the files of the settings
+	text, err := readAtMost(path, maxPEM)
 	if err != nil {
 		return nil, err
 	}
 	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s contains no certificate", path)
+	if !pool.AppendCertsFromPEM([]byte(text)) {
+		return nil, fmt.Errorf("%s has no certificate, want those of authorities in PEM", path)
 	}
 	return pool, nil
 }
@@ -104,7 +167,7 @@ func (c *certificates) get(now time.Time) (*tls.Config, error) {
 	}
 	c.checked = now
 	found := c.stat()
-	if c.current != nil && found == c.seen {
+	if c.current != nil && unchanged(found, c.seen) {
 		return c.current, nil
 	}
 	config, err := c.load() // under mu: the other handshakes wait instead of reading the same files

@@ -125,7 +125,7 @@ func (c *tokenCommand) parse(args, environ []string, id *string) error {
 	}
 	// Only the file and the environment can have the setting, as the flags are those of the subcommand.
 	settings := defaults()
-	if err := errors.Join(settings.readFile(*config, environ), settings.readEnvironment(environ)); err != nil {
+	if err := errors.Join(settings.readFile(*config, environ, make(sources)), settings.readEnvironment(environ, make(sources))); err != nil {
 		return err
 	}
 	if c.file = settings.Tokens; c.file == "" {

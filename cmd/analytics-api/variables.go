@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"reflect"
 	"strings"
 
@@ -42,7 +41,7 @@ func checkVariable(name, text string) error {
 	}
 	switch {
 	case option.Home(text) && !strings.HasSuffix(name, "_password"):
-		return fmt.Errorf("invalid '%s' setting %q: \"~\" is not replaced here: write the whole path", name, text)
+		return invalid(name, " %q: \"~\" is not replaced here: write the whole path", text)
 	case len(variables) == 0:
 		return nil
 	}
@@ -50,5 +49,5 @@ func checkVariable(name, text string) error {
 	if !strings.HasPrefix(name, "export.") {
 		instead = ", or set the environment variable " + envPrefix + strings.ToUpper(name)
 	}
-	return fmt.Errorf("invalid '%s' setting: it has the variable %s, which is not replaced here: write the value%s", name, variables[0], instead)
+	return invalid(name, ": it has the variable %s, which is not replaced here: write the value%s", variables[0], instead)
 }
