@@ -80,11 +80,11 @@ func (c *config) validatePasswordFile() error {
 	return nil
 }
 
-// startEmbedded starts a Redis if the setting embedded is set. It runs until stop is called, not until a context ends, because
-// requests that are running when the command ends still need it. "auto" is memory only if no redis-server is installed; a
-// redis-server that does not start is an error, as memory would silently lose the records at the end. The caller calls stop, once,
-// unless there is an error.
-func (c config) startEmbedded() (embedded, error) {
+// startEmbedded starts a Redis if the setting embedded is set. The end of ctx ends only the start, which can take long if there are many
+// data to load. A Redis that has started runs until stop is called, because requests that are running when the command ends still need
+// it. "auto" is memory only if no redis-server is installed; a redis-server that does not start is an error, as memory would silently
+// lose the records at the end. The caller calls stop, once, unless there is an error.
+func (c config) startEmbedded(ctx context.Context) (embedded, error) {
 	none := embedded{storage: "Redis", stop: func() {}}
 	kind := c.Embedded
 	if kind == "" {
@@ -93,7 +93,7 @@ func (c config) startEmbedded() (embedded, error) {
 	if _, err := redisserver.Find(); kind == "auto" && err != nil {
 		kind = "memory"
 	}
-	start := c.startServer
+	start := func() (embedded, error) { return c.startServer(ctx) }
 	if kind == "memory" {
 		start = c.startMemory
 	}
@@ -121,15 +121,18 @@ func (c config) dialEmbedded(e embedded) cache.DialOptions {
 }
 
 // startServer starts a redis-server as a child process. Without a chosen password or a file for one, each start has a new password.
-// The context of the child has no end: stop ends it.
-func (c config) startServer() (embedded, error) {
+// The context of the child does not end with ctx after the start: stop ends the child.
+func (c config) startServer(ctx context.Context) (embedded, error) {
 	o := redisserver.Options{Addr: c.EmbeddedListen, Dir: c.EmbeddedDir, Password: c.EmbeddedPassword, PasswordFile: c.embeddedPasswordFile()}
 	if o.Password == "" && o.PasswordFile == "" {
 		o.Password = secret.New(passwordLength)
 	}
 	published := &publication{} // filled by Before
 	o.Before = c.publish(published)
-	s, err := redisserver.Start(context.Background(), o)
+	starting, cancel := context.WithCancel(context.Background())
+	keep := context.AfterFunc(ctx, cancel)
+	s, err := redisserver.Start(starting, o) //nolint:contextcheck // it would end with ctx otherwise
+	keep()
 	// Such an error is about the folder or the file of the password, which is in the folder by default.
 	var path *fs.PathError
 	if err != nil {

@@ -53,7 +53,9 @@ func main() {
 	defer stop()
 	keepFilesPrivate()
 	if err := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr); err != nil {
-		fmt.Fprintln(os.Stderr, "analytics-api:", err)
+		if !errors.As(err, &logged{}) {
+			fmt.Fprintln(os.Stderr, "analytics-api:", err)
+		}
 		stop()
 		os.Exit(1) //nolint:gocritic // the deferred stop was called
 	}
@@ -85,8 +87,19 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return err
 	}
 	c.limitMemory(environ)
-	return serve(ctx, c, environ, c.newLog(stderr))
+	log := c.newLog(stderr)
+	err = serve(ctx, c, environ, log)
+	if err != nil && c.LogFormat == "json" { // its readers could not parse another line
+		log.Error("the service has ended", "error", err)
+		return logged{err}
+	}
+	return err
 }
+
+// logged is an error that is in the log already.
+type logged struct{ error }
+
+func (e logged) Unwrap() error { return e.error }
 
 // errEnded is the error when the embedded Redis ends before the service does. The service then ends too, so that a service
 // manager can start both again.
@@ -110,8 +123,11 @@ func serve(ctx context.Context, c config, environ []string, log *slog.Logger) er
 	defer listener.Close()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	embedded, err := c.startEmbedded()
+	embedded, err := c.startEmbedded(ctx)
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil // the start was given up
+		}
 		return err
 	}
 	defer embedded.stop()
@@ -137,7 +153,7 @@ func (c config) serveFrom(ctx context.Context, embedded embedded, listener net.L
 	}
 	defer client.Close()
 	reader := cache.NewReader(client)
-	defer c.tryRedis(ctx, reader, dial, log)() // waits for its ping before the client is closed
+	defer c.tryRedis(ctx, reader, dial, log)()
 	options := c.apiOptions(embedded.storage, strings.Join(dial.Addrs(), ", "), log)
 	options.Explain = func(err error) error { return explain(err, dial) }
 	// The limits are below TLS, so that a connection counts before its handshake.
@@ -177,17 +193,19 @@ func explain(err error, dial cache.DialOptions) error {
 }
 
 // tryRedis pings Redis once in the background. If the ping fails, it logs a warning with the settings to check. The
-// service runs nevertheless, because Redis may start later. The returned function waits until the ping has ended.
-func (c config) tryRedis(ctx context.Context, reader *cache.Reader, dial cache.DialOptions, log *slog.Logger) (wait func()) {
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, time.Duration(c.RedisTimeout))
+// service runs nevertheless, because Redis may start later. After giveUp, nothing is logged. giveUp does not wait for the ping: the
+// client neither ends the first command of a connection when its context ends, nor when it is closed, so that a Redis that hangs would
+// delay the end of the service.
+func (c config) tryRedis(ctx context.Context, reader *cache.Reader, dial cache.DialOptions, log *slog.Logger) (giveUp func()) {
+	ctx, giveUp = context.WithCancel(ctx)
+	go func() {
+		timeout, cancel := context.WithTimeout(ctx, time.Duration(c.RedisTimeout))
 		defer cancel()
-		if err := reader.Ping(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		if err := reader.Ping(timeout); err != nil && ctx.Err() == nil {
 			log.Warn("cannot read from Redis, requests fail until that works", "error", dial.Explain(err, settingNames))
 		}
-	})
-	return wg.Wait
+	}()
+	return giveUp
 }
 
 // Limits of the HTTP server. By default, the standard library has no limits of time, and accepts headers of 1 MiB.
@@ -200,9 +218,9 @@ const (
 	maxHeader     = 16 << 10         // bytes of the header of a request
 )
 
-// serveHTTP serves until ctx ends, and then waits at most stopTimeout for running requests. After that it returns the error of the
-// deadline, and the connections of requests that still run are left open until the process ends. It returns errEnded if that is the
-// cause of the end of ctx. It notifies the service manager when requests are accepted, and when the service begins to stop.
+// serveHTTP serves until ctx ends, and then waits at most stopTimeout for running requests. After that it closes their connections, which
+// is no error. It returns errEnded if that is the cause of the end of ctx. It notifies the service manager when requests are accepted, and
+// when the service begins to stop.
 func (c config) serveHTTP(ctx context.Context, limited *conns.Listener, handler http.Handler, environ []string, log *slog.Logger) error {
 	listener, scheme, err := c.encrypt(limited, log)
 	if err != nil {
@@ -213,13 +231,18 @@ func (c config) serveHTTP(ctx context.Context, limited *conns.Listener, handler 
 	stopped := make(chan error, 1) // gets the result of Shutdown; buffered, because nothing reads it if Serve fails
 	context.AfterFunc(ctx, func() {
 		c.tell(environ, "STOPPING=1", log)
-		timeout, cancel := context.WithTimeout(context.Background(), stopTimeout)
-		defer cancel()
-		stopped <- server.Shutdown(timeout)
+		stopped <- shutDown(server, stopTimeout, log)
 	})
 	// The listener has accepted connections since it was made: those that came before Serve wait in its queue.
 	log.Info("serving", "address", scheme+"://"+listener.Addr().String(), "version", buildinfo.Version(version))
-	c.tell(environ, "READY=1", log)
+	if ctx.Err() == nil { // otherwise, it would follow STOPPING=1
+		c.tell(environ, "READY=1", log)
+	}
+	alive, end := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { watchdog(alive, environ, log) })
+	defer wg.Wait()
+	defer end()
 	// Serve returns as soon as Shutdown begins, so the end of Shutdown is waited for.
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
@@ -229,6 +252,19 @@ func (c config) serveHTTP(ctx context.Context, limited *conns.Listener, handler 
 		return errEnded
 	}
 	log.Info("stopped")
+	return err
+}
+
+// shutDown waits for running requests, at most so long. Then it closes the connections of those that still run, such as of clients
+// that read slowly, which is no error.
+func shutDown(server *http.Server, wait time.Duration, log *slog.Logger) error {
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
+	defer cancel()
+	err := server.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		log.Warn("requests did not end in time, their connections are closed", "after", wait)
+		err = server.Close()
+	}
 	return err
 }
 
