@@ -113,15 +113,14 @@ func TestReadsGoOnAfterSentinelsHaveReplacedThePrimary(t *testing.T) {
 
 			began := time.Now()
 			stall(t, ":S3cretPW@"+watched.Primary)
-			replaced := watched.Replaced(t)
-			require.Eventually(t, replaced, 30*time.Second, time.Millisecond, "no failover")
+			require.Eventually(t, func() bool { return watched.Replaced(t) }, 30*time.Second, time.Millisecond, "no failover")
 			failover, before := time.Since(began), events.Load()
 			began = time.Now()
 			require.Eventually(t, read(written.Load()), 30*time.Second, 5*time.Millisecond)
 			noticed := time.Since(began)
 			require.Eventually(t, func() bool { return events.Load() > before+5 }, 60*time.Second, 5*time.Millisecond)
 			streamed := time.Since(began)
-			t.Logf("primary %s: the replica took over after %s; new records are read %s later, and streamed %s later",
+			t.Logf("primary %s: the Sentinels name the replica after %s; new records are read %s later, and streamed %s later",
 				name, failover.Round(time.Millisecond), noticed.Round(time.Millisecond), streamed.Round(time.Millisecond))
 			require.Less(t, noticed, noticedIn)
 			require.Less(t, streamed, noticedIn)

@@ -41,7 +41,7 @@ type Watched struct {
 	Primary, Replica string
 	Sentinels        []string
 
-	password string // of the primary and the replica
+	clients []*redis.Client // of the Sentinels
 }
 
 // Sentinels starts a primary, a replica and three Sentinels, and stops them when the test ends. About two seconds after the
@@ -62,28 +62,33 @@ func Sentinels(t testing.TB, password, sentinelPassword string) *Watched {
 	}
 	primary := Start(t, redisserver.Options{Args: own})
 	replica := Start(t, redisserver.Options{Args: append(own, "--replicaof", strings.ReplaceAll(primary.Addr(), ":", " "))})
-	w := &Watched{Primary: primary.Addr(), Replica: replica.Addr(), password: password}
+	w := &Watched{Primary: primary.Addr(), Replica: replica.Addr()}
 	client := openAs(t, replica.Addr(), password)
 	require.Eventually(t, func() bool { return strings.Contains(Info(t, client, "replication"), "master_link_status:up") },
 		30*time.Second, 10*time.Millisecond, "the replica has no primary")
-	sentinels := make([]*redis.Client, 0, 3)
 	for range 3 {
 		s := Sentinel(t, primary.Addr(), more)
 		w.Sentinels = append(w.Sentinels, s.Addr())
-		sentinels = append(sentinels, openAs(t, s.Addr(), sentinelPassword))
+		w.clients = append(w.clients, openAs(t, s.Addr(), sentinelPassword))
 	}
-	for _, s := range sentinels {
+	for _, s := range w.clients {
 		require.Eventually(t, func() bool { return strings.Contains(Info(t, s, "sentinel"), "slaves=1,sentinels=3") },
 			30*time.Second, 10*time.Millisecond, "the Sentinels do not know each other")
 	}
 	return w
 }
 
-// Replaced returns a function that reports whether the replica is the primary.
-func (w *Watched) Replaced(t testing.TB) func() bool {
+// Replaced reports whether each Sentinel names the replica as the primary. The replica has been the primary for about a second then:
+// before, no client can know it.
+func (w *Watched) Replaced(t testing.TB) bool {
 	t.Helper()
-	client := openAs(t, w.Replica, w.password)
-	return func() bool { return strings.Contains(Info(t, client, "replication"), "role:master") }
+	for _, s := range w.clients {
+		primary, err := s.Do(t.Context(), "SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main").StringSlice()
+		if err != nil || len(primary) != 2 || net.JoinHostPort(primary[0], primary[1]) != w.Replica {
+			return false
+		}
+	}
+	return true
 }
 
 // openAs returns a client of the server at host:port with a password, which closes with the test.
