@@ -588,6 +588,27 @@ func TestARefusedCommandIsReportedWithWhatToChange(t *testing.T) {
 	c.stderr.wait(t, "run the 'zrevrange' command: the user lacks a rule of the documented ACL, add it by ACL SETUSER; check 'redis_username', 'redis'")
 }
 
+// Redis has no room for the connections of the service: at the start, for a probe, for a request and for a stream.
+func TestARedisWithoutRoomForClientsIsReportedWithWhatToChange(t *testing.T) {
+	t.Parallel()
+	server := redistest.Server(t)
+	admin := redistest.Client(t, server)
+	require.NoError(t, admin.ConfigSet(t.Context(), "maxclients", "1").Err())
+	c := start(t, nil, "--listen", "127.0.0.1:0", "--redis", "redis://"+server.Addr())
+	const reason = "ERR max number of clients reached: raise maxclients in Redis, or close other connections"
+	c.stderr.wait(t, "cannot read from Redis, requests fail until that works\" error=\"redis at "+server.Addr()+": "+reason)
+	for _, path := range []string{"/ready", "/databases", "/analytics/cpu?database=db"} {
+		status, _ := c.get(t, path)
+		require.Equal(t, http.StatusServiceUnavailable, status, path)
+	}
+	c.stderr.wait(t, " path=/ready status=503 redis="+server.Addr()+" error=\"redis at "+server.Addr()+": "+reason)
+	require.NotContains(t, c.stderr.String(), "broken pipe")
+	require.NotContains(t, c.stderr.String(), "EOF")
+	require.NoError(t, admin.ConfigSet(t.Context(), "maxclients", "100").Err())
+	status, _ := c.get(t, "/ready")
+	require.Equal(t, http.StatusOK, status)
+}
+
 func TestTLSFailureIsReportedWithItsSettings(t *testing.T) {
 	t.Parallel()
 	addr, _, _ := redistest.TLS(t)

@@ -116,6 +116,8 @@ func TestAnAnswerOfRedisHasItsMeaningAndWhatToChange(t *testing.T) {
 		"LOADING Redis":                     ": Redis reads its data after a start, and then accepts writes",
 		"CLUSTERDOWN The":                   ": a part of the cluster has no server; with cluster-require-full-coverage no in Redis, the tables on the other servers are written",
 		"TRYAGAIN Multiple":                 ": the cluster moves the table to another server, and then accepts writes",
+		"ASK 5267 127.0.0.1:6380":           ": the cluster moves the table to another server, and then accepts writes",
+		"MOVED 5267 127.0.0.1:6380":         ": the cluster moves the table to another server, and then accepts writes",
 		"ERR max number of clients reached": ": raise maxclients in Redis, or close other connections",
 		"DENIED Redis":                      ": without a password, Redis refuses other hosts (protected-mode); check 'password', 'servers'",
 		"WRONGTYPE Op":                      ": another program has written a key of that name, delete it",

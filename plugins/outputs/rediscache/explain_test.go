@@ -8,6 +8,7 @@ import (
 
 	"github.com/influxdata/telegraf"
 	"github.com/influxdata/telegraf/metric"
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
@@ -126,6 +127,42 @@ func TestARefusedWriteNamesItsReasonAndTheOptionsAndTheRecoveryIsLogged(t *testi
 	for _, m := range messages {
 		require.Regexp(t, "Recovered: redis at "+strings.ReplaceAll(server.Addr(), ".", `\.`)+` accepts writes again after .*s; attempts that failed: 2`, fmt.Sprint(m))
 	}
+}
+
+// Redis has closed the connections of the plugin, and turns new ones away.
+func TestARedisWithoutRoomForClientsIsTheReasonOfEachAttempt(t *testing.T) {
+	t.Parallel()
+	server := redistest.Server(t)
+	admin := redistest.Client(t, server)
+	r, log := connected(t, server.Addr(), "  compat_max_records = 0\n  database_tag = \"database\"\n")
+	other, _ := output(t, server.Addr(), "")
+	var batch []telegraf.Metric
+	for i := range 10 {
+		batch = append(batch, metric.New(fmt.Sprint("analytics_", i), map[string]string{"field_name": "f", "database": "one"}, mean(1), time.Unix(0, 0)))
+	}
+	require.NoError(t, r.Write(batch))
+	require.NoError(t, admin.ConfigSet(t.Context(), "maxclients", "1").Err())
+	require.NoError(t, admin.ClientKillByFilter(t.Context(), "SKIPME", "yes").Err())
+	const want = ": ERR max number of clients reached: raise maxclients in Redis, or close other connections"
+	for range 3 {
+		before := rejected(t, admin)
+		require.ErrorContains(t, r.Write(batch), want)
+		require.ErrorContains(t, other.Connect(), want)
+		require.LessOrEqual(t, rejected(t, admin)-before, 6, "connections for ten tables and a new plugin")
+	}
+	require.NoError(t, admin.ConfigSet(t.Context(), "maxclients", "100").Err())
+	require.NoError(t, r.Write(batch))
+	require.Len(t, log.Messages(), 1)
+	require.Contains(t, fmt.Sprint(log.Messages()[0]), "; attempts that failed: 3")
+}
+
+// rejected returns how many connections a server has turned away.
+func rejected(t *testing.T, client *redis.Client) (n int) {
+	t.Helper()
+	_, rest, _ := strings.Cut(redistest.Info(t, client, "stats"), "rejected_connections:")
+	_, err := fmt.Sscan(rest, &n)
+	require.NoError(t, err)
+	return n
 }
 
 func TestTheRecoveryAfterAFailedConnectionIsLogged(t *testing.T) {
