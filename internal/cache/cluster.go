@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -205,15 +207,26 @@ func (p *pausing) after(err error, began time.Time) {
 }
 
 // ping returns an error if Redis does not answer. One primary of a cluster is enough: the others may be gone for good.
+//
+// It begins with primaries that the client knows. eachPrimary reads the map of the slots first, and may wait for a server that does not
+// answer as long as ctx allows.
 func ping(ctx context.Context, client redis.UniversalClient) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	cluster, err := clusterOf(ctx, client)
+	switch {
+	case err != nil:
+		return err
+	case cluster == nil:
+		return client.Ping(ctx).Err()
+	}
+	known, err := knownPrimaries(ctx, cluster)
+	if err != nil || anyAnswers(ctx, known) {
+		return err
+	}
 	var answered atomic.Bool
-	err := eachPrimary(ctx, client, func(ctx context.Context, client redis.Cmdable) error {
+	err = eachPrimary(ctx, client, func(ctx context.Context, client redis.Cmdable) error {
 		err := client.Ping(ctx).Err()
 		if err == nil {
 			answered.Store(true)
-			cancel()
 		}
 		return err
 	})
@@ -221,4 +234,33 @@ func ping(ctx context.Context, client redis.UniversalClient) error {
 		return nil
 	}
 	return err
+}
+
+// knownPrimaries returns primaries of a cluster without reading the map of the slots, unless the client has none yet: those of as many
+// slots as knownSlots. With a few primaries of equal shares these are all.
+func knownPrimaries(ctx context.Context, cluster *redis.ClusterClient) ([]*redis.Client, error) {
+	const knownSlots = 32
+	found := make(map[*redis.Client]bool)
+	for i := range knownSlots {
+		node, err := cluster.MasterForKey(ctx, strconv.Itoa(i))
+		if err != nil {
+			return nil, err
+		}
+		found[node] = true
+	}
+	return slices.Collect(maps.Keys(found)), nil
+}
+
+// anyAnswers reports whether one of the servers answers. It asks all at the same time, and returns with the first answer.
+func anyAnswers(ctx context.Context, servers []*redis.Client) bool {
+	answers := make(chan error, len(servers)) // with room for all, so that no goroutine waits
+	for _, server := range servers {
+		go func() { answers <- server.Ping(ctx).Err() }() // ends with the timeout of the client
+	}
+	for range servers {
+		if <-answers == nil {
+			return true
+		}
+	}
+	return false
 }
