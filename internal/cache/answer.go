@@ -82,8 +82,10 @@ func diagnose(err error, n Names) (meaning string, check []string) {
 			return ": Redis has closed the connection", []string{n.Servers}
 		}
 		return meaning, check
-	case errors.Is(err, io.EOF):
+	case isUnanswered(err):
 		return ": the server closed the connection; it may want TLS (\"rediss://\")", []string{n.Servers}
+	case errors.Is(err, io.EOF):
+		return ": the server closed the connection", []string{n.Servers}
 	case !IsAnswer(err):
 		return "", []string{n.Servers}
 	}
@@ -158,6 +160,12 @@ func isNoDB(err error) bool {
 func isTurnedAway(err error) bool {
 	var away *turnedAway
 	return errors.As(err, &away)
+}
+
+// isUnanswered reports whether the server has closed the connection before it sent anything.
+func isUnanswered(err error) bool {
+	var closed *unanswered
+	return errors.As(err, &closed)
 }
 
 // hasPrefix reports whether err is an answer of Redis that begins with one of the prefixes, or the reason why it closed the connection.

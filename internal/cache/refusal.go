@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"sync/atomic"
@@ -32,6 +33,14 @@ func (e *turnedAway) Error() string { return e.answer }
 
 // Unwrap returns a list, because the client removes the outermost error of a connection that fails at once, if that wraps a single one.
 func (e *turnedAway) Unwrap() []error { return []error{e.cause} }
+
+// unanswered is the error of a connection that the server has closed before it sent anything, as one that wants TLS.
+type unanswered struct{ cause error }
+
+func (e *unanswered) Error() string { return e.cause.Error() }
+
+// Unwrap returns a list as that of turnedAway does.
+func (e *unanswered) Unwrap() []error { return []error{e.cause} }
 
 // dialer returns the function with which all clients of the options connect.
 func dialer(u *redis.UniversalOptions) func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -71,7 +80,7 @@ type layered interface{ NetConn() net.Conn }
 type reasonedConn struct {
 	net.Conn
 
-	answered bool                   // whether the server has sent something; used by the reader only
+	answered atomic.Bool            // whether the server has sent something
 	reason   atomic.Pointer[string] // nil if there is none
 }
 
@@ -91,25 +100,28 @@ func (c *reasonedConn) Write(b []byte) (int, error) {
 // note notes what the server has sent.
 func (c *reasonedConn) note(b []byte) {
 	var reason *string
-	if text, ok := bytes.CutPrefix(b, []byte("-")); ok && !c.answered {
+	first := !c.answered.Swap(true)
+	if text, ok := bytes.CutPrefix(b, []byte("-")); ok && first {
 		if line, rest, ended := bytes.Cut(text, []byte("\r\n")); ended && len(rest) == 0 {
 			answer := string(line)
 			reason = &answer
 		}
 	}
-	if !c.answered || c.reason.Load() != nil {
+	if first || c.reason.Load() != nil {
 		c.reason.Store(reason)
 	}
-	c.answered = true
 }
 
-// explain adds the reason to an error of a connection that the server has closed.
+// explain adds what is known of the reason to an error of a connection that the server has closed.
 func (c *reasonedConn) explain(err error) error {
 	if err == nil || errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
 	}
 	if reason := c.reason.Load(); reason != nil {
 		return &turnedAway{*reason, err}
+	}
+	if errors.Is(err, io.EOF) && !c.answered.Load() {
+		return &unanswered{err}
 	}
 	return err
 }

@@ -130,6 +130,9 @@ func TestOnlyTheFirstAnswerOfAConnectionCanBeTheReason(t *testing.T) {
 		}
 		_, err = conn.Read(buffer)
 		require.Equal(t, io.EOF, err, name)
+		o := cache.DialOptions{Servers: []string{"redis://h"}}
+		require.EqualError(t, o.Explain(err, cache.Names{Servers: "servers"}), "redis at h:6379: EOF: the server closed the connection; check 'servers'",
+			"a server that has answered does not want TLS")
 		require.NoError(t, conn.Close())
 	}
 }
