@@ -26,13 +26,14 @@ type oneServer struct {
 
 // newOneServer returns the client. It does not connect.
 func newOneServer(u *redis.UniversalOptions) *oneServer {
-	c := &oneServer{Client: redis.NewClient(u.Simple()), topology: &topology{options: u}}
+	c := &oneServer{Client: redis.NewClient(u.Simple()), topology: newTopology(u)}
 	c.AddHook(c.topology)
 	return c
 }
 
-// Close closes all connections.
+// Close closes all connections. Commands that wait for the topology fail.
 func (c *oneServer) Close() error {
+	c.topology.close()
 	err := c.Client.Close()
 	if cluster := c.topology.cluster.Load(); cluster != nil {
 		err = errors.Join(err, cluster.Close())
@@ -51,13 +52,45 @@ func (c *oneServer) PoolStats() *redis.PoolStats {
 // topology is a hook that passes the commands of a client on to a cluster, if the server of the client is one.
 //
 // It asks with a client of its own, because the commands of the other client wait for the answer in this hook. Until an answer
-// shows the mode, each command asks again. After that, cluster or single stays as it is.
+// shows the mode, commands ask again, one question at a time:
+//
+//	first command   find ─▶ begins the question ─┐
+//	second command  find ────────────────────────┴─▶ waits for its answer, or for the end of its own context
+//
+// A question does not end with the command that began it. Each of its steps (connect, HELLO of the client, HELLO of the question) has the
+// timeout of the client, so that it is also answered if each step takes almost that time, but the command has less than the sum.
 type topology struct {
 	options *redis.UniversalOptions
 	single  atomic.Bool                         // true once the server has answered that it is not a node of a cluster
 	cluster atomic.Pointer[redis.ClusterClient] // nil unless the server is known to be a node of a cluster
 
-	mu sync.Mutex // held while the server is asked
+	closing context.Context // ends with close, and so does a question
+	end     context.CancelFunc
+	running sync.WaitGroup // the goroutine of a question
+
+	mu      sync.Mutex // guards the field below
+	pending *question  // the question without an answer, or nil
+}
+
+// question is a question for the mode of the server. Its results are set before answered is closed.
+type question struct {
+	answered chan struct{}
+	cluster  *redis.ClusterClient // as find returns it
+	err      error
+}
+
+func newTopology(u *redis.UniversalOptions) *topology {
+	t := &topology{options: u}
+	t.closing, t.end = context.WithCancel(context.Background())
+	return t
+}
+
+// close ends the pending question, and waits for that. No other one begins.
+func (t *topology) close() {
+	t.mu.Lock()
+	t.end()
+	t.mu.Unlock()
+	t.running.Wait()
 }
 
 // DialHook changes nothing.
@@ -108,25 +141,57 @@ func queueAll(ctx context.Context, cmds []redis.Cmder) func(redis.Pipeliner) err
 }
 
 // find returns the client of the cluster, or nil if the server is not a node of one. It asks the server until it has an
-// answer; an error means that there is none, or that the server cannot be used.
+// answer; an error means that there is none, or that the server cannot be used. If ctx ends before the answer comes, it returns the
+// reason, and the next command waits for the same question.
+func (t *topology) find(ctx context.Context) (*redis.ClusterClient, error) {
+	if cluster := t.cluster.Load(); cluster != nil || t.single.Load() {
+		return cluster, nil
+	}
+	q := t.join()
+	if q == nil {
+		return nil, redis.ErrClosed
+	}
+	select {
+	case <-q.answered:
+		return q.cluster, q.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// join returns the pending question, or begins one. It returns nil after close.
+func (t *topology) join() *question {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.pending != nil || t.closing.Err() != nil {
+		return t.pending
+	}
+	q := &question{answered: make(chan struct{})}
+	t.pending = q
+	t.running.Go(func() {
+		q.cluster, q.err = t.learn()
+		t.mu.Lock()
+		t.pending = nil
+		t.mu.Unlock()
+		close(q.answered)
+	})
+	return q
+}
+
+// learn asks the server once, and keeps what does not change any more. The result is that of find:
 //
-//	answer to HELLO                     find returns             the next command
+//	answer to HELLO                     result                   the next command
 //	mode standalone                     nil                      asks no more
 //	mode cluster                        the client of a cluster  asks no more, unless a database is set: an error, asks again
 //	mode sentinel                       errSentinel              asks again
 //	unknown command                     nil                      asks no more
 //	another refusal, as of a password   nil                      asks again; this one gets the refusal too
 //	none                                the error                asks again
-func (t *topology) find(ctx context.Context) (*redis.ClusterClient, error) {
+func (t *topology) learn() (*redis.ClusterClient, error) {
 	if cluster := t.cluster.Load(); cluster != nil || t.single.Load() {
-		return cluster, nil
+		return cluster, nil // another question was answered after find looked
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if cluster := t.cluster.Load(); cluster != nil || t.single.Load() {
-		return cluster, nil
-	}
-	mode, err := t.ask(ctx)
+	mode, err := t.ask(t.closing)
 	switch {
 	case hasPrefix(err, "ERR unknown command"):
 		t.single.Store(true)
@@ -149,12 +214,14 @@ func (t *topology) find(ctx context.Context) (*redis.ClusterClient, error) {
 }
 
 // ask returns the mode of the server: standalone, cluster or sentinel. It is "" if the answer has no mode. HELLO answers a map with RESP3
-// and a list of keys and values with RESP2.
+// and a list of keys and values with RESP2. The end of ctx closes the connection, because the client reads until its timeout.
 func (t *topology) ask(ctx context.Context) (string, error) {
 	o := t.options.Simple()
 	o.DB, o.PoolSize = 0, 1 // a cluster and a Sentinel refuse another database
+	o.MaxRetries = -1       // the next command asks again
 	client := redis.NewClient(o)
 	defer client.Close()
+	defer context.AfterFunc(ctx, func() { client.Close() })()
 	reply, err := client.Do(ctx, "HELLO").Result()
 	if err != nil {
 		return "", err

@@ -1,7 +1,10 @@
 package cache_test
 
 import (
+	"context"
 	"fmt"
+	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -88,6 +91,79 @@ func TestTheTopologyIsFoundAfterTheServerHasStarted(t *testing.T) {
 	redistest.Start(t, redisserver.Options{Addr: addr})
 	put(t, w, table, rec(60, "f", "h", 1))
 	require.Len(t, all(t, client, table, record.Range{}), 1)
+}
+
+// silent returns the address of a server that accepts connections and never answers, and a channel that gets a value for each of them.
+func silent(t testing.TB) (addr string, accepted <-chan struct{}) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	conns := make(chan struct{}, 100)
+	var wg sync.WaitGroup
+	t.Cleanup(func() {
+		require.NoError(t, l.Close())
+		wg.Wait()
+	})
+	wg.Go(func() {
+		for conn, err := l.Accept(); err == nil; conn, err = l.Accept() {
+			defer conn.Close()
+			conns <- struct{}{}
+		}
+	})
+	return l.Addr().String(), conns
+}
+
+// dialFor is dial with a timeout. The caller closes the client.
+func dialFor(t testing.TB, addr string, timeout time.Duration) redis.UniversalClient {
+	t.Helper()
+	client, err := cache.Dial(cache.DialOptions{Servers: []string{"redis://" + addr}, Timeout: timeout})
+	require.NoError(t, err)
+	return client
+}
+
+// The first command begins the question for the topology, which takes longer than the second one may.
+func TestACommandWaitsForTheTopologyUntilItsOwnContextEnds(t *testing.T) {
+	t.Parallel()
+	addr, accepted := silent(t)
+	client := dialFor(t, addr, time.Hour)
+	first := make(chan error, 1)
+	go func() { first <- client.Ping(context.Background()).Err() }()
+	<-accepted
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, client.Ping(ctx).Err(), context.DeadlineExceeded)
+	_, err := client.Pipelined(ctx, func(pipe redis.Pipeliner) error { return pipe.Ping(ctx).Err() })
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Empty(t, first, "the first command still waits")
+	require.Empty(t, accepted, "the second question has not begun")
+	require.NoError(t, client.Close())
+	require.Error(t, <-first)
+}
+
+// The command that begins the question gives up first.
+func TestTheQuestionForTheTopologyDoesNotEndWithTheCommandThatBeganIt(t *testing.T) {
+	t.Parallel()
+	addr, accepted := silent(t)
+	client := dialFor(t, addr, time.Hour)
+	ctx, cancel := context.WithCancel(t.Context())
+	first := make(chan error, 1)
+	go func() { first <- client.Ping(ctx).Err() }()
+	<-accepted
+	cancel()
+	require.ErrorIs(t, <-first, context.Canceled)
+	go func() { first <- client.Ping(context.Background()).Err() }()
+	require.Never(t, func() bool { return len(accepted) > 0 || len(first) > 0 }, 50*time.Millisecond, 10*time.Millisecond)
+	require.NoError(t, client.Close())
+	require.Error(t, <-first)
+}
+
+func TestACommandOfAClosedClientDoesNotAskForTheTopology(t *testing.T) {
+	t.Parallel()
+	addr, accepted := silent(t)
+	client := dialFor(t, addr, time.Hour)
+	require.NoError(t, client.Close())
+	require.ErrorIs(t, client.Ping(t.Context()).Err(), redis.ErrClosed)
+	require.Empty(t, accepted)
 }
 
 func TestAClusterHasOnlyDatabaseZero(t *testing.T) {
