@@ -151,9 +151,9 @@ func (c config) serveFrom(ctx context.Context, embedded embedded, listener net.L
 	if err != nil {
 		return err
 	}
-	defer client.Close()
 	reader := cache.NewReader(client)
-	defer c.tryRedis(ctx, reader, dial, log)()
+	defer client.Close()
+	defer tryRedis(ctx, reader, dial, log)()
 	options := c.apiOptions(embedded.storage, strings.Join(dial.Addrs(), ", "), log)
 	options.Explain = func(err error) error { return explain(err, dial) }
 	// The limits are below TLS, so that a connection counts before its handshake.
@@ -196,12 +196,12 @@ func explain(err error, dial cache.DialOptions) error {
 // service runs nevertheless, because Redis may start later. After giveUp, nothing is logged. giveUp does not wait for the ping: the
 // client neither ends the first command of a connection when its context ends, nor when it is closed, so that a Redis that hangs would
 // delay the end of the service.
-func (c config) tryRedis(ctx context.Context, reader *cache.Reader, dial cache.DialOptions, log *slog.Logger) (giveUp func()) {
+//
+// Only the client bounds the ping: redis_timeout for each step, such as connecting. In a slow network all steps together take longer.
+func tryRedis(ctx context.Context, reader *cache.Reader, dial cache.DialOptions, log *slog.Logger) (giveUp func()) {
 	ctx, giveUp = context.WithCancel(ctx)
 	go func() {
-		timeout, cancel := context.WithTimeout(ctx, time.Duration(c.RedisTimeout))
-		defer cancel()
-		if err := reader.Ping(timeout); err != nil && ctx.Err() == nil {
+		if err := reader.Ping(ctx); err != nil && ctx.Err() == nil {
 			log.Warn("cannot read from Redis, requests fail until that works", "error", dial.Explain(err, settingNames))
 		}
 	}()

@@ -559,6 +559,24 @@ func TestServiceStartsWithoutItsRedis(t *testing.T) {
 	c.stderr.wait(t, "connection refused; check 'redis'")
 }
 
+// Connecting and a command together take longer than redis_timeout. No request for records comes.
+func TestReadyFindsASlowRedis(t *testing.T) {
+	t.Parallel()
+	server := redistest.Server(t)
+	file := filepath.Join(t.TempDir(), "analytics-api.toml")
+	require.NoError(t, os.WriteFile(file, []byte("redis_timeout = \"1s\"\n"), 0o600))
+	addr := redistest.Slow(t, server.Addr(), 600*time.Millisecond)
+	c := start(t, nil, "--config", file, "--listen", "127.0.0.1:0", "--redis", "redis://"+addr)
+	var body string
+	require.Eventually(t, func() bool {
+		var status int
+		status, body = c.get(t, "/ready")
+		return status == http.StatusOK
+	}, 20*time.Second, time.Millisecond)
+	require.JSONEq(t, `{"status":"ready"}`, body)
+	require.NotContains(t, c.stderr.String(), "cannot be read")
+}
+
 func TestRefusedPasswordIsReportedButNotShown(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redisserver.Options{Password: "right"})

@@ -188,6 +188,7 @@ type server struct {
 	inMaking  answersInMaking        // shared by equal requests
 	rendered  *rendered.Cache[*kept] // the answers that are kept
 	scrapes   *scrapes
+	probes    *probes
 
 	// The log.
 	ids      *ids     // of requests
@@ -227,7 +228,7 @@ func newServer(reader Reader, o Options) *server {
 	s.versions = versions{read: s.readVersion, now: o.Now, timeout: o.Timeout}
 	s.windows = newWindows(reader, s.limits, &s.Options)
 	s.addresses, s.tokens = newRates("address", o.AddressRate, o.Now), newRates("token", o.TokenRate, o.Now)
-	s.scrapes = newScrapes(o.Timeout, &s.limits.budget)
+	s.scrapes, s.probes = newScrapes(o.Timeout, &s.limits.budget), newProbes(o.ReadyTimeout)
 	s.catalogue = catalogue{read: s.readTables, exists: s.exists, now: o.Now, timeout: o.Timeout}
 	s.table = s.routes()
 	s.documents = newDocuments(s)

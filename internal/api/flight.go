@@ -11,6 +11,7 @@ import (
 type flights[K comparable, T any] struct {
 	timeout time.Duration // bounds the time of one flight
 	free    func(T)       // called with the value of a flight when no request uses it any more, unless it is nil
+	lasting bool          // whether a flight goes on to its end although no request uses it any more
 
 	mu      sync.Mutex       // guards the field below, and users and ended of each flight
 	running map[K]*flight[T] // nil until the first
@@ -19,12 +20,12 @@ type flights[K comparable, T any] struct {
 // flight is work that requests share. Its results are set before done is closed.
 //
 //	join ─▶ run, in a goroutine of its own ─▶ end ─▶ done is closed ─▶ every user reads the results ─▶ leave
-//	          └ no users any more: cancel ─▶ run returns soon, and nobody reads the results
+//	          └ no users any more, unless lasting: cancel ─▶ run returns soon, and nobody reads the results
 //
 // A flight is in running until it ends or nobody uses it. A request that comes after that begins another one. One that comes while it runs
 // shares the result, parts of which may have been read before it came.
 type flight[T any] struct {
-	users  int                // requests between join and leave
+	users  int                // requests between join and leave; one more while a lasting one runs
 	ended  bool               // whether the work has ended
 	cancel context.CancelFunc // ends the context of run
 	done   chan struct{}      // closed when the work has ended; nothing is sent on it
@@ -72,10 +73,16 @@ func (f *flights[K, T]) join(ctx context.Context, key K, run func(context.Contex
 			f.running = make(map[K]*flight[T])
 		}
 		f.running[key] = l
+		if f.lasting {
+			l.users++ // the goroutine, which leaves at the end
+		}
 		go func() {
 			// These run in the opposite order: a panic is kept, later requests begin another flight, the users get the result, and the
 			// timer is stopped.
 			defer cancel()
+			if f.lasting {
+				defer f.leave(key, l)
+			}
 			defer close(l.done)
 			defer f.end(key, l)
 			defer func() { l.panicked = recover() }()

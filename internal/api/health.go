@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // health answers that the service is running. The answer does not depend on Redis, because a restart of the service would not help
@@ -20,23 +21,46 @@ func (s *server) health(w http.ResponseWriter, _ *http.Request, p *params) error
 	return writeJSON(w, nil, map[string]string{"status": "ok", "version": s.Version, "storage": s.Storage})
 }
 
+// probes are the questions to the store that /ready asks: whether it answers, and its warnings. Requests at the same time share them.
+//
+// A question goes on when its request is answered, because the end of a command closes its connection. In a slow network, or while a
+// server starts, connecting and a command together can take longer than ReadyTimeout. The next request then finds the connection.
+// Both questions are asked at once, because ReadyTimeout may have no room for one after the other.
+type probes struct {
+	pings    flights[struct{}, struct{}]
+	warnings flights[struct{}, map[string][]string]
+}
+
+// probeSteps bounds a question by that many times ReadyTimeout, which is the time that the client of Redis has for one step. The steps
+// are connecting, introducing itself, and the command; a client with a single address first asks for the kind of the server.
+const probeSteps = 6
+
+func newProbes(timeout time.Duration) *probes {
+	p := &probes{}
+	p.pings.timeout, p.pings.lasting = probeSteps*timeout, true
+	p.warnings.timeout, p.warnings.lasting = probeSteps*timeout, true
+	return p
+}
+
 // ready answers with success if the store answers within ReadyTimeout, because requests for records need it. The answer has the
 // store's warnings without the addresses of its servers, because it needs no token; the log has the addresses. If the store does not
 // answer, the answer is a problem with the status 503.
 func (s *server) ready(w http.ResponseWriter, r *http.Request, _ *params) error {
 	ctx, cancel := context.WithTimeout(r.Context(), s.ReadyTimeout)
 	defer cancel()
-	if err := s.reader.Ping(ctx); err != nil {
+	ping, _ := s.probes.pings.join(ctx, struct{}{}, func(ctx context.Context) (struct{}, error) { return struct{}{}, s.reader.Ping(ctx) })
+	defer s.probes.pings.leave(struct{}{}, ping)
+	settings, _ := s.probes.warnings.join(ctx, struct{}{}, s.reader.Warnings)
+	defer s.probes.warnings.leave(struct{}{}, settings)
+	if _, err := ping.wait(ctx); err != nil {
 		return away(err)
 	}
-	found, err := s.reader.Warnings(ctx)
+	found, err := settings.wait(ctx)
 	warnings := slices.Sorted(maps.Keys(found))
 	if err != nil { // one server of a cluster, while others answer
-		s.Log.Warn("the settings of a server cannot be read", "redis", s.Redis, "error", s.Explain(err))
 		warnings = append(warnings, "a server does not answer, so its settings are unknown and requests for some tables fail")
-	} else {
-		s.logWarnings(found)
 	}
+	s.logWarnings(found, err)
 	return writeJSON(w, nil, struct {
 		Status   string   `json:"status"`
 		Warnings []string `json:"warnings,omitempty"`
@@ -45,15 +69,22 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request, _ *params) error 
 
 // warned remembers the warnings of the store, so that each is logged once and not for every probe. It is safe for concurrent use.
 type warned struct {
-	mu   sync.Mutex          // guards the field below
-	last map[string][]string // the result of the last Warnings of the store without an error; nobody changes it
+	mu      sync.Mutex          // guards the fields below
+	last    map[string][]string // the result of the last Warnings of the store without an error; nobody changes it
+	unknown bool                // whether the last Warnings had an error
 }
 
 // logWarnings logs the warnings of the store that are new, or that are about other servers than before. A warning that ends and comes
-// back is logged again.
-func (s *server) logWarnings(found map[string][]string) {
+// back is logged again. err is that of the same Warnings: it is logged too, unless the one before failed as well.
+func (s *server) logWarnings(found map[string][]string, err error) {
 	s.warned.mu.Lock()
 	defer s.warned.mu.Unlock()
+	if err != nil && !s.warned.unknown {
+		s.Log.Warn("the settings of a server cannot be read", "redis", s.Redis, "error", s.Explain(err))
+	}
+	if s.warned.unknown = err != nil; err != nil {
+		return
+	}
 	for text, addresses := range found {
 		if before, known := s.warned.last[text]; !known || !slices.Equal(before, addresses) {
 			s.Log.Warn(text, "redis", cmp.Or(strings.Join(addresses, ", "), s.Redis))

@@ -697,22 +697,91 @@ func TestReadyHasTheWarningsOfTheCacheWithoutItsAddresses(t *testing.T) {
 	require.Equal(t, 1, strings.Count(log.String(), `level=WARN msg="something is wrong" redis="10.1.2.3:6379, 10.1.2.4:6379"`), log.String())
 }
 
-// pinging is a cache that never answers a ping.
-type pinging struct{ *stored }
+// slowStore is a cache that answers the first ping and the first question for its warnings after the time first, and each later one
+// after the time later. It answers an error if the context ends before.
+type slowStore struct {
+	*stored
+	first, later    time.Duration
+	pings, warnings atomic.Int32
+}
 
-func (pinging) Ping(ctx context.Context) error {
-	<-ctx.Done()
-	return ctx.Err()
+func (s *slowStore) answer(ctx context.Context, asked *atomic.Int32) error {
+	takes := s.later
+	if asked.Add(1) == 1 {
+		takes = s.first
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(takes):
+		return nil
+	}
+}
+
+func (s *slowStore) Ping(ctx context.Context) error { return s.answer(ctx, &s.pings) }
+
+func (s *slowStore) Warnings(ctx context.Context) (map[string][]string, error) {
+	if err := s.answer(ctx, &s.warnings); err != nil {
+		return nil, err
+	}
+	return s.stored.Warnings(ctx)
+}
+
+// readyOf returns the API of a store with a ReadyTimeout of 5 s, and its log. It is for a synctest bubble.
+func readyOf(t *testing.T, store api.Reader) (probe func() *httptest.ResponseRecorder, log *bytes.Buffer) {
+	t.Helper()
+	t.Cleanup(func() { time.Sleep(time.Minute) }) // until the questions that go on have ended
+	log = &bytes.Buffer{}
+	h := newAPI(t, store, api.Options{
+		MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1, Timeout: time.Minute, ReadyTimeout: 5 * time.Second, Log: slog.New(slog.NewTextHandler(log, nil)),
+	})
+	return func() *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/ready", http.NoBody))
+		return w
+	}, log
 }
 
 func TestReadyAnswersWithinItsTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newAPI(t, pinging{&stored{}}, api.Options{MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1, Timeout: time.Minute, ReadyTimeout: 3 * time.Second})
+		probe, _ := readyOf(t, &slowStore{stored: &stored{}, first: time.Hour})
 		start := time.Now()
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/ready", http.NoBody))
-		problemOf(t, w, http.StatusServiceUnavailable)
-		require.Equal(t, 3*time.Second, time.Since(start))
+		problemOf(t, probe(), http.StatusServiceUnavailable)
+		require.Equal(t, 5*time.Second, time.Since(start))
+	})
+}
+
+// The first answers take 9 s, as the client connects, and later ones 3 s. The second probe comes after 5 s, and shares the answers.
+func TestReadyKeepsTheQuestionsOfAProbeThatHasNoTimeLeft(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &slowStore{stored: &stored{}, first: 9 * time.Second, later: 3 * time.Second}
+		probe, _ := readyOf(t, store)
+		start := time.Now()
+		problemOf(t, probe(), http.StatusServiceUnavailable)
+		for _, want := range []time.Duration{9 * time.Second, 12 * time.Second} {
+			require.JSONEq(t, `{"status":"ready","warnings":["something is wrong"]}`, probe().Body.String())
+			require.Equal(t, want, time.Since(start), "the ping and the warnings are read at the same time")
+		}
+		require.EqualValues(t, 2, store.pings.Load())
+		require.EqualValues(t, 2, store.warnings.Load())
+	})
+}
+
+// hasty is a cache that answers pings at once, and its warnings after an hour.
+type hasty struct{ *slowStore }
+
+func (hasty) Ping(context.Context) error { return nil }
+
+func TestReadyDoesNotNeedTheSettingsOfAllServers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		probe, log := readyOf(t, hasty{&slowStore{stored: &stored{}, first: time.Hour, later: time.Hour}})
+		for range 3 {
+			require.JSONEq(t, `{"status":"ready","warnings":["a server does not answer, so its settings are unknown and requests for some tables fail"]}`,
+				probe().Body.String())
+		}
+		require.Equal(t, 1, strings.Count(log.String(), "the settings of a server cannot be read"), log)
 	})
 }

@@ -221,7 +221,7 @@ func (t *topology) ask(ctx context.Context) (string, error) {
 	o.MaxRetries = -1       // the next command asks again
 	client := redis.NewClient(o)
 	defer client.Close()
-	defer context.AfterFunc(ctx, func() { client.Close() })()
+	defer context.AfterFunc(ctx, func() { _ = client.Close() })()
 	reply, err := client.Do(ctx, "HELLO").Result()
 	if err != nil {
 		return "", err
