@@ -22,10 +22,10 @@ func newPoolMetrics(client redis.UniversalClient) *poolMetrics {
 		client:   client,
 		open:     desc("connections", "Open connections to Redis."),
 		idle:     desc("idle_connections", "Open connections to Redis that no request uses."),
-		hits:     desc("pool_hits_total", "Commands that found an idle connection."),
-		misses:   desc("pool_misses_total", "Commands that found no idle connection."),
-		timeouts: desc("pool_timeouts_total", "Commands that waited in vain for a connection."),
-		waitings: desc("pool_waits_total", "Commands that waited for a connection."),
+		hits:     desc("pool_hits_total", "Commands, or pipelines of them, that found an idle connection to Redis."),
+		misses:   desc("pool_misses_total", "Commands, or pipelines of them, that found no idle connection to Redis."),
+		timeouts: desc("pool_timeouts_total", "Commands, or pipelines of them, that waited in vain for a connection to Redis."),
+		waitings: desc("pool_waits_total", "Commands, or pipelines of them, that waited for a connection to Redis."),
 	}
 }
 

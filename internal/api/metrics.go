@@ -28,6 +28,13 @@ type metrics struct {
 	serve    handler                  // answers a request with all of them
 }
 
+// refusals are the reasons of analytics_api_refused_total. Each is a time series, so they are a few fixed words, which the README describes.
+var refusals = []string{
+	"no_token", "bad_token", "no_permission", "token_rate", "address_rate", "host", // before anything is read
+	"quick", "long", "client_long", "merges", "client_merges", "bytes", "client_bytes", "scrapes", "streams", // see limits, budget and scrapes
+	"stream_bytes", "stream_ended", "slow_client", // while the answer is sent
+}
+
 // newMetrics returns metrics in a new registry, so that several services can run in one process. bytes returns how many
 // bytes the budget of answers uses, and is called for each scrape. more are metrics of others. A name that is there twice is a
 // panic.
@@ -44,7 +51,8 @@ func newMetrics(version string, bytes func() int, more []prometheus.Collector) *
 			Name: "analytics_api_failures_total", Help: "Requests that the service could not answer, by status: 503 if Redis does not answer.",
 		}, []string{"status"}),
 		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "analytics_api_refused_total", Help: "Requests that were refused, or ended because of a limit, by reason.",
+			Name: "analytics_api_refused_total",
+			Help: "Requests that were refused, or ended because of a limit, and events of streams that lost their records, by reason.",
 		}, []string{"reason"}),
 		invalid: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "analytics_api_invalid_records_total", Help: "Texts in Redis that requests selected and that are not records.",
@@ -58,17 +66,27 @@ func newMetrics(version string, bytes func() int, more []prometheus.Collector) *
 			Help: "Requests that failed because a summary in Redis is corrupt. The log and the problem name it.",
 		}),
 	}
-	// Both results are there from the start on, so that a rate of them needs no special case.
 	kept := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "analytics_api_cache_requests_total", Help: "Requests for records, by whether their answer was kept from an earlier request.",
 	}, []string{"result"})
 	m.hits, m.misses = kept.WithLabelValues("hit"), kept.WithLabelValues("miss")
+	m.begin()
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(m.requests, m.seconds, m.failures, m.refusals, m.invalid, m.corrupt, m.tables, kept)
 	registry.MustRegister(processMetrics(version, bytes)...)
 	registry.MustRegister(more...)
 	m.serve = scraped(registry)
 	return m
+}
+
+// begin makes the counters of all reasons and statuses, so that they begin at 0, and a rate of them needs no special case.
+func (m *metrics) begin() {
+	for _, reason := range refusals {
+		m.refusals.WithLabelValues(reason)
+	}
+	for _, status := range []int{http.StatusInternalServerError, http.StatusServiceUnavailable} {
+		m.failures.WithLabelValues(strconv.Itoa(status))
+	}
 }
 
 // processMetrics are the metrics of the process: its version, the memory of the answers in work, and those of Go.
@@ -139,6 +157,5 @@ func (m *metrics) asked(kept bool) {
 	}
 }
 
-// refused counts a request that was refused or ended because of a limit. Reasons are a few fixed words, because each is a time series:
-// those of a busy, and those in refuse, checkHost, handle and the streams.
+// refused counts a request that was refused or ended because of a limit, or an event that lost its records. The reason is one of refusals.
 func (m *metrics) refused(reason string) { m.refusals.WithLabelValues(reason).Inc() }
