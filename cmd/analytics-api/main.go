@@ -19,6 +19,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	golog "log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -273,7 +274,7 @@ func shutDown(server *http.Server, wait time.Duration, log *slog.Logger) error {
 func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: writeTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		MaxHeaderBytes: maxHeader, ErrorLog: golog.New(&connectionLog{log: log, now: time.Now}, "", 0),
 	}
 }
 

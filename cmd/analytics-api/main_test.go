@@ -105,8 +105,8 @@ func (c *child) client(t *testing.T) *redis.Client {
 	return client
 }
 
-// start starts the command as a child process and waits until it serves. It kills the child when the test ends.
-func start(t *testing.T, env []string, args ...string) *child {
+// launch starts the command as a child process. It kills the child when the test ends.
+func launch(t *testing.T, env []string, args ...string) *child {
 	t.Helper()
 	c := &child{cmd: exec.Command(os.Args[0], args...), stderr: &buffer{}}
 	c.cmd.Env = append([]string{"RUN_ANALYTICS_API=1", "PATH=" + os.Getenv("PATH"), "TMPDIR=" + t.TempDir()}, env...)
@@ -116,6 +116,13 @@ func start(t *testing.T, env []string, args ...string) *child {
 		_ = c.cmd.Process.Kill()
 		_ = c.cmd.Wait()
 	})
+	return c
+}
+
+// start starts the command as a child process and waits until it serves. It kills the child when the test ends.
+func start(t *testing.T, env []string, args ...string) *child {
+	t.Helper()
+	c := launch(t, env, args...)
 	c.stderr.wait(t, "msg=serving")
 	c.url = regexp.MustCompile(`address=(https?://\S+)`).FindStringSubmatch(c.stderr.String())[1]
 	if m := regexp.MustCompile(`address=redis://(\S+)`).FindStringSubmatch(c.stderr.String()); m != nil {
