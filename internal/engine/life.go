@@ -119,6 +119,9 @@ func (e *Engine) newBucket(s *series, at span) *open {
 	}
 	found, ok, err := e.earlier(s, b, e.lacking(s, b))
 	switch {
+	case errors.Is(err, ErrOthersExpired):
+		e.o.Store.GiveBack()
+		return nil
 	case errors.Is(err, ErrExpired):
 		return nil
 	case err != nil:
@@ -164,8 +167,11 @@ func (e *Engine) claim(s *series, o *open) bool {
 		return true
 	}
 	found, ok, err := e.earlier(s, o, names)
+	if errors.Is(err, ErrOthersExpired) { // the open bucket has these fields, or had them
+		err = nil
+	}
 	switch {
-	case errors.Is(err, ErrExpired) && len(names) > 0 && !ok: // with ok, only fields have expired that the open bucket has or had
+	case errors.Is(err, ErrExpired) && len(names) > 0:
 		return false
 	case err != nil && !errors.Is(err, ErrExpired):
 		e.counters.StateErrors++
@@ -206,20 +212,24 @@ func (b *open) has(position int) bool {
 
 // earlier returns the bucket with the values that the fields had before: those of other engines, or of the final bucket. It has other
 // fields of the final bucket too, if no other engine has got them since. Without fields, only its revision counts. The error is that of
-// [Store.Find].
+// [Store.Find]. With ErrOthersExpired, the caller gives back what it does not use.
 func (e *Engine) earlier(s *series, o *open, fields []string) (b Bucket, ok bool, err error) {
 	// Before Find: a bucket that the other engine makes final meanwhile is found.
 	lent, held, borrowed := e.o.Store.Borrow(s.key(), o.start, o.end, fields)
 	b, ok, err = e.o.Store.Find(s.key(), o.start, o.end, fields, 0)
-	lacks := func(field string) bool { return !slices.Contains(lent.Fields, field) }
-	switch {
 	// That the final bucket has expired does not matter if Borrow has returned all of the fields.
-	case err != nil && (!errors.Is(err, ErrExpired) || slices.ContainsFunc(fields, lacks)):
+	lacks := func(field string) bool { return !slices.Contains(lent.Fields, field) }
+	others := errors.Is(err, ErrOthersExpired)
+	if borrowed && !slices.ContainsFunc(fields, lacks) && (others || errors.Is(err, ErrExpired)) {
+		ok, others, err = ok && others, false, nil
+	}
+	switch {
+	case err != nil && !others:
 		if borrowed {
 			e.o.Store.GiveBack()
 		}
 		return Bucket{}, ok, err
-	case err == nil && ok:
+	case ok:
 		b.Revision++ // from the last final row to the next one
 	case !borrowed:
 		return b, false, err
@@ -227,12 +237,12 @@ func (e *Engine) earlier(s *series, o *open, fields []string) (b Bucket, ok bool
 	b = b.unheld(held, fields)
 	if borrowed {
 		lent.Revision = max(lent.Revision, b.Revision)
-		return lent.With(b), true, nil
+		return lent.With(b), true, err
 	}
-	if len(b.Fields) > 0 && o.revision == 0 { // else it is counted already
+	if len(b.Fields) > 0 && o.revision == 0 && err == nil { // else it is counted already, or not opened
 		e.counters.Revised++
 	}
-	return b, true, nil
+	return b, true, err
 }
 
 // unheld returns b without the fields that other engines have open, unless they are among the wanted ones.

@@ -59,9 +59,9 @@ type Store interface {
 	// A bucket of the same start and another end has rows with the same time, so the next rows need a revision later than those. If
 	// there is only such a bucket, the result has its revision and no fields.
 	//
-	// The error [ErrExpired] means that the bucket was removed after its retention: if ok is false, it may have had one of the fields, and
-	// the result has the revision of that; if ok is true, it had other fields. Any other error means that the bucket may exist but cannot
-	// be read.
+	// The error [ErrExpired] means that the bucket was removed after its retention, and may have had one of the fields: the result has the
+	// revision of that. [ErrOthersExpired] means that it had other fields; then the results are those without an error. Any other error
+	// means that the bucket may exist but cannot be read.
 	Find(series string, start, end int64, fields []string, from int64) (Bucket, bool, error)
 	// Borrow returns copies of those fields that other engines have open and that got no values there in this run, or false if there
 	// are none. See [Engine.Lend]. The next call of Open or Snapshot is for a bucket with the copies. held are the fields that other
@@ -78,6 +78,10 @@ type Store interface {
 // ErrExpired is wrapped by the error of [Store.Find] about a final bucket that the store keeps no longer. Values for it are
 // late: a bucket of these values alone would replace the rows of all its values.
 var ErrExpired = errors.New("final bucket has expired")
+
+// ErrOthersExpired is wrapped by the error of [Store.Find] about a final bucket that the store keeps no longer, and that had other fields than
+// the wanted ones. A bucket of only these is not begun, unless it has values that the store has not seen: see [Engine.Adopt].
+var ErrOthersExpired = errors.New("other fields of the final bucket have expired")
 
 // Replay receives the log of a store in the order in which it was written. After the replay, the engine has the
 // summaries of the last run, equal to the last bit. Each method repeats the effect of the method of [Store] with the
@@ -414,17 +418,20 @@ func (e *Engine) adopt(b Bucket, a *Adopted) {
 		return
 	}
 	found, ok, err := e.o.Store.Find(b.Series, b.Start, b.End, b.Fields, b.Revision)
+	if errors.Is(err, ErrOthersExpired) {
+		err = nil
+	}
 	s, keyErr := e.seriesByKey(b.Series)
 	switch {
-	case errors.Is(err, ErrExpired) && b.Revision == 0 && !ok:
+	case errors.Is(err, ErrExpired) && b.Revision == 0:
 		e.refuse(b, nil, a)
 		return
-	case errors.Is(err, ErrExpired) && !ok:
+	case errors.Is(err, ErrExpired):
 		b.Revision = max(b.Revision, found.Revision+1)
-	case err != nil && !errors.Is(err, ErrExpired) || keyErr != nil:
+	case err != nil || keyErr != nil:
 		e.refuse(b, cmp.Or(err, keyErr), a)
 		return
-	case err == nil && ok:
+	case ok:
 		found = found.unheld(e.held, b.Fields)
 		b.Revision = max(b.Revision, found.Revision+1)
 	}

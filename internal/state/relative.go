@@ -300,8 +300,9 @@ func (r *relative) read(s *Store, series string, start int64) (b storedFinal, ok
 //
 // The revision is the newest one of these fields, also if it is of a bucket with another end, whose rows have the same time. A result
 // without fields has only that. The results are those of Find. The error is ErrExpired also if the newest version of one of the fields may
-// have expired, whatever there is of the others; ok is true if none of them has, but other fields of the bucket in this store. The
-// error also wraps ErrUnreadable while a relative is opened or retired.
+// have expired, whatever there is of the others. It is ErrOthersExpired if none of them has, one of them has no version, and other fields of
+// the bucket have expired in this store: then the other results are those without an error. The error also wraps ErrUnreadable while a
+// relative is opened or retired.
 func (s *Store) Latest(series string, start, end int64, fields []string, from int64) (Bucket, bool, error) {
 	own, ok, err := s.find(series, start)
 	s.relating.Lock()
@@ -329,7 +330,7 @@ func (s *Store) Latest(series string, start, end int64, fields []string, from in
 	case v.hasExpired(lacking, from):
 		return Bucket{Revision: b.Revision}, false, ErrExpired
 	case !ok && from == 0 && slices.ContainsFunc(own.removals, func(m removal) bool { return m.own }):
-		return Bucket{}, true, ErrExpired
+		return b, found, ErrOthersExpired
 	}
 	return b, found, nil
 }

@@ -2,6 +2,7 @@ package state_test
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -61,11 +62,10 @@ func latestOf(t *testing.T, s *state.Store, start int64, fields ...string) strin
 	t.Helper()
 	b, ok, err := s.Latest("m", start, start+hour, fields, 0)
 	switch {
+	case errors.Is(err, state.ErrOthersExpired):
+		return "expired without the fields"
 	case err != nil:
 		require.ErrorIs(t, err, state.ErrExpired)
-		if ok {
-			return "expired without the fields"
-		}
 		return "expired"
 	case !ok:
 		return "none"

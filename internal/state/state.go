@@ -75,6 +75,8 @@ var (
 	// ErrExpired is returned by Find for a final bucket that was removed after its retention. It can no longer be
 	// corrected, and no new bucket must replace it.
 	ErrExpired = errors.New("final bucket has expired")
+	// ErrOthersExpired is returned by Latest for a bucket that this store has removed after its retention if that had other fields.
+	ErrOthersExpired = errors.New("other fields of the final bucket have expired")
 	// ErrClosed is returned by Commit after Close, Abandon or Retire.
 	ErrClosed = errors.New("state is closed")
 )

@@ -1381,3 +1381,41 @@ func (h *history) expire(block, n int) {
 	}
 	require.Eventually(h.t, func() bool { return o.store.Stats().Expired == int64(n) }, time.Minute, time.Millisecond)
 }
+
+// A bucket is open for a correction that takes longer than its earlier revision is kept. A metric then has a field that no block had, and one of
+// which another block has the values.
+func TestAFieldOfAnotherBlockContinuesThoughTheBucketWasRemovedMeanwhile(t *testing.T) {
+	for _, test := range []struct {
+		final, restart bool // whether the bucket of the other block is final, and whether Telegraf starts again before the metric
+	}{{true, false}, {true, true}, {false, true}} {
+		t.Run(fmt.Sprintf("%+v", test), func(t *testing.T) {
+			t.Parallel()
+			h := newHistory(t, false)
+			h.edit = func(d *Describe) { d.StateRetention = config.Duration(time.Hour) }
+			both := []func(*Describe){block("a"), block("b")}
+			h.run(both...)
+			h.addField(0, "u", y)
+			h.linger()
+			h.addField(1, "w", y)
+			if h.push(); test.final {
+				h.linger()
+			}
+			o := h.blocks[0]
+			for range 20 {
+				h.at = h.at.Add(9 * time.Minute)
+				h.addField(0, "u", y)
+				o.clock.set(h.at)
+				h.read(o.push())
+			}
+			require.Eventually(t, func() bool { return o.store.Stats().Expired == 1 }, time.Minute, time.Millisecond)
+			if test.restart {
+				h.run(both...)
+			}
+			h.blocks[0].Add(point(nil, map[string]any{"v": 1.0, "w": 1.0}, y))
+			for _, field := range []string{"v", "w"} {
+				h.sent[fmt.Sprint("analytics_cpu", field, " ", y.Format(time.RFC3339))]++
+			}
+			h.check(0)
+		})
+	}
+}

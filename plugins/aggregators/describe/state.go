@@ -186,8 +186,11 @@ func (s store) Find(series string, start, end int64, fields []string, from int64
 	running.renaming.RLock()
 	b, ok, err := s.Latest(series, start, end, fields, from)
 	running.renaming.RUnlock()
-	if errors.Is(err, state.ErrExpired) {
+	switch {
+	case errors.Is(err, state.ErrExpired):
 		err = engine.ErrExpired
+	case errors.Is(err, state.ErrOthersExpired):
+		err = engine.ErrOthersExpired
 	}
 	return engine.Bucket(b), ok, err
 }
