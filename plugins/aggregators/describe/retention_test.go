@@ -46,6 +46,12 @@ func (h *retained) log(format string, args ...any) {
 func (h *retained) start() {
 	h.t.Helper()
 	h.owners = h.randomRun(h.r)
+	h.started()
+}
+
+// started prepares the counts of a run that has started.
+func (h *retained) started() {
+	h.t.Helper()
 	h.added, h.lateOf = make([]map[string]int64, len(h.blocks)), make([]int64, len(h.blocks))
 	for i, o := range h.blocks {
 		h.added[i] = map[string]int64{}
@@ -66,7 +72,10 @@ func (h *retained) stop(crash bool) {
 				h.lost[bucket] += n
 			}
 		}
-		h.refused += o.engine.Counters().Late - h.lateOf[i]
+		refused := o.engine.Counters().Late - h.lateOf[i]
+		if h.refused += refused; refused > 0 {
+			h.log("%s has refused %d values of buckets that it took over", o.name(), refused)
+		}
 	}
 	h.crash = crash
 	h.end()
@@ -199,6 +208,7 @@ func (h *retained) check() {
 		require.Zero(h.t, o.engine.Counters().StateErrors)
 	}
 	h.stop(false)
+	require.Zero(h.t, h.refused, "values of open buckets that were taken over")
 	missing, lost := int64(0), int64(0)
 	for bucket, sent := range h.sent {
 		lacking := sent - h.late[bucket] - h.counts[bucket]
@@ -225,6 +235,66 @@ func TestRandomChangesOfOptionsWithAShortRetentionKeepOneVersionOfARevision(t *t
 				h.randomEnd()
 			}
 			h.start()
+			h.check()
+		})
+	}
+}
+
+// startHeir starts a run with some of three blocks, of which the first one takes over the buckets of removed ones. Its filters have changed, so
+// each field of a series is its own or comes to one of the others, if there are any.
+func (h *retained) startHeir(aliases ...string) {
+	h.t.Helper()
+	var blocks []func(*Describe)
+	for _, alias := range aliases {
+		blocks = append(blocks, func(d *Describe) { d.Alias, d.Prefix = alias, "p_" })
+	}
+	h.run(blocks...)
+	for series := range h.owners {
+		for field := range h.owners[series] {
+			h.owners[series][field] = h.r.IntN(len(blocks) + 1) // the last number is that of no block
+		}
+	}
+	h.started()
+}
+
+// removeSome lets time pass in which only one block ends its periods. It removes its final buckets, and those of other blocks stay open.
+func (h *retained) removeSome(block int) {
+	h.t.Helper()
+	o := h.blocks[block]
+	for range 3 + h.r.IntN(4) {
+		h.at = h.at.Add(time.Duration(20+h.r.IntN(41)) * time.Minute)
+		h.pushSome(func(i int) bool { return i == block })
+		require.Eventually(h.t, func() bool { return o.store.Stats().Pending == 0 }, time.Minute, time.Millisecond)
+	}
+}
+
+// In these histories, fields come to other blocks and back, and the block that takes over open buckets has removed buckets of the same time, and
+// had other fields in them than in other buckets of the series.
+func TestRandomChangesOfOptionsLoseNoOpenBucketOfARemovedBlock(t *testing.T) {
+	for seed := range randomSeeds(t) {
+		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
+			t.Parallel()
+			h := newRetained(t, rand.New(rand.NewPCG(seed, 3)))
+			h.current = false
+			h.edit = func(d *Describe) { d.StateRetention = config.Duration(30 * time.Minute) }
+			for range 4 {
+				h.startHeir("0", "1", "2")
+				for range 4 + h.r.IntN(12) {
+					h.addSome()
+				}
+				h.pushAll()
+				for range 1 + h.r.IntN(2) {
+					h.removeSome(0)
+					h.addSome()
+				}
+				h.randomEnd()
+				h.startHeir([][]string{{"0"}, {"0", "1"}, {"0", "2"}}[h.r.IntN(3)]...)
+				for range h.r.IntN(6) {
+					h.step()
+				}
+				h.randomEnd()
+			}
+			h.startHeir("0")
 			h.check()
 		})
 	}
