@@ -362,6 +362,21 @@ func TestAFinalBucketStaysUntilItsRowsHaveLeft(t *testing.T) {
 	require.Equal(t, "expired", find(t, s, "m", 0))
 }
 
+// A Push without values leaves nothing in the log, so after a kill the log does not show that the rows left long ago.
+func TestRowsThatLeftBeforeTheirBucketWasRemovedAreNoWarningAfterACrash(t *testing.T) {
+	t.Parallel()
+	o, c := clocked(t, time.Hour)
+	w := &warnings{}
+	o.Log = w.log
+	s := mustOpen(t, o)
+	expireAll(t, s, c, 1)
+	s.Abandon()
+	s = mustOpen(t, o)
+	require.NoError(t, s.Replay(newModel(s)))
+	require.Empty(t, recent(t, s))
+	require.Empty(t, w.text())
+}
+
 // Of a final bucket that is damaged only the start is known, so the record of it must not name other buckets.
 func TestADamagedFinalBucketLeavesNoOtherBucketExpired(t *testing.T) {
 	t.Parallel()

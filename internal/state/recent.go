@@ -2,6 +2,7 @@ package state
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"time"
 )
@@ -55,6 +56,9 @@ func (s *Store) Recent(yield func(Bucket) error) error {
 		}
 		seen[id] = struct{}{}
 		b, ok, err := s.Find(f.series, f.start)
+		if errors.Is(err, ErrExpired) {
+			continue // it was removed after its rows had left; Pushes that logged nothing are not in the log
+		}
 		if err != nil {
 			s.warn("the rows of a final bucket cannot be emitted again: %v", err)
 			continue
