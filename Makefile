@@ -117,7 +117,7 @@ test-command-race:
 BENCH := go test -run '^$$'
 
 .PHONY: crash
-crash: ## kill telegraf-describe CRASHES (50) times under load and compare every bucket with the truth
+crash: ## kill telegraf-describe CRASHES (50) times under load, also while fields move between two blocks, and compare every bucket with the truth
 	$(eval TAGS := $(test_tags))
 	@test "$(TAGS)" != failed
 	cd $(COMMAND) && CRASHES=$(or $(CRASHES),50) go test -tags "$(TAGS)" -count 1 -timeout 30m -run TestCrashes -v .
