@@ -29,10 +29,7 @@ func ReplicatedCluster(t testing.TB) []string {
 	const primaries = 3
 	start := func() node {
 		s := startOn(t, func() redisserver.Options {
-			return redisserver.Options{Addr: busFree(t, "127.0.0.1"), Args: []string{
-				"--cluster-enabled", "yes", "--dir", t.TempDir(), "--cluster-node-timeout", "1000", "--cluster-require-full-coverage", "no",
-				"--repl-diskless-sync-delay", "0",
-			}}
+			return redisserver.Options{Addr: busFree(t, "127.0.0.1"), Args: replicatedArgs(t.TempDir())}
 		})
 		return node{s.Addr(), Client(t, s)}
 	}
@@ -66,6 +63,23 @@ func ReplicatedCluster(t testing.TB) []string {
 		}, 30*time.Second, 20*time.Millisecond, "the cluster is not complete")
 	}
 	return addrs
+}
+
+// replicatedArgs returns the arguments of a node of a ReplicatedCluster with a folder for its configuration.
+func replicatedArgs(dir string) []string {
+	return []string{
+		"--cluster-enabled", "yes", "--dir", dir, "--cluster-node-timeout", "1000", "--cluster-require-full-coverage", "no",
+		"--repl-diskless-sync-delay", "0",
+	}
+}
+
+// Anew returns a function that starts a node of a ReplicatedCluster again after it was killed, without its data. Anew is called before that,
+// because it asks the node for its folder.
+func Anew(t testing.TB, addr string) (start func()) {
+	t.Helper()
+	dir := Open(t, addr).ConfigGet(t.Context(), "dir").Val()["dir"]
+	require.NotEmpty(t, dir)
+	return func() { Start(t, redisserver.Options{Addr: addr, Args: replicatedArgs(dir)}) }
 }
 
 // Info returns a section of the answer to INFO, or "" if there is no answer.

@@ -221,8 +221,8 @@ func stalls() []stall {
 	return all
 }
 
-// A cluster of six servers loses the primary of a shard, and then its replica too. The shard is the one with the list of all
-// tables.
+// A cluster of six servers loses the primary of a shard, and then its replica too. Then both come back, with their data or without. The
+// shard is the one with the list of all tables.
 func TestAClusterLosesAPrimaryAndThenAShard(t *testing.T) {
 	t.Parallel()
 	for _, stall := range stalls() {
@@ -251,6 +251,7 @@ func TestAClusterLosesAPrimaryAndThenAShard(t *testing.T) {
 
 			l := startTraffic(t, o)
 			require.Eventually(t, func() bool { return l.ticks.Load() > 40 }, 10*time.Second, time.Millisecond)
+			again := redistest.Anew(t, victim)
 			stall.do(t, victim)
 			failover, noticed := l.awaitFailover(lost[0], func() bool { return primaryOf(t, admin, catalogue) != victim })
 			t.Logf("primary %s: the replica took over after %s, and rows are written and read %s later", stall.name, failover.Round(time.Millisecond), noticed.Round(time.Millisecond))
@@ -258,6 +259,7 @@ func TestAClusterLosesAPrimaryAndThenAShard(t *testing.T) {
 			l.requireAll(lost)
 
 			last := primaryOf(t, admin, catalogue)
+			anew := redistest.Anew(t, last)
 			resume := stall.do(t, last)
 			gap := l.longestGap(kept[0], 4*time.Second)
 			t.Logf("shard %s: %d tables go on, at most %s apart; %d tables wait", stall.name, len(kept), gap.Round(time.Millisecond), len(lost))
@@ -271,13 +273,17 @@ func TestAClusterLosesAPrimaryAndThenAShard(t *testing.T) {
 			require.LessOrEqual(t, len(l.log.Errors()), 2, "once a minute: %q", l.log.Errors())
 			if stall.name == "paused" {
 				resume()
-				l.requireAll(allTables())
-				require.Zero(t, l.plugin.Waiting())
-				l.ro.AddMetric(metric.New(tableOf(0).Name, map[string]string{"field_name": "f", "host": "last"}, mean(1), time.Unix(0, 0)))
-				require.NoError(t, l.ro.Write())
-				require.Contains(t, fmt.Sprint(l.log.Messages()), "Recovered: redis at ")
+			} else { // the servers come back without their data
+				anew()
+				again()
 			}
-			_ = l.ro.Output.Close()
+			l.requireAll(allTables())
+			require.Zero(t, l.plugin.Waiting())
+			require.Equal(t, stall.name == "killed", l.plugin.Restored() > 0)
+			l.ro.AddMetric(metric.New(tableOf(0).Name, map[string]string{"field_name": "f", "host": "last"}, mean(1), time.Unix(0, 0)))
+			require.NoError(t, l.ro.Write())
+			require.Contains(t, fmt.Sprint(l.log.Messages()), "Recovered: redis at ")
+			require.NoError(t, l.ro.Output.Close())
 		})
 	}
 }
