@@ -3,6 +3,8 @@
 //
 //	go test $(go run ./internal/longtests)
 //
+// Its arguments are packages whose tests it leaves out, because they never take a sample: they run without the race detector alone.
+//
 // It reads the source, without types and without building it. So there is no list of these tests that somebody has to keep up to date: a
 // new test that calls testing.Short is found. The output is such as
 //
@@ -26,7 +28,7 @@ import (
 )
 
 func main() {
-	args, err := arguments(".")
+	args, err := arguments(".", os.Args[1:]...)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "longtests:", err)
 		os.Exit(1)
@@ -34,9 +36,9 @@ func main() {
 	fmt.Println(strings.Join(args, " "))
 }
 
-// arguments returns a flag -run, then the packages below a folder that have such tests, both sorted and each once. Nested modules are
-// left out. If there is no such test, it returns an error: go test without a pattern would run everything.
-func arguments(root string) ([]string, error) {
+// arguments returns a flag -run, then the packages below a folder that have such tests, both sorted and each once. Nested modules and the
+// packages without are left out. If there is no such test, it returns an error: go test without a pattern would run everything.
+func arguments(root string, without ...string) ([]string, error) {
 	all, err := functions(root)
 	if err != nil {
 		return nil, err
@@ -53,7 +55,7 @@ func arguments(root string) ([]string, error) {
 	}
 	var tests, packages []string
 	for _, f := range all {
-		if f.test != "" && long[f.name] {
+		if f.test != "" && long[f.name] && !slices.Contains(without, f.folder) {
 			tests, packages = append(tests, f.test), append(packages, f.folder)
 		}
 	}
