@@ -68,6 +68,9 @@ func openFolder(path string) (*folder, error) {
 func CheckFolder(path string) error {
 	info, err := os.Stat(path)
 	for errors.Is(err, fs.ErrNotExist) && path != filepath.Dir(path) {
+		if _, err := os.Lstat(path); err == nil {
+			return fmt.Errorf("%s is a symbolic link to a folder that does not exist", path)
+		}
 		path = filepath.Dir(path)
 		if info, err = os.Stat(path); err == nil {
 			return canWrite(path)
@@ -104,11 +107,15 @@ func protect(path string) error {
 	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a folder
 		return err
 	}
-	names, err := filepath.Glob(filepath.Join(dir, "*"))
+	entries, err := os.ReadDir(dir) // not Glob, for which the path could be a pattern
 	if err != nil {
 		return err
 	}
-	for _, name := range append(names, filepath.Join(path, "appendonly.aof")) {
+	files := []string{filepath.Join(path, "appendonly.aof")}
+	for _, entry := range entries {
+		files = append(files, filepath.Join(dir, entry.Name()))
+	}
+	for _, name := range files {
 		info, err := os.Lstat(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue

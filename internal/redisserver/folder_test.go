@@ -79,6 +79,43 @@ func TestAFolderInWhichEverybodyCanWriteIsRefused(t *testing.T) {
 	require.EqualError(t, err, "every user can write in the folder "+dir+" (mode 0777), want one for redis-server alone, with mode 0700")
 }
 
+// The names of folders can have the characters of patterns.
+func TestAFolderWhoseNameIsAPatternIsNotTakenForOthers(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	other := filepath.Join(dir, "ab", "appendonlydir", "other")
+	require.NoError(t, os.MkdirAll(filepath.Dir(other), 0o700))
+	require.NoError(t, os.WriteFile(other, nil, 0o644))
+	require.NoError(t, os.Chmod(other, 0o644))
+	for _, name := range []string{"a*", "a[", "a[b]", "a?"} {
+		s := redistest.Start(t, redisserver.Options{Dir: filepath.Join(dir, name)})
+		require.NoError(t, s.Stop())
+	}
+	info, err := os.Stat(other)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o644), info.Mode().Perm(), "it is of another folder")
+}
+
+func TestFoldersAreCheckedWithoutMakingThem(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	require.NoError(t, os.Symlink(filepath.Join(dir, "none"), link))
+	for path, want := range map[string]string{
+		file: file + " is not a folder", file + "/below": "not a directory", link: link + " is a symbolic link to a folder that does not exist",
+		link + "/below": link + " is a symbolic link to a folder that does not exist",
+	} {
+		require.ErrorContains(t, redisserver.CheckFolder(path), want)
+	}
+	for _, path := range []string{dir, filepath.Join(dir, "a", "b"), "a/b", "."} {
+		require.NoError(t, redisserver.CheckFolder(path), path)
+	}
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, entries, 2)
+}
+
 func TestADumpInTheWorkingFolderIsNotLoaded(t *testing.T) {
 	redistest.Need(t)
 	wd := t.TempDir()
