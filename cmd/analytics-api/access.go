@@ -70,7 +70,10 @@ func overlap(a, b string) bool {
 func (c *config) validateAddress(name, address string, public bool, reason string) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return invalid(name, " %q, want host:port such as \"127.0.0.1:8001\": %w", address, err)
+		return invalid(name, " %q, want host:port such as \"127.0.0.1:8001\"", address)
+	}
+	if !isHost(host) {
+		return invalid(name, " %q: host %q, want an address or a name", address, host)
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return invalid(name, " %q: port %q, want a number from 0 (any free one) to 65535", address, port)
@@ -79,6 +82,16 @@ func (c *config) validateAddress(name, address string, public bool, reason strin
 		return nil
 	}
 	return invalid(name, " %q: this address is reachable from other machines and %s set allow_public or --allow-public to allow that", address, reason)
+}
+
+// isHost reports whether a host, without a port, is an address, or can be a name. It is not looked up. A text of digits and dots, such as
+// 256.1.1.1, is no name. An empty one means all addresses.
+func isHost(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil || host == "" {
+		return true
+	}
+	const letters, others = "abcdefghijklmnopqrstuvwxyz", "0123456789.-_"
+	return strings.Trim(strings.ToLower(host), letters+others) == "" && strings.ContainsAny(strings.ToLower(host), letters)
 }
 
 // isLoopback reports whether only this machine can reach the host. It resolves no names, so it is false for every name other than

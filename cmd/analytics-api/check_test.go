@@ -292,6 +292,10 @@ func TestAddressesAndNamesThatCannotWorkAreReported(t *testing.T) {
 		"listen = \"127.0.0.1:8001\"\nhealth_listen = \"127.0.0.1:8001\"": `line 2: invalid 'health_listen' setting "127.0.0.1:8001", want another address than that of 'listen', "127.0.0.1:8001"`,
 		"listen = \"127.0.0.1:8001\"\nhealth_listen = \":08001\"":         `line 2: invalid 'health_listen' setting ":08001", want another address`,
 		"embedded = \"memory\"\nembedded_listen = \"127.0.0.1:8001\"":     `line 2: invalid 'embedded_listen' setting "127.0.0.1:8001", want another address than that of 'listen'`,
+		`listen = "256.1.1.1:80"`:                                         `line 1: invalid 'listen' setting "256.1.1.1:80": host "256.1.1.1", want an address or a name`,
+		`health_listen = "a b:80"`:                                        `line 1: invalid 'health_listen' setting "a b:80": host "a b", want an address or a name`,
+		`health_listen = "a\nb"`:                                          `line 1: invalid 'health_listen' setting "a\nb", want host:port`,
+		"redis_sentinel_username = \"u\"":                                 `line 1: invalid 'redis_sentinel_username' setting: there is no 'redis_master_name'`,
 		`hosts = ["stats.example.com", "stats.example.com:80"]`:           `line 1: invalid 'hosts' setting "stats.example.com:80", want the name or address of a host, without a port`,
 		`hosts = ["http://stats"]`:                                        `line 1: invalid 'hosts' setting "http://stats"`,
 		`hosts = ["stats."]`:                                              `line 1: invalid 'hosts' setting "stats."`,
@@ -301,6 +305,10 @@ func TestAddressesAndNamesThatCannotWorkAreReported(t *testing.T) {
 		`cors_origins = ["http://example.com:"]`:                          `line 1: invalid 'cors_origins' setting "http://example.com:"`,
 	} {
 		mistake(t, file, nil, want)
+	}
+	for _, address := range []string{"localhost:1", "my-host.example.:1", "[fe80::1%lo]:1", "host_1:1"} {
+		_, err := load(t, "health_listen = \""+address+"\"", nil)
+		require.NoError(t, err)
 	}
 	_, err := load(t, "listen = \"127.0.0.1:0\"\nhealth_listen = \"127.0.0.1:0\"\nhosts = [\"a\", \"10.0.0.1\", \"2001:db8::1\"]\ncors_origins = [\"*\", \"http://[::1]:3000\"]", nil)
 	require.NoError(t, err)

@@ -505,14 +505,28 @@ func (c *config) validateRedis() error {
 		errs = append(errs, invalid("redis_timeout", " %q, want more than 0s", time.Duration(c.RedisTimeout)))
 	}
 	errs = append(errs, c.readSecrets())
-	if c.RedisMasterName == "" && c.RedisSentinelUser+c.RedisSentinelPass != "" {
-		errs = append(errs, invalid("redis_master_name", " \"\" with credentials of Sentinels, want the name of the primary that they watch"))
-	}
+	errs = append(errs, c.validateSentinels())
 	errs = append(errs, c.loadTLS())
 	if err := c.dialOptions().Check(); err != nil {
 		errs = append(errs, invalid("redis", ": %w", err))
 	}
 	return errors.Join(errs...)
+}
+
+// validateSentinels returns an error for the first of the credentials of Sentinels that is set, unless there are Sentinels.
+func (c *config) validateSentinels() error {
+	if c.RedisMasterName != "" {
+		return nil
+	}
+	for _, s := range []struct{ name, value string }{
+		{"redis_sentinel_username", c.RedisSentinelUser}, {"redis_sentinel_password_file", c.RedisSentinelFile},
+		{"redis_sentinel_password", c.RedisSentinelPass},
+	} {
+		if s.value != "" {
+			return invalid(s.name, ": there is no 'redis_master_name', want the name of the primary that the Sentinels watch")
+		}
+	}
+	return nil
 }
 
 // validateNames returns an error for names that a database or table in the cache cannot have. It does not look whether they exist:

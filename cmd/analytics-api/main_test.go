@@ -500,7 +500,7 @@ func TestBadSettingIsReportedWithValueAndRule(t *testing.T) {
 		`listen = "127.0.0.1:abc"`:                                      `invalid 'listen' setting "127.0.0.1:abc": port "abc", want a number from 0 (any free one) to 65535`,
 		`listen = "127.0.0.1:"`:                                         `invalid 'listen' setting "127.0.0.1:": port "", want a number`,
 		"embedded = \"auto\"\nembedded_listen = \"127.0.0.1:-1\"":       `invalid 'embedded_listen' setting "127.0.0.1:-1": port "-1", want a number`,
-		`redis_sentinel_password = "p"`:                                 `invalid 'redis_master_name' setting "" with credentials of Sentinels, want the name of the primary`,
+		`redis_sentinel_password = "p"`:                                 `line 1: invalid 'redis_sentinel_password' setting: there is no 'redis_master_name', want the name of the primary that the Sentinels watch`,
 		`redis_db = -1`:                                                 "invalid 'redis_db' setting -1, want a number from 0 to 2147483647",
 		`redis_timeout = "-1s"`:                                         `invalid 'redis_timeout' setting "-1s", want more than 0s`,
 		`redis_timeout = "0s"`:                                          `invalid 'redis_timeout' setting "0s", want more than 0s`,
