@@ -62,16 +62,12 @@ func (w *Writer) isCleanDue(t record.Table) bool {
 // clean removes expired buckets, the buckets beyond MaxBuckets, and expired fields, tag keys and writers from the sets of the
 // table. Each part is tried even if another one fails.
 func (w *Writer) clean(ctx context.Context, t record.Table, s *tableState, now time.Time) error {
-	return errors.Join(w.cleanExpired(ctx, t, now), w.cleanOldest(ctx, t, now), w.cleanNames(ctx, t, now), w.cleanWriters(ctx, t, s, now))
+	return errors.Join(w.cleanExpired(ctx, t, s, now), w.cleanOldest(ctx, t, now), w.cleanNames(ctx, t, now), w.cleanWriters(ctx, t, s, now))
 }
 
-const (
-	// endedAfter is how long a mark whose time has passed stays the same before its writer has ended. A writer that does not know the
-	// clock of Redis, and whose own one is behind, sets its mark to times that have passed. It writes once a day at least.
-	endedAfter = 48 * time.Hour
-	// mostPassed is how many marks whose time has passed there are at most. Writers that each end within endedAfter remove none by that.
-	mostPassed = 1000
-)
+// endedAfter is how long a mark whose time has passed stays the same before its writer has ended. A writer that does not know the
+// clock of Redis, and whose own one is behind, sets its mark to times that have passed. It writes once a day at least.
+const endedAfter = 48 * time.Hour
 
 // cleanWriters removes the marks of writers that have not written the table within their retention, and that have ended: without its
 // mark, a running writer would write everything again. A writer that does not know the clock of Redis leaves that to others.
@@ -85,19 +81,9 @@ func (w *Writer) cleanWriters(ctx context.Context, t record.Table, s *tableState
 	if err != nil {
 		return err
 	}
-	local, before := w.o.Now(), s.passed
-	s.passed = make(map[float64]time.Time, len(marks))
 	pipe := w.client.Pipeline()
-	for i, z := range marks {
-		since, known := before[z.Score]
-		if !known {
-			since = local
-		}
-		if i < len(marks)-mostPassed || local.Sub(since) >= endedAfter {
-			pipe.ZRemRangeByScore(ctx, writersKey(t), microsText(z.Score), microsText(z.Score))
-		} else {
-			s.passed[z.Score] = since
-		}
+	for _, z := range s.ended.settle(marks, w.o.Now(), endedAfter) {
+		pipe.ZRemRangeByScore(ctx, writersKey(t), microsText(z.Score), microsText(z.Score))
 	}
 	_, err = pipe.Exec(ctx)
 	return err
@@ -112,16 +98,33 @@ func (w *Writer) cleanNames(ctx context.Context, t record.Table, now time.Time) 
 // hashes. A hash that still exists was written by an agent that used another clock. More expired buckets are left to the next
 // cleanings.
 //
-// Members with removedPrefix leave in the same way: no hash has such a name, so that they are gone as soon as their time has passed.
-func (w *Writer) cleanExpired(ctx context.Context, t record.Table, now time.Time) error {
+// Members with removedPrefix have no hash. They leave once this writer has seen them for removedFor after their time, because its own
+// clock or that of the writer that set them may be wrong.
+func (w *Writer) cleanExpired(ctx context.Context, t record.Table, s *tableState, now time.Time) error {
 	expired := &redis.ZRangeBy{Min: "-inf", Max: millis(now), Count: maxCleaned}
-	starts, err := w.client.ZRangeByScore(ctx, expiryKey(t), expired).Result()
+	members, err := w.client.ZRangeByScoreWithScores(ctx, expiryKey(t), expired).Result()
 	if err != nil {
 		return err
 	}
+	var starts []string
+	var removed []redis.Z
+	for _, z := range members {
+		if member, _ := z.Member.(string); strings.HasPrefix(member, removedPrefix) {
+			removed = append(removed, z)
+		} else {
+			starts = append(starts, member)
+		}
+	}
 	_, gone, err := split(ctx, w.client, starts, func(start string) string { return bucketKey(t, start) })
-	if err != nil || len(gone) == 0 {
+	if err != nil {
 		return err
+	}
+	for _, z := range s.removed.settle(removed, w.o.Now(), removedFor) {
+		member, _ := z.Member.(string)
+		gone = append(gone, member)
+	}
+	if len(gone) == 0 {
+		return nil
 	}
 	if err := transact(ctx, w.client, func(pipe redis.Pipeliner) {
 		pipe.ZRem(ctx, indexKey(t), anys(gone)...)
@@ -219,7 +222,7 @@ func split(ctx context.Context, client redis.UniversalClient, names []string, ke
 	return existing, gone, nil
 }
 
-// removedFor is how long it is known that a bucket was removed because of MaxBuckets. An agent that lags behind can write the bucket
+// removedFor is how long it is known at least that a bucket was removed because of MaxBuckets. An agent that lags behind can write the bucket
 // again, and then another agent must not take its own records, which are gone, for lost.
 const removedFor = time.Hour
 
@@ -252,9 +255,10 @@ func (w *Writer) cleanOldest(ctx context.Context, t record.Table, now time.Time)
 	})
 }
 
-// removed returns the starts of the buckets that an agent has removed in the last hour because of its MaxBuckets.
-func (w *Writer) removed(ctx context.Context, t record.Table, now time.Time) (map[string]bool, error) {
-	members, err := w.client.ZRangeByScore(ctx, expiryKey(t), &redis.ZRangeBy{Min: millis(now), Max: "+inf"}).Result()
+// removed returns the starts of the buckets that an agent has removed in the last hours because of its MaxBuckets. Their times do not
+// count, because the clock of that agent may be wrong.
+func (w *Writer) removed(ctx context.Context, t record.Table) (map[string]bool, error) {
+	members, err := w.client.ZRangeByScore(ctx, expiryKey(t), &redis.ZRangeBy{Min: "-inf", Max: "+inf"}).Result()
 	removed := make(map[string]bool)
 	for _, m := range members {
 		if start, ok := strings.CutPrefix(m, removedPrefix); ok {

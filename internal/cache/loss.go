@@ -230,7 +230,7 @@ func (w *Writer) addEvicted(ctx context.Context, t record.Table, s *tableState, 
 	if len(missing) == 0 || lost.all || lost.index {
 		return nil // all buckets are written again
 	}
-	removed, err := w.removed(ctx, t, w.clock.now())
+	removed, err := w.removed(ctx, t)
 	if err != nil {
 		return err
 	}

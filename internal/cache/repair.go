@@ -296,7 +296,7 @@ func (w *Writer) dropOldest(ctx context.Context, t record.Table, s *tableState, 
 	if len(lost.buckets) == 0 || lost.waiting || lost.all || lost.index {
 		return nil
 	}
-	removed, err := w.removed(ctx, t, now)
+	removed, err := w.removed(ctx, t)
 	if err != nil {
 		return err
 	}

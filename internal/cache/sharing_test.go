@@ -1,6 +1,7 @@
 package cache_test
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -164,6 +165,41 @@ func TestAnAgentWhoseClockIsBehindReportsNoLoss(t *testing.T) {
 	require.NoError(t, admin.ZAdd(t.Context(), cache.Key(table, "w"), ended...).Err())
 	put(t, w, table, rec(now, "f", "h", 1))
 	require.Equal(t, int64(1001), admin.ZCard(t.Context(), cache.Key(table, "w")).Val(), "their number is bounded")
+}
+
+// One agent's clock is wrong by 40 days, and its ACL is one without TIME. Both agents, or one of them, remove buckets because of MaxBuckets.
+// The other one must know that, whatever the time is for either.
+func TestBucketsThatMaxBucketsHasRemovedAreNotLostIfAClockIsWrong(t *testing.T) {
+	t.Parallel()
+	for _, ahead := range []int64{-40 * 86400, 40 * 86400} {
+		for _, most := range [][2]int{{3, 3}, {3, 0}, {0, 3}} {
+			t.Run(fmt.Sprint(ahead, most), func(t *testing.T) {
+				t.Parallel()
+				s := redistest.Server(t)
+				setUser(t, redistest.Client(t, s), "current", writerACL)
+				setUser(t, redistest.Client(t, s), "before", strings.ReplaceAll(writerACL, "+time", ""))
+				now := time.Now().Unix()
+				var agents [2]*cache.Writer
+				var clocks [2]*clock
+				for i, name := range []string{"current", "before"} {
+					clocks[i] = newClock(now + int64(i)*ahead)
+					agents[i] = writerOf(t, dialAs(t, name, 0, s.Addr()), func(o *cache.Options) {
+						o.Retention, o.Now, o.MaxBuckets, o.RecentBytes, o.CompatRecords = 30*day, clocks[i].now, most[i], 1<<20, 0
+						o.Restored = func(_, records int) { t.Errorf("%s: %d records are written again", name, records) }
+					})
+				}
+				for start := now - 600; start < now-60; start += 60 {
+					for i, w := range agents {
+						put(t, w, table, asAgent(rec(start, "f", "h", 1), strconv.Itoa(i)))
+					}
+					for i, w := range agents {
+						require.NoError(t, w.Audit(t.Context()))
+						clocks[i].at.Add(61)
+					}
+				}
+			})
+		}
+	}
 }
 
 // The agent whose clock is ahead has limits that its own records of the future exceed.

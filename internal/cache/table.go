@@ -13,17 +13,18 @@ import (
 // tableState is what a writer remembers of a table that it has written, to notice a loss. The records themselves are in
 // recent. It is made by the first Put or Defer, and forgotten after the keys have expired.
 type tableState struct {
-	mu      sync.Mutex            // held while the table is written, audited or repaired; guards the fields below but buckets
-	mark    mark                  // of this writer, as its last write has left it
-	expiry  time.Time             // until when the keys of the table exist at least; zero before the first write
-	written time.Time             // the last write, by the local clock
-	newest  time.Time             // the newest bucket
-	names   map[string]float64    // the members of the table's names by their scores, see namesKey
-	lost    loss                  // what the next repair writes
-	told    time.Time             // when other writers were last told of a loss, by the local clock
-	twins   twins                 // of this writer
-	passed  map[float64]time.Time // since when the last cleanings have found a mark whose time has passed, by its score and the local clock
-	gone    bool                  // whether the writer has forgotten the table, so that it has another state or none
+	mu      sync.Mutex         // held while the table is written, audited or repaired; guards the fields below but buckets
+	mark    mark               // of this writer, as its last write has left it
+	expiry  time.Time          // until when the keys of the table exist at least; zero before the first write
+	written time.Time          // the last write, by the local clock
+	newest  time.Time          // the newest bucket
+	names   map[string]float64 // the members of the table's names by their scores, see namesKey
+	lost    loss               // what the next repair writes
+	told    time.Time          // when other writers were last told of a loss, by the local clock
+	twins   twins              // of this writer
+	ended   passed             // marks of writers, see cleanWriters
+	removed passed             // buckets that MaxBuckets has removed, see cleanExpired
+	gone    bool               // whether the writer has forgotten the table, so that it has another state or none
 
 	buckets map[string]*keptBucket // by their start as text, guarded by recent.mu
 }
