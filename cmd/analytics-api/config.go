@@ -22,7 +22,6 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/exporter"
 	"github.com/telegraf-describe/telegraf-describe/internal/option"
-	"github.com/telegraf-describe/telegraf-describe/internal/page"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/secret"
 )
@@ -600,7 +599,7 @@ func (c config) dialOptions() cache.DialOptions {
 }
 
 // apiOptions returns the options of the API. Storage describes where records are kept, and redis is its address. The caller
-// adds what only a running service has: Collectors, Tokens and Streams.
+// adds what only a running service has: Collectors, Tokens, Streams and Page.
 func (c config) apiOptions(storage, redis string, log *slog.Logger) api.Options {
 	o := api.Options{
 		DefaultDatabase: c.DefaultDatabase, MaxRecords: c.MaxRecords, MaxBuckets: c.MaxBuckets, MaxBytes: c.MaxBytes, Timeout: api.DefaultTimeout,
@@ -608,7 +607,7 @@ func (c config) apiOptions(storage, redis string, log *slog.Logger) api.Options 
 		CheckHost: c.checksHost(), Hosts: c.Hosts,
 		ExportMaxAge: time.Duration(c.ExportMaxAge), ExportMaxSeries: c.ExportMaxSeries, ExportBuckets: c.ExportBuckets,
 		TokenRate: c.TokenRate, AddressRate: c.AddressRate, TrustedProxies: c.proxies, CORSOrigins: c.CORSOrigins,
-		Storage: storage, Redis: redis, Version: buildinfo.Version(version), Log: log, Page: page.New(),
+		Storage: storage, Redis: redis, Version: buildinfo.Version(version), Log: log,
 	}
 	for _, e := range c.Export {
 		o.Export = append(o.Export, exporter.Table{Table: record.Table{Database: e.Database, Name: e.Table}, EachAgent: e.Agents == agentsEach})

@@ -76,12 +76,16 @@ func readAtMost(path string, size int64) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, size+1))
+	tooLarge := &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("the file has more than %d bytes", size)}
+	if info, err := f.Stat(); err == nil && info.Size() > size { // there is no need to read it
+		return "", tooLarge
+	}
+	b, err := io.ReadAll(io.LimitReader(f, size+1)) // a device has no size, and a file may have grown
 	if err != nil {
 		return "", err
 	}
 	if int64(len(b)) > size {
-		return "", &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("the file has more than %d bytes", size)}
+		return "", tooLarge
 	}
 	return string(b), nil
 }

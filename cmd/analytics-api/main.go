@@ -37,6 +37,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/buildinfo"
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/conns"
+	"github.com/telegraf-describe/telegraf-describe/internal/page"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/token"
 )
@@ -156,7 +157,7 @@ func (c config) serveFrom(ctx context.Context, embedded embedded, listener net.L
 	defer client.Close()
 	defer tryRedis(ctx, reader, dial, log)()
 	options := c.apiOptions(embedded.storage, strings.Join(dial.Addrs(), ", "), log)
-	options.Explain = func(err error) error { return explain(err, dial) }
+	options.Explain, options.Page = func(err error) error { return explain(err, dial) }, page.New()
 	// The limits are below TLS, so that a connection counts before its handshake.
 	limited := c.limitConns(listener)
 	options.Collectors = append(connMetrics(limited), newPoolMetrics(client))

@@ -106,7 +106,7 @@ func TestEverySettingHasAnEffectFromEachPlace(t *testing.T) {
 	redistest.Need(t) // embedded_dir is an error without a redis-server
 	examples := otherValues(t)
 	require.Len(t, examples, len(settings()))
-	standard := effects(t, defaults()) // an effect needs the files of the page, which takes time
+	standard := effects(t, defaults())
 	for _, s := range settings() {
 		e, ok := examples[s.name]
 		require.True(t, ok, "there is no example of %s", s.name)
@@ -207,7 +207,6 @@ func effects(t *testing.T, c config) string {
 	add(dial, c.RedisSentinelFile)
 	add(c.Embedded, c.EmbeddedListen, c.EmbeddedDir, c.EmbeddedPassword, c.embeddedPasswordFile(), time.Duration(c.RedisTimeout))
 	o := c.apiOptions("", "", nil)
-	o.Page, o.Log = nil, nil
 	add(o)
 	return b.String()
 }
