@@ -50,3 +50,17 @@ func TestConnectionsOfOneAddressAreLimited(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, refusal, string(answer))
 }
+
+func TestBrowsersGetThePage(t *testing.T) {
+	t.Parallel()
+	c := start(t, nil, embeddedArgs("memory")...)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.url, http.NoBody)
+	require.NoError(t, err)
+	r.Header.Set("Accept", "text/html")
+	resp, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.Contains(t, string(body), "<!doctype html>")
+}
