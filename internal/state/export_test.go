@@ -62,7 +62,7 @@ func FinalSize(b Bucket) int { return len(appendFinal(nil, b, nil, 1, 0)) }
 
 // DecodeLog decodes bytes as a file of the log as far as it can, and returns the number of commits and of records.
 func DecodeLog(b []byte) (commits, all int) {
-	r := newCommitReader(bytes.NewReader(b), 0, nil, nil)
+	r := newCommitReader(bytes.NewReader(b), int64(len(b)), 0, nil, nil)
 	var blocks rowBlocks
 	for {
 		_, payload, ok := r.read()
@@ -85,9 +85,10 @@ func AppendLog(dst []byte, commit uint64, payload []byte) []byte {
 	return appendCommit(dst, commit, payload)
 }
 
-// ReadLog reads a file of the log and returns the payloads of its commits, and how many bytes are damaged before the last one and after.
-func ReadLog(file io.Reader) (payloads [][]byte, damaged, torn int, err error) {
-	r := newCommitReader(file, 0, nil, nil)
+// ReadLog reads a file of the log that had that size when it was opened. It returns the payloads of its commits, and how many bytes are
+// damaged before the last one and after.
+func ReadLog(file io.Reader, size int) (payloads [][]byte, damaged, torn int, err error) {
+	r := newCommitReader(file, int64(size), 0, nil, nil)
 	for {
 		_, payload, ok := r.read()
 		if !ok {

@@ -115,9 +115,14 @@ type commitReader struct {
 	damage  int // the same since end
 }
 
-// newCommitReader returns a reader of the commits after last in a file. It uses the memory of buf, and it appends the payloads to kept.
-func newCommitReader(file io.Reader, last uint64, buf, kept []byte) *commitReader {
-	r := &commitReader{file: file, last: last, buf: slices.Grow(buf[:0], readBytes), payload: kept, kept: len(kept)}
+// newCommitReader returns a reader of the commits after last in a file of that size, or of a longer one. It uses the memory of buf, and it
+// appends the payloads to kept.
+//
+// The memory for a short file has one byte more than the file, so that its end is found at once. Most files are short, as those of a restart
+// of many blocks, of which each would need readBytes.
+func newCommitReader(file io.Reader, size int64, last uint64, buf, kept []byte) *commitReader {
+	r := &commitReader{file: file, last: last, payload: kept, kept: len(kept)}
+	r.buf = slices.Grow(buf[:0], int(min(size+1, readBytes)))
 	r.fill()
 	if r.known = bytes.HasPrefix(r.b, []byte(logMagic)); r.known {
 		r.b, r.end = r.b[len(logMagic):], len(logMagic)
@@ -130,9 +135,13 @@ func (r *commitReader) fill() {
 	if r.file == nil || len(r.b) >= frameHeader+maxFrame {
 		return
 	}
-	n := copy(r.buf[:readBytes], r.b)
-	more, err := io.ReadFull(r.file, r.buf[n:readBytes])
-	r.b = r.buf[:n+more]
+	if len(r.b) == cap(r.buf) { // the file has become longer
+		r.buf = slices.Grow(r.buf[:0], readBytes)
+	}
+	room := r.buf[:min(cap(r.buf), readBytes)]
+	n := copy(room, r.b)
+	more, err := io.ReadFull(r.file, room[n:])
+	r.b = room[:n+more]
 	r.size += more
 	if err == nil {
 		return

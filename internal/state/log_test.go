@@ -109,7 +109,7 @@ func TestPartsOfAFileHideNoFrame(t *testing.T) {
 		damaged := at - start
 		b = append(b[:start], bytes.Repeat([]byte(junk), damaged/len(junk)+1)[:damaged]...)
 		b = state.AppendLog(b, 2, second)
-		payloads, before, after, err := state.ReadLog(bytes.NewReader(append(b, junk...)))
+		payloads, before, after, err := state.ReadLog(bytes.NewReader(append(b, junk...)), len(b)+len(junk))
 		require.NoError(t, err)
 		require.Len(t, payloads, 2, at)
 		require.True(t, bytes.Equal(first, payloads[0]) && bytes.Equal(second, payloads[1]), at)
@@ -118,10 +118,25 @@ func TestPartsOfAFileHideNoFrame(t *testing.T) {
 	}
 }
 
+func TestAFileOfTheLogThatChangesItsSizeIsReadWhole(t *testing.T) {
+	t.Parallel()
+	payloads := [][]byte{bytes.Repeat([]byte("a"), 10), bytes.Repeat([]byte("b"), 40_000), bytes.Repeat([]byte("c"), 1500)}
+	var b []byte
+	for i, payload := range payloads {
+		b = state.AppendLog(b, uint64(i+1), payload)
+	}
+	for _, size := range []int{0, 1, 7, 100, len(b) / 2, len(b) - 1, len(b), len(b) + 1, 100 * len(b)} {
+		got, damaged, torn, err := state.ReadLog(iotest.OneByteReader(bytes.NewReader(b)), size)
+		require.NoError(t, err)
+		require.Equal(t, payloads, got, size)
+		require.Zero(t, damaged+torn, size)
+	}
+}
+
 func TestAnErrorOfAFileOfTheLogIsReturned(t *testing.T) {
 	t.Parallel()
 	b := state.AppendLog(nil, 1, []byte("a"))
-	payloads, _, _, err := state.ReadLog(io.MultiReader(bytes.NewReader(b), iotest.ErrReader(io.ErrNoProgress)))
+	payloads, _, _, err := state.ReadLog(io.MultiReader(bytes.NewReader(b), iotest.ErrReader(io.ErrNoProgress)), len(b))
 	require.ErrorIs(t, err, io.ErrNoProgress)
 	require.Empty(t, payloads, "a part of a file that cannot be read is not used")
 }

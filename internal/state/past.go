@@ -207,7 +207,7 @@ func (p *past) readFile(path string, last uint64, f func(r *commitReader, commit
 	if info.Size() > maxSegment {
 		return commitReader{}, fmt.Errorf("%w: %d bytes, want at most %d", errFormat, info.Size(), int64(maxSegment))
 	}
-	r := newCommitReader(file, last, p.file, p.payload)
+	r := newCommitReader(file, info.Size(), last, p.file, p.payload)
 	for {
 		commit, payload, ok := r.read()
 		if !ok {
