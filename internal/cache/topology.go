@@ -219,6 +219,7 @@ func (t *topology) ask(ctx context.Context) (string, error) {
 	o := t.options.Simple()
 	o.DB, o.PoolSize = 0, 1 // a cluster and a Sentinel refuse another database
 	o.MaxRetries = -1       // the next command asks again
+	o.ReadBufferSize, o.WriteBufferSize = 4<<10, 4<<10
 	client := redis.NewClient(o)
 	defer client.Close()
 	defer context.AfterFunc(ctx, func() { _ = client.Close() })()
