@@ -9,13 +9,14 @@ import (
 
 // Texts with a checksum
 //
-// The files "id" and "heir" are
+// The files "options", "owner", "born", "id" and "heir" are
 //
 //	crc32c 01234567    CRC32C of the name of the file, a line end, and what follows
 //	text
 //
-// Without one of them, the next run could count values twice: they are how it learns which store has got open buckets of another one. A
-// version of this program that wrote no checksum left the text alone, which is read if it has the form that this version wrote.
+// Without "id" or "heir", the next run could count values twice: they are how it learns which store has got open buckets of another one.
+// With other options, buckets would get wrong bounds or names of rows. A version of this program that wrote no checksum left the text
+// alone, which is read if it has the form that this version wrote.
 
 // checkedHead returns the first line of a file with that name and text.
 func checkedHead(name, text string) string {

@@ -47,6 +47,7 @@ func TestATextWithAChecksumIsReadOnlyIfItIsWhole(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
 		state.IDFile: "0123456789abcdef\n", state.HeirFile: "describe-0123456789abcdef\ndescribe-fedcba9876543210@1767225600000000000\n",
+		state.IdentityFile: "telegraf-describe state 1\n\"bucket\"=\"1h\"\n", state.OwnerFile: "0123456789abcdef0123456789abcdef\n", state.BornFile: "1767225600000000000\n",
 	} {
 		path := filepath.Join(t.TempDir(), name)
 		require.NoError(t, state.WriteChecked(path, text))
@@ -70,7 +71,10 @@ func TestATextWithAChecksumIsReadOnlyIfItIsWhole(t *testing.T) {
 			_, err = state.ReadChecked(path)
 			require.ErrorIs(t, err, state.ErrFormat, "%q", text[:cut])
 		}
-		other := filepath.Join(filepath.Dir(path), "other")
+		other := filepath.Join(filepath.Dir(path), state.HeirFile)
+		if other == path {
+			other = filepath.Join(filepath.Dir(path), state.IDFile)
+		}
 		require.NoError(t, os.WriteFile(other, whole, 0o600))
 		_, err = state.ReadChecked(other)
 		require.ErrorIs(t, err, state.ErrFormat, "the file of another name")
@@ -286,4 +290,87 @@ func TestAnHeirWithoutAChecksumIsRead(t *testing.T) {
 	require.Equal(t, map[string]int{"open00000": 1, "open00001": 1, "open00002": 1}, h.got)
 	require.NotContains(t, w.text(), "damaged")
 	h.Abandon()
+}
+
+func TestDamagedSmallFilesAreSetAsideAndTheStoreGoesOn(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{state.IdentityFile, state.OwnerFile, state.BornFile} {
+		w := &warnings{}
+		o := options(t, t.TempDir())
+		o.Log, o.Owner = w.log, "me"
+		s, m, handle := withBucket(t, o, "m")
+		s.Rows(handle, 1, []string{"a"}, []float64{1}, nil)
+		m.add(handle, []string{"a"}, []float64{1}, nil)
+		require.NoError(t, s.Close())
+		path := filepath.Join(s.Folder(), name)
+		whole, err := os.ReadFile(path)
+		require.NoError(t, err)
+		damaged := bytes.Clone(whole)
+		damaged[len(damaged)-2] ^= 1
+		require.NoError(t, os.WriteFile(path, damaged, 0o600))
+		next, after := replayed(t, o)
+		require.Equal(t, m.snapshot(), after.snapshot())
+		require.Contains(t, w.text(), fmt.Sprintf("the file %q is damaged", name))
+		require.Equal(t, damaged, onlyAside(t, path))
+		next.Abandon()
+		w.all = nil
+		mustOpen(t, o).Abandon()
+		require.Empty(t, w.text())
+		if name != state.BornFile {
+			text, err := os.ReadFile(path)
+			require.NoError(t, err)
+			require.Equal(t, string(whole), string(text))
+		}
+	}
+}
+
+func TestSmallFilesWithoutAChecksumAreRead(t *testing.T) {
+	t.Parallel()
+	w := &warnings{}
+	o := options(t, t.TempDir())
+	o.Log, o.Owner = w.log, "0123456789abcdef0123456789abcdef"
+	s := mustOpen(t, o)
+	s.Abandon()
+	whole := map[string]string{}
+	for _, name := range []string{state.IdentityFile, state.OwnerFile, state.BornFile, state.IDFile} {
+		path := filepath.Join(s.Folder(), name)
+		b, err := os.ReadFile(path)
+		require.NoError(t, err)
+		whole[path] = string(b)
+		text, err := state.ReadChecked(path)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	}
+	next := mustOpen(t, o)
+	require.Equal(t, []any{s.ID(), s.Born()}, []any{next.ID(), next.Born()})
+	require.Empty(t, w.text())
+	for path, text := range whole {
+		b, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.Equal(t, text, string(b), path)
+	}
+}
+
+// The names of rows and the bounds of buckets depend on the options, so buckets with other options than theirs would be wrong.
+func TestAnOrphanWithDamagedOptionsIsReportedAndWaits(t *testing.T) {
+	t.Parallel()
+	o, c := relatives(t)
+	other := relative(t, o, "buckets", "other")
+	finalOf(t, other, c, 0, 0, map[string]int{"a": 5})
+	require.NoError(t, other.Close())
+	path := filepath.Join(other.Folder(), state.IdentityFile)
+	whole, err := os.ReadFile(path)
+	require.NoError(t, err)
+	for what, damaged := range some(damages(whole)) {
+		require.NoError(t, os.WriteFile(path, damaged, 0o600))
+		orphans, _, err := state.Orphans(o.Dir, "me", unrelated, c.now())
+		require.ErrorContains(t, err, path, what)
+		require.Empty(t, orphans)
+	}
+	c.advance(time.Second)
+	s := mustOpen(t, o)
+	require.ErrorContains(t, s.Relate(nil, nil), path)
+	require.NoError(t, os.WriteFile(path, whole, 0o600))
+	require.NoError(t, s.Relate(nil, nil))
+	require.Equal(t, "r0 a5", latest(t, s, 0))
 }

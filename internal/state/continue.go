@@ -40,7 +40,7 @@ func (s *Store) Continue(orphan Folder) (*Store, error) {
 	// Until the folder is renamed, it is an orphan with the options of s.
 	err = forgetHeir(orphan.Path)
 	if err == nil {
-		err = writeFile(filepath.Join(orphan.Path, identityFile), formatIdentity(s.identity))
+		err = writeChecked(filepath.Join(orphan.Path, identityFile), string(formatIdentity(s.identity)))
 	}
 	if err != nil {
 		lock.release()

@@ -149,7 +149,7 @@ func DecodeFinal(key, value []byte) (Bucket, error) {
 
 // WriteIdentity writes the options of a store to a folder.
 func WriteIdentity(t testing.TB, folder string, identity map[string]string) {
-	if err := writeFile(filepath.Join(folder, identityFile), formatIdentity(identity)); err != nil {
+	if err := writeChecked(filepath.Join(folder, identityFile), string(formatIdentity(identity))); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -224,8 +224,11 @@ func FieldsWith(value []byte, more Removed, at int64, fields ...string) ([]strin
 
 // The names of files with a checksum.
 const (
-	IDFile   = idFile
-	HeirFile = heirFile
+	IDFile       = idFile
+	HeirFile     = heirFile
+	IdentityFile = identityFile
+	OwnerFile    = ownerFile
+	BornFile     = bornFile
 )
 
 // ErrFormat is wrapped by errors about bytes in another format.
@@ -236,10 +239,7 @@ var WriteChecked = writeChecked
 
 // ReadChecked reads a file with a checksum, as that with its name is read.
 func ReadChecked(path string) (string, error) {
-	old := isID
-	if filepath.Base(path) == heirFile {
-		old = isHeir
-	}
-	text, _, err := readChecked(path, old)
+	old := map[string]func(string) bool{idFile: isID, heirFile: isHeir, identityFile: isIdentity, ownerFile: isOwner, bornFile: isBorn}
+	text, _, err := readChecked(path, old[filepath.Base(path)])
 	return text, err
 }

@@ -99,28 +99,31 @@ func parseIdentity(text string) (map[string]string, error) {
 
 // readIdentity reads the identity of the store in a folder.
 func readIdentity(folder string) (map[string]string, error) {
-	path := filepath.Join(folder, identityFile)
-	text, err := os.ReadFile(path)
+	text, _, err := readChecked(filepath.Join(folder, identityFile), isIdentity)
 	if err != nil {
 		return nil, err
 	}
-	identity, err := parseIdentity(string(text))
-	if err != nil {
-		return nil, fmt.Errorf("state options %q: %w", path, err)
-	}
-	return identity, nil
+	return parseIdentity(text)
+}
+
+// isIdentity reports whether a text is that of a file with an identity.
+func isIdentity(text string) bool {
+	identity, err := parseIdentity(text)
+	return err == nil && len(identity) > 0
 }
 
 // checkIdentity writes the file with the identity, if it is not as it must be. The name of the folder is derived from
 // the identity too, so a damaged file can be written again; the old file is renamed. isNew reports whether there was no file.
 func (s *Store) checkIdentity() (isNew bool, err error) {
 	path := filepath.Join(s.folder, identityFile)
-	want := formatIdentity(s.identity)
-	text, err := os.ReadFile(path)
+	want := string(formatIdentity(s.identity))
+	text, unchecked, err := readChecked(path, isIdentity)
 	switch {
-	case err == nil && bytes.Equal(text, want):
+	case err == nil && text == want && !unchecked:
 		return false, nil
-	case err == nil:
+	case err == nil && text == want: // of an older version
+		return false, writeChecked(path, want)
+	case err == nil || errors.Is(err, errFormat):
 		name, err := setAside(path, "damaged", s.o.Now())
 		if err != nil {
 			return false, err
@@ -129,25 +132,39 @@ func (s *Store) checkIdentity() (isNew bool, err error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return false, err
 	}
-	return err != nil, writeFile(path, want)
+	return errors.Is(err, fs.ErrNotExist), writeChecked(path, want)
 }
 
-// setOwner writes the file with the owner, if it is not as it must be.
+// setOwner writes the file with the owner, if it is not as it must be. A damaged file is renamed.
 func (s *Store) setOwner() error {
 	path := filepath.Join(s.folder, ownerFile)
-	if readOwner(s.folder) == s.o.Owner {
+	text, unchecked, err := readChecked(path, isOwner)
+	if err == nil && text == s.o.Owner+"\n" && !unchecked || errors.Is(err, fs.ErrNotExist) && s.o.Owner == "" {
 		return nil
 	}
-	return writeFile(path, []byte(s.o.Owner+"\n"))
+	if errors.Is(err, errFormat) {
+		name, err := setAside(path, "damaged", s.o.Now())
+		if err != nil {
+			return err
+		}
+		s.warn("the file %q is damaged; it was renamed to %q and written again", ownerFile, filepath.Base(name))
+	}
+	return writeChecked(path, s.o.Owner+"\n")
+}
+
+// isOwner reports whether a text is that of a file with an owner, which is a hash in this program.
+func isOwner(text string) bool {
+	owner, ok := strings.CutSuffix(text, "\n")
+	return ok && isHex(owner, 32)
 }
 
 // readOwner returns the owner of the store in the folder, or "" if it is not known.
 func readOwner(folder string) string {
-	text, err := os.ReadFile(filepath.Join(folder, ownerFile))
+	text, _, err := readChecked(filepath.Join(folder, ownerFile), isOwner)
 	if err != nil {
 		return ""
 	}
-	return strings.TrimSuffix(string(text), "\n")
+	return strings.TrimSuffix(text, "\n")
 }
 
 // lastUsed returns the newest time at which a file in the folder was written.
@@ -369,9 +386,9 @@ type Folder struct {
 //
 // Orphans are the stores that no process has open, if they are of this owner or of an earlier run of this program. Those of other
 // owners are orphans when they were not used for a day before now: another owner may be about to start again with the same options.
-// Call it after all stores of this process were opened, so that their folders are no orphans. A folder is left out, with an error, if it
-// became damaged since then so that it is not known whether another store has its open buckets. related returns how the stores of this
-// program and one with that identity are related.
+// Call it after all stores of this process were opened, so that their folders are no orphans. A folder is left out, with an error, if its
+// options are damaged, or if it became damaged since then so that it is not known whether another store has its open buckets. related returns
+// how the stores of this program and one with that identity are related.
 func Orphans(dir, owner string, related func(identity map[string]string) Relation, now time.Time) (orphans, used []Folder, err error) {
 	folders, err := storeFolders(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -384,8 +401,14 @@ func Orphans(dir, owner string, related func(identity map[string]string) Relatio
 	var foreign []Folder
 	var damaged error
 	for _, folder := range folders {
+		if strings.Contains(filepath.Base(folder), retired) {
+			continue
+		}
 		identity, err := readIdentity(folder)
-		if err != nil || strings.Contains(filepath.Base(folder), retired) {
+		if errors.Is(err, errFormat) {
+			damaged = errors.Join(damaged, err)
+		}
+		if err != nil {
 			continue
 		}
 		f := Folder{Path: folder, Identity: identity}

@@ -130,8 +130,11 @@ func (s *Store) unrelate() (err error) {
 // relate returns the relative in a folder, or nil if there is none. It may be called by one goroutine at a time.
 func (s *Store) relate(folder string, live, drained []*Store, known []*relative) (*relative, error) {
 	r := &relative{folder: folder, live: true, before: s.born, expired: s.born}
-	if identity, bad := readIdentity(folder); bad == nil { // else it is not the folder of a store
+	switch identity, bad := readIdentity(folder); {
+	case bad == nil: // else it is not the folder of a store
 		r.relation = s.o.Related(identity)
+	case errors.Is(bad, errFormat):
+		return nil, fmt.Errorf("its final buckets cannot be found: %w", bad)
 	}
 	in := func(o *Store) bool { return o.folder == folder }
 	i, j := slices.IndexFunc(live, in), slices.IndexFunc(drained, in)
@@ -443,24 +446,40 @@ func (v *versions) hasExpired(fields []string, from int64) bool {
 	return false
 }
 
-// setBorn reads the wall time at which the store was created. If isNew, it is now.
+// setBorn reads the wall time at which the store was created. If isNew, it is now. A damaged file is renamed.
 func (s *Store) setBorn(isNew bool) error {
 	path := filepath.Join(s.folder, bornFile)
-	if _, err := os.Stat(path); isNew && errors.Is(err, fs.ErrNotExist) {
+	text, unchecked, err := readChecked(path, isBorn)
+	switch {
+	case isNew && errors.Is(err, fs.ErrNotExist):
 		s.born = s.began
-		return writeFile(path, []byte(strconv.FormatInt(s.born, 10)+"\n"))
+		return writeChecked(path, strconv.FormatInt(s.born, 10)+"\n")
+	case errors.Is(err, errFormat):
+		name, err := setAside(path, "damaged", s.o.Now())
+		if err != nil {
+			return err
+		}
+		s.warn("the file %q is damaged; it was renamed to %q, and the state counts as older than all others", bornFile, filepath.Base(name))
 	}
-	s.born = readBorn(s.folder)
+	if s.born = readBorn(s.folder); unchecked {
+		return writeChecked(path, text)
+	}
 	return nil
 }
 
 // readBorn returns the wall time at which the store in a folder was created. For a store of a version that did not write it, it is before
 // all values.
 func readBorn(folder string) int64 {
-	text, err := os.ReadFile(filepath.Join(folder, bornFile))
-	n, bad := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	text, _, err := readChecked(filepath.Join(folder, bornFile), isBorn)
+	n, bad := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
 	if err != nil || bad != nil {
 		return math.MinInt64
 	}
 	return n
+}
+
+// isBorn reports whether a text is that of a file with a wall time.
+func isBorn(text string) bool {
+	n, err := strconv.ParseInt(strings.TrimSuffix(text, "\n"), 10, 64)
+	return err == nil && strconv.FormatInt(n, 10)+"\n" == text
 }
