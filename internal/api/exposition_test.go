@@ -141,17 +141,21 @@ func TestExportIsNotChangedByADeviceWhoseClockIsAhead(t *testing.T) {
 			}
 			return r
 		}
+		var all []record.Record
 		for m := range 5 {
-			s.put(t, mark(rec(m, "f", "a", float64(m))), mark(rec(-2-m, "f", "fast", float64(-2-m))))
+			all = append(all, mark(rec(m, "f", "a", float64(m))), mark(rec(-2-m, "f", "fast", float64(-2-m))))
 		}
+		s.put(t, all...)
 		s.clock.Store(0)
 		newest := map[bool]float64{false: 1, true: 0}[final]
 		require.Equal(t, map[string]float64{"a": newest}, s.means(t))
 		require.Equal(t, map[string]float64{"future": 1}, s.dropped(t))
 
+		all = all[:0]
 		for m := range 200 { // more than the newest buckets among which the width is looked for
-			s.put(t, mark(rec(-500000-m, "f", "a year", 1)))
+			all = append(all, mark(rec(-500000-m, "f", "a year", 1)))
 		}
+		s.put(t, all...)
 		s.clock.Store(0)
 		require.Equal(t, map[string]float64{"a": newest}, s.means(t))
 		require.Equal(t, map[string]float64{"future": 1}, s.dropped(t))
@@ -252,13 +256,14 @@ func TestExportFindsTheWidthBehindManyFutureBuckets(t *testing.T) {
 			return r
 		}
 		begin := now.Truncate(width)
+		all := []record.Record{at("keep", begin.Add(-2*width)), at("gone", begin.Add(-6*width))}
 		for n := range 20 {
-			s.put(t, at("live", begin.Add(-time.Duration(n)*width)))
+			all = append(all, at("live", begin.Add(-time.Duration(n)*width)))
 		}
-		s.put(t, at("keep", begin.Add(-2*width)), at("gone", begin.Add(-6*width)))
 		for n := range 100 {
-			s.put(t, at("fast", begin.Add(time.Duration(n+1)*width)))
+			all = append(all, at("fast", begin.Add(time.Duration(n+1)*width)))
 		}
+		s.put(t, all...)
 		s.clock.Store(0)
 		require.Equal(t, map[string]float64{"live": 1, "keep": 1}, s.means(t), width)
 	}
@@ -268,9 +273,11 @@ func TestExportFindsTheWidthBehindManyFutureBuckets(t *testing.T) {
 func TestScrapeReadsOnlyRecentBuckets(t *testing.T) {
 	t.Parallel()
 	s := inProcess(t, nil)
+	var all []record.Record
 	for m := range 400 {
-		s.put(t, rec(m, "f", "unmarked", 1))
+		all = append(all, rec(m, "f", "unmarked", 1))
 	}
+	s.put(t, all...)
 	sizes := func(limit int) (int, string) {
 		o := api.Options{Timeout: time.Minute, ExportMaxSeries: 10, ExportBuckets: limit, Now: func() time.Time { return now }}
 		exportCPU(&o)
@@ -288,9 +295,11 @@ func TestScrapeReadsOnlyRecentBuckets(t *testing.T) {
 	}
 	n, _ := sizes(1000)
 	require.Equal(t, 5, n, "the minutes that began in the last five")
+	all = all[:0]
 	for m := range 100 {
-		s.put(t, rec(-1-m, "f", "fast", 1))
+		all = append(all, rec(-1-m, "f", "fast", 1))
 	}
+	s.put(t, all...)
 	n, _ = sizes(1000)
 	require.Equal(t, 5+1, n, "and the newest one")
 	n, body := sizes(3)
