@@ -96,9 +96,22 @@ func TestAFolderWhoseNameIsAPatternIsNotTakenForOthers(t *testing.T) {
 	require.Equal(t, os.FileMode(0o644), info.Mode().Perm(), "it is of another folder")
 }
 
-func TestFoldersAreCheckedWithoutMakingThem(t *testing.T) {
+func TestAFolderInWhichNothingCanBeMadeIsRefused(t *testing.T) {
 	t.Parallel()
+	if os.Getuid() == 0 {
+		t.Skip("root may write in every folder")
+	}
 	dir := t.TempDir()
+	require.NoError(t, os.Chmod(dir, 0o500))
+	for _, path := range []string{dir, filepath.Join(dir, "new")} {
+		require.EqualError(t, redisserver.CheckFolder(path), "write in "+dir+": permission denied")
+	}
+	require.EqualError(t, redisserver.CheckPasswordFile(filepath.Join(dir, "new")), "write in "+dir+": permission denied")
+}
+
+func TestFoldersAreCheckedWithoutMakingThem(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
 	file, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	require.NoError(t, os.Symlink(filepath.Join(dir, "none"), link))

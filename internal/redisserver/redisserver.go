@@ -20,6 +20,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -175,10 +176,13 @@ func ReadPassword(path string) (string, error) {
 // It makes no file.
 func CheckPasswordFile(path string) error {
 	_, err := secret.Read(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return secret.CheckNew(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	return err
+	if err := secret.CheckNew(path); err != nil {
+		return err
+	}
+	return canWrite(filepath.Dir(path))
 }
 
 // quote returns a text as a quoted word of the configuration of redis-server: each byte is an escape, so that none has a meaning there.
