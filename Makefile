@@ -92,16 +92,11 @@ RACE := GORACE="atexit_sleep_ms=50 $(GORACE)" go test -race
 LONGEST := ./internal/api ./internal/page ./internal/state ./internal/cache ./plugins/aggregators/describe ./plugins/outputs/rediscache ./cmd/analytics-api ./internal/engine
 .PHONY: test-race
 test-race:
-	$(RACE) -short -shuffle=on $(TEST_FLAGS) -p 3 -parallel 4 $(LONGEST) $$(go list ./... | grep -v -e '/internal/attack$$' $(SEQUENTIAL:./%=-e '/%$$'))
-
-# Packages with tests of much data that start no goroutines, and neither do their tests. So they run once, with all data and without the
-# race detector. A test of longtests checks them. Packages that use them in several goroutines run with the detector.
-SEQUENTIAL := ./internal/bucket ./internal/scan ./internal/stats ./internal/tally
+	$(RACE) -short -shuffle=on $(TEST_FLAGS) -p 3 -parallel 4 $(LONGEST) $$(go list ./... | grep -v /internal/attack)
 
 .PHONY: test-long
 test-long: ## run all data and times, as the whole calendar, in the tests that take a sample with the race detector
-	go test -shuffle=on $(TEST_FLAGS) $(SEQUENTIAL)
-	@tests=$$(go run ./internal/longtests $(SEQUENTIAL)) && set -x && go test -shuffle=on $(TEST_FLAGS) $$tests
+	@tests=$$(go run ./internal/longtests) && set -x && go test -shuffle=on $(TEST_FLAGS) $$tests
 
 # The tests of what the command does at the same time as something else: signals, reloads, values that come during a Push.
 AT_THE_SAME_TIME := TestSIG|Reload|TestAChangedConfiguration|TestCrashes

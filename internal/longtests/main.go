@@ -3,8 +3,6 @@
 //
 //	go test $(go run ./internal/longtests)
 //
-// Its arguments are packages whose tests it leaves out, because they never take a sample: they run without the race detector alone.
-//
 // It reads the source, without types and without building it. So there is no list of these tests that somebody has to keep up to date: a
 // new test that calls testing.Short is found. The output is such as
 //
@@ -28,7 +26,7 @@ import (
 )
 
 func main() {
-	args, err := arguments(".", os.Args[1:]...)
+	args, err := arguments(".")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "longtests:", err)
 		os.Exit(1)
@@ -36,9 +34,9 @@ func main() {
 	fmt.Println(strings.Join(args, " "))
 }
 
-// arguments returns a flag -run, then the packages below a folder that have such tests, both sorted and each once. Nested modules and the
-// packages without are left out. If there is no such test, it returns an error: go test without a pattern would run everything.
-func arguments(root string, without ...string) ([]string, error) {
+// arguments returns a flag -run, then the packages below a folder that have such tests, both sorted and each once. Nested modules are
+// left out. If there is no such test, it returns an error: go test without a pattern would run everything.
+func arguments(root string) ([]string, error) {
 	all, err := functions(root)
 	if err != nil {
 		return nil, err
@@ -55,7 +53,7 @@ func arguments(root string, without ...string) ([]string, error) {
 	}
 	var tests, packages []string
 	for _, f := range all {
-		if f.test != "" && long[f.name] && !slices.Contains(without, f.folder) {
+		if f.test != "" && long[f.name] {
 			tests, packages = append(tests, f.test), append(packages, f.folder)
 		}
 	}
