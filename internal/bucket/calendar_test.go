@@ -18,15 +18,15 @@ import (
 // zones are time zones with every kind of clock change: by half an hour, at midnight, over midnight, across the date
 // line, during Ramadan, in both hemispheres, with standard time in summer, and one without changes.
 var zones = []string{
-	"Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "America/Sao_Paulo", "Asia/Kathmandu", "America/St_Johns",
+	"Europe/Berlin", "Pacific/Apia", "America/New_York", "Australia/Lord_Howe", "America/Sao_Paulo", "Asia/Kathmandu", "America/St_Johns",
 	"Africa/Casablanca", "America/Santiago", "Asia/Tehran", "Europe/Dublin", "Africa/Cairo", "Asia/Gaza", "America/Havana", "Asia/Manila",
 	"America/Scoresbysund", "UTC",
 }
 
-// testedZones returns all zones, with -short only the first four.
+// testedZones returns all zones, with -short only the first two.
 func testedZones() []string {
 	if testing.Short() {
-		return zones[:4]
+		return zones[:2]
 	}
 	return zones
 }

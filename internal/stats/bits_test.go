@@ -10,7 +10,11 @@ import (
 // The order of the counts is the one with the fewest bits.
 func TestCountsTakeTheFewestBits(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 5))
-	for range 300 {
+	rounds := 300
+	if testing.Short() {
+		rounds = 40
+	}
+	for range rounds {
 		numbers := make([]uint64, 1+r.IntN(40))
 		shift := r.IntN(57)
 		for i := range numbers {

@@ -12,7 +12,11 @@ import (
 func TestTheRunsOfALargeTableGetShorter(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	s := New(Unlimited)
-	for range 500 {
+	parts := 500
+	if testing.Short() {
+		parts = 100
+	}
+	for range parts {
 		part := New(Unlimited)
 		for range 1 + r.IntN(700) {
 			v := float64(r.IntN(1_000_000)) / 7
