@@ -52,6 +52,7 @@ const bitsPerField = 50
 type sending struct {
 	at       time.Time
 	accepted bool // else it may or may not have arrived
+	block    int  // that got its field: their numbers ascend over all configurations
 }
 
 // unsavedAt reports whether the value may not have been saved when the command was killed.
@@ -67,10 +68,12 @@ func mark(index int) (field string, bit uint64) {
 
 // load sends values to a telegraf-describe and remembers them.
 type load struct {
-	url    string
-	client http.Client
-	random *rand.Rand
-	sent   map[place][]sending
+	url        string
+	client     http.Client
+	random     *rand.Rand
+	sent       map[place][]sending
+	blocks     map[string]int // by field, of the current configuration
+	configured int            // how many configurations there were
 }
 
 // send sends one value: of now, or sometimes one that is late by several buckets.
@@ -90,7 +93,7 @@ func (l *load) send(t *testing.T) {
 	if err == nil {
 		_ = answer.Body.Close()
 	}
-	l.sent[p] = append(l.sent[p], sending{now, err == nil && answer.StatusCode == http.StatusNoContent})
+	l.sent[p] = append(l.sent[p], sending{now, err == nil && answer.StatusCode == http.StatusNoContent, l.blocks[field]})
 }
 
 // sendFor sends values steadily for some time.
@@ -131,6 +134,36 @@ func (l *load) lost(in cached, kills []time.Time) (all losses) {
 		}
 	}
 	return all
+}
+
+// checkOrder checks that a kill loses the newest values of a series only: a Push saves all that a block got before it. It returns how long
+// before the next kill the first one was sent.
+func (l *load) checkOrder(t *testing.T, in cached, kills []time.Time) (longest time.Duration) {
+	t.Helper()
+	type series struct {
+		host  string
+		block int
+	}
+	lost, kept := make(map[series]time.Time), make(map[series]time.Time) // the first lost one and the last other one
+	for p, sent := range l.sent {
+		for i, s := range sent {
+			field, bit := mark(i)
+			of := series{p.host, s.block}
+			switch there := uint64(in.sums[p][field])&bit != 0; {
+			case there && s.at.After(kept[of]):
+				kept[of] = s.at
+			case !there && s.accepted && (lost[of].IsZero() || s.at.Before(lost[of])):
+				lost[of] = s.at
+			}
+		}
+	}
+	for of, first := range lost {
+		require.True(t, first.After(kept[of]), "%v lost a value that was sent before one that it has", of)
+		i, _ := slices.BinarySearchFunc(kills, first, time.Time.Compare)
+		require.Less(t, i, len(kills), "no kill followed")
+		longest = max(longest, kills[i].Sub(first))
+	}
+	return longest
 }
 
 // unsafe returns how many values of a place may be lost: those that were sent shortly before a kill, and those that were not acknowledged.
@@ -189,19 +222,24 @@ func TestCrashesLoseAtMostTheValuesSinceTheLastPushThoughFieldsMove(t *testing.T
 	crash(t, true)
 }
 
-// crashOptions returns the options of one describe block, or of two that divide the fields.
-func crashOptions(state string, moving bool, random *rand.Rand) string {
+// configure returns the options of one describe block, or of two that divide the fields, and notes which of them gets which field.
+func (l *load) configure(state string, moving bool) string {
 	options := fmt.Sprintf("  period = \"200ms\"\n  bucket = \"2s\"\n  linger = \"1s\"\n  stats = [\"count\", \"sum\"]\n  state = %q\n", state)
-	if !moving {
-		return options
-	}
+	l.configured++
 	included := [2][]string{{"\"none\""}, {"\"none\""}} // an empty list would include every field
-	for i := -1; i < 20; i++ {
-		field, block := "v", random.IntN(2)
-		if i >= 0 {
-			field = "b" + strconv.Itoa(i)
+	for i := range 21 {
+		field, block := "v", 0
+		if i > 0 {
+			field, _ = mark((i - 1) * bitsPerField)
+		}
+		if moving {
+			block = l.random.IntN(2)
 		}
 		included[block] = append(included[block], strconv.Quote(field))
+		l.blocks[field] = 2*l.configured + block
+	}
+	if !moving {
+		return options
 	}
 	block := func(i int) string {
 		return fmt.Sprintf("%s  alias = \"block %d\"\n  fieldinclude = [%s]\n", options, i, strings.Join(included[i], ", "))
@@ -220,16 +258,17 @@ func crash(t *testing.T, moving bool) {
 	require.NoError(t, err)
 	address := listener.Addr().String()
 	require.NoError(t, listener.Close())
+	l := &load{
+		url: "http://" + address + "/api/v2/write?bucket=b&org=o", random: random, sent: make(map[place][]sending), blocks: make(map[string]int),
+	}
 	conf, state := writeFile(t, "telegraf.conf", ""), t.TempDir()
 	configure := func() {
 		text := strings.Replace(
-			describedWith("", crashOptions(state, moving, random), redisOutput(redis, "db")+influxOutput(influxdb.URL)),
+			describedWith("", l.configure(state, moving), redisOutput(redis, "db")+influxOutput(influxdb.URL)),
 			"[[inputs.file]]\n  files = [\"\"]\n  data_format = \"influx\"\n",
 			fmt.Sprintf("[[inputs.influxdb_v2_listener]]\n  service_address = %q\n", address), 1)
 		require.NoError(t, os.WriteFile(conf, []byte(text), 0o600))
 	}
-
-	l := &load{url: "http://" + address + "/api/v2/write?bucket=b&org=o", random: random, sent: make(map[place][]sending)}
 	records := cached{make(map[place]float64), make(map[place]map[string]float64)}
 	var kills []time.Time
 	var ends []int // of the next lives: each six of them have one stop and one reload
@@ -296,6 +335,7 @@ func checkCrashes(t *testing.T, l *load, kills []time.Time, records cached, infl
 		sent, sent-described, lost.beforeKill, unsaved, lost.unacknowledged, lost.other)
 	require.Equal(t, sent-described, lost.beforeKill+lost.unacknowledged+lost.other)
 	require.Zero(t, lost.other, "saved values are lost")
+	t.Logf("the first lost values were sent up to %s before a kill", l.checkOrder(t, records, kills))
 	newest, revisions := make(map[place]int64), make(map[place]int64)
 	for _, r := range influxdb.Rows("db", "analytics_m") {
 		if r.Tags["field_name"] != "v" {
