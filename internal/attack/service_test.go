@@ -56,7 +56,7 @@ func binary(t *testing.T) string {
 	built.Do(func() {
 		builtPath = filepath.Join(os.TempDir(), fmt.Sprintf("analytics-api-%d", os.Getpid()))
 		var out []byte
-		if out, errBuild = exec.Command("go", "build", "-o", builtPath, "../../cmd/analytics-api").CombinedOutput(); errBuild != nil {
+		if out, errBuild = exec.Command("go", "build", "-ldflags=-w", "-o", builtPath, "../../cmd/analytics-api").CombinedOutput(); errBuild != nil {
 			errBuild = fmt.Errorf("%w: %s", errBuild, out)
 		}
 	})
