@@ -558,14 +558,15 @@ func (r *RedisCache) logRejected(b *batch) {
 const maxReasons = 100
 
 // Close writes again what Redis is known to have lost, rebuilds outdated compatibility keys if Redis answers, and
-// disconnects. It may be called without a connection. Records that still wait for a server of a cluster are then lost, and
-// the error has their number.
+// disconnects. It logs the losses that are not logged yet. It may be called without a connection. Records that still wait for a server of
+// a cluster are then lost, and the error has their number.
 func (r *RedisCache) Close() error {
 	if r.client == nil {
 		return nil
 	}
 	err := errors.Join(r.writer.Close(r.patience(1)), r.client.Close())
 	r.client, r.writer = nil, nil
+	r.logLosses(time.Now().Add(lossesEvery)) // no later line could have them
 	if err != nil {
 		return r.at(err)
 	}

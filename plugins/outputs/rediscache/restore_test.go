@@ -83,6 +83,26 @@ func TestLossesAreLoggedOnceAMinute(t *testing.T) {
 	require.Equal(t, [3]int{1, 1, 1}, at(201))
 }
 
+// The second loss is less than a minute after the first one, so that its line would come later.
+func TestLossesThatAreNotLoggedYetAreLoggedAtTheEnd(t *testing.T) {
+	t.Parallel()
+	server := redistest.Server(t)
+	client := redistest.Client(t, server)
+	r, log := output(t, server.Addr(), "  compat_max_records = 0\n")
+	require.NoError(t, r.Connect())
+	batch := []telegraf.Metric{row(nil, mean(1), 0), row(nil, mean(1), 60)}
+	require.NoError(t, r.Write(batch))
+	for i := range int64(2) {
+		require.NoError(t, client.FlushAll(t.Context()).Err())
+		require.NoError(t, r.Write(batch[1:]))
+		require.Eventually(t, func() bool { return r.Restored() == 2*(i+1) }, 10*time.Second, time.Millisecond)
+	}
+	require.Len(t, log.Warnings(), 1)
+	require.NoError(t, r.Close())
+	require.Len(t, log.Warnings(), 2)
+	require.Contains(t, log.Warnings()[1], "The last records are written again (tables: 1, records: 2)")
+}
+
 // A Redis that evicts a key after each write.
 func TestConstantEvictionDoesNotFillTheLog(t *testing.T) {
 	t.Parallel()
