@@ -122,6 +122,28 @@ func TestAllFaultsOfAFileAreReported(t *testing.T) {
 	require.EqualError(t, err, `flag --allow-public: "x" is neither true nor false`)
 }
 
+// The TOML library would need gigabytes of memory and minutes for some of these.
+func TestAbsurdFilesAreRefusedAtOnce(t *testing.T) {
+	for text, want := range map[string]string{
+		"redis = " + strings.Repeat("[\n", 100_000):                    "configuration analytics-api.toml: line 100000: not TOML",
+		"redis = " + strings.Repeat("{a=[\n", 40_000):                  "configuration analytics-api.toml: the file has more than 1000 braces",
+		"\n" + strings.Repeat("a.", 50_000) + "a = 1":                  "configuration analytics-api.toml: line 2 has more than 10000 bytes",
+		strings.Repeat("b."+strings.Repeat("a.", 4_000)+"a = 1\n", 25): "configuration analytics-api.toml: line 1 has a key of more than 300 parts",
+		strings.Repeat("#", 1<<20):                                     "configuration analytics-api.toml: read analytics-api.toml: the file has more than 262144 bytes",
+	} {
+		_, err := load(t, text, nil)
+		require.ErrorContains(t, err, want)
+		require.Less(t, len(err.Error()), 300)
+	}
+	var many strings.Builder
+	for i := range 20_000 {
+		fmt.Fprintf(&many, "a%d = 1\n", i)
+	}
+	_, err := load(t, many.String(), nil)
+	require.Len(t, strings.Split(err.Error(), "\n"), maxFileFaults+1)
+	require.ErrorContains(t, err, "configuration analytics-api.toml: there are more faults")
+}
+
 // broken is a way in which a file can be broken.
 var broken = map[string]func(t *testing.T, path string, good []byte){
 	"missing": func(*testing.T, string, []byte) {},

@@ -17,8 +17,15 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/option"
 )
 
-// maxConfig is the largest size of a configuration file, in bytes. The sample has about 7,000.
-const maxConfig = 1 << 20
+// Limits of a configuration file, so that another file in its place is an error at once. The sample has about 7,000 bytes. The TOML library
+// needs memory for the square of the depth of blocks and of keys: gigabytes for a megabyte of "{a=".
+const (
+	maxConfig     = 256 << 10 // bytes
+	maxLine       = 10_000    // bytes of a line
+	maxBraces     = 1000
+	maxDots       = 300 // of the key of a line, or of a line without a key
+	maxFileFaults = 20  // that are reported
+)
 
 // sources are the places where settings were set, by their names, for errors: a line of the file, a variable or a flag. A setting
 // with its default has none.
@@ -62,10 +69,32 @@ func (c *config) readFile(named string, environ []string, from sources) error {
 // readText is readFile for the text of the file.
 func (c *config) readText(path, text string, from sources) (err error) {
 	f := file{path: path, config: c, from: from}
+	if err := checkDepth(text); err != nil {
+		return f.fault("", err)
+	}
 	if f.meta, err = toml.Decode(text, &f.values); err != nil {
 		return f.fault("", explainSyntax(err))
 	}
 	return f.decode()
+}
+
+// checkDepth returns an error for a text that the TOML library could need gigabytes for.
+func checkDepth(text string) error {
+	number := 0
+	for line := range strings.Lines(text) {
+		number++
+		key, _, _ := strings.Cut(line, "=")
+		switch {
+		case len(line) > maxLine:
+			return fmt.Errorf("line %d has more than %d bytes", number, maxLine)
+		case strings.Count(key, ".") > maxDots && !strings.HasPrefix(key, "#"):
+			return fmt.Errorf("line %d has a key of more than %d parts", number, maxDots)
+		}
+	}
+	if strings.Count(text, "{") > maxBraces {
+		return fmt.Errorf("the file has more than %d braces", maxBraces)
+	}
+	return nil
 }
 
 // readAtMost returns the content of a file. A larger one is an error, so that a wrong path, such as that of a device or of a
@@ -146,6 +175,9 @@ func (f *file) decode() error {
 			continue // another key of the same block
 		}
 		decoded[key] = true
+		if len(errs) >= maxFileFaults {
+			return errors.Join(append(errs, f.fault("", errors.New("there are more faults")))...)
+		}
 		name := settingOf(key)
 		switch other := keyOf[name]; {
 		case name == "":
@@ -154,7 +186,9 @@ func (f *file) decode() error {
 		case other != "":
 			errs = append(errs, f.fault(key, fmt.Errorf("the setting %q is there twice, also as %q", key, other)))
 		default:
-			errs = append(errs, f.set(key, name))
+			if err := f.set(key, name); err != nil {
+				errs = append(errs, err)
+			}
 		}
 		keyOf[name] = key
 	}
