@@ -114,11 +114,13 @@ func (p *telegrafProcess) stop() result {
 	return r
 }
 
-// waitFor polls until the condition holds. It fails the test if the condition does not hold within the time patience, or if
-// the process ends before.
+// waitFor polls until the condition holds, less and less often, because a condition may be a request to another process. It fails the test
+// if the condition does not hold within the time patience, or if the process ends before.
 func (p *telegrafProcess) waitFor(what string, condition func() bool) {
 	p.t.Helper()
-	for deadline := time.Now().Add(patience); !condition(); time.Sleep(10 * time.Millisecond) {
+	pause := 5 * time.Millisecond
+	for deadline := time.Now().Add(patience); !condition(); time.Sleep(pause) {
+		pause = min(pause*5/4, 200*time.Millisecond)
 		select {
 		case <-p.ended:
 			if condition() {
