@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -247,6 +248,35 @@ type oldAnswer string
 
 func (a oldAnswer) Error() string { return string(a) }
 func (oldAnswer) RedisError()     {}
+
+// Each of the first transactions is sent before the answer to another one shows that the server is older.
+func TestFirstWritesAtTheSameTimeToAServerBeforeRedis7(t *testing.T) {
+	t.Parallel()
+	client := server(t)
+	var refused atomic.Int64
+	var sent sync.WaitGroup
+	sent.Add(2)
+	client.AddHook(pipelines(func(commands []redis.Cmder, next func() error) error {
+		if refused.Load() == 0 && slices.ContainsFunc(commands, func(c redis.Cmder) bool { return len(c.Args()) > 3 && c.Name() == "expire" }) {
+			sent.Done()
+			sent.Wait()
+		}
+		return next()
+	}))
+	client.AddHook(beforeRedis7(&refused))
+	w := writerOf(t, client, nil)
+	errs := make(chan error, 2)
+	tables := []record.Table{newTable(), newTable()}
+	for _, table := range tables {
+		go func() { errs <- w.Put(t.Context(), table, []record.Record{rec(60, "f", "h", 1)}) }()
+	}
+	for range tables {
+		require.NoError(t, <-errs)
+	}
+	for _, table := range tables {
+		require.Len(t, all(t, client, table, record.Range{}), 1)
+	}
+}
 
 func TestAServerBeforeRedis7GetsPlainTimesToLive(t *testing.T) {
 	t.Parallel()

@@ -336,11 +336,15 @@ func (refusal) RedisError() {}
 // transact is the function transact. If the server turns out to be older than Redis 7, it runs the transaction again
 // without the commands that such a server lacks. It had refused the first transaction as a whole. So queue may be called twice, of which
 // the last call counts.
+//
+// Several transactions may be refused before the first of them has set old. Each of them is run again.
 func (w *Writer) transact(ctx context.Context, queue func(redis.Pipeliner)) error {
+	old := w.old.Load() // if another transaction sets it after this line, queue may leave these commands out, and Redis does not refuse them
 	err := transact(ctx, w.client, queue)
-	if !isOldServer(err) || w.old.Swap(true) {
+	if old || !isOldServer(err) {
 		return err
 	}
+	w.old.Store(true)
 	return transact(ctx, w.client, queue)
 }
 
