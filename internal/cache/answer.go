@@ -8,6 +8,8 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -41,7 +43,7 @@ func IsPermanent(err error) bool {
 
 // Explain adds the addresses of the servers, the meaning of the error where Redis does not give it, and the options to
 // check to an error of a command, which is not nil. It leaves out options whose names are empty. The result wraps err and
-// contains no secret.
+// contains no secret. Its text has no control characters of a server, which a terminal would obey; joined errors have a line each.
 func (o DialOptions) Explain(err error, n Names) error {
 	at := strings.Join(o.Addrs(), ", ")
 	meaning, check := diagnose(err, n)
@@ -50,7 +52,30 @@ func (o DialOptions) Explain(err error, n Names) error {
 	if len(check) > 0 {
 		hint += "; check '" + strings.Join(check, "', '") + "'"
 	}
-	return fmt.Errorf("redis at %s: %w%s", at, err, hint)
+	return fmt.Errorf("redis at %s: %w%s", at, legible{err}, hint)
+}
+
+// legible is an error whose text can be shown in a log.
+type legible struct{ error }
+
+func (e legible) Error() string {
+	lines := strings.Split(e.error.Error(), "\n")
+	for i, line := range lines {
+		lines[i] = printable(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (e legible) Unwrap() error { return e.error }
+
+// printable returns the text with "?" in place of each control character and invalid byte.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, text)
 }
 
 // diagnose returns the meaning of an error, which begins with a separator or is empty, and the options to check.

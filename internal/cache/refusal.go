@@ -22,6 +22,9 @@ import (
 //	-ERR max number of clients reached ────▶ HELLO: an error, as that of a server without HELLO
 //	closes the connection ─────────────────▶ PING: broken pipe, reset or EOF ─▶ turnedAway with the answer
 
+// maxReason is the largest number of bytes of a reason that is kept. The longest one of Redis, that of its protected mode, has about 1,000.
+const maxReason = 2000
+
 // turnedAway is the error of a connection that Redis has closed after an answer, which is the reason. It is not a [redis.Error], after
 // which the client would use the connection again.
 type turnedAway struct {
@@ -103,7 +106,7 @@ func (c *reasonedConn) note(b []byte) {
 	first := !c.answered.Swap(true)
 	if text, ok := bytes.CutPrefix(b, []byte("-")); ok && first {
 		if line, rest, ended := bytes.Cut(text, []byte("\r\n")); ended && len(rest) == 0 {
-			answer := string(line)
+			answer := printable(string(line[:min(len(line), maxReason)]))
 			reason = &answer
 		}
 	}

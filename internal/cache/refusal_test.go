@@ -105,6 +105,26 @@ func TestTheAnswerBeforeAConnectionIsClosedIsTheReason(t *testing.T) {
 	}
 }
 
+// The log of Telegraf has the text as it is.
+func TestTheTextOfAServerHasNoControlCharactersAndABoundedLength(t *testing.T) {
+	t.Parallel()
+	for answer, want := range map[string]string{
+		"ERR \x1b[2J\x00\x7f\u009b\xff é":        "ERR ?[2J???? é: Redis has closed the connection",
+		"ERR \rredis: all is well\t":             "ERR ?redis: all is well?: Redis has closed the connection",
+		"DENIED " + strings.Repeat("x", 1500):    "DENIED " + strings.Repeat("x", 1500) + ": without a password, Redis refuses other hosts (protected-mode)",
+		"ERR " + strings.Repeat("x", 3500):       "ERR " + strings.Repeat("x", 1996) + ": Redis has closed the connection",
+		"ERR " + strings.Repeat("x", 1995) + "é": "ERR " + strings.Repeat("x", 1995) + "?: Redis has closed the connection",
+	} {
+		addr := answering(t, "-"+answer+"\r\n")
+		o := cache.DialOptions{Servers: []string{"redis://" + addr}}
+		require.EqualError(t, o.Explain(dial(t, o).Ping(t.Context()).Err(), cache.Names{}), "redis at "+addr+": "+want)
+	}
+	o := cache.DialOptions{Servers: []string{"redis://h:1"}}
+	err := errors.Join(oldAnswer("OOM \x1b[2J"), fmt.Errorf("a table: %w", oldAnswer("ERR other")))
+	require.EqualError(t, o.Explain(err, cache.Names{}), "redis at h:1: OOM ?[2J\na table: ERR other: raise maxmemory in Redis, or keep less")
+	require.ErrorIs(t, o.Explain(err, cache.Names{}), err)
+}
+
 // An error that the server sends later is the answer to a command.
 func TestOnlyTheFirstAnswerOfAConnectionCanBeTheReason(t *testing.T) {
 	t.Parallel()
