@@ -56,6 +56,10 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request, _ *params) error 
 		return away(err)
 	}
 	found, err := settings.wait(ctx)
+	if err := r.Context().Err(); err != nil {
+		return away(err) // the client has left, so the error may be that of its context
+	}
+	s.logAnswer(err) // of all servers of a cluster: requests for one that is away continue the outage
 	warnings := slices.Sorted(maps.Keys(found))
 	if err != nil { // one server of a cluster, while others answer
 		warnings = append(warnings, "a server does not answer, so its settings are unknown and requests for some tables fail")
@@ -72,14 +76,17 @@ type warned struct {
 	mu      sync.Mutex          // guards the fields below
 	last    map[string][]string // the result of the last Warnings of the store without an error; nobody changes it
 	unknown bool                // whether the last Warnings had an error
+	logged  time.Time           // the last line about such an error; zero before it
 }
 
 // logWarnings logs the warnings of the store that are new, or that are about other servers than before. A warning that ends and comes
-// back is logged again. err is that of the same Warnings: it is logged too, unless the one before failed as well.
+// back is logged again. err is that of the same Warnings: it is logged too, unless the one before failed as well, and at most once in
+// outageEvery: a server that answers slowly answers some probes in time.
 func (s *server) logWarnings(found map[string][]string, err error) {
 	s.warned.mu.Lock()
 	defer s.warned.mu.Unlock()
-	if err != nil && !s.warned.unknown {
+	if now := s.Now(); err != nil && !s.warned.unknown && (s.warned.logged.IsZero() || now.Sub(s.warned.logged) >= outageEvery) {
+		s.warned.logged = now
 		s.Log.Warn("the settings of a server cannot be read", "redis", s.Redis, "error", s.Explain(err))
 	}
 	if s.warned.unknown = err != nil; err != nil {

@@ -769,6 +769,24 @@ func TestReadyKeepsTheQuestionsOfAProbeThatHasNoTimeLeft(t *testing.T) {
 	})
 }
 
+// Only probes come, as to a service that nobody uses at night.
+func TestReadyEndsAnOutageInTheLog(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &slowStore{stored: &stored{}, first: time.Hour}
+		probe, log := readyOf(t, store)
+		for range 2 {
+			store.pings.Store(0)
+			problemOf(t, probe(), http.StatusServiceUnavailable)
+			time.Sleep(time.Minute)
+			require.Equal(t, http.StatusOK, probe().Code)
+			time.Sleep(time.Hour)
+		}
+		require.Equal(t, 2, strings.Count(log.String(), `msg="request failed"`), log)
+		require.Equal(t, 2, strings.Count(log.String(), `msg="Redis can be read again" redis="" after=0s failed=1`), log)
+	})
+}
+
 // hasty is a cache that answers pings at once, and its warnings after an hour.
 type hasty struct{ *slowStore }
 
@@ -783,5 +801,37 @@ func TestReadyDoesNotNeedTheSettingsOfAllServers(t *testing.T) {
 				probe().Body.String())
 		}
 		require.Equal(t, 1, strings.Count(log.String(), "the settings of a server cannot be read"), log)
+	})
+}
+
+// A probe of Kubernetes leaves after a second, unless it has another timeout.
+func TestReadyLogsNothingForAProbeThatLeaves(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		t.Cleanup(func() { time.Sleep(time.Minute) }) // until the questions that go on have ended
+		log := &bytes.Buffer{}
+		h := newAPI(t, hasty{&slowStore{stored: &stored{}, first: 2 * time.Second, later: 2 * time.Second}}, api.Options{
+			MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1, Timeout: time.Minute, ReadyTimeout: 5 * time.Second, Log: slog.New(slog.NewTextHandler(log, nil)),
+		})
+		for range 3 {
+			ctx, leave := context.WithTimeout(t.Context(), time.Second)
+			h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/ready", http.NoBody).WithContext(ctx))
+			leave()
+			time.Sleep(10 * time.Second)
+		}
+		require.Empty(t, log.String())
+	})
+}
+
+// Each second probe shares the question that took too long for the one before.
+func TestReadyLogsASlowServerOnceAMinute(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		probe, log := readyOf(t, hasty{&slowStore{stored: &stored{}, first: 6 * time.Second, later: 6 * time.Second}})
+		start := time.Now()
+		for time.Since(start) < 2*time.Minute {
+			require.Equal(t, http.StatusOK, probe().Code)
+		}
+		require.Equal(t, 2, strings.Count(log.String(), "the settings of a server cannot be read"), log)
 	})
 }
