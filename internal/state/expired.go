@@ -62,9 +62,10 @@ const (
 	expiredLife = 366 * 24 * time.Hour
 	// maxExpired is the largest number of records, which take about 60 MB, and 4 MB more for each field of a series.
 	maxExpired = 1 << 20
-	// expiredBatch bounds the memory of the removal of a slot: it is the number of series whose spans are collected
-	// at a time.
+	// expiredBatch and expiredEras bound the memory of the removal of a slot: they are the number of series whose spans are collected at
+	// a time, and that of the eras of all of them. An era with 200 fields takes 800 bytes, unless another one of the series has the same.
 	expiredBatch = 100_000
+	expiredEras  = 200_000
 )
 
 // expiredBucket is the name of the bolt bucket with the records.
@@ -141,7 +142,14 @@ func (f fieldSet) with(o fieldSet) fieldSet {
 	case o == nil || len(f) == 0 || slices.Equal(f, o):
 		return f
 	}
-	return newFieldSet(slices.Concat(f, o))
+	both := newFieldSet(slices.Concat(f, o))
+	switch len(both) {
+	case len(f): // has all of them, so no other memory is needed
+		return f
+	case len(o):
+		return o
+	}
+	return both
 }
 
 // or returns the fields that one of two buckets had: every field if those of only one of them are known.
@@ -241,7 +249,10 @@ func (r *removed) add(o removed) {
 		return
 	case len(r.spans) == 0:
 		r.eras = o.eras
-	case !r.continues(&o):
+	case r.continues(&o):
+	case len(o.eras) == 1 && o.spans[0].start >= r.spans[len(r.spans)-1].end: // as in the order of the database
+		r.eras = limitEras(append(r.eras, era{o.spans[0].start, r.shared(o.eras[0].fields)}))
+	default:
 		r.eras = r.erasWith(&o)
 	}
 	for _, s := range o.spans {
@@ -256,7 +267,17 @@ func (r *removed) continues(o *removed) bool {
 	return len(o.eras) == 1 && o.spans[0].start >= last.from && last.fields.equal(o.eras[0].fields)
 }
 
-// erasWith returns the eras of the buckets of both.
+// shared returns the set in the memory of an era that has the same fields, if there is one.
+func (r *removed) shared(f fieldSet) fieldSet {
+	for _, e := range r.eras {
+		if e.fields.equal(f) {
+			return e.fields
+		}
+	}
+	return f
+}
+
+// erasWith returns the eras of the buckets of both. It takes time for each of their spans.
 func (r *removed) erasWith(o *removed) (all []era) {
 	var cuts []int64 // the times at which the fields can change
 	for _, part := range []*removed{r, o} {
@@ -481,6 +502,7 @@ func (f *finals) noteExpired(all expired) {
 // with, or nil at the end of the slot.
 func (f *finals) collectExpired(slot, from []byte) (found expired, n int, next []byte, err error) {
 	found = make(expired)
+	eras := 0
 	err = f.db.View(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(slot)
 		if b == nil {
@@ -488,12 +510,15 @@ func (f *finals) collectExpired(slot, from []byte) (found expired, n int, next [
 		}
 		c := b.Cursor()
 		for key, value := c.Seek(from); key != nil; key, value = c.Next() {
-			if len(found) >= expiredBatch {
+			if len(found) >= expiredBatch || eras >= expiredEras {
 				next = bytes.Clone(key)
 				return nil
 			}
 			n++
-			found.add(expiredOf(key, value))
+			series, r := expiredOf(key, value)
+			before := len(found[series].eras)
+			found.add(series, r)
+			eras += len(found[series].eras) - before
 		}
 		return nil
 	})

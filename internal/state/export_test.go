@@ -188,6 +188,17 @@ func (b Removed) add(record *removed) (value []byte, err error) {
 	return value, err
 }
 
+// SpansOfChangingFields adds n removed buckets with gaps between them to a record, in their order, each with one of two sets of fields, and
+// returns how many spans the record has.
+func SpansOfChangingFields(n int) int {
+	var record removed
+	sets := []fieldSet{{1, 2}, {1}}
+	for i := range int64(n) {
+		record.add(removedBuckets(span{4 * i, 4*i + 2}, 0, sets[i%2]))
+	}
+	return len(record.spans)
+}
+
 // has returns those of the fields that the removed bucket has that contains a time.
 func (r *removed) has(at int64, fields []string) (has []string) {
 	set, _ := r.at(at)

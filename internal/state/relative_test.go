@@ -422,6 +422,19 @@ func TestARecordOfChangingFieldsIsBounded(t *testing.T) {
 	}
 }
 
+// It is called for each bucket that is removed, in their order, so it must not look at the earlier ones each time.
+func TestARemovedBucketIsAddedWithoutALookAtAllEarlierOnes(t *testing.T) {
+	const n = 1000
+	require.Equal(t, n, state.SpansOfChangingFields(n))
+	perBucket := testing.Benchmark(func(b *testing.B) {
+		b.ReportAllocs()
+		for range b.N {
+			state.SpansOfChangingFields(n)
+		}
+	}).AllocedBytesPerOp() / n
+	require.Less(t, perBucket, int64(1000)) // its spans alone take 16 bytes each
+}
+
 // Until the user deletes the folder of a store that was joined, that has the buckets. Then the record of the other store counts.
 func TestARemovedFieldOfAJoinedStoreIsLateThoughThisOneHasAnEarlierVersion(t *testing.T) {
 	t.Parallel()
