@@ -26,9 +26,10 @@ func (s *Store) Empty() bool {
 //	before the identity is written     the orphan is as before, and s is there
 //	before the folder of s is deleted  the orphan has the options of s, and the folder of s is there
 //	before the orphan is renamed       the folder of s is not there; a new run makes an empty one and continues the orphan again
+//	before its own orphans have that   Open finds its new name in its log: see mendHeirs
+//	  name as their heir
 //
-// With an error, Continue returns s, or a
-// new empty store if s is closed already, or nil if that cannot be opened.
+// With an error, Continue returns s, or a new empty store if s is closed already, or nil if that cannot be opened.
 func (s *Store) Continue(orphan Folder) (*Store, error) {
 	if !s.Empty() {
 		return s, fmt.Errorf("state %q: it has buckets, so it cannot continue %q", s.folder, orphan.Path)

@@ -387,8 +387,9 @@ type Folder struct {
 // Orphans are the stores that no process has open, if they are of this owner or of an earlier run of this program. Those of other
 // owners are orphans when they were not used for a day before now: another owner may be about to start again with the same options.
 // Call it after all stores of this process were opened, so that their folders are no orphans. A folder is left out, with an error, if its
-// options are damaged, or if it became damaged since then so that it is not known whether another store has its open buckets. related returns
-// how the stores of this program and one with that identity are related.
+// options are damaged. There are no orphans, and an error, if a file with an heir is damaged, or that of a folder that is left out has one:
+// then any orphan may have its open buckets, and must not be retired before these can be told apart. related returns how the stores of this
+// program and one with that identity are related.
 func Orphans(dir, owner string, related func(identity map[string]string) Relation, now time.Time) (orphans, used []Folder, err error) {
 	folders, err := storeFolders(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -400,19 +401,20 @@ func Orphans(dir, owner string, related func(identity map[string]string) Relatio
 	runs := earlierRuns{of: map[locker]bool{process: true}}
 	var foreign []Folder
 	var damaged error
+	known := true // which orphan has open buckets of which other one
 	for _, folder := range folders {
 		if strings.Contains(filepath.Base(folder), retired) {
 			continue
 		}
 		identity, err := readIdentity(folder)
+		heir, _, ok, bad := readHeir(folder)
 		if errors.Is(err, errFormat) {
-			damaged = errors.Join(damaged, err)
+			damaged, known = errors.Join(damaged, err), known && !ok && bad == nil
 		}
 		if err != nil {
 			continue
 		}
 		f := Folder{Path: folder, Identity: identity}
-		heir, _, ok, bad := readHeir(folder)
 		if ok {
 			f.Heir = heir
 		}
@@ -421,10 +423,7 @@ func Orphans(dir, owner string, related func(identity map[string]string) Relatio
 		switch {
 		case err == nil:
 			unlock(lock)
-			if bad != nil { // its open buckets may be in another store; the next Open finds out
-				damaged = errors.Join(damaged, bad)
-				break
-			}
+			damaged, known = errors.Join(damaged, bad), known && bad == nil
 			if mine || now.Sub(lastUsed(folder)) >= orphanAge {
 				orphans = append(orphans, f)
 				break
@@ -437,6 +436,9 @@ func Orphans(dir, owner string, related func(identity map[string]string) Relatio
 			}
 			runs.noteUsed(folder)
 		}
+	}
+	if !known {
+		return nil, used, damaged
 	}
 	foreign = slices.DeleteFunc(foreign, func(f Folder) bool { return !runs.had(f.Path, related(f.Identity)) })
 	orphans = append(orphans, foreign...)

@@ -174,6 +174,13 @@ func parseJoinID(id string) (name string, age int64, ok bool) {
 	return name, age, ok && isFolder && isHex(hash, 16) && err == nil && strconv.FormatInt(age, 10) == digits
 }
 
+// isOrphan reports whether a store may have joined the orphan in a folder with that id. An orphan that had the folder earlier does not
+// count: its age was below the time at which the store was created.
+func isOrphan(id, folder string) bool {
+	name, age, ok := parseJoinID(id)
+	return ok && (name == filepath.Base(folder) && age >= readBorn(folder) || leftName(id) == filepath.Base(folder))
+}
+
 // Joined returns how many buckets of an orphan were added to this store: the first ones that Join was called with.
 func (s *Store) Joined(from *Store) int {
 	id := from.joinID()
@@ -201,8 +208,11 @@ func (s *Store) joinPart(part []Bucket, add func([]Bucket), id string, done int)
 	}
 }
 
-// pin keeps the log from the first record about an orphan on. The caller holds mu, or is Open.
+// pin keeps the log from the first record about an orphan on. It may be repeated. The caller holds mu, or is Open.
 func (s *Store) pin(id string, j joined) {
+	if _, ok := s.joined[id]; ok {
+		return
+	}
 	if s.joined == nil {
 		s.joined = make(map[string]joined)
 	}
@@ -229,9 +239,14 @@ func (s *Store) adoptJoined() error {
 		return unlisted(err)
 	}
 	for _, folder := range folders {
-		_, id, _ := heirOf(folder)
-		if j, ok := s.past.joined[id]; ok && !strings.Contains(filepath.Base(folder), retired) {
-			s.pin(id, j)
+		if strings.Contains(filepath.Base(folder), retired) {
+			continue
+		}
+		_, id, _, err := readHeir(folder)
+		for joined, j := range s.past.joined {
+			if joined == id || errors.Is(err, errFormat) && isOrphan(joined, folder) {
+				s.pin(joined, j)
+			}
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -31,6 +32,18 @@ func asNobody(f func()) {
 		f()
 	}()
 	<-done
+}
+
+// giveToNobody makes the user nobody the owner of all files in a folder, if the process is root's.
+func giveToNobody(t *testing.T, dir string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return
+	}
+	require.NoError(t, filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		require.NoError(t, err)
+		return os.Chown(path, nobody, nobody)
+	}))
 }
 
 func TestAFolderThatCannotBeWrittenIsAnErrorAndStaysAsItIs(t *testing.T) {
@@ -64,12 +77,7 @@ func TestAFolderOfStatesThatCannotBeListedIsAnError(t *testing.T) {
 	dir := t.TempDir()
 	writeFinals(t, dir, 3)
 	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))
-	if os.Geteuid() == 0 {
-		require.NoError(t, filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
-			require.NoError(t, err)
-			return os.Chown(path, nobody, nobody)
-		}))
-	}
+	giveToNobody(t, dir)
 	t.Cleanup(func() { _ = os.Chmod(dir, 0o700) })
 	open := func(mode os.FileMode) (s *state.Store, err error) {
 		require.NoError(t, os.Chmod(dir, mode))
@@ -82,6 +90,56 @@ func TestAFolderOfStatesThatCannotBeListedIsAnError(t *testing.T) {
 	s, err := open(0o700)
 	require.NoError(t, err, "it was closed")
 	require.NoError(t, s.Close())
+}
+
+// A store that has joined the orphan must not be taken over meanwhile, and keeps its log, which has what was joined.
+func TestAStoreStartsThoughTheHeirOfAnOrphanIsDamagedAndALogCannotBeRead(t *testing.T) {
+	t.Parallel()
+	o, c := clocked(t, time.Hour)
+	orphan, _ := joined(t, o, c)
+	other := o
+	other.Identity = map[string]string{"bucket": "other"}
+	s := mustOpen(t, other)
+	s.OpenBucket(bucketOf("m", 0))
+	require.NoError(t, s.Close())
+	logs, err := filepath.Glob(filepath.Join(s.Folder(), "log-*"))
+	require.NoError(t, err)
+	require.Len(t, logs, 1)
+	path := damageHeir(t, orphan.Path)
+	require.NoError(t, os.Chmod(filepath.Dir(o.Dir), 0o755))
+	require.NoError(t, os.Chmod(logs[0], 0))
+	for range 2 {
+		w := &warnings{}
+		o.Log = w.log
+		giveToNobody(t, o.Dir) // what the last run has written too
+		var h *state.Store
+		asNobody(func() { h, err = state.Open(o) })
+		require.NoError(t, err)
+		require.Contains(t, w.text(), path)
+		require.Contains(t, w.text(), logs[0])
+		orphans, _, err := state.Orphans(o.Dir, "me", unrelated, c.now())
+		require.ErrorContains(t, err, path)
+		require.Empty(t, orphans)
+		m := newModel(h)
+		require.NoError(t, h.Replay(m))
+		for handle, b := range m.open { // so that nothing else needs the old log
+			h.Snapshot(handle, *b)
+		}
+		c.advance(2 * time.Hour)
+		finish(h, "later", 20*hour, 1, c.now())
+		stored(t, h)
+		require.NoError(t, h.Commit())
+		require.NoError(t, h.Close())
+	}
+	giveToNobody(t, o.Dir)
+	reused := o
+	reused.Identity = orphan.Identity
+	asNobody(func() { _, err = state.Open(reused) })
+	require.ErrorContains(t, err, path, "its open buckets may be in another store")
+	require.NoError(t, os.Chmod(logs[0], 0o600))
+	h, err := join(t, o, orphan)
+	require.NoError(t, err)
+	require.Equal(t, map[string]int{"open00000": 1, "open00001": 1, "open00002": 1}, h.got)
 }
 
 func TestARealFullDiskLosesNothing(t *testing.T) {

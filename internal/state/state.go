@@ -304,7 +304,7 @@ func Open(o Options) (*Store, error) {
 		return nil, errors.New("state: no folder")
 	}
 	folder := folderOf(o.Dir, o.Identity)
-	if err := cmp.Or(mendHeirs(o), leaveJoined(folder)); err != nil {
+	if err := cmp.Or(mendHeirs(folder, o), leaveJoined(folder)); err != nil {
 		return nil, err
 	}
 	s, err := open(folder, o)
