@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
@@ -96,6 +97,28 @@ func TestCertificatesAreReadAgainWhenTheyChange(t *testing.T) {
 		name, err := peer(t, address, &tls.Config{})
 		return err == nil && name == "second"
 	}, 20*time.Second, 100*time.Millisecond)
+}
+
+func TestAnExpiredCertificateIsLoggedOnce(t *testing.T) {
+	t.Parallel()
+	dir, log := t.TempDir(), &buffer{}
+	end := time.Now().Add(time.Hour)
+	p := writePairUntil(t, dir, "first", end)
+	c := &certificates{cert: p.cert, key: p.key, log: slog.New(slog.NewTextHandler(log, nil))}
+	warnings := func(now time.Time) int {
+		config, err := c.get(now)
+		require.NoError(t, err)
+		require.Len(t, config.Certificates, 1)
+		return strings.Count(log.String(), "the certificate has expired")
+	}
+	require.Zero(t, warnings(end.Add(-time.Minute)))
+	require.Equal(t, 1, warnings(end.Add(time.Minute)))
+	require.Equal(t, 1, warnings(end.Add(2*time.Minute)))
+	require.Contains(t, log.String(), "expired="+end.UTC().Format(time.RFC3339))
+	writePairUntil(t, dir, "second", end.Add(2*time.Hour))
+	require.Equal(t, 1, warnings(end.Add(3*time.Minute)))
+	writePairUntil(t, dir, "third", end) // it has expired already
+	require.Equal(t, 2, warnings(end.Add(4*time.Minute)))
 }
 
 func TestClientsNeedACertificateOfTheAuthority(t *testing.T) {

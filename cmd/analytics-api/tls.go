@@ -29,6 +29,7 @@ type certificates struct {
 	checked time.Time      // when the files were last looked at
 	seen    [3]fs.FileInfo // of the files that were last read, in the order of stat
 	current *tls.Config    // of the last files that were valid; nil before the first
+	expired *tls.Config    // the current one whose expired certificate was logged
 }
 
 // stat returns what is known of the files without reading them, nil for a missing one. For symbolic links, as Kubernetes has for secrets,
@@ -80,8 +81,8 @@ func (c *certificates) load() (*tls.Config, error) {
 // maxPEM is the largest size of a file of certificates, in bytes. The authorities of a system have about 200,000.
 const maxPEM = 16 << 20
 
-// readPair reads a certificate and its key, in PEM, from the files of two settings. A certificate that has expired is an error: no
-// client would accept it. The error is about the setting whose file is wrong, and has nothing of the key.
+// readPair reads a certificate and its key, in PEM, from the files of two settings. The error is about the setting whose file is wrong, and
+// has nothing of the key.
 func readPair(certSetting, cert, keySetting, key string) (pair tls.Certificate, err error) {
 	certText, err := readAtMost(cert, maxPEM)
 	if err != nil {
@@ -91,12 +92,8 @@ func readPair(certSetting, cert, keySetting, key string) (pair tls.Certificate, 
 	if err != nil {
 		return pair, invalid(keySetting, ": %w", secret.HidePath(err))
 	}
-	leaf, err := firstCertificate(certText)
-	if err != nil {
+	if err := checkCertificate(certText); err != nil {
 		return pair, invalid(certSetting, ": %s %w", cert, err)
-	}
-	if time.Now().After(leaf.NotAfter) {
-		return pair, invalid(certSetting, ": the certificate in %s has expired at %s, want a valid one", cert, leaf.NotAfter.Format(time.RFC3339))
 	}
 	if !strings.Contains(keyText, "PRIVATE KEY-----") {
 		return pair, invalid(keySetting, ": %s has no private key, want one in PEM", key)
@@ -107,21 +104,20 @@ func readPair(certSetting, cert, keySetting, key string) (pair tls.Certificate, 
 	return pair, nil
 }
 
-// firstCertificate returns the first certificate in a text in PEM, which is the one of the service: the others are of authorities.
-func firstCertificate(text string) (*x509.Certificate, error) {
+// checkCertificate returns an error for the first certificate in a text in PEM, which is the one of the service: the others are of authorities.
+func checkCertificate(text string) error {
 	for rest := []byte(text); ; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
-			return nil, errors.New("has no certificate, want one in PEM")
+			return errors.New("has no certificate, want one in PEM")
 		}
 		if block.Type != "CERTIFICATE" {
 			continue
 		}
-		parsed, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("has a malformed certificate: %w", err)
+		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+			return fmt.Errorf("has a malformed certificate: %w", err)
 		}
-		return parsed, nil
+		return nil
 	}
 }
 
@@ -166,6 +162,7 @@ func (c *certificates) get(now time.Time) (*tls.Config, error) {
 		return c.current, nil
 	}
 	c.checked = now
+	defer c.warnExpired(now)
 	found := c.stat()
 	if c.current != nil && unchanged(found, c.seen) {
 		return c.current, nil
@@ -183,4 +180,17 @@ func (c *certificates) get(now time.Time) (*tls.Config, error) {
 	}
 	c.current, c.seen = config, found
 	return config, nil
+}
+
+// warnExpired logs once for each certificate that it has expired. The service goes on: some clients accept it, and the probes of others do
+// not look at it. The caller holds mu.
+func (c *certificates) warnExpired(now time.Time) {
+	if c.current == nil || c.current == c.expired {
+		return
+	}
+	if end := c.current.Certificates[0].Leaf.NotAfter; now.After(end) {
+		c.expired = c.current
+		c.log.Warn("the certificate has expired, so that most clients refuse it; replace the files of tls_cert and tls_key", "tls_cert", c.cert,
+			"expired", end.Format(time.RFC3339))
+	}
 }
