@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -61,7 +62,7 @@ func (c *oneServer) PoolStats() *redis.PoolStats {
 // timeout of the client, so that it is also answered if each step takes almost that time, but the command has less than the sum.
 type topology struct {
 	options *redis.UniversalOptions
-	single  atomic.Bool                         // true once the server has answered that it is not a node of a cluster
+	single  atomic.Bool                         // whether the server has answered that it is not a node of a cluster: see doubt
 	cluster atomic.Pointer[redis.ClusterClient] // nil unless the server is known to be a node of a cluster
 
 	closing context.Context // ends with close, and so does a question
@@ -107,7 +108,17 @@ func (t *topology) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		case cluster != nil:
 			return cluster.Process(ctx, cmd)
 		}
-		return next(ctx, cmd)
+		err = next(ctx, cmd)
+		t.doubt(cmd)
+		return err
+	}
+}
+
+// doubt makes the next command ask for the mode again if the answer to one of these is that of a node of a cluster: another server may have
+// taken over the address.
+func (t *topology) doubt(cmds ...redis.Cmder) {
+	if slices.ContainsFunc(cmds, refused) {
+		t.single.Store(false)
 	}
 }
 
@@ -123,7 +134,9 @@ func (t *topology) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pro
 			}
 			return err
 		case cluster == nil:
-			return next(ctx, cmds)
+			err = next(ctx, cmds)
+			t.doubt(cmds...)
+			return err
 		case cmds[0].Name() == "multi":
 			_, err = cluster.TxPipelined(ctx, queueAll(ctx, cmds[1:len(cmds)-1]))
 		default:
@@ -181,7 +194,7 @@ func (t *topology) join() *question {
 // learn asks the server once, and keeps what does not change any more. The result is that of find:
 //
 //	answer to HELLO                     result                   the next command
-//	mode standalone                     nil                      asks no more
+//	mode standalone                     nil                      asks no more, unless a later answer is MOVED: see doubt
 //	mode cluster                        the client of a cluster  asks no more, unless a database is set: an error, asks again
 //	mode sentinel                       errSentinel              asks again
 //	unknown command                     nil                      asks no more

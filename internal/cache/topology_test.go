@@ -3,8 +3,10 @@ package cache_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -91,6 +93,62 @@ func TestTheTopologyIsFoundAfterTheServerHasStarted(t *testing.T) {
 	redistest.Start(t, redisserver.Options{Addr: addr})
 	put(t, w, table, rec(60, "f", "h", 1))
 	require.Len(t, all(t, client, table, record.Range{}), 1)
+}
+
+// forward returns an address that leads to another one, and a function that changes that for new connections.
+func forward(t testing.TB, to string) (addr string, change func(to string)) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var target atomic.Pointer[string]
+	target.Store(&to)
+	var wg sync.WaitGroup
+	t.Cleanup(func() {
+		require.NoError(t, l.Close())
+		wg.Wait()
+	})
+	wg.Go(func() {
+		for conn, err := l.Accept(); err == nil; conn, err = l.Accept() {
+			server, err := net.Dial("tcp", *target.Load())
+			if err != nil {
+				_ = conn.Close()
+				continue
+			}
+			for _, ends := range [][2]net.Conn{{conn, server}, {server, conn}} {
+				wg.Go(func() {
+					_, _ = io.Copy(ends[0], ends[1])
+					_ = ends[0].Close()
+				})
+			}
+		}
+	})
+	return l.Addr().String(), func(to string) { target.Store(&to) }
+}
+
+// A managed Redis keeps its address when it becomes a cluster.
+func TestASingleServerMayBecomeACluster(t *testing.T) {
+	t.Parallel()
+	s, addrs, database := redistest.Server(t), redistest.SharedCluster(t), newTable().Database
+	addr, change := forward(t, s.Addr())
+	client, err := cache.Dial(cache.DialOptions{Servers: []string{"redis://" + addr}, Timeout: closing})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, client.Close()) })
+	w := cache.NewWriter(client, cache.Options{Retention: time.Hour})
+	t.Cleanup(func() { require.NoError(t, w.Close(closing)) })
+	put(t, w, record.Table{Database: database, Name: "analytics_0"}, rec(60, "f", "h", 1))
+	change(addrs[0])
+	require.NoError(t, s.Stop())
+	refused := 0
+	for i := range 10 { // on all nodes
+		table := record.Table{Database: database, Name: fmt.Sprint("analytics_", i)}
+		if err := w.Put(t.Context(), table, []record.Record{rec(60, "f", "h", 1)}); err != nil {
+			require.ErrorContains(t, err, "MOVED ")
+			refused++
+			put(t, w, table, rec(60, "f", "h", 1))
+		}
+		require.Len(t, all(t, client, table, record.Range{}), 1)
+	}
+	require.Equal(t, 1, refused, "the first answer shows that there is a cluster now")
 }
 
 // silent returns the address of a server that accepts connections and never answers, and a channel that gets a value for each of them.
