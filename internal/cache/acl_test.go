@@ -158,6 +158,30 @@ func TestAWriterWithoutHScanReadsWholeBuckets(t *testing.T) {
 	require.EqualValues(t, 2, admin.Exists(t.Context(), cache.RevisionKey(table, start), cache.SummaryKey(table, start)).Val())
 }
 
+// Each repair would be tried again a second later.
+func TestAWriterThatMayNotRemoveMarksWritesLostRecordsOnce(t *testing.T) {
+	t.Parallel()
+	s := redistest.Server(t)
+	admin := redistest.Client(t, s)
+	setUser(t, admin, "writer", strings.Replace(writerACL, " +zremrangebyscore", "", 1))
+	var restored, reported []string
+	w := cache.NewWriter(dialAs(t, "writer", 0, s.Addr()), cache.Options{
+		Retention: time.Hour, RecentBytes: 1 << 20,
+		Restored: func(tables, records int) { restored = append(restored, fmt.Sprint(tables, records)) },
+		Report:   func(err error) { reported = append(reported, err.Error()) },
+	})
+	t.Cleanup(func() { require.NoError(t, w.Close(closing)) })
+	put(t, w, table, rec(60, "f", "h", 1))
+	reported = nil // of the cleaning
+	require.NoError(t, admin.Del(t.Context(), cache.BucketKey(table, "60")).Err())
+	for range 3 {
+		require.NoError(t, w.Audit(t.Context()))
+	}
+	require.Equal(t, []string{"1 1"}, restored)
+	require.Len(t, reported, 3)
+	require.Contains(t, reported[0], "letting other writers of db:analytics_cpu know of lost records: NOPERM")
+}
+
 func TestADatabaseOtherThanZeroNeedsSelect(t *testing.T) {
 	t.Parallel()
 	s := redistest.Server(t)

@@ -245,7 +245,13 @@ func (w *Writer) mend(ctx context.Context, t record.Table, s *tableState, lost l
 		}
 	}
 	if lost.untold {
-		return records, w.tell(ctx, t, s, now)
+		err := w.tell(ctx, t, s, now)
+		if !IsAnswer(err) {
+			return records, err
+		}
+		// Redis refuses that, as without a rule of the ACL. The records are written, and need not be written each time that it refuses.
+		s.lost.untold = true
+		w.repairer.report(fmt.Errorf("letting other writers of %s know of lost records: %w", t, err))
 	}
 	return records, nil
 }
