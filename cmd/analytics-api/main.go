@@ -201,13 +201,21 @@ func explain(err error, dial cache.DialOptions) error {
 //
 // Only the client bounds the ping: redis_timeout for each step, such as connecting. In a slow network all steps together take longer.
 func tryRedis(ctx context.Context, reader *cache.Reader, dial cache.DialOptions, log *slog.Logger) (giveUp func()) {
-	ctx, giveUp = context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(ctx)
+	var logging sync.Mutex // held while the warning is logged, and by giveUp
 	go func() {
-		if err := reader.Ping(ctx); err != nil && ctx.Err() == nil {
+		err := reader.Ping(ctx)
+		logging.Lock()
+		defer logging.Unlock()
+		if err != nil && ctx.Err() == nil {
 			log.Warn("cannot read from Redis, requests fail until that works", "error", dial.Explain(err, settingNames))
 		}
 	}()
-	return giveUp
+	return func() {
+		logging.Lock()
+		defer logging.Unlock()
+		cancel()
+	}
 }
 
 // Limits of the HTTP server. By default, the standard library has no limits of time, and accepts headers of 1 MiB.

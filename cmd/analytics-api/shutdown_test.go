@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"io"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -20,6 +22,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 )
 
@@ -44,6 +47,38 @@ func TestRequestsThatDoNotEndAreNoErrorOfTheEnd(t *testing.T) {
 	require.NoError(t, conn.SetReadDeadline(time.Now().Add(20*time.Second)))
 	_, err = conn.Read(make([]byte, 1))
 	require.ErrorIs(t, err, io.EOF)
+}
+
+// slowLog is a log whose first line takes until release is closed.
+type slowLog struct {
+	slog.Handler
+	begun, release chan struct{}
+	ended          atomic.Bool
+}
+
+func (l *slowLog) Handle(context.Context, slog.Record) error {
+	close(l.begun)
+	<-l.release
+	l.ended.Store(true)
+	return nil
+}
+
+// The caller may use its output again after the end.
+func TestNothingIsLoggedAboutTheFirstPingAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	dial := cache.DialOptions{Servers: []string{"redis://" + l.Addr().String()}, Timeout: time.Minute}
+	require.NoError(t, l.Close())
+	client, err := cache.Dial(dial)
+	require.NoError(t, err)
+	defer client.Close()
+	log := &slowLog{Handler: slog.NewTextHandler(io.Discard, nil), begun: make(chan struct{}), release: make(chan struct{})}
+	giveUp := tryRedis(t.Context(), cache.NewReader(client), dial, slog.New(log))
+	<-log.begun
+	time.AfterFunc(10*time.Millisecond, func() { close(log.release) })
+	giveUp()
+	require.True(t, log.ended.Load())
 }
 
 // The first ping waits for a Redis that accepts connections and does not answer.
