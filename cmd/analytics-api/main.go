@@ -195,9 +195,8 @@ func explain(err error, dial cache.DialOptions) error {
 }
 
 // tryRedis pings Redis once in the background. If the ping fails, it logs a warning with the settings to check. The
-// service runs nevertheless, because Redis may start later. After giveUp, nothing is logged. giveUp does not wait for the ping: the
-// client neither ends the first command of a connection when its context ends, nor when it is closed, so that a Redis that hangs would
-// delay the end of the service.
+// service runs nevertheless, because Redis may start later. After giveUp, nothing is logged. giveUp does not wait for the ping, because a
+// Redis that hangs would delay the end of the service: neither the end of its context nor Close ends the first command of a connection.
 //
 // Only the client bounds the ping: redis_timeout for each step, such as connecting. In a slow network all steps together take longer.
 func tryRedis(ctx context.Context, reader *cache.Reader, dial cache.DialOptions, log *slog.Logger) (giveUp func()) {

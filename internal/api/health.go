@@ -21,18 +21,18 @@ func (s *server) health(w http.ResponseWriter, _ *http.Request, p *params) error
 	return writeJSON(w, nil, map[string]string{"status": "ok", "version": s.Version, "storage": s.Storage})
 }
 
-// probes are the questions to the store that /ready asks: whether it answers, and its warnings. Requests at the same time share them.
+// probes are the two questions of /ready to the store: whether it answers, and which warnings it has. Requests at the same time share them.
 //
-// A question goes on when its request is answered, because the end of a command closes its connection. In a slow network, or while a
-// server starts, connecting and a command together can take longer than ReadyTimeout. The next request then finds the connection.
-// Both questions are asked at once, because ReadyTimeout may have no room for one after the other.
+// A question continues after its request was answered, because a command that is canceled closes its connection. In a slow network, or
+// while a server starts, connecting and a command together can take longer than ReadyTimeout. The next request then uses the connection.
+// Both questions are asked at once, because ReadyTimeout may be too short for one after the other.
 type probes struct {
 	pings    flights[struct{}, struct{}]
 	warnings flights[struct{}, map[string][]string]
 }
 
-// probeSteps bounds a question by that many times ReadyTimeout, which is the time that the client of Redis has for one step. The steps
-// are connecting, introducing itself, and the command; a client with a single address first asks for the kind of the server.
+// probeSteps is the longest time of a question, as a multiple of ReadyTimeout, which is the timeout of the client of Redis for one step. The
+// steps are connecting, HELLO, and the command. A client with a single address takes as many before them, to find the kind of the server.
 const probeSteps = 6
 
 func newProbes(timeout time.Duration) *probes {

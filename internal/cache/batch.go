@@ -42,18 +42,18 @@ type batch struct {
 	shown  []series.Tag // the tags whose keys were added last
 
 	// Of the last queue: the members of the table's names, and which keys of the table were new.
-	names   []redis.Z
-	births  [versionBirth + 1]birth
-	indexed *redis.IntCmd // how many of the buckets were not in the index, of those that are not kept
-	version *redis.IntCmd
+	names     []redis.Z
+	creations [versionCreation + 1]creation
+	indexed   *redis.IntCmd // how many of the buckets were not in the index, of those that are not kept
+	version   *redis.IntCmd
 }
 
-// Indices of the keys of a table in births.
+// Indices of the keys of a table in creations.
 const (
-	indexBirth = iota
-	expiriesBirth
-	namesBirth
-	versionBirth
+	indexCreation = iota
+	expiriesCreation
+	namesCreation
+	versionCreation
 )
 
 // bucket is the part of a batch that goes into the hashes of one bucket. The elements 2i and 2i+1 of records and of summaries, and the
@@ -76,10 +76,10 @@ type bucket struct {
 	fresh int  // how many different records of the batch it did not have
 
 	// Of the last queue.
-	added   [2][]*redis.IntCmd // how many fields were new to the two hashes
-	births  [3]birth           // whether the two hashes and the revisions were new
-	indexed *redis.IntCmd      // whether the bucket was not in the index, nil unless it is kept
-	head    headPart
+	added     [2][]*redis.IntCmd // how many fields were new to the two hashes
+	creations [3]creation        // whether the two hashes and the revisions were new
+	indexed   *redis.IntCmd      // whether the bucket was not in the index, nil unless it is kept
+	head      headPart
 }
 
 // The keys of a bucket, as indices.
@@ -187,14 +187,14 @@ func (b *batch) queue(ctx context.Context, pipe redis.Pipeliner, t record.Table,
 		starts = append(starts, part.text)
 	}
 	b.names = b.namesUntil(float64(expiry.UnixMicro()))
-	b.births[indexBirth] = life.bear(ctx, pipe, indexKey(t), func() { b.queueIndex(ctx, pipe, t) })
-	b.births[expiriesBirth] = life.bear(ctx, pipe, expiryKey(t), func() { life.extend(ctx, pipe, expiryKey(t), expiries...) })
-	b.births[namesBirth] = life.bear(ctx, pipe, namesKey(t), func() {
+	b.creations[indexCreation] = life.write(ctx, pipe, indexKey(t), func() { b.queueIndex(ctx, pipe, t) })
+	b.creations[expiriesCreation] = life.write(ctx, pipe, expiryKey(t), func() { life.extend(ctx, pipe, expiryKey(t), expiries...) })
+	b.creations[namesCreation] = life.write(ctx, pipe, namesKey(t), func() {
 		if len(b.names) > 0 {
 			life.extend(ctx, pipe, namesKey(t), b.names...)
 		}
 	})
-	b.births[versionBirth] = life.bear(ctx, pipe, versionKey(t), func() { b.version = pipe.Incr(ctx, versionKey(t)) })
+	b.creations[versionCreation] = life.write(ctx, pipe, versionKey(t), func() { b.version = pipe.Incr(ctx, versionKey(t)) })
 	pipe.Publish(ctx, channel(t), strings.Join(starts, " "))
 }
 
@@ -232,7 +232,7 @@ func (p *bucket) queue(ctx context.Context, pipe redis.Pipeliner, t record.Table
 	for i, pairs := range [...][]any{recordsKey: p.records, summariesKey: p.summaries} {
 		key := [...]string{bucketKey(t, p.text), summaryKey(t, p.text)}[i]
 		p.added[i] = p.added[i][:0]
-		p.births[i] = life.bear(ctx, pipe, key, func() {
+		p.creations[i] = life.write(ctx, pipe, key, func() {
 			for part := range slices.Chunk(pairs, 2*maxFields) {
 				p.added[i] = append(p.added[i], pipe.HSet(ctx, key, part...))
 			}
@@ -247,7 +247,7 @@ func (p *bucket) queue(ctx context.Context, pipe redis.Pipeliner, t record.Table
 		members = append(slices.Clone(members), redis.Z{Member: proof})
 	}
 	// Even if no revision is above 0, an older set must expire together with its bucket.
-	p.births[revisionsKey] = life.bear(ctx, pipe, revisionKey(t, p.text), func() {
+	p.creations[revisionsKey] = life.write(ctx, pipe, revisionKey(t, p.text), func() {
 		if len(members) > 0 {
 			pipe.ZAdd(ctx, revisionKey(t, p.text), members...)
 		}

@@ -65,8 +65,8 @@ func (w *Writer) clean(ctx context.Context, t record.Table, s *tableState, now t
 	return errors.Join(w.cleanExpired(ctx, t, s, now), w.cleanOldest(ctx, t, now), w.cleanNames(ctx, t, now), w.cleanWriters(ctx, t, s, now))
 }
 
-// endedAfter is how long a mark whose time has passed stays the same before its writer has ended. A writer that does not know the
-// clock of Redis, and whose own one is behind, sets its mark to times that have passed. It writes once a day at least.
+// endedAfter is how long a mark whose time has passed must not change until its writer counts as ended. A running writer sets its mark to a
+// time that has passed if it does not know the clock of Redis and its own clock is behind. It is expected to write at least once a day.
 const endedAfter = 48 * time.Hour
 
 // cleanWriters removes the marks of writers that have not written the table within their retention, and that have ended: without its
@@ -98,8 +98,8 @@ func (w *Writer) cleanNames(ctx context.Context, t record.Table, now time.Time) 
 // hashes. A hash that still exists was written by an agent that used another clock. More expired buckets are left to the next
 // cleanings.
 //
-// Members with removedPrefix have no hash. They leave once this writer has seen them for removedFor after their time, because its own
-// clock or that of the writer that set them may be wrong.
+// Members with removedPrefix have no hash. They are removed after this writer has found them unchanged for removedFor after their time,
+// because its own clock or that of the writer that set them may be wrong.
 func (w *Writer) cleanExpired(ctx context.Context, t record.Table, s *tableState, now time.Time) error {
 	expired := &redis.ZRangeBy{Min: "-inf", Max: millis(now), Count: maxCleaned}
 	members, err := w.client.ZRangeByScoreWithScores(ctx, expiryKey(t), expired).Result()
@@ -222,8 +222,8 @@ func split(ctx context.Context, client redis.UniversalClient, names []string, ke
 	return existing, gone, nil
 }
 
-// removedFor is how long it is known at least that a bucket was removed because of MaxBuckets. An agent that lags behind can write the bucket
-// again, and then another agent must not take its own records, which are gone, for lost.
+// removedFor is the shortest time for which the writers know that a bucket was removed because of MaxBuckets. An agent that lags behind can
+// write the bucket again. Another agent must then know that its own records of the bucket were removed and not lost.
 const removedFor = time.Hour
 
 // cleanOldest removes the oldest buckets beyond MaxBuckets, first of those that have begun and then of those that begin

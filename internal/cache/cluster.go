@@ -68,8 +68,8 @@ func (r reloading) after(ctx context.Context, err error) {
 }
 
 // While a cluster moves a slot, a transaction is refused as long as its keys are on two servers: a fraction of a second, unless
-// the table is large. Servers may also disagree for a moment about which of them has the slot. The client itself goes where the answers
-// send it at once, and gives up at the fourth one. Commands are then sent again after these pauses.
+// the table is large. Servers may also disagree for a moment about which of them has the slot. The client follows such answers without a
+// pause, and gives up at the fourth one. Commands are then sent again after these pauses.
 const (
 	firstMovePause = 50 * time.Millisecond
 	lastMovePause  = 400 * time.Millisecond // each pause is twice as long as the one before
@@ -206,10 +206,10 @@ func (p *pausing) after(err error, began time.Time) {
 	}
 }
 
-// ping returns an error if Redis does not answer. One primary of a cluster is enough: the others may be gone for good.
+// ping returns an error if Redis does not answer. One primary of a cluster is enough, because the others may never come back.
 //
-// It begins with primaries that the client knows. eachPrimary reads the map of the slots first, and may wait for a server that does not
-// answer as long as ctx allows.
+// It first asks the primaries that the client knows. Only if none of them answers, it calls eachPrimary, which reads the map of the slots
+// and may wait for a server that does not answer until ctx ends.
 func ping(ctx context.Context, client redis.UniversalClient) error {
 	cluster, err := clusterOf(ctx, client)
 	switch {
@@ -236,8 +236,8 @@ func ping(ctx context.Context, client redis.UniversalClient) error {
 	return err
 }
 
-// knownPrimaries returns primaries of a cluster without reading the map of the slots, unless the client has none yet: those of as many
-// slots as knownSlots. With a few primaries of equal shares these are all.
+// knownPrimaries returns the primaries of knownSlots slots. These are all primaries of a cluster that has a few with equal shares. It reads
+// the map of the slots only if the client has none yet.
 func knownPrimaries(ctx context.Context, cluster *redis.ClusterClient) ([]*redis.Client, error) {
 	const knownSlots = 32
 	found := make(map[*redis.Client]bool)

@@ -17,22 +17,22 @@ type lifetime struct {
 	old bool
 }
 
-// birth shows whether commands have made a key. The zero birth is that of a key that they have not made.
-type birth struct {
-	answer *redis.BoolCmd // to EXPIRE
-	born   bool           // the answer for a new key
+// creation shows whether commands have created a key. The zero creation is that of a key that they have not created.
+type creation struct {
+	answer  *redis.BoolCmd // to EXPIRE
+	created bool           // the answer if the key is new
 }
 
-// isNew reports whether the commands have made the key.
-func (b birth) isNew() bool {
-	return b.answer != nil && b.answer.Err() == nil && b.answer.Val() == b.born
+// isNew reports whether the commands have created the key. It is false before the answer.
+func (c creation) isNew() bool {
+	return c.answer != nil && c.answer.Err() == nil && c.answer.Val() == c.created
 }
 
-// bear adds the commands of queue, which may make a key, and those after which it lives for the retention or longer.
+// write adds the commands of queue, which may create a key, and those after which the key lives for the retention or longer.
 //
-// On a server before Redis 7, an EXPIRE before the others shows whether the key exists. It has two commands for the life of a key then,
-// as on other servers.
-func (l lifetime) bear(ctx context.Context, pipe redis.Pipeliner, key string, queue func()) birth {
+// On a server before Redis 7, another EXPIRE before the commands of queue shows whether the key exists. If queue adds nothing there, the
+// key counts as new.
+func (l lifetime) write(ctx context.Context, pipe redis.Pipeliner, key string, queue func()) creation {
 	var before *redis.BoolCmd
 	if l.old {
 		before = pipe.Expire(ctx, key, l.retention)
@@ -40,9 +40,9 @@ func (l lifetime) bear(ctx context.Context, pipe redis.Pipeliner, key string, qu
 	queue()
 	after := l.expire(ctx, pipe, key)
 	if l.old {
-		return birth{answer: before, born: false}
+		return creation{answer: before, created: false}
 	}
-	return birth{answer: after, born: true}
+	return creation{answer: after, created: true}
 }
 
 // expire adds the commands after which the key lives for the retention or longer. Its result is true if the key had no

@@ -102,17 +102,17 @@ func (w *Writer) notice(s *tableState, found *redis.StringSliceCmd, now time.Tim
 // than there are records that recent does not have: those that it has should have been there. Another writer may have made the key
 // again before this one.
 func (w *Writer) noticeEvicted(s *tableState, b *batch, lives bool) {
-	index, expiries, version := b.births[indexBirth].isNew(), b.births[expiriesBirth].isNew(), b.births[versionBirth].isNew()
+	index, expiries, version := b.creations[indexCreation].isNew(), b.creations[expiriesCreation].isNew(), b.creations[versionCreation].isNew()
 	lost := loss{
 		index: index != expiries || (lives || !version) && index || lives && version,
-		names: b.births[namesBirth].isNew() && (lives || !version),
+		names: b.creations[namesCreation].isNew() && (lives || !version),
 	}
 	made := 0
 	for _, part := range b.buckets {
 		switch {
 		case part.isEvicted():
 			lost.add(part.text)
-		case part.indexed == nil && (part.births[recordsKey].isNew() || part.births[summariesKey].isNew()):
+		case part.indexed == nil && (part.creations[recordsKey].isNew() || part.creations[summariesKey].isNew()):
 			made++
 		}
 	}
@@ -130,12 +130,12 @@ func (p *bucket) isEvicted() bool {
 	switch {
 	case !p.lives:
 		return false
-	case p.births[recordsKey].isNew() || p.births[summariesKey].isNew():
+	case p.creations[recordsKey].isNew() || p.creations[summariesKey].isNew():
 		return true // even if all records of the batch are new
 	case p.new(recordsKey) > p.fresh || p.new(summariesKey) > p.fresh:
 		return true // another writer has made the key again
 	}
-	return p.births[revisionsKey].isNew() && p.held != nil && (p.held.proved || len(p.held.revisions) > 0)
+	return p.creations[revisionsKey].isNew() && p.held != nil && (p.held.proved || len(p.held.revisions) > 0)
 }
 
 // contains reports whether the answer has the member.

@@ -7,20 +7,20 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// passed remembers since when cleanings have found members of a sorted set whose scores are times that have passed. The clock of the
-// writer that has set a member, or that of the one that cleans, may be wrong by any time, but no clock goes much too fast. So a member
-// leaves only after one writer has seen it unchanged for some time.
+// passed remembers when this writer first found each member of a sorted set whose score is a time that has passed. The clock of the
+// writer that set the member, or that of this writer, may be wrong by any time, but a wrong clock still measures durations. So a member is
+// removed only after one writer has found it unchanged for some time.
 //
-// The zero passed has seen nothing. It is guarded by the lock of the table.
+// The zero passed has no members. It is guarded by the lock of the table.
 type passed struct {
 	since map[string]time.Time // by score and member, by the local clock
 }
 
-// mostPassed is how many members stay at most: a writer that is restarted often sees none for long.
+// mostPassed is the largest number of members that are kept. Without it, no member would be removed if all writers are restarted often.
 const mostPassed = 1000
 
-// settle returns the members, of those that are there now in the order of their scores, that are to be removed: those that were seen for
-// the time least, and the first ones beyond mostPassed.
+// settle takes the members that the set has now, in the order of their scores, and returns those to remove: the members that were found at
+// least so long ago, and the first ones if there are more than mostPassed.
 func (p *passed) settle(members []redis.Z, now time.Time, least time.Duration) (gone []redis.Z) {
 	before := p.since
 	p.since = make(map[string]time.Time, len(members))

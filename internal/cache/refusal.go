@@ -13,10 +13,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A server that turns a client away answers with the reason before it has read a command, and closes the connection: when it has
-// maxclients connections, or in protected mode. The client takes that answer for one to its first command, HELLO, which a server need
-// not know, and goes on. So the next command fails because the connection is closed, and the reason is gone. For this, each connection
-// keeps the answer.
+// A server that has maxclients connections, or is in protected mode, sends the reason before it has read a command, and closes the
+// connection. The client takes this error for the answer to its first command, HELLO. It continues, because old servers do not have HELLO.
+// The next command then fails because the connection is closed, and the reason would be lost. So each connection keeps the reason.
 //
 //	server                                   client
 //	-ERR max number of clients reached ────▶ HELLO: an error, as that of a server without HELLO

@@ -59,7 +59,7 @@ func (c *oneServer) PoolStats() *redis.PoolStats {
 //	second command  find ────────────────────────┴─▶ waits for its answer, or for the end of its own context
 //
 // A question does not end with the command that began it. Each of its steps (connect, HELLO of the client, HELLO of the question) has the
-// timeout of the client, so that it is also answered if each step takes almost that time, but the command has less than the sum.
+// timeout of the client. So the question is answered even if the steps together take longer than the command may.
 type topology struct {
 	options *redis.UniversalOptions
 	single  atomic.Bool                         // whether the server has answered that it is not a node of a cluster: see doubt

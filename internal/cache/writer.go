@@ -373,7 +373,7 @@ func (w *Writer) enter(ctx context.Context, t record.Table, expiry time.Time) er
 // its own, so it cannot be part of the transaction of the table.
 func (w *Writer) enterNow(ctx context.Context, t record.Table, expiry time.Time) error {
 	pipe, life := w.client.Pipeline(), w.lifetime()
-	found := life.bear(ctx, pipe, catalogueKey, func() { queueEntry(ctx, pipe, life, t, expiry, w.o.Now()) })
+	found := life.write(ctx, pipe, catalogueKey, func() { queueEntry(ctx, pipe, life, t, expiry, w.o.Now()) })
 	if _, err := pipe.Exec(ctx); err != nil {
 		return fmt.Errorf("adding %s to the list of all tables, %q: %w", t, catalogueKey, err)
 	}
