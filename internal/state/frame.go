@@ -132,23 +132,22 @@ func newCommitReader(file io.Reader, size int64, last uint64, buf, kept []byte) 
 
 // fill reads more of the file, unless r.b has a whole frame of any length.
 func (r *commitReader) fill() {
-	if r.file == nil || len(r.b) >= frameHeader+maxFrame {
-		return
-	}
-	if len(r.b) == cap(r.buf) { // the file has become longer
-		r.buf = slices.Grow(r.buf[:0], readBytes)
-	}
-	room := r.buf[:min(cap(r.buf), readBytes)]
-	n := copy(room, r.b)
-	more, err := io.ReadFull(r.file, room[n:])
-	r.b = room[:n+more]
-	r.size += more
-	if err == nil {
-		return
-	}
-	r.file = nil
-	if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		r.err = err
+	for r.file != nil && len(r.b) < frameHeader+maxFrame {
+		if len(r.b) == cap(r.buf) { // the file has become longer
+			r.buf = slices.Grow(r.buf[:0], readBytes)
+		}
+		room := r.buf[:min(cap(r.buf), readBytes)]
+		n := copy(room, r.b)
+		more, err := io.ReadFull(r.file, room[n:])
+		r.b = room[:n+more]
+		r.size += more
+		if err == nil {
+			continue
+		}
+		r.file = nil
+		if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+			r.err = err
+		}
 	}
 }
 
