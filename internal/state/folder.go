@@ -113,7 +113,7 @@ func isIdentity(text string) bool {
 }
 
 // checkIdentity writes the file with the identity, if it is not as it must be. The name of the folder is derived from
-// the identity too, so a damaged file can be written again; the old file is renamed. isNew reports whether there was no file.
+// the identity too, so a damaged file can be written again. isNew reports whether there was no file.
 func (s *Store) checkIdentity() (isNew bool, err error) {
 	path := filepath.Join(s.folder, identityFile)
 	want := string(formatIdentity(s.identity))
@@ -124,18 +124,14 @@ func (s *Store) checkIdentity() (isNew bool, err error) {
 	case err == nil && text == want: // of an older version
 		return false, writeChecked(path, want)
 	case err == nil || errors.Is(err, errFormat):
-		name, err := setAside(path, "damaged", s.o.Now())
-		if err != nil {
-			return false, err
-		}
-		s.warn("the file %q is damaged; it was renamed to %q and written again", identityFile, filepath.Base(name))
+		return false, s.replaceDamaged(path, want, "")
 	case !errors.Is(err, fs.ErrNotExist):
 		return false, err
 	}
 	return errors.Is(err, fs.ErrNotExist), writeChecked(path, want)
 }
 
-// setOwner writes the file with the owner, if it is not as it must be. A damaged file is renamed.
+// setOwner writes the file with the owner, if it is not as it must be.
 func (s *Store) setOwner() error {
 	path := filepath.Join(s.folder, ownerFile)
 	text, unchecked, err := readChecked(path, isOwner)
@@ -143,11 +139,7 @@ func (s *Store) setOwner() error {
 		return nil
 	}
 	if errors.Is(err, errFormat) {
-		name, err := setAside(path, "damaged", s.o.Now())
-		if err != nil {
-			return err
-		}
-		s.warn("the file %q is damaged; it was renamed to %q and written again", ownerFile, filepath.Base(name))
+		return s.replaceDamaged(path, s.o.Owner+"\n", "")
 	}
 	return writeChecked(path, s.o.Owner+"\n")
 }
@@ -238,6 +230,18 @@ func copyAside(path, what string, now time.Time) (string, error) {
 		return "", err
 	}
 	return name, writeFile(name, text)
+}
+
+// replaceDamaged copies a damaged file aside, writes it again with a text, and logs both. note is what the loss means, or "".
+func (s *Store) replaceDamaged(path, text, note string) error {
+	name, err := copyAside(path, "damaged", s.o.Now())
+	if err == nil {
+		err = writeChecked(path, text)
+	}
+	if err == nil {
+		s.warn("the file %q is damaged; it was copied to %q and written again%s", filepath.Base(path), filepath.Base(name), note)
+	}
+	return err
 }
 
 // syncFolder makes new, renamed and deleted names in the folder durable.

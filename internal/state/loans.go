@@ -46,11 +46,12 @@ type loaned struct {
 // lender of a loan, and both stores would keep the fields.
 const idFile = "id"
 
-// setID reads the id of the store, or makes one. If the file is damaged, it is renamed and written again.
+// setID reads the id of the store, or makes one. A damaged file is written again.
 func (s *Store) setID() error {
 	path := filepath.Join(s.folder, idFile)
 	text, unchecked, err := readChecked(path, isID)
 	damaged := errors.Is(err, errFormat)
+	note := ", as the database has the id too"
 	switch {
 	case err == nil:
 		s.id = strings.TrimSuffix(text, "\n")
@@ -62,34 +63,18 @@ func (s *Store) setID() error {
 		var random [8]byte
 		_, _ = rand.Read(random[:]) // never fails
 		s.id = hex.EncodeToString(random[:])
+		note = " with a new id, as the database has none: if a field was moving to another block when Telegraf was killed last, its values may count " +
+			"twice, and values for final buckets of a removed block may be late"
 	}
-	if damaged {
-		if err := s.renewID(path); err != nil {
-			return err
-		}
+	if text = s.id + "\n"; damaged {
+		err = s.replaceDamaged(path, text, note)
+	} else if err != nil || unchecked {
+		err = writeChecked(path, text)
 	}
-	if err != nil || unchecked {
-		if err := writeChecked(path, s.id+"\n"); err != nil {
-			return err
-		}
+	if err == nil {
+		s.finals.keepID(s.id)
 	}
-	s.finals.keepID(s.id)
-	return nil
-}
-
-// renewID renames the damaged file with the id.
-func (s *Store) renewID(path string) error {
-	name, err := setAside(path, "damaged", s.o.Now())
-	if err != nil {
-		return err
-	}
-	what := "and written again, as the database has the id too"
-	if s.finals.id == 0 {
-		what = "and the state has a new id, as the database has none: if a field was moving to another block when Telegraf was killed last, its values " +
-			"may count twice, and values for final buckets of a removed block may be late"
-	}
-	s.warn("the file %q is damaged; it was renamed to %q %s", idFile, filepath.Base(name), what)
-	return nil
+	return err
 }
 
 // formatID returns the id that the database has as a number.

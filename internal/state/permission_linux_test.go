@@ -92,6 +92,37 @@ func TestAFolderOfStatesThatCannotBeListedIsAnError(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
+// A kill between the two steps would do the same as a full disk: a damaged file shows that something is lost, and a missing one does not.
+func TestADamagedFileStaysUntilItIsWrittenAgain(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skipf("a small file system needs the right to mount one: %v", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	o := state.Frozen(options(t, dir))
+	o.Owner = "me"
+	s := mustOpen(t, o)
+	require.NoError(t, s.Close())
+	for _, name := range []string{state.IDFile, state.IdentityFile, state.OwnerFile} {
+		path := filepath.Join(s.Folder(), name)
+		whole, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(path, []byte("damaged"), 0o600))
+		filler := filepath.Join(dir, "filler")
+		require.ErrorIs(t, os.WriteFile(filler, make([]byte, 2<<20), 0o600), syscall.ENOSPC)
+		_, err = state.Open(o)
+		require.ErrorIs(t, err, syscall.ENOSPC)
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.Equal(t, "damaged", string(text))
+		require.NoError(t, os.Remove(filler))
+		mustOpen(t, o).Abandon()
+		text, err = os.ReadFile(path)
+		require.NoError(t, err)
+		require.Equal(t, string(whole), string(text))
+	}
+}
+
 // A store that has joined the orphan must not be taken over meanwhile, and keeps its log, which has what was joined.
 func TestAStoreStartsThoughTheHeirOfAnOrphanIsDamagedAndALogCannotBeRead(t *testing.T) {
 	t.Parallel()

@@ -49,7 +49,7 @@
 //
 // All data have checksums (CRC32C). A damaged frame costs the commit that it belongs to. Damaged pages of the database
 // cost the buckets in them. What the files "id" and "heir" have is in the database or in a log too: see checked.go. Damaged and foreign files
-// are renamed with the suffix ".damaged-<time>" and never deleted.
+// are renamed or copied to a name with the suffix ".damaged-<time>" and never deleted.
 // Each loss is logged once with [Options.Log] and counted in [Stats].
 package state
 
