@@ -1,6 +1,7 @@
 package state_test
 
 import (
+	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -325,6 +326,26 @@ func FuzzLogIsDecodedWithoutAPanic(f *testing.F) {
 		}
 		if got, err := state.DecodeFinal([]byte("12345678m"), b); err == nil {
 			t.Errorf("a bucket without the checksum of its key: %+v", got)
+		}
+	})
+}
+
+// The bytes have a right checksum, as those of another version of this program could have.
+func FuzzARecordOfExpiredBucketsKeepsItsBuckets(f *testing.F) {
+	for _, record := range []string{"0e020080c0e285e36880c0e285e3688080c58bc6d101", "0e020080c0e285e36880c0e285e3688080c58bc6d10103023043d0c1c4b080d2"} {
+		b, err := hex.DecodeString(record)
+		require.NoError(f, err)
+		f.Add(b, hour, 2*hour)
+	}
+	f.Add([]byte{2, 1, 10, 20, 0, 2, 1, 0, 0, 0, 2, 0, 0, 0, 0, 2, 1, 12, 2, 2}, int64(5), int64(7))
+	f.Add([]byte{2, 1, 10, 20, 0, 2, 2, 0, 0, 0, 1, 0, 0, 0}, int64(100), int64(101)) // fields that descend
+	f.Fuzz(func(t *testing.T, body []byte, start, end int64) {
+		if end <= start {
+			return
+		}
+		ok, has, lost := state.ContinueExpired(body, start, end)
+		if ok && (!has || lost) {
+			t.Errorf("has the new bucket: %v, lost an older one: %v", has, lost)
 		}
 	})
 }

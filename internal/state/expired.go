@@ -412,7 +412,12 @@ func (d *decoder) eras(revision *int64) []era {
 	*revision = d.whole()
 	fields := make(fieldSet, d.length(4))
 	for i := range fields {
-		fields[i] = d.uint32()
+		if fields[i] = d.uint32(); i > 0 && fields[i] <= fields[i-1] {
+			d.fail("fields that do not ascend")
+		}
+	}
+	if len(fields) > maxRemovedFields {
+		d.fail("%d fields, want at most %d", len(fields), maxRemovedFields)
 	}
 	if len(d.b) == 0 {
 		return []era{{math.MinInt64, fields}}

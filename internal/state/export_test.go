@@ -2,9 +2,11 @@ package state
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 )
@@ -136,6 +138,38 @@ func DecodeExpired(key, value []byte) (int, error) {
 		panic(err)
 	}
 	return len(r.spans), err
+}
+
+// ContinueExpired decodes bytes as a record of expired buckets whose checksum is right, adds a bucket, and encodes and decodes the result. ok is
+// false if the bytes are damaged. has is whether the result has the bucket and its field, and lost whether it lacks a bucket or a field of the
+// record.
+func ContinueExpired(body []byte, start, end int64) (ok, has, lost bool) {
+	key := expiredKeyOf("m")
+	value := append(make([]byte, 4), body...)
+	binary.LittleEndian.PutUint32(value, checksum(append([]byte(key), body...)))
+	_, before, err := decodeExpired([]byte(key), value)
+	for i, s := range before.spans { // whose order decodeExpired does not check
+		if s.end <= s.start || i > 0 && s.start <= before.spans[i-1].end {
+			return false, false, false
+		}
+	}
+	if err != nil {
+		return false, false, false
+	}
+	record := removed{revision: before.revision, spans: slices.Clone(before.spans), eras: slices.Clone(before.eras)}
+	record.add(removedBuckets(span{start, end}, 0, fieldSet{checksum([]byte("a"))}))
+	record.spans = record.spans.limit(maxSpans)
+	_, after, err := decodeExpired([]byte(key), encodeExpired(key, 1, record))
+	if err != nil {
+		panic(err)
+	}
+	fields, has := after.at(start)
+	for _, s := range before.spans {
+		had, _ := before.at(s.start)
+		got, there := after.at(s.start)
+		lost = lost || !there || had != nil && !had.with(got).equal(got)
+	}
+	return true, has && fields.has("a"), lost
 }
 
 // DecodeFinal decodes bytes as a value of the database.
