@@ -24,6 +24,9 @@ import (
 // maxReason is the largest number of bytes of a reason that is kept. The longest one of Redis, that of its protected mode, has about 1,000.
 const maxReason = 2000
 
+// maxHead is the largest number of bytes of an error whose end has not come yet.
+const maxHead = 4 * maxReason
+
 // turnedAway is the error of a connection that Redis has closed after an answer, which is the reason. It is not a [redis.Error], after
 // which the client would use the connection again.
 type turnedAway struct {
@@ -84,6 +87,10 @@ type reasonedConn struct {
 
 	answered atomic.Bool            // whether the server has sent something
 	reason   atomic.Pointer[string] // nil if there is none
+
+	// Only the goroutine that reads uses these.
+	head  []byte // what the server has sent, as long as that may be a reason
+	known bool   // whether it is no reason
 }
 
 func (c *reasonedConn) Read(b []byte) (int, error) {
@@ -99,18 +106,23 @@ func (c *reasonedConn) Write(b []byte) (int, error) {
 	return n, c.explain(err)
 }
 
-// note notes what the server has sent.
+// note notes what the server has sent. The text of an error may come in parts.
 func (c *reasonedConn) note(b []byte) {
-	var reason *string
-	first := !c.answered.Swap(true)
-	if text, ok := bytes.CutPrefix(b, []byte("-")); ok && first {
-		if line, rest, ended := bytes.Cut(text, []byte("\r\n")); ended && len(rest) == 0 {
-			answer := printable(string(line[:min(len(line), maxReason)]))
-			reason = &answer
-		}
+	c.answered.Store(true)
+	if c.known {
+		return
 	}
-	if first || c.reason.Load() != nil {
-		c.reason.Store(reason)
+	c.head = append(c.head, b...)
+	text, failed := bytes.CutPrefix(c.head, []byte("-"))
+	line, rest, ended := bytes.Cut(text, []byte("\r\n"))
+	switch {
+	case failed && !ended && len(c.head) <= maxHead:
+	case failed && ended && len(rest) == 0:
+		reason := printable(string(line[:min(len(line), maxReason)]))
+		c.reason.Store(&reason)
+	default:
+		c.known, c.head = true, nil
+		c.reason.Store(nil)
 	}
 }
 

@@ -125,6 +125,36 @@ func TestTheTextOfAServerHasNoControlCharactersAndABoundedLength(t *testing.T) {
 	require.ErrorIs(t, o.Explain(err, cache.Names{}), err)
 }
 
+// The network may deliver a text in parts.
+func TestTheReasonOfAClosedConnectionMayComeInParts(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 3000)
+	for _, texts := range [][]string{
+		{"ERR max number of clients reached: raise maxclients in Redis, or close other connections", "-", "ERR max number", " of clients reached\r", "\n"},
+		{"EOF: the server closed the connection", "-ERR max number", " of clients reached\r"},
+		{"ERR " + long[:1996] + ": Redis has closed the connection", "-ERR ", long, "\r\n"},
+		{"EOF: the server closed the connection", "-ERR ", long, long, long, "\r\n"},
+	} {
+		want, texts := texts[0], texts[1:]
+		u, err := cache.DialOptions{Servers: []string{"redis://h"}, Timeout: closing}.Universal()
+		require.NoError(t, err)
+		conn, err := u.Dialer(t.Context(), "tcp", answering(t, texts...))
+		require.NoError(t, err)
+		buffer := make([]byte, 4000)
+		for i, text := range texts {
+			if i > 0 {
+				_, err = conn.Write([]byte("x"))
+				require.NoError(t, err)
+			}
+			_, err := io.ReadFull(conn, buffer[:len(text)])
+			require.NoError(t, err)
+		}
+		_, err = conn.Read(buffer)
+		require.EqualError(t, cache.DialOptions{Servers: []string{"redis://h"}}.Explain(err, cache.Names{}), "redis at h:6379: "+want)
+		require.NoError(t, conn.Close())
+	}
+}
+
 // An error that the server sends later is the answer to a command.
 func TestOnlyTheFirstAnswerOfAConnectionCanBeTheReason(t *testing.T) {
 	t.Parallel()
