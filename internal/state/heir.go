@@ -126,6 +126,38 @@ func (m *heirMender) write(folder string, ids map[string]string) error {
 	return err
 }
 
+// neededBy returns an error if the store is the heir of an orphan that is not retired, or could be one. Stores that are heirs of each other do not
+// need each other.
+func (s *Store) neededBy() error {
+	folders, err := storeFolders(filepath.Dir(s.folder))
+	if err != nil {
+		return unlisted(err)
+	}
+	for _, folder := range folders {
+		if folder == s.folder || strings.Contains(filepath.Base(folder), retired) {
+			continue
+		}
+		heir, _, ok, err := readHeir(folder)
+		if ok && heir == s.folder && !hasHeir(s.folder, folder, len(folders)) || errors.Is(err, errFormat) {
+			return fmt.Errorf("state %q: it is needed until %q is set aside", s.folder, folder)
+		}
+	}
+	return nil
+}
+
+// hasHeir reports whether the store in a folder is joined by the one in another folder, or by one that this joins, and so on. most bounds the
+// steps: damaged files can name each other.
+func hasHeir(folder, other string, most int) bool {
+	for range most {
+		heir, _, ok := heirOf(folder)
+		if !ok || heir == other {
+			return ok
+		}
+		folder = heir
+	}
+	return true
+}
+
 // firstHeir returns the folder of the store that has begun to join an orphan first. Another one can go on with that only after it has begun to
 // join the first one.
 func firstHeir(ids map[string]string) string {

@@ -132,6 +132,28 @@ func TestADamagedHeirOfAnOpenOrphanIsLeftToItsProcess(t *testing.T) {
 	require.NoError(t, h.from.Retire())
 }
 
+// As if the folder of the first one could not be renamed, or another Telegraf could still use it.
+func TestAnHeirIsNotRetiredBeforeTheStoreThatItJoins(t *testing.T) {
+	t.Parallel()
+	o, c := clocked(t, time.Hour)
+	first, second := joined(t, o, c)
+	third := o
+	third.Identity = map[string]string{"third": "store"}
+	h, err := join(t, third, state.Folder{Path: second})
+	require.NoError(t, err)
+	require.ErrorContains(t, h.from.Retire(), first.Path)
+	h.Abandon()
+	require.Equal(t, second, heirs(t, o, c)[first.Path])
+
+	h, err = join(t, third, state.Folder{Path: second})
+	require.NoError(t, err)
+	require.Equal(t, map[string]int{"open00000": 1, "open00001": 1, "open00002": 1}, h.got)
+	from, err := state.OpenFolder(first.Path, o)
+	require.NoError(t, err)
+	require.NoError(t, from.Retire())
+	require.NoError(t, h.from.Retire())
+}
+
 func TestAnHeirIsNoOrphanWhileTheOptionsOfTheOtherOneAreDamaged(t *testing.T) {
 	t.Parallel()
 	o, c := clocked(t, time.Hour)

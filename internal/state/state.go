@@ -422,8 +422,12 @@ func (s *Store) Abandon() {
 }
 
 // Retire closes the store and renames its folder with the suffix ".retired-<time>". It deletes nothing: relatives find the final
-// buckets in it. After an error, the folder keeps its name, and the next run finds it as an orphan.
+// buckets in it. After an error, the folder keeps its name, and the next run finds it as an orphan. It is an error if the store has begun to
+// join another one that is not retired: only its log shows which buckets it has got.
 func (s *Store) Retire() error {
+	if err := s.neededBy(); err != nil {
+		return errors.Join(err, s.Close())
+	}
 	s.mu.Lock()
 	s.suffix = "retired"
 	s.mu.Unlock()
