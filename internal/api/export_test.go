@@ -13,3 +13,17 @@ func NewBare(reader Reader, o Options) http.Handler {
 	s.observer = func(string) func(int, time.Duration) { return func(int, time.Duration) {} }
 	return s.handler()
 }
+
+// NewWatched is New with a function that returns how many requests wait for pages of large buckets.
+func NewWatched(reader Reader, o Options) (h http.Handler, waiting func() int) {
+	s := newServer(reader, o)
+	return s.handler(), func() (users int) {
+		pages := &s.windows.making
+		pages.mu.Lock()
+		defer pages.mu.Unlock()
+		for _, l := range pages.running {
+			users += l.users
+		}
+		return users
+	}
+}

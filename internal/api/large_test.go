@@ -296,7 +296,9 @@ func TestRequestsShareTheReadingOfNames(t *testing.T) {
 	t.Parallel()
 	s := inProcess(t, nil)
 	s.crowd(t)
-	l, reader := s.large(nil)
+	var o api.Options
+	_, reader := s.large(func(used *api.Options) { o = *used })
+	l, waiting := api.NewWatched(reader, o)
 	begun, proceed, ended := make(chan struct{}, 10), make(chan struct{}, 10), make(chan struct{}, 10)
 	reader.scanned = func(ctx context.Context) error {
 		begun <- struct{}{}
@@ -321,7 +323,7 @@ func TestRequestsShareTheReadingOfNames(t *testing.T) {
 	first := request(gone)
 	<-begun
 	others := []<-chan int{request(t.Context()), request(t.Context()), request(t.Context())}
-	require.Eventually(t, func() bool { return reader.records.Load() >= 4*5 }, 10*time.Second, time.Millisecond, "all know that the bucket is large")
+	require.Eventually(t, func() bool { return waiting() == 4 }, 10*time.Second, time.Millisecond)
 	cancel()
 	<-first
 	proceed <- struct{}{}
