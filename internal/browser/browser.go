@@ -39,12 +39,15 @@ const timeout = 90 * time.Second
 // processes kept for the next site. The last two took two fifths of the processor time of the tests of the page.
 const without = "Translate,BlinkGenPropertyTrees,WebUIOmniboxPopup,WebUIOmniboxAimPopup,WebUIOmniboxFullPopup,SpareRendererForSitePerProcess"
 
-// find returns the path of an installed Chromium.
-func find() (string, error) {
-	if path, err := exec.LookPath("chromium-browser"); err == nil {
-		return path, nil
+// find returns the path of an installed Chromium. The one without a window, if it is installed too, comes first: the tests of the page took
+// 29 instead of 41 s of processor time with it.
+func find() (path string, err error) {
+	for _, name := range []string{"chromium-headless-shell", "chromium-browser", "chromium"} { // the last is that of Debian, which the error has
+		if path, err = exec.LookPath(name); err == nil {
+			return path, nil
+		}
 	}
-	return exec.LookPath("chromium") // the name in Debian, which the error has
+	return "", err
 }
 
 // Browser is a running Chromium. It is safe for concurrent use. Its context ends with the test of Start.
