@@ -182,8 +182,8 @@ func (c *certificates) get(now time.Time) (*tls.Config, error) {
 	return config, nil
 }
 
-// warnExpired logs once for each certificate that it has expired. The service goes on: some clients accept it, and the probes of others do
-// not look at it. The caller holds mu.
+// warnExpired logs once for each certificate that it has expired. The certificate stays in use, because some clients, such as probes, do
+// not verify it. The caller holds mu.
 func (c *certificates) warnExpired(now time.Time) {
 	if c.current == nil || c.current == c.expired {
 		return

@@ -11,7 +11,7 @@ import (
 type flights[K comparable, T any] struct {
 	timeout time.Duration // bounds the time of one flight
 	free    func(T)       // called with the value of a flight when no request uses it any more, unless it is nil
-	lasting bool          // whether a flight goes on to its end although no request uses it any more
+	lasting bool          // whether a flight runs to its end also if no request uses it any more
 
 	mu      sync.Mutex       // guards the field below, and users and ended of each flight
 	running map[K]*flight[T] // nil until the first

@@ -105,7 +105,7 @@ func TestTheAnswerBeforeAConnectionIsClosedIsTheReason(t *testing.T) {
 	}
 }
 
-// The log of Telegraf has the text as it is.
+// Telegraf writes the text to its log without a change.
 func TestTheTextOfAServerHasNoControlCharactersAndABoundedLength(t *testing.T) {
 	t.Parallel()
 	for answer, want := range map[string]string{
