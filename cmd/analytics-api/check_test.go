@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/unprivileged"
 )
 
 // mistake checks a configuration with one fault: --check and the start return the same error, which has one line with this text, and
@@ -211,9 +213,6 @@ func TestBrokenFilesAreReportedWithTheirSetting(t *testing.T) {
 		good, err := os.ReadFile(test.good)
 		require.NoError(t, err)
 		for how, breakIt := range broken {
-			if how == "unreadable" && os.Getuid() == 0 { // root may read every file
-				continue
-			}
 			path := filepath.Join(t.TempDir(), "the file")
 			breakIt(t, path, bytes.Clone(good))
 			name := envPrefix + strings.ToUpper(test.setting)
@@ -227,9 +226,16 @@ func TestBrokenFilesAreReportedWithTheirSetting(t *testing.T) {
 			if test.setting == "config" {
 				want = "configuration " + path + ": "
 			}
-			mistake(t, "", env, want)
-			_, err := load(t, "", env)
-			require.ErrorContains(t, err, path)
+			check := func() {
+				mistake(t, "", env, want)
+				_, err := load(t, "", env)
+				require.ErrorContains(t, err, path)
+			}
+			if how == "unreadable" {
+				unprivileged.Do(t, check) // root may read every file
+				continue
+			}
+			check()
 		}
 	}
 }

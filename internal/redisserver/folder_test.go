@@ -11,11 +11,13 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/lock"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
+	"github.com/telegraf-describe/telegraf-describe/internal/unprivileged"
 )
 
 func TestFilesOfAFolderThatExistedAreForTheirOwnerOnly(t *testing.T) {
@@ -98,15 +100,14 @@ func TestAFolderWhoseNameIsAPatternIsNotTakenForOthers(t *testing.T) {
 
 func TestAFolderInWhichNothingCanBeMadeIsRefused(t *testing.T) {
 	t.Parallel()
-	if os.Getuid() == 0 {
-		t.Skip("root may write in every folder")
-	}
 	dir := t.TempDir()
 	require.NoError(t, os.Chmod(dir, 0o500))
-	for _, path := range []string{dir, filepath.Join(dir, "new")} {
-		require.EqualError(t, redisserver.CheckFolder(path), "write in "+dir+": permission denied")
-	}
-	require.EqualError(t, redisserver.CheckPasswordFile(filepath.Join(dir, "new")), "write in "+dir+": permission denied")
+	unprivileged.Do(t, func() {
+		for _, path := range []string{dir, filepath.Join(dir, "new")} {
+			assert.EqualError(t, redisserver.CheckFolder(path), "write in "+dir+": permission denied")
+		}
+		assert.EqualError(t, redisserver.CheckPasswordFile(filepath.Join(dir, "new")), "write in "+dir+": permission denied")
+	})
 }
 
 func TestFoldersAreCheckedWithoutMakingThem(t *testing.T) {

@@ -1,0 +1,28 @@
+// Package unprivileged runs parts of tests without the rights of root, for which the modes of files mean nothing.
+package unprivileged
+
+import (
+	"runtime"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Do calls f on a thread without capabilities, see capabilities(7). Root is then the owner of its files and no more, as any other user
+// is. Goroutines that f starts keep the rights of the process. A failure of the test in f ends f, and Do returns.
+func Do(t testing.TB, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlocks it, so that the thread ends with the goroutine
+		header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+		var none [2]unix.CapUserData // version 3 has two
+		if err := unix.Capset(&header, &none[0]); err != nil {
+			t.Errorf("cannot drop the capabilities: %v", err)
+			return
+		}
+		f()
+	}()
+	<-done
+}
