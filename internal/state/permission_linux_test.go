@@ -4,7 +4,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -12,39 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/state"
+	"github.com/telegraf-describe/telegraf-describe/internal/unprivileged"
 )
-
-// nobody is the number of a user and a group without rights.
-const nobody = 65534
-
-// asNobody calls f on a thread that accesses files as the user nobody, if the process is root's.
-func asNobody(f func()) {
-	if os.Geteuid() != 0 {
-		f()
-		return
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // and never unlocks it, so that the thread ends with the goroutine
-		_, _, errno := syscall.RawSyscall(syscall.SYS_SETFSUID, nobody, 0, 0)
-		_ = errno // it is the old user, or an error that the accesses below show
-		f()
-	}()
-	<-done
-}
-
-// giveToNobody makes the user nobody the owner of all files in a folder, if the process is root's.
-func giveToNobody(t *testing.T, dir string) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		return
-	}
-	require.NoError(t, filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
-		require.NoError(t, err)
-		return os.Chown(path, nobody, nobody)
-	}))
-}
 
 func TestAFolderThatCannotBeWrittenIsAnErrorAndStaysAsItIs(t *testing.T) {
 	t.Parallel()
@@ -52,23 +20,32 @@ func TestAFolderThatCannotBeWrittenIsAnErrorAndStaysAsItIs(t *testing.T) {
 	folder, _ := writeFinals(t, dir, 3)
 	before, err := os.ReadDir(folder)
 	require.NoError(t, err)
-	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))
-	require.NoError(t, os.Chmod(dir, 0o755))
-	for _, mode := range []os.FileMode{0o555, 0o000} {
-		require.NoError(t, os.Chmod(folder, mode))
-		t.Cleanup(func() { _ = os.Chmod(folder, 0o700) })
-		asNobody(func() { _, err = state.Open(options(t, dir)) })
+	t.Cleanup(func() { _ = os.Chmod(folder, 0o700) })
+	unprivileged.Do(t, func() {
+		require.NoError(t, os.Chmod(folder, 0))
+		_, err = state.Open(options(t, dir))
 		require.ErrorIs(t, err, fs.ErrPermission)
 		require.ErrorContains(t, err, folder)
-	}
+
+		// The files can be written, but a commit needs a new one.
+		require.NoError(t, os.Chmod(folder, 0o500))
+		s, err := state.Open(options(t, dir))
+		require.NoError(t, err)
+		b := bucketOf("another", 0)
+		require.NoError(t, newModel(s).Open(s.OpenBucket(b), b))
+		for _, err := range []error{s.Commit(), s.Close()} {
+			require.ErrorIs(t, err, fs.ErrPermission)
+			require.ErrorContains(t, err, folder)
+		}
+	})
 	require.NoError(t, os.Chmod(folder, 0o700))
 	after, err := os.ReadDir(folder)
 	require.NoError(t, err)
 	require.Len(t, after, len(before))
-	asNobody(func() { _, err = state.Open(options(t, filepath.Join(dir, "new"))) })
-	if os.Geteuid() == 0 {
-		require.ErrorIs(t, err, fs.ErrPermission)
-	}
+	require.NoError(t, os.Chmod(dir, 0o500))
+	t.Cleanup(func() { _ = os.Chmod(dir, 0o700) })
+	unprivileged.Do(t, func() { _, err = state.Open(options(t, filepath.Join(dir, "new"))) })
+	require.ErrorIs(t, err, fs.ErrPermission)
 }
 
 // A run that does not know what an earlier one has taken over from other states could add it twice.
@@ -76,12 +53,10 @@ func TestAFolderOfStatesThatCannotBeListedIsAnError(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	writeFinals(t, dir, 3)
-	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))
-	giveToNobody(t, dir)
 	t.Cleanup(func() { _ = os.Chmod(dir, 0o700) })
 	open := func(mode os.FileMode) (s *state.Store, err error) {
 		require.NoError(t, os.Chmod(dir, mode))
-		asNobody(func() { s, err = state.Open(options(t, dir)) })
+		unprivileged.Do(t, func() { s, err = state.Open(options(t, dir)) })
 		return s, err
 	}
 	_, err := open(0o300)
@@ -137,14 +112,12 @@ func TestAStoreStartsThoughTheHeirOfAnOrphanIsDamagedAndALogCannotBeRead(t *test
 	require.NoError(t, err)
 	require.Len(t, logs, 1)
 	path := damageHeir(t, orphan.Path)
-	require.NoError(t, os.Chmod(filepath.Dir(o.Dir), 0o755))
 	require.NoError(t, os.Chmod(logs[0], 0))
 	for range 2 {
 		w := &warnings{}
 		o.Log = w.log
-		giveToNobody(t, o.Dir) // what the last run has written too
 		var h *state.Store
-		asNobody(func() { h, err = state.Open(o) })
+		unprivileged.Do(t, func() { h, err = state.Open(o) })
 		require.NoError(t, err)
 		require.Contains(t, w.text(), path)
 		require.Contains(t, w.text(), logs[0])
@@ -162,10 +135,9 @@ func TestAStoreStartsThoughTheHeirOfAnOrphanIsDamagedAndALogCannotBeRead(t *test
 		require.NoError(t, h.Commit())
 		require.NoError(t, h.Close())
 	}
-	giveToNobody(t, o.Dir)
 	reused := o
 	reused.Identity = orphan.Identity
-	asNobody(func() { _, err = state.Open(reused) })
+	unprivileged.Do(t, func() { _, err = state.Open(reused) })
 	require.ErrorContains(t, err, path, "its open buckets may be in another store")
 	require.NoError(t, os.Chmod(logs[0], 0o600))
 	h, err := join(t, o, orphan)
