@@ -66,11 +66,12 @@ demo: ## run the quickstart; DEMO_SECONDS, DEMO_API_PORT, DEMO_REDIS_PORT
 test: ## run all tests; some want redis-server or chromium on PATH, REQUIRE_REDIS=1 and REQUIRE_CHROMIUM=1 insist
 	@command -v redis-server >/dev/null || echo "redis-server is not on PATH: the tests that need it are skipped"
 	@command -v chromium >/dev/null || echo "chromium is not on PATH: the tests that need it are skipped"
-	@folder=$$($(TEST_FOLDER)) && trap 'rm -rf "$$folder"' EXIT INT TERM && export GOTMPDIR="$${GOTMPDIR:-$${TMPDIR:-/tmp}}" TMPDIR="$$folder" && \
+	@folder=$$($(TEST_FOLDER)) && trap 'rm -rf "$$folder"' EXIT INT TERM && unset GOTMPDIR && export TMPDIR="$$folder" && \
 	$(MAKE) --no-print-directory -j3 test-race test-command test-attack test-long test-command-race
 
 # The tests sync many files. Where memory has room for their folder, they take about 15 s less of processor time and do not wait for the
-# disk. A folder whose programs cannot be run, or that is as small as that of a container, is not used.
+# disk. GOTMPDIR would be used instead of TMPDIR for testing.TempDir. A folder whose programs cannot be run, or that is as small as that of
+# a container, is not used.
 TEST_FOLDER = shm=/dev/shm; \
 	[ -w $$shm ] && [ "$$(df -Pk $$shm | awk 'NR == 2 { print $$4 }')" -gt 4000000 ] && ! grep -q ' /dev/shm .*noexec' /proc/mounts || shm="$${TMPDIR:-/tmp}"; \
 	mktemp -d "$$shm/test.XXXXXX"
