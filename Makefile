@@ -141,7 +141,7 @@ bench-api: ## measure requests of analytics-api beside a handler of one word and
 bench: ## measure describe beside its neighbours, the whole process, summaries, state, cache and API (15 minutes)
 	$(BENCH) -bench 'Neighbours/series=(1|100)$$' -benchtime 50ms -count 6 ./plugins/aggregators/describe
 	$(BENCH) -bench 'Neighbours/series=10000$$/data=cpu/through=direct' -benchtime 1x -timeout 20m ./plugins/aggregators/describe
-	$(BENCH) -bench . -benchmem -benchtime 50ms -timeout 20m $$(go list ./internal/... ./plugins/outputs/... | grep -v internal/describe)
+	$(BENCH) -bench . -benchmem -benchtime 50ms -timeout 20m $$(go list ./internal/... ./plugins/outputs/... | grep -v internal/describefile)
 	$(eval TAGS := $(test_tags))
 	@test "$(TAGS)" != failed
 	cd $(COMMAND) && $(BENCH) -bench . -benchtime 1x -count 3 -tags "$(TAGS)" .
@@ -153,7 +153,7 @@ bench-scale: ## measure 10,000 series of all data, Pushes of 100,000 series, an 
 
 .PHONY: bench-file
 bench-file: ## measure the command describe beside DuckDB, pandas and mlr, where they are installed
-	$(BENCH) -bench Neighbours -benchtime 1x -timeout 30m ./internal/describe
+	$(BENCH) -bench Neighbours -benchtime 1x -timeout 30m ./internal/describefile
 
 .PHONY: fuzz
 fuzz: ## fuzz each decoder and parser for FUZZTIME (10s)

@@ -3,7 +3,7 @@ package main
 import (
 	"github.com/urfave/cli/v2"
 
-	"github.com/telegraf-describe/telegraf-describe/internal/describe"
+	"github.com/telegraf-describe/telegraf-describe/internal/describefile"
 )
 
 // isDescribe reports whether the command line is that of the subcommand describe, which needs nothing of Telegraf: it runs
@@ -19,10 +19,10 @@ func describeCommand() *cli.Command {
 		ArgsUsage:       "FILE…",
 		SkipFlagParsing: true,
 		// "help describe" prints it. "describe --help" does not get here.
-		CustomHelpTemplate: describe.Help,
+		CustomHelpTemplate: describefile.Help,
 		Before:             defaultSignals,
 		Action: func(c *cli.Context) error {
-			if status := describe.Main(c.Args().Slice()); status != 0 {
+			if status := describefile.Main(c.Args().Slice()); status != 0 {
 				return cli.Exit("", status)
 			}
 			return nil

@@ -7,7 +7,7 @@
 // SIGHUP loads the configuration again. SIGINT and SIGTERM stop the agent after a last push and flush.
 // SIGUSR1 flushes the outputs.
 //
-//	main ─▶ describe ─────────────▶ internal/describe, without Telegraf
+//	main ─▶ describe ─────────────▶ internal/describefile, without Telegraf
 //	     └▶ run ─▶ act ─▶ runner ─▶ load ─▶ the agent of Telegraf         run.go
 //	           │            ▲         └──▶ defaults, warnings, checks     gates.go, host.go, overlap.go, merges.go, pass.go, buffers.go
 //	           │            └─ reload after a signal or a change          reload.go, watch.go
@@ -31,13 +31,13 @@ import (
 	"github.com/redis/go-redis/v9/logging"
 	"github.com/urfave/cli/v2"
 
-	"github.com/telegraf-describe/telegraf-describe/internal/describe"
+	"github.com/telegraf-describe/telegraf-describe/internal/describefile"
 )
 
 // main has its own path for the command describe, which needs neither Telegraf's log nor the agent's handling of signals.
 func main() {
 	if isDescribe(os.Args) {
-		os.Exit(describe.Main(os.Args[2:]))
+		os.Exit(describefile.Main(os.Args[2:]))
 	}
 	// Without it, the keyring secret store starts KWallet on a desktop.
 	if err := os.Setenv("DISABLE_KWALLET", "1"); err != nil {

@@ -1,4 +1,4 @@
-package describe_test
+package describefile_test
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/telegraf-describe/telegraf-describe/internal/describe"
+	"github.com/telegraf-describe/telegraf-describe/internal/describefile"
 )
 
 var update = flag.Bool("update", false, "write the outputs of the example's README anew")
@@ -51,6 +51,6 @@ func TestExampleReadmeShowsTheOutput(t *testing.T) {
 func run(t *testing.T, stdin string, args ...string) (stdout, stderr string, status int) {
 	t.Helper()
 	var out, errors bytes.Buffer
-	status = describe.Run(context.Background(), args, strings.NewReader(stdin), &out, &errors)
+	status = describefile.Run(context.Background(), args, strings.NewReader(stdin), &out, &errors)
 	return out.String(), errors.String(), status
 }

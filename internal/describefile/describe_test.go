@@ -1,4 +1,4 @@
-package describe_test
+package describefile_test
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ import (
 	"github.com/influxdata/line-protocol/v2/lineprotocol"
 	"github.com/stretchr/testify/require"
 
-	"github.com/telegraf-describe/telegraf-describe/internal/describe"
+	"github.com/telegraf-describe/telegraf-describe/internal/describefile"
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
@@ -256,7 +256,7 @@ func TestInterruptWritesNothing(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
 	var stdout, stderr bytes.Buffer
-	require.Equal(t, 130, describe.Run(ctx, []string{"-"}, in, &stdout, &stderr))
+	require.Equal(t, 130, describefile.Run(ctx, []string{"-"}, in, &stdout, &stderr))
 	require.Empty(t, stdout.String())
 	require.Empty(t, stderr.String())
 }

@@ -1,4 +1,4 @@
-// Package describe is the command `telegraf-describe describe FILE…`: it describes the columns of files. The command reads
+// Package describefile is the command `telegraf-describe describe FILE…`: it describes the columns of files. The command reads
 // the options, runs package profile, and writes the result by package show:
 //
 //	args ─▶ flags ─▶ options ─▶ profile.Run ─▶ report (stderr) ─▶ frame  ─▶ show (stdout)
@@ -18,4 +18,4 @@
 // ctx has interrupted.
 //
 // The names of columns of the output, of options and the exit statuses are an interface. They can be added to, but not renamed.
-package describe
+package describefile

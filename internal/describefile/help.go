@@ -1,4 +1,4 @@
-package describe
+package describefile
 
 // usage is written below each error of the options.
 const usage = "usage: telegraf-describe describe [options] FILE… (--help lists the options)"

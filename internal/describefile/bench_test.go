@@ -1,6 +1,6 @@
 //go:build unix
 
-package describe_test
+package describefile_test
 
 import (
 	"bufio"
@@ -18,7 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/telegraf-describe/telegraf-describe/internal/describe"
+	"github.com/telegraf-describe/telegraf-describe/internal/describefile"
 )
 
 // childVariable makes the test binary run the command, so that benchmarks measure a process of its own.
@@ -26,7 +26,7 @@ const childVariable = "DESCRIBE_CHILD"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(childVariable) != "" {
-		os.Exit(describe.Main(os.Args[1:]))
+		os.Exit(describefile.Main(os.Args[1:]))
 	}
 	os.Exit(m.Run())
 }

@@ -1,4 +1,4 @@
-package describe_test
+package describefile_test
 
 import (
 	"bytes"

@@ -1,4 +1,4 @@
-package describe_test
+package describefile_test
 
 import (
 	"bufio"
@@ -13,7 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/telegraf-describe/telegraf-describe/internal/describe"
+	"github.com/telegraf-describe/telegraf-describe/internal/describefile"
 )
 
 // different writes rows in which hardly a number or a text occurs twice.
@@ -57,7 +57,7 @@ func TestAccuracyAutoNeedsNoMemoryForMoreRows(t *testing.T) { //nolint:parallelt
 		}()
 		input := &atEnd{Reader: reading}
 		var stdout, stderr bytes.Buffer
-		status := describe.Run(context.Background(), []string{"--accuracy", accuracy, "--workers", "2", "-o", "csv", "-"}, input, &stdout, &stderr)
+		status := describefile.Run(context.Background(), []string{"--accuracy", accuracy, "--workers", "2", "-o", "csv", "-"}, input, &stdout, &stderr)
 		require.Zero(t, status, stderr.String())
 		return int64(input.heap)
 	}
