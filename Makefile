@@ -73,7 +73,7 @@ test: ## run all tests; some want redis-server or chromium on PATH, REQUIRE_REDI
 # disk. GOTMPDIR would be used instead of TMPDIR for testing.TempDir. A folder whose programs cannot be run, or that is as small as that of
 # a container, is not used.
 TEST_FOLDER = shm=/dev/shm; \
-	[ -w $$shm ] && [ "$$(df -Pk $$shm | awk 'NR == 2 { print $$4 }')" -gt 4000000 ] && ! grep -q ' /dev/shm .*noexec' /proc/mounts || shm="$${TMPDIR:-/tmp}"; \
+	[ -w $$shm ] && [ "$$(df -Pk $$shm | awk 'NR == 2 { print $$4 }')" -gt 4000000 ] && ! grep -q ' /dev/shm .*noexec' /proc/mounts || shm="$${GOTMPDIR:-$${TMPDIR:-/tmp}}"; \
 	mktemp -d "$$shm/test.XXXXXX"
 
 # The hostile clients mostly wait. On a machine that does other work their times mean nothing, so that only failed requests and memory count.
