@@ -61,10 +61,10 @@ func describer(t *testing.T, edit func(*Describe)) open {
 
 // push returns the metrics that a Push emits.
 func (o open) push() []telegraf.Metric {
-	var acc testutil.Accumulator
+	var acc keeper
 	o.Push(&acc)
 	o.Reset()
-	return acc.GetTelegrafMetrics()
+	return acc.metrics
 }
 
 func point(tags map[string]string, fields map[string]any, at time.Time) telegraf.Metric {

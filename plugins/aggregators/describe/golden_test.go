@@ -2,9 +2,7 @@ package describe
 
 import (
 	"fmt"
-	"maps"
 	"math"
-	"slices"
 	"strings"
 	"testing"
 
@@ -14,17 +12,20 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/golden"
 )
 
-// goldenRecord compares rows of the aggregator with a record of the reference.
-type goldenRecord golden.Record
-
 func TestGoldenData(t *testing.T) {
 	for _, name := range golden.Names(t) {
 		metrics := parse(t, golden.Lines(t, name))
+		smallest := smallestMagnitudes(metrics)
 		for rest, want := range golden.Tables(t, name) {
 			t.Run(name+"."+rest, func(t *testing.T) {
 				for _, method := range []string{"linear", "nearest_rank", "floor_rank"} {
+					run := described
+					if method == "linear" { // the wrapper copies each metric, which takes longer than to describe it
+						run = through
+					}
 					for _, accuracy := range []string{"exact", "auto"} {
-						compareGolden(t, metrics, want, accuracy, method, strings.Contains(rest, "by_series"))
+						rows := run(t, loaded(t, goldenConfig(want.Bucket, accuracy, method, strings.Contains(rest, "by_series"))), metrics)
+						compareGolden(t, rows, want, accuracy, method, smallest)
 					}
 				}
 			})
@@ -32,30 +33,23 @@ func TestGoldenData(t *testing.T) {
 	}
 }
 
-func compareGolden(t *testing.T, metrics []telegraf.Metric, want golden.Table, accuracy, method string, bySeries bool) {
-	got := make(map[string]map[string]any)
-	for _, m := range through(t, loaded(t, goldenConfig(want.Bucket, accuracy, method, bySeries)), metrics) {
-		start := m.Time().UnixNano()
-		if want.Bucket == "all" {
-			start = 0
-		}
-		tags := m.Tags()
-		field := tags["field_name"]
-		delete(tags, "field_name")
-		got[goldenKey(start, joined(tags), field)] = m.Fields()
+func compareGolden(t *testing.T, rows []telegraf.Metric, want golden.Table, accuracy, method string, smallest map[string]float64) {
+	t.Helper()
+	got := make(map[goldenKey]telegraf.Metric, len(rows))
+	for _, m := range rows {
+		got[goldenKeyOf(m, want.Bucket)] = m
 	}
 	require.Len(t, got, len(want.Records), "rows")
-	smallest := smallestMagnitudes(metrics)
 	for _, r := range want.Records {
-		r := goldenRecord(r)
-		key := goldenKey(r.Start, r.Tags, r.Field)
-		row, ok := got[key]
-		require.True(t, ok, "no row %s", key)
-		if row["max_error"] == 0.0 {
-			r.compare(t, key+" "+method, method, row)
+		key := goldenKey{r.Start, r.Tags, r.Field}
+		row := got[key]
+		require.NotNil(t, row, "no row %v", key)
+		c := comparison{t: t, want: r, key: key, method: method, got: row}
+		if worst, _ := row.GetField("max_error"); worst == 0.0 {
+			c.compare()
 		} else {
 			require.Equal(t, "auto", accuracy)
-			r.compareBounded(t, key+" "+method, method, row, smallest[r.Field])
+			c.compareBounded(worst.(float64), smallest[r.Field])
 		}
 	}
 }
@@ -79,52 +73,96 @@ func goldenConfig(bucket, accuracy, method string, bySeries bool) string {
 `, bucket, accuracy, method, groupBy, origin)
 }
 
-func goldenKey(start int64, tags, field string) string {
-	return fmt.Sprintf("%d %s %s", start, tags, field)
+// goldenKey identifies a row or a record of the reference. Tags are key=value pairs sorted by key and separated by commas.
+type goldenKey struct {
+	start       int64
+	tags, field string
 }
 
-func joined(tags map[string]string) string {
-	var parts []string
-	for _, key := range slices.Sorted(maps.Keys(tags)) {
-		parts = append(parts, key+"="+tags[key])
+// goldenKeyOf returns the key of a row in a table with buckets of a width.
+func goldenKeyOf(m telegraf.Metric, width string) (key goldenKey) {
+	if width != "all" {
+		key.start = m.Time().UnixNano()
 	}
-	return strings.Join(parts, ",")
+	var tags strings.Builder
+	for _, tag := range m.TagList() {
+		if tag.Key == "field_name" {
+			key.field = tag.Value
+			continue
+		}
+		if tags.Len() > 0 {
+			tags.WriteByte(',')
+		}
+		tags.WriteString(tag.Key + "=" + tag.Value)
+	}
+	key.tags = tags.String()
+	return key
 }
 
-// compare compares a row with the reference, within the tolerances in the data.
-func (r goldenRecord) compare(t *testing.T, key, method string, got map[string]any) {
-	t.Helper()
-	require.Equal(t, r.Count, got["count"], key)
-	exactly := map[string]float64{"min": r.Min, "max": r.Max, "mode": r.Mode, "mode_count": r.ModeCount}
-	r.compareMoments(t, key, got)
-	closely := make(map[string]float64)
-	switch method {
-	case "linear":
-		exactly["median"] = r.Median
-		closely["p95"], closely["p25"], closely["p75"] = r.P95, r.P25, r.P75
+// comparison compares a row of the aggregator with a record of the reference, by the method of quantiles. It calls functions of require only
+// for values that differ, because they take long.
+type comparison struct {
+	t      *testing.T
+	want   golden.Record
+	key    goldenKey
+	method string
+	got    telegraf.Metric
+}
+
+// equal requires that a statistic of the row is want.
+func (c *comparison) equal(name string, want any) {
+	if got, _ := c.got.GetField(name); got != want {
+		require.Equal(c.t, want, got, "%s of %v %s", name, c.key, c.method)
+	}
+}
+
+// near requires that a statistic of the row is within a distance of want.
+func (c *comparison) near(name string, want, distance float64) {
+	value, _ := c.got.GetField(name)
+	if got, ok := value.(float64); !ok || !(math.Abs(got-want) <= distance) {
+		require.InDelta(c.t, want, value, distance, "%s of %v %s", name, c.key, c.method)
+	}
+}
+
+// quantiles returns the quantiles of the reference by the method.
+func (c *comparison) quantiles() map[string]float64 {
+	r := &c.want
+	switch c.method {
 	case "nearest_rank":
-		exactly["p95"], exactly["p25"], exactly["p75"] = r.P95Rank, r.P25Rank, r.P75Rank
+		return map[string]float64{"p95": r.P95Rank, "p25": r.P25Rank, "p75": r.P75Rank}
 	case "floor_rank":
-		exactly["median"], exactly["p95"] = r.Median, r.P95Floor
+		return map[string]float64{"median": r.Median, "p95": r.P95Floor}
 	}
-	for name, want := range exactly {
-		require.Equal(t, want, got[name], "%s of %s", name, key)
-	}
-	for name, want := range closely {
-		require.InDelta(t, want, got[name], 1e-12*math.Abs(want), "%s of %s", name, key)
+	return map[string]float64{"median": r.Median, "p95": r.P95, "p25": r.P25, "p75": r.P75}
+}
+
+// compare compares the row with the reference, within the tolerances in the data.
+func (c *comparison) compare() {
+	r := &c.want
+	c.equal("count", r.Count)
+	c.equal("min", r.Min)
+	c.equal("max", r.Max)
+	c.equal("mode", r.Mode)
+	c.equal("mode_count", r.ModeCount)
+	c.compareMoments()
+	for name, want := range c.quantiles() {
+		if c.method == "linear" && name != "median" {
+			c.near(name, want, 1e-12*math.Abs(want))
+		} else {
+			c.equal(name, want)
+		}
 	}
 }
 
-func (r goldenRecord) compareMoments(t *testing.T, key string, got map[string]any) {
-	t.Helper()
-	for name, want := range map[string]float64{"mean": r.Mean, "sum": r.Sum} {
-		require.InDelta(t, want, got[name], 1e-12*math.Abs(want), "%s of %s", name, key)
-	}
+func (c *comparison) compareMoments() {
+	r := &c.want
+	c.near("mean", r.Mean, 1e-12*math.Abs(r.Mean))
+	c.near("sum", r.Sum, 1e-12*math.Abs(r.Sum))
 	if r.StdDev == nil {
-		require.NotContains(t, got, "stddev", key)
+		require.False(c.t, c.got.HasField("stddev"), "stddev of %v", c.key)
 		return
 	}
-	require.InDelta(t, *r.StdDev, got["stddev"], 1e-9*math.Max(*r.StdDev, math.Abs(r.Max)), "stddev of %s", key)
+	c.near("stddev", *r.StdDev, 1e-9*math.Max(*r.StdDev, math.Abs(r.Max)))
 }
 
 // smallestMagnitudes returns the smallest magnitude of each field, except zero.
@@ -143,32 +181,26 @@ func smallestMagnitudes(metrics []telegraf.Metric) map[string]float64 {
 
 // compareBounded compares the row of a histogram with the reference, within max_error and mode_error of the row.
 // smallest is the smallest magnitude of its values, except zero.
-func (r goldenRecord) compareBounded(t *testing.T, key, method string, got map[string]any, smallest float64) {
-	t.Helper()
-	require.Equal(t, r.Count, got["count"], key)
-	require.Equal(t, r.Min, got["min"], key)
-	require.Equal(t, r.Max, got["max"], key)
-	r.compareMoments(t, key, got)
-	count, errorOf := got["mode_count"].(float64), got["mode_error"].(float64)
-	require.LessOrEqual(t, count, r.ModeCount, key)
-	require.LessOrEqual(t, r.ModeCount, count+errorOf, key)
-	require.LessOrEqual(t, errorOf, float64(r.Count)/17, key)
-	quantiles := map[string]float64{"median": r.Median, "p95": r.P95, "p25": r.P25, "p75": r.P75}
-	switch method {
-	case "nearest_rank":
-		quantiles = map[string]float64{"p95": r.P95Rank, "p25": r.P25Rank, "p75": r.P75Rank}
-	case "floor_rank":
-		quantiles = map[string]float64{"median": r.Median, "p95": r.P95Floor}
-	}
+func (c *comparison) compareBounded(worst, smallest float64) {
+	r := &c.want
+	c.equal("count", r.Count)
+	c.equal("min", r.Min)
+	c.equal("max", r.Max)
+	c.compareMoments()
+	fields := c.got.Fields()
+	count, errorOf := fields["mode_count"].(float64), fields["mode_error"].(float64)
+	require.LessOrEqual(c.t, count, r.ModeCount, c.key)
+	require.LessOrEqual(c.t, r.ModeCount, count+errorOf, c.key)
+	require.LessOrEqual(c.t, errorOf, float64(r.Count)/17, c.key)
 	largest, collapsed := math.Max(math.Abs(r.Min), math.Abs(r.Max)), 0.0
 	if max(r.Min, -r.Max, smallest)*65_536 < largest {
 		collapsed = 1.6e-5 * largest
 	}
-	for name, want := range quantiles {
-		bound := got["max_error"].(float64)*math.Abs(want) + collapsed
+	for name, want := range c.quantiles() {
+		bound := worst*math.Abs(want) + collapsed
 		if r.Min < 0 && r.Max > 0 { // it may lie between values of both signs
-			bound += got["max_error"].(float64) * largest
+			bound += worst * largest
 		}
-		require.InDelta(t, want, got[name], bound, "%s of %s", name, key)
+		c.near(name, want, bound)
 	}
 }

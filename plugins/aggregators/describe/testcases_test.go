@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -57,9 +58,34 @@ func through(t testing.TB, ra *models.RunningAggregator, metrics []telegraf.Metr
 	for _, m := range metrics {
 		ra.Add(m)
 	}
-	var acc testutil.Accumulator
+	var acc keeper
 	ra.Push(&acc)
-	return acc.GetTelegrafMetrics()
+	return acc.metrics
+}
+
+// described runs the metrics through the plugin of a configuration, without Telegraf's wrapper.
+func described(t testing.TB, ra *models.RunningAggregator, metrics []telegraf.Metric) []telegraf.Metric {
+	t.Helper()
+	require.NoError(t, ra.Init())
+	for _, m := range metrics {
+		ra.Aggregator.Add(m)
+	}
+	var acc keeper
+	ra.Aggregator.Push(&acc)
+	return acc.metrics
+}
+
+// keeper keeps the metrics that were added. That of testutil also makes maps of each.
+type keeper struct {
+	testutil.NopAccumulator
+	mu      sync.Mutex
+	metrics []telegraf.Metric
+}
+
+func (c *keeper) AddMetric(m telegraf.Metric) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.metrics = append(c.metrics, m)
 }
 
 func parse(t testing.TB, lines []byte) []telegraf.Metric {
