@@ -26,6 +26,14 @@ type retained struct {
 	late    map[string]int64   // by bucket
 	lost    map[string]int64   // by bucket: the values that a kill may have lost
 	refused int64              // the values of open buckets that were taken over after the bucket had expired
+	steps   []step             // for the output if the test fails
+}
+
+// step is what log notes.
+type step struct {
+	at     time.Time
+	format string
+	args   []any
 }
 
 func newRetained(t *testing.T, r *rand.Rand) *retained {
@@ -34,13 +42,29 @@ func newRetained(t *testing.T, r *rand.Rand) *retained {
 	}
 	retention := config.Duration(30+r.IntN(151)) * config.Duration(time.Minute)
 	h.edit = func(d *Describe) { d.StateRetention = retention }
+	t.Cleanup(func() {
+		if !t.Failed() {
+			return
+		}
+		for _, s := range h.steps {
+			t.Logf("%s %s", s.at.Format("15:04:05"), fmt.Sprintf(s.format, s.args...))
+		}
+	})
 	return h
 }
 
-// log notes a step, for the output of a test that fails.
+// log notes a step. The arguments must not change any more: they become a text only if the test fails.
 func (h *retained) log(format string, args ...any) {
-	h.t.Logf("%s %s", h.at.Format("15:04:05"), fmt.Sprintf(format, args...))
+	h.steps = append(h.steps, step{h.at, format, args})
 }
+
+// rowsText is the text of rows, by a function such as texts.
+type rowsText struct {
+	rows  []telegraf.Metric
+	texts func([]telegraf.Metric) []string
+}
+
+func (r rowsText) String() string { return strings.Join(r.texts(r.rows), ", ") }
 
 // start starts a run.
 func (h *retained) start() {
@@ -104,7 +128,7 @@ func (h *retained) kill(block int, point string) {
 		o.lookAgain()
 		require.NoError(h.t, o.engine.Push(func(r *engine.Row) { o.rows.add(r, func(m telegraf.Metric) { rows = append(rows, m.Copy()) }) }))
 	}()
-	h.log("kill at %q of %s: %s", point, o.name(), strings.Join(counts(rows), ", "))
+	h.log("kill at %q of %s: %s", point, o.name(), rowsText{rows, counts})
 	h.read(rows)
 	h.stop(true)
 }
@@ -118,7 +142,7 @@ func (h *retained) pushSome(some func(block int) bool) {
 		}
 		o.clock.set(h.at)
 		rows := o.push()
-		h.log("Push of %s: %s", o.name(), strings.Join(texts(rows), ", "))
+		h.log("Push of %s: %s", o.name(), rowsText{rows, texts})
 		h.read(rows)
 		clear(h.added[i])
 	}
