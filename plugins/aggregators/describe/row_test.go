@@ -1,9 +1,11 @@
 package describe
 
 import (
+	"maps"
 	"math"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -34,29 +36,43 @@ func sampleRow() (r, same telegraf.Metric) {
 	return r, same
 }
 
-// requireSame checks every way of reading the metrics.
+// requireSame checks every way of reading the metrics. It calls functions of require only for what differs, because they take long.
 func requireSame(t testing.TB, want, got telegraf.Metric) {
 	t.Helper()
-	require.Equal(t, want.Name(), got.Name())
-	require.Equal(t, values(want.TagList()), values(got.TagList()))
-	require.Equal(t, values(want.FieldList()), values(got.FieldList()))
-	require.Equal(t, want.Tags(), got.Tags())
-	require.Equal(t, want.Fields(), got.Fields())
-	require.Equal(t, want.Type(), got.Type())
-	require.True(t, want.Time().Equal(got.Time()))
-	require.Equal(t, want.HashID(), got.HashID())
 	skipped := []string{"host", "mean"}
-	require.Equal(t, want.HashIDWithFieldsFiltered(skipped, skipped), got.HashIDWithFieldsFiltered(skipped, skipped))
 	template, ok := got.(telegraf.TemplateMetric)
 	require.True(t, ok)
-	require.Equal(t, want.(telegraf.TemplateMetric).String(), template.String())
+	read := func(m telegraf.Metric) [6]any {
+		return [6]any{
+			m.Name(), m.Type(), m.Time().UnixNano(), m.HashID(), m.HashIDWithFieldsFiltered(skipped, skipped),
+			m.(telegraf.TemplateMetric).String(),
+		}
+	}
+	if a, b := read(want), read(got); a != b {
+		require.Equal(t, a, b)
+	}
+	if a, b := values(want.TagList()), values(got.TagList()); !slices.Equal(a, b) {
+		require.Equal(t, a, b)
+	}
+	if a, b := values(want.FieldList()), values(got.FieldList()); !slices.Equal(a, b) {
+		require.Equal(t, a, b)
+	}
+	if a, b := want.Tags(), got.Tags(); !maps.Equal(a, b) {
+		require.Equal(t, a, b)
+	}
+	if a, b := want.Fields(), got.Fields(); !maps.Equal(a, b) {
+		require.Equal(t, a, b)
+	}
 	for _, key := range []string{"cpu", "field_name", "host", "count", "mean", "zone", "a", ""} {
 		tag, hasTag := want.GetTag(key)
-		gotTag, gotHasTag := got.GetTag(key)
-		require.Equal(t, []any{tag, hasTag, hasTag, tag}, []any{gotTag, gotHasTag, got.HasTag(key), template.Tag(key)}, key)
 		field, hasField := want.GetField(key)
+		gotTag, gotHasTag := got.GetTag(key)
 		gotField, gotHasField := got.GetField(key)
-		require.Equal(t, []any{field, hasField, hasField, field}, []any{gotField, gotHasField, got.HasField(key), template.Field(key)}, key)
+		a := [8]any{tag, hasTag, hasTag, tag, field, hasField, hasField, field}
+		b := [8]any{gotTag, gotHasTag, got.HasTag(key), template.Tag(key), gotField, gotHasField, got.HasField(key), template.Field(key)}
+		if a != b {
+			require.Equal(t, a, b, key)
+		}
 	}
 }
 
