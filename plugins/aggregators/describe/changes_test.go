@@ -2,9 +2,11 @@ package describe
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -615,6 +617,10 @@ func (h *history) killInLoan(point string, stays bool) {
 	require.True(h.t, h.kill(1, point))
 }
 
+// sampled reports whether a test runs the combination with that number: all of them, or one in three with -short. Every value of each part is
+// in one of these if the first part changes slowest, and there are four or eight combinations of the others.
+func sampled(number int) bool { return !testing.Short() || number%3 == 0 }
+
 func TestAFieldThatMovesCountsOnceWhereverTheProcessIsKilled(t *testing.T) {
 	nexts := map[string][]func(*Describe){
 		"both blocks":                  {block("a"), block("b")},
@@ -624,10 +630,15 @@ func TestAFieldThatMovesCountsOnceWhereverTheProcessIsKilled(t *testing.T) {
 		"another one and the lender":   {block("c"), block("a")},
 		"another one and the borrower": {block("c"), block("b")},
 	}
-	for name, next := range nexts {
+	number := -1
+	for _, name := range slices.Sorted(maps.Keys(nexts)) {
 		for _, point := range commitPoints {
 			for _, stays := range []bool{false, true} {
+				if number++; !sampled(number) {
+					continue
+				}
 				t.Run(fmt.Sprint(name, ",killed=", point, ",another field stays=", stays), func(t *testing.T) {
+					next := nexts[name]
 					t.Parallel()
 					h := newHistory(t, false)
 					h.killInLoan(point, stays)
@@ -848,18 +859,24 @@ func TestAFieldOfAnOpenRevisionThatMovedAndWasLostIsLookedForWhenItComesBack(t *
 // The state of a removed block may still be there when the next run begins, and the values of its open buckets are in the
 // state of the other block too.
 func TestTheBucketsOfARemovedBlockCountOnceWhateverBlocksTheNextRunHas(t *testing.T) {
-	for name, next := range map[string][]func(*Describe){
+	nexts := map[string][]func(*Describe){
 		"the one that has taken over": {block("a")},
 		"the removed one":             {block("b")},
 		"both":                        {block("a"), block("b")},
 		"both, the removed one first": {block("b"), block("a")},
 		"another one":                 {block("c")},
 		"another one and the removed": {block("c"), block("b")},
-	} {
+	}
+	number := -1
+	for _, name := range slices.Sorted(maps.Keys(nexts)) {
 		for _, third := range []bool{false, true} {
 			for _, crashAgain := range []bool{false, true} {
+				if number++; !sampled(number) {
+					continue
+				}
 				t.Run(fmt.Sprint(name, ",third=", third, ",again=", crashAgain), func(t *testing.T) {
 					t.Parallel()
+					next := nexts[name]
 					h := newHistory(t, false)
 					if third { // the other block has a state of its own
 						h.run(block("c"))
@@ -1233,7 +1250,7 @@ func randomSeeds(t *testing.T) uint64 {
 		return n
 	}
 	if testing.Short() {
-		return 3
+		return 2
 	}
 	return 24
 }
