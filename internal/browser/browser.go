@@ -11,6 +11,7 @@ package browser
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -22,12 +23,15 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/css"
+	"github.com/chromedp/cdproto/dom"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/heapprofiler"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 )
@@ -51,7 +55,18 @@ func find() (path string, err error) {
 }
 
 // Browser is a running Chromium. It is safe for concurrent use. Its context ends with the test of Start.
-type Browser struct{ ctx context.Context }
+type Browser struct {
+	ctx context.Context
+
+	mu   sync.Mutex // guards idle
+	idle []opened   // tabs that no test uses
+}
+
+// opened is an open tab of the browser.
+type opened struct {
+	ctx   context.Context
+	close context.CancelFunc
+}
 
 // Start starts a Chromium and stops it when the test ends. If none is on PATH, it skips the test; if the environment
 // variable REQUIRE_CHROMIUM is 1, it fails the test instead. Subtests share the browser, because a start takes a second.
@@ -76,36 +91,78 @@ func Start(t testing.TB) *Browser {
 	ctx, stop = chromedp.NewContext(ctx)
 	t.Cleanup(stop)
 	require.NoError(t, chromedp.Do(ctx), "Chromium does not start")
-	return &Browser{ctx}
+	return &Browser{ctx: ctx}
 }
 
 // Tab is a tab of the browser with cookies and storage of its own. It records the requests and the errors of its page. It can be
 // used for 90 seconds. Its methods are called by the goroutine of the test, because they may end it.
 type Tab struct {
-	t   testing.TB
-	ctx context.Context
+	t       testing.TB
+	ctx     context.Context
+	scripts []page.ScriptIdentifier // of Script
 
 	mu         sync.Mutex // guards the fields below
 	requests   []string   // addresses
 	complaints []string   // exceptions, errors of the console and of the browser, such as violations of the CSP
 }
 
-// Tab opens a tab and closes it when the test ends. The tab must not be used after the test of Tab, or after that of Start.
+// Tab returns a tab without a page until the test ends. The tab must not be used after the test of Tab, or after that of Start.
+//
+// A test that passes leaves its tab empty, for another test: a new one has a process of its own, which costs as much as the page. The
+// pages of a test are of one server, or else those of all servers but the last leave what they have stored.
 func (b *Browser) Tab(t testing.TB) *Tab {
 	t.Helper()
-	ctx, stop := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
-	t.Cleanup(stop)
-	require.NoError(t, chromedp.Do(ctx))
-	ctx, stop = context.WithTimeout(ctx, timeout)
-	t.Cleanup(stop)
+	o := b.take(t)
+	ctx, stop := context.WithTimeout(o.ctx, timeout)
 	tab := &Tab{t: t, ctx: ctx}
+	t.Cleanup(func() {
+		defer stop()
+		if t.Failed() {
+			o.close()
+			return
+		}
+		tab.leave()
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.idle = append(b.idle, o)
+	})
 	require.NoError(t, chromedp.Listen(ctx, tab.note))
-	// These make the browser send the events that note records.
-	command(tab, network.Enable, network.EnableParams{})
-	command(tab, runtime.Enable, cdp.Empty{})
-	command(tab, log.Enable, cdp.Empty{})
 	tab.Size(1440, 900)
 	return tab
+}
+
+// take returns an idle tab, or opens one.
+func (b *Browser) take(t testing.TB) opened {
+	t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if last := len(b.idle) - 1; last >= 0 {
+		o := b.idle[last]
+		b.idle = b.idle[:last]
+		return o
+	}
+	ctx, stop := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
+	_, err := chromedp.Call(ctx, target.SetDiscoverTargets, target.SetDiscoverTargetsParams{}) // every tab would hear of every other
+	require.NoError(t, err)
+	// The first three make the browser send the events that note records. The others end events that nobody reads, for each change of the page.
+	for _, method := range []string{network.Enable.Method, runtime.Enable.Method, log.Enable.Method, css.Disable.Method, dom.Disable.Method} {
+		_, err := chromedp.Call(ctx, cdp.Command[cdp.Empty, cdp.Empty]{Method: method}, cdp.Empty{})
+		require.NoError(t, err, method)
+	}
+	return opened{ctx, stop}
+}
+
+// leave removes the page from the tab, and what the test has set.
+func (tab *Tab) leave() {
+	tab.t.Helper()
+	Eval[bool](tab, "(() => { try { localStorage.clear(), sessionStorage.clear() } catch {} return true })()") // a blank page has no storage
+	for _, id := range tab.scripts {
+		command(tab, page.RemoveScriptToEvaluateOnNewDocument, page.RemoveScriptToEvaluateOnNewDocumentParams{Identifier: id})
+	}
+	command(tab, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{})
+	tab.Open("about:blank")
+	command(tab, page.ResetNavigationHistory, cdp.Empty{})
+	command(tab, network.ClearBrowserCookies, cdp.Empty{})
 }
 
 // command sends a command of the protocol to the tab. Its result is not used.
@@ -168,7 +225,9 @@ func (tab *Tab) Dark() {
 // Script runs a script before those of each page that the tab opens from now on.
 func (tab *Tab) Script(source string) {
 	tab.t.Helper()
-	command(tab, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: source})
+	added, err := chromedp.Call(tab.ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: source})
+	require.NoError(tab.t, err)
+	tab.scripts = append(tab.scripts, added.Identifier)
 }
 
 // Eval evaluates an expression of JavaScript in the page of a tab and returns its value. It waits for a promise. It is no method,
@@ -186,19 +245,30 @@ func Eval[T any](tab *Tab, expression string) T {
 // visible, and scrolls to it.
 func (tab *Tab) Click(selector string) {
 	tab.t.Helper()
-	tab.Run(chromedp.Click(chromedp.CSS(selector)))
+	tab.Until(fmt.Sprintf("document.querySelector(%q)?.checkVisibility({ visibilityProperty: true })", selector))
+	at := tab.middle(selector)
+	tab.ClickAt(at[0], at[1])
 }
 
 // Hold presses the mouse in the middle of the first element of a selector. The returned function releases it there.
 func (tab *Tab) Hold(selector string) (release func()) {
 	tab.t.Helper()
-	const middle = "(({ x, y, width, height }) => [x + width / 2, y + height / 2])(document.querySelector(%q).getBoundingClientRect())"
-	at := Eval[[2]float64](tab, fmt.Sprintf(middle, selector))
+	at := tab.middle(selector)
 	tab.Run(chromedp.MouseEvent(chromedp.MousePressed, at[0], at[1], chromedp.ButtonLeft, chromedp.ClickCount(1)))
 	return func() {
 		tab.t.Helper()
 		tab.Run(chromedp.MouseEvent(chromedp.MouseReleased, at[0], at[1], chromedp.ButtonLeft, chromedp.ClickCount(1)))
 	}
+}
+
+// middle scrolls to the first element of a selector, and returns the point of the window where its middle is.
+func (tab *Tab) middle(selector string) [2]float64 {
+	tab.t.Helper()
+	return Eval[[2]float64](tab, fmt.Sprintf(`((element) => {
+		element.scrollIntoViewIfNeeded();
+		const { x, y, width, height } = element.getBoundingClientRect();
+		return [x + width / 2, y + height / 2];
+	})(document.querySelector(%q))`, selector))
 }
 
 // ClickAt clicks a point of the window.
@@ -219,10 +289,17 @@ func (tab *Tab) Press(keys ...string) {
 // of the page.
 func (tab *Tab) Until(expression string) {
 	tab.t.Helper()
-	wait := chromedp.Poll[bool]("Boolean("+expression+")", chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(patience))
-	if _, err := chromedp.Run(tab.ctx, wait); err != nil {
+	wait := fmt.Sprintf(`(async () => {
+		for (const begin = performance.now(); performance.now() - begin < %d; await new Promise((done) => setTimeout(done, 20))) {
+			if (%s) return true;
+		}
+		return false;
+	})()`, patience.Milliseconds(), expression)
+	is, err := chromedp.Run(tab.ctx, chromedp.Evaluate[bool](wait, chromedp.EvalAwaitPromise))
+	if err != nil || !is {
 		text, _ := chromedp.Run(tab.ctx, chromedp.Evaluate[string]("document.body.innerText"))
-		require.NoError(tab.t, err, "%s is not true, the page has the text:\n%s\nand complains: %q", expression, text, tab.Complaints())
+		require.NoError(tab.t, err, "%s has no value, the page has the text:\n%s\nand complains: %q", expression, text, tab.Complaints())
+		require.True(tab.t, is, "%s is not true, the page has the text:\n%s\nand complains: %q", expression, text, tab.Complaints())
 	}
 }
 
@@ -267,11 +344,15 @@ func (tab *Tab) Clean(address string) {
 }
 
 // Screenshot writes a picture of the window to a file NAME.png in the folder of the environment variable SCREENSHOTS, or else
-// in the folder of the test's artifacts, which go test -artifacts keeps.
+// in the folder of the test's artifacts. Without that variable and without go test -artifacts, nobody keeps the picture, and it is not
+// taken.
 func (tab *Tab) Screenshot(name string) {
 	tab.t.Helper()
 	folder := os.Getenv("SCREENSHOTS")
 	if folder == "" {
+		if keep := flag.Lookup("test.artifacts"); keep == nil || keep.Value.String() != "true" {
+			return
+		}
 		folder = tab.t.ArtifactDir()
 	}
 	picture, err := chromedp.Run(tab.ctx, chromedp.CaptureScreenshot())

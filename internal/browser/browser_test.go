@@ -2,8 +2,11 @@ package browser_test
 
 import (
 	"fmt"
+	"image/png"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,9 +14,19 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/browser"
 )
 
-// A tab that misses what a page does would make the tests of pages worthless.
-func TestATabSeesWhatAPageDoes(t *testing.T) {
+func TestTab(t *testing.T) {
 	b := browser.Start(t)
+	for name, test := range map[string]func(*testing.T, *browser.Browser){
+		"sees what a page does":              sees,
+		"has nothing of the test before":     again,
+		"writes a picture of its whole size": picture,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, b) })
+	}
+}
+
+// A tab that misses what a page does would make the tests of pages worthless.
+func sees(t *testing.T, b *browser.Browser) {
 	other := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(other.Close)
 	for name, test := range map[string]struct {
@@ -58,4 +71,55 @@ func TestATabSeesWhatAPageDoes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A test gets the tab of another one. What that has set, stored or seen would change the result.
+func again(t *testing.T, b *browser.Browser) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = w.Write([]byte("<!doctype html><title>t</title><link rel=icon href=data:,><p>text"))
+	}))
+	t.Cleanup(s.Close)
+	const now = `[window.set, document.cookie, localStorage.item, sessionStorage.item, matchMedia("(prefers-color-scheme: dark)").matches,
+		innerWidth, history.length].map(String)`
+	untouched := []string{"undefined", "", "undefined", "undefined", "false", "1440"}
+	var first []string // the length of the history depends on Chromium
+	for _, name := range []string{"first", "second"} {
+		t.Run(name, func(t *testing.T) {
+			tab := b.Tab(t)
+			require.Empty(t, tab.Requests())
+			require.Empty(t, tab.Complaints())
+			require.Equal(t, "about:blank", browser.Eval[string](tab, "location.href"))
+			tab.Open(s.URL + "/" + name)
+			got := browser.Eval[[]string](tab, now)
+			require.Equal(t, untouched, got[:len(untouched)])
+			if name == "first" {
+				first = got
+			}
+			require.Equal(t, first, got)
+			tab.Clean(s.URL)
+
+			tab.Size(500, 400)
+			tab.Dark()
+			tab.Script("window.set = 1")
+			tab.Open(s.URL + "/" + name)
+			browser.Eval[bool](tab, "document.cookie = 'a=b', localStorage.item = sessionStorage.item = 1, console.error('an error'), true")
+			require.Equal(t, []string{"1", "a=b", "1", "1", "true", "500"}, browser.Eval[[]string](tab, now)[:len(untouched)])
+			require.Len(t, tab.Complaints(), 1)
+		})
+	}
+}
+
+func picture(t *testing.T, b *browser.Browser) {
+	folder := t.TempDir()
+	t.Setenv("SCREENSHOTS", folder)
+	tab := b.Tab(t)
+	tab.Size(320, 240)
+	tab.Screenshot("blank")
+	file, err := os.Open(filepath.Join(folder, "blank.png"))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = file.Close() })
+	size, err := png.DecodeConfig(file)
+	require.NoError(t, err)
+	require.Equal(t, [2]int{320, 240}, [2]int{size.Width, size.Height})
 }
