@@ -29,9 +29,14 @@ import (
 func open(t *testing.T, b *browser.Browser, address string) *browser.Tab {
 	t.Helper()
 	tab := b.Tab(t)
+	show(tab, address)
+	return tab
+}
+
+// show opens the page at an address in a tab, and waits until it shows records.
+func show(tab *browser.Tab, address string) {
 	tab.Open(address)
 	tab.Until(ready)
-	return tab
 }
 
 // text returns the text of the first element of a selector.
@@ -97,19 +102,21 @@ func choices(t *testing.T, b *browser.Browser) {
 	}
 	require.NotEmpty(t, want.Get("tz"))
 
-	again := open(t, b, browser.Eval[string](tab, "location.href"))
-	require.Equal(t, want, state(t, again))
-	require.Equal(t, "service=web×", textOf(again, ".chip"))
-	require.Equal(t, "6h", browser.Eval[string](again, "document.querySelector('#range').value"))
-	require.Equal(t, "descending", browser.Eval[string](again, "document.querySelector('#table thead th:nth-child(3)').ariaSort"))
-	require.Equal(t, browser.Eval[int](tab, "document.querySelectorAll('.chart').length"), browser.Eval[int](again, "document.querySelectorAll('.chart').length"))
+	address := browser.Eval[string](tab, "location.href")
+	charts := browser.Eval[int](tab, "document.querySelectorAll('.chart').length")
 
 	browser.Eval[bool](tab, "history.back(), true")
 	tab.Until("document.querySelector('.chip') && document.querySelector('#range').value !== '6h' && " + ready)
 	tab.Click(".chip")
 	tab.Until("document.querySelectorAll('.chart').length === 2")
+
+	show(tab, address) // the address has the whole state
+	require.Equal(t, want, state(t, tab))
+	require.Equal(t, "service=web×", textOf(tab, ".chip"))
+	require.Equal(t, "6h", browser.Eval[string](tab, "document.querySelector('#range').value"))
+	require.Equal(t, "descending", browser.Eval[string](tab, "document.querySelector('#table thead th:nth-child(3)').ariaSort"))
+	require.Equal(t, charts, browser.Eval[int](tab, "document.querySelectorAll('.chart').length"))
 	tab.Clean(s.URL)
-	again.Clean(s.URL)
 }
 
 func typing(t *testing.T, b *browser.Browser) {
@@ -162,9 +169,10 @@ func distributions(t *testing.T, b *browser.Browser) {
 	require.Contains(t, textOf(tab, "#distribution dl"), "median50.5")
 	require.Contains(t, textOf(tab, "#distribution dl"), "p7575.25")
 	require.Equal(t, "host=a", state(t, tab).Get("of"))
-	again := open(t, b, browser.Eval[string](tab, "location.href"))
-	again.Until("document.querySelector('#distribution svg')")
-	require.Equal(t, textOf(tab, "#distribution"), textOf(again, "#distribution"))
+	before := textOf(tab, "#distribution")
+	show(tab, browser.Eval[string](tab, "location.href"))
+	tab.Until("document.querySelector('#distribution svg')")
+	require.Equal(t, before, textOf(tab, "#distribution"))
 
 	browser.Eval[bool](tab, "document.querySelector('#table tbody tr:nth-child(2) button').click(), true")
 	tab.Until("document.querySelector('#distribution').textContent.includes('All 3 values are 7.')")
@@ -306,7 +314,6 @@ func tokens(t *testing.T, b *browser.Browser) {
 	}
 	tab.Clean(s.URL)
 
-	tab = b.Tab(t)
 	tab.Script("sessionStorage.setItem('token', " + strconv.Quote(texts[1]) + ")")
 	tab.Open(s.address())
 	tab.Until(ready)
@@ -444,7 +451,7 @@ func keys(t *testing.T, b *browser.Browser) {
 
 func rolled(t *testing.T, b *browser.Browser) {
 	s := start(t, nil)
-	s.put(t, latencies(2500, "api")...)
+	s.put(t, latencies(500, "api")...)
 	tab := open(t, b, s.address("range", "1d", "tz", "Europe/Berlin"))
 	require.Contains(t, textOf(tab, "#summary"), "buckets of 2 min")
 	require.Contains(t, browser.Eval[string](tab, "document.querySelector('#csv').href"), "bucket=2m&timezone=Europe%2FBerlin")
@@ -465,7 +472,11 @@ func withoutSummary(all []record.Record) []record.Record {
 
 func plain(t *testing.T, b *browser.Browser) {
 	s := start(t, nil)
-	s.put(t, withoutSummary(latencies(2500, "api"))...)
+	var all []record.Record
+	for i := range 2500 {
+		all = append(all, rec(ago(i), "seconds", true, []string{"host", "vm"}, float64(i%7), 9))
+	}
+	s.put(t, withoutSummary(all)...)
 	tab := open(t, b, s.address("range", "1d"))
 	require.Contains(t, textOf(tab, "#summary"), "2,500 buckets of 10 s")
 	require.Contains(t, textOf(tab, "#note"), "emit_summary")
@@ -513,7 +524,7 @@ func missingStatistics(t *testing.T, b *browser.Browser) {
 	bare := rec(ago(1), "other", true, nil, 1, 2, 3)
 	bare.Summary, bare.Stats = nil, r.Stats
 	s.put(t, bare)
-	tab = open(t, b, s.address("field", "other"))
+	show(tab, s.address("field", "other"))
 	require.Equal(t, "p99.9", textOf(tab, "#table thead th:nth-child(4) button"), "what is stored is shown")
 	tab.Clean(s.URL)
 }
@@ -521,9 +532,9 @@ func missingStatistics(t *testing.T, b *browser.Browser) {
 // pauses of a page that is open for days must not add up.
 func pauses(t *testing.T, b *browser.Browser) {
 	s := start(t, nil)
-	s.put(t, rec(ago(1), "seconds", true, nil, 1, 2, 3))
-	tab := open(t, b, s.address())
-	browser.Eval[bool](tab, `import("./page/api.js").then(async ({ pause }) => {
+	tab := b.Tab(t)
+	tab.Open(s.URL + "/page/icon.svg") // the module alone is enough
+	browser.Eval[bool](tab, `import("./api.js").then(async ({ pause }) => {
 		const signal = new AbortController().signal;
 		const [add, remove] = [signal.addEventListener, signal.removeEventListener];
 		let listeners = 0;
@@ -546,18 +557,16 @@ func agents(t *testing.T, b *browser.Browser) {
 	tab.Until(isLive)
 	s.put(t, second)
 	tab.Until("document.querySelector('#table tbody td:nth-child(3)').textContent === '4'") // the values of both
-	tab.Clean(s.URL)
 
 	first.Field, second.Field = "other", "other"
 	s.put(t, withoutSummary([]record.Record{first, second})...)
-	tab = open(t, b, s.address("field", "other"))
+	show(tab, s.address("field", "other"))
 	require.Equal(t, []string{"agent a1", "agent a2"}, cells(tab, 2))
 	require.Equal(t, []string{"2", "40"}, cells(tab, 9))
-	tab.Clean(s.URL)
 
 	first.Field, second.Field = "third", "third"
 	s.put(t, withoutSummary([]record.Record{first})...)
-	tab = open(t, b, s.address("field", "third"))
+	show(tab, s.address("field", "third"))
 	tab.Until(isLive)
 	s.put(t, withoutSummary([]record.Record{second})...)
 	tab.Until("document.querySelectorAll('.chart').length === 2")

@@ -185,18 +185,16 @@ const cutOff = `[...document.querySelectorAll("select")].filter((select) => {
 func looks(t *testing.T, b *browser.Browser) {
 	s := start(t, nil)
 	s.put(t, latencies(300, "api", "web")...)
-	for _, size := range [][2]int64{{1440, 1000}, {390, 844}} {
-		for _, dark := range []bool{false, true} {
-			tab := b.Tab(t)
+	tab := b.Tab(t)
+	for _, theme := range []string{"light", "dark"} {
+		if theme == "dark" {
+			tab.Dark()
+		}
+		for _, size := range [][2]int64{{1440, 1000}, {390, 844}} {
 			tab.Size(size[0], size[1])
-			name := fmt.Sprintf("page-%d-light", size[0])
-			if dark {
-				tab.Dark()
-				name = fmt.Sprintf("page-%d-dark", size[0])
-			}
-			tab.Open(s.address())
-			tab.Until(ready)
-			tab.Until("document.querySelector('#live').dataset.state === 'live'")
+			name := fmt.Sprintf("page-%d-%s", size[0], theme)
+			show(tab, s.address())
+			tab.Until(isLive)
 			tab.Screenshot(name)
 			require.EqualValues(t, size[0], browser.Eval[float64](tab, "document.documentElement.scrollWidth"), "nothing is wider than the window")
 			require.LessOrEqual(t, browser.Eval[float64](tab, "document.querySelector('#theme').getBoundingClientRect().right"), float64(size[0]-8), "the header has a margin")
@@ -206,7 +204,7 @@ func looks(t *testing.T, b *browser.Browser) {
 				tab.Until("document.querySelector('#distribution svg')")
 				tab.Screenshot(name + "-distribution")
 			}
-			tab.Clean(s.URL)
 		}
 	}
+	tab.Clean(s.URL)
 }
