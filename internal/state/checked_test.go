@@ -31,12 +31,16 @@ func damages(whole []byte) map[string][]byte {
 	return all
 }
 
-// some returns a part of the damages, as opening a store for each of them takes long: one bit of each byte, and all others.
+// some returns a part of the damages, as opening a store for each of them takes long: one bit of each byte, and all others. With -short it
+// leaves out the bits and cuts of four in five bytes.
 func some(all map[string][]byte) map[string][]byte {
 	part := map[string][]byte{}
 	for what, text := range all {
-		var bit, at int
-		if n, _ := fmt.Sscanf(what, "bit %d of byte %d", &bit, &at); n < 2 || bit == at%8 {
+		var bit, at, end int
+		isBit, _ := fmt.Sscanf(what, "bit %d of byte %d", &bit, &at)
+		isCut, _ := fmt.Sscanf(what, "cut to %d", &end)
+		rare := testing.Short() && (isBit == 2 && at%5 > 0 || isCut == 1 && end%5 > 0)
+		if (isBit < 2 || bit == at%8) && !rare {
 			part[what] = text
 		}
 	}

@@ -210,7 +210,9 @@ func checkFinals(t *testing.T, dir, what string, want map[id]string) (missing in
 			missing++
 			continue
 		}
-		require.Equal(t, full, text(b), what)
+		if got := text(b); got != full {
+			require.Equal(t, full, got, what)
+		}
 	}
 	if missing > 0 {
 		require.NotEmpty(t, w.text(), what)
@@ -227,10 +229,10 @@ func TestADamagedDatabaseIsSetAsideAndWhatCanBeReadIsKept(t *testing.T) {
 	folder, want := writeFinals(t, filepath.Join(root, "whole"), 400)
 	whole, err := os.ReadFile(filepath.Join(folder, state.FinalsFile))
 	require.NoError(t, err)
-	r := rand.New(rand.NewPCG(1, 2))
+	r := rand.New(rand.NewPCG(1, 9)) // of 60 seeds, the one whose first ten runs execute the most statements
 	runs := 120
 	if testing.Short() {
-		runs = 30
+		runs = 10
 	}
 	for n := range runs {
 		damaged := append([]byte(nil), whole...)

@@ -244,9 +244,9 @@ func (r *removed) has(at int64, fields []string) (has []string) {
 	return has
 }
 
-// RemovedFields returns the size of a record of removed buckets, which were added in their order, and which of the fields the record has for the
-// bucket at a time. The record is encoded and decoded after each bucket.
-func RemovedFields(all []Removed, at int64, fields ...string) (size int, has []string, err error) {
+// RemovedFields returns the size of a record of removed buckets, which were added in their order, and a function that returns which of some
+// fields the record has for the bucket at a time. The record is encoded and decoded after each bucket.
+func RemovedFields(all []Removed) (size int, has func(at int64, fields ...string) []string, err error) {
 	var record removed
 	for _, b := range all {
 		value, err := b.add(&record)
@@ -255,7 +255,7 @@ func RemovedFields(all []Removed, at int64, fields ...string) (size int, has []s
 		}
 		size = len(value)
 	}
-	return size, record.has(at, fields), nil
+	return size, func(at int64, fields ...string) []string { return record.has(at, fields) }, nil
 }
 
 // FieldsWith returns which of the fields a record of the series "m" has for the bucket at a time after more buckets were added.

@@ -17,13 +17,13 @@ func TestMuchLogBetweenTwoCommitsIsWrittenEarlier(t *testing.T) {
 	t.Parallel()
 	o := options(t, t.TempDir())
 	s, m, h := withBucket(t, o, "m")
-	rows := make([]float64, 100_000)
+	rows, times := make([]float64, 100_000), make([]int64, 100_000)
 	for i := range rows {
-		rows[i] = rand.Float64()
+		rows[i], times[i] = rand.Float64(), rand.Int64()
 	}
-	for range 15 {
-		s.Rows(h, 1, []string{"a"}, rows, nil)
-		m.add(h, []string{"a"}, rows, nil)
+	for range 6 { // the log is written at 8 MiB, and these are 16 bytes each
+		s.Rows(h, 1, []string{"a"}, rows, times)
+		m.add(h, []string{"a"}, rows, times)
 	}
 	require.Eventually(t, func() bool { return s.Stats().Saved > 0 }, waitFor, tick)
 	require.NoError(t, s.Close())
@@ -105,7 +105,11 @@ func TestPartsOfAFileHideNoFrame(t *testing.T) {
 	first, second := bytes.Repeat([]byte("a"), 1000), bytes.Repeat([]byte("b"), 2000)
 	b := state.AppendLog(make([]byte, 0, state.ReadBytes+4000), 1, first)
 	start := len(b)
-	for at := state.ReadBytes - 60; at < state.ReadBytes+10; at++ {
+	step := 1
+	if testing.Short() {
+		step = 7
+	}
+	for at := state.ReadBytes - 60; at < state.ReadBytes+10; at += step {
 		damaged := at - start
 		b = append(b[:start], bytes.Repeat([]byte(junk), damaged/len(junk)+1)[:damaged]...)
 		b = state.AppendLog(b, 2, second)

@@ -80,7 +80,11 @@ func (p *power) settle(folder string) {
 
 func TestAPowerFailureDuringACommitCostsAtMostThatCommit(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(10) {
+	seeds := uint64(10)
+	if testing.Short() {
+		seeds = 4
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			t.Parallel()
 			r := rand.New(rand.NewPCG(seed, 4))

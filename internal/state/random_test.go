@@ -231,7 +231,7 @@ func TestRandomRunsWithCrashesAreReplayedAsOfACommit(t *testing.T) {
 	t.Parallel()
 	runs := 20 // run every statement that 40 do
 	if testing.Short() {
-		runs = 5
+		runs = 3
 	}
 	for seed := range runs {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {

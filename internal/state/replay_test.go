@@ -24,7 +24,11 @@ func TestTheBlocksOfABucketAreReplayedInOrderHoweverManyAreCollected(t *testing.
 		require.NoError(t, m.Open(handles[i], b))
 	}
 	r := rand.New(rand.NewPCG(1, 1))
-	for range 100 {
+	commits := 100
+	if testing.Short() {
+		commits = 30
+	}
+	for range commits {
 		for _, h := range handles {
 			fields := schemas[1+r.IntN(len(schemas)-1)]
 			rows := make([]float64, (1+r.IntN(20))*len(fields))

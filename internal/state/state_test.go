@@ -3,7 +3,6 @@ package state_test
 import (
 	"encoding/hex"
 	"fmt"
-	"maps"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -102,19 +101,20 @@ func (m *model) Final(handle uint64) (state.Bucket, bool) {
 // text returns the contents of a bucket, to the last bit, but for the order of its fields and the time of its last
 // value.
 func text(b state.Bucket) string {
-	fields := map[string]string{}
+	fields := make([]int, 0, len(b.Summaries)) // with values, ascending by name
 	for i := range b.Summaries {
 		if b.Summaries[i].Count() > 0 {
-			encoded, _ := b.Summaries[i].MarshalBinary()
-			fields[b.Fields[i]] = hex.EncodeToString(encoded)
+			fields = append(fields, i)
 		}
 	}
-	var s strings.Builder
-	fmt.Fprintf(&s, "%s [%d, %d) revision %d", b.Series, b.Start, b.End, b.Revision)
-	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		fmt.Fprintf(&s, " %s=%s", name, fields[name])
+	slices.SortFunc(fields, func(i, j int) int { return strings.Compare(b.Fields[i], b.Fields[j]) })
+	s := fmt.Appendf(nil, "%s [%d, %d) revision %d", b.Series, b.Start, b.End, b.Revision)
+	var encoded []byte
+	for _, i := range fields {
+		encoded, _ = b.Summaries[i].AppendBinary(encoded[:0])
+		s = hex.AppendEncode(append(append(append(s, ' '), b.Fields[i]...), '='), encoded)
 	}
-	return s.String()
+	return string(s)
 }
 
 // snapshot returns the texts of the open buckets by handle.
