@@ -52,11 +52,15 @@ func (m model) check(t *testing.T, r *engine.Row) {
 	row := identity(strings.TrimPrefix(r.Table, "analytics_"), r.Tags, r.Field, r.Start)
 	want, got := m[row], statistics(r)
 	require.NotNil(t, want, row)
-	require.Equal(t, want.count, got["count"], row)
+	wanted := [5]any{want.count, want.min, want.max, want.first, want.last}
+	if all := [5]any{got["count"], got["min"], got["max"], got["first"], got["last"]}; all != wanted {
+		require.Equal(t, wanted, all, row)
+	}
 	require.InDelta(t, want.sum, got["sum"], 1e-6, row)
-	require.Equal(t, []any{want.min, want.max, want.first, want.last}, []any{got["min"], got["max"], got["first"], got["last"]}, row)
 	for name := range want.left {
-		require.Contains(t, got, name, "a later row has at least the statistics of an earlier one")
+		if _, ok := got[name]; !ok {
+			require.Contains(t, got, name, "a later row has at least the statistics of an earlier one")
+		}
 	}
 	for name := range got {
 		want.left[name] = true
@@ -87,10 +91,10 @@ func rowOf(p *engine.Point, keep func(string) bool, field string) string {
 	return identity(series.Sendable(p.Measurement), tags, name, time.Unix(0, p.Time).Truncate(time.Minute))
 }
 
-// seeds returns how many of n random runs a test makes: all, or a quarter with -short.
+// seeds returns how many of n random runs a test makes: all, or a quarter and at most three with -short.
 func seeds(n uint64) uint64 {
 	if testing.Short() {
-		return n / 4
+		return min(n/4, 3)
 	}
 	return n
 }
@@ -222,12 +226,16 @@ func TestRowsAreThoseOfSummariesOfTheSameValues(t *testing.T) {
 	e := newTested(t, time.Minute, func(o *engine.Options) { o.ExactLimit = 40 }, names...)
 	r := rand.New(rand.NewPCG(4, 4))
 	want, got := make(map[place]*stats.Summary), make(map[place]map[string]any)
-	for i := range 20_000 {
+	n := 20_000
+	if testing.Short() {
+		n = 5000
+	}
+	for i := range n {
 		host, minute := strconv.Itoa(r.IntN(3)), r.IntN(4)
 		at := start.Add(time.Duration(minute)*time.Minute + time.Duration(r.IntN(60))*time.Second)
 		var fields []engine.Field
 		for _, f := range r.Perm(8) {
-			if r.IntN(3) == 0 || f > i/1000 {
+			if r.IntN(3) == 0 || f > 20*i/n {
 				continue
 			}
 			fields = append(fields, engine.Field{Name: "f" + strconv.Itoa(f), Value: r.NormFloat64()})
@@ -239,7 +247,7 @@ func TestRowsAreThoseOfSummariesOfTheSameValues(t *testing.T) {
 			want[p].AddAt(fields[len(fields)-1].Value, at.UnixNano())
 		}
 		e.add(host, at, fields...)
-		if r.IntN(700) == 0 || i == 19_999 {
+		if r.IntN(700) == 0 || i == n-1 {
 			for _, row := range e.rows(t) {
 				got[place{tag(&row, "host"), row.Field, row.Start.Minute()}] = statistics(&row)
 			}

@@ -58,16 +58,17 @@ func TestTheNextBucketReusesMemory(t *testing.T) {
 func TestMemoryIsReleasedWhenSeriesGetNoMoreValues(t *testing.T) {
 	t.Parallel()
 	e := newTested(t, time.Hour, nil)
-	for i := range 2000 {
+	const hosts = 500
+	for i := range hosts {
 		for range 40 {
 			e.add(strconv.Itoa(i), start, fields([]string{"a", "b"}, rand.NormFloat64(), rand.NormFloat64())...)
 		}
 	}
 	e.rows(t)
 	held := e.Counted().Bytes
-	require.Greater(t, held, 2000*2*40*8)
+	require.Greater(t, held, hosts*2*40*8)
 	e.rows(t)
-	require.LessOrEqual(t, e.Counted().Bytes, held-2000*2*8*engine.StageRows, "the rows of buckets that got nothing in a period")
+	require.LessOrEqual(t, e.Counted().Bytes, held-hosts*2*8*engine.StageRows, "the rows of buckets that got nothing in a period")
 	e.wait(t, time.Hour)
 	require.Zero(t, e.Counted())
 	series, keys := e.SeriesInTable()
@@ -106,7 +107,7 @@ func TestTheTimesOfStagedRowsAreCounted(t *testing.T) {
 // Of each four fields, one is constant, one has few distinct values, one has one frequent value, and in one no value
 // occurs twice. A few allocations are allowed, far fewer than one for each stage that is added to the summaries.
 func TestAddAllocatesNothingInSteadyState(t *testing.T) {
-	const series, width, rows = 10, 12, 2 * engine.StageRows // enough rows that all staged rows reach the summaries
+	const series, width, rows = 4, 12, 2 * engine.StageRows // enough rows that all staged rows reach the summaries
 	r := rand.New(rand.NewPCG(5, 5))
 	for _, limit := range []int{64, 512} {
 		e := newTested(t, 24*time.Hour, func(o *engine.Options) { o.ExactLimit = limit })
@@ -163,7 +164,7 @@ func TestExactLimitAppliesToEachSummary(t *testing.T) {
 
 func TestTheLargestSummariesAreDemotedFirst(t *testing.T) {
 	t.Parallel()
-	const hosts, limit = 5, 100_000
+	const hosts, limit = 5, 40_000
 	r := rand.New(rand.NewPCG(6, 6))
 	e := newTested(t, 24*time.Hour, func(o *engine.Options) { o.ExactLimit, o.MemoryLimit = stats.Unlimited, limit }, "max_error")
 	for demoted := int64(0); demoted < hosts-1; {
@@ -189,11 +190,11 @@ func TestTheLargestSummariesAreDemotedFirst(t *testing.T) {
 // After demoting, an eighth of the limit is free, and not much more.
 func TestDemotingFreesAnEighthOfTheLimit(t *testing.T) {
 	t.Parallel()
-	const limit = 1_000_000
+	const hosts, limit = 100, 500_000
 	r := rand.New(rand.NewPCG(7, 7))
 	e := newTested(t, 24*time.Hour, func(o *engine.Options) { o.ExactLimit, o.MemoryLimit = stats.Unlimited, limit })
 	for i := 0; e.Counters().Demotions == 0; i++ {
-		e.values(strconv.Itoa(i%200), start, r.NormFloat64())
+		e.values(strconv.Itoa(i%hosts), start, r.NormFloat64())
 	}
 	require.LessOrEqual(t, e.Counted().Bytes, limit-limit/8)
 	require.Greater(t, e.Counted().Bytes, limit-limit/8-10_000, "one summary holds less than that")
@@ -204,7 +205,7 @@ func TestDemotingFreesAnEighthOfTheLimit(t *testing.T) {
 // Values that are not staged as rows are counted in the budget when they are added, not only in the next Push.
 func TestSparseValuesKeepToTheMemoryLimit(t *testing.T) {
 	t.Parallel()
-	const width, limit = 100, 600_000
+	const width, limit = 30, 180_000
 	r := rand.New(rand.NewPCG(8, 8))
 	e := newTested(t, 24*time.Hour, func(o *engine.Options) { o.ExactLimit, o.MemoryLimit = stats.Unlimited, limit }, "count")
 	for i := range 1000 * width {

@@ -179,7 +179,7 @@ func TestSchemasInUseDoNotEndTheSharingOfNewOnes(t *testing.T) {
 // A series that gets one field a point takes time and memory for these only.
 func TestSparsePointsOfAWideSeries(t *testing.T) {
 	t.Parallel()
-	const width = 3000
+	const width = 1000
 	e := newTested(t, 24*time.Hour, nil, "count", "sum", "last")
 	for round := range 3 {
 		for i := range width {
