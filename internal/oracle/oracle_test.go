@@ -64,6 +64,19 @@ func TestSumsAreNotRounded(t *testing.T) {
 	require.Equal(t, []float64{2, .5}, nearest(oracle.Values{-1e16, 1, 1, 1e16}.Sum(), oracle.Values{-1e16, 1, 1, 1e16}.Mean()))
 }
 
+// The variance of two values is half of the square of their distance, however near or far they are.
+func TestVariancesAreNotRounded(t *testing.T) {
+	t.Parallel()
+	for _, v := range []oracle.Values{
+		{1e300, math.Nextafter(1e300, math.Inf(1))}, {0, math.SmallestNonzeroFloat64}, {math.SmallestNonzeroFloat64, math.MaxFloat64},
+		{-math.MaxFloat64, math.MaxFloat64}, {1, math.Nextafter(1, 2)}, {7, 7},
+	} {
+		distance := oracle.Exact(0).Sub(oracle.Exact(v[1]), oracle.Exact(v[0]))
+		want := new(big.Float).SetPrec(9000).Mul(distance, distance)
+		require.Zero(t, want.Quo(want, big.NewFloat(2)).Cmp(v.Variance()), "%v: got %v, want %v", v, v.Variance(), want)
+	}
+}
+
 func TestWithinComparesTheMagnitudesOfNonzeroValues(t *testing.T) {
 	t.Parallel()
 	require.True(t, oracle.Values{-8, 0, 2}.Within(4))
