@@ -11,7 +11,6 @@ import (
 	"github.com/influxdata/telegraf"
 	"github.com/influxdata/telegraf/config"
 	"github.com/influxdata/telegraf/plugins/parsers/influx"
-	"github.com/influxdata/telegraf/testutil"
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/corpus"
@@ -35,6 +34,10 @@ func TestDescribeAgreesWithTheOracle(t *testing.T) {
 					t.Parallel()
 					want, err := groupsOf(lines, width, bySeries)
 					require.NoError(t, err)
+					truth := make([]expected, len(want))
+					for i, w := range want {
+						truth[i] = expect(w)
+					}
 					for method, q := range methods() {
 						quantiles := make([]map[string]float64, len(want))
 						for i, w := range want {
@@ -44,11 +47,13 @@ func TestDescribeAgreesWithTheOracle(t *testing.T) {
 							rows := described(t, metrics, bucket, accuracy, method, bySeries)
 							require.Len(t, rows, len(want))
 							for i, w := range want {
-								key, row := rowOf(t, w, rows)
+								key := truth[i].key
+								row := rows[key]
+								require.NotNil(t, row, "no row %s", key)
 								require.True(t, accuracy == "auto" || row["max_error"] == 0.0, key)
 								compareQuantiles(t, key, w, row, quantiles[i])
 								if method == "linear" {
-									compareOthers(t, key, w, row)
+									compareOthers(t, w, row, truth[i])
 								}
 							}
 						}
@@ -103,10 +108,19 @@ func described(t *testing.T, metrics []telegraf.Metric, bucket, accuracy, method
 	for _, m := range metrics {
 		ra.Add(m)
 	}
-	var acc testutil.Accumulator
+	var acc collected
 	ra.Push(&acc)
-	return byKey(t, acc.GetTelegrafMetrics())
+	return byKey(t, acc.metrics)
 }
+
+// collected is an accumulator that keeps the metrics.
+type collected struct {
+	telegraf.Accumulator
+	metrics []telegraf.Metric
+}
+
+func (*collected) SetPrecision(time.Duration)    {}
+func (c *collected) AddMetric(m telegraf.Metric) { c.metrics = append(c.metrics, m) }
 
 func byKey(t *testing.T, metrics []telegraf.Metric) map[string]map[string]any {
 	t.Helper()
@@ -123,14 +137,26 @@ func rowKey(table string, tags map[string]string, at time.Time) string {
 	return fmt.Sprintf("%q %q %d", table, tags, at.UnixNano())
 }
 
-// rowOf returns the row of a group and its key.
-func rowOf(t *testing.T, w *group, rows map[string]map[string]any) (string, map[string]any) {
-	t.Helper()
+// expected is what the rows of a group must have, whatever the accuracy and the method of quantiles. The exact statistics take long to
+// compute.
+type expected struct {
+	key                         string // of the row
+	mode                        float64
+	modeCount                   int
+	sum, mean, median, variance float64 // variance of more than one value
+}
+
+func expect(w *group) expected {
 	tags := renamed(w.tags)
 	tags["field_name"] = w.field
-	key := rowKey("analytics_"+w.measurement, tags, w.start)
-	require.NotNil(t, rows[key], "no row %s", key)
-	return key, rows[key]
+	e := expected{
+		key: rowKey("analytics_"+w.measurement, tags, w.start), sum: oracle.Nearest(w.Sum()), mean: oracle.Nearest(w.Mean()), median: w.Linear(1, 2),
+	}
+	e.mode, e.modeCount = w.Mode()
+	if w.Count() > 1 {
+		e.variance = oracle.Nearest(w.Variance())
+	}
+	return e
 }
 
 // renamed returns the tags of a row: a tag whose name the row needs has the suffix "_tag", and has it twice if the series
@@ -189,32 +215,30 @@ func boundOf(w *group, row map[string]any) func(v float64) float64 {
 	}
 }
 
-func compareOthers(t *testing.T, key string, w *group, row map[string]any) {
+func compareOthers(t *testing.T, w *group, row map[string]any, want expected) {
 	t.Helper()
+	key := want.key
 	require.Equal(t, map[string]any{
 		"count": int64(w.Count()), "min": w.Min(), "max": w.Max(), "first": w.first, "last": w.last,
 	}, pick(row, "count", "min", "max", "first", "last"), key)
-	mode, modeCount := w.Mode()
 	if row["max_error"] == 0.0 {
-		require.Equal(t, map[string]any{"mode": mode, "mode_count": float64(modeCount)}, pick(row, "mode", "mode_count"), key)
+		require.Equal(t, map[string]any{"mode": want.mode, "mode_count": float64(want.modeCount)}, pick(row, "mode", "mode_count"), key)
 		require.Equal(t, 0.0, row["mode_error"], key)
 	} else {
-		require.LessOrEqual(t, row["mode_count"], float64(modeCount), key)
-		require.LessOrEqual(t, float64(modeCount), row["mode_count"].(float64)+row["mode_error"].(float64), key)
+		require.LessOrEqual(t, row["mode_count"], float64(want.modeCount), key)
+		require.LessOrEqual(t, float64(want.modeCount), row["mode_count"].(float64)+row["mode_error"].(float64), key)
 	}
-	near(t, key, oracle.Nearest(w.Sum()), row["sum"], 1e-15*w.MaxAbs()*float64(w.Count()))
-	near(t, key, oracle.Nearest(w.Mean()), row["mean"], 1e-15*w.MaxAbs())
-	median := w.Linear(1, 2)
-	near(t, key, median, row["median"], boundOf(w, row)(median))
+	near(t, key, want.sum, row["sum"], 1e-15*w.MaxAbs()*float64(w.Count()))
+	near(t, key, want.mean, row["mean"], 1e-15*w.MaxAbs())
+	near(t, key, want.median, row["median"], boundOf(w, row)(want.median))
 	near(t, key, w.Max()-w.Min(), row["range"], 0)
 	if w.Count() == 1 {
 		require.NotContains(t, row, "stddev", "of a single value")
 		require.NotContains(t, row, "variance", "of a single value")
 		return
 	}
-	variance := oracle.Nearest(w.Variance())
-	near(t, key, variance, row["variance"], 1e-9*variance)
-	near(t, key, math.Sqrt(variance), row["stddev"], 1e-9*math.Sqrt(variance))
+	near(t, key, want.variance, row["variance"], 1e-9*want.variance)
+	near(t, key, math.Sqrt(want.variance), row["stddev"], 1e-9*math.Sqrt(want.variance))
 }
 
 func near(t *testing.T, key string, want float64, got any, tolerance float64) {
