@@ -349,8 +349,10 @@ func TestABucketOfManyPeriodsIsOneRowInInfluxDB3(t *testing.T) {
 	server := redistest.Database(t)
 	conf := strings.Replace(describedWith("", "  period = \"200ms\"\n  bucket = \"100d\"\n", redisOutput(server, "db")+influxOutput(influxdb.URL)),
 		"[[inputs.file]]\n  files = [\"\"]\n  data_format = \"influx\"\n",
-		"[[inputs.execd]]\n  command = [\"sh\", \"-c\", \"i=0; while [ $i -lt 200 ]; do echo \\\"m v=$i 1700000000000000000\\\"; i=$((i+1)); sleep 0.02; done; sleep 1000\"]\n"+
-			"  data_format = \"influx\"\n  signal = \"none\"\n  restart_delay = \"1h\"\n", 1)
+		// The shell writes ten values at each interval, when Telegraf writes a line to its input, and ends with that input.
+		"[[inputs.execd]]\n  command = [\"sh\", \"-c\", '''i=0; while read -r line; do to=$((i+10)); "+
+			"while [ $i -lt $to ] && [ $i -lt 200 ]; do echo \"m v=$i 1700000000000000000\"; i=$((i+1)); done; done''']\n"+
+			"  data_format = \"influx\"\n  signal = \"STDIN\"\n  restart_delay = \"1h\"\n", 1)
 	p := startTelegraf(t, "--config", writeFile(t, "telegraf.conf", conf))
 	client := redistest.Open(t, server)
 	open := func(count string) func() bool {
