@@ -140,19 +140,15 @@ func newAPI(t testing.TB, reader api.Reader, o api.Options) http.Handler {
 // known has the descriptions of the services with some options, as each takes a tenth of a second to read.
 var known sync.Map
 
-// describeOnce returns the description of a service with the options, which may be that of another one. The document depends on
-// numbers and texts among the options, and on whether the others are set.
+// describeOnce returns the description of a service with the options, which may be that of another one. The routes, statuses and bodies in
+// the document depend only on which options are set. Their values are in its texts and in the bounds of parameters, which are not compared
+// with answers. A document for each of the values took a tenth of the processor time of the tests.
 func describeOnce(t *testing.T, reader api.Reader, o api.Options) *description {
 	t.Helper()
 	o.Log, o.Now, o.Collectors = nil, nil, nil
 	var key strings.Builder
 	for _, v := range reflect.ValueOf(o).Fields() {
-		switch v.Kind() {
-		case reflect.Pointer, reflect.Interface:
-			fmt.Fprintf(&key, "%t,", v.IsNil())
-		default:
-			fmt.Fprintf(&key, "%#v,", v)
-		}
+		fmt.Fprintf(&key, "%t,", v.IsZero())
 	}
 	if d, ok := known.Load(key.String()); ok {
 		return d.(*description)
