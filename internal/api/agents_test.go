@@ -22,9 +22,10 @@ func summed(r record.Record, agent, replica string, values ...float64) record.Re
 	if err := sum.UnmarshalBinary(r.Summary); err != nil {
 		panic(err)
 	}
-	sel, _ := stats.NewSelection(nil, stats.Linear)
-	for i, v := range sel.Append(nil, &sum) {
-		switch s := sel.Statistics()[i]; {
+	values = byDefault.Append(values[:0:0], &sum)
+	r.Stats = make([]record.Stat, 0, len(values))
+	for i, v := range values {
+		switch s := byDefault.Statistics()[i]; {
 		case v != v:
 		case s.Kind() == stats.Count:
 			r.Stats = append(r.Stats, record.Stat{Name: record.StatName(s), Value: int64(v)})
@@ -34,6 +35,15 @@ func summed(r record.Record, agent, replica string, values ...float64) record.Re
 	}
 	return r
 }
+
+// byDefault are the statistics that describe emits by default.
+var byDefault = func() *stats.Selection {
+	sel, err := stats.NewSelection(nil, stats.Linear)
+	if err != nil {
+		panic(err)
+	}
+	return sel
+}()
 
 const cpuPath = "/analytics/cpu?database=db"
 
