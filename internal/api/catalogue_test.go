@@ -71,7 +71,7 @@ func TestANamedTableIsFoundWithoutTheListOfAllTables(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			o := api.Options{MaxRecords: 1000, MaxBuckets: 500, MaxBytes: 1 << 20, Timeout: 300 * time.Millisecond, ExportMaxSeries: 1, ExportBuckets: 1}
+			o := api.Options{MaxRecords: 1000, MaxBuckets: 500, MaxBytes: 1 << 20, Timeout: 2 * time.Second, ExportMaxSeries: 1, ExportBuckets: 1}
 			s := &service{Handler: newAPI(t, broken{s.reader, tables}, o)}
 			for range 3 {
 				require.Len(t, array(t, s.get(t, "/analytics/cpu?database=db")), want)

@@ -13,6 +13,7 @@ import (
 	"os"
 	"reflect"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -134,8 +135,13 @@ func newAPI(t testing.TB, reader api.Reader, o api.Options) http.Handler {
 	if !ok { // it would make benchmarks slow, and the function of a fuzz test has another T
 		return h
 	}
+	collectSeldom()
 	return described{h, test, sync.OnceValue(func() *description { return describeOnce(test, reader, o) })}
 }
+
+// collectSeldom makes the garbage collector run a quarter as often as by default, in tests and not in benchmarks. Tests make much garbage
+// and keep little: collecting it took a sixth of the processor time of the long tests.
+var collectSeldom = sync.OnceFunc(func() { debug.SetGCPercent(400) })
 
 // known has the descriptions of the services with some options, as each takes a tenth of a second to read.
 var known sync.Map
