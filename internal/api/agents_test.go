@@ -49,7 +49,7 @@ const cpuPath = "/analytics/cpu?database=db"
 
 func TestAgentsThatDescribeOneSeriesGiveOneRecord(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	alone := summed(rec(1, "f", "b", 0), "a2", "", 7)
 	both := []record.Record{summed(rec(1, "f", "a", 0), "a1", "", 1, 2, 3), summed(rec(1, "f", "a", 0), "a2", "", 4, 5, 6, 6)}
 	older := summed(rec(2, "f", "a", 0), "a1", "", 8)
@@ -77,7 +77,7 @@ func TestAgentsThatDescribeOneSeriesGiveOneRecord(t *testing.T) {
 
 func TestAMergedRecordHasTheStatisticsOfTheStoredOnes(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	one, other := summarized(rec(1, "f", "a", 2), 1, 3), summarized(rec(1, "f", "a", 9), 9)
 	one.Stats = []record.Stat{{Name: "count", Value: int64(2)}, {Name: "p99_9", Value: 3.0}, {Name: "ours", Value: 1.0}}
 	other.Agent, other.Stats = "a2", []record.Stat{{Name: "count", Value: int64(1)}, {Name: "range", Value: 0.0}}
@@ -90,7 +90,7 @@ func TestAMergedRecordHasTheStatisticsOfTheStoredOnes(t *testing.T) {
 
 func TestRecordsOfSeveralAgentsWithoutSummariesAreAClearProblem(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	r := rec(1, "f", "a", 1)
 	r.Agent = "a2"
 	s.put(t, rec(1, "f", "a", 1), r, rec(1, "f", "b", 1), rec(2, "f", "a", 1))
@@ -105,7 +105,7 @@ func TestRecordsOfSeveralAgentsWithoutSummariesAreAClearProblem(t *testing.T) {
 
 func TestOfReplicasTheFullestRecordCounts(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	replica := func(minute int, name string, count int64, state record.State) record.Record {
 		r := rec(minute, "f", "a", float64(count))
 		r.Replica, r.State, r.Stats[0].Value = name, state, count
@@ -125,7 +125,7 @@ func TestOfReplicasTheFullestRecordCounts(t *testing.T) {
 // Without the statistic count, only the summaries show which replica is the fullest.
 func TestReplicasWithoutACountAreCountedByTheirSummaries(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	replica := func(field, name string, values ...float64) record.Record {
 		r := rec(1, field, "a", 0)
 		if len(values) > 0 {
@@ -144,7 +144,7 @@ func TestReplicasWithoutACountAreCountedByTheirSummaries(t *testing.T) {
 // A record of one agent's values would be a wrong number while the other agent's are open.
 func TestAMergedRecordIsFinalWhenAllItsRecordsAre(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	put := func(minute int, states ...record.State) {
 		for i, state := range states {
 			r := summed(rec(minute, "f", "a", 0), fmt.Sprint("a", i), "", float64(i))
@@ -168,7 +168,7 @@ func TestAMergedRecordIsFinalWhenAllItsRecordsAre(t *testing.T) {
 
 func TestTagsThatJSONRenamesAreMerged(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	var all []record.Record
 	for _, agent := range []string{"a1", `a"2`} {
 		r := summed(rec(1, `f","x`, "a", 0), agent, "", 1)
@@ -183,7 +183,7 @@ func TestTagsThatJSONRenamesAreMerged(t *testing.T) {
 
 func TestAgentsOfALargeBucketAreMerged(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	var all []record.Record
 	for i := range 1500 {
 		for _, agent := range []string{"a1", "a2"} {
@@ -198,7 +198,7 @@ func TestAgentsOfALargeBucketAreMerged(t *testing.T) {
 		require.Equal(t, []any{fmt.Sprintf("f%04d", i), 2.0}, []any{r["field_name"], r["count"]})
 	}
 	p := problemOf(t, s.get(t, cpuPath), http.StatusUnprocessableEntity)
-	require.Contains(t, p.Detail, "the answer has 1500 records or more, at most 1000 are allowed: narrow it down with start, end, last, field or tag, or read it in pages with limit")
+	require.Regexp(t, "^the answer has (1500|1001) records or more, at most 1000 are allowed: narrow it down with start, end, last, field or tag, or read it in pages with limit$", p.Detail, "a redis-server returns the bucket in parts")
 	got = rows(t, s, cpuPath+"&limit=700&agents=each&order=desc")
 	require.Equal(t, []any{"f1499", "a2", 1.0}, []any{got[0]["field_name"], got[0]["agent"], got[0]["count"]})
 }
@@ -206,7 +206,7 @@ func TestAgentsOfALargeBucketAreMerged(t *testing.T) {
 // Rolled-up records of each agent.
 func TestARollUpKeepsAgentsApart(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	for m := range 4 {
 		s.put(t, summed(rec(m, "f", "a", 0), "a1", "x", 1, 2), summed(rec(m, "f", "a", 0), "a1", "y", 1), summed(rec(m, "f", "b", 0), "a2", "", 5))
 	}

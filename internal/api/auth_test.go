@@ -239,7 +239,7 @@ func TestFastClientsAreSlowedDownAlone(t *testing.T) {
 	g.clock.Add(1)
 	require.Equal(t, http.StatusOK, get(fast).Code)
 
-	s := inProcess(t, func(o *api.Options) { o.AddressRate = 2 })
+	s := withRedis(t, func(o *api.Options) { o.AddressRate = 2 })
 	from := func(address, path string) int {
 		r := httptest.NewRequest(http.MethodGet, path, http.NoBody)
 		r.RemoteAddr = address
@@ -270,7 +270,7 @@ func TestFastClientsAreSlowedDownAlone(t *testing.T) {
 // Clients behind a trusted proxy have limits of their own, and nobody can take the limit of another one.
 func TestTrustedProxiesPassOnTheAddressOfTheClient(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, func(o *api.Options) {
+	s := withRedis(t, func(o *api.Options) {
 		o.AddressRate, o.TrustedProxies = 1, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/16")}
 	})
 	get := func(address string, forwarded ...string) int {
@@ -325,9 +325,9 @@ func TestPagesOfConfiguredOriginsMayReadAnswers(t *testing.T) {
 		require.Equal(t, http.StatusNoContent, w.Code, "the methods are no secret: %s", origin)
 		require.Empty(t, w.Header().Get("Access-Control-Allow-Origin"), origin)
 	}
-	open := inProcess(t, func(o *api.Options) { o.CORSOrigins = []string{"*"} })
+	open := withRedis(t, func(o *api.Options) { o.CORSOrigins = []string{"*"} })
 	require.Equal(t, "*", with(open, http.MethodGet, "/", "Origin", other).Header().Get("Access-Control-Allow-Origin"))
-	require.Empty(t, with(inProcess(t, nil), http.MethodGet, "/", "Origin", other).Header().Get("Access-Control-Allow-Origin"))
+	require.Empty(t, with(withRedis(t, nil), http.MethodGet, "/", "Origin", other).Header().Get("Access-Control-Allow-Origin"))
 }
 
 // What a request costs besides its route: its id, headers, the check of a token, and rates.

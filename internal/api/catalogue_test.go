@@ -21,7 +21,7 @@ import (
 
 func TestTablesAndDatabasesAreListed(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	require.JSONEq(t, "[]", s.get(t, "/databases").Body.String())
 	s.fill(t)
 	var tables []map[string]any
@@ -61,7 +61,7 @@ func (b broken) Ping(ctx context.Context) error {
 // In a cluster, the list of all tables is on one server. The tables on the others have their own keys.
 func TestANamedTableIsFoundWithoutTheListOfAllTables(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	want := len(s.fill(t))
 	for name, tables := range map[string]func() ([]record.TableEntry, error){
 		"fails":   func() ([]record.TableEntry, error) { return nil, errors.New("dial tcp 10.0.0.1: refused") },
@@ -103,7 +103,7 @@ func (h halfAway) Info(ctx context.Context, t record.Table) (record.TableInfo, e
 
 func TestAListOfTablesHasTheTablesWhoseServerDoesNotAnswer(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.fill(t)
 	lost := record.Table{Database: "db", Name: "analytics_away"}
 	require.NoError(t, s.writer.Put(t.Context(), lost, []record.Record{rec(0, "f", "a", 1)}))

@@ -82,7 +82,7 @@ func pageSizes(n int) []int {
 
 func TestPagesAreTheWholeAnswer(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.several(t)
 	for _, query := range []string{
 		"", "&agents=each", "&final=true", "&final=true&agents=each", "&tag=host=b", "&field=g&tag=agent=a2", "&last=5", "&last=5&final=true", "&last=4&tag=host=b&final=true",
@@ -111,7 +111,7 @@ func TestPagesAreTheWholeAnswer(t *testing.T) {
 
 func TestTheAddressOfTheNextPage(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.several(t)
 	for _, format := range []string{"json", "jsonl", "csv", "lp"} {
 		path := cpuPath + "&limit=5&tag=host%3Da&tag=cpu%3Dcpu0&format=" + format
@@ -136,7 +136,7 @@ func TestTheAddressOfTheNextPage(t *testing.T) {
 
 func TestAWrongCursorIsAFault(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.several(t)
 	path := cpuPath + "&limit=5"
 	link := next(t, s.get(t, path), path)
@@ -172,7 +172,7 @@ func TestAWrongCursorIsAFault(t *testing.T) {
 func TestACursorStaysValidWhileDataArrives(t *testing.T) {
 	t.Parallel()
 	for _, query := range []string{"", "&order=desc", "&agents=each", "&agents=each&order=desc", "&bucket=3m&stats=max", "&bucket=3m&stats=max&order=desc", "&last=8", "&last=8&order=desc"} {
-		s := inProcess(t, nil)
+		s := withRedis(t, nil)
 		s.several(t)
 		each := strings.Contains(query, "each")
 		before := names(array(t, s.get(t, cpuPath+query)), each)
@@ -214,7 +214,7 @@ func names(texts []string, agents bool) map[string]bool {
 func TestRelativeRangesAreThoseOfTheFirstPage(t *testing.T) {
 	t.Parallel()
 	for _, query := range []string{"&last=5", "&last=5&order=desc", "&start=-5m&order=desc", "&end=now&last=4", "&last=2&bucket=3m&stats=count", "&last=3&final=true"} {
-		s := inProcess(t, nil)
+		s := withRedis(t, nil)
 		s.several(t)
 		whole := array(t, s.get(t, cpuPath+query))
 		got, _ := s.paged(t, cpuPath+query+"&limit=3", func(page int) {
@@ -227,7 +227,7 @@ func TestRelativeRangesAreThoseOfTheFirstPage(t *testing.T) {
 
 func TestNamesOfAnyLengthHaveAPlace(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	var all []record.Record
 	for i := range 9 {
 		for _, agent := range []string{"a1", "a2" + strings.Repeat("x", 300)} {
@@ -250,7 +250,7 @@ func TestNamesOfAnyLengthHaveAPlace(t *testing.T) {
 // A table with more buckets than a request may read can be read in pages.
 func TestPagesOfATableWithManyBuckets(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, func(o *api.Options) { o.MaxBuckets, o.MaxRecords = 40, 30 })
+	s := withRedis(t, func(o *api.Options) { o.MaxBuckets, o.MaxRecords = 40, 30 })
 	var all []record.Record
 	for m := 199; m >= 0; m-- {
 		all = append(all, summed(rec(m, "f", "a", 0), "a1", "", float64(m)))
@@ -284,7 +284,7 @@ func TestPagesOfATableWithManyBuckets(t *testing.T) {
 // A bucket that has more records than a page.
 func TestPagesOfALargeBucket(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, func(o *api.Options) { o.MaxRecords = 400 })
+	s := withRedis(t, func(o *api.Options) { o.MaxRecords = 400 })
 	var all []record.Record
 	for i := range 1500 {
 		all = append(all, rec(1, "f", fmt.Sprintf("h%04d", i), 0))
@@ -301,7 +301,7 @@ func TestPagesOfALargeBucket(t *testing.T) {
 
 func TestAPageWithTooManyBytesIsAClearProblem(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, func(o *api.Options) { o.MaxBytes = 1000 })
+	s := withRedis(t, func(o *api.Options) { o.MaxBytes = 1000 })
 	s.fill(t)
 	p := problemOf(t, s.get(t, cpuPath+"&limit=30"), http.StatusUnprocessableEntity)
 	require.Regexp(t, `^the page has \d+ bytes or more, at most 1000 are allowed: set a smaller limit$`, p.Detail)

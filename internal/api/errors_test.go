@@ -38,7 +38,7 @@ func problemOf(t testing.TB, w *httptest.ResponseRecorder, status int) problem {
 
 func TestBadRequestNamesEveryFault(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.fill(t)
 	const base = "/analytics/cpu?database=db"
 	long := strings.Repeat("x", 300)
@@ -76,7 +76,7 @@ func TestBadRequestNamesEveryFault(t *testing.T) {
 
 func TestTimeWithASpaceInsteadOfAPlusGetsAHint(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.fill(t)
 	const hint = "; write + as %2B"
 	for start, hinted := range map[string]bool{"2024-01-01T00:00:00+01:00": true, "2024-01-01+00:00:00": false, "noon": false} {
@@ -90,7 +90,7 @@ func TestTimeWithASpaceInsteadOfAPlusGetsAHint(t *testing.T) {
 
 func TestNearMissesOfTimesAndParametersAreCorrected(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.fill(t)
 	for query, want := range map[string]string{
 		"start=2024-01-01T00:00:00":   "; in UTC, write 2024-01-01T00:00:00Z",
@@ -112,7 +112,7 @@ func TestNearMissesOfTimesAndParametersAreCorrected(t *testing.T) {
 
 func TestNotFoundNamesTheTableOrDatabase(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.fill(t)
 	for path, want := range map[string]string{
 		"/analytics/mem?database=db":        `no table "analytics_mem" in database "db"; GET /analytics?database=db lists the tables`,
@@ -179,7 +179,7 @@ func (brokenBody) Write([]byte) (int, error) { panic("broken") }
 // After a panic in the middle of an answer, the connection is closed: a problem would be taken for a part of the body.
 func TestAPanicInTheMiddleOfAnAnswerClosesTheConnection(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.fill(t)
 	w := brokenBody{httptest.NewRecorder()}
 	require.PanicsWithValue(t, http.ErrAbortHandler, func() { s.ServeHTTP(w, httptest.NewRequest(http.MethodGet, cpuPath, http.NoBody)) })

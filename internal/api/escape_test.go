@@ -104,7 +104,7 @@ func TestHostileNamesInEveryFormat(t *testing.T) {
 	t.Parallel()
 	const other = "\U0010FFFD" // after all names
 	for _, name := range hostile {
-		s := inProcess(t, nil)
+		s := withRedis(t, nil)
 		r := rec(1, name, "", 0)
 		r.Tags = []series.Tag{{Key: name, Value: name}}
 		merged := rec(2, name, "", 0)

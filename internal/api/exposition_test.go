@@ -77,7 +77,7 @@ func (s *service) dropped(t *testing.T) map[string]float64 {
 
 func TestExportHasTheNewestEndedBucketOfEachSeries(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, func(o *api.Options) {
+	s := withRedis(t, func(o *api.Options) {
 		o.Export = exports("cpu", "absent", "x.y", "x-y")
 		o.ExportMaxSeries = 7
 	})
@@ -106,7 +106,7 @@ func TestExportHasTheNewestEndedBucketOfEachSeries(t *testing.T) {
 	require.NotContains(t, body, "gone")
 	require.Equal(t, 1, strings.Count(body, `analytics_cpu_mean{cpu="cpu0",database="db",field_name="f",host="a"}`), "the newest record only")
 
-	s = inProcess(t, func(o *api.Options) {
+	s = withRedis(t, func(o *api.Options) {
 		o.Export = exports("x.y", "x-y")
 	})
 	put(s, "analytics_x.y", nil, 1)
@@ -116,7 +116,7 @@ func TestExportHasTheNewestEndedBucketOfEachSeries(t *testing.T) {
 
 func TestExportHasTheNewestFinalRecordOfEachSeries(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, exportCPU)
+	s := withRedis(t, exportCPU)
 	for m := range 20 {
 		s.put(t, marked(rec(m, "f", "both", float64(m)), m >= 12), marked(rec(m, "f", "open", float64(m)), false))
 	}
@@ -134,7 +134,7 @@ func TestExportHasTheNewestFinalRecordOfEachSeries(t *testing.T) {
 func TestExportIsNotChangedByADeviceWhoseClockIsAhead(t *testing.T) {
 	t.Parallel()
 	for _, final := range []bool{false, true} {
-		s := inProcess(t, exportCPU)
+		s := withRedis(t, exportCPU)
 		mark := func(r record.Record) record.Record {
 			if final {
 				return marked(r, true)
@@ -167,7 +167,7 @@ func TestExportIsNotChangedByADeviceWhoseClockIsAhead(t *testing.T) {
 // One agent emits every two seconds, the other every 20: between its emissions, its series stays.
 func TestExportKeepsTheSeriesOfASlowAgent(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, exportCPU)
+	s := withRedis(t, exportCPU)
 	begin := now.Truncate(20 * time.Second)
 	bucket := func(agent string, second int) record.Record {
 		r := rec(0, "f", agent, float64(second))
@@ -203,7 +203,7 @@ func TestExportDropsSeriesThatAreTooOld(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			midnight := now.Truncate(24 * time.Hour)
-			s := inProcess(t, func(o *api.Options) {
+			s := withRedis(t, func(o *api.Options) {
 				exportCPU(o)
 				o.ExportMaxAge = test.option
 				o.Now = func() time.Time { return midnight }
@@ -229,7 +229,7 @@ func TestExportDropsSeriesThatAreTooOld(t *testing.T) {
 // After a pause, a table has two or three buckets whose starts are far apart. The distance is not their width.
 func TestExportLeavesOutTheBucketBeforeAPause(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, exportCPU)
+	s := withRedis(t, exportCPU)
 	for _, minutes := range []int{20*24*60 + 7, 1, 0} {
 		s.put(t, marked(rec(minutes, "f", "h", float64(minutes)), minutes != 0))
 		s.clock.Store(0)
@@ -239,7 +239,7 @@ func TestExportLeavesOutTheBucketBeforeAPause(t *testing.T) {
 		}
 		require.Equal(t, want, s.means(t), "the bucket of 20 days ago is not the newest value")
 	}
-	s = inProcess(t, exportCPU)
+	s = withRedis(t, exportCPU)
 	s.put(t, marked(rec(20*24*60+7, "f", "h", 20), true), marked(rec(0, "f", "h", 0), false))
 	s.clock.Store(0)
 	require.Empty(t, s.means(t))
@@ -249,7 +249,7 @@ func TestExportLeavesOutTheBucketBeforeAPause(t *testing.T) {
 func TestExportFindsTheWidthBehindManyFutureBuckets(t *testing.T) {
 	t.Parallel()
 	for _, width := range []time.Duration{time.Minute, 3 * time.Hour, 7 * 24 * time.Hour} {
-		s := inProcess(t, exportCPU)
+		s := withRedis(t, exportCPU)
 		at := func(host string, start time.Time) record.Record {
 			r := rec(0, "f", host, 1)
 			r.Start = start
@@ -272,7 +272,7 @@ func TestExportFindsTheWidthBehindManyFutureBuckets(t *testing.T) {
 // What a scrape reads depends on the age of the buckets, not on the size of the table.
 func TestScrapeReadsOnlyRecentBuckets(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	var all []record.Record
 	for m := range 400 {
 		all = append(all, rec(m, "f", "unmarked", 1))
@@ -316,7 +316,7 @@ func TestScrapeReadsOnlyRecentBuckets(t *testing.T) {
 // Prometheus has rules for names of gauges, and those of a histogram belong to the distribution.
 func TestStatisticsOfOtherProgramsHaveNamesThatPrometheusAllows(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, exportCPU)
+	s := withRedis(t, exportCPU)
 	r := rec(1, "f", "h", 1)
 	r.Stats = nil
 	for i, name := range []string{"a_count", "a_sum", "a_bucket", "a_total", "count", "bucket", "total", "distribution_count", "a_values"} {
@@ -343,7 +343,7 @@ func TestStatisticsOfOtherProgramsHaveNamesThatPrometheusAllows(t *testing.T) {
 // Series that differ in the cache can have the same labels in Prometheus. They are counted, and the others are exported.
 func TestExportDropsSeriesThatClashInPrometheus(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, func(o *api.Options) {
+	s := withRedis(t, func(o *api.Options) {
 		o.Export = exports("cpu", "analytics_cpu", "cpu")
 	})
 	for _, tags := range [][]series.Tag{
@@ -375,13 +375,13 @@ func TestExportTakesTheFullestReplica(t *testing.T) {
 		second.Stats[0].Value = int64(7)
 		return []record.Record{first, second}
 	}
-	s := inProcess(t, exportCPU)
+	s := withRedis(t, exportCPU)
 	s.put(t, records()...)
 	s.clock.Store(0)
 	require.Equal(t, map[string]float64{"h": 2}, s.means(t))
 	require.NotContains(t, s.get(t, "/metrics/analytics").Body.String(), "replica=")
 
-	s = inProcess(t, exportEach)
+	s = withRedis(t, exportEach)
 	s.put(t, records()...)
 	s.clock.Store(0)
 	require.Equal(t, map[string]float64{"x": 1, "y": 2}, gauges(t, s.get(t, "/metrics/analytics"), "analytics_cpu_mean", "replica"))
@@ -389,7 +389,7 @@ func TestExportTakesTheFullestReplica(t *testing.T) {
 
 func TestExportRenamesTagsThatClashWithLabels(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, func(o *api.Options) { o.Export = exports("cpu") })
+	s := withRedis(t, func(o *api.Options) { o.Export = exports("cpu") })
 	for i, tags := range [][]series.Tag{
 		{{Key: "database", Value: "pg"}},
 		{{Key: "field.name", Value: "x"}},
@@ -414,7 +414,7 @@ func TestExportRenamesTagsThatClashWithLabels(t *testing.T) {
 
 func TestExportDropsAStatisticNamedAsTheExportersOwnGauge(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, func(o *api.Options) {
+	s := withRedis(t, func(o *api.Options) {
 		o.Export = exports("export", "cpu")
 	})
 	s.fill(t)
@@ -492,7 +492,7 @@ func BenchmarkExport(b *testing.B) {
 func TestMissingTablesOfTheExportAreReported(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	s := inProcess(t, func(o *api.Options) {
+	s := withRedis(t, func(o *api.Options) {
 		o.Export = exports("cpu", "cpu", "later")
 		o.Log = slog.New(slog.NewTextHandler(&log, nil))
 	})
@@ -531,7 +531,7 @@ func (l *lostTable) Buckets(ctx context.Context, t record.Table, r record.Range)
 // A table whose data is corrupt, and one whose server in a cluster is away, do not keep others from being exported.
 func TestATableThatCannotBeReadDoesNotEndAScrape(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.fill(t)
 	for _, name := range []string{"analytics_away", "analytics_corrupt"} {
 		r := rec(1, "f", "h", 1.5)

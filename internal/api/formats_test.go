@@ -95,7 +95,7 @@ func parse(t testing.TB, w *httptest.ResponseRecorder) parsed {
 // awkwardService exports names and values that need escapes or conversions.
 func awkwardService(t *testing.T) *service {
 	t.Helper()
-	s := inProcess(t, func(o *api.Options) { o.Export = exports("cpu", `te"x\t é`, "absent\u2028") })
+	s := withRedis(t, func(o *api.Options) { o.Export = exports("cpu", `te"x\t é`, "absent\u2028") })
 	for i, tags := range [][]series.Tag{
 		{{Key: "host", Value: "line\nbreak \"quoted\" back\\slash \\n é <>& \x7f"}}, {{Key: "__name__", Value: "x"}}, {{Key: "le", Value: "1"}, {Key: "quantile", Value: "2"}},
 		{{Key: "ünï cödé", Value: "\xff\xfe"}}, {{Key: "host", Value: ""}, {Key: "1st", Value: `\`}}, {{Key: "host", Value: strings.Repeat("long", 300)}},
@@ -159,7 +159,7 @@ func TestNativeHistogramsHaveTheValuesOfTheSummaries(t *testing.T) {
 	for i := range many {
 		many[i] = math.Exp(2*r.NormFloat64()) * float64(r.IntN(3)-1)
 	}
-	s := inProcess(t, exportCPU)
+	s := withRedis(t, exportCPU)
 	s.put(t, describedBy("A", 11, "few", few...), describedBy("A", 11, "many", many...), describedBy("A", 11, "two", few...), describedBy("B", 11, "two", many...))
 	bare := describedBy("A", 11, "none", 1)
 	bare.Summary = nil
@@ -204,7 +204,7 @@ func TestNativeHistogramsHaveTheValuesOfTheSummaries(t *testing.T) {
 // A new format needs a description in the document, with which newAPI compares the answers, and in the README.
 func TestEveryFormatIsDescribed(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.fill(t)
 	readme, err := os.ReadFile("../../cmd/analytics-api/README.md")
 	require.NoError(t, err)
@@ -218,7 +218,7 @@ func TestEveryFormatIsDescribed(t *testing.T) {
 func TestPromtoolAcceptsTheMetrics(t *testing.T) {
 	t.Parallel()
 	promtest.Need(t)
-	s := inProcess(t, func(o *api.Options) { o.Export = exports("cpu", "absent") })
+	s := withRedis(t, func(o *api.Options) { o.Export = exports("cpu", "absent") })
 	r := describedBy("A", 11, "h", 1, 2, 3)
 	r.Stats = nil
 	for _, name := range []string{

@@ -93,7 +93,7 @@ func TestScrapesShareAReadingOverTheTextFormats(t *testing.T) {
 
 func TestAScrapeByHeadHasNoBody(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, exportCPU)
+	s := withRedis(t, exportCPU)
 	s.fill(t)
 	for accept, want := range map[string]string{"": "text/plain; ", acceptOpenMetrics: "application/openmetrics-text; ", acceptProto: "application/vnd.google.protobuf; "} {
 		r := httptest.NewRequest(http.MethodHead, "/metrics/analytics", http.NoBody)
@@ -162,7 +162,7 @@ func TestScrapesAtTheSameTimeAreLimited(t *testing.T) {
 
 func TestMemoryOfExpositionsIsCounted(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, func(o *api.Options) {
+	s := withRedis(t, func(o *api.Options) {
 		exportCPU(o)
 		o.MaxBytes, o.MaxTotalBytes = 100, 800
 	})

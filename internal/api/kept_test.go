@@ -67,7 +67,7 @@ func (s *service) kept(t testing.TB) int {
 
 func TestTheSameRequestReadsNoRecordsUntilAWrite(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	all := s.fill(t)
 	reader := &countedReads{Reader: s.reader}
 	k := s.beside(reader, func(*api.Options) {})
@@ -128,7 +128,7 @@ func queriesOf(database string) (queries []string) {
 // Kept answers are those that would be read now, also if only the clock has changed.
 func TestKeptAnswersFollowTheClock(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	for database, newest := range map[string]int{"db": 2, "ahead": -5} { // in minutes before now
 		for m := newest; m < newest+15; m++ {
 			records := []record.Record{
@@ -155,7 +155,7 @@ func TestKeptAnswersFollowTheClock(t *testing.T) {
 
 func TestKeptAnswersFollowWrites(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.fill(t)
 	p, queries := s.pair(), []string{"/analytics/cpu?database=db", "/analytics/cpu?database=db&last=3&field=g", "/analytics/cpu?database=db&limit=5&order=desc&format=jsonl"}
 	for range 100 {
@@ -192,7 +192,7 @@ func TestAKeptAnswerIsForThoseWhoMayReadIt(t *testing.T) {
 
 func TestKeptAnswersAreCompressedForClientsThatAcceptIt(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.fill(t)
 	const path = "/analytics/cpu?database=db"
 	plain := s.get(t, path)
@@ -234,7 +234,7 @@ func TestKeptAnswersAreCompressedForClientsThatAcceptIt(t *testing.T) {
 // Clients that all have an answer get 304, and the answer is kept also after the time for which one is kept without a look at the table.
 func TestAnAnswerThatAllClientsHaveStaysKept(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	for m := range 3 {
 		s.put(t, summarized(rec(m, "f", "a", 1), 1, 2))
 	}
@@ -289,7 +289,7 @@ func TestAnAnswerWithABucketThatHasExpiredIsAnotherOne(t *testing.T) {
 // encoded.
 func TestAKeptAnswerIsForTheSameRoute(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	r := rec(0, "f", "a", 1)
 	r.Table = "analytics_.."
 	require.NoError(t, s.writer.Put(t.Context(), record.Table{Database: "db", Name: r.Table}, []record.Record{r}))
@@ -303,7 +303,7 @@ func TestAKeptAnswerIsForTheSameRoute(t *testing.T) {
 
 func TestIfNoneMatchHasSeveralETags(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.fill(t)
 	const path, other = "/analytics/cpu?database=db", `"other"`
 	etag := s.get(t, path).Header().Get("ETag")
@@ -327,7 +327,7 @@ func TestIfNoneMatchHasSeveralETags(t *testing.T) {
 // The ETag * is that of every answer, but not of an error.
 func TestIfNoneMatchHidesNoError(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, func(o *api.Options) { o.MaxRecords = 1 })
+	s := withRedis(t, func(o *api.Options) { o.MaxRecords = 1 })
 	s.fill(t)
 	for _, etag := range []string{"*", `"other", *`} {
 		problemOf(t, with(s, http.MethodGet, cpuPath, "If-None-Match", etag), http.StatusUnprocessableEntity)
@@ -394,7 +394,7 @@ func TestKeptAnswersAreAsNewAsTheEventsOfAStream(t *testing.T) {
 
 func TestAnswersThatAreTooLargeAreNotKept(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, func(o *api.Options) { o.CacheBytes = 8000 })
+	s := withRedis(t, func(o *api.Options) { o.CacheBytes = 8000 })
 	s.fill(t)
 	for range 3 {
 		require.Len(t, array(t, s.get(t, "/analytics/cpu?database=db")), 40)

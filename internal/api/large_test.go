@@ -101,7 +101,7 @@ func (s *service) crowd(t testing.TB) {
 
 func TestPagesOfBucketsThatAreReadByNamesAreTheWholeAnswer(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.crowd(t)
 	l, reader := s.large(nil)
 	for i, query := range []string{
@@ -132,7 +132,7 @@ func TestPagesOfBucketsThatAreReadByNamesAreTheWholeAnswer(t *testing.T) {
 // The pages after the first one, and the same page of another client, read the records of the page and no names.
 func TestAPageOfALargeBucketReadsItsRecordsOnly(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.crowd(t)
 	l, reader := s.large(nil)
 	path := cpuPath + "&limit=2&agents=each"
@@ -198,7 +198,7 @@ func TestTheNamesOfALostBucketAreNotUsedForTheNextOne(t *testing.T) {
 // If it is not known how long a bucket lives, its names are used until the table is written.
 func TestNamesOfABucketOfUnknownLifeAreUsedUntilAWrite(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.crowd(t)
 	l, reader := s.large(nil)
 	reader.unknown = true
@@ -213,7 +213,7 @@ func TestNamesOfABucketOfUnknownLifeAreUsedUntilAWrite(t *testing.T) {
 func TestACursorInALargeBucketStaysValidWhileDataArrives(t *testing.T) {
 	t.Parallel()
 	for _, query := range []string{"", "&order=desc", "&agents=each", "&agents=each&order=desc", "&field=g"} {
-		s := inProcess(t, nil)
+		s := withRedis(t, nil)
 		s.crowd(t)
 		each := strings.Contains(query, "each")
 		before := names(array(t, s.get(t, cpuPath+query)), each)
@@ -241,7 +241,7 @@ func TestACursorInALargeBucketStaysValidWhileDataArrives(t *testing.T) {
 // The names of a bucket that are known are those of a query, so they do not show whether the table has a final record in it.
 func TestKnownNamesDoNotChangeOtherAnswers(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.crowd(t)
 	s.put(t, marked(rec(0, "open", "a", 0), false), marked(rec(0, "open", "b", 0), false), marked(rec(0, "open", "c", 0), false),
 		marked(rec(0, "open", "d", 0), false), marked(rec(1, "open", "a", 0), true), marked(rec(0, "f", "a", 0), true))
@@ -260,7 +260,7 @@ func TestKnownNamesDoNotChangeOtherAnswers(t *testing.T) {
 // The more records of a bucket are not final, the more of them are read at a time.
 func TestAFinalRecordBehindManyOpenOnesNeedsFewTrips(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	var all []record.Record
 	for i := range 50 {
 		all = append(all, summed(marked(rec(0, fmt.Sprint("f", i+10), "a", 0), i == 30), "a1", "", 1))
@@ -277,7 +277,7 @@ func TestAFinalRecordBehindManyOpenOnesNeedsFewTrips(t *testing.T) {
 // If names do not show the order of the records, the page reads all of them.
 func TestPagesOfALargeBucketWithUnclearNames(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.crowd(t)
 	odd := summed(rec(1, "f", "h", 1), "a1", "", 1)
 	odd.Stats = append(odd.Stats, record.Stat{Name: "host", Value: 1.5})
@@ -294,7 +294,7 @@ func TestPagesOfALargeBucketWithUnclearNames(t *testing.T) {
 // the reading ends with the last one.
 func TestRequestsShareTheReadingOfNames(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.crowd(t)
 	var o api.Options
 	_, reader := s.large(func(used *api.Options) { o = *used })
@@ -343,7 +343,7 @@ func TestRequestsShareTheReadingOfNames(t *testing.T) {
 // The names that are kept use at most an eighth of the bytes of all answers, and are part of these.
 func TestKeptNamesAreBounded(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.crowd(t)
 	const total = 2 << 20
 	l, reader := s.large(func(o *api.Options) { o.MaxTotalBytes = total })
@@ -410,7 +410,7 @@ func (u *unclearNames) add(n int) {
 // A page that reads all records of a large bucket after all, because its names are not clear, has a place for that.
 func TestPagesOfALargeBucketWithUnclearNamesHavePlaces(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	var all []record.Record
 	for i := range 5200 {
 		all = append(all, rec(0, fmt.Sprint("f", i), "a", 1))
@@ -442,7 +442,7 @@ func many(n int) (all []record.Record) {
 // A small page at either end of a large bucket, and the pages after it, read no names but the first or the last ones.
 func TestSmallPagesOfALargeBucketReadItsFirstNames(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.put(t, many(900)...)
 	for _, order := range []string{"", "&order=desc"} {
 		whole := array(t, s.get(t, cpuPath+order))
@@ -483,7 +483,7 @@ func TestFirstNamesThatAreNotThoseOfTheBucketAreNotUsed(t *testing.T) {
 			require.NoError(t, s.client.HSet(t.Context(), key, "cpu=cpu0,host=a|f|a1", early.AppendJSON(nil)).Err())
 		},
 	} {
-		s := inProcess(t, nil)
+		s := withRedis(t, nil)
 		s.put(t, many(600)...)
 		l, reader := s.large(nil)
 		const path = cpuPath + "&limit=3"

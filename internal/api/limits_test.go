@@ -29,7 +29,7 @@ import (
 
 func TestRecordsReadAreLimitedWithTheNumbers(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, func(o *api.Options) { o.MaxScanned = 30 })
+	s := withRedis(t, func(o *api.Options) { o.MaxScanned = 30 })
 	s.fill(t)
 	for _, query := range []string{"&tag=agent=zzz", "&tag=host=zzz", "&tag=cpu=none", "&limit=1&tag=cpu=none", ""} {
 		p := problemOf(t, s.get(t, "/analytics/cpu?database=db"+query), http.StatusUnprocessableEntity)
@@ -62,7 +62,7 @@ func TestEachLimitSaysWhatToChange(t *testing.T) {
 		{func(o *api.Options) { o.MaxScanned = 38 }, "&bucket=1h", "the request has to read 40 records or more, at most 38 are allowed: narrow it down with start, end or last"},
 		{func(o *api.Options) { o.MaxScanned = 38 }, "&tag=host=none&limit=1", "the request has to read 40 records or more, at most 38 are allowed: narrow it down with start, end or last"},
 	} {
-		s := inProcess(t, c.edit)
+		s := withRedis(t, c.edit)
 		var all []record.Record
 		for m := range 10 {
 			for _, field := range []string{"f", "g"} {
@@ -84,7 +84,7 @@ func (p *parted) Records(ctx context.Context, t record.Table, starts []time.Time
 	return p.Reader.Records(ctx, t, starts, want, func(part record.Part) error {
 		for i, text := range part.Texts {
 			name, _, _ := strings.Cut(text, `"count"`)
-			one := record.Part{Start: part.Start, Texts: []string{text}, Names: []string{name}, Last: i == len(part.Texts)-1}
+			one := record.Part{Start: part.Start, Texts: []string{text}, Names: []string{name}, Last: part.Last && i == len(part.Texts)-1}
 			if i == 0 {
 				older := strings.Replace(text, `"count":6`, `"count":5`, 1)
 				one.Texts, one.Names = []string{older, text}, []string{name, name}
@@ -100,7 +100,7 @@ func (p *parted) Records(ctx context.Context, t record.Table, starts []time.Time
 
 func TestAnswerDoesNotDependOnThePartsOfABucket(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	all := s.fill(t)
 	reader := &parted{Reader: s.reader}
 	limited := func(edit func(*api.Options)) *service {
@@ -166,7 +166,7 @@ func (s *service) getFrom(t testing.TB, address, path string) *httptest.Response
 func TestMemoryOfAllAnswersIsBounded(t *testing.T) {
 	t.Parallel()
 	const path = "/analytics/cpu?database=db"
-	s := inProcess(t, func(o *api.Options) { o.MaxBytes, o.MaxTotalBytes, o.CacheBytes = 18_000, 36_000, -1 })
+	s := withRedis(t, func(o *api.Options) { o.MaxBytes, o.MaxTotalBytes, o.CacheBytes = 18_000, 36_000, -1 })
 	s.fill(t) // an answer of 6,600 bytes, counted as 7,800
 	first, second := getStuck(t, s, "10.0.0.1:1", path), getStuck(t, s, "10.0.0.1:2", path)
 	w := s.getFrom(t, "10.0.0.1:3", path)
@@ -623,7 +623,7 @@ func TestCorruptTableIsAnErrorOfItsOwn(t *testing.T) {
 
 func TestAbsurdRequestsGetSmallAnswers(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.fill(t)
 	var unknown, fields, repeated strings.Builder
 	for i := range 1500 {
@@ -645,7 +645,7 @@ func TestAbsurdRequestsGetSmallAnswers(t *testing.T) {
 
 func TestEndInYearOneIsBeforeEveryBucket(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.fill(t)
 	const zero = "0001-01-01T00:00:00Z"
 	require.Empty(t, array(t, s.get(t, "/analytics/cpu?database=db&end="+zero)))
@@ -658,7 +658,7 @@ func TestEndInYearOneIsBeforeEveryBucket(t *testing.T) {
 
 func TestHostIsChecked(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, func(o *api.Options) { o.CheckHost, o.Hosts = true, []string{"stats.example.com", "2001:db8::1"} })
+	s := withRedis(t, func(o *api.Options) { o.CheckHost, o.Hosts = true, []string{"stats.example.com", "2001:db8::1"} })
 	s.fill(t)
 	for host, want := range map[string]int{
 		"localhost": 200, "LOCALHOST:8001": 200, "localhost.": 200, "a.localhost:1": 200, "127.0.0.1:8001": 200, "127.9.9.9": 200, "[::1]:8001": 200, "[::1]": 200,

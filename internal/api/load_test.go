@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 )
 
 // loadVariable is the environment variable of a process that sends requests instead of running tests.
@@ -25,7 +27,8 @@ const loadVariable = "API_TEST_LOAD"
 // TestMain runs the tests, or sends requests. Another process sends them, so that the processor time of the service is known.
 func TestMain(m *testing.M) {
 	if os.Getenv(loadVariable) == "" {
-		os.Exit(m.Run())
+		redistest.Main(m)
+		return
 	}
 	if err := sendLoads(os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)

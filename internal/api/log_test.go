@@ -43,7 +43,7 @@ func TestRequestsAreLoggedWithTheIDOfTheAnswer(t *testing.T) {
 func TestRequestsWithoutARouteAreLoggedAndCounted(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	s := inProcess(t, func(o *api.Options) {
+	s := withRedis(t, func(o *api.Options) {
 		o.CheckHost, o.CORSOrigins = true, []string{"https://example.com"}
 		o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
@@ -72,7 +72,7 @@ func TestRequestsWithoutARouteAreLoggedAndCounted(t *testing.T) {
 
 func TestAnIDOfTheClientIsKeptIfItIsPlain(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	for id, kept := range map[string]bool{
 		"a-B_9.z": true, strings.Repeat("a", 64): true, strings.Repeat("a", 65): false, "": false, "a b": false, "a\"b": false, "ä": false, "a=b": false,
 	} {
@@ -84,7 +84,7 @@ func TestAnIDOfTheClientIsKeptIfItIsPlain(t *testing.T) {
 
 func TestErrorsHaveAnID(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	require.NotContains(t, with(s, http.MethodGet, "/health").Header(), "X-Request-Id")
 	require.Equal(t, []string{"mine"}, with(s, http.MethodGet, "/health", "X-Request-Id", "mine").Header()["X-Request-Id"])
 	require.Len(t, with(s, http.MethodGet, "/nothing").Header()["X-Request-Id"], 1)
@@ -93,7 +93,7 @@ func TestErrorsHaveAnID(t *testing.T) {
 // A client that has the answer also has its headers.
 func TestNotModifiedHasOnlyTheHeadersThatItNeeds(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.fill(t)
 	const path = "/analytics/cpu?database=db"
 	etag := s.get(t, path).Header().Get("ETag")
@@ -119,7 +119,7 @@ func TestAFailureIsLoggedWithTheIDOfTheRequest(t *testing.T) {
 func TestACorruptTableIsLoggedOnceAMinute(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	s := inProcess(t, func(o *api.Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	s := withRedis(t, func(o *api.Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 	lines := func(path string) []string {
 		log.Reset()
 		for range 5 {

@@ -47,7 +47,7 @@ func TestUnknownFieldsAndTagKeysAreFaultsWithTheKnownOnes(t *testing.T) {
 // An answer about unknown names is small, for tables with many or long names and requests with many unknown ones.
 func TestUnknownNamesHaveASmallAnswer(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	var records []record.Record
 	for i := range 900 {
 		r := rec(1, fmt.Sprintf("field%03d%s", i, strings.Repeat("x", i%100)), "a", 1)
@@ -83,7 +83,7 @@ func (c *counting) Info(ctx context.Context, t record.Table) (record.TableInfo, 
 // Names cost a reading of Redis only if they were not seen within a minute.
 func TestKnownNamesAreReadOnceAMinute(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.fill(t)
 	reader := &counting{Reader: s.reader}
 	s.Handler = newAPI(t, reader, options(s))
@@ -104,7 +104,7 @@ func TestKnownNamesAreReadOnceAMinute(t *testing.T) {
 // A list of names that Redis has lost, or that is too long to be read, refuses no request.
 func TestNamesAreNotCheckedWithoutTheirList(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.fill(t)
 	for _, names := range [][]string{nil, make([]string, 10_000)} {
 		s.Handler = newAPI(t, named{s.reader, names}, options(s))
@@ -125,7 +125,7 @@ func (n named) Info(context.Context, record.Table) (record.TableInfo, error) {
 // A tag that JSON has by another name is known by that one, which the filter matches too.
 func TestRenamedTagsAreKnownAsInJSON(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	r := rec(1, "f", "a", 1)
 	r.Tags = []series.Tag{{Key: "final", Value: "yes"}}
 	s.put(t, r)

@@ -49,7 +49,7 @@ func (s *service) values(t *testing.T) map[string]float64 {
 
 func TestExportMergesAgents(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, exportCPU)
+	s := withRedis(t, exportCPU)
 	for m := 11; m < 14; m++ {
 		s.put(t, describedBy("A", m, "both", 1, 2, 3, float64(m)), describedBy("B", m, "both", 100), describedBy("A", m, "one", 7))
 	}
@@ -70,7 +70,7 @@ func TestExportMergesAgents(t *testing.T) {
 	require.Equal(t, map[string]float64{"both": 6000, "one": 1}, s.values(t))
 	require.Positive(t, gauges(t, s.get(t, "/metrics/analytics"), "analytics_cpu_max_error", "host")["both"])
 
-	each := inProcess(t, exportEach)
+	each := withRedis(t, exportEach)
 	each.put(t, describedBy("A", 11, "both", 1, 2), describedBy("B", 11, "both", 100))
 	each.clock.Store(0)
 	require.Equal(t, map[string]float64{"A": 1.5, "B": 100}, gauges(t, each.get(t, "/metrics/analytics"), "analytics_cpu_mean", "agent"))
@@ -79,7 +79,7 @@ func TestExportMergesAgents(t *testing.T) {
 // An agent writes its buckets later than another one. Until then, the newest bucket would have a part of the values.
 func TestExportWaitsForTheSlowestAgent(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, exportCPU)
+	s := withRedis(t, exportCPU)
 	for m := 13; m > 11; m-- {
 		s.put(t, describedBy("A", m, "h", 1, 2, 3), describedBy("B", m, "h", 4))
 	}
@@ -96,7 +96,7 @@ func TestExportWaitsForTheSlowestAgent(t *testing.T) {
 func TestExportDoesNotWaitForAnAgentThatHasEnded(t *testing.T) {
 	t.Parallel()
 	for behind, want := range map[int]float64{3: 2, 4: 1} { // minutes; three widths are waited
-		s := inProcess(t, exportCPU)
+		s := withRedis(t, exportCPU)
 		for m := range 14 {
 			s.put(t, describedBy("A", m, "h", 1))
 		}
@@ -109,7 +109,7 @@ func TestExportDoesNotWaitForAnAgentThatHasEnded(t *testing.T) {
 
 func TestExportOfAgentsSkipsABucketThatIsOpen(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, exportCPU)
+	s := withRedis(t, exportCPU)
 	for m := 10; m < 14; m++ {
 		s.put(t, describedBy("A", m, "h", 1), describedBy("B", m, "h", 1, float64(m)))
 	}
@@ -127,14 +127,14 @@ func TestExportCountsSeriesThatCannotBeMerged(t *testing.T) {
 		r.Summary = nil
 		return r
 	}
-	s := inProcess(t, exportCPU)
+	s := withRedis(t, exportCPU)
 	for m := 11; m < 14; m++ {
 		s.put(t, bare(describedBy("A", m, "h", 1, 2)), describedBy("B", m, "h", 1), bare(describedBy("A", m, "one", 1)))
 	}
 	require.Equal(t, map[string]float64{"one": 1}, s.values(t))
 	require.Equal(t, map[string]float64{"no_summary": 1}, s.dropped(t))
 
-	s = inProcess(t, exportCPU) // an agent takes over: only the bucket that both have described cannot be merged
+	s = withRedis(t, exportCPU) // an agent takes over: only the bucket that both have described cannot be merged
 	for m := 9; m < 14; m++ {
 		s.put(t, bare(describedBy("A", m, "h", 1, 2)))
 	}
@@ -144,12 +144,12 @@ func TestExportCountsSeriesThatCannotBeMerged(t *testing.T) {
 	}
 	require.Equal(t, map[string]float64{"h": 1}, s.values(t))
 
-	s = inProcess(t, exportEach)
+	s = withRedis(t, exportEach)
 	s.put(t, bare(describedBy("A", 11, "h", 1, 2)), describedBy("B", 11, "h", 1))
 	s.clock.Store(0)
 	require.Equal(t, map[string]float64{"A": 2, "B": 1}, gauges(t, s.get(t, "/metrics/analytics"), "analytics_cpu_values", "agent"))
 
-	s = inProcess(t, exportCPU)
+	s = withRedis(t, exportCPU)
 	corrupt := describedBy("A", 11, "h", 1)
 	corrupt.Summary = []byte("no summary")
 	s.put(t, corrupt, describedBy("B", 11, "h", 1))
@@ -160,7 +160,7 @@ func TestExportCountsSeriesThatCannotBeMerged(t *testing.T) {
 // The limit of records is also one of summaries.
 func TestSummariesOfAScrapeAreLimited(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, func(o *api.Options) {
+	s := withRedis(t, func(o *api.Options) {
 		exportCPU(o)
 		o.MaxScanned, o.ExportMaxAge = 5, time.Hour
 	})
@@ -172,7 +172,7 @@ func TestSummariesOfAScrapeAreLimited(t *testing.T) {
 // Tags have other names in JSON if these clash, and summaries are stored by the tags as they are.
 func TestExportMergesSeriesWhoseTagsAreRenamed(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, exportCPU)
+	s := withRedis(t, exportCPU)
 	for _, agent := range []string{"A", "B"} {
 		r := describedBy(agent, 11, "h", 1)
 		r.Tags[0].Key = "agent"
@@ -188,7 +188,7 @@ func TestExportHasTheRecordsOfTheAPI(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	for _, agents := range []int{1, 2, 10} {
 		for _, replicas := range []int{1, 2} {
-			s := inProcess(t, exportCPU)
+			s := withRedis(t, exportCPU)
 			var records []record.Record
 			for _, host := range []string{"a", "b", "c"} {
 				for agent := range agents {
@@ -252,7 +252,7 @@ func (s slicesOf) Summaries(ctx context.Context, t record.Table, starts []time.T
 
 func TestLargeBucketsOfSummariesComeInParts(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, exportCPU)
+	s := withRedis(t, exportCPU)
 	for m := 10; m < 13; m++ {
 		for _, host := range []string{"a", "b"} {
 			s.put(t, describedBy("A", m, host, 1, 2), describedBy("B", m, host, 3), describedBy("C", m, host, float64(m)))

@@ -28,7 +28,7 @@ func withPage(o *api.Options) { o.Page = files{} }
 
 func TestBrowsersGetThePageAndOtherClientsTheIndex(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, withPage)
+	s := withRedis(t, withPage)
 	for accept, page := range map[string]bool{
 		browser: true, "text/html": true, "text/*, application/json;q=0.9": true,
 		"": false, "*/*": false, "application/json": false, "text/html, application/json": false, "text/html;q=0.5, */*": false, "text/html;q=0": false,
@@ -38,17 +38,17 @@ func TestBrowsersGetThePageAndOtherClientsTheIndex(t *testing.T) {
 		require.Equal(t, page, w.Body.String() == "file ", "%s: %s", accept, w.Body)
 		require.Equal(t, "Accept", w.Header().Get("Vary"), accept)
 	}
-	require.JSONEq(t, inProcess(t, nil).get(t, "/").Body.String(), s.get(t, "/").Body.String(), "the index does not list the files of the page")
+	require.JSONEq(t, withRedis(t, nil).get(t, "/").Body.String(), s.get(t, "/").Body.String(), "the index does not list the files of the page")
 }
 
 func TestFilesOfThePage(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, withPage)
+	s := withRedis(t, withPage)
 	require.Equal(t, "file app.js", s.get(t, "/page/app.js").Body.String())
 	for _, path := range []string{"/page/missing", "/page", "/page/", "/page/a/b"} {
 		problemOf(t, s.get(t, path), http.StatusNotFound)
 	}
-	problemOf(t, inProcess(t, nil).get(t, "/page/app.js"), http.StatusNotFound)
+	problemOf(t, withRedis(t, nil).get(t, "/page/app.js"), http.StatusNotFound)
 	problemOf(t, with(s, http.MethodPost, "/page/app.js"), http.StatusMethodNotAllowed)
 }
 

@@ -24,7 +24,7 @@ import (
 
 func TestRecordsAreSelectedByTheQuery(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	all := s.fill(t)
 	host := func(name string) func(record.Record) bool {
 		return func(r record.Record) bool { return r.Tags[1].Value == name }
@@ -65,7 +65,7 @@ func TestRecordsAreSelectedByTheQuery(t *testing.T) {
 
 func TestTableNameWithPrefixIsPreferredOverPrefixedName(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	for _, name := range []string{"analytics_a", "analytics_analytics_a", "analytics_analytics_b", "plain"} {
 		r := rec(0, "f", "h", 1)
 		r.Table = name
@@ -80,20 +80,20 @@ func TestTableNameWithPrefixIsPreferredOverPrefixedName(t *testing.T) {
 
 func TestAnswerBeyondALimitIsRefusedWithTheNumbers(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, func(o *api.Options) { o.MaxRecords, o.MaxBuckets = 30, 8 })
+	s := withRedis(t, func(o *api.Options) { o.MaxRecords, o.MaxBuckets = 30, 8 })
 	s.fill(t)
 	require.Contains(t, problemOf(t, s.get(t, "/analytics/cpu?database=db"), http.StatusUnprocessableEntity).Detail, "the answer has 9 buckets or more, at most 8 are allowed")
 	require.Contains(t, problemOf(t, s.get(t, "/analytics/cpu?database=db&last=8"), http.StatusUnprocessableEntity).Detail, "the answer has 32 records or more, at most 30 are allowed")
 	require.Len(t, array(t, s.get(t, "/analytics/cpu?database=db&last=7")), 28)
 	require.Len(t, array(t, s.get(t, "/analytics/cpu?database=db&limit=30")), 30)
-	s = inProcess(t, func(o *api.Options) { o.MaxBytes = 1000 })
+	s = withRedis(t, func(o *api.Options) { o.MaxBytes = 1000 })
 	s.fill(t)
 	require.Contains(t, problemOf(t, s.get(t, "/analytics/cpu?database=db"), http.StatusUnprocessableEntity).Detail, "bytes or more, at most 1000 are allowed")
 }
 
 func TestETagChangesWithAWrite(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.fill(t)
 	first := s.get(t, "/analytics/cpu?database=db")
 	etag := first.Header().Get("ETag")
@@ -147,7 +147,7 @@ func (r *reads) Buckets(ctx context.Context, t record.Table, span record.Range) 
 
 func TestDefaultDatabaseIsUsedWhenNoneIsNamed(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, func(o *api.Options) { o.DefaultDatabase = "db" })
+	s := withRedis(t, func(o *api.Options) { o.DefaultDatabase = "db" })
 	s.fill(t)
 	require.Len(t, array(t, s.get(t, "/analytics/cpu")), 40)
 	problemOf(t, s.get(t, "/analytics/cpu?database=other"), http.StatusNotFound)
@@ -156,7 +156,7 @@ func TestDefaultDatabaseIsUsedWhenNoneIsNamed(t *testing.T) {
 
 func TestTagFiltersMatchOnlyWholeTags(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	tricky := []series.Tag{
 		{Key: "a", Value: `x","b":"y`}, {Key: "b", Value: "z"}, {Key: `k","m`, Value: "1"}, {Key: ":", Value: ","}, {Key: "ü <&>", Value: "é <&>"},
 	}
@@ -227,7 +227,7 @@ func BenchmarkRecords(b *testing.B) {
 
 func TestFinalSelectsFinalRecords(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	var all []record.Record
 	for m := 9; m >= 0; m-- {
 		all = append(all, marked(rec(m, "f", "a", 1), m >= 4), marked(rec(m, "f", "b", 1), m >= 6), rec(m, "g", "unmarked", 1))
@@ -270,7 +270,7 @@ func TestFinalSelectsFinalRecords(t *testing.T) {
 // A bucket without a mark becomes final without a write, when it ends.
 func TestETagOfFinalRecordsChangesWhenABucketEnds(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.fill(t)
 	at := func(second int64, query string) (etag string, records int) {
 		s.clock.Store(second)
@@ -291,7 +291,7 @@ func TestETagOfFinalRecordsChangesWhenABucketEnds(t *testing.T) {
 
 func TestLastFinalRecordsAreFoundBehindManyOpenBuckets(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, func(o *api.Options) { o.MaxBuckets = 300 })
+	s := withRedis(t, func(o *api.Options) { o.MaxBuckets = 300 })
 	var all []record.Record
 	for m := 259; m >= 0; m-- {
 		all = append(all, marked(rec(m, "f", "a", 1), m >= 250))
@@ -302,7 +302,7 @@ func TestLastFinalRecordsAreFoundBehindManyOpenBuckets(t *testing.T) {
 	require.Empty(t, w.Header().Get("ETag"), "it would not cover the older buckets")
 	require.NotEmpty(t, s.get(t, "/analytics/cpu?database=db&final=true").Header().Get("ETag"))
 
-	s = inProcess(t, func(o *api.Options) { o.MaxBuckets = 200 })
+	s = withRedis(t, func(o *api.Options) { o.MaxBuckets = 200 })
 	all = all[:0]
 	for m := range 400 {
 		all = append(all, marked(rec(m, "f", "a", 1), false))

@@ -48,7 +48,7 @@ func rows(t *testing.T, s http.Handler, path string) (all []map[string]any) {
 
 func TestRecordsAreRolledUp(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	var all []record.Record
 	for m := range 10 { // 02:55 to 03:04
 		for i, host := range []string{"a", "b"} {
@@ -95,7 +95,7 @@ func TestRecordsAreRolledUp(t *testing.T) {
 // Agents that store only final records store them some minutes late. Until then a bucket is not complete, although it has ended.
 func TestARolledUpBucketIsFinalWhenALaterOneIsStored(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	for m := 20; m > 5; m-- { // 02:44 to 02:58
 		s.put(t, summarized(marked(rec(m, "f", "a", 0), true), 1))
 	}
@@ -116,7 +116,7 @@ func TestARolledUpBucketIsFinalWhenALaterOneIsStored(t *testing.T) {
 // Days of 23 and 25 hours, of buckets that two agents have described, also in pages.
 func TestDaysOfARollUpFollowTheTimeZone(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	require.NoError(t, err)
 	var all []record.Record
@@ -148,7 +148,7 @@ func TestDaysOfARollUpFollowTheTimeZone(t *testing.T) {
 
 func TestRecordsWithoutSummariesAreNotRolledUp(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.fill(t)
 	w := s.get(t, "/analytics/cpu?database=db&bucket=1h")
 	require.Equal(t, http.StatusUnprocessableEntity, w.Code)
@@ -157,7 +157,7 @@ func TestRecordsWithoutSummariesAreNotRolledUp(t *testing.T) {
 
 func TestACorruptSummaryIsNamedAndCounted(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	bad := summarized(rec(0, "f", "a", 0), 1)
 	bad.Replica, bad.Summary = "r", []byte("no summary")
 	s.put(t, bad, summarized(rec(0, "g", "a", 0), 1))
@@ -169,7 +169,7 @@ func TestACorruptSummaryIsNamedAndCounted(t *testing.T) {
 
 func TestRollUpsAreLimited(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, func(o *api.Options) { o.MaxRecords, o.MaxBuckets, o.MaxScanned = 3, 20, 30 })
+	s := withRedis(t, func(o *api.Options) { o.MaxRecords, o.MaxBuckets, o.MaxScanned = 3, 20, 30 })
 	var all []record.Record
 	for m := range 21 {
 		for _, host := range []string{"a", "b", "c", "d"} {
@@ -197,7 +197,7 @@ func TestRollUpsAreLimited(t *testing.T) {
 // A bucket whose summaries are too large for one round trip comes in parts, which stay in memory until all are there.
 func TestSummariesOfALargeBucketAreLimited(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, func(o *api.Options) { o.MaxTotalBytes = 20 << 20 })
+	s := withRedis(t, func(o *api.Options) { o.MaxTotalBytes = 20 << 20 })
 	sum := stats.New(4000)
 	for i := range 4000 {
 		sum.Add(math.Sqrt(float64(i)))
@@ -221,7 +221,7 @@ func TestSummariesOfALargeBucketAreLimited(t *testing.T) {
 
 func TestACSVWithManyColumnsIsLimited(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, func(o *api.Options) { o.MaxBytes = 200_000 })
+	s := withRedis(t, func(o *api.Options) { o.MaxBytes = 200_000 })
 	var all []record.Record
 	for i := range 500 {
 		r := rec(1, "f", "a", 1)
@@ -237,7 +237,7 @@ func TestACSVWithManyColumnsIsLimited(t *testing.T) {
 
 func TestABucketThatAFormatOrGridCannotExpressIsNamed(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	r := summarized(rec(0, "f", "a", 1), 1)
 	r.Start = time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC)
 	other := summarized(rec(0, "f", "b", 1), 1)
@@ -257,7 +257,7 @@ func TestABucketThatAFormatOrGridCannotExpressIsNamed(t *testing.T) {
 
 func TestWrongParametersOfARollUpAreNamed(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.fill(t)
 	w := s.get(t, "/analytics/cpu?database=db&bucket=1x&timezone=Mars&stats=p101&share_le=x&method=best&format=xml&order=up&pretty=yes")
 	require.Equal(t, http.StatusBadRequest, w.Code)
@@ -280,7 +280,7 @@ func TestWrongParametersOfARollUpAreNamed(t *testing.T) {
 
 func TestRecordsComeInTheFormatThatTheClientWants(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.fill(t)
 	get := func(query, accept string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(http.MethodGet, "/analytics/cpu?database=db&last=1&"+query, http.NoBody)

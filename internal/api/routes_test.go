@@ -20,7 +20,7 @@ import (
 
 func TestOtherMethodsAreNotAllowed(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.fill(t)
 	for _, path := range []string{"/analytics/cpu?database=db", "/databases", "/health", "/metrics", "/"} {
 		for _, method := range []string{http.MethodPost, http.MethodDelete, http.MethodPut, "BREW"} {
@@ -58,7 +58,7 @@ func everyRoute(t testing.TB, s *service) map[string]string {
 // withStreams returns a service that has every route.
 func withStreams(t testing.TB, edit func(*api.Options)) *service {
 	t.Helper()
-	return inProcess(t, func(o *api.Options) {
+	return withRedis(t, func(o *api.Options) {
 		o.Streams = api.NewStreams(unwatched{}, 10, nil, nil)
 		t.Cleanup(o.Streams.Close)
 		if edit != nil {
@@ -121,7 +121,7 @@ func TestOptionsNeedsNoToken(t *testing.T) {
 
 func TestEveryAnswerHasTheSecurityHeaders(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	for _, path := range []string{"/", "/health", "/nothing", "/databases", "/analytics/x?database=y"} {
 		h := s.get(t, path).Header()
 		require.Equal(t, "nosniff", h.Get("X-Content-Type-Options"))
@@ -133,12 +133,12 @@ func TestEveryAnswerHasTheSecurityHeaders(t *testing.T) {
 
 func TestHealthNamesTheStorage(t *testing.T) {
 	t.Parallel()
-	require.JSONEq(t, `{"status":"ok","version":"v1","storage":"a test"}`, inProcess(t, nil).get(t, "/health").Body.String())
+	require.JSONEq(t, `{"status":"ok","version":"v1","storage":"a test"}`, withRedis(t, nil).get(t, "/health").Body.String())
 }
 
 func TestServiceMetricsCountRequestsByRoute(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.fill(t)
 	s.get(t, "/analytics/cpu?database=db")
 	s.get(t, "/analytics/none?database=db")
@@ -153,7 +153,7 @@ func TestServiceMetricsCountRequestsByRoute(t *testing.T) {
 
 func TestGoneClientIsNotCountedAsAFailure(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	s.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/databases", http.NoBody))
@@ -164,7 +164,7 @@ func TestGoneClientIsNotCountedAsAFailure(t *testing.T) {
 
 func TestTrailingSlashIsRedirected(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.fill(t)
 	for path, want := range map[string]string{
 		"/analytics/cpu/?database=db":          "../cpu?database=db",
@@ -218,7 +218,7 @@ func TestRepeatedSlashesAreRedirected(t *testing.T) {
 // A proxy may serve the API below a path of its own, which a redirect keeps.
 func TestRedirectOfATrailingSlashKeepsTheQueryAndAPrefix(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.fill(t)
 	for prefix, handler := range map[string]http.Handler{"": s, "/stats": http.StripPrefix("/stats", s)} {
 		server := httptest.NewServer(handler)
@@ -235,7 +235,7 @@ func TestRedirectOfATrailingSlashKeepsTheQueryAndAPrefix(t *testing.T) {
 
 func TestIndexListsEveryRoute(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	var index struct{ Routes []string }
 	require.NoError(t, json.Unmarshal(s.get(t, "/").Body.Bytes(), &index))
 	require.Equal(t, []string{

@@ -60,7 +60,7 @@ func (s *service) missed(t *testing.T, n int) {
 
 func TestTheSameRequestsAtTheSameTimeShareAnAnswer(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.fill(t)
 	for _, path := range []string{cpuPath, cpuPath + "&last=2&format=csv", cpuPath + "&limit=2"} {
 		reader, k, request := s.gated(func(*api.Options) {})
@@ -92,7 +92,7 @@ func TestTheSameRequestsAtTheSameTimeShareAnAnswer(t *testing.T) {
 // Each request counts once, also if it waits for the answer of another one.
 func TestARequestThatWaitsForAnAnswerIsCountedOnce(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.fill(t)
 	reader, k, request := s.gated(func(*api.Options) {})
 	first := request(t.Context(), cpuPath)
@@ -127,7 +127,7 @@ func (p *panicking) Version(ctx context.Context, t record.Table) (int64, error) 
 // A request that panics while it looks for the answer of another one does not make later ones wait.
 func TestNobodyWaitsForARequestThatPanicked(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.fill(t)
 	reader := &panicking{countedReads: countedReads{Reader: s.reader}}
 	k := s.beside(reader, func(o *api.Options) { o.Timeout = time.Second })
@@ -170,7 +170,7 @@ func TestARequestFindsTheAnswerThatWasMadeWhileItWaitedForItsPlace(t *testing.T)
 // If the first request fails, the others do not.
 func TestARequestDoesNotFailWithTheOneThatItWaitsFor(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.fill(t)
 	reader, k, request := s.gated(func(*api.Options) {})
 	gone, cancel := context.WithCancel(t.Context())
@@ -191,7 +191,7 @@ func TestARequestDoesNotFailWithTheOneThatItWaitsFor(t *testing.T) {
 // Requests do not wait for an answer that is not kept to be sent to a slow client.
 func TestNobodyWaitsForTheClientOfAnother(t *testing.T) {
 	t.Parallel()
-	s := inProcess(t, nil)
+	s := withRedis(t, nil)
 	s.fill(t)
 	for _, size := range []int{1 << 20, 8 * 1000} { // in which the answer fits, and does not
 		reader, k, request := s.gated(func(o *api.Options) { o.CacheBytes = size })

@@ -202,7 +202,7 @@ func TestStreamsOfOtherTablesDoNotExist(t *testing.T) {
 	s, _, _ := streaming(t, 3)
 	require.Equal(t, http.StatusNotFound, s.get(t, "/analytics/none/stream?database=db").Code)
 	require.Equal(t, http.StatusBadRequest, s.get(t, "/analytics/none/stream?database=db&last=1").Code)
-	without := inProcess(t, nil)
+	without := withRedis(t, nil)
 	without.fill(t)
 	require.Equal(t, http.StatusNotFound, without.get(t, "/analytics/cpu/stream?database=db").Code)
 }
