@@ -446,7 +446,7 @@ func TestRollUpsOfGoldenDataThatSeveralAgentsHaveDescribed(t *testing.T) {
 				}
 				t.Run(fmt.Sprintf("%s/agents=%d/replicas=%t", name, agents, replicas), func(t *testing.T) {
 					s := goldenService(t)
-					s.store(t, goldenRecords(set.values, rand.New(rand.NewPCG(uint64(agents), 8)), time.Hour, true, agents, replicas))
+					s.put(t, goldenRecords(set.values, rand.New(rand.NewPCG(uint64(agents), 8)), time.Hour, true, agents, replicas)...)
 					for rest, want := range set.tables {
 						if want.Bucket != "all" {
 							compareGolden(t, s, want, strings.Contains(rest, "by_series"))
@@ -466,14 +466,6 @@ func goldenService(t *testing.T) *service {
 	})
 }
 
-// store writes any number of records.
-func (s *service) store(t *testing.T, records []record.Record) {
-	t.Helper()
-	for part := range slices.Chunk(records, 1000) {
-		s.put(t, part...)
-	}
-}
-
 // Without any parameter, the values of all agents are one record of each bucket, and pages are the whole answer.
 func TestRecordsOfGoldenDataThatSeveralAgentsHaveDescribed(t *testing.T) {
 	t.Parallel()
@@ -488,7 +480,7 @@ func TestRecordsOfGoldenDataThatSeveralAgentsHaveDescribed(t *testing.T) {
 					}
 					t.Run(fmt.Sprintf("%s.%s/agents=%d/replicas=%t", name, rest, agents, replicas), func(t *testing.T) {
 						s := goldenService(t)
-						s.store(t, goldenRecords(set.values, rand.New(rand.NewPCG(uint64(agents), 9)), widths[want.Bucket], strings.Contains(rest, "by_series"), agents, replicas))
+						s.put(t, goldenRecords(set.values, rand.New(rand.NewPCG(uint64(agents), 9)), widths[want.Bucket], strings.Contains(rest, "by_series"), agents, replicas)...)
 						compareRows(t, rows(t, s, cpuPath), want)
 						for _, order := range []string{"asc", "desc"} {
 							whole := array(t, s.get(t, cpuPath+"&order="+order))
