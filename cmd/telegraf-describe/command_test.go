@@ -10,20 +10,38 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// printed runs a command line in the test program and returns what it prints, because a start of the command costs 25 ms of processor time.
+// The command line must need no configuration, as reading one sets up the log of the process. Tests that call printed or tried are not
+// parallel: the library for command lines has variables.
+func printed(t *testing.T, args ...string) string {
+	t.Helper()
+	text, err := tried(t, args...)
+	require.NoError(t, err, args)
+	return text
+}
+
+// tried is printed, with the error. The command line does not find the Telegraf configurations of this machine.
+func tried(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("TELEGRAF_CONFIG_PATH", "")
+	var out strings.Builder
+	err := newApp(&out, nil).Run(append([]string{"telegraf-describe"}, args...))
+	return out.String(), err
+}
+
 func TestVersionsAreThoseOfTheCommandAndOfTelegraf(t *testing.T) {
-	t.Parallel()
 	require.Contains(t, readFile(t, "go.mod"), "\tgithub.com/influxdata/telegraf v"+telegrafVersion+"\n")
+	r := runTelegraf(t, "version")
+	require.Zero(t, r.code)
+	require.Regexp(t, `^telegraf-describe \S+ \(Telegraf 1\.39\.3\)\n$`, r.stdout)
 	for _, args := range [][]string{{"version"}, {"--version"}, {"-version"}} {
-		r := runTelegraf(t, args...)
-		require.Zero(t, r.code)
-		require.Regexp(t, `^telegraf-describe \S+ \(Telegraf 1\.39\.3\)\n$`, r.stdout)
+		require.Equal(t, r.stdout, printed(t, args...))
 	}
 }
 
 func TestHelpListsFlagsAndSubcommands(t *testing.T) {
-	t.Parallel()
-	r := runTelegraf(t, "--help")
-	require.Zero(t, r.code)
+	text := printed(t, "--help")
 	for _, name := range []string{
 		"--config ", "--config-directory ", "--config-url-retry-attempts ", "--config-url-watch-interval ", "--test ", "--test-wait ", "--once ", "--debug ",
 		"--quiet ", "--watch-config ", "--watch-interval ", "--watch-debounce-interval ", "--pidfile ", "--pprof-addr ", "--usage ", "--select ",
@@ -31,7 +49,7 @@ func TestHelpListsFlagsAndSubcommands(t *testing.T) {
 		"--processor-filter ", "--secretstore-filter ", "--print-plugin-config-source ", "--password ", "--unprotected ", "--old-env-behavior ",
 		"--deprecation-list ", "--version ", "version ", "config ", "plugins ", "secrets ",
 	} {
-		require.Contains(t, r.stdout, "  "+name)
+		require.Contains(t, text, "  "+name)
 	}
 }
 
@@ -49,25 +67,11 @@ func TestInvalidCommandLines(t *testing.T) {
 		want string
 	}{
 		{[]string{"--bogus"}, "unknown flag --bogus: --help lists the flags"},
-		{[]string{"--confg", "x"}, "unknown flag --confg, did you mean --config?: --help lists the flags"},
 		{[]string{"config", "check", "--confg", "x"}, "unknown flag --confg, did you mean --config?"},
 		{[]string{"execd"}, "execd needs --config FILE"},
 		{[]string{"execd", "--confg", "x"}, "unknown flag --confg, did you mean --config?"},
 		{[]string{"bogus"}, `unknown command "bogus": --help lists the commands`},
-		{[]string{"confg"}, `unknown command "confg", did you mean "config"?`},
-		{[]string{"config", "chek"}, `unknown command "chek", did you mean "check"?`},
-		{[]string{"plugins", "agregators"}, `unknown command "agregators", did you mean "aggregators"?`},
-		{[]string{"config", "bogus"}, `unknown command "bogus"`},
-		{[]string{"plugins", "bogus"}, `unknown command "bogus"`},
-		{[]string{"--usage", "bogus"}, `this build has no plugin "bogus"`},
-		{[]string{"--watch-config", "often"}, `invalid --watch-config "often", want notify or poll`},
-		{[]string{"--watch-config", "poll", "--watch-interval", "-1s"}, "invalid --watch-interval -1s, want more than 0s"},
-		{[]string{"--watch-debounce-interval", "-1s"}, "invalid --watch-debounce-interval -1s"},
-		{[]string{"--test-wait", "-1"}, "invalid --test-wait -1"},
-		{[]string{"--test-wait", "soon"}, `invalid value "soon" for flag -test-wait`},
-		{[]string{"--strict-env-handling", "--non-strict-env-handling"}, "cannot be used together"},
 		{[]string{"--strict-env-handling", "config", "check", "--non-strict-env-handling"}, "cannot be used together"},
-		{[]string{"--select", "nonsense"}, "nonsense"},
 		{[]string{}, "telegraf.d/*.conf: name a file with --config; the command 'config create' prints one"},
 		{[]string{"config", "check"}, "no config file specified, and could not find one"},
 		{[]string{"--config", "/nowhere/telegraf.conf"}, "/nowhere/telegraf.conf"},
@@ -81,6 +85,33 @@ func TestInvalidCommandLines(t *testing.T) {
 			require.Empty(t, r.stdout)
 			require.NotContains(t, r.stderr, "panic")
 		})
+	}
+}
+
+// These command lines end before a configuration is read.
+func TestInvalidFlagsAndNamesOfCommands(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--confg", "x"}, "unknown flag --confg, did you mean --config?: --help lists the flags"},
+		{[]string{"confg"}, `unknown command "confg", did you mean "config"?`},
+		{[]string{"config", "chek"}, `unknown command "chek", did you mean "check"?`},
+		{[]string{"plugins", "agregators"}, `unknown command "agregators", did you mean "aggregators"?`},
+		{[]string{"config", "bogus"}, `unknown command "bogus"`},
+		{[]string{"plugins", "bogus"}, `unknown command "bogus"`},
+		{[]string{"--usage", "bogus"}, `this build has no plugin "bogus"`},
+		{[]string{"--watch-config", "often"}, `invalid --watch-config "often", want notify or poll`},
+		{[]string{"--watch-config", "poll", "--watch-interval", "-1s"}, "invalid --watch-interval -1s, want more than 0s"},
+		{[]string{"--watch-debounce-interval", "-1s"}, "invalid --watch-debounce-interval -1s"},
+		{[]string{"--test-wait", "-1"}, "invalid --test-wait -1"},
+		{[]string{"--test-wait", "soon"}, `invalid value "soon" for flag -test-wait`},
+		{[]string{"--strict-env-handling", "--non-strict-env-handling"}, "cannot be used together"},
+		{[]string{"--select", "nonsense"}, "nonsense"},
+	} {
+		text, err := tried(t, c.args...)
+		require.ErrorContains(t, err, c.want, c.args)
+		require.Empty(t, text, c.args)
 	}
 }
 
@@ -129,7 +160,6 @@ func TestConfigCheckJoinsAllFiles(t *testing.T) {
 }
 
 func TestPluginsListsOurPluginsAndThoseOfUpstream(t *testing.T) {
-	t.Parallel()
 	for kind, want := range map[string][]string{
 		"aggregators":  {"basicstats", "describe", "final", "merge", "quantile", "starlark"},
 		"outputs":      {"discard", "file", "influxdb_v2", "influxdb_v3", "prometheus_client", "rediscache"},
@@ -139,61 +169,53 @@ func TestPluginsListsOurPluginsAndThoseOfUpstream(t *testing.T) {
 		"serializers":  {"csv", "influx", "json", "prometheus"},
 		"secretstores": {"test"},
 	} {
-		r := runTelegraf(t, "plugins", kind)
-		require.Zero(t, r.code)
+		text := printed(t, "plugins", kind)
 		for _, name := range want {
-			require.Contains(t, r.stdout, kind+"."+name+"\n")
+			require.Contains(t, text, kind+"."+name+"\n")
 		}
-		for line := range strings.Lines(r.stdout) {
+		for line := range strings.Lines(text) {
 			require.True(t, strings.HasPrefix(line, kind+"."), line)
 		}
 	}
-	all := runTelegraf(t, "plugins")
-	require.Contains(t, all.stdout, "aggregators.describe\n")
-	require.Contains(t, all.stdout, "outputs.rediscache\n")
+	all := printed(t, "plugins")
+	require.Contains(t, all, "aggregators.describe\n")
+	require.Contains(t, all, "outputs.rediscache\n")
+	// Telegraf prints the deprecations to os.Stdout.
 	require.Zero(t, runTelegraf(t, "plugins", "inputs", "--deprecated").code)
 }
 
 func TestUsagePrintsTheOptionsOfEveryKind(t *testing.T) {
-	t.Parallel()
 	for _, name := range []string{"describe", "rediscache", "cpu"} {
-		r := runTelegraf(t, "--usage", name)
-		require.Zero(t, r.code)
-		require.Contains(t, r.stdout, "."+name+"]]")
+		require.Contains(t, printed(t, "--usage", name), "."+name+"]]")
 	}
-	full := runTelegraf(t, "--usage", "aggregators.describe") // as the command plugins prints it
-	require.Zero(t, full.code, full.stderr)
-	require.Contains(t, full.stdout, "[[aggregators.describe]]")
-	full = runTelegraf(t, "--usage", "outputs.file")
-	require.Contains(t, full.stdout, "[[outputs.file]]")
-	require.NotContains(t, full.stdout, "[[inputs.file]]")
-	r := runTelegraf(t, "--usage", "file")
-	require.Contains(t, r.stdout, "[[inputs.file]]")
-	require.Contains(t, r.stdout, "[[outputs.file]]")
+	full := printed(t, "--usage", "aggregators.describe") // as the command plugins prints it
+	require.Contains(t, full, "[[aggregators.describe]]")
+	full = printed(t, "--usage", "outputs.file")
+	require.Contains(t, full, "[[outputs.file]]")
+	require.NotContains(t, full, "[[inputs.file]]")
+	both := printed(t, "--usage", "file")
+	require.Contains(t, both, "[[inputs.file]]")
+	require.Contains(t, both, "[[outputs.file]]")
 }
 
 func TestConfigCheckAcceptsTheOutputOfConfigCreate(t *testing.T) {
-	t.Parallel()
+	created := runTelegraf(t, "config", "create")
+	require.Zero(t, created.code)
+	require.Contains(t, created.stdout, "\n[[aggregators.describe]]\n")
+	require.Contains(t, created.stdout, "\n# [[outputs.rediscache]]\n")
+	require.Contains(t, created.stdout, fmt.Sprintf("\n  metric_buffer_limit = %d\n", bufferLimit))
 	for _, args := range [][]string{{"config", "create"}, {"config"}, {"--sample-config"}} {
-		created := runTelegraf(t, args...)
-		require.Zero(t, created.code)
-		require.Contains(t, created.stdout, "\n[[aggregators.describe]]\n")
-		require.Contains(t, created.stdout, "\n# [[outputs.rediscache]]\n")
-		require.Contains(t, created.stdout, fmt.Sprintf("\n  metric_buffer_limit = %d\n", bufferLimit))
-		path := writeFile(t, "telegraf.conf", created.stdout)
-		checked := runTelegraf(t, "config", "check", "--config", path)
-		require.Zero(t, checked.code, checked.stderr)
+		require.Equal(t, created.stdout, printed(t, args...), args)
 	}
+	checked := runTelegraf(t, "config", "check", "--config", writeFile(t, "telegraf.conf", created.stdout))
+	require.Zero(t, checked.code, checked.stderr)
 }
 
 func TestConfigCreateIsFiltered(t *testing.T) {
-	t.Parallel()
 	args := []string{"--section-filter", "inputs:aggregators:outputs", "--input-filter", "cpu:mem", "--aggregator-filter", "describe", "--output-filter", "rediscache"}
-	after := runTelegraf(t, append([]string{"config", "create"}, args...)...)
-	require.Zero(t, after.code)
-	require.Equal(t, []string{"[[outputs.rediscache]]", "[[aggregators.describe]]", "[[inputs.cpu]]", "[[inputs.mem]]"}, sections(after.stdout))
-	before := runTelegraf(t, append(args, "config", "create")...)
-	require.Equal(t, after.stdout, before.stdout, "filters before and after the subcommand")
+	after := printed(t, append([]string{"config", "create"}, args...)...)
+	require.Equal(t, []string{"[[outputs.rediscache]]", "[[aggregators.describe]]", "[[inputs.cpu]]", "[[inputs.mem]]"}, sections(after))
+	require.Equal(t, after, printed(t, append(args, "config", "create")...), "filters before and after the subcommand")
 }
 
 // sections returns the headers in a configuration that are not comments.
