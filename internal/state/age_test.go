@@ -205,16 +205,21 @@ func TestManySpansOfOneSeriesCloseTheSmallestGaps(t *testing.T) {
 	stored(t, s)
 	c.advance(2 * time.Hour)
 	removed(t, s, n)
-	gaps := map[string]int{}
+	gaps, step := map[string]int{}, int64(1)
+	if testing.Short() { // each time is looked for among more than a thousand spans
+		step = 5
+	}
 	for i := range int64(n) {
 		start := i*100*hour - i%2*90*hour
-		require.Equal(t, "expired", find(t, s, "m", start))
 		if i%2 == 0 {
 			gaps["narrow "+find(t, s, "m", start+2*hour)]++
-			gaps["wide "+find(t, s, "m", start+50*hour)]++
+		}
+		if i%step == 0 {
+			require.Equal(t, "expired", find(t, s, "m", start))
+			require.Equal(t, "none", find(t, s, "m", start+50*hour+i%2*90*hour))
 		}
 	}
-	require.Equal(t, map[string]int{"narrow expired": n - 1024, "narrow none": n/2 - (n - 1024), "wide none": n / 2}, gaps)
+	require.Equal(t, map[string]int{"narrow expired": n - 1024, "narrow none": n/2 - (n - 1024)}, gaps)
 }
 
 func TestAClockThatJumpsRemovesNothing(t *testing.T) {
@@ -283,7 +288,8 @@ func TestADatabaseThatIsMostlyFreeIsCompactedWhenItIsOpened(t *testing.T) {
 	o, c := clocked(t, time.Hour)
 	o = state.WithCompaction(o, 1<<16)
 	s := mustOpen(t, o)
-	for i := range 5000 {
+	const n = 5000
+	for i := range n {
 		finish(s, fmt.Sprint("gone", i), 0, 1, c.now())
 	}
 	stored(t, s)
@@ -291,7 +297,7 @@ func TestADatabaseThatIsMostlyFreeIsCompactedWhenItIsOpened(t *testing.T) {
 	for i := range 50 {
 		finish(s, fmt.Sprint("kept", i), 0, float64(i), c.now())
 	}
-	removed(t, s, 5000)
+	removed(t, s, n)
 	stored(t, s)
 	require.NoError(t, s.Close())
 	path := filepath.Join(s.Folder(), state.FinalsFile)
@@ -312,7 +318,7 @@ func TestADatabaseThatIsMostlyFreeIsCompactedWhenItIsOpened(t *testing.T) {
 		require.True(t, ok)
 		require.Equal(t, float64(i), b.Summaries[0].Max())
 	}
-	for i := range 5000 {
+	for i := range n {
 		require.Equal(t, "expired", find(t, s, fmt.Sprint("gone", i), 0))
 	}
 	require.NoError(t, s.Close())
