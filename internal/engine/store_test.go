@@ -287,6 +287,10 @@ func randomPoint(r *rand.Rand, hosts int, now time.Time) *engine.Point {
 // When a row is emitted, its summary was committed before, equal to the last bit.
 func TestEveryRowIsCommittedBeforeItIsEmitted(t *testing.T) {
 	t.Parallel()
+	points := 4000
+	if testing.Short() {
+		points = 2000
+	}
 	for seed := range seeds(8) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		limit := pick(r, 20, stats.Unlimited)
@@ -295,7 +299,7 @@ func TestEveryRowIsCommittedBeforeItIsEmitted(t *testing.T) {
 		e := withStore(t, store, limit, pick(r, 60_000, 1<<30))
 		e.clock.at = start
 		rows := 0
-		for range 4000 {
+		for range points {
 			e.Add(randomPoint(r, 5, e.clock.at))
 			if r.IntN(80) == 0 {
 				require.NoError(t, e.Push(func(row *engine.Row) {
