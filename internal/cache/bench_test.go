@@ -210,7 +210,7 @@ func BenchmarkHead(b *testing.B) {
 	sides := map[string]*side{"with": {}, "without": {}}
 	for name, s := range sides {
 		s.client = redistest.Client(b, redistest.Server(b))
-		s.w = writerOf(b, s.client, func(o *cache.Options) { o.CompatRecords = 0 })
+		s.w = writerOf(b, s.client, withoutCompat)
 		if name == "without" {
 			s.w.RefuseHeads()
 		}

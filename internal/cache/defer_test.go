@@ -17,7 +17,7 @@ func TestDeferredRecordsAreWrittenWhenTheServerAnswersAgain(t *testing.T) {
 	t.Parallel()
 	s := redistest.Server(t)
 	client := redistest.Client(t, s)
-	w := keeping(t, client, func(o *cache.Options) { o.CompatRecords = 0 })
+	w := keeping(t, client, withoutCompat)
 	put(t, w, table, revised(1, 1), of(record.Open, 120, "f", 1))
 	other := record.Table{Database: "db", Name: "analytics_new"}
 	require.NoError(t, s.Stop())
@@ -41,7 +41,7 @@ func TestARecordOfALaterPutIsNotReplacedByADeferredOne(t *testing.T) {
 	t.Parallel()
 	for range 10 {
 		client := server(t)
-		w := keeping(t, client, func(o *cache.Options) { o.CompatRecords = 0 })
+		w := keeping(t, client, withoutCompat)
 		require.True(t, w.Defer(table, []record.Record{of(record.Open, 60, "f", 1), of(record.Open, 60, "g", 1)}))
 		put(t, w, table, of(record.Open, 60, "f", 2))
 		eventually(t, client, table, of(record.Open, 60, "f", 2), of(record.Open, 60, "g", 1))

@@ -100,6 +100,9 @@ func writerOf(t testing.TB, client redis.UniversalClient, edit func(*cache.Optio
 	return w
 }
 
+// withoutCompat makes a writer build no compatibility value: for tests of many records that do not need it.
+func withoutCompat(o *cache.Options) { o.CompatRecords = 0 }
+
 func rec(start int64, field, host string, value float64) record.Record {
 	return record.Record{
 		Table: "analytics_cpu", Field: field, Agent: "a1", Tags: []series.Tag{{Key: "host", Value: host}},

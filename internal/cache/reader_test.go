@@ -71,7 +71,7 @@ func TestAFewBucketsAtTheEdgeOfARangeDoNotReadTheWholeIndex(t *testing.T) {
 	for b := range 1000 {
 		records = append(records, rec(int64(b)*10, "f", "h", 1))
 	}
-	put(t, writerOf(t, client, func(o *cache.Options) { o.CompatRecords = 0 }), table, records...)
+	put(t, writerOf(t, client, withoutCompat), table, records...)
 	var read members
 	reading := redistest.Open(t, server.Addr()) // a client of its own, as the writer also reads
 	reading.AddHook(&read)

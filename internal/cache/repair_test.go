@@ -94,7 +94,7 @@ func TestAfterARestartFromAnOlderFileTheNewerRecordsComeBack(t *testing.T) {
 	dir := t.TempDir()
 	s := redistest.Start(t, redisserver.Options{Args: []string{"--dir", dir}})
 	client := redistest.Client(t, s)
-	w := keeping(t, client, func(o *cache.Options) { o.CompatRecords = 0 })
+	w := keeping(t, client, withoutCompat)
 	old, final, open := of(record.Final, 0, "f", 1), of(record.Final, 60, "f", 2), of(record.Open, 120, "f", 3)
 	put(t, w, table, old, of(record.Open, 60, "f", 0))
 	require.NoError(t, client.Save(t.Context()).Err())
@@ -143,7 +143,7 @@ func TestAWriteRestoresTheRestOfItsEvictedBucket(t *testing.T) {
 		t.Run(key, func(t *testing.T) {
 			t.Parallel()
 			client := server(t)
-			w := keeping(t, client, func(o *cache.Options) { o.CompatRecords = 0 })
+			w := keeping(t, client, withoutCompat)
 			put(t, w, table, of(record.Final, 0, "old", 1), of(record.Open, 60, "f", 1), of(record.Open, 60, "g", 1))
 			before := dump(t, client)
 			require.NoError(t, client.Del(t.Context(), key).Err())
@@ -159,7 +159,7 @@ func TestAWriteOfNewRecordsRestoresTheOthersOfTheirEvictedBucket(t *testing.T) {
 	eachVersion(t, func(t *testing.T, client redis.UniversalClient) {
 		for _, kind := range []string{"b:60", "q:60"} {
 			table := newTable()
-			w := keeping(t, client, func(o *cache.Options) { o.CompatRecords = 0 })
+			w := keeping(t, client, withoutCompat)
 			put(t, w, table, of(record.Open, 60, "f", 1), of(record.Open, 60, "g", 1))
 			require.Equal(t, int64(1), client.Del(t.Context(), cache.Key(table, kind)).Val())
 			put(t, w, table, of(record.Open, 60, "new", 1))
@@ -176,7 +176,7 @@ func TestKeysOfATableThatAreEvictedTogetherComeBack(t *testing.T) {
 		for evicted := 1; evicted < 1<<4; evicted++ {
 			table := newTable()
 			keys := []string{cache.IndexKey(table), cache.ExpiryKey(table), cache.NamesKey(table), cache.VersionKey(table)}
-			w := keeping(t, client, func(o *cache.Options) { o.CompatRecords = 0 })
+			w := keeping(t, client, withoutCompat)
 			put(t, w, table, of(record.Final, 0, "old", 1), of(record.Open, 60, "f", 1))
 			for i, key := range keys {
 				if evicted&(1<<i) != 0 {
@@ -210,7 +210,7 @@ func TestAgentsThatLetEachOtherKnowOfALossBothNotice(t *testing.T) {
 		}
 		return next()
 	}))
-	w := keeping(t, client, func(o *cache.Options) { o.CompatRecords = 0 })
+	w := keeping(t, client, withoutCompat)
 	put(t, w, table, of(record.Final, 0, "f", 1), of(record.Open, 60, "f", 1))
 	require.Equal(t, int64(1), admin.Del(t.Context(), cache.BucketKey(table, "60")).Val())
 	put(t, w, table, of(record.Open, 60, "f", 1))

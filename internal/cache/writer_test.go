@@ -205,7 +205,7 @@ func TestExpiredBucketsLeaveTheIndex(t *testing.T) {
 func TestABucketThatIsWrittenWhileItIsCleanedStaysInTheIndex(t *testing.T) {
 	t.Parallel()
 	client := server(t)
-	w := writerOf(t, client, func(o *cache.Options) { o.CompatRecords = 0 })
+	w := writerOf(t, client, withoutCompat)
 	put(t, w, table, rec(60, "f", "h", 1))
 	// Another agent found the bucket expired, and removed it just after this agent had written it.
 	require.NoError(t, client.ZRem(t.Context(), cache.IndexKey(table), "60").Err())
