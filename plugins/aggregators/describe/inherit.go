@@ -165,7 +165,10 @@ func (d *Describe) inherit() {
 	first := slices.DeleteFunc(slices.Clone(all), func(o *Describe) bool { return !o.looked.IsZero() })
 	for _, o := range first {
 		o.looked = o.now()
-		if own, _ := o.orphans(); len(own) > 0 && own[0].Heir == "" && o.store.Empty() {
+		if !o.store.Empty() {
+			continue // it would read the files of all stores for nothing
+		}
+		if own, _ := o.orphans(); len(own) > 0 && own[0].Heir == "" {
 			o.continueOrphan(own[0])
 		}
 	}
