@@ -22,7 +22,7 @@ const index = "index.html"
 // requests. Its files are at /docs/{name}. It is safe for concurrent use.
 type Viewer struct{ files static.Files }
 
-// NewViewer returns the viewer. It compresses files, so it is called once.
+// NewViewer returns the viewer. It reads all files, so it is called once.
 func NewViewer() *Viewer {
 	files, err := static.New(embedded)
 	if err != nil {

@@ -26,7 +26,7 @@ const index = "index.html"
 // Page serves the files of the page. It is safe for concurrent use.
 type Page struct{ files static.Files }
 
-// New returns the page. It compresses the files once, which takes some 15 ms.
+// New returns the page. Each file is compressed when it is first requested.
 func New() *Page {
 	files, err := static.New(embedded)
 	if err != nil {

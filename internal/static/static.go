@@ -20,24 +20,25 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Files are files by their names without folders. They do not change, and are safe for concurrent use.
 type Files map[string]file
 
-// file is one file in the forms in which it is sent. One of the two is nil.
+// file is one file. forms returns the content in the form in which it is sent, not compressed or compressed with gzip; the other is nil.
 //
 // Only one form is in memory: a client that does not accept gzip gets a packed file unpacked for it, and a file that gzip does not make
-// smaller is sent without compression.
+// smaller is sent without compression. Files are compressed when they are first requested, because that takes most of the time in which
+// a program starts.
 type file struct {
 	contentType string
 	etag        string // weak, because it is the same for both forms
-	plain       []byte // not compressed
-	packed      []byte // compressed with gzip
+	forms       func() (plain, packed []byte)
 }
 
 // New returns all files of a file system, at any depth. The content of a file whose name ends in ".gz" is that of the file without
-// this end, compressed with gzip. Other files are compressed here if that makes them at least a tenth smaller. Two files with the
+// this end, compressed with gzip. Other files are compressed for the first client if that makes them at least a tenth smaller. Two files with the
 // same name are an error. The content is kept, and must not change.
 func New(from fs.FS) (Files, error) {
 	files := make(Files)
@@ -62,19 +63,19 @@ func New(from fs.FS) (Files, error) {
 // Of returns Files with one file. It keeps content, which must not change.
 func Of(name string, content []byte) Files { return Files{name: newFile(name, content, false)} }
 
-// newFile returns a file in the form in which it is kept. isPacked is whether content is compressed with gzip.
+// newFile returns a file. isPacked is whether content is compressed with gzip.
 func newFile(name string, content []byte, isPacked bool) file {
 	// Eight bytes are enough to distinguish the versions of one file.
 	sum := sha256.Sum256(content)
-	f := file{contentType: contentType(name), etag: `W/"` + hex.EncodeToString(sum[:8]) + `"`}
-	if isPacked {
-		f.packed = content
-		return f
-	}
-	if f.packed = pack(content); len(f.packed) >= len(content)*9/10 {
-		f.packed, f.plain = nil, content
-	}
-	return f
+	return file{contentType(name), `W/"` + hex.EncodeToString(sum[:8]) + `"`, sync.OnceValues(func() (plain, packed []byte) {
+		if isPacked {
+			return nil, content
+		}
+		if packed = pack(content); len(packed) >= len(content)*9/10 {
+			return content, nil
+		}
+		return nil, packed
+	})}
 }
 
 // pack compresses with gzip.
@@ -113,7 +114,8 @@ func (f Files) Serve(w http.ResponseWriter, r *http.Request, name string) bool {
 	// A 304 has the same ETag and Vary as the answer with the file, as RFC 9110 requires.
 	h := w.Header()
 	h.Set("ETag", file.etag)
-	if file.packed != nil {
+	plain, packed := file.forms()
+	if packed != nil {
 		h.Add("Vary", "Accept-Encoding")
 	}
 	// The header can be a list. An ETag with its quotation marks is part of no other one. "*" matches all ETags (RFC 9110, section 13.1.2).
@@ -122,13 +124,13 @@ func (f Files) Serve(w http.ResponseWriter, r *http.Request, name string) bool {
 		return true
 	}
 	h.Set("Content-Type", file.contentType)
-	body := file.plain
+	body := plain
 	switch {
-	case file.packed != nil && AcceptsGzip(r.Header):
+	case packed != nil && AcceptsGzip(r.Header):
 		h.Set("Content-Encoding", "gzip")
-		body = file.packed
-	case file.packed != nil:
-		body = unpack(file.packed)
+		body = packed
+	case packed != nil:
+		body = unpack(packed)
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	if r.Method != http.MethodHead {

@@ -8,9 +8,11 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/static"
@@ -84,6 +86,22 @@ func TestFilesAreServedInTheFormThatTheClientAccepts(t *testing.T) {
 	w, found := get(static.Of("x.json", []byte("{}")), http.MethodGet, "x.json")
 	require.True(t, found)
 	require.Equal(t, []string{"{}", "application/json"}, []string{w.Body.String(), w.Header().Get("Content-Type")})
+}
+
+// A file is compressed for its first client, which may not be alone.
+func TestFirstClientsAtTheSameTimeGetTheWholeFile(t *testing.T) {
+	t.Parallel()
+	content := strings.Repeat("let a = 'ü';\n", 10_000)
+	files := static.Of("long.js", []byte(content))
+	var clients sync.WaitGroup
+	for range 4 {
+		clients.Go(func() {
+			w, _ := get(files, http.MethodGet, "long.js")
+			assert.Equal(t, "Accept-Encoding", w.Header().Get("Vary"))
+			assert.Equal(t, content, w.Body.String())
+		})
+	}
+	clients.Wait()
 }
 
 func TestFilesWithTheSameNameAreRefused(t *testing.T) {
