@@ -93,10 +93,15 @@ func columns(t *testing.T, rows []map[string]string, names ...string) (values []
 	return values
 }
 
-func TestTheQueriesOfTheReadmeAreRight(t *testing.T) {
+func TestTheQueriesAreRight(t *testing.T) {
 	t.Parallel()
 	s := filled(t)
+	t.Run("of the documentation", func(t *testing.T) { documentation(t, s) })
+	t.Run("of the example", func(t *testing.T) { example(t, s) })
+}
 
+func documentation(t *testing.T, s *sqltest.Server) {
+	t.Helper()
 	all := queries(t, "../../README.md")
 	require.Len(t, all, 1)
 	require.Equal(t, []string{
@@ -113,9 +118,8 @@ func TestTheQueriesOfTheReadmeAreRight(t *testing.T) {
 	require.Contains(t, columns(t, first, "time", "host", "cpu", "field_name", "revision", "count"), "-2h web1 cpu-total usage_user 0 10")
 }
 
-func TestTheQueriesOfTheExampleAreRight(t *testing.T) {
-	t.Parallel()
-	s := filled(t)
+func example(t *testing.T, s *sqltest.Server) {
+	t.Helper()
 	all := queries(t, "README.md")
 	require.Len(t, all, 6)
 	got := func(i int, names ...string) []string { return columns(t, s.Query(t, all[i]), names...) }

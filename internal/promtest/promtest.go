@@ -111,5 +111,5 @@ func WaitUp(t *testing.T, address string) {
 	t.Helper()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		assert.Equal(c, map[string]float64{"analytics": 1, "analytics-api": 1}, Query(c, address, "up", "job"))
-	}, time.Minute, 50*time.Millisecond)
+	}, time.Minute, 200*time.Millisecond)
 }

@@ -74,15 +74,18 @@ func Start(t testing.TB, now time.Time) *Server {
 		s.credential = nobody(t)
 		require.NoError(t, os.Chown(s.folder, int(s.credential.Uid), int(s.credential.Gid)))
 	}
-	initdb := s.command("initdb", "--pgdata", s.folder+"/data", "--username=test", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync")
+	// Segments of the log are as small as possible, because the first one is written whole.
+	initdb := s.command("initdb", "--pgdata", s.folder+"/data", "--username=test", "--auth=trust", "--encoding=UTF8", "--no-locale",
+		"--no-sync", "--wal-segsize=1")
 	out, err := initdb.CombinedOutput()
 	require.NoError(t, err, string(out))
 	s.run(t)
-	s.exec(t, "CREATE FUNCTION now() RETURNS timestamptz LANGUAGE sql IMMUTABLE AS $$SELECT TIMESTAMPTZ "+literal(now.Format(time.RFC3339))+"$$")
-	for _, kind := range []string{"timestamp", "timestamptz"} {
-		s.exec(t, "CREATE FUNCTION date_bin(interval, "+kind+") RETURNS timestamp LANGUAGE sql IMMUTABLE AS "+
-			"$$SELECT date_bin($1, $2::timestamp, TIMESTAMP '1970-01-01')$$")
-	}
+	s.exec(t, fmt.Sprintf(`
+		CREATE FUNCTION now() RETURNS timestamptz LANGUAGE sql IMMUTABLE AS $$SELECT TIMESTAMPTZ %s$$;
+		CREATE FUNCTION date_bin(interval, timestamp) RETURNS timestamp LANGUAGE sql IMMUTABLE AS
+			$$SELECT date_bin($1, $2, TIMESTAMP '1970-01-01')$$;
+		CREATE FUNCTION date_bin(interval, timestamptz) RETURNS timestamp LANGUAGE sql IMMUTABLE AS
+			$$SELECT date_bin($1, $2::timestamp, TIMESTAMP '1970-01-01')$$;`, literal(now.Format(time.RFC3339))))
 	return s
 }
 
