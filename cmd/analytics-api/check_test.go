@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -338,6 +339,21 @@ func TestAddressesAndNamesThatCannotWorkAreReported(t *testing.T) {
 	}
 	_, err := load(t, "listen = \"127.0.0.1:0\"\nhealth_listen = \"127.0.0.1:0\"\nhosts = [\"a\", \"10.0.0.1\", \"2001:db8::1\"]\ncors_origins = [\"*\", \"http://[::1]:3000\"]", nil)
 	require.NoError(t, err)
+}
+
+// The README of the example shows how to export tables of one's own.
+func TestTheExportOfTheExampleIsValid(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile("../../examples/prometheus/README.md")
+	require.NoError(t, err)
+	shown := regexp.MustCompile("(?s)```toml\n(.*?)```").FindSubmatch(b)
+	require.Len(t, shown, 2)
+	config := filepath.Join(t.TempDir(), "analytics-api.toml")
+	require.NoError(t, os.WriteFile(config, shown[1], 0o600))
+	ended, end := context.WithCancel(t.Context())
+	end() // a check that starts the service ends at once
+	var out, log bytes.Buffer
+	require.NoError(t, run(ended, []string{"--check", "--config", config}, nil, &out, &log))
 }
 
 // The process itself: its exit status and what it prints.

@@ -5,8 +5,6 @@ import (
 	"math"
 	"net/http/httptest"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -65,19 +63,6 @@ func documented(t *testing.T) (queries []string) {
 	}
 	require.Len(t, queries, 8)
 	return queries
-}
-
-// The README shows how to export tables of one's own.
-func TestTheExportOfTheReadmeIsValid(t *testing.T) {
-	t.Parallel()
-	b, err := os.ReadFile("README.md")
-	require.NoError(t, err)
-	shown := regexp.MustCompile("(?s)```toml\n(.*?)```").FindSubmatch(b)
-	require.Len(t, shown, 2)
-	config := filepath.Join(t.TempDir(), "analytics-api.toml")
-	require.NoError(t, os.WriteFile(config, shown[1], 0o600))
-	out, err := exec.Command("go", "run", "../../cmd/analytics-api", "--check", "--config", config).CombinedOutput()
-	require.NoError(t, err, string(out))
 }
 
 // quantile returns the value whose rank is the share q.
