@@ -9,6 +9,9 @@ import (
 // ClashSuffix is appended to the key of a tag that another name would hide.
 const ClashSuffix = "_tag"
 
+// escapes replaces control characters as Telegraf does. Making it takes longer than replacing.
+var escapes = strings.NewReplacer("\t", `\t`, "\n", `\n`, "\f", `\f`, "\r", `\r`)
+
 // Sendable returns s as a reader of line protocol receives it. Telegraf writes tabs, newlines, form feeds and
 // carriage returns as an escape of two characters. Line protocol cannot express a backslash at the end of a name, so
 // Sendable removes these. InfluxDB accepts valid UTF-8 only, so each run of other bytes becomes U+FFFD. The result may be
@@ -17,7 +20,7 @@ func Sendable(s string) string {
 	if utf8.ValidString(s) && !strings.ContainsAny(s, "\t\n\f\r") && !strings.HasSuffix(s, `\`) {
 		return s
 	}
-	s = strings.NewReplacer("\t", `\t`, "\n", `\n`, "\f", `\f`, "\r", `\r`).Replace(strings.ToValidUTF8(s, "\uFFFD"))
+	s = escapes.Replace(strings.ToValidUTF8(s, "\uFFFD"))
 	return strings.TrimRight(s, `\`)
 }
 
