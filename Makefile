@@ -106,18 +106,22 @@ test-long: ## run all data and times, as the whole calendar, in the tests that t
 # The tests of what the command does at the same time as something else: signals, reloads, values that come during a Push.
 AT_THE_SAME_TIME := TestSIG|Reload|TestAChangedConfiguration|TestCrashes
 
+# The command is started some 200 times, mostly for a moment. With fewer garbage collections a start takes 19 ms of processor time instead
+# of 25, and all tests of the command 19 s instead of 22. No test of it is about memory.
+FEWER_COLLECTIONS := GOGC=400
+
 # Most tests of the command wait for a process, so that more of them than processors run at once.
 .PHONY: test-command
 test-command:
 	$(eval TAGS := $(test_tags))
 	@test "$(TAGS)" != failed
-	cd $(COMMAND) && go test -shuffle=on $(TEST_FLAGS) -o $(TEST_PROGRAMS)/ -parallel 8 -tags "$(TAGS)" -skip '$(AT_THE_SAME_TIME)' ./...
+	cd $(COMMAND) && $(FEWER_COLLECTIONS) go test -shuffle=on $(TEST_FLAGS) -o $(TEST_PROGRAMS)/ -parallel 8 -tags "$(TAGS)" -skip '$(AT_THE_SAME_TIME)' ./...
 
 .PHONY: test-command-race
 test-command-race:
 	$(eval TAGS := $(test_tags))
 	@test "$(TAGS)" != failed
-	cd $(COMMAND) && CRASHES=$(or $(CRASHES),3) $(RACE) -shuffle=on $(TEST_FLAGS) -o $(TEST_PROGRAMS)/race/ -parallel 8 -tags "$(TAGS)" -run '$(AT_THE_SAME_TIME)' .
+	cd $(COMMAND) && CRASHES=$(or $(CRASHES),3) $(FEWER_COLLECTIONS) $(RACE) -shuffle=on $(TEST_FLAGS) -o $(TEST_PROGRAMS)/race/ -parallel 8 -tags "$(TAGS)" -run '$(AT_THE_SAME_TIME)' .
 
 BENCH := go test -run '^$$'
 
