@@ -259,8 +259,10 @@ func TestFastClientsAreSlowedDownAlone(t *testing.T) {
 	require.Equal(t, http.StatusOK, from("192.0.2.1:2", "/health"), "probes have no limit")
 	s.Handler = s.Handler.(described).Handler // the answers to so many requests are not compared with the document
 	const unknown = 11_000                    // more than are known at the same time
+	r := httptest.NewRequest(http.MethodHead, "/", http.NoBody)
 	for i := range unknown {
-		from(fmt.Sprintf("10.%d.%d.%d:1", i>>16, i>>8&255, i&255), "/")
+		r.RemoteAddr = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 1).String()
+		s.ServeHTTP(discard{make(http.Header)}, r)
 	}
 	require.Equal(t, http.StatusTooManyRequests, from("10.9.9.9:1", "/"), "addresses beyond those that are known share a limit")
 	s.clock.Add(1)

@@ -44,6 +44,14 @@ func TestEachLimitSaysWhatToChange(t *testing.T) {
 	t.Parallel()
 	const narrower, pages = "narrow it down with start, end, last, field or tag, or read it in pages with limit", "narrow it down with start, end or last, or read it in pages with limit"
 	const smaller = "narrow it down with start, end, last or a smaller bucket"
+	s := withRedis(t, nil)
+	var all []record.Record
+	for m := range 10 {
+		for _, field := range []string{"f", "g"} {
+			all = append(all, summed(rec(m, field, "a", 0), "a1", "", 1), summed(rec(m, field, "b", 0), "a1", "", 1))
+		}
+	}
+	s.put(t, all...)
 	for _, c := range []struct {
 		edit        func(*api.Options)
 		query, want string
@@ -62,15 +70,10 @@ func TestEachLimitSaysWhatToChange(t *testing.T) {
 		{func(o *api.Options) { o.MaxScanned = 38 }, "&bucket=1h", "the request has to read 40 records or more, at most 38 are allowed: narrow it down with start, end or last"},
 		{func(o *api.Options) { o.MaxScanned = 38 }, "&tag=host=none&limit=1", "the request has to read 40 records or more, at most 38 are allowed: narrow it down with start, end or last"},
 	} {
-		s := withRedis(t, c.edit)
-		var all []record.Record
-		for m := range 10 {
-			for _, field := range []string{"f", "g"} {
-				all = append(all, summed(rec(m, field, "a", 0), "a1", "", 1), summed(rec(m, field, "b", 0), "a1", "", 1))
-			}
-		}
-		s.put(t, all...)
-		require.Equal(t, c.want, problemOf(t, s.get(t, cpuPath+c.query), http.StatusUnprocessableEntity).Detail)
+		o := options(s)
+		c.edit(&o)
+		limited := &service{Handler: newAPI(t, s.reader, o)}
+		require.Equal(t, c.want, problemOf(t, limited.get(t, cpuPath+c.query), http.StatusUnprocessableEntity).Detail)
 	}
 }
 
