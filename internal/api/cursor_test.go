@@ -285,21 +285,23 @@ func TestPagesOfATableWithManyBuckets(t *testing.T) {
 	require.Contains(t, p.Detail, "the request has to read 41 buckets or more, at most 40 are allowed: narrow it down with start, end or last")
 }
 
-// A bucket that has more records than a page.
+// A bucket that has more records than a page. A redis-server returns it in parts, and the Redis in this process at once.
 func TestPagesOfALargeBucket(t *testing.T) {
 	t.Parallel()
-	s := withRedis(t, func(o *api.Options) { o.MaxRecords = 400 })
 	var all []record.Record
 	for i := range 1500 {
 		all = append(all, rec(1, "f", fmt.Sprintf("h%04d", i), 0))
 	}
 	want := texts(all, func(record.Record) bool { return true })
-	s.put(t, all...)
-	for _, order := range []string{"asc", "desc"} {
-		got, pages := s.paged(t, cpuPath+"&cursor=&order="+order, nil)
-		require.Equal(t, want, got)
-		require.Equal(t, 4, pages)
-		slices.Reverse(want)
+	for _, start := range []func(testing.TB, func(*api.Options)) *service{withRedis, inProcess} {
+		s := start(t, func(o *api.Options) { o.MaxRecords = 400 })
+		s.put(t, all...)
+		for _, order := range []string{"asc", "desc"} {
+			got, pages := s.paged(t, cpuPath+"&cursor=&order="+order, nil)
+			require.Equal(t, want, got)
+			require.Equal(t, 4, pages)
+			slices.Reverse(want)
+		}
 	}
 }
 

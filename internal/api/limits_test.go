@@ -72,7 +72,7 @@ func TestEachLimitSaysWhatToChange(t *testing.T) {
 	} {
 		o := options(s)
 		c.edit(&o)
-		limited := &service{Handler: newAPI(t, s.reader, o)}
+		limited := &service{Handler: newAPI(t, cache.NewReader(s.client), o)}
 		require.Equal(t, c.want, problemOf(t, limited.get(t, cpuPath+c.query), http.StatusUnprocessableEntity).Detail)
 	}
 }
