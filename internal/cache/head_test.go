@@ -406,6 +406,19 @@ func (m *headModel) checkBucket(at time.Time, all []string) {
 	}
 }
 
+// checkFirst reports an error if the first names are not those of the bucket, unless the head is not complete or the bucket has changed
+// meanwhile.
+func checkFirst(t testing.TB, client redis.UniversalClient, table record.Table, start time.Time) {
+	t.Helper()
+	names, size := headOf(t, cache.NewReader(client), table, start, false)
+	if size < 0 {
+		return
+	}
+	if all := sortedNames(t, client, table, start); len(all) == size {
+		assert.Equal(t, all[:len(names)], names)
+	}
+}
+
 // Writers that write one bucket at the same time keep its head complete. Each waits for a look at the head twice: when it has written its
 // records and not yet offered their names, and after that. The other writers go on meanwhile.
 func TestWritersKeepTheHeadOfABucketTogether(t *testing.T) {
@@ -446,12 +459,7 @@ func TestWritersKeepTheHeadOfABucketTogether(t *testing.T) {
 			close(looks)
 		}()
 		for done := range looks {
-			names, size := headOf(t, cache.NewReader(client), table, time.Unix(60, 0), false)
-			if size >= 0 { // the head is complete
-				if all := sortedNames(t, client, table, time.Unix(60, 0)); len(all) == size {
-					assert.Equal(t, all[:len(names)], names)
-				}
-			}
+			checkFirst(t, client, table, time.Unix(60, 0))
 			close(done)
 		}
 		requireHead(t, client, table, time.Unix(60, 0), 20)
