@@ -366,10 +366,10 @@ func TestNothingIsLostWhileRedisIsAway(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	server := redistest.Start(t, redisserver.Options{Dir: dir})
-	ro := load(t, fmt.Sprintf("[[outputs.rediscache]]\n  servers = [\"redis://%s\"]\n  database = \"db\"\n  timeout = \"1s\"\n  metric_buffer_limit = 100000\n", server.Addr()))
+	ro := load(t, fmt.Sprintf("[[outputs.rediscache]]\n  servers = [\"redis://%s\"]\n  database = \"db\"\n  timeout = \"1s\"\n  metric_batch_size = 100\n", server.Addr()))
 	require.NoError(t, ro.Init())
 	require.NoError(t, ro.Connect())
-	const perTick, ticks = 100, 150
+	const perTick, ticks = 30, 150 // the rows that wait need 30 batches
 	failed := 0
 	for tick := range ticks {
 		for i := range perTick {
