@@ -27,10 +27,19 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/plugins/outputs/rediscache"
 )
 
+// withFaults reports whether the environment variable FAULTS is 1: all ways to fail are tested, under a load four times as high.
+var withFaults = os.Getenv("FAULTS") == "1"
+
+// loadTables is the number of tables that get rows, and loadEvery is the time between two rows of a host.
+var loadTables, loadEvery = func() (int, time.Duration) {
+	if withFaults {
+		return 12, 25 * time.Millisecond
+	}
+	return 6, 50 * time.Millisecond
+}()
+
 const (
-	loadTables = 6
-	loadHosts  = 5
-	loadEvery  = 50 * time.Millisecond
+	loadHosts = 5
 	// pollEvery is the time between two looks at the servers. What the tests measure is that much too long.
 	pollEvery = 20 * time.Millisecond
 	// noticedIn is how long a failover may be unnoticed.
@@ -217,7 +226,7 @@ type stall struct {
 // stalls returns the ways in which servers fail: only one of them, unless the environment variable FAULTS is 1.
 func stalls() []stall {
 	all := []stall{{"killed", redistest.Kill}, {"paused", redistest.Pause}}
-	if os.Getenv("FAULTS") != "1" {
+	if !withFaults {
 		return all[:1]
 	}
 	return all
