@@ -402,52 +402,69 @@ func Orphans(dir, owner string, related func(identity map[string]string) Relatio
 	if err != nil {
 		return nil, nil, err
 	}
-	runs := earlierRuns{of: map[locker]bool{process: true}}
-	var foreign []Folder
-	var damaged error
-	known := true // which orphan has open buckets of which other one
+	s := survey{owner: owner, now: now, runs: earlierRuns{of: map[locker]bool{process: true}}, known: true}
 	for _, folder := range folders {
-		if strings.Contains(filepath.Base(folder), retired) {
-			continue
-		}
-		identity, err := readIdentity(folder)
-		heir, _, ok, bad := readHeir(folder)
-		if errors.Is(err, errFormat) {
-			damaged, known = errors.Join(damaged, err), known && !ok && bad == nil
-		}
-		if err != nil {
-			continue
-		}
-		f := Folder{Path: folder, Identity: identity}
-		if ok {
-			f.Heir = heir
-		}
-		mine := readOwner(folder) == owner
-		lock, err := tryLock(filepath.Join(folder, lockFile))
-		switch {
-		case err == nil:
-			unlock(lock)
-			damaged, known = errors.Join(damaged, bad), known && bad == nil
-			if mine || now.Sub(lastUsed(folder)) >= orphanAge {
-				orphans = append(orphans, f)
-				break
-			}
-			foreign = append(foreign, f)
-			runs.noteForeign(folder)
-		case errors.Is(err, errBusy):
-			if mine {
-				used = append(used, f)
-			}
-			runs.noteUsed(folder)
+		if !strings.Contains(filepath.Base(folder), retired) {
+			s.visit(folder)
 		}
 	}
-	if !known {
-		return nil, used, damaged
+	if !s.known {
+		return nil, s.used, s.damaged
 	}
-	foreign = slices.DeleteFunc(foreign, func(f Folder) bool { return !runs.had(f.Path, related(f.Identity)) })
-	orphans = append(orphans, foreign...)
-	slices.SortFunc(orphans, func(a, b Folder) int { return strings.Compare(a.Path, b.Path) })
-	return orphans, used, damaged
+	for _, f := range s.foreign {
+		if s.runs.had(f.Path, related(f.Identity)) {
+			s.orphans = append(s.orphans, f)
+		}
+	}
+	slices.SortFunc(s.orphans, func(a, b Folder) int { return strings.Compare(a.Path, b.Path) })
+	return s.orphans, s.used, s.damaged
+}
+
+// survey sorts the folders of stores for Orphans.
+type survey struct {
+	owner string
+	now   time.Time
+
+	orphans []Folder // of the owner, or not used for a long time
+	foreign []Folder // of other owners, used not long ago; the owner may be an earlier run
+	used    []Folder // that the owner has open
+	runs    earlierRuns
+	damaged error // joins those of damaged files
+	known   bool  // whether it is known which orphan has open buckets of which other one
+}
+
+// visit puts the folder into one of the lists, or leaves it out.
+func (s *survey) visit(folder string) {
+	identity, err := readIdentity(folder)
+	heir, _, ok, bad := readHeir(folder)
+	if errors.Is(err, errFormat) {
+		s.damaged, s.known = errors.Join(s.damaged, err), s.known && !ok && bad == nil
+	}
+	if err != nil {
+		return
+	}
+	f := Folder{Path: folder, Identity: identity}
+	if ok {
+		f.Heir = heir
+	}
+	mine := readOwner(folder) == s.owner
+	lock, err := tryLock(filepath.Join(folder, lockFile))
+	switch {
+	case err == nil:
+		unlock(lock)
+		s.damaged, s.known = errors.Join(s.damaged, bad), s.known && bad == nil
+		if mine || s.now.Sub(lastUsed(folder)) >= orphanAge {
+			s.orphans = append(s.orphans, f)
+			return
+		}
+		s.foreign = append(s.foreign, f)
+		s.runs.noteForeign(folder)
+	case errors.Is(err, errBusy):
+		if mine {
+			s.used = append(s.used, f)
+		}
+		s.runs.noteUsed(folder)
+	}
 }
 
 // earlierRuns finds the processes that were this program, which had other arguments. An earlier run had a store that this process
