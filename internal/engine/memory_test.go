@@ -197,7 +197,7 @@ func TestDemotingFreesAnEighthOfTheLimit(t *testing.T) {
 		e.values(strconv.Itoa(i%hosts), start, r.NormFloat64())
 	}
 	require.LessOrEqual(t, e.Counted().Bytes, limit-limit/8)
-	require.Greater(t, e.Counted().Bytes, limit-limit/8-10_000, "one summary holds less than that")
+	require.Greater(t, e.Counted().Bytes, limit-limit/8-limit/hosts, "one summary holds less than that")
 	require.Len(t, *e.notices, 1)
 	require.Equal(t, engine.Notice{Kind: engine.SummariesDemoted, Number: e.Counters().Demotions}, (*e.notices)[0])
 }
