@@ -1,8 +1,10 @@
 package state_test
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -268,6 +270,29 @@ func TestADamagedDatabaseIsSetAsideAndWhatCanBeReadIsKept(t *testing.T) {
 		}
 		require.NoError(t, os.RemoveAll(dir))
 	}
+}
+
+// Both headers are intact, and so are all pages that are in use, but the end of the file is missing. bbolt would use pages beyond it.
+func TestADatabaseWhoseFileLacksItsEndIsSetAsideWithoutALoss(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	folder, want := writeFinals(t, dir, 10)
+	path := filepath.Join(folder, state.FinalsFile)
+	file, err := os.ReadFile(path)
+	require.NoError(t, err)
+	first := file[16:] // behind the header of the page
+	size := binary.NativeEndian.Uint32(first[8:])
+	for _, header := range [][]byte{first, file[size+16:]} {
+		binary.NativeEndian.PutUint64(header[40:], uint64(len(file))/uint64(size)+1) // above the number of each page
+		sum := fnv.New64a()
+		_, _ = sum.Write(header[:56])
+		binary.NativeEndian.PutUint64(header[56:], sum.Sum64())
+	}
+	require.NoError(t, os.WriteFile(path, file, 0o600))
+	require.Zero(t, checkFinals(t, dir, "one page less", want))
+	aside, err := filepath.Glob(path + ".damaged-*")
+	require.NoError(t, err)
+	require.Len(t, aside, 1)
 }
 
 func TestForeignFilesAreSetAsideAndTheStoreStartsEmpty(t *testing.T) {

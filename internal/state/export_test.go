@@ -41,6 +41,9 @@ func WithWindow(o Options, n int) Options {
 	return o
 }
 
+// Window returns how many bytes of the log a replay of the store collects.
+func (s *Store) Window() int { return s.window() }
+
 // WindowOf gives tests windowOf.
 var WindowOf = windowOf
 

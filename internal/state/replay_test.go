@@ -104,6 +104,7 @@ func TestManyOpenBucketsHaveALargerWindow(t *testing.T) {
 	} {
 		require.Equal(t, c.want, state.WindowOf(c.buckets, int64(c.log)), "%+v", c)
 	}
+	require.Equal(t, state.WindowOf(0, 0), mustOpen(t, options(t, t.TempDir())).Window())
 }
 
 // counting is a model that also notes the numbers of rows of each call of Rows, by handle.
