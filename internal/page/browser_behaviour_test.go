@@ -39,6 +39,12 @@ func show(tab *browser.Tab, address string) {
 	tab.Until(ready)
 }
 
+// showAnew shows the page at an address as a new tab does: without what the page has stored.
+func showAnew(tab *browser.Tab, address string) {
+	browser.Eval[bool](tab, "localStorage.clear(), sessionStorage.clear(), true")
+	show(tab, address)
+}
+
 // text returns the text of the first element of a selector.
 func textOf(tab *browser.Tab, selector string) string {
 	return browser.Eval[string](tab, fmt.Sprintf("document.querySelector(%q).textContent", selector))
@@ -110,7 +116,7 @@ func choices(t *testing.T, b *browser.Browser) {
 	tab.Click(".chip")
 	tab.Until("document.querySelectorAll('.chart').length === 2")
 
-	show(tab, address) // the address has the whole state
+	showAnew(tab, address) // which has the whole state
 	require.Equal(t, want, state(t, tab))
 	require.Equal(t, "service=web×", textOf(tab, ".chip"))
 	require.Equal(t, "6h", browser.Eval[string](tab, "document.querySelector('#range').value"))
@@ -170,7 +176,7 @@ func distributions(t *testing.T, b *browser.Browser) {
 	require.Contains(t, textOf(tab, "#distribution dl"), "p7575.25")
 	require.Equal(t, "host=a", state(t, tab).Get("of"))
 	before := textOf(tab, "#distribution")
-	show(tab, browser.Eval[string](tab, "location.href"))
+	showAnew(tab, browser.Eval[string](tab, "location.href"))
 	tab.Until("document.querySelector('#distribution svg')")
 	require.Equal(t, before, textOf(tab, "#distribution"))
 
