@@ -182,6 +182,8 @@ func TestTheNewestRevisionIsFound(t *testing.T) {
 	require.Equal(t, uint64(5), b.Summaries[0].Count())
 }
 
+// The log of a final bucket is needed until the bucket is in the database. So the test, whose hours last milliseconds, waits for the
+// background writer every ten minutes of its clock.
 func TestTheLogStaysSmallWhileBucketsComeAndGo(t *testing.T) {
 	t.Parallel()
 	o, c := clocked(t, 0)
@@ -202,6 +204,9 @@ func TestTheLogStaysSmallWhileBucketsComeAndGo(t *testing.T) {
 			}
 		}
 		require.NoError(t, s.Commit())
+		if i%10 == 9 {
+			require.Eventually(t, func() bool { return s.Stats().Pending == 0 }, waitFor, tick)
+		}
 		c.advance(time.Minute)
 	}
 	require.Greater(t, snapshots, 20*7)
