@@ -361,7 +361,7 @@ func TestAFaultIsOneLineOnStandardErrorAndStatusOne(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"--check"}, {}} {
 		command := exec.CommandContext(t.Context(), os.Args[0], args...)
-		command.Env = []string{"RUN_ANALYTICS_API=1", "ANALYTICS_API_MAX_RECORDS=0"}
+		command.Env = environment(t, "ANALYTICS_API_MAX_RECORDS=0")
 		command.Dir = t.TempDir()
 		var stdout, stderr bytes.Buffer
 		command.Stdout, command.Stderr = &stdout, &stderr

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -105,11 +106,18 @@ func (c *child) client(t *testing.T) *redis.Client {
 	return client
 }
 
+// environment returns the environment of a child process, which consists of these variables and of those that make the test program the
+// command. A program that counts its coverage writes that into GOCOVERDIR, which go test sets, and prints a warning if there is none.
+func environment(t *testing.T, variables ...string) []string {
+	t.Helper()
+	return append([]string{"RUN_ANALYTICS_API=1", "GOCOVERDIR=" + cmp.Or(os.Getenv("GOCOVERDIR"), t.TempDir())}, variables...)
+}
+
 // launch starts the command as a child process. It kills the child when the test ends.
 func launch(t *testing.T, env []string, args ...string) *child {
 	t.Helper()
 	c := &child{cmd: exec.Command(os.Args[0], args...), stderr: &buffer{}}
-	c.cmd.Env = append([]string{"RUN_ANALYTICS_API=1", "PATH=" + os.Getenv("PATH"), "TMPDIR=" + t.TempDir()}, env...)
+	c.cmd.Env = append(environment(t, "PATH="+os.Getenv("PATH"), "TMPDIR="+t.TempDir()), env...)
 	c.cmd.Dir, c.cmd.Stderr = t.TempDir(), c.stderr
 	require.NoError(t, c.cmd.Start())
 	t.Cleanup(func() {

@@ -104,7 +104,7 @@ func TestTheEndDoesNotWaitForTheStartOfTheEmbeddedRedis(t *testing.T) {
 	script := "#!/bin/sh\n: > " + started + "\nexec sleep 600\n"
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "redis-server"), []byte(script), 0o700))
 	c := &child{cmd: exec.CommandContext(t.Context(), os.Args[0], embeddedArgs("redis-server")...), stderr: &buffer{}}
-	c.cmd.Env = []string{"RUN_ANALYTICS_API=1", "PATH=" + dir + ":" + os.Getenv("PATH"), "TMPDIR=" + t.TempDir()}
+	c.cmd.Env = environment(t, "PATH="+dir+":"+os.Getenv("PATH"), "TMPDIR="+t.TempDir())
 	c.cmd.Dir, c.cmd.Stderr = dir, c.stderr
 	require.NoError(t, c.cmd.Start())
 	require.Eventually(t, func() bool {
@@ -149,7 +149,7 @@ func TestAnErrorThatEndsTheServiceIsALineOfTheLog(t *testing.T) {
 		"json": `"level":"ERROR","msg":"the service has ended","error":"cannot listen on ` + l.Addr().String(), "text": "analytics-api: cannot listen on ",
 	} {
 		command := exec.CommandContext(t.Context(), os.Args[0], "--listen", l.Addr().String())
-		command.Env, command.Dir = []string{"RUN_ANALYTICS_API=1", "ANALYTICS_API_LOG_FORMAT=" + format}, t.TempDir()
+		command.Env, command.Dir = environment(t, "ANALYTICS_API_LOG_FORMAT="+format), t.TempDir()
 		out, err := command.CombinedOutput()
 		require.Error(t, err)
 		require.Equal(t, 1, command.ProcessState.ExitCode())
