@@ -84,7 +84,8 @@ var ErrExpired = errors.New("final bucket has expired")
 var ErrOthersExpired = errors.New("other fields of the final bucket have expired")
 
 // Replay receives the log of a store in the order in which it was written. After the replay, the engine has the
-// summaries of the last run, equal to the last bit. Each method repeats the effect of the method of [Store] with the
+// summaries of the last run, equal to the last bit. Later values may reach a histogram in other blocks than without the restart: its sums
+// may then differ in their last digits, and its mode within its error. Each method repeats the effect of the method of [Store] with the
 // same name. [Engine.BeginReplay] returns a Replay.
 //
 //	BeginReplay ─▶ Expect ─▶ for each bucket: Open, then Rows, Demoted and Lent, then Final or Drop, ─▶ End

@@ -4,8 +4,8 @@ package stats
 // the first sizes[0] of vs and, unless at is nil, of at, then for the next sizes[1], and so on. The sizes are not negative,
 // and their sum is the number of values. AddBlocks keeps none of the slices.
 //
-// The sums of a histogram depend on the blocks in their last bits. The values of an exact summary do not, so they are
-// added at once.
+// The sums of a histogram depend on the blocks in their last bits, and its mode may too, within [Summary.ModeError]. The values of an
+// exact summary do not, so they are added at once.
 func (s *Summary) AddBlocks(vs []float64, at []int64, sizes []int) { s.addBlocks(vs, at, sizes, 0) }
 
 // addBlocks is AddBlocks with an estimate of how many more values will come.

@@ -52,8 +52,9 @@
 // are added in ascending order, so all statistics but first and last of two exact summaries of the same values are
 // equal to the last bit.
 //
-// A histogram has the exact count, min and max. Its sums are compensated too, but the values are added in the order
-// of Add, which may change the last digits. Its quantiles are within max_error, and its mode_count within mode_error.
+// A histogram has the exact count, min and max. Its sums are compensated too, but the values are added in the order and in
+// the blocks of Add and AddAll, which may change the last digits, and the mode within mode_error. Its quantiles are within
+// max_error, and its mode_count within mode_error.
 //
 // Counts above 2^53 are rounded to float64 in the mean and the variance, and as statistics.
 package stats

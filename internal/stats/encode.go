@@ -29,7 +29,7 @@ var units = [...]int16{0, unitTiny, unitHuge}
 // AppendBinary appends the encoded summary to dst. The error is always nil; Summary implements
 // [encoding.BinaryAppender]. The encoding contains the whole state except the exact limit. If it is decoded into a
 // summary with the same limit, both summaries have the same statistics to the last bit. They still do after the same
-// values are added to both, or the same summaries are merged into both. Exact summaries of the same values have equal
+// calls of AddAll on both, or after the same summaries are merged into both. Exact summaries of the same values have equal
 // encodings.
 //
 // An exact summary takes about 8 bytes for each distinct value, 1 to 2 if the values are small whole numbers, and up
