@@ -167,7 +167,7 @@ bench-file: ## measure the command describe beside DuckDB, pandas and mlr, where
 fuzz: ## fuzz each decoder and parser for FUZZTIME (10s)
 	@set -e; for package in $$(grep -rl '^func Fuzz' --include=*_test.go . | xargs -n1 dirname | sort -u); do \
 		for target in $$(grep -rhoE '^func Fuzz\w+' $$package/*_test.go | sed 's/func //'); do \
-			echo "$$package $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(or $(FUZZTIME),10s) $$package; \
+			echo "$$package $$target"; (cd $$package && go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(or $(FUZZTIME),10s) .); \
 		done; \
 	done
 
