@@ -137,7 +137,7 @@ faults: ## kill and pause primaries and a shard of a cluster, and a primary of S
 	FAULTS=1 REQUIRE_REDIS=1 go test -count 1 -v -run 'TestReadsGoOnAfterSentinelsHaveReplacedThePrimary' ./cmd/analytics-api
 
 .PHONY: attack
-attack: ## attack analytics-api beside a good client and print what it did (2 minutes); ATTACK=measure checks no times
+attack: ## attack analytics-api beside a good client and print what it did (half a minute); ATTACK=measure checks no times
 	ATTACK=$(or $(ATTACK),1) go test -count 1 -v -timeout 10m ./internal/attack
 
 .PHONY: bench-api
