@@ -108,8 +108,8 @@ type Tab struct {
 
 // Tab returns a tab without a page until the test ends. The tab must not be used after the test of Tab, or after that of Start.
 //
-// A test that passes leaves its tab empty, for another test: a new one has a process of its own, which costs as much as the page. The
-// pages of a test are of one server, or else those of all servers but the last leave what they have stored.
+// A test that passes leaves its tab empty, for another test: a new one has a process of its own, which costs as much as the page. Only
+// what the pages of the last server have stored is removed, so the pages of one test should all be of one server.
 func (b *Browser) Tab(t testing.TB) *Tab {
 	t.Helper()
 	o := b.take(t)

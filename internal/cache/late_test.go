@@ -237,7 +237,7 @@ func (m *moveTimes) slow() bool {
 	return m.longest >= slowMove || !m.since.IsZero() && time.Since(m.since) >= slowMove
 }
 
-// call calls do, and calls it again as long as it is refused because a slot moves, if a move was slow.
+// call returns the error of do. If a move was slow, it first repeats a do that is refused because the slot moves.
 func (m *moveTimes) call(do func() error) error {
 	for {
 		err := do()
