@@ -44,10 +44,13 @@ type description struct {
 	paths   *http.ServeMux       // finds the path of a request
 }
 
+// documentAddress is the address of the document for its references. It would be taken for the name of a file if it had no scheme.
+const documentAddress = "http://localhost/openapi.json"
+
 // describe reads the document of a service.
 func describe(t testing.TB, h http.Handler) *description {
 	t.Helper()
-	r := httptest.NewRequest(http.MethodGet, "http://localhost/openapi.json", http.NoBody)
+	r := httptest.NewRequest(http.MethodGet, documentAddress, http.NoBody)
 	r.RemoteAddr = "192.0.2.77:1"
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
@@ -57,7 +60,7 @@ func describe(t testing.TB, h http.Handler) *description {
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(d.text))
 	require.NoError(t, err)
 	d.schemas.AssertFormat()
-	require.NoError(t, d.schemas.AddResource("document", value))
+	require.NoError(t, d.schemas.AddResource(documentAddress, value))
 	for path := range d.Paths {
 		pattern := path
 		if path == "/" {
@@ -112,7 +115,7 @@ func (d *description) check(t testing.TB, r *http.Request, status int, h http.He
 func (d *description) validate(t testing.TB, at string, text []byte) {
 	t.Helper()
 	d.mu.Lock()
-	schema, err := d.schemas.Compile("document" + at)
+	schema, err := d.schemas.Compile(documentAddress + at)
 	d.mu.Unlock()
 	require.NoError(t, err)
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
@@ -242,7 +245,7 @@ func TestDocumentIsValid(t *testing.T) {
 	var schemas map[string]json.RawMessage
 	require.NoError(t, json.Unmarshal(d.Components.Schemas, &schemas))
 	for name := range schemas {
-		_, err := d.schemas.Compile("document" + pointer("components", "schemas", name))
+		_, err := d.schemas.Compile(documentAddress + pointer("components", "schemas", name))
 		require.NoError(t, err, name)
 	}
 	for _, reference := range regexp.MustCompile(`"\$ref":"#/components/schemas/(\w+)"`).FindAllSubmatch(d.text, -1) {
