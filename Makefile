@@ -63,10 +63,14 @@ demo: ## run the quickstart; DEMO_SECONDS, DEMO_API_PORT, DEMO_REDIS_PORT
 	bin/demo -check && $(MAKE) --no-print-directory build && exec bin/demo
 
 .PHONY: test
-test: ## run all tests; some want redis-server or chromium on PATH, REQUIRE_REDIS=1 and REQUIRE_CHROMIUM=1 insist
-	@command -v redis-server >/dev/null || echo "redis-server is not on PATH: the tests that need it are skipped"
-	@command -v chromium >/dev/null || echo "chromium is not on PATH: the tests that need it are skipped"
-	@folder=$$($(TEST_FOLDER)) && trap 'rm -rf "$$folder"' EXIT INT TERM && unset GOTMPDIR && export TMPDIR="$$folder" && \
+test: ## run all tests; some want redis-server, chromium, prometheus or PostgreSQL, REQUIRE_REDIS=1, REQUIRE_CHROMIUM=1 and so on insist
+	@skipped() { echo "$$1 is not installed: the tests that need it are skipped"; }; \
+	installed() { for program; do command -v $$program >/dev/null && return; done; return 1; }; \
+	installed redis-server || skipped redis-server; \
+	installed chromium-headless-shell chromium-browser chromium || skipped chromium; \
+	installed prometheus || skipped prometheus; \
+	installed initdb /usr/lib/postgresql/*/bin/initdb || skipped PostgreSQL
+	@folder=$$($(TEST_FOLDER)) && trap 'rm -rf "$$folder"' EXIT HUP INT TERM && unset GOTMPDIR && export TMPDIR="$$folder" && \
 	$(MAKE) --no-print-directory -j3 test-race test-command test-attack test-long test-command-race
 
 # The tests sync many files. Where memory has room for their folder, they take about 15 s less of processor time and do not wait for the
@@ -79,7 +83,7 @@ TEST_FOLDER = shm=/dev/shm; \
 # The hostile clients mostly wait. On a machine that does other work their times mean nothing, so that only failed requests and memory count.
 .PHONY: test-attack
 test-attack:
-	ATTACK=measure go test -count 1 $(TEST_FLAGS) -o $(TEST_PROGRAMS)/ -timeout 10m ./internal/attack
+	ATTACK=measure go test -count 1 $(TEST_FLAGS) -o "$(TEST_PROGRAMS)/" -timeout 10m ./internal/attack
 
 # The linker leaves out the tables for debuggers, which take about a sixth of its time. Traces of panics and of data races need none.
 TEST_FLAGS := -ldflags=-w
@@ -97,11 +101,11 @@ RACE := GORACE="atexit_sleep_ms=50 $(GORACE)" go test -race
 LONGEST := ./internal/api ./internal/page ./internal/state ./internal/cache ./plugins/aggregators/describe ./plugins/outputs/rediscache ./cmd/analytics-api ./internal/engine
 .PHONY: test-race
 test-race:
-	$(RACE) -short -shuffle=on $(TEST_FLAGS) -o $(TEST_PROGRAMS)/race/ -p 3 -parallel 4 $(LONGEST) $$(go list ./... | grep -v /internal/attack)
+	$(RACE) -short -shuffle=on $(TEST_FLAGS) -o "$(TEST_PROGRAMS)/race/" -p 3 -parallel 4 $(LONGEST) $$(go list ./... | grep -v /internal/attack)
 
 .PHONY: test-long
 test-long: ## run all data and times, as the whole calendar, in the tests that take a sample with the race detector
-	@tests=$$(go run ./internal/longtests) && set -x && go test -shuffle=on $(TEST_FLAGS) -o $(TEST_PROGRAMS)/ $$tests
+	@tests=$$(go run ./internal/longtests) && set -x && go test -shuffle=on $(TEST_FLAGS) -o "$(TEST_PROGRAMS)/" $$tests
 
 # The tests of what the command does at the same time as something else: signals, reloads, values that come during a Push.
 AT_THE_SAME_TIME := TestSIG|Reload|TestAChangedConfiguration|TestCrashes
@@ -115,13 +119,13 @@ FEWER_COLLECTIONS := GOGC=400
 test-command:
 	$(eval TAGS := $(test_tags))
 	@test "$(TAGS)" != failed
-	cd $(COMMAND) && $(FEWER_COLLECTIONS) go test -shuffle=on $(TEST_FLAGS) -o $(TEST_PROGRAMS)/ -parallel 8 -tags "$(TAGS)" -skip '$(AT_THE_SAME_TIME)' ./...
+	cd $(COMMAND) && $(FEWER_COLLECTIONS) go test -shuffle=on $(TEST_FLAGS) -o "$(TEST_PROGRAMS)/" -parallel 8 -tags "$(TAGS)" -skip '$(AT_THE_SAME_TIME)' ./...
 
 .PHONY: test-command-race
 test-command-race:
 	$(eval TAGS := $(test_tags))
 	@test "$(TAGS)" != failed
-	cd $(COMMAND) && CRASHES=$(or $(CRASHES),3) $(FEWER_COLLECTIONS) $(RACE) -shuffle=on $(TEST_FLAGS) -o $(TEST_PROGRAMS)/race/ -parallel 8 -tags "$(TAGS)" -run '$(AT_THE_SAME_TIME)' .
+	cd $(COMMAND) && CRASHES=$(or $(CRASHES),3) $(FEWER_COLLECTIONS) $(RACE) -shuffle=on $(TEST_FLAGS) -o "$(TEST_PROGRAMS)/race/" -parallel 8 -tags "$(TAGS)" -run '$(AT_THE_SAME_TIME)' .
 
 BENCH := go test -run '^$$'
 
@@ -184,7 +188,7 @@ lint: bin/golangci-lint ## check format and lint
 	cd $(COMMAND) && ../../bin/golangci-lint run --build-tags "$(TAGS)" ./...
 
 bin/golangci-lint: Makefile
-	GOFLAGS= GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
+	GOFLAGS= GOBIN="$(CURDIR)/bin" go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
 	@touch $@
 
 .PHONY: vet
