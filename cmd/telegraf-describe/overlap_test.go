@@ -1,27 +1,14 @@
 package main
 
 import (
-	"fmt"
 	"testing"
 
-	"github.com/influxdata/telegraf"
 	"github.com/influxdata/telegraf/config"
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
+	"github.com/telegraf-describe/telegraf-describe/plugins/plugintest"
 )
-
-// warningCounter counts the warnings that are logged, and has the last one. It has no other method of a logger.
-type warningCounter struct {
-	telegraf.Logger
-	warnings int
-	last     string
-}
-
-func (c *warningCounter) Warnf(format string, args ...any) {
-	c.warnings++
-	c.last = fmt.Sprintf(format, args...)
-}
 
 func TestOverlappingDescribeBlocksAreLogged(t *testing.T) {
 	t.Parallel()
@@ -46,18 +33,18 @@ func TestOverlappingDescribeBlocksAreLogged(t *testing.T) {
 		cfg := config.NewConfig()
 		text := "[[aggregators.describe]]\n  " + test.first + "\n[[aggregators.merge]]\n[[aggregators.describe]]\n  " + test.second + "\n"
 		require.NoError(t, cfg.LoadConfigData([]byte(text), config.EmptySourcePath))
-		log := &warningCounter{}
+		log := &plugintest.Log{}
 		for _, ra := range cfg.Aggregators {
 			if d, ok := ra.Aggregator.(*describe.Describe); ok {
 				d.Log = log
 			}
 		}
 		warnOverlaps(cfg.Aggregators, []string{"a.conf:1", "b.conf:7"})
-		require.Equal(t, test.want, log.warnings, "%s and %s", test.first, test.second)
+		require.Len(t, log.Messages(), test.want, "%s and %s", test.first, test.second)
 		if test.want > 0 {
-			require.Contains(t, log.last, "The describe blocks in a.conf:1 and b.conf:7 have the prefix \"analytics_\"")
+			require.Contains(t, log.Warnings()[0], "The describe blocks in a.conf:1 and b.conf:7 have the prefix \"analytics_\"")
 			warnOverlaps(cfg.Aggregators, nil)
-			require.Contains(t, log.last, "Another describe block and this one have the prefix")
+			require.Contains(t, log.Warnings()[1], "Another describe block and this one have the prefix")
 		}
 	}
 }
@@ -85,9 +72,10 @@ func TestANameOverrideOfSeveralMeasurementsIsLogged(t *testing.T) {
 		require.NoError(t, cfg.LoadConfigData([]byte("[[aggregators.describe]]\n  "+settings+"\n"), config.EmptySourcePath))
 		d, ok := cfg.Aggregators[0].Aggregator.(*describe.Describe)
 		require.True(t, ok)
-		log := &warningCounter{}
+		log := &plugintest.Log{}
 		d.Log = log
 		warnMerges(cfg.Aggregators)
-		require.Equal(t, want, log.warnings, settings)
+		require.Len(t, log.Warnings(), want, settings)
+		require.Len(t, log.Messages(), want, settings)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/corpus"
 	"github.com/telegraf-describe/telegraf-describe/internal/oracle"
 	_ "github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe" // registers itself
+	"github.com/telegraf-describe/telegraf-describe/plugins/plugintest"
 )
 
 // For every file and grouping, the statistics of describe are equal to those of the oracle with accuracy = "exact", and
@@ -108,19 +109,10 @@ func described(t *testing.T, metrics []telegraf.Metric, bucket, accuracy, method
 	for _, m := range metrics {
 		ra.Add(m)
 	}
-	var acc collected
+	var acc plugintest.Accumulator
 	ra.Push(&acc)
-	return byKey(t, acc.metrics)
+	return byKey(t, acc.Metrics())
 }
-
-// collected is an accumulator that keeps the metrics.
-type collected struct {
-	telegraf.Accumulator
-	metrics []telegraf.Metric
-}
-
-func (*collected) SetPrecision(time.Duration)    {}
-func (c *collected) AddMetric(m telegraf.Metric) { c.metrics = append(c.metrics, m) }
 
 func byKey(t *testing.T, metrics []telegraf.Metric) map[string]map[string]any {
 	t.Helper()

@@ -7,7 +7,8 @@ import (
 	"time"
 
 	"github.com/influxdata/telegraf/config"
-	"github.com/influxdata/telegraf/testutil"
+
+	"github.com/telegraf-describe/telegraf-describe/plugins/plugintest"
 )
 
 // BenchmarkRestartOfManyBlocks starts blocks with a bucket each, which share a folder of state, up to the first metric.
@@ -19,7 +20,7 @@ func BenchmarkRestartOfManyBlocks(b *testing.B) {
 				all := make([]*Describe, blocks)
 				for i := range all {
 					d := newDescribe()
-					d.Log, d.Alias, d.Bucket, d.State = testutil.Logger{Quiet: true}, strconv.Itoa(i), "1h", folder
+					d.Log, d.Alias, d.Bucket, d.State = &plugintest.Log{}, strconv.Itoa(i), "1h", folder
 					d.Grace, d.Delay = &gate, &gate
 					d.SetHost(Host{Bounded: true, Closes: true})
 					if err := d.Init(); err != nil {

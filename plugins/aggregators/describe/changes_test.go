@@ -14,11 +14,11 @@ import (
 
 	"github.com/influxdata/telegraf"
 	"github.com/influxdata/telegraf/config"
-	"github.com/influxdata/telegraf/testutil"
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/engine"
 	"github.com/telegraf-describe/telegraf-describe/internal/state"
+	"github.com/telegraf-describe/telegraf-describe/plugins/plugintest"
 )
 
 // reader checks the rows of all runs of a test as a database with all of them: no final row has two versions at one revision,
@@ -396,7 +396,7 @@ func TestAChangedBlockDoesNotStartWhileTheOldTelegrafRuns(t *testing.T) {
 	require.NoError(t, err)
 	start := func(alias, prefix string) error {
 		d := newDescribe()
-		d.Log, d.Alias, d.Prefix, d.State, d.Bucket = testutil.Logger{Quiet: true}, alias, prefix, folder, "1h"
+		d.Log, d.Alias, d.Prefix, d.State, d.Bucket = &plugintest.Log{}, alias, prefix, folder, "1h"
 		err := d.Init()
 		if err == nil {
 			require.NoError(t, d.Close())
@@ -1335,7 +1335,7 @@ func TestBucketsAreLentWhileBothBlocksPush(t *testing.T) {
 	h.run(func(d *Describe) { d.Alias = "a"; beside(d) }, func(d *Describe) { d.Alias = "b"; beside(d) })
 	for range 5 {
 		for _, o := range h.blocks {
-			o.Push(&testutil.NopAccumulator{})
+			o.Push(&plugintest.Accumulator{})
 		}
 		addAll(h.blocks[1])
 	}

@@ -17,10 +17,10 @@ import (
 	"github.com/influxdata/telegraf/models"
 	_ "github.com/influxdata/telegraf/plugins/aggregators/merge"
 	"github.com/influxdata/telegraf/selfstat"
-	"github.com/influxdata/telegraf/testutil"
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
+	"github.com/telegraf-describe/telegraf-describe/plugins/plugintest"
 )
 
 // clock is a wall clock that tests move. A store reads it in other goroutines.
@@ -39,7 +39,7 @@ func (c *clock) set(at time.Time) { c.ns.Store(at.UnixNano()) }
 // open is an aggregator under test, with its log and clock.
 type open struct {
 	*Describe
-	log   *testutil.CaptureLogger
+	log   *plugintest.Log
 	clock *clock
 }
 
@@ -47,7 +47,7 @@ type open struct {
 func describer(t *testing.T, edit func(*Describe)) open {
 	t.Helper()
 	gate := config.Duration(openGate)
-	o := open{Describe: newDescribe(), log: &testutil.CaptureLogger{}, clock: newClock(time.Unix(1_800_000_000, 0))}
+	o := open{Describe: newDescribe(), log: &plugintest.Log{}, clock: newClock(time.Unix(1_800_000_000, 0))}
 	o.Log, o.now, o.Grace, o.Delay = o.log, o.clock.now, &gate, &gate
 	o.Emit = "update" // most tests are not about the state of buckets
 	o.SetHost(Host{Bounded: true})
@@ -61,10 +61,10 @@ func describer(t *testing.T, edit func(*Describe)) open {
 
 // push returns the metrics that a Push emits.
 func (o open) push() []telegraf.Metric {
-	var acc keeper
+	var acc plugintest.Accumulator
 	o.Push(&acc)
 	o.Reset()
-	return acc.metrics
+	return acc.Metrics()
 }
 
 func point(tags map[string]string, fields map[string]any, at time.Time) telegraf.Metric {
@@ -95,7 +95,11 @@ func TestDefaultStatistics(t *testing.T) {
 	want := metric.New("analytics_cpu", map[string]string{"host": "a", "field_name": "v"}, map[string]any{
 		"count": int64(3), "min": 1.0, "max": 3.0, "mean": 2.0, "median": 2.0, "mode": 1.0, "p95": 2.9,
 	}, bucketStart)
-	testutil.RequireMetricsEqual(t, []telegraf.Metric{want}, o.push())
+	rows := o.push()
+	require.Equal(t, want.Fields(), fields(t, rows))
+	require.Len(t, rows[0].FieldList(), len(want.FieldList()))
+	require.Equal(t, want.TagList(), rows[0].TagList())
+	require.Equal(t, []any{want.Name(), want.Time().UnixNano(), want.Type()}, []any{rows[0].Name(), rows[0].Time().UnixNano(), rows[0].Type()})
 }
 
 func TestStatisticsAreInOrderOfOutput(t *testing.T) {
@@ -335,7 +339,7 @@ func TestClashingTagsAreRenamedAndLoggedOnce(t *testing.T) {
 		"field_name_tag": "1", "time_tag": "2", "time_bucket_tag": "3", "table_name_tag": "4", "summary_tag": "5", "mean_tag": "6", "p95_tag": "7",
 		"start_tag": "8", "host": "9", "field_name": "v", "start": "2020-05-16T00:00:00Z",
 	}, o.push()[0].Tags())
-	require.Len(t, infos(o), 8)
+	require.Len(t, o.log.Infos(), 8)
 }
 
 // Two series with equal rows are one series, even if their tags had different names.
@@ -471,7 +475,7 @@ func TestBadOptionsNameTheOptionTheValueAndTheRule(t *testing.T) {
 		`invalid 'emit_summary' setting "yes", want "off", "compact" or "full"`:                           func(d *Describe) { d.EmitSummary = "yes" },
 	} {
 		d := newDescribe()
-		d.Log = testutil.Logger{}
+		d.Log = &plugintest.Log{}
 		edit(d)
 		require.ErrorContains(t, d.Init(), want)
 	}

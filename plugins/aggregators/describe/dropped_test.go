@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/influxdata/telegraf/config"
-	"github.com/influxdata/telegraf/testutil"
 	"github.com/stretchr/testify/require"
 )
 
@@ -23,7 +22,7 @@ func TestEveryDroppedValueIsCountedAndLoggedOncePerPeriod(t *testing.T) {
 	o.Add(point(map[string]string{"host": "b"}, map[string]any{"v": 1.0}, o.clock.now())) // a second series
 	o.Add(point(map[string]string{"host": "c"}, map[string]any{"v": 1.0, "w": 2.0}, o.clock.now()))
 	o.push()
-	require.Equal(t, []string{"W! [] Values that were not described in the last period: 2 late, for a bucket that is final; " +
+	require.Equal(t, []string{"W! Values that were not described in the last period: 2 late, for a bucket that is final; " +
 		"1 further ahead of the clock than max_future; 1 at a time that int64 nanoseconds cannot hold; 3 of series beyond max_series"}, o.log.Warnings())
 	o.push()
 	require.Len(t, o.log.Warnings(), 1, "nothing more was dropped")
@@ -53,11 +52,11 @@ func TestABlockThatDescribesNothingIsNotedOnce(t *testing.T) {
 				o.push()
 			}
 			if test.want == "" {
-				require.Empty(t, infos(o))
+				require.Empty(t, o.log.Infos())
 				return
 			}
-			require.Len(t, infos(o), 1)
-			require.Contains(t, infos(o)[0], test.want)
+			require.Len(t, o.log.Infos(), 1)
+			require.Contains(t, o.log.Infos()[0], test.want)
 			require.Empty(t, o.log.Warnings())
 		})
 	}
@@ -70,16 +69,6 @@ func TestARenamedTagIsLoggedButIsNoWarning(t *testing.T) {
 	o.Add(point(map[string]string{"mode": "rw"}, map[string]any{"v": 1.0}, o.clock.now()))
 	o.push()
 	require.Empty(t, o.log.Warnings())
-	require.Len(t, infos(o), 1)
-	require.Contains(t, infos(o)[0], `The tag "mode" gets the end "_tag" in analytics_*`)
-}
-
-// infos returns the messages of the level information.
-func infos(o open) (texts []string) {
-	for _, m := range o.log.Messages() {
-		if m.Level == testutil.LevelInfo {
-			texts = append(texts, m.String())
-		}
-	}
-	return texts
+	require.Len(t, o.log.Infos(), 1)
+	require.Contains(t, o.log.Infos()[0], `The tag "mode" gets the end "_tag" in analytics_*`)
 }

@@ -10,11 +10,11 @@ import (
 
 	"github.com/influxdata/telegraf"
 	"github.com/influxdata/telegraf/config"
-	"github.com/influxdata/telegraf/testutil"
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/engine"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/plugins/plugintest"
 )
 
 // states returns the tag bucket_state of metrics.
@@ -176,7 +176,7 @@ func TestTheLastPushMakesEveryBucketFinalIfThereIsNoState(t *testing.T) {
 
 // slowAccumulator accepts one row each time the test allows it.
 type slowAccumulator struct {
-	testutil.Accumulator
+	plugintest.Accumulator
 	next chan struct{}
 }
 
@@ -192,9 +192,9 @@ func TestMetricsAreAddedDuringABackgroundPushAndCloseWaitsForIt(t *testing.T) {
 	o.Push(acc)
 	o.values(bucketStart.Add(time.Hour), 2.0)
 	o.Push(acc) // the first is still running
-	require.Zero(t, acc.NMetrics())
+	require.Empty(t, acc.Metrics())
 	o.Stop()
 	go func() { acc.next <- struct{}{}; acc.next <- struct{}{} }()
 	o.Push(acc)
-	require.Equal(t, uint64(2), acc.NMetrics(), "both rows have left when the last Push returns")
+	require.Len(t, acc.Metrics(), 2, "both rows have left when the last Push returns")
 }

@@ -14,9 +14,9 @@ import (
 	"time"
 
 	"github.com/influxdata/telegraf/config"
-	"github.com/influxdata/telegraf/testutil"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/state"
+	"github.com/telegraf-describe/telegraf-describe/plugins/plugintest"
 )
 
 // BenchmarkRestart reads back open buckets of 10 fields after a crash: many that got a value in each of a few periods, as many that got
@@ -36,7 +36,7 @@ func (r restart) run(b *testing.B) {
 	folder, gate := b.TempDir(), config.Duration(openGate)
 	start := func() *Describe {
 		d := newDescribe()
-		d.Log, d.Bucket, d.State, d.Grace, d.Delay = testutil.Logger{Quiet: true}, "1h", folder, &gate, &gate
+		d.Log, d.Bucket, d.State, d.Grace, d.Delay = &plugintest.Log{}, "1h", folder, &gate, &gate
 		if err := d.Init(); err != nil {
 			b.Fatal(err)
 		}

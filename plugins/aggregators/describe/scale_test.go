@@ -12,9 +12,9 @@ import (
 
 	"github.com/influxdata/telegraf"
 	"github.com/influxdata/telegraf/config"
-	"github.com/influxdata/telegraf/testutil"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/engine"
+	"github.com/telegraf-describe/telegraf-describe/plugins/plugintest"
 )
 
 // BenchmarkPushAtScale pushes 10 fields of many series in the background while metrics are added, with and without a
@@ -117,7 +117,7 @@ func allFinalAtScale(b *testing.B, series, values int, kept bool) {
 func scaled(b *testing.B, kept bool, edit func(*Describe)) *Describe {
 	d := newDescribe()
 	edit(d)
-	d.Log, d.Bucket = testutil.Logger{Quiet: true}, "1h"
+	d.Log, d.Bucket = &plugintest.Log{}, "1h"
 	d.SetHost(Host{Background: true, Bounded: true, Closes: true})
 	gate := config.Duration(openGate)
 	d.Grace, d.Delay = &gate, &gate
@@ -184,7 +184,7 @@ func liveHeap() float64 {
 
 // countingAccumulator drops metrics and counts them.
 type countingAccumulator struct {
-	testutil.NopAccumulator
+	plugintest.Accumulator
 	rows atomic.Int64
 }
 
@@ -206,7 +206,7 @@ func seriesComeAndGo(b *testing.B, kept bool) {
 	const periods, lives, coming = 120, 10, 1000
 	d, now := newDescribe(), time.Unix(1_800_000_000, 0)
 	linger, gate := config.Duration(time.Minute), config.Duration(openGate)
-	d.Log, d.Bucket, d.Linger, d.Grace, d.Delay = testutil.Logger{Quiet: true}, "1m", &linger, &gate, &gate
+	d.Log, d.Bucket, d.Linger, d.Grace, d.Delay = &plugintest.Log{}, "1m", &linger, &gate, &gate
 	d.now = func() time.Time { return now }
 	d.SetHost(Host{Bounded: true, Closes: true})
 	if kept {

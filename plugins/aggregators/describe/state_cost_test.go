@@ -11,7 +11,8 @@ import (
 
 	"github.com/influxdata/telegraf"
 	"github.com/influxdata/telegraf/config"
-	"github.com/influxdata/telegraf/testutil"
+
+	"github.com/telegraf-describe/telegraf-describe/plugins/plugintest"
 )
 
 // processorFields is how many fields the points of benchmarks have, see processorValue.
@@ -83,7 +84,7 @@ func stateCost(b *testing.B, limit int) {
 
 func startCosting(b *testing.B, limit int, kept bool) *Describe {
 	d, gate := newDescribe(), config.Duration(openGate)
-	d.Log, d.Bucket, d.Grace, d.Delay = testutil.Logger{Quiet: true}, "1h", &gate, &gate
+	d.Log, d.Bucket, d.Grace, d.Delay = &plugintest.Log{}, "1h", &gate, &gate
 	d.ExactLimit, d.MemoryLimit = limit, 1<<40
 	d.SetHost(Host{Bounded: true})
 	if kept {

@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -14,8 +13,9 @@ import (
 	"github.com/influxdata/telegraf/models"
 	parser "github.com/influxdata/telegraf/plugins/parsers/influx"
 	serializer "github.com/influxdata/telegraf/plugins/serializers/influx"
-	"github.com/influxdata/telegraf/testutil"
 	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/plugins/plugintest"
 )
 
 var update = flag.Bool("update", false, "write the expected output of the test cases anew")
@@ -58,9 +58,9 @@ func through(t testing.TB, ra *models.RunningAggregator, metrics []telegraf.Metr
 	for _, m := range metrics {
 		ra.Add(m)
 	}
-	var acc keeper
+	var acc plugintest.Accumulator
 	ra.Push(&acc)
-	return acc.metrics
+	return acc.Metrics()
 }
 
 // described runs the metrics through the plugin of a configuration, without Telegraf's wrapper.
@@ -70,22 +70,9 @@ func described(t testing.TB, ra *models.RunningAggregator, metrics []telegraf.Me
 	for _, m := range metrics {
 		ra.Aggregator.Add(m)
 	}
-	var acc keeper
+	var acc plugintest.Accumulator
 	ra.Aggregator.Push(&acc)
-	return acc.metrics
-}
-
-// keeper keeps the metrics that were added. That of testutil also makes maps of each.
-type keeper struct {
-	testutil.NopAccumulator
-	mu      sync.Mutex
-	metrics []telegraf.Metric
-}
-
-func (c *keeper) AddMetric(m telegraf.Metric) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.metrics = append(c.metrics, m)
+	return acc.Metrics()
 }
 
 func parse(t testing.TB, lines []byte) []telegraf.Metric {

@@ -125,7 +125,7 @@ func TestARefusedWriteNamesItsReasonAndTheOptionsAndTheRecoveryIsLogged(t *testi
 	messages := log.Messages()
 	require.Len(t, messages, 3)
 	for _, m := range messages {
-		require.Regexp(t, "Recovered: redis at "+strings.ReplaceAll(server.Addr(), ".", `\.`)+` accepts writes again after .*s; attempts that failed: 2`, fmt.Sprint(m))
+		require.Regexp(t, "Recovered: redis at "+strings.ReplaceAll(server.Addr(), ".", `\.`)+` accepts writes again after .*s; attempts that failed: 2`, m)
 	}
 }
 
@@ -153,7 +153,7 @@ func TestARedisWithoutRoomForClientsIsTheReasonOfEachAttempt(t *testing.T) {
 	require.NoError(t, admin.ConfigSet(t.Context(), "maxclients", "100").Err())
 	require.NoError(t, r.Write(batch))
 	require.Len(t, log.Messages(), 1)
-	require.Contains(t, fmt.Sprint(log.Messages()[0]), "; attempts that failed: 3")
+	require.Contains(t, log.Messages()[0], "; attempts that failed: 3")
 }
 
 // rejected returns how many connections a server has turned away.
@@ -177,7 +177,7 @@ func TestTheRecoveryAfterAFailedConnectionIsLogged(t *testing.T) {
 	require.NoError(t, r.Write([]telegraf.Metric{row(nil, mean(1), 0)}))
 	require.NoError(t, r.Close())
 	require.Len(t, log.Messages(), 1)
-	require.Contains(t, fmt.Sprint(log.Messages()[0]), "; attempts that failed: 1")
+	require.Contains(t, log.Messages()[0], "; attempts that failed: 1")
 }
 
 // Connecting and writing take several round trips, each of which is shorter than the timeout.

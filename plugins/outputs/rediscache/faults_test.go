@@ -16,7 +16,6 @@ import (
 
 	"github.com/influxdata/telegraf/metric"
 	"github.com/influxdata/telegraf/models"
-	"github.com/influxdata/telegraf/testutil"
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
@@ -25,6 +24,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 	"github.com/telegraf-describe/telegraf-describe/plugins/outputs/rediscache"
+	"github.com/telegraf-describe/telegraf-describe/plugins/plugintest"
 )
 
 // withFaults reports whether the environment variable FAULTS is 1: all ways to fail are tested, under a load four times as high.
@@ -52,7 +52,7 @@ type traffic struct {
 	t       *testing.T
 	ro      *models.RunningOutput
 	plugin  *rediscache.RedisCache
-	log     *testutil.CaptureLogger
+	log     *plugintest.Log
 	reader  *cache.Reader // as analytics-api reads
 	ticks   atomic.Int64  // that were generated
 	stop    chan struct{}
@@ -72,7 +72,7 @@ func startTraffic(t *testing.T, o cache.DialOptions) *traffic {
 		strings.Join(o.Servers, `", "`), o.MasterName))
 	plugin, ok := ro.Output.(*rediscache.RedisCache)
 	require.True(t, ok)
-	l := &traffic{t: t, ro: ro, plugin: plugin, log: &testutil.CaptureLogger{}, stop: make(chan struct{})}
+	l := &traffic{t: t, ro: ro, plugin: plugin, log: &plugintest.Log{}, stop: make(chan struct{})}
 	plugin.Log = l.log
 	require.NoError(t, ro.Init())
 	require.NoError(t, ro.Connect())
@@ -295,7 +295,7 @@ func TestAClusterLosesAPrimaryAndThenAShard(t *testing.T) {
 			require.Equal(t, stall.name == "killed", l.plugin.Restored() > 0)
 			l.ro.AddMetric(metric.New(tableOf(0).Name, map[string]string{"field_name": "f", "host": "last"}, mean(1), time.Unix(0, 0)))
 			require.NoError(t, l.ro.Write())
-			require.Contains(t, fmt.Sprint(l.log.Messages()), "Recovered: redis at ")
+			require.Contains(t, strings.Join(l.log.Messages(), "\n"), "Recovered: redis at ")
 			require.NoError(t, l.ro.Output.Close())
 		})
 	}

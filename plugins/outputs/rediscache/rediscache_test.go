@@ -21,7 +21,6 @@ import (
 	"github.com/influxdata/telegraf/metric"
 	"github.com/influxdata/telegraf/models"
 	"github.com/influxdata/telegraf/selfstat"
-	"github.com/influxdata/telegraf/testutil"
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
@@ -31,6 +30,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 	"github.com/telegraf-describe/telegraf-describe/plugins/outputs/rediscache"
+	"github.com/telegraf-describe/telegraf-describe/plugins/plugintest"
 )
 
 func TestMain(m *testing.M) { redistest.Main(m) }
@@ -59,18 +59,18 @@ func load(t *testing.T, text string) *models.RunningOutput {
 var outputsMade atomic.Int64
 
 // output returns the plugin of a configuration, with its log.
-func output(t *testing.T, addr, options string) (*rediscache.RedisCache, *testutil.CaptureLogger) {
+func output(t *testing.T, addr, options string) (*rediscache.RedisCache, *plugintest.Log) {
 	t.Helper()
 	r, ok := load(t, fmt.Sprintf("[[outputs.rediscache]]\n  servers = [\"redis://%s\"]\n  database = \"db\"\n  agent = \"a1\"\n%s\n", addr, options)).Output.(*rediscache.RedisCache)
 	require.True(t, ok)
-	log := &testutil.CaptureLogger{}
+	log := &plugintest.Log{}
 	r.Log, r.Statistics = log, selfstat.NewCollector(map[string]string{"test": strconv.FormatInt(outputsMade.Add(1), 10)})
 	require.NoError(t, r.Init())
 	return r, log
 }
 
 // connected is output with a connection, which closes with the test.
-func connected(t *testing.T, addr, options string) (*rediscache.RedisCache, *testutil.CaptureLogger) {
+func connected(t *testing.T, addr, options string) (*rediscache.RedisCache, *plugintest.Log) {
 	t.Helper()
 	r, log := output(t, addr, options)
 	require.NoError(t, r.Connect())
@@ -331,7 +331,7 @@ func TestMetricsAreNotModified(t *testing.T) {
 	batch := []telegraf.Metric{row(map[string]string{"zone": "z", "count": "c", "host": "h"}, mean(1), 0)}
 	want := batch[0].Copy()
 	require.NoError(t, r.Write(batch))
-	testutil.RequireMetricEqual(t, want, batch[0])
+	require.Equal(t, want, batch[0])
 }
 
 func TestATableThatRedisRefusesDoesNotHoldUpTheOthers(t *testing.T) {
@@ -608,7 +608,7 @@ func BenchmarkWrite(b *testing.B) {
 	client := redistest.Open(b, redistest.Database(b))
 	r := &rediscache.RedisCache{
 		Servers: []string{fmt.Sprintf("redis://%s/%d", client.Options().Addr, client.Options().DB)}, Database: "db", Agent: "a1",
-		Timeout: config.Duration(5 * time.Second), Retention: config.Duration(time.Hour), Log: &testutil.CaptureLogger{},
+		Timeout: config.Duration(5 * time.Second), Retention: config.Duration(time.Hour), Log: &plugintest.Log{},
 	}
 	require.NoError(b, r.Init())
 	require.NoError(b, r.Connect())

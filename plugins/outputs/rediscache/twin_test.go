@@ -7,11 +7,11 @@ import (
 	"time"
 
 	"github.com/influxdata/telegraf"
-	"github.com/influxdata/telegraf/testutil"
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 	"github.com/telegraf-describe/telegraf-describe/plugins/outputs/rediscache"
+	"github.com/telegraf-describe/telegraf-describe/plugins/plugintest"
 )
 
 // telegrafs are plugins in processes of their own, with one clock.
@@ -20,7 +20,7 @@ type telegrafs struct {
 	seconds atomic.Int64 // that have passed
 }
 
-func (ts *telegrafs) start(t *testing.T, pid int, options string) (*rediscache.RedisCache, *testutil.CaptureLogger) {
+func (ts *telegrafs) start(t *testing.T, pid int, options string) (*rediscache.RedisCache, *plugintest.Log) {
 	t.Helper()
 	r, log := output(t, ts.addr, options)
 	begin := time.Now()
@@ -47,7 +47,7 @@ func TestTwoTelegrafsWithOneNameAreLogged(t *testing.T) {
 	a, logA := ts.start(t, 11, "")
 	b, logB := ts.start(t, 12, "")
 	ts.write(t, 30, a, b)
-	for own, log := range map[string]*testutil.CaptureLogger{"this one (pid 11 on": logA, "this one (pid 12 on": logB} {
+	for own, log := range map[string]*plugintest.Log{"this one (pid 11 on": logA, "this one (pid 12 on": logB} {
 		require.Len(t, log.Warnings(), 1, "five minutes")
 		line := log.Warnings()[0]
 		require.Contains(t, line, own)
@@ -71,7 +71,7 @@ func TestReplicasAndRestartsAreNotLogged(t *testing.T) {
 	ts.write(t, 10, reloaded, b)
 	restarted, logRestarted := ts.start(t, 13, `  replica = "a"`) // the one before was killed
 	ts.write(t, 10, restarted, b)
-	for _, log := range []*testutil.CaptureLogger{logA, logB, logReloaded, logRestarted} {
+	for _, log := range []*plugintest.Log{logA, logB, logReloaded, logRestarted} {
 		require.Empty(t, log.Warnings())
 	}
 }

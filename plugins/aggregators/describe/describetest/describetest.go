@@ -10,12 +10,12 @@ import (
 	"github.com/influxdata/telegraf"
 	"github.com/influxdata/telegraf/config"
 	"github.com/influxdata/telegraf/plugins/aggregators"
-	"github.com/influxdata/telegraf/testutil"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/sqltest"
 	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
+	"github.com/telegraf-describe/telegraf-describe/plugins/plugintest"
 )
 
 // Rows returns metrics as rows, without their string fields.
@@ -44,19 +44,19 @@ func Final(t testing.TB, batches ...[]telegraf.Metric) map[string][]sqltest.Row 
 	d.Stats = []string{"count", "min", "max", "mean", "stddev", "median", "mode", "p95", "p99.9"}
 	wide := config.Duration(24 * time.Hour)
 	d.Grace, d.Delay = &wide, &wide // without them, describe warns
-	d.Log = testutil.Logger{Quiet: true}
+	d.Log = &plugintest.Log{}
 	require.NoError(t, d.Init())
 	tables := make(map[string][]sqltest.Row)
 	for _, batch := range batches {
 		for _, m := range batch {
 			d.Add(m)
 		}
-		out := &testutil.Accumulator{}
+		out := &plugintest.Accumulator{}
 		require.EventuallyWithT(t, func(c *assert.CollectT) {
 			d.Push(out)
-			assert.NotEmpty(c, out.GetTelegrafMetrics())
+			assert.NotEmpty(c, out.Metrics())
 		}, time.Minute, 2*time.Millisecond, "final rows")
-		for _, m := range out.GetTelegrafMetrics() {
+		for _, m := range out.Metrics() {
 			tables[m.Name()] = append(tables[m.Name()], Rows([]telegraf.Metric{m})...)
 		}
 	}
