@@ -161,9 +161,25 @@ func (tab *Tab) leave() {
 	}
 	command(tab, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{})
 	tab.Open("about:blank")
-	command(tab, page.ResetNavigationHistory, cdp.Empty{})
+	tab.forget()
 	command(tab, network.ClearBrowserCookies, cdp.Empty{})
 }
+
+// forget empties the history of the tab. A blank page can say that it has loaded before the browser has made it the page of the tab. Until
+// then, the browser refuses the command.
+func (tab *Tab) forget() {
+	tab.t.Helper()
+	for begin := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		_, err := chromedp.Call(tab.ctx, page.ResetNavigationHistory, cdp.Empty{})
+		if err == nil || !strings.Contains(err.Error(), notActive) || time.Since(begin) > patience {
+			require.NoError(tab.t, err)
+			return
+		}
+	}
+}
+
+// notActive is Chromium's error for a page that is not that of its tab: content/browser/devtools/protocol/page_handler.cc.
+const notActive = "Not attached to an active page"
 
 // command sends a command of the protocol to the tab. Its result is not used.
 func command[P, R any](tab *Tab, c cdp.Command[P, R], params P) {
