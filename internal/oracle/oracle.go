@@ -60,19 +60,20 @@ func (v Values) Mean() *big.Float { return Exact(0).Quo(v.Sum(), Exact(float64(l
 // Variance returns the sample variance (divided by n-1) of at least two values. It is made of exact sums: squares of distances from the
 // mean, which has no end in binary, took five times as long.
 func (v Values) Variance() *big.Float {
-	n, sum, squares := square(float64(len(v))), square(0), square(0)
+	n, sum, squares := wide(float64(len(v))), wide(0), wide(0)
 	for _, x := range v {
-		e := square(x)
+		e := wide(x)
 		sum.Add(sum, e)
 		squares.Add(squares, e.Mul(e, e))
 	}
 	squares.Mul(squares, n)
 	squares.Sub(squares, sum.Mul(sum, sum))
-	return squares.Quo(squares, n.Mul(n, square(float64(len(v)-1))))
+	return squares.Quo(squares, n.Mul(n, wide(float64(len(v)-1))))
 }
 
-// square returns x with 4500 bits. Sums of the squares of any float64 values need less than 4400 of them, so they are not rounded.
-func square(x float64) *big.Float { return new(big.Float).SetPrec(4500).SetFloat64(x) }
+// wide returns x with 4500 bits. The square of a sum of float64 values and the sum of their squares need fewer than 4400 bits, so neither
+// is rounded.
+func wide(x float64) *big.Float { return new(big.Float).SetPrec(4500).SetFloat64(x) }
 
 // StdDev returns the square root of the sample variance of at least two values.
 func (v Values) StdDev() *big.Float { return Exact(0).Sqrt(v.Variance()) }
