@@ -352,14 +352,13 @@ func newest(before map[string]string, rows []telegraf.Metric) map[string]string 
 		for _, tag := range m.TagList() {
 			key = append(append(append(append(key, ' '), tag.Key...), '='), tag.Value...)
 		}
-		revision := int64(0)
+		revision, _ := m.GetField("revision")
 		for _, f := range m.FieldList() {
+			if f.Key == "revision" {
+				continue
+			}
 			switch v := f.Value.(type) {
 			case int64:
-				if f.Key == "revision" {
-					revision = v
-					continue
-				}
 				content = strconv.AppendInt(append(append(content, f.Key...), '='), v, 10)
 			case float64: // the shortest text that only this number has
 				content = strconv.AppendFloat(append(append(content, f.Key...), '='), v, 'g', -1, 64)
@@ -368,7 +367,7 @@ func newest(before map[string]string, rows []telegraf.Metric) map[string]string 
 			}
 			content = append(content, ' ')
 		}
-		key = strconv.AppendInt(append(key, ' '), m.Time().UnixNano()-revision, 10)
+		key = strconv.AppendInt(append(key, ' '), m.Time().UnixNano()-revision.(int64), 10)
 		before[string(key)] = string(content)
 	}
 	return before
