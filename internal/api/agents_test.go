@@ -22,9 +22,9 @@ func summed(r record.Record, agent, replica string, values ...float64) record.Re
 	if err := sum.UnmarshalBinary(r.Summary); err != nil {
 		panic(err)
 	}
-	values = byDefault.Append(values[:0:0], &sum)
-	r.Stats = make([]record.Stat, 0, len(values))
-	for i, v := range values {
+	all := byDefault.Append(nil, &sum)
+	r.Stats = make([]record.Stat, 0, len(all))
+	for i, v := range all {
 		switch s := byDefault.Statistics()[i]; {
 		case v != v:
 		case s.Kind() == stats.Count:
