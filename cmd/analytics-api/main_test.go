@@ -107,7 +107,8 @@ func (c *child) client(t *testing.T) *redis.Client {
 }
 
 // environment returns the environment of a child process, which consists of these variables and of those that make the test program the
-// command. A program that counts its coverage writes that into GOCOVERDIR, which go test sets, and prints a warning if there is none.
+// command. A program that counts its coverage writes the counts to the folder GOCOVERDIR, which go test sets. Without it, the program prints
+// a warning.
 func environment(t *testing.T, variables ...string) []string {
 	t.Helper()
 	return append([]string{"RUN_ANALYTICS_API=1", "GOCOVERDIR=" + cmp.Or(os.Getenv("GOCOVERDIR"), t.TempDir())}, variables...)

@@ -306,8 +306,8 @@ func limited() bool { return os.Getenv("ATTACK_BINARY") == "" }
 // timed reports whether the limits of time hold too. They do not on a machine that does other work: ATTACK=measure.
 func timed() bool { return limited() && os.Getenv("ATTACK") != "measure" }
 
-// pause returns the time between two requests of the good client: d, or three times that if the times of the answers do not count. Its
-// requests take as much processor time as the attacks then.
+// pause returns the time between two requests of the good client: d, or three times that if the times of the answers do not count. With d,
+// its requests take as much processor time as the attacks.
 func pause(d time.Duration) time.Duration {
 	if timed() {
 		return d

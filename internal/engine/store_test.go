@@ -329,7 +329,7 @@ func TestEveryRowIsCommittedBeforeItIsEmitted(t *testing.T) {
 // the mode of a histogram depend.
 func TestAnEngineAfterAReplayEmitsTheSameRows(t *testing.T) {
 	t.Parallel()
-	streams := []uint64{1, 7, 11, 23, 27}
+	streams := []uint64{1, 7, 11, 23, 27} // with them, the mode of a few histograms depends on the blocks, also with -short
 	var demotions, revised, exact, histograms int
 	for seed := range seeds(15) {
 		r := rand.New(rand.NewPCG(seed, streams[seed%5]))

@@ -29,8 +29,8 @@ type Files map[string]file
 // file is one file. forms returns the content in the form in which it is sent, not compressed or compressed with gzip; the other is nil.
 //
 // Only one form is in memory: a client that does not accept gzip gets a packed file unpacked for it, and a file that gzip does not make
-// smaller is sent without compression. Files are compressed when they are first requested, because that takes most of the time in which
-// a program starts.
+// smaller is sent without compression. Each file is compressed when it is first requested: compressing all files took most of the time of
+// a start.
 type file struct {
 	contentType string
 	etag        string // weak, because it is the same for both forms

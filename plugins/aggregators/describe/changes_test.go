@@ -617,8 +617,9 @@ func (h *history) killInLoan(point string, stays bool) {
 	require.True(h.t, h.kill(1, point))
 }
 
-// sampled reports whether a test runs the combination with that number: all of them, or one in three with -short. Every value of each part is
-// in one of these if the first part changes slowest, and there are four or eight combinations of the others.
+// sampled reports whether a test runs the combination with that number: all of them, or one in three with -short. The first part of a
+// combination changes slowest, and the others have four or eight combinations, which are no multiples of three. So each value of each part
+// is in the sample.
 func sampled(number int) bool { return !testing.Short() || number%3 == 0 }
 
 func TestAFieldThatMovesCountsOnceWhereverTheProcessIsKilled(t *testing.T) {

@@ -166,7 +166,7 @@ func (d *Describe) inherit() {
 	for _, o := range first {
 		o.looked = o.now()
 		if !o.store.Empty() {
-			continue // it would read the files of all stores for nothing
+			continue // only an empty store can continue another one, and orphans reads the files of all stores
 		}
 		if own, _ := o.orphans(); len(own) > 0 && own[0].Heir == "" {
 			o.continueOrphan(own[0])
