@@ -3,6 +3,7 @@ package engine_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -56,6 +57,20 @@ func TestSchemasThatExtendTheSameSchemaStaySeparate(t *testing.T) {
 		got[tag(&row, "host")+row.Field] = statistics(&row)["sum"].(float64)
 	}
 	require.Equal(t, want, got)
+}
+
+// A series may get its fields one by one. Each new field takes memory and time for itself, not for all fields before it.
+func TestFieldsThatAppearOneByOneTakeLittleMemory(t *testing.T) {
+	e := newTested(t, time.Hour, nil, "count")
+	const width = 1500
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for f := range width {
+		e.add("", start, engine.Field{Name: "f" + strconv.Itoa(f), Value: 1})
+	}
+	runtime.ReadMemStats(&after)
+	require.Less(t, (after.TotalAlloc-before.TotalAlloc)/width, uint64(4000), "bytes for each field")
+	require.Len(t, e.rows(t), width)
 }
 
 func TestSchemasWithoutASeriesAreReleased(t *testing.T) {
