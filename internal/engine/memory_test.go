@@ -202,6 +202,30 @@ func TestDemotingFreesAnEighthOfTheLimit(t *testing.T) {
 	require.Equal(t, engine.Notice{Kind: engine.SummariesDemoted, Number: e.Counters().Demotions}, (*e.notices)[0])
 }
 
+// A demotion may free much more than an eighth of the limit. The next one still waits until the limit is exceeded, so that no summary is
+// demoted without need.
+func TestNothingIsDemotedBelowTheLimit(t *testing.T) {
+	t.Parallel()
+	const limit = 200_000
+	r := rand.New(rand.NewPCG(9, 9))
+	e := newTested(t, 24*time.Hour, func(o *engine.Options) { o.ExactLimit, o.MemoryLimit = stats.Unlimited, limit })
+	add := func(host string, until func() bool) {
+		for before := e.Counters().Demotions; !until(); before = e.Counters().Demotions {
+			held := e.Counted().Bytes
+			e.values(host, start, r.NormFloat64())
+			if e.Counters().Demotions > before {
+				require.Greater(t, held, limit-limit/20, "a table has grown by an eighth, which has exceeded the limit")
+			}
+		}
+	}
+	for host := range 10 { // 64 % of the limit
+		add(strconv.Itoa(host), func() bool { return e.Counted().Bytes > (host+1)*limit*64/1000 })
+	}
+	add("large", func() bool { return e.Counters().Demotions == 1 })
+	require.Less(t, e.Counted().Bytes, limit*3/4)
+	add("second", func() bool { return e.Counters().Demotions > 1 })
+}
+
 // Values that are not staged as rows are counted in the budget when they are added, not only in the next Push.
 func TestSparseValuesKeepToTheMemoryLimit(t *testing.T) {
 	t.Parallel()
