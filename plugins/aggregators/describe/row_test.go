@@ -117,6 +117,14 @@ func TestRowsChangeAsOtherMetricsDo(t *testing.T) {
 	}
 }
 
+// Other metrics return an empty map if they have no tags or no fields, to which a processor can add.
+func TestTheMapsOfARowWithoutTagsAndFieldsAreNotNil(t *testing.T) {
+	t.Parallel()
+	r, same := newRow("m", rowStart, nil, nil), metric.New("m", nil, nil, rowStart)
+	require.Equal(t, same.Tags(), r.Tags())
+	require.Equal(t, same.Fields(), r.Fields())
+}
+
 func TestCopiesOfARowShareNothingWithIt(t *testing.T) {
 	t.Parallel()
 	for _, change := range changes {
