@@ -169,6 +169,24 @@ func TestAWriteOfNewRecordsRestoresTheOthersOfTheirEvictedBucket(t *testing.T) {
 	})
 }
 
+// Another agent has made the evicted key again. A write of a new record and of one that was there shows that the latter was gone, so the
+// others are too.
+func TestAWriteOfOneRecordRestoresTheOthersOfABucketThatAnotherAgentHasMadeAgain(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"b:60", "q:60"} {
+		client := server(t)
+		w, other := keeping(t, client, withoutCompat), writerOf(t, client, withoutCompat) // the other one tells nobody of the loss
+		theirs := asAgent(of(record.Open, 60, "f", 3), "a2")
+		put(t, w, table, of(record.Open, 60, "f", 1), of(record.Open, 60, "g", 1), of(record.Open, 60, "h", 1))
+		require.Equal(t, int64(1), client.Del(t.Context(), cache.Key(table, kind)).Val())
+		put(t, other, table, theirs)
+		put(t, w, table, of(record.Open, 60, "g", 2), of(record.Open, 60, "new", 1))
+		eventually(t, client, table,
+			of(record.Open, 60, "f", 1), theirs, of(record.Open, 60, "g", 2), of(record.Open, 60, "h", 1), of(record.Open, 60, "new", 1))
+		require.Eventually(t, func() bool { return client.HLen(t.Context(), cache.SummaryKey(table, "60")).Val() == 5 }, 10*time.Second, 10*time.Millisecond)
+	}
+}
+
 // Each write makes these keys again, so that none of them is missing after it.
 func TestKeysOfATableThatAreEvictedTogetherComeBack(t *testing.T) {
 	t.Parallel()
