@@ -8,6 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
 // Parts of the package that tests outside of it use.
@@ -26,7 +27,9 @@ var (
 )
 
 // HashField returns the field of a record in the hash of its bucket.
-func HashField(r record.Record) string { return placeOf(&r).field }
+func HashField(r record.Record) string {
+	return string(appendHashField(series.AppendTags(nil, r.Tags), &r))
+}
 
 // WatchQuiet is Watch with another time without messages.
 func (r *Reader) WatchQuiet(ctx context.Context, t record.Table, quiet time.Duration, ready func()) error {

@@ -371,6 +371,9 @@ func (w *Writer) rewrite(ctx context.Context, t record.Table, s *tableState, los
 	return records, nil
 }
 
+// place identifies a record within its table: the start of its bucket, as text, and its field in the hash.
+type place struct{ start, field string }
+
 // compare reads what Redis has of kept buckets, by their starts as text, and the places of the records in Redis that are newer
 // than the kept ones. It completes the sets of revisions from the records. Only this agent writes these places, but another process of it
 // may do so: the one before, which was restarted, or a twin.

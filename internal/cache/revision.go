@@ -8,7 +8,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
-	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
 // A sorted set for each bucket holds the revisions above 0 of its records, by hash field. Most buckets are never
@@ -26,14 +25,6 @@ import (
 // proof is a member with the score 0, which marks a set of revisions as complete. No hash field is equal to it, because these
 // have a "|".
 const proof = "complete"
-
-// place identifies a record within its table: the start of its bucket, as text, and its field in the hash.
-type place struct{ start, field string }
-
-// placeOf returns the place of a record.
-func placeOf(r *record.Record) place {
-	return place{startText(r.Start), string(appendHashField(series.AppendTags(nil, r.Tags), r))}
-}
 
 // held is what Redis has of the revisions of a bucket. Whether these are all revisions is certain in three cases:
 //
