@@ -1,10 +1,8 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -12,13 +10,15 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/apitest"
 )
 
 // builtAPI is analytics-api, which the first test that needs it builds, and TestMain removes.
 var builtAPI struct {
-	once   sync.Once
-	folder string
-	err    error
+	once         sync.Once
+	folder, path string
+	err          error
 }
 
 // pathOfAPI returns the path of analytics-api.
@@ -26,17 +26,12 @@ func pathOfAPI(t *testing.T) string {
 	t.Helper()
 	b := &builtAPI
 	b.once.Do(func() {
-		if b.folder, b.err = os.MkdirTemp("", "analytics-api"); b.err != nil { //nolint:usetesting // other tests use it after this one
-			return
-		}
-		build := exec.Command("go", "build", "-ldflags=-w", "-o", b.folder, "./cmd/analytics-api")
-		build.Dir = "../.."
-		if out, err := build.CombinedOutput(); err != nil {
-			b.err = fmt.Errorf("%w: %s", err, out)
+		if b.folder, b.err = os.MkdirTemp("", "analytics-api"); b.err == nil { //nolint:usetesting // other tests use it after this one
+			b.path, b.err = apitest.Build("../..", b.folder)
 		}
 	})
 	require.NoError(t, b.err)
-	return filepath.Join(b.folder, "analytics-api")
+	return b.path
 }
 
 // startAPI starts analytics-api with the environment variables, until the test ends. It returns the addresses of the API and of its

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -20,6 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/telegraf-describe/telegraf-describe/internal/apitest"
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/promtest"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
@@ -80,9 +80,8 @@ func cached(t *testing.T, start time.Time) string {
 // service builds analytics-api, starts it with the tables that it exports in the quickstart, and returns its address.
 func service(t *testing.T, redis string) string {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "analytics-api")
-	out, err := exec.Command("go", "build", "-ldflags=-w", "-o", program, "../../cmd/analytics-api").CombinedOutput()
-	require.NoError(t, err, string(out))
+	program, err := apitest.Build("../..", t.TempDir())
+	require.NoError(t, err)
 	command := exec.Command(program, "--config", "../quickstart/analytics-api.toml", "--listen", "127.0.0.1:0", "--redis", "redis://"+redis)
 	log, err := command.StderrPipe()
 	require.NoError(t, err)

@@ -27,9 +27,7 @@ import (
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if builtPath != "" {
-		_ = os.Remove(builtPath)
-	}
+	_ = os.RemoveAll(buildFolder) // does nothing for ""
 	os.Exit(code)
 }
 

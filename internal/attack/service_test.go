@@ -20,6 +20,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/telegraf-describe/telegraf-describe/internal/apitest"
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
@@ -42,9 +43,10 @@ type service struct {
 }
 
 var (
-	built     sync.Once
-	builtPath string
-	errBuild  error
+	build       sync.Once
+	buildFolder string // TestMain removes it
+	builtPath   string
+	errBuild    error
 )
 
 // binary returns the path of analytics-api: that of the environment variable ATTACK_BINARY, or one that is built.
@@ -53,11 +55,9 @@ func binary(t *testing.T) string {
 	if path := os.Getenv("ATTACK_BINARY"); path != "" {
 		return path
 	}
-	built.Do(func() {
-		builtPath = filepath.Join(os.TempDir(), fmt.Sprintf("analytics-api-%d", os.Getpid()))
-		var out []byte
-		if out, errBuild = exec.Command("go", "build", "-ldflags=-w", "-o", builtPath, "../../cmd/analytics-api").CombinedOutput(); errBuild != nil {
-			errBuild = fmt.Errorf("%w: %s", errBuild, out)
+	build.Do(func() {
+		if buildFolder, errBuild = os.MkdirTemp("", "analytics-api"); errBuild == nil { //nolint:usetesting // other tests use it after this one
+			builtPath, errBuild = apitest.Build("../..", buildFolder)
 		}
 	})
 	require.NoError(t, errBuild)
