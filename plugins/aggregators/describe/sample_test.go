@@ -1,4 +1,4 @@
-package describe
+package describe_test
 
 import (
 	"reflect"
@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 )
 
 // ofTelegraf are the options of every aggregator. Telegraf documents them.
@@ -14,11 +16,12 @@ var ofTelegraf = []string{
 }
 
 func TestSampleConfigHasEveryOption(t *testing.T) {
-	for _, field := range reflect.VisibleFields(reflect.TypeFor[Describe]()) {
+	sample := new(describe.Describe).SampleConfig()
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[describe.Describe]()) {
 		name := field.Tag.Get("toml")
 		if name == "" || name == "-" || slices.Contains(ofTelegraf, name) {
 			continue
 		}
-		require.Regexp(t, `(?m)^  (# )?`+name+` = `, sampleConfig, name)
+		require.Regexp(t, `(?m)^  (# )?`+name+` = `, sample, name)
 	}
 }
