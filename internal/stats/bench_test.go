@@ -13,8 +13,8 @@ import (
 // before the timer starts.
 
 // benchShapes are the kinds of data: a constant, one of a few levels, a random walk, noise in which hardly any value
-// occurs twice, and sensors that report few digits, with about 100 and 250 distinct values.
-var benchShapes = []string{"constant", "few", "wandering", "continuous", "sensor100", "sensor250"}
+// occurs twice, sensors that report few digits, with about 100 and 250 distinct values, and noise of both signs.
+var benchShapes = []string{"constant", "few", "wandering", "continuous", "sensor100", "sensor250", "signed"}
 
 // benchValues is how many values a summary has in most benchmarks.
 const benchValues = 360
@@ -37,6 +37,8 @@ func benchData(shape string, n int, seed uint64) []float64 {
 			xs[i] = math.Round(200+50*math.Sin(float64(i)/200+r.Float64()/10)) / 10
 		case "sensor250":
 			xs[i] = math.Round(500+125*math.Sin(float64(i)/200+r.Float64()/10)) / 10
+		case "signed":
+			xs[i] = 10 * r.NormFloat64()
 		}
 	}
 	return xs

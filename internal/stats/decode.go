@@ -21,45 +21,78 @@ func (s *Summary) UnmarshalBinary(b []byte) error {
 	d := decoder{rest: b}
 	flags := d.header()
 	if flags&flagHistogram != 0 {
-		h := d.histogram(flags&flagWhole == 0)
-		t := d.times(flags, h.min, h.max)
+		var read readHistogram
+		d.histogram(&read, flags&flagWhole == 0)
+		t := d.times(flags, read.min, read.max)
 		if d.end() == nil {
-			s.restoreHistogram(h, t)
+			s.restoreHistogram(&read)
+			s.restoreTimes(flags, t)
 		}
 		return d.err
 	}
 	o, n := d.exact(flags&flagWhole != 0)
-	var t *times
+	var t times
 	if n > 0 {
 		t = d.times(flags, o.min(), o.max())
+	} else {
+		flags = 0 // an empty summary has no times
 	}
 	if d.end() == nil {
 		s.exact.restore(o, n)
-		s.hist, s.times = nil, t
+		s.hist = nil
+		s.restoreTimes(flags, t)
 	}
 	return d.err
 }
 
-// restoreHistogram makes s the histogram h. If s has a histogram already, it uses its struct again.
-func (s *Summary) restoreHistogram(h histogram, t *times) {
+// restoreHistogram makes s the histogram that was read. It uses the structs of the histogram that s has again, if there is one.
+func (s *Summary) restoreHistogram(read *readHistogram) {
 	s.exact.drop()
 	if s.hist == nil {
 		s.hist = new(histogram)
 	}
-	*s.hist = h
-	s.times = t
+	negative, all := s.hist.negative, s.hist.heavy.all
+	*s.hist = read.histogram
+	if !read.below.empty() {
+		if negative == nil {
+			negative = new(bins)
+		}
+		*negative = read.below
+		s.hist.negative = negative
+	}
+	if read.heavy.n > 0 {
+		if all == nil {
+			all = new([maxHeavy]candidate)
+		}
+		*all = read.all
+		s.hist.heavy.all = all
+	}
+}
+
+// restoreTimes replaces the times of s, or removes them if flagTimes is not set.
+func (s *Summary) restoreTimes(flags byte, t times) {
+	switch {
+	case flags&flagTimes == 0:
+		s.times = nil
+	case s.times == nil:
+		s.times = &times{t.first, t.last}
+	default:
+		*s.times = t
+	}
 }
 
 // restore replaces the values of x by the distinct values o, which describe n values. x owns the memory of o from
-// then on. The values become single ones where a table would take more memory: see exact.shrink.
+// then on. The values become single ones where a table would take more memory: see exact.shrink. If they come with counts, they are
+// copied to the memory of the single values that x had.
 func (x *exact) restore(o ordered, n uint64) {
-	t := x.table
+	t, single := x.table, x.single[:0]
 	x.drop()
 	switch {
 	case n <= maxSingle && 2*uint64(len(o.values)) > n && o.counts == nil:
 		x.single = o.values
 		x.markSorted()
 	case n <= maxSingle && 2*uint64(len(o.values)) > n:
+		x.single = single
 		x.appendOrdered(o)
 		x.markSorted()
 	case n > 0:
@@ -191,12 +224,11 @@ func (d *decoder) counts(counts []uint64, least uint64) (sum, largest uint64) {
 	return sum, largest
 }
 
-// times reads the first and the last value, which must be within [low, high]. It returns nil if flagTimes is not set.
-func (d *decoder) times(flags byte, low, high float64) *times {
+// times reads the first and the last value, which must be within [low, high]. It reads nothing if flagTimes is not set.
+func (d *decoder) times(flags byte, low, high float64) (t times) {
 	if flags&flagTimes == 0 {
-		return nil
+		return t
 	}
-	var t times
 	t.first.time = d.varint("time")
 	t.last.time = int64(uint64(t.first.time) + d.uvarint("time"))
 	t.first.value, t.last.value = d.float("first"), d.float("last")
@@ -208,5 +240,5 @@ func (d *decoder) times(flags byte, low, high float64) *times {
 			d.fail("first or last is %g, outside [%g, %g]", v, low, high)
 		}
 	}
-	return &t
+	return t
 }

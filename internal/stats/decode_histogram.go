@@ -2,31 +2,34 @@ package stats
 
 import "math"
 
-// histogram reads a histogram up to its times, and checks it. fractional is set if the flag for whole numbers is not.
-func (d *decoder) histogram(fractional bool) histogram {
-	h := histogram{fractional: fractional}
+// readHistogram is a histogram that was read. Its parts that a histogram points to are beside it, because only after all is checked can
+// they take the place of those that the summary has.
+type readHistogram struct {
+	histogram                     // without negative and heavy.all
+	below     bins                // what negative will point to
+	all       [maxHeavy]candidate // what heavy.all will point to; heavy.n has their number
+}
+
+// histogram reads a histogram up to its times into h, which is zero, and checks it. fractional is set if the flag for whole numbers is
+// not.
+func (d *decoder) histogram(h *readHistogram, fractional bool) {
+	h.fractional = fractional
 	h.min, h.max = d.float("min"), d.float("max")
 	d.moments(&h.moments)
 	scale := d.byte("scale")
 	if scale < minBinScale || scale > maxBinScale {
 		d.fail("scale %d, want %d to %d", scale, minBinScale, maxBinScale)
-		return h
+		return
 	}
 	h.scale = int8(scale)
 	h.zero = d.uvarint("number of zeros")
 	above := d.bins(&h.positive, h.scale)
-	var negative bins
-	below := d.bins(&negative, h.scale)
-	if !negative.empty() {
-		h.negative = new(bins)
-		*h.negative = negative
-	}
+	below := d.bins(&h.below, h.scale)
 	h.moments.n = d.sum(h.zero, above, below)
-	kept := d.heavy(&h.heavy, fractional)
+	kept := d.heavy(h)
 	if d.err == nil {
-		d.check(&h, kept)
+		d.check(h, kept)
 	}
-	return h
 }
 
 // sum returns the sum of the counts. More than maxCount is an error.
@@ -84,53 +87,50 @@ func (d *decoder) bins(b *bins, scale int8) uint64 {
 }
 
 // heavy reads the candidates for the mode and returns the sum of the lower bounds of their counts.
-func (d *decoder) heavy(h *heavy, fractional bool) (kept uint64) {
+func (d *decoder) heavy(h *readHistogram) (kept uint64) {
 	size := d.uvarint("number of candidates")
 	if size > maxHeavy || size > uint64(len(d.rest)) {
 		d.fail("%d candidates, want at most %d", size, maxHeavy)
 		return 0
 	}
 	if size > 0 {
-		kept = d.candidates(h, int(size), fractional)
+		kept = d.candidates(h, int(size))
 	}
-	h.missed = d.uvarint("missed count")
+	h.heavy.missed = d.uvarint("missed count")
 	return kept
 }
 
 // candidates reads n candidates and returns the sum of the lower bounds of their counts.
-func (d *decoder) candidates(h *heavy, n int, fractional bool) (kept uint64) {
-	all := new([maxHeavy]candidate)
+func (d *decoder) candidates(h *readHistogram, n int) (kept uint64) {
 	last := math.Inf(-1)
 	for i := range n {
 		v := d.float("candidate")
 		if v <= last {
 			d.fail("candidate %g after %g, want ascending candidates", v, last)
 		}
-		if !fractional && v != math.Trunc(v) {
+		if !h.fractional && v != math.Trunc(v) {
 			d.fail("candidate %g is not whole", v)
 		}
-		all[i].value, last = v, v
+		h.all[i].value, last = v, v
 	}
 	var counts [maxHeavy]uint64
 	kept, _ = d.counts(counts[:n], 1)
 	for i, c := range counts[:n] {
-		all[i].count = c
+		h.all[i].count = c
 	}
-	if d.err == nil {
-		h.all, h.n = all, int8(n)
-	}
+	h.heavy.n = int8(n)
 	return kept
 }
 
 // check reports an error if no values can have this histogram. kept is the sum of the lower bounds of its candidates.
-func (d *decoder) check(h *histogram, kept uint64) {
+func (d *decoder) check(h *readHistogram, kept uint64) {
 	n := h.moments.n
 	switch {
 	case n == 0:
 		d.fail("a histogram without values")
 	case h.min > h.max:
 		d.fail("min %g is above max %g", h.min, h.max)
-	case !h.hasEnd(h.max, &h.positive, h.negative) || !h.hasEnd(-h.min, h.negative, &h.positive):
+	case !h.hasEnd(h.max, &h.positive, &h.below) || !h.hasEnd(-h.min, &h.below, &h.positive):
 		d.fail("min %g and max %g are not in the outer bins", h.min, h.max)
 	case !h.fractional && (h.min != math.Trunc(h.min) || h.max != math.Trunc(h.max)):
 		d.fail("min %g or max %g is not whole", h.min, h.max)
@@ -141,7 +141,7 @@ func (d *decoder) check(h *histogram, kept uint64) {
 	case kept > n || h.heavy.missed > (n-kept)/(maxHeavy+1): // see heavy
 		d.fail("the candidates have more than their part of the values")
 	}
-	for _, c := range h.heavy.kept() {
+	for _, c := range h.all[:h.heavy.n] {
 		if c.value < h.min || c.value > h.max {
 			d.fail("candidate %g is outside [%g, %g]", c.value, h.min, h.max)
 		}

@@ -174,15 +174,21 @@ func TestMemoryOfManyDistinctValues(t *testing.T) {
 }
 
 func TestDecodingIntoAUsedSummaryAllocatesAtMostTwice(t *testing.T) {
-	for name, xs := range map[string][]float64{
-		"constant": sized("constant", 360), "few distinct": sized("few distinct", 360), "continuous": sized("continuous", 360), "wide": sized("wide", 360),
-	} {
+	distinct := sized("continuous", 300)
+	samples := shapes(360)
+	samples["few distinct"], samples["wide"] = sized("few distinct", 360), sized("wide", 360)
+	samples["both signs with candidates"] = sized("both signs with candidates", 360)
+	samples["mostly distinct"], samples["four values"] = append(distinct, distinct[:60]...), []float64{1.5, 2, 2, 3}
+	for name, xs := range samples {
 		for _, limit := range []int{64, 512} {
-			b := encoded(t, untimed(limit, xs))
-			var s stats.Summary
-			require.NoError(t, s.UnmarshalBinary(b))
-			allocs := testing.AllocsPerRun(50, func() { _ = s.UnmarshalBinary(b) })
-			require.LessOrEqual(t, allocs, 2.0, "%s, limit %d", name, limit)
+			for _, original := range []*stats.Summary{untimed(limit, xs), limited(limit, xs)} {
+				b := encoded(t, original)
+				var s stats.Summary
+				require.NoError(t, s.UnmarshalBinary(b))
+				allocs := testing.AllocsPerRun(50, func() { _ = s.UnmarshalBinary(b) })
+				require.LessOrEqual(t, allocs, 2.0, "%s, limit %d", name, limit)
+				require.Equal(t, b, encoded(t, &s))
+			}
 		}
 	}
 }
