@@ -120,7 +120,8 @@ func (b *bins) set(i int32, n uint64) {
 	}
 }
 
-// fill makes b the bins from lo on with these counts. The first and the last are not 0. largest is the largest of them.
+// fill makes b the bins from lo on with these counts. The first and the last are not 0. largest is the largest of them. With set,
+// BenchmarkDecode/limit=64/data=continuous took 3.3 µs instead of 2.6.
 func (b *bins) fill(lo int32, counts []uint64, largest uint64) {
 	*b = bins{width: 1}
 	for b.width < 8 && largest>>(8*b.width) > 0 {
@@ -221,7 +222,8 @@ func (b *bins) coarsen() {
 }
 
 // joinBytes adds each counter of fine to the bin of the next coarser scale, and returns how many counters it added.
-// All counters have one byte. It stops before a counter would overflow.
+// All counters have one byte. It stops before a counter would overflow. With set, BenchmarkAdd/limit=64/data=continuous/n=360 took 6.1 µs
+// instead of 5.8.
 func (b *bins) joinBytes(fine *bins) int32 {
 	from := fine.data[fine.lo-fine.first : fine.hi-fine.first+1]
 	for k, n := range from {
@@ -377,7 +379,7 @@ func pairs(data []byte) uint64 {
 // BenchmarkQuantiles/limit=64/data=continuous took three times as long.
 func sumPairs(x uint64) uint64 { return x * 0x0001000100010001 >> 48 }
 
-// total returns the sum of all counts.
+// total returns the sum of all counts. One counter at a time, BenchmarkQuantiles/limit=64/data=signed took 1.2 µs instead of 0.5.
 func (b *bins) total() uint64 {
 	if b.empty() {
 		return 0

@@ -34,7 +34,8 @@ const (
 var octave = octaveBoundaries()
 
 // cells holds, for each of 512 equal parts of the range of mantissas, the number of boundaries below the part. A part
-// contains at most one boundary, because boundaries are at least 1/370 apart. So binOf needs one comparison only.
+// contains at most one boundary, because boundaries are at least 1/370 apart. So binOf needs one comparison only: with a binary search,
+// BenchmarkAddMore/limit=64/data=continuous took 19 ns a value instead of 11.
 var cells = octaveCells()
 
 // octaveBoundaries computes the boundaries with 200 bits, so that rounding them down to float64 is exact.

@@ -122,7 +122,8 @@ func (d *decoder) exact(whole bool) (o ordered, n uint64) {
 	return ordered{values, counts}, n
 }
 
-// ones reads n counts that are all 1 and returns true, or reads nothing.
+// ones reads n counts that are all 1 and returns true, or reads nothing. With counts alone, BenchmarkDecode/limit=512/data=continuous took
+// 5.4 µs instead of 0.8.
 func (d *decoder) ones(n int) bool {
 	if d.err != nil || len(d.rest) == 0 || d.rest[0] != 0 {
 		return false

@@ -262,6 +262,7 @@ func appendCounts(dst []byte, counts []uint64, least uint64) []byte {
 }
 
 // appendOnes appends n counts of 1, at least one, as appendCounts does with the least count 1: order 0 and n bits that are 1.
+// With appendCounts, BenchmarkEncode/limit=512/data=continuous took 3.2 µs instead of 0.7.
 func appendOnes(dst []byte, n int) []byte {
 	dst = append(dst, 0)
 	for ; n >= 8; n -= 8 {
@@ -273,7 +274,8 @@ func appendOnes(dst []byte, n int) []byte {
 	return dst
 }
 
-// orderOf returns the smallest order with which the counts, minus least, take the fewest bits.
+// orderOf returns the smallest order with which the counts, minus least, take the fewest bits. Without the tally,
+// BenchmarkEncode/limit=64/data=continuous took 3.0 µs instead of 2.0.
 func orderOf(counts []uint64, least uint64) (best int) {
 	largest := slices.Max(counts) - least // with an order above its length, every number takes a bit more
 	var tally [64]int                     // how often each number occurs, if all are small, as mostly

@@ -73,7 +73,8 @@ func (h *histogram) addOrdered(o ordered) {
 	h.heavy.addOrdered(o, n)
 }
 
-// binOnce counts each value once in its bin. The caller has made room for the bins.
+// binOnce counts each value once in its bin. The caller has made room for the bins. With countValue alone,
+// BenchmarkAdd/limit=64/data=continuous/n=360 took 6.2 µs instead of 5.9.
 func (h *histogram) binOnce(values []float64) {
 	for len(values) > 0 && values[0] <= 0 {
 		h.countValue(values[0], 1)
@@ -95,7 +96,8 @@ func (h *histogram) binOnce(values []float64) {
 func (h *histogram) bin(vs []float64, low, high float64) {
 	within := h.min <= low && high <= h.max
 	h.bound(vs, low, high)
-	// In the second case, the bins of the values are within the run and none has collapsed, so there is room already.
+	// In the second case, the bins of the values are within the run and none has collapsed, so there is room already. Without that case,
+	// BenchmarkAddMore/limit=64/data=continuous took 12 ns a value instead of 11.
 	switch {
 	case low <= 0:
 		h.fit(vs, low, high)

@@ -270,11 +270,11 @@ func sumOfAscending(values []float64) accumulator { return sumInTurns(values, va
 
 // sumInTurns returns the sum of values. If largest is finite, the values are in ascending order, and it is the last.
 //
-// There is one accumulator for even positions and one for odd ones, because the processor then overlaps the additions, which
-// takes half the time. They are variables, which stay in registers: in memory, as the methods of accumulator need them, they
-// took twice the time. Once high is at least as large as the largest value, so is oddHigh, because its values are no smaller.
-// The rounding error of an addition takes three operations then instead of six (Dekker 1971), because no value that remains
-// has a larger magnitude than the sum. If no value is positive, that holds from the start: the magnitudes descend.
+// There is one accumulator for even positions and one for odd ones, because the processor then overlaps the additions. They are variables,
+// which stay in registers. Once high is at least as large as the largest value, so is oddHigh, because its values are no smaller. The
+// rounding error of an addition takes three operations then instead of six (Dekker 1971), because no value that remains has a larger
+// magnitude than the sum. If no value is positive, that holds from the start: the magnitudes descend. With the method plus for each value,
+// the sum of 360 ascending ones took 0.60 µs instead of 0.21, and BenchmarkSelection/limit=512/data=continuous 2.9 µs instead of 2.7.
 func sumInTurns(values []float64, largest float64) accumulator {
 	var high, low, oddHigh, oddLow float64
 	for ; len(values) >= 2; values = values[2:] {

@@ -117,7 +117,8 @@ func (h *histogram) valueAt(b *bins, rank uint64) float64 {
 }
 
 // atTwo returns the results of at for the given rank and for the next one, which must be below the total. If both are
-// in one bin, it searches for the bin only once.
+// in one bin, it searches for the bin only once: with two calls of at, BenchmarkQuantiles/limit=64/data=continuous took 320 ns instead of
+// 210.
 func (h *histogram) atTwo(rank uint64) (low, high float64) {
 	below := h.negative.total() + h.zero
 	if rank == 0 || rank < below || rank+1 == h.moments.n-1 {

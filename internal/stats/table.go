@@ -98,7 +98,8 @@ func (t *table) add(b *batch) {
 	}
 }
 
-// addConstant adds the only value of the table n times.
+// addConstant adds the only value of the table n times. With look and add, BenchmarkAddMore/data=constant took 3.9 ns a value instead of
+// 1.4.
 func (t *table) addConstant(n uint64) {
 	t.needCounts()
 	t.counts[0] += n
