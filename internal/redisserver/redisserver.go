@@ -4,7 +4,7 @@
 // from other users, and a lock that the child inherits protects it from other servers. The password is never an argument or in
 // the environment, where other users of the machine can see it. Programs of the same user can find it by [Publish].
 //
-//	Start:  find the port ─▶ lock the folder ─▶ read or make the password ─▶ Before ─▶ run ─▶ PING until it answers
+//	Start:  find the port ─▶ lock the folder ─▶ read or make the password ─▶ Before ─▶ run ─▶ ask until it answers
 //	Stop:   SIGTERM (it saves its data) ─▶ SIGKILL after 10 s ─▶ unlock the folder
 //
 // The child ends with this process, also if that is killed, on Linux only.
@@ -21,6 +21,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -222,34 +223,54 @@ func free(addr string) (string, error) {
 	return l.Addr().String(), nil
 }
 
-// ready waits until the server answers a PING. An answer that the password or a permission is missing is enough. A server that
+// ready waits until the server answers. An answer that the password or a permission is missing is enough. A server that
 // reads its data answers that, and may take as long as it needs.
 func (s *Server) ready(ctx context.Context, patience time.Duration) error {
 	client := redis.NewClient(&redis.Options{
 		Addr: s.addr, Password: s.password, MaxRetries: -1, DisableIdentity: true, ContextTimeoutEnabled: true,
 	})
 	defer client.Close()
-	// Each PING has the time that is left, and the next one comes 20 ms after it: the client itself does not try again.
+	// Each attempt has the time that is left, and the next one comes 20 ms after it: the client itself does not try again.
+	var reason error // of the last attempt that did not only run out of time
 	for deadline := time.Now().Add(patience); ; {
-		ping, cancel := context.WithDeadline(ctx, deadline)
-		err := client.Ping(ping).Err()
+		attempt, cancel := context.WithDeadline(ctx, deadline)
+		err := s.answers(attempt, client)
 		cancel()
+		if reason == nil || !errors.Is(err, context.DeadlineExceeded) {
+			reason = err
+		}
 		switch {
 		case err == nil || redis.HasErrorPrefix(err, "NOAUTH") || redis.HasErrorPrefix(err, "NOPERM"):
 			return nil
 		case redis.HasErrorPrefix(err, "LOADING"):
 			deadline = time.Now().Add(patience)
 		case time.Now().After(deadline):
-			return fmt.Errorf("no answer: %w", err)
+			return fmt.Errorf("no answer: %w", reason)
 		}
 		select {
 		case <-s.done:
 			return errors.New("the process ended before it answered")
 		case <-ctx.Done():
-			return fmt.Errorf("no answer: %w", err)
+			return fmt.Errorf("no answer: %w", reason)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// answers returns an error if the server does not answer. Another server may have taken the port since it was free, so the one that
+// answers must be the process that was started.
+func (s *Server) answers(ctx context.Context, client *redis.Client) error {
+	if err := client.Ping(ctx).Err(); err != nil {
+		return err
+	}
+	info, err := client.InfoMap(ctx, "server").Result()
+	if err != nil {
+		return err
+	}
+	if id, own := info["Server"]["process_id"], strconv.Itoa(s.cmd.Process.Pid); id != own {
+		return fmt.Errorf("the process %q has the port, want %s", id, own)
+	}
+	return nil
 }
 
 // Addr returns the host and port on which the server listens.

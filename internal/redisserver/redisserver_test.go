@@ -88,6 +88,21 @@ func TestStartNamesAnAddressInUse(t *testing.T) {
 	require.ErrorContains(t, err, l.Addr().String())
 }
 
+// Between the check that the port is free and the start of the process, another server can take the port.
+func TestStartDoesNotTakeAnotherServerForItsOwn(t *testing.T) {
+	t.Parallel()
+	taken := redisserver.Options{Before: func(addr, _ string) { redistest.Start(t, redisserver.Options{Addr: addr}) }}
+	_, err := redisserver.Start(t.Context(), taken)
+	require.ErrorContains(t, err, "the process ended before it answered")
+	require.ErrorContains(t, err, "Address already in use")
+
+	taken.Binary = filepath.Join(t.TempDir(), "sleeping")
+	require.NoError(t, os.WriteFile(taken.Binary, []byte("#!/bin/sh\nexec sleep 60\n"), 0o700))
+	_, err = redisserver.StartWithin(t.Context(), taken, 100*time.Millisecond)
+	require.ErrorContains(t, err, "no answer: the process ")
+	require.ErrorContains(t, err, " has the port, want ")
+}
+
 func TestStartReportsTheOutputOfAServerThatEnds(t *testing.T) {
 	t.Parallel()
 	redistest.Need(t)

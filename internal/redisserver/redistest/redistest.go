@@ -49,11 +49,7 @@ func Server(t testing.TB) *redisserver.Server {
 // Start starts a server with options and stops it when the test ends.
 func Start(t testing.TB, o redisserver.Options) *redisserver.Server {
 	t.Helper()
-	Need(t)
-	s, err := redisserver.Start(context.Background(), o)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, s.Stop()) })
-	return s
+	return startOn(t, func() redisserver.Options { return o })
 }
 
 // Client returns a client of the server and closes it when the test ends.
