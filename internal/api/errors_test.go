@@ -130,7 +130,7 @@ func TestNotFoundNamesTheTableOrDatabase(t *testing.T) {
 func TestServiceRecoversWhenRedisComesBack(t *testing.T) {
 	t.Parallel()
 	server := redistest.Server(t)
-	client, err := cache.Dial(cache.DialOptions{Servers: []string{"redis://" + server.Addr()}, Timeout: time.Second})
+	client, err := cache.Dial(cache.DialOptions{Servers: []string{"redis://" + server.Addr()}, Timeout: 20 * time.Second})
 	require.NoError(t, err)
 	defer client.Close()
 	s := serve(t, client, func(o *api.Options) { o.Export = exports("cpu") })
@@ -147,8 +147,9 @@ func TestServiceRecoversWhenRedisComesBack(t *testing.T) {
 	require.Equal(t, http.StatusOK, s.get(t, "/health").Code)
 	require.Contains(t, s.get(t, "/metrics").Body.String(), `analytics_api_failures_total{status="503"} 5`)
 	redistest.Start(t, redisserver.Options{Addr: server.Addr()})
+	// After ten refused connections for each processor, the client tries one only once in a second.
+	require.Eventually(t, func() bool { return s.get(t, "/ready").Code == http.StatusOK }, 20*time.Second, 20*time.Millisecond)
 	s.fill(t)
-	require.Equal(t, http.StatusOK, s.get(t, "/ready").Code)
 	require.Len(t, array(t, s.get(t, "/analytics/cpu?database=db")), 40)
 }
 
