@@ -65,9 +65,7 @@ func withRedis(t testing.TB, edit func(*api.Options)) *service {
 // server have the same channels.
 func inProcess(t testing.TB, edit func(*api.Options)) *service {
 	t.Helper()
-	client := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr()})
-	t.Cleanup(func() { _ = client.Close() })
-	return serve(t, client, edit)
+	return serve(t, redistest.Open(t, miniredis.RunT(t).Addr()), edit)
 }
 
 // rec returns a record of the minute that began that many minutes and five seconds before now.

@@ -38,7 +38,7 @@ var files = sync.OnceValue(page.New)
 func start(t testing.TB, edit func(*api.Options)) *service {
 	t.Helper()
 	s := &service{redis: miniredis.RunT(t)}
-	client := redis.NewClient(&redis.Options{Addr: s.redis.Addr(), MaxRetries: -1})
+	client := redis.NewClient(&redis.Options{Addr: s.redis.Addr(), MaxRetries: -1, ReadTimeout: time.Minute, WriteTimeout: time.Minute}) // for busy machines
 	t.Cleanup(func() { _ = client.Close() })
 	s.writer = cache.NewWriter(client, cache.Options{Retention: 24 * time.Hour})
 	reader := cache.NewReader(client)

@@ -52,12 +52,10 @@ func Start(t testing.TB, o redisserver.Options) *redisserver.Server {
 	return startOn(t, func() redisserver.Options { return o })
 }
 
-// Client returns a client of the server and closes it when the test ends.
+// Client returns a client of the server, as [Open] does.
 func Client(t testing.TB, s *redisserver.Server) *redis.Client {
 	t.Helper()
-	c := redis.NewClient(&redis.Options{Addr: s.Addr()})
-	t.Cleanup(func() { _ = c.Close() })
-	return c
+	return Open(t, s.Addr())
 }
 
 // node is one server of a cluster.

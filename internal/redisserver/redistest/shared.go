@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
@@ -77,11 +78,12 @@ func Database(t testing.TB) string {
 }
 
 // Open returns a client of the Redis at host:port or host:port/number, which closes with the test. A password may come before it, as in
-// ":password@127.0.0.1:6379".
+// ":password@127.0.0.1:6379". It waits a minute for each answer, because a server that shares a busy machine can be slow.
 func Open(t testing.TB, addr string) *redis.Client {
 	t.Helper()
 	o, err := redis.ParseURL("redis://" + addr)
 	require.NoError(t, err)
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = time.Minute, time.Minute, time.Minute
 	c := redis.NewClient(o)
 	t.Cleanup(func() { _ = c.Close() })
 	return c
