@@ -580,8 +580,8 @@ func TestReadyFindsASlowRedis(t *testing.T) {
 	t.Parallel()
 	server := redistest.Server(t)
 	file := filepath.Join(t.TempDir(), "analytics-api.toml")
-	require.NoError(t, os.WriteFile(file, []byte("redis_timeout = \"1s\"\n"), 0o600))
-	addr := redistest.Slow(t, server.Addr(), 600*time.Millisecond)
+	require.NoError(t, os.WriteFile(file, []byte("redis_timeout = \"2s\"\n"), 0o600))
+	addr := redistest.Slow(t, server.Addr(), 1100*time.Millisecond)
 	c := start(t, nil, "--config", file, "--listen", "127.0.0.1:0", "--redis", "redis://"+addr)
 	var body string
 	require.Eventually(t, func() bool {

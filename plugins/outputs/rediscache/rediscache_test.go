@@ -490,7 +490,7 @@ func TestRecordsAreSentOverTLS(t *testing.T) {
 		fmt.Sprintf("  tls_ca = %q", cert):                      "certificate required",
 		options + "  tls_server_name = \"redis.example.com\"\n": "redis.example.com",
 	} {
-		r, _ := output(t, addr, options+"\n  timeout = \"2s\"")
+		r, _ := output(t, addr, options+"\n  timeout = \"20s\"")
 		err := r.Connect()
 		require.ErrorContains(t, err, "redis at "+addr)
 		require.ErrorContains(t, err, want)
