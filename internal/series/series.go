@@ -103,8 +103,7 @@ func ParseTags(text string) ([]Tag, error) {
 		return nil, nil
 	}
 	tags := make([]Tag, 0, strings.Count(text, ",")+1)
-	for part, more := "", true; more; {
-		part, text, more = strings.Cut(text, ",") // SplitSeq took twice as long
+	for part := range strings.SplitSeq(text, ",") {
 		tag, err := parseTag(part)
 		if err != nil {
 			return nil, err
