@@ -8,8 +8,8 @@ import (
 
 const (
 	// stageRows is the number of rows that a bucket collects before they are added to its summaries. The summaries of
-	// a bucket are far apart in memory, and adding a column of values loads each of them once for all rows. Without a
-	// stage, adding a value of one of 10,000 series took 157 ns instead of 60.
+	// a bucket are far apart in memory, and adding a column of values loads each of them once for all rows. With a stage of one row,
+	// BenchmarkAdd/series=10000/data=cpu/limit=64 took twice as long.
 	stageRows = 16
 	// fewRows is the number of rows for which a new stage has room, because many buckets get only a few rows in a
 	// period.
