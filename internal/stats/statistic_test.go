@@ -36,6 +36,18 @@ func TestTheDefaultListHasErrorsOnlyForEstimates(t *testing.T) {
 	require.Contains(t, read(nil, s), "max_error")
 	require.Contains(t, read(nil, s), "mode_error")
 	require.Equal(t, map[string]float64{"count": 5}, read([]string{"count"}, s))
+
+	one := limited(4, []float64{1}) // as the memory limit or a state makes it a histogram
+	one.Demote()
+	for range 3 { // further values, a copy that was encoded, and a merge into a summary that is exact
+		require.Contains(t, read(nil, one), "max_error")
+		require.Contains(t, read(nil, one), "mode_error")
+		one.Add(1)
+		next := limited(1000, []float64{1})
+		require.NoError(t, next.UnmarshalBinary(encoded(t, one)))
+		one = limited(1000, []float64{1})
+		require.NoError(t, one.Merge(next))
+	}
 }
 
 func TestStatisticNamesReadBack(t *testing.T) {
