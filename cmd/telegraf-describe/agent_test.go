@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -301,7 +302,11 @@ func TestAStopDoesNotWaitForAConfiguration(t *testing.T) {
 func TestInterruptsEndSubcommands(t *testing.T) {
 	t.Parallel()
 	url, asked, _ := slowConfig(t, "")
+	// A test in the background of a shell script ignores interrupts, and a child would inherit that.
+	heard := make(chan os.Signal, 1)
+	signal.Notify(heard, os.Interrupt)
 	p := startTelegraf(t, "config", "check", "--config", url)
+	signal.Stop(heard)
 	receive(t, asked, "a request for the configuration")
 	p.signal(syscall.SIGINT)
 	require.Equal(t, -1, p.wait().code)
