@@ -8,36 +8,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Do calls f on a thread without effective capabilities, see capabilities(7). Root is then the owner of its files and no more, as any
-// other user is. Goroutines that f starts keep the rights of the process. A failure of the test in f ends f, and Do returns.
+// Do calls f on a thread without capabilities, see capabilities(7). Root is then the owner of its files and no more, as any other user
+// is. Goroutines that f starts keep the rights of the process. A failure of the test in f ends f, and Do returns.
 //
-// The thread gets its capabilities back. It must not end instead: package redisserver may have started a server on it, which the kernel
-// would end too.
+// The thread then waits for the end of the process. It must not end before that: package redisserver may have started a server on it, which
+// the kernel would end too.
 func Do(t testing.TB, f func()) {
 	t.Helper()
 	done := make(chan struct{})
 	go func() {
-		defer close(done)
-		runtime.LockOSThread()
+		runtime.LockOSThread() // for ever, so that nothing else runs without capabilities
+		defer func() {
+			close(done)
+			select {}
+		}()
 		header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-		var own [2]unix.CapUserData // version 3 has two
-		if err := unix.Capget(&header, &own[0]); err != nil {
-			t.Errorf("cannot read the capabilities: %v", err)
-			return
-		}
-		none := own
-		none[0].Effective, none[1].Effective = 0, 0
+		var none [2]unix.CapUserData // version 3 has two
 		if err := unix.Capset(&header, &none[0]); err != nil {
 			t.Errorf("cannot drop the capabilities: %v", err)
 			return
 		}
-		defer func() {
-			if err := unix.Capset(&header, &own[0]); err != nil {
-				t.Errorf("cannot restore the capabilities: %v", err)
-				return
-			}
-			runtime.UnlockOSThread()
-		}()
 		f()
 	}()
 	<-done
