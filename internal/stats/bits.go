@@ -57,7 +57,7 @@ func (w *bitWriter) writeLong(v uint64, n int) {
 const maxPeek = 57
 
 // bitReader reads bits from bytes, the most significant first. Reading beyond the end gives zeros
-// and is no error. Once a number is read, golomb checks whether it ends within the bytes.
+// and is no error. Once numbers are read, golombs checks whether they end within the bytes.
 type bitReader struct {
 	bytes []byte // untrusted
 	at    int    // how many bits were read; more than there are, if zeros beyond the end were read
@@ -88,22 +88,41 @@ func (r *bitReader) read(n int) (v uint64) {
 	return v
 }
 
-// golomb reads a number in the exponential Golomb code of order k. It returns false if the code ends beyond the last
-// byte, or if the number does not fit into 64 bits.
-func (r *bitReader) golomb(k int) (v uint64, ok bool) {
-	w := r.peek()
-	zeros := bits.LeadingZeros64(w)
-	size := 2*zeros + 1 + k
-	if size <= maxPeek {
-		v = w>>(64-size) - 1<<k
-		r.at += size
-		return v, r.at <= 8*len(r.bytes)
+// golombs reads numbers in the exponential Golomb code of order k into to. It returns false if a code ends beyond the last byte, or if a
+// number does not fit into 64 bits.
+//
+// Counts of bins mostly have few bits, so it takes all codes that end in the next maxPeek bits from one word. With a word for
+// each code, BenchmarkDecode took 7.0 µs instead of 3.2 for values of both signs.
+func (r *bitReader) golombs(to []uint64, k int) (ok bool) {
+	for i := 0; i < len(to); {
+		w, left := r.peek(), maxPeek
+		for i < len(to) {
+			size := 2*bits.LeadingZeros64(w) + 1 + k
+			if size > left {
+				break
+			}
+			to[i] = w>>(64-size) - 1<<k
+			w <<= size
+			left -= size
+			i++
+		}
+		r.at += maxPeek - left
+		if left == maxPeek { // not even one code ended
+			if to[i], ok = r.longGolomb(k); !ok {
+				return false
+			}
+			i++
+		}
 	}
-	for zeros = 0; zeros+k <= 63; zeros++ {
+	return r.at <= 8*len(r.bytes)
+}
+
+// longGolomb reads one number, as golombs does. It reads bit by bit, so that the code may have any length.
+func (r *bitReader) longGolomb(k int) (v uint64, ok bool) {
+	for zeros := 0; zeros+k <= 63; zeros++ {
 		if r.read(1) == 1 {
 			q := 1<<zeros | r.read(zeros)
-			v = (q-1)<<k | r.read(k)
-			return v, r.at <= 8*len(r.bytes)
+			return (q-1)<<k | r.read(k), true
 		}
 	}
 	return 0, false

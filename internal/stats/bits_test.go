@@ -39,3 +39,28 @@ func TestCountsTakeTheFewestBits(t *testing.T) {
 		require.NoError(t, d.err)
 	}
 }
+
+// Codes of all lengths follow each other, so that some end with a word of the reader, and some are longer.
+func TestNumbersAreReadUpToTheLastBit(t *testing.T) {
+	r := rand.New(rand.NewPCG(6, 6))
+	for range 2000 {
+		numbers := make([]uint64, 1+r.IntN(60))
+		small := r.IntN(64)
+		for i := range numbers {
+			numbers[i] = r.Uint64() >> 1 >> min(r.IntN(64), small) >> r.IntN(64)
+		}
+		k := r.IntN(64)
+		w := bitWriter{}
+		for _, v := range numbers {
+			w.golomb(v, k)
+		}
+		all := w.flush()
+
+		reader, got := bitReader{bytes: append(all, 0xff)}, make([]uint64, len(numbers))
+		require.True(t, reader.golombs(got, k))
+		require.Equal(t, numbers, got)
+		require.Equal(t, []byte{0xff}, reader.rest())
+		reader = bitReader{bytes: all[:r.IntN(len(all))]}
+		require.False(t, reader.golombs(got, k), "the end is cut off")
+	}
+}

@@ -211,10 +211,13 @@ func (d *decoder) counts(counts []uint64, least uint64) (sum, largest uint64) {
 		return 0, 0
 	}
 	r := bitReader{bytes: d.rest}
-	for i := range counts {
-		c, ok := r.golomb(k)
-		if c += least; !ok || c > maxCount-sum {
-			d.fail("count %d of %d is cut off, or the sum is above 2^63-1", i, len(counts))
+	if !r.golombs(counts, k) {
+		d.fail("%d counts are cut off", len(counts))
+		return 0, 0
+	}
+	for i, c := range counts {
+		if c += least; c > maxCount-sum {
+			d.fail("the sum of %d counts is above 2^63-1", len(counts))
 			return 0, 0
 		}
 		counts[i] = c
