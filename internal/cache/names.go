@@ -125,12 +125,12 @@ func (r *Reader) Named(ctx context.Context, t record.Table, start time.Time, nam
 }
 
 // namer makes names of the hash fields of one bucket: see [appendHashField]. It remembers the parts that many fields have in
-// common, which makes it several times faster. One goroutine uses it.
+// common, which makes it three times faster: BenchmarkNamer. One goroutine uses it.
 //
 //	host=web1,room=a%2Cb|usage|agent1  ─▶  Tags ,"host":"web1","room":"a,b"   Field "usage"   Agent "agent1"
 type namer struct {
 	shown map[string]bool           // the keys of tags that the JSON of the table's records has
-	keys  map[string]tagKey         // the keys of tags, by the key as a hash field has it
+	keys  map[string]tagKey         // of tags, by their keys
 	ends  map[string]record.Outline // Field, Agent and Replica, by the part of a hash field after the tags
 
 	// Of the names that are being made; the memory is used again.
@@ -202,49 +202,31 @@ func (n *namer) end(text string) (o record.Outline, ok bool) {
 // appendTags appends the tags of a hash field to n.json, as JSON has them. It returns false if that is not certain. As long as no key is
 // renamed, the order of the tags is that of the hash field.
 func (n *namer) appendTags(text string) bool {
-	if text == "" {
-		return true
-	}
-	begin := len(n.json)
-	for tag := range strings.SplitSeq(text, ",") {
-		key, escaped, tagged := strings.Cut(tag, "=")
-		k, ok := n.key(key)
-		if !ok || !tagged {
-			return false
-		}
-		value, err := series.Unescape(escaped, series.Reserved)
-		if err != nil {
-			return false
-		}
-		if k.renamed {
-			n.json = n.json[:begin]
-			return n.appendRenamed(text)
-		}
-		n.json = record.AppendText(append(n.json, k.begin...), value)
-	}
-	return true
-}
-
-// appendRenamed is appendTags for tags of which JSON has some under other keys. It is slower, as it makes a record; renamed tags are rare.
-func (n *namer) appendRenamed(text string) bool {
 	tags, err := series.ParseTags(text)
 	if err != nil {
 		return false
 	}
-	r := record.Record{Tags: tags}
-	n.json = record.AppendTags(n.json, r.JSONTags())
+	begin := len(n.json)
+	for _, tag := range tags {
+		k, ok := n.key(tag.Key)
+		if !ok {
+			return false
+		}
+		if k.renamed {
+			r := record.Record{Tags: tags}
+			n.json = record.AppendTags(n.json[:begin], r.JSONTags())
+			return true
+		}
+		n.json = record.AppendText(append(n.json, k.begin...), tag.Value)
+	}
 	return true
 }
 
-// key returns the key of a tag that a hash field has. It returns false if that is not certain: JSON has a tag under a longer key
-// if a statistic of the record has its name, and only the record shows that. Then the table's names have the longer key.
-func (n *namer) key(text string) (k tagKey, ok bool) {
-	if k, ok = n.keys[text]; ok {
+// key returns the key of a tag in JSON. It returns false if that is not certain: JSON has a tag under a longer key if a statistic of the
+// record has its name, and only the record shows that. Then the table's names have the longer key.
+func (n *namer) key(key string) (k tagKey, ok bool) {
+	if k, ok = n.keys[key]; ok {
 		return k, true
-	}
-	key, err := series.Unescape(text, series.Reserved)
-	if err != nil {
-		return k, false
 	}
 	r := record.Record{Tags: []series.Tag{{Key: key}}}
 	inJSON := r.JSONTags()[0].Key
@@ -255,6 +237,6 @@ func (n *namer) key(text string) (k tagKey, ok bool) {
 	if len(n.keys) >= maxKnown {
 		clear(n.keys)
 	}
-	n.keys[strings.Clone(text)] = k
+	n.keys[strings.Clone(key)] = k
 	return k, true
 }
