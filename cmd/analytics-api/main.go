@@ -50,16 +50,14 @@ var version string
 
 func main() {
 	redis.SetLogger(&logging.VoidLogger{}) // the client also returns these messages as errors, which we log
-	// A second signal changes nothing: running requests have up to stopTimeout to end.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	// A second signal changes nothing, up to the last moment of the process: running requests have up to stopTimeout to end.
+	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	keepFilesPrivate()
 	if err := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr); err != nil {
 		if !errors.As(err, &logged{}) {
 			fmt.Fprintln(os.Stderr, "analytics-api:", err)
 		}
-		stop()
-		os.Exit(1) //nolint:gocritic // the deferred stop was called
+		os.Exit(1)
 	}
 }
 

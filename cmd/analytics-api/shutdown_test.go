@@ -96,6 +96,29 @@ func TestTheEndDoesNotWaitForARedisThatHangs(t *testing.T) {
 	require.NotContains(t, c.stderr.String(), "level=WARN")
 }
 
+// A service manager may send more than one, up to the moment at which the process is gone.
+func TestSignalsAfterTheFirstChangeNothing(t *testing.T) {
+	t.Parallel()
+	c := start(t, nil, "--listen", "127.0.0.1:0", "--redis", "redis://"+redistest.Server(t).Addr())
+	ended, quiet := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(quiet)
+		for tick := time.NewTicker(time.Millisecond); ; {
+			_ = c.cmd.Process.Signal(syscall.SIGTERM) // an error if it is gone
+			select {
+			case <-ended:
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	err := c.wait(t)
+	close(ended)
+	<-quiet
+	require.NoError(t, err)
+	require.Equal(t, 1, strings.Count(c.stderr.String(), "msg=stopped"))
+}
+
 // The redis-server may need minutes to read its data.
 func TestTheEndDoesNotWaitForTheStartOfTheEmbeddedRedis(t *testing.T) {
 	t.Parallel()
