@@ -168,7 +168,7 @@ func BenchmarkKeep(b *testing.B) {
 		b.StopTimer()
 		records := make([]record.Record, size)
 		for i := range records {
-			records[i] = rec(int64(n)*10, fields[i%10], hosts[i/10%10], float64(n))
+			records[i] = rec(int64(n)*10+int64(i/100), fields[i%10], hosts[i/10%10], float64(n)) // ten buckets
 			records[i].Summary = summary
 		}
 		keep := add(records)
