@@ -149,11 +149,18 @@ bench-api: ## measure requests of analytics-api beside a handler of one word and
 	$(BENCH) -bench 'Served|Handler|TableSize' -benchtime 1s ./internal/api
 	$(BENCH) -bench 'Write$$' -benchtime 100x ./internal/cache
 
+# The packages whose benchmarks need no other programs than redis-server and chromium, and skip without them.
+BENCHED = $$(go list ./internal/... ./plugins/outputs/... | grep -v internal/describefile)
+
+.PHONY: bench-once
+bench-once: ## run most benchmarks once, so that one that fails is noticed (80 s)
+	$(BENCH) -bench . -benchtime 1x -timeout 20m $(BENCHED)
+
 .PHONY: bench
 bench: ## measure describe beside its neighbours, the whole process, summaries, state, cache and API (15 minutes)
 	$(BENCH) -bench 'Neighbours/series=(1|100)$$' -benchtime 50ms -count 6 ./plugins/aggregators/describe
 	$(BENCH) -bench 'Neighbours/series=10000$$/data=cpu/through=direct' -benchtime 1x -timeout 20m ./plugins/aggregators/describe
-	$(BENCH) -bench . -benchmem -benchtime 50ms -timeout 20m $$(go list ./internal/... ./plugins/outputs/... | grep -v internal/describefile)
+	$(BENCH) -bench . -benchmem -benchtime 50ms -timeout 20m $(BENCHED)
 	$(eval TAGS := $(test_tags))
 	@test "$(TAGS)" != failed
 	cd $(COMMAND) && $(BENCH) -bench . -benchtime 1x -count 3 -tags "$(TAGS)" .
@@ -204,7 +211,7 @@ tidy-check: ## check that go.mod and go.sum are tidy
 	cd $(COMMAND) && go mod tidy -diff
 
 .PHONY: ci
-ci: tidy-check lint vet test build ## what the server runs
+ci: tidy-check lint vet test bench-once build ## what the server runs
 
 .PHONY: clean
 clean: ## remove bin
