@@ -121,7 +121,7 @@ func (b *bins) set(i int32, n uint64) {
 }
 
 // fill makes b the bins from lo on with these counts. The first and the last are not 0. largest is the largest of them. With set,
-// BenchmarkDecode/limit=64/data=continuous took 3.3 µs instead of 2.6.
+// BenchmarkDecode/limit=64/data=continuous took 2.5 µs instead of 1.7.
 func (b *bins) fill(lo int32, counts []uint64, largest uint64) {
 	*b = bins{width: 1}
 	for b.width < 8 && largest>>(8*b.width) > 0 {

@@ -123,7 +123,7 @@ func (d *decoder) exact(whole bool) (o ordered, n uint64) {
 }
 
 // ones reads n counts that are all 1 and returns true, or reads nothing. With counts alone, BenchmarkDecode/limit=512/data=continuous took
-// 5.4 µs instead of 0.8.
+// 3.8 µs instead of 1.2.
 func (d *decoder) ones(n int) bool {
 	if d.err != nil || len(d.rest) == 0 || d.rest[0] != 0 {
 		return false
