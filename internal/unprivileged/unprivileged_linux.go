@@ -19,6 +19,9 @@ func Do(t testing.TB, f func()) {
 	go func() {
 		runtime.LockOSThread() // for ever, so that nothing else runs without capabilities
 		defer func() {
+			if p := recover(); p != nil {
+				panic(p) // which ends the process only if this function ends
+			}
 			close(done)
 			select {}
 		}()
