@@ -206,18 +206,18 @@ func (n *namer) appendTags(text string) bool {
 	if err != nil {
 		return false
 	}
-	begin := len(n.json)
+	begin, renamed := len(n.json), false
 	for _, tag := range tags {
 		k, ok := n.key(tag.Key)
 		if !ok {
 			return false
 		}
-		if k.renamed {
-			r := record.Record{Tags: tags}
-			n.json = record.AppendTags(n.json[:begin], r.JSONTags())
-			return true
-		}
+		renamed = renamed || k.renamed
 		n.json = record.AppendText(append(n.json, k.begin...), tag.Value)
+	}
+	if renamed {
+		r := record.Record{Tags: tags}
+		n.json = record.AppendTags(n.json[:begin], r.JSONTags())
 	}
 	return true
 }

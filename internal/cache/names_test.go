@@ -146,6 +146,12 @@ func TestNamesThatDoNotShowTheirRecordAreAnError(t *testing.T) {
 		_, _, err := outlines(t, client, table, r.Start)
 		require.ErrorIs(t, err, record.ErrUnclear, what)
 	}
+	table, both := newTable(), rec(0, "f", "a", 1)
+	both.Tags = append([]series.Tag{{Key: "agent", Value: "x"}}, both.Tags...) // it is renamed, which the names show
+	both.Stats = append(both.Stats, record.Stat{Name: "host", Value: 1.5})
+	put(t, writerOf(t, client, nil), table, both)
+	_, _, err := outlines(t, client, table, both.Start)
+	require.ErrorIs(t, err, record.ErrUnclear, "a renamed tag before the one that is not certain")
 	for _, garbage := range []string{"garbage", "host|f|a1", "host=%zz|f|a1", "host=a|%zz|a1", "h%zz=a|f|a1"} {
 		table, r := newTable(), rec(0, "f", "a", 1)
 		put(t, writerOf(t, client, nil), table, r)
@@ -153,9 +159,9 @@ func TestNamesThatDoNotShowTheirRecordAreAnError(t *testing.T) {
 		_, _, err := outlines(t, client, table, r.Start)
 		require.ErrorIs(t, err, record.ErrUnclear, garbage)
 	}
-	table := newTable()
+	table = newTable()
 	require.NoError(t, client.Set(t.Context(), cache.BucketKey(table, "60"), "x", time.Minute).Err())
-	_, _, err := outlines(t, client, table, time.Unix(60, 0))
+	_, _, err = outlines(t, client, table, time.Unix(60, 0))
 	require.ErrorAs(t, err, new(*record.Corrupt))
 }
 
