@@ -34,18 +34,22 @@ import (
 const (
 	startTimeout = 20 * time.Second // without an answer
 	stopTimeout  = 10 * time.Second // it saves its data
-	maxOutput    = 16 << 10         // bytes of its output that are kept for an error
+	shortly      = 100 * time.Millisecond
+	maxOutput    = 16 << 10 // bytes of its output that are kept for an error
 
 	// passwordLength is the length of a new password, with 5 bits for each character.
 	passwordLength = 32
 )
+
+// errEnded means that the process ended while Start waited for its answer.
+var errEnded = errors.New("the process ended before it answered")
 
 // ErrNotFound means that no redis-server is installed.
 var ErrNotFound = errors.New("no redis-server on PATH")
 
 // Options configure a server. The zero value is a server without data on a free port of 127.0.0.1.
 type Options struct {
-	Binary   string // path of redis-server; empty is the one on PATH
+	Binary   string // path of redis-server, or of a script that ends with exec of it; empty is redis-server on PATH
 	Addr     string // host:port to listen on; port 0 means any free port, and "" a free port on 127.0.0.1
 	Dir      string // folder for its data, an append-only file; "" means that nothing stays on disk
 	Password string // password of the default user; "" means that clients need none
@@ -223,8 +227,9 @@ func free(addr string) (string, error) {
 	return l.Addr().String(), nil
 }
 
-// ready waits until the server answers. An answer that the password or a permission is missing is enough. A server that
-// reads its data answers that, and may take as long as it needs.
+// ready waits until the server answers. A server that reads its data answers that, and may take as long as it needs. An answer that the
+// password or a permission is missing does not show whose it is. Then it is enough that the process has not ended shortly after it, as it
+// does without its port.
 func (s *Server) ready(ctx context.Context, patience time.Duration) error {
 	client := redis.NewClient(&redis.Options{
 		Addr: s.addr, Password: s.password, MaxRetries: -1, DisableIdentity: true, ContextTimeoutEnabled: true,
@@ -240,8 +245,15 @@ func (s *Server) ready(ctx context.Context, patience time.Duration) error {
 			reason = err
 		}
 		switch {
-		case err == nil || redis.HasErrorPrefix(err, "NOAUTH") || redis.HasErrorPrefix(err, "NOPERM"):
+		case err == nil:
 			return nil
+		case redis.HasErrorPrefix(err, "NOAUTH") || redis.HasErrorPrefix(err, "NOPERM"):
+			select {
+			case <-s.done:
+				return errEnded
+			case <-time.After(shortly):
+				return nil
+			}
 		case redis.HasErrorPrefix(err, "LOADING"):
 			deadline = time.Now().Add(patience)
 		case time.Now().After(deadline):
@@ -249,7 +261,7 @@ func (s *Server) ready(ctx context.Context, patience time.Duration) error {
 		}
 		select {
 		case <-s.done:
-			return errors.New("the process ended before it answered")
+			return errEnded
 		case <-ctx.Done():
 			return fmt.Errorf("no answer: %w", reason)
 		case <-time.After(20 * time.Millisecond):

@@ -115,8 +115,7 @@ func join(t testing.TB, nodes []node) []string {
 }
 
 // startOn starts a server with the options that next returns, and stops it when the test ends. If another process has
-// taken the port in the meantime, it calls next again, up to ten times. Any other error also leads to another try, as that of a port for
-// the cluster bus or for TLS is only in the output of the server.
+// taken a port in the meantime, it calls next again, up to ten times.
 func startOn(t testing.TB, next func() redisserver.Options) *redisserver.Server {
 	t.Helper()
 	Need(t)
@@ -127,6 +126,11 @@ func startOn(t testing.TB, next func() redisserver.Options) *redisserver.Server 
 			t.Cleanup(func() { require.NoError(t, s.Stop()) })
 			return s
 		}
+		// The error of a port for the cluster bus or for TLS is only in the output of the server, which the error has.
+		if text := strings.ToLower(err.Error()); !strings.Contains(text, "address already in use") && !strings.Contains(text, "has the port") {
+			require.NoError(t, err)
+		}
+		t.Log(err)
 		failed = err
 	}
 	require.NoError(t, failed, "no server started in ten attempts")
