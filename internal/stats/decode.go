@@ -75,15 +75,15 @@ func (s *Summary) restoreTimes(flags byte, t times) {
 	case flags&flagTimes == 0:
 		s.times = nil
 	case s.times == nil:
-		s.times = &times{t.first, t.last}
+		s.times = &times{t.first, t.last} // not &t: then each call would allocate t
 	default:
 		*s.times = t
 	}
 }
 
 // restore replaces the values of x by the distinct values o, which describe n values. x owns the memory of o from
-// then on. The values become single ones where a table would take more memory: see exact.shrink. If they come with counts, they are
-// copied to the memory of the single values that x had.
+// then on. The values become single ones where a table would take more memory: see exact.shrink. Single values that come
+// with counts are copied to the memory of those that x had.
 func (x *exact) restore(o ordered, n uint64) {
 	t, single := x.table, x.single[:0]
 	x.drop()
@@ -212,7 +212,7 @@ func (d *decoder) counts(counts []uint64, least uint64) (sum, largest uint64) {
 	}
 	r := bitReader{bytes: d.rest}
 	if !r.golombs(counts, k) {
-		d.fail("%d counts are cut off", len(counts))
+		d.fail("%d counts are cut off, or one is above 2^64-1", len(counts))
 		return 0, 0
 	}
 	for i, c := range counts {

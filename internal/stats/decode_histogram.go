@@ -2,8 +2,8 @@ package stats
 
 import "math"
 
-// readHistogram is a histogram that was read. Its parts that a histogram points to are beside it, because only after all is checked can
-// they take the place of those that the summary has.
+// readHistogram is a histogram that was read. The parts to which a histogram points are beside it: they replace those of the summary only
+// after everything is checked.
 type readHistogram struct {
 	histogram                     // without negative and heavy.all
 	below     bins                // what negative will point to

@@ -412,15 +412,38 @@ func malformed() map[string][]byte {
 func TestDecodingRejectsMalformedBytes(t *testing.T) {
 	for name, b := range malformed() {
 		t.Run(name, func(t *testing.T) {
-			s := summaryOf([]float64{5})
-			before := encoded(t, s)
-			err := s.UnmarshalBinary(b)
-			if strings.Contains(name, "changed") && err == nil {
-				return // another summary
+			for _, s := range used() {
+				before := encoded(t, s)
+				err := s.UnmarshalBinary(b)
+				if strings.Contains(name, "changed") && err == nil {
+					continue // another summary
+				}
+				require.ErrorIs(t, err, stats.ErrFormat)
+				require.Equal(t, before, encoded(t, s), "the receiver is as it was")
 			}
-			require.ErrorIs(t, err, stats.ErrFormat)
-			require.Equal(t, before, encoded(t, s), "the receiver is as it was")
 		})
+	}
+}
+
+// used returns summaries whose memory decoding can use again: exact ones, and histograms of both signs with candidates; with times and
+// without.
+func used() (all []*stats.Summary) {
+	for _, xs := range [][]float64{{5}, {1.5, 2, 2, 3}, sized("continuous", 300), sized("both signs with candidates", 360)} {
+		all = append(all, limited(64, xs), untimed(64, xs))
+	}
+	return all
+}
+
+// Decoding uses the memory of the summary again, but not that of its clones.
+func TestDecodingChangesNoClone(t *testing.T) {
+	t.Parallel()
+	for _, next := range used() {
+		for _, s := range used() {
+			clone, before := s.Clone(), encoded(t, s)
+			require.NoError(t, s.UnmarshalBinary(encoded(t, next)))
+			require.Equal(t, encoded(t, next), encoded(t, s))
+			require.Equal(t, before, encoded(t, clone))
+		}
 	}
 }
 
