@@ -149,7 +149,8 @@ bench-api: ## measure requests of analytics-api beside a handler of one word and
 	$(BENCH) -bench 'Served|Handler|TableSize' -benchtime 1s ./internal/api
 	$(BENCH) -bench 'Write$$' -benchtime 100x ./internal/cache
 
-# The packages whose benchmarks need no other programs than redis-server and chromium, and skip without them.
+# The packages with short benchmarks. Those that need redis-server or chromium are skipped without it. The benchmarks of the plugin describe
+# and of both commands take minutes.
 BENCHED = $$(go list ./internal/... ./plugins/outputs/... | grep -v internal/describefile)
 
 .PHONY: bench-once

@@ -79,7 +79,7 @@ func TestSlowReaders(t *testing.T) {
 		defer cancel()
 		var mu sync.Mutex
 		var open []net.Conn
-		answers = all(150, func(int) answer {
+		answers = append(answers, all(150, func(int) answer {
 			c, err := s.dial(ctx, hostile)
 			if err != nil {
 				return answer{}
@@ -89,13 +89,13 @@ func TestSlowReaders(t *testing.T) {
 			mu.Unlock()
 			fmt.Fprintf(c, "GET /analytics/large?database=db HTTP/1.1\r\nHost: localhost\r\n\r\n")
 			return statusLine(c, 20*time.Second)
-		})
+		})...)
 		time.Sleep(3 * time.Second)
 		for _, c := range open {
 			_ = c.Close()
 		}
 	})
-	m.check(t, "150 slow readers of 32 MB: "+counts(answers))
+	m.check(t, "150 slow readers at a time of 32 MB: "+counts(answers))
 }
 
 // Requests for buckets of 500,000 records, for one record of them, and with a filter that no record matches: ten at a time.
@@ -164,7 +164,7 @@ func TestScrapes(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 	})
-	m.check(t, "20 scrapes sent and dropped")
+	m.check(t, "20 scrapes at a time, sent and dropped")
 	c := clientFrom(t, hostile)
 	var answers []answer
 	m = s.beside(t, func() {
