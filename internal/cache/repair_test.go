@@ -175,7 +175,7 @@ func TestAWriteOfOneRecordRestoresTheOthersOfABucketThatAnotherAgentHasMadeAgain
 	t.Parallel()
 	for _, kind := range []string{"b:60", "q:60"} {
 		client := server(t)
-		w, other := keeping(t, client, withoutCompat), writerOf(t, client, withoutCompat) // the other one tells nobody of the loss
+		w, other := keeping(t, client, withoutCompat), writerOf(t, client, withoutCompat) // other does not report the loss
 		theirs := asAgent(of(record.Open, 60, "f", 3), "a2")
 		put(t, w, table, of(record.Open, 60, "f", 1), of(record.Open, 60, "g", 1), of(record.Open, 60, "h", 1))
 		require.Equal(t, int64(1), client.Del(t.Context(), cache.Key(table, kind)).Val())
