@@ -22,6 +22,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telegraf-describe/telegraf-describe/internal/apitest"
 	"github.com/telegraf-describe/telegraf-describe/internal/token"
 )
 
@@ -196,7 +197,7 @@ func (c *child) getWith(t *testing.T, path, text string) int {
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.url+path, http.NoBody)
 	require.NoError(t, err)
 	r.Header.Set("Authorization", "Bearer "+text)
-	resp, err := http.DefaultClient.Do(r)
+	resp, err := apitest.Client.Do(r)
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
 	return resp.StatusCode

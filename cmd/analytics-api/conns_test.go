@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/apitest"
 )
 
 // Probes come from other machines, also if the service itself is for this machine only.
@@ -19,7 +21,7 @@ func TestHealthHasAListenerOfItsOwn(t *testing.T) {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:"+port+path, http.NoBody)
 		require.NoError(t, err)
 		r.Host = "10.0.0.7:" + port
-		resp, err := http.DefaultClient.Do(r)
+		resp, err := apitest.Client.Do(r)
 		require.NoError(t, err)
 		require.NoError(t, resp.Body.Close())
 		require.Equal(t, want, resp.StatusCode, path)
@@ -57,7 +59,7 @@ func TestBrowsersGetThePage(t *testing.T) {
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.url, http.NoBody)
 	require.NoError(t, err)
 	r.Header.Set("Accept", "text/html")
-	resp, err := http.DefaultClient.Do(r)
+	resp, err := apitest.Client.Do(r)
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)

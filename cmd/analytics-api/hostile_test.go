@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telegraf-describe/telegraf-describe/internal/apitest"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 )
 
@@ -167,7 +168,7 @@ func TestRunningRequestsAreAnsweredBeforeTheServiceEnds(t *testing.T) {
 	r.holds.Store(true)
 	answer := make(chan int, 1)
 	go func() {
-		resp, err := http.Get(c.url + "/ready")
+		resp, err := apitest.Client.Get(c.url + "/ready")
 		if err != nil {
 			answer <- 0
 			return

@@ -23,6 +23,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/telegraf-describe/telegraf-describe/internal/apitest"
 	"github.com/telegraf-describe/telegraf-describe/internal/buildinfo"
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
@@ -145,7 +146,7 @@ func start(t *testing.T, env []string, args ...string) *child {
 
 func (c *child) get(t *testing.T, path string) (int, string) {
 	t.Helper()
-	resp, err := http.Get(c.url + path)
+	resp, err := apitest.Client.Get(c.url + path)
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)

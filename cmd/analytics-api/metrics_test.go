@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telegraf-describe/telegraf-describe/internal/apitest"
 	"github.com/telegraf-describe/telegraf-describe/internal/promtest"
 )
 
@@ -112,7 +113,7 @@ func TestLabelsOfMetricsAreBounded(t *testing.T) {
 				if i%3 == 0 {
 					r.Method, r.Host = "M"+strings.ToUpper(text), text
 				}
-				resp, err := http.DefaultClient.Do(r)
+				resp, err := apitest.Client.Do(r)
 				require.NoError(t, err)
 				require.NoError(t, resp.Body.Close())
 			}

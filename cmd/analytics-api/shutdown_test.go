@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/telegraf-describe/telegraf-describe/internal/apitest"
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 )
@@ -145,7 +146,7 @@ func TestStreamsEndWithTheService(t *testing.T) {
 	t.Parallel()
 	c := start(t, nil, embeddedArgs("memory")...)
 	c.put(t)
-	resp, err := http.Get(c.url + "/analytics/solar/stream?database=db")
+	resp, err := apitest.Client.Get(c.url + "/analytics/solar/stream?database=db")
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	require.Equal(t, http.StatusOK, resp.StatusCode)

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/apitest"
 )
 
 // history has values that Telegraf drops with its default grace.
@@ -560,7 +562,7 @@ func TestProfilesAreServed(t *testing.T) {
 	require.NoError(t, free.Close())
 	p := startTelegraf(t, "--config", config, "--pprof-addr", address)
 	p.waitFor("the profiles", func() bool {
-		resp, err := http.Get("http://" + address + "/debug/pprof/cmdline")
+		resp, err := apitest.Client.Get("http://" + address + "/debug/pprof/cmdline")
 		if err != nil {
 			return false
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/influxdata/telegraf/metric"
 	"github.com/stretchr/testify/require"
 
+	"github.com/telegraf-describe/telegraf-describe/internal/apitest"
 	"github.com/telegraf-describe/telegraf-describe/internal/influxtest"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 )
@@ -87,7 +88,7 @@ func TestExampleDescribeFilesContinuouslyHasTheNumbersOfDescribe(t *testing.T) {
 	require.Len(t, want, 17)
 	url := apiOn(t, server) + "/analytics/rooms?database=files"
 	p.waitFor("the records of all rows", func() bool {
-		resp, err := http.Get(url) //nolint:noctx // bounded by waitFor
+		resp, err := apitest.Client.Get(url) //nolint:noctx // bounded by waitFor
 		if err != nil {
 			return false
 		}
@@ -129,7 +130,7 @@ func TestExampleInfluxDB3(t *testing.T) {
 	p.waitForLog("Started HTTP listener service")
 	documented := regexp.MustCompile(`curl 'http://127.0.0.1:8186(.*)' --data-binary '(.*)'`).FindStringSubmatch(readFile(t, example(t, "influxdb3/README.md")))
 	require.Len(t, documented, 3)
-	resp, err := http.Post("http://"+listen+documented[1], "", strings.NewReader(documented[2])) //nolint:noctx // ends with the command
+	resp, err := apitest.Client.Post("http://"+listen+documented[1], "", strings.NewReader(documented[2])) //nolint:noctx // ends with the command
 	require.NoError(t, err)
 	resp.Body.Close()
 	require.Equal(t, http.StatusNoContent, resp.StatusCode)
@@ -243,7 +244,7 @@ func TestExampleQuickstart(t *testing.T) {
 	url := apiOn(t, server)
 	p.waitFor("live and recorded metrics", func() bool {
 		for _, table := range []string{"cpu", "mem", "latency"} {
-			resp, err := http.Get(url + "/analytics/" + table + "?database=demo&last=1") //nolint:noctx // bounded by waitFor
+			resp, err := apitest.Client.Get(url + "/analytics/" + table + "?database=demo&last=1") //nolint:noctx // bounded by waitFor
 			if err != nil {
 				return false
 			}

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/apitest"
 )
 
 // The agent of these tests is our own build, which has the processors.execd of the Telegraf that it is built on. The test
@@ -130,7 +132,7 @@ func childOf(p *telegrafProcess, before int) (child int) {
 
 func post(t *testing.T, address, lines string) {
 	t.Helper()
-	answer, err := http.Post("http://"+address+"/api/v2/write?bucket=b&org=o", "", strings.NewReader(lines)) //nolint:noctx // ends with the command
+	answer, err := apitest.Client.Post("http://"+address+"/api/v2/write?bucket=b&org=o", "", strings.NewReader(lines)) //nolint:noctx // ends with the command
 	require.NoError(t, err)
 	require.NoError(t, answer.Body.Close())
 	require.Equal(t, http.StatusNoContent, answer.StatusCode)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telegraf-describe/telegraf-describe/internal/apitest"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 )
@@ -88,7 +89,7 @@ func (s *transcript) compare(name string) {
 // get returns the body of an answer of status 200, and "" otherwise.
 func get(t *testing.T, url string) string {
 	t.Helper()
-	resp, err := http.Get(url) //nolint:noctx // the servers are on this machine
+	resp, err := apitest.Client.Get(url) //nolint:noctx // the servers are on this machine
 	if err != nil {
 		return ""
 	}

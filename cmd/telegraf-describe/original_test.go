@@ -16,6 +16,7 @@ import (
 	"github.com/influxdata/telegraf"
 	"github.com/stretchr/testify/require"
 
+	"github.com/telegraf-describe/telegraf-describe/internal/apitest"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 )
@@ -42,7 +43,7 @@ func rowKey(m telegraf.Metric) string {
 
 // served returns the records of table m that the API serves now, or none if it answers with an error.
 func served(url string) []map[string]any {
-	resp, err := http.Get(url + "/analytics/m?database=db") //nolint:noctx // on loopback
+	resp, err := apitest.Client.Get(url + "/analytics/m?database=db") //nolint:noctx // on loopback
 	if err != nil {
 		return nil
 	}
@@ -259,7 +260,7 @@ func TestOriginal15TheDocumentedRequestAnswers(t *testing.T) {
 	for path, want := range map[string]int{
 		"/analytics/solar": http.StatusBadRequest, "/analytics/solar?database=other": http.StatusNotFound, "/analytics/wind?database=db": http.StatusNotFound,
 	} {
-		resp, err := http.Get(url + path) //nolint:noctx // on loopback
+		resp, err := apitest.Client.Get(url + path) //nolint:noctx // on loopback
 		require.NoError(t, err)
 		var problem map[string]any
 		require.NoError(t, json.NewDecoder(resp.Body).Decode(&problem))
@@ -283,7 +284,7 @@ func TestOriginal16TheServiceStartsItsRedisAndReadsItsVariables(t *testing.T) {
 	getJSON(t, api+"/analytics/m", &records)
 	require.Len(t, records, 1)
 	require.Equal(t, []any{"v", 2.0, 1.5}, []any{records[0]["field_name"], records[0]["count"], records[0]["mean"]})
-	resp, err := http.Get(api + "/analytics/m?limit=3") //nolint:noctx // on loopback
+	resp, err := apitest.Client.Get(api + "/analytics/m?limit=3") //nolint:noctx // on loopback
 	require.NoError(t, err)
 	resp.Body.Close()
 	require.Equal(t, http.StatusBadRequest, resp.StatusCode, "the variable sets max_records")

@@ -5,7 +5,6 @@ import (
 	"io"
 	"maps"
 	"math"
-	"net/http"
 	"net/url"
 	"os/exec"
 	"regexp"
@@ -224,7 +223,7 @@ func TestTheQueriesInPrometheusAreRight(t *testing.T) {
 func requireNumber(t *testing.T, address, target, expr, name string) {
 	t.Helper()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		resp, err := http.Get("http://" + target + "/analytics/latency?database=demo")
+		resp, err := apitest.Client.Get("http://" + target + "/analytics/latency?database=demo")
 		if !assert.NoError(c, err) {
 			return
 		}

@@ -32,7 +32,7 @@ func TestOtherMethodsAreNotAllowed(t *testing.T) {
 	}
 	server := httptest.NewServer(s)
 	defer server.Close()
-	resp, err := http.Head(server.URL + "/analytics/cpu?database=db")
+	resp, err := server.Client().Head(server.URL + "/analytics/cpu?database=db")
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
@@ -222,7 +222,7 @@ func TestRedirectOfATrailingSlashKeepsTheQueryAndAPrefix(t *testing.T) {
 	s.fill(t)
 	for prefix, handler := range map[string]http.Handler{"": s, "/stats": http.StripPrefix("/stats", s)} {
 		server := httptest.NewServer(handler)
-		resp, err := http.Get(server.URL + prefix + "/analytics/cpu/?database=db&limit=3")
+		resp, err := server.Client().Get(server.URL + prefix + "/analytics/cpu/?database=db&limit=3")
 		require.NoError(t, err)
 		body, err := io.ReadAll(resp.Body)
 		require.NoError(t, err)

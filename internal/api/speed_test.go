@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/api"
+	"github.com/telegraf-describe/telegraf-describe/internal/apitest"
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/conns"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
@@ -242,7 +243,7 @@ func (r *rig) redisBenchmark(key string, conns int) run {
 // etagOf returns the ETag of the answer to a request for a path.
 func etagOf(b *testing.B, address, path string) string {
 	b.Helper()
-	resp, err := http.Get("http://" + address + path)
+	resp, err := apitest.Client.Get("http://" + address + path)
 	require.NoError(b, err)
 	defer resp.Body.Close()
 	require.Equal(b, http.StatusOK, resp.StatusCode)

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/api"
+	"github.com/telegraf-describe/telegraf-describe/internal/apitest"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 	"github.com/telegraf-describe/telegraf-describe/internal/stream"
@@ -58,7 +59,7 @@ func listen(t testing.TB, address, last string, headers ...string) *events {
 	if last != "" {
 		r.Header.Set("Last-Event-ID", last)
 	}
-	resp, err := http.DefaultClient.Do(r)
+	resp, err := apitest.Client.Do(r)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = resp.Body.Close() })
 	require.Equal(t, http.StatusOK, resp.StatusCode)
@@ -136,14 +137,14 @@ func TestStreamsAreLimited(t *testing.T) {
 	first := listen(t, address+path, "")
 	first.want("present")
 	listen(t, address+path, "").want("present")
-	resp, err := http.Get(address + path)
+	resp, err := apitest.Client.Get(address + path)
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	require.Equal(t, http.StatusTooManyRequests, resp.StatusCode, "one client has half of the streams")
 	require.Equal(t, "5", resp.Header.Get("Retry-After"))
 	first.stop()
 	require.Eventually(t, func() bool {
-		resp, err := http.Get(address + path)
+		resp, err := apitest.Client.Get(address + path)
 		require.NoError(t, err)
 		defer resp.Body.Close()
 		return resp.StatusCode == http.StatusOK
@@ -213,7 +214,7 @@ func BenchmarkStreams(b *testing.B) {
 	const count = 1000
 	s, address, _ := streaming(b, 2*count)
 	s.put(b, rec(5, "f", "a", 1))
-	b.Cleanup(http.DefaultClient.CloseIdleConnections)
+	b.Cleanup(apitest.Client.CloseIdleConnections)
 	arrived := make(chan time.Time, count)
 	for range count {
 		e := listen(b, address+"/analytics/cpu/stream?database=db", "")

@@ -1,11 +1,16 @@
-// Package apitest builds analytics-api, for tests that run it as a program.
+// Package apitest builds analytics-api, for tests that run it as a program, and has the client of tests.
 package apitest
 
 import (
 	"fmt"
+	"net/http"
 	"os/exec"
 	"path/filepath"
 )
+
+// Client sends the requests of tests. It has connections of its own: an [net/http/httptest.Server] that closes also closes the unused
+// connections of [http.DefaultClient], one of which another test may be about to use. Several goroutines may use it at the same time.
+var Client = &http.Client{Transport: &http.Transport{}}
 
 // Build builds analytics-api of the checkout at root into an existing folder, and returns the path of the program. Several processes may
 // build at the same time.

@@ -23,7 +23,7 @@ func post(t *testing.T, s *Server, query, lines string, edit ...func(*http.Reque
 	for _, e := range edit {
 		e(r)
 	}
-	resp, err := http.DefaultClient.Do(r)
+	resp, err := s.Client().Do(r)
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
@@ -154,7 +154,7 @@ func TestConcurrentWritesAndReads(t *testing.T) {
 	for i := range 8 {
 		group.Go(func() {
 			for range 20 {
-				resp, err := http.Post(s.URL+"/api/v3/write_lp?db=d", "", strings.NewReader(fmt.Sprintf("m,w=%d v=1 1\nm f%d=1 1\n", i, i))) //nolint:noctx // ends with the server
+				resp, err := s.Client().Post(s.URL+"/api/v3/write_lp?db=d", "", strings.NewReader(fmt.Sprintf("m,w=%d v=1 1\nm f%d=1 1\n", i, i))) //nolint:noctx // ends with the server
 				if assert.NoError(t, err) {
 					resp.Body.Close()
 				}
@@ -236,7 +236,7 @@ func TestFaults(t *testing.T) {
 	s.Fail(0, -1)
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/api/v3/write_lp?db=d", strings.NewReader("m v=1 1"))
 	require.NoError(t, err)
-	resp, err := http.DefaultClient.Do(r)
+	resp, err := s.Client().Do(r)
 	if err == nil {
 		resp.Body.Close()
 	}

@@ -613,7 +613,7 @@ func exports(t *testing.T, b *browser.Browser) {
 	s.put(t, latencies(30, "api", "web")...)
 	tab := open(t, b, s.address("tag", "service=web", "range", "15m"))
 	get := func(selector string) io.Reader {
-		resp, err := http.Get(browser.Eval[string](tab, fmt.Sprintf("document.querySelector(%q).href", selector)))
+		resp, err := s.Client().Get(browser.Eval[string](tab, fmt.Sprintf("document.querySelector(%q).href", selector)))
 		require.NoError(t, err)
 		defer resp.Body.Close()
 		body, err := io.ReadAll(resp.Body)

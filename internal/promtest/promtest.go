@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -18,6 +17,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/apitest"
 )
 
 // Need skips the test if prometheus or promtool is not on PATH. If the environment variable REQUIRE_PROMETHEUS is 1, it fails
@@ -73,7 +74,7 @@ func Start(t *testing.T, example, target string, flags ...string) string {
 
 // Get decodes the data of the answer to a GET request to the Prometheus at an address. path has the parameters too.
 func Get(t assert.TestingT, address, path string, data any) {
-	resp, err := http.Get("http://" + address + path)
+	resp, err := apitest.Client.Get("http://" + address + path)
 	if !assert.NoError(t, err) {
 		return
 	}
