@@ -241,7 +241,7 @@ func (s *Server) ready(ctx context.Context, patience time.Duration) error {
 		attempt, cancel := context.WithDeadline(ctx, deadline)
 		err := s.answers(attempt, client)
 		cancel()
-		if reason == nil || !errors.Is(err, context.DeadlineExceeded) {
+		if timeout := net.Error(nil); reason == nil || !errors.As(err, &timeout) || !timeout.Timeout() {
 			reason = err
 		}
 		switch {

@@ -1,11 +1,14 @@
 package redisserver_test
 
 import (
+	"bufio"
 	"context"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -51,7 +54,7 @@ func TestDataInAFolderSurvivesARestart(t *testing.T) {
 // A server with much data reads it for longer than Start waits for an answer. It answers that it does.
 func TestStartWaitsWhileTheServerReadsItsData(t *testing.T) {
 	t.Parallel()
-	const keys, patience = 10_000, 2 * time.Second
+	const keys = 10_000
 	dir := t.TempDir()
 	s := redistest.Start(t, redisserver.Options{Dir: dir})
 	pipe := redistest.Client(t, s).Pipeline()
@@ -61,11 +64,18 @@ func TestStartWaitsWhileTheServerReadsItsData(t *testing.T) {
 	_, err := pipe.Exec(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, s.Stop())
-	began := time.Now()
-	s, err = redisserver.StartWithin(t.Context(), redisserver.Options{Dir: dir, Args: []string{"--key-load-delay", "250"}}, patience) // µs a key
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, s.Stop()) })
-	require.Greater(t, time.Since(began), patience)
+	// While it reads, the server answers after each 1,024 keys. A slow machine needs a longer delay of each key for an answer in time.
+	for delay := 250 * time.Microsecond; ; delay *= 3 {
+		patience, began := delay*keys*4/5, time.Now()
+		s, err = redisserver.StartWithin(t.Context(), redisserver.Options{Dir: dir, Args: []string{"--key-load-delay", strconv.FormatInt(delay.Microseconds(), 10)}}, patience)
+		if err != nil && strings.Contains(err.Error(), "no answer") && patience < time.Minute {
+			continue
+		}
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, s.Stop()) })
+		require.Greater(t, time.Since(began), patience)
+		break
+	}
 	require.Equal(t, int64(keys), redistest.Client(t, s).DBSize(t.Context()).Val())
 }
 
@@ -75,6 +85,55 @@ func TestStartEndsIfTheServerDoesNotAnswer(t *testing.T) {
 	require.NoError(t, os.WriteFile(sleeping, []byte("#!/bin/sh\nexec sleep 60\n"), 0o700))
 	_, err := redisserver.StartWithin(t.Context(), redisserver.Options{Binary: sleeping}, 100*time.Millisecond)
 	require.ErrorContains(t, err, "no answer")
+}
+
+// The attempts after the last answer only run out of time, which is no reason.
+func TestStartReportsTheLastAnswer(t *testing.T) {
+	t.Parallel()
+	sleeping := filepath.Join(t.TempDir(), "sleeping")
+	require.NoError(t, os.WriteFile(sleeping, []byte("#!/bin/sh\nexec sleep 60\n"), 0o700))
+	var answered atomic.Bool
+	once := func(addr, _ string) { // answers up to the first PING, and then nothing
+		answered.Store(false)
+		var l net.Listener
+		require.Eventually(t, func() (free bool) { // a third program can have the port for a moment
+			var err error
+			l, err = net.Listen("tcp", addr)
+			return err == nil
+		}, time.Minute, 10*time.Millisecond)
+		t.Cleanup(func() { _ = l.Close() })
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				t.Cleanup(func() { _ = c.Close() })
+				for commands := bufio.NewScanner(c); !answered.Load() && commands.Scan(); {
+					switch command := strings.ToLower(commands.Text()); command {
+					case "hello", "ping":
+						_, err = c.Write([]byte("-ERR not today\r\n"))
+						answered.Store(err == nil && command == "ping")
+					}
+				}
+			}
+		}()
+	}
+	requireReason(t, redisserver.Options{Binary: sleeping, Before: once}, "no answer: ERR not today")
+}
+
+// requireReason starts a server that does not answer well, and requires a reason in the error. A slow machine has it after a longer time.
+func requireReason(t *testing.T, o redisserver.Options, reason string) {
+	t.Helper()
+	var err error
+	for patience := 100 * time.Millisecond; patience < time.Minute; patience *= 5 {
+		_, err = redisserver.StartWithin(t.Context(), o, patience)
+		require.ErrorContains(t, err, "no answer: ")
+		if strings.Contains(err.Error(), reason) {
+			return
+		}
+	}
+	require.ErrorContains(t, err, reason)
 }
 
 func TestStartNamesAnAddressInUse(t *testing.T) {
@@ -91,16 +150,23 @@ func TestStartNamesAnAddressInUse(t *testing.T) {
 // Between the check that the port is free and the start of the process, another server can take the port.
 func TestStartDoesNotTakeAnotherServerForItsOwn(t *testing.T) {
 	t.Parallel()
-	taken := redisserver.Options{Before: func(addr, _ string) { redistest.Start(t, redisserver.Options{Addr: addr}) }}
+	redistest.Need(t)
+	taken := redisserver.Options{Before: func(addr, _ string) {
+		require.Eventually(t, func() (free bool) { // a third program can have the port for a moment
+			s, err := redisserver.Start(t.Context(), redisserver.Options{Addr: addr})
+			if err == nil {
+				t.Cleanup(func() { _ = s.Stop() })
+			}
+			return err == nil
+		}, time.Minute, 10*time.Millisecond)
+	}}
 	_, err := redisserver.Start(t.Context(), taken)
 	require.ErrorContains(t, err, "the process ended before it answered")
 	require.ErrorContains(t, err, "Address already in use")
 
 	taken.Binary = filepath.Join(t.TempDir(), "sleeping")
 	require.NoError(t, os.WriteFile(taken.Binary, []byte("#!/bin/sh\nexec sleep 60\n"), 0o700))
-	_, err = redisserver.StartWithin(t.Context(), taken, 100*time.Millisecond)
-	require.ErrorContains(t, err, "no answer: the process ")
-	require.ErrorContains(t, err, " has the port, want ")
+	requireReason(t, taken, " has the port, want ")
 }
 
 func TestStartReportsTheOutputOfAServerThatEnds(t *testing.T) {
