@@ -215,15 +215,15 @@ func (b *bins) coarsen() {
 	}
 	for ; i <= b.hi; i++ {
 		if n := b.at(i); n > 0 {
-			coarse.set(i>>1, coarse.at(i>>1)+n)
+			coarse.add(i>>1, n)
 		}
 	}
 	*b = coarse
 }
 
 // joinBytes adds each counter of fine to the bin of the next coarser scale, and returns how many counters it added.
-// All counters have one byte. It stops before a counter would overflow. With set, BenchmarkAdd/limit=64/data=continuous/n=360 took 6.1 µs
-// instead of 5.8.
+// All counters have one byte. It stops before a counter would overflow. With add, BenchmarkMerge/limit=64/data=continuous took 1.9 µs
+// instead of 1.0.
 func (b *bins) joinBytes(fine *bins) int32 {
 	from := fine.data[fine.lo-fine.first : fine.hi-fine.first+1]
 	for k, n := range from {
@@ -245,7 +245,7 @@ func (b *bins) raise(lo int32) {
 	raised.grow(lo, max(lo, b.hi))
 	for i := b.lo; i <= b.hi; i++ {
 		if n := b.at(i); n > 0 {
-			raised.set(max(i, lo), raised.at(max(i, lo))+n)
+			raised.add(max(i, lo), n)
 		}
 	}
 	*b = raised
