@@ -1,4 +1,4 @@
-package describe
+package describe_test
 
 import (
 	"encoding/base64"
@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
+	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 )
 
 // A day of four sensors in one series is 960 temperatures, of which 97 are distinct.
@@ -31,7 +32,7 @@ func TestADayOfASensorIsExact(t *testing.T) {
 }
 
 func TestRowsHaveTheErrorsOnceTheyAreEstimates(t *testing.T) {
-	o := describer(t, func(d *Describe) { d.ExactLimit = 4 })
+	o := describer(t, func(d *describe.Describe) { d.ExactLimit = 4 })
 	at := time.Unix(0, 0)
 	o.values(at, 1.0, 2.0, 3.0, 4.0)
 	require.NotContains(t, fields(t, o.push()), "max_error")
@@ -45,14 +46,14 @@ func TestRowsHaveTheErrorsOnceTheyAreEstimates(t *testing.T) {
 }
 
 func TestAListOfStatisticsIsEmittedAsItIsWritten(t *testing.T) {
-	o := describer(t, func(d *Describe) {
+	o := describer(t, func(d *describe.Describe) {
 		d.ExactLimit = 4
 		d.Stats = []string{"count", "median"}
 	})
 	o.values(time.Unix(0, 0), 1.0, 2.0, 3.0, 4.0, 5.0)
 	require.Equal(t, map[string]any{"count": int64(5), "median": 3.0}, roundedMedian(fields(t, o.push())))
 
-	o = describer(t, func(d *Describe) { d.Stats = []string{"median", "max_error"} })
+	o = describer(t, func(d *describe.Describe) { d.Stats = []string{"median", "max_error"} })
 	o.values(time.Unix(0, 0), 1.0, 2.0)
 	require.Equal(t, map[string]any{"median": 1.5, "max_error": 0.0}, fields(t, o.push()))
 }
@@ -69,7 +70,7 @@ func TestCompactSummariesAreExactUpTo64Values(t *testing.T) {
 		n, distinct int
 		want        bool
 	}{{64, 64, true}, {65, 65, false}, {65, 33, false}, {500, 32, true}} {
-		o := describer(t, func(d *Describe) { d.EmitSummary = "compact" })
+		o := describer(t, func(d *describe.Describe) { d.EmitSummary = "compact" })
 		for i := range c.n {
 			o.values(time.Unix(0, 0), float64(i%c.distinct)/7)
 		}

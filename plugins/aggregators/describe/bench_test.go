@@ -144,14 +144,14 @@ var candidates = []struct {
 		q.AlgorithmType = "exact R7"
 		return q
 	}},
-	{"describe-compact", func() telegraf.Aggregator { return newDescribe(64) }},
-	{"describe-default", func() telegraf.Aggregator { return newDescribe(512) }},
+	{"describe-compact", func() telegraf.Aggregator { return newHourly(64) }},
+	{"describe-default", func() telegraf.Aggregator { return newHourly(512) }},
 }
 
-// newDescribe returns a describe whose hourly buckets close at the Push after their own, as they do in production,
+// newHourly returns a describe whose hourly buckets close at the Push after their own, as they do in production,
 // although no hour passes here: nothing is added for a linger of 1 ns.
-func newDescribe(exactLimit int) *describe.Describe {
-	d := aggregators.Aggregators["describe"]().(*describe.Describe)
+func newHourly(exactLimit int) *describe.Describe {
+	d := newDescribe()
 	gate, linger := config.Duration(benchGate), config.Duration(1)
 	d.Bucket, d.Grace, d.Delay, d.Linger = "1h", &gate, &gate, &linger
 	d.ExactLimit, d.MemoryLimit = exactLimit, 1<<40

@@ -1,4 +1,4 @@
-package describe
+package describe_test
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/influxdata/telegraf/config"
 
+	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 	"github.com/telegraf-describe/telegraf-describe/plugins/plugintest"
 )
 
@@ -17,12 +18,12 @@ func BenchmarkRestartOfManyBlocks(b *testing.B) {
 		b.Run(fmt.Sprint("blocks=", blocks), func(b *testing.B) {
 			folder, gate := b.TempDir(), config.Duration(openGate)
 			run := func() {
-				all := make([]*Describe, blocks)
+				all := make([]*describe.Describe, blocks)
 				for i := range all {
 					d := newDescribe()
 					d.Log, d.Alias, d.Bucket, d.State = &plugintest.Log{}, strconv.Itoa(i), "1h", folder
 					d.Grace, d.Delay = &gate, &gate
-					d.SetHost(Host{Bounded: true, Closes: true})
+					d.SetHost(describe.Host{Bounded: true, Closes: true})
 					if err := d.Init(); err != nil {
 						b.Fatal(err)
 					}

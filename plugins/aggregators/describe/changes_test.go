@@ -1,4 +1,4 @@
-package describe
+package describe_test
 
 import (
 	"fmt"
@@ -16,8 +16,8 @@ import (
 	"github.com/influxdata/telegraf/config"
 	"github.com/stretchr/testify/require"
 
-	"github.com/telegraf-describe/telegraf-describe/internal/engine"
 	"github.com/telegraf-describe/telegraf-describe/internal/state"
+	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 	"github.com/telegraf-describe/telegraf-describe/plugins/plugintest"
 )
 
@@ -58,10 +58,11 @@ type history struct {
 	folder string
 	at     time.Time
 	blocks []open
-	crash  bool              // whether runs end by a crash
-	sent   map[string]int64  // the number of values of each bucket, without the late ones
-	beside []func(*Describe) // blocks of the runs of removeBlock, beside the others
-	edit   func(*Describe)   // of all blocks, or nil
+	crash  bool                       // whether runs end by a crash
+	sent   map[string]int64           // the number of values of each bucket, without the late ones
+	beside []func(*describe.Describe) // blocks of the runs of removeBlock, beside the others
+	edit   func(*describe.Describe)   // of all blocks, or nil
+	owner  string                     // of the random test, in this run
 }
 
 func newHistory(t *testing.T, crash bool) *history {
@@ -85,13 +86,13 @@ func (h *history) end() {
 }
 
 // run ends the run and starts another one with these blocks, a second later.
-func (h *history) run(blocks ...func(*Describe)) {
+func (h *history) run(blocks ...func(*describe.Describe)) {
 	h.t.Helper()
 	h.end()
 	h.at = h.at.Add(time.Second)
 	for _, edit := range blocks {
-		h.blocks = append(h.blocks, stated(h.t, h.folder, h.at, func(d *Describe) {
-			d.owner = "me"
+		h.blocks = append(h.blocks, stated(h.t, h.folder, h.at, func(d *describe.Describe) {
+			d.SetOwner("me")
 			if h.edit != nil {
 				h.edit(d)
 			}
@@ -154,16 +155,22 @@ func (h *history) check(late int64) {
 		require.False(h.t, h.open[bucket], "the newest row of %s is not final", bucket)
 	}
 	for _, o := range h.blocks {
-		require.Zero(h.t, o.engine.Counters().StateErrors)
+		require.Zero(h.t, o.stat("state_errors"))
 	}
 	require.Equal(h.t, late, missing, "%v", wrong)
 }
 
-func block(alias string) func(*Describe) { return func(d *Describe) { d.Alias = alias } }
+func block(alias string) func(*describe.Describe) {
+	return func(d *describe.Describe) { d.Alias = alias }
+}
 
-func withBucket(width string) func(*Describe) { return func(d *Describe) { d.Bucket = width } }
+func withBucket(width string) func(*describe.Describe) {
+	return func(d *describe.Describe) { d.Bucket = width }
+}
 
-func withPrefix(prefix string) func(*Describe) { return func(d *Describe) { d.Prefix = prefix } }
+func withPrefix(prefix string) func(*describe.Describe) {
+	return func(d *describe.Describe) { d.Prefix = prefix }
+}
 
 // The hours x and y are those of the buckets that are final and open when options change.
 var x, y = bucketStart.Add(time.Hour), bucketStart.Add(2 * time.Hour)
@@ -277,7 +284,7 @@ var optionHistories = map[string]func(h *history){
 	"the arguments change together with the alias": func(h *history) {
 		h.run(block("a"))
 		h.finalAndOpen()
-		h.run(func(d *Describe) { d.Alias, d.owner = "b", "another" })
+		h.run(func(d *describe.Describe) { d.Alias = "b"; d.SetOwner("another") })
 		h.add(0, x, 1)
 		h.add(0, y, 1)
 		h.linger()
@@ -377,7 +384,7 @@ func TestAFieldThatABorrowedBucketLacksIsLookedFor(t *testing.T) {
 		}
 		h.blocks[block].Add(point(nil, values, x))
 	}
-	all := []func(*Describe){block("a"), block("b"), block("c")}
+	all := []func(*describe.Describe){block("a"), block("b"), block("c")}
 	h.run(all...)
 	add(0, "v")
 	h.linger()
@@ -404,7 +411,7 @@ func TestAChangedBlockDoesNotStartWhileTheOldTelegrafRuns(t *testing.T) {
 		return err
 	}
 	require.NoError(t, start("a second block", "analytics_"))
-	lock := filepath.Join(old.store.Folder(), "lock")
+	lock := filepath.Join(old.Store().Folder(), "lock")
 	require.NoError(t, os.WriteFile(lock, []byte("1\n"+host+"\n2\n"), 0o600)) // as if it were another process
 	require.ErrorIs(t, start("b", "analytics_"), state.ErrLocked)
 	require.ErrorContains(t, start("b", "analytics_"), "process 1 of the same command")
@@ -493,7 +500,7 @@ func TestANewBlockBesideOneWithTheSameFieldsHasTheSameFinalRows(t *testing.T) {
 					h.add(0, y, 4)
 					h.addField(0, "w", y)
 					h.push()
-					both := []func(*Describe){block(order[0]), block(order[1])}
+					both := []func(*describe.Describe){block(order[0]), block(order[1])}
 					h.run(both...)
 					add := func(start time.Time, field string) {
 						for block := range 2 {
@@ -525,8 +532,6 @@ func TestANewBlockBesideOneWithTheSameFieldsHasTheSameFinalRows(t *testing.T) {
 // crashInJoin ends the run after the block has taken over the buckets of another one, before the state of that is set aside.
 func (h *history) crashInJoin(block int) {
 	h.t.Helper()
-	o := h.blocks[block]
-	o.inherit()
 	h.crashInPush(block)
 	retired, err := filepath.Glob(filepath.Join(h.folder, "*retired*"))
 	require.NoError(h.t, err)
@@ -536,16 +541,11 @@ func (h *history) crashInJoin(block int) {
 // crashInPush ends the run when the rows of a block have left, before its Push has returned.
 func (h *history) crashInPush(block int) {
 	h.t.Helper()
-	o := h.blocks[block]
-	var rows []telegraf.Metric
-	require.NoError(h.t, o.engine.Push(func(r *engine.Row) { o.rows.add(r, func(m telegraf.Metric) { rows = append(rows, m.Copy()) }) }))
-	h.read(rows)
-	h.crash = true
-	h.end()
+	h.kill(block, "")
 }
 
 func TestABucketThatWasLentHasOneVersionAfterACrashWhileItsRowsLeave(t *testing.T) {
-	for name, next := range map[string][]func(*Describe){
+	for name, next := range map[string][]func(*describe.Describe){
 		"both blocks":  {block("a"), block("b")},
 		"the lender":   {block("a")},
 		"the borrower": {block("b")},
@@ -566,31 +566,11 @@ func TestABucketThatWasLentHasOneVersionAfterACrashWhileItsRowsLeave(t *testing.
 	}
 }
 
-// killed is what a kill panics with.
-type killed struct{}
-
-// kill ends the run at a point of the commits of a block's Push. It reports whether the Push has come there.
+// kill ends the run at a point of the commits of a block's Push, or when the rows have left. It reports whether the Push has come to the
+// point.
 func (h *history) kill(block int, point string) (reached bool) {
 	h.t.Helper()
-	o := h.blocks[block]
-	for _, b := range h.blocks { // each may be the one that takes over what the last run has left
-		b.atCommit = func(at string) {
-			if at == point {
-				panic(killed{})
-			}
-		}
-	}
-	var rows []telegraf.Metric
-	func() {
-		defer func() {
-			if r := recover(); r != nil {
-				require.Equal(h.t, killed{}, r)
-				reached = true
-			}
-		}()
-		o.inherit()
-		require.NoError(h.t, o.engine.Push(func(r *engine.Row) { o.rows.add(r, func(m telegraf.Metric) { rows = append(rows, m.Copy()) }) }))
-	}()
+	rows, reached := h.blocks[block].pushKilled(h.t, point, h.blocks...)
 	h.read(rows)
 	h.crash = true
 	h.end()
@@ -623,7 +603,7 @@ func (h *history) killInLoan(point string, stays bool) {
 func sampled(number int) bool { return !testing.Short() || number%3 == 0 }
 
 func TestAFieldThatMovesCountsOnceWhereverTheProcessIsKilled(t *testing.T) {
-	nexts := map[string][]func(*Describe){
+	nexts := map[string][]func(*describe.Describe){
 		"both blocks":                  {block("a"), block("b")},
 		"the lender":                   {block("a")},
 		"the borrower":                 {block("b")},
@@ -661,7 +641,7 @@ func TestAFieldThatMovesCountsOnceWhereverTheProcessIsKilled(t *testing.T) {
 
 // The run that notes the loan in the lender can be killed too.
 func TestAFieldThatMovesCountsOnceIfTheNextRunIsKilledToo(t *testing.T) {
-	for name, next := range map[string][]func(*Describe){
+	for name, next := range map[string][]func(*describe.Describe){
 		"both blocks":  {block("a"), block("b")},
 		"the lender":   {block("a")},
 		"the borrower": {block("b")},
@@ -709,7 +689,7 @@ func (h *history) damage(name string) {
 
 // The loan names the lender by its id.
 func TestAFieldThatMovesCountsOnceThoughTheIDsAreDamagedAfterAKill(t *testing.T) {
-	for name, next := range map[string][]func(*Describe){
+	for name, next := range map[string][]func(*describe.Describe){
 		"both blocks":              {block("a"), block("b")},
 		"the lender":               {block("a")},
 		"the borrower":             {block("b")},
@@ -733,7 +713,7 @@ func TestAFieldThatMovesCountsOnceThoughTheIDsAreDamagedAfterAKill(t *testing.T)
 }
 
 func TestTheBucketsOfARemovedBlockCountOnceThoughItsHeirIsDamaged(t *testing.T) {
-	for name, next := range map[string][]func(*Describe){
+	for name, next := range map[string][]func(*describe.Describe){
 		"the one that has taken over": {block("a")},
 		"both":                        {block("a"), block("b")},
 		"another one":                 {block("c")},
@@ -767,7 +747,7 @@ func TestAFieldThatMovesThereAndBackCountsOnce(t *testing.T) {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()
 			h := newHistory(t, false)
-			both := []func(*Describe){block("a"), block("b")}
+			both := []func(*describe.Describe){block("a"), block("b")}
 			h.run(both...)
 			h.add(0, y, 4)
 			h.addField(0, "w", y)
@@ -796,7 +776,7 @@ func TestAFieldThatMovesThereAndBackCountsOnce(t *testing.T) {
 // A late value of a field comes to another block, and one of another field to the block that has the final bucket. A kill loses the bucket
 // of the other block, while the first one saves its bucket without the field that has moved.
 func TestAFieldOfAFinalBucketThatMovesCountsOnceIfTheProcessIsKilled(t *testing.T) {
-	nexts := map[string][]func(*Describe){
+	nexts := map[string][]func(*describe.Describe){
 		"both blocks":                     {block("a"), block("b")},
 		"both blocks, in the other order": {block("b"), block("a")},
 		"the former block":                {block("a")},
@@ -808,7 +788,7 @@ func TestAFieldOfAFinalBucketThatMovesCountsOnceIfTheProcessIsKilled(t *testing.
 			t.Run(fmt.Sprint(name, ",saved=", saved), func(t *testing.T) {
 				t.Parallel()
 				h := newHistory(t, false)
-				both := []func(*Describe){block("a"), block("b")}
+				both := []func(*describe.Describe){block("a"), block("b")}
 				h.run(both...)
 				h.addField(1, "v", x.Add(5*time.Hour))
 				h.addField(0, "v", x)
@@ -840,7 +820,7 @@ func TestAFieldOfAFinalBucketThatMovesCountsOnceIfTheProcessIsKilled(t *testing.
 func TestAFieldOfAnOpenRevisionThatMovedAndWasLostIsLookedForWhenItComesBack(t *testing.T) {
 	t.Parallel()
 	h := newHistory(t, false)
-	both := []func(*Describe){block("a"), block("b")}
+	both := []func(*describe.Describe){block("a"), block("b")}
 	h.run(both...)
 	h.addField(0, "u", x)
 	h.linger()
@@ -860,7 +840,7 @@ func TestAFieldOfAnOpenRevisionThatMovedAndWasLostIsLookedForWhenItComesBack(t *
 // The state of a removed block may still be there when the next run begins, and the values of its open buckets are in the
 // state of the other block too.
 func TestTheBucketsOfARemovedBlockCountOnceWhateverBlocksTheNextRunHas(t *testing.T) {
-	nexts := map[string][]func(*Describe){
+	nexts := map[string][]func(*describe.Describe){
 		"the one that has taken over": {block("a")},
 		"the removed one":             {block("b")},
 		"both":                        {block("a"), block("b")},
@@ -883,7 +863,7 @@ func TestTheBucketsOfARemovedBlockCountOnceWhateverBlocksTheNextRunHas(t *testin
 						h.run(block("c"))
 						h.add(0, x.Add(6*time.Hour), 1)
 						h.linger()
-						h.beside = []func(*Describe){block("c")}
+						h.beside = []func(*describe.Describe){block("c")}
 					}
 					h.removeBlock()
 					h.run(next...)
@@ -913,7 +893,7 @@ func TestTheBucketsOfARemovedBlockCountOnceThoughItsHeirIsRemovedAndComesBack(t 
 				h.run(block("c")) // has a state of its own
 				h.add(0, x.Add(6*time.Hour), 1)
 				h.linger()
-				h.beside = []func(*Describe){block("c")}
+				h.beside = []func(*describe.Describe){block("c")}
 				h.removeBlock() // its heir is a
 				h.run(block("c"))
 				h.crashInJoin(0)
@@ -934,15 +914,17 @@ func TestTheBucketsOfARemovedBlockCountOnceThoughItsHeirIsRemovedAndComesBack(t 
 
 // Two blocks of the next run take over one state each. The second state is more like the first one than like its heir.
 func TestEachRemovedBlockHasAnHeirAlthoughItIsMoreLikeAnotherRemovedBlock(t *testing.T) {
-	with := func(alias, booleans, timezone, origin string) func(*Describe) {
-		return func(d *Describe) { d.Alias, d.Booleans, d.Timezone, d.Origin = alias, booleans, timezone, origin }
+	with := func(alias, booleans, timezone, origin string) func(*describe.Describe) {
+		return func(d *describe.Describe) {
+			d.Alias, d.Booleans, d.Timezone, d.Origin = alias, booleans, timezone, origin
+		}
 	}
 	const former, now = "1970-01-01T00:00:00Z", "0001-01-01T00:00:00Z"
 	for _, zones := range [][]string{{"UTC", "Europe/Berlin"}, {"Europe/Berlin", "UTC"}} { // in one case, the first block looks first
 		t.Run(zones[0], func(t *testing.T) {
 			t.Parallel()
 			h := newHistory(t, false)
-			kept := []func(*Describe){with("a", "number", zones[0], now), with("b", "number", zones[1], now)}
+			kept := []func(*describe.Describe){with("a", "number", zones[0], now), with("b", "number", zones[1], now)}
 			h.run(append(kept, with("c", "ignore", zones[0], former), with("d", "ignore", zones[1], former))...)
 			for i := range h.blocks {
 				h.addField(i, fmt.Sprint("f", i), x)
@@ -965,7 +947,7 @@ func TestStatesThatJoinEachOtherDoNotStopABlock(t *testing.T) {
 	h.add(0, y, 1)
 	h.add(1, y.Add(time.Hour), 1)
 	h.push()
-	folders := []string{h.blocks[0].store.Folder(), h.blocks[1].store.Folder()}
+	folders := []string{h.blocks[0].Store().Folder(), h.blocks[1].Store().Folder()}
 	h.end()
 	for i, folder := range folders {
 		heir := fmt.Sprint(filepath.Base(folders[1-i]), "\n", filepath.Base(folder), "@", i, "\n")
@@ -984,7 +966,7 @@ func TestAFieldIsNotLateBecauseABlockWithAnotherFieldWasRemoved(t *testing.T) {
 			t.Run(fmt.Sprint("crash=", crash, ",corrected=", corrected), func(t *testing.T) {
 				t.Parallel()
 				h := newHistory(t, false)
-				both := []func(*Describe){block("a"), block("b")}
+				both := []func(*describe.Describe){block("a"), block("b")}
 				h.run(both...)
 				h.add(0, x, 3)
 				h.add(1, x.Add(5*time.Hour), 1)
@@ -1007,10 +989,10 @@ func TestAFieldIsNotLateBecauseABlockWithAnotherFieldWasRemoved(t *testing.T) {
 
 // The first Push can come later after the start than state_replay, and the process can be killed in it.
 func TestTheRowsOfARemovedBlockLeaveAlthoughTheProcessIsKilledInTheFirstPush(t *testing.T) {
-	short := func(alias string) func(*Describe) {
-		return func(d *Describe) { d.Alias, d.StateReplay = alias, config.Duration(time.Minute) }
+	short := func(alias string) func(*describe.Describe) {
+		return func(d *describe.Describe) { d.Alias, d.StateReplay = alias, config.Duration(time.Minute) }
 	}
-	for name, next := range map[string][]func(*Describe){
+	for name, next := range map[string][]func(*describe.Describe){
 		"the one that has taken over": {short("a")},
 		"both":                        {short("a"), short("b")},
 		"another one":                 {short("c")},
@@ -1025,7 +1007,7 @@ func TestTheRowsOfARemovedBlockLeaveAlthoughTheProcessIsKilledInTheFirstPush(t *
 				h.push()
 				h.run(short("a"))
 				for range 2 {
-					h.blocks[0].inherit()
+					h.blocks[0].look()
 					h.at = h.at.Add(20 * time.Minute)
 					h.blocks[0].clock.set(h.at)
 					require.True(t, h.kill(0, "borrower"))
@@ -1040,8 +1022,10 @@ func TestTheRowsOfARemovedBlockLeaveAlthoughTheProcessIsKilledInTheFirstPush(t *
 // With emit = "update", an open bucket has no final row, and perhaps gets no other value.
 func TestAnUpdatedRowLeavesAlthoughTheProcessIsKilledInTheFirstPushAfterBucketsWereJoined(t *testing.T) {
 	t.Parallel()
-	update := func(alias string) func(*Describe) {
-		return func(d *Describe) { d.Alias, d.Emit, d.StateReplay = alias, "update", config.Duration(time.Minute) }
+	update := func(alias string) func(*describe.Describe) {
+		return func(d *describe.Describe) {
+			d.Alias, d.Emit, d.StateReplay = alias, "update", config.Duration(time.Minute)
+		}
 	}
 	h := newHistory(t, false)
 	h.run(update("a"), update("b"))
@@ -1050,7 +1034,7 @@ func TestAnUpdatedRowLeavesAlthoughTheProcessIsKilledInTheFirstPushAfterBucketsW
 	h.pushOthers(1)
 	require.True(t, h.kill(1, "settled"))
 	h.run(update("a"))
-	h.blocks[0].inherit()
+	h.blocks[0].look()
 	h.at = h.at.Add(20 * time.Minute)
 	h.blocks[0].clock.set(h.at)
 	require.True(t, h.kill(0, "borrower"))
@@ -1062,7 +1046,7 @@ func TestAnUpdatedRowLeavesAlthoughTheProcessIsKilledInTheFirstPushAfterBucketsW
 // The buckets of the removed block are in the state of the other one already, which has another grid now. The former grid comes back, so that
 // late values come for them.
 func TestTheBucketsOfARemovedBlockCountOnceIfTheGridChangesAfterACrash(t *testing.T) {
-	tenMinutes := func(d *Describe) { d.Alias, d.Bucket = "a", "10m" }
+	tenMinutes := func(d *describe.Describe) { d.Alias, d.Bucket = "a", "10m" }
 	for _, crashAgain := range []bool{false, true} {
 		for _, back := range []bool{false, true} {
 			t.Run(fmt.Sprint("again=", crashAgain, ",back=", back), func(t *testing.T) {
@@ -1092,7 +1076,7 @@ func TestTheBucketsOfARemovedBlockCountOnceIfTheGridChangesAfterACrash(t *testin
 // removeBlock removes the block "b", and ends the run when its buckets have been taken over.
 func (h *history) removeBlock() {
 	h.t.Helper()
-	h.run(append([]func(*Describe){block("a"), block("b")}, h.beside...)...)
+	h.run(append([]func(*describe.Describe){block("a"), block("b")}, h.beside...)...)
 	h.add(0, x.Add(5*time.Hour), 1)
 	h.add(1, x, 3)
 	h.linger()
@@ -1102,7 +1086,7 @@ func (h *history) removeBlock() {
 	for _, o := range h.blocks {
 		o.push() // not read, because each block has a part of the last bucket
 	}
-	h.run(append([]func(*Describe){block("a")}, h.beside...)...)
+	h.run(append([]func(*describe.Describe){block("a")}, h.beside...)...)
 	h.crashInJoin(0)
 }
 
@@ -1121,8 +1105,8 @@ func (h *history) checkNoOrphans() {
 // heldBy makes a store seem to be of another process.
 func heldBy(t *testing.T, o open, process string) {
 	t.Helper()
-	require.NoError(t, os.WriteFile(filepath.Join(o.store.Folder(), "lock"), []byte(process), 0o600))
-	running.remove(o.Describe)
+	require.NoError(t, os.WriteFile(filepath.Join(o.Store().Folder(), "lock"), []byte(process), 0o600))
+	o.Leave()
 }
 
 // The open buckets of a Telegraf that runs, or may run again, are its own. Until they join, the rows of the new one lack their
@@ -1141,7 +1125,7 @@ func TestTheOpenBucketsOfAnotherTelegrafJoinWhenItHasEnded(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			folder, at := t.TempDir(), time.Now()
 			start := func(alias, owner string) open {
-				return stated(t, folder, at, func(d *Describe) { d.Alias, d.owner = alias, owner })
+				return stated(t, folder, at, func(d *describe.Describe) { d.Alias = alias; d.SetOwner(owner) })
 			}
 			old := start("a", "me")
 			old.values(y, 1.0, 2.0, 3.0)
@@ -1184,7 +1168,7 @@ func TestTheOpenBucketsOfAnEarlierRunWithOtherArgumentsContinue(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			folder, at := t.TempDir(), time.Now()
 			start := func(alias, owner string) open {
-				return stated(t, folder, at, func(d *Describe) { d.Alias, d.owner = alias, owner })
+				return stated(t, folder, at, func(d *describe.Describe) { d.Alias = alias; d.SetOwner(owner) })
 			}
 			stop := func(o open, process string) {
 				require.NoError(t, o.Close())
@@ -1266,9 +1250,10 @@ type owners [4][3]int
 func (h *history) randomRun(r *rand.Rand) (of owners) {
 	h.t.Helper()
 	prefix, owner := []string{"p_", "p_", "q_"}[r.IntN(3)], []string{"me", "me", "me", "other arguments"}[r.IntN(4)]
-	var blocks []func(*Describe)
+	h.owner = owner
+	var blocks []func(*describe.Describe)
 	for _, alias := range r.Perm(3)[:1+r.IntN(3)] {
-		blocks = append(blocks, func(d *Describe) { d.Alias, d.Prefix, d.owner = strconv.Itoa(alias), prefix, owner })
+		blocks = append(blocks, func(d *describe.Describe) { d.Alias, d.Prefix = strconv.Itoa(alias), prefix; d.SetOwner(owner) })
 	}
 	h.run(blocks...)
 	for series := range of {
@@ -1313,8 +1298,8 @@ func (h *history) randomStep(r *rand.Rand, of owners) {
 func (h *history) crashEverywhere() {
 	h.t.Helper()
 	for _, o := range h.blocks {
-		o.inherit()
-		require.NoError(h.t, o.engine.Push(func(r *engine.Row) { o.rows.add(r, func(m telegraf.Metric) { h.read([]telegraf.Metric{m.Copy()}) }) }))
+		rows, _ := o.pushKilled(h.t, "")
+		h.read(rows)
 	}
 	h.crash = true
 	h.end()
@@ -1332,8 +1317,8 @@ func TestBucketsAreLentWhileBothBlocksPush(t *testing.T) {
 	h.run(block("a"))
 	addAll(h.blocks[0])
 	h.push()
-	beside := func(d *Describe) { d.SetHost(Host{Background: true, Closes: true}) }
-	h.run(func(d *Describe) { d.Alias = "a"; beside(d) }, func(d *Describe) { d.Alias = "b"; beside(d) })
+	beside := func(d *describe.Describe) { d.SetHost(describe.Host{Background: true, Closes: true}) }
+	h.run(func(d *describe.Describe) { d.Alias = "a"; beside(d) }, func(d *describe.Describe) { d.Alias = "b"; beside(d) })
 	for range 5 {
 		for _, o := range h.blocks {
 			o.Push(&plugintest.Accumulator{})
@@ -1364,8 +1349,8 @@ func TestAnOpenBucketOfARemovedBlockBecomesFinalThoughItsHeirHadTheFieldInOtherB
 			t.Run(fmt.Sprint("crash=", crash, ",removed=", removed.Hour()), func(t *testing.T) {
 				t.Parallel()
 				h := newHistory(t, crash)
-				h.edit = func(d *Describe) { d.StateRetention = config.Duration(time.Hour) }
-				both := []func(*Describe){block("a"), block("b")}
+				h.edit = func(d *describe.Describe) { d.StateRetention = config.Duration(time.Hour) }
+				both := []func(*describe.Describe){block("a"), block("b")}
 				h.run(both...)
 				h.addField(0, "u", removed)
 				h.addField(0, "v", removed)
@@ -1397,7 +1382,7 @@ func (h *history) expire(block, n int) {
 		o.clock.set(h.at)
 		h.read(o.push())
 	}
-	require.Eventually(h.t, func() bool { return o.store.Stats().Expired == int64(n) }, time.Minute, time.Millisecond)
+	require.Eventually(h.t, func() bool { return o.Store().Stats().Expired == int64(n) }, time.Minute, time.Millisecond)
 }
 
 // A bucket is open for a correction that takes longer than its earlier revision is kept. A metric then has a field that no block had, and one of
@@ -1409,8 +1394,8 @@ func TestAFieldOfAnotherBlockContinuesThoughTheBucketWasRemovedMeanwhile(t *test
 		t.Run(fmt.Sprintf("%+v", test), func(t *testing.T) {
 			t.Parallel()
 			h := newHistory(t, false)
-			h.edit = func(d *Describe) { d.StateRetention = config.Duration(time.Hour) }
-			both := []func(*Describe){block("a"), block("b")}
+			h.edit = func(d *describe.Describe) { d.StateRetention = config.Duration(time.Hour) }
+			both := []func(*describe.Describe){block("a"), block("b")}
 			h.run(both...)
 			h.addField(0, "u", y)
 			h.linger()
@@ -1425,7 +1410,7 @@ func TestAFieldOfAnotherBlockContinuesThoughTheBucketWasRemovedMeanwhile(t *test
 				o.clock.set(h.at)
 				h.read(o.push())
 			}
-			require.Eventually(t, func() bool { return o.store.Stats().Expired == 1 }, time.Minute, time.Millisecond)
+			require.Eventually(t, func() bool { return o.Store().Stats().Expired == 1 }, time.Minute, time.Millisecond)
 			if test.restart {
 				h.run(both...)
 			}

@@ -1,4 +1,4 @@
-package describe
+package describe_test
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,11 +16,13 @@ import (
 	"github.com/influxdata/telegraf/config"
 	"github.com/influxdata/telegraf/metric"
 	"github.com/influxdata/telegraf/models"
+	"github.com/influxdata/telegraf/plugins/aggregators"
 	_ "github.com/influxdata/telegraf/plugins/aggregators/merge"
 	"github.com/influxdata/telegraf/selfstat"
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
+	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 	"github.com/telegraf-describe/telegraf-describe/plugins/plugintest"
 )
 
@@ -38,20 +41,31 @@ func (c *clock) set(at time.Time) { c.ns.Store(at.UnixNano()) }
 
 // open is an aggregator under test, with its log and clock.
 type open struct {
-	*Describe
-	log   *plugintest.Log
-	clock *clock
+	*describe.Describe
+	log     *plugintest.Log
+	clock   *clock
+	emitted *func() // called at the end of each Push, if not nil; only of those with a state
+}
+
+// opened is how many aggregators under test there were.
+var opened atomic.Int64
+
+// newDescribe returns an aggregator with the default options.
+func newDescribe() *describe.Describe {
+	return aggregators.Aggregators["describe"]().(*describe.Describe)
 }
 
 // describer returns an initialised aggregator with the default options after edit has changed them.
-func describer(t *testing.T, edit func(*Describe)) open {
+func describer(t *testing.T, edit func(*describe.Describe)) open {
 	t.Helper()
 	gate := config.Duration(openGate)
 	o := open{Describe: newDescribe(), log: &plugintest.Log{}, clock: newClock(time.Unix(1_800_000_000, 0))}
-	o.Log, o.now, o.Grace, o.Delay = o.log, o.clock.now, &gate, &gate
+	o.Log, o.Grace, o.Delay = o.log, &gate, &gate
+	o.SetClock(o.clock.now)
 	o.Emit = "update" // most tests are not about the state of buckets
-	o.SetHost(Host{Bounded: true})
-	o.Statistics = selfstat.NewCollector(map[string]string{"test": t.Name()})
+	o.SetHost(describe.Host{Bounded: true})
+	o.Statistics = selfstat.NewCollector(map[string]string{"test": t.Name(), "block": strconv.FormatInt(opened.Add(1), 10)})
+	t.Cleanup(o.Statistics.UnregisterAll)
 	if edit != nil {
 		edit(o.Describe)
 	}
@@ -66,6 +80,9 @@ func (o open) push() []telegraf.Metric {
 	o.Reset()
 	return acc.Metrics()
 }
+
+// stat returns one of the plugin's own statistics, as of the last Push.
+func (o open) stat(field string) int64 { return o.Statistics.Get("describe", field, nil).Get() }
 
 func point(tags map[string]string, fields map[string]any, at time.Time) telegraf.Metric {
 	return metric.New("cpu", tags, fields, at)
@@ -88,7 +105,7 @@ func fields(t *testing.T, ms []telegraf.Metric) map[string]any {
 var bucketStart = time.Date(2020, 5, 16, 0, 0, 0, 0, time.UTC)
 
 func TestDefaultStatistics(t *testing.T) {
-	o := describer(t, func(d *Describe) { d.Bucket = "1m" })
+	o := describer(t, func(d *describe.Describe) { d.Bucket = "1m" })
 	o.Add(point(map[string]string{"host": "a"}, map[string]any{"v": 3.0}, bucketStart.Add(time.Second)))
 	o.Add(point(map[string]string{"host": "a"}, map[string]any{"v": int64(1)}, bucketStart.Add(59*time.Second)))
 	o.Add(point(map[string]string{"host": "a"}, map[string]any{"v": uint64(2)}, bucketStart))
@@ -103,7 +120,7 @@ func TestDefaultStatistics(t *testing.T) {
 }
 
 func TestStatisticsAreInOrderOfOutput(t *testing.T) {
-	o := describer(t, func(d *Describe) { d.Stats = []string{"last", "p99.9", "stddev", "count", "p5"} })
+	o := describer(t, func(d *describe.Describe) { d.Stats = []string{"last", "p99.9", "stddev", "count", "p5"} })
 	o.values(bucketStart, 1.0, 2.0)
 	var names []string
 	for _, f := range o.push()[0].FieldList() {
@@ -113,7 +130,7 @@ func TestStatisticsAreInOrderOfOutput(t *testing.T) {
 }
 
 func TestPushEmitsWholeBucketsAndNothingTheSecondTime(t *testing.T) {
-	o := describer(t, func(d *Describe) { d.Bucket = "1h" })
+	o := describer(t, func(d *describe.Describe) { d.Bucket = "1h" })
 	o.values(bucketStart, 1.0, 2.0)
 	first := o.push()
 	require.Len(t, first, 1)
@@ -127,7 +144,7 @@ func TestPushEmitsWholeBucketsAndNothingTheSecondTime(t *testing.T) {
 }
 
 func TestLaterEmissionsHaveAtLeastTheFieldsOfEarlierOnes(t *testing.T) {
-	o := describer(t, func(d *Describe) {
+	o := describer(t, func(d *describe.Describe) {
 		d.Bucket = "1d"
 		d.Stats = []string{"count", "sum", "mean", "range", "stddev", "variance", "median", "mode", "mode_count", "mode_error", "p0", "iqr", "first", "max_error"}
 	})
@@ -148,7 +165,7 @@ func TestLaterEmissionsHaveAtLeastTheFieldsOfEarlierOnes(t *testing.T) {
 }
 
 func TestHistoryAndTheFutureAreOpenSideBySide(t *testing.T) {
-	o := describer(t, func(d *Describe) { d.Bucket = "1d" })
+	o := describer(t, func(d *describe.Describe) { d.Bucket = "1d" })
 	times := []time.Time{bucketStart, time.Unix(0, 0), time.Unix(-1, 0), time.Date(1700, 1, 1, 5, 0, 0, 0, time.UTC), o.clock.now().AddDate(5, 0, 0)}
 	for _, at := range times {
 		o.values(at, 1.0)
@@ -163,16 +180,16 @@ func TestHistoryAndTheFutureAreOpenSideBySide(t *testing.T) {
 }
 
 func TestTimesThatNanosecondsCannotHoldAreCounted(t *testing.T) {
-	o := describer(t, func(d *Describe) { d.Bucket = "10d" })
+	o := describer(t, func(d *describe.Describe) { d.Bucket = "10d" })
 	o.values(time.Time{}, 1.0)
 	o.values(time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC), 1.0)
 	o.values(time.Unix(0, math.MinInt64).Add(3*time.Second), 1.0)
 	require.Empty(t, o.push())
-	require.Equal(t, int64(3), o.engine.Counters().OutOfRange+o.outOfRange.Load())
+	require.Equal(t, int64(3), o.stat("values_out_of_range"))
 }
 
 func TestABucketClosesAfterLingerAndRefusesLateValues(t *testing.T) {
-	o := describer(t, func(d *Describe) { d.Bucket = "1h" })
+	o := describer(t, func(d *describe.Describe) { d.Bucket = "1h" })
 	o.values(bucketStart, 1.0, 2.0)
 	require.Len(t, o.push(), 1)
 	o.clock.set(o.clock.now().Add(9 * time.Minute))
@@ -181,27 +198,27 @@ func TestABucketClosesAfterLingerAndRefusesLateValues(t *testing.T) {
 	o.clock.set(o.clock.now().Add(10 * time.Minute))
 	require.Empty(t, o.push())
 	require.Empty(t, o.push())
-	require.Zero(t, o.counters.series.Get(), "the series went quiet")
+	require.Zero(t, o.stat("series"), "the series went quiet")
 
 	o.values(bucketStart.Add(2*time.Minute), 4.0, 5.0)
 	o.values(bucketStart.Add(-time.Hour), 7.0)
 	require.Equal(t, bucketStart.Add(-time.Hour), o.push()[0].Time(), "a bucket that was never open is not closed")
-	require.Equal(t, int64(2), o.engine.Counters().Late)
+	require.Equal(t, int64(2), o.stat("values_late"))
 }
 
 func TestABucketStaysOpenUntilItsEnd(t *testing.T) {
-	o := describer(t, func(d *Describe) { d.Bucket, d.Linger = "1d", new(config.Duration) })
+	o := describer(t, func(d *describe.Describe) { d.Bucket, d.Linger = "1d", new(config.Duration) })
 	o.values(o.clock.now(), 1.0)
 	require.Len(t, o.push(), 1)
 	o.clock.set(o.clock.now().Add(10 * time.Hour))
 	o.push()
 	o.values(o.clock.now().Add(-time.Second), 2.0)
 	require.Equal(t, int64(2), fields(t, o.push())["count"])
-	require.Equal(t, int64(1), o.counters.buckets.Get())
+	require.Equal(t, int64(1), o.stat("buckets_open"))
 }
 
 func TestAClosedBucketStaysClosed(t *testing.T) {
-	o := describer(t, func(d *Describe) { d.Bucket = "1d" })
+	o := describer(t, func(d *describe.Describe) { d.Bucket = "1d" })
 	o.values(bucketStart, 1.0, 2.0, 3.0)
 	o.push()
 	o.clock.set(o.clock.now().Add(time.Hour))
@@ -211,11 +228,11 @@ func TestAClosedBucketStaysClosed(t *testing.T) {
 		o.values(bucketStart, 9.0)
 		require.Empty(t, o.push())
 	}
-	require.Equal(t, int64(100), o.engine.Counters().Late)
+	require.Equal(t, int64(100), o.stat("values_late"))
 }
 
 func TestNamesThatAreEqualInLineProtocolAreOne(t *testing.T) {
-	o := describer(t, func(d *Describe) { d.Stats = []string{"count"} })
+	o := describer(t, func(d *describe.Describe) { d.Stats = []string{"count"} })
 	o.Add(metric.New("m\n", map[string]string{"t\n": "x\ny"}, map[string]any{"a": 1.0, `a\`: 2.0, "": 3.0, `\`: 4.0, "b\n": 5.0, "c\xff": 6.0}, bucketStart))
 	o.Add(metric.New(`m\n`, map[string]string{`t\n`: `x\ny`}, map[string]any{"a": 1.0, "_": 3.0, `b\n`: 5.0, "c\xfe": 6.0}, bucketStart))
 	counts := make(map[string]any)
@@ -231,20 +248,20 @@ func TestNamesThatAreEqualInLineProtocolAreOne(t *testing.T) {
 }
 
 func TestMaxFutureDropsValuesFurtherAhead(t *testing.T) {
-	o := describer(t, func(d *Describe) { d.MaxFuture = config.Duration(time.Minute) })
+	o := describer(t, func(d *describe.Describe) { d.MaxFuture = config.Duration(time.Minute) })
 	o.values(o.clock.now().Add(time.Minute), 1.0)
 	require.Len(t, o.push(), 1)
 	o.Add(point(nil, map[string]any{"a": 1.0, "b": 2.0, "c": "text"}, o.clock.now().Add(time.Minute+1)))
 	require.Empty(t, o.push())
-	require.Equal(t, int64(2), o.engine.Counters().Future)
+	require.Equal(t, int64(2), o.stat("values_future"))
 
-	far := describer(t, func(d *Describe) { d.MaxFuture = config.Duration(openGate) })
+	far := describer(t, func(d *describe.Describe) { d.MaxFuture = config.Duration(openGate) })
 	far.values(far.clock.now(), 1.0)
 	require.Len(t, far.push(), 1)
 }
 
 func TestMaxSeriesDropsFurtherSeries(t *testing.T) {
-	o := describer(t, func(d *Describe) { d.MaxSeries = 2 })
+	o := describer(t, func(d *describe.Describe) { d.MaxSeries = 2 })
 	add := func(host string) {
 		o.Add(point(map[string]string{"host": host}, map[string]any{"v": 1.0}, bucketStart))
 	}
@@ -252,7 +269,7 @@ func TestMaxSeriesDropsFurtherSeries(t *testing.T) {
 		add(host)
 	}
 	require.Len(t, o.push(), 2)
-	require.Equal(t, int64(2), o.engine.Counters().SeriesDropped)
+	require.Equal(t, int64(2), o.stat("series_dropped"))
 	o.clock.set(o.clock.now().Add(time.Hour))
 	o.push()
 	o.push()
@@ -264,20 +281,20 @@ func TestNumbersAreCountedByKind(t *testing.T) {
 	all := map[string]any{"i": int64(-1), "u": uint64(1), "f": 0.5, "t": true, "s": "12", "nan": math.NaN(), "inf": math.Inf(-1)}
 	for booleans, want := range map[string][]string{"number": {"f", "i", "t", "u"}, "ignore": {"f", "i", "u"}} {
 		t.Run(booleans, func(t *testing.T) {
-			o := describer(t, func(d *Describe) { d.Booleans = booleans })
+			o := describer(t, func(d *describe.Describe) { d.Booleans = booleans })
 			o.Add(point(nil, all, bucketStart))
 			var got []string
 			for _, m := range o.push() {
 				got = append(got, m.Tags()["field_name"])
 			}
 			require.ElementsMatch(t, want, got)
-			require.Equal(t, int64(2), o.engine.Counters().NaN)
+			require.Equal(t, int64(2), o.stat("values_nan"))
 		})
 	}
 }
 
 func TestAMetricWithoutNumbersOpensNothing(t *testing.T) {
-	o := describer(t, func(d *Describe) { d.MaxSeries = 1 })
+	o := describer(t, func(d *describe.Describe) { d.MaxSeries = 1 })
 	o.Add(point(nil, map[string]any{"s": "text"}, bucketStart))
 	require.Empty(t, o.push())
 }
@@ -294,7 +311,7 @@ func TestGroupBySelectsTheTagsOfASeries(t *testing.T) {
 		"globs":     {[]string{"h*", "re[gh]ion"}, map[string]string{"host": "a", "region": "eu"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := describer(t, func(d *Describe) { d.GroupBy = test.groupBy })
+			o := describer(t, func(d *describe.Describe) { d.GroupBy = test.groupBy })
 			o.Add(point(tags, map[string]any{"v": 1.0}, bucketStart))
 			other := maps.Clone(tags)
 			other["ignored"], other["empty"] = "x", ""
@@ -329,7 +346,7 @@ func TestSeriesNeverMix(t *testing.T) {
 }
 
 func TestClashingTagsAreRenamedAndLoggedOnce(t *testing.T) {
-	o := describer(t, func(d *Describe) { d.BucketTag = "start" })
+	o := describer(t, func(d *describe.Describe) { d.BucketTag = "start" })
 	tags := map[string]string{"field_name": "1", "time": "2", "time_bucket": "3", "table_name": "4", "summary": "5", "mean": "6", "p95": "7", "start": "8", "host": "9"}
 	for range 3 {
 		o.Add(point(tags, map[string]any{"v": 1.0}, bucketStart))
@@ -355,7 +372,7 @@ func TestSeriesWithEqualRowsAreOne(t *testing.T) {
 }
 
 func TestFieldsMayAppearLateAndDisappear(t *testing.T) {
-	o := describer(t, func(d *Describe) { d.Bucket = "1h" })
+	o := describer(t, func(d *describe.Describe) { d.Bucket = "1h" })
 	want := make(map[string]int64)
 	for i := range 200 {
 		at := map[string]any{}
@@ -376,7 +393,7 @@ func TestFieldsMayAppearLateAndDisappear(t *testing.T) {
 }
 
 func TestTimestampSelectsTheTimeAndBucketTagNamesTheStart(t *testing.T) {
-	o := describer(t, func(d *Describe) { d.Bucket, d.Timestamp, d.BucketTag = "10s", "end", "time_bucket" })
+	o := describer(t, func(d *describe.Describe) { d.Bucket, d.Timestamp, d.BucketTag = "10s", "end", "time_bucket" })
 	o.values(bucketStart.Add(15*time.Second), 1.0)
 	got := o.push()
 	require.Equal(t, bucketStart.Add(20*time.Second), got[0].Time())
@@ -386,26 +403,26 @@ func TestTimestampSelectsTheTimeAndBucketTagNamesTheStart(t *testing.T) {
 func TestOriginAndPeriodMakeTheBuckets(t *testing.T) {
 	monday, thursday := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC), time.Date(2026, 11, 19, 0, 0, 0, 0, time.UTC)
 	for origin, want := range map[string]time.Time{"0001-01-01T00:00:00Z": monday, "1970-01-01T00:00:00Z": thursday, "1970-01-04T23:00:00-01:00": monday} {
-		o := describer(t, func(d *Describe) { d.Bucket, d.Origin = "1w", origin })
+		o := describer(t, func(d *describe.Describe) { d.Bucket, d.Origin = "1w", origin })
 		o.values(monday.Add(time.Hour), 1.0)
 		require.Equal(t, want, o.push()[0].Time(), origin)
 	}
-	o := describer(t, func(d *Describe) { d.Period = config.Duration(500 * time.Millisecond) })
+	o := describer(t, func(d *describe.Describe) { d.Period = config.Duration(500 * time.Millisecond) })
 	o.values(bucketStart.Add(777*time.Millisecond), 1.0)
 	require.Equal(t, bucketStart.Add(500*time.Millisecond), o.push()[0].Time(), "the default bucket is the period, and times keep their precision")
 }
 
 func TestInternalStatisticsCountValuesAndBuckets(t *testing.T) {
-	o := describer(t, func(d *Describe) { d.Bucket = "1h" })
+	o := describer(t, func(d *describe.Describe) { d.Bucket = "1h" })
 	o.values(bucketStart, 1.0, 2.0)
 	o.values(bucketStart.Add(time.Hour), 1.0)
 	o.Add(point(map[string]string{"host": "a"}, map[string]any{"v": 1.0, "w": 2.0}, bucketStart))
 	o.push()
-	require.Equal(t, int64(2), o.counters.series.Get())
-	require.Equal(t, int64(3), o.counters.buckets.Get())
-	require.Equal(t, int64(4), o.counters.exact.Get())
-	require.Positive(t, o.counters.memory.Get())
-	require.Positive(t, o.counters.pushTime.Get())
+	require.Equal(t, int64(2), o.stat("series"))
+	require.Equal(t, int64(3), o.stat("buckets_open"))
+	require.Equal(t, int64(4), o.stat("summaries_exact"))
+	require.Positive(t, o.stat("memory_bytes"))
+	require.Positive(t, o.stat("push_time_ns"))
 }
 
 func TestDaysAndMonthsFollowTheCalendarOfTheTimezone(t *testing.T) {
@@ -419,7 +436,7 @@ func TestDaysAndMonthsFollowTheCalendarOfTheTimezone(t *testing.T) {
 		{"1d", "2020-01-01T06:00:00Z", time.Date(2026, 10, 24, 6, 0, 0, 0, berlin), time.Date(2026, 10, 25, 6, 0, 0, 0, berlin)},
 		{"1mo", "0001-01-01T00:00:00Z", time.Date(2026, 10, 1, 0, 0, 0, 0, berlin), time.Date(2026, 11, 1, 0, 0, 0, 0, berlin)},
 	} {
-		o := describer(t, func(d *Describe) { d.Bucket, d.Timezone, d.Origin = test.width, "Europe/Berlin", test.origin })
+		o := describer(t, func(d *describe.Describe) { d.Bucket, d.Timezone, d.Origin = test.width, "Europe/Berlin", test.origin })
 		o.values(test.start.Add(-1), 1.0)
 		o.values(test.start, 2.0)
 		o.values(test.end.Add(-1), 3.0)
@@ -436,43 +453,43 @@ func TestDaysAndMonthsFollowTheCalendarOfTheTimezone(t *testing.T) {
 
 func TestBadOptionsNameTheOptionTheValueAndTheRule(t *testing.T) {
 	negative := config.Duration(-time.Second)
-	for want, edit := range map[string]func(*Describe){
-		`invalid 'bucket' setting: width "10x": want whole numbers with the units y, mo, w, d, h, m or s`: func(d *Describe) { d.Bucket = "10x" },
-		`invalid 'bucket' setting: width "0s" is zero`:                                                    func(d *Describe) { d.Bucket = "0s" },
-		`invalid 'bucket' setting: width "-1d": want whole numbers`:                                       func(d *Describe) { d.Bucket = "-1d" },
-		`invalid 'bucket' setting: width "1mo1d" combines months with shorter units`:                      func(d *Describe) { d.Bucket = "1mo1d" },
-		`invalid 'bucket' setting: width 1d12h combines days with shorter units`:                          func(d *Describe) { d.Bucket, d.Timezone = "1d12h", "Europe/Berlin" },
-		`invalid 'timezone' setting: time zone "Berlin": unknown time zone Berlin, want an IANA`:          func(d *Describe) { d.Timezone = "Berlin" },
-		`invalid 'timezone' setting: time zone "": want an IANA name such as "Europe/Berlin"`:             func(d *Describe) { d.Timezone = "" },
-		`invalid 'timezone' setting: time zone "Local" depends on the host`:                               func(d *Describe) { d.Timezone = "Local" },
-		`invalid 'period' setting "-1s", want 1ms or more`:                                                func(d *Describe) { d.Period = negative },
-		`invalid 'period' setting "0s", want 1ms or more`:                                                 func(d *Describe) { d.Period, d.Bucket = 0, "1h" },
-		`invalid 'prefix' setting "a\x00", want valid UTF-8`:                                              func(d *Describe) { d.Prefix = "a\x00" },
-		`invalid 'origin' setting "monday", want a time in the format RFC 3339`:                           func(d *Describe) { d.Origin = "monday" },
-		`invalid 'stats' setting: unknown statistic "avg", did you mean "mean"?`:                          func(d *Describe) { d.Stats = []string{"avg"} },
-		`invalid 'stats' setting: unknown statistic "medain", known are count, min`:                       func(d *Describe) { d.Stats = []string{"medain"} },
-		`statistic "p99.90" is listed twice, the first time as "p99.9"`:                                   func(d *Describe) { d.Stats = []string{"p99.9", "p99.90"} },
-		`invalid 'quantile_method' setting: unknown method "R8", known are linear`:                        func(d *Describe) { d.QuantileMethod = "R8" },
-		`invalid 'group_by' setting ["[a"]`:                                                               func(d *Describe) { d.GroupBy = []string{"[a"} },
-		`invalid 'booleans' setting "yes", want "number" or "ignore"`:                                     func(d *Describe) { d.Booleans = "yes" },
-		`invalid 'prefix' setting ""`:                                                                     func(d *Describe) { d.Prefix = "" },
-		`invalid 'bucket_tag' setting "agent", want a name that has no other meaning`:                     func(d *Describe) { d.BucketTag = "agent" },
-		`invalid 'bucket_tag' setting "x\\", want valid UTF-8`:                                            func(d *Describe) { d.BucketTag = `x\` },
-		`invalid 'prefix' setting "a\n", want valid UTF-8`:                                                func(d *Describe) { d.Prefix = "a\n" },
-		`invalid 'bucket_tag' setting "mean", want a name that has no other meaning`:                      func(d *Describe) { d.BucketTag = "mean" },
-		`invalid 'timestamp' setting "middle", want "start", "end" or "push"`:                             func(d *Describe) { d.Timestamp = "middle" },
-		`invalid 'emit' setting "never", want "both", "final" or "update"`:                                func(d *Describe) { d.Emit = "never" },
-		`invalid 'layout' setting "table", want "rows" or "columns"`:                                      func(d *Describe) { d.Layout = "table" },
-		`invalid 'timestamp' setting "push" without 'bucket_tag', want a tag that names the bucket`:       func(d *Describe) { d.Timestamp = "push" },
-		`invalid 'state_tag' setting "mean", want a name that has no other meaning`:                       func(d *Describe) { d.StateTag = "mean" },
-		`invalid 'state_tag' setting "s", 'bucket_tag' has it too`:                                        func(d *Describe) { d.StateTag, d.BucketTag = "s", "s" },
-		`invalid 'linger' setting "-1s", want 0s or more`:                                                 func(d *Describe) { d.Linger = &negative },
-		`invalid 'max_future' setting "-1s", want 0s (no limit) or more`:                                  func(d *Describe) { d.MaxFuture = negative },
-		`invalid 'max_series' setting -1, want 0 (no limit) or more`:                                      func(d *Describe) { d.MaxSeries = -1 },
-		`invalid 'accuracy' setting "high", want "auto" or "exact"`:                                       func(d *Describe) { d.Accuracy = "high" },
-		`invalid 'exact_limit' setting 0, want 1 to 2147483646`:                                           func(d *Describe) { d.ExactLimit = 0 },
-		`invalid 'memory_limit' setting 0, want more than 0 bytes`:                                        func(d *Describe) { d.MemoryLimit = 0 },
-		`invalid 'emit_summary' setting "yes", want "off", "compact" or "full"`:                           func(d *Describe) { d.EmitSummary = "yes" },
+	for want, edit := range map[string]func(*describe.Describe){
+		`invalid 'bucket' setting: width "10x": want whole numbers with the units y, mo, w, d, h, m or s`: func(d *describe.Describe) { d.Bucket = "10x" },
+		`invalid 'bucket' setting: width "0s" is zero`:                                                    func(d *describe.Describe) { d.Bucket = "0s" },
+		`invalid 'bucket' setting: width "-1d": want whole numbers`:                                       func(d *describe.Describe) { d.Bucket = "-1d" },
+		`invalid 'bucket' setting: width "1mo1d" combines months with shorter units`:                      func(d *describe.Describe) { d.Bucket = "1mo1d" },
+		`invalid 'bucket' setting: width 1d12h combines days with shorter units`:                          func(d *describe.Describe) { d.Bucket, d.Timezone = "1d12h", "Europe/Berlin" },
+		`invalid 'timezone' setting: time zone "Berlin": unknown time zone Berlin, want an IANA`:          func(d *describe.Describe) { d.Timezone = "Berlin" },
+		`invalid 'timezone' setting: time zone "": want an IANA name such as "Europe/Berlin"`:             func(d *describe.Describe) { d.Timezone = "" },
+		`invalid 'timezone' setting: time zone "Local" depends on the host`:                               func(d *describe.Describe) { d.Timezone = "Local" },
+		`invalid 'period' setting "-1s", want 1ms or more`:                                                func(d *describe.Describe) { d.Period = negative },
+		`invalid 'period' setting "0s", want 1ms or more`:                                                 func(d *describe.Describe) { d.Period, d.Bucket = 0, "1h" },
+		`invalid 'prefix' setting "a\x00", want valid UTF-8`:                                              func(d *describe.Describe) { d.Prefix = "a\x00" },
+		`invalid 'origin' setting "monday", want a time in the format RFC 3339`:                           func(d *describe.Describe) { d.Origin = "monday" },
+		`invalid 'stats' setting: unknown statistic "avg", did you mean "mean"?`:                          func(d *describe.Describe) { d.Stats = []string{"avg"} },
+		`invalid 'stats' setting: unknown statistic "medain", known are count, min`:                       func(d *describe.Describe) { d.Stats = []string{"medain"} },
+		`statistic "p99.90" is listed twice, the first time as "p99.9"`:                                   func(d *describe.Describe) { d.Stats = []string{"p99.9", "p99.90"} },
+		`invalid 'quantile_method' setting: unknown method "R8", known are linear`:                        func(d *describe.Describe) { d.QuantileMethod = "R8" },
+		`invalid 'group_by' setting ["[a"]`:                                                               func(d *describe.Describe) { d.GroupBy = []string{"[a"} },
+		`invalid 'booleans' setting "yes", want "number" or "ignore"`:                                     func(d *describe.Describe) { d.Booleans = "yes" },
+		`invalid 'prefix' setting ""`:                                                                     func(d *describe.Describe) { d.Prefix = "" },
+		`invalid 'bucket_tag' setting "agent", want a name that has no other meaning`:                     func(d *describe.Describe) { d.BucketTag = "agent" },
+		`invalid 'bucket_tag' setting "x\\", want valid UTF-8`:                                            func(d *describe.Describe) { d.BucketTag = `x\` },
+		`invalid 'prefix' setting "a\n", want valid UTF-8`:                                                func(d *describe.Describe) { d.Prefix = "a\n" },
+		`invalid 'bucket_tag' setting "mean", want a name that has no other meaning`:                      func(d *describe.Describe) { d.BucketTag = "mean" },
+		`invalid 'timestamp' setting "middle", want "start", "end" or "push"`:                             func(d *describe.Describe) { d.Timestamp = "middle" },
+		`invalid 'emit' setting "never", want "both", "final" or "update"`:                                func(d *describe.Describe) { d.Emit = "never" },
+		`invalid 'layout' setting "table", want "rows" or "columns"`:                                      func(d *describe.Describe) { d.Layout = "table" },
+		`invalid 'timestamp' setting "push" without 'bucket_tag', want a tag that names the bucket`:       func(d *describe.Describe) { d.Timestamp = "push" },
+		`invalid 'state_tag' setting "mean", want a name that has no other meaning`:                       func(d *describe.Describe) { d.StateTag = "mean" },
+		`invalid 'state_tag' setting "s", 'bucket_tag' has it too`:                                        func(d *describe.Describe) { d.StateTag, d.BucketTag = "s", "s" },
+		`invalid 'linger' setting "-1s", want 0s or more`:                                                 func(d *describe.Describe) { d.Linger = &negative },
+		`invalid 'max_future' setting "-1s", want 0s (no limit) or more`:                                  func(d *describe.Describe) { d.MaxFuture = negative },
+		`invalid 'max_series' setting -1, want 0 (no limit) or more`:                                      func(d *describe.Describe) { d.MaxSeries = -1 },
+		`invalid 'accuracy' setting "high", want "auto" or "exact"`:                                       func(d *describe.Describe) { d.Accuracy = "high" },
+		`invalid 'exact_limit' setting 0, want 1 to 2147483646`:                                           func(d *describe.Describe) { d.ExactLimit = 0 },
+		`invalid 'memory_limit' setting 0, want more than 0 bytes`:                                        func(d *describe.Describe) { d.MemoryLimit = 0 },
+		`invalid 'emit_summary' setting "yes", want "off", "compact" or "full"`:                           func(d *describe.Describe) { d.EmitSummary = "yes" },
 	} {
 		d := newDescribe()
 		d.Log = &plugintest.Log{}
@@ -497,26 +514,43 @@ func loaded(t *testing.T, text string) *models.RunningAggregator {
 	return cfg.Aggregators[0]
 }
 
+// emitted returns what an aggregator that was not initialised emits for metrics.
+func emitted(t *testing.T, d *describe.Describe, metrics []telegraf.Metric) []telegraf.Metric {
+	t.Helper()
+	require.NoError(t, d.Init())
+	for _, m := range metrics {
+		d.Add(m)
+	}
+	var acc plugintest.Accumulator
+	d.Push(&acc)
+	return acc.Metrics()
+}
+
 func TestSampleConfigIsTheDefaults(t *testing.T) {
-	uncommented := strings.ReplaceAll(sampleConfig, "  # ", "  ")
-	for name, text := range map[string]string{"as it is": sampleConfig, "uncommented": uncommented} {
+	sample := newDescribe().SampleConfig()
+	uncommented := strings.ReplaceAll(sample, "  # ", "  ")
+	var metrics []telegraf.Metric
+	for i := range 660 { // more values in the first bucket than are exact
+		at := bucketStart.Add(time.Duration(i%600)*time.Millisecond + time.Duration(i/600)*time.Minute)
+		metrics = append(metrics, point(map[string]string{"host": "a"}, map[string]any{"v": float64(i) / 7, "few": i % 3, "on": i%2 == 0}, at))
+	}
+	for name, text := range map[string]string{"as it is": sample, "uncommented": uncommented} {
 		t.Run(name, func(t *testing.T) {
-			d, ok := loaded(t, text).Aggregator.(*Describe)
+			d, ok := loaded(t, text).Aggregator.(*describe.Describe)
 			require.True(t, ok)
-			require.NoError(t, d.Init())
 			want := newDescribe()
-			want.Log = d.Log
-			require.NoError(t, want.Init())
-			require.Equal(t, want.options.Grid, d.options.Grid)
-			require.Equal(t, want.options.Linger, d.options.Linger)
+			want.Log = &plugintest.Log{}
 			if name == "uncommented" { // the list is written out, so it is emitted as it is
-				want.Stats = nil
 				for _, s := range stats.Defaults() {
 					want.Stats = append(want.Stats, s.String())
 				}
-				require.NoError(t, want.Init())
 			}
-			require.Equal(t, want.options.Selection, d.options.Selection)
+			rows := texts(emitted(t, want, metrics))
+			require.Len(t, rows, 6)
+			require.Equal(t, name == "as it is", strings.Contains(strings.Join(rows, "\n"), "max_error"))
+			require.Equal(t, rows, texts(emitted(t, d, metrics)))
+			require.Equal(t, want.GetState().(describe.FileState).Identity, d.GetState().(describe.FileState).Identity, "the bounds of buckets")
+			require.Equal(t, want.Quiet(), d.Quiet())
 			require.Equal(t, want.GroupBy, d.GroupBy)
 			require.Equal(t, []any{want.Layout, want.StateTag, want.Booleans, want.Prefix, want.BucketTag, want.Timestamp, want.Emit, want.MaxFuture, want.MaxSeries, want.Period, false},
 				[]any{d.Layout, d.StateTag, d.Booleans, d.Prefix, d.BucketTag, d.Timestamp, d.Emit, d.MaxFuture, d.MaxSeries, d.Period, d.DropOriginal})
@@ -524,11 +558,11 @@ func TestSampleConfigIsTheDefaults(t *testing.T) {
 				[]any{d.Accuracy, d.ExactLimit, d.MemoryLimit, d.EmitSummary})
 		})
 	}
-	require.Equal(t, strings.Count(uncommented, " = "), strings.Count(sampleConfig, "  # "), "every option is there, commented out")
+	require.Equal(t, strings.Count(uncommented, " = "), strings.Count(sample, "  # "), "every option is there, commented out")
 }
 
 func TestEmptyGroupByIsReadFromTheConfiguration(t *testing.T) {
-	d := loaded(t, "[[aggregators.describe]]\n  group_by = []\n").Aggregator.(*Describe)
+	d := loaded(t, "[[aggregators.describe]]\n  group_by = []\n").Aggregator.(*describe.Describe)
 	require.Empty(t, d.GroupBy)
 }
 
@@ -555,7 +589,7 @@ func TestNarrowGatesAreLoggedAsAWarning(t *testing.T) {
 		"delay is meant": {&hour, &zero, 0, false, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := describer(t, func(d *Describe) {
+			o := describer(t, func(d *describe.Describe) {
 				d.Grace, d.Delay, d.MaxFuture, d.DropOriginal = test.grace, test.delay, test.future, test.drop
 			})
 			got := o.log.Warnings()
@@ -570,5 +604,5 @@ func TestNarrowGatesAreLoggedAsAWarning(t *testing.T) {
 func TestREADMEShowsTheSampleConfiguration(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	require.NoError(t, err)
-	require.Contains(t, string(readme), "```toml @sample.conf\n"+sampleConfig+"```\n")
+	require.Contains(t, string(readme), "```toml @sample.conf\n"+newDescribe().SampleConfig()+"```\n")
 }

@@ -1,4 +1,4 @@
-package describe
+package describe_test
 
 import (
 	"math"
@@ -7,10 +7,12 @@ import (
 
 	"github.com/influxdata/telegraf/config"
 	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 )
 
 func TestEveryDroppedValueIsCountedAndLoggedOncePerPeriod(t *testing.T) {
-	o := describer(t, func(d *Describe) {
+	o := describer(t, func(d *describe.Describe) {
 		d.Bucket, d.MaxSeries, d.MaxFuture, d.Linger = "1h", 1, config.Duration(time.Hour), new(config.Duration)
 	})
 	o.values(bucketStart, 1.0, math.NaN(), math.Inf(1), "text", true)
@@ -26,12 +28,10 @@ func TestEveryDroppedValueIsCountedAndLoggedOncePerPeriod(t *testing.T) {
 		"1 further ahead of the clock than max_future; 1 at a time that int64 nanoseconds cannot hold; 3 of series beyond max_series"}, o.log.Warnings())
 	o.push()
 	require.Len(t, o.log.Warnings(), 1, "nothing more was dropped")
-	for name, got := range map[string]int64{
-		"values_late": o.counters.late.Get(), "values_nan": o.counters.nan.Get(), "values_future": o.counters.future.Get(),
-		"values_out_of_range": o.counters.outOfRange.Get(), "values_ignored": o.counters.ignored.Get(), "values_series_dropped": o.counters.valuesOfDropped.Get(),
+	for name, want := range map[string]int64{
+		"values_late": 2, "values_nan": 2, "values_future": 1, "values_out_of_range": 1, "values_ignored": 1, "values_series_dropped": 3,
 	} {
-		counts := map[string]int64{"values_late": 2, "values_nan": 2, "values_future": 1, "values_out_of_range": 1, "values_ignored": 1, "values_series_dropped": 3}
-		require.Equal(t, counts[name], got, name)
+		require.Equal(t, want, o.stat(name), name)
 	}
 }
 
@@ -45,7 +45,7 @@ func TestABlockThatDescribesNothingIsNotedOnce(t *testing.T) {
 		"some values": {func(o open) { o.values(bucketStart, "on", 1.0) }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := describer(t, func(*Describe) {})
+			o := describer(t, func(*describe.Describe) {})
 			o.log.Clear()
 			for range 5 {
 				test.add(o)
@@ -64,7 +64,7 @@ func TestABlockThatDescribesNothingIsNotedOnce(t *testing.T) {
 
 // Such a tag is normal: inputs.disk has the tag mode, and mode is a statistic.
 func TestARenamedTagIsLoggedButIsNoWarning(t *testing.T) {
-	o := describer(t, func(*Describe) {})
+	o := describer(t, func(*describe.Describe) {})
 	o.log.Clear()
 	o.Add(point(map[string]string{"mode": "rw"}, map[string]any{"v": 1.0}, o.clock.now()))
 	o.push()

@@ -1,4 +1,4 @@
-package describe
+package describe_test
 
 import (
 	"fmt"
@@ -12,8 +12,7 @@ import (
 	"github.com/influxdata/telegraf/config"
 	"github.com/stretchr/testify/require"
 
-	"github.com/telegraf-describe/telegraf-describe/internal/engine"
-	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 	"github.com/telegraf-describe/telegraf-describe/plugins/plugintest"
 )
 
@@ -26,7 +25,7 @@ func states(ms []telegraf.Metric) (all []string) {
 }
 
 func TestABucketIsEmittedAsOpenWhileItChangesAndOnceAsFinal(t *testing.T) {
-	o := describer(t, func(d *Describe) { d.Bucket, d.Emit = "1h", "both" })
+	o := describer(t, func(d *describe.Describe) { d.Bucket, d.Emit = "1h", "both" })
 	o.values(bucketStart, 1.0, 2.0)
 	open := o.push()
 	require.Equal(t, []string{"open"}, states(open))
@@ -41,7 +40,7 @@ func TestABucketIsEmittedAsOpenWhileItChangesAndOnceAsFinal(t *testing.T) {
 
 func TestEmitFinalAndUpdateHaveNoTag(t *testing.T) {
 	for emit, want := range map[string][]int{"final": {0, 1}, "update": {1, 0}} {
-		o := describer(t, func(d *Describe) { d.Bucket, d.Emit = "1h", emit })
+		o := describer(t, func(d *describe.Describe) { d.Bucket, d.Emit = "1h", emit })
 		o.values(bucketStart, 1.0)
 		first := o.push()
 		o.clock.set(o.clock.now().Add(10 * time.Minute))
@@ -53,7 +52,7 @@ func TestEmitFinalAndUpdateHaveNoTag(t *testing.T) {
 
 func TestTheStateTagHasTheNameOfTheOption(t *testing.T) {
 	for _, name := range []string{"state", ""} {
-		o := describer(t, func(d *Describe) { d.Emit, d.StateTag = "both", name })
+		o := describer(t, func(d *describe.Describe) { d.Emit, d.StateTag = "both", name })
 		o.Add(point(map[string]string{"state": "x", "bucket_state": "y"}, map[string]any{"v": 1.0}, bucketStart))
 		want := map[string]string{"bucket_state_tag": "y", "field_name": "v", "state": "x"}
 		if name != "" {
@@ -66,17 +65,17 @@ func TestTheStateTagHasTheNameOfTheOption(t *testing.T) {
 // The bucket of a device whose clock is a year ahead must neither take memory nor be the newest of its table for a
 // year.
 func TestABucketAheadOfTheClockBecomesFinalAfterLinger(t *testing.T) {
-	o := describer(t, func(d *Describe) { d.Bucket, d.Emit = "1h", "both" })
+	o := describer(t, func(d *describe.Describe) { d.Bucket, d.Emit = "1h", "both" })
 	o.values(o.clock.now().AddDate(1, 0, 0), 1.0)
 	require.Equal(t, []string{"open"}, states(o.push()))
 	o.clock.set(o.clock.now().Add(10 * time.Minute))
 	require.Equal(t, []string{"final"}, states(o.push()))
 	o.push()
-	require.Zero(t, o.counters.buckets.Get())
+	require.Zero(t, o.stat("buckets_open"))
 }
 
 func TestATimestampOfThePushIsNewEachTime(t *testing.T) {
-	o := describer(t, func(d *Describe) { d.Bucket, d.Timestamp, d.BucketTag = "1h", "push", "time_bucket" })
+	o := describer(t, func(d *describe.Describe) { d.Bucket, d.Timestamp, d.BucketTag = "1h", "push", "time_bucket" })
 	for range 2 {
 		o.values(bucketStart, 1.0)
 		row := o.push()[0]
@@ -87,7 +86,7 @@ func TestATimestampOfThePushIsNewEachTime(t *testing.T) {
 }
 
 func TestColumnsAreOneMetricForEachSeriesAndBucket(t *testing.T) {
-	o := describer(t, func(d *Describe) {
+	o := describer(t, func(d *describe.Describe) {
 		d.Bucket, d.Layout, d.Emit, d.EmitSummary = "1m", "columns", "both", "compact"
 		d.Stats = []string{"count", "max", "p99.9"}
 	})
@@ -115,55 +114,77 @@ func TestColumnsAreOneMetricForEachSeriesAndBucket(t *testing.T) {
 // Rows of a field have different statistics: a bucket of one value has no standard deviation.
 func TestColumnsAreThoseOfTheirBucketAndHaveOneRevision(t *testing.T) {
 	t.Parallel()
-	m := rowMaker{columns: true}
-	var got []string
-	emit := func(metric telegraf.Metric) {
-		var text strings.Builder
-		text.WriteString(metric.Name())
-		for _, f := range metric.FieldList() {
-			fmt.Fprintf(&text, " %s=%v", f.Key, f.Value)
+	for _, names := range [][]string{{"count", "stddev", "p95"}, {"count", "stddev"}, {"stddev", "p95"}, {"p95"}} {
+		o := stated(t, t.TempDir(), time.Unix(1_800_000_000, 0), func(d *describe.Describe) {
+			d.Bucket, d.Layout, d.Emit, d.Stats = "1m", "columns", "final", names
+		})
+		final := func() (all []string) {
+			o.push()
+			o.clock.set(o.clock.now().Add(10 * time.Minute))
+			for _, m := range o.push() {
+				var text strings.Builder
+				text.WriteString(m.Name())
+				for _, f := range m.FieldList() {
+					fmt.Fprintf(&text, " %s=%v", f.Key, f.Value)
+				}
+				all = append(all, text.String())
+			}
+			return all
 		}
-		got = append(got, text.String())
+		// want returns a row of all three statistics without those that are not in names.
+		want := func(row string) string {
+			return strings.Join(slices.DeleteFunc(strings.Fields(row), func(field string) bool {
+				column, _, isField := strings.Cut(field, "=")
+				_, statistic, isStatistic := strings.Cut(column, "_")
+				return isField && isStatistic && !slices.Contains(names, statistic)
+			}), " ")
+		}
+		for hour := range 2 {
+			at := bucketStart.Add(time.Duration(hour) * time.Hour)
+			o.Add(point(nil, map[string]any{"f": 1.0, "g": 1.0}, at))
+			for range 2 {
+				o.Add(point(nil, map[string]any{"f": 2.0, "g": 2.0}, at.Add(time.Minute)))
+			}
+			o.Add(point(nil, map[string]any{"f": 3.0}, at.Add(2*time.Minute)))
+			require.Equal(t, []string{
+				want("analytics_cpu f_count=1 f_p95=1 revision=0 g_count=1 g_p95=1"),
+				want("analytics_cpu f_count=2 f_stddev=0 f_p95=2 revision=0 g_count=2 g_stddev=0 g_p95=2"),
+				want("analytics_cpu f_count=1 f_p95=3 revision=0"),
+			}, final())
+		}
+		for revision := 1; revision <= 2; revision++ {
+			o.Add(point(nil, map[string]any{"f": 1.0}, bucketStart)) // late
+			require.Equal(t, []string{
+				want(fmt.Sprintf("analytics_cpu f_count=%d f_stddev=0 f_p95=1 revision=%d g_count=1 g_p95=1", revision+1, revision)),
+			}, final())
+		}
 	}
-	add := func(start int64, field string, statistics ...record.Stat) {
-		r := engine.Row{Record: record.Record{Table: "t", Field: field, Start: time.Unix(start, 0), Stats: statistics, State: record.Final}}
-		r.HasRevision, r.Revision = true, 2
-		m.add(&r, emit)
-	}
-	count, deviation, p95 := record.Stat{Name: "count", Value: int64(1)}, record.Stat{Name: "stddev", Value: 2.5}, record.Stat{Name: "p95", Value: 3.5}
-	for range 2 {
-		m.begin(time.Now())
-		add(0, "f", count, p95)
-		add(0, "g", count)
-		add(60, "f", count, deviation, p95)
-		add(60, "g", count, deviation, p95)
-		add(120, "f", p95)
-		m.end(emit)
-	}
-	want := []string{
-		"t f_count=1 f_p95=3.5 revision=2 g_count=1",
-		"t f_count=1 f_stddev=2.5 f_p95=3.5 revision=2 g_count=1 g_stddev=2.5 g_p95=3.5",
-		"t f_p95=3.5 revision=2",
-	}
-	require.Equal(t, slices.Repeat(want, 2), got)
 }
 
 func TestNoTwoColumnsHaveOneName(t *testing.T) {
-	seen := make(map[string]string)
-	for _, field := range []string{"a", "a_mode", "a_mode_field", "a_mode_field_field", "a_field", "mode", "_mode"} {
-		for _, statistic := range []string{"count", "mode", "mode_count", "mode_error", "max", "max_error", "p9", "p99_9"} {
-			name := columnName(field, statistic)
-			require.NotContains(t, seen, name, "%s of %s", statistic, field)
-			seen[name] = field
-		}
+	names := []string{"a", "a_mode", "a_mode_field", "a_mode_field_field", "a_field", "mode", "_mode"}
+	statistics := []string{"count", "mode", "mode_count", "mode_error", "max", "max_error", "p9", "p99.9"}
+	o := describer(t, func(d *describe.Describe) { d.Layout, d.Stats = "columns", statistics })
+	values := make(map[string]any)
+	for _, name := range names {
+		values[name] = 1.0
 	}
+	o.Add(point(nil, values, bucketStart))
+	rows := o.push()
+	require.Len(t, rows, 1)
+	seen := make(map[string]bool)
+	for _, f := range rows[0].FieldList() {
+		require.NotContains(t, seen, f.Key)
+		seen[f.Key] = true
+	}
+	require.Len(t, seen, len(names)*len(statistics))
 }
 
 func TestTheLastPushMakesEveryBucketFinalIfThereIsNoState(t *testing.T) {
 	for _, keeps := range []bool{false, true} {
-		o := describer(t, func(d *Describe) {
+		o := describer(t, func(d *describe.Describe) {
 			d.Bucket, d.Emit = "1h", "both"
-			d.SetHost(Host{IsLast: func() bool { return true }, KeepsState: keeps})
+			d.SetHost(describe.Host{IsLast: func() bool { return true }, KeepsState: keeps})
 		})
 		o.values(o.clock.now(), 1.0)
 		want := []string{"final"}
@@ -186,7 +207,10 @@ func (a *slowAccumulator) AddMetric(m telegraf.Metric) {
 }
 
 func TestMetricsAreAddedDuringABackgroundPushAndCloseWaitsForIt(t *testing.T) {
-	o := describer(t, func(d *Describe) { d.Bucket, d.Linger = "1h", new(config.Duration); d.SetHost(Host{Background: true}) })
+	o := describer(t, func(d *describe.Describe) {
+		d.Bucket, d.Linger = "1h", new(config.Duration)
+		d.SetHost(describe.Host{Background: true})
+	})
 	acc := &slowAccumulator{next: make(chan struct{})}
 	o.values(bucketStart, 1.0)
 	o.Push(acc)

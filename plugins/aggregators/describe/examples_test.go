@@ -1,4 +1,4 @@
-package describe
+package describe_test
 
 import (
 	"strings"
@@ -8,11 +8,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/option"
+	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 )
 
 // Every option that sample.conf lists can be invalid, except for the booleans of Telegraf.
 func TestEachOptionHasAnExampleThatIsValid(t *testing.T) {
-	for line := range strings.Lines(sampleConfig) {
+	examples := newDescribe().Examples()
+	for line := range strings.Lines(newDescribe().SampleConfig()) {
 		name, _, found := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "# "), " = ")
 		if !found || strings.Contains(name, " ") || name == "drop_original" {
 			continue
@@ -20,7 +22,7 @@ func TestEachOptionHasAnExampleThatIsValid(t *testing.T) {
 		require.Contains(t, examples, name)
 		cfg := config.NewConfig()
 		require.NoError(t, cfg.LoadConfigData([]byte("[[aggregators.describe]]\n  "+name+" = "+examples[name]+"\n"), config.EmptySourcePath))
-		d, ok := cfg.Aggregators[0].Aggregator.(*Describe)
+		d, ok := cfg.Aggregators[0].Aggregator.(*describe.Describe)
 		require.True(t, ok)
 		require.NoError(t, d.Check(), name)
 		require.NoError(t, d.Check(), "a second time")
@@ -36,7 +38,7 @@ func TestEachFaultNamesItsOptionAndSuggestsANearName(t *testing.T) {
 	} {
 		cfg := config.NewConfig()
 		require.NoError(t, cfg.LoadConfigData([]byte("[[aggregators.describe]]\n  "+setting+"\n  emit_summary = \"none\"\n"), config.EmptySourcePath))
-		d, ok := cfg.Aggregators[0].Aggregator.(*Describe)
+		d, ok := cfg.Aggregators[0].Aggregator.(*describe.Describe)
 		require.True(t, ok)
 		faults := option.All(d.Check())
 		require.Len(t, faults, 2)
@@ -48,6 +50,7 @@ func TestEachFaultNamesItsOptionAndSuggestsANearName(t *testing.T) {
 
 // Telegraf leaves the name of such a variable in the option. Without this check, the state would be in a folder "${STATE}".
 func TestAnOptionWithAnUnsetVariableIsAnError(t *testing.T) {
+	examples := newDescribe().Examples()
 	for _, name := range []string{
 		"bucket", "timezone", "origin", "quantile_method", "booleans", "prefix", "bucket_tag", "timestamp", "layout", "emit", "state_tag",
 		"accuracy", "emit_summary", "state",
@@ -76,7 +79,7 @@ func checked(t *testing.T, setting string) error {
 	t.Helper()
 	cfg := config.NewConfig()
 	require.NoError(t, cfg.LoadConfigData([]byte("[[aggregators.describe]]\n  "+setting+"\n"), config.EmptySourcePath))
-	d, ok := cfg.Aggregators[0].Aggregator.(*Describe)
+	d, ok := cfg.Aggregators[0].Aggregator.(*describe.Describe)
 	require.True(t, ok)
 	return d.Check()
 }

@@ -1,4 +1,4 @@
-package describe
+package describe_test
 
 import (
 	"fmt"
@@ -168,12 +168,30 @@ func (c *comparison) compareMoments() {
 	c.near("stddev", *r.StdDev, 1e-9*math.Max(*r.StdDev, math.Abs(r.Max)))
 }
 
+// number returns the value of a field as a number, and whether it is one.
+func number(value any) (float64, bool) {
+	switch v := value.(type) {
+	case float64:
+		return v, true
+	case int64:
+		return float64(v), true
+	case uint64:
+		return float64(v), true
+	case bool:
+		if v {
+			return 1, true
+		}
+		return 0, true
+	}
+	return 0, false
+}
+
 // smallestMagnitudes returns the smallest magnitude of each field, except zero.
 func smallestMagnitudes(metrics []telegraf.Metric) map[string]float64 {
-	d, smallest := newDescribe(), make(map[string]float64)
+	smallest := make(map[string]float64)
 	for _, m := range metrics {
 		for _, f := range m.FieldList() {
-			v, ok := d.number(f.Value)
+			v, ok := number(f.Value)
 			if before, known := smallest[f.Key]; ok && v != 0 && (!known || math.Abs(v) < before) {
 				smallest[f.Key] = math.Abs(v)
 			}

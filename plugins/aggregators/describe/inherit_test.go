@@ -1,4 +1,4 @@
-package describe
+package describe_test
 
 import (
 	"fmt"
@@ -11,19 +11,19 @@ import (
 	"github.com/influxdata/telegraf"
 	"github.com/stretchr/testify/require"
 
-	"github.com/telegraf-describe/telegraf-describe/internal/engine"
+	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 )
 
 // optionChanges are changes of options that leave the bounds, the tables and the keys of buckets as they are.
-var optionChanges = map[string]func(*Describe){
-	"alias":    func(d *Describe) { d.Alias = "renamed" },
-	"booleans": func(d *Describe) { d.Booleans = "ignore" },
-	"group_by": func(d *Describe) { d.GroupBy = []string{"?*"} },
-	"timezone": func(d *Describe) { d.Timezone = "Asia/Kolkata" }, // hours are the same in all zones
+var optionChanges = map[string]func(*describe.Describe){
+	"alias":    func(d *describe.Describe) { d.Alias = "renamed" },
+	"booleans": func(d *describe.Describe) { d.Booleans = "ignore" },
+	"group_by": func(d *describe.Describe) { d.GroupBy = []string{"?*"} },
+	"timezone": func(d *describe.Describe) { d.Timezone = "Asia/Kolkata" }, // hours are the same in all zones
 }
 
 // afterChanges runs a test with and without a crash before each change.
-func afterChanges(t *testing.T, test func(t *testing.T, end func(open), change func(*Describe))) {
+func afterChanges(t *testing.T, test func(t *testing.T, end func(open), change func(*describe.Describe))) {
 	for name, change := range optionChanges {
 		for _, crash := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, ",crash=", crash), func(t *testing.T) {
@@ -50,7 +50,7 @@ func counts(rows []telegraf.Metric) (all []string) {
 }
 
 func TestAnOpenBucketContinuesWithChangedOptionsThatKeepIt(t *testing.T) {
-	afterChanges(t, func(t *testing.T, end func(open), change func(*Describe)) {
+	afterChanges(t, func(t *testing.T, end func(open), change func(*describe.Describe)) {
 		folder := t.TempDir()
 		before := stated(t, folder, time.Unix(1_800_000_000, 0), nil)
 		before.values(bucketStart, 1.0, 2.0)
@@ -67,7 +67,7 @@ func TestAnOpenBucketContinuesWithChangedOptionsThatKeepIt(t *testing.T) {
 
 // A row of the late value alone would replace the right one in Redis, and be a second version of it in InfluxDB 3.
 func TestALateValueCorrectsABucketThatWasFinalBeforeOptionsChanged(t *testing.T) {
-	afterChanges(t, func(t *testing.T, end func(open), change func(*Describe)) {
+	afterChanges(t, func(t *testing.T, end func(open), change func(*describe.Describe)) {
 		for _, pushes := range []int{0, 1} {
 			folder := t.TempDir()
 			before := stated(t, folder, time.Unix(1_800_000_000, 0), nil)
@@ -98,7 +98,7 @@ func TestALateValueCorrectsABucketThatWasFinalBeforeOptionsChanged(t *testing.T)
 func TestEachOfTwoBlocksContinuesItsOwnStateWhenTheOptionsOfBothChange(t *testing.T) {
 	folder, at := t.TempDir(), time.Unix(1_800_000_000, 0)
 	block := func(alias, booleans string) open {
-		return stated(t, folder, at, func(d *Describe) { d.Alias, d.Booleans = alias, booleans })
+		return stated(t, folder, at, func(d *describe.Describe) { d.Alias, d.Booleans = alias, booleans })
 	}
 	a, b := block("a", "number"), block("b", "number")
 	a.values(bucketStart, 1.0)
@@ -122,7 +122,7 @@ func withRemovedBlock(t *testing.T, folder string) open {
 	t.Helper()
 	at := time.Unix(1_800_000_000, 0)
 	kept := stated(t, folder, at, nil)
-	removed := stated(t, folder, at, func(d *Describe) { d.Alias = "removed" })
+	removed := stated(t, folder, at, func(d *describe.Describe) { d.Alias = "removed" })
 	kept.values(bucketStart, 1.0)
 	removed.values(bucketStart.Add(2*time.Hour), 1.0, 2.0)
 	kept.push()
@@ -159,23 +159,22 @@ func TestTheBucketsOfARemovedBlockAreJoined(t *testing.T) {
 func TestALateValueWaitsWhileTheStateOfARemovedBlockIsSetAside(t *testing.T) {
 	o := withRemovedBlock(t, t.TempDir())
 	added := make(chan struct{})
-	o.atCommit = func(point string) {
+	o.SetAtCommit(func(point string) {
 		if point != "retired" {
 			return
 		}
-		if running.renaming.TryRLock() { // which a value takes
-			running.renaming.RUnlock()
+		if !describe.Renaming() {
 			t.Error("a value can look for a bucket while nobody knows the new name of the folder")
 		}
 		go func() {
 			defer close(added)
 			o.values(bucketStart.Add(2*time.Hour), 7.0) // final in the removed block
 		}()
-	}
+	})
 	o.push()
 	<-added
 	require.Equal(t, []string{"open r1 n3"}, counts(o.push()))
-	require.Zero(t, o.engine.Counters().StateErrors)
+	require.Zero(t, o.stat("state_errors"))
 }
 
 // A folder that was set aside may be deleted. What is known without it is which buckets have been final.
@@ -191,7 +190,7 @@ func TestAValueIsLateForABucketWhoseRetiredStateWasDeleted(t *testing.T) {
 	o = stated(t, folder, o.clock.now(), nil)
 	o.values(bucketStart.Add(2*time.Hour), 7.0)
 	require.Empty(t, o.push())
-	require.Equal(t, int64(1), o.engine.Counters().Late)
+	require.Equal(t, int64(1), o.stat("values_late"))
 }
 
 func TestTheBucketsOfARemovedBlockCountOnceEvenAfterACrash(t *testing.T) {
@@ -200,9 +199,9 @@ func TestTheBucketsOfARemovedBlockCountOnceEvenAfterACrash(t *testing.T) {
 		t.Run(fmt.Sprint("pushes=", pushes), func(t *testing.T) {
 			folder := t.TempDir()
 			o := withRemovedBlock(t, folder)
-			o.inherit()
+			o.look()
 			for range pushes {
-				require.NoError(t, o.engine.Push(func(*engine.Row) {})) // the rows leave
+				_, _ = o.pushKilled(t, "") // the rows leave
 			}
 			o.Abandon() // the state of the removed block is not retired yet
 			retired, err := filepath.Glob(filepath.Join(folder, "*retired*"))

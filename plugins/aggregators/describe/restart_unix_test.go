@@ -1,6 +1,6 @@
 //go:build unix
 
-package describe
+package describe_test
 
 import (
 	"fmt"
@@ -14,8 +14,10 @@ import (
 	"time"
 
 	"github.com/influxdata/telegraf/config"
+	"github.com/influxdata/telegraf/selfstat"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/state"
+	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 	"github.com/telegraf-describe/telegraf-describe/plugins/plugintest"
 )
 
@@ -34,15 +36,16 @@ type restart struct{ buckets, pushes, rows int }
 
 func (r restart) run(b *testing.B) {
 	folder, gate := b.TempDir(), config.Duration(openGate)
-	start := func() *Describe {
+	start := func() *describe.Describe {
 		d := newDescribe()
 		d.Log, d.Bucket, d.State, d.Grace, d.Delay = &plugintest.Log{}, "1h", folder, &gate, &gate
+		d.Statistics = selfstat.NewCollector(nil)
 		if err := d.Init(); err != nil {
 			b.Fatal(err)
 		}
 		return d
 	}
-	r.fill(b, start().store)
+	r.fill(b, start().Store())
 	var used cost
 	var peak, held, others float64
 	for b.Loop() {
@@ -57,12 +60,18 @@ func (r restart) run(b *testing.B) {
 		peak = max(peak, stop())
 		debug.FreeOSMemory()
 		held = takenMemory()
-		if got := len(d.pushedBuckets()); got != r.buckets {
+		if got := d.Store().Stats().Open; got != r.buckets {
 			b.Fatalf("%d buckets are open, want %d", got, r.buckets)
 		}
-		d.abandonState()
+		d.Abandon()
 		b.StartTimer()
 	}
+	d := start()
+	d.Push(&countingAccumulator{})
+	if got := d.Statistics.Get("describe", "buckets_open", nil).Get(); got != int64(r.buckets) {
+		b.Fatalf("%d buckets are open in the engine, want %d", got, r.buckets)
+	}
+	d.Abandon()
 	values := float64(b.N * r.buckets * r.pushes * r.rows * processorFields)
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/values, "ns/value")
 	b.ReportMetric(1e9*used.cpu/values, "cpu-ns/value")
@@ -128,9 +137,15 @@ func watchMemory() (stop func() (peak float64)) {
 	var running sync.WaitGroup
 	done, peak := make(chan struct{}), 0.0
 	running.Go(func() {
-		for !isClosed(done) {
+		often := time.NewTicker(10 * time.Millisecond) // often enough, and hardly any CPU time
+		defer often.Stop()
+		for {
 			peak = max(peak, takenMemory())
-			time.Sleep(10 * time.Millisecond) // often enough, and hardly any CPU time
+			select {
+			case <-often.C:
+			case <-done:
+				return
+			}
 		}
 	})
 	return func() float64 {

@@ -1,4 +1,4 @@
-package describe
+package describe_test
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ import (
 	"github.com/influxdata/telegraf/config"
 	"github.com/stretchr/testify/require"
 
-	"github.com/telegraf-describe/telegraf-describe/internal/engine"
+	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 )
 
 // retained is a history in which final buckets expire and kills lose values. It counts what a kill may have lost and what was late.
@@ -41,7 +41,7 @@ func newRetained(t *testing.T, r *rand.Rand) *retained {
 		history: newHistory(t, false), r: r, current: r.IntN(3) > 0, late: map[string]int64{}, lost: map[string]int64{},
 	}
 	retention := config.Duration(30+r.IntN(151)) * config.Duration(time.Minute)
-	h.edit = func(d *Describe) { d.StateRetention = retention }
+	h.edit = func(d *describe.Describe) { d.StateRetention = retention }
 	t.Cleanup(func() {
 		if !t.Failed() {
 			return
@@ -79,7 +79,7 @@ func (h *retained) started() {
 	h.added, h.lateOf = make([]map[string]int64, len(h.blocks)), make([]int64, len(h.blocks))
 	for i, o := range h.blocks {
 		h.added[i] = map[string]int64{}
-		h.log("start of %s, owner %q", o.name(), o.owner)
+		h.log("start of %s, owner %q", o.name(), h.owner)
 	}
 }
 
@@ -96,7 +96,7 @@ func (h *retained) stop(crash bool) {
 				h.lost[bucket] += n
 			}
 		}
-		refused := o.engine.Counters().Late - h.lateOf[i]
+		refused := o.Late() - h.lateOf[i]
 		if h.refused += refused; refused > 0 {
 			h.log("%s has refused %d values of buckets that it took over", o.name(), refused)
 		}
@@ -110,24 +110,7 @@ func (h *retained) kill(block int, point string) {
 	h.t.Helper()
 	o := h.blocks[block]
 	o.clock.set(h.at)
-	for _, b := range h.blocks {
-		b.atCommit = func(at string) {
-			if at == point {
-				panic(killed{})
-			}
-		}
-	}
-	var rows []telegraf.Metric
-	func() {
-		defer func() {
-			if r := recover(); r != nil {
-				require.Equal(h.t, killed{}, r)
-			}
-		}()
-		o.inherit()
-		o.lookAgain()
-		require.NoError(h.t, o.engine.Push(func(r *engine.Row) { o.rows.add(r, func(m telegraf.Metric) { rows = append(rows, m.Copy()) }) }))
-	}()
+	rows, _ := o.pushKilled(h.t, point, h.blocks...)
 	h.log("kill at %q of %s: %s", point, o.name(), rowsText{rows, counts})
 	h.read(rows)
 	h.stop(true)
@@ -189,10 +172,10 @@ func (h *retained) addSome() {
 		if len(values) == 0 {
 			continue
 		}
-		o.inherit() // before the count, as it can refuse values of another store
-		before := o.engine.Counters().Late
+		o.look() // before the count, as it can refuse values of another store
+		before := o.Late()
 		o.Add(point(map[string]string{"host": tag}, values, start.Add(time.Minute)))
-		late := o.engine.Counters().Late - before
+		late := o.Late() - before
 		h.log("values for %s: %q, %d late", o.name(), buckets, late)
 		h.lateOf[block] += late
 		for _, b := range buckets {
@@ -229,7 +212,7 @@ func (h *retained) check() {
 		h.at = h.at.Add(10 * time.Minute)
 	}
 	for _, o := range h.blocks {
-		require.Zero(h.t, o.engine.Counters().StateErrors)
+		require.Zero(h.t, o.stat("state_errors"))
 	}
 	h.stop(false)
 	require.Zero(h.t, h.refused, "values of open buckets that were taken over")
@@ -268,9 +251,9 @@ func TestRandomChangesOfOptionsWithAShortRetentionKeepOneVersionOfARevision(t *t
 // each field of a series is its own or comes to one of the others, if there are any.
 func (h *retained) startHeir(aliases ...string) {
 	h.t.Helper()
-	var blocks []func(*Describe)
+	var blocks []func(*describe.Describe)
 	for _, alias := range aliases {
-		blocks = append(blocks, func(d *Describe) { d.Alias, d.Prefix = alias, "p_" })
+		blocks = append(blocks, func(d *describe.Describe) { d.Alias, d.Prefix = alias, "p_" })
 	}
 	h.run(blocks...)
 	for series := range h.owners {
@@ -288,7 +271,7 @@ func (h *retained) removeSome(block int) {
 	for range 3 + h.r.IntN(4) {
 		h.at = h.at.Add(time.Duration(20+h.r.IntN(41)) * time.Minute)
 		h.pushSome(func(i int) bool { return i == block })
-		require.Eventually(h.t, func() bool { return o.store.Stats().Pending == 0 }, time.Minute, time.Millisecond)
+		require.Eventually(h.t, func() bool { return o.Store().Stats().Pending == 0 }, time.Minute, time.Millisecond)
 	}
 }
 
@@ -300,7 +283,7 @@ func TestRandomChangesOfOptionsLoseNoOpenBucketOfARemovedBlock(t *testing.T) {
 			t.Parallel()
 			h := newRetained(t, rand.New(rand.NewPCG(seed, 3)))
 			h.current = false
-			h.edit = func(d *Describe) { d.StateRetention = config.Duration(30 * time.Minute) }
+			h.edit = func(d *describe.Describe) { d.StateRetention = config.Duration(30 * time.Minute) }
 			for range 4 {
 				h.startHeir("0", "1", "2")
 				for range 4 + h.r.IntN(12) {

@@ -1,12 +1,8 @@
-package describe
+package describe_test
 
 import (
-	"maps"
 	"math"
 	"math/rand/v2"
-	"runtime"
-	"slices"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -15,64 +11,36 @@ import (
 	"github.com/influxdata/telegraf/metric"
 	"github.com/influxdata/telegraf/models"
 	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
+	"github.com/telegraf-describe/telegraf-describe/plugins/plugintest"
 )
 
 var rowStart = time.Date(2024, 2, 25, 0, 0, 0, 7, time.UTC)
 
-// sampleRow returns a row and a metric of Telegraf's own kind that is equal to it.
-func sampleRow() (r, same telegraf.Metric) {
-	tags := []telegraf.Tag{{Key: "cpu", Value: "total"}, {Key: "field_name", Value: "idle"}, {Key: "host", Value: "a"}}
-	fields := []telegraf.Field{{Key: "count", Value: int64(3)}, {Key: "mean", Value: 2.5}, {Key: "mode", Value: math.MaxFloat64}}
-	same = metric.New("analytics_cpu", nil, nil, rowStart)
-	for _, tag := range tags {
-		same.AddTag(tag.Key, tag.Value)
-	}
-	for _, f := range fields {
-		same.AddField(f.Key, f.Value)
-	}
-	r = newRow("analytics_cpu", rowStart, tags, fields)
-	clear(tags)
-	clear(fields)
-	return r, same
-}
-
-// requireSame checks every way of reading the metrics. It calls functions of require only for what differs, because they take long.
-func requireSame(t testing.TB, want, got telegraf.Metric) {
+// sampleRows returns a function that makes, with the aggregator, a row, and a metric of Telegraf's own kind that is equal to it.
+func sampleRows(t *testing.T) func() (r, same telegraf.Metric) {
 	t.Helper()
-	skipped := []string{"host", "mean"}
-	template, ok := got.(telegraf.TemplateMetric)
-	require.True(t, ok)
-	read := func(m telegraf.Metric) [6]any {
-		return [6]any{
-			m.Name(), m.Type(), m.Time().UnixNano(), m.HashID(), m.HashIDWithFieldsFiltered(skipped, skipped),
-			m.(telegraf.TemplateMetric).String(),
+	o := describer(t, func(d *describe.Describe) {
+		d.Bucket, d.Origin, d.Stats = "1h", rowStart.Format(time.RFC3339Nano), []string{"count", "max", "mean"}
+	})
+	hours := 0
+	return func() (r, same telegraf.Metric) {
+		t.Helper()
+		at := rowStart.Add(time.Duration(hours) * time.Hour)
+		hours++
+		for _, v := range []float64{math.MaxFloat64, -math.MaxFloat64, 7.5} {
+			o.Add(point(map[string]string{"cpu": "total", "host": "a"}, map[string]any{"idle": v}, at))
 		}
-	}
-	if a, b := read(want), read(got); a != b {
-		require.Equal(t, a, b)
-	}
-	if a, b := values(want.TagList()), values(got.TagList()); !slices.Equal(a, b) {
-		require.Equal(t, a, b)
-	}
-	if a, b := values(want.FieldList()), values(got.FieldList()); !slices.Equal(a, b) {
-		require.Equal(t, a, b)
-	}
-	if a, b := want.Tags(), got.Tags(); !maps.Equal(a, b) {
-		require.Equal(t, a, b)
-	}
-	if a, b := want.Fields(), got.Fields(); !maps.Equal(a, b) {
-		require.Equal(t, a, b)
-	}
-	for _, key := range []string{"cpu", "field_name", "host", "count", "mean", "zone", "a", ""} {
-		tag, hasTag := want.GetTag(key)
-		field, hasField := want.GetField(key)
-		gotTag, gotHasTag := got.GetTag(key)
-		gotField, gotHasField := got.GetField(key)
-		a := [8]any{tag, hasTag, hasTag, tag, field, hasField, hasField, field}
-		b := [8]any{gotTag, gotHasTag, got.HasTag(key), template.Tag(key), gotField, gotHasField, got.HasField(key), template.Field(key)}
-		if a != b {
-			require.Equal(t, a, b, key)
-		}
+		rows := o.push()
+		require.Len(t, rows, 1)
+		o.Add(point(map[string]string{"region": "eu"}, map[string]any{"other": 1.0}, at))
+		require.Len(t, o.push(), 1) // the aggregator uses the memory again with which it made the row
+		same = metric.New("analytics_cpu", map[string]string{"cpu": "total", "field_name": "idle", "host": "a"}, nil, at)
+		same.AddField("count", int64(3))
+		same.AddField("max", math.MaxFloat64)
+		same.AddField("mean", 2.5)
+		return rows[0], same
 	}
 }
 
@@ -103,16 +71,17 @@ var changes = []func(telegraf.Metric, string){
 
 func TestRowsChangeAsOtherMetricsDo(t *testing.T) {
 	t.Parallel()
+	sample := sampleRows(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	keys := []string{"cpu", "field_name", "host", "count", "mean", "zone", "a"}
 	for range 200 {
-		r, same := sampleRow()
-		requireSame(t, same, r)
+		r, same := sample()
+		plugintest.RequireSame(t, same, r)
 		for range 12 {
 			change, key := changes[random.IntN(len(changes))], keys[random.IntN(len(keys))]
 			change(r, key)
 			change(same, key)
-			requireSame(t, same, r)
+			plugintest.RequireSame(t, same, r)
 		}
 	}
 }
@@ -120,39 +89,46 @@ func TestRowsChangeAsOtherMetricsDo(t *testing.T) {
 // Other metrics return an empty map if they have no tags or no fields, to which a processor can add.
 func TestTheMapsOfARowWithoutTagsAndFieldsAreNotNil(t *testing.T) {
 	t.Parallel()
-	r, same := newRow("m", rowStart, nil, nil), metric.New("m", nil, nil, rowStart)
+	o := describer(t, func(d *describe.Describe) { d.Layout, d.Stats = "columns", []string{"count"} })
+	o.values(bucketStart, 1.0)
+	rows, same := o.push(), metric.New("m", nil, nil, rowStart)
+	require.Len(t, rows, 1)
+	r := rows[0]
+	r.RemoveField("v_count")
 	require.Equal(t, same.Tags(), r.Tags())
 	require.Equal(t, same.Fields(), r.Fields())
 }
 
 func TestCopiesOfARowShareNothingWithIt(t *testing.T) {
 	t.Parallel()
+	sample := sampleRows(t)
 	for _, change := range changes {
-		r, same := sampleRow()
+		r, same := sample()
 		r.SetType(telegraf.Gauge)
 		same.SetType(telegraf.Gauge)
 		copied := r.Copy()
-		requireSame(t, same, copied)
+		plugintest.RequireSame(t, same, copied)
 		change(copied, "host")
-		requireSame(t, same, r)
+		plugintest.RequireSame(t, same, r)
 		other := r.Copy()
 		change(r, "mean")
-		requireSame(t, same, other)
+		plugintest.RequireSame(t, same, other)
 	}
 }
 
 func TestUnwrappedRowsAndTheirMetricChangeTogether(t *testing.T) {
 	t.Parallel()
+	sample := sampleRows(t)
 	for _, key := range []string{"cpu", "mean", "zone"} {
 		for i, change := range changes {
-			r, same := sampleRow()
+			r, same := sample()
 			unwrapped := r.(telegraf.UnwrappableMetric).Unwrap()
 			require.IsType(t, same, unwrapped)
 			change(same, key)
 			change([]telegraf.Metric{r, unwrapped}[i%2], key)
-			requireSame(t, same, r)
-			requireSame(t, same, unwrapped)
-			requireSame(t, same, r.Copy())
+			plugintest.RequireSame(t, same, r)
+			plugintest.RequireSame(t, same, unwrapped)
+			plugintest.RequireSame(t, same, r.Copy())
 			require.Same(t, unwrapped, r.(telegraf.UnwrappableMetric).Unwrap())
 		}
 	}
@@ -161,7 +137,8 @@ func TestUnwrappedRowsAndTheirMetricChangeTogether(t *testing.T) {
 // The race detector reports a write in Unwrap. The processor dedup reads metrics while outputs unwrap them.
 func TestSeveralGoroutinesMayUnwrapAndReadARow(t *testing.T) {
 	t.Parallel()
-	r, same := sampleRow()
+	sample := sampleRows(t)
+	r, same := sample()
 	var all sync.WaitGroup
 	unwrapped := make([]telegraf.Metric, 4)
 	for i := range unwrapped {
@@ -177,56 +154,22 @@ func TestSeveralGoroutinesMayUnwrapAndReadARow(t *testing.T) {
 	all.Wait()
 	for _, u := range unwrapped {
 		require.Same(t, unwrapped[0], u)
-		requireSame(t, same, u)
+		plugintest.RequireSame(t, same, u)
 	}
 }
 
 // An agent without this plugin must be able to read the buffer.
 func TestRowsInABufferOnDiskAreOfTelegrafsOwnKind(t *testing.T) {
+	sample := sampleRows(t)
 	buffer, err := models.NewBuffer("test", "1", "", 100, "disk_write_through", t.TempDir(), false)
 	require.NoError(t, err)
-	r, same := sampleRow()
+	r, same := sample()
 	require.Zero(t, buffer.Add(r))
 	tx := buffer.BeginTransaction(1)
 	require.Len(t, tx.Batch, 1)
 	require.IsType(t, same, tx.Batch[0])
-	requireSame(t, same, tx.Batch[0])
+	plugintest.RequireSame(t, same, tx.Batch[0])
 	tx.AcceptAll()
 	buffer.EndTransaction(tx)
 	require.NoError(t, buffer.Close())
-}
-
-// BenchmarkRow makes the metric of a row with seven statistics and six tags. kind=copy copies a metric of Telegraf's own
-// kind. The last rows are kept, as outputs do.
-func BenchmarkRow(b *testing.B) {
-	const agentHeap = 64 << 20 // about the memory of an agent: see agentHeap of BenchmarkNeighbours
-	agent := make([]byte, agentHeap)
-	defer runtime.KeepAlive(agent)
-	var tags []telegraf.Tag
-	for i := range 6 {
-		tags = append(tags, telegraf.Tag{Key: "tag" + strconv.Itoa(i), Value: "value"})
-	}
-	var fields []telegraf.Field
-	for i := range 7 {
-		fields = append(fields, telegraf.Field{Key: "statistic" + strconv.Itoa(i), Value: float64(i)})
-	}
-	other := metric.FromMetric(newRow("analytics_cpu", rowStart, tags, fields))
-	for _, c := range []struct {
-		kind string
-		row  func() telegraf.Metric
-	}{
-		{"copy", other.Copy},
-		{"row", func() telegraf.Metric { return newRow("analytics_cpu", rowStart, tags, fields) }},
-	} {
-		b.Run("kind="+c.kind, func(b *testing.B) {
-			requireSame(b, other, c.row())
-			kept := make([]telegraf.Metric, 1<<12)
-			next := 0
-			b.ReportAllocs()
-			for b.Loop() {
-				kept[next%len(kept)] = c.row()
-				next++
-			}
-		})
-	}
 }

@@ -1,4 +1,4 @@
-package describe
+package describe_test
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ import (
 	"github.com/influxdata/telegraf"
 	"github.com/influxdata/telegraf/config"
 
-	"github.com/telegraf-describe/telegraf-describe/internal/engine"
+	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 	"github.com/telegraf-describe/telegraf-describe/plugins/plugintest"
 )
 
@@ -33,13 +33,13 @@ func BenchmarkPushAtScale(b *testing.B) {
 
 func pushAtScale(b *testing.B, series int, kept bool) {
 	b.StopTimer()
-	d, at := scaled(b, kept, func(*Describe) {}), time.Now().Truncate(time.Hour)
+	d, at := scaled(b, kept, func(*describe.Describe) {}), time.Now().Truncate(time.Hour)
 	all := manyMetrics(series, 10)
 	acc := &countingAccumulator{}
 	for round := range 6 { // the first Push makes the summaries
 		if round == 3 {
 			d.Push(acc)
-			d.pusher.wait()
+			d.Wait()
 		}
 		for _, m := range all {
 			m.SetTime(at.Add(time.Duration(round) * time.Second))
@@ -81,7 +81,8 @@ func BenchmarkAllFinalAtScale(b *testing.B) {
 func allFinalAtScale(b *testing.B, series, values int, kept bool) {
 	b.StopTimer()
 	var ahead atomic.Int64
-	d := scaled(b, kept, func(d *Describe) { d.now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) } })
+	now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	d := scaled(b, kept, func(d *describe.Describe) { d.SetClock(now) })
 	all := manyMetrics(series, 10)
 	acc := &countingAccumulator{}
 	for round := range values {
@@ -93,11 +94,11 @@ func allFinalAtScale(b *testing.B, series, values int, kept bool) {
 		}
 	}
 	d.Push(acc)
-	d.pusher.wait()
+	d.Wait()
 	acc.rows.Store(0)
 	ahead.Store(int64(3 * time.Hour))
 	for _, m := range all {
-		m.SetTime(d.now())
+		m.SetTime(now())
 	}
 	runtime.GC()
 	b.StartTimer()
@@ -114,11 +115,11 @@ func allFinalAtScale(b *testing.B, series, values int, kept bool) {
 }
 
 // scaled returns an aggregator with buckets of an hour that pushes in the background.
-func scaled(b *testing.B, kept bool, edit func(*Describe)) *Describe {
+func scaled(b *testing.B, kept bool, edit func(*describe.Describe)) *describe.Describe {
 	d := newDescribe()
 	edit(d)
 	d.Log, d.Bucket = &plugintest.Log{}, "1h"
-	d.SetHost(Host{Background: true, Bounded: true, Closes: true})
+	d.SetHost(describe.Host{Background: true, Bounded: true, Closes: true})
 	gate := config.Duration(openGate)
 	d.Grace, d.Delay = &gate, &gate
 	if kept {
@@ -151,10 +152,12 @@ type beside struct {
 }
 
 // pushBeside pushes in the background and calls add until the Push has ended.
-func pushBeside(d *Describe, acc telegraf.Accumulator, add func(i int)) (s beside) {
+func pushBeside(d *describe.Describe, acc telegraf.Accumulator, add func(i int)) (s beside) {
+	var ended atomic.Bool
 	begin := time.Now()
 	d.Push(acc)
-	for i := 0; !isClosed(d.pusher.running); i++ {
+	go func() { d.Wait(); ended.Store(true) }()
+	for i := 0; !ended.Load(); i++ {
 		start := time.Now()
 		add(i)
 		s.calls = append(s.calls, time.Since(start))
@@ -209,8 +212,8 @@ func seriesComeAndGo(b *testing.B, kept bool) {
 	d, now := newDescribe(), time.Unix(1_800_000_000, 0)
 	linger, gate := config.Duration(time.Minute), config.Duration(openGate)
 	d.Log, d.Bucket, d.Linger, d.Grace, d.Delay = &plugintest.Log{}, "1m", &linger, &gate, &gate
-	d.now = func() time.Time { return now }
-	d.SetHost(Host{Bounded: true, Closes: true})
+	d.SetClock(func() time.Time { return now })
+	d.SetHost(describe.Host{Bounded: true, Closes: true})
 	if kept {
 		d.State = b.TempDir()
 	}
@@ -232,10 +235,4 @@ func seriesComeAndGo(b *testing.B, kept bool) {
 	if err := d.Close(); err != nil {
 		b.Fatal(err)
 	}
-}
-
-// pushedBuckets returns the keys of the series with an open bucket.
-func (d *Describe) pushedBuckets() (keys []string) {
-	d.engine.Save(func(b engine.Bucket) { keys = append(keys, b.Series) }, func(string, int64, int64) {})
-	return keys
 }

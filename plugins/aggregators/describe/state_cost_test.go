@@ -1,4 +1,4 @@
-package describe
+package describe_test
 
 import (
 	"math"
@@ -11,7 +11,9 @@ import (
 
 	"github.com/influxdata/telegraf"
 	"github.com/influxdata/telegraf/config"
+	"github.com/influxdata/telegraf/selfstat"
 
+	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 	"github.com/telegraf-describe/telegraf-describe/plugins/plugintest"
 )
 
@@ -50,7 +52,7 @@ func BenchmarkStateCost(b *testing.B) {
 func stateCost(b *testing.B, limit int) {
 	const untimed, timed = 24, 16
 	points := pointsOfProcessors(4000)
-	pair := [2]*Describe{}
+	pair := [2]*describe.Describe{}
 	memory := [2]float64{}
 	for kept := range pair {
 		before := collectedHeap()
@@ -68,7 +70,7 @@ func stateCost(b *testing.B, limit int) {
 		}
 	}
 	for _, d := range pair {
-		if got := len(d.pushedBuckets()); got != len(points) {
+		if got := d.Statistics.Get("describe", "buckets_open", nil).Get(); got != int64(len(points)) {
 			b.Fatalf("%d buckets are open, want %d", got, len(points))
 		}
 		if err := d.Close(); err != nil {
@@ -82,11 +84,12 @@ func stateCost(b *testing.B, limit int) {
 	b.ReportMetric(memory[0]/float64(len(points)), "B/bucket")
 }
 
-func startCosting(b *testing.B, limit int, kept bool) *Describe {
+func startCosting(b *testing.B, limit int, kept bool) *describe.Describe {
 	d, gate := newDescribe(), config.Duration(openGate)
 	d.Log, d.Bucket, d.Grace, d.Delay = &plugintest.Log{}, "1h", &gate, &gate
 	d.ExactLimit, d.MemoryLimit = limit, 1<<40
-	d.SetHost(Host{Bounded: true})
+	d.SetHost(describe.Host{Bounded: true})
+	d.Statistics = selfstat.NewCollector(map[string]string{"kept": strconv.FormatBool(kept)})
 	if kept {
 		d.State = b.TempDir()
 	}
@@ -111,7 +114,7 @@ func pointsOfProcessors(series int) []telegraf.Metric {
 }
 
 // pushPeriod adds three values to each field and returns how long the Push takes. The values depend on the period alone.
-func pushPeriod(d *Describe, points []telegraf.Metric, period int) time.Duration {
+func pushPeriod(d *describe.Describe, points []telegraf.Metric, period int) time.Duration {
 	r := rand.New(rand.NewPCG(1, uint64(period)))
 	for range 3 {
 		for _, m := range points {

@@ -1,4 +1,4 @@
-package describe
+package describe_test
 
 import (
 	"fmt"
@@ -16,22 +16,57 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/golden"
+	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
+	"github.com/telegraf-describe/telegraf-describe/plugins/plugintest"
 )
 
 // stated returns an aggregator with its state in the folder and its clock at the given time.
-func stated(t *testing.T, folder string, at time.Time, edit func(*Describe)) open {
+func stated(t *testing.T, folder string, at time.Time, edit func(*describe.Describe)) open {
 	t.Helper()
-	c := newClock(at)
-	o := describer(t, func(d *Describe) {
-		d.Bucket, d.Emit, d.State, d.now = "1h", "both", folder, c.now
-		d.SetHost(Host{Bounded: true, Closes: true})
+	c, emitted := newClock(at), new(func())
+	o := describer(t, func(d *describe.Describe) {
+		d.Bucket, d.Emit, d.State = "1h", "both", folder
+		d.SetClock(c.now)
+		d.SetHost(describe.Host{Bounded: true, Closes: true, Emitted: func(int) {
+			if *emitted != nil {
+				(*emitted)()
+			}
+		}})
 		if edit != nil {
 			edit(d)
 		}
 	})
-	o.clock = c
+	o.clock, o.emitted = c, emitted
 	t.Cleanup(func() { _ = o.Close() })
 	return o
+}
+
+// look adds a metric without numbers. The first metric makes a block look for the state of others.
+func (o open) look() { o.Add(point(nil, map[string]any{"text": "x"}, time.Time{})) }
+
+// killed is what a kill panics with.
+type killed struct{}
+
+// pushKilled pushes, and kills the process at a point of the order of commits, or else when the rows have left, before the Push has
+// returned. It returns the rows, and whether the Push has come to the point. The blocks beside it may come to the point too, as each of them
+// can be the one that takes over what the last run has left.
+func (o open) pushKilled(t *testing.T, point string, beside ...open) (rows []telegraf.Metric, reached bool) {
+	t.Helper()
+	kill := func(at string) {
+		if at == point {
+			reached = true
+			panic(killed{})
+		}
+	}
+	o.SetAtCommit(kill)
+	for _, b := range beside {
+		b.SetAtCommit(kill)
+	}
+	*o.emitted = func() { panic(killed{}) }
+	var acc plugintest.Accumulator
+	require.PanicsWithValue(t, killed{}, func() { o.Push(&acc) })
+	require.Zero(t, o.Store().Stats().Errors)
+	return acc.Metrics(), reached
 }
 
 // texts returns rows as texts, without the nanoseconds of revisions.
@@ -55,7 +90,7 @@ func TestOpenBucketsContinueAfterARestart(t *testing.T) {
 			a.values(bucketStart, 1.0, 2.0)
 			before := a.push()
 			if crash {
-				a.store.Abandon()
+				a.Abandon()
 			} else {
 				require.NoError(t, a.Close())
 			}
@@ -96,25 +131,25 @@ func TestALateValueCorrectsAFinalBucketAsARevision(t *testing.T) {
 		open := o.push()
 		require.Equal(t, []any{"open", 3 + revision}, []any{open[0].Tags()["bucket_state"], open[0].Fields()["count"]})
 	}
-	require.Positive(t, o.counters.revised.Get())
-	require.Positive(t, o.counters.stateBytes.Get())
-	require.Zero(t, o.engine.Counters().Late)
+	require.Positive(t, o.stat("buckets_revised"))
+	require.Positive(t, o.stat("state_bytes"))
+	require.Zero(t, o.stat("values_late"))
 }
 
 // A row of the late value alone would be a second point with the same time in InfluxDB 3, and replace the right one in Redis.
 func TestAValueForAnExpiredBucketIsCountedAsLate(t *testing.T) {
 	folder := t.TempDir()
-	short := func(d *Describe) { d.StateRetention = config.Duration(time.Hour) }
+	short := func(d *describe.Describe) { d.StateRetention = config.Duration(time.Hour) }
 	o := stated(t, folder, time.Unix(1_800_000_000, 0), short)
 	o.values(bucketStart, 1.0, 2.0)
 	o.push()
 	o.clock.set(o.clock.now().Add(10 * time.Minute))
 	require.Equal(t, []string{"final"}, states(o.push()))
-	require.Eventually(t, func() bool { return o.store.Stats().Pending == 0 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return o.Store().Stats().Pending == 0 }, 20*time.Second, time.Millisecond)
 	o.clock.set(o.clock.now().Add(2 * time.Hour))
 	o.push()
 	o.push() // the store removes the bucket in the background, as its rows have left before the Push before this one
-	require.Eventually(t, func() bool { return o.store.Stats().Expired == 1 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return o.Store().Stats().Expired == 1 }, 20*time.Second, time.Millisecond)
 	for _, restart := range []bool{false, true} {
 		if restart {
 			require.NoError(t, o.Close())
@@ -122,8 +157,8 @@ func TestAValueForAnExpiredBucketIsCountedAsLate(t *testing.T) {
 		}
 		o.values(bucketStart.Add(time.Minute), 10.0, 11.0)
 		require.Empty(t, o.push())
-		require.Equal(t, int64(2), o.engine.Counters().Late)
-		require.Zero(t, o.engine.Counters().StateErrors)
+		require.Equal(t, int64(2), o.stat("values_late"))
+		require.Zero(t, o.stat("state_errors"))
 	}
 	o.values(bucketStart.Add(-30*24*time.Hour), 5.0)
 	require.Equal(t, []string{"open"}, states(o.push()), "history that was never there may come after newer buckets have expired")
@@ -136,7 +171,7 @@ func TestFinalRowsAreEmittedAgainAfterACrash(t *testing.T) {
 	o.push()
 	o.clock.set(o.clock.now().Add(10 * time.Minute))
 	final := o.push()
-	o.store.Abandon()
+	o.Abandon()
 	again := stated(t, folder, o.clock.now(), nil)
 	require.Equal(t, texts(final), texts(again.push()), "equal to the last bit")
 	require.Empty(t, again.push())
@@ -151,7 +186,7 @@ func TestChangedOptionsMakeOpenBucketsFinal(t *testing.T) {
 	o.push()
 	require.NoError(t, o.Close())
 
-	changed := stated(t, folder, o.clock.now(), func(d *Describe) { d.Prefix = "hourly_" })
+	changed := stated(t, folder, o.clock.now(), func(d *describe.Describe) { d.Prefix = "hourly_" })
 	changed.values(bucketStart, 5.0)
 	rows := changed.push()
 	require.Equal(t, []string{"analytics_cpu final 2", "hourly_cpu open 1"}, func() (all []string) {
@@ -175,15 +210,15 @@ func TestFinalRowsOfChangedOptionsLeaveAgainAfterACrash(t *testing.T) {
 	o.clock.set(o.clock.now().Add(10 * time.Minute))
 	final := o.push()
 	require.Equal(t, []string{"final"}, states(final))
-	o.store.Abandon()
-	changed := stated(t, folder, o.clock.now(), func(d *Describe) { d.Prefix = "hourly_" })
+	o.Abandon()
+	changed := stated(t, folder, o.clock.now(), func(d *describe.Describe) { d.Prefix = "hourly_" })
 	require.Equal(t, texts(final), texts(changed.push()))
 	require.Empty(t, changed.push())
 }
 
 func TestTheStateOfAnotherTelegrafIsLeftAlone(t *testing.T) {
 	folder, at := t.TempDir(), time.Now() // as files of the store have the time of the system
-	other := stated(t, folder, at, func(d *Describe) { d.Prefix, d.owner = "other_", "another" })
+	other := stated(t, folder, at, func(d *describe.Describe) { d.Prefix = "other_"; d.SetOwner("another") })
 	other.values(bucketStart, 1.0)
 	other.push()
 	require.NoError(t, other.Close()) // it is about to come back
@@ -199,15 +234,15 @@ func TestTheStateOfAnotherTelegrafIsLeftAlone(t *testing.T) {
 // A Telegraf that is not telegraf-describe makes new instances at a reload and never closes the old ones.
 func TestAReloadWithoutAHostTakesTheStateOver(t *testing.T) {
 	folder, at := t.TempDir(), time.Unix(1_800_000_000, 0)
-	unhosted := func(edit func(*Describe)) open {
-		return stated(t, folder, at, func(d *Describe) {
-			d.SetHost(Host{Bounded: true})
+	unhosted := func(edit func(*describe.Describe)) open {
+		return stated(t, folder, at, func(d *describe.Describe) {
+			d.SetHost(describe.Host{Bounded: true})
 			if edit != nil {
 				edit(d)
 			}
 		})
 	}
-	days := func(d *Describe) { d.Bucket, d.Prefix = "1d", "days_" }
+	days := func(d *describe.Describe) { d.Bucket, d.Prefix = "1d", "days_" }
 	hours1, days1 := unhosted(nil), unhosted(days)
 	for _, o := range []open{hours1, days1} {
 		o.values(bucketStart, 1.0, 2.0)
@@ -245,7 +280,7 @@ func TestTelegrafsStateFileEndsTheRunOfTheState(t *testing.T) {
 func TestTwoBlocksShareAFolderAndTwoEqualOnesDoNot(t *testing.T) {
 	folder, at := t.TempDir(), time.Unix(1_800_000_000, 0)
 	hours := stated(t, folder, at, nil)
-	days := stated(t, folder, at, func(d *Describe) { d.Bucket, d.Prefix = "1d", "days_" })
+	days := stated(t, folder, at, func(d *describe.Describe) { d.Bucket, d.Prefix = "1d", "days_" })
 	for _, o := range []open{hours, days} {
 		o.values(bucketStart, 1.0)
 		require.Len(t, o.push(), 1)
@@ -260,7 +295,7 @@ func TestTwoBlocksShareAFolderAndTwoEqualOnesDoNot(t *testing.T) {
 
 func TestATestRunNeitherReadsNorWritesTheState(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "state")
-	o := stated(t, folder, time.Unix(1_800_000_000, 0), func(d *Describe) { d.SetHost(Host{Test: true}) })
+	o := stated(t, folder, time.Unix(1_800_000_000, 0), func(d *describe.Describe) { d.SetHost(describe.Host{Test: true}) })
 	o.values(bucketStart, 1.0)
 	require.Len(t, o.push(), 1)
 	require.NoFileExists(t, folder)
@@ -275,14 +310,14 @@ func TestAFolderThatCannotBeUsedIsAnErrorThatNamesTheOption(t *testing.T) {
 }
 
 func TestWideBucketsWithoutAStateAreLoggedAsAWarning(t *testing.T) {
-	warned := func(edit func(*Describe)) bool {
+	warned := func(edit func(*describe.Describe)) bool {
 		return strings.Contains(strings.Join(describer(t, edit).log.Warnings(), "\n"), "set state = ")
 	}
-	require.True(t, warned(func(d *Describe) { d.Bucket = "1h"; d.SetHost(Host{}) }))
-	require.False(t, warned(func(d *Describe) { d.Bucket = "1m"; d.SetHost(Host{}) }))
-	require.False(t, warned(func(d *Describe) { d.Bucket = "1h"; d.SetHost(Host{KeepsState: true}) }))
-	require.False(t, warned(func(d *Describe) { d.Bucket = "1h"; d.SetHost(Host{Bounded: true}) }))
-	require.False(t, warned(func(d *Describe) { d.Bucket, d.State = "1h", t.TempDir(); d.SetHost(Host{}) }))
+	require.True(t, warned(func(d *describe.Describe) { d.Bucket = "1h"; d.SetHost(describe.Host{}) }))
+	require.False(t, warned(func(d *describe.Describe) { d.Bucket = "1m"; d.SetHost(describe.Host{}) }))
+	require.False(t, warned(func(d *describe.Describe) { d.Bucket = "1h"; d.SetHost(describe.Host{KeepsState: true}) }))
+	require.False(t, warned(func(d *describe.Describe) { d.Bucket = "1h"; d.SetHost(describe.Host{Bounded: true}) }))
+	require.False(t, warned(func(d *describe.Describe) { d.Bucket, d.State = "1h", t.TempDir(); d.SetHost(describe.Host{}) }))
 }
 
 // Values come in random order, with restarts in between. The newest row of each bucket is equal, to the last bit, to
@@ -294,7 +329,7 @@ func TestRestartsAndLateValuesChangeNothing(t *testing.T) {
 	}
 	for seed := range seeds {
 		r := rand.New(rand.NewPCG(seed, 3))
-		options := func(d *Describe) {
+		options := func(d *describe.Describe) {
 			linger := config.Duration(time.Minute)
 			d.Accuracy, d.Linger, d.Stats = "exact", &linger, []string{"count", "sum", "stddev", "mode", "median", "p95", "min", "max"}
 		}
@@ -313,7 +348,7 @@ func TestRestartsAndLateValuesChangeNothing(t *testing.T) {
 			got = newest(got, run(t, o, all[:n]))
 			all = all[n:]
 			if r.IntN(2) == 0 {
-				o.store.Abandon()
+				o.Abandon()
 			} else {
 				require.NoError(t, o.Close())
 			}
@@ -376,7 +411,7 @@ func newest(before map[string]string, rows []telegraf.Metric) map[string]string 
 // The same holds for every public data set, in reverse and in random order, with a restart after each of several
 // parts.
 func TestGoldenDataInAnyOrderWithRestarts(t *testing.T) {
-	options := func(d *Describe) {
+	options := func(d *describe.Describe) {
 		linger := config.Duration(time.Minute)
 		d.Bucket, d.Accuracy, d.Linger = "1d", "exact", &linger
 	}
@@ -399,7 +434,7 @@ func TestGoldenDataInAnyOrderWithRestarts(t *testing.T) {
 					o := stated(t, folder, at, options)
 					got = newest(got, run(t, o, part))
 					if at = o.clock.now(); i%2 == 0 {
-						o.store.Abandon()
+						o.Abandon()
 					} else {
 						require.NoError(t, o.Close())
 					}
@@ -411,19 +446,19 @@ func TestGoldenDataInAnyOrderWithRestarts(t *testing.T) {
 }
 
 func TestAnotherSpellingOfAnOptionIsNotAChange(t *testing.T) {
-	spelled := func(edit func(*Describe)) map[string]string {
+	spelled := func(edit func(*describe.Describe)) string {
 		d := newDescribe()
 		edit(d)
-		return d.identity()
+		return d.GetState().(describe.FileState).Identity
 	}
-	for _, same := range [][2]func(*Describe){
-		{func(d *Describe) { d.Bucket = "60m" }, func(d *Describe) { d.Bucket = "1h" }},
-		{func(d *Describe) { d.Bucket = "7d" }, func(d *Describe) { d.Bucket = "1w" }},
-		{func(d *Describe) { d.Period = config.Duration(time.Minute) }, func(d *Describe) { d.Bucket = "1m" }},
-		{func(d *Describe) { d.GroupBy = []string{"a", "b"} }, func(d *Describe) { d.GroupBy = []string{"b", "a", "b"} }},
-		{func(d *Describe) { d.Origin = "2020-01-01T00:00:00Z" }, func(d *Describe) { d.Origin = "2020-01-01T00:00:00.000Z" }},
+	for _, same := range [][2]func(*describe.Describe){
+		{func(d *describe.Describe) { d.Bucket = "60m" }, func(d *describe.Describe) { d.Bucket = "1h" }},
+		{func(d *describe.Describe) { d.Bucket = "7d" }, func(d *describe.Describe) { d.Bucket = "1w" }},
+		{func(d *describe.Describe) { d.Period = config.Duration(time.Minute) }, func(d *describe.Describe) { d.Bucket = "1m" }},
+		{func(d *describe.Describe) { d.GroupBy = []string{"a", "b"} }, func(d *describe.Describe) { d.GroupBy = []string{"b", "a", "b"} }},
+		{func(d *describe.Describe) { d.Origin = "2020-01-01T00:00:00Z" }, func(d *describe.Describe) { d.Origin = "2020-01-01T00:00:00.000Z" }},
 	} {
 		require.Equal(t, spelled(same[0]), spelled(same[1]))
 	}
-	require.NotEqual(t, spelled(func(d *Describe) { d.Bucket = "1d" }), spelled(func(d *Describe) { d.Bucket = "24h" }), "a day has 23 hours at times")
+	require.NotEqual(t, spelled(func(d *describe.Describe) { d.Bucket = "1d" }), spelled(func(d *describe.Describe) { d.Bucket = "24h" }), "a day has 23 hours at times")
 }

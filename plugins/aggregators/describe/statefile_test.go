@@ -1,4 +1,4 @@
-package describe
+package describe_test
 
 import (
 	"encoding/json"
@@ -8,10 +8,12 @@ import (
 
 	"github.com/influxdata/telegraf/persister"
 	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 )
 
 // restarted returns an aggregator that has loaded the state file of another one.
-func restarted(t *testing.T, before open, edit func(*Describe)) open {
+func restarted(t *testing.T, before open, edit func(*describe.Describe)) open {
 	t.Helper()
 	path := t.TempDir() + "/state"
 	old := persister.Persister{Filename: path}
@@ -29,7 +31,7 @@ func restarted(t *testing.T, before open, edit func(*Describe)) open {
 }
 
 func TestTheStateFileHasTheOpenBucketsAndTheSpansOfFinalOnes(t *testing.T) {
-	options := func(d *Describe) {
+	options := func(d *describe.Describe) {
 		d.Bucket, d.Emit, d.ExactLimit, d.Stats = "1h", "both", 20, []string{"count", "sum", "mode", "first", "last", "stddev", "p95"}
 	}
 	a, b := describer(t, options), describer(t, options)
@@ -63,15 +65,15 @@ func TestTheStateFileHasTheOpenBucketsAndTheSpansOfFinalOnes(t *testing.T) {
 	}
 	add(a, 3)
 	add(b, 3)
-	require.Equal(t, int64(6), a.engine.Counters().Late)
 	require.ElementsMatch(t, texts(b.push()), texts(a.push()), "as without the restart, to the last bit")
+	require.Equal(t, int64(6), a.stat("values_late"))
 }
 
 func TestChangedOptionsMakeTheBucketsOfTheStateFileFinal(t *testing.T) {
-	before := describer(t, func(d *Describe) { d.Bucket, d.Emit = "1h", "both" })
+	before := describer(t, func(d *describe.Describe) { d.Bucket, d.Emit = "1h", "both" })
 	before.values(bucketStart, 1.0, 2.0)
 	before.push()
-	after := restarted(t, before, func(d *Describe) { d.Bucket, d.Emit = "2h", "both" })
+	after := restarted(t, before, func(d *describe.Describe) { d.Bucket, d.Emit = "2h", "both" })
 	require.Len(t, after.log.Warnings(), 1)
 	require.Contains(t, after.log.Warnings()[0], `"bucket":"1h"`)
 	rows := after.push()
@@ -82,29 +84,29 @@ func TestChangedOptionsMakeTheBucketsOfTheStateFileFinal(t *testing.T) {
 
 // The ID of a block depends on its alias, but not on group_by and booleans.
 func TestBucketsOfTheStateFileContinueWithChangedOptionsThatKeepThem(t *testing.T) {
-	before := describer(t, func(d *Describe) { d.Bucket, d.Emit = "1h", "both" })
+	before := describer(t, func(d *describe.Describe) { d.Bucket, d.Emit = "1h", "both" })
 	before.values(bucketStart, 1.0, 2.0)
 	before.push()
 	before.clock.set(before.clock.now().Add(10 * time.Minute))
 	require.Equal(t, []string{"final"}, states(before.push()))
 	before.values(bucketStart.Add(time.Hour), 1.0, 2.0)
 	before.push()
-	after := restarted(t, before, func(d *Describe) { d.Bucket, d.Emit, d.Booleans = "1h", "both", "ignore" })
+	after := restarted(t, before, func(d *describe.Describe) { d.Bucket, d.Emit, d.Booleans = "1h", "both", "ignore" })
 	after.values(bucketStart, 3.0)
-	require.Equal(t, int64(1), after.engine.Counters().Late, "a row of that value alone would replace the right one")
 	after.values(bucketStart.Add(time.Hour), 3.0)
 	require.Equal(t, []string{"open r0 n3"}, counts(after.push()))
+	require.Equal(t, int64(1), after.stat("values_late"), "a row of that value alone would replace the right one")
 }
 
 func TestAStateThatCannotBeUsedIsLoggedAndIgnored(t *testing.T) {
 	good := describer(t, nil)
 	good.values(bucketStart, 1.0)
-	state := good.GetState().(FileState)
+	state := good.GetState().(describe.FileState)
 	for name, bad := range map[string]any{
 		"another type":    "text",
-		"another version": FileState{Version: 99},
-		"a bad series":    FileState{Version: 1, Identity: state.Identity, Open: []FileBucket{{Series: "a,,"}}},
-		"a bad summary":   FileState{Version: 1, Identity: state.Identity, Open: []FileBucket{{Series: "a", Summaries: map[string][]byte{"f": {9}}}}},
+		"another version": describe.FileState{Version: 99},
+		"a bad series":    describe.FileState{Version: 1, Identity: state.Identity, Open: []describe.FileBucket{{Series: "a,,"}}},
+		"a bad summary":   describe.FileState{Version: 1, Identity: state.Identity, Open: []describe.FileBucket{{Series: "a", Summaries: map[string][]byte{"f": {9}}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := describer(t, nil)

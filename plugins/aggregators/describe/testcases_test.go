@@ -1,4 +1,4 @@
-package describe
+package describe_test
 
 import (
 	"flag"

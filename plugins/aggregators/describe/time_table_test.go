@@ -1,4 +1,4 @@
-package describe
+package describe_test
 
 import (
 	"math"
@@ -10,6 +10,8 @@ import (
 	"github.com/influxdata/telegraf"
 	"github.com/influxdata/telegraf/config"
 	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
 )
 
 // life is an aggregator with or without a state, which can be restarted.
@@ -22,9 +24,9 @@ type life struct {
 }
 
 // start begins a run at the given time, under options that edit has changed.
-func (l *life) start(at time.Time, edit func(*Describe)) {
-	l.open = stated(l.t, l.folder, at, func(d *Describe) {
-		if d.SetHost(Host{Closes: true, IsLast: func() bool { return l.last }}); !l.kept {
+func (l *life) start(at time.Time, edit func(*describe.Describe)) {
+	l.open = stated(l.t, l.folder, at, func(d *describe.Describe) {
+		if d.SetHost(describe.Host{Closes: true, IsLast: func() bool { return l.last }}); !l.kept {
 			d.State = ""
 		}
 		if edit != nil {
@@ -34,7 +36,7 @@ func (l *life) start(at time.Time, edit func(*Describe)) {
 }
 
 // restart ends the run, cleanly or by a crash, and begins another. It returns the rows of the last Push.
-func (l *life) restart(crash bool, edit func(*Describe)) (rows []telegraf.Metric) {
+func (l *life) restart(crash bool, edit func(*describe.Describe)) (rows []telegraf.Metric) {
 	if at := l.clock.now(); crash {
 		l.Abandon()
 		l.start(at, edit)
@@ -64,17 +66,17 @@ func (l *life) becomesFinal() {
 func (l *life) requireLate(n int64) {
 	l.t.Helper()
 	require.Empty(l.t, l.push())
-	require.Equal(l.t, n, l.counters.late.Get())
+	require.Equal(l.t, n, l.stat("values_late"))
 }
 
 // fates are the rows of the table "What happens to a value that …" in docs/time.md, and a test of each.
 var fates = map[string]func(l *life){
 	"is early: its bucket begins later than the clock": func(l *life) {
-		l.restart(false, func(d *Describe) { d.MaxFuture = config.Duration(2 * time.Hour) })
+		l.restart(false, func(d *describe.Describe) { d.MaxFuture = config.Duration(2 * time.Hour) })
 		l.values(l.clock.now().Add(time.Hour), 1.0)
 		l.values(l.clock.now().Add(3*time.Hour), 1.0)
 		require.Equal(l.t, []string{"open r0 n1"}, counts(l.push()))
-		require.Equal(l.t, int64(1), l.counters.future.Get())
+		require.Equal(l.t, int64(1), l.stat("values_future"))
 	},
 	"comes from a clock that is a year ahead": func(l *life) {
 		ahead := l.clock.now().AddDate(1, 0, 0)
@@ -82,7 +84,7 @@ var fates = map[string]func(l *life){
 		l.push()
 		require.Equal(l.t, []string{"final r0 n1"}, counts(l.linger()))
 		l.push()
-		require.Zero(l.t, l.counters.buckets.Get(), "it does not hold memory")
+		require.Zero(l.t, l.stat("buckets_open"), "it does not hold memory")
 		l.clock.set(ahead)
 		l.values(ahead, 2.0)
 		if l.kept {
@@ -116,13 +118,13 @@ var fates = map[string]func(l *life){
 	"is for a bucket that has been final for longer than `state_retention`": func(l *life) {
 		l.becomesFinal()
 		if l.kept {
-			require.Eventually(l.t, func() bool { return l.store.Stats().Pending == 0 }, 20*time.Second, time.Millisecond)
+			require.Eventually(l.t, func() bool { return l.Store().Stats().Pending == 0 }, 20*time.Second, time.Millisecond)
 		}
 		l.clock.set(l.clock.now().AddDate(0, 0, 9))
 		l.push()
 		l.push() // the store removes the bucket in the background, as its rows have left before the Push before this one
 		if l.kept {
-			require.Eventually(l.t, func() bool { return l.store.Stats().Expired == 1 }, 20*time.Second, time.Millisecond)
+			require.Eventually(l.t, func() bool { return l.Store().Stats().Expired == 1 }, 20*time.Second, time.Millisecond)
 		}
 		l.values(bucketStart, 3.0)
 		l.requireLate(1)
@@ -136,7 +138,7 @@ var fates = map[string]func(l *life){
 	},
 	"is for a bucket that became final before options changed": func(l *life) {
 		l.becomesFinal()
-		l.restart(false, func(d *Describe) { d.Booleans = "ignore" })
+		l.restart(false, func(d *describe.Describe) { d.Booleans = "ignore" })
 		l.values(bucketStart, 3.0)
 		want := "open r0 n1"
 		if l.kept {
@@ -176,7 +178,7 @@ var fates = map[string]func(l *life){
 	"is NaN or infinite": func(l *life) {
 		l.values(bucketStart, math.NaN(), math.Inf(1), math.Inf(-1))
 		require.Empty(l.t, l.push())
-		require.Equal(l.t, int64(3), l.counters.nan.Get())
+		require.Equal(l.t, int64(3), l.stat("values_nan"))
 	},
 }
 

@@ -7,7 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Not parallel, as the setting is that of the process.
+// This test is inside of the package because only its functions can overlap restarts in a chosen order. It is not parallel, as the setting is
+// that of the process.
 func TestARestartGivesTheSettingOfTheCollectorBack(t *testing.T) {
 	original := debug.SetGCPercent(100)
 	defer debug.SetGCPercent(original)
