@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
@@ -112,7 +111,5 @@ func TestTwoServicesCannotShareAFolder(t *testing.T) {
 	require.Contains(t, string(out), "embedded Redis: the folder "+dir+" is in use by another redis-server of analytics-api, want another folder")
 	require.NoError(t, c.cmd.Process.Kill())
 	require.Error(t, c.wait(t))
-	began := time.Now()
 	start(t, nil, args...) // waits for the end of the Redis of the killed service
-	require.Less(t, time.Since(began), 20*time.Second)
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 	"unicode"
@@ -39,7 +40,7 @@ func TestNoRequestForgesALineOfTheLog(t *testing.T) {
 			for _, request := range requests {
 				conn, err := net.Dial("tcp", strings.TrimPrefix(c.url, "http://"))
 				require.NoError(t, err)
-				require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+				require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
 				_, _ = conn.Write([]byte(request + "Host: localhost\r\nConnection: close\r\n\r\n")) // the service may close it before
 				resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 				if err == nil {
@@ -51,7 +52,9 @@ func TestNoRequestForgesALineOfTheLog(t *testing.T) {
 			}
 			status, _ := c.get(t, "/the-last")
 			require.Equal(t, http.StatusNotFound, status)
-			c.stderr.wait(t, "/the-last")
+			require.NoError(t, c.cmd.Process.Signal(syscall.SIGTERM))
+			require.NoError(t, c.wait(t)) // after that the log has all lines, and the last one is whole
+			require.Contains(t, c.stderr.String(), "/the-last")
 			checkLines(t, format, c.stderr.String())
 		})
 	}
@@ -126,5 +129,8 @@ func TestManyBadHandshakesMakeOneLine(t *testing.T) {
 		_, _ = io.Copy(io.Discard, conn)
 		require.NoError(t, conn.Close())
 	}
+	c.stderr.wait(t, "TLS handshake error") // net/http closes a connection before it logs that
+	require.NoError(t, c.cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, c.wait(t))
 	require.Equal(t, 1, strings.Count(c.stderr.String(), "TLS handshake error"), c.stderr.String())
 }

@@ -20,7 +20,7 @@ func manager(t *testing.T, name string) *net.UnixConn {
 	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = l.Close() })
-	require.NoError(t, l.SetReadDeadline(time.Now().Add(30*time.Second)))
+	require.NoError(t, l.SetReadDeadline(time.Now().Add(patience)))
 	return l
 }
 
@@ -79,21 +79,19 @@ func TestAManagerThatDoesNotReadIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
 	name := filepath.Join(shortFolder(t), "notify")
 	manager(t, name)
-	began := time.Now()
 	var err error
 	for sent := 0; err == nil; sent++ {
 		require.Less(t, sent, 100_000)
 		err = notify([]string{"NOTIFY_SOCKET=" + name}, "WATCHDOG=1")
 	}
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
-	require.Less(t, time.Since(began), 20*time.Second)
 }
 
 func TestTheWatchdogIsFedWhileTheServiceRuns(t *testing.T) {
 	t.Parallel()
 	name := filepath.Join(shortFolder(t), "notify")
 	l := manager(t, name)
-	c := start(t, []string{"NOTIFY_SOCKET=" + name, "WATCHDOG_USEC=20000"}, "--listen", "127.0.0.1:0")
+	c := start(t, []string{"NOTIFY_SOCKET=" + name, "WATCHDOG_USEC=200000"}, "--listen", "127.0.0.1:0")
 	for _, want := range []string{"READY=1", "WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1"} {
 		require.Equal(t, want, state(t, l))
 	}
