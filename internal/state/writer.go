@@ -13,7 +13,7 @@ import (
 //
 //	Save, bound ─ wake ─▶ run: save, store, expire ─▶ idle ─▶ wait, of Save
 //	                       │      next ─▶ arrange ─▶ finals.put ─▶ unpend, or the same again after the next wake
-//	Close, Abandon ─ stop ─┘
+//	Close, Abandon ─ stop ─┘      Close also does store and expire itself
 //
 // The order is safe at any crash: a bucket is stored after its commit is durable, and its log is released after the transaction. In
 // between it is in both; finalBatch.stored is the commit up to which the next run does not need the log for final buckets.
@@ -55,13 +55,15 @@ func (w *writer) wake() {
 }
 
 // stop ends the writer, and waits for the end of its goroutine, which may be in a transaction. If drain is true, it then stores what
-// waits. A second call has no effect. It must not be called while committing or mu is held, as the goroutine locks both.
+// waits and removes what has expired: the goroutine may have ended before it has looked, as in a run of a moment. A second call has no
+// effect. It must not be called while committing or mu is held, as the goroutine locks both.
 func (w *writer) stop(drain bool) {
 	w.stopped.Do(func() {
 		close(w.quit)
 		<-w.done
 		if drain && !w.s.o.frozen {
 			w.store()
+			w.expire()
 		}
 	})
 }
