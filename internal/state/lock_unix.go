@@ -25,5 +25,9 @@ func tryLock(path string) (*os.File, error) {
 	return nil, &os.PathError{Op: "flock", Path: path, Err: err}
 }
 
-// unlock unlocks the file.
-func unlock(f *os.File) { _ = f.Close() }
+// unlock unlocks the file. Closing it alone is not enough: a process that is being started by another goroutine has the file, and with it
+// the lock, until it executes its program.
+func unlock(f *os.File) {
+	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+	_ = f.Close()
+}
