@@ -80,8 +80,7 @@ func TestAReplayKnowsHowManyRowsWillCome(t *testing.T) {
 		require.NoError(t, s.Commit())
 	}
 	s.Abandon()
-	s, err := state.Open(state.WithWindow(o, 128)) // each commit is a window
-	require.NoError(t, err)
+	s = mustOpen(t, state.WithWindow(o, 128)) // each commit is a window
 	m := counting{model: newModel(s), calls: map[uint64][]string{}}
 	require.NoError(t, s.Replay(&m))
 	require.Equal(t, []string{"4 and 8", "4 and 4", "4 and 0"}, m.calls[one])
@@ -138,8 +137,7 @@ func TestTheNumberOfSeriesIsThatOfTheBucketsOfOneStart(t *testing.T) {
 // replayed opens the store and replays it.
 func replayed(t *testing.T, o state.Options) (*state.Store, *model) {
 	t.Helper()
-	s, err := state.Open(o)
-	require.NoError(t, err)
+	s := mustOpen(t, o)
 	m := newModel(s)
 	require.NoError(t, s.Replay(m))
 	return s, m
