@@ -280,7 +280,7 @@ func TestConnections(t *testing.T) {
 func TestReadyWithoutRedis(t *testing.T) {
 	s := start(t, "redis_timeout = \"1s\"\n", nil)
 	c := clientFrom(t, good)
-	require.Equal(t, http.StatusOK, s.get(c, "/ready").status)
+	require.Eventually(t, func() bool { return s.get(c, "/ready").status == http.StatusOK }, waitFor, 10*time.Millisecond)
 	pid := s.client.Info(t.Context(), "server").Val()
 	var process int
 	for line := range strings.Lines(pid) {
