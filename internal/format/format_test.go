@@ -144,18 +144,21 @@ func TestLinesReadBack(t *testing.T) {
 // anyCells accepts a CSV with any number of cells.
 func anyCells(int) error { return nil }
 
-// A comparison of each tag with each other one would need some 30 seconds.
+// A comparison of each tag with each other one would need some eight minutes instead of seconds.
 func TestARecordWithManyTagsNeedsNoSquareOfThem(t *testing.T) {
+	if testing.Short() {
+		t.Skip("so many tags take seconds with the race detector")
+	}
 	t.Parallel()
 	r := samples()[0]
 	r.Tags = nil
-	for i := range 50_000 {
-		r.Tags = append(r.Tags, series.Tag{Key: fmt.Sprintf("tag_%05d", i), Value: "v"})
+	for i := range 200_000 {
+		r.Tags = append(r.Tags, series.Tag{Key: fmt.Sprintf("tag_%06d", i), Value: "v"})
 	}
 	began := time.Now()
 	_, err := format.CSV.Append(nil, texts(r), false, anyCells)
 	require.NoError(t, err)
-	require.Less(t, time.Since(began), 10*time.Second)
+	require.Less(t, time.Since(began), 2*time.Minute)
 }
 
 func TestRecordsThatCannotBeWrittenAreErrors(t *testing.T) {
