@@ -38,7 +38,8 @@ const (
 	recording      = "testdata/latency.lp"
 	database       = "demo"
 
-	startTimeout = 30 * time.Second // until the API is ready
+	startTimeout = time.Minute      // until the API is ready
+	patience     = time.Minute      // after DEMO_SECONDS, for the first fresh records of a slow machine
 	stopTimeout  = 15 * time.Second // of one child; more than analytics-api gives its Redis
 	showEvery    = 2 * time.Second
 )
@@ -217,13 +218,15 @@ func (d *demo) hasEnded(name string) error {
 }
 
 // watch shows the newest records of the API until the time is over or ctx ends. If a time is set, it returns an error
-// unless the API served fresh records. It ends early with an error if a child ends or the API does not answer. Without a time, as when a
-// person looks at it, a stop is no failure.
+// unless the API served fresh records, for which it waits longer on a slow machine. It ends early with an error if a child ends or the API
+// does not answer. Without a time, as when a person looks at it, a stop is no failure.
 func (d *demo) watch(ctx context.Context) error {
-	var over <-chan time.Time
+	var over, tooLate <-chan time.Time
 	if d.seconds > 0 {
-		over = time.After(time.Duration(d.seconds) * time.Second)
+		length := time.Duration(d.seconds) * time.Second
+		over, tooLate = time.After(length), time.After(length+patience)
 	}
+	isOver := false
 	ticker := time.NewTicker(showEvery)
 	defer ticker.Stop()
 	v := view{demo: d, terminal: isTerminal(os.Stdout)}
@@ -236,6 +239,8 @@ func (d *demo) watch(ctx context.Context) error {
 		case name := <-d.ended:
 			return d.hasEnded(name)
 		case <-over:
+			isOver = true
+		case <-tooLate:
 			return v.verdict()
 		case <-ctx.Done():
 			fmt.Fprintln(d.out, "\nstopping")
@@ -243,6 +248,9 @@ func (d *demo) watch(ctx context.Context) error {
 				return v.summary()
 			}
 			return v.verdict()
+		}
+		if isOver && len(v.missing()) == 0 {
+			return v.summary()
 		}
 	}
 }

@@ -25,7 +25,7 @@ const (
 // is chosen, and a line on out names it. A port that is set and in use is an error. The error joins the faults of all variables, so that
 // a user can correct them at once; after an error the settings must not be used.
 //
-//	DEMO_SECONDS=20      the run ends after 20 s, and fails without fresh records
+//	DEMO_SECONDS=20      the run ends after 20 s, or with the first fresh records after that, and fails without any for another minute
 //	DEMO_API_PORT=8002   of the API and the page
 //	DEMO_REDIS_PORT=6380
 func choose(out io.Writer) (settings, error) {

@@ -150,15 +150,19 @@ func (v *view) newest(ctx context.Context, table, field string) ([]row, error) {
 	return rows, nil
 }
 
-// verdict prints the numbers of fresh records, or returns an error if the API served none of a kind.
-func (v *view) verdict() error {
-	var missing []string
+// missing returns the kinds of which the API served no fresh record.
+func (v *view) missing() (kinds []string) {
 	for _, kind := range []string{live, recorded} {
 		if v.fresh[kind] == 0 {
-			missing = append(missing, kind)
+			kinds = append(kinds, kind)
 		}
 	}
-	if len(missing) > 0 {
+	return kinds
+}
+
+// verdict prints the numbers of fresh records, or returns an error if the API served none of a kind.
+func (v *view) verdict() error {
+	if missing := v.missing(); len(missing) > 0 {
 		return fmt.Errorf("the API served no fresh record of the %s metrics", strings.Join(missing, " and the "))
 	}
 	return v.summary()
@@ -176,10 +180,10 @@ type statusError int
 // Error returns a text for users of the demo.
 func (e statusError) Error() string { return fmt.Sprintf("the API answered %d", int(e)) }
 
-// get returns the body of an answer of status 200. The error for another status is a statusError. It waits 5 s at most, for the whole
+// get returns the body of an answer of status 200. The error for another status is a statusError. It waits 30 s at most, for the whole
 // answer.
 func get(ctx context.Context, url string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
