@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,17 +29,23 @@ func newCheckout(t *testing.T) checkout {
 	return c
 }
 
-// run runs a command in the folder and returns its output. Git finds no repository above the folder and no settings of
-// this machine.
+// run runs a command in the folder and returns its output. Git finds no repository but that of the folder, even in a hook, and no settings of
+// this machine, and leaves no process behind that works in the folder.
 func (c checkout) run(name string, args ...string) string {
 	c.t.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Dir = c.folder
-	cmd.Env = append(os.Environ(), "GIT_CEILING_DIRECTORIES="+filepath.Dir(c.folder), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1",
+	cmd.Env = append(withoutGit(os.Environ()), "GIT_CEILING_DIRECTORIES="+filepath.Dir(c.folder), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1",
+		"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=maintenance.auto", "GIT_CONFIG_VALUE_0=false",
 		"GIT_AUTHOR_NAME=n", "GIT_AUTHOR_EMAIL=e@example.com", "GIT_COMMITTER_NAME=n", "GIT_COMMITTER_EMAIL=e@example.com")
 	out, err := cmd.CombinedOutput()
 	require.NoError(c.t, err, "%s", out)
 	return strings.TrimSpace(string(out))
+}
+
+// withoutGit returns an environment without the variables of Git, such as GIT_DIR.
+func withoutGit(env []string) []string {
+	return slices.DeleteFunc(env, func(variable string) bool { return strings.HasPrefix(variable, "GIT_") })
 }
 
 func (c checkout) commit(message string) {
