@@ -44,9 +44,9 @@ type gate struct {
 	command       bytes.Buffer  // the command that is being returned, or read
 }
 
-// newGate returns a gate for a connection that was just accepted.
-func newGate(conn net.Conn, password string) *gate {
-	_ = conn.SetReadDeadline(time.Now().Add(authTime))
+// newGate returns a gate for a connection that was just accepted, which may stay open without the password for that long.
+func newGate(conn net.Conn, password string, patience time.Duration) *gate {
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
 	return &gate{Conn: conn, r: bufio.NewReader(conn), password: password}
 }
 

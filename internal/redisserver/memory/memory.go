@@ -9,7 +9,9 @@
 package memory
 
 import (
+	"bufio"
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -33,6 +35,11 @@ type Server struct {
 // Start starts a server on an address, host:port, whose clients need the password, which must not be empty. It calls before, if
 // that is not nil, with the address before clients are served. If the address is in use, the error wraps that of [net.Listen].
 func Start(addr, password string, before func(addr string)) (*Server, error) {
+	return start(addr, password, before, authTime)
+}
+
+// start is Start with another time that a connection may stay open without the password.
+func start(addr, password string, before func(addr string), patience time.Duration) (*Server, error) {
 	if password == "" {
 		return nil, errors.New("a Redis in memory needs a password")
 	}
@@ -48,12 +55,12 @@ func Start(addr, password string, before func(addr string)) (*Server, error) {
 		return nil, err
 	}
 	_ = first.Close() // it has started the server, which has no method to start without a port
-	s.redis.Server().SetPreHook(refuseScripts)
+	s.redis.Server().SetPreHook(s.refuseScripts)
 	if before != nil {
 		before(s.Addr())
 	}
 	s.running.Go(s.expire)
-	s.running.Go(func() { s.accept(password) })
+	s.running.Go(func() { s.accept(password, patience) })
 	return s, nil
 }
 
@@ -69,8 +76,8 @@ func (s *Server) Close() {
 	s.redis.Close()
 }
 
-// accept serves connections until the listener is closed.
-func (s *Server) accept(password string) {
+// accept serves connections until the listener is closed. They may stay open without the password for that long.
+func (s *Server) accept(password string, patience time.Duration) {
 	for {
 		conn, err := s.listener.Accept()
 		switch {
@@ -80,7 +87,7 @@ func (s *Server) accept(password string) {
 			time.Sleep(10 * time.Millisecond)
 			continue
 		}
-		s.redis.Server().ServeConn(newGate(conn, password))
+		s.redis.Server().ServeConn(newGate(conn, password, patience))
 	}
 }
 
@@ -99,11 +106,16 @@ func (s *Server) expire() {
 	}
 }
 
-// refuseScripts answers to commands that run scripts, because a script without an end would stop all clients.
-func refuseScripts(c *server.Peer, cmd string, _ ...string) bool {
+// refuseScripts answers to commands that run scripts, because a script without an end would stop all clients. A transaction with one of
+// them is refused as a whole, as by Redis: its client waits for an EXECABORT.
+func (s *Server) refuseScripts(c *server.Peer, cmd string, _ ...string) bool {
 	switch cmd {
 	case "EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "SCRIPT", "FCALL", "FCALL_RO", "FUNCTION":
 		c.WriteError("ERR unknown command '" + cmd + "': a Redis in memory runs no scripts")
+		// A command without its arguments aborts the transaction. Nobody reads its answer.
+		unread := server.NewPeer(bufio.NewWriter(io.Discard))
+		unread.Ctx = c.Ctx
+		s.redis.Server().Dispatch(unread, []string{"GET"})
 		return true
 	}
 	return false

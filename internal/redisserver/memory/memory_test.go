@@ -18,9 +18,12 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/memory"
 )
 
+// patience is how long clients and the server wait for each other, also on a machine that stands still meanwhile.
+const patience = 2 * time.Minute
+
 func start(t *testing.T) *memory.Server {
 	t.Helper()
-	s, err := memory.Start("127.0.0.1:0", "S3cretPW", nil)
+	s, err := memory.StartPatient("127.0.0.1:0", "S3cretPW", patience)
 	require.NoError(t, err)
 	t.Cleanup(s.Close)
 	return s
@@ -28,7 +31,9 @@ func start(t *testing.T) *memory.Server {
 
 func client(t *testing.T, s *memory.Server, password string) *redis.Client {
 	t.Helper()
-	c := redis.NewClient(&redis.Options{Addr: s.Addr(), Password: password, MaxRetries: -1, DisableIdentity: true})
+	c := redis.NewClient(&redis.Options{
+		Addr: s.Addr(), Password: password, MaxRetries: -1, DisableIdentity: true, DialTimeout: patience, ReadTimeout: patience, WriteTimeout: patience,
+	})
 	t.Cleanup(func() { _ = c.Close() })
 	return c
 }
@@ -42,7 +47,7 @@ func talk(t *testing.T, s *memory.Server, text string) string {
 	_, err = conn.Write([]byte(text))
 	require.NoError(t, err)
 	_ = conn.(*net.TCPConn).CloseWrite() // an error where the server has closed the connection already, which the answer shows
-	require.NoError(t, conn.SetReadDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
 	answer, _ := io.ReadAll(conn) // a reset is an end too
 	return string(answer)
 }
@@ -72,7 +77,7 @@ func TestClientsWithThePasswordUseTheServer(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "4999", c.Get(t.Context(), "4999").Val())
 	require.NoError(t, c.Set(t.Context(), "short", 1, time.Second).Err())
-	require.Eventually(t, func() bool { return c.Exists(t.Context(), "short").Val() == 0 }, 20*time.Second, 50*time.Millisecond, "keys expire")
+	require.Eventually(t, func() bool { return c.Exists(t.Context(), "short").Val() == 0 }, patience, 50*time.Millisecond, "keys expire")
 	sub := c.Subscribe(t.Context(), "ch")
 	defer sub.Close()
 	_, err = sub.Receive(t.Context())
@@ -123,8 +128,13 @@ func TestMalformedCommandsEndTheirConnectionOnly(t *testing.T) {
 		require.NotContains(t, strings.TrimPrefix(answer, "+OK\r\n"), "+OK", "%q", text)
 		require.Equal(t, "v", good.Get(t.Context(), "k").Val(), "%q", text)
 	}
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
+	used := func() int64 {
+		var m runtime.MemStats
+		runtime.GC() // the other tests leave garbage
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := used()
 	conns := make([]net.Conn, 0, 200)
 	for range cap(conns) { // each claims 64 MiB and sends nothing of it
 		conn, err := net.Dial("tcp", s.Addr())
@@ -137,8 +147,7 @@ func TestMalformedCommandsEndTheirConnectionOnly(t *testing.T) {
 		require.Equal(t, "+OK\r\n", line)
 		conns = append(conns, conn)
 	}
-	runtime.ReadMemStats(&after)
-	require.Less(t, int64(after.HeapAlloc)-int64(before.HeapAlloc), int64(64<<20))
+	require.Less(t, used()-before, int64(64<<20))
 	require.Equal(t, "v", good.Get(t.Context(), "k").Val())
 }
 
@@ -149,10 +158,12 @@ func TestScriptsAreRefused(t *testing.T) {
 		require.ErrorContains(t, c.Do(t.Context(), args...).Err(), "a Redis in memory runs no scripts")
 	}
 	_, err := c.TxPipelined(t.Context(), func(p redis.Pipeliner) error {
+		p.Set(t.Context(), "k", "v", 0)
 		p.Eval(t.Context(), "while true do end", nil)
 		return nil
 	})
-	require.Error(t, err)
+	require.ErrorContains(t, err, "EXECABORT")
+	require.Zero(t, c.Exists(t.Context(), "k").Val())
 	require.NoError(t, c.Ping(t.Context()).Err())
 }
 
@@ -163,4 +174,18 @@ func TestStartNamesAnAddressInUse(t *testing.T) {
 	require.ErrorIs(t, err, syscall.EADDRINUSE)
 	_, err = memory.Start("127.0.0.1:0", "", nil)
 	require.Error(t, err)
+}
+
+// A connection of a client that gives no password must not stay open.
+func TestAConnectionWithoutThePasswordIsClosed(t *testing.T) {
+	t.Parallel()
+	s, err := memory.StartPatient("127.0.0.1:0", "S3cretPW", 50*time.Millisecond)
+	require.NoError(t, err)
+	t.Cleanup(s.Close)
+	conn, err := net.Dial("tcp", s.Addr())
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
+	_, err = conn.Read(make([]byte, 1))
+	require.ErrorIs(t, err, io.EOF)
 }
