@@ -30,7 +30,7 @@ func TestALockIsHeldUntilItsFileIsClosed(t *testing.T) {
 	require.True(t, held)
 
 	time.AfterFunc(50*time.Millisecond, func() { _ = f.Close() })
-	second, err := lock.Acquire(path, 20*time.Second)
+	second, err := lock.Acquire(path, time.Minute)
 	require.NoError(t, err, "it waits for the release")
 	require.NoError(t, second.Close())
 	for _, path := range []string{path, filepath.Join(t.TempDir(), "none")} {
