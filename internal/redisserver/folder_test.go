@@ -236,12 +236,12 @@ func TestAPasswordPublishedDuringARemovalIsFound(t *testing.T) {
 		p   *redisserver.Publication
 		err error
 	}
-	published := make(chan result)
+	published := make(chan result, 1)
 	go func() {
-		p, err := redisserver.Publish(addr, "after")
+		p, err := redisserver.PublishWithin(addr, "after", time.Minute)
 		published <- result{p, err}
 	}()
-	require.Eventually(t, func() bool { return openings() == 2 }, 5*time.Second, time.Millisecond, "the second one waits for the lock")
+	require.Eventually(t, func() bool { return openings() == 2 }, time.Minute, time.Millisecond, "the second one waits for the lock")
 	require.NoError(t, before.Close())
 	after := <-published
 	require.NoError(t, after.err)

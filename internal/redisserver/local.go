@@ -32,7 +32,10 @@ type Publication struct {
 // Publish stores the password of the server at an address, host:port, for [LocalPassword], until the Publication is closed. Only
 // the port of the address is used: LocalPassword finds the password under every address of this machine. If another process
 // has published a password for the port, the error wraps [lock.ErrHeld] after 5 s.
-func Publish(addr, password string) (*Publication, error) {
+func Publish(addr, password string) (*Publication, error) { return publish(addr, password, localWait) }
+
+// publish is Publish with another time to wait.
+func publish(addr, password string, wait time.Duration) (*Publication, error) {
 	path, err := localPath(addr)
 	if err != nil {
 		return nil, err
@@ -43,7 +46,7 @@ func Publish(addr, password string) (*Publication, error) {
 	if err := checkOwner(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
-	f, err := acquire(path)
+	f, err := acquire(path, wait)
 	if err != nil {
 		return nil, err
 	}
@@ -61,9 +64,9 @@ func Publish(addr, password string) (*Publication, error) {
 
 // acquire locks the file at a path: see [lock.Acquire]. While it waits, the program that holds the lock may end and remove the
 // file, as Close does. Then the locked file has no name any more, and acquire begins again.
-func acquire(path string) (*os.File, error) {
+func acquire(path string, wait time.Duration) (*os.File, error) {
 	for {
-		f, err := lock.Acquire(path, localWait)
+		f, err := lock.Acquire(path, wait)
 		if err != nil {
 			return nil, err
 		}

@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"context"
 	"net"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -34,7 +32,7 @@ func TestServerEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	redistest.Need(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	s, err := redisserver.Start(ctx, redisserver.Options{Password: "secret"})
+	s, err := redisserver.Start(ctx, redisserver.Options{Addr: redistest.Free(t), Password: "secret"})
 	require.NoError(t, err)
 	cancel()
 	<-s.Done()
@@ -67,7 +65,7 @@ func TestStartWaitsWhileTheServerReadsItsData(t *testing.T) {
 	// While it reads, the server answers after each 1,024 keys. A slow machine needs a longer delay of each key for an answer in time.
 	for delay := 250 * time.Microsecond; ; delay *= 3 {
 		patience, began := delay*keys*4/5, time.Now()
-		s, err = redisserver.StartWithin(t.Context(), redisserver.Options{Dir: dir, Args: []string{"--key-load-delay", strconv.FormatInt(delay.Microseconds(), 10)}}, patience)
+		s, err = redisserver.StartWithin(t.Context(), redisserver.Options{Addr: redistest.Free(t), Dir: dir, Args: []string{"--key-load-delay", strconv.FormatInt(delay.Microseconds(), 10)}}, patience)
 		if err != nil && strings.Contains(err.Error(), "no answer") && patience < time.Minute {
 			continue
 		}
@@ -81,17 +79,14 @@ func TestStartWaitsWhileTheServerReadsItsData(t *testing.T) {
 
 func TestStartEndsIfTheServerDoesNotAnswer(t *testing.T) {
 	t.Parallel()
-	sleeping := filepath.Join(t.TempDir(), "sleeping")
-	require.NoError(t, os.WriteFile(sleeping, []byte("#!/bin/sh\nexec sleep 60\n"), 0o700))
-	_, err := redisserver.StartWithin(t.Context(), redisserver.Options{Binary: sleeping}, 100*time.Millisecond)
+	_, err := redisserver.StartWithin(t.Context(), redisserver.Options{Binary: redistest.Script(t, "exec sleep 600")}, 100*time.Millisecond)
 	require.ErrorContains(t, err, "no answer")
 }
 
 // The attempts after the last answer only run out of time, which is no reason.
 func TestStartReportsTheLastAnswer(t *testing.T) {
 	t.Parallel()
-	sleeping := filepath.Join(t.TempDir(), "sleeping")
-	require.NoError(t, os.WriteFile(sleeping, []byte("#!/bin/sh\nexec sleep 60\n"), 0o700))
+	sleeping := redistest.Script(t, "exec sleep 600")
 	var answered atomic.Bool
 	once := func(addr, _ string) { // answers up to the first PING, and then nothing
 		answered.Store(false)
@@ -164,8 +159,7 @@ func TestStartDoesNotTakeAnotherServerForItsOwn(t *testing.T) {
 	require.ErrorContains(t, err, "the process ended before it answered")
 	require.ErrorContains(t, err, "Address already in use")
 
-	taken.Binary = filepath.Join(t.TempDir(), "sleeping")
-	require.NoError(t, os.WriteFile(taken.Binary, []byte("#!/bin/sh\nexec sleep 60\n"), 0o700))
+	taken.Binary = redistest.Script(t, "exec sleep 600")
 	requireReason(t, taken, " has the port, want ")
 }
 

@@ -7,6 +7,7 @@
 //	Sentinels                 the same with Sentinels
 //	Slow                      a network with a delay, between a client and any server
 //	TLS                       certificates, and servers that want them
+//	Free                      an address for a server that comes later
 //
 // Servers end with the test that has started them, and shared ones with Main. The functions must be called in the goroutine of
 // the test, because they may end it.
@@ -18,6 +19,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -46,10 +48,17 @@ func Server(t testing.TB) *redisserver.Server {
 	return Start(t, redisserver.Options{})
 }
 
-// Start starts a server with options and stops it when the test ends.
+// Start starts a server with options and stops it when the test ends. Without Options.Addr, it listens on an address of [Free], so a test
+// can stop it and start another one there.
 func Start(t testing.TB, o redisserver.Options) *redisserver.Server {
 	t.Helper()
-	return startOn(t, func() redisserver.Options { return o })
+	return startOn(t, func() redisserver.Options {
+		next := o
+		if next.Addr == "" {
+			next.Addr = Free(t)
+		}
+		return next
+	})
 }
 
 // Client returns a client of the server, as [Open] does.
@@ -57,6 +66,10 @@ func Client(t testing.TB, s *redisserver.Server) *redis.Client {
 	t.Helper()
 	return Open(t, s.Addr())
 }
+
+// patience is how long functions of this package wait for what a server does by itself. Sentinels do nothing for 30 seconds after their
+// machine stood still.
+const patience = 3 * time.Minute
 
 // node is one server of a cluster.
 type node struct {
@@ -79,9 +92,13 @@ func Cluster(t testing.TB) []string {
 	return join(t, nodes)
 }
 
+// steadyTimeout is the cluster-node-timeout of nodes that are not meant to be lost, in milliseconds. On a machine that stands still for
+// some seconds, nodes with a shorter one take each other for dead, and the cluster refuses commands.
+const steadyTimeout = "600000"
+
 // clusterArgs returns the arguments of a node, with a folder for its configuration.
 func clusterArgs(t testing.TB) []string {
-	return []string{"--cluster-enabled", "yes", "--dir", t.TempDir(), "--cluster-node-timeout", "5000"}
+	return []string{"--cluster-enabled", "yes", "--dir", t.TempDir(), "--cluster-node-timeout", steadyTimeout}
 }
 
 // join forms a cluster of the nodes, with an equal share of the slots for each, and returns their addresses. The
@@ -109,7 +126,7 @@ func join(t testing.TB, nodes []node) []string {
 		require.Eventually(t, func() bool {
 			info, err := n.client.ClusterInfo(ctx).Result()
 			return err == nil && strings.Contains(info, "cluster_state:ok") && strings.Contains(info, fmt.Sprintf("cluster_known_nodes:%d", len(nodes)))
-		}, 30*time.Second, 20*time.Millisecond, "the cluster is not complete")
+		}, patience, 20*time.Millisecond, "the cluster is not complete")
 	}
 	return addrs
 }
@@ -137,20 +154,52 @@ func startOn(t testing.TB, next func() redisserver.Options) *redisserver.Server 
 	return nil
 }
 
+// Free returns an address of 127.0.0.1 on which nothing listens. Other tests of this package's users do not choose it before the test ends.
+//
+// A port that Linux assigns for port 0 would be unsafe: while no server listens on it, it can become that of another server or of a
+// connection, even of the client that tries to reach the server.
+func Free(t testing.TB) string {
+	t.Helper()
+	return choose(t, "127.0.0.1", 0)
+}
+
 // busFree returns an address of the host with a free port. The port 10,000 above, for the cluster bus, is free too.
-// The port is random, so that tests in several processes rarely choose the same one. Both ports are below those that
-// Linux assigns for port 0: from 10,000 to 31,999, where it begins at 32,768. They may be taken before they are used, see startOn.
 func busFree(t testing.TB, host string) string {
 	t.Helper()
+	return choose(t, host, 10000)
+}
+
+// choose returns an address of the host with a free port, so that the port that much above it is free too. The test has reserved both
+// until it ends. They are random ports from 10,000 to 31,999, which are below those that Linux assigns for port 0: these begin at 32,768. A
+// program that does not reserve ports may still take one of them before it is used, see startOn.
+func choose(t testing.TB, host string, above int) string {
+	t.Helper()
 	for range 1000 {
-		port := 10000 + rand.IntN(12000)
-		addr := fmt.Sprintf("%s:%d", host, port)
-		if isFree(addr) && isFree(fmt.Sprintf("%s:%d", host, port+10000)) {
+		port := 10000 + rand.IntN(22000-above)
+		addr, second := fmt.Sprintf("%s:%d", host, port), fmt.Sprintf("%s:%d", host, port+above)
+		if reserve(t, port) && (above == 0 || reserve(t, port+above)) && isFree(addr) && isFree(second) {
 			return addr
 		}
 	}
-	t.Fatal("no free pair of ports for a cluster node in 1000 attempts")
+	t.Fatal("no free port in 1000 attempts")
 	return ""
+}
+
+// reserve reserves a port until the test ends, and reports whether it was not reserved before. It is reserved for all hosts.
+//
+// Linux has abstract sockets: a name that exists while its listener is open, in the network to which the port belongs too. So the
+// reservation is known to all processes that share the ports, and ends with the process. Other systems reserve nothing.
+func reserve(t testing.TB, port int) bool {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		return true
+	}
+	l, err := net.Listen("unix", fmt.Sprintf("@redistest-%d", port))
+	if err != nil {
+		return false
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return true
 }
 
 // isFree reports whether a server can listen on the address.

@@ -48,7 +48,7 @@ func ReplicatedCluster(t testing.TB) []string {
 	for i, replica := range nodes[primaries:] {
 		id, err := nodes[i].client.Do(t.Context(), "CLUSTER", "MYID").Text()
 		require.NoError(t, err)
-		require.Eventually(t, func() bool { return replica.client.ClusterReplicate(t.Context(), id).Err() == nil }, 30*time.Second, 20*time.Millisecond,
+		require.Eventually(t, func() bool { return replica.client.ClusterReplicate(t.Context(), id).Err() == nil }, patience, 20*time.Millisecond,
 			"the replica does not know its primary")
 	}
 	for _, n := range nodes {
@@ -60,7 +60,7 @@ func ReplicatedCluster(t testing.TB) []string {
 			}
 			return whole && (!strings.Contains(Info(t, n.client, "replication"), "role:slave") ||
 				strings.Contains(Info(t, n.client, "replication"), "master_link_status:up"))
-		}, 30*time.Second, 20*time.Millisecond, "the cluster is not complete")
+		}, patience, 20*time.Millisecond, "the cluster is not complete")
 	}
 	return addrs
 }
@@ -94,7 +94,7 @@ func Kill(t testing.TB, addr string) (resume func()) {
 	t.Helper()
 	require.NoError(t, processOf(t, addr).Kill())
 	addr = addr[strings.LastIndex(addr, "@")+1:]
-	require.Eventually(t, func() bool { return isFree(addr) }, 10*time.Second, time.Millisecond, "the server at %s still listens", addr)
+	require.Eventually(t, func() bool { return isFree(addr) }, patience, time.Millisecond, "the server at %s still listens", addr)
 	return func() {}
 }
 

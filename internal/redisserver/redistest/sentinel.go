@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -29,10 +30,22 @@ func Sentinel(t testing.TB, primary, more string) *redisserver.Server {
 	require.NoError(t, os.WriteFile(conf, fmt.Appendf(nil, "sentinel monitor main %s %s 1\n%s", host, port, more), 0o600))
 	path, err := redisserver.Find()
 	require.NoError(t, err)
-	wrapper := filepath.Join(t.TempDir(), "sentinel") // redis-server takes the file as its first argument
-	script := fmt.Appendf(nil, "#!/bin/sh\nexec %s %s --bind $2 --port $4 --sentinel\n", path, conf)
-	require.NoError(t, os.WriteFile(wrapper, script, 0o700)) //nolint:gosec // a program
-	return Start(t, redisserver.Options{Binary: wrapper})
+	// redis-server takes the file as its first argument
+	return Start(t, redisserver.Options{Binary: Script(t, fmt.Sprintf("exec %s %s --bind $2 --port $4 --sentinel", path, conf))})
+}
+
+// Script writes a program for sh with these commands, and returns its path.
+//
+// While the file is open, no other goroutine starts a process: the child would have the file open for writing until it runs another
+// program, and Linux starts no program that is open for writing ("text file busy").
+func Script(t testing.TB, commands string) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "script")
+	syscall.ForkLock.RLock()
+	err := os.WriteFile(path, []byte("#!/bin/sh\n"+commands+"\n"), 0o700) //nolint:gosec // a program
+	syscall.ForkLock.RUnlock()
+	require.NoError(t, err)
+	return path
 }
 
 // Watched has the addresses of a primary and its replica, and of three Sentinels that watch them as "main". The addresses are host:port. After
@@ -65,7 +78,7 @@ func Sentinels(t testing.TB, password, sentinelPassword string) *Watched {
 	w := &Watched{Primary: primary.Addr(), Replica: replica.Addr()}
 	client := openAs(t, replica.Addr(), password)
 	require.Eventually(t, func() bool { return strings.Contains(Info(t, client, "replication"), "master_link_status:up") },
-		30*time.Second, 10*time.Millisecond, "the replica has no primary")
+		patience, 10*time.Millisecond, "the replica has no primary")
 	for range 3 {
 		s := Sentinel(t, primary.Addr(), more)
 		w.Sentinels = append(w.Sentinels, s.Addr())
@@ -73,7 +86,7 @@ func Sentinels(t testing.TB, password, sentinelPassword string) *Watched {
 	}
 	for _, s := range w.clients {
 		require.Eventually(t, func() bool { return strings.Contains(Info(t, s, "sentinel"), "slaves=1,sentinels=3") },
-			30*time.Second, 10*time.Millisecond, "the Sentinels do not know each other")
+			patience, 10*time.Millisecond, "the Sentinels do not know each other")
 	}
 	return w
 }

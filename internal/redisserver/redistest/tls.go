@@ -52,8 +52,8 @@ func TLS(t testing.TB) (addr, cert, key string) {
 	t.Helper()
 	cert, key = certificate(t, "127.0.0.1")
 	startOn(t, func() redisserver.Options {
-		addr = busFree(t, "127.0.0.1")
-		return redisserver.Options{Args: tlsArgs(t, addr, cert, key, cert)}
+		addr = Free(t)
+		return redisserver.Options{Addr: Free(t), Args: tlsArgs(t, addr, cert, key, cert)}
 	})
 	return addr, cert, key
 }
@@ -86,7 +86,7 @@ func TLSCluster(t testing.TB) (addrs []string, authorities string) {
 			addr = busFree(t, host)
 			args := append(clusterArgs(t), tlsArgs(t, addr, certs[i], keys[i], authorities)...)
 			args = append(args, "--tls-cluster", "yes", "--tls-auth-clients", "no", "--cluster-announce-ip", host)
-			return redisserver.Options{Addr: net.JoinHostPort(host, "0"), Args: args}
+			return redisserver.Options{Addr: choose(t, host, 0), Args: args}
 		})
 		nodes = append(nodes, node{addr, Client(t, s)})
 	}
