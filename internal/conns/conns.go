@@ -47,6 +47,7 @@ type Listener struct {
 	limits Limits
 	refuse string        // the answer to a refused connection, or ""
 	linger chan struct{} // holds an element for each refused connection that is open
+	now    func() time.Time
 
 	mu      sync.Mutex         // guards the fields below
 	idle    *list.List         // of the *conn that wait for a request, the longest first
@@ -60,7 +61,8 @@ type Listener struct {
 // response, or "" if the connections use TLS. The field ConnState of the HTTP server must be [Listener.ConnState].
 func Listen(l net.Listener, limits Limits, refuse string) *Listener {
 	return &Listener{
-		Listener: l, limits: limits, refuse: refuse, linger: make(chan struct{}, lingering), idle: list.New(), clients: make(map[netip.Addr]int),
+		Listener: l, limits: limits, refuse: refuse, linger: make(chan struct{}, lingering), now: time.Now, idle: list.New(),
+		clients: make(map[netip.Addr]int),
 	}
 }
 
@@ -91,7 +93,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 		if tcp, ok := inner.(*net.TCPConn); ok {
 			_ = tcp.SetWriteBuffer(sendBuffer)
 		}
-		c := &conn{Conn: inner, listener: l, client: clientOf(inner.RemoteAddr()), accepted: time.Now()}
+		c := &conn{Conn: inner, listener: l, client: clientOf(inner.RemoteAddr()), accepted: l.now()}
 		victim, ok := l.admit(c)
 		if victim != nil {
 			_ = victim.Conn.Close() // not victim.Close, as admit has removed it
@@ -139,7 +141,7 @@ func (l *Listener) victim(match func(*conn) bool) (best *conn) {
 	n := 0
 	for e := l.idle.Front(); e != nil && n < compared; e = e.Next() {
 		c := e.Value.(*conn)
-		if !match(c) || !c.used && time.Since(c.accepted) < freshTime {
+		if !match(c) || !c.used && l.now().Sub(c.accepted) < freshTime {
 			continue
 		}
 		if best == nil || l.clients[c.client] > l.clients[best.client] {

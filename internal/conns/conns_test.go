@@ -21,20 +21,32 @@ const refusal = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nConten
 // listener is one whose tests can wait until a connection is idle: the client has the answer before that.
 type listener struct {
 	*conns.Listener
-	idled atomic.Int64 // how often a connection became idle
+	idled   atomic.Int64  // how often a connection became idle
+	seconds atomic.Int64  // the time of the clock, which only the test moves
+	waiting chan struct{} // gets a value for each request for /wait
 }
 
 func (l *listener) waitIdle(t *testing.T, times int64) {
 	t.Helper()
-	require.Eventually(t, func() bool { return l.idled.Load() == times }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return l.idled.Load() == times }, patience, time.Millisecond)
 }
+
+// waitOpen waits until so many connections are open.
+func (l *listener) waitOpen(t *testing.T, n int) {
+	t.Helper()
+	require.Eventually(t, func() bool { return l.Counts().Open == n }, patience, time.Millisecond)
+}
+
+// patience is how long the tests wait for what must come. A machine that does other work can stand still for many seconds.
+const patience = 2 * time.Minute
 
 // serve starts an HTTP server with limits. The path /wait is answered when the test ends.
 func serve(t *testing.T, limits conns.Limits) *listener {
 	t.Helper()
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	l := &listener{Listener: conns.Listen(inner, limits, refusal)}
+	l := &listener{Listener: conns.Listen(inner, limits, refusal), waiting: make(chan struct{}, 10)}
+	l.UseClock(func() time.Time { return time.Unix(l.seconds.Load(), 0) })
 	ended := make(chan struct{})
 	state := func(c net.Conn, state http.ConnState) {
 		l.ConnState(c, state)
@@ -44,6 +56,7 @@ func serve(t *testing.T, limits conns.Limits) *listener {
 	}
 	server := &http.Server{ConnState: state, ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/wait" {
+			l.waiting <- struct{}{}
 			select {
 			case <-ended:
 			case <-r.Context().Done(): // the client has closed the connection
@@ -79,7 +92,7 @@ func send(t *testing.T, c net.Conn, path string) {
 // status returns the status of the next answer, or 0 if the connection was closed.
 func status(t *testing.T, c net.Conn) int {
 	t.Helper()
-	require.NoError(t, c.SetReadDeadline(time.Now().Add(10*time.Second)))
+	require.NoError(t, c.SetReadDeadline(time.Now().Add(patience)))
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
 		require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
@@ -106,12 +119,12 @@ func TestOneClientHasALimitOfItsOwn(t *testing.T) {
 		send(t, c, "/wait")
 		busy = append(busy, c)
 	}
-	require.Eventually(t, func() bool { return l.Counts().Open == 3 }, 10*time.Second, time.Millisecond)
+	l.waitOpen(t, 3)
 	require.Equal(t, http.StatusServiceUnavailable, status(t, connect(t, l, "127.0.0.2")), "a fourth connection")
 	require.Equal(t, http.StatusOK, get(t, connect(t, l, "127.0.0.3")), "another client")
 	require.Equal(t, 1, l.Counts().Refused)
 	require.NoError(t, busy[0].Close())
-	require.Eventually(t, func() bool { return l.Counts().Open == 3 }, 10*time.Second, time.Millisecond, "two of the client and the other one")
+	l.waitOpen(t, 3) // two of the client and the other one
 }
 
 func TestIdleConnectionsAreClosedForOthers(t *testing.T) {
@@ -140,9 +153,9 @@ func TestConnectionsDuringARequestAreNotClosed(t *testing.T) {
 	l := serve(t, conns.Limits{Max: 2, PerClient: 2})
 	for range 2 {
 		send(t, connect(t, l, "127.0.0.2"), "/wait")
+		<-l.waiting
 	}
-	require.Eventually(t, func() bool { return l.Counts().Open == 2 }, 10*time.Second, time.Millisecond)
-	time.Sleep(1100 * time.Millisecond)
+	l.seconds.Add(2)
 	require.Equal(t, http.StatusServiceUnavailable, status(t, connect(t, l, "127.0.0.3")))
 	require.Equal(t, conns.Counts{Open: 2, Refused: 1}, l.Counts())
 }
@@ -154,8 +167,8 @@ func TestConnectionsWithoutARequestAreClosedForOthers(t *testing.T) {
 	for range 3 {
 		connect(t, l, "127.0.0.2")
 	}
-	require.Eventually(t, func() bool { return l.Counts().Open == 3 }, 10*time.Second, time.Millisecond)
+	l.waitOpen(t, 3)
 	require.Equal(t, http.StatusServiceUnavailable, status(t, connect(t, l, "127.0.0.3")), "they may be about to send a request")
-	time.Sleep(1100 * time.Millisecond)
+	l.seconds.Add(1)
 	require.Equal(t, http.StatusOK, get(t, connect(t, l, "127.0.0.3")))
 }

@@ -1,6 +1,7 @@
 package conns_test
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"io"
@@ -125,10 +126,12 @@ func TestJoinedAnswersArrive(t *testing.T) {
 		require.NoError(t, server.Close())
 		require.ErrorIs(t, <-served, http.ErrServerClosed)
 	}()
-	client := &http.Client{Transport: &http.Transport{}, Timeout: 10 * time.Second}
-	defer client.CloseIdleConnections()
+	client := connect(t, l, "127.0.0.1") // an http.Client may open more than one
+	require.NoError(t, client.SetReadDeadline(time.Now().Add(patience)))
+	answers := bufio.NewReader(client)
 	for _, n := range []int{1, 100, 2047, 2048, 3900, 3990, 4000, 4095, 4096, 4097, 8191, 8192, 100_000, 5_000_000} {
-		resp, err := client.Get("http://" + l.Addr().String() + "/" + strconv.Itoa(n))
+		send(t, client, "/"+strconv.Itoa(n))
+		resp, err := http.ReadResponse(answers, nil)
 		require.NoError(t, err, n)
 		body, err := io.ReadAll(resp.Body)
 		require.NoError(t, err, n)
