@@ -92,6 +92,9 @@ type Options struct {
 	Timeout time.Duration
 	// ReadyTimeout bounds the time of /ready. 0 means Timeout.
 	ReadyTimeout time.Duration
+	// resolveWait is how long a request that names a table waits for the catalogue: see [catalogue.soon]. 0 means the constant resolveWait;
+	// tests that count the readings of a busy machine wait longer.
+	resolveWait time.Duration
 	// CheckHost refuses requests whose header Host is neither a loopback name or address nor one of Hosts. It is for a
 	// service on a loopback address that does not authenticate requests.
 	CheckHost bool
@@ -219,6 +222,7 @@ func newServer(reader Reader, o Options) *server {
 	o.LargeBucket = cmp.Or(o.LargeBucket, DefaultLargeBucket)
 	o.MaxTotalBytes = cmp.Or(o.MaxTotalBytes, max(DefaultMaxTotalBytes, 4*o.MaxBytes))
 	o.ReadyTimeout = cmp.Or(o.ReadyTimeout, o.Timeout)
+	o.resolveWait = cmp.Or(o.resolveWait, resolveWait)
 	s := &server{Options: o, reader: reader, limits: newLimits(o.MaxTotalBytes), rendered: rendered.New[*kept](cmp.Or(o.CacheBytes, DefaultCacheBytes))}
 	s.metrics = newMetrics(o.Version, s.limits.budget.bytes, append(cacheMetrics(s.rendered), o.Collectors...))
 	if o.Streams != nil {
@@ -229,7 +233,7 @@ func newServer(reader Reader, o Options) *server {
 	s.windows = newWindows(reader, s.limits, &s.Options)
 	s.addresses, s.tokens = newRates("address", o.AddressRate, o.Now), newRates("token", o.TokenRate, o.Now)
 	s.scrapes, s.probes = newScrapes(o.Timeout, &s.limits.budget), newProbes(o.ReadyTimeout)
-	s.catalogue = catalogue{read: s.readTables, exists: s.exists, now: o.Now, timeout: o.Timeout}
+	s.catalogue = catalogue{read: s.readTables, exists: s.exists, now: o.Now, timeout: o.Timeout, patience: o.resolveWait}
 	s.table = s.routes()
 	s.documents = newDocuments(s)
 	s.observer = s.metrics.observer

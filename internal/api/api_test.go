@@ -23,6 +23,9 @@ import (
 
 var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
+// patience is how long the tests wait for what must come. A machine that does other work can stand still for many seconds.
+const patience = 2 * time.Minute
+
 // service is an API, the cache that it reads, and its clock.
 type service struct {
 	http.Handler
@@ -45,10 +48,12 @@ func serve(t testing.TB, client redis.UniversalClient, edit func(*api.Options)) 
 
 // options are those of the service of a test.
 func options(s *service) api.Options {
-	return api.Options{
+	o := api.Options{
 		MaxRecords: 1000, MaxBuckets: 500, MaxBytes: 1 << 20, Timeout: time.Minute, ExportMaxSeries: 100, ExportBuckets: 1000, Storage: "a test", Version: "v1",
 		Now: func() time.Time { return now.Add(time.Duration(s.clock.Load()) * time.Second) },
 	}
+	api.WaitForTables(&o)
+	return o
 }
 
 // withRedis returns a service that reads an empty database of the redis-server that the tests share or, if none is installed, a Redis in this

@@ -35,13 +35,14 @@ const (
 //
 // A request that names a table finds it in this way:
 //
-//	soon ─ the newest reading, or a wait of resolveWait for it ─ in the list ─▶ the table
+//	soon ─ the newest reading, or a wait of patience for it ─ in the list ─▶ the table
 //	 └─ not in the list, or no list soon ─▶ exists, for each of the two names ─▶ the table, or a notFound
 type catalogue struct {
-	read    func(context.Context) ([]record.TableEntry, error) // all tables
-	exists  func(context.Context, record.Table) (bool, error)  // whether a table has keys
-	now     func() time.Time
-	timeout time.Duration // bounds one reading
+	read     func(context.Context) ([]record.TableEntry, error) // all tables
+	exists   func(context.Context, record.Table) (bool, error)  // whether a table has keys
+	now      func() time.Time
+	timeout  time.Duration // bounds one reading
+	patience time.Duration // how long soon waits: Options.resolveWait
 
 	mu         sync.Mutex        // guards the fields below
 	newest     *reading[listing] // nil before the first
@@ -109,7 +110,7 @@ func (s *server) listed(ctx context.Context, grant token.Grant) ([]record.TableE
 	if !errors.As(err, &away) {
 		return entries, err
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), resolveWait) // ctx may have ended
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.resolveWait) // ctx may have ended
 	defer cancel()
 	if s.reader.Ping(ctx) == nil {
 		err = unlisted{err}
@@ -181,7 +182,7 @@ func (c *catalogue) soon(ctx context.Context) listing {
 	if c.failing() {
 		return listing{}
 	}
-	ctx, cancel := context.WithTimeout(ctx, resolveWait)
+	ctx, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
 	all, _ := c.tables(ctx)
 	return all
@@ -209,7 +210,7 @@ func (c *catalogue) failing() bool {
 		return r.err != nil && c.now().Sub(r.at) < catalogueAge
 	}
 	// The reading still runs.
-	return c.wasFailing || c.now().Sub(r.at) >= resolveWait
+	return c.wasFailing || c.now().Sub(r.at) >= c.patience
 }
 
 // checkEntry returns an error for a table without a time of its last write: the reader then found a time that no writer

@@ -71,14 +71,23 @@ func TestANamedTableIsFoundWithoutTheListOfAllTables(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			o := api.Options{MaxRecords: 1000, MaxBuckets: 500, MaxBytes: 1 << 20, Timeout: 2 * time.Second, ExportMaxSeries: 1, ExportBuckets: 1}
-			s := &service{Handler: newAPI(t, broken{s.reader, tables}, o)}
+			o := api.Options{MaxRecords: 1000, MaxBuckets: 500, MaxBytes: 1 << 20, Timeout: time.Minute, ExportMaxSeries: 1, ExportBuckets: 1}
+			if name != "hangs" {
+				api.WaitForTables(&o)
+			}
+			reader := broken{s.reader, tables}
+			s := &service{Handler: newAPI(t, reader, o)}
 			for range 3 {
 				require.Len(t, array(t, s.get(t, "/analytics/cpu?database=db")), want)
 				require.Len(t, array(t, s.get(t, "/analytics/analytics_cpu?database=db")), want)
 			}
 			problemOf(t, s.get(t, "/analytics/mem?database=db"), http.StatusNotFound)
 			problemOf(t, s.get(t, "/analytics/cpu?database=db2"), http.StatusNotFound)
+			if name == "hangs" { // these requests wait for the list until the timeout
+				o.Timeout = 10 * time.Millisecond
+				api.WaitForTables(&o)
+				s.Handler = newAPI(t, reader, o)
+			}
 			for _, path := range []string{"/databases", "/analytics?database=db"} {
 				switch w := s.get(t, path); name {
 				case "fails", "hangs":
@@ -109,7 +118,7 @@ func TestAListOfTablesHasTheTablesWhoseServerDoesNotAnswer(t *testing.T) {
 	require.NoError(t, s.writer.Put(t.Context(), lost, []record.Record{rec(0, "f", "a", 1)}))
 	only := record.Table{Database: "db2", Name: "analytics_away"}
 	require.NoError(t, s.writer.Put(t.Context(), only, []record.Record{rec(0, "f", "a", 1)}))
-	half := &service{Handler: newAPI(t, halfAway{s.reader}, api.Options{MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1 << 20, Timeout: time.Second})}
+	half := &service{Handler: newAPI(t, halfAway{s.reader}, api.Options{MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1 << 20, Timeout: time.Minute})}
 	var tables []map[string]any
 	require.NoError(t, json.Unmarshal(half.get(t, "/analytics?database=db").Body.Bytes(), &tables))
 	require.Len(t, tables, 2)

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -323,9 +322,7 @@ func FuzzCursor(f *testing.F) {
 	f.Add(u.Query().Get("cursor"))
 	f.Add("AQ")
 	f.Fuzz(func(t *testing.T, cursor string) {
-		start := time.Now()
 		w := s.get(t, path+"&cursor="+url.QueryEscape(cursor))
 		require.Contains(t, []int{http.StatusOK, http.StatusBadRequest}, w.Code, w.Body.String())
-		require.Less(t, time.Since(start), 10*time.Second)
 	})
 }

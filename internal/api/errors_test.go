@@ -130,7 +130,7 @@ func TestNotFoundNamesTheTableOrDatabase(t *testing.T) {
 func TestServiceRecoversWhenRedisComesBack(t *testing.T) {
 	t.Parallel()
 	server := redistest.Server(t)
-	client, err := cache.Dial(cache.DialOptions{Servers: []string{"redis://" + server.Addr()}, Timeout: 20 * time.Second})
+	client, err := cache.Dial(cache.DialOptions{Servers: []string{"redis://" + server.Addr()}, Timeout: patience})
 	require.NoError(t, err)
 	defer client.Close()
 	s := serve(t, client, func(o *api.Options) { o.Export = exports("cpu") })
@@ -148,14 +148,14 @@ func TestServiceRecoversWhenRedisComesBack(t *testing.T) {
 	require.Contains(t, s.get(t, "/metrics").Body.String(), `analytics_api_failures_total{status="503"} 5`)
 	redistest.Start(t, redisserver.Options{Addr: server.Addr()})
 	// After ten refused connections for each processor, the client tries one only once in a second.
-	require.Eventually(t, func() bool { return s.get(t, "/ready").Code == http.StatusOK }, 20*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return s.get(t, "/ready").Code == http.StatusOK }, patience, 20*time.Millisecond)
 	s.fill(t)
 	require.Len(t, array(t, s.get(t, "/analytics/cpu?database=db")), 40)
 }
 
 func TestPanicInAHandlerIsAnsweredWithAProblem(t *testing.T) {
 	t.Parallel()
-	o := api.Options{MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1, Timeout: time.Second}
+	o := api.Options{MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1, Timeout: time.Minute}
 	h := newAPI(t, broken{tables: func() ([]record.TableEntry, error) { panic("broken") }}, o)
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/databases", http.NoBody))
@@ -164,7 +164,7 @@ func TestPanicInAHandlerIsAnsweredWithAProblem(t *testing.T) {
 
 func TestProblemsDoNotRevealInternalErrors(t *testing.T) {
 	t.Parallel()
-	o := api.Options{MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1, Timeout: time.Second}
+	o := api.Options{MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1, Timeout: time.Minute}
 	h := newAPI(t, broken{tables: func() ([]record.TableEntry, error) { return nil, errors.New("dial tcp 10.0.0.1: secret") }}, o)
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/databases", http.NoBody))

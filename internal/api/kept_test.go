@@ -51,6 +51,7 @@ func (s *service) beside(reader api.Reader, edit func(*api.Options)) *service {
 		MaxRecords: 1000, MaxBuckets: 500, MaxBytes: 1 << 20, Timeout: time.Minute, ExportMaxSeries: 100, ExportBuckets: 1000,
 		Now: func() time.Time { return now.Add(time.Duration(s.clock.Load()) * time.Second) },
 	}
+	api.WaitForTables(&o)
 	edit(&o)
 	return &service{Handler: api.New(reader, o), writer: s.writer, reader: s.reader}
 }

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -327,7 +328,7 @@ func TestRequestsShareTheReadingOfNames(t *testing.T) {
 	first := request(gone)
 	<-begun
 	others := []<-chan int{request(t.Context()), request(t.Context()), request(t.Context())}
-	require.Eventually(t, func() bool { return waiting() == 4 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return waiting() == 4 }, patience, time.Millisecond)
 	cancel()
 	<-first
 	proceed <- struct{}{}
@@ -373,13 +374,9 @@ func TestKeptNamesAreBounded(t *testing.T) {
 
 // unclearNames is a cache whose names do not show the records. It counts the requests that have read many records and go on.
 type unclearNames struct {
-	namedReads
+	stored
 	mu         sync.Mutex
 	long, most int
-}
-
-func (*unclearNames) Names(context.Context, record.Table, time.Time, func([]record.Name) error) (int, time.Duration, error) {
-	return -1, 0, record.ErrUnclear
 }
 
 func (*unclearNames) Head(context.Context, record.Table, time.Time, bool) ([]record.Name, int, time.Duration, error) {
@@ -388,7 +385,7 @@ func (*unclearNames) Head(context.Context, record.Table, time.Time, bool) ([]rec
 
 func (u *unclearNames) Records(ctx context.Context, t record.Table, starts []time.Time, want int, yield func(record.Part) error) error {
 	read := 0
-	return u.Reader.Records(ctx, t, starts, want, func(part record.Part) error {
+	return u.stored.Records(ctx, t, starts, want, func(part record.Part) error {
 		for i, text := range part.Texts {
 			one := record.Part{Start: part.Start, Texts: []string{text}, Names: []string{strconv.Itoa(i)}, Last: part.Last && i == len(part.Texts)-1}
 			if err := yield(one); err != nil {
@@ -414,25 +411,23 @@ func (u *unclearNames) add(n int) {
 // A page that reads all records of a large bucket after all, because its names are not clear, has a place for that.
 func TestPagesOfALargeBucketWithUnclearNamesHavePlaces(t *testing.T) {
 	t.Parallel()
-	s := withRedis(t, nil)
-	var all []record.Record
-	for i := range 5200 {
-		all = append(all, rec(0, fmt.Sprint("f", i), "a", 1))
-	}
-	s.put(t, all...)
-	reader := &unclearNames{namedReads: namedReads{parted: parted{Reader: s.reader}}}
-	l := s.beside(reader, func(o *api.Options) { o.LargeBucket, o.CacheBytes, o.MaxScanned = 1, -1, 100_000 })
-	var wg sync.WaitGroup
-	for range 6 {
-		wg.Go(func() {
-			w := httptest.NewRecorder()
-			l.ServeHTTP(w, httptest.NewRequest(http.MethodGet, cpuPath+"&limit=1", http.NoBody))
-			assert.Equal(t, http.StatusOK, w.Code)
+	synctest.Test(t, func(t *testing.T) {
+		reader := &unclearNames{}
+		for i := range 5200 {
+			r := rec(0, fmt.Sprint("f", i), "a", 1)
+			reader.stored.add(&r)
+		}
+		h := newAPI(t, reader, api.Options{
+			MaxRecords: 1000, MaxBuckets: 500, MaxBytes: 1 << 20, Timeout: time.Minute, LargeBucket: 1, CacheBytes: -1, MaxScanned: 100_000,
+			Now: func() time.Time { return now },
 		})
-	}
-	wg.Wait()
-	require.Positive(t, reader.most)
-	require.LessOrEqual(t, reader.most, 2)
+		var wg sync.WaitGroup
+		for range 6 {
+			wg.Go(func() { assert.Equal(t, http.StatusOK, with(h, http.MethodGet, cpuPath+"&limit=1").Code) })
+		}
+		wg.Wait()
+		require.Equal(t, 2, reader.most)
+	})
 }
 
 // many returns records of a bucket that the cache has the first and the last names of.

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -108,7 +109,7 @@ func TestAFailureIsLoggedWithTheIDOfTheRequest(t *testing.T) {
 	var log bytes.Buffer
 	reader := broken{tables: func() ([]record.TableEntry, error) { return nil, errors.New("away") }}
 	s := newAPI(t, reader, api.Options{
-		MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1, Timeout: 1e9, ExportMaxSeries: 1, ExportBuckets: 1, Log: slog.New(slog.NewTextHandler(&log, nil)),
+		MaxRecords: 1, MaxBuckets: 1, MaxBytes: 1, Timeout: time.Minute, ExportMaxSeries: 1, ExportBuckets: 1, Log: slog.New(slog.NewTextHandler(&log, nil)),
 	})
 	w := with(s, http.MethodGet, "/databases")
 	require.Equal(t, http.StatusServiceUnavailable, w.Code)

@@ -55,7 +55,7 @@ func (s *service) gated(edit func(*api.Options)) (reader *gatedReads, k *service
 func (s *service) missed(t *testing.T, n int) {
 	t.Helper()
 	want := fmt.Sprintf("\nanalytics_api_cache_requests_total{result=\"miss\"} %d\n", n)
-	require.Eventually(t, func() bool { return strings.Contains(s.get(t, "/metrics").Body.String(), want) }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(s.get(t, "/metrics").Body.String(), want) }, patience, time.Millisecond)
 }
 
 func TestTheSameRequestsAtTheSameTimeShareAnAnswer(t *testing.T) {
@@ -130,7 +130,7 @@ func TestNobodyWaitsForARequestThatPanicked(t *testing.T) {
 	s := withRedis(t, nil)
 	s.fill(t)
 	reader := &panicking{countedReads: countedReads{Reader: s.reader}}
-	k := s.beside(reader, func(o *api.Options) { o.Timeout = time.Second })
+	k := s.beside(reader, func(*api.Options) {})
 	require.Equal(t, http.StatusOK, k.get(t, cpuPath).Code)
 	s.clock.Add(1)
 	reader.left.Store(2)

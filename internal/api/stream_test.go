@@ -28,9 +28,9 @@ func streaming(t testing.TB, most int) (s *service, address string, hub *stream.
 	client := redistest.Client(t, redistest.Server(t)) // of its own, because all databases of a server have the same channels
 	s = serve(t, client, nil)
 	hub = api.NewStreams(s.reader, most, nil, nil)
-	s.Handler = newAPI(t, s.reader, api.Options{
-		MaxRecords: 1000, MaxBuckets: 500, MaxBytes: 1 << 20, Timeout: 5 * time.Second, Streams: hub, Now: func() time.Time { return now.Add(time.Duration(s.clock.Load()) * time.Second) },
-	})
+	o := options(s)
+	o.Streams = hub
+	s.Handler = newAPI(t, s.reader, o)
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	t.Cleanup(hub.Close)
@@ -49,7 +49,7 @@ type events struct {
 
 func listen(t testing.TB, address, last string, headers ...string) *events {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	require.NoError(t, err)
@@ -117,7 +117,7 @@ func TestStreamsHaveChangedBuckets(t *testing.T) {
 	want := fmt.Sprintf(`{"time_bucket":"2026-01-02T03:03:00Z","records":[%s]}`, b.AppendJSON(nil))
 	require.Equal(t, []string{want}, []string{some.want("bucket").data}, "to the byte")
 	some.stop()
-	require.Eventually(t, func() bool { return hub.Subscribers() == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return hub.Subscribers() == 1 }, patience, time.Millisecond)
 
 	again := listen(t, address, present.id)
 	require.Equal(t, got.data, again.want("bucket").data)
@@ -148,7 +148,7 @@ func TestStreamsAreLimited(t *testing.T) {
 		require.NoError(t, err)
 		defer resp.Body.Close()
 		return resp.StatusCode == http.StatusOK
-	}, 10*time.Second, 10*time.Millisecond)
+	}, patience, 10*time.Millisecond)
 }
 
 func TestAStreamEndsWhenItsTokenIsDeleted(t *testing.T) {
@@ -159,7 +159,7 @@ func TestAStreamEndsWhenItsTokenIsDeleted(t *testing.T) {
 	require.NoError(t, err)
 	hub := api.NewStreams(g.reader, 10, nil, nil)
 	t.Cleanup(hub.Close)
-	g.Handler = newAPI(t, g.reader, api.Options{MaxRecords: 10, MaxBuckets: 10, MaxBytes: 1 << 20, Timeout: 5 * time.Second, Tokens: store, Streams: hub, Now: clock})
+	g.Handler = newAPI(t, g.reader, api.Options{MaxRecords: 10, MaxBuckets: 10, MaxBytes: 1 << 20, Timeout: time.Minute, Tokens: store, Streams: hub, Now: clock})
 	server := httptest.NewServer(g)
 	t.Cleanup(server.Close)
 	reading, streaming := g.token(t, "db:db:read"), g.token(t, "db:db:stream")
@@ -183,7 +183,7 @@ func TestAStreamEndsWhenItsTokenIsDeleted(t *testing.T) {
 func TestEventsAreCountedInTheMemoryOfAllAnswers(t *testing.T) {
 	t.Parallel()
 	s, _, hub := streaming(t, 10)
-	limited := api.New(s.reader, api.Options{MaxRecords: 10, MaxBuckets: 10, MaxBytes: 1000, MaxTotalBytes: 1000, Timeout: 5 * time.Second, Streams: hub})
+	limited := api.New(s.reader, api.Options{MaxRecords: 10, MaxBuckets: 10, MaxBytes: 1000, MaxTotalBytes: 1000, Timeout: time.Minute, Streams: hub})
 	server := httptest.NewServer(limited)
 	t.Cleanup(server.Close)
 	s.put(t, rec(5, "f", "a", 1))
