@@ -36,8 +36,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// timeout bounds the life of one tab.
-const timeout = 90 * time.Second
+// timeout bounds the use of one tab by one test. A test needs a few seconds of it, unless the machine does other work.
+const timeout = 5 * time.Minute
 
 // without are features of Chromium that tests do not want: chromedp's own list, then the pages of the address bar in each window and the
 // processes kept for the next site. The last two took two fifths of the processor time of the tests of the page.
@@ -95,7 +95,7 @@ func Start(t testing.TB) *Browser {
 }
 
 // Tab is a tab of the browser with cookies and storage of its own. It records the requests and the errors of its page. It can be
-// used for 90 seconds. Its methods are called by the goroutine of the test, because they may end it.
+// used for five minutes. Its methods are called by the goroutine of the test, because they may end it.
 type Tab struct {
 	t       testing.TB
 	ctx     context.Context
@@ -320,7 +320,7 @@ func (tab *Tab) Until(expression string) {
 }
 
 // patience is how long Until waits.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // Heap returns how many bytes of memory the objects of JavaScript in the page have, after the garbage is collected.
 func (tab *Tab) Heap() float64 {

@@ -55,6 +55,11 @@ func cells(tab *browser.Tab, column int) []string {
 	return browser.Eval[[]string](tab, fmt.Sprintf("[...document.querySelectorAll('#table tbody tr > :nth-child(%d)')].map((e) => e.textContent)", column))
 }
 
+// wantCells waits until a column of the table, which begins with 1, has these texts.
+func wantCells(tab *browser.Tab, column int, want ...string) {
+	tab.Until(fmt.Sprintf("[...document.querySelectorAll('#table tbody tr > :nth-child(%d)')].map((e) => e.textContent).join() === %q", column, strings.Join(want, ",")))
+}
+
 // state returns the parameters of the page's address.
 func state(t *testing.T, tab *browser.Tab) url.Values {
 	t.Helper()
@@ -71,7 +76,7 @@ func choose(tab *browser.Tab, id, choice string) {
 }
 
 // ago returns the start of the bucket that is n buckets before the newest one.
-func ago(n int) time.Time { return newest.Add(-time.Duration(n) * width) }
+func (s *service) ago(n int) time.Time { return s.newest.Add(-time.Duration(n) * width) }
 
 // other returns the record as one of another table.
 func other(r record.Record, table string) record.Record {
@@ -81,9 +86,9 @@ func other(r record.Record, table string) record.Record {
 
 func choices(t *testing.T, b *browser.Browser) {
 	s := start(t, nil)
-	s.put(t, latencies(40, "api", "web")...)
+	s.put(t, s.latencies(40, "api", "web")...)
 	for i := range 10 {
-		s.put(t, other(rec(ago(i), "idle", true, []string{"cpu", "cpu0"}, 1, 2, 3), "analytics_cpu"), other(rec(ago(i), "user", true, []string{"cpu", "cpu0"}, 5, 6), "analytics_cpu"))
+		s.put(t, other(rec(s.ago(i), "idle", true, []string{"cpu", "cpu0"}, 1, 2, 3), "analytics_cpu"), other(rec(s.ago(i), "user", true, []string{"cpu", "cpu0"}, 5, 6), "analytics_cpu"))
 	}
 	tab := open(t, b, s.address("table", "latency"))
 	require.Equal(t, "seconds", state(t, tab).Get("field"), "the page chooses what is open")
@@ -128,7 +133,7 @@ func choices(t *testing.T, b *browser.Browser) {
 func typing(t *testing.T, b *browser.Browser) {
 	s := start(t, nil)
 	for i := range 300 {
-		s.put(t, rec(ago(1), fmt.Sprintf("field %03d", i), true, nil, 1, 2))
+		s.put(t, rec(s.ago(1), fmt.Sprintf("field %03d", i), true, nil, 1, 2))
 	}
 	tab := open(t, b, s.address("table", "latency", "field", "field 007"))
 	shown := "[...document.querySelectorAll('#field ~ ul [role=option]')].map((e) => e.textContent)"
@@ -159,15 +164,17 @@ func distributions(t *testing.T, b *browser.Browser) {
 	for i := range values {
 		values[i] = float64(i + 1)
 	}
-	s.put(t, rec(ago(3), "seconds", true, []string{"host", "a"}, values...), rec(ago(3), "seconds", true, []string{"host", "b"}, 1, 2),
-		rec(ago(2), "seconds", true, []string{"host", "a"}, 7, 7, 7), rec(ago(1), "seconds", true, []string{"host", "a"}, 5))
-	tab := open(t, b, s.address("tag", "host=a", "range", "15m"))
+	s.put(t, rec(s.ago(3), "seconds", true, []string{"host", "a"}, values...), rec(s.ago(3), "seconds", true, []string{"host", "b"}, 1, 2),
+		rec(s.ago(2), "seconds", true, []string{"host", "a"}, 7, 7, 7), rec(s.ago(1), "seconds", true, []string{"host", "a"}, 5))
+	// A range up to now would move on between a look at the chart and the click.
+	from, to := s.ago(80), s.ago(-10)
+	tab := open(t, b, s.address("tag", "host=a", "from", from.UTC().Format(time.RFC3339), "to", to.UTC().Format(time.RFC3339)))
 	// A click on the chart at the place of the bucket.
-	at := browser.Eval[[]float64](tab, `(() => {
+	share := float64(s.ago(3).Sub(from)) / float64(to.Sub(from))
+	at := browser.Eval[[]float64](tab, fmt.Sprintf(`(() => {
 		const over = document.querySelector(".u-over").getBoundingClientRect();
-		const share = (`+strconv.FormatInt(ago(3).UnixMilli(), 10)+` - (Date.now() - 900e3)) / 900e3;
-		return [over.left + share * over.width, over.top + 40];
-	})()`)
+		return [over.left + %v * over.width, over.top + 40];
+	})()`, share))
 	tab.ClickAt(at[0], at[1])
 	tab.Until("document.querySelector('#distribution svg')")
 	require.Contains(t, textOf(tab, "#distribution"), "100 values in 20 parts of equal width")
@@ -193,7 +200,8 @@ func distributions(t *testing.T, b *browser.Browser) {
 		tail[i] = 1 + float64(i%40)/100
 	}
 	tail[0] = 1000
-	s.put(t, rec(ago(0), "seconds", true, []string{"host", "a"}, tail...))
+	show(tab, s.address("tag", "host=a", "range", "15m"))
+	s.put(t, rec(s.ago(0), "seconds", true, []string{"host", "a"}, tail...))
 	tab.Until("document.querySelector('#table tbody tr').textContent.includes('1,000')")
 	browser.Eval[bool](tab, "document.querySelector('#table tbody tr button').click(), true")
 	tab.Until("document.querySelector('#distribution').textContent.includes('200 values in 29 parts of equal ratio')")
@@ -204,17 +212,16 @@ const isLive = "document.querySelector('#live').dataset.state === 'live'"
 
 func live(t *testing.T, b *browser.Browser) {
 	s := start(t, nil)
-	s.put(t, rec(ago(3), "seconds", true, []string{"host", "a"}, 1, 2), rec(ago(2), "seconds", false, []string{"host", "a"}, 1, 2))
+	s.put(t, rec(s.ago(3), "seconds", true, []string{"host", "a"}, 1, 2), rec(s.ago(2), "seconds", false, []string{"host", "a"}, 1, 2))
 	tab := open(t, b, s.address())
 	tab.Until(isLive)
 	require.Equal(t, []string{"open", "final"}, cells(tab, 2))
-	s.put(t, rec(ago(1), "seconds", false, []string{"host", "a"}, 3, 4, 123), rec(ago(2), "seconds", true, []string{"host", "a"}, 1, 2, 3), rec(ago(1), "bytes", false, []string{"host", "a"}, 9))
-	tab.Until("document.querySelectorAll('#table tbody tr').length === 3")
-	require.Equal(t, []string{"open", "final", "final"}, cells(tab, 2))
+	s.put(t, rec(s.ago(1), "seconds", false, []string{"host", "a"}, 3, 4, 123), rec(s.ago(2), "seconds", true, []string{"host", "a"}, 1, 2, 3), rec(s.ago(1), "bytes", false, []string{"host", "a"}, 9))
+	wantCells(tab, 2, "open", "final", "final") // an event for each bucket
 	require.Equal(t, []string{"3", "3", "2"}, cells(tab, 3))
 	require.Equal(t, "123", cells(tab, 8)[0])
 	release := tab.Hold("#table thead th:nth-child(3) button")
-	s.put(t, rec(ago(1), "seconds", false, []string{"host", "b"}, 8))
+	s.put(t, rec(s.ago(1), "seconds", false, []string{"host", "b"}, 8))
 	tab.Until("document.querySelectorAll('.chart').length === 2")
 	require.Len(t, cells(tab, 2), 3, "the table waits for the end of a click")
 	release()
@@ -223,7 +230,7 @@ func live(t *testing.T, b *browser.Browser) {
 	tab.Click("#live")
 	tab.Until("document.querySelector('#live').dataset.state === 'off'")
 	require.Equal(t, "off", state(t, tab).Get("live"))
-	s.put(t, rec(ago(0), "seconds", false, []string{"host", "a"}, 8))
+	s.put(t, rec(s.ago(0), "seconds", false, []string{"host", "a"}, 8))
 	tab.Click("#live")
 	tab.Until("document.querySelectorAll('#table tbody tr').length === 5")
 	tab.Until(isLive)
@@ -232,20 +239,26 @@ func live(t *testing.T, b *browser.Browser) {
 	require.Empty(t, state(t, tab).Get("live"), "a page that nobody sees has no stream, and continues when it is seen")
 	browser.Eval[bool](tab, "delete document.hidden, document.dispatchEvent(new Event('visibilitychange'))")
 	tab.Until(isLive)
-	s.CloseClientConnections() // the page connects again, with the id of its last event
-	tab.Until("document.querySelector('#live').dataset.state === 'broken'")
-	s.put(t, rec(ago(0), "seconds", false, []string{"host", "b"}, 9))
+	// The page connects again after two seconds, with the id of its last event. Nobody may look until then.
+	browser.Eval[bool](tab, `(() => {
+		const live = document.querySelector("#live");
+		new MutationObserver(() => { window.broken ||= live.dataset.state === "broken"; }).observe(live, { attributes: true });
+		return true;
+	})()`)
+	s.CloseClientConnections()
+	tab.Until("window.broken")
+	s.put(t, rec(s.ago(0), "seconds", false, []string{"host", "b"}, 9))
 	tab.Until("document.querySelectorAll('#table tbody tr').length === 6")
 	tab.Clean(s.URL)
 }
 
 func liveMerged(t *testing.T, b *browser.Browser) {
 	s := start(t, nil)
-	s.put(t, rec(ago(3), "seconds", true, []string{"host", "a"}, 1, 2), rec(ago(3), "seconds", true, []string{"host", "b"}, 3))
+	s.put(t, rec(s.ago(3), "seconds", true, []string{"host", "a"}, 1, 2), rec(s.ago(3), "seconds", true, []string{"host", "b"}, 3))
 	tab := open(t, b, s.address("split", "merged"))
 	tab.Until(isLive)
 	require.Equal(t, []string{"3"}, cells(tab, 3))
-	s.put(t, rec(ago(3), "seconds", true, []string{"host", "c"}, 4), rec(ago(1), "seconds", true, []string{"host", "c"}, 4))
+	s.put(t, rec(s.ago(3), "seconds", true, []string{"host", "c"}, 4), rec(s.ago(1), "seconds", true, []string{"host", "c"}, 4))
 	tab.Until("[...document.querySelectorAll('#table tbody td:nth-child(3)')].map((e) => e.textContent).join() === '1,4'")
 	tab.Clean(s.URL)
 }
@@ -256,7 +269,7 @@ func hostile(t *testing.T, b *browser.Browser) {
 	field, tag := bad+"/script>", `"><svg onload=window.hacked=3>`
 	for i := range 5 {
 		for _, value := range []string{tag, "b", "../..?x=1#y", "=cmd|' /C calc'!A0", "\u202eevil"} {
-			s.put(t, other(rec(ago(i), field, true, []string{tag, "x", "host", value}, 1, 2, 3), "analytics_"+bad))
+			s.put(t, other(rec(s.ago(i), field, true, []string{tag, "x", "host", value}, 1, 2, 3), "analytics_"+bad))
 		}
 	}
 	tab := open(t, b, s.address())
@@ -298,7 +311,7 @@ func tokens(t *testing.T, b *browser.Browser) {
 	store, err := token.Open(file, time.Now, nil)
 	require.NoError(t, err)
 	s := start(t, func(o *api.Options) { o.Tokens = store })
-	s.put(t, latencies(20, "api")...)
+	s.put(t, s.latencies(20, "api")...)
 	tab := b.Tab(t)
 	tab.Open(s.address())
 	tab.Until("document.querySelector('#token')")
@@ -311,7 +324,7 @@ func tokens(t *testing.T, b *browser.Browser) {
 	tab.Until(ready)
 	tab.Until(isLive)
 	require.True(t, browser.Eval[bool](tab, "document.querySelector('#message').hidden"))
-	s.put(t, rec(ago(0).Add(width), "seconds", false, []string{"host", "vm", "service", "api"}, 77))
+	s.put(t, rec(s.ago(0).Add(width), "seconds", false, []string{"host", "vm", "service", "api"}, 77))
 	tab.Until("document.querySelector('#table tbody tr').textContent.includes('77')")
 	require.Equal(t, "{}", browser.Eval[string](tab, "JSON.stringify(localStorage)"), "the token is not kept")
 	require.NotContains(t, browser.Eval[string](tab, "location.href + document.cookie"), texts[0])
@@ -336,7 +349,7 @@ func empty(t *testing.T, b *browser.Browser) {
 	require.Contains(t, textOf(tab, "#message"), "Nothing is stored yet")
 	tab.Until("document.querySelector('footer').textContent.includes('a test, not persistent')")
 	tab.Screenshot("nothing-stored")
-	s.put(t, latencies(3, "api")...)
+	s.put(t, s.latencies(3, "api")...)
 	tab.Until(ready)
 	require.True(t, browser.Eval[bool](tab, "document.querySelector('#message').hidden"))
 	tab.Clean(s.URL)
@@ -344,7 +357,7 @@ func empty(t *testing.T, b *browser.Browser) {
 
 func emptyRange(t *testing.T, b *browser.Browser) {
 	s := start(t, nil)
-	s.put(t, rec(ago(3000), "seconds", true, nil, 1, 2), rec(ago(2999), "seconds", true, nil, 1, 2))
+	s.put(t, rec(s.ago(3000), "seconds", true, nil, 1, 2), rec(s.ago(2999), "seconds", true, nil, 1, 2))
 	tab := b.Tab(t)
 	tab.Open(s.address("range", "1h"))
 	tab.Until("document.querySelector('#message').getAttribute('role') === 'status'")
@@ -358,14 +371,14 @@ func emptyRange(t *testing.T, b *browser.Browser) {
 	tab.Open(s.address("range", "1h"))
 	tab.Until("document.querySelector('#message').getAttribute('role') === 'status'")
 	tab.Until(isLive)
-	s.put(t, rec(ago(0), "seconds", true, nil, 1, 2))
+	s.put(t, rec(s.ago(0), "seconds", true, nil, 1, 2))
 	tab.Until(ready)
 	tab.Clean(s.URL)
 }
 
 func unknownTable(t *testing.T, b *browser.Browser) {
 	s := start(t, nil)
-	s.put(t, latencies(3, "api")...)
+	s.put(t, s.latencies(3, "api")...)
 	tab := b.Tab(t)
 	tab.Open(s.address("db", "db", "table", "latenci"))
 	tab.Until("document.querySelector('#message').getAttribute('role') === 'alert'")
@@ -386,7 +399,7 @@ func firstBucket(t *testing.T, b *browser.Browser) {
 
 func away(t *testing.T, b *browser.Browser) {
 	s := start(t, nil)
-	s.put(t, latencies(20, "api")...)
+	s.put(t, s.latencies(20, "api")...)
 	tab := b.Tab(t)
 	s.redis.SetError("LOADING away")
 	tab.Open(s.address())
@@ -403,7 +416,7 @@ func away(t *testing.T, b *browser.Browser) {
 
 func limited(t *testing.T, b *browser.Browser) {
 	s := start(t, func(o *api.Options) { o.MaxBuckets = 50 })
-	s.put(t, latencies(100, "api")...)
+	s.put(t, s.latencies(100, "api")...)
 	tab := b.Tab(t)
 	tab.Open(s.address("range", "1h"))
 	tab.Until("document.querySelector('#message').getAttribute('role') === 'alert'")
@@ -417,7 +430,7 @@ func limited(t *testing.T, b *browser.Browser) {
 
 func keys(t *testing.T, b *browser.Browser) {
 	s := start(t, nil)
-	s.put(t, latencies(20, "api")...)
+	s.put(t, s.latencies(20, "api")...)
 	tab := open(t, b, s.address())
 	focused := "document.activeElement.id || document.activeElement.className || document.activeElement.textContent"
 	browser.Eval[bool](tab, "document.activeElement.blur(), true")
@@ -457,7 +470,7 @@ func keys(t *testing.T, b *browser.Browser) {
 
 func rolled(t *testing.T, b *browser.Browser) {
 	s := start(t, nil)
-	s.put(t, latencies(500, "api")...)
+	s.put(t, s.latencies(500, "api")...)
 	tab := open(t, b, s.address("range", "1d", "tz", "Europe/Berlin"))
 	require.Contains(t, textOf(tab, "#summary"), "buckets of 2 min")
 	require.Contains(t, browser.Eval[string](tab, "document.querySelector('#csv').href"), "bucket=2m&timezone=Europe%2FBerlin")
@@ -480,7 +493,7 @@ func plain(t *testing.T, b *browser.Browser) {
 	s := start(t, nil)
 	var all []record.Record
 	for i := range 2500 {
-		all = append(all, rec(ago(i), "seconds", true, []string{"host", "vm"}, float64(i%7), 9))
+		all = append(all, rec(s.ago(i), "seconds", true, []string{"host", "vm"}, float64(i%7), 9))
 	}
 	s.put(t, withoutSummary(all)...)
 	tab := open(t, b, s.address("range", "1d"))
@@ -500,7 +513,7 @@ func manySeries(t *testing.T, b *browser.Browser) {
 	var all []record.Record
 	for i := range 4 {
 		for k := range 70 {
-			all = append(all, rec(ago(i), "seconds", true, []string{"host", fmt.Sprint("h", k), "rack", fmt.Sprint("r", k%3)}, float64(k), 1))
+			all = append(all, rec(s.ago(i), "seconds", true, []string{"host", fmt.Sprint("h", k), "rack", fmt.Sprint("r", k%3)}, float64(k), 1))
 		}
 	}
 	s.put(t, all...)
@@ -520,14 +533,14 @@ func manySeries(t *testing.T, b *browser.Browser) {
 
 func missingStatistics(t *testing.T, b *browser.Browser) {
 	s := start(t, nil)
-	r := rec(ago(1), "seconds", true, nil, 1, 2, 3)
+	r := rec(s.ago(1), "seconds", true, nil, 1, 2, 3)
 	r.Stats = []record.Stat{{Name: "p99_9", Value: 3.0}, {Name: "count", Value: int64(3)}}
 	s.put(t, r)
 	tab := open(t, b, s.address())
 	require.Contains(t, textOf(tab, ".readout"), "median 2")
 	browser.Eval[bool](tab, "document.querySelector('#table tbody tr button').click(), true")
 	tab.Until("document.querySelector('#distribution').textContent.includes('3 values in 8 parts')")
-	bare := rec(ago(1), "other", true, nil, 1, 2, 3)
+	bare := rec(s.ago(1), "other", true, nil, 1, 2, 3)
 	bare.Summary, bare.Stats = nil, r.Stats
 	s.put(t, bare)
 	show(tab, s.address("field", "other"))
@@ -556,7 +569,7 @@ func pauses(t *testing.T, b *browser.Browser) {
 
 func agents(t *testing.T, b *browser.Browser) {
 	s := start(t, nil)
-	first, second := rec(ago(1), "seconds", true, []string{"host", "a"}, 1, 2), rec(ago(1), "seconds", true, []string{"host", "a"}, 30, 40)
+	first, second := rec(s.ago(1), "seconds", true, []string{"host", "a"}, 1, 2), rec(s.ago(1), "seconds", true, []string{"host", "a"}, 30, 40)
 	second.Agent = "a2"
 	s.put(t, first)
 	tab := open(t, b, s.address())
@@ -583,7 +596,7 @@ func sorted(t *testing.T, b *browser.Browser) {
 	s := start(t, nil)
 	var all []record.Record
 	for i := range 120 {
-		all = append(all, rec(ago(i), "seconds", true, []string{"host", []string{"a", "b"}[i%2]}, float64((i*37)%120), 200))
+		all = append(all, rec(s.ago(i), "seconds", true, []string{"host", []string{"a", "b"}[i%2]}, float64((i*37)%120), 200))
 	}
 	s.put(t, all...)
 	tab := open(t, b, s.address("range", "1h"))
@@ -610,7 +623,7 @@ func sorted(t *testing.T, b *browser.Browser) {
 
 func exports(t *testing.T, b *browser.Browser) {
 	s := start(t, nil)
-	s.put(t, latencies(30, "api", "web")...)
+	s.put(t, s.latencies(30, "api", "web")...)
 	tab := open(t, b, s.address("tag", "service=web", "range", "15m"))
 	get := func(selector string) io.Reader {
 		resp, err := s.Client().Get(browser.Eval[string](tab, fmt.Sprintf("document.querySelector(%q).href", selector)))
@@ -654,7 +667,7 @@ func ownRange(t *testing.T, b *browser.Browser) {
 
 func prefix(t *testing.T, b *browser.Browser) {
 	s := start(t, nil)
-	s.put(t, latencies(20, "api")...)
+	s.put(t, s.latencies(20, "api")...)
 	target, err := url.Parse(s.URL)
 	require.NoError(t, err)
 	proxy := httptest.NewServer(http.StripPrefix("/stats", forward(target)))
@@ -689,8 +702,8 @@ const medians = `(() => {
 
 func peaks(t *testing.T, b *browser.Browser) {
 	s := start(t, nil)
-	all := latencies(40, "api")
-	all[20] = rec(ago(19), "seconds", true, []string{"host", "vm", "service", "api"}, .01, .02, .02, .03, .03, .02, .02, .02, .02, .02, .02, .02, .02, .02, .02, .02, .02, .02, .02, .02, 99)
+	all := s.latencies(40, "api")
+	all[20] = rec(s.ago(19), "seconds", true, []string{"host", "vm", "service", "api"}, .01, .02, .02, .03, .03, .02, .02, .02, .02, .02, .02, .02, .02, .02, .02, .02, .02, .02, .02, .02, 99)
 	s.put(t, all...)
 	tab := open(t, b, s.address())
 	low := browser.Eval[[]float64](tab, medians)
@@ -705,7 +718,7 @@ func peaks(t *testing.T, b *browser.Browser) {
 func gaps(t *testing.T, b *browser.Browser) {
 	s := start(t, nil)
 	for _, i := range []int{60, 59, 58, 40, 20, 19, 18} {
-		s.put(t, rec(ago(i), "seconds", true, nil, 1, float64(2+i%3)))
+		s.put(t, rec(s.ago(i), "seconds", true, nil, 1, float64(2+i%3)))
 	}
 	tab := open(t, b, s.address("range", "15m"))
 	require.Equal(t, 3.0, browser.Eval[[]float64](tab, medians)[1], "two pieces of line and a point")

@@ -29,6 +29,7 @@ type service struct {
 	*httptest.Server
 	redis  *miniredis.Miniredis
 	writer *cache.Writer
+	newest time.Time // the start of the newest bucket of the test
 }
 
 // files are those of the page. Compressing them takes a tenth of a second.
@@ -37,15 +38,17 @@ var files = sync.OnceValue(page.New)
 // start starts a service and stops it when the test ends.
 func start(t testing.TB, edit func(*api.Options)) *service {
 	t.Helper()
-	s := &service{redis: miniredis.RunT(t)}
-	client := redis.NewClient(&redis.Options{Addr: s.redis.Addr(), MaxRetries: -1, ReadTimeout: time.Minute, WriteTimeout: time.Minute}) // for busy machines
+	s := &service{redis: miniredis.RunT(t), newest: time.Now().Truncate(width)}
+	client := redis.NewClient(&redis.Options{ // with times for busy machines
+		Addr: s.redis.Addr(), MaxRetries: -1, DialTimeout: time.Minute, ReadTimeout: time.Minute, WriteTimeout: time.Minute,
+	})
 	t.Cleanup(func() { _ = client.Close() })
 	s.writer = cache.NewWriter(client, cache.Options{Retention: 24 * time.Hour})
 	reader := cache.NewReader(client)
 	hub := api.NewStreams(reader, 100, nil, nil)
 	t.Cleanup(hub.Close)
 	o := api.Options{
-		MaxRecords: 10_000, MaxBuckets: 50_000, MaxBytes: 32 << 20, Timeout: 20 * time.Second, Storage: "a test, not persistent", Version: "v1",
+		MaxRecords: 10_000, MaxBuckets: 50_000, MaxBytes: 32 << 20, Timeout: time.Minute, Storage: "a test, not persistent", Version: "v1",
 		Streams: hub, Page: files(),
 	}
 	if edit != nil {
@@ -87,7 +90,6 @@ func (s *service) address(query ...string) string {
 var (
 	described = []string{"count", "min", "max", "mean", "median", "p95"}
 	width     = 10 * time.Second
-	newest    = time.Now().Truncate(width) // the start of the newest bucket of the tests
 )
 
 // rec returns the record of values with their summary, in the table analytics_latency. Tags are names and values by turns.
@@ -117,10 +119,10 @@ func rec(at time.Time, field string, final bool, tags []string, values ...float6
 }
 
 // latencies returns n buckets of the field seconds of each service, up to now. The newest six are open.
-func latencies(n int, services ...string) (all []record.Record) {
+func (s *service) latencies(n int, services ...string) (all []record.Record) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for i := range n {
-		at := ago(n - 1 - i)
+		at := s.ago(n - 1 - i)
 		for k, name := range services {
 			values := make([]float64, 40)
 			level := .04 * (1 + .5*math.Sin(float64(i)/25) + .4*float64(k))
@@ -184,7 +186,7 @@ const cutOff = `[...document.querySelectorAll("select")].filter((select) => {
 
 func looks(t *testing.T, b *browser.Browser) {
 	s := start(t, nil)
-	s.put(t, latencies(300, "api", "web")...)
+	s.put(t, s.latencies(300, "api", "web")...)
 	tab := b.Tab(t)
 	for _, theme := range []string{"light", "dark"} {
 		if theme == "dark" {

@@ -40,7 +40,7 @@ func BenchmarkPage(b *testing.B) {
 	for _, n := range []int{1440, 20_000} {
 		b.Run(fmt.Sprintf("buckets=%d", n), func(b *testing.B) {
 			s := start(b, func(o *api.Options) { o.MaxRecords = 50_000 })
-			s.put(b, withoutSummary(latencies(n, "api"))...)
+			s.put(b, withoutSummary(s.latencies(n, "api"))...)
 			empty := chromium.Tab(b)
 			empty.Open(s.URL + "/page/icon.svg")
 			floor := empty.Heap()
