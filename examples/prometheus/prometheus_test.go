@@ -13,6 +13,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/api"
@@ -24,9 +25,10 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
-// service serves records, which an agent has made of values, and returns its address.
-func service(t *testing.T, values map[[2]string][]float64) string {
+// service serves records, which an agent has made of values, and returns its address and the start of their bucket.
+func service(t *testing.T, values map[[2]string][]float64) (address string, start time.Time) {
 	t.Helper()
+	start = time.Now().Truncate(time.Minute).Add(-2 * time.Minute)
 	client := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr()})
 	t.Cleanup(func() { _ = client.Close() })
 	table := record.Table{Database: "demo", Name: "analytics_latency"}
@@ -36,7 +38,7 @@ func service(t *testing.T, values map[[2]string][]float64) string {
 		sum.AddAll(vs, nil)
 		r := record.Record{
 			Table: table.Name, Field: "seconds", Agent: by[0], Tags: []series.Tag{{Key: "service", Value: by[1]}}, State: record.Final,
-			Start: time.Now().Truncate(time.Minute).Add(-2 * time.Minute),
+			Start: start,
 			Stats: []record.Stat{{Name: "count", Value: int64(len(vs))}, {Name: "mean", Value: sum.Mean()}, {Name: "p95", Value: sum.Max()}},
 		}
 		r.Summary, _ = sum.MarshalBinary()
@@ -49,7 +51,7 @@ func service(t *testing.T, values map[[2]string][]float64) string {
 		Export: []exporter.Table{{Table: record.Table{Database: "demo", Name: "latency"}}},
 	}))
 	t.Cleanup(server.Close)
-	return server.Listener.Addr().String()
+	return server.Listener.Addr().String(), start
 }
 
 // documented returns the queries in the README.
@@ -75,11 +77,14 @@ func quantile(q float64, values ...float64) float64 {
 func TestPrometheusStoresGaugesWithoutNativeHistograms(t *testing.T) {
 	t.Parallel()
 	promtest.Need(t)
-	address := promtest.Start(t, "prometheus.yml", service(t, map[[2]string][]float64{{"a", "api"}: {1, 2, 3}}))
+	target, _ := service(t, map[[2]string][]float64{{"a", "api"}: {1, 2, 3}})
+	address := promtest.Start(t, "prometheus.yml", target)
 	promtest.WaitUp(t, address)
-	require.Equal(t, map[string]float64{"api": 3}, promtest.Query(t, address, "analytics_latency_values", "service"))
-	require.Equal(t, map[string]float64{"api": 2}, promtest.Query(t, address, "analytics_latency_mean", "service"))
-	require.Empty(t, promtest.Query(t, address, `{__name__=~"analytics_latency_distribution.*"}`, "__name__"))
+	promtest.Eventually(t, func(c *assert.CollectT) {
+		require.Equal(c, map[string]float64{"api": 3}, promtest.Query(c, address, "analytics_latency_values", "service"))
+		require.Equal(c, map[string]float64{"api": 2}, promtest.Query(c, address, "analytics_latency_mean", "service"))
+		require.Empty(c, promtest.Query(c, address, `{__name__=~"analytics_latency_distribution.*"}`, "__name__"))
+	})
 }
 
 // The values of "api" come from two agents, whose records are merged.
@@ -91,29 +96,32 @@ func TestPrometheusStoresGaugesAndNativeHistograms(t *testing.T) {
 		first, second, web = append(first, math.Exp(float64(i%50)/10)), append(second, 3+float64(i)/1000), append(web, float64(i%7-3))
 	}
 	both := append(slices.Clone(first), second...)
-	address := promtest.Start(t, "prometheus.yml", service(t, map[[2]string][]float64{{"a", "api"}: first, {"b", "api"}: second, {"a", "web"}: web}), "--enable-feature=native-histograms")
+	target, start := service(t, map[[2]string][]float64{{"a", "api"}: first, {"b", "api"}: second, {"a", "web"}: web})
+	address, begin, documents := promtest.Start(t, "prometheus.yml", target, "--enable-feature=native-histograms"), float64(start.Unix()), documented(t)
 	promtest.WaitUp(t, address)
-	require.Equal(t, map[string]float64{"api": 4000, "web": 2000}, promtest.Query(t, address, "analytics_latency_values", "service"))
-	require.InDelta(t, 0, promtest.Query(t, address, "analytics_latency_mean", "service")["web"], .01)
-	require.Equal(t, map[string]float64{"latency": 1}, promtest.Query(t, address, "analytics_export_table_up", "table"))
-	require.Less(t, promtest.Query(t, address, "time() - analytics_latency_bucket_start_seconds", "service")["api"], 240.)
+	promtest.Eventually(t, func(c *assert.CollectT) {
+		require.Equal(c, map[string]float64{"api": 4000, "web": 2000}, promtest.Query(c, address, "analytics_latency_values", "service"))
+		require.InDelta(c, 0, promtest.Query(c, address, "analytics_latency_mean", "service")["web"], .01)
+		require.Equal(c, map[string]float64{"latency": 1}, promtest.Query(c, address, "analytics_export_table_up", "table"))
+		require.Equal(c, map[string]float64{"api": begin, "web": begin}, promtest.Query(c, address, "analytics_latency_bucket_start_seconds", "service"))
 
-	require.Equal(t, map[string]float64{"api": 4000, "web": 2000}, promtest.Query(t, address, "histogram_count(analytics_latency_distribution)", "service"))
-	sum := 0.0
-	for _, v := range both {
-		sum += v
-	}
-	require.InEpsilon(t, sum, promtest.Query(t, address, "histogram_sum(analytics_latency_distribution)", "service")["api"], 1e-9)
-	for _, q := range []float64{.1, .5, .9, .99} {
-		got := promtest.Query(t, address, fmt.Sprintf("histogram_quantile(%v, analytics_latency_distribution)", q), "service")
-		require.InEpsilon(t, quantile(q, both...), got["api"], .02, q)
-		all := promtest.Query(t, address, fmt.Sprintf("histogram_quantile(%v, sum(analytics_latency_distribution))", q), "")
-		require.InDelta(t, quantile(q, append(slices.Clone(both), web...)...), all[""], .02*math.Abs(all[""])+.01, q)
-	}
-	negative := promtest.Query(t, address, "histogram_quantile(0.2, analytics_latency_distribution)", "service")["web"]
-	require.InEpsilon(t, -2, negative, .02)
-	for _, text := range documented(t) {
-		require.NotEmpty(t, promtest.Query(t, address, text, ""), text)
-	}
-	require.Equal(t, map[string]float64{"analytics-api": 1}, promtest.Query(t, address, "analytics_api_build_info", "job"))
+		require.Equal(c, map[string]float64{"api": 4000, "web": 2000}, promtest.Query(c, address, "histogram_count(analytics_latency_distribution)", "service"))
+		sum := 0.0
+		for _, v := range both {
+			sum += v
+		}
+		require.InEpsilon(c, sum, promtest.Query(c, address, "histogram_sum(analytics_latency_distribution)", "service")["api"], 1e-9)
+		for _, q := range []float64{.1, .5, .9, .99} {
+			got := promtest.Query(c, address, fmt.Sprintf("histogram_quantile(%v, analytics_latency_distribution)", q), "service")
+			require.InEpsilon(c, quantile(q, both...), got["api"], .02, q)
+			all := promtest.Query(c, address, fmt.Sprintf("histogram_quantile(%v, sum(analytics_latency_distribution))", q), "")
+			require.InDelta(c, quantile(q, append(slices.Clone(both), web...)...), all[""], .02*math.Abs(all[""])+.01, q)
+		}
+		negative := promtest.Query(c, address, "histogram_quantile(0.2, analytics_latency_distribution)", "service")["web"]
+		require.InEpsilon(c, -2, negative, .02)
+		for _, text := range documents {
+			require.NotEmpty(c, promtest.Query(c, address, text, ""), text)
+		}
+		require.Equal(c, map[string]float64{"analytics-api": 1}, promtest.Query(c, address, "analytics_api_build_info", "job"))
+	})
 }

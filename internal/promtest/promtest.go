@@ -106,11 +106,21 @@ func Query(t assert.TestingT, address, text, label string) map[string]float64 {
 	return values
 }
 
+// patience is how long the functions of this package wait.
+const patience = 3 * time.Minute
+
+// Eventually calls check until it finds no fault. A scrape must answer within a second. When one does not, as on a machine that stands still,
+// Prometheus has no series of its job until the next one.
+func Eventually(t *testing.T, check func(c *assert.CollectT)) {
+	t.Helper()
+	require.EventuallyWithT(t, check, patience, 200*time.Millisecond)
+}
+
 // WaitUp waits until Prometheus has scraped both jobs of the example, which takes five seconds because it looks for targets that
 // often.
 func WaitUp(t *testing.T, address string) {
 	t.Helper()
-	require.EventuallyWithT(t, func(c *assert.CollectT) {
+	Eventually(t, func(c *assert.CollectT) {
 		assert.Equal(c, map[string]float64{"analytics": 1, "analytics-api": 1}, Query(c, address, "up", "job"))
-	}, time.Minute, 200*time.Millisecond)
+	})
 }
