@@ -42,7 +42,7 @@ func fillTable(t testing.TB, s *service, table string, buckets int) {
 
 // BenchmarkTableSize measures the same requests on tables of 100,000 and 1,000,000 records in a redis-server.
 func BenchmarkTableSize(b *testing.B) {
-	c, err := cache.Dial(cache.DialOptions{Servers: []string{"redis://" + redistest.Server(b).Addr()}, Timeout: 5 * time.Second})
+	c, err := cache.Dial(cache.DialOptions{Servers: []string{"redis://" + redistest.Server(b).Addr()}, Timeout: time.Minute})
 	require.NoError(b, err)
 	b.Cleanup(func() { _ = c.Close() })
 	s := serve(b, c, func(o *api.Options) {

@@ -72,7 +72,7 @@ func newRig(b *testing.B) *rig {
 	b.Helper()
 	collectAsCommand(b)
 	addr := redistest.Server(b).Addr()
-	c, err := cache.Dial(cache.DialOptions{Servers: []string{"redis://" + addr}, Timeout: 5 * time.Second})
+	c, err := cache.Dial(cache.DialOptions{Servers: []string{"redis://" + addr}, Timeout: time.Minute})
 	require.NoError(b, err)
 	b.Cleanup(func() { _ = c.Close() })
 	r := &rig{redis: redis.NewClient(&redis.Options{Addr: addr}), load: newLoader(b)}

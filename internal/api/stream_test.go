@@ -49,7 +49,7 @@ type events struct {
 
 func listen(t testing.TB, address, last string, headers ...string) *events {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience) // the benchmark has a thousand of them
 	t.Cleanup(cancel)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	require.NoError(t, err)
