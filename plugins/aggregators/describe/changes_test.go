@@ -1382,7 +1382,7 @@ func (h *history) expire(block, n int) {
 		o.clock.set(h.at)
 		h.read(o.push())
 	}
-	require.Eventually(h.t, func() bool { return o.Store().Stats().Expired == int64(n) }, time.Minute, time.Millisecond)
+	require.Eventually(h.t, func() bool { return o.Store().Stats().Expired == int64(n) }, 2*time.Minute, time.Millisecond)
 }
 
 // A bucket is open for a correction that takes longer than its earlier revision is kept. A metric then has a field that no block had, and one of
@@ -1410,7 +1410,7 @@ func TestAFieldOfAnotherBlockContinuesThoughTheBucketWasRemovedMeanwhile(t *test
 				o.clock.set(h.at)
 				h.read(o.push())
 			}
-			require.Eventually(t, func() bool { return o.Store().Stats().Expired == 1 }, time.Minute, time.Millisecond)
+			require.Eventually(t, func() bool { return o.Store().Stats().Expired == 1 }, 2*time.Minute, time.Millisecond)
 			if test.restart {
 				h.run(both...)
 			}

@@ -271,7 +271,7 @@ func (h *retained) removeSome(block int) {
 	for range 3 + h.r.IntN(4) {
 		h.at = h.at.Add(time.Duration(20+h.r.IntN(41)) * time.Minute)
 		h.pushSome(func(i int) bool { return i == block })
-		require.Eventually(h.t, func() bool { return o.Store().Stats().Pending == 0 }, time.Minute, time.Millisecond)
+		require.Eventually(h.t, func() bool { return o.Store().Stats().Pending == 0 }, 2*time.Minute, time.Millisecond)
 	}
 }
 

@@ -145,11 +145,11 @@ func TestAValueForAnExpiredBucketIsCountedAsLate(t *testing.T) {
 	o.push()
 	o.clock.set(o.clock.now().Add(10 * time.Minute))
 	require.Equal(t, []string{"final"}, states(o.push()))
-	require.Eventually(t, func() bool { return o.Store().Stats().Pending == 0 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return o.Store().Stats().Pending == 0 }, 2*time.Minute, time.Millisecond)
 	o.clock.set(o.clock.now().Add(2 * time.Hour))
 	o.push()
 	o.push() // the store removes the bucket in the background, as its rows have left before the Push before this one
-	require.Eventually(t, func() bool { return o.Store().Stats().Expired == 1 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return o.Store().Stats().Expired == 1 }, 2*time.Minute, time.Millisecond)
 	for _, restart := range []bool{false, true} {
 		if restart {
 			require.NoError(t, o.Close())

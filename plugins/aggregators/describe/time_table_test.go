@@ -118,13 +118,13 @@ var fates = map[string]func(l *life){
 	"is for a bucket that has been final for longer than `state_retention`": func(l *life) {
 		l.becomesFinal()
 		if l.kept {
-			require.Eventually(l.t, func() bool { return l.Store().Stats().Pending == 0 }, 20*time.Second, time.Millisecond)
+			require.Eventually(l.t, func() bool { return l.Store().Stats().Pending == 0 }, 2*time.Minute, time.Millisecond)
 		}
 		l.clock.set(l.clock.now().AddDate(0, 0, 9))
 		l.push()
 		l.push() // the store removes the bucket in the background, as its rows have left before the Push before this one
 		if l.kept {
-			require.Eventually(l.t, func() bool { return l.Store().Stats().Expired == 1 }, 20*time.Second, time.Millisecond)
+			require.Eventually(l.t, func() bool { return l.Store().Stats().Expired == 1 }, 2*time.Minute, time.Millisecond)
 		}
 		l.values(bucketStart, 3.0)
 		l.requireLate(1)
