@@ -175,7 +175,7 @@ func BenchmarkFinal(b *testing.B) {
 				}
 				if stored {
 					require.NoError(b, s.Commit())
-					require.Eventually(b, func() bool { return s.Stats().Pending == 0 }, time.Minute, time.Millisecond)
+					require.Eventually(b, func() bool { return s.Stats().Pending == 0 }, waitFor, tick)
 					b.ReportMetric(float64(s.Stats().Bytes-s.Stats().LogBytes)/float64(n), "B/file")
 				}
 				bucket := bucketOf("cpu,cpu=cpu15,host=server-000001", 0)
@@ -206,7 +206,7 @@ func BenchmarkFind(b *testing.B) {
 		}
 	}
 	require.NoError(b, s.Commit())
-	require.Eventually(b, func() bool { return s.Stats().Pending == 0 }, time.Minute, time.Millisecond)
+	require.Eventually(b, func() bool { return s.Stats().Pending == 0 }, waitFor, tick)
 	for _, c := range []struct {
 		name, series string
 		start        int64

@@ -608,7 +608,7 @@ func BenchmarkWrite(b *testing.B) {
 	client := redistest.Open(b, redistest.Database(b))
 	r := &rediscache.RedisCache{
 		Servers: []string{fmt.Sprintf("redis://%s/%d", client.Options().Addr, client.Options().DB)}, Database: "db", Agent: "a1",
-		Timeout: config.Duration(5 * time.Second), Retention: config.Duration(time.Hour), Log: &plugintest.Log{},
+		Timeout: config.Duration(time.Minute), Retention: config.Duration(time.Hour), Log: &plugintest.Log{},
 	}
 	require.NoError(b, r.Init())
 	require.NoError(b, r.Connect())
