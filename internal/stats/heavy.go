@@ -40,18 +40,13 @@ type candidate struct {
 
 // add counts at most maxHeavy values, which may repeat. n is the number of all values, including these.
 func (h *heavy) add(vs []float64, n uint64) {
-	allNew := int(h.n)+len(vs) > fewHeavy && h.allNew(vs)
-	if allNew && h.mayMiss(above(h.kept(), 1), n) {
+	if int(h.n)+len(vs) > fewHeavy && h.allNew(vs) && h.mayMiss(above(h.kept(), 1), n) {
 		h.dropOnce()
 		return
 	}
 	c := h.candidates()
 	for _, v := range vs {
-		if allNew { // so none of them needs to be looked for
-			c.append(v, 1)
-		} else {
-			c.count(v, 1)
-		}
+		c.count(v, 1)
 	}
 	h.keep(&c, n)
 }
@@ -126,10 +121,6 @@ func (h *heavy) addOrdered(o ordered, n uint64) {
 
 // addFew counts at most maxHeavy distinct values. n is the number of all values, including these.
 func (h *heavy) addFew(o ordered, n uint64) {
-	if o.counts == nil && int(h.n)+len(o.values) > fewHeavy && h.mayMiss(above(h.kept(), 1), n) && h.allNew(o.values) {
-		h.dropOnce()
-		return
-	}
 	c := h.candidates()
 	for i, v := range o.values {
 		c.count(v, o.count(i))
@@ -227,11 +218,6 @@ func (c *candidates) count(v float64, n uint64) {
 			return
 		}
 	}
-	c.append(v, n)
-}
-
-// append adds v with a count of n. v must not be a candidate yet.
-func (c *candidates) append(v float64, n uint64) {
 	c.all[c.n] = candidate{v, n}
 	c.n++
 }
