@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The sum of values in ascending order has a shorter way to the same bits.
-func TestSumOfAscendingHasTheBitsOfSumOfFloats(t *testing.T) {
+// The sum of values has the bits of two accumulators to which the values are added in turn.
+func TestSumOfFloatsHasTheBitsOfTwoAccumulators(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(7, 7))
 	for name, value := range map[string]func() float64{
@@ -27,9 +27,24 @@ func TestSumOfAscendingHasTheBitsOfSumOfFloats(t *testing.T) {
 				values[i] = value()
 			}
 			slices.Sort(values)
-			require.Equal(t, sumOfFloats(values), sumOfAscending(values), "%s, n=%d", name, n)
+			requireInTurns(t, values, name)
+			r.Shuffle(n, func(i, j int) { values[i], values[j] = values[j], values[i] })
+			requireInTurns(t, values, name)
 		}
 	}
+}
+
+func requireInTurns(t *testing.T, values []float64, name string) {
+	t.Helper()
+	var turns [2]accumulator
+	for i, v := range values[:len(values)/2*2] {
+		turns[i%2].plus(v)
+	}
+	if n := len(values); n%2 == 1 {
+		turns[0].plus(values[n-1])
+	}
+	turns[0].merge(turns[1])
+	require.Equal(t, turns[0], sumOfFloats(values), "%s, n=%d", name, len(values))
 }
 
 // Which of two sums is merged into the other makes no difference.
