@@ -83,7 +83,9 @@ func binOf(a float64) int32 {
 	}
 	mantissa := bits & mantissaMask
 	below := uint64(cells[mantissa>>(mantissaBits-cellBits)])
-	below += (octave[below] - mantissa) >> 63 // 1 if the mantissa is above; a branch would often be predicted wrongly
+	if mantissa > octave[below] {
+		below++
+	}
 	return (exponent-exponentBias)<<maxBinScale + int32(below) - 1
 }
 

@@ -154,12 +154,9 @@ func appendWhole(dst []byte, values []float64) []byte {
 
 // appendFloats appends the bits of each value, −0 as 0.
 func appendFloats(dst []byte, values []float64) []byte {
-	n := len(dst)
-	dst = slices.Grow(dst, 8*len(values))[:n+8*len(values)]
-	rest := dst[n:]
+	dst = slices.Grow(dst, 8*len(values))
 	for _, v := range values {
-		binary.LittleEndian.PutUint64(rest, math.Float64bits(v+0))
-		rest = rest[8:]
+		dst = appendFloat(dst, v)
 	}
 	return dst
 }

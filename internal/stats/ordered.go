@@ -31,13 +31,13 @@ func (o ordered) distinct() int {
 	if o.counts != nil || len(o.values) == 0 {
 		return len(o.values)
 	}
-	n := int32(1)
-	last := o.values[0]
-	for _, v := range o.values[1:] {
-		n += toInt(v != last)
-		last = v
+	n := 1
+	for i, v := range o.values[1:] {
+		if v != o.values[i] {
+			n++
+		}
 	}
-	return int(n)
+	return n
 }
 
 // compact returns the values in the form with distinct values: with counts if a value occurs twice, or else without.

@@ -45,14 +45,14 @@ const radixParts = 1 << 16
 // is below radixParts. Values within a part keep their order.
 //
 // Two passes move the values: by the lower byte to moved, and by the upper byte back. The second one keeps the order that the first one has
-// made. The masks keep most indexes within their arrays without a check.
+// made.
 func radixSort(values []float64, low, perUnit float64) {
 	var parts, movedParts [maxRadix]uint16
 	var moved [maxRadix]float64
 	var lower, upper [256]uint16 // how many values have a byte, then the position of the next value that has it
 	for i, v := range values {
 		p := uint16(int32((v - low) * perUnit))
-		parts[i&(maxRadix-1)] = p
+		parts[i] = p
 		lower[p&0xff]++
 		upper[p>>8]++
 	}
@@ -62,13 +62,12 @@ func radixSort(values []float64, low, perUnit float64) {
 		upper[b], u = u, u+upper[b]
 	}
 	for i, v := range values {
-		p := parts[i&(maxRadix-1)]
-		to := lower[p&0xff] & (maxRadix - 1)
+		p := parts[i]
+		to := lower[p&0xff]
 		lower[p&0xff]++
 		moved[to], movedParts[to] = v, p
 	}
 	for i := range values {
-		i &= maxRadix - 1
 		b := movedParts[i] >> 8
 		values[upper[b]] = moved[i]
 		upper[b]++
