@@ -83,9 +83,9 @@ func binOf(a float64) int32 {
 	}
 	mantissa := bits & mantissaMask
 	below := uint64(cells[mantissa>>(mantissaBits-cellBits)])
-	if mantissa > octave[below] {
-		below++
-	}
+	// 1 if the mantissa is above. With a branch, which the processor often predicts wrongly, BenchmarkAdd/series=1/data=cpu/limit=64 of package
+	// engine took 240 ns instead of 225.
+	below += (octave[below] - mantissa) >> 63
 	return (exponent-exponentBias)<<maxBinScale + int32(below) - 1
 }
 
