@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"slices"
 	"sync"
-
-	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
 // adders are goroutines that add cells to fields. Each pair of a column and a group belongs to one of them, so that fields need no
@@ -126,12 +124,11 @@ func (p *run) measure() {
 	limit := p.o.MemoryLimit
 	if p.held > limit {
 		slices.SortStableFunc(all, func(a, b sized) int { return cmp.Compare(b.size, a.size) })
-		var scratch stats.Scratch
 		for _, f := range all {
 			if p.held <= limit-limit/8 {
 				break
 			}
-			f.demote(&scratch)
+			f.demote()
 			p.held += f.bytes() - f.size
 			p.result.Demoted++
 		}

@@ -81,12 +81,12 @@ func (f *field) exact() bool {
 	return f.numbers.distinct == nil
 }
 
-// demote makes estimates of the field, which take little memory, and cannot be undone. It uses scratch for the values.
-func (f *field) demote(scratch *stats.Scratch) {
+// demote makes estimates of the field, which take little memory, and cannot be undone.
+func (f *field) demote() {
 	if f.texts != nil {
 		f.texts.Demote()
 	} else {
-		f.numbers.demote(scratch)
+		f.numbers.demote()
 	}
 }
 
@@ -183,12 +183,12 @@ func (n *numbers) addLimited(vs []float64, at []int64) {
 	}
 }
 
-// demote makes the summary a histogram, unless it is one or empty. It uses scratch for the values.
-func (n *numbers) demote(scratch *stats.Scratch) {
+// demote makes the summary a histogram, unless it is one or empty.
+func (n *numbers) demote() {
 	if n.distinct != nil || n.count() == 0 {
 		return
 	}
-	s := n.summed(scratch)
+	s := n.summed()
 	n.distinct = new(tally.Distinct)
 	for v := range s.Values {
 		n.distinct.AddFloat(v)
@@ -197,11 +197,10 @@ func (n *numbers) demote(scratch *stats.Scratch) {
 	n.summary, n.bulk, n.before = s, nil, nil
 }
 
-// summed returns the summary of all values, to which nothing is added from then on. It is valid until scratch is used again, unless it
-// is a histogram.
-func (n *numbers) summed(scratch *stats.Scratch) *stats.Summary {
+// summed returns the summary of all values, to which nothing is added from then on.
+func (n *numbers) summed() *stats.Summary {
 	if n.bulk != nil {
-		n.summary, n.bulk = n.bulk.Summary(scratch), nil
+		n.summary, n.bulk = n.bulk.Summary(), nil
 	}
 	return n.summary
 }

@@ -77,14 +77,13 @@ func (p *run) finish(ctx context.Context) error {
 	var workers sync.WaitGroup
 	for range p.o.Workers {
 		workers.Go(func() {
-			var scratch stats.Scratch
 			for ctx.Err() == nil {
 				n := int(next.Add(1)) - 1
 				if n >= len(order) {
 					return
 				}
 				i := order[n]
-				p.result.Rows[i] = pairs[i].row(&p.o, &scratch)
+				p.result.Rows[i] = pairs[i].row(&p.o)
 			}
 		})
 	}
@@ -172,9 +171,9 @@ func (q pair) field() *field {
 	return q.group.fields[q.column.position]
 }
 
-// row describes the pair and lets go of its values. It uses scratch for them. Several goroutines may call it at the same time for
-// different pairs, each with a scratch of its own: they write to different elements of group.fields.
-func (q pair) row(o *Options, scratch *stats.Scratch) Row {
+// row describes the pair and lets go of its values. Several goroutines may call it at the same time for different pairs: they write to
+// different elements of group.fields.
+func (q pair) row(o *Options) Row {
 	r := Row{Table: q.table.name, Tags: q.group.tags, Column: q.column.name, Type: q.column.typeName(), Exact: true, DistinctExact: true}
 	if o.Grid != nil {
 		r.Start = time.Unix(0, q.group.start).UTC()
@@ -185,16 +184,16 @@ func (q pair) row(o *Options, scratch *stats.Scratch) Row {
 		return r
 	}
 	q.group.fields[q.column.position] = nil
-	f.fill(&r, q.column, o, scratch)
+	f.fill(&r, q.column, o)
 	r.Missing -= min(r.Count, r.Missing)
 	return r
 }
 
-// fill sets what the field describes. It uses scratch for the values, and the field is of no use afterwards.
+// fill sets what the field describes. The field is of no use afterwards.
 //
 // Exact is about the values that were read, DistinctExact also about those in the file: whole numbers of 2^53 or more, and times far
 // from the first one, may have been rounded to one float64 before they were counted.
-func (f *field) fill(r *Row, c *column, o *Options, scratch *stats.Scratch) {
+func (f *field) fill(r *Row, c *column, o *Options) {
 	r.Exact = f.exact()
 	r.DistinctExact = r.Exact && !f.rounded
 	if f.texts != nil {
@@ -202,7 +201,7 @@ func (f *field) fill(r *Row, c *column, o *Options, scratch *stats.Scratch) {
 		r.Top, r.TopCount = f.texts.Top()
 		return
 	}
-	s := f.numbers.summed(scratch)
+	s := f.numbers.summed()
 	r.Count, r.Distinct = s.Count(), s.Distinct()
 	if f.numbers.distinct != nil {
 		r.Distinct = min(f.numbers.distinct.Count(), r.Count) // an estimate may be more than there are values

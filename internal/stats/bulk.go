@@ -154,35 +154,16 @@ func (b *Bulk) Bytes() int {
 	return size
 }
 
-// Scratch is memory for the sorted values of one summary after another. Memory that is used again costs nothing, while the
-// system has to provide and clear each new page: that took more time than sorting. The zero Scratch is ready to use. It is
-// not safe for concurrent use.
-type Scratch struct{ values []float64 }
-
-// take returns memory for n values, the content of which is undefined.
-func (s *Scratch) take(n int) []float64 {
-	if s == nil {
-		return make([]float64, n)
-	}
-	if cap(s.values) < n {
-		s.values = make([]float64, n)
-	}
-	return s.values[:n]
-}
-
 // Summary returns an exact summary of the values, with the limit [Unlimited], and empties b. All its statistics are equal
 // to the last bit to those of a Summary to which the values were added in any order; first and last depend on the order
 // as they do there.
-//
-// The summary uses the memory of scratch, and is valid until the next Bulk uses that. If scratch is nil, the summary has
-// memory of its own.
-func (b *Bulk) Summary(scratch *Scratch) *Summary {
+func (b *Bulk) Summary() *Summary {
 	s := b.counted
 	if b.check == 0 {
 		s = New(Unlimited)
 	}
 	if b.single > 0 {
-		sorted := scratch.take(b.single)
+		sorted := make([]float64, b.single)
 		sortInto(sorted, b.blocks)
 		o := ordered{sorted, nil}
 		if s.exact.count() == 0 && b.single <= math.MaxInt32 {

@@ -72,7 +72,7 @@ func TestBulkEqualsASummary(t *testing.T) {
 						require.Equal(t, s.AddAll(part, at), b.AddAll(part, at))
 						require.Equal(t, s.Count(), b.Count())
 					}
-					sameBits(t, selection.Append(nil, &s), selection.Append(nil, b.Summary(nil)))
+					sameBits(t, selection.Append(nil, &s), selection.Append(nil, b.Summary()))
 					require.Zero(t, b.Count(), "after Summary")
 				})
 			}
@@ -115,7 +115,7 @@ func TestBlocksWithoutValuesKeepTheTimesOfABulk(t *testing.T) {
 				}
 				require.Equal(t, s.AddAll(block, times), b.AddAll(block, times))
 			}
-			sameBits(t, selection.Append(nil, &s), selection.Append(nil, b.Summary(nil)))
+			sameBits(t, selection.Append(nil, &s), selection.Append(nil, b.Summary()))
 		})
 	}
 }
@@ -131,29 +131,12 @@ func TestSummaryOfABulkTakesMoreValues(t *testing.T) {
 			whole.AddAll(values, nil)
 			var b stats.Bulk
 			b.AddAll(values[:3000], nil)
-			s := b.Summary(nil)
+			s := b.Summary()
 			s.AddAll(values[3000:4000], nil)
 			b.AddAll(values[4000:], nil)
-			require.NoError(t, s.Merge(b.Summary(nil)))
+			require.NoError(t, s.Merge(b.Summary()))
 			sameBits(t, selection.Append(nil, &whole), selection.Append(nil, s))
 		})
-	}
-}
-
-// Summaries that use the same memory one after another, larger ones and smaller ones, equal those with memory of their own.
-func TestSummariesShareAScratch(t *testing.T) {
-	t.Parallel()
-	selection := selectionOf(t, everyStatistic)
-	var scratch stats.Scratch
-	for _, n := range []int{3000, sampled(70_000, 10_000), 1, 16, 2000} {
-		for name, values := range bulkShapes(n) {
-			var own, shared stats.Bulk
-			own.AddAll(values, nil)
-			shared.AddAll(values, nil)
-			want, got := selection.Append(nil, own.Summary(nil)), selection.Append(nil, shared.Summary(&scratch))
-			require.True(t, slices.EqualFunc(want, got, func(a, b float64) bool { return math.Float64bits(a) == math.Float64bits(b) }),
-				"%s, n=%d: want %v, got %v", name, n, want, got)
-		}
 	}
 }
 
@@ -177,7 +160,7 @@ func TestDistinctCountsDifferentValues(t *testing.T) {
 		finite := slices.DeleteFunc(slices.Clone(values), func(v float64) bool { return v-v != 0 })
 		var b stats.Bulk
 		b.AddAll(values, nil)
-		s := b.Summary(nil)
+		s := b.Summary()
 		want := oracle.Of(finite)
 		require.EqualValues(t, want.Distinct(), s.Distinct(), name)
 		var got []float64
@@ -198,7 +181,7 @@ func BenchmarkBulk(b *testing.B) {
 				for part := range slices.Chunk(values, 10_000) {
 					bulk.AddAll(part, nil)
 				}
-				bulk.Summary(nil)
+				bulk.Summary()
 			}
 			perValue(b, len(values))
 		})
