@@ -19,11 +19,9 @@ func span(vs []float64) (low, high float64, plain bool) {
 	return low, high, true
 }
 
-// ends returns the smallest and the largest of one or more values. The values are finite, and none is −0.
+// ends returns the smallest and the largest of one or more values. The values are finite, and none is −0. It compares integers, for which
+// the compiler generates no branches: with comparisons of floats, BenchmarkBulk/with=bulk/data=continuous took 57 ns a value instead of 33.
 func ends(vs []float64) (low, high float64) {
-	if least, most := endsOfBits(vs); least >= 0 {
-		return math.Float64frombits(uint64(least)), math.Float64frombits(uint64(most))
-	}
 	least, most := int64(math.MaxInt64), int64(math.MinInt64)
 	for _, v := range vs {
 		key := flipped(int64(math.Float64bits(v)))
@@ -37,8 +35,8 @@ func flipped(bits int64) int64 { return bits ^ bits>>63&math.MaxInt64 }
 
 // endsOfBits returns the smallest and the largest of the bits of values, as signed integers. The bits of floats that
 // are not negative are in the order of the floats, NaN above infinity, and the bits of negative floats are negative
-// integers. The compiler generates no branches for it. With comparisons of floats, BenchmarkAddMore/data=constant
-// took 2.3 ns a value instead of 1.4.
+// integers. So one pass is enough for most values: with a look at each value before ends, BenchmarkAddMore/limit=64/data=constant took 2.1 ns
+// a value instead of 1.3.
 func endsOfBits(vs []float64) (least, most int64) {
 	least, most = math.MaxInt64, math.MinInt64
 	for _, v := range vs {
