@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
@@ -139,6 +140,40 @@ func BenchmarkAddFew(b *testing.B) {
 	})
 }
 
+// BenchmarkAddBlocks adds the values of a bucket to an empty summary after a restart: of 6 or 12 Pushes, with 1 or 3 values each. with=AddAll
+// adds one block after another, without a Room.
+func BenchmarkAddBlocks(b *testing.B) {
+	for _, size := range []struct{ blocks, rows int }{{6, 1}, {12, 3}} {
+		for _, shape := range []string{"constant", "few", "continuous"} {
+			name := fmt.Sprintf("blocks=%d/rows=%d/data=%s/with=", size.blocks, size.rows, shape)
+			n := size.blocks * size.rows
+			xs := benchData(shape, n, 1)
+			sizes := slices.Repeat([]int{size.rows}, size.blocks)
+			b.Run(name+"blocks", func(b *testing.B) {
+				var room stats.Room
+				var s stats.Summary
+				b.ReportAllocs()
+				for b.Loop() {
+					s = stats.New(stats.DefaultExactLimit)
+					room.AddBlocks(&s, xs, nil, sizes, 0)
+				}
+				mustHave(b, &s, n)
+			})
+			b.Run(name+"AddAll", func(b *testing.B) {
+				var s stats.Summary
+				b.ReportAllocs()
+				for b.Loop() {
+					s = stats.New(stats.DefaultExactLimit)
+					for block := range slices.Chunk(xs, size.rows) {
+						s.AddAll(block, nil)
+					}
+				}
+				mustHave(b, &s, n)
+			})
+		}
+	}
+}
+
 // BenchmarkAddMore adds values to a summary that has its distinct values already, as in a bucket that is open for a
 // long time.
 func BenchmarkAddMore(b *testing.B) {
@@ -170,7 +205,8 @@ func BenchmarkMerge(b *testing.B) {
 	})
 }
 
-// BenchmarkQuantiles reads three quantiles, for the first time after values were added and a second time.
+// BenchmarkQuantiles reads three quantiles: for the first time after values were added, again, and after each three more values, as in a
+// bucket that is open during many Pushes.
 func BenchmarkQuantiles(b *testing.B) {
 	var ps []stats.Percentile
 	for _, text := range []string{"50", "95", "99"} {
@@ -200,6 +236,17 @@ func BenchmarkQuantiles(b *testing.B) {
 			for b.Loop() {
 				read(s)
 			}
+		})
+		b.Run("reading=more", func(b *testing.B) {
+			xs := benchData(shape, benchValues, 1)
+			for b.Loop() {
+				s := stats.New(limit)
+				for more := range slices.Chunk(xs, 3) {
+					s.AddAll(more, nil)
+					read(&s)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*benchValues/3), "ns/reading")
 		})
 	})
 }

@@ -14,7 +14,7 @@ func (s *Summary) addBlocks(vs []float64, at []int64, sizes []int, more int) {
 		return
 	}
 	if s.histogram() == nil && s.exact.count()+uint64(len(vs)) <= s.exact.maxExact() {
-		s.addExact(vs, at, more)
+		s.AddAll(vs, at)
 		return
 	}
 	var times []int64
@@ -28,8 +28,8 @@ func (s *Summary) addBlocks(vs []float64, at []int64, sizes []int, more int) {
 }
 
 // addSingle adds values to a summary that keeps all of them one by one. It allocates memory for all of them at once, and for those that
-// will come. It returns false and adds none if the summary keeps them in another form, or if they are not plain. It does what AddAll does,
-// in a third of the time.
+// will come. It returns false and adds none if the summary keeps them in another form, or if they are not plain. With AddAll,
+// BenchmarkAddBlocks/blocks=12/rows=3/data=continuous/with=blocks took 0.47 µs instead of 0.19.
 func (s *Summary) addSingle(vs []float64, at []int64, more int) bool {
 	x := &s.exact
 	if s.hist != nil || x.table != nil || len(vs) == 0 || !x.keepsSingle(vs) {
@@ -44,19 +44,4 @@ func (s *Summary) addSingle(vs []float64, at []int64, more int) bool {
 	x.growTo(len(x.single)+len(vs), more)
 	x.single = append(x.single, vs...)
 	return true
-}
-
-// addExact adds values to a summary that stays exact. The first batch decides whether they are kept one by one. If they are, memory for all
-// of them is allocated at once, and for those that will come, as far as a summary keeps so many one by one.
-func (s *Summary) addExact(vs []float64, at []int64, more int) {
-	n := min(len(vs), batchSize)
-	first, rest := at, at
-	if at != nil {
-		first, rest = at[:n], at[n:]
-	}
-	added := s.AddAll(vs[:n], first)
-	if x := &s.exact; x.table == nil && x.roomForSingle(x.count()+uint64(len(vs)-n)) {
-		x.growTo(len(x.single)+len(vs)-n, more*added/max(n, 1))
-	}
-	s.AddAll(vs[n:], rest)
 }

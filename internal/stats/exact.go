@@ -314,10 +314,9 @@ func (x *exact) sort() {
 }
 
 // mergeTail sorts values of which both values[:head] and values[head:] are in ascending order. It copies the tail and fills the values from
-// the end, so the head needs no copy. A copy of up to 64 values is on the stack.
+// the end, so the head needs no copy.
 func mergeTail(values []float64, head int) {
-	var space [64]float64
-	tail := append(space[:0], values[head:]...)
+	tail := slices.Clone(values[head:])
 	i, j := head-1, len(tail)-1
 	for k := len(values) - 1; j >= 0; k-- {
 		if i >= 0 && values[i] > tail[j] {
