@@ -143,7 +143,6 @@ func New(o Options) *Engine {
 		e.counts = append(e.counts, s.Kind() == stats.Count)
 		e.timed = e.timed || s.Kind() == stats.First || s.Kind() == stats.Last
 	}
-	e.push.tables = make(map[string]string)
 	e.table.init()
 	e.budget.init(o.MemoryLimit)
 	return e

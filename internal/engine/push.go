@@ -39,13 +39,13 @@ const (
 // push is the scratch memory of Push. rows, values and bytes are empty at the start of each part of a Push: see [Engine.pushAll].
 type push struct {
 	rows   []pending
-	values []float64         // the statistics of the rows, one row after another: len(Engine.names) each; NaN for none
-	bytes  []byte            // the encoded summaries of the rows, one after another
-	row    Row               // the one that yield gets
-	lent   []lent            // the buckets that became final since the store was committed
-	tables map[string]string // the name of the table of each measurement
-	named  *ids.Series       // the series for which table was looked up last, or nil
-	table  string            // the name of its table
+	values []float64   // the statistics of the rows, one row after another: len(Engine.names) each; NaN for none
+	bytes  []byte      // the encoded summaries of the rows, one after another
+	row    Row         // the one that yield gets
+	lent   []lent      // the buckets that became final since the store was committed
+	named  *ids.Series // the series of the row before, or nil
+	prefix string      // the prefix of its table
+	table  string      // the name of its table
 }
 
 // pending is a row that was collected but not yet emitted. Its statistics and its encoded summary are in push.
@@ -274,29 +274,14 @@ func (e *Engine) fill(r *pending, values []float64, summary []byte) {
 	}
 }
 
-// tableOf returns the name of the table of a row. Most rows have the series of the row before.
+// tableOf returns the name of the table of a row. Most rows have the series of the row before: with a new name for each row,
+// BenchmarkPush/data=cpu/limit=64 took 760 ns a field instead of 680.
 func (e *Engine) tableOf(r *pending) string {
-	p := &e.push
-	if r.leaving == p.named && r.prefix == e.o.Prefix {
-		return p.table
+	if p := &e.push; r.leaving != p.named || r.prefix != p.prefix {
+		p.named, p.prefix, p.table = r.leaving, r.prefix, r.prefix+r.leaving.Measurement
 	}
-	if r.prefix != e.o.Prefix {
-		return r.prefix + r.leaving.Measurement
-	}
-	name, ok := p.tables[r.leaving.Measurement]
-	if !ok {
-		if len(p.tables) >= maxTables {
-			clear(p.tables)
-		}
-		name = r.prefix + r.leaving.Measurement
-		p.tables[r.leaving.Measurement] = name
-	}
-	p.named, p.table = r.leaving, name
-	return name
+	return e.push.table
 }
-
-// maxTables is the largest number of table names that an engine caches.
-const maxTables = 1000
 
 // collectAgain returns the final buckets whose rows must be emitted again, and removes them from the engine.
 func (e *Engine) collectAgain() []again {
