@@ -3,7 +3,7 @@
 //
 //	Database, SharedCluster   one server or cluster for all tests of a package: see Main. The fastest
 //	Server, Cluster           of the test alone: for options, and for what changes more than keys
-//	ReplicatedCluster         with replicas, for the loss of primaries: Kill, Pause
+//	ReplicatedCluster         with replicas, for the loss of primaries: Kill, Pause, Hasten
 //	Sentinels                 the same with Sentinels
 //	Slow                      a network with a delay, between a client and any server
 //	TLS                       certificates, and servers that want them

@@ -16,14 +16,13 @@ import (
 )
 
 // ReplicatedCluster starts a Redis Cluster of three primaries with a replica each and returns their addresses, the primaries
-// first and the replicas in the same order. A replica takes over about two seconds after its primary has died. If all servers of
+// first and the replicas in the same order. A replica takes over from a primary that has died after [Hasten] only. If all servers of
 // some slots are gone, the cluster serves the others. It stops the servers when the test ends.
 //
 // The primaries form a cluster first. Then the replicas meet it, and each is given its primary as soon as it knows that one. The cluster is
 // complete when every node knows three ranges of slots with two servers each, and every replica has its data.
 //
-// A node that is silent for a second counts as dead. A replica gets the data of its primary at once, not after a delay in which
-// more replicas may come.
+// A replica gets the data of its primary at once, not after a delay in which more replicas may come.
 func ReplicatedCluster(t testing.TB) []string {
 	t.Helper()
 	const primaries = 3
@@ -65,12 +64,27 @@ func ReplicatedCluster(t testing.TB) []string {
 	return addrs
 }
 
-// replicatedArgs returns the arguments of a node of a ReplicatedCluster with a folder for its configuration.
+// replicatedArgs returns the arguments of a node of a ReplicatedCluster with a folder for its configuration. A replica may take over however
+// long it has heard nothing of its primary.
 func replicatedArgs(dir string) []string {
 	return []string{
-		"--cluster-enabled", "yes", "--dir", dir, "--cluster-node-timeout", "1000", "--cluster-require-full-coverage", "no",
-		"--repl-diskless-sync-delay", "0",
+		"--cluster-enabled", "yes", "--dir", dir, "--cluster-node-timeout", steadyTimeout, "--cluster-require-full-coverage", "no",
+		"--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0",
 	}
+}
+
+// Hasten makes nodes of a cluster take others for dead that are silent for a second, until the test calls the result. So a replica takes over
+// about two seconds after its primary has died. The nodes must answer.
+func Hasten(t testing.TB, addrs ...string) (steady func()) {
+	t.Helper()
+	set := func(timeout string) {
+		t.Helper()
+		for _, addr := range addrs {
+			require.NoError(t, Open(t, addr).ConfigSet(t.Context(), "cluster-node-timeout", timeout).Err())
+		}
+	}
+	set("1000")
+	return func() { set(steadyTimeout) }
 }
 
 // Anew returns a function that starts a node of a ReplicatedCluster again after it was killed, without its data. Anew is called before that,
