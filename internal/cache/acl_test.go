@@ -60,7 +60,7 @@ func user(t testing.TB, rules string) redis.UniversalClient {
 
 func dialAs(t testing.TB, name string, db int, addrs ...string) redis.UniversalClient {
 	t.Helper()
-	o := cache.DialOptions{Username: name, Password: "secret", Timeout: 5 * time.Second, DB: db}
+	o := cache.DialOptions{Username: name, Password: "secret", Timeout: patience, DB: db}
 	for _, addr := range addrs {
 		o.Servers = append(o.Servers, "redis://"+addr)
 	}
@@ -89,7 +89,7 @@ func TestTheDocumentedACLsAllowWritingAndReading(t *testing.T) {
 		require.NoError(t, admin.Del(t.Context(), key).Err())
 		require.NoError(t, w.Audit(t.Context()), "what is lost is written again, %s", key)
 	}
-	require.NoError(t, w.Close(closing))
+	require.NoError(t, w.Close(patience))
 
 	client := dialAs(t, "reader", 0, s.Addr())
 	r := cache.NewReader(client)
@@ -150,7 +150,7 @@ func TestAWriterWithoutHScanReadsWholeBuckets(t *testing.T) {
 	setUser(t, admin, "writer", strings.Replace(writerACL, " +hscan", "", 1))
 	w := writerOf(t, dialAs(t, "writer", 0, s.Addr()), func(o *cache.Options) { o.RecentBytes = 1 << 20 })
 	put(t, w, table, revised(1, 2))
-	require.NoError(t, w.Settle(table, closing))
+	require.NoError(t, w.Settle(table, patience))
 	require.Len(t, compat(t, admin, table), 1)
 	start := cache.StartText(revised(1, 2).Start)
 	require.NoError(t, admin.Del(t.Context(), cache.RevisionKey(table, start), cache.SummaryKey(table, start)).Err())
@@ -170,7 +170,7 @@ func TestAWriterThatMayNotRemoveMarksWritesLostRecordsOnce(t *testing.T) {
 		Restored: func(tables, records int) { restored = append(restored, fmt.Sprint(tables, records)) },
 		Report:   func(err error) { reported = append(reported, err.Error()) },
 	})
-	t.Cleanup(func() { require.NoError(t, w.Close(closing)) })
+	t.Cleanup(func() { require.NoError(t, w.Close(patience)) })
 	put(t, w, table, rec(60, "f", "h", 1))
 	reported = nil // of the cleaning
 	require.NoError(t, admin.Del(t.Context(), cache.BucketKey(table, "60")).Err())
@@ -213,7 +213,7 @@ func TestTheDocumentedACLsOfAClusterAllowWritingAndReading(t *testing.T) {
 		put(t, w, table, rec(60, "f", "h", 1))
 		require.Len(t, all(t, client, table, record.Range{}), 1)
 	}
-	require.NoError(t, w.Close(closing))
+	require.NoError(t, w.Close(patience))
 	entries, err := cache.NewReader(client).Tables(t.Context())
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, len(entries), 10)

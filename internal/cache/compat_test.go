@@ -27,7 +27,7 @@ func TestTheCompatibilityValueHasTheNewestRecords(t *testing.T) {
 			start := int64(b) * 864000
 			put(t, w, table, rec(start, "f", "h", float64(b)), rec(start, "g", "h", float64(b)))
 		}
-		require.NoError(t, w.Close(closing))
+		require.NoError(t, w.Close(patience))
 		records := compat(t, client, table)
 		require.Len(t, records, 7)
 		require.Equal(t, []any{46.0, "g"}, []any{records[0]["mean"], records[0]["field_name"]})
@@ -46,7 +46,7 @@ func TestCloseLeavesEveryCompatibilityValueComplete(t *testing.T) {
 		for i := range 30 {
 			put(t, w, record.Table{Database: fmt.Sprint("db", round), Name: fmt.Sprint("analytics_", i)}, rec(60, "f", "h", 1))
 		}
-		require.NoError(t, w.Close(closing))
+		require.NoError(t, w.Close(patience))
 		for i := range 30 {
 			require.Len(t, compat(t, client, record.Table{Database: fmt.Sprint("db", round), Name: fmt.Sprint("analytics_", i)}), 1)
 		}
@@ -63,7 +63,7 @@ func TestCloseRebuildsTheOtherValuesIfOneFails(t *testing.T) {
 	for i := range 30 {
 		put(t, w, record.Table{Database: "db", Name: fmt.Sprint("analytics_", i)}, rec(60, "f", "h", 1))
 	}
-	require.ErrorContains(t, w.Close(closing), "compatibility value of db:analytics_bad: WRONGTYPE")
+	require.ErrorContains(t, w.Close(patience), "compatibility value of db:analytics_bad: WRONGTYPE")
 	for i := range 30 {
 		require.Len(t, compat(t, client, record.Table{Database: "db", Name: fmt.Sprint("analytics_", i)}), 1)
 	}
@@ -93,8 +93,8 @@ func TestPutAndCloseMayRunConcurrently(t *testing.T) {
 				}
 			})
 		}
-		require.Eventually(t, func() bool { return client.Exists(t.Context(), cache.VersionKey(table)).Val() == 1 }, closing, time.Millisecond)
-		require.NoError(t, w.Close(closing))
+		require.Eventually(t, func() bool { return client.Exists(t.Context(), cache.VersionKey(table)).Val() == 1 }, patience, time.Millisecond)
+		require.NoError(t, w.Close(patience))
 		wg.Wait()
 		want := 0
 		for _, n := range written {
@@ -109,8 +109,8 @@ func TestAClosedWriterRefusesRecords(t *testing.T) {
 	client, _ := inProcess(t)
 	for _, records := range []int{0, 10} {
 		w := writerOf(t, client, func(o *cache.Options) { o.CompatRecords = records })
-		require.NoError(t, w.Close(closing))
-		require.NoError(t, w.Close(closing), "closing again does nothing")
+		require.NoError(t, w.Close(patience))
+		require.NoError(t, w.Close(patience), "patience again does nothing")
 		require.ErrorIs(t, w.Put(t.Context(), table, []record.Record{rec(60, "f", "h", 1)}), cache.ErrClosed)
 	}
 	require.Empty(t, client.Keys(t.Context(), "*").Val())
@@ -125,7 +125,7 @@ func TestTheCompatibilityValueFollowsTheWrites(t *testing.T) {
 		put(t, w, table, rec(int64(i)*60, "f", "h", 1))
 		require.Eventually(t, func() bool {
 			return strings.Count(client.Get(t.Context(), table.String()).Val(), "time_bucket") == i+1
-		}, 20*time.Second, 5*time.Millisecond)
+		}, patience, 5*time.Millisecond)
 	}
 }
 
@@ -145,7 +145,7 @@ func TestAgentsAgreeOnTheCompatibilityValue(t *testing.T) {
 					return
 				}
 			}
-			done <- w.Close(closing)
+			done <- w.Close(patience)
 		}()
 	}
 	for range agents {
@@ -173,11 +173,11 @@ func TestCloseDoesNotWriteAValueThatIsOutdated(t *testing.T) {
 		}
 		return err
 	}))
-	require.NoError(t, w.Settle(table, closing))
+	require.NoError(t, w.Settle(table, patience))
 	require.Equal(t, cache.SettleTries, reads)
 	require.Zero(t, client.Exists(t.Context(), table.String()).Val())
 	interfering = false
-	require.NoError(t, w.Settle(table, closing))
+	require.NoError(t, w.Settle(table, patience))
 	require.Len(t, compat(t, client, table), 1)
 }
 
@@ -195,7 +195,7 @@ func TestAValueThatBecameOutdatedWhileItWasWrittenIsRebuilt(t *testing.T) {
 		return next()
 	}))
 	put(t, w, table, rec(60, "f", "h", 1))
-	require.NoError(t, w.Close(closing))
+	require.NoError(t, w.Close(patience))
 	require.Equal(t, 2.0, compat(t, client, table)[0]["mean"])
 }
 
@@ -213,13 +213,13 @@ func TestErrorsOfTheCompatibilityValueAreReportedAndTriedAgain(t *testing.T) {
 	})
 	w.Hasten()
 	put(t, w, table, rec(60, "f", "h", 1))
-	require.Eventually(t, func() bool { return client.Exists(t.Context(), table.String()).Val() == 1 }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return client.Exists(t.Context(), table.String()).Val() == 1 }, patience, 5*time.Millisecond)
 	require.NoError(t, client.Set(t.Context(), cache.BucketKey(table, "120"), "no hash", 0).Err())
 	require.NoError(t, client.ZAdd(t.Context(), cache.IndexKey(table), redis.Z{Score: 120, Member: "120"}).Err())
 	put(t, w, table, rec(60, "f", "h", 2))
 	require.ErrorContains(t, <-reported, `compatibility value of db:analytics_cpu: WRONGTYPE`)
 	require.NoError(t, client.Del(t.Context(), cache.BucketKey(table, "120")).Err())
-	require.Eventually(t, func() bool { return strings.Contains(client.Get(t.Context(), table.String()).Val(), `"mean":2`) }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(client.Get(t.Context(), table.String()).Val(), `"mean":2`) }, patience, 5*time.Millisecond)
 }
 
 func TestALargeTableIsReadFromItsNewestBucketsOnly(t *testing.T) {
@@ -237,7 +237,7 @@ func TestALargeTableIsReadFromItsNewestBucketsOnly(t *testing.T) {
 		read += named(commands, "hvals", "hscan")
 		return next()
 	}))
-	require.NoError(t, w.Close(closing))
+	require.NoError(t, w.Close(patience))
 	require.Len(t, compat(t, client, table), 30)
 	require.LessOrEqual(t, read, 3*40, "each try reads two pipelines of 20 buckets")
 }
@@ -258,7 +258,7 @@ func TestALargeBucketIsReadInPartsForTheCompatibilityValue(t *testing.T) {
 		whole.Add(int64(named(commands, "hvals")))
 		return next()
 	}))
-	require.NoError(t, w.Settle(table, closing))
+	require.NoError(t, w.Settle(table, patience))
 	want := jsonOf(records...)
 	slices.Sort(want)
 	require.Equal(t, "["+strings.Join(want[len(want)-20:], ",")+"]", client.Get(t.Context(), table.String()).Val())
@@ -271,7 +271,7 @@ func TestALargeBucketIsReadInPartsForTheCompatibilityValue(t *testing.T) {
 		put(t, w2, few, rec(0, "f", "h", float64(i)))
 		require.Eventually(t, func() bool {
 			return client.Get(t.Context(), few.String()).Val() == "["+jsonOf(rec(0, "f", "h", float64(i)))[0]+"]"
-		}, 20*time.Second, time.Millisecond)
+		}, patience, time.Millisecond)
 	}
 	require.Positive(t, whole.Load())
 }

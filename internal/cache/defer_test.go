@@ -31,10 +31,10 @@ func TestDeferredRecordsAreWrittenWhenTheServerAnswersAgain(t *testing.T) {
 	// The mark shows that the server has lost the bucket that does not wait.
 	eventually(t, client, table, revised(3, 3), of(record.Open, 120, "f", 1), of(record.Open, 180, "f", 3))
 	eventually(t, client, other, rec(60, "f", "h", 4))
-	require.Eventually(t, func() bool { return len(tablesOf(t, client)) == 2 }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return len(tablesOf(t, client)) == 2 }, patience, 10*time.Millisecond)
 	require.Equal(t, []string{"f"}, fieldsOf(t, client, other))
-	require.Eventually(t, func() bool { waiting, written, _ := w.Waiting(); return waiting == 0 && written >= 1 }, 10*time.Second, 10*time.Millisecond)
-	require.NoError(t, w.Close(closing)) // before the server ends
+	require.Eventually(t, func() bool { waiting, written, _ := w.Waiting(); return waiting == 0 && written >= 1 }, patience, 10*time.Millisecond)
+	require.NoError(t, w.Close(patience)) // before the server ends
 }
 
 func TestARecordOfALaterPutIsNotReplacedByADeferredOne(t *testing.T) {
@@ -45,7 +45,7 @@ func TestARecordOfALaterPutIsNotReplacedByADeferredOne(t *testing.T) {
 		require.True(t, w.Defer(table, []record.Record{of(record.Open, 60, "f", 1), of(record.Open, 60, "g", 1)}))
 		put(t, w, table, of(record.Open, 60, "f", 2))
 		eventually(t, client, table, of(record.Open, 60, "f", 2), of(record.Open, 60, "g", 1))
-		require.NoError(t, w.Close(closing))
+		require.NoError(t, w.Close(patience))
 		require.Equal(t, jsonOf(of(record.Open, 60, "f", 2), of(record.Open, 60, "g", 1)), all(t, client, table, record.Range{}))
 	}
 }

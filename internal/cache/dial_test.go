@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
@@ -25,7 +24,7 @@ func TestEachConnectionIsVerifiedAgainstTheHostThatItDials(t *testing.T) {
 	pem, err := os.ReadFile(authorities)
 	require.NoError(t, err)
 	for first := range addrs {
-		o := cache.DialOptions{Timeout: 5 * time.Second}
+		o := cache.DialOptions{Timeout: patience}
 		for i := range addrs {
 			o.Servers = append(o.Servers, "rediss://"+addrs[(first+i)%len(addrs)])
 		}
@@ -38,7 +37,7 @@ func TestEachConnectionIsVerifiedAgainstTheHostThatItDials(t *testing.T) {
 		for i := range 10 { // on all nodes
 			put(t, w, record.Table{Database: "db", Name: fmt.Sprint("analytics_", i)}, rec(60, "f", "h", 1))
 		}
-		require.NoError(t, w.Close(closing))
+		require.NoError(t, w.Close(patience))
 		require.NoError(t, client.Close())
 	}
 }
@@ -99,13 +98,12 @@ func TestDialConnectsToASocket(t *testing.T) {
 	defer os.RemoveAll(dir)
 	socket := filepath.Join(dir, "redis.sock")
 	server := redistest.Start(t, redisserver.Options{Password: "secret", Args: []string{"--unixsocket", socket}})
-	o := cache.DialOptions{Servers: []string{"unix://:secret@" + socket + "?db=2"}, Timeout: 5 * time.Second}
+	o := cache.DialOptions{Servers: []string{"unix://:secret@" + socket + "?db=2"}, Timeout: patience}
 	client, err := cache.Dial(o)
 	require.NoError(t, err)
 	defer client.Close()
 	require.NoError(t, client.Set(t.Context(), "key", "value", 0).Err())
-	other := redis.NewClient(&redis.Options{Addr: server.Addr(), Password: "secret", DB: 2})
-	defer other.Close()
+	other := redistest.Open(t, ":secret@"+server.Addr()+"/2")
 	require.Equal(t, "value", other.Get(t.Context(), "key").Val())
 	require.Equal(t, []string{socket}, o.Addrs())
 }
@@ -141,12 +139,13 @@ func TestOptionsOverrideTheCredentialsOfTheURL(t *testing.T) {
 		{Servers: []string{"redis://" + server.Addr()}, Password: "secret"},
 		{Servers: []string{"redis://:wrong@" + server.Addr()}, Password: "secret", DB: 1},
 	} {
+		o.Timeout = patience
 		c, err := cache.Dial(o)
 		require.NoError(t, err)
 		require.NoError(t, c.Ping(t.Context()).Err())
 		require.NoError(t, c.Close())
 	}
-	o := cache.DialOptions{Servers: []string{"redis://:wrong@" + server.Addr()}}
+	o := cache.DialOptions{Servers: []string{"redis://:wrong@" + server.Addr()}, Timeout: patience}
 	c, err := cache.Dial(o)
 	require.NoError(t, err)
 	defer c.Close()

@@ -274,7 +274,7 @@ func (m *headModel) writer(i int) *cache.Writer {
 		return next()
 	}))
 	w := cache.NewWriter(c, cache.Options{Retention: time.Hour, RecentBytes: int64(m.rnd.IntN(2) << 20), MaxBuckets: 3})
-	m.Cleanup(func() { _ = w.Close(closing) })
+	m.Cleanup(func() { _ = w.Close(patience) })
 	w.SetHeads(3, 4, 20)
 	if m.outdated && i == 0 {
 		w.RefuseHeads()

@@ -22,8 +22,9 @@ import (
 
 func TestMain(m *testing.M) { redistest.Main(m) }
 
-// closing is how long a test waits for a writer to close.
-const closing = 10 * time.Second
+// patience is the longest time that a test waits for an event, and that a client waits for an answer. No test passes because this time is
+// over. A client that waits less sends a transaction again on a machine that stands still meanwhile.
+const patience = 2 * time.Minute
 
 // table is the table of tests that have a Redis of their own.
 var table = record.Table{Database: "db", Name: "analytics_cpu"}
@@ -50,7 +51,9 @@ func inProcess(t testing.TB) (*redis.Client, *miniredis.Miniredis) {
 
 func cluster(t testing.TB) *redis.ClusterClient {
 	t.Helper()
-	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: redistest.SharedCluster(t)})
+	c := redis.NewClusterClient(&redis.ClusterOptions{
+		Addrs: redistest.SharedCluster(t), DialTimeout: patience, ReadTimeout: patience, WriteTimeout: patience,
+	})
 	t.Cleanup(func() { _ = c.Close() })
 	return c
 }
@@ -96,7 +99,7 @@ func writerOf(t testing.TB, client redis.UniversalClient, edit func(*cache.Optio
 		edit(&o)
 	}
 	w := cache.NewWriter(client, o)
-	t.Cleanup(func() { require.NoError(t, w.Close(closing)) })
+	t.Cleanup(func() { require.NoError(t, w.Close(patience)) })
 	return w
 }
 
@@ -121,7 +124,7 @@ func putOnce(t testing.TB, client redis.UniversalClient, table record.Table, rec
 	t.Helper()
 	w := cache.NewWriter(client, cache.Options{Retention: time.Hour})
 	put(t, w, table, records...)
-	require.NoError(t, w.Close(closing))
+	require.NoError(t, w.Close(patience))
 }
 
 // jsonOf returns the JSON of records as the cache stores it.

@@ -93,7 +93,7 @@ func putWithin(t *testing.T, w *cache.Writer, most time.Duration, records []reco
 	ctx, cancel := context.WithTimeout(t.Context(), most)
 	defer cancel()
 	err := w.Put(ctx, table, records)
-	if err != nil && !strings.Contains(err.Error(), "TRYAGAIN") && most < 10*time.Second {
+	if err != nil && !strings.Contains(err.Error(), "TRYAGAIN") && most < patience {
 		return putWithin(t, w, 2*most, records)
 	}
 	return err
@@ -104,7 +104,7 @@ func TestATableIsWrittenWhileItsSlotMoves(t *testing.T) {
 	t.Parallel()
 	addrs := redistest.Cluster(t)
 	client := dial(t, cache.DialOptions{Servers: []string{"redis://" + addrs[0], "redis://" + addrs[1]}})
-	w := writerOf(t, client, nil)
+	w := writerOf(t, client, withoutCompat) // a rebuild in the background would be refused too
 	put(t, w, table, of(record.Open, 60, "f", 1))
 	move := moveSlot(t, addrs, cache.VersionKey(table))
 	move.begin()
@@ -197,7 +197,7 @@ func TestNothingFailsWhileASlotMovesAgainAndAgain(t *testing.T) {
 				move.begin()
 				move.end()
 				moves.ended()
-				require.Eventually(t, func() bool { return writes.Load() > before+1 }, 30*time.Second, time.Millisecond)
+				require.Eventually(t, func() bool { return writes.Load() > before+1 }, patience, time.Millisecond)
 				move = move.next()
 			}
 			end()
@@ -237,11 +237,11 @@ func (m *moveTimes) slow() bool {
 	return m.longest >= slowMove || !m.since.IsZero() && time.Since(m.since) >= slowMove
 }
 
-// call returns the error of do. If a move was slow, it first repeats a do that is refused because the slot moves, for at most 20 seconds.
+// call returns the error of do. If a move was slow, it first repeats a do that is refused because the slot moves, for at most the time patience.
 func (m *moveTimes) call(do func() error) error {
 	for begin := time.Now(); ; {
 		err := do()
-		if err == nil || !m.slow() || time.Since(begin) > 20*time.Second || !strings.Contains(cache.DialOptions{}.Explain(err, cache.Names{}).Error(), ": the cluster moves the table") {
+		if err == nil || !m.slow() || time.Since(begin) > patience || !strings.Contains(cache.DialOptions{}.Explain(err, cache.Names{}).Error(), ": the cluster moves the table") {
 			return err
 		}
 	}
@@ -307,7 +307,7 @@ func (m *slotMove) key(key string) {
 	m.t.Helper()
 	host, port, err := net.SplitHostPort(m.to.Options().Addr)
 	require.NoError(m.t, err)
-	require.NoError(m.t, m.from.Migrate(m.t.Context(), host, port, key, 0, 5*time.Second).Err(), key)
+	require.NoError(m.t, m.from.Migrate(m.t.Context(), host, port, key, 0, patience).Err(), key)
 }
 
 func (m *slotMove) end() {

@@ -44,7 +44,7 @@ func sameContents(t testing.TB, client redis.UniversalClient, before map[string]
 		for _, key := range keys {
 			require.InDelta(c, time.Hour, ttl(t, client, key), float64(time.Minute), key)
 		}
-	}, 10*time.Second, 10*time.Millisecond)
+	}, patience, 10*time.Millisecond)
 }
 
 // Redis may evict any key of a table at any time. Then late and older revisions come, and a late write of another agent. The
@@ -61,7 +61,7 @@ func TestTheLossOfAnyKeyBetweenTwoWritesIsMended(t *testing.T) {
 				w, other := keeping(t, client, nil), keeping(t, client, nil)
 				put(t, w, table, finalAt(60, "f", 2, 2), finalAt(60, "g", 1, 1), of(record.Open, 120, "f", 5), of(record.Open, 120, "g", 5))
 				put(t, other, table, asAgent(finalAt(60, "f", 3, 3), "a2"), asAgent(finalAt(120, "f", 1, 3), "a2"))
-				require.NoError(t, w.Settle(table, closing))
+				require.NoError(t, w.Settle(table, patience))
 				before := contentsOf(t, client, append(keys, cache.CatalogueKey))
 				require.Equal(t, int64(1), client.Del(t.Context(), key).Val())
 
@@ -85,7 +85,7 @@ func TestTheLossOfAnyKeyBetweenTwoWritesIsMended(t *testing.T) {
 					require.Subset(c, client.ZRange(t.Context(), cache.ExpiryKey(table), 0, -1).Val(), []string{"60", "120", "180"})
 					require.Equal(c, int64(1), client.Exists(t.Context(), table.String()).Val())
 					require.Contains(c, tablesOf(t, client), table)
-				}, 10*time.Second, 10*time.Millisecond)
+				}, patience, 10*time.Millisecond)
 			})
 		}
 	})
@@ -152,13 +152,13 @@ func TestAnAgentNoticesTheLossOfAKeyThatAnotherHasMadeAgain(t *testing.T) {
 				}
 				require.Equal(t, int64(1), client.Del(t.Context(), cache.Key(table, kind)).Val())
 				put(t, other, table, theirs)
-				require.Eventually(t, func() bool { return client.ZCard(t.Context(), cache.Key(table, "w")).Val() == 1 }, 10*time.Second, time.Millisecond,
+				require.Eventually(t, func() bool { return client.ZCard(t.Context(), cache.Key(table, "w")).Val() == 1 }, patience, time.Millisecond,
 					"the other agent removes the mark of this one")
 				put(t, w, table, of(record.Open, 120, "f", 1))
 				eventually(t, client, table, of(record.Final, 0, "older", 1), theirs, of(record.Final, 60, "old", 1), of(record.Open, 120, "f", 1))
 				require.Eventually(t, func() bool {
 					return client.HLen(t.Context(), cache.SummaryKey(table, "60")).Val() == 2 && slices.Equal(fieldsOf(t, client, table), []string{"f", "old", "older"})
-				}, 10*time.Second, 10*time.Millisecond)
+				}, patience, 10*time.Millisecond)
 			})
 		}
 	}
@@ -260,7 +260,7 @@ func TestABucketThatMaxBucketsHasRemovedIsNotLost(t *testing.T) {
 	put(t, writerOf(t, client, nil), table, asAgent(rec(300, "f", "h", 1), "late"), asAgent(rec(420, "f", "h", 1), "late"))
 	put(t, w, table, of(record.Open, 300, "f", 3))
 	require.NoError(t, w.Audit(t.Context()))
-	require.NoError(t, w.Close(closing))
+	require.NoError(t, w.Close(patience))
 }
 
 // An agent keeps fewer buckets than another one, or than it has itself now, and a third one writes a removed bucket again. So that
@@ -282,7 +282,7 @@ func TestABucketThatAnotherMaxBucketsHasRemovedIsNotLost(t *testing.T) {
 		put(t, writerOf(t, client, nil), table, asAgent(rec(60, "f", "h", 1), "late"))
 		put(t, w, table, of(record.Open, 60, "f", 2))
 		require.NoError(t, w.Audit(t.Context()))
-		require.NoError(t, w.Close(closing))
+		require.NoError(t, w.Close(patience))
 	}
 }
 
@@ -423,7 +423,7 @@ func TestAWriterForgetsTablesAndNamesThatHaveExpired(t *testing.T) {
 		require.NoError(c, w.Audit(t.Context()))
 		tables, names = w.Remembered(table)
 		require.Equal(c, []int{1, 2}, []int{tables, names})
-	}, 10*time.Second, 10*time.Millisecond)
+	}, patience, 10*time.Millisecond)
 	put(t, w, record.Table{Database: "db", Name: "analytics_3"}, of(record.Open, 60, "f", 1))
 	require.ElementsMatch(t, []record.Table{table, {Database: "db", Name: "analytics_3"}}, tablesOf(t, client))
 }
@@ -450,5 +450,5 @@ func TestATableCanBeWrittenWhileItIsForgotten(t *testing.T) {
 			assert.NoError(t, w.Audit(t.Context()))
 		}
 	}
-	require.NoError(t, w.Close(closing))
+	require.NoError(t, w.Close(patience))
 }

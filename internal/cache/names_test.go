@@ -88,6 +88,7 @@ func TestTheLifeOfABucketIsReadWithItsNames(t *testing.T) {
 	admin := redistest.Client(t, s)
 	setUser(t, admin, "reader", readerACL)
 	setUser(t, admin, "old", strings.Replace(readerACL, " +pttl", "", 1))
+	began := time.Now()
 	put(t, writerOf(t, admin, nil), table, rec(60, "f", "h", 1))
 	put(t, writerOf(t, admin, nil), table, rec(120, "f", "h", 1))
 	require.NoError(t, admin.Persist(t.Context(), cache.BucketKey(table, "120")).Err())
@@ -98,8 +99,9 @@ func TestTheLifeOfABucketIsReadWithItsNames(t *testing.T) {
 	}{{"reader", 60, time.Hour}, {"reader", 120, math.MaxInt64}, {"reader", 180, 0}, {"old", 60, 0}} {
 		_, lives, err := cache.NewReader(dialAs(t, test.user, 0, s.Addr())).Names(t.Context(), table, time.Unix(test.start, 0), func([]record.Name) error { return nil })
 		require.NoError(t, err)
-		require.InDelta(t, test.want, lives, float64(10*time.Second), test)
-		require.LessOrEqual(t, lives, test.want)
+		require.LessOrEqual(t, lives, test.want, test)
+		// Redis reads its clock a moment before or after this process.
+		require.GreaterOrEqual(t, lives, max(0, test.want-time.Since(began)-time.Second), test)
 	}
 }
 

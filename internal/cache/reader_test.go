@@ -167,7 +167,7 @@ func TestMembersOfTheIndexThatAreNotStartsAreSkipped(t *testing.T) {
 		info, err = r.Info(t.Context(), table)
 		require.NoError(t, err)
 		require.Equal(t, []time.Time{time.Unix(200, 0).UTC(), time.Unix(400, 0).UTC()}, []time.Time{info.First, info.Last})
-		require.NoError(t, w.Close(closing))
+		require.NoError(t, w.Close(patience))
 		require.Len(t, compat(t, client, table), 3)
 	})
 }

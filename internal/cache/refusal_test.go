@@ -33,7 +33,7 @@ func TestAServerWithoutRoomForClientsNamesItsReason(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := redistest.Start(t, redisserver.Options{Password: password})
-			admin := redis.NewClient(&redis.Options{Addr: s.Addr(), Password: password, PoolSize: 1})
+			admin := redis.NewClient(&redis.Options{Addr: s.Addr(), Password: password, PoolSize: 1, ReadTimeout: patience})
 			t.Cleanup(func() { _ = admin.Close() })
 			require.NoError(t, admin.ConfigSet(t.Context(), "maxclients", "1").Err())
 			o := cache.DialOptions{Servers: []string{"redis://" + s.Addr()}, Password: password}
@@ -136,7 +136,7 @@ func TestTheReasonOfAClosedConnectionMayComeInParts(t *testing.T) {
 		{"EOF: the server closed the connection", "-ERR ", long, long, long, "\r\n"},
 	} {
 		want, texts := texts[0], texts[1:]
-		u, err := cache.DialOptions{Servers: []string{"redis://h"}, Timeout: closing}.Universal()
+		u, err := cache.DialOptions{Servers: []string{"redis://h"}, Timeout: patience}.Universal()
 		require.NoError(t, err)
 		conn, err := u.Dialer(t.Context(), "tcp", answering(t, texts...))
 		require.NoError(t, err)
@@ -164,7 +164,7 @@ func TestOnlyTheFirstAnswerOfAConnectionCanBeTheReason(t *testing.T) {
 		"two errors":              {"-ERR first\r\n", "-ERR later\r\n"},
 		"more than an error":      {"-ERR first\r\n+OK\r\n"},
 	} {
-		u, err := cache.DialOptions{Servers: []string{"redis://h"}, Timeout: closing}.Universal()
+		u, err := cache.DialOptions{Servers: []string{"redis://h"}, Timeout: patience}.Universal()
 		require.NoError(t, err)
 		conn, err := u.Dialer(t.Context(), "tcp", answering(t, texts...))
 		require.NoError(t, err)

@@ -39,7 +39,7 @@ func of(state record.State, start int64, field string, value float64) record.Rec
 // eventually waits until the table has exactly these records.
 func eventually(t testing.TB, client redis.UniversalClient, table record.Table, records ...record.Record) {
 	t.Helper()
-	require.Eventually(t, func() bool { return slices.Equal(all(t, client, table, record.Range{}), jsonOf(records...)) }, 10*time.Second, 10*time.Millisecond,
+	require.Eventually(t, func() bool { return slices.Equal(all(t, client, table, record.Range{}), jsonOf(records...)) }, patience, 10*time.Millisecond,
 		"want %s", jsonOf(records...))
 }
 
@@ -59,8 +59,8 @@ func TestAfterTheLossOfAllDataTheOpenBucketsAndTheLastFinalOnesComeBack(t *testi
 	idle := record.Table{Database: "db", Name: "analytics_idle"}
 	put(t, w, table, of(record.Final, 0, "f", 1), of(record.Open, 60, "f", 2), of(record.Open, 60, "g", 3))
 	put(t, w, idle, of(record.Open, 0, "f", 4))
-	require.NoError(t, w.Settle(table, closing))
-	require.NoError(t, w.Settle(idle, closing))
+	require.NoError(t, w.Settle(table, patience))
+	require.NoError(t, w.Settle(idle, patience))
 	before := dump(t, client)
 	require.NoError(t, client.FlushDB(t.Context()).Err())
 
@@ -68,7 +68,7 @@ func TestAfterTheLossOfAllDataTheOpenBucketsAndTheLastFinalOnesComeBack(t *testi
 	eventually(t, client, table, of(record.Final, 0, "f", 1), of(record.Open, 60, "f", 2), of(record.Open, 60, "g", 3))
 	eventually(t, client, idle, of(record.Open, 0, "f", 4)) // it is not written again by a Put
 	// The compatibility value is rebuilt a moment after the records are back.
-	require.EventuallyWithT(t, func(c *assert.CollectT) { assert.Equal(c, before, dump(t, client)) }, 10*time.Second, 10*time.Millisecond)
+	require.EventuallyWithT(t, func(c *assert.CollectT) { assert.Equal(c, before, dump(t, client)) }, patience, 10*time.Millisecond)
 	require.Equal(t, []int64{2, 4, 4}, []int64{lostTables.Load(), restored.Load(), w.Restored()})
 }
 
@@ -86,7 +86,7 @@ func TestEachOfSeveralAgentsNoticesTheLoss(t *testing.T) {
 		put(t, fast, table, other)
 	}
 	put(t, w, table, of(record.Open, 60, "g", 1))
-	require.Eventually(t, func() bool { return len(all(t, client, table, record.Range{})) == 3 }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return len(all(t, client, table, record.Range{})) == 3 }, patience, 10*time.Millisecond)
 }
 
 func TestAfterARestartFromAnOlderFileTheNewerRecordsComeBack(t *testing.T) {
@@ -106,7 +106,7 @@ func TestAfterARestartFromAnOlderFileTheNewerRecordsComeBack(t *testing.T) {
 	require.Len(t, all(t, client, table, record.Range{}), 2, "the file has the first two")
 	put(t, w, table, open)
 	eventually(t, client, table, old, final, open, of(record.Open, 120, "g", 1))
-	require.NoError(t, w.Close(closing)) // before the server ends
+	require.NoError(t, w.Close(patience)) // before the server ends
 }
 
 // Redis may evict any key. The next write of the bucket, or otherwise the audit, restores it.
@@ -123,12 +123,12 @@ func TestEveryEvictedKeyComesBack(t *testing.T) {
 			client := server(t)
 			w := keeping(t, client, nil)
 			put(t, w, table, open, final)
-			require.NoError(t, w.Settle(table, closing))
+			require.NoError(t, w.Settle(table, patience))
 			before := dump(t, client)
 			require.Len(t, before, len(keys))
 			require.Equal(t, int64(1), client.Del(t.Context(), key).Val())
 			require.NoError(t, w.Audit(t.Context()))
-			require.Eventually(t, func() bool { return client.Exists(t.Context(), key).Val() == 1 }, 10*time.Second, 10*time.Millisecond)
+			require.Eventually(t, func() bool { return client.Exists(t.Context(), key).Val() == 1 }, patience, 10*time.Millisecond)
 			require.Equal(t, before, dump(t, client))
 			for name := range before {
 				require.InDelta(t, time.Hour, ttl(t, client, name), float64(time.Minute), name)
@@ -148,7 +148,7 @@ func TestAWriteRestoresTheRestOfItsEvictedBucket(t *testing.T) {
 			before := dump(t, client)
 			require.NoError(t, client.Del(t.Context(), key).Err())
 			put(t, w, table, of(record.Open, 60, "g", 1))
-			require.Eventually(t, func() bool { return fmt.Sprint(dump(t, client)[key]) == fmt.Sprint(before[key]) }, 10*time.Second, 10*time.Millisecond)
+			require.Eventually(t, func() bool { return fmt.Sprint(dump(t, client)[key]) == fmt.Sprint(before[key]) }, patience, 10*time.Millisecond)
 		})
 	}
 }
@@ -164,7 +164,7 @@ func TestAWriteOfNewRecordsRestoresTheOthersOfTheirEvictedBucket(t *testing.T) {
 			require.Equal(t, int64(1), client.Del(t.Context(), cache.Key(table, kind)).Val())
 			put(t, w, table, of(record.Open, 60, "new", 1))
 			eventually(t, client, table, of(record.Open, 60, "f", 1), of(record.Open, 60, "g", 1), of(record.Open, 60, "new", 1))
-			require.Eventually(t, func() bool { return client.HLen(t.Context(), cache.SummaryKey(table, "60")).Val() == 3 }, 10*time.Second, 10*time.Millisecond)
+			require.Eventually(t, func() bool { return client.HLen(t.Context(), cache.SummaryKey(table, "60")).Val() == 3 }, patience, 10*time.Millisecond)
 		}
 	})
 }
@@ -183,7 +183,7 @@ func TestAWriteOfOneRecordRestoresTheOthersOfABucketThatAnotherAgentHasMadeAgain
 		put(t, w, table, of(record.Open, 60, "g", 2), of(record.Open, 60, "new", 1))
 		eventually(t, client, table,
 			of(record.Open, 60, "f", 1), theirs, of(record.Open, 60, "g", 2), of(record.Open, 60, "h", 1), of(record.Open, 60, "new", 1))
-		require.Eventually(t, func() bool { return client.HLen(t.Context(), cache.SummaryKey(table, "60")).Val() == 5 }, 10*time.Second, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return client.HLen(t.Context(), cache.SummaryKey(table, "60")).Val() == 5 }, patience, 10*time.Millisecond)
 	}
 }
 
@@ -206,7 +206,7 @@ func TestKeysOfATableThatAreEvictedTogetherComeBack(t *testing.T) {
 				require.Equal(c, []int64{0, 60, 120}, startsOf(t, client, table))
 				require.ElementsMatch(c, []string{"0", "60", "120"}, client.ZRange(t.Context(), cache.ExpiryKey(table), 0, -1).Val())
 				require.Equal(c, []string{"f", "old"}, fieldsOf(t, client, table))
-			}, 10*time.Second, 10*time.Millisecond, "%04b", evicted)
+			}, patience, 10*time.Millisecond, "%04b", evicted)
 		}
 	})
 }
@@ -255,7 +255,7 @@ func TestABucketThatIsEvictedTogetherWithItsPlacesComesBack(t *testing.T) {
 				client.ZRem(t.Context(), cache.IndexKey(table), "60")
 				client.ZRem(t.Context(), cache.ExpiryKey(table), "60")
 				look(w, table)
-				require.EventuallyWithT(t, func(c *assert.CollectT) { assert.Equal(c, before, contentsOf(t, client, keys)) }, 5*time.Second, 5*time.Millisecond)
+				require.EventuallyWithT(t, func(c *assert.CollectT) { assert.Equal(c, before, contentsOf(t, client, keys)) }, patience, 5*time.Millisecond)
 			})
 		}
 	}
@@ -318,7 +318,7 @@ func TestRemovedAndExpiredBucketsDoNotComeBack(t *testing.T) {
 		pass(2 * time.Hour)
 		require.NoError(c, w.Audit(t.Context()))
 		require.Empty(c, client.Keys(t.Context(), "*").Val())
-	}, 10*time.Second, 10*time.Millisecond)
+	}, patience, 10*time.Millisecond)
 	kept, size, _ := w.Recent()
 	require.Zero(t, kept+size)
 	require.Zero(t, w.Restored())
@@ -358,7 +358,7 @@ func TestRecordsStayWhileRedisIsAway(t *testing.T) {
 	redistest.Start(t, redisserver.Options{Addr: s.Addr()})
 	put(t, w, table, of(record.Open, 60, "f", 1))
 	eventually(t, client, table, of(record.Final, 0, "f", 1), of(record.Open, 60, "f", 1))
-	require.NoError(t, w.Close(closing)) // before the server ends
+	require.NoError(t, w.Close(patience)) // before the server ends
 }
 
 func TestTheKeptRecordsAreBoundedAndTheRestIsCounted(t *testing.T) {
@@ -409,7 +409,7 @@ func TestCloseWritesAgainWhatIsLost(t *testing.T) {
 		put(t, w, table, of(record.Final, 0, "f", 1))
 		require.NoError(t, client.FlushDB(t.Context()).Err())
 		put(t, w, table, of(record.Final, 60, "f", 1))
-		require.NoError(t, w.Close(closing))
+		require.NoError(t, w.Close(patience))
 		require.Len(t, all(t, client, table, record.Range{}), 2)
 		require.Len(t, compat(t, client, table), 2)
 	}

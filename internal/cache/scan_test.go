@@ -20,7 +20,7 @@ import (
 func fillBuckets(t testing.TB, client redis.UniversalClient, table record.Table, sizes ...int) (starts []time.Time) {
 	t.Helper()
 	w := cache.NewWriter(client, cache.Options{Retention: time.Hour})
-	defer func() { require.NoError(t, w.Close(closing)) }()
+	defer func() { require.NoError(t, w.Close(patience)) }()
 	for b, size := range sizes {
 		records := make([]record.Record, 0, size)
 		for i := range size {
@@ -86,7 +86,7 @@ func TestFewLargeRecordsAreReadAtATime(t *testing.T) {
 	t.Parallel()
 	client, table := server(t), newTable()
 	w := cache.NewWriter(client, cache.Options{Retention: time.Hour})
-	defer func() { require.NoError(t, w.Close(closing)) }()
+	defer func() { require.NoError(t, w.Close(patience)) }()
 	var starts []time.Time
 	for b := range 100 {
 		r := rec(int64(b)*60, "f", strings.Repeat("x", 100_000), 1)

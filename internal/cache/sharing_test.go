@@ -82,11 +82,11 @@ func TestAShortRetentionDoesNotShortenATableOfSeveralAgents(t *testing.T) {
 				r := revised(1, float64(i))
 				r.Agent, r.Field = strconv.Itoa(i), strconv.Itoa(i)
 				put(t, w, table, r)
-				require.NoError(t, w.Settle(table, closing))
+				require.NoError(t, w.Settle(table, patience))
 			}
 			c.at.Add(1200)
 			put(t, short, table, rec(120, "g", "h", 1))
-			require.NoError(t, short.Settle(table, closing))
+			require.NoError(t, short.Settle(table, patience))
 			for _, key := range append(keysOf(table, "60"), cache.CatalogueKey) {
 				require.Greater(t, ttl(t, client, key), 59*time.Minute, key)
 			}
@@ -151,7 +151,7 @@ func TestAnAgentWhoseClockIsBehindReportsNoLoss(t *testing.T) {
 	}
 	require.Equal(t, int64(2), admin.ZCard(t.Context(), cache.Key(table, "w")).Val())
 
-	require.NoError(t, slow.Close(closing))
+	require.NoError(t, slow.Close(patience))
 	for range 4 { // and once the other one has ended, its mark leaves
 		put(t, w, table, rec(now, "f", "h", 1))
 		good.at.Add(86300)
@@ -219,8 +219,8 @@ func TestRecordsOfNowStayIfAnAgentsClockIsAhead(t *testing.T) {
 		good.at.Add(61)
 		ahead.at.Add(61)
 	}
-	require.NoError(t, w.Close(closing))
-	require.NoError(t, fast.Settle(table, closing))
+	require.NoError(t, w.Close(patience))
+	require.NoError(t, fast.Settle(table, patience))
 	starts := startsOf(t, client, table)
 	require.Equal(t, []int64{now - 540, now - 480, now - 420}, starts[:3])
 	for _, r := range compat(t, client, table) {
@@ -286,7 +286,7 @@ func TestAServerBeforeRedis7GetsPlainTimesToLive(t *testing.T) {
 	w := writerOf(t, client, nil)
 	put(t, w, table, revised(1, 1))
 	put(t, w, table, revised(1, 2))
-	require.NoError(t, w.Close(closing))
+	require.NoError(t, w.Close(patience))
 	require.Equal(t, int64(1), refused.Load(), "the writer remembers the answer")
 	require.Len(t, compat(t, client, table), 1)
 	for _, key := range []string{table.String(), cache.BucketKey(table, "60"), cache.IndexKey(table), cache.CatalogueKey} {

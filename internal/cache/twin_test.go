@@ -68,7 +68,7 @@ func TestTwoRunningWritersWithOneNameNoticeEachOther(t *testing.T) {
 		require.NotContains(t, a.twins(), process(1))
 		require.NotContains(t, b.twins(), process(2))
 
-		require.NoError(t, b.Close(closing))
+		require.NoError(t, b.Close(patience))
 		rounds(t, 1, c, table, a) // b has written since the last write of a
 		before := len(a.twins())
 		rounds(t, 6, c, table, a)
@@ -110,10 +110,10 @@ func TestARestartIsNoTwin(t *testing.T) {
 	rounds(t, 3, c, table, killed)
 	stopped := newTwin(t, client, c, process(2))
 	rounds(t, 3, c, table, stopped)
-	require.NoError(t, stopped.Close(closing))
+	require.NoError(t, stopped.Close(patience))
 	reloaded := newTwin(t, client, c, process(2)) // in the same process
 	rounds(t, 3, c, table, reloaded)
-	require.NoError(t, reloaded.Close(closing))
+	require.NoError(t, reloaded.Close(patience))
 	restarted := newTwin(t, client, c, process(3))
 	rounds(t, 15, c, table, restarted)
 	for _, w := range []*twin{killed, stopped, reloaded, restarted} {

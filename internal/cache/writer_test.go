@@ -108,7 +108,7 @@ func everyKeyExpiresAndSharesASlot(t *testing.T, client redis.UniversalClient, t
 	t.Helper()
 	w := writerOf(t, client, nil)
 	put(t, w, table, revised(1, 1))
-	require.NoError(t, w.Close(closing))
+	require.NoError(t, w.Close(patience))
 	keys := keysOf(table, "60")
 	slots := make(map[int64]bool)
 	for _, key := range append(keys, cache.CatalogueKey) {
@@ -246,7 +246,7 @@ func TestBucketsInTheFutureDoNotRemoveThoseThatHaveBegun(t *testing.T) {
 	}
 	want := []int64{now + 120, now + 180, now + 240, now + year + 120, now + year + 180, now + year + 240}
 	require.Equal(t, want, startsOf(t, client, table))
-	require.NoError(t, w.Close(closing))
+	require.NoError(t, w.Close(patience))
 	var hosts []any
 	for _, r := range compat(t, client, table) {
 		hosts = append(hosts, r["host"])
