@@ -35,6 +35,13 @@ import (
 
 func TestMain(m *testing.M) { redistest.Main(m) }
 
+// patience is the longest time that a test waits for an event, and patient the option with which a plugin waits as long for an answer. No
+// test passes because this time is over. A plugin that waits less sends a transaction again on a machine that stands still meanwhile.
+const (
+	patience = 2 * time.Minute
+	patient  = "  timeout = \"2m\"\n"
+)
+
 // loading is held while Telegraf loads a configuration: it collects all secrets in a variable of its package.
 var loading sync.Mutex
 
@@ -58,9 +65,12 @@ func load(t *testing.T, text string) *models.RunningOutput {
 // with -count.
 var outputsMade atomic.Int64
 
-// output returns the plugin of a configuration, with its log.
+// output returns the plugin of a configuration, with its log. It is patient, unless the options have another timeout.
 func output(t *testing.T, addr, options string) (*rediscache.RedisCache, *plugintest.Log) {
 	t.Helper()
+	if !strings.Contains(options, "timeout = ") {
+		options = patient + options
+	}
 	r, ok := load(t, fmt.Sprintf("[[outputs.rediscache]]\n  servers = [\"redis://%s\"]\n  database = \"db\"\n  agent = \"a1\"\n%s\n", addr, options)).Output.(*rediscache.RedisCache)
 	require.True(t, ok)
 	log := &plugintest.Log{}
@@ -339,7 +349,7 @@ func TestATableThatRedisRefusesDoesNotHoldUpTheOthers(t *testing.T) {
 	addr := redistest.Database(t)
 	client := redistest.Open(t, addr)
 	require.NoError(t, client.Set(t.Context(), "{db:analytics_cpu}:idx", "no sorted set", 0).Err())
-	ro := load(t, fmt.Sprintf("[[outputs.rediscache]]\n  servers = [\"redis://%s\"]\n  database = \"db\"\n", addr))
+	ro := load(t, fmt.Sprintf("[[outputs.rediscache]]\n  servers = [\"redis://%s\"]\n  database = \"db\"\n"+patient, addr))
 	require.NoError(t, ro.Init())
 	require.NoError(t, ro.Connect())
 	defer ro.Close()
@@ -366,7 +376,7 @@ func TestNothingIsLostWhileRedisIsAway(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	server := redistest.Start(t, redisserver.Options{Dir: dir})
-	ro := load(t, fmt.Sprintf("[[outputs.rediscache]]\n  servers = [\"redis://%s\"]\n  database = \"db\"\n  timeout = \"1s\"\n  metric_batch_size = 100\n", server.Addr()))
+	ro := load(t, fmt.Sprintf("[[outputs.rediscache]]\n  servers = [\"redis://%s\"]\n  database = \"db\"\n  metric_batch_size = 100\n"+patient, server.Addr()))
 	require.NoError(t, ro.Init())
 	require.NoError(t, ro.Connect())
 	const perTick, ticks = 30, 150 // the rows that wait need 30 batches
@@ -386,7 +396,7 @@ func TestNothingIsLostWhileRedisIsAway(t *testing.T) {
 		}
 	}
 	require.GreaterOrEqual(t, failed, 100, "Redis was away for 100 writes")
-	require.Eventually(t, func() bool { return ro.Write() == nil && ro.BufferLength() == 0 }, 30*time.Second, 100*time.Millisecond)
+	require.Eventually(t, func() bool { return ro.Write() == nil && ro.BufferLength() == 0 }, patience, 100*time.Millisecond)
 	got := records(t, redistest.Client(t, server), cpu)
 	require.Equal(t, perTick*ticks, len(got), "every record, none twice") //nolint:testifylint // not worth printing
 	ro.Close()
@@ -394,13 +404,10 @@ func TestNothingIsLostWhileRedisIsAway(t *testing.T) {
 
 func TestStartupErrorBehaviorApplies(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	addr := l.Addr().String()
-	require.NoError(t, l.Close())
+	addr := redistest.Free(t)
 	for behavior, want := range map[string]string{"error": "connection refused", "retry": "", "ignore": "connection refused"} {
 		t.Run(behavior, func(t *testing.T) {
-			ro := load(t, fmt.Sprintf("[[outputs.rediscache]]\n  servers = [\"redis://%s\"]\n  database = \"db\"\n  startup_error_behavior = %q\n  timeout = \"1s\"\n", addr, behavior))
+			ro := load(t, fmt.Sprintf("[[outputs.rediscache]]\n  servers = [\"redis://%s\"]\n  database = \"db\"\n  startup_error_behavior = %q\n"+patient, addr, behavior))
 			require.NoError(t, ro.Init())
 			err := ro.Connect()
 			if want == "" {
@@ -423,7 +430,7 @@ func TestStartupErrorBehaviorApplies(t *testing.T) {
 func TestAWrongPasswordIsNeitherTriedAgainNorShown(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redisserver.Options{Password: "right"})
-	ro := load(t, fmt.Sprintf("[[outputs.rediscache]]\n  servers = [\"redis://%s\"]\n  password = \"wrong\"\n  database = \"db\"\n  startup_error_behavior = \"retry\"\n", server.Addr()))
+	ro := load(t, fmt.Sprintf("[[outputs.rediscache]]\n  servers = [\"redis://%s\"]\n  password = \"wrong\"\n  database = \"db\"\n  startup_error_behavior = \"retry\"\n"+patient, server.Addr()))
 	require.NoError(t, ro.Init())
 	err := ro.Connect()
 	require.ErrorContains(t, err, "redis at "+server.Addr()+": WRONGPASS")
@@ -447,7 +454,7 @@ func TestAWrongPasswordIsNeitherTriedAgainNorShown(t *testing.T) {
 
 func TestCloseWorksWithoutAConnection(t *testing.T) {
 	t.Parallel()
-	r, _ := output(t, "127.0.0.1:1", "  timeout = \"1s\"")
+	r, _ := output(t, "127.0.0.1:1", "")
 	require.NoError(t, r.Close())
 	require.Error(t, r.Connect())
 	require.NoError(t, r.Close())
@@ -456,7 +463,7 @@ func TestCloseWorksWithoutAConnection(t *testing.T) {
 func TestRecordsAreSpreadOverACluster(t *testing.T) {
 	t.Parallel()
 	addrs := redistest.SharedCluster(t)
-	ro := load(t, fmt.Sprintf("[[outputs.rediscache]]\n  servers = [\"redis://%s\"]\n  database = \"db\"\n", strings.Join(addrs, `", "redis://`)))
+	ro := load(t, fmt.Sprintf("[[outputs.rediscache]]\n  servers = [\"redis://%s\"]\n  database = \"db\"\n"+patient, strings.Join(addrs, `", "redis://`)))
 	require.NoError(t, ro.Init())
 	require.NoError(t, ro.Connect())
 	for i := range 20 {
@@ -464,7 +471,7 @@ func TestRecordsAreSpreadOverACluster(t *testing.T) {
 	}
 	require.NoError(t, ro.Write())
 	ro.Close()
-	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs})
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs, DialTimeout: patience, ReadTimeout: patience, WriteTimeout: patience})
 	defer client.Close()
 	slots := make(map[int64]bool)
 	for i := range 20 {
@@ -490,7 +497,7 @@ func TestRecordsAreSentOverTLS(t *testing.T) {
 		fmt.Sprintf("  tls_ca = %q", cert):                      "certificate required",
 		options + "  tls_server_name = \"redis.example.com\"\n": "redis.example.com",
 	} {
-		r, _ := output(t, addr, options+"\n  timeout = \"20s\"")
+		r, _ := output(t, addr, options)
 		err := r.Connect()
 		require.ErrorContains(t, err, "redis at "+addr)
 		require.ErrorContains(t, err, want)

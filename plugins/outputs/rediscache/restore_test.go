@@ -95,7 +95,7 @@ func TestLossesThatAreNotLoggedYetAreLoggedAtTheEnd(t *testing.T) {
 	for i := range int64(2) {
 		require.NoError(t, client.FlushAll(t.Context()).Err())
 		require.NoError(t, r.Write(batch[1:]))
-		require.Eventually(t, func() bool { return r.Restored() == 2*(i+1) }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return r.Restored() == 2*(i+1) }, patience, time.Millisecond)
 	}
 	require.Len(t, log.Warnings(), 1)
 	require.NoError(t, r.Close())
@@ -111,7 +111,7 @@ func TestConstantEvictionDoesNotFillTheLog(t *testing.T) {
 	r, log := connected(t, server.Addr(), "  compat_max_records = 0\n")
 	for i := range int64(5) {
 		require.NoError(t, r.Write([]telegraf.Metric{row(nil, mean(1), 0)}))
-		require.Eventually(t, func() bool { return r.Restored() == i }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return r.Restored() == i }, patience, time.Millisecond)
 		require.NoError(t, client.Del(t.Context(), "{db:analytics_cpu}:b:0").Err())
 	}
 	require.Len(t, log.Warnings(), 1)

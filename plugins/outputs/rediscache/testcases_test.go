@@ -44,7 +44,7 @@ func runCase(t *testing.T, folder, addr string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(folder, "telegraf.conf"))
 	require.NoError(t, err)
-	ro := load(t, strings.ReplaceAll(string(text), "${REDIS_ADDRESS}", addr))
+	ro := load(t, strings.NewReplacer("${REDIS_ADDRESS}", addr, "[[outputs.rediscache]]\n", "[[outputs.rediscache]]\n"+patient).Replace(string(text)))
 	require.NoError(t, ro.Init())
 	require.NoError(t, ro.Connect())
 	input, err := os.ReadFile(filepath.Join(folder, "input.influx"))
