@@ -17,7 +17,7 @@ func TestDeferredRecordsAreWrittenWhenTheServerAnswersAgain(t *testing.T) {
 	t.Parallel()
 	s := redistest.Server(t)
 	client := redistest.Client(t, s)
-	w := keeping(t, client, withoutCompat)
+	w := keeping(t, client, whileAway(t))
 	put(t, w, table, revised(1, 1), of(record.Open, 120, "f", 1))
 	other := record.Table{Database: "db", Name: "analytics_new"}
 	require.NoError(t, s.Stop())

@@ -106,6 +106,19 @@ func writerOf(t testing.TB, client redis.UniversalClient, edit func(*cache.Optio
 // withoutCompat makes a writer build no compatibility value: for tests of many records that do not need it.
 func withoutCompat(o *cache.Options) { o.CompatRecords = 0 }
 
+// whileAway makes a writer build no compatibility value, and report no server that does not answer: once a minute it looks for lost records,
+// perhaps just while the test has stopped the server.
+func whileAway(t testing.TB) func(*cache.Options) {
+	return func(o *cache.Options) {
+		o.CompatRecords = 0
+		o.Report = func(err error) {
+			if !cache.IsUnavailable(err) {
+				t.Errorf("reported: %v", err)
+			}
+		}
+	}
+}
+
 func rec(start int64, field, host string, value float64) record.Record {
 	return record.Record{
 		Table: "analytics_cpu", Field: field, Agent: "a1", Tags: []series.Tag{{Key: "host", Value: host}},

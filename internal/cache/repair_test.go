@@ -94,7 +94,7 @@ func TestAfterARestartFromAnOlderFileTheNewerRecordsComeBack(t *testing.T) {
 	dir := t.TempDir()
 	s := redistest.Start(t, redisserver.Options{Args: []string{"--dir", dir}})
 	client := redistest.Client(t, s)
-	w := keeping(t, client, withoutCompat)
+	w := keeping(t, client, whileAway(t))
 	old, final, open := of(record.Final, 0, "f", 1), of(record.Final, 60, "f", 2), of(record.Open, 120, "f", 3)
 	put(t, w, table, old, of(record.Open, 60, "f", 0))
 	require.NoError(t, client.Save(t.Context()).Err())
@@ -350,7 +350,10 @@ func TestRecordsStayWhileRedisIsAway(t *testing.T) {
 	s := redistest.Server(t)
 	client := redistest.Client(t, s)
 	c := newClock(time.Now().Unix())
-	w := keeping(t, client, func(o *cache.Options) { o.Now, o.CompatRecords = c.now, 0 })
+	w := keeping(t, client, func(o *cache.Options) {
+		whileAway(t)(o)
+		o.Now = c.now
+	})
 	put(t, w, table, of(record.Final, 0, "f", 1))
 	require.NoError(t, s.Stop())
 	c.at.Add(3000)
