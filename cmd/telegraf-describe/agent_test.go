@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/apitest"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 )
 
 // history has values that Telegraf drops with its default grace.
@@ -36,13 +37,20 @@ type settings struct {
 	noOutputs bool
 }
 
-// configuration returns a configuration that reads a file every 100 ms and writes another one without delay.
+// configuration returns a configuration that reads a file every 100 ms and writes another one without delay. Periods begin with the process
+// and not at round times, one of which may come during a test. Unless the options of describe set it, the period is onePeriod.
 func configuration(s settings) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "[agent]\n  interval = \"100ms\"\n  flush_interval = \"100ms\"\n  omit_hostname = true\n"+
-		"  skip_processors_after_aggregators = true\n%s\n", s.agent)
+		"  skip_processors_after_aggregators = true\n  round_interval = false\n%s", s.agent)
+	if s.agent != "" {
+		b.WriteString("\n")
+	}
 	fmt.Fprintf(&b, "[[inputs.file]]\n  files = [%q]\n  name_override = %q\n", s.input, s.name)
 	if s.describe != "" {
+		if !strings.Contains(s.describe, "period = ") {
+			s.describe = onePeriod + s.describe
+		}
 		fmt.Fprintf(&b, "[[aggregators.describe]]\n%s\n", s.describe)
 	}
 	if !s.noOutputs {
@@ -487,8 +495,8 @@ func TestLogLevels(t *testing.T) {
 	require.Empty(t, runTelegraf(t, "--config", config, "--once", "--quiet").stderr)
 }
 
-// 3,000 series of 10 fields are 30,000 rows in one period. The batch is larger, so that no row is written before all
-// have arrived.
+// 3,000 series of 10 fields are 30,000 rows in one period. The batch is larger and the outputs are flushed at the end only, so that no row is
+// written before all have arrived.
 func TestOutputsHoldTheRowsOfAPeriod(t *testing.T) {
 	t.Parallel()
 	var lines strings.Builder
@@ -498,7 +506,8 @@ func TestOutputsHoldTheRowsOfAPeriod(t *testing.T) {
 	run := func(agent string) (found int, log string) {
 		in, out := files(t, lines.String())
 		s := settings{input: in, output: out, agent: "  metric_batch_size = 100000\n" + agent, describe: onePeriod + "  drop_original = true\n  stats = [\"max\"]"}
-		r := runTelegraf(t, "--once", "--config", writeFile(t, "telegraf.conf", configuration(s)))
+		text := strings.Replace(configuration(s), `flush_interval = "100ms"`, `flush_interval = "24h"`, 1)
+		r := runTelegraf(t, "--once", "--config", writeFile(t, "telegraf.conf", text))
 		require.Zero(t, r.code)
 		return len(rows(readFile(t, out))), r.stderr
 	}
@@ -533,15 +542,13 @@ func TestMetricBufferLimitHasOurDefault(t *testing.T) {
 
 func TestAnUnreachableRedisIsOnlyLogged(t *testing.T) {
 	t.Parallel()
-	nobody, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, nobody.Close())
+	nobody := redistest.Free(t)
 	in, _ := files(t, history)
 	config := writeFile(t, "telegraf.conf", configuration(settings{input: in, noOutputs: true, describe: "  stats = [\"max\"]"})+
-		fmt.Sprintf("[[outputs.rediscache]]\n  servers = [\"redis://%s\"]\n  database = \"db\"\n  startup_error_behavior = \"retry\"\n", nobody.Addr()))
+		fmt.Sprintf("[[outputs.rediscache]]\n  servers = [\"redis://%s\"]\n  database = \"db\"\n  startup_error_behavior = \"retry\"\n", nobody))
 	r := runTelegraf(t, "--config", config, "--once")
 	require.Equal(t, 1, r.code)
-	require.Contains(t, r.stderr, nobody.Addr().String())
+	require.Contains(t, r.stderr, nobody)
 	for _, line := range trimmedLines(r.stderr) {
 		require.Regexp(t, `^(\d{4}-\d\d-\d\dT\S+ [DIWE]! |$)`, line)
 	}
@@ -551,9 +558,9 @@ func TestProfilesAreServed(t *testing.T) {
 	t.Parallel()
 	in, out := files(t, history)
 	config := writeFile(t, "telegraf.conf", configuration(settings{input: in, output: out}))
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	address := redistest.Free(t)
+	free, err := net.Listen("tcp", address)
 	require.NoError(t, err)
-	address := free.Addr().String()
 
 	taken := startTelegraf(t, "--config", config, "--pprof-addr", address).wait()
 	require.Equal(t, 1, taken.code)

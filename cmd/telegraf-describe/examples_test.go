@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -124,7 +123,7 @@ func numbers(t *testing.T, record string) string {
 func TestExampleInfluxDB3(t *testing.T) {
 	t.Parallel()
 	influxdb := influxtest.New(t, influxtest.Options{Token: "secret"})
-	listen, state := freeAddress(t), t.TempDir()
+	listen, state := redistest.Free(t), t.TempDir()
 	p := startTelegrafWith(t, []string{"INFLUX_URL=" + influxdb.URL, "INFLUX_TOKEN=secret", "LISTEN=" + listen, "STATE=" + state},
 		"--config", shortBuckets(t, "influxdb3/telegraf.conf"), "--config", impatient(t))
 	p.waitForLog("Started HTTP listener service")
@@ -211,14 +210,6 @@ func impatient(t *testing.T) string {
 	return writeFile(t, "impatient.conf", "[agent]\n  interval = \"100ms\"\n  flush_interval = \"100ms\"\n")
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, l.Close())
-	return l.Addr().String()
-}
-
 func withoutHost(tags map[string]string) map[string]string {
 	delete(tags, "host")
 	return tags
@@ -288,7 +279,7 @@ func counts(values ...any) []telegraf.Metric {
 // database rejects, splits a batch that is too large, and writes rows over earlier ones.
 func TestEndpointWorksWithTelegrafsOutput(t *testing.T) {
 	t.Parallel()
-	influxdb := influxtest.New(t, influxtest.Options{Token: "secret", MaxBytes: 120, Overwrite: influxtest.Newest})
+	influxdb := influxtest.New(t, influxtest.Options{Token: "secret", MaxBytes: 120, Overwrite: influxtest.Newest, RetryAfter: 10 * time.Minute})
 	for _, status := range []int{http.StatusServiceUnavailable, http.StatusTooManyRequests, 0} {
 		out := influxOutputOf(t, influxdb, "secret")
 		influxdb.Fail(status, -1)

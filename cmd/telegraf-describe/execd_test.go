@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/apitest"
+	"github.com/telegraf-describe/telegraf-describe/internal/redisserver/redistest"
 )
 
 // The agent of these tests is our own build, which has the processors.execd of the Telegraf that it is built on. The test
@@ -102,7 +103,7 @@ func stockTelegraf(t *testing.T, address, output, options string) string {
 [[inputs.influxdb_v2_listener]]
   service_address = %q
 [[processors.execd]]
-  command = [%q, "execd", "--config", %q]
+  command = [%q, "execd", "--config", %q, "--round-interval=false"]
   restart_delay = "100ms"
 [[outputs.file]]
   files = [%q]
@@ -157,7 +158,7 @@ func TestExecdThatIsKilledGoesOnWithItsState(t *testing.T) {
 	if _, err := os.Stat("/proc/self/task"); err != nil {
 		t.Skip("there is no /proc to find child processes")
 	}
-	address, out := freeAddress(t), filepath.Join(t.TempDir(), "out.lp")
+	address, out := redistest.Free(t), filepath.Join(t.TempDir(), "out.lp")
 	p := startTelegraf(t, "--config", stockTelegraf(t, address, out, fmt.Sprintf(
 		"  period = \"200ms\"\n  bucket = \"1y\"\n  stats = [\"count\"]\n  drop_original = true\n  state = %q\n", t.TempDir())))
 	p.waitFor("the listener", func() bool { return listens(address) })
@@ -188,10 +189,19 @@ func TestExecdThatIsKilledGoesOnWithItsState(t *testing.T) {
 	require.NotContains(t, readFile(t, out), "\nm ", "originals are dropped")
 }
 
-// A service manager sends SIGTERM to all processes of a service.
+// A service manager sends SIGTERM to all processes of a service. On a machine that is so busy that Telegraf loses its patience with the child,
+// the test begins again.
 func TestExecdLosesNothingWhenItGetsTheSignalBeforeTelegraf(t *testing.T) {
 	t.Parallel()
-	address, out := freeAddress(t), filepath.Join(t.TempDir(), "out.lp")
+	for attempt := 1; !execdGetsTheSignalFirst(t); attempt++ {
+		require.Less(t, attempt, 6, "the child never ends by itself")
+	}
+}
+
+// execdGetsTheSignalFirst runs the test once. It returns false without a look at the rows if Telegraf has sent a signal too.
+func execdGetsTheSignalFirst(t *testing.T) bool {
+	t.Helper()
+	address, out := redistest.Free(t), filepath.Join(t.TempDir(), "out.lp")
 	p := startTelegraf(t, "--config", stockTelegraf(t, address, out, "  period = \"24h\"\n  stats = [\"count\"]\n"))
 	p.waitFor("the listener", func() bool { return listens(address) })
 	child := childOf(p, 0)
@@ -202,12 +212,15 @@ func TestExecdLosesNothingWhenItGetsTheSignalBeforeTelegraf(t *testing.T) {
 	post(t, address, "m f=2 1600000000000000002\n")
 	began := time.Now()
 	r := p.stop()
-	require.Less(t, time.Since(began), 5*time.Second, "after that time, Telegraf sends SIGTERM")
+	if time.Since(began) >= 5*time.Second { // after that time, Telegraf sends SIGTERM
+		return false
+	}
 	require.NotContains(t, r.stderr, "E! ")
 	require.ElementsMatch(t, []string{
 		"m f=1 1600000000000000001", "m f=2 1600000000000000002",
 		"analytics_m,bucket_state=final,field_name=f count=2i 1599955200000000000",
 	}, newest(readFile(t, out)))
+	return true
 }
 
 func TestExecdThatTelegrafStartsTwiceNamesTheOption(t *testing.T) {
@@ -270,6 +283,7 @@ func TestExampleStockTelegraf(t *testing.T) {
 	}
 	p := startTelegrafWith(t, env, "--config", example(t, "stock-telegraf/telegraf.conf"), "--config", impatient(t))
 	p.waitForFile(out, "mem,")
+	p.waitForFile(out, "system,")
 	p.stop()
 	text := readFile(t, out)
 	require.Regexp(t, `analytics_mem,bucket_state=open,field_name=used_percent,host=\S+ count=\d+i,min=\S+,max=\S+,p95=\S+ \d+`, text)

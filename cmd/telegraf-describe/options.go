@@ -24,6 +24,7 @@ type options struct {
 	unprotected           bool          // secrets are in memory that is not locked
 	urlRetries            int           // attempts; -1 for no limit, 0 for Telegraf's default of 3
 	urlWatchInterval      time.Duration // 0 for never
+	urlPatience           time.Duration // 0 for the constant urlPatience; longer in a test
 	watch                 string        // "notify", "poll", or "" for no watching of files
 	watchInterval, settle time.Duration // 0 for pollInterval, and 0 for no waiting
 	pidFile, pprofAddress string        // empty for none

@@ -55,7 +55,7 @@ func (r *runner) watchConfig(ctx context.Context) <-chan struct{} {
 		go r.watchPoll(ctx, local, stamps(local), report)
 	}
 	if r.urlWatchInterval > 0 && len(remote) > 0 {
-		go watchURLs(ctx, r.urlWatchInterval, remote, report)
+		go watchURLs(ctx, r.urlWatchInterval, cmp.Or(r.urlPatience, urlPatience), remote, report)
 	}
 	return changed
 }
@@ -226,12 +226,12 @@ func wait(ctx context.Context, d time.Duration) bool {
 
 // watchURLs requests the Last-Modified of each URL at every interval. It reports the first change and returns. Later answers are compared
 // with the first one, so a change in the first interval is not noticed. A request that fails is logged and repeated at the next
-// interval. Times are compared as texts: any difference is a change, also an earlier time.
-func watchURLs(ctx context.Context, interval time.Duration, urls []string, report func(string)) {
+// interval. It waits for an answer for the time patience. Times are compared as texts: any difference is a change, also an earlier time.
+func watchURLs(ctx context.Context, interval, patience time.Duration, urls []string, report func(string)) {
 	before := make(map[string]string)
 	for wait(ctx, interval) {
 		for _, u := range urls {
-			now, err := lastModified(ctx, u)
+			now, err := lastModified(ctx, patience, u)
 			switch {
 			case ctx.Err() != nil:
 				return
@@ -247,10 +247,13 @@ func watchURLs(ctx context.Context, interval time.Duration, urls []string, repor
 	}
 }
 
-// lastModified returns the header Last-Modified of a URL. It waits at most ten seconds for the answer. An answer of any status counts if it
+// urlPatience is how long the answer of a server about a configuration may take.
+const urlPatience = 10 * time.Second
+
+// lastModified returns the header Last-Modified of a URL. It waits for the answer for the time patience. An answer of any status counts if it
 // has the header.
-func lastModified(ctx context.Context, u string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+func lastModified(ctx context.Context, patience time.Duration, u string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodHead, u, http.NoBody)
 	if err != nil {

@@ -64,9 +64,11 @@ const SeedVariable = "INFLUXTEST_SEED"
 
 // Options configure the endpoint. The zero Options accept every token and keep random versions.
 type Options struct {
-	Token     string // bearer token that requests must present; empty accepts all requests
-	MaxBytes  int64  // largest body in bytes after decompression; 0 means 10 MiB
-	Overwrite Overwrite
+	Token    string // bearer token that requests must present; empty accepts all requests
+	MaxBytes int64  // largest body in bytes after decompression; 0 means 10 MiB
+	// RetryAfter is the time in the header Retry-After of the answers of Fail, in whole seconds; 0 means a second.
+	RetryAfter time.Duration
+	Overwrite  Overwrite
 	// Seed makes the choices of Random repeatable, if the points arrive in the same order. If it is 0, the seed is
 	// that in SeedVariable or, without one, a random number. New logs the seed to the test.
 	Seed uint64
@@ -137,7 +139,7 @@ func seedOf(t testing.TB, o Options) uint64 {
 	return seed
 }
 
-// Fail makes the next n requests fail with an HTTP status such as 503 and "Retry-After: 1", or all requests if n is
+// Fail makes the next n requests fail with an HTTP status such as 503 and a Retry-After, or all requests if n is
 // below 0. It replaces an earlier Fail; n = 0 ends it. With status 0, the server closes the connection instead.
 func (s *Server) Fail(status, n int) {
 	s.mu.Lock()
@@ -233,7 +235,7 @@ func (s *Server) failing(w http.ResponseWriter) bool {
 	if s.fault.status == 0 {
 		panic(http.ErrAbortHandler) // net/http closes the connection, without a line in its log
 	}
-	w.Header().Set("Retry-After", "1")
+	w.Header().Set("Retry-After", strconv.Itoa(max(1, int(s.options.RetryAfter/time.Second))))
 	answer(w, s.fault.status, map[string]any{"error": http.StatusText(s.fault.status)})
 	return true
 }
