@@ -58,7 +58,7 @@ func newMember() string {
 // have the same.
 func (mark) score(expiry time.Time) float64 { return float64(expiry.UnixMicro()) }
 
-// try notes that a score may be set: a write is sent, and may have its effect even if its answer does not come.
+// try notes that a score may be set: a write is sent, and may have its effect even if its answer does not come, or twice.
 func (m *mark) try(score float64) {
 	if m.known {
 		m.low, m.high = min(m.low, score), max(m.high, score)
@@ -68,26 +68,30 @@ func (m *mark) try(score float64) {
 // set notes that a score is set.
 func (m *mark) set(score float64) { *m = mark{true, score, score} }
 
-// queue adds a command that reads the members with the score of the mark. It returns nil for an unknown mark, such as that of a writer
-// before its first write, which cannot have lost anything.
-func (m mark) queue(ctx context.Context, pipe redis.Pipeliner, t record.Table) *redis.StringSliceCmd {
+// queue adds a command that reads the members with the scores that the mark may have. It returns nil for an unknown mark, such as that of a
+// writer before its first write, which cannot have lost anything.
+func (m mark) queue(ctx context.Context, pipe redis.Pipeliner, t record.Table) *redis.ZSliceCmd {
 	if !m.known {
 		return nil
 	}
-	return pipe.ZRangeByScore(ctx, writersKey(t), &redis.ZRangeBy{Min: microsText(m.low), Max: microsText(m.high)})
+	return pipe.ZRangeByScoreWithScores(ctx, writersKey(t), &redis.ZRangeBy{Min: microsText(m.low), Max: microsText(m.high)})
 }
 
 // microsText returns a score of a mark as an argument of a command.
 func microsText(score float64) string { return strconv.FormatFloat(score, 'f', -1, 64) }
 
 // notice notes whether the answers to a successful transaction show that the table is not as this writer left it, or that another
-// writer with the same name has written it. found are the members with the score of the mark, as they were before the transaction.
-// A table that may have expired is not lost. The caller holds the lock of the table.
-func (w *Writer) notice(s *tableState, found *redis.StringSliceCmd, now time.Time) {
+// writer with the same name has written it. found are the members with the scores that the mark may have, as they were before the
+// transaction. A table that may have expired is not lost. The caller holds the lock of the table.
+func (w *Writer) notice(s *tableState, found *redis.ZSliceCmd, now time.Time) {
+	if found == nil {
+		return
+	}
+	score, ok := scoreOf(found, w.member)
 	switch {
-	case found == nil:
-	case contains(found, w.member):
-		s.twins.due = s.twins.due || w.name != "" && !contains(found, w.name)
+	case ok:
+		name, ok := scoreOf(found, w.name)
+		s.twins.due = s.twins.due || w.name != "" && (!ok || name != score)
 	case s.expiry.After(now.Add(w.margin())):
 		s.lost.all = true
 		w.repairer.request(true)
@@ -138,14 +142,14 @@ func (p *bucket) isEvicted() bool {
 	return p.creations[revisionsKey].isNew() && p.held != nil && (p.held.proved || len(p.held.revisions) > 0)
 }
 
-// contains reports whether the answer has the member.
-func contains(found *redis.StringSliceCmd, member string) bool {
-	for _, m := range found.Val() {
-		if m == member {
-			return true
+// scoreOf returns the score of a member, and whether the answer has it.
+func scoreOf(found *redis.ZSliceCmd, member string) (score float64, ok bool) {
+	for _, z := range found.Val() {
+		if z.Member == member {
+			return z.Score, true
 		}
 	}
-	return false
+	return 0, false
 }
 
 // audit looks for the keys of a table, and notes what is lost. If the keys have expired, it forgets the table. It holds the lock of the table,
@@ -202,7 +206,8 @@ func (w *Writer) look(ctx context.Context, t record.Table, s *tableState, alive 
 	if err := found.Err(); err != nil {
 		return lost, err
 	}
-	lost.all = lost.all || !contains(found, w.member)
+	_, ok := scoreOf(found, w.member)
+	lost.all = lost.all || !ok
 	for _, p := range probes {
 		exists, err := existence(p.cmd.Err())
 		if err != nil {

@@ -331,11 +331,11 @@ func (w *Writer) tell(ctx context.Context, t record.Table, s *tableState, now ti
 		s.lost.untold = true
 		return nil
 	}
-	before, next := s.mark, s.mark.score(now.Add(w.o.Retention))
+	next := s.mark.score(now.Add(w.o.Retention))
 	s.mark.try(next)
-	var found *redis.StringSliceCmd
+	var found *redis.ZSliceCmd
 	if err := w.transact(ctx, func(pipe redis.Pipeliner) {
-		found = before.queue(ctx, pipe, t)
+		found = s.mark.queue(ctx, pipe, t)
 		pipe.ZRemRangeByScore(ctx, writersKey(t), "-inf", "+inf")
 		w.setMark(ctx, pipe, t, next)
 		w.lifetime().expire(ctx, pipe, writersKey(t))

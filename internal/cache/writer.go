@@ -249,12 +249,12 @@ func (w *Writer) put(ctx context.Context, t record.Table, s *tableState, b *batc
 // The transaction reads the mark of the last write before it sets the new one, so this costs no round trip.
 func (w *Writer) send(ctx context.Context, t record.Table, s *tableState, b *batch, expiry time.Time) error {
 	now, heads := w.clock.now(), w.keepsHeads(ctx, t)
-	before, next := s.mark, s.mark.score(expiry)
-	s.mark.try(next)
-	var found *redis.StringSliceCmd
+	next := s.mark.score(expiry)
+	s.mark.try(next) // before it is read: a client that gets no answer in time sends the transaction again, and Redis runs it twice
+	var found *redis.ZSliceCmd
 	queue := func(pipe redis.Pipeliner) {
 		life := w.lifetime()
-		found = before.queue(ctx, pipe, t)
+		found = s.mark.queue(ctx, pipe, t)
 		if heads {
 			b.beginHeads(ctx, pipe, t, w.heads, life)
 		}
@@ -268,8 +268,7 @@ func (w *Writer) send(ctx context.Context, t record.Table, s *tableState, b *bat
 	err := w.transact(ctx, queue)
 	if hasPrefix(err, "ERR value is not an integer", "ERR increment or decrement would overflow") {
 		// The version is the only integer. What another program has made of it would refuse every write of the table. All other
-		// commands of the transaction have had their effect, so that the mark may have its new score.
-		before = s.mark
+		// commands of the transaction have had their effect, also that on the mark.
 		if err = w.advance(ctx, t, 0); err == nil {
 			err = w.transact(ctx, queue)
 		}
