@@ -607,7 +607,7 @@ func TestReadyFindsASlowRedis(t *testing.T) {
 		return status == http.StatusOK
 	}, patience, time.Millisecond)
 	require.JSONEq(t, `{"status":"ready"}`, body)
-	require.NotContains(t, c.stderr.String(), "cannot be read")
+	require.NotContains(t, c.stderr.String(), "the settings of a server cannot be read")
 }
 
 func TestRefusedPasswordIsReportedButNotShown(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -146,7 +147,7 @@ func TestTheEndDoesNotWaitForTheStartOfTheEmbeddedRedis(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	asked := filepath.Join(dir, "asked")
-	script := "#!/bin/sh\nLOADING_REDIS=" + asked + " exec " + os.Args[0] + " \"$@\"\n"
+	script := fmt.Sprintf("#!/bin/sh\nLOADING_REDIS='%s' exec '%s' \"$@\"\n", asked, os.Args[0])
 	// Meanwhile no other test starts a process. It would have the file open for writing for a moment, and Linux runs no such file.
 	syscall.ForkLock.RLock()
 	err := os.WriteFile(filepath.Join(dir, "redis-server"), []byte(script), 0o700)
