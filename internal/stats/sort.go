@@ -75,15 +75,15 @@ func radixSort(values []float64, low, perUnit float64) {
 }
 
 // insertionSort sorts values with at most budget moves, and reports whether all are distinct. If it needs more, it
-// returns false, and the values are not in order. Equal values are found without a branch, which the processor would often
-// predict wrongly: with one, 360 values of a sensor with 250 distinct ones took 5.8 µs in BenchmarkSelection instead of 4.2.
+// returns false, and the values are not in order.
 func insertionSort(values []float64, budget int) (ok, distinct bool) {
-	var equal uint64     // the highest bit is 1 once two values were equal
+	distinct = true
 	last := math.Inf(-1) // the value before
 	for i, v := range values {
 		if v >= last {
-			differ := math.Float64bits(v) ^ math.Float64bits(last)
-			equal |= (differ - 1) &^ differ // has the highest bit if differ is 0
+			if v == last {
+				distinct = false
+			}
 			last = v
 			continue
 		}
@@ -93,14 +93,14 @@ func insertionSort(values []float64, budget int) (ok, distinct bool) {
 		}
 		values[j] = v
 		if j > 0 && values[j-1] == v {
-			equal = 1 << 63
+			distinct = false
 		}
 		last = values[i]
 		if budget -= i - j; budget < 0 {
 			return false, false
 		}
 	}
-	return true, equal>>63 == 0
+	return true, distinct
 }
 
 // allDistinct reports whether no two of some ascending values are equal.
