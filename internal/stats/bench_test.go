@@ -268,6 +268,17 @@ func BenchmarkSelection(b *testing.B) {
 	})
 }
 
+// BenchmarkStdDev reads the standard deviation for the first time after values were added.
+func BenchmarkStdDev(b *testing.B) {
+	eachBench(b, benchShapes, func(b *testing.B, shape string, limit int) {
+		eachFresh(b, shape, limit, func(_ int, s *stats.Summary) {
+			if v := s.StdDev(); !(v >= 0) {
+				b.Fatalf("standard deviation %g", v)
+			}
+		})
+	})
+}
+
 const rollUpParts = 24_000
 
 // rollUpSummaries returns the summaries of a day of 100 series in buckets of six minutes.

@@ -55,7 +55,7 @@ func (b *bins) add(i int32, n uint64) {
 
 // addOnes adds 1 to the bin of each value. All values are above zero, and their bins are within the run, whose scale
 // is coarser than the finest one by shift. addOnes stops at a counter that would overflow and returns the remaining
-// values. With a call of add for each value, BenchmarkAddMore/data=continuous took 15 ns a value instead of 12.
+// values. With a call of add for each value, BenchmarkAdd/series=1/data=cpu/limit=64 of package engine took 270 ns instead of 220.
 func (b *bins) addOnes(vs []float64, shift int8) []float64 {
 	data, first := b.data, b.first
 	for i, v := range vs {
@@ -260,7 +260,7 @@ const (
 
 // mergeBytes adds counters of one byte to others, eight at a time, and returns how many it added. It stops before a
 // group of eight in which a counter would overflow, and at the last group if that has fewer than eight. One at a
-// time, BenchmarkMerge/limit=64/data=wandering took 3.4 µs instead of 0.4.
+// time, BenchmarkMerge/limit=64/data=wandering took 2.2 µs instead of 0.3.
 func mergeBytes(to, from []byte) int {
 	k := 0
 	for ; k+8 <= len(from) && k+8 <= len(to); k += 8 {
@@ -278,8 +278,8 @@ func mergeBytes(to, from []byte) int {
 }
 
 // mergeWide adds the counters of o, which have one byte, to those of b, which have four, and returns how many it
-// added. It stops before a counter would overflow. With bins.add, BenchmarkRollUp/data=continuous took 1.5 times as
-// long.
+// added. It stops before a counter would overflow. With bins.add, BenchmarkRollUp/data=continuous took 84 ms instead
+// of 67.
 func (b *bins) mergeWide(o *bins, shift int8) int {
 	from := o.data[o.lo-o.first : o.hi-o.first+1]
 	for k, n := range from {
@@ -316,6 +316,9 @@ func (b *bins) seek(rank uint64) (bin int32, within, count uint64) {
 
 // skip returns a bin such that the lower bins have at most rank values, and how many they have. It is at most seven bins
 // below the one that seek finds, or the last ones. All counters have one byte.
+//
+// In BenchmarkQuantiles/limit=64/data=continuous/reading=again, three quantiles took 650 ns without skip, 260 with eight counters at a time, and
+// 200 with 32.
 func (b *bins) skip(rank uint64) (skipped uint64, bin int32) {
 	data := b.data[b.lo-b.first : b.hi-b.first] // without hi, so that a bin is left for seek
 	k := 0
@@ -354,8 +357,7 @@ func pairs(data []byte) uint64 {
 	return x&evenBytes + x>>8&evenBytes
 }
 
-// sumPairs returns the sum of four numbers of 16 bits, which must be below 65,536. With one byte at a time,
-// BenchmarkQuantiles/limit=64/data=continuous took three times as long.
+// sumPairs returns the sum of four numbers of 16 bits, which must be below 65,536.
 func sumPairs(x uint64) uint64 { return x * 0x0001000100010001 >> 48 }
 
 // total returns the sum of all counts. One counter at a time, BenchmarkQuantiles/limit=64/data=signed took 1.2 µs instead of 0.5.

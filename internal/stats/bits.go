@@ -33,7 +33,8 @@ func (w *bitWriter) flush() []byte {
 
 // golomb appends v, which is below 2^63, in the exponential Golomb code of order k. With q = v>>k + 1, a number of m
 // bits, the code is m−1 zeros, then q, then the lowest k bits of v. For example, the code of 5 of order 1 is 0111: q is 3, which
-// has two bits, so a zero comes before them, and the lowest bit of 5 after them.
+// has two bits, so a zero comes before them, and the lowest bit of 5 after them. In three parts, each code took longer:
+// BenchmarkEncode/limit=64/data=continuous 4.8 µs instead of 2.0.
 func (w *bitWriter) golomb(v uint64, k int) {
 	q := v>>k + 1
 	zeros := bits.Len64(q) - 1

@@ -5,8 +5,8 @@ import "slices"
 const (
 	// maxSingle is how many values are kept one by one. More are kept with their counts.
 	maxSingle = 512
-	// fewValues is how many values are kept one by one in any case: a table of them takes more memory, and two or three
-	// times as long.
+	// fewValues is how many values are kept one by one in any case: a table of them takes more memory and time. With 0 here,
+	// BenchmarkAddBlocks/blocks=6/rows=1/data=few/with=AddAll took 0.44 µs instead of 0.15.
 	fewValues = 8
 	// fewDistinct is the number of distinct values up to which a table is kept even if it takes more memory.
 	fewDistinct = 16
@@ -101,7 +101,8 @@ func (x *exact) keepsSingle(vs []float64) bool {
 }
 
 // continuous reports whether the first values, at most fewValues that there are and new ones, are at least half a batch and all distinct.
-// Most later values will then be distinct too. It looks at no more values than a batch has.
+// Most later values will then be distinct too. It looks at no more values than a batch has. If a table came first for all values,
+// BenchmarkAdd/limit=512/data=continuous/n=360 took 2.9 µs instead of 2.3.
 func continuous(single, vs []float64) bool {
 	vs = vs[:min(len(vs), batchSize-len(single))]
 	for i, v := range vs {
@@ -169,8 +170,8 @@ func (x *exact) tabulate(n uint64) bool {
 	return true
 }
 
-// collect keeps new values of a large table as single values until there are many of them: sorting them all takes
-// less time than searching the table for each.
+// collect keeps new values of a large table as single values until there are many of them, which become one run. With runs of 16 values,
+// BenchmarkBulk/with=summary/data=continuous took as long, but 25 times as many allocations.
 func (x *exact) collect(vs []float64) {
 	x.append(vs)
 	if len(x.single) >= maxSingle {
@@ -276,7 +277,7 @@ func (x *exact) order() ordered {
 }
 
 // distinct returns how many distinct values there are. Values that were found all distinct when they were sorted are not
-// compared again: without that, BenchmarkSelection/limit=512/data=continuous took 3.9 µs instead of 3.1.
+// compared again: without that, BenchmarkSelection/limit=512/data=continuous took 3.2 µs instead of 2.6.
 func (x *exact) distinct() int {
 	o := x.order()
 	if x.unique() {
@@ -294,7 +295,8 @@ func (x *exact) mode() (value float64, count uint64) {
 	return o.mode()
 }
 
-// sort sorts the single values.
+// sort sorts the single values. Those that are in order already are merged with the others: if all were sorted again,
+// BenchmarkQuantiles/limit=512/data=continuous/reading=more took 146 µs instead of 38.
 func (x *exact) sort() {
 	tail := x.single[x.inOrder():]
 	if len(tail) == 0 {

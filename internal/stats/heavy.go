@@ -53,7 +53,7 @@ func (h *heavy) add(vs []float64, n uint64) {
 
 // allNew reports whether no value is a candidate and none occurs twice. If two hashes are equal, it may return false
 // although both hold. The caller does less work if it returns true; the result is the same. Without allNew,
-// BenchmarkAddMore/data=continuous took 18 ns a value instead of 12.
+// BenchmarkAddMore/limit=64/data=continuous took 16 ns a value instead of 12.
 func (h *heavy) allNew(vs []float64) bool {
 	var seen slotSet
 	for _, c := range h.kept() {

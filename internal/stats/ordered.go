@@ -108,7 +108,8 @@ func (o ordered) mode() (value float64, count uint64) {
 }
 
 // longestRun is mode for values without counts. It compares each value with the one n places further, where n is the
-// length of the longest run so far. So it needs only one comparison for each value.
+// length of the longest run so far. So it needs only one comparison for each value: with the method run,
+// BenchmarkSelection/limit=512/data=sensor250 took 7.2 µs instead of 5.9.
 func (o ordered) longestRun() (value float64, count uint64) {
 	value, longest := o.values[0], 1
 	for i := 0; i+longest < len(o.values); {
@@ -127,7 +128,7 @@ func (o ordered) longestRun() (value float64, count uint64) {
 // are distinct.
 //
 // All searches run at the same time, step by step, and no branch depends on the data, so the processor overlaps them.
-// With one search after the other, BenchmarkAddMore/data=sensor250 took 22 ns a value instead of 12.
+// With slices.BinarySearch for each value, BenchmarkAddMore/limit=512/data=sensor250 took 16 ns a value instead of 13.
 func (o ordered) search(vs []float64, at *[batchSize]int32) {
 	clear(at[:])
 	for n := len(o.values); n > 1; {
@@ -199,7 +200,8 @@ func (o *ordered) insert(b ordered, missing int) {
 	}
 }
 
-// splice adds the values of b. No value of b may be in o. It is faster than insert if b has few values.
+// splice adds the values of b. No value of b may be in o. It is faster than insert if b has few values: with insert,
+// BenchmarkAdd/limit=512/data=sensor250/n=1440 took 46 µs instead of 32.
 func (o *ordered) splice(b ordered) {
 	end := len(o.values)
 	o.values = grown(o.values, len(b.values))

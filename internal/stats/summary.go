@@ -109,7 +109,9 @@ func (s *Summary) addBatch(vs []float64) int {
 // add adds 1 to batchSize finite values from low to high, none of them −0.
 func (s *Summary) add(vs []float64, low, high float64) {
 	if s.histogram() == nil {
-		if s.hist != nil { // a summary that was a histogram will probably become one again
+		// A summary that was a histogram will probably become one again. Without reserve, BenchmarkAdd/series=1/data=continuous/limit=64 of
+		// package engine took 266 ns instead of 252.
+		if s.hist != nil {
 			s.exact.reserve()
 		}
 		if s.exact.add(vs, low, high) {

@@ -14,7 +14,8 @@ const (
 //
 // Beyond maxDirect distinct values, new values are collected in later: further runs, each at least levelRatio times
 // as long as the next one. A value may be in several runs; settle merges them. So each value is moved a number of
-// times that is logarithmic in the number of values (O'Neil et al., "The Log-Structured Merge-Tree", 1996).
+// times that is logarithmic in the number of values (O'Neil et al., "The Log-Structured Merge-Tree", 1996). With one run only,
+// BenchmarkRollUpExact/data=continuous/parts=1000 took 2,200 ns a value instead of 230.
 //
 // For example, a table of 9,000 values has runs of 2,000 and 500 in later. A run of 400 comes, and no value is in two runs. 500 is less than
 // four times 400, so these two become one, of 900. For the same reason that and the 2,000 become one, and then all of them.
@@ -98,8 +99,8 @@ func (t *table) add(b *batch) {
 	}
 }
 
-// addConstant adds the only value of the table n times. With look and add, BenchmarkAddMore/data=constant took 3.9 ns a value instead of
-// 1.4.
+// addConstant adds the only value of the table n times. With look and add, BenchmarkAddMore/limit=64/data=constant took 3.5 ns a value instead
+// of 1.3.
 func (t *table) addConstant(n uint64) {
 	t.needCounts()
 	t.counts[0] += n
