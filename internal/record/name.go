@@ -8,5 +8,5 @@ type Name struct {
 	Outline
 }
 
-// ErrUnclear is the error for a bucket with a name that does not show the outline of its record.
+// ErrUnclear is the error for a bucket with a name that does not show the outline of its record. Use errors.Is to find it.
 var ErrUnclear = errors.New("a name does not show which record it has")

@@ -9,7 +9,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
 )
 
-// Metric is the part of a Telegraf metric that a [Layout] writes to.
+// Metric is the part of a Telegraf metric that a [Layout] writes to. The value of a field is a float64, int64, uint64,
+// bool or string.
 type Metric interface {
 	AddTag(key, value string)
 	AddField(key string, value any)
@@ -41,7 +42,8 @@ const (
 //	analytics_cpu,bucket_state=final,cpu=0,field_name=idle,host=a count=3i,mean=2.5,revision=1i 1767323040000000001
 //
 // The rows of one bucket differ only in the tag FieldName and in their fields, so an adapter can make the rest once
-// and copy it. Rows of the zero Layout have neither of the two tags, and the start of the bucket as their time.
+// and copy it. Rows of the zero Layout have neither of the two tags, and the start of the bucket as their time. The methods change neither
+// the Layout nor the record, so they may be called concurrently.
 type Layout struct {
 	BucketTag string // name of the tag with the bucket's start, usually [TimeBucket]; "" for none
 	StateTag  string // name of the tag with the bucket's state, usually [BucketState]; "" for none

@@ -32,9 +32,9 @@ type Summaries struct {
 	Last bool
 }
 
-// StateOf returns the state of a record from its JSON, a result of [Record.AppendJSON]. It does not parse the JSON: quotation
-// marks inside strings are escaped, so the text that it searches for can only end the name of a member. The value of any
-// other member with such a name is a string, so StateOf cannot confuse it with true or false.
+// StateOf returns the state of a record from its JSON, a result of [Record.AppendJSON]. For any other text the result has no
+// meaning. It does not parse the JSON: quotation marks inside strings are escaped, so the text that it searches for can only end the
+// name of a member. The value of any other member with such a name is a string, so StateOf cannot confuse it with true or false.
 func StateOf(text string) State {
 	const member = `"` + FinalName + `":`
 	switch i := strings.Index(text, member); {

@@ -156,7 +156,7 @@ func (b *Bulk) Bytes() int {
 
 // Summary returns an exact summary of the values, with the limit [Unlimited], and empties b. All its statistics are equal
 // to the last bit to those of a Summary to which the values were added in any order; first and last depend on the order
-// as they do there.
+// as they do there. Of an empty Bulk it returns an empty summary. The caller owns the summary, which shares no memory with b.
 func (b *Bulk) Summary() *Summary {
 	s := b.counted
 	if b.check == 0 {

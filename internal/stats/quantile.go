@@ -38,7 +38,7 @@ func ParseMethod(name string) (Method, error) {
 	return 0, fmt.Errorf("unknown method %q, known are %s", name, strings.Join(methodNames[:], ", "))
 }
 
-// String returns the method's name, which ParseMethod accepts.
+// String returns the method's name, which ParseMethod accepts. m must be one of the three methods.
 func (m Method) String() string { return methodNames[m] }
 
 // Quantile returns the percentile p of the values by method m. It is within [min, max], or NaN for an empty summary. Of an

@@ -18,7 +18,8 @@ type Selection struct {
 
 // NewSelection returns a selection of statistics by their names. Without names it selects [Defaults], and also
 // max_error and mode_error for summaries that are not exact. A name that is unknown, or that occurs twice, is an
-// error; "p95" and "p95.0" are one statistic. The error joins all faults.
+// error; "p95" and "p95.0" are one statistic. The error joins all faults, and the selection must not be used then. NewSelection does not keep
+// names.
 func NewSelection(names []string, m Method) (*Selection, error) {
 	if len(names) == 0 {
 		sel := &Selection{stats: append(Defaults(), Statistic{kind: ModeError}, Statistic{kind: MaxError}), method: m, standard: true}

@@ -23,8 +23,8 @@ func (s *Summary) AtMost(v float64) (low, high uint64) {
 }
 
 // Share returns the share of the values that are less than or equal to v, in [0, 1], and the largest error of that
-// share, which is 0 for an exact summary. The share is the middle between the bounds of [Summary.AtMost]. It returns
-// false for an empty summary.
+// share, which is 0 for an exact summary. The share is the middle between the bounds of [Summary.AtMost]; of NaN it is 0. Share
+// returns false for an empty summary.
 func (s *Summary) Share(v float64) (share, maxError float64, ok bool) {
 	n := float64(s.Count())
 	if n == 0 {

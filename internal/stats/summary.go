@@ -203,7 +203,7 @@ func (s *Summary) Reset() {
 	s.times = nil
 }
 
-// Clone returns a copy that shares no memory with s.
+// Clone returns a copy, with the exact limit of s, that shares no memory with s.
 func (s *Summary) Clone() *Summary {
 	c := &Summary{exact: s.exact.clone()}
 	if h := s.histogram(); h != nil {
