@@ -86,7 +86,8 @@ func (c *calendar) number(t int64) (n int64, i int) {
 }
 
 // startOf returns the start of bucket n in nanoseconds. The clock first reaches the start in piece i or in an earlier
-// piece. It returns false if int64 cannot hold the start.
+// piece. It returns false if int64 cannot hold the start. Both startOf and endOf look at piece i first: with a search for each, Bounds took
+// 36 ns instead of 25 in BenchmarkGrid/width=1d/zone=Europe/Berlin.
 func (c *calendar) startOf(n int64, i int) (int64, bool) {
 	local := c.local(n)
 	if local < c.pieces[i].reached {
@@ -142,7 +143,8 @@ func (c *calendar) local(n int64) int64 {
 }
 
 // dayIn returns the day, since 1970-01-01, on which the bucket of the month m starts: the origin's day of the month,
-// or the last day of the month if the month is shorter.
+// or the last day of the month if the month is shorter. Without the case of days that every month has,
+// BenchmarkGrid/width=1mo/zone=Europe/Berlin/call=Bounds took 85 ns instead of 63.
 func (c *calendar) dayIn(m int64) int64 {
 	first := firstDay(m)
 	if c.monthDay <= 28 {

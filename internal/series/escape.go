@@ -44,8 +44,8 @@ func appendEscaped(dst []byte, s, reserved string) []byte {
 	return dst
 }
 
-// isPlain reports whether no character of s needs an escape. It uses a set of bits: with a search for each character of s, finding a
-// series was a tenth slower (BenchmarkSeriesLookup of package engine).
+// isPlain reports whether no character of s needs an escape. It uses a set of bits for ASCII: with the functions that it calls for other
+// texts, BenchmarkSeriesLookup/order=random/series=100 of package engine took 790 ns instead of 330.
 func isPlain(s, reserved string) bool {
 	special := specialInKeys
 	if reserved != Reserved {
