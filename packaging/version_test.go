@@ -1,5 +1,5 @@
-// Package packaging tests the scripts that packages are made with.
-package packaging
+// Package packaging_test tests the scripts that packages are made with.
+package packaging_test
 
 import (
 	"os"

@@ -1,4 +1,4 @@
-package influxtest
+package influxtest_test
 
 import (
 	"bytes"
@@ -13,10 +13,12 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/influxtest"
 )
 
 // post writes lines and returns the status and the body of the answer.
-func post(t *testing.T, s *Server, query, lines string, edit ...func(*http.Request)) (int, string) {
+func post(t *testing.T, s *influxtest.Server, query, lines string, edit ...func(*http.Request)) (int, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/api/v3/write_lp?"+query, strings.NewReader(lines))
 	require.NoError(t, err)
@@ -33,10 +35,10 @@ func post(t *testing.T, s *Server, query, lines string, edit ...func(*http.Reque
 
 func TestRowsAreMergedByTagsAndTime(t *testing.T) {
 	t.Parallel()
-	s := New(t, Options{Overwrite: Newest})
+	s := influxtest.New(t, influxtest.Options{Overwrite: influxtest.Newest})
 	status, _ := post(t, s, "db=d", "m,b=2,a=1 x=1,y=2i 1700000000000000000\nm,a=1,b=2 x=3,z=\"s\" 1700000000000000000\n\n# comment\nm x=1 1700000000000000001\n")
 	require.Equal(t, http.StatusNoContent, status)
-	require.Equal(t, []Row{
+	require.Equal(t, []influxtest.Row{
 		{map[string]string{"a": "1", "b": "2"}, map[string]any{"x": 3.0, "y": int64(2), "z": "s"}, 1700000000000000000, 2},
 		{map[string]string{}, map[string]any{"x": 1.0}, 1700000000000000001, 1},
 	}, s.Rows("d", "m"))
@@ -47,7 +49,7 @@ func TestRowsAreMergedByTagsAndTime(t *testing.T) {
 
 func TestBadLinesAreRefusedInTheWordsOfTheDatabase(t *testing.T) {
 	t.Parallel()
-	many := make([]string, MaxColumns)
+	many := make([]string, influxtest.MaxColumns)
 	for i := range many {
 		many[i] = fmt.Sprintf("c%d=1", i)
 	}
@@ -73,12 +75,18 @@ func TestBadLinesAreRefusedInTheWordsOfTheDatabase(t *testing.T) {
 		"w " + strings.Join(many, ","): "table 'w' would have 501 columns, more than 500",
 	} {
 		t.Run(line[:min(20, len(line))], func(t *testing.T) {
-			s := New(t, Options{})
+			s := influxtest.New(t, influxtest.Options{})
 			post(t, s, "db=d", "m,host=a n=1i 1\n")
 			status, body := post(t, s, "db=d", "good v=1 1\n"+line+"\ngood v=2 2\n")
 			require.Equal(t, http.StatusBadRequest, status)
 			require.Contains(t, body, `"error":"partial write of line protocol occurred"`)
-			var refusal struct{ Data []lineError }
+			var refusal struct {
+				Data []struct {
+					Message string `json:"error_message"`
+					Number  int    `json:"line_number"`
+					Line    string `json:"original_line"`
+				}
+			}
 			require.NoError(t, json.Unmarshal([]byte(body), &refusal))
 			require.Len(t, refusal.Data, 1)
 			require.Contains(t, refusal.Data[0].Message, want)
@@ -95,7 +103,7 @@ func TestBadLinesAreRefusedInTheWordsOfTheDatabase(t *testing.T) {
 func TestWithoutPartialWritesNothingIsWritten(t *testing.T) {
 	t.Parallel()
 	for _, lines := range []string{"good v=1 1\nbad\n", "good v=1 1\ngood v=1i 2\n"} {
-		s := New(t, Options{})
+		s := influxtest.New(t, influxtest.Options{})
 		status, body := post(t, s, "db=d&accept_partial=false", lines)
 		require.Equal(t, http.StatusBadRequest, status)
 		require.Contains(t, body, `"error":"line protocol parsing error"`)
@@ -110,7 +118,7 @@ func TestWithoutPartialWritesNothingIsWritten(t *testing.T) {
 
 func TestLinesOfOneBodyAgreeOnTypes(t *testing.T) {
 	t.Parallel()
-	s := New(t, Options{})
+	s := influxtest.New(t, influxtest.Options{})
 	status, body := post(t, s, "db=d", "m v=1 1\nm v=1i 2\nm v=2 3\nm,v=a w=1 4\n")
 	require.Equal(t, http.StatusBadRequest, status)
 	require.Contains(t, body, `"line_number":2`)
@@ -120,12 +128,12 @@ func TestLinesOfOneBodyAgreeOnTypes(t *testing.T) {
 
 func TestStringsHaveNewlinesAndNamesHaveQuotes(t *testing.T) {
 	t.Parallel()
-	s := New(t, Options{})
+	s := influxtest.New(t, influxtest.Options{})
 	lines := "# \"comment\n  \nm,t=\"a\\ b q=\"x=1,y=\\\"\n# z \\\\\",f\"=1,g=2 1\nm v=\"1\" 2\nbad\n"
 	status, body := post(t, s, "db=d", lines)
 	require.Equal(t, http.StatusBadRequest, status)
 	require.Contains(t, body, `"line_number":6,"original_line":"bad"`)
-	require.Equal(t, []Row{
+	require.Equal(t, []influxtest.Row{
 		{map[string]string{"t": `"a b`}, map[string]any{"q": "x=1,y=\"\n# z \\", `f"`: 1.0, "g": 2.0}, 1e9, 1},
 		{map[string]string{}, map[string]any{"v": "1"}, 2e9, 1},
 	}, s.Rows("d", "m"))
@@ -136,7 +144,7 @@ func TestStringsHaveNewlinesAndNamesHaveQuotes(t *testing.T) {
 
 func TestDatabasesAreSeparate(t *testing.T) {
 	t.Parallel()
-	s := New(t, Options{})
+	s := influxtest.New(t, influxtest.Options{})
 	for query, line := range map[string]string{"db=a": "b/c v=1 1", "db=a/b": "c v=1i 1"} {
 		status, _ := post(t, s, query, line)
 		require.Equal(t, http.StatusNoContent, status)
@@ -149,7 +157,7 @@ func TestDatabasesAreSeparate(t *testing.T) {
 
 func TestConcurrentWritesAndReads(t *testing.T) {
 	t.Parallel()
-	s := New(t, Options{})
+	s := influxtest.New(t, influxtest.Options{})
 	var group sync.WaitGroup
 	for i := range 8 {
 		group.Go(func() {
@@ -182,13 +190,13 @@ func TestPrecision(t *testing.T) {
 		"&precision=second":     {"1": 1e9},
 	} {
 		for text, at := range want {
-			s := New(t, Options{})
+			s := influxtest.New(t, influxtest.Options{})
 			status, _ := post(t, s, "db=d"+query, "m v=1 "+text)
 			require.Equal(t, http.StatusNoContent, status)
 			require.Equal(t, at, s.Rows("d", "m")[0].Time, text)
 		}
 	}
-	s := New(t, Options{})
+	s := influxtest.New(t, influxtest.Options{})
 	for _, query := range []string{"", "db=d&precision=hour"} {
 		status, _ := post(t, s, query, "m v=1 1")
 		require.Equal(t, http.StatusBadRequest, status)
@@ -197,7 +205,7 @@ func TestPrecision(t *testing.T) {
 
 func TestTokensSizesAndGzip(t *testing.T) {
 	t.Parallel()
-	s := New(t, Options{Token: "secret", MaxBytes: 20})
+	s := influxtest.New(t, influxtest.Options{Token: "secret", MaxBytes: 20})
 	header := func(key, value string) func(*http.Request) { return func(r *http.Request) { r.Header.Set(key, value) } }
 	status, _ := post(t, s, "db=d", "m v=1 1")
 	require.Equal(t, http.StatusUnauthorized, status)
@@ -222,7 +230,7 @@ func TestTokensSizesAndGzip(t *testing.T) {
 
 func TestFaults(t *testing.T) {
 	t.Parallel()
-	s := New(t, Options{})
+	s := influxtest.New(t, influxtest.Options{})
 	s.Fail(http.StatusServiceUnavailable, 2)
 	for _, want := range []int{503, 503, 204} {
 		status, _ := post(t, s, "db=d", "m v=1 1")

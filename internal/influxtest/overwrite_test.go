@@ -1,4 +1,4 @@
-package influxtest
+package influxtest_test
 
 import (
 	"fmt"
@@ -7,12 +7,14 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/influxtest"
 )
 
 // versions writes 200 points twice with other values of two fields and returns the rows.
-func versions(t *testing.T, o Options) []Row {
+func versions(t *testing.T, o influxtest.Options) []influxtest.Row {
 	t.Helper()
-	s := New(t, o)
+	s := influxtest.New(t, o)
 	for version := 1; version <= 2; version++ {
 		var lines strings.Builder
 		for i := range 200 {
@@ -28,7 +30,7 @@ func versions(t *testing.T, o Options) []Row {
 
 func TestNewestKeepsTheVersionThatWasWrittenLast(t *testing.T) {
 	t.Parallel()
-	for _, row := range versions(t, Options{Overwrite: Newest}) {
+	for _, row := range versions(t, influxtest.Options{Overwrite: influxtest.Newest}) {
 		require.Equal(t, map[string]any{"a": 2.0, "b": 2.0, "only1": 1.0, "only2": 1.0}, row.Fields)
 	}
 }
@@ -36,7 +38,7 @@ func TestNewestKeepsTheVersionThatWasWrittenLast(t *testing.T) {
 func TestRandomKeepsEitherVersionWholeAndAllFields(t *testing.T) {
 	t.Parallel()
 	kept := make(map[any]int)
-	for _, row := range versions(t, Options{Overwrite: Random, Seed: 1}) {
+	for _, row := range versions(t, influxtest.Options{Overwrite: influxtest.Random, Seed: 1}) {
 		require.Equal(t, row.Fields["a"], row.Fields["b"], "values of two versions are not mixed")
 		require.Equal(t, 1.0, row.Fields["only1"])
 		require.Equal(t, 1.0, row.Fields["only2"])
@@ -51,24 +53,24 @@ func TestRandomKeepsEitherVersionWholeAndAllFields(t *testing.T) {
 
 func TestTheSameSeedKeepsTheSameVersions(t *testing.T) {
 	t.Parallel()
-	first := versions(t, Options{Overwrite: Random, Seed: 7})
-	require.Equal(t, first, versions(t, Options{Overwrite: Random, Seed: 7}))
-	require.NotEqual(t, first, versions(t, Options{Overwrite: Random, Seed: 8}))
+	first := versions(t, influxtest.Options{Overwrite: influxtest.Random, Seed: 7})
+	require.Equal(t, first, versions(t, influxtest.Options{Overwrite: influxtest.Random, Seed: 7}))
+	require.NotEqual(t, first, versions(t, influxtest.Options{Overwrite: influxtest.Random, Seed: 8}))
 }
 
 func TestTheSeedComesFromTheEnvironment(t *testing.T) {
-	t.Setenv(SeedVariable, "7")
-	require.Equal(t, versions(t, Options{Overwrite: Random, Seed: 7}), versions(t, Options{Overwrite: Random}))
+	t.Setenv(influxtest.SeedVariable, "7")
+	require.Equal(t, versions(t, influxtest.Options{Overwrite: influxtest.Random, Seed: 7}), versions(t, influxtest.Options{Overwrite: influxtest.Random}))
 }
 
 func TestEqualVersionsAreHarmlessUnderRandom(t *testing.T) {
 	t.Parallel()
-	s := New(t, Options{Overwrite: Random})
+	s := influxtest.New(t, influxtest.Options{Overwrite: influxtest.Random})
 	for range 20 {
 		status, _ := post(t, s, "db=d", "m a=1 1700000000000000000\n")
 		require.Equal(t, http.StatusNoContent, status)
 	}
 	status, _ := post(t, s, "db=d", "m b=2 1700000000000000000\n")
 	require.Equal(t, http.StatusNoContent, status)
-	require.Equal(t, []Row{{map[string]string{}, map[string]any{"a": 1.0, "b": 2.0}, 1700000000000000000, 21}}, s.Rows("d", "m"))
+	require.Equal(t, []influxtest.Row{{map[string]string{}, map[string]any{"a": 1.0, "b": 2.0}, 1700000000000000000, 21}}, s.Rows("d", "m"))
 }
