@@ -7,6 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// These tests are inside of the package because they choose how many bytes were read in how much time.
+
 // Sizes have up to three digits, also where these round up to the next unit.
 func TestByteSize(t *testing.T) {
 	t.Parallel()

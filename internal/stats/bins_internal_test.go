@@ -8,6 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// These tests are inside of the package because of the counters of bins and their memory, and the scale of a histogram.
+
 // The bins of one sign take at most 1,300 bytes, and 2,300 once one of them has more than 65,535 values.
 func TestBinsHaveAHardCap(t *testing.T) {
 	for _, sign := range []float64{1, -1} {

@@ -7,6 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// These tests are inside of the package because they write and read single codes of an encoding.
+
 // The order of the counts is the one with the fewest bits.
 func TestCountsTakeTheFewestBits(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 5))

@@ -7,6 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// These tests are inside of the package because the table of an exact summary changes its memory only, and no statistic.
+
 // Distinct values that come a few at a time are never moved to a table, which would soon be moved back.
 func TestDistinctValuesAreKeptOneByOne(t *testing.T) {
 	t.Parallel()

@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// These tests are inside of the package because they make histograms that contradict themselves, which no values and no exported function do.
+
 // crafted returns a summary with a histogram that craft has changed, so that it may contradict itself.
 func crafted(craft func(h *histogram)) *Summary {
 	h := histogramOf(ordered{[]float64{1.0005, 1.0005, 1.0005, 1.0005}, nil})

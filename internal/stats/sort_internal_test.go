@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// This test is inside of the package because sortFloats also returns whether it has found equal values, which changes only the memory of a summary.
+
 func TestSortFloats(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	for _, n := range []int{0, 1, 2, 31, 32, 33, 40, 100, 511, 512, 513, 2000} {

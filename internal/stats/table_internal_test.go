@@ -7,6 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// This test is inside of the package because the runs of a table change the time of merging only, and no statistic.
+
 // A run of a large table is at least four times as long as the next one. So there are few runs, each value is moved
 // few times, and the time of merging is nearly proportional to the number of values.
 func TestTheRunsOfALargeTableGetShorter(t *testing.T) {

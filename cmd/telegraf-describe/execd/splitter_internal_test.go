@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// This test is inside of the package because it compares the bytes of each line of the splitter, and chooses where a read ends.
+
 // FuzzSplitter splits lines of Telegraf's serializer with arbitrary names and texts. The splitter must return each line whole, so
 // that the parser gets the same metric as from the line alone.
 func FuzzSplitter(f *testing.F) {

@@ -10,6 +10,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/redisserver"
 )
 
+// This test is inside of the package because it chooses the ports of a node, which are random otherwise.
+
 // Another process can take the port of a node, or the port of its cluster bus, after it was found free.
 func TestNodeStartsOnOtherPortsIfItsAreTaken(t *testing.T) {
 	t.Parallel()
