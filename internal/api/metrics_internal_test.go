@@ -10,6 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// This test is inside of the package because it compares the list of reasons with the source.
+
 // A reason that is not in the list would be a time series that begins with its first request, and that nobody knows of.
 func TestEveryReasonToRefuseARequestIsListed(t *testing.T) {
 	t.Parallel()

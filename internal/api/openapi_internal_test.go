@@ -8,6 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// This test is inside of the package because it needs the list of all problems, some of which a request can hardly cause.
+
 // The type of a problem is the address of its description.
 func TestEveryProblemTypeHasADescription(t *testing.T) {
 	t.Parallel()

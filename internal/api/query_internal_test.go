@@ -7,6 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// These tests are inside of the package because they choose the current time of a query.
+
 var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 func TestParseTimeReadsEveryForm(t *testing.T) {

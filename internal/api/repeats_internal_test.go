@@ -10,6 +10,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
+// This test is inside of the package because it chooses the times at which tables are found corrupt.
+
 func TestLinesAboutCorruptTablesAreBounded(t *testing.T) {
 	t.Parallel()
 	var r repeats

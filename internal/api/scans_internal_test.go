@@ -13,6 +13,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 )
 
+// These tests are inside of the package because they run in virtual time, which connections do not have.
+
 // bucketNames is a cache that has the names f0 to f9 of a bucket. It sends one every second.
 type bucketNames struct {
 	Reader

@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// This test is inside of the package because it leaves a page before it has loaded, in contrast to Open.
+
 // A tab is left while Chromium still replaces its page by a blank one.
 func TestTheHistoryIsEmptiedAfterTheNextPageHasTakenOver(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

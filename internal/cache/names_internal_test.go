@@ -7,6 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// This benchmark is inside of the package because it measures a namer without a Redis.
+
 // BenchmarkNamer makes the names of 10,000 records with three tags and ten fields, a time for each name. "alone" parses each name without
 // what a namer remembers.
 func BenchmarkNamer(b *testing.B) {

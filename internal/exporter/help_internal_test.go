@@ -9,6 +9,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
+// This test is inside of the package because it needs the texts of all statistics, of which a table has some.
+
 // The HELP text of a gauge is the only description of a statistic that a user of Prometheus sees.
 func TestEveryStatisticHasAHelpText(t *testing.T) {
 	t.Parallel()

@@ -15,6 +15,8 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/stats"
 )
 
+// These tests are inside of the package because they compare histograms as messages, before these are encoded.
+
 // histogram is a native histogram as counts by the exponent i of the lower boundary 2^(i/2^scale).
 type histogram struct {
 	scale              int

@@ -6,6 +6,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// This test is inside of the package because it looks at every place of a set, and a scrape looks at a few.
+
 func TestPlacesAreFoundInOrder(t *testing.T) {
 	t.Parallel()
 	var p places

@@ -7,6 +7,8 @@ import (
 	"testing"
 )
 
+// These benchmarks are inside of the package because they measure only sorting.
+
 // BenchmarkSort compares sorting by digits with slices.Sort, and is the reason for radixSort. Each iteration sorts
 // other values, because the branch predictor learns a sort that is repeated.
 func BenchmarkSort(b *testing.B) {

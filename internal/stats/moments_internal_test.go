@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// These tests are inside of the package because they compare sums before statistics round them.
+
 // The sum of values has the bits of two accumulators to which the values are added in turn.
 func TestSumOfFloatsHasTheBitsOfTwoAccumulators(t *testing.T) {
 	t.Parallel()

@@ -1,12 +1,31 @@
-package timeline
+package timeline_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/telegraf-describe/telegraf-describe/internal/record"
+	"github.com/telegraf-describe/telegraf-describe/internal/timeline"
 )
+
+// buckets are the starts of the buckets of a table, all of which have begun.
+type buckets []time.Time
+
+func (b buckets) Buckets(context.Context, record.Table, record.Range) ([]time.Time, error) {
+	return b, nil
+}
+
+// widths returns the two estimates of the width of buckets with these starts.
+func widths(t *testing.T, b buckets) (width, likely time.Duration) {
+	t.Helper()
+	line, err := timeline.Read(t.Context(), b, record.Table{}, time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC))
+	require.NoError(t, err)
+	return line.Width, line.Likely
+}
 
 func TestCommonDistanceIsTheMedian(t *testing.T) {
 	t.Parallel()
@@ -19,7 +38,7 @@ func TestCommonDistanceIsTheMedian(t *testing.T) {
 			require.NoError(t, err)
 			times = append(times, time.Unix(0, 0).Add(seconds))
 		}
-		upper, _ := commonDistances(times)
+		upper, _ := widths(t, times)
 		require.Equal(t, want*time.Second, upper, starts)
 	}
 }
@@ -50,7 +69,7 @@ func TestOneDistanceIsAWidthOnlyWhereSuchBucketsBegin(t *testing.T) {
 		"2026-11-26T11:00:00Z 2026-11-26T11:00:00.25Z":        true,
 	} {
 		first, second, _ := strings.Cut(starts, " ")
-		upper, lower := commonDistances([]time.Time{at(first), at(second)})
+		upper, lower := widths(t, buckets{at(first), at(second)})
 		require.Equal(t, at(second).Sub(at(first)), upper, starts)
 		want := upper
 		if !likely {
@@ -58,6 +77,6 @@ func TestOneDistanceIsAWidthOnlyWhereSuchBucketsBegin(t *testing.T) {
 		}
 		require.Equal(t, want, lower, starts)
 	}
-	upper, lower := commonDistances([]time.Time{at("2026-06-26T11:00:00Z"), at("2026-11-26T11:00:00Z"), at("2026-11-26T11:01:00Z")})
+	upper, lower := widths(t, buckets{at("2026-06-26T11:00:00Z"), at("2026-11-26T11:00:00Z"), at("2026-11-26T11:01:00Z")})
 	require.Equal(t, []time.Duration{153 * 24 * time.Hour, time.Minute}, []time.Duration{upper, lower})
 }
