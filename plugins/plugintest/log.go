@@ -1,4 +1,4 @@
-// Package plugintest has a logger and an accumulator that keep what plugins log and emit, for tests.
+// Package plugintest has a logger and an accumulator that keep what plugins log and emit, and a comparison of metrics, for tests.
 //
 // Telegraf's own package testutil has such types too, but brings some 40 modules for tests with containers.
 package plugintest
