@@ -1,12 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -22,6 +24,31 @@ func counted(t *testing.T, path string) (most int) {
 		most = max(most, n)
 	}
 	return most
+}
+
+// written returns when a file in the folder was last written to.
+func written(t *testing.T, dir string) (last time.Time) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if !errors.Is(err, os.ErrNotExist) {
+		require.NoError(t, err)
+	}
+	for _, entry := range entries {
+		path := filepath.Join(dir, entry.Name())
+		info, err := os.Stat(path)
+		if errors.Is(err, os.ErrNotExist) { // it has been replaced
+			continue
+		}
+		require.NoError(t, err)
+		at := info.ModTime()
+		if info.IsDir() {
+			at = written(t, path)
+		}
+		if at.After(last) {
+			last = at
+		}
+	}
+	return last
 }
 
 // The agent continues while the disk of the state is full, and saves again when there is room.
@@ -43,6 +70,8 @@ func TestAFullDiskOfTheStateStopsNothing(t *testing.T) {
 	full := counted(t, out)
 	p.waitFor("rows while the disk is full", func() bool { return counted(t, out) > full+5 })
 	require.NoError(t, os.Remove(filler))
+	removed := time.Now()
+	p.waitFor("a save", func() bool { return written(t, dir).After(removed) }) // rows of Pushes that saved nothing may still be on their way
 	full = counted(t, out)
 	p.waitFor("rows after it has room", func() bool { return counted(t, out) > full+5 })
 	saved := counted(t, out)
