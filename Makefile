@@ -138,8 +138,11 @@ crash: ## kill telegraf-describe CRASHES (50) times under load, also while field
 
 .PHONY: faults
 faults: ## kill and pause primaries and a shard of a cluster, and a primary of Sentinels, under load; print what is lost
+	$(eval TAGS := $(test_tags))
+	@test "$(TAGS)" != failed
 	FAULTS=1 REQUIRE_REDIS=1 go test -count 1 -v -run 'TestAClusterLosesAPrimaryAndThenAShard|TestSentinelsReplaceThePrimary' ./plugins/outputs/rediscache
 	FAULTS=1 REQUIRE_REDIS=1 go test -count 1 -v -run 'TestReadsGoOnAfterSentinelsHaveReplacedThePrimary' ./cmd/analytics-api
+	cd $(COMMAND) && FAULTS=1 REQUIRE_REDIS=1 go test -tags "$(TAGS)" -count 1 -v -run 'TestFirstHourFirstRowsWithinAMinute' .
 
 .PHONY: attack
 attack: ## attack analytics-api beside a good client and print what it did (half a minute); ATTACK=measure checks no times
