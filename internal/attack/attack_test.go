@@ -172,7 +172,7 @@ func TestScrapes(t *testing.T) {
 	})
 	m.check(t, "20 scrapes at a time: "+counts(answers))
 	if limited() {
-		require.Equal(t, fmt.Sprintf("%d × 200", len(answers)), counts(answers))
+		require.False(t, slices.ContainsFunc(answers, answer.failed), counts(answers))
 	}
 }
 
@@ -252,7 +252,7 @@ func TestConnections(t *testing.T) {
 						for _, path := range []string{goodPath, "/health"} {
 							c.CloseIdleConnections()
 							a := s.get(c, path)
-							if a.status == http.StatusOK {
+							if !a.failed() {
 								served++
 							}
 							probed++
