@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -282,6 +283,27 @@ func TestEachKindOfNoticeIsSentOnce(t *testing.T) {
 	require.Equal(t, map[string]int{"mean": 1, "bucket": 1}, renamed)
 	tags := e.rows(t)[0].Tags
 	require.Equal(t, []engine.Tag{{Key: "bucket_tag", Value: "b"}, {Key: "host", Value: "0"}, {Key: "mean_tag", Value: "a"}}, tags)
+}
+
+// However many tags are renamed, a notice of another kind is sent.
+func TestManyRenamedTagsHideNoOtherNotice(t *testing.T) {
+	t.Parallel()
+	e := newTested(t, time.Hour, func(o *engine.Options) {
+		o.Taken, o.MemoryLimit = func(key string) bool { return strings.HasPrefix(key, "taken") && !strings.HasSuffix(key, "_tag") }, 5000
+	})
+	p := &engine.Point{Measurement: "m", Time: start.UnixNano(), Fields: fields([]string{"v"}, 1)}
+	for i := range 1100 {
+		p.Tags = append(p.Tags, engine.Tag{Key: "taken" + strconv.Itoa(i), Value: "a"})
+	}
+	e.Add(p)
+	for i := range 100 {
+		e.values(strconv.Itoa(i), start, 1)
+	}
+	sent := make(map[engine.NoticeKind]int)
+	for _, n := range *e.notices {
+		sent[n.Kind]++
+	}
+	require.Equal(t, map[engine.NoticeKind]int{engine.TagRenamed: 1000, engine.MemoryExceeded: 1}, sent, "the number of notices of renamed tags is bounded")
 }
 
 func TestKeepSelectsTheTagsOfASeries(t *testing.T) {

@@ -56,8 +56,8 @@ type notices struct {
 	failed bool // whether StateFailed was sent since the last Push
 }
 
-// maxNotices is the largest number of notices that the engine remembers. Beyond it, tag keys are renamed without a
-// notice.
+// maxNotices is the number of notices from which on tag keys are renamed without a notice, because the number of keys has no
+// other bound.
 const maxNotices = 1000
 
 // notify sends a notice unless the same notice was sent before: see [Notice].
@@ -72,7 +72,7 @@ func (e *Engine) notify(n Notice) {
 		e.noticed.failed = true
 	} else {
 		key := Notice{Kind: n.Kind, Text: n.Text}
-		if e.noticed.once[key] || len(e.noticed.once) >= maxNotices {
+		if e.noticed.once[key] || n.Kind == TagRenamed && len(e.noticed.once) >= maxNotices {
 			return
 		}
 		if e.noticed.once == nil {
