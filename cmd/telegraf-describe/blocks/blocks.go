@@ -51,14 +51,6 @@ func (b *Block) Line(option string) int {
 	return b.Table.Line
 }
 
-// Text returns the text of an option in the file, or "" if the block does not have it. The text of a string has its quotes: `"10s"`.
-func (b *Block) Text(option string) string {
-	if kv, ok := b.Table.Fields[option].(*ast.KeyValue); ok {
-		return kv.Value.Source()
-	}
-	return ""
-}
-
 // Tags returns the build tags of the plugin and of its data formats, the plugin first. Tags of formats may repeat, and are in no order.
 func (b *Block) Tags() []string {
 	found := formats(b.Table)
