@@ -204,6 +204,13 @@ func (e *Engine) Add(p *Point) {
 	}
 }
 
+// DropOutOfRange counts the values of a point whose time int64 nanoseconds cannot hold. It does not read Time, and keeps no part of p.
+func (e *Engine) DropOutOfRange(p *Point) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.drop(p, &e.counters.OutOfRange)
+}
+
 // drop adds the number of the point's values to the counter of a reason. Those that are NaN or infinite count as NaN, whatever the
 // reason is.
 func (e *Engine) drop(p *Point, reason *int64) {

@@ -6,7 +6,7 @@ type Counters struct {
 	Late            int64 // the bucket is final, and there is no store, the bucket has expired, or the store failed
 	Future          int64 // further ahead of the clock than Options.MaxFuture
 	NaN             int64 // NaN or infinite
-	OutOfRange      int64 // the bucket begins before September 1677
+	OutOfRange      int64 // int64 nanoseconds cannot hold the time, or the start of the bucket
 	ValuesOfDropped int64 // of a series beyond Options.MaxSeries
 
 	SeriesDropped int64 // points of series beyond Options.MaxSeries

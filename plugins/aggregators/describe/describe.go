@@ -108,11 +108,10 @@ type Describe struct {
 	drained  []*state.Store              // with buckets whose rows leave with the next Push; then they are retired
 
 	// Used by Add and Push, except that push reads the atomic ones.
-	started    bool         // whether a metric was added
-	pushes     int          // how many times Push was called, up to those of noteSilence
-	point      engine.Point // scratch
-	ignored    atomic.Int64 // how many values were not numbers
-	outOfRange atomic.Int64 // how many values had a time that int64 nanoseconds cannot hold
+	started bool         // whether a metric was added
+	pushes  int          // how many times Push was called, up to those of noteSilence
+	point   engine.Point // scratch
+	ignored atomic.Int64 // how many values were not numbers
 
 	described atomic.Bool // whether there was a value to describe, as of the last push
 
@@ -137,7 +136,7 @@ func (d *Describe) Add(m telegraf.Metric) {
 	d.readPoint(m)
 	t, ok := bucket.Nano(m.Time())
 	if !ok {
-		d.outOfRange.Add(int64(len(d.point.Fields)))
+		d.engine.DropOutOfRange(&d.point)
 		return
 	}
 	d.point.Time = t
@@ -197,7 +196,6 @@ func (d *Describe) push(acc telegraf.Accumulator, last bool) {
 		d.retireDrained()
 	}
 	counted := d.engine.Counters()
-	counted.OutOfRange += d.outOfRange.Load()
 	d.warnDropped(counted)
 	if counted.Series > 0 {
 		d.described.Store(true)

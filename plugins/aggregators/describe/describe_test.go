@@ -184,8 +184,10 @@ func TestTimesThatNanosecondsCannotHoldAreCounted(t *testing.T) {
 	o.values(time.Time{}, 1.0)
 	o.values(time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC), 1.0)
 	o.values(time.Unix(0, math.MinInt64).Add(3*time.Second), 1.0)
+	o.values(time.Time{}, math.NaN())
 	require.Empty(t, o.push())
 	require.Equal(t, int64(3), o.stat("values_out_of_range"))
+	require.Equal(t, int64(1), o.stat("values_nan"), "a NaN is counted as one whatever its time is")
 }
 
 func TestABucketClosesAfterLingerAndRefusesLateValues(t *testing.T) {
