@@ -78,6 +78,20 @@ func TestEncodingsAreNotLongerThanDocumented(t *testing.T) {
 	}
 }
 
+// The first and the last value with their times take up to 36 bytes more, in both forms of a summary.
+func TestTimesTakeAtMost36Bytes(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{64, 360} {
+		xs := shape("continuous", n)
+		without := untimed(64, xs)
+		with, at := stats.New(64), make([]int64, n)
+		at[0], at[n-1] = math.MinInt64, math.MaxInt64
+		require.Equal(t, n, with.AddAll(xs, at))
+		require.Equal(t, n <= 64, with.Exact())
+		require.Len(t, encoded(t, &with), len(encoded(t, without))+36)
+	}
+}
+
 // sized returns n values of a shape.
 func sized(kind string, n int) []float64 {
 	if kinds[kind] != nil {

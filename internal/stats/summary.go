@@ -37,8 +37,8 @@ var ErrOverflow = errors.New("more than 2^63-1 values")
 //
 // A summary takes 64 bytes of memory, 32 more with times, and
 //
-//   - 8 to 16 for each value, at least 32, while it has at most 8 values, or at most 512 values that are exact and mostly
-//     distinct;
+//   - 8 to 16 for each value, at least 32, while it has at most 8 values, or at most 512 that are exact and seem mostly
+//     distinct, judged by the first 8 to 16 of them;
 //   - or 72, and 16 to 24 for each distinct value, while it is exact otherwise. Of more than 512 distinct values, each takes
 //     8, or 16 once one has occurred twice, and up to half as much again;
 //   - or 150 to 450 as a histogram, and 1 for each bin, 2 once a bin has more than 255 values, and 4 once one has more
