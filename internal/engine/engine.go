@@ -104,10 +104,9 @@ type Options struct {
 // Otherwise they are in row, which has one place for each field of the schema of the series; samples then only has values of fields
 // that share their place with another field of the point.
 type Engine struct {
-	o      Options
-	timed  bool     // whether a statistic needs the times of the values
-	names  []string // of the selected statistics, as fields
-	counts []bool   // whether a statistic is a count; counts are integers in rows
+	o     Options
+	timed bool         // whether a statistic needs the times of the values
+	shape record.Shape // of the statistics in rows
 
 	pushing sync.Mutex // serializes Push
 	push    push       // scratch of Push, guarded by pushing
@@ -137,10 +136,8 @@ func New(o Options) *Engine {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	e := &Engine{o: o}
+	e := &Engine{o: o, shape: record.ShapeOf(o.Selection)}
 	for _, s := range o.Selection.Statistics() {
-		e.names = append(e.names, record.StatName(s))
-		e.counts = append(e.counts, s.Kind() == stats.Count)
 		e.timed = e.timed || s.Kind() == stats.First || s.Kind() == stats.Last
 	}
 	e.table.init()

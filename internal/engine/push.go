@@ -2,7 +2,6 @@ package engine
 
 import (
 	"cmp"
-	"math"
 	"time"
 
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
@@ -39,7 +38,7 @@ const (
 // push is the scratch memory of Push. rows, values and bytes are empty at the start of each part of a Push: see [Engine.pushAll].
 type push struct {
 	rows   []pending
-	values []float64   // the statistics of the rows, one row after another: len(Engine.names) each; NaN for none
+	values []float64   // the statistics of the rows, one row after another: as many each as are selected; NaN for none
 	bytes  []byte      // the encoded summaries of the rows, one after another
 	row    Row         // the one that yield gets
 	lent   []lent      // the buckets that became final since the store was committed
@@ -238,7 +237,7 @@ func (e *Engine) commit() error {
 func (e *Engine) leave(yield func(*Row)) {
 	p := &e.push
 	values, summary := p.values, 0
-	width := len(e.names)
+	width := len(e.o.Selection.Statistics())
 	for i := range p.rows {
 		r := &p.rows[i]
 		e.fill(r, values[:width], p.bytes[summary:r.summary])
@@ -263,15 +262,7 @@ func (e *Engine) fill(r *pending, values []float64, summary []byte) {
 	if e.o.Store != nil && e.o.Emit != EmitUpdate {
 		row.HasRevision, row.Revision = true, r.revision
 	}
-	for i, v := range values {
-		switch {
-		case math.IsNaN(v):
-		case e.counts[i]:
-			row.Stats = append(row.Stats, record.Stat{Name: e.names[i], Value: int64(v)})
-		default:
-			row.Stats = append(row.Stats, record.Stat{Name: e.names[i], Value: v})
-		}
-	}
+	row.Stats = e.shape.Append(row.Stats, values)
 }
 
 // tableOf returns the name of the table of a row. Most rows have the series of the row before: with a new name for each row,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"math"
 	"slices"
 	"time"
 
@@ -242,12 +241,7 @@ func stillOpen(parts []record.SummaryPart) bool {
 
 // statsOf returns the statistics of a summary by their names in records, as merged records of the API have them: see
 // [rollup.Selection].
-func statsOf(s *stats.Summary, wanted []string) (result []record.Stat) {
+func statsOf(s *stats.Summary, wanted []string) []record.Stat {
 	selection := rollup.Selection(wanted)
-	for i, v := range selection.Append(nil, s) {
-		if !math.IsNaN(v) { // a statistic that the values have
-			result = append(result, record.Stat{Name: record.StatName(selection.Statistics()[i]), Value: v})
-		}
-	}
-	return result
+	return record.ShapeOf(selection).Append(nil, selection.Append(nil, s))
 }

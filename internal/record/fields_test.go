@@ -33,6 +33,18 @@ func TestEveryStatisticHasAFieldNameOfItsOwn(t *testing.T) {
 	}
 }
 
+// Of the statistics of a record, only the count is an integer, and those that the values do not have are left out.
+func TestARecordHasTheStatisticsOfItsSummary(t *testing.T) {
+	sel, err := stats.NewSelection([]string{"mode_count", "count", "p99.9", "stddev", "first", "p0"}, stats.Linear)
+	require.NoError(t, err)
+	var one stats.Summary
+	one.Add(2)
+	got := record.ShapeOf(sel).Append([]record.Stat{{Name: "before", Value: true}}, sel.Append(nil, &one))
+	require.Equal(t, []record.Stat{
+		{Name: "before", Value: true}, {Name: "count", Value: int64(1)}, {Name: "mode_count", Value: 1.0}, {Name: "p0", Value: 2.0}, {Name: "p99_9", Value: 2.0},
+	}, got)
+}
+
 func TestNamesOfARowAreReserved(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"table_name", "field_name", "time_bucket", "time", "summary", "bucket_state", "revision", "p99_9", "mode"} {

@@ -5,7 +5,7 @@
 //	Record ─────────────────────────────▶ row ─▶ Record ──────────────▶ JSON in the cache ─▶ Filter, Parse
 //	(engine)                       (a metric)  FromRow
 //
-// fields.go defines every name in a record, row.go the row, json.go and parse.go the JSON.
+// fields.go defines every name in a record, shape.go the types of statistics, row.go the row, json.go and parse.go the JSON.
 package record
 
 import (

@@ -88,7 +88,7 @@ type Rollup struct {
 	tags    map[string][]series.Tag // the tags of a text that was parsed lately; see maxTags
 	scratch stats.Summary           // the summary of the part that is being added
 	values  []float64               // scratch of a record: the values of its statistics
-	names   []name                  // of the statistics of the selection, in its order
+	shape   record.Shape            // of the statistics of the selection
 	fullest map[replicated]int      // scratch of replicas: the index of the fullest one so far
 }
 
@@ -110,12 +110,6 @@ type replicated struct {
 	agent string
 }
 
-// name is the name of a statistic in a record, and whether its values are counts.
-type name struct {
-	text  string // as records have it
-	count bool   // counts are integers in records, and other statistics floats
-}
-
 // group is one record of the result before its bucket is complete.
 type group struct {
 	tags    []series.Tag // of the result
@@ -132,11 +126,10 @@ type group struct {
 // are valid until yield returns. An error of yield ends the call of Add or Close that called it and is returned. The plan
 // must not change while the roll-up is used.
 func New(p *Plan, yield func(*record.Record) error) *Rollup {
-	r := &Rollup{plan: p, yield: yield, groups: make(map[identity]*group), members: make(map[identity]*group), tags: make(map[string][]series.Tag)}
-	for _, s := range p.Selection.Statistics() {
-		r.names = append(r.names, name{record.StatName(s), s.Kind() == stats.Count})
+	return &Rollup{
+		plan: p, yield: yield, shape: record.ShapeOf(p.Selection),
+		groups: make(map[identity]*group), members: make(map[identity]*group), tags: make(map[string][]series.Tag),
 	}
-	return r
 }
 
 // Add adds the parts of the stored bucket that begins at start, in any order. The caller adds each stored bucket once, and
@@ -470,15 +463,7 @@ func (r *Rollup) fill(rec *record.Record, g *group) {
 		rec.State = record.Open // more stored buckets will come
 	}
 	r.values = r.plan.Selection.Append(r.values[:0], &g.summary)
-	for i, v := range r.values {
-		switch {
-		case v != v: // a statistic that the values do not have
-		case r.names[i].count:
-			rec.Stats = append(rec.Stats, record.Stat{Name: r.names[i].text, Value: int64(v)})
-		default:
-			rec.Stats = append(rec.Stats, record.Stat{Name: r.names[i].text, Value: v})
-		}
-	}
+	rec.Stats = r.shape.Append(rec.Stats, r.values)
 	for _, limit := range r.plan.Shares {
 		if share, maxError, ok := g.summary.Share(limit); ok {
 			text := "share_le_" + strconv.FormatFloat(limit, 'f', -1, 64)
