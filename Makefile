@@ -163,7 +163,7 @@ bench-once: ## run most benchmarks once, so that one that fails is noticed (80 s
 
 .PHONY: bench
 bench: ## measure describe beside its neighbours, the whole process, summaries, state, cache and API (15 minutes)
-	$(BENCH) -bench 'Neighbours/series=(1|100)$$' -benchtime 50ms -count 6 ./plugins/aggregators/describe
+	$(BENCH) -bench 'Neighbours/series=(1|100)$$|GroupBy' -benchtime 50ms -count 6 ./plugins/aggregators/describe
 	$(BENCH) -bench 'Neighbours/series=10000$$/data=cpu/through=direct' -benchtime 1x -timeout 20m ./plugins/aggregators/describe
 	$(BENCH) -bench . -benchmem -benchtime 50ms -timeout 20m $(BENCHED)
 	$(eval TAGS := $(test_tags))

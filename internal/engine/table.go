@@ -97,7 +97,8 @@ func (e *Engine) matches(s *series, p *Point) bool {
 	return kept.Measurement == s.arriving.Measurement && slices.Equal(kept.Tags, s.arriving.Tags)
 }
 
-// keeps returns the result of Options.Keep for a tag key, from the cache if possible.
+// keeps returns the result of Options.Keep for a tag key, from the cache if possible. Without the cache, BenchmarkGroupBy/globs=8 of
+// the plugin describe took four times as long.
 func (e *Engine) keeps(tag string) bool {
 	kept, ok := e.table.keep[tag]
 	if !ok {

@@ -19,8 +19,10 @@ import (
 	"github.com/influxdata/telegraf/plugins/aggregators"
 	_ "github.com/influxdata/telegraf/plugins/aggregators/basicstats" // a neighbour
 	"github.com/influxdata/telegraf/plugins/aggregators/quantile"     // a neighbour
+	"github.com/stretchr/testify/require"
 
 	"github.com/telegraf-describe/telegraf-describe/plugins/aggregators/describe"
+	"github.com/telegraf-describe/telegraf-describe/plugins/plugintest"
 )
 
 const (
@@ -417,4 +419,29 @@ func heapInUse() float64 {
 func mallocs() uint64 {
 	runtime.ReadMemStats(&memStats)
 	return memStats.Mallocs
+}
+
+// BenchmarkGroupBy adds metrics of four tags, one of which group_by keeps.
+func BenchmarkGroupBy(b *testing.B) {
+	for _, globs := range [][]string{{"host"}, {"app*", "*_id", "env*", "kube*", "node?", "pod*", "*zone", "host"}} {
+		b.Run(fmt.Sprintf("globs=%d", len(globs)), func(b *testing.B) {
+			d := newHourly(64)
+			d.Log, d.GroupBy = &plugintest.Log{}, globs
+			d.SetHost(describe.Host{Bounded: true})
+			require.NoError(b, d.Init())
+			metrics := make([]telegraf.Metric, 100)
+			for i := range metrics {
+				tags := map[string]string{"host": "host" + strconv.Itoa(i), "cpu": "cpu-total", "region": "eu-1", "rack": "7"}
+				metrics[i] = metric.New("cpu", tags, map[string]any{"v": 1.0}, benchStart)
+			}
+			next := 0
+			for b.Loop() {
+				d.Add(metrics[next])
+				next = (next + 1) % len(metrics)
+			}
+			var rows []telegraf.Metric
+			d.Push(&sink{emitted: &rows})
+			require.Len(b, rows, len(metrics), "one for each host")
+		})
+	}
 }
