@@ -20,6 +20,7 @@ import (
 
 	"github.com/telegraf-describe/telegraf-describe/internal/apitest"
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
+	"github.com/telegraf-describe/telegraf-describe/internal/oracle"
 	"github.com/telegraf-describe/telegraf-describe/internal/promtest"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
@@ -38,18 +39,12 @@ func latencies() map[string][]float64 {
 	return values
 }
 
-// quantile returns the value whose rank is the share q.
-func quantile(q float64, values []float64) float64 {
-	values = slices.Sorted(slices.Values(values))
-	return values[int(math.Ceil(q*float64(len(values))))-1]
+// percentile returns the value of the nearest rank.
+func percentile(percent int64, values []float64) float64 {
+	return oracle.Of(values).NearestRank(percent, 100)
 }
 
-func mean(values []float64) (mean float64) {
-	for _, v := range values {
-		mean += v / float64(len(values))
-	}
-	return mean
-}
+func mean(values []float64) float64 { return oracle.Nearest(oracle.Of(values).Mean()) }
 
 // cached returns the address of a Redis that has the latencies as final records of a bucket.
 func cached(t *testing.T, start time.Time) string {
@@ -66,7 +61,7 @@ func cached(t *testing.T, start time.Time) string {
 			Table: table.Name, Field: "seconds", Agent: "a", Tags: []series.Tag{{Key: "service", Value: name}}, State: record.Final, Start: start,
 			Stats: []record.Stat{
 				{Name: "count", Value: int64(len(values))}, {Name: "min", Value: sum.Min()}, {Name: "max", Value: sum.Max()}, {Name: "mean", Value: sum.Mean()},
-				{Name: "median", Value: quantile(.5, values)}, {Name: "p95", Value: quantile(.95, values)},
+				{Name: "median", Value: percentile(50, values)}, {Name: "p95", Value: percentile(95, values)},
 			},
 		}
 		r.Summary, _ = sum.MarshalBinary()
@@ -161,8 +156,8 @@ func expected() map[string]map[string]float64 {
 	two := func(f func([]float64) float64) map[string]float64 {
 		return map[string]float64{"api": f(api), "web": f(web)}
 	}
-	p95 := func(values []float64) float64 { return quantile(.95, values) }
-	median := func(values []float64) float64 { return quantile(.5, values) }
+	p95 := func(values []float64) float64 { return percentile(95, values) }
+	median := func(values []float64) float64 { return percentile(50, values) }
 	count := func(values []float64) float64 { return float64(len(values)) }
 	const band, percentiles, each = "All selected series: minimum to maximum, and mean/", "All selected series: percentiles of all values/", "$value/"
 	age := one(math.NaN())
@@ -170,7 +165,7 @@ func expected() map[string]map[string]float64 {
 		"Age of the newest bucket/": age, "Age of the oldest series/": age, "Series/": one(2), "Values in their buckets/": one(count(all)),
 		"Missing tables/": one(1), "Left out/": one(0),
 		band + "maximum": one(slices.Max(all)), band + "mean": one(mean(all)), band + "minimum": one(slices.Min(all)),
-		percentiles + "p99": one(quantile(.99, all)), percentiles + "p95": one(p95(all)), percentiles + "median": one(median(all)),
+		percentiles + "p99": one(percentile(99, all)), percentiles + "p95": one(p95(all)), percentiles + "median": one(median(all)),
 		"p95 of each series/__auto": two(p95), "Median of each series/__auto": two(median), "Mean of each series/__auto": two(mean),
 		"Values in the bucket of each series/__auto": two(count),
 		"Share of the values up to $limit/__auto":    {"api": 0, "web": 1},

@@ -19,6 +19,7 @@ import (
 	"github.com/telegraf-describe/telegraf-describe/internal/api"
 	"github.com/telegraf-describe/telegraf-describe/internal/cache"
 	"github.com/telegraf-describe/telegraf-describe/internal/exporter"
+	"github.com/telegraf-describe/telegraf-describe/internal/oracle"
 	"github.com/telegraf-describe/telegraf-describe/internal/promtest"
 	"github.com/telegraf-describe/telegraf-describe/internal/record"
 	"github.com/telegraf-describe/telegraf-describe/internal/series"
@@ -67,12 +68,6 @@ func documented(t *testing.T) (queries []string) {
 	return queries
 }
 
-// quantile returns the value whose rank is the share q.
-func quantile(q float64, values ...float64) float64 {
-	slices.Sort(values)
-	return values[int(math.Ceil(q*float64(len(values))))-1]
-}
-
 // Without the flag, Prometheus asks for OpenMetrics.
 func TestPrometheusStoresGaugesWithoutNativeHistograms(t *testing.T) {
 	t.Parallel()
@@ -96,6 +91,7 @@ func TestPrometheusStoresGaugesAndNativeHistograms(t *testing.T) {
 		first, second, web = append(first, math.Exp(float64(i%50)/10)), append(second, 3+float64(i)/1000), append(web, float64(i%7-3))
 	}
 	both := append(slices.Clone(first), second...)
+	merged, all := oracle.Of(both), oracle.Of(append(slices.Clone(both), web...))
 	target, start := service(t, map[[2]string][]float64{{"a", "api"}: first, {"b", "api"}: second, {"a", "web"}: web})
 	address, begin, documents := promtest.Start(t, "prometheus.yml", target, "--enable-feature=native-histograms"), float64(start.Unix()), documented(t)
 	promtest.WaitUp(t, address)
@@ -106,16 +102,13 @@ func TestPrometheusStoresGaugesAndNativeHistograms(t *testing.T) {
 		require.Equal(c, map[string]float64{"api": begin, "web": begin}, promtest.Query(c, address, "analytics_latency_bucket_start_seconds", "service"))
 
 		require.Equal(c, map[string]float64{"api": 4000, "web": 2000}, promtest.Query(c, address, "histogram_count(analytics_latency_distribution)", "service"))
-		sum := 0.0
-		for _, v := range both {
-			sum += v
-		}
-		require.InEpsilon(c, sum, promtest.Query(c, address, "histogram_sum(analytics_latency_distribution)", "service")["api"], 1e-9)
-		for _, q := range []float64{.1, .5, .9, .99} {
+		require.InEpsilon(c, oracle.Nearest(merged.Sum()), promtest.Query(c, address, "histogram_sum(analytics_latency_distribution)", "service")["api"], 1e-9)
+		for _, percent := range []int64{10, 50, 90, 99} {
+			q := float64(percent) / 100
 			got := promtest.Query(c, address, fmt.Sprintf("histogram_quantile(%v, analytics_latency_distribution)", q), "service")
-			require.InEpsilon(c, quantile(q, both...), got["api"], .02, q)
-			all := promtest.Query(c, address, fmt.Sprintf("histogram_quantile(%v, sum(analytics_latency_distribution))", q), "")
-			require.InDelta(c, quantile(q, append(slices.Clone(both), web...)...), all[""], .02*math.Abs(all[""])+.01, q)
+			require.InEpsilon(c, merged.NearestRank(percent, 100), got["api"], .02, q)
+			summed := promtest.Query(c, address, fmt.Sprintf("histogram_quantile(%v, sum(analytics_latency_distribution))", q), "")
+			require.InDelta(c, all.NearestRank(percent, 100), summed[""], .02*math.Abs(summed[""])+.01, q)
 		}
 		negative := promtest.Query(c, address, "histogram_quantile(0.2, analytics_latency_distribution)", "service")["web"]
 		require.InEpsilon(c, -2, negative, .02)
