@@ -98,15 +98,7 @@ type Replay struct {
 	began  time.Time
 	placed placed       // of the last series, guarded by Engine.mu
 	grown  atomic.Int64 // by how many bytes Rows made buckets larger, which the budget does not count before End
-	hands  sync.Pool    // of *hand
-	chunk  []opened     // memory for more buckets
-}
-
-// hand is what one of several concurrent calls of Rows uses.
-type hand struct {
-	room   stats.Room
-	fields []string // that the names of schema begin with, or nil
-	schema *schema
+	rooms  sync.Pool    // of *stats.Room: each of several concurrent calls of Rows uses one
 }
 
 // opened is an open bucket of a replay.
@@ -121,7 +113,7 @@ func (e *Engine) BeginReplay() *Replay {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.handles = &handles.Table[opened]{}
-	return &Replay{e: e, began: e.o.Now(), hands: sync.Pool{New: func() any { return new(hand) }}}
+	return &Replay{e: e, began: e.o.Now(), rooms: sync.Pool{New: func() any { return new(stats.Room) }}}
 }
 
 // Expect makes memory for so many series. It must come before the first Open.
@@ -142,8 +134,7 @@ func (r *Replay) Open(handle uint64, b Bucket) error {
 	if err != nil {
 		return err
 	}
-	o := r.newOpened()
-	o.series, o.bucket = s, &open{start: b.Start, end: b.End, handle: handle}
+	o := &opened{series: s, bucket: &open{start: b.Start, end: b.End, handle: handle}}
 	for f, position := range e.restore(s, o.bucket, b, r.began) {
 		if b.Summaries[f].Exact() && !o.bucket.fields[position].Exact() {
 			o.demoted = append(o.demoted, position)
@@ -153,17 +144,6 @@ func (r *Replay) Open(handle uint64, b Bucket) error {
 	s.open = slices.Insert(s.open, i, o.bucket)
 	e.handles.Put(handle, o)
 	return nil
-}
-
-// newOpened returns memory for an open bucket of the replay. It is needed until the end, so it is a part of a large block.
-func (r *Replay) newOpened() *opened {
-	if len(r.chunk) == 0 {
-		const size = 64
-		r.chunk = make([]opened, size)
-	}
-	o := &r.chunk[0]
-	r.chunk = r.chunk[1:]
-	return o
 }
 
 // Rows adds rows to an open bucket, as blocks of that many rows each: column by column, one value a row, NaN for a field that a row does
@@ -181,10 +161,10 @@ func (r *Replay) Rows(handle uint64, fields []string, columns []float64, times [
 	}
 	b, s := o.bucket, o.series
 	b.touched = r.began
-	h := r.hands.Get().(*hand)
-	defer r.hands.Put(h)
+	room := r.rooms.Get().(*stats.Room)
+	defer r.rooms.Put(room)
 	var positions []int // nil if each field has the position that it has in the rows, as mostly
-	if !h.startsWith(s.schema, fields) {
+	if names := s.schema.names; len(fields) > len(names) || !slices.Equal(names[:len(fields)], fields) {
 		positions = r.positions(s, fields)
 	}
 	if n := len(s.schema.names); len(b.fields) < n {
@@ -198,26 +178,13 @@ func (r *Replay) Rows(handle uint64, fields []string, columns []float64, times [
 		}
 		summary := &b.fields[position]
 		exact := summary.Exact()
-		if h.room.AddBlocks(summary, columns[f*n:][:n], times, blocks, more); exact && !summary.Exact() {
+		if room.AddBlocks(summary, columns[f*n:][:n], times, blocks, more); exact && !summary.Exact() {
 			o.demoted = append(o.demoted, position)
 		}
 	}
 	now := b.measure() // while the summaries are in the caches of the processor
 	r.grown.Add(int64(now.bytes - b.bytes))
 	b.footprint = now
-}
-
-// startsWith reports whether the names of the schema begin with those fields. It compares no names if the schema and the slice of the
-// fields are those of the bucket before.
-func (h *hand) startsWith(of *schema, fields []string) bool {
-	if of == h.schema && len(fields) == len(h.fields) && &fields[0] == &h.fields[0] {
-		return true
-	}
-	if len(fields) > len(of.names) || !slices.Equal(of.names[:len(fields)], fields) {
-		return false
-	}
-	h.schema, h.fields = of, fields
-	return true
 }
 
 // positions is Engine.positions for concurrent calls. It takes the lock, as series share schemas. The result must not be
