@@ -71,14 +71,21 @@ func (h *histogram) addOrdered(o ordered) {
 
 // bin counts at most batchSize values from low to high in their bins, and makes room for these.
 func (h *histogram) bin(vs []float64, low, high float64) {
+	within := h.min <= low && high <= h.max
 	h.bound(vs, low, high)
-	if low > 0 {
+	// In the second case, the bins of the values are within the run and none has collapsed, so there is room already. Without that case,
+	// BenchmarkAddMore/limit=64/data=continuous took 11.5 ns a value instead of 10.5, and one series of the plugin describe 33.6 instead of 33.0
+	// (BenchmarkNeighbours/series=1/data=cpu/through=direct/aggregator=describe-compact).
+	switch {
+	case low <= 0:
+		h.fit(vs, low, high)
+		for _, v := range vs {
+			h.countValue(v, 1)
+		}
+	case within && h.min > 0 && h.scale > minBinScale:
+		h.countWithin(vs)
+	default:
 		h.countPositive(vs, low, high)
-		return
-	}
-	h.fit(vs, low, high)
-	for _, v := range vs {
-		h.countValue(v, 1)
 	}
 }
 
