@@ -61,12 +61,35 @@ func (h *histogram) addOrdered(o ordered) {
 	o = o.compact()
 	h.bound(o.values, o.min(), o.max())
 	h.fit(o.values, o.min(), o.max())
-	for i, v := range o.values {
-		h.countValue(v, o.count(i))
+	if o.counts == nil {
+		h.binOnce(o.values)
+	} else {
+		for i, v := range o.values {
+			h.countValue(v, o.counts[i])
+		}
 	}
 	n := h.moments.n // of the values before
 	h.moments.merge(o.moments(len(o.values)))
 	h.heavy.addOrdered(o, n)
+}
+
+// binOnce counts each value once in its bin. The caller has made room for the bins. With countValue alone, one series of the plugin describe
+// took 34.0 ns a value instead of 33.2 (BenchmarkNeighbours/series=1/data=cpu/through=direct/aggregator=describe-compact).
+func (h *histogram) binOnce(values []float64) {
+	for len(values) > 0 && values[0] <= 0 {
+		h.countValue(values[0], 1)
+		values = values[1:]
+	}
+	if len(values) == 0 {
+		return
+	}
+	if binOf(values[0])>>(maxBinScale-h.scale) >= h.positive.lo {
+		h.countWithin(values)
+		return
+	}
+	for _, v := range values { // bins have collapsed
+		h.countValue(v, 1)
+	}
 }
 
 // bin counts at most batchSize values from low to high in their bins, and makes room for these.
