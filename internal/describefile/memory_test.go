@@ -69,7 +69,7 @@ func TestAccuracyAutoNeedsNoMemoryForMoreRows(t *testing.T) { //nolint:parallelt
 		least, most int64 // bytes by which the heap is larger
 	}{
 		{"auto", 16, math.MinInt64, 8 << 20},
-		{"exact", 4, 16 * 3 * rows, 300 * 3 * rows}, // 8 bytes a number, and each text; memory that grows is there twice for a moment
+		{"exact", 4, 16 * 3 * rows, 200 * 3 * rows}, // 8 bytes a number, and each text; memory that grows is there twice for a moment
 	} {
 		few, many := heap(rows, c.accuracy), heap(int(c.more)*rows, c.accuracy)
 		t.Logf("%s: %d bytes of heap with %d rows, %d with %d", c.accuracy, few, rows, many, c.more*rows)
