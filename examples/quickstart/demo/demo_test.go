@@ -60,8 +60,8 @@ func (b *lockedBuffer) String() string {
 	return b.b.String()
 }
 
-// inFolder makes a folder in which the demo can run, and calls test there. The programs of the demo are links to the test binary. Their ports
-// are free, but another process can take one before they do. Then the error of test says so, and test is called again, up to ten times.
+// inFolder makes a folder in which the demo can run, and calls test there. The programs of the demo are links to the test binary. Another
+// process can take one of their free ports before they do. If the error of test contains "in use", test is called again, up to ten times.
 func inFolder(t *testing.T, test func() error) {
 	t.Helper()
 	var err error
